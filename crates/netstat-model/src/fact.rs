@@ -1,0 +1,88 @@
+//! A value that may not be had, with the reason why.
+
+/// A fact about the system: known, or unknown for a reason.
+///
+/// A fact that could not be had is never 0, blank or left out: the view prints `-` and can say [`Why`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Fact<T> {
+    /// The system said so.
+    Known(T),
+    /// The system did not say, for this reason.
+    Unknown(Why),
+}
+
+/// Why a fact is unknown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Why {
+    /// The question did not need it, so it was not read.
+    NotAsked,
+    /// This system keeps no such figure.
+    NotKept,
+    /// This system keeps it for others, but not for an object in this state or of this kind.
+    NotApplicable,
+    /// The running kernel is too old, or built without it.
+    NotSupported,
+    /// The caller lacks the privilege to read it.
+    NotPermitted,
+    /// The object ended before it could be read.
+    Gone,
+    /// Reading failed, or what was read made no sense.
+    Failed,
+}
+
+impl Why {
+    /// The reason in plain words, to follow "unknown: ".
+    pub const fn words(self) -> &'static str {
+        match self {
+            Why::NotAsked => "not asked for",
+            Why::NotKept => "this system does not keep it",
+            Why::NotApplicable => "does not apply here",
+            Why::NotSupported => "the running kernel does not offer it",
+            Why::NotPermitted => "not permitted",
+            Why::Gone => "it ended meanwhile",
+            Why::Failed => "it could not be read",
+        }
+    }
+}
+
+impl<T> Fact<T> {
+    /// The value, if known.
+    pub fn known(self) -> Option<T> {
+        match self {
+            Fact::Known(value) => Some(value),
+            Fact::Unknown(_) => None,
+        }
+    }
+
+    /// The reason, if unknown.
+    pub const fn why(&self) -> Option<Why> {
+        match self {
+            Fact::Known(_) => None,
+            Fact::Unknown(why) => Some(*why),
+        }
+    }
+
+    /// The same fact about a reference to the value.
+    pub const fn as_ref(&self) -> Fact<&T> {
+        match self {
+            Fact::Known(value) => Fact::Known(value),
+            Fact::Unknown(why) => Fact::Unknown(*why),
+        }
+    }
+
+    /// Applies `change` to a known value; an unknown one keeps its reason.
+    pub fn map<U>(self, change: impl FnOnce(T) -> U) -> Fact<U> {
+        match self {
+            Fact::Known(value) => Fact::Known(change(value)),
+            Fact::Unknown(why) => Fact::Unknown(why),
+        }
+    }
+
+    /// `Known` when there is a value, else unknown for `why`.
+    pub fn from_option(value: Option<T>, why: Why) -> Self {
+        match value {
+            Some(value) => Fact::Known(value),
+            None => Fact::Unknown(why),
+        }
+    }
+}

@@ -1,0 +1,20 @@
+//! Plain data for what a computer's network is doing: sockets, the processes behind them, counters, routes.
+//!
+//! Nothing here opens a file, asks the system or knows which system it runs on. The collectors of
+//! `netstat-os` fill these types, the views of the program print them.
+#![forbid(unsafe_code)]
+
+mod fact;
+mod limit;
+mod order;
+mod owner;
+mod socket;
+pub mod text;
+
+pub use fact::{Fact, Why};
+pub use limit::Limit;
+pub use order::{classic_order, sort_classic};
+pub use owner::{
+    Component, ContainerRuntime, ImageName, NoOwner, Owner, OwnerList, Owners, OwnersBuilder, Process, UnitManager,
+};
+pub use socket::{Endpoint, Extra, Family, Protocol, Socket, SocketFacts, State};

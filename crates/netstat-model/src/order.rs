@@ -1,0 +1,18 @@
+//! The classic order of a listing.
+
+use std::cmp::Ordering;
+
+use crate::Socket;
+
+/// TCP over IPv4, TCP over IPv6, UDP over IPv4, UDP over IPv6; within a group by local address, local port, foreign address,
+/// foreign port, all as numbers, then by interface (scope), then by cookie so that twins keep their place between prints.
+pub fn classic_order(a: &Socket, b: &Socket) -> Ordering {
+    a.order_key()
+        .cmp(&b.order_key())
+        .then_with(|| a.cookie().cmp(&b.cookie()))
+}
+
+/// Sorts in place by [`classic_order`].
+pub fn sort_classic(sockets: &mut [Socket]) {
+    sockets.sort_unstable_by(classic_order);
+}

@@ -1,0 +1,276 @@
+//! Which processes hold which sockets, and why an owner is missing.
+
+use std::collections::BTreeMap;
+use std::num::NonZeroU32;
+
+use crate::{Fact, Socket, State};
+
+/// A process, identified by id and start time together: ids are used again.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Process {
+    /// Process id (Linux: thread group id) as seen from the reader's PID namespace.
+    pub pid: u32,
+    /// Start time in clock ticks since boot (`/proc/PID/stat`, field 22).
+    pub start_ticks: Fact<u64>,
+    /// The kernel's short name (Linux `comm`, at most 15 bytes). Chosen by the process: escape before printing.
+    pub comm: Fact<Vec<u8>>,
+    /// The program file.
+    pub image: Fact<ImageName>,
+    /// What the process runs in, outermost first: systemd units, containers. Empty when in none; unknown when not readable.
+    pub components: Fact<Vec<Component>>,
+}
+
+/// The program file of a process. Escape before printing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ImageName {
+    /// Absolute path as the kernel tells it (`/proc/PID/exe`), without its ` (deleted)` mark.
+    pub path: Vec<u8>,
+    /// Whether the file is gone or replaced (`st_nlink` is 0).
+    pub deleted: bool,
+}
+
+impl ImageName {
+    /// The file name alone: what `[name]` shows.
+    pub fn file_name(&self) -> &[u8] {
+        match self.path.iter().rposition(|&byte| byte == b'/') {
+            Some(slash) if slash + 1 < self.path.len() => &self.path[slash + 1..],
+            _ => &self.path,
+        }
+    }
+}
+
+/// What a process runs in: the Linux counterpart of a Windows service. Names come from outside: escape before printing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Component {
+    /// A systemd service, scope or socket.
+    Unit {
+        /// The unit's full name, unescaped from the cgroup path: `ssh.service`.
+        name: Vec<u8>,
+        /// The system's manager or a user's.
+        manager: UnitManager,
+    },
+    /// A container.
+    Container {
+        /// The program that runs it.
+        runtime: ContainerRuntime,
+        /// Its id (docker and its like: 12 hexadecimal digits) or name (lxc).
+        id: Vec<u8>,
+    },
+}
+
+/// Whose systemd manages a unit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UnitManager {
+    /// The system manager, PID 1.
+    System,
+    /// The manager of the user with this id (`user@1000.service`).
+    User(u32),
+}
+
+/// The program that runs a container.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ContainerRuntime {
+    /// Docker.
+    Docker,
+    /// Podman (libpod).
+    Podman,
+    /// containerd, used directly or by Kubernetes.
+    Containerd,
+    /// CRI-O.
+    CriO,
+    /// LXC and LXD or Incus.
+    Lxc,
+}
+
+impl ContainerRuntime {
+    /// The name a user knows it by.
+    pub const fn name(self) -> &'static str {
+        match self {
+            ContainerRuntime::Docker => "docker",
+            ContainerRuntime::Podman => "podman",
+            ContainerRuntime::Containerd => "containerd",
+            ContainerRuntime::CriO => "cri-o",
+            ContainerRuntime::Lxc => "lxc",
+        }
+    }
+}
+
+/// Why a socket has no known owner.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum NoOwner {
+    /// Some processes' descriptors may not be read by the caller; the socket was made by this user (`None`: not told).
+    NotPermitted {
+        /// The user id of the socket's maker.
+        user: Option<u32>,
+    },
+    /// TIME_WAIT: the connection is over, no process holds it.
+    TimeWait,
+    /// SYN_RECEIVED: the handshake is not complete; the kernel holds it for the listener.
+    Handshake,
+    /// The handshake is complete, but no process has accepted the connection yet.
+    NotAccepted,
+    /// The program has closed it (or ended); the kernel finishes the connection alone.
+    ClosedByProgram,
+    /// A socket of the kernel itself (NFS, WireGuard, ...): no descriptor exists.
+    Kernel,
+    /// Everything in this PID namespace may be read and none of it holds the socket: a process of an outer or sibling PID namespace does.
+    OtherNamespace,
+    /// The socket or its process ended between the two reads.
+    Ended,
+    /// The descriptor is on its way between processes (SCM_RIGHTS) or held by the kernel for one (io_uring).
+    InFlight,
+    /// Everything may be read, in the initial PID namespace, and nothing holds the socket.
+    Hidden,
+    /// The process list itself could not be read.
+    NoProcessList,
+}
+
+/// The answer for one socket.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Owner<'a> {
+    /// The processes that hold it, the longest-running first: never empty.
+    Held(OwnerList<'a>),
+    /// None is known, for this reason.
+    None(NoOwner),
+}
+
+/// The processes that hold one socket, the one that started first in front.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct OwnerList<'a> {
+    owners: &'a Owners,
+    /// A run of `Owners::holders` with equal inode.
+    run: &'a [(u32, u32)],
+}
+
+impl<'a> OwnerList<'a> {
+    /// The process that has held the socket longest: the one that started first.
+    pub fn first(&self) -> &'a Process {
+        &self.owners.processes[self.run[0].1 as usize]
+    }
+
+    /// All of them, the one that started first in front.
+    pub fn iter(&self) -> impl Iterator<Item = &'a Process> + use<'a> {
+        let owners = self.owners;
+        self.run
+            .iter()
+            .map(move |&(_, process)| &owners.processes[process as usize])
+    }
+}
+
+/// Who holds what: the result of one look through the processes.
+#[derive(Clone, Debug, PartialEq, Default)]
+pub struct Owners {
+    /// Sorted by start time, then id.
+    processes: Vec<Process>,
+    /// (inode, index of process), sorted; no pair twice.
+    holders: Vec<(u32, u32)>,
+    /// Reasons that the look found for single sockets, by inode.
+    reasons: BTreeMap<u32, NoOwner>,
+    /// The reason for every other socket that has an inode and no holder.
+    otherwise: Option<NoOwner>,
+}
+
+impl Owners {
+    /// The owner of `socket`, or why it is not known.
+    pub fn of(&self, socket: &Socket) -> Owner<'_> {
+        let Some(inode) = socket.inode() else {
+            return Owner::None(without_inode(socket));
+        };
+        let run = self.run(inode);
+        if !run.is_empty() {
+            return Owner::Held(OwnerList { owners: self, run });
+        }
+        let reason = self
+            .reasons
+            .get(&inode.get())
+            .copied()
+            .or(self.otherwise)
+            .unwrap_or(NoOwner::NoProcessList);
+        Owner::None(match reason {
+            NoOwner::NotPermitted { .. } => NoOwner::NotPermitted {
+                user: socket.user().known(),
+            },
+            other => other,
+        })
+    }
+
+    /// Every process that holds at least one socket asked for, the one that started first in front.
+    pub fn processes(&self) -> &[Process] {
+        &self.processes
+    }
+
+    fn run(&self, inode: NonZeroU32) -> &[(u32, u32)] {
+        let start = self.holders.partition_point(|&(held, _)| held < inode.get());
+        let length = self.holders[start..]
+            .iter()
+            .take_while(|&&(held, _)| held == inode.get())
+            .count();
+        &self.holders[start..start + length]
+    }
+}
+
+/// A socket without an inode has no descriptor; its state tells why (Linux: `sock_i_ino` is 0 without a `struct socket`).
+fn without_inode(socket: &Socket) -> NoOwner {
+    match socket.state() {
+        State::TimeWait => NoOwner::TimeWait,
+        State::SynReceived => NoOwner::Handshake,
+        State::Established | State::CloseWait if socket.protocol() == crate::Protocol::Tcp => NoOwner::NotAccepted,
+        State::FinWait1 | State::FinWait2 | State::Closing | State::LastAck => NoOwner::ClosedByProgram,
+        _ => NoOwner::Kernel,
+    }
+}
+
+/// Puts an [`Owners`] together from unordered findings.
+#[derive(Debug, Default)]
+pub struct OwnersBuilder {
+    processes: Vec<Process>,
+    holders: Vec<(u32, u32)>,
+    reasons: BTreeMap<u32, NoOwner>,
+}
+
+impl OwnersBuilder {
+    /// Adds a process and the inodes of the sockets it holds; the same inode twice is one holding.
+    pub fn add(&mut self, process: Process, inodes: impl IntoIterator<Item = u32>) {
+        let index = self.processes.len() as u32;
+        self.processes.push(process);
+        self.holders.extend(inodes.into_iter().map(|inode| (inode, index)));
+    }
+
+    /// Notes why one socket has no owner.
+    pub fn reason(&mut self, inode: u32, reason: NoOwner) {
+        self.reasons.insert(inode, reason);
+    }
+
+    /// Sorts everything; `otherwise` is the reason for sockets with an inode that neither have a holder nor a reason of
+    /// their own.
+    pub fn finish(self, otherwise: NoOwner) -> Owners {
+        let OwnersBuilder {
+            processes,
+            mut holders,
+            reasons,
+        } = self;
+        let mut order: Vec<u32> = (0..processes.len() as u32).collect();
+        // An unknown start sorts last: it must not look like the longest holder.
+        order.sort_by_key(|&i| {
+            let process = &processes[i as usize];
+            (process.start_ticks.known().unwrap_or(u64::MAX), process.pid)
+        });
+        let mut place = vec![0u32; processes.len()];
+        for (new, &old) in order.iter().enumerate() {
+            place[old as usize] = new as u32;
+        }
+        for holder in &mut holders {
+            holder.1 = place[holder.1 as usize];
+        }
+        holders.sort_unstable();
+        holders.dedup();
+        let mut slots: Vec<Option<Process>> = processes.into_iter().map(Some).collect();
+        let processes = order.iter().filter_map(|&old| slots[old as usize].take()).collect();
+        Owners {
+            processes,
+            holders,
+            reasons,
+            otherwise: Some(otherwise),
+        }
+    }
+}

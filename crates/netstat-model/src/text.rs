@@ -1,0 +1,99 @@
+//! Text from outside, made safe for a terminal.
+//!
+//! Process names, command lines, unit names, interface names, paths and DNS names are chosen by others. They may hold
+//! escape sequences, newlines, right-to-left overrides or bytes that are no UTF-8; shown raw they could forge rows or
+//! drive the terminal.
+
+use std::borrow::Cow;
+use std::fmt::Write as _;
+
+/// `bytes` as one line of printable text.
+///
+/// Printable characters stand as they are; newline, tab, carriage return and escape become `\n \t \r \e`, other control
+/// characters and bytes that are no UTF-8 `\xNN`, and invisible or direction-changing characters `\u{N}`. Allocates only
+/// when something had to be escaped.
+pub fn escape(bytes: &[u8]) -> Cow<'_, str> {
+    if bytes.iter().all(|b| (0x20..0x7f).contains(b)) {
+        // Printable ASCII is UTF-8, so nothing is lost here.
+        return String::from_utf8_lossy(bytes);
+    }
+    let mut out = String::with_capacity(bytes.len() + 8);
+    let mut escaped = false;
+    for chunk in bytes.utf8_chunks() {
+        for c in chunk.valid().chars() {
+            if is_plain(c) {
+                out.push(c);
+                continue;
+            }
+            escaped = true;
+            match c {
+                '\n' => out.push_str("\\n"),
+                '\t' => out.push_str("\\t"),
+                '\r' => out.push_str("\\r"),
+                '\x1b' => out.push_str("\\e"),
+                c if (c as u32) < 0x100 => push_hex(&mut out, c as u32 as u8),
+                c => {
+                    // Writing to a String cannot fail.
+                    let _ = write!(out, "\\u{{{:x}}}", c as u32);
+                }
+            }
+        }
+        for &byte in chunk.invalid() {
+            escaped = true;
+            push_hex(&mut out, byte);
+        }
+    }
+    match std::str::from_utf8(bytes) {
+        Ok(whole) if !escaped => Cow::Borrowed(whole),
+        _ => Cow::Owned(out),
+    }
+}
+
+/// [`escape`] for text that is already UTF-8.
+pub fn escape_str(text: &str) -> Cow<'_, str> {
+    escape(text.as_bytes())
+}
+
+fn push_hex(out: &mut String, byte: u8) {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    out.push_str("\\x");
+    out.push(DIGITS[usize::from(byte >> 4)] as char);
+    out.push(DIGITS[usize::from(byte & 15)] as char);
+}
+
+/// Whether `c` shows as itself and moves nothing: not a control, not a format character (Unicode category Cf, line and
+/// paragraph separators, variation selectors, tags, private use), after the Unicode 16 character database.
+fn is_plain(c: char) -> bool {
+    !c.is_control()
+        && !matches!(c as u32,
+            0xAD | 0x34F | 0x600..=0x605 | 0x61C | 0x6DD | 0x70F | 0x115F..=0x1160 | 0x17B4..=0x17B5 | 0x180B..=0x180F
+            | 0x200B..=0x200F | 0x2028..=0x202E | 0x2060..=0x206F | 0x3164 | 0xE000..=0xF8FF | 0xFE00..=0xFE0F | 0xFEFF
+            | 0xFFA0 | 0xFFF0..=0xFFFB | 0x110BD | 0x110CD | 0x13430..=0x1343F | 0x1BCA0..=0x1BCA3 | 0x1D173..=0x1D17A
+            | 0xE0000..=0xE0FFF | 0xF0000..=0x10FFFF)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn plain_text_is_borrowed() {
+        assert!(matches!(escape(b"nginx: worker"), Cow::Borrowed("nginx: worker")));
+        assert!(matches!(escape("caf\u{e9}".as_bytes()), Cow::Borrowed("caf\u{e9}")));
+    }
+
+    #[test]
+    fn what_drives_a_terminal_is_escaped() {
+        assert_eq!(escape(b"a\x1b[2Jb\nc\td\re"), "a\\e[2Jb\\nc\\td\\re");
+        assert_eq!(escape(b"\xff\x00\x7f"), "\\xff\\x00\\x7f");
+        assert_eq!(escape("\u{202e}gpj.exe\u{9b}1m".as_bytes()), "\\u{202e}gpj.exe\\x9b1m");
+    }
+
+    proptest! {
+        #[test]
+        fn never_a_control_character(bytes: Vec<u8>) {
+            prop_assert!(escape(&bytes).chars().all(|c| !c.is_control() && is_plain(c)));
+        }
+    }
+}

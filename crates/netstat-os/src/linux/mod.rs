@@ -1,0 +1,6 @@
+//! Linux: netlink and `/proc`.
+
+pub mod counters;
+pub mod owners;
+pub mod routes;
+pub mod sockets;

@@ -1,0 +1,1 @@
+//! Sockets through sock_diag, or `/proc/net` where netlink is refused.

@@ -1,0 +1,1 @@
+//! Network namespaces, hand-driven TCP peers and name servers for the tests of this workspace.

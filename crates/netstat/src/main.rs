@@ -1,0 +1,3 @@
+//! `netstat`.
+
+fn main() {}
