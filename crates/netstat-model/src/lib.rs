@@ -4,10 +4,12 @@
 //! `netstat-os` fill these types, the views of the program print them.
 #![forbid(unsafe_code)]
 
+pub mod counters;
 mod fact;
 mod limit;
 mod order;
 mod owner;
+pub mod route;
 mod socket;
 pub mod text;
 

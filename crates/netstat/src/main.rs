@@ -1,3 +1,3 @@
-//! `netstat`.
+//! Starts the program; see the library for all it does.
 
 fn main() {}

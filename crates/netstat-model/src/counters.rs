@@ -1,0 +1,1 @@
+//! Counters of protocols and interfaces, kept as read.

@@ -1,0 +1,1 @@
+//! `-e`: interface statistics.

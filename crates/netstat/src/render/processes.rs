@@ -1,0 +1,1 @@
+//! `-c`: processes by the ports they hold.

@@ -1,0 +1,1 @@
+//! `-r`: interface list and route tables.

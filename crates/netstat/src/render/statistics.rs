@@ -1,0 +1,1 @@
+//! `-s`: statistics per protocol.
