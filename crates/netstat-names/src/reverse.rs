@@ -136,6 +136,7 @@ pub struct ReverseDns {
     shared: Arc<Shared>,
     limits: Limits,
     clock: Clock,
+    stack: usize,
 }
 
 struct Shared {
@@ -229,6 +230,7 @@ impl ReverseDns {
             shared: Arc::new(shared),
             limits,
             clock,
+            stack: STACK,
         }
     }
 
@@ -330,7 +332,7 @@ impl ReverseDns {
     fn start_workers(&self, count: usize) {
         for started in 0..count {
             let shared = Arc::clone(&self.shared);
-            let builder = thread::Builder::new().name("names".to_owned()).stack_size(STACK);
+            let builder = thread::Builder::new().name("names".to_owned()).stack_size(self.stack);
             if builder.spawn(move || shared.work()).is_ok() {
                 continue;
             }

@@ -68,7 +68,7 @@ impl Services {
 
     /// The name of the service at `port`; printable ASCII without blanks, holding at least one letter.
     pub fn name(&self, protocol: Protocol, port: u16) -> Option<&str> {
-        self.from_file(protocol, port)
+        self.in_file(protocol, port)
             .or_else(|| find(TABLE, protocol, port).map(|(name, _)| name))
     }
 
@@ -76,11 +76,11 @@ impl Services {
     /// port to another service than the registry.
     pub fn description(&self, protocol: Protocol, port: u16) -> Option<&'static str> {
         let (name, description) = find(TABLE, protocol, port)?;
-        let same = self.from_file(protocol, port).is_none_or(|own| own == name);
+        let same = self.in_file(protocol, port).is_none_or(|own| own == name);
         (same && !description.is_empty()).then_some(description)
     }
 
-    fn from_file(&self, protocol: Protocol, port: u16) -> Option<&str> {
+    fn in_file(&self, protocol: Protocol, port: u16) -> Option<&str> {
         let entries = self.file.get_or_init(|| match &self.path {
             Some(path) => parse(&read(path)),
             None => Vec::new(),

@@ -375,3 +375,21 @@ fn an_endless_deadline_is_allowed() {
     );
     assert_eq!(dns.resolve([], Duration::MAX, &mut quiet).summary().total, 0);
 }
+
+#[test]
+fn without_a_single_thread_everything_fails_at_once() {
+    let (asked, _, mut dns) = timed(|_| Answer::NotFound);
+    dns.stack = isize::MAX as usize / 2;
+    let begin = Instant::now();
+    let answers = dns.resolve((0..10).map(address), AGES, &mut quiet);
+    assert!(begin.elapsed() < AGES / 2);
+    assert_eq!(
+        answers.summary(),
+        Summary {
+            total: 10,
+            failed: 10,
+            ..Summary::default()
+        }
+    );
+    assert_eq!((asked.load(Ordering::SeqCst), dns.shared.lock().workers), (0, 0));
+}
