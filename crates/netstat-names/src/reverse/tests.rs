@@ -175,7 +175,7 @@ fn no_more_threads_than_addresses() {
 #[test]
 fn the_deadline_holds_for_the_whole_listing_and_late_answers_are_used_next_time() {
     let (gate, mut dns) = gated(4);
-    let deadline = Duration::from_millis(250);
+    let deadline = Duration::from_secs(1);
     let mut calls = Vec::new();
     let begin = Instant::now();
     let answers = dns.resolve((0..40).map(address), deadline, &mut |done, total| {
