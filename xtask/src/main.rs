@@ -1,3 +1,47 @@
-//! Chores of this workspace.
+//! Chores of this workspace: `cargo xtask CHORE [options]`.
 
-fn main() {}
+mod bench;
+mod floor;
+mod load;
+
+use std::process::ExitCode;
+
+/// One line per chore that a person calls; the others are parts of `bench`.
+const CHORES: &str = "\
+chores:
+  bench        measure netstat, the floors and its peers under made loads
+  load         hold many sockets in this network namespace until stdin closes
+  floor-dump   read the raw TCP dump of the kernel and count its rows
+each takes --help";
+
+fn main() -> ExitCode {
+    let chore = std::env::args().nth(1).unwrap_or_default();
+    let result = match chore.as_str() {
+        "bench" => bench::run(),
+        "bench-run" => bench::measure::run(),
+        "load" => load::run(),
+        "load-worker" => load::worker::run(),
+        "floor-dump" => floor::dump(),
+        "floor-iterator" => floor::iterator(),
+        "" | "help" | "--help" | "-h" => {
+            println!("{CHORES}");
+            Ok(())
+        }
+        other => {
+            eprintln!("xtask: no chore is called `{other}`\n{CHORES}");
+            return ExitCode::from(2);
+        }
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask {chore}: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The words after the chore's name, with the name first as clap expects it.
+fn chore_arguments() -> impl Iterator<Item = std::ffi::OsString> {
+    std::env::args_os().skip(1)
+}
