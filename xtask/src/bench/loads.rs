@@ -79,7 +79,7 @@ fn plan(shape: Shape, size: u64) -> Plan {
 }
 
 impl Plan {
-    /// What the load is, in words.
+    /// What the load is to be, in words.
     pub(crate) fn title(&self) -> String {
         let sockets = thousands(self.amounts.sockets());
         let processes = self.amounts.processes;
@@ -114,6 +114,8 @@ pub(crate) struct Load {
     child: Child,
     /// What it said when it was up.
     pub ready: String,
+    /// How many processes hold the sockets: more than planned where the limit on open files asks for it.
+    pub processes: u64,
 }
 
 impl Load {
@@ -148,12 +150,14 @@ impl Load {
         let mut load = Load {
             child,
             ready: String::new(),
+            processes: 0,
         };
         let stdout = load.child.stdout.take().context("its stdout")?;
         let mut line = String::new();
         BufReader::new(stdout).read_line(&mut line)?;
         ensure!(line.starts_with("READY"), "the load did not come up");
         load.ready = line.trim_end().to_owned();
+        load.processes = processes_in(&line).context("the load's answer")?;
         Ok(load)
     }
 
@@ -180,6 +184,11 @@ impl Drop for Load {
         // It has ended already when `end` was called; else this is the way out after an error.
         let _ = self.child.wait();
     }
+}
+
+/// The number of processes in the words `... UDP in 4 processes; ...`.
+fn processes_in(ready: &str) -> Option<u64> {
+    ready.split_once("UDP in ")?.1.split(' ').next()?.parse().ok()
 }
 
 /// `1000`, `1k`, `1M` as a number.
@@ -245,6 +254,13 @@ mod tests {
             assert!(plan.amounts.listeners < plan.amounts.tcp);
         }
         assert_eq!(plans(&[1_000_000], true).len(), 2);
+    }
+
+    #[test]
+    fn the_processes_are_found_in_the_answer() {
+        let ready = "READY in 0.3 s: 99000 TCP, 1000 UDP in 6 processes; 0 descriptors in 0 processes";
+        assert_eq!(processes_in(ready), Some(6));
+        assert_eq!(processes_in("READY"), None);
     }
 
     #[test]

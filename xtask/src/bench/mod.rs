@@ -108,7 +108,7 @@ pub(crate) fn run() -> Result<()> {
     };
     // Commands that once were over the limit are not tried with more sockets of the same kind of load.
     let mut hopeless: HashSet<(&'static str, &'static str)> = HashSet::new();
-    for plan in loads::plans(&options.sizes, options.short) {
+    for mut plan in loads::plans(&options.sizes, options.short) {
         if let Some(why) = plan.no_room() {
             eprintln!("bench: {} left out: {why}", plan.title());
             report.leave_out(format!("{}: {why}", plan.title()));
@@ -117,6 +117,7 @@ pub(crate) fn run() -> Result<()> {
         eprint!("bench: {} ... ", plan.title());
         let load = Load::start(&plan)?;
         eprintln!("{}", load.ready);
+        plan.amounts.processes = load.processes;
         let entries = {
             let skip = hopeless
                 .iter()

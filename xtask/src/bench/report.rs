@@ -17,9 +17,10 @@ pub(crate) struct Summary {
     pub median: Duration,
     /// Shortest wall time.
     pub least: Duration,
-    /// Median processor time in the program.
+    /// Mean processor time in the program. A mean, as the kernel knows the split between the two only by its ticks, so
+    /// that a single short run has often all of it on one side.
     pub user: Duration,
-    /// Median processor time in the kernel.
+    /// Mean processor time in the kernel.
     pub system: Duration,
     /// Highest peak of resident memory, KiB.
     pub peak_kib: u64,
@@ -36,8 +37,8 @@ impl Summary {
             runs: runs.len(),
             median: median(runs.iter().map(|run| run.wall)),
             least: runs.iter().map(|run| run.wall).min().unwrap_or_default(),
-            user: median(runs.iter().map(|run| run.user)),
-            system: median(runs.iter().map(|run| run.system)),
+            user: mean(runs.iter().map(|run| run.user)),
+            system: mean(runs.iter().map(|run| run.system)),
             peak_kib: runs.iter().map(|run| run.peak_kib).max().unwrap_or_default(),
             lines: runs.iter().map(|run| run.lines).min().unwrap_or_default(),
             failed: runs.iter().find_map(|run| match run.end {
@@ -57,6 +58,11 @@ fn median(times: impl Iterator<Item = Duration>) -> Duration {
         n if n % 2 == 1 => times[n / 2],
         n => (times[n / 2 - 1] + times[n / 2]) / 2,
     }
+}
+
+fn mean(times: impl ExactSizeIterator<Item = Duration>) -> Duration {
+    let count = u32::try_from(times.len()).unwrap_or(u32::MAX);
+    times.sum::<Duration>().checked_div(count).unwrap_or_default()
 }
 
 /// What became of one command under one load.
@@ -115,7 +121,7 @@ const HEADINGS: [&str; 11] = [
 ];
 
 /// What the last columns mean, for below a table.
-const LEGEND: &str = "Times in milliseconds of wall clock unless marked s; user and system time are medians, too. \
+const LEGEND: &str = "Times in milliseconds of wall clock unless marked s; user and system time are means. \
 ÷ dump: the median over that of the dump floor. ÷ floors: over dump floor + iterator floor, for lists with owners. \
 ÷ ss: over `ss -tuan` for lists, over `ss -tuanp` for lists with owners; below 1 is quicker. \
 The output goes to a pipe that is read at once. A peak below some 3 MiB is that of the measuring process.";
@@ -380,12 +386,12 @@ mod tests {
     }
 
     #[test]
-    fn runs_are_summed_up_by_their_medians() {
-        let summary = Summary::of(&[run(30, 7), run(10, 9), run(20, 8)]);
+    fn runs_are_summed_up() {
+        let summary = Summary::of(&[run(60, 7), run(10, 9), run(20, 8)]);
         assert_eq!(summary.median, Duration::from_millis(20));
         assert_eq!(summary.least, Duration::from_millis(10));
-        assert_eq!(summary.user, Duration::from_millis(10));
-        assert_eq!((summary.peak_kib, summary.lines, summary.runs), (300, 7, 3));
+        assert_eq!(summary.user, Duration::from_millis(15));
+        assert_eq!((summary.peak_kib, summary.lines, summary.runs), (600, 7, 3));
         assert_eq!(Summary::of(&[run(10, 1), run(20, 1)]).median, Duration::from_millis(15));
     }
 

@@ -59,19 +59,21 @@ pub(crate) fn run() -> Result<()> {
     let mut workers = Workers::start(&amounts)?;
     workers.wait_until_ready()?;
     println!(
-        "READY {} TCP, {} UDP, {} other descriptors in {} processes after {:.1} s",
+        "READY in {:.1} s: {} TCP, {} UDP in {} processes; {} descriptors in {} processes",
+        begun.elapsed().as_secs_f64(),
         amounts.tcp,
         amounts.udp,
+        amounts.processes,
         amounts.descriptors,
-        amounts.processes + amounts.descriptor_processes,
-        begun.elapsed().as_secs_f64()
+        amounts.descriptor_processes,
     );
     std::io::stdout().flush()?;
     std::io::stdin().lock().read_to_end(&mut Vec::new())?;
     Ok(())
 }
 
-/// How many processes the limit on open files asks for at least; raises the limit first where that is allowed.
+/// How many processes the limit on open files asks for at least; raises the limit first where that is allowed
+/// (with `CAP_SYS_RESOURCE`, or below the hard limit).
 fn fewest_processes(amounts: &Amounts) -> Result<u64> {
     let wanted = amounts.tcp.max(amounts.descriptors) + amounts.udp + SPARE_DESCRIPTORS;
     let limit = raise_open_files(wanted);
