@@ -3,9 +3,9 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use super::contenders::Whose;
+use super::contenders::{Question, Whose};
 use super::loads::thousands;
-use super::report::{Figures, Report};
+use super::report::{Entry, Figures, Report};
 
 const WIDTH: f64 = 900.0;
 const HEIGHT: f64 = 540.0;
@@ -14,15 +14,18 @@ const FIELD: (f64, f64, f64, f64) = (76.0, 52.0, 640.0, 478.0);
 /// Height of a line of the legend.
 const LINE: f64 = 22.0;
 
-/// Colours that keep their contrast on white and on near-black; ours first, then in order of appearance.
-const OURS: [&str; 4] = ["#d9480f", "#e8890c", "#c2255c", "#a15c07"];
-const PEERS: [&str; 6] = ["#1c7ed6", "#1971c2", "#2f9e44", "#5c940d", "#9c36b5", "#0c8599"];
+/// Colours that keep their contrast on white and on near-black, in the order in which the commands are measured: a
+/// program's list and its list with owners share one and differ by their dashes.
+const OURS: [&str; 5] = ["#d9480f", "#d9480f", "#e8890c", "#a15c07", "#c2255c"];
+const PEERS: [&str; 5] = ["#1c7ed6", "#1c7ed6", "#2f9e44", "#2f9e44", "#9c36b5"];
 const FLOORS: [&str; 2] = ["#868e96", "#868e96"];
 
 /// One command's line.
 struct Series {
     label: &'static str,
-    whose: Whose,
+    colour: &'static str,
+    width: f64,
+    dashes: &'static str,
     /// Sockets, time, and whether that time is only the limit at which it was ended.
     points: Vec<(u64, Duration, bool)>,
 }
@@ -50,10 +53,8 @@ pub(crate) fn draw(report: &Report) -> String {
         left = FIELD.0
     );
     grid(&mut svg, &x, &y);
-    let mut places = Places::default();
-    for one in &series {
-        let style = places.style(one);
-        line(&mut svg, one, &style, &x, &y);
+    for (row, one) in series.iter().enumerate() {
+        line(&mut svg, one, row, &x, &y);
     }
     let _ = writeln!(svg, "</svg>");
     svg
@@ -71,11 +72,11 @@ fn series(report: &Report) -> Vec<Series> {
             };
             match all.iter_mut().find(|one| one.label == entry.label) {
                 Some(one) => one.points.push(point),
-                None => all.push(Series {
-                    label: entry.label,
-                    whose: entry.whose,
-                    points: vec![point],
-                }),
+                None => {
+                    let place = group.entries.iter().filter(|other| other.whose == entry.whose);
+                    let place = place.take_while(|other| other.label != entry.label).count();
+                    all.push(Series::new(entry, place, point));
+                }
             }
         }
     }
@@ -152,58 +153,43 @@ fn grid(svg: &mut String, x: &Axis, y: &Axis) {
     );
 }
 
-/// How a line looks and where it stands in the legend.
-struct Style {
-    colour: &'static str,
-    width: f64,
-    dashes: &'static str,
-    row: usize,
-}
-
-/// Gives each line its own look.
-#[derive(Default)]
-struct Places {
-    ours: usize,
-    peers: usize,
-    floors: usize,
-}
-
-impl Places {
-    fn style(&mut self, series: &Series) -> Style {
-        let row = self.ours + self.peers + self.floors;
-        let (colours, count, width): (&[&str], _, _) = match series.whose {
-            Whose::Ours => (&OURS, &mut self.ours, 3.0),
-            Whose::Peer => (&PEERS, &mut self.peers, 1.8),
-            Whose::Floor => (&FLOORS, &mut self.floors, 1.8),
+impl Series {
+    /// The line of a command that is the `place`th of its party.
+    fn new(entry: &Entry, place: usize, point: (u64, Duration, bool)) -> Series {
+        let (colours, width): (&[&str], f64) = match entry.whose {
+            Whose::Ours => (&OURS, 3.0),
+            Whose::Peer => (&PEERS, 1.8),
+            Whose::Floor => (&FLOORS, 1.8),
         };
-        let colour = colours[*count % colours.len()];
-        *count += 1;
-        // Colour is never the only difference: floors are dotted, and dashes alternate within each party.
-        let dashes = match (series.whose, *count % 2) {
-            (Whose::Floor, 1) => "2 4",
-            (Whose::Floor, _) => "2 4 8 4",
-            (_, 1) => "none",
-            (_, _) => "9 4",
+        let dashes = match (entry.whose, entry.question, place) {
+            (Whose::Floor, _, 0) => "2 4",
+            (Whose::Floor, ..) => "2 4 8 4",
+            (_, Question::List, _) => "none",
+            (_, Question::Owners, _) => "9 4",
+            (_, Question::Part, _) => "9 3 2 3",
         };
-        Style {
-            colour,
+        Series {
+            label: entry.label,
+            colour: colours[place % colours.len()],
             width,
             dashes,
-            row,
+            points: vec![point],
         }
     }
 }
 
-fn line(svg: &mut String, series: &Series, style: &Style, x: &Axis, y: &Axis) {
-    let Style {
+/// Draws one line, its points, and its name in the `row`th line of the legend.
+fn line(svg: &mut String, series: &Series, row: usize, x: &Axis, y: &Axis) {
+    let Series {
+        label,
         colour,
         width,
         dashes,
-        row,
-    } = style;
+        points,
+    } = series;
     let mut path = String::new();
     let mut marks = String::new();
-    for (index, (sockets, time, over)) in series.points.iter().enumerate() {
+    for (index, (sockets, time, over)) in points.iter().enumerate() {
         let (px, py) = (x.place(*sockets as f64), y.place(time.as_secs_f64() * 1e3));
         let _ = write!(path, "{}{px:.1} {py:.1}", if index == 0 { 'M' } else { 'L' });
         if *over {
@@ -218,8 +204,8 @@ fn line(svg: &mut String, series: &Series, style: &Style, x: &Axis, y: &Axis) {
         }
     }
     let stroke = format!(r#"fill="none" stroke="{colour}" stroke-width="{width}" stroke-dasharray="{dashes}""#);
-    let (left, top) = (FIELD.2 + 22.0, FIELD.1 + 14.0 + *row as f64 * LINE);
-    let over = if series.points.iter().any(|point| point.2) {
+    let (left, top) = (FIELD.2 + 22.0, FIELD.1 + 14.0 + row as f64 * LINE);
+    let over = if points.iter().any(|point| point.2) {
         " ▲ ended at the limit"
     } else {
         ""
@@ -229,15 +215,14 @@ fn line(svg: &mut String, series: &Series, style: &Style, x: &Axis, y: &Axis) {
         r#"<path {stroke} d="{path}"/>{marks}<path {stroke} d="M{left} {top:.1}h34"/><text x="{:.1}" y="{:.1}">{}{over}</text>"#,
         left + 42.0,
         top + 4.5,
-        series.label.replace('&', "&amp;").replace('<', "&lt;")
+        label.replace('&', "&amp;").replace('<', "&lt;")
     );
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::bench::contenders::Question;
-    use crate::bench::report::{Entry, Summary};
+    use crate::bench::report::Summary;
 
     fn entry(label: &'static str, whose: Whose, figures: Figures) -> Entry {
         Entry {
