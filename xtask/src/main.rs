@@ -3,6 +3,7 @@
 mod bench;
 mod floor;
 mod load;
+mod services;
 
 use std::process::ExitCode;
 
@@ -12,17 +13,19 @@ chores:
   bench        measure netstat, the floors and its peers under made loads
   load         hold many sockets in this network namespace until stdin closes
   floor-dump   read the raw TCP dump of the kernel and count its rows
-each takes --help";
+  services     make the table of service names anew";
 
 fn main() -> ExitCode {
     let chore = std::env::args().nth(1).unwrap_or_default();
-    let result = match chore.as_str() {
+    let words = std::env::args_os().skip(2);
+    let done = match chore.as_str() {
         "bench" => bench::run(),
         "bench-run" => bench::measure::run(),
         "load" => load::run(),
         "load-worker" => load::worker::run(),
         "floor-dump" => floor::dump(),
         "floor-iterator" => floor::iterator(),
+        "services" => services::run(words),
         "" | "help" | "--help" | "-h" => {
             println!("{CHORES}");
             Ok(())
@@ -32,7 +35,7 @@ fn main() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    match result {
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("xtask {chore}: {error:#}");
@@ -41,7 +44,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// The words after the chore's name, with the name first as clap expects it.
+/// The words after `xtask` with the chore's name first, as clap expects them.
 fn chore_arguments() -> impl Iterator<Item = std::ffi::OsString> {
     std::env::args_os().skip(1)
 }
