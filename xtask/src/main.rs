@@ -1,8 +1,11 @@
-//! Chores of this workspace.
+//! Chores of this workspace: `cargo xtask CHORE [options]`.
 
+mod bench;
+mod floor;
+mod load;
 mod services;
 
-use std::ffi::OsStr;
+use std::process::ExitCode;
 
 fn main() -> anyhow::Result<()> {
     let mut words = std::env::args_os().skip(1);
@@ -21,6 +24,31 @@ fn main() -> ExitCode {
         ["bpf", rest @ ..] => bpf::run(rest),
         _ => {
             eprintln!("usage: cargo xtask bpf [--check]");
+/// One line per chore that a person calls; the others are parts of `bench`.
+const CHORES: &str = "\
+chores:
+  bench        measure netstat, the floors and its peers under made loads
+  load         hold many sockets in this network namespace until stdin closes
+  floor-dump   read the raw TCP dump of the kernel and count its rows
+  services     make the table of service names anew";
+
+fn main() -> ExitCode {
+    let chore = std::env::args().nth(1).unwrap_or_default();
+    let words = std::env::args_os().skip(2);
+    let done = match chore.as_str() {
+        "bench" => bench::run(),
+        "bench-run" => bench::measure::run(),
+        "load" => load::run(),
+        "load-worker" => load::worker::run(),
+        "floor-dump" => floor::dump(),
+        "floor-iterator" => floor::iterator(),
+        "services" => services::run(words),
+        "" | "help" | "--help" | "-h" => {
+            println!("{CHORES}");
+            Ok(())
+        }
+        other => {
+            eprintln!("xtask: no chore is called `{other}`\n{CHORES}");
             return ExitCode::from(2);
         }
     };
@@ -28,7 +56,15 @@ fn main() -> ExitCode {
         Ok(code) => code,
         Err(error) => {
             eprintln!("xtask: {error:#}");
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask {chore}: {error:#}");
             ExitCode::FAILURE
         }
     }
+}
+
+/// The words after `xtask` with the chore's name first, as clap expects them.
+fn chore_arguments() -> impl Iterator<Item = std::ffi::OsString> {
+    std::env::args_os().skip(1)
 }
