@@ -1,40 +1,33 @@
 //! Chores of this workspace: `cargo xtask CHORE [options]`.
 
 mod bench;
+mod bpf;
 mod floor;
 mod load;
 mod services;
 
 use std::process::ExitCode;
 
-fn main() -> anyhow::Result<()> {
-    let mut words = std::env::args_os().skip(1);
-    let chore = words.next();
-    match chore.as_deref().and_then(OsStr::to_str) {
-        Some("services") => services::run(words),
-        _ => anyhow::bail!("usage: cargo xtask {}", services::USAGE),
-use std::process::ExitCode;
-
-mod bpf;
-
-fn main() -> ExitCode {
-    let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
-    let done = match words.as_slice() {
-        ["bpf", rest @ ..] => bpf::run(rest),
-        _ => {
-            eprintln!("usage: cargo xtask bpf [--check]");
 /// One line per chore that a person calls; the others are parts of `bench`.
 const CHORES: &str = "\
 chores:
   bench        measure netstat, the floors and its peers under made loads
   load         hold many sockets in this network namespace until stdin closes
   floor-dump   read the raw TCP dump of the kernel and count its rows
+  bpf          compile the eBPF program; --check: prove that the committed object is what the source makes
   services     make the table of service names anew";
 
 fn main() -> ExitCode {
     let chore = std::env::args().nth(1).unwrap_or_default();
     let words = std::env::args_os().skip(2);
+    if chore == "bpf" {
+        let words: Vec<String> = std::env::args().skip(2).collect();
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        return bpf::run(&words).unwrap_or_else(|error| {
+            eprintln!("xtask bpf: {error:#}");
+            ExitCode::FAILURE
+        });
+    }
     let done = match chore.as_str() {
         "bench" => bench::run(),
         "bench-run" => bench::measure::run(),
@@ -53,9 +46,6 @@ fn main() -> ExitCode {
         }
     };
     match done {
-        Ok(code) => code,
-        Err(error) => {
-            eprintln!("xtask: {error:#}");
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("xtask {chore}: {error:#}");
