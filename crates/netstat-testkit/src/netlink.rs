@@ -3,9 +3,11 @@
 //! Message layouts: rtnetlink(7), `linux/rtnetlink.h`, `linux/if_link.h`, `linux/veth.h`.
 
 use std::io;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType};
+
+use crate::namespace::eventually;
 
 /// The loopback interface's index: the first device of every network namespace.
 pub const LOOPBACK: u32 = 1;
@@ -61,7 +63,8 @@ pub fn veth(name: &str, other: &str) -> io::Result<()> {
     request(RTM_NEWLINK, NLM_F_CREATE, &body)
 }
 
-/// Gives an interface an address, at once usable. An address that is there already is no error.
+/// Gives an interface, which must be up, an address that can be used when this returns. An address that is there already
+/// is no error.
 pub fn add_address(index: u32, address: IpAddr, prefix: u8) -> io::Result<()> {
     let scope = match address {
         IpAddr::V6(v6) if v6.is_unicast_link_local() => RT_SCOPE_LINK,
@@ -72,7 +75,32 @@ pub fn add_address(index: u32, address: IpAddr, prefix: u8) -> io::Result<()> {
     let bytes = bytes(address);
     attribute(&mut body, IFA_LOCAL, &bytes);
     attribute(&mut body, IFA_ADDRESS, &bytes);
-    request(RTM_NEWADDR, NLM_F_CREATE | NLM_F_REPLACE, &body)
+    request(RTM_NEWADDR, NLM_F_CREATE | NLM_F_REPLACE, &body)?;
+    // The kernel makes the local route of an IPv6 address later, in a work queue; until then packets to it are dropped.
+    if let IpAddr::V6(v6) = address {
+        eventually(
+            || has_local_route(v6),
+            || format!("a local route to the own address {v6}"),
+        );
+    }
+    Ok(())
+}
+
+/// Whether packets to `address` are delivered here.
+fn has_local_route(address: Ipv6Addr) -> bool {
+    /// `linux/ipv6_route.h`.
+    const RTF_LOCAL: u32 = 0x8000_0000;
+    let wanted = format!("{:032x} 80 ", address.to_bits());
+    let table = std::fs::read_to_string("/proc/self/net/ipv6_route").unwrap_or_default();
+    // Destination, its prefix, source, its prefix, next hop, metric, two counters, flags, device.
+    let flags = |line: &str| {
+        line.split_whitespace()
+            .nth(8)
+            .and_then(|flags| u32::from_str_radix(flags, 16).ok())
+    };
+    table
+        .lines()
+        .any(|line| line.starts_with(&wanted) && flags(line).is_some_and(|flags| flags & RTF_LOCAL != 0))
 }
 
 /// Sends a whole network out of an interface, without a gateway.
