@@ -139,6 +139,9 @@ const _: () = assert!(size_of::<Socket>() <= 80, "a million sockets must fit int
 /// `Socket::user` when it was not told: `(uid_t)-1` is no user (POSIX chown(2), kernel `INVALID_UID`).
 const NO_USER: u32 = u32::MAX;
 
+/// `Socket::send_queue` when it was not told; the kernel's queues stay far below it (`net.core.wmem_max` is an int).
+const NO_QUEUE: u32 = u32::MAX;
+
 /// What a collector knows of a socket; see [`Socket::new`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SocketFacts {
@@ -166,13 +169,15 @@ pub struct SocketFacts {
     pub cookie: Option<NonZeroU64>,
     /// For a listener: connections waiting to be accepted. Else: bytes received and not yet read by the program.
     pub receive_queue: u32,
-    /// For a listener: the limit of that queue (backlog). Else: bytes sent and not yet acknowledged.
-    pub send_queue: u32,
+    /// For a listener: the limit of that queue (backlog). Else: bytes sent and not yet acknowledged. `None`: not told.
+    pub send_queue: Option<u32>,
 }
 
 /// Facts that are read only when the question needs them.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Extra {
+    /// Milliseconds since the connection came into its state.
+    pub time_in_state: Fact<u64>,
     /// The type-of-service (IPv4) or traffic-class (IPv6) byte of outgoing packets; its upper six bits are the DSCP (RFC 2474).
     pub tos: Fact<u8>,
 }
@@ -199,7 +204,7 @@ impl Socket {
             inode: facts.inode,
             user: facts.user.unwrap_or(NO_USER),
             receive_queue: facts.receive_queue,
-            send_queue: facts.send_queue,
+            send_queue: facts.send_queue.unwrap_or(NO_QUEUE),
             protocol: facts.protocol,
             family: facts.family,
             state: facts.state,
@@ -299,8 +304,12 @@ impl Socket {
     }
 
     /// For a listener: the limit of its accept queue. Else: bytes sent and not yet acknowledged.
-    pub fn send_queue(&self) -> u32 {
-        self.send_queue
+    pub fn send_queue(&self) -> Fact<u32> {
+        if self.send_queue == NO_QUEUE {
+            Fact::Unknown(Why::NotKept)
+        } else {
+            Fact::Known(self.send_queue)
+        }
     }
 
     /// The facts read on demand, if they were asked for.
@@ -312,6 +321,14 @@ impl Socket {
     pub fn dscp(&self) -> Fact<u8> {
         match self.extra() {
             Some(extra) => extra.tos.map(|tos| tos >> 2),
+            None => Fact::Unknown(Why::NotAsked),
+        }
+    }
+
+    /// Milliseconds since the connection came into its state.
+    pub fn time_in_state(&self) -> Fact<u64> {
+        match self.extra() {
+            Some(extra) => extra.time_in_state,
             None => Fact::Unknown(Why::NotAsked),
         }
     }

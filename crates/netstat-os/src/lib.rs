@@ -1,6 +1,10 @@
 //! Asks the operating system: the only crate with `unsafe` and with code for one system.
 //!
-//! [`System`] is the question list; `Linux` answers from netlink and `/proc`. A view never opens a file itself.
+//! [`SocketAsk`] and its like say what a question needs, so that nothing else is read; `linux` answers from netlink and
+//! `/proc`. A view never opens a file itself.
 
+mod ask;
 #[cfg(target_os = "linux")]
 pub mod linux;
+
+pub use ask::{SocketAsk, SocketList};

@@ -127,9 +127,8 @@ impl Actor {
             _directory: directory,
         };
         let ready = || {
-            let link = |pid: &u32| std::fs::read_link(format!("/proc/{pid}/exe")).ok();
-            let all = oracle::holders(inode);
-            all.len() == 1 + self.copies && all.iter().all(|pid| link(pid).as_deref() == Some(&*holder.program))
+            let runs = |pid: &u32| std::fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(|link| link == holder.program);
+            oracle::holders(inode).iter().filter(|pid| runs(pid)).count() == 1 + self.copies
         };
         eventually(ready, || {
             format!("{:?} holding socket {inode}: {:?}", self, oracle::holders(inode))

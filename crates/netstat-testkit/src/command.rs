@@ -88,6 +88,33 @@ impl Netstat {
         }
     }
 
+    /// A copy of the program with these file capabilities (`setcap`'s words), run as user 65534; `None`, with a word on
+    /// stderr, where that cannot be had.
+    pub fn with_capabilities(&self, capabilities: &str) -> Option<Netstat> {
+        let reason = if !namespace::real_root() {
+            "file capabilities need the real root".to_owned()
+        } else {
+            if !namespace::have("setcap") {
+                return None;
+            }
+            let (directory, program) = public_place(OsStr::new("netstat"));
+            // No link: the capabilities would be given to the original.
+            std::fs::copy(&self.program, &program).expect("a program can be copied");
+            let output = namespace::tool("setcap").arg(capabilities).arg(&program).output();
+            match output {
+                Ok(output) if output.status.success() => {
+                    let words = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--"];
+                    let before = words.map(OsString::from).to_vec();
+                    return Some(Netstat { before, program, _copy: Some(Arc::new(directory)) });
+                }
+                Ok(output) => String::from_utf8_lossy(&output.stderr).trim().to_owned(),
+                Err(error) => error.to_string(),
+            }
+        };
+        namespace::skip(&namespace::current_test(), &reason);
+        None
+    }
+
     /// The path of the program.
     pub fn path(&self) -> &Path {
         &self.program
@@ -152,14 +179,20 @@ pub fn unprivileged_user() -> u32 {
 
 /// A copy of a program under another name, in a directory that everybody may enter.
 pub(crate) fn public_copy(program: &Path, name: &OsStr) -> (TempDir, PathBuf) {
-    use std::os::unix::fs::PermissionsExt;
-    let directory = tempfile::tempdir().expect("a temporary directory");
-    let all_enter = std::fs::Permissions::from_mode(0o755);
-    std::fs::set_permissions(directory.path(), all_enter).expect("an own directory's permissions");
-    let copy = directory.path().join(name);
+    let (directory, copy) = public_place(name);
     // A link cannot be "busy", as a file just written can be while another thread starts a program.
     if std::fs::hard_link(program, &copy).is_err() {
         std::fs::copy(program, &copy).expect("a program can be copied");
     }
     (directory, copy)
+}
+
+/// A path with this file name in a new directory that everybody may enter.
+fn public_place(name: &OsStr) -> (TempDir, PathBuf) {
+    use std::os::unix::fs::PermissionsExt;
+    let directory = tempfile::tempdir().expect("a temporary directory");
+    let all_enter = std::fs::Permissions::from_mode(0o755);
+    std::fs::set_permissions(directory.path(), all_enter).expect("an own directory's permissions");
+    let path = directory.path().join(name);
+    (directory, path)
 }

@@ -1,1 +1,150 @@
 //! `-c`: processes by the ports they hold.
+
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+
+use netstat_model::text::escape;
+use netstat_model::{Fact, Owner, Owners, Protocol, Socket, State};
+
+/// One process and the ports it holds.
+#[derive(Debug, Default)]
+struct Holding {
+    tcp: Vec<u16>,
+    udp: Vec<u16>,
+    program: String,
+}
+
+/// Writes a row for each process that holds a port, the one with the most ports first.
+///
+/// A port counts once for a process and protocol, however many sockets stand on it: a server with a thousand accepted
+/// connections holds one. A socket that several processes share counts for each. Sockets whose owner is unknown stand in one
+/// row without a PID; TIME_WAIT belongs to no process and is not counted.
+///
+/// # Errors
+/// What `out` says.
+pub fn write(out: &mut dyn Write, sockets: &[Socket], owners: &Owners) -> io::Result<()> {
+    let mut holdings: BTreeMap<u32, Holding> = BTreeMap::new();
+    let mut unknown = Holding {
+        program: "(owner unknown)".into(),
+        ..Holding::default()
+    };
+    for socket in sockets {
+        let count = |holding: &mut Holding| match socket.protocol() {
+            Protocol::Tcp => holding.tcp.push(socket.local().port),
+            Protocol::Udp => holding.udp.push(socket.local().port),
+        };
+        match owners.of(socket) {
+            Owner::Held(holders) => {
+                for process in holders.iter() {
+                    let holding = holdings.entry(process.pid).or_default();
+                    if holding.program.is_empty() {
+                        holding.program = match &process.image {
+                            Fact::Known(image) => {
+                                let mark = if image.deleted { " (deleted)" } else { "" };
+                                format!("{}{mark}", escape(image.file_name()))
+                            }
+                            Fact::Unknown(_) => "-".into(),
+                        };
+                    }
+                    count(holding);
+                }
+            }
+            Owner::None(_) if socket.state() == State::TimeWait => {}
+            Owner::None(_) => count(&mut unknown),
+        }
+    }
+    let mut rows: Vec<(Option<u32>, Holding)> = holdings.into_iter().map(|(pid, held)| (Some(pid), held)).collect();
+    if !(unknown.tcp.is_empty() && unknown.udp.is_empty()) {
+        rows.push((None, unknown));
+    }
+    for (_, held) in &mut rows {
+        for ports in [&mut held.tcp, &mut held.udp] {
+            ports.sort_unstable();
+            ports.dedup();
+        }
+    }
+    // The row of the unknown owners is no process: it stands last.
+    rows.sort_by_key(|(pid, held)| (pid.is_none(), std::cmp::Reverse(held.tcp.len() + held.udp.len()), *pid));
+    writeln!(
+        out,
+        "\nPorts by Process\n\n  {:<8}{:<8}{:<12}Program",
+        "TCP", "UDP", "PID"
+    )?;
+    for (pid, held) in rows {
+        let pid = pid.map_or("-".to_owned(), |pid| pid.to_string());
+        writeln!(
+            out,
+            "  {:<8}{:<8}{pid:<12}{}",
+            held.tcp.len(),
+            held.udp.len(),
+            held.program
+        )?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use netstat_model::{Family, ImageName, NoOwner, OwnersBuilder, Process, SocketFacts, Why};
+
+    fn socket(protocol: Protocol, port: u16, state: State, inode: u32) -> Socket {
+        Socket::new(&SocketFacts {
+            protocol,
+            family: Family::V4,
+            state,
+            local: [192, 0, 2, 1].into(),
+            local_port: port,
+            foreign: [0, 0, 0, 0].into(),
+            foreign_port: 0,
+            interface: 0,
+            inode,
+            user: None,
+            cookie: None,
+            receive_queue: 0,
+            send_queue: None,
+        })
+    }
+
+    fn process(pid: u32, path: &str) -> Process {
+        Process {
+            pid,
+            start_ticks: Fact::Known(1),
+            comm: Fact::Unknown(Why::NotAsked),
+            image: Fact::Known(ImageName {
+                path: path.into(),
+                deleted: false,
+            }),
+            components: Fact::Unknown(Why::NotAsked),
+        }
+    }
+
+    #[test]
+    fn a_port_counts_once_a_process() {
+        let sockets = [
+            socket(Protocol::Tcp, 80, State::Listening, 1),
+            socket(Protocol::Tcp, 80, State::Established, 2),
+            socket(Protocol::Tcp, 80, State::TimeWait, 0),
+            socket(Protocol::Tcp, 443, State::Listening, 3),
+            socket(Protocol::Udp, 443, State::Closed, 4),
+            socket(Protocol::Udp, 53, State::Closed, 5),
+            socket(Protocol::Tcp, 9999, State::Listening, 6),
+        ];
+        let mut owners = OwnersBuilder::default();
+        owners.add(process(900, "/usr/sbin/resolver"), [5]);
+        owners.add(process(50, "/usr/sbin/web"), [1, 2, 3, 4]);
+        owners.add(process(51, "/usr/sbin/web"), [1]);
+        let owners = owners.finish(NoOwner::NotPermitted { user: None });
+        let mut out = Vec::new();
+        write(&mut out, &sockets, &owners).unwrap();
+        assert_eq!(
+            String::from_utf8(out).unwrap(),
+            "\nPorts by Process\n\n  \
+             TCP     UDP     PID         Program\n  \
+             2       1       50          web\n  \
+             1       0       51          web\n  \
+             0       1       900         resolver\n  \
+             1       0       -           (owner unknown)\n"
+        );
+    }
+}

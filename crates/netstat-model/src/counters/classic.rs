@@ -1,0 +1,562 @@
+//! The classic counters of `netstat -s`: the one list of blocks, rows, labels and sources.
+//!
+//! The figures are those of the SNMP tables for IP (RFC 4293), ICMP (RFC 4293, RFC 2466), TCP (RFC 4022) and
+//! UDP (RFC 4113), under the labels that `netstat` users know.
+
+use LinuxSource::{Named, NotKept, Rare, Sockets, Sum};
+
+/// One block of statistics: a protocol over one family. The order is the order of printing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Block {
+    /// The Internet Protocol, version 4.
+    Ipv4,
+    /// The Internet Protocol, version 6.
+    Ipv6,
+    /// Control messages of IPv4.
+    Icmpv4,
+    /// Control messages of IPv6.
+    Icmpv6,
+    /// TCP over IPv4, or over both where the system does not tell them apart ([`super::TcpFamilies`]).
+    Tcpv4,
+    /// TCP over IPv6.
+    Tcpv6,
+    /// UDP over IPv4.
+    Udpv4,
+    /// UDP over IPv6.
+    Udpv6,
+}
+
+impl Block {
+    /// Every block, in the order of printing.
+    pub const ALL: [Block; 8] = [
+        Block::Ipv4,
+        Block::Ipv6,
+        Block::Icmpv4,
+        Block::Icmpv6,
+        Block::Tcpv4,
+        Block::Tcpv6,
+        Block::Udpv4,
+        Block::Udpv6,
+    ];
+
+    /// The protocol name that `-p` takes for this block.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Block::Ipv4 => "IP",
+            Block::Ipv6 => "IPv6",
+            Block::Icmpv4 => "ICMP",
+            Block::Icmpv6 => "ICMPv6",
+            Block::Tcpv4 => "TCP",
+            Block::Tcpv6 => "TCPv6",
+            Block::Udpv4 => "UDP",
+            Block::Udpv6 => "UDPv6",
+        }
+    }
+
+    /// The block that `-p name` picks; letter case does not matter.
+    pub fn from_name(name: &str) -> Option<Block> {
+        Block::ALL
+            .into_iter()
+            .find(|block| block.name().eq_ignore_ascii_case(name))
+    }
+
+    /// A stable id for machine formats: `ipv4`, `icmpv6`, ...
+    pub const fn id(self) -> &'static str {
+        match self {
+            Block::Ipv4 => "ipv4",
+            Block::Ipv6 => "ipv6",
+            Block::Icmpv4 => "icmpv4",
+            Block::Icmpv6 => "icmpv6",
+            Block::Tcpv4 => "tcpv4",
+            Block::Tcpv6 => "tcpv6",
+            Block::Udpv4 => "udpv4",
+            Block::Udpv6 => "udpv6",
+        }
+    }
+
+    /// The classic rows of this block, in order.
+    pub const fn rows(self) -> &'static [ClassicRow] {
+        match self {
+            Block::Ipv4 => &IPV4,
+            Block::Ipv6 => &IPV6,
+            Block::Icmpv4 => &ICMPV4,
+            Block::Icmpv6 => &ICMPV6,
+            Block::Tcpv4 => &TCPV4,
+            Block::Tcpv6 => &TCPV6,
+            Block::Udpv4 => &UDPV4,
+            Block::Udpv6 => &UDPV6,
+        }
+    }
+
+    pub(super) const fn index(self) -> usize {
+        self as usize
+    }
+}
+
+/// A choice of blocks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct BlockSet(u8);
+
+impl BlockSet {
+    /// Every block.
+    pub const ALL: BlockSet = BlockSet(u8::MAX);
+    /// No block.
+    pub const NONE: BlockSet = BlockSet(0);
+
+    /// This set and `block`.
+    #[must_use]
+    pub const fn with(self, block: Block) -> Self {
+        BlockSet(self.0 | 1 << block.index())
+    }
+
+    /// Whether `block` is in the set.
+    pub const fn has(self, block: Block) -> bool {
+        self.0 & (1 << block.index()) != 0
+    }
+
+    /// The blocks of the set, in the order of printing.
+    pub fn iter(self) -> impl Iterator<Item = Block> {
+        Block::ALL.into_iter().filter(move |&block| self.has(block))
+    }
+}
+
+impl Default for BlockSet {
+    fn default() -> Self {
+        BlockSet::ALL
+    }
+}
+
+impl From<Block> for BlockSet {
+    fn from(block: Block) -> Self {
+        BlockSet::NONE.with(block)
+    }
+}
+
+impl FromIterator<Block> for BlockSet {
+    fn from_iter<I: IntoIterator<Item = Block>>(blocks: I) -> Self {
+        blocks.into_iter().fold(BlockSet::NONE, BlockSet::with)
+    }
+}
+
+/// Whether a figure only grows, or goes up and down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Kind {
+    /// Grows until the system restarts: a change per second makes sense.
+    Counter,
+    /// A present state or a setting: no rate is made of it.
+    Gauge,
+}
+
+/// One row of a block.
+#[derive(Clone, Copy, Debug)]
+pub struct ClassicRow {
+    /// A stable id within the block, for machine formats: `packets_received`.
+    pub id: &'static str,
+    /// The label in the classic text.
+    pub label: &'static str,
+    /// Counter or gauge.
+    pub kind: Kind,
+    /// One value, or one for each direction, and where Linux keeps it.
+    pub cells: Cells,
+}
+
+/// The values of a row.
+#[derive(Clone, Copy, Debug)]
+pub enum Cells {
+    /// A single value.
+    One(LinuxSource),
+    /// One value received, one sent.
+    Two {
+        /// What came in.
+        received: LinuxSource,
+        /// What went out.
+        sent: LinuxSource,
+    },
+}
+
+/// Where Linux keeps a figure, in the names of `/proc/net/snmp` (`Ip`, `Icmp`, `IcmpMsg`, `Tcp`, `Udp`) and
+/// `/proc/net/snmp6` (`Ip6`, `Icmp6`, `Udp6`); see net/ipv4/proc.c and net/ipv6/proc.c of the kernel.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LinuxSource {
+    /// This group, this name.
+    Named(&'static str, &'static str),
+    /// The sum of these names of one group.
+    Sum(&'static str, &'static [&'static str]),
+    /// Counted by message type and left out by the kernel as long as it is 0: it is 0 when `beside` was read.
+    Rare {
+        /// The group that holds it.
+        group: &'static str,
+        /// Its name.
+        name: &'static str,
+        /// A group of the same file that is always there.
+        beside: &'static str,
+    },
+    /// Counted from the sockets by the caller.
+    Sockets,
+    /// Linux does not keep it.
+    NotKept,
+}
+
+impl LinuxSource {
+    /// The group that must be read for this figure.
+    pub const fn group(self) -> Option<&'static str> {
+        match self {
+            Named(group, _) | Sum(group, _) | Rare { group, .. } => Some(group),
+            Sockets | NotKept => None,
+        }
+    }
+}
+
+const fn one(id: &'static str, label: &'static str, source: LinuxSource) -> ClassicRow {
+    ClassicRow {
+        id,
+        label,
+        kind: Kind::Counter,
+        cells: Cells::One(source),
+    }
+}
+
+const fn two(id: &'static str, label: &'static str, received: LinuxSource, sent: LinuxSource) -> ClassicRow {
+    ClassicRow {
+        id,
+        label,
+        kind: Kind::Counter,
+        cells: Cells::Two { received, sent },
+    }
+}
+
+/// RFC 4293 ipSystemStats. Routing discards (RFC 1213 ipRoutingDiscards: valid routes thrown away) are not counted by
+/// Linux.
+const fn ip_rows(group: &'static str, forwarded: &'static str) -> [ClassicRow; 17] {
+    [
+        one("packets_received", "Packets Received", Named(group, "InReceives")),
+        one(
+            "received_header_errors",
+            "Received Header Errors",
+            Named(group, "InHdrErrors"),
+        ),
+        one(
+            "received_address_errors",
+            "Received Address Errors",
+            Named(group, "InAddrErrors"),
+        ),
+        one("datagrams_forwarded", "Datagrams Forwarded", Named(group, forwarded)),
+        one(
+            "unknown_protocols_received",
+            "Unknown Protocols Received",
+            Named(group, "InUnknownProtos"),
+        ),
+        one(
+            "received_packets_discarded",
+            "Received Packets Discarded",
+            Named(group, "InDiscards"),
+        ),
+        one(
+            "received_packets_delivered",
+            "Received Packets Delivered",
+            Named(group, "InDelivers"),
+        ),
+        one("output_requests", "Output Requests", Named(group, "OutRequests")),
+        one("routing_discards", "Routing Discards", NotKept),
+        one(
+            "discarded_output_packets",
+            "Discarded Output Packets",
+            Named(group, "OutDiscards"),
+        ),
+        one(
+            "output_packet_no_route",
+            "Output Packet No Route",
+            Named(group, "OutNoRoutes"),
+        ),
+        one("reassembly_required", "Reassembly Required", Named(group, "ReasmReqds")),
+        one(
+            "reassembly_successful",
+            "Reassembly Successful",
+            Named(group, "ReasmOKs"),
+        ),
+        one("reassembly_failures", "Reassembly Failures", Named(group, "ReasmFails")),
+        one(
+            "datagrams_fragmented",
+            "Datagrams Successfully Fragmented",
+            Named(group, "FragOKs"),
+        ),
+        one(
+            "datagrams_failing_fragmentation",
+            "Datagrams Failing Fragmentation",
+            Named(group, "FragFails"),
+        ),
+        one("fragments_created", "Fragments Created", Named(group, "FragCreates")),
+    ]
+}
+
+static IPV4: [ClassicRow; 17] = ip_rows("Ip", "ForwDatagrams");
+static IPV6: [ClassicRow; 17] = ip_rows("Ip6", "OutForwDatagrams");
+
+const fn icmp(
+    id: &'static str,
+    label: &'static str,
+    received: &'static str,
+    sent: &'static str,
+    group: &'static str,
+) -> ClassicRow {
+    two(id, label, Named(group, received), Named(group, sent))
+}
+
+/// An ICMP type that the kernel lists only by number, and only once it was seen.
+const fn icmp_type(
+    id: &'static str,
+    label: &'static str,
+    group: &'static str,
+    beside: &'static str,
+    received: &'static str,
+    sent: &'static str,
+) -> ClassicRow {
+    two(
+        id,
+        label,
+        Rare {
+            group,
+            name: received,
+            beside,
+        },
+        Rare {
+            group,
+            name: sent,
+            beside,
+        },
+    )
+}
+
+/// RFC 4293 icmpStats; router discovery (RFC 1256) has no name in Linux but its types, 9 and 10, are counted.
+static ICMPV4: [ClassicRow; 15] = {
+    const G: &str = "Icmp";
+    [
+        icmp("messages", "Messages", "InMsgs", "OutMsgs", G),
+        icmp("errors", "Errors", "InErrors", "OutErrors", G),
+        icmp(
+            "destination_unreachable",
+            "Destination Unreachable",
+            "InDestUnreachs",
+            "OutDestUnreachs",
+            G,
+        ),
+        icmp("time_exceeded", "Time Exceeded", "InTimeExcds", "OutTimeExcds", G),
+        icmp(
+            "parameter_problems",
+            "Parameter Problems",
+            "InParmProbs",
+            "OutParmProbs",
+            G,
+        ),
+        icmp("source_quenches", "Source Quenches", "InSrcQuenchs", "OutSrcQuenchs", G),
+        icmp("redirects", "Redirects", "InRedirects", "OutRedirects", G),
+        icmp("echo_replies", "Echo Replies", "InEchoReps", "OutEchoReps", G),
+        icmp("echos", "Echos", "InEchos", "OutEchos", G),
+        icmp("timestamps", "Timestamps", "InTimestamps", "OutTimestamps", G),
+        icmp(
+            "timestamp_replies",
+            "Timestamp Replies",
+            "InTimestampReps",
+            "OutTimestampReps",
+            G,
+        ),
+        icmp("address_masks", "Address Masks", "InAddrMasks", "OutAddrMasks", G),
+        icmp(
+            "address_mask_replies",
+            "Address Mask Replies",
+            "InAddrMaskReps",
+            "OutAddrMaskReps",
+            G,
+        ),
+        icmp_type(
+            "router_solicitations",
+            "Router Solicitations",
+            "IcmpMsg",
+            G,
+            "InType10",
+            "OutType10",
+        ),
+        icmp_type(
+            "router_advertisements",
+            "Router Advertisements",
+            "IcmpMsg",
+            G,
+            "InType9",
+            "OutType9",
+        ),
+    ]
+};
+
+/// RFC 2466 ipv6IfIcmp. An MLD report is one of version 1 (type 131) or of version 2 (type 143, RFC 3810): both count.
+/// Router renumbering (RFC 2894) is type 138.
+static ICMPV6: [ClassicRow; 17] = {
+    const G: &str = "Icmp6";
+    [
+        icmp("messages", "Messages", "InMsgs", "OutMsgs", G),
+        icmp("errors", "Errors", "InErrors", "OutErrors", G),
+        icmp(
+            "destination_unreachable",
+            "Destination Unreachable",
+            "InDestUnreachs",
+            "OutDestUnreachs",
+            G,
+        ),
+        icmp("packet_too_big", "Packet Too Big", "InPktTooBigs", "OutPktTooBigs", G),
+        icmp("time_exceeded", "Time Exceeded", "InTimeExcds", "OutTimeExcds", G),
+        icmp(
+            "parameter_problems",
+            "Parameter Problems",
+            "InParmProblems",
+            "OutParmProblems",
+            G,
+        ),
+        icmp("echos", "Echos", "InEchos", "OutEchos", G),
+        icmp("echo_replies", "Echo Replies", "InEchoReplies", "OutEchoReplies", G),
+        icmp(
+            "mld_queries",
+            "MLD Queries",
+            "InGroupMembQueries",
+            "OutGroupMembQueries",
+            G,
+        ),
+        two(
+            "mld_reports",
+            "MLD Reports",
+            Sum(G, &["InGroupMembResponses", "InMLDv2Reports"]),
+            Sum(G, &["OutGroupMembResponses", "OutMLDv2Reports"]),
+        ),
+        icmp(
+            "mld_dones",
+            "MLD Dones",
+            "InGroupMembReductions",
+            "OutGroupMembReductions",
+            G,
+        ),
+        icmp(
+            "router_solicitations",
+            "Router Solicitations",
+            "InRouterSolicits",
+            "OutRouterSolicits",
+            G,
+        ),
+        icmp(
+            "router_advertisements",
+            "Router Advertisements",
+            "InRouterAdvertisements",
+            "OutRouterAdvertisements",
+            G,
+        ),
+        icmp(
+            "neighbor_solicitations",
+            "Neighbor Solicitations",
+            "InNeighborSolicits",
+            "OutNeighborSolicits",
+            G,
+        ),
+        icmp(
+            "neighbor_advertisements",
+            "Neighbor Advertisements",
+            "InNeighborAdvertisements",
+            "OutNeighborAdvertisements",
+            G,
+        ),
+        icmp("redirects", "Redirects", "InRedirects", "OutRedirects", G),
+        icmp_type(
+            "router_renumberings",
+            "Router Renumberings",
+            G,
+            G,
+            "InType138",
+            "OutType138",
+        ),
+    ]
+};
+
+const CURRENT_CONNECTIONS: ClassicRow = ClassicRow {
+    id: "current_connections",
+    label: "Current Connections",
+    kind: Kind::Gauge,
+    cells: Cells::One(Sockets),
+};
+
+/// RFC 4022 tcp. Linux keeps one set for both families, shown in the block of IPv4.
+static TCPV4: [ClassicRow; 8] = [
+    one("active_opens", "Active Opens", Named("Tcp", "ActiveOpens")),
+    one("passive_opens", "Passive Opens", Named("Tcp", "PassiveOpens")),
+    one(
+        "failed_connection_attempts",
+        "Failed Connection Attempts",
+        Named("Tcp", "AttemptFails"),
+    ),
+    one("reset_connections", "Reset Connections", Named("Tcp", "EstabResets")),
+    CURRENT_CONNECTIONS,
+    one("segments_received", "Segments Received", Named("Tcp", "InSegs")),
+    one("segments_sent", "Segments Sent", Named("Tcp", "OutSegs")),
+    one(
+        "segments_retransmitted",
+        "Segments Retransmitted",
+        Named("Tcp", "RetransSegs"),
+    ),
+];
+
+static TCPV6: [ClassicRow; 8] = [
+    one("active_opens", "Active Opens", NotKept),
+    one("passive_opens", "Passive Opens", NotKept),
+    one("failed_connection_attempts", "Failed Connection Attempts", NotKept),
+    one("reset_connections", "Reset Connections", NotKept),
+    CURRENT_CONNECTIONS,
+    one("segments_received", "Segments Received", NotKept),
+    one("segments_sent", "Segments Sent", NotKept),
+    one("segments_retransmitted", "Segments Retransmitted", NotKept),
+];
+
+/// RFC 4113 udp.
+const fn udp_rows(group: &'static str) -> [ClassicRow; 4] {
+    [
+        one("datagrams_received", "Datagrams Received", Named(group, "InDatagrams")),
+        one("no_ports", "No Ports", Named(group, "NoPorts")),
+        one("receive_errors", "Receive Errors", Named(group, "InErrors")),
+        one("datagrams_sent", "Datagrams Sent", Named(group, "OutDatagrams")),
+    ]
+}
+
+static UDPV4: [ClassicRow; 4] = udp_rows("Udp");
+static UDPV6: [ClassicRow; 4] = udp_rows("Udp6");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_find_their_block_in_any_case() {
+        for block in Block::ALL {
+            assert_eq!(Block::from_name(&block.name().to_lowercase()), Some(block));
+            assert_eq!(Block::from_name(&block.name().to_uppercase()), Some(block));
+        }
+        assert_eq!(Block::from_name("IPv4"), None);
+    }
+
+    #[test]
+    fn ids_are_unique_and_labels_are_named_once_in_each_block() {
+        for block in Block::ALL {
+            let rows = block.rows();
+            for (i, row) in rows.iter().enumerate() {
+                assert!(
+                    rows[..i]
+                        .iter()
+                        .all(|other| other.id != row.id && other.label != row.label),
+                    "{}",
+                    row.id
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_set_keeps_the_order_of_printing() {
+        let set: BlockSet = [Block::Udpv6, Block::Ipv4].into_iter().collect();
+        assert_eq!(set.iter().collect::<Vec<_>>(), [Block::Ipv4, Block::Udpv6]);
+        assert!(!set.has(Block::Udpv4));
+        assert_eq!(BlockSet::default().iter().count(), 8);
+    }
+}

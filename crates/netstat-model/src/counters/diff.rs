@@ -1,0 +1,324 @@
+//! Changes per second between two readings: the only place that subtracts.
+//!
+//! A counter that went backwards was reset or has wrapped (a 32-bit kernel's counters do): its rate is unknown, never a
+//! huge number. A gauge has no rate. Two readings at the same moment have none either.
+
+use std::time::Duration;
+
+use super::{
+    Block, ClassicRow, CounterGroup, InterfaceCounters, InterfaceStatistics, Pair, ProtocolStatistics, Traffic,
+};
+use crate::{Fact, Why};
+
+/// The change per second of a counter between two readings that are `elapsed` apart.
+///
+/// Unknown when either reading is, when no time has passed, or when the counter went backwards.
+pub fn per_second(previous: Fact<u64>, current: Fact<u64>, elapsed: Duration) -> Fact<f64> {
+    match (previous, current) {
+        (Fact::Known(previous), Fact::Known(current)) => match current.checked_sub(previous) {
+            Some(change) if !elapsed.is_zero() => Fact::Known(change as f64 / elapsed.as_secs_f64()),
+            _ => Fact::Unknown(Why::Failed),
+        },
+        (_, Fact::Unknown(why)) | (Fact::Unknown(why), _) => Fact::Unknown(why),
+    }
+}
+
+/// The time between two readings; none when the clock went backwards, as between two recordings.
+fn elapsed(previous: Duration, current: Duration) -> Duration {
+    current.checked_sub(previous).unwrap_or_default()
+}
+
+/// Changes per second of all protocols, in the order of the current reading.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ProtocolRates {
+    blocks: [Vec<Pair<f64>>; 8],
+    groups: Vec<Vec<Fact<f64>>>,
+}
+
+impl ProtocolRates {
+    /// The rates from `previous` to `current`. Without a previous reading (the first print) all are unknown.
+    pub fn between(previous: Option<&ProtocolStatistics>, current: &ProtocolStatistics) -> Self {
+        let elapsed = previous.map_or(Duration::ZERO, |previous| elapsed(previous.at, current.at));
+        let blocks = Block::ALL.map(|block| {
+            let before = previous.map(|previous| previous.values(block));
+            let rates = block.rows().iter().zip(current.values(block)).enumerate();
+            rates
+                .map(|(i, (row, now))| row_rate(row, before.map(|before| before[i]), now, elapsed))
+                .collect()
+        });
+        let groups = current
+            .groups
+            .iter()
+            .map(|group| {
+                group_rates(
+                    previous.and_then(|previous| previous.group(&group.name)),
+                    group,
+                    elapsed,
+                )
+            })
+            .collect();
+        ProtocolRates { blocks, groups }
+    }
+
+    /// The rates of the classic rows of `block`, in order.
+    pub fn rows(&self, block: Block) -> &[Pair<f64>] {
+        &self.blocks[block.index()]
+    }
+
+    /// The rates of the group at `index` of [`ProtocolStatistics::groups`], in the order of its counters.
+    pub fn group(&self, index: usize) -> &[Fact<f64>] {
+        self.groups.get(index).map_or(&[], Vec::as_slice)
+    }
+}
+
+fn row_rate(row: &ClassicRow, before: Option<Pair<u64>>, now: &Pair<u64>, elapsed: Duration) -> Pair<f64> {
+    match before {
+        Some(before) if ProtocolStatistics::is_counter(row) => Pair {
+            received: per_second(before.received, now.received, elapsed),
+            sent: per_second(before.sent, now.sent, elapsed),
+        },
+        _ => Pair::unknown(Why::NotApplicable),
+    }
+}
+
+fn group_rates(before: Option<&CounterGroup>, now: &CounterGroup, elapsed: Duration) -> Vec<Fact<f64>> {
+    let count = |figure: super::Figure| Fact::from_option(figure.counter(), Why::NotApplicable);
+    let rate = |(i, counter): (usize, &super::NamedCounter)| {
+        let Some(before) = before else {
+            return Fact::Unknown(Why::NotApplicable);
+        };
+        // The order seldom changes, so the same place is tried first.
+        let previous = match before.counters.get(i) {
+            Some(same) if same.name == counter.name => Some(same.value),
+            _ => before.get(&counter.name),
+        };
+        match (previous, counter.value) {
+            (Some(Fact::Known(previous)), Fact::Known(current)) => per_second(count(previous), count(current), elapsed),
+            (_, Fact::Unknown(why)) | (Some(Fact::Unknown(why)), _) => Fact::Unknown(why),
+            (None, _) => Fact::Unknown(Why::NotApplicable),
+        }
+    };
+    now.counters.iter().enumerate().map(rate).collect()
+}
+
+/// Changes per second of all interfaces.
+#[derive(Clone, Debug, PartialEq)]
+pub struct InterfaceRates {
+    /// The sum over the interfaces but loopback that were there both times: the past of one that has just come is not
+    /// traffic of this interval.
+    pub sum: Traffic<f64>,
+    /// Each interface, in the order of the current reading; unknown for one that has just come.
+    pub each: Vec<Traffic<f64>>,
+}
+
+impl InterfaceRates {
+    /// The rates from `previous` to `current`. Without a previous reading (the first print) all are unknown.
+    pub fn between(previous: Option<&InterfaceStatistics>, current: &InterfaceStatistics) -> Self {
+        let unknown = Traffic::unknown(Why::NotApplicable);
+        let Fact::Known(now) = &current.interfaces else {
+            return InterfaceRates {
+                sum: unknown,
+                each: Vec::new(),
+            };
+        };
+        let Some(previous) = previous else {
+            return InterfaceRates {
+                sum: unknown,
+                each: vec![unknown; now.len()],
+            };
+        };
+        let before = match &previous.interfaces {
+            Fact::Known(before) => before.as_slice(),
+            Fact::Unknown(_) => {
+                return InterfaceRates {
+                    sum: unknown,
+                    each: vec![unknown; now.len()],
+                };
+            }
+        };
+        let elapsed = elapsed(previous.at, current.at);
+        let mut sum = Traffic::STILL;
+        let each = now
+            .iter()
+            .map(|interface| {
+                let Some(old) = before.iter().find(|old| is_same(old, interface)) else {
+                    return unknown;
+                };
+                let rates = old.traffic.zip(&interface.traffic, |a, b| {
+                    per_second(Fact::Known(a), Fact::Known(b), elapsed)
+                });
+                if interface.loopback == Fact::Known(false) {
+                    sum = sum.zip(&rates, |a, b| Fact::Known(a + b));
+                }
+                rates
+            })
+            .collect();
+        // While it is unknown which interface is a loopback, no sum is right.
+        if now.iter().any(|interface| interface.loopback.why().is_some()) {
+            sum = unknown;
+        }
+        InterfaceRates { sum, each }
+    }
+}
+
+/// Numbers are used again after an interface is gone, and names as well: both must agree.
+fn is_same(old: &InterfaceCounters, new: &InterfaceCounters) -> bool {
+    old.index == new.index && old.name == new.name
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Figure, InterfaceFigure, NamedCounter, TcpFamilies};
+    use super::*;
+
+    const TWO_SECONDS: Duration = Duration::from_secs(2);
+
+    fn known(value: u64) -> Fact<u64> {
+        Fact::Known(value)
+    }
+
+    #[test]
+    fn a_rate_is_the_change_over_the_time() {
+        assert_eq!(per_second(known(10), known(34), TWO_SECONDS), Fact::Known(12.0));
+        assert_eq!(per_second(known(7), known(7), TWO_SECONDS), Fact::Known(0.0));
+        assert_eq!(
+            per_second(known(0), known(1), Duration::from_millis(500)),
+            Fact::Known(2.0)
+        );
+    }
+
+    #[test]
+    fn backwards_unknown_or_at_once_is_unknown() {
+        // A counter of 32 bits that wrapped.
+        assert_eq!(
+            per_second(known(u64::from(u32::MAX)), known(3), TWO_SECONDS),
+            Fact::Unknown(Why::Failed)
+        );
+        assert_eq!(
+            per_second(known(1), known(2), Duration::ZERO),
+            Fact::Unknown(Why::Failed)
+        );
+        assert_eq!(
+            per_second(Fact::Unknown(Why::NotKept), known(2), TWO_SECONDS),
+            Fact::Unknown(Why::NotKept)
+        );
+        assert_eq!(elapsed(TWO_SECONDS, Duration::ZERO), Duration::ZERO);
+    }
+
+    fn statistics(at: Duration, value: u64, counters: &[(&str, Figure)]) -> ProtocolStatistics {
+        let counters = counters
+            .iter()
+            .map(|&(name, figure)| NamedCounter {
+                name: name.into(),
+                value: Fact::Known(figure),
+            })
+            .collect();
+        let group = CounterGroup {
+            name: "Tcp".into(),
+            counters,
+        };
+        let mut statistics = ProtocolStatistics::new(at, TcpFamilies::Together, vec![group], |_, _| Pair {
+            received: known(value),
+            sent: known(value * 2),
+        });
+        statistics.set_current_connections(known(value), known(value));
+        statistics
+    }
+
+    #[test]
+    fn rows_and_groups_have_rates_and_gauges_have_none() {
+        let before = statistics(
+            TWO_SECONDS,
+            10,
+            &[("CurrEstab", Figure::Gauge(9)), ("InErrs", Figure::Counter(2))],
+        );
+        let now = statistics(
+            TWO_SECONDS * 2,
+            20,
+            &[
+                ("New", Figure::Counter(5)),
+                ("CurrEstab", Figure::Gauge(99)),
+                ("InErrs", Figure::Counter(8)),
+            ],
+        );
+        let rates = ProtocolRates::between(Some(&before), &now);
+        assert_eq!(
+            rates.rows(Block::Icmpv6)[0],
+            Pair {
+                received: Fact::Known(5.0),
+                sent: Fact::Known(10.0)
+            }
+        );
+        let place = Block::Tcpv4
+            .rows()
+            .iter()
+            .position(|row| row.id == "current_connections")
+            .unwrap();
+        assert_eq!(rates.rows(Block::Tcpv4)[place], Pair::unknown(Why::NotApplicable));
+        let none = Fact::Unknown(Why::NotApplicable);
+        assert_eq!(rates.group(0), [none, none, Fact::Known(3.0)]);
+
+        let first = ProtocolRates::between(None, &now);
+        assert_eq!(first.rows(Block::Ipv4)[0], Pair::unknown(Why::NotApplicable));
+        assert_eq!(first.group(0), [none; 3]);
+        assert_eq!(first.group(7), []);
+    }
+
+    fn interface(index: u32, name: &str, loopback: bool, bytes: u64) -> InterfaceCounters {
+        InterfaceCounters {
+            index: Fact::Known(index),
+            name: name.as_bytes().into(),
+            mac: Fact::Unknown(Why::NotApplicable),
+            loopback: Fact::Known(loopback),
+            traffic: Traffic::unknown(Why::NotKept).with(InterfaceFigure::Bytes, known(bytes), known(bytes * 2)),
+        }
+    }
+
+    #[test]
+    fn the_sum_of_rates_knows_who_came_and_who_was_replaced() {
+        let before = InterfaceStatistics {
+            at: Duration::ZERO,
+            interfaces: Fact::Known(vec![
+                interface(1, "lo", true, 0),
+                interface(2, "eth0", false, 100),
+                interface(3, "gone", false, 9_000),
+                interface(5, "wlan0", false, 0),
+            ]),
+        };
+        let now = InterfaceStatistics {
+            at: TWO_SECONDS,
+            interfaces: Fact::Known(vec![
+                interface(1, "lo", true, 5_000),
+                interface(2, "eth0", false, 140),
+                interface(3, "came", false, 1_000_000),
+                interface(5, "wlan0", false, 6),
+            ]),
+        };
+        let rates = InterfaceRates::between(Some(&before), &now);
+        let bytes = |traffic: &Traffic<f64>| traffic.get(InterfaceFigure::Bytes);
+        assert_eq!(
+            bytes(&rates.sum),
+            Pair {
+                received: Fact::Known(23.0),
+                sent: Fact::Known(46.0)
+            }
+        );
+        assert_eq!(bytes(&rates.each[0]).received, Fact::Known(2500.0));
+        assert_eq!(bytes(&rates.each[2]), Pair::unknown(Why::NotApplicable));
+        assert_eq!(rates.sum.get(InterfaceFigure::Errors), Pair::unknown(Why::NotKept));
+
+        // eth0 was reset: its rate is unknown, and so is the sum.
+        let reset = InterfaceRates::between(
+            Some(&now),
+            &InterfaceStatistics {
+                at: TWO_SECONDS * 2,
+                ..before
+            },
+        );
+        assert_eq!(bytes(&reset.sum), Pair::unknown(Why::Failed));
+        assert_eq!(
+            bytes(&InterfaceRates::between(None, &now).sum),
+            Pair::unknown(Why::NotApplicable)
+        );
+    }
+}

@@ -1,0 +1,264 @@
+//! The counters of all interfaces at one moment.
+
+use std::time::Duration;
+
+use super::{Kind, Pair};
+use crate::{Fact, Why};
+
+/// One figure that `-e` shows of an interface. The order is the order of printing.
+///
+/// The meanings are those of RFC 2863. What Linux keeps for them (struct rtnl_link_stats64 in linux/if_link.h):
+///
+/// | figure | received | sent |
+/// |---|---|---|
+/// | bytes | `rx_bytes` | `tx_bytes` |
+/// | unicast, non-unicast | not told apart | not told apart |
+/// | discards | `rx_dropped` + `rx_missed_errors` | `tx_dropped` |
+/// | errors | `rx_errors` | `tx_errors` |
+/// | unknown protocols | within `rx_dropped` | |
+/// | packets of all kinds | `rx_packets` | `tx_packets` |
+///
+/// Linux counts packets of all kinds together. Its `multicast` counter does not split them: broadcasts are in none, many
+/// devices (veth, bridges) leave it at 0 although multicast arrives, on others the device counts more than reached the host,
+/// and for sent packets there is none at all. So `rx_packets - multicast` would be no count of unicast packets, and the
+/// two rows stay unknown rather than nearly right; the true sum stands in [`InterfaceFigure::AllPackets`]. Packets of a
+/// protocol that nobody handles are dropped into `rx_dropped` without a counter of their own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum InterfaceFigure {
+    /// Bytes, link headers included.
+    Bytes,
+    /// Packets addressed to one station.
+    Unicast,
+    /// Packets addressed to many: broadcast and multicast.
+    NonUnicast,
+    /// Packets without a fault that were thrown away, such as for lack of memory.
+    Discards,
+    /// Packets that were faulty or could not be sent.
+    Errors,
+    /// Received packets of a protocol that nobody handles.
+    UnknownProtocols,
+    /// Packets, whoever they were addressed to. Shown only where unicast and the rest are not told apart.
+    AllPackets,
+}
+
+impl InterfaceFigure {
+    /// Every figure, in the order of printing.
+    pub const ALL: [InterfaceFigure; 7] = [
+        InterfaceFigure::Bytes,
+        InterfaceFigure::Unicast,
+        InterfaceFigure::NonUnicast,
+        InterfaceFigure::Discards,
+        InterfaceFigure::Errors,
+        InterfaceFigure::UnknownProtocols,
+        InterfaceFigure::AllPackets,
+    ];
+
+    /// The label in the classic text, at most 20 wide.
+    pub const fn label(self) -> &'static str {
+        match self {
+            InterfaceFigure::Bytes => "Bytes",
+            InterfaceFigure::Unicast => "Unicast packets",
+            InterfaceFigure::NonUnicast => "Non-unicast packets",
+            InterfaceFigure::Discards => "Discards",
+            InterfaceFigure::Errors => "Errors",
+            InterfaceFigure::UnknownProtocols => "Unknown protocols",
+            InterfaceFigure::AllPackets => "Packets of all kinds",
+        }
+    }
+
+    /// A stable id for machine formats.
+    pub const fn id(self) -> &'static str {
+        match self {
+            InterfaceFigure::Bytes => "bytes",
+            InterfaceFigure::Unicast => "unicast_packets",
+            InterfaceFigure::NonUnicast => "non_unicast_packets",
+            InterfaceFigure::Discards => "discards",
+            InterfaceFigure::Errors => "errors",
+            InterfaceFigure::UnknownProtocols => "unknown_protocols",
+            InterfaceFigure::AllPackets => "packets",
+        }
+    }
+
+    /// Whether it is counted in both directions.
+    pub const fn both_ways(self) -> bool {
+        !matches!(self, InterfaceFigure::UnknownProtocols)
+    }
+
+    /// All of them only grow.
+    pub const fn kind(self) -> Kind {
+        Kind::Counter
+    }
+}
+
+/// The figures of one interface, or of several together: totals (`u64`), or changes per second (`f64`).
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Traffic<T = u64>([Pair<T>; 7]);
+
+impl<T: Copy> Traffic<T> {
+    /// Nothing known, for one reason.
+    pub const fn unknown(why: Why) -> Self {
+        Traffic([Pair::unknown(why); 7])
+    }
+
+    /// Both directions of `figure`.
+    pub const fn get(&self, figure: InterfaceFigure) -> Pair<T> {
+        self.0[figure as usize]
+    }
+
+    /// Puts in both directions of `figure`.
+    #[must_use]
+    pub const fn with(mut self, figure: InterfaceFigure, received: Fact<T>, sent: Fact<T>) -> Self {
+        self.0[figure as usize] = Pair { received, sent };
+        self
+    }
+
+    /// Combines each figure with the same of `other`; what either does not know is unknown.
+    pub(super) fn zip<U>(&self, other: &Self, mut join: impl FnMut(T, T) -> Fact<U>) -> Traffic<U> {
+        let mut join = |a: Fact<T>, b: Fact<T>| match (a, b) {
+            (Fact::Known(a), Fact::Known(b)) => join(a, b),
+            (Fact::Unknown(why), _) | (_, Fact::Unknown(why)) => Fact::Unknown(why),
+        };
+        Traffic(std::array::from_fn(|i| Pair {
+            received: join(self.0[i].received, other.0[i].received),
+            sent: join(self.0[i].sent, other.0[i].sent),
+        }))
+    }
+}
+
+impl Traffic<u64> {
+    /// No traffic at all: the sum over no interface.
+    pub const NONE: Traffic = Traffic(
+        [Pair {
+            received: Fact::Known(0),
+            sent: Fact::Known(0),
+        }; 7],
+    );
+}
+
+impl Traffic<f64> {
+    /// No change at all: the rate of no interface.
+    pub(super) const STILL: Traffic<f64> = Traffic(
+        [Pair {
+            received: Fact::Known(0.0),
+            sent: Fact::Known(0.0),
+        }; 7],
+    );
+}
+
+/// The counters of one interface.
+#[derive(Clone, Debug, PartialEq)]
+pub struct InterfaceCounters {
+    /// The system's number for it.
+    pub index: Fact<u32>,
+    /// Its name, in bytes as the system keeps it. Chosen by others: escape before printing.
+    pub name: Box<[u8]>,
+    /// Its Ethernet address; unknown where it has none.
+    pub mac: Fact<[u8; 6]>,
+    /// Whether it only leads back to this computer.
+    pub loopback: Fact<bool>,
+    /// Its figures.
+    pub traffic: Traffic,
+}
+
+/// The counters of all interfaces, as read at one moment.
+#[derive(Clone, Debug, PartialEq)]
+pub struct InterfaceStatistics {
+    /// When they were read, on a clock that never goes back (its zero does not matter).
+    pub at: Duration,
+    /// Every interface, loopback included, in the order of their numbers.
+    pub interfaces: Fact<Vec<InterfaceCounters>>,
+}
+
+impl InterfaceStatistics {
+    /// The sum over all interfaces but loopback.
+    ///
+    /// A packet that passes through stacked interfaces (a bridge over its ports, a tunnel over its carrier) counts in
+    /// each of them, as the system counts it. The sum over no interface is 0. While it is unknown whether an interface
+    /// is a loopback, the sum is unknown.
+    pub fn sum(&self) -> Traffic {
+        let interfaces = match &self.interfaces {
+            Fact::Known(interfaces) => interfaces,
+            Fact::Unknown(why) => return Traffic::unknown(*why),
+        };
+        let mut sum = Traffic::NONE;
+        for interface in interfaces {
+            match interface.loopback {
+                Fact::Known(true) => {}
+                Fact::Known(false) => {
+                    // A sum that does not fit cannot come from true counters.
+                    sum = sum.zip(&interface.traffic, |a, b| {
+                        Fact::from_option(a.checked_add(b), Why::Failed)
+                    });
+                }
+                Fact::Unknown(why) => return Traffic::unknown(why),
+            }
+        }
+        sum
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn interface(name: &str, loopback: Fact<bool>, received: u64) -> InterfaceCounters {
+        InterfaceCounters {
+            index: Fact::Known(1),
+            name: name.as_bytes().into(),
+            mac: Fact::Unknown(Why::NotApplicable),
+            loopback,
+            traffic: Traffic::unknown(Why::NotKept).with(
+                InterfaceFigure::Bytes,
+                Fact::Known(received),
+                Fact::Known(received * 2),
+            ),
+        }
+    }
+
+    fn statistics(interfaces: Vec<InterfaceCounters>) -> InterfaceStatistics {
+        InterfaceStatistics {
+            at: Duration::ZERO,
+            interfaces: Fact::Known(interfaces),
+        }
+    }
+
+    #[test]
+    fn the_sum_leaves_loopback_out_whatever_its_name() {
+        let sum = statistics(vec![
+            interface("loop", Fact::Known(true), 1000),
+            interface("lo", Fact::Known(false), 1),
+            interface("eth0", Fact::Known(false), 20),
+        ])
+        .sum();
+        assert_eq!(
+            sum.get(InterfaceFigure::Bytes),
+            Pair {
+                received: Fact::Known(21),
+                sent: Fact::Known(42)
+            }
+        );
+        assert_eq!(sum.get(InterfaceFigure::Unicast), Pair::unknown(Why::NotKept));
+    }
+
+    #[test]
+    fn the_sum_over_nothing_is_zero_and_over_the_unknown_is_unknown() {
+        assert_eq!(statistics(Vec::new()).sum(), Traffic::NONE);
+        assert_eq!(
+            statistics(vec![interface("a", Fact::Unknown(Why::NotPermitted), 1)]).sum(),
+            Traffic::unknown(Why::NotPermitted)
+        );
+        let hidden = InterfaceStatistics {
+            at: Duration::ZERO,
+            interfaces: Fact::Unknown(Why::Failed),
+        };
+        assert_eq!(hidden.sum(), Traffic::unknown(Why::Failed));
+        let big = interface("a", Fact::Known(false), u64::MAX / 2);
+        assert_eq!(
+            statistics(vec![big.clone(), big])
+                .sum()
+                .get(InterfaceFigure::Bytes)
+                .sent,
+            Fact::Unknown(Why::Failed)
+        );
+    }
+}

@@ -1,0 +1,108 @@
+//! What the counters of the system mean, in plain words.
+//!
+//! The words are this project's own; the facts are those of the kernel's Documentation/networking/snmp_counter.rst, the
+//! comments of include/uapi/linux/snmp.h and net/mptcp/mib.h, the change notes that introduced a counter, and of RFC
+//! 4293 (IP, ICMP), RFC 2466 (ICMPv6), RFC 4022 (TCP) and RFC 4113 (UDP). A counter that is not listed has no words rather
+//! than guessed ones.
+
+mod icmp;
+mod ip;
+mod mptcp;
+mod tcp;
+mod udp;
+
+use std::borrow::Cow;
+
+/// A counter's name and its meaning.
+type Words = &'static [(&'static str, &'static str)];
+
+/// What the counter `name` of `group` counts, in one line without a full stop. `None` where it is not documented.
+///
+/// Groups are those of Linux: `Ip`, `IpExt`, `Ip6`, `Icmp`, `IcmpMsg`, `Icmp6`, `Tcp`, `TcpExt`, `MPTcpExt`, `Udp`, `UdpLite`,
+/// `Udp6`, `UdpLite6`.
+pub fn meaning(group: &str, name: &str) -> Option<Cow<'static, str>> {
+    let words: Words = match group {
+        // IPv6 keeps in one group what IPv4 keeps in two.
+        "Ip" | "IpExt" | "Ip6" => ip::WORDS,
+        "Icmp" => icmp::WORDS,
+        "Icmp6" => {
+            return find(icmp::WORDS_6, name)
+                .or_else(|| find(icmp::WORDS, name))
+                .or_else(|| icmp::by_type(name, icmp::TYPES_6));
+        }
+        "IcmpMsg" => return icmp::by_type(name, icmp::TYPES_4),
+        "Tcp" => tcp::WORDS,
+        "TcpExt" => tcp::WORDS_EXT,
+        "MPTcpExt" => mptcp::WORDS,
+        "Udp" | "UdpLite" | "Udp6" | "UdpLite6" => udp::WORDS,
+        _ => return None,
+    };
+    find(words, name)
+}
+
+fn find(words: Words, name: &str) -> Option<Cow<'static, str>> {
+    words
+        .iter()
+        .find(|(known, _)| *known == name)
+        .map(|(_, meaning)| Cow::Borrowed(*meaning))
+}
+
+/// Whether a value of Linux is a setting or a present state and not a count of events.
+pub fn is_gauge(group: &str, name: &str) -> bool {
+    matches!(
+        (group, name),
+        ("Ip", "Forwarding" | "DefaultTTL")
+            | ("Tcp", "RtoAlgorithm" | "RtoMin" | "RtoMax" | "MaxConn" | "CurrEstab")
+            | ("MPTcpExt", "MPCurrEstab")
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_meaning_is_one_plain_line_and_stands_once() {
+        let tables = [
+            ip::WORDS,
+            icmp::WORDS,
+            icmp::WORDS_6,
+            tcp::WORDS,
+            tcp::WORDS_EXT,
+            mptcp::WORDS,
+            udp::WORDS,
+        ];
+        for words in tables {
+            for (i, (name, meaning)) in words.iter().enumerate() {
+                assert!(words[..i].iter().all(|(other, _)| other != name), "{name} twice");
+                assert!(
+                    !meaning.is_empty() && meaning.len() <= 110,
+                    "{name}: {} long",
+                    meaning.len()
+                );
+                assert!(!meaning.ends_with('.') && meaning.trim() == *meaning, "{name}");
+                assert!(meaning.chars().all(|c| !c.is_control()), "{name}");
+            }
+        }
+    }
+
+    #[test]
+    fn groups_find_their_words() {
+        assert!(meaning("Ip6", "InTooBigErrors").is_some());
+        assert!(meaning("IpExt", "InCEPkts").is_some());
+        assert_eq!(
+            meaning("IcmpMsg", "InType3").as_deref(),
+            Some("ICMP messages of type 3 received: destination unreachable")
+        );
+        assert_eq!(
+            meaning("Icmp6", "OutType143").as_deref(),
+            Some("ICMPv6 messages of type 143 sent: multicast listener report, version 2")
+        );
+        // The two families share words, but not where they differ.
+        assert_eq!(meaning("Icmp6", "InMsgs"), meaning("Icmp", "InMsgs"));
+        assert_eq!(meaning("Tcp", "ListenDrops"), None);
+        assert_eq!(meaning("XfrmStat", "InMsgs"), None);
+        assert_eq!(meaning("IcmpMsg", "InType256"), None);
+        assert_eq!(meaning("IcmpMsg", "InType"), None);
+    }
+}

@@ -1,0 +1,239 @@
+//! The counters of all protocols at one moment.
+
+use std::time::Duration;
+
+use super::classic::{Block, BlockSet, ClassicRow, Kind, LinuxSource};
+use super::{Cells, Pair, is_gauge};
+use crate::{Fact, Why};
+
+/// Whether the system counts TCP over IPv4 and over IPv6 separately.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum TcpFamilies {
+    /// One set for both: it is kept in [`Block::Tcpv4`]. Linux does so.
+    Together,
+    /// A set for each family.
+    Separate,
+}
+
+/// A value under the system's own name for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Figure {
+    /// Grows only.
+    Counter(u64),
+    /// Goes up and down or is a setting; some are negative (Linux `Tcp MaxConn` is -1 when there is no limit).
+    Gauge(i64),
+}
+
+impl Figure {
+    /// Whether it is 0.
+    pub const fn is_zero(self) -> bool {
+        matches!(self, Figure::Counter(0) | Figure::Gauge(0))
+    }
+
+    /// The count, if it is a counter.
+    pub const fn counter(self) -> Option<u64> {
+        match self {
+            Figure::Counter(count) => Some(count),
+            Figure::Gauge(_) => None,
+        }
+    }
+}
+
+impl std::fmt::Display for Figure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Figure::Counter(value) => f.pad(&value.to_string()),
+            Figure::Gauge(value) => f.pad(&value.to_string()),
+        }
+    }
+}
+
+/// A counter beyond the classic ones.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NamedCounter {
+    /// The system's name within the group: `ListenDrops`. From outside: escape before printing.
+    pub name: Box<str>,
+    /// Its value, unknown where the text was not a number.
+    pub value: Fact<Figure>,
+}
+
+/// The counters of one group, in the system's order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CounterGroup {
+    /// The system's name: `TcpExt`. From outside: escape before printing.
+    pub name: Box<str>,
+    /// Its counters.
+    pub counters: Vec<NamedCounter>,
+}
+
+impl CounterGroup {
+    /// The value named `name`.
+    pub fn get(&self, name: &str) -> Option<Fact<Figure>> {
+        self.counters
+            .iter()
+            .find(|counter| *counter.name == *name)
+            .map(|counter| counter.value)
+    }
+
+    /// A counter of this group from the text of its value; what is no number is unknown.
+    ///
+    /// The kernel sums signed parts and may print a negative gauge as a number above `i64::MAX`; it is brought back.
+    pub fn figure(group: &str, name: &str, text: &str) -> Fact<Figure> {
+        let figure = if is_gauge(group, name) {
+            text.parse::<i64>()
+                .or_else(|_| text.parse::<u64>().map(u64::cast_signed))
+                .map(Figure::Gauge)
+        } else {
+            text.parse::<u64>().map(Figure::Counter)
+        };
+        Fact::from_option(figure.ok(), Why::Failed)
+    }
+}
+
+/// The blocks that a group of Linux belongs to: with `-p` only groups of a wanted block are shown. A group that is not
+/// known here belongs to none and is shown when every block is.
+pub fn group_blocks(group: &str) -> BlockSet {
+    match group {
+        "Ip" | "IpExt" => Block::Ipv4.into(),
+        "Ip6" => Block::Ipv6.into(),
+        "Icmp" | "IcmpMsg" => Block::Icmpv4.into(),
+        "Icmp6" => Block::Icmpv6.into(),
+        // One set of TCP counters for both families.
+        "Tcp" | "TcpExt" | "MPTcpExt" => BlockSet::from(Block::Tcpv4).with(Block::Tcpv6),
+        "Udp" | "UdpLite" => Block::Udpv4.into(),
+        "Udp6" | "UdpLite6" => Block::Udpv6.into(),
+        _ => BlockSet::NONE,
+    }
+}
+
+/// The counters of all protocols, as read at one moment.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ProtocolStatistics {
+    /// When they were read, on a clock that never goes back (its zero does not matter).
+    pub at: Duration,
+    /// Whether TCP is counted per family.
+    pub tcp_families: TcpFamilies,
+    /// Every group that was read, classic figures included, under the system's own names.
+    pub groups: Vec<CounterGroup>,
+    values: [Vec<Pair<u64>>; 8],
+}
+
+impl ProtocolStatistics {
+    /// Fills every classic row with what `value` says of it.
+    pub fn new(
+        at: Duration,
+        tcp_families: TcpFamilies,
+        groups: Vec<CounterGroup>,
+        mut value: impl FnMut(Block, &'static ClassicRow) -> Pair<u64>,
+    ) -> Self {
+        let values = Block::ALL.map(|block| block.rows().iter().map(|row| value(block, row)).collect());
+        ProtocolStatistics {
+            at,
+            tcp_families,
+            groups,
+            values,
+        }
+    }
+
+    /// The classic rows of `block` with their values, in order.
+    pub fn rows(&self, block: Block) -> impl Iterator<Item = (&'static ClassicRow, Pair<u64>)> {
+        block.rows().iter().zip(self.values[block.index()].iter().copied())
+    }
+
+    /// The value of one classic row, by its id.
+    pub fn get(&self, block: Block, id: &str) -> Option<Pair<u64>> {
+        self.rows(block).find(|(row, _)| row.id == id).map(|(_, value)| value)
+    }
+
+    /// Puts in the connections that are ESTABLISHED or CLOSE_WAIT now (RFC 4022 tcpCurrEstab), counted from the sockets
+    /// of each family by the caller.
+    pub fn set_current_connections(&mut self, ipv4: Fact<u64>, ipv6: Fact<u64>) {
+        for (block, count) in [(Block::Tcpv4, ipv4), (Block::Tcpv6, ipv6)] {
+            for (row, value) in block.rows().iter().zip(&mut self.values[block.index()]) {
+                if matches!(row.cells, Cells::One(LinuxSource::Sockets)) {
+                    value.received = count;
+                }
+            }
+        }
+    }
+
+    /// The group named `name`.
+    pub fn group(&self, name: &str) -> Option<&CounterGroup> {
+        self.groups.iter().find(|group| *group.name == *name)
+    }
+
+    /// Whether a named counter fills a classic row all by itself, so that showing it again would say nothing new.
+    pub fn is_classic(group: &str, name: &str) -> bool {
+        let is = |source| matches!(source, LinuxSource::Named(g, n) if g == group && n == name);
+        group_blocks(group)
+            .iter()
+            .flat_map(Block::rows)
+            .any(|row| match row.cells {
+                Cells::One(source) => is(source),
+                Cells::Two { received, sent } => is(received) || is(sent),
+            })
+    }
+
+    pub(super) fn values(&self, block: Block) -> &[Pair<u64>] {
+        &self.values[block.index()]
+    }
+
+    pub(super) fn is_counter(row: &ClassicRow) -> bool {
+        row.kind == Kind::Counter
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn gauges_may_be_negative_and_counters_may_not() {
+        assert_eq!(
+            CounterGroup::figure("Tcp", "MaxConn", "-1"),
+            Fact::Known(Figure::Gauge(-1))
+        );
+        assert_eq!(
+            CounterGroup::figure("MPTcpExt", "MPCurrEstab", "18446744073709551614"),
+            Fact::Known(Figure::Gauge(-2))
+        );
+        assert_eq!(
+            CounterGroup::figure("Tcp", "InSegs", "18446744073709551615"),
+            Fact::Known(Figure::Counter(u64::MAX))
+        );
+        for text in ["-1", "", "1.5", "18446744073709551616", "x"] {
+            assert_eq!(
+                CounterGroup::figure("Tcp", "InSegs", text),
+                Fact::Unknown(Why::Failed),
+                "{text:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn current_connections_go_to_their_family() {
+        let mut statistics = ProtocolStatistics::new(Duration::ZERO, TcpFamilies::Together, Vec::new(), |_, _| {
+            Pair::unknown(Why::NotKept)
+        });
+        statistics.set_current_connections(Fact::Known(3), Fact::Known(5));
+        let of = |block| statistics.get(block, "current_connections").map(|value| value.received);
+        assert_eq!(of(Block::Tcpv4), Some(Fact::Known(3)));
+        assert_eq!(of(Block::Tcpv6), Some(Fact::Known(5)));
+        assert_eq!(
+            statistics
+                .get(Block::Tcpv6, "segments_sent")
+                .map(|value| value.received),
+            Some(Fact::Unknown(Why::NotKept))
+        );
+    }
+
+    #[test]
+    fn what_stands_in_a_block_is_not_further() {
+        assert!(ProtocolStatistics::is_classic("Ip6", "OutForwDatagrams"));
+        assert!(ProtocolStatistics::is_classic("Icmp", "OutEchos"));
+        // Only part of a classic figure, or none at all.
+        assert!(!ProtocolStatistics::is_classic("Icmp6", "InMLDv2Reports"));
+        assert!(!ProtocolStatistics::is_classic("Tcp", "CurrEstab"));
+        assert!(!ProtocolStatistics::is_classic("TcpExt", "InSegs"));
+    }
+}

@@ -1,0 +1,395 @@
+use super::*;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// Long enough never to be reached by a test that works.
+const AGES: Duration = Duration::from_secs(60);
+
+fn address(number: u32) -> IpAddr {
+    IpAddr::V4(std::net::Ipv4Addr::from_bits(0x0a00_0000 + number))
+}
+
+fn quiet(_: usize, _: usize) {}
+
+fn host(text: &str) -> Lookup {
+    Lookup::Resolved(HostName::parse(text.as_bytes()).unwrap())
+}
+
+/// A resolver that answers nothing until it is opened, and counts.
+#[derive(Default)]
+struct Gate {
+    open: Mutex<bool>,
+    opened: Condvar,
+    asked: AtomicUsize,
+    inside: AtomicUsize,
+    most_inside: AtomicUsize,
+}
+
+impl Gate {
+    fn open(&self) {
+        *self.open.lock().unwrap() = true;
+        self.opened.notify_all();
+    }
+
+    fn asked(&self) -> usize {
+        self.asked.load(Ordering::SeqCst)
+    }
+
+    /// Waits until that many questions are inside.
+    fn wait_for_inside(&self, count: usize) {
+        let begin = Instant::now();
+        while self.inside.load(Ordering::SeqCst) != count {
+            assert!(begin.elapsed() < AGES);
+            thread::sleep(Duration::from_millis(1));
+        }
+    }
+}
+
+struct Gated(Arc<Gate>);
+
+impl Resolver for Gated {
+    fn name_of(&self, address: IpAddr) -> Answer {
+        let gate = &self.0;
+        gate.asked.fetch_add(1, Ordering::SeqCst);
+        let inside = gate.inside.fetch_add(1, Ordering::SeqCst) + 1;
+        gate.most_inside.fetch_max(inside, Ordering::SeqCst);
+        let mut open = gate.open.lock().unwrap();
+        while !*open {
+            open = gate.opened.wait(open).unwrap();
+        }
+        drop(open);
+        gate.inside.fetch_sub(1, Ordering::SeqCst);
+        Answer::Name(format!("host-{}.test", address.to_string().replace('.', "x")).into_bytes())
+    }
+}
+
+fn gated(threads: usize) -> (Arc<Gate>, ReverseDns) {
+    let gate = Arc::new(Gate::default());
+    let limits = Limits {
+        threads,
+        ..Limits::default()
+    };
+    (Arc::clone(&gate), ReverseDns::new(Arc::new(Gated(gate)), limits))
+}
+
+/// Answers by `answer` and counts, on a clock that the test moves.
+fn timed(answer: fn(usize) -> Answer) -> (Arc<AtomicUsize>, Arc<Mutex<Duration>>, ReverseDns) {
+    let asked = Arc::new(AtomicUsize::new(0));
+    let passed = Arc::new(Mutex::new(Duration::ZERO));
+    let resolver = {
+        let asked = Arc::clone(&asked);
+        move |_: IpAddr| answer(asked.fetch_add(1, Ordering::SeqCst))
+    };
+    let clock = {
+        let (begin, passed) = (Instant::now(), Arc::clone(&passed));
+        move || begin + *passed.lock().unwrap()
+    };
+    let dns = ReverseDns::with_clock(Arc::new(resolver), Limits::default(), Arc::new(clock));
+    (asked, passed, dns)
+}
+
+/// Waits until no thread runs, so that what was asked in the background is there.
+fn settle(dns: &ReverseDns) {
+    let begin = Instant::now();
+    while dns.shared.lock().workers > 0 {
+        assert!(begin.elapsed() < AGES);
+        thread::sleep(Duration::from_millis(1));
+    }
+}
+
+#[test]
+fn each_address_is_asked_for_once() {
+    let (asked, _, mut dns) = timed(|_| Answer::Name(b"a.test".to_vec()));
+    let addresses = || {
+        (0..300)
+            .map(|n| address(n % 30))
+            .chain(["::ffff:10.0.0.1".parse().unwrap()])
+    };
+    let answers = dns.resolve(addresses(), AGES, &mut quiet);
+    assert_eq!(asked.load(Ordering::SeqCst), 30);
+    assert_eq!(
+        answers.summary(),
+        Summary {
+            total: 30,
+            resolved: 30,
+            ..Summary::default()
+        }
+    );
+    assert_eq!(answers.get("::ffff:10.0.0.29".parse().unwrap()), &host("a.test"));
+    dns.resolve(addresses(), AGES, &mut quiet);
+    assert_eq!(asked.load(Ordering::SeqCst), 30, "a listing later");
+}
+
+#[test]
+fn every_kind_of_answer_is_kept_apart() {
+    let resolver = |address: IpAddr| match address.to_string().as_str() {
+        "10.0.0.1" => Answer::Name(b"good.test".to_vec()),
+        "10.0.0.2" => Answer::NotFound,
+        "10.0.0.3" => Answer::Name(b"bad name".to_vec()),
+        "10.0.0.4" => Answer::Failed,
+        _ => panic!("a resolver in trouble"),
+    };
+    let mut dns = ReverseDns::new(Arc::new(resolver), Limits::default());
+    let answers = dns.resolve((1..6).map(address), AGES, &mut quiet);
+    let expected = [
+        host("good.test"),
+        Lookup::NotFound,
+        Lookup::Refused,
+        Lookup::Failed,
+        Lookup::Failed,
+    ];
+    for (number, expected) in (1..6).zip(expected) {
+        assert_eq!(answers.get(address(number)), &expected, "{number}");
+    }
+    let sum = Summary {
+        total: 5,
+        resolved: 1,
+        not_found: 1,
+        refused: 1,
+        failed: 2,
+        timed_out: 0,
+    };
+    assert_eq!(answers.summary(), sum);
+    assert_eq!(answers.get(address(9)), &Lookup::NotAsked);
+}
+
+#[test]
+fn many_are_asked_at_a_time_but_never_more_than_allowed() {
+    let (gate, mut dns) = gated(8);
+    dns.resolve((0..100).map(address), Duration::ZERO, &mut quiet);
+    gate.wait_for_inside(8);
+    gate.open();
+    settle(&dns);
+    assert_eq!((gate.asked(), gate.most_inside.load(Ordering::SeqCst)), (100, 8));
+}
+
+#[test]
+fn no_more_threads_than_addresses() {
+    let (gate, mut dns) = gated(64);
+    dns.resolve((0..3).map(address), Duration::ZERO, &mut quiet);
+    assert_eq!(dns.shared.lock().workers, 3);
+    gate.open();
+    settle(&dns);
+    assert_eq!(dns.shared.lock().workers, 0, "threads end when there is nothing to do");
+}
+
+#[test]
+fn the_deadline_holds_for_the_whole_listing_and_late_answers_are_used_next_time() {
+    let (gate, mut dns) = gated(4);
+    let deadline = Duration::from_millis(250);
+    let mut calls = Vec::new();
+    let begin = Instant::now();
+    let answers = dns.resolve((0..40).map(address), deadline, &mut |done, total| {
+        calls.push((done, total))
+    });
+    let took = begin.elapsed();
+    assert!(took >= deadline && took < deadline + Duration::from_secs(2), "{took:?}");
+    assert_eq!(
+        answers.summary(),
+        Summary {
+            total: 40,
+            timed_out: 40,
+            ..Summary::default()
+        }
+    );
+    assert_eq!(answers.get(address(0)), &Lookup::TimedOut);
+    assert!(
+        (1..=2).contains(&calls.len()) && calls.iter().all(|&call| call == (0, 40)),
+        "{calls:?}"
+    );
+
+    // Repeated while the resolver hangs: nothing is waited for again, no thread comes on top.
+    let answers = dns.resolve((0..40).map(address), AGES, &mut quiet);
+    assert_eq!(answers.get(address(0)), &Lookup::TimedOut);
+    gate.wait_for_inside(4);
+    assert_eq!((gate.asked(), dns.shared.lock().workers), (4, 4));
+
+    gate.open();
+    settle(&dns);
+    let answers = dns.resolve((0..40).map(address), AGES, &mut quiet);
+    assert_eq!(
+        answers.summary(),
+        Summary {
+            total: 40,
+            resolved: 40,
+            ..Summary::default()
+        }
+    );
+    assert_eq!(answers.get(address(7)), &host("host-10x0x0x7.test"));
+    assert_eq!(gate.asked(), 40, "nothing was asked twice");
+}
+
+#[test]
+fn a_hanging_resolver_piles_up_neither_threads_nor_questions() {
+    let (gate, mut dns) = gated(8);
+    for listing in 0..10 {
+        dns.resolve(
+            (listing * 100..listing * 100 + 100).map(address),
+            Duration::ZERO,
+            &mut quiet,
+        );
+    }
+    gate.wait_for_inside(8);
+    {
+        let state = dns.shared.lock();
+        assert_eq!((state.workers, state.awaited), (8, 0));
+        assert!(
+            state.queue.len() <= 100 && state.entries.len() <= 108,
+            "{} {}",
+            state.queue.len(),
+            state.entries.len()
+        );
+    }
+    gate.open();
+    settle(&dns);
+    assert_eq!(gate.most_inside.load(Ordering::SeqCst), 8);
+    assert!(gate.asked() <= 108);
+}
+
+#[test]
+fn new_addresses_go_before_late_ones() {
+    let (gate, mut dns) = gated(1);
+    dns.resolve((0..20).map(address), Duration::ZERO, &mut quiet);
+    gate.wait_for_inside(1);
+    dns.resolve((0..21).map(address), Duration::ZERO, &mut quiet);
+    assert_eq!(dns.shared.lock().queue.front(), Some(&address(20)));
+    gate.open();
+    settle(&dns);
+}
+
+#[test]
+fn an_answer_in_time_ends_the_wait() {
+    let (gate, mut dns) = gated(4);
+    let opener = thread::spawn(move || {
+        gate.wait_for_inside(4);
+        gate.open();
+    });
+    let begin = Instant::now();
+    let answers = dns.resolve((0..40).map(address), AGES, &mut quiet);
+    assert!(begin.elapsed() < AGES / 2);
+    assert_eq!(answers.summary().resolved, 40);
+    opener.join().unwrap();
+}
+
+#[test]
+fn progress_may_be_slow_and_counts_what_is_known() {
+    let (gate, mut dns) = gated(1);
+    let opening = Arc::clone(&gate);
+    gate.open();
+    dns.resolve([address(1)], AGES, &mut quiet);
+    *gate.open.lock().unwrap() = false;
+    let mut calls = Vec::new();
+    dns.resolve([address(1), address(2)], AGES, &mut |done, total| {
+        calls.push((done, total));
+        opening.open();
+    });
+    assert_eq!(calls.first(), Some(&(1, 2)));
+}
+
+#[test]
+fn names_live_five_minutes_and_are_refreshed_without_waiting() {
+    let (asked, passed, mut dns) = timed(|n| Answer::Name(format!("name{n}.test").into_bytes()));
+    let mut at = |seconds: u64| {
+        *passed.lock().unwrap() = Duration::from_secs(seconds);
+        let answers = dns.resolve([address(1)], AGES, &mut quiet);
+        settle(&dns);
+        answers.get(address(1)).clone()
+    };
+    assert_eq!(at(0), host("name0.test"));
+    assert_eq!(at(299), host("name0.test"));
+    assert_eq!(asked.load(Ordering::SeqCst), 1);
+    assert_eq!(at(300), host("name0.test"), "the old one meanwhile");
+    assert_eq!(at(301), host("name1.test"));
+    assert_eq!(at(901), host("name2.test"), "too old to be shown: waited for");
+    assert_eq!(asked.load(Ordering::SeqCst), 3);
+}
+
+#[test]
+fn other_answers_live_one_minute() {
+    for answer in [
+        (|_| Answer::NotFound) as fn(usize) -> Answer,
+        |_| Answer::Failed,
+        |_| Answer::Name(b"no name".to_vec()),
+    ] {
+        let (asked, passed, mut dns) = timed(answer);
+        for (seconds, questions) in [(0, 1), (59, 1), (60, 2), (61, 2), (200, 3)] {
+            *passed.lock().unwrap() = Duration::from_secs(seconds);
+            dns.resolve([address(1)], AGES, &mut quiet);
+            settle(&dns);
+            assert_eq!(asked.load(Ordering::SeqCst), questions, "{seconds} s");
+        }
+    }
+}
+
+#[test]
+fn what_no_listing_shows_is_forgotten_in_time() {
+    let (_, passed, mut dns) = timed(|_| Answer::Name(b"a.test".to_vec()));
+    dns.resolve((0..50).map(address), AGES, &mut quiet);
+    *passed.lock().unwrap() = Duration::from_secs(299);
+    dns.resolve([address(1)], AGES, &mut quiet);
+    assert_eq!(dns.shared.lock().entries.len(), 50);
+    *passed.lock().unwrap() = Duration::from_secs(300);
+    dns.resolve([address(1)], AGES, &mut quiet);
+    assert_eq!(dns.shared.lock().entries.len(), 1);
+    settle(&dns);
+}
+
+#[test]
+fn addresses_of_one_link_are_never_asked_for() {
+    let mut dns = ReverseDns::new(
+        Arc::new(|address: IpAddr| panic!("asked for {address}")),
+        Limits::default(),
+    );
+    let never = [
+        "0.0.0.0",
+        "255.255.255.255",
+        "::",
+        "fe80::1",
+        "febf::1",
+        "ff02::fb",
+        "ff01::1",
+        "ff12::1",
+        "::ffff:0.0.0.0",
+    ];
+    let answers = dns.resolve(never.map(|text| text.parse().unwrap()), AGES, &mut quiet);
+    assert_eq!(answers.summary().total, 0);
+    assert_eq!(answers.get("fe80::1".parse().unwrap()), &Lookup::NotAsked);
+    for text in [
+        "127.0.0.1",
+        "169.254.169.254",
+        "224.0.0.251",
+        "fec0::1",
+        "fd00::1",
+        "ff0e::1",
+        "2001:db8::1",
+    ] {
+        assert!(askable(text.parse().unwrap()), "{text}");
+    }
+}
+
+#[test]
+fn an_endless_deadline_is_allowed() {
+    let (_, _, mut dns) = timed(|_| Answer::NotFound);
+    assert_eq!(
+        dns.resolve([address(1)], Duration::MAX, &mut quiet).summary().not_found,
+        1
+    );
+    assert_eq!(dns.resolve([], Duration::MAX, &mut quiet).summary().total, 0);
+}
+
+#[test]
+fn without_a_single_thread_everything_fails_at_once() {
+    let (asked, _, mut dns) = timed(|_| Answer::NotFound);
+    dns.stack = isize::MAX as usize / 2;
+    let begin = Instant::now();
+    let answers = dns.resolve((0..10).map(address), AGES, &mut quiet);
+    assert!(begin.elapsed() < AGES / 2);
+    assert_eq!(
+        answers.summary(),
+        Summary {
+            total: 10,
+            failed: 10,
+            ..Summary::default()
+        }
+    );
+    assert_eq!((asked.load(Ordering::SeqCst), dns.shared.lock().workers), (0, 0));
+}

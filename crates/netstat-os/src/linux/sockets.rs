@@ -1,1 +1,0 @@
-//! Sockets through sock_diag, or `/proc/net` where netlink is refused.

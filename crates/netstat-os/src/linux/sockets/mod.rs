@@ -1,0 +1,261 @@
+//! Sockets through sock_diag, or `/proc/net` where netlink is refused.
+
+mod diag;
+pub mod proc_net;
+
+use std::io;
+use std::path::PathBuf;
+
+use netstat_model::{Family, Limit, Protocol, Socket, State};
+
+use crate::{SocketAsk, SocketList};
+use diag::{Diag, Dump, Table};
+
+/// How often an interrupted dump is repeated before what was read is taken.
+const ATTEMPTS: usize = 3;
+
+/// A set of the kernel's state numbers, as sock_diag's state mask.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct StateSet(u32);
+
+impl StateSet {
+    fn of(states: impl IntoIterator<Item = State>) -> Self {
+        let mut bits = 0;
+        for state in states {
+            bits |= 1 << number(state);
+            if state == State::SynReceived {
+                // The kernel keeps most half-open connections as TCP_NEW_SYN_RECV and reports them as TCP_SYN_RECV.
+                bits |= 1 << 12;
+            }
+        }
+        StateSet(bits)
+    }
+
+    fn bits(self) -> u32 {
+        self.0
+    }
+}
+
+/// The kernel's number of a state: `include/net/tcp_states.h`.
+fn number(state: State) -> u8 {
+    match state {
+        State::Established => 1,
+        State::SynSent => 2,
+        State::SynReceived => 3,
+        State::FinWait1 => 4,
+        State::FinWait2 => 5,
+        State::TimeWait => 6,
+        State::Closed => 7,
+        State::CloseWait => 8,
+        State::LastAck => 9,
+        State::Listening => 10,
+        State::Closing => 11,
+        State::Bound => 13,
+    }
+}
+
+/// The state with the kernel's number `number`; `None` for one this program does not know.
+fn state(protocol: Protocol, number: u8) -> Option<State> {
+    Some(match number {
+        1 => State::Established,
+        2 => State::SynSent,
+        3 | 12 => State::SynReceived,
+        4 => State::FinWait1,
+        5 => State::FinWait2,
+        6 => State::TimeWait,
+        // A closed TCP socket stands in no table but that of the bound ports (inet_diag's TCP_BOUND_INACTIVE walk).
+        7 if protocol == Protocol::Tcp => State::Bound,
+        7 => State::Closed,
+        8 => State::CloseWait,
+        9 => State::LastAck,
+        10 => State::Listening,
+        11 => State::Closing,
+        13 => State::Bound,
+        _ => return None,
+    })
+}
+
+/// Reads the socket tables; keeps its netlink connection and buffers between reads.
+#[derive(Debug)]
+pub struct SocketReader {
+    diag: Option<Diag>,
+    proc: PathBuf,
+}
+
+impl SocketReader {
+    /// A reader that falls back to the tables below `proc` (usually `/proc`).
+    pub fn new(proc: impl Into<PathBuf>) -> Self {
+        SocketReader {
+            diag: None,
+            proc: proc.into(),
+        }
+    }
+
+    /// Reads every socket that `ask` names into `list`, which is emptied first; in no order.
+    pub fn read(&mut self, ask: &SocketAsk, list: &mut SocketList) {
+        list.clear();
+        if ask.tcp4 || ask.tcp6 {
+            self.read_tcp(ask, list);
+        }
+        for (wanted, table, family) in [(ask.udp4, Table::Udp4, Family::V4), (ask.udp6, Table::Udp6, Family::V6)] {
+            if wanted {
+                self.read_udp(ask, table, family, list);
+            }
+        }
+    }
+
+    fn read_tcp(&mut self, ask: &SocketAsk, list: &mut SocketList) {
+        let states = StateSet::of(ask.tcp_states.iter().copied());
+        let wanted = |socket: &Socket| match socket.family() {
+            Family::V4 => ask.tcp4,
+            Family::V6 => ask.tcp6,
+        };
+        let Err(refusal) = self.dump(Table::Tcp, states, ask.extra, &wanted, list) else {
+            if ask.tcp_states.contains(&State::Bound) && !kernel_lists_bound() {
+                list.limits.push(Limit {
+                    what: "ports that are only bound are missing".into(),
+                    why: "the running kernel is older than Linux 6.8".into(),
+                    remedy: None,
+                });
+            }
+            return;
+        };
+        let wanted = |socket: &Socket| ask.tcp_states.contains(&socket.state());
+        let mut read = false;
+        for (asked, name, family) in [(ask.tcp4, "tcp", Family::V4), (ask.tcp6, "tcp6", Family::V6)] {
+            if asked {
+                read |= self.read_table(name, Protocol::Tcp, family, ask, &wanted, &refusal, list);
+            }
+        }
+        if read && ask.tcp_states.contains(&State::Bound) {
+            list.limits.push(Limit {
+                what: "ports that are only bound are missing".into(),
+                why: format!("netlink refused: {refusal}; /proc/net does not list them"),
+                remedy: None,
+            });
+        }
+    }
+
+    fn read_udp(&mut self, ask: &SocketAsk, table: Table, family: Family, list: &mut SocketList) {
+        let every = StateSet(u32::MAX);
+        if let Err(refusal) = self.dump(table, every, ask.extra, &|_| true, list) {
+            let name = if family == Family::V4 { "udp" } else { "udp6" };
+            self.read_table(name, Protocol::Udp, family, ask, &|_| true, &refusal, list);
+        }
+    }
+
+    /// One dump through netlink, repeated when interrupted. After an error, `list` holds what it held before.
+    fn dump(
+        &mut self,
+        table: Table,
+        states: StateSet,
+        extra: bool,
+        wanted: &dyn Fn(&Socket) -> bool,
+        list: &mut SocketList,
+    ) -> io::Result<()> {
+        let before = list.sockets.len();
+        for _ in 0..ATTEMPTS {
+            list.sockets.truncate(before);
+            let diag = match &mut self.diag {
+                Some(diag) => diag,
+                none => none.insert(Diag::open()?),
+            };
+            let sockets = &mut list.sockets;
+            let outcome = diag.dump(table, states, extra, &mut |socket| {
+                if wanted(&socket) {
+                    sockets.push(socket);
+                }
+            });
+            match outcome {
+                Ok(Dump::Complete) => return Ok(()),
+                Ok(Dump::Interrupted) => {}
+                Err(error) => {
+                    // An answer cut short leaves rest in the queue: start afresh next time.
+                    self.diag = None;
+                    list.sockets.truncate(before);
+                    return Err(error);
+                }
+            }
+        }
+        list.limits.push(Limit {
+            what: "the list may miss or repeat sockets".into(),
+            why: format!("the kernel's table changed during each of {ATTEMPTS} readings"),
+            remedy: None,
+        });
+        Ok(())
+    }
+
+    /// The text table `name`; says in `list` when it cannot be read either. True if it was read.
+    #[expect(clippy::too_many_arguments, reason = "private, and each is a different thing")]
+    fn read_table(
+        &self,
+        name: &str,
+        protocol: Protocol,
+        family: Family,
+        ask: &SocketAsk,
+        wanted: &dyn Fn(&Socket) -> bool,
+        refusal: &io::Error,
+        list: &mut SocketList,
+    ) -> bool {
+        // `/proc/net` is the network of the process's first thread; a thread may stand in another.
+        let path = self.proc.join("thread-self/net").join(name);
+        let what = |list: &str| format!("{} sockets over {} {list}", protocol.name(), family_name(family));
+        let table = match std::fs::read(&path) {
+            Ok(table) => table,
+            // A kernel without IPv6 has neither the file nor such sockets.
+            Err(error) if error.kind() == io::ErrorKind::NotFound && self.has_net() && family == Family::V6 => {
+                return true;
+            }
+            Err(error) => {
+                list.failed = true;
+                list.limits.push(Limit {
+                    what: what("are missing"),
+                    why: format!("netlink: {refusal}; {}: {error}", path.display()),
+                    remedy: None,
+                });
+                return false;
+            }
+        };
+        let sockets = &mut list.sockets;
+        let outcome = proc_net::parse(&table, protocol, family, ask.extra, &mut |socket| {
+            if wanted(&socket) {
+                sockets.push(socket);
+            }
+        });
+        if let Err(bad) = outcome {
+            list.limits.push(Limit {
+                what: what("are missing in part"),
+                why: format!("{}: {bad}", path.display()),
+                remedy: None,
+            });
+        }
+        list.fell_back = true;
+        true
+    }
+
+    fn has_net(&self) -> bool {
+        self.proc.join("thread-self/net").is_dir()
+    }
+}
+
+fn family_name(family: Family) -> &'static str {
+    match family {
+        Family::V4 => "IPv4",
+        Family::V6 => "IPv6",
+    }
+}
+
+/// Whether the kernel dumps ports that are only bound: Linux 6.8 and newer (`TCP_BOUND_INACTIVE`).
+fn kernel_lists_bound() -> bool {
+    let name = rustix::system::uname();
+    let release = name.release().to_bytes();
+    let mut parts = release.split(|byte| !byte.is_ascii_digit()).map(|digits| {
+        digits.iter().try_fold(0u32, |sum, digit| {
+            sum.checked_mul(10)?.checked_add(u32::from(digit - b'0'))
+        })
+    });
+    match (parts.next().flatten(), parts.next().flatten()) {
+        (Some(major), Some(minor)) => (major, minor) >= (6, 8),
+        _ => false,
+    }
+}
