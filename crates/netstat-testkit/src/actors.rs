@@ -127,7 +127,8 @@ impl Actor {
             _directory: directory,
         };
         let ready = || {
-            let runs = |pid: &u32| std::fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(|link| link == holder.program);
+            let runs =
+                |pid: &u32| std::fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(|link| link == holder.program);
             oracle::holders(inode).iter().filter(|pid| runs(pid)).count() == 1 + self.copies
         };
         eventually(ready, || {

@@ -80,7 +80,8 @@ impl Netstat {
 
     /// The same program, run by somebody who may not look into the processes of this test; see [`unprivileged`].
     pub fn unprivileged(&self) -> Netstat {
-        let (directory, program) = public_copy(&self.program, OsStr::new("netstat"));
+        let name = self.program.file_name().expect("a program is a file");
+        let (directory, program) = public_copy(&self.program, name);
         Netstat {
             before: unprivileged(),
             program,
@@ -105,7 +106,11 @@ impl Netstat {
                 Ok(output) if output.status.success() => {
                     let words = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "--"];
                     let before = words.map(OsString::from).to_vec();
-                    return Some(Netstat { before, program, _copy: Some(Arc::new(directory)) });
+                    return Some(Netstat {
+                        before,
+                        program,
+                        _copy: Some(Arc::new(directory)),
+                    });
                 }
                 Ok(output) => String::from_utf8_lossy(&output.stderr).trim().to_owned(),
                 Err(error) => error.to_string(),

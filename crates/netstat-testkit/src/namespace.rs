@@ -118,11 +118,16 @@ pub fn have(tool: &str) -> bool {
 /// Whether the kernel is at least this version; if not, says that the running test goes on without `what`.
 pub fn kernel_has(what: &str, major: u32, minor: u32) -> bool {
     let release = rustix::system::uname().release().to_string_lossy().into_owned();
-    let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map_while(|number| number.parse::<u32>().ok());
+    let mut numbers = release
+        .split(|c: char| !c.is_ascii_digit())
+        .map_while(|number| number.parse::<u32>().ok());
     let running = (numbers.next().unwrap_or(0), numbers.next().unwrap_or(0));
     let has = running >= (major, minor);
     if !has {
-        skip(&current_test(), &format!("{what} needs Linux {major}.{minor}, this is {release}"));
+        skip(
+            &current_test(),
+            &format!("{what} needs Linux {major}.{minor}, this is {release}"),
+        );
     }
     has
 }

@@ -21,15 +21,18 @@ pub fn without_netlink<T: Send>(body: impl FnOnce() -> T + Send) -> Option<T> {
         // `socket` in the system call tables of x86-64, and of all architectures with the generic table.
         let socket = if cfg!(target_arch = "x86_64") { 41 } else { 198 };
         let netlink = SeccompCondition::new(0, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, AF_NETLINK);
-        let rule = netlink.and_then(|netlink| SeccompRule::new(vec![netlink])).map_err(|error| error.to_string())?;
+        let rule = netlink
+            .and_then(|netlink| SeccompRule::new(vec![netlink]))
+            .map_err(|error| error.to_string())?;
         let filter = SeccompFilter::new(
             BTreeMap::from([(socket, vec![rule])]),
             SeccompAction::Allow,
             SeccompAction::Errno(EPERM),
-            std::env::consts::ARCH.try_into().map_err(|error| format!("{error:?}"))?,
+            std::env::consts::ARCH
+                .try_into()
+                .map_err(|error| format!("{error:?}"))?,
         );
-        let program: seccompiler::BpfProgram =
-            filter.and_then(TryInto::try_into).map_err(|error| error.to_string())?;
+        let program: seccompiler::BpfProgram = filter.and_then(TryInto::try_into).map_err(|error| error.to_string())?;
         // Holds for this thread and what it starts.
         seccompiler::apply_filter(&program).map_err(|error| error.to_string())
     };
@@ -72,7 +75,10 @@ pub fn set_last_pid(last: u32) -> bool {
     match std::fs::write("/proc/sys/kernel/ns_last_pid", last.to_string()) {
         Ok(()) => true,
         Err(error) => {
-            namespace::skip(&namespace::current_test(), &format!("process ids cannot be chosen: {error}"));
+            namespace::skip(
+                &namespace::current_test(),
+                &format!("process ids cannot be chosen: {error}"),
+            );
             false
         }
     }
