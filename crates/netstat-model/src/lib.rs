@@ -18,7 +18,7 @@ pub mod text;
 pub use fact::{Fact, Why};
 pub use limit::Limit;
 pub use no_owner::{NoOwner, OwnerSummary};
-pub use order::{classic_order, sort_classic};
+pub use order::{classic_order, remove_repeats, sort_classic};
 pub use owner::{
     Component, ContainerRuntime, ImageName, Owner, OwnerList, Owners, OwnersBuilder, Process, UnitManager,
 };
