@@ -113,7 +113,10 @@ fn from_proc(proc: &Path, refusal: &io::Error, limits: &mut Vec<Limit>) -> Fact<
     let interfaces = interfaces
         .into_iter()
         .map(|(name, traffic)| {
-            let device = socket.as_ref().map_err(|&error| error).and_then(|socket| describe(socket, name));
+            let device = socket
+                .as_ref()
+                .map_err(|&error| error)
+                .and_then(|socket| describe(socket, name));
             let Device { index, mac, loopback } = device.unwrap_or_else(|error| {
                 let error = io::Error::from(error);
                 let why = why(&error);
