@@ -44,10 +44,10 @@ impl Walk<'_> {
             &claims,
             || (Found::default(), Vec::new(), Vec::new()),
             |(found, entries, text), claim| {
-                if let Err(error) = self.claim(claim, found, entries, text) {
-                    if !matches!(error, Errno::NOENT | Errno::SRCH) {
-                        found.failed = Some(error);
-                    }
+                if let Err(error) = self.claim(claim, found, entries, text)
+                    && !matches!(error, Errno::NOENT | Errno::SRCH)
+                {
+                    found.failed = Some(error);
                 }
             },
         );
@@ -168,10 +168,10 @@ fn still_held(
         match readlinkat_raw(table, entry.file_name(), &mut target) {
             Ok((target, _)) => {
                 let claimed = |inode: &u32| claim.pairs.binary_search_by_key(inode, |&(inode, _)| inode).is_ok();
-                if let Some(inode) = socket_inode(target).filter(claimed) {
-                    if !kept.contains(&inode) {
-                        kept.push(inode);
-                    }
+                if let Some(inode) = socket_inode(target).filter(claimed)
+                    && !kept.contains(&inode)
+                {
+                    kept.push(inode);
                 }
             }
             Err(Errno::NOENT) => {}
