@@ -66,7 +66,7 @@ impl Walk<'_> {
                 Depth::ThreadDescriptors
             };
             let dir = ProcessDir::above(table.as_fd(), depth)?;
-            let mut process = dir.facts(ring.pid, self.ask, text);
+            let mut process = dir.facts((ring.pid, ring.thread), self.ask, text);
             // The holding cannot be made sure of again by its descriptor, so what may be needed later is read now.
             dir.read_start(&mut process, text);
             let thread = ring.thread;

@@ -77,15 +77,18 @@ impl Memory {
         self.looks = self.looks.wrapping_add(1);
         self.tables.clear();
         let mut places = HashMap::new();
+        let mut place_of = vec![None; found.holders.len()];
         let mut marks = walk.wanted.marks();
         for holding in found.holdings.iter().filter(|holding| holding.fd != NO_DESCRIPTOR) {
-            let holder = &found.holders[holding.holder as usize];
-            let (pid, thread) = (holder.process.pid, holder.thread);
-            // A table may stand in the findings twice, with its known sockets and its new ones.
-            let place = *places.entry((pid, thread)).or_insert_with(|| {
-                let sockets = Vec::new();
-                self.tables.push(KnownTable { pid, thread, sockets });
-                self.tables.len() - 1
+            let index = holding.holder as usize;
+            let place = *place_of[index].get_or_insert_with(|| {
+                let (pid, thread) = (found.holders[index].process.pid, found.holders[index].thread);
+                // A table may stand in the findings twice, with its known sockets and its new ones.
+                *places.entry((pid, thread)).or_insert_with(|| {
+                    let sockets = Vec::new();
+                    self.tables.push(KnownTable { pid, thread, sockets });
+                    self.tables.len() - 1
+                })
             });
             self.tables[place].sockets.push((holding.inode, holding.fd));
             walk.wanted.mark(&mut marks, holding.inode);

@@ -201,7 +201,7 @@ impl Walk<'_> {
             }
             let holder = *place[index].get_or_insert_with(|| {
                 let table = &large[index];
-                let process = table.dir.facts(table.pid, self.ask, &mut last.text);
+                let process = table.dir.facts((table.pid, table.pid), self.ask, &mut last.text);
                 let thread = table.pid;
                 found.holders.push(Holder { process, thread });
                 found.holders.len() as u32 - 1
@@ -237,7 +237,7 @@ impl LargeTable {
 }
 
 /// What a scan calls after the first wanted socket of a table.
-type Begun<'a> = dyn FnMut() -> Result<(), Errno> + 'a;
+pub(crate) type Begun<'a> = dyn FnMut() -> Result<(), Errno> + 'a;
 
 /// Where the table of `thread` lies below the directory of process `pid`.
 fn depth_of(pid: u32, thread: u32) -> Depth {
@@ -264,7 +264,7 @@ pub(crate) struct Worker {
     large: Vec<LargeTable>,
     /// Places of large tables of which a piece could not be read.
     broken: Vec<usize>,
-    entries: Vec<u8>,
+    pub(crate) entries: Vec<u8>,
     text: Vec<u8>,
 }
 
@@ -317,7 +317,7 @@ impl Worker {
 
     /// Reads a table by `scan`, which adds holdings and calls what it is given after the first of them, and adds the holder
     /// with its facts when there was any.
-    fn keep(
+    pub(crate) fn keep(
         &mut self,
         walk: &Walk<'_>,
         (pid, thread): (u32, u32),
@@ -350,7 +350,7 @@ impl Worker {
                 return Ok(());
             };
             let mut process = match &dir {
-                Some(dir) => dir.facts(pid, walk.ask, &mut self.text),
+                Some(dir) => dir.facts((pid, thread), walk.ask, &mut self.text),
                 None => super::process::bare(pid),
             };
             // A process that became another program lost the sockets that were marked close-on-exec, and its new name must
