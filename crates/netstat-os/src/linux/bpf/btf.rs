@@ -129,7 +129,7 @@ impl<'a> Btf<'a> {
         let mut count = 0u32;
         let mut at = 0;
         while at < types.len() {
-            if count as usize % STRIDE == 0 {
+            if (count as usize).is_multiple_of(STRIDE) {
                 places.push(at as u32);
             }
             count += 1;
@@ -250,7 +250,7 @@ impl<'a> Btf<'a> {
                 return None;
             }
         }
-        (bits % 8 == 0).then_some(())?;
+        bits.is_multiple_of(8).then_some(())?;
         Some(Field {
             offset: bits / 8,
             size: self.size(id)?,
@@ -338,7 +338,7 @@ fn tail_bytes(info: u32) -> Option<usize> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(in crate::linux::bpf) mod tests {
     use super::*;
     use proptest::prelude::*;
 
