@@ -24,7 +24,6 @@ fn main() -> ExitCode {
         "load" => load::run(),
         "load-worker" => load::worker::run(),
         "floor-dump" => floor::dump(),
-        "floor-iterator" => floor::iterator(),
         "services" => services::run(words),
         "" | "help" | "--help" | "-h" => {
             println!("{CHORES}");
