@@ -68,13 +68,10 @@ pub(crate) fn field(ours: &Path, iterator_floor: Option<&Path>, with_peers: bool
     };
     let floor = std::env::current_exe()?;
     field.add(DUMP_FLOOR, &floor, &["floor-dump"], Whose::Floor, Question::Part);
-    field.add(
-        ITERATOR_FLOOR,
-        &floor,
-        &["floor-iterator"],
-        Whose::Floor,
-        Question::Part,
-    );
+    match iterator_floor {
+        Some(program) => field.add(ITERATOR_FLOOR, program, &[], Whose::Floor, Question::Part),
+        None => field.missing.push(ITERATOR_FLOOR.into()),
+    }
 
     let version = first_line(ours, "--version").with_context(|| format!("{} --version", ours.display()))?;
     ensure!(!version.is_empty(), "{} --version says nothing", ours.display());
