@@ -1,6 +1,7 @@
 //! Chores of this workspace: `cargo xtask CHORE [options]`.
 
 mod bench;
+mod bpf;
 mod floor;
 mod load;
 mod services;
@@ -13,11 +14,20 @@ chores:
   bench        measure netstat, the floors and its peers under made loads
   load         hold many sockets in this network namespace until stdin closes
   floor-dump   read the raw TCP dump of the kernel and count its rows
+  bpf          compile the eBPF program; --check: prove that the committed object is what the source makes
   services     make the table of service names anew";
 
 fn main() -> ExitCode {
     let chore = std::env::args().nth(1).unwrap_or_default();
     let words = std::env::args_os().skip(2);
+    if chore == "bpf" {
+        let words: Vec<String> = std::env::args().skip(2).collect();
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        return bpf::run(&words).unwrap_or_else(|error| {
+            eprintln!("xtask bpf: {error:#}");
+            ExitCode::FAILURE
+        });
+    }
     let done = match chore.as_str() {
         "bench" => bench::run(),
         "bench-run" => bench::measure::run(),

@@ -1,3 +1,24 @@
 //! Network namespaces, hand-driven TCP peers and name servers for the tests of this workspace.
+//!
+//! A test that starts with [`own_namespace!`] runs in a network of its own, as root and as an ordinary user. There a
+//! [`peer::Peer`] plays the far end of TCP connections segment by segment, so that [`states::AllStates`] can hold a
+//! real kernel socket in every state of RFC 9293; [`actors`] are programs that hold sockets; [`oracle`] tells what `ss`,
+//! `/proc/net` and `/proc/PID/fd` know; [`listing`] reads back what `netstat` printed; [`trouble`] takes away what a program
+//! relies on; [`dns`] is a name server.
+//!
+//! For Linux only; needs `unshare` and `setpriv` of util-linux.
+#![forbid(unsafe_code)]
 
+pub mod actors;
+pub mod command;
 pub mod dns;
+pub mod listing;
+pub mod namespace;
+pub mod netlink;
+pub mod oracle;
+pub mod peer;
+pub mod states;
+pub mod trouble;
+
+pub use command::{Netstat, Outcome};
+pub use namespace::{Needs, eventually, have, kernel_has, skip};

@@ -1,0 +1,386 @@
+//! What other witnesses say about the sockets of this namespace: `/proc/net`, `ss` and `/proc/PID/fd`.
+//!
+//! The parsers here are written for tests: they share nothing with the program's own, and panic on what they do not know.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use crate::namespace;
+
+/// The state of a TCP socket (RFC 9293, 3.3.2), and `Bound`. UDP sockets have none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum TcpState {
+    /// ESTABLISHED
+    Established,
+    /// SYN-SENT
+    SynSent,
+    /// SYN-RECEIVED
+    SynReceived,
+    /// FIN-WAIT-1
+    FinWait1,
+    /// FIN-WAIT-2
+    FinWait2,
+    /// TIME-WAIT
+    TimeWait,
+    /// CLOSED; never in a table of the kernel's, as such a socket has no port
+    Closed,
+    /// CLOSE-WAIT
+    CloseWait,
+    /// LAST-ACK
+    LastAck,
+    /// LISTEN
+    Listening,
+    /// CLOSING
+    Closing,
+    /// Holds a port, but neither listens nor connects
+    Bound,
+}
+
+impl TcpState {
+    /// Kernel number (`include/net/tcp_states.h`), `ss`'s word, `netstat`'s word.
+    const WORDS: [(TcpState, u8, &'static str, &'static str); 12] = [
+        (TcpState::Established, 1, "ESTAB", "ESTABLISHED"),
+        (TcpState::SynSent, 2, "SYN-SENT", "SYN_SENT"),
+        (TcpState::SynReceived, 3, "SYN-RECV", "SYN_RECEIVED"),
+        (TcpState::FinWait1, 4, "FIN-WAIT-1", "FIN_WAIT_1"),
+        (TcpState::FinWait2, 5, "FIN-WAIT-2", "FIN_WAIT_2"),
+        (TcpState::TimeWait, 6, "TIME-WAIT", "TIME_WAIT"),
+        (TcpState::Closed, 7, "UNCONN", "CLOSED"),
+        (TcpState::CloseWait, 8, "CLOSE-WAIT", "CLOSE_WAIT"),
+        (TcpState::LastAck, 9, "LAST-ACK", "LAST_ACK"),
+        (TcpState::Listening, 10, "LISTEN", "LISTENING"),
+        (TcpState::Closing, 11, "CLOSING", "CLOSING"),
+        (TcpState::Bound, 13, "BOUND-INACTIVE", "BOUND"),
+    ];
+
+    fn row(self) -> (TcpState, u8, &'static str, &'static str) {
+        Self::WORDS
+            .into_iter()
+            .find(|row| row.0 == self)
+            .expect("every state is in the table")
+    }
+
+    /// The word that `netstat` prints.
+    pub fn word(self) -> &'static str {
+        self.row().3
+    }
+
+    /// The state with this `netstat` word.
+    pub fn from_word(word: &str) -> Option<TcpState> {
+        Self::WORDS.iter().find(|row| row.3 == word).map(|row| row.0)
+    }
+
+    fn from_number(number: u8) -> TcpState {
+        let row = Self::WORDS.iter().find(|row| row.1 == number);
+        row.unwrap_or_else(|| panic!("TCP state {number}")).0
+    }
+
+    fn from_ss(word: &str) -> TcpState {
+        let row = Self::WORDS.iter().find(|row| row.2 == word);
+        row.unwrap_or_else(|| panic!("TCP state {word}")).0
+    }
+}
+
+/// One side of a socket.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct End {
+    /// Address; unspecified when there is none.
+    pub address: IpAddr,
+    /// Port; 0 when there is none.
+    pub port: u16,
+    /// Interface index of a link-local address, where the witness tells it; else 0.
+    pub scope: u32,
+}
+
+impl End {
+    /// An end without scope.
+    pub fn new(address: impl Into<IpAddr>, port: u16) -> End {
+        End {
+            address: address.into(),
+            port,
+            scope: 0,
+        }
+    }
+
+    /// "No peer" in the family of `other`.
+    pub fn none(other: IpAddr) -> End {
+        match other {
+            IpAddr::V4(_) => End::new(Ipv4Addr::UNSPECIFIED, 0),
+            IpAddr::V6(_) => End::new(Ipv6Addr::UNSPECIFIED, 0),
+        }
+    }
+}
+
+impl From<std::net::SocketAddr> for End {
+    fn from(address: std::net::SocketAddr) -> End {
+        let scope = match address {
+            std::net::SocketAddr::V4(_) => 0,
+            std::net::SocketAddr::V6(v6) => v6.scope_id(),
+        };
+        End {
+            address: address.ip(),
+            port: address.port(),
+            scope,
+        }
+    }
+}
+
+/// As `netstat` writes it: `192.0.2.1:80`, `[fe80::1%2]:80`.
+impl fmt::Display for End {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.address, self.scope) {
+            (IpAddr::V4(v4), _) => write!(f, "{v4}:{}", self.port),
+            (IpAddr::V6(v6), 0) => write!(f, "[{v6}]:{}", self.port),
+            (IpAddr::V6(v6), scope) => write!(f, "[{v6}%{scope}]:{}", self.port),
+        }
+    }
+}
+
+impl fmt::Debug for End {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{self}")
+    }
+}
+
+/// One socket, without what only some witnesses know. Ordered as `netstat` must order its rows: TCP before UDP, IPv4
+/// before IPv6, then local address, local port, foreign address, foreign port as numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Row {
+    /// Whether it is UDP; otherwise TCP.
+    pub udp: bool,
+    /// Whether it is an IPv6 socket; its addresses may be IPv4-mapped.
+    pub v6: bool,
+    /// Local side.
+    pub local: End,
+    /// Foreign side; unspecified with port 0 when not connected.
+    pub foreign: End,
+    /// State; `None` for UDP.
+    pub state: Option<TcpState>,
+}
+
+/// A socket with its inode and its maker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Witnessed {
+    /// The socket.
+    pub row: Row,
+    /// Inode; 0 when no descriptor belongs to it.
+    pub inode: u64,
+    /// The maker's user id, as seen from this user namespace.
+    pub uid: u32,
+}
+
+/// The rows alone, sorted.
+pub fn rows(witnessed: &[Witnessed]) -> Vec<Row> {
+    let mut rows: Vec<Row> = witnessed.iter().map(|socket| socket.row).collect();
+    rows.sort();
+    rows
+}
+
+/// All TCP and UDP sockets of `/proc/net/{tcp,tcp6,udp,udp6}`. Bound-only TCP sockets and scopes are not told there.
+pub fn proc_net() -> Vec<Witnessed> {
+    let mut all = Vec::new();
+    for (table, udp, v6) in [
+        ("tcp", false, false),
+        ("tcp6", false, true),
+        ("udp", true, false),
+        ("udp6", true, true),
+    ] {
+        // Without IPv6 in the kernel, two of the tables do not exist.
+        if let Ok(text) = std::fs::read_to_string(format!("/proc/self/net/{table}")) {
+            all.extend(proc_table(&text, udp, v6));
+        }
+    }
+    all
+}
+
+/// The rows of one such table (proc_pid_net(5)).
+pub fn proc_table(text: &str, udp: bool, v6: bool) -> Vec<Witnessed> {
+    let socket = |line: &str| {
+        let field: Vec<&str> = line.split_whitespace().collect();
+        let number = u8::from_str_radix(field[3], 16).expect("a state in hexadecimal");
+        Witnessed {
+            row: Row {
+                udp,
+                v6,
+                local: proc_end(field[1], v6),
+                foreign: proc_end(field[2], v6),
+                state: (!udp).then(|| TcpState::from_number(number)),
+            },
+            uid: field[7].parse().expect("a user id"),
+            inode: field[9].parse().expect("an inode"),
+        }
+    };
+    text.lines().skip(1).map(socket).collect()
+}
+
+/// The kernel prints each 32-bit word of an address as a number in host order, the port as a plain number.
+fn proc_end(text: &str, v6: bool) -> End {
+    let (address, port) = text.split_once(':').expect("address:port");
+    let mut bytes = Vec::new();
+    for word in address.as_bytes().chunks(8) {
+        let word = std::str::from_utf8(word).expect("ASCII");
+        bytes.extend(u32::from_str_radix(word, 16).expect("hexadecimal").to_ne_bytes());
+    }
+    let address = if v6 {
+        IpAddr::from(<[u8; 16]>::try_from(bytes).expect("16 bytes"))
+    } else {
+        IpAddr::from(<[u8; 4]>::try_from(bytes).expect("4 bytes"))
+    };
+    End::new(address, u16::from_str_radix(port, 16).expect("a port"))
+}
+
+/// All TCP and UDP sockets that `ss` tells. The scope is told with the local address only; older versions leave out
+/// bound-only sockets.
+///
+/// # Panics
+/// When `ss` fails.
+pub fn ss() -> Vec<Witnessed> {
+    let output = namespace::tool("ss")
+        .args(["-H", "-O", "-tuane"])
+        .output()
+        .expect("ss runs");
+    let text = String::from_utf8(output.stdout).expect("ss prints UTF-8");
+    assert!(
+        output.status.success(),
+        "ss: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    text.lines().map(ss_line).collect()
+}
+
+/// One line of `ss -H -O -tuane` (ss(8)).
+pub fn ss_line(line: &str) -> Witnessed {
+    let field: Vec<&str> = line.split_whitespace().collect();
+    let udp = match field[0] {
+        "tcp" => false,
+        "udp" => true,
+        other => panic!("{other} in {line}"),
+    };
+    let value = |key: &str| {
+        field[6..]
+            .iter()
+            .find_map(|word| word.strip_prefix(key))
+            .map(|text| text.parse::<u64>())
+    };
+    let (local, v6) = ss_end(field[4]);
+    let (foreign, _) = ss_end(field[5]);
+    let foreign = if foreign.port == 0 {
+        End::none(local.address)
+    } else {
+        foreign
+    };
+    Witnessed {
+        row: Row {
+            udp,
+            v6,
+            local,
+            foreign,
+            state: (!udp).then(|| TcpState::from_ss(field[1])),
+        },
+        inode: value("ino:").map_or(0, |inode| inode.expect("an inode")),
+        // ss says nothing for root.
+        uid: value("uid:").map_or(0, |uid| uid.expect("a user id") as u32),
+    }
+}
+
+/// `127.0.0.1%lo:53`, `[fe80::1]%veth0:80`, `[::]:*`, and `*:80` for both families at once. The second value: IPv6.
+fn ss_end(text: &str) -> (End, bool) {
+    let (address, port) = text.rsplit_once(':').expect("address:port");
+    let port = if port == "*" { 0 } else { port.parse().expect("a port") };
+    let (address, device) = address.split_once('%').unwrap_or((address, ""));
+    let address: IpAddr = match address {
+        "*" => Ipv6Addr::UNSPECIFIED.into(),
+        address => address.trim_matches(['[', ']']).parse().expect("an address"),
+    };
+    let scope = match address {
+        IpAddr::V6(v6) if v6.is_unicast_link_local() && !device.is_empty() => {
+            crate::netlink::index_of(device).expect("ss names a device that exists")
+        }
+        _ => 0,
+    };
+    (End { address, port, scope }, address.is_ipv6())
+}
+
+/// The ids of all processes that hold the socket with this inode, in rising order, by a plain look at all descriptors.
+pub fn holders(inode: u64) -> Vec<u32> {
+    let wanted = format!("socket:[{inode}]");
+    let mut found = Vec::new();
+    for process in std::fs::read_dir("/proc").expect("/proc is mounted").flatten() {
+        let Some(pid) = process.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else {
+            continue;
+        };
+        let Ok(descriptors) = std::fs::read_dir(process.path().join("fd")) else {
+            continue;
+        };
+        if descriptors
+            .flatten()
+            .any(|fd| std::fs::read_link(fd.path()).is_ok_and(|link| link.as_os_str() == &*wanted))
+        {
+            found.push(pid);
+        }
+    }
+    found.sort_unstable();
+    found
+}
+
+/// The inode of an open socket of this process.
+pub fn inode(socket: &impl std::os::fd::AsFd) -> u64 {
+    rustix::fs::fstat(socket).expect("an open descriptor").st_ino
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::{TcpListener, UdpSocket};
+
+    #[test]
+    fn lines_of_ss() {
+        let line =
+            "tcp   ESTAB 0      0      [::ffff:127.0.0.1]:8080  [::ffff:127.0.0.1]:40000 uid:1000 ino:77 sk:9 <->";
+        let socket = ss_line(line);
+        assert!(socket.row.v6 && !socket.row.udp);
+        assert_eq!((socket.inode, socket.uid), (77, 1000));
+        assert_eq!(socket.row.local.to_string(), "[::ffff:127.0.0.1]:8080");
+        let listener = ss_line("tcp   LISTEN 0 128 *:22 *:* ino:5 sk:2 v6only:0 <->");
+        assert_eq!(listener.row.local.to_string(), "[::]:22");
+        assert_eq!(listener.row.foreign.to_string(), "[::]:0");
+        let udp = ss_line("udp   UNCONN 0 0 127.0.0.53%lo:53 0.0.0.0:* uid:101 ino:9 sk:4 <->");
+        assert_eq!(
+            (udp.row.local.to_string().as_str(), udp.row.state),
+            ("127.0.0.53:53", None)
+        );
+    }
+
+    #[test]
+    fn both_witnesses_agree_with_the_maker() {
+        own_namespace!();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let udp = UdpSocket::bind("[::1]:0").unwrap();
+        udp.connect("[::1]:9").unwrap();
+        let expected = [
+            Row {
+                udp: false,
+                v6: false,
+                local: listener.local_addr().unwrap().into(),
+                foreign: End::new(Ipv4Addr::UNSPECIFIED, 0),
+                state: Some(TcpState::Listening),
+            },
+            Row {
+                udp: true,
+                v6: true,
+                local: udp.local_addr().unwrap().into(),
+                foreign: End::new(Ipv6Addr::LOCALHOST, 9),
+                state: None,
+            },
+        ];
+        let seen = proc_net();
+        assert_eq!(rows(&seen), expected);
+        assert_eq!(seen[0].inode, inode(&listener));
+        assert_eq!(holders(inode(&listener)), [std::process::id()]);
+        if have("ss") {
+            assert_eq!(rows(&ss()), expected);
+        }
+    }
+
+    use crate::{have, own_namespace};
+}

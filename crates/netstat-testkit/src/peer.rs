@@ -1,0 +1,414 @@
+//! The far end of TCP connections, played by hand.
+//!
+//! The kernel's segments leave through a virtual interface whose other end belongs to nobody; a packet socket hears them
+//! there. Answers go in through a raw IP socket, addressed to the kernel's side, so they arrive over loopback. The kernel
+//! never notices that no host is behind the far addresses, and whatever the peer withholds keeps its socket in a state.
+//! Needs CAP_NET_RAW and CAP_NET_ADMIN in the network namespace, which [`crate::own_namespace!`] gives.
+
+use std::fmt;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::os::fd::{AsFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec};
+use rustix::net::{AddressFamily, Protocol, RecvFlags, SendFlags, SocketFlags, SocketType};
+
+use crate::netlink;
+
+/// RFC 9293, 3.1: FIN.
+pub const FIN: u8 = 1;
+/// RFC 9293, 3.1: SYN.
+pub const SYN: u8 = 2;
+/// RFC 9293, 3.1: RST.
+pub const RST: u8 = 4;
+/// RFC 9293, 3.1: ACK.
+pub const ACK: u8 = 16;
+
+/// The protocol number of TCP (IANA protocol numbers).
+const IPPROTO_TCP: u8 = 6;
+/// Ethernet types (IEEE 802 numbers at IANA), also the packet socket's protocols.
+const ETH_P_IP: u16 = 0x0800;
+const ETH_P_IPV6: u16 = 0x86DD;
+/// The first sequence number of the far end: any will do.
+const FIRST: u32 = 0x1000_0000;
+/// How long a segment of the kernel's is waited for.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// The interface that leads to the far addresses.
+pub const DEVICE: &str = "near0";
+const OTHER_END: &str = "far0";
+
+/// An address family.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Family {
+    /// IPv4
+    V4,
+    /// IPv6
+    V6,
+}
+
+impl Family {
+    /// The kernel's own address (documentation ranges: RFC 5737, RFC 3849).
+    pub fn near(self) -> IpAddr {
+        match self {
+            Family::V4 => Ipv4Addr::new(192, 0, 2, 1).into(),
+            Family::V6 => Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1).into(),
+        }
+    }
+
+    /// A far address, `host` being its last byte.
+    pub fn far(self, host: u8) -> IpAddr {
+        match self {
+            Family::V4 => Ipv4Addr::new(198, 51, 100, host).into(),
+            Family::V6 => Ipv6Addr::new(0x2001, 0xdb8, 0xffff, 0, 0, 0, 0, host.into()).into(),
+        }
+    }
+
+    fn far_prefix(self) -> u8 {
+        match self {
+            Family::V4 => 24,
+            Family::V6 => 64,
+        }
+    }
+
+    pub(crate) fn raw(self) -> AddressFamily {
+        match self {
+            Family::V4 => AddressFamily::INET,
+            Family::V6 => AddressFamily::INET6,
+        }
+    }
+}
+
+/// One TCP segment.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Segment {
+    /// Sender.
+    pub from: SocketAddr,
+    /// Receiver.
+    pub to: SocketAddr,
+    /// Sequence number.
+    pub sequence: u32,
+    /// Acknowledgement number; meaningful with [`ACK`].
+    pub acknowledgement: u32,
+    /// [`SYN`], [`ACK`], [`FIN`], [`RST`]...
+    pub flags: u8,
+    /// The bytes carried.
+    pub data: Vec<u8>,
+}
+
+impl Segment {
+    /// How far the segment moves the sequence number: SYN and FIN count as a byte each (RFC 9293, 3.4).
+    fn span(&self) -> u32 {
+        self.data.len() as u32 + u32::from(self.flags & SYN != 0) + u32::from(self.flags & FIN != 0)
+    }
+
+    /// The segment without IP header, its checksum filled in (RFC 9293, 3.1; IPv6: RFC 8200, 8.1).
+    fn encode(&self) -> Vec<u8> {
+        let mut tcp = Vec::with_capacity(20 + self.data.len());
+        tcp.extend(self.from.port().to_be_bytes());
+        tcp.extend(self.to.port().to_be_bytes());
+        tcp.extend(self.sequence.to_be_bytes());
+        tcp.extend(if self.flags & ACK != 0 { self.acknowledgement } else { 0 }.to_be_bytes());
+        // Header length 5 words, the flags, the largest window without scaling; checksum and urgent pointer follow.
+        tcp.extend([5 << 4, self.flags, 0xff, 0xff, 0, 0, 0, 0]);
+        tcp.extend(&self.data);
+        let mut pseudo = Vec::with_capacity(40);
+        pseudo.extend(octets(self.from.ip()));
+        pseudo.extend(octets(self.to.ip()));
+        // IPv4 has zero, protocol and a 16-bit length here, IPv6 a 32-bit length, three zeros and the protocol: as a sum
+        // of 16-bit words that is the same for lengths below 65,536.
+        pseudo.extend([0, IPPROTO_TCP]);
+        pseudo.extend((tcp.len() as u16).to_be_bytes());
+        let sum = checksum(&[&pseudo, &tcp]);
+        tcp[16..18].copy_from_slice(&sum.to_be_bytes());
+        tcp
+    }
+
+    /// The segment with an IP header for a raw socket that takes whole packets.
+    fn packet(&self) -> Vec<u8> {
+        let tcp = self.encode();
+        let mut packet = match self.from {
+            // The kernel fills in total length, identification and checksum (raw(7)).
+            SocketAddr::V4(_) => vec![0x45, 0, 0, 0, 0, 0, 0, 0, 64, IPPROTO_TCP, 0, 0],
+            SocketAddr::V6(_) => {
+                let length = (tcp.len() as u16).to_be_bytes();
+                vec![0x60, 0, 0, 0, length[0], length[1], IPPROTO_TCP, 64]
+            }
+        };
+        packet.extend(octets(self.from.ip()));
+        packet.extend(octets(self.to.ip()));
+        packet.extend(tcp);
+        packet
+    }
+
+    /// Reads an IP packet; `None` when it carries no whole TCP segment.
+    fn decode(packet: &[u8]) -> Option<Segment> {
+        let (from, to, tcp) = match packet.first()? >> 4 {
+            4 if *packet.get(9)? == IPPROTO_TCP => {
+                let length = usize::from(u16::from_be_bytes([*packet.get(2)?, *packet.get(3)?]));
+                let header = usize::from(packet[0] & 15) * 4;
+                let from: [u8; 4] = packet.get(12..16)?.try_into().ok()?;
+                let to: [u8; 4] = packet.get(16..20)?.try_into().ok()?;
+                (IpAddr::from(from), IpAddr::from(to), packet.get(header..length)?)
+            }
+            // The kernel puts no extension headers before these segments.
+            6 if *packet.get(6)? == IPPROTO_TCP => {
+                let length = usize::from(u16::from_be_bytes([*packet.get(4)?, *packet.get(5)?]));
+                let from: [u8; 16] = packet.get(8..24)?.try_into().ok()?;
+                let to: [u8; 16] = packet.get(24..40)?.try_into().ok()?;
+                (IpAddr::from(from), IpAddr::from(to), packet.get(40..40 + length)?)
+            }
+            _ => return None,
+        };
+        let header: [u8; 20] = tcp.get(..20)?.try_into().ok()?;
+        let port = |at: usize| u16::from_be_bytes([header[at], header[at + 1]]);
+        let number = |at: usize| u32::from_be_bytes([header[at], header[at + 1], header[at + 2], header[at + 3]]);
+        Some(Segment {
+            from: SocketAddr::new(from, port(0)),
+            to: SocketAddr::new(to, port(2)),
+            sequence: number(4),
+            acknowledgement: number(8),
+            flags: header[13],
+            data: tcp.get(usize::from(header[12] >> 4) * 4..)?.to_vec(),
+        })
+    }
+}
+
+impl fmt::Debug for Segment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let names = [(SYN, "SYN"), (FIN, "FIN"), (RST, "RST"), (ACK, "ACK")];
+        let flags: Vec<_> = names
+            .iter()
+            .filter(|(bit, _)| self.flags & bit != 0)
+            .map(|(_, name)| *name)
+            .collect();
+        write!(
+            f,
+            "{}>{} {} seq={:#x} ack={:#x}",
+            self.from,
+            self.to,
+            flags.join("+"),
+            self.sequence,
+            self.acknowledgement
+        )?;
+        write!(f, " {} bytes", self.data.len())
+    }
+}
+
+fn octets(address: IpAddr) -> Vec<u8> {
+    match address {
+        IpAddr::V4(v4) => v4.octets().to_vec(),
+        IpAddr::V6(v6) => v6.octets().to_vec(),
+    }
+}
+
+/// The Internet checksum (RFC 1071) over pieces; all but the last of even length.
+fn checksum(pieces: &[&[u8]]) -> u16 {
+    let mut sum: u32 = 0;
+    for pair in pieces.iter().flat_map(|piece| piece.chunks(2)) {
+        sum += u32::from(u16::from_be_bytes([pair[0], pair.get(1).copied().unwrap_or(0)]));
+    }
+    while sum > 0xffff {
+        sum = (sum & 0xffff) + (sum >> 16);
+    }
+    !(sum as u16)
+}
+
+/// One connection as the far end sees it.
+#[derive(Clone, Debug)]
+pub struct Flow {
+    /// The kernel's side.
+    pub near: SocketAddr,
+    /// The peer's side.
+    pub far: SocketAddr,
+    /// The next sequence number the peer sends.
+    pub next: u32,
+    /// The next sequence number expected from the kernel: what the peer acknowledges.
+    pub expected: u32,
+}
+
+impl Flow {
+    /// A connection that nothing has been sent on.
+    pub fn new(near: SocketAddr, far: SocketAddr) -> Flow {
+        Flow {
+            near,
+            far,
+            next: FIRST,
+            expected: 0,
+        }
+    }
+}
+
+/// The far end of any number of connections of one family.
+#[derive(Debug)]
+pub struct Peer {
+    hears: OwnedFd,
+    speaks: OwnedFd,
+    /// Heard, but not waited for yet.
+    heard: std::cell::RefCell<Vec<Segment>>,
+    family: Family,
+}
+
+impl Peer {
+    /// Furnishes the network namespace (interface, near address, route to the far addresses) and listens.
+    pub fn new(family: Family) -> io::Result<Peer> {
+        let device = match netlink::index_of(DEVICE) {
+            Ok(index) => index,
+            Err(_) => {
+                netlink::veth(DEVICE, OTHER_END)?;
+                netlink::link_up(netlink::index_of(OTHER_END)?, true)?;
+                let index = netlink::index_of(DEVICE)?;
+                netlink::link_up(index, true)?;
+                index
+            }
+        };
+        let single = if family == Family::V4 { 32 } else { 128 };
+        netlink::add_address(netlink::LOOPBACK, family.near(), single)?;
+        netlink::add_route(family.far(0), family.far_prefix(), device)?;
+        let kind = if family == Family::V4 { ETH_P_IP } else { ETH_P_IPV6 };
+        // Never bound, so it hears every interface; a packet that comes in, that is at the far end, once.
+        let hears = rustix::net::socket_with(
+            AddressFamily::PACKET,
+            SocketType::DGRAM,
+            SocketFlags::CLOEXEC | SocketFlags::NONBLOCK,
+            protocol(kind.to_be().into()),
+        )?;
+        // IPPROTO_RAW: whole packets with their header, in both families (raw(7), ipv6(7)).
+        let speaks = rustix::net::socket_with(family.raw(), SocketType::RAW, SocketFlags::CLOEXEC, protocol(255))?;
+        Ok(Peer {
+            hears,
+            speaks,
+            heard: Default::default(),
+            family,
+        })
+    }
+
+    /// The family this peer speaks.
+    pub fn family(&self) -> Family {
+        self.family
+    }
+
+    /// Waits for the kernel's next segment on this connection that has all of `flags`, and takes note of its end.
+    ///
+    /// # Panics
+    /// When none comes within 10 seconds; with what came instead.
+    pub fn wait(&self, flow: &mut Flow, flags: u8) -> Segment {
+        let end = Instant::now() + PATIENCE;
+        loop {
+            let mut heard = self.heard.borrow_mut();
+            let wanted = |s: &Segment| s.from == flow.near && s.to == flow.far && s.flags & flags == flags;
+            if let Some(at) = heard.iter().position(wanted) {
+                let segment = heard.remove(at);
+                flow.expected = segment.sequence.wrapping_add(segment.span());
+                return segment;
+            }
+            let left = end.saturating_duration_since(Instant::now());
+            assert!(
+                !left.is_zero(),
+                "no segment with flags {flags:#x} on {flow:?} within {PATIENCE:?}; heard {heard:?}"
+            );
+            let mut poll = [PollFd::new(&self.hears, PollFlags::IN)];
+            let timeout = Timespec {
+                tv_sec: left.as_secs() as i64,
+                tv_nsec: left.subsec_nanos().into(),
+            };
+            rustix::event::poll(&mut poll, Some(&timeout)).expect("a packet socket can be polled");
+            let mut packet = [0u8; 65_536];
+            if let Ok((length, _)) = rustix::net::recv(&self.hears, &mut packet[..], RecvFlags::empty()) {
+                heard.extend(Segment::decode(&packet[..length]));
+            }
+        }
+    }
+
+    /// Sends a segment on the connection, in order, acknowledging everything the kernel sent.
+    pub fn send(&self, flow: &mut Flow, flags: u8) {
+        self.send_acknowledging(flow, flags, flow.expected);
+    }
+
+    /// [`Peer::send`], with an acknowledgement number of the caller's.
+    pub fn send_acknowledging(&self, flow: &mut Flow, flags: u8, acknowledgement: u32) {
+        let segment = Segment {
+            from: flow.far,
+            to: flow.near,
+            sequence: flow.next,
+            acknowledgement,
+            flags,
+            data: Vec::new(),
+        };
+        flow.next = flow.next.wrapping_add(segment.span());
+        // The port of a raw socket's destination is the protocol, or 0 (raw(7), ipv6(7)).
+        let to = SocketAddr::new(flow.near.ip(), 0);
+        rustix::net::sendto(&self.speaks, &segment.packet(), SendFlags::empty(), &to).expect("a raw socket sends");
+    }
+
+    /// Begins a connection from the kernel's side: a socket that has sent its SYN to `far`.
+    pub fn dial(&self, far: SocketAddr) -> io::Result<(OwnedFd, Flow)> {
+        let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+        let socket = rustix::net::socket_with(self.family.raw(), SocketType::STREAM, flags, None)?;
+        rustix::net::bind(&socket, &SocketAddr::new(self.family.near(), 0))?;
+        match rustix::net::connect(&socket, &far) {
+            Err(rustix::io::Errno::INPROGRESS) => {}
+            other => return Err(io::Error::other(format!("a connect without answer: {other:?}"))),
+        }
+        let near = local_address(&socket)?;
+        let mut flow = Flow::new(near, far);
+        self.wait(&mut flow, SYN);
+        Ok((socket, flow))
+    }
+
+    /// [`Peer::dial`] and a whole handshake: the socket is ESTABLISHED.
+    pub fn connect(&self, far: SocketAddr) -> io::Result<(OwnedFd, Flow)> {
+        let (socket, mut flow) = self.dial(far)?;
+        self.send(&mut flow, SYN | ACK);
+        self.wait(&mut flow, ACK);
+        Ok((socket, flow))
+    }
+}
+
+/// The local address of a socket.
+pub fn local_address(socket: &impl AsFd) -> io::Result<SocketAddr> {
+    SocketAddr::try_from(rustix::net::getsockname(socket)?).map_err(io::Error::from)
+}
+
+fn protocol(number: u32) -> Option<Protocol> {
+    std::num::NonZeroU32::new(number).map(Protocol::from_raw)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn checksum_of_the_rfc() {
+        // RFC 1071, 3: the sum of these words is ddf2 with carries folded.
+        assert_eq!(
+            checksum(&[&[0x00, 0x01, 0xf2, 0x03], &[0xf4, 0xf5, 0xf6, 0xf7]]),
+            !0xddf2
+        );
+    }
+
+    #[test]
+    fn a_segment_survives_the_wire() {
+        for (from, to) in [
+            ("192.0.2.1:1", "198.51.100.1:80"),
+            ("[2001:db8::1]:1", "[2001:db8:ffff::1]:80"),
+        ] {
+            let segment = Segment {
+                from: from.parse().unwrap(),
+                to: to.parse().unwrap(),
+                sequence: 0xdead_beef,
+                acknowledgement: 7,
+                flags: ACK | FIN,
+                data: b"odd".to_vec(),
+            };
+            let mut packet = segment.packet();
+            let length = packet.len() as u16;
+            if packet[0] >> 4 == 4 {
+                packet[2..4].copy_from_slice(&length.to_be_bytes());
+            }
+            assert_eq!(Segment::decode(&packet), Some(segment));
+        }
+        assert_eq!(Segment::decode(&[0x45; 30]), None);
+    }
+}

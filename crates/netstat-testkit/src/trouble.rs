@@ -1,0 +1,127 @@
+//! Takes away what a program relies on: netlink, `/proc`, the sight of other users' processes.
+
+use std::collections::BTreeMap;
+use std::process::Child;
+
+use rustix::process::{Pid, Signal};
+use seccompiler::{SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule};
+
+use crate::Netstat;
+use crate::namespace;
+
+/// `AF_NETLINK` (`linux/socket.h`).
+const AF_NETLINK: u64 = 16;
+/// "Operation not permitted" (`asm-generic/errno-base.h`).
+const EPERM: u32 = 1;
+
+/// Runs `body`, and every program that it starts, where netlink sockets are refused with EPERM, as a sandbox would. `None`,
+/// with a word on stderr, where the kernel has no seccomp.
+pub fn without_netlink<T: Send>(body: impl FnOnce() -> T + Send) -> Option<T> {
+    let confined = || -> Result<(), String> {
+        // `socket` in the system call tables of x86-64, and of all architectures with the generic table.
+        let socket = if cfg!(target_arch = "x86_64") { 41 } else { 198 };
+        let netlink = SeccompCondition::new(0, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, AF_NETLINK);
+        let rule = netlink
+            .and_then(|netlink| SeccompRule::new(vec![netlink]))
+            .map_err(|error| error.to_string())?;
+        let filter = SeccompFilter::new(
+            BTreeMap::from([(socket, vec![rule])]),
+            SeccompAction::Allow,
+            SeccompAction::Errno(EPERM),
+            std::env::consts::ARCH
+                .try_into()
+                .map_err(|error| format!("{error:?}"))?,
+        );
+        let program: seccompiler::BpfProgram = filter.and_then(TryInto::try_into).map_err(|error| error.to_string())?;
+        // Holds for this thread and what it starts.
+        seccompiler::apply_filter(&program).map_err(|error| error.to_string())
+    };
+    let work = move || confined().map(|()| body());
+    let result = std::thread::scope(|scope| scope.spawn(work).join());
+    match result {
+        Ok(Ok(value)) => Some(value),
+        Ok(Err(reason)) => {
+            namespace::skip(&namespace::current_test(), &reason);
+            None
+        }
+        Err(panic) => std::panic::resume_unwind(panic),
+    }
+}
+
+/// The program, run where `/proc` is an empty directory.
+pub fn without_proc(netstat: &Netstat) -> Netstat {
+    mounted(netstat, "mount -t tmpfs none /proc")
+}
+
+/// The program, run where `/proc` shows each user only the own processes. Needs a process-id namespace.
+pub fn with_hidepid(netstat: &Netstat) -> Netstat {
+    mounted(netstat, "mount -t proc -o hidepid=2 proc /proc")
+}
+
+/// The program in a mount namespace of its own, after this shell command.
+fn mounted(netstat: &Netstat, command: &str) -> Netstat {
+    let script = format!("{command} && exec \"$@\"");
+    netstat.behind(["unshare", "-m", "sh", "-c", &script, "sh"])
+}
+
+/// What the terminal does at Ctrl+C.
+pub fn interrupt(child: &Child) {
+    rustix::process::kill_process(Pid::from_child(child), Signal::INT).expect("the child is ours");
+}
+
+/// Makes the next process of this process-id namespace get the id after `last`. False, with a word on stderr, where the
+/// kernel refuses.
+pub fn set_last_pid(last: u32) -> bool {
+    match std::fs::write("/proc/sys/kernel/ns_last_pid", last.to_string()) {
+        Ok(()) => true,
+        Err(error) => {
+            namespace::skip(
+                &namespace::current_test(),
+                &format!("process ids cannot be chosen: {error}"),
+            );
+            false
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Needs, own_namespace};
+
+    #[test]
+    fn netlink_is_refused_to_programs_and_to_nobody_else() {
+        own_namespace!();
+        let name = || crate::netlink::index_of("lo").and_then(|lo| crate::netlink::link_up(lo, false));
+        let Some(refused) = without_netlink(name) else { return };
+        assert_eq!(refused.unwrap_err().kind(), std::io::ErrorKind::PermissionDenied);
+        name().unwrap();
+        if namespace::have("ip") {
+            let inside = without_netlink(|| namespace::tool("ip").arg("link").output().unwrap()).unwrap();
+            assert!(!inside.status.success());
+        }
+    }
+
+    #[test]
+    fn proc_is_taken_away_from_the_program_only() {
+        own_namespace!(Needs::PROCESSES);
+        let list = Netstat::new("ls");
+        assert_eq!(without_proc(&list).run(["/proc"]).success(), "");
+        let own = std::process::id().to_string();
+        let sees_own = |list: &Netstat| list.run(["/proc"]).success().lines().any(|name| name == own);
+        assert!(sees_own(&list));
+        let nobody = Netstat::new("/bin/ls").unprivileged();
+        assert!(sees_own(&nobody));
+        assert!(!sees_own(&with_hidepid(&nobody)));
+    }
+
+    #[test]
+    fn process_ids_can_be_chosen() {
+        own_namespace!(Needs::PROCESSES);
+        if set_last_pid(500) {
+            let mut child = std::process::Command::new("true").spawn().unwrap();
+            assert_eq!(child.id(), 501);
+            child.wait().unwrap();
+        }
+    }
+}

@@ -1,0 +1,184 @@
+//! Command lines from outside: any words at all, and all the ways to write the same line.
+
+use std::ffi::OsString;
+
+use netstat::args::{INTERVAL_MAX, Parsed, Plan, UsageError, Which, parse};
+use proptest::prelude::*;
+
+fn answer(words: &[String]) -> Result<Parsed, UsageError> {
+    parse(words.iter().map(OsString::from))
+}
+
+fn line(words: &str) -> Result<Parsed, UsageError> {
+    parse(words.split_whitespace().map(OsString::from))
+}
+
+/// What must hold of every answer, whatever the words were.
+fn check(answer: &Result<Parsed, UsageError>) -> Result<(), TestCaseError> {
+    match answer {
+        Ok(Parsed::Run(plan)) => check_plan(plan),
+        Ok(Parsed::Print(text)) => {
+            prop_assert!(text.starts_with("Usage: netstat") || text.starts_with("netstat "));
+            prop_assert!(text.ends_with('\n'));
+            Ok(())
+        }
+        Err(error) => {
+            let error = error.to_string();
+            prop_assert!(!error.is_empty() && !error.chars().any(char::is_control), "{error:?}");
+            prop_assert!(error.chars().count() < 400, "{error}");
+            Ok(())
+        }
+    }
+}
+
+/// What the documentation of `Plan` promises.
+fn check_plan(plan: &Plan) -> Result<(), TestCaseError> {
+    let parts = plan.ethernet.is_some() || plan.statistics.is_some() || plan.routes.is_some() || plan.processes;
+    prop_assert!(parts || plan.list.is_some());
+    if let Some(list) = &plan.list {
+        prop_assert!(list.tcp4 || list.tcp6 || list.udp4 || list.udp6);
+    }
+    if let Some(statistics) = &plan.statistics {
+        prop_assert!(!statistics.blocks.is_empty());
+        prop_assert!(statistics.blocks.windows(2).all(|pair| pair[0] < pair[1]));
+        prop_assert!(statistics.verbose || !statistics.zeros);
+    }
+    prop_assert!(!plan.rates || plan.interval.is_some() && (plan.statistics.is_some() || plan.ethernet.is_some()));
+    prop_assert!(plan.interval.is_some() || plan.count.is_none_or(|count| count.get() == 1));
+    prop_assert!(
+        plan.interval
+            .is_none_or(|i| (1..=u64::from(INTERVAL_MAX)).contains(&i.as_secs()))
+    );
+    prop_assert!((1..=3_600_000).contains(&plan.dns_timeout.as_millis()));
+    Ok(())
+}
+
+/// Words near the right ones, so that most of the rules are met.
+fn near_word() -> impl Strategy<Value = String> {
+    prop_oneof![
+        4 => "[-/][abcdefilnoqrstup]{1,6}",
+        1 => "[-/][a-zA-Z?=]{0,5}",
+        2 => "(-|/|--)p(rotocol)?=?(tcp|UDP|TcpV6|udpv6|ip|icmp|tpc)?",
+        1 => "(tcp|udp|TCPv6|ipv6|icmp|all|main|proc|auto|help)",
+        1 => "[-+]?[0-9]{1,12}([.][0-9]{1,3})?s?",
+        2 => "--(all|numeric|count|dns-timeout|table|rates|zeros|verbose|per-interface)(=[0-9a-z.]{0,4})?",
+        1 => "--(programs|routes|ethernet|statistics|[a-z-]{0,8})",
+        1 => Just("--".to_owned()),
+    ]
+}
+
+/// Different switch letters, without `p`, whose place in a cluster has a meaning.
+fn letters() -> impl Strategy<Value = Vec<char>> {
+    proptest::sample::subsequence("abcdefilnoqrstu".chars().collect::<Vec<_>>(), 1..=15).prop_shuffle()
+}
+
+/// The letters and the same in another order.
+fn letters_twice() -> impl Strategy<Value = (Vec<char>, Vec<char>)> {
+    letters().prop_flat_map(|letters| (Just(letters.clone()), Just(letters).prop_shuffle()))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1000))]
+
+    #[test]
+    fn any_text_is_answered(words: Vec<String>) {
+        check(&answer(&words))?;
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn any_bytes_are_answered(words: Vec<Vec<u8>>) {
+        use std::os::unix::ffi::OsStringExt;
+        let answer = parse(words.iter().cloned().map(OsString::from_vec));
+        check(&answer)?;
+        if words.iter().any(|word| std::str::from_utf8(word).is_err()) {
+            prop_assert!(!matches!(answer, Ok(Parsed::Run(_))));
+        }
+    }
+
+    #[test]
+    fn nearly_right_words_are_answered(words in proptest::collection::vec(near_word(), 0..6)) {
+        check(&answer(&words))?;
+    }
+
+    /// A long option sends the whole line through `clap`; the answer stays what it was.
+    #[test]
+    fn a_long_option_changes_nothing_else(mut words in proptest::collection::vec(near_word(), 0..6)) {
+        let without = answer(&words);
+        words.insert(0, "--owners=auto".to_owned());
+        prop_assert_eq!(answer(&words), without);
+    }
+
+    #[test]
+    fn a_cluster_means_the_same_in_any_order_case_and_style((letters, turned) in letters_twice()) {
+        let cluster: String = letters.iter().collect();
+        let turned: String = turned.into_iter().collect();
+        let apart = |sign: char| -> Vec<String> { letters.iter().map(|letter| format!("{sign}{letter}")).collect() };
+        let expected = answer(&[format!("-{cluster}")]);
+        prop_assert!(matches!(expected, Ok(Parsed::Run(_))));
+        prop_assert_eq!(&answer(&[format!("-{turned}")]), &expected);
+        prop_assert_eq!(&answer(&[format!("-{}", turned.to_uppercase())]), &expected);
+        prop_assert_eq!(&answer(&[format!("/{turned}")]), &expected);
+        prop_assert_eq!(&answer(&apart('-')), &expected);
+        prop_assert_eq!(&answer(&apart('/')), &expected);
+    }
+
+    #[test]
+    fn an_interval_stands_anywhere(letters in letters(), seconds in 1..=INTERVAL_MAX, at: proptest::sample::Index) {
+        let mut words: Vec<String> = letters.iter().map(|letter| format!("-{letter}")).collect();
+        let Ok(Parsed::Run(mut expected)) = answer(&words) else { return Err(TestCaseError::fail("no plan")) };
+        words.insert(at.index(words.len() + 1), seconds.to_string());
+        expected.interval = Some(std::time::Duration::from_secs(seconds.into()));
+        prop_assert_eq!(answer(&words), Ok(Parsed::Run(expected)));
+    }
+
+    /// Wherever the `p` stands among the others, at the end too.
+    #[test]
+    fn tulpn_in_any_order(letters in Just("tulpn".chars().collect::<Vec<_>>()).prop_shuffle()) {
+        let cluster: String = letters.into_iter().collect();
+        let Ok(Parsed::Run(plan)) = answer(&[format!("-{cluster}")]) else { return Err(TestCaseError::fail(cluster)) };
+        let list = plan.list.unwrap();
+        prop_assert!(list.tcp4 && list.tcp6 && list.udp4 && list.udp6 && list.pid_program_column);
+        prop_assert_eq!(list.states, Which::ListeningOnly);
+    }
+}
+
+#[test]
+fn bad_input_is_refused_and_named() {
+    for (words, named) in [
+        ("-z", "-z"),
+        ("-anz", "\"-anz\""),
+        ("--nonsense", "\"--nonsense\""),
+        ("-p sctp", "\"sctp\""),
+        ("-an -p", "-p needs"),
+        ("-p icmp", "-p icmp needs -s"),
+        ("0", "\"0\""),
+        ("-an 0", "\"0\""),
+        ("-5", "\"-5\""),
+        ("1.5", "\"1.5\""),
+        ("99999999999", "\"99999999999\""),
+        ("everything", "\"everything\""),
+        ("/etc/passwd", "\"/etc/passwd\""),
+        ("-an --count 0 5", "\"0\""),
+        ("--dns-timeout 0", "\"0\""),
+        ("--owners lsof", "\"lsof\""),
+    ] {
+        let error = line(words).expect_err(words).to_string();
+        assert!(error.contains(named), "{words}: {error}");
+    }
+}
+
+#[test]
+fn help_wins_over_mistakes() {
+    for words in [
+        "--help",
+        "-z --help",
+        "-p --help",
+        "0 -h",
+        "/? nonsense",
+        "-p icmp -h",
+        "--rates --help",
+    ] {
+        assert!(matches!(line(words), Ok(Parsed::Print(_))), "{words}");
+    }
+}
