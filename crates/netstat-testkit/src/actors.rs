@@ -2,7 +2,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -214,6 +214,16 @@ pub fn udp_sockets() -> std::io::Result<[UdpSocket; 4]> {
         one("::1", false)?,
         one("::1", true)?,
     ])
+}
+
+/// Sets the type-of-service byte of an IPv4 socket's packets (ip(7)).
+pub fn set_tos(socket: &impl AsFd, tos: u8) -> std::io::Result<()> {
+    Ok(rustix::net::sockopt::set_ip_tos(socket, tos)?)
+}
+
+/// Sets the traffic class of an IPv6 socket's packets (ipv6(7)).
+pub fn set_traffic_class(socket: &impl AsFd, class: u8) -> std::io::Result<()> {
+    Ok(rustix::net::sockopt::set_ipv6_tclass(socket, class.into())?)
 }
 
 /// `count` established TCP connections over addresses of 127.0.0.0/8: two sockets each, and one listener for each 10,000.
