@@ -1,6 +1,6 @@
 //! The connection list against sockets made for it, against `ss`, and against `/proc/net`.
 
-use std::net::{Ipv6Addr, SocketAddrV6, TcpListener, TcpStream, UdpSocket};
+use std::net::{Ipv6Addr, SocketAddr, SocketAddrV6, TcpListener, TcpStream, UdpSocket};
 
 use netstat_testkit::listing::{self, HEADING, Line};
 use netstat_testkit::oracle::{self, End, Row, TcpState};
@@ -231,7 +231,7 @@ fn link_local_addresses_carry_their_interface() {
     }
     let scope = netlink::index_of("left").unwrap();
     assert_ne!(scope, netlink::LOOPBACK);
-    let at = |port: u16| SocketAddrV6::new("fe80::1:1".parse().unwrap(), port, 0, scope);
+    let at = |port: u16| SocketAddr::V6(SocketAddrV6::new("fe80::1:1".parse().unwrap(), port, 0, scope));
     let _udp = UdpSocket::bind(at(1900)).unwrap();
     let listener = TcpListener::bind(at(4000)).unwrap();
     let caller = TcpStream::connect(at(4000)).unwrap();
@@ -309,7 +309,7 @@ fn the_dscp_of_outgoing_packets() {
     netstat_testkit::actors::set_tos(&v4, 46 << 2).unwrap();
     netstat_testkit::actors::set_traffic_class(&v6, 34 << 2).unwrap();
     let shown = list(&["-and"]);
-    let dscp = |address: std::net::SocketAddr| {
+    let dscp = |address: SocketAddr| {
         let line = shown.iter().find(|line| line.row.local == address.into()).unwrap();
         line.extra.concat()
     };
