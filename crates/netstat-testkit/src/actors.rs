@@ -32,6 +32,7 @@ pub(crate) fn act(role: &OsStr) -> ! {
     let _children: Vec<Child> = (0..copies)
         .map(|_| {
             Command::new(&program)
+                .arg0("actor")
                 .args(std::env::args_os().skip(1))
                 .env(ROLE, "0")
                 .stdout(Stdio::null())
@@ -71,7 +72,7 @@ pub struct Holder {
 }
 
 impl Actor {
-    /// An actor whose program file has this name; any bytes but `/` and NUL.
+    /// An actor whose program file has this name; any bytes but `/` and NUL (for an unprivileged one: UTF-8).
     pub fn named(name: impl Into<OsString>) -> Actor {
         Actor {
             name: name.into(),
@@ -108,7 +109,10 @@ impl Actor {
             command.args(&words[1..]).arg(&program);
             command
         } else {
-            Command::new(&program)
+            let mut command = Command::new(&program);
+            // The test harness refuses to start under a name that is no UTF-8.
+            command.arg0("actor");
+            command
         };
         let child = command
             .args(harness_words(&test))
@@ -272,8 +276,10 @@ mod tests {
     fn any_name_and_no_file_at_all() {
         own_namespace!();
         let name = OsString::from_vec(b"a\n\x1b[31mb\xff".to_vec());
-        let holder = Actor::named(name).hold(TcpListener::bind("127.0.0.1:0").unwrap());
+        let mut holder = Actor::named(name).hold(TcpListener::bind("127.0.0.1:0").unwrap());
         holder.delete_program();
+        std::thread::sleep(Duration::from_millis(200));
+        assert!(holder.child.try_wait().unwrap().is_none(), "it lives on");
         let link = std::fs::read_link(format!("/proc/{}/exe", holder.pid())).unwrap();
         assert!(
             link.into_os_string()
