@@ -1,14 +1,60 @@
-//! Chores of this workspace.
+//! Chores of this workspace: `cargo xtask CHORE [options]`.
 
+mod bench;
+mod bpf;
+mod floor;
+mod load;
 mod services;
 
-use std::ffi::OsStr;
+use std::process::ExitCode;
 
-fn main() -> anyhow::Result<()> {
-    let mut words = std::env::args_os().skip(1);
-    let chore = words.next();
-    match chore.as_deref().and_then(OsStr::to_str) {
-        Some("services") => services::run(words),
-        _ => anyhow::bail!("usage: cargo xtask {}", services::USAGE),
+/// One line per chore that a person calls; the others are parts of `bench`.
+const CHORES: &str = "\
+chores:
+  bench        measure netstat, the floors and its peers under made loads
+  load         hold many sockets in this network namespace until stdin closes
+  floor-dump   read the raw TCP dump of the kernel and count its rows
+  bpf          compile the eBPF program; --check: prove that the committed object is what the source makes
+  services     make the table of service names anew";
+
+fn main() -> ExitCode {
+    let chore = std::env::args().nth(1).unwrap_or_default();
+    let words = std::env::args_os().skip(2);
+    if chore == "bpf" {
+        let words: Vec<String> = std::env::args().skip(2).collect();
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        return bpf::run(&words).unwrap_or_else(|error| {
+            eprintln!("xtask bpf: {error:#}");
+            ExitCode::FAILURE
+        });
     }
+    let done = match chore.as_str() {
+        "bench" => bench::run(),
+        "bench-run" => bench::measure::run(),
+        "load" => load::run(),
+        "load-worker" => load::worker::run(),
+        "floor-dump" => floor::dump(),
+        "floor-iterator" => floor::iterator(),
+        "services" => services::run(words),
+        "" | "help" | "--help" | "-h" => {
+            println!("{CHORES}");
+            Ok(())
+        }
+        other => {
+            eprintln!("xtask: no chore is called `{other}`\n{CHORES}");
+            return ExitCode::from(2);
+        }
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask {chore}: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The words after `xtask` with the chore's name first, as clap expects them.
+fn chore_arguments() -> impl Iterator<Item = std::ffi::OsString> {
+    std::env::args_os().skip(1)
 }

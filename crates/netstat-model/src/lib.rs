@@ -8,6 +8,7 @@ pub mod counters;
 pub mod digits;
 mod fact;
 mod limit;
+mod no_owner;
 mod order;
 mod owner;
 pub mod route;
@@ -16,8 +17,9 @@ pub mod text;
 
 pub use fact::{Fact, Why};
 pub use limit::Limit;
-pub use order::{classic_order, sort_classic};
+pub use no_owner::{NoOwner, OwnerSummary};
+pub use order::{classic_order, remove_repeats, sort_classic};
 pub use owner::{
-    Component, ContainerRuntime, ImageName, NoOwner, Owner, OwnerList, Owners, OwnersBuilder, Process, UnitManager,
+    Component, ContainerRuntime, ImageName, Owner, OwnerList, Owners, OwnersBuilder, Process, UnitManager,
 };
 pub use socket::{Endpoint, Extra, Family, Protocol, Socket, SocketFacts, State};

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 
-use crate::{Fact, Socket, State};
+use crate::{Fact, NoOwner, Socket, State};
 
 /// A process, identified by id and start time together: ids are used again.
 #[derive(Clone, Debug, PartialEq)]
@@ -44,7 +44,7 @@ impl ImageName {
 pub enum Component {
     /// A systemd service, scope or socket.
     Unit {
-        /// The unit's full name, unescaped from the cgroup path: `ssh.service`.
+        /// The unit's full name as `systemctl` takes it: `ssh.service`. systemd's own escapes (`\x2d`) stay.
         name: Vec<u8>,
         /// The system's manager or a user's.
         manager: UnitManager,
@@ -80,6 +80,8 @@ pub enum ContainerRuntime {
     CriO,
     /// LXC and LXD or Incus.
     Lxc,
+    /// Kubernetes, with a runtime that the cgroup path does not name.
+    Kubernetes,
 }
 
 impl ContainerRuntime {
@@ -91,38 +93,9 @@ impl ContainerRuntime {
             ContainerRuntime::Containerd => "containerd",
             ContainerRuntime::CriO => "cri-o",
             ContainerRuntime::Lxc => "lxc",
+            ContainerRuntime::Kubernetes => "kubernetes",
         }
     }
-}
-
-/// Why a socket has no known owner.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum NoOwner {
-    /// Some processes' descriptors may not be read by the caller; the socket was made by this user (`None`: not told).
-    NotPermitted {
-        /// The user id of the socket's maker.
-        user: Option<u32>,
-    },
-    /// TIME_WAIT: the connection is over, no process holds it.
-    TimeWait,
-    /// SYN_RECEIVED: the handshake is not complete; the kernel holds it for the listener.
-    Handshake,
-    /// The handshake is complete, but no process has accepted the connection yet.
-    NotAccepted,
-    /// The program has closed it (or ended); the kernel finishes the connection alone.
-    ClosedByProgram,
-    /// A socket of the kernel itself (NFS, WireGuard, ...): no descriptor exists.
-    Kernel,
-    /// Everything in this PID namespace may be read and none of it holds the socket: a process of an outer or sibling PID namespace does.
-    OtherNamespace,
-    /// The socket or its process ended between the two reads.
-    Ended,
-    /// The descriptor is on its way between processes (SCM_RIGHTS) or held by the kernel for one (io_uring).
-    InFlight,
-    /// Everything may be read, in the initial PID namespace, and nothing holds the socket.
-    Hidden,
-    /// The process list itself could not be read.
-    NoProcessList,
 }
 
 /// The answer for one socket.
@@ -231,9 +204,24 @@ pub struct OwnersBuilder {
 impl OwnersBuilder {
     /// Adds a process and the inodes of the sockets it holds; the same inode twice is one holding.
     pub fn add(&mut self, process: Process, inodes: impl IntoIterator<Item = u32>) {
-        let index = self.processes.len() as u32;
-        self.processes.push(process);
+        let index = self.process(process);
         self.holders.extend(inodes.into_iter().map(|inode| (inode, index)));
+    }
+
+    /// Adds a process; the number given back stands for it in [`OwnersBuilder::hold`].
+    pub fn process(&mut self, process: Process) -> u32 {
+        self.processes.push(process);
+        self.processes.len() as u32 - 1
+    }
+
+    /// Makes room for `more` further holdings.
+    pub fn reserve(&mut self, more: usize) {
+        self.holders.reserve(more);
+    }
+
+    /// Adds a holding; `process` is a number that [`OwnersBuilder::process`] gave back. The same holding twice is one.
+    pub fn hold(&mut self, inode: u32, process: u32) {
+        self.holders.push((inode, process));
     }
 
     /// Notes why one socket has no owner.

@@ -50,17 +50,24 @@ impl Names {
         services: Services,
         dns: ReverseDns,
     ) -> Self {
-        Names {
+        let mut names = Names {
             computer: HostName::parse(computer),
-            own: own
-                .into_iter()
-                .map(|(address, interface)| key(address, interface))
-                .collect(),
+            own: HashSet::new(),
             style,
             services,
             dns,
             peers: HashMap::new(),
-        }
+        };
+        names.set_own(own);
+        names
+    }
+
+    /// Replaces the computer's own addresses, which may change while a listing is repeated; see [`Names::new`].
+    pub fn set_own(&mut self, own: impl IntoIterator<Item = (IpAddr, u32)>) {
+        self.own = own
+            .into_iter()
+            .map(|(address, interface)| key(address, interface))
+            .collect();
     }
 
     /// Looks up the peers among `endpoints`, waiting for `deadline` at most; see [`ReverseDns::resolve`], also for
@@ -204,6 +211,9 @@ mod tests {
         // The same link-local address on another link is another computer.
         assert_eq!(names.host("fe80::1".parse().unwrap(), 2), Some("mybox"));
         assert_eq!(names.host("fe80::1".parse().unwrap(), 3), None);
+        names.set_own([("fe80::1".parse().unwrap(), 3)]);
+        assert_eq!(names.host("fe80::1".parse().unwrap(), 3), Some("mybox"));
+        assert_eq!(names.host("192.0.2.1".parse().unwrap(), 0), None);
     }
 
     #[test]

@@ -3,7 +3,6 @@
 //! `/etc/services` wins, an embedded table made of IANA's registry fills the rest. The table is text, sorted by port and
 //! searched where it lies, so that having it costs nothing at start-up.
 
-use std::cmp::Ordering;
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -140,54 +139,58 @@ fn parse_line(line: &[u8]) -> Option<FileEntry> {
 
 /// Name and description in a table of the embedded form.
 fn find(table: &str, protocol: Protocol, port: u16) -> Option<(&str, &str)> {
+    let bytes = table.as_bytes();
     // Binary search over bytes: `low` is the start of a line, and no line before it has a port of `port` or above;
     // `high` is the start of a line with a port of `port` or above, or the end.
-    let (mut low, mut high) = (0, table.len());
+    let (mut low, mut high) = (0, bytes.len());
     while low < high {
         let middle = low + (high - low) / 2;
-        let start = table
-            .as_bytes()
+        let start = bytes
             .get(low..middle)?
             .iter()
             .rposition(|&byte| byte == b'\n')
             .map_or(low, |at| low + at + 1);
-        let line = line_at(table, start)?;
-        match row_port(line).cmp(&Some(port)) {
-            Ordering::Less => low = (start + line.len() + 1).min(high),
-            Ordering::Equal | Ordering::Greater => high = start,
+        if row_port(bytes.get(start..)?)? < u32::from(port) {
+            low = next_line(bytes, middle).min(high);
+        } else {
+            high = start;
         }
     }
-    let mut rest = low;
-    loop {
-        let line = line_at(table, rest)?;
-        if row_port(line) != Some(port) {
-            return None;
-        }
-        let mut cells = line.split('\t').skip(1);
+    let letter = match protocol {
+        Protocol::Tcp => 't',
+        Protocol::Udp => 'u',
+    };
+    while row_port(bytes.get(low..)?)? == u32::from(port) {
+        let end = next_line(bytes, low);
+        let mut cells = table.get(low..end)?.trim_end_matches('\n').split('\t').skip(1);
         let (protocols, name) = (cells.next()?, cells.next()?);
-        let letter = match protocol {
-            Protocol::Tcp => 't',
-            Protocol::Udp => 'u',
-        };
         if protocols.contains(letter) {
             return Some((name, cells.next().unwrap_or_default()));
         }
-        rest += line.len() + 1;
+        low = end;
     }
+    None
 }
 
-/// The line that starts at byte `start`, without its newline.
-fn line_at(table: &str, start: usize) -> Option<&str> {
-    let rest = table.get(start..)?;
-    let line = match rest.as_bytes().iter().position(|&byte| byte == b'\n') {
-        Some(end) => rest.get(..end)?,
-        None => rest,
-    };
-    Some(line)
+/// The first byte after the line that byte `at` is in.
+fn next_line(bytes: &[u8], at: usize) -> usize {
+    let rest = bytes.get(at..).unwrap_or_default();
+    rest.iter()
+        .position(|&byte| byte == b'\n')
+        .map_or(bytes.len(), |end| at + end + 1)
 }
 
-fn row_port(line: &str) -> Option<u16> {
-    line.split('\t').next()?.parse().ok()
+/// The number before the first tab of a row. `None` if it is no port.
+fn row_port(row: &[u8]) -> Option<u32> {
+    let mut port = 0;
+    for (digits, byte) in row.iter().take(6).enumerate() {
+        match byte {
+            b'0'..=b'9' => port = port * 10 + u32::from(byte - b'0'),
+            b'\t' if digits > 0 => return Some(port),
+            _ => return None,
+        }
+    }
+    None
 }
 
 #[cfg(test)]

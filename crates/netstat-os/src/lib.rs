@@ -6,5 +6,7 @@
 mod ask;
 #[cfg(target_os = "linux")]
 pub mod linux;
+mod system;
 
 pub use ask::{SocketAsk, SocketList};
+pub use system::{OwnerSource, OwnersAsk, OwnersFound, Refused, System};

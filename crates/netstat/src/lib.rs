@@ -4,4 +4,6 @@
 #![forbid(unsafe_code)]
 
 pub mod args;
+mod progress;
 pub mod render;
+pub mod run;

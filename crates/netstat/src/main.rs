@@ -1,3 +1,61 @@
-//! Starts the program; see the library for all it does.
+//! Starts the program; the library does the rest.
+//!
+//! Exit status: 0 for success, also when the reader of the output went away early; 1 when the system or the output failed;
+//! 2 for a wrong command line.
 
-fn main() {}
+use std::fs::File;
+use std::io::{self, ErrorKind, IsTerminal, Write};
+use std::os::fd::AsFd;
+use std::process::ExitCode;
+use std::time::Instant;
+
+use netstat::args::{self, Parsed};
+use netstat::run::{Failure, Outcome, Surroundings, run};
+
+const FAILURE: u8 = 1;
+const USAGE: u8 = 2;
+
+fn main() -> ExitCode {
+    let plan = match args::parse(std::env::args_os().skip(1)) {
+        Ok(Parsed::Run(plan)) => plan,
+        Ok(Parsed::Print(text)) => return written(io::stdout().write_all(text.as_bytes())),
+        Err(error) => return complain(USAGE, &error.to_string()),
+    };
+    // The listing is written in large pieces; the buffer of `io::stdout` would only copy them line by line.
+    let mut out = match io::stdout().as_fd().try_clone_to_owned() {
+        Ok(stdout) => File::from(stdout),
+        Err(error) => return complain(FAILURE, &format!("standard output: {error}")),
+    };
+    let outcome = run(
+        &plan,
+        &mut Surroundings {
+            system: &mut netstat_os::linux::Linux::default(),
+            out: &mut io::BufWriter::new(&mut out),
+            err: &mut io::stderr(),
+            terminal: io::stderr().is_terminal(),
+            wait_until: &mut |moment| std::thread::sleep(moment.saturating_duration_since(Instant::now())),
+        },
+    );
+    match outcome {
+        Ok(Outcome::Printed) => ExitCode::SUCCESS,
+        Ok(Outcome::Incomplete) => ExitCode::from(FAILURE),
+        Err(Failure::Output(error)) => written(Err(error)),
+        Err(Failure::Usage(words)) => complain(USAGE, &words),
+        Err(Failure::Refused(words)) => complain(FAILURE, &words),
+    }
+}
+
+/// The status for the end of writing: a reader that went away (`| head`) has what it wanted.
+fn written(result: io::Result<()>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Err(error) => complain(FAILURE, &format!("cannot write the output: {error}")),
+    }
+}
+
+fn complain(status: u8, words: &str) -> ExitCode {
+    // Nobody to tell if stderr is closed.
+    let _ = writeln!(io::stderr(), "netstat: {words}");
+    ExitCode::from(status)
+}

@@ -1,158 +1,184 @@
-//! Words on the command line: every way to write them, and the one line that wrong ones get.
+//! Command lines from outside: any words at all, and all the ways to write the same line.
 
-use netstat_testkit::{Netstat, Outcome, listing, own_namespace};
-use std::net::{TcpListener, UdpSocket};
+use std::ffi::OsString;
 
-fn run(words: &[&str]) -> Outcome {
-    Netstat::new(env!("CARGO_BIN_EXE_netstat")).run(words)
+use netstat::args::{INTERVAL_MAX, Parsed, Plan, UsageError, Which, parse};
+use proptest::prelude::*;
+
+fn answer(words: &[String]) -> Result<Parsed, UsageError> {
+    parse(words.iter().map(OsString::from))
 }
 
-/// The words, and what the one line must name.
-#[track_caller]
-fn refused(words: &[&str], names: &[&str]) {
-    let outcome = run(words);
-    let line = outcome.refusal();
-    for name in names {
-        assert!(line.contains(name), "{words:?} should name {name}: {line}");
+fn line(words: &str) -> Result<Parsed, UsageError> {
+    parse(words.split_whitespace().map(OsString::from))
+}
+
+/// What must hold of every answer, whatever the words were.
+fn check(answer: &Result<Parsed, UsageError>) -> Result<(), TestCaseError> {
+    match answer {
+        Ok(Parsed::Run(plan)) => check_plan(plan),
+        Ok(Parsed::Print(text)) => {
+            prop_assert!(text.starts_with("Usage: netstat") || text.starts_with("netstat "));
+            prop_assert!(text.ends_with('\n'));
+            Ok(())
+        }
+        Err(error) => {
+            let error = error.to_string();
+            prop_assert!(!error.is_empty() && !error.chars().any(char::is_control), "{error:?}");
+            prop_assert!(error.chars().count() < 400, "{error}");
+            Ok(())
+        }
     }
-    // A word from outside must not drive the terminal.
-    assert!(!line.chars().any(char::is_control), "{words:?}: {line:?}");
-    assert!(line.len() < 200, "{words:?}: {line}");
+}
+
+/// What the documentation of `Plan` promises.
+fn check_plan(plan: &Plan) -> Result<(), TestCaseError> {
+    let parts = plan.ethernet.is_some() || plan.statistics.is_some() || plan.routes.is_some() || plan.processes;
+    prop_assert!(parts || plan.list.is_some());
+    if let Some(list) = &plan.list {
+        prop_assert!(list.tcp4 || list.tcp6 || list.udp4 || list.udp6);
+    }
+    if let Some(statistics) = &plan.statistics {
+        prop_assert!(!statistics.blocks.is_empty());
+        prop_assert!(statistics.blocks.windows(2).all(|pair| pair[0] < pair[1]));
+        prop_assert!(statistics.verbose || !statistics.zeros);
+    }
+    prop_assert!(!plan.rates || plan.interval.is_some() && (plan.statistics.is_some() || plan.ethernet.is_some()));
+    prop_assert!(plan.interval.is_some() || plan.count.is_none_or(|count| count.get() == 1));
+    prop_assert!(
+        plan.interval
+            .is_none_or(|i| (1..=u64::from(INTERVAL_MAX)).contains(&i.as_secs()))
+    );
+    prop_assert!((1..=3_600_000).contains(&plan.dns_timeout.as_millis()));
+    Ok(())
+}
+
+/// Words near the right ones, so that most of the rules are met.
+fn near_word() -> impl Strategy<Value = String> {
+    prop_oneof![
+        4 => "[-/][abcdefilnoqrstup]{1,6}",
+        1 => "[-/][a-zA-Z?=]{0,5}",
+        2 => "(-|/|--)p(rotocol)?=?(tcp|UDP|TcpV6|udpv6|ip|icmp|tpc)?",
+        1 => "(tcp|udp|TCPv6|ipv6|icmp|all|main|proc|auto|help)",
+        1 => "[-+]?[0-9]{1,12}([.][0-9]{1,3})?s?",
+        2 => "--(all|numeric|count|dns-timeout|table|rates|zeros|verbose|per-interface)(=[0-9a-z.]{0,4})?",
+        1 => "--(programs|routes|ethernet|statistics|[a-z-]{0,8})",
+        1 => Just("--".to_owned()),
+    ]
+}
+
+/// Different switch letters, without `p`, whose place in a cluster has a meaning.
+fn letters() -> impl Strategy<Value = Vec<char>> {
+    proptest::sample::subsequence("abcdefilnoqrstu".chars().collect::<Vec<_>>(), 1..=15).prop_shuffle()
+}
+
+/// The letters and the same in another order.
+fn letters_twice() -> impl Strategy<Value = (Vec<char>, Vec<char>)> {
+    letters().prop_flat_map(|letters| (Just(letters.clone()), Just(letters).prop_shuffle()))
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1000))]
+
+    #[test]
+    fn any_text_is_answered(words: Vec<String>) {
+        check(&answer(&words))?;
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn any_bytes_are_answered(words: Vec<Vec<u8>>) {
+        use std::os::unix::ffi::OsStringExt;
+        let answer = parse(words.iter().cloned().map(OsString::from_vec));
+        check(&answer)?;
+        if words.iter().any(|word| std::str::from_utf8(word).is_err()) {
+            prop_assert!(!matches!(answer, Ok(Parsed::Run(_))));
+        }
+    }
+
+    #[test]
+    fn nearly_right_words_are_answered(words in proptest::collection::vec(near_word(), 0..6)) {
+        check(&answer(&words))?;
+    }
+
+    /// A long option sends the whole line through `clap`; the answer stays what it was.
+    #[test]
+    fn a_long_option_changes_nothing_else(mut words in proptest::collection::vec(near_word(), 0..6)) {
+        let without = answer(&words);
+        words.insert(0, "--owners=auto".to_owned());
+        prop_assert_eq!(answer(&words), without);
+    }
+
+    #[test]
+    fn a_cluster_means_the_same_in_any_order_case_and_style((letters, turned) in letters_twice()) {
+        let cluster: String = letters.iter().collect();
+        let turned: String = turned.into_iter().collect();
+        let apart = |sign: char| -> Vec<String> { letters.iter().map(|letter| format!("{sign}{letter}")).collect() };
+        let expected = answer(&[format!("-{cluster}")]);
+        prop_assert!(matches!(expected, Ok(Parsed::Run(_))));
+        prop_assert_eq!(&answer(&[format!("-{turned}")]), &expected);
+        prop_assert_eq!(&answer(&[format!("-{}", turned.to_uppercase())]), &expected);
+        prop_assert_eq!(&answer(&[format!("/{turned}")]), &expected);
+        prop_assert_eq!(&answer(&apart('-')), &expected);
+        prop_assert_eq!(&answer(&apart('/')), &expected);
+    }
+
+    #[test]
+    fn an_interval_stands_anywhere(letters in letters(), seconds in 1..=INTERVAL_MAX, at: proptest::sample::Index) {
+        let mut words: Vec<String> = letters.iter().map(|letter| format!("-{letter}")).collect();
+        let Ok(Parsed::Run(mut expected)) = answer(&words) else { return Err(TestCaseError::fail("no plan")) };
+        words.insert(at.index(words.len() + 1), seconds.to_string());
+        expected.interval = Some(std::time::Duration::from_secs(seconds.into()));
+        prop_assert_eq!(answer(&words), Ok(Parsed::Run(expected)));
+    }
+
+    /// Wherever the `p` stands among the others, at the end too.
+    #[test]
+    fn tulpn_in_any_order(letters in Just("tulpn".chars().collect::<Vec<_>>()).prop_shuffle()) {
+        let cluster: String = letters.into_iter().collect();
+        let Ok(Parsed::Run(plan)) = answer(&[format!("-{cluster}")]) else { return Err(TestCaseError::fail(cluster)) };
+        let list = plan.list.unwrap();
+        prop_assert!(list.tcp4 && list.tcp6 && list.udp4 && list.udp6 && list.pid_program_column);
+        prop_assert_eq!(list.states, Which::ListeningOnly);
+    }
 }
 
 #[test]
-fn unknown_switches_are_named() {
-    refused(&["--bogus"], &["--bogus"]);
-    refused(&["-x"], &["x"]);
-    refused(&["-anx"], &["x"]);
-    refused(&["/x"], &["x"]);
-    refused(&["word"], &["word"]);
-    refused(&["-an", "\x1b[2J\n"], &["\\e[2J\\n"]);
-}
-
-#[test]
-fn the_nearest_right_word_is_offered() {
-    refused(&["--hlep"], &["--hlep", "--help"]);
-    refused(&["--versoin"], &["--version"]);
-    refused(&["--cuont", "3"], &["--count"]);
-    refused(&["-p", "tpc"], &["tpc", "TCP"]);
-    refused(&["-p", "udp6"], &["udp6", "UDPv6"]);
-}
-
-#[test]
-fn a_missing_or_unknown_protocol_lists_all_eight() {
-    let all = ["TCP", "UDP", "TCPv6", "UDPv6", "IP", "IPv6", "ICMP", "ICMPv6"];
-    for words in [
-        &["-p"][..],
-        &["-anp"],
-        &["-an", "-p"],
-        &["-p", "bogus"],
-        &["-p=bogus"],
-        &["-p="],
+fn bad_input_is_refused_and_named() {
+    for (words, named) in [
+        ("-z", "-z"),
+        ("-anz", "\"-anz\""),
+        ("--nonsense", "\"--nonsense\""),
+        ("-p sctp", "\"sctp\""),
+        ("-an -p", "-p needs"),
+        ("-p icmp", "-p icmp needs -s"),
+        ("0", "\"0\""),
+        ("-an 0", "\"0\""),
+        ("-5", "\"-5\""),
+        ("1.5", "\"1.5\""),
+        ("99999999999", "\"99999999999\""),
+        ("everything", "\"everything\""),
+        ("/etc/passwd", "\"/etc/passwd\""),
+        ("-an --count 0 5", "\"0\""),
+        ("--dns-timeout 0", "\"0\""),
+        ("--owners lsof", "\"lsof\""),
     ] {
-        refused(words, &all);
+        let error = line(words).expect_err(words).to_string();
+        assert!(error.contains(named), "{words}: {error}");
     }
 }
 
 #[test]
-fn protocols_without_connections_need_statistics() {
-    refused(&["-p", "icmp"], &["-s"]);
-    refused(&["-anp", "ICMPv6"], &["-s"]);
-    refused(&["-an", "-p", "ip"], &["-s"]);
-    refused(&["-p=ipv6"], &["-s"]);
-}
-
-#[test]
-fn intervals_are_whole_seconds_above_zero() {
-    for word in ["0", "-5", "1.5", "99999999999", "1s", "+1", "0x10", "1e3"] {
-        refused(&["-an", word], &[word]);
-        refused(&[word, "-an"], &[word]);
+fn help_wins_over_mistakes() {
+    for words in [
+        "--help",
+        "-z --help",
+        "-p --help",
+        "0 -h",
+        "/? nonsense",
+        "-p icmp -h",
+        "--rates --help",
+    ] {
+        assert!(matches!(line(words), Ok(Parsed::Print(_))), "{words}");
     }
-    refused(&["-an", "1", "2"], &["2"]);
-}
-
-#[test]
-fn counts_are_whole_numbers_above_zero() {
-    for word in ["0", "-1", "1.5", "x", ""] {
-        refused(&["-an", "1", "--count", word], &[]);
-    }
-    refused(&["-an", "--count"], &["--count"]);
-}
-
-#[test]
-fn words_that_are_no_utf8_are_shown_escaped() {
-    use std::os::unix::ffi::OsStringExt;
-    let word = std::ffi::OsString::from_vec(b"--b\xff".to_vec());
-    let outcome = Netstat::new(env!("CARGO_BIN_EXE_netstat")).run([word]);
-    assert!(outcome.refusal().contains("\\xff"), "{outcome:?}");
-}
-
-#[test]
-fn all_ways_to_write_a_question_give_the_same_answer() {
-    own_namespace!();
-    let _tcp = (
-        TcpListener::bind("127.0.0.1:80").unwrap(),
-        TcpListener::bind("[::1]:80").unwrap(),
-    );
-    let _udp = UdpSocket::bind("127.0.0.1:53").unwrap();
-    let same = |ways: &[&[&str]]| {
-        let first = run(ways[0]);
-        assert!(!listing::list(first.success()).is_empty(), "{:?}", ways[0]);
-        for way in &ways[1..] {
-            let outcome = run(way);
-            assert_eq!(outcome.success(), first.stdout, "{way:?} and {:?}", ways[0]);
-        }
-    };
-    same(&[
-        &["-ano"],
-        &["-oan"],
-        &["-noa"],
-        &["-a", "-n", "-o"],
-        &["/a", "/n", "/o"],
-        &["-ANO"],
-        &["/ANO"],
-        &["/a", "-On"],
-    ]);
-    same(&[&["-anob"], &["-nabo"], &["-b", "-ano"], &["/B", "/ANO"]]);
-    same(&[
-        &["-an", "-p", "tcp"],
-        &["-anp", "tcp"],
-        &["-anp", "TCP"],
-        &["-p", "tcp", "-an"],
-        &["-p=tcp", "-an"],
-        &["/p", "Tcp", "/an"],
-        &["-an", "-P", "tcp"],
-    ]);
-    same(&[&["-anp", "udp"], &["-np", "UDP"], &["-n", "-p", "udp"]]);
-    same(&[&["-tulpn"], &["-tlupn"], &["-nptul"], &["-t", "-u", "-l", "-n", "-tp"]]);
-}
-
-#[test]
-fn tcp_means_ipv4_as_it_always_did() {
-    own_namespace!();
-    let _tcp = (
-        TcpListener::bind("127.0.0.1:80").unwrap(),
-        TcpListener::bind("[::1]:80").unwrap(),
-    );
-    let count = |protocol: &str| listing::list(run(&["-anp", protocol]).success()).len();
-    assert_eq!((count("tcp"), count("tcpv6")), (1, 1));
-    let help = run(&["--help"]);
-    assert!(help.success().contains("IPv4 only"), "{}", help.stdout);
-}
-
-#[test]
-fn help_and_version_are_data_on_stdout() {
-    for words in [&["--help"][..], &["-h"], &["-?"], &["/?"], &["-an", "--help"]] {
-        let outcome = run(words);
-        let text = outcome.success();
-        assert_eq!(outcome.stderr, "", "{words:?}");
-        for switch in [
-            "-a", "-b", "-c", "-d", "-e", "-f", "-i", "-n", "-o", "-p", "-q", "-r", "-s", "interval", "--count",
-        ] {
-            assert!(text.contains(switch), "{words:?} should tell of {switch}:\n{text}");
-        }
-        assert!(text.lines().all(|line| line.chars().count() <= 100), "{text}");
-    }
-    let version = run(&["--version"]);
-    assert_eq!(version.success(), format!("netstat {}\n", env!("CARGO_PKG_VERSION")));
 }

@@ -1,6 +1,12 @@
 //! Linux: netlink and `/proc`.
 
+mod bpf;
 pub mod counters;
+mod owner_source;
 pub mod owners;
+pub mod owners_ebpf;
 pub mod routes;
 pub mod sockets;
+mod system;
+
+pub use system::Linux;

@@ -1,1 +1,62 @@
 //! From words to a plan.
+//!
+//! ```text
+//! words -> classic: tokens -> low: what was typed -> plan: what it means
+//! ```
+//!
+//! The classic words (`-ano`, `/a`, `-p tcp`, `5`) have rules that no argument parser knows, so [`classic`] reads them. The
+//! long options are defined once, with `clap`, in [`low`]; help, completions and the manual page come from that definition.
+//! A line without a long option never builds it: that keeps `netstat -ano` quick to start.
+
+mod classic;
+mod error;
+mod help;
+mod hints;
+mod low;
+mod plan;
+mod values;
+
+use std::ffi::OsString;
+
+pub use error::UsageError;
+pub use help::markdown as switches_as_markdown;
+pub use low::command;
+pub use plan::{
+    DEFAULT_DNS_TIMEOUT, EthernetPlan, ListPlan, Naming, Plan, RouteTable, RoutesPlan, StatisticsPlan, Which,
+};
+pub use values::{INTERVAL_MAX, OwnerMethod, ProtocolName};
+
+use classic::Ask;
+
+/// What a command line asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Parsed {
+    /// Ask the system and print.
+    Run(Plan),
+    /// Print this text on stdout, as it is, and end with status 0: help or the version.
+    Print(String),
+}
+
+/// Reads a command line, `words` without the program's own name.
+///
+/// A word that asks for help or the version wins over everything else, mistakes included.
+///
+/// # Errors
+/// The first wrong word, or the first pair of words that do not go together, in one line.
+pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Parsed, UsageError> {
+    let mut line = classic::read(words);
+    match line.ask {
+        Some(Ask::ShortHelp) => return Ok(Parsed::Print(help::short(&command()))),
+        Some(Ask::LongHelp) => return Ok(Parsed::Print(help::long(&command()))),
+        Some(Ask::Version) => return Ok(Parsed::Print(help::version())),
+        None => {}
+    }
+    if let Some(error) = line.error.take() {
+        return Err(error);
+    }
+    let low = match low::Low::without_clap(&line.tokens) {
+        Some(low) => low,
+        None => low::Low::through_clap(&line.tokens, line.command.take().unwrap_or_else(command))?,
+    };
+    plan::Plan::from_low(&low).map(Parsed::Run)
+}

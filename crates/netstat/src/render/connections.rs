@@ -1,11 +1,10 @@
 //! The connection list, in the classic columns.
 
 use std::io::{self, Write};
-use std::net::IpAddr;
 
 use netstat_model::digits::{push_decimal, push_endpoint};
 use netstat_model::text::escape;
-use netstat_model::{Component, Fact, Owner, Owners, Process, Protocol, Socket, State, UnitManager};
+use netstat_model::{Component, Endpoint, Fact, Owner, Owners, Process, Protocol, Socket, State, UnitManager};
 
 /// The heading of the list and its first four columns; offsets 2, 9, 32, 55.
 const TITLE: &[u8] = b"\nActive Connections\n\n";
@@ -53,10 +52,8 @@ impl Column {
 
 /// Names for the foreign side; what has none is printed as a number.
 pub trait ForeignNames {
-    /// The computer's own name: what stands for its own addresses.
-    fn computer(&self) -> &str;
-    /// The host at `address`, ready for the terminal.
-    fn host(&self, address: IpAddr) -> Option<&str>;
+    /// The host at the address of `side`, ready for the terminal; the computer itself at its own and at the unspecified ones.
+    fn host(&self, side: &Endpoint) -> Option<&str>;
     /// The service at `port`.
     fn service(&self, protocol: Protocol, port: u16) -> Option<&str>;
 }
@@ -152,12 +149,7 @@ fn push_foreign(text: &mut Vec<u8>, socket: &Socket, names: Option<&dyn ForeignN
     let Some(names) = names else {
         return push_endpoint(text, &foreign);
     };
-    let host = if foreign.address.is_unspecified() {
-        Some(names.computer())
-    } else {
-        names.host(foreign.address)
-    };
-    match host {
+    match names.host(&foreign) {
         Some(name) => text.extend_from_slice(name.as_bytes()),
         None => netstat_model::digits::push_address(text, &foreign),
     }
@@ -454,11 +446,11 @@ mod tests {
     struct Invented;
 
     impl ForeignNames for Invented {
-        fn computer(&self) -> &str {
-            "mill"
-        }
-        fn host(&self, address: IpAddr) -> Option<&str> {
-            (address == IpAddr::from([198, 51, 100, 7])).then_some("www")
+        fn host(&self, side: &Endpoint) -> Option<&str> {
+            match side.address {
+                address if address.is_unspecified() => Some("mill"),
+                address => (address == std::net::IpAddr::from([198, 51, 100, 7])).then_some("www"),
+            }
         }
         fn service(&self, protocol: Protocol, port: u16) -> Option<&str> {
             (protocol == Protocol::Tcp && port == 443).then_some("https")

@@ -1,1 +1,265 @@
 //! `-e`: interface statistics.
+//!
+//! ```text
+//! Interface Statistics
+//!
+//!                            Received            Sent
+//!
+//! Bytes                    1774347996       265623222
+//! ```
+//!
+//! The label is 20 wide, the values are right-aligned in 14 and 15. With rates, the change per second of both directions
+//! follows the row in brackets: `(+120.0/s, +33.5/s)`. Where the system does not tell unicast packets from the rest, a
+//! last row shows the packets of all kinds.
+
+use std::io::{self, Write};
+
+use netstat_model::counters::{InterfaceCounters, InterfaceFigure, InterfaceRates, InterfaceStatistics, Traffic};
+use netstat_model::text::escape;
+use netstat_model::{Fact, Why};
+
+use super::statistics::{count, rate};
+
+/// Writes the sum over the interfaces but loopback, or with `per_interface` one block for each, loopback included.
+///
+/// `rates` must be made of the same statistics ([`InterfaceRates::between`]).
+///
+/// # Errors
+/// What `out` reports.
+pub fn write(
+    out: &mut dyn Write,
+    statistics: &InterfaceStatistics,
+    per_interface: bool,
+    rates: Option<&InterfaceRates>,
+) -> io::Result<()> {
+    match &statistics.interfaces {
+        Fact::Known(interfaces) if per_interface => {
+            for (i, interface) in interfaces.iter().enumerate() {
+                if i > 0 {
+                    writeln!(out)?;
+                }
+                let rates = rates.map(|rates| rates.each.get(i).copied().unwrap_or(UNKNOWN));
+                write_block(out, &title(interface), &interface.traffic, rates.as_ref())?;
+            }
+            Ok(())
+        }
+        // What is not known is shown as unknown in either form.
+        _ => write_block(
+            out,
+            "Interface Statistics",
+            &statistics.sum(),
+            rates.map(|rates| &rates.sum),
+        ),
+    }
+}
+
+const UNKNOWN: Traffic<f64> = Traffic::unknown(Why::NotApplicable);
+
+/// `Interface Statistics for eth0 (4, 02:fc:00:00:00:01)`: name, number, address.
+fn title(interface: &InterfaceCounters) -> String {
+    let mut title = format!("Interface Statistics for {} (", escape(&interface.name));
+    match interface.index {
+        Fact::Known(index) => title.push_str(&index.to_string()),
+        Fact::Unknown(_) => title.push('-'),
+    }
+    if let Fact::Known([a, b, c, d, e, f]) = interface.mac {
+        title.push_str(&format!(", {a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{f:02x}"));
+    }
+    if interface.loopback == Fact::Known(true) {
+        title.push_str(", loopback");
+    }
+    title.push(')');
+    title
+}
+
+fn write_block(out: &mut dyn Write, title: &str, traffic: &Traffic, rates: Option<&Traffic<f64>>) -> io::Result<()> {
+    writeln!(out, "{title}\n\n{:<20} {:>14} {:>15}\n", "", "Received", "Sent")?;
+    for figure in InterfaceFigure::ALL {
+        if figure == InterfaceFigure::AllPackets && told_apart(traffic) {
+            continue;
+        }
+        let pair = traffic.get(figure);
+        let both = figure.both_ways();
+        let sent = if both { count(pair.sent) } else { String::new() };
+        let row = format!("{:<20} {:>14} {sent:>15}", figure.label(), count(pair.received));
+        match rates.map(|rates| rates.get(figure)) {
+            None => writeln!(out, "{}", row.trim_end())?,
+            Some(pair) if both => writeln!(out, "{row}  ({}, {})", rate(pair.received), rate(pair.sent))?,
+            Some(pair) => writeln!(out, "{row}  ({})", rate(pair.received))?,
+        }
+    }
+    Ok(())
+}
+
+/// Whether the system counts unicast packets by themselves, in at least one direction.
+fn told_apart(traffic: &Traffic) -> bool {
+    let unicast = traffic.get(InterfaceFigure::Unicast);
+    unicast.received.why().is_none() || unicast.sent.why().is_none()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    fn text(statistics: &InterfaceStatistics, per_interface: bool, rates: Option<&InterfaceRates>) -> String {
+        let mut out = Vec::new();
+        write(&mut out, statistics, per_interface, rates).unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
+    fn interface(index: u32, name: &[u8], bytes: u64, loopback: bool) -> InterfaceCounters {
+        let known = |received, sent| (Fact::Known(received), Fact::Known(sent));
+        let (received, sent) = known(bytes, bytes / 4);
+        InterfaceCounters {
+            index: Fact::Known(index),
+            name: name.into(),
+            mac: if loopback {
+                Fact::Unknown(Why::NotApplicable)
+            } else {
+                Fact::Known([2, 0xfc, 0, 0, 0, 9])
+            },
+            loopback: Fact::Known(loopback),
+            traffic: Traffic::unknown(Why::NotKept)
+                .with(InterfaceFigure::Bytes, received, sent)
+                .with(InterfaceFigure::Discards, Fact::Known(3), Fact::Known(0))
+                .with(InterfaceFigure::Errors, Fact::Known(0), Fact::Known(1))
+                .with(
+                    InterfaceFigure::AllPackets,
+                    Fact::Known(bytes / 100),
+                    Fact::Known(bytes / 200),
+                ),
+        }
+    }
+
+    fn statistics(seconds: u64, interfaces: Vec<InterfaceCounters>) -> InterfaceStatistics {
+        InterfaceStatistics {
+            at: Duration::from_secs(seconds),
+            interfaces: Fact::Known(interfaces),
+        }
+    }
+
+    /// A system that counts everything prints the classic rows and nothing else.
+    #[test]
+    fn the_classic_layout() {
+        let pair = |a, b| (Fact::Known(a), Fact::Known(b));
+        let mut traffic = Traffic::unknown(Why::NotKept).with(
+            InterfaceFigure::UnknownProtocols,
+            Fact::Known(17),
+            Fact::Unknown(Why::NotApplicable),
+        );
+        for (figure, (received, sent)) in [
+            (InterfaceFigure::Bytes, pair(98_765_432_101, 4_321_098)),
+            (InterfaceFigure::Unicast, pair(670_111, 572_222)),
+            (InterfaceFigure::NonUnicast, pair(40_333, 9_444)),
+            (InterfaceFigure::Discards, pair(5, 0)),
+            (InterfaceFigure::Errors, pair(0, 6)),
+            (InterfaceFigure::AllPackets, pair(1, 1)),
+        ] {
+            traffic = traffic.with(figure, received, sent);
+        }
+        let mut only = interface(2, b"eth0", 0, false);
+        only.traffic = traffic;
+        let expected = "\
+Interface Statistics
+
+                           Received            Sent
+
+Bytes                   98765432101         4321098
+Unicast packets              670111          572222
+Non-unicast packets           40333            9444
+Discards                          5               0
+Errors                            0               6
+Unknown protocols                17
+";
+        assert_eq!(text(&statistics(0, vec![only]), false, None), expected);
+    }
+
+    #[test]
+    fn what_linux_does_not_count_is_a_dash_and_loopback_is_left_out() {
+        let expected = "\
+Interface Statistics
+
+                           Received            Sent
+
+Bytes                          3000             750
+Unicast packets                   -               -
+Non-unicast packets               -               -
+Discards                          6               0
+Errors                            0               2
+Unknown protocols                 -
+Packets of all kinds             30              15
+";
+        let statistics = statistics(
+            0,
+            vec![
+                interface(1, b"lo", 100_000, true),
+                interface(2, b"eth0", 1000, false),
+                interface(3, b"wlan0", 2000, false),
+            ],
+        );
+        assert_eq!(text(&statistics, false, None), expected);
+    }
+
+    #[test]
+    fn without_any_interface_the_sum_is_zero_and_without_a_reading_it_is_unknown() {
+        let nothing = text(&statistics(0, Vec::new()), false, None);
+        assert!(
+            nothing.contains("\nBytes                             0               0\n"),
+            "{nothing}"
+        );
+        let unread = InterfaceStatistics {
+            at: Duration::ZERO,
+            interfaces: Fact::Unknown(Why::NotPermitted),
+        };
+        let dashes = text(&unread, true, None);
+        assert!(
+            dashes.contains("\nBytes                             -               -\n"),
+            "{dashes}"
+        );
+    }
+
+    #[test]
+    fn one_block_for_each_interface_with_rates() {
+        let before = statistics(
+            10,
+            vec![interface(1, b"lo", 400, true), interface(2, b"e\x1b[2J", 1000, false)],
+        );
+        let now = statistics(
+            12,
+            vec![interface(1, b"lo", 400, true), interface(2, b"e\x1b[2J", 1201, false)],
+        );
+        let rates = InterfaceRates::between(Some(&before), &now);
+        let expected = "\
+Interface Statistics for lo (1, loopback)
+
+                           Received            Sent
+
+Bytes                           400             100  (+0.0/s, +0.0/s)
+Unicast packets                   -               -  (-, -)
+Non-unicast packets               -               -  (-, -)
+Discards                          3               0  (+0.0/s, +0.0/s)
+Errors                            0               1  (+0.0/s, +0.0/s)
+Unknown protocols                 -                  (-)
+Packets of all kinds              4               2  (+0.0/s, +0.0/s)
+
+Interface Statistics for e\\e[2J (2, 02:fc:00:00:00:09)
+
+                           Received            Sent
+
+Bytes                          1201             300  (+100.5/s, +25.0/s)
+Unicast packets                   -               -  (-, -)
+Non-unicast packets               -               -  (-, -)
+Discards                          3               0  (+0.0/s, +0.0/s)
+Errors                            0               1  (+0.0/s, +0.0/s)
+Unknown protocols                 -                  (-)
+Packets of all kinds             12               6  (+1.0/s, +0.5/s)
+";
+        assert_eq!(text(&now, true, Some(&rates)), expected);
+        let first = text(&now, false, Some(&InterfaceRates::between(None, &now)));
+        assert!(
+            first.contains("\nBytes                          1201             300  (-, -)\n"),
+            "{first}"
+        );
+    }
+}

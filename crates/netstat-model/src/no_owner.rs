@@ -1,0 +1,227 @@
+//! Why the owner of a socket is not known, and what to tell the user about it.
+
+use std::collections::BTreeMap;
+
+use crate::{Owner, Owners, Socket};
+
+/// Why a socket has no known owner.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum NoOwner {
+    /// Some processes' descriptors may not be read by the caller; the socket was made by this user (`None`: not told).
+    NotPermitted {
+        /// The user id of the socket's maker.
+        user: Option<u32>,
+    },
+    /// TIME_WAIT: the connection is over, no process holds it.
+    TimeWait,
+    /// SYN_RECEIVED: the handshake is not complete; the kernel holds it for the listener.
+    Handshake,
+    /// The handshake is complete, but no process has accepted the connection yet.
+    NotAccepted,
+    /// The program has closed it (or ended); the kernel finishes the connection alone.
+    ClosedByProgram,
+    /// A socket of the kernel itself (NFS, WireGuard, ...): no descriptor exists.
+    Kernel,
+    /// Everything in this PID namespace may be read and none of it holds the socket: a process of an outer or sibling PID namespace does.
+    OtherNamespace,
+    /// The socket or its process ended between the two reads.
+    Ended,
+    /// The descriptor is on its way between processes (SCM_RIGHTS) or held by the kernel for one (io_uring).
+    InFlight,
+    /// Everything may be read, in the initial PID namespace, and nothing holds the socket, which is none of the kernel's.
+    Hidden,
+    /// Everything may be read and nothing holds the socket, but whether it is the kernel's own could not be learned.
+    Unheld,
+    /// The process list, or part of it, could not be read, and not for lack of permission.
+    NoProcessList,
+}
+
+impl NoOwner {
+    /// The reason in a few words, to follow a number: `2 in TIME_WAIT`. The same for every user.
+    pub const fn words(self) -> &'static str {
+        match self {
+            NoOwner::NotPermitted { .. } => "not permitted",
+            NoOwner::TimeWait => "in TIME_WAIT",
+            NoOwner::Handshake => "still in the handshake",
+            NoOwner::NotAccepted => "not yet accepted",
+            NoOwner::ClosedByProgram => "closed by the program",
+            NoOwner::Kernel => "of the kernel itself",
+            NoOwner::OtherNamespace => "held outside this PID namespace",
+            NoOwner::Ended => "ended meanwhile",
+            NoOwner::InFlight => "on the way between processes",
+            NoOwner::Hidden => "held by nothing visible although everything may be read",
+            NoOwner::Unheld => "held by no process",
+            NoOwner::NoProcessList => "without a readable process list",
+        }
+    }
+
+    /// The reason without its details, to count by.
+    const fn kind(self) -> NoOwner {
+        match self {
+            NoOwner::NotPermitted { .. } => NoOwner::NotPermitted { user: None },
+            other => other,
+        }
+    }
+}
+
+/// How many sockets of a listing have no known owner, by reason.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OwnerSummary {
+    total: usize,
+    counts: BTreeMap<NoOwner, usize>,
+}
+
+impl OwnerSummary {
+    /// Counts the sockets of a listing.
+    pub fn count<'a>(owners: &Owners, sockets: impl IntoIterator<Item = &'a Socket>) -> Self {
+        let mut summary = OwnerSummary::default();
+        for socket in sockets {
+            summary.add(match owners.of(socket) {
+                Owner::Held(_) => None,
+                Owner::None(reason) => Some(reason),
+            });
+        }
+        summary
+    }
+
+    /// Counts one socket: `None` when its owner is known.
+    pub fn add(&mut self, reason: Option<NoOwner>) {
+        self.total += 1;
+        if let Some(reason) = reason {
+            *self.counts.entry(reason.kind()).or_default() += 1;
+        }
+    }
+
+    /// How many sockets have no known owner.
+    pub fn unknown(&self) -> usize {
+        self.counts.values().sum()
+    }
+
+    /// How many have none for this reason.
+    pub fn of(&self, reason: NoOwner) -> usize {
+        self.counts.get(&reason.kind()).copied().unwrap_or(0)
+    }
+
+    /// The one line that sums it up: `7 of 212 owners unknown: 5 not permitted (try sudo), 2 in TIME_WAIT`. The most frequent
+    /// reason stands first. `None` when every owner is known.
+    pub fn line(&self) -> Option<String> {
+        if self.counts.is_empty() {
+            return None;
+        }
+        let mut counts: Vec<(NoOwner, usize)> = self.counts.iter().map(|(&reason, &count)| (reason, count)).collect();
+        counts.sort_by_key(|&(reason, count)| (std::cmp::Reverse(count), reason));
+        let reasons: Vec<String> = counts
+            .into_iter()
+            .map(|(reason, count)| {
+                let hint = match reason {
+                    NoOwner::NotPermitted { .. } => " (try sudo)",
+                    _ => "",
+                };
+                format!("{count} {}{hint}", reason.words())
+            })
+            .collect();
+        let owners = if self.total == 1 { "owner" } else { "owners" };
+        Some(format!(
+            "{} of {} {owners} unknown: {}",
+            self.unknown(),
+            self.total,
+            reasons.join(", ")
+        ))
+    }
+
+    /// Why owners are missing for lack of permission and what helps, for the program file `program`: one line without a full
+    /// stop. `None` when nothing was forbidden.
+    ///
+    /// Both capabilities are needed: `/proc/PID/fd` belongs to the process's user with mode 0500, which `cap_dac_read_search`
+    /// overrides, and its links are told only to those who may trace the process (ptrace(2), `PTRACE_MODE_READ_FSCREDS`), which
+    /// is what `cap_sys_ptrace` grants. A program with file capabilities shows every user what root sees.
+    pub fn advice(&self, program: &str) -> Option<String> {
+        (self.of(NoOwner::NotPermitted { user: None }) > 0).then(|| {
+            format!(
+                "the sockets of other users' processes show their owners only to root: use sudo, or allow it once for \
+                 all users with `sudo setcap cap_sys_ptrace,cap_dac_read_search+ep {program}`"
+            )
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn summary(known: usize, reasons: &[(NoOwner, usize)]) -> OwnerSummary {
+        let mut summary = OwnerSummary::default();
+        (0..known).for_each(|_| summary.add(None));
+        for &(reason, count) in reasons {
+            (0..count).for_each(|_| summary.add(Some(reason)));
+        }
+        summary
+    }
+
+    #[test]
+    fn nothing_unknown_says_nothing() {
+        assert_eq!(summary(0, &[]).line(), None);
+        assert_eq!(summary(5, &[]).line(), None);
+        assert_eq!(summary(5, &[]).advice("netstat"), None);
+    }
+
+    #[test]
+    fn the_most_frequent_reason_stands_first() {
+        let users = [
+            (NoOwner::TimeWait, 2),
+            (NoOwner::NotPermitted { user: Some(0) }, 3),
+            (NoOwner::NotPermitted { user: None }, 1),
+            (NoOwner::NotPermitted { user: Some(33) }, 1),
+        ];
+        assert_eq!(
+            summary(205, &users).line().unwrap(),
+            "7 of 212 owners unknown: 5 not permitted (try sudo), 2 in TIME_WAIT"
+        );
+        assert_eq!(
+            summary(1, &[(NoOwner::Kernel, 1), (NoOwner::Handshake, 1)])
+                .line()
+                .unwrap(),
+            "2 of 3 owners unknown: 1 still in the handshake, 1 of the kernel itself"
+        );
+    }
+
+    #[test]
+    fn one_is_singular() {
+        assert_eq!(
+            summary(0, &[(NoOwner::Unheld, 1)]).line().unwrap(),
+            "1 of 1 owner unknown: 1 held by no process"
+        );
+    }
+
+    #[test]
+    fn advice_is_given_only_where_it_helps() {
+        assert_eq!(summary(1, &[(NoOwner::TimeWait, 9)]).advice("netstat"), None);
+        let advice = summary(1, &[(NoOwner::NotPermitted { user: Some(0) }, 1)])
+            .advice("/usr/bin/netstat")
+            .unwrap();
+        assert!(
+            advice.contains("sudo setcap cap_sys_ptrace,cap_dac_read_search+ep /usr/bin/netstat"),
+            "{advice}"
+        );
+    }
+
+    #[test]
+    fn every_reason_has_words_of_its_own() {
+        let all = [
+            NoOwner::NotPermitted { user: None },
+            NoOwner::TimeWait,
+            NoOwner::Handshake,
+            NoOwner::NotAccepted,
+            NoOwner::ClosedByProgram,
+            NoOwner::Kernel,
+            NoOwner::OtherNamespace,
+            NoOwner::Ended,
+            NoOwner::InFlight,
+            NoOwner::Hidden,
+            NoOwner::Unheld,
+            NoOwner::NoProcessList,
+        ];
+        let words: std::collections::BTreeSet<_> = all.iter().map(|reason| reason.words()).collect();
+        assert_eq!(words.len(), all.len());
+    }
+}

@@ -1,0 +1,549 @@
+//! BTF, the type descriptions that the kernel publishes and that clang puts into BPF object files.
+//!
+//! Format: `Documentation/bpf/btf.rst` of the kernel. Reads the host's byte order only, which is that of the running kernel.
+
+use std::ops::ControlFlow;
+
+/// First two bytes of BTF.
+const MAGIC: u16 = 0xeb9f;
+/// A type's fixed part: `struct btf_type`.
+const TYPE_BYTES: usize = 12;
+/// `struct btf_member`: name, type, offset.
+const MEMBER_BYTES: usize = 12;
+/// Typedefs and qualifiers followed, and anonymous members entered, before giving up: C code nests far less.
+const MAX_DEPTH: usize = 16;
+/// Members looked at for one field. `task_struct` has some 250; a cycle of anonymous structures in forged data ends here.
+const MAX_MEMBERS: usize = 20_000;
+
+/// What a type is: `BTF_KIND_*`, only those that are told apart here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// `struct` or `union` with its members.
+    Composite,
+    /// A function of the kernel.
+    Function,
+    /// An integer, an enumeration or a floating-point number: the size is in the type.
+    Scalar,
+    /// A pointer: as wide as the machine's.
+    Pointer,
+    /// `typedef`, `const`, `volatile`, `restrict` or a type tag: another type under a further name.
+    Alias,
+    /// Everything else: arrays, prototypes, forward declarations, variables, sections.
+    Other,
+}
+
+/// What is wrong with a piece of BTF.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum BtfError {
+    /// Shorter than its own header says, or with the wrong magic number.
+    #[error("no BTF header")]
+    Header,
+    /// A type reaches past the end.
+    #[error("BTF type {0} is cut off")]
+    Cut(u32),
+    /// A kind that this reader does not know, so its length is unknown too.
+    #[error("BTF type {0} is of unknown kind {1}")]
+    UnknownKind(u32, u32),
+}
+
+/// Every how many types a place is noted. An index of all of the kernel's 100,000 to 200,000 would cost more in fresh memory than
+/// stepping over a few types does.
+const STRIDE: usize = 64;
+
+/// Parsed BTF: borrows the data, owns only the places of some types.
+#[derive(Debug)]
+pub(crate) struct Btf<'a> {
+    types: &'a [u8],
+    strings: &'a [u8],
+    /// Offset in `types` of the types 1, 1 + STRIDE, 1 + 2 * STRIDE, ... Id 0 is `void` and has no description.
+    places: Vec<u32>,
+    /// How many types there are.
+    count: u32,
+}
+
+/// One type description.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Type<'a> {
+    name: u32,
+    info: u32,
+    /// Size in bytes, or the id of the type pointed to or aliased.
+    size_or_type: u32,
+    /// What follows the fixed part.
+    tail: &'a [u8],
+}
+
+/// One member of a `struct` or `union`.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Member {
+    name: u32,
+    /// The id of its type.
+    pub(crate) type_id: u32,
+    /// Its place in bits from the start of the structure.
+    pub(crate) bits: u32,
+    /// Whether it is a bit field, which has no address.
+    pub(crate) bit_field: bool,
+}
+
+/// Where a field lies in a structure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Field {
+    /// Bytes from the start of the outermost structure.
+    pub(crate) offset: u32,
+    /// The field's own width in bytes.
+    pub(crate) size: u32,
+}
+
+/// Reads a number in the host's byte order.
+pub(crate) fn u16_at(data: &[u8], at: usize) -> Option<u16> {
+    Some(u16::from_ne_bytes(data.get(at..at.checked_add(2)?)?.try_into().ok()?))
+}
+
+/// Reads a number in the host's byte order.
+pub(crate) fn u32_at(data: &[u8], at: usize) -> Option<u32> {
+    Some(u32::from_ne_bytes(data.get(at..at.checked_add(4)?)?.try_into().ok()?))
+}
+
+/// The part of `data` that starts at `offset` and has `length` bytes.
+pub(crate) fn part(data: &[u8], offset: usize, length: usize) -> Option<&[u8]> {
+    data.get(offset..offset.checked_add(length)?)
+}
+
+impl<'a> Btf<'a> {
+    /// Walks over all types once and notes where each one is.
+    pub(crate) fn parse(data: &'a [u8]) -> Result<Self, BtfError> {
+        let header = |at| u32_at(data, at).map(|value| value as usize).ok_or(BtfError::Header);
+        if u16_at(data, 0) != Some(MAGIC) {
+            return Err(BtfError::Header);
+        }
+        let body = header(4)?;
+        let section = |offset: usize, length: usize| {
+            body.checked_add(offset)
+                .and_then(|start| part(data, start, length))
+                .ok_or(BtfError::Header)
+        };
+        let types = section(header(8)?, header(12)?)?;
+        let strings = section(header(16)?, header(20)?)?;
+
+        // The kernel's types take 20 to 25 bytes each on average.
+        let mut places = Vec::with_capacity(types.len() / (20 * STRIDE) + 1);
+        let mut count = 0u32;
+        let mut at = 0;
+        while at < types.len() {
+            if count as usize % STRIDE == 0 {
+                places.push(at as u32);
+            }
+            count += 1;
+            let info = u32_at(types, at + 4).ok_or(BtfError::Cut(count))?;
+            let tail = tail_bytes(info).ok_or(BtfError::UnknownKind(count, kind_number(info)))?;
+            at += TYPE_BYTES + tail;
+            if at > types.len() {
+                return Err(BtfError::Cut(count));
+            }
+        }
+        Ok(Btf {
+            types,
+            strings,
+            places,
+            count,
+        })
+    }
+
+    /// The type with this id; `None` for `void` and for ids that do not exist.
+    pub(crate) fn get(&self, id: u32) -> Option<Type<'a>> {
+        let index = (id as usize).checked_sub(1)?;
+        if id > self.count {
+            return None;
+        }
+        let mut at = *self.places.get(index / STRIDE)? as usize;
+        for _ in 0..index % STRIDE {
+            at += TYPE_BYTES + tail_bytes(u32_at(self.types, at + 4)?)?;
+        }
+        self.read(at)
+    }
+
+    /// The type described at `at`.
+    fn read(&self, at: usize) -> Option<Type<'a>> {
+        let info = u32_at(self.types, at + 4)?;
+        Some(Type {
+            name: u32_at(self.types, at)?,
+            info,
+            size_or_type: u32_at(self.types, at + 8)?,
+            tail: part(self.types, at + TYPE_BYTES, tail_bytes(info)?)?,
+        })
+    }
+
+    /// Shows the id and kind of every structure and function to `visit`, in order, until it breaks.
+    pub(crate) fn each_named(&self, mut visit: impl FnMut(u32, Kind, Type<'a>) -> ControlFlow<()>) {
+        let mut at = 0;
+        for id in 1..=self.count {
+            let Some(info) = u32_at(self.types, at + 4) else {
+                return;
+            };
+            let kind = kind_of(info);
+            if matches!(kind, Kind::Composite | Kind::Function)
+                && let Some(described) = self.read(at)
+                && visit(id, kind, described).is_break()
+            {
+                return;
+            }
+            let Some(tail) = tail_bytes(info) else {
+                return;
+            };
+            at += TYPE_BYTES + tail;
+        }
+    }
+
+    /// The zero-terminated string at `offset`, without its end; `None` when there is none.
+    pub(crate) fn string(&self, offset: u32) -> Option<&'a [u8]> {
+        let rest = self.strings.get(offset as usize..)?;
+        rest.iter().position(|&byte| byte == 0).map(|end| &rest[..end])
+    }
+
+    /// Whether a type's name is `name`: compares without looking for the name's end first.
+    pub(crate) fn is_named(&self, described: &Type<'_>, name: &[u8]) -> bool {
+        self.string_is(described.name, name)
+    }
+
+    /// The type's own name, empty when it has none.
+    pub(crate) fn name(&self, described: &Type<'_>) -> &'a [u8] {
+        self.string(described.name).unwrap_or_default()
+    }
+
+    /// The member's name, empty for an anonymous structure inside.
+    pub(crate) fn member_name(&self, member: &Member) -> &'a [u8] {
+        self.string(member.name).unwrap_or_default()
+    }
+
+    /// The type behind typedefs and qualifiers.
+    pub(crate) fn resolve(&self, mut id: u32) -> Option<Type<'a>> {
+        for _ in 0..MAX_DEPTH {
+            let described = self.get(id)?;
+            if described.kind() != Kind::Alias {
+                return Some(described);
+            }
+            id = described.size_or_type;
+        }
+        None
+    }
+
+    /// The width in bytes of a number, pointer or structure; `None` for anything else.
+    pub(crate) fn size(&self, id: u32) -> Option<u32> {
+        let described = self.resolve(id)?;
+        match described.kind() {
+            Kind::Composite | Kind::Scalar => Some(described.size_or_type),
+            Kind::Pointer => Some(size_of::<usize>() as u32),
+            _ => None,
+        }
+    }
+
+    /// Where `path` leads in the structure `id`: each name is a member of the one before. Members of anonymous structures
+    /// count as the outer one's own, as in C: the kernel moves fields into such groups now and then.
+    pub(crate) fn field(&self, id: u32, path: &[&[u8]]) -> Option<Field> {
+        let mut budget = MAX_MEMBERS;
+        let mut bits = 0u32;
+        let mut id = id;
+        for name in path {
+            let member = self.member(id, name, MAX_DEPTH, &mut budget)?;
+            bits = bits.checked_add(member.bits)?;
+            id = member.type_id;
+            if member.bit_field {
+                return None;
+            }
+        }
+        (bits % 8 == 0).then_some(())?;
+        Some(Field {
+            offset: bits / 8,
+            size: self.size(id)?,
+        })
+    }
+
+    fn member(&self, id: u32, name: &[u8], depth: usize, budget: &mut usize) -> Option<Member> {
+        let composite = self.resolve(id)?;
+        for member in composite.members() {
+            *budget = budget.checked_sub(1)?;
+            if self.string_is(member.name, name) {
+                return Some(member);
+            }
+            if depth > 0
+                && self.string_is(member.name, b"")
+                && let Some(inner) = self.member(member.type_id, name, depth - 1, budget)
+            {
+                return Some(Member {
+                    bits: inner.bits.checked_add(member.bits)?,
+                    ..inner
+                });
+            }
+        }
+        None
+    }
+
+    fn string_is(&self, offset: u32, wanted: &[u8]) -> bool {
+        self.strings
+            .get(offset as usize..)
+            .and_then(|rest| rest.strip_prefix(wanted))
+            .is_some_and(|rest| rest.first() == Some(&0))
+    }
+}
+
+impl<'a> Type<'a> {
+    /// What it is.
+    pub(crate) fn kind(&self) -> Kind {
+        kind_of(self.info)
+    }
+
+    /// The members; none when it is not a `struct` or `union`.
+    pub(crate) fn members(&self) -> impl Iterator<Item = Member> + use<'a> {
+        // BTF_INFO_KFLAG: the offset's upper 8 bits are then the width of a bit field.
+        let split = self.info >> 31 == 1;
+        let tail = if self.kind() == Kind::Composite { self.tail } else { &[] };
+        tail.chunks_exact(MEMBER_BYTES).map(move |raw| {
+            let number = |at: usize| u32::from_ne_bytes([raw[at], raw[at + 1], raw[at + 2], raw[at + 3]]);
+            let place = number(8);
+            Member {
+                name: number(0),
+                type_id: number(4),
+                bits: if split { place & 0x00ff_ffff } else { place },
+                bit_field: split && place >> 24 != 0,
+            }
+        })
+    }
+}
+
+fn kind_number(info: u32) -> u32 {
+    info >> 24 & 0x1f
+}
+
+fn kind_of(info: u32) -> Kind {
+    match kind_number(info) {
+        1 | 6 | 16 | 19 => Kind::Scalar, // INT, ENUM, FLOAT, ENUM64
+        2 => Kind::Pointer,
+        4 | 5 => Kind::Composite,            // STRUCT, UNION
+        8 | 9 | 10 | 11 | 18 => Kind::Alias, // TYPEDEF, VOLATILE, CONST, RESTRICT, TYPE_TAG
+        12 => Kind::Function,
+        _ => Kind::Other,
+    }
+}
+
+/// Bytes after the fixed part, by kind (`include/uapi/linux/btf.h`); `None` for a kind that is not known.
+fn tail_bytes(info: u32) -> Option<usize> {
+    let entries = (info & 0xffff) as usize;
+    Some(match kind_number(info) {
+        1 | 14 | 17 => 4,                // INT, VAR, DECL_TAG
+        3 => 12,                         // ARRAY
+        4 | 5 | 15 | 19 => 12 * entries, // STRUCT, UNION, DATASEC, ENUM64
+        6 | 13 => 8 * entries,           // ENUM, FUNC_PROTO
+        2 | 7..=12 | 16 | 18 => 0,       // PTR, FWD, TYPEDEF, VOLATILE, CONST, RESTRICT, FUNC, FLOAT, TYPE_TAG
+        _ => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// Puts BTF together: the strings start with the empty one.
+    pub(in crate::linux::bpf) struct Writer {
+        types: Vec<u8>,
+        strings: Vec<u8>,
+    }
+
+    impl Writer {
+        pub(in crate::linux::bpf) fn new() -> Self {
+            Writer {
+                types: Vec::new(),
+                strings: vec![0],
+            }
+        }
+
+        fn text(&mut self, text: &str) -> u32 {
+            if text.is_empty() {
+                return 0;
+            }
+            let at = self.strings.len() as u32;
+            self.strings.extend_from_slice(text.as_bytes());
+            self.strings.push(0);
+            at
+        }
+
+        fn words(&mut self, words: &[u32]) {
+            for word in words {
+                self.types.extend_from_slice(&word.to_ne_bytes());
+            }
+        }
+
+        pub(in crate::linux::bpf) fn int(&mut self, name: &str, bytes: u32) {
+            let name = self.text(name);
+            self.words(&[name, 1 << 24, bytes, bytes * 8]);
+        }
+
+        /// A structure with members (name, type id, offset in bits).
+        pub(in crate::linux::bpf) fn composite(
+            &mut self,
+            name: &str,
+            flag: bool,
+            size: u32,
+            members: &[(&str, u32, u32)],
+        ) {
+            let name = self.text(name);
+            self.words(&[name, (flag as u32) << 31 | 4 << 24 | members.len() as u32, size]);
+            for &(member, type_id, place) in members {
+                let member = self.text(member);
+                self.words(&[member, type_id, place]);
+            }
+        }
+
+        pub(in crate::linux::bpf) fn simple(&mut self, kind: u32, name: &str, size_or_type: u32) {
+            let name = self.text(name);
+            self.words(&[name, kind << 24, size_or_type]);
+        }
+
+        pub(in crate::linux::bpf) fn finish(self) -> Vec<u8> {
+            let mut data = MAGIC.to_ne_bytes().to_vec();
+            data.extend([1, 0]);
+            for word in [
+                24,
+                0,
+                self.types.len() as u32,
+                self.types.len() as u32,
+                self.strings.len() as u32,
+            ] {
+                data.extend(word.to_ne_bytes());
+            }
+            data.extend(self.types);
+            data.extend(self.strings);
+            data
+        }
+    }
+
+    fn sample() -> Vec<u8> {
+        let mut writer = Writer::new();
+        writer.int("int", 4); // 1
+        writer.simple(2, "", 1); // 2: int *
+        writer.composite("", true, 16, &[("deep", 1, 32), ("bits", 1, 3 << 24 | 64)]); // 3
+        writer.simple(8, "alias_t", 3); // 4: typedef of 3
+        writer.composite(
+            "outer",
+            true,
+            64,
+            &[("first", 1, 0), ("", 3, 64), ("named", 4, 256), ("next", 2, 384)],
+        ); // 5
+        writer.simple(12, "some_function", 0); // 6
+        writer.composite("loop", false, 8, &[("", 7, 0)]); // 7: contains itself
+        writer.simple(8, "endless_t", 8); // 8: alias of itself
+        writer.finish()
+    }
+
+    #[test]
+    fn fields_are_found_also_inside_anonymous_structures_and_behind_typedefs() {
+        let data = sample();
+        let btf = Btf::parse(&data).unwrap();
+        let at = |path: &[&[u8]]| btf.field(5, path).map(|field| (field.offset, field.size));
+        assert_eq!(at(&[b"first"]), Some((0, 4)));
+        assert_eq!(at(&[b"deep"]), Some((8 + 4, 4)));
+        assert_eq!(at(&[b"named", b"deep"]), Some((32 + 4, 4)));
+        assert_eq!(at(&[b"next"]), Some((48, size_of::<usize>() as u32)));
+        assert_eq!(at(&[b"named"]), Some((32, 16)));
+        assert_eq!(at(&[b"fir"]), None, "a prefix is not the name");
+        assert_eq!(at(&[b"bits"]), None, "a bit field has no address");
+        assert_eq!(at(&[b"next", b"first"]), None, "a pointer is not followed");
+    }
+
+    #[test]
+    fn structures_and_functions_are_visited_by_name() {
+        let data = sample();
+        let btf = Btf::parse(&data).unwrap();
+        let mut seen = Vec::new();
+        btf.each_named(|id, kind, described| {
+            seen.push((id, kind, String::from_utf8_lossy(btf.name(&described)).into_owned()));
+            ControlFlow::Continue(())
+        });
+        let expected = [
+            (3, Kind::Composite, ""),
+            (5, Kind::Composite, "outer"),
+            (6, Kind::Function, "some_function"),
+            (7, Kind::Composite, "loop"),
+        ];
+        assert_eq!(seen, expected.map(|(id, kind, name)| (id, kind, name.to_string())));
+    }
+
+    #[test]
+    fn structures_that_contain_themselves_end() {
+        let data = sample();
+        let btf = Btf::parse(&data).unwrap();
+        assert_eq!(btf.field(7, &[b"x"]), None);
+        assert!(btf.resolve(8).is_none());
+        assert_eq!(btf.size(8), None);
+        assert!(btf.get(0).is_none() && btf.get(9).is_none());
+    }
+
+    #[test]
+    fn a_cut_piece_is_an_error_at_every_length() {
+        let data = sample();
+        for end in 0..data.len() {
+            assert!(Btf::parse(&data[..end]).is_err(), "{end} of {} bytes", data.len());
+        }
+    }
+
+    #[test]
+    fn every_id_of_a_long_list_is_found() {
+        let mut writer = Writer::new();
+        for size in 1..=200 {
+            writer.composite("s", false, size, &[("m", 1, 0)]);
+        }
+        let data = writer.finish();
+        let btf = Btf::parse(&data).unwrap();
+        for id in 1..=200 {
+            assert_eq!(btf.size(id), Some(id));
+        }
+        assert!(btf.get(201).is_none());
+        let mut next = 1;
+        btf.each_named(|id, _, described| {
+            assert_eq!((id, described.size_or_type), (next, next));
+            next += 1;
+            ControlFlow::Continue(())
+        });
+        assert_eq!(next, 201);
+    }
+
+    #[test]
+    fn an_unknown_kind_is_named() {
+        let mut writer = Writer::new();
+        writer.int("int", 4);
+        writer.simple(20, "new", 0);
+        let data = writer.finish();
+        assert_eq!(Btf::parse(&data).unwrap_err(), BtfError::UnknownKind(2, 20));
+    }
+
+    proptest! {
+        #[test]
+        fn arbitrary_bytes_never_panic(tail in proptest::collection::vec(any::<u8>(), 0..400), id in any::<u32>()) {
+            let _ = Btf::parse(&tail);
+            let mut data = sample();
+            let keep = data.len() - tail.len().min(data.len() - 24);
+            data.truncate(keep);
+            data.extend_from_slice(&tail);
+            if let Ok(btf) = Btf::parse(&data) {
+                for id in (0..12).chain([id]) {
+                    let _ = btf.field(id, &[b"deep", b"first"]);
+                    let _ = btf.size(id);
+                }
+                btf.each_named(|_, _, described| { let _ = btf.name(&described); ControlFlow::Continue(()) });
+            }
+        }
+
+        #[test]
+        fn changed_bytes_never_panic(at in 0usize..500, value in any::<u8>()) {
+            let mut data = sample();
+            let at = at % data.len();
+            data[at] = value;
+            if let Ok(btf) = Btf::parse(&data) {
+                for id in 0..12 {
+                    let _ = btf.field(id, &[b"deep"]);
+                    let _ = btf.field(id, &[b"named", b"bits"]);
+                    let _ = btf.size(id);
+                }
+            }
+        }
+    }
+}

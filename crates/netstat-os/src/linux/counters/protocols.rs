@@ -1,0 +1,396 @@
+//! Reads the counters of the protocols.
+
+use std::io;
+use std::path::Path;
+
+use netstat_model::counters::{
+    Block, BlockSet, Cells, CounterGroup, LinuxSource, Pair, ProtocolStatistics, TcpFamilies,
+};
+use netstat_model::{Fact, Limit, Why};
+
+use super::{now, read_net, snmp, why};
+
+/// What a question needs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Wanted {
+    /// These blocks; the others are left [`Why::NotAsked`] as far as that saves work.
+    pub blocks: BlockSet,
+    /// Also the counters beyond the classic ones.
+    pub further: bool,
+}
+
+impl Default for Wanted {
+    /// Every block, classic counters only.
+    fn default() -> Self {
+        Wanted {
+            blocks: BlockSet::ALL,
+            further: false,
+        }
+    }
+}
+
+const IPV6_BLOCKS: [Block; 3] = [Block::Ipv6, Block::Icmpv6, Block::Udpv6];
+const IPV4_BLOCKS: [Block; 4] = [Block::Ipv4, Block::Icmpv4, Block::Tcpv4, Block::Udpv4];
+
+/// A file of counters and what was found in it.
+struct Source {
+    /// Why its counters are unknown, unless they were read.
+    missing: Option<Why>,
+    groups: Vec<CounterGroup>,
+}
+
+impl Source {
+    const NOT_ASKED: Source = Source {
+        missing: Some(Why::NotAsked),
+        groups: Vec::new(),
+    };
+}
+
+/// The protocol counters of the calling thread's network namespace, read below `proc` (usually `/proc`).
+///
+/// Never fails as a whole: what cannot be read leaves its figures unknown, and a [`Limit`] says why.
+/// `Current Connections` stay [`Why::NotAsked`]: the caller counts them from the sockets
+/// ([`ProtocolStatistics::set_current_connections`]).
+pub fn protocol_statistics(proc: &Path, wanted: Wanted) -> (ProtocolStatistics, Vec<Limit>) {
+    let mut limits = Vec::new();
+    let any = |blocks: &[Block]| blocks.iter().any(|&block| wanted.blocks.has(block));
+    let ipv4 = if any(&IPV4_BLOCKS) || wanted.further && wanted.blocks.has(Block::Tcpv6) {
+        read(
+            proc,
+            "snmp",
+            "the statistics of IPv4, ICMP, TCP and UDP",
+            snmp::pairs,
+            &mut limits,
+        )
+    } else {
+        Source::NOT_ASKED
+    };
+    let ipv6 = if any(&IPV6_BLOCKS) {
+        read_ipv6(proc, &ipv4, &mut limits)
+    } else {
+        Source::NOT_ASKED
+    };
+    let further = if wanted.further && (wanted.blocks.has(Block::Ipv4) || any(&[Block::Tcpv4, Block::Tcpv6])) {
+        read(
+            proc,
+            "netstat",
+            "the further counters of IPv4 and TCP",
+            snmp::pairs,
+            &mut limits,
+        )
+    } else {
+        Source::NOT_ASKED
+    };
+    let at = now();
+
+    let find = |source: LinuxSource, block: Block| {
+        let from = if IPV6_BLOCKS.contains(&block) { &ipv6 } else { &ipv4 };
+        resolve(source, &from.groups, from.missing)
+    };
+    let mut statistics = ProtocolStatistics::new(at, TcpFamilies::Together, Vec::new(), |block, row| match row.cells {
+        Cells::One(source) => Pair {
+            received: find(source, block),
+            sent: Fact::Unknown(Why::NotApplicable),
+        },
+        Cells::Two { received, sent } => Pair {
+            received: find(received, block),
+            sent: find(sent, block),
+        },
+    });
+    statistics.groups = [ipv4.groups, further.groups, ipv6.groups].concat();
+    (statistics, limits)
+}
+
+/// One figure from the groups of its file; `missing` says why the file has none.
+fn resolve(source: LinuxSource, groups: &[CounterGroup], missing: Option<Why>) -> Fact<u64> {
+    let unknown = Fact::Unknown(missing.unwrap_or(Why::NotSupported));
+    let group = |name: &str| groups.iter().find(|group| *group.name == *name);
+    let value = |group: &CounterGroup, name: &str| match group.get(name) {
+        Some(Fact::Known(figure)) => Fact::from_option(figure.counter(), Why::Failed),
+        Some(Fact::Unknown(why)) => Fact::Unknown(why),
+        None => unknown,
+    };
+    match source {
+        LinuxSource::Named(name, counter) => group(name).map_or(unknown, |group| value(group, counter)),
+        LinuxSource::Sum(name, counters) => group(name).map_or(unknown, |group| {
+            counters
+                .iter()
+                .map(|counter| value(group, counter))
+                .fold(Fact::Known(0), |sum, next| match (sum, next) {
+                    (Fact::Known(sum), Fact::Known(next)) => {
+                        Fact::from_option(u64::checked_add(sum, next), Why::Failed)
+                    }
+                    (Fact::Unknown(why), _) | (_, Fact::Unknown(why)) => Fact::Unknown(why),
+                })
+        }),
+        LinuxSource::Rare {
+            group: name,
+            name: counter,
+            beside,
+        } => match group(beside) {
+            // The file was read, so what it leaves out is 0.
+            Some(_) => match group(name) {
+                Some(group) if group.get(counter).is_some() => value(group, counter),
+                _ => Fact::Known(0),
+            },
+            None => unknown,
+        },
+        LinuxSource::Sockets => Fact::Unknown(Why::NotAsked),
+        LinuxSource::NotKept => Fact::Unknown(Why::NotKept),
+    }
+}
+
+fn read(proc: &Path, name: &str, what: &str, parse: fn(&[u8]) -> snmp::Parsed, limits: &mut Vec<Limit>) -> Source {
+    match read_net(proc, name) {
+        Ok(text) => parsed(&proc.join("net").join(name), &text, what, parse, limits),
+        Err(error) => {
+            limits.push(unreadable(proc, name, what, &error));
+            Source {
+                missing: Some(why(&error)),
+                groups: Vec::new(),
+            }
+        }
+    }
+}
+
+/// IPv6 may be missing by choice: then the kernel has no `snmp6`, though it has `snmp`.
+fn read_ipv6(proc: &Path, ipv4: &Source, limits: &mut Vec<Limit>) -> Source {
+    const WHAT: &str = "the statistics of IPv6, ICMPv6 and UDP over IPv6";
+    match read_net(proc, "snmp6") {
+        Ok(text) => parsed(&proc.join("net/snmp6"), &text, WHAT, snmp::snmp6, limits),
+        Err(error) if error.kind() == io::ErrorKind::NotFound && ipv4_is_there(proc, ipv4) => {
+            limits.push(Limit {
+                what: format!("{WHAT} are missing"),
+                why: "IPv6 is switched off or not built into the kernel".to_owned(),
+                remedy: None,
+            });
+            Source {
+                missing: Some(Why::NotSupported),
+                groups: Vec::new(),
+            }
+        }
+        Err(error) => {
+            limits.push(unreadable(proc, "snmp6", WHAT, &error));
+            Source {
+                missing: Some(why(&error)),
+                groups: Vec::new(),
+            }
+        }
+    }
+}
+
+fn ipv4_is_there(proc: &Path, ipv4: &Source) -> bool {
+    match ipv4.missing {
+        Some(Why::NotAsked) => read_net(proc, "snmp").is_ok(),
+        missing => missing.is_none(),
+    }
+}
+
+fn parsed(path: &Path, text: &[u8], what: &str, parse: fn(&[u8]) -> snmp::Parsed, limits: &mut Vec<Limit>) -> Source {
+    let snmp::Parsed { groups, trouble } = parse(text);
+    if let Some(trouble) = trouble {
+        let amount = if groups.is_empty() { "missing" } else { "incomplete" };
+        limits.push(Limit {
+            what: format!("{what} are {amount}"),
+            why: format!("{} is not understood: {trouble}", path.display()),
+            remedy: None,
+        });
+    }
+    let missing = groups.is_empty().then_some(Why::Failed);
+    Source { missing, groups }
+}
+
+fn unreadable(proc: &Path, name: &str, what: &str, error: &io::Error) -> Limit {
+    let mounted = proc.join("self").exists();
+    Limit {
+        what: format!("{what} are missing"),
+        why: format!("{}: {error}", proc.join("net").join(name).display()),
+        remedy: (error.kind() == io::ErrorKind::NotFound && !mounted)
+            .then(|| format!("mount -t proc proc {}", proc.display())),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+
+    const SNMP: &str = "\
+Ip: Forwarding DefaultTTL InReceives ForwDatagrams InDelivers OutRequests FragOKs
+Ip: 1 64 1000 7 990 800 3
+Icmp: InMsgs InErrors InEchos OutMsgs OutEchoReps
+Icmp: 12 1 4 9 4
+IcmpMsg: InType8 InType9 OutType10
+IcmpMsg: 4 2 5
+Tcp: MaxConn ActiveOpens CurrEstab InSegs
+Tcp: -1 31 6 500
+Udp: InDatagrams NoPorts InErrors OutDatagrams
+Udp: 100 2 3 90
+";
+    const NETSTAT: &str = "TcpExt: ListenDrops TCPTimeouts\nTcpExt: 8 0\nIpExt: InOctets\nIpExt: 123456\n";
+    const SNMP6: &str = "\
+Ip6InReceives 20
+Ip6OutForwDatagrams 1
+Icmp6InMsgs 6
+Icmp6InGroupMembResponses 2
+Icmp6InMLDv2Reports 3
+Icmp6InType138 4
+Udp6NoPorts 11
+";
+
+    fn proc(files: &[(&str, &str)]) -> tempfile::TempDir {
+        let proc = tempfile::tempdir().unwrap();
+        fs::create_dir_all(proc.path().join("net")).unwrap();
+        for (name, text) in files {
+            fs::write(proc.path().join("net").join(name), text).unwrap();
+        }
+        proc
+    }
+
+    fn received(statistics: &ProtocolStatistics, block: Block, id: &str) -> Fact<u64> {
+        statistics.get(block, id).unwrap().received
+    }
+
+    fn sent(statistics: &ProtocolStatistics, block: Block, id: &str) -> Fact<u64> {
+        statistics.get(block, id).unwrap().sent
+    }
+
+    #[test]
+    fn every_block_is_filled_from_its_file() {
+        let proc = proc(&[("snmp", SNMP), ("netstat", NETSTAT), ("snmp6", SNMP6)]);
+        let (s, limits) = protocol_statistics(
+            proc.path(),
+            Wanted {
+                further: true,
+                ..Wanted::default()
+            },
+        );
+        assert_eq!(limits, []);
+        assert_eq!(received(&s, Block::Ipv4, "packets_received"), Fact::Known(1000));
+        assert_eq!(received(&s, Block::Ipv4, "datagrams_forwarded"), Fact::Known(7));
+        assert_eq!(
+            received(&s, Block::Ipv4, "routing_discards"),
+            Fact::Unknown(Why::NotKept)
+        );
+        assert_eq!(received(&s, Block::Ipv6, "datagrams_forwarded"), Fact::Known(1));
+        assert_eq!(received(&s, Block::Icmpv4, "messages"), Fact::Known(12));
+        assert_eq!(sent(&s, Block::Icmpv4, "echo_replies"), Fact::Known(4));
+        assert_eq!(received(&s, Block::Tcpv4, "active_opens"), Fact::Known(31));
+        assert_eq!(
+            received(&s, Block::Tcpv4, "current_connections"),
+            Fact::Unknown(Why::NotAsked)
+        );
+        assert_eq!(received(&s, Block::Tcpv6, "active_opens"), Fact::Unknown(Why::NotKept));
+        assert_eq!(received(&s, Block::Udpv4, "receive_errors"), Fact::Known(3));
+        assert_eq!(received(&s, Block::Udpv6, "no_ports"), Fact::Known(11));
+        // A kernel that does not know a counter leaves it unknown.
+        assert_eq!(
+            received(&s, Block::Ipv4, "reassembly_required"),
+            Fact::Unknown(Why::NotSupported)
+        );
+        assert_eq!(s.group("TcpExt").unwrap().counters.len(), 2);
+        assert!(s.group("IpExt").is_some() && s.group("Ip6").is_some());
+    }
+
+    #[test]
+    fn message_types_that_were_never_seen_are_zero() {
+        let proc = proc(&[("snmp", SNMP), ("snmp6", SNMP6)]);
+        let (s, _) = protocol_statistics(proc.path(), Wanted::default());
+        assert_eq!(received(&s, Block::Icmpv4, "router_advertisements"), Fact::Known(2));
+        assert_eq!(sent(&s, Block::Icmpv4, "router_advertisements"), Fact::Known(0));
+        assert_eq!(sent(&s, Block::Icmpv4, "router_solicitations"), Fact::Known(5));
+        assert_eq!(received(&s, Block::Icmpv6, "router_renumberings"), Fact::Known(4));
+        assert_eq!(sent(&s, Block::Icmpv6, "router_renumberings"), Fact::Known(0));
+    }
+
+    #[test]
+    fn both_versions_of_mld_reports_count() {
+        let proc = proc(&[("snmp", SNMP), ("snmp6", SNMP6)]);
+        let (s, _) = protocol_statistics(proc.path(), Wanted::default());
+        assert_eq!(received(&s, Block::Icmpv6, "mld_reports"), Fact::Known(5));
+        assert_eq!(sent(&s, Block::Icmpv6, "mld_reports"), Fact::Unknown(Why::NotSupported));
+    }
+
+    #[test]
+    fn without_ipv6_its_blocks_are_unknown_and_it_is_said() {
+        let proc = proc(&[("snmp", SNMP)]);
+        let (s, limits) = protocol_statistics(proc.path(), Wanted::default());
+        assert_eq!(limits.len(), 1, "{limits:?}");
+        assert!(limits[0].why.contains("switched off"), "{limits:?}");
+        assert_eq!(received(&s, Block::Udpv6, "no_ports"), Fact::Unknown(Why::NotSupported));
+        assert_eq!(
+            received(&s, Block::Icmpv6, "router_renumberings"),
+            Fact::Unknown(Why::NotSupported)
+        );
+        assert_eq!(received(&s, Block::Udpv4, "no_ports"), Fact::Known(2));
+    }
+
+    #[test]
+    fn without_proc_everything_is_unknown_and_the_remedy_is_named() {
+        let nowhere = tempfile::tempdir().unwrap();
+        let (s, limits) = protocol_statistics(
+            nowhere.path(),
+            Wanted {
+                further: true,
+                ..Wanted::default()
+            },
+        );
+        assert_eq!(limits.len(), 3, "{limits:?}");
+        assert!(
+            limits
+                .iter()
+                .all(|limit| limit.remedy.as_deref().is_some_and(|r| r.starts_with("mount ")))
+        );
+        for block in Block::ALL {
+            assert!(
+                s.rows(block).all(|(_, value)| value.received.why().is_some()),
+                "{block:?}"
+            );
+        }
+        assert_eq!(
+            received(&s, Block::Ipv6, "packets_received"),
+            Fact::Unknown(Why::Failed)
+        );
+    }
+
+    #[test]
+    fn a_damaged_file_loses_only_what_is_damaged() {
+        let proc = proc(&[
+            ("snmp", "Udp: InDatagrams NoPorts\nUdp: 5 ?\nTcp: InSegs\n"),
+            ("snmp6", ""),
+        ]);
+        let (s, limits) = protocol_statistics(proc.path(), Wanted::default());
+        assert_eq!(limits.len(), 2, "{limits:?}");
+        assert_eq!(
+            limits[0].what,
+            "the statistics of IPv4, ICMP, TCP and UDP are incomplete"
+        );
+        assert_eq!(
+            limits[1].what,
+            "the statistics of IPv6, ICMPv6 and UDP over IPv6 are missing"
+        );
+        assert_eq!(received(&s, Block::Udpv4, "datagrams_received"), Fact::Known(5));
+        assert_eq!(received(&s, Block::Udpv4, "no_ports"), Fact::Unknown(Why::Failed));
+        assert_eq!(
+            received(&s, Block::Ipv6, "packets_received"),
+            Fact::Unknown(Why::Failed)
+        );
+    }
+
+    #[test]
+    fn only_what_is_asked_for_is_read() {
+        // The other files are missing, and nobody complains.
+        let proc = proc(&[("snmp6", SNMP6)]);
+        let wanted = Wanted {
+            blocks: Block::Icmpv6.into(),
+            further: true,
+        };
+        let (s, limits) = protocol_statistics(proc.path(), wanted);
+        assert_eq!(limits, []);
+        assert_eq!(received(&s, Block::Icmpv6, "messages"), Fact::Known(6));
+        assert_eq!(
+            received(&s, Block::Ipv4, "packets_received"),
+            Fact::Unknown(Why::NotAsked)
+        );
+    }
+}

@@ -1,0 +1,145 @@
+//! Which way the owners are looked for: the kernel's iterator over descriptors, or the walk through `/proc`.
+
+use std::collections::HashSet;
+use std::ops::ControlFlow;
+use std::path::Path;
+
+use netstat_model::{Limit, Owners, Socket, State};
+
+use super::owners::{Hooks, OwnerAsk, OwnerReader, WantedInodes};
+use super::owners_ebpf::{TaskFile, Unavailable};
+use super::sockets::SocketReader;
+use crate::{OwnerSource, OwnersAsk, OwnersFound, Refused, SocketAsk, SocketList};
+
+/// From this many open descriptors on, the iterator is quicker although it has to be loaded first: loading takes some
+/// milliseconds, the walk one to two microseconds for each descriptor.
+const WORTH_LOADING: u64 = 10_000;
+
+/// Looks for owners in the way that fits; keeps what it loaded.
+#[derive(Debug)]
+pub(super) struct OwnerFinder {
+    reader: OwnerReader,
+    iterator: Option<TaskFile>,
+    buffer: Vec<u8>,
+}
+
+impl OwnerFinder {
+    pub(super) fn new(proc: &Path) -> Self {
+        OwnerFinder {
+            reader: OwnerReader::new(proc),
+            iterator: None,
+            buffer: Vec::new(),
+        }
+    }
+
+    /// Finds the holders of `sockets`; `reader` is asked which of them still exist, where that matters.
+    ///
+    /// # Errors
+    /// When the iterator is insisted on and cannot be used.
+    pub(super) fn find(
+        &mut self,
+        sockets: &[Socket],
+        ask: &OwnersAsk,
+        reader: &mut SocketReader,
+    ) -> Result<OwnersFound, Refused> {
+        let wanted = OwnerAsk {
+            image: ask.image,
+            components: ask.components,
+            ..OwnerAsk::default()
+        };
+        let why_walk = match ask.source {
+            OwnerSource::Walk => "as asked".to_owned(),
+            OwnerSource::Iterator => match self.iterate(sockets, &wanted, reader) {
+                Ok((owners, limits)) => return Ok(by_iterator(owners, limits, "as asked")),
+                Err(unavailable) => return Err(Refused(format!("--owners ebpf: {unavailable}"))),
+            },
+            OwnerSource::Auto => match self.worth_iterating() {
+                Err(why) => why,
+                Ok(why) => match self.iterate(sockets, &wanted, reader) {
+                    Ok((owners, limits)) => return Ok(by_iterator(owners, limits, &why)),
+                    Err(unavailable) => format!("eBPF not used: {unavailable}"),
+                },
+            },
+        };
+        let mut still_there = |inodes: &[u32]| still_there(reader, inodes);
+        let hooks = Hooks {
+            still_there: Some(&mut still_there),
+            ..Hooks::default()
+        };
+        let (owners, limits) = self.reader.read(sockets, &wanted, hooks);
+        Ok(OwnersFound {
+            owners,
+            limits,
+            how: format!("found by the walk through /proc ({why_walk})"),
+        })
+    }
+
+    /// Why the iterator is the better way, or else why not.
+    fn worth_iterating(&mut self) -> Result<String, String> {
+        if self.iterator.is_some() {
+            return Ok("it is loaded".to_owned());
+        }
+        TaskFile::check().map_err(|unavailable| format!("eBPF not used: {unavailable}"))?;
+        match self.reader.descriptor_count() {
+            Some(count) if count < WORTH_LOADING => {
+                Err(format!("eBPF not used: not worth loading for {count} descriptors"))
+            }
+            Some(count) => Ok(format!("{count} descriptors")),
+            None => Ok("unknown number of descriptors".to_owned()),
+        }
+    }
+
+    fn iterate(
+        &mut self,
+        sockets: &[Socket],
+        ask: &OwnerAsk,
+        reader: &mut SocketReader,
+    ) -> Result<(Owners, Vec<Limit>), Unavailable> {
+        let iterator = match &self.iterator {
+            Some(loaded) => loaded,
+            None => self.iterator.insert(TaskFile::load()?),
+        };
+        let buffer = &mut self.buffer;
+        let source = |wanted: &WantedInodes, pairs: &mut Vec<(u32, u32)>| {
+            iterator
+                .holdings(buffer, |holding| {
+                    if wanted.contains(holding.inode) {
+                        pairs.push((holding.inode, holding.pid));
+                    }
+                    ControlFlow::Continue(())
+                })
+                .map(|_| ())
+        };
+        let mut still_there = |inodes: &[u32]| still_there(reader, inodes);
+        let hooks = Hooks {
+            still_there: Some(&mut still_there),
+            ..Hooks::default()
+        };
+        self.reader.read_with(sockets, ask, hooks, source)
+    }
+}
+
+fn by_iterator(owners: Owners, limits: Vec<Limit>, why: &str) -> OwnersFound {
+    OwnersFound {
+        owners,
+        limits,
+        how: format!("found by the kernel's iterator over descriptors, eBPF ({why})"),
+    }
+}
+
+/// Which of `inodes` still belong to sockets of this network namespace; `None` when the tables cannot be read.
+fn still_there(reader: &mut SocketReader, inodes: &[u32]) -> Option<Vec<u32>> {
+    let ask = SocketAsk {
+        tcp4: true,
+        tcp6: true,
+        udp4: true,
+        udp6: true,
+        tcp_states: State::ALL.to_vec(),
+        extra: false,
+    };
+    let sought: HashSet<u32> = inodes.iter().copied().collect();
+    let mut list = SocketList::default();
+    reader.read(&ask, &mut list);
+    let found = list.sockets.iter().filter_map(|socket| socket.inode().map(u32::from));
+    (!list.failed).then(|| found.filter(|inode| sought.contains(inode)).collect())
+}

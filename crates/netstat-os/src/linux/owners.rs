@@ -1,1 +1,0 @@
-//! Which processes hold which sockets.

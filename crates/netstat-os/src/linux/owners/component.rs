@@ -1,0 +1,385 @@
+//! What a process runs in, from the text of `/proc/PID/cgroup`: systemd units and containers.
+//!
+//! The layouts are those of cgroups(7), of systemd's "The cgroup tree" and `cg_escape` rule (a name that could be taken for
+//! one of the kernel's is given a leading `_`), and of the cgroup names that the container runtimes document. Names are kept
+//! as systemd takes them on its command line: `\x2d` stays.
+
+use netstat_model::{Component, ContainerRuntime, UnitManager};
+
+/// How many hexadecimal digits of a container's id are shown, as `docker ps` and `podman ps` do.
+const SHORT_ID: usize = 12;
+
+/// The whole length of such an id (SHA-256).
+const FULL_ID: usize = 64;
+
+/// The longest name systemd allows a unit (`UNIT_NAME_MAX`).
+const UNIT_NAME_MAX: usize = 256;
+
+/// The components named in the text of `/proc/PID/cgroup`, outermost first. Empty when the process runs in none.
+///
+/// Of the hierarchies, systemd's own (`name=systemd`) is asked first, then version 2 (`0::`), then the others: the first
+/// that names anything wins. Lines that are no `ID:CONTROLLERS:PATH` are passed over.
+pub fn components(cgroup: &[u8]) -> Vec<Component> {
+    let mut unified: Option<&[u8]> = None;
+    let mut others = Vec::new();
+    for line in cgroup.split(|&b| b == b'\n') {
+        let mut fields = line.splitn(3, |&b| b == b':');
+        let (Some(id), Some(controllers), Some(path)) = (fields.next(), fields.next(), fields.next()) else {
+            continue;
+        };
+        if controllers == b"name=systemd" {
+            let found = in_path(path);
+            if !found.is_empty() {
+                return found;
+            }
+        } else if id == b"0" && controllers.is_empty() {
+            unified = Some(path);
+        } else {
+            others.push(path);
+        }
+    }
+    unified
+        .into_iter()
+        .chain(others)
+        .map(in_path)
+        .find(|found| !found.is_empty())
+        .unwrap_or_default()
+}
+
+/// Where a scan of a path stands.
+#[derive(Clone, Copy, PartialEq)]
+enum Level {
+    /// Before the unit of this manager.
+    Open(UnitManager),
+    /// Below a unit: what follows is the unit's own affair, unless it is a container.
+    Inside,
+}
+
+/// The components of one cgroup path.
+fn in_path(path: &[u8]) -> Vec<Component> {
+    // The kernel marks the path of a removed group that still has a zombie in it.
+    let path = path.strip_suffix(b" (deleted)").unwrap_or(path);
+    let mut found = Vec::new();
+    let mut level = Level::Open(UnitManager::System);
+    let mut parent: &[u8] = b"";
+    let mut in_kubernetes = false;
+    // A path outside the reader's cgroup namespace begins with `/..`.
+    for segment in path.split(|&b| b == b'/').filter(|s| !s.is_empty() && *s != b"..") {
+        in_kubernetes |= segment.starts_with(b"kubepods");
+        if let Some((runtime, id)) = container(segment, parent, in_kubernetes) {
+            found.push(Component::Container { runtime, id });
+            // A container may run a systemd of its own.
+            level = Level::Open(UnitManager::System);
+        } else if parent_is_payload(parent, segment) {
+            level = Level::Open(UnitManager::System);
+        } else if let Level::Open(manager) = level {
+            let name = segment.strip_prefix(b"_").unwrap_or(segment);
+            if is_unit_with_processes(name) {
+                level = match (manager, user_manager(name)) {
+                    (UnitManager::System, Some(user)) => Level::Open(UnitManager::User(user)),
+                    _ => Level::Inside,
+                };
+                // The user's manager itself lives in `user@UID.service/init.scope`: its service says more.
+                if !(matches!(manager, UnitManager::User(_)) && name == b"init.scope") {
+                    if let UnitManager::User(_) = manager {
+                        // A user's unit stands for the service of the user's manager around it.
+                        found.pop();
+                    }
+                    found.push(Component::Unit {
+                        name: name.to_vec(),
+                        manager,
+                    });
+                }
+            }
+        }
+        parent = segment;
+    }
+    found
+}
+
+/// systemd-nspawn keeps what runs inside below `payload`.
+fn parent_is_payload(parent: &[u8], segment: &[u8]) -> bool {
+    segment == b"payload" && (parent.starts_with(b"machine-") || parent.starts_with(b"systemd-nspawn@"))
+}
+
+/// The user id in `user@1000.service`.
+fn user_manager(name: &[u8]) -> Option<u32> {
+    let id = name.strip_prefix(b"user@")?.strip_suffix(b".service")?;
+    std::str::from_utf8(id).ok()?.parse().ok()
+}
+
+/// Whether `name` is a valid unit name (systemd.unit(5)) of a kind that holds processes. Slices only group units.
+fn is_unit_with_processes(name: &[u8]) -> bool {
+    const KINDS: [&[u8]; 5] = [b".service", b".scope", b".socket", b".mount", b".swap"];
+    name.len() < UNIT_NAME_MAX
+        && name
+            .iter()
+            .all(|&b| b.is_ascii_alphanumeric() || matches!(b, b':' | b'-' | b'_' | b'.' | b'\\' | b'@'))
+        && KINDS.iter().any(|kind| name.len() > kind.len() && name.ends_with(kind))
+}
+
+/// The container that `segment` of a path stands for, seen below `parent`.
+fn container(segment: &[u8], parent: &[u8], in_kubernetes: bool) -> Option<(ContainerRuntime, Vec<u8>)> {
+    use ContainerRuntime::{Containerd, CriO, Docker, Kubernetes, Lxc, Podman};
+    const PREFIXES: [(&[u8], ContainerRuntime); 6] = [
+        (b"docker-", Docker),
+        (b"libpod-", Podman),
+        (b"cri-containerd-", Containerd),
+        (b"nerdctl-", Containerd),
+        (b"crio-", CriO),
+        (b"containerd-", Containerd),
+    ];
+
+    // lxc: `lxc.payload.NAME` or `lxc.payload/NAME` for what runs inside, formerly `lxc/NAME`; `lxc.monitor` is outside.
+    if let Some(name) = segment.strip_prefix(b"lxc.payload.").filter(|name| !name.is_empty()) {
+        return Some((Lxc, name.to_vec()));
+    }
+    if matches!(parent, b"lxc.payload" | b"lxc") && !matches!(segment, b"lxc.payload" | b"lxc.monitor") {
+        return Some((Lxc, segment.to_vec()));
+    }
+
+    // systemd cgroup driver: `docker-<id>.scope`; cgroupfs driver of podman and CRI-O: `libpod-<id>`, `crio-<id>`. An
+    // attendant of the container such as `libpod-conmon-<id>.scope` has no id right after the prefix.
+    let bare = segment.strip_suffix(b".scope").unwrap_or(segment);
+    for (prefix, runtime) in PREFIXES {
+        if let Some(id) = bare.strip_prefix(prefix).and_then(short_id) {
+            return Some((runtime, id));
+        }
+    }
+
+    // containerd told to use systemd's notation without systemd: `SLICE:cri-containerd:<id>`.
+    if let Some(at) = segment.iter().rposition(|&b| b == b':') {
+        let id = short_id(&segment[at + 1..])?;
+        let before = &segment[..at];
+        let runtime = match before.iter().rposition(|&b| b == b':').map(|at| &before[at + 1..]) {
+            Some(b"cri-containerd") => Containerd,
+            Some(b"docker") => Docker,
+            Some(b"crio") => CriO,
+            Some(b"libpod") => Podman,
+            _ => return None,
+        };
+        return Some((runtime, id));
+    }
+
+    // cgroupfs driver: `/docker/<id>`, and `/kubepods/QOS/podUID/<id>`, which does not say who runs it.
+    let id = short_id(segment)?;
+    if parent == b"docker" {
+        Some((Docker, id))
+    } else if in_kubernetes {
+        Some((Kubernetes, id))
+    } else {
+        None
+    }
+}
+
+/// The first digits of a full container id; `None` when `id` is none.
+fn short_id(id: &[u8]) -> Option<Vec<u8>> {
+    let is_id = id.len() == FULL_ID && id.iter().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+    is_id.then(|| id[..SHORT_ID].to_vec())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// A full id; its first 12 digits are `0123456789ab`.
+    const ID: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+    /// Another; short: `fedcba987654`.
+    const OTHER: &str = "fedcba9876543210fedcba9876543210fedcba9876543210fedcba9876543210";
+
+    /// One word per component: `unit`, `1000:unit`, `docker/id`.
+    fn words(cgroup: &str) -> String {
+        let cgroup = cgroup.replace("{ID}", ID).replace("{OTHER}", OTHER);
+        let words: Vec<String> = components(cgroup.as_bytes())
+            .into_iter()
+            .map(|component| match component {
+                Component::Unit { name, manager } => {
+                    let name = String::from_utf8(name).unwrap();
+                    match manager {
+                        UnitManager::System => name,
+                        UnitManager::User(user) => format!("{user}:{name}"),
+                    }
+                }
+                Component::Container { runtime, id } => {
+                    format!("{}/{}", runtime.name(), String::from_utf8(id).unwrap())
+                }
+            })
+            .collect();
+        words.join(" ")
+    }
+
+    #[test]
+    fn paths_of_version_2() {
+        let table = [
+            // No component.
+            ("/", ""),
+            ("/user.slice", ""),
+            ("/system.slice", ""),
+            ("/some/group", ""),
+            ("/..", ""),
+            // Units of the system's manager.
+            ("/init.scope", "init.scope"),
+            ("/system.slice/ssh.service", "ssh.service"),
+            ("/system.slice/ssh.service (deleted)", "ssh.service"),
+            ("/system.slice/cups.socket", "cups.socket"),
+            ("/system.slice/home.mount", "home.mount"),
+            ("/system.slice/dev-vda2.swap", "dev-vda2.swap"),
+            (
+                "/system.slice/system-getty.slice/getty@tty1.service",
+                "getty@tty1.service",
+            ),
+            (
+                r"/system.slice/system-openvpn\x2dclient.slice/openvpn-client@my\x2dnet.service",
+                r"openvpn-client@my\x2dnet.service",
+            ),
+            ("/system.slice/foo.service/worker-1", "foo.service"),
+            ("/system.slice/foo.service/bar.service", "foo.service"),
+            ("/system.slice/_cpu.service", "cpu.service"),
+            ("/../../system.slice/ssh.service", "ssh.service"),
+            ("/my.slice/my-own.slice/web.service", "web.service"),
+            ("/system.slice/no unit name.service", ""),
+            ("/system.slice/.service", ""),
+            ("/user.slice/user-1000.slice/session-3.scope", "session-3.scope"),
+            (
+                r"/machine.slice/machine-qemu\x2d1\x2dvm.scope/libvirt/emulator",
+                r"machine-qemu\x2d1\x2dvm.scope",
+            ),
+            // Units of a user's manager.
+            ("/user.slice/user-1000.slice/user@1000.service", "user@1000.service"),
+            (
+                "/user.slice/user-1000.slice/user@1000.service/init.scope",
+                "user@1000.service",
+            ),
+            (
+                "/user.slice/user-1000.slice/user@1000.service/app.slice/syncthing.service",
+                "1000:syncthing.service",
+            ),
+            (
+                "/user.slice/user-1000.slice/user@1000.service/app.slice/app-org.gnome.Terminal.slice/vte-spawn-1.scope",
+                "1000:vte-spawn-1.scope",
+            ),
+            (
+                "/user.slice/user-1000.slice/user@1000.service/session.slice/dbus.service",
+                "1000:dbus.service",
+            ),
+            (
+                "/user.slice/user-1000.slice/user@x.service/app.slice/a.service",
+                "user@x.service",
+            ),
+            // Containers.
+            ("/docker/{ID}", "docker/0123456789ab"),
+            ("/system.slice/docker-{ID}.scope", "docker/0123456789ab"),
+            ("/docker/{ID}/docker/{OTHER}", "docker/0123456789ab docker/fedcba987654"),
+            ("/docker/buildkit/abc123", ""),
+            ("/docker/0123", ""),
+            ("/machine.slice/libpod-{ID}.scope/container", "podman/0123456789ab"),
+            (
+                "/machine.slice/libpod-conmon-{ID}.scope",
+                concat!(
+                    "libpod-conmon-0123456789abcdef0123456789abcdef",
+                    "0123456789abcdef0123456789abcdef.scope"
+                ),
+            ),
+            ("/libpod_parent/libpod-{ID}", "podman/0123456789ab"),
+            ("/libpod_parent/conmon", ""),
+            (
+                "/machine.slice/machine-libpod_pod_{OTHER}.slice/libpod-{ID}.scope",
+                "podman/0123456789ab",
+            ),
+            (
+                "/user.slice/user-1000.slice/user@1000.service/user.slice/libpod-{ID}.scope/container",
+                "user@1000.service podman/0123456789ab",
+            ),
+            (
+                "/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod5f.slice/cri-containerd-{ID}.scope",
+                "containerd/0123456789ab",
+            ),
+            (
+                "/kubepods.slice/kubepods-pod5f.slice/crio-{ID}.scope",
+                "cri-o/0123456789ab",
+            ),
+            ("/kubepods/besteffort/pod5f/crio-{ID}", "cri-o/0123456789ab"),
+            ("/kubepods/besteffort/pod5f/{ID}", "kubernetes/0123456789ab"),
+            (
+                "/kubepods.slice/kubepods-pod5f.slice/docker-{ID}.scope",
+                "docker/0123456789ab",
+            ),
+            (
+                "/system.slice/containerd.service/kubepods-besteffort-pod5f.slice:cri-containerd:{ID}",
+                "containerd.service containerd/0123456789ab",
+            ),
+            ("/system.slice/nerdctl-{ID}.scope", "containerd/0123456789ab"),
+            ("/lxc/web", "lxc/web"),
+            ("/lxc.payload/web", "lxc/web"),
+            ("/lxc.payload.web", "lxc/web"),
+            ("/lxc.monitor.web", ""),
+            ("/lxc.monitor/web", ""),
+            // A systemd inside.
+            (
+                "/docker/{ID}/system.slice/nginx.service",
+                "docker/0123456789ab nginx.service",
+            ),
+            ("/docker/{ID}/init.scope", "docker/0123456789ab init.scope"),
+            ("/lxc.payload.web/system.slice/ssh.service", "lxc/web ssh.service"),
+            (
+                "/lxc.payload.c/user.slice/user-0.slice/user@0.service/app.slice/a.service",
+                "lxc/c 0:a.service",
+            ),
+            (
+                "/system.slice/snap.lxd.daemon.service/lxc.payload.web/docker/{ID}",
+                "snap.lxd.daemon.service lxc/web docker/0123456789ab",
+            ),
+            (
+                "/machine.slice/machine-box.scope/payload/system.slice/ssh.service",
+                "machine-box.scope ssh.service",
+            ),
+            (
+                "/machine.slice/systemd-nspawn@box.service/supervisor",
+                "systemd-nspawn@box.service",
+            ),
+            (
+                "/machine.slice/systemd-nspawn@box.service/payload/init.scope",
+                "systemd-nspawn@box.service init.scope",
+            ),
+        ];
+        for (path, expected) in table {
+            assert_eq!(words(&format!("0::{path}\n")), expected, "{path}");
+        }
+    }
+
+    #[test]
+    fn the_hierarchy_of_systemd_is_asked_first() {
+        assert_eq!(
+            words(
+                "4:memory:/docker/{OTHER}\n1:name=systemd:/system.slice/cron.service\n0::/system.slice/other.service\n"
+            ),
+            "cron.service"
+        );
+        assert_eq!(words("1:name=systemd:/\n0::/system.slice/a.service\n"), "a.service");
+        assert_eq!(
+            words("9:cpu,cpuacct:/docker/{ID}\n1:name=systemd:/\n0::/\n"),
+            "docker/0123456789ab"
+        );
+        assert_eq!(words("9:name=systemd:/\n4:memory:/own/group\n0::/\n"), "");
+    }
+
+    #[test]
+    fn lines_that_are_none_are_passed_over() {
+        assert_eq!(words(""), "");
+        assert_eq!(words("nonsense\n0:\n0::/init.scope"), "init.scope");
+        assert_eq!(words("0::/system.slice/a:b.service"), "a:b.service");
+    }
+
+    proptest! {
+        #[test]
+        fn never_panics(bytes: Vec<u8>) {
+            components(&bytes);
+        }
+
+        #[test]
+        fn paths_never_panic(path in r"(/(user@[0-9]{0,12}\.service|init\.scope|payload|lxc|docker|_?[a-z]{0,3}(\.scope|\.service|\.slice)?|[a-f0-9]{64})){0,8}") {
+            components(format!("0::{path}").as_bytes());
+        }
+    }
+}

@@ -1,0 +1,228 @@
+//! Where else a socket may be held: in the table of a thread that unshared it, in an io_uring instance, on its way between
+//! two processes. Asked only for sockets that no process's own table holds.
+
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, BorrowedFd};
+
+use rustix::fs::{Mode, OFlags, RawDir, openat, readlinkat_raw};
+use rustix::io::Errno;
+
+use super::process::{Depth, ProcessDir, read_text, small_number};
+use super::spread::spread;
+use super::table::{PathBuffer, open_table, socket_inode};
+use super::walk::{Found, Holder, Holding, Ring, Walk, Worker};
+
+/// `KCMP_FILES` of the kernel's `include/uapi/linux/kcmp.h`: do two threads share their descriptor table?
+const KCMP_FILES: libc::c_int = 2;
+
+impl Walk<'_> {
+    /// Reads the tables of threads that do not share the one of their process (unshare(2), `CLONE_FILES`), and those of threads
+    /// that go on after the first thread has ended.
+    pub(crate) fn threads(&self, pids: &[u32]) -> Found {
+        let workers = spread(pids, Worker::default, |worker, &pid| {
+            if let Err(error) = own_tables(worker, self, pid) {
+                // What the walk of the processes was denied has been counted there.
+                if !matches!(error, Errno::ACCESS | Errno::PERM) {
+                    worker.found.note(error);
+                }
+            }
+        });
+        let mut found = Found::default();
+        for worker in workers {
+            found.append(worker.found);
+        }
+        found
+    }
+
+    /// Finds the wanted sockets among the files registered with io_uring instances (io_uring_register(2)), which need no
+    /// descriptor.
+    pub(crate) fn rings(&self, rings: &[Ring]) -> Found {
+        let mut found = Found::default();
+        let mut text = Vec::new();
+        for ring in rings {
+            if let Err(error) = self.ring(ring, &mut found, &mut text) {
+                if !matches!(error, Errno::ACCESS | Errno::PERM) {
+                    found.note(error);
+                }
+            }
+        }
+        found
+    }
+
+    fn ring(&self, ring: &Ring, found: &mut Found, text: &mut Vec<u8>) -> Result<(), Errno> {
+        let table = open_table(self.proc, ring.pid, ring.thread)?;
+        read_descriptor_info(table.as_fd(), ring.fd, text)?;
+        let holder = found.holders.len() as u32;
+        let base = found.holdings.len();
+        for inode in ring_sockets(text).filter(|&inode| self.wanted.contains(inode)) {
+            let fd = ring.fd;
+            found.holdings.push(Holding { inode, holder, fd });
+        }
+        if found.holdings.len() > base {
+            let depth = if ring.thread == ring.pid {
+                Depth::Descriptors
+            } else {
+                Depth::ThreadDescriptors
+            };
+            let dir = ProcessDir::above(table.as_fd(), depth)?;
+            let mut process = dir.facts(ring.pid, self.ask, text);
+            // The holding cannot be made sure of again by its descriptor, so what may be needed later is read now.
+            dir.read_start(&mut process, text);
+            let thread = ring.thread;
+            found.holders.push(Holder { process, thread });
+        }
+        Ok(())
+    }
+
+    /// Whether a Unix-domain socket of one of `pids` has descriptors waiting in its queue (unix(7), `SCM_RIGHTS`).
+    pub(crate) fn descriptors_in_flight(&self, pids: &[u32]) -> bool {
+        let workers = spread(
+            pids,
+            || (false, Vec::new(), Vec::new()),
+            |(seen, entries, text), &pid| {
+                *seen = *seen || in_flight(self.proc, pid, entries, text).unwrap_or(false);
+            },
+        );
+        workers.into_iter().any(|(seen, _, _)| seen)
+    }
+}
+
+/// Reads the text of `/proc/PID/fdinfo/FD`, seen from `/proc/PID/fd`.
+fn read_descriptor_info(table: BorrowedFd<'_>, fd: u32, text: &mut Vec<u8>) -> Result<(), Errno> {
+    let mut path = PathBuffer::new();
+    path.text(b"../fdinfo/");
+    path.number(fd);
+    path.text(b"\0");
+    let path = std::ffi::CStr::from_bytes_until_nul(path.as_bytes()).map_err(|_| Errno::INVAL)?;
+    read_text(table, path, text)
+}
+
+/// Reads the tables of the threads of one process that have one of their own.
+fn own_tables(worker: &mut Worker, walk: &Walk<'_>, pid: u32) -> Result<(), Errno> {
+    for thread in threads_with_tables(walk.proc, pid)? {
+        worker.process(walk, pid, thread, false);
+    }
+    Ok(())
+}
+
+/// One thread for each descriptor table in use by process `pid` that is not the one of its first thread.
+pub(crate) fn threads_with_tables(proc: BorrowedFd<'_>, pid: u32) -> Result<Vec<u32>, Errno> {
+    let mut path = PathBuffer::new();
+    path.number(pid);
+    path.text(b"/task");
+    let tasks = openat(
+        proc,
+        path.as_bytes(),
+        OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC,
+        Mode::empty(),
+    )?;
+    let mut buffer = [MaybeUninit::uninit(); 4096];
+    let mut entries = RawDir::new(&tasks, &mut buffer);
+    let mut met = Vec::new();
+    while let Some(entry) = entries.next() {
+        let Some(thread) = small_number(entry?.file_name().to_bytes()).filter(|&thread| thread != pid) else {
+            continue;
+        };
+        if !share_table(pid, thread) && !met.iter().any(|&other| share_table(other, thread)) {
+            met.push(thread);
+        }
+    }
+    Ok(met)
+}
+
+/// Whether two threads have the same descriptor table. Where the kernel does not tell, they are taken to: that is so for all
+/// but a few programs.
+fn share_table(one: u32, other: u32) -> bool {
+    // SAFETY: kcmp(2) with these arguments takes numbers only and touches no memory of ours.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_kcmp,
+            one as libc::pid_t,
+            other as libc::pid_t,
+            KCMP_FILES,
+            0 as libc::c_ulong,
+            0 as libc::c_ulong,
+        )
+    };
+    // 0: equal; 1, 2, 3: not; -1: an error.
+    result <= 0
+}
+
+/// The sockets among the registered files in the text of an io_uring instance's `fdinfo`: after `UserFiles:` one line each,
+/// `    0: socket:[123]` (`io_uring_show_fdinfo` in the kernel's io_uring/fdinfo.c).
+fn ring_sockets(text: &[u8]) -> impl Iterator<Item = u32> {
+    text.split(|&b| b == b'\n')
+        .skip_while(|line| !line.starts_with(b"UserFiles:"))
+        .skip(1)
+        .map_while(|line| {
+            let (index, target) = line.split_at(line.iter().position(|&b| b == b':')?);
+            small_number(index.trim_ascii())?;
+            Some(target[1..].trim_ascii())
+        })
+        .filter_map(socket_inode)
+}
+
+/// Whether a Unix-domain socket of process `pid` has descriptors in its queue.
+fn in_flight(proc: BorrowedFd<'_>, pid: u32, entries: &mut Vec<u8>, text: &mut Vec<u8>) -> Result<bool, Errno> {
+    let table = open_table(proc, pid, pid)?;
+    entries.reserve(16 * 1024);
+    let mut entries = RawDir::new(&table, entries.spare_capacity_mut());
+    while let Some(entry) = entries.next() {
+        let entry = entry?;
+        let mut target = [MaybeUninit::uninit(); 24];
+        let Some(fd) = small_number(entry.file_name().to_bytes()) else {
+            continue;
+        };
+        let is_socket = readlinkat_raw(&table, entry.file_name(), &mut target)
+            .is_ok_and(|(target, _)| socket_inode(target).is_some());
+        if is_socket && read_descriptor_info(table.as_fd(), fd, text).is_ok() && waiting_descriptors(text) > 0 {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// How many descriptors wait in the queue of a Unix-domain socket, from the text of its `fdinfo` (`scm_fds:`, Linux 5.6).
+fn waiting_descriptors(text: &[u8]) -> u32 {
+    text.split(|&b| b == b'\n')
+        .find_map(|line| line.strip_prefix(b"scm_fds:"))
+        .and_then(|value| small_number(value.trim_ascii()))
+        .unwrap_or(0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn registered_sockets_are_found() {
+        let text = b"pos:\t0\nSqMask:\t0x3\nUserFiles:\t4\n    0: socket:[933735]\n    1: /dev/null\n    2: /a/socket:[7]\n   12: socket:[8]\nUserBufs:\t0\n    0: socket:[9]\n";
+        assert_eq!(ring_sockets(text).collect::<Vec<_>>(), [933735, 8]);
+        assert_eq!(ring_sockets(b"").count(), 0);
+        assert_eq!(ring_sockets(b"UserFiles:\t0\nUserBufs:\t0\n").count(), 0);
+    }
+
+    #[test]
+    fn waiting_descriptors_are_counted() {
+        assert_eq!(waiting_descriptors(b"pos:\t0\nscm_fds: 3\n"), 3);
+        assert_eq!(waiting_descriptors(b"pos:\t0\nscm_fds: 0\n"), 0);
+        assert_eq!(waiting_descriptors(b"pos:\t0\nino:\t5\n"), 0);
+    }
+
+    #[test]
+    fn threads_of_one_process_share_their_table() {
+        let own = std::process::id();
+        // gettid(2) of the test's thread, which is not the first of its process.
+        let thread = rustix::thread::gettid().as_raw_nonzero().get() as u32;
+        assert!(share_table(own, thread));
+    }
+
+    proptest! {
+        #[test]
+        fn never_panics(bytes: Vec<u8>) {
+            ring_sockets(&bytes).count();
+            waiting_descriptors(&bytes);
+        }
+    }
+}

@@ -1,0 +1,439 @@
+//! Which processes hold which sockets.
+//!
+//! A look has three steps. The first finds holdings, (socket inode, process) pairs: by the walk through `/proc/PID/fd`
+//! ([`walk`]), or from another source that tells bare pairs ([`claims`]). It also reads the facts of the holders that were asked
+//! for, through a directory that stays with the process it was opened for, so that a process id in use again can never give
+//! another's name. The second looks for what is left over where it costs more ([`elsewhere`]). The third finds the reasons for what
+//! is left then ([`reason`]).
+//!
+//! What no look can see: a descriptor on its way between processes that is taken out after the receiver was read, and a socket
+//! that changes hands during the look. Both are told as what they then are, "in flight" or "nothing holds it", never as
+//! somebody else's.
+
+mod claims;
+mod component;
+mod elsewhere;
+mod process;
+mod reason;
+mod spread;
+mod table;
+mod walk;
+mod wanted;
+
+use std::collections::HashMap;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use netstat_model::{Limit, NoOwner, Owners, OwnersBuilder, Socket};
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, openat, statat};
+use rustix::io::Errno;
+
+pub use component::components;
+pub use process::{BadStat, Stat, parse_stat};
+pub use wanted::WantedInodes;
+
+use reason::Sight;
+use table::{PathBuffer, process_ids};
+use walk::{Found, Walk};
+
+/// What to read of the processes that hold sockets, beside their ids. What is not asked for is not read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct OwnerAsk {
+    /// The program file, or the short name where the file may not be read.
+    pub image: bool,
+    /// Systemd units and containers.
+    pub components: bool,
+    /// Start time and short name. The start of processes that share a socket is read in any case, to tell which has held it
+    /// longest.
+    pub start: bool,
+}
+
+impl OwnerAsk {
+    fn is_anything(&self) -> bool {
+        self.image || self.components || self.start
+    }
+}
+
+/// A question to the caller about some inodes; see [`Hooks`].
+pub type Hook<'a> = &'a mut dyn FnMut(&[u32]) -> Option<Vec<u32>>;
+
+/// Questions that only the caller can answer. Each is asked only about sockets without a holder, and once a look
+/// (`still_there` again before a socket is called hidden).
+#[derive(Default)]
+pub struct Hooks<'a> {
+    /// Which of these inodes belong to sockets that still exist; `None` when it cannot be told.
+    pub still_there: Option<Hook<'a>>,
+    /// Which of these inodes belong to sockets that the kernel made for itself (`sk_kern_sock`); `None` when it cannot be
+    /// told. Without an answer nothing is ever called hidden.
+    pub kernel_made: Option<Hook<'a>>,
+}
+
+/// Looks for the holders of sockets. Keeps its buffers from look to look.
+#[derive(Debug)]
+pub struct OwnerReader {
+    root: PathBuf,
+    proc: Option<OwnedFd>,
+    wanted: WantedInodes,
+}
+
+impl Default for OwnerReader {
+    fn default() -> Self {
+        OwnerReader::new("/proc")
+    }
+}
+
+impl OwnerReader {
+    /// A reader of the process list mounted at `root`, usually `/proc`. Opens nothing yet.
+    pub fn new(root: impl AsRef<Path>) -> Self {
+        OwnerReader {
+            root: root.as_ref().to_owned(),
+            proc: None,
+            wanted: WantedInodes::default(),
+        }
+    }
+
+    /// How many descriptors the processes in sight have open, about: the work a walk would be. `None` when the kernel does not
+    /// tell (before Linux 6.2) or there is no process list.
+    pub fn descriptor_count(&mut self) -> Option<u64> {
+        let proc = self.open().ok()?;
+        let count = process_ids(proc)
+            .ok()?
+            .into_iter()
+            .filter_map(|pid| {
+                let mut path = PathBuffer::new();
+                path.number(pid);
+                path.text(b"/fd");
+                statat(proc, path.as_bytes(), AtFlags::empty()).ok()
+            })
+            .map(|stat| stat.st_size as u64)
+            .sum();
+        // The caller has some open itself, so 0 is no answer.
+        (count > 0).then_some(count)
+    }
+
+    /// Finds the holders of `sockets`.
+    ///
+    /// Never fails: what could not be seen is the reason of each socket concerned and, once for all, a [`Limit`].
+    pub fn read(&mut self, sockets: &[Socket], ask: &OwnerAsk, hooks: Hooks<'_>) -> (Owners, Vec<Limit>) {
+        self.look(sockets, ask, hooks, |walk, pids| walk.processes(pids), false)
+    }
+
+    /// Finds the holders of `sockets` as [`OwnerReader::read`] does, with the holdings told by `source` instead of a walk: it is
+    /// given the inodes that are wanted and appends (inode, process id) pairs, more than wanted and the same ones twice if it
+    /// likes. `source` must see the descriptors of every process of the system.
+    ///
+    /// # Errors
+    /// Whatever `source` returns; nothing has been read then.
+    pub fn read_with<E>(
+        &mut self,
+        sockets: &[Socket],
+        ask: &OwnerAsk,
+        hooks: Hooks<'_>,
+        source: impl FnOnce(&WantedInodes, &mut Vec<(u32, u32)>) -> Result<(), E>,
+    ) -> Result<(Owners, Vec<Limit>), E> {
+        let mut pairs = Vec::new();
+        self.wanted
+            .refill(sockets.iter().filter_map(|socket| socket.inode().map(u32::from)));
+        if !self.wanted.is_empty() {
+            source(&self.wanted, &mut pairs)?;
+        }
+        Ok(self.look(sockets, ask, hooks, |walk, _| walk.claims(&mut pairs), true))
+    }
+
+    fn open(&mut self) -> Result<BorrowedFd<'_>, Errno> {
+        if self.proc.is_none() {
+            let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+            self.proc = Some(openat(CWD, &self.root, flags, Mode::empty())?);
+        }
+        self.proc.as_ref().map(AsFd::as_fd).ok_or(Errno::NOENT)
+    }
+
+    fn look(
+        &mut self,
+        sockets: &[Socket],
+        ask: &OwnerAsk,
+        hooks: Hooks<'_>,
+        first: impl FnOnce(&Walk<'_>, &[u32]) -> Found,
+        sees_all: bool,
+    ) -> (Owners, Vec<Limit>) {
+        self.wanted
+            .refill(sockets.iter().filter_map(|socket| socket.inode().map(u32::from)));
+        if self.wanted.is_empty() {
+            return (OwnersBuilder::default().finish(NoOwner::Ended), Vec::new());
+        }
+        let list = self.open().and_then(process_ids);
+        let pids = match list {
+            Ok(pids) if !pids.is_empty() => pids,
+            other => {
+                return (
+                    OwnersBuilder::default().finish(NoOwner::NoProcessList),
+                    vec![self.no_list(other.err())],
+                );
+            }
+        };
+        // `open` has just succeeded.
+        let Some(proc) = self.proc.as_ref() else {
+            return (
+                OwnersBuilder::default().finish(NoOwner::NoProcessList),
+                vec![self.no_list(None)],
+            );
+        };
+        let walk = Walk {
+            proc: proc.as_fd(),
+            wanted: &self.wanted,
+            ask,
+        };
+        let found = first(&walk, &pids);
+        let mut look = Look {
+            walk,
+            found,
+            pids,
+            sees_all,
+        };
+        let mut builder = OwnersBuilder::default();
+        let otherwise = look.explain(sockets, hooks, &mut builder);
+        look.read_starts();
+        let limits = look.limits();
+        look.hand_over(&mut builder);
+        (builder.finish(otherwise), limits)
+    }
+
+    fn no_list(&self, error: Option<Errno>) -> Limit {
+        let root = self.root.display();
+        Limit {
+            what: "the owners of all sockets are missing".to_owned(),
+            why: match error {
+                Some(error) => format!(
+                    "the process list {root} cannot be read: {}",
+                    std::io::Error::from(error)
+                ),
+                None => format!("there is no process list at {root}"),
+            },
+            remedy: Some(format!("mount -t proc proc {root}")),
+        }
+    }
+}
+
+/// A look on its way through the steps.
+struct Look<'a> {
+    walk: Walk<'a>,
+    found: Found,
+    /// The processes of the first step, ascending.
+    pids: Vec<u32>,
+    /// Whether the first step saw every process of the system, in whichever namespace.
+    sees_all: bool,
+}
+
+impl Look<'_> {
+    /// The wanted inodes without a holder so far.
+    fn left(&self) -> Vec<u32> {
+        let mut marks = self.walk.wanted.marks();
+        for holding in &self.found.holdings {
+            self.walk.wanted.mark(&mut marks, holding.inode);
+        }
+        self.walk.wanted.unmarked(&marks).collect()
+    }
+
+    /// Deals with the sockets that the first step found no holder for: finds it elsewhere or notes the reason. Gives back the
+    /// reason that stands for all sockets without one of their own.
+    fn explain(&mut self, sockets: &[Socket], mut hooks: Hooks<'_>, builder: &mut OwnersBuilder) -> NoOwner {
+        let mut left = self.left();
+        note_others(&mut left, &mut hooks.still_there, NoOwner::Ended, builder);
+        let mut kernel_told = None;
+        if let Some(kernel) = ask(&mut hooks.kernel_made, &left) {
+            left.retain(|&inode| {
+                let made = kernel.contains(inode);
+                if made {
+                    builder.reason(inode, NoOwner::Kernel);
+                }
+                !made
+            });
+            kernel_told = Some(false);
+        }
+        if left.is_empty() {
+            return NoOwner::Ended;
+        }
+        self.search_elsewhere(sockets, &mut left);
+        if left.is_empty() {
+            return NoOwner::Ended;
+        }
+
+        let sight = self.sight();
+        let in_flight = sight.read_all() && self.walk.descriptors_in_flight(&self.pids);
+        let verdict = sight.reason(kernel_told, in_flight);
+        if verdict != NoOwner::Hidden {
+            return verdict;
+        }
+        // An alarm: a socket may have changed hands or ended during the look, so everything is asked once more.
+        self.again(&mut left, |walk, _, _| {
+            walk.processes(&process_ids(walk.proc).unwrap_or_default())
+        });
+        note_others(&mut left, &mut hooks.still_there, NoOwner::Ended, builder);
+        self.sight().reason(kernel_told, in_flight)
+    }
+
+    fn sight(&self) -> Sight {
+        let proc = self.walk.proc;
+        if self.sees_all {
+            return Sight {
+                // No descriptor of any process escaped, but what io_uring holds may have.
+                denied: 0,
+                hides: false,
+                failed: self.found.failed.is_some(),
+                initial_pid_namespace: (self.found.denied == 0).then_some(true),
+            };
+        }
+        Sight {
+            denied: self.found.denied,
+            hides: reason::hides_processes(proc),
+            failed: self.found.failed.is_some(),
+            initial_pid_namespace: reason::in_initial_pid_namespace(proc),
+        }
+    }
+
+    /// Looks for the sockets `left` in the tables of threads, in io_uring instances and in processes that started meanwhile.
+    /// Takes out what was found.
+    fn search_elsewhere(&mut self, sockets: &[Socket], left: &mut Vec<u32>) {
+        let mut sought = left.clone();
+        if self.found.denied > 0 {
+            // Other users' sockets are most likely held by the processes that may not be read: only the caller's own are
+            // worth more work.
+            let own = rustix::process::geteuid().as_raw();
+            let set = WantedInodes::new(sought.iter().copied());
+            sought = sockets
+                .iter()
+                .filter(|socket| socket.user().known() == Some(own))
+                .filter_map(|socket| socket.inode().map(u32::from))
+                .filter(|&inode| set.contains(inode))
+                .collect();
+        }
+        if sought.is_empty() {
+            return;
+        }
+        let sees_all = self.sees_all;
+        self.again(&mut sought, |walk, pids, rings| {
+            if sees_all {
+                // Every table was seen, but no io_uring instance noted: a walk does that.
+                let found = walk.processes(pids);
+                let mut more = walk.rings(&found.rings);
+                more.append(found);
+                return more;
+            }
+            let mut found = walk.threads(pids);
+            found.append(walk.rings(rings));
+            let list = process_ids(walk.proc).unwrap_or_default();
+            let new: Vec<u32> = list
+                .into_iter()
+                .filter(|pid| pids.binary_search(pid).is_err())
+                .collect();
+            found.append(walk.processes(&new));
+            found
+        });
+        let unfound = WantedInodes::new(self.left());
+        left.retain(|&inode| unfound.contains(inode));
+    }
+
+    /// One more search, for the sockets `left` alone. Takes out what was found.
+    fn again(&mut self, left: &mut Vec<u32>, search: impl FnOnce(&Walk<'_>, &[u32], &[walk::Ring]) -> Found) {
+        let wanted = WantedInodes::new(left.iter().copied());
+        let walk = Walk {
+            wanted: &wanted,
+            ..self.walk
+        };
+        let more = search(&walk, &self.pids, &self.found.rings);
+        let found = WantedInodes::new(more.holdings.iter().map(|holding| holding.inode));
+        left.retain(|&inode| !found.contains(inode));
+        self.found.append(more);
+    }
+
+    /// Reads the start of processes that share a socket, where it was not asked for already.
+    fn read_starts(&mut self) {
+        if self.walk.ask.start {
+            return;
+        }
+        // Most sockets have one holder; only for those met twice is more kept than a mark.
+        let mut marks = self.walk.wanted.marks();
+        let mut again = Vec::new();
+        for holding in &self.found.holdings {
+            if !self.walk.wanted.mark(&mut marks, holding.inode) {
+                again.push(holding.inode);
+            }
+        }
+        if again.is_empty() {
+            return;
+        }
+        let again = WantedInodes::new(again);
+        let mut first = HashMap::new();
+        let mut shared = vec![None; self.found.holders.len()];
+        for holding in self
+            .found
+            .holdings
+            .iter()
+            .filter(|holding| again.contains(holding.inode))
+        {
+            let other = *first.entry(holding.inode).or_insert(*holding);
+            // The same process may have several descriptors of one socket.
+            if other.holder != holding.holder {
+                shared[other.holder as usize] = Some(other);
+                shared[holding.holder as usize] = Some(*holding);
+            }
+        }
+        let mut text = Vec::new();
+        for holding in shared.into_iter().flatten() {
+            let holder = &mut self.found.holders[holding.holder as usize];
+            if holder.process.start_ticks.known().is_some() {
+                continue;
+            }
+            self.walk.read_start(holder, &holding, &mut text);
+        }
+    }
+
+    fn limits(&self) -> Vec<Limit> {
+        let limit = self.found.failed.map(|error| Limit {
+            what: "the owners of some sockets may be missing".to_owned(),
+            why: format!("not every process could be read: {}", std::io::Error::from(error)),
+            remedy: None,
+        });
+        limit.into_iter().collect()
+    }
+
+    /// Gives everything found to the builder, each process once.
+    fn hand_over(self, builder: &mut OwnersBuilder) {
+        let mut known: HashMap<u32, u32> = HashMap::with_capacity(self.found.holders.len());
+        let places: Vec<u32> = self
+            .found
+            .holders
+            .into_iter()
+            .map(|holder| {
+                // One process may have been found several times, by its threads' tables.
+                *known
+                    .entry(holder.process.pid)
+                    .or_insert_with(|| builder.process(holder.process))
+            })
+            .collect();
+        builder.reserve(self.found.holdings.len());
+        for holding in &self.found.holdings {
+            builder.hold(holding.inode, places[holding.holder as usize]);
+        }
+    }
+}
+
+/// The hook's answer about `left`, if there is a hook and it knows.
+fn ask(hook: &mut Option<Hook<'_>>, left: &[u32]) -> Option<WantedInodes> {
+    if left.is_empty() {
+        return None;
+    }
+    hook.as_mut().and_then(|hook| hook(left)).map(WantedInodes::new)
+}
+
+/// Takes out of `left` what the hook does not name, noting `reason` for it.
+fn note_others(left: &mut Vec<u32>, hook: &mut Option<Hook<'_>>, reason: NoOwner, builder: &mut OwnersBuilder) {
+    if let Some(named) = ask(hook, left) {
+        left.retain(|&inode| {
+            if !named.contains(inode) {
+                builder.reason(inode, reason);
+            }
+            named.contains(inode)
+        });
+    }
+}

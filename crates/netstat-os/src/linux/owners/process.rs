@@ -1,0 +1,340 @@
+//! Facts about one process: start time, names, what it runs in.
+
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use netstat_model::{Fact, ImageName, Process, Why};
+use rustix::fs::{AtFlags, Mode, OFlags, openat, readlinkat_raw, statat};
+use rustix::io::{Errno, read};
+
+use super::OwnerAsk;
+use super::component::components;
+
+/// `PF_KTHREAD` of the kernel's `include/linux/sched.h`: a thread of the kernel itself.
+const PF_KTHREAD: u32 = 0x0020_0000;
+
+/// What the text of `/proc/PID/stat` tells (proc_pid_stat(5)).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stat<'a> {
+    /// Field 1: the process id, in the PID namespace of the `/proc` mount.
+    pub pid: u32,
+    /// Field 2: the short name, without its parentheses. Chosen by the process: any bytes but NUL.
+    pub comm: &'a [u8],
+    /// Field 3: the state letter; `Z` is a zombie.
+    pub state: u8,
+    /// Field 9: the kernel's flags of the thread.
+    pub flags: u32,
+    /// Field 20: the number of threads.
+    pub threads: u32,
+    /// Field 22: the start time in clock ticks after boot.
+    pub start_ticks: u64,
+}
+
+impl Stat<'_> {
+    /// Whether it is a thread of the kernel, which has no program file.
+    pub fn is_kernel_thread(&self) -> bool {
+        self.flags & PF_KTHREAD != 0
+    }
+}
+
+/// Why the text of a `stat` file was refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("no process status line: {0}")]
+pub struct BadStat(&'static str);
+
+/// Reads the text of `/proc/PID/stat`.
+///
+/// The short name stands in parentheses and may itself hold parentheses, blanks and newlines; what follows are numbers, so the
+/// last closing parenthesis ends it.
+pub fn parse_stat(text: &[u8]) -> Result<Stat<'_>, BadStat> {
+    let open = text.iter().position(|&b| b == b'(').ok_or(BadStat("no name"))?;
+    let close = text
+        .iter()
+        .rposition(|&b| b == b')')
+        .ok_or(BadStat("no end of the name"))?;
+    if close < open {
+        return Err(BadStat("the name ends before it begins"));
+    }
+    let pid = number(text[..open].trim_ascii()).ok_or(BadStat("no process id"))?;
+    // Field 3 is the first one here.
+    let mut fields = text[close + 1..]
+        .split(|b| b.is_ascii_whitespace())
+        .filter(|field| !field.is_empty());
+    let state = match fields.next() {
+        Some(&[letter]) => letter,
+        _ => return Err(BadStat("no state letter")),
+    };
+    let mut field = |skipped: usize, what| fields.nth(skipped).and_then(number).ok_or(BadStat(what));
+    let flags = field(5, "no flags")?;
+    let threads = field(10, "no number of threads")?;
+    let start_ticks = field(1, "no start time")?;
+    Ok(Stat {
+        pid: u32::try_from(pid).map_err(|_| BadStat("the process id is too large"))?,
+        comm: &text[open + 1..close],
+        state,
+        flags: u32::try_from(flags).map_err(|_| BadStat("the flags are too large"))?,
+        threads: u32::try_from(threads).map_err(|_| BadStat("the number of threads is too large"))?,
+        start_ticks,
+    })
+}
+
+/// A decimal number without sign that fits.
+fn number(digits: &[u8]) -> Option<u64> {
+    if digits.is_empty() {
+        return None;
+    }
+    digits.iter().try_fold(0u64, |value, &digit| {
+        if digit.is_ascii_digit() {
+            value.checked_mul(10)?.checked_add(u64::from(digit - b'0'))
+        } else {
+            None
+        }
+    })
+}
+
+/// A decimal number as a file name of `/proc` has it: digits only, no leading zero needed.
+pub(crate) fn small_number(digits: &[u8]) -> Option<u32> {
+    number(digits).and_then(|value| u32::try_from(value).ok())
+}
+
+/// Why a file of a process could not be read.
+pub(crate) fn why(error: Errno) -> Why {
+    match error {
+        // A process that has ended says ESRCH, its removed directory ENOENT.
+        Errno::NOENT | Errno::SRCH => Why::Gone,
+        Errno::ACCESS | Errno::PERM => Why::NotPermitted,
+        _ => Why::Failed,
+    }
+}
+
+/// One process, held fast: a descriptor of `/proc/PID` stays with the process it was opened for, and every read through it
+/// fails once that process has ended, also when its id is used again.
+#[derive(Debug)]
+pub(crate) struct ProcessDir(OwnedFd);
+
+impl ProcessDir {
+    /// The process whose directory, or a directory below it (`depth` levels), is open.
+    ///
+    /// # Errors
+    /// The system's, such as too many open files.
+    pub(crate) fn above(below: BorrowedFd<'_>, depth: Depth) -> Result<Self, Errno> {
+        let path = match depth {
+            Depth::Descriptors => c"..",
+            Depth::ThreadDescriptors => c"../../..",
+        };
+        openat(
+            below,
+            path,
+            OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC,
+            Mode::empty(),
+        )
+        .map(ProcessDir)
+    }
+
+    /// The facts that were asked for.
+    pub(crate) fn facts(&self, pid: u32, ask: &OwnerAsk, text: &mut Vec<u8>) -> Process {
+        let mut process = bare(pid);
+        if ask.start {
+            self.read_start(&mut process, text);
+        }
+        if ask.image {
+            process.image = self.image(text);
+            if process.image.why().is_some() && process.comm.why().is_some() {
+                self.read_start(&mut process, text);
+            }
+        }
+        if ask.components {
+            process.components = match self.text(c"cgroup", text) {
+                Ok(()) => Fact::Known(components(text)),
+                Err(error) => Fact::Unknown(why(error)),
+            };
+        }
+        process
+    }
+
+    /// Fills in what `/proc/PID/stat` tells: start time and short name.
+    pub(crate) fn read_start(&self, process: &mut Process, text: &mut Vec<u8>) {
+        let stat = self
+            .text(c"stat", text)
+            .map_err(why)
+            .and_then(|()| parse_stat(text).map_err(|_| Why::Failed));
+        match stat {
+            Ok(stat) => {
+                process.start_ticks = Fact::Known(stat.start_ticks);
+                process.comm = Fact::Known(stat.comm.to_vec());
+                if stat.is_kernel_thread() {
+                    process.image = Fact::Unknown(Why::NotApplicable);
+                }
+            }
+            Err(why) => {
+                process.start_ticks = Fact::Unknown(why);
+                process.comm = Fact::Unknown(why);
+            }
+        }
+    }
+
+    /// The program file, from `/proc/PID/exe`.
+    fn image(&self, text: &mut Vec<u8>) -> Fact<ImageName> {
+        match self.link(c"exe", text) {
+            Ok(()) => Fact::Known(image_name(text, || {
+                // Follows the link to the very file, wherever it is in the caller's view of the file systems.
+                statat(&self.0, c"exe", AtFlags::empty()).map(|stat| stat.st_nlink == 0)
+            })),
+            Err(error) => Fact::Unknown(why(error)),
+        }
+    }
+
+    /// The target of `/proc/PID/exe` alone, to see whether the process has become another program.
+    pub(crate) fn exe<'a>(&self, text: &'a mut Vec<u8>) -> Result<&'a [u8], Errno> {
+        self.link(c"exe", text)?;
+        Ok(text)
+    }
+
+    /// The whole text of a file of the process.
+    pub(crate) fn text(&self, name: &std::ffi::CStr, into: &mut Vec<u8>) -> Result<(), Errno> {
+        read_text(self.0.as_fd(), name, into)
+    }
+
+    fn link(&self, name: &std::ffi::CStr, into: &mut Vec<u8>) -> Result<(), Errno> {
+        into.clear();
+        // The kernel tells no path longer than a page.
+        into.reserve(4096);
+        loop {
+            let room = into.spare_capacity_mut();
+            let whole = room.len();
+            let length = readlinkat_raw(&self.0, name, room)?.0.len();
+            if length < whole {
+                // SAFETY: the system call has filled in the first `length` bytes of the spare capacity, and `into` is empty.
+                unsafe { into.set_len(length) };
+                return Ok(());
+            }
+            into.reserve(2 * whole);
+        }
+    }
+}
+
+/// A process of which only the id was asked for.
+pub(crate) fn bare(pid: u32) -> Process {
+    Process {
+        pid,
+        start_ticks: Fact::Unknown(Why::NotAsked),
+        comm: Fact::Unknown(Why::NotAsked),
+        image: Fact::Unknown(Why::NotAsked),
+        components: Fact::Unknown(Why::NotAsked),
+    }
+}
+
+/// How deep below `/proc/PID` a directory lies.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Depth {
+    /// `/proc/PID/fd`.
+    Descriptors,
+    /// `/proc/PID/task/TID/fd`.
+    ThreadDescriptors,
+}
+
+/// Reads the file `name` below `dir` whole.
+pub(crate) fn read_text(dir: BorrowedFd<'_>, name: &std::ffi::CStr, into: &mut Vec<u8>) -> Result<(), Errno> {
+    let file = openat(dir, name, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
+    into.clear();
+    loop {
+        let mut piece = [MaybeUninit::<u8>::uninit(); 2048];
+        match read(&file, &mut piece) {
+            Ok((&mut [], _)) => return Ok(()),
+            Ok((bytes, _)) => into.extend_from_slice(bytes),
+            Err(Errno::INTR) => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
+
+/// The program file from the target of `/proc/PID/exe`. `unlinked` tells whether the file itself has no name any more; it is
+/// asked only when the target ends in the kernel's mark, because a file may really be called `x (deleted)`.
+fn image_name(target: &[u8], unlinked: impl FnOnce() -> Result<bool, Errno>) -> ImageName {
+    let marked = target.strip_suffix(b" (deleted)");
+    match marked {
+        // When the file cannot be looked at, the mark is believed: it is right far more often than not.
+        Some(path) if unlinked().unwrap_or(true) => ImageName {
+            path: path.to_vec(),
+            deleted: true,
+        },
+        _ => ImageName {
+            path: target.to_vec(),
+            deleted: false,
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// A line with the fields the parser reads set apart from all others.
+    const LINE: &str =
+        "4321 (cat) S 1 4321 4321 0 -1 4194304 91 0 0 0 0 0 0 0 20 0 3 0 987654 2396160 218 18446744073709551615 0 0";
+
+    #[test]
+    fn the_fields_are_found() {
+        let stat = parse_stat(LINE.as_bytes()).unwrap();
+        assert_eq!((stat.pid, stat.comm, stat.state), (4321, &b"cat"[..], b'S'));
+        assert_eq!(
+            (stat.threads, stat.start_ticks, stat.is_kernel_thread()),
+            (3, 987654, false)
+        );
+    }
+
+    #[test]
+    fn a_name_may_hold_anything() {
+        for name in ["a) R 1 2 3", "(", ")", ") (", "two words", "new\nline", "", "((()))"] {
+            let line = LINE.replacen("cat", name, 1);
+            let stat = parse_stat(line.as_bytes()).unwrap();
+            assert_eq!(stat.comm, name.as_bytes());
+            assert_eq!(stat.start_ticks, 987654);
+        }
+    }
+
+    #[test]
+    fn what_is_no_status_is_refused() {
+        for bad in [
+            "",
+            "12",
+            "12 (a",
+            ")( S",
+            "x (a) S 1 1 1 0 -1 0 1 1 1 1 1 1 1 1 1 1 1 0 5",
+            "1 (a) SS 1",
+            "1 (a) S 1 1 1 0 -1 0 1",
+            "1 (a) S 1 1 1 0 -1 0 1 1 1 1 1 1 1 1 1 1 1 0 99999999999999999999999",
+        ] {
+            assert!(parse_stat(bad.as_bytes()).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn kernel_threads_are_known_by_their_flag() {
+        let line = LINE.replacen("4194304", "69238880", 1);
+        assert!(parse_stat(line.as_bytes()).unwrap().is_kernel_thread());
+    }
+
+    #[test]
+    fn the_deleted_mark_is_told_from_a_name() {
+        let image = image_name(b"/usr/bin/x (deleted)", || Ok(true));
+        assert_eq!((image.file_name(), image.deleted), (&b"x"[..], true));
+        let image = image_name(b"/usr/bin/x (deleted)", || Ok(false));
+        assert_eq!((image.file_name(), image.deleted), (&b"x (deleted)"[..], false));
+        let image = image_name(b"/usr/bin/x", || panic!("not asked for"));
+        assert_eq!((image.file_name(), image.deleted), (&b"x"[..], false));
+    }
+
+    proptest! {
+        #[test]
+        fn never_panics(bytes: Vec<u8>) {
+            let _ = parse_stat(&bytes);
+        }
+
+        #[test]
+        fn numbers_are_read_or_refused(digits in "[0-9]{0,24}") {
+            prop_assert_eq!(number(digits.as_bytes()), digits.parse().ok());
+        }
+    }
+}

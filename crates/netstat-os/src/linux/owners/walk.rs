@@ -1,0 +1,438 @@
+//! The walk through `/proc/PID/fd`: which process holds which of the wanted sockets.
+//!
+//! The cost is the kernel's: it makes a directory entry and an inode for each descriptor it lists, and walks a path for each
+//! link that is read. What this side can do is to use all processors, to allocate nothing per descriptor, and to open as
+//! little as possible per process.
+
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use netstat_model::{Fact, Process, Why};
+use rustix::fs::{Mode, OFlags, RawDir, SeekFrom, fstat, openat, readlinkat_raw, seek};
+use rustix::io::Errno;
+
+use super::OwnerAsk;
+use super::claims::NO_DESCRIPTOR;
+use super::process::{Depth, ProcessDir, small_number};
+use super::spread::{processors, spread};
+use super::table::{BUFFER, open_table, socket_inode, still_holds, table_slots};
+use super::wanted::WantedInodes;
+
+/// A table with more descriptors than this is read by several threads, [`PIECE`] numbers at a time.
+const LARGE_TABLE: u64 = 8192;
+
+/// See [`LARGE_TABLE`].
+const PIECE: u32 = 4096;
+
+/// Room for the first call in a piece that may turn out to be empty.
+const PROBE: usize = 512;
+
+/// How often the table of a process is read again because the process became another program meanwhile.
+const ATTEMPTS: u32 = 3;
+
+/// What the link of an io_uring instance reads as.
+const RING: &[u8] = b"anon_inode:[io_uring]";
+
+/// One socket in one descriptor table.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Holding {
+    /// The socket's inode.
+    pub(crate) inode: u32,
+    /// Index into [`Found::holders`].
+    pub(crate) holder: u32,
+    /// The descriptor's number.
+    pub(crate) fd: u32,
+}
+
+/// A descriptor table in which something wanted was found.
+#[derive(Clone, Debug)]
+pub(crate) struct Holder {
+    /// The process, with the facts that were asked for.
+    pub(crate) process: Process,
+    /// The thread whose table it is; the process id, save for threads with a table of their own.
+    pub(crate) thread: u32,
+}
+
+/// An io_uring instance; it may hold sockets without a descriptor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Ring {
+    pub(crate) pid: u32,
+    pub(crate) thread: u32,
+    pub(crate) fd: u32,
+}
+
+/// What a look has found, in no order.
+#[derive(Debug, Default)]
+pub(crate) struct Found {
+    pub(crate) holders: Vec<Holder>,
+    pub(crate) holdings: Vec<Holding>,
+    pub(crate) rings: Vec<Ring>,
+    /// Descriptors that were looked at.
+    pub(crate) descriptors: u64,
+    /// Processes whose descriptors the caller may not read.
+    pub(crate) denied: u32,
+    /// An error that is neither a lack of permission nor the end of a process, such as too many open files.
+    pub(crate) failed: Option<Errno>,
+}
+
+impl Found {
+    /// Adds what another look has found.
+    pub(crate) fn append(&mut self, mut other: Found) {
+        let base = self.holders.len() as u32;
+        for holding in &mut other.holdings {
+            holding.holder += base;
+        }
+        self.append_raw(other);
+    }
+
+    /// [`Found::append`] for findings whose holders are numbered alike.
+    fn append_raw(&mut self, mut other: Found) {
+        self.holders.append(&mut other.holders);
+        if self.holdings.is_empty() {
+            self.holdings = other.holdings;
+        } else {
+            self.holdings.append(&mut other.holdings);
+        }
+        self.rings.append(&mut other.rings);
+        self.descriptors += other.descriptors;
+        self.denied += other.denied;
+        self.failed = self.failed.or(other.failed);
+    }
+
+    /// Notes why a process could not be read. One that has ended needs no note: its sockets are gone or another's.
+    pub(crate) fn note(&mut self, error: Errno) {
+        match error {
+            Errno::NOENT | Errno::SRCH => {}
+            Errno::ACCESS | Errno::PERM => self.denied += 1,
+            other => self.failed = Some(other),
+        }
+    }
+}
+
+/// What a walk is for.
+#[derive(Clone, Copy)]
+pub(crate) struct Walk<'a> {
+    /// The directory of processes.
+    pub(crate) proc: BorrowedFd<'a>,
+    /// The sockets whose holders are sought.
+    pub(crate) wanted: &'a WantedInodes,
+    /// What to read of each holder.
+    pub(crate) ask: &'a OwnerAsk,
+}
+
+impl Walk<'_> {
+    /// Walks the descriptor tables of `pids`.
+    ///
+    /// A socket may have several holders and the row shows the one that started first, so every table is read to its end.
+    pub(crate) fn processes(&self, pids: &[u32]) -> Found {
+        if self.wanted.is_empty() {
+            return Found::default();
+        }
+        let split = processors() > 1;
+        let workers = spread(pids, Worker::default, |worker, &pid| {
+            worker.process(self, pid, pid, split);
+        });
+        let mut found = Found::default();
+        let mut large = Vec::new();
+        for worker in workers {
+            found.append(worker.found);
+            large.extend(worker.large);
+        }
+        if !large.is_empty() {
+            found.append(self.large_tables(large));
+        }
+        found
+    }
+
+    /// Reads when a holder started, having made sure that the process id is still the same process's: the descriptor must
+    /// still be the socket.
+    pub(crate) fn read_start(&self, holder: &mut Holder, holding: &Holding, text: &mut Vec<u8>) {
+        let (pid, thread) = (holder.process.pid, holder.thread);
+        let depth = if thread == pid {
+            Depth::Descriptors
+        } else {
+            Depth::ThreadDescriptors
+        };
+        let table = match holding.fd {
+            NO_DESCRIPTOR => self.table_with(pid, holding.inode),
+            fd => open_table(self.proc, pid, thread).and_then(|table| {
+                match still_holds(table.as_fd(), fd, holding.inode)? {
+                    true => Ok(table),
+                    false => Err(Errno::SRCH),
+                }
+            }),
+        };
+        let dir = table.and_then(|table| ProcessDir::above(table.as_fd(), depth));
+        match dir {
+            Ok(dir) => dir.read_start(&mut holder.process, text),
+            Err(error) => holder.process.start_ticks = Fact::Unknown(super::process::why(error)),
+        }
+    }
+
+    /// Reads tables with very many descriptors, each on several threads.
+    fn large_tables(&self, large: Vec<LargeTable>) -> Found {
+        let pieces: Vec<(usize, u32)> = large
+            .iter()
+            .enumerate()
+            .flat_map(|(index, table)| (0..table.slots.div_ceil(PIECE)).map(move |piece| (index, piece * PIECE)))
+            .collect();
+        let workers = spread(&pieces, Worker::default, |worker, &(index, first)| {
+            let base = worker.found.holdings.len();
+            let last = first.saturating_add(PIECE - 1);
+            if worker.piece(self, &large[index], first, last).is_err() {
+                worker.broken.push(index);
+            }
+            for holding in &mut worker.found.holdings[base..] {
+                holding.holder = index as u32;
+            }
+        });
+        // Until here `holder` is the table's place in `large`.
+        let mut parts = Found::default();
+        let mut sound = vec![true; large.len()];
+        for worker in workers {
+            worker.broken.iter().for_each(|&index| sound[index] = false);
+            parts.append_raw(worker.found);
+        }
+        let mut last = Worker::default();
+        for (table, sound) in large.iter().zip(&mut sound) {
+            *sound = *sound && table.unchanged(self, &mut last.text);
+        }
+        let mut place = vec![None; large.len()];
+        let mut found = Found::default();
+        for holding in std::mem::take(&mut parts.holdings) {
+            let index = holding.holder as usize;
+            if !sound[index] {
+                continue;
+            }
+            let holder = *place[index].get_or_insert_with(|| {
+                let table = &large[index];
+                let process = table.dir.facts(table.pid, self.ask, &mut last.text);
+                let thread = table.pid;
+                found.holders.push(Holder { process, thread });
+                found.holders.len() as u32 - 1
+            });
+            found.holdings.push(Holding { holder, ..holding });
+        }
+        found.append(parts);
+        // What could not be read in pieces, or became another program meanwhile, is read again by one thread.
+        for (table, _) in large.iter().zip(&sound).filter(|(_, sound)| !**sound) {
+            last.process(self, table.pid, table.pid, false);
+        }
+        found.append(last.found);
+        found
+    }
+}
+
+/// A table with very many descriptors, put off until all threads can share it.
+struct LargeTable {
+    pid: u32,
+    dir: ProcessDir,
+    table: OwnedFd,
+    /// The program when the reading began, when the program is asked for.
+    exe: Option<Vec<u8>>,
+    /// Descriptor numbers are below this.
+    slots: u32,
+}
+
+impl LargeTable {
+    /// Whether the process is still the program it was.
+    fn unchanged(&self, walk: &Walk<'_>, text: &mut Vec<u8>) -> bool {
+        !walk.ask.image || self.dir.exe(text).ok() == self.exe.as_deref()
+    }
+}
+
+/// One thread's part of a walk.
+#[derive(Default)]
+pub(crate) struct Worker {
+    pub(crate) found: Found,
+    large: Vec<LargeTable>,
+    /// Places of large tables of which a piece could not be read.
+    broken: Vec<usize>,
+    entries: Vec<u8>,
+    text: Vec<u8>,
+}
+
+impl Worker {
+    /// Reads the descriptor table of `thread` of process `pid`. `split` puts off a very large one.
+    pub(crate) fn process(&mut self, walk: &Walk<'_>, pid: u32, thread: u32, split: bool) {
+        if let Err(error) = self.try_process(walk, pid, thread, split) {
+            self.found.note(error);
+        }
+    }
+
+    fn try_process(&mut self, walk: &Walk<'_>, pid: u32, thread: u32, split: bool) -> Result<(), Errno> {
+        let table = open_table(walk.proc, pid, thread)?;
+        let depth = if thread == pid {
+            Depth::Descriptors
+        } else {
+            Depth::ThreadDescriptors
+        };
+        if split && self.put_off(walk, pid, &table, depth)? {
+            return Ok(());
+        }
+        for attempt in 1..=ATTEMPTS {
+            let base = self.found.holdings.len();
+            let rings = self.found.rings.len();
+            let mut dir = None;
+            let mut exe = None;
+            let mut text = std::mem::take(&mut self.text);
+            let result = self.table(walk, &table, None, (pid, thread), || {
+                if walk.ask.is_anything() {
+                    let opened = ProcessDir::above(table.as_fd(), depth)?;
+                    if walk.ask.image {
+                        exe = opened.exe(&mut text).ok().map(<[u8]>::to_vec);
+                    }
+                    dir = Some(opened);
+                }
+                Ok(())
+            });
+            self.text = text;
+            if let Err(error) = result {
+                // Nothing is said of a process that ended during the reading.
+                self.found.holdings.truncate(base);
+                return Err(error);
+            }
+            let Some(&first) = self.found.holdings.get(base) else {
+                return Ok(());
+            };
+            let process = match &dir {
+                Some(dir) => dir.facts(pid, walk.ask, &mut self.text),
+                None => super::process::bare(pid),
+            };
+            // A process that became another program lost the sockets that were marked close-on-exec, and its new name must
+            // not stand beside them. The program's name was read after the first socket and is read again now; the first
+            // socket itself is looked at again.
+            let sound = match &dir {
+                Some(dir) if walk.ask.image => {
+                    dir.exe(&mut self.text).ok() == exe.as_deref() && still_holds(table.as_fd(), first.fd, first.inode)?
+                }
+                _ => true,
+            };
+            if sound || attempt == ATTEMPTS {
+                let mut process = process;
+                if !sound {
+                    process.image = Fact::Unknown(Why::Failed);
+                }
+                self.found.holders.push(Holder { process, thread });
+                return Ok(());
+            }
+            self.found.holdings.truncate(base);
+            self.found.rings.truncate(rings);
+            seek(&table, SeekFrom::Start(0))?;
+        }
+        Ok(())
+    }
+
+    /// Puts a table with very many descriptors aside; `false` when it is not that large.
+    fn put_off(&mut self, walk: &Walk<'_>, pid: u32, table: &OwnedFd, depth: Depth) -> Result<bool, Errno> {
+        // The number of open descriptors, from Linux 6.2 on; 0 before.
+        if fstat(table)?.st_size as u64 <= LARGE_TABLE || depth != Depth::Descriptors {
+            return Ok(false);
+        }
+        let dir = ProcessDir::above(table.as_fd(), depth)?;
+        dir.text(c"status", &mut self.text)?;
+        let Some(slots) = table_slots(&self.text) else {
+            return Ok(false);
+        };
+        let exe = match walk.ask.image {
+            true => dir.exe(&mut self.text).ok().map(<[u8]>::to_vec),
+            false => None,
+        };
+        let table = table.try_clone().map_err(|_| Errno::MFILE)?;
+        self.large.push(LargeTable {
+            pid,
+            dir,
+            table,
+            exe,
+            slots,
+        });
+        Ok(true)
+    }
+
+    /// Reads descriptors `first` to `last` of a very large table.
+    fn piece(&mut self, walk: &Walk<'_>, large: &LargeTable, first: u32, last: u32) -> Result<(), Errno> {
+        // A description of its own, so that the threads do not move each other's position.
+        let table = openat(
+            &large.table,
+            c".",
+            OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC,
+            Mode::empty(),
+        )?;
+        self.table(walk, &table, Some((first, last)), (large.pid, large.pid), || Ok(()))
+    }
+
+    /// Reads the links of `table`, or of the descriptors of `range` alone, and keeps the wanted sockets. `begun` is called
+    /// after the first of them.
+    fn table(
+        &mut self,
+        walk: &Walk<'_>,
+        table: &OwnedFd,
+        range: Option<(u32, u32)>,
+        (pid, thread): (u32, u32),
+        begun: impl FnOnce() -> Result<(), Errno>,
+    ) -> Result<(), Errno> {
+        let holder = self.found.holders.len() as u32;
+        let mut begun = Some(begun);
+        let mut room = BUFFER;
+        if let Some((first, _)) = range {
+            // The position of descriptor N in the directory is N + 2, after `.` and `..` (`proc_readfd_common` in fs/proc/fd.c).
+            seek(table, SeekFrom::Start(u64::from(first) + 2))?;
+            room = PROBE;
+        }
+        self.entries.reserve(BUFFER);
+        // Where the entry before said that the next one is.
+        let mut next = 0;
+        loop {
+            let spare = self.entries.spare_capacity_mut();
+            let room_now = room.min(spare.len());
+            let mut entries = RawDir::new(table, &mut spare[..room_now]);
+            loop {
+                let Some(entry) = entries.next() else {
+                    return Ok(());
+                };
+                let entry = entry?;
+                let name = entry.file_name();
+                if name.to_bytes().first() != Some(&b'.') {
+                    if let Some((first, last)) = range {
+                        let fd = small_number(name.to_bytes()).ok_or(Errno::INVAL)?;
+                        if fd > last {
+                            return Ok(());
+                        }
+                        // Positions that mean something else than they did could leave a gap: the table is then read whole.
+                        let position = u64::from(fd) + 2;
+                        if fd < first || next > position || entry.next_entry_cookie() <= position {
+                            return Err(Errno::SPIPE);
+                        }
+                        next = entry.next_entry_cookie();
+                    }
+                    self.found.descriptors += 1;
+                    let mut target = [MaybeUninit::uninit(); 24];
+                    match readlinkat_raw(table, name, &mut target) {
+                        Ok((target, _)) => {
+                            let target: &[u8] = target;
+                            if let Some(inode) = socket_inode(target).filter(|&inode| walk.wanted.contains(inode)) {
+                                if let Some(fd) = small_number(name.to_bytes()) {
+                                    self.found.holdings.push(Holding { inode, holder, fd });
+                                    if let Some(begun) = begun.take() {
+                                        begun()?;
+                                    }
+                                }
+                            } else if target == RING {
+                                if let Some(fd) = small_number(name.to_bytes()) {
+                                    self.found.rings.push(Ring { pid, thread, fd });
+                                }
+                            }
+                        }
+                        // Closed meanwhile.
+                        Err(Errno::NOENT) => {}
+                        Err(error) => return Err(error),
+                    }
+                }
+                if room < BUFFER && entries.is_buffer_empty() {
+                    break;
+                }
+            }
+            room = BUFFER;
+        }
+    }
+}

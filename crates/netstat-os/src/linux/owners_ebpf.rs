@@ -1,0 +1,314 @@
+//! Owners of sockets through the kernel's iterator over all descriptors, `iter/task_file`.
+//!
+//! The program (`bpf/task_file.bpf.c`) runs in the kernel for each descriptor of each process and writes a record for each AF_INET or
+//! AF_INET6 socket of the reading thread's network namespace.
+//!
+//! # Who may
+//! CAP_BPF and CAP_PERFMON together, or CAP_SYS_ADMIN, in the initial user namespace (`setcap cap_bpf,cap_perfmon+ep`). Nothing else:
+//! `/sys/kernel/btf/vmlinux` is readable for all, and `kernel.unprivileged_bpf_disabled` does not bind who has CAP_BPF.
+//! With these two every descriptor of every process is seen, more than the `/proc` walk sees without CAP_SYS_PTRACE; reading
+//! *about* a foreign process (`/proc/PID/exe`) still needs CAP_SYS_PTRACE.
+//!
+//! # What is seen
+//! * Every process of the initial PID namespace, so every process there is, by its number there. The kernel starts from the
+//!   PID namespace of the process that opens the iterator and the record holds outermost numbers, so it is used in the initial
+//!   one only.
+//! * A thread that unshared its descriptor table (`unshare(CLONE_FILES)`), and the threads of a process whose first thread has
+//!   ended: the `/proc/PID/fd` walk sees neither. Threads that share the table of their process are left out by the kernel
+//!   (since Linux 5.10).
+//! * Not: descriptors on their way in a unix socket message (SCM_RIGHTS) and files registered with io_uring whose descriptor was
+//!   closed. They are in no descriptor table, so the walk does not see them either.
+//! * Not: sockets of other network namespaces, which a listing of this one does not ask for.
+//!
+//! A descriptor that stays open during the pass is seen; one opened or closed meanwhile may or may not be.
+//!
+//! # What it needs
+//! Linux 5.11 with BTF (`CONFIG_DEBUG_INFO_BTF`), little-endian. Memory for the program is not counted against RLIMIT_MEMLOCK since 5.11.
+//! Lockdown forbids neither mode of reading used here; where a security module or seccomp filter does forbid `bpf(2)`, [`Unavailable`]
+//! says so. Nothing is pinned: the program goes when the last descriptor is closed, at the latest when the process ends in
+//! whatever way.
+
+use std::fmt;
+use std::io;
+use std::ops::ControlFlow;
+use std::os::fd::{AsFd, OwnedFd};
+
+use rustix::thread::CapabilitySet;
+
+use crate::linux::bpf::btf::Btf;
+use crate::linux::bpf::kernel_btf::{self, KernelBtf};
+use crate::linux::bpf::object::{Object, ObjectError};
+use crate::linux::bpf::sys;
+
+/// `bpf/task_file.bpf.c`, compiled; `cargo xtask bpf --check` proves it.
+const OBJECT: &[u8] = include_bytes!("../../../../bpf/task_file.bpf.o");
+/// The program's section in it.
+const SECTION: &str = "iter/task_file";
+/// The kernel function that stands for the iterator.
+const ITERATOR: &str = "bpf_iter_task_file";
+/// The name an administrator sees in `bpftool prog`: 15 bytes at most.
+const NAME: &str = "netstat_sockets";
+
+/// `struct record` of the program.
+const RECORD_BYTES: usize = 24;
+/// The kernel collects up to 8 pages before it hands out anything. Whole records, so none is ever split.
+const BUFFER_BYTES: usize = 32 * 1024 / RECORD_BYTES * RECORD_BYTES;
+
+/// One descriptor that is a socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Holding {
+    /// The socket's inode in sockfs, as sock_diag and `/proc/net/tcp` tell it.
+    pub inode: u32,
+    /// The process, in the initial PID namespace.
+    pub pid: u32,
+    /// The thread whose descriptor table it is: `pid`, unless that thread has unshared it or the first thread has ended.
+    pub tid: u32,
+    /// The descriptor's number.
+    pub fd: u32,
+    /// When the process started, in nanoseconds since boot, time asleep included (`start_boottime` of its first thread).
+    pub start_ns: u64,
+}
+
+impl Holding {
+    /// The start time as `/proc/PID/stat` tells it in field 22, in clock ticks: equal to it exactly while `pid` is still the
+    /// same process. `ticks_per_second` is `sysconf(_SC_CLK_TCK)`, 100 on nearly every machine.
+    pub fn start_ticks(&self, ticks_per_second: u64) -> u64 {
+        match 1_000_000_000u64.checked_div(ticks_per_second) {
+            Some(nanoseconds) if nanoseconds > 0 => self.start_ns / nanoseconds,
+            _ => self.start_ns,
+        }
+    }
+}
+
+/// What one pass took.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Descriptors reported.
+    pub holdings: u64,
+    /// Calls of `read`.
+    pub reads: u64,
+}
+
+/// Why the iterator cannot be used. [`fmt::Display`] gives the reason in plain words, to follow "eBPF not used: ".
+#[derive(Debug)]
+pub enum Unavailable {
+    /// The caller is not root and lacks at least one of the capabilities.
+    Capabilities {
+        /// Whether CAP_BPF is missing.
+        bpf: bool,
+        /// Whether CAP_PERFMON is missing.
+        perfmon: bool,
+    },
+    /// The caller is in a user namespace of its own: its capabilities mean nothing to `bpf(2)`.
+    UserNamespace,
+    /// The caller is in a PID namespace of its own, and the program tells outermost numbers.
+    PidNamespace,
+    /// The caller is in a time namespace of its own, where start times are shifted.
+    TimeNamespace,
+    /// The caller's namespaces cannot be told: no `/proc`.
+    NoProc(io::Error),
+    /// The kernel does not publish its types, or they cannot be read.
+    NoBtf(io::Error),
+    /// The kernel lacks the iterator or a field that the program reads, mostly because it is older than 5.11.
+    Kernel(String),
+    /// The kernel was built without `bpf(2)`.
+    NoSystemCall,
+    /// `bpf(2)` is forbidden although the capabilities are there: a seccomp filter (containers), a security module, or lockdown.
+    Forbidden {
+        /// The lockdown mode in force, if there is one.
+        lockdown: Option<String>,
+    },
+    /// The verifier refused the program.
+    Verifier {
+        /// What the kernel answered.
+        error: io::Error,
+        /// The last line of its log that says something.
+        line: String,
+    },
+    /// The loaded program could not be attached or opened.
+    Attach(io::Error),
+    /// Reading failed half-way, so the answer is not complete.
+    Read(io::Error),
+}
+
+impl fmt::Display for Unavailable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Unavailable::Capabilities {
+                bpf: true,
+                perfmon: true,
+            } => f.write_str("CAP_BPF and CAP_PERFMON are missing"),
+            Unavailable::Capabilities { bpf: true, .. } => f.write_str("CAP_BPF is missing"),
+            Unavailable::Capabilities { .. } => f.write_str("CAP_PERFMON is missing"),
+            Unavailable::UserNamespace => f.write_str("not in the initial user namespace"),
+            Unavailable::PidNamespace => f.write_str("not in the initial PID namespace"),
+            Unavailable::TimeNamespace => f.write_str("not in the initial time namespace"),
+            Unavailable::NoProc(error) => write!(f, "/proc/self/ns cannot be read: {error}"),
+            Unavailable::NoBtf(error) => write!(f, "{} cannot be read: {error}", kernel_btf::PATH),
+            Unavailable::Kernel(what) => f.write_str(what),
+            Unavailable::NoSystemCall => f.write_str("the kernel has no bpf(2)"),
+            Unavailable::Forbidden { lockdown: Some(mode) } => write!(f, "bpf(2) is forbidden (lockdown: {mode})"),
+            Unavailable::Forbidden { lockdown: None } => {
+                f.write_str("bpf(2) is forbidden, by a seccomp filter or a security module")
+            }
+            Unavailable::Verifier { error, line } if line.is_empty() => {
+                write!(f, "the kernel refused the program: {error}")
+            }
+            Unavailable::Verifier { error, line } => write!(f, "the kernel refused the program: {error}: {line}"),
+            Unavailable::Attach(error) => write!(f, "the program could not be attached: {error}"),
+            Unavailable::Read(error) => write!(f, "reading the iterator failed: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for Unavailable {}
+
+/// The loaded program. Load once, pass as often as wanted; dropping it takes the program out of the kernel.
+#[derive(Debug)]
+pub struct TaskFile {
+    /// Keeps the program: its own descriptor is closed.
+    link: OwnedFd,
+}
+
+impl TaskFile {
+    /// Whether loading has a chance: microseconds, no file but three links under `/proc/self/ns` is looked at.
+    ///
+    /// # Errors
+    /// The reason why not.
+    pub fn check() -> Result<(), Unavailable> {
+        let capabilities = rustix::thread::capabilities(None)
+            .map(|sets| sets.effective)
+            .unwrap_or(CapabilitySet::empty());
+        if !capabilities.contains(CapabilitySet::SYS_ADMIN) {
+            let bpf = !capabilities.contains(CapabilitySet::BPF);
+            let perfmon = !capabilities.contains(CapabilitySet::PERFMON);
+            if bpf || perfmon {
+                return Err(Unavailable::Capabilities { bpf, perfmon });
+            }
+        }
+        // The initial namespaces have fixed inodes: PROC_*_INIT_INO in include/linux/proc_ns.h.
+        if !in_namespace("user", 0xeffffffd)? {
+            return Err(Unavailable::UserNamespace);
+        }
+        if !in_namespace("pid", 0xeffffffc)? {
+            return Err(Unavailable::PidNamespace);
+        }
+        match in_namespace("time", 0xeffffffa) {
+            Ok(true) => Ok(()),
+            // Before Linux 5.6, or built without: no shift either.
+            Err(Unavailable::NoProc(error)) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            Ok(false) => Err(Unavailable::TimeNamespace),
+            Err(other) => Err(other),
+        }
+    }
+
+    /// Loads and attaches the program: some milliseconds, most of them the kernel's verifier and the walk over its types.
+    ///
+    /// # Errors
+    /// The reason why the iterator cannot be used; [`TaskFile::check`] comes first, so an ordinary user's run costs nothing.
+    pub fn load() -> Result<Self, Unavailable> {
+        Self::check()?;
+        Self::load_object(OBJECT)
+    }
+
+    fn load_object(data: &[u8]) -> Result<Self, Unavailable> {
+        let types = KernelBtf::open().map_err(Unavailable::NoBtf)?;
+        let described = Btf::parse(&types).map_err(|error| Unavailable::NoBtf(io::Error::other(error)))?;
+        let program = Object::parse(data, SECTION)
+            .and_then(|object| object.fit(&described, ITERATOR))
+            .map_err(|error: ObjectError| Unavailable::Kernel(error.to_string()))?;
+        let load = |log: Option<&mut [u8]>| {
+            sys::load_iterator(&program.instructions, program.license, NAME, program.attach_to, log)
+        };
+        let loaded = load(None).map_err(|error| match error.raw_os_error() {
+            Some(libc::ENOSYS) => Unavailable::NoSystemCall,
+            // The verifier says EPERM too; then it has something to say.
+            _ => {
+                let mut log = vec![0; 64 * 1024];
+                let _ = load(Some(&mut log));
+                let line = last_line(&log);
+                if error.raw_os_error() == Some(libc::EPERM) && line.is_empty() {
+                    return Unavailable::Forbidden { lockdown: lockdown() };
+                }
+                Unavailable::Verifier { error, line }
+            }
+        })?;
+        let link = sys::attach_iterator(loaded.as_fd()).map_err(Unavailable::Attach)?;
+        Ok(TaskFile { link })
+    }
+
+    /// One pass over all descriptors: shows each one that is an Internet socket of the calling thread's network namespace to
+    /// `visit`, in order of process and descriptor, until it breaks. A socket held through several descriptors or by several
+    /// processes is shown for each. `buffer` is scratch space, kept by the caller so that a next pass allocates nothing.
+    ///
+    /// # Errors
+    /// [`Unavailable::Attach`] and [`Unavailable::Read`]: what was shown so far is then not all.
+    pub fn holdings(
+        &self,
+        buffer: &mut Vec<u8>,
+        mut visit: impl FnMut(Holding) -> ControlFlow<()>,
+    ) -> Result<Stats, Unavailable> {
+        let pass = sys::open_iterator(self.link.as_fd()).map_err(Unavailable::Attach)?;
+        buffer.resize(BUFFER_BYTES, 0);
+        let mut stats = Stats::default();
+        loop {
+            stats.reads += 1;
+            let filled = match rustix::io::read(&pass, &mut buffer[..]) {
+                Ok(0) => return Ok(stats),
+                Ok(filled) => filled,
+                // The kernel gives up a read after 1,000,000 descriptors without a socket, to go on at the next.
+                Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) => continue,
+                Err(error) => return Err(Unavailable::Read(error.into())),
+            };
+            let (records, rest) = buffer[..filled].as_chunks::<RECORD_BYTES>();
+            if !rest.is_empty() {
+                return Err(Unavailable::Read(io::Error::other("a record is cut off")));
+            }
+            for record in records {
+                stats.holdings += 1;
+                if visit(holding(record)).is_break() {
+                    return Ok(stats);
+                }
+            }
+        }
+    }
+}
+
+/// Reads `struct record` of the program.
+fn holding(record: &[u8; RECORD_BYTES]) -> Holding {
+    let number = |at: usize| u32::from_ne_bytes([record[at], record[at + 1], record[at + 2], record[at + 3]]);
+    let mut start = [0; 8];
+    start.copy_from_slice(&record[..8]);
+    Holding {
+        start_ns: u64::from_ne_bytes(start),
+        inode: number(8),
+        pid: number(12),
+        tid: number(16),
+        fd: number(20),
+    }
+}
+
+/// Whether the caller's namespace of this kind is the one with this inode: the link reads `pid:[4026531836]`.
+fn in_namespace(kind: &str, inode: u32) -> Result<bool, Unavailable> {
+    let link = std::fs::read_link(format!("/proc/self/ns/{kind}")).map_err(Unavailable::NoProc)?;
+    Ok(link.as_os_str().as_encoded_bytes() == format!("{kind}:[{inode}]").as_bytes())
+}
+
+/// The lockdown mode in force, the one in brackets: `none [integrity] confidentiality`.
+fn lockdown() -> Option<String> {
+    let modes = std::fs::read_to_string("/sys/kernel/security/lockdown").ok()?;
+    let (_, rest) = modes.split_once('[')?;
+    let (mode, _) = rest.split_once(']')?;
+    (mode != "none").then(|| mode.to_owned())
+}
+
+/// The last line of a verifier log that is not its closing statistics.
+fn last_line(log: &[u8]) -> String {
+    let end = log.iter().position(|&byte| byte == 0).unwrap_or(log.len());
+    String::from_utf8_lossy(&log[..end])
+        .lines()
+        .rev()
+        .find(|line| !line.trim().is_empty() && !line.starts_with("processed "))
+        .unwrap_or_default()
+        .to_owned()
+}

@@ -1,0 +1,206 @@
+//! Walks netlink messages and their attributes: lengths are checked, nothing is copied.
+//!
+//! Layouts: linux/netlink.h (`nlmsghdr`, `nlattr`); numbers are in the host's byte order unless said otherwise.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+/// Bytes that are not what the kernel's headers say they are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("malformed netlink data: {0}")]
+pub struct Malformed(pub &'static str);
+
+/// `AF_INET` and `AF_INET6` (linux/socket.h), as netlink messages carry them.
+pub(super) const AF_INET: u8 = 2;
+/// See [`AF_INET`].
+pub(super) const AF_INET6: u8 = 10;
+
+/// Size of `nlmsghdr` in bytes.
+const MESSAGE_HEADER: usize = 16;
+/// Size of `nlattr` in bytes.
+const ATTRIBUTE_HEADER: usize = 4;
+/// `NLA_TYPE_MASK`: the type without the "nested" and "network byte order" bits.
+const TYPE_MASK: u16 = 0x3fff;
+
+/// One netlink message.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Message<'a> {
+    /// `nlmsg_type`.
+    pub(super) kind: u16,
+    /// `nlmsg_flags`.
+    pub(super) flags: u16,
+    /// `nlmsg_seq`.
+    pub(super) sequence: u32,
+    /// What follows the header.
+    pub(super) payload: &'a [u8],
+}
+
+/// The messages of one datagram; ends after the first malformed one.
+#[derive(Clone, Debug)]
+pub(super) struct Messages<'a>(pub(super) &'a [u8]);
+
+impl<'a> Iterator for Messages<'a> {
+    type Item = Result<Message<'a>, Malformed>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        if self.0.is_empty() {
+            return None;
+        }
+        let whole = self.0;
+        self.0 = &[];
+        let (Some(length), Some(kind), Some(flags), Some(sequence)) =
+            (u32_at(whole, 0), u16_at(whole, 4), u16_at(whole, 6), u32_at(whole, 8))
+        else {
+            return Some(Err(Malformed("message header cut off")));
+        };
+        let Ok(length) = usize::try_from(length) else {
+            return Some(Err(Malformed("message length")));
+        };
+        let Some(payload) = whole.get(MESSAGE_HEADER..length) else {
+            return Some(Err(Malformed("message length")));
+        };
+        self.0 = whole.get(aligned(length)..).unwrap_or(&[]);
+        Some(Ok(Message {
+            kind,
+            flags,
+            sequence,
+            payload,
+        }))
+    }
+}
+
+/// One attribute.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Attribute<'a> {
+    /// `nla_type` without its flag bits.
+    pub(super) kind: u16,
+    /// The value, without padding.
+    pub(super) value: &'a [u8],
+}
+
+/// The attributes in a message or a nested attribute; ends after the first malformed one. A rest too short for a header is
+/// padding, as in the kernel's own walk (`nla_ok`).
+#[derive(Clone, Debug)]
+pub(super) struct Attributes<'a>(pub(super) &'a [u8]);
+
+impl<'a> Iterator for Attributes<'a> {
+    type Item = Result<Attribute<'a>, Malformed>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let whole = self.0;
+        self.0 = &[];
+        let (length, kind) = (u16_at(whole, 0)?, u16_at(whole, 2)?);
+        let length = usize::from(length);
+        let Some(value) = whole.get(ATTRIBUTE_HEADER..length) else {
+            return Some(Err(Malformed("attribute length")));
+        };
+        self.0 = whole.get(aligned(length)..).unwrap_or(&[]);
+        Some(Ok(Attribute {
+            kind: kind & TYPE_MASK,
+            value,
+        }))
+    }
+}
+
+/// `length` rounded up to a multiple of 4 (`NLMSG_ALIGN`, `NLA_ALIGN`).
+pub(super) const fn aligned(length: usize) -> usize {
+    length.saturating_add(3) & !3
+}
+
+/// The 16-bit number at `offset`.
+pub(super) fn u16_at(bytes: &[u8], offset: usize) -> Option<u16> {
+    let end = offset.checked_add(2)?;
+    Some(u16::from_ne_bytes(bytes.get(offset..end)?.try_into().ok()?))
+}
+
+/// The 32-bit number at `offset`.
+pub(super) fn u32_at(bytes: &[u8], offset: usize) -> Option<u32> {
+    let end = offset.checked_add(4)?;
+    Some(u32::from_ne_bytes(bytes.get(offset..end)?.try_into().ok()?))
+}
+
+/// An attribute's value as a 32-bit number.
+pub(super) fn number(value: &[u8]) -> Result<u32, Malformed> {
+    u32_at(value, 0).ok_or(Malformed("number cut off"))
+}
+
+/// An address of `family`, which must fill `value`.
+pub(super) fn address(family: u8, value: &[u8]) -> Result<IpAddr, Malformed> {
+    let wrong = Malformed("address of the wrong length");
+    match family {
+        AF_INET => <[u8; 4]>::try_from(value)
+            .map(|octets| Ipv4Addr::from(octets).into())
+            .map_err(|_| wrong),
+        AF_INET6 => <[u8; 16]>::try_from(value)
+            .map(|octets| Ipv6Addr::from(octets).into())
+            .map_err(|_| wrong),
+        _ => Err(Malformed("address of an unknown family")),
+    }
+}
+
+/// A text value without its closing NUL. What it holds is not checked: interface names may hold any byte.
+pub(super) fn text(value: &[u8]) -> &[u8] {
+    let end = value.iter().position(|&byte| byte == 0).unwrap_or(value.len());
+    &value[..end]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::{attribute, message};
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn messages_and_attributes_are_found() {
+        let mut batch = message(24, 2, 7, &[1, 2, 3]);
+        batch.extend(message(3, 0, 7, &[]));
+        let got: Vec<_> = Messages(&batch).map(Result::unwrap).collect();
+        assert_eq!(
+            (got[0].kind, got[0].flags, got[0].sequence, got[0].payload),
+            (24, 2, 7, &[1, 2, 3][..])
+        );
+        assert_eq!((got[1].kind, got[1].payload), (3, &[][..]));
+        assert_eq!(got.len(), 2);
+
+        let mut nested = attribute(0x8000 | 9, b"abcde");
+        nested.extend(attribute(1, b""));
+        let got: Vec<_> = Attributes(&nested)
+            .map(Result::unwrap)
+            .map(|a| (a.kind, a.value))
+            .collect();
+        assert_eq!(got, [(9, &b"abcde"[..]), (1, &b""[..])]);
+    }
+
+    #[test]
+    fn wrong_lengths_end_the_walk_with_an_error() {
+        for length in [0u32, 15, 21, u32::MAX] {
+            let mut batch = message(24, 0, 0, &[9; 4]);
+            batch[..4].copy_from_slice(&length.to_ne_bytes());
+            let got: Vec<_> = Messages(&batch).collect();
+            assert!(got.len() == 1 && got[0].is_err(), "{length}");
+        }
+        assert!(Messages(&[1, 2, 3]).next().unwrap().is_err());
+        for length in [0u16, 3, 9, u16::MAX] {
+            let mut bytes = attribute(1, &[9; 4]);
+            bytes[..2].copy_from_slice(&length.to_ne_bytes());
+            let got: Vec<_> = Attributes(&bytes).collect();
+            assert!(got.len() == 1 && got[0].is_err(), "{length}");
+        }
+        assert!(Attributes(&[1, 0, 0]).next().is_none());
+    }
+
+    #[test]
+    fn addresses_must_fill_their_attribute() {
+        assert_eq!(address(AF_INET, &[192, 0, 2, 1]).unwrap().to_string(), "192.0.2.1");
+        assert!(address(AF_INET, &[192, 0, 2]).is_err());
+        assert!(address(AF_INET6, &[0; 4]).is_err());
+        assert!(address(7, &[0; 4]).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_end(bytes: Vec<u8>) {
+            prop_assert!(Messages(&bytes).count() <= bytes.len() / MESSAGE_HEADER + 1);
+            prop_assert!(Attributes(&bytes).count() <= bytes.len() / ATTRIBUTE_HEADER + 1);
+        }
+    }
+}

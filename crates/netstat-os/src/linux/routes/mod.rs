@@ -1,0 +1,263 @@
+//! Interfaces, addresses and routes, through rtnetlink.
+//!
+//! Everything is read in the caller's network namespace and needs no privilege.
+
+mod addresses;
+mod attributes;
+mod entries;
+mod links;
+mod nexthops;
+mod rtnetlink;
+mod socket_option;
+mod tables;
+#[cfg(test)]
+mod testing;
+
+use std::collections::{HashMap, HashSet};
+use std::net::IpAddr;
+use std::path::Path;
+
+use netstat_model::route::{
+    Interface, InterfaceAddress, Route, RouteListing, TableNames, TableSelection, sort_interfaces, sort_routes,
+};
+use netstat_model::{Fact, Limit};
+
+pub use addresses::parse_address;
+pub use attributes::Malformed;
+pub use entries::parse_route;
+pub use links::{LinkMessage, parse_link};
+pub use nexthops::{NextHopObject, Target, parse_next_hop};
+pub use rtnetlink::NetlinkError;
+pub use tables::{UnknownTable, parse_names, resolve_table, select_tables, table_names};
+
+use attributes::{AF_INET, AF_INET6};
+use links::with_device;
+use nexthops::resolve;
+use rtnetlink::{Dump, Dumper, Question, RouteSocket};
+
+/// A list, and what is wrong with it if anything is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listed<T> {
+    /// What was read.
+    pub rows: Vec<T>,
+    /// The table kept changing, or rows made no sense.
+    pub limits: Vec<Limit>,
+}
+
+/// Every interface: physical ones first, the loopback last, each group by index.
+///
+/// # Errors
+/// When netlink is refused or fails.
+pub fn interfaces() -> Result<Listed<Interface>, NetlinkError> {
+    links_of(&mut Dumper::open()?)
+}
+
+/// Every IPv4 and IPv6 address of an interface, in the kernel's order.
+///
+/// # Errors
+/// When netlink is refused or fails.
+pub fn addresses() -> Result<Listed<InterfaceAddress>, NetlinkError> {
+    addresses_of(&mut Dumper::open()?)
+}
+
+/// The host's own addresses. Every address of 127.0.0.0/8 is the host's own, too, though only the ones that an interface
+/// bears are in the set: ask [`IpAddr::is_loopback`] as well.
+///
+/// # Errors
+/// When netlink is refused or fails.
+pub fn own_addresses() -> Result<HashSet<IpAddr>, NetlinkError> {
+    Ok(addresses()?.rows.into_iter().map(|address| address.address).collect())
+}
+
+/// The IPv4 and IPv6 routes of the selected tables, each family in the order of a listing ([`Route::order`]). A table that does
+/// not exist is empty, and so is a family that is switched off.
+///
+/// # Errors
+/// When netlink is refused or fails.
+pub fn routes(selection: TableSelection) -> Result<[Listed<Route>; 2], NetlinkError> {
+    let dumper = &mut Dumper::open()?;
+    Ok([
+        routes_of(dumper, AF_INET, selection)?,
+        routes_of(dumper, AF_INET6, selection)?,
+    ])
+}
+
+/// All that a listing of routes needs. Never fails: a part that could not be read is unknown, and a [`Limit`] says why.
+pub fn listing(selection: TableSelection) -> RouteListing {
+    // The main table alone needs no names.
+    let tables = if selection == TableSelection::default() {
+        TableNames::default()
+    } else {
+        table_names()
+    };
+    let mut dumper = match Dumper::open() {
+        Ok(dumper) => dumper,
+        Err(error) => {
+            let why = error.why();
+            return RouteListing {
+                interfaces: Fact::Unknown(why),
+                addresses: Fact::Unknown(why),
+                ipv4: Fact::Unknown(why),
+                ipv6: Fact::Unknown(why),
+                tables,
+                limits: vec![missing("interfaces and routes", &error)],
+            };
+        }
+    };
+    let mut limits = Vec::new();
+    RouteListing {
+        interfaces: part(links_of(&mut dumper), "interfaces", &mut limits),
+        addresses: part(addresses_of(&mut dumper), "addresses of interfaces", &mut limits),
+        ipv4: part(routes_of(&mut dumper, AF_INET, selection), "IPv4 routes", &mut limits),
+        ipv6: part(routes_of(&mut dumper, AF_INET6, selection), "IPv6 routes", &mut limits),
+        tables,
+        limits,
+    }
+}
+
+fn part<T>(read: Result<Listed<T>, NetlinkError>, what: &str, limits: &mut Vec<Limit>) -> Fact<Vec<T>> {
+    match read {
+        Ok(listed) => {
+            limits.extend(listed.limits);
+            Fact::Known(listed.rows)
+        }
+        Err(error) => {
+            limits.push(missing(what, &error));
+            Fact::Unknown(error.why())
+        }
+    }
+}
+
+fn missing(what: &str, error: &NetlinkError) -> Limit {
+    Limit {
+        what: format!("{what} are missing"),
+        why: error.to_string(),
+        remedy: None,
+    }
+}
+
+fn links_of(dumper: &mut Dumper<RouteSocket>) -> Result<Listed<Interface>, NetlinkError> {
+    let listed = list(dumper, Question::Links, |payload| parse_link(payload).map(Some))?;
+    let sysfs = Path::new("/sys");
+    let mut rows: Vec<Interface> = listed.rows.into_iter().map(|link| with_device(link, sysfs)).collect();
+    sort_interfaces(&mut rows);
+    Ok(Listed {
+        rows,
+        limits: listed.limits,
+    })
+}
+
+fn addresses_of(dumper: &mut Dumper<RouteSocket>) -> Result<Listed<InterfaceAddress>, NetlinkError> {
+    list(dumper, Question::Addresses, parse_address)
+}
+
+fn routes_of(
+    dumper: &mut Dumper<RouteSocket>,
+    family: u8,
+    selection: TableSelection,
+) -> Result<Listed<Route>, NetlinkError> {
+    let table = match selection {
+        TableSelection::One(table) => Some(table),
+        TableSelection::All => None,
+    };
+    // A kernel without IPv6 answers with every family it has, one that cannot filter with every table.
+    let wanted =
+        |route: &Route| route.destination.address.is_ipv4() == (family == AF_INET) && selection.holds(route.table);
+    let listed = list(dumper, Question::Routes { family, table }, |payload| {
+        Ok(parse_route(payload)?.filter(wanted))
+    });
+    let mut listed = match listed {
+        Err(error) if error.is_absent() => {
+            return Ok(Listed {
+                rows: Vec::new(),
+                limits: Vec::new(),
+            });
+        }
+        other => other?,
+    };
+    if listed.rows.iter().any(Route::is_unresolved) {
+        // Kernels before 5.3 have no such objects, and then no route that needs one.
+        let objects = list(dumper, Question::NextHops, |payload| parse_next_hop(payload).map(Some))?;
+        listed.limits.extend(objects.limits);
+        let objects: HashMap<_, _> = objects
+            .rows
+            .into_iter()
+            .map(|object| (object.id, object.target))
+            .collect();
+        resolve(&mut listed.rows, &objects);
+    }
+    sort_routes(&mut listed.rows);
+    Ok(listed)
+}
+
+/// Dumps `question` and parses each message; `None` is passed over. A message that makes no sense costs its row, and a limit
+/// tells how many did.
+fn list<T>(
+    dumper: &mut Dumper<RouteSocket>,
+    question: Question,
+    parse: impl Fn(&[u8]) -> Result<Option<T>, Malformed>,
+) -> Result<Listed<T>, NetlinkError> {
+    let start = || (Vec::new(), 0usize, None);
+    let dump = dumper.dump(question, start, |(rows, bad, first), payload| match parse(payload) {
+        Ok(row) => rows.extend(row),
+        Err(error) => {
+            *bad += 1;
+            first.get_or_insert(error);
+        }
+    })?;
+    let Dump {
+        value: (rows, bad, first),
+        changed,
+    } = dump;
+    let mut limits = Vec::new();
+    let words = question.words();
+    if let Some(error) = first {
+        limits.push(Limit {
+            what: format!("{words}: {bad} could not be read"),
+            why: error.to_string(),
+            remedy: None,
+        });
+    }
+    if changed {
+        limits.push(Limit {
+            what: format!("{words}: some may be missing or shown twice"),
+            why: "they changed each time they were read (NLM_F_DUMP_INTR)".to_owned(),
+            remedy: None,
+        });
+    }
+    Ok(Listed { rows, limits })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_host_has_a_loopback() {
+        let interfaces = interfaces().unwrap();
+        let loopback = interfaces.rows.last().unwrap();
+        assert!(loopback.is_loopback() && loopback.name == b"lo", "{loopback:?}");
+        assert_eq!(interfaces.limits, []);
+    }
+
+    #[test]
+    fn a_table_without_routes_is_empty() {
+        // No sane setup uses this number.
+        let [v4, v6] = routes(TableSelection::One(0xfffe_dcba)).unwrap();
+        assert_eq!((v4.rows, v6.rows), (Vec::new(), Vec::new()));
+    }
+
+    #[test]
+    fn a_refused_socket_leaves_reasons() {
+        let errno = rustix::io::Errno::PERM;
+        let error = NetlinkError::opening(errno);
+        let mut limits = Vec::new();
+        let part = part::<Route>(Err(error), "IPv4 routes", &mut limits);
+        assert_eq!(part, Fact::Unknown(netstat_model::Why::NotPermitted));
+        assert_eq!(limits[0].what, "IPv4 routes are missing");
+        assert_eq!(
+            limits[0].why,
+            "opening the netlink socket: Operation not permitted (os error 1)"
+        );
+    }
+}

@@ -1,0 +1,153 @@
+//! Next-hop objects (`ip nexthop`): `nhmsg` and its attributes, linux/nexthop.h. Routes name them by number, and with
+//! `net.ipv4.nexthop_compat_mode=0` the kernel tells no more than that.
+
+use std::collections::HashMap;
+use std::num::NonZeroU32;
+
+use netstat_model::route::{NextHop, NextHops, Route, RouteKind};
+
+use super::attributes::{Attributes, Malformed, address, number, u16_at, u32_at};
+
+/// Size of `nhmsg` in bytes.
+const HEADER: usize = 8;
+/// Size of `nexthop_grp` in bytes.
+const MEMBER: usize = 8;
+
+/// A next-hop object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NextHopObject {
+    /// Its number.
+    pub id: NonZeroU32,
+    /// What it stands for.
+    pub target: Target,
+}
+
+/// What a next-hop object stands for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// One next hop.
+    Hop(NextHop),
+    /// Packets are dropped.
+    Blackhole,
+    /// Several others: number and weight (1 to 65536) of each.
+    Group(Vec<(NonZeroU32, u32)>),
+}
+
+/// Reads what follows the netlink header of a next-hop message.
+///
+/// # Errors
+/// When it has no number, or a length or address is wrong.
+pub fn parse_next_hop(payload: &[u8]) -> Result<NextHopObject, Malformed> {
+    /// `NHA_*`.
+    mod kind {
+        pub(super) const ID: u16 = 1;
+        pub(super) const GROUP: u16 = 2;
+        pub(super) const BLACKHOLE: u16 = 4;
+        pub(super) const OIF: u16 = 5;
+        pub(super) const GATEWAY: u16 = 6;
+    }
+    let (Some(&family), Some(flags)) = (payload.first(), u32_at(payload, 4)) else {
+        return Err(Malformed("next-hop header cut off"));
+    };
+    let mut id = None;
+    let mut hop = NextHop {
+        gateway: None,
+        interface: None,
+        weight: 1,
+        flags: (flags & 0xff) as u8,
+    };
+    let mut special = None;
+    for attribute in Attributes(payload.get(HEADER..).unwrap_or(&[])) {
+        let attribute = attribute?;
+        let value = attribute.value;
+        match attribute.kind {
+            kind::ID => id = NonZeroU32::new(number(value)?),
+            kind::OIF => hop.interface = NonZeroU32::new(number(value)?),
+            kind::GATEWAY => hop.gateway = Some(address(family, value)?),
+            kind::BLACKHOLE => special = Some(Target::Blackhole),
+            kind::GROUP => special = Some(Target::Group(value.chunks_exact(MEMBER).filter_map(member).collect())),
+            _ => {}
+        }
+    }
+    let id = id.ok_or(Malformed("next hop without a number"))?;
+    Ok(NextHopObject {
+        id,
+        target: special.unwrap_or(Target::Hop(hop)),
+    })
+}
+
+/// `nexthop_grp`: number, weight less one, and (Linux 6.12 on) the weight's upper byte.
+fn member(bytes: &[u8]) -> Option<(NonZeroU32, u32)> {
+    let id = NonZeroU32::new(u32_at(bytes, 0)?)?;
+    let [low, high] = u16_at(bytes, 4)?.to_ne_bytes();
+    Some((id, (u32::from(high) << 8) + u32::from(low) + 1))
+}
+
+/// Fills in the next hops of routes that tell only their object's number.
+pub(super) fn resolve(routes: &mut [Route], objects: &HashMap<NonZeroU32, Target>) {
+    for route in routes.iter_mut().filter(|route| route.is_unresolved()) {
+        let Some(target) = route.next_hop_object.and_then(|id| objects.get(&id)) else {
+            continue;
+        };
+        let hop_of = |id: &NonZeroU32, weight| match objects.get(id) {
+            Some(Target::Hop(hop)) => Some(NextHop { weight, ..*hop }),
+            _ => None,
+        };
+        match target {
+            Target::Hop(hop) => route.next_hops = NextHops::One(*hop),
+            Target::Blackhole => route.kind = RouteKind::Blackhole,
+            Target::Group(members) => {
+                route.next_hops = members.iter().filter_map(|(id, weight)| hop_of(id, *weight)).collect();
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::body;
+    use super::*;
+    use proptest::prelude::*;
+
+    fn number_bytes(number: u32) -> [u8; 4] {
+        number.to_ne_bytes()
+    }
+
+    #[test]
+    fn hops_groups_and_blackholes() {
+        let head = [2, 0, 4, 0, 0, 0, 0, 0];
+        let hop = parse_next_hop(&body(
+            &head,
+            &[(1, &number_bytes(5)), (5, &number_bytes(2)), (6, &[192, 0, 2, 1])],
+        ));
+        let want = NextHop {
+            gateway: Some([192, 0, 2, 1].into()),
+            interface: NonZeroU32::new(2),
+            weight: 1,
+            flags: 0,
+        };
+        assert_eq!(hop.unwrap().target, Target::Hop(want));
+        assert_eq!(
+            parse_next_hop(&body(&head, &[(1, &number_bytes(6)), (4, &[])]))
+                .unwrap()
+                .target,
+            Target::Blackhole
+        );
+        let mut members = number_bytes(5).to_vec();
+        members.extend([1, 0, 0, 0]);
+        members.extend(number_bytes(6));
+        members.extend([0, 1, 0, 0]);
+        let group = parse_next_hop(&body(&head, &[(1, &number_bytes(7)), (2, &members)])).unwrap();
+        let id = |number| NonZeroU32::new(number).unwrap();
+        assert_eq!(group.target, Target::Group(vec![(id(5), 2), (id(6), 257)]));
+        assert!(parse_next_hop(&body(&head, &[(5, &number_bytes(2))])).is_err());
+        assert!(parse_next_hop(&[0; 7]).is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes(bytes: Vec<u8>) {
+            let _ = parse_next_hop(&bytes);
+        }
+    }
+}

@@ -1,0 +1,473 @@
+//! Asks the kernel's routing side (`NETLINK_ROUTE`) for whole tables: netlink(7), rtnetlink(7).
+
+use std::os::fd::OwnedFd;
+
+use netstat_model::Why;
+use rustix::io::{Errno, retry_on_intr};
+use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType};
+
+use super::attributes::{Messages, u32_at};
+
+/// `NLM_F_REQUEST | NLM_F_DUMP` (linux/netlink.h).
+const REQUEST_DUMP: u16 = 0x301;
+/// `NLM_F_DUMP_INTR`: the table changed while it was dumped.
+const DUMP_INTERRUPTED: u16 = 0x10;
+/// `NLMSG_NOOP`.
+const NOOP: u16 = 1;
+/// `NLMSG_ERROR`.
+const ERROR: u16 = 2;
+/// `NLMSG_DONE`.
+const DONE: u16 = 3;
+
+/// The kernel fills dumps in pieces of up to 32 KiB when the reader's buffer allows (`netlink_recvmsg`); a single link
+/// with much to tell may need more, then the buffer grows.
+const BUFFER: usize = 64 * 1024;
+/// No message is larger than this: beyond it the answer makes no sense.
+const BUFFER_MAX: usize = 64 * 1024 * 1024;
+/// How often a dump that was interrupted by a change is read before it is taken as it is.
+const ATTEMPTS: u32 = 3;
+
+/// What to dump.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Question {
+    /// `RTM_GETLINK`.
+    Links,
+    /// `RTM_GETADDR`, every family.
+    Addresses,
+    /// `RTM_GETROUTE` of a family, of one table where the kernel can filter.
+    Routes {
+        /// `AF_INET` or `AF_INET6`.
+        family: u8,
+        /// The table wanted; `None` for all.
+        table: Option<u32>,
+    },
+    /// `RTM_GETNEXTHOP`.
+    NextHops,
+}
+
+impl Question {
+    /// Type of the request and of its answers (linux/rtnetlink.h).
+    const fn types(self) -> (u16, u16) {
+        match self {
+            Question::Links => (18, 16),
+            Question::Addresses => (22, 20),
+            Question::Routes { .. } => (26, 24),
+            Question::NextHops => (106, 104),
+        }
+    }
+
+    /// In words, to follow "asking for".
+    pub(super) const fn words(self) -> &'static str {
+        match self {
+            Question::Links => "interfaces",
+            Question::Addresses => "addresses",
+            Question::Routes {
+                family: super::attributes::AF_INET,
+                ..
+            } => "IPv4 routes",
+            Question::Routes { .. } => "IPv6 routes",
+            Question::NextHops => "next-hop objects",
+        }
+    }
+
+    /// The request message. With strict checking the kernel wants the family's own header, all else 0.
+    fn message(self, sequence: u32) -> Vec<u8> {
+        /// `RTA_TABLE`.
+        const TABLE: u16 = 15;
+        /// `IFLA_EXT_MASK`.
+        const EXT_MASK: u16 = 29;
+        /// `RTEXT_FILTER_SKIP_STATS`: counting per processor costs the kernel most of a link's answer.
+        const SKIP_STATS: u32 = 8;
+        let mut body = match self {
+            Question::Links => vec![0; 16],
+            Question::Addresses | Question::NextHops => vec![0; 8],
+            Question::Routes { family, .. } => {
+                let mut header = vec![0; 12];
+                header[0] = family;
+                header
+            }
+        };
+        let attribute = match self {
+            Question::Routes { table: Some(table), .. } => Some((TABLE, table)),
+            Question::Links => Some((EXT_MASK, SKIP_STATS)),
+            _ => None,
+        };
+        if let Some((kind, value)) = attribute {
+            body.extend(8u16.to_ne_bytes());
+            body.extend(kind.to_ne_bytes());
+            body.extend(value.to_ne_bytes());
+        }
+        let mut message = Vec::with_capacity(16 + body.len());
+        // At most 16 + 24 bytes.
+        message.extend((16 + body.len() as u32).to_ne_bytes());
+        message.extend(self.types().0.to_ne_bytes());
+        message.extend(REQUEST_DUMP.to_ne_bytes());
+        message.extend(sequence.to_ne_bytes());
+        message.extend(0u32.to_ne_bytes());
+        message.extend(body);
+        message
+    }
+}
+
+/// Why the kernel's routing side could not be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{step} {about}: {errno}")]
+pub struct NetlinkError {
+    step: &'static str,
+    about: &'static str,
+    errno: Errno,
+}
+
+impl NetlinkError {
+    /// The reason as the model keeps it.
+    pub fn why(&self) -> Why {
+        match self.errno {
+            Errno::PERM | Errno::ACCESS => Why::NotPermitted,
+            Errno::AFNOSUPPORT | Errno::PROTONOSUPPORT | Errno::OPNOTSUPP | Errno::NOSYS => Why::NotSupported,
+            _ => Why::Failed,
+        }
+    }
+
+    /// The kernel's error number.
+    pub fn errno(&self) -> i32 {
+        self.errno.raw_os_error()
+    }
+
+    /// Whether the kernel says that there is no such table.
+    pub(super) fn is_absent(&self) -> bool {
+        self.errno == Errno::NOENT
+    }
+
+    /// The socket itself could not be had.
+    pub(super) fn opening(errno: Errno) -> Self {
+        NetlinkError {
+            step: "opening",
+            about: "the netlink socket",
+            errno,
+        }
+    }
+}
+
+/// What a dump gave.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Dump<T> {
+    /// What the collector made of the messages.
+    pub(super) value: T,
+    /// The table changed during every attempt: rows may be missing or twice.
+    pub(super) changed: bool,
+}
+
+/// Carries requests and answers: the kernel's socket, or a script in tests.
+pub(super) trait Carrier {
+    /// Sends one request.
+    fn send(&mut self, message: &[u8]) -> Result<(), Errno>;
+    /// Receives one datagram and returns its true length, which may be more than fits.
+    fn receive(&mut self, buffer: &mut [u8]) -> Result<usize, Errno>;
+    /// Forgets a dump that is under way.
+    fn restart(&mut self) -> Result<(), Errno>;
+}
+
+/// A socket of the kernel's routing side.
+#[derive(Debug)]
+pub(super) struct RouteSocket(OwnedFd);
+
+impl RouteSocket {
+    fn open() -> Result<Self, Errno> {
+        // Protocol 0 is NETLINK_ROUTE.
+        let socket = rustix::net::socket_with(AddressFamily::NETLINK, SocketType::RAW, SocketFlags::CLOEXEC, None)?;
+        // Without it (before Linux 4.20) the kernel sends every table and the reader picks.
+        super::socket_option::set_strict_checking(&socket);
+        Ok(RouteSocket(socket))
+    }
+}
+
+impl Carrier for RouteSocket {
+    fn send(&mut self, message: &[u8]) -> Result<(), Errno> {
+        // An unconnected netlink socket sends to port 0: the kernel.
+        retry_on_intr(|| rustix::net::send(&self.0, message, SendFlags::empty())).map(drop)
+    }
+
+    fn receive(&mut self, buffer: &mut [u8]) -> Result<usize, Errno> {
+        let (_, length) = retry_on_intr(|| rustix::net::recv(&self.0, &mut *buffer, RecvFlags::TRUNC))?;
+        Ok(length)
+    }
+
+    fn restart(&mut self) -> Result<(), Errno> {
+        *self = RouteSocket::open()?;
+        Ok(())
+    }
+}
+
+/// Dumps tables, one after the other, over one carrier.
+#[derive(Debug)]
+pub(super) struct Dumper<C> {
+    carrier: C,
+    buffer: Vec<u8>,
+    sequence: u32,
+}
+
+/// How one attempt ended.
+enum Attempt {
+    Clean,
+    Changed,
+    /// A datagram of this many bytes did not fit.
+    TooLarge(usize),
+}
+
+impl Dumper<RouteSocket> {
+    /// Opens the kernel's socket in the caller's network namespace.
+    pub(super) fn open() -> Result<Self, NetlinkError> {
+        RouteSocket::open().map(Dumper::over).map_err(NetlinkError::opening)
+    }
+}
+
+impl<C: Carrier> Dumper<C> {
+    fn over(carrier: C) -> Self {
+        Dumper {
+            carrier,
+            buffer: vec![0; BUFFER],
+            sequence: 0,
+        }
+    }
+
+    /// Dumps `question`. Each attempt fills a fresh `start()`, message by message through `take`, which gets what follows the
+    /// netlink header. A table that changes while it is read is read again, three times at most.
+    pub(super) fn dump<T>(
+        &mut self,
+        question: Question,
+        start: impl Fn() -> T,
+        mut take: impl FnMut(&mut T, &[u8]),
+    ) -> Result<Dump<T>, NetlinkError> {
+        let failed = |errno| NetlinkError {
+            step: "asking for",
+            about: question.words(),
+            errno,
+        };
+        let mut attempts = 0;
+        loop {
+            let mut value = start();
+            let attempt = self.attempt(question, &mut value, &mut take).map_err(|errno| {
+                // The next question must not meet what is left of this one. If that fails, asking it will tell.
+                let _ = self.carrier.restart();
+                failed(errno)
+            })?;
+            match attempt {
+                Attempt::Clean => return Ok(Dump { value, changed: false }),
+                Attempt::Changed => {
+                    attempts += 1;
+                    if attempts == ATTEMPTS {
+                        return Ok(Dump { value, changed: true });
+                    }
+                }
+                Attempt::TooLarge(length) => {
+                    if length > BUFFER_MAX {
+                        return Err(failed(Errno::MSGSIZE));
+                    }
+                    self.buffer.resize(length.next_power_of_two(), 0);
+                    self.carrier.restart().map_err(failed)?;
+                }
+            }
+        }
+    }
+
+    fn attempt<T>(
+        &mut self,
+        question: Question,
+        value: &mut T,
+        take: &mut impl FnMut(&mut T, &[u8]),
+    ) -> Result<Attempt, Errno> {
+        self.sequence = self.sequence.wrapping_add(1);
+        self.carrier.send(&question.message(self.sequence))?;
+        let answer = question.types().1;
+        let mut changed = false;
+        loop {
+            let length = self.carrier.receive(&mut self.buffer)?;
+            let Some(batch) = self.buffer.get(..length) else {
+                return Ok(Attempt::TooLarge(length));
+            };
+            if batch.is_empty() {
+                return Err(Errno::BADMSG);
+            }
+            for message in Messages(batch) {
+                let message = message.map_err(|_| Errno::BADMSG)?;
+                // A straggler from a dump that was given up.
+                if message.sequence != self.sequence {
+                    continue;
+                }
+                changed |= message.flags & DUMP_INTERRUPTED != 0;
+                match message.kind {
+                    NOOP => {}
+                    DONE | ERROR => match u32_at(message.payload, 0).map_or(0, u32::cast_signed) {
+                        // DONE may carry the error that ended the dump; an ERROR of 0 is an acknowledgement.
+                        0 if message.kind == ERROR => {}
+                        code @ -4095..=-1 => return Err(Errno::from_raw_os_error(-code)),
+                        // The kernel's error numbers end there (MAX_ERRNO).
+                        ..-4095 => return Err(Errno::BADMSG),
+                        _ => return Ok(if changed { Attempt::Changed } else { Attempt::Clean }),
+                    },
+                    kind if kind == answer => take(value, message.payload),
+                    _ => {}
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing::message;
+    use super::*;
+    use std::collections::VecDeque;
+
+    /// Answers each request with the next script; a message's sequence number 0 is replaced by the request's.
+    #[derive(Default)]
+    struct Script {
+        answers: VecDeque<Vec<Vec<u8>>>,
+        pending: VecDeque<Vec<u8>>,
+        requests: Vec<Vec<u8>>,
+        restarts: usize,
+    }
+
+    impl Carrier for Script {
+        fn send(&mut self, request: &[u8]) -> Result<(), Errno> {
+            self.requests.push(request.to_vec());
+            self.pending = self.answers.pop_front().expect("a script for each request").into();
+            for datagram in &mut self.pending {
+                if datagram.len() >= 12 && datagram[8..12] == [0; 4] {
+                    datagram[8..12].copy_from_slice(&request[8..12]);
+                }
+            }
+            Ok(())
+        }
+
+        fn receive(&mut self, buffer: &mut [u8]) -> Result<usize, Errno> {
+            let datagram = self.pending.pop_front().expect("no reading past the end of the dump");
+            let fits = datagram.len().min(buffer.len());
+            buffer[..fits].copy_from_slice(&datagram[..fits]);
+            Ok(datagram.len())
+        }
+
+        fn restart(&mut self) -> Result<(), Errno> {
+            self.restarts += 1;
+            Ok(())
+        }
+    }
+
+    type Bodies = Vec<Vec<u8>>;
+
+    fn run(answers: Vec<Bodies>) -> (Result<Dump<Bodies>, NetlinkError>, Script) {
+        let mut dumper = Dumper::over(Script {
+            answers: answers.into(),
+            ..Script::default()
+        });
+        let result = dumper.dump(
+            Question::Routes {
+                family: 2,
+                table: Some(254),
+            },
+            Vec::new,
+            |all: &mut Vec<_>, body| {
+                all.push(body.to_vec());
+            },
+        );
+        (result, dumper.carrier)
+    }
+
+    fn row(flags: u16, body: &[u8]) -> Vec<u8> {
+        message(24, flags, 0, body)
+    }
+
+    fn done(code: i32) -> Vec<u8> {
+        message(DONE, 2, 0, &code.to_ne_bytes())
+    }
+
+    #[test]
+    fn rows_until_done() {
+        let (got, script) = run(vec![vec![row(2, b"aaaa"), row(2, b"bbbb"), done(0)]]);
+        assert_eq!(
+            got.unwrap(),
+            Dump {
+                value: vec![b"aaaa".to_vec(), b"bbbb".to_vec()],
+                changed: false
+            }
+        );
+        let request = &script.requests[0];
+        assert_eq!(request.len(), 16 + 12 + 8);
+        assert_eq!(request[4..8], [26, 0, 1, 3]);
+        assert_eq!(request[16], 2);
+        assert_eq!(u32_at(request, 32), Some(254));
+    }
+
+    #[test]
+    fn a_changed_table_is_read_again() {
+        let (got, script) = run(vec![vec![row(0x12, b"old!"), done(0)], vec![row(2, b"new!"), done(0)]]);
+        assert_eq!(
+            got.unwrap(),
+            Dump {
+                value: vec![b"new!".to_vec()],
+                changed: false
+            }
+        );
+        assert_eq!(script.requests.len(), 2);
+    }
+
+    #[test]
+    fn a_table_that_keeps_changing_is_taken_and_marked() {
+        let changing = |body: &[u8]| vec![row(2, body), message(DONE, 0x12, 0, &[0; 4])];
+        let (got, script) = run(vec![changing(b"1111"), changing(b"2222"), changing(b"3333")]);
+        assert_eq!(
+            got.unwrap(),
+            Dump {
+                value: vec![b"3333".to_vec()],
+                changed: true
+            }
+        );
+        assert_eq!(script.requests.len(), 3);
+    }
+
+    #[test]
+    fn errors_keep_their_number() {
+        let (got, _) = run(vec![vec![message(ERROR, 0, 0, &(-1i32).to_ne_bytes())]]);
+        let error = got.unwrap_err();
+        assert_eq!((error.errno(), error.why()), (1, Why::NotPermitted));
+        assert_eq!(
+            error.to_string(),
+            "asking for IPv4 routes: Operation not permitted (os error 1)"
+        );
+        let (got, _) = run(vec![vec![row(2, b"aaaa"), done(-2)]]);
+        assert!(got.unwrap_err().is_absent());
+        let (got, _) = run(vec![vec![vec![1, 2, 3, 4, 5]]]);
+        assert_eq!(got.unwrap_err().errno, Errno::BADMSG);
+        let (got, _) = run(vec![vec![message(ERROR, 0, 0, &i32::MIN.to_ne_bytes())]]);
+        assert!(got.is_err());
+    }
+
+    #[test]
+    fn other_messages_are_passed_over() {
+        let stray = message(24, 0, 77, b"lost");
+        let (got, _) = run(vec![vec![
+            stray,
+            message(NOOP, 0, 0, &[]),
+            message(ERROR, 0, 0, &[0; 4]),
+            message(16, 0, 0, b"link"),
+            row(2, b"mine"),
+            done(0),
+        ]]);
+        assert_eq!(got.unwrap().value, vec![b"mine".to_vec()]);
+    }
+
+    #[test]
+    fn a_larger_datagram_gets_a_larger_buffer() {
+        let large = vec![7; BUFFER + 100];
+        let (got, script) = run(vec![vec![row(2, &large)], vec![row(2, &large), done(0)]]);
+        assert_eq!(got.unwrap().value, vec![large]);
+        assert_eq!(script.restarts, 1);
+    }
+
+    #[test]
+    fn the_kernel_answers() {
+        let mut dumper = Dumper::open().unwrap();
+        let links = dumper.dump(Question::Links, || 0, |count, _| *count += 1).unwrap();
+        assert!(links.value >= 1, "every network namespace has a loopback");
+    }
+}

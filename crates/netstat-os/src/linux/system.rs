@@ -1,0 +1,67 @@
+//! The running Linux system.
+
+use std::net::IpAddr;
+use std::path::PathBuf;
+
+use netstat_model::counters::{BlockSet, InterfaceStatistics, ProtocolStatistics};
+use netstat_model::route::{RouteListing, TableSelection};
+use netstat_model::{Limit, Socket};
+
+use super::owner_source::OwnerFinder;
+use super::sockets::SocketReader;
+use super::{counters, routes};
+use crate::{OwnersAsk, OwnersFound, Refused, SocketAsk, SocketList, System};
+
+/// The network of the calling thread and the processes below `/proc`.
+#[derive(Debug)]
+pub struct Linux {
+    proc: PathBuf,
+    sockets: SocketReader,
+    owners: OwnerFinder,
+}
+
+impl Default for Linux {
+    fn default() -> Self {
+        let proc = PathBuf::from("/proc");
+        Linux {
+            sockets: SocketReader::new(&proc),
+            owners: OwnerFinder::new(&proc),
+            proc,
+        }
+    }
+}
+
+impl System for Linux {
+    fn computer_name(&self) -> Vec<u8> {
+        rustix::system::uname().nodename().to_bytes().to_vec()
+    }
+
+    fn own_addresses(&mut self) -> Result<Vec<(IpAddr, u32)>, Refused> {
+        let addresses = routes::addresses().map_err(|error| Refused(error.to_string()))?;
+        Ok(addresses.rows.iter().map(|own| (own.address, own.interface)).collect())
+    }
+
+    fn sockets(&mut self, ask: &SocketAsk, list: &mut SocketList) {
+        self.sockets.read(ask, list);
+    }
+
+    fn owners(&mut self, sockets: &[Socket], ask: &OwnersAsk) -> Result<OwnersFound, Refused> {
+        self.owners.find(sockets, ask, &mut self.sockets)
+    }
+
+    fn protocol_statistics(&mut self, blocks: BlockSet, further: bool) -> (ProtocolStatistics, Vec<Limit>) {
+        counters::protocol_statistics(&self.proc, counters::Wanted { blocks, further })
+    }
+
+    fn interface_statistics(&mut self) -> (InterfaceStatistics, Vec<Limit>) {
+        counters::interface_statistics(&self.proc)
+    }
+
+    fn table(&mut self, name: &str) -> Result<TableSelection, Refused> {
+        routes::select_tables(name).map_err(|unknown| Refused(unknown.to_string()))
+    }
+
+    fn routes(&mut self, tables: TableSelection) -> RouteListing {
+        routes::listing(tables)
+    }
+}

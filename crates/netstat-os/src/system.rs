@@ -1,0 +1,95 @@
+//! The questions a program may ask of a system.
+
+use std::fmt;
+use std::net::IpAddr;
+
+use netstat_model::counters::{BlockSet, InterfaceStatistics, ProtocolStatistics};
+use netstat_model::route::{RouteListing, TableSelection};
+use netstat_model::{Limit, Owners, Socket};
+
+use crate::{SocketAsk, SocketList};
+
+/// How the owners of sockets are to be found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OwnerSource {
+    /// The quickest way that is allowed and tells everything.
+    #[default]
+    Auto,
+    /// By the kernel's iterator over descriptors (eBPF) only.
+    Iterator,
+    /// By the walk through every process's descriptors only.
+    Walk,
+}
+
+/// What is wanted of the owners.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct OwnersAsk {
+    /// How to look.
+    pub source: OwnerSource,
+    /// The program file of each process.
+    pub image: bool,
+    /// What each process runs in: units and containers.
+    pub components: bool,
+}
+
+/// The owners found.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OwnersFound {
+    /// Who holds what.
+    pub owners: Owners,
+    /// What could not be seen.
+    pub limits: Vec<Limit>,
+    /// How it was done and why not otherwise, in plain words for `--verbose`.
+    pub how: String,
+}
+
+/// A question that this system, or this caller, cannot have answered at all.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refused(pub String);
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Refused {}
+
+/// A computer that can be asked. Implemented by the running system, and by [`crate::Replay`] for tests.
+///
+/// Answers never fail as a whole where a part of them can be had: what is missing is unknown in the answer and told as a
+/// [`Limit`].
+pub trait System {
+    /// The computer's name as the system keeps it: not necessarily a proper host name.
+    fn computer_name(&self) -> Vec<u8>;
+
+    /// The computer's own addresses, each with the index of its interface.
+    ///
+    /// # Errors
+    /// When the system does not tell.
+    fn own_addresses(&mut self) -> Result<Vec<(IpAddr, u32)>, Refused>;
+
+    /// The sockets that `ask` wants, in no order; `list` is emptied first and keeps its memory.
+    fn sockets(&mut self, ask: &SocketAsk, list: &mut SocketList);
+
+    /// The processes that hold `sockets`.
+    ///
+    /// # Errors
+    /// When `ask` forces a source that cannot be used.
+    fn owners(&mut self, sockets: &[Socket], ask: &OwnersAsk) -> Result<OwnersFound, Refused>;
+
+    /// The counters of the protocols in `blocks`, with `further` also those beyond the classic ones.
+    fn protocol_statistics(&mut self, blocks: BlockSet, further: bool) -> (ProtocolStatistics, Vec<Limit>);
+
+    /// The counters of the interfaces.
+    fn interface_statistics(&mut self) -> (InterfaceStatistics, Vec<Limit>);
+
+    /// The routing table called `name`, by name or number; `all` is every table.
+    ///
+    /// # Errors
+    /// When there is no table of that name; the words say which there are.
+    fn table(&mut self, name: &str) -> Result<TableSelection, Refused>;
+
+    /// Interfaces and routes.
+    fn routes(&mut self, tables: TableSelection) -> RouteListing;
+}

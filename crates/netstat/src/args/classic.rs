@@ -1,0 +1,643 @@
+//! The classic words: clusters of letters, `-p` and its name, slashes, a bare number. No argument parser knows their rules.
+
+use std::ffi::{OsStr, OsString};
+use std::iter::Peekable;
+
+use clap::Command;
+
+use super::error::{UsageError, quoted};
+use super::hints;
+use super::low::{self, LETTERS};
+use super::values::{self, ProtocolName};
+
+/// One thing typed, whatever its spelling was.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Token {
+    /// A switch letter without value, in lower case, one of [`LETTERS`] but `h` and `p`.
+    Letter(char),
+    /// The `p` of `-tulpn`: PID and program.
+    Programs,
+    /// `-p NAME`.
+    Protocol(ProtocolName),
+    /// A bare number: seconds.
+    Interval(u32),
+    /// A long option that exists, without its dashes, in lower case; with a value exactly if it takes one.
+    Long { name: String, value: Option<String> },
+}
+
+/// What is printed instead of running.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Ask {
+    ShortHelp,
+    LongHelp,
+    Version,
+}
+
+/// A command line, read.
+#[derive(Debug, Default)]
+pub(super) struct Line {
+    pub(super) tokens: Vec<Token>,
+    /// The first word that asks for help or the version. Reading goes on after a mistake only to find it.
+    pub(super) ask: Option<Ask>,
+    /// The first mistake.
+    pub(super) error: Option<UsageError>,
+    /// The option definition, where a long option made it necessary.
+    pub(super) command: Option<Command>,
+    /// The interval as it was typed.
+    interval: Option<String>,
+}
+
+/// Reads all words.
+pub(super) fn read(words: impl IntoIterator<Item = OsString>) -> Line {
+    let mut words = words.into_iter().peekable();
+    let mut line = Line::default();
+    let mut options = true;
+    while let Some(word) = words.next() {
+        if let Err(error) = line.word(&word, &mut words, &mut options) {
+            line.error.get_or_insert(error);
+        }
+    }
+    line
+}
+
+impl Line {
+    fn word<I: Iterator<Item = OsString>>(
+        &mut self,
+        word: &OsStr,
+        rest: &mut Peekable<I>,
+        options: &mut bool,
+    ) -> Result<(), UsageError> {
+        let Some(text) = word.to_str() else {
+            return Err(UsageError::new(format!("{} is not UTF-8 text", quoted(word))));
+        };
+        if is_like_number(text) {
+            return self.number(text);
+        }
+        if !*options {
+            return Err(unknown_word(text));
+        }
+        if text == "--" {
+            *options = false;
+            return Ok(());
+        }
+        if let Some(long) = text.strip_prefix("--") {
+            return self.long(text, long, rest);
+        }
+        if text == "-V" {
+            self.ask.get_or_insert(Ask::Version);
+            return Ok(());
+        }
+        match text.strip_prefix('-').or_else(|| slash_cluster(text)) {
+            Some("") | None => Err(unknown_word(text)),
+            Some(letters) => self.cluster(text, letters, rest),
+        }
+    }
+
+    /// A word that is a number, or was meant as one: only an interval can be a bare number.
+    fn number(&mut self, text: &str) -> Result<(), UsageError> {
+        let seconds = values::interval(text).map_err(|why| {
+            UsageError::new(format!(
+                "interval {} {why}{}",
+                quoted(OsStr::new(text)),
+                hints::for_interval(text)
+            ))
+        })?;
+        if let Some(first) = &self.interval {
+            return Err(UsageError::new(format!(
+                "two intervals, \"{first}\" and \"{text}\"; to print {seconds} times: netstat {first} --count {seconds}"
+            )));
+        }
+        self.interval = Some(text.to_owned());
+        self.tokens.push(Token::Interval(seconds));
+        Ok(())
+    }
+
+    /// `letters` of the word `text`, without dash or slash.
+    fn cluster<I: Iterator<Item = OsString>>(
+        &mut self,
+        text: &str,
+        letters: &str,
+        rest: &mut Peekable<I>,
+    ) -> Result<(), UsageError> {
+        for (at, typed) in letters.char_indices() {
+            match typed.to_ascii_lowercase() {
+                'h' | '?' => {
+                    self.ask.get_or_insert(Ask::ShortHelp);
+                }
+                'p' => {
+                    let after = &letters[at + 1..];
+                    if let Some(name) = after.strip_prefix('=') {
+                        self.tokens.push(Token::Protocol(protocol(name)?));
+                        return Ok(());
+                    }
+                    // `-ptcp`, as getopt reads it. No cluster without a second `p` can be mistaken for this.
+                    if let Some(protocol) = ProtocolName::from_name(after) {
+                        self.tokens.push(Token::Protocol(protocol));
+                        return Ok(());
+                    }
+                    if after.is_empty() {
+                        let token = protocol_or_programs(letters, rest)?;
+                        self.tokens.push(token);
+                    } else {
+                        self.tokens.push(Token::Programs);
+                    }
+                }
+                letter if LETTERS.contains(letter) => self.tokens.push(Token::Letter(letter)),
+                _ => {
+                    let hint = hints::for_letter(typed, letters, &low::command());
+                    let word = quoted(OsStr::new(text));
+                    return Err(UsageError::new(format!("unknown switch -{typed} in {word}{hint}")));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The long option `text` = `--long`.
+    fn long<I: Iterator<Item = OsString>>(
+        &mut self,
+        text: &str,
+        long: &str,
+        rest: &mut Peekable<I>,
+    ) -> Result<(), UsageError> {
+        let (name, value) = match long.split_once('=') {
+            Some((name, value)) => (name.to_ascii_lowercase(), Some(value.to_owned())),
+            None => (long.to_ascii_lowercase(), None),
+        };
+        let command = self.command.get_or_insert_with(low::command);
+        let Some(option) = command.get_arguments().find(|option| option.get_long() == Some(&name)) else {
+            let (option, _) = text.split_once('=').unwrap_or((text, ""));
+            let hint = hints::for_long(&name, command);
+            return Err(UsageError::new(format!(
+                "unknown switch {}{hint}",
+                quoted(OsStr::new(option))
+            )));
+        };
+        let value_name = option
+            .get_action()
+            .takes_values()
+            .then(|| match option.get_value_names() {
+                Some([first, ..]) => first.to_string(),
+                _ => name.to_ascii_uppercase(),
+            });
+        let value = match (value_name, value) {
+            (None, Some(_)) => {
+                return Err(UsageError::new(format!(
+                    "--{name} takes no value, but {} gives one",
+                    quoted(OsStr::new(text))
+                )));
+            }
+            (Some(value_name), None) => match rest.next_if(|next| !is_switch(next)) {
+                Some(value) => Some(value.into_string().map_err(|value| {
+                    UsageError::new(format!("{} after --{name} is not UTF-8 text", quoted(&value)))
+                })?),
+                None if name == "protocol" => return Err(protocol_missing("--protocol")),
+                None => {
+                    return Err(UsageError::new(format!(
+                        "--{name} needs a value: --{name} {value_name} (netstat --help)"
+                    )));
+                }
+            },
+            (_, value) => value,
+        };
+        let token = match (name.as_str(), value) {
+            ("help", _) => {
+                self.ask.get_or_insert(Ask::LongHelp);
+                return Ok(());
+            }
+            ("version", _) => {
+                self.ask.get_or_insert(Ask::Version);
+                return Ok(());
+            }
+            ("protocol", Some(value)) => Token::Protocol(protocol(&value)?),
+            (_, value) => Token::Long { name, value },
+        };
+        self.tokens.push(token);
+        Ok(())
+    }
+}
+
+/// What a `p` at the end of a cluster means. With a protocol's name after it, that protocol; without one, in the company of
+/// `t`, `u` or `l`, what it means on Linux.
+fn protocol_or_programs<I: Iterator<Item = OsString>>(
+    letters: &str,
+    rest: &mut Peekable<I>,
+) -> Result<Token, UsageError> {
+    if let Some(protocol) = rest
+        .peek()
+        .and_then(|next| next.to_str())
+        .and_then(ProtocolName::from_name)
+    {
+        rest.next();
+        return Ok(Token::Protocol(protocol));
+    }
+    if letters.contains(['t', 'u', 'l', 'T', 'U', 'L']) {
+        return Ok(Token::Programs);
+    }
+    match rest.next_if(|next| !is_switch(next) && !next.to_str().is_some_and(is_like_number)) {
+        Some(name) => match name.to_str() {
+            Some(name) => protocol(name).map(Token::Protocol),
+            None => Err(UsageError::new(format!("{} after -p is not UTF-8 text", quoted(&name)))),
+        },
+        None => Err(protocol_missing("-p")),
+    }
+}
+
+fn protocol(name: &str) -> Result<ProtocolName, UsageError> {
+    if name.is_empty() {
+        return Err(protocol_missing("-p"));
+    }
+    ProtocolName::from_name(name).ok_or_else(|| {
+        UsageError::new(format!(
+            "unknown protocol {}{}",
+            quoted(OsStr::new(name)),
+            hints::for_protocol(name)
+        ))
+    })
+}
+
+fn protocol_missing(option: &str) -> UsageError {
+    UsageError::new(format!(
+        "{option} needs a protocol: {}; for PID and program: --programs",
+        hints::protocol_names()
+    ))
+}
+
+fn unknown_word(text: &str) -> UsageError {
+    let hint = hints::for_word(text, &low::command());
+    UsageError::new(format!("unknown word {}{hint}", quoted(OsStr::new(text))))
+}
+
+/// The letters of a slash word. What holds anything but switch letters is no switch (`/tmp`), unless a `p` with its `=`
+/// introduces the rest.
+fn slash_cluster(text: &str) -> Option<&str> {
+    let letters = text.strip_prefix('/')?;
+    let (switches, _) = letters
+        .split_once("p=")
+        .or_else(|| letters.split_once("P="))
+        .unwrap_or((letters, ""));
+    switches
+        .chars()
+        .all(|c| c == '?' || LETTERS.contains(c.to_ascii_lowercase()))
+        .then_some(letters)
+}
+
+/// Whether a word can only have been meant as a number: `5`, `-5`, `1.5`, `+3`, `5s`.
+fn is_like_number(text: &str) -> bool {
+    let unsigned = text.strip_prefix(['-', '+']).unwrap_or(text);
+    let digits = unsigned.strip_prefix('.').unwrap_or(unsigned);
+    let starts = digits.starts_with(|c: char| c.is_ascii_digit());
+    // A dash begins a cluster as soon as it holds a letter.
+    starts && (!text.starts_with('-') || digits.bytes().all(|b| b.is_ascii_digit() || b == b'.' || b == b','))
+}
+
+/// Whether a word begins like a switch, so that it is no value. A negative number is a (wrong) value.
+fn is_switch(word: &OsStr) -> bool {
+    let bytes = word.as_encoded_bytes();
+    bytes.first() == Some(&b'-') && !word.to_str().is_some_and(is_like_number)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ProtocolName::{Tcp, TcpV6, Udp};
+
+    fn line(words: &str) -> Line {
+        read(words.split_whitespace().map(OsString::from))
+    }
+
+    /// The tokens of a right line, written short: a letter for a letter, `P` for programs.
+    fn tokens(words: &str) -> Vec<Token> {
+        let line = line(words);
+        assert_eq!(line.error, None, "{words}");
+        assert_eq!(line.ask, None, "{words}");
+        line.tokens
+    }
+
+    fn error(words: &str) -> String {
+        line(words)
+            .error
+            .unwrap_or_else(|| panic!("{words} was taken"))
+            .to_string()
+    }
+
+    fn letters(text: &str) -> Vec<Token> {
+        text.chars()
+            .map(|c| if c == 'P' { Token::Programs } else { Token::Letter(c) })
+            .collect()
+    }
+
+    #[test]
+    fn clusters() {
+        for (words, expected) in [
+            ("", ""),
+            ("-a", "a"),
+            ("-ano", "ano"),
+            ("-nabo", "nabo"),
+            ("-ANO", "ano"),
+            ("-a -n -b", "anb"),
+            ("/a /n", "an"),
+            ("/ano", "ano"),
+            ("/ANO -r", "anor"),
+            ("-aa -a", "aaa"),
+            ("-abcdefilnoqrstu", "abcdefilnoqrstu"),
+            ("/usr", "usr"),
+        ] {
+            assert_eq!(tokens(words), letters(expected), "{words}");
+        }
+    }
+
+    #[test]
+    fn protocol_spellings() {
+        for words in [
+            "-p tcp",
+            "-p TCP",
+            "-P Tcp",
+            "/p tcp",
+            "-p=tcp",
+            "-P=TCP",
+            "/p=tcp",
+            "-ptcp",
+            "/PTCP",
+            "--protocol tcp",
+            "--protocol=TCP",
+            "--PROTOCOL tcp",
+        ] {
+            assert_eq!(tokens(words), [Token::Protocol(Tcp)], "{words}");
+        }
+        for words in [
+            "-anp tcpv6",
+            "-an -p tcpv6",
+            "/anp TCPv6",
+            "-anp=tcpv6",
+            "-anptcpv6",
+            "/an /p=tcpv6",
+            "/anp=tcpv6",
+        ] {
+            assert_eq!(
+                tokens(words),
+                [letters("an"), vec![Token::Protocol(TcpV6)]].concat(),
+                "{words}"
+            );
+        }
+        assert_eq!(tokens("-p tcp -p udp"), [Token::Protocol(Tcp), Token::Protocol(Udp)]);
+        // The name ends the cluster; the next word is read on its own.
+        assert_eq!(
+            tokens("-p tcp 5 -a"),
+            [Token::Protocol(Tcp), Token::Interval(5), Token::Letter('a')]
+        );
+    }
+
+    #[test]
+    fn p_for_pid_and_program() {
+        for (words, expected) in [
+            ("-tulpn", "tulPn"),
+            ("-TULPN", "tulPn"),
+            ("/tulpn", "tulPn"),
+            ("-pan", "Pan"),
+            ("-anpt", "anPt"),
+            ("-pn", "Pn"),
+            ("-tulp", "tulP"),
+            ("-tnp", "tnP"),
+            ("-np -u", ""),
+            ("-lp -n", "lPn"),
+            ("-antup", "antuP"),
+            ("-ppn", "PPn"),
+            ("--programs", "-"),
+        ] {
+            match expected {
+                "" => assert!(
+                    error(words).starts_with("-p needs a protocol: TCP, TCPv6, UDP, UDPv6, IP,"),
+                    "{words}"
+                ),
+                "-" => assert_eq!(
+                    tokens(words),
+                    [Token::Long {
+                        name: "programs".into(),
+                        value: None
+                    }]
+                ),
+                _ => assert_eq!(tokens(words), letters(expected), "{words}"),
+            }
+        }
+        // A name after it makes it the protocol, whatever else the cluster holds.
+        assert_eq!(
+            tokens("-tulp udp"),
+            [letters("tul"), vec![Token::Protocol(Udp)]].concat()
+        );
+        assert_eq!(tokens("-tulp 5"), [letters("tulP"), vec![Token::Interval(5)]].concat());
+        assert_eq!(error("-tulp upd"), "unknown word \"upd\"; did you mean -p udp?");
+    }
+
+    #[test]
+    fn a_missing_or_unknown_protocol_lists_all_eight() {
+        const EIGHT: &str = "TCP, TCPv6, UDP, UDPv6, IP, IPv6, ICMP, ICMPv6";
+        for words in [
+            "-p",
+            "-anp",
+            "-p -n",
+            "-p 5",
+            "-p=",
+            "/p",
+            "-p --count 1",
+            "-p --",
+            "--protocol",
+            "--protocol=",
+        ] {
+            let error = error(words);
+            assert!(
+                error.contains("needs a protocol") && error.contains(EIGHT),
+                "{words}: {error}"
+            );
+        }
+        for words in [
+            "-p tpc",
+            "-p=tpc",
+            "-anp tpc",
+            "/p tpc",
+            "--protocol tpc",
+            "--protocol=tpc",
+        ] {
+            assert_eq!(
+                error(words),
+                format!("unknown protocol \"tpc\"; did you mean TCP? Names: {EIGHT}"),
+                "{words}"
+            );
+        }
+    }
+
+    #[test]
+    fn intervals_anywhere() {
+        for words in ["5 -a -n", "-a 5 -n", "-a -n 5", "-a -n -- 5"] {
+            assert!(tokens(words).contains(&Token::Interval(5)), "{words}");
+        }
+        for (words, message) in [
+            (
+                "0",
+                "interval \"0\" is not a whole number of seconds from 1 to 31536000; did you mean 1?",
+            ),
+            (
+                "-a -5",
+                "interval \"-5\" is not a whole number of seconds from 1 to 31536000; did you mean 5?",
+            ),
+            (
+                "-- -5",
+                "interval \"-5\" is not a whole number of seconds from 1 to 31536000; did you mean 5?",
+            ),
+            (
+                "1.5 -a",
+                "interval \"1.5\" is not a whole number of seconds from 1 to 31536000; did you mean 2?",
+            ),
+            (
+                "-1.5",
+                "interval \"-1.5\" is not a whole number of seconds from 1 to 31536000; did you mean 2?",
+            ),
+            (
+                "+5",
+                "interval \"+5\" is not a whole number of seconds from 1 to 31536000; did you mean 5?",
+            ),
+            (
+                "5s",
+                "interval \"5s\" is not a whole number of seconds from 1 to 31536000; did you mean 5?",
+            ),
+            (
+                "99999999999",
+                "interval \"99999999999\" is not a whole number of seconds from 1 to 31536000; did you mean 31536000?",
+            ),
+            (
+                "1 5",
+                "two intervals, \"1\" and \"5\"; to print 5 times: netstat 1 --count 5",
+            ),
+        ] {
+            assert_eq!(error(words), message, "{words}");
+        }
+    }
+
+    #[test]
+    fn help_and_version() {
+        for (words, ask) in [
+            ("-h", Ask::ShortHelp),
+            ("-H", Ask::ShortHelp),
+            ("-?", Ask::ShortHelp),
+            ("/?", Ask::ShortHelp),
+            ("/h", Ask::ShortHelp),
+            ("-anh", Ask::ShortHelp),
+            ("-an?", Ask::ShortHelp),
+            ("/help", Ask::ShortHelp),
+            ("--help", Ask::LongHelp),
+            ("--HELP", Ask::LongHelp),
+            ("-V", Ask::Version),
+            ("--version", Ask::Version),
+            // Mistakes do not hide it, the first one asked for counts.
+            ("-z nonsense --help", Ask::LongHelp),
+            ("--help --nonsense", Ask::LongHelp),
+            ("-p --help", Ask::LongHelp),
+            ("--count --help", Ask::LongHelp),
+            ("--version -h", Ask::Version),
+        ] {
+            assert_eq!(line(words).ask, Some(ask), "{words}");
+        }
+        assert_eq!(line("-- --help").ask, None);
+    }
+
+    #[test]
+    fn long_options_and_their_values() {
+        let long = |name: &str, value: Option<&str>| Token::Long {
+            name: name.into(),
+            value: value.map(str::to_owned),
+        };
+        assert_eq!(tokens("--all --Numeric"), [long("all", None), long("numeric", None)]);
+        assert_eq!(tokens("--count 3 5"), [long("count", Some("3")), Token::Interval(5)]);
+        assert_eq!(tokens("--COUNT=3 5"), [long("count", Some("3")), Token::Interval(5)]);
+        assert_eq!(tokens("--table=Main"), [long("table", Some("Main"))]);
+        assert_eq!(tokens("--table a=b"), [long("table", Some("a=b"))]);
+        assert_eq!(tokens("--count -5"), [long("count", Some("-5"))]);
+        for (words, message) in [
+            ("--count", "--count needs a value: --count N (netstat --help)"),
+            ("--table -n", "--table needs a value: --table NAME (netstat --help)"),
+            (
+                "--dns-timeout --all",
+                "--dns-timeout needs a value: --dns-timeout SECONDS (netstat --help)",
+            ),
+            ("--all=yes", "--all takes no value, but \"--all=yes\" gives one"),
+            ("--al", "unknown switch \"--al\"; did you mean --all?"),
+            ("--al=5", "unknown switch \"--al\"; did you mean --all?"),
+            ("--interval 5", "unknown switch \"--interval\" (netstat --help)"),
+            ("--=5", "unknown switch \"--\" (netstat --help)"),
+        ] {
+            assert_eq!(error(words), message, "{words}");
+        }
+    }
+
+    #[test]
+    fn unknown_words_and_letters() {
+        for (words, message) in [
+            (
+                "-anz",
+                "unknown switch -z in \"-anz\"; the letters are abcdefhilnopqrstu (netstat --help)",
+            ),
+            (
+                "-Z",
+                "unknown switch -Z in \"-Z\"; the letters are abcdefhilnopqrstu (netstat --help)",
+            ),
+            (
+                "-a=5",
+                "unknown switch -= in \"-a=5\"; the letters are abcdefhilnopqrstu (netstat --help)",
+            ),
+            (
+                "-5a",
+                "unknown switch -5 in \"-5a\"; the letters are abcdefhilnopqrstu (netstat --help)",
+            ),
+            (
+                "-v",
+                "unknown switch -v in \"-v\"; did you mean --verbose or --version?",
+            ),
+            (
+                "-\u{e9}",
+                "unknown switch -\u{e9} in \"-\u{e9}\"; the letters are abcdefhilnopqrstu (netstat --help)",
+            ),
+            ("-", "unknown word \"-\" (netstat --help)"),
+            ("/", "unknown word \"/\" (netstat --help)"),
+            ("/tmp", "unknown word \"/tmp\" (netstat --help)"),
+            ("/ano/", "unknown word \"/ano/\" (netstat --help)"),
+            ("tcp", "unknown word \"tcp\"; did you mean -p tcp?"),
+            ("-a listening", "unknown word \"listening\"; did you mean --listening?"),
+            ("-- -a", "unknown word \"-a\" (netstat --help)"),
+            ("-a -- --", "unknown word \"--\" (netstat --help)"),
+            ("\x1b[2J", "unknown word \"\\e[2J\" (netstat --help)"),
+        ] {
+            assert_eq!(error(words), message, "{words:?}");
+        }
+        assert_eq!(
+            read([OsString::new()]).error.unwrap().to_string(),
+            "unknown word \"\" (netstat --help)"
+        );
+    }
+
+    #[test]
+    fn the_first_mistake_is_told() {
+        assert_eq!(error("-z 0 nonsense"), error("-z"));
+        assert_eq!(error("0 -z"), error("0"));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn bytes_that_are_no_text_are_named() {
+        use std::os::unix::ffi::OsStringExt;
+        let raw = || OsString::from_vec(b"a\xff\n".to_vec());
+        for (words, message) in [
+            (vec![raw()], "\"a\\xff\\n\" is not UTF-8 text"),
+            (vec!["-p".into(), raw()], "\"a\\xff\\n\" after -p is not UTF-8 text"),
+            (
+                vec!["--table".into(), raw()],
+                "\"a\\xff\\n\" after --table is not UTF-8 text",
+            ),
+            (
+                vec![OsString::from_vec(b"--table=\xff".to_vec())],
+                "\"--table=\\xff\" is not UTF-8 text",
+            ),
+        ] {
+            assert_eq!(read(words).error.unwrap().to_string(), message);
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! How a wrong command line is told: one line that names the wrong word and the nearest right one.
+
+use std::ffi::OsStr;
+use std::fmt;
+
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use netstat_model::text;
+
+/// Why a command line was refused: one line for stderr, without the program's name, a line end or anything that could
+/// drive a terminal. The exit status that goes with it is 2.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UsageError(String);
+
+impl UsageError {
+    /// `message` with whatever is not printable escaped.
+    pub(super) fn new(message: impl AsRef<str>) -> UsageError {
+        UsageError(text::escape_str(message.as_ref()).into_owned())
+    }
+
+    /// A mistake found by `clap` in the value of a long option, without its usage lines and tips.
+    pub(super) fn from_clap(error: &clap::Error) -> UsageError {
+        let context = |kind| match error.get(kind) {
+            Some(ContextValue::String(one)) => Some(one.clone()),
+            Some(ContextValue::Strings(many)) => Some(many.join(", ")),
+            _ => None,
+        };
+        // clap names the option with its value's name: `--count <N>`.
+        let option = context(ContextKind::InvalidArg).map(|arg| arg.split(' ').next().unwrap_or_default().to_owned());
+        let value = context(ContextKind::InvalidValue).map(|value| quoted(OsStr::new(&value)));
+        match (error.kind(), option, value) {
+            (ErrorKind::InvalidValue, Some(option), Some(value)) => {
+                let known = context(ContextKind::ValidValue).unwrap_or_default();
+                UsageError::new(format!("{option} {value} is not one of {known}"))
+            }
+            (ErrorKind::ValueValidation, Some(option), Some(value)) => {
+                let why = std::error::Error::source(error).map_or_else(|| "is not valid".to_owned(), |s| s.to_string());
+                UsageError::new(format!("{option} {value} {why}"))
+            }
+            _ => {
+                let whole = error.to_string();
+                let first = whole.lines().next().unwrap_or_default();
+                UsageError::new(format!(
+                    "{} (netstat --help)",
+                    first.strip_prefix("error: ").unwrap_or(first)
+                ))
+            }
+        }
+    }
+}
+
+impl fmt::Display for UsageError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for UsageError {}
+
+/// A word as it was typed, between quotes, escaped, and cut when it is longer than any sane word.
+pub(super) fn quoted(word: &OsStr) -> String {
+    const LONGEST: usize = 60;
+    let shown = text::escape(word.as_encoded_bytes());
+    match shown.char_indices().nth(LONGEST) {
+        Some((cut, _)) => format!("\"{}...\"", &shown[..cut]),
+        None => format!("\"{shown}\""),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_word_is_quoted_escaped_and_cut() {
+        assert_eq!(quoted(OsStr::new("-z")), "\"-z\"");
+        assert_eq!(quoted(OsStr::new("a\nb\x1b[2J")), "\"a\\nb\\e[2J\"");
+        let long = quoted(OsStr::new(&"x".repeat(10_000)));
+        assert_eq!(long, format!("\"{}...\"", "x".repeat(60)));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn bytes_that_are_no_text_are_shown() {
+        use std::os::unix::ffi::OsStrExt;
+        assert_eq!(quoted(OsStr::from_bytes(b"-a\xff")), "\"-a\\xff\"");
+    }
+
+    #[test]
+    fn an_error_is_always_one_line() {
+        assert_eq!(UsageError::new("a\nb\u{202e}").to_string(), "a\\nb\\u{202e}");
+    }
+}

@@ -1,0 +1,288 @@
+//! The help, the version, and the table of switches for the documentation, all written from the option definition.
+
+use clap::{Arg, Command};
+
+use super::low::HEADINGS;
+
+/// No line of the help is longer.
+const WIDTH: usize = 80;
+
+/// Where the texts begin in the whole help, and in the short one.
+const TEXT_AT: usize = 29;
+const SHORT_TEXT_AT: usize = 14;
+
+const USAGE: &str = "Usage: netstat [SWITCHES] [INTERVAL]";
+
+const RULES: &str = "\
+Letters work in any order and any case, together or apart, with a dash or a
+slash: -ano, -ONA, -a -n -o and /a /n /o are the same. Without a switch, TCP
+connections that are not LISTENING are listed, with names.
+
+-p TCP means IPv4 only and -p TCPv6 IPv6 only, as ever; -t and -u take both.
+-e, -s, -r and -c print their own tables, in this order, and the connection
+list follows if one of -a -b -d -i -l -o -p -q -t -u asks for it.
+Programs of other users can be seen with sudo only.
+";
+
+const EXAMPLES: &str = "\
+Examples:
+  netstat -an                        every TCP and UDP socket, in numbers
+  netstat -f                         who this computer talks to, by whole names
+  sudo netstat -tulpn                what listens here, and which program it is
+  sudo netstat -tulpn | grep ':443 ' which program owns port 443
+  sudo netstat -nb -p tcp            IPv4 connections, with service and program
+  netstat -c                         which programs hold the most ports
+  netstat -s --rates 5               what changes, per second, every 5 seconds
+  netstat -e --per-interface 1 --count 10
+                                     traffic of each interface, ten times
+";
+
+const STATUS: &str = "\
+Exit status: 0 all was printed, 1 the system could not be read or the output
+not written, 2 a mistake in the words that were typed.
+";
+
+/// `--version`.
+pub(super) fn version() -> String {
+    concat!("netstat ", env!("CARGO_PKG_VERSION"), "\n").to_owned()
+}
+
+/// `-h`: the letters on one screen.
+pub(super) fn short(command: &Command) -> String {
+    let mut out = format!("{USAGE}\n\n");
+    for arg in by_heading(command).filter(|arg| arg.get_short().is_some() || arg.is_positional()) {
+        let label = match arg.get_short() {
+            Some(letter) => format!("-{letter}{}", value(arg)),
+            None => value(arg).trim_start().to_owned(),
+        };
+        entry(&mut out, &label, &text(arg), SHORT_TEXT_AT);
+    }
+    out.push_str("\nLong options, rules and examples: netstat --help\n");
+    out
+}
+
+/// `--help`: everything.
+pub(super) fn long(command: &Command) -> String {
+    let mut out = format!("{}", version());
+    if let Some(about) = command.get_about() {
+        out.push_str(&format!("{about}.\n"));
+    }
+    out.push_str(&format!("\n{USAGE}\n\n{RULES}"));
+    for heading in HEADINGS {
+        out.push_str(&format!("\n{heading}:\n"));
+        for arg in by_heading(command).filter(|arg| arg.get_help_heading() == Some(heading)) {
+            entry(&mut out, &label(arg), &text(arg), TEXT_AT);
+        }
+    }
+    out.push_str(&format!("\n{EXAMPLES}\n{STATUS}"));
+    out
+}
+
+/// The switches as a Markdown table, one row an option.
+pub fn markdown(command: &Command) -> String {
+    let mut out = String::from("| switch | long | meaning |\n|---|---|---|\n");
+    for arg in by_heading(command) {
+        let short = match arg.get_short() {
+            Some(letter) => format!("`-{letter}{}`", value(arg)),
+            None if arg.is_positional() => format!("`{}`", value(arg).trim_start()),
+            None => String::new(),
+        };
+        let long = arg
+            .get_long()
+            .map(|long| format!("`--{long}{}`", value(arg)))
+            .unwrap_or_default();
+        out.push_str(&format!("| {short} | {long} | {} |\n", text(arg).replace('|', "\\|")));
+    }
+    out
+}
+
+/// All options in the order of the headings.
+fn by_heading(command: &Command) -> impl Iterator<Item = &Arg> {
+    HEADINGS.into_iter().flat_map(|heading| {
+        command
+            .get_arguments()
+            .filter(move |arg| arg.get_help_heading() == Some(heading))
+    })
+}
+
+/// `-p, --protocol NAME`, the long names of all options beginning in one column.
+fn label(arg: &Arg) -> String {
+    match (arg.get_short(), arg.get_long()) {
+        (Some(letter), Some(long)) => format!("-{letter}, --{long}{}", value(arg)),
+        (None, Some(long)) => format!("    --{long}{}", value(arg)),
+        (Some(letter), None) => format!("-{letter}{}", value(arg)),
+        (None, None) => value(arg).trim_start().to_owned(),
+    }
+}
+
+/// ` NAME` of an option that takes a value.
+fn value(arg: &Arg) -> String {
+    let names = arg
+        .get_value_names()
+        .filter(|_| arg.get_action().takes_values())
+        .unwrap_or_default();
+    names.iter().map(|name| format!(" {name}")).collect()
+}
+
+fn text(arg: &Arg) -> String {
+    arg.get_help().map(ToString::to_string).unwrap_or_default()
+}
+
+/// One option: the label indented by two, the text from column `at`, wrapped at [`WIDTH`].
+fn entry(out: &mut String, label: &str, text: &str, at: usize) {
+    let mut line = format!("  {label}");
+    if line.len() + 2 > at {
+        out.push_str(&line);
+        out.push('\n');
+        line.clear();
+    }
+    let mut empty = true;
+    for word in text.split_whitespace() {
+        if !empty && line.len() + 1 + word.len() > WIDTH {
+            out.push_str(&line);
+            out.push('\n');
+            line.clear();
+            empty = true;
+        }
+        if empty {
+            line.extend(std::iter::repeat_n(' ', at.saturating_sub(line.len())));
+        } else {
+            line.push(' ');
+        }
+        line.push_str(word);
+        empty = false;
+    }
+    out.push_str(&line);
+    out.push('\n');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::low::{LETTERS, command};
+    use super::super::{Parsed, parse};
+    use super::*;
+    use std::ffi::OsString;
+
+    fn parses(words: &str) -> bool {
+        parse(words.split_whitespace().map(OsString::from)).is_ok()
+    }
+
+    #[test]
+    fn a_text_is_wrapped_at_its_column() {
+        let mut out = String::new();
+        entry(&mut out, "-x", &"word ".repeat(16), 10);
+        let indent = " ".repeat(8);
+        let fourteen = ["word"; 14].join(" ");
+        assert_eq!(out, format!("  -x      {fourteen}\n  {indent}word word\n"));
+        let mut out = String::new();
+        entry(&mut out, "--long-name", "text", 10);
+        assert_eq!(out, "  --long-name\n          text\n");
+    }
+
+    #[test]
+    fn fits_eighty_columns() {
+        for help in [short(&command()), long(&command())] {
+            assert!(
+                help.is_ascii() && help.ends_with('\n') && !help.contains("\n\n\n"),
+                "{help}"
+            );
+            for line in help.lines() {
+                assert!(line.len() <= WIDTH && line.trim_end() == line, "{line:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_short_help_fits_one_screen() {
+        let lines = short(&command()).lines().count();
+        assert!(lines <= 24, "{lines} lines");
+    }
+
+    #[test]
+    fn all_options_are_in_the_help() {
+        let (brief, whole) = (short(&command()), long(&command()));
+        for letter in LETTERS.chars() {
+            assert!(brief.contains(&format!("\n  -{letter} ")), "-{letter} in {brief}");
+            assert!(whole.contains(&format!("\n  -{letter}, --")), "-{letter} in {whole}");
+        }
+        for arg in command().get_arguments() {
+            let name = arg.get_long().map_or("INTERVAL".to_owned(), |long| format!("--{long}"));
+            assert!(whole.contains(&format!(" {name}")), "{name}");
+        }
+        for heading in HEADINGS {
+            assert!(whole.contains(&format!("\n\n{heading}:\n  ")), "{heading}");
+        }
+    }
+
+    /// Every option that the help names, with a value where it takes one and the company it needs.
+    #[test]
+    fn every_option_in_the_help_works() {
+        let help = long(&command());
+        let mut seen = 0;
+        let named = |word: &&&str| word.starts_with("--") && word.len() > 2;
+        for line in help
+            .lines()
+            .filter(|line| line.starts_with("  -") || line.starts_with("      --"))
+        {
+            let words: Vec<&str> = line
+                .split("  ")
+                .find(|part| part.contains('-'))
+                .unwrap()
+                .split_whitespace()
+                .collect();
+            let long = *words.iter().find(named).unwrap();
+            let value = match words.last().unwrap() {
+                &"NAME" if long == "--protocol" => "tcp",
+                &"NAME" => "main",
+                &"SECONDS" => "0.5",
+                &"HOW" => "proc",
+                &"N" => "3",
+                word => {
+                    assert_eq!(*word, long, "an unknown value in {line:?}");
+                    ""
+                }
+            };
+            assert!(parses(&format!("{long} {value} -e -s -r --verbose 5")), "{line}");
+            seen += 1;
+        }
+        assert_eq!(
+            seen,
+            command().get_arguments().filter(|arg| !arg.is_positional()).count()
+        );
+    }
+
+    #[test]
+    fn every_example_works() {
+        let mut seen = 0;
+        for line in EXAMPLES.lines().filter_map(|line| line.split("netstat ").nth(1)) {
+            let words = line.split("  ").next().unwrap().split(" | ").next().unwrap();
+            assert!(parses(words), "{words}");
+            seen += 1;
+        }
+        assert_eq!(seen, 8);
+    }
+
+    #[test]
+    fn asked_for_it_is_printed() {
+        let print = |words: &str| match parse(words.split_whitespace().map(OsString::from)) {
+            Ok(Parsed::Print(text)) => text,
+            other => panic!("{words}: {other:?}"),
+        };
+        assert_eq!(print("--version"), format!("netstat {}\n", env!("CARGO_PKG_VERSION")));
+        assert_eq!(print("-V"), print("--version"));
+        assert_eq!(print("--help"), long(&command()));
+        for words in ["-h", "-?", "/?", "-anh", "/H"] {
+            assert_eq!(print(words), short(&command()), "{words}");
+        }
+    }
+
+    #[test]
+    fn the_documentation_has_the_same_table() {
+        let document = include_str!("../../../../docs/switches.md");
+        let table = markdown(&command());
+        assert!(
+            document.contains(&table),
+            "docs/switches.md should hold this table:\n{table}"
+        );
+    }
+}

@@ -1,0 +1,335 @@
+//! What was typed: one field an option, nothing decided yet. The one definition of all options.
+
+use std::ffi::OsString;
+use std::num::NonZeroU64;
+use std::time::Duration;
+
+use clap::{Arg, ArgAction, Command, CommandFactory, FromArgMatches, Parser};
+
+use super::classic::Token;
+use super::error::UsageError;
+use super::values::{self, OwnerMethod, ProtocolName};
+
+/// Every letter that is a switch, in lower case.
+pub(super) const LETTERS: &str = "abcdefhilnopqrstu";
+
+/// The headings of the help, in order.
+pub(super) const HEADINGS: [&str; 7] = [CONNECTIONS, SHOW, OWNERS, NAMES, FIGURES, REPEATING, OTHER];
+
+const CONNECTIONS: &str = "Which connections";
+const SHOW: &str = "What to show of each";
+const OWNERS: &str = "Owners";
+const NAMES: &str = "Names";
+const FIGURES: &str = "Statistics and routes";
+const REPEATING: &str = "Repeating";
+const OTHER: &str = "Other";
+
+/// The options of one command line as they were typed. The comment of a field is the option's help text.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Parser)]
+#[command(
+    name = "netstat",
+    version,
+    about = "Who this computer talks to, and which program it is",
+    args_override_self = true,
+    disable_help_flag = true,
+    disable_version_flag = true
+)]
+pub(super) struct Low {
+    /// all TCP rows, LISTENING included, then UDP
+    #[arg(short = 'a', long, help_heading = CONNECTIONS)]
+    pub(super) all: bool,
+    /// as -a, and BOUND: TCP ports that neither listen nor connect
+    #[arg(short = 'q', long, help_heading = CONNECTIONS)]
+    pub(super) bound: bool,
+    /// only LISTENING; of UDP, sockets without a peer; narrows -a and -q
+    #[arg(short = 'l', long, help_heading = CONNECTIONS)]
+    pub(super) listening: bool,
+    /// TCP of both families: -p TCP and -p TCPv6
+    #[arg(short = 't', long, help_heading = CONNECTIONS)]
+    pub(super) tcp: bool,
+    /// UDP of both families: -p UDP and -p UDPv6
+    #[arg(short = 'u', long, help_heading = CONNECTIONS)]
+    pub(super) udp: bool,
+    /// only this protocol: TCP and UDP (IPv4 only!), TCPv6, UDPv6; with -s also IP, IPv6, ICMP, ICMPv6; several -p add up
+    #[arg(short = 'p', long = "protocol", value_name = "NAME", value_enum, ignore_case = true, help_heading = CONNECTIONS)]
+    pub(super) protocols: Vec<ProtocolName>,
+
+    /// DSCP value of each connection
+    #[arg(short = 'd', long, help_heading = SHOW)]
+    pub(super) dscp: bool,
+    /// milliseconds a TCP connection has been in its state
+    #[arg(short = 'i', long, help_heading = SHOW)]
+    pub(super) time_in_state: bool,
+
+    /// process id of the owner
+    #[arg(short = 'o', long, help_heading = OWNERS)]
+    pub(super) pids: bool,
+    /// under each row the service or container, and the program file
+    #[arg(short = 'b', long, help_heading = OWNERS)]
+    pub(super) executables: bool,
+    /// PID and program at the end of each row; the p of -tulpn
+    #[arg(long, help_heading = OWNERS)]
+    pub(super) programs: bool,
+    /// processes, sorted by the number of TCP and UDP ports they hold
+    #[arg(short = 'c', long, help_heading = OWNERS)]
+    pub(super) processes: bool,
+    /// how owners are found: auto, ebpf (an iterator in the kernel) or proc (a walk over /proc)
+    #[arg(long, value_name = "HOW", value_enum, ignore_case = true, hide_possible_values = true, help_heading = OWNERS)]
+    pub(super) owners: Option<OwnerMethod>,
+
+    /// numbers only, no look-ups; wins over -f
+    #[arg(short = 'n', long, help_heading = NAMES)]
+    pub(super) numeric: bool,
+    /// whole names of foreign addresses, not only the first label
+    #[arg(short = 'f', long, help_heading = NAMES)]
+    pub(super) full_names: bool,
+    /// what has no name by then stays a number (0.5 is allowed; default 2)
+    #[arg(long, value_name = "SECONDS", value_parser = values::dns_timeout, help_heading = NAMES)]
+    pub(super) dns_timeout: Option<Duration>,
+
+    /// interface statistics
+    #[arg(short = 'e', long, help_heading = FIGURES)]
+    pub(super) ethernet: bool,
+    /// with -e: one block for each interface
+    #[arg(long, help_heading = FIGURES)]
+    pub(super) per_interface: bool,
+    /// statistics by protocol; -p, -t and -u choose blocks
+    #[arg(short = 's', long, help_heading = FIGURES)]
+    pub(super) statistics: bool,
+    /// with -s --verbose: counters that are 0 too
+    #[arg(long, help_heading = FIGURES)]
+    pub(super) zeros: bool,
+    /// with -s or -e and an INTERVAL: the change per second
+    #[arg(long, help_heading = FIGURES)]
+    pub(super) rates: bool,
+    /// routing table
+    #[arg(short = 'r', long, help_heading = FIGURES)]
+    pub(super) routes: bool,
+    /// with -r: this routing table (name or number), or all
+    #[arg(long, value_name = "NAME", value_parser = values::table, help_heading = FIGURES)]
+    pub(super) table: Option<String>,
+
+    /// print again every so many whole seconds until Ctrl+C
+    #[arg(value_name = "INTERVAL", value_parser = values::interval, help_heading = REPEATING)]
+    pub(super) interval: Option<u32>,
+    /// print N times, then end
+    #[arg(long, value_name = "N", value_parser = values::count, help_heading = REPEATING)]
+    pub(super) count: Option<NonZeroU64>,
+
+    /// with -s every further counter; always, on stderr, how owners were found
+    #[arg(long, help_heading = OTHER)]
+    pub(super) verbose: bool,
+}
+
+/// The definition of all options: what completions and the manual page are made from.
+pub fn command() -> Command {
+    Low::command()
+        .arg(
+            Arg::new("help")
+                .short('h')
+                .visible_short_alias('?')
+                .long("help")
+                .action(ArgAction::Help)
+                .help_heading(OTHER)
+                .help("-h and -? are short, --help tells all"),
+        )
+        .arg(
+            Arg::new("version")
+                .short('V')
+                .long("version")
+                .action(ArgAction::Version)
+                .help_heading(OTHER)
+                .help("the version"),
+        )
+}
+
+impl Low {
+    /// The line's meaning where it has classic words only; `None` where a long option needs `clap`.
+    pub(super) fn without_clap(tokens: &[Token]) -> Option<Low> {
+        let mut low = Low::default();
+        for token in tokens {
+            match token {
+                Token::Letter(letter) => *low.flag(*letter)? = true,
+                Token::Programs => low.programs = true,
+                Token::Protocol(protocol) => low.protocols.push(*protocol),
+                Token::Interval(seconds) => low.interval = Some(*seconds),
+                Token::Long { .. } => return None,
+            }
+        }
+        Some(low)
+    }
+
+    /// The same through `clap`, which knows the long options too.
+    pub(super) fn through_clap(tokens: &[Token], command: Command) -> Result<Low, UsageError> {
+        let words = tokens.iter().map(|token| {
+            OsString::from(match token {
+                Token::Letter(letter) => format!("-{letter}"),
+                Token::Programs => "--programs".to_owned(),
+                Token::Protocol(protocol) => format!("--protocol={}", protocol.name()),
+                Token::Interval(seconds) => seconds.to_string(),
+                Token::Long { name, value: None } => format!("--{name}"),
+                Token::Long {
+                    name,
+                    value: Some(value),
+                } => format!("--{name}={value}"),
+            })
+        });
+        command
+            .no_binary_name(true)
+            .try_get_matches_from(words)
+            .and_then(|matches| Low::from_arg_matches(&matches))
+            .map_err(|error| UsageError::from_clap(&error))
+    }
+
+    /// The field behind a switch letter that takes no value.
+    fn flag(&mut self, letter: char) -> Option<&mut bool> {
+        Some(match letter {
+            'a' => &mut self.all,
+            'b' => &mut self.executables,
+            'c' => &mut self.processes,
+            'd' => &mut self.dscp,
+            'e' => &mut self.ethernet,
+            'f' => &mut self.full_names,
+            'i' => &mut self.time_in_state,
+            'l' => &mut self.listening,
+            'n' => &mut self.numeric,
+            'o' => &mut self.pids,
+            'q' => &mut self.bound,
+            'r' => &mut self.routes,
+            's' => &mut self.statistics,
+            't' => &mut self.tcp,
+            'u' => &mut self.udp,
+            _ => return None,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn long(name: &str, value: Option<&str>) -> Token {
+        Token::Long {
+            name: name.to_owned(),
+            value: value.map(str::to_owned),
+        }
+    }
+
+    fn typed(name: &str, value: Option<&str>) -> Result<Low, String> {
+        Low::through_clap(&[long(name, value)], command()).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn the_definition_is_sound() {
+        command().debug_assert();
+    }
+
+    #[test]
+    fn the_letters_are_the_defined_ones() {
+        let mut defined: Vec<char> = command()
+            .get_arguments()
+            .filter_map(Arg::get_short)
+            .filter(|c| *c != 'V')
+            .collect();
+        defined.sort_unstable();
+        assert_eq!(defined.into_iter().collect::<String>(), LETTERS);
+    }
+
+    #[test]
+    fn every_option_has_a_long_name_a_heading_and_help() {
+        for arg in command().get_arguments() {
+            assert!(arg.get_long().is_some() || arg.is_positional(), "{arg}");
+            assert!(HEADINGS.contains(&arg.get_help_heading().unwrap()), "{arg}");
+            assert!(arg.get_help().is_some(), "{arg}");
+        }
+    }
+
+    #[test]
+    fn long_values() {
+        assert_eq!(typed("count", Some("3")).unwrap().count, NonZeroU64::new(3));
+        assert_eq!(
+            typed("dns-timeout", Some("0.5")).unwrap().dns_timeout,
+            Some(Duration::from_millis(500))
+        );
+        assert_eq!(typed("owners", Some("PROC")).unwrap().owners, Some(OwnerMethod::Proc));
+        assert_eq!(typed("table", Some("-x")).unwrap().table.as_deref(), Some("-x"));
+        assert_eq!(
+            typed("protocol", Some("icmpV6")).unwrap().protocols,
+            [ProtocolName::IcmpV6]
+        );
+    }
+
+    #[test]
+    fn wrong_long_values_are_one_line() {
+        for (name, value, error) in [
+            (
+                "count",
+                "0",
+                "--count \"0\" is not a whole number from 1 to 18446744073709551615",
+            ),
+            (
+                "count",
+                "",
+                "--count \"\" is not a whole number from 1 to 18446744073709551615",
+            ),
+            (
+                "dns-timeout",
+                "-1",
+                "--dns-timeout \"-1\" is not a number of seconds from 0.001 to 3600, such as 0.5",
+            ),
+            ("owners", "bpf", "--owners \"bpf\" is not one of auto, ebpf, proc"),
+            ("owners", "", "--owners \"\" is not one of auto, ebpf, proc"),
+            (
+                "table",
+                "",
+                "--table \"\" is not the name or number of a routing table, nor \"all\"",
+            ),
+            (
+                "owners",
+                "a\n\x1b[2J",
+                "--owners \"a\\n\\e[2J\" is not one of auto, ebpf, proc",
+            ),
+        ] {
+            assert_eq!(typed(name, Some(value)), Err(error.to_owned()));
+        }
+    }
+
+    #[test]
+    fn what_the_reader_never_lets_through_is_one_line_too() {
+        for token in [
+            long("count", None),
+            long("all", Some("x")),
+            long("nonsense", None),
+            long("help", None),
+        ] {
+            let error = Low::through_clap(&[token], command()).unwrap_err().to_string();
+            assert!(!error.is_empty() && !error.contains('\n'), "{error:?}");
+        }
+    }
+
+    /// Any classic token, and the flags among the long options.
+    fn classic_token() -> impl Strategy<Value = Token> {
+        prop_oneof![
+            proptest::sample::select(LETTERS.chars().filter(|c| !"hp".contains(*c)).collect::<Vec<_>>())
+                .prop_map(Token::Letter),
+            Just(Token::Programs),
+            proptest::sample::select(ProtocolName::ALL.to_vec()).prop_map(Token::Protocol),
+        ]
+    }
+
+    proptest! {
+        /// The short way and `clap` read every classic line alike.
+        #[test]
+        fn both_ways_agree(
+            mut tokens in proptest::collection::vec(classic_token(), 0..12),
+            interval in proptest::option::of((1..=values::INTERVAL_MAX, any::<proptest::sample::Index>())),
+        ) {
+            if let Some((seconds, at)) = interval {
+                tokens.insert(at.index(tokens.len() + 1), Token::Interval(seconds));
+            }
+            let short = Low::without_clap(&tokens).unwrap();
+            prop_assert_eq!(Low::through_clap(&tokens, command()).unwrap(), short);
+        }
+    }
+}

@@ -1,0 +1,232 @@
+//! Which values the options take, and how they are read.
+
+use std::num::NonZeroU64;
+use std::time::Duration;
+
+use clap::ValueEnum;
+
+/// The longest interval in seconds: 365 days. A longer one is a typing mistake.
+pub const INTERVAL_MAX: u32 = 365 * 86_400;
+
+/// The longest `--dns-timeout`.
+const DNS_TIMEOUT_MAX: Duration = Duration::from_secs(3600);
+
+/// The shortest `--dns-timeout`: less than any name server's answer takes.
+const DNS_TIMEOUT_MIN: Duration = Duration::from_millis(1);
+
+/// A name that `-p` takes. In the order in which `-s` prints the blocks.
+///
+/// The names are those of Windows: `TCP` and `UDP` are their IPv4 halves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ValueEnum)]
+pub enum ProtocolName {
+    /// IPv4, statistics only.
+    #[value(name = "IP")]
+    Ip,
+    /// IPv6, statistics only.
+    #[value(name = "IPv6")]
+    IpV6,
+    /// ICMP for IPv4, statistics only.
+    #[value(name = "ICMP")]
+    Icmp,
+    /// ICMP for IPv6, statistics only.
+    #[value(name = "ICMPv6")]
+    IcmpV6,
+    /// TCP over IPv4.
+    #[value(name = "TCP")]
+    Tcp,
+    /// TCP over IPv6.
+    #[value(name = "TCPv6")]
+    TcpV6,
+    /// UDP over IPv4.
+    #[value(name = "UDP")]
+    Udp,
+    /// UDP over IPv6.
+    #[value(name = "UDPv6")]
+    UdpV6,
+}
+
+impl ProtocolName {
+    /// All eight, in the order in which `-s` prints them.
+    pub const ALL: [ProtocolName; 8] = {
+        use ProtocolName::*;
+        [Ip, IpV6, Icmp, IcmpV6, Tcp, TcpV6, Udp, UdpV6]
+    };
+
+    /// The name as Windows spells it: `TCP`, `TCPv6`, `ICMPv6`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            ProtocolName::Ip => "IP",
+            ProtocolName::IpV6 => "IPv6",
+            ProtocolName::Icmp => "ICMP",
+            ProtocolName::IcmpV6 => "ICMPv6",
+            ProtocolName::Tcp => "TCP",
+            ProtocolName::TcpV6 => "TCPv6",
+            ProtocolName::Udp => "UDP",
+            ProtocolName::UdpV6 => "UDPv6",
+        }
+    }
+
+    /// The protocol called `name`, in any case of letter.
+    pub fn from_name(name: &str) -> Option<ProtocolName> {
+        ProtocolName::ALL
+            .into_iter()
+            .find(|protocol| protocol.name().eq_ignore_ascii_case(name))
+    }
+
+    /// Whether sockets speak it directly, so that the connection list has rows of it.
+    pub const fn has_rows(self) -> bool {
+        matches!(
+            self,
+            ProtocolName::Tcp | ProtocolName::TcpV6 | ProtocolName::Udp | ProtocolName::UdpV6
+        )
+    }
+}
+
+/// How the owners of sockets are found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, ValueEnum)]
+pub enum OwnerMethod {
+    /// The quickest way that the kernel and the privileges allow.
+    #[default]
+    Auto,
+    /// The kernel's iterator over the descriptors of all processes (eBPF).
+    Ebpf,
+    /// A walk over `/proc/PID/fd`.
+    Proc,
+}
+
+/// A bare word as interval in seconds.
+pub(super) fn interval(word: &str) -> Result<u32, String> {
+    match digits(word).and_then(|word| word.parse().ok()) {
+        Some(seconds @ 1..=INTERVAL_MAX) => Ok(seconds),
+        _ => Err(format!("is not a whole number of seconds from 1 to {INTERVAL_MAX}")),
+    }
+}
+
+/// `--count`.
+pub(super) fn count(word: &str) -> Result<NonZeroU64, String> {
+    digits(word)
+        .and_then(|word| word.parse().ok())
+        .ok_or_else(|| format!("is not a whole number from 1 to {}", NonZeroU64::MAX))
+}
+
+/// `--dns-timeout`: seconds, a decimal fraction allowed.
+pub(super) fn dns_timeout(word: &str) -> Result<Duration, String> {
+    // Only this form: Rust's own parser would also take "inf", "nan", "1e3" and "+1".
+    let (whole, fraction) = word.split_once('.').unwrap_or((word, "0"));
+    let seconds = digits(whole).and(digits(fraction)).and_then(|_| word.parse().ok());
+    seconds
+        .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+        .filter(|timeout| (DNS_TIMEOUT_MIN..=DNS_TIMEOUT_MAX).contains(timeout))
+        .ok_or_else(|| {
+            let (min, max) = (DNS_TIMEOUT_MIN.as_secs_f64(), DNS_TIMEOUT_MAX.as_secs());
+            format!("is not a number of seconds from {min} to {max}, such as 0.5")
+        })
+}
+
+/// `--table`: any word, because tables have names of the administrator's choice.
+pub(super) fn table(word: &str) -> Result<String, String> {
+    if word.is_empty() {
+        return Err("is not the name or number of a routing table, nor \"all\"".to_owned());
+    }
+    Ok(word.to_owned())
+}
+
+fn digits(word: &str) -> Option<&str> {
+    (!word.is_empty() && word.bytes().all(|b| b.is_ascii_digit())).then_some(word)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn intervals() {
+        for (word, seconds) in [
+            ("1", 1),
+            ("5", 5),
+            ("007", 7),
+            ("86400", 86_400),
+            ("31536000", 31_536_000),
+        ] {
+            assert_eq!(interval(word), Ok(seconds), "{word}");
+        }
+        for word in [
+            "",
+            "0",
+            "00",
+            "-5",
+            "+5",
+            "1.5",
+            "5s",
+            " 5",
+            "31536001",
+            "99999999999",
+            "4294967297",
+            "\u{665}",
+        ] {
+            let why = interval(word).unwrap_err();
+            assert_eq!(why, "is not a whole number of seconds from 1 to 31536000", "{word:?}");
+        }
+    }
+
+    #[test]
+    fn counts() {
+        assert_eq!(count("1").unwrap().get(), 1);
+        assert_eq!(count("18446744073709551615").unwrap().get(), u64::MAX);
+        for word in ["", "0", "-1", "+1", "1.0", "x", "18446744073709551616"] {
+            assert_eq!(
+                count(word).unwrap_err(),
+                "is not a whole number from 1 to 18446744073709551615",
+                "{word:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn timeouts() {
+        for (word, millis) in [
+            ("2", 2000),
+            ("0.5", 500),
+            ("0.001", 1),
+            ("1.250", 1250),
+            ("3600", 3_600_000),
+        ] {
+            assert_eq!(dns_timeout(word), Ok(Duration::from_millis(millis)), "{word}");
+        }
+        for word in [
+            "", "0", "0.0", "0.0001", "3600.1", "-1", "+1", ".5", "5.", "1.5.0", "1e3", "inf", "nan", "2s", "1,5",
+        ] {
+            assert!(
+                dns_timeout(word).unwrap_err().contains("from 0.001 to 3600"),
+                "{word:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn protocol_names_in_any_case() {
+        for (word, protocol) in [
+            ("tcp", ProtocolName::Tcp),
+            ("UDP", ProtocolName::Udp),
+            ("TcPV6", ProtocolName::TcpV6),
+            ("udpv6", ProtocolName::UdpV6),
+            ("ip", ProtocolName::Ip),
+            ("IPV6", ProtocolName::IpV6),
+            ("icmp", ProtocolName::Icmp),
+            ("icmpv6", ProtocolName::IcmpV6),
+        ] {
+            assert_eq!(ProtocolName::from_name(word), Some(protocol), "{word}");
+        }
+        for word in ["", "tcp6", "tcp4", "unix", "tcp ", "tcpv66"] {
+            assert_eq!(ProtocolName::from_name(word), None, "{word:?}");
+        }
+    }
+
+    #[test]
+    fn protocol_names_agree_with_the_option_definition() {
+        assert_eq!(ProtocolName::value_variants(), ProtocolName::ALL);
+        for protocol in ProtocolName::ALL {
+            assert_eq!(protocol.to_possible_value().unwrap().get_name(), protocol.name());
+        }
+    }
+}

@@ -1,0 +1,319 @@
+//! Carries out a plan: asks the system, prints, waits, prints again.
+
+mod list;
+mod talk;
+
+use std::io::{self, Write};
+use std::time::{Duration, Instant};
+
+use netstat_model::counters::{
+    Block, BlockSet, InterfaceRates, InterfaceStatistics, ProtocolRates, ProtocolStatistics,
+};
+use netstat_model::route::TableSelection;
+use netstat_model::{Fact, Family, Protocol, Socket, State, Why};
+use netstat_os::{Refused, SocketAsk, SocketList, System};
+
+use crate::args::{Plan, ProtocolName, RouteTable, StatisticsPlan, Which};
+use crate::progress::Progress;
+use crate::render;
+use list::Lister;
+use talk::Talk;
+
+/// Everything a run needs from outside, so that a whole command can be tested without a real system.
+pub struct Surroundings<'a> {
+    /// Who is asked.
+    pub system: &'a mut dyn System,
+    /// Where data goes: stdout.
+    pub out: &'a mut dyn Write,
+    /// Where talk goes: stderr.
+    pub err: &'a mut dyn Write,
+    /// Whether `err` is a terminal, so that progress may be shown on it.
+    pub terminal: bool,
+    /// Waits until the given moment; called between two prints.
+    pub wait_until: &'a mut dyn FnMut(Instant),
+}
+
+/// How a run ended that could be carried out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// All that was asked for has been printed, as far as the system tells it.
+    Printed,
+    /// A part that was asked for could not be read in any way; the rest has been printed.
+    Incomplete,
+}
+
+/// Why a run could not be carried out.
+#[derive(Debug)]
+pub enum Failure {
+    /// The output could not be written.
+    Output(io::Error),
+    /// The command line names something that this system does not have; one line.
+    Usage(String),
+    /// The system refused what was insisted on; one line.
+    Refused(String),
+}
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        Failure::Output(error)
+    }
+}
+
+/// Carries out `plan` until it ends.
+///
+/// # Errors
+/// See [`Failure`].
+pub fn run(plan: &Plan, surroundings: &mut Surroundings<'_>) -> Result<Outcome, Failure> {
+    let mut job = Job::new(plan, surroundings)?;
+    let mut prints = plan
+        .count
+        .map_or(if plan.interval.is_some() { u64::MAX } else { 1 }, |count| count.get());
+    let mut clock = Ticker::new(plan.interval);
+    loop {
+        job.print()?;
+        prints -= 1;
+        if prints == 0 {
+            break;
+        }
+        let next = clock.next(Instant::now());
+        (job.surroundings.wait_until)(next);
+    }
+    Ok(if job.incomplete {
+        Outcome::Incomplete
+    } else {
+        Outcome::Printed
+    })
+}
+
+/// The moments of the prints: multiples of the interval after the first, so that the time a print takes adds no drift.
+struct Ticker {
+    next: Instant,
+    interval: Duration,
+}
+
+impl Ticker {
+    fn new(interval: Option<Duration>) -> Self {
+        Ticker {
+            next: Instant::now(),
+            interval: interval.unwrap_or_default(),
+        }
+    }
+
+    /// The first moment of the series that is still to come; moments that a long print has overrun are left out.
+    fn next(&mut self, now: Instant) -> Instant {
+        self.next += self.interval;
+        if self.next < now && !self.interval.is_zero() {
+            let missed = now.duration_since(self.next).as_nanos() / self.interval.as_nanos() + 1;
+            self.next += self.interval.saturating_mul(u32::try_from(missed).unwrap_or(u32::MAX));
+        }
+        self.next
+    }
+}
+
+/// A plan being carried out, with what is kept from print to print.
+struct Job<'a, 's> {
+    plan: &'a Plan,
+    surroundings: &'a mut Surroundings<'s>,
+    talk: Talk,
+    tables: TableSelection,
+    sockets: SocketList,
+    lister: Lister,
+    interfaces: Option<InterfaceStatistics>,
+    protocols: Option<ProtocolStatistics>,
+    incomplete: bool,
+}
+
+impl<'a, 's> Job<'a, 's> {
+    fn new(plan: &'a Plan, surroundings: &'a mut Surroundings<'s>) -> Result<Self, Failure> {
+        let tables = match plan.routes.as_ref().map(|routes| &routes.table) {
+            None | Some(RouteTable::Default) => TableSelection::default(),
+            Some(RouteTable::All) => TableSelection::All,
+            Some(RouteTable::Named(name)) => surroundings
+                .system
+                .table(name)
+                .map_err(|Refused(words)| Failure::Usage(words))?,
+        };
+        Ok(Job {
+            plan,
+            surroundings,
+            talk: Talk::default(),
+            tables,
+            sockets: SocketList::default(),
+            lister: Lister::default(),
+            interfaces: None,
+            protocols: None,
+            incomplete: false,
+        })
+    }
+
+    /// One print of everything the plan asks for, in the classic order.
+    fn print(&mut self) -> Result<(), Failure> {
+        if self.plan.ethernet.is_some() {
+            self.print_ethernet()?;
+        }
+        let ask = socket_ask(self.plan);
+        if ask != SocketAsk::default() {
+            let progress = Progress::start(self.surroundings.terminal, "reading sockets");
+            self.surroundings.system.sockets(&ask, &mut self.sockets);
+            drop(progress);
+            self.incomplete |= self.sockets.failed;
+        }
+        if let Some(statistics) = &self.plan.statistics {
+            self.print_statistics(statistics)?;
+        }
+        if self.plan.routes.is_some() {
+            let progress = Progress::start(self.surroundings.terminal, "reading routes");
+            let listing = self.surroundings.system.routes(self.tables);
+            drop(progress);
+            self.incomplete |= listing.ipv4.why().is_some() && listing.interfaces.why().is_some();
+            let options = render::routes::RoutesOptions { table: self.tables };
+            render::routes::write(self.surroundings.out, &listing, &options)?;
+            self.talk.limits(listing.limits);
+        }
+        self.lister
+            .print(self.plan, self.surroundings, &mut self.sockets, &mut self.talk)?;
+        self.talk.limits(std::mem::take(&mut self.sockets.limits));
+        self.surroundings.out.flush()?;
+        self.talk.say(self.surroundings.err);
+        Ok(())
+    }
+
+    fn print_ethernet(&mut self) -> Result<(), Failure> {
+        let Some(ethernet) = &self.plan.ethernet else {
+            return Ok(());
+        };
+        let (interfaces, limits) = self.surroundings.system.interface_statistics();
+        self.incomplete |= interfaces.interfaces.why().is_some();
+        let rates = self
+            .plan
+            .rates
+            .then(|| InterfaceRates::between(self.interfaces.as_ref(), &interfaces));
+        render::ethernet::write(
+            self.surroundings.out,
+            &interfaces,
+            ethernet.per_interface,
+            rates.as_ref(),
+        )?;
+        self.talk.limits(limits);
+        self.interfaces = Some(interfaces);
+        Ok(())
+    }
+
+    fn print_statistics(&mut self, plan: &StatisticsPlan) -> Result<(), Failure> {
+        let blocks: BlockSet = plan.blocks.iter().map(|&name| block(name)).collect();
+        let (mut protocols, limits) = self.surroundings.system.protocol_statistics(blocks, plan.verbose);
+        let connections = |family| count_connections(&self.sockets, family);
+        protocols.set_current_connections(connections(Family::V4), connections(Family::V6));
+        let rates = self
+            .plan
+            .rates
+            .then(|| ProtocolRates::between(self.protocols.as_ref(), &protocols));
+        let options = render::statistics::StatisticsOptions {
+            blocks,
+            verbose: plan.verbose,
+            zeros: plan.zeros,
+            rates: rates.as_ref(),
+        };
+        render::statistics::write(self.surroundings.out, &protocols, &options)?;
+        let zeros = render::statistics::zeros_left_out(&protocols, &options);
+        if zeros > 0 {
+            self.talk.line(format!(
+                "counters that are 0 are left out, {zeros} now (--zeros shows them)"
+            ));
+        }
+        self.talk.limits(limits);
+        self.protocols = Some(protocols);
+        Ok(())
+    }
+}
+
+fn block(name: ProtocolName) -> Block {
+    match name {
+        ProtocolName::Ip => Block::Ipv4,
+        ProtocolName::IpV6 => Block::Ipv6,
+        ProtocolName::Icmp => Block::Icmpv4,
+        ProtocolName::IcmpV6 => Block::Icmpv6,
+        ProtocolName::Tcp => Block::Tcpv4,
+        ProtocolName::TcpV6 => Block::Tcpv6,
+        ProtocolName::Udp => Block::Udpv4,
+        ProtocolName::UdpV6 => Block::Udpv6,
+    }
+}
+
+/// `tcpCurrEstab` of RFC 4022: connections in ESTABLISHED or CLOSE-WAIT.
+fn count_connections(list: &SocketList, family: Family) -> Fact<u64> {
+    if list.failed {
+        return Fact::Unknown(Why::Failed);
+    }
+    let counts = |socket: &&Socket| {
+        socket.protocol() == Protocol::Tcp
+            && socket.family() == family
+            && matches!(socket.state(), State::Established | State::CloseWait)
+    };
+    Fact::Known(list.sockets.iter().filter(counts).count() as u64)
+}
+
+/// The sockets that all parts of the plan need together; the default asks for none.
+fn socket_ask(plan: &Plan) -> SocketAsk {
+    let mut ask = SocketAsk::default();
+    if let Some(list) = &plan.list {
+        ask.tcp4 = list.tcp4;
+        ask.tcp6 = list.tcp6;
+        ask.udp4 = list.udp4;
+        ask.udp6 = list.udp6;
+        ask.extra = list.dscp || list.time_in_state;
+        if list.tcp4 || list.tcp6 {
+            ask.tcp_states = listed_states(list.states);
+        }
+    }
+    if plan.processes {
+        ask = SocketAsk {
+            tcp4: true,
+            tcp6: true,
+            udp4: true,
+            udp6: true,
+            tcp_states: State::ALL.to_vec(),
+            ..ask
+        };
+    }
+    if let Some(statistics) = &plan.statistics {
+        for (name, wanted) in [(ProtocolName::Tcp, &mut ask.tcp4), (ProtocolName::TcpV6, &mut ask.tcp6)] {
+            if statistics.blocks.contains(&name) {
+                *wanted = true;
+                for state in [State::Established, State::CloseWait] {
+                    if !ask.tcp_states.contains(&state) {
+                        ask.tcp_states.push(state);
+                    }
+                }
+            }
+        }
+    }
+    ask
+}
+
+/// The TCP states a list shows.
+fn listed_states(which: Which) -> Vec<State> {
+    let shown = |state: &State| match which {
+        Which::Connected => !matches!(state, State::Listening | State::Bound),
+        Which::All => *state != State::Bound,
+        Which::AllAndBound => true,
+        Which::ListeningOnly => *state == State::Listening,
+    };
+    State::ALL.into_iter().filter(shown).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn prints_do_not_drift_and_leave_out_what_was_overrun() {
+        let mut ticker = Ticker::new(Some(Duration::from_secs(2)));
+        let start = ticker.next;
+        let at = |tenths: u64| start + Duration::from_millis(tenths * 100);
+        assert_eq!(ticker.next(at(3)), at(20));
+        assert_eq!(ticker.next(at(29)), at(40));
+        assert_eq!(ticker.next(at(95)), at(100), "the moments at 6 and 8 s are past");
+        assert_eq!(ticker.next(at(101)), at(120));
+    }
+}

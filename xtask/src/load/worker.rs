@@ -1,0 +1,156 @@
+//! A worker of `load`: makes its share of the sockets, says so, holds them until its stdin closes.
+
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4};
+use std::os::fd::OwnedFd;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use clap::Parser;
+use rustix::fs::{Mode, OFlags};
+use rustix::net::{AddressFamily, SocketFlags, SocketType, sockopt};
+
+use super::share::Share;
+
+/// What a worker writes to its stdout when its share is up.
+pub(super) const READY: u8 = b'R';
+/// What it writes when it failed.
+const FAILED: u8 = b'E';
+
+/// Connections are accepted at once, one after the other, so the queue never holds more than one.
+const BACKLOG: i32 = 16;
+/// How many addresses of 127.0.0.0/8 the connections are spread over; neighbouring ones would sort too easily.
+const ADDRESSES: u32 = 1 << 20;
+
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask load-worker")]
+struct Options {
+    #[command(flatten)]
+    share: Share,
+}
+
+/// Runs the worker.
+///
+/// # Errors
+/// A socket that cannot be made; the parent is told so with a byte on stdout.
+pub(crate) fn run() -> Result<()> {
+    let share = Options::parse_from(crate::chore_arguments()).share;
+    // Should memory run out all the same, the load is to go first. Without the file there is nothing to protect.
+    let _ = std::fs::write("/proc/self/oom_score_adj", "900");
+    super::raise_open_files(share.total() + super::SPARE_DESCRIPTORS);
+    match hold(&share) {
+        Ok(held) => {
+            say(READY)?;
+            std::io::stdin().lock().read_to_end(&mut Vec::new())?;
+            drop(held);
+            Ok(())
+        }
+        Err(error) => {
+            say(FAILED)?;
+            Err(error)
+        }
+    }
+}
+
+fn say(word: u8) -> Result<()> {
+    let mut stdout = std::io::stdout().lock();
+    stdout.write_all(&[word])?;
+    Ok(stdout.flush()?)
+}
+
+/// Makes everything of the share.
+fn hold(share: &Share) -> Result<Vec<OwnedFd>> {
+    let mut held = Vec::with_capacity(share.total() as usize);
+    if share.pairs_v4 > 0 {
+        let door = listen(SocketAddr::from((Ipv4Addr::UNSPECIFIED, share.port)))?;
+        for index in 0..share.pairs_v4 {
+            let there = SocketAddrV4::new(scattered(share.address, index), share.port);
+            connect(&door, SocketAddr::V4(there), &mut held)
+                .with_context(|| format!("connection {} of {} to {there}", index + 1, share.pairs_v4))?;
+        }
+        held.push(door);
+    }
+    for door in 0..share.doors_v6 {
+        let there = SocketAddr::from((Ipv6Addr::LOCALHOST, share.port + door as u16));
+        let listener = listen(there)?;
+        let pairs = share.pairs_v6 / share.doors_v6 + u64::from(door < share.pairs_v6 % share.doors_v6);
+        for index in 0..pairs {
+            connect(&listener, there, &mut held)
+                .with_context(|| format!("connection {} of {pairs} to {there}", index + 1))?;
+        }
+        held.push(listener);
+    }
+    for index in 0..share.listeners {
+        let own = scattered(share.address, share.pairs_v4 + index);
+        held.push(listen(SocketAddr::from((own, share.port + 1)))?);
+    }
+    for index in 0..share.udp {
+        let socket = socket(AddressFamily::INET, SocketType::DGRAM)?;
+        let own = SocketAddrV4::new(scattered(share.address, index), share.port);
+        rustix::net::bind(&socket, &own).with_context(|| format!("UDP socket {} on {own}", index + 1))?;
+        held.push(socket);
+    }
+    for index in 0..share.descriptors {
+        let file = rustix::fs::open("/dev/null", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
+            .with_context(|| format!("descriptor {} of {}", index + 1, share.descriptors))?;
+        held.push(file);
+    }
+    Ok(held)
+}
+
+/// The `index`th address after `start`: each of the 2^20 once, in an order that jumps, all in 127.16.0.0/12.
+fn scattered(start: u32, index: u64) -> Ipv4Addr {
+    // An odd factor makes this a permutation of the 2^20 numbers.
+    let position = start.wrapping_add(index as u32).wrapping_mul(0x9_e375) % ADDRESSES;
+    Ipv4Addr::from(u32::from(Ipv4Addr::new(127, 16, 0, 0)) | position)
+}
+
+fn socket(family: AddressFamily, kind: SocketType) -> Result<OwnedFd> {
+    rustix::net::socket_with(family, kind, SocketFlags::CLOEXEC, None).context("socket")
+}
+
+fn family_of(address: SocketAddr) -> AddressFamily {
+    if address.is_ipv4() {
+        AddressFamily::INET
+    } else {
+        AddressFamily::INET6
+    }
+}
+
+fn listen(address: SocketAddr) -> Result<OwnedFd> {
+    let socket = socket(family_of(address), SocketType::STREAM)?;
+    // Listening once more right after a load ended must not fail on its remains.
+    sockopt::set_socket_reuseaddr(&socket, true)?;
+    rustix::net::bind(&socket, &address).with_context(|| format!("bind to {address}"))?;
+    rustix::net::listen(&socket, BACKLOG).with_context(|| format!("listen on {address}"))?;
+    Ok(socket)
+}
+
+/// Makes one connection and keeps both ends.
+fn connect(door: &OwnedFd, there: SocketAddr, held: &mut Vec<OwnedFd>) -> Result<()> {
+    let near = socket(family_of(there), SocketType::STREAM)?;
+    // Closed by a reset at the end: no TIME_WAIT is left behind, and a million ends are gone at once.
+    sockopt::set_socket_linger(&near, Some(Duration::ZERO))?;
+    rustix::net::connect(&near, &there).context("connect")?;
+    // Over loopback the handshake is complete when connect returns.
+    let far = rustix::net::accept_with(door, SocketFlags::CLOEXEC).context("accept")?;
+    held.push(near);
+    held.push(far);
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    #[test]
+    fn scattered_addresses_differ_and_stay_in_their_block() {
+        let seen: HashSet<Ipv4Addr> = (0..u64::from(ADDRESSES)).map(|index| scattered(7, index)).collect();
+        assert_eq!(seen.len(), ADDRESSES as usize);
+        assert!(
+            seen.iter()
+                .all(|address| (16..32).contains(&address.octets()[1]) && address.is_loopback())
+        );
+    }
+}
