@@ -323,7 +323,8 @@ fn the_dscp_of_outgoing_packets() {
 fn the_time_in_a_state_is_a_number_or_unknown() {
     own_namespace!();
     let _made = AllStates::make(Family::V4).unwrap();
-    for line in list(&["-ani"]) {
+    let outcome = netstat().run(["-ani"]);
+    for line in listing::list(outcome.success()) {
         let time = line.extra.concat();
         // Everything here is younger than the minute that a test may take.
         assert!(
@@ -331,6 +332,13 @@ fn the_time_in_a_state_is_a_number_or_unknown() {
             "{line:?}"
         );
     }
+    // Why a column is not filled is said, and once only.
+    assert_eq!(
+        outcome.stdout.contains(" -\n"),
+        outcome.stderr.lines().count() == 1,
+        "{}",
+        outcome.stderr
+    );
 }
 
 #[test]

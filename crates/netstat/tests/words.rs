@@ -147,10 +147,17 @@ fn help_and_version_are_data_on_stdout() {
         let text = outcome.success();
         assert_eq!(outcome.stderr, "", "{words:?}");
         for switch in [
-            "-a", "-b", "-c", "-d", "-e", "-f", "-i", "-n", "-o", "-p", "-q", "-r", "-s", "interval", "--count",
+            "a", "b", "c", "d", "e", "f", "i", "n", "o", "p", "q", "r", "s", "t", "u", "l",
         ] {
-            assert!(text.contains(switch), "{words:?} should tell of {switch}:\n{text}");
+            assert!(
+                text.contains(&format!(" -{switch}")),
+                "{words:?} should tell of -{switch}:\n{text}"
+            );
         }
+        assert!(
+            text.contains("INTERVAL") && text.contains("--count"),
+            "{words:?}:\n{text}"
+        );
         assert!(text.lines().all(|line| line.chars().count() <= 100), "{text}");
     }
     let version = run(&["--version"]);
