@@ -2,7 +2,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -32,6 +32,7 @@ pub(crate) fn act(role: &OsStr) -> ! {
     let _children: Vec<Child> = (0..copies)
         .map(|_| {
             Command::new(&program)
+                .arg0("actor")
                 .args(std::env::args_os().skip(1))
                 .env(ROLE, "0")
                 .stdout(Stdio::null())
@@ -71,7 +72,7 @@ pub struct Holder {
 }
 
 impl Actor {
-    /// An actor whose program file has this name; any bytes but `/` and NUL.
+    /// An actor whose program file has this name; any bytes but `/` and NUL (for an unprivileged one: UTF-8).
     pub fn named(name: impl Into<OsString>) -> Actor {
         Actor {
             name: name.into(),
@@ -108,7 +109,10 @@ impl Actor {
             command.args(&words[1..]).arg(&program);
             command
         } else {
-            Command::new(&program)
+            let mut command = Command::new(&program);
+            // The test harness refuses to start under a name that is no UTF-8.
+            command.arg0("actor");
+            command
         };
         let child = command
             .args(harness_words(&test))
@@ -216,6 +220,16 @@ pub fn udp_sockets() -> std::io::Result<[UdpSocket; 4]> {
     ])
 }
 
+/// Sets the type-of-service byte of an IPv4 socket's packets (ip(7)).
+pub fn set_tos(socket: &impl AsFd, tos: u8) -> std::io::Result<()> {
+    Ok(rustix::net::sockopt::set_ip_tos(socket, tos)?)
+}
+
+/// Sets the traffic class of an IPv6 socket's packets (ipv6(7)).
+pub fn set_traffic_class(socket: &impl AsFd, class: u8) -> std::io::Result<()> {
+    Ok(rustix::net::sockopt::set_ipv6_tclass(socket, class.into())?)
+}
+
 /// `count` established TCP connections over addresses of 127.0.0.0/8: two sockets each, and one listener for each 10,000.
 pub fn connections(count: usize) -> std::io::Result<Vec<TcpStream>> {
     let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
@@ -262,8 +276,10 @@ mod tests {
     fn any_name_and_no_file_at_all() {
         own_namespace!();
         let name = OsString::from_vec(b"a\n\x1b[31mb\xff".to_vec());
-        let holder = Actor::named(name).hold(TcpListener::bind("127.0.0.1:0").unwrap());
+        let mut holder = Actor::named(name).hold(TcpListener::bind("127.0.0.1:0").unwrap());
         holder.delete_program();
+        std::thread::sleep(Duration::from_millis(200));
+        assert!(holder.child.try_wait().unwrap().is_none(), "it lives on");
         let link = std::fs::read_link(format!("/proc/{}/exe", holder.pid())).unwrap();
         assert!(
             link.into_os_string()

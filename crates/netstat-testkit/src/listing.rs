@@ -9,8 +9,10 @@ use crate::oracle::{End, Row, TcpState};
 pub struct Line {
     /// The socket.
     pub row: Row,
-    /// What stands in the columns after State.
+    /// The words in the columns after State.
     pub extra: Vec<String>,
+    /// The same as it stands there.
+    pub tail: String,
     /// The lines of `-b` under the row, as they are.
     pub below: Vec<String>,
 }
@@ -85,13 +87,22 @@ fn line(text: &str) -> Line {
         foreign,
         state,
     };
-    let extra: Vec<String> = words[if udp { 3 } else { 4 }..]
-        .iter()
-        .map(|word| word.to_string())
-        .collect();
+    // Behind the protocol, two addresses and, for TCP, the state: as it stands, for program names may hold blanks.
+    let skip = |rest: &'_ str| {
+        rest.trim_start()
+            .split_once(' ')
+            .map_or("", |(_, rest)| rest)
+            .to_owned()
+    };
+    let tail = (0..if udp { 3 } else { 4 })
+        .fold(text.to_owned(), |rest, _| skip(&rest))
+        .trim()
+        .to_owned();
+    let extra = tail.split_whitespace().map(str::to_owned).collect();
     let line = Line {
         row,
         extra,
+        tail,
         below: Vec::new(),
     };
     // Trailing blanks are no difference to be seen; everything before must be to the column.
@@ -113,7 +124,7 @@ fn layout(line: &Line) -> String {
     format!(
         "  {protocol:<5}  {:<21}  {foreign:<21}  {state:<12}    {}",
         row.local.to_string(),
-        line.extra.join(" ")
+        line.tail
     )
 }
 
