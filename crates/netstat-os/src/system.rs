@@ -30,6 +30,8 @@ pub struct OwnersAsk {
     pub image: bool,
     /// What each process runs in: units and containers.
     pub components: bool,
+    /// Whether the same will be asked again soon, so that it pays to remember findings.
+    pub repeated: bool,
 }
 
 /// The owners found.

@@ -19,6 +19,7 @@ const WORTH_LOADING: u64 = 10_000;
 #[derive(Debug)]
 pub(super) struct OwnerFinder {
     reader: OwnerReader,
+    remembers: bool,
     iterator: Option<TaskFile>,
     buffer: Vec<u8>,
 }
@@ -27,6 +28,7 @@ impl OwnerFinder {
     pub(super) fn new(proc: &Path) -> Self {
         OwnerFinder {
             reader: OwnerReader::new(proc),
+            remembers: false,
             iterator: None,
             buffer: Vec::new(),
         }
@@ -42,6 +44,10 @@ impl OwnerFinder {
         ask: &OwnersAsk,
         reader: &mut SocketReader,
     ) -> Result<OwnersFound, Refused> {
+        if ask.repeated && !self.remembers {
+            self.remembers = true;
+            self.reader = std::mem::replace(&mut self.reader, OwnerReader::new("/")).remember();
+        }
         let wanted = OwnerAsk {
             image: ask.image,
             components: ask.components,

@@ -45,7 +45,7 @@ pub(crate) fn socket(inode: u32, user: Option<u32>) -> Socket {
         user,
         cookie: None,
         receive_queue: 0,
-        send_queue: 0,
+        send_queue: Some(0),
     })
 }
 
