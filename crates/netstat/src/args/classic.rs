@@ -37,9 +37,9 @@ pub(super) enum Ask {
 #[derive(Debug, Default)]
 pub(super) struct Line {
     pub(super) tokens: Vec<Token>,
-    /// The first word that asks for help or the version. Reading goes on after a mistake only to find it.
+    /// The first word that asks for help or the version, before a mistake or after it.
     pub(super) ask: Option<Ask>,
-    /// The first mistake.
+    /// The first mistake, which ends the tokens.
     pub(super) error: Option<UsageError>,
     /// The option definition, where a long option made it necessary.
     pub(super) command: Option<Command>,
@@ -54,10 +54,27 @@ pub(super) fn read(words: impl IntoIterator<Item = OsString>) -> Line {
     let mut options = true;
     while let Some(word) = words.next() {
         if let Err(error) = line.word(&word, &mut words, &mut options) {
-            line.error.get_or_insert(error);
+            line.error = Some(error);
+            break;
         }
     }
+    // After a mistake only one question is left.
+    let rest = words.take_while(|word| options && word != "--");
+    line.ask = line.ask.or_else(|| rest.filter_map(|word| asks(word.to_str()?)).next());
     line
+}
+
+/// What a word asks for that is a switch on its own.
+fn asks(text: &str) -> Option<Ask> {
+    match text.strip_prefix("--") {
+        Some(long) if long.eq_ignore_ascii_case("help") => return Some(Ask::LongHelp),
+        Some(long) if long.eq_ignore_ascii_case("version") => return Some(Ask::Version),
+        _ if text == "-V" => return Some(Ask::Version),
+        _ => {}
+    }
+    let letters = text.strip_prefix(['-', '/'])?;
+    let is_help = letters.contains(['h', 'H', '?']) && letters.chars().all(is_letter);
+    is_help.then_some(Ask::ShortHelp)
 }
 
 impl Line {
@@ -74,21 +91,21 @@ impl Line {
             return self.number(text);
         }
         if !*options {
-            return Err(unknown_word(text));
+            return Err(self.unknown_word(text));
         }
         if text == "--" {
             *options = false;
             return Ok(());
         }
+        if let Some(ask) = asks(text) {
+            self.ask.get_or_insert(ask);
+            return Ok(());
+        }
         if let Some(long) = text.strip_prefix("--") {
             return self.long(text, long, rest);
         }
-        if text == "-V" {
-            self.ask.get_or_insert(Ask::Version);
-            return Ok(());
-        }
         match text.strip_prefix('-').or_else(|| slash_cluster(text)) {
-            Some("") | None => Err(unknown_word(text)),
+            Some("") | None => Err(self.unknown_word(text)),
             Some(letters) => self.cluster(text, letters, rest),
         }
     }
@@ -121,6 +138,7 @@ impl Line {
     ) -> Result<(), UsageError> {
         for (at, typed) in letters.char_indices() {
             match typed.to_ascii_lowercase() {
+                // Beside a protocol's name, which makes the word more than switch letters: `-hp=tcp`.
                 'h' | '?' => {
                     self.ask.get_or_insert(Ask::ShortHelp);
                 }
@@ -144,7 +162,7 @@ impl Line {
                 }
                 letter if LETTERS.contains(letter) => self.tokens.push(Token::Letter(letter)),
                 _ => {
-                    let hint = hints::for_letter(typed, letters, &low::command());
+                    let hint = hints::for_letter(typed, letters, self.definition());
                     let word = quoted(OsStr::new(text));
                     return Err(UsageError::new(format!("unknown switch -{typed} in {word}{hint}")));
                 }
@@ -164,7 +182,7 @@ impl Line {
             Some((name, value)) => (name.to_ascii_lowercase(), Some(value.to_owned())),
             None => (long.to_ascii_lowercase(), None),
         };
-        let command = self.command.get_or_insert_with(low::command);
+        let command = self.definition();
         let Some(option) = command.get_arguments().find(|option| option.get_long() == Some(&name)) else {
             let (option, _) = text.split_once('=').unwrap_or((text, ""));
             let hint = hints::for_long(&name, command);
@@ -201,19 +219,21 @@ impl Line {
             (_, value) => value,
         };
         let token = match (name.as_str(), value) {
-            ("help", _) => {
-                self.ask.get_or_insert(Ask::LongHelp);
-                return Ok(());
-            }
-            ("version", _) => {
-                self.ask.get_or_insert(Ask::Version);
-                return Ok(());
-            }
             ("protocol", Some(value)) => Token::Protocol(protocol(&value)?),
             (_, value) => Token::Long { name, value },
         };
         self.tokens.push(token);
         Ok(())
+    }
+
+    fn unknown_word(&mut self, text: &str) -> UsageError {
+        let hint = hints::for_word(text, self.definition());
+        UsageError::new(format!("unknown word {}{hint}", quoted(OsStr::new(text))))
+    }
+
+    /// The options, built when first needed.
+    fn definition(&mut self) -> &Command {
+        self.command.get_or_insert_with(low::command)
     }
 }
 
@@ -263,11 +283,6 @@ fn protocol_missing(option: &str) -> UsageError {
     ))
 }
 
-fn unknown_word(text: &str) -> UsageError {
-    let hint = hints::for_word(text, &low::command());
-    UsageError::new(format!("unknown word {}{hint}", quoted(OsStr::new(text))))
-}
-
 /// The letters of a slash word. What holds anything but switch letters is no switch (`/tmp`), unless a `p` with its `=`
 /// introduces the rest.
 fn slash_cluster(text: &str) -> Option<&str> {
@@ -276,10 +291,11 @@ fn slash_cluster(text: &str) -> Option<&str> {
         .split_once("p=")
         .or_else(|| letters.split_once("P="))
         .unwrap_or((letters, ""));
-    switches
-        .chars()
-        .all(|c| c == '?' || LETTERS.contains(c.to_ascii_lowercase()))
-        .then_some(letters)
+    switches.chars().all(is_letter).then_some(letters)
+}
+
+fn is_letter(c: char) -> bool {
+    c == '?' || LETTERS.contains(c.to_ascii_lowercase())
 }
 
 /// Whether a word can only have been meant as a number: `5`, `-5`, `1.5`, `+3`, `5s`.
@@ -532,12 +548,18 @@ mod tests {
             ("-z nonsense --help", Ask::LongHelp),
             ("--help --nonsense", Ask::LongHelp),
             ("-p --help", Ask::LongHelp),
+            ("-z -an? -V", Ask::ShortHelp),
+            ("-hp=tcp", Ask::ShortHelp),
+            ("-?ptcpv6", Ask::ShortHelp),
             ("--count --help", Ask::LongHelp),
             ("--version -h", Ask::Version),
         ] {
             assert_eq!(line(words).ask, Some(ask), "{words}");
         }
-        assert_eq!(line("-- --help").ask, None);
+        for words in ["-- --help", "-z -- --help", "-z -zh", "-- -z -h"] {
+            assert_eq!(line(words).ask, None, "{words}");
+            assert!(line(words).error.is_some(), "{words}");
+        }
     }
 
     #[test]

@@ -4,8 +4,8 @@
 //! words -> classic: tokens -> low: what was typed -> meaning: a plan
 //! ```
 //!
-//! The classic words (`-ano`, `/a`, `-p tcp`, `5`) have rules that no argument parser knows, so [`classic`] reads them. The
-//! long options are defined once, with `clap`, in [`low`]; help, completions and the manual page come from that definition.
+//! The classic words (`-ano`, `/a`, `-p tcp`, `5`) have rules that no argument parser knows, so `classic` reads them. The
+//! long options are defined once, with `clap`, in `low`; help, completions and the manual page come from that definition.
 //! A line without a long option never builds it: that keeps `netstat -ano` quick to start.
 
 mod classic;
