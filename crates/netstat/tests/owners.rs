@@ -210,7 +210,9 @@ fn without_privilege_the_own_rows_are_filled() {
     let line = row_at(&outcome, forbidden);
     assert_eq!((line.extra.concat().as_str(), programs(&line)), ("-", vec![UNKNOWN]));
     let once = |words: &str| assert_eq!(outcome.stderr.matches(words).count(), 1, "{words}: {}", outcome.stderr);
-    ["1 of 2 owners unknown", "1 not permitted (try sudo)", "setcap "].map(once);
+    ["1 of 2 owners unknown", "1 not permitted (try sudo)", "setcap "]
+        .into_iter()
+        .for_each(once);
     // A list that asks for no owner has nothing to complain about.
     assert_eq!(netstat.run(["-an"]).stderr, "");
     drop(mine);
