@@ -3,6 +3,7 @@
 //! Building the program needs no clang: the objects are in the repository. `bpf/*.bpf.o.built` says which clang made each one
 //! and from which source, so the check holds on a machine with another clang too, where the bytes differ.
 
+use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
@@ -33,10 +34,10 @@ struct Built {
 }
 
 /// Runs the chore: no argument builds, `--check` compares.
-pub(crate) fn run(arguments: &[&str]) -> Result<ExitCode> {
-    let check = match arguments {
-        [] => false,
-        ["--check"] => true,
+pub(crate) fn run(mut words: impl Iterator<Item = OsString>) -> Result<ExitCode> {
+    let check = match (words.next(), words.next()) {
+        (None, _) => false,
+        (Some(word), None) if word == "--check" => true,
         _ => bail!("usage: cargo xtask bpf [--check]"),
     };
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../bpf");

@@ -1,6 +1,7 @@
-//! The floors: the least work that can answer the question, for `bench` to compare with.
+//! The floor of a list: the least work that can answer the question, for `bench` to compare with.
 //!
-//! They ask the kernel, count what comes and print one line. Nothing is decoded, kept, sorted or shown.
+//! It asks the kernel, counts what comes and prints one line. Nothing is decoded, kept, sorted or shown. The floor of the
+//! owners is the example `iterator_floor` of `netstat-os`.
 
 use anyhow::{Context, Result, bail};
 use rustix::io::Errno;
@@ -100,14 +101,6 @@ fn count(mut batch: &[u8], rows: &mut u64) -> Result<Progress> {
         batch = &batch[length.next_multiple_of(4).min(batch.len())..];
     }
     Ok(Progress::More)
-}
-
-/// The owner floor: the kernel's `iter/task_file` program read to its end, descriptors counted.
-///
-/// # Errors
-/// Says why it cannot be had; `bench` shows that as "not available".
-pub(crate) fn iterator() -> Result<()> {
-    bail!("this build has no iterator program")
 }
 
 #[cfg(test)]

@@ -20,38 +20,31 @@ chores:
 fn main() -> ExitCode {
     let chore = std::env::args().nth(1).unwrap_or_default();
     let words = std::env::args_os().skip(2);
-    if chore == "bpf" {
-        let words: Vec<String> = std::env::args().skip(2).collect();
-        let words: Vec<&str> = words.iter().map(String::as_str).collect();
-        return bpf::run(&words).unwrap_or_else(|error| {
-            eprintln!("xtask bpf: {error:#}");
-            ExitCode::FAILURE
-        });
-    }
     let done = match chore.as_str() {
-        "bench" => bench::run(),
-        "bench-run" => bench::measure::run(),
-        "load" => load::run(),
-        "load-worker" => load::worker::run(),
-        "floor-dump" => floor::dump(),
-        "floor-iterator" => floor::iterator(),
-        "services" => services::run(words),
+        "bench" => bench::run().map(success),
+        "bench-run" => bench::measure::run().map(success),
+        "load" => load::run().map(success),
+        "load-worker" => load::worker::run().map(success),
+        "floor-dump" => floor::dump().map(success),
+        "bpf" => bpf::run(words),
+        "services" => services::run(words).map(success),
         "" | "help" | "--help" | "-h" => {
             println!("{CHORES}");
-            Ok(())
+            Ok(ExitCode::SUCCESS)
         }
         other => {
             eprintln!("xtask: no chore is called `{other}`\n{CHORES}");
             return ExitCode::from(2);
         }
     };
-    match done {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("xtask {chore}: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    done.unwrap_or_else(|error| {
+        eprintln!("xtask {chore}: {error:#}");
+        ExitCode::FAILURE
+    })
+}
+
+fn success((): ()) -> ExitCode {
+    ExitCode::SUCCESS
 }
 
 /// The words after `xtask` with the chore's name first, as clap expects them.

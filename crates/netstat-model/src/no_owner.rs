@@ -103,8 +103,8 @@ impl OwnerSummary {
     }
 
     /// The one line that sums it up: `7 of 212 owners unknown: 5 not permitted (try sudo), 2 in TIME_WAIT`. The most frequent
-    /// reason stands first. `None` when every owner is known.
-    pub fn line(&self) -> Option<String> {
+    /// reason stands first. `None` when every owner is known. To a superuser it does not say `try sudo`.
+    pub fn line(&self, superuser: bool) -> Option<String> {
         if self.counts.is_empty() {
             return None;
         }
@@ -114,7 +114,7 @@ impl OwnerSummary {
             .into_iter()
             .map(|(reason, count)| {
                 let hint = match reason {
-                    NoOwner::NotPermitted { .. } => " (try sudo)",
+                    NoOwner::NotPermitted { .. } if !superuser => " (try sudo)",
                     _ => "",
                 };
                 format!("{count} {}{hint}", reason.words())
@@ -160,8 +160,8 @@ mod tests {
 
     #[test]
     fn nothing_unknown_says_nothing() {
-        assert_eq!(summary(0, &[]).line(), None);
-        assert_eq!(summary(5, &[]).line(), None);
+        assert_eq!(summary(0, &[]).line(false), None);
+        assert_eq!(summary(5, &[]).line(false), None);
         assert_eq!(summary(5, &[]).advice("netstat"), None);
     }
 
@@ -174,12 +174,12 @@ mod tests {
             (NoOwner::NotPermitted { user: Some(33) }, 1),
         ];
         assert_eq!(
-            summary(205, &users).line().unwrap(),
+            summary(205, &users).line(false).unwrap(),
             "7 of 212 owners unknown: 5 not permitted (try sudo), 2 in TIME_WAIT"
         );
         assert_eq!(
             summary(1, &[(NoOwner::Kernel, 1), (NoOwner::Handshake, 1)])
-                .line()
+                .line(false)
                 .unwrap(),
             "2 of 3 owners unknown: 1 still in the handshake, 1 of the kernel itself"
         );
@@ -188,7 +188,7 @@ mod tests {
     #[test]
     fn one_is_singular() {
         assert_eq!(
-            summary(0, &[(NoOwner::Unheld, 1)]).line().unwrap(),
+            summary(0, &[(NoOwner::Unheld, 1)]).line(false).unwrap(),
             "1 of 1 owner unknown: 1 held by no process"
         );
     }

@@ -63,6 +63,9 @@ pub trait System {
     /// The computer's name as the system keeps it: not necessarily a proper host name.
     fn computer_name(&self) -> Vec<u8>;
 
+    /// Whether the caller is the system's superuser, to whom `sudo` gives nothing more.
+    fn is_superuser(&self) -> bool;
+
     /// The computer's own addresses, each with the index of its interface.
     ///
     /// # Errors

@@ -52,15 +52,15 @@ pub(crate) struct Field {
     pub contenders: Vec<Contender>,
     /// Name and version of each program.
     pub versions: Vec<String>,
-    /// Peers that are not on this machine.
+    /// Floors and peers that are not there.
     pub missing: Vec<String>,
 }
 
-/// Gathers the field around our program at `ours`.
+/// Gathers the field around our program at `ours`, with the owners' floor where it was built.
 ///
 /// # Errors
 /// Our program does not run.
-pub(crate) fn field(ours: &Path, with_peers: bool) -> Result<Field> {
+pub(crate) fn field(ours: &Path, iterator_floor: Option<&Path>, with_peers: bool) -> Result<Field> {
     let mut field = Field {
         contenders: Vec::new(),
         versions: Vec::new(),
@@ -68,13 +68,10 @@ pub(crate) fn field(ours: &Path, with_peers: bool) -> Result<Field> {
     };
     let floor = std::env::current_exe()?;
     field.add(DUMP_FLOOR, &floor, &["floor-dump"], Whose::Floor, Question::Part);
-    field.add(
-        ITERATOR_FLOOR,
-        &floor,
-        &["floor-iterator"],
-        Whose::Floor,
-        Question::Part,
-    );
+    match iterator_floor {
+        Some(program) => field.add(ITERATOR_FLOOR, program, &[], Whose::Floor, Question::Part),
+        None => field.missing.push(ITERATOR_FLOOR.into()),
+    }
 
     let version = first_line(ours, "--version").with_context(|| format!("{} --version", ours.display()))?;
     ensure!(!version.is_empty(), "{} --version says nothing", ours.display());

@@ -86,9 +86,10 @@ pub(crate) fn run() -> Result<()> {
         Some(path) => path.canonicalize().with_context(|| path.display().to_string())?,
         None => build()?,
     };
-    let field = contenders::field(&ours, !options.no_peers)?;
+    let iterator_floor = build_iterator_floor()?;
+    let field = contenders::field(&ours, iterator_floor.as_deref(), !options.no_peers)?;
     for name in &field.missing {
-        eprintln!("bench: {name} is not on this machine");
+        eprintln!("bench: {name} is not here");
     }
     let mut report = Report::new(machine::describe(&field.versions), limit);
 
@@ -167,22 +168,55 @@ fn show(options: &Options, report: &Report) -> Result<()> {
     Ok(())
 }
 
-/// Builds our program in the way that this one was built, and says where it is.
+/// Builds our program and says where it is.
 fn build() -> Result<PathBuf> {
-    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-    command.args(["build", "--quiet", "--package", "netstat"]);
     if cfg!(debug_assertions) {
         eprintln!("bench: a build without optimisation; its figures mean nothing");
-    } else {
+    }
+    cargo_build(&["--package", "netstat"], "netstat")
+}
+
+/// Builds the owners' floor, an example of `netstat-os`, where the tree has it.
+fn build_iterator_floor() -> Result<Option<PathBuf>> {
+    let (package, example) = ("netstat-os", "iterator_floor");
+    if !root()?
+        .join("crates")
+        .join(package)
+        .join("examples")
+        .join(example)
+        .with_extension("rs")
+        .is_file()
+    {
+        return Ok(None);
+    }
+    cargo_build(
+        &["--package", package, "--example", example],
+        &format!("examples/{example}"),
+    )
+    .map(Some)
+}
+
+/// Builds in the way that this program was built; `product` lies beside it.
+fn cargo_build(what: &[&str], product: &str) -> Result<PathBuf> {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.current_dir(root()?).args(["build", "--quiet"]).args(what);
+    if !cfg!(debug_assertions) {
         command.arg("--release");
     }
     ensure!(
         command.status().context("starting cargo")?.success(),
-        "netstat does not build"
+        "{product} does not build"
     );
-    let program = std::env::current_exe()?.with_file_name("netstat");
+    let program = std::env::current_exe()?.with_file_name(product);
     ensure!(program.is_file(), "no program at {}", program.display());
     Ok(program)
+}
+
+/// The workspace's directory.
+fn root() -> Result<&'static Path> {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .context("the workspace's directory")
 }
 
 /// Runs all commands in turn, again and again.

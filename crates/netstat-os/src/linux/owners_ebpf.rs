@@ -294,12 +294,15 @@ fn in_namespace(kind: &str, inode: u32) -> Result<bool, Unavailable> {
     Ok(link.as_os_str().as_encoded_bytes() == format!("{kind}:[{inode}]").as_bytes())
 }
 
-/// The lockdown mode in force, the one in brackets: `none [integrity] confidentiality`.
+/// The lockdown mode in force, if any.
 fn lockdown() -> Option<String> {
     let modes = std::fs::read_to_string("/sys/kernel/security/lockdown").ok()?;
-    let (_, rest) = modes.split_once('[')?;
-    let (mode, _) = rest.split_once(']')?;
-    (mode != "none").then(|| mode.to_owned())
+    chosen(&modes).filter(|&mode| mode != "none").map(str::to_owned)
+}
+
+/// The word in brackets: `none [integrity] confidentiality`.
+fn chosen(modes: &str) -> Option<&str> {
+    Some(modes.split_once('[')?.1.split_once(']')?.0)
 }
 
 /// The last line of a verifier log that is not its closing statistics.
@@ -311,4 +314,73 @@ fn last_line(log: &[u8]) -> String {
         .find(|line| !line.trim().is_empty() && !line.starts_with("processed "))
         .unwrap_or_default()
         .to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn a_record_is_read_field_by_field() {
+        let mut record = [0; RECORD_BYTES];
+        record[..8].copy_from_slice(&12_345_678_901_234u64.to_ne_bytes());
+        for (index, value) in [4_026_531_840u32, 77, 78, 5].into_iter().enumerate() {
+            record[8 + 4 * index..12 + 4 * index].copy_from_slice(&value.to_ne_bytes());
+        }
+        let expected = Holding {
+            inode: 4_026_531_840,
+            pid: 77,
+            tid: 78,
+            fd: 5,
+            start_ns: 12_345_678_901_234,
+        };
+        assert_eq!(holding(&record), expected);
+        assert_eq!(expected.start_ticks(100), 1_234_567);
+        assert_eq!(expected.start_ticks(1000), 12_345_678);
+        assert_eq!(expected.start_ticks(0), expected.start_ns);
+    }
+
+    #[test]
+    fn the_mode_in_brackets_is_the_one_in_force() {
+        assert_eq!(chosen("none [integrity] confidentiality\n"), Some("integrity"));
+        assert_eq!(chosen("[none] integrity confidentiality"), Some("none"));
+        assert_eq!(chosen("none ]integrity["), None);
+    }
+
+    #[test]
+    fn the_last_line_that_says_something_is_kept() {
+        let log = b"0: R1=ctx\ninvalid func unknown#162\nprocessed 6 insns (limit 1000000)\n\0\0";
+        assert_eq!(last_line(log), "invalid func unknown#162");
+        assert_eq!(last_line(b"processed 0 insns\n"), "");
+        assert_eq!(last_line(&[0; 9]), "");
+    }
+
+    #[test]
+    fn what_the_verifier_says_is_told() {
+        if let Err(error) = TaskFile::load() {
+            eprintln!("what_the_verifier_says_is_told: skipped: {error}");
+            return;
+        }
+        // Helpers that need a GPL-compatible licence are not for a closed program.
+        let closed = b"Proprietary \0";
+        let mut object = OBJECT.to_vec();
+        let at = object
+            .windows(closed.len())
+            .position(|bytes| bytes == b"Dual MIT/GPL\0")
+            .unwrap();
+        object[at..at + closed.len()].copy_from_slice(closed);
+        let error = TaskFile::load_object(&object).unwrap_err();
+        assert!(
+            matches!(&error, Unavailable::Verifier { line, .. } if line.contains("GPL")),
+            "{error}"
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn any_log_gives_a_line(log in proptest::collection::vec(any::<u8>(), 0..200)) {
+            prop_assert!(!last_line(&log).contains('\n'));
+        }
+    }
 }

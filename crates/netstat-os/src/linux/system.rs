@@ -36,6 +36,10 @@ impl System for Linux {
         rustix::system::uname().nodename().to_bytes().to_vec()
     }
 
+    fn is_superuser(&self) -> bool {
+        rustix::process::geteuid().is_root()
+    }
+
     fn own_addresses(&mut self) -> Result<Vec<(IpAddr, u32)>, Refused> {
         let addresses = routes::addresses().map_err(|error| Refused(error.to_string()))?;
         Ok(addresses.rows.iter().map(|own| (own.address, own.interface)).collect())

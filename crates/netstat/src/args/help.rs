@@ -63,7 +63,7 @@ pub(super) fn short(command: &Command) -> String {
 
 /// `--help`: everything.
 pub(super) fn long(command: &Command) -> String {
-    let mut out = format!("{}", version());
+    let mut out = version();
     if let Some(about) = command.get_about() {
         out.push_str(&format!("{about}.\n"));
     }

@@ -41,7 +41,7 @@ pub(super) struct Low {
     /// as -a, and BOUND: TCP ports that neither listen nor connect
     #[arg(short = 'q', long, help_heading = CONNECTIONS)]
     pub(super) bound: bool,
-    /// only LISTENING; of UDP, sockets without a peer; narrows -a and -q
+    /// only LISTENING; of UDP, sockets without a peer; -a wins over it
     #[arg(short = 'l', long, help_heading = CONNECTIONS)]
     pub(super) listening: bool,
     /// TCP of both families: -p TCP and -p TCPv6

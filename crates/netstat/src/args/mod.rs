@@ -1,7 +1,7 @@
 //! From words to a plan.
 //!
 //! ```text
-//! words -> classic: tokens -> low: what was typed -> plan: what it means
+//! words -> classic: tokens -> low: what was typed -> meaning: a plan
 //! ```
 //!
 //! The classic words (`-ano`, `/a`, `-p tcp`, `5`) have rules that no argument parser knows, so [`classic`] reads them. The
@@ -13,6 +13,7 @@ mod error;
 mod help;
 mod hints;
 mod low;
+mod meaning;
 mod plan;
 mod values;
 
@@ -58,5 +59,5 @@ pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Parsed, UsageE
         Some(low) => low,
         None => low::Low::through_clap(&line.tokens, line.command.take().unwrap_or_else(command))?,
     };
-    plan::Plan::from_low(&low).map(Parsed::Run)
+    meaning::plan(&low).map(Parsed::Run)
 }

@@ -34,7 +34,7 @@ impl Lister {
             };
             let found = find_owners(surroundings, &sockets.sockets, &ask)?;
             render::processes::write(surroundings.out, &sockets.sockets, &found.owners)?;
-            tell_owners(plan, &sockets.sockets, found, talk);
+            tell_owners(plan, surroundings.system.is_superuser(), &sockets.sockets, found, talk);
         }
         let Some(list) = &plan.list else { return Ok(()) };
         cut(plan, list, sockets);
@@ -63,7 +63,7 @@ impl Lister {
             talk.line("Linux keeps the time in a state for TIME_WAIT only; elsewhere the column shows -");
         }
         if let Some(found) = owners {
-            tell_owners(plan, &sockets.sockets, found, talk);
+            tell_owners(plan, surroundings.system.is_superuser(), &sockets.sockets, found, talk);
         }
         Ok(())
     }
@@ -97,12 +97,16 @@ impl Lister {
             .iter()
             .filter(|socket| socket.is_connected())
             .map(Socket::foreign);
-        let summary = names.names.resolve(peers, plan.dns_timeout, &mut |done, total| {
+        // A print must not outlast the interval for want of a name.
+        let deadline = plan
+            .interval
+            .map_or(plan.dns_timeout, |interval| interval.min(plan.dns_timeout));
+        let summary = names.names.resolve(peers, deadline, &mut |done, total| {
             progress.stage(|| format!("looking up names: {done} of {total} addresses"));
         });
         drop(progress);
         if summary.timed_out > 0 {
-            let seconds = plan.dns_timeout.as_secs_f64();
+            let seconds = deadline.as_secs_f64();
             talk.line(format!(
                 "{} of {} foreign addresses had no name within {seconds} s and are shown as numbers (--dns-timeout)",
                 summary.timed_out, summary.total
@@ -175,15 +179,15 @@ fn find_owners(
 }
 
 /// Says once how many owners are missing and why, and with `--verbose` how they were looked for.
-fn tell_owners(plan: &Plan, sockets: &[Socket], found: OwnersFound, talk: &mut Talk) {
+fn tell_owners(plan: &Plan, superuser: bool, sockets: &[Socket], found: OwnersFound, talk: &mut Talk) {
     if plan.verbose {
         talk.line(format!("owners: {}", found.how));
     }
     let summary = OwnerSummary::count(&found.owners, sockets);
-    if let Some(line) = summary.line() {
+    if let Some(line) = summary.line(superuser) {
         talk.line(line);
     }
-    if let Some(line) = summary.advice(&program()) {
+    if !superuser && let Some(line) = summary.advice(&program()) {
         talk.line(line);
     }
     talk.limits(found.limits);

@@ -46,6 +46,9 @@ pub(crate) enum BtfError {
     UnknownKind(u32, u32),
 }
 
+/// The kinds that [`Btf::each_named`] shows, one bit each: STRUCT, UNION, FUNC.
+const NAMED: u32 = 1 << 4 | 1 << 5 | 1 << 12;
+
 /// Every how many types a place is noted. An index of all of the kernel's 100,000 to 200,000 would cost more in fresh memory than
 /// stepping over a few types does.
 const STRIDE: usize = 64;
@@ -129,7 +132,7 @@ impl<'a> Btf<'a> {
         let mut count = 0u32;
         let mut at = 0;
         while at < types.len() {
-            if count as usize % STRIDE == 0 {
+            if (count as usize).is_multiple_of(STRIDE) {
                 places.push(at as u32);
             }
             count += 1;
@@ -179,10 +182,9 @@ impl<'a> Btf<'a> {
             let Some(info) = u32_at(self.types, at + 4) else {
                 return;
             };
-            let kind = kind_of(info);
-            if matches!(kind, Kind::Composite | Kind::Function)
+            if NAMED >> kind_number(info) & 1 == 1
                 && let Some(described) = self.read(at)
-                && visit(id, kind, described).is_break()
+                && visit(id, described.kind(), described).is_break()
             {
                 return;
             }
@@ -250,7 +252,7 @@ impl<'a> Btf<'a> {
                 return None;
             }
         }
-        (bits % 8 == 0).then_some(())?;
+        bits.is_multiple_of(8).then_some(())?;
         Some(Field {
             offset: bits / 8,
             size: self.size(id)?,
@@ -278,10 +280,11 @@ impl<'a> Btf<'a> {
     }
 
     fn string_is(&self, offset: u32, wanted: &[u8]) -> bool {
-        self.strings
-            .get(offset as usize..)
-            .and_then(|rest| rest.strip_prefix(wanted))
-            .is_some_and(|rest| rest.first() == Some(&0))
+        let start = offset as usize;
+        // Most names differ in the first letter.
+        self.strings.get(start) == Some(wanted.first().unwrap_or(&0))
+            && self.strings.get(start + wanted.len()) == Some(&0)
+            && self.strings.get(start..start + wanted.len()) == Some(wanted)
     }
 }
 
@@ -324,21 +327,36 @@ fn kind_of(info: u32) -> Kind {
     }
 }
 
-/// Bytes after the fixed part, by kind (`include/uapi/linux/btf.h`); `None` for a kind that is not known.
+/// Bytes after the fixed part, by kind: so many for the type and so many for each of its entries (`include/uapi/linux/btf.h`). Kinds
+/// that are not known are [`UNKNOWN`]. A table, not a `match`: kinds follow each other without a pattern, and a branch for each
+/// of the kernel's types takes twice the time.
+const TAILS: [(u8, u8); 32] = {
+    let mut tails = [(UNKNOWN, UNKNOWN); 32];
+    let mut known = 1;
+    while known <= 19 {
+        tails[known] = match known {
+            1 | 14 | 17 => (4, 0),      // INT, VAR, DECL_TAG
+            3 => (12, 0),               // ARRAY
+            4 | 5 | 15 | 19 => (0, 12), // STRUCT, UNION, DATASEC, ENUM64
+            6 | 13 => (0, 8),           // ENUM, FUNC_PROTO
+            _ => (0, 0),                // PTR, FWD, TYPEDEF, VOLATILE, CONST, RESTRICT, FUNC, FLOAT, TYPE_TAG
+        };
+        known += 1;
+    }
+    tails
+};
+/// A kind whose length is not known.
+const UNKNOWN: u8 = 0xff;
+
+/// Bytes after the fixed part; `None` for a kind that is not known.
 fn tail_bytes(info: u32) -> Option<usize> {
+    let (fixed, each) = TAILS[kind_number(info) as usize];
     let entries = (info & 0xffff) as usize;
-    Some(match kind_number(info) {
-        1 | 14 | 17 => 4,                // INT, VAR, DECL_TAG
-        3 => 12,                         // ARRAY
-        4 | 5 | 15 | 19 => 12 * entries, // STRUCT, UNION, DATASEC, ENUM64
-        6 | 13 => 8 * entries,           // ENUM, FUNC_PROTO
-        2 | 7..=12 | 16 | 18 => 0,       // PTR, FWD, TYPEDEF, VOLATILE, CONST, RESTRICT, FUNC, FLOAT, TYPE_TAG
-        _ => return None,
-    })
+    (fixed != UNKNOWN).then_some(fixed as usize + each as usize * entries)
 }
 
 #[cfg(test)]
-mod tests {
+pub(in crate::linux::bpf) mod tests {
     use super::*;
     use proptest::prelude::*;
 

@@ -75,7 +75,7 @@ impl<'a> Object<'a> {
         let instructions = file
             .section(section.as_bytes())
             .ok_or(ObjectError::Malformed("no program"))?;
-        if instructions.is_empty() || instructions.len() % INSTRUCTION_BYTES != 0 {
+        if instructions.is_empty() || !instructions.len().is_multiple_of(INSTRUCTION_BYTES) {
             return Err(ObjectError::Malformed("program length"));
         }
         // Maps and calls to other functions would need relocations of the ELF kind.
@@ -295,4 +295,190 @@ impl<'a> Elf<'a> {
 fn usize_at(data: &[u8], at: usize) -> Option<usize> {
     let bytes = part(data, at, 8)?.try_into().ok()?;
     usize::try_from(u64::from_ne_bytes(bytes)).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::linux::bpf::btf::tests::Writer;
+    use crate::linux::bpf::kernel_btf::{KernelBtf, PATH};
+    use proptest::prelude::*;
+
+    const OBJECT: &[u8] = include_bytes!("../../../../../bpf/task_file.bpf.o");
+    const SECTION: &str = "iter/task_file";
+    const ITERATOR: &str = "bpf_iter_task_file";
+
+    /// A kernel made up for the purpose: all fields the program reads, `files` structures called `file`.
+    fn kernel(inode: Option<(&str, u32)>, files: &[u32]) -> Vec<u8> {
+        let mut writer = Writer::new();
+        writer.int("unsigned int", 4); // 1
+        writer.int("unsigned long", 8); // 2
+        writer.int("unsigned short", 2); // 3
+        writer.simple(2, "", 2); // 4: pointer
+        writer.composite("", false, 8, &[("net", 4, 0)]); // 5
+        writer.simple(8, "possible_net_t", 5); // 6
+        writer.composite(
+            "sock_common",
+            false,
+            80,
+            &[("skc_family", 3, 16 * 8), ("skc_net", 6, 48 * 8)],
+        ); // 7
+        writer.composite("sock", false, 800, &[("__sk_common", 7, 0)]);
+        writer.composite("socket", false, 128, &[("sk", 4, 24 * 8)]);
+        let (name, kind) = inode.unwrap_or(("i_ino", 2));
+        writer.composite("inode", false, 600, &[(name, kind, 64 * 8)]);
+        for place in files {
+            writer.composite("file", false, 256, &[("f_inode", 4, place * 8)]);
+        }
+        writer.composite("nsproxy", false, 64, &[("net_ns", 4, 40 * 8)]);
+        let task = [
+            ("pid", 1, 2464 * 8),
+            ("tgid", 1, 2468 * 8),
+            ("start_boottime", 2, 2800 * 8),
+            ("group_leader", 4, 2528 * 8),
+            ("nsproxy", 4, 3208 * 8),
+        ];
+        writer.composite("task_struct", false, 9000, &task);
+        writer.composite("bpf_iter_meta", false, 24, &[("seq", 4, 0)]);
+        writer.simple(12, "bpf_iter_task", 0);
+        writer.simple(12, ITERATOR, 0);
+        writer.finish()
+    }
+
+    fn fit(kernel: &[u8]) -> Result<Program<'static>, ObjectError> {
+        Object::parse(OBJECT, SECTION)
+            .unwrap()
+            .fit(&Btf::parse(kernel).unwrap(), ITERATOR)
+    }
+
+    /// The offsets in the program's loads, in order.
+    fn loads(program: &Program<'_>) -> Vec<i16> {
+        let instructions = program.instructions.as_chunks::<8>().0.iter();
+        let loads = instructions.filter(|instruction| instruction[0] & 7 == 1);
+        loads
+            .map(|instruction| i16::from_ne_bytes([instruction[2], instruction[3]]))
+            .collect()
+    }
+
+    #[test]
+    fn the_offsets_of_the_kernel_stand_in_the_program() {
+        let program = fit(&kernel(None, &[168])).unwrap();
+        assert_eq!(program.license, b"Dual MIT/GPL\0");
+        let mut found = loads(&program);
+        found.sort_unstable();
+        // 0: meta, then seq in it; 8, 16, 24: task, fd and file of the context, and sk of the socket at 24.
+        assert_eq!(
+            found,
+            [0, 0, 8, 16, 16, 24, 24, 40, 48, 64, 168, 2464, 2468, 2528, 2800, 3208]
+        );
+        let types = kernel(None, &[168]);
+        let types = Btf::parse(&types).unwrap();
+        assert!(types.is_named(&types.get(program.attach_to).unwrap(), ITERATOR.as_bytes()));
+    }
+
+    #[test]
+    fn what_the_kernel_lacks_is_named() {
+        let missing = |result: Result<Program<'_>, ObjectError>| result.unwrap_err().to_string();
+        assert_eq!(
+            missing(fit(&kernel(Some(("i_number", 2)), &[8]))),
+            "the running kernel has no inode.i_ino"
+        );
+        assert_eq!(
+            missing(fit(&kernel(None, &[]))),
+            "the running kernel has no file.f_inode"
+        );
+        let object = Object::parse(OBJECT, SECTION).unwrap();
+        let types = kernel(None, &[8]);
+        let types = Btf::parse(&types).unwrap();
+        assert_eq!(
+            missing(object.fit(&types, "bpf_iter_x")),
+            "the running kernel has no bpf_iter_x"
+        );
+    }
+
+    #[test]
+    fn a_field_of_another_width_or_in_two_places_is_refused() {
+        assert_eq!(
+            fit(&kernel(Some(("i_ino", 1)), &[8])).unwrap_err(),
+            ObjectError::OtherSize("inode.i_ino".to_owned())
+        );
+        assert_eq!(
+            fit(&kernel(None, &[8, 16])).unwrap_err(),
+            ObjectError::Ambiguous("file.f_inode".to_owned())
+        );
+        assert!(fit(&kernel(None, &[8, 8])).is_ok(), "the same description twice is one");
+    }
+
+    #[test]
+    fn an_offset_that_fits_no_instruction_is_refused() {
+        assert!(matches!(fit(&kernel(None, &[40_000])), Err(ObjectError::Malformed(_))));
+    }
+
+    /// An independent loader must come to the same instructions on the kernel that runs.
+    #[test]
+    fn aya_relocates_to_the_same_instructions() {
+        let Ok(types) = KernelBtf::open() else {
+            eprintln!("skipped: this kernel has no {PATH}");
+            return;
+        };
+        let ours = match Object::parse(OBJECT, SECTION)
+            .unwrap()
+            .fit(&Btf::parse(&types).unwrap(), ITERATOR)
+        {
+            Ok(program) => program,
+            Err(error) => {
+                eprintln!("skipped: {error}");
+                return;
+            }
+        };
+        let mut theirs = aya_obj::Object::parse(OBJECT).unwrap();
+        let kernel = aya_obj::btf::Btf::from_sys_fs().unwrap();
+        theirs.relocate_btf(&kernel).unwrap();
+        let function = theirs.functions.values().next().unwrap();
+        let theirs: Vec<u8> = function
+            .instructions
+            .iter()
+            .flat_map(|one| {
+                let mut bytes = vec![one.code, one.dst_reg() | one.src_reg() << 4];
+                bytes.extend(one.off.to_ne_bytes());
+                bytes.extend(one.imm.to_ne_bytes());
+                bytes
+            })
+            .collect();
+        assert_eq!(ours.instructions, theirs);
+        let id = kernel
+            .id_by_type_name_kind(ITERATOR, aya_obj::btf::BtfKind::Func)
+            .unwrap();
+        assert_eq!(ours.attach_to, id);
+    }
+
+    #[test]
+    fn a_cut_object_is_an_error_at_every_length() {
+        for end in 0..OBJECT.len() {
+            assert!(Object::parse(&OBJECT[..end], SECTION).is_err(), "{end} bytes");
+        }
+        assert!(Object::parse(OBJECT, "iter/other").is_err());
+    }
+
+    proptest! {
+        #[test]
+        fn changed_bytes_never_panic(changes in proptest::collection::vec((0..OBJECT.len(), any::<u8>()), 1..6)) {
+            let mut data = OBJECT.to_vec();
+            for (at, value) in changes {
+                data[at] = value;
+            }
+            let types = kernel(None, &[8]);
+            if let Ok(object) = Object::parse(&data, SECTION) {
+                let _ = object.fit(&Btf::parse(&types).unwrap(), ITERATOR);
+            }
+        }
+
+        #[test]
+        fn arbitrary_bytes_never_panic(data in proptest::collection::vec(any::<u8>(), 0..300)) {
+            let _ = Object::parse(&data, SECTION);
+            let mut file = OBJECT[..64].to_vec();
+            file.extend_from_slice(&data);
+            let _ = Object::parse(&file, SECTION);
+        }
+    }
 }

@@ -84,7 +84,7 @@ pub(crate) fn load_iterator(
     attach_to: u32,
     log: Option<&mut [u8]>,
 ) -> io::Result<OwnedFd> {
-    if license.last() != Some(&0) || instructions.len() % 8 != 0 || name.len() > 15 {
+    if license.last() != Some(&0) || !instructions.len().is_multiple_of(8) || name.len() > 15 {
         return Err(io::ErrorKind::InvalidInput.into());
     }
     let mut attributes = ProgramLoad {

@@ -1,16 +1,17 @@
 //! Holdings that another source has told as bare pairs of inode and process id, made sure of before facts are read.
 
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::OwnedFd;
 
-use netstat_model::{Fact, Why};
-use rustix::fs::{RawDir, readlinkat_raw};
+use netstat_model::{Fact, Process, Why};
+use rustix::fs::{RawDir, fstat, readlinkat_raw};
 use rustix::io::Errno;
 
-use super::process::{Depth, ProcessDir, bare, small_number};
+use super::elsewhere::threads_with_tables;
+use super::process::{bare, small_number};
 use super::spread::spread;
-use super::table::{open_table, socket_inode};
-use super::walk::{Found, Holder, Holding, Walk};
+use super::table::{BUFFER, open_table, socket_inode};
+use super::walk::{Begun, Found, Holder, Holding, Walk, Worker};
 
 /// A number that is no descriptor: the source has not told it.
 pub(crate) const NO_DESCRIPTOR: u32 = u32::MAX;
@@ -40,75 +41,73 @@ impl Walk<'_> {
             .chunk_by(|a, b| a.1 == b.1)
             .map(|pairs| Claim { pid: pairs[0].1, pairs })
             .collect();
-        let workers = spread(
-            &claims,
-            || (Found::default(), Vec::new(), Vec::new()),
-            |(found, entries, text), claim| {
-                if let Err(error) = self.claim(claim, found, entries, text) {
-                    if !matches!(error, Errno::NOENT | Errno::SRCH) {
-                        found.failed = Some(error);
-                    }
-                }
-            },
-        );
+        let workers = spread(&claims, Worker::default, |worker, claim| {
+            if let Err(error) = self.claim(claim, worker)
+                && !matches!(error, Errno::NOENT | Errno::SRCH)
+            {
+                worker.found.failed = Some(error);
+            }
+        });
         let mut found = Found::default();
-        for (part, _, _) in workers {
-            found.append(part);
+        for worker in workers {
+            found.append(worker.found);
         }
         found
     }
 
-    fn claim(
-        &self,
-        claim: &Claim<'_>,
-        found: &mut Found,
-        entries: &mut Vec<u8>,
-        text: &mut Vec<u8>,
-    ) -> Result<(), Errno> {
-        let mut process = bare(claim.pid);
-        let mut kept = Vec::new();
-        let mut all = true;
-        if self.ask.is_anything() {
-            match open_table(self.proc, claim.pid, claim.pid) {
-                Ok(table) => {
-                    let enough = if claim.pairs.len() > LOOK_FOR_EACH {
-                        1
-                    } else {
-                        claim.pairs.len()
-                    };
-                    still_held(&table, claim, enough, &mut kept, entries)?;
-                    if kept.len() < enough {
-                        self.still_held_by_threads(claim, enough, &mut kept, entries)?;
-                    }
-                    if kept.is_empty() {
-                        return Ok(());
-                    }
-                    all = enough == 1;
-                    process = ProcessDir::above(table.as_fd(), Depth::Descriptors)?.facts(claim.pid, self.ask, text);
-                }
-                // The source saw more than this caller may: the holding stands, its facts stay unknown.
-                Err(Errno::ACCESS | Errno::PERM) => {
-                    process.start_ticks = Fact::Unknown(Why::NotPermitted);
-                    process.comm = Fact::Unknown(Why::NotPermitted);
-                    process.image = Fact::Unknown(Why::NotPermitted);
-                    process.components = Fact::Unknown(Why::NotPermitted);
-                }
-                Err(error) => return Err(error),
-            }
+    /// Whether another source's word is good for process `claim.pid`; if so, adds its holdings.
+    fn claim(&self, claim: &Claim<'_>, worker: &mut Worker) -> Result<(), Errno> {
+        let pid = claim.pid;
+        if !self.ask.is_anything() {
+            worker.take(bare(pid), claim.pairs);
+            return Ok(());
         }
-        let holder = found.holders.len() as u32;
-        found.holders.push(Holder {
-            process,
-            thread: claim.pid,
-        });
-        let claimed = claim.pairs.iter().map(|&(inode, _)| inode);
-        let fd = NO_DESCRIPTOR;
-        found.holdings.extend(
-            claimed
-                .filter(|inode| all || kept.contains(inode))
-                .map(|inode| Holding { inode, holder, fd }),
-        );
-        Ok(())
+        let table = match open_table(self.proc, pid, pid) {
+            Ok(table) => table,
+            // The source saw more than this caller may: the holding stands, its facts stay unknown.
+            Err(Errno::ACCESS | Errno::PERM) => {
+                let mut process = bare(pid);
+                process.start_ticks = Fact::Unknown(Why::NotPermitted);
+                process.comm = Fact::Unknown(Why::NotPermitted);
+                process.image = Fact::Unknown(Why::NotPermitted);
+                process.components = Fact::Unknown(Why::NotPermitted);
+                worker.take(process, claim.pairs);
+                return Ok(());
+            }
+            Err(error) => return Err(error),
+        };
+        // With fewer descriptors than claimed sockets it has surely closed some (the size is 0 before Linux 6.2).
+        let size = fstat(&table)?.st_size as usize;
+        let one_is_enough = claim.pairs.len() > LOOK_FOR_EACH && (size == 0 || size >= claim.pairs.len());
+        let enough = if one_is_enough { 1 } else { claim.pairs.len() };
+        worker.keep(self, (pid, pid), &table, |worker, begun| {
+            let holder = worker.found.holders.len() as u32;
+            let base = worker.found.holdings.len();
+            still_held(&table, claim, enough, worker, holder, begun)?;
+            if worker.found.holdings.len() - base < enough {
+                for thread in threads_with_tables(self.proc, pid)? {
+                    match open_table(self.proc, pid, thread) {
+                        Ok(table) => still_held(&table, claim, enough, worker, holder, begun)?,
+                        Err(Errno::NOENT | Errno::SRCH) => {}
+                        Err(error) => return Err(error),
+                    }
+                }
+            }
+            if one_is_enough && worker.found.holdings.len() > base {
+                let first = worker.found.holdings[base].inode;
+                let others = claim
+                    .pairs
+                    .iter()
+                    .map(|&(inode, _)| inode)
+                    .filter(|&inode| inode != first);
+                let fd = NO_DESCRIPTOR;
+                worker
+                    .found
+                    .holdings
+                    .extend(others.map(|inode| Holding { inode, holder, fd }));
+            }
+            Ok(())
+        })
     }
 
     /// The table of process `pid`, when it holds `inode`.
@@ -119,63 +118,73 @@ impl Walk<'_> {
         let table = open_table(self.proc, pid, pid)?;
         let pairs = &[(inode, pid)][..];
         let claim = Claim { pid, pairs };
-        let (mut kept, mut entries) = (Vec::new(), Vec::new());
-        still_held(&table, &claim, 1, &mut kept, &mut entries)?;
-        if kept.is_empty() {
-            self.still_held_by_threads(&claim, 1, &mut kept, &mut entries)?;
-        }
-        if kept.is_empty() { Err(Errno::SRCH) } else { Ok(table) }
-    }
-
-    /// [`still_held`] for the threads with tables of their own.
-    fn still_held_by_threads(
-        &self,
-        claim: &Claim<'_>,
-        enough: usize,
-        kept: &mut Vec<u32>,
-        entries: &mut Vec<u8>,
-    ) -> Result<(), Errno> {
-        for thread in super::elsewhere::threads_with_tables(self.proc, claim.pid)? {
-            match open_table(self.proc, claim.pid, thread) {
-                Ok(table) => still_held(&table, claim, enough, kept, entries)?,
-                Err(Errno::NOENT | Errno::SRCH) => {}
-                Err(error) => return Err(error),
+        let mut worker = Worker::default();
+        still_held(&table, &claim, 1, &mut worker, 0, &mut || Ok(()))?;
+        if worker.found.holdings.is_empty() {
+            for thread in threads_with_tables(self.proc, pid)? {
+                let other = open_table(self.proc, pid, thread)?;
+                still_held(&other, &claim, 1, &mut worker, 0, &mut || Ok(()))?;
             }
         }
-        Ok(())
+        if worker.found.holdings.is_empty() {
+            return Err(Errno::SRCH);
+        }
+        Ok(table)
     }
 }
 
-/// Adds the claimed sockets that the table holds to `kept`, each once; reads no further than until there are `enough`.
+impl Worker {
+    /// Adds a process and its pairs as told.
+    fn take(&mut self, process: Process, pairs: &[(u32, u32)]) {
+        let (holder, thread) = (self.found.holders.len() as u32, process.pid);
+        self.found.holders.push(Holder { process, thread });
+        let fd = NO_DESCRIPTOR;
+        let holdings = pairs.iter().map(|&(inode, _)| Holding { inode, holder, fd });
+        self.found.holdings.extend(holdings);
+    }
+}
+
+/// Adds the claimed sockets that the table holds to the worker's findings, each once; reads no further than until `enough` were
+/// found. Calls `begun` after the first.
 fn still_held(
     table: &OwnedFd,
     claim: &Claim<'_>,
     enough: usize,
-    kept: &mut Vec<u32>,
-    entries: &mut Vec<u8>,
+    worker: &mut Worker,
+    holder: u32,
+    begun: &mut Begun<'_>,
 ) -> Result<(), Errno> {
-    entries.reserve(16 * 1024);
-    let mut entries = RawDir::new(table, entries.spare_capacity_mut());
-    while kept.len() < enough {
+    let holdings = &mut worker.found.holdings;
+    let own = |holding: &&Holding| holding.holder == holder;
+    let mut seen: Vec<u32> = holdings
+        .iter()
+        .rev()
+        .take_while(own)
+        .map(|holding| holding.inode)
+        .collect();
+    worker.entries.reserve(BUFFER);
+    let mut entries = RawDir::new(table, worker.entries.spare_capacity_mut());
+    while seen.len() < enough {
         let Some(entry) = entries.next() else {
             return Ok(());
         };
         let entry = entry?;
-        if small_number(entry.file_name().to_bytes()).is_none() {
+        let Some(fd) = small_number(entry.file_name().to_bytes()) else {
             continue;
-        }
+        };
         let mut target = [MaybeUninit::uninit(); 24];
-        match readlinkat_raw(table, entry.file_name(), &mut target) {
-            Ok((target, _)) => {
-                let claimed = |inode: &u32| claim.pairs.binary_search_by_key(inode, |&(inode, _)| inode).is_ok();
-                if let Some(inode) = socket_inode(target).filter(claimed) {
-                    if !kept.contains(&inode) {
-                        kept.push(inode);
-                    }
-                }
-            }
-            Err(Errno::NOENT) => {}
+        let inode = match readlinkat_raw(table, entry.file_name(), &mut target) {
+            Ok((target, _)) => socket_inode(target),
+            Err(Errno::NOENT) => None,
             Err(error) => return Err(error),
+        };
+        let claimed = |inode: &u32| claim.pairs.binary_search_by_key(inode, |&(inode, _)| inode).is_ok();
+        if let Some(inode) = inode.filter(claimed).filter(|inode| !seen.contains(inode)) {
+            seen.push(inode);
+            holdings.push(Holding { inode, holder, fd });
+            if seen.len() == 1 {
+                begun()?;
+            }
         }
     }
     Ok(())

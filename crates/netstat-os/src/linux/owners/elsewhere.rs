@@ -7,6 +7,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use rustix::fs::{Mode, OFlags, RawDir, openat, readlinkat_raw};
 use rustix::io::Errno;
 
+use super::claims::NO_DESCRIPTOR;
 use super::process::{Depth, ProcessDir, read_text, small_number};
 use super::spread::spread;
 use super::table::{PathBuffer, open_table, socket_inode};
@@ -40,10 +41,10 @@ impl Walk<'_> {
         let mut found = Found::default();
         let mut text = Vec::new();
         for ring in rings {
-            if let Err(error) = self.ring(ring, &mut found, &mut text) {
-                if !matches!(error, Errno::ACCESS | Errno::PERM) {
-                    found.note(error);
-                }
+            if let Err(error) = self.ring(ring, &mut found, &mut text)
+                && !matches!(error, Errno::ACCESS | Errno::PERM)
+            {
+                found.note(error);
             }
         }
         found
@@ -55,7 +56,7 @@ impl Walk<'_> {
         let holder = found.holders.len() as u32;
         let base = found.holdings.len();
         for inode in ring_sockets(text).filter(|&inode| self.wanted.contains(inode)) {
-            let fd = ring.fd;
+            let fd = NO_DESCRIPTOR;
             found.holdings.push(Holding { inode, holder, fd });
         }
         if found.holdings.len() > base {
@@ -65,7 +66,7 @@ impl Walk<'_> {
                 Depth::ThreadDescriptors
             };
             let dir = ProcessDir::above(table.as_fd(), depth)?;
-            let mut process = dir.facts(ring.pid, self.ask, text);
+            let mut process = dir.facts((ring.pid, ring.thread), self.ask, text);
             // The holding cannot be made sure of again by its descriptor, so what may be needed later is read now.
             dir.read_start(&mut process, text);
             let thread = ring.thread;

@@ -13,6 +13,7 @@
 mod claims;
 mod component;
 mod elsewhere;
+mod memory;
 mod process;
 mod reason;
 mod spread;
@@ -32,6 +33,7 @@ pub use component::components;
 pub use process::{BadStat, Stat, parse_stat};
 pub use wanted::WantedInodes;
 
+use memory::Memory;
 use reason::Sight;
 use table::{PathBuffer, process_ids};
 use walk::{Found, Walk};
@@ -74,6 +76,7 @@ pub struct OwnerReader {
     root: PathBuf,
     proc: Option<OwnedFd>,
     wanted: WantedInodes,
+    memory: Option<Memory>,
 }
 
 impl Default for OwnerReader {
@@ -89,7 +92,16 @@ impl OwnerReader {
             root: root.as_ref().to_owned(),
             proc: None,
             wanted: WantedInodes::default(),
+            memory: None,
         }
+    }
+
+    /// Has the reader remember its findings, for listings that repeat: known holdings are then only made sure of, and the
+    /// processes are walked only when there are sockets not seen before. A further holder of a known socket may then show
+    /// up some looks late.
+    pub fn remember(mut self) -> Self {
+        self.memory = Some(Memory::default());
+        self
     }
 
     /// How many descriptors the processes in sight have open, about: the work a walk would be. `None` when the kernel does not
@@ -115,7 +127,11 @@ impl OwnerReader {
     ///
     /// Never fails: what could not be seen is the reason of each socket concerned and, once for all, a [`Limit`].
     pub fn read(&mut self, sockets: &[Socket], ask: &OwnerAsk, hooks: Hooks<'_>) -> (Owners, Vec<Limit>) {
-        self.look(sockets, ask, hooks, |walk, pids| walk.processes(pids), false)
+        self.want(sockets);
+        let mut memory = self.memory.take();
+        let answer = self.look(sockets, ask, hooks, First::Walk(memory.as_mut()));
+        self.memory = memory;
+        answer
     }
 
     /// Finds the holders of `sockets` as [`OwnerReader::read`] does, with the holdings told by `source` instead of a walk: it is
@@ -132,12 +148,16 @@ impl OwnerReader {
         source: impl FnOnce(&WantedInodes, &mut Vec<(u32, u32)>) -> Result<(), E>,
     ) -> Result<(Owners, Vec<Limit>), E> {
         let mut pairs = Vec::new();
-        self.wanted
-            .refill(sockets.iter().filter_map(|socket| socket.inode().map(u32::from)));
+        self.want(sockets);
         if !self.wanted.is_empty() {
             source(&self.wanted, &mut pairs)?;
         }
-        Ok(self.look(sockets, ask, hooks, |walk, _| walk.claims(&mut pairs), true))
+        Ok(self.look(sockets, ask, hooks, First::Pairs(&mut pairs)))
+    }
+
+    fn want(&mut self, sockets: &[Socket]) {
+        self.wanted
+            .refill(sockets.iter().filter_map(|socket| socket.inode().map(u32::from)));
     }
 
     fn open(&mut self) -> Result<BorrowedFd<'_>, Errno> {
@@ -153,11 +173,8 @@ impl OwnerReader {
         sockets: &[Socket],
         ask: &OwnerAsk,
         hooks: Hooks<'_>,
-        first: impl FnOnce(&Walk<'_>, &[u32]) -> Found,
-        sees_all: bool,
+        mut first: First<'_>,
     ) -> (Owners, Vec<Limit>) {
-        self.wanted
-            .refill(sockets.iter().filter_map(|socket| socket.inode().map(u32::from)));
         if self.wanted.is_empty() {
             return (OwnersBuilder::default().finish(NoOwner::Ended), Vec::new());
         }
@@ -183,17 +200,24 @@ impl OwnerReader {
             wanted: &self.wanted,
             ask,
         };
-        let found = first(&walk, &pids);
+        let found = match &mut first {
+            First::Walk(None) => walk.processes(&pids),
+            First::Walk(Some(memory)) => memory.look(&walk, &pids),
+            First::Pairs(pairs) => walk.claims(pairs),
+        };
         let mut look = Look {
             walk,
             found,
             pids,
-            sees_all,
+            sees_all: matches!(first, First::Pairs(_)),
         };
         let mut builder = OwnersBuilder::default();
         let otherwise = look.explain(sockets, hooks, &mut builder);
         look.read_starts();
         let limits = look.limits();
+        if let First::Walk(Some(memory)) = first {
+            memory.keep(&look.walk, &look.found, std::mem::take(&mut look.pids));
+        }
         look.hand_over(&mut builder);
         (builder.finish(otherwise), limits)
     }
@@ -214,6 +238,14 @@ impl OwnerReader {
     }
 }
 
+/// The source of a look's first step.
+enum First<'a> {
+    /// The walk, with the memory of the last look.
+    Walk(Option<&'a mut Memory>),
+    /// Pairs of inode and process id that were told by a source that sees every process.
+    Pairs(&'a mut Vec<(u32, u32)>),
+}
+
 /// A look on its way through the steps.
 struct Look<'a> {
     walk: Walk<'a>,
@@ -227,11 +259,7 @@ struct Look<'a> {
 impl Look<'_> {
     /// The wanted inodes without a holder so far.
     fn left(&self) -> Vec<u32> {
-        let mut marks = self.walk.wanted.marks();
-        for holding in &self.found.holdings {
-            self.walk.wanted.mark(&mut marks, holding.inode);
-        }
-        self.walk.wanted.unmarked(&marks).collect()
+        memory::left(&self.walk, &self.found)
     }
 
     /// Deals with the sockets that the first step found no holder for: finds it elsewhere or notes the reason. Gives back the

@@ -9,6 +9,7 @@ use rustix::io::{Errno, read};
 
 use super::OwnerAsk;
 use super::component::components;
+use super::table::PathBuffer;
 
 /// `PF_KTHREAD` of the kernel's `include/linux/sched.h`: a thread of the kernel itself.
 const PF_KTHREAD: u32 = 0x0020_0000;
@@ -131,14 +132,18 @@ impl ProcessDir {
         .map(ProcessDir)
     }
 
-    /// The facts that were asked for.
-    pub(crate) fn facts(&self, pid: u32, ask: &OwnerAsk, text: &mut Vec<u8>) -> Process {
+    /// The facts that were asked for, about process `pid`, whose sockets `thread` holds.
+    pub(crate) fn facts(&self, (pid, thread): (u32, u32), ask: &OwnerAsk, text: &mut Vec<u8>) -> Process {
         let mut process = bare(pid);
         if ask.start {
             self.read_start(&mut process, text);
         }
         if ask.image {
             process.image = self.image(text);
+            if process.image == Fact::Unknown(Why::Gone) && thread != pid {
+                // The first thread has ended and taken the view of the program along; the others go on.
+                process.image = self.image_of_thread(thread, text);
+            }
             if process.image.why().is_some() && process.comm.why().is_some() {
                 self.read_start(&mut process, text);
             }
@@ -180,6 +185,18 @@ impl ProcessDir {
                 // Follows the link to the very file, wherever it is in the caller's view of the file systems.
                 statat(&self.0, c"exe", AtFlags::empty()).map(|stat| stat.st_nlink == 0)
             })),
+            Err(error) => Fact::Unknown(why(error)),
+        }
+    }
+
+    /// The program file, from `/proc/PID/task/TID/exe`.
+    fn image_of_thread(&self, thread: u32, text: &mut Vec<u8>) -> Fact<ImageName> {
+        let mut path = PathBuffer::new();
+        path.text(b"task/");
+        path.number(thread);
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        match openat(&self.0, path.as_bytes(), flags, Mode::empty()) {
+            Ok(dir) => ProcessDir(dir).image(text),
             Err(error) => Fact::Unknown(why(error)),
         }
     }

@@ -3,7 +3,6 @@
 use std::os::fd::BorrowedFd;
 
 use netstat_model::NoOwner;
-use rustix::io::Errno;
 
 use super::process::read_text;
 
@@ -153,11 +152,6 @@ fn hiding(mountinfo: &[u8], mount_point: &[u8]) -> Hiding {
         };
     }
     result
-}
-
-/// Whether an error means that there is no process list at all.
-pub(crate) fn no_list(error: Errno) -> bool {
-    matches!(error, Errno::NOENT | Errno::NOTDIR | Errno::ACCESS | Errno::PERM)
 }
 
 #[cfg(test)]

@@ -148,11 +148,6 @@ impl Walk<'_> {
     /// still be the socket.
     pub(crate) fn read_start(&self, holder: &mut Holder, holding: &Holding, text: &mut Vec<u8>) {
         let (pid, thread) = (holder.process.pid, holder.thread);
-        let depth = if thread == pid {
-            Depth::Descriptors
-        } else {
-            Depth::ThreadDescriptors
-        };
         let table = match holding.fd {
             NO_DESCRIPTOR => self.table_with(pid, holding.inode),
             fd => open_table(self.proc, pid, thread).and_then(|table| {
@@ -162,7 +157,7 @@ impl Walk<'_> {
                 }
             }),
         };
-        let dir = table.and_then(|table| ProcessDir::above(table.as_fd(), depth));
+        let dir = table.and_then(|table| ProcessDir::above(table.as_fd(), depth_of(pid, thread)));
         match dir {
             Ok(dir) => dir.read_start(&mut holder.process, text),
             Err(error) => holder.process.start_ticks = Fact::Unknown(super::process::why(error)),
@@ -206,7 +201,7 @@ impl Walk<'_> {
             }
             let holder = *place[index].get_or_insert_with(|| {
                 let table = &large[index];
-                let process = table.dir.facts(table.pid, self.ask, &mut last.text);
+                let process = table.dir.facts((table.pid, table.pid), self.ask, &mut last.text);
                 let thread = table.pid;
                 found.holders.push(Holder { process, thread });
                 found.holders.len() as u32 - 1
@@ -241,6 +236,27 @@ impl LargeTable {
     }
 }
 
+/// What a scan calls after the first wanted socket of a table.
+pub(crate) type Begun<'a> = dyn FnMut() -> Result<(), Errno> + 'a;
+
+/// Where the table of `thread` lies below the directory of process `pid`.
+fn depth_of(pid: u32, thread: u32) -> Depth {
+    if thread == pid {
+        Depth::Descriptors
+    } else {
+        Depth::ThreadDescriptors
+    }
+}
+
+/// The sockets that a table held at an earlier look.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct KnownTable {
+    pub(crate) pid: u32,
+    pub(crate) thread: u32,
+    /// (inode, descriptor).
+    pub(crate) sockets: Vec<(u32, u32)>,
+}
+
 /// One thread's part of a walk.
 #[derive(Default)]
 pub(crate) struct Worker {
@@ -248,7 +264,7 @@ pub(crate) struct Worker {
     large: Vec<LargeTable>,
     /// Places of large tables of which a piece could not be read.
     broken: Vec<usize>,
-    entries: Vec<u8>,
+    pub(crate) entries: Vec<u8>,
     text: Vec<u8>,
 }
 
@@ -262,23 +278,61 @@ impl Worker {
 
     fn try_process(&mut self, walk: &Walk<'_>, pid: u32, thread: u32, split: bool) -> Result<(), Errno> {
         let table = open_table(walk.proc, pid, thread)?;
-        let depth = if thread == pid {
-            Depth::Descriptors
-        } else {
-            Depth::ThreadDescriptors
-        };
-        if split && self.put_off(walk, pid, &table, depth)? {
+        if split && thread == pid && self.put_off(walk, pid, &table)? {
             return Ok(());
         }
+        self.keep(walk, (pid, thread), &table, |worker, begun| {
+            worker.table(walk, &table, None, (pid, thread), begun)
+        })
+    }
+
+    /// Looks again for the sockets that a table held at the last look.
+    pub(crate) fn known(&mut self, walk: &Walk<'_>, known: &KnownTable) {
+        let scan = |worker: &mut Self, table: &OwnedFd, begun: &mut Begun<'_>| {
+            let holder = worker.found.holders.len() as u32;
+            let base = worker.found.holdings.len();
+            for &(inode, fd) in &known.sockets {
+                if !walk.wanted.contains(inode) {
+                    continue;
+                }
+                worker.found.descriptors += 1;
+                if still_holds(table.as_fd(), fd, inode)? {
+                    worker.found.holdings.push(Holding { inode, holder, fd });
+                    if worker.found.holdings.len() == base + 1 {
+                        begun()?;
+                    }
+                }
+            }
+            Ok(())
+        };
+        let result = open_table(walk.proc, known.pid, known.thread).and_then(|table| {
+            self.keep(walk, (known.pid, known.thread), &table, |worker, begun| {
+                scan(worker, &table, begun)
+            })
+        });
+        if let Err(error) = result {
+            self.found.note(error);
+        }
+    }
+
+    /// Reads a table by `scan`, which adds holdings and calls what it is given after the first of them, and adds the holder
+    /// with its facts when there was any.
+    pub(crate) fn keep(
+        &mut self,
+        walk: &Walk<'_>,
+        (pid, thread): (u32, u32),
+        table: &OwnedFd,
+        scan: impl Fn(&mut Self, &mut Begun<'_>) -> Result<(), Errno>,
+    ) -> Result<(), Errno> {
         for attempt in 1..=ATTEMPTS {
             let base = self.found.holdings.len();
             let rings = self.found.rings.len();
             let mut dir = None;
             let mut exe = None;
             let mut text = std::mem::take(&mut self.text);
-            let result = self.table(walk, &table, None, (pid, thread), || {
+            let result = scan(self, &mut || {
                 if walk.ask.is_anything() {
-                    let opened = ProcessDir::above(table.as_fd(), depth)?;
+                    let opened = ProcessDir::above(table.as_fd(), depth_of(pid, thread))?;
                     if walk.ask.image {
                         exe = opened.exe(&mut text).ok().map(<[u8]>::to_vec);
                     }
@@ -295,8 +349,8 @@ impl Worker {
             let Some(&first) = self.found.holdings.get(base) else {
                 return Ok(());
             };
-            let process = match &dir {
-                Some(dir) => dir.facts(pid, walk.ask, &mut self.text),
+            let mut process = match &dir {
+                Some(dir) => dir.facts((pid, thread), walk.ask, &mut self.text),
                 None => super::process::bare(pid),
             };
             // A process that became another program lost the sockets that were marked close-on-exec, and its new name must
@@ -309,7 +363,6 @@ impl Worker {
                 _ => true,
             };
             if sound || attempt == ATTEMPTS {
-                let mut process = process;
                 if !sound {
                     process.image = Fact::Unknown(Why::Failed);
                 }
@@ -318,18 +371,18 @@ impl Worker {
             }
             self.found.holdings.truncate(base);
             self.found.rings.truncate(rings);
-            seek(&table, SeekFrom::Start(0))?;
+            seek(table, SeekFrom::Start(0))?;
         }
         Ok(())
     }
 
     /// Puts a table with very many descriptors aside; `false` when it is not that large.
-    fn put_off(&mut self, walk: &Walk<'_>, pid: u32, table: &OwnedFd, depth: Depth) -> Result<bool, Errno> {
+    fn put_off(&mut self, walk: &Walk<'_>, pid: u32, table: &OwnedFd) -> Result<bool, Errno> {
         // The number of open descriptors, from Linux 6.2 on; 0 before.
-        if fstat(table)?.st_size as u64 <= LARGE_TABLE || depth != Depth::Descriptors {
+        if fstat(table)?.st_size as u64 <= LARGE_TABLE {
             return Ok(false);
         }
-        let dir = ProcessDir::above(table.as_fd(), depth)?;
+        let dir = ProcessDir::above(table.as_fd(), Depth::Descriptors)?;
         dir.text(c"status", &mut self.text)?;
         let Some(slots) = table_slots(&self.text) else {
             return Ok(false);
@@ -358,7 +411,8 @@ impl Worker {
             OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC,
             Mode::empty(),
         )?;
-        self.table(walk, &table, Some((first, last)), (large.pid, large.pid), || Ok(()))
+        let range = Some((first, last));
+        self.table(walk, &table, range, (large.pid, large.pid), &mut || Ok(()))
     }
 
     /// Reads the links of `table`, or of the descriptors of `range` alone, and keeps the wanted sockets. `begun` is called
@@ -369,10 +423,10 @@ impl Worker {
         table: &OwnedFd,
         range: Option<(u32, u32)>,
         (pid, thread): (u32, u32),
-        begun: impl FnOnce() -> Result<(), Errno>,
+        begun: &mut Begun<'_>,
     ) -> Result<(), Errno> {
         let holder = self.found.holders.len() as u32;
-        let mut begun = Some(begun);
+        let base = self.found.holdings.len();
         let mut room = BUFFER;
         if let Some((first, _)) = range {
             // The position of descriptor N in the directory is N + 2, after `.` and `..` (`proc_readfd_common` in fs/proc/fd.c).
@@ -413,14 +467,14 @@ impl Worker {
                             if let Some(inode) = socket_inode(target).filter(|&inode| walk.wanted.contains(inode)) {
                                 if let Some(fd) = small_number(name.to_bytes()) {
                                     self.found.holdings.push(Holding { inode, holder, fd });
-                                    if let Some(begun) = begun.take() {
+                                    if self.found.holdings.len() == base + 1 {
                                         begun()?;
                                     }
                                 }
-                            } else if target == RING {
-                                if let Some(fd) = small_number(name.to_bytes()) {
-                                    self.found.rings.push(Ring { pid, thread, fd });
-                                }
+                            } else if target == RING
+                                && let Some(fd) = small_number(name.to_bytes())
+                            {
+                                self.found.rings.push(Ring { pid, thread, fd });
                             }
                         }
                         // Closed meanwhile.

@@ -238,7 +238,7 @@ fn long_numbers_push_and_keep_two_blanks() {
 
 #[test]
 fn rates_stand_beside_the_totals() {
-    let make = |seconds, add| {
+    let make = |seconds, add: u64| {
         ProtocolStatistics::new(
             Duration::from_secs(seconds),
             TcpFamilies::Separate,

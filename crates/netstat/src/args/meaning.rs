@@ -1,0 +1,527 @@
+//! From what was typed to what it means: the rules by which switches go together.
+
+use std::time::Duration;
+
+use super::error::UsageError;
+use super::low::Low;
+use super::plan::{
+    DEFAULT_DNS_TIMEOUT, EthernetPlan, ListPlan, Naming, Plan, RouteTable, RoutesPlan, StatisticsPlan, Which,
+};
+use super::values::ProtocolName;
+
+/// What `low` means.
+///
+/// # Errors
+/// Two words that do not go together, or one that needs another.
+pub(super) fn plan(low: &Low) -> Result<Plan, UsageError> {
+    refuse_contradictions(low)?;
+    let protocols = Protocols::of(low);
+    Ok(Plan {
+        ethernet: low.ethernet.then_some(EthernetPlan {
+            per_interface: low.per_interface,
+        }),
+        statistics: low.statistics.then(|| StatisticsPlan {
+            blocks: protocols.blocks(),
+            verbose: low.verbose,
+            zeros: low.zeros,
+        }),
+        routes: low.routes.then(|| RoutesPlan {
+            table: table(low.table.as_deref()),
+        }),
+        processes: low.processes,
+        list: lists(low, &protocols).then(|| list(low, &protocols)),
+        rates: low.rates,
+        interval: low.interval.map(|seconds| Duration::from_secs(seconds.into())),
+        count: low.count,
+        verbose: low.verbose,
+        dns_timeout: low.dns_timeout.unwrap_or(DEFAULT_DNS_TIMEOUT),
+        owners: low.owners.unwrap_or_default(),
+    })
+}
+
+/// Words that mean nothing without another are a mistake: better told than passed over.
+fn refuse_contradictions(low: &Low) -> Result<(), UsageError> {
+    let refuse = |message: &str| Err(UsageError::new(message));
+    if !low.statistics
+        && let Some(protocol) = low.protocols.iter().find(|protocol| !protocol.has_rows())
+    {
+        let name = protocol.name().to_ascii_lowercase();
+        return refuse(&format!("-p {name} needs -s: netstat -s -p {name}"));
+    }
+    if low.per_interface && !low.ethernet {
+        return refuse("--per-interface needs -e: netstat -e --per-interface");
+    }
+    if low.zeros && !(low.statistics && low.verbose) {
+        return refuse("--zeros needs -s and --verbose: netstat -s --verbose --zeros");
+    }
+    if low.table.is_some() && !low.routes {
+        return refuse("--table needs -r: netstat -r --table all");
+    }
+    if low.rates && !(low.statistics || low.ethernet) {
+        return refuse("--rates needs -s or -e: netstat -s --rates 5");
+    }
+    if low.rates && low.interval.is_none() {
+        return refuse("--rates needs an interval: netstat -s --rates 5");
+    }
+    if let Some(count) = low.count.filter(|count| count.get() > 1 && low.interval.is_none()) {
+        return refuse(&format!("--count {count} needs an interval: netstat 5 --count {count}"));
+    }
+    Ok(())
+}
+
+/// Which protocols the line names, by `-p`, `-t` or `-u`. All of them together count.
+struct Protocols {
+    named: [bool; ProtocolName::ALL.len()],
+}
+
+impl Protocols {
+    fn of(low: &Low) -> Protocols {
+        use ProtocolName::*;
+        let mut named = [false; ProtocolName::ALL.len()];
+        let tcp: &[ProtocolName] = if low.tcp { &[Tcp, TcpV6] } else { &[] };
+        let udp: &[ProtocolName] = if low.udp { &[Udp, UdpV6] } else { &[] };
+        for &protocol in low.protocols.iter().chain(tcp).chain(udp) {
+            // The order of declaration is the order of ALL; a test holds the two together.
+            named[protocol as usize] = true;
+        }
+        Protocols { named }
+    }
+
+    fn has(&self, protocol: ProtocolName) -> bool {
+        self.named[protocol as usize]
+    }
+
+    fn names_rows(&self) -> bool {
+        ProtocolName::ALL
+            .into_iter()
+            .any(|protocol| protocol.has_rows() && self.has(protocol))
+    }
+
+    /// The blocks of `-s`: those named, or all.
+    fn blocks(&self) -> Vec<ProtocolName> {
+        let all = !self.named.contains(&true);
+        ProtocolName::ALL
+            .into_iter()
+            .filter(|protocol| all || self.has(*protocol))
+            .collect()
+    }
+}
+
+/// Whether the connection list is printed: alone always, beside another part only if a switch asks for it.
+fn lists(low: &Low, protocols: &Protocols) -> bool {
+    let other_part = low.ethernet || low.statistics || low.routes || low.processes;
+    let which = low.all || low.bound || low.listening || protocols.names_rows();
+    let columns = low.pids || low.executables || low.programs || low.dscp || low.time_in_state;
+    !other_part || which || columns
+}
+
+fn list(low: &Low, protocols: &Protocols) -> ListPlan {
+    let everything = low.all || low.bound;
+    let kind = |protocol, unnamed| {
+        if protocols.names_rows() {
+            protocols.has(protocol)
+        } else {
+            unnamed
+        }
+    };
+    ListPlan {
+        tcp4: kind(ProtocolName::Tcp, true),
+        tcp6: kind(ProtocolName::TcpV6, true),
+        udp4: kind(ProtocolName::Udp, everything),
+        udp6: kind(ProtocolName::UdpV6, everything),
+        // -a wins over -l, as in the Linux habit -plant.
+        states: match (low.bound, low.all, low.listening) {
+            (true, _, _) => Which::AllAndBound,
+            (false, true, _) => Which::All,
+            (false, false, true) => Which::ListeningOnly,
+            (false, false, false) => Which::Connected,
+        },
+        // Numbers win, so that a line with -n never sends a query.
+        names: match (low.numeric, low.full_names) {
+            (true, _) => Naming::Numeric,
+            (false, true) => Naming::Full,
+            (false, false) => Naming::FirstLabel,
+        },
+        pid: low.pids,
+        program_lines: low.executables,
+        dscp: low.dscp,
+        time_in_state: low.time_in_state,
+        pid_program_column: low.programs,
+    }
+}
+
+fn table(typed: Option<&str>) -> RouteTable {
+    match typed {
+        None => RouteTable::Default,
+        Some(all) if all.eq_ignore_ascii_case("all") => RouteTable::All,
+        Some(name) => RouteTable::Named(name.to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsString;
+
+    use super::super::{OwnerMethod, Parsed, parse};
+    use super::*;
+    use ProtocolName::*;
+    use std::num::NonZeroU64;
+
+    fn plan(words: &str) -> Plan {
+        match parse(words.split_whitespace().map(OsString::from)) {
+            Ok(Parsed::Run(plan)) => plan,
+            other => panic!("{words}: {other:?}"),
+        }
+    }
+
+    fn error(words: &str) -> String {
+        parse(words.split_whitespace().map(OsString::from))
+            .expect_err(words)
+            .to_string()
+    }
+
+    /// Protocols of the list as `t4 t6 u4 u6`, then the states; empty without a list.
+    fn rows(words: &str) -> String {
+        let Some(list) = plan(words).list else {
+            return String::new();
+        };
+        let kinds = [
+            (list.tcp4, "t4"),
+            (list.tcp6, "t6"),
+            (list.udp4, "u4"),
+            (list.udp6, "u6"),
+        ];
+        let kinds: Vec<&str> = kinds.into_iter().filter(|(is, _)| *is).map(|(_, name)| name).collect();
+        format!("{} {:?}", kinds.join(" "), list.states)
+    }
+
+    /// The parts in print order, as letters.
+    fn parts(words: &str) -> String {
+        let plan = plan(words);
+        let parts = [
+            (plan.ethernet.is_some(), 'e'),
+            (plan.statistics.is_some(), 's'),
+            (plan.routes.is_some(), 'r'),
+            (plan.processes, 'c'),
+            (plan.list.is_some(), 'L'),
+        ];
+        parts
+            .into_iter()
+            .filter(|(is, _)| *is)
+            .map(|(_, letter)| letter)
+            .collect()
+    }
+
+    #[test]
+    fn no_words_is_the_default_plan() {
+        assert_eq!(plan(""), Plan::default());
+        assert_eq!(plan("-s").statistics, Some(StatisticsPlan::default()));
+        assert_eq!(plan("-e").ethernet, Some(EthernetPlan::default()));
+        assert_eq!(plan("-r").routes, Some(RoutesPlan::default()));
+    }
+
+    #[test]
+    fn which_rows() {
+        for (words, expected) in [
+            ("", "t4 t6 Connected"),
+            ("-n", "t4 t6 Connected"),
+            ("-o", "t4 t6 Connected"),
+            ("-a", "t4 t6 u4 u6 All"),
+            ("-q", "t4 t6 u4 u6 AllAndBound"),
+            ("-aq", "t4 t6 u4 u6 AllAndBound"),
+            ("-p tcp", "t4 Connected"),
+            ("-p TCPv6", "t6 Connected"),
+            ("-p udp", "u4 Connected"),
+            ("-p UDPv6", "u6 Connected"),
+            ("-p tcp -p udp", "t4 u4 Connected"),
+            ("-p udp -p tcp -p udp", "t4 u4 Connected"),
+            ("-p tcp -p tcpv6", "t4 t6 Connected"),
+            ("-anp tcp", "t4 All"),
+            ("-a -p udpv6", "u6 All"),
+            ("-qp tcp", "t4 AllAndBound"),
+            ("-t", "t4 t6 Connected"),
+            ("-u", "u4 u6 Connected"),
+            ("-tu", "t4 t6 u4 u6 Connected"),
+            ("-ta", "t4 t6 All"),
+            ("-ua", "u4 u6 All"),
+            ("-t -p udp", "t4 t6 u4 Connected"),
+            ("-l", "t4 t6 ListeningOnly"),
+            ("-tl", "t4 t6 ListeningOnly"),
+            ("-lp tcp", "t4 ListeningOnly"),
+            ("-tulpn", "t4 t6 u4 u6 ListeningOnly"),
+            ("-al", "t4 t6 u4 u6 All"),
+            ("-ql", "t4 t6 u4 u6 AllAndBound"),
+            ("-plant", "t4 t6 All"),
+            ("-tuanp", "t4 t6 u4 u6 All"),
+        ] {
+            assert_eq!(rows(words), expected, "{words}");
+        }
+    }
+
+    #[test]
+    fn columns() {
+        let list = |words| plan(words).list.unwrap();
+        assert_eq!(
+            list("-o"),
+            ListPlan {
+                pid: true,
+                ..ListPlan::default()
+            }
+        );
+        assert_eq!(
+            list("-b"),
+            ListPlan {
+                program_lines: true,
+                ..ListPlan::default()
+            }
+        );
+        assert_eq!(
+            list("-d"),
+            ListPlan {
+                dscp: true,
+                ..ListPlan::default()
+            }
+        );
+        assert_eq!(
+            list("-i"),
+            ListPlan {
+                time_in_state: true,
+                ..ListPlan::default()
+            }
+        );
+        assert_eq!(
+            list("--programs"),
+            ListPlan {
+                pid_program_column: true,
+                ..ListPlan::default()
+            }
+        );
+        assert_eq!(
+            list("-tulpn"),
+            ListPlan {
+                udp4: true,
+                udp6: true,
+                states: Which::ListeningOnly,
+                names: Naming::Numeric,
+                pid_program_column: true,
+                ..ListPlan::default()
+            }
+        );
+        assert!(!list("-tuln").pid_program_column);
+    }
+
+    #[test]
+    fn naming() {
+        for (words, expected) in [
+            ("", Naming::FirstLabel),
+            ("-n", Naming::Numeric),
+            ("-f", Naming::Full),
+            ("-nf", Naming::Numeric),
+            ("-fn", Naming::Numeric),
+            ("-f -a -n", Naming::Numeric),
+        ] {
+            assert_eq!(plan(words).list.unwrap().names, expected, "{words}");
+        }
+    }
+
+    #[test]
+    fn which_parts() {
+        for (words, expected) in [
+            ("", "L"),
+            ("-n", "L"),
+            ("-f", "L"),
+            ("5", "L"),
+            ("-e", "e"),
+            ("-s", "s"),
+            ("-r", "r"),
+            ("-c", "c"),
+            ("-es", "es"),
+            ("-rse", "esr"),
+            ("-rcse", "esrc"),
+            // Modifiers ask for no list.
+            ("-rn", "r"),
+            ("-sn", "s"),
+            ("-en 5", "e"),
+            ("-cn 5", "c"),
+            ("-rf", "r"),
+            ("-s --verbose", "s"),
+            ("-r --owners proc --dns-timeout 1", "r"),
+            // Each of these does.
+            ("-ra", "rL"),
+            ("-rb", "rL"),
+            ("-rd", "rL"),
+            ("-ri", "rL"),
+            ("-ro", "rL"),
+            ("-rq", "rL"),
+            ("-rt", "rL"),
+            ("-ru", "rL"),
+            ("-rl", "rL"),
+            ("-r --programs", "rL"),
+            ("-r -p tcp", "rL"),
+            ("-esra", "esrL"),
+            ("-ca", "cL"),
+            // A block's name alone asks for the connections of its protocol where it has any.
+            ("-s -p tcp", "sL"),
+            ("-s -p udpv6", "sL"),
+            ("-s -p icmp", "s"),
+            ("-s -p ipv6", "s"),
+            ("-e -s -p ip", "es"),
+        ] {
+            assert_eq!(parts(words), expected, "{words}");
+        }
+    }
+
+    #[test]
+    fn which_blocks() {
+        for (words, expected) in [
+            ("-s", &ProtocolName::ALL[..]),
+            ("-s -a", &ProtocolName::ALL[..]),
+            ("-s -l", &ProtocolName::ALL[..]),
+            ("-s -p tcp", &[Tcp]),
+            ("-s -p icmp", &[Icmp]),
+            ("-s -p udpv6 -p ip -p udpv6", &[Ip, UdpV6]),
+            ("-st", &[Tcp, TcpV6]),
+            ("-su", &[Udp, UdpV6]),
+            ("-su -p icmpv6", &[IcmpV6, Udp, UdpV6]),
+        ] {
+            assert_eq!(plan(words).statistics.unwrap().blocks, expected, "{words}");
+        }
+    }
+
+    #[test]
+    fn a_block_and_the_connections_of_its_protocol() {
+        assert_eq!(rows("-s -p tcp"), "t4 Connected");
+        assert_eq!(rows("-s -p udp"), "u4 Connected");
+        assert_eq!(rows("-s -p tcp -p icmp"), "t4 Connected");
+        assert_eq!(rows("-s -p icmp"), "");
+        // A protocol without rows narrows only the blocks.
+        assert_eq!(rows("-s -p icmp -a"), "t4 t6 u4 u6 All");
+    }
+
+    #[test]
+    fn protocols_without_rows_need_statistics() {
+        for name in ["ip", "ipv6", "icmp", "icmpv6"] {
+            for words in [
+                format!("-p {name}"),
+                format!("-anp {name}"),
+                format!("-er -p {}", name.to_uppercase()),
+            ] {
+                assert_eq!(
+                    error(&words),
+                    format!("-p {name} needs -s: netstat -s -p {name}"),
+                    "{words}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn options_of_the_parts() {
+        assert_eq!(
+            plan("-e --per-interface").ethernet,
+            Some(EthernetPlan { per_interface: true })
+        );
+        let statistics = plan("-s --verbose").statistics.unwrap();
+        assert!(statistics.verbose && !statistics.zeros);
+        let statistics = plan("--zeros -s --verbose").statistics.unwrap();
+        assert!(statistics.verbose && statistics.zeros);
+        for (words, table) in [
+            ("-r", RouteTable::Default),
+            ("-r --table all", RouteTable::All),
+            ("--table=ALL -r", RouteTable::All),
+            ("-r --table main", RouteTable::Named("main".into())),
+            ("-r --table 100", RouteTable::Named("100".into())),
+            ("-r --table Vpn --table DMZ", RouteTable::Named("DMZ".into())),
+        ] {
+            assert_eq!(plan(words).routes.unwrap().table, table, "{words}");
+        }
+        for (words, owners) in [
+            ("", OwnerMethod::Auto),
+            ("--owners ebpf", OwnerMethod::Ebpf),
+            ("-b --owners=proc", OwnerMethod::Proc),
+        ] {
+            assert_eq!(plan(words).owners, owners, "{words}");
+        }
+        assert_eq!(plan("--dns-timeout 0.25").dns_timeout, Duration::from_millis(250));
+        assert!(plan("--verbose -an").verbose);
+    }
+
+    #[test]
+    fn repeating() {
+        let repeat = |words| {
+            let plan = plan(words);
+            (
+                plan.interval.map(|interval| interval.as_secs()),
+                plan.count.map(NonZeroU64::get),
+                plan.rates,
+            )
+        };
+        assert_eq!(repeat(""), (None, None, false));
+        assert_eq!(repeat("5"), (Some(5), None, false));
+        assert_eq!(repeat("-an 2 --count 10"), (Some(2), Some(10), false));
+        assert_eq!(repeat("--count=1"), (None, Some(1), false));
+        assert_eq!(repeat("-s --rates 5"), (Some(5), None, true));
+        assert_eq!(repeat("3 -e --rates --count 2"), (Some(3), Some(2), true));
+    }
+
+    #[test]
+    fn words_that_need_another_say_which() {
+        for (words, message) in [
+            (
+                "--per-interface",
+                "--per-interface needs -e: netstat -e --per-interface",
+            ),
+            (
+                "-s --per-interface",
+                "--per-interface needs -e: netstat -e --per-interface",
+            ),
+            (
+                "-s --zeros",
+                "--zeros needs -s and --verbose: netstat -s --verbose --zeros",
+            ),
+            (
+                "--verbose --zeros",
+                "--zeros needs -s and --verbose: netstat -s --verbose --zeros",
+            ),
+            ("--table main", "--table needs -r: netstat -r --table all"),
+            ("--rates 5", "--rates needs -s or -e: netstat -s --rates 5"),
+            ("-r --rates 5", "--rates needs -s or -e: netstat -s --rates 5"),
+            ("-s --rates", "--rates needs an interval: netstat -s --rates 5"),
+            ("--count 3", "--count 3 needs an interval: netstat 5 --count 3"),
+        ] {
+            assert_eq!(error(words), message, "{words}");
+        }
+    }
+
+    #[test]
+    fn repeated_switches_mean_what_one_means() {
+        for (twice, once) in [
+            ("-aa -a", "-a"),
+            ("--all -a", "-a"),
+            ("-n --numeric --numeric", "-n"),
+            ("-p tcp -p tcp", "-p tcp"),
+            ("5 --count 2 --count 3", "5 --count 3"),
+        ] {
+            assert_eq!(plan(twice), plan(once), "{twice}");
+        }
+    }
+
+    #[test]
+    fn a_long_name_means_what_its_letter_means() {
+        for option in super::super::command().get_arguments() {
+            let (Some(letter), Some(long)) = (option.get_short(), option.get_long()) else {
+                continue;
+            };
+            if !option.get_action().takes_values() && !matches!(letter, 'h' | 'V') {
+                assert_eq!(plan(&format!("--{long}")), plan(&format!("-{letter}")), "{long}");
+            }
+        }
+    }
+
+    #[test]
+    fn protocols_are_declared_in_print_order() {
+        for (at, protocol) in ProtocolName::ALL.into_iter().enumerate() {
+            assert_eq!(protocol as usize, at);
+        }
+    }
+}
