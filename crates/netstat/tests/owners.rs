@@ -5,7 +5,7 @@ use std::net::TcpListener;
 use std::os::unix::ffi::OsStringExt;
 use std::time::Duration;
 
-use netstat_testkit::actors::Actor;
+use netstat_testkit::actors::{self, Actor};
 use netstat_testkit::listing::{self, Line};
 use netstat_testkit::oracle::{End, TcpState};
 use netstat_testkit::peer::Family;
@@ -192,6 +192,54 @@ fn sockets_that_no_process_holds() {
         };
         assert_eq!(line.below, expected, "{}", held.story);
     }
+}
+
+#[test]
+fn a_socket_on_its_way_between_processes_belongs_to_none() {
+    own_namespace!(Needs::PROCESSES);
+    let (socket, at) = listener();
+    let ends = actors::in_flight(socket).unwrap();
+    let outcome = netstat().run(["-anob"]);
+    let line = row_at(&outcome, at);
+    assert_eq!((line.extra.concat().as_str(), programs(&line)), ("-", vec![UNKNOWN]));
+    assert!(
+        outcome.stderr.contains("1 of 1 owner unknown: 1 on the way"),
+        "{}",
+        outcome.stderr
+    );
+    // Everything may be read here, so more rights would not help.
+    assert!(!outcome.stderr.contains("sudo"), "{}", outcome.stderr);
+    drop(ends);
+}
+
+#[test]
+fn both_ways_to_find_owners_agree() {
+    own_namespace!();
+    let _states = (
+        AllStates::make(Family::V4).unwrap(),
+        AllStates::make(Family::V6).unwrap(),
+    );
+    let _udp = actors::udp_sockets().unwrap();
+    let (socket, _) = listener();
+    let _prefork = Actor::named("prefork").copies(2).hold(socket);
+    let (socket, _) = listener();
+    let gone = Actor::named("gone").hold(socket);
+    gone.delete_program();
+    let (socket, _) = listener();
+    let _hostile = Actor::named(OsString::from_vec(b"a\n\xff".to_vec())).hold(socket);
+    let walk = netstat().run(["-anob", "--owners", "proc"]);
+    assert!(
+        listing::list(walk.success())
+            .iter()
+            .filter(|line| line.extra != ["-"])
+            .count()
+            > 20
+    );
+    let auto = netstat().run(["-anob", "--owners", "auto"]);
+    assert_eq!((auto.success(), &auto.stderr), (walk.success(), &walk.stderr));
+    // Where the iterator is refused, the walk takes its place.
+    let iterator = netstat().run(["-anob", "--owners", "ebpf"]);
+    assert_eq!(iterator.success(), walk.success());
 }
 
 #[test]
