@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use netstat_testkit::actors::{self, Actor};
 use netstat_testkit::listing::{self, Line};
+use netstat_testkit::namespace::real_root;
 use netstat_testkit::oracle::{End, TcpState};
 use netstat_testkit::peer::Family;
 use netstat_testkit::states::AllStates;
-use netstat_testkit::{Needs, Netstat, Outcome, own_namespace, trouble};
+use netstat_testkit::{Needs, Netstat, Outcome, own_namespace, skip, trouble};
 
 /// What stands under a row whose owner cannot be told.
 const UNKNOWN: &str = " Can not obtain ownership information";
@@ -237,9 +238,18 @@ fn both_ways_to_find_owners_agree() {
     );
     let auto = netstat().run(["-anob", "--owners", "auto"]);
     assert_eq!((auto.success(), &auto.stderr), (walk.success(), &walk.stderr));
-    // Where the iterator is refused, the walk takes its place.
+    // What is asked for by name is used or refused, never replaced in silence.
     let iterator = netstat().run(["-anob", "--owners", "ebpf"]);
-    assert_eq!(iterator.success(), walk.success());
+    if iterator.status.code() == Some(1) {
+        assert_eq!(
+            (iterator.stdout.as_str(), iterator.stderr.lines().count()),
+            ("", 1),
+            "{iterator:?}"
+        );
+        skip("both_ways_to_find_owners_agree (the iterator)", iterator.stderr.trim());
+    } else {
+        assert_eq!(iterator.success(), walk.success());
+    }
 }
 
 #[test]
@@ -258,9 +268,12 @@ fn without_privilege_the_own_rows_are_filled() {
     let line = row_at(&outcome, forbidden);
     assert_eq!((line.extra.concat().as_str(), programs(&line)), ("-", vec![UNKNOWN]));
     let once = |words: &str| assert_eq!(outcome.stderr.matches(words).count(), 1, "{words}: {}", outcome.stderr);
-    ["1 of 2 owners unknown", "1 not permitted (try sudo)", "setcap "]
-        .into_iter()
-        .for_each(once);
+    once("1 of 2 owners unknown: 1 not permitted");
+    // As root of a user namespace without capabilities, the other kind of unprivileged here, sudo would be no help.
+    if real_root() {
+        once("1 not permitted (try sudo)");
+        once("setcap ");
+    }
     // A list that asks for no owner has nothing to complain about.
     assert_eq!(netstat.run(["-an"]).stderr, "");
     drop(mine);
@@ -272,6 +285,12 @@ fn the_advice_about_capabilities_is_true() {
     let (mine, at) = listener();
     let before = netstat().unprivileged().run(["-anob"]);
     assert_eq!(row_at(&before, at).extra, ["-"]);
+    if !real_root() {
+        return skip(
+            "the_advice_about_capabilities_is_true",
+            "file capabilities need the real root",
+        );
+    }
     let (_, advice) = before.stderr.split_once("setcap ").expect("advice on stderr");
     let capabilities = advice.split_whitespace().next().unwrap();
     let Some(netstat) = netstat().with_capabilities(capabilities) else {
