@@ -1,4 +1,6 @@
 //! Who holds a socket: process ids, programs, several holders, and the reasons where nobody can be named.
+//!
+//! Most tests see their own processes only, so that a busy machine does not slow them down.
 
 use std::ffi::OsString;
 use std::net::TcpListener;
@@ -68,7 +70,7 @@ fn the_pid_is_that_of_the_holder() {
 
 #[test]
 fn components_stand_above_the_program_with_two_blanks() {
-    own_namespace!();
+    own_namespace!(Needs::PROCESSES);
     let (socket, at) = listener();
     let _holder = Actor::named("server").hold(socket);
     let line = row_at(&netstat().run(["-anb"]), at);
@@ -113,7 +115,7 @@ fn a_pre_forking_server_is_its_parent() {
 
 #[test]
 fn a_program_without_file_says_so() {
-    own_namespace!();
+    own_namespace!(Needs::PROCESSES);
     let (socket, at) = listener();
     let holder = Actor::named("gone").hold(socket);
     holder.delete_program();
@@ -124,7 +126,7 @@ fn a_program_without_file_says_so() {
 
 #[test]
 fn a_file_name_that_ends_in_deleted_is_not_deleted() {
-    own_namespace!();
+    own_namespace!(Needs::PROCESSES);
     let (socket, at) = listener();
     let _holder = Actor::named("server (deleted)").hold(socket);
     let line = row_at(&netstat().run(["-anb"]), at);
@@ -133,7 +135,7 @@ fn a_file_name_that_ends_in_deleted_is_not_deleted() {
 
 #[test]
 fn a_hostile_name_cannot_forge_a_row_or_drive_the_terminal() {
-    own_namespace!();
+    own_namespace!(Needs::PROCESSES);
     let (socket, at) = listener();
     let name = b"x]\n  TCP    10.0.0.1:1             0.0.0.0:0\n\x1b[2J\xff\xe2\x80\xaey".to_vec();
     let _holder = Actor::named(OsString::from_vec(name)).hold(socket);
@@ -159,7 +161,7 @@ fn a_hostile_name_cannot_forge_a_row_or_drive_the_terminal() {
 
 #[test]
 fn sockets_that_no_process_holds() {
-    own_namespace!();
+    own_namespace!(Needs::PROCESSES);
     let made = AllStates::make(Family::V4).unwrap();
     let outcome = netstat().run(["-ano"]);
     let own = std::process::id().to_string();
@@ -254,7 +256,7 @@ fn both_ways_to_find_owners_agree() {
 
 #[test]
 fn without_privilege_the_own_rows_are_filled() {
-    own_namespace!();
+    own_namespace!(Needs::PROCESSES);
     let (mine, forbidden) = listener();
     let (socket, at) = listener();
     let holder = Actor::named("own").unprivileged().hold(socket);
