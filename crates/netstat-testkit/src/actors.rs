@@ -3,12 +3,13 @@
 use std::ffi::{OsStr, OsString};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::net::UnixStream;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use rustix::net::{SocketFlags, SocketType};
+use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketFlags, SocketType};
 use rustix::process::Signal;
 use tempfile::TempDir;
 
@@ -167,6 +168,27 @@ impl Drop for Holder {
     }
 }
 
+/// Sends a socket's descriptor over a Unix socket and closes it here: as long as both ends live, it belongs to no process
+/// but is on its way (`SCM_RIGHTS`, unix(7)).
+pub fn in_flight(socket: impl Into<OwnedFd>) -> std::io::Result<(UnixStream, UnixStream)> {
+    let socket: OwnedFd = socket.into();
+    let ends = UnixStream::pair()?;
+    let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+    let mut control = SendAncillaryBuffer::new(&mut space);
+    let passed = [socket.as_fd()];
+    assert!(
+        control.push(SendAncillaryMessage::ScmRights(&passed)),
+        "there is room for one"
+    );
+    rustix::net::sendmsg(
+        &ends.0,
+        &[std::io::IoSlice::new(b"x")],
+        &mut control,
+        SendFlags::empty(),
+    )?;
+    Ok(ends)
+}
+
 /// Two listeners at one address and port (`SO_REUSEPORT`).
 pub fn reuseport_twins(family: Family) -> std::io::Result<[TcpListener; 2]> {
     let loopback = match family {
@@ -305,6 +327,18 @@ mod tests {
         assert!(!denied.stdout.contains("socket:"), "{denied:?}");
         assert!(look(holder.pid()).success().contains("socket:"));
         drop(mine);
+    }
+
+    #[test]
+    fn what_is_in_flight_has_no_holder() {
+        own_namespace!();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let inode = oracle::inode(&listener);
+        let ends = in_flight(listener).unwrap();
+        assert_eq!(oracle::proc_net()[0].inode, inode);
+        assert_eq!(oracle::holders(inode), [] as [u32; 0]);
+        drop(ends);
+        eventually(|| oracle::proc_net().is_empty(), || format!("{:?}", oracle::proc_net()));
     }
 
     #[test]
