@@ -11,14 +11,17 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use netstat_model::Socket;
-use netstat_os::linux::owners::{Hooks, OwnerAsk, OwnerReader};
+use netstat_os::linux::owners::{Hooks, OwnerReader};
 use owners_kit::*;
 
-/// Process starts and ends, unless `OWNERS_CHURN` says another number.
-const STARTS: u64 = 20_000;
+/// Process starts and ends, unless the variable `OWNERS_CHURN` says another number. 20,000 take a minute on a small machine.
+const STARTS: u64 = 4_000;
 
 /// How many programs take turns, each with a socket of its own.
 const PROGRAMS: usize = 6;
+
+/// Where the holdings come from.
+const WAYS: [&str; 3] = ["the walk", "the walk with memory", "pairs"];
 
 /// The largest process id in the test's namespace (Linux 6.14 keeps it for each). After the first round ids begin at 300
 /// (`RESERVED_PIDS` of the kernel's kernel/pid.c), so each is used again after some 60 starts.
@@ -37,9 +40,9 @@ fn short_program() -> PathBuf {
 /// N; a child that is not yet the program holds copies of all sockets, under this test's name. So the name of program M beside
 /// socket N is a wrong owner, whether by an id in use again or by a program changed between two reads.
 #[test]
-fn no_wrong_name_in_20_000_starts() {
+fn no_wrong_name_while_processes_come_and_go() {
     if !is_inner() {
-        return in_own_namespace("no_wrong_name_in_20_000_starts");
+        return in_own_namespace("no_wrong_name_while_processes_come_and_go");
     }
     let starts = std::env::var("OWNERS_CHURN").map_or(STARTS, |number| number.parse().unwrap());
     let reused = std::fs::write("/proc/sys/kernel/pid_max", SMALL_PID_MAX).is_ok();
@@ -58,7 +61,7 @@ fn no_wrong_name_in_20_000_starts() {
     let started = AtomicU64::new(0);
     let begun = Instant::now();
     let seen = std::thread::scope(|scope| {
-        for _ in 0..2 {
+        for _ in 0..3 {
             scope.spawn(|| {
                 loop {
                     let number = started.fetch_add(1, Ordering::Relaxed);
@@ -76,52 +79,47 @@ fn no_wrong_name_in_20_000_starts() {
                 done.store(true, Ordering::Relaxed);
             });
         }
-        let listing = |mut reader: OwnerReader, ask: OwnerAsk, pairs: bool| {
-            let (rows, own, done) = (&rows, &own, &done);
-            move || {
-                let (mut looks, mut met) = (0u64, 0u64);
-                while !done.load(Ordering::Relaxed) {
-                    let owners = if pairs {
-                        let told = told_pairs(rows);
-                        let tell = |_: &_, found: &mut Vec<(u32, u32)>| {
-                            found.extend_from_slice(&told);
-                            Ok::<(), ()>(())
-                        };
-                        reader.read_with(rows, &ask, Hooks::default(), tell).unwrap().0
-                    } else {
-                        reader.read(rows, &ask, Hooks::default()).0
+        let mut readers = [
+            OwnerReader::default(),
+            OwnerReader::default().remember(),
+            OwnerReader::default(),
+        ];
+        let mut seen = [(0u64, 0u64); 3];
+        while !done.load(Ordering::Relaxed) {
+            for (way, (reader, (looks, met))) in readers.iter_mut().zip(&mut seen).enumerate() {
+                let owners = if WAYS[way] == "pairs" {
+                    let told = told_pairs(&rows);
+                    let tell = |_: &_, found: &mut Vec<(u32, u32)>| {
+                        found.extend_from_slice(&told);
+                        Ok::<(), ()>(())
                     };
-                    looks += 1;
-                    for (slot, row) in rows.iter().enumerate() {
-                        let held = holders(&owners, row);
+                    reader.read_with(&rows, &ALL, Hooks::default(), tell).unwrap().0
+                } else {
+                    reader.read(&rows, &ALL, Hooks::default()).0
+                };
+                *looks += 1;
+                for (slot, row) in rows.iter().enumerate() {
+                    let held = holders(&owners, row);
+                    assert!(
+                        held.iter().any(|process| process.pid == std::process::id()),
+                        "{}",
+                        WAYS[way]
+                    );
+                    // A process that ended before its program could be read has no name, so no wrong one.
+                    for process in held.iter().filter(|process| process.image.why().is_none()) {
+                        let name = name(process);
                         assert!(
-                            held.iter().any(|process| process.pid == std::process::id()),
-                            "look {looks}"
+                            name == own || name == format!("program{slot}"),
+                            "{name} ({}) beside the socket of program{slot}, found by {}, look {looks}",
+                            process.pid,
+                            WAYS[way],
                         );
-                        for process in held {
-                            // Ended before its program could be read: no name, so no wrong one.
-                            if process.image.why().is_some() {
-                                continue;
-                            }
-                            let name = name(process);
-                            assert!(
-                                name == *own || name == format!("program{slot}"),
-                                "{name} ({}) beside the socket of program{slot}, look {looks}",
-                                process.pid
-                            );
-                            met += u64::from(name != *own);
-                        }
+                        *met += u64::from(name != own);
                     }
                 }
-                (looks, met)
             }
-        };
-        let threads = [
-            scope.spawn(listing(OwnerReader::default(), ALL, false)),
-            scope.spawn(listing(OwnerReader::default().remember(), ALL, false)),
-            scope.spawn(listing(OwnerReader::default(), ALL, true)),
-        ];
-        threads.map(|thread| thread.join().unwrap())
+        }
+        seen
     });
     let taken = begun.elapsed();
     let looks: u64 = seen.iter().map(|(looks, _)| looks).sum();
@@ -137,7 +135,7 @@ fn no_wrong_name_in_20_000_starts() {
         seen[1].1,
         seen[2].1,
     );
-    assert!(looks > 50 && taken > Duration::ZERO);
+    assert!(looks > 30 && taken > Duration::ZERO);
     assert!(
         seen[0].1 > 0,
         "no look met a short-lived program: the test shows nothing"
