@@ -115,7 +115,6 @@ const FLAGS: &[&str] = &[
     "-g",
     "-Wall",
     "-Wextra",
-    "-Werror",
     "-fno-ident",
 ];
 
