@@ -116,7 +116,6 @@ const FLAGS: &[&str] = &[
     "-g",
     "-Wall",
     "-Wextra",
-    "-Werror",
     "-fno-ident",
 ];
 

@@ -3,12 +3,13 @@
 //! `iterator_floor [PASSES]` prints one line: loading in milliseconds, then for the fastest pass the sockets found and the time in
 //! milliseconds. The benchmark uses it as the least that finding owners can take.
 
-use std::ops::ControlFlow;
 use std::process::ExitCode;
-use std::time::{Duration, Instant};
 
 #[cfg(target_os = "linux")]
 fn main() -> ExitCode {
+    use std::ops::ControlFlow;
+    use std::time::{Duration, Instant};
+
     use netstat_os::linux::owners_ebpf::TaskFile;
 
     let passes = match std::env::args().nth(1).map(|word| word.parse::<u32>()) {

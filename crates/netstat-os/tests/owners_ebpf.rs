@@ -308,7 +308,7 @@ fn passes_can_be_repeated_and_broken_off() {
     };
     let sockets: Vec<UdpSocket> = (0..3).map(|_| UdpSocket::bind("127.0.0.1:0").unwrap()).collect();
     let mut buffer = Vec::new();
-    for _ in 0..50 {
+    for _ in 0..10 {
         let stats = iterator.holdings(&mut buffer, |_| ControlFlow::Break(())).unwrap();
         assert_eq!((stats.holdings, stats.reads), (1, 1));
         let found = pass(&iterator);
@@ -473,6 +473,55 @@ fn a_process_whose_first_thread_ended_is_seen() {
     assert_eq!(ended, b'Z', "the first thread did not end");
     assert_eq!(found.len(), 1);
     assert_ne!(found[0].tid, pid);
+}
+
+#[test]
+fn processes_of_inner_pid_namespaces_have_their_outer_number() {
+    let Some(iterator) = iterator("processes_of_inner_pid_namespaces_have_their_outer_number") else {
+        return;
+    };
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let number = inode(&socket);
+    let mut command = Command::new("unshare");
+    command
+        .args(["--pid", "--fork", "--kill-child", "sleep", "600"])
+        .stderr(Stdio::null());
+    let mut outer = Ends(command.stdin(OwnedFd::from(socket)).spawn().unwrap());
+    // Its numbers from the outermost namespace inwards. Until it has its name, nothing ends it together with its parent.
+    let numbers = |pid: u32| {
+        let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+        let named = status.starts_with("Name:\tsleep\n");
+        let line = status
+            .lines()
+            .find_map(|line| line.strip_prefix("NSpid:"))
+            .filter(|_| named)
+            .unwrap_or_default();
+        line.split_whitespace()
+            .map(|word| word.parse().unwrap())
+            .collect::<Vec<u32>>()
+    };
+    let begun = Instant::now();
+    loop {
+        let holders = pass(&iterator)
+            .into_iter()
+            .filter(|one| one.inode == number)
+            .map(|one| one.pid);
+        let inner: Vec<Vec<u32>> = holders
+            .map(|pid| numbers(pid))
+            .filter(|numbers| numbers.len() > 1)
+            .collect();
+        if let [inner] = inner.as_slice() {
+            assert_eq!(inner[1], 1, "the first process of its namespace");
+            assert_ne!(inner[0], 1);
+            return;
+        }
+        if outer.0.try_wait().unwrap().is_some() {
+            eprintln!("skipped: no PID namespace can be made here");
+            return;
+        }
+        assert!(begun.elapsed() < Duration::from_secs(20), "{inner:?}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
 }
 
 #[test]
