@@ -123,7 +123,8 @@ impl Page<'_> {
             Fact::Known(routes) => routes,
             Fact::Unknown(_) => {
                 self.write_title::<F>(out, None)?;
-                return write!(out, "Active Routes:\n{UNKNOWN}{RULE}Persistent Routes:\n{UNKNOWN}");
+                let end = if F::RULE_AFTER_NONE { RULE } else { "" };
+                return write!(out, "Active Routes:\n{UNKNOWN}{RULE}Persistent Routes:\n{UNKNOWN}{end}");
             }
         };
         match self.options.table {

@@ -23,20 +23,20 @@ const TYPE_MASK: u16 = 0x3fff;
 
 /// One netlink message.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Message<'a> {
+pub struct Message<'a> {
     /// `nlmsg_type`.
-    pub(super) kind: u16,
+    pub kind: u16,
     /// `nlmsg_flags`.
-    pub(super) flags: u16,
+    pub flags: u16,
     /// `nlmsg_seq`.
-    pub(super) sequence: u32,
+    pub sequence: u32,
     /// What follows the header.
-    pub(super) payload: &'a [u8],
+    pub payload: &'a [u8],
 }
 
 /// The messages of one datagram; ends after the first malformed one.
 #[derive(Clone, Debug)]
-pub(super) struct Messages<'a>(pub(super) &'a [u8]);
+pub struct Messages<'a>(pub &'a [u8]);
 
 impl<'a> Iterator for Messages<'a> {
     type Item = Result<Message<'a>, Malformed>;

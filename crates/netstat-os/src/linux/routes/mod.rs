@@ -23,7 +23,7 @@ use netstat_model::route::{
 use netstat_model::{Fact, Limit};
 
 pub use addresses::parse_address;
-pub use attributes::Malformed;
+pub use attributes::{Malformed, Message, Messages};
 pub use entries::parse_route;
 pub use links::{LinkMessage, parse_link};
 pub use nexthops::{NextHopObject, Target, parse_next_hop};
