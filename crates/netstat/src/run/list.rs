@@ -26,6 +26,10 @@ impl Lister {
         sockets: &mut SocketList,
         talk: &mut Talk,
     ) -> Result<(), Failure> {
+        if sockets.failed && sockets.sockets.is_empty() {
+            // A heading without rows would say that there is no connection.
+            return Ok(());
+        }
         if plan.processes {
             sort(&mut sockets.sockets);
             let ask = OwnersAsk {

@@ -181,11 +181,27 @@ impl ProcessDir {
     /// The program file, from `/proc/PID/exe`.
     fn image(&self, text: &mut Vec<u8>) -> Fact<ImageName> {
         match self.link(c"exe", text) {
-            Ok(()) => Fact::Known(image_name(text, || {
-                // Follows the link to the very file, wherever it is in the caller's view of the file systems.
-                statat(&self.0, c"exe", AtFlags::empty()).map(|stat| stat.st_nlink == 0)
-            })),
+            Ok(()) => Fact::Known(image_name(text, || self.is_gone(text))),
             Err(error) => Fact::Unknown(why(error)),
+        }
+    }
+
+    /// Whether the program file no longer stands at `target`, the path of `/proc/PID/exe`. The number of links alone does not
+    /// tell: the file may have another name elsewhere.
+    fn is_gone(&self, target: &[u8]) -> Result<bool, Errno> {
+        // Follows the link to the very file, wherever it is in the caller's view of the file systems.
+        let file = statat(&self.0, c"exe", AtFlags::empty())?;
+        if file.st_nlink == 0 {
+            return Ok(true);
+        }
+        // The path is one of the process's own view.
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let root = openat(&self.0, c"root", flags, Mode::empty())?;
+        let below = target.strip_prefix(b"/").unwrap_or(target);
+        match statat(&root, below, AtFlags::empty()) {
+            Ok(there) => Ok((there.st_dev, there.st_ino) != (file.st_dev, file.st_ino)),
+            Err(Errno::NOENT) => Ok(true),
+            Err(error) => Err(error),
         }
     }
 
@@ -265,13 +281,13 @@ pub(crate) fn read_text(dir: BorrowedFd<'_>, name: &std::ffi::CStr, into: &mut V
     }
 }
 
-/// The program file from the target of `/proc/PID/exe`. `unlinked` tells whether the file itself has no name any more; it is
+/// The program file from the target of `/proc/PID/exe`. `gone` tells whether the file no longer stands at that path; it is
 /// asked only when the target ends in the kernel's mark, because a file may really be called `x (deleted)`.
-fn image_name(target: &[u8], unlinked: impl FnOnce() -> Result<bool, Errno>) -> ImageName {
+fn image_name(target: &[u8], gone: impl FnOnce() -> Result<bool, Errno>) -> ImageName {
     let marked = target.strip_suffix(b" (deleted)");
     match marked {
         // When the file cannot be looked at, the mark is believed: it is right far more often than not.
-        Some(path) if unlinked().unwrap_or(true) => ImageName {
+        Some(path) if gone().unwrap_or(true) => ImageName {
             path: path.to_vec(),
             deleted: true,
         },
