@@ -506,10 +506,7 @@ fn processes_of_inner_pid_namespaces_have_their_outer_number() {
             .into_iter()
             .filter(|one| one.inode == number)
             .map(|one| one.pid);
-        let inner: Vec<Vec<u32>> = holders
-            .map(|pid| numbers(pid))
-            .filter(|numbers| numbers.len() > 1)
-            .collect();
+        let inner: Vec<Vec<u32>> = holders.map(numbers).filter(|numbers| numbers.len() > 1).collect();
         if let [inner] = inner.as_slice() {
             assert_eq!(inner[1], 1, "the first process of its namespace");
             assert_ne!(inner[0], 1);
