@@ -45,7 +45,7 @@ struct Options {
     /// Leave the other projects' programs out
     #[arg(long)]
     no_peers: bool,
-    /// Measure this program instead of building ours
+    /// Measure this program; nothing is built then
     #[arg(long, value_name = "PATH")]
     ours: Option<PathBuf>,
     /// Print the tables as Markdown
@@ -86,7 +86,11 @@ pub(crate) fn run() -> Result<()> {
         Some(path) => path.canonicalize().with_context(|| path.display().to_string())?,
         None => build()?,
     };
-    let iterator_floor = build_iterator_floor()?;
+    let iterator_floor = if options.ours.is_some() {
+        built_iterator_floor()?
+    } else {
+        build_iterator_floor()?
+    };
     let field = contenders::field(&ours, iterator_floor.as_deref(), !options.no_peers)?;
     for name in &field.missing {
         eprintln!("bench: {name} is not here");
@@ -194,6 +198,12 @@ fn build_iterator_floor() -> Result<Option<PathBuf>> {
         &format!("examples/{example}"),
     )
     .map(Some)
+}
+
+/// The owners' floor that an earlier run built.
+fn built_iterator_floor() -> Result<Option<PathBuf>> {
+    let program = std::env::current_exe()?.with_file_name("examples/iterator_floor");
+    Ok(program.is_file().then_some(program))
 }
 
 /// Builds in the way that this program was built; `product` lies beside it.
