@@ -111,22 +111,25 @@ pub enum Owner<'a> {
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct OwnerList<'a> {
     owners: &'a Owners,
-    /// A run of `Owners::holders` with equal inode.
-    run: &'a [(u32, u32)],
+    /// Index of the first process.
+    first: u32,
+    /// The others: the rest of a run of `Owners::holders` with equal inode.
+    others: &'a [(u32, u32)],
 }
 
 impl<'a> OwnerList<'a> {
     /// The process that has held the socket longest: the one that started first.
     pub fn first(&self) -> &'a Process {
-        &self.owners.processes[self.run[0].1 as usize]
+        &self.owners.processes[self.first as usize]
     }
 
     /// All of them, the one that started first in front.
     pub fn iter(&self) -> impl Iterator<Item = &'a Process> + use<'a> {
         let owners = self.owners;
-        self.run
-            .iter()
-            .map(move |&(_, process)| &owners.processes[process as usize])
+        let others = self.others.iter().map(|&(_, process)| process);
+        std::iter::once(self.first)
+            .chain(others)
+            .map(move |process| &owners.processes[process as usize])
     }
 }
 
@@ -137,8 +140,8 @@ pub struct Owners {
     processes: Vec<Process>,
     /// (inode, index of process), sorted; no pair twice.
     holders: Vec<(u32, u32)>,
-    /// Where in `holders` each inode begins.
-    begins: Begins,
+    /// Finds an inode in `holders`.
+    index: Index,
     /// Reasons that the look found for single sockets, by inode.
     reasons: BTreeMap<u32, NoOwner>,
     /// The reason for every other socket that has an inode and no holder.
@@ -151,9 +154,12 @@ impl Owners {
         let Some(inode) = socket.inode() else {
             return Owner::None(without_inode(socket));
         };
-        let run = self.run(inode);
-        if !run.is_empty() {
-            return Owner::Held(OwnerList { owners: self, run });
+        if let Some((first, others)) = self.holders_of(inode) {
+            return Owner::Held(OwnerList {
+                owners: self,
+                first,
+                others,
+            });
         }
         let reason = self
             .reasons
@@ -174,58 +180,86 @@ impl Owners {
         &self.processes
     }
 
-    fn run(&self, inode: NonZeroU32) -> &[(u32, u32)] {
+    /// The first holder of `inode` and the others.
+    fn holders_of(&self, inode: NonZeroU32) -> Option<(u32, &[(u32, u32)])> {
         let inode = inode.get();
-        let Some(start) = self.begins.of(inode, &self.holders) else {
-            return &[];
+        let start = match self.index.look_up(inode) {
+            LookUp::One(process) => return Some((process, &[])),
+            LookUp::Several(place) => place,
+            LookUp::None => return None,
+            LookUp::Search => self.holders.partition_point(|&(held, _)| held < inode),
         };
         let length = self.holders[start..]
             .iter()
             .take_while(|&&(held, _)| held == inode)
             .count();
-        &self.holders[start..start + length]
+        let (&(_, first), others) = self.holders[start..start + length].split_first()?;
+        Some((first, others))
     }
 }
 
-/// Finds where an inode begins in the sorted holders. The kernel numbers inodes in sequence, so those of a listing mostly lie
-/// close together and can be looked up directly: a search for each of a million rows costs more than all else in a listing.
+/// Finds the holders of an inode. The kernel numbers inodes in sequence, so those of a listing mostly lie close together and can
+/// be looked up directly: a search for each of a million rows costs more than all else in a listing.
 #[derive(Clone, Debug, Default, PartialEq)]
-struct Begins {
+struct Index {
     /// The inode that `direct[0]` stands for.
     first: u32,
-    /// One more than the place in the holders, by distance from `first`; 0 for none. Empty when the inodes lie too far apart.
+    /// By distance from `first`: 0 for an inode without a holder, else one more than the process that alone holds it, or
+    /// [`SEVERAL`] and its place in the holders. Empty when the inodes lie too far apart.
     direct: Vec<u32>,
 }
 
-impl Begins {
+/// The mark of an inode with several holders. There are fewer than 2^31 holdings: Linux knows at most 2^22 processes and 2^31
+/// files.
+const SEVERAL: u32 = 1 << 31;
+
+enum LookUp {
+    None,
+    One(u32),
+    Several(usize),
+    Search,
+}
+
+impl Index {
     /// So many numbers for each holder, and so many more, may the inodes span to be looked up directly.
     const SPREAD: usize = 4;
     const SLACK: usize = 16 * 1024;
 
+    /// `holders` are sorted by inode.
     fn new(holders: &[(u32, u32)]) -> Self {
         let (Some(&(first, _)), Some(&(last, _))) = (holders.first(), holders.last()) else {
-            return Begins::default();
+            return Index::default();
         };
         let span = (last - first) as usize + 1;
         if span > holders.len().saturating_mul(Self::SPREAD).saturating_add(Self::SLACK) {
-            return Begins::default();
+            return Index::default();
         }
         let mut direct = vec![0; span];
-        for (place, &(inode, _)) in holders.iter().enumerate().rev() {
-            direct[(inode - first) as usize] = place as u32 + 1;
+        let mut place = 0;
+        for run in holders.chunk_by(|a, b| a.0 == b.0) {
+            let (inode, process) = run[0];
+            direct[(inode - first) as usize] = if run.len() == 1 {
+                process + 1
+            } else {
+                SEVERAL | place as u32
+            };
+            place += run.len();
         }
-        Begins { first, direct }
+        Index { first, direct }
     }
 
-    fn of(&self, inode: u32, holders: &[(u32, u32)]) -> Option<usize> {
+    fn look_up(&self, inode: u32) -> LookUp {
         if self.direct.is_empty() {
-            return Some(holders.partition_point(|&(held, _)| held < inode));
+            return LookUp::Search;
         }
-        let distance = inode.checked_sub(self.first)?;
-        self.direct
-            .get(distance as usize)?
-            .checked_sub(1)
-            .map(|place| place as usize)
+        let distance = inode
+            .checked_sub(self.first)
+            .map_or(usize::MAX, |distance| distance as usize);
+        match self.direct.get(distance).copied().unwrap_or(0) {
+            0 => LookUp::None,
+            several if several & SEVERAL != 0 => LookUp::Several((several & !SEVERAL) as usize),
+            one => LookUp::One(one - 1),
+        }
     }
 }
 
@@ -303,7 +337,7 @@ impl OwnersBuilder {
         let processes = order.iter().filter_map(|&old| slots[old as usize].take()).collect();
         Owners {
             processes,
-            begins: Begins::new(&holders),
+            index: Index::new(&holders),
             holders,
             reasons,
             otherwise: Some(otherwise),

@@ -5,6 +5,8 @@ use std::io::{self, Write};
 use netstat_model::digits::{push_decimal, push_endpoint};
 use netstat_model::text::escape;
 use netstat_model::{Component, Endpoint, Fact, Owner, Owners, Process, Protocol, Socket, State, UnitManager};
+use rayon::iter::{IndexedParallelIterator, IntoParallelRefMutIterator, ParallelIterator};
+use rayon::slice::ParallelSlice;
 
 /// The heading of the list and its first four columns; offsets 2, 9, 32, 55.
 const TITLE: &[u8] = b"\nActive Connections\n\n";
@@ -15,6 +17,10 @@ const STATE_AT: usize = 55;
 const EXTRA_AT: usize = 71;
 /// Rows are gathered to about this many bytes before each write.
 const CHUNK: usize = 64 * 1024;
+/// From this many rows on, laying them out with several threads pays for starting them.
+const MANY: usize = 50_000;
+/// So many rows does a thread lay out at a time: about a [`CHUNK`].
+const PIECE: usize = 800;
 
 /// A column behind the state, in the order in which they are printed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -51,7 +57,7 @@ impl Column {
 }
 
 /// Names for the foreign side; what has none is printed as a number.
-pub trait ForeignNames {
+pub trait ForeignNames: Sync {
     /// The host at the address of `side`, ready for the terminal; the computer itself at its own and at the unspecified ones.
     fn host(&self, side: &Endpoint) -> Option<&str>;
     /// The service at `port`.
@@ -78,6 +84,10 @@ pub struct View<'a> {
 pub fn write(out: &mut dyn Write, sockets: &[Socket], view: &View<'_>) -> io::Result<()> {
     let mut text = Vec::with_capacity(CHUNK + 1024);
     push_heading(&mut text, view.columns);
+    if sockets.len() >= MANY {
+        out.write_all(&text)?;
+        return write_many(out, sockets, view);
+    }
     for socket in sockets {
         push_row(&mut text, socket, view);
         if text.len() >= CHUNK {
@@ -86,6 +96,24 @@ pub fn write(out: &mut dyn Write, sockets: &[Socket], view: &View<'_>) -> io::Re
         }
     }
     out.write_all(&text)
+}
+
+/// Writes the rows with several threads: each round, every thread lays out a few pieces, which are then written in order.
+fn write_many(out: &mut dyn Write, sockets: &[Socket], view: &View<'_>) -> io::Result<()> {
+    let mut pieces = vec![Vec::with_capacity(CHUNK + 1024); 4 * rayon::current_num_threads()];
+    for round in sockets.chunks(PIECE * pieces.len()) {
+        let rows = round.par_chunks(PIECE);
+        pieces.par_iter_mut().zip(rows).for_each(|(text, rows)| {
+            text.clear();
+            for socket in rows {
+                push_row(text, socket, view);
+            }
+        });
+        for text in &pieces[..round.len().div_ceil(PIECE)] {
+            out.write_all(text)?;
+        }
+    }
+    Ok(())
 }
 
 fn push_heading(text: &mut Vec<u8>, columns: &[Column]) {
@@ -335,6 +363,29 @@ mod tests {
               UDP    0.0.0.0:68             *:*                    \n  \
               UDP    [fe80::1%3]:546        *:*                    \n";
         assert_eq!(text(&sample(), &View::default()), expected);
+    }
+
+    #[test]
+    fn many_rows_are_written_in_order() {
+        let sockets: Vec<Socket> = (0..MANY as u32 + 1234)
+            .map(|number| {
+                let [a, b, c, d] = (0x7f00_0000 + number).to_be_bytes();
+                socket(
+                    Protocol::Tcp,
+                    &format!("{a}.{b}.{c}.{d}:80"),
+                    "0.0.0.0:0",
+                    State::Listening,
+                    number + 1,
+                )
+            })
+            .collect();
+        let all = text(&sockets, &View::default());
+        let rows: Vec<&str> = all.lines().skip(4).collect();
+        assert_eq!(rows.len(), sockets.len());
+        for (socket, row) in sockets.iter().zip(rows) {
+            let one = text(std::slice::from_ref(socket), &View::default());
+            assert_eq!(one.lines().last(), Some(row));
+        }
     }
 
     fn owners() -> Owners {
