@@ -1,15 +1,14 @@
 //! Which way the owners are looked for: the kernel's iterator over descriptors, or the walk through `/proc`.
 
-use std::collections::HashSet;
 use std::ops::ControlFlow;
 use std::path::Path;
 
-use netstat_model::{Limit, Owners, Socket, State};
+use netstat_model::{Limit, Owners, Socket};
 
 use super::owners::{Hooks, OwnerAsk, OwnerReader, WantedInodes};
 use super::owners_ebpf::{TaskFile, Unavailable};
 use super::sockets::SocketReader;
-use crate::{OwnerSource, OwnersAsk, OwnersFound, Refused, SocketAsk, SocketList};
+use crate::{OwnerSource, OwnersAsk, OwnersFound, Refused};
 
 /// From this many open descriptors on, the iterator is quicker although it has to be loaded first: loading takes 4 to 5 ms and a
 /// descriptor then 0.6 µs, while the walk needs 3 to 5 µs for each and has two threads at least.
@@ -67,7 +66,7 @@ impl OwnerFinder {
                 },
             },
         };
-        let mut still_there = |inodes: &[u32]| still_there(reader, inodes);
+        let mut still_there = |inodes: &[u32]| still_there(reader, sockets, inodes);
         let hooks = Hooks {
             still_there: Some(&mut still_there),
             ..Hooks::default()
@@ -116,7 +115,7 @@ impl OwnerFinder {
                 })
                 .map(|_| ())
         };
-        let mut still_there = |inodes: &[u32]| still_there(reader, inodes);
+        let mut still_there = |inodes: &[u32]| still_there(reader, sockets, inodes);
         let hooks = Hooks {
             still_there: Some(&mut still_there),
             ..Hooks::default()
@@ -133,19 +132,12 @@ fn by_iterator(owners: Owners, limits: Vec<Limit>, why: &str) -> OwnersFound {
     }
 }
 
-/// Which of `inodes` still belong to sockets of this network namespace; `None` when the tables cannot be read.
-fn still_there(reader: &mut SocketReader, inodes: &[u32]) -> Option<Vec<u32>> {
-    let ask = SocketAsk {
-        tcp4: true,
-        tcp6: true,
-        udp4: true,
-        udp6: true,
-        tcp_states: State::ALL.to_vec(),
-        extra: false,
-    };
-    let sought: HashSet<u32> = inodes.iter().copied().collect();
-    let mut list = SocketList::default();
-    reader.read(&ask, &mut list);
-    let found = list.sockets.iter().filter_map(|socket| socket.inode().map(u32::from));
-    (!list.failed).then(|| found.filter(|inode| sought.contains(inode)).collect())
+/// Which of `inodes` still belong to one of `sockets`; `None` when it cannot be told.
+fn still_there(reader: &mut SocketReader, sockets: &[Socket], inodes: &[u32]) -> Option<Vec<u32>> {
+    let sought = WantedInodes::new(inodes.iter().copied());
+    let inode = |socket: &Socket| socket.inode().map_or(0, u32::from);
+    let doubtful: Vec<&Socket> = sockets.iter().filter(|socket| sought.contains(inode(socket))).collect();
+    let there = reader.still_there(&doubtful)?;
+    let left = doubtful.iter().zip(there).filter(|&(_, there)| there);
+    Some(left.map(|(socket, _)| inode(socket)).collect())
 }

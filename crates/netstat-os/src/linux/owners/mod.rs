@@ -266,7 +266,10 @@ impl Look<'_> {
     /// reason that stands for all sockets without one of their own.
     fn explain(&mut self, sockets: &[Socket], mut hooks: Hooks<'_>, builder: &mut OwnersBuilder) -> NoOwner {
         let mut left = self.left();
-        note_others(&mut left, &mut hooks.still_there, NoOwner::Ended, builder);
+        if self.found.denied == 0 || self.sees_all {
+            // Else the answer is "not permitted" for most, and asking about each would take longer than the listing.
+            note_others(&mut left, &mut hooks.still_there, NoOwner::Ended, builder);
+        }
         let mut kernel_told = None;
         if let Some(kernel) = ask(&mut hooks.kernel_made, &left) {
             left.retain(|&inode| {

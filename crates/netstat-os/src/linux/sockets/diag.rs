@@ -18,6 +18,7 @@ const TCPDIAG_GETSOCK: u16 = 18;
 const SOCK_DIAG_BY_FAMILY: u16 = 20;
 const NLMSG_ERROR: u16 = 2;
 const NLMSG_DONE: u16 = 3;
+const NLM_F_REQUEST: u16 = 1;
 /// `NLM_F_REQUEST | NLM_F_ROOT | NLM_F_MATCH`.
 const DUMP_FLAGS: u16 = 0x301;
 /// `NLM_F_DUMP_INTR`: the table changed in a way that makes the dump inconsistent.
@@ -27,6 +28,7 @@ const HEADER: usize = 16;
 const DIAG_MESSAGE: usize = 72;
 const AF_INET: u8 = 2;
 const AF_INET6: u8 = 10;
+const IPPROTO_TCP: u8 = 6;
 const IPPROTO_UDP: u8 = 17;
 /// Attributes of an answer, and bit `n - 1` of the request's `idiag_ext` to ask for attribute `n`.
 const INET_DIAG_TOS: u16 = 5;
@@ -118,6 +120,61 @@ impl Diag {
     }
 }
 
+impl Diag {
+    /// Whether the very connection `socket` still exists and belongs to a descriptor as before: asked for by its addresses and
+    /// cookie, some microseconds.
+    ///
+    /// Only for connected TCP sockets: of several listeners or UDP sockets on one port the kernel looks up but one.
+    ///
+    /// # Errors
+    /// What the kernel answered but for "no such socket", or a malformed answer as `InvalidData`.
+    pub(super) fn exists(&mut self, socket: &Socket) -> io::Result<bool> {
+        self.sequence = self.sequence.wrapping_add(1);
+        let body = exact_body(socket);
+        let request = message(SOCK_DIAG_BY_FAMILY, NLM_F_REQUEST, self.sequence, &body);
+        let kernel = netlink::SocketAddrNetlink::new(0, 0);
+        retry(|| rustix::net::sendto(&self.socket, &request, SendFlags::empty(), &kernel))?;
+        let mut exists = false;
+        let (length, _) = retry(|| rustix::net::recv(&self.socket, &mut self.buffer[..], RecvFlags::empty()))?;
+        match parse_batch(&self.buffer[..length], self.sequence, Table::Tcp, false, &mut |found| {
+            exists |= found.inode() == socket.inode()
+        }) {
+            Ok(_) => Ok(exists),
+            // ENOENT: nobody at these addresses; ESTALE: somebody else.
+            Err(error) if matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ESTALE)) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// `struct inet_diag_req_v2` for one socket: family, protocol, ext, pad, states, id.
+fn exact_body(socket: &Socket) -> Vec<u8> {
+    let (local, foreign) = (socket.local(), socket.foreign());
+    let family = if socket.family() == Family::V4 {
+        AF_INET
+    } else {
+        AF_INET6
+    };
+    let mut body = vec![family, IPPROTO_TCP, 0, 0];
+    body.extend(u32::MAX.to_ne_bytes());
+    body.extend(local.port.to_be_bytes());
+    body.extend(foreign.port.to_be_bytes());
+    for address in [local.address, foreign.address] {
+        let mut bytes = [0; 16];
+        match address {
+            IpAddr::V4(v4) => bytes[..4].copy_from_slice(&v4.octets()),
+            IpAddr::V6(v6) => bytes = v6.octets(),
+        }
+        body.extend(bytes);
+    }
+    body.extend(socket.interface().map_or(0, u32::from).to_ne_bytes());
+    // INET_DIAG_NOCOOKIE is all ones.
+    let cookie = socket.cookie().map_or(u64::MAX, u64::from);
+    body.extend((cookie as u32).to_ne_bytes());
+    body.extend(((cookie >> 32) as u32).to_ne_bytes());
+    body
+}
+
 /// Repeats a call that a signal interrupted.
 fn retry<T>(mut call: impl FnMut() -> rustix::io::Result<T>) -> io::Result<T> {
     loop {
@@ -150,10 +207,15 @@ fn request(table: Table, states: StateSet, extra: bool, sequence: u32) -> Vec<u8
             SOCK_DIAG_BY_FAMILY
         }
     };
+    message(kind, DUMP_FLAGS, sequence, &body)
+}
+
+/// A netlink message: `struct nlmsghdr` and its body.
+fn message(kind: u16, flags: u16, sequence: u32, body: &[u8]) -> Vec<u8> {
     let mut message = Vec::with_capacity(HEADER + body.len());
     message.extend(((HEADER + body.len()) as u32).to_ne_bytes());
     message.extend(kind.to_ne_bytes());
-    message.extend(DUMP_FLAGS.to_ne_bytes());
+    message.extend(flags.to_ne_bytes());
     message.extend(sequence.to_ne_bytes());
     message.extend([0; 4]);
     message.extend(body);
@@ -322,17 +384,6 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn message(kind: u16, sequence: u32, flags: u16, body: &[u8]) -> Vec<u8> {
-        let mut out = Vec::new();
-        out.extend(((HEADER + body.len()) as u32).to_ne_bytes());
-        out.extend(kind.to_ne_bytes());
-        out.extend(flags.to_ne_bytes());
-        out.extend(sequence.to_ne_bytes());
-        out.extend([0; 4]);
-        out.extend(body);
-        out
-    }
-
     /// A listening IPv4 socket as the kernel lays it out.
     fn listener() -> Vec<u8> {
         let mut body = vec![AF_INET, 10, 0, 0];
@@ -362,8 +413,8 @@ mod tests {
     fn a_socket_message_is_read_field_by_field() {
         let mut body = listener();
         body.extend([5, 0, 5, 0, 0xb8, 0, 0, 0]);
-        let mut bytes = message(TCPDIAG_GETSOCK, 5, 2, &body);
-        bytes.extend(message(NLMSG_DONE, 5, 2, &0i32.to_ne_bytes()));
+        let mut bytes = message(TCPDIAG_GETSOCK, 2, 5, &body);
+        bytes.extend(message(NLMSG_DONE, 2, 5, &0i32.to_ne_bytes()));
         let (batch, sockets) = parse(&bytes);
         assert_eq!(
             batch.unwrap(),
@@ -392,7 +443,7 @@ mod tests {
         body[2] = TIMER_TIME_WAIT;
         body[52..56].copy_from_slice(&45_000u32.to_ne_bytes());
         body[64..72].fill(0);
-        let (_, sockets) = parse(&message(TCPDIAG_GETSOCK, 5, 2, &body));
+        let (_, sockets) = parse(&message(TCPDIAG_GETSOCK, 2, 5, &body));
         assert_eq!(sockets[0].state(), State::TimeWait);
         assert_eq!(sockets[0].user(), Fact::Unknown(Why::NotKept));
         assert_eq!(sockets[0].inode(), None);
@@ -401,9 +452,9 @@ mod tests {
 
     #[test]
     fn errors_and_interruptions_are_told() {
-        let (batch, _) = parse(&message(NLMSG_ERROR, 5, 0, &(-1i32).to_ne_bytes()));
+        let (batch, _) = parse(&message(NLMSG_ERROR, 0, 5, &(-1i32).to_ne_bytes()));
         assert_eq!(batch.unwrap_err().raw_os_error(), Some(1));
-        let (batch, _) = parse(&message(NLMSG_DONE, 5, NLM_F_DUMP_INTR, &0i32.to_ne_bytes()));
+        let (batch, _) = parse(&message(NLMSG_DONE, NLM_F_DUMP_INTR, 5, &0i32.to_ne_bytes()));
         assert_eq!(
             batch.unwrap(),
             Batch {
@@ -411,13 +462,13 @@ mod tests {
                 interrupted: true
             }
         );
-        let (batch, sockets) = parse(&message(TCPDIAG_GETSOCK, 4, 2, &listener()));
+        let (batch, sockets) = parse(&message(TCPDIAG_GETSOCK, 2, 4, &listener()));
         assert_eq!(
             (batch.unwrap(), sockets.len()),
             (Batch::default(), 0),
             "an answer to an older request"
         );
-        let (batch, _) = parse(&message(TCPDIAG_GETSOCK, 5, 2, &listener()[..40]));
+        let (batch, _) = parse(&message(TCPDIAG_GETSOCK, 2, 5, &listener()[..40]));
         assert_eq!(batch.unwrap_err().kind(), io::ErrorKind::InvalidData);
     }
 
@@ -425,7 +476,7 @@ mod tests {
         #[test]
         fn arbitrary_bytes_never_panic(bytes: Vec<u8>, body: Vec<u8>) {
             let _ = parse(&bytes);
-            let _ = parse(&message(TCPDIAG_GETSOCK, 5, 2, &body));
+            let _ = parse(&message(TCPDIAG_GETSOCK, 2, 5, &body));
         }
     }
 }

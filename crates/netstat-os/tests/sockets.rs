@@ -1,0 +1,65 @@
+//! Sockets of this very process, made and ended, through the collector.
+#![cfg(target_os = "linux")]
+
+use std::net::{TcpListener, TcpStream, UdpSocket};
+
+use netstat_model::{Socket, State};
+use netstat_os::linux::sockets::SocketReader;
+use netstat_os::{SocketAsk, SocketList};
+
+fn everything(reader: &mut SocketReader) -> Vec<Socket> {
+    let ask = SocketAsk {
+        tcp4: true,
+        tcp6: true,
+        udp4: true,
+        udp6: true,
+        tcp_states: State::ALL.to_vec(),
+        ..SocketAsk::default()
+    };
+    let mut list = SocketList::default();
+    reader.read(&ask, &mut list);
+    assert!(!list.failed, "{:?}", list.limits);
+    list.sockets
+}
+
+/// The socket with this local port; there is one, the kernel having chosen the port.
+fn with_port(sockets: &[Socket], port: u16, state: State) -> &Socket {
+    let mut found = sockets
+        .iter()
+        .filter(|socket| socket.local().port == port && socket.state() == state);
+    found
+        .next()
+        .unwrap_or_else(|| panic!("no {} socket at port {port}", state.name()))
+}
+
+#[test]
+fn what_ended_is_told_from_what_is_still_there() {
+    for address in ["127.0.0.1:0", "[::1]:0"] {
+        let Ok(listener) = TcpListener::bind(address) else {
+            eprintln!("skipped {address}: this computer has no such loopback address");
+            continue;
+        };
+        let at = listener.local_addr().unwrap();
+        let (kept, ended) = (TcpStream::connect(at).unwrap(), TcpStream::connect(at).unwrap());
+        let (other_kept, _) = listener.accept().unwrap();
+        let (other_ended, _) = listener.accept().unwrap();
+        let (udp, udp_ended) = (UdpSocket::bind(address).unwrap(), UdpSocket::bind(address).unwrap());
+        let mut reader = SocketReader::new("/proc");
+        let sockets = everything(&mut reader);
+        let port = |socket: &TcpStream| socket.local_addr().unwrap().port();
+        let udp_port = |socket: &UdpSocket| socket.local_addr().unwrap().port();
+        let asked = [
+            with_port(&sockets, at.port(), State::Listening),
+            with_port(&sockets, port(&kept), State::Established),
+            with_port(&sockets, port(&ended), State::Established),
+            with_port(&sockets, udp_port(&udp), State::Closed),
+            with_port(&sockets, udp_port(&udp_ended), State::Closed),
+        ];
+        assert_eq!(reader.still_there(&asked), Some(vec![true; 5]));
+        // The side that closes first lives on in TIME_WAIT, which is another socket to the kernel.
+        drop((ended, other_ended, udp_ended));
+        assert_eq!(reader.still_there(&asked), Some(vec![true, true, false, true, false]));
+        drop((listener, other_kept));
+        assert_eq!(reader.still_there(&asked[..1]), Some(vec![false]));
+    }
+}
