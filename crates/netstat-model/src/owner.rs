@@ -137,6 +137,8 @@ pub struct Owners {
     processes: Vec<Process>,
     /// (inode, index of process), sorted; no pair twice.
     holders: Vec<(u32, u32)>,
+    /// Where in `holders` each inode begins.
+    begins: Begins,
     /// Reasons that the look found for single sockets, by inode.
     reasons: BTreeMap<u32, NoOwner>,
     /// The reason for every other socket that has an inode and no holder.
@@ -173,12 +175,57 @@ impl Owners {
     }
 
     fn run(&self, inode: NonZeroU32) -> &[(u32, u32)] {
-        let start = self.holders.partition_point(|&(held, _)| held < inode.get());
+        let inode = inode.get();
+        let Some(start) = self.begins.of(inode, &self.holders) else {
+            return &[];
+        };
         let length = self.holders[start..]
             .iter()
-            .take_while(|&&(held, _)| held == inode.get())
+            .take_while(|&&(held, _)| held == inode)
             .count();
         &self.holders[start..start + length]
+    }
+}
+
+/// Finds where an inode begins in the sorted holders. The kernel numbers inodes in sequence, so those of a listing mostly lie
+/// close together and can be looked up directly: a search for each of a million rows costs more than all else in a listing.
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Begins {
+    /// The inode that `direct[0]` stands for.
+    first: u32,
+    /// One more than the place in the holders, by distance from `first`; 0 for none. Empty when the inodes lie too far apart.
+    direct: Vec<u32>,
+}
+
+impl Begins {
+    /// So many numbers for each holder, and so many more, may the inodes span to be looked up directly.
+    const SPREAD: usize = 4;
+    const SLACK: usize = 16 * 1024;
+
+    fn new(holders: &[(u32, u32)]) -> Self {
+        let (Some(&(first, _)), Some(&(last, _))) = (holders.first(), holders.last()) else {
+            return Begins::default();
+        };
+        let span = (last - first) as usize + 1;
+        if span > holders.len().saturating_mul(Self::SPREAD).saturating_add(Self::SLACK) {
+            return Begins::default();
+        }
+        let mut direct = vec![0; span];
+        for (place, &(inode, _)) in holders.iter().enumerate().rev() {
+            direct[(inode - first) as usize] = place as u32 + 1;
+        }
+        Begins { first, direct }
+    }
+
+    fn of(&self, inode: u32, holders: &[(u32, u32)]) -> Option<usize> {
+        if self.direct.is_empty() {
+            return Some(holders.partition_point(|&(held, _)| held < inode));
+        }
+        let distance = inode.checked_sub(self.first)?;
+        self.direct
+            .get(distance as usize)?
+            .checked_sub(1)
+            .map(|place| place as usize)
     }
 }
 
@@ -256,9 +303,106 @@ impl OwnersBuilder {
         let processes = order.iter().filter_map(|&old| slots[old as usize].take()).collect();
         Owners {
             processes,
+            begins: Begins::new(&holders),
             holders,
             reasons,
             otherwise: Some(otherwise),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Family, Protocol, SocketFacts, Why};
+    use proptest::prelude::*;
+
+    fn process(pid: u32, start: u64) -> Process {
+        Process {
+            pid,
+            start_ticks: Fact::Known(start),
+            comm: Fact::Unknown(Why::NotAsked),
+            image: Fact::Unknown(Why::NotAsked),
+            components: Fact::Unknown(Why::NotAsked),
+        }
+    }
+
+    fn socket(inode: u32) -> Socket {
+        Socket::new(&SocketFacts {
+            protocol: Protocol::Tcp,
+            family: Family::V4,
+            state: State::Listening,
+            local: [127, 0, 0, 1].into(),
+            local_port: 80,
+            foreign: [0, 0, 0, 0].into(),
+            foreign_port: 0,
+            interface: 0,
+            inode,
+            user: None,
+            cookie: None,
+            receive_queue: 0,
+            send_queue: None,
+        })
+    }
+
+    fn held_by(owners: &Owners, inode: u32) -> Vec<u32> {
+        match owners.of(&socket(inode)) {
+            Owner::Held(holders) => holders.iter().map(|process| process.pid).collect(),
+            Owner::None(_) => Vec::new(),
+        }
+    }
+
+    #[test]
+    fn the_process_that_started_first_stands_in_front() {
+        let mut builder = OwnersBuilder::default();
+        builder.add(process(7, 900), [5, 5, 6]);
+        builder.add(process(9000, 100), [5]);
+        builder.add(
+            Process {
+                start_ticks: Fact::Unknown(Why::Gone),
+                ..process(1, 0)
+            },
+            [5],
+        );
+        let owners = builder.finish(NoOwner::Unheld);
+        assert_eq!(held_by(&owners, 5), [9000, 7, 1]);
+        assert_eq!(held_by(&owners, 6), [7]);
+        assert_eq!(owners.of(&socket(4)), Owner::None(NoOwner::Unheld));
+        assert_eq!(owners.of(&socket(7)), Owner::None(NoOwner::Unheld));
+    }
+
+    proptest! {
+        /// Close together and far apart, every inode finds its holders and no other's.
+        #[test]
+        fn each_inode_finds_its_holders(
+            base in 1u32..,
+            steps in prop::collection::vec((prop_oneof![Just(0u32), 1u32..3, 0u32..200_000_000], 1u32..5), 1..60),
+        ) {
+            let mut expected: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
+            let mut inode = base;
+            for (step, pid) in steps {
+                inode = inode.saturating_add(step);
+                let pids = expected.entry(inode).or_default();
+                if !pids.contains(&pid) {
+                    pids.push(pid);
+                }
+            }
+            let mut builder = OwnersBuilder::default();
+            for pid in 1..5 {
+                let held = expected.iter().filter(|(_, pids)| pids.contains(&pid)).map(|(&inode, _)| inode);
+                builder.add(process(pid, pid.into()), held.collect::<Vec<_>>());
+            }
+            let owners = builder.finish(NoOwner::Unheld);
+            for (&inode, pids) in &expected {
+                let mut pids = pids.clone();
+                pids.sort_unstable();
+                prop_assert_eq!(held_by(&owners, inode), pids);
+                for near in [inode.wrapping_sub(1), inode.wrapping_add(1)] {
+                    if near != 0 && !expected.contains_key(&near) {
+                        prop_assert!(held_by(&owners, near).is_empty());
+                    }
+                }
+            }
         }
     }
 }

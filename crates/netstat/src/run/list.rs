@@ -1,8 +1,10 @@
 //! The parts made of sockets: the connection list and the ports by process.
 
-use netstat_model::{Endpoint, OwnerSummary, Protocol, Socket, remove_repeats, sort_classic};
+use netstat_model::{Endpoint, OwnerSummary, Protocol, Socket, classic_order, remove_repeats, sort_classic};
 use netstat_names::{HostStyle, Names, ReverseDns, Services};
 use netstat_os::{OwnerSource, OwnersAsk, OwnersFound, SocketList};
+
+use rayon::slice::ParallelSliceMut;
 
 use super::talk::Talk;
 use super::{Failure, Surroundings, listed_states};
@@ -142,8 +144,15 @@ fn cut(plan: &Plan, list: &ListPlan, sockets: &mut SocketList) {
     });
 }
 
+/// From this many rows on, sorting with several threads pays for starting them.
+const MANY: usize = 50_000;
+
 fn sort(sockets: &mut Vec<Socket>) {
-    sort_classic(sockets);
+    if sockets.len() < MANY {
+        sort_classic(sockets);
+    } else {
+        sockets.par_sort_unstable_by(classic_order);
+    }
     remove_repeats(sockets);
 }
 

@@ -4,7 +4,7 @@
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd};
 
-use rustix::fs::{Mode, OFlags, RawDir, openat, readlinkat_raw};
+use rustix::fs::{AtFlags, Mode, OFlags, RawDir, openat, readlinkat_raw, statat};
 use rustix::io::Errno;
 
 use super::claims::NO_DESCRIPTOR;
@@ -111,6 +111,10 @@ pub(crate) fn threads_with_tables(proc: BorrowedFd<'_>, pid: u32) -> Result<Vec<
     let mut path = PathBuffer::new();
     path.number(pid);
     path.text(b"/task");
+    // The directory has two links and one for each thread (proc_task_getattr): most processes have but one thread.
+    if statat(proc, path.as_bytes(), AtFlags::empty())?.st_nlink == 3 {
+        return Ok(Vec::new());
+    }
     let tasks = openat(
         proc,
         path.as_bytes(),

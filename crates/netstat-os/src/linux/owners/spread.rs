@@ -62,9 +62,10 @@ pub(crate) fn spread<T: Sync, W: Send>(
     })
 }
 
-/// How many threads may run at once; 1 when the system does not say.
+/// How many processors the caller may use; 1 when the system does not say. One system call: the standard library also reads
+/// the limits of control groups, which takes longer than a small machine's whole walk and does not bound a short look.
 pub(super) fn processors() -> usize {
-    thread::available_parallelism().map_or(1, usize::from)
+    rustix::thread::sched_getaffinity(None).map_or(1, |set| set.count().max(1) as usize)
 }
 
 #[cfg(test)]
