@@ -252,10 +252,9 @@ fn compete(
                 End::OverLimit => ended[index] = Some(Figures::OverLimit),
                 End::Signal(signal) => bail!("{} was ended by signal {signal}", contender.label),
                 End::Status(status) if status != 0 && run.bytes == 0 => {
-                    let why = if run.complaint.is_empty() {
-                        format!("exit status {status}")
-                    } else {
-                        run.complaint
+                    let why = match run.complaint.as_str() {
+                        "" => format!("printed nothing, exit status {status}"),
+                        complaint => complaint.to_owned(),
                     };
                     ended[index] = Some(Figures::NotAvailable(why));
                 }
