@@ -278,11 +278,12 @@ mod tests {
 
     #[test]
     fn the_documentation_has_the_same_table() {
-        let document = include_str!("../../../../docs/switches.md");
         let table = markdown(&command());
-        assert!(
-            document.contains(&table),
-            "docs/switches.md should hold this table:\n{table}"
-        );
+        for (name, document) in [
+            ("docs/switches.md", include_str!("../../../../docs/switches.md")),
+            ("README.md", include_str!("../../../../README.md")),
+        ] {
+            assert!(document.contains(&table), "{name} should hold this table:\n{table}");
+        }
     }
 }
