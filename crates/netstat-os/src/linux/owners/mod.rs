@@ -108,17 +108,7 @@ impl OwnerReader {
     /// tell (before Linux 6.2) or there is no process list.
     pub fn descriptor_count(&mut self) -> Option<u64> {
         let proc = self.open().ok()?;
-        let count = process_ids(proc)
-            .ok()?
-            .into_iter()
-            .filter_map(|pid| {
-                let mut path = PathBuffer::new();
-                path.number(pid);
-                path.text(b"/fd");
-                statat(proc, path.as_bytes(), AtFlags::empty()).ok()
-            })
-            .map(|stat| stat.st_size as u64)
-            .sum();
+        let count = count_descriptors(proc, &process_ids(proc).ok()?);
         // The caller has some open itself, so 0 is no answer.
         (count > 0).then_some(count)
     }
@@ -238,6 +228,22 @@ impl OwnerReader {
     }
 }
 
+/// Where another source has seen every table, a socket without a holder can only be registered with an io_uring instance. To find
+/// those takes a walk, which is left out among more descriptors than this: most such sockets are the kernel's own (WireGuard,
+/// NFS), and a walk would take longer than all the rest.
+const RINGS_WITHIN: u64 = 50_000;
+
+/// How many descriptors the processes have open; 0 when the kernel does not tell (before Linux 6.2).
+fn count_descriptors(proc: BorrowedFd<'_>, pids: &[u32]) -> u64 {
+    let count = |pid: &u32| {
+        let mut path = PathBuffer::new();
+        path.number(*pid);
+        path.text(b"/fd");
+        statat(proc, path.as_bytes(), AtFlags::empty()).ok()
+    };
+    pids.iter().filter_map(count).map(|stat| stat.st_size as u64).sum()
+}
+
 /// The source of a look's first step.
 enum First<'a> {
     /// The walk, with the memory of the last look.
@@ -342,6 +348,9 @@ impl Look<'_> {
             return;
         }
         let sees_all = self.sees_all;
+        if sees_all && count_descriptors(self.walk.proc, &self.pids) > RINGS_WITHIN {
+            return;
+        }
         self.again(&mut sought, |walk, pids, rings| {
             if sees_all {
                 // Every table was seen, but no io_uring instance noted: a walk does that.
