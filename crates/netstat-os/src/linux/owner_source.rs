@@ -141,7 +141,7 @@ fn still_there(reader: &mut SocketReader, inodes: &[u32]) -> Option<Vec<u32>> {
         udp4: true,
         udp6: true,
         tcp_states: State::ALL.to_vec(),
-        extra: false,
+        ..SocketAsk::default()
     };
     let sought: HashSet<u32> = inodes.iter().copied().collect();
     let mut list = SocketList::default();

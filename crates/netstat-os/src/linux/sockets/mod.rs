@@ -1,5 +1,6 @@
 //! Sockets through sock_diag, or `/proc/net` where netlink is refused.
 
+mod bytecode;
 mod diag;
 pub mod proc_net;
 
@@ -9,7 +10,7 @@ use std::path::PathBuf;
 use netstat_model::{Family, Limit, Protocol, Socket, State};
 
 use crate::{SocketAsk, SocketList};
-use diag::{Diag, Dump, Table};
+use diag::{Diag, Dump, Question, Table};
 
 /// How often an interrupted dump is repeated before what was read is taken.
 const ATTEMPTS: usize = 3;
@@ -105,12 +106,16 @@ impl SocketReader {
     }
 
     fn read_tcp(&mut self, ask: &SocketAsk, list: &mut SocketList) {
-        let states = StateSet::of(ask.tcp_states.iter().copied());
-        let wanted = |socket: &Socket| match socket.family() {
-            Family::V4 => ask.tcp4,
-            Family::V6 => ask.tcp6,
+        if ask.tcp_states.is_empty() {
+            return;
+        }
+        let table = match (ask.tcp4, ask.tcp6) {
+            (true, false) => Table::Tcp4,
+            (false, true) => Table::Tcp6,
+            _ => Table::Tcp,
         };
-        let Err(refusal) = self.dump(Table::Tcp, states, ask.extra, &wanted, list) else {
+        let states = StateSet::of(ask.tcp_states.iter().copied());
+        let Err(refusal) = self.dump(table, states, ask, list) else {
             if ask.tcp_states.contains(&State::Bound) && !kernel_lists_bound() {
                 list.limits.push(Limit {
                     what: "ports that are only bound are missing".into(),
@@ -120,11 +125,10 @@ impl SocketReader {
             }
             return;
         };
-        let wanted = |socket: &Socket| ask.tcp_states.contains(&socket.state());
         let mut read = false;
         for (asked, name, family) in [(ask.tcp4, "tcp", Family::V4), (ask.tcp6, "tcp6", Family::V6)] {
             if asked {
-                read |= self.read_table(name, Protocol::Tcp, family, ask, &wanted, &refusal, list);
+                read |= self.read_table(name, Protocol::Tcp, family, ask, &refusal, list);
             }
         }
         if read && ask.tcp_states.contains(&State::Bound) {
@@ -138,21 +142,48 @@ impl SocketReader {
 
     fn read_udp(&mut self, ask: &SocketAsk, table: Table, family: Family, list: &mut SocketList) {
         let every = StateSet(u32::MAX);
-        if let Err(refusal) = self.dump(table, every, ask.extra, &|_| true, list) {
+        if let Err(refusal) = self.dump(table, every, ask, list) {
             let name = if family == Family::V4 { "udp" } else { "udp6" };
-            self.read_table(name, Protocol::Udp, family, ask, &|_| true, &refusal, list);
+            self.read_table(name, Protocol::Udp, family, ask, &refusal, list);
         }
     }
 
-    /// One dump through netlink, repeated when interrupted. After an error, `list` holds what it held before.
-    fn dump(
+    /// One dump through netlink, with the ports chosen by the kernel where it can.
+    fn dump(&mut self, table: Table, states: StateSet, ask: &SocketAsk, list: &mut SocketList) -> io::Result<()> {
+        let program = bytecode::for_ports(&ask.ports);
+        self.dump_chosen(table, states, program.as_deref(), ask, list)
+    }
+
+    /// The dump of what `program` takes, without it where the kernel does not understand it (Linux before 4.16).
+    fn dump_chosen(
         &mut self,
         table: Table,
         states: StateSet,
-        extra: bool,
-        wanted: &dyn Fn(&Socket) -> bool,
+        program: Option<&[u8]>,
+        ask: &SocketAsk,
         list: &mut SocketList,
     ) -> io::Result<()> {
+        let question = Question {
+            table,
+            states,
+            program,
+            extra: ask.extra,
+        };
+        match self.dump_whole(&question, ask, list) {
+            Err(error) if program.is_some() && error.raw_os_error() == Some(libc::EINVAL) => {
+                let everything = Question {
+                    program: None,
+                    ..question
+                };
+                self.dump_whole(&everything, ask, list)
+            }
+            outcome => outcome,
+        }
+    }
+
+    /// A dump, repeated when interrupted. What the kernel told but `ask` does not want is left out. After an error, `list` holds
+    /// what it held before.
+    fn dump_whole(&mut self, question: &Question<'_>, ask: &SocketAsk, list: &mut SocketList) -> io::Result<()> {
         let before = list.sockets.len();
         for _ in 0..ATTEMPTS {
             list.sockets.truncate(before);
@@ -161,8 +192,8 @@ impl SocketReader {
                 none => none.insert(Diag::open()?),
             };
             let sockets = &mut list.sockets;
-            let outcome = diag.dump(table, states, extra, &mut |socket| {
-                if wanted(&socket) {
+            let outcome = diag.dump(question, &mut |socket| {
+                if wanted(ask, &socket) {
                     sockets.push(socket);
                 }
             });
@@ -186,14 +217,12 @@ impl SocketReader {
     }
 
     /// The text table `name`; says in `list` when it cannot be read either. True if it was read.
-    #[expect(clippy::too_many_arguments, reason = "private, and each is a different thing")]
     fn read_table(
         &self,
         name: &str,
         protocol: Protocol,
         family: Family,
         ask: &SocketAsk,
-        wanted: &dyn Fn(&Socket) -> bool,
         refusal: &io::Error,
         list: &mut SocketList,
     ) -> bool {
@@ -218,7 +247,7 @@ impl SocketReader {
         };
         let sockets = &mut list.sockets;
         let outcome = proc_net::parse(&table, protocol, family, ask.extra, &mut |socket| {
-            if wanted(&socket) {
+            if wanted(ask, &socket) {
                 sockets.push(socket);
             }
         });
@@ -236,6 +265,15 @@ impl SocketReader {
     fn has_net(&self) -> bool {
         self.proc.join("thread-self/net").is_dir()
     }
+}
+
+/// Whether `ask` wants a socket of a table that it asks for.
+fn wanted(ask: &SocketAsk, socket: &Socket) -> bool {
+    let state = || match socket.protocol() {
+        Protocol::Tcp => ask.tcp_states.contains(&socket.state()),
+        Protocol::Udp => true,
+    };
+    ask.ports.matches(socket) && state()
 }
 
 fn family_name(family: Family) -> &'static str {
