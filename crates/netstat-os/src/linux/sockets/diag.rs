@@ -434,6 +434,30 @@ mod tests {
     }
 
     #[test]
+    fn a_program_follows_the_request() {
+        for (table, fixed) in [(Table::Tcp, 60), (Table::Tcp4, 56), (Table::Udp6, 56)] {
+            let mut question = Question {
+                table,
+                states: StateSet(0x402),
+                program: None,
+                extra: false,
+            };
+            let plain = request(&question, 9);
+            assert_eq!(plain.len(), HEADER + fixed, "{table:?}");
+            question.program = Some(&[7, 8, 9, 10, 11, 12, 13, 14]);
+            let chosen = request(&question, 9);
+            assert_eq!(u32_at(&chosen, 0) as usize, chosen.len());
+            assert_eq!(chosen[4..plain.len()], plain[4..]);
+            let attribute = &chosen[plain.len()..];
+            assert_eq!(
+                (u16_at(attribute, 0), u16_at(attribute, 2)),
+                (12, INET_DIAG_REQ_BYTECODE)
+            );
+            assert_eq!(attribute[4..], [7, 8, 9, 10, 11, 12, 13, 14]);
+        }
+    }
+
+    #[test]
     fn errors_and_interruptions_are_told() {
         let (batch, _) = parse(&message(NLMSG_ERROR, 5, 0, &(-1i32).to_ne_bytes()));
         assert_eq!(batch.unwrap_err().raw_os_error(), Some(1));
