@@ -246,7 +246,10 @@ fn the_other_parts() {
         .success()
         .lines()
         .find(|line| line.split_whitespace().any(|word| word == pid.to_string()));
-    let figures: Vec<&str> = own.expect(outcome.success()).split_whitespace().collect();
+    let figures: Vec<&str> = own
+        .unwrap_or_else(|| panic!("{}", outcome.stdout))
+        .split_whitespace()
+        .collect();
     assert!(figures.contains(&"1") && !figures.contains(&"2"), "{}", outcome.stdout);
     assert!(!outcome.stdout.contains("Foreign Address"), "{}", outcome.stdout);
     // The counts of -s stay whole, and the list follows.

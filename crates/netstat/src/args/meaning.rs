@@ -116,7 +116,7 @@ fn lists(low: &Low, protocols: &Protocols) -> bool {
     let which = low.all || low.bound || low.listening || protocols.names_rows();
     let columns = low.pids || low.executables || low.programs || low.dscp || low.time_in_state;
     // -c has sockets for a filter to choose from; -e, -s and -r have none.
-    let filters = !low.processes && !(low.states.is_empty() && low.ports.is_empty());
+    let filters = !(low.processes || filter(low).is_empty());
     !other_part || which || columns || filters
 }
 

@@ -48,7 +48,8 @@ impl Lister {
         }
         let Some(list) = &plan.list else { return Ok(()) };
         cut(plan, list, sockets);
-        if !plan.filter.states.is_empty() && !(list.tcp4 || list.tcp6) {
+        let tcp = list.tcp4 || list.tcp6;
+        if !tcp && !plan.filter.states.is_empty() {
             talk.line("UDP has no states, so --state leaves out all of its sockets");
         }
         sort(&mut sockets.sockets);
