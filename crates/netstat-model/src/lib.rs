@@ -7,6 +7,7 @@
 pub mod counters;
 pub mod digits;
 mod fact;
+mod filter;
 mod limit;
 mod no_owner;
 mod order;
@@ -16,6 +17,7 @@ mod socket;
 pub mod text;
 
 pub use fact::{Fact, Why};
+pub use filter::{Filter, FilterError, Ports, States};
 pub use limit::Limit;
 pub use no_owner::{NoOwner, OwnerSummary};
 pub use order::{classic_order, remove_repeats, sort_classic};

@@ -1,6 +1,6 @@
 //! What a listing asks of the system, and what comes back.
 
-use netstat_model::{Limit, Socket, State};
+use netstat_model::{Limit, Ports, Socket, State};
 
 /// Which sockets a question needs. Pushed into the kernel where it can filter.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -15,6 +15,8 @@ pub struct SocketAsk {
     pub udp6: bool,
     /// The TCP states wanted. UDP sockets are always wanted whatever their state.
     pub tcp_states: Vec<State>,
+    /// Only sockets with one of these ports on either side; empty: all.
+    pub ports: Ports,
     /// Whether [`netstat_model::Extra`] is wanted.
     pub extra: bool,
 }

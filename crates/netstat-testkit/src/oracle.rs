@@ -235,8 +235,27 @@ fn proc_end(text: &str, v6: bool) -> End {
 /// # Panics
 /// When `ss` fails.
 pub fn ss() -> Vec<Witnessed> {
+    ss_filtered(&[])
+}
+
+/// The word of `state` in a filter of `ss`.
+pub fn ss_state(state: TcpState) -> String {
+    match state {
+        TcpState::Established => "established".to_owned(),
+        TcpState::Listening => "listening".to_owned(),
+        other => other.row().2.to_ascii_lowercase(),
+    }
+}
+
+/// The same through a filter of `ss`: `["state", "time-wait", "( sport = :80 )"]`. A filter that names no state means all;
+/// one that names a single state is not understood here, because `ss` then leaves out the column with it.
+///
+/// # Panics
+/// When `ss` fails.
+pub fn ss_filtered(filter: &[&str]) -> Vec<Witnessed> {
     let output = namespace::tool("ss")
         .args(["-H", "-O", "-tuane"])
+        .args(filter)
         .output()
         .expect("ss runs");
     let text = String::from_utf8(output.stdout).expect("ss prints UTF-8");

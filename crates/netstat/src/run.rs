@@ -10,7 +10,7 @@ use netstat_model::counters::{
     Block, BlockSet, InterfaceRates, InterfaceStatistics, ProtocolRates, ProtocolStatistics,
 };
 use netstat_model::route::TableSelection;
-use netstat_model::{Fact, Family, Protocol, Socket, State, Why};
+use netstat_model::{Fact, Family, Ports, Protocol, Socket, State, States, Why};
 use netstat_os::{Refused, SocketAsk, SocketList, System};
 
 use crate::args::{Plan, ProtocolName, RouteTable, StatisticsPlan, Which};
@@ -256,30 +256,38 @@ fn count_connections(list: &SocketList, family: Family) -> Fact<u64> {
 /// The sockets that all parts of the plan need together; the default asks for none.
 fn socket_ask(plan: &Plan) -> SocketAsk {
     let mut ask = SocketAsk::default();
+    let states = plan.filter.states;
+    // A state leaves out UDP.
+    let udp = states.is_empty();
     if let Some(list) = &plan.list {
         ask.tcp4 = list.tcp4;
         ask.tcp6 = list.tcp6;
-        ask.udp4 = list.udp4;
-        ask.udp6 = list.udp6;
+        ask.udp4 = list.udp4 && udp;
+        ask.udp6 = list.udp6 && udp;
         ask.extra = list.dscp || list.time_in_state;
         if list.tcp4 || list.tcp6 {
-            ask.tcp_states = listed_states(list.states);
+            ask.tcp_states = listed_states(list.states, states);
         }
     }
     if plan.processes {
         ask = SocketAsk {
             tcp4: true,
             tcp6: true,
-            udp4: true,
-            udp6: true,
-            tcp_states: State::ALL.to_vec(),
+            udp4: udp,
+            udp6: udp,
+            tcp_states: listed_states(Which::AllAndBound, states),
             ..ask
         };
+    }
+    if plan.list.is_some() || plan.processes {
+        ask.ports = plan.filter.ports.clone();
     }
     if let Some(statistics) = &plan.statistics {
         for (name, wanted) in [(ProtocolName::Tcp, &mut ask.tcp4), (ProtocolName::TcpV6, &mut ask.tcp6)] {
             if statistics.blocks.contains(&name) {
                 *wanted = true;
+                // The block counts all connections, whatever the list shows of them.
+                ask.ports = Ports::default();
                 for state in [State::Established, State::CloseWait] {
                     if !ask.tcp_states.contains(&state) {
                         ask.tcp_states.push(state);
@@ -291,13 +299,15 @@ fn socket_ask(plan: &Plan) -> SocketAsk {
     ask
 }
 
-/// The TCP states a list shows.
-fn listed_states(which: Which) -> Vec<State> {
+/// The TCP states a list shows: those named, or else those of `which`.
+fn listed_states(which: Which, named: States) -> Vec<State> {
     let shown = |state: &State| match which {
+        _ if !named.is_empty() && !named.contains(*state) => false,
+        Which::ListeningOnly => *state == State::Listening,
+        _ if !named.is_empty() => true,
         Which::Connected => !matches!(state, State::Listening | State::Bound),
         Which::All => *state != State::Bound,
         Which::AllAndBound => true,
-        Which::ListeningOnly => *state == State::Listening,
     };
     State::ALL.into_iter().filter(shown).collect()
 }
@@ -305,6 +315,44 @@ fn listed_states(which: Which) -> Vec<State> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn ask(words: &str) -> SocketAsk {
+        match crate::args::parse(words.split_whitespace().map(std::ffi::OsString::from)) {
+            Ok(crate::args::Parsed::Run(plan)) => socket_ask(&plan),
+            other => panic!("{words}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_filter_narrows_what_is_asked_of_the_system() {
+        for (words, kinds, states, ports) in [
+            ("-an --port 443", "t4 t6 u4 u6", 11, "443"),
+            ("-n --port 443", "t4 t6", 10, "443"),
+            ("-an --state LISTENING", "t4 t6", 1, ""),
+            ("-n --state LISTENING,BOUND", "t4 t6", 2, ""),
+            ("-anp tcp --state BOUND --port 22", "t4", 1, "22"),
+            ("-q --state SYN_SENT", "t4 t6", 1, ""),
+            ("-l --state ESTABLISHED", "t4 t6", 0, ""),
+            ("-l --state ESTABLISHED,LISTENING", "t4 t6", 1, ""),
+            ("-p udp --state ESTABLISHED", "", 0, ""),
+            ("-c --state LISTENING --port 1-9", "t4 t6", 1, "1-9"),
+            ("-c --port 1-9", "t4 t6 u4 u6", 12, "1-9"),
+            // The count of all connections needs all of them.
+            ("-s --port 443", "t4 t6", 10, ""),
+            ("-s -p tcp --state LISTENING --port 443", "t4", 3, ""),
+            ("-s -p udp --port 53", "u4", 0, "53"),
+        ] {
+            let ask = ask(words);
+            let asked = [(ask.tcp4, "t4"), (ask.tcp6, "t6"), (ask.udp4, "u4"), (ask.udp6, "u6")];
+            let asked: Vec<&str> = asked.into_iter().filter_map(|(is, kind)| is.then_some(kind)).collect();
+            assert_eq!(asked.join(" "), kinds, "{words}");
+            assert_eq!(
+                (ask.tcp_states.len(), ask.ports.to_string().as_str()),
+                (states, ports),
+                "{words}"
+            );
+        }
+    }
 
     #[test]
     fn prints_do_not_drift_and_leave_out_what_was_overrun() {

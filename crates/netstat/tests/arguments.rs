@@ -63,6 +63,8 @@ fn near_word() -> impl Strategy<Value = String> {
         1 => "[-+]?[0-9]{1,12}([.][0-9]{1,3})?s?",
         2 => "--(all|numeric|count|dns-timeout|table|rates|zeros|verbose|per-interface)(=[0-9a-z.]{0,4})?",
         1 => "--(programs|routes|ethernet|statistics|[a-z-]{0,8})",
+        1 => "--(state|port)(=[0-9a-z,_-]{0,6})?",
+        1 => "(listening|SYN-SENT|bound,closed|443|80,8000-8010)",
         1 => Just("--".to_owned()),
     ]
 }

@@ -20,7 +20,7 @@ connections that are not LISTENING are listed, with names.
 
 -p TCP means IPv4 only and -p TCPv6 IPv6 only, as ever; -t and -u take both.
 -e, -s, -r and -c print their own tables, in this order, and the connection
-list follows if one of -a -b -d -i -l -o -p -q -t -u asks for it.
+list follows if one of -a -b -d -i -l -o -p -q -t -u or a filter asks for it.
 Programs of other users can be seen with sudo only.
 ";
 
@@ -29,7 +29,9 @@ Examples:
   netstat -an                        every TCP and UDP socket, in numbers
   netstat -f                         who this computer talks to, by whole names
   sudo netstat -tulpn                what listens here, and which program it is
-  sudo netstat -tulpn | grep ':443 ' which program owns port 443
+  sudo netstat -ab --port 443        which programs use port 443
+  netstat -n --state SYN_SENT,LISTENING
+                                     only connections in these states
   sudo netstat -nb -p tcp            IPv4 connections, with service and program
   netstat -c                         which programs hold the most ports
   netstat -s --rates 5               what changes, per second, every 5 seconds
@@ -236,6 +238,8 @@ mod tests {
                 &"NAME" => "main",
                 &"SECONDS" => "0.5",
                 &"HOW" => "proc",
+                &"LIST" if long == "--state" => "listening,BOUND",
+                &"LIST" => "443,8000-8010",
                 &"N" => "3",
                 word => {
                     assert_eq!(*word, long, "an unknown value in {line:?}");
@@ -259,7 +263,7 @@ mod tests {
             assert!(parses(words), "{words}");
             seen += 1;
         }
-        assert_eq!(seen, 8);
+        assert_eq!(seen, 9);
     }
 
     #[test]

@@ -114,6 +114,16 @@ pub(super) fn for_interval(word: &str) -> String {
     }
 }
 
+/// The one of `names`, all in capitals, that is spelled nearly like `word`.
+pub(super) fn nearest<'a>(word: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    let word = word.to_ascii_uppercase();
+    names
+        .map(|name| (strsim::jaro_winkler(&word, name), name))
+        .max_by(|a, b| a.0.total_cmp(&b.0))
+        .filter(|(likeness, _)| *likeness >= ALIKE)
+        .map(|(_, name)| name)
+}
+
 /// The long option most like `name`, with its dashes: one that begins so, or one spelled nearly so.
 fn nearest_long(name: &str, command: &Command) -> Option<String> {
     if name.is_empty() {
@@ -162,7 +172,8 @@ mod tests {
             ("help", "; did you mean --help?"),
             ("/help!", "; did you mean --help?"),
             ("upd", "; did you mean -p udp?"),
-            ("stat", "; did you mean --statistics?"),
+            ("statis", "; did you mean --statistics?"),
+            ("states", "; did you mean --state?"),
             ("www.example.com", " (netstat --help)"),
             ("", " (netstat --help)"),
         ] {

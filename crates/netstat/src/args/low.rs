@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use clap::{Arg, ArgAction, Command, CommandFactory, FromArgMatches, Parser};
 
+use netstat_model::{Ports, States};
+
 use super::classic::Token;
 use super::error::UsageError;
 use super::values::{self, OwnerMethod, ProtocolName};
@@ -53,6 +55,12 @@ pub(super) struct Low {
     /// only this protocol: TCP and UDP (IPv4 only!), TCPv6, UDPv6; with -s also IP, IPv6, ICMP, ICMPv6; several -p add up
     #[arg(short = 'p', long = "protocol", value_name = "NAME", value_enum, ignore_case = true, help_heading = CONNECTIONS)]
     pub(super) protocols: Vec<ProtocolName>,
+    /// only TCP in these states (commas between them), LISTENING and BOUND too if named; UDP has no states
+    #[arg(long = "state", value_name = "LIST", value_parser = values::states, help_heading = CONNECTIONS)]
+    pub(super) states: Vec<States>,
+    /// only rows with one of these ports on either side: 443,8000-8010
+    #[arg(long = "port", value_name = "LIST", value_parser = values::ports, help_heading = CONNECTIONS)]
+    pub(super) ports: Vec<Ports>,
 
     /// DSCP value of each connection
     #[arg(short = 'd', long, help_heading = SHOW)]
@@ -261,6 +269,19 @@ mod tests {
     }
 
     #[test]
+    fn filters_add_up() {
+        let tokens = [
+            long("state", Some("listening")),
+            long("port", Some("443,8000-8010")),
+            long("state", Some("TIME-WAIT,BOUND")),
+        ];
+        let low = Low::through_clap(&tokens, command()).unwrap();
+        let states: Vec<String> = low.states.iter().map(States::to_string).collect();
+        assert_eq!(states, ["LISTENING", "TIME_WAIT,BOUND"]);
+        assert_eq!(low.ports, ["443,8000-8010".parse().unwrap()]);
+    }
+
+    #[test]
     fn wrong_long_values_are_one_line() {
         for (name, value, error) in [
             (
@@ -289,6 +310,31 @@ mod tests {
                 "owners",
                 "a\n\x1b[2J",
                 "--owners \"a\\n\\e[2J\" is not one of auto, ebpf, proc",
+            ),
+            (
+                "state",
+                "LISTN",
+                "--state \"LISTN\" is no state; did you mean LISTENING? For example: --state LISTENING,TIME_WAIT",
+            ),
+            (
+                "state",
+                "listen,x",
+                "--state \"listen,x\" holds \"x\", which is no state; for example: --state LISTENING,TIME_WAIT",
+            ),
+            (
+                "port",
+                "http",
+                "--port \"http\" is no port and no range of ports; for example: --port 443,8000-8010",
+            ),
+            (
+                "port",
+                "80,70000",
+                "--port \"80,70000\" holds \"70000\", which is no port from 1 to 65535; for example: --port 443,8000-8010",
+            ),
+            (
+                "port",
+                "",
+                "--port \"\" is no port and no range of ports; for example: --port 443,8000-8010",
             ),
         ] {
             assert_eq!(typed(name, Some(value)), Err(error.to_owned()));

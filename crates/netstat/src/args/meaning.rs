@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use netstat_model::Filter;
+
 use super::error::UsageError;
 use super::low::Low;
 use super::plan::{
@@ -30,6 +32,7 @@ pub(super) fn plan(low: &Low) -> Result<Plan, UsageError> {
         }),
         processes: low.processes,
         list: lists(low, &protocols).then(|| list(low, &protocols)),
+        filter: filter(low),
         rates: low.rates,
         interval: low.interval.map(|seconds| Duration::from_secs(seconds.into())),
         count: low.count,
@@ -112,7 +115,16 @@ fn lists(low: &Low, protocols: &Protocols) -> bool {
     let other_part = low.ethernet || low.statistics || low.routes || low.processes;
     let which = low.all || low.bound || low.listening || protocols.names_rows();
     let columns = low.pids || low.executables || low.programs || low.dscp || low.time_in_state;
-    !other_part || which || columns
+    // -c has sockets for a filter to choose from; -e, -s and -r have none.
+    let filters = !(low.processes || filter(low).is_empty());
+    !other_part || which || columns || filters
+}
+
+fn filter(low: &Low) -> Filter {
+    let mut filter = Filter::default();
+    low.states.iter().for_each(|states| filter.states.add(*states));
+    low.ports.iter().for_each(|ports| filter.ports.add(ports));
+    filter
 }
 
 fn list(low: &Low, protocols: &Protocols) -> ListPlan {
@@ -360,6 +372,12 @@ mod tests {
             ("-r -p tcp", "rL"),
             ("-esra", "esrL"),
             ("-ca", "cL"),
+            ("-r --port 443", "rL"),
+            ("-es --state LISTENING", "esL"),
+            // -c is filtered itself.
+            ("-c --port 443", "c"),
+            ("-sc --state BOUND", "sc"),
+            ("-co --state BOUND", "cL"),
             // A block's name alone asks for the connections of its protocol where it has any.
             ("-s -p tcp", "sL"),
             ("-s -p udpv6", "sL"),
@@ -369,6 +387,30 @@ mod tests {
         ] {
             assert_eq!(parts(words), expected, "{words}");
         }
+    }
+
+    #[test]
+    fn filters() {
+        for (words, filter) in [
+            ("-an", ""),
+            ("--state listening", "--state LISTENING"),
+            (
+                "--STATE=syn-sent,BOUND --state estab",
+                "--state ESTABLISHED,SYN_SENT,BOUND",
+            ),
+            ("-c --port 8000-8010 --port=443,80 5", "--port 80,443,8000-8010"),
+            ("-an --port 1 --state CLOSING", "--state CLOSING --port 1"),
+        ] {
+            assert_eq!(plan(words).filter.to_string(), filter, "{words}");
+        }
+        // Which protocols is said by the other words.
+        assert_eq!(rows("--state LISTENING"), "t4 t6 Connected");
+        assert_eq!(rows("-a --port 53"), "t4 t6 u4 u6 All");
+        assert_eq!(error("--state"), "--state needs a value: --state LIST (netstat --help)");
+        assert_eq!(
+            error("-n --port 5s"),
+            "--port \"5s\" is no port and no range of ports; for example: --port 443,8000-8010"
+        );
     }
 
     #[test]

@@ -3,6 +3,8 @@
 use std::num::NonZeroU64;
 use std::time::Duration;
 
+use netstat_model::Filter;
+
 use super::values::{OwnerMethod, ProtocolName};
 
 /// How long a whole listing waits for names where `--dns-timeout` says nothing else.
@@ -23,6 +25,8 @@ pub struct Plan {
     /// The connection list. Beside other parts it is there only if a switch that concerns nothing else asks for it: `-n`, `-f`
     /// and an interval do not.
     pub list: Option<ListPlan>,
+    /// `--state` and `--port`: which rows of the list, and which sockets of `processes`.
+    pub filter: Filter,
     /// `--rates`: the change per second instead of totals in `ethernet` and `statistics`. Only with an interval.
     pub rates: bool,
     /// Time from one print to the next: whole seconds, from 1 to [`INTERVAL_MAX`](super::INTERVAL_MAX). `None`: print once.
@@ -101,7 +105,8 @@ pub struct ListPlan {
     pub pid_program_column: bool,
 }
 
-/// Which rows of the chosen protocols, by state. A choice among TCP rows, but for `ListeningOnly`: UDP has no states.
+/// Which rows of the chosen protocols, by state, where [`Plan::filter`] names no states; with states named they are shown
+/// exactly, though `ListeningOnly` still leaves out all others. A choice among TCP rows, but for `ListeningOnly`: UDP has no states.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Which {
     /// TCP that is neither LISTENING nor BOUND.
@@ -165,6 +170,7 @@ impl Default for Plan {
             routes: None,
             processes: false,
             list: Some(ListPlan::default()),
+            filter: Filter::default(),
             rates: false,
             interval: None,
             count: None,

@@ -1,9 +1,14 @@
 //! Which values the options take, and how they are read.
 
+use std::ffi::OsStr;
 use std::num::NonZeroU64;
 use std::time::Duration;
 
 use clap::ValueEnum;
+use netstat_model::{FilterError, Ports, State, States};
+
+use super::error::quoted;
+use super::hints;
 
 /// The longest interval in seconds: 365 days. A longer one is a typing mistake.
 pub const INTERVAL_MAX: u32 = 365 * 86_400;
@@ -129,6 +134,31 @@ pub(super) fn table(word: &str) -> Result<String, String> {
         return Err("is not the name or number of a routing table, nor \"all\"".to_owned());
     }
     Ok(word.to_owned())
+}
+
+/// `--state`.
+pub(super) fn states(list: &str) -> Result<States, String> {
+    let names = || State::ALL.into_iter().map(State::name);
+    list.parse()
+        .map_err(|error: FilterError| wrong(list, &error, hints::nearest(error.word(), names())))
+}
+
+/// `--port`.
+pub(super) fn ports(list: &str) -> Result<Ports, String> {
+    list.parse().map_err(|error| wrong(list, &error, None))
+}
+
+/// What is wrong with a filter's list, as the end of a sentence about it; `meant` stands for the wrong word.
+fn wrong(list: &str, error: &FilterError, meant: Option<&str>) -> String {
+    let (word, why, example) = (error.word(), error.why(), error.example());
+    let what = match word == list {
+        true => why.to_owned(),
+        false => format!("holds {}, which {why}", quoted(OsStr::new(word))),
+    };
+    match meant {
+        Some(meant) => format!("{what}; did you mean {meant}? For example: {example}"),
+        None => format!("{what}; for example: {example}"),
+    }
 }
 
 fn digits(word: &str) -> Option<&str> {

@@ -32,6 +32,10 @@ impl Lister {
             // A heading without rows would say that there is no connection.
             return Ok(());
         }
+        if !plan.filter.is_empty() {
+            // The system may have been asked for more, for the counts of -s.
+            sockets.sockets.retain(|socket| plan.filter.matches(socket));
+        }
         if plan.processes {
             sort(&mut sockets.sockets);
             let ask = OwnersAsk {
@@ -44,6 +48,10 @@ impl Lister {
         }
         let Some(list) = &plan.list else { return Ok(()) };
         cut(plan, list, sockets);
+        let tcp = list.tcp4 || list.tcp6;
+        if !tcp && !plan.filter.states.is_empty() {
+            talk.line("UDP has no states, so --state leaves out all of its sockets");
+        }
         sort(&mut sockets.sockets);
         let columns = columns(list);
         let ask = OwnersAsk {
@@ -123,7 +131,7 @@ impl Lister {
 
 /// Leaves only the rows of the list: the other parts of the plan may have needed more.
 fn cut(plan: &Plan, list: &ListPlan, sockets: &mut SocketList) {
-    let states = listed_states(list.states);
+    let states = listed_states(list.states, plan.filter.states);
     let more_was_read = plan.processes || plan.statistics.is_some();
     if !more_was_read && list.states != Which::ListeningOnly {
         return;

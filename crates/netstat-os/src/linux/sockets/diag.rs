@@ -30,6 +30,8 @@ const AF_INET: u8 = 2;
 const AF_INET6: u8 = 10;
 const IPPROTO_TCP: u8 = 6;
 const IPPROTO_UDP: u8 = 17;
+/// Attribute of a request: a program of `bytecode` that chooses sockets in the kernel.
+const INET_DIAG_REQ_BYTECODE: u16 = 1;
 /// Attributes of an answer, and bit `n - 1` of the request's `idiag_ext` to ask for attribute `n`.
 const INET_DIAG_TOS: u16 = 5;
 const INET_DIAG_TCLASS: u16 = 6;
@@ -46,10 +48,35 @@ const BATCH: usize = 32 * 1024;
 pub(super) enum Table {
     /// TCP, both families in one walk.
     Tcp,
+    /// TCP over IPv4.
+    Tcp4,
+    /// TCP over IPv6.
+    Tcp6,
     /// UDP over IPv4.
     Udp4,
     /// UDP over IPv6.
     Udp6,
+}
+
+impl Table {
+    fn protocol(self) -> Protocol {
+        match self {
+            Table::Tcp | Table::Tcp4 | Table::Tcp6 => Protocol::Tcp,
+            Table::Udp4 | Table::Udp6 => Protocol::Udp,
+        }
+    }
+}
+
+/// What is asked of the kernel.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Question<'a> {
+    pub(super) table: Table,
+    /// Only sockets in these states.
+    pub(super) states: StateSet,
+    /// Only the sockets that this program of [`super::bytecode`] takes. Its length is at most `u16::MAX - 4`.
+    pub(super) program: Option<&'a [u8]>,
+    /// Whether [`Extra`] is wanted.
+    pub(super) extra: bool,
 }
 
 /// How a dump ended.
@@ -88,19 +115,15 @@ impl Diag {
         })
     }
 
-    /// Dumps `table`; every socket in a state of `states` goes to `found`, with [`Extra`] if `extra`.
+    /// Dumps a table; every socket that `question` asks for goes to `found`.
     ///
     /// # Errors
-    /// What the kernel answered (`EPERM`, `ENOENT` where the module is missing), or a malformed answer as `InvalidData`.
-    pub(super) fn dump(
-        &mut self,
-        table: Table,
-        states: StateSet,
-        extra: bool,
-        found: &mut dyn FnMut(Socket),
-    ) -> io::Result<Dump> {
+    /// What the kernel answered (`EPERM`, `ENOENT` where the module is missing, `EINVAL` for a program it does not know all
+    /// operations of), or a malformed answer as `InvalidData`.
+    pub(super) fn dump(&mut self, question: &Question<'_>, found: &mut dyn FnMut(Socket)) -> io::Result<Dump> {
         self.sequence = self.sequence.wrapping_add(1);
-        let request = request(table, states, extra, self.sequence);
+        let request = request(question, self.sequence);
+        let (table, extra) = (question.table, question.extra);
         let kernel = netlink::SocketAddrNetlink::new(0, 0);
         retry(|| rustix::net::sendto(&self.socket, &request, SendFlags::empty(), &kernel))?;
         let mut outcome = Dump::Complete;
@@ -185,28 +208,42 @@ fn retry<T>(mut call: impl FnMut() -> rustix::io::Result<T>) -> io::Result<T> {
     }
 }
 
-/// The request message for `table`.
-fn request(table: Table, states: StateSet, extra: bool, sequence: u32) -> Vec<u8> {
-    let extensions = if extra { EXTENSIONS } else { 0 };
-    let mut body = Vec::with_capacity(60);
-    let kind = match table {
+/// The request message for `question`.
+fn request(question: &Question<'_>, sequence: u32) -> Vec<u8> {
+    let extensions = if question.extra { EXTENSIONS } else { 0 };
+    let states = question.states.bits().to_ne_bytes();
+    let mut body = Vec::with_capacity(128);
+    let kind = match question.table {
         Table::Tcp => {
             // struct inet_diag_req: family, src_len, dst_len, ext, id (48 bytes), states, dbs. The kernel ignores the family.
             body.extend([0, 0, 0, extensions]);
             body.extend([0; 48]);
-            body.extend(states.bits().to_ne_bytes());
+            body.extend(states);
             body.extend([0; 4]);
             TCPDIAG_GETSOCK
         }
-        Table::Udp4 | Table::Udp6 => {
+        Table::Tcp4 | Table::Tcp6 | Table::Udp4 | Table::Udp6 => {
             // struct inet_diag_req_v2: family, protocol, ext, pad, states, id (48 bytes).
-            let family = if table == Table::Udp4 { AF_INET } else { AF_INET6 };
-            body.extend([family, IPPROTO_UDP, extensions, 0]);
-            body.extend(states.bits().to_ne_bytes());
+            let family = match question.table {
+                Table::Tcp6 | Table::Udp6 => AF_INET6,
+                _ => AF_INET,
+            };
+            let protocol = match question.table.protocol() {
+                Protocol::Tcp => IPPROTO_TCP,
+                Protocol::Udp => IPPROTO_UDP,
+            };
+            body.extend([family, protocol, extensions, 0]);
+            body.extend(states);
             body.extend([0; 48]);
             SOCK_DIAG_BY_FAMILY
         }
     };
+    if let Some(program) = question.program {
+        // Both requests end at a multiple of 4, where an attribute may begin; every program is one too.
+        body.extend((4 + program.len() as u16).to_ne_bytes());
+        body.extend(INET_DIAG_REQ_BYTECODE.to_ne_bytes());
+        body.extend(program);
+    }
     message(kind, DUMP_FLAGS, sequence, &body)
 }
 
@@ -294,11 +331,7 @@ fn parse_socket(body: &[u8], table: Table, extra: bool) -> io::Result<Option<Soc
         Family::V4 => IpAddr::V4(Ipv4Addr::from(array(message, at))),
         Family::V6 => IpAddr::V6(Ipv6Addr::from(array::<16>(message, at))),
     };
-    let protocol = if table == Table::Tcp {
-        Protocol::Tcp
-    } else {
-        Protocol::Udp
-    };
+    let protocol = table.protocol();
     let Some(state) = super::state(protocol, message[1]) else {
         return Ok(None);
     };
@@ -448,6 +481,30 @@ mod tests {
         assert_eq!(sockets[0].user(), Fact::Unknown(Why::NotKept));
         assert_eq!(sockets[0].inode(), None);
         assert_eq!(sockets[0].time_in_state(), Fact::Known(15_000));
+    }
+
+    #[test]
+    fn a_program_follows_the_request() {
+        for (table, fixed) in [(Table::Tcp, 60), (Table::Tcp4, 56), (Table::Udp6, 56)] {
+            let mut question = Question {
+                table,
+                states: StateSet(0x402),
+                program: None,
+                extra: false,
+            };
+            let plain = request(&question, 9);
+            assert_eq!(plain.len(), HEADER + fixed, "{table:?}");
+            question.program = Some(&[7, 8, 9, 10, 11, 12, 13, 14]);
+            let chosen = request(&question, 9);
+            assert_eq!(u32_at(&chosen, 0) as usize, chosen.len());
+            assert_eq!(chosen[4..plain.len()], plain[4..]);
+            let attribute = &chosen[plain.len()..];
+            assert_eq!(
+                (u16_at(attribute, 0), u16_at(attribute, 2)),
+                (12, INET_DIAG_REQ_BYTECODE)
+            );
+            assert_eq!(attribute[4..], [7, 8, 9, 10, 11, 12, 13, 14]);
+        }
     }
 
     #[test]

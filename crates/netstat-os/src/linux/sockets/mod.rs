@@ -1,5 +1,6 @@
 //! Sockets through sock_diag, or `/proc/net` where netlink is refused.
 
+mod bytecode;
 mod diag;
 pub mod proc_net;
 
@@ -11,7 +12,7 @@ use std::path::PathBuf;
 use netstat_model::{Family, Limit, Protocol, Socket, State};
 
 use crate::{SocketAsk, SocketList};
-use diag::{Diag, Dump, Table};
+use diag::{Diag, Dump, Question, Table};
 
 /// Up to so many connections are asked for one by one: some 5 µs each, less than a walk through a large table.
 const FEW: usize = 5_000;
@@ -128,12 +129,7 @@ impl SocketReader {
             false => State::ALL.to_vec(),
         };
         let mut list = SocketList::default();
-        if ask
-            != (SocketAsk {
-                tcp_states: ask.tcp_states.clone(),
-                ..SocketAsk::default()
-            })
-        {
+        if ask.tcp4 || ask.udp4 || ask.udp6 {
             self.read(&ask, &mut list);
         }
         if list.failed {
@@ -152,12 +148,16 @@ impl SocketReader {
     }
 
     fn read_tcp(&mut self, ask: &SocketAsk, list: &mut SocketList) {
-        let states = StateSet::of(ask.tcp_states.iter().copied());
-        let wanted = |socket: &Socket| match socket.family() {
-            Family::V4 => ask.tcp4,
-            Family::V6 => ask.tcp6,
+        if ask.tcp_states.is_empty() {
+            return;
+        }
+        let table = match (ask.tcp4, ask.tcp6) {
+            (true, false) => Table::Tcp4,
+            (false, true) => Table::Tcp6,
+            _ => Table::Tcp,
         };
-        let Err(refusal) = self.dump(Table::Tcp, states, ask.extra, &wanted, list) else {
+        let states = StateSet::of(ask.tcp_states.iter().copied());
+        let Err(refusal) = self.dump(table, states, ask, list) else {
             if ask.tcp_states.contains(&State::Bound) && !kernel_lists_bound() {
                 list.limits.push(Limit {
                     what: "ports that are only bound are missing".into(),
@@ -167,11 +167,10 @@ impl SocketReader {
             }
             return;
         };
-        let wanted = |socket: &Socket| ask.tcp_states.contains(&socket.state());
         let mut read = false;
         for (asked, name, family) in [(ask.tcp4, "tcp", Family::V4), (ask.tcp6, "tcp6", Family::V6)] {
             if asked {
-                read |= self.read_table(name, Protocol::Tcp, family, ask, &wanted, &refusal, list);
+                read |= self.read_table(name, Protocol::Tcp, family, ask, &refusal, list);
             }
         }
         if read && ask.tcp_states.contains(&State::Bound) {
@@ -185,21 +184,48 @@ impl SocketReader {
 
     fn read_udp(&mut self, ask: &SocketAsk, table: Table, family: Family, list: &mut SocketList) {
         let every = StateSet(u32::MAX);
-        if let Err(refusal) = self.dump(table, every, ask.extra, &|_| true, list) {
+        if let Err(refusal) = self.dump(table, every, ask, list) {
             let name = if family == Family::V4 { "udp" } else { "udp6" };
-            self.read_table(name, Protocol::Udp, family, ask, &|_| true, &refusal, list);
+            self.read_table(name, Protocol::Udp, family, ask, &refusal, list);
         }
     }
 
-    /// One dump through netlink, repeated when interrupted. After an error, `list` holds what it held before.
-    fn dump(
+    /// One dump through netlink, with the ports chosen by the kernel where it can.
+    fn dump(&mut self, table: Table, states: StateSet, ask: &SocketAsk, list: &mut SocketList) -> io::Result<()> {
+        let program = bytecode::for_ports(&ask.ports);
+        self.dump_chosen(table, states, program.as_deref(), ask, list)
+    }
+
+    /// The dump of what `program` takes, without it where the kernel does not understand it (Linux before 4.16).
+    fn dump_chosen(
         &mut self,
         table: Table,
         states: StateSet,
-        extra: bool,
-        wanted: &dyn Fn(&Socket) -> bool,
+        program: Option<&[u8]>,
+        ask: &SocketAsk,
         list: &mut SocketList,
     ) -> io::Result<()> {
+        let question = Question {
+            table,
+            states,
+            program,
+            extra: ask.extra,
+        };
+        match self.dump_whole(&question, ask, list) {
+            Err(error) if program.is_some() && error.raw_os_error() == Some(libc::EINVAL) => {
+                let everything = Question {
+                    program: None,
+                    ..question
+                };
+                self.dump_whole(&everything, ask, list)
+            }
+            outcome => outcome,
+        }
+    }
+
+    /// A dump, repeated when interrupted. What the kernel told but `ask` does not want is left out. After an error, `list` holds
+    /// what it held before.
+    fn dump_whole(&mut self, question: &Question<'_>, ask: &SocketAsk, list: &mut SocketList) -> io::Result<()> {
         let before = list.sockets.len();
         for _ in 0..ATTEMPTS {
             list.sockets.truncate(before);
@@ -208,8 +234,8 @@ impl SocketReader {
                 none => none.insert(Diag::open()?),
             };
             let sockets = &mut list.sockets;
-            let outcome = diag.dump(table, states, extra, &mut |socket| {
-                if wanted(&socket) {
+            let outcome = diag.dump(question, &mut |socket| {
+                if wanted(ask, &socket) {
                     sockets.push(socket);
                 }
             });
@@ -233,14 +259,12 @@ impl SocketReader {
     }
 
     /// The text table `name`; says in `list` when it cannot be read either. True if it was read.
-    #[expect(clippy::too_many_arguments, reason = "private, and each is a different thing")]
     fn read_table(
         &self,
         name: &str,
         protocol: Protocol,
         family: Family,
         ask: &SocketAsk,
-        wanted: &dyn Fn(&Socket) -> bool,
         refusal: &io::Error,
         list: &mut SocketList,
     ) -> bool {
@@ -265,7 +289,7 @@ impl SocketReader {
         };
         let sockets = &mut list.sockets;
         let outcome = proc_net::parse(&table, protocol, family, ask.extra, &mut |socket| {
-            if wanted(&socket) {
+            if wanted(ask, &socket) {
                 sockets.push(socket);
             }
         });
@@ -290,6 +314,15 @@ fn is_connection(socket: &Socket) -> bool {
     socket.protocol() == Protocol::Tcp && !matches!(socket.state(), State::Listening | State::Bound)
 }
 
+/// Whether `ask` wants a socket of a table that it asks for.
+fn wanted(ask: &SocketAsk, socket: &Socket) -> bool {
+    let state = || match socket.protocol() {
+        Protocol::Tcp => ask.tcp_states.contains(&socket.state()),
+        Protocol::Udp => true,
+    };
+    ask.ports.matches(socket) && state()
+}
+
 fn family_name(family: Family) -> &'static str {
     match family {
         Family::V4 => "IPv4",
@@ -309,5 +342,128 @@ fn kernel_lists_bound() -> bool {
     match (parts.next().flatten(), parts.next().flatten()) {
         (Some(major), Some(minor)) => (major, minor) >= (6, 8),
         _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use netstat_model::Ports;
+    use std::net::{TcpListener, TcpStream, UdpSocket};
+
+    /// A listener, the two ends of a connection to it, and further sockets beside them.
+    fn sockets(address: &str) -> (TcpListener, [TcpStream; 2], Vec<TcpListener>) {
+        let listener = TcpListener::bind(address).unwrap();
+        let near = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (far, _) = listener.accept().unwrap();
+        let others = (0..8).map(|_| TcpListener::bind(address).unwrap()).collect();
+        (listener, [near, far], others)
+    }
+
+    /// All that the kernel tells, before anything is left out here.
+    fn told(table: Table, states: StateSet, ports: &str) -> Vec<Socket> {
+        let program = bytecode::for_ports(&ports.parse().unwrap()).unwrap();
+        let question = Question {
+            table,
+            states,
+            program: Some(&program),
+            extra: false,
+        };
+        let mut told = Vec::new();
+        let end = Diag::open().unwrap().dump(&question, &mut |socket| told.push(socket));
+        end.unwrap();
+        told
+    }
+
+    #[test]
+    fn the_kernel_tells_the_chosen_sockets_only() {
+        for (address, own, other) in [
+            ("127.0.0.1:0", Table::Tcp4, Table::Tcp6),
+            ("[::1]:0", Table::Tcp6, Table::Tcp4),
+        ] {
+            let Ok(_) = TcpListener::bind(address) else {
+                eprintln!("skipped for {address}: no such address here");
+                continue;
+            };
+            let (listener, [near, _far], _others) = sockets(address);
+            let server = listener.local_addr().unwrap().port();
+            let client = near.local_addr().unwrap().port();
+            let every = StateSet::of(State::ALL);
+            let has = |found: &[Socket], port: u16, state: State, connected: bool| {
+                let is = |socket: &&Socket| {
+                    socket.local().port == port && socket.state() == state && socket.is_connected() == connected
+                };
+                found.iter().filter(is).count()
+            };
+            for table in [Table::Tcp, own] {
+                let range = format!("{server}-{server},{}-65535", u16::MAX);
+                for ports in [server.to_string(), range, format!("1,{server}")] {
+                    let found = told(table, every, &ports);
+                    assert_eq!(has(&found, server, State::Listening, false), 1, "{ports} {found:?}");
+                    assert_eq!(has(&found, server, State::Established, true), 1, "{ports} {found:?}");
+                    assert_eq!(has(&found, client, State::Established, true), 1, "{ports} {found:?}");
+                    let ports: Ports = ports.parse().unwrap();
+                    assert!(found.iter().all(|socket| ports.matches(socket)), "{found:?}");
+                }
+                let found = told(table, StateSet::of([State::Listening]), &server.to_string());
+                assert_eq!(has(&found, server, State::Listening, false), found.len(), "{found:?}");
+            }
+            // The same port may be taken by others there, but not by these.
+            let elsewhere = told(other, every, &server.to_string());
+            assert!(elsewhere.iter().all(|socket| socket.family() != family_of(address)));
+        }
+        let udp = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let port = udp.local_addr().unwrap().port();
+        let found = told(Table::Udp4, StateSet(u32::MAX), &port.to_string());
+        assert!(
+            !found.is_empty() && found.iter().all(|socket| socket.local().port == port),
+            "{found:?}"
+        );
+    }
+
+    fn family_of(address: &str) -> Family {
+        if address.starts_with('[') {
+            Family::V6
+        } else {
+            Family::V4
+        }
+    }
+
+    /// A kernel that does not know an operation says EINVAL, as this one says to an operation that no kernel knows.
+    #[test]
+    fn a_program_that_the_kernel_refuses_is_done_without() {
+        let (listener, [near, _far], _others) = sockets("127.0.0.1:0");
+        let ask = SocketAsk {
+            tcp4: true,
+            tcp_states: vec![State::Listening, State::Established],
+            ports: listener.local_addr().unwrap().port().to_string().parse().unwrap(),
+            ..SocketAsk::default()
+        };
+        let unknown = [250, 8, 12, 0, 0, 0, 0, 0];
+        let states = StateSet::of(ask.tcp_states.iter().copied());
+        let mut reader = SocketReader::new("/nonexistent");
+        let mut list = SocketList::default();
+        let question = Question {
+            table: Table::Tcp4,
+            states,
+            program: Some(&unknown),
+            extra: false,
+        };
+        let refusal = reader.dump_whole(&question, &ask, &mut list).unwrap_err();
+        assert_eq!(refusal.raw_os_error(), Some(libc::EINVAL));
+        reader
+            .dump_chosen(Table::Tcp4, states, Some(&unknown), &ask, &mut list)
+            .unwrap();
+        let mut expected = SocketList::default();
+        reader.read(&ask, &mut expected);
+        assert!(!expected.fell_back && !expected.failed, "{expected:?}");
+        let key = |list: &SocketList| {
+            let mut cookies: Vec<_> = list.sockets.iter().map(Socket::cookie).collect();
+            cookies.sort_unstable();
+            cookies
+        };
+        let client = near.local_addr().unwrap().port();
+        assert!(expected.sockets.iter().any(|socket| socket.local().port == client));
+        assert_eq!(key(&list), key(&expected));
     }
 }
