@@ -97,6 +97,11 @@ impl OwnerSummary {
         self.counts.values().sum()
     }
 
+    /// The reasons that occur, in words.
+    pub fn reasons(&self) -> impl Iterator<Item = &'static str> {
+        self.counts.keys().map(|reason| reason.words())
+    }
+
     /// How many have none for this reason.
     pub fn of(&self, reason: NoOwner) -> usize {
         self.counts.get(&reason.kind()).copied().unwrap_or(0)
@@ -137,12 +142,22 @@ impl OwnerSummary {
     /// is what `cap_sys_ptrace` grants. A program with file capabilities shows every user what root sees.
     pub fn advice(&self, program: &str) -> Option<String> {
         (self.of(NoOwner::NotPermitted { user: None }) > 0).then(|| {
+            let program = quoted(program);
             format!(
                 "the sockets of other users' processes show their owners only to root: use sudo, or allow it once for \
                  all users with `sudo setcap cap_sys_ptrace,cap_dac_read_search+ep {program}`"
             )
         })
     }
+}
+
+/// `path` as a word of a shell's command line.
+fn quoted(path: &str) -> String {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+".contains(c);
+    if !path.is_empty() && path.chars().all(plain) {
+        return path.to_owned();
+    }
+    format!("'{}'", path.replace('\'', r"'\''"))
 }
 
 #[cfg(test)]

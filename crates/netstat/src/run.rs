@@ -13,7 +13,7 @@ use netstat_model::route::TableSelection;
 use netstat_model::{Fact, Family, Ports, Protocol, Socket, State, States, Why};
 use netstat_os::{Refused, SocketAsk, SocketList, System};
 
-use crate::args::{Plan, ProtocolName, RouteTable, StatisticsPlan, Which};
+use crate::args::{Plan, ProtocolName, RouteTable, RoutesPlan, StatisticsPlan, Which};
 use crate::progress::Progress;
 use crate::render;
 use list::Lister;
@@ -168,6 +168,16 @@ impl<'a, 's> Job<'a, 's> {
             self.incomplete |= listing.ipv4.why().is_some() && listing.interfaces.why().is_some();
             let options = render::routes::RoutesOptions { table: self.tables };
             render::routes::write(self.surroundings.out, &listing, &options)?;
+            let no_route = |routes: &Fact<Vec<_>>| routes.as_ref().known().is_some_and(Vec::is_empty);
+            if let Some(RoutesPlan {
+                table: RouteTable::Named(name),
+            }) = &self.plan.routes
+                && no_route(&listing.ipv4)
+                && no_route(&listing.ipv6)
+            {
+                self.talk
+                    .line(format!("routing table \"{name}\" is empty or does not exist"));
+            }
             self.talk.limits(listing.limits);
         }
         self.lister
@@ -221,10 +231,21 @@ impl<'a, 's> Job<'a, 's> {
                 "counters that are 0 are left out, {zeros} now (--zeros shows them)"
             ));
         }
+        self.incomplete |= blocks.iter().all(|block| unreadable(&protocols, block));
         self.talk.limits(limits);
         self.protocols = Some(protocols);
         Ok(())
     }
+}
+
+/// Whether no figure of `block` is known, and not because the system keeps none.
+fn unreadable(protocols: &ProtocolStatistics, block: Block) -> bool {
+    let mut figures = protocols.rows(block).flat_map(|(_, pair)| [pair.received, pair.sent]);
+    let mut failed = false;
+    figures.all(|figure| {
+        failed |= matches!(figure.why(), Some(Why::Failed | Why::NotPermitted | Why::Gone));
+        figure.why().is_some()
+    }) && failed
 }
 
 fn block(name: ProtocolName) -> Block {

@@ -278,7 +278,7 @@ fn protocol(name: &str) -> Result<ProtocolName, UsageError> {
 
 fn protocol_missing(option: &str) -> UsageError {
     UsageError::new(format!(
-        "{option} needs a protocol: {}; for PID and program: --programs",
+        "{option} needs a protocol: {}; for PID and program: -tunap, or --programs",
         hints::protocol_names()
     ))
 }

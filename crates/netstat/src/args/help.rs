@@ -57,7 +57,14 @@ pub(super) fn short(command: &Command) -> String {
             Some(letter) => format!("-{letter}{}", value(arg)),
             None => value(arg).trim_start().to_owned(),
         };
-        entry(&mut out, &label, &text(arg), SHORT_TEXT_AT);
+        // What a line has no room for is told by --help.
+        let text = text(arg);
+        entry(
+            &mut out,
+            &label,
+            text.split("; with -s").next().unwrap_or(&text),
+            SHORT_TEXT_AT,
+        );
     }
     out.push_str("\nLong options, rules and examples: netstat --help\n");
     out
@@ -197,7 +204,8 @@ mod tests {
     #[test]
     fn the_short_help_fits_one_screen() {
         let lines = short(&command()).lines().count();
-        assert!(lines <= 24, "{lines} lines");
+        // The prompt wants the 24th.
+        assert!(lines <= 23, "{lines} lines");
     }
 
     #[test]

@@ -38,7 +38,9 @@ pub(super) fn for_long(name: &str, command: &Command) -> String {
     if let Some(long) = nearest_long(name, command) {
         return did_you_mean(&long);
     }
-    if is_cluster(name) {
+    // A letter twice makes no cluster that anybody means: --foo is not -foo.
+    let twice = name.char_indices().any(|(at, letter)| name[..at].contains(letter));
+    if is_cluster(name) && !twice {
         return did_you_mean(&format!("-{name}"));
     }
     see_help()

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{self, Write};
 
 use netstat_model::text::escape;
-use netstat_model::{Fact, Owner, Owners, Protocol, Socket, State};
+use netstat_model::{Fact, NoOwner, Owner, Owners, Protocol, Socket};
 
 /// One process and the ports it holds.
 #[derive(Debug, Default)]
@@ -18,7 +18,7 @@ struct Holding {
 ///
 /// A port counts once for a process and protocol, however many sockets stand on it: a server with a thousand accepted
 /// connections holds one. A socket that several processes share counts for each. Sockets whose owner is unknown stand in one
-/// row without a PID; TIME_WAIT belongs to no process and is not counted.
+/// row without a PID; what belongs to no process (TIME_WAIT, closed by its program, not yet accepted) is not counted.
 ///
 /// # Errors
 /// What `out` says.
@@ -49,7 +49,8 @@ pub fn write(out: &mut dyn Write, sockets: &[Socket], owners: &Owners) -> io::Re
                     count(holding);
                 }
             }
-            Owner::None(_) if socket.state() == State::TimeWait => {}
+            // No process holds these.
+            Owner::None(NoOwner::TimeWait | NoOwner::ClosedByProgram | NoOwner::Handshake | NoOwner::NotAccepted) => {}
             Owner::None(_) => count(&mut unknown),
         }
     }
@@ -86,7 +87,7 @@ pub fn write(out: &mut dyn Write, sockets: &[Socket], owners: &Owners) -> io::Re
 #[cfg(test)]
 mod tests {
     use super::*;
-    use netstat_model::{Family, ImageName, NoOwner, OwnersBuilder, Process, SocketFacts, Why};
+    use netstat_model::{Family, ImageName, OwnersBuilder, Process, SocketFacts, State, Why};
 
     fn socket(protocol: Protocol, port: u16, state: State, inode: u32) -> Socket {
         Socket::new(&SocketFacts {

@@ -1,6 +1,9 @@
 //! The parts made of sockets: the connection list and the ports by process.
 
-use netstat_model::{Endpoint, OwnerSummary, Protocol, Socket, classic_order, remove_repeats, sort_classic};
+use netstat_model::{
+    Endpoint, NoOwner, OwnerSummary, Owners, Process, Protocol, Socket, Why, classic_order, remove_repeats,
+    sort_classic,
+};
 use netstat_names::{HostStyle, Names, ReverseDns, Services};
 use netstat_os::{OwnerSource, OwnersAsk, OwnersFound, SocketList};
 
@@ -44,7 +47,14 @@ impl Lister {
             };
             let found = find_owners(surroundings, &sockets.sockets, &ask)?;
             render::processes::write(surroundings.out, &sockets.sockets, &found.owners)?;
-            tell_owners(plan, surroundings.system.is_superuser(), &sockets.sockets, found, talk);
+            tell_owners(
+                plan,
+                &ask,
+                surroundings.system.is_superuser(),
+                &sockets.sockets,
+                found,
+                talk,
+            );
         }
         let Some(list) = &plan.list else { return Ok(()) };
         cut(plan, list, sockets);
@@ -74,10 +84,17 @@ impl Lister {
         };
         render::connections::write(surroundings.out, &sockets.sockets, &view)?;
         if list.time_in_state {
-            talk.line("Linux keeps the time in a state for TIME_WAIT only; elsewhere the column shows -");
+            talk.line("Linux tells the time in a state for TIME_WAIT only; elsewhere the column shows -");
         }
         if let Some(found) = owners {
-            tell_owners(plan, surroundings.system.is_superuser(), &sockets.sockets, found, talk);
+            tell_owners(
+                plan,
+                &ask,
+                surroundings.system.is_superuser(),
+                &sockets.sockets,
+                found,
+                talk,
+            );
         }
         Ok(())
     }
@@ -200,18 +217,35 @@ fn find_owners(
 }
 
 /// Says once how many owners are missing and why, and with `--verbose` how they were looked for.
-fn tell_owners(plan: &Plan, superuser: bool, sockets: &[Socket], found: OwnersFound, talk: &mut Talk) {
+fn tell_owners(plan: &Plan, ask: &OwnersAsk, superuser: bool, sockets: &[Socket], found: OwnersFound, talk: &mut Talk) {
     if plan.verbose {
         talk.line(format!("owners: {}", found.how));
     }
     let summary = OwnerSummary::count(&found.owners, sockets);
-    if let Some(line) = summary.line(superuser) {
-        talk.line(line);
+    let nothing_read = summary.unknown() == summary.of(NoOwner::NoProcessList);
+    if let Some(line) = summary.line(superuser)
+        && !(nothing_read && !found.limits.is_empty())
+    {
+        talk.news(summary.reasons().map(str::to_owned), line);
+    }
+    let nameless = if ask.image { nameless(&found.owners) } else { 0 };
+    if nameless > 0 {
+        let hint = if superuser { "" } else { " (try sudo)" };
+        let programs = if nameless == 1 { "program" } else { "programs" };
+        talk.line(format!(
+            "{nameless} {programs} not shown although the PID is known: not permitted{hint}"
+        ));
     }
     if !superuser && let Some(line) = summary.advice(&program()) {
         talk.line(line);
     }
     talk.limits(found.limits);
+}
+
+/// How many processes are known whose program file may not be read.
+fn nameless(owners: &Owners) -> usize {
+    let forbidden = |process: &&Process| process.image.why() == Some(Why::NotPermitted);
+    owners.processes().iter().filter(forbidden).count()
 }
 
 /// Where this program's file is, for advice about it.

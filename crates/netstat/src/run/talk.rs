@@ -14,11 +14,20 @@ pub(super) struct Talk {
 }
 
 impl Talk {
-    /// A line without its `netstat: `; said once in a run.
+    /// A line without its `netstat: `; said once in a run, also when only its numbers have changed.
     pub(super) fn line(&mut self, line: impl Into<String>) {
         let line = line.into();
-        if !self.said.contains(&line) {
-            self.said.insert(line.clone());
+        let kind = line.split(|c: char| c.is_ascii_digit()).collect();
+        self.news([kind], line);
+    }
+
+    /// A line about `matters`, said when one of them has not been spoken of before.
+    pub(super) fn news(&mut self, matters: impl IntoIterator<Item = String>, line: String) {
+        let mut new = false;
+        for matter in matters {
+            new |= self.said.insert(matter);
+        }
+        if new {
             self.waiting.push(line);
         }
     }
@@ -37,5 +46,26 @@ impl Talk {
         for line in self.waiting.drain(..) {
             let _ = writeln!(err, "netstat: {}", escape_str(&line));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_matter_is_said_once() {
+        let mut talk = Talk::default();
+        talk.line("3 of 9 names are missing");
+        talk.line("4 of 10 names are missing");
+        let mut out = Vec::new();
+        talk.say(&mut out);
+        talk.line("5 of 9 names are missing");
+        talk.news(["a".into(), "b".into()], "one".into());
+        talk.news(["b".into()], "two".into());
+        talk.news(["b".into(), "c".into()], "three".into());
+        talk.say(&mut out);
+        let said = "netstat: 3 of 9 names are missing\nnetstat: one\nnetstat: three\n";
+        assert_eq!(String::from_utf8(out).unwrap(), said);
     }
 }

@@ -75,6 +75,20 @@ impl Walk<'_> {
         Ok(())
     }
 
+    /// How many processes do not tell the caller what their descriptors are.
+    pub(crate) fn denied(&self, pids: &[u32]) -> u32 {
+        let workers = spread(
+            pids,
+            || 0,
+            |denied, &pid| {
+                if let Err(Errno::ACCESS | Errno::PERM) = look_at_one(self.proc, pid) {
+                    *denied += 1;
+                }
+            },
+        );
+        workers.into_iter().sum()
+    }
+
     /// Whether a Unix-domain socket of one of `pids` has descriptors waiting in its queue (unix(7), `SCM_RIGHTS`).
     pub(crate) fn descriptors_in_flight(&self, pids: &[u32]) -> bool {
         let workers = spread(
@@ -86,6 +100,21 @@ impl Walk<'_> {
         );
         workers.into_iter().any(|(seen, _, _)| seen)
     }
+}
+
+/// Reads what one descriptor of a process is, if it has one.
+fn look_at_one(proc: BorrowedFd<'_>, pid: u32) -> Result<(), Errno> {
+    let table = open_table(proc, pid, pid)?;
+    let mut buffer = [MaybeUninit::uninit(); 512];
+    let mut entries = RawDir::new(&table, &mut buffer);
+    while let Some(entry) = entries.next() {
+        let entry = entry?;
+        if small_number(entry.file_name().to_bytes()).is_some() {
+            let mut target = [MaybeUninit::uninit(); 64];
+            return readlinkat_raw(&table, entry.file_name(), &mut target).map(|_| ());
+        }
+    }
+    Ok(())
 }
 
 /// Reads the text of `/proc/PID/fdinfo/FD`, seen from `/proc/PID/fd`.

@@ -200,6 +200,7 @@ impl OwnerReader {
             found,
             pids,
             sees_all: matches!(first, First::Pairs(_)),
+            refused_to_root: false,
         };
         let mut builder = OwnersBuilder::default();
         let otherwise = look.explain(sockets, hooks, &mut builder);
@@ -233,6 +234,9 @@ impl OwnerReader {
 /// NFS), and a walk would take longer than all the rest.
 const RINGS_WITHIN: u64 = 50_000;
 
+/// About so many sockets the caller is asked whether they still exist even when lack of permission is the likely reason.
+const ASK_ABOUT: usize = 256;
+
 /// How many descriptors the processes have open; 0 when the kernel does not tell (before Linux 6.2).
 fn count_descriptors(proc: BorrowedFd<'_>, pids: &[u32]) -> u64 {
     let count = |pid: &u32| {
@@ -260,6 +264,8 @@ struct Look<'a> {
     pids: Vec<u32>,
     /// Whether the first step saw every process of the system, in whichever namespace.
     sees_all: bool,
+    /// Whether sockets are without an owner because the system keeps descriptors from root.
+    refused_to_root: bool,
 }
 
 impl Look<'_> {
@@ -272,7 +278,7 @@ impl Look<'_> {
     /// reason that stands for all sockets without one of their own.
     fn explain(&mut self, sockets: &[Socket], mut hooks: Hooks<'_>, builder: &mut OwnersBuilder) -> NoOwner {
         let mut left = self.left();
-        if self.found.denied == 0 || self.sees_all {
+        if self.found.denied == 0 || self.sees_all || left.len() <= ASK_ABOUT {
             // Else the answer is "not permitted" for most, and asking about each would take longer than the listing.
             note_others(&mut left, &mut hooks.still_there, NoOwner::Ended, builder);
         }
@@ -294,6 +300,7 @@ impl Look<'_> {
         if left.is_empty() {
             return NoOwner::Ended;
         }
+        self.refused_to_root = self.found.denied > 0 && rustix::process::geteuid().is_root();
 
         let sight = self.sight();
         let in_flight = sight.read_all() && self.walk.descriptors_in_flight(&self.pids);
@@ -313,8 +320,9 @@ impl Look<'_> {
         let proc = self.walk.proc;
         if self.sees_all {
             return Sight {
-                // No descriptor of any process escaped, but what io_uring holds may have.
-                denied: 0,
+                // The source sees every process that the kernel lets it see. What hides its descriptors even from a walk may
+                // be hidden from the source as well, and then holds what nobody seems to hold.
+                denied: self.found.denied,
                 hides: false,
                 failed: self.found.failed.is_some(),
                 initial_pid_namespace: (self.found.denied == 0).then_some(true),
@@ -349,6 +357,7 @@ impl Look<'_> {
         }
         let sees_all = self.sees_all;
         if sees_all && count_descriptors(self.walk.proc, &self.pids) > RINGS_WITHIN {
+            self.found.denied += self.walk.denied(&self.pids);
             return;
         }
         self.again(&mut sought, |walk, pids, rings| {
@@ -434,7 +443,19 @@ impl Look<'_> {
             why: format!("not every process could be read: {}", std::io::Error::from(error)),
             remedy: None,
         });
-        limit.into_iter().collect()
+        let refused = self.refused_to_root.then(|| {
+            let processes = if self.found.denied == 1 { "process" } else { "processes" };
+            Limit {
+                what: "some owners are missing".to_owned(),
+                why: format!(
+                    "{} {processes} may not be looked into, not even by root in this session (more capabilities than it has, \
+                     another user namespace, or a security module)",
+                    self.found.denied
+                ),
+                remedy: None,
+            }
+        });
+        limit.into_iter().chain(refused).collect()
     }
 
     /// Gives everything found to the builder, each process once.

@@ -10,7 +10,7 @@ use netstat_model::text::{escape, escape_str};
 
 /// A table name that nobody knows.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("unknown routing table '{word}': use {allowed}, or a number from 1 to 4294967295")]
+#[error("unknown routing table \"{word}\": use {allowed}, or a number from 1 to 4294967295")]
 pub struct UnknownTable {
     word: String,
     allowed: String,
@@ -144,7 +144,7 @@ mod tests {
         }
         assert_eq!(
             resolve_among(&names, "up\nlink").unwrap_err().to_string(),
-            "unknown routing table 'up\\nlink': use all, bad\\ename, uplink, hex, default, main, local, or a number from 1 to \
+            "unknown routing table \"up\\nlink\": use all, bad\\ename, uplink, hex, default, main, local, or a number from 1 to \
              4294967295"
         );
         assert_eq!(select_tables("ALL"), Ok(TableSelection::All));

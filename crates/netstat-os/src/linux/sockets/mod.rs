@@ -300,6 +300,13 @@ impl SocketReader {
                 remedy: None,
             });
         }
+        if !list.fell_back {
+            list.limits.push(Limit {
+                what: "scope ids, DSCP and the limits of accept queues are missing".into(),
+                why: format!("netlink refused: {refusal}; /proc/net does not tell them"),
+                remedy: None,
+            });
+        }
         list.fell_back = true;
         true
     }
