@@ -6,7 +6,9 @@
 mod ask;
 #[cfg(target_os = "linux")]
 pub mod linux;
+mod replay;
 mod system;
 
 pub use ask::{SocketAsk, SocketList};
+pub use replay::Replay;
 pub use system::{OwnerSource, OwnersAsk, OwnersFound, Refused, System};

@@ -57,7 +57,8 @@ impl fmt::Display for Refused {
 
 impl std::error::Error for Refused {}
 
-/// A computer that can be asked. Implemented by the running system, and by [`crate::Replay`] for tests.
+/// A computer that can be asked. Implemented by the running system, and by [`crate::Replay`] from
+/// memory.
 ///
 /// Answers never fail as a whole where a part of them can be had: what is missing is unknown in the answer and told as a
 /// [`Limit`].

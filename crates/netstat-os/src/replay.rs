@@ -1,0 +1,99 @@
+//! A computer in memory: what a running one once said, for tests of whole commands and for bug reports.
+
+use std::net::IpAddr;
+
+use netstat_model::counters::{BlockSet, InterfaceStatistics, ProtocolStatistics};
+use netstat_model::route::{RouteListing, TableSelection};
+use netstat_model::{Limit, Owners, Protocol, Socket};
+
+use crate::{OwnersAsk, OwnersFound, Refused, SocketAsk, SocketList, System};
+
+/// What a computer says each time it is asked.
+#[derive(Clone, Debug)]
+pub struct Replay {
+    /// The computer's name.
+    pub computer_name: Vec<u8>,
+    /// Whether the caller is to be taken for the superuser.
+    pub superuser: bool,
+    /// Own addresses, each with the index of its interface.
+    pub own_addresses: Vec<(IpAddr, u32)>,
+    /// The sockets at each look, the last ones again and again. Only those that are asked for are told.
+    pub sockets: Vec<SocketList>,
+    /// Who holds them.
+    pub owners: Owners,
+    /// What could not be seen of the owners.
+    pub owner_limits: Vec<Limit>,
+    /// Counters of the protocols.
+    pub protocols: ProtocolStatistics,
+    /// Counters of the interfaces.
+    pub interfaces: InterfaceStatistics,
+    /// Interfaces and routes.
+    pub routes: RouteListing,
+    /// How often the sockets have been asked for.
+    pub looks: usize,
+}
+
+fn wanted(ask: &SocketAsk, socket: &Socket) -> bool {
+    use netstat_model::Family::{V4, V6};
+    let table = match (socket.protocol(), socket.family()) {
+        (Protocol::Tcp, V4) => ask.tcp4,
+        (Protocol::Tcp, V6) => ask.tcp6,
+        (Protocol::Udp, V4) => ask.udp4,
+        (Protocol::Udp, V6) => ask.udp6,
+    };
+    let state = socket.protocol() == Protocol::Udp || ask.tcp_states.contains(&socket.state());
+    table && state && ask.ports.matches(socket)
+}
+
+impl System for Replay {
+    fn computer_name(&self) -> Vec<u8> {
+        self.computer_name.clone()
+    }
+
+    fn is_superuser(&self) -> bool {
+        self.superuser
+    }
+
+    fn own_addresses(&mut self) -> Result<Vec<(IpAddr, u32)>, Refused> {
+        Ok(self.own_addresses.clone())
+    }
+
+    fn sockets(&mut self, ask: &SocketAsk, list: &mut SocketList) {
+        list.clear();
+        let last = self.sockets.len().saturating_sub(1);
+        if let Some(recorded) = self.sockets.get(self.looks.min(last)) {
+            list.clone_from(recorded);
+            list.sockets.retain(|socket| wanted(ask, socket));
+        }
+        self.looks += 1;
+    }
+
+    fn owners(&mut self, _: &[Socket], _: &OwnersAsk) -> Result<OwnersFound, Refused> {
+        let limits = self.owner_limits.clone();
+        Ok(OwnersFound {
+            owners: self.owners.clone(),
+            limits,
+            how: "from memory".to_owned(),
+        })
+    }
+
+    fn protocol_statistics(&mut self, _: BlockSet, _: bool) -> (ProtocolStatistics, Vec<Limit>) {
+        (self.protocols.clone(), Vec::new())
+    }
+
+    fn interface_statistics(&mut self) -> (InterfaceStatistics, Vec<Limit>) {
+        (self.interfaces.clone(), Vec::new())
+    }
+
+    fn table(&mut self, name: &str) -> Result<TableSelection, Refused> {
+        match name {
+            "all" => Ok(TableSelection::All),
+            "main" => Ok(TableSelection::default()),
+            other => Err(Refused(format!("unknown routing table \"{other}\": use all or main"))),
+        }
+    }
+
+    fn routes(&mut self, _: TableSelection) -> RouteListing {
+        self.routes.clone()
+    }
+}
