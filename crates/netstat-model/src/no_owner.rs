@@ -76,6 +76,10 @@ impl OwnerSummary {
     pub fn count<'a>(owners: &Owners, sockets: impl IntoIterator<Item = &'a Socket>) -> Self {
         let mut summary = OwnerSummary::default();
         for socket in sockets {
+            if owners.all_held() && socket.inode().is_some() {
+                summary.add(None);
+                continue;
+            }
             summary.add(match owners.of(socket) {
                 Owner::Held(_) => None,
                 Owner::None(reason) => Some(reason),

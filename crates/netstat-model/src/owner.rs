@@ -142,6 +142,8 @@ pub struct Owners {
     holders: Vec<(u32, u32)>,
     /// Finds an inode in `holders`.
     index: Index,
+    /// Whether every socket with an inode that was asked for has a holder.
+    all_held: bool,
     /// Reasons that the look found for single sockets, by inode.
     reasons: BTreeMap<u32, NoOwner>,
     /// The reason for every other socket that has an inode and no holder.
@@ -173,6 +175,11 @@ impl Owners {
             },
             other => other,
         })
+    }
+
+    /// Whether every socket that has an inode has a holder, so that nobody needs to look one by one.
+    pub(crate) fn all_held(&self) -> bool {
+        self.all_held
     }
 
     /// Every process that holds at least one socket asked for, the one that started first in front.
@@ -280,6 +287,7 @@ pub struct OwnersBuilder {
     processes: Vec<Process>,
     holders: Vec<(u32, u32)>,
     reasons: BTreeMap<u32, NoOwner>,
+    all_held: bool,
 }
 
 impl OwnersBuilder {
@@ -305,6 +313,11 @@ impl OwnersBuilder {
         self.holders.push((inode, process));
     }
 
+    /// Notes that every socket with an inode that was asked for has a holder.
+    pub fn all_held(&mut self) {
+        self.all_held = true;
+    }
+
     /// Notes why one socket has no owner.
     pub fn reason(&mut self, inode: u32, reason: NoOwner) {
         self.reasons.insert(inode, reason);
@@ -317,6 +330,7 @@ impl OwnersBuilder {
             processes,
             mut holders,
             reasons,
+            all_held,
         } = self;
         let mut order: Vec<u32> = (0..processes.len() as u32).collect();
         // An unknown start sorts last: it must not look like the longest holder.
@@ -339,6 +353,7 @@ impl OwnersBuilder {
             processes,
             index: Index::new(&holders),
             holders,
+            all_held,
             reasons,
             otherwise: Some(otherwise),
         }

@@ -278,6 +278,10 @@ impl Look<'_> {
     /// reason that stands for all sockets without one of their own.
     fn explain(&mut self, sockets: &[Socket], mut hooks: Hooks<'_>, builder: &mut OwnersBuilder) -> NoOwner {
         let mut left = self.left();
+        if left.is_empty() {
+            builder.all_held();
+            return NoOwner::Ended;
+        }
         if self.found.denied == 0 || self.sees_all || left.len() <= ASK_ABOUT {
             // Else the answer is "not permitted" for most, and asking about each would take longer than the listing.
             note_others(&mut left, &mut hooks.still_there, NoOwner::Ended, builder);

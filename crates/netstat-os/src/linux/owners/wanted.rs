@@ -26,7 +26,9 @@ impl WantedInodes {
         self.slots.fill(0);
         self.len = 0;
         let inodes = inodes.into_iter();
-        self.reserve(inodes.size_hint().0);
+        // At most so many: room for too many costs less than growing step by step.
+        let (least, most) = inodes.size_hint();
+        self.reserve(most.unwrap_or(least));
         for inode in inodes {
             if inode != 0 {
                 self.insert(inode);
