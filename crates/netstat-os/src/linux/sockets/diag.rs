@@ -5,7 +5,6 @@
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::num::NonZeroU64;
-use std::sync::mpsc::{channel, sync_channel};
 
 use netstat_model::{Extra, Fact, Family, Protocol, Socket, SocketFacts, State, Why};
 use rustix::fd::OwnedFd;
@@ -43,11 +42,6 @@ const TIMER_TIME_WAIT: u8 = 3;
 const TIME_WAIT_MS: u64 = 60_000;
 /// The kernel fills at most 32 KiB a message batch (`netlink_dump`); more gains nothing.
 const BATCH: usize = 32 * 1024;
-
-/// So many batches, some 5,000 sockets, are read without a second thread: starting one has to pay.
-const ALONE: usize = 16;
-/// So many batches may wait to be read.
-const IN_FLIGHT: usize = 16;
 
 /// What one dump asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -126,85 +120,27 @@ impl Diag {
     /// # Errors
     /// What the kernel answered (`EPERM`, `ENOENT` where the module is missing, `EINVAL` for a program it does not know all
     /// operations of), or a malformed answer as `InvalidData`.
-    pub(super) fn dump(&mut self, question: &Question<'_>, found: &mut (dyn FnMut(Socket) + Send)) -> io::Result<Dump> {
+    pub(super) fn dump(&mut self, question: &Question<'_>, found: &mut dyn FnMut(Socket)) -> io::Result<Dump> {
         self.sequence = self.sequence.wrapping_add(1);
         let request = request(question, self.sequence);
+        let (table, extra) = (question.table, question.extra);
         let kernel = netlink::SocketAddrNetlink::new(0, 0);
         retry(|| rustix::net::sendto(&self.socket, &request, SendFlags::empty(), &kernel))?;
-        let mut outcome = Batch::default();
-        for _ in 0..ALONE {
-            let length = receive(&self.socket, &mut self.buffer)?;
-            let (table, extra) = (question.table, question.extra);
-            outcome.add(parse_batch(&self.buffer[..length], self.sequence, table, extra, found)?);
-            if outcome.done {
-                return Ok(outcome.dump());
+        let mut outcome = Dump::Complete;
+        loop {
+            let (length, _) = retry(|| rustix::net::recv(&self.socket, &mut self.buffer[..], RecvFlags::empty()))?;
+            match parse_batch(&self.buffer[..length], self.sequence, table, extra, found)? {
+                Batch {
+                    done: true,
+                    interrupted,
+                } => {
+                    return Ok(if interrupted { Dump::Interrupted } else { outcome });
+                }
+                Batch { interrupted: true, .. } => outcome = Dump::Interrupted,
+                Batch { .. } => {}
             }
         }
-        outcome.add(self.dump_with_reader(question, found)?);
-        Ok(outcome.dump())
     }
-
-    /// The rest of a long dump: this thread keeps the kernel busy, another reads what it wrote.
-    fn dump_with_reader(
-        &mut self,
-        question: &Question<'_>,
-        found: &mut (dyn FnMut(Socket) + Send),
-    ) -> io::Result<Batch> {
-        let (table, extra, sequence) = (question.table, question.extra, self.sequence);
-        let (full, to_read) = sync_channel::<(Vec<u8>, usize)>(IN_FLIGHT);
-        let (give_back, empty) = channel::<Vec<u8>>();
-        std::thread::scope(|scope| {
-            let reader = scope.spawn(move || {
-                let mut outcome = Batch::default();
-                for (buffer, length) in to_read {
-                    outcome.add(parse_batch(&buffer[..length], sequence, table, extra, found)?);
-                    // The other side has gone when it has seen the end.
-                    let _ = give_back.send(buffer);
-                }
-                Ok(outcome)
-            });
-            let received = loop {
-                let mut buffer = empty.try_recv().unwrap_or_else(|_| vec![0; BATCH]);
-                match receive(&self.socket, &mut buffer) {
-                    Err(error) => break Err(error),
-                    Ok(length) => {
-                        let last = is_last(&buffer[..length], sequence);
-                        // The reader stops early only at an error, which it gives back.
-                        if full.send((buffer, length)).is_err() || last {
-                            break Ok(());
-                        }
-                    }
-                }
-            };
-            drop(full);
-            let read = match reader.join() {
-                Ok(read) => read,
-                Err(panic) => std::panic::resume_unwind(panic),
-            };
-            received.and(read)
-        })
-    }
-}
-
-/// Receives one batch; its length.
-fn receive(socket: &OwnedFd, buffer: &mut [u8]) -> io::Result<usize> {
-    let (length, _) = retry(|| rustix::net::recv(socket, &mut *buffer, RecvFlags::empty()))?;
-    Ok(length)
-}
-
-/// Whether a batch ends the answer to request `sequence`: with its end, an error, or something that is no message.
-fn is_last(mut rest: &[u8], sequence: u32) -> bool {
-    while let Some(header) = rest.first_chunk::<HEADER>() {
-        let length = u32_at(header, 0) as usize;
-        if length < HEADER || length > rest.len() {
-            return true;
-        }
-        if u32_at(header, 8) == sequence && matches!(u16_at(header, 4), NLMSG_DONE | NLMSG_ERROR) {
-            return true;
-        }
-        rest = &rest[length.next_multiple_of(4).min(rest.len())..];
-    }
-    false
 }
 
 impl Diag {
@@ -222,7 +158,7 @@ impl Diag {
         let kernel = netlink::SocketAddrNetlink::new(0, 0);
         retry(|| rustix::net::sendto(&self.socket, &request, SendFlags::empty(), &kernel))?;
         let mut exists = false;
-        let length = receive(&self.socket, &mut self.buffer)?;
+        let (length, _) = retry(|| rustix::net::recv(&self.socket, &mut self.buffer[..], RecvFlags::empty()))?;
         match parse_batch(&self.buffer[..length], self.sequence, Table::Tcp, false, &mut |found| {
             exists |= found.inode() == socket.inode()
         }) {
@@ -328,22 +264,6 @@ fn message(kind: u16, flags: u16, sequence: u32, body: &[u8]) -> Vec<u8> {
 struct Batch {
     done: bool,
     interrupted: bool,
-}
-
-impl Batch {
-    /// Adds what a later batch said.
-    fn add(&mut self, later: Batch) {
-        self.done |= later.done;
-        self.interrupted |= later.interrupted;
-    }
-
-    fn dump(self) -> Dump {
-        if self.interrupted {
-            Dump::Interrupted
-        } else {
-            Dump::Complete
-        }
-    }
 }
 
 /// Reads one batch of netlink messages; sockets go to `found`. Answers to another request are passed over.
@@ -607,17 +527,6 @@ mod tests {
         );
         let (batch, _) = parse(&message(TCPDIAG_GETSOCK, 2, 5, &listener()[..40]));
         assert_eq!(batch.unwrap_err().kind(), io::ErrorKind::InvalidData);
-    }
-
-    #[test]
-    fn the_last_batch_is_known() {
-        let socket = message(TCPDIAG_GETSOCK, 2, 5, &listener());
-        assert!(!is_last(&socket, 5));
-        let end = message(NLMSG_DONE, 2, 5, &0i32.to_ne_bytes());
-        assert!(is_last(&[socket.clone(), end.clone()].concat(), 5));
-        assert!(!is_last(&end, 6), "the end of an older answer");
-        assert!(is_last(&message(NLMSG_ERROR, 0, 5, &(-1i32).to_ne_bytes()), 5));
-        assert!(is_last(&[255; 20], 5), "no message at all");
     }
 
     proptest! {

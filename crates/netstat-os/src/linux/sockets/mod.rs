@@ -233,9 +233,9 @@ impl SocketReader {
                 Some(diag) => diag,
                 none => none.insert(Diag::open()?),
             };
-            let sockets = &mut list.sockets;
+            let (wanted, sockets) = (chooser(ask), &mut list.sockets);
             let outcome = diag.dump(question, &mut |socket| {
-                if wanted(ask, &socket) {
+                if wanted(&socket) {
                     sockets.push(socket);
                 }
             });
@@ -287,9 +287,9 @@ impl SocketReader {
                 return false;
             }
         };
-        let sockets = &mut list.sockets;
+        let (wanted, sockets) = (chooser(ask), &mut list.sockets);
         let outcome = proc_net::parse(&table, protocol, family, ask.extra, &mut |socket| {
-            if wanted(ask, &socket) {
+            if wanted(&socket) {
                 sockets.push(socket);
             }
         });
@@ -321,13 +321,14 @@ fn is_connection(socket: &Socket) -> bool {
     socket.protocol() == Protocol::Tcp && !matches!(socket.state(), State::Listening | State::Bound)
 }
 
-/// Whether `ask` wants a socket of a table that it asks for.
-fn wanted(ask: &SocketAsk, socket: &Socket) -> bool {
-    let state = || match socket.protocol() {
-        Protocol::Tcp => ask.tcp_states.contains(&socket.state()),
-        Protocol::Udp => true,
-    };
-    ask.ports.matches(socket) && state()
+/// Whether `ask` wants a socket of a table that it asks for. Made once a table: it is asked for each socket.
+fn chooser(ask: &SocketAsk) -> impl Fn(&Socket) -> bool + '_ {
+    let states = ask.tcp_states.iter().fold(0u16, |set, &state| set | 1 << state as u8);
+    let every_port = ask.ports.is_empty();
+    move |socket| {
+        let state = socket.protocol() == Protocol::Udp || states >> socket.state() as u8 & 1 == 1;
+        state && (every_port || ask.ports.matches(socket))
+    }
 }
 
 fn family_name(family: Family) -> &'static str {
