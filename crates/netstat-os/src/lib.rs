@@ -6,9 +6,13 @@
 mod ask;
 #[cfg(target_os = "linux")]
 pub mod linux;
+mod output;
 mod replay;
 mod system;
 
 pub use ask::{SocketAsk, SocketList};
+#[cfg(target_os = "linux")]
+pub use linux::Linux as Native;
+pub use output::stdout;
 pub use replay::Replay;
 pub use system::{OwnerSource, OwnersAsk, OwnersFound, Refused, System};

@@ -3,9 +3,7 @@
 //! Exit status: 0 for success, also when the reader of the output went away early; 1 when the system or the output failed;
 //! 2 for a wrong command line.
 
-use std::fs::File;
 use std::io::{self, ErrorKind, IsTerminal, Write};
-use std::os::fd::AsFd;
 use std::process::ExitCode;
 use std::time::Instant;
 
@@ -21,15 +19,14 @@ fn main() -> ExitCode {
         Ok(Parsed::Print(text)) => return written(io::stdout().write_all(text.as_bytes())),
         Err(error) => return complain(USAGE, &error.to_string()),
     };
-    // The listing is written in large pieces; the buffer of `io::stdout` would only copy them line by line.
-    let mut out = match io::stdout().as_fd().try_clone_to_owned() {
-        Ok(stdout) => File::from(stdout),
+    let mut out = match netstat_os::stdout() {
+        Ok(stdout) => stdout,
         Err(error) => return complain(FAILURE, &format!("standard output: {error}")),
     };
     let outcome = run(
         &plan,
         &mut Surroundings {
-            system: &mut netstat_os::linux::Linux::default(),
+            system: &mut netstat_os::Native::default(),
             out: &mut io::BufWriter::new(&mut out),
             err: &mut io::stderr(),
             terminal: io::stderr().is_terminal(),

@@ -224,7 +224,7 @@ fn tell_owners(plan: &Plan, ask: &OwnersAsk, superuser: bool, sockets: &[Socket]
     let summary = OwnerSummary::count(&found.owners, sockets);
     let nothing_read = summary.unknown() == summary.of(NoOwner::NoProcessList);
     if let Some(line) = summary.line(superuser)
-        && !(nothing_read && !found.limits.is_empty())
+        && (!nothing_read || found.limits.is_empty())
     {
         talk.news(summary.reasons().map(str::to_owned), line);
     }
