@@ -7,7 +7,7 @@ use super::contenders::{Question, Whose};
 use super::loads::thousands;
 use super::report::{Entry, Figures, Report};
 
-const WIDTH: f64 = 900.0;
+const WIDTH: f64 = 980.0;
 const HEIGHT: f64 = 540.0;
 /// The field of the plot: left, top, right, bottom.
 const FIELD: (f64, f64, f64, f64) = (76.0, 52.0, 640.0, 478.0);
