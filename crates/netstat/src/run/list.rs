@@ -40,7 +40,6 @@ impl Lister {
             sockets.sockets.retain(|socket| plan.filter.matches(socket));
         }
         if plan.processes {
-            sort(&mut sockets.sockets);
             let ask = OwnersAsk {
                 image: true,
                 ..source(plan)
@@ -108,21 +107,27 @@ impl Lister {
         sockets: &[Socket],
         talk: &mut Talk,
     ) {
-        let names = self.names.get_or_insert_with(|| {
-            let own = surroundings.system.own_addresses().unwrap_or_else(|why| {
-                talk.line(format!("own addresses are shown as numbers: {why}"));
-                Vec::new()
-            });
-            let style = if list.names == Naming::Full {
-                HostStyle::Full
-            } else {
-                HostStyle::FirstLabel
-            };
-            let computer = surroundings.system.computer_name();
-            NameView {
-                names: Names::new(&computer, own, style, Services::system(), ReverseDns::system()),
-            }
+        let own = surroundings.system.own_addresses().unwrap_or_else(|why| {
+            talk.line(format!("own addresses are shown as numbers: {why}"));
+            Vec::new()
         });
+        let names = match &mut self.names {
+            Some(names) => {
+                // Addresses come and go while a list repeats.
+                names.names.set_own(own);
+                names
+            }
+            none => {
+                let style = match list.names {
+                    Naming::Full => HostStyle::Full,
+                    Naming::FirstLabel | Naming::Numeric => HostStyle::FirstLabel,
+                };
+                let computer = surroundings.system.computer_name();
+                none.insert(NameView {
+                    names: Names::new(&computer, own, style, Services::system(), ReverseDns::system()),
+                })
+            }
+        };
         let progress = Progress::start(surroundings.terminal, "looking up names");
         let peers = sockets
             .iter()
