@@ -13,6 +13,6 @@ mod system;
 pub use ask::{SocketAsk, SocketList};
 #[cfg(target_os = "linux")]
 pub use linux::Linux as Native;
-pub use output::stdout;
+pub use output::{stdout, terminal_width};
 pub use replay::Replay;
 pub use system::{OwnerSource, OwnersAsk, OwnersFound, Refused, System};

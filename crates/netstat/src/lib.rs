@@ -4,6 +4,8 @@
 #![forbid(unsafe_code)]
 
 pub mod args;
+pub mod commands;
+pub mod json;
 mod progress;
 pub mod render;
 pub mod run;

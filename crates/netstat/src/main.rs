@@ -5,37 +5,42 @@
 
 use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::process::ExitCode;
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use netstat::args::{self, Parsed};
-use netstat::run::{Failure, Outcome, Surroundings, run};
+use netstat::run::{Failure, Outcome, Screen, Surroundings, run};
 
 const FAILURE: u8 = 1;
 const USAGE: u8 = 2;
 
 fn main() -> ExitCode {
-    let plan = match args::parse(std::env::args_os().skip(1)) {
-        Ok(Parsed::Run(plan)) => plan,
+    let parsed = match args::parse(std::env::args_os().skip(1)) {
         Ok(Parsed::Print(text)) => return written(io::stdout().write_all(text.as_bytes())),
+        Ok(parsed) => parsed,
         Err(error) => return complain(USAGE, &error.to_string()),
     };
     let mut out = match netstat_os::stdout() {
         Ok(stdout) => stdout,
         Err(error) => return complain(FAILURE, &format!("standard output: {error}")),
     };
-    let outcome = run(
-        &plan,
-        &mut Surroundings {
-            system: &mut netstat_os::Native::default(),
-            out: &mut io::BufWriter::new(&mut out),
-            err: &mut io::stderr(),
-            terminal: io::stderr().is_terminal(),
-            wait_until: &mut |moment| std::thread::sleep(moment.saturating_duration_since(Instant::now())),
-        },
-    );
+    let mut surroundings = Surroundings {
+        system: &mut netstat_os::Native::default(),
+        out: &mut io::BufWriter::new(&mut out),
+        err: &mut io::stderr(),
+        terminal: io::stderr().is_terminal(),
+        screen: Screen::of_stdout(),
+        now: &mut SystemTime::now,
+        wait_until: &mut |moment| std::thread::sleep(moment.saturating_duration_since(Instant::now())),
+    };
+    let outcome = match parsed {
+        Parsed::Run(plan) => run(&plan, &mut surroundings),
+        Parsed::Command(command, matches) => (command.run)(&matches, &mut surroundings),
+        Parsed::Print(_) => Ok(Outcome::Printed),
+    };
     match outcome {
         Ok(Outcome::Printed) => ExitCode::SUCCESS,
         Ok(Outcome::Incomplete) => ExitCode::from(FAILURE),
+        Ok(Outcome::Status(status)) => ExitCode::from(status),
         Err(Failure::Output(error)) => written(Err(error)),
         Err(Failure::Usage(words)) => complain(USAGE, &words),
         Err(Failure::Refused(words)) => complain(FAILURE, &words),

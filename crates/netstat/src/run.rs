@@ -1,10 +1,10 @@
 //! Carries out a plan: asks the system, prints, waits, prints again.
 
 mod list;
-mod talk;
+pub(crate) mod talk;
 
-use std::io::{self, Write};
-use std::time::{Duration, Instant};
+use std::io::{self, IsTerminal, Write};
+use std::time::{Duration, Instant, SystemTime};
 
 use netstat_model::counters::{
     Block, BlockSet, InterfaceRates, InterfaceStatistics, ProtocolRates, ProtocolStatistics,
@@ -29,8 +29,36 @@ pub struct Surroundings<'a> {
     pub err: &'a mut dyn Write,
     /// Whether `err` is a terminal, so that progress may be shown on it.
     pub terminal: bool,
+    /// What stdout is.
+    pub screen: Screen,
+    /// The time of day.
+    pub now: &'a mut dyn FnMut() -> SystemTime,
     /// Waits until the given moment; called between two prints.
     pub wait_until: &'a mut dyn FnMut(Instant),
+}
+
+/// What stdout is, as far as the layout depends on it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Screen {
+    /// Whether it is a terminal that takes colours: no `TERM=dumb`.
+    pub terminal: bool,
+    /// Its width in columns; `None` where it is no terminal, or one that does not tell.
+    pub width: Option<u16>,
+    /// Whether the environment forbids colours: `NO_COLOR` is set and not empty (no-color.org).
+    pub no_color: bool,
+}
+
+impl Screen {
+    /// This process's stdout and environment.
+    pub fn of_stdout() -> Screen {
+        let set = |name| std::env::var_os(name).filter(|value| !value.is_empty());
+        let is_terminal = io::stdout().is_terminal();
+        Screen {
+            terminal: is_terminal && set("TERM").is_some_and(|term| term != "dumb"),
+            width: netstat_os::terminal_width().filter(|_| is_terminal),
+            no_color: set("NO_COLOR").is_some(),
+        }
+    }
 }
 
 /// How a run ended that could be carried out.
@@ -40,6 +68,8 @@ pub enum Outcome {
     Printed,
     /// A part that was asked for could not be read in any way; the rest has been printed.
     Incomplete,
+    /// A command's own exit status, as its help explains it.
+    Status(u8),
 }
 
 /// Why a run could not be carried out.

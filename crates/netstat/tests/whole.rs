@@ -1,9 +1,9 @@
 //! Whole commands against a computer in memory: what is printed, what is said, and how it ends.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use netstat::args::{self, Parsed};
-use netstat::run::{Outcome, Surroundings, run};
+use netstat::run::{Outcome, Screen, Surroundings, run};
 use netstat_model::counters::{Block, InterfaceStatistics, Pair, ProtocolStatistics, TcpFamilies};
 use netstat_model::route::{RouteListing, TableNames};
 use netstat_model::{Fact, Family, NoOwner, OwnersBuilder, Process, Protocol, Socket, SocketFacts, State, Why};
@@ -98,6 +98,8 @@ fn command(computer: &mut Replay, words: &str) -> Run {
             out: &mut out,
             err: &mut err,
             terminal: false,
+            screen: Screen::default(),
+            now: &mut || SystemTime::UNIX_EPOCH,
             wait_until: &mut |_| waits += 1,
         },
     );

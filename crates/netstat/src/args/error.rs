@@ -17,6 +17,13 @@ impl UsageError {
         UsageError(text::escape_str(message.as_ref()).into_owned())
     }
 
+    /// A mistake found by `clap` in the words of a command.
+    pub(crate) fn of_command(name: &str, error: &clap::Error) -> UsageError {
+        let UsageError(words) = UsageError::from_clap(error);
+        let words = words.strip_suffix(" (netstat --help)").unwrap_or(&words);
+        UsageError(format!("{words} (netstat {name} --help)"))
+    }
+
     /// A mistake found by `clap` in the value of a long option, without its usage lines and tips.
     pub(super) fn from_clap(error: &clap::Error) -> UsageError {
         let context = |kind| match error.get(kind) {

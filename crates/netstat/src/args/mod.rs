@@ -29,11 +29,15 @@ pub use values::{INTERVAL_MAX, OwnerMethod, ProtocolName};
 
 use classic::Ask;
 
+use crate::commands::{self, Typed};
+
 /// What a command line asks for.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub enum Parsed {
     /// Ask the system and print.
     Run(Plan),
+    /// Carry out a command with what was typed after its name.
+    Command(&'static commands::Command, Box<clap::ArgMatches>),
     /// Print this text on stdout, as it is, and end with status 0: help or the version.
     Print(String),
 }
@@ -45,6 +49,14 @@ pub enum Parsed {
 /// # Errors
 /// The first wrong word, or the first pair of words that do not go together, in one line.
 pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Parsed, UsageError> {
+    let mut words = words.into_iter().peekable();
+    if let Some(command) = words.peek().and_then(|word| commands::find(word)) {
+        words.next();
+        return Ok(match commands::read(command, words)? {
+            Typed::Matches(matches) => Parsed::Command(command, Box::new(matches)),
+            Typed::Help(text) => Parsed::Print(text),
+        });
+    }
     let mut line = classic::read(words);
     match line.ask {
         Some(Ask::ShortHelp) => return Ok(Parsed::Print(help::short(&command()))),

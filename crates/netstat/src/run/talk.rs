@@ -8,21 +8,21 @@ use netstat_model::text::escape_str;
 
 /// Gathers what is to be said after a print.
 #[derive(Debug, Default)]
-pub(super) struct Talk {
+pub(crate) struct Talk {
     said: HashSet<String>,
     waiting: Vec<String>,
 }
 
 impl Talk {
     /// A line without its `netstat: `; said once in a run, also when only its numbers have changed.
-    pub(super) fn line(&mut self, line: impl Into<String>) {
+    pub(crate) fn line(&mut self, line: impl Into<String>) {
         let line = line.into();
         let kind = line.split(|c: char| c.is_ascii_digit()).collect();
         self.news([kind], line);
     }
 
     /// A line about `matters`, said when one of them has not been spoken of before.
-    pub(super) fn news(&mut self, matters: impl IntoIterator<Item = String>, line: String) {
+    pub(crate) fn news(&mut self, matters: impl IntoIterator<Item = String>, line: String) {
         let mut new = false;
         for matter in matters {
             new |= self.said.insert(matter);
@@ -32,7 +32,7 @@ impl Talk {
         }
     }
 
-    pub(super) fn limits(&mut self, limits: impl IntoIterator<Item = Limit>) {
+    pub(crate) fn limits(&mut self, limits: impl IntoIterator<Item = Limit>) {
         for Limit { what, why, remedy } in limits {
             self.line(match remedy {
                 Some(remedy) => format!("{what}: {why} (try {remedy})"),
@@ -42,7 +42,7 @@ impl Talk {
     }
 
     /// Says what has been gathered. A stderr that cannot be written to does not stop the listing.
-    pub(super) fn say(&mut self, err: &mut dyn Write) {
+    pub(crate) fn say(&mut self, err: &mut dyn Write) {
         for line in self.waiting.drain(..) {
             let _ = writeln!(err, "netstat: {}", escape_str(&line));
         }
