@@ -3,6 +3,8 @@
 //! [`SocketAsk`] and its like say what a question needs, so that nothing else is read; `linux` answers from netlink and
 //! `/proc`. A view never opens a file itself.
 
+#[cfg(unix)]
+mod accounts;
 mod ask;
 #[cfg(target_os = "linux")]
 pub mod linux;

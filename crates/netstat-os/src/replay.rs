@@ -1,10 +1,13 @@
 //! A computer in memory: what a running one once said, for tests of whole commands and for bug reports.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
 
-use netstat_model::counters::{BlockSet, InterfaceStatistics, ProtocolStatistics};
-use netstat_model::route::{RouteListing, TableSelection};
-use netstat_model::{Limit, Owners, Protocol, Socket};
+use netstat_model::counters::{Block, BlockSet, InterfaceStatistics, Pair, ProtocolStatistics, TcpFamilies};
+use netstat_model::route::{RouteListing, TableNames, TableSelection};
+use netstat_model::{Fact, Limit, Owners, Protocol, Socket, Why};
 
 use crate::{OwnersAsk, OwnersFound, Refused, SocketAsk, SocketList, System};
 
@@ -15,6 +18,10 @@ pub struct Replay {
     pub computer_name: Vec<u8>,
     /// Whether the caller is to be taken for the superuser.
     pub superuser: bool,
+    /// The names of users by number.
+    pub users: BTreeMap<u32, Arc<str>>,
+    /// The names of groups by number.
+    pub groups: BTreeMap<u32, Arc<str>>,
     /// Own addresses, each with the index of its interface.
     pub own_addresses: Vec<(IpAddr, u32)>,
     /// The sockets at each look, the last ones again and again. Only those that are asked for are told.
@@ -31,6 +38,40 @@ pub struct Replay {
     pub routes: RouteListing,
     /// How often the sockets have been asked for.
     pub looks: usize,
+}
+
+impl Default for Replay {
+    /// A computer that tells nothing.
+    fn default() -> Self {
+        let nothing = |_: Block, _| Pair {
+            received: Fact::Unknown(Why::NotKept),
+            sent: Fact::Unknown(Why::NotKept),
+        };
+        Replay {
+            computer_name: Vec::new(),
+            superuser: false,
+            users: BTreeMap::new(),
+            groups: BTreeMap::new(),
+            own_addresses: Vec::new(),
+            sockets: Vec::new(),
+            owners: Owners::default(),
+            owner_limits: Vec::new(),
+            protocols: ProtocolStatistics::new(Duration::ZERO, TcpFamilies::Together, Vec::new(), nothing),
+            interfaces: InterfaceStatistics {
+                at: Duration::ZERO,
+                interfaces: Fact::Unknown(Why::NotKept),
+            },
+            routes: RouteListing {
+                interfaces: Fact::Unknown(Why::NotKept),
+                addresses: Fact::Unknown(Why::NotKept),
+                ipv4: Fact::Unknown(Why::NotKept),
+                ipv6: Fact::Unknown(Why::NotKept),
+                tables: TableNames::default(),
+                limits: Vec::new(),
+            },
+            looks: 0,
+        }
+    }
 }
 
 fn wanted(ask: &SocketAsk, socket: &Socket) -> bool {
@@ -52,6 +93,14 @@ impl System for Replay {
 
     fn is_superuser(&self) -> bool {
         self.superuser
+    }
+
+    fn user_name(&mut self, uid: u32) -> Option<Arc<str>> {
+        self.users.get(&uid).cloned()
+    }
+
+    fn group_name(&mut self, gid: u32) -> Option<Arc<str>> {
+        self.groups.get(&gid).cloned()
     }
 
     fn own_addresses(&mut self) -> Result<Vec<(IpAddr, u32)>, Refused> {

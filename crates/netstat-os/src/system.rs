@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use netstat_model::counters::{BlockSet, InterfaceStatistics, ProtocolStatistics};
 use netstat_model::route::{RouteListing, TableSelection};
@@ -68,6 +69,13 @@ pub trait System {
 
     /// Whether the caller is the system's superuser, to whom `sudo` gives nothing more.
     fn is_superuser(&self) -> bool;
+
+    /// The name of the user with number `uid`, as the account database of this computer has it; `None` when it has none. Asked
+    /// for once and remembered.
+    fn user_name(&mut self, uid: u32) -> Option<Arc<str>>;
+
+    /// The name of the group with number `gid`; see [`System::user_name`].
+    fn group_name(&mut self, gid: u32) -> Option<Arc<str>>;
 
     /// The computer's own addresses, each with the index of its interface.
     ///

@@ -74,7 +74,7 @@ fn computer() -> Replay {
             tables: TableNames::default(),
             limits: Vec::new(),
         },
-        looks: 0,
+        ..Replay::default()
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use netstat_model::counters::{BlockSet, InterfaceStatistics, ProtocolStatistics};
 use netstat_model::route::{RouteListing, TableSelection};
@@ -10,6 +11,7 @@ use netstat_model::{Limit, Socket};
 use super::owner_source::OwnerFinder;
 use super::sockets::SocketReader;
 use super::{counters, routes};
+use crate::accounts::Accounts;
 use crate::{OwnersAsk, OwnersFound, Refused, SocketAsk, SocketList, System};
 
 /// The network of the calling thread and the processes below `/proc`.
@@ -18,6 +20,7 @@ pub struct Linux {
     proc: PathBuf,
     sockets: SocketReader,
     owners: OwnerFinder,
+    accounts: Accounts,
 }
 
 impl Default for Linux {
@@ -26,6 +29,7 @@ impl Default for Linux {
         Linux {
             sockets: SocketReader::new(&proc),
             owners: OwnerFinder::new(&proc),
+            accounts: Accounts::default(),
             proc,
         }
     }
@@ -38,6 +42,14 @@ impl System for Linux {
 
     fn is_superuser(&self) -> bool {
         rustix::process::geteuid().is_root()
+    }
+
+    fn user_name(&mut self, uid: u32) -> Option<Arc<str>> {
+        self.accounts.user(uid)
+    }
+
+    fn group_name(&mut self, gid: u32) -> Option<Arc<str>> {
+        self.accounts.group(gid)
     }
 
     fn own_addresses(&mut self) -> Result<Vec<(IpAddr, u32)>, Refused> {

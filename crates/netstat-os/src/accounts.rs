@@ -1,0 +1,65 @@
+//! Names of users and groups, each asked for once.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// The names that the system's account database gives to numbers (`getpwuid_r(3)`, `getgrgid_r(3)`). What it says depends on
+/// its set-up (nsswitch.conf(5)): files, and where the administrator has arranged it also a directory service.
+#[derive(Debug, Default)]
+pub(crate) struct Accounts {
+    users: HashMap<u32, Option<Arc<str>>>,
+    groups: HashMap<u32, Option<Arc<str>>>,
+}
+
+impl Accounts {
+    /// The name of user `uid`; `None` when there is none, or it cannot be had.
+    pub(crate) fn user(&mut self, uid: u32) -> Option<Arc<str>> {
+        let look_up = || Some(nix::unistd::User::from_uid(uid.into()).ok()??.name.into());
+        self.users.entry(uid).or_insert_with(look_up).clone()
+    }
+
+    /// The name of group `gid`; `None` when there is none, or it cannot be had.
+    pub(crate) fn group(&mut self, gid: u32) -> Option<Arc<str>> {
+        let look_up = || Some(nix::unistd::Group::from_gid(gid.into()).ok()??.name.into());
+        self.groups.entry(gid).or_insert_with(look_up).clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What `getent(1)` says; `None` when it has no line.
+    fn getent(database: &str, id: u32) -> Option<String> {
+        let output = std::process::Command::new("getent")
+            .args([database, &id.to_string()])
+            .output()
+            .ok()?;
+        let line = String::from_utf8(output.stdout).ok()?;
+        line.split_once(':').map(|(name, _)| name.to_owned())
+    }
+
+    #[test]
+    fn names_are_those_of_the_account_database() {
+        if getent("passwd", 0).is_none() {
+            eprintln!("skipped: no getent, or no user 0");
+            return;
+        }
+        let mut accounts = Accounts::default();
+        for id in [0, 1, 65_534, 3_999_999_999] {
+            // Twice: from the database, then from memory.
+            for _ in 0..2 {
+                assert_eq!(
+                    accounts.user(id).as_deref(),
+                    getent("passwd", id).as_deref(),
+                    "user {id}"
+                );
+                assert_eq!(
+                    accounts.group(id).as_deref(),
+                    getent("group", id).as_deref(),
+                    "group {id}"
+                );
+            }
+        }
+    }
+}
