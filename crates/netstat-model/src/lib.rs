@@ -12,12 +12,13 @@ mod limit;
 mod no_owner;
 mod order;
 mod owner;
+pub mod reach;
 pub mod route;
 mod socket;
 pub mod text;
 
 pub use fact::{Fact, Why};
-pub use filter::{Filter, FilterError, Ports, States};
+pub use filter::{Filter, FilterError, Globs, Holders, Network, Pids, Ports, Side, Sides, States, Subject, Users};
 pub use limit::Limit;
 pub use no_owner::{NoOwner, OwnerSummary};
 pub use order::{classic_order, remove_repeats, sort_classic};

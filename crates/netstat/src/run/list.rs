@@ -37,7 +37,7 @@ impl Lister {
         }
         if !plan.filter.is_empty() {
             // The system may have been asked for more, for the counts of -s.
-            sockets.sockets.retain(|socket| plan.filter.matches(socket));
+            sockets.sockets.retain(|socket| plan.filter.wants(socket));
         }
         if plan.processes {
             let ask = OwnersAsk {

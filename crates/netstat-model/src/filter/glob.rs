@@ -1,0 +1,164 @@
+//! `--program` and `--unit`: names with `*` and `?`.
+
+use std::fmt;
+use std::str::FromStr;
+
+use super::error::{FilterError, Mistake};
+use super::list;
+
+/// Patterns for a name, of which one must match. `*` stands for any text, `?` for one byte; letters match in any case.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Globs {
+    patterns: Vec<String>,
+}
+
+impl Globs {
+    /// Whether everything is let through.
+    pub fn is_empty(&self) -> bool {
+        self.patterns.is_empty()
+    }
+
+    /// Adds every pattern of `other` that is not there yet.
+    pub fn add(&mut self, other: Globs) {
+        for pattern in other.patterns {
+            if !self.patterns.contains(&pattern) {
+                self.patterns.push(pattern);
+            }
+        }
+    }
+
+    /// The patterns as they were typed.
+    pub fn patterns(&self) -> &[String] {
+        &self.patterns
+    }
+
+    /// Whether one pattern is the whole of `name`.
+    pub fn matches(&self, name: &[u8]) -> bool {
+        self.patterns.iter().any(|pattern| matches(pattern.as_bytes(), name))
+    }
+
+    /// Whether one pattern matches the program file at `path`: a pattern with a slash the whole path, another its file name.
+    pub fn matches_path(&self, path: &[u8]) -> bool {
+        let name = path.rsplit(|&byte| byte == b'/').next().unwrap_or(path);
+        self.patterns.iter().any(|pattern| match pattern.contains('/') {
+            true => matches(pattern.as_bytes(), path),
+            false => matches(pattern.as_bytes(), name),
+        })
+    }
+}
+
+/// Whether `pattern` is the whole of `name`. Takes at most their lengths multiplied: only the last `*` is ever tried again.
+fn matches(pattern: &[u8], name: &[u8]) -> bool {
+    let (mut p, mut n) = (0, 0);
+    // Where to go on after the last `*` if what follows it does not fit here.
+    let mut again: Option<(usize, usize)> = None;
+    while n < name.len() {
+        match pattern.get(p) {
+            Some(b'*') => {
+                again = Some((p + 1, n + 1));
+                p += 1;
+            }
+            Some(byte) if *byte == b'?' || byte.eq_ignore_ascii_case(&name[n]) => {
+                p += 1;
+                n += 1;
+            }
+            _ => match again {
+                Some((after, next)) => {
+                    (p, n) = (after, next);
+                    again = Some((after, next + 1));
+                }
+                None => return false,
+            },
+        }
+    }
+    pattern[p..].iter().all(|byte| *byte == b'*')
+}
+
+impl fmt::Display for Globs {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        list(f, self.patterns.iter())
+    }
+}
+
+impl FromStr for Globs {
+    type Err = FilterError;
+
+    /// Reads patterns parted by commas, at least one.
+    fn from_str(list: &str) -> Result<Globs, FilterError> {
+        let mut globs = Globs::default();
+        for word in list.split(',') {
+            if word.is_empty() {
+                return Err(FilterError::new(word, Mistake::Glob));
+            }
+            globs.add(Globs {
+                patterns: vec![word.to_owned()],
+            });
+        }
+        Ok(globs)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn patterns() {
+        for (pattern, name, fits) in [
+            ("sshd", "sshd", true),
+            ("SSHD", "sshd", true),
+            ("ssh", "sshd", false),
+            ("ssh*", "sshd", true),
+            ("*", "", true),
+            ("?", "", false),
+            ("*.service", "ssh.service", true),
+            ("a*b*c", "a-b-b-c", true),
+            ("a*b*c", "a-b-b-d", false),
+            ("python3.?", "python3.11", false),
+            ("python3.??", "python3.11", true),
+            ("**x", "x", true),
+        ] {
+            assert_eq!(
+                pattern.parse::<Globs>().unwrap().matches(name.as_bytes()),
+                fits,
+                "{pattern} {name}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_slash_asks_for_the_path() {
+        for (pattern, fits) in [
+            ("sshd", true),
+            ("/usr/sbin/sshd", true),
+            ("/usr/*", true),
+            ("/opt/*", false),
+            ("*/sshd", true),
+            ("usr", false),
+        ] {
+            assert_eq!(
+                pattern.parse::<Globs>().unwrap().matches_path(b"/usr/sbin/sshd"),
+                fits,
+                "{pattern}"
+            );
+        }
+    }
+
+    /// The plainest way to say what a pattern means.
+    fn slowly(pattern: &[u8], name: &[u8]) -> bool {
+        match (pattern.first(), name.first()) {
+            (None, None) => true,
+            (Some(b'*'), _) => slowly(&pattern[1..], name) || !name.is_empty() && slowly(pattern, &name[1..]),
+            (Some(byte), Some(letter)) if *byte == b'?' || byte == letter => slowly(&pattern[1..], &name[1..]),
+            _ => false,
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn means_what_the_plain_way_means(pattern in "[ab*?]{0,8}", name in "[ab]{0,8}") {
+            prop_assert_eq!(matches(pattern.as_bytes(), name.as_bytes()), slowly(pattern.as_bytes(), name.as_bytes()));
+        }
+    }
+}

@@ -1,0 +1,300 @@
+//! `--local` and `--foreign`: one side of a socket.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::str::FromStr;
+
+use super::error::{FilterError, Mistake};
+use super::list;
+use super::{Network, Ports};
+use crate::Endpoint;
+
+/// What one side of a socket may be: one of these, or anything where there are none.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Sides {
+    sides: Vec<Side>,
+}
+
+/// An address, a network or a host, a port or a range of them, or both.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Side {
+    place: Place,
+    /// Empty: any port, and none. Else one range.
+    ports: Ports,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+enum Place {
+    Anywhere,
+    Network(Network),
+    /// A name, in lower case, and the addresses found for it.
+    Host(String, Vec<IpAddr>),
+}
+
+impl Sides {
+    /// Whether everything is let through.
+    pub fn is_empty(&self) -> bool {
+        self.sides.is_empty()
+    }
+
+    /// Adds every side of `other` that is not there yet.
+    pub fn add(&mut self, other: Sides) {
+        for side in other.sides {
+            if !self.sides.contains(&side) {
+                self.sides.push(side);
+            }
+        }
+    }
+
+    /// The sides named.
+    pub fn iter(&self) -> impl Iterator<Item = &Side> {
+        self.sides.iter()
+    }
+
+    /// Whether `end` is one of these, or there are none.
+    pub fn matches(&self, end: &Endpoint) -> bool {
+        self.is_empty() || self.sides.iter().any(|side| side.matches(end))
+    }
+
+    /// The host names in it, each once, in lower case.
+    pub fn hosts(&self) -> Vec<&str> {
+        let mut names: Vec<&str> = self.sides.iter().filter_map(Side::host).collect();
+        names.sort_unstable();
+        names.dedup();
+        names
+    }
+
+    /// Says which addresses the host `name` has. Before that, it matches nothing.
+    pub fn resolve(&mut self, name: &str, found: &[IpAddr]) {
+        for side in &mut self.sides {
+            if let Place::Host(host, addresses) = &mut side.place
+                && host == name
+            {
+                *addresses = found.iter().map(IpAddr::to_canonical).collect();
+            }
+        }
+    }
+}
+
+impl Side {
+    /// The networks of this side; `None`: any address, and sides without one. A host that has not been found has none.
+    pub fn networks(&self) -> Option<Vec<Network>> {
+        match &self.place {
+            Place::Anywhere => None,
+            Place::Network(network) => Some(vec![*network]),
+            Place::Host(_, addresses) => Some(addresses.iter().copied().map(Network::host).collect()),
+        }
+    }
+
+    /// The ports of this side; empty: any.
+    pub fn ports(&self) -> &Ports {
+        &self.ports
+    }
+
+    fn host(&self) -> Option<&str> {
+        match &self.place {
+            Place::Host(name, _) => Some(name),
+            _ => None,
+        }
+    }
+
+    fn matches(&self, end: &Endpoint) -> bool {
+        let place = match &self.place {
+            Place::Anywhere => true,
+            Place::Network(network) => network.contains(end.address),
+            Place::Host(_, addresses) => addresses.contains(&end.address.to_canonical()),
+        };
+        place && (self.ports.is_empty() || self.ports.contains(end.port))
+    }
+
+    /// `ADDRESS`, `NETWORK`, `NAME`, `:PORTS`, or one of the first three with `:PORTS` behind it; IPv6 with a port stands in
+    /// brackets.
+    fn read(word: &str) -> Result<Side, FilterError> {
+        let ports = |word: &str| Ports::range(word).map(|range| Ports::join(vec![range]));
+        if let Some(range) = word.strip_prefix(':')
+            && !range.starts_with(':')
+        {
+            return Ok(Side {
+                place: Place::Anywhere,
+                ports: ports(range)?,
+            });
+        }
+        if let Some(inner) = word.strip_prefix('[') {
+            let (place, rest) = inner
+                .split_once(']')
+                .ok_or_else(|| FilterError::new(word, Mistake::Side))?;
+            // The length of a network may stand within the brackets or behind them.
+            let (length, range) = match rest.split_once(':') {
+                Some((length, range)) => (length, Some(range)),
+                None => (rest, None),
+            };
+            if !(length.is_empty() || length.starts_with('/')) {
+                return Err(FilterError::new(word, Mistake::Side));
+            }
+            return Ok(Side {
+                place: Place::Network(format!("{place}{length}").parse()?),
+                ports: range.map(ports).transpose()?.unwrap_or_default(),
+            });
+        }
+        // Two colons or more: an IPv6 address without port.
+        if word.bytes().filter(|byte| *byte == b':').count() > 1 {
+            return Ok(Side {
+                place: Place::Network(word.parse()?),
+                ports: Ports::default(),
+            });
+        }
+        let (place, range) = match word.split_once(':') {
+            Some((place, range)) => (place, Some(range)),
+            None => (word, None),
+        };
+        Ok(Side {
+            place: Place::read(place)?,
+            ports: range.map(ports).transpose()?.unwrap_or_default(),
+        })
+    }
+}
+
+impl Place {
+    fn read(word: &str) -> Result<Place, FilterError> {
+        // No top-level domain is a number (RFC 3696, 2), so whatever ends in one was meant for an address.
+        let name = word.strip_suffix('.').unwrap_or(word);
+        let last = name.rsplit('.').next().unwrap_or_default();
+        if word.contains(['/', '%']) || last.bytes().all(|byte| byte.is_ascii_digit()) {
+            return match word.is_empty() {
+                true => Err(FilterError::new(word, Mistake::Side)),
+                false => word.parse().map(Place::Network),
+            };
+        }
+        // RFC 1123, 2.1, and the underscore that names on local networks have.
+        let label = |label: &str| {
+            (1..=63).contains(&label.len())
+                && label
+                    .bytes()
+                    .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_'))
+        };
+        if name.len() > 253 || !name.split('.').all(label) {
+            return Err(FilterError::new(word, Mistake::Host));
+        }
+        Ok(Place::Host(name.to_ascii_lowercase(), Vec::new()))
+    }
+}
+
+impl fmt::Display for Side {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.place {
+            Place::Anywhere => {}
+            Place::Network(network) if network.address().is_ipv6() && !self.ports.is_empty() => {
+                write!(f, "[{network}]")?;
+            }
+            Place::Network(network) => write!(f, "{network}")?,
+            Place::Host(name, _) => f.write_str(name)?,
+        }
+        match self.ports.is_empty() {
+            true => Ok(()),
+            false => write!(f, ":{}", self.ports),
+        }
+    }
+}
+
+impl fmt::Display for Sides {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        list(f, self.sides.iter())
+    }
+}
+
+impl FromStr for Sides {
+    type Err = FilterError;
+
+    /// Reads sides parted by commas, at least one.
+    fn from_str(list: &str) -> Result<Sides, FilterError> {
+        let mut sides = Sides::default();
+        for word in list.split(',') {
+            sides.add(Sides {
+                sides: vec![Side::read(word)?],
+            });
+        }
+        Ok(sides)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn end(text: &str) -> Endpoint {
+        let end: std::net::SocketAddr = text.parse().unwrap();
+        Endpoint {
+            address: end.ip(),
+            port: end.port(),
+            scope: 0,
+        }
+    }
+
+    #[test]
+    fn what_a_side_matches() {
+        for (word, side, wanted) in [
+            ("203.0.113.7", "203.0.113.7:443", true),
+            ("203.0.113.7", "[::ffff:203.0.113.7]:443", true),
+            ("203.0.113.7:443", "203.0.113.7:443", true),
+            ("203.0.113.7:443", "203.0.113.7:80", false),
+            ("10.0.0.0/8:1-1023", "10.9.9.9:22", true),
+            ("10.0.0.0/8:1-1023", "10.9.9.9:2222", false),
+            (":8000-8010", "[2001:db8::1]:8005", true),
+            (":8000-8010", "[2001:db8::1]:80", false),
+            ("2001:db8::1", "[2001:db8::1]:80", true),
+            ("[2001:db8::1]:80", "[2001:db8::1]:80", true),
+            ("[2001:db8::]/32:80", "[2001:db8:1::1]:80", true),
+            ("[2001:db8::/32]:80", "[2001:db8:1::1]:81", false),
+            ("::1", "[::1]:1", true),
+            ("192.0.2.1,:22", "192.0.2.9:22", true),
+            ("example.org", "192.0.2.9:22", false),
+        ] {
+            let sides: Sides = word.parse().unwrap();
+            assert_eq!(sides.matches(&end(side)), wanted, "{word} {side}");
+        }
+    }
+
+    #[test]
+    fn a_host_matches_once_it_is_found() {
+        let mut sides: Sides = "WWW.Example.org.:443,www.example.org".parse().unwrap();
+        assert_eq!(sides.hosts(), ["www.example.org"]);
+        sides.resolve("www.example.org", &["::ffff:192.0.2.9".parse().unwrap()]);
+        assert!(sides.matches(&end("192.0.2.9:80")));
+        assert!(!sides.matches(&end("192.0.2.8:443")));
+        assert_eq!(sides.to_string(), "www.example.org:443,www.example.org");
+    }
+
+    #[test]
+    fn wrong_sides_are_named() {
+        for (word, why) in [
+            ("", "is no address, network, port or host name"),
+            (",", "is no address, network, port or host name"),
+            ("1.2.3", "is no IP address"),
+            ("1.2.3.4.5", "is no IP address"),
+            ("1.2.3.4:0", "is no port from 1 to 65535"),
+            (":http", "is no port and no range of ports"),
+            (":", "is no port and no range of ports"),
+            ("a b", "is no host name"),
+            ("example..org", "is no host name"),
+            ("[2001:db8::1", "is no address, network, port or host name"),
+            ("[2001:db8::1]x", "is no address, network, port or host name"),
+            ("2001:db8::1::2", "is no IP address"),
+            ("10.0.0.0/40", "has no prefix length from 0 to 32 (IPv4) or 128 (IPv6)"),
+            ("80", "is no IP address"),
+        ] {
+            assert_eq!(word.parse::<Sides>().unwrap_err().why(), why, "{word}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_read_or_refused(text: String, alike in "[0-9a-z:./,%\\[\\]-]{0,40}") {
+            for text in [text, alike] {
+                if let Ok(sides) = text.parse::<Sides>() {
+                    prop_assert_eq!(sides.to_string().parse(), Ok(sides));
+                }
+            }
+        }
+    }
+}

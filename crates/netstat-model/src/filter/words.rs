@@ -1,0 +1,62 @@
+//! A filter in words, as it stands on a command line or behind the `/` of a screen.
+
+use super::error::{FilterError, Mistake};
+
+/// Parts `text` at its blanks. What stands between quotes, single or double, is one word or part of one.
+pub(super) fn split(text: &str) -> Result<Vec<String>, FilterError> {
+    let mut words = Vec::new();
+    let mut word: Option<String> = None;
+    let mut quote: Option<char> = None;
+    for letter in text.chars() {
+        match quote {
+            Some(end) if letter == end => quote = None,
+            None if matches!(letter, '"' | '\'') => {
+                quote = Some(letter);
+                word.get_or_insert_default();
+            }
+            None if letter.is_whitespace() => words.extend(word.take()),
+            _ => word.get_or_insert_default().push(letter),
+        }
+    }
+    if quote.is_some() {
+        return Err(FilterError::new(text, Mistake::Quote));
+    }
+    words.extend(word);
+    Ok(words)
+}
+
+/// `value` so that [`split`] reads it back as one word.
+pub(super) fn quoted(value: &str) -> String {
+    if !value.is_empty() && !value.contains(|c: char| c.is_whitespace() || matches!(c, '"' | '\'')) {
+        return value.to_owned();
+    }
+    // Neither quote can be escaped, so a value with both is put together from parts.
+    let mut out = String::from("'");
+    for letter in value.chars() {
+        match letter {
+            '\'' => out.push_str("'\"'\"'"),
+            _ => out.push(letter),
+        }
+    }
+    out.push('\'');
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn quotes() {
+        assert_eq!(split(" a  'b c'd \"\" ").unwrap(), ["a", "b cd", ""]);
+        assert_eq!(split("a 'b").unwrap_err().why(), "has a quote that does not end");
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_quoted_is_one_word(value: String) {
+            prop_assert_eq!(split(&quoted(&value)), Ok(vec![value]));
+        }
+    }
+}
