@@ -4,6 +4,7 @@
 //! `netstat-os` fill these types, the views of the program print them.
 #![forbid(unsafe_code)]
 
+pub mod columns;
 pub mod counters;
 pub mod digits;
 mod fact;

@@ -1,0 +1,352 @@
+//! The columns of a socket.
+
+use std::borrow::Cow;
+
+use super::{Column, Kind, Missing, Needs, Table, Value};
+use crate::reach::{is_loopback, is_public};
+use crate::{Component, Endpoint, Fact, Owner, Process, Protocol, Socket, State, UnitManager, Why};
+
+/// The kind of rows that a listing of sockets has.
+#[derive(Debug)]
+pub enum Sockets {}
+
+/// A socket, who holds it, and where names are looked up.
+#[derive(Clone, Copy)]
+pub struct SocketRow<'a> {
+    /// The socket.
+    pub socket: &'a Socket,
+    /// Who holds it; `None` where that was not asked.
+    pub owner: Option<Owner<'a>>,
+    /// Names.
+    pub books: &'a dyn Books,
+}
+
+/// Names for numbers, as far as they were asked for. What has none is `None`.
+pub trait Books: Sync {
+    /// The user's name.
+    fn user(&self, _id: u32) -> Option<&[u8]> {
+        None
+    }
+    /// The name of the host at the address of `side`, printable.
+    fn host(&self, _side: &Endpoint) -> Option<&str> {
+        None
+    }
+    /// The service at a port.
+    fn service(&self, _protocol: Protocol, _port: u16) -> Option<&str> {
+        None
+    }
+    /// The interface with this index.
+    fn interface(&self, _index: u32) -> Option<&[u8]> {
+        None
+    }
+    /// The path of the control group with this id.
+    fn cgroup(&self, _id: u64) -> Option<&[u8]> {
+        None
+    }
+    /// What the network namespace with this index into the listing's namespaces is known by.
+    fn namespace(&self, _index: u32) -> Option<&[u8]> {
+        None
+    }
+    /// How owners were found: `iterator`, `descriptor walk`.
+    fn owner_how(&self) -> Option<&str> {
+        None
+    }
+}
+
+/// No names at all.
+impl Books for () {}
+
+/// The useful row: what `--wide` shows.
+pub const WIDE: &[&str] = &[
+    "protocol", "local", "foreign", "state", "pid", "program", "user", "unit", "recv_q", "send_q",
+];
+
+/// What a machine gets where no columns are named.
+pub const DEFAULT_MACHINE: &[&str] = &[
+    "protocol",
+    "family",
+    "local_address",
+    "local_port",
+    "foreign_address",
+    "foreign_port",
+    "state",
+    "recv_q",
+    "send_q",
+    "uid",
+    "inode",
+    "cookie",
+];
+
+/// The columns about the owner that come on top of [`DEFAULT_MACHINE`] where `needs` asks for owners.
+pub fn owner_columns(needs: Needs) -> &'static [&'static str] {
+    const ALL: [&str; 8] = [
+        "pid",
+        "pids",
+        "owner_reason",
+        "owner_how",
+        "program",
+        "path",
+        "deleted",
+        "unit",
+    ];
+    if !needs.contains(Needs::OWNERS) {
+        &[]
+    } else if needs.contains(Needs::COMPONENTS) {
+        &ALL
+    } else if needs.contains(Needs::IMAGE) {
+        &ALL[..7]
+    } else {
+        &ALL[..4]
+    }
+}
+
+impl Table for Sockets {
+    type Row<'a> = SocketRow<'a>;
+    const ROW: &'static str = "socket";
+
+    fn columns() -> &'static [Column<Self>] {
+        COLUMNS
+    }
+}
+
+type Get = super::Getter<Sockets>;
+
+const fn column(
+    name: &'static str,
+    heading: &'static str,
+    kind: Kind,
+    unit: &'static str,
+    needs: Needs,
+    meaning: &'static str,
+    get: Get,
+) -> Column<Sockets> {
+    Column {
+        name,
+        heading,
+        meaning,
+        unit,
+        kind,
+        needs,
+        get,
+    }
+}
+
+#[rustfmt::skip]
+static COLUMNS: &[Column<Sockets>] = {
+    use Kind::*;
+    const NONE: Needs = Needs::NONE;
+    &[
+        column("protocol", "Proto", Text, "", NONE, "what the socket speaks: TCP, UDP, RAW and so on", |row| Value::Word(row.socket.protocol().name())),
+        column("family", "Family", Text, "", NONE, "the address family the socket was made for: IPv4, IPv6", |row| Value::Word(family(row.socket))),
+        column("local", "Local Address", Endpoint, "", NONE, "local address and port", |row| end(row.socket, &row.socket.local())),
+        column("local_address", "Local IP", Address, "", NONE, "local address", |row| Value::Address(row.socket.local())),
+        column("local_port", "Local Port", Number, "", NONE, "local port", |row| Value::Number(row.socket.local().port.into())),
+        column("local_service", "Local Service", Text, "", Needs::SERVICES, "what the local port is registered for", |row| service(row, row.socket.local().port)),
+        column("foreign", "Foreign Address", Endpoint, "", NONE, "foreign address and port", foreign),
+        column("foreign_address", "Foreign IP", Address, "", NONE, "foreign address", |row| Value::Address(row.socket.foreign())),
+        column("foreign_port", "Foreign Port", Number, "", NONE, "foreign port", |row| Value::Number(row.socket.foreign().port.into())),
+        column("foreign_host", "Foreign Host", Text, "", Needs::HOSTS, "name of the foreign host, asked of the name server", host),
+        column("foreign_service", "Foreign Service", Text, "", Needs::SERVICES, "what the foreign port is registered for", |row| service(row, row.socket.foreign().port)),
+        column("mapped", "Mapped", Flag, "", NONE, "whether an IPv6 socket speaks IPv4 (IPv4-mapped addresses)", |row| Value::Flag(is_mapped(row.socket))),
+        column("public", "Public", Flag, "", NONE, "whether the foreign side is on the public Internet", |row| Value::Flag(is_public(row.socket.foreign().address))),
+        column("reach", "Bound To", Text, "", NONE, "loopback, one address, or any", reach),
+        column("state", "State", Text, "", NONE, "state of the connection (RFC 9293)", state),
+        column("recv_q", "Recv-Q", Number, "bytes", NONE, "received and not yet read; of a listener: connections not yet accepted", |row| Value::number(Fact::Known(row.socket.receive_queue()))),
+        column("send_q", "Send-Q", Number, "bytes", NONE, "sent and not yet acknowledged; of a listener: the limit of its queue", |row| Value::number(row.socket.send_queue())),
+        column("accept_queue", "Accept-Q", Number, "connections", NONE, "of a listener: connections not yet accepted", |row| listener(row, Fact::Known(row.socket.receive_queue()))),
+        column("backlog", "Backlog", Number, "connections", NONE, "of a listener: how many may wait", |row| listener(row, row.socket.send_queue())),
+        column("user", "User", Text, "", Needs::USERS, "name of the user who made the socket", user),
+        column("uid", "UID", Number, "", NONE, "id of the user who made the socket", |row| Value::number(row.socket.user())),
+        column("interface", "Interface", Text, "", Needs::INTERFACES, "interface the socket is bound to", interface),
+        column("inode", "Inode", Number, "", NONE, "number of the socket's file", |row| number_or(row.socket.inode().map(|inode| inode.get().into()))),
+        column("cookie", "Cookie", Number, "", NONE, "the kernel's number for the socket, unique since boot", |row| number_or(row.socket.cookie().map(u64::from))),
+        column("pid", "PID", Number, "", Needs::OWNERS, "process that holds the socket, of several the one that started first", |row| holder(row, |process| Value::Number(process.pid.into()))),
+        column("pids", "PIDs", Numbers, "", Needs::OWNERS, "all processes that hold the socket", pids),
+        column("owner_reason", "Owner Unknown", Text, "", Needs::OWNERS, "why the owner is not known", owner_reason),
+        column("owner_how", "Owner From", Text, "", Needs::OWNERS, "how the owner was found", owner_how),
+        column("command", "Command", Text, "", Needs::OWNERS, "the kernel's short name for the process, which the process may choose", |row| holder(row, |process| bytes(&process.comm))),
+        column("program", "Program", Text, "", Needs::IMAGE, "name of the program file", program),
+        column("path", "Path", Text, "", Needs::IMAGE, "path of the program file", |row| holder(row, |process| image(process, |image| Value::text(image.path.as_slice())))),
+        column("deleted", "Deleted", Flag, "", Needs::IMAGE, "whether the program file is gone or replaced", |row| holder(row, |process| image(process, |image| Value::Flag(image.deleted)))),
+        column("unit", "Unit", Text, "", Needs::COMPONENTS, "systemd unit or container the process runs in", unit),
+        column("container", "Container", Text, "", Needs::COMPONENTS, "container the process runs in", container),
+        column("dscp", "DSCP", Number, "", Needs::BASIC, "differentiated services code point of outgoing packets (RFC 2474)", |row| Value::number(row.socket.dscp())),
+        column("time_in_state", "Time in State", Number, "ms", Needs::BASIC, "since the connection came into its state", |row| Value::number(row.socket.time_in_state())),
+    ]
+};
+
+fn family(socket: &Socket) -> &'static str {
+    match socket.family() {
+        crate::Family::V4 => "IPv4",
+        crate::Family::V6 => "IPv6",
+    }
+}
+
+fn end<'a>(_socket: &'a Socket, end: &Endpoint) -> Value<'a> {
+    Value::Endpoint(*end)
+}
+
+fn foreign<'r>(row: &'r SocketRow<'_>) -> Value<'r> {
+    match row.socket.protocol() {
+        Protocol::Tcp => Value::Endpoint(row.socket.foreign()),
+        _ if !row.socket.is_connected() => Value::AnyEndpoint,
+        _ => end(row.socket, &row.socket.foreign()),
+    }
+}
+
+fn state<'r>(row: &'r SocketRow<'_>) -> Value<'r> {
+    match row.socket.protocol() {
+        Protocol::Tcp => Value::Word(row.socket.state().name()),
+        _ => Value::unknown(Why::NotApplicable),
+    }
+}
+
+fn is_mapped(socket: &Socket) -> bool {
+    let mapped = |end: Endpoint| end.address.to_canonical() != end.address;
+    mapped(socket.local()) || mapped(socket.foreign())
+}
+
+fn reach<'r>(row: &'r SocketRow<'_>) -> Value<'r> {
+    let local = row.socket.local().address;
+    Value::Word(match local {
+        _ if local.to_canonical().is_unspecified() => "any",
+        _ if is_loopback(local) => "loopback",
+        _ => "address",
+    })
+}
+
+fn listener<'r>(row: &'r SocketRow<'_>, figure: Fact<u32>) -> Value<'r> {
+    match row.socket.protocol() == Protocol::Tcp && row.socket.state() == State::Listening {
+        true => Value::number(figure),
+        false => Value::unknown(Why::NotApplicable),
+    }
+}
+
+fn number_or<'r>(number: Option<u64>) -> Value<'r> {
+    number.map_or(Value::unknown(Why::NotApplicable), Value::Number)
+}
+
+fn service<'r>(row: &'r SocketRow<'_>, port: u16) -> Value<'r> {
+    match row.books.service(row.socket.protocol(), port) {
+        Some(name) if port != 0 => Value::Word(name),
+        _ => Value::Nothing,
+    }
+}
+
+fn host<'r>(row: &'r SocketRow<'_>) -> Value<'r> {
+    match row.books.host(&row.socket.foreign()) {
+        Some(name) if row.socket.is_connected() => Value::Word(name),
+        _ => Value::unknown(if row.socket.is_connected() {
+            Why::Failed
+        } else {
+            Why::NotApplicable
+        }),
+    }
+}
+
+fn user<'r>(row: &'r SocketRow<'_>) -> Value<'r> {
+    match row.socket.user() {
+        Fact::Known(id) => match row.books.user(id) {
+            Some(name) => Value::text(name),
+            // A user without a name is shown as every program shows him.
+            None => Value::text(id.to_string().into_bytes()),
+        },
+        Fact::Unknown(why) => Value::unknown(why),
+    }
+}
+
+fn interface<'r>(row: &'r SocketRow<'_>) -> Value<'r> {
+    match row.socket.interface() {
+        None => Value::Nothing,
+        Some(index) => match row.books.interface(index.get()) {
+            Some(name) => Value::text(name),
+            None => Value::text(index.to_string().into_bytes()),
+        },
+    }
+}
+
+/// What `read` finds of the process that has held the socket longest.
+fn holder<'r>(row: &'r SocketRow<'_>, read: impl FnOnce(&'r Process) -> Value<'r>) -> Value<'r> {
+    match row.owner {
+        Some(Owner::Held(holders)) => read(holders.first()),
+        Some(Owner::None(reason)) => Value::Unknown(Missing::Owner(reason)),
+        None => Value::unknown(Why::NotAsked),
+    }
+}
+
+fn pids<'r>(row: &'r SocketRow<'_>) -> Value<'r> {
+    match row.owner {
+        Some(Owner::Held(holders)) => {
+            let mut pids: Vec<u64> = holders.iter().map(|process| process.pid.into()).collect();
+            pids.sort_unstable();
+            Value::Numbers(pids)
+        }
+        _ => holder(row, |_| Value::Nothing),
+    }
+}
+
+fn owner_reason<'r>(row: &'r SocketRow<'_>) -> Value<'r> {
+    match row.owner {
+        Some(Owner::Held(_)) => Value::Nothing,
+        Some(Owner::None(reason)) => Value::Word(reason.words()),
+        None => Value::unknown(Why::NotAsked),
+    }
+}
+
+fn owner_how<'r>(row: &'r SocketRow<'_>) -> Value<'r> {
+    holder(row, |_| {
+        row.books.owner_how().map_or(Value::unknown(Why::NotAsked), Value::Word)
+    })
+}
+
+fn bytes(fact: &Fact<Vec<u8>>) -> Value<'_> {
+    match fact {
+        Fact::Known(bytes) => Value::text(bytes.as_slice()),
+        Fact::Unknown(why) => Value::unknown(*why),
+    }
+}
+
+fn image<'r>(process: &'r Process, read: impl FnOnce(&'r crate::ImageName) -> Value<'r>) -> Value<'r> {
+    match &process.image {
+        Fact::Known(image) => read(image),
+        Fact::Unknown(why) => Value::unknown(*why),
+    }
+}
+
+fn program<'r>(row: &'r SocketRow<'_>) -> Value<'r> {
+    holder(row, |process| image(process, |image| Value::text(image.file_name())))
+}
+
+/// The name of a component as `--unit` takes it.
+fn component_name(component: &Component) -> Cow<'_, [u8]> {
+    match component {
+        Component::Unit {
+            name,
+            manager: UnitManager::System,
+        } => Cow::Borrowed(name),
+        Component::Unit {
+            name,
+            manager: UnitManager::User(user),
+        } => Cow::Owned([name, format!(" (user {user})").as_bytes()].concat()),
+        Component::Container { runtime, id } => Cow::Owned([runtime.name().as_bytes(), b" ", id.as_slice()].concat()),
+    }
+}
+
+/// The innermost of the components that `wanted` lets through.
+fn component<'r>(row: &'r SocketRow<'_>, wanted: impl Fn(&Component) -> bool) -> Value<'r> {
+    holder(row, |process| match &process.components {
+        Fact::Known(components) => {
+            let innermost = components.iter().rev().find(|component| wanted(component));
+            innermost.map_or(Value::Nothing, |component| Value::text(component_name(component)))
+        }
+        Fact::Unknown(why) => Value::unknown(*why),
+    })
+}
+
+fn unit<'r>(row: &'r SocketRow<'_>) -> Value<'r> {
+    component(row, |_| true)
+}
+
+fn container<'r>(row: &'r SocketRow<'_>) -> Value<'r> {
+    component(row, |component| matches!(component, Component::Container { .. }))
+}

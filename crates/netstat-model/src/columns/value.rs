@@ -1,0 +1,380 @@
+//! One value of a row, ready to be compared and written.
+
+use std::borrow::Cow;
+use std::cmp::Ordering;
+use std::hash::{Hash, Hasher};
+use std::net::IpAddr;
+
+use crate::digits::{push_address, push_decimal, push_endpoint};
+use crate::text::escape;
+use crate::{Endpoint, Fact, NoOwner, Why};
+
+/// A value of a row.
+#[derive(Clone, Debug)]
+pub enum Value<'a> {
+    /// Not known, for this reason.
+    Unknown(Missing),
+    /// Known to be nothing: a process in no unit, a socket bound to no interface.
+    Nothing,
+    /// A word of this program's own, printable as it is.
+    Word(&'a str),
+    /// Text from outside: to be escaped before it is printed.
+    Text(Cow<'a, [u8]>),
+    /// A whole number.
+    Number(u64),
+    /// A number with a fraction; finite.
+    Decimal(f64),
+    /// Yes or no.
+    Flag(bool),
+    /// An IP address; the port is not shown.
+    Address(Endpoint),
+    /// Address and port.
+    Endpoint(Endpoint),
+    /// Any address and any port: `*:*`.
+    AnyEndpoint,
+    /// Milliseconds since 1970-01-01 00:00 UTC.
+    Time(i64),
+    /// Numbers, rising.
+    Numbers(Vec<u64>),
+}
+
+/// Why a value is missing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Missing {
+    /// For one of the usual reasons.
+    Why(Why),
+    /// Because the owner is not known.
+    Owner(NoOwner),
+}
+
+impl Missing {
+    /// The reason in plain words.
+    pub const fn words(self) -> &'static str {
+        match self {
+            Missing::Why(why) => why.words(),
+            Missing::Owner(reason) => reason.words(),
+        }
+    }
+}
+
+impl<'a> Value<'a> {
+    /// Unknown for one of the usual reasons.
+    pub const fn unknown(why: Why) -> Self {
+        Value::Unknown(Missing::Why(why))
+    }
+
+    /// A known number, or why it is not known.
+    pub fn number(fact: Fact<impl Into<u64>>) -> Self {
+        match fact {
+            Fact::Known(number) => Value::Number(number.into()),
+            Fact::Unknown(why) => Value::unknown(why),
+        }
+    }
+
+    /// Text from outside; empty is nothing.
+    pub fn text(bytes: impl Into<Cow<'a, [u8]>>) -> Self {
+        let bytes = bytes.into();
+        match bytes.is_empty() {
+            true => Value::Nothing,
+            false => Value::Text(bytes),
+        }
+    }
+
+    /// Why it is not known; `None` when it is.
+    pub const fn missing(&self) -> Option<Missing> {
+        match self {
+            Value::Unknown(missing) => Some(*missing),
+            _ => None,
+        }
+    }
+
+    /// Writes it as a cell of a table: never empty, no line end, nothing that drives a terminal. `-` is unknown, `none` known
+    /// to be nothing. An IPv4-mapped address is written as the IPv4 address that it is, with `(v6)` behind it.
+    pub fn push_cell(&self, out: &mut Vec<u8>) {
+        match self {
+            Value::Unknown(_) => out.push(b'-'),
+            Value::Nothing => out.extend_from_slice(b"none"),
+            Value::Word(word) => out.extend_from_slice(word.as_bytes()),
+            Value::Text(text) => out.extend_from_slice(escape(text).as_bytes()),
+            Value::Number(number) => push_decimal(out, *number),
+            Value::Decimal(number) => push_fraction(out, *number),
+            Value::Flag(flag) => out.extend_from_slice(if *flag { b"yes" } else { b"no" }),
+            Value::Address(end) => {
+                let mapped = folded(end);
+                push_address(out, mapped.as_ref().unwrap_or(end));
+                push_mark(out, mapped.is_some());
+            }
+            Value::Endpoint(end) => {
+                let mapped = folded(end);
+                push_endpoint(out, mapped.as_ref().unwrap_or(end));
+                push_mark(out, mapped.is_some());
+            }
+            Value::AnyEndpoint => out.extend_from_slice(b"*:*"),
+            Value::Time(milliseconds) => push_time(out, *milliseconds),
+            Value::Numbers(numbers) => {
+                if numbers.is_empty() {
+                    out.extend_from_slice(b"none");
+                }
+                for (at, number) in numbers.iter().enumerate() {
+                    if at > 0 {
+                        out.push(b',');
+                    }
+                    push_decimal(out, *number);
+                }
+            }
+        }
+    }
+
+    /// The order for sorting: numbers as numbers, addresses as addresses, IPv4 before IPv6, text by its bytes, `no` before `yes`;
+    /// nothing comes before something.
+    fn rank(&self) -> u8 {
+        match self {
+            Value::Unknown(_) => 0,
+            Value::Nothing | Value::AnyEndpoint => 1,
+            Value::Word(_) | Value::Text(_) => 2,
+            Value::Number(_) | Value::Decimal(_) => 3,
+            Value::Flag(_) => 4,
+            Value::Address(_) | Value::Endpoint(_) => 5,
+            Value::Time(_) => 6,
+            Value::Numbers(_) => 7,
+        }
+    }
+
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Value::Word(word) => word.as_bytes(),
+            Value::Text(text) => text,
+            _ => &[],
+        }
+    }
+
+    /// The same with everything owned.
+    pub fn into_owned(self) -> Value<'static> {
+        match self {
+            Value::Word(word) => Value::Text(Cow::Owned(word.as_bytes().to_vec())),
+            Value::Text(text) => Value::Text(Cow::Owned(text.into_owned())),
+            Value::Unknown(missing) => Value::Unknown(missing),
+            Value::Nothing => Value::Nothing,
+            Value::Number(number) => Value::Number(number),
+            Value::Decimal(number) => Value::Decimal(number),
+            Value::Flag(flag) => Value::Flag(flag),
+            Value::Address(end) => Value::Address(end),
+            Value::Endpoint(end) => Value::Endpoint(end),
+            Value::AnyEndpoint => Value::AnyEndpoint,
+            Value::Time(time) => Value::Time(time),
+            Value::Numbers(numbers) => Value::Numbers(numbers),
+        }
+    }
+}
+
+/// The IPv4 form of a mapped address (RFC 4291, 2.5.5.2).
+fn folded(end: &Endpoint) -> Option<Endpoint> {
+    match end.address {
+        IpAddr::V6(v6) => v6.to_ipv4_mapped().map(|v4| Endpoint {
+            address: v4.into(),
+            ..*end
+        }),
+        IpAddr::V4(_) => None,
+    }
+}
+
+fn push_mark(out: &mut Vec<u8>, mapped: bool) {
+    if mapped {
+        out.extend_from_slice(b"(v6)");
+    }
+}
+
+/// With two digits behind the point, without trailing zeros.
+fn push_fraction(out: &mut Vec<u8>, number: f64) {
+    let text = format!("{number:.2}");
+    out.extend_from_slice(text.trim_end_matches('0').trim_end_matches('.').as_bytes());
+}
+
+/// RFC 3339 in UTC: `2026-11-23T22:30:00.123Z`.
+pub(crate) fn push_time(out: &mut Vec<u8>, milliseconds: i64) {
+    let (days, rest) = (
+        milliseconds.div_euclid(86_400_000),
+        milliseconds.rem_euclid(86_400_000) as u64,
+    );
+    let (year, month, day) = civil(days);
+    push_padded(out, year.clamp(0, 9999) as u64, 4);
+    for (sign, number, count) in [
+        (b'-', u64::from(month), 2),
+        (b'-', u64::from(day), 2),
+        (b'T', rest / 3_600_000, 2),
+        (b':', rest / 60_000 % 60, 2),
+        (b':', rest / 1000 % 60, 2),
+        (b'.', rest % 1000, 3),
+    ] {
+        out.push(sign);
+        push_padded(out, number, count);
+    }
+    out.push(b'Z');
+}
+
+/// The last `count` digits of `number`, zeros in front.
+fn push_padded(out: &mut Vec<u8>, mut number: u64, count: usize) {
+    let start = out.len();
+    out.resize(start + count, b'0');
+    for place in out[start..].iter_mut().rev() {
+        *place = b'0' + (number % 10) as u8;
+        number /= 10;
+    }
+}
+
+/// Year, month and day of a day counted from 1970-01-01, in the proleptic Gregorian calendar: eras of 400 years that begin on the
+/// first of March, as Howard Hinnant's `civil_from_days` has it.
+fn civil(days: i64) -> (i64, u8, u8) {
+    let shifted = days + 719_468;
+    let era = shifted.div_euclid(146_097);
+    let day_of_era = shifted.rem_euclid(146_097);
+    let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month_from_march = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month_from_march + 2) / 5 + 1;
+    let month = if month_from_march < 10 {
+        month_from_march + 3
+    } else {
+        month_from_march - 9
+    };
+    let year = year_of_era + era * 400 + i64::from(month <= 2);
+    (year, month as u8, day as u8)
+}
+
+impl Ord for Value<'_> {
+    fn cmp(&self, other: &Self) -> Ordering {
+        match (self, other) {
+            (Value::Number(a), Value::Number(b)) => a.cmp(b),
+            (Value::Number(a), Value::Decimal(b)) => (*a as f64).total_cmp(b),
+            (Value::Decimal(a), Value::Number(b)) => a.total_cmp(&(*b as f64)),
+            (Value::Decimal(a), Value::Decimal(b)) => a.total_cmp(b),
+            (Value::Flag(a), Value::Flag(b)) => a.cmp(b),
+            (Value::Time(a), Value::Time(b)) => a.cmp(b),
+            (Value::Numbers(a), Value::Numbers(b)) => a.cmp(b),
+            (Value::Address(a), Value::Address(b)) => {
+                (a.address.to_canonical(), a.scope).cmp(&(b.address.to_canonical(), b.scope))
+            }
+            (Value::Endpoint(a) | Value::Address(a), Value::Endpoint(b) | Value::Address(b)) => {
+                let key = |end: &Endpoint| (end.address.to_canonical(), end.port, end.scope);
+                key(a).cmp(&key(b))
+            }
+            (Value::Word(_) | Value::Text(_), Value::Word(_) | Value::Text(_)) => self.bytes().cmp(other.bytes()),
+            (Value::Unknown(_), Value::Unknown(_)) => Ordering::Equal,
+            _ => self.rank().cmp(&other.rank()),
+        }
+    }
+}
+
+impl PartialOrd for Value<'_> {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl PartialEq for Value<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other) == Ordering::Equal
+    }
+}
+
+impl Eq for Value<'_> {}
+
+impl Hash for Value<'_> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        match self {
+            Value::Word(_) | Value::Text(_) => (2u8, self.bytes()).hash(state),
+            // Whole and fractional numbers may be equal.
+            Value::Number(number) => (3u8, (*number as f64).to_bits()).hash(state),
+            Value::Decimal(number) => (3u8, number.to_bits()).hash(state),
+            Value::Flag(flag) => (4u8, flag).hash(state),
+            Value::Address(end) => (5u8, end.address.to_canonical()).hash(state),
+            Value::Endpoint(end) => (5u8, end.address.to_canonical()).hash(state),
+            Value::Time(time) => (6u8, time).hash(state),
+            Value::Numbers(numbers) => (7u8, numbers).hash(state),
+            Value::Unknown(_) | Value::Nothing | Value::AnyEndpoint => self.rank().hash(state),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn cell(value: &Value<'_>) -> String {
+        let mut out = Vec::new();
+        value.push_cell(&mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    fn end(text: &str) -> Endpoint {
+        let end: std::net::SocketAddr = text.parse().unwrap();
+        Endpoint {
+            address: end.ip(),
+            port: end.port(),
+            scope: 0,
+        }
+    }
+
+    #[test]
+    fn cells() {
+        for (value, shown) in [
+            (Value::unknown(Why::NotPermitted), "-"),
+            (Value::Nothing, "none"),
+            (Value::Word("LISTENING"), "LISTENING"),
+            (Value::text(b"a\x1b[2Jb\n".as_slice()), "a\\e[2Jb\\n"),
+            (Value::Number(1 << 63), "9223372036854775808"),
+            (Value::Decimal(1.5), "1.5"),
+            (Value::Decimal(20.0), "20"),
+            (Value::Flag(true), "yes"),
+            (Value::Endpoint(end("192.0.2.1:80")), "192.0.2.1:80"),
+            (Value::Endpoint(end("[2001:db8::1]:80")), "[2001:db8::1]:80"),
+            (Value::Endpoint(end("[::ffff:192.0.2.1]:80")), "192.0.2.1:80(v6)"),
+            (Value::Address(end("[::ffff:192.0.2.1]:80")), "192.0.2.1(v6)"),
+            (Value::AnyEndpoint, "*:*"),
+            (Value::Time(1_795_473_000_123), "2026-11-23T22:30:00.123Z"),
+            (Value::Time(-1), "1969-12-31T23:59:59.999Z"),
+            (Value::Time(951_782_400_000), "2000-02-29T00:00:00.000Z"),
+            (Value::Numbers(vec![7, 8]), "7,8"),
+        ] {
+            assert_eq!(cell(&value), shown);
+        }
+    }
+
+    #[test]
+    fn the_order() {
+        let rising = [
+            Value::unknown(Why::Gone),
+            Value::Nothing,
+            Value::Word("a"),
+            Value::text(b"b".as_slice()),
+            Value::Number(9),
+            Value::Decimal(9.5),
+            Value::Number(10),
+            Value::Endpoint(end("9.0.0.1:80")),
+            Value::Endpoint(end("[::ffff:10.0.0.1]:70")),
+            Value::Endpoint(end("10.0.0.1:80")),
+            Value::Endpoint(end("[::1]:1")),
+        ];
+        for pair in rising.windows(2) {
+            assert!(pair[0] < pair[1], "{pair:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_cell_is_never_empty_and_never_drives_a_terminal(bytes: Vec<u8>) {
+            let cell = cell(&Value::text(bytes));
+            prop_assert!(!cell.is_empty() && !cell.chars().any(char::is_control));
+        }
+
+        #[test]
+        fn a_day_has_one_date(days in -700_000i64..2_900_000) {
+            let (year, month, day) = civil(days);
+            let (next_year, next_month, next_day) = civil(days + 1);
+            prop_assert!((1..=12).contains(&month) && (1..=31).contains(&day));
+            prop_assert!((year, month, day) < (next_year, next_month, next_day));
+            prop_assert!(next_day == day + 1 || next_day == 1);
+        }
+    }
+}
