@@ -8,6 +8,7 @@ pub mod columns;
 pub mod counters;
 pub mod digits;
 mod fact;
+pub mod figures;
 mod filter;
 mod limit;
 mod no_owner;

@@ -21,6 +21,13 @@ pub struct SocketAsk {
     pub extra: bool,
 }
 
+/// Which figures a question needs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FiguresAsk {
+    /// Those of every process; those of the computer as a whole are always read.
+    pub processes: bool,
+}
+
 /// The sockets found, and what could not be seen.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct SocketList {

@@ -12,7 +12,7 @@ mod output;
 mod replay;
 mod system;
 
-pub use ask::{SocketAsk, SocketList};
+pub use ask::{FiguresAsk, SocketAsk, SocketList};
 #[cfg(target_os = "linux")]
 pub use linux::Linux as Native;
 pub use output::{stdout, terminal_width};

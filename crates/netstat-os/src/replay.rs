@@ -6,10 +6,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use netstat_model::counters::{Block, BlockSet, InterfaceStatistics, Pair, ProtocolStatistics, TcpFamilies};
+use netstat_model::figures::Figures;
 use netstat_model::route::{RouteListing, TableNames, TableSelection};
 use netstat_model::{Fact, Limit, Owners, Protocol, Socket, Why};
 
-use crate::{OwnersAsk, OwnersFound, Refused, SocketAsk, SocketList, System};
+use crate::{FiguresAsk, OwnersAsk, OwnersFound, Refused, SocketAsk, SocketList, System};
 
 /// What a computer says each time it is asked.
 #[derive(Clone, Debug)]
@@ -36,6 +37,10 @@ pub struct Replay {
     pub interfaces: InterfaceStatistics,
     /// Interfaces and routes.
     pub routes: RouteListing,
+    /// What it has used, at each look; the last ones again and again.
+    pub figures: Vec<Figures>,
+    /// How often the figures have been asked for.
+    pub figure_looks: usize,
     /// How often the sockets have been asked for.
     pub looks: usize,
 }
@@ -69,6 +74,8 @@ impl Default for Replay {
                 tables: TableNames::default(),
                 limits: Vec::new(),
             },
+            figures: Vec::new(),
+            figure_looks: 0,
             looks: 0,
         }
     }
@@ -132,6 +139,17 @@ impl System for Replay {
 
     fn interface_statistics(&mut self) -> (InterfaceStatistics, Vec<Limit>) {
         (self.interfaces.clone(), Vec::new())
+    }
+
+    fn figures(&mut self, ask: &FiguresAsk) -> Figures {
+        let last = self.figures.len().saturating_sub(1);
+        let recorded = self.figures.get(self.figure_looks.min(last)).cloned();
+        self.figure_looks += 1;
+        let mut figures = recorded.unwrap_or_else(|| Figures::unknown(Why::NotKept));
+        if !ask.processes {
+            figures.processes = Fact::Unknown(Why::NotAsked);
+        }
+        figures
     }
 
     fn table(&mut self, name: &str) -> Result<TableSelection, Refused> {

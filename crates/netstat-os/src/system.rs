@@ -5,10 +5,11 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use netstat_model::counters::{BlockSet, InterfaceStatistics, ProtocolStatistics};
+use netstat_model::figures::Figures;
 use netstat_model::route::{RouteListing, TableSelection};
 use netstat_model::{Limit, Owners, Socket};
 
-use crate::{SocketAsk, SocketList};
+use crate::{FiguresAsk, SocketAsk, SocketList};
 
 /// How the owners of sockets are to be found.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -97,6 +98,9 @@ pub trait System {
 
     /// The counters of the interfaces.
     fn interface_statistics(&mut self) -> (InterfaceStatistics, Vec<Limit>);
+
+    /// What the computer, and each process if `ask` wants them, has used so far.
+    fn figures(&mut self, ask: &FiguresAsk) -> Figures;
 
     /// The routing table called `name`, by name or number; `all` is every table.
     ///

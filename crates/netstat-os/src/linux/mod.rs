@@ -2,6 +2,7 @@
 
 mod bpf;
 pub mod counters;
+pub mod figures;
 mod owner_source;
 pub mod owners;
 pub mod owners_ebpf;

@@ -5,14 +5,16 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use netstat_model::counters::{BlockSet, InterfaceStatistics, ProtocolStatistics};
+use netstat_model::figures::Figures;
 use netstat_model::route::{RouteListing, TableSelection};
 use netstat_model::{Limit, Socket};
 
+use super::figures::FigureReader;
 use super::owner_source::OwnerFinder;
 use super::sockets::SocketReader;
 use super::{counters, routes};
 use crate::accounts::Accounts;
-use crate::{OwnersAsk, OwnersFound, Refused, SocketAsk, SocketList, System};
+use crate::{FiguresAsk, OwnersAsk, OwnersFound, Refused, SocketAsk, SocketList, System};
 
 /// The network of the calling thread and the processes below `/proc`.
 #[derive(Debug)]
@@ -20,6 +22,7 @@ pub struct Linux {
     proc: PathBuf,
     sockets: SocketReader,
     owners: OwnerFinder,
+    figures: FigureReader,
     accounts: Accounts,
 }
 
@@ -29,6 +32,7 @@ impl Default for Linux {
         Linux {
             sockets: SocketReader::new(&proc),
             owners: OwnerFinder::new(&proc),
+            figures: FigureReader::new(&proc),
             accounts: Accounts::default(),
             proc,
         }
@@ -71,6 +75,10 @@ impl System for Linux {
 
     fn interface_statistics(&mut self) -> (InterfaceStatistics, Vec<Limit>) {
         counters::interface_statistics(&self.proc)
+    }
+
+    fn figures(&mut self, ask: &FiguresAsk) -> Figures {
+        self.figures.read(ask)
     }
 
     fn table(&mut self, name: &str) -> Result<TableSelection, Refused> {

@@ -16,7 +16,7 @@ pub use interfaces::interface_statistics;
 pub use protocols::{Wanted, protocol_statistics};
 
 /// The time since some fixed point, on a clock that never goes back (CLOCK_MONOTONIC).
-fn now() -> Duration {
+pub(super) fn now() -> Duration {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
     // CLOCK_MONOTONIC counts up from boot, so neither part is negative.
     Duration::new(
@@ -29,7 +29,7 @@ fn now() -> Duration {
 ///
 /// `/proc/net` is `/proc/self/net`, the namespace of the process's first thread; only `/proc/thread-self/net` follows a
 /// thread that has entered another one (proc_pid_net(5)).
-fn read_net(proc: &Path, name: &str) -> io::Result<Vec<u8>> {
+pub(super) fn read_net(proc: &Path, name: &str) -> io::Result<Vec<u8>> {
     match std::fs::read(proc.join("thread-self/net").join(name)) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => std::fs::read(proc.join("net").join(name)),
         read => read,
@@ -37,7 +37,7 @@ fn read_net(proc: &Path, name: &str) -> io::Result<Vec<u8>> {
 }
 
 /// Why a source that could not be read leaves its facts unknown.
-fn why(error: &io::Error) -> Why {
+pub(super) fn why(error: &io::Error) -> Why {
     match error.kind() {
         io::ErrorKind::PermissionDenied => Why::NotPermitted,
         _ => Why::Failed,

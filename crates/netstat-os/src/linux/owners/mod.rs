@@ -33,9 +33,12 @@ pub use component::components;
 pub use process::{BadStat, Stat, parse_stat};
 pub use wanted::WantedInodes;
 
+pub(crate) use process::{ProcessDir, why};
+pub(crate) use table::process_ids;
+
 use memory::Memory;
 use reason::Sight;
-use table::{PathBuffer, process_ids};
+use table::PathBuffer;
 use walk::{Found, Walk};
 
 /// What to read of the processes that hold sockets, beside their ids. What is not asked for is not read.

@@ -23,12 +23,26 @@ pub struct Stat<'a> {
     pub comm: &'a [u8],
     /// Field 3: the state letter; `Z` is a zombie.
     pub state: u8,
+    /// Field 4: the id of the parent; 0 where it has none in this PID namespace.
+    pub parent: u32,
     /// Field 9: the kernel's flags of the thread.
     pub flags: u32,
+    /// Field 10: page faults of all threads that needed no reading from a disk.
+    pub minor_faults: u64,
+    /// Field 12: page faults of all threads that did.
+    pub major_faults: u64,
+    /// Field 14: time of all threads in the program, in clock ticks.
+    pub user_ticks: u64,
+    /// Field 15: time of all threads in the kernel, in clock ticks.
+    pub system_ticks: u64,
     /// Field 20: the number of threads.
     pub threads: u32,
     /// Field 22: the start time in clock ticks after boot.
     pub start_ticks: u64,
+    /// Field 23: the size of the address space in bytes.
+    pub virtual_bytes: u64,
+    /// Field 24: pages in memory. The kernel may tell a little less or more than there are (proc_pid_stat(5)).
+    pub resident_pages: u64,
 }
 
 impl Stat<'_> {
@@ -66,16 +80,35 @@ pub fn parse_stat(text: &[u8]) -> Result<Stat<'_>, BadStat> {
         _ => return Err(BadStat("no state letter")),
     };
     let mut field = |skipped: usize, what| fields.nth(skipped).and_then(number).ok_or(BadStat(what));
-    let flags = field(5, "no flags")?;
-    let threads = field(10, "no number of threads")?;
+    let parent = field(0, "no parent")?;
+    let flags = field(4, "no flags")?;
+    let minor_faults = field(0, "no page faults")?;
+    let major_faults = field(1, "no page faults")?;
+    let user_ticks = field(1, "no times")?;
+    let system_ticks = field(0, "no times")?;
+    let threads = field(4, "no number of threads")?;
     let start_ticks = field(1, "no start time")?;
+    let virtual_bytes = field(0, "no size")?;
+    // A count of pages that is told below 0 stands for none.
+    let resident_pages = fields.next().ok_or(BadStat("no size in memory"))?;
+    let resident_pages = match resident_pages {
+        [b'-', rest @ ..] => number(rest).map(|_| 0),
+        digits => number(digits),
+    };
     Ok(Stat {
         pid: u32::try_from(pid).map_err(|_| BadStat("the process id is too large"))?,
         comm: &text[open + 1..close],
         state,
+        parent: u32::try_from(parent).map_err(|_| BadStat("the parent's id is too large"))?,
         flags: u32::try_from(flags).map_err(|_| BadStat("the flags are too large"))?,
         threads: u32::try_from(threads).map_err(|_| BadStat("the number of threads is too large"))?,
         start_ticks,
+        minor_faults,
+        major_faults,
+        user_ticks,
+        system_ticks,
+        virtual_bytes,
+        resident_pages: resident_pages.ok_or(BadStat("no size in memory"))?,
     })
 }
 
@@ -114,6 +147,27 @@ pub(crate) fn why(error: Errno) -> Why {
 pub(crate) struct ProcessDir(OwnedFd);
 
 impl ProcessDir {
+    /// The process that has the id `pid` now.
+    ///
+    /// # Errors
+    /// `ENOENT` when there is none; the system's, such as too many open files.
+    pub(crate) fn open(proc: BorrowedFd<'_>, pid: u32) -> Result<Self, Errno> {
+        let mut path = PathBuffer::new();
+        path.number(pid);
+        openat(
+            proc,
+            path.as_bytes(),
+            OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC,
+            Mode::empty(),
+        )
+        .map(ProcessDir)
+    }
+
+    /// Opens a file of the process to read it again and again.
+    pub(crate) fn file(&self, name: &std::ffi::CStr) -> Result<OwnedFd, Errno> {
+        openat(&self.0, name, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
+    }
+
     /// The process whose directory, or a directory below it (`depth` levels), is open.
     ///
     /// # Errors
@@ -304,8 +358,7 @@ mod tests {
     use proptest::prelude::*;
 
     /// A line with the fields the parser reads set apart from all others.
-    const LINE: &str =
-        "4321 (cat) S 1 4321 4321 0 -1 4194304 91 0 0 0 0 0 0 0 20 0 3 0 987654 2396160 218 18446744073709551615 0 0";
+    const LINE: &str = "4321 (cat) S 77 4321 4321 0 -1 4194304 91 2 5 3 41 42 6 7 20 0 3 0 987654 2396160 218 18446744073709551615 0 0";
 
     #[test]
     fn the_fields_are_found() {
@@ -315,6 +368,11 @@ mod tests {
             (stat.threads, stat.start_ticks, stat.is_kernel_thread()),
             (3, 987654, false)
         );
+        assert_eq!((stat.parent, stat.minor_faults, stat.major_faults), (77, 91, 5));
+        assert_eq!((stat.user_ticks, stat.system_ticks), (41, 42));
+        assert_eq!((stat.virtual_bytes, stat.resident_pages), (2396160, 218));
+        let below = LINE.replacen(" 218 ", " -3 ", 1);
+        assert_eq!(parse_stat(below.as_bytes()).unwrap().resident_pages, 0);
     }
 
     #[test]

@@ -1,0 +1,230 @@
+//! Figures of the computer and its processes, from `/proc`; kinds of disks from `/sys/block`.
+
+pub mod parse;
+mod processes;
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io;
+use std::os::fd::AsFd;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use netstat_model::counters::Figure;
+use netstat_model::figures::{Disk, DiskKind, Figures, Memory, Pressure, Pressures, SystemFigures};
+use netstat_model::{Fact, Limit, Why};
+
+use super::counters::{self, now, read_net, snmp};
+use crate::FiguresAsk;
+use processes::{Look, ProcessReader};
+
+/// Where the kernel shows its block devices (Documentation/ABI/stable/sysfs-block).
+const BLOCK_DEVICES: &str = "/sys/block";
+
+/// Reads figures; keeps files open and what saves work at the next look.
+#[derive(Debug)]
+pub(super) struct FigureReader {
+    root: PathBuf,
+    proc: Option<File>,
+    processes: ProcessReader,
+    /// Kinds of disks by number and name.
+    kinds: HashMap<((u32, u32), Box<[u8]>), Fact<DiskKind>>,
+    /// Files of the whole system that are open, by their name below `/proc`.
+    files: HashMap<&'static str, File>,
+    text: Vec<u8>,
+}
+
+impl FigureReader {
+    pub(super) fn new(root: &Path) -> Self {
+        FigureReader {
+            root: root.to_owned(),
+            proc: None,
+            processes: ProcessReader::default(),
+            kinds: HashMap::new(),
+            files: HashMap::new(),
+            text: Vec::new(),
+        }
+    }
+
+    /// One reading of what is asked for.
+    pub(super) fn read(&mut self, ask: &FiguresAsk) -> Figures {
+        let mut limits = Vec::new();
+        let system = self.system(&mut limits);
+        let processes = if ask.processes {
+            self.read_processes(&system.memory, &mut limits)
+        } else {
+            Fact::Unknown(Why::NotAsked)
+        };
+        Figures {
+            system,
+            processes,
+            ticks_per_second: rustix::param::clock_ticks_per_second(),
+            at: now(),
+            limits,
+        }
+    }
+
+    fn system(&mut self, limits: &mut Vec<Limit>) -> SystemFigures {
+        let (interfaces, interface_limits) = counters::interface_statistics(&self.root);
+        limits.extend(interface_limits);
+        let at = now();
+        let cpu = self.parsed("stat", parse::cpu);
+        let memory = match self.whole("meminfo") {
+            Ok(()) => parse::memory(&self.text),
+            Err(error) => Memory::unknown(counters::why(&error)),
+        };
+        SystemFigures {
+            at,
+            cpu,
+            memory,
+            pressure: Pressures {
+                cpu: self.pressure("pressure/cpu"),
+                memory: self.pressure("pressure/memory"),
+                io: self.pressure("pressure/io"),
+            },
+            disks: self.disks(),
+            interfaces,
+            tcp_connections: self.tcp_connections(),
+            uptime: self
+                .parsed("uptime", parse::uptime)
+                .map(|hundredths| Duration::from_millis(hundredths.saturating_mul(10))),
+        }
+    }
+
+    fn read_processes(
+        &mut self,
+        memory: &Memory,
+        limits: &mut Vec<Limit>,
+    ) -> Fact<Vec<netstat_model::figures::ProcessFigures>> {
+        let read = match &self.proc {
+            Some(proc) => Ok(proc),
+            None => File::open(&self.root).map(|proc| &*self.proc.insert(proc)),
+        };
+        let read = read.and_then(|proc| {
+            let look = Look {
+                proc: proc.as_fd(),
+                // A power of two that fits.
+                page_size: rustix::param::page_size() as u64,
+                swap_in_use: memory.swap_used() != Fact::Known(0),
+            };
+            Ok(self.processes.read(&look)?)
+        });
+        match read {
+            Ok(all) => Fact::Known(all),
+            Err(error) => {
+                limits.push(Limit {
+                    what: "processes are missing".to_owned(),
+                    why: format!("{}: {error}", self.root.display()),
+                    remedy: None,
+                });
+                Fact::Unknown(counters::why(&error))
+            }
+        }
+    }
+
+    /// Reads a file below `/proc` into `text`, keeping it open.
+    fn whole(&mut self, name: &'static str) -> io::Result<()> {
+        let file = match self.files.get(name) {
+            Some(file) => file,
+            None => {
+                let file = File::open(self.root.join(name))?;
+                self.files.entry(name).or_insert(file)
+            }
+        };
+        if self.text.capacity() == 0 {
+            self.text.reserve(16 * 1024);
+        }
+        self.text.clear();
+        self.text.resize(self.text.capacity(), 0);
+        let mut length = 0;
+        loop {
+            if length == self.text.len() {
+                self.text.resize(2 * length, 0);
+            }
+            match file.read_at(&mut self.text[length..], length as u64) {
+                Ok(0) => break,
+                Ok(more) => length += more,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        self.text.truncate(length);
+        Ok(())
+    }
+
+    fn parsed<T>(&mut self, name: &'static str, parse: fn(&[u8]) -> Option<T>) -> Fact<T> {
+        match self.whole(name) {
+            Ok(()) => Fact::from_option(parse(&self.text), Why::Failed),
+            Err(error) => Fact::Unknown(counters::why(&error)),
+        }
+    }
+
+    /// Kernels before 4.20, and those built or started without it, have no pressure: no file, or one that refuses to be read.
+    fn pressure(&mut self, name: &'static str) -> Fact<Pressure> {
+        match self.whole(name) {
+            Ok(()) => Fact::from_option(parse::pressure(&self.text), Why::Failed),
+            Err(error) => match error.kind() {
+                io::ErrorKind::NotFound | io::ErrorKind::Unsupported => Fact::Unknown(Why::NotSupported),
+                _ => Fact::Unknown(counters::why(&error)),
+            },
+        }
+    }
+
+    fn disks(&mut self) -> Fact<Vec<Disk>> {
+        if let Err(error) = self.whole("diskstats") {
+            return Fact::Unknown(counters::why(&error));
+        }
+        let mut disks = parse::disks(&self.text);
+        for disk in &mut disks {
+            let place = (disk.number, disk.name.clone());
+            disk.kind = *self.kinds.entry(place).or_insert_with(|| kind(&disk.name));
+        }
+        if self.kinds.len() > 2 * disks.len() {
+            self.kinds.clear();
+        }
+        Fact::Known(disks)
+    }
+
+    /// `tcpCurrEstab` in `/proc/net/snmp`.
+    fn tcp_connections(&self) -> Fact<u64> {
+        match read_net(&self.root, "snmp") {
+            Ok(text) => {
+                let parsed = snmp::pairs(&text);
+                let tcp = parsed.groups.iter().find(|group| &*group.name == "Tcp");
+                match tcp.and_then(|group| group.get("CurrEstab")) {
+                    // The kernel adds up signed parts that are read one after the other: a sum below 0 stands for none.
+                    Some(Fact::Known(Figure::Gauge(count))) => Fact::Known(u64::try_from(count).unwrap_or(0)),
+                    Some(Fact::Unknown(why)) => Fact::Unknown(why),
+                    _ => Fact::Unknown(Why::Failed),
+                }
+            }
+            Err(error) => Fact::Unknown(counters::why(&error)),
+        }
+    }
+}
+
+/// A device of its own has a directory below `/sys/block`, and one that lies on others names them as its slaves.
+fn kind(name: &[u8]) -> Fact<DiskKind> {
+    use std::os::unix::ffi::OsStrExt;
+    // The kernel puts `!` where a name has a slash (`cciss/c0d0`).
+    let name: Vec<u8> = name
+        .iter()
+        .map(|&byte| if byte == b'/' { b'!' } else { byte })
+        .collect();
+    let name = std::ffi::OsStr::from_bytes(&name);
+    let all = Path::new(BLOCK_DEVICES);
+    match std::fs::read_dir(all.join(name).join("slaves")) {
+        Ok(mut slaves) => Fact::Known(if slaves.next().is_some() {
+            DiskKind::Stacked
+        } else {
+            DiskKind::Whole
+        }),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => match std::fs::metadata(all.join(name)) {
+            Ok(_) => Fact::Known(DiskKind::Whole),
+            Err(error) if error.kind() == io::ErrorKind::NotFound && all.is_dir() => Fact::Known(DiskKind::Partition),
+            Err(error) => Fact::Unknown(counters::why(&error)),
+        },
+        Err(error) => Fact::Unknown(counters::why(&error)),
+    }
+}
