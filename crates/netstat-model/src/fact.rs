@@ -24,6 +24,10 @@ pub enum Why {
     NotSupported,
     /// The caller lacks the privilege to read it.
     NotPermitted,
+    /// There is nothing to tell yet: no sample, no event.
+    NotYet,
+    /// There is no limit, so no number says it.
+    Unlimited,
     /// The object ended before it could be read.
     Gone,
     /// Reading failed, or what was read made no sense.
@@ -39,6 +43,8 @@ impl Why {
             Why::NotApplicable => "does not apply here",
             Why::NotSupported => "the running kernel does not offer it",
             Why::NotPermitted => "not permitted",
+            Why::NotYet => "nothing to tell yet",
+            Why::Unlimited => "there is no limit",
             Why::Gone => "it ended meanwhile",
             Why::Failed => "it could not be read",
         }

@@ -11,6 +11,7 @@ mod fact;
 pub mod figures;
 mod filter;
 mod limit;
+mod namespace;
 mod no_owner;
 mod order;
 mod owner;
@@ -22,9 +23,14 @@ pub mod text;
 pub use fact::{Fact, Why};
 pub use filter::{Filter, FilterError, Globs, Holders, Network, Pids, Ports, Side, Sides, States, Subject, Users};
 pub use limit::Limit;
+pub use namespace::{Namespace, NamespaceLabel};
 pub use no_owner::{NoOwner, OwnerSummary};
 pub use order::{classic_order, remove_repeats, sort_classic};
 pub use owner::{
-    Component, ContainerRuntime, ImageName, Owner, OwnerList, Owners, OwnersBuilder, Process, UnitManager,
+    Component, ContainerRuntime, FoundBy, ImageName, Owner, OwnerList, Owners, OwnersBuilder, Process, UnitManager,
 };
-pub use socket::{Endpoint, Extra, Family, Protocol, Socket, SocketFacts, State};
+pub use socket::{
+    CongestionControl, CongestionPhase, Detail, Endpoint, Extra, Extras, Family, Memory, Mptcp, PacketKind, Protocol,
+    ShortName, Socket, SocketFacts, State, TcpFigure, TcpInfo, TcpOptions, TcpUnit, Timer, TimerKind, UnixKind,
+    UnixName, UnixPeer, UpperLayer,
+};

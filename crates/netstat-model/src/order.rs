@@ -4,12 +4,13 @@ use std::cmp::Ordering;
 
 use crate::Socket;
 
-/// TCP over IPv4, TCP over IPv6, UDP over IPv4, UDP over IPv6; within a group by local address, local port, foreign address,
-/// foreign port, all as numbers, then by interface (scope), then by cookie so that twins keep their place between prints.
+/// TCP over IPv4, TCP over IPv6, UDP over IPv4, UDP over IPv6, then the other protocols in their order; within a group by local
+/// address, local port, foreign address, foreign port, all as numbers, then by interface (scope), by name and kind where there
+/// are no addresses, by namespace, and by cookie so that twins keep their place between prints.
 pub fn classic_order(a: &Socket, b: &Socket) -> Ordering {
     a.order_key()
         .cmp(&b.order_key())
-        .then_with(|| a.cookie().cmp(&b.cookie()))
+        .then_with(|| a.further_order_key().cmp(&b.further_order_key()))
 }
 
 /// Sorts in place by [`classic_order`].

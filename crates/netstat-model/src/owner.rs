@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
 
-use crate::{Fact, NoOwner, Socket, State};
+use crate::{Fact, NoOwner, Protocol, Socket, State, Why};
 
 /// A process, identified by id and start time together: ids are used again.
 #[derive(Clone, Debug, PartialEq)]
@@ -107,6 +107,28 @@ pub enum Owner<'a> {
     None(NoOwner),
 }
 
+/// How the holders of a socket were found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum FoundBy {
+    /// By the kernel's iterator over all descriptors.
+    Iterator,
+    /// By a walk through the descriptors of the processes.
+    Walk,
+    /// By an event that told of the socket while it was made or used.
+    Event,
+}
+
+impl FoundBy {
+    /// `iterator`, `walk` or `event`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            FoundBy::Iterator => "iterator",
+            FoundBy::Walk => "walk",
+            FoundBy::Event => "event",
+        }
+    }
+}
+
 /// The processes that hold one socket, the one that started first in front.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct OwnerList<'a> {
@@ -148,6 +170,10 @@ pub struct Owners {
     reasons: BTreeMap<u32, NoOwner>,
     /// The reason for every other socket that has an inode and no holder.
     otherwise: Option<NoOwner>,
+    /// How the holders were found, but for those of `found_otherwise`.
+    found_by: Option<FoundBy>,
+    /// How the holders of single sockets were found, by inode.
+    found_otherwise: BTreeMap<u32, FoundBy>,
 }
 
 impl Owners {
@@ -175,6 +201,17 @@ impl Owners {
             },
             other => other,
         })
+    }
+
+    /// How the holders of `socket` were found; [`Why::NotApplicable`] where none is known.
+    pub fn found_by(&self, socket: &Socket) -> Fact<FoundBy> {
+        match (self.of(socket), socket.inode()) {
+            (Owner::Held(_), Some(inode)) => {
+                let how = self.found_otherwise.get(&inode.get()).copied().or(self.found_by);
+                Fact::from_option(how, Why::NotKept)
+            }
+            _ => Fact::Unknown(Why::NotApplicable),
+        }
     }
 
     /// Whether every socket that has an inode has a holder, so that nobody needs to look one by one.
@@ -275,7 +312,9 @@ fn without_inode(socket: &Socket) -> NoOwner {
     match socket.state() {
         State::TimeWait => NoOwner::TimeWait,
         State::SynReceived => NoOwner::Handshake,
-        State::Established | State::CloseWait if socket.protocol() == crate::Protocol::Tcp => NoOwner::NotAccepted,
+        State::Established | State::CloseWait if matches!(socket.protocol(), Protocol::Tcp | Protocol::Mptcp) => {
+            NoOwner::NotAccepted
+        }
         State::FinWait1 | State::FinWait2 | State::Closing | State::LastAck => NoOwner::ClosedByProgram,
         _ => NoOwner::Kernel,
     }
@@ -288,6 +327,8 @@ pub struct OwnersBuilder {
     holders: Vec<(u32, u32)>,
     reasons: BTreeMap<u32, NoOwner>,
     all_held: bool,
+    found_by: Option<FoundBy>,
+    found_otherwise: BTreeMap<u32, FoundBy>,
 }
 
 impl OwnersBuilder {
@@ -313,6 +354,16 @@ impl OwnersBuilder {
         self.holders.push((inode, process));
     }
 
+    /// Notes how this look finds holders.
+    pub fn found_by(&mut self, how: FoundBy) {
+        self.found_by = Some(how);
+    }
+
+    /// Notes that the holders of one socket were found in another way than the rest.
+    pub fn found_otherwise(&mut self, inode: u32, how: FoundBy) {
+        self.found_otherwise.insert(inode, how);
+    }
+
     /// Notes that every socket with an inode that was asked for has a holder.
     pub fn all_held(&mut self) {
         self.all_held = true;
@@ -331,6 +382,8 @@ impl OwnersBuilder {
             mut holders,
             reasons,
             all_held,
+            found_by,
+            found_otherwise,
         } = self;
         let mut order: Vec<u32> = (0..processes.len() as u32).collect();
         // An unknown start sorts last: it must not look like the longest holder.
@@ -356,6 +409,8 @@ impl OwnersBuilder {
             all_held,
             reasons,
             otherwise: Some(otherwise),
+            found_by,
+            found_otherwise,
         }
     }
 }
@@ -363,7 +418,7 @@ impl OwnersBuilder {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Family, Protocol, SocketFacts, Why};
+    use crate::{Family, SocketFacts};
     use proptest::prelude::*;
 
     fn process(pid: u32, start: u64) -> Process {

@@ -159,6 +159,9 @@ fn find(table: &str, protocol: Protocol, port: u16) -> Option<(&str, &str)> {
     let letter = match protocol {
         Protocol::Tcp => 't',
         Protocol::Udp => 'u',
+        // Programs speak MPTCP in place of TCP, at the same ports (RFC 8684, 1).
+        Protocol::Mptcp => 't',
+        Protocol::Raw | Protocol::Packet | Protocol::Unix => return None,
     };
     while row_port(bytes.get(low..)?)? == u32::from(port) {
         let end = next_line(bytes, low);

@@ -1,6 +1,6 @@
 //! What a listing asks of the system, and what comes back.
 
-use netstat_model::{Limit, Ports, Socket, State};
+use netstat_model::{Extras, Limit, Namespace, Ports, Sides, Socket, State};
 
 /// Which sockets a question needs. Pushed into the kernel where it can filter.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -13,12 +13,30 @@ pub struct SocketAsk {
     pub udp4: bool,
     /// UDP over IPv6.
     pub udp6: bool,
-    /// The TCP states wanted. UDP sockets are always wanted whatever their state.
+    /// RAW over IPv4: raw sockets, and those of `ping`.
+    pub raw4: bool,
+    /// RAW over IPv6.
+    pub raw6: bool,
+    /// MPTCP over IPv4.
+    pub mptcp4: bool,
+    /// MPTCP over IPv6.
+    pub mptcp6: bool,
+    /// Packet sockets (AF_PACKET).
+    pub packet: bool,
+    /// Sockets within this computer (AF_UNIX).
+    pub unix: bool,
+    /// The TCP and MPTCP states wanted. Sockets of the others are wanted whatever their state.
     pub tcp_states: Vec<State>,
     /// Only sockets with one of these ports on either side; empty: all.
     pub ports: Ports,
-    /// Whether [`netstat_model::Extra`] is wanted.
-    pub extra: bool,
+    /// Only sockets whose local side is one of these; empty: all.
+    pub local: Sides,
+    /// Only sockets whose foreign side is one of these; empty: all.
+    pub foreign: Sides,
+    /// Which groups of [`netstat_model::Extra`] are wanted.
+    pub extra: Extras,
+    /// Whether every network namespace that can be found is looked into, not only the caller's.
+    pub all_namespaces: bool,
 }
 
 /// Which figures a question needs.
@@ -33,6 +51,8 @@ pub struct FiguresAsk {
 pub struct SocketList {
     /// In no order.
     pub sockets: Vec<Socket>,
+    /// The namespaces that [`Socket::namespace`] counts; empty where only the caller's own was asked for.
+    pub namespaces: Vec<Namespace>,
     /// What is missing or weaker than asked.
     pub limits: Vec<Limit>,
     /// Whether a whole group that was asked for could not be read in any way.
@@ -45,6 +65,7 @@ impl SocketList {
     /// Empties the list; the memory stays for the next read.
     pub fn clear(&mut self) {
         self.sockets.clear();
+        self.namespaces.clear();
         self.limits.clear();
         self.failed = false;
         self.fell_back = false;

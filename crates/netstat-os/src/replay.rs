@@ -88,9 +88,23 @@ fn wanted(ask: &SocketAsk, socket: &Socket) -> bool {
         (Protocol::Tcp, V6) => ask.tcp6,
         (Protocol::Udp, V4) => ask.udp4,
         (Protocol::Udp, V6) => ask.udp6,
+        (Protocol::Raw, V4) => ask.raw4,
+        (Protocol::Raw, V6) => ask.raw6,
+        (Protocol::Mptcp, V4) => ask.mptcp4,
+        (Protocol::Mptcp, V6) => ask.mptcp6,
+        (Protocol::Packet, _) => ask.packet,
+        (Protocol::Unix, _) => ask.unix,
+        (_, netstat_model::Family::Packet | netstat_model::Family::Unix) => false,
     };
-    let state = socket.protocol() == Protocol::Udp || ask.tcp_states.contains(&socket.state());
-    table && state && ask.ports.matches(socket)
+    let state =
+        !matches!(socket.protocol(), Protocol::Tcp | Protocol::Mptcp) || ask.tcp_states.contains(&socket.state());
+    let side =
+        |sides: &netstat_model::Sides, end| sides.is_empty() || (socket.protocol().is_ip() && sides.matches(&end));
+    table
+        && state
+        && ask.ports.matches(socket)
+        && side(&ask.local, socket.local())
+        && side(&ask.foreign, socket.foreign())
 }
 
 impl System for Replay {

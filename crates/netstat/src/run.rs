@@ -10,7 +10,7 @@ use netstat_model::counters::{
     Block, BlockSet, InterfaceRates, InterfaceStatistics, ProtocolRates, ProtocolStatistics,
 };
 use netstat_model::route::TableSelection;
-use netstat_model::{Fact, Family, Ports, Protocol, Socket, State, States, Why};
+use netstat_model::{Extras, Fact, Family, Ports, Protocol, Socket, State, States, Why};
 use netstat_os::{Refused, SocketAsk, SocketList, System};
 
 use crate::args::{Plan, ProtocolName, RouteTable, RoutesPlan, StatisticsPlan, Which};
@@ -315,7 +315,9 @@ fn socket_ask(plan: &Plan) -> SocketAsk {
         ask.tcp6 = list.tcp6;
         ask.udp4 = list.udp4 && udp;
         ask.udp6 = list.udp6 && udp;
-        ask.extra = list.dscp || list.time_in_state;
+        if list.dscp || list.time_in_state {
+            ask.extra = Extras::BASIC;
+        }
         if list.tcp4 || list.tcp6 {
             ask.tcp_states = listed_states(list.states, states);
         }

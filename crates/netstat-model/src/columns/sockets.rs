@@ -137,7 +137,7 @@ static COLUMNS: &[Column<Sockets>] = {
     const NONE: Needs = Needs::NONE;
     &[
         column("protocol", "Proto", Text, "", NONE, "what the socket speaks: TCP, UDP, RAW and so on", |row| Value::Word(row.socket.protocol().name())),
-        column("family", "Family", Text, "", NONE, "the address family the socket was made for: IPv4, IPv6", |row| Value::Word(family(row.socket))),
+        column("family", "Family", Text, "", NONE, "the address family the socket was made for: IPv4, IPv6", |row| Value::Word(row.socket.family().name())),
         column("local", "Local Address", Endpoint, "", NONE, "local address and port", |row| end(row.socket, &row.socket.local())),
         column("local_address", "Local IP", Address, "", NONE, "local address", |row| Value::Address(row.socket.local())),
         column("local_port", "Local Port", Number, "", NONE, "local port", |row| Value::Number(row.socket.local().port.into())),
@@ -174,13 +174,6 @@ static COLUMNS: &[Column<Sockets>] = {
         column("time_in_state", "Time in State", Number, "ms", Needs::BASIC, "since the connection came into its state", |row| Value::number(row.socket.time_in_state())),
     ]
 };
-
-fn family(socket: &Socket) -> &'static str {
-    match socket.family() {
-        crate::Family::V4 => "IPv4",
-        crate::Family::V6 => "IPv6",
-    }
-}
 
 fn end<'a>(_socket: &'a Socket, end: &Endpoint) -> Value<'a> {
     Value::Endpoint(*end)

@@ -139,8 +139,10 @@ impl Holders for Owner<'_> {
 /// Whether `subject` takes packets from anyone: TCP in LISTEN, or another protocol's socket that has no peer.
 fn listens(subject: &impl Subject) -> bool {
     match subject.protocol() {
-        Protocol::Tcp => subject.state() == State::Listening,
-        _ => subject.foreign().port == 0 && subject.foreign().address.is_unspecified(),
+        Protocol::Tcp | Protocol::Mptcp | Protocol::Unix => subject.state() == State::Listening,
+        Protocol::Udp | Protocol::Raw | Protocol::Packet => {
+            subject.foreign().port == 0 && subject.foreign().address.is_unspecified()
+        }
     }
 }
 
@@ -175,18 +177,22 @@ impl Filter {
     /// Whether `subject` is wanted, as far as its socket tells; [`Filter::wants_holders`] is the rest.
     pub fn wants(&self, subject: &impl Subject) -> bool {
         let (local, foreign) = (subject.local(), subject.foreign());
-        let state = match subject.protocol() {
-            Protocol::Tcp => self.allows_state(subject.state()),
-            _ => self.allows_stateless(),
+        let protocol = subject.protocol();
+        let state = match protocol.has_states() {
+            true => self.allows_state(subject.state()),
+            false => self.allows_stateless(),
         };
-        let ports = self.ports.is_empty() || self.ports.contains(local.port) || self.ports.contains(foreign.port);
+        // What has no ports matches none, whatever number stands in its place.
+        let port = |port| protocol.has_ports() && self.ports.contains(port);
+        let ports = self.ports.is_empty() || port(local.port) || port(foreign.port);
+        let side = |sides: &Sides, end| sides.is_empty() || (protocol.is_ip() && sides.matches(end));
         state
             && ports
-            && self.local.matches(&local)
-            && self.foreign.matches(&foreign)
+            && side(&self.local, &local)
+            && side(&self.foreign, &foreign)
             && (self.users.is_empty() || subject.user().is_some_and(|user| self.users.contains(user)))
             && (!self.listening || listens(subject))
-            && (!self.public || is_public(foreign.address))
+            && (!self.public || (protocol.is_ip() && is_public(foreign.address)))
             && (!self.exposed || (listens(subject) && !is_loopback(local.address)))
     }
 

@@ -29,7 +29,8 @@ impl Ports {
 
     /// Whether a side of `socket` has one of these ports, or the set is empty.
     pub fn matches(&self, socket: &Socket) -> bool {
-        self.is_empty() || self.contains(socket.local().port) || self.contains(socket.foreign().port)
+        let has = |port| socket.protocol().has_ports() && self.contains(port);
+        self.is_empty() || has(socket.local().port) || has(socket.foreign().port)
     }
 
     /// The ports as the fewest ranges: by rising port, with at least one port between two.

@@ -480,6 +480,7 @@ mod tests {
                 socket.with_extra(Extra {
                     tos: Fact::Known(0xb8),
                     time_in_state,
+                    ..Extra::default()
                 })
             })
             .collect();

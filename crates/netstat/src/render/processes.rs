@@ -30,8 +30,9 @@ pub fn write(out: &mut dyn Write, sockets: &[Socket], owners: &Owners) -> io::Re
     };
     for socket in sockets {
         let count = |holding: &mut Holding| match socket.protocol() {
-            Protocol::Tcp => holding.tcp.push(socket.local().port),
+            Protocol::Tcp | Protocol::Mptcp => holding.tcp.push(socket.local().port),
             Protocol::Udp => holding.udp.push(socket.local().port),
+            Protocol::Raw | Protocol::Packet | Protocol::Unix => {}
         };
         match owners.of(socket) {
             Owner::Held(holders) => {

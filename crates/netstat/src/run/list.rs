@@ -164,11 +164,15 @@ fn cut(plan: &Plan, list: &ListPlan, sockets: &mut SocketList) {
             (Protocol::Tcp, netstat_model::Family::V6) => list.tcp6,
             (Protocol::Udp, netstat_model::Family::V4) => list.udp4,
             (Protocol::Udp, netstat_model::Family::V6) => list.udp6,
+            (Protocol::Raw | Protocol::Mptcp | Protocol::Packet | Protocol::Unix, _)
+            | (_, netstat_model::Family::Packet | netstat_model::Family::Unix) => false,
         };
         let state = match socket.protocol() {
-            Protocol::Tcp => states.contains(&socket.state()),
+            Protocol::Tcp | Protocol::Mptcp => states.contains(&socket.state()),
             // A socket without a peer takes datagrams from anyone: UDP's way of listening.
-            Protocol::Udp => list.states != Which::ListeningOnly || !socket.is_connected(),
+            Protocol::Udp | Protocol::Raw | Protocol::Packet | Protocol::Unix => {
+                list.states != Which::ListeningOnly || !socket.is_connected()
+            }
         };
         family && state
     });

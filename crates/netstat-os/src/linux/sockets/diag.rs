@@ -228,9 +228,9 @@ fn request(question: &Question<'_>, sequence: u32) -> Vec<u8> {
                 Table::Tcp6 | Table::Udp6 => AF_INET6,
                 _ => AF_INET,
             };
-            let protocol = match question.table.protocol() {
-                Protocol::Tcp => IPPROTO_TCP,
-                Protocol::Udp => IPPROTO_UDP,
+            let protocol = match question.table {
+                Table::Tcp | Table::Tcp4 | Table::Tcp6 => IPPROTO_TCP,
+                Table::Udp4 | Table::Udp6 => IPPROTO_UDP,
             };
             body.extend([family, protocol, extensions, 0]);
             body.extend(states);
@@ -328,7 +328,7 @@ fn parse_socket(body: &[u8], table: Table, extra: bool) -> io::Result<Option<Soc
         _ => return Ok(None),
     };
     let address = |at: usize| match family {
-        Family::V4 => IpAddr::V4(Ipv4Addr::from(array(message, at))),
+        Family::V4 | Family::Packet | Family::Unix => IpAddr::V4(Ipv4Addr::from(array(message, at))),
         Family::V6 => IpAddr::V6(Ipv6Addr::from(array::<16>(message, at))),
     };
     let protocol = table.protocol();
@@ -375,7 +375,11 @@ fn parse_socket(body: &[u8], table: Table, extra: bool) -> io::Result<Option<Soc
         State::TimeWait if timer == TIMER_TIME_WAIT && left <= TIME_WAIT_MS => Fact::Known(TIME_WAIT_MS - left),
         _ => Fact::Unknown(Why::NotKept),
     };
-    Ok(Some(socket.with_extra(Extra { tos, time_in_state })))
+    Ok(Some(socket.with_extra(Extra {
+        tos,
+        time_in_state,
+        ..Extra::default()
+    })))
 }
 
 /// The value of the first attribute of type `wanted`.

@@ -122,6 +122,7 @@ impl SocketReader {
                 (Protocol::Tcp, _) => (ask.tcp4, ask.tcp6) = (true, true),
                 (Protocol::Udp, Family::V4) => ask.udp4 = true,
                 (Protocol::Udp, Family::V6) => ask.udp6 = true,
+                _ => {}
             }
         }
         ask.tcp_states = match one_by_one {
@@ -209,7 +210,7 @@ impl SocketReader {
             table,
             states,
             program,
-            extra: ask.extra,
+            extra: !ask.extra.is_empty(),
         };
         match self.dump_whole(&question, ask, list) {
             Err(error) if program.is_some() && error.raw_os_error() == Some(libc::EINVAL) => {
@@ -270,7 +271,7 @@ impl SocketReader {
     ) -> bool {
         // `/proc/net` is the network of the process's first thread; a thread may stand in another.
         let path = self.proc.join("thread-self/net").join(name);
-        let what = |list: &str| format!("{} sockets over {} {list}", protocol.name(), family_name(family));
+        let what = |list: &str| format!("{} sockets over {} {list}", protocol.name(), family.name());
         let table = match std::fs::read(&path) {
             Ok(table) => table,
             // A kernel without IPv6 has neither the file nor such sockets.
@@ -288,7 +289,7 @@ impl SocketReader {
             }
         };
         let (wanted, sockets) = (chooser(ask), &mut list.sockets);
-        let outcome = proc_net::parse(&table, protocol, family, ask.extra, &mut |socket| {
+        let outcome = proc_net::parse(&table, protocol, family, !ask.extra.is_empty(), &mut |socket| {
             if wanted(&socket) {
                 sockets.push(socket);
             }
@@ -328,13 +329,6 @@ fn chooser(ask: &SocketAsk) -> impl Fn(&Socket) -> bool + '_ {
     move |socket| {
         let state = socket.protocol() == Protocol::Udp || states >> socket.state() as u8 & 1 == 1;
         state && (every_port || ask.ports.matches(socket))
-    }
-}
-
-fn family_name(family: Family) -> &'static str {
-    match family {
-        Family::V4 => "IPv4",
-        Family::V6 => "IPv6",
     }
 }
 

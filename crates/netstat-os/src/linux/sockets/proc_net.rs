@@ -42,6 +42,7 @@ pub fn parse(
             socket.with_extra(Extra {
                 tos: unknown,
                 time_in_state: Fact::Unknown(Why::NotSupported),
+                ..Extra::default()
             })
         } else {
             socket
@@ -90,8 +91,8 @@ fn parse_line(line: &[u8], protocol: Protocol, family: Family) -> Option<Option<
 /// `0100007F:1F90`, or 32 digits for IPv6.
 fn endpoint(field: &[u8], family: Family) -> Option<(IpAddr, u16)> {
     let digits = match family {
-        Family::V4 => 8,
         Family::V6 => 32,
+        _ => 8,
     };
     let (address, port) = field.split_at_checked(digits)?;
     let port = u16::try_from(hexadecimal(port.strip_prefix(b":")?)?).ok()?;
@@ -100,8 +101,8 @@ fn endpoint(field: &[u8], family: Family) -> Option<(IpAddr, u16)> {
         out.copy_from_slice(&hexadecimal(word)?.to_ne_bytes());
     }
     let address = match family {
-        Family::V4 => IpAddr::V4(Ipv4Addr::new(bytes[0], bytes[1], bytes[2], bytes[3])),
         Family::V6 => IpAddr::V6(Ipv6Addr::from(bytes)),
+        _ => IpAddr::V4(Ipv4Addr::new(bytes[0], bytes[1], bytes[2], bytes[3])),
     };
     Some((address, port))
 }

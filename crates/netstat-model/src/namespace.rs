@@ -1,0 +1,48 @@
+//! Network namespaces: separate networks on one computer, as containers have them.
+
+use crate::Component;
+
+/// A network namespace that was looked into.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Namespace {
+    /// The inode that stands for it: the number in `net:[4026531840]` (`namespaces(7)`).
+    pub inode: u64,
+    /// Whether it is the caller's own.
+    pub own: bool,
+    /// What it is known by.
+    pub label: NamespaceLabel,
+}
+
+/// What a network namespace is known by. Names come from outside: escape before printing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NamespaceLabel {
+    /// A name in `/run/netns` (`ip-netns(8)`).
+    Name(Vec<u8>),
+    /// The container or unit of the process that has been in it longest.
+    Component(Component),
+    /// The process that has been in it longest.
+    Process {
+        /// Process id.
+        pid: u32,
+        /// The kernel's short name for it.
+        comm: Vec<u8>,
+    },
+    /// Nothing but its inode.
+    Unnamed,
+}
+
+impl Namespace {
+    /// The label in one word or a few: `web`, `docker 0123456789ab`, `ssh.service`, `42/sleep`, `net:[4026531840]`. To be escaped
+    /// before it is printed.
+    pub fn shown(&self) -> Vec<u8> {
+        match &self.label {
+            NamespaceLabel::Name(name) => name.clone(),
+            NamespaceLabel::Component(Component::Unit { name, .. }) => name.clone(),
+            NamespaceLabel::Component(Component::Container { runtime, id }) => {
+                [runtime.name().as_bytes(), b" ", id].concat()
+            }
+            NamespaceLabel::Process { pid, comm } => [pid.to_string().as_bytes(), b"/", comm].concat(),
+            NamespaceLabel::Unnamed => format!("net:[{}]", self.inode).into_bytes(),
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! What a socket that is no plain TCP or UDP is, beside addresses and ports.
+
+use std::num::NonZeroU32;
+use std::sync::Arc;
+
+/// What belongs to the identity of a socket of a rarer kind.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Detail {
+    /// A socket that sends and receives ICMP echo only (Linux: `ping` without privilege, `icmp(7)`).
+    Ping {
+        /// The identifier of its echo requests (RFC 792, RFC 4443); 0 while it has none.
+        identifier: u16,
+    },
+    /// Of AF_PACKET. The interface that it is bound to is [`Socket::interface`](super::Socket::interface).
+    Packet {
+        /// Whether it gets frames with their link-layer header (`SOCK_RAW`) or without (`SOCK_DGRAM`).
+        kind: PacketKind,
+        /// The protocol of the frames it gets: an EtherType (IEEE 802, for example 0x0800 for IPv4) or one of Linux's own
+        /// numbers (`if_ether.h`; 3 is all protocols); 0 while it gets none.
+        ethertype: u16,
+    },
+    /// Of AF_UNIX.
+    Unix {
+        /// How data flows.
+        kind: UnixKind,
+        /// The name it is bound to.
+        name: UnixName,
+        /// The socket at the other end.
+        peer: Option<UnixPeer>,
+    },
+}
+
+/// How a packet socket gives frames to its program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum PacketKind {
+    /// With the link-layer header.
+    Raw,
+    /// Without it.
+    Datagram,
+    /// Obsolete (`SOCK_PACKET`).
+    Old,
+}
+
+impl PacketKind {
+    /// `raw`, `dgram` or `packet`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            PacketKind::Raw => "raw",
+            PacketKind::Datagram => "dgram",
+            PacketKind::Old => "packet",
+        }
+    }
+}
+
+/// How data flows through a socket of AF_UNIX.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum UnixKind {
+    /// A stream of bytes.
+    Stream,
+    /// Single messages, without a connection.
+    Datagram,
+    /// Single messages in order, over a connection.
+    SequencedPacket,
+}
+
+impl UnixKind {
+    /// `stream`, `dgram` or `seqpacket`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            UnixKind::Stream => "stream",
+            UnixKind::Datagram => "dgram",
+            UnixKind::SequencedPacket => "seqpacket",
+        }
+    }
+}
+
+/// The name of a socket of AF_UNIX. Chosen by a program: escape before printing.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum UnixName {
+    /// A file. The path as the program gave it: it may be relative, and the file may be gone.
+    Path(Arc<[u8]>),
+    /// In a space of names without files (Linux): any bytes, without the leading NUL.
+    Abstract(Arc<[u8]>),
+    /// Bound to no name.
+    Unnamed,
+}
+
+impl UnixName {
+    /// The name in the form of `sun_path`: a NUL in front means abstract.
+    pub fn from_bytes(bytes: &[u8]) -> Self {
+        match bytes {
+            [] => UnixName::Unnamed,
+            [0, name @ ..] => UnixName::Abstract(name.into()),
+            // Bytes behind the first NUL are none of the path (unix(7)).
+            path => UnixName::Path(path.split(|&byte| byte == 0).next().unwrap_or_default().into()),
+        }
+    }
+
+    /// `/run/x.sock`, `@name` for an abstract one; `None` without a name. To be escaped before it is printed.
+    pub fn shown(&self) -> Option<Vec<u8>> {
+        match self {
+            UnixName::Path(path) => Some(path.to_vec()),
+            UnixName::Abstract(name) => Some([b"@", &name[..]].concat()),
+            UnixName::Unnamed => None,
+        }
+    }
+}
+
+/// The socket at the other end of one of AF_UNIX.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct UnixPeer {
+    /// Its inode. The peer may stand in another network namespace.
+    pub inode: NonZeroU32,
+    /// Its name, where the peer was seen too.
+    pub name: UnixName,
+}

@@ -1,0 +1,220 @@
+//! Facts about a socket that are read only when the question needs them.
+
+use std::ops::BitOr;
+
+use super::TcpInfo;
+use crate::{Fact, Why};
+
+/// Which groups of [`Extra`] a question needs: each costs the system something for every socket.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Extras(u8);
+
+impl Extras {
+    /// None: what a plain listing needs.
+    pub const NONE: Extras = Extras(0);
+    /// [`Extra::time_in_state`], `tos`, `timer`, `mark`, `cgroup`, `v6_only`: what the kernel keeps at hand.
+    pub const BASIC: Extras = Extras(1);
+    /// [`Extra::tcp`], `upper_layer` and `mptcp`.
+    pub const TCP: Extras = Extras(2);
+    /// [`Extra::congestion`].
+    pub const CONGESTION: Extras = Extras(4);
+    /// [`Extra::memory`].
+    pub const MEMORY: Extras = Extras(8);
+    /// All of them.
+    pub const ALL: Extras = Extras(15);
+
+    /// Whether none is wanted.
+    pub const fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
+    /// Whether every group of `other` is in it.
+    pub const fn contains(self, other: Extras) -> bool {
+        self.0 & other.0 == other.0
+    }
+
+    /// The groups of both.
+    pub const fn union(self, other: Extras) -> Extras {
+        Extras(self.0 | other.0)
+    }
+}
+
+impl BitOr for Extras {
+    type Output = Extras;
+
+    fn bitor(self, other: Extras) -> Extras {
+        self.union(other)
+    }
+}
+
+impl FromIterator<Extras> for Extras {
+    fn from_iter<I: IntoIterator<Item = Extras>>(groups: I) -> Extras {
+        groups.into_iter().fold(Extras::NONE, Extras::union)
+    }
+}
+
+/// Facts that are read only when the question needs them; the default is that none was asked for.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Extra {
+    /// Milliseconds since the connection came into its state.
+    pub time_in_state: Fact<u64>,
+    /// The type-of-service (IPv4) or traffic-class (IPv6) byte of outgoing packets; its upper six bits are the DSCP (RFC 2474).
+    pub tos: Fact<u8>,
+    /// What the kernel waits for next.
+    pub timer: Fact<Timer>,
+    /// The mark of the socket's packets, for rules of routing and filtering (Linux `SO_MARK`); 0 is no mark.
+    pub mark: Fact<u32>,
+    /// The id of the control group in which the socket was made (Linux cgroup v2: the inode of its directory).
+    pub cgroup: Fact<u64>,
+    /// Whether a socket of IPv6 takes no IPv4 (`IPV6_V6ONLY`, RFC 3493, 5.3).
+    pub v6_only: Fact<bool>,
+    /// The name of the congestion control.
+    pub congestion: Fact<CongestionControl>,
+    /// Memory that the socket uses.
+    pub memory: Fact<Memory>,
+    /// What works on top of the connection within the kernel.
+    pub upper_layer: Fact<UpperLayer>,
+    /// The internals of the connection. For MPTCP those figures that it keeps for all subflows together.
+    pub tcp: Fact<Box<TcpInfo>>,
+    /// What only MPTCP has.
+    pub mptcp: Fact<Mptcp>,
+}
+
+impl Default for Extra {
+    fn default() -> Self {
+        const WHY: Why = Why::NotAsked;
+        Extra {
+            time_in_state: Fact::Unknown(WHY),
+            tos: Fact::Unknown(WHY),
+            timer: Fact::Unknown(WHY),
+            mark: Fact::Unknown(WHY),
+            cgroup: Fact::Unknown(WHY),
+            v6_only: Fact::Unknown(WHY),
+            congestion: Fact::Unknown(WHY),
+            memory: Fact::Unknown(WHY),
+            upper_layer: Fact::Unknown(WHY),
+            tcp: Fact::Unknown(WHY),
+            mptcp: Fact::Unknown(WHY),
+        }
+    }
+}
+
+/// What the kernel waits for next on a socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Timer {
+    /// What happens when it runs out.
+    pub kind: TimerKind,
+    /// Milliseconds until then; 0 for [`TimerKind::Off`].
+    pub expires_ms: u32,
+    /// How often it ran out in a row: repetitions for [`TimerKind::Retransmit`], probes for [`TimerKind::KeepAlive`] and
+    /// [`TimerKind::Persist`].
+    pub count: u8,
+}
+
+/// What happens when a timer runs out (`idiag_timer`, `sock_diag(7)`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum TimerKind {
+    /// Nothing: no timer runs.
+    Off,
+    /// A segment is sent again.
+    Retransmit,
+    /// A probe asks whether the peer is still there, or a connection in FIN_WAIT_2 is given up.
+    KeepAlive,
+    /// TIME_WAIT ends.
+    TimeWait,
+    /// A probe asks whether the peer's window has opened.
+    Persist,
+}
+
+impl TimerKind {
+    /// `off`, `on`, `keepalive`, `timewait` or `persist`, as Linux programs call them.
+    pub const fn name(self) -> &'static str {
+        match self {
+            TimerKind::Off => "off",
+            TimerKind::Retransmit => "on",
+            TimerKind::KeepAlive => "keepalive",
+            TimerKind::TimeWait => "timewait",
+            TimerKind::Persist => "persist",
+        }
+    }
+}
+
+/// A short name that the kernel gives: at most 15 bytes. Modules choose it: escape before printing.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct ShortName([u8; 16]);
+
+impl ShortName {
+    /// The name, cut at the first NUL and to 15 bytes.
+    pub fn new(name: &[u8]) -> Self {
+        let mut kept = [0; 16];
+        for (place, &byte) in kept[..15].iter_mut().zip(name.iter().take_while(|&&byte| byte != 0)) {
+            *place = byte;
+        }
+        ShortName(kept)
+    }
+
+    /// Its bytes.
+    pub fn as_bytes(&self) -> &[u8] {
+        let length = self.0.iter().position(|&byte| byte == 0).unwrap_or(self.0.len());
+        &self.0[..length]
+    }
+}
+
+impl std::fmt::Debug for ShortName {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:?}", String::from_utf8_lossy(self.as_bytes()))
+    }
+}
+
+/// The name of a congestion control: `cubic`, `bbr`.
+pub type CongestionControl = ShortName;
+
+/// Memory that a socket uses, in bytes (Linux `SK_MEMINFO_*`, `sock_diag.h`).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Memory {
+    /// Received and not yet read by the program, with what the kernel needs beside the data.
+    pub receive: u32,
+    /// The most that `receive` may be (`SO_RCVBUF`).
+    pub receive_limit: u32,
+    /// Handed to the network and not yet sent.
+    pub transmit: u32,
+    /// The most that waits to be sent (`SO_SNDBUF`).
+    pub send_limit: u32,
+    /// Set aside for use soon.
+    pub forward: u32,
+    /// Waiting to be sent or acknowledged, with what the kernel needs beside the data.
+    pub queued: u32,
+    /// For options and filters.
+    pub options: u32,
+    /// Received while the program was busy with the socket.
+    pub backlog: u32,
+    /// Packets (not bytes) dropped for want of room, since the socket was made. `None` where the running kernel does not tell (before Linux 4.6).
+    pub drops: Option<u32>,
+}
+
+/// What works on top of a TCP connection within the kernel (Linux `tcp_ulp`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UpperLayer {
+    /// Nothing.
+    None,
+    /// This connection is a path of an MPTCP connection; the token names that one on this side.
+    Mptcp {
+        /// The token of the MPTCP connection (RFC 8684, 3.2), as [`Mptcp::token`].
+        token: u32,
+    },
+    /// Another: `tls`.
+    Other(ShortName),
+}
+
+/// What only an MPTCP connection has (RFC 8684; Linux `struct mptcp_info`, `include/uapi/linux/mptcp.h`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mptcp {
+    /// The connection's token on this side (RFC 8684, 3.2): its paths carry the same in [`UpperLayer::Mptcp`].
+    pub token: u32,
+    /// TCP connections beside the first one.
+    pub subflows: u8,
+    /// All TCP connections that it consists of.
+    pub subflows_total: Fact<u8>,
+    /// Whether it has fallen back to plain TCP.
+    pub fallback: bool,
+}

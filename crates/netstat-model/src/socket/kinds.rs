@@ -1,0 +1,155 @@
+//! What kinds of sockets there are, and in which states they can be.
+
+/// What a socket speaks. In the order in which a listing shows them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum Protocol {
+    /// Transmission Control Protocol (RFC 9293).
+    Tcp,
+    /// User Datagram Protocol (RFC 768).
+    Udp,
+    /// Whole packets of one protocol above IP, and the sockets by which `ping` works without privilege
+    /// ([`Detail::Ping`](super::Detail::Ping)). Its port is the number of that protocol (1 ICMP, 58 ICMPv6: IANA, Protocol Numbers).
+    Raw,
+    /// Multipath TCP (RFC 8684): the connection as its program sees it. The TCP connections that it consists of stand
+    /// beside it as [`Protocol::Tcp`].
+    Mptcp,
+    /// Frames of a network interface (Linux AF_PACKET, `packet(7)`).
+    Packet,
+    /// Within this computer (AF_UNIX, `unix(7)`).
+    Unix,
+}
+
+impl Protocol {
+    /// Every protocol, in order.
+    pub const ALL: [Protocol; 6] = [
+        Protocol::Tcp,
+        Protocol::Udp,
+        Protocol::Raw,
+        Protocol::Mptcp,
+        Protocol::Packet,
+        Protocol::Unix,
+    ];
+
+    /// `TCP`, `UDP`, ..., as the Proto column shows it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Protocol::Tcp => "TCP",
+            Protocol::Udp => "UDP",
+            Protocol::Raw => "RAW",
+            Protocol::Mptcp => "MPTCP",
+            Protocol::Packet => "PACKET",
+            Protocol::Unix => "UNIX",
+        }
+    }
+
+    /// Whether its sockets have IP addresses.
+    pub const fn is_ip(self) -> bool {
+        !matches!(self, Protocol::Packet | Protocol::Unix)
+    }
+
+    /// Whether its sockets have states: of the others, [`State`] says only whether they are connected.
+    pub const fn has_states(self) -> bool {
+        matches!(self, Protocol::Tcp | Protocol::Mptcp | Protocol::Unix)
+    }
+
+    /// Whether its sockets have ports by which programs find each other. Those of RAW are numbers of protocols.
+    pub const fn has_ports(self) -> bool {
+        matches!(self, Protocol::Tcp | Protocol::Udp | Protocol::Mptcp)
+    }
+}
+
+/// The address family a socket was made for. An IPv6 socket may carry IPv4-mapped addresses (RFC 4291, 2.5.5.2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum Family {
+    /// AF_INET.
+    V4,
+    /// AF_INET6.
+    V6,
+    /// AF_PACKET: no IP address. See [`Detail::Packet`](super::Detail::Packet).
+    Packet,
+    /// AF_UNIX: no IP address. See [`Detail::Unix`](super::Detail::Unix).
+    Unix,
+}
+
+impl Family {
+    /// `IPv4`, `IPv6`, `packet` or `unix`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Family::V4 => "IPv4",
+            Family::V6 => "IPv6",
+            Family::Packet => "packet",
+            Family::Unix => "unix",
+        }
+    }
+}
+
+/// The state of a TCP connection (RFC 9293, 3.3.2), with the names `netstat` has always printed, plus `BOUND` for a port
+/// that is taken but neither listens nor connects. A UDP socket has no state in the protocol: `Established` there means that
+/// it is connected to a peer, `Closed` that it is not (as Linux keeps it). So it is with raw sockets; those of AF_UNIX and
+/// MPTCP listen too.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum State {
+    /// ESTABLISHED.
+    Established,
+    /// SYN-SENT.
+    SynSent,
+    /// SYN-RECEIVED.
+    SynReceived,
+    /// FIN-WAIT-1.
+    FinWait1,
+    /// FIN-WAIT-2.
+    FinWait2,
+    /// TIME-WAIT.
+    TimeWait,
+    /// CLOSED.
+    Closed,
+    /// CLOSE-WAIT.
+    CloseWait,
+    /// LAST-ACK.
+    LastAck,
+    /// LISTEN.
+    Listening,
+    /// CLOSING.
+    Closing,
+    /// Bound to a port; neither listening nor connecting.
+    Bound,
+}
+
+impl State {
+    /// Every state, in the order of the Windows documentation's list.
+    pub const ALL: [State; 12] = [
+        State::Listening,
+        State::Established,
+        State::TimeWait,
+        State::CloseWait,
+        State::SynSent,
+        State::SynReceived,
+        State::FinWait1,
+        State::FinWait2,
+        State::LastAck,
+        State::Closing,
+        State::Closed,
+        State::Bound,
+    ];
+
+    /// The word in the State column.
+    pub const fn name(self) -> &'static str {
+        match self {
+            State::Established => "ESTABLISHED",
+            State::SynSent => "SYN_SENT",
+            State::SynReceived => "SYN_RECEIVED",
+            State::FinWait1 => "FIN_WAIT_1",
+            State::FinWait2 => "FIN_WAIT_2",
+            State::TimeWait => "TIME_WAIT",
+            State::Closed => "CLOSED",
+            State::CloseWait => "CLOSE_WAIT",
+            State::LastAck => "LAST_ACK",
+            State::Listening => "LISTENING",
+            State::Closing => "CLOSING",
+            State::Bound => "BOUND",
+        }
+    }
+}
