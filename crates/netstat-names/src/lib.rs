@@ -1,11 +1,14 @@
-//! Names for numbers: services and hosts.
+//! Names for numbers, addresses and files: services, hosts, packages.
 //!
 //! [`Services`] names ports, [`ReverseDns`] addresses, [`Names`] puts both together the way the foreign side of a row
-//! shows them. Only views ask for names; a collector never does.
+//! shows them; [`packages`] says which package owns a program, and [`digest`] whether the program still has the content that
+//! its package recorded. Only views and commands ask for names; a collector never does.
 #![forbid(unsafe_code)]
 
+pub mod digest;
 mod host;
 mod names;
+pub mod packages;
 mod reverse;
 mod services;
 mod system;

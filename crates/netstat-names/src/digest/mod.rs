@@ -1,0 +1,155 @@
+//! Digests of files: does a program still have the content that its package recorded?
+
+use std::fmt;
+
+/// A digest algorithm that package databases use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Algorithm {
+    /// RFC 1321; dpkg. Proves accident, not attack.
+    Md5,
+    /// FIPS 180-4; apk 2.
+    Sha1,
+    /// FIPS 180-4; some rpm packages.
+    Sha224,
+    /// FIPS 180-4; rpm, apk 3, pacman.
+    Sha256,
+    /// FIPS 180-4; some rpm packages.
+    Sha384,
+    /// FIPS 180-4; some rpm packages.
+    Sha512,
+}
+
+impl Algorithm {
+    /// The usual name: `SHA-256`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Algorithm::Md5 => "MD5",
+            Algorithm::Sha1 => "SHA-1",
+            Algorithm::Sha224 => "SHA-224",
+            Algorithm::Sha256 => "SHA-256",
+            Algorithm::Sha384 => "SHA-384",
+            Algorithm::Sha512 => "SHA-512",
+        }
+    }
+
+    /// How many bytes a digest has.
+    pub const fn length(self) -> usize {
+        match self {
+            Algorithm::Md5 => 16,
+            Algorithm::Sha1 => 20,
+            Algorithm::Sha224 => 28,
+            Algorithm::Sha256 => 32,
+            Algorithm::Sha384 => 48,
+            Algorithm::Sha512 => 64,
+        }
+    }
+}
+
+/// The digest of a content. Shown as lower-case hexadecimal digits.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Digest {
+    algorithm: Algorithm,
+    // Zero behind the algorithm's length.
+    bytes: [u8; 64],
+}
+
+impl Digest {
+    /// A digest of `bytes`; none when there are not as many as the algorithm gives.
+    pub fn new(algorithm: Algorithm, bytes: &[u8]) -> Option<Digest> {
+        if bytes.len() != algorithm.length() {
+            return None;
+        }
+        let mut digest = Digest {
+            algorithm,
+            bytes: [0; 64],
+        };
+        digest.bytes[..bytes.len()].copy_from_slice(bytes);
+        Some(digest)
+    }
+
+    /// A digest from hexadecimal digits of either case.
+    pub fn from_hex(algorithm: Algorithm, digits: &[u8]) -> Option<Digest> {
+        if digits.len() != 2 * algorithm.length() {
+            return None;
+        }
+        let mut digest = Digest {
+            algorithm,
+            bytes: [0; 64],
+        };
+        for (byte, pair) in digest.bytes.iter_mut().zip(digits.chunks_exact(2)) {
+            let high = char::from(pair[0]).to_digit(16)?;
+            let low = char::from(pair[1]).to_digit(16)?;
+            *byte = (high << 4 | low) as u8;
+        }
+        Some(digest)
+    }
+
+    /// The algorithm that made it.
+    pub const fn algorithm(&self) -> Algorithm {
+        self.algorithm
+    }
+
+    /// Its bytes.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes[..self.algorithm.length()]
+    }
+}
+
+impl fmt::Display for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.bytes().iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for Digest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{self}", self.algorithm.name())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const ALL: [Algorithm; 6] = [
+        Algorithm::Md5,
+        Algorithm::Sha1,
+        Algorithm::Sha224,
+        Algorithm::Sha256,
+        Algorithm::Sha384,
+        Algorithm::Sha512,
+    ];
+
+    #[test]
+    fn digits_need_the_algorithms_length() {
+        let digits = b"d41d8cd98f00b204e9800998ecf8427e";
+        assert_eq!(
+            Digest::from_hex(Algorithm::Md5, digits).unwrap().to_string().as_bytes(),
+            digits
+        );
+        assert_eq!(Digest::from_hex(Algorithm::Sha1, digits), None);
+        assert_eq!(
+            Digest::from_hex(Algorithm::Md5, b"g41d8cd98f00b204e9800998ecf8427e"),
+            None
+        );
+        assert_eq!(Digest::from_hex(Algorithm::Md5, &digits[..31]), None);
+    }
+
+    proptest! {
+        #[test]
+        fn digits_come_back(algorithm in prop::sample::select(&ALL[..]), bytes in prop::array::uniform32(any::<u8>())) {
+            let bytes: Vec<u8> = bytes.iter().cycle().take(algorithm.length()).copied().collect();
+            let digest = Digest::new(algorithm, &bytes).unwrap();
+            prop_assert_eq!(digest.bytes(), &bytes[..]);
+            prop_assert_eq!(Digest::from_hex(algorithm, digest.to_string().to_uppercase().as_bytes()), Some(digest));
+        }
+
+        #[test]
+        fn any_digits(digits: Vec<u8>) {
+            for algorithm in ALL {
+                let _ = Digest::from_hex(algorithm, &digits);
+            }
+        }
+    }
+}

@@ -1,0 +1,282 @@
+//! dpkg: `/var/lib/dpkg`.
+
+pub mod parse;
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashMap;
+use std::os::fd::AsFd;
+use std::time::SystemTime;
+
+use netstat_model::{Fact, Why};
+
+use self::parse::{Diversion, Stanza};
+use super::ownership::{Database, NoRecord, Package, Recorded, why};
+use super::root::{absolute, file_in, names_in, read_whole, split};
+use super::search::Search;
+
+/// The administrative directory, dpkg(1).
+const ADMIN: &str = "/var/lib/dpkg";
+
+/// Looks in dpkg's database; whether there is one.
+pub(super) fn search(search: &mut Search<'_>) -> bool {
+    let info = search.root.dir(format!("{ADMIN}/info").as_bytes());
+    let pieces = search.root.dir(format!("{ADMIN}/status.d").as_bytes());
+    let mut any = false;
+    for (found, path) in [(&info, "info"), (&pieces, "status.d")] {
+        match found {
+            Ok(_) => any = true,
+            Err(error) if why(error) == Why::Gone => {}
+            Err(error) => {
+                any = true;
+                search.trouble(Database::Dpkg, format!("{ADMIN}/{path}"), why(error));
+            }
+        }
+    }
+    if let Ok(info) = info {
+        lists(search, &info);
+    }
+    if let Ok(pieces) = pieces {
+        distroless(search, &pieces);
+    }
+    any
+}
+
+/// The packages of a usual system: one list of paths each in `info`, their state in `status`.
+fn lists(search: &mut Search<'_>, info: &std::os::fd::OwnedFd) {
+    let status = search.root.read(format!("{ADMIN}/status").as_bytes());
+    if let Err(error) = &status {
+        search.trouble(Database::Dpkg, format!("{ADMIN}/status"), why(error));
+    }
+    let packages = status.as_deref().ok().map(Installed::new);
+    let text = search
+        .root
+        .read(format!("{ADMIN}/diversions").as_bytes())
+        .unwrap_or_else(|error| {
+            // Without the file nothing is diverted.
+            if why(&error) != Why::Gone {
+                search.trouble(Database::Dpkg, format!("{ADMIN}/diversions"), why(&error));
+            }
+            Vec::new()
+        });
+    let diverted = Diverted::new(&text, search);
+
+    let names = match names_in(info.as_fd()) {
+        Ok(names) => names,
+        Err(error) => return search.trouble(Database::Dpkg, format!("{ADMIN}/info"), why(&error)),
+    };
+    let mut list = Vec::new();
+    for file in &names {
+        if search.is_done() {
+            return;
+        }
+        let Some((name, architecture)) = parse::info_name(file, b".list") else {
+            continue;
+        };
+        let stanza = match &packages {
+            // A list without an installed package is a leftover: a removed package keeps that of its configuration.
+            Some(packages) => match packages.get(name, architecture) {
+                Some(stanza) if stanza.installed => stanza,
+                _ => continue,
+            },
+            None => Stanza::bare(name, architecture),
+        };
+        let changed = match file_in(info.as_fd(), file).and_then(|file| read_whole(file, &mut list)) {
+            Ok(changed) => changed,
+            Err(error) => {
+                let path = format!("{ADMIN}/info/{}", String::from_utf8_lossy(file));
+                search.trouble(Database::Dpkg, path, why(&error));
+                continue;
+            }
+        };
+        let stem = &file[..file.len() - b".list".len()];
+        let mut sums = Sums {
+            info: info.as_fd(),
+            stem,
+            content: None,
+        };
+        for path in parse::lines(&list) {
+            if !search.wanted.name(split(path).1) {
+                continue;
+            }
+            for index in diverted.places(path, name, search) {
+                search.found(index, || package(&stanza, path, &mut sums, Fact::Known(changed)));
+            }
+        }
+    }
+}
+
+fn package(stanza: &Stanza<'_>, path: &[u8], sums: &mut Sums<'_>, installed: Fact<SystemTime>) -> Package {
+    let conffile = stanza.conffile(path);
+    let recorded = match conffile {
+        Some(Some(digest)) => Recorded::Digest(digest),
+        Some(None) => Recorded::None(NoRecord::Unreadable),
+        None => sums.recorded(path),
+    };
+    describe(stanza, path, conffile.is_some(), recorded, installed)
+}
+
+fn describe(
+    stanza: &Stanza<'_>,
+    path: &[u8],
+    configuration: bool,
+    recorded: Recorded,
+    installed: Fact<SystemTime>,
+) -> Package {
+    let text = |value: Option<&[u8]>| {
+        Fact::from_option(
+            value.map(|value| String::from_utf8_lossy(value).into_owned()),
+            Why::Failed,
+        )
+    };
+    Package {
+        database: Database::Dpkg,
+        name: String::from_utf8_lossy(stanza.name).into_owned(),
+        version: text(stanza.version),
+        architecture: text(stanza.architecture),
+        listed_as: absolute(path),
+        configuration,
+        recorded,
+        installed,
+    }
+}
+
+/// The packages of `status` by name.
+struct Installed<'a> {
+    by_name: HashMap<&'a [u8], Vec<Stanza<'a>>>,
+}
+
+impl<'a> Installed<'a> {
+    fn new(status: &'a [u8]) -> Self {
+        let mut by_name: HashMap<&[u8], Vec<Stanza<'_>>> = HashMap::new();
+        for stanza in parse::stanzas(status) {
+            by_name.entry(stanza.name).or_default().push(stanza);
+        }
+        Installed { by_name }
+    }
+
+    /// The package whose list names `architecture`, or none, as where a package can be installed once only.
+    fn get(&self, name: &[u8], architecture: Option<&[u8]>) -> Option<Stanza<'a>> {
+        let all = self.by_name.get(name)?;
+        match architecture {
+            Some(architecture) => all
+                .iter()
+                .find(|stanza| stanza.architecture == Some(architecture))
+                .copied(),
+            None => all.iter().find(|stanza| stanza.installed).or(all.first()).copied(),
+        }
+    }
+}
+
+/// The digests of one package, read when the first is asked for.
+struct Sums<'a> {
+    info: std::os::fd::BorrowedFd<'a>,
+    stem: &'a [u8],
+    content: Option<Result<Vec<u8>, Why>>,
+}
+
+impl Sums<'_> {
+    fn recorded(&mut self, path: &[u8]) -> Recorded {
+        let content = self.content.get_or_insert_with(|| {
+            let name = [self.stem, b".md5sums"].concat();
+            let mut content = Vec::new();
+            file_in(self.info, &name)
+                .and_then(|file| read_whole(file, &mut content))
+                .map(|_| content)
+                .map_err(|error| why(&error))
+        });
+        match content {
+            Ok(content) => match parse::md5_of(content, path) {
+                Some(Some(digest)) => Recorded::Digest(digest),
+                Some(None) => Recorded::None(NoRecord::Unreadable),
+                None => Recorded::None(NoRecord::NotListed),
+            },
+            Err(Why::Gone) => Recorded::None(NoRecord::NotKept),
+            Err(why) => Recorded::None(NoRecord::NotRead(*why)),
+        }
+    }
+}
+
+/// The diversions that matter for the paths asked for.
+struct Diverted<'a> {
+    /// Real path of what packages list -> where it went, and for whom not.
+    by_real_path: HashMap<Vec<u8>, Diversion<'a>>,
+}
+
+impl<'a> Diverted<'a> {
+    fn new(text: &'a [u8], search: &mut Search<'_>) -> Self {
+        let mut by_real_path = HashMap::new();
+        for diversion in parse::diversions(text) {
+            let (from, to) = (split(diversion.from).1, split(diversion.to).1);
+            if search.wanted.name(from) || search.wanted.name(to) {
+                search.wanted.also(from);
+                by_real_path.insert(search.wanted.real_path(diversion.from), diversion);
+            }
+        }
+        Diverted { by_real_path }
+    }
+
+    /// Which of the paths asked for the line `listed` of `package` means.
+    fn places(&self, listed: &[u8], package: &[u8], search: &mut Search<'_>) -> Vec<usize> {
+        if !self.by_real_path.is_empty()
+            && let Some(diversion) = self.by_real_path.get(&search.wanted.real_path(listed))
+            && diversion.by != Some(package)
+        {
+            return search.wanted.matching(diversion.to);
+        }
+        search.wanted.matching(listed)
+    }
+}
+
+/// The packages of an image without package manager: one file each in `status.d`, and beside it `NAME.md5sums`, which is
+/// also the only list of its files.
+fn distroless(search: &mut Search<'_>, dir: &std::os::fd::OwnedFd) {
+    let path = format!("{ADMIN}/status.d");
+    let names = match names_in(dir.as_fd()) {
+        Ok(names) => names,
+        Err(error) => return search.trouble(Database::Dpkg, path, why(&error)),
+    };
+    let (mut sums, mut text) = (Vec::new(), Vec::new());
+    for file in &names {
+        if search.is_done() {
+            return;
+        }
+        let Some(stem) = file.strip_suffix(b".md5sums") else {
+            continue;
+        };
+        let read = file_in(dir.as_fd(), file)
+            .and_then(|file| read_whole(file, &mut sums))
+            .and_then(|_| file_in(dir.as_fd(), stem))
+            .and_then(|file| read_whole(file, &mut text));
+        if let Err(error) = read {
+            search.trouble(
+                Database::Dpkg,
+                format!("{path}/{}", String::from_utf8_lossy(stem)),
+                why(&error),
+            );
+            continue;
+        }
+        let stanza = parse::stanzas(&text).next().unwrap_or_else(|| Stanza::bare(stem, None));
+        for line in parse::lines(&sums) {
+            let Some((path, digest)) = parse::md5_line(line) else {
+                continue;
+            };
+            if !search.wanted.name(split(path).1) {
+                continue;
+            }
+            for index in search.wanted.matching(path) {
+                search.found(index, || {
+                    let recorded = digest.map_or(Recorded::None(NoRecord::Unreadable), Recorded::Digest);
+                    // The files of an image carry the time of the build, or none.
+                    describe(
+                        &stanza,
+                        path,
+                        stanza.conffile(path).is_some(),
+                        recorded,
+                        Fact::Unknown(Why::NotKept),
+                    )
+                });
+            }
+        }
+    }
+}

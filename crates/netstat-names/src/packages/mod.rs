@@ -1,0 +1,104 @@
+//! Which package owns a file, and which content does it record for it?
+//!
+//! Read from the databases of dpkg and others, offline, under any root directory: that of the system, of a container
+//! (`/proc/PID/root`), or of a test. None of these databases is signed on the disk and whoever is root can change them, so a
+//! file that matches "matches its package record"; nothing more is claimed.
+//!
+//! ```no_run
+//! use netstat_names::packages::{FileOwner, Packages};
+//!
+//! let packages = Packages::open("/");
+//! for answer in packages.owners(&["/usr/sbin/sshd", "/usr/bin/python3.11"]) {
+//!     match answer.owner {
+//!         FileOwner::Package(package) => println!("{} {}", package.database.name(), package.name),
+//!         FileOwner::Nobody => println!("no package lists it"),
+//!         FileOwner::Unknown(reason) => println!("owner unknown: {}", reason.words()),
+//!     }
+//! }
+//! ```
+
+pub mod dpkg;
+mod origin;
+mod ownership;
+mod root;
+mod search;
+
+use std::io;
+use std::path::Path;
+
+pub use origin::{Manager, Origin, origin};
+pub use ownership::{Database, FileOwner, NoRecord, Ownership, Package, Problem, Recorded, Trouble, Unsaid};
+
+use self::root::Root;
+use self::search::Search;
+
+/// The package databases under one root directory.
+#[derive(Debug)]
+pub struct Packages {
+    root: io::Result<Root>,
+}
+
+impl Packages {
+    /// The databases under `root`: `/`, or `/proc/PID/root` for those that a process sees.
+    ///
+    /// The directory is opened once and held, so a process that ends meanwhile takes nothing away. Where it cannot be
+    /// opened, every answer says so.
+    pub fn open(root: impl AsRef<Path>) -> Packages {
+        Packages {
+            root: Root::open(root.as_ref()),
+        }
+    }
+
+    /// Who owns each of `paths`, in their order.
+    ///
+    /// A path is absolute, as seen from the root, and means the file itself, as `/proc/PID/exe` does: links in its
+    /// directories are followed within the root, one in its last component is not. The file need not exist any more.
+    ///
+    /// Each list of each database is read at most once for all paths together, and no more are read once every path has
+    /// its owner; so ask for all paths at once.
+    pub fn owners<P: AsRef<Path>>(&self, paths: &[P]) -> Vec<Ownership> {
+        let root = match &self.root {
+            Ok(root) => root,
+            Err(error) => {
+                let unknown = FileOwner::Unknown(Unsaid::NoRoot(ownership::why(error)));
+                return answers(paths, |_| unknown.clone());
+            }
+        };
+        let mut search = Search::new(root, paths);
+        let mut any = false;
+        for look in [dpkg::search] {
+            if !search.is_done() {
+                any |= look(&mut search);
+            }
+        }
+        let (mut packages, troubles) = search.finish();
+        answers(paths, |index| match packages[index].take() {
+            Some(package) => FileOwner::Package(package),
+            None => FileOwner::none(any, &troubles),
+        })
+    }
+}
+
+fn answers<P: AsRef<Path>>(paths: &[P], mut owner: impl FnMut(usize) -> FileOwner) -> Vec<Ownership> {
+    let answer = |(index, path): (usize, &P)| {
+        let (path, owner) = (path.as_ref(), owner(index));
+        let origin = if owner.package().is_none() { origin(path) } else { None };
+        Ownership {
+            path: path.to_owned(),
+            owner,
+            origin,
+        }
+    };
+    paths.iter().enumerate().map(answer).collect()
+}
+
+impl FileOwner {
+    /// The answer for a file that nothing that was read lists.
+    fn none(any_database: bool, troubles: &[Trouble]) -> FileOwner {
+        match troubles.first() {
+            Some(trouble) => FileOwner::Unknown(Unsaid::Trouble(trouble.clone())),
+            None if any_database => FileOwner::Nobody,
+            None => FileOwner::Unknown(Unsaid::NoDatabase),
+        }
+    }
+}

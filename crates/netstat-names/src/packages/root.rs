@@ -1,0 +1,357 @@
+//! The root directory under which package databases are read.
+//!
+//! The root may belong to a container, whose files are chosen by others: a symbolic link in it must lead nowhere but into
+//! that root, and a FIFO in the place of a database must not hold the reader. So a file is opened component by component
+//! with `O_NOFOLLOW`, links are followed by hand, and only regular files up to a limit are read.
+
+use std::collections::{HashMap, VecDeque};
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use rustix::fs::{Mode, OFlags};
+use rustix::io::Errno;
+
+/// How many symbolic links one path may lead through; as `MAXSYMLINKS` of linux/namei.h.
+const MAX_LINKS: usize = 40;
+
+/// How large a file of a package database may be. The largest in use are those of rpm, some hundred MB.
+const MAX_FILE: u64 = 1 << 30;
+
+/// A directory that is taken for `/`.
+#[derive(Debug)]
+pub(super) struct Root {
+    dir: OwnedFd,
+}
+
+impl Root {
+    pub(super) fn open(path: &Path) -> io::Result<Root> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        Ok(Root {
+            dir: rustix::fs::open(path, flags, Mode::empty())?,
+        })
+    }
+
+    /// Opens the directory `path`, whose links are followed within the root.
+    pub(super) fn dir(&self, path: &[u8]) -> io::Result<OwnedFd> {
+        self.walk(path, OFlags::RDONLY | OFlags::DIRECTORY)
+    }
+
+    /// Opens the file `path` for reading, whose links are followed within the root. Never waits for the other end of a FIFO.
+    pub(super) fn file(&self, path: &[u8]) -> io::Result<File> {
+        regular(self.walk(path, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY)?)
+    }
+
+    /// The whole content of the regular file `path`.
+    pub(super) fn read(&self, path: &[u8]) -> io::Result<Vec<u8>> {
+        let mut content = Vec::new();
+        read_whole(self.file(path)?, &mut content)?;
+        Ok(content)
+    }
+
+    fn walk(&self, path: &[u8], last: OFlags) -> io::Result<OwnedFd> {
+        let mut todo: VecDeque<Vec<u8>> = components(path).map(<[u8]>::to_vec).collect();
+        // The directories from the root down to where the walk stands.
+        let mut stack: Vec<OwnedFd> = Vec::new();
+        let mut links = 0;
+        while let Some(name) = todo.pop_front() {
+            if name == b".." {
+                stack.pop();
+                continue;
+            }
+            let here = stack.last().map_or(self.dir.as_fd(), AsFd::as_fd);
+            let is_last = todo.is_empty();
+            let flags = if is_last {
+                last
+            } else {
+                OFlags::RDONLY | OFlags::DIRECTORY
+            };
+            match rustix::fs::openat(here, &*name, flags | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty()) {
+                Ok(fd) if is_last => return Ok(fd),
+                Ok(fd) => stack.push(fd),
+                // A link gives ELOOP, or with O_DIRECTORY ENOTDIR (open(2)).
+                Err(error @ (Errno::LOOP | Errno::NOTDIR)) => {
+                    links += 1;
+                    if links > MAX_LINKS {
+                        return Err(Errno::LOOP.into());
+                    }
+                    let target = rustix::fs::readlinkat(here, &*name, Vec::new()).map_err(|_| error)?;
+                    let target = target.as_bytes();
+                    if target.first() == Some(&b'/') {
+                        stack.clear();
+                    }
+                    for name in components(target).rev() {
+                        todo.push_front(name.to_vec());
+                    }
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+        // The path ended in `..`, or is the root itself.
+        let here = stack.last().map_or(self.dir.as_fd(), AsFd::as_fd);
+        Ok(rustix::fs::openat(here, ".", last | OFlags::CLOEXEC, Mode::empty())?)
+    }
+
+    /// The directory `dir` without symbolic links, as the root sees it; `/` is the empty text. What does not exist or
+    /// may not be read is taken as it stands.
+    ///
+    /// The answer is a name to compare, not to open: another process may change a link meanwhile.
+    pub(super) fn real_dir(&self, dir: &[u8]) -> Vec<u8> {
+        let mut todo: VecDeque<Vec<u8>> = components(dir).map(<[u8]>::to_vec).collect();
+        let mut real: Vec<u8> = Vec::with_capacity(dir.len());
+        let mut links = 0;
+        while let Some(name) = todo.pop_front() {
+            if name == b".." {
+                real.truncate(memchr::memrchr(b'/', &real).unwrap_or(0));
+                continue;
+            }
+            let stood = real.len();
+            real.push(b'/');
+            real.extend_from_slice(&name);
+            if links == MAX_LINKS {
+                continue;
+            }
+            if let Ok(target) = rustix::fs::readlinkat(self.dir.as_fd(), &real[1..], Vec::new()) {
+                links += 1;
+                let target = target.as_bytes();
+                real.truncate(if target.first() == Some(&b'/') { 0 } else { stood });
+                for name in components(target).rev() {
+                    todo.push_front(name.to_vec());
+                }
+            }
+        }
+        real
+    }
+}
+
+/// The names of a path, without empty ones and `.`.
+fn components(path: &[u8]) -> impl DoubleEndedIterator<Item = &[u8]> {
+    path.split(|&byte| byte == b'/')
+        .filter(|name| !name.is_empty() && *name != b".")
+}
+
+/// Opens the regular file `name` in `dir`; a symbolic link is refused.
+pub(super) fn file_in(dir: BorrowedFd<'_>, name: &[u8]) -> io::Result<File> {
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    regular(rustix::fs::openat(dir, name, flags, Mode::empty())?)
+}
+
+/// The names in `dir`, sorted, without `.` and `..`.
+pub(super) fn names_in(dir: BorrowedFd<'_>) -> io::Result<Vec<Vec<u8>>> {
+    let mut names = Vec::new();
+    for entry in rustix::fs::Dir::read_from(dir)? {
+        let entry = entry?;
+        let name = entry.file_name().to_bytes();
+        if name != b"." && name != b".." {
+            names.push(name.to_vec());
+        }
+    }
+    names.sort_unstable();
+    Ok(names)
+}
+
+fn regular(fd: OwnedFd) -> io::Result<File> {
+    let file = File::from(fd);
+    let meta = file.metadata()?;
+    if !meta.is_file() {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
+    }
+    if meta.len() > MAX_FILE {
+        return Err(io::Error::new(
+            io::ErrorKind::FileTooLarge,
+            "too large for a package database",
+        ));
+    }
+    Ok(file)
+}
+
+/// Puts the content of `file` into `content`, which is emptied first, and tells when the file was changed last.
+pub(super) fn read_whole(mut file: File, content: &mut Vec<u8>) -> io::Result<SystemTime> {
+    content.clear();
+    let meta = file.metadata()?;
+    content.reserve(usize::try_from(meta.len()).unwrap_or(0) + 1);
+    // One byte more than allowed tells a file that grew meanwhile.
+    if Read::by_ref(&mut file).take(MAX_FILE + 1).read_to_end(content)? as u64 > MAX_FILE {
+        return Err(io::Error::new(
+            io::ErrorKind::FileTooLarge,
+            "too large for a package database",
+        ));
+    }
+    Ok(epoch(meta.mtime(), meta.mtime_nsec()))
+}
+
+/// The moment `seconds` and `nanoseconds` after 1970; what the clock cannot say is 1970.
+pub(super) fn epoch(seconds: i64, nanoseconds: i64) -> SystemTime {
+    let rest = Duration::from_nanos(u64::try_from(nanoseconds).unwrap_or(0));
+    let whole = Duration::from_secs(seconds.unsigned_abs());
+    let base = if seconds < 0 {
+        UNIX_EPOCH.checked_sub(whole)
+    } else {
+        UNIX_EPOCH.checked_add(whole)
+    };
+    base.and_then(|base| base.checked_add(rest)).unwrap_or(UNIX_EPOCH)
+}
+
+/// Finds which of the paths that are asked for a line of a database means.
+///
+/// A database names files by the directories of the package, the kernel by those of the disk: after the merge of `/bin` and
+/// `/usr/bin` the two differ. So both are compared after their directories' links are resolved, and only lines whose last
+/// component is asked for cost that.
+pub(super) struct Wanted<'a> {
+    root: &'a Root,
+    /// Last component -> (real directory, index of the path), for each path.
+    names: HashMap<Vec<u8>, Vec<(Vec<u8>, usize)>>,
+    real: HashMap<Vec<u8>, Vec<u8>>,
+}
+
+impl<'a> Wanted<'a> {
+    pub(super) fn new<P: AsRef<Path>>(root: &'a Root, paths: &[P]) -> Wanted<'a> {
+        let mut wanted = Wanted {
+            root,
+            names: HashMap::new(),
+            real: HashMap::new(),
+        };
+        for (index, path) in paths.iter().enumerate() {
+            wanted.add(path.as_ref().as_os_str().as_bytes(), index);
+        }
+        wanted
+    }
+
+    /// Wants `path` too, which is known by `index`.
+    pub(super) fn add(&mut self, path: &[u8], index: usize) {
+        let (dir, name) = split(path);
+        if name.is_empty() || name == b"." || name == b".." {
+            return;
+        }
+        let dir = self.real_dir(dir);
+        let entry = self.names.entry(name.to_vec()).or_default();
+        if !entry.contains(&(dir.clone(), index)) {
+            entry.push((dir, index));
+        }
+    }
+
+    /// Lines that end in `name` are of interest, whatever their directory.
+    pub(super) fn also(&mut self, name: &[u8]) {
+        self.names.entry(name.to_vec()).or_default();
+    }
+
+    /// Whether a file of this name, the last component of a path, is wanted at all. Cheap.
+    pub(super) fn name(&self, name: &[u8]) -> bool {
+        self.names.contains_key(name)
+    }
+
+    /// The indexes of the paths that mean the same file as `listed`, a path of a database with or without a leading `/`.
+    pub(super) fn matching(&mut self, listed: &[u8]) -> Vec<usize> {
+        let (dir, name) = split(listed);
+        if !self.names.contains_key(name) {
+            return Vec::new();
+        }
+        let dir = self.real_dir(dir);
+        self.names[name]
+            .iter()
+            .filter(|(wanted, _)| *wanted == dir)
+            .map(|(_, index)| *index)
+            .collect()
+    }
+
+    /// `path` with its directory resolved, to compare two paths of databases.
+    pub(super) fn real_path(&mut self, path: &[u8]) -> Vec<u8> {
+        let (dir, name) = split(path);
+        let mut real = self.real_dir(dir);
+        real.push(b'/');
+        real.extend_from_slice(name);
+        real
+    }
+
+    fn real_dir(&mut self, dir: &[u8]) -> Vec<u8> {
+        if let Some(real) = self.real.get(dir) {
+            return real.clone();
+        }
+        let real = self.root.real_dir(dir);
+        self.real.insert(dir.to_vec(), real.clone());
+        real
+    }
+}
+
+/// The directory (without its last `/`) and the last component of a path.
+pub(super) fn split(path: &[u8]) -> (&[u8], &[u8]) {
+    match memchr::memrchr(b'/', path) {
+        Some(at) => (&path[..at], &path[at + 1..]),
+        None => (b"", path),
+    }
+}
+
+/// A path of a database as a path from the root.
+pub(super) fn absolute(listed: &[u8]) -> std::path::PathBuf {
+    let mut path = Vec::with_capacity(listed.len() + 1);
+    if listed.first() != Some(&b'/') {
+        path.push(b'/');
+    }
+    path.extend_from_slice(listed);
+    OsStr::from_bytes(&path).into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::symlink;
+
+    #[test]
+    fn links_stay_within_the_root() {
+        let dir = tempfile::tempdir().unwrap();
+        let at = |path: &str| dir.path().join("root").join(path);
+        std::fs::create_dir_all(at("usr/bin")).unwrap();
+        std::fs::create_dir_all(at("etc")).unwrap();
+        std::fs::write(dir.path().join("secret"), "outside").unwrap();
+        std::fs::write(at("etc/secret"), "inside").unwrap();
+        std::fs::write(at("usr/bin/cat"), "cat").unwrap();
+        symlink("usr/bin", at("bin")).unwrap();
+        symlink("/usr/bin", at("sbin")).unwrap();
+        symlink("../../../secret", at("etc/up")).unwrap();
+        symlink("/etc/secret", at("etc/abs")).unwrap();
+        symlink("loop", at("etc/loop")).unwrap();
+        let root = Root::open(&dir.path().join("root")).unwrap();
+
+        assert_eq!(root.read(b"/bin/cat").unwrap(), b"cat");
+        assert_eq!(root.read(b"/sbin/../bin/./cat").unwrap(), b"cat");
+        assert_eq!(root.read(b"/etc/abs").unwrap(), b"inside");
+        // `..` of the root is the root, where there is no `secret`.
+        assert_eq!(root.read(b"/etc/up").unwrap_err().kind(), io::ErrorKind::NotFound);
+        assert!(root.read(b"/etc/loop").is_err());
+        assert!(root.read(b"/etc").is_err());
+
+        assert_eq!(root.real_dir(b"/bin"), b"/usr/bin");
+        assert_eq!(root.real_dir(b"sbin/x/.."), b"/usr/bin");
+        assert_eq!(root.real_dir(b"/not/here"), b"/not/here");
+        assert_eq!(root.real_dir(b"/.."), b"");
+        assert_eq!(root.real_dir(b"/etc/loop/x").last(), Some(&b'x'));
+    }
+
+    #[test]
+    fn a_fifo_does_not_hold_the_reader() {
+        let dir = tempfile::tempdir().unwrap();
+        let fifo = dir.path().join("status");
+        rustix::fs::mknodat(rustix::fs::CWD, &fifo, rustix::fs::FileType::Fifo, Mode::from(0o600), 0).unwrap();
+        assert!(Root::open(dir.path()).unwrap().read(b"/status").is_err());
+    }
+
+    #[test]
+    fn a_path_and_a_line_of_a_database_meet() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::create_dir_all(dir.path().join("usr/bin")).unwrap();
+        symlink("usr/bin", dir.path().join("bin")).unwrap();
+        let root = Root::open(dir.path()).unwrap();
+        let mut wanted = Wanted::new(&root, &["/usr/bin/cat", "/bin/sh", "/opt/gone/cat"]);
+        assert_eq!(wanted.matching(b"/bin/cat"), [0]);
+        assert_eq!(wanted.matching(b"usr/bin/cat"), [0]);
+        assert_eq!(wanted.matching(b"usr/bin/sh"), [1]);
+        assert_eq!(wanted.matching(b"/opt/gone/cat"), [2]);
+        assert_eq!(wanted.matching(b"/usr/share/cat"), [0; 0]);
+        assert!(wanted.name(b"cat") && !wanted.name(b"usr"));
+    }
+}

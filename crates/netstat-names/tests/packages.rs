@@ -1,0 +1,137 @@
+//! Owners and recorded digests against the package managers themselves, where they are installed.
+
+use std::collections::{HashMap, HashSet};
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use netstat_names::packages::{Database, FileOwner, Packages, Recorded};
+use netstat_testkit::{have, skip};
+
+/// Programs of this system: each file of the usual directories once, by its real path.
+fn programs(limit: usize) -> Vec<PathBuf> {
+    let dirs = [
+        "/usr/bin",
+        "/usr/sbin",
+        "/bin",
+        "/sbin",
+        "/usr/lib",
+        "/usr/libexec",
+        "/usr/local/bin",
+    ];
+    let mut files: Vec<PathBuf> = dirs
+        .iter()
+        .filter_map(|dir| fs::read_dir(dir).ok())
+        .flatten()
+        .filter_map(|entry| fs::canonicalize(entry.ok()?.path()).ok())
+        .filter(|path| {
+            path.is_file()
+                && path
+                    .to_str()
+                    .is_some_and(|text| !text.contains([' ', ':', '*', '?', '[', '\\']))
+        })
+        .collect();
+    files.sort();
+    files.dedup();
+    files.truncate(limit);
+    files
+}
+
+/// What `dpkg -S` says of each of its arguments: path -> names of packages, without architecture.
+fn dpkg_search(paths: &[String]) -> HashMap<String, HashSet<String>> {
+    let mut found: HashMap<String, HashSet<String>> = HashMap::new();
+    for some in paths.chunks(500) {
+        let output = Command::new("dpkg")
+            .env("LC_ALL", "C")
+            .arg("-S")
+            .args(some)
+            .output()
+            .unwrap();
+        for line in String::from_utf8_lossy(&output.stdout).lines() {
+            // "diversion by dash from: /bin/sh" and "... to: ..." name no owner.
+            let Some((packages, path)) = line.rsplit_once(": ").filter(|_| !line.contains("diversion by")) else {
+                continue;
+            };
+            let names = packages
+                .split(", ")
+                .map(|name| name.split(':').next().unwrap().to_owned());
+            found.entry(path.to_owned()).or_default().extend(names);
+        }
+    }
+    found
+}
+
+#[test]
+fn dpkg_names_the_same_packages() {
+    if !have("dpkg") || !Path::new("/var/lib/dpkg/info").is_dir() {
+        return skip("dpkg_names_the_same_packages", "this system has no dpkg");
+    }
+    let paths = programs(3000);
+    let diverted = fs::read_to_string("/var/lib/dpkg/diversions").unwrap_or_default();
+    // dpkg compares texts: a file of the merged /usr may stand under either name.
+    let both: Vec<String> = paths
+        .iter()
+        .map(|path| path.to_str().unwrap().to_owned())
+        .flat_map(|path| {
+            [
+                path.strip_prefix("/usr")
+                    .map(str::to_owned)
+                    .unwrap_or_else(|| path.clone()),
+                path,
+            ]
+        })
+        .collect();
+    let theirs = dpkg_search(&both);
+    let ours = Packages::open("/").owners(&paths);
+    let mut owned = 0;
+    for (answer, names) in ours.iter().zip(both.chunks(2)) {
+        if names.iter().any(|name| diverted.lines().any(|line| line == name)) {
+            continue;
+        }
+        let theirs: HashSet<&String> = names.iter().filter_map(|name| theirs.get(name)).flatten().collect();
+        match &answer.owner {
+            FileOwner::Package(package) => {
+                assert_eq!(package.database, Database::Dpkg);
+                assert!(theirs.contains(&package.name), "{answer:?}: dpkg says {theirs:?}");
+                owned += 1;
+            }
+            FileOwner::Nobody => assert!(theirs.is_empty(), "{answer:?}: dpkg says {theirs:?}"),
+            FileOwner::Unknown(_) => panic!("{answer:?}"),
+        }
+    }
+    assert!(owned > 50, "only {owned} of {} files have an owner", paths.len());
+}
+
+#[test]
+fn dpkg_records_what_md5sum_finds() {
+    if !have("md5sum") || !Path::new("/var/lib/dpkg/info").is_dir() {
+        return skip("dpkg_records_what_md5sum_finds", "this system has no dpkg or no md5sum");
+    }
+    // Small ones, to be quick.
+    let mut paths = programs(usize::MAX);
+    paths.retain(|path| fs::metadata(path).is_ok_and(|meta| meta.size() < 200_000));
+    paths.truncate(400);
+    let output = Command::new("md5sum").args(&paths).output().unwrap();
+    let theirs: HashMap<PathBuf, String> = String::from_utf8_lossy(&output.stdout)
+        .lines()
+        .filter_map(|line| line.split_once("  "))
+        .map(|(digest, path)| (path.into(), digest.to_owned()))
+        .collect();
+    let (mut same, mut other) = (0, Vec::new());
+    for answer in Packages::open("/").owners(&paths) {
+        let Some(package) = answer.owner.package() else {
+            continue;
+        };
+        if let (Recorded::Digest(digest), Some(theirs)) = (package.recorded, theirs.get(&answer.path)) {
+            if digest.to_string() == *theirs {
+                same += 1
+            } else {
+                other.push(answer.path.clone())
+            }
+        }
+    }
+    assert!(same > 20, "only {same} of {} files are recorded", paths.len());
+    // A system may have changed files, but not many.
+    assert!(other.len() * 20 < same, "{same} match, but not {other:?}");
+}
