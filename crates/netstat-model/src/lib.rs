@@ -15,6 +15,7 @@ mod namespace;
 mod no_owner;
 mod order;
 mod owner;
+pub mod process;
 pub mod reach;
 pub mod route;
 mod socket;

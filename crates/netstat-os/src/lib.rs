@@ -9,6 +9,7 @@ mod ask;
 #[cfg(target_os = "linux")]
 pub mod linux;
 mod output;
+mod process_ask;
 mod replay;
 mod system;
 
@@ -16,5 +17,6 @@ pub use ask::{FiguresAsk, SocketAsk, SocketList};
 #[cfg(target_os = "linux")]
 pub use linux::Linux as Native;
 pub use output::{stdout, terminal_width};
+pub use process_ask::{DescriptorsAsk, NoProcess, ProcessAsk, ProcessText};
 pub use replay::Replay;
 pub use system::{OwnerSource, OwnersAsk, OwnersFound, Refused, System};

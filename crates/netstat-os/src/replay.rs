@@ -1,16 +1,21 @@
 //! A computer in memory: what a running one once said, for tests of whole commands and for bug reports.
 
 use std::collections::BTreeMap;
+use std::fs::File;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use netstat_model::counters::{Block, BlockSet, InterfaceStatistics, Pair, ProtocolStatistics, TcpFamilies};
 use netstat_model::figures::Figures;
+use netstat_model::process::{Namespaces, ProcessFacts};
 use netstat_model::route::{RouteListing, TableNames, TableSelection};
 use netstat_model::{Fact, Limit, Owners, Protocol, Socket, Why};
 
-use crate::{FiguresAsk, OwnersAsk, OwnersFound, Refused, SocketAsk, SocketList, System};
+use crate::{
+    DescriptorsAsk, FiguresAsk, NoProcess, OwnersAsk, OwnersFound, ProcessAsk, ProcessText, Refused, SocketAsk,
+    SocketList, System,
+};
 
 /// What a computer says each time it is asked.
 #[derive(Clone, Debug)]
@@ -31,6 +36,8 @@ pub struct Replay {
     pub owners: Owners,
     /// What could not be seen of the owners.
     pub owner_limits: Vec<Limit>,
+    /// Processes in depth, all that is known of each; told cut to what is asked for.
+    pub processes: Vec<ProcessFacts>,
     /// Counters of the protocols.
     pub protocols: ProtocolStatistics,
     /// Counters of the interfaces.
@@ -61,6 +68,7 @@ impl Default for Replay {
             sockets: Vec::new(),
             owners: Owners::default(),
             owner_limits: Vec::new(),
+            processes: Vec::new(),
             protocols: ProtocolStatistics::new(Duration::ZERO, TcpFamilies::Together, Vec::new(), nothing),
             interfaces: InterfaceStatistics {
                 at: Duration::ZERO,
@@ -107,6 +115,39 @@ fn wanted(ask: &SocketAsk, socket: &Socket) -> bool {
         && side(&ask.foreign, socket.foreign())
 }
 
+/// Takes out what was not asked for.
+fn cut(mut facts: ProcessFacts, ask: &ProcessAsk) -> ProcessFacts {
+    fn unless<T>(asked: bool, fact: &mut Fact<T>) {
+        if !asked {
+            *fact = Fact::Unknown(Why::NotAsked);
+        }
+    }
+    unless(ask.arguments, &mut facts.arguments);
+    unless(ask.environment, &mut facts.environment);
+    unless(ask.program, &mut facts.program);
+    unless(ask.places, &mut facts.directory);
+    unless(ask.places, &mut facts.root);
+    if !ask.namespaces {
+        facts.namespaces = Namespaces::unknown(Why::NotAsked);
+    }
+    unless(ask.standing, &mut facts.users);
+    unless(ask.standing, &mut facts.groups);
+    unless(ask.standing, &mut facts.other_groups);
+    unless(ask.standing, &mut facts.login_user);
+    unless(ask.standing, &mut facts.capabilities);
+    unless(ask.standing, &mut facts.tracer);
+    unless(ask.standing, &mut facts.no_new_privileges);
+    unless(ask.standing, &mut facts.seccomp);
+    unless(ask.standing, &mut facts.label);
+    unless(ask.standing, &mut facts.inner_pids);
+    unless(ask.components, &mut facts.cgroup);
+    unless(ask.components, &mut facts.components);
+    unless(ask.descriptors != DescriptorsAsk::Nothing, &mut facts.descriptors);
+    unless(ask.executable, &mut facts.executable);
+    unless(ask.ancestors, &mut facts.ancestors);
+    facts
+}
+
 impl System for Replay {
     fn computer_name(&self) -> Vec<u8> {
         self.computer_name.clone()
@@ -145,6 +186,29 @@ impl System for Replay {
             limits,
             how: "from memory".to_owned(),
         })
+    }
+
+    fn processes(&mut self) -> Result<Vec<u32>, Refused> {
+        let mut pids: Vec<u32> = self.processes.iter().map(|process| process.pid).collect();
+        pids.sort_unstable();
+        Ok(pids)
+    }
+
+    fn process(&mut self, pid: u32, ask: &ProcessAsk) -> Result<ProcessFacts, NoProcess> {
+        let process = self.processes.iter().find(|process| process.pid == pid);
+        Ok(cut(process.ok_or(NoProcess::None)?.clone(), ask))
+    }
+
+    fn program_file(&mut self, _: u32, _: u64) -> Result<File, Why> {
+        Err(Why::NotKept)
+    }
+
+    fn file_in_view(&mut self, _: u32, _: u64, _: &[u8]) -> Result<File, Why> {
+        Err(Why::NotKept)
+    }
+
+    fn process_text(&mut self, _: u32, _: u64, _: ProcessText) -> Result<Vec<u8>, Why> {
+        Err(Why::NotKept)
     }
 
     fn protocol_statistics(&mut self, _: BlockSet, _: bool) -> (ProtocolStatistics, Vec<Limit>) {

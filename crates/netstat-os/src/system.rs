@@ -1,15 +1,17 @@
 //! The questions a program may ask of a system.
 
 use std::fmt;
+use std::fs::File;
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use netstat_model::counters::{BlockSet, InterfaceStatistics, ProtocolStatistics};
 use netstat_model::figures::Figures;
+use netstat_model::process::ProcessFacts;
 use netstat_model::route::{RouteListing, TableSelection};
-use netstat_model::{Limit, Owners, Socket};
+use netstat_model::{Limit, Owners, Socket, Why};
 
-use crate::{FiguresAsk, SocketAsk, SocketList};
+use crate::{FiguresAsk, NoProcess, ProcessAsk, ProcessText, SocketAsk, SocketList};
 
 /// How the owners of sockets are to be found.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -92,6 +94,38 @@ pub trait System {
     /// # Errors
     /// When `ask` forces a source that cannot be used.
     fn owners(&mut self, sockets: &[Socket], ask: &OwnersAsk) -> Result<OwnersFound, Refused>;
+
+    /// The ids of all processes in sight, ascending.
+    ///
+    /// # Errors
+    /// When the system does not tell.
+    fn processes(&mut self) -> Result<Vec<u32>, Refused>;
+
+    /// What `ask` wants to know about process `pid`.
+    ///
+    /// # Errors
+    /// When there is no such process, or nothing can be told about it.
+    fn process(&mut self, pid: u32, ask: &ProcessAsk) -> Result<ProcessFacts, NoProcess>;
+
+    /// The file of the program that process `pid`, started at `start_ticks`, is running, opened for reading: also one that has no
+    /// name any more.
+    ///
+    /// # Errors
+    /// Why it cannot be opened; [`Why::Gone`] when that process has ended.
+    fn program_file(&mut self, pid: u32, start_ticks: u64) -> Result<File, Why>;
+
+    /// The plain file at `path` in the view of process `pid`, started at `start_ticks`, opened for reading; a relative path counts
+    /// from its working directory. It may be any file: treat its content as foreign.
+    ///
+    /// # Errors
+    /// Why it cannot be opened; [`Why::Gone`] when nothing stands there, [`Why::NotApplicable`] when it is no plain file.
+    fn file_in_view(&mut self, pid: u32, start_ticks: u64, path: &[u8]) -> Result<File, Why>;
+
+    /// One of the texts that the system keeps about process `pid`, started at `start_ticks`, as it stands.
+    ///
+    /// # Errors
+    /// Why it cannot be read; [`Why::Gone`] when that process has ended.
+    fn process_text(&mut self, pid: u32, start_ticks: u64, which: ProcessText) -> Result<Vec<u8>, Why>;
 
     /// The counters of the protocols in `blocks`, with `further` also those beyond the classic ones.
     fn protocol_statistics(&mut self, blocks: BlockSet, further: bool) -> (ProtocolStatistics, Vec<Limit>);

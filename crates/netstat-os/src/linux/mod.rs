@@ -6,6 +6,7 @@ pub mod figures;
 mod owner_source;
 pub mod owners;
 pub mod owners_ebpf;
+pub mod process;
 pub mod routes;
 pub mod sockets;
 mod system;

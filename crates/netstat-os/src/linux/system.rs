@@ -1,20 +1,25 @@
 //! The running Linux system.
 
+use std::fs::File;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use netstat_model::counters::{BlockSet, InterfaceStatistics, ProtocolStatistics};
 use netstat_model::figures::Figures;
+use netstat_model::process::ProcessFacts;
 use netstat_model::route::{RouteListing, TableSelection};
-use netstat_model::{Limit, Socket};
+use netstat_model::{Limit, Socket, Why};
 
 use super::figures::FigureReader;
 use super::owner_source::OwnerFinder;
+use super::process::ProcessReader;
 use super::sockets::SocketReader;
 use super::{counters, routes};
 use crate::accounts::Accounts;
-use crate::{FiguresAsk, OwnersAsk, OwnersFound, Refused, SocketAsk, SocketList, System};
+use crate::{
+    FiguresAsk, NoProcess, OwnersAsk, OwnersFound, ProcessAsk, ProcessText, Refused, SocketAsk, SocketList, System,
+};
 
 /// The network of the calling thread and the processes below `/proc`.
 #[derive(Debug)]
@@ -24,6 +29,7 @@ pub struct Linux {
     owners: OwnerFinder,
     figures: FigureReader,
     accounts: Accounts,
+    processes: ProcessReader,
 }
 
 impl Default for Linux {
@@ -34,6 +40,7 @@ impl Default for Linux {
             owners: OwnerFinder::new(&proc),
             figures: FigureReader::new(&proc),
             accounts: Accounts::default(),
+            processes: ProcessReader::new(&proc),
             proc,
         }
     }
@@ -67,6 +74,26 @@ impl System for Linux {
 
     fn owners(&mut self, sockets: &[Socket], ask: &OwnersAsk) -> Result<OwnersFound, Refused> {
         self.owners.find(sockets, ask, &mut self.sockets)
+    }
+
+    fn processes(&mut self) -> Result<Vec<u32>, Refused> {
+        self.processes.list()
+    }
+
+    fn process(&mut self, pid: u32, ask: &ProcessAsk) -> Result<ProcessFacts, NoProcess> {
+        self.processes.read(pid, ask)
+    }
+
+    fn program_file(&mut self, pid: u32, start_ticks: u64) -> Result<File, Why> {
+        self.processes.program_file(pid, start_ticks)
+    }
+
+    fn file_in_view(&mut self, pid: u32, start_ticks: u64, path: &[u8]) -> Result<File, Why> {
+        self.processes.file_in_view(pid, start_ticks, path)
+    }
+
+    fn process_text(&mut self, pid: u32, start_ticks: u64, which: ProcessText) -> Result<Vec<u8>, Why> {
+        self.processes.text(pid, start_ticks, which)
     }
 
     fn protocol_statistics(&mut self, blocks: BlockSet, further: bool) -> (ProtocolStatistics, Vec<Limit>) {

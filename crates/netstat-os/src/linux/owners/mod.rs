@@ -14,10 +14,10 @@ mod claims;
 mod component;
 mod elsewhere;
 mod memory;
-mod process;
+pub(crate) mod process;
 mod reason;
 mod spread;
-mod table;
+pub(crate) mod table;
 mod walk;
 mod wanted;
 

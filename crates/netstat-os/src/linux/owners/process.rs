@@ -25,6 +25,12 @@ pub struct Stat<'a> {
     pub state: u8,
     /// Field 4: the id of the parent; 0 where it has none in this PID namespace.
     pub parent: u32,
+    /// Field 5: the process group.
+    pub group: u32,
+    /// Field 6: the session.
+    pub session: u32,
+    /// Field 7: the number of the controlling terminal; 0 when it has none.
+    pub terminal: i32,
     /// Field 9: the kernel's flags of the thread.
     pub flags: u32,
     /// Field 10: page faults of all threads that needed no reading from a disk.
@@ -79,9 +85,15 @@ pub fn parse_stat(text: &[u8]) -> Result<Stat<'_>, BadStat> {
         Some(&[letter]) => letter,
         _ => return Err(BadStat("no state letter")),
     };
+    let mut next = |what| fields.next().ok_or(BadStat(what));
+    let parent = next("no parent").map(small_number)?.ok_or(BadStat("no parent"))?;
+    let group = next("no process group")
+        .map(small_number)?
+        .ok_or(BadStat("no process group"))?;
+    let session = next("no session").map(small_number)?.ok_or(BadStat("no session"))?;
+    let terminal = next("no terminal").map(signed_number)?.ok_or(BadStat("no terminal"))?;
     let mut field = |skipped: usize, what| fields.nth(skipped).and_then(number).ok_or(BadStat(what));
-    let parent = field(0, "no parent")?;
-    let flags = field(4, "no flags")?;
+    let flags = field(1, "no flags")?;
     let minor_faults = field(0, "no page faults")?;
     let major_faults = field(1, "no page faults")?;
     let user_ticks = field(1, "no times")?;
@@ -99,7 +111,10 @@ pub fn parse_stat(text: &[u8]) -> Result<Stat<'_>, BadStat> {
         pid: u32::try_from(pid).map_err(|_| BadStat("the process id is too large"))?,
         comm: &text[open + 1..close],
         state,
-        parent: u32::try_from(parent).map_err(|_| BadStat("the parent's id is too large"))?,
+        parent,
+        group,
+        session,
+        terminal,
         flags: u32::try_from(flags).map_err(|_| BadStat("the flags are too large"))?,
         threads: u32::try_from(threads).map_err(|_| BadStat("the number of threads is too large"))?,
         start_ticks,
@@ -124,6 +139,15 @@ fn number(digits: &[u8]) -> Option<u64> {
             None
         }
     })
+}
+
+/// A decimal number with or without a minus sign that fits.
+fn signed_number(digits: &[u8]) -> Option<i32> {
+    let (sign, digits) = match digits.strip_prefix(b"-") {
+        Some(rest) => (-1, rest),
+        None => (1, digits),
+    };
+    i32::try_from(sign * i64::try_from(number(digits)?).ok()?).ok()
 }
 
 /// A decimal number as a file name of `/proc` has it: digits only, no leading zero needed.
@@ -166,6 +190,20 @@ impl ProcessDir {
     /// Opens a file of the process to read it again and again.
     pub(crate) fn file(&self, name: &std::ffi::CStr) -> Result<OwnedFd, Errno> {
         openat(&self.0, name, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
+    }
+
+    /// The entry `name` in the list of `proc`: `self` or `thread-self`.
+    ///
+    /// # Errors
+    /// The system's.
+    pub(crate) fn named(proc: BorrowedFd<'_>, name: &std::ffi::CStr) -> Result<Self, Errno> {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        openat(proc, name, flags, Mode::empty()).map(ProcessDir)
+    }
+
+    /// The directory itself.
+    pub(crate) fn as_fd(&self) -> BorrowedFd<'_> {
+        self.0.as_fd()
     }
 
     /// The process whose directory, or a directory below it (`depth` levels), is open.
@@ -282,7 +320,8 @@ impl ProcessDir {
         read_text(self.0.as_fd(), name, into)
     }
 
-    fn link(&self, name: &std::ffi::CStr, into: &mut Vec<u8>) -> Result<(), Errno> {
+    /// The target of a link of the process.
+    pub(crate) fn link(&self, name: &std::ffi::CStr, into: &mut Vec<u8>) -> Result<(), Errno> {
         into.clear();
         // The kernel tells no path longer than a page.
         into.reserve(4096);
@@ -297,6 +336,13 @@ impl ProcessDir {
             }
             into.reserve(2 * whole);
         }
+    }
+}
+
+impl From<OwnedFd> for ProcessDir {
+    /// From a descriptor of `/proc/PID` or `/proc/PID/task/TID`.
+    fn from(dir: OwnedFd) -> Self {
+        ProcessDir(dir)
     }
 }
 
@@ -358,7 +404,7 @@ mod tests {
     use proptest::prelude::*;
 
     /// A line with the fields the parser reads set apart from all others.
-    const LINE: &str = "4321 (cat) S 77 4321 4321 0 -1 4194304 91 2 5 3 41 42 6 7 20 0 3 0 987654 2396160 218 18446744073709551615 0 0";
+    const LINE: &str = "4321 (cat) S 77 4321 4320 -34816 -1 4194304 91 2 5 3 41 42 6 7 20 0 3 0 987654 2396160 218 18446744073709551615 0 0";
 
     #[test]
     fn the_fields_are_found() {
@@ -369,6 +415,7 @@ mod tests {
             (3, 987654, false)
         );
         assert_eq!((stat.parent, stat.minor_faults, stat.major_faults), (77, 91, 5));
+        assert_eq!((stat.group, stat.session, stat.terminal), (4321, 4320, -34816));
         assert_eq!((stat.user_ticks, stat.system_ticks), (41, 42));
         assert_eq!((stat.virtual_bytes, stat.resident_pages), (2396160, 218));
         let below = LINE.replacen(" 218 ", " -3 ", 1);

@@ -1,0 +1,119 @@
+//! What a process has open.
+
+use crate::Fact;
+
+/// What one descriptor is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Descriptor {
+    /// A file, directory or device by its path, without the kernel's mark.
+    Path {
+        /// The path in the view of the process's own root.
+        path: Vec<u8>,
+        /// Whether the kernel says that it has been removed.
+        deleted: bool,
+    },
+    /// A socket, by its inode.
+    Socket(u64),
+    /// One end of a pipe, by its inode: the other end has the same.
+    Pipe(u64),
+    /// A file in memory only, by the name it was given (memfd_create(2)).
+    Memory(Vec<u8>),
+    /// Something of the kernel's without a file: `eventfd`, `[io_uring]`, `bpf-prog`.
+    Anonymous(Vec<u8>),
+    /// Anything else, as told.
+    Other(Vec<u8>),
+}
+
+impl Descriptor {
+    /// Whether it is a terminal, going by its path.
+    pub fn is_terminal(&self) -> bool {
+        match self {
+            Descriptor::Path { path, .. } => {
+                path.starts_with(b"/dev/pts/") || path.starts_with(b"/dev/tty") || path.as_slice() == b"/dev/console"
+            }
+            _ => false,
+        }
+    }
+}
+
+/// What a process has open.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Descriptors {
+    /// How many there are.
+    pub count: Fact<u64>,
+    /// Standard input, output and error; `None` for one that is closed.
+    pub standard: [Fact<Option<Descriptor>>; 3],
+    /// How many there are of each kind; only when all were asked for.
+    pub kinds: Fact<OpenKinds>,
+    /// The inodes of the sockets, ascending, each once; only when all were asked for.
+    pub sockets: Fact<Vec<u64>>,
+    /// The names of the kernel's objects without a file, ascending, each once; only when all were asked for.
+    pub anonymous: Fact<Vec<Vec<u8>>>,
+}
+
+/// How many descriptors there are of each kind.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct OpenKinds {
+    /// Files, directories and devices.
+    pub files: u64,
+    /// Terminals.
+    pub terminals: u64,
+    /// Sockets.
+    pub sockets: u64,
+    /// Pipes.
+    pub pipes: u64,
+    /// Files in memory only.
+    pub memory: u64,
+    /// Objects of the kernel without a file, and whatever else there is.
+    pub other: u64,
+}
+
+impl OpenKinds {
+    /// Counts one more.
+    pub fn add(&mut self, descriptor: &Descriptor) {
+        let kind = match descriptor {
+            terminal if terminal.is_terminal() => &mut self.terminals,
+            Descriptor::Path { .. } => &mut self.files,
+            Descriptor::Socket(_) => &mut self.sockets,
+            Descriptor::Pipe(_) => &mut self.pipes,
+            Descriptor::Memory(_) => &mut self.memory,
+            Descriptor::Anonymous(_) | Descriptor::Other(_) => &mut self.other,
+        };
+        *kind += 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_kind_is_counted_once() {
+        let path = |path: &str| Descriptor::Path {
+            path: path.into(),
+            deleted: false,
+        };
+        let mut kinds = OpenKinds::default();
+        for descriptor in [
+            path("/dev/pts/3"),
+            path("/dev/null"),
+            path("/tmp/x"),
+            Descriptor::Socket(1),
+            Descriptor::Pipe(1),
+            Descriptor::Memory(b"m".into()),
+            Descriptor::Anonymous(b"eventfd".into()),
+            Descriptor::Other(b"?".into()),
+        ] {
+            kinds.add(&descriptor);
+        }
+        let expected = OpenKinds {
+            files: 2,
+            terminals: 1,
+            sockets: 1,
+            pipes: 1,
+            memory: 1,
+            other: 2,
+        };
+        assert_eq!(kinds, expected);
+    }
+}

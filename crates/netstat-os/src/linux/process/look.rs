@@ -1,0 +1,349 @@
+//! One look at one process.
+
+use std::mem::MaybeUninit;
+use std::os::fd::BorrowedFd;
+use std::time::{Duration, SystemTime};
+
+use netstat_model::process::{Ancestor, Descriptors, Namespace, Namespaces, OpenKinds, ProcessFacts, Terminal};
+use netstat_model::{Fact, Why};
+use rustix::fs::{AtFlags, Mode, OFlags, RawDir, openat, readlinkat_raw, statat};
+use rustix::io::Errno;
+
+use super::program::{self, trimmed};
+use super::status::parse_status;
+use super::texts::{
+    parse_arguments, parse_cgroup_path, parse_descriptor, parse_environment, parse_executable_mappings, parse_namespace,
+};
+use super::{fact, failed, why_optional};
+use crate::linux::owners::process::{ProcessDir, small_number, why};
+use crate::linux::owners::table::{BUFFER, PathBuffer};
+use crate::linux::owners::{components, parse_stat};
+use crate::{DescriptorsAsk, NoProcess, ProcessAsk};
+
+/// `(uid_t)-1` in `/proc/PID/loginuid`: the process stems from no login (proc_pid_loginuid(5)).
+const NO_LOGIN: u32 = u32::MAX;
+
+/// More parents than any chain of real programs has; a guard against an endless one.
+const MOST_ANCESTORS: usize = 256;
+
+/// What a look works with.
+pub(super) struct Look<'a> {
+    proc: BorrowedFd<'a>,
+    /// The process.
+    dir: &'a ProcessDir,
+    ask: &'a ProcessAsk,
+    text: Vec<u8>,
+}
+
+impl<'a> Look<'a> {
+    pub(super) fn new(proc: BorrowedFd<'a>, dir: &'a ProcessDir, ask: &'a ProcessAsk) -> Self {
+        Look {
+            proc,
+            dir,
+            ask,
+            text: Vec::new(),
+        }
+    }
+
+    /// Whether the process has become another program since `facts` were read.
+    pub(super) fn changed(&mut self, facts: &ProcessFacts) -> bool {
+        let Some(program) = facts.program.as_ref().known() else {
+            return false;
+        };
+        match self.dir.exe(&mut self.text) {
+            Ok(told) => told != program.told,
+            // It has ended, or its first thread has: what was read belongs together.
+            Err(_) => false,
+        }
+    }
+
+    /// All that was asked for.
+    ///
+    /// # Errors
+    /// See [`NoProcess`].
+    pub(super) fn read(&mut self, pid: u32) -> Result<ProcessFacts, NoProcess> {
+        let mut text = std::mem::take(&mut self.text);
+        self.dir.text(c"stat", &mut text).map_err(failed)?;
+        let stat = parse_stat(&text).map_err(|error| NoProcess::Failed(error.to_string()))?;
+        let mut facts = ProcessFacts::bare(pid, stat.start_ticks, Why::NotAsked);
+        facts.started = started(stat.start_ticks);
+        facts.comm = stat.comm.to_vec();
+        facts.state = stat.state;
+        facts.parent = stat.parent;
+        facts.group = stat.group;
+        facts.session = stat.session;
+        facts.terminal = Terminal::from_number(stat.terminal);
+        facts.threads = stat.threads;
+        facts.kernel_thread = stat.is_kernel_thread();
+        // The first thread may have ended while others go on: it has no memory, program or descriptors left to show.
+        let living = (stat.state == b'Z' && stat.threads > 1)
+            .then(|| self.living_thread(pid))
+            .flatten();
+        let dir = living.as_ref().unwrap_or(self.dir);
+
+        self.dir.text(c"status", &mut text).map_err(failed)?;
+        let status = parse_status(&text);
+        if let Fact::Known(process) = status.process
+            && process != pid
+        {
+            return Err(NoProcess::ThreadOf(process));
+        }
+        facts.kernel_thread = status.kernel_thread.known().unwrap_or(facts.kernel_thread);
+        if self.ask.standing {
+            facts.users = status.users;
+            facts.groups = status.groups;
+            facts.other_groups = status.other_groups;
+            facts.capabilities = status.capabilities;
+            facts.tracer = status.tracer;
+            facts.no_new_privileges = status.no_new_privileges;
+            facts.seccomp = status.seccomp;
+            facts.inner_pids = status.inner_pids;
+            facts.login_user = self.login_user(&mut text);
+            facts.label = match self.dir.text(c"attr/current", &mut text) {
+                Ok(()) => Fact::Known(trimmed(&text)),
+                Err(error) => Fact::Unknown(why_optional(error)),
+            };
+        }
+        if self.ask.arguments {
+            facts.arguments = fact(dir.text(c"cmdline", &mut text)).map(|()| parse_arguments(&text));
+        }
+        if self.ask.environment {
+            facts.environment = fact(dir.text(c"environ", &mut text)).map(|()| parse_environment(&text));
+        }
+        if self.ask.program {
+            facts.program = match facts.kernel_thread {
+                true => Fact::Unknown(Why::NotApplicable),
+                false => program::read(dir, self.ask.directories, &mut text),
+            };
+        }
+        if self.ask.places {
+            facts.directory = fact(dir.link(c"cwd", &mut text)).map(|()| text.clone());
+            facts.root = fact(dir.link(c"root", &mut text)).map(|()| text.clone());
+        }
+        if self.ask.namespaces {
+            facts.namespaces = self.namespaces(dir, &mut text);
+        }
+        if self.ask.components {
+            let read = fact(self.dir.text(c"cgroup", &mut text));
+            facts.components = read.map(|()| components(&text));
+            facts.cgroup = match read {
+                Fact::Known(()) => match parse_cgroup_path(&text) {
+                    Some(path) => Fact::Known(path.to_vec()),
+                    None => Fact::Unknown(Why::NotKept),
+                },
+                Fact::Unknown(why) => Fact::Unknown(why),
+            };
+        }
+        if self.ask.descriptors != DescriptorsAsk::Nothing {
+            facts.descriptors = fact(self.descriptors(dir));
+        }
+        if self.ask.executable {
+            facts.executable = fact(dir.text(c"maps", &mut text)).map(|()| parse_executable_mappings(&text));
+        }
+        if self.ask.ancestors {
+            facts.ancestors = self.ancestors(facts.parent, facts.start_ticks, &mut text);
+        }
+        self.text = text;
+        Ok(facts)
+    }
+
+    /// A thread other than the first that has not ended.
+    fn living_thread(&self, pid: u32) -> Option<ProcessDir> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let dir = openat(self.dir.as_fd(), c"task", flags, Mode::empty()).ok()?;
+        let mut buffer = Vec::with_capacity(4096);
+        let mut entries = RawDir::new(&dir, buffer.spare_capacity_mut());
+        let mut text = Vec::new();
+        while let Some(Ok(entry)) = entries.next() {
+            let Some(thread) = small_number(entry.file_name().to_bytes()).filter(|&thread| thread != pid) else {
+                continue;
+            };
+            let mut path = PathBuffer::new();
+            path.number(thread);
+            let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+            let Ok(thread) = openat(&dir, path.as_bytes(), flags, Mode::empty()) else {
+                continue;
+            };
+            let thread = ProcessDir::from(thread);
+            let lives = thread.text(c"stat", &mut text).is_ok()
+                && parse_stat(&text).is_ok_and(|stat| !matches!(stat.state, b'Z' | b'X'));
+            if lives {
+                return Some(thread);
+            }
+        }
+        None
+    }
+
+    fn login_user(&self, text: &mut Vec<u8>) -> Fact<Option<u32>> {
+        match self.dir.text(c"loginuid", text) {
+            Ok(()) => match small_number(text.trim_ascii()) {
+                Some(user) => Fact::Known((user != NO_LOGIN).then_some(user)),
+                None => Fact::Unknown(Why::Failed),
+            },
+            Err(error) => Fact::Unknown(why_optional(error)),
+        }
+    }
+
+    fn namespaces(&self, dir: &ProcessDir, text: &mut Vec<u8>) -> Namespaces {
+        let own = ProcessDir::named(self.proc, c"thread-self");
+        let mut one = |name: &std::ffi::CStr| {
+            let mut number = |dir: &ProcessDir| -> Result<Option<u64>, Errno> {
+                dir.link(name, text)?;
+                Ok(parse_namespace(text))
+            };
+            let theirs = match number(dir) {
+                Ok(Some(inode)) => inode,
+                Ok(None) => return Fact::Unknown(Why::Failed),
+                Err(error) => return Fact::Unknown(why_optional(error)),
+            };
+            match own.as_ref().map(&mut number) {
+                Ok(Ok(Some(own))) => Fact::Known(Namespace {
+                    inode: theirs,
+                    ours: own == theirs,
+                }),
+                _ => Fact::Unknown(Why::Failed),
+            }
+        };
+        Namespaces {
+            mount: one(c"ns/mnt"),
+            network: one(c"ns/net"),
+            pid: one(c"ns/pid"),
+            user: one(c"ns/user"),
+        }
+    }
+
+    fn descriptors(&self, dir: &ProcessDir) -> Result<Descriptors, Errno> {
+        let all = self.ask.descriptors == DescriptorsAsk::All;
+        let access = if all { OFlags::RDONLY } else { OFlags::PATH };
+        let table = openat(
+            dir.as_fd(),
+            c"fd",
+            access | OFlags::DIRECTORY | OFlags::CLOEXEC,
+            Mode::empty(),
+        )?;
+        let standard = [c"0", c"1", c"2"].map(|name| {
+            let mut target = [MaybeUninit::uninit(); 4096];
+            match readlinkat_raw(&table, name, &mut target) {
+                Ok((target, _)) => Fact::Known(Some(parse_descriptor(target))),
+                Err(Errno::NOENT) => Fact::Known(None),
+                Err(error) => Fact::Unknown(why(error)),
+            }
+        });
+        if let [Fact::Unknown(Why::NotPermitted), ..] = standard {
+            return Err(Errno::ACCESS);
+        }
+        let mut found = Descriptors {
+            count: self.count(dir),
+            standard,
+            kinds: Fact::Unknown(Why::NotAsked),
+            sockets: Fact::Unknown(Why::NotAsked),
+            anonymous: Fact::Unknown(Why::NotAsked),
+        };
+        if all {
+            list(&table, &mut found)?;
+        }
+        Ok(found)
+    }
+
+    /// How many descriptors there are: the size of the directory, from Linux 6.2 on.
+    fn count(&self, dir: &ProcessDir) -> Fact<u64> {
+        let size = |dir: BorrowedFd<'_>| statat(dir, c"fd", AtFlags::empty()).map(|stat| stat.st_size as u64);
+        match size(dir.as_fd()) {
+            Ok(0) => {
+                // An older kernel says 0 for the caller, too, who has some.
+                let own = ProcessDir::named(self.proc, c"self").and_then(|own| size(own.as_fd()));
+                match own {
+                    Ok(1..) => Fact::Known(0),
+                    _ => Fact::Unknown(Why::NotSupported),
+                }
+            }
+            other => fact(other),
+        }
+    }
+
+    fn ancestors(&self, parent: u32, start: u64, text: &mut Vec<u8>) -> Fact<Vec<Ancestor>> {
+        let mut chain: Vec<Ancestor> = Vec::new();
+        let (mut pid, mut younger) = (parent, start);
+        while pid != 0 && chain.len() < MOST_ANCESTORS {
+            let ancestor = match self.ancestor(pid, text) {
+                // A parent that started later is another process: the real one has ended, and its id is used again.
+                Ok(ancestor) if ancestor.start_ticks > younger => return Fact::Unknown(Why::Gone),
+                Ok(ancestor) => ancestor,
+                Err(why) if chain.is_empty() => return Fact::Unknown(why),
+                // What is above is hidden from the caller; the last one names its parent.
+                Err(_) => break,
+            };
+            (pid, younger) = (ancestor.parent, ancestor.start_ticks);
+            chain.push(ancestor);
+        }
+        Fact::Known(chain)
+    }
+
+    fn ancestor(&self, pid: u32, text: &mut Vec<u8>) -> Result<Ancestor, Why> {
+        let dir = ProcessDir::open(self.proc, pid).map_err(why)?;
+        dir.text(c"stat", text).map_err(why)?;
+        let stat = parse_stat(text).map_err(|_| Why::Failed)?;
+        let mut ancestor = Ancestor {
+            pid,
+            start_ticks: stat.start_ticks,
+            parent: stat.parent,
+            comm: stat.comm.to_vec(),
+            path: Fact::Unknown(Why::NotApplicable),
+            arguments: Fact::Unknown(Why::NotApplicable),
+        };
+        if !stat.is_kernel_thread() {
+            ancestor.path = fact(dir.link(c"exe", text)).map(|()| program::unmarked(text).to_vec());
+            ancestor.arguments = fact(dir.text(c"cmdline", text)).map(|()| parse_arguments(text));
+        }
+        Ok(ancestor)
+    }
+}
+
+/// Fills in what takes a look at every descriptor.
+fn list(table: &impl std::os::fd::AsFd, found: &mut Descriptors) -> Result<(), Errno> {
+    let mut buffer = Vec::with_capacity(BUFFER);
+    let mut entries = RawDir::new(table, buffer.spare_capacity_mut());
+    let mut kinds = OpenKinds::default();
+    let (mut sockets, mut anonymous) = (Vec::new(), Vec::new());
+    let mut count = 0;
+    while let Some(entry) = entries.next() {
+        let entry = entry?;
+        if small_number(entry.file_name().to_bytes()).is_none() {
+            continue;
+        }
+        let mut target = [MaybeUninit::uninit(); 4096];
+        let descriptor = match readlinkat_raw(table, entry.file_name(), &mut target) {
+            Ok((target, _)) => parse_descriptor(target),
+            // Closed meanwhile.
+            Err(Errno::NOENT) => continue,
+            Err(error) => return Err(error),
+        };
+        count += 1;
+        kinds.add(&descriptor);
+        match descriptor {
+            netstat_model::process::Descriptor::Socket(inode) => sockets.push(inode),
+            netstat_model::process::Descriptor::Anonymous(name) => anonymous.push(name),
+            _ => {}
+        }
+    }
+    sockets.sort_unstable();
+    sockets.dedup();
+    anonymous.sort_unstable();
+    anonymous.dedup();
+    found.count = Fact::Known(count);
+    found.kinds = Fact::Known(kinds);
+    found.sockets = Fact::Known(sockets);
+    found.anonymous = Fact::Known(anonymous);
+    Ok(())
+}
+
+/// The moment `ticks` after boot, by the clock as it goes now: a clock that was set since then would else shift it.
+fn started(ticks: u64) -> Fact<SystemTime> {
+    let clock = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+    let (Ok(seconds), Ok(nanoseconds)) = (u64::try_from(clock.tv_sec), u32::try_from(clock.tv_nsec)) else {
+        return Fact::Unknown(Why::Failed);
+    };
+    let boot = SystemTime::now().checked_sub(Duration::new(seconds, nanoseconds));
+    let after = Duration::from_secs_f64(ticks as f64 / rustix::param::clock_ticks_per_second() as f64);
+    Fact::from_option(boot.and_then(|boot| boot.checked_add(after)), Why::Failed)
+}

@@ -1,0 +1,177 @@
+//! One process in depth, read from `/proc/PID`.
+//!
+//! Everything is read through one descriptor of the directory, which stays with the process it was opened for: once that has
+//! ended, every read fails, also when its id is used again. Should the process become another program while it is read
+//! (execve(2)), it is read again.
+
+mod look;
+mod program;
+mod status;
+mod texts;
+
+use std::fs::File;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use netstat_model::process::ProcessFacts;
+use netstat_model::{Fact, Why};
+use rustix::fs::{CWD, Mode, OFlags, openat};
+use rustix::io::Errno;
+
+use super::owners::parse_stat;
+use super::owners::process::{ProcessDir, why};
+use super::owners::table::process_ids;
+use crate::{NoProcess, ProcessAsk, Refused};
+
+pub use status::{Status, parse_status};
+pub use texts::{
+    parse_arguments, parse_cgroup_path, parse_descriptor, parse_environment, parse_executable_mappings, parse_namespace,
+};
+
+use look::Look;
+
+/// How often a process is read again because it became another program meanwhile.
+const ATTEMPTS: u32 = 3;
+
+/// Reads facts about single processes.
+#[derive(Debug)]
+pub struct ProcessReader {
+    root: PathBuf,
+    proc: Option<OwnedFd>,
+}
+
+impl Default for ProcessReader {
+    fn default() -> Self {
+        ProcessReader::new("/proc")
+    }
+}
+
+impl ProcessReader {
+    /// A reader of the process list mounted at `root`, usually `/proc`. Opens nothing yet.
+    pub fn new(root: impl AsRef<Path>) -> Self {
+        ProcessReader {
+            root: root.as_ref().to_owned(),
+            proc: None,
+        }
+    }
+
+    /// The ids of all processes in sight, ascending.
+    ///
+    /// # Errors
+    /// When the process list cannot be read.
+    pub fn list(&mut self) -> Result<Vec<u32>, Refused> {
+        let ids = self.open().and_then(process_ids);
+        ids.map_err(|error| {
+            let error = std::io::Error::from(error);
+            Refused(format!(
+                "the process list {} cannot be read: {error}",
+                self.root.display()
+            ))
+        })
+    }
+
+    /// What `ask` wants to know about process `pid`.
+    ///
+    /// # Errors
+    /// See [`NoProcess`].
+    pub fn read(&mut self, pid: u32, ask: &ProcessAsk) -> Result<ProcessFacts, NoProcess> {
+        let proc = self.open().map_err(failed)?;
+        let dir = ProcessDir::open(proc, pid).map_err(failed)?;
+        let mut look = Look::new(proc, &dir, ask);
+        let mut facts = look.read(pid)?;
+        for _ in 1..ATTEMPTS {
+            if !look.changed(&facts) {
+                break;
+            }
+            facts = look.read(pid)?;
+        }
+        Ok(facts)
+    }
+
+    /// The file of the program that process `pid`, started at `start_ticks`, is running: also one that has no name any more.
+    ///
+    /// # Errors
+    /// Why it cannot be opened; [`Why::Gone`] when that process has ended.
+    pub fn program_file(&mut self, pid: u32, start_ticks: u64) -> Result<File, Why> {
+        let dir = self.same(pid, start_ticks)?;
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
+        openat(dir.as_fd(), c"exe", flags, Mode::empty())
+            .map(File::from)
+            .map_err(why)
+    }
+
+    /// The plain file that stands at `path` in the view of process `pid`, started at `start_ticks`; a relative path counts from
+    /// its working directory. It was not opened by the process and may be any file: treat as foreign.
+    ///
+    /// # Errors
+    /// Why it cannot be opened; [`Why::Gone`] when nothing stands there, [`Why::NotApplicable`] when it is no plain file.
+    pub fn file_in_view(&mut self, pid: u32, start_ticks: u64, path: &[u8]) -> Result<File, Why> {
+        let dir = self.same(pid, start_ticks)?;
+        program::open_in_view(&dir, path)
+    }
+
+    /// One of the texts below `/proc/PID` as it stands, for a copy as evidence.
+    ///
+    /// # Errors
+    /// Why it cannot be read; [`Why::Gone`] when that process has ended.
+    pub fn text(&mut self, pid: u32, start_ticks: u64, which: crate::ProcessText) -> Result<Vec<u8>, Why> {
+        use crate::ProcessText as Text;
+        let dir = self.same(pid, start_ticks)?;
+        let name = match which {
+            Text::Maps => c"maps",
+            Text::Status => c"status",
+            Text::Environment => c"environ",
+            Text::Arguments => c"cmdline",
+            Text::ControlGroup => c"cgroup",
+            Text::Mounts => c"mountinfo",
+            Text::Limits => c"limits",
+        };
+        let mut text = Vec::new();
+        dir.text(name, &mut text).map_err(why)?;
+        Ok(text)
+    }
+
+    /// The directory of process `pid` if it is the one that started at `start_ticks`.
+    fn same(&mut self, pid: u32, start_ticks: u64) -> Result<ProcessDir, Why> {
+        let proc = self.open().map_err(why)?;
+        let dir = ProcessDir::open(proc, pid).map_err(why)?;
+        let mut text = Vec::new();
+        dir.text(c"stat", &mut text).map_err(why)?;
+        match parse_stat(&text) {
+            Ok(stat) if stat.start_ticks == start_ticks => Ok(dir),
+            Ok(_) => Err(Why::Gone),
+            Err(_) => Err(Why::Failed),
+        }
+    }
+
+    fn open(&mut self) -> Result<BorrowedFd<'_>, Errno> {
+        if self.proc.is_none() {
+            let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+            self.proc = Some(openat(CWD, &self.root, flags, Mode::empty())?);
+        }
+        self.proc.as_ref().map(AsFd::as_fd).ok_or(Errno::NOENT)
+    }
+}
+
+fn failed(error: Errno) -> NoProcess {
+    match why(error) {
+        Why::Gone => NoProcess::None,
+        _ => NoProcess::Failed(std::io::Error::from(error).to_string()),
+    }
+}
+
+/// Why a file below `/proc/PID` that not every kernel has could not be read.
+fn why_optional(error: Errno) -> Why {
+    match error {
+        Errno::NOENT | Errno::INVAL | Errno::OPNOTSUPP => Why::NotSupported,
+        other => why(other),
+    }
+}
+
+/// A fact from a system call.
+fn fact<T>(result: Result<T, Errno>) -> Fact<T> {
+    match result {
+        Ok(value) => Fact::Known(value),
+        Err(error) => Fact::Unknown(why(error)),
+    }
+}

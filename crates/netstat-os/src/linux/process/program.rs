@@ -1,0 +1,204 @@
+//! The program of a process and the files around it.
+
+use std::fs::File;
+use std::os::fd::OwnedFd;
+
+use netstat_model::process::{Directory, FileFacts, FileTime, Place, Program};
+use netstat_model::{Fact, Why};
+use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, Stat, fstat, fstatfs, openat, openat2};
+use rustix::io::Errno;
+
+use super::fact;
+use super::texts::{DELETED, memory_name};
+use crate::linux::owners::process::{ProcessDir, why};
+
+/// The program of the process, from `/proc/PID/exe`. `directories` has those above it looked at, too.
+pub(super) fn read(dir: &ProcessDir, directories: bool, text: &mut Vec<u8>) -> Fact<Program> {
+    let told = match dir.link(c"exe", text) {
+        Ok(()) => text.clone(),
+        Err(error) => return Fact::Unknown(why(error)),
+    };
+    // Opened only as a place, which neither waits nor needs the right to read.
+    let file = openat(dir.as_fd(), c"exe", OFlags::PATH | OFlags::CLOEXEC, Mode::empty());
+    let running = match &file {
+        Ok(file) => fact(fstat(file).map(|stat| file_facts(&stat))),
+        Err(error) => Fact::Unknown(why(*error)),
+    };
+    let file_system = match &file {
+        Ok(file) => fact(fstatfs(file).map(|system| system.f_type as u64)),
+        Err(error) => Fact::Unknown(why(*error)),
+    };
+    if let Some(name) = memory_name(&told)
+        && running.known().is_none_or(|file| file.links == 0)
+    {
+        return Fact::Known(Program {
+            path: name.to_vec(),
+            place: Place::Memory,
+            running,
+            standing: Fact::Unknown(Why::NotApplicable),
+            file_system,
+            directories: Fact::Unknown(Why::NotApplicable),
+            told,
+        });
+    }
+    let views = Views::of(dir);
+    let marked = told.strip_suffix(DELETED);
+    let (view, standing) = views.find(&told, running);
+    let same = is_same(running, standing);
+    let (path, place, view, standing) = match marked {
+        // A file may really be called `x (deleted)`.
+        Some(path) if !same => {
+            let (view, standing) = views.find(path, running);
+            let place = match standing {
+                Fact::Known(_) if is_same(running, standing) => Place::There,
+                Fact::Known(_) if running.known().is_some() => Place::Replaced,
+                Fact::Unknown(Why::Gone) => Place::Removed,
+                _ => Place::RemovedUnseen,
+            };
+            (path.to_vec(), place, view, standing)
+        }
+        _ => (told.clone(), Place::There, view, standing),
+    };
+    let directories = match directories {
+        true => Fact::Known(above(&path, view)),
+        false => Fact::Unknown(Why::NotAsked),
+    };
+    Fact::Known(Program {
+        told,
+        path,
+        place,
+        running,
+        standing,
+        file_system,
+        directories,
+    })
+}
+
+fn is_same(running: Fact<FileFacts>, standing: Fact<FileFacts>) -> bool {
+    matches!((running, standing), (Fact::Known(running), Fact::Known(standing)) if running.is_same_file(&standing))
+}
+
+/// A place from which paths are looked up.
+type View = Result<OwnedFd, Errno>;
+
+/// The two ways to read a path that the kernel tells of a process: its own root, and the caller's, which holds when the process
+/// was only moved below a directory of the same file systems (chroot(2)).
+struct Views {
+    process: View,
+    caller: View,
+}
+
+impl Views {
+    fn of(dir: &ProcessDir) -> Views {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        Views {
+            process: openat(dir.as_fd(), c"root", flags, Mode::empty()),
+            caller: openat(CWD, c"/", flags, Mode::empty()),
+        }
+    }
+
+    /// What stands at `path`, in the view in which it is the `running` file; where it is in none, in the process's own.
+    fn find(&self, path: &[u8], running: Fact<FileFacts>) -> (&View, Fact<FileFacts>) {
+        let own = look(&self.process, path);
+        if !is_same(running, own) {
+            let other = look(&self.caller, path);
+            if is_same(running, other) {
+                return (&self.caller, other);
+            }
+        }
+        (&self.process, own)
+    }
+}
+
+/// The directories above `path`, the nearest first, up to the root.
+fn above(path: &[u8], view: &View) -> Vec<Directory> {
+    let mut directories = Vec::new();
+    let mut rest = path;
+    while let Some(slash) = rest.iter().rposition(|&byte| byte == b'/') {
+        rest = &rest[..slash];
+        let directory: &[u8] = if rest.is_empty() { b"/" } else { rest };
+        directories.push(Directory {
+            path: directory.to_vec(),
+            file: look(view, directory),
+        });
+    }
+    directories
+}
+
+/// What stands at `path` below `view`; links and `..` lead nowhere outside it.
+fn look(view: &View, path: &[u8]) -> Fact<FileFacts> {
+    let view = match view {
+        Ok(view) => view,
+        Err(error) => return Fact::Unknown(why(*error)),
+    };
+    let file = in_root(view, path, OFlags::PATH);
+    fact(file.and_then(fstat).map(|stat| file_facts(&stat)))
+}
+
+fn in_root(root: &OwnedFd, path: &[u8], flags: OFlags) -> Result<OwnedFd, Errno> {
+    let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
+    match openat2(root, path, flags | OFlags::CLOEXEC, Mode::empty(), resolve) {
+        // A part of the path is no directory: nothing stands there.
+        Err(Errno::NOTDIR) => Err(Errno::NOENT),
+        other => other,
+    }
+}
+
+/// Opens the plain file at `path` in the view of a process; a relative path counts from its working directory.
+pub(super) fn open_in_view(dir: &ProcessDir, path: &[u8]) -> Result<File, Why> {
+    let mut whole = Vec::new();
+    if !path.starts_with(b"/") {
+        dir.link(c"cwd", &mut whole).map_err(why)?;
+        whole.push(b'/');
+    }
+    whole.extend_from_slice(path);
+    let views = Views::of(dir);
+    let root = views.process.as_ref().map_err(|error| why(*error))?;
+    // Looked at before it is opened for reading: opening a device may do something.
+    let place = in_root(root, &whole, OFlags::PATH).map_err(why)?;
+    let facts = fstat(&place).map(|stat| file_facts(&stat)).map_err(why)?;
+    if !facts.is_file() {
+        return Err(Why::NotApplicable);
+    }
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY;
+    let file = in_root(root, &whole, flags).map_err(why)?;
+    let opened = fstat(&file).map(|stat| file_facts(&stat)).map_err(why)?;
+    if !opened.is_file() {
+        return Err(Why::NotApplicable);
+    }
+    Ok(File::from(file))
+}
+
+/// What stat(2) says.
+#[allow(clippy::unnecessary_cast, reason = "the types differ from processor to processor")]
+pub(crate) fn file_facts(stat: &Stat) -> FileFacts {
+    let time = |seconds: i64, nanoseconds: u64| FileTime {
+        seconds,
+        nanoseconds: nanoseconds as u32,
+    };
+    FileFacts {
+        device: stat.st_dev,
+        inode: stat.st_ino,
+        links: stat.st_nlink as u64,
+        size: stat.st_size as u64,
+        mode: stat.st_mode,
+        user: stat.st_uid,
+        group: stat.st_gid,
+        modified: time(stat.st_mtime as i64, stat.st_mtime_nsec as u64),
+        changed: time(stat.st_ctime as i64, stat.st_ctime_nsec as u64),
+    }
+}
+
+/// The path that the kernel tells, without its mark of a removed file.
+pub(super) fn unmarked(told: &[u8]) -> &[u8] {
+    told.strip_suffix(DELETED).unwrap_or(told)
+}
+
+/// A text without the newline or NUL at its end.
+pub(super) fn trimmed(text: &[u8]) -> Vec<u8> {
+    let end = text
+        .iter()
+        .rposition(|&byte| byte != b'\n' && byte != 0)
+        .map_or(0, |last| last + 1);
+    text[..end].to_vec()
+}

@@ -1,0 +1,290 @@
+//! The other texts and links below `/proc/PID`: arguments, environment, control group, namespaces, descriptors, memory.
+
+use netstat_model::process::{Descriptor, Mapped, Mapping};
+
+use crate::linux::owners::process::small_number;
+
+/// The mark that the kernel puts behind the path of a file that has been removed (`d_path` in the kernel's `fs/d_path.c`).
+pub(super) const DELETED: &[u8] = b" (deleted)";
+
+/// The words in the text of `/proc/PID/cmdline`: each ends in a NUL. A process that writes its title there leaves NULs behind it, so
+/// several at the end are none; empty words at the very end are lost with them.
+pub fn parse_arguments(text: &[u8]) -> Vec<Vec<u8>> {
+    let body = text.strip_suffix(b"\0").unwrap_or(text);
+    let body = if body.ends_with(b"\0\0") { trim_nul(body) } else { body };
+    if body.is_empty() {
+        return Vec::new();
+    }
+    body.split(|&byte| byte == 0).map(<[u8]>::to_vec).collect()
+}
+
+fn trim_nul(mut text: &[u8]) -> &[u8] {
+    while let [rest @ .., 0] = text {
+        text = rest;
+    }
+    text
+}
+
+/// The strings in the text of `/proc/PID/environ`, without empty ones.
+pub fn parse_environment(text: &[u8]) -> Vec<Vec<u8>> {
+    text.split(|&byte| byte == 0)
+        .filter(|string| !string.is_empty())
+        .map(<[u8]>::to_vec)
+        .collect()
+}
+
+/// The path of the control group in the text of `/proc/PID/cgroup`: of version 2, else of systemd's own hierarchy, else of the
+/// first. `None` when there is none.
+pub fn parse_cgroup_path(text: &[u8]) -> Option<&[u8]> {
+    let mut best: Option<(u8, &[u8])> = None;
+    for line in text.split(|&byte| byte == b'\n') {
+        let mut fields = line.splitn(3, |&byte| byte == b':');
+        let (Some(id), Some(controllers), Some(path)) = (fields.next(), fields.next(), fields.next()) else {
+            continue;
+        };
+        let rank = match (id, controllers) {
+            (b"0", b"") => 2,
+            (_, b"name=systemd") => 1,
+            _ => 0,
+        };
+        if best.is_none_or(|(better, _)| rank > better) {
+            best = Some((rank, path));
+        }
+    }
+    best.map(|(_, path)| path)
+}
+
+/// The number in `net:[4026531840]`, the target of a link in `/proc/PID/ns`.
+pub fn parse_namespace(target: &[u8]) -> Option<u64> {
+    let open = target.iter().position(|&byte| byte == b'[')?;
+    decimal(target[open + 1..].strip_suffix(b"]")?)
+}
+
+/// What the target of a link in `/proc/PID/fd` says.
+pub fn parse_descriptor(target: &[u8]) -> Descriptor {
+    let bracketed = |prefix: &[u8]| decimal(target.strip_prefix(prefix)?.strip_suffix(b"]")?);
+    if let Some(inode) = bracketed(b"socket:[") {
+        return Descriptor::Socket(inode);
+    }
+    if let Some(inode) = bracketed(b"pipe:[") {
+        return Descriptor::Pipe(inode);
+    }
+    if let Some(name) = target.strip_prefix(b"anon_inode:") {
+        return Descriptor::Anonymous(name.to_vec());
+    }
+    if let Some(name) = memory_name(target) {
+        return Descriptor::Memory(name.to_vec());
+    }
+    if target.starts_with(b"/") {
+        let bare = target.strip_suffix(DELETED);
+        return Descriptor::Path {
+            path: bare.unwrap_or(target).to_vec(),
+            deleted: bare.is_some(),
+        };
+    }
+    Descriptor::Other(target.to_vec())
+}
+
+/// The name in `/memfd:NAME (deleted)`.
+pub(super) fn memory_name(target: &[u8]) -> Option<&[u8]> {
+    target.strip_prefix(b"/memfd:")?.strip_suffix(DELETED)
+}
+
+/// The executable parts in the text of `/proc/PID/maps`. Lines that are no mapping are passed over.
+pub fn parse_executable_mappings(text: &[u8]) -> Vec<Mapping> {
+    text.split(|&byte| byte == b'\n').filter_map(mapping).collect()
+}
+
+/// A line `start-end rwxp offset major:minor inode   name`; `None` when it is none, or the part is not executable.
+fn mapping(line: &[u8]) -> Option<Mapping> {
+    let mut fields = line.splitn(6, |&byte| byte == b' ');
+    let range = fields.next()?;
+    let flags = fields.next()?;
+    if flags.get(2) != Some(&b'x') {
+        return None;
+    }
+    let offset = hexadecimal(fields.next()?)?;
+    let device = fields.next()?;
+    let inode = decimal(fields.next()?)?;
+    // The name stands behind blanks; it may itself begin with none.
+    let name = fields.next().unwrap_or_default();
+    let name = &name[name.iter().take_while(|&&byte| byte == b' ').count()..];
+    let dash = range.iter().position(|&byte| byte == b'-')?;
+    let colon = device.iter().position(|&byte| byte == b':')?;
+    let number = |digits| hexadecimal(digits).and_then(|value| u32::try_from(value).ok());
+    Some(Mapping {
+        start: hexadecimal(&range[..dash])?,
+        end: hexadecimal(&range[dash + 1..])?,
+        writable: flags.get(1) == Some(&b'w'),
+        shared: flags.get(3) == Some(&b's'),
+        offset,
+        device: (number(&device[..colon])?, number(&device[colon + 1..])?),
+        inode,
+        what: mapped(name),
+    })
+}
+
+fn mapped(name: &[u8]) -> Mapped {
+    if name.is_empty() {
+        Mapped::Anonymous
+    } else if let Some(name) = memory_name(name) {
+        Mapped::Memory(name.to_vec())
+    } else if name.starts_with(b"/") {
+        let bare = name.strip_suffix(DELETED);
+        Mapped::File {
+            path: bare.unwrap_or(name).to_vec(),
+            deleted: bare.is_some(),
+        }
+    } else {
+        Mapped::Named(name.to_vec())
+    }
+}
+
+/// A decimal number without sign that fits.
+fn decimal(digits: &[u8]) -> Option<u64> {
+    if let Some(small) = small_number(digits) {
+        return Some(small.into());
+    }
+    if !digits.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    std::str::from_utf8(digits).ok()?.parse().ok()
+}
+
+fn hexadecimal(digits: &[u8]) -> Option<u64> {
+    if !digits.iter().all(u8::is_ascii_hexdigit) {
+        return None;
+    }
+    u64::from_str_radix(std::str::from_utf8(digits).ok()?, 16).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn words(text: &[u8]) -> Vec<String> {
+        parse_arguments(text)
+            .iter()
+            .map(|word| String::from_utf8_lossy(word).into_owned())
+            .collect()
+    }
+
+    #[test]
+    fn arguments_end_in_nul() {
+        assert_eq!(words(b"sleep\x0060\0"), ["sleep", "60"]);
+        assert_eq!(words(b"x\0\0y\0"), ["x", "", "y"]);
+        assert_eq!(words(b"x\0\0"), ["x", ""]);
+        // A title over the arguments, with what was there cleared.
+        assert_eq!(words(b"nginx: worker process\0\0\0\0\0\0"), ["nginx: worker process"]);
+        assert_eq!(words(b"no end"), ["no end"]);
+        assert_eq!(words(b""), [""; 0]);
+        assert_eq!(words(b"\0"), [""; 0]);
+    }
+
+    #[test]
+    fn environments_are_cut_at_nul() {
+        assert_eq!(parse_environment(b"A=1\0\0B=\0"), [b"A=1".to_vec(), b"B=".to_vec()]);
+    }
+
+    #[test]
+    fn control_groups_of_version_2_come_first() {
+        assert_eq!(
+            parse_cgroup_path(b"4:memory:/a\n1:name=systemd:/b\n0::/c:d\n"),
+            Some(&b"/c:d"[..])
+        );
+        assert_eq!(parse_cgroup_path(b"4:memory:/a\n1:name=systemd:/b\n"), Some(&b"/b"[..]));
+        assert_eq!(parse_cgroup_path(b"4:memory:/a\n3:cpu:/b\n"), Some(&b"/a"[..]));
+        assert_eq!(parse_cgroup_path(b"nonsense"), None);
+    }
+
+    #[test]
+    fn namespaces_have_numbers() {
+        assert_eq!(parse_namespace(b"net:[4026531840]"), Some(4_026_531_840));
+        assert_eq!(parse_namespace(b"net:[]"), None);
+        assert_eq!(parse_namespace(b"net:[1"), None);
+    }
+
+    #[test]
+    fn descriptors_are_told_apart() {
+        let path = |path: &str, deleted| Descriptor::Path {
+            path: path.into(),
+            deleted,
+        };
+        for (target, expected) in [
+            ("socket:[123]", Descriptor::Socket(123)),
+            ("pipe:[4294967297]", Descriptor::Pipe(4_294_967_297)),
+            ("anon_inode:[eventfd]", Descriptor::Anonymous(b"[eventfd]".into())),
+            ("anon_inode:bpf-prog", Descriptor::Anonymous(b"bpf-prog".into())),
+            ("/memfd:x y (deleted)", Descriptor::Memory(b"x y".into())),
+            ("/dev/pts/0", path("/dev/pts/0", false)),
+            ("/tmp/x (deleted)", path("/tmp/x", true)),
+            ("socket:[x]", Descriptor::Other(b"socket:[x]".into())),
+            ("net:[4026531840]", Descriptor::Other(b"net:[4026531840]".into())),
+        ] {
+            assert_eq!(parse_descriptor(target.as_bytes()), expected, "{target}");
+        }
+    }
+
+    const MAPS: &str = "\
+55fb47be2000-55fb47be4000 r--p 00000000 fe:00 247282                     /usr/bin/head
+55fb47be4000-55fb47bea000 r-xp 00002000 fe:00 247282                     /usr/bin/head
+7f0000000000-7f0000001000 rwxp 00000000 00:00 0 
+7f0000001000-7f0000002000 r-xs 00000000 00:01 99                         /memfd:jit (deleted)
+7f0000002000-7f0000003000 r-xp 00000000 fe:00 5                          /tmp/a b.so (deleted)
+7ffd00000000-7ffd00001000 r-xp 00000000 00:00 0                          [vdso]
+ffffffffff600000-ffffffffff601000 --xp 00000000 00:00 0                  [vsyscall]
+";
+
+    #[test]
+    fn executable_parts_are_found() {
+        let parts = parse_executable_mappings(MAPS.as_bytes());
+        let whats: Vec<&Mapped> = parts.iter().map(|part| &part.what).collect();
+        let file = |path: &str, deleted| Mapped::File {
+            path: path.into(),
+            deleted,
+        };
+        assert_eq!(
+            whats,
+            [
+                &file("/usr/bin/head", false),
+                &Mapped::Anonymous,
+                &Mapped::Memory(b"jit".into()),
+                &file("/tmp/a b.so", true),
+                &Mapped::Named(b"[vdso]".into()),
+                &Mapped::Named(b"[vsyscall]".into()),
+            ]
+        );
+        assert_eq!((parts[0].size(), parts[0].offset), (0x6000, 0x2000));
+        assert_eq!((parts[0].device, parts[0].inode), ((0xfe, 0), 247_282));
+        assert_eq!((parts[0].writable, parts[1].writable), (false, true));
+        assert_eq!((parts[0].shared, parts[2].shared), (false, true));
+    }
+
+    proptest! {
+        #[test]
+        fn never_panic(bytes: Vec<u8>) {
+            parse_arguments(&bytes);
+            parse_environment(&bytes);
+            parse_cgroup_path(&bytes);
+            parse_namespace(&bytes);
+            parse_descriptor(&bytes);
+            parse_executable_mappings(&bytes);
+        }
+
+        #[test]
+        fn damaged_maps_never_panic(at in 0..MAPS.len(), byte: u8) {
+            let mut text = MAPS.as_bytes().to_vec();
+            text[at] = byte;
+            prop_assert!(parse_executable_mappings(&text).len() <= 8);
+        }
+
+        #[test]
+        fn arguments_come_back(words in prop::collection::vec("[^\0]{1,8}", 1..6)) {
+            let mut text = words.join("\0").into_bytes();
+            text.push(0);
+            let read: Vec<String> = parse_arguments(&text).into_iter().map(|word| String::from_utf8(word).unwrap()).collect();
+            prop_assert_eq!(read, words);
+        }
+    }
+}
