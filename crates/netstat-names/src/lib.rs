@@ -18,3 +18,17 @@ pub use names::{Foreign, HostStyle, Names};
 pub use reverse::{Answers, Limits, Lookup, ReverseDns, Summary, askable};
 pub use services::{NOTICE, Services};
 pub use system::{Answer, Resolver, SystemResolver};
+
+/// The reason in our words for an error of the system.
+pub(crate) fn why(error: &std::io::Error) -> netstat_model::Why {
+    use netstat_model::Why;
+    use std::io::ErrorKind;
+
+    match error.kind() {
+        ErrorKind::PermissionDenied => Why::NotPermitted,
+        ErrorKind::NotFound => Why::Gone,
+        // ESRCH, from the root directory of a process that ended.
+        _ if error.raw_os_error() == Some(rustix::io::Errno::SRCH.raw_os_error()) => Why::Gone,
+        _ => Why::Failed,
+    }
+}

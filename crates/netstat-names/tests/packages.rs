@@ -6,7 +6,8 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use netstat_names::packages::{Database, FileOwner, Packages, Recorded};
+use netstat_names::digest::Cache;
+use netstat_names::packages::{Check, Database, FileOwner, Match, Packages, Recorded, verify};
 use netstat_testkit::{have, skip};
 
 /// Programs of this system: each file of the usual directories once, by its real path.
@@ -134,4 +135,70 @@ fn dpkg_records_what_md5sum_finds() {
     assert!(same > 20, "only {same} of {} files are recorded", paths.len());
     // A system may have changed files, but not many.
     assert!(other.len() * 20 < same, "{same} match, but not {other:?}");
+}
+
+/// A running program; ended when dropped.
+struct Running(std::process::Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn a_modified_copy_differs_from_its_record() {
+    let name = "a_modified_copy_differs_from_its_record";
+    let Ok(sleep) = fs::canonicalize("/bin/sleep") else {
+        return skip(name, "this system has no sleep");
+    };
+    let info = Path::new("/var/lib/dpkg/info");
+    if sleep.file_name() != Some("sleep".as_ref()) || !info.join("coreutils.md5sums").is_file() {
+        return skip(name, "sleep is not that of dpkg's coreutils");
+    }
+    // A private root with the real records of one package, the program, and a copy that was changed.
+    let dir = tempfile::tempdir().unwrap();
+    let root = dir.path();
+    let admin = root.join("var/lib/dpkg/info");
+    fs::create_dir_all(&admin).unwrap();
+    for file in ["coreutils.list", "coreutils.md5sums"] {
+        fs::copy(info.join(file), admin.join(file)).unwrap();
+    }
+    fs::copy("/var/lib/dpkg/status", root.join("var/lib/dpkg/status")).unwrap();
+    fs::create_dir_all(root.join("usr/bin")).unwrap();
+    std::os::unix::fs::symlink("usr/bin", root.join("bin")).unwrap();
+    let program = root.join("usr/bin/sleep");
+
+    let compare = |pid: u32| {
+        let answer = Packages::open(root).owners(&["/usr/bin/sleep"]).remove(0);
+        let recorded = answer.owner.package().expect("coreutils").recorded;
+        let check = Check {
+            path: format!("/proc/{pid}/exe").into(),
+            recorded,
+        };
+        verify(&[check], u64::MAX, &mut Cache::in_memory(), &|_| ()).remove(0)
+    };
+    let run = || Running(Command::new(&program).arg("60").spawn().unwrap());
+
+    fs::copy(&sleep, &program).unwrap();
+    let original = run();
+    let answer = compare(original.0.id());
+    assert!(matches!(answer, Match::Matches { .. }), "{answer:?}");
+    assert_eq!(answer.words(), "matches its package record (MD5)");
+
+    // Another file in its place, with one byte more: a program ignores what follows its last section.
+    let mut bytes = fs::read(&program).unwrap();
+    bytes.push(0);
+    fs::remove_file(&program).unwrap();
+    fs::write(&program, bytes).unwrap();
+    fs::set_permissions(&program, fs::metadata(&sleep).unwrap().permissions()).unwrap();
+    let changed = run();
+    let answer = compare(changed.0.id());
+    assert!(
+        matches!(answer, Match::Differs { recorded, found, .. } if recorded != found),
+        "{answer:?}"
+    );
+    // What runs since before still is what the package recorded, although its file is gone.
+    assert!(matches!(compare(original.0.id()), Match::Matches { .. }));
 }

@@ -1,6 +1,12 @@
 //! Digests of files: does a program still have the content that its package recorded?
 
+mod cache;
+mod hash;
+
 use std::fmt;
+
+pub use cache::{Cache, parse as parse_cache};
+pub use hash::{FileId, Hashed, Job, Progress, Unhashed, digests};
 
 /// A digest algorithm that package databases use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -20,6 +26,16 @@ pub enum Algorithm {
 }
 
 impl Algorithm {
+    /// All of them.
+    pub const ALL: [Algorithm; 6] = [
+        Algorithm::Md5,
+        Algorithm::Sha1,
+        Algorithm::Sha224,
+        Algorithm::Sha256,
+        Algorithm::Sha384,
+        Algorithm::Sha512,
+    ];
+
     /// The usual name: `SHA-256`.
     pub const fn name(self) -> &'static str {
         match self {
@@ -67,6 +83,16 @@ impl Digest {
         Some(digest)
     }
 
+    /// The digest that `algorithm` made, which has its length.
+    fn made(algorithm: Algorithm, bytes: &[u8]) -> Digest {
+        let mut digest = Digest {
+            algorithm,
+            bytes: [0; 64],
+        };
+        digest.bytes[..bytes.len()].copy_from_slice(bytes);
+        digest
+    }
+
     /// A digest from hexadecimal digits of either case.
     pub fn from_hex(algorithm: Algorithm, digits: &[u8]) -> Option<Digest> {
         if digits.len() != 2 * algorithm.length() {
@@ -112,15 +138,6 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const ALL: [Algorithm; 6] = [
-        Algorithm::Md5,
-        Algorithm::Sha1,
-        Algorithm::Sha224,
-        Algorithm::Sha256,
-        Algorithm::Sha384,
-        Algorithm::Sha512,
-    ];
-
     #[test]
     fn digits_need_the_algorithms_length() {
         let digits = b"d41d8cd98f00b204e9800998ecf8427e";
@@ -138,7 +155,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn digits_come_back(algorithm in prop::sample::select(&ALL[..]), bytes in prop::array::uniform32(any::<u8>())) {
+        fn digits_come_back(algorithm in prop::sample::select(&Algorithm::ALL[..]), bytes in prop::array::uniform32(any::<u8>())) {
             let bytes: Vec<u8> = bytes.iter().cycle().take(algorithm.length()).copied().collect();
             let digest = Digest::new(algorithm, &bytes).unwrap();
             prop_assert_eq!(digest.bytes(), &bytes[..]);
@@ -147,7 +164,7 @@ mod tests {
 
         #[test]
         fn any_digits(digits: Vec<u8>) {
-            for algorithm in ALL {
+            for algorithm in Algorithm::ALL {
                 let _ = Digest::from_hex(algorithm, &digits);
             }
         }

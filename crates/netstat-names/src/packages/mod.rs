@@ -22,12 +22,15 @@ mod origin;
 mod ownership;
 mod root;
 mod search;
+mod verify;
 
 use std::io;
 use std::path::Path;
 
 pub use origin::{Manager, Origin, origin};
 pub use ownership::{Database, FileOwner, NoRecord, Ownership, Package, Problem, Recorded, Trouble, Unsaid};
+
+pub use verify::{Check, Match, verify};
 
 use self::root::Root;
 use self::search::Search;
@@ -60,7 +63,7 @@ impl Packages {
         let root = match &self.root {
             Ok(root) => root,
             Err(error) => {
-                let unknown = FileOwner::Unknown(Unsaid::NoRoot(ownership::why(error)));
+                let unknown = FileOwner::Unknown(Unsaid::NoRoot(crate::why(error)));
                 return answers(paths, |_| unknown.clone());
             }
         };

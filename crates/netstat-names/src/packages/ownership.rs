@@ -191,15 +191,3 @@ pub enum Problem {
     /// What was read makes no sense.
     Damaged,
 }
-
-/// The reason in our words for an error of the system.
-pub(crate) fn why(error: &std::io::Error) -> Why {
-    use std::io::ErrorKind;
-    match error.kind() {
-        ErrorKind::PermissionDenied => Why::NotPermitted,
-        ErrorKind::NotFound => Why::Gone,
-        // ESRCH, from the root directory of a process that ended.
-        _ if error.raw_os_error() == Some(rustix::io::Errno::SRCH.raw_os_error()) => Why::Gone,
-        _ => Why::Failed,
-    }
-}

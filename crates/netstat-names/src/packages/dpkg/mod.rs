@@ -11,9 +11,10 @@ use std::time::SystemTime;
 use netstat_model::{Fact, Why};
 
 use self::parse::{Diversion, Stanza};
-use super::ownership::{Database, NoRecord, Package, Recorded, why};
+use super::ownership::{Database, NoRecord, Package, Recorded};
 use super::root::{absolute, file_in, names_in, read_whole, split};
 use super::search::Search;
+use crate::why;
 
 /// The administrative directory, dpkg(1).
 const ADMIN: &str = "/var/lib/dpkg";

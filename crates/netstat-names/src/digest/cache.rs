@@ -1,0 +1,404 @@
+//! Digests that were made before, kept in a file of the user who made them.
+//!
+//! A line is good for a file with the same device, inode, size and times; the time of change is set by the kernel alone.
+//! Whoever is root can set the clock or write to the disk beneath the file system: the cache saves time, it proves nothing
+//! that reading the file would not.
+
+use std::collections::HashMap;
+use std::fs::{DirBuilder, File};
+use std::io::{self, Write};
+use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{AtFlags, Mode, OFlags};
+
+use super::hash::{FileId, digest_of};
+use super::{Algorithm, Digest};
+
+/// The name of the file in the cache directory.
+const NAME: &str = "digests";
+/// The first line; another number means another form.
+const HEAD: &str = "netstat digests 1";
+/// How many digests are kept: more than a system has programs with sockets, and some 2 MB.
+const MOST: usize = 10_000;
+/// A file of more bytes than this was not written here.
+const MAX_FILE: u64 = 16 << 20;
+
+/// Digests of files by their identity.
+#[derive(Debug, Default)]
+pub struct Cache {
+    known: HashMap<(FileId, Algorithm), Known>,
+    /// Counts the uses, to tell the latest.
+    clock: u64,
+    changed: bool,
+    dir: Option<PathBuf>,
+    trouble: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Known {
+    digest: Digest,
+    used: u64,
+}
+
+impl Cache {
+    /// A cache that is never written to a file.
+    pub fn in_memory() -> Cache {
+        Cache::default()
+    }
+
+    /// The directory of the calling user: `/var/cache/netstat` for root, else `$XDG_CACHE_HOME/netstat` or
+    /// `~/.cache/netstat` (XDG Base Directory Specification 0.8). None without an absolute one.
+    pub fn directory() -> Option<PathBuf> {
+        if rustix::process::geteuid().is_root() {
+            return Some("/var/cache/netstat".into());
+        }
+        let absolute = |name: &str| {
+            std::env::var_os(name)
+                .map(PathBuf::from)
+                .filter(|path| path.is_absolute())
+        };
+        let base = absolute("XDG_CACHE_HOME").or_else(|| absolute("HOME").map(|home| home.join(".cache")))?;
+        Some(base.join("netstat"))
+    }
+
+    /// The cache kept in `dir`. Empty when there is none yet, and when it is damaged or may have been written by
+    /// another user; see [`trouble`](Self::trouble).
+    pub fn open(dir: impl Into<PathBuf>) -> Cache {
+        let dir = dir.into();
+        let mut cache = Cache::default();
+        match read(&dir) {
+            Ok(content) => match parse(&content) {
+                Some(lines) => {
+                    for (id, digest) in lines {
+                        cache.clock += 1;
+                        cache.known.insert(
+                            (id, digest.algorithm()),
+                            Known {
+                                digest,
+                                used: cache.clock,
+                            },
+                        );
+                    }
+                }
+                // It will be written anew.
+                None => cache.trouble = Some("the cache of digests is damaged and was left aside".to_owned()),
+            },
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => {
+                cache.trouble = Some(format!("the cache of digests is not used: {error}"));
+                // Not ours, so not for us to write.
+                return cache;
+            }
+        }
+        cache.dir = Some(dir);
+        cache
+    }
+
+    /// What was the matter with the cache's file, one line without the path.
+    pub fn trouble(&self) -> Option<&str> {
+        self.trouble.as_deref()
+    }
+
+    /// How many digests it holds.
+    pub fn len(&self) -> usize {
+        self.known.len()
+    }
+
+    /// Whether it holds none.
+    pub fn is_empty(&self) -> bool {
+        self.known.is_empty()
+    }
+
+    /// The digest of this file, if known.
+    pub fn get(&mut self, id: &FileId, algorithm: Algorithm) -> Option<Digest> {
+        let known = self.known.get_mut(&(*id, algorithm))?;
+        self.clock += 1;
+        known.used = self.clock;
+        Some(known.digest)
+    }
+
+    /// Remembers a digest.
+    pub fn put(&mut self, id: FileId, digest: Digest) {
+        self.clock += 1;
+        self.known.insert(
+            (id, digest.algorithm()),
+            Known {
+                digest,
+                used: self.clock,
+            },
+        );
+        self.changed = true;
+    }
+
+    /// Writes the file, if there is anything new: as a whole or not at all, readable for its user only. The digests used
+    /// last are kept.
+    ///
+    /// # Errors
+    /// The directory or the file cannot be made, or belongs to another user. Nothing is lost but time.
+    pub fn save(&mut self) -> io::Result<()> {
+        let Some(dir) = self.dir.clone().filter(|_| self.changed) else {
+            return Ok(());
+        };
+        write(&dir, &self.print())?;
+        self.changed = false;
+        Ok(())
+    }
+
+    fn print(&self) -> Vec<u8> {
+        let mut all: Vec<_> = self.known.iter().collect();
+        // The latest last, as `open` counts them.
+        all.sort_unstable_by_key(|(_, known)| known.used);
+        let mut out = format!("{HEAD}\n").into_bytes();
+        for ((id, algorithm), known) in &all[all.len().saturating_sub(MOST)..] {
+            let FileId {
+                device,
+                inode,
+                size,
+                modified,
+                changed,
+            } = id;
+            let name = algorithm.name();
+            // Writing to memory cannot fail.
+            let _ = writeln!(
+                out,
+                "{name} {device} {inode} {size} {modified} {changed} {}",
+                known.digest
+            );
+        }
+        let _ = writeln!(out, "end {}", digest_of(Algorithm::Sha256, &out));
+        out
+    }
+}
+
+/// The lines of a cache file; `None` unless it is whole.
+pub fn parse(content: &[u8]) -> Option<Vec<(FileId, Digest)>> {
+    let content = content.strip_suffix(b"\n")?;
+    let (body, end) = content.split_at(memchr::memrchr(b'\n', content)? + 1);
+    let sum = Digest::from_hex(Algorithm::Sha256, end.strip_prefix(b"end ")?)?;
+    if sum != digest_of(Algorithm::Sha256, body) {
+        return None;
+    }
+    let mut lines = std::str::from_utf8(body).ok()?.lines();
+    if lines.next() != Some(HEAD) {
+        return None;
+    }
+    lines.map(parse_line).collect()
+}
+
+fn parse_line(line: &str) -> Option<(FileId, Digest)> {
+    let mut words = line.split(' ');
+    let name = words.next()?;
+    let algorithm = Algorithm::ALL.into_iter().find(|algorithm| algorithm.name() == name)?;
+    let id = FileId {
+        device: words.next()?.parse().ok()?,
+        inode: words.next()?.parse().ok()?,
+        size: words.next()?.parse().ok()?,
+        modified: words.next()?.parse().ok()?,
+        changed: words.next()?.parse().ok()?,
+    };
+    let digest = Digest::from_hex(algorithm, words.next()?.as_bytes())?;
+    words.next().is_none().then_some((id, digest))
+}
+
+fn read(dir: &Path) -> io::Result<Vec<u8>> {
+    use std::io::Read;
+    let dir = open_dir(dir)?;
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let mut file = File::from(rustix::fs::openat(&dir, NAME, flags, Mode::empty())?);
+    check(&file.metadata()?, "file")?;
+    let mut content = Vec::new();
+    Read::by_ref(&mut file).take(MAX_FILE).read_to_end(&mut content)?;
+    Ok(content)
+}
+
+fn write(path: &Path, content: &[u8]) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(path)?;
+    let dir = open_dir(path)?;
+    // Two runs at once each write their own and the later wins.
+    let temporary = format!(".{NAME}.{}", std::process::id());
+    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let create = || rustix::fs::openat(&dir, &temporary, flags, Mode::from(0o600));
+    let fd = create().or_else(|error| {
+        // Left by a run that was killed and had the same process id.
+        rustix::fs::unlinkat(dir.as_fd(), &temporary, AtFlags::empty()).map_err(|_| error)?;
+        create()
+    })?;
+    let written = File::from(fd)
+        .write_all(content)
+        .and_then(|()| Ok(rustix::fs::renameat(dir.as_fd(), &temporary, dir.as_fd(), NAME)?));
+    if written.is_err() {
+        let _ = rustix::fs::unlinkat(dir.as_fd(), &temporary, AtFlags::empty());
+    }
+    written
+}
+
+fn open_dir(path: &Path) -> io::Result<OwnedFd> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let dir = File::from(rustix::fs::open(path, flags, Mode::empty())?);
+    check(&dir.metadata()?, "directory")?;
+    Ok(dir.into())
+}
+
+/// Refuses what another user made or may change.
+fn check(meta: &std::fs::Metadata, what: &str) -> io::Result<()> {
+    let refuse = |reason: &str| {
+        Err(io::Error::new(
+            io::ErrorKind::PermissionDenied,
+            format!("its {what} {reason}"),
+        ))
+    };
+    if meta.uid() != rustix::process::geteuid().as_raw() {
+        return refuse("belongs to another user");
+    }
+    if meta.mode() & 0o022 != 0 {
+        return refuse("is writable by others");
+    }
+    if what == "file" && !meta.is_file() {
+        return refuse("is no regular file");
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::fs;
+    use std::os::unix::fs::{PermissionsExt, symlink};
+
+    fn id(inode: u64) -> FileId {
+        FileId {
+            device: 7,
+            inode,
+            size: 3,
+            modified: -1_500_000_000,
+            changed: 1_700_000_000_123_456_789,
+        }
+    }
+
+    fn md5(byte: u8) -> Digest {
+        Digest::new(Algorithm::Md5, &[byte; 16]).unwrap()
+    }
+
+    fn home() -> (tempfile::TempDir, PathBuf) {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a/netstat");
+        (dir, path)
+    }
+
+    #[test]
+    fn what_is_saved_comes_back() {
+        let (_home, dir) = home();
+        let mut cache = Cache::open(&dir);
+        assert!(cache.is_empty() && cache.trouble().is_none());
+        cache.put(id(1), md5(1));
+        cache.put(id(2), md5(2));
+        cache.put(id(1), digest_of(Algorithm::Sha512, b"x"));
+        cache.save().unwrap();
+        let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
+        assert_eq!((mode(&dir), mode(&dir.join(NAME))), (0o700, 0o600));
+        assert_eq!(fs::read_dir(&dir).unwrap().count(), 1);
+
+        let mut again = Cache::open(&dir);
+        assert_eq!((again.len(), again.trouble()), (3, None));
+        assert_eq!(again.get(&id(1), Algorithm::Md5), Some(md5(1)));
+        assert_eq!(
+            again.get(&id(1), Algorithm::Sha512),
+            Some(digest_of(Algorithm::Sha512, b"x"))
+        );
+        assert_eq!(again.get(&id(1), Algorithm::Sha1), None);
+        assert_eq!(again.get(&FileId { changed: 0, ..id(1) }, Algorithm::Md5), None);
+    }
+
+    #[test]
+    fn the_latest_are_kept() {
+        let mut cache = Cache::default();
+        (0..MOST as u64 + 10).for_each(|inode| cache.put(id(inode), md5(0)));
+        assert!(cache.get(&id(3), Algorithm::Md5).is_some());
+        let kept = parse(&cache.print()).unwrap();
+        assert_eq!(kept.len(), MOST);
+        assert!(kept.iter().any(|(kept, _)| *kept == id(3)) && !kept.iter().any(|(kept, _)| *kept == id(4)));
+    }
+
+    #[test]
+    fn a_damaged_file_is_no_cache() {
+        let (_home, dir) = home();
+        let mut cache = Cache::open(&dir);
+        cache.put(id(1), md5(1));
+        cache.save().unwrap();
+        let whole = fs::read(dir.join(NAME)).unwrap();
+        for cut in 0..whole.len() {
+            assert!(parse(&whole[..cut]).is_none());
+        }
+        fs::write(dir.join(NAME), &whole[..whole.len() - 5]).unwrap();
+        let mut damaged = Cache::open(&dir);
+        assert!(damaged.is_empty() && damaged.trouble().unwrap().contains("damaged"));
+        // And is replaced.
+        damaged.put(id(2), md5(2));
+        damaged.save().unwrap();
+        assert_eq!(Cache::open(&dir).len(), 1);
+    }
+
+    #[test]
+    fn what_others_may_write_is_refused() {
+        let (home, dir) = home();
+        let mut cache = Cache::open(&dir);
+        cache.put(id(1), md5(1));
+        cache.save().unwrap();
+        let refused = |dir: &Path| {
+            let mut cache = Cache::open(dir);
+            assert!(cache.is_empty() && cache.trouble().is_some());
+            cache.put(id(2), md5(2));
+            cache.save().unwrap();
+        };
+        let file = dir.join(NAME);
+        let before = fs::read(&file).unwrap();
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o620)).unwrap();
+        refused(&dir);
+        fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
+        fs::set_permissions(&dir, fs::Permissions::from_mode(0o770)).unwrap();
+        refused(&dir);
+        fs::set_permissions(&dir, fs::Permissions::from_mode(0o700)).unwrap();
+        let link = home.path().join("link");
+        symlink(&dir, &link).unwrap();
+        refused(&link);
+        fs::rename(&file, dir.join("real")).unwrap();
+        symlink("real", &file).unwrap();
+        refused(&dir);
+        // Another user's, which only root can arrange.
+        fs::remove_file(&file).unwrap();
+        fs::rename(dir.join("real"), &file).unwrap();
+        if rustix::process::geteuid().is_root() {
+            std::os::unix::fs::chown(&file, Some(65534), None).unwrap();
+            refused(&dir);
+            std::os::unix::fs::chown(&file, Some(0), None).unwrap();
+        }
+        assert_eq!(fs::read(&file).unwrap(), before);
+        assert_eq!(Cache::open(&dir).len(), 1);
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes(content: Vec<u8>) {
+            prop_assert!(parse(&content).is_none());
+        }
+
+        #[test]
+        fn any_whole_text(body in "(netstat digests 1\n)?((MD5|SHA-1|x) ?[0-9a-f -]{0,60}\n){0,4}") {
+            let end = digest_of(Algorithm::Sha256, body.as_bytes());
+            let _ = parse(format!("{body}end {end}\n").as_bytes());
+        }
+
+        #[test]
+        fn lines_come_back(numbers: (u64, u64, u64, i64, i64), bytes: [u8; 16]) {
+            let (device, inode, size, modified, changed) = numbers;
+            let id = FileId { device, inode, size, modified: modified.into(), changed: changed.into() };
+            let mut cache = Cache::default();
+            let digest = Digest::new(Algorithm::Md5, &bytes).unwrap();
+            cache.put(id, digest);
+            prop_assert_eq!(parse(&cache.print()), Some(vec![(id, digest)]));
+        }
+    }
+}

@@ -1,0 +1,479 @@
+//! Reading files and digesting what is read: several files at a time, each once for all its algorithms.
+
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use md5::Md5;
+use netstat_model::Why;
+use rustix::fs::{Mode, OFlags};
+use sha1::Sha1;
+use sha2::digest::Digest as _;
+use sha2::{Sha224, Sha256, Sha384, Sha512};
+
+use super::cache::Cache;
+use super::{Algorithm, Digest};
+use crate::why;
+
+/// How much is read at once, and how often progress is told.
+const BLOCK: usize = 256 * 1024;
+
+/// At most this many files are read at a time: more wait for the disk, not for a processor.
+const MOST_THREADS: usize = 8;
+
+/// A file changed less than this before it was read could change again without a new time: the clock of most file systems
+/// ticks every 4 to 10 ms (`CONFIG_HZ`), that of some every 2 s.
+const SETTLED: Duration = Duration::from_secs(3);
+
+/// Which file, and which content of it: a file with the same is taken for unchanged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct FileId {
+    /// The device that holds it.
+    pub device: u64,
+    /// Its number on the device.
+    pub inode: u64,
+    /// Its length in bytes.
+    pub size: u64,
+    /// When its content changed last, in nanoseconds since 1970. Programs can set it.
+    pub modified: i128,
+    /// When its content or attributes changed last, in nanoseconds since 1970. Only the clock sets it.
+    pub changed: i128,
+}
+
+impl FileId {
+    /// That of an open file; `None` for what is no regular file.
+    pub fn of(file: &File) -> std::io::Result<Option<FileId>> {
+        use std::os::unix::fs::MetadataExt;
+        let meta = file.metadata()?;
+        let nanos = |seconds: i64, rest: i64| i128::from(seconds) * 1_000_000_000 + i128::from(rest);
+        Ok(meta.is_file().then(|| FileId {
+            device: meta.dev(),
+            inode: meta.ino(),
+            size: meta.len(),
+            modified: nanos(meta.mtime(), meta.mtime_nsec()),
+            changed: nanos(meta.ctime(), meta.ctime_nsec()),
+        }))
+    }
+
+    /// Whether the file has not been changed just now.
+    fn is_settled(&self, now: SystemTime) -> bool {
+        let Ok(now) = now.duration_since(UNIX_EPOCH) else {
+            return false;
+        };
+        let limit = i128::try_from(now.saturating_sub(SETTLED).as_nanos()).unwrap_or(i128::MAX);
+        self.changed < limit && self.modified < limit
+    }
+}
+
+/// A file to digest.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Job {
+    /// The file; links are followed, so `/proc/PID/exe` is the program that really runs, also when it was deleted.
+    pub path: PathBuf,
+    /// The digests wanted; all are made in one reading.
+    pub algorithms: Vec<Algorithm>,
+}
+
+/// A file that was digested.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hashed {
+    /// Which file it was, to compare with what else is known of it: the process id in a path may have been reused.
+    pub id: FileId,
+    /// The digests, in the order of the job's algorithms.
+    pub digests: Vec<Digest>,
+    /// Whether they come from the cache, so that the file was not read.
+    pub cached: bool,
+}
+
+/// Why a file has no digest.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unhashed {
+    /// It could not be opened or read.
+    Read(Why),
+    /// It is no regular file.
+    NotRegular,
+    /// It is larger than the limit, which is this many bytes.
+    TooLarge(u64),
+    /// It changed while it was read.
+    Changed,
+}
+
+impl Unhashed {
+    /// The reason in plain words, to follow "not compared: ".
+    pub const fn words(self) -> &'static str {
+        match self {
+            Unhashed::Read(why) => why.words(),
+            Unhashed::NotRegular => "it is no regular file",
+            Unhashed::TooLarge(_) => "it is too large to read now",
+            Unhashed::Changed => "it changed while it was read",
+        }
+    }
+}
+
+/// How far the work is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// Files that are finished.
+    pub files: usize,
+    /// Bytes that were read so far, of all files.
+    pub bytes: u64,
+}
+
+/// Digests the files of `jobs`, several at a time, and answers in their order.
+///
+/// A file of more than `limit` bytes is not read. Digests are taken from `cache` and put into it. `progress` is called after each
+/// block of 256 KiB and each file, from several threads.
+pub fn digests(
+    jobs: &[Job],
+    limit: u64,
+    cache: &mut Cache,
+    progress: &(dyn Fn(Progress) + Sync),
+) -> Vec<Result<Hashed, Unhashed>> {
+    let threads = std::thread::available_parallelism()
+        .map_or(1, usize::from)
+        .min(MOST_THREADS)
+        .min(jobs.len());
+    let shared = Mutex::new(cache);
+    let (next, files, bytes) = (AtomicUsize::new(0), AtomicUsize::new(0), AtomicU64::new(0));
+    let work = || {
+        let mut done = Vec::new();
+        loop {
+            let index = next.fetch_add(1, Ordering::Relaxed);
+            let Some(job) = jobs.get(index) else {
+                return done;
+            };
+            let told = |read: u64| {
+                let bytes = bytes.fetch_add(read, Ordering::Relaxed) + read;
+                progress(Progress {
+                    files: files.load(Ordering::Relaxed),
+                    bytes,
+                });
+            };
+            done.push((index, digest(job, limit, &shared, &told)));
+            let files = files.fetch_add(1, Ordering::Relaxed) + 1;
+            progress(Progress {
+                files,
+                bytes: bytes.load(Ordering::Relaxed),
+            });
+        }
+    };
+    let mut all = if threads <= 1 {
+        work()
+    } else {
+        std::thread::scope(|scope| {
+            let helpers: Vec<_> = (1..threads)
+                .map_while(|_| std::thread::Builder::new().spawn_scoped(scope, work).ok())
+                .collect();
+            let mut all = work();
+            for helper in helpers {
+                match helper.join() {
+                    Ok(done) => all.extend(done),
+                    Err(panic) => std::panic::resume_unwind(panic),
+                }
+            }
+            all
+        })
+    };
+    all.sort_unstable_by_key(|(index, _)| *index);
+    all.into_iter().map(|(_, answer)| answer).collect()
+}
+
+fn digest(job: &Job, limit: u64, cache: &Mutex<&mut Cache>, told: &dyn Fn(u64)) -> Result<Hashed, Unhashed> {
+    let failed = |error: std::io::Error| Unhashed::Read(why(&error));
+    let mut file = open(&job.path).map_err(failed)?;
+    let id = FileId::of(&file).map_err(failed)?.ok_or(Unhashed::NotRegular)?;
+    let known = || -> Option<Vec<Digest>> {
+        // A thread that panicked left at worst a smaller cache.
+        let mut cache = cache.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        job.algorithms
+            .iter()
+            .map(|algorithm| cache.get(&id, *algorithm))
+            .collect()
+    };
+    if let Some(digests) = known() {
+        return Ok(Hashed {
+            id,
+            digests,
+            cached: true,
+        });
+    }
+    if id.size > limit {
+        return Err(Unhashed::TooLarge(limit));
+    }
+    // Before reading, so that a change during it counts as one just now.
+    let now = SystemTime::now();
+    let digests = digests_of(&mut file, &job.algorithms, id.size, told)?;
+    if FileId::of(&file).map_err(failed)? != Some(id) {
+        return Err(Unhashed::Changed);
+    }
+    if id.is_settled(now) {
+        let mut cache = cache.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        digests.iter().for_each(|digest| cache.put(id, *digest));
+    }
+    Ok(Hashed {
+        id,
+        digests,
+        cached: false,
+    })
+}
+
+/// Opens without waiting, should the path mean a FIFO or a terminal.
+fn open(path: &Path) -> std::io::Result<File> {
+    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+    Ok(rustix::fs::open(path, flags, Mode::empty())?.into())
+}
+
+/// The digests of the `size` bytes of `source`.
+fn digests_of(
+    source: &mut impl Read,
+    algorithms: &[Algorithm],
+    size: u64,
+    told: &dyn Fn(u64),
+) -> Result<Vec<Digest>, Unhashed> {
+    let mut states: Vec<State> = algorithms.iter().map(|algorithm| State::new(*algorithm)).collect();
+    let mut block = vec![0; BLOCK.min(usize::try_from(size).unwrap_or(BLOCK)) + 1];
+    let mut total = 0;
+    loop {
+        let read = match source.read(&mut block) {
+            Ok(0) => break,
+            Ok(read) => read,
+            Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
+            Err(error) => return Err(Unhashed::Read(why(&error))),
+        };
+        total += read as u64;
+        if total > size {
+            return Err(Unhashed::Changed);
+        }
+        states.iter_mut().for_each(|state| state.update(&block[..read]));
+        told(read as u64);
+    }
+    if total < size {
+        return Err(Unhashed::Changed);
+    }
+    Ok(states.into_iter().map(State::finish).collect())
+}
+
+/// A digest in the making.
+enum State {
+    Md5(Md5),
+    Sha1(Sha1),
+    Sha224(Sha224),
+    Sha256(Sha256),
+    Sha384(Sha384),
+    Sha512(Sha512),
+}
+
+impl State {
+    fn new(algorithm: Algorithm) -> State {
+        match algorithm {
+            Algorithm::Md5 => State::Md5(Md5::new()),
+            Algorithm::Sha1 => State::Sha1(Sha1::new()),
+            Algorithm::Sha224 => State::Sha224(Sha224::new()),
+            Algorithm::Sha256 => State::Sha256(Sha256::new()),
+            Algorithm::Sha384 => State::Sha384(Sha384::new()),
+            Algorithm::Sha512 => State::Sha512(Sha512::new()),
+        }
+    }
+
+    fn update(&mut self, bytes: &[u8]) {
+        match self {
+            State::Md5(state) => state.update(bytes),
+            State::Sha1(state) => state.update(bytes),
+            State::Sha224(state) => state.update(bytes),
+            State::Sha256(state) => state.update(bytes),
+            State::Sha384(state) => state.update(bytes),
+            State::Sha512(state) => state.update(bytes),
+        }
+    }
+
+    fn finish(self) -> Digest {
+        match self {
+            State::Md5(state) => Digest::made(Algorithm::Md5, &state.finalize()),
+            State::Sha1(state) => Digest::made(Algorithm::Sha1, &state.finalize()),
+            State::Sha224(state) => Digest::made(Algorithm::Sha224, &state.finalize()),
+            State::Sha256(state) => Digest::made(Algorithm::Sha256, &state.finalize()),
+            State::Sha384(state) => Digest::made(Algorithm::Sha384, &state.finalize()),
+            State::Sha512(state) => Digest::made(Algorithm::Sha512, &state.finalize()),
+        }
+    }
+}
+
+/// The digest of bytes in memory.
+pub(super) fn digest_of(algorithm: Algorithm, bytes: &[u8]) -> Digest {
+    let mut state = State::new(algorithm);
+    state.update(bytes);
+    state.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::fs;
+    use std::sync::atomic::AtomicBool;
+
+    /// "abc": RFC 1321 A.5; FIPS 180-4 examples of NIST.
+    const ABC: [(Algorithm, &str); 6] = [
+        (Algorithm::Md5, "900150983cd24fb0d6963f7d28e17f72"),
+        (Algorithm::Sha1, "a9993e364706816aba3e25717850c26c9cd0d89d"),
+        (
+            Algorithm::Sha224,
+            "23097d223405d8228642a477bda255b32aadbce4bda0b3f7e36c9da7",
+        ),
+        (
+            Algorithm::Sha256,
+            "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad",
+        ),
+        (
+            Algorithm::Sha384,
+            "cb00753f45a35e8bb5a03d699ac65007272c32ab0eded1631a8b605a43ff5bed8086072ba1e7cc2358baeca134c825a7",
+        ),
+        (
+            Algorithm::Sha512,
+            "ddaf35a193617abacc417349ae20413112e6fa4e89a97ea20a9eeee64b55d39a2192992a274fc1a836ba3c23a3feebbd\
+             454d4423643ce80e2a9ac94fa54ca49f",
+        ),
+    ];
+
+    fn jobs(paths: &[PathBuf], algorithms: &[Algorithm]) -> Vec<Job> {
+        paths
+            .iter()
+            .map(|path| Job {
+                path: path.clone(),
+                algorithms: algorithms.to_vec(),
+            })
+            .collect()
+    }
+
+    fn age(path: &Path) {
+        let old = SystemTime::now() - Duration::from_secs(3600);
+        File::options()
+            .write(true)
+            .open(path)
+            .unwrap()
+            .set_modified(old)
+            .unwrap();
+    }
+
+    #[test]
+    fn known_digests() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("abc");
+        fs::write(&path, "abc").unwrap();
+        let algorithms = ABC.map(|(algorithm, _)| algorithm);
+        let answers = digests(&jobs(&[path], &algorithms), u64::MAX, &mut Cache::in_memory(), &|_| ());
+        let hashed = answers[0].as_ref().unwrap();
+        assert_eq!(
+            hashed.digests.iter().map(Digest::to_string).collect::<Vec<_>>(),
+            ABC.map(|(_, digits)| digits)
+        );
+        assert_eq!(digest_of(Algorithm::Md5, b"abc"), hashed.digests[0]);
+    }
+
+    #[test]
+    fn many_files_keep_their_order_and_tell_progress() {
+        let dir = tempfile::tempdir().unwrap();
+        let paths: Vec<PathBuf> = (0..50).map(|number| dir.path().join(number.to_string())).collect();
+        let mut sum = 0;
+        for (number, path) in paths.iter().enumerate() {
+            let content = vec![number as u8; number * 20_000];
+            sum += content.len() as u64;
+            fs::write(path, content).unwrap();
+        }
+        let (most, finished) = (AtomicU64::new(0), AtomicBool::new(false));
+        let answers = digests(
+            &jobs(&paths, &[Algorithm::Sha256]),
+            u64::MAX,
+            &mut Cache::in_memory(),
+            &|progress| {
+                most.fetch_max(progress.bytes, Ordering::Relaxed);
+                finished.fetch_or(progress == Progress { files: 50, bytes: sum }, Ordering::Relaxed);
+            },
+        );
+        for (number, answer) in answers.iter().enumerate() {
+            let expected = digest_of(Algorithm::Sha256, &vec![number as u8; number * 20_000]);
+            assert_eq!(answer.as_ref().unwrap().digests, [expected]);
+        }
+        assert_eq!(most.into_inner(), sum);
+        assert!(finished.into_inner());
+    }
+
+    #[test]
+    fn what_cannot_be_digested_has_a_reason() {
+        let dir = tempfile::tempdir().unwrap();
+        let fifo = dir.path().join("fifo");
+        rustix::fs::mknodat(rustix::fs::CWD, &fifo, rustix::fs::FileType::Fifo, Mode::from(0o600), 0).unwrap();
+        let large = dir.path().join("large");
+        fs::write(&large, "12345").unwrap();
+        let paths = [dir.path().join("none"), fifo, dir.path().into(), large];
+        let answers = digests(&jobs(&paths, &[Algorithm::Md5]), 4, &mut Cache::in_memory(), &|_| ());
+        let reasons: Vec<_> = answers.into_iter().map(Result::unwrap_err).collect();
+        assert_eq!(
+            reasons,
+            [
+                Unhashed::Read(Why::Gone),
+                Unhashed::NotRegular,
+                Unhashed::NotRegular,
+                Unhashed::TooLarge(4)
+            ]
+        );
+    }
+
+    #[test]
+    fn a_file_that_grows_or_shrinks_has_no_digest() {
+        for size in [4, 6] {
+            let read = digests_of(&mut &b"12345"[..], &[Algorithm::Md5], size, &|_| ());
+            assert_eq!(read, Err(Unhashed::Changed), "{size}");
+        }
+    }
+
+    #[test]
+    fn only_what_stands_still_is_remembered() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("file");
+        fs::write(&path, "one").unwrap();
+        age(&path);
+        let jobs = jobs(std::slice::from_ref(&path), &[Algorithm::Md5, Algorithm::Sha256]);
+        let mut cache = Cache::in_memory();
+        let mut ask = || digests(&jobs, u64::MAX, &mut cache, &|_| ()).remove(0).unwrap();
+        // Its content is old, but its attributes were changed a moment ago.
+        assert!(!ask().cached);
+        assert!(!ask().cached);
+        let id = FileId::of(&File::open(&path).unwrap()).unwrap().unwrap();
+        let at = |seconds: i128| {
+            let nanos = id.changed + seconds * 1_000_000_000;
+            UNIX_EPOCH + Duration::from_nanos(u64::try_from(nanos).unwrap())
+        };
+        assert!(!id.is_settled(at(2)) && id.is_settled(at(4)));
+    }
+
+    #[test]
+    fn a_cached_digest_is_of_the_same_content() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("file");
+        fs::write(&path, "one").unwrap();
+        let id = FileId::of(&File::open(&path).unwrap()).unwrap().unwrap();
+        let mut cache = Cache::in_memory();
+        let wrong = digest_of(Algorithm::Md5, b"not one");
+        cache.put(id, wrong);
+        let one = jobs(std::slice::from_ref(&path), &[Algorithm::Md5]);
+        let hashed = digests(&one, 0, &mut cache, &|_| ()).remove(0).unwrap();
+        assert_eq!((hashed.cached, &hashed.digests[..]), (true, &[wrong][..]));
+        // Another algorithm, and another content of the same length, are not in the cache.
+        let both = jobs(std::slice::from_ref(&path), &[Algorithm::Md5, Algorithm::Sha1]);
+        let hashed = digests(&both, 9, &mut cache, &|_| ()).remove(0).unwrap();
+        assert_eq!(
+            (hashed.cached, hashed.digests[0]),
+            (false, digest_of(Algorithm::Md5, b"one"))
+        );
+        std::thread::sleep(Duration::from_millis(20));
+        fs::write(&path, "two").unwrap();
+        let hashed = digests(&one, 9, &mut cache, &|_| ()).remove(0).unwrap();
+        assert_eq!(
+            (hashed.cached, hashed.digests[0]),
+            (false, digest_of(Algorithm::Md5, b"two"))
+        );
+    }
+}
