@@ -84,17 +84,27 @@ fn push_group(out: &mut Vec<u8>, group: u16) {
     }
 }
 
-/// Appends the address of one side: plain for IPv4, in brackets with its scope for IPv6.
-pub fn push_address(out: &mut Vec<u8>, endpoint: &Endpoint) {
+/// Appends the address of one side without brackets, with its scope: `192.0.2.1`, `fe80::1%3`.
+pub fn push_bare_address(out: &mut Vec<u8>, endpoint: &Endpoint) {
     match endpoint.address {
         IpAddr::V4(address) => push_ipv4(out, address),
         IpAddr::V6(address) => {
-            out.push(b'[');
             push_ipv6(out, address);
             if endpoint.scope != 0 {
                 out.push(b'%');
                 push_decimal(out, endpoint.scope.into());
             }
+        }
+    }
+}
+
+/// Appends the address of one side: plain for IPv4, in brackets with its scope for IPv6.
+pub fn push_address(out: &mut Vec<u8>, endpoint: &Endpoint) {
+    match endpoint.address {
+        IpAddr::V4(address) => push_ipv4(out, address),
+        IpAddr::V6(_) => {
+            out.push(b'[');
+            push_bare_address(out, endpoint);
             out.push(b']');
         }
     }

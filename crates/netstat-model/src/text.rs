@@ -63,7 +63,7 @@ fn push_hex(out: &mut String, byte: u8) {
 
 /// Whether `c` shows as itself and moves nothing: not a control, not a format character (Unicode category Cf, line and
 /// paragraph separators, variation selectors, tags, private use), after the Unicode 16 character database.
-fn is_plain(c: char) -> bool {
+pub fn is_plain(c: char) -> bool {
     !c.is_control()
         && !matches!(c as u32,
             0xAD | 0x34F | 0x600..=0x605 | 0x61C | 0x6DD | 0x70F | 0x115F..=0x1160 | 0x17B4..=0x17B5 | 0x180B..=0x180F

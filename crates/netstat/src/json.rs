@@ -2,7 +2,8 @@
 
 use std::time::SystemTime;
 
-use netstat_model::{Limit, text};
+use netstat_model::Limit;
+use netstat_model::text::{escape, is_plain};
 use serde_json::{Map, Value, json};
 
 /// The version of the published schemas. It grows when a field goes or changes its meaning, not when one comes.
@@ -47,8 +48,64 @@ pub fn limit(limit: &Limit) -> Value {
 pub fn text(bytes: &[u8]) -> Value {
     match std::str::from_utf8(bytes) {
         Ok(text) => text.into(),
-        Err(_) => text::escape(bytes).into_owned().into(),
+        Err(_) => escape(bytes).into_owned().into(),
     }
+}
+
+/// Writes `bytes` as a JSON string. What [`is_plain`] calls not plain stands as `\uNNNN`, so that a document that is looked at in
+/// a terminal cannot drive it.
+pub fn push_string(out: &mut Vec<u8>, bytes: &[u8]) {
+    let simple = |byte: &u8| (0x20..0x7f).contains(byte) && !matches!(byte, b'"' | b'\\');
+    out.push(b'"');
+    if bytes.iter().all(simple) {
+        out.extend_from_slice(bytes);
+    } else {
+        match std::str::from_utf8(bytes) {
+            Ok(text) => push_escaped(out, text),
+            Err(_) => push_escaped(out, &escape(bytes)),
+        }
+    }
+    out.push(b'"');
+}
+
+fn push_escaped(out: &mut Vec<u8>, text: &str) {
+    let mut buffer = [0; 4];
+    for letter in text.chars() {
+        match letter {
+            '"' => out.extend_from_slice(b"\\\""),
+            '\\' => out.extend_from_slice(b"\\\\"),
+            '\n' => out.extend_from_slice(b"\\n"),
+            letter if is_plain(letter) => out.extend_from_slice(letter.encode_utf8(&mut buffer).as_bytes()),
+            letter => push_code(out, letter),
+        }
+    }
+}
+
+/// `\uNNNN`, twice for a character beyond the basic plane (RFC 8259, 7).
+fn push_code(out: &mut Vec<u8>, letter: char) {
+    for unit in letter.encode_utf16(&mut [0; 2]) {
+        out.extend_from_slice(format!("\\u{unit:04x}").as_bytes());
+    }
+}
+
+/// A document as text: on one line, or with each member on a line of its own (`pretty`). Ends with a line end.
+pub fn to_text(value: &Value, pretty: bool) -> String {
+    let text = match pretty {
+        true => format!("{value:#}"),
+        false => value.to_string(),
+    };
+    // What is not plain can stand within strings only, but for the line ends of the layout.
+    let mut out = Vec::with_capacity(text.len() + 1);
+    for letter in text.chars() {
+        match letter {
+            '\n' => out.push(b'\n'),
+            letter if is_plain(letter) => out.extend_from_slice(letter.encode_utf8(&mut [0; 4]).as_bytes()),
+            letter => push_code(&mut out, letter),
+        }
+    }
+    out.push(b'\n');
+    // Whole characters were written.
+    String::from_utf8_lossy(&out).into_owned()
 }
 
 /// A moment as RFC 3339 in UTC, to the millisecond: `2026-11-23T22:30:00.123Z`.
@@ -86,6 +143,26 @@ mod tests {
             r#"{"schema":"netstat.test","version":1,"host":"mill","time":"1970-01-01T00:00:01.500Z","#.to_owned()
                 + r#""limits":[{"what":"UDP sockets are missing","why":"refused","remedy":null}],"rows":[1]}"#
         );
+    }
+
+    #[test]
+    fn what_would_drive_a_terminal_is_escaped() {
+        for (bytes, written) in [
+            ("plain".as_bytes(), "\"plain\""),
+            ("a\"b\\c\n\t\x1b[2J".as_bytes(), r#""a\"b\\c\n\u0009\u001b[2J""#),
+            (
+                "\u{9b}\u{202e}caf\u{e9}\u{10ffff}".as_bytes(),
+                "\"\\u009b\\u202ecaf\u{e9}\\udbff\\udfff\"",
+            ),
+            (b"\xff".as_slice(), r#""\\xff""#),
+        ] {
+            let mut out = Vec::new();
+            push_string(&mut out, bytes);
+            assert_eq!(String::from_utf8(out).unwrap(), written);
+            let value: Value = serde_json::from_str(written).unwrap();
+            assert_eq!(value, text(bytes));
+            assert_eq!(serde_json::from_str::<Value>(&to_text(&value, true)).unwrap(), value);
+        }
     }
 
     #[test]

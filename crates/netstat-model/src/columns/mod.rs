@@ -5,7 +5,7 @@ mod sockets;
 mod value;
 
 pub use sockets::{Books, DEFAULT_MACHINE, SocketRow, Sockets, WIDE, owner_columns};
-pub use value::{Missing, Value};
+pub use value::{Missing, Value, folded, push_time};
 
 /// A kind of rows and the columns they have.
 pub trait Table: Sized + 'static {

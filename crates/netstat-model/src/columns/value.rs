@@ -5,7 +5,7 @@ use std::cmp::Ordering;
 use std::hash::{Hash, Hasher};
 use std::net::IpAddr;
 
-use crate::digits::{push_address, push_decimal, push_endpoint};
+use crate::digits::{push_bare_address, push_decimal, push_endpoint};
 use crate::text::escape;
 use crate::{Endpoint, Fact, NoOwner, Why};
 
@@ -101,7 +101,7 @@ impl<'a> Value<'a> {
             Value::Flag(flag) => out.extend_from_slice(if *flag { b"yes" } else { b"no" }),
             Value::Address(end) => {
                 let mapped = folded(end);
-                push_address(out, mapped.as_ref().unwrap_or(end));
+                push_bare_address(out, mapped.as_ref().unwrap_or(end));
                 push_mark(out, mapped.is_some());
             }
             Value::Endpoint(end) => {
@@ -167,8 +167,8 @@ impl<'a> Value<'a> {
     }
 }
 
-/// The IPv4 form of a mapped address (RFC 4291, 2.5.5.2).
-fn folded(end: &Endpoint) -> Option<Endpoint> {
+/// The IPv4 form of an IPv4-mapped address (RFC 4291, 2.5.5.2); `None` for any other.
+pub fn folded(end: &Endpoint) -> Option<Endpoint> {
     match end.address {
         IpAddr::V6(v6) => v6.to_ipv4_mapped().map(|v4| Endpoint {
             address: v4.into(),
@@ -191,7 +191,7 @@ fn push_fraction(out: &mut Vec<u8>, number: f64) {
 }
 
 /// RFC 3339 in UTC: `2026-11-23T22:30:00.123Z`.
-pub(crate) fn push_time(out: &mut Vec<u8>, milliseconds: i64) {
+pub fn push_time(out: &mut Vec<u8>, milliseconds: i64) {
     let (days, rest) = (
         milliseconds.div_euclid(86_400_000),
         milliseconds.rem_euclid(86_400_000) as u64,

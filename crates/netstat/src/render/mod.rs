@@ -4,4 +4,5 @@ pub mod connections;
 pub mod ethernet;
 pub mod processes;
 pub mod routes;
+pub mod rows;
 pub mod statistics;

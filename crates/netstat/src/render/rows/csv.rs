@@ -1,0 +1,76 @@
+//! Comma-separated values (RFC 4180), with the columns' names in the first line.
+//!
+//! What is not known is an empty field. What comes from outside is escaped as everywhere, since CSV is looked at in terminals too.
+
+use std::io::{self, Write};
+
+use netstat_model::columns::{Value, folded};
+
+use super::{Grid, write_in_order};
+
+/// Writes `grid`; the names of the columns only with `heading`.
+///
+/// # Errors
+/// What `out` says.
+pub fn write(out: &mut dyn Write, grid: &dyn Grid, heading: bool) -> io::Result<()> {
+    if heading {
+        let names: Vec<&str> = grid.heads().iter().map(|head| head.name).collect();
+        out.write_all(names.join(",").as_bytes())?;
+        out.write_all(b"\r\n")?;
+    }
+    write_in_order(out, grid.len(), |at, text, cell: &mut Vec<u8>| {
+        let mut first = true;
+        grid.row(at, &mut |value| {
+            if !first {
+                text.push(b',');
+            }
+            first = false;
+            cell.clear();
+            push_plain(cell, &value);
+            push_field(text, cell);
+        });
+        text.extend_from_slice(b"\r\n");
+    })?;
+    Ok(())
+}
+
+/// The value without the marks that are for people: unknown and nothing are empty, yes and no are `true` and `false`.
+pub(super) fn push_plain(out: &mut Vec<u8>, value: &Value<'_>) {
+    match value {
+        Value::Unknown(_) | Value::Nothing => {}
+        Value::Flag(flag) => out.extend_from_slice(if *flag { b"true" } else { b"false" }),
+        Value::Address(end) if folded(end).is_some() => Value::Address(folded(end).unwrap_or(*end)).push_cell(out),
+        Value::Endpoint(end) if folded(end).is_some() => Value::Endpoint(folded(end).unwrap_or(*end)).push_cell(out),
+        Value::Numbers(numbers) if numbers.is_empty() => {}
+        value => value.push_cell(out),
+    }
+}
+
+fn push_field(out: &mut Vec<u8>, field: &[u8]) {
+    let needs_quotes = field.iter().any(|byte| matches!(byte, b',' | b'"' | b'\r' | b'\n'));
+    if !needs_quotes {
+        return out.extend_from_slice(field);
+    }
+    out.push(b'"');
+    for &byte in field {
+        if byte == b'"' {
+            out.push(b'"');
+        }
+        out.push(byte);
+    }
+    out.push(b'"');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fields() {
+        for (field, written) in [("a", "a"), ("a,b", "\"a,b\""), ("a\"b", "\"a\"\"b\""), ("", "")] {
+            let mut out = Vec::new();
+            push_field(&mut out, field.as_bytes());
+            assert_eq!(String::from_utf8(out).unwrap(), written);
+        }
+    }
+}

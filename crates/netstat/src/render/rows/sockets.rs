@@ -1,0 +1,75 @@
+//! Sockets as rows.
+
+use netstat_model::columns::{Books, Column, SocketRow, Sockets, Value};
+use netstat_model::{Owners, Socket};
+
+use super::paint::Look;
+use super::{Grid, Head};
+
+/// Sockets under chosen columns.
+#[derive(Clone, Copy)]
+pub struct SocketGrid<'a> {
+    /// What is shown of each.
+    pub columns: &'a [&'static Column<Sockets>],
+    /// The sockets.
+    pub sockets: &'a [Socket],
+    /// Which of them, in which order; `None`: all, as they stand.
+    pub order: Option<&'a [u32]>,
+    /// Who holds them.
+    pub owners: Option<&'a Owners>,
+    /// Names.
+    pub books: &'a dyn Books,
+    /// Whether each socket is new since the last print, as far as that is known.
+    pub new: Option<&'a [bool]>,
+}
+
+impl<'a> SocketGrid<'a> {
+    /// The number of the socket in row `at`.
+    fn place(&self, at: usize) -> usize {
+        self.order.map_or(at, |order| order[at] as usize)
+    }
+
+    /// Row `at`.
+    pub fn at(&self, at: usize) -> SocketRow<'a> {
+        let socket = &self.sockets[self.place(at)];
+        SocketRow {
+            socket,
+            owner: self.owners.map(|owners| owners.of(socket)),
+            books: self.books,
+        }
+    }
+}
+
+/// How a column of a socket looks.
+pub(crate) fn look(row: &SocketRow<'_>, column: &Column<Sockets>) -> Look {
+    match column.name {
+        "state" => match row.socket.protocol() {
+            netstat_model::Protocol::Tcp => Look::State(row.socket.state()),
+            _ => Look::Plain,
+        },
+        // Its own word says it too: root, 0.
+        "user" | "uid" if row.socket.user().known() == Some(0) => Look::Privileged,
+        _ => Look::Plain,
+    }
+}
+
+impl Grid for SocketGrid<'_> {
+    fn heads(&self) -> Vec<Head> {
+        self.columns.iter().map(|column| Head::of(column)).collect()
+    }
+
+    fn len(&self) -> usize {
+        self.order.map_or(self.sockets.len(), <[u32]>::len)
+    }
+
+    fn row(&self, at: usize, each: &mut dyn FnMut(Value<'_>)) {
+        let row = self.at(at);
+        for column in self.columns {
+            each((column.get)(&row));
+        }
+    }
+
+    fn look(&self, at: usize, column: usize) -> Look {
+        look(&self.at(at), self.columns[column])
+    }
+}
