@@ -1,6 +1,7 @@
 //! Columns: what can be shown of a row, by which name, in which unit. A table of text, CSV, JSON, sorting, grouping and the
 //! documentation all read these lists, so that a fact has one name everywhere.
 
+mod readers;
 mod sockets;
 mod value;
 

@@ -2,9 +2,10 @@
 
 use std::borrow::Cow;
 
+use super::readers::*;
 use super::{Column, Kind, Missing, Needs, Table, Value};
 use crate::reach::{is_loopback, is_public};
-use crate::{Component, Endpoint, Fact, Owner, Process, Protocol, Socket, State, UnitManager, Why};
+use crate::{Component, Endpoint, Fact, Owner, Owners, Process, Protocol, Socket, State, TcpFigure, UnitManager, Why};
 
 /// The kind of rows that a listing of sockets has.
 #[derive(Debug)]
@@ -17,6 +18,8 @@ pub struct SocketRow<'a> {
     pub socket: &'a Socket,
     /// Who holds it; `None` where that was not asked.
     pub owner: Option<Owner<'a>>,
+    /// Who holds what; `None` where that was not asked.
+    pub owners: Option<&'a Owners>,
     /// Names.
     pub books: &'a dyn Books,
 }
@@ -45,10 +48,6 @@ pub trait Books: Sync {
     }
     /// What the network namespace with this index into the listing's namespaces is known by.
     fn namespace(&self, _index: u32) -> Option<&[u8]> {
-        None
-    }
-    /// How owners were found: `iterator`, `descriptor walk`.
-    fn owner_how(&self) -> Option<&str> {
         None
     }
 }
@@ -100,6 +99,18 @@ pub fn owner_columns(needs: Needs) -> &'static [&'static str] {
     }
 }
 
+impl<'a> SocketRow<'a> {
+    /// A row; `owners` where they were asked for.
+    pub fn new(socket: &'a Socket, owners: Option<&'a Owners>, books: &'a dyn Books) -> Self {
+        SocketRow {
+            socket,
+            owner: owners.map(|owners| owners.of(socket)),
+            owners,
+            books,
+        }
+    }
+}
+
 impl Table for Sockets {
     type Row<'a> = SocketRow<'a>;
     const ROW: &'static str = "socket";
@@ -131,6 +142,20 @@ const fn column(
     }
 }
 
+/// The column of figure number `AT` of [`TcpFigure::ALL`], which has its name, unit and meaning.
+const fn figure<const AT: usize>() -> Column<Sockets> {
+    let figure = TcpFigure::ALL[AT];
+    column(
+        figure.name(),
+        figure.name(),
+        Kind::Number,
+        figure.unit().name(),
+        Needs::TCP,
+        figure.meaning(),
+        tcp::<AT>,
+    )
+}
+
 #[rustfmt::skip]
 static COLUMNS: &[Column<Sockets>] = {
     use Kind::*;
@@ -138,18 +163,19 @@ static COLUMNS: &[Column<Sockets>] = {
     &[
         column("protocol", "Proto", Text, "", NONE, "what the socket speaks: TCP, UDP, RAW and so on", |row| Value::Word(row.socket.protocol().name())),
         column("family", "Family", Text, "", NONE, "the address family the socket was made for: IPv4, IPv6", |row| Value::Word(row.socket.family().name())),
-        column("local", "Local Address", Endpoint, "", NONE, "local address and port", |row| end(row.socket, &row.socket.local())),
-        column("local_address", "Local IP", Address, "", NONE, "local address", |row| Value::Address(row.socket.local())),
-        column("local_port", "Local Port", Number, "", NONE, "local port", |row| Value::Number(row.socket.local().port.into())),
+        column("local", "Local Address", Endpoint, "", NONE, "local address and port", local),
+        column("local_address", "Local IP", Address, "", NONE, "local address", |row| address(row, row.socket.local())),
+        column("local_port", "Local Port", Number, "", NONE, "local port", |row| port(row, row.socket.local())),
         column("local_service", "Local Service", Text, "", Needs::SERVICES, "what the local port is registered for", |row| service(row, row.socket.local().port)),
         column("foreign", "Foreign Address", Endpoint, "", NONE, "foreign address and port", foreign),
-        column("foreign_address", "Foreign IP", Address, "", NONE, "foreign address", |row| Value::Address(row.socket.foreign())),
-        column("foreign_port", "Foreign Port", Number, "", NONE, "foreign port", |row| Value::Number(row.socket.foreign().port.into())),
+        column("foreign_address", "Foreign IP", Address, "", NONE, "foreign address", |row| address(row, row.socket.foreign())),
+        column("foreign_port", "Foreign Port", Number, "", NONE, "foreign port", |row| port(row, row.socket.foreign())),
         column("foreign_host", "Foreign Host", Text, "", Needs::HOSTS, "name of the foreign host, asked of the name server", host),
         column("foreign_service", "Foreign Service", Text, "", Needs::SERVICES, "what the foreign port is registered for", |row| service(row, row.socket.foreign().port)),
         column("mapped", "Mapped", Flag, "", NONE, "whether an IPv6 socket speaks IPv4 (IPv4-mapped addresses)", |row| Value::Flag(is_mapped(row.socket))),
-        column("public", "Public", Flag, "", NONE, "whether the foreign side is on the public Internet", |row| Value::Flag(is_public(row.socket.foreign().address))),
+        column("public", "Public", Flag, "", NONE, "whether the foreign side is on the public Internet", |row| ip(row, || Value::Flag(is_public(row.socket.foreign().address)))),
         column("reach", "Bound To", Text, "", NONE, "loopback, one address, or any", reach),
+        column("kind", "Kind", Text, "", NONE, "of RAW, PACKET and UNIX: what kind of socket", kind),
         column("state", "State", Text, "", NONE, "state of the connection (RFC 9293)", state),
         column("recv_q", "Recv-Q", Number, "bytes", NONE, "received and not yet read; of a listener: connections not yet accepted", |row| Value::number(Fact::Known(row.socket.receive_queue()))),
         column("send_q", "Send-Q", Number, "bytes", NONE, "sent and not yet acknowledged; of a listener: the limit of its queue", |row| Value::number(row.socket.send_queue())),
@@ -170,28 +196,34 @@ static COLUMNS: &[Column<Sockets>] = {
         column("deleted", "Deleted", Flag, "", Needs::IMAGE, "whether the program file is gone or replaced", |row| holder(row, |process| image(process, |image| Value::Flag(image.deleted)))),
         column("unit", "Unit", Text, "", Needs::COMPONENTS, "systemd unit or container the process runs in", unit),
         column("container", "Container", Text, "", Needs::COMPONENTS, "container the process runs in", container),
+        column("namespace", "Namespace", Text, "", Needs::NAMESPACES, "network namespace: its name, container, unit or first process", namespace),
+        column("tos", "TOS", Number, "", Needs::BASIC, "type of service or traffic class of outgoing packets", |row| extra(row, |extra| extra.tos, |tos| Value::Number(tos.into()))),
         column("dscp", "DSCP", Number, "", Needs::BASIC, "differentiated services code point of outgoing packets (RFC 2474)", |row| Value::number(row.socket.dscp())),
         column("time_in_state", "Time in State", Number, "ms", Needs::BASIC, "since the connection came into its state", |row| Value::number(row.socket.time_in_state())),
+        column("timer", "Timer", Text, "", Needs::BASIC, "what the kernel waits for next: on (to repeat), keepalive, timewait, persist, off", |row| extra(row, |extra| extra.timer, |timer| Value::Word(timer.kind.name()))),
+        column("timer_expires", "Timer (ms)", Number, "ms", Needs::BASIC, "until the timer runs out", |row| extra(row, |extra| extra.timer, |timer| Value::Number(timer.expires_ms.into()))),
+        column("timer_count", "Timer Count", Number, "times", Needs::BASIC, "how often the timer ran out in a row", |row| extra(row, |extra| extra.timer, |timer| Value::Number(timer.count.into()))),
+        column("mark", "Mark", Number, "", Needs::BASIC, "mark of the socket's packets (SO_MARK)", |row| extra(row, |extra| extra.mark, |mark| Value::Number(mark.into()))),
+        column("cgroup", "Cgroup", Text, "", Needs::CGROUPS, "path of the control group the socket was made in", cgroup),
+        column("cgroup_id", "Cgroup ID", Number, "", Needs::BASIC, "id of that control group", |row| extra(row, |extra| extra.cgroup, Value::Number)),
+        column("v6_only", "V6 Only", Flag, "", Needs::BASIC, "whether an IPv6 socket takes no IPv4", |row| extra(row, |extra| extra.v6_only, Value::Flag)),
+        column("congestion", "Congestion", Text, "", Needs::CONGESTION, "congestion control", |row| extra(row, |extra| extra.congestion, |name| Value::text(name.as_bytes().to_vec()))),
+        column("phase", "Phase", Text, "", Needs::TCP, "reaction to loss: open, disorder, cwr, recovery, loss", phase),
+        column("ulp", "ULP", Text, "", Needs::TCP, "what works on top of TCP within the kernel: tls, mptcp", upper_layer),
+        column("mptcp_token", "MPTCP Token", Number, "", Needs::TCP, "number that the paths of an MPTCP connection share", mptcp_token),
+        column("mptcp_subflows", "Subflows", Number, "", Needs::TCP, "of MPTCP: TCP connections beside the first", |row| extra(row, |extra| extra.mptcp, |mptcp| Value::Number(mptcp.subflows.into()))),
+        column("rmem", "Recv Mem", Number, "bytes", Needs::MEMORY, "memory of what was received and not read", |row| memory(row, |memory| memory.receive)),
+        column("rcvbuf", "Recv Buf", Number, "bytes", Needs::MEMORY, "the most that may be (SO_RCVBUF)", |row| memory(row, |memory| memory.receive_limit)),
+        column("wmem", "Send Mem", Number, "bytes", Needs::MEMORY, "memory of what waits to be sent or acknowledged", |row| memory(row, |memory| memory.queued)),
+        column("sndbuf", "Send Buf", Number, "bytes", Needs::MEMORY, "the most that may wait (SO_SNDBUF)", |row| memory(row, |memory| memory.send_limit)),
+        column("drops", "Drops", Number, "packets", Needs::MEMORY, "packets dropped for want of room", |row| extra(row, |extra| extra.memory, |memory| memory.drops.map_or(Value::unknown(Why::NotSupported), |drops| Value::Number(drops.into())))),
+        figure::<0>(), figure::<1>(), figure::<2>(), figure::<3>(), figure::<4>(), figure::<5>(), figure::<6>(), figure::<7>(), figure::<8>(), figure::<9>(), figure::<10>(), figure::<11>(), figure::<12>(), figure::<13>(), figure::<14>(), figure::<15>(), figure::<16>(), figure::<17>(), figure::<18>(), figure::<19>(), figure::<20>(), figure::<21>(), figure::<22>(), figure::<23>(), figure::<24>(), figure::<25>(), figure::<26>(), figure::<27>(), figure::<28>(), figure::<29>(), figure::<30>(), figure::<31>(), figure::<32>(), figure::<33>(), figure::<34>(), figure::<35>(), figure::<36>(), figure::<37>(), figure::<38>(), figure::<39>(), figure::<40>(), figure::<41>(), figure::<42>(), figure::<43>(), figure::<44>(),
     ]
 };
 
-fn end<'a>(_socket: &'a Socket, end: &Endpoint) -> Value<'a> {
-    Value::Endpoint(*end)
-}
-
-fn foreign<'r>(row: &'r SocketRow<'_>) -> Value<'r> {
-    match row.socket.protocol() {
-        Protocol::Tcp => Value::Endpoint(row.socket.foreign()),
-        _ if !row.socket.is_connected() => Value::AnyEndpoint,
-        _ => end(row.socket, &row.socket.foreign()),
-    }
-}
-
 fn state<'r>(row: &'r SocketRow<'_>) -> Value<'r> {
-    match row.socket.protocol() {
-        Protocol::Tcp => Value::Word(row.socket.state().name()),
-        _ => Value::unknown(Why::NotApplicable),
-    }
+    let state = row.socket.shown_state();
+    state.map_or(Value::unknown(Why::NotApplicable), |state| Value::Word(state.name()))
 }
 
 fn is_mapped(socket: &Socket) -> bool {
@@ -201,6 +233,9 @@ fn is_mapped(socket: &Socket) -> bool {
 
 fn reach<'r>(row: &'r SocketRow<'_>) -> Value<'r> {
     let local = row.socket.local().address;
+    if !row.socket.protocol().is_ip() {
+        return Value::unknown(Why::NotApplicable);
+    }
     Value::Word(match local {
         _ if local.to_canonical().is_unspecified() => "any",
         _ if is_loopback(local) => "loopback",
@@ -209,7 +244,7 @@ fn reach<'r>(row: &'r SocketRow<'_>) -> Value<'r> {
 }
 
 fn listener<'r>(row: &'r SocketRow<'_>, figure: Fact<u32>) -> Value<'r> {
-    match row.socket.protocol() == Protocol::Tcp && row.socket.state() == State::Listening {
+    match row.socket.shown_state() == Some(State::Listening) {
         true => Value::number(figure),
         false => Value::unknown(Why::NotApplicable),
     }
@@ -287,8 +322,10 @@ fn owner_reason<'r>(row: &'r SocketRow<'_>) -> Value<'r> {
 }
 
 fn owner_how<'r>(row: &'r SocketRow<'_>) -> Value<'r> {
-    holder(row, |_| {
-        row.books.owner_how().map_or(Value::unknown(Why::NotAsked), Value::Word)
+    holder(row, |_| match row.owners.map(|owners| owners.found_by(row.socket)) {
+        Some(Fact::Known(how)) => Value::Word(how.name()),
+        Some(Fact::Unknown(why)) => Value::unknown(why),
+        None => Value::unknown(Why::NotAsked),
     })
 }
 
@@ -342,4 +379,17 @@ fn unit<'r>(row: &'r SocketRow<'_>) -> Value<'r> {
 
 fn container<'r>(row: &'r SocketRow<'_>) -> Value<'r> {
     component(row, |component| matches!(component, Component::Container { .. }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_figure_of_tcp_is_a_column() {
+        for figure in TcpFigure::ALL {
+            let column = super::super::find::<Sockets>(figure.name()).unwrap();
+            assert_eq!((column.unit, column.meaning), (figure.unit().name(), figure.meaning()));
+        }
+    }
 }

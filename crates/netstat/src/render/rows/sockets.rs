@@ -31,22 +31,14 @@ impl<'a> SocketGrid<'a> {
 
     /// Row `at`.
     pub fn at(&self, at: usize) -> SocketRow<'a> {
-        let socket = &self.sockets[self.place(at)];
-        SocketRow {
-            socket,
-            owner: self.owners.map(|owners| owners.of(socket)),
-            books: self.books,
-        }
+        SocketRow::new(&self.sockets[self.place(at)], self.owners, self.books)
     }
 }
 
 /// How a column of a socket looks.
 pub(crate) fn look(row: &SocketRow<'_>, column: &Column<Sockets>) -> Look {
     match column.name {
-        "state" => match row.socket.protocol() {
-            netstat_model::Protocol::Tcp => Look::State(row.socket.state()),
-            _ => Look::Plain,
-        },
+        "state" => row.socket.shown_state().map_or(Look::Plain, Look::State),
         // Its own word says it too: root, 0.
         "user" | "uid" if row.socket.user().known() == Some(0) => Look::Privileged,
         _ => Look::Plain,

@@ -1,0 +1,157 @@
+//! How the columns of a socket are read where that takes more than one call: ends without IP addresses, facts read on demand.
+
+use std::borrow::Cow;
+
+use super::{SocketRow, Value};
+use crate::{Detail, Endpoint, Extra, Fact, Memory, Protocol, TcpFigure, UnixPeer, UpperLayer, Why};
+
+/// The local side: address and port, or what stands for them.
+pub(super) fn local<'r>(row: &'r SocketRow<'_>) -> Value<'r> {
+    match row.socket.detail() {
+        Some(Detail::Packet { ethertype, .. }) => {
+            Value::text([&frames(*ethertype), b":".as_slice(), &device(row)].concat())
+        }
+        Some(Detail::Unix { name, .. }) => name.shown().map_or(Value::Nothing, Value::text),
+        _ if !row.socket.protocol().is_ip() => Value::unknown(Why::NotKept),
+        _ => Value::Endpoint(row.socket.local()),
+    }
+}
+
+/// The foreign side: address and port, or what stands for them.
+pub(super) fn foreign<'r>(row: &'r SocketRow<'_>) -> Value<'r> {
+    match row.socket.detail() {
+        Some(Detail::Unix { peer, .. }) => match peer {
+            Some(UnixPeer { inode, name }) => {
+                Value::text(name.shown().unwrap_or_else(|| inode.to_string().into_bytes()))
+            }
+            None => Value::Nothing,
+        },
+        _ if !row.socket.protocol().is_ip() => Value::Nothing,
+        _ if matches!(row.socket.protocol(), Protocol::Tcp | Protocol::Mptcp) || row.socket.is_connected() => {
+            Value::Endpoint(row.socket.foreign())
+        }
+        _ => Value::AnyEndpoint,
+    }
+}
+
+/// Which frames a packet socket gets, by the usual name or the number of their EtherType (`if_ether.h`).
+fn frames(ethertype: u16) -> Cow<'static, [u8]> {
+    Cow::Borrowed(match ethertype {
+        0 => b"none",
+        3 => b"all",
+        0x0800 => b"ip",
+        0x0806 => b"arp",
+        0x86dd => b"ipv6",
+        0x888e => b"eapol",
+        0x88cc => b"lldp",
+        other => return Cow::Owned(format!("0x{other:04x}").into_bytes()),
+    })
+}
+
+/// The interface, `*` for any.
+fn device(row: &SocketRow<'_>) -> Vec<u8> {
+    match row.socket.interface() {
+        None => b"*".to_vec(),
+        Some(index) => match row.books.interface(index.get()) {
+            Some(name) => name.to_vec(),
+            None => index.to_string().into_bytes(),
+        },
+    }
+}
+
+/// `value` of a socket with IP addresses.
+pub(super) fn ip<'r>(row: &SocketRow<'_>, value: impl FnOnce() -> Value<'r>) -> Value<'r> {
+    match row.socket.protocol().is_ip() {
+        true => value(),
+        false => Value::unknown(Why::NotApplicable),
+    }
+}
+
+pub(super) fn address<'r>(row: &SocketRow<'_>, end: Endpoint) -> Value<'r> {
+    ip(row, || Value::Address(end))
+}
+
+pub(super) fn port<'r>(row: &SocketRow<'_>, end: Endpoint) -> Value<'r> {
+    ip(row, || Value::Number(end.port.into()))
+}
+
+/// What kind of socket it is, of those whose protocol has several.
+pub(super) fn kind<'r>(row: &'r SocketRow<'_>) -> Value<'r> {
+    Value::Word(match row.socket.detail() {
+        Some(Detail::Ping { .. }) => "ping",
+        Some(Detail::Packet { kind, .. }) => kind.name(),
+        Some(Detail::Unix { kind, .. }) => kind.name(),
+        None => return Value::unknown(Why::NotApplicable),
+    })
+}
+
+/// A fact that is read only when asked for.
+pub(super) fn extra<'r, T>(
+    row: &SocketRow<'_>,
+    read: impl FnOnce(&Extra) -> Fact<T>,
+    show: impl FnOnce(T) -> Value<'r>,
+) -> Value<'r> {
+    match row.socket.fact(read) {
+        Fact::Known(value) => show(value),
+        Fact::Unknown(why) => Value::unknown(why),
+    }
+}
+
+pub(super) fn memory<'r>(row: &SocketRow<'_>, read: impl FnOnce(&Memory) -> u32) -> Value<'r> {
+    extra(
+        row,
+        |extra| extra.memory.as_ref().map(read),
+        |bytes| Value::Number(bytes.into()),
+    )
+}
+
+/// The figure number `AT` of [`TcpFigure::ALL`].
+pub(super) fn tcp<'r, const AT: usize>(row: &'r SocketRow<'_>) -> Value<'r> {
+    Value::number(row.socket.tcp(TcpFigure::ALL[AT]))
+}
+
+pub(super) fn cgroup<'r>(row: &'r SocketRow<'_>) -> Value<'r> {
+    extra(
+        row,
+        |extra| extra.cgroup,
+        |id| row.books.cgroup(id).map_or(Value::unknown(Why::Failed), Value::text),
+    )
+}
+
+pub(super) fn upper_layer<'r>(row: &SocketRow<'_>) -> Value<'r> {
+    extra(
+        row,
+        |extra| extra.upper_layer,
+        |layer| match layer {
+            UpperLayer::None => Value::Nothing,
+            UpperLayer::Mptcp { .. } => Value::Word("mptcp"),
+            UpperLayer::Other(name) => Value::text(name.as_bytes().to_vec()),
+        },
+    )
+}
+
+/// The token that the paths of an MPTCP connection share.
+pub(super) fn mptcp_token<'r>(row: &SocketRow<'_>) -> Value<'r> {
+    let layer = row.socket.fact(|extra| extra.upper_layer);
+    match (row.socket.fact(|extra| extra.mptcp), layer) {
+        (Fact::Known(mptcp), _) => Value::Number(mptcp.token.into()),
+        (_, Fact::Known(UpperLayer::Mptcp { token })) => Value::Number(token.into()),
+        (Fact::Unknown(why), _) => Value::unknown(why),
+    }
+}
+
+pub(super) fn phase<'r>(row: &SocketRow<'_>) -> Value<'r> {
+    extra(
+        row,
+        |extra| match &extra.tcp {
+            Fact::Known(info) => info.phase,
+            Fact::Unknown(why) => Fact::Unknown(*why),
+        },
+        |phase| Value::Word(phase.name()),
+    )
+}
+
+pub(super) fn namespace<'r>(row: &'r SocketRow<'_>) -> Value<'r> {
+    let name = row.books.namespace(row.socket.namespace());
+    name.map_or(Value::unknown(Why::NotAsked), Value::text)
+}
