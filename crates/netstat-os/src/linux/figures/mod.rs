@@ -22,6 +22,9 @@ use processes::{Look, ProcessReader};
 /// Where the kernel shows its block devices (Documentation/ABI/stable/sysfs-block).
 const BLOCK_DEVICES: &str = "/sys/block";
 
+/// A disk's number and name.
+type DiskPlace = ((u32, u32), Box<[u8]>);
+
 /// Reads figures; keeps files open and what saves work at the next look.
 #[derive(Debug)]
 pub(super) struct FigureReader {
@@ -29,7 +32,7 @@ pub(super) struct FigureReader {
     proc: Option<File>,
     processes: ProcessReader,
     /// Kinds of disks by number and name.
-    kinds: HashMap<((u32, u32), Box<[u8]>), Fact<DiskKind>>,
+    kinds: HashMap<DiskPlace, Fact<DiskKind>>,
     /// Files of the whole system that are open, by their name below `/proc`.
     files: HashMap<&'static str, File>,
     text: Vec<u8>,
