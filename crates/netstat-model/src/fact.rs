@@ -4,6 +4,8 @@
 ///
 /// A fact that could not be had is never 0, blank or left out: the view prints `-` and can say [`Why`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(untagged))]
 pub enum Fact<T> {
     /// The system said so.
     Known(T),
@@ -13,6 +15,7 @@ pub enum Fact<T> {
 
 /// Why a fact is unknown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Why {
     /// The question did not need it, so it was not read.
     NotAsked,

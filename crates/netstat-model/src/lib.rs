@@ -20,6 +20,8 @@ pub mod reach;
 pub mod route;
 mod socket;
 pub mod text;
+#[cfg(feature = "serde")]
+mod wire;
 
 pub use fact::{Fact, Why};
 pub use filter::{Filter, FilterError, Globs, Holders, Network, Pids, Ports, Side, Sides, States, Subject, Users};

@@ -6,6 +6,7 @@ use crate::{Owner, Owners, Socket};
 
 /// Why a socket has no known owner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum NoOwner {
     /// Some processes' descriptors may not be read by the caller; the socket was made by this user (`None`: not told).
     NotPermitted {

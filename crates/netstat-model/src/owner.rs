@@ -22,8 +22,10 @@ pub struct Process {
 
 /// The program file of a process. Escape before printing.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct ImageName {
     /// Absolute path as the kernel tells it (`/proc/PID/exe`), without its ` (deleted)` mark.
+    #[cfg_attr(feature = "serde", serde(with = "crate::wire::text"))]
     pub path: Vec<u8>,
     /// Whether the file is gone or replaced (`st_nlink` is 0).
     pub deleted: bool,
@@ -41,10 +43,12 @@ impl ImageName {
 
 /// What a process runs in: the Linux counterpart of a Windows service. Names come from outside: escape before printing.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Component {
     /// A systemd service, scope or socket.
     Unit {
         /// The unit's full name as `systemctl` takes it: `ssh.service`. systemd's own escapes (`\x2d`) stay.
+        #[cfg_attr(feature = "serde", serde(with = "crate::wire::text"))]
         name: Vec<u8>,
         /// The system's manager or a user's.
         manager: UnitManager,
@@ -54,12 +58,14 @@ pub enum Component {
         /// The program that runs it.
         runtime: ContainerRuntime,
         /// Its id (docker and its like: 12 hexadecimal digits) or name (lxc).
+        #[cfg_attr(feature = "serde", serde(with = "crate::wire::text"))]
         id: Vec<u8>,
     },
 }
 
 /// Whose systemd manages a unit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum UnitManager {
     /// The system manager, PID 1.
     System,
@@ -69,6 +75,7 @@ pub enum UnitManager {
 
 /// The program that runs a container.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum ContainerRuntime {
     /// Docker.
     Docker,

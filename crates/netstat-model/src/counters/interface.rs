@@ -92,6 +92,7 @@ impl InterfaceFigure {
 
 /// The figures of one interface, or of several together: totals (`u64`), or changes per second (`f64`).
 #[derive(Clone, Copy, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Traffic<T = u64>([Pair<T>; 7]);
 
 impl<T: Copy> Traffic<T> {
@@ -147,10 +148,12 @@ impl Traffic<f64> {
 
 /// The counters of one interface.
 #[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct InterfaceCounters {
     /// The system's number for it.
     pub index: Fact<u32>,
     /// Its name, in bytes as the system keeps it. Chosen by others: escape before printing.
+    #[cfg_attr(feature = "serde", serde(with = "crate::wire::text"))]
     pub name: Box<[u8]>,
     /// Its Ethernet address; unknown where it has none.
     pub mac: Fact<[u8; 6]>,
@@ -162,6 +165,7 @@ pub struct InterfaceCounters {
 
 /// The counters of all interfaces, as read at one moment.
 #[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct InterfaceStatistics {
     /// When they were read, on a clock that never goes back (its zero does not matter).
     pub at: Duration,

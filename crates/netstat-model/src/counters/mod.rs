@@ -25,6 +25,7 @@ use crate::Fact;
 ///
 /// A row that has a single value keeps it in `received`; its `sent` is unknown and not shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Pair<T> {
     /// What came in, or the only value.
     pub received: Fact<T>,

@@ -16,6 +16,7 @@ use crate::{Fact, Limit, Why};
 
 /// One reading of everything.
 #[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Figures {
     /// The computer as a whole.
     pub system: SystemFigures,

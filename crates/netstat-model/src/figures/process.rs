@@ -7,6 +7,7 @@ use crate::{Component, Fact, ImageName};
 
 /// Names a process for ever: ids are used again, id and start time together are not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct ProcessKey {
     /// Process id (Linux: thread group id) as seen from the reader's PID namespace.
     pub pid: u32,
@@ -16,6 +17,7 @@ pub struct ProcessKey {
 
 /// One process at one moment.
 #[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct ProcessFigures {
     /// Which one.
     pub key: ProcessKey,
@@ -53,12 +55,15 @@ pub struct ProcessFigures {
 
 /// What changes seldom about a process; shared between readings. Texts come from outside: escape before printing.
 #[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct ProcessIdentity {
     /// The kernel's short name (Linux `comm`, at most 15 bytes).
+    #[cfg_attr(feature = "serde", serde(with = "crate::wire::text"))]
     pub comm: Box<[u8]>,
     /// The program file.
     pub image: Fact<ImageName>,
     /// The words it was started with, each ended by a zero byte as the system keeps them; at most the first 512 bytes.
+    #[cfg_attr(feature = "serde", serde(with = "crate::wire::fact_text"))]
     pub command: Fact<Box<[u8]>>,
     /// What it runs in, outermost first: units, containers.
     pub components: Fact<Vec<Component>>,
@@ -78,6 +83,7 @@ impl ProcessIdentity {
 
 /// What a process is doing, by its first thread (Linux: field 3 of `/proc/PID/stat`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum ProcessState {
     /// On a processor or waiting for one: `R`.
     Running,

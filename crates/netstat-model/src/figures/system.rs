@@ -7,6 +7,7 @@ use crate::{Fact, Why};
 
 /// One reading of the whole computer.
 #[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct SystemFigures {
     /// When it was read, on a clock that never goes back (its zero does not matter).
     pub at: Duration,
@@ -28,6 +29,7 @@ pub struct SystemFigures {
 
 /// Processor times since boot, together and each.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct CpuFigures {
     /// The sum over all processors.
     pub total: CpuTimes,
@@ -37,6 +39,7 @@ pub struct CpuFigures {
 
 /// What a processor spent its time with since boot, in clock ticks ([`super::Figures::ticks_per_second`]).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct CpuTimes {
     /// Programs, niced ones and guests included.
     pub user: u64,
@@ -64,6 +67,7 @@ impl CpuTimes {
 
 /// Sizes of memory in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Memory {
     /// All there is for the kernel to give out.
     pub total: Fact<u64>,
@@ -120,6 +124,7 @@ impl Memory {
 
 /// Pressure stall information (Linux: `/proc/pressure`, Documentation/accounting/psi.rst).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Pressures {
     /// For want of a processor.
     pub cpu: Fact<Pressure>,
@@ -131,6 +136,7 @@ pub struct Pressures {
 
 /// How long tasks waited for one resource.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Pressure {
     /// At least one task waited.
     pub some: Stalled,
@@ -140,6 +146,7 @@ pub struct Pressure {
 
 /// One line of pressure.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Stalled {
     /// The share of the last 10 seconds, in hundredths of a percent (0 to 10,000).
     pub ten_seconds: u16,
@@ -149,10 +156,12 @@ pub struct Stalled {
 
 /// A block device's counters since it came up (Linux: `/proc/diskstats`, Documentation/admin-guide/iostats.rst).
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Disk {
     /// Its number: major and minor.
     pub number: (u32, u32),
     /// Its name. Chosen by others in part (device mapper does not show here): escape before printing.
+    #[cfg_attr(feature = "serde", serde(with = "crate::wire::text"))]
     pub name: Box<[u8]>,
     /// Whether it is a device of its own.
     pub kind: Fact<DiskKind>,
@@ -181,6 +190,7 @@ impl Disk {
 
 /// What a row of the block devices is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum DiskKind {
     /// A device that keeps data itself: its traffic counts in the sum.
     Whole,

@@ -3,6 +3,7 @@
 /// What a socket speaks. In the order in which a listing shows them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(u8)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Protocol {
     /// Transmission Control Protocol (RFC 9293).
     Tcp,
@@ -91,6 +92,7 @@ impl Family {
 /// MPTCP listen too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(u8)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum State {
     /// ESTABLISHED.
     Established,

@@ -17,6 +17,7 @@ pub use tcp::{CongestionPhase, TcpFigure, TcpInfo, TcpOptions, TcpUnit};
 
 /// One side of a socket: address and port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Endpoint {
     /// The address. `0.0.0.0` or `::` where the side is not bound or not connected.
     pub address: IpAddr,

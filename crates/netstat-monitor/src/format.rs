@@ -1,0 +1,156 @@
+//! Figures as short texts that keep their width.
+
+use netstat_model::Fact;
+
+/// What stands for a fact that is not known.
+pub const UNKNOWN: &str = "-";
+
+/// Three digits and a letter, in steps of `step`: `0`, `7.2`, `512`, `1.2k`, `34.5M`.
+fn scaled(value: f64, step: f64) -> String {
+    const LETTERS: [&str; 6] = ["", "k", "M", "G", "T", "P"];
+    let mut value = value.max(0.0);
+    let mut letter = 0;
+    // 999.5 would be written as 1000.
+    while value >= step.min(999.5) && letter + 1 < LETTERS.len() {
+        value /= step;
+        letter += 1;
+    }
+    let letter = LETTERS[letter];
+    if letter.is_empty() || value >= 99.95 {
+        format!("{value:.0}{letter}")
+    } else {
+        format!("{value:.1}{letter}")
+    }
+}
+
+/// Bytes or events per second, in powers of 1000. More than nothing never shows as nothing.
+pub fn rate(value: f64) -> String {
+    if value > 0.0 && value < 0.5 {
+        return "<1".to_owned();
+    }
+    scaled(value, 1000.0)
+}
+
+/// Sizes in memory, in powers of 1024.
+pub fn size(bytes: u64) -> String {
+    scaled(bytes as f64, 1024.0)
+}
+
+/// A share of 1 as percent with one decimal below 10: `0`, `3.5`, `42`. More than nothing never shows as nothing.
+pub fn percent(share: f64) -> String {
+    let percent = share * 100.0;
+    if percent <= 0.0 {
+        "0".to_owned()
+    } else if percent < 0.05 {
+        "<0.1".to_owned()
+    } else if percent < 9.95 {
+        format!("{percent:.1}")
+    } else {
+        format!("{percent:.0}")
+    }
+}
+
+/// Microseconds as milliseconds: `0.04`, `1.3`, `120`.
+pub fn milliseconds(micros: u32) -> String {
+    let value = f64::from(micros) / 1000.0;
+    if value < 0.995 {
+        format!("{value:.2}")
+    } else if value < 99.95 {
+        format!("{value:.1}")
+    } else {
+        format!("{value:.0}")
+    }
+}
+
+/// A fact written by `write`, else [`UNKNOWN`].
+pub fn fact<T>(fact: Fact<T>, write: impl FnOnce(T) -> String) -> String {
+    fact.known().map_or_else(|| UNKNOWN.to_owned(), write)
+}
+
+/// A length of time in its two largest units: `42 s`, `5 min 10 s`, `3 h 12 min`, `12 d 4 h`.
+pub fn duration(seconds: u64) -> String {
+    let (minute, hour, day) = (60, 3600, 86400);
+    match seconds {
+        0..60 => format!("{seconds} s"),
+        60..3600 => format!("{} min {} s", seconds / minute, seconds % minute),
+        3600..86400 => format!("{} h {} min", seconds / hour, seconds % hour / minute),
+        _ => format!("{} d {} h", seconds / day, seconds % day / hour),
+    }
+}
+
+/// Cuts `text` to `width` columns of the terminal; what is cut off shows as `…`.
+pub fn cut(text: &str, width: usize) -> std::borrow::Cow<'_, str> {
+    use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
+    // Most texts are plain.
+    if text.len() <= width || UnicodeWidthStr::width(text) <= width {
+        return text.into();
+    }
+    let mut out = String::new();
+    let mut used = 0;
+    for c in text.chars() {
+        let wide = c.width().unwrap_or(0);
+        if used + wide + 1 > width {
+            break;
+        }
+        used += wide;
+        out.push(c);
+    }
+    if width > 0 {
+        out.push('…');
+    }
+    out.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn rates_and_sizes() {
+        let cases = [
+            (0.0, "0"),
+            (0.2, "<1"),
+            (1.4, "1"),
+            (999.4, "999"),
+            (999.6, "1.0k"),
+            (1234.0, "1.2k"),
+            (99_949.0, "99.9k"),
+            (123_456.0, "123k"),
+            (999_600.0, "1.0M"),
+            (1.5e12, "1.5T"),
+        ];
+        for (value, text) in cases {
+            assert_eq!(rate(value), text, "{value}");
+        }
+        assert_eq!(size(1023), "1.0k");
+        assert_eq!(size(1024 * 1024 * 3 / 2), "1.5M");
+        assert_eq!(percent(0.0351), "3.5");
+        assert_eq!(percent(0.0001), "<0.1");
+        assert_eq!(percent(1.25), "125");
+        assert_eq!(milliseconds(38), "0.04");
+        assert_eq!(milliseconds(120_400), "120");
+        assert_eq!(duration(90_061), "1 d 1 h");
+    }
+
+    #[test]
+    fn cutting() {
+        assert_eq!(cut("abcdef", 6), "abcdef");
+        assert_eq!(cut("abcdef", 5), "abcd…");
+        assert_eq!(cut("日本語", 5), "日本…");
+        assert_eq!(cut("abc", 0), "");
+    }
+
+    proptest! {
+        #[test]
+        fn a_figure_is_at_most_six_wide(value in 0.0f64..1e15, bytes: u64) {
+            prop_assert!(rate(value).len() <= 5, "{}", rate(value));
+            prop_assert!(size(bytes).len() <= 6, "{}", size(bytes));
+        }
+
+        #[test]
+        fn a_cut_text_fits(text: String, width in 0usize..30) {
+            prop_assert!(unicode_width::UnicodeWidthStr::width(&*cut(&text, width)) <= width);
+        }
+    }
+}

@@ -1,0 +1,520 @@
+//! Makes a model of each sample; remembers what averages need.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use netstat_model::counters::diff::per_second;
+use netstat_model::figures::rates::{ProcessRates, SystemRates};
+use netstat_model::figures::{DiskKind, ProcessFigures, ProcessIdentity, ProcessKey};
+use netstat_model::text::escape;
+use netstat_model::{Fact, Why};
+
+use super::units::{unit_name, units};
+use super::{
+    DiskRow, Flow, InterfaceRow, Model, Presence, ProcessRow, ProcessText, Rate2, Recent, Sockets, TRAFFIC, Whole,
+};
+use crate::sample::{Bytes, Sample, SocketRow};
+
+/// So long a new or a closed row is shown as such.
+const MOMENT: Duration = Duration::from_secs(3);
+/// The time constant of recent averages in seconds.
+const RECENT: f64 = 10.0;
+/// The span of the longer average of processor time.
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// Makes models. Takes samples in their order.
+#[derive(Debug, Default)]
+pub struct Modeler {
+    previous: Option<Arc<Sample>>,
+    number: u64,
+    past: HashMap<ProcessKey, Past>,
+    ended: Vec<(ProcessRow, Duration)>,
+    flows: Vec<Flow>,
+    /// When sockets appeared that have only just done so.
+    appeared: HashMap<u64, Duration>,
+    closed: Vec<(Arc<SocketRow>, Flow, Duration)>,
+}
+
+/// What is remembered of a process.
+#[derive(Debug)]
+struct Past {
+    first: Duration,
+    /// Whether it began after the first sample.
+    new: bool,
+    /// Clock ticks of processor time at moments of the last minute.
+    ticks: VecDeque<(Duration, u64)>,
+    recent: Recent,
+    identity: Arc<ProcessIdentity>,
+    text: Arc<ProcessText>,
+    seen: u64,
+}
+
+impl Modeler {
+    /// The model of `sample`, which comes after those before.
+    pub fn model(&mut self, sample: &Arc<Sample>) -> Model {
+        self.number += 1;
+        let previous = self.previous.take();
+        let at = sample.figures.at;
+        self.update_flows(previous.as_deref(), sample);
+        let processes = self.processes(previous.as_deref(), sample);
+        let rates = SystemRates::between(previous.as_ref().map(|old| &old.figures.system), &sample.figures.system);
+        let disks = disks(sample, &rates);
+        let whole = whole(sample, &rates, &disks, &processes);
+        let interfaces = interfaces(sample, &rates);
+        let flows = self
+            .flows
+            .iter()
+            .copied()
+            .chain(self.closed.iter().map(|(_, flow, _)| *flow));
+        let model = Model {
+            number: self.number,
+            at,
+            wall: sample.wall,
+            whole,
+            units: units(&processes),
+            processes,
+            sockets: Sockets {
+                open: Arc::clone(&sample.sockets),
+                flows: flows.collect(),
+                closed: self.closed.iter().map(|(row, ..)| Arc::clone(row)).collect(),
+            },
+            disks,
+            interfaces,
+            limits: sample.limits.clone(),
+            users: Arc::clone(&sample.users),
+            sockets_age: at.saturating_sub(sample.sockets_at),
+        };
+        self.previous = Some(Arc::clone(sample));
+        model
+    }
+
+    /// Rates of the sockets; sorts out which are new and which are gone.
+    fn update_flows(&mut self, previous: Option<&Sample>, sample: &Sample) {
+        let now = sample.sockets_at;
+        self.closed
+            .retain(|(_, _, closed)| now.saturating_sub(*closed) < MOMENT);
+        self.appeared
+            .retain(|_, appeared| now.saturating_sub(*appeared) < MOMENT);
+        let Some(old) = previous else {
+            let first = |row: &SocketRow| Flow {
+                sent: row.bytes.map(|_| 0.0).and_unknown(Why::NotApplicable),
+                received: row.bytes.map(|_| 0.0).and_unknown(Why::NotApplicable),
+                recent: [0.0; 2],
+                presence: Presence::Here,
+            };
+            self.flows = sample.sockets.iter().map(first).collect();
+            return;
+        };
+        if old.sockets_at == now {
+            // They were not read anew.
+            self.settle(&sample.sockets);
+            return;
+        }
+        let elapsed = now.saturating_sub(old.sockets_at);
+        let weight = weight(elapsed);
+        let mut flows = Vec::with_capacity(sample.sockets.len());
+        let mut before = old.sockets.iter().zip(&self.flows).peekable();
+        for row in sample.sockets.iter() {
+            let mut known = None;
+            while let Some((past, flow)) = before.next_if(|(past, _)| past.id <= row.id) {
+                if past.id == row.id {
+                    known = Some((past, *flow));
+                } else {
+                    self.closed.push((Arc::new(past.clone()), gone(*flow), now));
+                }
+            }
+            let (bytes, recent) = match known {
+                Some((past, flow)) => (past.bytes, flow.recent),
+                // All that went through a new one did so since the last look.
+                None => {
+                    self.appeared.insert(row.id, now);
+                    (row.bytes.map(|_| Bytes::default()), [0.0; 2])
+                }
+            };
+            let rate = |part: fn(&Bytes) -> u64| {
+                per_second(bytes.as_ref().map(part), row.bytes.as_ref().map(part), elapsed).map(|rate| rate as f32)
+            };
+            let mut flow = Flow {
+                sent: rate(|bytes| bytes.sent),
+                received: rate(|bytes| bytes.received),
+                recent,
+                presence: Presence::Here,
+            };
+            for (average, rate) in flow.recent.iter_mut().zip([flow.sent, flow.received]) {
+                if let Fact::Known(rate) = rate {
+                    *average += (rate - *average) * weight;
+                }
+            }
+            flows.push(flow);
+        }
+        for (past, flow) in before {
+            self.closed.push((Arc::new(past.clone()), gone(*flow), now));
+        }
+        self.flows = flows;
+        self.settle(&sample.sockets);
+    }
+
+    /// Marks the sockets that are new.
+    fn settle(&mut self, sockets: &[SocketRow]) {
+        if self.appeared.is_empty() && self.flows.iter().all(|flow| flow.presence == Presence::Here) {
+            return;
+        }
+        for (row, flow) in sockets.iter().zip(&mut self.flows) {
+            flow.presence = match self.appeared.contains_key(&row.id) {
+                true => Presence::New,
+                false => Presence::Here,
+            };
+        }
+    }
+
+    fn processes(&mut self, previous: Option<&Sample>, sample: &Sample) -> Vec<ProcessRow> {
+        let at = sample.figures.at;
+        let now = sample.figures.processes.as_ref().known().map_or(&[][..], Vec::as_slice);
+        let old = previous.and_then(|old| old.figures.processes.as_ref().known());
+        let old = old.map_or(&[][..], Vec::as_slice);
+        let ticks = sample.figures.ticks_per_second;
+        let traffic = self.traffic_of_processes(sample);
+        let mut rows = Vec::with_capacity(now.len() + self.ended.len());
+        let mut before = old.iter().peekable();
+        for figures in now {
+            let mut known = None;
+            while let Some(past) = before.next_if(|past| past.key.pid <= figures.key.pid) {
+                if past.key == figures.key {
+                    known = Some(past);
+                }
+            }
+            let rates = ProcessRates::between(known, figures, ticks);
+            let elapsed = known.map_or(Duration::ZERO, |past| figures.at.saturating_sub(past.at));
+            let past = self.past.entry(figures.key).or_insert_with(|| Past {
+                first: at,
+                new: previous.is_some(),
+                ticks: VecDeque::new(),
+                recent: Recent::default(),
+                identity: Arc::clone(&figures.identity),
+                text: Arc::new(text(&figures.identity, figures.kernel, sample)),
+                seen: 0,
+            });
+            past.seen = self.number;
+            if !Arc::ptr_eq(&past.identity, &figures.identity) && *past.identity != *figures.identity {
+                past.text = Arc::new(text(&figures.identity, figures.kernel, sample));
+                past.identity = Arc::clone(&figures.identity);
+            }
+            let traffic = traffic.get(&figures.key);
+            let network = traffic.map_or(
+                Rate2 {
+                    out: Fact::Known(0.0),
+                    into: Fact::Known(0.0),
+                },
+                |traffic| traffic.rate,
+            );
+            past.recent.add(&rates, &network, weight(elapsed));
+            rows.push(ProcessRow {
+                key: figures.key,
+                text: Arc::clone(&past.text),
+                parent: figures.parent,
+                user: figures.identity.user,
+                state: figures.state,
+                threads: figures.threads,
+                kernel: figures.kernel,
+                rates,
+                cpu_average: past.average(figures, ticks),
+                resident: figures.resident,
+                shareable: figures.shareable,
+                private: figures.private,
+                swapped: figures.swapped,
+                network,
+                sockets: traffic.map_or(0, |traffic| traffic.sockets),
+                recent: past.recent,
+                presence: match past.new && at.saturating_sub(past.first) < MOMENT {
+                    true => Presence::New,
+                    false => Presence::Here,
+                },
+            });
+        }
+        self.bury(old, sample);
+        self.ended.retain(|(_, ended)| at.saturating_sub(*ended) < MOMENT);
+        rows.extend(self.ended.iter().map(|(row, _)| row.clone()));
+        rows.sort_by_key(|row| row.key);
+        rows.dedup_by_key(|row| row.key);
+        rows
+    }
+
+    /// Moves the processes that ended to those that are shown for a moment more.
+    fn bury(&mut self, old: &[ProcessFigures], sample: &Sample) {
+        let number = self.number;
+        let ended = self
+            .past
+            .iter()
+            .filter(|(_, past)| past.seen != number)
+            .map(|(&key, _)| key);
+        let mut ended: Vec<ProcessKey> = ended.collect();
+        ended.sort_unstable();
+        for key in ended {
+            let Some(past) = self.past.remove(&key) else { continue };
+            let Ok(place) = old.binary_search_by_key(&key, |figures| figures.key) else {
+                continue;
+            };
+            let figures = &old[place];
+            let none = Why::Gone;
+            let row = ProcessRow {
+                key,
+                text: past.text,
+                parent: figures.parent,
+                user: figures.identity.user,
+                state: figures.state,
+                threads: figures.threads,
+                kernel: figures.kernel,
+                rates: ProcessRates::unknown(none),
+                cpu_average: Fact::Unknown(none),
+                resident: figures.resident,
+                shareable: figures.shareable,
+                private: figures.private,
+                swapped: figures.swapped,
+                network: Rate2::unknown(none),
+                sockets: 0,
+                recent: past.recent,
+                presence: Presence::Gone,
+            };
+            self.ended.push((row, sample.figures.at));
+        }
+    }
+
+    /// What flows through the TCP connections of each process.
+    fn traffic_of_processes(&self, sample: &Sample) -> HashMap<ProcessKey, Traffic> {
+        let mut sums: HashMap<ProcessKey, Traffic> = HashMap::new();
+        for (row, flow) in sample.sockets.iter().zip(&self.flows) {
+            let Some(key) = row.process() else { continue };
+            let sum = sums.entry(key).or_insert(Traffic {
+                sockets: 0,
+                // Listeners carry nothing.
+                rate: Rate2 {
+                    out: Fact::Known(0.0),
+                    into: Fact::Known(0.0),
+                },
+                counted: false,
+            });
+            sum.sockets += 1;
+            match (flow.sent, flow.received) {
+                (Fact::Known(sent), Fact::Known(received)) => {
+                    let old = match sum.counted {
+                        true => sum.rate,
+                        false => Rate2 {
+                            out: Fact::Known(0.0),
+                            into: Fact::Known(0.0),
+                        },
+                    };
+                    sum.counted = true;
+                    sum.rate = Rate2 {
+                        out: old.out.map(|old| old + f64::from(sent)),
+                        into: old.into.map(|old| old + f64::from(received)),
+                    };
+                }
+                (Fact::Unknown(why), _) | (_, Fact::Unknown(why)) => {
+                    if !sum.counted && why != Why::NotApplicable {
+                        sum.rate = Rate2::unknown(why);
+                    }
+                }
+            }
+        }
+        sums
+    }
+}
+
+struct Traffic {
+    sockets: u32,
+    rate: Rate2,
+    /// Whether at least one connection is counted.
+    counted: bool,
+}
+
+impl Past {
+    /// The average of the last minute, or of the time it was seen.
+    fn average(&mut self, figures: &ProcessFigures, ticks_per_second: u64) -> Fact<f64> {
+        while self.ticks.len() > 1 && figures.at.saturating_sub(self.ticks[1].0) >= MINUTE {
+            self.ticks.pop_front();
+        }
+        let average = match self.ticks.front() {
+            Some(&(then, ticks)) => per_second(
+                Fact::Known(ticks),
+                Fact::Known(figures.cpu_ticks),
+                figures.at.saturating_sub(then),
+            )
+            .map(|rate| rate / ticks_per_second.max(1) as f64),
+            None => Fact::Unknown(Why::NotApplicable),
+        };
+        // One moment a second is enough, however quickly the screen is renewed.
+        let due = self
+            .ticks
+            .back()
+            .is_none_or(|(last, _)| figures.at.saturating_sub(*last) >= Duration::from_millis(900));
+        if due {
+            self.ticks.push_back((figures.at, figures.cpu_ticks));
+        }
+        average
+    }
+}
+
+/// How much a new value counts in a recent average after `elapsed`.
+fn weight(elapsed: Duration) -> f32 {
+    (1.0 - (-elapsed.as_secs_f64() / RECENT).exp()) as f32
+}
+
+impl Recent {
+    fn add(&mut self, rates: &ProcessRates, network: &Rate2, weight: f32) {
+        let average = |old: &mut f32, new: Fact<f64>| {
+            // While a rate is unknown, the average stays what it was.
+            if let Fact::Known(new) = new {
+                *old += (new as f32 - *old) * weight;
+            }
+        };
+        average(&mut self.cpu, rates.cpu);
+        average(&mut self.read, rates.read);
+        average(&mut self.written, rates.written);
+        average(&mut self.sent, network.out);
+        average(&mut self.received, network.into);
+        average(&mut self.faults, rates.major_faults);
+    }
+}
+
+fn gone(flow: Flow) -> Flow {
+    Flow {
+        sent: Fact::Unknown(Why::Gone),
+        received: Fact::Unknown(Why::Gone),
+        presence: Presence::Gone,
+        ..flow
+    }
+}
+
+/// A helper: a known fact becomes unknown for a reason; an unknown one keeps its own.
+trait AndUnknown {
+    fn and_unknown(self, why: Why) -> Self;
+}
+
+impl<T> AndUnknown for Fact<T> {
+    fn and_unknown(self, why: Why) -> Self {
+        match self {
+            Fact::Known(_) => Fact::Unknown(why),
+            unknown => unknown,
+        }
+    }
+}
+
+fn text(identity: &ProcessIdentity, kernel: bool, sample: &Sample) -> ProcessText {
+    let command = match &identity.command {
+        Fact::Known(words) => {
+            let words: Vec<u8> = words.iter().map(|&byte| if byte == 0 { b' ' } else { byte }).collect();
+            escape(words.trim_ascii_end()).into()
+        }
+        Fact::Unknown(_) if kernel => "thread of the kernel".into(),
+        Fact::Unknown(why) => format!("({})", why.words()).into(),
+    };
+    ProcessText {
+        name: escape(identity.name()).into(),
+        unit: unit_name(&identity.components),
+        command,
+        user: match identity.user {
+            Fact::Known(user) => match sample.users.get(&user) {
+                Some(name) => netstat_model::text::escape_str(name).into(),
+                None => user.to_string().into(),
+            },
+            Fact::Unknown(_) => "-".into(),
+        },
+        deleted: identity.image.as_ref().known().is_some_and(|image| image.deleted),
+    }
+}
+
+fn disks(sample: &Sample, rates: &SystemRates) -> Vec<DiskRow> {
+    let disks = sample
+        .figures
+        .system
+        .disks
+        .as_ref()
+        .known()
+        .map_or(&[][..], Vec::as_slice);
+    let shown = |disk: &&_| {
+        let disk: &netstat_model::figures::Disk = disk;
+        disk.was_used() && disk.kind != Fact::Known(DiskKind::Partition)
+    };
+    disks
+        .iter()
+        .zip(&rates.disks)
+        .filter(|(disk, _)| shown(disk))
+        .map(|(disk, rates)| DiskRow {
+            name: escape(&disk.name).into(),
+            kind: disk.kind,
+            rates: *rates,
+            in_flight: disk.in_flight,
+        })
+        .collect()
+}
+
+fn interfaces(sample: &Sample, rates: &SystemRates) -> Vec<InterfaceRow> {
+    let list = &sample.figures.system.interfaces.interfaces;
+    let list = list.as_ref().known().map_or(&[][..], Vec::as_slice);
+    list.iter()
+        .zip(&rates.interfaces.each)
+        .map(|(interface, rates)| {
+            let bytes = rates.get(TRAFFIC);
+            InterfaceRow {
+                name: escape(&interface.name).into(),
+                loopback: interface.loopback,
+                rate: Rate2 {
+                    out: bytes.sent,
+                    into: bytes.received,
+                },
+            }
+        })
+        .collect()
+}
+
+fn whole(sample: &Sample, rates: &SystemRates, disks: &[DiskRow], processes: &[ProcessRow]) -> Whole {
+    let system = &sample.figures.system;
+    let mut disk = match &system.disks {
+        Fact::Known(_) => Rate2 {
+            out: Fact::Known(0.0),
+            into: Fact::Known(0.0),
+        },
+        Fact::Unknown(why) => Rate2::unknown(*why),
+    };
+    let add = |sum: Fact<f64>, part: Fact<f64>| match (sum, part) {
+        (Fact::Known(sum), Fact::Known(part)) => Fact::Known(sum + part),
+        (Fact::Unknown(why), _) | (_, Fact::Unknown(why)) => Fact::Unknown(why),
+    };
+    let mut busiest: Fact<(Arc<str>, f64)> = Fact::Unknown(Why::NotApplicable);
+    for row in disks {
+        match row.kind {
+            Fact::Known(DiskKind::Whole) => {
+                disk = Rate2 {
+                    out: add(disk.out, row.rates.written),
+                    into: add(disk.into, row.rates.read),
+                };
+            }
+            Fact::Known(_) => continue,
+            // Whether it counts is not known.
+            Fact::Unknown(why) => disk = Rate2::unknown(why),
+        }
+        if let Fact::Known(active) = row.rates.active
+            && busiest.as_ref().known().is_none_or(|(_, most)| active > *most)
+        {
+            busiest = Fact::Known((Arc::clone(&row.name), active));
+        }
+    }
+    let traffic = rates.interfaces.sum.get(TRAFFIC);
+    let faults = processes.iter().filter_map(|row| row.rates.major_faults.known());
+    Whole {
+        cpu: rates.cpu,
+        cores: rates.cores.clone(),
+        memory: system.memory,
+        pressure: [rates.cpu_pressure, rates.memory_pressure, rates.io_pressure],
+        disk,
+        busiest,
+        network: Rate2 {
+            out: traffic.sent,
+            into: traffic.received,
+        },
+        connections: system.tcp_connections,
+        major_faults: faults.sum(),
+        uptime: system.uptime,
+    }
+}

@@ -1,0 +1,181 @@
+//! The rows of the panes.
+
+use std::sync::Arc;
+
+use netstat_model::figures::rates::{DiskRates, ProcessRates};
+use netstat_model::figures::{DiskKind, ProcessKey, ProcessState};
+use netstat_model::{Fact, Why};
+
+/// Whether a row is new, here, or gone. New and closed rows are shown for a moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Presence {
+    /// It appeared a moment ago.
+    New,
+    /// It is here.
+    #[default]
+    Here,
+    /// It ended a moment ago.
+    Gone,
+}
+
+/// Bytes per second in two directions.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Rate2 {
+    /// Sent, or written.
+    pub out: Fact<f64>,
+    /// Received, or read.
+    pub into: Fact<f64>,
+}
+
+impl Rate2 {
+    /// Both unknown for one reason.
+    pub const fn unknown(why: Why) -> Self {
+        Rate2 {
+            out: Fact::Unknown(why),
+            into: Fact::Unknown(why),
+        }
+    }
+
+    /// Both together.
+    pub fn total(&self) -> Fact<f64> {
+        match (self.out, self.into) {
+            (Fact::Known(out), Fact::Known(into)) => Fact::Known(out + into),
+            (Fact::Unknown(why), _) | (_, Fact::Unknown(why)) => Fact::Unknown(why),
+        }
+    }
+}
+
+/// The recent averages by which rows are ordered, so that they do not jump: of some ten seconds, later ones counting more.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Recent {
+    /// Processors' worth of time.
+    pub cpu: f32,
+    /// Bytes read per second.
+    pub read: f32,
+    /// Bytes written per second.
+    pub written: f32,
+    /// Bytes sent per second.
+    pub sent: f32,
+    /// Bytes received per second.
+    pub received: f32,
+    /// Page faults with a disk per second.
+    pub faults: f32,
+}
+
+/// Texts of a process, safe for the terminal; shared as long as they hold.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ProcessText {
+    /// Its name.
+    pub name: Arc<str>,
+    /// The unit or container it runs in, innermost; empty when in none.
+    pub unit: Arc<str>,
+    /// Its command line, or why that is not known.
+    pub command: Arc<str>,
+    /// The name of its user, or the number.
+    pub user: Arc<str>,
+    /// Whether its program file was deleted or replaced.
+    pub deleted: bool,
+}
+
+/// A process.
+#[derive(Clone, Debug)]
+pub struct ProcessRow {
+    /// Which one.
+    pub key: ProcessKey,
+    /// Its texts.
+    pub text: Arc<ProcessText>,
+    /// The process that started it, by id.
+    pub parent: u32,
+    /// The number of its user.
+    pub user: Fact<u32>,
+    /// What it is doing.
+    pub state: ProcessState,
+    /// Number of threads.
+    pub threads: u32,
+    /// Whether it is a thread of the kernel.
+    pub kernel: bool,
+    /// Changes per second.
+    pub rates: ProcessRates,
+    /// Processors' worth of time over the last minute, or as long as it was seen.
+    pub cpu_average: Fact<f64>,
+    /// Bytes in memory: all, shareable, its own, and in swap space.
+    pub resident: Fact<u64>,
+    /// See [`ProcessRow::resident`].
+    pub shareable: Fact<u64>,
+    /// See [`ProcessRow::resident`].
+    pub private: Fact<u64>,
+    /// See [`ProcessRow::resident`].
+    pub swapped: Fact<u64>,
+    /// Bytes per second through its TCP connections. Unknown when it has sockets and none of them is counted.
+    pub network: Rate2,
+    /// How many sockets it holds, as the one that has held them longest.
+    pub sockets: u32,
+    /// Recent averages.
+    pub recent: Recent,
+    /// New, here or gone.
+    pub presence: Presence,
+}
+
+/// What flows through a socket.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Flow {
+    /// Bytes per second.
+    pub sent: Fact<f32>,
+    /// Bytes per second.
+    pub received: Fact<f32>,
+    /// Recent averages of what was sent and received.
+    pub recent: [f32; 2],
+    /// New, here or gone.
+    pub presence: Presence,
+}
+
+impl Flow {
+    /// Both directions together.
+    pub fn total(&self) -> Fact<f32> {
+        match (self.sent, self.received) {
+            (Fact::Known(sent), Fact::Known(received)) => Fact::Known(sent + received),
+            (Fact::Unknown(why), _) | (_, Fact::Unknown(why)) => Fact::Unknown(why),
+        }
+    }
+}
+
+/// A unit or container: its processes together.
+#[derive(Clone, Debug)]
+pub struct UnitRow {
+    /// Its name, safe for the terminal.
+    pub name: Arc<str>,
+    /// Number of its processes.
+    pub processes: u32,
+    /// Processors' worth of time.
+    pub cpu: Fact<f64>,
+    /// The same over the last minute.
+    pub cpu_average: Fact<f64>,
+    /// Bytes of memory that are its processes' own.
+    pub private: Fact<u64>,
+    /// Recent average of the processor time.
+    pub recent: f32,
+}
+
+/// A disk.
+#[derive(Clone, Debug)]
+pub struct DiskRow {
+    /// Its name, safe for the terminal.
+    pub name: Arc<str>,
+    /// What it is.
+    pub kind: Fact<DiskKind>,
+    /// Changes per second.
+    pub rates: DiskRates,
+    /// Requests on their way at the reading.
+    pub in_flight: u64,
+}
+
+/// A network interface.
+#[derive(Clone, Debug)]
+pub struct InterfaceRow {
+    /// Its name, safe for the terminal.
+    pub name: Arc<str>,
+    /// Whether it only leads back to this computer.
+    pub loopback: Fact<bool>,
+    /// Bytes per second.
+    pub rate: Rate2,
+}

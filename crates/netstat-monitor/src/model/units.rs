@@ -1,0 +1,63 @@
+//! Units and containers: the sums of their processes.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use netstat_model::{Component, Fact};
+
+use super::{Presence, ProcessRow, UnitRow};
+
+/// The name of what a process runs in, for people: the innermost one; empty for none.
+pub(super) fn unit_name(components: &Fact<Vec<Component>>) -> Arc<str> {
+    let Fact::Known(components) = components else {
+        return "".into();
+    };
+    match components.last() {
+        Some(Component::Unit { name, .. }) => netstat_model::text::escape(name).into(),
+        Some(Component::Container { runtime, id }) => {
+            format!("{} {}", runtime.name(), netstat_model::text::escape(id)).into()
+        }
+        None => "".into(),
+    }
+}
+
+/// Adds up; what one of the parts does not know, the sum does not know either.
+fn add<T: std::ops::Add<Output = T>>(sum: Fact<T>, part: Fact<T>) -> Fact<T> {
+    match (sum, part) {
+        (Fact::Known(sum), Fact::Known(part)) => Fact::Known(sum + part),
+        (Fact::Unknown(why), _) | (_, Fact::Unknown(why)) => Fact::Unknown(why),
+    }
+}
+
+/// The units that have processes, by name. Processes in none stand together under no name.
+pub(super) fn units(processes: &[ProcessRow]) -> Vec<UnitRow> {
+    let mut units: BTreeMap<Arc<str>, UnitRow> = BTreeMap::new();
+    for process in processes.iter().filter(|process| process.presence != Presence::Gone) {
+        let name = if process.kernel && process.text.unit.is_empty() {
+            "(kernel threads)".into()
+        } else if process.text.unit.is_empty() {
+            "(in no unit)".into()
+        } else {
+            Arc::clone(&process.text.unit)
+        };
+        let unit = units.entry(Arc::clone(&name)).or_insert(UnitRow {
+            name,
+            processes: 0,
+            cpu: Fact::Known(0.0),
+            cpu_average: Fact::Known(0.0),
+            private: Fact::Unknown(netstat_model::Why::NotApplicable),
+            recent: 0.0,
+        });
+        unit.processes += 1;
+        // One that has only just begun has no rate yet; it must not hide the others'.
+        if process.presence != Presence::New || process.rates.cpu.why().is_none() {
+            unit.cpu = add(unit.cpu, process.rates.cpu);
+            unit.cpu_average = add(unit.cpu_average, process.cpu_average);
+        }
+        if let Fact::Known(private) = process.private {
+            unit.private = Fact::Known(unit.private.known().unwrap_or(0).saturating_add(private));
+        }
+        unit.recent += process.recent.cpu;
+    }
+    units.into_values().collect()
+}
