@@ -5,6 +5,7 @@
 //! its package recorded. Only views and commands ask for names; a collector never does.
 #![forbid(unsafe_code)]
 
+pub mod blocklist;
 pub mod digest;
 mod host;
 mod names;
