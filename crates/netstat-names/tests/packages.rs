@@ -6,7 +6,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use netstat_names::digest::Cache;
+use netstat_names::digest::{Cache, Source};
 use netstat_names::packages::{Check, Database, FileOwner, Match, Packages, Recorded, verify};
 use netstat_testkit::{have, skip};
 
@@ -174,7 +174,7 @@ fn a_modified_copy_differs_from_its_record() {
         let answer = Packages::open(root).owners(&["/usr/bin/sleep"]).remove(0);
         let recorded = answer.owner.package().expect("coreutils").recorded;
         let check = Check {
-            path: format!("/proc/{pid}/exe").into(),
+            source: Source::Path(format!("/proc/{pid}/exe").into()),
             recorded,
         };
         verify(&[check], u64::MAX, &mut Cache::in_memory(), &|_| ()).remove(0)

@@ -2,9 +2,10 @@
 
 use std::fs::File;
 use std::io::Read;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use md5::Md5;
@@ -68,11 +69,32 @@ impl FileId {
     }
 }
 
+/// Where the content comes from.
+#[derive(Clone, Debug)]
+pub enum Source {
+    /// A path; links are followed, so `/proc/PID/exe` is the program that really runs, also when it was deleted.
+    Path(PathBuf),
+    /// A file that is open for reading. It is read from its beginning, and its position stays.
+    Open(Arc<File>),
+}
+
+impl From<PathBuf> for Source {
+    fn from(path: PathBuf) -> Source {
+        Source::Path(path)
+    }
+}
+
+impl From<File> for Source {
+    fn from(file: File) -> Source {
+        Source::Open(Arc::new(file))
+    }
+}
+
 /// A file to digest.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Job {
-    /// The file; links are followed, so `/proc/PID/exe` is the program that really runs, also when it was deleted.
-    pub path: PathBuf,
+    /// The file.
+    pub source: Source,
     /// The digests wanted; all are made in one reading.
     pub algorithms: Vec<Algorithm>,
 }
@@ -183,7 +205,10 @@ pub fn digests(
 
 fn digest(job: &Job, limit: u64, cache: &Mutex<&mut Cache>, told: &dyn Fn(u64)) -> Result<Hashed, Unhashed> {
     let failed = |error: std::io::Error| Unhashed::Read(why(&error));
-    let mut file = open(&job.path).map_err(failed)?;
+    let file = match &job.source {
+        Source::Path(path) => Arc::new(open(path).map_err(failed)?),
+        Source::Open(file) => Arc::clone(file),
+    };
     let id = FileId::of(&file).map_err(failed)?.ok_or(Unhashed::NotRegular)?;
     let known = || -> Option<Vec<Digest>> {
         // A thread that panicked left at worst a smaller cache.
@@ -205,7 +230,7 @@ fn digest(job: &Job, limit: u64, cache: &Mutex<&mut Cache>, told: &dyn Fn(u64)) 
     }
     // Before reading, so that a change during it counts as one just now.
     let now = SystemTime::now();
-    let digests = digests_of(&mut file, &job.algorithms, id.size, told)?;
+    let digests = digests_of(&mut FromStart { file: &file, at: 0 }, &job.algorithms, id.size, told)?;
     if FileId::of(&file).map_err(failed)? != Some(id) {
         return Err(Unhashed::Changed);
     }
@@ -224,6 +249,20 @@ fn digest(job: &Job, limit: u64, cache: &Mutex<&mut Cache>, told: &dyn Fn(u64)) 
 fn open(path: &Path) -> std::io::Result<File> {
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
     Ok(rustix::fs::open(path, flags, Mode::empty())?.into())
+}
+
+/// Reads a file from its beginning without moving its position, which another thread may share.
+struct FromStart<'a> {
+    file: &'a File,
+    at: u64,
+}
+
+impl Read for FromStart<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let read = self.file.read_at(buffer, self.at)?;
+        self.at += read as u64;
+        Ok(read)
+    }
 }
 
 /// The digests of the `size` bytes of `source`.
@@ -341,7 +380,7 @@ mod tests {
         paths
             .iter()
             .map(|path| Job {
-                path: path.clone(),
+                source: path.clone().into(),
                 algorithms: algorithms.to_vec(),
             })
             .collect()
@@ -370,6 +409,24 @@ mod tests {
             ABC.map(|(_, digits)| digits)
         );
         assert_eq!(digest_of(Algorithm::Md5, b"abc"), hashed.digests[0]);
+    }
+
+    #[test]
+    fn an_open_file_is_read_from_its_beginning() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("abc");
+        fs::write(&path, "abc").unwrap();
+        let mut file = File::open(&path).unwrap();
+        fs::remove_file(&path).unwrap();
+        file.read_exact(&mut [0; 2]).unwrap();
+        let job = Job {
+            source: file.into(),
+            algorithms: vec![Algorithm::Md5],
+        };
+        // Twice: reading leaves nothing behind.
+        for answer in digests(&[job.clone(), job], 3, &mut Cache::in_memory(), &|_| ()) {
+            assert_eq!(answer.unwrap().digests[0].to_string(), ABC[0].1);
+        }
     }
 
     #[test]

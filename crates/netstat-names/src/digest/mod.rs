@@ -6,7 +6,7 @@ mod hash;
 use std::fmt;
 
 pub use cache::{Cache, parse as parse_cache};
-pub use hash::{FileId, Hashed, Job, Progress, Unhashed, digests};
+pub use hash::{FileId, Hashed, Job, Progress, Source, Unhashed, digests};
 
 /// A digest algorithm that package databases use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

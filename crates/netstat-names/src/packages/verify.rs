@@ -1,15 +1,13 @@
 //! Does a file still have the content that its package recorded?
 
-use std::path::PathBuf;
-
 use super::ownership::{NoRecord, Recorded};
-use crate::digest::{Cache, Digest, FileId, Job, Progress, Unhashed, digests};
+use crate::digest::{Cache, Digest, FileId, Job, Progress, Source, Unhashed, digests};
 
 /// A file and its record.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Check {
     /// The file to read, which need not be the path that the package lists: `/proc/PID/exe` is what really runs.
-    pub path: PathBuf,
+    pub source: Source,
     /// What the package records.
     pub recorded: Recorded,
 }
@@ -60,7 +58,7 @@ pub fn verify(checks: &[Check], limit: u64, cache: &mut Cache, progress: &(dyn F
         .iter()
         .filter_map(|check| match check.recorded {
             Recorded::Digest(digest) => Some(Job {
-                path: check.path.clone(),
+                source: check.source.clone(),
                 algorithms: vec![digest.algorithm()],
             }),
             Recorded::None(_) => None,
