@@ -20,5 +20,5 @@ pub mod peer;
 pub mod states;
 pub mod trouble;
 
-pub use command::{Netstat, Outcome};
+pub use command::{Netstat, Outcome, outcome};
 pub use namespace::{Needs, eventually, have, kernel_has, skip};

@@ -110,7 +110,10 @@ pub fn have(tool: &str) -> bool {
             .any(|directory| directory.join(tool).is_file())
     });
     if !found {
-        skip(&current_test(), &format!("{tool} is not installed"));
+        // Outside of namespaces the harness names the thread after the test.
+        let thread = std::thread::current().name().unwrap_or_default().to_owned();
+        let test = Some(current_test()).filter(|test| !test.is_empty()).unwrap_or(thread);
+        skip(&test, &format!("{tool} is not installed"));
     }
     found
 }

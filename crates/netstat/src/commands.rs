@@ -6,6 +6,7 @@ use clap::ArgMatches;
 
 use crate::args::UsageError;
 use crate::run::{Failure, Outcome, Surroundings};
+use crate::{completions, man};
 
 /// A command and how it is carried out.
 #[derive(Clone, Copy)]
@@ -34,7 +35,18 @@ impl PartialEq for Command {
 }
 
 /// Every command, in the order of the help.
-pub static COMMANDS: &[Command] = &[];
+pub static COMMANDS: &[Command] = &[
+    Command {
+        name: "man",
+        definition: man::definition,
+        run: man::run,
+    },
+    Command {
+        name: "completions",
+        definition: completions::definition,
+        run: completions::run,
+    },
+];
 
 /// The command called `word`, in any case of letter.
 pub fn find(word: &OsStr) -> Option<&'static Command> {

@@ -5,7 +5,9 @@
 
 pub mod args;
 pub mod commands;
+mod completions;
 pub mod json;
+mod man;
 mod progress;
 pub mod render;
 pub mod run;

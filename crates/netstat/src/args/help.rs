@@ -24,7 +24,7 @@ list follows if one of -a -b -d -i -l -o -p -q -t -u or a filter asks for it.
 Programs of other users can be seen with sudo only.
 ";
 
-const EXAMPLES: &str = "\
+pub(crate) const EXAMPLES: &str = "\
 Examples:
   netstat -an                        every TCP and UDP socket, in numbers
   netstat -f                         who this computer talks to, by whole names

@@ -20,6 +20,7 @@ mod values;
 use std::ffi::OsString;
 
 pub use error::UsageError;
+pub(crate) use help::EXAMPLES as HELP_EXAMPLES;
 pub use help::markdown as switches_as_markdown;
 pub use low::command;
 pub use plan::{
