@@ -218,7 +218,7 @@ impl TaskFile {
             .and_then(|object| object.fit(&described, ITERATOR))
             .map_err(|error: ObjectError| Unavailable::Kernel(error.to_string()))?;
         let load = |log: Option<&mut [u8]>| {
-            sys::load_iterator(&program.instructions, program.license, NAME, program.attach_to, log)
+            sys::load(sys::Place::Iterator, &program.instructions, program.license, NAME, program.attach_to, log)
         };
         let loaded = load(None).map_err(|error| match error.raw_os_error() {
             Some(libc::ENOSYS) => Unavailable::NoSystemCall,

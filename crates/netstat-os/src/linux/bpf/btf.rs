@@ -46,8 +46,13 @@ pub(crate) enum BtfError {
     UnknownKind(u32, u32),
 }
 
-/// The kinds that [`Btf::each_named`] shows, one bit each: STRUCT, UNION, FUNC.
-const NAMED: u32 = 1 << 4 | 1 << 5 | 1 << 12;
+/// The kinds that [`Btf::each_named`] shows, one bit each: STRUCT, UNION, TYPEDEF, FUNC.
+const NAMED: u32 = 1 << 4 | 1 << 5 | 1 << 8 | 1 << 12;
+
+/// `BTF_KIND_ARRAY`.
+const ARRAY: u32 = 3;
+/// `BTF_KIND_FUNC_PROTO`.
+const FUNC_PROTO: u32 = 13;
 
 /// Every how many types a place is noted. An index of all of the kernel's 100,000 to 200,000 would cost more in fresh memory than
 /// stepping over a few types does.
@@ -175,7 +180,7 @@ impl<'a> Btf<'a> {
         })
     }
 
-    /// Shows the id and kind of every structure and function to `visit`, in order, until it breaks.
+    /// Shows the id and kind of every structure, typedef and function to `visit`, in order, until it breaks.
     pub(crate) fn each_named(&self, mut visit: impl FnMut(u32, Kind, Type<'a>) -> ControlFlow<()>) {
         let mut at = 0;
         for id in 1..=self.count {
@@ -228,9 +233,29 @@ impl<'a> Btf<'a> {
         None
     }
 
-    /// The width in bytes of a number, pointer or structure; `None` for anything else.
+    /// How many arguments the function `described` takes; `None` when it is none.
+    pub(crate) fn arguments(&self, described: &Type<'_>) -> Option<usize> {
+        let prototype = self.get(described.size_or_type)?;
+        (described.kind() == Kind::Function && kind_number(prototype.info) == FUNC_PROTO)
+            .then_some((prototype.info & 0xffff) as usize)
+    }
+
+    /// The width in bytes of a number, pointer or structure, or of an array of them; `None` for anything else.
     pub(crate) fn size(&self, id: u32) -> Option<u32> {
-        let described = self.resolve(id)?;
+        let mut described = self.resolve(id)?;
+        let mut count = 1u32;
+        for _ in 0..MAX_DEPTH {
+            if kind_number(described.info) != ARRAY {
+                break;
+            }
+            // struct btf_array: type of the elements, type of the index, number.
+            count = count.checked_mul(u32_at(described.tail, 8)?)?;
+            described = self.resolve(u32_at(described.tail, 0)?)?;
+        }
+        self.element_size(&described)?.checked_mul(count)
+    }
+
+    fn element_size(&self, described: &Type<'_>) -> Option<u32> {
         match described.kind() {
             Kind::Composite | Kind::Scalar => Some(described.size_or_type),
             Kind::Pointer => Some(size_of::<usize>() as u32),

@@ -6,6 +6,8 @@
 use std::ops::ControlFlow;
 
 use super::btf::{Btf, BtfError, Kind, part, u16_at, u32_at};
+use super::maps::{self, MapUse};
+use super::sys::MapShape;
 
 /// A BPF instruction is 8 bytes: code, registers, 16-bit offset, 32-bit immediate (RFC 9669, 3).
 const INSTRUCTION_BYTES: usize = 8;
@@ -36,12 +38,14 @@ pub(crate) enum ObjectError {
     OtherSize(String),
 }
 
-/// An object file with one program and no maps.
+/// One program of an object file, and the maps of the file.
 #[derive(Debug)]
 pub(crate) struct Object<'a> {
     instructions: &'a [u8],
     license: &'a [u8],
     relocations: Vec<Relocation<'a>>,
+    maps: Vec<MapShape>,
+    uses: Vec<MapUse>,
 }
 
 /// One instruction that reads a field of a kernel structure.
@@ -64,8 +68,21 @@ pub(crate) struct Program<'a> {
     pub(crate) instructions: Vec<u8>,
     /// The licence, with its terminating zero.
     pub(crate) license: &'a [u8],
-    /// The BTF id of the kernel function that stands for the iterator.
+    /// The BTF id of the kernel function, or of the tracepoint's `btf_trace_` type, that the program belongs to.
     pub(crate) attach_to: u32,
+    /// How many arguments that function takes; `None` for a tracepoint.
+    pub(crate) arguments: Option<usize>,
+    uses: Vec<MapUse>,
+}
+
+impl Program<'_> {
+    /// Puts the descriptors of the maps in, in the order of [`Object::maps`].
+    ///
+    /// # Errors
+    /// There are fewer descriptors than the program uses, or it does not use them by the one instruction for it.
+    pub(crate) fn use_maps(&mut self, descriptors: &[i32]) -> Result<(), ObjectError> {
+        maps::fill(&mut self.instructions, &self.uses, descriptors).ok_or(ObjectError::Malformed("use of a map"))
+    }
 }
 
 impl<'a> Object<'a> {
@@ -78,13 +95,8 @@ impl<'a> Object<'a> {
         if instructions.is_empty() || !instructions.len().is_multiple_of(INSTRUCTION_BYTES) {
             return Err(ObjectError::Malformed("program length"));
         }
-        // Maps and calls to other functions would need relocations of the ELF kind.
-        if file
-            .section([b".rel", section.as_bytes()].concat().as_slice())
-            .is_some()
-        {
-            return Err(ObjectError::Malformed("the program needs maps"));
-        }
+        // Relocations of the ELF kind: only maps have any, calls to other functions are not used.
+        let (maps, uses) = maps::read(&file, section.as_bytes()).ok_or(ObjectError::Malformed("maps"))?;
         let license = file.section(b"license").ok_or(ObjectError::Malformed("no licence"))?;
         if license.last() != Some(&0) {
             return Err(ObjectError::Malformed("licence without end"));
@@ -99,10 +111,17 @@ impl<'a> Object<'a> {
             instructions,
             license,
             relocations,
+            maps,
+            uses,
         })
     }
 
-    /// Puts the offsets of the running kernel in, and finds the function `attach_to`.
+    /// The maps of the file, in its order; all programs of one file share them.
+    pub(crate) fn maps(&self) -> &[MapShape] {
+        &self.maps
+    }
+
+    /// Puts the offsets of the running kernel in, and finds the function or type `attach_to`.
     ///
     /// # Errors
     /// A field or the function is missing, not unique, or not as wide as the program expects.
@@ -115,9 +134,9 @@ impl<'a> Object<'a> {
         let mut function = None;
         let mut structures: Vec<(&[u8], u32)> = Vec::with_capacity(roots.len());
         kernel.each_named(|id, kind, described| {
-            if kind == Kind::Function {
+            if matches!(kind, Kind::Function | Kind::Alias) {
                 if function.is_none() && kernel.is_named(&described, attach_to.as_bytes()) {
-                    function = Some(id);
+                    function = Some((id, kernel.arguments(&described)));
                 }
             } else if let Some(root) = roots.iter().find(|root| kernel.is_named(&described, root)) {
                 structures.push((root, id));
@@ -144,10 +163,13 @@ impl<'a> Object<'a> {
                 .ok_or(ObjectError::Malformed("relocation outside the program"))?;
             patch(instruction, field.offset).ok_or(ObjectError::Malformed("relocated instruction"))?;
         }
+        let (attach_to, arguments) = function.ok_or_else(|| ObjectError::Missing(attach_to.to_owned()))?;
         Ok(Program {
             instructions,
             license: self.license,
-            attach_to: function.ok_or_else(|| ObjectError::Missing(attach_to.to_owned()))?,
+            attach_to,
+            arguments,
+            uses: self.uses.clone(),
         })
     }
 }
@@ -247,7 +269,7 @@ fn relocation<'a>(record: &[u8], types: &Btf<'a>) -> Option<Relocation<'a>> {
 }
 
 /// An ELF file of 64 bits in the host's byte order, for BPF.
-struct Elf<'a> {
+pub(super) struct Elf<'a> {
     data: &'a [u8],
     headers: &'a [u8],
     names: &'a [u8],
@@ -281,18 +303,27 @@ impl<'a> Elf<'a> {
         part(data, usize_at(header, 24)?, usize_at(header, 32)?)
     }
 
-    fn section(&self, name: &[u8]) -> Option<&'a [u8]> {
-        let header = self.headers.chunks_exact(Self::HEADER_BYTES).find(|header| {
-            u32_at(header, 0)
-                .and_then(|at| self.names.get(at as usize..))
-                .and_then(|rest| rest.strip_prefix(name))
-                .is_some_and(|rest| rest.first() == Some(&0))
-        })?;
-        Self::content(self.data, header)
+    pub(super) fn section(&self, name: &[u8]) -> Option<&'a [u8]> {
+        self.numbered(name).map(|(_, content)| content)
+    }
+
+    /// A section with its number.
+    pub(super) fn numbered(&self, name: &[u8]) -> Option<(usize, &'a [u8])> {
+        let (index, header) = self
+            .headers
+            .chunks_exact(Self::HEADER_BYTES)
+            .enumerate()
+            .find(|(_, header)| {
+                u32_at(header, 0)
+                    .and_then(|at| self.names.get(at as usize..))
+                    .and_then(|rest| rest.strip_prefix(name))
+                    .is_some_and(|rest| rest.first() == Some(&0))
+            })?;
+        Some((index, Self::content(self.data, header)?))
     }
 }
 
-fn usize_at(data: &[u8], at: usize) -> Option<usize> {
+pub(super) fn usize_at(data: &[u8], at: usize) -> Option<usize> {
     let bytes = part(data, at, 8)?.try_into().ok()?;
     usize::try_from(u64::from_ne_bytes(bytes)).ok()
 }

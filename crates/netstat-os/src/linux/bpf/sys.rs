@@ -1,4 +1,4 @@
-//! The three `bpf(2)` commands an iterator needs.
+//! The `bpf(2)` commands that iterators and tracing programs need.
 //!
 //! Layouts and numbers: `union bpf_attr` and `enum bpf_cmd` in `include/uapi/linux/bpf.h`. The kernel takes a shorter structure than
 //! its own for one that ends in zeros. Every descriptor it returns is close-on-exec.
@@ -6,12 +6,40 @@
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
+const BPF_MAP_CREATE: libc::c_int = 0;
+const BPF_MAP_LOOKUP_ELEM: libc::c_int = 1;
+const BPF_MAP_UPDATE_ELEM: libc::c_int = 2;
+const BPF_MAP_DELETE_ELEM: libc::c_int = 3;
 const BPF_PROG_LOAD: libc::c_int = 5;
+const BPF_RAW_TRACEPOINT_OPEN: libc::c_int = 17;
 const BPF_LINK_CREATE: libc::c_int = 28;
 const BPF_ITER_CREATE: libc::c_int = 33;
 
 const BPF_PROG_TYPE_TRACING: u32 = 26;
+const BPF_TRACE_RAW_TP: u32 = 23;
+const BPF_TRACE_FEXIT: u32 = 25;
 const BPF_TRACE_ITER: u32 = 28;
+
+/// Where in the kernel a tracing program runs: `enum bpf_attach_type`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// An iterator's function.
+    Iterator,
+    /// A tracepoint, with typed arguments.
+    Tracepoint,
+    /// The return of a kernel function.
+    Return,
+}
+
+impl Place {
+    fn attach_type(self) -> u32 {
+        match self {
+            Place::Iterator => BPF_TRACE_ITER,
+            Place::Tracepoint => BPF_TRACE_RAW_TP,
+            Place::Return => BPF_TRACE_FEXIT,
+        }
+    }
+}
 
 /// `union bpf_attr` for `BPF_PROG_LOAD`, up to the last field that is used.
 #[repr(C)]
@@ -57,27 +85,70 @@ struct IteratorCreate {
     flags: u32,
 }
 
-/// Calls `bpf(2)` for a command that returns a descriptor.
+/// `union bpf_attr` for `BPF_MAP_CREATE`, up to the flags.
+#[repr(C)]
+#[derive(Default)]
+struct MapCreate {
+    map_type: u32,
+    key_size: u32,
+    value_size: u32,
+    max_entries: u32,
+    map_flags: u32,
+}
+
+/// `union bpf_attr` for the commands about one element of a map.
+#[repr(C)]
+#[derive(Default)]
+struct Element {
+    map_fd: u32,
+    padding: u32,
+    key: u64,
+    value: u64,
+    flags: u64,
+}
+
+/// `union bpf_attr` for `BPF_RAW_TRACEPOINT_OPEN`. No name: the program's BTF id says where it belongs.
+#[repr(C)]
+#[derive(Default)]
+struct RawTracepointOpen {
+    name: u64,
+    prog_fd: u32,
+    padding: u32,
+}
+
+/// Calls `bpf(2)`.
 ///
 /// # Safety
 /// `T` must be the layout of `union bpf_attr` for `command`, every pointer in it valid for what the kernel does with it.
-unsafe fn bpf<T>(command: libc::c_int, attributes: &T) -> io::Result<OwnedFd> {
+unsafe fn call<T>(command: libc::c_int, attributes: &T) -> io::Result<libc::c_long> {
     // SAFETY: `attributes` is readable for its size; the rest is the caller's promise.
     let result = unsafe { libc::syscall(libc::SYS_bpf, command, &raw const *attributes, size_of::<T>()) };
     if result < 0 {
         return Err(io::Error::last_os_error());
     }
+    Ok(result)
+}
+
+/// Calls `bpf(2)` for a command that returns a descriptor.
+///
+/// # Safety
+/// As for [`call`], and the command must be one that opens a descriptor.
+unsafe fn bpf<T>(command: libc::c_int, attributes: &T) -> io::Result<OwnedFd> {
+    // SAFETY: the caller's promise.
+    let result = unsafe { call(command, attributes)? };
     let descriptor = i32::try_from(result).map_err(io::Error::other)?;
     // SAFETY: the kernel has just opened this descriptor for us, and nothing else owns it.
     Ok(unsafe { OwnedFd::from_raw_fd(descriptor) })
 }
 
-/// Loads an iterator program: `instructions` of 8 bytes each, `license` with its terminating zero, `name` at most 15 bytes of letters,
-/// digits, `_` and `.`, `attach_to` the BTF id of the iterator's function. What the verifier says goes into `log` (not empty).
+/// Loads a tracing program for `place`: `instructions` of 8 bytes each, `license` with its terminating zero, `name` at most 15 bytes of letters,
+/// digits, `_` and `.`, `attach_to` the BTF id of
+/// the function or tracepoint. What the verifier says goes into `log` (not empty).
 ///
 /// # Errors
 /// What the kernel answers: `EPERM` without CAP_BPF and CAP_PERFMON, `EINVAL` or `EACCES` when the verifier refuses.
-pub(crate) fn load_iterator(
+pub(crate) fn load(
+    place: Place,
     instructions: &[u8],
     license: &[u8],
     name: &str,
@@ -92,7 +163,7 @@ pub(crate) fn load_iterator(
         insn_cnt: (instructions.len() / 8) as u32,
         insns: instructions.as_ptr() as u64,
         license: license.as_ptr() as u64,
-        expected_attach_type: BPF_TRACE_ITER,
+        expected_attach_type: place.attach_type(),
         attach_btf_id: attach_to,
         ..ProgramLoad::default()
     };
@@ -105,6 +176,127 @@ pub(crate) fn load_iterator(
     // SAFETY: `insns` points to `insn_cnt` instructions, `license` to a zero-terminated string, `log_buf` to `log_size` bytes that
     // may be written; all outlive the call.
     unsafe { bpf(BPF_PROG_LOAD, &attributes) }
+}
+
+/// Makes a map; it goes when the last descriptor and the last program that uses it are gone.
+///
+/// # Errors
+/// What the kernel answers.
+pub(crate) fn create_map(shape: &MapShape) -> io::Result<OwnedFd> {
+    let attributes = MapCreate {
+        map_type: shape.kind,
+        key_size: shape.key,
+        value_size: shape.value,
+        max_entries: shape.entries,
+        map_flags: shape.flags,
+    };
+    // SAFETY: no pointers inside.
+    unsafe { bpf(BPF_MAP_CREATE, &attributes) }
+}
+
+/// What a map is: `struct map` in `bpf/events.bpf.c`, sizes in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct MapShape {
+    pub(crate) kind: u32,
+    pub(crate) key: u32,
+    pub(crate) value: u32,
+    pub(crate) entries: u32,
+    pub(crate) flags: u32,
+}
+
+/// A map made here, whose sizes are known, so that its elements can be read and written.
+#[derive(Debug)]
+pub(crate) struct Map {
+    descriptor: OwnedFd,
+    shape: MapShape,
+}
+
+impl Map {
+    /// See [`create_map`].
+    ///
+    /// # Errors
+    /// What the kernel answers.
+    pub(crate) fn create(shape: MapShape) -> io::Result<Map> {
+        let descriptor = create_map(&shape)?;
+        Ok(Map { descriptor, shape })
+    }
+
+    /// The descriptor, for programs and `mmap`.
+    pub(crate) fn descriptor(&self) -> BorrowedFd<'_> {
+        std::os::fd::AsFd::as_fd(&self.descriptor)
+    }
+
+    /// What it is.
+    pub(crate) fn shape(&self) -> MapShape {
+        self.shape
+    }
+
+    /// The element under `key`; `None` when there is none.
+    ///
+    /// # Errors
+    /// What the kernel answers; `InvalidInput` for a key of another length.
+    pub(crate) fn get(&self, key: &[u8]) -> io::Result<Option<Vec<u8>>> {
+        let mut value = vec![0; self.shape.value as usize];
+        let attributes = self.element(key, value.as_mut_ptr() as u64)?;
+        // SAFETY: `key` and `value` have the sizes the map was made with (no per-CPU map is), and outlive the call.
+        match unsafe { call(BPF_MAP_LOOKUP_ELEM, &attributes) } {
+            Ok(_) => Ok(Some(value)),
+            Err(error) if error.raw_os_error() == Some(libc::ENOENT) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Puts `value` under `key`.
+    ///
+    /// # Errors
+    /// What the kernel answers; `InvalidInput` for a key or value of another length.
+    pub(crate) fn put(&self, key: &[u8], value: &[u8]) -> io::Result<()> {
+        if value.len() != self.shape.value as usize {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        let attributes = self.element(key, value.as_ptr() as u64)?;
+        // SAFETY: as in `get`; the kernel only reads.
+        unsafe { call(BPF_MAP_UPDATE_ELEM, &attributes) }.map(|_| ())
+    }
+
+    /// Removes the element under `key`, if there is one.
+    ///
+    /// # Errors
+    /// What the kernel answers; `InvalidInput` for a key of another length.
+    pub(crate) fn remove(&self, key: &[u8]) -> io::Result<()> {
+        let attributes = self.element(key, 0)?;
+        // SAFETY: as in `get`.
+        match unsafe { call(BPF_MAP_DELETE_ELEM, &attributes) } {
+            Ok(_) => Ok(()),
+            Err(error) if error.raw_os_error() == Some(libc::ENOENT) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn element(&self, key: &[u8], value: u64) -> io::Result<Element> {
+        if key.len() != self.shape.key as usize {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        Ok(Element {
+            map_fd: self.descriptor.as_raw_fd() as u32,
+            key: key.as_ptr() as u64,
+            value,
+            ..Element::default()
+        })
+    }
+}
+
+/// Attaches a program loaded for a tracepoint or a function's return; it runs from now on, until the descriptor is closed.
+///
+/// # Errors
+/// What the kernel answers: `EBUSY`, `EINVAL` or `ENOTSUPP` (524) where it cannot trace functions.
+pub(crate) fn attach(program: BorrowedFd<'_>) -> io::Result<OwnedFd> {
+    let attributes = RawTracepointOpen {
+        prog_fd: program.as_raw_fd() as u32,
+        ..RawTracepointOpen::default()
+    };
+    // SAFETY: the only pointer is null, which the kernel takes for these programs.
+    unsafe { bpf(BPF_RAW_TRACEPOINT_OPEN, &attributes) }
 }
 
 /// Attaches an iterator program. The link keeps the program; both go when the descriptor is closed, nothing is pinned.

@@ -1,0 +1,302 @@
+//! Something that happened to a socket, and how it came to be known.
+
+use std::num::NonZeroU64;
+use std::time::{Duration, SystemTime};
+
+use crate::{Endpoint, Fact, Family, Protocol, Socket, SocketFacts, State, Why};
+
+/// What happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum EventKind {
+    /// It was there when the watch began, or after events were lost.
+    Present,
+    /// A program began to connect, or used a UDP socket for the first time; an incoming connection was completed.
+    Opened,
+    /// A program took an incoming connection: its owner is known from now on.
+    Accepted,
+    /// A program began to listen.
+    Listening,
+    /// The state or, of a UDP socket, the peer changed.
+    Changed,
+    /// It ended.
+    Closed,
+}
+
+impl EventKind {
+    /// Every kind.
+    pub const ALL: [EventKind; 6] = [
+        EventKind::Present,
+        EventKind::Opened,
+        EventKind::Accepted,
+        EventKind::Listening,
+        EventKind::Changed,
+        EventKind::Closed,
+    ];
+
+    /// The word for it in lower case, as machine formats carry it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            EventKind::Present => "present",
+            EventKind::Opened => "opened",
+            EventKind::Accepted => "accepted",
+            EventKind::Listening => "listening",
+            EventKind::Changed => "changed",
+            EventKind::Closed => "closed",
+        }
+    }
+}
+
+/// Which side began a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum Direction {
+    /// Not told: it was there before, or is no connection.
+    Unknown,
+    /// This computer.
+    Outgoing,
+    /// The foreign side.
+    Incoming,
+    /// It waits for connections.
+    Listening,
+}
+
+impl Direction {
+    /// The word for it, as machine formats carry it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Direction::Unknown => "unknown",
+            Direction::Outgoing => "out",
+            Direction::Incoming => "in",
+            Direction::Listening => "listen",
+        }
+    }
+
+    /// The direction with this number (`as u8`).
+    pub const fn from_number(number: u8) -> Option<Direction> {
+        match number {
+            0 => Some(Direction::Unknown),
+            1 => Some(Direction::Outgoing),
+            2 => Some(Direction::Incoming),
+            3 => Some(Direction::Listening),
+            _ => None,
+        }
+    }
+}
+
+/// How an event was learned; the weaker the way, the more can have slipped by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum Learned {
+    /// From the kernel's own tracepoints (eBPF): nothing slips by.
+    Trace,
+    /// From the kernel's message about a destroyed socket (netlink): the end and the bytes are exact, the beginning is not.
+    Destroyed,
+    /// From comparing two looks: what lived and died between them is missing.
+    Poll,
+}
+
+impl Learned {
+    /// The word for it, as machine formats carry it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Learned::Trace => "trace",
+            Learned::Destroyed => "netlink",
+            Learned::Poll => "poll",
+        }
+    }
+
+    /// The way with this number (`as u8`).
+    pub const fn from_number(number: u8) -> Option<Learned> {
+        match number {
+            0 => Some(Learned::Trace),
+            1 => Some(Learned::Destroyed),
+            2 => Some(Learned::Poll),
+            _ => None,
+        }
+    }
+}
+
+/// When something happened, on both clocks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Moment {
+    /// The time of day.
+    pub wall: SystemTime,
+    /// Nanoseconds since boot, time asleep included (`CLOCK_BOOTTIME`): never jumps.
+    pub since_boot: u64,
+}
+
+impl Moment {
+    /// How long before `self` the moment `earlier` (nanoseconds since boot) was.
+    pub fn since(&self, earlier: u64) -> Duration {
+        Duration::from_nanos(self.since_boot.saturating_sub(earlier))
+    }
+}
+
+/// The short name of a process: at most 15 bytes, chosen by the process. Escape before printing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct ShortName([u8; 16]);
+
+impl ShortName {
+    /// The name up to its first NUL, cut after 16 bytes.
+    pub fn new(name: &[u8]) -> Self {
+        let mut short = [0; 16];
+        for (to, &from) in short.iter_mut().zip(name.iter().take_while(|&&byte| byte != 0)) {
+            *to = from;
+        }
+        ShortName(short)
+    }
+
+    /// The bytes of the name.
+    pub fn as_bytes(&self) -> &[u8] {
+        let end = self.0.iter().position(|&byte| byte == 0).unwrap_or(self.0.len());
+        &self.0[..end]
+    }
+}
+
+/// The process behind an event, as it was at that moment: it may have ended since.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EventOwner {
+    /// Process id in the initial PID namespace.
+    pub pid: u32,
+    /// When it started, in nanoseconds since boot. Less exact (clock ticks) when it was read from `/proc`.
+    pub start: Fact<u64>,
+    /// The short name it had.
+    pub name: ShortName,
+}
+
+/// One event of one socket. Small and without memory of its own: there may be 100,000 a second.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Event {
+    /// What happened.
+    pub kind: EventKind,
+    /// When.
+    pub at: Moment,
+    /// How it was learned.
+    pub learned: Learned,
+    /// The kernel's number of the socket, unique since boot, the same in every list of sockets.
+    pub cookie: Option<NonZeroU64>,
+    /// Transport protocol.
+    pub protocol: Protocol,
+    /// Address family.
+    pub family: Family,
+    /// The local side. Port 0: not chosen yet.
+    pub local: Endpoint,
+    /// The foreign side; unspecified address and port 0 when not connected.
+    pub foreign: Endpoint,
+    /// The state from now on.
+    pub state: State,
+    /// The state before, where it changed.
+    pub before: Option<State>,
+    /// Who began.
+    pub direction: Direction,
+    /// Index of the interface the socket is bound to; 0 when it is bound to none.
+    pub interface: u32,
+    /// Inode number of the socket's network namespace.
+    pub namespace: Fact<u32>,
+    /// The process that uses the socket.
+    pub owner: Fact<EventOwner>,
+    /// User id.
+    pub user: Fact<u32>,
+    /// Id of the control group (version 2) of the process.
+    pub cgroup: Fact<u64>,
+    /// When it was opened, in nanoseconds since boot; unknown when nobody saw it.
+    pub opened: Fact<u64>,
+    /// Payload bytes sent so far, without what was sent again.
+    pub sent: Fact<u64>,
+    /// Payload bytes received so far.
+    pub received: Fact<u64>,
+    /// Segments sent again so far.
+    pub retransmits: Fact<u32>,
+    /// Smoothed round-trip time in microseconds.
+    pub rtt: Fact<u32>,
+}
+
+impl Event {
+    /// An event about `socket` of which nothing more is known, for the ways that start from lists of sockets.
+    pub fn of_socket(kind: EventKind, at: Moment, learned: Learned, socket: &Socket) -> Event {
+        Event {
+            kind,
+            at,
+            learned,
+            cookie: socket.cookie(),
+            protocol: socket.protocol(),
+            family: socket.family(),
+            local: socket.local(),
+            foreign: socket.foreign(),
+            state: socket.state(),
+            before: None,
+            direction: match socket.state() {
+                State::Listening => Direction::Listening,
+                State::SynSent => Direction::Outgoing,
+                State::SynReceived => Direction::Incoming,
+                _ => Direction::Unknown,
+            },
+            interface: socket.interface().map_or(0, u32::from),
+            namespace: Fact::Unknown(Why::NotAsked),
+            owner: Fact::Unknown(Why::NotAsked),
+            user: socket.user(),
+            cgroup: Fact::Unknown(Why::NotAsked),
+            opened: Fact::Unknown(Why::NotKept),
+            sent: Fact::Unknown(Why::NotAsked),
+            received: Fact::Unknown(Why::NotAsked),
+            retransmits: Fact::Unknown(Why::NotAsked),
+            rtt: Fact::Unknown(Why::NotAsked),
+        }
+    }
+
+    /// The socket as it is after the event, so that whatever chooses sockets chooses events too.
+    pub fn socket(&self) -> Socket {
+        Socket::new(&SocketFacts {
+            protocol: self.protocol,
+            family: self.family,
+            state: self.state,
+            local: self.local.address,
+            local_port: self.local.port,
+            foreign: self.foreign.address,
+            foreign_port: self.foreign.port,
+            interface: self.interface,
+            inode: 0,
+            user: self.user.known(),
+            cookie: self.cookie,
+            receive_queue: 0,
+            send_queue: None,
+        })
+    }
+
+    /// How long the socket has existed, as far as its beginning is known.
+    pub fn duration(&self) -> Fact<Duration> {
+        self.opened.map(|opened| self.at.since(opened))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_short_name_ends_at_its_first_nul_and_after_16_bytes() {
+        assert_eq!(ShortName::new(b"curl\0rest").as_bytes(), b"curl");
+        assert_eq!(ShortName::new(b"").as_bytes(), b"");
+        assert_eq!(ShortName::new(&[b'x'; 40]).as_bytes(), &[b'x'; 16]);
+    }
+
+    #[test]
+    fn numbers_of_kinds_are_read_back() {
+        for number in 0..=u8::MAX {
+            assert!(Direction::from_number(number).is_none_or(|kind| kind as u8 == number));
+            assert!(Learned::from_number(number).is_none_or(|kind| kind as u8 == number));
+        }
+        assert_eq!(Direction::from_number(3), Some(Direction::Listening));
+        assert_eq!(Learned::from_number(2), Some(Learned::Poll));
+    }
+
+    #[test]
+    fn a_duration_never_runs_backwards() {
+        let moment = Moment {
+            wall: SystemTime::UNIX_EPOCH,
+            since_boot: 5,
+        };
+        assert_eq!(moment.since(2), Duration::from_nanos(3));
+        assert_eq!(moment.since(9), Duration::ZERO);
+    }
+}

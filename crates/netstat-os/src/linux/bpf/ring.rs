@@ -1,0 +1,144 @@
+//! The reader's end of a ring buffer that BPF programs write: `BPF_MAP_TYPE_RINGBUF`, `Documentation/bpf/ringbuf.rst`.
+//!
+//! The kernel maps three things: the page with the reader's position (writable), the page with the writer's, and the data twice in
+//! a row, so that no record is ever split.
+
+use std::io;
+use std::os::fd::AsFd;
+use std::ptr::NonNull;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::time::Duration;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::mm::{MapFlags, ProtFlags};
+
+use super::sys::Map;
+
+/// `BPF_RINGBUF_BUSY_BIT`: the record is being written.
+const BUSY: u32 = 1 << 31;
+/// `BPF_RINGBUF_DISCARD_BIT`: the record was given up.
+const DISCARDED: u32 = 1 << 30;
+/// `BPF_RINGBUF_HDR_SZ`: length with the two bits, then a page offset.
+const HEADER: usize = 8;
+
+/// One piece of memory shared with the kernel, given back when dropped.
+#[derive(Debug)]
+struct Mapping {
+    start: NonNull<u8>,
+    length: usize,
+}
+
+impl Mapping {
+    fn new(map: &Map, offset: u64, length: usize, protection: ProtFlags) -> io::Result<Self> {
+        // SAFETY: a new mapping at a place the kernel chooses overlaps nothing; whatever the kernel writes there is read
+        // through atomics or behind them.
+        let start = unsafe {
+            rustix::mm::mmap(
+                std::ptr::null_mut(),
+                length,
+                protection,
+                MapFlags::SHARED,
+                map.descriptor(),
+                offset,
+            )?
+        };
+        let start = NonNull::new(start.cast()).ok_or(io::ErrorKind::OutOfMemory)?;
+        Ok(Mapping { start, length })
+    }
+}
+
+impl Drop for Mapping {
+    fn drop(&mut self) {
+        // SAFETY: the whole mapping made above, unmapped once; nothing borrowed from it outlives `self`.
+        let _ = unsafe { rustix::mm::munmap(self.start.as_ptr().cast(), self.length) };
+    }
+}
+
+/// The reader's end. There may be only one for a map.
+#[derive(Debug)]
+pub(crate) struct Ring {
+    map: Map,
+    /// The position up to which everything has been read.
+    consumer: Mapping,
+    /// The position up to which something has been written, and behind it the data, twice.
+    producer: Mapping,
+    page: usize,
+    /// Size of the data in bytes: a power of two.
+    size: usize,
+}
+
+impl Ring {
+    /// Maps the ring.
+    ///
+    /// # Errors
+    /// What `mmap(2)` says; `InvalidInput` for a size that is no power of two.
+    pub(crate) fn new(map: Map) -> io::Result<Ring> {
+        let page = rustix::param::page_size();
+        let size = map.shape().entries as usize;
+        if !size.is_power_of_two() || !size.is_multiple_of(page) {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        let consumer = Mapping::new(&map, 0, page, ProtFlags::READ | ProtFlags::WRITE)?;
+        let producer = Mapping::new(&map, page as u64, page + 2 * size, ProtFlags::READ)?;
+        Ok(Ring {
+            map,
+            consumer,
+            producer,
+            page,
+            size,
+        })
+    }
+
+    /// Waits until the programs wake the reader, at most `limit`. Programs that write without waking leave it asleep.
+    ///
+    /// # Errors
+    /// What `poll(2)` says; a signal ends the wait.
+    pub(crate) fn wait(&self, limit: Duration) -> io::Result<()> {
+        let mut descriptors = [PollFd::from_borrowed_fd(self.map.descriptor().as_fd(), PollFlags::IN)];
+        let limit = Timespec::try_from(limit).map_err(io::Error::other)?;
+        match poll(&mut descriptors, Some(&limit)) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Shows every whole record written so far to `visit`, and makes room for new ones.
+    pub(crate) fn drain(&mut self, mut visit: impl FnMut(&[u8])) {
+        // SAFETY: both pages start with the position, an aligned 64-bit number that the other side changes atomically.
+        let (consumer, producer) = unsafe {
+            (
+                AtomicU64::from_ptr(self.consumer.start.as_ptr().cast()),
+                AtomicU64::from_ptr(self.producer.start.as_ptr().cast()),
+            )
+        };
+        let mut position = consumer.load(Ordering::Relaxed);
+        while position < producer.load(Ordering::Acquire) {
+            let offset = position as usize & (self.size - 1);
+            // SAFETY: `offset` is below `size`, and the data is mapped twice from `page` on: a header lies inside, at a
+            // multiple of 8.
+            let length = unsafe {
+                let header = self.producer.start.as_ptr().add(self.page + offset);
+                AtomicU32::from_ptr(header.cast()).load(Ordering::Acquire)
+            };
+            if length & BUSY != 0 {
+                return;
+            }
+            let bytes = (length & !DISCARDED) as usize;
+            if bytes > self.size {
+                // The kernel never writes this; better deaf than outside of the mapping.
+                return;
+            }
+            if length & DISCARDED == 0 {
+                // SAFETY: at most `size` bytes behind a place below `size` lie in the doubled data; the record is complete, and the
+                // kernel does not touch it before the reader's position has passed it.
+                let record = unsafe {
+                    let start = self.producer.start.as_ptr().add(self.page + offset + HEADER);
+                    std::slice::from_raw_parts(start, bytes.min(2 * self.size - offset - HEADER))
+                };
+                visit(record);
+            }
+            position += (HEADER + bytes).next_multiple_of(8) as u64;
+            consumer.store(position, Ordering::Release);
+        }
+    }
+}
