@@ -50,6 +50,7 @@ struct sock_common {
 	u16 skc_family;
 	volatile u8 skc_state;
 	int skc_bound_dev_if;
+	unsigned long skc_flags;
 	possible_net_t skc_net;
 	struct in6_addr skc_v6_daddr;
 	struct in6_addr skc_v6_rcv_saddr;
@@ -57,7 +58,6 @@ struct sock_common {
 
 struct sock {
 	struct sock_common __sk_common;
-	unsigned long sk_flags;
 	u16 sk_protocol;
 };
 
@@ -292,7 +292,7 @@ INLINE void tell(struct sock *sk, struct settings *now, u64 cookie, u16 family, 
 		if (tcp) {
 			// Payload only: what was sent again is taken off, and the peer's FIN counts as one byte received.
 			record->sent = tcp->bytes_sent - tcp->bytes_retrans;
-			record->received = tcp->bytes_received - (sk->sk_flags >> SOCK_DONE & 1);
+			record->received = tcp->bytes_received - (sk->__sk_common.skc_flags >> SOCK_DONE & 1);
 			record->retransmits = tcp->total_retrans;
 			record->rtt = tcp->srtt_us >> 3;
 		}

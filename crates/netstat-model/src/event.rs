@@ -3,7 +3,7 @@
 use std::num::NonZeroU64;
 use std::time::{Duration, SystemTime};
 
-use crate::{Endpoint, Fact, Family, Protocol, Socket, SocketFacts, State, Why};
+use crate::{Endpoint, Fact, Family, Protocol, ShortName, Socket, SocketFacts, State, Why};
 
 /// What happened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -132,35 +132,14 @@ impl Moment {
     }
 }
 
-/// The short name of a process: at most 15 bytes, chosen by the process. Escape before printing.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct ShortName([u8; 16]);
-
-impl ShortName {
-    /// The name up to its first NUL, cut after 16 bytes.
-    pub fn new(name: &[u8]) -> Self {
-        let mut short = [0; 16];
-        for (to, &from) in short.iter_mut().zip(name.iter().take_while(|&&byte| byte != 0)) {
-            *to = from;
-        }
-        ShortName(short)
-    }
-
-    /// The bytes of the name.
-    pub fn as_bytes(&self) -> &[u8] {
-        let end = self.0.iter().position(|&byte| byte == 0).unwrap_or(self.0.len());
-        &self.0[..end]
-    }
-}
-
 /// The process behind an event, as it was at that moment: it may have ended since.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EventOwner {
     /// Process id in the initial PID namespace.
     pub pid: u32,
-    /// When it started, in nanoseconds since boot. Less exact (clock ticks) when it was read from `/proc`.
-    pub start: Fact<u64>,
-    /// The short name it had.
+    /// When it started, in clock ticks since boot (`/proc/PID/stat`, field 22).
+    pub start_ticks: Fact<u64>,
+    /// The kernel's short name for it. Chosen by the process: escape before printing.
     pub name: ShortName,
 }
 
@@ -272,13 +251,6 @@ impl Event {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_short_name_ends_at_its_first_nul_and_after_16_bytes() {
-        assert_eq!(ShortName::new(b"curl\0rest").as_bytes(), b"curl");
-        assert_eq!(ShortName::new(b"").as_bytes(), b"");
-        assert_eq!(ShortName::new(&[b'x'; 40]).as_bytes(), &[b'x'; 16]);
-    }
 
     #[test]
     fn numbers_of_kinds_are_read_back() {

@@ -24,7 +24,7 @@ pub mod text;
 #[cfg(feature = "serde")]
 mod wire;
 
-pub use event::{Direction, Event, EventKind, EventOwner, Learned, Moment, ShortName};
+pub use event::{Direction, Event, EventKind, EventOwner, Learned, Moment};
 pub use fact::{Fact, Why};
 pub use filter::{Filter, FilterError, Globs, Holders, Network, Pids, Ports, Side, Sides, States, Subject, Users};
 pub use limit::Limit;

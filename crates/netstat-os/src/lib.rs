@@ -6,6 +6,7 @@
 #[cfg(unix)]
 mod accounts;
 mod ask;
+mod events;
 #[cfg(target_os = "linux")]
 pub mod linux;
 mod output;
@@ -14,6 +15,7 @@ mod replay;
 mod system;
 
 pub use ask::{FiguresAsk, SocketAsk, SocketList};
+pub use events::{EventSource, EventWay, EventsAsk, Lost};
 #[cfg(target_os = "linux")]
 pub use linux::Linux as Native;
 pub use output::{stdout, terminal_width};

@@ -10,11 +10,11 @@ use netstat_model::counters::{Block, BlockSet, InterfaceStatistics, Pair, Protoc
 use netstat_model::figures::Figures;
 use netstat_model::process::{Namespaces, ProcessFacts};
 use netstat_model::route::{RouteListing, TableNames, TableSelection};
-use netstat_model::{Fact, Limit, Owners, Protocol, Socket, Why};
+use netstat_model::{Event, Fact, Learned, Limit, Owners, Protocol, Socket, Why};
 
 use crate::{
-    DescriptorsAsk, FiguresAsk, NoProcess, OwnersAsk, OwnersFound, ProcessAsk, ProcessText, Refused, SocketAsk,
-    SocketList, System,
+    DescriptorsAsk, EventSource, EventsAsk, FiguresAsk, Lost, NoProcess, OwnersAsk, OwnersFound, ProcessAsk,
+    ProcessText, Refused, SocketAsk, SocketList, System,
 };
 
 /// What a computer says each time it is asked.
@@ -44,6 +44,8 @@ pub struct Replay {
     pub interfaces: InterfaceStatistics,
     /// Interfaces and routes.
     pub routes: RouteListing,
+    /// What happens to sockets, in batches: one for each time that is asked for more.
+    pub events: Vec<Vec<Event>>,
     /// What it has used, at each look; the last ones again and again.
     pub figures: Vec<Figures>,
     /// How often the figures have been asked for.
@@ -82,6 +84,7 @@ impl Default for Replay {
                 tables: TableNames::default(),
                 limits: Vec::new(),
             },
+            events: Vec::new(),
             figures: Vec::new(),
             figure_looks: 0,
             looks: 0,
@@ -148,6 +151,37 @@ fn cut(mut facts: ProcessFacts, ask: &ProcessAsk) -> ProcessFacts {
     facts
 }
 
+/// Events from memory; then nothing happens any more.
+struct Replayed {
+    batches: std::vec::IntoIter<Vec<Event>>,
+}
+
+impl EventSource for Replayed {
+    fn learned(&self) -> Learned {
+        Learned::Trace
+    }
+
+    fn how(&self) -> &str {
+        "from memory"
+    }
+
+    fn limits(&self) -> &[Limit] {
+        &[]
+    }
+
+    fn lost(&self) -> Lost {
+        Lost::default()
+    }
+
+    fn next(&mut self, limit: Duration, visit: &mut dyn FnMut(Event)) -> Result<(), Refused> {
+        match self.batches.next() {
+            Some(batch) => batch.into_iter().for_each(visit),
+            None => std::thread::sleep(limit),
+        }
+        Ok(())
+    }
+}
+
 impl System for Replay {
     fn computer_name(&self) -> Vec<u8> {
         self.computer_name.clone()
@@ -209,6 +243,11 @@ impl System for Replay {
 
     fn process_text(&mut self, _: u32, _: u64, _: ProcessText) -> Result<Vec<u8>, Why> {
         Err(Why::NotKept)
+    }
+
+    fn events(&mut self, _: &EventsAsk) -> Result<Box<dyn EventSource>, Refused> {
+        let batches = self.events.clone().into_iter();
+        Ok(Box::new(Replayed { batches }))
     }
 
     fn protocol_statistics(&mut self, _: BlockSet, _: bool) -> (ProtocolStatistics, Vec<Limit>) {

@@ -11,7 +11,7 @@ use netstat_model::process::ProcessFacts;
 use netstat_model::route::{RouteListing, TableSelection};
 use netstat_model::{Limit, Owners, Socket, Why};
 
-use crate::{FiguresAsk, NoProcess, ProcessAsk, ProcessText, SocketAsk, SocketList};
+use crate::{EventSource, EventsAsk, FiguresAsk, NoProcess, ProcessAsk, ProcessText, SocketAsk, SocketList};
 
 /// How the owners of sockets are to be found.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -126,6 +126,12 @@ pub trait System {
     /// # Errors
     /// Why it cannot be read; [`Why::Gone`] when that process has ended.
     fn process_text(&mut self, pid: u32, start_ticks: u64, which: ProcessText) -> Result<Vec<u8>, Why>;
+
+    /// Begins to watch what happens to sockets.
+    ///
+    /// # Errors
+    /// When `ask` forces a way that cannot be used.
+    fn events(&mut self, ask: &EventsAsk) -> Result<Box<dyn EventSource>, Refused>;
 
     /// The counters of the protocols in `blocks`, with `further` also those beyond the classic ones.
     fn protocol_statistics(&mut self, blocks: BlockSet, further: bool) -> (ProtocolStatistics, Vec<Limit>);

@@ -2,6 +2,7 @@
 
 mod bpf;
 pub mod counters;
+mod events;
 pub mod figures;
 mod owner_source;
 pub mod owners;

@@ -37,7 +37,7 @@ use rustix::thread::CapabilitySet;
 
 use crate::linux::bpf::btf::Btf;
 use crate::linux::bpf::kernel_btf::{self, KernelBtf};
-use crate::linux::bpf::object::{Object, ObjectError};
+use crate::linux::bpf::object::{Object, ObjectError, Program};
 use crate::linux::bpf::sys;
 
 /// `bpf/task_file.bpf.c`, compiled; `cargo xtask bpf --check` proves it.
@@ -217,22 +217,7 @@ impl TaskFile {
         let program = Object::parse(data, SECTION)
             .and_then(|object| object.fit(&described, ITERATOR))
             .map_err(|error: ObjectError| Unavailable::Kernel(error.to_string()))?;
-        let load = |log: Option<&mut [u8]>| {
-            sys::load(sys::Place::Iterator, &program.instructions, program.license, NAME, program.attach_to, log)
-        };
-        let loaded = load(None).map_err(|error| match error.raw_os_error() {
-            Some(libc::ENOSYS) => Unavailable::NoSystemCall,
-            // The verifier says EPERM too; then it has something to say.
-            _ => {
-                let mut log = vec![0; 64 * 1024];
-                let _ = load(Some(&mut log));
-                let line = last_line(&log);
-                if error.raw_os_error() == Some(libc::EPERM) && line.is_empty() {
-                    return Unavailable::Forbidden { lockdown: lockdown() };
-                }
-                Unavailable::Verifier { error, line }
-            }
-        })?;
+        let loaded = load_fitted(sys::Place::Iterator, &program, NAME)?;
         let link = sys::attach_iterator(loaded.as_fd()).map_err(Unavailable::Attach)?;
         Ok(TaskFile { link })
     }
@@ -272,6 +257,30 @@ impl TaskFile {
             }
         }
     }
+}
+
+/// Loads a program that fits the running kernel, under `name`.
+///
+/// # Errors
+/// Why the kernel did not take it.
+pub(crate) fn load_fitted(place: sys::Place, program: &Program<'_>, name: &str) -> Result<OwnedFd, Unavailable> {
+    let load = |log: Option<&mut [u8]>| {
+        let instructions = &program.instructions;
+        sys::load(place, instructions, program.license, name, program.attach_to, log)
+    };
+    load(None).map_err(|error| match error.raw_os_error() {
+        Some(libc::ENOSYS) => Unavailable::NoSystemCall,
+        // The verifier says EPERM too; then it has something to say.
+        _ => {
+            let mut log = vec![0; 64 * 1024];
+            let _ = load(Some(&mut log));
+            let line = last_line(&log);
+            if error.raw_os_error() == Some(libc::EPERM) && line.is_empty() {
+                return Unavailable::Forbidden { lockdown: lockdown() };
+            }
+            Unavailable::Verifier { error, line }
+        }
+    })
 }
 
 /// Reads `struct record` of the program.

@@ -11,6 +11,7 @@ use netstat_model::process::ProcessFacts;
 use netstat_model::route::{RouteListing, TableSelection};
 use netstat_model::{Limit, Socket, Why};
 
+use super::events::Watch;
 use super::figures::FigureReader;
 use super::owner_source::OwnerFinder;
 use super::process::ProcessReader;
@@ -18,7 +19,8 @@ use super::sockets::SocketReader;
 use super::{counters, routes};
 use crate::accounts::Accounts;
 use crate::{
-    FiguresAsk, NoProcess, OwnersAsk, OwnersFound, ProcessAsk, ProcessText, Refused, SocketAsk, SocketList, System,
+    EventSource, EventsAsk, FiguresAsk, NoProcess, OwnersAsk, OwnersFound, ProcessAsk, ProcessText, Refused, SocketAsk,
+    SocketList, System,
 };
 
 /// The network of the calling thread and the processes below `/proc`.
@@ -94,6 +96,10 @@ impl System for Linux {
 
     fn process_text(&mut self, pid: u32, start_ticks: u64, which: ProcessText) -> Result<Vec<u8>, Why> {
         self.processes.text(pid, start_ticks, which)
+    }
+
+    fn events(&mut self, ask: &EventsAsk) -> Result<Box<dyn EventSource>, Refused> {
+        Ok(Box::new(Watch::open(&self.proc, ask)?))
     }
 
     fn protocol_statistics(&mut self, blocks: BlockSet, further: bool) -> (ProtocolStatistics, Vec<Limit>) {

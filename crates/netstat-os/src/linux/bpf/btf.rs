@@ -493,7 +493,7 @@ pub(in crate::linux::bpf) mod tests {
     }
 
     #[test]
-    fn structures_and_functions_are_visited_by_name() {
+    fn structures_typedefs_and_functions_are_visited_by_name() {
         let data = sample();
         let btf = Btf::parse(&data).unwrap();
         let mut seen = Vec::new();
@@ -503,9 +503,11 @@ pub(in crate::linux::bpf) mod tests {
         });
         let expected = [
             (3, Kind::Composite, ""),
+            (4, Kind::Alias, "alias_t"),
             (5, Kind::Composite, "outer"),
             (6, Kind::Function, "some_function"),
             (7, Kind::Composite, "loop"),
+            (8, Kind::Alias, "endless_t"),
         ];
         assert_eq!(seen, expected.map(|(id, kind, name)| (id, kind, name.to_string())));
     }

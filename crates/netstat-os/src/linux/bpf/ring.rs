@@ -4,7 +4,6 @@
 //! a row, so that no record is ever split.
 
 use std::io;
-use std::os::fd::AsFd;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
@@ -94,7 +93,7 @@ impl Ring {
     /// # Errors
     /// What `poll(2)` says; a signal ends the wait.
     pub(crate) fn wait(&self, limit: Duration) -> io::Result<()> {
-        let mut descriptors = [PollFd::from_borrowed_fd(self.map.descriptor().as_fd(), PollFlags::IN)];
+        let mut descriptors = [PollFd::from_borrowed_fd(self.map.descriptor(), PollFlags::IN)];
         let limit = Timespec::try_from(limit).map_err(io::Error::other)?;
         match poll(&mut descriptors, Some(&limit)) {
             Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),

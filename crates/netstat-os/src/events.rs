@@ -1,0 +1,89 @@
+//! What is asked of, and told by, a watch over sockets.
+
+use std::time::Duration;
+
+use netstat_model::{Event, Learned, Limit};
+
+use crate::Refused;
+
+/// How sockets are to be watched.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum EventWay {
+    /// The best way that is allowed.
+    #[default]
+    Auto,
+    /// The kernel's tracepoints (eBPF) only.
+    Trace,
+    /// The kernel's messages about destroyed sockets, and polling for the rest.
+    Netlink,
+    /// Polling alone.
+    Poll,
+}
+
+/// What is wanted of a watch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EventsAsk {
+    /// How to watch.
+    pub way: EventWay,
+    /// Whether every change of a TCP state is wanted, not only open, established and closed.
+    pub changes: bool,
+    /// Whether sockets of every network namespace are wanted, not only the caller's. Tracepoints only.
+    pub all_namespaces: bool,
+    /// How often is looked where polling is needed; at least 10 ms.
+    pub interval: Duration,
+    /// How long an event may wait before it is told; at least 1 ms. Longer waits cost less.
+    pub latency: Duration,
+}
+
+impl Default for EventsAsk {
+    fn default() -> Self {
+        EventsAsk {
+            way: EventWay::Auto,
+            changes: false,
+            all_namespaces: false,
+            interval: Duration::from_secs(1),
+            latency: Duration::from_millis(50),
+        }
+    }
+}
+
+/// What slipped by since the watch began.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Lost {
+    /// Events for which there was no room, as far as they could be counted.
+    pub events: u64,
+    /// Times that the kernel dropped messages without saying how many.
+    pub gaps: u64,
+    /// Owners for which there was no room.
+    pub owners: u64,
+}
+
+impl Lost {
+    /// Whether nothing was lost.
+    pub fn is_nothing(self) -> bool {
+        self == Lost::default()
+    }
+}
+
+/// A running watch over sockets.
+pub trait EventSource {
+    /// How it learns of what happens.
+    fn learned(&self) -> Learned;
+
+    /// How it is done and why not in a better way, in plain words for `--verbose`.
+    fn how(&self) -> &str;
+
+    /// What it cannot see.
+    fn limits(&self) -> &[Limit];
+
+    /// What slipped by so far. It has been repaired by a fresh look: what is there now was told as
+    /// [`netstat_model::EventKind::Present`], what is gone as closed.
+    fn lost(&self) -> Lost;
+
+    /// Waits for events, at most `limit`, and shows them to `visit` in the order in which they happened. The first call shows
+    /// the sockets that are there already.
+    ///
+    /// # Errors
+    /// When the watch cannot go on.
+    fn next(&mut self, limit: Duration, visit: &mut dyn FnMut(Event)) -> Result<(), Refused>;
+}

@@ -1,0 +1,282 @@
+//! The sockets that exist as far as events have told, so that each event can say all that is known of its socket.
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use netstat_model::{Direction, Event, EventKind, EventOwner, Fact, Learned, Moment, Socket, Why};
+
+/// Sockets kept at most: some 25 MB. More are watched as well, but what is lost of them is not repaired.
+const MOST: usize = 100_000;
+/// When an owner that no event told is looked for, after the socket was opened; then it is given up.
+const LOOK_AFTER: [Duration; 3] = [
+    Duration::from_millis(500),
+    Duration::from_secs(3),
+    Duration::from_secs(15),
+];
+
+/// What is kept of one socket.
+#[derive(Clone, Debug)]
+pub(super) struct Live {
+    pub(super) socket: Socket,
+    pub(super) owner: Fact<EventOwner>,
+    pub(super) user: Fact<u32>,
+    pub(super) cgroup: Fact<u64>,
+    pub(super) opened: Fact<u64>,
+    pub(super) direction: Direction,
+    namespace: Fact<u32>,
+    /// The number of the look after which it was last seen or told of.
+    pub(super) round: u32,
+}
+
+impl Live {
+    fn of(event: &Event) -> Live {
+        Live {
+            socket: event.socket(),
+            owner: event.owner,
+            user: event.user,
+            cgroup: event.cgroup,
+            opened: event.opened,
+            direction: event.direction,
+            namespace: event.namespace,
+            round: 0,
+        }
+    }
+
+    /// An event about it.
+    pub(super) fn event(&self, kind: EventKind, at: Moment, learned: Learned) -> Event {
+        Event {
+            owner: self.owner,
+            user: self.user,
+            cgroup: self.cgroup,
+            opened: self.opened,
+            direction: self.direction,
+            namespace: self.namespace,
+            ..Event::of_socket(kind, at, learned, &self.socket)
+        }
+    }
+}
+
+/// The number a socket is known by: its cookie, or where none is told (`/proc/net`) its inode beside all cookies.
+pub(super) fn key(socket: &Socket) -> u64 {
+    match (socket.cookie(), socket.inode()) {
+        (Some(cookie), _) => cookie.get(),
+        (None, Some(inode)) => 1 << 63 | u64::from(inode.get()),
+        (None, None) => 0,
+    }
+}
+
+/// All of them.
+#[derive(Debug, Default)]
+pub(super) struct LiveTable {
+    sockets: HashMap<u64, Live>,
+    /// Sockets without owner, when to look for it, and how often that was done.
+    unowned: HashMap<u64, (Instant, usize)>,
+    /// The number of the last look.
+    pub(super) round: u32,
+}
+
+fn known_or<T: Copy>(fact: Fact<T>, before: Fact<T>) -> Fact<T> {
+    match (fact, before) {
+        (Fact::Unknown(_), Fact::Known(_)) => before,
+        _ => fact,
+    }
+}
+
+impl LiveTable {
+    /// Takes note of `event`, and adds to it what earlier ones told.
+    pub(super) fn note(&mut self, event: &mut Event, now: Instant) {
+        let key = key(&event.socket());
+        if key == 0 {
+            return;
+        }
+        if let Some(live) = self.sockets.get_mut(&key) {
+            event.owner = known_or(event.owner, live.owner);
+            event.user = known_or(event.user, live.user);
+            event.cgroup = known_or(event.cgroup, live.cgroup);
+            event.opened = known_or(event.opened, live.opened);
+            event.namespace = known_or(event.namespace, live.namespace);
+            if event.direction == Direction::Unknown {
+                event.direction = live.direction;
+            }
+            // A connection that failed early has forgotten where it was going.
+            if event.foreign.port == 0 {
+                event.foreign = live.socket.foreign();
+            }
+            if event.local.port == 0 {
+                event.local = live.socket.local();
+            }
+        }
+        if event.kind == EventKind::Closed {
+            self.sockets.remove(&key);
+            self.unowned.remove(&key);
+            return;
+        }
+        if event.owner.why().is_some() {
+            self.unowned.entry(key).or_insert((now + LOOK_AFTER[0], 0));
+        } else {
+            self.unowned.remove(&key);
+        }
+        if self.sockets.len() < MOST || self.sockets.contains_key(&key) {
+            let mut live = Live::of(event);
+            live.round = self.round;
+            self.sockets.insert(key, live);
+        }
+    }
+
+    /// Whether the socket `key` is known.
+    pub(super) fn contains(&self, key: u64) -> bool {
+        self.sockets.contains_key(&key)
+    }
+
+    /// What is known of the socket `key`.
+    pub(super) fn get_mut(&mut self, key: u64) -> Option<&mut Live> {
+        self.sockets.get_mut(&key)
+    }
+
+    /// Every socket that the last look has not seen, no event since has told of, and that a look could see: those of the namespace
+    /// `own`.
+    pub(super) fn missing(&self, own: u32) -> Vec<Live> {
+        let foreign = |namespace: Fact<u32>| namespace.known().is_some_and(|inode| inode != own);
+        let missing = |live: &&Live| live.round != self.round && !foreign(live.namespace);
+        self.sockets.values().filter(missing).cloned().collect()
+    }
+
+    /// The sockets whose owner is to be looked for now.
+    pub(super) fn due(&mut self, now: Instant) -> Vec<Socket> {
+        let mut due = Vec::new();
+        let sockets = &self.sockets;
+        self.unowned.retain(|key, (when, tries)| {
+            if *when > now {
+                return true;
+            }
+            let Some(live) = sockets.get(key) else { return false };
+            due.push(live.socket.clone());
+            *tries += 1;
+            match LOOK_AFTER.get(*tries) {
+                Some(after) => {
+                    *when = now + *after;
+                    true
+                }
+                None => false,
+            }
+        });
+        due
+    }
+
+    /// Whether an owner is to be looked for at `now`.
+    pub(super) fn is_due(&self, now: Instant) -> bool {
+        self.unowned.values().any(|(when, _)| *when <= now)
+    }
+}
+
+/// An owner as events tell it, from the processes that hold a socket.
+pub(super) fn owner_of(owner: netstat_model::Owner<'_>) -> Fact<EventOwner> {
+    match owner {
+        netstat_model::Owner::Held(holders) => {
+            let first = holders.first();
+            let name = first.comm.as_ref().known().map(Vec::as_slice).unwrap_or_default();
+            Fact::Known(EventOwner {
+                pid: first.pid,
+                start_ticks: first.start_ticks,
+                name: netstat_model::ShortName::new(name),
+            })
+        }
+        netstat_model::Owner::None(_) => Fact::Unknown(Why::NotYet),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use netstat_model::{Family, Protocol, SocketFacts, State};
+    use std::num::NonZeroU64;
+    use std::time::SystemTime;
+
+    const NOW: Moment = Moment {
+        wall: SystemTime::UNIX_EPOCH,
+        since_boot: 50,
+    };
+
+    fn event(kind: EventKind, cookie: u64, port: u16) -> Event {
+        let socket = Socket::new(&SocketFacts {
+            protocol: Protocol::Tcp,
+            family: Family::V4,
+            state: State::Established,
+            local: [127, 0, 0, 1].into(),
+            local_port: 1000,
+            foreign: [127, 0, 0, 2].into(),
+            foreign_port: port,
+            interface: 0,
+            inode: 5,
+            user: None,
+            cookie: NonZeroU64::new(cookie),
+            receive_queue: 0,
+            send_queue: None,
+        });
+        Event::of_socket(kind, NOW, Learned::Trace, &socket)
+    }
+
+    fn owner() -> Fact<EventOwner> {
+        Fact::Known(EventOwner {
+            pid: 7,
+            start_ticks: Fact::Known(3),
+            name: netstat_model::ShortName::new(b"x"),
+        })
+    }
+
+    #[test]
+    fn what_was_told_once_is_told_with_every_event() {
+        let mut table = LiveTable::default();
+        let mut opened = event(EventKind::Opened, 9, 80);
+        opened.owner = owner();
+        opened.opened = Fact::Known(40);
+        opened.direction = Direction::Outgoing;
+        table.note(&mut opened, Instant::now());
+        let mut closed = event(EventKind::Closed, 9, 0);
+        table.note(&mut closed, Instant::now());
+        assert_eq!((closed.owner, closed.opened), (owner(), Fact::Known(40)));
+        assert_eq!((closed.direction, closed.foreign.port), (Direction::Outgoing, 80));
+        let mut again = event(EventKind::Closed, 9, 0);
+        table.note(&mut again, Instant::now());
+        assert!(again.owner.why().is_some(), "an ended socket is forgotten");
+    }
+
+    #[test]
+    fn owners_are_looked_for_later_and_not_for_ever() {
+        let mut table = LiveTable::default();
+        let start = Instant::now();
+        table.note(&mut event(EventKind::Opened, 1, 80), start);
+        let mut owned = event(EventKind::Opened, 2, 80);
+        owned.owner = owner();
+        table.note(&mut owned, start);
+        assert!(!table.is_due(start) && table.due(start).is_empty());
+        let mut looks = 0;
+        for second in 1..120 {
+            let now = start + Duration::from_secs(second);
+            let due = table.is_due(now);
+            assert_eq!(due, !table.due(now).is_empty());
+            looks += usize::from(due);
+        }
+        assert_eq!(looks, LOOK_AFTER.len());
+        assert!(table.unowned.is_empty());
+    }
+
+    #[test]
+    fn missing_are_those_of_the_own_namespace_that_no_look_saw() {
+        let mut table = LiveTable::default();
+        for (cookie, namespace) in [
+            (1, Fact::Known(10)),
+            (2, Fact::Known(11)),
+            (3, Fact::Unknown(Why::NotAsked)),
+        ] {
+            let mut one = event(EventKind::Opened, cookie, 80);
+            one.namespace = namespace;
+            table.note(&mut one, Instant::now());
+        }
+        table.round = 1;
+        table.get_mut(3).unwrap().round = 1;
+        table.note(&mut event(EventKind::Opened, 4, 80), Instant::now());
+        let missing: Vec<u64> = table.missing(10).iter().map(|live| key(&live.socket)).collect();
+        assert_eq!(missing, [1]);
+    }
+}

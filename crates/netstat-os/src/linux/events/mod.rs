@@ -1,0 +1,479 @@
+//! What happens to sockets, as it happens.
+//!
+//! Three ways, the best that is allowed first; every event says which one told it:
+//! * [`trace`]: the kernel's tracepoints. Nothing slips by, and owners are taken where the kernel runs for them (`bpf/events.bpf.c`).
+//!   UDP sockets are seen from their first use on, their end through [`destroyed`];
+//! * [`destroyed`]: the kernel's messages about destroyed sockets, for the caller's namespace. Ends and bytes are exact; beginnings
+//!   and owners come from polling, so a short connection has none;
+//! * polling: two dumps compared. What lives and dies between them is not seen.
+//!
+//! Each way starts with a look at what is there, and looks again after events were lost.
+
+mod destroyed;
+mod live;
+mod record;
+mod trace;
+
+use std::collections::HashMap;
+use std::os::fd::AsFd;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use netstat_model::{Event, EventKind, Learned, Limit, Moment, Protocol, Socket, State};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+
+use super::owner_source::OwnerFinder;
+use super::sockets::SocketReader;
+use crate::{EventSource, EventWay, EventsAsk, Lost, OwnersAsk, Refused, SocketAsk, SocketList};
+use destroyed::Destroyed;
+use live::{LiveTable, key, owner_of};
+use trace::{Dropped, Tracer};
+
+/// States that a look asks for: all of a socket that a program holds or has just closed. TIME_WAIT and SYN_RECEIVED belong to
+/// nobody, and BOUND is no connection yet.
+const LOOKED_AT: [State; 9] = [
+    State::Listening,
+    State::Established,
+    State::CloseWait,
+    State::SynSent,
+    State::FinWait1,
+    State::FinWait2,
+    State::LastAck,
+    State::Closing,
+    State::Closed,
+];
+
+/// How often the kernel is asked what it had no room for, and owners are looked for.
+const CHECK_EVERY: Duration = Duration::from_millis(500);
+
+/// A watch over the sockets of the calling thread's network namespace, or of all.
+#[derive(Debug)]
+pub(super) struct Watch {
+    ask: EventsAsk,
+    tracer: Option<Tracer>,
+    destroyed: Option<Destroyed>,
+    learned: Learned,
+    how: String,
+    limits: Vec<Limit>,
+    lost: Lost,
+    dropped: Dropped,
+    reader: SocketReader,
+    owners: OwnerFinder,
+    list: SocketList,
+    live: LiveTable,
+    /// Connections begun whose local port is not chosen yet.
+    begun: HashMap<u64, Event>,
+    /// The own namespace's inode; 0 where it cannot be told.
+    own: u32,
+    next_look: Instant,
+    next_check: Instant,
+}
+
+impl Watch {
+    /// Begins to watch.
+    ///
+    /// # Errors
+    /// When the way that is insisted on cannot be used.
+    pub(super) fn open(proc: &Path, ask: &EventsAsk) -> Result<Watch, Refused> {
+        let own = own_namespace().unwrap_or(0);
+        let mut limits = Vec::new();
+        let mut how = String::new();
+        let mut tracer = None;
+        if matches!(ask.way, EventWay::Auto | EventWay::Trace) {
+            match Tracer::load((!ask.all_namespaces).then_some(own), ask.changes) {
+                Ok(loaded) => tracer = Some(loaded),
+                Err(error) if ask.way == EventWay::Trace => return Err(Refused(format!("tracepoints: {error}"))),
+                Err(error) => how = format!("tracepoints not used: {error}; "),
+            }
+        }
+        let mut destroyed = None;
+        if ask.way != EventWay::Poll {
+            match Destroyed::open(tracer.is_none()) {
+                Ok(open) => destroyed = Some(open),
+                Err(error) if ask.way == EventWay::Netlink => return Err(Refused(format!("netlink: {error}"))),
+                Err(error) => how.push_str(&format!("messages about destroyed sockets not used: {error}; ")),
+            }
+        }
+        let remedy = (tracer.is_none()).then(|| "run it as root, or with CAP_BPF and CAP_PERFMON".to_owned());
+        let learned = match (&tracer, &destroyed) {
+            (Some(tracer), _) => {
+                how.push_str("watched by the kernel's tracepoints (eBPF)");
+                let sight = tracer.sight();
+                if !sight.uses {
+                    limits.push(Limit {
+                        what: "UDP sockets are seen by polling only".into(),
+                        why: "the running kernel has no tracepoints for sends and receives (Linux 6.3)".into(),
+                        remedy: None,
+                    });
+                }
+                if !sight.uses && !sight.accepts {
+                    limits.push(Limit {
+                        what: "the owner of an accepted connection is known only when it closes or a look finds it"
+                            .into(),
+                        why: "the running kernel can trace neither accepts nor receives".into(),
+                        remedy: None,
+                    });
+                }
+                Learned::Trace
+            }
+            (None, Some(_)) => {
+                how.push_str("watched by the kernel's messages about destroyed sockets and by polling");
+                limits.push(Limit {
+                    what: "connections shorter than a poll have no owner and no beginning".into(),
+                    why: "the kernel's tracepoints cannot be used".into(),
+                    remedy,
+                });
+                Learned::Destroyed
+            }
+            (None, None) => {
+                how.push_str("watched by polling");
+                limits.push(Limit {
+                    what: "connections shorter than a poll are not seen".into(),
+                    why: "neither tracepoints nor messages about destroyed sockets are used".into(),
+                    remedy,
+                });
+                Learned::Poll
+            }
+        };
+        let now = Instant::now();
+        Ok(Watch {
+            ask: *ask,
+            tracer,
+            destroyed,
+            learned,
+            how,
+            limits,
+            lost: Lost::default(),
+            dropped: Dropped::default(),
+            reader: SocketReader::new(proc),
+            owners: OwnerFinder::new(proc),
+            list: SocketList::default(),
+            live: LiveTable::default(),
+            begun: HashMap::new(),
+            own,
+            next_look: now,
+            next_check: now + CHECK_EVERY,
+        })
+    }
+
+    /// Reads what the kernel has written so far.
+    fn drain(&mut self, visit: &mut dyn FnMut(Event)) -> Result<(), Refused> {
+        let now = Instant::now();
+        let Watch {
+            tracer,
+            destroyed,
+            live,
+            begun,
+            lost,
+            ..
+        } = self;
+        if let Some(tracer) = tracer {
+            tracer.drain(&mut |event| told(event, live, begun, now, visit));
+        }
+        if let Some(destroyed) = destroyed {
+            let at = moment();
+            let gaps = destroyed.drain(at, &mut |mut event| {
+                // A UDP socket that never sent or received anything has told nobody anything.
+                if tracer.is_some() && !live.contains(key(&event.socket())) {
+                    return;
+                }
+                if event.protocol == Protocol::Udp
+                    && let Some(cookie) = event.cookie
+                    && let Some(bytes) = tracer.as_ref().and_then(|tracer| tracer.take_udp(cookie.get()))
+                {
+                    event.sent = netstat_model::Fact::Known(bytes.sent);
+                    event.received = netstat_model::Fact::Known(bytes.received);
+                    event.learned = Learned::Trace;
+                }
+                told(event, live, begun, now, visit);
+            });
+            let gaps = gaps.map_err(|error| Refused(format!("netlink: {error}")))?;
+            if gaps > 0 {
+                lost.gaps += gaps;
+                self.next_look = now;
+            }
+        }
+        Ok(())
+    }
+
+    /// Looks at what is there, and tells the differences to what events have told.
+    fn look(&mut self, visit: &mut dyn FnMut(Event)) {
+        let first = self.live.round == 0;
+        self.live.round += 1;
+        let round = self.live.round;
+        let ask = SocketAsk {
+            tcp4: true,
+            tcp6: true,
+            udp4: true,
+            udp6: true,
+            tcp_states: LOOKED_AT.to_vec(),
+            ..SocketAsk::default()
+        };
+        self.reader.read(&ask, &mut self.list);
+        // What ended during the look stands in the list, and its end is told by the events that are read now.
+        let mut ended = Vec::new();
+        let mut later = Vec::new();
+        let drained = self.drain(&mut |event| {
+            if event.kind == EventKind::Closed {
+                ended.push(key(&event.socket()));
+            }
+            later.push(event);
+        });
+        if drained.is_err() {
+            self.next_look = Instant::now() + self.ask.interval;
+        }
+        for event in later {
+            visit(event);
+        }
+        ended.sort_unstable();
+        let at = moment();
+        let now = Instant::now();
+        let sockets = std::mem::take(&mut self.list.sockets);
+        let mut fresh = Vec::new();
+        for socket in &sockets {
+            let key = key(socket);
+            // In FIN_WAIT_2 without a user: the kernel waits for the foreign side, the socket is gone.
+            let waits = socket.state() == State::FinWait2 && socket.user().why().is_some();
+            if key == 0 || waits || ended.binary_search(&key).is_ok() {
+                continue;
+            }
+            match self.live.get_mut(key) {
+                Some(live) => {
+                    live.round = round;
+                    let same = live.socket.state() == socket.state() && live.socket.foreign() == socket.foreign();
+                    // With tracepoints the list is older than what they have told.
+                    if !same && self.tracer.is_none() {
+                        let before = live.socket.state();
+                        let mut event = live.event(EventKind::Changed, at, Learned::Poll);
+                        event.state = socket.state();
+                        (event.local, event.foreign) = (socket.local(), socket.foreign());
+                        event.before = (before != event.state).then_some(before);
+                        self.live.note(&mut event, now);
+                        visit(event);
+                    }
+                }
+                None => fresh.push(socket.clone()),
+            }
+        }
+        if !fresh.is_empty() {
+            let found = self.find(&fresh);
+            for socket in &fresh {
+                let kind = match (first || self.tracer.is_some(), socket.state()) {
+                    (true, _) => EventKind::Present,
+                    (false, State::Listening) => EventKind::Listening,
+                    (false, _) => EventKind::Opened,
+                };
+                let mut event = Event::of_socket(kind, at, Learned::Poll, socket);
+                if let Some(found) = &found {
+                    event.owner = owner_of(found.owners.of(socket));
+                }
+                if self.own != 0 {
+                    event.namespace = netstat_model::Fact::Known(self.own);
+                }
+                self.live.note(&mut event, now);
+                if let Some(live) = self.live.get_mut(key(socket)) {
+                    // With its inode, which an event does not carry.
+                    live.socket = socket.clone();
+                    live.round = round;
+                }
+                visit(event);
+            }
+        }
+        if !self.list.failed {
+            for gone in self.live.missing(self.own) {
+                let mut event = gone.event(EventKind::Closed, at, Learned::Poll);
+                event.before = Some(event.state);
+                event.state = State::Closed;
+                self.live.note(&mut event, now);
+                visit(event);
+            }
+        }
+        self.list.sockets = sockets;
+    }
+
+    fn find(&mut self, sockets: &[Socket]) -> Option<crate::OwnersFound> {
+        let ask = OwnersAsk {
+            repeated: true,
+            ..OwnersAsk::default()
+        };
+        self.owners.find(sockets, &ask, &mut self.reader).ok()
+    }
+
+    /// Looks for owners that no event told.
+    fn find_owners(&mut self, visit: &mut dyn FnMut(Event)) {
+        let now = Instant::now();
+        let due: Vec<u64> = self.live.due(now).iter().map(key).collect();
+        if due.is_empty() {
+            return;
+        }
+        // Events carry no inodes, by which holders are found: the list does.
+        let ask = SocketAsk {
+            tcp4: true,
+            tcp6: true,
+            udp4: true,
+            udp6: true,
+            tcp_states: LOOKED_AT.to_vec(),
+            ..SocketAsk::default()
+        };
+        self.reader.read(&ask, &mut self.list);
+        let due: std::collections::HashSet<u64> = due.into_iter().collect();
+        let mut sockets = std::mem::take(&mut self.list.sockets);
+        sockets.retain(|socket| due.contains(&key(socket)));
+        let Some(found) = self.find(&sockets) else { return };
+        let at = moment();
+        for socket in &sockets {
+            let owner = owner_of(found.owners.of(socket));
+            if owner.why().is_none()
+                && let Some(live) = self.live.get_mut(key(socket))
+            {
+                let mut event = live.event(EventKind::Accepted, at, Learned::Poll);
+                event.owner = owner;
+                self.live.note(&mut event, now);
+                visit(event);
+            }
+        }
+    }
+
+    /// Tells the connections whose port nobody has told for a while: the list of those that are being opened knows it.
+    fn tell_begun(&mut self, visit: &mut dyn FnMut(Event)) {
+        let mut ports = HashMap::new();
+        let ask = SocketAsk {
+            tcp4: true,
+            tcp6: true,
+            tcp_states: vec![State::SynSent],
+            ..SocketAsk::default()
+        };
+        self.reader.read(&ask, &mut self.list);
+        for socket in &self.list.sockets {
+            ports.insert(key(socket), socket.local());
+        }
+        let now = Instant::now();
+        let mut begun: Vec<(u64, Event)> = self.begun.drain().collect();
+        begun.sort_unstable_by_key(|(_, event)| event.at.since_boot);
+        for (key, mut event) in begun {
+            if let Some(local) = ports.get(&key) {
+                event.local = *local;
+            }
+            self.live.note(&mut event, now);
+            visit(event);
+        }
+    }
+
+    /// Waits for anything to read, at most `limit`.
+    fn wait(&self, limit: Duration) -> Result<(), Refused> {
+        let failed = |error: std::io::Error| Refused(format!("waiting failed: {error}"));
+        match (&self.tracer, &self.destroyed) {
+            // The programs do not wake the reader for each event: it comes by itself.
+            (Some(tracer), _) => tracer.wait(limit.min(self.ask.latency)).map_err(failed),
+            (None, Some(destroyed)) => {
+                let limit = Timespec::try_from(limit).map_err(|error| failed(std::io::Error::other(error)))?;
+                let mut descriptors = [PollFd::from_borrowed_fd(destroyed.descriptor().as_fd(), PollFlags::IN)];
+                match poll(&mut descriptors, Some(&limit)) {
+                    Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
+                    Err(error) => Err(failed(error.into())),
+                }
+            }
+            (None, None) => {
+                std::thread::sleep(limit);
+                Ok(())
+            }
+        }
+    }
+}
+
+/// Tells one event from the kernel: completed by what is known, and a connection's beginning with its port.
+fn told(
+    mut event: Event,
+    live: &mut LiveTable,
+    begun: &mut HashMap<u64, Event>,
+    now: Instant,
+    visit: &mut dyn FnMut(Event),
+) {
+    let key = key(&event.socket());
+    if event.kind == EventKind::Opened && event.state == State::SynSent && event.local.port == 0 {
+        begun.insert(key, event);
+        return;
+    }
+    if let Some(mut opened) = begun.remove(&key) {
+        if event.local.port != 0 {
+            opened.local = event.local;
+        }
+        live.note(&mut opened, now);
+        visit(opened);
+    }
+    live.note(&mut event, now);
+    visit(event);
+}
+
+impl EventSource for Watch {
+    fn learned(&self) -> Learned {
+        self.learned
+    }
+
+    fn how(&self) -> &str {
+        &self.how
+    }
+
+    fn limits(&self) -> &[Limit] {
+        &self.limits
+    }
+
+    fn lost(&self) -> Lost {
+        self.lost
+    }
+
+    fn next(&mut self, limit: Duration, visit: &mut dyn FnMut(Event)) -> Result<(), Refused> {
+        let start = Instant::now();
+        let polls = self.tracer.is_none() || !self.tracer.as_ref().is_some_and(|tracer| tracer.sight().uses);
+        if self.live.round > 0 {
+            let mut wait = limit;
+            if polls {
+                wait = wait.min(self.next_look.saturating_duration_since(start));
+            }
+            self.wait(wait)?;
+        }
+        self.drain(visit)?;
+        let now = Instant::now();
+        if self.live.round == 0 || now >= self.next_look && (polls || self.lost != Lost::default()) {
+            self.look(visit);
+            self.next_look = if polls {
+                Instant::now() + self.ask.interval.max(Duration::from_millis(10))
+            } else {
+                // Only when something was lost.
+                Instant::now() + Duration::from_secs(365 * 24 * 3600)
+            };
+        }
+        let oldest = self.begun.values().map(|event| event.at.since_boot).min();
+        if oldest.is_some_and(|oldest| trace::since_boot().saturating_sub(oldest) > self.ask.latency.as_nanos() as u64)
+        {
+            self.tell_begun(visit);
+        }
+        if now >= self.next_check {
+            self.next_check = now + CHECK_EVERY;
+            if let Some(tracer) = &self.tracer {
+                let dropped = tracer.dropped().map_err(|error| Refused(format!("bpf: {error}")))?;
+                if dropped != self.dropped {
+                    self.lost.events += dropped.events - self.dropped.events;
+                    self.lost.owners += dropped.owners - self.dropped.owners;
+                    self.dropped = dropped;
+                    self.next_look = now;
+                }
+            }
+            if self.live.is_due(now) {
+                self.find_owners(visit);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The inode of the calling thread's network namespace.
+fn own_namespace() -> Option<u32> {
+    let status = rustix::fs::stat("/proc/thread-self/ns/net").ok()?;
+    u32::try_from(status.st_ino).ok()
+}
+
+/// Now, on both clocks.
+fn moment() -> Moment {
+    trace::clock().moment(trace::since_boot())
+}
