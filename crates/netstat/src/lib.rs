@@ -11,3 +11,7 @@ mod man;
 mod progress;
 pub mod render;
 pub mod run;
+#[allow(dead_code, reason = "for the commands that follow")]
+mod script;
+#[allow(dead_code, reason = "for the commands that follow")]
+mod words;
