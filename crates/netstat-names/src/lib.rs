@@ -7,6 +7,7 @@
 
 pub mod blocklist;
 pub mod digest;
+mod forward;
 mod host;
 mod names;
 pub mod packages;
@@ -14,6 +15,7 @@ mod reverse;
 mod services;
 mod system;
 
+pub use forward::{NotFound, addresses};
 pub use host::HostName;
 pub use names::{Foreign, HostStyle, Names};
 pub use reverse::{Answers, Limits, Lookup, ReverseDns, Summary, askable};

@@ -18,6 +18,11 @@ impl Accounts {
         self.users.entry(uid).or_insert_with(look_up).clone()
     }
 
+    /// The number of the user called `name`; `None` when there is none, or it cannot be had.
+    pub(crate) fn user_id(&self, name: &str) -> Option<u32> {
+        Some(nix::unistd::User::from_name(name).ok()??.uid.as_raw())
+    }
+
     /// The name of group `gid`; `None` when there is none, or it cannot be had.
     pub(crate) fn group(&mut self, gid: u32) -> Option<Arc<str>> {
         let look_up = || Some(nix::unistd::Group::from_gid(gid.into()).ok()??.name.into());

@@ -1,6 +1,7 @@
 //! A computer in memory: what a running one once said, for tests of whole commands and for bug reports.
 
 use std::collections::BTreeMap;
+use std::collections::HashMap;
 use std::fs::File;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -197,6 +198,21 @@ impl System for Replay {
 
     fn group_name(&mut self, gid: u32) -> Option<Arc<str>> {
         self.groups.get(&gid).cloned()
+    }
+
+    fn user_id(&mut self, name: &str) -> Option<u32> {
+        let called = |entry: (&u32, &Arc<str>)| (**entry.1 == *name).then_some(*entry.0);
+        self.users.iter().find_map(called)
+    }
+
+    fn interface_name(&mut self, index: u32) -> Option<Vec<u8>> {
+        let known = self.interfaces.interfaces.as_ref().known()?;
+        let interface = known.iter().find(|interface| interface.index.known() == Some(index))?;
+        Some(interface.name.to_vec())
+    }
+
+    fn cgroup_paths(&mut self) -> HashMap<u64, Vec<u8>> {
+        HashMap::new()
     }
 
     fn own_addresses(&mut self) -> Result<Vec<(IpAddr, u32)>, Refused> {

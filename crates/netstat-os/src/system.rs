@@ -1,5 +1,6 @@
 //! The questions a program may ask of a system.
 
+use std::collections::HashMap;
 use std::fmt;
 use std::fs::File;
 use std::net::IpAddr;
@@ -79,6 +80,15 @@ pub trait System {
 
     /// The name of the group with number `gid`; see [`System::user_name`].
     fn group_name(&mut self, gid: u32) -> Option<Arc<str>>;
+
+    /// The number of the user called `name` in the system's account database; `None` when there is none.
+    fn user_id(&mut self, name: &str) -> Option<u32>;
+
+    /// The name of the interface with this index in the caller's network namespace; `None` when there is none.
+    fn interface_name(&mut self, index: u32) -> Option<Vec<u8>>;
+
+    /// The path of each control group below the root of its hierarchy, by its id as sockets have it; empty where it cannot be read.
+    fn cgroup_paths(&mut self) -> HashMap<u64, Vec<u8>>;
 
     /// The computer's own addresses, each with the index of its interface.
     ///

@@ -38,6 +38,17 @@ impl Document<'_> {
     }
 }
 
+/// The members that begin every document, without the brace around them.
+pub fn head(schema: &str, host: &[u8], time: SystemTime) -> String {
+    let mut name = Vec::new();
+    push_string(&mut name, host);
+    let name = String::from_utf8_lossy(&name).into_owned();
+    format!(
+        "\"schema\":\"{schema}\",\"version\":{VERSION},\"host\":{name},\"time\":\"{}\"",
+        timestamp(time)
+    )
+}
+
 /// A limit: what is missing, why, and what would help (null: nothing known).
 pub fn limit(limit: &Limit) -> Value {
     json!({"what": limit.what, "why": limit.why, "remedy": limit.remedy})

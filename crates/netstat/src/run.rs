@@ -1,6 +1,9 @@
 //! Carries out a plan: asks the system, prints, waits, prints again.
 
+mod books;
+mod changes;
 mod list;
+mod names;
 pub(crate) mod talk;
 
 use std::io::{self, IsTerminal, Write};
@@ -10,7 +13,7 @@ use netstat_model::counters::{
     Block, BlockSet, InterfaceRates, InterfaceStatistics, ProtocolRates, ProtocolStatistics,
 };
 use netstat_model::route::TableSelection;
-use netstat_model::{Extras, Fact, Family, Ports, Protocol, Socket, State, States, Why};
+use netstat_model::{Fact, Family, Filter, Ports, Protocol, Sides, Socket, State, Why};
 use netstat_os::{Refused, SocketAsk, SocketList, System};
 
 use crate::args::{Plan, ProtocolName, RouteTable, RoutesPlan, StatisticsPlan, Which};
@@ -143,6 +146,8 @@ impl Ticker {
 /// A plan being carried out, with what is kept from print to print.
 struct Job<'a, 's> {
     plan: &'a Plan,
+    /// The plan's filter with its names resolved.
+    filter: Filter,
     surroundings: &'a mut Surroundings<'s>,
     talk: Talk,
     tables: TableSelection,
@@ -163,8 +168,10 @@ impl<'a, 's> Job<'a, 's> {
                 .table(name)
                 .map_err(|Refused(words)| Failure::Usage(words))?,
         };
+        let filter = names::resolved(&plan.filter, surroundings, plan.dns_timeout)?;
         Ok(Job {
             plan,
+            filter,
             surroundings,
             talk: Talk::default(),
             tables,
@@ -181,7 +188,7 @@ impl<'a, 's> Job<'a, 's> {
         if self.plan.ethernet.is_some() {
             self.print_ethernet()?;
         }
-        let ask = socket_ask(self.plan);
+        let ask = socket_ask(self.plan, &self.filter);
         if ask != SocketAsk::default() {
             let progress = Progress::start(self.surroundings.terminal, "reading sockets");
             self.surroundings.system.sockets(&ask, &mut self.sockets);
@@ -210,9 +217,13 @@ impl<'a, 's> Job<'a, 's> {
             }
             self.talk.limits(listing.limits);
         }
-        self.lister
-            .print(self.plan, self.surroundings, &mut self.sockets, &mut self.talk)?;
-        self.talk.limits(std::mem::take(&mut self.sockets.limits));
+        self.lister.print(
+            self.plan,
+            &self.filter,
+            self.surroundings,
+            &mut self.sockets,
+            &mut self.talk,
+        )?;
         self.surroundings.out.flush()?;
         self.talk.say(self.surroundings.err);
         Ok(())
@@ -240,7 +251,7 @@ impl<'a, 's> Job<'a, 's> {
     }
 
     fn print_statistics(&mut self, plan: &StatisticsPlan) -> Result<(), Failure> {
-        let blocks: BlockSet = plan.blocks.iter().map(|&name| block(name)).collect();
+        let blocks: BlockSet = plan.blocks.iter().filter_map(|&name| block(name)).collect();
         let (mut protocols, limits) = self.surroundings.system.protocol_statistics(blocks, plan.verbose);
         let connections = |family| count_connections(&self.sockets, family);
         protocols.set_current_connections(connections(Family::V4), connections(Family::V6));
@@ -278,8 +289,9 @@ fn unreadable(protocols: &ProtocolStatistics, block: Block) -> bool {
     }) && failed
 }
 
-fn block(name: ProtocolName) -> Block {
-    match name {
+/// The block of `-s`, where there is one of that name.
+fn block(name: ProtocolName) -> Option<Block> {
+    Some(match name {
         ProtocolName::Ip => Block::Ipv4,
         ProtocolName::IpV6 => Block::Ipv6,
         ProtocolName::Icmp => Block::Icmpv4,
@@ -288,7 +300,10 @@ fn block(name: ProtocolName) -> Block {
         ProtocolName::TcpV6 => Block::Tcpv6,
         ProtocolName::Udp => Block::Udpv4,
         ProtocolName::UdpV6 => Block::Udpv6,
-    }
+        ProtocolName::Raw | ProtocolName::Raw6 | ProtocolName::Mptcp | ProtocolName::Packet | ProtocolName::Unix => {
+            return None;
+        }
+    })
 }
 
 /// `tcpCurrEstab` of RFC 4022: connections in ESTABLISHED or CLOSE-WAIT.
@@ -304,36 +319,48 @@ fn count_connections(list: &SocketList, family: Family) -> Fact<u64> {
     Fact::Known(list.sockets.iter().filter(counts).count() as u64)
 }
 
-/// The sockets that all parts of the plan need together; the default asks for none.
-fn socket_ask(plan: &Plan) -> SocketAsk {
+/// The sockets that all parts of the plan need together, with `filter`'s names resolved; the default asks for none.
+fn socket_ask(plan: &Plan, filter: &Filter) -> SocketAsk {
     let mut ask = SocketAsk::default();
-    let states = plan.filter.states;
-    // A state leaves out UDP.
-    let udp = states.is_empty();
+    let stateless = filter.allows_stateless();
     if let Some(list) = &plan.list {
-        ask.tcp4 = list.tcp4;
-        ask.tcp6 = list.tcp6;
-        ask.udp4 = list.udp4 && udp;
-        ask.udp6 = list.udp6 && udp;
-        if list.dscp || list.time_in_state {
-            ask.extra = Extras::BASIC;
-        }
-        if list.tcp4 || list.tcp6 {
-            ask.tcp_states = listed_states(list.states, states);
+        ask = SocketAsk {
+            tcp4: list.tcp4,
+            tcp6: list.tcp6,
+            udp4: list.udp4 && stateless,
+            udp6: list.udp6 && stateless,
+            raw4: list.raw4 && stateless,
+            raw6: list.raw6 && stateless,
+            mptcp4: list.mptcp,
+            mptcp6: list.mptcp,
+            packet: list.packet && stateless,
+            unix: list.unix,
+            extra: list::extras(list),
+            all_namespaces: list.all_namespaces,
+            ..ask
+        };
+        if list.tcp4 || list.tcp6 || list.mptcp {
+            ask.tcp_states = match list.changes {
+                // A change of state may lead out of the filter, or into it.
+                true => State::ALL.to_vec(),
+                false => listed_states(list.states, filter),
+            };
         }
     }
     if plan.processes {
         ask = SocketAsk {
             tcp4: true,
             tcp6: true,
-            udp4: udp,
-            udp6: udp,
-            tcp_states: listed_states(Which::AllAndBound, states),
+            udp4: stateless,
+            udp6: stateless,
+            tcp_states: listed_states(Which::AllAndBound, filter),
             ..ask
         };
     }
     if plan.list.is_some() || plan.processes {
-        ask.ports = plan.filter.ports.clone();
+        ask.ports = filter.ports.clone();
+        ask.local = filter.local.clone();
+        ask.foreign = filter.foreign.clone();
     }
     if let Some(statistics) = &plan.statistics {
         for (name, wanted) in [(ProtocolName::Tcp, &mut ask.tcp4), (ProtocolName::TcpV6, &mut ask.tcp6)] {
@@ -341,6 +368,8 @@ fn socket_ask(plan: &Plan) -> SocketAsk {
                 *wanted = true;
                 // The block counts all connections, whatever the list shows of them.
                 ask.ports = Ports::default();
+                ask.local = Sides::default();
+                ask.foreign = Sides::default();
                 for state in [State::Established, State::CloseWait] {
                     if !ask.tcp_states.contains(&state) {
                         ask.tcp_states.push(state);
@@ -352,12 +381,12 @@ fn socket_ask(plan: &Plan) -> SocketAsk {
     ask
 }
 
-/// The TCP states a list shows: those named, or else those of `which`.
-fn listed_states(which: Which, named: States) -> Vec<State> {
+/// The TCP states a list shows: those that `filter` names, or else those of `which`.
+fn listed_states(which: Which, filter: &Filter) -> Vec<State> {
     let shown = |state: &State| match which {
-        _ if !named.is_empty() && !named.contains(*state) => false,
+        _ if !filter.allows_state(*state) => false,
         Which::ListeningOnly => *state == State::Listening,
-        _ if !named.is_empty() => true,
+        _ if filter.names_states() => true,
         Which::Connected => !matches!(state, State::Listening | State::Bound),
         Which::All => *state != State::Bound,
         Which::AllAndBound => true,
@@ -371,7 +400,7 @@ mod tests {
 
     fn ask(words: &str) -> SocketAsk {
         match crate::args::parse(words.split_whitespace().map(std::ffi::OsString::from)) {
-            Ok(crate::args::Parsed::Run(plan)) => socket_ask(&plan),
+            Ok(crate::args::Parsed::Run(plan)) => socket_ask(&plan, &plan.filter),
             other => panic!("{words}: {other:?}"),
         }
     }

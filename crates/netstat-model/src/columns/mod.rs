@@ -9,7 +9,7 @@ pub use sockets::{Books, DEFAULT_MACHINE, SocketRow, Sockets, WIDE, owner_column
 pub use value::{Missing, Value, folded, push_time};
 
 /// A kind of rows and the columns they have.
-pub trait Table: Sized + 'static {
+pub trait Table: Copy + Eq + std::fmt::Debug + 'static {
     /// One row.
     type Row<'a>;
 

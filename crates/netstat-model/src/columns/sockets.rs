@@ -8,7 +8,7 @@ use crate::reach::{is_loopback, is_public};
 use crate::{Component, Endpoint, Fact, Owner, Owners, Process, Protocol, Socket, State, TcpFigure, UnitManager, Why};
 
 /// The kind of rows that a listing of sockets has.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sockets {}
 
 /// A socket, who holds it, and where names are looked up.

@@ -1,6 +1,7 @@
 //! Linux: netlink and `/proc`.
 
 mod bpf;
+mod cgroups;
 pub mod counters;
 mod events;
 pub mod figures;

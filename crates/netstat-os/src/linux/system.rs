@@ -1,5 +1,6 @@
 //! The running Linux system.
 
+use std::collections::HashMap;
 use std::fs::File;
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -16,7 +17,7 @@ use super::figures::FigureReader;
 use super::owner_source::OwnerFinder;
 use super::process::ProcessReader;
 use super::sockets::SocketReader;
-use super::{counters, routes};
+use super::{cgroups, counters, routes};
 use crate::accounts::Accounts;
 use crate::{
     EventSource, EventsAsk, FiguresAsk, NoProcess, OwnersAsk, OwnersFound, ProcessAsk, ProcessText, Refused, SocketAsk,
@@ -63,6 +64,21 @@ impl System for Linux {
 
     fn group_name(&mut self, gid: u32) -> Option<Arc<str>> {
         self.accounts.group(gid)
+    }
+
+    fn user_id(&mut self, name: &str) -> Option<u32> {
+        self.accounts.user_id(name)
+    }
+
+    fn interface_name(&mut self, index: u32) -> Option<Vec<u8>> {
+        use rustix::net::{AddressFamily, SocketFlags, SocketType, netdevice::index_to_name, socket_with};
+        // Any socket will do for the request (netdevice(7)).
+        let socket = socket_with(AddressFamily::UNIX, SocketType::DGRAM, SocketFlags::CLOEXEC, None).ok()?;
+        index_to_name(socket, index).ok().map(String::into_bytes)
+    }
+
+    fn cgroup_paths(&mut self) -> HashMap<u64, Vec<u8>> {
+        cgroups::paths(&self.proc)
     }
 
     fn own_addresses(&mut self) -> Result<Vec<(IpAddr, u32)>, Refused> {

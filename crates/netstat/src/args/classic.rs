@@ -4,6 +4,7 @@ use std::ffi::{OsStr, OsString};
 use std::iter::Peekable;
 
 use clap::Command;
+use netstat_model::columns::Sockets;
 
 use super::error::{UsageError, quoted};
 use super::hints;
@@ -205,7 +206,7 @@ impl Line {
                     quoted(OsStr::new(text))
                 )));
             }
-            (Some(value_name), None) => match rest.next_if(|next| !is_switch(next)) {
+            (Some(value_name), None) => match rest.next_if(|next| !is_switch(next) || is_sort_key(&name, next)) {
                 Some(value) => Some(value.into_string().map_err(|value| {
                     UsageError::new(format!("{} after --{name} is not UTF-8 text", quoted(&value)))
                 })?),
@@ -235,6 +236,14 @@ impl Line {
     fn definition(&mut self) -> &Command {
         self.command.get_or_insert_with(low::command)
     }
+}
+
+/// Whether `word` is a value of `--sort` that begins with a dash: `-rtt`.
+fn is_sort_key(option: &str, word: &OsStr) -> bool {
+    option == "sort"
+        && word
+            .to_str()
+            .is_some_and(|word| super::shape::sort_of::<Sockets>(word).is_ok())
 }
 
 /// What a `p` at the end of a cluster means. With a protocol's name after it, that protocol; without one, in the company of
@@ -423,7 +432,7 @@ mod tests {
         ] {
             match expected {
                 "" => assert!(
-                    error(words).starts_with("-p needs a protocol: TCP, TCPv6, UDP, UDPv6, IP,"),
+                    error(words).starts_with("-p needs a protocol: TCP, TCPv6, UDP, UDPv6, RAW,"),
                     "{words}"
                 ),
                 "-" => assert_eq!(
@@ -446,8 +455,8 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_or_unknown_protocol_lists_all_eight() {
-        const EIGHT: &str = "TCP, TCPv6, UDP, UDPv6, IP, IPv6, ICMP, ICMPv6";
+    fn a_missing_or_unknown_protocol_lists_all() {
+        const ALL: &str = "TCP, TCPv6, UDP, UDPv6, RAW, RAW6, MPTCP, PACKET, UNIX, IP, IPv6, ICMP, ICMPv6";
         for words in [
             "-p",
             "-anp",
@@ -462,7 +471,7 @@ mod tests {
         ] {
             let error = error(words);
             assert!(
-                error.contains("needs a protocol") && error.contains(EIGHT),
+                error.contains("needs a protocol") && error.contains(ALL),
                 "{words}: {error}"
             );
         }
@@ -476,7 +485,7 @@ mod tests {
         ] {
             assert_eq!(
                 error(words),
-                format!("unknown protocol \"tpc\"; did you mean TCP? Names: {EIGHT}"),
+                format!("unknown protocol \"tpc\"; did you mean TCP? Names: {ALL}"),
                 "{words}"
             );
         }

@@ -246,15 +246,28 @@ mod tests {
                 &"NAME" => "main",
                 &"SECONDS" => "0.5",
                 &"HOW" => "proc",
-                &"LIST" if long == "--state" => "listening,BOUND",
-                &"LIST" => "443,8000-8010",
+                &"LIST" => match long {
+                    "--state" => "listening,BOUND",
+                    "--local" | "--foreign" => "10.0.0.0/8,:443",
+                    "--pid" => "7,8",
+                    "--program" | "--unit" => "ssh*,nginx",
+                    "--user" => "root,1000",
+                    "--columns" | "--sort" | "--group" => "local,state",
+                    _ => "443,8000-8010",
+                },
+                &"WHEN" => "never",
                 &"N" => "3",
                 word => {
                     assert_eq!(*word, long, "an unknown value in {line:?}");
                     ""
                 }
             };
-            assert!(parses(&format!("{long} {value} -e -s -r --verbose 5")), "{line}");
+            // Machine formats are for the list alone.
+            let company = match long {
+                "--json" | "--ndjson" | "--csv" => "5",
+                _ => "-e -s -r --verbose 5",
+            };
+            assert!(parses(&format!("{long} {value} {company}")), "{line}");
             seen += 1;
         }
         assert_eq!(

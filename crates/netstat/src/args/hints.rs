@@ -63,7 +63,7 @@ pub(super) fn for_letter(letter: char, rest: &str, command: &Command) -> String 
     format!("; the letters are {LETTERS} (netstat --help)")
 }
 
-/// The hint for a protocol that is none: the nearest, and always all eight.
+/// The hint for a protocol that is none: the nearest, and always all.
 pub(super) fn for_protocol(word: &str) -> String {
     let names = protocol_names();
     match nearest_protocol(word) {
@@ -92,7 +92,7 @@ fn nearest_protocol(word: &str) -> Option<ProtocolName> {
         .map(|(.., protocol)| protocol)
 }
 
-/// The eight names of `-p`, the ones with rows first.
+/// The names of `-p`, the ones with rows first.
 pub(super) fn protocol_names() -> String {
     let (rows, others): (Vec<_>, Vec<_>) = ProtocolName::ALL.into_iter().partition(|p| p.has_rows());
     rows.into_iter()
@@ -118,9 +118,17 @@ pub(super) fn for_interval(word: &str) -> String {
 
 /// The one of `names`, all in capitals, that is spelled nearly like `word`.
 pub(super) fn nearest<'a>(word: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    let word = word.to_ascii_uppercase();
+    most_alike(&word.to_ascii_uppercase(), names)
+}
+
+/// As [`nearest`], of names in lower case.
+pub(super) fn nearest_lower<'a>(word: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
+    most_alike(&word.to_ascii_lowercase(), names)
+}
+
+fn most_alike<'a>(word: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     names
-        .map(|name| (strsim::jaro_winkler(&word, name), name))
+        .map(|name| (strsim::jaro_winkler(word, name), name))
         .max_by(|a, b| a.0.total_cmp(&b.0))
         .filter(|(likeness, _)| *likeness >= ALIKE)
         .map(|(_, name)| name)
@@ -167,7 +175,7 @@ mod tests {
             ("tcp", "; did you mean -p tcp?"),
             ("UDPv6", "; did you mean -p udpv6?"),
             ("listening", "; did you mean --listening?"),
-            ("listen", "; did you mean --listening?"),
+            ("listen", "; did you mean --listen?"),
             ("all", "; did you mean --all?"),
             ("ano", "; did you mean -ano?"),
             ("\u{2013}ano", "; did you mean -ano?"),
@@ -191,7 +199,7 @@ mod tests {
             ("numreic", "; did you mean --numeric?"),
             ("route", "; did you mean --routes?"),
             ("dns", "; did you mean --dns-timeout?"),
-            ("pid", "; did you mean --pids?"),
+            ("pid", "; did you mean --pid?"),
             ("ano", "; did you mean -ano?"),
             ("xyzzy", " (netstat --help)"),
         ] {
@@ -213,8 +221,8 @@ mod tests {
     }
 
     #[test]
-    fn protocols_name_the_nearest_and_all_eight() {
-        const ALL: &str = "TCP, TCPv6, UDP, UDPv6, IP, IPv6, ICMP, ICMPv6";
+    fn protocols_name_the_nearest_and_all() {
+        const ALL: &str = "TCP, TCPv6, UDP, UDPv6, RAW, RAW6, MPTCP, PACKET, UNIX, IP, IPv6, ICMP, ICMPv6";
         assert_eq!(for_protocol("tcp6"), format!("; did you mean TCPv6? Names: {ALL}"));
         assert_eq!(for_protocol("TPC"), format!("; did you mean TCP? Names: {ALL}"));
         assert_eq!(for_protocol("sctp"), format!("; names: {ALL}"));

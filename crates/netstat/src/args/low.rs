@@ -6,20 +6,33 @@ use std::time::Duration;
 
 use clap::{Arg, ArgAction, Command, CommandFactory, FromArgMatches, Parser};
 
-use netstat_model::{Ports, States};
+use netstat_model::columns::{Column, Sockets};
 
 use super::classic::Token;
 use super::error::UsageError;
+use super::filter::{FILTERS, FilterArgs};
+use super::shape::{self, ColorChoice, ColumnList, SortKey};
 use super::values::{self, OwnerMethod, ProtocolName};
 
 /// Every letter that is a switch, in lower case.
 pub(super) const LETTERS: &str = "abcdefhilnopqrstu";
 
 /// The headings of the help, in order.
-pub(super) const HEADINGS: [&str; 7] = [CONNECTIONS, SHOW, OWNERS, NAMES, FIGURES, REPEATING, OTHER];
+pub(super) const HEADINGS: [&str; 9] = [
+    CONNECTIONS,
+    FILTERS,
+    SHOW,
+    FORMAT,
+    OWNERS,
+    NAMES,
+    FIGURES,
+    REPEATING,
+    OTHER,
+];
 
 const CONNECTIONS: &str = "Which connections";
 const SHOW: &str = "What to show of each";
+const FORMAT: &str = "Order and format";
 const OWNERS: &str = "Owners";
 const NAMES: &str = "Names";
 const FIGURES: &str = "Statistics and routes";
@@ -45,7 +58,7 @@ pub(super) struct Low {
     pub(super) bound: bool,
     /// only LISTENING; of UDP, sockets without a peer; -a wins over it
     #[arg(short = 'l', long, help_heading = CONNECTIONS)]
-    pub(super) listening: bool,
+    pub(super) listen: bool,
     /// TCP of both families: -p TCP and -p TCPv6
     #[arg(short = 't', long, help_heading = CONNECTIONS)]
     pub(super) tcp: bool,
@@ -55,12 +68,11 @@ pub(super) struct Low {
     /// only this protocol: TCP and UDP (IPv4 only!), TCPv6, UDPv6; with -s also IP, IPv6, ICMP, ICMPv6; several -p add up
     #[arg(short = 'p', long = "protocol", value_name = "NAME", value_enum, ignore_case = true, help_heading = CONNECTIONS)]
     pub(super) protocols: Vec<ProtocolName>,
-    /// only TCP in these states (commas between them), LISTENING and BOUND too if named; UDP has no states
-    #[arg(long = "state", value_name = "LIST", value_parser = values::states, help_heading = CONNECTIONS)]
-    pub(super) states: Vec<States>,
-    /// only rows with one of these ports on either side: 443,8000-8010
-    #[arg(long = "port", value_name = "LIST", value_parser = values::ports, help_heading = CONNECTIONS)]
-    pub(super) ports: Vec<Ports>,
+    /// every network namespace that can be entered, each once
+    #[arg(long, help_heading = CONNECTIONS)]
+    pub(super) all_namespaces: bool,
+    #[command(flatten)]
+    pub(super) filter: FilterArgs,
 
     /// DSCP value of each connection
     #[arg(short = 'd', long, help_heading = SHOW)]
@@ -68,6 +80,34 @@ pub(super) struct Low {
     /// milliseconds a TCP connection has been in its state
     #[arg(short = 'i', long, help_heading = SHOW)]
     pub(super) time_in_state: bool,
+    /// the useful row on one line: protocol, ends, state, PID, program, user, unit, queues
+    #[arg(long, help_heading = SHOW)]
+    pub(super) wide: bool,
+    /// these columns, by name; "help" lists them all with meaning and unit
+    #[arg(long, value_name = "LIST", value_parser = shape::columns_of::<Sockets>, help_heading = SHOW)]
+    pub(super) columns: Option<ColumnList<Sockets>>,
+
+    /// in the order of these columns; with a dash in front from high to low: -rtt,foreign
+    #[arg(long, value_name = "LIST", value_parser = Sorting::read, allow_hyphen_values = true, help_heading = FORMAT)]
+    pub(super) sort: Option<Sorting>,
+    /// only the first N rows
+    #[arg(long, value_name = "N", value_parser = shape::top, help_heading = FORMAT)]
+    pub(super) top: Option<usize>,
+    /// how many rows have the same values in these columns
+    #[arg(long, value_name = "LIST", value_parser = Grouping::read, help_heading = FORMAT)]
+    pub(super) group: Option<Grouping>,
+    /// one JSON document: rows, host, time, and what could not be seen
+    #[arg(long, help_heading = FORMAT)]
+    pub(super) json: bool,
+    /// one JSON object a row
+    #[arg(long, help_heading = FORMAT)]
+    pub(super) ndjson: bool,
+    /// comma-separated values
+    #[arg(long, help_heading = FORMAT)]
+    pub(super) csv: bool,
+    /// colours: auto (on a terminal, unless NO_COLOR is set), always or never
+    #[arg(long, value_name = "WHEN", value_enum, ignore_case = true, hide_possible_values = true, help_heading = FORMAT)]
+    pub(super) color: Option<ColorChoice>,
 
     /// process id of the owner
     #[arg(short = 'o', long, help_heading = OWNERS)]
@@ -123,10 +163,33 @@ pub(super) struct Low {
     /// print N times, then end
     #[arg(long, value_name = "N", value_parser = values::count, help_heading = REPEATING)]
     pub(super) count: Option<NonZeroU64>,
+    /// with an INTERVAL: only what opened (+), closed (-) or changed its state (~)
+    #[arg(long, help_heading = REPEATING)]
+    pub(super) changes: bool,
 
     /// with -s every further counter; always, on stderr, how owners were found
     #[arg(long, help_heading = OTHER)]
     pub(super) verbose: bool,
+}
+
+/// The value of `--sort`, one value for `clap` although it is a list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Sorting(pub(super) Vec<SortKey<Sockets>>);
+
+impl Sorting {
+    fn read(list: &str) -> Result<Self, String> {
+        shape::sort_of(list).map(Sorting)
+    }
+}
+
+/// The value of `--group`, one value for `clap` although it is a list.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Grouping(pub(super) Vec<&'static Column<Sockets>>);
+
+impl Grouping {
+    fn read(list: &str) -> Result<Self, String> {
+        shape::group_of(list).map(Grouping)
+    }
 }
 
 /// The definition of all options: what completions and the manual page are made from.
@@ -199,7 +262,7 @@ impl Low {
             'e' => &mut self.ethernet,
             'f' => &mut self.full_names,
             'i' => &mut self.time_in_state,
-            'l' => &mut self.listening,
+            'l' => &mut self.listen,
             'n' => &mut self.numeric,
             'o' => &mut self.pids,
             'q' => &mut self.bound,
@@ -276,9 +339,8 @@ mod tests {
             long("state", Some("TIME-WAIT,BOUND")),
         ];
         let low = Low::through_clap(&tokens, command()).unwrap();
-        let states: Vec<String> = low.states.iter().map(States::to_string).collect();
-        assert_eq!(states, ["LISTENING", "TIME_WAIT,BOUND"]);
-        assert_eq!(low.ports, ["443,8000-8010".parse().unwrap()]);
+        let filter = low.filter.filter().to_string();
+        assert_eq!(filter, "--state LISTENING,TIME_WAIT,BOUND --port 443,8000-8010");
     }
 
     #[test]

@@ -2,13 +2,12 @@
 
 use std::time::Duration;
 
-use netstat_model::Filter;
-
 use super::error::UsageError;
-use super::low::Low;
+use super::low::{Grouping, Low, Sorting};
 use super::plan::{
     DEFAULT_DNS_TIMEOUT, EthernetPlan, ListPlan, Naming, Plan, RouteTable, RoutesPlan, StatisticsPlan, Which,
 };
+use super::shape::{ColumnList, Format, Shape};
 use super::values::ProtocolName;
 
 /// What `low` means.
@@ -32,7 +31,9 @@ pub(super) fn plan(low: &Low) -> Result<Plan, UsageError> {
         }),
         processes: low.processes,
         list: lists(low, &protocols).then(|| list(low, &protocols)),
-        filter: filter(low),
+        filter: low.filter.filter(),
+        format: format(low)?,
+        color: low.color.unwrap_or_default(),
         rates: low.rates,
         interval: low.interval.map(|seconds| Duration::from_secs(seconds.into())),
         count: low.count,
@@ -50,6 +51,66 @@ fn refuse_contradictions(low: &Low) -> Result<(), UsageError> {
     {
         let name = protocol.name().to_ascii_lowercase();
         return refuse(&format!("-p {name} needs -s: netstat -s -p {name}"));
+    }
+    if low.statistics
+        && let Some(protocol) = low.protocols.iter().find(|protocol| !protocol.has_block())
+        && !low.all
+    {
+        let name = protocol.name();
+        return refuse(&format!(
+            "-s has no counters of {name}; its sockets: netstat -a -p {name}"
+        ));
+    }
+    let machine = [(low.json, "--json"), (low.ndjson, "--ndjson"), (low.csv, "--csv")];
+    let parts = [
+        (low.ethernet, "-e"),
+        (low.statistics, "-s"),
+        (low.routes, "-r"),
+        (low.processes, "-c"),
+    ];
+    if let (Some((_, format)), Some((_, part))) = (
+        machine.into_iter().find(|(is, _)| *is),
+        parts.into_iter().find(|(is, _)| *is),
+    ) {
+        return refuse(&format!("{format} is for the connection list: leave out {part}"));
+    }
+    if low.changes && low.interval.is_none() {
+        return refuse("--changes needs an interval: netstat -a --changes 5");
+    }
+    let shapes = [
+        ("--columns", low.columns.is_some()),
+        ("--wide", low.wide),
+        ("--group", low.group.is_some()),
+    ];
+    let shapes: Vec<&str> = shapes.into_iter().filter_map(|(name, is)| is.then_some(name)).collect();
+    if let [first, second, ..] = shapes[..] {
+        return refuse(&format!(
+            "{first} and {second} do not go together: both choose the columns"
+        ));
+    }
+    if low.changes && (low.group.is_some() || low.sort.is_some() || low.top.is_some()) {
+        return refuse("--changes shows changes in the order of the list: leave out --group, --sort and --top");
+    }
+    if let Some(Sorting(keys)) = &low.sort
+        && low.group.is_none()
+        && keys.iter().any(|key| key.column.is_none())
+    {
+        return refuse("--sort count needs --group: netstat --group foreign_address --sort -count");
+    }
+    if let (Some(Sorting(keys)), Some(Grouping(columns))) = (&low.sort, &low.group)
+        && let Some(column) = keys
+            .iter()
+            .filter_map(|key| key.column)
+            .find(|column| !columns.contains(column))
+    {
+        let (name, columns) = (
+            column.name,
+            columns.iter().map(|column| column.name).collect::<Vec<_>>(),
+        );
+        return refuse(&format!(
+            "--sort {name} is none of the columns of --group: count,{}",
+            columns.join(",")
+        ));
     }
     if low.per_interface && !low.ethernet {
         return refuse("--per-interface needs -e: netstat -e --per-interface");
@@ -102,8 +163,8 @@ impl Protocols {
 
     /// The blocks of `-s`: those named, or all.
     fn blocks(&self) -> Vec<ProtocolName> {
-        let all = !self.named.contains(&true);
-        ProtocolName::ALL
+        let all = !ProtocolName::BLOCKS.into_iter().any(|protocol| self.has(protocol));
+        ProtocolName::BLOCKS
             .into_iter()
             .filter(|protocol| all || self.has(*protocol))
             .collect()
@@ -113,22 +174,35 @@ impl Protocols {
 /// Whether the connection list is printed: alone always, beside another part only if a switch asks for it.
 fn lists(low: &Low, protocols: &Protocols) -> bool {
     let other_part = low.ethernet || low.statistics || low.routes || low.processes;
-    let which = low.all || low.bound || low.listening || protocols.names_rows();
+    let which = low.all || low.bound || low.listen || protocols.names_rows();
     let columns = low.pids || low.executables || low.programs || low.dscp || low.time_in_state;
+    let shape = low.wide || low.columns.is_some() || low.sort.is_some() || low.top.is_some() || low.group.is_some();
+    let rows = low.changes || low.all_namespaces || low.ndjson;
     // -c has sockets for a filter to choose from; -e, -s and -r have none.
-    let filters = !(low.processes || filter(low).is_empty());
-    !other_part || which || columns || filters
+    let filters = !(low.processes || low.filter.filter().is_empty());
+    !other_part || which || columns || shape || rows || filters
 }
 
-fn filter(low: &Low) -> Filter {
-    let mut filter = Filter::default();
-    low.states.iter().for_each(|states| filter.states.add(*states));
-    low.ports.iter().for_each(|ports| filter.ports.add(ports));
-    filter
+fn format(low: &Low) -> Result<Format, UsageError> {
+    let formats = [
+        (low.json, "--json", Format::Json),
+        (low.ndjson, "--ndjson", Format::NdJson),
+        (low.csv, "--csv", Format::Csv),
+    ];
+    let mut asked = formats.into_iter().filter(|(is, ..)| *is);
+    match (asked.next(), asked.next()) {
+        (Some((_, first, _)), Some((_, second, _))) => Err(UsageError::new(format!(
+            "{first} and {second} do not go together: choose one format"
+        ))),
+        (Some((.., format)), None) => Ok(format),
+        _ => Ok(Format::Text),
+    }
 }
 
 fn list(low: &Low, protocols: &Protocols) -> ListPlan {
-    let everything = low.all || low.bound;
+    // What listens listens over UDP too.
+    let filter = low.filter.filter();
+    let everything = low.all || low.bound || filter.listening || filter.exposed;
     let kind = |protocol, unnamed| {
         if protocols.names_rows() {
             protocols.has(protocol)
@@ -141,8 +215,14 @@ fn list(low: &Low, protocols: &Protocols) -> ListPlan {
         tcp6: kind(ProtocolName::TcpV6, true),
         udp4: kind(ProtocolName::Udp, everything),
         udp6: kind(ProtocolName::UdpV6, everything),
+        raw4: kind(ProtocolName::Raw, false),
+        raw6: kind(ProtocolName::Raw6, false),
+        mptcp: kind(ProtocolName::Mptcp, false),
+        packet: kind(ProtocolName::Packet, false),
+        unix: kind(ProtocolName::Unix, false),
+        all_namespaces: low.all_namespaces,
         // -a wins over -l, as in the Linux habit -plant.
-        states: match (low.bound, low.all, low.listening) {
+        states: match (low.bound, low.all, low.listen) {
             (true, _, _) => Which::AllAndBound,
             (false, true, _) => Which::All,
             (false, false, true) => Which::ListeningOnly,
@@ -159,6 +239,18 @@ fn list(low: &Low, protocols: &Protocols) -> ListPlan {
         dscp: low.dscp,
         time_in_state: low.time_in_state,
         pid_program_column: low.programs,
+        shape: match &low.columns {
+            Some(ColumnList::These(columns)) => Shape::Columns(columns.clone()),
+            _ if low.wide => Shape::Wide,
+            _ => Shape::Classic,
+        },
+        sort: low.sort.as_ref().map_or_else(Vec::new, |Sorting(keys)| keys.clone()),
+        top: low.top,
+        group: low
+            .group
+            .as_ref()
+            .map_or_else(Vec::new, |Grouping(columns)| columns.clone()),
+        changes: low.changes,
     }
 }
 
@@ -416,9 +508,9 @@ mod tests {
     #[test]
     fn which_blocks() {
         for (words, expected) in [
-            ("-s", &ProtocolName::ALL[..]),
-            ("-s -a", &ProtocolName::ALL[..]),
-            ("-s -l", &ProtocolName::ALL[..]),
+            ("-s", &ProtocolName::BLOCKS[..]),
+            ("-s -a", &ProtocolName::BLOCKS[..]),
+            ("-s -l", &ProtocolName::BLOCKS[..]),
             ("-s -p tcp", &[Tcp]),
             ("-s -p icmp", &[Icmp]),
             ("-s -p udpv6 -p ip -p udpv6", &[Ip, UdpV6]),

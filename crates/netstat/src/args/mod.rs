@@ -10,14 +10,18 @@
 
 mod classic;
 mod error;
+pub mod filter;
 mod help;
 mod hints;
 mod low;
 mod meaning;
 mod plan;
+pub mod shape;
 mod values;
 
 use std::ffi::OsString;
+
+use netstat_model::columns::Sockets;
 
 pub use error::UsageError;
 pub(crate) use help::EXAMPLES as HELP_EXAMPLES;
@@ -72,5 +76,8 @@ pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Parsed, UsageE
         Some(low) => low,
         None => low::Low::through_clap(&line.tokens, line.command.take().unwrap_or_else(command))?,
     };
+    if low.columns == Some(shape::ColumnList::Help) {
+        return Ok(Parsed::Print(shape::column_help::<Sockets>()));
+    }
     meaning::plan(&low).map(Parsed::Run)
 }

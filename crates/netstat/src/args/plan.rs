@@ -4,7 +4,9 @@ use std::num::NonZeroU64;
 use std::time::Duration;
 
 use netstat_model::Filter;
+use netstat_model::columns::{Column, Sockets};
 
+use super::shape::{ColorChoice, Format, Shape, SortKey};
 use super::values::{OwnerMethod, ProtocolName};
 
 /// How long a whole listing waits for names where `--dns-timeout` says nothing else.
@@ -25,8 +27,12 @@ pub struct Plan {
     /// The connection list. Beside other parts it is there only if a switch that concerns nothing else asks for it: `-n`, `-f`
     /// and an interval do not.
     pub list: Option<ListPlan>,
-    /// `--state` and `--port`: which rows of the list, and which sockets of `processes`.
+    /// Which rows of the list, and which sockets of `processes`. Names of hosts and users in it are not resolved.
     pub filter: Filter,
+    /// In which form it is printed.
+    pub format: Format,
+    /// When colours are used.
+    pub color: ColorChoice,
     /// `--rates`: the change per second instead of totals in `ethernet` and `statistics`. Only with an interval.
     pub rates: bool,
     /// Time from one print to the next: whole seconds, from 1 to [`INTERVAL_MAX`](super::INTERVAL_MAX). `None`: print once.
@@ -81,7 +87,7 @@ pub enum RouteTable {
 /// The connection list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListPlan {
-    /// Rows of TCP over IPv4. At least one of the four kinds is asked for.
+    /// Rows of TCP over IPv4. At least one kind is asked for.
     pub tcp4: bool,
     /// Rows of TCP over IPv6.
     pub tcp6: bool,
@@ -89,6 +95,18 @@ pub struct ListPlan {
     pub udp4: bool,
     /// Rows of UDP over IPv6.
     pub udp6: bool,
+    /// Rows of RAW over IPv4, `ping` included.
+    pub raw4: bool,
+    /// Rows of RAW over IPv6.
+    pub raw6: bool,
+    /// Rows of MPTCP over both families.
+    pub mptcp: bool,
+    /// Rows of packet sockets.
+    pub packet: bool,
+    /// Rows of sockets within this computer.
+    pub unix: bool,
+    /// Rows of every network namespace that can be entered.
+    pub all_namespaces: bool,
     /// Which of these rows.
     pub states: Which,
     /// How the foreign side is written.
@@ -103,6 +121,16 @@ pub struct ListPlan {
     pub time_in_state: bool,
     /// The `p` of `-tulpn`, or `--programs`: a last column with PID and program.
     pub pid_program_column: bool,
+    /// Which columns.
+    pub shape: Shape,
+    /// In which order; the classic one where this is empty.
+    pub sort: Vec<SortKey<Sockets>>,
+    /// How many rows at most.
+    pub top: Option<usize>,
+    /// Counts of rows by these columns instead of rows. Empty: rows.
+    pub group: Vec<&'static Column<Sockets>>,
+    /// Only what has changed since the last print. Only with an interval.
+    pub changes: bool,
 }
 
 /// Which rows of the chosen protocols, by state, where [`Plan::filter`] names no states; with states named they are shown
@@ -147,6 +175,17 @@ impl Default for ListPlan {
             dscp: false,
             time_in_state: false,
             pid_program_column: false,
+            raw4: false,
+            raw6: false,
+            mptcp: false,
+            packet: false,
+            unix: false,
+            all_namespaces: false,
+            shape: Shape::default(),
+            sort: Vec::new(),
+            top: None,
+            group: Vec::new(),
+            changes: false,
         }
     }
 }
@@ -155,7 +194,7 @@ impl Default for StatisticsPlan {
     /// All eight blocks.
     fn default() -> StatisticsPlan {
         StatisticsPlan {
-            blocks: ProtocolName::ALL.to_vec(),
+            blocks: ProtocolName::BLOCKS.to_vec(),
             verbose: false,
             zeros: false,
         }
@@ -171,6 +210,8 @@ impl Default for Plan {
             processes: false,
             list: Some(ListPlan::default()),
             filter: Filter::default(),
+            format: Format::default(),
+            color: ColorChoice::default(),
             rates: false,
             interval: None,
             count: None,

@@ -5,7 +5,7 @@ use std::num::NonZeroU64;
 use std::time::Duration;
 
 use clap::ValueEnum;
-use netstat_model::{FilterError, Ports, State, States};
+use netstat_model::{FilterError, Globs, Pids, Ports, Sides, State, States, Users};
 
 use super::error::quoted;
 use super::hints;
@@ -48,11 +48,34 @@ pub enum ProtocolName {
     /// UDP over IPv6.
     #[value(name = "UDPv6")]
     UdpV6,
+    /// Raw sockets and those of `ping` over IPv4; list only.
+    #[value(name = "RAW")]
+    Raw,
+    /// Raw sockets and those of `ping` over IPv6; list only.
+    #[value(name = "RAW6", alias = "RAWv6")]
+    Raw6,
+    /// MPTCP of both families; list only.
+    #[value(name = "MPTCP")]
+    Mptcp,
+    /// Sockets that see the frames of interfaces; list only.
+    #[value(name = "PACKET")]
+    Packet,
+    /// Sockets within this computer; list only.
+    #[value(name = "UNIX")]
+    Unix,
 }
 
 impl ProtocolName {
-    /// All eight, in the order in which `-s` prints them.
-    pub const ALL: [ProtocolName; 8] = {
+    /// All of them: first those of `-s`, in the order in which it prints them.
+    pub const ALL: [ProtocolName; 13] = {
+        use ProtocolName::*;
+        [
+            Ip, IpV6, Icmp, IcmpV6, Tcp, TcpV6, Udp, UdpV6, Raw, Raw6, Mptcp, Packet, Unix,
+        ]
+    };
+
+    /// Those that `-s` has a block of, in the order in which it prints them.
+    pub const BLOCKS: [ProtocolName; 8] = {
         use ProtocolName::*;
         [Ip, IpV6, Icmp, IcmpV6, Tcp, TcpV6, Udp, UdpV6]
     };
@@ -68,6 +91,11 @@ impl ProtocolName {
             ProtocolName::TcpV6 => "TCPv6",
             ProtocolName::Udp => "UDP",
             ProtocolName::UdpV6 => "UDPv6",
+            ProtocolName::Raw => "RAW",
+            ProtocolName::Raw6 => "RAW6",
+            ProtocolName::Mptcp => "MPTCP",
+            ProtocolName::Packet => "PACKET",
+            ProtocolName::Unix => "UNIX",
         }
     }
 
@@ -80,10 +108,15 @@ impl ProtocolName {
 
     /// Whether sockets speak it directly, so that the connection list has rows of it.
     pub const fn has_rows(self) -> bool {
-        matches!(
+        !matches!(
             self,
-            ProtocolName::Tcp | ProtocolName::TcpV6 | ProtocolName::Udp | ProtocolName::UdpV6
+            ProtocolName::Ip | ProtocolName::IpV6 | ProtocolName::Icmp | ProtocolName::IcmpV6
         )
+    }
+
+    /// Whether `-s` has a block of it.
+    pub fn has_block(self) -> bool {
+        ProtocolName::BLOCKS.contains(&self)
     }
 }
 
@@ -141,6 +174,26 @@ pub(super) fn states(list: &str) -> Result<States, String> {
     let names = || State::ALL.into_iter().map(State::name);
     list.parse()
         .map_err(|error: FilterError| wrong(list, &error, hints::nearest(error.word(), names())))
+}
+
+/// `--local` and `--foreign`.
+pub(super) fn sides(list: &str) -> Result<Sides, String> {
+    list.parse().map_err(|error| wrong(list, &error, None))
+}
+
+/// `--pid`.
+pub(super) fn pids(list: &str) -> Result<Pids, String> {
+    list.parse().map_err(|error| wrong(list, &error, None))
+}
+
+/// `--program` and `--unit`.
+pub(super) fn globs(list: &str) -> Result<Globs, String> {
+    list.parse().map_err(|error| wrong(list, &error, None))
+}
+
+/// `--user`.
+pub(super) fn users(list: &str) -> Result<Users, String> {
+    list.parse().map_err(|error| wrong(list, &error, None))
 }
 
 /// `--port`.
@@ -247,7 +300,7 @@ mod tests {
         ] {
             assert_eq!(ProtocolName::from_name(word), Some(protocol), "{word}");
         }
-        for word in ["", "tcp6", "tcp4", "unix", "tcp ", "tcpv66"] {
+        for word in ["", "tcp6", "tcp4", "unixx", "tcp ", "tcpv66"] {
             assert_eq!(ProtocolName::from_name(word), None, "{word:?}");
         }
     }

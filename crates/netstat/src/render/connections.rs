@@ -2,11 +2,14 @@
 
 use std::io::{self, Write};
 
+use netstat_model::columns::{self, Books, SocketRow, Sockets};
 use netstat_model::digits::{push_decimal, push_endpoint};
 use netstat_model::text::escape;
 use netstat_model::{Component, Endpoint, Fact, Owner, Owners, Process, Protocol, Socket, State, UnitManager};
 use rayon::iter::{IndexedParallelIterator, IntoParallelRefMutIterator, ParallelIterator};
 use rayon::slice::ParallelSlice;
+
+use super::rows::paint::Look;
 
 /// The heading of the list and its first four columns; offsets 2, 9, 32, 55.
 const TITLE: &[u8] = b"\nActive Connections\n\n";
@@ -33,6 +36,8 @@ pub enum Column {
     TimeInState,
     /// `-tulpn`: id and program file name.
     PidProgram,
+    /// `--all-namespaces`: what the network namespace is known by.
+    Namespace,
 }
 
 impl Column {
@@ -42,6 +47,7 @@ impl Column {
             Column::Dscp => "DSCP",
             Column::TimeInState => "Time in State (ms)",
             Column::PidProgram => "PID/Program",
+            Column::Namespace => "Namespace",
         }
     }
 
@@ -51,7 +57,7 @@ impl Column {
             Column::Pid => 10,
             Column::Dscp => 4,
             Column::TimeInState => 18,
-            Column::PidProgram => 24,
+            Column::PidProgram | Column::Namespace => 24,
         }
     }
 }
@@ -75,6 +81,10 @@ pub struct View<'a> {
     pub program_lines: bool,
     /// Names for the foreign side; `None` prints numbers.
     pub names: Option<&'a dyn ForeignNames>,
+    /// Names for what has no IP address.
+    pub books: Option<&'a dyn Books>,
+    /// Whether states are painted.
+    pub color: bool,
 }
 
 /// Writes the title, the heading and a row for each of `sockets`, in the order given.
@@ -146,19 +156,32 @@ fn push_row(text: &mut Vec<u8>, socket: &Socket, view: &View<'_>) {
     text.extend_from_slice(socket.protocol().name().as_bytes());
     pad_to(text, start, LOCAL_AT);
     let local = text.len();
-    push_endpoint(text, &socket.local());
+    let is_ip = socket.protocol().is_ip();
+    match is_ip {
+        true => push_endpoint(text, &socket.local()),
+        false => push_named(text, socket, view, "local"),
+    }
     pad_to(text, local, FOREIGN_AT - LOCAL_AT);
     let foreign = text.len();
-    push_foreign(text, socket, view.names);
+    match is_ip {
+        true => push_foreign(text, socket, view.names),
+        false => push_named(text, socket, view, "foreign"),
+    }
     pad_to(text, foreign, STATE_AT - FOREIGN_AT);
-    let state = text.len();
-    if socket.protocol() == Protocol::Tcp {
-        text.extend_from_slice(socket.state().name().as_bytes());
+    let mut state = text.len();
+    if let Some(shown) = socket.shown_state() {
+        let look = if view.color { Look::State(shown) } else { Look::Plain };
+        look.paint(text, |text| text.extend_from_slice(shown.name().as_bytes()));
+        // What a terminal does not show takes no room.
+        state = text.len() - shown.name().len();
     }
     let owner = view.owners.map(|owners| owners.of(socket));
     for (index, &column) in view.columns.iter().enumerate() {
         pad_to(text, state, column_at(view.columns, index) - STATE_AT);
-        push_column(text, socket, column, owner);
+        match column {
+            Column::Namespace => push_named(text, socket, view, "namespace"),
+            column => push_column(text, socket, column, owner),
+        }
     }
     text.push(b'\n');
     if view.program_lines
@@ -168,9 +191,17 @@ fn push_row(text: &mut Vec<u8>, socket: &Socket, view: &View<'_>) {
     }
 }
 
+/// An end that is no IP address, as its column has it.
+fn push_named(text: &mut Vec<u8>, socket: &Socket, view: &View<'_>, column: &str) {
+    let Some(column) = columns::find::<Sockets>(column) else {
+        return;
+    };
+    (column.get)(&SocketRow::new(socket, None, view.books.unwrap_or(&()))).push_cell(text);
+}
+
 fn push_foreign(text: &mut Vec<u8>, socket: &Socket, names: Option<&dyn ForeignNames>) {
     let foreign = socket.foreign();
-    if socket.protocol() == Protocol::Udp && !socket.is_connected() {
+    if matches!(socket.protocol(), Protocol::Udp | Protocol::Raw) && !socket.is_connected() {
         text.extend_from_slice(b"*:*");
         return;
     }
@@ -206,6 +237,7 @@ fn push_column(text: &mut Vec<u8>, socket: &Socket, column: Column, owner: Optio
         },
         Column::Dscp => push_fact(text, socket.dscp().map(u64::from)),
         Column::TimeInState => push_fact(text, socket.time_in_state()),
+        Column::Namespace => {}
     }
 }
 

@@ -19,8 +19,6 @@ pub struct SocketGrid<'a> {
     pub owners: Option<&'a Owners>,
     /// Names.
     pub books: &'a dyn Books,
-    /// Whether each socket is new since the last print, as far as that is known.
-    pub new: Option<&'a [bool]>,
 }
 
 impl<'a> SocketGrid<'a> {

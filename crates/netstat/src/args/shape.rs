@@ -1,0 +1,195 @@
+//! How rows are shown: which columns, in which order, in which format.
+
+use std::ffi::OsStr;
+
+use clap::ValueEnum;
+use netstat_model::columns::{self, Column, Sockets, Table};
+
+use super::error::quoted;
+use super::hints;
+
+/// In which form a listing is printed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Format {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON document a print.
+    Json,
+    /// One JSON object a row.
+    NdJson,
+    /// Comma-separated values.
+    Csv,
+}
+
+/// When colours are used.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, ValueEnum)]
+pub enum ColorChoice {
+    /// On a terminal, unless `NO_COLOR` is set.
+    #[default]
+    Auto,
+    /// Also where nobody looks.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// Which columns a listing has.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Shape {
+    /// Those of the classic layout; of CSV and JSON: the usual ones and what the switches ask for.
+    #[default]
+    Classic,
+    /// The useful row: `--wide`.
+    Wide,
+    /// These: `--columns`.
+    Columns(Vec<&'static Column<Sockets>>),
+}
+
+/// What `--columns` was given.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ColumnList<T: Table> {
+    /// To tell which columns there are.
+    Help,
+    /// These.
+    These(Vec<&'static Column<T>>),
+}
+
+/// One column to sort by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SortKey<T: Table> {
+    /// The column; `None` for the counts of `--group`.
+    pub column: Option<&'static Column<T>>,
+    /// From high to low.
+    pub down: bool,
+}
+
+impl<T: Table> SortKey<T> {
+    /// Reads `rtt` or `-rtt`.
+    fn read(word: &str, list: &str) -> Result<Self, String> {
+        let (name, down) = match word.strip_prefix('-') {
+            Some(name) => (name, true),
+            None => (word, false),
+        };
+        if name.eq_ignore_ascii_case("count") {
+            return Ok(SortKey { column: None, down });
+        }
+        Ok(SortKey {
+            column: Some(column(name, list)?),
+            down,
+        })
+    }
+}
+
+/// The column called `name`.
+fn column<T: Table>(name: &str, list: &str) -> Result<&'static Column<T>, String> {
+    columns::find(name).ok_or_else(|| {
+        let what = match name == list {
+            true => "is no column".to_owned(),
+            false => format!("holds {}, which is no column", quoted(OsStr::new(name))),
+        };
+        let known = T::columns().iter().map(|column| column.name);
+        match hints::nearest_lower(name, known) {
+            Some(meant) => format!("{what}; did you mean {meant}? --columns help lists them"),
+            None => format!("{what}; --columns help lists them"),
+        }
+    })
+}
+
+/// `--columns`: names parted by commas, or `help`.
+pub fn columns_of<T: Table>(list: &str) -> Result<ColumnList<T>, String> {
+    if list.eq_ignore_ascii_case("help") {
+        return Ok(ColumnList::Help);
+    }
+    Ok(ColumnList::These(distinct(list)?))
+}
+
+/// `--group`: names parted by commas.
+pub fn group_of<T: Table>(list: &str) -> Result<Vec<&'static Column<T>>, String> {
+    distinct(list)
+}
+
+fn distinct<T: Table>(list: &str) -> Result<Vec<&'static Column<T>>, String> {
+    let mut columns: Vec<&'static Column<T>> = Vec::new();
+    for name in list.split(',') {
+        let column = column(name, list)?;
+        if columns.contains(&column) {
+            return Err(format!("names {} twice", column.name));
+        }
+        columns.push(column);
+    }
+    Ok(columns)
+}
+
+/// `--sort`: names parted by commas, with a dash in front from high to low.
+pub fn sort_of<T: Table>(list: &str) -> Result<Vec<SortKey<T>>, String> {
+    list.split(',').map(|word| SortKey::read(word, list)).collect()
+}
+
+/// `--top`.
+pub fn top(word: &str) -> Result<usize, String> {
+    super::values::count(word).map(|count| usize::try_from(count.get()).unwrap_or(usize::MAX))
+}
+
+/// What `--columns help` prints: name, unit and meaning of each column.
+pub fn column_help<T: Table>() -> String {
+    let columns = T::columns();
+    let widest = |of: fn(&Column<T>) -> &'static str| columns.iter().map(|column| of(column).chars().count()).max();
+    let name = widest(|column| column.name).unwrap_or(0).max(6);
+    let unit = widest(|column| column.unit).unwrap_or(0).max(4);
+    let mut out = format!("{:name$}  {:unit$}  Meaning\n", "Column", "Unit");
+    for column in columns {
+        let shown = if column.unit.is_empty() { "-" } else { column.unit };
+        out.push_str(&format!("{:name$}  {shown:unit$}  {}\n", column.name, column.meaning));
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(columns: &[&'static Column<Sockets>]) -> Vec<&'static str> {
+        columns.iter().map(|column| column.name).collect()
+    }
+
+    #[test]
+    fn lists_of_columns() {
+        match columns_of::<Sockets>("foreign,PID,foreign-port") {
+            Ok(ColumnList::These(columns)) => assert_eq!(names(&columns), ["foreign", "pid", "foreign_port"]),
+            other => panic!("{other:?}"),
+        }
+        assert_eq!(columns_of::<Sockets>("HELP"), Ok(ColumnList::Help));
+        for (list, why) in [
+            ("", "is no column; --columns help lists them"),
+            ("pid,", "holds \"\", which is no column; --columns help lists them"),
+            ("pid,pid", "names pid twice"),
+            (
+                "progam",
+                "is no column; did you mean program? --columns help lists them",
+            ),
+        ] {
+            assert_eq!(columns_of::<Sockets>(list), Err(why.to_owned()));
+        }
+    }
+
+    #[test]
+    fn sort_keys() {
+        let keys = sort_of::<Sockets>("-rtt,foreign,-count").unwrap();
+        let shown: Vec<_> = keys
+            .iter()
+            .map(|key| (key.column.map(|column| column.name), key.down))
+            .collect();
+        assert_eq!(shown, [(Some("rtt"), true), (Some("foreign"), false), (None, true)]);
+        assert!(sort_of::<Sockets>("--rtt").is_err());
+    }
+
+    #[test]
+    fn the_help_has_a_line_for_each_column() {
+        let help = column_help::<Sockets>();
+        for column in Sockets::columns() {
+            assert!(help.contains(&format!("\n{} ", column.name)), "{}", column.name);
+        }
+        assert!(help.lines().all(|line| !line.ends_with(' ')));
+    }
+}

@@ -1,0 +1,190 @@
+//! What has changed between two looks at the sockets.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::time::SystemTime;
+
+use netstat_model::columns::{Column, Kind, SocketRow, Sockets, Value};
+use netstat_model::{Endpoint, Owners, Protocol, Socket, State};
+
+use super::books::{Gathered, Shelf};
+use crate::render::rows::paint::Look;
+use crate::render::rows::sockets::look;
+use crate::render::rows::{Grid, Head};
+
+/// One look: the sockets with all that is shown of them, so that one that is gone by the next look can still be told.
+#[derive(Debug, Default)]
+pub(super) struct Seen {
+    pub(super) sockets: Vec<Socket>,
+    pub(super) owners: Option<Owners>,
+    pub(super) gathered: Gathered,
+}
+
+/// What a socket is known by from look to look: the kernel's cookie, which it keeps through its states into TIME_WAIT; without one,
+/// its ends and inode.
+#[derive(PartialEq, Eq, Hash)]
+enum Identity {
+    Cookie(u32, u64),
+    Ends(Protocol, Endpoint, Endpoint, u32, u32),
+}
+
+impl Identity {
+    fn of(socket: &Socket) -> Identity {
+        match socket.cookie() {
+            Some(cookie) => Identity::Cookie(socket.namespace(), cookie.get()),
+            None => Identity::Ends(
+                socket.protocol(),
+                socket.local(),
+                socket.foreign(),
+                socket.inode().map_or(0, std::num::NonZeroU32::get),
+                socket.namespace(),
+            ),
+        }
+    }
+}
+
+/// What happened to a socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Change {
+    /// It is there now: its number in the new look.
+    Opened(usize),
+    /// It is gone: its number in the old look.
+    Closed(usize),
+    /// It came from this state: its number in the new look.
+    State(usize, State),
+}
+
+/// Changes as rows.
+pub(super) struct Changes<'a> {
+    pub(super) columns: &'a [&'static Column<Sockets>],
+    old: &'a Seen,
+    new: &'a Seen,
+    changes: Vec<Change>,
+    names: Shelf<'a>,
+    /// For people: signs instead of words, the time of day of this place, both states in one cell.
+    people: bool,
+    time: SystemTime,
+    clock: String,
+}
+
+impl<'a> Changes<'a> {
+    /// Compares two looks, each sorted. A socket counts when `wanted` lets it through, as it was or as it is now.
+    pub(super) fn between(
+        old: &'a Seen,
+        new: &'a Seen,
+        columns: &'a [&'static Column<Sockets>],
+        names: Shelf<'a>,
+        people: bool,
+        time: SystemTime,
+        wanted: impl Fn(&Seen, &Socket) -> bool,
+    ) -> Changes<'a> {
+        let mut before: HashMap<Identity, usize> = HashMap::with_capacity(old.sockets.len());
+        for (at, socket) in old.sockets.iter().enumerate() {
+            before.insert(Identity::of(socket), at);
+        }
+        let mut changes = Vec::new();
+        for (at, socket) in new.sockets.iter().enumerate() {
+            match before.remove(&Identity::of(socket)) {
+                None if wanted(new, socket) => changes.push(Change::Opened(at)),
+                Some(was) => {
+                    let was = &old.sockets[was];
+                    if was.shown_state() != socket.shown_state() && (wanted(new, socket) || wanted(old, was)) {
+                        changes.push(Change::State(at, was.state()));
+                    }
+                }
+                None => {}
+            }
+        }
+        let mut gone: Vec<usize> = before
+            .into_values()
+            .filter(|&at| wanted(old, &old.sockets[at]))
+            .collect();
+        gone.sort_unstable();
+        changes.extend(gone.into_iter().map(Change::Closed));
+        Changes {
+            columns,
+            old,
+            new,
+            changes,
+            names,
+            people,
+            time,
+            clock: clock(time),
+        }
+    }
+
+    fn row_of(&self, change: Change) -> SocketRow<'_> {
+        let (look, at) = match change {
+            Change::Opened(at) | Change::State(at, _) => (self.new, at),
+            Change::Closed(at) => (self.old, at),
+        };
+        SocketRow::new(&look.sockets[at], look.owners.as_ref(), &self.names)
+    }
+}
+
+/// The time of day at this place: `22:30:00`.
+fn clock(time: SystemTime) -> String {
+    let zoned = jiff::Timestamp::try_from(time).map(|time| time.to_zoned(jiff::tz::TimeZone::system()));
+    zoned.map_or_else(|_| "-".to_owned(), |zoned| zoned.strftime("%H:%M:%S").to_string())
+}
+
+impl Grid for Changes<'_> {
+    fn heads(&self) -> Vec<Head> {
+        let head = |name, heading, kind| Head { name, heading, kind };
+        let mut heads = match self.people {
+            true => vec![head("time", "Time", Kind::Text), head("change", " ", Kind::Text)],
+            false => vec![
+                head("time", "Time", Kind::Time),
+                head("change", "Change", Kind::Text),
+                head("was", "Was", Kind::Text),
+            ],
+        };
+        heads.extend(self.columns.iter().map(|column| Head::of(column)));
+        heads
+    }
+
+    fn len(&self) -> usize {
+        self.changes.len()
+    }
+
+    fn row(&self, at: usize, each: &mut dyn FnMut(Value<'_>)) {
+        let change = self.changes[at];
+        let row = self.row_of(change);
+        let (sign, word, was) = match change {
+            Change::Opened(_) => ("+", "opened", None),
+            Change::Closed(_) => ("-", "closed", None),
+            Change::State(_, was) => ("~", "changed", Some(was)),
+        };
+        if self.people {
+            each(Value::Word(&self.clock));
+            each(Value::Word(sign));
+        } else {
+            let since = self.time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+            each(Value::Time(i64::try_from(since.as_millis()).unwrap_or(i64::MAX)));
+            each(Value::Word(word));
+            each(was.map_or(Value::Nothing, |was| Value::Word(was.name())));
+        }
+        for column in self.columns {
+            match was {
+                Some(was) if self.people && column.name == "state" => {
+                    let both = format!("{} > {}", was.name(), row.socket.state().name());
+                    each(Value::Word(&both));
+                }
+                _ => each((column.get)(&row)),
+            }
+        }
+    }
+
+    fn look(&self, at: usize, column: usize) -> Look {
+        let change = self.changes[at];
+        match (column, change) {
+            (1, Change::Opened(_)) if self.people => Look::New,
+            (1, Change::Closed(_)) if self.people => Look::Gone,
+            (1, Change::State(..)) if self.people => Look::Changed,
+            _ => match column.checked_sub(self.heads().len() - self.columns.len()) {
+                Some(column) => look(&self.row_of(change), self.columns[column]),
+                None => Look::Plain,
+            },
+        }
+    }
+}
