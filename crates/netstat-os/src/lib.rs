@@ -21,4 +21,4 @@ pub use linux::Linux as Native;
 pub use output::{stdout, terminal_width};
 pub use process_ask::{DescriptorsAsk, NoProcess, ProcessAsk, ProcessText};
 pub use replay::Replay;
-pub use system::{OwnerSource, OwnersAsk, OwnersFound, Refused, System};
+pub use system::{NotDestroyed, OwnerSource, OwnersAsk, OwnersFound, Refused, System};

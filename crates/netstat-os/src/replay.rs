@@ -14,8 +14,8 @@ use netstat_model::route::{RouteListing, TableNames, TableSelection};
 use netstat_model::{Event, Fact, Learned, Limit, Owners, Protocol, Socket, Why};
 
 use crate::{
-    DescriptorsAsk, EventSource, EventsAsk, FiguresAsk, Lost, NoProcess, OwnersAsk, OwnersFound, ProcessAsk,
-    ProcessText, Refused, SocketAsk, SocketList, System,
+    DescriptorsAsk, EventSource, EventsAsk, FiguresAsk, Lost, NoProcess, NotDestroyed, OwnersAsk, OwnersFound,
+    ProcessAsk, ProcessText, Refused, SocketAsk, SocketList, System,
 };
 
 /// What a computer says each time it is asked.
@@ -51,6 +51,8 @@ pub struct Replay {
     pub figures: Vec<Figures>,
     /// How often the figures have been asked for.
     pub figure_looks: usize,
+    /// The sockets that were closed for their programs, which are not told any more.
+    pub destroyed: Vec<Socket>,
     /// How often the sockets have been asked for.
     pub looks: usize,
 }
@@ -88,6 +90,7 @@ impl Default for Replay {
             events: Vec::new(),
             figures: Vec::new(),
             figure_looks: 0,
+            destroyed: Vec::new(),
             looks: 0,
         }
     }
@@ -225,8 +228,27 @@ impl System for Replay {
         if let Some(recorded) = self.sockets.get(self.looks.min(last)) {
             list.clone_from(recorded);
             list.sockets.retain(|socket| wanted(ask, socket));
+            let gone = |socket: &Socket| self.destroyed.iter().any(|gone| gone.cookie() == socket.cookie());
+            list.sockets.retain(|socket| !gone(socket));
+            if !ask.all_namespaces {
+                list.sockets.retain(|socket| socket.namespace() == 0);
+                list.namespaces.clear();
+            }
         }
         self.looks += 1;
+    }
+
+    fn destroy(&mut self, socket: &Socket) -> Result<(), NotDestroyed> {
+        let Some(cookie) = socket.cookie() else {
+            return Err(NotDestroyed::NoCookie);
+        };
+        let mut told = self.sockets.iter().flat_map(|list| &list.sockets);
+        let exists = told.any(|told| told.cookie() == Some(cookie));
+        if !exists || self.destroyed.iter().any(|gone| gone.cookie() == Some(cookie)) {
+            return Err(NotDestroyed::Gone);
+        }
+        self.destroyed.push(socket.clone());
+        Ok(())
     }
 
     fn owners(&mut self, _: &[Socket], _: &OwnersAsk) -> Result<OwnersFound, Refused> {

@@ -50,6 +50,38 @@ pub struct OwnersFound {
     pub how: String,
 }
 
+/// Why a socket was not closed for its program.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NotDestroyed {
+    /// The caller lacks the privilege: on Linux `CAP_NET_ADMIN` in the user namespace of the network.
+    NotPermitted,
+    /// The running kernel does not offer it: on Linux, built without `CONFIG_INET_DIAG_DESTROY`.
+    NotSupported,
+    /// It is gone already, or another socket stands at its addresses now.
+    Gone,
+    /// Sockets of this kind cannot be closed from outside.
+    Kind,
+    /// It carries no cookie, so that it cannot be told from a later one at the same addresses.
+    NoCookie,
+    /// Anything else, in the system's words.
+    Failed(String),
+}
+
+impl fmt::Display for NotDestroyed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            NotDestroyed::NotPermitted => "not permitted: closing a connection needs CAP_NET_ADMIN (try sudo)",
+            NotDestroyed::NotSupported => "the running kernel cannot close connections from outside",
+            NotDestroyed::Gone => "it has ended already",
+            NotDestroyed::Kind => "only TCP, UDP and RAW sockets can be closed from outside",
+            NotDestroyed::NoCookie => "the system told no cookie for it, so it might be another one by now",
+            NotDestroyed::Failed(words) => words,
+        })
+    }
+}
+
+impl std::error::Error for NotDestroyed {}
+
 /// A question that this system, or this caller, cannot have answered at all.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refused(pub String);
@@ -98,6 +130,12 @@ pub trait System {
 
     /// The sockets that `ask` wants, in no order; `list` is emptied first and keeps its memory.
     fn sockets(&mut self, ask: &SocketAsk, list: &mut SocketList);
+
+    /// Closes `socket`, of the last listing, for its program: exactly this one, never a later one at the same addresses.
+    ///
+    /// # Errors
+    /// [`NotDestroyed`] says why not.
+    fn destroy(&mut self, socket: &Socket) -> Result<(), NotDestroyed>;
 
     /// The processes that hold `sockets`.
     ///

@@ -218,6 +218,11 @@ impl Socket {
         self.apart.as_ref()?.detail.as_ref()
     }
 
+    /// [`Socket::detail`], to complete it.
+    pub fn detail_mut(&mut self) -> Option<&mut Detail> {
+        self.apart.as_mut()?.detail.as_mut()
+    }
+
     /// Index of the interface the socket is bound to; `None` when it is bound to none.
     pub fn interface(&self) -> Option<NonZeroU32> {
         NonZeroU32::new(self.interface)

@@ -5,6 +5,8 @@ mod cgroups;
 pub mod counters;
 mod events;
 pub mod figures;
+mod namespaces;
+mod netlink;
 mod owner_source;
 pub mod owners;
 pub mod owners_ebpf;

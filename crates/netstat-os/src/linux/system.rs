@@ -20,8 +20,8 @@ use super::sockets::SocketReader;
 use super::{cgroups, counters, routes};
 use crate::accounts::Accounts;
 use crate::{
-    EventSource, EventsAsk, FiguresAsk, NoProcess, OwnersAsk, OwnersFound, ProcessAsk, ProcessText, Refused, SocketAsk,
-    SocketList, System,
+    EventSource, EventsAsk, FiguresAsk, NoProcess, NotDestroyed, OwnersAsk, OwnersFound, ProcessAsk, ProcessText,
+    Refused, SocketAsk, SocketList, System,
 };
 
 /// The network of the calling thread and the processes below `/proc`.
@@ -88,6 +88,10 @@ impl System for Linux {
 
     fn sockets(&mut self, ask: &SocketAsk, list: &mut SocketList) {
         self.sockets.read(ask, list);
+    }
+
+    fn destroy(&mut self, socket: &Socket) -> Result<(), NotDestroyed> {
+        self.sockets.destroy(socket)
     }
 
     fn owners(&mut self, sockets: &[Socket], ask: &OwnersAsk) -> Result<OwnersFound, Refused> {

@@ -25,7 +25,7 @@ use std::collections::HashMap;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use netstat_model::{Limit, NoOwner, Owners, OwnersBuilder, Socket};
+use netstat_model::{FoundBy, Limit, NoOwner, Owners, OwnersBuilder, Socket};
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, openat, statat};
 use rustix::io::Errno;
 
@@ -200,6 +200,7 @@ impl OwnerReader {
         };
         let mut look = Look {
             walk,
+            told: found.holdings.len(),
             found,
             pids,
             sees_all: matches!(first, First::Pairs(_)),
@@ -263,6 +264,8 @@ enum First<'a> {
 struct Look<'a> {
     walk: Walk<'a>,
     found: Found,
+    /// So many holdings did the first step find; behind them stand those of the second.
+    told: usize,
     /// The processes of the first step, ascending.
     pids: Vec<u32>,
     /// Whether the first step saw every process of the system, in whichever namespace.
@@ -479,6 +482,15 @@ impl Look<'_> {
                     .or_insert_with(|| builder.process(holder.process))
             })
             .collect();
+        if self.sees_all {
+            builder.found_by(FoundBy::Iterator);
+            // What the source did not tell was walked for.
+            for holding in &self.found.holdings[self.told..] {
+                builder.found_otherwise(holding.inode, FoundBy::Walk);
+            }
+        } else {
+            builder.found_by(FoundBy::Walk);
+        }
         builder.reserve(self.found.holdings.len());
         for holding in &self.found.holdings {
             builder.hold(holding.inode, places[holding.holder as usize]);

@@ -2,7 +2,7 @@
 
 use netstat_model::route::{InterfaceAddress, Scope};
 
-use super::attributes::{AF_INET, AF_INET6, Attributes, Malformed, address, number, u32_at};
+use crate::linux::netlink::attributes::{AF_INET, AF_INET6, Attributes, Malformed, address, number, u32_at};
 
 /// Size of `ifaddrmsg` in bytes.
 const HEADER: usize = 8;
@@ -56,8 +56,8 @@ pub fn parse_address(payload: &[u8]) -> Result<Option<InterfaceAddress>, Malform
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::body;
     use super::*;
+    use crate::linux::netlink::testing::body;
     use proptest::prelude::*;
 
     #[test]

@@ -5,7 +5,9 @@ use std::num::NonZeroU32;
 
 use netstat_model::route::{NextHop, NextHops, Prefix, Route, RouteKind, RouteProtocol, RouterPreference, Scope};
 
-use super::attributes::{AF_INET, AF_INET6, Attributes, Malformed, address, aligned, number, u16_at, u32_at};
+use crate::linux::netlink::attributes::{
+    AF_INET, AF_INET6, Attributes, Malformed, address, aligned, number, u16_at, u32_at,
+};
 
 /// Size of `rtmsg` in bytes.
 const HEADER: usize = 12;
@@ -197,8 +199,8 @@ fn preference(number: u8) -> Option<RouterPreference> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::body;
     use super::*;
+    use crate::linux::netlink::testing::body;
     use proptest::prelude::*;
 
     fn header(family: u8, length: u8, table: u8, route_type: u8, flags: u32) -> Vec<u8> {

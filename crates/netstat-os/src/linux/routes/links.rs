@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use netstat_model::route::Interface;
 use netstat_model::{Fact, Why};
 
-use super::attributes::{Attributes, Malformed, number, text, u16_at, u32_at};
+use crate::linux::netlink::attributes::{Attributes, Malformed, number, text, u16_at, u32_at};
 
 /// Size of `ifinfomsg` in bytes.
 const HEADER: usize = 16;
@@ -132,8 +132,8 @@ fn reason(error: &std::io::Error) -> Why {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{attribute, body};
     use super::*;
+    use crate::linux::netlink::testing::{attribute, body};
     use proptest::prelude::*;
     use std::os::unix::fs::symlink;
 

@@ -3,15 +3,12 @@
 //! Everything is read in the caller's network namespace and needs no privilege.
 
 mod addresses;
-mod attributes;
 mod entries;
 mod links;
 mod nexthops;
 mod rtnetlink;
 mod socket_option;
 mod tables;
-#[cfg(test)]
-mod testing;
 
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
@@ -22,15 +19,15 @@ use netstat_model::route::{
 };
 use netstat_model::{Fact, Limit};
 
+pub use crate::linux::netlink::attributes::{Malformed, Message, Messages};
 pub use addresses::parse_address;
-pub use attributes::{Malformed, Message, Messages};
 pub use entries::parse_route;
 pub use links::{LinkMessage, parse_link};
 pub use nexthops::{NextHopObject, Target, parse_next_hop};
 pub use rtnetlink::NetlinkError;
 pub use tables::{UnknownTable, parse_names, resolve_table, select_tables, table_names};
 
-use attributes::{AF_INET, AF_INET6};
+use crate::linux::netlink::attributes::{AF_INET, AF_INET6};
 use links::with_device;
 use nexthops::resolve;
 use rtnetlink::{Dump, Dumper, Question, RouteSocket};

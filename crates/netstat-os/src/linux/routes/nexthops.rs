@@ -6,7 +6,7 @@ use std::num::NonZeroU32;
 
 use netstat_model::route::{NextHop, NextHops, Route, RouteKind};
 
-use super::attributes::{Attributes, Malformed, address, number, u16_at, u32_at};
+use crate::linux::netlink::attributes::{Attributes, Malformed, address, number, u16_at, u32_at};
 
 /// Size of `nhmsg` in bytes.
 const HEADER: usize = 8;
@@ -105,8 +105,8 @@ pub(super) fn resolve(routes: &mut [Route], objects: &HashMap<NonZeroU32, Target
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::body;
     use super::*;
+    use crate::linux::netlink::testing::body;
     use proptest::prelude::*;
 
     fn number_bytes(number: u32) -> [u8; 4] {

@@ -6,7 +6,7 @@ use netstat_model::Why;
 use rustix::io::{Errno, retry_on_intr};
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType};
 
-use super::attributes::{Messages, u32_at};
+use crate::linux::netlink::attributes::{Messages, u32_at};
 
 /// `NLM_F_REQUEST | NLM_F_DUMP` (linux/netlink.h).
 const REQUEST_DUMP: u16 = 0x301;
@@ -62,7 +62,7 @@ impl Question {
             Question::Links => "interfaces",
             Question::Addresses => "addresses",
             Question::Routes {
-                family: super::attributes::AF_INET,
+                family: crate::linux::netlink::attributes::AF_INET,
                 ..
             } => "IPv4 routes",
             Question::Routes { .. } => "IPv6 routes",
@@ -315,8 +315,8 @@ impl<C: Carrier> Dumper<C> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::message;
     use super::*;
+    use crate::linux::netlink::testing::message;
     use std::collections::VecDeque;
 
     /// Answers each request with the next script; a message's sequence number 0 is replaced by the request's.

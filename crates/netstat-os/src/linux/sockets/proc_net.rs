@@ -1,11 +1,12 @@
-//! Sockets through `/proc/net/{tcp,tcp6,udp,udp6}`: the text tables, where netlink is refused.
+//! Sockets through `/proc/net/{tcp,udp,raw,icmp}` and those of IPv6: the text tables, where netlink is refused, and for the
+//! sockets of `ping`, which netlink does not tell.
 //!
 //! Format: `Documentation/networking/proc_net_tcp.rst`; addresses are 32-bit words in the machine's byte order, written in
 //! hexadecimal (`get_tcp4_sock`, `get_tcp6_sock` in `net/ipv4/tcp_ipv4.c` and `net/ipv6/tcp_ipv6.c`).
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use netstat_model::{Extra, Fact, Family, Protocol, Socket, SocketFacts, State, Why};
+use netstat_model::{Detail, Extra, Extras, Fact, Family, Protocol, Socket, SocketFacts, State, Why};
 
 /// A line that does not have the documented form.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -26,8 +27,23 @@ pub fn parse(
     table: &[u8],
     protocol: Protocol,
     family: Family,
-    extra: bool,
+    extras: Extras,
     found: &mut dyn FnMut(Socket),
+) -> Result<(), BadLine> {
+    parse_lines(table, protocol, family, &mut |facts| {
+        let socket = Socket::new(&facts);
+        found(match extras.is_empty() {
+            true => socket,
+            false => socket.with_extra(no_extra(extras)),
+        });
+    })
+}
+
+fn parse_lines(
+    table: &[u8],
+    protocol: Protocol,
+    family: Family,
+    found: &mut dyn FnMut(SocketFacts),
 ) -> Result<(), BadLine> {
     // The first line is the heading.
     for (index, line) in table.split(|&byte| byte == b'\n').enumerate().skip(1) {
@@ -35,20 +51,57 @@ pub fn parse(
             continue;
         }
         let facts = parse_line(line, protocol, family).ok_or(BadLine { line: index + 1 })?;
-        let Some(facts) = facts else { continue };
-        let socket = Socket::new(&facts);
-        found(if extra {
-            let unknown = Fact::Unknown(Why::NotSupported);
-            socket.with_extra(Extra {
-                tos: unknown,
-                time_in_state: Fact::Unknown(Why::NotSupported),
-                ..Extra::default()
-            })
-        } else {
-            socket
-        });
+        if let Some(facts) = facts {
+            found(facts);
+        }
     }
     Ok(())
+}
+
+/// Reads the whole table `icmp` or `icmp6` of the sockets by which `ping` works without privilege. The kernel tells the
+/// identifier of their echo requests as the port.
+///
+/// # Errors
+/// As [`parse`].
+pub fn parse_ping(table: &[u8], family: Family, extras: Extras, found: &mut dyn FnMut(Socket)) -> Result<(), BadLine> {
+    /// The numbers of ICMP and ICMPv6 above IP (IANA, Protocol Numbers).
+    const ICMP: u16 = 1;
+    const ICMP_V6: u16 = 58;
+    parse_lines(table, Protocol::Raw, family, &mut |mut facts| {
+        let identifier = facts.local_port;
+        facts.local_port = if family == Family::V6 { ICMP_V6 } else { ICMP };
+        let socket = Socket::new(&facts).with_detail(Detail::Ping { identifier });
+        found(match extras.is_empty() {
+            true => socket,
+            false => socket.with_extra(no_extra(extras)),
+        });
+    })
+}
+
+/// The tables tell none of it.
+fn no_extra(extras: Extras) -> Extra {
+    const WHY: Why = Why::NotSupported;
+    let mut extra = Extra::default();
+    if extras.contains(Extras::BASIC) {
+        extra.time_in_state = Fact::Unknown(WHY);
+        extra.tos = Fact::Unknown(WHY);
+        extra.timer = Fact::Unknown(WHY);
+        extra.mark = Fact::Unknown(WHY);
+        extra.cgroup = Fact::Unknown(WHY);
+        extra.v6_only = Fact::Unknown(WHY);
+    }
+    if extras.contains(Extras::TCP) {
+        extra.tcp = Fact::Unknown(WHY);
+        extra.mptcp = Fact::Unknown(WHY);
+        extra.upper_layer = Fact::Unknown(WHY);
+    }
+    if extras.contains(Extras::CONGESTION) {
+        extra.congestion = Fact::Unknown(WHY);
+    }
+    if extras.contains(Extras::MEMORY) {
+        extra.memory = Fact::Unknown(WHY);
+    }
+    extra
 }
 
 /// One line; `Some(None)` for a state that is not shown.
@@ -138,7 +191,7 @@ mod tests {
 
     fn parse_all(text: &str, protocol: Protocol, family: Family) -> Result<Vec<Socket>, BadLine> {
         let mut sockets = Vec::new();
-        parse(text.as_bytes(), protocol, family, false, &mut |socket| {
+        parse(text.as_bytes(), protocol, family, Extras::NONE, &mut |socket| {
             sockets.push(socket)
         })?;
         Ok(sockets)
@@ -190,6 +243,21 @@ mod tests {
     }
 
     #[test]
+    fn sockets_of_ping_count_as_raw() {
+        let text = format!(
+            "heading\n    7: {}:1234 00000000:0000 07 00000000:00000000 00:00000000 00000000  1000        0 88 2 0 0\n",
+            words(&[0; 4]),
+        );
+        let mut sockets = Vec::new();
+        parse_ping(text.as_bytes(), Family::V4, Extras::NONE, &mut |socket| {
+            sockets.push(socket)
+        })
+        .unwrap();
+        assert_eq!((sockets[0].protocol(), sockets[0].local().port), (Protocol::Raw, 1));
+        assert_eq!(sockets[0].detail(), Some(&Detail::Ping { identifier: 0x1234 }));
+    }
+
+    #[test]
     fn a_bad_line_is_named() {
         assert_eq!(
             parse_all("h\nrubbish\n", Protocol::Tcp, Family::V4),
@@ -203,7 +271,8 @@ mod tests {
             let _ = parse_all(&format!("h\n{text}"), Protocol::Tcp, Family::V6);
             let mut table = b"h\n".to_vec();
             table.extend(bytes);
-            let _ = parse(&table, Protocol::Udp, Family::V4, true, &mut |_| {});
+            let _ = parse(&table, Protocol::Udp, Family::V4, Extras::ALL, &mut |_| {});
+            let _ = parse_ping(&table, Family::V6, Extras::ALL, &mut |_| {});
         }
     }
 }

@@ -1,9 +1,9 @@
-//! Builds netlink bytes for the tests of this folder.
+//! Builds netlink bytes for the tests of netlink parsers.
 
 use super::attributes::aligned;
 
 /// One message with its padding.
-pub(super) fn message(kind: u16, flags: u16, sequence: u32, payload: &[u8]) -> Vec<u8> {
+pub(in crate::linux) fn message(kind: u16, flags: u16, sequence: u32, payload: &[u8]) -> Vec<u8> {
     let length = 16 + payload.len();
     let mut bytes = Vec::new();
     bytes.extend((length as u32).to_ne_bytes());
@@ -17,7 +17,7 @@ pub(super) fn message(kind: u16, flags: u16, sequence: u32, payload: &[u8]) -> V
 }
 
 /// One attribute with its padding.
-pub(super) fn attribute(kind: u16, value: &[u8]) -> Vec<u8> {
+pub(in crate::linux) fn attribute(kind: u16, value: &[u8]) -> Vec<u8> {
     let length = 4 + value.len();
     let mut bytes = Vec::new();
     bytes.extend((length as u16).to_ne_bytes());
@@ -28,7 +28,7 @@ pub(super) fn attribute(kind: u16, value: &[u8]) -> Vec<u8> {
 }
 
 /// `head`, then attributes.
-pub(super) fn body(head: &[u8], attributes: &[(u16, &[u8])]) -> Vec<u8> {
+pub(in crate::linux) fn body(head: &[u8], attributes: &[(u16, &[u8])]) -> Vec<u8> {
     let mut bytes = head.to_vec();
     for (kind, value) in attributes {
         bytes.extend(attribute(*kind, value));

@@ -10,9 +10,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 pub struct Malformed(pub &'static str);
 
 /// `AF_INET` and `AF_INET6` (linux/socket.h), as netlink messages carry them.
-pub(super) const AF_INET: u8 = 2;
+pub(in crate::linux) const AF_INET: u8 = 2;
 /// See [`AF_INET`].
-pub(super) const AF_INET6: u8 = 10;
+pub(in crate::linux) const AF_INET6: u8 = 10;
 
 /// Size of `nlmsghdr` in bytes.
 const MESSAGE_HEADER: usize = 16;
@@ -70,17 +70,17 @@ impl<'a> Iterator for Messages<'a> {
 
 /// One attribute.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Attribute<'a> {
+pub(in crate::linux) struct Attribute<'a> {
     /// `nla_type` without its flag bits.
-    pub(super) kind: u16,
+    pub(in crate::linux) kind: u16,
     /// The value, without padding.
-    pub(super) value: &'a [u8],
+    pub(in crate::linux) value: &'a [u8],
 }
 
 /// The attributes in a message or a nested attribute; ends after the first malformed one. A rest too short for a header is
 /// padding, as in the kernel's own walk (`nla_ok`).
 #[derive(Clone, Debug)]
-pub(super) struct Attributes<'a>(pub(super) &'a [u8]);
+pub(in crate::linux) struct Attributes<'a>(pub(in crate::linux) &'a [u8]);
 
 impl<'a> Iterator for Attributes<'a> {
     type Item = Result<Attribute<'a>, Malformed>;
@@ -102,29 +102,29 @@ impl<'a> Iterator for Attributes<'a> {
 }
 
 /// `length` rounded up to a multiple of 4 (`NLMSG_ALIGN`, `NLA_ALIGN`).
-pub(super) const fn aligned(length: usize) -> usize {
+pub(in crate::linux) const fn aligned(length: usize) -> usize {
     length.saturating_add(3) & !3
 }
 
 /// The 16-bit number at `offset`.
-pub(super) fn u16_at(bytes: &[u8], offset: usize) -> Option<u16> {
+pub(in crate::linux) fn u16_at(bytes: &[u8], offset: usize) -> Option<u16> {
     let end = offset.checked_add(2)?;
     Some(u16::from_ne_bytes(bytes.get(offset..end)?.try_into().ok()?))
 }
 
 /// The 32-bit number at `offset`.
-pub(super) fn u32_at(bytes: &[u8], offset: usize) -> Option<u32> {
+pub(in crate::linux) fn u32_at(bytes: &[u8], offset: usize) -> Option<u32> {
     let end = offset.checked_add(4)?;
     Some(u32::from_ne_bytes(bytes.get(offset..end)?.try_into().ok()?))
 }
 
 /// An attribute's value as a 32-bit number.
-pub(super) fn number(value: &[u8]) -> Result<u32, Malformed> {
+pub(in crate::linux) fn number(value: &[u8]) -> Result<u32, Malformed> {
     u32_at(value, 0).ok_or(Malformed("number cut off"))
 }
 
 /// An address of `family`, which must fill `value`.
-pub(super) fn address(family: u8, value: &[u8]) -> Result<IpAddr, Malformed> {
+pub(in crate::linux) fn address(family: u8, value: &[u8]) -> Result<IpAddr, Malformed> {
     let wrong = Malformed("address of the wrong length");
     match family {
         AF_INET => <[u8; 4]>::try_from(value)
@@ -138,7 +138,7 @@ pub(super) fn address(family: u8, value: &[u8]) -> Result<IpAddr, Malformed> {
 }
 
 /// A text value without its closing NUL. What it holds is not checked: interface names may hold any byte.
-pub(super) fn text(value: &[u8]) -> &[u8] {
+pub(in crate::linux) fn text(value: &[u8]) -> &[u8] {
     let end = value.iter().position(|&byte| byte == 0).unwrap_or(value.len());
     &value[..end]
 }

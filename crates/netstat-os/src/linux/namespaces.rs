@@ -1,0 +1,318 @@
+//! The network namespaces of the computer: namespaces(7), network_namespaces(7).
+//!
+//! A namespace lives as long as a process is in it, a file stands for it in the file system (`ip netns add`, container
+//! runtimes), or something keeps it open. Those of the first two kinds can be found.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use netstat_model::{Fact, Limit, Namespace, NamespaceLabel};
+use rustix::fs::{AtFlags, Mode, OFlags, open, statat};
+use rustix::io::Errno;
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+
+use super::owners::{OwnerAsk, ProcessDir, process_ids};
+
+/// A network namespace, and where it can be entered.
+#[derive(Clone, Debug)]
+pub(super) struct Found {
+    pub(super) namespace: Namespace,
+    /// A file that stands for it.
+    path: PathBuf,
+}
+
+/// A process in a namespace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Inhabitant {
+    /// An unknown start comes last.
+    start: u64,
+    pid: u32,
+}
+
+/// Every network namespace that can be found: the caller's own first, then by inode. Also what could not be looked at.
+pub(super) fn find(proc: &Path) -> (Vec<Found>, Vec<Limit>) {
+    let own_path = proc.join("thread-self/ns/net");
+    let own = std::fs::metadata(&own_path).map(|file| file.ino()).ok();
+    let mut limits = Vec::new();
+    // By inode: the path that stands for it in the file system.
+    let mounted: BTreeMap<u64, PathBuf> = match std::fs::read(proc.join("thread-self/mountinfo")) {
+        Ok(mounts) => mounted(&mounts)
+            .filter_map(|path| Some((std::fs::metadata(&path).ok()?.ino(), path)))
+            .collect(),
+        Err(error) => {
+            limits.push(Limit {
+                what: "network namespaces without a process may be missing".into(),
+                why: format!("{}/thread-self/mountinfo: {error}", proc.display()),
+                remedy: None,
+            });
+            BTreeMap::new()
+        }
+    };
+    let proc_dir = open(proc, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
+    let inhabited = match proc_dir.and_then(|dir| inhabited(dir.as_fd(), own, &mut limits)) {
+        Ok(inhabited) => inhabited,
+        Err(error) => {
+            limits.push(Limit {
+                what: "network namespaces of processes may be missing".into(),
+                why: format!("{}: {error}", proc.display()),
+                remedy: None,
+            });
+            BTreeMap::new()
+        }
+    };
+    let mut inodes: Vec<u64> = mounted.keys().chain(inhabited.keys()).copied().collect();
+    inodes.sort_unstable();
+    inodes.dedup();
+    inodes.retain(|&inode| Some(inode) != own);
+    let name = |inode| mounted.get(&inode).and_then(|path: &PathBuf| path.file_name());
+    let mut found = vec![Found {
+        namespace: Namespace {
+            // 0 is no inode; without /proc there are no others either.
+            inode: own.unwrap_or(0),
+            own: true,
+            label: match own.and_then(name) {
+                Some(name) => NamespaceLabel::Name(name.as_bytes().to_vec()),
+                None => NamespaceLabel::Unnamed,
+            },
+        },
+        path: own_path,
+    }];
+    for inode in inodes {
+        let inhabitant = inhabited.get(&inode);
+        let label = match (name(inode), inhabitant) {
+            (Some(name), _) => NamespaceLabel::Name(name.as_bytes().to_vec()),
+            (None, Some((inhabitant, _))) => label(proc, inhabitant.pid),
+            (None, None) => NamespaceLabel::Unnamed,
+        };
+        let path = match (mounted.get(&inode), inhabitant) {
+            (Some(path), _) => path.clone(),
+            (None, Some((inhabitant, _))) => proc.join(format!("{}/ns/net", inhabitant.pid)),
+            (None, None) => continue,
+        };
+        let namespace = Namespace {
+            inode,
+            own: false,
+            label,
+        };
+        found.push(Found { namespace, path });
+    }
+    (found, limits)
+}
+
+/// What a namespace without a name in the file system is known by.
+fn label(proc: &Path, pid: u32) -> NamespaceLabel {
+    let ask = OwnerAsk {
+        components: true,
+        start: true,
+        ..OwnerAsk::default()
+    };
+    let read = || {
+        let proc = open(proc, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+        let process = ProcessDir::open(proc.as_fd(), pid)?;
+        Ok::<_, Errno>(process.facts((pid, pid), &ask, &mut Vec::new()))
+    };
+    let Ok(process) = read() else {
+        return NamespaceLabel::Unnamed;
+    };
+    if let Fact::Known(mut components) = process.components
+        && let Some(innermost) = components.pop()
+    {
+        return NamespaceLabel::Component(innermost);
+    }
+    NamespaceLabel::Process {
+        pid,
+        comm: process.comm.known().unwrap_or_default(),
+    }
+}
+
+/// The namespaces that processes are in, each with the process that has been in it longest, but for `own`, and how many there are.
+fn inhabited(
+    proc: BorrowedFd<'_>,
+    own: Option<u64>,
+    limits: &mut Vec<Limit>,
+) -> Result<BTreeMap<u64, (Inhabitant, usize)>, Errno> {
+    let mut found: BTreeMap<u64, (Inhabitant, usize)> = BTreeMap::new();
+    let mut refused = 0usize;
+    let mut text = Vec::new();
+    for pid in process_ids(proc)? {
+        let inode = match statat(proc, format!("{pid}/ns/net"), AtFlags::empty()) {
+            Ok(file) => file.st_ino,
+            Err(Errno::ACCESS | Errno::PERM) => {
+                refused += 1;
+                continue;
+            }
+            // It ended meanwhile, or is a zombie.
+            Err(_) => continue,
+        };
+        if Some(inode) == own {
+            continue;
+        }
+        let start = ProcessDir::open(proc, pid).ok().and_then(|process| {
+            let mut facts = super::owners::process::bare(pid);
+            process.read_start(&mut facts, &mut text);
+            facts.start_ticks.known()
+        });
+        let inhabitant = Inhabitant {
+            start: start.unwrap_or(u64::MAX),
+            pid,
+        };
+        let (first, count) = found.entry(inode).or_insert((inhabitant, 0));
+        *first = inhabitant.min(*first);
+        *count += 1;
+    }
+    if refused > 0 {
+        let processes = if refused == 1 { "process" } else { "processes" };
+        limits.push(Limit {
+            what: format!("network namespaces of {refused} {processes} may be missing"),
+            why: "another user's processes may not be looked at".into(),
+            remedy: Some("sudo netstat --all-namespaces".into()),
+        });
+    }
+    Ok(found)
+}
+
+/// The paths in the text of `/proc/PID/mountinfo` that stand for network namespaces.
+fn mounted(mountinfo: &[u8]) -> impl Iterator<Item = PathBuf> {
+    mounts(mountinfo)
+        .filter(|mount| mount.kind == b"nsfs" && mount.root.starts_with(b"net:"))
+        .map(|mount| mount.point())
+}
+
+/// A line of `/proc/PID/mountinfo`.
+#[derive(Clone, Copy, Debug)]
+struct Mount<'a> {
+    /// The type of the file system.
+    kind: &'a [u8],
+    /// What of the file system is mounted.
+    root: &'a [u8],
+    point: &'a [u8],
+}
+
+impl Mount<'_> {
+    /// Where it is mounted.
+    fn point(&self) -> PathBuf {
+        PathBuf::from(unescaped(self.point))
+    }
+}
+
+/// The mounts in the text of `/proc/PID/mountinfo` (proc_pid_mountinfo(5)).
+fn mounts(mountinfo: &[u8]) -> impl Iterator<Item = Mount<'_>> {
+    mountinfo.split(|&byte| byte == b'\n').filter_map(|line| {
+        // ID PARENT MAJOR:MINOR ROOT MOUNT-POINT OPTIONS OPTIONAL... - TYPE SOURCE OPTIONS
+        let mut fields = line.split(|&byte| byte == b' ');
+        let (root, point) = (fields.nth(3)?, fields.next()?);
+        let kind = fields.skip_while(|&field| field != b"-").nth(1)?;
+        Some(Mount { kind, root, point })
+    })
+}
+
+/// Blanks, tabulators, line ends and backslashes stand as `\` and three octal digits.
+fn unescaped(path: &[u8]) -> OsString {
+    let mut bytes = Vec::with_capacity(path.len());
+    let mut rest = path;
+    while let Some((&byte, after)) = rest.split_first() {
+        let digits = after
+            .first_chunk::<3>()
+            .filter(|digits| byte == b'\\' && is_octal(digits));
+        match digits {
+            Some(digits) => {
+                // At most 0o377.
+                let value = digits
+                    .iter()
+                    .fold(0u32, |sum, digit| sum << 3 | u32::from(digit - b'0'));
+                bytes.push(value as u8);
+                rest = &after[3..];
+            }
+            None => {
+                bytes.push(byte);
+                rest = after;
+            }
+        }
+    }
+    OsString::from_vec(bytes)
+}
+
+fn is_octal(digits: &[u8; 3]) -> bool {
+    digits[0] <= b'3' && digits.iter().all(|digit| (b'0'..=b'7').contains(digit))
+}
+
+/// Does something in a network namespace: in a thread of its own, since the calling thread must stay where it is.
+///
+/// # Errors
+/// When the namespace is gone or may not be entered (`EPERM` without `CAP_SYS_ADMIN` in the user namespace that owns it and in the
+/// caller's), or no thread can be started.
+pub(super) fn within<T: Send>(place: &Found, act: impl FnOnce() -> T + Send) -> io::Result<T> {
+    let file = File::open(&place.path).map_err(|error| match error.raw_os_error() {
+        // What a process's own files say about another user's process.
+        Some(libc::EACCES) => io::Error::from_raw_os_error(libc::EPERM),
+        _ => error,
+    })?;
+    // The process that stood for it may have ended and its id be in use again.
+    if file.metadata()?.ino() != place.namespace.inode {
+        return Err(io::Error::from_raw_os_error(libc::ENOENT));
+    }
+    std::thread::scope(|scope| {
+        let inside = || {
+            move_into_link_name_space(file.as_fd(), Some(LinkNameSpaceType::Network))?;
+            Ok(act())
+        };
+        let thread = std::thread::Builder::new()
+            .name("namespace".into())
+            .spawn_scoped(scope, inside)?;
+        match thread.join() {
+            Ok(outcome) => outcome,
+            Err(panic) => std::panic::resume_unwind(panic),
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn mounts_that_stand_for_namespaces() {
+        let text = b"36 35 98:0 / /mnt1 rw,noatime master:1 - ext3 /dev/root rw\n\
+            100 36 0:4 net:[4026532001] /run/netns/web rw shared:7 - nsfs nsfs rw\n\
+            101 36 0:4 net:[4026532002] /run/docker/netns/a\\040b\\134 rw - nsfs nsfs rw\n\
+            102 36 0:4 mnt:[4026532003] /run/mnt rw - nsfs nsfs rw\n";
+        let paths: Vec<PathBuf> = mounted(text).collect();
+        assert_eq!(
+            paths,
+            [Path::new("/run/netns/web"), Path::new("/run/docker/netns/a b\\")]
+        );
+    }
+
+    #[test]
+    fn the_calling_thread_stays_where_it_is() {
+        let inode = || std::fs::metadata("/proc/thread-self/ns/net").unwrap().ino();
+        let (found, _) = find(Path::new("/proc"));
+        assert!(found[0].namespace.own);
+        assert_eq!(found[0].namespace.inode, inode());
+        let before = inode();
+        match within(&found[0], inode) {
+            Ok(inside) => assert_eq!(inside, before),
+            Err(error) => assert_eq!(error.raw_os_error(), Some(libc::EPERM)),
+        }
+        assert_eq!(inode(), before);
+        let mut gone = found[0].clone();
+        gone.namespace.inode += 1;
+        assert_eq!(within(&gone, || ()).unwrap_err().raw_os_error(), Some(libc::ENOENT));
+    }
+
+    proptest! {
+        #[test]
+        fn arbitrary_text_never_panics(bytes: Vec<u8>, text in "[0-7a-z/ \\\\\n-]{0,200}") {
+            let _ = mounted(&bytes).count();
+            let _ = mounted(text.as_bytes()).count();
+            let _ = unescaped(text.as_bytes());
+        }
+    }
+}

@@ -1,0 +1,390 @@
+//! TCP, UDP, RAW and MPTCP through netlink's sock_diag: the binary dump.
+//!
+//! Layouts and numbers: `include/uapi/linux/sock_diag.h`, `inet_diag.h`; `sock_diag(7)`.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::num::NonZeroU64;
+
+use netstat_model::{Extras, Family, Protocol, Socket, SocketFacts, State};
+
+use super::StateSet;
+use super::extra;
+use crate::linux::netlink::attributes::{AF_INET, AF_INET6};
+use crate::linux::netlink::{Connection, Dump, malformed, push_attribute};
+
+/// `TCPDIAG_GETSOCK`: the older request; one dump walks the TCP table once for both families.
+const TCPDIAG_GETSOCK: u16 = 18;
+/// `SOCK_DIAG_BY_FAMILY`: the newer request, one family and protocol each.
+pub(super) const SOCK_DIAG_BY_FAMILY: u16 = 20;
+/// `SOCK_DESTROY`: a socket is closed for its program (Linux 4.5, `CONFIG_INET_DIAG_DESTROY`).
+const SOCK_DESTROY: u16 = 21;
+/// `sizeof(struct inet_diag_msg)`.
+const DIAG_MESSAGE: usize = 72;
+const IPPROTO_TCP: u8 = 6;
+const IPPROTO_UDP: u8 = 17;
+const IPPROTO_RAW: u8 = 255;
+const IPPROTO_MPTCP: u32 = 262;
+/// Attributes of a request: a program of `bytecode` that chooses sockets in the kernel; a protocol above 255.
+const INET_DIAG_REQ_BYTECODE: u16 = 1;
+const INET_DIAG_REQ_PROTOCOL: u16 = 3;
+/// `idiag_timer` of a TIME_WAIT socket.
+pub(super) const TIMER_TIME_WAIT: u8 = 3;
+
+/// What one dump asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Table {
+    /// TCP, both families in one walk.
+    Tcp,
+    /// TCP over one family.
+    Tcp4,
+    Tcp6,
+    /// UDP over one family.
+    Udp4,
+    Udp6,
+    /// Raw sockets of one family, without those of `ping`.
+    Raw4,
+    Raw6,
+    /// MPTCP over one family.
+    Mptcp4,
+    Mptcp6,
+}
+
+impl Table {
+    pub(super) fn protocol(self) -> Protocol {
+        match self {
+            Table::Tcp | Table::Tcp4 | Table::Tcp6 => Protocol::Tcp,
+            Table::Udp4 | Table::Udp6 => Protocol::Udp,
+            Table::Raw4 | Table::Raw6 => Protocol::Raw,
+            Table::Mptcp4 | Table::Mptcp6 => Protocol::Mptcp,
+        }
+    }
+
+    fn family(self) -> u8 {
+        match self {
+            Table::Tcp | Table::Tcp4 | Table::Udp4 | Table::Raw4 | Table::Mptcp4 => AF_INET,
+            Table::Tcp6 | Table::Udp6 | Table::Raw6 | Table::Mptcp6 => AF_INET6,
+        }
+    }
+}
+
+/// `sdiag_protocol`. 0 for MPTCP, whose number has nine bits: it stands in an attribute, and a kernel that does not know that
+/// one finds no protocol 0.
+fn protocol_number(protocol: Protocol) -> u8 {
+    match protocol {
+        Protocol::Tcp => IPPROTO_TCP,
+        Protocol::Udp => IPPROTO_UDP,
+        Protocol::Raw => IPPROTO_RAW,
+        Protocol::Mptcp | Protocol::Packet | Protocol::Unix => 0,
+    }
+}
+
+/// What is asked of the kernel.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Question<'a> {
+    pub(super) table: Table,
+    /// Only sockets in these states.
+    pub(super) states: StateSet,
+    /// Only the sockets that this program of [`super::bytecode`] takes. Its length is at most `u16::MAX - 4`.
+    pub(super) program: Option<&'a [u8]>,
+    /// Which groups of [`netstat_model::Extra`] are wanted.
+    pub(super) extras: Extras,
+}
+
+/// Dumps a table; every socket that `question` asks for goes to `found`.
+///
+/// # Errors
+/// What the kernel answered (`EPERM`, `ENOENT` where the module is missing, `EINVAL` for a program it does not know all
+/// operations of), or a malformed answer as `InvalidData`.
+pub(super) fn dump(diag: &mut Connection, question: &Question<'_>, mut found: impl FnMut(Socket)) -> io::Result<Dump> {
+    let (kind, body) = request(question);
+    let (protocol, extras) = (question.table.protocol(), question.extras);
+    diag.dump(kind, &body, |answer| {
+        if let Some(socket) = parse(answer, protocol, extras)? {
+            found(socket);
+        }
+        Ok(())
+    })
+}
+
+/// Whether the very connection `socket` still exists and belongs to a descriptor as before: asked for by its addresses and
+/// cookie, some microseconds.
+///
+/// Only for connected TCP sockets: of several listeners or UDP sockets on one port the kernel looks up but one.
+///
+/// # Errors
+/// What the kernel answered but for "no such socket", or a malformed answer as `InvalidData`.
+pub(super) fn exists(diag: &mut Connection, socket: &Socket) -> io::Result<bool> {
+    let mut exists = false;
+    let answer = diag.ask(SOCK_DIAG_BY_FAMILY, &exact_body(socket), |answer| {
+        let found = parse(answer, socket.protocol(), Extras::NONE)?;
+        exists |= found.is_some_and(|found| found.inode() == socket.inode());
+        Ok(())
+    });
+    match answer {
+        Ok(()) => Ok(exists),
+        // ENOENT: nobody at these addresses; ESTALE: somebody else.
+        Err(error) if matches!(error.raw_os_error(), Some(libc::ENOENT | libc::ESTALE)) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Has the kernel close the very `socket`: by its addresses and cookie.
+///
+/// # Errors
+/// What the kernel answered.
+pub(super) fn destroy(diag: &mut Connection, socket: &Socket) -> io::Result<()> {
+    diag.order(SOCK_DESTROY, &exact_body(socket))
+}
+
+/// `struct inet_diag_req_v2` for one socket: family, protocol, ext, pad, states, id.
+fn exact_body(socket: &Socket) -> Vec<u8> {
+    let (local, foreign) = (socket.local(), socket.foreign());
+    let family = match socket.family() {
+        Family::V6 => AF_INET6,
+        Family::V4 | Family::Packet | Family::Unix => AF_INET,
+    };
+    let mut body = vec![family, protocol_number(socket.protocol()), 0, 0];
+    if socket.protocol() == Protocol::Raw {
+        // struct inet_diag_req_raw: the protocol above IP stands in `pad`; all of them fit.
+        body[3] = local.port as u8;
+    }
+    body.extend(u32::MAX.to_ne_bytes());
+    body.extend(local.port.to_be_bytes());
+    body.extend(foreign.port.to_be_bytes());
+    for address in [local.address, foreign.address] {
+        let mut bytes = [0; 16];
+        match address {
+            IpAddr::V4(v4) => bytes[..4].copy_from_slice(&v4.octets()),
+            IpAddr::V6(v6) => bytes = v6.octets(),
+        }
+        body.extend(bytes);
+    }
+    body.extend(socket.interface().map_or(0, u32::from).to_ne_bytes());
+    // INET_DIAG_NOCOOKIE is all ones.
+    let cookie = socket.cookie().map_or(u64::MAX, u64::from);
+    body.extend((cookie as u32).to_ne_bytes());
+    body.extend(((cookie >> 32) as u32).to_ne_bytes());
+    if socket.protocol() == Protocol::Mptcp {
+        push_attribute(&mut body, INET_DIAG_REQ_PROTOCOL, &IPPROTO_MPTCP.to_ne_bytes());
+    }
+    body
+}
+
+/// Kind and body of the request for `question`.
+fn request(question: &Question<'_>) -> (u16, Vec<u8>) {
+    let extensions = extra::extensions(question.extras);
+    let states = question.states.bits().to_ne_bytes();
+    let table = question.table;
+    let mut body = Vec::with_capacity(128);
+    let kind = match table {
+        Table::Tcp => {
+            // struct inet_diag_req: family, src_len, dst_len, ext, id (48 bytes), states, dbs. The kernel ignores the family.
+            body.extend([0, 0, 0, extensions]);
+            body.extend([0; 48]);
+            body.extend(states);
+            body.extend([0; 4]);
+            TCPDIAG_GETSOCK
+        }
+        _ => {
+            // struct inet_diag_req_v2: family, protocol, ext, pad, states, id (48 bytes).
+            body.extend([table.family(), protocol_number(table.protocol()), extensions, 0]);
+            body.extend(states);
+            body.extend([0; 48]);
+            SOCK_DIAG_BY_FAMILY
+        }
+    };
+    // Both requests end at a multiple of 4, where an attribute may begin.
+    if table.protocol() == Protocol::Mptcp {
+        push_attribute(&mut body, INET_DIAG_REQ_PROTOCOL, &IPPROTO_MPTCP.to_ne_bytes());
+    }
+    if let Some(program) = question.program {
+        push_attribute(&mut body, INET_DIAG_REQ_BYTECODE, program);
+    }
+    (kind, body)
+}
+
+/// One `struct inet_diag_msg` with its attributes. `None` for an address family or a state that is not shown.
+pub(super) fn parse(answer: &[u8], protocol: Protocol, extras: Extras) -> io::Result<Option<Socket>> {
+    let Some((message, attributes)) = answer.split_first_chunk::<DIAG_MESSAGE>() else {
+        return Err(malformed("a socket message is too short"));
+    };
+    let v4 = |at: usize| IpAddr::V4(Ipv4Addr::from(array(message, at)));
+    let v6 = |at: usize| IpAddr::V6(Ipv6Addr::from(array::<16>(message, at)));
+    let (family, local, foreign) = match message[0] {
+        AF_INET => (Family::V4, v4(8), v4(24)),
+        AF_INET6 => (Family::V6, v6(8), v6(24)),
+        _ => return Ok(None),
+    };
+    let Some(state) = super::state(protocol, message[1]) else {
+        return Ok(None);
+    };
+    let cookie = u64::from(u32_at(message, 44)) | u64::from(u32_at(message, 48)) << 32;
+    let small = is_small(message, state);
+    let facts = SocketFacts {
+        protocol,
+        family,
+        state,
+        local,
+        local_port: u16::from_be_bytes(array(message, 4)),
+        foreign,
+        foreign_port: u16::from_be_bytes(array(message, 6)),
+        interface: u32_at(message, 40),
+        inode: u32_at(message, 68),
+        user: (!small).then(|| u32_at(message, 64)),
+        cookie: NonZeroU64::new(cookie),
+        receive_queue: u32_at(message, 56),
+        send_queue: Some(u32_at(message, 60)),
+    };
+    let socket = Socket::new(&facts);
+    if extras.is_empty() {
+        return Ok(Some(socket));
+    }
+    let about = extra::About {
+        protocol,
+        family,
+        state,
+        small,
+        timer: message[2],
+        repetitions: message[3],
+        expires: u32_at(message, 52),
+    };
+    Ok(Some(socket.with_extra(extra::parse(&about, attributes, extras)?)))
+}
+
+/// Whether a message tells of one of the kernel's small objects. TIME_WAIT (also in its FIN_WAIT_2 form) and SYN_RECEIVED are
+/// such: they carry no user, the field is 0 (inet_twsk_diag_fill, inet_req_diag_fill), which must not read as root.
+fn is_small(message: &[u8; DIAG_MESSAGE], state: State) -> bool {
+    message[2] == TIMER_TIME_WAIT || state == State::SynReceived || state == State::TimeWait
+}
+
+/// `N` bytes at `at`; the callers' offsets are constants inside a message.
+fn array<const N: usize>(message: &[u8; DIAG_MESSAGE], at: usize) -> [u8; N] {
+    let mut out = [0; N];
+    out.copy_from_slice(&message[at..at + N]);
+    out
+}
+
+fn u32_at(message: &[u8; DIAG_MESSAGE], at: usize) -> u32 {
+    u32::from_ne_bytes(array(message, at))
+}
+
+#[cfg(test)]
+pub(super) mod tests {
+    use super::*;
+    use crate::linux::netlink::attributes::{Attributes, u16_at};
+    use crate::linux::netlink::testing::attribute;
+    use netstat_model::{Fact, Why};
+    use proptest::prelude::*;
+
+    /// A listening IPv4 socket as the kernel lays it out.
+    pub(in crate::linux::sockets) fn listener() -> Vec<u8> {
+        let mut body = vec![AF_INET, 10, 0, 0];
+        body.extend(443u16.to_be_bytes());
+        body.extend([0; 2]);
+        body.extend([10, 1, 2, 3]);
+        body.extend([0; 28]);
+        body.extend(7u32.to_ne_bytes());
+        body.extend(0x1234u32.to_ne_bytes());
+        body.extend(1u32.to_ne_bytes());
+        body.extend(0u32.to_ne_bytes());
+        body.extend(2u32.to_ne_bytes());
+        body.extend(128u32.to_ne_bytes());
+        body.extend(33u32.to_ne_bytes());
+        body.extend(98765u32.to_ne_bytes());
+        assert_eq!(body.len(), DIAG_MESSAGE);
+        body
+    }
+
+    fn parse_one(body: &[u8]) -> Socket {
+        parse(body, Protocol::Tcp, Extras::ALL).unwrap().unwrap()
+    }
+
+    #[test]
+    fn a_socket_message_is_read_field_by_field() {
+        let mut body = listener();
+        body.extend(attribute(5, &[0xb8]));
+        let socket = parse_one(&body);
+        assert_eq!(socket.state(), State::Listening);
+        assert_eq!(socket.local().address, IpAddr::from([10, 1, 2, 3]));
+        assert_eq!(socket.local().port, 443);
+        assert!(!socket.is_connected());
+        assert_eq!(socket.interface().unwrap().get(), 7);
+        assert_eq!(socket.cookie().unwrap().get(), 0x1_0000_1234);
+        assert_eq!((socket.receive_queue(), socket.send_queue()), (2, Fact::Known(128)));
+        assert_eq!(socket.user(), Fact::Known(33));
+        assert_eq!(socket.inode().unwrap().get(), 98765);
+        assert_eq!(socket.dscp(), Fact::Known(46));
+        let plain = parse(&body, Protocol::Tcp, Extras::NONE).unwrap().unwrap();
+        assert!(plain.extra().is_none());
+    }
+
+    #[test]
+    fn user_of_time_wait_is_unknown_not_root() {
+        let mut body = listener();
+        body[1] = 6;
+        body[2] = TIMER_TIME_WAIT;
+        body[52..56].copy_from_slice(&45_000u32.to_ne_bytes());
+        body[64..72].fill(0);
+        let socket = parse_one(&body);
+        assert_eq!(socket.state(), State::TimeWait);
+        assert_eq!(socket.user(), Fact::Unknown(Why::NotKept));
+        assert_eq!(socket.inode(), None);
+        assert_eq!(socket.time_in_state(), Fact::Known(15_000));
+    }
+
+    #[test]
+    fn attributes_follow_the_request() {
+        let program = [7, 8, 9, 10, 11, 12, 13, 14];
+        for (table, fixed, protocol) in [
+            (Table::Tcp, 60, 0),
+            (Table::Tcp4, 56, 6),
+            (Table::Udp6, 56, 17),
+            (Table::Raw4, 56, 255),
+            (Table::Mptcp6, 56, 0),
+        ] {
+            let mut question = Question {
+                table,
+                states: StateSet(0x402),
+                program: None,
+                extras: Extras::NONE,
+            };
+            let (_, plain) = request(&question);
+            assert_eq!(plain[1], protocol, "{table:?}");
+            question.program = Some(&program);
+            let (_, chosen) = request(&question);
+            assert_eq!(chosen[..plain.len()], plain[..]);
+            let attributes = Attributes(&chosen[fixed..]).map(|attribute| attribute.unwrap());
+            let attributes: Vec<(u16, &[u8])> = attributes.map(|own| (own.kind, own.value)).collect();
+            let own = (INET_DIAG_REQ_BYTECODE, &program[..]);
+            let mptcp = IPPROTO_MPTCP.to_ne_bytes();
+            match table {
+                Table::Mptcp6 => assert_eq!(attributes, [(INET_DIAG_REQ_PROTOCOL, &mptcp[..]), own]),
+                _ => assert_eq!(attributes, [own]),
+            }
+        }
+    }
+
+    #[test]
+    fn one_socket_is_asked_for_by_all_that_it_is() {
+        let body = exact_body(&parse_one(&listener()));
+        assert_eq!(body.len(), 56);
+        assert_eq!(body[..4], [AF_INET, IPPROTO_TCP, 0, 0]);
+        assert_eq!(body[8..12], [1, 187, 0, 0]);
+        assert_eq!(body[12..16], [10, 1, 2, 3]);
+        assert_eq!(u16_at(&body, 44), Some(7));
+        assert_eq!(body[48..], [0x1234u32.to_ne_bytes(), 1u32.to_ne_bytes()].concat());
+    }
+
+    proptest! {
+        #[test]
+        fn arbitrary_bytes_never_panic(body: Vec<u8>, protocol in 0..6usize, first in 0..20u8, state in 0..16u8) {
+            let protocol = Protocol::ALL[protocol];
+            let _ = parse(&body, protocol, Extras::ALL);
+            let mut long = listener();
+            (long[0], long[1]) = (first, state);
+            long.extend(&body);
+            let _ = parse(&long, protocol, Extras::ALL);
+        }
+    }
+}

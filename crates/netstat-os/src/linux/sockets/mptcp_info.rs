@@ -1,0 +1,103 @@
+//! `struct mptcp_info`: what the kernel tells of an MPTCP connection (`include/uapi/linux/mptcp.h`). Newer kernels append
+//! fields.
+
+use netstat_model::{Fact, Mptcp, State, TcpFigure, TcpInfo, Why};
+
+/// `mptcpi_flags`, `MPTCP_INFO_FLAG_FALLBACK`.
+const FALLBACK: u32 = 1;
+
+/// Offsets of the figures that MPTCP keeps for all of its paths together, 8 bytes wide where the figure may be.
+const FIELDS: [(TcpFigure, usize, usize); 8] = [
+    (TcpFigure::RetransmitsTotal, 44, 4),
+    (TcpFigure::BytesRetransmitted, 48, 8),
+    (TcpFigure::BytesSent, 56, 8),
+    (TcpFigure::BytesReceived, 64, 8),
+    (TcpFigure::BytesAcked, 72, 8),
+    (TcpFigure::LastDataSent, 84, 4),
+    (TcpFigure::LastDataReceived, 88, 4),
+    (TcpFigure::LastAckReceived, 92, 4),
+];
+
+/// What only MPTCP has.
+pub(super) fn parse(info: &[u8], state: State) -> Fact<Mptcp> {
+    if state == State::Listening {
+        return Fact::Unknown(Why::NotApplicable);
+    }
+    let read = || {
+        Some(Mptcp {
+            token: u32_at(info, 12)?,
+            subflows: *info.first()?,
+            subflows_total: Fact::from_option(info.get(80).copied(), Why::NotSupported),
+            fallback: u32_at(info, 8)? & FALLBACK != 0,
+        })
+    };
+    Fact::from_option(read(), Why::NotSupported)
+}
+
+/// The figures that a TCP connection has too.
+pub(super) fn figures(info: &[u8], state: State) -> TcpInfo {
+    let mut figures = TcpInfo::unknown(Why::NotApplicable);
+    if state == State::Listening {
+        return figures;
+    }
+    for (figure, at, width) in FIELDS {
+        let mut bytes = [0; 8];
+        let value = info.get(at..at + width).map(|field| {
+            let place = if cfg!(target_endian = "little") { 0 } else { 8 - width };
+            bytes[place..place + width].copy_from_slice(field);
+            u64::from_ne_bytes(bytes)
+        });
+        figures.set(figure, Fact::from_option(value, Why::NotSupported));
+    }
+    figures
+}
+
+fn u32_at(info: &[u8], at: usize) -> Option<u32> {
+    Some(u32::from_ne_bytes(info.get(at..at + 4)?.try_into().ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn fields_are_found() {
+        let mut info = vec![0; 96];
+        info[0] = 2;
+        info[8..12].copy_from_slice(&3u32.to_ne_bytes());
+        info[12..16].copy_from_slice(&0xabcd_ef01u32.to_ne_bytes());
+        info[44..48].copy_from_slice(&5u32.to_ne_bytes());
+        info[56..64].copy_from_slice(&(1u64 << 40).to_ne_bytes());
+        info[80] = 3;
+        let expected = Mptcp {
+            token: 0xabcd_ef01,
+            subflows: 2,
+            subflows_total: Fact::Known(3),
+            fallback: true,
+        };
+        assert_eq!(parse(&info, State::Established), Fact::Known(expected));
+        let read = figures(&info, State::Established);
+        assert_eq!(read.get(TcpFigure::RetransmitsTotal), Fact::Known(5));
+        assert_eq!(read.get(TcpFigure::BytesSent), Fact::Known(1 << 40));
+        assert_eq!(read.get(TcpFigure::Cwnd), Fact::Unknown(Why::NotApplicable));
+        // Linux 5.6 to 6.4.
+        let old = &info[..44];
+        assert_eq!(
+            figures(old, State::Established).get(TcpFigure::BytesSent),
+            Fact::Unknown(Why::NotSupported)
+        );
+        assert_eq!(
+            parse(old, State::Established).known().unwrap().subflows_total,
+            Fact::Unknown(Why::NotSupported)
+        );
+        assert_eq!(parse(&info, State::Listening), Fact::Unknown(Why::NotApplicable));
+    }
+
+    proptest! {
+        #[test]
+        fn any_length_is_read(info: Vec<u8>) {
+            let _ = (parse(&info, State::Established), figures(&info, State::Established));
+        }
+    }
+}

@@ -1,0 +1,645 @@
+//! The sockets of one network namespace: that of the calling thread.
+
+use std::collections::HashSet;
+use std::io;
+use std::num::NonZeroU32;
+use std::path::{Path, PathBuf};
+
+use netstat_model::{Family, Limit, Protocol, Sides, Socket, State};
+
+use super::inet::{Question, Table};
+use super::proc_net::{self, BadLine};
+use super::{StateSet, bytecode, inet, packet, unix};
+use crate::linux::netlink::{Connection, Dump};
+use crate::{SocketAsk, SocketList};
+
+/// Up to so many connections are asked for one by one: some 5 µs each, less than a walk through a large table.
+const FEW: usize = 5_000;
+
+/// How often an interrupted dump is repeated before what was read is taken.
+const ATTEMPTS: usize = 3;
+
+/// Takes each socket that a table tells.
+type Found<'a> = &'a mut dyn FnMut(Socket);
+/// Reads a text table.
+type Parse<'a> = &'a mut dyn FnMut(&[u8], Found<'_>) -> Result<(), BadLine>;
+
+/// Reads the tables of a namespace; keeps its netlink connection.
+#[derive(Debug)]
+pub(super) struct Space {
+    diag: Option<Connection>,
+    proc: PathBuf,
+}
+
+impl Space {
+    pub(super) fn new(proc: &Path) -> Self {
+        Space {
+            diag: None,
+            proc: proc.to_owned(),
+        }
+    }
+
+    /// Adds every socket that `ask` names to `list`; in no order.
+    pub(super) fn read(&mut self, ask: &SocketAsk, list: &mut SocketList) {
+        if ask.tcp4 || ask.tcp6 {
+            self.read_tcp(ask, list);
+        }
+        for (wanted, table, name, family) in [
+            (ask.udp4, Table::Udp4, "udp", Family::V4),
+            (ask.udp6, Table::Udp6, "udp6", Family::V6),
+        ] {
+            if wanted && let Err(refusal) = self.dump(table, StateSet::ALL, ask, list) {
+                self.read_table(name, Protocol::Udp, family, ask, &refusal, list);
+            }
+        }
+        // None of these has ports.
+        if ask.ports.is_empty() {
+            for (wanted, table, name, ping, family) in [
+                (ask.raw4, Table::Raw4, "raw", "icmp", Family::V4),
+                (ask.raw6, Table::Raw6, "raw6", "icmp6", Family::V6),
+            ] {
+                if wanted {
+                    self.read_raw(table, (name, ping), family, ask, list);
+                }
+            }
+        }
+        for (wanted, table) in [(ask.mptcp4, Table::Mptcp4), (ask.mptcp6, Table::Mptcp6)] {
+            if wanted {
+                self.read_mptcp(table, ask, list);
+            }
+        }
+        // None of these has addresses.
+        if ask.ports.is_empty() && ask.local.is_empty() && ask.foreign.is_empty() {
+            if ask.packet {
+                self.read_packet(ask, list);
+            }
+            if ask.unix {
+                self.read_unix(ask, list);
+            }
+        }
+    }
+
+    /// Which of `sockets` still exist, in their order; `None` when it cannot be told.
+    ///
+    /// Connections are asked for one by one as long as there are few; of the rest the tables that they stand in are read.
+    pub(super) fn still_there(&mut self, sockets: &[&Socket]) -> Option<Vec<bool>> {
+        let connections = sockets.iter().filter(|socket| is_connection(socket)).count();
+        let one_by_one = connections <= FEW;
+        let mut ask = SocketAsk::default();
+        let mut tables = false;
+        for socket in sockets.iter().filter(|socket| !(one_by_one && is_connection(socket))) {
+            tables = true;
+            match (socket.protocol(), socket.family()) {
+                (Protocol::Tcp, _) => (ask.tcp4, ask.tcp6) = (true, true),
+                (Protocol::Udp, Family::V6) => ask.udp6 = true,
+                (Protocol::Udp, _) => ask.udp4 = true,
+                (Protocol::Raw, Family::V6) => ask.raw6 = true,
+                (Protocol::Raw, _) => ask.raw4 = true,
+                (Protocol::Mptcp, _) => (ask.mptcp4, ask.mptcp6) = (true, true),
+                (Protocol::Packet, _) => ask.packet = true,
+                (Protocol::Unix, _) => ask.unix = true,
+            }
+        }
+        // Of MPTCP every state is wanted.
+        ask.tcp_states = match one_by_one && !ask.mptcp4 {
+            true => vec![State::Listening, State::Bound],
+            false => State::ALL.to_vec(),
+        };
+        let mut list = SocketList::default();
+        if tables {
+            self.read(&ask, &mut list);
+        }
+        if list.failed {
+            return None;
+        }
+        let listed: HashSet<NonZeroU32> = list.sockets.iter().filter_map(Socket::inode).collect();
+        let mut answer = Vec::with_capacity(sockets.len());
+        for socket in sockets {
+            answer.push(if one_by_one && is_connection(socket) {
+                inet::exists(self.connection().ok()?, socket).ok()?
+            } else {
+                socket.inode().is_some_and(|inode| listed.contains(&inode))
+            });
+        }
+        Some(answer)
+    }
+
+    /// Has the kernel close the very `socket`, which has a cookie.
+    ///
+    /// # Errors
+    /// What the kernel says.
+    pub(super) fn destroy(&mut self, socket: &Socket) -> io::Result<()> {
+        inet::destroy(self.connection()?, socket)
+    }
+
+    fn connection(&mut self) -> io::Result<&mut Connection> {
+        Ok(match &mut self.diag {
+            Some(diag) => diag,
+            none => none.insert(Connection::sock_diag()?),
+        })
+    }
+
+    fn read_tcp(&mut self, ask: &SocketAsk, list: &mut SocketList) {
+        if ask.tcp_states.is_empty() {
+            return;
+        }
+        let table = match (ask.tcp4, ask.tcp6) {
+            (true, false) => Table::Tcp4,
+            (false, true) => Table::Tcp6,
+            _ => Table::Tcp,
+        };
+        let states = StateSet::of(ask.tcp_states.iter().copied());
+        let Err(refusal) = self.dump(table, states, ask, list) else {
+            if ask.tcp_states.contains(&State::Bound) && !kernel_lists_bound() {
+                list.limits.push(Limit {
+                    what: "ports that are only bound are missing".into(),
+                    why: "the running kernel is older than Linux 6.8".into(),
+                    remedy: None,
+                });
+            }
+            return;
+        };
+        let mut read = false;
+        for (asked, name, family) in [(ask.tcp4, "tcp", Family::V4), (ask.tcp6, "tcp6", Family::V6)] {
+            if asked {
+                read |= self.read_table(name, Protocol::Tcp, family, ask, &refusal, list);
+            }
+        }
+        if read && ask.tcp_states.contains(&State::Bound) {
+            list.limits.push(Limit {
+                what: "ports that are only bound are missing".into(),
+                why: format!("netlink refused: {refusal}; /proc/net does not list them"),
+                remedy: None,
+            });
+        }
+    }
+
+    /// Raw sockets and those of `ping`, which only the text table `ping` tells.
+    fn read_raw(
+        &mut self,
+        table: Table,
+        (name, ping): (&str, &str),
+        family: Family,
+        ask: &SocketAsk,
+        list: &mut SocketList,
+    ) {
+        if let Err(refusal) = self.dump(table, StateSet::ALL, ask, list) {
+            let read = self.text(name, ask, list, &refusal, &mut |text, found| {
+                proc_net::parse(text, Protocol::Raw, family, ask.extra, found)
+            });
+            if read {
+                list.limits.push(Limit {
+                    what: format!(
+                        "interfaces and cookies of RAW sockets over {} are missing",
+                        family.name()
+                    ),
+                    why: without_diag(&refusal, "raw_diag", name),
+                    remedy: None,
+                });
+            }
+        }
+        let nothing = io::Error::other("netlink does not tell of sockets of ping");
+        self.text(ping, ask, list, &nothing, &mut |text, found| {
+            proc_net::parse_ping(text, family, ask.extra, found)
+        });
+    }
+
+    fn read_mptcp(&mut self, table: Table, ask: &SocketAsk, list: &mut SocketList) {
+        if ask.tcp_states.is_empty() {
+            return;
+        }
+        let states = StateSet::of(ask.tcp_states.iter().copied());
+        if let Err(refusal) = self.dump(table, states, ask, list) {
+            // Told once for both families: the words are the same.
+            let known = self.proc.join("sys/net/mptcp").is_dir();
+            let limit = Limit {
+                what: "MPTCP sockets are missing".into(),
+                why: match (known, refusal.raw_os_error()) {
+                    (false, _) => "the running kernel has no MPTCP".into(),
+                    (true, Some(libc::ENOENT)) => "the running kernel has no mptcp_diag".into(),
+                    _ => format!("netlink refused: {refusal}"),
+                },
+                remedy: None,
+            };
+            list.failed |= known;
+            if !list.limits.contains(&limit) {
+                list.limits.push(limit);
+            }
+        }
+    }
+
+    fn read_packet(&mut self, ask: &SocketAsk, list: &mut SocketList) {
+        let dump = self.dump_whole(ask, list, &mut |diag, found| packet::dump(diag, ask.extra, found));
+        let Err(refusal) = dump else { return };
+        let read = self.text("packet", ask, list, &refusal, &mut |text, found| {
+            packet::parse_table(text, ask.extra, found)
+        });
+        if read {
+            list.limits.push(Limit {
+                what: "queues and cookies of PACKET sockets are missing".into(),
+                why: without_diag(&refusal, "packet_diag", "packet"),
+                remedy: None,
+            });
+        }
+    }
+
+    fn read_unix(&mut self, ask: &SocketAsk, list: &mut SocketList) {
+        let before = list.sockets.len();
+        let dump = self.dump_whole(ask, list, &mut |diag, found| unix::dump(diag, ask.extra, found));
+        let Err(refusal) = dump else {
+            unix::name_peers(&mut list.sockets[before..]);
+            return;
+        };
+        let read = self.text("unix", ask, list, &refusal, &mut |text, found| {
+            unix::parse_table(text, ask.extra, found)
+        });
+        if read {
+            list.limits.push(Limit {
+                what: "peers, queues, users and cookies of UNIX sockets are missing".into(),
+                why: without_diag(&refusal, "unix_diag", "unix"),
+                remedy: None,
+            });
+        }
+    }
+
+    /// One dump through netlink, with ports and addresses chosen by the kernel where it can.
+    fn dump(&mut self, table: Table, states: StateSet, ask: &SocketAsk, list: &mut SocketList) -> io::Result<()> {
+        let program = bytecode::for_ask(ask);
+        self.dump_chosen(table, states, program.as_deref(), ask, list)
+    }
+
+    /// The dump of what `program` takes, without it where the kernel does not understand it (Linux before 4.16).
+    fn dump_chosen(
+        &mut self,
+        table: Table,
+        states: StateSet,
+        program: Option<&[u8]>,
+        ask: &SocketAsk,
+        list: &mut SocketList,
+    ) -> io::Result<()> {
+        let question = Question {
+            table,
+            states,
+            program,
+            extras: ask.extra,
+        };
+        match self.dump_whole(ask, list, &mut |diag, found| inet::dump(diag, &question, found)) {
+            Err(error) if program.is_some() && error.raw_os_error() == Some(libc::EINVAL) => {
+                let everything = Question {
+                    program: None,
+                    ..question
+                };
+                self.dump_whole(ask, list, &mut |diag, found| inet::dump(diag, &everything, found))
+            }
+            outcome => outcome,
+        }
+    }
+
+    /// A dump, repeated when interrupted. What the kernel told but `ask` does not want is left out. After an error, `list` holds
+    /// what it held before.
+    fn dump_whole(
+        &mut self,
+        ask: &SocketAsk,
+        list: &mut SocketList,
+        dump: &mut dyn FnMut(&mut Connection, Found<'_>) -> io::Result<Dump>,
+    ) -> io::Result<()> {
+        let before = list.sockets.len();
+        for _ in 0..ATTEMPTS {
+            list.sockets.truncate(before);
+            let diag = self.connection()?;
+            let (wanted, sockets) = (chooser(ask), &mut list.sockets);
+            let outcome = dump(diag, &mut |socket| {
+                if wanted(&socket) {
+                    sockets.push(socket);
+                }
+            });
+            match outcome {
+                Ok(Dump::Complete) => return Ok(()),
+                Ok(Dump::Interrupted) => {}
+                Err(error) => {
+                    // An answer cut short leaves rest in the queue: start afresh next time.
+                    self.diag = None;
+                    list.sockets.truncate(before);
+                    return Err(error);
+                }
+            }
+        }
+        list.limits.push(Limit {
+            what: "the list may miss or repeat sockets".into(),
+            why: format!("the kernel's table changed during each of {ATTEMPTS} readings"),
+            remedy: None,
+        });
+        Ok(())
+    }
+
+    /// The text table `name` of TCP or UDP. True if it was read.
+    fn read_table(
+        &self,
+        name: &str,
+        protocol: Protocol,
+        family: Family,
+        ask: &SocketAsk,
+        refusal: &io::Error,
+        list: &mut SocketList,
+    ) -> bool {
+        let read = self.text(name, ask, list, refusal, &mut |text, found| {
+            proc_net::parse(text, protocol, family, ask.extra, found)
+        });
+        if read && !list.fell_back {
+            list.limits.push(Limit {
+                what: "scope ids, DSCP and the limits of accept queues are missing".into(),
+                why: format!("netlink refused: {refusal}; /proc/net does not tell them"),
+                remedy: None,
+            });
+            list.fell_back = true;
+        }
+        read
+    }
+
+    /// Reads the text table `name`; says in `list` when it cannot be read, as the other source could not for `refusal`. True if it
+    /// was read.
+    fn text(&self, name: &str, ask: &SocketAsk, list: &mut SocketList, refusal: &io::Error, parse: Parse<'_>) -> bool {
+        // `/proc/net` is the network of the process's first thread; a thread may stand in another.
+        let path = self.proc.join("thread-self/net").join(name);
+        let what = |missing: &str| format!("{} {missing}", words(name));
+        let table = match std::fs::read(&path) {
+            Ok(table) => table,
+            // A kernel without IPv6, packet sockets or AF_UNIX has neither the file nor such sockets.
+            Err(error)
+                if error.kind() == io::ErrorKind::NotFound
+                    && self.has_net()
+                    && (name.ends_with('6') || matches!(name, "packet" | "unix" | "icmp")) =>
+            {
+                return false;
+            }
+            Err(error) => {
+                list.failed = true;
+                list.limits.push(Limit {
+                    what: what("are missing"),
+                    why: format!("netlink: {refusal}; {}: {error}", path.display()),
+                    remedy: None,
+                });
+                return false;
+            }
+        };
+        let (wanted, sockets) = (chooser(ask), &mut list.sockets);
+        let outcome = parse(&table, &mut |socket| {
+            if wanted(&socket) {
+                sockets.push(socket);
+            }
+        });
+        if let Err(bad) = outcome {
+            list.limits.push(Limit {
+                what: what("are missing in part"),
+                why: format!("{}: {bad}", path.display()),
+                remedy: None,
+            });
+        }
+        true
+    }
+
+    fn has_net(&self) -> bool {
+        self.proc.join("thread-self/net").is_dir()
+    }
+}
+
+/// What the text table `name` holds.
+fn words(name: &str) -> &'static str {
+    match name {
+        "tcp" => "TCP sockets over IPv4",
+        "tcp6" => "TCP sockets over IPv6",
+        "udp" => "UDP sockets over IPv4",
+        "udp6" => "UDP sockets over IPv6",
+        "raw" => "RAW sockets over IPv4",
+        "raw6" => "RAW sockets over IPv6",
+        "icmp" => "sockets of ping over IPv4",
+        "icmp6" => "sockets of ping over IPv6",
+        "packet" => "PACKET sockets",
+        _ => "UNIX sockets",
+    }
+}
+
+/// Why a text table had to do.
+fn without_diag(refusal: &io::Error, module: &str, table: &str) -> String {
+    match refusal.raw_os_error() {
+        Some(libc::ENOENT) => format!("the running kernel has no {module}; /proc/net/{table} does not tell them"),
+        _ => format!("netlink refused: {refusal}; /proc/net/{table} does not tell them"),
+    }
+}
+
+/// Whether the kernel can look up this very socket by its addresses.
+fn is_connection(socket: &Socket) -> bool {
+    socket.protocol() == Protocol::Tcp && !matches!(socket.state(), State::Listening | State::Bound)
+}
+
+/// Whether `ask` wants a socket of a table that it asks for. Made once a table: it is asked for each socket.
+fn chooser(ask: &SocketAsk) -> impl Fn(&Socket) -> bool + '_ {
+    let states = ask.tcp_states.iter().fold(0u16, |set, &state| set | 1 << state as u8);
+    let every_end = ask.ports.is_empty() && ask.local.is_empty() && ask.foreign.is_empty();
+    move |socket| {
+        let has_states = matches!(socket.protocol(), Protocol::Tcp | Protocol::Mptcp);
+        let state = !has_states || states >> socket.state() as u8 & 1 == 1;
+        state && (every_end || ends_wanted(ask, socket))
+    }
+}
+
+fn ends_wanted(ask: &SocketAsk, socket: &Socket) -> bool {
+    let side = |sides: &Sides, end| sides.is_empty() || (socket.protocol().is_ip() && sides.matches(&end));
+    ask.ports.matches(socket) && side(&ask.local, socket.local()) && side(&ask.foreign, socket.foreign())
+}
+
+/// Whether the kernel dumps ports that are only bound: Linux 6.8 and newer (`TCP_BOUND_INACTIVE`).
+fn kernel_lists_bound() -> bool {
+    let name = rustix::system::uname();
+    let release = name.release().to_bytes();
+    let mut parts = release.split(|byte| !byte.is_ascii_digit()).map(|digits| {
+        digits.iter().try_fold(0u32, |sum, digit| {
+            sum.checked_mul(10)?.checked_add(u32::from(digit - b'0'))
+        })
+    });
+    match (parts.next().flatten(), parts.next().flatten()) {
+        (Some(major), Some(minor)) => (major, minor) >= (6, 8),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use netstat_model::{Extras, Ports};
+    use std::net::{TcpListener, TcpStream, UdpSocket};
+
+    /// A listener, the two ends of a connection to it, and further sockets beside them.
+    fn sockets(address: &str) -> (TcpListener, [TcpStream; 2], Vec<TcpListener>) {
+        let listener = TcpListener::bind(address).unwrap();
+        let near = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (far, _) = listener.accept().unwrap();
+        let others = (0..8).map(|_| TcpListener::bind(address).unwrap()).collect();
+        (listener, [near, far], others)
+    }
+
+    /// All that the kernel tells, before anything is left out here.
+    fn told(table: Table, states: StateSet, ports: &str) -> Vec<Socket> {
+        let ask = SocketAsk {
+            ports: ports.parse().unwrap(),
+            ..SocketAsk::default()
+        };
+        told_by(table, states, &bytecode::for_ask(&ask).unwrap())
+    }
+
+    fn told_by(table: Table, states: StateSet, program: &[u8]) -> Vec<Socket> {
+        let question = Question {
+            table,
+            states,
+            program: Some(program),
+            extras: Extras::NONE,
+        };
+        let mut told = Vec::new();
+        let mut diag = Connection::sock_diag().unwrap();
+        inet::dump(&mut diag, &question, |socket| told.push(socket)).unwrap();
+        told
+    }
+
+    #[test]
+    fn the_kernel_tells_the_chosen_sockets_only() {
+        for (address, own, other) in [
+            ("127.0.0.1:0", Table::Tcp4, Table::Tcp6),
+            ("[::1]:0", Table::Tcp6, Table::Tcp4),
+        ] {
+            let Ok(_) = TcpListener::bind(address) else {
+                eprintln!("skipped for {address}: no such address here");
+                continue;
+            };
+            let (listener, [near, _far], _others) = sockets(address);
+            let server = listener.local_addr().unwrap().port();
+            let client = near.local_addr().unwrap().port();
+            let every = StateSet::of(State::ALL);
+            let has = |found: &[Socket], port: u16, state: State, connected: bool| {
+                let is = |socket: &&Socket| {
+                    socket.local().port == port && socket.state() == state && socket.is_connected() == connected
+                };
+                found.iter().filter(is).count()
+            };
+            for table in [Table::Tcp, own] {
+                let range = format!("{server}-{server},{}-65535", u16::MAX);
+                for ports in [server.to_string(), range, format!("1,{server}")] {
+                    let found = told(table, every, &ports);
+                    assert_eq!(has(&found, server, State::Listening, false), 1, "{ports} {found:?}");
+                    assert_eq!(has(&found, server, State::Established, true), 1, "{ports} {found:?}");
+                    assert_eq!(has(&found, client, State::Established, true), 1, "{ports} {found:?}");
+                    let ports: Ports = ports.parse().unwrap();
+                    assert!(found.iter().all(|socket| ports.matches(socket)), "{found:?}");
+                }
+                let found = told(table, StateSet::of([State::Listening]), &server.to_string());
+                assert_eq!(has(&found, server, State::Listening, false), found.len(), "{found:?}");
+            }
+            // The same port may be taken by others there, but not by these.
+            let elsewhere = told(other, every, &server.to_string());
+            assert!(elsewhere.iter().all(|socket| socket.family() != family_of(address)));
+        }
+        let udp = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let port = udp.local_addr().unwrap().port();
+        let found = told(Table::Udp4, StateSet::ALL, &port.to_string());
+        assert!(
+            !found.is_empty() && found.iter().all(|socket| socket.local().port == port),
+            "{found:?}"
+        );
+    }
+
+    /// The kernel takes the programs for addresses and passes over what they do not want.
+    #[test]
+    fn the_kernel_tells_the_chosen_addresses_only() {
+        let (listener, [near, _far], _others) = sockets("127.0.0.1:0");
+        let other = TcpListener::bind("127.0.0.2:0").unwrap();
+        let server = listener.local_addr().unwrap().port();
+        let client = near.local_addr().unwrap().port();
+        let own = other.local_addr().unwrap().port();
+        let at = |found: &[Socket], port: u16| found.iter().filter(|socket| socket.local().port == port).count();
+        for (local, foreign, expected) in [
+            ("127.0.0.1", "", [true, true, true, false]),
+            ("127.0.0.2/31", "", [false, false, false, true]),
+            ("127.0.0.0/8", "", [true, true, true, true]),
+            ("", "127.0.0.0/8", [false, true, true, false]),
+            ("", &format!("127.0.0.1:{server}"), [false, false, true, false]),
+            (
+                "10.0.0.0/8,127.0.0.1",
+                &format!("192.0.2.1,:{client}"),
+                [false, true, false, false],
+            ),
+            ("::1", "", [false, false, false, false]),
+        ] {
+            let sides = |word: &str| match word {
+                "" => Sides::default(),
+                word => word.parse().unwrap(),
+            };
+            let ask = SocketAsk {
+                local: sides(local),
+                foreign: sides(foreign),
+                ..SocketAsk::default()
+            };
+            let program = bytecode::for_ask(&ask).unwrap();
+            for table in [Table::Tcp, Table::Tcp4] {
+                let found = told_by(table, StateSet::of(State::ALL), &program);
+                assert!(
+                    found.iter().all(|socket| ends_wanted(&ask, socket)),
+                    "{local} {foreign}: {found:?}"
+                );
+                let listening = found
+                    .iter()
+                    .any(|socket| socket.local().port == server && socket.state() == State::Listening);
+                let accepted = found
+                    .iter()
+                    .any(|socket| socket.local().port == server && socket.state() == State::Established);
+                let told = [listening, accepted, at(&found, client) == 1, at(&found, own) == 1];
+                assert_eq!(told, expected, "{local} {foreign}");
+            }
+        }
+    }
+
+    fn family_of(address: &str) -> Family {
+        if address.starts_with('[') {
+            Family::V6
+        } else {
+            Family::V4
+        }
+    }
+
+    /// A kernel that does not know an operation says EINVAL, as this one says to an operation that no kernel knows.
+    #[test]
+    fn a_program_that_the_kernel_refuses_is_done_without() {
+        let (listener, [near, _far], _others) = sockets("127.0.0.1:0");
+        let ask = SocketAsk {
+            tcp4: true,
+            tcp_states: vec![State::Listening, State::Established],
+            ports: listener.local_addr().unwrap().port().to_string().parse().unwrap(),
+            ..SocketAsk::default()
+        };
+        let unknown = [250, 8, 12, 0, 0, 0, 0, 0];
+        let states = StateSet::of(ask.tcp_states.iter().copied());
+        let mut reader = Space::new(Path::new("/nonexistent"));
+        let mut list = SocketList::default();
+        let question = Question {
+            table: Table::Tcp4,
+            states,
+            program: Some(&unknown),
+            extras: Extras::NONE,
+        };
+        let mut dump = |diag: &mut Connection, found: Found<'_>| inet::dump(diag, &question, found);
+        let refusal = reader.dump_whole(&ask, &mut list, &mut dump).unwrap_err();
+        assert_eq!(refusal.raw_os_error(), Some(libc::EINVAL));
+        reader
+            .dump_chosen(Table::Tcp4, states, Some(&unknown), &ask, &mut list)
+            .unwrap();
+        let mut expected = SocketList::default();
+        reader.read(&ask, &mut expected);
+        assert!(!expected.fell_back && !expected.failed, "{expected:?}");
+        let key = |list: &SocketList| {
+            let mut cookies: Vec<_> = list.sockets.iter().map(Socket::cookie).collect();
+            cookies.sort_unstable();
+            cookies
+        };
+        let client = near.local_addr().unwrap().port();
+        assert!(expected.sockets.iter().any(|socket| socket.local().port == client));
+        assert_eq!(key(&list), key(&expected));
+    }
+}

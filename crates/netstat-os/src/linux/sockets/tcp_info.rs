@@ -1,0 +1,283 @@
+//! `struct tcp_info`: what the kernel tells of a TCP connection's internals (`include/uapi/linux/tcp.h`).
+//!
+//! Newer kernels append fields; an older one gives a shorter structure.
+
+use netstat_model::{CongestionPhase, Fact, State, TcpFigure, TcpInfo, TcpOptions, Why};
+
+/// How wide a field is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Width {
+    Byte,
+    Four,
+    Eight,
+}
+
+/// Figure, offset, width.
+#[rustfmt::skip]
+const FIELDS: [(TcpFigure, usize, Width); 45] = {
+    use TcpFigure::*;
+    use Width::{Byte, Eight, Four};
+    [
+        (Retransmits, 2, Byte),
+        (Rto, 8, Four),
+        (Ato, 12, Four),
+        (SendMss, 16, Four),
+        (ReceiveMss, 20, Four),
+        (Unacked, 24, Four),
+        (Sacked, 28, Four),
+        (Lost, 32, Four),
+        (RetransmitsInFlight, 36, Four),
+        (LastDataSent, 44, Four),
+        (LastDataReceived, 52, Four),
+        (LastAckReceived, 56, Four),
+        (PathMtu, 60, Four),
+        (Rtt, 68, Four),
+        (RttVariance, 72, Four),
+        (Ssthresh, 76, Four),
+        (Cwnd, 80, Four),
+        (AdvertisedMss, 84, Four),
+        (Reordering, 88, Four),
+        (ReceiveRtt, 92, Four),
+        (ReceiveSpace, 96, Four),
+        (RetransmitsTotal, 100, Four),
+        (PacingRate, 104, Eight),
+        (MaxPacingRate, 112, Eight),
+        (BytesAcked, 120, Eight),
+        (BytesReceived, 128, Eight),
+        (SegmentsOut, 136, Four),
+        (SegmentsIn, 140, Four),
+        (NotSent, 144, Four),
+        (MinRtt, 148, Four),
+        (DataSegmentsIn, 152, Four),
+        (DataSegmentsOut, 156, Four),
+        (DeliveryRate, 160, Eight),
+        (BusyTime, 168, Eight),
+        (ReceiveWindowLimited, 176, Eight),
+        (SendBufferLimited, 184, Eight),
+        (Delivered, 192, Four),
+        (DeliveredCe, 196, Four),
+        (BytesSent, 200, Eight),
+        (BytesRetransmitted, 208, Eight),
+        (DuplicateSacks, 216, Four),
+        (ReorderingSeen, 220, Four),
+        (OutOfOrder, 224, Four),
+        (SendWindow, 228, Four),
+        (ReceiveWindow, 232, Four),
+    ]
+};
+
+/// `TCP_INFINITE_SSTHRESH` (`include/net/tcp.h`).
+const INFINITE_SSTHRESH: u64 = 0x7fff_ffff;
+/// `tcpi_options` (`TCPI_OPT_*`).
+const TIMESTAMPS: u8 = 1;
+const SACK: u8 = 2;
+const WINDOW_SCALE: u8 = 4;
+const ECN: u8 = 8;
+const ECN_SEEN: u8 = 16;
+const SYN_DATA: u8 = 32;
+
+/// Reads the structure, as much of it as there is, of a connection in `state`.
+pub(super) fn parse(info: &[u8], state: State) -> TcpInfo {
+    // The kernel fills in little for them, and nothing of a connection (tcp_get_info).
+    if matches!(state, State::Listening | State::Bound | State::Closed) {
+        return TcpInfo::unknown(Why::NotApplicable);
+    }
+    let mut figures = TcpInfo::unknown(Why::NotSupported);
+    for (figure, at, width) in FIELDS {
+        if let Some(value) = value(info, at, width) {
+            figures.set(figure, meaning(figure, value));
+        }
+    }
+    without_samples(&mut figures, state);
+    let byte = |at: usize| info.get(at).copied();
+    figures.phase = match byte(1) {
+        Some(0) => Fact::Known(CongestionPhase::Open),
+        Some(1) => Fact::Known(CongestionPhase::Disorder),
+        Some(2) => Fact::Known(CongestionPhase::Reduced),
+        Some(3) => Fact::Known(CongestionPhase::Recovery),
+        Some(4) => Fact::Known(CongestionPhase::Loss),
+        Some(_) => Fact::Unknown(Why::Failed),
+        None => Fact::Unknown(Why::NotSupported),
+    };
+    if let Some(options) = byte(5) {
+        figures.options = Fact::Known(TcpOptions {
+            timestamps: options & TIMESTAMPS != 0,
+            sack: options & SACK != 0,
+            ecn: options & ECN != 0,
+            ecn_seen: options & ECN_SEEN != 0,
+            fast_open: options & SYN_DATA != 0,
+        });
+        figures.window_scales = match byte(6) {
+            _ if options & WINDOW_SCALE == 0 => Fact::Unknown(Why::NotApplicable),
+            Some(scales) => Fact::Known(halves(scales)),
+            None => Fact::Unknown(Why::NotSupported),
+        };
+    }
+    // The flag came with the delivery rate (Linux 4.9): before, the byte was padding.
+    if value(info, 160, Width::Eight).is_some() {
+        figures.app_limited = byte(7).map_or(Fact::Unknown(Why::NotSupported), |byte| Fact::Known(first_bit(byte)));
+    }
+    figures
+}
+
+fn value(info: &[u8], at: usize, width: Width) -> Option<u64> {
+    match width {
+        Width::Byte => info.get(at).map(|&byte| byte.into()),
+        Width::Four => Some(u32::from_ne_bytes(info.get(at..at + 4)?.try_into().ok()?).into()),
+        Width::Eight => Some(u64::from_ne_bytes(info.get(at..at + 8)?.try_into().ok()?)),
+    }
+}
+
+/// What a field's value says: some values stand for "no limit" or "no sample yet".
+fn meaning(figure: TcpFigure, value: u64) -> Fact<u64> {
+    match (figure, value) {
+        (TcpFigure::PacingRate | TcpFigure::MaxPacingRate, u64::MAX) => Fact::Unknown(Why::Unlimited),
+        (TcpFigure::Ssthresh, INFINITE_SSTHRESH..) => Fact::Unknown(Why::Unlimited),
+        // tcp_min_rtt() is all ones before the first sample.
+        (TcpFigure::MinRtt, 0 | 0xffff_ffff) => Fact::Unknown(Why::NotYet),
+        (TcpFigure::Rtt | TcpFigure::ReceiveRtt | TcpFigure::Ato | TcpFigure::DeliveryRate, 0) => {
+            Fact::Unknown(Why::NotYet)
+        }
+        _ => Fact::Known(value),
+    }
+}
+
+/// Takes back figures that say nothing as long as nothing has happened.
+fn without_samples(figures: &mut TcpInfo, state: State) {
+    let mut not_yet = |figure| {
+        if figures.get(figure).known().is_some() {
+            figures.set(figure, Fact::Unknown(Why::NotYet));
+        }
+    };
+    // Before the handshake is over these times count from boot.
+    if state == State::SynSent {
+        not_yet(TcpFigure::LastDataSent);
+        not_yet(TcpFigure::LastDataReceived);
+        not_yet(TcpFigure::LastAckReceived);
+    }
+    // The variance starts at a value of its own; the other times start with the connection.
+    for (samples, figure) in [
+        (TcpFigure::Rtt, TcpFigure::RttVariance),
+        (TcpFigure::DataSegmentsOut, TcpFigure::LastDataSent),
+        (TcpFigure::DataSegmentsIn, TcpFigure::LastDataReceived),
+    ] {
+        let none = matches!(figures.get(samples), Fact::Known(0) | Fact::Unknown(Why::NotYet));
+        if none && figures.get(figure).known().is_some() {
+            figures.set(figure, Fact::Unknown(Why::NotYet));
+        }
+    }
+}
+
+/// Two bit fields of four bits each, in the order of declaration: the compiler fills from the least significant bit on
+/// little-endian machines, from the most significant on the others.
+fn halves(byte: u8) -> (u8, u8) {
+    let (low, high) = (byte & 15, byte >> 4);
+    if cfg!(target_endian = "little") {
+        (low, high)
+    } else {
+        (high, low)
+    }
+}
+
+/// The bit field declared first.
+fn first_bit(byte: u8) -> bool {
+    byte & if cfg!(target_endian = "little") { 1 } else { 0x80 } != 0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    /// The sizes the structure has had: Linux 2.6, 3.15, 4.1, 4.2, 4.6, 4.9, 4.10, 4.18, 4.19, 5.4, 6.2, 6.7.
+    const SIZES: [usize; 12] = [104, 120, 136, 144, 160, 168, 192, 200, 224, 232, 240, 248];
+
+    #[test]
+    fn every_figure_has_a_field_of_its_own() {
+        let mut figures: Vec<TcpFigure> = FIELDS.iter().map(|field| field.0).collect();
+        figures.sort_unstable();
+        assert_eq!(figures, TcpFigure::ALL);
+        let mut end = 0;
+        for (figure, at, width) in FIELDS {
+            let size = match width {
+                Width::Byte => 1,
+                Width::Four => 4,
+                Width::Eight => 8,
+            };
+            assert!(at >= end && at % size == 0, "{figure:?}");
+            end = at + size;
+        }
+    }
+
+    #[test]
+    fn a_shorter_structure_leaves_the_newer_fields_unknown() {
+        for size in SIZES {
+            let info = parse(&vec![1; size], State::Established);
+            for (figure, at, width) in FIELDS {
+                let told = value(&vec![1; size], at, width).is_some();
+                let fact = info.get(figure);
+                assert_eq!(fact.known().is_some(), told, "{figure:?} of {size}");
+                assert!(told || fact == Fact::Unknown(Why::NotSupported), "{figure:?} of {size}");
+            }
+            assert_eq!(info.app_limited.known().is_some(), size >= 168, "{size}");
+        }
+    }
+
+    #[test]
+    fn values_that_are_no_numbers() {
+        let mut info = vec![0; 248];
+        info[76..80].copy_from_slice(&0x7fff_ffffu32.to_ne_bytes());
+        info[104..112].fill(0xff);
+        info[148..152].fill(0xff);
+        let read = parse(&info, State::Established);
+        for (figure, why) in [
+            (TcpFigure::Ssthresh, Why::Unlimited),
+            (TcpFigure::PacingRate, Why::Unlimited),
+            (TcpFigure::MinRtt, Why::NotYet),
+            (TcpFigure::Rtt, Why::NotYet),
+            (TcpFigure::RttVariance, Why::NotYet),
+            (TcpFigure::LastDataSent, Why::NotYet),
+            (TcpFigure::DeliveryRate, Why::NotYet),
+        ] {
+            assert_eq!(read.get(figure), Fact::Unknown(why), "{figure:?}");
+        }
+        assert_eq!(read.get(TcpFigure::Retransmits), Fact::Known(0));
+        assert_eq!(read.window_scales, Fact::Unknown(Why::NotApplicable));
+    }
+
+    #[test]
+    fn a_listener_has_no_connection() {
+        let info = parse(&[1; 248], State::Listening);
+        for figure in TcpFigure::ALL {
+            assert_eq!(info.get(figure), Fact::Unknown(Why::NotApplicable), "{figure:?}");
+        }
+    }
+
+    #[test]
+    fn bits_are_told_apart() {
+        let mut info = vec![0; 248];
+        info[1] = 4;
+        info[5] = SACK | WINDOW_SCALE | SYN_DATA;
+        info[6] = if cfg!(target_endian = "little") { 0x97 } else { 0x79 };
+        info[7] = if cfg!(target_endian = "little") { 1 } else { 0x80 };
+        let read = parse(&info, State::Established);
+        assert_eq!(read.phase, Fact::Known(CongestionPhase::Loss));
+        let options = read.options.known().unwrap();
+        assert!(options.sack && options.fast_open && !options.timestamps && !options.ecn);
+        assert_eq!(read.window_scales, Fact::Known((7, 9)));
+        assert_eq!(read.app_limited, Fact::Known(true));
+    }
+
+    proptest! {
+        #[test]
+        fn any_length_is_read_as_far_as_it_goes(info in proptest::collection::vec(any::<u8>(), 0..300), state in 0..12usize) {
+            let state = State::ALL[state];
+            let read = parse(&info, state);
+            let connected = !matches!(state, State::Listening | State::Bound | State::Closed);
+            for (figure, at, width) in FIELDS {
+                let told = value(&info, at, width);
+                prop_assert!(read.get(figure).known().is_none_or(|known| connected && Some(known) == told));
+            }
+        }
+    }
+}
