@@ -37,6 +37,11 @@ impl PartialEq for Command {
 /// Every command, in the order of the help.
 pub static COMMANDS: &[Command] = &[
     Command {
+        name: "schema",
+        definition: crate::json::schema::definition,
+        run: crate::json::schema::run,
+    },
+    Command {
         name: "man",
         definition: man::definition,
         run: man::run,

@@ -11,7 +11,7 @@ const WIDTH: usize = 80;
 const TEXT_AT: usize = 29;
 const SHORT_TEXT_AT: usize = 14;
 
-const USAGE: &str = "Usage: netstat [SWITCHES] [INTERVAL]";
+const USAGE: &str = "Usage: netstat [SWITCHES] [INTERVAL]\n       netstat COMMAND ...";
 
 const RULES: &str = "\
 Letters work in any order and any case, together or apart, with a dash or a
@@ -34,6 +34,13 @@ Examples:
                                      only connections in these states
   sudo netstat -nb -p tcp            IPv4 connections, with service and program
   netstat -c                         which programs hold the most ports
+  sudo netstat --exposed --wide      what others can reach, and whose it is
+  netstat -n --public --group foreign_address --top 10
+                                     which public addresses, and how often
+  netstat -a --columns protocol,foreign,rtt,cwnd,retrans_total --sort -rtt
+                                     the slowest connections
+  sudo netstat -ao --json            for programs: everything in one document
+  netstat -a --changes 1             what opens, closes or changes, as it does
   netstat -s --rates 5               what changes, per second, every 5 seconds
   netstat -e --per-interface 1 --count 10
                                      traffic of each interface, ten times
@@ -51,7 +58,7 @@ pub(super) fn version() -> String {
 
 /// `-h`: the letters on one screen.
 pub(super) fn short(command: &Command) -> String {
-    let mut out = format!("{USAGE}\n\n");
+    let mut out = format!("{}\n\n", USAGE.lines().next().unwrap_or_default());
     for arg in by_heading(command).filter(|arg| arg.get_short().is_some() || arg.is_positional()) {
         let label = match arg.get_short() {
             Some(letter) => format!("-{letter}{}", value(arg)),
@@ -82,6 +89,12 @@ pub(super) fn long(command: &Command) -> String {
         for arg in by_heading(command).filter(|arg| arg.get_help_heading() == Some(heading)) {
             entry(&mut out, &label(arg), &text(arg), TEXT_AT);
         }
+    }
+    out.push_str("\nCommands (netstat COMMAND --help tells more):\n");
+    for command in crate::commands::COMMANDS {
+        let definition = (command.definition)();
+        let about = definition.get_about().map(ToString::to_string).unwrap_or_default();
+        entry(&mut out, command.name, &about, SHORT_TEXT_AT + 2);
     }
     out.push_str(&format!("\n{EXAMPLES}\n{STATUS}"));
     out
@@ -284,7 +297,7 @@ mod tests {
             assert!(parses(words), "{words}");
             seen += 1;
         }
-        assert_eq!(seen, 9);
+        assert_eq!(seen, 14);
     }
 
     #[test]

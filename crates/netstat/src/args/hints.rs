@@ -21,6 +21,10 @@ pub(super) fn for_word(word: &str, command: &Command) -> String {
     {
         return did_you_mean(&format!("-{rest}"));
     }
+    let commands = crate::commands::COMMANDS.iter().map(|command| command.name);
+    if let Some(name) = nearest_lower(bare, commands) {
+        return format!("; a command comes first: netstat {name}");
+    }
     if let Some(long) = nearest_long(bare, command) {
         return did_you_mean(&long);
     }

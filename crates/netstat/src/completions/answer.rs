@@ -181,7 +181,7 @@ impl Values {
     fn of(arg: &Arg) -> Values {
         let named = |names: &[&str]| names.iter().map(|name| ((*name).to_owned(), String::new())).collect();
         match arg.get_id().as_str() {
-            "states" => Values::List {
+            "state" => Values::List {
                 words: named(&State::ALL.map(State::name)),
                 reversible: false,
             },
@@ -372,7 +372,22 @@ mod tests {
     #[test]
     fn every_value_is_known_or_free_for_a_reason() {
         // Numbers, addresses and names that only the user knows.
-        const FREE: &[&str] = &["ports", "dns_timeout", "interval", "count", "called", "answer", "words"];
+        const FREE: &[&str] = &[
+            "port",
+            "local",
+            "foreign",
+            "pid",
+            "program",
+            "user",
+            "unit",
+            "top",
+            "dns_timeout",
+            "interval",
+            "count",
+            "called",
+            "answer",
+            "words",
+        ];
         let all = prepared(program());
         for command in std::iter::once(&all).chain(all.get_subcommands()) {
             for arg in command.get_arguments().filter(|arg| arg.get_action().takes_values()) {

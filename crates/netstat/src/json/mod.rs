@@ -1,5 +1,7 @@
 //! The frame of every JSON document that this program prints.
 
+pub mod schema;
+
 use std::time::SystemTime;
 
 use netstat_model::Limit;

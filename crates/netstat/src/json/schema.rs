@@ -1,0 +1,233 @@
+//! The JSON Schemas (draft 2020-12) of the documents that this program prints, made from the lists that the documents are made from.
+
+use clap::{Arg, ArgMatches};
+use netstat_model::columns::{Kind, Sockets, Table};
+use serde_json::{Map, Value, json};
+
+use super::VERSION;
+use crate::run::{Failure, Outcome, Surroundings};
+
+/// One published schema.
+#[derive(Clone, Copy)]
+pub struct Schema {
+    /// The word it is called by: `sockets`. Its documents say `netstat.sockets`.
+    pub name: &'static str,
+    /// What such a document is.
+    pub about: &'static str,
+    /// Makes it.
+    pub make: fn() -> Value,
+}
+
+/// All of them.
+pub static SCHEMAS: &[Schema] = &[
+    Schema {
+        name: "sockets",
+        about: "--json: the connection list",
+        make: sockets,
+    },
+    Schema {
+        name: "sockets-line",
+        about: "--ndjson: one line of the connection list",
+        make: sockets_line,
+    },
+];
+
+fn sockets() -> Value {
+    let rows = json!({"type": "array", "items": {"$ref": "#/$defs/row"}});
+    document(
+        "sockets",
+        &[("rows", rows)],
+        json!({"row": row::<Sockets>(&listing_members(), false)}),
+    )
+}
+
+fn sockets_line() -> Value {
+    let mut line = row::<Sockets>(&listing_members(), true);
+    if let Some(line) = line.as_object_mut() {
+        let head = json!({
+            "$schema": DRAFT,
+            "title": "netstat.sockets-line",
+            "description": "One row of the connection list, with the time of the look and, where a value is missing, why.",
+        });
+        for (key, value) in head.as_object().into_iter().flatten() {
+            line.insert(key.clone(), value.clone());
+        }
+    }
+    line
+}
+
+const DRAFT: &str = "https://json-schema.org/draft/2020-12/schema";
+
+/// What rows of the list have beside their columns: counts of groups, and what a change is.
+fn listing_members() -> Vec<(&'static str, Value)> {
+    vec![
+        (
+            "count",
+            json!({"type": "integer", "minimum": 1, "description": "with --group: how many rows"}),
+        ),
+        (
+            "change",
+            json!({"enum": ["opened", "closed", "changed"], "description": "with --changes: what happened"}),
+        ),
+        (
+            "was",
+            json!({"type": "string", "description": "with --changes: the state before, where that has changed"}),
+        ),
+        (
+            "time",
+            json!({"type": "string", "format": "date-time", "description": "when the row was read"}),
+        ),
+    ]
+}
+
+/// The schema of a document with the usual frame and these members.
+pub fn document(name: &str, members: &[(&str, Value)], definitions: Value) -> Value {
+    let mut properties = Map::new();
+    properties.insert("schema".into(), json!({"const": format!("netstat.{name}")}));
+    properties.insert("version".into(), json!({"const": VERSION}));
+    properties.insert(
+        "host".into(),
+        json!({"type": "string", "description": "the computer's name"}),
+    );
+    properties.insert(
+        "time".into(),
+        json!({"type": "string", "format": "date-time", "description": "when it was read (RFC 3339, UTC)"}),
+    );
+    properties.insert(
+        "limits".into(),
+        json!({"type": "array", "items": {"$ref": "#/$defs/limit"}, "description": "what could not be seen"}),
+    );
+    let mut required: Vec<Value> = properties.keys().cloned().map(Value::String).collect();
+    for (name, schema) in members {
+        properties.insert((*name).to_owned(), schema.clone());
+        required.push(Value::String((*name).to_owned()));
+    }
+    let mut definitions = definitions;
+    if let Some(all) = definitions.as_object_mut() {
+        all.insert("limit".into(), limit());
+    }
+    json!({
+        "$schema": DRAFT,
+        "title": format!("netstat.{name}"),
+        "type": "object",
+        "properties": properties,
+        "required": required,
+        "additionalProperties": false,
+        "$defs": definitions,
+    })
+}
+
+fn limit() -> Value {
+    json!({
+        "type": "object",
+        "properties": {
+            "what": {"type": "string", "description": "what is missing or weaker than usual"},
+            "why": {"type": "string", "description": "the reason"},
+            "remedy": {"type": ["string", "null"], "description": "what would help, if anything is known"},
+            "column": {"type": "string", "description": "the column whose values are null"},
+            "rows": {"type": "integer", "minimum": 1, "description": "in how many rows they are"},
+        },
+        "required": ["what", "why", "remedy"],
+        "additionalProperties": false,
+    })
+}
+
+/// The schema of a row of `T`, with further members; `limits` where a row says itself why a value is missing.
+pub fn row<T: Table>(further: &[(&str, Value)], limits: bool) -> Value {
+    let mut properties = Map::new();
+    for column in T::columns() {
+        let unit = if column.unit.is_empty() {
+            String::new()
+        } else {
+            format!(" ({})", column.unit)
+        };
+        let mut schema = of_kind(column.kind);
+        if let Some(schema) = schema.as_object_mut() {
+            schema.insert("description".into(), format!("{}{unit}", column.meaning).into());
+        }
+        properties.insert(column.name.into(), schema);
+    }
+    for (name, schema) in further {
+        properties.insert((*name).to_owned(), schema.clone());
+    }
+    if limits {
+        properties.insert(
+            "limits".into(),
+            json!({
+                "type": "object",
+                "additionalProperties": {"type": "string"},
+                "description": "why a value is null, by the name of its column",
+            }),
+        );
+    }
+    json!({"type": "object", "properties": properties, "additionalProperties": false})
+}
+
+/// The values of a column. Text that is known to be nothing is empty.
+fn of_kind(kind: Kind) -> Value {
+    match kind {
+        Kind::Text | Kind::Endpoint | Kind::Address => json!({"type": ["string", "null"]}),
+        Kind::Number => json!({"type": ["integer", "null"], "minimum": 0}),
+        Kind::Decimal => json!({"type": ["number", "null"]}),
+        Kind::Flag => json!({"type": ["boolean", "null"]}),
+        Kind::Time => json!({"type": ["string", "null"], "format": "date-time"}),
+        Kind::Numbers => json!({"type": ["array", "null"], "items": {"type": "integer", "minimum": 0}}),
+    }
+}
+
+/// `netstat schema`.
+pub fn definition() -> clap::Command {
+    let names = SCHEMAS.iter().map(|schema| schema.name);
+    let list: String = SCHEMAS
+        .iter()
+        .map(|schema| format!("  {:16} {}\n", schema.name, schema.about))
+        .collect();
+    clap::Command::new("schema")
+        .about("Print the JSON Schema of a kind of document")
+        .arg(
+            Arg::new("name")
+                .value_name("NAME")
+                .required(true)
+                .ignore_case(true)
+                .value_parser(clap::builder::PossibleValuesParser::new(names))
+                .help("which documents"),
+        )
+        .after_help(format!("Documents:\n{list}"))
+}
+
+/// Carries it out.
+///
+/// # Errors
+/// When the output cannot be written.
+pub fn run(matches: &ArgMatches, surroundings: &mut Surroundings<'_>) -> Result<Outcome, Failure> {
+    let name = matches
+        .get_one::<String>("name")
+        .map(String::as_str)
+        .unwrap_or_default();
+    let schema = SCHEMAS.iter().find(|schema| schema.name.eq_ignore_ascii_case(name));
+    if let Some(schema) = schema {
+        let text = super::to_text(&(schema.make)(), true);
+        surroundings.out.write_all(text.as_bytes())?;
+        surroundings.out.flush()?;
+    }
+    Ok(Outcome::Printed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The published files are what the program makes: `netstat schema NAME > docs/schema/netstat.NAME.json`.
+    #[test]
+    fn the_published_schemas_are_these() {
+        let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/schema");
+        for schema in SCHEMAS {
+            let path = format!("{directory}/netstat.{}.json", schema.name);
+            let published = std::fs::read_to_string(&path).unwrap_or_default();
+            let made = super::super::to_text(&(schema.make)(), true);
+            assert!(published == made, "netstat schema {} > {path}", schema.name);
+        }
+        let files = std::fs::read_dir(directory).unwrap().count();
+        assert_eq!(files, SCHEMAS.len(), "a file in docs/schema that no schema makes");
+    }
+}
