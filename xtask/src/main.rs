@@ -4,6 +4,7 @@ mod bench;
 mod bpf;
 mod floor;
 mod load;
+mod package;
 mod services;
 
 use std::process::ExitCode;
@@ -15,6 +16,7 @@ chores:
   load         hold many sockets in this network namespace until stdin closes
   floor-dump   read the raw TCP dump of the kernel and count its rows
   bpf          compile the eBPF program; --check: prove that the committed object is what the source makes
+  package      make the manual pages and completion scripts of the packages anew; --check: prove that they are up to date
   services     make the table of service names anew";
 
 fn main() -> ExitCode {
@@ -27,6 +29,7 @@ fn main() -> ExitCode {
         "load-worker" => load::worker::run().map(success),
         "floor-dump" => floor::dump().map(success),
         "bpf" => bpf::run(words),
+        "package" => package::run(words),
         "services" => services::run(words).map(success),
         "" | "help" | "--help" | "-h" => {
             println!("{CHORES}");
