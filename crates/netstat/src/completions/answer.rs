@@ -148,7 +148,8 @@ fn prepared(program: Command) -> Command {
 }
 
 fn prepared_arg(arg: Arg) -> Arg {
-    if !arg.get_action().takes_values() {
+    // A command may know better what its option takes.
+    if !arg.get_action().takes_values() || arg.get::<ArgValueCompleter>().is_some() {
         return arg;
     }
     let values = Values::of(&arg);
@@ -185,12 +186,16 @@ impl Values {
                 words: named(&State::ALL.map(State::name)),
                 reversible: false,
             },
-            "columns" | "group" => Values::List {
+            "columns" => Values::List {
+                words: with(columns(), "help", "what each column means, and its unit"),
+                reversible: false,
+            },
+            "group" => Values::List {
                 words: columns(),
                 reversible: false,
             },
             "sort" => Values::List {
-                words: columns(),
+                words: with(columns(), "count", "with --group: how many rows"),
                 reversible: true,
             },
             "table" => Values::One(named(&["all", "main", "local", "default"])),
@@ -250,6 +255,12 @@ impl Values {
     }
 }
 
+/// `words` and one more.
+fn with(mut words: Vec<(String, String)>, word: &str, help: &str) -> Vec<(String, String)> {
+    words.push((word.to_owned(), help.to_owned()));
+    words
+}
+
 /// The columns of the list with their meanings.
 fn columns() -> Vec<(String, String)> {
     Sockets::columns()
@@ -280,8 +291,8 @@ mod tests {
     fn switches() {
         assert_eq!(offered("netstat --numer"), ["--numeric"]);
         assert_eq!(offered("netstat -ano --statis"), ["--statistics"]);
-        assert_eq!(offered("netstat -p tcp --list"), ["--listening"]);
-        assert_eq!(offered("netstat /a /n --list"), ["--listening"]);
+        assert_eq!(offered("netstat -p tcp --listeni"), ["--listening"]);
+        assert_eq!(offered("netstat /a /n --listeni"), ["--listening"]);
         assert_eq!(offered("netstat 5 --cou"), ["--count"]);
         assert!(offered("netstat -").contains(&"-a".to_owned()));
         assert!(offered("netstat ").contains(&"completions".to_owned()));
@@ -335,6 +346,9 @@ mod tests {
         assert!(!offered("netstat --state listening,").contains(&"listening,LISTENING".to_owned()));
         assert!(offered("netstat --state =").contains(&"TIME_WAIT".to_owned()));
         assert_eq!(offered("netstat --STATE bo"), ["bound"]);
+        assert_eq!(offered("netstat --sort -coun"), ["-count"]);
+        assert_eq!(offered("netstat --columns local_add"), ["local_address"]);
+        assert_eq!(offered("netstat --color al"), ["always"]);
     }
 
     #[test]

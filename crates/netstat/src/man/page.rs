@@ -3,6 +3,7 @@
 use clap::{Arg, Command};
 use clap_mangen::Man;
 use clap_mangen::roff::{Inline, Roff, bold, italic, roman};
+use netstat_model::columns::{Sockets, Table};
 
 use super::texts;
 
@@ -42,6 +43,16 @@ pub(super) fn of_program(program: &Command, name: &str) -> String {
     page.subheading("How switches are read");
     page.text(texts::SWITCHES);
     page.options(program);
+    page.heading("COLUMNS");
+    page.text(texts::COLUMNS);
+    for column in Sockets::columns() {
+        let unit = if column.unit.is_empty() {
+            String::new()
+        } else {
+            format!(" ({})", column.unit)
+        };
+        page.entry([bold(column.name)], &format!("{}{unit}", column.meaning));
+    }
     if program.has_subcommands() {
         page.heading("COMMANDS");
         page.text("Each has a manual page of its own, and a help: netstat COMMAND --help.\n");
@@ -388,6 +399,7 @@ mod tests {
                 "SYNOPSIS",
                 "DESCRIPTION",
                 "OPTIONS",
+                "COLUMNS",
                 "COMMANDS",
                 "PRIVILEGE",
                 "EXIT STATUS",

@@ -34,6 +34,12 @@ it, means PID and program in a last column, as on Linux (--programs).
 filter asks for it. -n wins over -f, and -a over -l. A mistake is told in one line that names the wrong word.
 ";
 
+/// Before the list of columns.
+pub(super) const COLUMNS: &str = "\
+The names that --columns, --sort and --group take, and that CSV and JSON have for their fields. A column is read only if it \
+is asked for.
+";
+
 /// The exit status.
 pub(super) const STATUS: &str = "  0
       All that was asked for has been printed. Also when the reader of the output went away early, as head does.
@@ -66,6 +72,8 @@ Most is read from the kernel through netlink sockets. Further files:
       The counters of -s and -e.
   /proc/net/tcp, /proc/net/tcp6, /proc/net/udp, /proc/net/udp6
       Sockets, where netlink is refused.
+  /proc/PID/ns/net, /run/netns
+      The network namespaces of --all-namespaces.
   /etc/services
       Names of services; those that it does not name come from a table within the program.
   /etc/iproute2/rt_tables
