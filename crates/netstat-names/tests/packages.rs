@@ -6,7 +6,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use netstat_names::digest::{Cache, Source};
+use netstat_names::digest::{Algorithm, Cache, Source};
 use netstat_names::packages::{Check, Database, FileOwner, Match, Packages, Recorded, verify};
 use netstat_testkit::{have, skip};
 
@@ -201,4 +201,109 @@ fn a_modified_copy_differs_from_its_record() {
     );
     // What runs since before still is what the package recorded, although its file is gone.
     assert!(matches!(compare(original.0.id()), Match::Matches { .. }));
+}
+
+/// Runs a program in `dir`; its output, or why there is none.
+fn output(dir: &Path, program: &str, words: &[&str]) -> Result<String, String> {
+    let output = Command::new(program)
+        .args(words)
+        .current_dir(dir)
+        .env("HOME", dir)
+        .env("LC_ALL", "C")
+        .output();
+    let output = output.map_err(|error| error.to_string())?;
+    match output.status.success() {
+        true => Ok(String::from_utf8_lossy(&output.stdout).into_owned()),
+        false => Err(format!(
+            "{program} failed: {}",
+            String::from_utf8_lossy(&output.stderr).trim()
+        )),
+    }
+}
+
+const SPEC: &str = "\
+Name: hello
+Epoch: 2
+Version: 1.0
+Release: 3
+Summary: x
+License: MIT
+BuildArch: noarch
+%description
+x
+%install
+mkdir -p %{buildroot}/usr/bin %{buildroot}/bin %{buildroot}/etc %{buildroot}/var/log
+echo program > %{buildroot}/usr/bin/hello
+echo another > %{buildroot}/bin/other
+ln -s hello %{buildroot}/usr/bin/hi
+echo conf > %{buildroot}/etc/hello.conf
+touch %{buildroot}/var/log/hello
+%files
+/usr/bin/hello
+/usr/bin/hi
+/bin/other
+%config(noreplace) /etc/hello.conf
+%ghost /var/log/hello
+";
+
+#[test]
+fn rpm_records_the_same() {
+    let name = "rpm_records_the_same";
+    if !have("rpm") || !have("rpmbuild") {
+        return;
+    }
+    // Each kind of digest that rpmbuild makes: numbers of OpenPGP, as in its macros.
+    for (number, algorithm) in [("1", Algorithm::Md5), ("2", Algorithm::Sha1), ("8", Algorithm::Sha256)] {
+        let dir = tempfile::tempdir().unwrap();
+        match rpm_database(dir.path(), number) {
+            Ok(theirs) => compare_with_rpm(&dir.path().join("root"), &theirs, algorithm),
+            Err(reason) => return skip(name, &reason),
+        }
+    }
+}
+
+/// Makes a package and a database below `dir/root` that holds it, and asks rpm for its files.
+fn rpm_database(dir: &Path, algorithm: &str) -> Result<String, String> {
+    fs::write(dir.join("hello.spec"), SPEC).unwrap();
+    let top = format!("_topdir {}/build", dir.display());
+    let algorithm = format!("_binary_filedigest_algorithm {algorithm}");
+    output(
+        dir,
+        "rpmbuild",
+        &["-bb", "--quiet", "--define", &top, "--define", &algorithm, "hello.spec"],
+    )?;
+    let database = dir.join("root/usr/lib/sysimage/rpm");
+    fs::create_dir_all(&database).unwrap();
+    let database = database.to_str().unwrap();
+    let package = "build/RPMS/noarch/hello-1.0-3.noarch.rpm";
+    output(
+        dir,
+        "rpm",
+        &["--dbpath", database, "-i", "--justdb", "--nodeps", package],
+    )?;
+    let format = "[%{FILENAMES} %{FILEDIGESTS} %{=EPOCH}:%{=VERSION}-%{=RELEASE} %{=INSTALLTIME}\n]";
+    output(dir, "rpm", &["--dbpath", database, "-qa", "--qf", format])
+}
+
+fn compare_with_rpm(root: &Path, theirs: &str, algorithm: Algorithm) {
+    let lines: Vec<Vec<&str>> = theirs.lines().map(|line| line.split(' ').collect()).collect();
+    assert_eq!(lines.len(), 5, "{theirs}");
+    let paths: Vec<&str> = lines.iter().map(|line| line[0]).collect();
+    for (answer, line) in Packages::open(root).owners(&paths).iter().zip(&lines) {
+        let package = answer.owner.package().unwrap_or_else(|| panic!("{answer:?}"));
+        assert_eq!((package.database, package.name.as_str()), (Database::Rpm, "hello"));
+        assert_eq!(package.version.as_ref().known().unwrap(), line[2]);
+        let installed = package
+            .installed
+            .known()
+            .unwrap()
+            .duration_since(std::time::UNIX_EPOCH)
+            .unwrap();
+        assert_eq!(installed.as_secs().to_string(), line[3]);
+        assert_eq!(package.configuration, line[0] == "/etc/hello.conf");
+        match package.recorded {
+            Recorded::Digest(digest) => assert_eq!((digest.algorithm(), &*digest.to_string()), (algorithm, line[1])),
+            Recorded::None(_) => assert!(["/usr/bin/hi", "/var/log/hello"].contains(&line[0]), "{answer:?}"),
+        }
+    }
 }

@@ -17,10 +17,13 @@
 //! }
 //! ```
 
+pub mod apk;
 pub mod dpkg;
 mod origin;
 mod ownership;
+pub mod pacman;
 mod root;
+pub mod rpm;
 mod search;
 mod verify;
 
@@ -69,7 +72,7 @@ impl Packages {
         };
         let mut search = Search::new(root, paths);
         let mut any = false;
-        for look in [dpkg::search] {
+        for look in [dpkg::search, rpm::search, apk::search, pacman::search] {
             if !search.is_done() {
                 any |= look(&mut search);
             }

@@ -20,8 +20,8 @@ use rustix::io::Errno;
 /// How many symbolic links one path may lead through; as `MAXSYMLINKS` of linux/namei.h.
 const MAX_LINKS: usize = 40;
 
-/// How large a file of a package database may be. The largest in use are those of rpm, some hundred MB.
-const MAX_FILE: u64 = 1 << 30;
+/// How large a text of a package database may be; the largest in use have some ten MB. A container's must not fill the memory.
+const MAX_TEXT: u64 = 256 << 20;
 
 /// A directory that is taken for `/`.
 #[derive(Debug)]
@@ -141,6 +141,12 @@ pub(super) fn file_in(dir: BorrowedFd<'_>, name: &[u8]) -> io::Result<File> {
     regular(rustix::fs::openat(dir, name, flags, Mode::empty())?)
 }
 
+/// Opens the directory `name` in `dir`; a symbolic link is refused.
+pub(super) fn dir_in(dir: BorrowedFd<'_>, name: &[u8]) -> io::Result<OwnedFd> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    Ok(rustix::fs::openat(dir, name, flags, Mode::empty())?)
+}
+
 /// The names in `dir`, sorted, without `.` and `..`.
 pub(super) fn names_in(dir: BorrowedFd<'_>) -> io::Result<Vec<Vec<u8>>> {
     let mut names = Vec::new();
@@ -161,28 +167,30 @@ fn regular(fd: OwnedFd) -> io::Result<File> {
     if !meta.is_file() {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
     }
-    if meta.len() > MAX_FILE {
-        return Err(io::Error::new(
-            io::ErrorKind::FileTooLarge,
-            "too large for a package database",
-        ));
-    }
     Ok(file)
 }
 
-/// Puts the content of `file` into `content`, which is emptied first, and tells when the file was changed last.
-pub(super) fn read_whole(mut file: File, content: &mut Vec<u8>) -> io::Result<SystemTime> {
-    content.clear();
+/// Puts the content of `file`, a text, into `content`, which is emptied first, and tells when the file was changed last.
+pub(super) fn read_whole(file: File, content: &mut Vec<u8>) -> io::Result<SystemTime> {
     let meta = file.metadata()?;
-    content.reserve(usize::try_from(meta.len()).unwrap_or(0) + 1);
-    // One byte more than allowed tells a file that grew meanwhile.
-    if Read::by_ref(&mut file).take(MAX_FILE + 1).read_to_end(content)? as u64 > MAX_FILE {
-        return Err(io::Error::new(
-            io::ErrorKind::FileTooLarge,
-            "too large for a package database",
-        ));
-    }
+    read_up_to(file, MAX_TEXT, content)?;
     Ok(epoch(meta.mtime(), meta.mtime_nsec()))
+}
+
+/// Puts the content of `file` into `content`, which is emptied first; an error when it has more than `most` bytes.
+pub(super) fn read_up_to(file: File, most: u64, content: &mut Vec<u8>) -> io::Result<()> {
+    let too_large = || io::Error::new(io::ErrorKind::FileTooLarge, "too large for a package database");
+    content.clear();
+    let length = file.metadata()?.len();
+    if length > most {
+        return Err(too_large());
+    }
+    content.reserve(usize::try_from(length).unwrap_or(0) + 1);
+    // One byte more than allowed tells a file that grew meanwhile.
+    if file.take(most + 1).read_to_end(content)? as u64 > most {
+        return Err(too_large());
+    }
+    Ok(())
 }
 
 /// The moment `seconds` and `nanoseconds` after 1970; what the clock cannot say is 1970.
@@ -243,6 +251,11 @@ impl<'a> Wanted<'a> {
     /// Whether a file of this name, the last component of a path, is wanted at all. Cheap.
     pub(super) fn name(&self, name: &[u8]) -> bool {
         self.names.contains_key(name)
+    }
+
+    /// The last components that are wanted.
+    pub(super) fn names(&self) -> impl Iterator<Item = &[u8]> {
+        self.names.keys().map(Vec::as_slice)
     }
 
     /// The indexes of the paths that mean the same file as `listed`, a path of a database with or without a leading `/`.
