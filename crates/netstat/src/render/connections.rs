@@ -10,6 +10,7 @@ use rayon::iter::{IndexedParallelIterator, IntoParallelRefMutIterator, ParallelI
 use rayon::slice::ParallelSlice;
 
 use super::rows::paint::Look;
+use super::rows::sockets::{Known, is_new};
 
 /// The heading of the list and its first four columns; offsets 2, 9, 32, 55.
 const TITLE: &[u8] = b"\nActive Connections\n\n";
@@ -85,6 +86,8 @@ pub struct View<'a> {
     pub books: Option<&'a dyn Books>,
     /// Whether states are painted.
     pub color: bool,
+    /// What the print before showed; new rows get a sign in front.
+    pub before: Option<&'a Known>,
 }
 
 /// Writes the title, the heading and a row for each of `sockets`, in the order given.
@@ -150,9 +153,13 @@ fn pad_to(text: &mut Vec<u8>, start: usize, at: usize) {
 }
 
 fn push_row(text: &mut Vec<u8>, socket: &Socket, view: &View<'_>) {
-    let start = text.len();
     // A cell that is too long moves what follows, so each column is padded from where the last one ended up.
-    text.extend_from_slice(b"  ");
+    let new = view.before.is_some_and(|before| is_new(socket, before));
+    let look = if new && view.color { Look::New } else { Look::Plain };
+    look.paint(text, |text| text.push(if new { b'+' } else { b' ' }));
+    // What a terminal does not show takes no room.
+    let start = text.len() - 1;
+    text.push(b' ');
     text.extend_from_slice(socket.protocol().name().as_bytes());
     pad_to(text, start, LOCAL_AT);
     let local = text.len();

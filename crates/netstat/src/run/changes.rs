@@ -5,7 +5,7 @@ use std::hash::Hash;
 use std::time::SystemTime;
 
 use netstat_model::columns::{Column, Kind, SocketRow, Sockets, Value};
-use netstat_model::{Endpoint, Owners, Protocol, Socket, State};
+use netstat_model::{Endpoint, Owner, Owners, Protocol, Socket};
 
 use super::books::{Gathered, Shelf};
 use crate::render::rows::paint::Look;
@@ -50,8 +50,8 @@ enum Change {
     Opened(usize),
     /// It is gone: its number in the old look.
     Closed(usize),
-    /// It came from this state: its number in the new look.
-    State(usize, State),
+    /// Its state is another: its numbers in the new look and in the old.
+    State(usize, usize),
 }
 
 /// Changes as rows.
@@ -86,10 +86,10 @@ impl<'a> Changes<'a> {
         for (at, socket) in new.sockets.iter().enumerate() {
             match before.remove(&Identity::of(socket)) {
                 None if wanted(new, socket) => changes.push(Change::Opened(at)),
-                Some(was) => {
-                    let was = &old.sockets[was];
+                Some(before) => {
+                    let was = &old.sockets[before];
                     if was.shown_state() != socket.shown_state() && (wanted(new, socket) || wanted(old, was)) {
-                        changes.push(Change::State(at, was.state()));
+                        changes.push(Change::State(at, before));
                     }
                 }
                 None => {}
@@ -114,11 +114,22 @@ impl<'a> Changes<'a> {
     }
 
     fn row_of(&self, change: Change) -> SocketRow<'_> {
-        let (look, at) = match change {
-            Change::Opened(at) | Change::State(at, _) => (self.new, at),
-            Change::Closed(at) => (self.old, at),
-        };
-        SocketRow::new(&look.sockets[at], look.owners.as_ref(), &self.names)
+        let row = |look: &'a Seen, at: usize| SocketRow::new(&look.sockets[at], look.owners.as_ref(), &self.names);
+        match change {
+            Change::Opened(at) => row(self.new, at),
+            Change::Closed(at) => row(self.old, at),
+            Change::State(at, before) => {
+                let (new, old) = (row(self.new, at), row(self.old, before));
+                match (new.owner, old.owner) {
+                    // Whose connection it was is what a person wants to know when it ends.
+                    (Some(Owner::None(_)), Some(Owner::Held(_))) => SocketRow {
+                        socket: new.socket,
+                        ..old
+                    },
+                    _ => new,
+                }
+            }
+        }
     }
 }
 
@@ -153,7 +164,7 @@ impl Grid for Changes<'_> {
         let (sign, word, was) = match change {
             Change::Opened(_) => ("+", "opened", None),
             Change::Closed(_) => ("-", "closed", None),
-            Change::State(_, was) => ("~", "changed", Some(was)),
+            Change::State(_, before) => ("~", "changed", Some(self.old.sockets[before].state())),
         };
         if self.people {
             each(Value::Word(&self.clock));
@@ -172,6 +183,21 @@ impl Grid for Changes<'_> {
                 }
                 _ => each((column.get)(&row)),
             }
+        }
+    }
+
+    fn least(&self, column: usize) -> usize {
+        let shown = column.checked_sub(self.heads().len() - self.columns.len());
+        match shown.map(|column| self.columns[column]) {
+            // "HH:MM:SS", and the sign.
+            None => [8, 1][column.min(1)],
+            // An IPv4 address with its port; IPv6 is often longer.
+            Some(column) if column.kind == Kind::Endpoint => 21,
+            Some(column) if column.name == "state" => "ESTABLISHED > CLOSE_WAIT".len(),
+            Some(column) if column.name == "protocol" => 5,
+            Some(column) if column.name == "pid" => 7,
+            Some(column) if column.name == "program" => 15,
+            Some(_) => 0,
         }
     }
 

@@ -21,7 +21,7 @@ use crate::render;
 use crate::render::connections::{ForeignNames, View};
 use crate::render::rows::group::Groups;
 use crate::render::rows::json::Tally;
-use crate::render::rows::sockets::SocketGrid;
+use crate::render::rows::sockets::{Known, SocketGrid};
 use crate::render::rows::sort::{self, Direction};
 use crate::render::rows::table::{self, Layout, Widths};
 use crate::render::rows::{self, Grid};
@@ -34,6 +34,8 @@ pub(super) struct Lister {
     widths: Widths,
     /// The look before, where changes are shown.
     before: Option<Seen>,
+    /// The sockets of the print before, where new ones get a sign.
+    known: Option<Known>,
     /// How many prints there were.
     prints: u64,
 }
@@ -241,6 +243,13 @@ impl Lister {
             names,
             services: self.services.as_ref(),
         };
+        // A sign for new rows is for eyes that watch.
+        let watched = plan.interval.is_some() && color && plan.format == Format::Text && list.group.is_empty();
+        let before = watched.then(|| {
+            let now: Known = sockets.sockets.iter().filter_map(Socket::cookie).collect();
+            // In the first print nothing is new.
+            self.known.replace(now.clone()).unwrap_or(now)
+        });
         let order = order(list, &sockets.sockets, owners.as_ref(), &shelf);
         let classic = plan.format == Format::Text && list.shape == Shape::Classic && list.group.is_empty();
         if classic {
@@ -255,6 +264,7 @@ impl Lister {
                 names: names.filter(|_| list.names != Naming::Numeric),
                 books: Some(&shelf),
                 color,
+                before: before.as_ref(),
             };
             return Ok(render::connections::write(surroundings.out, &sockets.sockets, &view)?);
         }
@@ -264,6 +274,7 @@ impl Lister {
             order: order.as_deref(),
             owners: owners.as_ref(),
             books: &shelf,
+            before: before.as_ref(),
         };
         let layout = Layout {
             color,

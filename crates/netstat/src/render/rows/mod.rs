@@ -49,6 +49,10 @@ pub trait Grid: Sync {
     }
     /// Gives the values of row `at`, one for each column, in their order.
     fn row(&self, at: usize, each: &mut dyn FnMut(Value<'_>));
+    /// The least width of a column in a table, where later rows may be wider than those of the first print.
+    fn least(&self, _column: usize) -> usize {
+        0
+    }
     /// How the cell of a row in a column is painted.
     fn look(&self, _at: usize, _column: usize) -> Look {
         Look::Plain

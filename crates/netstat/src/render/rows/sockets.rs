@@ -19,6 +19,16 @@ pub struct SocketGrid<'a> {
     pub owners: Option<&'a Owners>,
     /// Names.
     pub books: &'a dyn Books,
+    /// What the print before showed; new rows get a sign in a column in front.
+    pub before: Option<&'a Known>,
+}
+
+/// The sockets of a print, by the kernel's cookie.
+pub type Known = std::collections::HashSet<std::num::NonZeroU64>;
+
+/// Whether `socket` is none of those `before`. A socket without a cookie cannot be told from others.
+pub(crate) fn is_new(socket: &Socket, before: &Known) -> bool {
+    socket.cookie().is_some_and(|cookie| !before.contains(&cookie))
 }
 
 impl<'a> SocketGrid<'a> {
@@ -45,7 +55,14 @@ pub(crate) fn look(row: &SocketRow<'_>, column: &Column<Sockets>) -> Look {
 
 impl Grid for SocketGrid<'_> {
     fn heads(&self) -> Vec<Head> {
-        self.columns.iter().map(|column| Head::of(column)).collect()
+        let sign = self.before.map(|_| Head {
+            name: "new",
+            heading: " ",
+            kind: netstat_model::columns::Kind::Text,
+        });
+        sign.into_iter()
+            .chain(self.columns.iter().map(|column| Head::of(column)))
+            .collect()
     }
 
     fn len(&self) -> usize {
@@ -54,12 +71,19 @@ impl Grid for SocketGrid<'_> {
 
     fn row(&self, at: usize, each: &mut dyn FnMut(Value<'_>)) {
         let row = self.at(at);
+        if let Some(before) = self.before {
+            each(Value::Word(if is_new(row.socket, before) { "+" } else { " " }));
+        }
         for column in self.columns {
             each((column.get)(&row));
         }
     }
 
     fn look(&self, at: usize, column: usize) -> Look {
-        look(&self.at(at), self.columns[column])
+        match column.checked_sub(usize::from(self.before.is_some())) {
+            Some(column) => look(&self.at(at), self.columns[column]),
+            None if self.before.is_some_and(|before| is_new(self.at(at).socket, before)) => Look::New,
+            None => Look::Plain,
+        }
     }
 }

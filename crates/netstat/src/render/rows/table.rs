@@ -34,8 +34,8 @@ pub struct Widths {
 pub fn write(out: &mut dyn Write, grid: &dyn Grid, layout: &Layout, widths: &mut Widths) -> io::Result<()> {
     let heads = grid.heads();
     widths.columns.resize(heads.len(), 0);
-    for (width, head) in widths.columns.iter_mut().zip(&heads) {
-        *width = (*width).max(head.heading.chars().count());
+    for (column, (width, head)) in widths.columns.iter_mut().zip(&heads).enumerate() {
+        *width = (*width).max(head.heading.chars().count()).max(grid.least(column));
     }
     for gathered in measured(grid)? {
         for (width, cell) in widths.columns.iter_mut().zip(gathered) {

@@ -1,0 +1,139 @@
+//! `--changes`: a scripted sequence of opens and closes, none missed that lives longer than the interval.
+
+use std::io::{BufRead, BufReader};
+use std::net::{TcpListener, TcpStream};
+use std::process::{Child, ChildStdout, Stdio};
+use std::time::{Duration, Instant};
+
+use netstat_testkit::{Netstat, own_namespace};
+use serde_json::Value;
+
+struct Watch {
+    child: Child,
+    lines: std::io::Lines<BufReader<ChildStdout>>,
+}
+
+impl Watch {
+    fn start(words: &str) -> Watch {
+        let netstat = Netstat::new(env!("CARGO_BIN_EXE_netstat"));
+        let mut command = netstat.command(words.split_whitespace());
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        // The first look is what later ones are compared with.
+        std::thread::sleep(Duration::from_millis(400));
+        Watch { child, lines }
+    }
+
+    /// The next change, with its time taken off.
+    fn next(&mut self) -> Value {
+        let begin = Instant::now();
+        let line = self.lines.next().unwrap().unwrap();
+        assert!(begin.elapsed() < Duration::from_secs(5));
+        serde_json::from_str(&line).unwrap()
+    }
+
+    fn end(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+}
+
+fn shown(change: &Value) -> String {
+    let text = |name: &str| change[name].as_str().unwrap_or_default().to_owned();
+    format!(
+        "{} {}>{} {}",
+        text("change"),
+        text("was"),
+        text("state"),
+        change["local_port"]
+    )
+}
+
+#[test]
+fn what_opens_changes_and_closes_is_told_once() {
+    own_namespace!();
+    let mut watch = Watch::start("-an --port 80 --changes 1 --ndjson");
+    let listener = TcpListener::bind("127.0.0.1:80").unwrap();
+    assert_eq!(shown(&watch.next()), "opened >LISTENING 80");
+    let near = TcpStream::connect("127.0.0.1:80").unwrap();
+    let port = near.local_addr().unwrap().port();
+    let (far, _) = listener.accept().unwrap();
+    assert_eq!(shown(&watch.next()), "opened >ESTABLISHED 80");
+    assert_eq!(shown(&watch.next()), format!("opened >ESTABLISHED {port}"));
+    // Closed on one side: the other learns of it.
+    near.shutdown(std::net::Shutdown::Write).unwrap();
+    let mut both = [shown(&watch.next()), shown(&watch.next())];
+    both.sort_unstable();
+    let near_side = format!("changed ESTABLISHED>FIN_WAIT_2 {port}");
+    assert_eq!(both, ["changed ESTABLISHED>CLOSE_WAIT 80".to_owned(), near_side]);
+    drop(far);
+    let mut both = [shown(&watch.next()), shown(&watch.next())];
+    both.sort_unstable();
+    let near_side = format!("changed FIN_WAIT_2>TIME_WAIT {port}");
+    assert_eq!(both, [near_side, "closed >CLOSE_WAIT 80".to_owned()]);
+    drop(listener);
+    let closed = watch.next();
+    assert_eq!(shown(&closed), "closed >LISTENING 80");
+    assert!(closed["time"].as_str().unwrap().ends_with('Z'));
+    watch.end();
+}
+
+#[test]
+fn a_change_into_the_filter_and_out_of_it_counts() {
+    own_namespace!();
+    let listener = TcpListener::bind("127.0.0.1:80").unwrap();
+    let near = TcpStream::connect("127.0.0.1:80").unwrap();
+    let (far, _) = listener.accept().unwrap();
+    let mut watch = Watch::start("-n --local :80 --state CLOSE_WAIT --changes 1 --ndjson");
+    near.shutdown(std::net::Shutdown::Write).unwrap();
+    assert_eq!(shown(&watch.next()), "changed ESTABLISHED>CLOSE_WAIT 80");
+    drop(far);
+    assert_eq!(shown(&watch.next()), "closed >CLOSE_WAIT 80");
+    watch.end();
+}
+
+#[test]
+fn none_is_missed_that_lives_longer_than_the_interval() {
+    own_namespace!();
+    let mut watch = Watch::start("-an --listening --changes 1 --ndjson");
+    let mut expected = Vec::new();
+    let mut held = std::collections::VecDeque::new();
+    // Each lives 1.5 s; three are there at a time.
+    for port in 1000..1012u16 {
+        held.push_back(TcpListener::bind(("127.0.0.1", port)).unwrap());
+        expected.push(format!("opened >LISTENING {port}"));
+        std::thread::sleep(Duration::from_millis(500));
+        if held.len() == 3 {
+            let gone = held.pop_front().unwrap().local_addr().unwrap().port();
+            expected.push(format!("closed >LISTENING {gone}"));
+        }
+    }
+    let mut seen: Vec<String> = expected.iter().map(|_| shown(&watch.next())).collect();
+    seen.sort_unstable();
+    expected.sort_unstable();
+    assert_eq!(seen, expected);
+    watch.end();
+}
+
+#[test]
+fn for_people_a_sign_the_time_and_both_states() {
+    own_namespace!();
+    let listener = TcpListener::bind("127.0.0.1:80").unwrap();
+    let near = TcpStream::connect("127.0.0.1:80").unwrap();
+    let _far = listener.accept().unwrap();
+    let mut watch = Watch::start("-an --local :80 --changes 1");
+    let heading = watch.lines.next().unwrap().unwrap();
+    assert_eq!(
+        heading.split_whitespace().collect::<Vec<_>>(),
+        ["Time", "Proto", "Local", "Address", "Foreign", "Address", "State"]
+    );
+    drop(near);
+    let line = watch.lines.next().unwrap().unwrap();
+    let (time, rest) = line.split_once("  ").unwrap();
+    assert_eq!(time.len(), 8);
+    assert!(
+        rest.starts_with("~  TCP    127.0.0.1:80 ") && rest.contains("ESTABLISHED > CLOSE_WAIT"),
+        "{line}"
+    );
+    watch.end();
+}
