@@ -273,7 +273,7 @@ mod tests {
 
     fn plan(words: &str) -> Plan {
         match parse(words.split_whitespace().map(OsString::from)) {
-            Ok(Parsed::Run(plan)) => plan,
+            Ok(Parsed::Run(plan)) => *plan,
             other => panic!("{words}: {other:?}"),
         }
     }

@@ -40,7 +40,7 @@ use crate::commands::{self, Typed};
 #[derive(Clone, Debug, PartialEq)]
 pub enum Parsed {
     /// Ask the system and print.
-    Run(Plan),
+    Run(Box<Plan>),
     /// Carry out a command with what was typed after its name.
     Command(&'static commands::Command, Box<clap::ArgMatches>),
     /// Print this text on stdout, as it is, and end with status 0: help or the version.
@@ -79,5 +79,5 @@ pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Parsed, UsageE
     if low.columns == Some(shape::ColumnList::Help) {
         return Ok(Parsed::Print(shape::column_help::<Sockets>()));
     }
-    meaning::plan(&low).map(Parsed::Run)
+    meaning::plan(&low).map(|plan| Parsed::Run(Box::new(plan)))
 }
