@@ -5,7 +5,9 @@
 //! its package recorded. Only views and commands ask for names; a collector never does.
 #![forbid(unsafe_code)]
 
+pub mod activation;
 pub mod blocklist;
+pub mod containers;
 pub mod digest;
 mod forward;
 mod host;

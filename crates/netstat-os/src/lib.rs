@@ -18,6 +18,8 @@ pub use ask::{FiguresAsk, SocketAsk, SocketList};
 pub use events::{EventSource, EventWay, EventsAsk, Lost};
 #[cfg(target_os = "linux")]
 pub use linux::Linux as Native;
+#[cfg(target_os = "linux")]
+pub use linux::process::file_facts;
 pub use output::{stdout, terminal_width};
 pub use process_ask::{DescriptorsAsk, NoProcess, ProcessAsk, ProcessText};
 pub use replay::Replay;

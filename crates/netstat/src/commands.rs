@@ -6,7 +6,7 @@ use clap::ArgMatches;
 
 use crate::args::UsageError;
 use crate::run::{Failure, Outcome, Surroundings};
-use crate::{completions, man};
+use crate::{completions, inspect, man};
 
 /// A command and how it is carried out.
 #[derive(Clone, Copy)]
@@ -36,6 +36,11 @@ impl PartialEq for Command {
 
 /// Every command, in the order of the help.
 pub static COMMANDS: &[Command] = &[
+    Command {
+        name: "inspect",
+        definition: inspect::definition,
+        run: inspect::run,
+    },
     Command {
         name: "schema",
         definition: crate::json::schema::definition,

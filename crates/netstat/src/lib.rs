@@ -6,12 +6,11 @@
 pub mod args;
 pub mod commands;
 mod completions;
+mod inspect;
 pub mod json;
 mod man;
 mod progress;
 pub mod render;
 pub mod run;
-#[allow(dead_code, reason = "for the commands that follow")]
 mod script;
-#[allow(dead_code, reason = "for the commands that follow")]
 mod words;

@@ -401,6 +401,8 @@ mod tests {
             "called",
             "answer",
             "words",
+            "targets",
+            "sample",
         ];
         let all = prepared(program());
         for command in std::iter::once(&all).chain(all.get_subcommands()) {

@@ -153,6 +153,14 @@ impl ProcessReader {
     }
 }
 
+/// What the system says about an open file.
+///
+/// # Errors
+/// The system's.
+pub fn file_facts(file: &File) -> std::io::Result<netstat_model::process::FileFacts> {
+    Ok(program::file_facts(&rustix::fs::fstat(file)?))
+}
+
 fn failed(error: Errno) -> NoProcess {
     match why(error) {
         Why::Gone => NoProcess::None,

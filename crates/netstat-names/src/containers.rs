@@ -1,0 +1,94 @@
+//! The names of containers, as their runtime keeps them on disk.
+
+use std::fs;
+use std::io::Read;
+use std::net::IpAddr;
+use std::path::Path;
+
+use serde_json::Value;
+
+/// No container's description is longer; more of one is not read.
+const FILE_LIMIT: u64 = 4 << 20;
+
+/// A container of Docker. Names come from outside: escape before printing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DockerContainer {
+    /// Its full id: 64 hexadecimal digits.
+    pub id: String,
+    /// Its name, without the slash that Docker keeps in front.
+    pub name: String,
+    /// Its addresses in Docker's networks.
+    pub addresses: Vec<IpAddr>,
+}
+
+/// Every container that the Docker below `root`, usually `/`, has described on disk; only root may read that. Empty where there is
+/// none or nothing may be read.
+pub fn docker_containers(root: impl AsRef<Path>) -> Vec<DockerContainer> {
+    let directory = root.as_ref().join("var/lib/docker/containers");
+    let Ok(entries) = fs::read_dir(directory) else {
+        return Vec::new();
+    };
+    let read = |entry: fs::DirEntry| {
+        let mut text = Vec::new();
+        let file = fs::File::open(entry.path().join("config.v2.json")).ok()?;
+        file.take(FILE_LIMIT).read_to_end(&mut text).ok()?;
+        parse_docker_container(&text)
+    };
+    let mut containers: Vec<_> = entries.flatten().filter_map(read).collect();
+    containers.sort_by(|a, b| a.id.cmp(&b.id));
+    containers
+}
+
+/// Reads the text of a `config.v2.json`; `None` when it describes no container.
+pub fn parse_docker_container(text: &[u8]) -> Option<DockerContainer> {
+    let whole: Value = serde_json::from_slice(text).ok()?;
+    let networks = whole.pointer("/NetworkSettings/Networks").and_then(Value::as_object);
+    let addresses = networks
+        .into_iter()
+        .flat_map(|networks| networks.values())
+        .flat_map(|network| [network.get("IPAddress"), network.get("GlobalIPv6Address")])
+        .filter_map(|address| address?.as_str()?.parse().ok())
+        .collect();
+    Some(DockerContainer {
+        id: whole.get("ID")?.as_str()?.to_owned(),
+        name: whole.get("Name")?.as_str()?.trim_start_matches('/').to_owned(),
+        addresses,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const TEXT: &str = r#"{"ID":"00ff","Name":"/web","State":{"Running":true},"NetworkSettings":{"Networks":{
+        "bridge":{"IPAddress":"172.17.0.2","GlobalIPv6Address":""},"own":{"IPAddress":"10.0.0.9","GlobalIPv6Address":"fd00::9"}}}}"#;
+
+    #[test]
+    fn containers_are_read() {
+        let container = parse_docker_container(TEXT.as_bytes()).unwrap();
+        assert_eq!((container.id.as_str(), container.name.as_str()), ("00ff", "web"));
+        let addresses: Vec<String> = container.addresses.iter().map(IpAddr::to_string).collect();
+        assert_eq!(addresses, ["172.17.0.2", "10.0.0.9", "fd00::9"]);
+        assert_eq!(parse_docker_container(b"{}"), None);
+        assert_eq!(parse_docker_container(b""), None);
+    }
+
+    #[test]
+    fn files_are_found() {
+        let root = tempfile::tempdir().unwrap();
+        let directory = root.path().join("var/lib/docker/containers/00ff");
+        fs::create_dir_all(&directory).unwrap();
+        fs::write(directory.join("config.v2.json"), TEXT).unwrap();
+        fs::create_dir_all(root.path().join("var/lib/docker/containers/broken")).unwrap();
+        assert_eq!(docker_containers(root.path()).len(), 1);
+        assert_eq!(docker_containers(root.path().join("nothing")), []);
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_read_or_refused(text: Vec<u8>) {
+            let _ = parse_docker_container(&text);
+        }
+    }
+}

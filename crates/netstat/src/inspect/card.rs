@@ -1,0 +1,169 @@
+//! What an inspection tells: one card for each process, and one for each socket without a known owner.
+
+use std::sync::Arc;
+
+use netstat_model::process::{FileFacts, ProcessFacts};
+use netstat_model::{Fact, Limit, NoOwner, Socket};
+use netstat_names::digest::Digest;
+use netstat_names::packages::{Match, Ownership};
+
+use super::reach::Reach;
+use super::steps::Step;
+use super::usage::Usage;
+
+/// Everything that one inspection found.
+#[derive(Debug, Default)]
+pub(crate) struct Report {
+    /// Each target with how many sockets and processes it matched.
+    pub(crate) targets: Vec<Answered>,
+    /// The cards, in the order of the targets.
+    pub(crate) cards: Vec<Card>,
+    /// What could not be seen of the whole computer.
+    pub(crate) limits: Vec<Limit>,
+}
+
+/// What a target led to.
+#[derive(Debug)]
+pub(crate) struct Answered {
+    /// The word as typed.
+    pub(crate) word: String,
+    /// What was looked for.
+    pub(crate) sought: String,
+    /// How many sockets matched.
+    pub(crate) sockets: usize,
+    /// How many processes matched.
+    pub(crate) processes: usize,
+    /// What is there instead, when nothing matched; else remarks, such as what a host name led to.
+    pub(crate) remarks: Vec<String>,
+}
+
+impl Answered {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.sockets == 0 && self.processes == 0
+    }
+}
+
+/// One card.
+#[derive(Debug)]
+pub(crate) struct Card {
+    /// The targets that led here, as typed.
+    pub(crate) targets: Vec<String>,
+    /// The sockets it is about: those that matched, else those that the process holds; the most telling one in front.
+    pub(crate) sockets: Vec<SocketView>,
+    /// The process, or why there is none.
+    pub(crate) owner: Result<Box<Subject>, NoOwner>,
+    /// What to do next, the safest first.
+    pub(crate) steps: Vec<Step>,
+}
+
+/// One socket with what is known beside it.
+#[derive(Debug)]
+pub(crate) struct SocketView {
+    /// As it was at the last look.
+    pub(crate) socket: Socket,
+    /// The name of the other side, where it was asked for and found.
+    pub(crate) host: Option<String>,
+    /// Bytes in and out per second.
+    pub(crate) rates: Rates,
+    /// Where it was seen, when it is another network namespace than the caller's. Escaped.
+    pub(crate) namespace: Option<String>,
+}
+
+/// Bytes per second both ways.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rates {
+    /// Received.
+    pub(crate) received: Fact<f64>,
+    /// Sent, repetitions included.
+    pub(crate) sent: Fact<f64>,
+}
+
+/// A process with what is known beside its own facts.
+#[derive(Debug)]
+pub(crate) struct Subject {
+    /// What the system says.
+    pub(crate) facts: ProcessFacts,
+    /// The names of its real and effective user.
+    pub(crate) user_names: (Option<Arc<str>>, Option<Arc<str>>),
+    /// The name of the user whose login it stems from.
+    pub(crate) login_name: Option<Arc<str>>,
+    /// Other processes that hold sockets of the card, too.
+    pub(crate) sharers: Vec<(u32, Vec<u8>)>,
+    /// All Internet sockets that it holds, and others by kind.
+    pub(crate) held: Held,
+    /// The ports at which it waits, and who can reach them.
+    pub(crate) reach: Vec<Reach>,
+    /// What it listens for in the place of others.
+    pub(crate) stands_for: Vec<StandsFor>,
+    /// Its program file.
+    pub(crate) file: FileView,
+    /// The script that an interpreter runs.
+    pub(crate) script: Option<Script>,
+    /// What it uses now.
+    pub(crate) usage: Usage,
+}
+
+/// What a process holds a port for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum StandsFor {
+    /// A port that is handed on to a container.
+    Container {
+        /// The port on this computer.
+        port: u16,
+        /// The container's address and port.
+        to: std::net::SocketAddr,
+        /// The container's name, where it is known. Not escaped.
+        name: Option<String>,
+    },
+    /// A port at which the first process waits until a unit is needed.
+    Unit {
+        /// The port.
+        port: u16,
+        /// The unit that lists it: `ssh.socket`. Not escaped.
+        socket: String,
+        /// The unit that will serve it: `ssh.service`. Not escaped.
+        service: String,
+    },
+}
+
+/// The sockets a process holds, counted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Held {
+    /// How many in each state, as `LISTENING`, or by protocol for those without states, as `UDP`; in the order they are told.
+    pub(crate) counts: Vec<(&'static str, usize)>,
+    /// Sockets that were in no list: of a kind that was not asked for, or in a namespace that was not looked into.
+    pub(crate) unlisted: Fact<usize>,
+}
+
+impl Default for Held {
+    fn default() -> Self {
+        Held {
+            counts: Vec::new(),
+            unlisted: Fact::Unknown(netstat_model::Why::NotAsked),
+        }
+    }
+}
+
+/// The file of a program or script.
+#[derive(Debug)]
+pub(crate) struct FileView {
+    /// Who installed it.
+    pub(crate) package: Option<Ownership>,
+    /// Whether it still is as the package recorded it.
+    pub(crate) verified: Option<Match>,
+    /// SHA-256 of the running file; else the reason in words.
+    pub(crate) sha256: Result<Digest, String>,
+    /// The names of its user and group.
+    pub(crate) owner_names: (Option<Arc<str>>, Option<Arc<str>>),
+}
+
+/// A script and the file behind it.
+#[derive(Debug)]
+pub(crate) struct Script {
+    /// The path as the interpreter was given it.
+    pub(crate) path: Vec<u8>,
+    /// What stands there now.
+    pub(crate) file: Fact<FileFacts>,
+    /// The same as for a program.
+    pub(crate) view: FileView,
+}

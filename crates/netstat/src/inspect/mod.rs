@@ -1,0 +1,442 @@
+//! `netstat inspect`: who is behind a port, an address or a process, what it is, what it does, and what to do about it.
+
+mod card;
+mod files;
+mod gather;
+mod json;
+mod reach;
+mod search;
+mod stand_in;
+mod steps;
+mod target;
+mod usage;
+mod view;
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser};
+use netstat_model::process::ProcessFacts;
+use netstat_model::{Extras, NoOwner, Owner, Owners, Socket, State};
+use netstat_names::{HostStyle, Names, ReverseDns, Services, addresses};
+use netstat_os::{FiguresAsk, NoProcess, OwnersAsk, ProcessAsk, SocketAsk, SocketList};
+
+use crate::progress::Progress;
+use crate::run::talk::Talk;
+use crate::run::{Failure, Outcome, Surroundings};
+use card::{Answered, Report};
+use gather::{Lead, Sources};
+use reach::Network;
+use search::{Found, World};
+use target::{Kind, Target};
+use usage::{Sample, traffic};
+
+/// Without `--all`, no more cards than this.
+const MOST_CARDS: usize = 10;
+
+/// The words of the command.
+#[derive(Debug, Parser)]
+#[command(
+    name = "inspect",
+    about = "Who is behind a port, address, program or process, and what it does",
+    after_help = AFTER_HELP,
+    disable_version_flag = true
+)]
+struct Words {
+    /// What to look at: a port (2078, :2078, tcp:2078), a process (pid:5356; a bare number may be both), an address or
+    /// network (203.0.113.0/24), one side (203.0.113.7:443), a program (nginx, python*, /usr/sbin/sshd), a unit or container
+    /// (ssh.service, unit:NAME), a host name, or a whole connection (192.168.1.114:2078->203.0.113.7:80)
+    #[arg(value_name = "TARGET", required = true)]
+    targets: Vec<Target>,
+
+    /// Watch for so long to tell what is used per second; 0 does not wait
+    #[arg(long, value_name = "SECONDS", default_value = "1", value_parser = seconds)]
+    sample: Duration,
+
+    /// Look up the names of the other sides' addresses
+    #[arg(short = 'f', long)]
+    names: bool,
+
+    /// Wait so long for names at most
+    #[arg(long, value_name = "SECONDS", default_value = "2", value_parser = seconds)]
+    dns_timeout: Duration,
+
+    /// Show every card, not only the first 10
+    #[arg(long)]
+    all: bool,
+
+    /// Print the same facts as one JSON document
+    #[arg(long)]
+    json: bool,
+}
+
+const AFTER_HELP: &str = "\
+Nothing is changed, and nothing is sent over the network, with two exceptions that you ask for: a host name given as a target is
+looked up, and with --names the addresses of the other sides are. A plain word without a dot is never looked up; host:NAME is.
+
+What an ordinary user may not see is named as such; root sees most. What a rootkit in the kernel hides is hidden from this program,
+too. That nothing is found does not prove that there is nothing.
+
+Exit status: 0 everything asked for was found, 1 a target matched nothing, 2 wrong words.";
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    const MOST: f64 = 3600.0;
+    let plain = text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    let number: Option<f64> = plain.then(|| text.parse().ok()).flatten();
+    number
+        .filter(|seconds| *seconds <= MOST)
+        .map(Duration::from_secs_f64)
+        .ok_or_else(|| "is no number of seconds from 0 to 3600".to_owned())
+}
+
+/// The definition of the command for help, completions and the manual.
+pub(crate) fn definition() -> clap::Command {
+    Words::command()
+}
+
+/// Carries out the command.
+///
+/// # Errors
+/// See [`Failure`].
+pub(crate) fn run(matches: &ArgMatches, surroundings: &mut Surroundings<'_>) -> Result<Outcome, Failure> {
+    let words = Words::from_arg_matches(matches).map_err(|error| Failure::Usage(error.to_string()))?;
+    let mut talk = Talk::default();
+    let report = inspect(&words, surroundings, &mut talk)?;
+    let now = (surroundings.now)();
+    if words.json {
+        let host = surroundings.system.computer_name();
+        let document = json::document(&report, &host, now);
+        serde_json::to_writer(&mut *surroundings.out, &document).map_err(std::io::Error::from)?;
+        writeln!(surroundings.out)?;
+    } else {
+        let services = Services::system();
+        let screen = view::Screen {
+            width: surroundings.screen.width.map_or(100, usize::from),
+            bold: surroundings.screen.terminal && !surroundings.screen.no_color,
+            now,
+            services: &services,
+        };
+        let most = if words.all { usize::MAX } else { MOST_CARDS };
+        view::write(surroundings.out, &report, &screen, most)?;
+    }
+    surroundings.out.flush()?;
+    let mut missed = false;
+    for target in &report.targets {
+        missed |= target.is_empty();
+        if target.is_empty() {
+            talk.line(format!("{:?}: nothing found: {}", target.word, sought(target)));
+        } else {
+            for remark in &target.remarks {
+                talk.line(format!("{:?}: {remark}", target.word));
+            }
+        }
+    }
+    talk.limits(report.limits);
+    talk.say(surroundings.err);
+    Ok(if missed { Outcome::Status(1) } else { Outcome::Printed })
+}
+
+/// What was looked for in vain, and what is near.
+fn sought(target: &Answered) -> String {
+    let mut line = format!("no {} in sight", target.sought);
+    for remark in &target.remarks {
+        line.push_str("; ");
+        line.push_str(remark);
+    }
+    line
+}
+
+/// Every kind of socket, of every namespace that can be seen, with all that a card tells.
+fn everything() -> SocketAsk {
+    SocketAsk {
+        tcp4: true,
+        tcp6: true,
+        udp4: true,
+        udp6: true,
+        raw4: true,
+        raw6: true,
+        mptcp4: true,
+        mptcp6: true,
+        packet: true,
+        unix: true,
+        tcp_states: State::ALL.to_vec(),
+        extra: Extras::BASIC | Extras::TCP,
+        all_namespaces: true,
+        ..SocketAsk::default()
+    }
+}
+
+fn inspect(words: &Words, surroundings: &mut Surroundings<'_>, talk: &mut Talk) -> Result<Report, Failure> {
+    let progress = Progress::start(surroundings.terminal, "reading sockets");
+    let began = Instant::now();
+    let mut first = SocketList::default();
+    surroundings.system.sockets(&everything(), &mut first);
+    let first_read = Instant::now();
+    progress.stage(|| "looking for owners".to_owned());
+    let ask = OwnersAsk {
+        image: true,
+        components: true,
+        ..OwnersAsk::default()
+    };
+    let found = surroundings.system.owners(&first.sockets, &ask);
+    let owners = found.map_err(|refused| Failure::Refused(refused.to_string()))?;
+    progress.stage(|| "looking at processes".to_owned());
+    let processes = shallow(words, surroundings)?;
+    let world = World {
+        sockets: &first.sockets,
+        owners: &owners.owners,
+        processes: &processes,
+    };
+    let mut report = Report::default();
+    let mut answers = Vec::new();
+    for target in &words.targets {
+        let (found, remarks) = find(&world, target, words.dns_timeout, &progress);
+        report.targets.push(Answered {
+            word: target.word.clone(),
+            sought: target.kind.words(),
+            sockets: found.sockets.len(),
+            processes: found.pids.len(),
+            remarks: match found.is_empty() {
+                true => near(surroundings, &world, target, remarks),
+                false => remarks,
+            },
+        });
+        answers.push((target, found));
+    }
+    let (pids, nobody) = leads(&first.sockets, &owners.owners, answers);
+    if pids.is_empty() && nobody.is_empty() {
+        return Ok(report);
+    }
+    let figures = |surroundings: &mut Surroundings<'_>| surroundings.system.figures(&FiguresAsk { processes: true });
+    let sampling = !words.sample.is_zero();
+    let early = sampling.then(|| figures(surroundings));
+    let order: Vec<u32> = pids.iter().map(|(pid, _)| *pid).collect();
+    let mut examined = files::examine(surroundings.system, &order, &progress);
+
+    // The second look: what changed meanwhile tells the rates.
+    let mut second = SocketList::default();
+    let mut over = Duration::ZERO;
+    if sampling {
+        progress.stage(|| "watching".to_owned());
+        (surroundings.wait_until)(began + words.sample);
+        surroundings.system.sockets(&everything(), &mut second);
+        over = first_read.elapsed();
+    }
+    let late = figures(surroundings);
+    let before = first
+        .sockets
+        .iter()
+        .filter_map(|socket| Some((socket.cookie()?, traffic(socket))));
+    let sample = Sample {
+        over,
+        figures: (early.as_ref(), &late),
+        before: before.collect(),
+    };
+    // The sockets that led here are shown as they are now, if they are still there.
+    if sampling {
+        refresh(&mut first, &second);
+    }
+    let routes = surroundings
+        .system
+        .routes(netstat_model::route::TableSelection::default());
+    let network = Network {
+        interfaces: routes.interfaces,
+        addresses: routes.addresses,
+    };
+    let names = words.names.then(|| {
+        progress.stage(|| "looking up names".to_owned());
+        resolve(surroundings, words, &first, &pids, talk)
+    });
+    let host = |socket: &Socket| -> Option<String> {
+        let side = socket.foreign();
+        let name = names.as_ref()?.host(side.address, side.scope)?;
+        socket.is_connected().then(|| name.to_owned())
+    };
+    let sources = Sources {
+        list: &first,
+        owners: &owners.owners,
+        sample: &sample,
+        network: &network,
+        host: &host,
+    };
+    for (pid, lead) in pids {
+        match examined.remove(&pid) {
+            Some(examined) => {
+                report
+                    .cards
+                    .push(gather::process_card(surroundings.system, &sources, lead, examined));
+            }
+            None => talk.line(format!("process {pid} ended while it was looked at")),
+        }
+    }
+    for (reason, lead) in nobody {
+        report
+            .cards
+            .push(gather::ownerless_card(surroundings.system, &sources, lead, reason));
+    }
+    report.limits = std::mem::take(&mut first.limits);
+    report.limits.extend(owners.limits);
+    Ok(report)
+}
+
+/// Every process with what targets are compared with; only those named by number where no target needs more.
+fn shallow(words: &Words, surroundings: &mut Surroundings<'_>) -> Result<Vec<ProcessFacts>, Failure> {
+    let by_name = |target: &Target| matches!(target.kind, Kind::Program(_) | Kind::Unit(_) | Kind::Word(_));
+    let pids = match words.targets.iter().any(by_name) {
+        true => {
+            let all = surroundings.system.processes();
+            all.map_err(|refused| Failure::Refused(refused.to_string()))?
+        }
+        false => words.targets.iter().filter_map(|target| target.kind.pid()).collect(),
+    };
+    let ask = ProcessAsk {
+        arguments: true,
+        program: true,
+        components: true,
+        ..ProcessAsk::default()
+    };
+    // Those that end meanwhile, or are threads, are told of where nothing is found.
+    Ok(pids
+        .into_iter()
+        .filter_map(|pid| surroundings.system.process(pid, &ask).ok())
+        .collect())
+}
+
+/// What a target matches; a host name is looked up when nothing else is called so.
+fn find(world: &World<'_>, target: &Target, deadline: Duration, progress: &Progress) -> (Found, Vec<String>) {
+    let mut found = world.find(&target.kind);
+    let mut remarks = Vec::new();
+    if let Kind::Number {
+        port: Some(port),
+        pid: Some(_),
+    } = &target.kind
+        && !found.sockets.is_empty()
+        && !found.pids.is_empty()
+    {
+        remarks.push(format!(
+            "both a port and a process: tcp:{port} or pid:{port} means one of them"
+        ));
+    }
+    if found.is_empty()
+        && let Some(name) = target.kind.host()
+    {
+        progress.stage(|| "looking up a host name".to_owned());
+        match addresses(name, deadline) {
+            Ok(addresses) => {
+                found = world.find_addresses(&addresses);
+                let shown: Vec<String> = addresses.iter().map(ToString::to_string).collect();
+                remarks.push(format!("the host has the address {}", shown.join(", ")));
+            }
+            Err(error) => remarks.push(format!("no host of that name: {error}")),
+        }
+    }
+    (found, remarks)
+}
+
+/// What is there in place of a target that matched nothing.
+fn near(
+    surroundings: &mut Surroundings<'_>,
+    world: &World<'_>,
+    target: &Target,
+    mut remarks: Vec<String>,
+) -> Vec<String> {
+    if let Some(pid) = target.kind.pid() {
+        match surroundings.system.process(pid, &ProcessAsk::default()) {
+            Err(NoProcess::ThreadOf(process)) => {
+                remarks.push(format!("{pid} is a thread of process {process}: try pid:{process}"));
+            }
+            Err(NoProcess::Failed(why)) => remarks.push(format!("process {pid} could not be read: {why}")),
+            Err(NoProcess::None) | Ok(_) => {}
+        }
+    }
+    let near = world.near(target);
+    if !near.is_empty() {
+        remarks.push(format!("near: {}", near.join(", ")));
+    }
+    remarks
+}
+
+/// What led where, in the order in which it came up.
+type Leads<K> = Vec<(K, Lead)>;
+
+/// The leads by process, in the order in which they came up, and those without an owner by reason.
+fn leads(sockets: &[Socket], owners: &Owners, answers: Vec<(&Target, Found)>) -> (Leads<u32>, Leads<NoOwner>) {
+    let (mut pids, mut nobody) = (Leads::<u32>::new(), Leads::<NoOwner>::new());
+    fn add<K: PartialEq>(leads: &mut Leads<K>, key: K, word: &str, socket: Option<usize>) {
+        let place = leads.iter().position(|(known, _)| *known == key).unwrap_or_else(|| {
+            leads.push((key, Lead::default()));
+            leads.len() - 1
+        });
+        let lead = &mut leads[place].1;
+        if !lead.targets.iter().any(|known| known == word) {
+            lead.targets.push(word.to_owned());
+        }
+        if let Some(socket) = socket.filter(|socket| !lead.sockets.contains(socket)) {
+            lead.sockets.push(socket);
+        }
+    }
+    for (target, found) in answers {
+        for place in found.sockets {
+            let socket = &sockets[place];
+            match owners.of(socket) {
+                Owner::Held(holders) => add(&mut pids, holders.first().pid, &target.word, Some(place)),
+                Owner::None(reason) => add(&mut nobody, reason, &target.word, Some(place)),
+            }
+        }
+        for pid in found.pids {
+            add(&mut pids, pid, &target.word, None);
+        }
+    }
+    (pids, nobody)
+}
+
+/// Puts the state of the second look in the place of the first, for sockets that are in both.
+fn refresh(first: &mut SocketList, second: &SocketList) {
+    let mut now: HashMap<_, &Socket> = second
+        .sockets
+        .iter()
+        .filter_map(|socket| Some((socket.cookie()?, socket)))
+        .collect();
+    for socket in &mut first.sockets {
+        if let Some(cookie) = socket.cookie()
+            && let Some(new) = now.remove(&cookie)
+        {
+            // The namespaces of the second look may stand in another order.
+            *socket = new.clone().in_namespace(socket.namespace());
+        }
+    }
+}
+
+/// Looks up the names of the other sides of the sockets that cards will show.
+fn resolve(
+    surroundings: &mut Surroundings<'_>,
+    words: &Words,
+    list: &SocketList,
+    pids: &[(u32, Lead)],
+    talk: &mut Talk,
+) -> Names {
+    let own = surroundings.system.own_addresses().unwrap_or_default();
+    let computer = surroundings.system.computer_name();
+    let mut names = Names::new(
+        &computer,
+        own,
+        HostStyle::Full,
+        Services::system(),
+        ReverseDns::system(),
+    );
+    let shown = pids
+        .iter()
+        .flat_map(|(_, lead)| &lead.sockets)
+        .map(|&place| &list.sockets[place]);
+    let sides = shown.filter(|socket| socket.is_connected()).map(Socket::foreign);
+    let summary = names.resolve(sides, words.dns_timeout, &mut |_, _| {});
+    if summary.timed_out > 0 {
+        talk.line(format!(
+            "{} of {} addresses had no name within {} s (--dns-timeout)",
+            summary.timed_out,
+            summary.total,
+            words.dns_timeout.as_secs_f64()
+        ));
+    }
+    names
+}

@@ -1,0 +1,354 @@
+//! What a target matches: sockets, and processes with or without sockets.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use netstat_model::process::ProcessFacts;
+use netstat_model::{Component, Fact, Network, Owner, Owners, Socket, text};
+
+use super::target::{Kind, Target};
+use crate::script::{self, Runs};
+
+/// All that targets are looked for in.
+#[derive(Debug)]
+pub(super) struct World<'a> {
+    /// Every socket in sight.
+    pub(super) sockets: &'a [Socket],
+    /// Who holds them.
+    pub(super) owners: &'a Owners,
+    /// Every process in sight, with arguments, program and components.
+    pub(super) processes: &'a [ProcessFacts],
+}
+
+/// What a target matched.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Found {
+    /// Places in [`World::sockets`], ascending.
+    pub(super) sockets: Vec<usize>,
+    /// Processes that it names.
+    pub(super) pids: BTreeSet<u32>,
+}
+
+impl Found {
+    pub(super) fn is_empty(&self) -> bool {
+        self.sockets.is_empty() && self.pids.is_empty()
+    }
+}
+
+impl World<'_> {
+    /// What `kind` matches. A host name matches nothing until its addresses are known: [`World::find_addresses`].
+    pub(super) fn find(&self, kind: &Kind) -> Found {
+        let sockets = self.sockets.iter().enumerate();
+        let mut found = Found {
+            sockets: sockets
+                .filter(|(_, socket)| kind.matches_socket(socket))
+                .map(|(place, _)| place)
+                .collect(),
+            pids: BTreeSet::new(),
+        };
+        let pids = self.processes.iter().filter(|process| names(kind, process));
+        found.pids.extend(pids.map(|process| process.pid));
+        found
+    }
+
+    /// The sockets with one of `addresses` on either side.
+    pub(super) fn find_addresses(&self, addresses: &[IpAddr]) -> Found {
+        let mut found = Found::default();
+        for &address in addresses {
+            let network = Kind::Network(Network::host(address));
+            found.sockets.extend(self.find(&network).sockets);
+        }
+        found.sockets.sort_unstable();
+        found.sockets.dedup();
+        found
+    }
+
+    /// What is there in the place of a target that matched nothing: at most three suggestions, safe to print.
+    pub(super) fn near(&self, target: &Target) -> Vec<String> {
+        const MOST: usize = 3;
+        let mut near = match &target.kind {
+            Kind::Number { port: Some(port), .. } | Kind::Port { port, .. } => self.near_ports(*port),
+            Kind::Network(network) => self.near_addresses(network.address()),
+            Kind::Side(address, _) => self.near_addresses(*address),
+            Kind::Connection((_, port), (address, _)) => {
+                let mut near = self.near_addresses(*address);
+                near.extend(self.exact_port(*port));
+                near
+            }
+            Kind::Program(globs) | Kind::Unit(globs) => globs
+                .patterns()
+                .iter()
+                .flat_map(|pattern| self.near_names(pattern))
+                .collect(),
+            Kind::Word(word) => self.near_names(word),
+            Kind::Host(_) | Kind::Pid(_) | Kind::Number { port: None, .. } => Vec::new(),
+        };
+        near.truncate(MOST);
+        near
+    }
+
+    /// `:443 of nginx [812]`.
+    fn port_of(&self, port: u16, socket: &Socket) -> String {
+        match self.owners.of(socket) {
+            Owner::Held(holders) => {
+                let process = holders.first();
+                format!("port {port} of {} [{}]", name(process), process.pid)
+            }
+            Owner::None(_) => format!("port {port}"),
+        }
+    }
+
+    fn exact_port(&self, port: u16) -> Option<String> {
+        let socket = self.sockets.iter().find(|socket| {
+            socket.protocol().has_ports() && (socket.local().port == port || socket.foreign().port == port)
+        })?;
+        Some(self.port_of(port, socket))
+    }
+
+    /// Ports in use that differ in one digit, or by a few; those that are listened at in front.
+    fn near_ports(&self, port: u16) -> Vec<String> {
+        let typed = port.to_string();
+        let mut ports: Vec<(bool, u16, u16, &Socket)> = Vec::new();
+        for socket in self.sockets.iter().filter(|socket| socket.protocol().has_ports()) {
+            for other in [socket.local().port, socket.foreign().port] {
+                let close = strsim::osa_distance(&typed, &other.to_string()) == 1 || port.abs_diff(other) <= 5;
+                if other != 0 && close && !ports.iter().any(|(_, _, known, _)| *known == other) {
+                    ports.push((socket.is_connected(), port.abs_diff(other), other, socket));
+                }
+            }
+        }
+        ports.sort_by_key(|&(connected, distance, port, _)| (connected, distance, port));
+        ports
+            .iter()
+            .map(|&(_, _, port, socket)| self.port_of(port, socket))
+            .collect()
+    }
+
+    /// Addresses in use in the same network of 24 (IPv4) or 64 (IPv6) bits.
+    fn near_addresses(&self, address: IpAddr) -> Vec<String> {
+        let length = if address.is_ipv4() { 24 } else { 64 };
+        let Some(network) = Network::new(address, length) else {
+            return Vec::new();
+        };
+        let ends = self
+            .sockets
+            .iter()
+            .filter(|socket| socket.protocol().is_ip())
+            .flat_map(|socket| [socket.foreign().address, socket.local().address]);
+        let near: BTreeSet<IpAddr> = ends
+            .map(|end| end.to_canonical())
+            .filter(|end| !end.is_unspecified() && network.contains(*end))
+            .collect();
+        near.into_iter().map(|address| address.to_string()).collect()
+    }
+
+    /// Programs and units with a similar name.
+    fn near_names(&self, word: &str) -> Vec<String> {
+        let word = word.trim_matches(['*', '?']).to_lowercase();
+        let mut names: Vec<(f64, String)> = Vec::new();
+        for process in self.processes {
+            let own = called(process).into_iter().chain(components(process));
+            for name in own {
+                let name = text::escape(&name).into_owned();
+                let lower = name.to_lowercase();
+                let likeness = match lower.contains(&word) && !word.is_empty() {
+                    true => 1.0,
+                    false => strsim::jaro_winkler(&word, &lower),
+                };
+                if likeness > 0.84 && !names.iter().any(|(_, known)| *known == name) {
+                    names.push((likeness, name));
+                }
+            }
+        }
+        names.sort_by(|a, b| b.0.total_cmp(&a.0).then_with(|| a.1.cmp(&b.1)));
+        names.into_iter().map(|(_, name)| name).collect()
+    }
+}
+
+/// The name a process is shown by; safe to print.
+fn name(process: &netstat_model::Process) -> String {
+    let bytes = match (&process.image, &process.comm) {
+        (Fact::Known(image), _) => image.file_name(),
+        (_, Fact::Known(comm)) => comm,
+        _ => b"?",
+    };
+    text::escape(bytes).into_owned()
+}
+
+/// What a process is called: by its program file, its short name, the first of its arguments and its script.
+fn called(process: &ProcessFacts) -> Vec<Vec<u8>> {
+    let mut names = vec![process.comm.clone()];
+    let words = process.arguments.as_ref().known();
+    if let Fact::Known(program) = &process.program {
+        names.push(program.file_name().to_vec());
+        if let Some(Runs::File(path)) = words.and_then(|words| script::runs(program.file_name(), words)) {
+            names.push(last_part(path).to_vec());
+        }
+    }
+    if let Some(first) = words.and_then(|words| words.first()) {
+        names.push(last_part(first).to_vec());
+    }
+    names
+}
+
+fn last_part(path: &[u8]) -> &[u8] {
+    path.rsplit(|&byte| byte == b'/').next().unwrap_or(path)
+}
+
+/// The names of the units and containers a process is in, units also without their kind.
+fn components(process: &ProcessFacts) -> Vec<Vec<u8>> {
+    let Fact::Known(components) = &process.components else {
+        return Vec::new();
+    };
+    let names = |component: &Component| match component {
+        Component::Unit { name, .. } => {
+            let bare = name
+                .iter()
+                .rposition(|&byte| byte == b'.')
+                .map(|dot| name[..dot].to_vec());
+            vec![Some(name.clone()), bare]
+        }
+        Component::Container { id, .. } => vec![Some(id.clone()), None],
+    };
+    components.iter().flat_map(names).flatten().collect()
+}
+
+/// Whether `kind` names this process, whatever sockets it has.
+fn names(kind: &Kind, process: &ProcessFacts) -> bool {
+    let program = |globs: &netstat_model::Globs| {
+        let path = match &process.program {
+            Fact::Known(program) => globs.matches_path(&program.path),
+            Fact::Unknown(_) => false,
+        };
+        path || called(process).iter().any(|name| globs.matches(name))
+    };
+    let unit = |globs: &netstat_model::Globs| components(process).iter().any(|name| globs.matches(name));
+    match kind {
+        Kind::Program(globs) => program(globs),
+        Kind::Unit(globs) => unit(globs),
+        Kind::Word(word) => word.parse().is_ok_and(|globs| program(&globs) || unit(&globs)),
+        other => other.pid() == Some(process.pid),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use netstat_model::process::{Place, Program};
+    use netstat_model::{Family, NoOwner, OwnersBuilder, Process, Protocol, SocketFacts, State, UnitManager, Why};
+
+    fn process(pid: u32, path: &str, words: &[&str], unit: &str) -> ProcessFacts {
+        let mut facts = ProcessFacts::bare(pid, 1, Why::NotAsked);
+        facts.comm = path.rsplit('/').next().unwrap().bytes().take(15).collect();
+        facts.arguments = Fact::Known(words.iter().map(|word| word.as_bytes().to_vec()).collect());
+        facts.program = Fact::Known(Program {
+            told: path.into(),
+            path: path.into(),
+            place: Place::There,
+            running: Fact::Unknown(Why::NotAsked),
+            standing: Fact::Unknown(Why::NotAsked),
+            file_system: Fact::Unknown(Why::NotAsked),
+            directories: Fact::Unknown(Why::NotAsked),
+        });
+        facts.components = Fact::Known(vec![Component::Unit {
+            name: unit.into(),
+            manager: UnitManager::System,
+        }]);
+        facts
+    }
+
+    fn socket(port: u16, foreign: (&str, u16), inode: u32) -> Socket {
+        Socket::new(&SocketFacts {
+            protocol: Protocol::Tcp,
+            family: Family::V4,
+            state: State::Established,
+            local: [192, 0, 2, 1].into(),
+            local_port: port,
+            foreign: foreign.0.parse().unwrap(),
+            foreign_port: foreign.1,
+            interface: 0,
+            inode,
+            user: None,
+            cookie: None,
+            receive_queue: 0,
+            send_queue: None,
+        })
+    }
+
+    /// Calls `check` with nginx listening at 8080 (inode 1) and a Python script connected to 203.0.113.7 (inode 2).
+    fn with_world(check: impl Fn(&World<'_>)) {
+        let sockets = [socket(8080, ("0.0.0.0", 0), 1), socket(40000, ("203.0.113.7", 443), 2)];
+        let mut owners = OwnersBuilder::default();
+        for (pid, comm, inode) in [(8080, "nginx", 1), (12, "python3", 2)] {
+            let process = Process {
+                pid,
+                start_ticks: Fact::Known(1),
+                comm: Fact::Known(comm.into()),
+                image: Fact::Unknown(Why::NotPermitted),
+                components: Fact::Unknown(Why::NotAsked),
+            };
+            owners.add(process, [inode]);
+        }
+        let processes = [
+            process(8080, "/usr/sbin/nginx", &["nginx: master"], "nginx.service"),
+            process(12, "/usr/bin/python3.11", &["python3", "/srv/app.py"], "app.service"),
+        ];
+        check(&World {
+            sockets: &sockets,
+            owners: &owners.finish(NoOwner::Unheld),
+            processes: &processes,
+        });
+    }
+
+    fn read(word: &str) -> Target {
+        word.parse().unwrap()
+    }
+
+    #[test]
+    fn targets_find_sockets_and_processes() {
+        with_world(|world| {
+            for (word, sockets, pids) in [
+                ("8080", &[0][..], &[8080][..]),
+                (":8080", &[0], &[]),
+                ("pid:12", &[], &[12]),
+                ("443", &[1], &[]),
+                ("203.0.113.0/24", &[1], &[]),
+                ("192.0.2.1:40000->203.0.113.7:443", &[1], &[]),
+                ("nginx", &[], &[8080]),
+                ("NGINX", &[], &[8080]),
+                ("python3.11", &[], &[12]),
+                ("python3", &[], &[12]),
+                ("python*", &[], &[12]),
+                ("/usr/bin/py*", &[], &[12]),
+                ("app.py", &[], &[12]),
+                ("app.service", &[], &[12]),
+                ("app", &[], &[12]),
+                ("unit:app*", &[], &[12]),
+                ("ginx", &[], &[]),
+                ("9", &[], &[]),
+            ] {
+                let found = world.find(&read(word).kind);
+                assert_eq!(
+                    (&found.sockets[..], found.pids),
+                    (sockets, pids.iter().copied().collect()),
+                    "{word}"
+                );
+            }
+            let addresses = world.find_addresses(&["203.0.113.7".parse().unwrap(), "192.0.2.1".parse().unwrap()]);
+            assert_eq!(addresses.sockets, [0, 1]);
+        });
+    }
+
+    #[test]
+    fn what_is_near_is_suggested() {
+        with_world(|world| {
+            assert_eq!(world.near(&read("808")), ["port 8080 of nginx [8080]"]);
+            assert_eq!(world.near(&read("445")), ["port 443 of python3 [12]"]);
+            assert_eq!(world.near(&read("203.0.113.9")), ["203.0.113.7"]);
+            assert_eq!(world.near(&read("ngnix")), ["nginx"]);
+            assert_eq!(world.near(&read("ginx")), ["nginx", "nginx.service", "nginx: master"]);
+            assert_eq!(world.near(&read("firefox")), [""; 0]);
+            assert_eq!(world.near(&read("pid:3")), [""; 0]);
+        });
+    }
+}

@@ -1,0 +1,135 @@
+//! Processes that hold a port in the place of another: the proxies of containers, and the first process for units that are started
+//! on demand.
+
+use std::net::{IpAddr, SocketAddr};
+
+use netstat_model::Fact;
+use netstat_model::process::ProcessFacts;
+use netstat_names::activation::{SocketUnit, socket_units};
+use netstat_names::containers::{DockerContainer, docker_containers};
+
+use super::card::StandsFor;
+use super::reach::Reach;
+
+/// What `facts` holds the ports of `reach` for.
+pub(super) fn stands_for(facts: &ProcessFacts, reach: &[Reach]) -> Vec<StandsFor> {
+    if let Some(forwarding) = docker_proxy(facts) {
+        return vec![forwarding.named(&docker_containers("/"))];
+    }
+    // The first process of a system with systemd; others are called otherwise.
+    if facts.pid == 1 && facts.comm == b"systemd" && !reach.is_empty() {
+        return units(reach, &socket_units("/"));
+    }
+    Vec::new()
+}
+
+fn units(reach: &[Reach], known: &[SocketUnit]) -> Vec<StandsFor> {
+    let of = |reach: &Reach| {
+        let unit = known
+            .iter()
+            .find(|unit| unit.serves(reach.protocol, reach.address, reach.port))?;
+        Some(StandsFor::Unit {
+            port: reach.port,
+            socket: unit.name.clone(),
+            service: unit.service.clone(),
+        })
+    };
+    let mut found: Vec<StandsFor> = reach.iter().filter_map(of).collect();
+    found.dedup();
+    found
+}
+
+/// A port that is handed on.
+#[derive(Debug, PartialEq, Eq)]
+struct Forwarding {
+    port: u16,
+    to: SocketAddr,
+}
+
+impl Forwarding {
+    fn named(self, containers: &[DockerContainer]) -> StandsFor {
+        let container = containers
+            .iter()
+            .find(|container| container.addresses.contains(&self.to.ip()));
+        StandsFor::Container {
+            port: self.port,
+            to: self.to,
+            name: container.map(|container| container.name.clone()),
+        }
+    }
+}
+
+/// What Docker's proxy was told on its command line: `-host-port 8080 -container-ip 172.17.0.2 -container-port 80`.
+fn docker_proxy(facts: &ProcessFacts) -> Option<Forwarding> {
+    let Fact::Known(words) = &facts.arguments else {
+        return None;
+    };
+    let name = words.first()?.rsplit(|&byte| byte == b'/').next()?;
+    if name != b"docker-proxy" && facts.comm != b"docker-proxy" {
+        return None;
+    }
+    let value = |option: &[u8]| {
+        let at = words.iter().position(|word| word == option)?;
+        std::str::from_utf8(words.get(at + 1)?).ok()
+    };
+    let address: IpAddr = value(b"-container-ip")?.parse().ok()?;
+    Some(Forwarding {
+        port: value(b"-host-port")?.parse().ok()?,
+        to: SocketAddr::new(address, value(b"-container-port")?.parse().ok()?),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::reach::Extent;
+    use super::*;
+    use netstat_model::{Protocol, Why};
+    use netstat_names::activation::parse_socket_unit;
+
+    fn proxy(line: &str) -> Option<Forwarding> {
+        let mut facts = ProcessFacts::bare(9, 1, Why::NotAsked);
+        facts.arguments = Fact::Known(line.split(' ').map(|word| word.as_bytes().to_vec()).collect());
+        docker_proxy(&facts)
+    }
+
+    #[test]
+    fn the_proxy_names_its_container() {
+        let line = "/usr/bin/docker-proxy -proto tcp -host-ip 0.0.0.0 -host-port 8080 -container-ip 172.17.0.2 -container-port 80";
+        let found = proxy(line).unwrap();
+        let containers = [DockerContainer {
+            id: "00".into(),
+            name: "web".into(),
+            addresses: vec!["172.17.0.2".parse().unwrap()],
+        }];
+        assert_eq!(
+            found.named(&containers),
+            StandsFor::Container {
+                port: 8080,
+                to: "172.17.0.2:80".parse().unwrap(),
+                name: Some("web".into()),
+            }
+        );
+        assert_eq!(proxy("/usr/bin/docker-proxy -host-port"), None);
+        assert_eq!(proxy(&line.replace("docker-proxy", "nginx")), None);
+    }
+
+    #[test]
+    fn the_first_process_names_the_unit() {
+        let unit = parse_socket_unit("ssh.socket", b"[Socket]\nListenStream=22\nAccept=yes\n");
+        let at = |port| Reach {
+            protocol: Protocol::Tcp,
+            address: "::".parse().unwrap(),
+            port,
+            extent: Extent::Anywhere,
+            words: String::new(),
+        };
+        assert_eq!(
+            units(&[at(22), at(23)], &[unit]),
+            [StandsFor::Unit {
+                port: 22,
+                socket: "ssh.socket".into(),
+                service: "ssh@.service".into(),
+            }]
+        );
+    }
+}

@@ -1,0 +1,437 @@
+//! What is to be inspected, as it is typed.
+
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::str::FromStr;
+
+use netstat_model::{Globs, Network, Protocol, Socket};
+
+/// The largest process id that Linux ever gives (`PID_MAX_LIMIT` of the kernel's `include/linux/threads.h`).
+const LARGEST_PID: u32 = 1 << 22;
+
+/// One target, with the word it was typed as.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Target {
+    /// As typed.
+    pub(crate) word: String,
+    /// What it means.
+    pub(crate) kind: Kind,
+}
+
+/// What a target means.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// A bare number: a port, a process id, or both.
+    Number {
+        /// The port of that number; `None` above 65535.
+        port: Option<u16>,
+        /// The process id of that number.
+        pid: Option<u32>,
+    },
+    /// `:443`, `tcp:443`: a port on either side.
+    Port {
+        /// The protocol it must have; any where `None`.
+        protocol: Option<Protocol>,
+        /// The port.
+        port: u16,
+    },
+    /// `pid:5356`.
+    Pid(u32),
+    /// `203.0.113.7`, `203.0.113.0/24`: addresses on either side.
+    Network(Network),
+    /// `203.0.113.7:443`: address and port of one side.
+    Side(IpAddr, u16),
+    /// `192.168.1.114:2078->203.0.113.7:80`: a whole connection, seen from either end.
+    Connection((IpAddr, u16), (IpAddr, u16)),
+    /// `program:nginx`, a path, or a pattern with `*` or `?`.
+    Program(Globs),
+    /// `unit:ssh.service`, `ssh.service`: a unit or container.
+    Unit(Globs),
+    /// `host:example.org`: a name to be looked up.
+    Host(String),
+    /// A plain word: a program, unit or container, else a host name.
+    Word(String),
+}
+
+/// Why a word is no target.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct NoTarget(&'static str);
+
+impl fmt::Display for NoTarget {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} (a target is a port, pid:N, tcp:PORT, an address, a network, a program, a unit, a host name, or A:PORT->B:PORT)",
+            self.0
+        )
+    }
+}
+
+impl std::error::Error for NoTarget {}
+
+impl FromStr for Target {
+    type Err = NoTarget;
+
+    fn from_str(word: &str) -> Result<Self, NoTarget> {
+        Ok(Target {
+            kind: kind(word.trim())?,
+            word: word.trim().to_owned(),
+        })
+    }
+}
+
+fn kind(word: &str) -> Result<Kind, NoTarget> {
+    if word.is_empty() {
+        return Err(NoTarget("is empty"));
+    }
+    if let Some((local, foreign)) = word.split_once("->") {
+        let side = |text: &str| side(text.trim()).ok_or(NoTarget("needs an address and a port on either side of ->"));
+        return Ok(Kind::Connection(side(local)?, side(foreign)?));
+    }
+    if word.bytes().all(|byte| byte.is_ascii_digit()) {
+        let number: Option<u32> = word.parse().ok();
+        let port = number
+            .and_then(|number| u16::try_from(number).ok())
+            .filter(|&port| port > 0);
+        let pid = number.filter(|pid| (1..=LARGEST_PID).contains(pid));
+        return match (port, pid) {
+            (None, None) => Err(NoTarget("is neither a port (1 to 65535) nor a process id")),
+            (port, pid) => Ok(Kind::Number { port, pid }),
+        };
+    }
+    if let Some(port) = word.strip_prefix(':').filter(|rest| !rest.contains(':')) {
+        return Ok(Kind::Port {
+            protocol: None,
+            port: port_number(port)?,
+        });
+    }
+    if let Ok(network) = word.parse::<Network>() {
+        return Ok(Kind::Network(network));
+    }
+    if let Some((address, port)) = side(word) {
+        return Ok(Kind::Side(address, port));
+    }
+    if let Some((prefix, rest)) = word.split_once(':') {
+        return prefixed(&prefix.to_ascii_lowercase(), rest);
+    }
+    if word.contains('/') || word.contains(['*', '?']) {
+        return Ok(Kind::Program(globs(word)?));
+    }
+    const UNIT_KINDS: [&str; 5] = [".service", ".scope", ".socket", ".mount", ".swap"];
+    if UNIT_KINDS.iter().any(|kind| word.ends_with(kind)) {
+        return Ok(Kind::Unit(globs(word)?));
+    }
+    if word.contains(char::is_control) {
+        return Err(NoTarget("holds a character that no name has"));
+    }
+    Ok(Kind::Word(word.to_owned()))
+}
+
+fn prefixed(prefix: &str, rest: &str) -> Result<Kind, NoTarget> {
+    let port = |protocol| {
+        Ok(Kind::Port {
+            protocol: Some(protocol),
+            port: port_number(rest)?,
+        })
+    };
+    match prefix {
+        "tcp" => port(Protocol::Tcp),
+        "udp" => port(Protocol::Udp),
+        "mptcp" => port(Protocol::Mptcp),
+        "port" => Ok(Kind::Port {
+            protocol: None,
+            port: port_number(rest)?,
+        }),
+        "pid" => rest
+            .parse()
+            .ok()
+            .filter(|pid| (1..=LARGEST_PID).contains(pid))
+            .map(Kind::Pid)
+            .ok_or(NoTarget("needs a process id behind pid:")),
+        "program" => Ok(Kind::Program(globs(rest)?)),
+        "unit" | "container" => Ok(Kind::Unit(globs(rest)?)),
+        "host" if !rest.is_empty() => Ok(Kind::Host(rest.to_ascii_lowercase())),
+        _ => Err(NoTarget("is no target")),
+    }
+}
+
+fn port_number(digits: &str) -> Result<u16, NoTarget> {
+    let plain = digits.bytes().all(|byte| byte.is_ascii_digit());
+    let port = plain.then(|| digits.parse().ok()).flatten();
+    port.filter(|&port| port > 0)
+        .ok_or(NoTarget("needs a port, 1 to 65535"))
+}
+
+/// `A.B.C.D:PORT` or `[ADDRESS]:PORT`.
+fn side(word: &str) -> Option<(IpAddr, u16)> {
+    // A socket address with a scope number would be taken as well: numbers of interfaces mean nothing to a reader.
+    let side: SocketAddr = (!word.contains('%')).then(|| word.parse().ok()).flatten()?;
+    (side.port() > 0).then(|| (side.ip().to_canonical(), side.port()))
+}
+
+fn globs(word: &str) -> Result<Globs, NoTarget> {
+    // A comma parts patterns elsewhere; here it belongs to the name.
+    if word.contains(',') {
+        return Err(NoTarget("holds a comma: give each target as a word of its own"));
+    }
+    word.parse().map_err(|_| NoTarget("needs a name"))
+}
+
+impl Kind {
+    /// What is looked for, in words.
+    pub(crate) fn words(&self) -> String {
+        match self {
+            Kind::Number {
+                port: Some(port),
+                pid: Some(_),
+            } => format!("port {port} or process {port}"),
+            Kind::Number { port: Some(port), .. } => format!("port {port}"),
+            Kind::Number { pid, .. } => format!("process {}", pid.unwrap_or_default()),
+            Kind::Port {
+                protocol: Some(protocol),
+                port,
+            } => format!("{} port {port}", protocol.name()),
+            Kind::Port { protocol: None, port } => format!("port {port}"),
+            Kind::Pid(pid) => format!("process {pid}"),
+            Kind::Network(network) => format!("address {network}"),
+            Kind::Side(address, port) => format!("{}", SocketAddr::new(*address, *port)),
+            Kind::Connection(one, other) => {
+                format!("connection {} -> {}", SocketAddr::from(*one), SocketAddr::from(*other))
+            }
+            Kind::Program(globs) => format!("program {globs}"),
+            Kind::Unit(globs) => format!("unit or container {globs}"),
+            Kind::Host(name) => format!("host {name}"),
+            Kind::Word(word) => format!("program, unit, container or host {word}"),
+        }
+    }
+
+    /// Whether it is about `socket`, going by its ends alone.
+    pub(crate) fn matches_socket(&self, socket: &Socket) -> bool {
+        if !socket.protocol().is_ip() {
+            return false;
+        }
+        let (local, foreign) = (socket.local(), socket.foreign());
+        let has_port = |port: u16| socket.protocol().has_ports() && (local.port == port || foreign.port == port);
+        let end = |side: &netstat_model::Endpoint| (side.address.to_canonical(), side.port);
+        match self {
+            Kind::Number { port: Some(port), .. } | Kind::Port { protocol: None, port } => has_port(*port),
+            Kind::Port {
+                protocol: Some(protocol),
+                port,
+            } => socket.protocol() == *protocol && has_port(*port),
+            Kind::Network(network) => {
+                let foreign_matches = socket.is_connected() && network.contains(foreign.address);
+                network.contains(local.address) || foreign_matches
+            }
+            Kind::Side(address, port) => [end(&local), end(&foreign)].contains(&(*address, *port)),
+            Kind::Connection(one, other) => {
+                let ends = (end(&local), end(&foreign));
+                ends == (*one, *other) || ends == (*other, *one)
+            }
+            Kind::Number { port: None, .. } | Kind::Pid(_) => false,
+            Kind::Program(_) | Kind::Unit(_) | Kind::Host(_) | Kind::Word(_) => false,
+        }
+    }
+
+    /// The process that it names by number.
+    pub(crate) fn pid(&self) -> Option<u32> {
+        match self {
+            Kind::Pid(pid) => Some(*pid),
+            Kind::Number { pid, .. } => *pid,
+            _ => None,
+        }
+    }
+
+    /// The name to be looked up when nothing else matches: a host given as such, or a word that can only be a host's name. A bare
+    /// word without a dot is never sent to a name server.
+    pub(crate) fn host(&self) -> Option<&str> {
+        match self {
+            Kind::Host(name) => Some(name),
+            Kind::Word(word) if word.eq_ignore_ascii_case("localhost") || is_domain(word) => Some(word),
+            _ => None,
+        }
+    }
+}
+
+/// Whether `word` has the form of a domain name with at least two labels (RFC 1123, 2.1).
+fn is_domain(word: &str) -> bool {
+    let labels: Vec<&str> = word.trim_end_matches('.').split('.').collect();
+    labels.len() > 1
+        && labels.iter().all(|label| {
+            !label.is_empty()
+                && label.len() <= 63
+                && label
+                    .bytes()
+                    .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
+        })
+        && labels
+            .last()
+            .is_some_and(|last| last.bytes().any(|byte| byte.is_ascii_alphabetic()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use netstat_model::{Family, SocketFacts, State};
+    use proptest::prelude::*;
+
+    fn read(word: &str) -> Kind {
+        word.parse::<Target>().unwrap().kind
+    }
+
+    #[test]
+    fn words_are_told_apart() {
+        let address: IpAddr = "203.0.113.7".parse().unwrap();
+        let v6: IpAddr = "2001:db8::1".parse().unwrap();
+        for (word, kind) in [
+            (
+                "2078",
+                Kind::Number {
+                    port: Some(2078),
+                    pid: Some(2078),
+                },
+            ),
+            (
+                "70000",
+                Kind::Number {
+                    port: None,
+                    pid: Some(70000),
+                },
+            ),
+            (
+                ":2078",
+                Kind::Port {
+                    protocol: None,
+                    port: 2078,
+                },
+            ),
+            (
+                "TCP:2078",
+                Kind::Port {
+                    protocol: Some(Protocol::Tcp),
+                    port: 2078,
+                },
+            ),
+            ("pid:5356", Kind::Pid(5356)),
+            ("203.0.113.7", Kind::Network(Network::host(address))),
+            ("203.0.113.9/24", Kind::Network(Network::new(address, 24).unwrap())),
+            ("::1", Kind::Network(Network::host("::1".parse().unwrap()))),
+            ("::ffff:203.0.113.7", Kind::Network(Network::host(address))),
+            ("203.0.113.7:443", Kind::Side(address, 443)),
+            ("[2001:db8::1]:443", Kind::Side(v6, 443)),
+            (
+                "203.0.113.7:80 -> [2001:db8::1]:9",
+                Kind::Connection((address, 80), (v6, 9)),
+            ),
+            ("nginx*", Kind::Program("nginx*".parse().unwrap())),
+            ("/usr/sbin/sshd", Kind::Program("/usr/sbin/sshd".parse().unwrap())),
+            ("ssh.service", Kind::Unit("ssh.service".parse().unwrap())),
+            ("unit:ssh*", Kind::Unit("ssh*".parse().unwrap())),
+            ("container:web", Kind::Unit("web".parse().unwrap())),
+            ("host:Example", Kind::Host("example".into())),
+            ("firefox", Kind::Word("firefox".into())),
+            ("example.org", Kind::Word("example.org".into())),
+        ] {
+            assert_eq!(read(word), kind, "{word}");
+        }
+    }
+
+    #[test]
+    fn wrong_words_are_refused() {
+        for word in [
+            "",
+            " ",
+            "0",
+            ":0",
+            ":65536",
+            ":x",
+            "tcp:",
+            "tcp:+1",
+            "pid:0",
+            "pid:x",
+            "pid:9999999",
+            "99999999999",
+            "foo:bar",
+            "program:",
+            "host:",
+            "1.2.3.4->5.6.7.8:1",
+            "1.2.3.4:0->5.6.7.8:1",
+            "a->b",
+            "a,b*",
+        ] {
+            assert!(word.parse::<Target>().is_err(), "{word:?}");
+        }
+    }
+
+    #[test]
+    fn only_a_dotted_name_or_one_given_as_host_is_looked_up() {
+        assert_eq!(read("example.org").host(), Some("example.org"));
+        assert_eq!(read("localhost").host(), Some("localhost"));
+        assert_eq!(read("host:printer").host(), Some("printer"));
+        for word in ["firefox", "python3.11", "a..b", "203.0.113.7", "ssh.service", "x.1"] {
+            assert_eq!(read(word).host(), None, "{word}");
+        }
+    }
+
+    fn socket(protocol: Protocol, local: (&str, u16), foreign: (&str, u16)) -> Socket {
+        let local_address: IpAddr = local.0.parse().unwrap();
+        Socket::new(&SocketFacts {
+            protocol,
+            family: if local_address.is_ipv4() {
+                Family::V4
+            } else {
+                Family::V6
+            },
+            state: State::Established,
+            local: local_address,
+            local_port: local.1,
+            foreign: foreign.0.parse().unwrap(),
+            foreign_port: foreign.1,
+            interface: 0,
+            inode: 1,
+            user: None,
+            cookie: None,
+            receive_queue: 0,
+            send_queue: None,
+        })
+    }
+
+    #[test]
+    fn sockets_are_found_by_either_side() {
+        let connection = socket(Protocol::Tcp, ("192.0.2.1", 2078), ("203.0.113.7", 80));
+        let mapped = socket(Protocol::Tcp, ("::ffff:192.0.2.1", 2078), ("::ffff:203.0.113.7", 80));
+        let listener = socket(Protocol::Udp, ("0.0.0.0", 80), ("0.0.0.0", 0));
+        for (word, found) in [
+            ("2078", [true, true, false]),
+            ("80", [true, true, true]),
+            ("tcp:80", [true, true, false]),
+            ("udp:80", [false, false, true]),
+            ("203.0.113.0/24", [true, true, false]),
+            ("192.0.2.1", [true, true, false]),
+            ("0.0.0.0", [false, false, true]),
+            ("203.0.113.7:80", [true, true, false]),
+            ("203.0.113.7:2078", [false, false, false]),
+            ("192.0.2.1:2078->203.0.113.7:80", [true, true, false]),
+            ("203.0.113.7:80->192.0.2.1:2078", [true, true, false]),
+            ("pid:80", [false, false, false]),
+        ] {
+            let kind = read(word);
+            let matches = [&connection, &mapped, &listener].map(|socket| kind.matches_socket(socket));
+            assert_eq!(matches, found, "{word}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_word_is_read_or_refused(word: String) {
+            if let Ok(target) = word.parse::<Target>() {
+                prop_assert!(!target.kind.words().is_empty());
+            }
+        }
+
+        #[test]
+        fn likely_words_are_read_or_refused(word in r"((tcp|udp|pid|unit|host|program)?:?)?[0-9a-f.:/\[\]*>,-]{0,20}") {
+            let _ = word.parse::<Target>();
+        }
+    }
+}

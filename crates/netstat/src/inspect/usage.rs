@@ -1,0 +1,255 @@
+//! What a process uses now: the difference of two looks.
+
+use std::collections::HashMap;
+use std::num::NonZeroU64;
+use std::time::Duration;
+
+use netstat_model::figures::rates::ProcessRates;
+use netstat_model::figures::{Figures, ProcessFigures, ProcessKey};
+use netstat_model::{Fact, Protocol, Socket, TcpFigure, Why};
+
+use super::card::Rates;
+
+/// What one process uses.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Usage {
+    /// How long it was watched.
+    pub(crate) over: Duration,
+    /// Processors' worth of time: 1 is one processor all the time.
+    pub(crate) cpu: Fact<f64>,
+    /// Processor time since it started.
+    pub(crate) cpu_time: Fact<Duration>,
+    /// Bytes in memory.
+    pub(crate) resident: Fact<u64>,
+    /// Of these, its own.
+    pub(crate) private: Fact<u64>,
+    /// Of these, shared or shareable with others.
+    pub(crate) shared: Fact<u64>,
+    /// Bytes read from storage per second.
+    pub(crate) read: Fact<f64>,
+    /// Bytes written to storage per second.
+    pub(crate) written: Fact<f64>,
+    /// Bytes over TCP per second.
+    pub(crate) network: Rates,
+    /// Page faults per second that had to read.
+    pub(crate) major_faults: Fact<f64>,
+    /// Threads.
+    pub(crate) threads: Fact<u32>,
+    /// Open descriptors.
+    pub(crate) descriptors: Fact<u64>,
+}
+
+impl PartialEq for Rates {
+    fn eq(&self, other: &Self) -> bool {
+        (self.received, self.sent) == (other.received, other.sent)
+    }
+}
+
+impl Rates {
+    /// Nothing known, for one reason.
+    pub(crate) const fn unknown(why: Why) -> Self {
+        Rates {
+            received: Fact::Unknown(why),
+            sent: Fact::Unknown(why),
+        }
+    }
+}
+
+/// Two looks at the computer, some time apart.
+#[derive(Debug)]
+pub(super) struct Sample<'a> {
+    /// The time between the two looks at the sockets; 0: there was one look only.
+    pub(super) over: Duration,
+    /// Figures of the first look; of the second.
+    pub(super) figures: (Option<&'a Figures>, &'a Figures),
+    /// Sockets of the first look by cookie.
+    pub(super) before: HashMap<NonZeroU64, (Fact<u64>, Fact<u64>)>,
+}
+
+/// Bytes received and sent so far.
+pub(super) fn traffic(socket: &Socket) -> (Fact<u64>, Fact<u64>) {
+    (socket.tcp(TcpFigure::BytesReceived), socket.tcp(TcpFigure::BytesSent))
+}
+
+impl Sample<'_> {
+    /// Bytes per second of one socket. A connection that is new since the first look began with 0 bytes.
+    pub(super) fn rates(&self, socket: &Socket) -> Rates {
+        if !matches!(socket.protocol(), Protocol::Tcp | Protocol::Mptcp) {
+            return Rates::unknown(Why::NotKept);
+        }
+        let Some(cookie) = socket.cookie() else {
+            return Rates::unknown(Why::NotSupported);
+        };
+        if self.over.is_zero() {
+            return Rates::unknown(Why::NotAsked);
+        }
+        let (received, sent) = traffic(socket);
+        let (old_received, old_sent) = self
+            .before
+            .get(&cookie)
+            .copied()
+            .unwrap_or((Fact::Known(0), Fact::Known(0)));
+        let rate = |old: Fact<u64>, new: Fact<u64>| match (old, new) {
+            (Fact::Known(old), Fact::Known(new)) => match new.checked_sub(old) {
+                Some(change) => Fact::Known(change as f64 / self.over.as_secs_f64()),
+                None => Fact::Unknown(Why::Failed),
+            },
+            (_, Fact::Unknown(why)) | (Fact::Unknown(why), _) => Fact::Unknown(why),
+        };
+        Rates {
+            received: rate(old_received, received),
+            sent: rate(old_sent, sent),
+        }
+    }
+
+    /// What the process `key` with these sockets uses. `descriptors` is how many it has open.
+    pub(super) fn usage<'s>(
+        &self,
+        key: ProcessKey,
+        sockets: impl Iterator<Item = &'s Socket>,
+        descriptors: Fact<u64>,
+    ) -> Usage {
+        let find = |figures: &Figures| -> Fact<ProcessFigures> {
+            match &figures.processes {
+                Fact::Known(all) => {
+                    Fact::from_option(all.iter().find(|figures| figures.key == key).cloned(), Why::Gone)
+                }
+                Fact::Unknown(why) => Fact::Unknown(*why),
+            }
+        };
+        let (first, last) = self.figures;
+        let now = find(last);
+        let before = first.map(find).and_then(Fact::known);
+        let ticks = last.ticks_per_second;
+        let rates = match &now {
+            Fact::Known(now) if before.is_some() => ProcessRates::between(before.as_ref(), now, ticks),
+            Fact::Known(_) => ProcessRates::unknown(Why::NotAsked),
+            Fact::Unknown(why) => ProcessRates::unknown(*why),
+        };
+        let of = |part: fn(&ProcessFigures) -> Fact<u64>| match &now {
+            Fact::Known(now) => part(now),
+            Fact::Unknown(why) => Fact::Unknown(*why),
+        };
+        Usage {
+            over: self.over,
+            cpu: rates.cpu,
+            cpu_time: match (&now, ticks) {
+                (Fact::Unknown(why), _) => Fact::Unknown(*why),
+                (_, 0) => Fact::Unknown(Why::Failed),
+                (Fact::Known(now), ticks) => Fact::Known(Duration::from_secs_f64(now.cpu_ticks as f64 / ticks as f64)),
+            },
+            resident: of(|figures| figures.resident),
+            private: of(|figures| figures.private),
+            shared: of(|figures| figures.shareable),
+            read: rates.read,
+            written: rates.written,
+            network: self.sum(sockets),
+            major_faults: rates.major_faults,
+            threads: now.as_ref().map(|now| now.threads),
+            descriptors,
+        }
+    }
+
+    /// The rates of all TCP sockets together. Those of MPTCP count the same bytes as their paths.
+    fn sum<'s>(&self, sockets: impl Iterator<Item = &'s Socket>) -> Rates {
+        let mut sum = Rates {
+            received: Fact::Known(0.0),
+            sent: Fact::Known(0.0),
+        };
+        let add = |sum: &mut Fact<f64>, more: Fact<f64>| {
+            *sum = match (*sum, more) {
+                (Fact::Known(sum), Fact::Known(more)) => Fact::Known(sum + more),
+                // A listener carries no bytes of its own.
+                (sum, Fact::Unknown(Why::NotApplicable)) => sum,
+                (_, Fact::Unknown(why)) | (Fact::Unknown(why), _) => Fact::Unknown(why),
+            };
+        };
+        for socket in sockets.filter(|socket| socket.protocol() == Protocol::Tcp) {
+            if super::reach::waits(socket) {
+                continue;
+            }
+            let rates = self.rates(socket);
+            add(&mut sum.received, rates.received);
+            add(&mut sum.sent, rates.sent);
+        }
+        if self.over.is_zero() {
+            return Rates::unknown(Why::NotAsked);
+        }
+        sum
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use netstat_model::{Extra, Family, SocketFacts, State, TcpInfo};
+
+    fn connection(cookie: u64, received: Fact<u64>, sent: Fact<u64>) -> Socket {
+        let mut info = TcpInfo::unknown(Why::NotSupported);
+        info.set(TcpFigure::BytesReceived, received);
+        info.set(TcpFigure::BytesSent, sent);
+        Socket::new(&SocketFacts {
+            protocol: Protocol::Tcp,
+            family: Family::V4,
+            state: State::Established,
+            local: [192, 0, 2, 1].into(),
+            local_port: 1,
+            foreign: [192, 0, 2, 2].into(),
+            foreign_port: 2,
+            interface: 0,
+            inode: 1,
+            user: None,
+            cookie: NonZeroU64::new(cookie),
+            receive_queue: 0,
+            send_queue: None,
+        })
+        .with_extra(Extra {
+            tcp: Fact::Known(Box::new(info)),
+            ..Extra::default()
+        })
+    }
+
+    fn sample(figures: &Figures, milliseconds: u64) -> Sample<'_> {
+        let old = [connection(1, Fact::Known(100), Fact::Known(1000))];
+        Sample {
+            over: Duration::from_millis(milliseconds),
+            figures: (None, figures),
+            before: old
+                .iter()
+                .map(|socket| (socket.cookie().unwrap(), traffic(socket)))
+                .collect(),
+        }
+    }
+
+    #[test]
+    fn rates_are_differences_by_time() {
+        let figures = Figures::unknown(Why::NotAsked);
+        let sample = sample(&figures, 500);
+        let rates = |socket: &Socket| {
+            let rates = sample.rates(socket);
+            (rates.received, rates.sent)
+        };
+        let known = connection(1, Fact::Known(150), Fact::Known(1000));
+        assert_eq!(rates(&known), (Fact::Known(100.0), Fact::Known(0.0)));
+        let new = connection(2, Fact::Known(50), Fact::Known(10));
+        assert_eq!(rates(&new), (Fact::Known(100.0), Fact::Known(20.0)));
+        let fallen = connection(1, Fact::Known(99), Fact::Unknown(Why::NotSupported));
+        assert_eq!(
+            rates(&fallen),
+            (Fact::Unknown(Why::Failed), Fact::Unknown(Why::NotSupported))
+        );
+        let both = [known, new];
+        let key = ProcessKey { pid: 1, start_ticks: 1 };
+        let usage = sample.usage(key, both.iter(), Fact::Known(3));
+        assert_eq!(usage.network.received, Fact::Known(200.0));
+        assert_eq!(usage.network.sent, Fact::Known(20.0));
+        assert_eq!(usage.cpu, Fact::Unknown(Why::NotAsked));
+    }
+
+    #[test]
+    fn one_look_has_no_rates() {
+        let figures = Figures::unknown(Why::NotAsked);
+        let socket = connection(1, Fact::Known(150), Fact::Known(1000));
+        assert_eq!(sample(&figures, 0).rates(&socket), Rates::unknown(Why::NotAsked));
+    }
+}

@@ -1,0 +1,129 @@
+//! A card as text: the most important first, in the width of the terminal.
+
+mod connection;
+mod file;
+mod lines;
+mod process;
+mod usage;
+
+use std::io::{self, Write};
+use std::time::SystemTime;
+
+use netstat_model::{NoOwner, text};
+use netstat_names::Services;
+
+use super::card::{Card, Report};
+use lines::Lines;
+
+/// What a card is written for.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Screen<'a> {
+    /// Columns.
+    pub(super) width: usize,
+    /// Whether titles may be bold.
+    pub(super) bold: bool,
+    /// Ages are counted from here.
+    pub(super) now: SystemTime,
+    /// The names of ports.
+    pub(super) services: &'a Services,
+}
+
+/// Writes the cards, `most` of them at most.
+///
+/// # Errors
+/// The writer's.
+pub(super) fn write(out: &mut dyn Write, report: &Report, screen: &Screen<'_>, most: usize) -> io::Result<()> {
+    for (place, card) in report.cards.iter().take(most).enumerate() {
+        if place > 0 {
+            writeln!(out)?;
+        }
+        out.write_all(card_text(card, screen).as_bytes())?;
+    }
+    let left = report.cards.len().saturating_sub(most);
+    if left > 0 {
+        let names: Vec<String> = report.cards[most..].iter().take(5).map(title).collect();
+        let dots = if left > names.len() { ", ..." } else { "" };
+        writeln!(
+            out,
+            "\n{left} more: {}{dots} (--all shows every card)",
+            names.join(", ")
+        )?;
+    }
+    Ok(())
+}
+
+/// One card.
+fn card_text(card: &Card, screen: &Screen<'_>) -> String {
+    let mut lines = Lines::new(screen.width);
+    let targets: Vec<String> = card
+        .targets
+        .iter()
+        .map(|word| text::escape_str(word).into_owned())
+        .collect();
+    lines.title(&title(card), &targets.join(" "), screen.bold);
+    connection::write(&mut lines, &card.sockets, screen);
+    match &card.owner {
+        Ok(subject) => {
+            process::write(&mut lines, subject, screen);
+            file::write(&mut lines, subject, screen);
+            usage::write(&mut lines, &subject.usage);
+            process::write_reach(&mut lines, subject);
+            let unread = subject.facts.unread();
+            if !unread.is_empty() {
+                let words: Vec<String> = unread
+                    .iter()
+                    .map(|(what, why)| format!("{what} ({})", why.words()))
+                    .collect();
+                lines.row("not seen", &words.join(", "));
+            }
+        }
+        Err(reason) => lines.row("process", &nobody(*reason)),
+    }
+    if !card.steps.is_empty() {
+        let widest = card.steps.iter().map(|step| step.what.len()).max().unwrap_or_default();
+        for (place, step) in card.steps.iter().enumerate() {
+            let label = if place == 0 { "next" } else { "" };
+            // A command stays in one line, to be copied.
+            lines.raw(label, &format!("{:widest$}  {}", step.what, step.command));
+        }
+    }
+    lines.finish()
+}
+
+/// What a card is called: `sshd [812]`.
+fn title(card: &Card) -> String {
+    match &card.owner {
+        Ok(subject) => {
+            let facts = &subject.facts;
+            let name = facts
+                .program
+                .as_ref()
+                .known()
+                .map_or(facts.comm.as_slice(), |program| program.file_name());
+            match &subject.script {
+                Some(script) => {
+                    let script = script.path.rsplit(|&byte| byte == b'/').next().unwrap_or(&script.path);
+                    format!("{} run by {} [{}]", text::escape(script), text::escape(name), facts.pid)
+                }
+                None => format!("{} [{}]", text::escape(name), facts.pid),
+            }
+        }
+        Err(_) => {
+            let socket = card.sockets.first();
+            socket.map_or_else(
+                || "no process".to_owned(),
+                |view| format!("{} without a process", connection::ends(view)),
+            )
+        }
+    }
+}
+
+/// Why there is no process, in a sentence.
+fn nobody(reason: NoOwner) -> String {
+    let more = match reason {
+        NoOwner::NotPermitted { user: Some(user) } => format!("; a process of user {user} made it (try sudo)"),
+        NoOwner::NotPermitted { user: None } => " (try sudo)".to_owned(),
+        _ => String::new(),
+    };
+    format!("not known: {}{more}", reason.words())
+}
