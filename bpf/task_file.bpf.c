@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT OR Apache-2.0 OR GPL-2.0-only
 //
-// Who holds which Internet socket: an iterator over every descriptor of every process (`iter/task_file`), which
-// writes one record for each descriptor that is an AF_INET or AF_INET6 socket of the reader's network namespace.
+// Who holds which socket: an iterator over every descriptor of every process (`iter/task_file`), which writes one
+// record for each descriptor that is a socket, of whatever family and network namespace: inodes tell them apart.
 //
 // The structures below name only the fields that are read. Their offsets are those of the running kernel: the loader
 // relocates each access by name (CO-RE), so the order here means nothing. No kernel header is needed.
 //
-// Built with `cargo xtask bpf`; needs Linux 5.11 for bpf_sock_from_file and bpf_get_current_task_btf.
+// Built with `cargo xtask bpf`; needs Linux 5.11 for bpf_sock_from_file.
 
 typedef unsigned char u8;
 typedef unsigned short u16;
@@ -17,20 +17,7 @@ typedef unsigned long long u64;
 
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 
-struct net;
-
-typedef struct {
-	struct net *net;
-} possible_net_t;
-
-struct sock_common {
-	u16 skc_family;
-	possible_net_t skc_net;
-};
-
-struct sock {
-	struct sock_common __sk_common;
-};
+struct sock;
 
 struct socket {
 	struct sock *sk;
@@ -44,16 +31,11 @@ struct file {
 	struct inode *f_inode;
 };
 
-struct nsproxy {
-	struct net *net_ns;
-};
-
 struct task_struct {
 	int pid;
 	int tgid;
 	u64 start_boottime;
 	struct task_struct *group_leader;
-	struct nsproxy *nsproxy;
 };
 
 struct seq_file;
@@ -75,10 +57,7 @@ struct bpf_iter__task_file {
 
 // Helpers by number (include/uapi/linux/bpf.h, ___BPF_FUNC_MAPPER).
 static long (*bpf_seq_write)(struct seq_file *seq, const void *data, u32 length) = (void *)127;
-static struct task_struct *(*bpf_get_current_task_btf)(void) = (void *)158;
 static struct socket *(*bpf_sock_from_file)(struct file *file) = (void *)162;
-
-enum { AF_INET = 2, AF_INET6 = 10 }; // include/linux/socket.h
 
 // What the reader gets, in the machine's byte order: `Record` in owners/ebpf.rs.
 struct record {
@@ -105,16 +84,8 @@ int netstat_sockets(struct bpf_iter__task_file *ctx)
 	struct socket *socket = bpf_sock_from_file(file);
 	if (!socket)
 		return 0;
-	struct sock *sk = socket->sk;
 	// NULL between socket() or accept() and the end of its work, and after close().
-	if (!sk)
-		return 0;
-	u16 family = sk->__sk_common.skc_family;
-	if (family != AF_INET && family != AF_INET6)
-		return 0;
-	// The program runs in the thread that reads, so "current" is the reader.
-	struct task_struct *reader = bpf_get_current_task_btf();
-	if (sk->__sk_common.skc_net.net != reader->nsproxy->net_ns)
+	if (!socket->sk)
 		return 0;
 
 	// The start of the leader is what /proc/PID/stat tells.

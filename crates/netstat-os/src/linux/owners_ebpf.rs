@@ -1,7 +1,7 @@
 //! Owners of sockets through the kernel's iterator over all descriptors, `iter/task_file`.
 //!
-//! The program (`bpf/task_file.bpf.c`) runs in the kernel for each descriptor of each process and writes a record for each AF_INET or
-//! AF_INET6 socket of the reading thread's network namespace.
+//! The program (`bpf/task_file.bpf.c`) runs in the kernel for each descriptor of each process and writes a record for each
+//! that is a socket, of whatever family and network namespace: inodes are unique on the whole computer.
 //!
 //! # Who may
 //! CAP_BPF and CAP_PERFMON together, or CAP_SYS_ADMIN, in the initial user namespace (`setcap cap_bpf,cap_perfmon+ep`). Nothing else:
@@ -18,7 +18,6 @@
 //!   (since Linux 5.10).
 //! * Not: descriptors on their way in a unix socket message (SCM_RIGHTS) and files registered with io_uring whose descriptor was
 //!   closed. They are in no descriptor table, so the walk does not see them either.
-//! * Not: sockets of other network namespaces, which a listing of this one does not ask for.
 //!
 //! A descriptor that stays open during the pass is seen; one opened or closed meanwhile may or may not be.
 //!
@@ -222,8 +221,7 @@ impl TaskFile {
         Ok(TaskFile { link })
     }
 
-    /// One pass over all descriptors: shows each one that is an Internet socket of the calling thread's network namespace to
-    /// `visit`, in order of process and descriptor, until it breaks. A socket held through several descriptors or by several
+    /// One pass over all descriptors: shows each one that is a socket to `visit`, in order of process and descriptor, until it breaks. A socket held through several descriptors or by several
     /// processes is shown for each. `buffer` is scratch space, kept by the caller so that a next pass allocates nothing.
     ///
     /// # Errors
