@@ -1,26 +1,12 @@
-//! Sockets of this very process, made and ended, through the collector.
-#![cfg(target_os = "linux")]
+//! Which sockets have ended.
 
 use std::net::{TcpListener, TcpStream, UdpSocket};
 
 use netstat_model::{Socket, State};
 use netstat_os::linux::sockets::SocketReader;
-use netstat_os::{SocketAsk, SocketList};
+use netstat_testkit::own_namespace;
 
-fn everything(reader: &mut SocketReader) -> Vec<Socket> {
-    let ask = SocketAsk {
-        tcp4: true,
-        tcp6: true,
-        udp4: true,
-        udp6: true,
-        tcp_states: State::ALL.to_vec(),
-        ..SocketAsk::default()
-    };
-    let mut list = SocketList::default();
-    reader.read(&ask, &mut list);
-    assert!(!list.failed, "{:?}", list.limits);
-    list.sockets
-}
+use super::everything;
 
 /// The socket with this local port; there is one, the kernel having chosen the port.
 fn with_port(sockets: &[Socket], port: u16, state: State) -> &Socket {
@@ -34,6 +20,8 @@ fn with_port(sockets: &[Socket], port: u16, state: State) -> &Socket {
 
 #[test]
 fn what_ended_is_told_from_what_is_still_there() {
+    // Alone in its process: a program that another test starts holds every descriptor for a moment.
+    own_namespace!();
     for address in ["127.0.0.1:0", "[::1]:0"] {
         let Ok(listener) = TcpListener::bind(address) else {
             eprintln!("skipped {address}: this computer has no such loopback address");
@@ -45,7 +33,7 @@ fn what_ended_is_told_from_what_is_still_there() {
         let (other_ended, _) = listener.accept().unwrap();
         let (udp, udp_ended) = (UdpSocket::bind(address).unwrap(), UdpSocket::bind(address).unwrap());
         let mut reader = SocketReader::new("/proc");
-        let sockets = everything(&mut reader);
+        let sockets = everything(&mut reader).sockets;
         let port = |socket: &TcpStream| socket.local_addr().unwrap().port();
         let udp_port = |socket: &UdpSocket| socket.local_addr().unwrap().port();
         let asked = [
