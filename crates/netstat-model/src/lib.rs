@@ -1,7 +1,34 @@
 //! Plain data for what a computer's network is doing: sockets, the processes behind them, counters, routes.
 //!
 //! Nothing here opens a file, asks the system or knows which system it runs on. The collectors of
-//! `netstat-os` fill these types, the views of the program print them.
+//! `netstat-os` fill these types, the views of the program print them. A fact that could not be had is [`Fact::Unknown`] with
+//! its reason, never 0 or blank. Names from outside are kept as they are: [`text::escape`] them before they are printed.
+//!
+//! ```
+//! use netstat_model::{Fact, Family, Filter, Protocol, Socket, SocketFacts, State};
+//!
+//! let socket = Socket::new(&SocketFacts {
+//!     protocol: Protocol::Tcp,
+//!     family: Family::V4,
+//!     state: State::Established,
+//!     local: [192, 0, 2, 1].into(),
+//!     local_port: 50_000,
+//!     foreign: [198, 51, 100, 7].into(),
+//!     foreign_port: 443,
+//!     interface: 0,
+//!     inode: 4711,
+//!     user: None,
+//!     cookie: None,
+//!     receive_queue: 0,
+//!     send_queue: Some(0),
+//! });
+//! assert!(matches!(socket.user(), Fact::Unknown(_)));
+//!
+//! // The words of the command line make the same filter.
+//! let filter: Filter = "--port 80,443 --established".parse()?;
+//! assert!(filter.wants(&socket));
+//! # Ok::<(), netstat_model::FilterError>(())
+//! ```
 #![forbid(unsafe_code)]
 
 pub mod columns;
@@ -39,3 +66,8 @@ pub use socket::{
     ShortName, Socket, SocketFacts, State, TcpFigure, TcpInfo, TcpOptions, TcpUnit, Timer, TimerKind, UnixKind,
     UnixName, UnixPeer, UpperLayer,
 };
+
+/// The example of the README runs with the documentation's.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -1,7 +1,32 @@
 //! Asks the operating system: the only crate with `unsafe` and with code for one system.
 //!
-//! [`SocketAsk`] and its like say what a question needs, so that nothing else is read; `linux` answers from netlink and
-//! `/proc`. A view never opens a file itself.
+//! [`System`] is the list of questions. [`Native`] answers them from the running system (Linux: netlink, `/proc` and eBPF),
+//! [`Replay`] from memory, for tests. [`SocketAsk`] and its like say what a question needs, so that nothing else is read. Answers
+//! are the plain data of `netstat-model`. What could not be seen is never left out in silence: it is unknown with its reason,
+//! or told as a [`Limit`](netstat_model::Limit).
+//!
+//! ```
+//! use netstat_model::{Owner, State, sort_classic};
+//! use netstat_os::{Native, OwnersAsk, SocketAsk, SocketList, System};
+//!
+//! # fn main() -> Result<(), netstat_os::Refused> {
+//! let mut system = Native::default();
+//! let mut list = SocketList::default();
+//! let ask = SocketAsk { tcp4: true, tcp6: true, tcp_states: vec![State::Listening], ..SocketAsk::default() };
+//! system.sockets(&ask, &mut list);
+//! sort_classic(&mut list.sockets);
+//! let found = system.owners(&list.sockets, &OwnersAsk::default())?;
+//! for socket in &list.sockets {
+//!     match found.owners.of(socket) {
+//!         Owner::Held(holders) => println!("port {}: process {}", socket.local().port, holders.first().pid),
+//!         Owner::None(reason) => println!("port {}: owner {}", socket.local().port, reason.words()),
+//!     }
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! The examples `listening_programs` and `watch_changes` are whole programs: `cargo run -p netstat-os --example watch_changes`.
 
 #[cfg(unix)]
 mod accounts;
@@ -24,3 +49,8 @@ pub use output::{stdout, terminal_width};
 pub use process_ask::{DescriptorsAsk, NoProcess, ProcessAsk, ProcessText};
 pub use replay::Replay;
 pub use system::{NotDestroyed, OwnerSource, OwnersAsk, OwnersFound, Refused, System};
+
+/// The example of the README runs with the documentation's.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

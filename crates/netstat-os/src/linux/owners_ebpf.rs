@@ -40,7 +40,7 @@ use crate::linux::bpf::object::{Object, ObjectError, Program};
 use crate::linux::bpf::sys;
 
 /// `bpf/task_file.bpf.c`, compiled; `cargo xtask bpf --check` proves it.
-const OBJECT: &[u8] = include_bytes!("../../../../bpf/task_file.bpf.o");
+const OBJECT: &[u8] = include_bytes!("../../bpf/task_file.bpf.o");
 /// The program's section in it.
 const SECTION: &str = "iter/task_file";
 /// The kernel function that stands for the iterator.

@@ -335,7 +335,7 @@ mod tests {
     use crate::linux::bpf::kernel_btf::{KernelBtf, PATH};
     use proptest::prelude::*;
 
-    const OBJECT: &[u8] = include_bytes!("../../../../../bpf/task_file.bpf.o");
+    const OBJECT: &[u8] = include_bytes!("../../../bpf/task_file.bpf.o");
     const SECTION: &str = "iter/task_file";
     const ITERATOR: &str = "bpf_iter_task_file";
 

@@ -16,7 +16,7 @@ use crate::linux::bpf::sys::{self, Map, Place};
 use crate::linux::owners_ebpf::{TaskFile, Unavailable, load_fitted};
 
 /// `bpf/events.bpf.c`, compiled; `cargo xtask bpf --check` proves it.
-const OBJECT: &[u8] = include_bytes!("../../../../../bpf/events.bpf.o");
+const OBJECT: &[u8] = include_bytes!("../../../bpf/events.bpf.o");
 
 /// The maps of the object: settings, notes about TCP and UDP sockets, processes seen, the ring.
 const MAPS: usize = 5;
