@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::io::{Read, Write};
-use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram, UnixListener, UnixStream};
 
@@ -227,9 +227,8 @@ fn mptcp_connections_and_their_paths() {
     let Some([listener, client, accepted]) = mptcp() else {
         return;
     };
-    // SAFETY: the descriptors are given up by into_raw_fd.
-    let mut client = unsafe { std::fs::File::from_raw_fd(client.into_raw_fd()) };
-    let mut accepted = unsafe { std::fs::File::from_raw_fd(accepted.into_raw_fd()) };
+    let mut client = std::fs::File::from(client);
+    let mut accepted = std::fs::File::from(accepted);
     client.write_all(&[1; 3000]).unwrap();
     accepted.read_exact(&mut [0; 3000]).unwrap();
     let ask = SocketAsk {
