@@ -208,7 +208,10 @@ impl System for Replay {
         self.users.iter().find_map(called)
     }
 
-    fn interface_name(&mut self, index: u32) -> Option<Vec<u8>> {
+    fn interface_name(&mut self, namespace: u32, index: u32) -> Option<Vec<u8>> {
+        if namespace != 0 {
+            return None;
+        }
         let known = self.interfaces.interfaces.as_ref().known()?;
         let interface = known.iter().find(|interface| interface.index.known() == Some(index))?;
         Some(interface.name.to_vec())

@@ -116,8 +116,9 @@ pub trait System {
     /// The number of the user called `name` in the system's account database; `None` when there is none.
     fn user_id(&mut self, name: &str) -> Option<u32>;
 
-    /// The name of the interface with this index in the caller's network namespace; `None` when there is none.
-    fn interface_name(&mut self, index: u32) -> Option<Vec<u8>>;
+    /// The name of the interface with this index in a network namespace: 0 is the caller's own, others are those of the last
+    /// listing of all namespaces ([`Socket::namespace`]). `None` when there is none.
+    fn interface_name(&mut self, namespace: u32, index: u32) -> Option<Vec<u8>>;
 
     /// The path of each control group below the root of its hierarchy, by its id as sockets have it; empty where it cannot be read.
     fn cgroup_paths(&mut self) -> HashMap<u64, Vec<u8>>;

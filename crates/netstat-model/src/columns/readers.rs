@@ -52,7 +52,7 @@ fn frames(ethertype: u16) -> Cow<'static, [u8]> {
 fn device(row: &SocketRow<'_>) -> Vec<u8> {
     match row.socket.interface() {
         None => b"*".to_vec(),
-        Some(index) => match row.books.interface(index.get()) {
+        Some(index) => match row.books.interface(row.socket.namespace(), index.get()) {
             Some(name) => name.to_vec(),
             None => index.to_string().into_bytes(),
         },

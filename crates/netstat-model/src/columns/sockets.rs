@@ -38,8 +38,8 @@ pub trait Books: Sync {
     fn service(&self, _protocol: Protocol, _port: u16) -> Option<&str> {
         None
     }
-    /// The interface with this index.
-    fn interface(&self, _index: u32) -> Option<&[u8]> {
+    /// The interface with this index in a namespace, counted as [`Socket::namespace`].
+    fn interface(&self, _namespace: u32, _index: u32) -> Option<&[u8]> {
         None
     }
     /// The path of the control group with this id.
@@ -286,7 +286,7 @@ fn user<'r>(row: &'r SocketRow<'_>) -> Value<'r> {
 fn interface<'r>(row: &'r SocketRow<'_>) -> Value<'r> {
     match row.socket.interface() {
         None => Value::Nothing,
-        Some(index) => match row.books.interface(index.get()) {
+        Some(index) => match row.books.interface(row.socket.namespace(), index.get()) {
             Some(name) => Value::text(name),
             None => Value::text(index.to_string().into_bytes()),
         },

@@ -70,11 +70,8 @@ impl System for Linux {
         self.accounts.user_id(name)
     }
 
-    fn interface_name(&mut self, index: u32) -> Option<Vec<u8>> {
-        use rustix::net::{AddressFamily, SocketFlags, SocketType, netdevice::index_to_name, socket_with};
-        // Any socket will do for the request (netdevice(7)).
-        let socket = socket_with(AddressFamily::UNIX, SocketType::DGRAM, SocketFlags::CLOEXEC, None).ok()?;
-        index_to_name(socket, index).ok().map(String::into_bytes)
+    fn interface_name(&mut self, namespace: u32, index: u32) -> Option<Vec<u8>> {
+        self.sockets.interface_name(namespace, index)
     }
 
     fn cgroup_paths(&mut self) -> HashMap<u64, Vec<u8>> {

@@ -174,6 +174,11 @@ fn three_namespaces_as_ss_sees_them() {
         assert_eq!(ours(&list, index), witnessed(path), "{label:?}");
     }
     assert_eq!(ours(&list, 0), [(7777, true)]);
+    // What an index stands for is asked in its own namespace; the loopback interface is the first of each.
+    for index in 0..4 {
+        assert_eq!(system.interface_name(index, 1), Some(b"lo".to_vec()));
+        assert_eq!(system.interface_name(index, 4711), None);
+    }
     // Inodes are unique on the whole computer, so that owners need no namespace.
     let mut inodes: Vec<_> = list.sockets.iter().filter_map(Socket::inode).collect();
     let count = inodes.len();

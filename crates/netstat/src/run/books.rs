@@ -14,7 +14,8 @@ use crate::render::connections::ForeignNames;
 #[derive(Clone, Debug, Default)]
 pub(super) struct Gathered {
     users: HashMap<u32, Arc<str>>,
-    interfaces: HashMap<u32, Vec<u8>>,
+    /// By namespace and index.
+    interfaces: HashMap<(u32, u32), Vec<u8>>,
     cgroups: HashMap<u64, Vec<u8>>,
     namespaces: Vec<Vec<u8>>,
 }
@@ -40,16 +41,12 @@ impl Gathered {
         if needs.contains(Needs::INTERFACES) || sockets.iter().any(|socket| socket.protocol() == Protocol::Packet) {
             let mut seen = HashSet::new();
             // An index means something in its own namespace only.
-            let own = |socket: &&Socket| {
-                namespaces
-                    .get(socket.namespace() as usize)
-                    .is_none_or(|space| space.own)
-            };
-            for index in sockets.iter().filter(own).filter_map(Socket::interface) {
-                if seen.insert(index)
-                    && let Some(name) = system.interface_name(index.get())
+            let place = |socket: &Socket| Some((socket.namespace(), socket.interface()?.get()));
+            for (namespace, index) in sockets.iter().filter_map(place) {
+                if seen.insert((namespace, index))
+                    && let Some(name) = system.interface_name(namespace, index)
                 {
-                    gathered.interfaces.insert(index.get(), name);
+                    gathered.interfaces.insert((namespace, index), name);
                 }
             }
         }
@@ -85,8 +82,8 @@ impl Books for Shelf<'_> {
         }
     }
 
-    fn interface(&self, index: u32) -> Option<&[u8]> {
-        self.gathered.interfaces.get(&index).map(Vec::as_slice)
+    fn interface(&self, namespace: u32, index: u32) -> Option<&[u8]> {
+        self.gathered.interfaces.get(&(namespace, index)).map(Vec::as_slice)
     }
 
     fn cgroup(&self, id: u64) -> Option<&[u8]> {

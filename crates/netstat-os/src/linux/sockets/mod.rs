@@ -16,6 +16,9 @@ use std::path::PathBuf;
 
 use netstat_model::{Extras, Limit, Protocol, Socket, State};
 
+use rustix::net::netdevice::index_to_name;
+use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
+
 use super::namespaces::{self, Found};
 use crate::{NotDestroyed, SocketAsk, SocketList};
 use space::Space;
@@ -194,6 +197,16 @@ impl SocketReader {
                 Some(libc::EOPNOTSUPP) => NotDestroyed::NotSupported,
                 _ => NotDestroyed::Failed(error.to_string()),
             })
+    }
+
+    /// The name of the interface with this index in a namespace of the last read; `None` when there is none.
+    pub fn interface_name(&mut self, namespace: u32, index: u32) -> Option<Vec<u8>> {
+        let named = self.in_namespace(namespace, |_| {
+            // Any socket will do for the request (netdevice(7)); it stands for the namespace in which it was made.
+            let socket = socket_with(AddressFamily::UNIX, SocketType::DGRAM, SocketFlags::CLOEXEC, None)?;
+            index_to_name(socket, index)
+        });
+        Some(named.ok()?.ok()?.into_bytes())
     }
 
     /// Does something in a namespace of the last read.
