@@ -41,7 +41,7 @@ impl Parsed {
 /// group: `Udp: InDatagrams NoPorts` and `Udp: 113 0`.
 ///
 /// Values are matched to names by their place in the pair; which names there are differs between kernels. A name
-/// without a value, or with one that is no number, is unknown. Never fails: see [`Parsed::trouble`].
+/// without a value, or with one that is no number, is unknown. Never fails: see `trouble`.
 pub fn pairs(text: &[u8]) -> Parsed {
     let mut parsed = Parsed::default();
     let mut lines = lines(text).peekable();
@@ -91,7 +91,7 @@ const GROUPS_6: [&str; 4] = ["UdpLite6", "Icmp6", "Udp6", "Ip6"];
 /// `/proc/net/snmp6`: one line for each counter, `Ip6InReceives    1`.
 ///
 /// A value that is no number is unknown; a name of no known group is kept in a group `Other6`. Never fails: see
-/// [`Parsed::trouble`].
+/// `trouble`.
 pub fn snmp6(text: &[u8]) -> Parsed {
     let mut parsed = Parsed::default();
     for (number, line) in lines(text) {

@@ -1,10 +1,10 @@
 //! Which processes hold which sockets.
 //!
 //! A look has three steps. The first finds holdings, (socket inode, process) pairs: by the walk through `/proc/PID/fd`
-//! ([`walk`]), or from another source that tells bare pairs ([`claims`]). It also reads the facts of the holders that were asked
+//! (`walk`), or from another source that tells bare pairs (`claims`). It also reads the facts of the holders that were asked
 //! for, through a directory that stays with the process it was opened for, so that a process id in use again can never give
-//! another's name. The second looks for what is left over where it costs more ([`elsewhere`]). The third finds the reasons for what
-//! is left then ([`reason`]).
+//! another's name. The second looks for what is left over where it costs more (`elsewhere`). The third finds the reasons for what
+//! is left then (`reason`).
 //!
 //! What no look can see: a descriptor on its way between processes that is taken out after the receiver was read, and a socket
 //! that changes hands during the look. Both are told as what they then are, "in flight" or "nothing holds it", never as
