@@ -2,8 +2,18 @@
 //! ports it has.
 #![forbid(unsafe_code)]
 
+pub mod app;
+pub mod cell;
+pub mod choice;
 pub mod collect;
+pub mod companion;
+pub mod config;
 pub mod format;
+pub mod history;
+pub mod keys;
 pub mod model;
 pub mod pane;
 pub mod sample;
+pub mod save;
+pub mod theme;
+pub mod view;

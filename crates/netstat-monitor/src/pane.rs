@@ -399,8 +399,8 @@ impl Pane {
                 &[Image, Pid, Send, Receive, NetworkTotal, Sockets, User, Unit, Command], 6, NetworkTotal, 2),
             Pane::NetworkActivity => ("network.activity", "Network Activity", Source::ActiveSockets, ACTIVITY, 7, NetworkTotal, 2),
             Pane::Connections => ("network.connections", "TCP Connections", Source::Connections,
-                &[Image, Pid, LocalAddress, LocalPort, Address, RemotePort, State, Loss, Latency, Send, Receive, ReceiveQueue,
-                  SendQueue, User], 9, NetworkTotal, 3),
+                &[Image, Pid, LocalAddress, LocalPort, Address, RemotePort, State, Loss, Latency, NetworkTotal, Send, Receive,
+                  ReceiveQueue, SendQueue, User], 9, NetworkTotal, 3),
             Pane::Listening => ("network.listening", "Listening Ports", Source::Listeners,
                 &[Image, Pid, LocalAddress, LocalPort, Protocol, Reach, ReceiveQueue, SendQueue, User], 6, LocalPort, 2),
         };

@@ -19,6 +19,7 @@ use netstat_model::{Fact, Limit};
 use crate::sample::SocketRow;
 
 pub use modeler::Modeler;
+pub use units::unit_of;
 pub use rows::{DiskRow, Flow, InterfaceRow, Presence, ProcessRow, ProcessText, Rate2, Recent, UnitRow};
 
 /// One moment, ready to be shown.

@@ -212,6 +212,7 @@ impl Modeler {
             rows.push(ProcessRow {
                 key: figures.key,
                 text: Arc::clone(&past.text),
+                identity: Arc::clone(&figures.identity),
                 parent: figures.parent,
                 user: figures.identity.user,
                 state: figures.state,
@@ -260,6 +261,7 @@ impl Modeler {
             let row = ProcessRow {
                 key,
                 text: past.text,
+                identity: Arc::clone(&figures.identity),
                 parent: figures.parent,
                 user: figures.identity.user,
                 state: figures.state,

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use netstat_model::figures::rates::{DiskRates, ProcessRates};
-use netstat_model::figures::{DiskKind, ProcessKey, ProcessState};
+use netstat_model::figures::{DiskKind, ProcessIdentity, ProcessKey, ProcessState};
 use netstat_model::{Fact, Why};
 
 /// Whether a row is new, here, or gone. New and closed rows are shown for a moment.
@@ -84,6 +84,8 @@ pub struct ProcessRow {
     pub key: ProcessKey,
     /// Its texts.
     pub text: Arc<ProcessText>,
+    /// What they were made of, as the system told it.
+    pub identity: Arc<ProcessIdentity>,
     /// The process that started it, by id.
     pub parent: u32,
     /// The number of its user.

@@ -21,6 +21,15 @@ pub(super) fn unit_name(components: &Fact<Vec<Component>>) -> Arc<str> {
     }
 }
 
+/// The name of the unit a process stands under, also for those that are in none.
+pub fn unit_of(process: &ProcessRow) -> &str {
+    match (process.text.unit.is_empty(), process.kernel) {
+        (false, _) => &process.text.unit,
+        (true, true) => "(kernel threads)",
+        (true, false) => "(in no unit)",
+    }
+}
+
 /// Adds up; what one of the parts does not know, the sum does not know either.
 fn add<T: std::ops::Add<Output = T>>(sum: Fact<T>, part: Fact<T>) -> Fact<T> {
     match (sum, part) {
@@ -33,12 +42,9 @@ fn add<T: std::ops::Add<Output = T>>(sum: Fact<T>, part: Fact<T>) -> Fact<T> {
 pub(super) fn units(processes: &[ProcessRow]) -> Vec<UnitRow> {
     let mut units: BTreeMap<Arc<str>, UnitRow> = BTreeMap::new();
     for process in processes.iter().filter(|process| process.presence != Presence::Gone) {
-        let name = if process.kernel && process.text.unit.is_empty() {
-            "(kernel threads)".into()
-        } else if process.text.unit.is_empty() {
-            "(in no unit)".into()
-        } else {
-            Arc::clone(&process.text.unit)
+        let name: Arc<str> = match process.text.unit.is_empty() {
+            true => unit_of(process).into(),
+            false => Arc::clone(&process.text.unit),
         };
         let unit = units.entry(Arc::clone(&name)).or_insert(UnitRow {
             name,

@@ -1,0 +1,342 @@
+//! The state of the screen, and what keys and mouse do to it. Nothing here asks the system or draws; what is to happen outside is given
+//! back as an [`Effect`].
+
+mod input;
+mod popup;
+
+use std::collections::{BTreeMap, HashMap};
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use netstat_model::figures::ProcessKey;
+use netstat_names::Services;
+use netstat_os::Signal;
+use ratatui::layout::Rect;
+
+use crate::cell::{NameBook, Tone};
+use crate::choice::Choice;
+use crate::companion::{Finding, Target};
+use crate::config::Settings;
+use crate::history::{History, Scale};
+use crate::model::Model;
+use crate::pane::{Column, Pane, Tab};
+use crate::sample::SocketRow;
+use crate::theme::{Theme, ThemeName};
+use crate::view::{self, Item, Row, RowId};
+
+pub use popup::{Popup, Prompt, PromptKind};
+
+/// What is to happen outside the screen.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Effect {
+    /// End.
+    Quit,
+    /// Stop until the shell lets it go on.
+    Suspend,
+    /// Draw everything anew.
+    Redraw,
+    /// Look so often.
+    Interval(Duration),
+    /// Ask for a card.
+    Inspect(Target),
+    /// Send a signal to a process.
+    Signal(ProcessKey, Signal),
+    /// Close a connection.
+    Close(Box<SocketRow>),
+    /// Put a text on the clipboard.
+    Copy(String),
+    /// Write a file that must not be there yet.
+    Save(std::path::PathBuf, String),
+    /// Look up the names of addresses.
+    Names(Vec<netstat_model::Endpoint>),
+}
+
+/// What is under the mouse.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Hit {
+    /// The tab of this number.
+    Tab(usize),
+    /// The title of a pane.
+    Title(Pane),
+    /// The heading of a column.
+    Heading(Pane, Column),
+    /// The mark of a row.
+    Mark(Pane, usize),
+    /// A row.
+    Row(Pane, usize),
+}
+
+/// A pane as it stands.
+#[derive(Clone, Debug, Default)]
+pub struct PaneState {
+    /// Its rows.
+    pub rows: Vec<Row>,
+    /// The first row that is drawn.
+    pub top: usize,
+    /// The selected row.
+    pub selected: Option<RowId>,
+    /// Where the selected row stands, or stood last.
+    pub at: usize,
+    /// How many rows fit; known after it was drawn.
+    pub height: usize,
+}
+
+/// A line that is shown for a while.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Message {
+    /// Safe for the terminal.
+    pub text: String,
+    /// How much it matters.
+    pub tone: Tone,
+}
+
+/// The state of the screen.
+#[derive(Debug)]
+pub struct App {
+    /// What can be saved.
+    pub settings: Settings,
+    /// The colours that hold.
+    pub theme: Theme,
+    /// The name of the computer, safe for the terminal.
+    pub computer: String,
+    /// Whether nothing may be changed.
+    pub read_only: bool,
+    /// Whether a recording is played.
+    pub replay: bool,
+    /// What is shown.
+    pub model: Option<Arc<Model>>,
+    /// The newest one, while the screen is frozen.
+    pub newest: Option<Arc<Model>>,
+    /// Whether the screen is frozen.
+    pub frozen: bool,
+    /// The tab that is shown.
+    pub tab: Tab,
+    /// The pane of each tab that has the keys.
+    pub focus: HashMap<Tab, usize>,
+    /// Whether that pane has the whole screen.
+    pub expanded: bool,
+    /// The panes.
+    pub panes: BTreeMap<Pane, PaneState>,
+    /// Marks and filter.
+    pub choice: Choice,
+    /// What graphs show.
+    pub history: History,
+    /// Tops of scales, by graph.
+    pub scales: HashMap<String, Scale>,
+    /// Names.
+    pub names: NameBook,
+    /// What lies over the screen.
+    pub popup: Option<Popup>,
+    /// What is being typed.
+    pub prompt: Option<Prompt>,
+    /// The text to find.
+    pub find: String,
+    /// What is told at the bottom until the next key.
+    pub message: Option<Message>,
+    /// What the audit found.
+    pub findings: Vec<Finding>,
+    /// Why there are no findings, if they were asked for in vain.
+    pub no_findings: Option<String>,
+    /// What is where, as drawn last.
+    pub hits: Vec<(Rect, Hit)>,
+    /// Addresses whose names were asked for.
+    asked: std::collections::HashSet<IpAddr>,
+}
+
+impl App {
+    /// A screen that has seen nothing yet. `no_color`: the environment forbids colours.
+    pub fn new(settings: Settings, computer: &[u8], no_color: bool, services: Services) -> Self {
+        let name = match no_color {
+            true => ThemeName::Monochrome,
+            false => settings.theme.unwrap_or_default(),
+        };
+        App {
+            theme: name.theme(),
+            computer: netstat_model::text::escape(computer).into_owned(),
+            read_only: false,
+            replay: false,
+            model: None,
+            newest: None,
+            frozen: false,
+            tab: settings.tab,
+            focus: HashMap::new(),
+            expanded: false,
+            panes: Pane::ALL.into_iter().map(|pane| (pane, PaneState::default())).collect(),
+            choice: Choice::default(),
+            history: History::default(),
+            scales: HashMap::new(),
+            names: NameBook {
+                hosts: HashMap::new(),
+                services,
+                shown: settings.names,
+            },
+            popup: None,
+            prompt: None,
+            find: String::new(),
+            message: None,
+            findings: Vec::new(),
+            no_findings: None,
+            hits: Vec::new(),
+            asked: std::collections::HashSet::new(),
+            settings,
+        }
+    }
+
+    /// Takes in a new model. The graphs go on also while the screen is frozen.
+    pub fn take(&mut self, model: Arc<Model>) {
+        self.history.push(&model, &self.choice);
+        if self.frozen {
+            self.newest = Some(model);
+            return;
+        }
+        self.model = Some(model);
+        self.refresh();
+    }
+
+    /// The pane that has the keys.
+    pub fn focused(&self) -> Pane {
+        let panes = self.tab.panes();
+        let at = self.focus.get(&self.tab).copied().unwrap_or(0);
+        panes[at.min(panes.len() - 1)]
+    }
+
+    /// The panes that are drawn.
+    pub fn visible(&self) -> Vec<Pane> {
+        match self.expanded {
+            true => vec![self.focused()],
+            false => self.tab.panes().to_vec(),
+        }
+    }
+
+    /// Makes the rows of the tab anew.
+    pub fn refresh(&mut self) {
+        let Some(model) = self.model.clone() else { return };
+        self.choice.look_at(&model);
+        let first = self.tab.panes()[0];
+        for pane in self.tab.panes() {
+            let settings = &self.settings.panes[pane];
+            let rows = view::rows(&model, &self.choice, *pane, settings.sort, self.settings.tree, *pane == first);
+            let state = self.panes.entry(*pane).or_default();
+            state.rows = rows;
+            if let Some(id) = &state.selected {
+                match state.rows.iter().position(|row| row.item.id(&model) == *id) {
+                    Some(at) => {
+                        state.at = at;
+                        state.keep_visible();
+                    }
+                    // It is gone: another row must not take its place unasked.
+                    None => state.selected = None,
+                }
+            }
+            state.at = state.at.min(state.rows.len().saturating_sub(1));
+            state.top = state.top.min(state.rows.len().saturating_sub(state.height.max(1)));
+        }
+    }
+
+    /// The row that has the selection of the pane that has the keys.
+    pub fn selected(&self) -> Option<Row> {
+        let state = &self.panes[&self.focused()];
+        state.selected.as_ref()?;
+        state.rows.get(state.at).copied()
+    }
+
+    /// The process of the selected row, with its name.
+    pub fn selected_process(&self) -> Option<(ProcessKey, Arc<str>)> {
+        let model = self.model.as_ref()?;
+        let key = self.selected()?.item.process(model)?;
+        Some((key, Arc::clone(&model.process(key)?.text.name)))
+    }
+
+    /// The socket of the selected row.
+    pub fn selected_socket(&self) -> Option<SocketRow> {
+        match self.selected()?.item {
+            Item::Socket(at) => Some(self.model.as_ref()?.sockets.row(at as usize).clone()),
+            _ => None,
+        }
+    }
+
+    /// The worst finding about a row.
+    pub fn finding(&self, item: Item) -> Option<&Finding> {
+        if self.findings.is_empty() {
+            return None;
+        }
+        let model = self.model.as_ref()?;
+        let process = match item {
+            Item::Process(at) => Some(model.processes[at as usize].key),
+            _ => None,
+        };
+        let socket = match item {
+            Item::Socket(at) => Some(model.sockets.row(at as usize)).filter(|row| row.cookie).map(|row| row.id),
+            _ => None,
+        };
+        let about = |finding: &&Finding| {
+            (process.is_some() && finding.process == process) || (socket.is_some() && finding.socket == socket)
+        };
+        self.findings.iter().filter(about).max_by_key(|finding| finding.severity)
+    }
+
+    /// Says something at the bottom.
+    pub fn say(&mut self, text: impl AsRef<str>, tone: Tone) {
+        let text = netstat_model::text::escape_str(text.as_ref()).into_owned();
+        self.message = Some(Message { text, tone });
+    }
+
+    /// The foreign sides of the rows that are drawn whose names were not asked for yet.
+    pub fn names_wanted(&mut self) -> Option<Effect> {
+        if !self.names.shown {
+            return None;
+        }
+        let model = self.model.as_ref()?;
+        let mut wanted = Vec::new();
+        for pane in self.visible() {
+            if !pane.spec().source.is_sockets() {
+                continue;
+            }
+            let state = &self.panes[&pane];
+            for row in state.rows.iter().skip(state.top).take(state.height) {
+                if let Item::Socket(at) = row.item {
+                    let end = model.sockets.row(at as usize).foreign;
+                    if netstat_names::askable(end.address) && self.asked.insert(end.address.to_canonical()) {
+                        wanted.push(end);
+                    }
+                }
+            }
+        }
+        (!wanted.is_empty()).then_some(Effect::Names(wanted))
+    }
+
+    /// Takes in names. `all` are those that were asked for.
+    pub fn take_names(&mut self, found: Vec<(IpAddr, Option<Arc<str>>)>) {
+        for (address, name) in found {
+            if let Some(name) = name {
+                self.names.hosts.insert(address, name);
+            }
+        }
+    }
+
+    /// Takes in the findings of the audit.
+    pub fn take_findings(&mut self, found: Result<Vec<Finding>, String>) {
+        match found {
+            Ok(findings) => {
+                self.findings = findings;
+                self.no_findings = None;
+            }
+            Err(why) => self.no_findings = Some(why),
+        }
+    }
+}
+
+impl PaneState {
+    /// Scrolls as little as needed to show the selected row.
+    pub fn keep_visible(&mut self) {
+        if self.height == 0 {
+            return;
+        }
+        if self.at < self.top {
+            self.top = self.at;
+        } else if self.at >= self.top + self.height {
+            self.top = self.at + 1 - self.height;
+        }
+    }
+}

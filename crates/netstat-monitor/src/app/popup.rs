@@ -1,0 +1,86 @@
+//! What lies over the screen, and what is being typed.
+
+use std::sync::Arc;
+
+use netstat_model::figures::ProcessKey;
+use netstat_os::Signal;
+
+use super::Effect;
+use crate::pane::{Column, Pane};
+
+/// What lies over the screen.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Popup {
+    /// The keys.
+    Help {
+        /// The first line that is shown.
+        top: usize,
+    },
+    /// Lines about something.
+    Text {
+        /// The title, safe for the terminal.
+        title: String,
+        /// The lines, safe for the terminal.
+        lines: Vec<String>,
+        /// The first line that is shown.
+        top: usize,
+    },
+    /// A choice of signals.
+    Signals {
+        /// The process.
+        process: ProcessKey,
+        /// Its name.
+        name: Arc<str>,
+        /// The chosen place in [`Signal::ALL`].
+        at: usize,
+    },
+    /// A question that must be answered before something happens.
+    Confirm {
+        /// What will happen, in lines.
+        lines: Vec<String>,
+        /// What happens then.
+        effect: Box<Effect>,
+    },
+    /// A choice of columns.
+    Columns {
+        /// The pane.
+        pane: Pane,
+        /// Its columns with whether they are shown, in the order in which they stand.
+        columns: Vec<(Column, bool)>,
+        /// The chosen line.
+        at: usize,
+    },
+}
+
+/// What a typed text is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum PromptKind {
+    /// The filter.
+    Filter,
+    /// A text to find.
+    Find,
+    /// The name of a file.
+    Save,
+}
+
+/// A line that is being typed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Prompt {
+    /// What it is for.
+    pub kind: PromptKind,
+    /// What stands there.
+    pub text: String,
+    /// What is wrong with it.
+    pub error: Option<String>,
+}
+
+impl PromptKind {
+    /// What stands before the line.
+    pub const fn label(self) -> &'static str {
+        match self {
+            PromptKind::Filter => "Filter: ",
+            PromptKind::Find => "Find: ",
+            PromptKind::Save => "Save as (.json or .csv): ",
+        }
+    }
+}

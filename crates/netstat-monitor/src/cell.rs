@@ -1,0 +1,282 @@
+//! What stands in a column of a row: its text and how much it matters.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use netstat_model::reach::{is_loopback, is_public};
+use netstat_model::text::escape_str;
+use netstat_model::{Endpoint, Fact, Protocol, digits};
+use netstat_names::Services;
+
+use crate::format::{self, UNKNOWN};
+use crate::model::Model;
+use crate::pane::Column;
+use crate::sample::{Holder, Segments, SocketRow};
+use crate::view::{Item, Row};
+
+/// How much a text matters.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Tone {
+    /// As usual.
+    #[default]
+    Plain,
+    /// Nothing, or not known.
+    Dim,
+    /// Worth a look.
+    Warn,
+    /// Bad.
+    Bad,
+}
+
+/// A text with its tone.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Cell {
+    /// Safe for the terminal.
+    pub text: String,
+    /// How much it matters.
+    pub tone: Tone,
+}
+
+impl Cell {
+    fn plain(text: impl Into<String>) -> Self {
+        Cell {
+            text: text.into(),
+            tone: Tone::Plain,
+        }
+    }
+
+    fn dim(text: impl Into<String>) -> Self {
+        Cell {
+            text: text.into(),
+            tone: Tone::Dim,
+        }
+    }
+
+    /// A figure; nothing and unknown are dim.
+    fn figure<T: PartialEq + Default>(fact: Fact<T>, write: impl FnOnce(T) -> String) -> Self {
+        match fact {
+            Fact::Known(value) if value == T::default() => Cell::dim(write(value)),
+            Fact::Known(value) => Cell::plain(write(value)),
+            Fact::Unknown(_) => Cell::dim(UNKNOWN),
+        }
+    }
+}
+
+/// Names for numbers, as far as they are known and wanted.
+#[derive(Debug)]
+pub struct NameBook {
+    /// Names of addresses.
+    pub hosts: HashMap<IpAddr, Arc<str>>,
+    /// Names of ports.
+    pub services: Services,
+    /// Whether names are shown.
+    pub shown: bool,
+}
+
+impl NameBook {
+    /// The address of one side, or its name.
+    pub fn address(&self, end: &Endpoint) -> String {
+        if self.shown
+            && let Some(name) = self.hosts.get(&end.address.to_canonical())
+        {
+            return escape_str(name).into_owned();
+        }
+        address(end)
+    }
+
+    /// The port of one side, or the name of its service.
+    pub fn port(&self, protocol: Protocol, port: u16) -> String {
+        match self.services.name(protocol, port) {
+            Some(name) if self.shown => escape_str(name).into_owned(),
+            _ => port.to_string(),
+        }
+    }
+}
+
+/// An address without brackets: it stands in a column of its own.
+pub fn address(end: &Endpoint) -> String {
+    let mut out = Vec::new();
+    match end.address {
+        IpAddr::V4(v4) => digits::push_ipv4(&mut out, v4),
+        IpAddr::V6(v6) => digits::push_ipv6(&mut out, v6),
+    }
+    if end.scope != 0 {
+        out.push(b'%');
+        digits::push_decimal(&mut out, end.scope.into());
+    }
+    // Digits, letters and points only.
+    String::from_utf8_lossy(&out).into_owned()
+}
+
+/// The share of segments with data that had to be sent again; `None` when none was sent.
+pub fn loss(segments: Segments) -> Option<f64> {
+    (segments.sent > 0).then(|| f64::from(segments.again) / f64::from(segments.sent))
+}
+
+/// From where a listener's address can be reached, with a number that rises with the reach. A firewall may be in the way all the
+/// same.
+pub fn reach(row: &SocketRow) -> (u8, &'static str) {
+    let address = row.local.address.to_canonical();
+    if is_loopback(address) {
+        return (0, "this computer");
+    }
+    if address.is_unspecified() {
+        return (5, "every network");
+    }
+    if address.is_multicast() {
+        return (2, "a multicast group");
+    }
+    let link = match address {
+        IpAddr::V4(v4) => v4.is_link_local(),
+        IpAddr::V6(v6) => v6.is_unicast_link_local(),
+    };
+    match (link, is_public(address)) {
+        (true, _) => (1, "its link"),
+        (_, false) => (3, "private networks"),
+        (_, true) => (4, "the Internet"),
+    }
+}
+
+/// What stands in `column` of `row`.
+pub fn cell(model: &Model, names: &NameBook, row: &Row, column: Column) -> Cell {
+    match row.item {
+        Item::Process(at) => process(model, at as usize, column),
+        Item::Socket(at) => socket(model, names, at as usize, column),
+        Item::Unit(at) => {
+            let unit = &model.units[at as usize];
+            match column {
+                Column::UnitName | Column::Image => Cell::plain(&*unit.name),
+                Column::Processes => Cell::plain(unit.processes.to_string()),
+                Column::Cpu => Cell::figure(unit.cpu, format::percent),
+                Column::CpuAverage => Cell::figure(unit.cpu_average, format::percent),
+                Column::Private => Cell::figure(unit.private, format::size),
+                _ => Cell::default(),
+            }
+        }
+        Item::Disk(at) => {
+            let disk = &model.disks[at as usize];
+            match column {
+                Column::Disk => Cell::plain(&*disk.name),
+                Column::Active => Cell::figure(disk.rates.active, format::percent),
+                Column::Queue => Cell::figure(disk.rates.queue, |queue| format!("{queue:.2}")),
+                Column::Read => Cell::figure(disk.rates.read, format::rate),
+                Column::Write => Cell::figure(disk.rates.written, format::rate),
+                _ => Cell::default(),
+            }
+        }
+    }
+}
+
+fn process(model: &Model, at: usize, column: Column) -> Cell {
+    use netstat_model::figures::ProcessState;
+    let row = &model.processes[at];
+    let rate = |fact: Fact<f64>| Cell::figure(fact, format::rate);
+    let size = |fact: Fact<u64>| Cell::figure(fact, format::size);
+    let together = |a: Fact<f64>, b: Fact<f64>| crate::model::Rate2 { out: a, into: b }.total();
+    match column {
+        Column::Image if row.text.deleted => Cell {
+            text: format!("{} (deleted)", row.text.name),
+            tone: Tone::Warn,
+        },
+        Column::Image => Cell::plain(&*row.text.name),
+        Column::Pid => Cell::plain(row.key.pid.to_string()),
+        Column::User => Cell::plain(&*row.text.user),
+        Column::Unit if row.text.unit.is_empty() => Cell::dim(UNKNOWN),
+        Column::Unit => Cell::plain(&*row.text.unit),
+        Column::Command => Cell::plain(&*row.text.command),
+        Column::Status => Cell {
+            text: row.state.name().to_owned(),
+            tone: match row.state {
+                ProcessState::Sleeping => Tone::Dim,
+                ProcessState::Blocked | ProcessState::Zombie => Tone::Warn,
+                _ => Tone::Plain,
+            },
+        },
+        Column::Threads => Cell::plain(row.threads.to_string()),
+        Column::Cpu => Cell::figure(row.rates.cpu, format::percent),
+        Column::CpuAverage => Cell::figure(row.cpu_average, format::percent),
+        Column::Read => rate(row.rates.read),
+        Column::Write => rate(row.rates.written),
+        Column::DiskTotal => rate(together(row.rates.written, row.rates.read)),
+        Column::Send => rate(row.network.out),
+        Column::Receive => rate(row.network.into),
+        Column::NetworkTotal => rate(row.network.total()),
+        Column::Faults => rate(row.rates.major_faults),
+        Column::MinorFaults => rate(row.rates.minor_faults),
+        Column::Resident => size(row.resident),
+        Column::Shareable => size(row.shareable),
+        Column::Private => size(row.private),
+        Column::Swap => size(row.swapped),
+        Column::Sockets => Cell::figure(Fact::Known(row.sockets), |count| count.to_string()),
+        _ => Cell::default(),
+    }
+}
+
+fn socket(model: &Model, names: &NameBook, at: usize, column: Column) -> Cell {
+    use netstat_model::State;
+    let row = model.sockets.row(at);
+    let flow = &model.sockets.flows[at];
+    let rate = |fact: Fact<f32>| Cell::figure(fact, |value| format::rate(value.into()));
+    match column {
+        Column::Image => match row.process().and_then(|key| model.process(key)) {
+            Some(process) if row.others > 0 => Cell::plain(format!("{} +{}", process.text.name, row.others)),
+            Some(process) => Cell::plain(&*process.text.name),
+            None => match row.holder {
+                Holder::None(why) => Cell::dim(format!("({})", why.words())),
+                Holder::Pending => Cell::dim("(looking)"),
+                Holder::Process(_) => Cell::dim("(ended)"),
+            },
+        },
+        Column::Pid => match row.process() {
+            Some(key) => Cell::plain(key.pid.to_string()),
+            None => Cell::dim(UNKNOWN),
+        },
+        Column::User => match row.user {
+            Fact::Known(user) => Cell::plain(match model.users.get(&user) {
+                Some(name) => escape_str(name).into_owned(),
+                None => user.to_string(),
+            }),
+            Fact::Unknown(_) => Cell::dim(UNKNOWN),
+        },
+        Column::Address => Cell::plain(names.address(&row.foreign)),
+        Column::RemotePort => Cell::plain(names.port(row.protocol, row.foreign.port)),
+        Column::LocalAddress => Cell::plain(address(&row.local)),
+        Column::LocalPort => Cell::plain(row.local.port.to_string()),
+        Column::State => Cell {
+            text: row.state.name().to_owned(),
+            tone: match row.state {
+                State::TimeWait => Tone::Dim,
+                State::CloseWait | State::SynSent => Tone::Warn,
+                _ => Tone::Plain,
+            },
+        },
+        Column::Protocol => Cell::plain(row.protocol.name()),
+        Column::Reach => {
+            let (far, words) = reach(row);
+            Cell {
+                text: words.to_owned(),
+                tone: if far == 0 { Tone::Dim } else { Tone::Plain },
+            }
+        }
+        Column::Loss => match row.segments.map(loss) {
+            Fact::Known(Some(share)) => Cell {
+                text: format::percent(share),
+                tone: match share {
+                    0.0 => Tone::Dim,
+                    0.05.. => Tone::Bad,
+                    0.01.. => Tone::Warn,
+                    _ => Tone::Plain,
+                },
+            },
+            Fact::Known(None) | Fact::Unknown(_) => Cell::dim(UNKNOWN),
+        },
+        Column::Latency => Cell::figure(row.rtt, format::milliseconds),
+        Column::Send => rate(flow.sent),
+        Column::Receive => rate(flow.received),
+        Column::NetworkTotal => rate(flow.total()),
+        Column::ReceiveQueue => Cell::figure(Fact::Known(row.receive_queue), |bytes| format::size(bytes.into())),
+        Column::SendQueue => Cell::figure(row.send_queue, |bytes| format::size(bytes.into())),
+        _ => Cell::default(),
+    }
+}

@@ -1,0 +1,495 @@
+//! The configuration file: what it may hold, what is wrong with it, and how the state of the screen is put into it.
+//!
+//! ```toml
+//! theme = "dark"          # dark, light, monochrome, color-blind
+//! interval = 1.0          # seconds between two looks: 0.2 to 60
+//! graph = "60s"           # 60s or 10min
+//! names = true            # names of hosts and services, or numbers
+//! tab = "overview"        # overview, cpu, memory, disk, network
+//! tree = "flat"           # flat, parent, unit
+//! symbols = "unicode"     # unicode or ascii
+//!
+//! [pane.network.connections]
+//! columns = ["image", "pid", "address", "state", "latency"]
+//! sort = "-latency"       # a minus: the largest first
+//! folded = false
+//! ```
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use toml_edit::{Array, DocumentMut, Item, Table, TableLike, value};
+
+use crate::pane::{Column, Pane, Tab};
+use crate::theme::ThemeName;
+use crate::view::{Sort, Tree};
+
+/// The shortest and the longest time between two looks, in seconds.
+pub const INTERVALS: (f64, f64) = (0.2, 60.0);
+
+/// What graphs show.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Span {
+    /// A minute.
+    #[default]
+    Minute,
+    /// Ten minutes.
+    TenMinutes,
+}
+
+impl Span {
+    /// How long it is.
+    pub const fn duration(self) -> Duration {
+        match self {
+            Span::Minute => Duration::from_secs(60),
+            Span::TenMinutes => Duration::from_secs(600),
+        }
+    }
+
+    /// The other one.
+    pub const fn other(self) -> Span {
+        match self {
+            Span::Minute => Span::TenMinutes,
+            Span::TenMinutes => Span::Minute,
+        }
+    }
+}
+
+/// How one pane is to be shown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PaneSettings {
+    /// Its columns, in order.
+    pub columns: Vec<Column>,
+    /// Its order.
+    pub sort: Sort,
+    /// Whether only its title is shown.
+    pub folded: bool,
+}
+
+impl PaneSettings {
+    /// How `pane` is shown unless told otherwise.
+    pub fn of(pane: Pane) -> Self {
+        let spec = pane.spec();
+        PaneSettings {
+            columns: spec.columns[..spec.shown].to_vec(),
+            sort: Sort {
+                column: spec.sort,
+                falling: spec.sort.falls() && spec.sort != Column::LocalPort,
+            },
+            folded: false,
+        }
+    }
+}
+
+/// Everything that the file may say.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Settings {
+    /// Colours; `None`: as the environment asks for.
+    pub theme: Option<ThemeName>,
+    /// Time between two looks.
+    pub interval: Duration,
+    /// What graphs show.
+    pub span: Span,
+    /// Names or numbers.
+    pub names: bool,
+    /// The tab shown first.
+    pub tab: Tab,
+    /// How processes hang together.
+    pub tree: Tree,
+    /// Only characters of ASCII in graphs and trees.
+    pub ascii: bool,
+    /// Each pane.
+    pub panes: BTreeMap<Pane, PaneSettings>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Settings {
+            theme: None,
+            interval: Duration::from_secs(1),
+            span: Span::Minute,
+            names: true,
+            tab: Tab::Overview,
+            tree: Tree::Flat,
+            ascii: false,
+            panes: Pane::ALL.into_iter().map(|pane| (pane, PaneSettings::of(pane))).collect(),
+        }
+    }
+}
+
+/// What is wrong with a configuration file: one line that names the key, says what is allowed, and in which line it stands.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("line {line}: {what}")]
+pub struct BadConfig {
+    /// The line, from 1.
+    pub line: usize,
+    /// What is wrong.
+    pub what: String,
+}
+
+/// Where the file is: `$XDG_CONFIG_HOME/netstat/monitor.toml`, else `~/.config/netstat/monitor.toml` (XDG Base Directory
+/// Specification). `None` when neither is known. `environment` gives the value of a variable.
+pub fn path(environment: impl Fn(&str) -> Option<std::ffi::OsString>) -> Option<PathBuf> {
+    let absolute = |name| environment(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let base = absolute("XDG_CONFIG_HOME").or_else(|| absolute("HOME").map(|home| home.join(".config")))?;
+    Some(base.join("netstat").join("monitor.toml"))
+}
+
+const TABS: [(&str, Tab); 5] = [
+    ("overview", Tab::Overview),
+    ("cpu", Tab::Cpu),
+    ("memory", Tab::Memory),
+    ("disk", Tab::Disk),
+    ("network", Tab::Network),
+];
+const SPANS: [(&str, Span); 2] = [("60s", Span::Minute), ("10min", Span::TenMinutes)];
+const TREES: [(&str, Tree); 3] = [("flat", Tree::Flat), ("parent", Tree::Parent), ("unit", Tree::Unit)];
+const SYMBOLS: [(&str, bool); 2] = [("unicode", false), ("ascii", true)];
+
+fn name_of<T: PartialEq + Copy>(list: &[(&'static str, T)], wanted: T) -> &'static str {
+    list.iter().find(|(_, known)| *known == wanted).map_or("", |(name, _)| name)
+}
+
+/// Reads a configuration file.
+///
+/// # Errors
+/// The first thing that is wrong.
+pub fn parse(text: &str) -> Result<Settings, BadConfig> {
+    let line_at = |at: usize| text.as_bytes()[..at.min(text.len())].iter().filter(|&&byte| byte == b'\n').count() + 1;
+    let document = toml_edit::Document::parse(text).map_err(|error| BadConfig {
+        line: error.span().map_or(1, |span| line_at(span.start)),
+        what: netstat_model::text::escape_str(error.message().lines().next().unwrap_or_default()).into_owned(),
+    })?;
+    let mut settings = Settings::default();
+    let reader = Reader { line_at: &line_at };
+    reader.top(document.as_table(), &mut settings)?;
+    Ok(settings)
+}
+
+struct Reader<'a> {
+    line_at: &'a dyn Fn(usize) -> usize,
+}
+
+impl Reader<'_> {
+    fn bad<T>(&self, table: &dyn TableLike, key: &str, what: String) -> Result<T, BadConfig> {
+        let span = table.get_key_value(key).and_then(|(key, item)| key.span().or_else(|| item.span()));
+        let line = span.map_or(1, |span| (self.line_at)(span.start));
+        Err(BadConfig { line, what })
+    }
+
+    fn one_of<T: Copy>(&self, table: &dyn TableLike, key: &str, allowed: &[(&str, T)]) -> Result<T, BadConfig> {
+        let word = table.get(key).and_then(Item::as_str);
+        match word.and_then(|word| allowed.iter().find(|(name, _)| *name == word)) {
+            Some((_, value)) => Ok(*value),
+            None => {
+                let names: Vec<&str> = allowed.iter().map(|(name, _)| *name).collect();
+                self.bad(table, key, format!("\"{key}\" must be one of: {}", names.join(", ")))
+            }
+        }
+    }
+
+    fn flag(&self, table: &dyn TableLike, key: &str) -> Result<bool, BadConfig> {
+        match table.get(key).and_then(Item::as_bool) {
+            Some(flag) => Ok(flag),
+            None => self.bad(table, key, format!("\"{key}\" must be true or false")),
+        }
+    }
+
+    fn unknown<T>(&self, table: &dyn TableLike, key: &str, allowed: &str) -> Result<T, BadConfig> {
+        let name = netstat_model::text::escape_str(key);
+        self.bad(table, key, format!("unknown key \"{name}\": use {allowed}"))
+    }
+
+    fn top(&self, table: &Table, settings: &mut Settings) -> Result<(), BadConfig> {
+        for (key, item) in table.iter() {
+            match key {
+                "theme" => settings.theme = Some(self.one_of(table, key, &ThemeName::ALL)?),
+                "interval" => {
+                    let seconds = item.as_float().or_else(|| item.as_integer().map(|whole| whole as f64));
+                    match seconds.filter(|seconds| (INTERVALS.0..=INTERVALS.1).contains(seconds)) {
+                        Some(seconds) => settings.interval = Duration::from_secs_f64(seconds),
+                        None => {
+                            let (least, most) = INTERVALS;
+                            return self.bad(table, key, format!("\"interval\" must be a number of seconds from {least} to {most}"));
+                        }
+                    }
+                }
+                "graph" => settings.span = self.one_of(table, key, &SPANS)?,
+                "names" => settings.names = self.flag(table, key)?,
+                "tab" => settings.tab = self.one_of(table, key, &TABS)?,
+                "tree" => settings.tree = self.one_of(table, key, &TREES)?,
+                "symbols" => settings.ascii = self.one_of(table, key, &SYMBOLS)?,
+                "pane" => match item.as_table_like() {
+                    Some(panes) => self.panes(panes, settings)?,
+                    None => return self.bad(table, key, "\"pane\" must be a table: [pane.network.connections]".to_owned()),
+                },
+                _ => return self.unknown(table, key, "theme, interval, graph, names, tab, tree, symbols, pane"),
+            }
+        }
+        Ok(())
+    }
+
+    /// `[pane.TAB.NAME]`: two levels.
+    fn panes(&self, tabs: &dyn TableLike, settings: &mut Settings) -> Result<(), BadConfig> {
+        for (tab, item) in tabs.iter() {
+            let names: Vec<&str> = TABS.iter().map(|(name, _)| *name).collect();
+            let (true, Some(panes)) = (names.contains(&tab), item.as_table_like()) else {
+                return self.unknown(tabs, tab, &names.join(", "));
+            };
+            for (name, item) in panes.iter() {
+                let pane = Pane::from_key(&format!("{tab}.{name}"));
+                let (Some(pane), Some(table)) = (pane, item.as_table_like()) else {
+                    let known = Pane::ALL.into_iter().filter_map(|pane| pane.spec().key.strip_prefix(tab)?.strip_prefix('.'));
+                    return self.unknown(panes, name, &known.collect::<Vec<_>>().join(", "));
+                };
+                let mut wanted = PaneSettings::of(pane);
+                for (key, item) in table.iter() {
+                    match key {
+                        "columns" => wanted.columns = self.columns(table, pane, item)?,
+                        "sort" => wanted.sort = self.sort(table, pane, item)?,
+                        "folded" => wanted.folded = self.flag(table, key)?,
+                        _ => return self.unknown(table, key, "columns, sort, folded"),
+                    }
+                }
+                settings.panes.insert(pane, wanted);
+            }
+        }
+        Ok(())
+    }
+
+    fn columns(&self, table: &dyn TableLike, pane: Pane, item: &Item) -> Result<Vec<Column>, BadConfig> {
+        let words = item.as_array().map(|array| array.iter().map(|word| word.as_str()).collect::<Vec<_>>());
+        let mut columns = Vec::new();
+        for word in words.unwrap_or_else(|| vec![None]) {
+            match word.and_then(|word| column_of(pane, word)) {
+                Some(column) if !columns.contains(&column) => columns.push(column),
+                Some(_) => return self.bad(table, "columns", format!("\"columns\" names \"{}\" twice", word.unwrap_or_default())),
+                None => {
+                    let word = word.map_or_else(String::new, |word| format!(" has no \"{}\":", netstat_model::text::escape_str(word)));
+                    return self.bad(table, "columns", format!("\"columns\"{word} must be a list of: {}", column_keys(pane)));
+                }
+            }
+        }
+        if columns.is_empty() {
+            return self.bad(table, "columns", format!("\"columns\" must name at least one of: {}", column_keys(pane)));
+        }
+        Ok(columns)
+    }
+
+    fn sort(&self, table: &dyn TableLike, pane: Pane, item: &Item) -> Result<Sort, BadConfig> {
+        let word = item.as_str().unwrap_or_default();
+        let (falling, name) = match word.strip_prefix('-') {
+            Some(rest) => (true, rest),
+            None => (false, word),
+        };
+        match column_of(pane, name) {
+            Some(column) => Ok(Sort { column, falling }),
+            None => self.bad(
+                table,
+                "sort",
+                format!("\"sort\" must be one of, with a minus for the largest first: {}", column_keys(pane)),
+            ),
+        }
+    }
+}
+
+fn column_of(pane: Pane, key: &str) -> Option<Column> {
+    Column::from_key(key).filter(|column| pane.spec().columns.contains(column))
+}
+
+fn column_keys(pane: Pane) -> String {
+    let keys: Vec<&str> = pane.spec().columns.iter().map(|column| column.spec().key).collect();
+    keys.join(", ")
+}
+
+/// The text of the file with `settings` put in. What already says so stays as it is, and so do comments; what is as it is anyway and is
+/// not in the file is not put in.
+pub fn updated(text: &str, settings: &Settings) -> Option<String> {
+    let mut document: DocumentMut = text.parse().ok()?;
+    let old = parse(text).ok()?;
+    let mut set = |key: &str, item: Item| {
+        // The comment behind the old value stays with the new one.
+        let decor = document.get(key).and_then(Item::as_value).map(|value| value.decor().clone());
+        document[key] = item;
+        if let (Some(decor), Some(value)) = (decor, document[key].as_value_mut()) {
+            *value.decor_mut() = decor;
+        }
+    };
+    if let Some(theme) = settings.theme.filter(|theme| old.theme != Some(*theme)) {
+        set("theme", value(theme.name()));
+    }
+    if settings.interval != old.interval {
+        set("interval", value(settings.interval.as_secs_f64()));
+    }
+    if settings.span != old.span {
+        set("graph", value(name_of(&SPANS, settings.span)));
+    }
+    if settings.names != old.names {
+        set("names", value(settings.names));
+    }
+    if settings.tab != old.tab {
+        set("tab", value(name_of(&TABS, settings.tab)));
+    }
+    if settings.tree != old.tree {
+        set("tree", value(name_of(&TREES, settings.tree)));
+    }
+    for (&pane, wanted) in &settings.panes {
+        let known = &old.panes[&pane];
+        if wanted == known {
+            continue;
+        }
+        let (tab, name) = pane.spec().key.split_once('.')?;
+        let table = sub_table(document.as_table_mut(), "pane")?;
+        let table = sub_table(table, tab)?;
+        let table = sub_table(table, name)?;
+        table.set_implicit(false);
+        if wanted.columns != known.columns {
+            table["columns"] = value(wanted.columns.iter().map(|column| column.spec().key).collect::<Array>());
+        }
+        if wanted.sort != known.sort {
+            let minus = if wanted.sort.falling { "-" } else { "" };
+            table["sort"] = value(format!("{minus}{}", wanted.sort.column.spec().key));
+        }
+        if wanted.folded != known.folded {
+            table["folded"] = value(wanted.folded);
+        }
+    }
+    let new = document.to_string();
+    (new != text).then_some(new)
+}
+
+fn sub_table<'a>(table: &'a mut Table, key: &str) -> Option<&'a mut Table> {
+    let entry = table.entry(key).or_insert_with(|| {
+        let mut table = Table::new();
+        table.set_implicit(true);
+        Item::Table(table)
+    });
+    entry.as_table_mut()
+}
+
+/// Puts `settings` into the file at `path`, if that changes anything. The file is replaced as a whole, so that it is never half
+/// written.
+///
+/// # Errors
+/// When the file cannot be read or written.
+pub fn save(path: &Path, settings: &Settings) -> std::io::Result<()> {
+    let text = match std::fs::read_to_string(path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
+        Err(error) => return Err(error),
+    };
+    let Some(new) = updated(&text, settings) else {
+        return Ok(());
+    };
+    if let Some(parent) = path.parent() {
+        std::fs::create_dir_all(parent)?;
+    }
+    // Through a symbolic link, what it names is replaced, not the link.
+    let target = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
+    let beside = target.with_extension(format!("toml.{}", std::process::id()));
+    std::fs::write(&beside, new)?;
+    std::fs::rename(&beside, target).inspect_err(|_| {
+        // Nothing is left behind; the first error is the one to tell.
+        let _ = std::fs::remove_file(&beside);
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn an_empty_file_says_nothing() {
+        assert_eq!(parse("").unwrap(), Settings::default());
+        assert_eq!(updated("", &Settings::default()), None);
+    }
+
+    #[test]
+    fn what_is_wrong_is_named_with_its_line() {
+        for (text, line, words) in [
+            ("theme = \"dark\"\nthem = 1\n", 2, "unknown key \"them\": use theme, interval"),
+            ("\n\ntheme = \"pink\"", 3, "\"theme\" must be one of: dark, light, monochrome, color-blind"),
+            ("interval = 0", 1, "\"interval\" must be a number of seconds from 0.2 to 60"),
+            ("names = 1", 1, "\"names\" must be true or false"),
+            ("a = = 1", 1, ""),
+            ("[pane.network]\n[pane.network.conections]\n", 2, "unknown key \"conections\": use processes, activity"),
+            ("[pane.cpu.processes]\nsort = \"-reach\"\n", 2, "\"sort\" must be one of"),
+            ("[pane.cpu.processes]\n\ncolumns = [\"image\",\n\"latency\"]\n", 3, "\"columns\" has no \"latency\""),
+            ("[pane.cpu.processes]\ncolumns = []\n", 2, "at least one of"),
+            ("[pane.cpu.processes]\ncolumns = [\"pid\", \"pid\"]\n", 2, "twice"),
+            ("[pane.gpu]\n", 1, "unknown key \"gpu\""),
+            ("pane = 3", 1, "must be a table"),
+        ] {
+            let bad = parse(text).unwrap_err();
+            assert_eq!(bad.line, line, "{text}: {bad}");
+            assert!(bad.what.contains(words), "{text}: {bad}");
+            assert!(!bad.to_string().contains('\n'));
+        }
+    }
+
+    #[test]
+    fn the_state_is_put_in_and_comments_stay() {
+        let text = "# mine\ntheme = \"light\" # at noon\n\n[pane.cpu.processes]\nfolded = true # quiet\n";
+        let mut settings = parse(text).unwrap();
+        assert!(settings.panes[&Pane::CpuProcesses].folded);
+        settings.theme = Some(ThemeName::ColorBlind);
+        settings.interval = Duration::from_millis(2500);
+        settings.panes.get_mut(&Pane::Connections).unwrap().sort = Sort {
+            column: Column::Latency,
+            falling: true,
+        };
+        settings.panes.get_mut(&Pane::Connections).unwrap().columns = vec![Column::Pid, Column::Latency];
+        let new = updated(text, &settings).unwrap();
+        assert!(new.starts_with("# mine\ntheme = \"color-blind\" # at noon\n"), "{new}");
+        assert!(new.contains("folded = true # quiet"), "{new}");
+        assert!(new.contains("[pane.network.connections]\n"), "{new}");
+        assert_eq!(parse(&new).unwrap(), settings);
+        assert_eq!(updated(&new, &settings), None);
+    }
+
+    #[test]
+    fn the_example_in_the_description_is_right() {
+        let source = include_str!("config.rs");
+        let example: Vec<&str> = source
+            .lines()
+            .skip_while(|line| *line != "//! ```toml")
+            .skip(1)
+            .take_while(|line| *line != "//! ```")
+            .map(|line| line.trim_start_matches("//!").trim())
+            .collect();
+        let settings = parse(&example.join("\n")).unwrap();
+        assert_eq!(settings.panes[&Pane::Connections].columns.len(), 5);
+    }
+
+    #[test]
+    fn where_the_file_is() {
+        let of = |xdg: Option<&str>, home: Option<&str>| {
+            let (xdg, home) = (xdg.map(Into::into), home.map(Into::into));
+            path(|name| if name == "HOME" { home.clone() } else { xdg.clone() })
+        };
+        assert_eq!(of(None, Some("/home/a")), Some("/home/a/.config/netstat/monitor.toml".into()));
+        assert_eq!(of(Some("/x"), Some("/home/a")), Some("/x/netstat/monitor.toml".into()));
+        assert_eq!(of(Some("relative"), None), None);
+    }
+
+    #[test]
+    fn saving_replaces_the_file_as_a_whole() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("netstat/monitor.toml");
+        let settings = Settings { names: false, ..Settings::default() };
+        save(&path, &settings).unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "names = false\n");
+        assert_eq!(std::fs::read_dir(dir.path().join("netstat")).unwrap().count(), 1);
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_read_or_refused(text: String) {
+            if let Err(bad) = parse(&text) {
+                prop_assert!(bad.line >= 1 && !bad.what.chars().any(char::is_control), "{bad:?}");
+            }
+        }
+    }
+}

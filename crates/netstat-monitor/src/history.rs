@@ -1,0 +1,312 @@
+//! What the graphs show: figures of the last ten minutes, of the whole computer and of each process that did anything.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use netstat_model::Fact;
+use netstat_model::figures::ProcessKey;
+
+use crate::choice::Choice;
+use crate::model::{Model, Presence};
+
+/// So far back a graph can show.
+const KEPT: Duration = Duration::from_secs(600);
+
+/// The figures of one moment. What is not known is `NaN`: the graph has a gap there.
+#[derive(Clone, Debug)]
+pub struct Point {
+    /// When.
+    pub at: Duration,
+    /// Share of all processors that was busy, 0 to 1.
+    pub cpu: f32,
+    /// Share of memory in use, and with what is cached, 0 to 1.
+    pub memory: [f32; 2],
+    /// Share of the time in which a task waited for memory, 0 to 1.
+    pub memory_pressure: f32,
+    /// Bytes read and written per second.
+    pub disk: [f32; 2],
+    /// Share of the time in which the busiest disk was active, 0 to 1.
+    pub active: f32,
+    /// Bytes received and sent per second.
+    pub network: [f32; 2],
+    /// TCP connections.
+    pub connections: f32,
+    /// Share of each processor that was busy.
+    pub cores: Vec<f32>,
+    /// Bytes received and sent per second of each interface, in the order of the model.
+    pub interfaces: Vec<(Arc<str>, [f32; 2])>,
+}
+
+/// What one process did at one moment.
+#[derive(Clone, Copy, Debug)]
+struct Deed {
+    at: Duration,
+    cpu: f32,
+    disk: [f32; 2],
+    network: [f32; 2],
+    /// Bytes of memory; only while it is marked.
+    resident: f32,
+}
+
+/// The past of the screen.
+#[derive(Clone, Debug, Default)]
+pub struct History {
+    points: VecDeque<Point>,
+    /// Only moments at which a process did something.
+    deeds: HashMap<ProcessKey, VecDeque<Deed>>,
+}
+
+/// What a graph may show.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Series {
+    /// Processors.
+    Cpu,
+    /// Memory in use, and cached on top.
+    Memory,
+    /// Waiting for memory.
+    MemoryPressure,
+    /// Bytes read and written.
+    Disk,
+    /// Activity of the busiest disk.
+    DiskActive,
+    /// Bytes received and sent.
+    Network,
+    /// TCP connections.
+    Connections,
+    /// One processor, by its place.
+    Core(usize),
+    /// One interface, by its place.
+    Interface(usize),
+}
+
+fn value(fact: Fact<f64>) -> f32 {
+    fact.known().map_or(f32::NAN, |value| value as f32)
+}
+
+impl History {
+    /// Takes in a moment.
+    pub fn push(&mut self, model: &Model, choice: &Choice) {
+        if self.points.back().is_some_and(|last| last.at >= model.at) {
+            // A replay went back to its beginning.
+            *self = History::default();
+        }
+        let whole = &model.whole;
+        let total = whole.memory.total.known().map_or(f64::NAN, |bytes| bytes as f64);
+        let used = whole.memory.in_use().map(|bytes| bytes as f64 / total);
+        let cached = whole.memory.cached.map(|bytes| bytes as f64 / total);
+        self.points.push_back(Point {
+            at: model.at,
+            cpu: value(whole.cpu.map(|cpu| cpu.busy)),
+            memory: [value(used), value(cached)],
+            memory_pressure: value(whole.pressure[1]),
+            disk: [value(whole.disk.into), value(whole.disk.out)],
+            active: whole.busiest.as_ref().known().map_or(f32::NAN, |(_, share)| *share as f32),
+            network: [value(whole.network.into), value(whole.network.out)],
+            connections: value(whole.connections.map(|count| count as f64)),
+            cores: whole.cores.iter().map(|(_, cpu)| value(cpu.map(|cpu| cpu.busy))).collect(),
+            interfaces: model
+                .interfaces
+                .iter()
+                .map(|interface| {
+                    let rate = [value(interface.rate.into), value(interface.rate.out)];
+                    (Arc::clone(&interface.name), rate)
+                })
+                .collect(),
+        });
+        let oldest = model.at.saturating_sub(KEPT);
+        while self.points.front().is_some_and(|point| point.at < oldest) {
+            self.points.pop_front();
+        }
+        for row in model.processes.iter().filter(|row| row.presence != Presence::Gone) {
+            let known = |fact: Fact<f64>| fact.known().unwrap_or(0.0) as f32;
+            let marked = choice.marks.contains_key(&row.key);
+            let deed = Deed {
+                at: model.at,
+                cpu: known(row.rates.cpu),
+                disk: [known(row.rates.read), known(row.rates.written)],
+                network: [known(row.network.into), known(row.network.out)],
+                resident: if marked { row.resident.known().unwrap_or(0) as f32 } else { 0.0 },
+            };
+            let sum: f32 = deed.cpu + deed.disk[0] + deed.disk[1] + deed.network[0] + deed.network[1] + deed.resident;
+            if sum > 0.0 {
+                self.deeds.entry(row.key).or_default().push_back(deed);
+            }
+        }
+        self.deeds.retain(|_, deeds| {
+            while deeds.front().is_some_and(|deed| deed.at < oldest) {
+                deeds.pop_front();
+            }
+            !deeds.is_empty()
+        });
+    }
+
+    /// How many moments are remembered.
+    pub fn len(&self) -> usize {
+        self.points.len()
+    }
+
+    /// Whether nothing is remembered yet.
+    pub fn is_empty(&self) -> bool {
+        self.points.is_empty()
+    }
+
+    /// One value (two where a graph shows two) for each of `columns` parts of the last `span`, the newest last. A part without a reading
+    /// is `NaN`. With marks it is what the marked processes did, where that can be told.
+    pub fn columns(&self, series: Series, span: Duration, columns: usize, model: &Model, choice: &Choice) -> Vec<[f32; 2]> {
+        let mut sums = vec![([0.0f32; 2], 0u32); columns];
+        let Some(last) = self.points.back().map(|point| point.at) else {
+            return vec![[f32::NAN; 2]; columns];
+        };
+        let processors = model.whole.cores.len().max(1) as f32;
+        let total = model.whole.memory.total.known().map_or(f32::NAN, |bytes| bytes as f32);
+        let begin = last.saturating_sub(span);
+        let width = span.as_secs_f64() / columns.max(1) as f64;
+        // Columns lie at whole multiples of their width, so that a value does not wander from one to the next and back.
+        let newest = (last.as_secs_f64() / width).floor();
+        let place = |at: Duration| {
+            let back = newest - (at.as_secs_f64() / width).floor();
+            (back >= 0.0 && back < columns as f64).then(|| columns - 1 - back as usize)
+        };
+        let marked = self.of_marked(series, choice);
+        for point in self.points.iter().filter(|point| point.at >= begin) {
+            let Some(column) = place(point.at) else { continue };
+            let values = match (&marked, series) {
+                (Some(deeds), _) => deeds.get(&point.at).map_or([0.0; 2], |deed| match series {
+                    Series::Cpu => [deed.cpu / processors, 0.0],
+                    Series::Disk => deed.disk,
+                    Series::Memory => [deed.resident / total, 0.0],
+                    _ => deed.network,
+                }),
+                (None, Series::Cpu) => [point.cpu, 0.0],
+                (None, Series::Memory) => point.memory,
+                (None, Series::MemoryPressure) => [point.memory_pressure, 0.0],
+                (None, Series::Disk) => point.disk,
+                (None, Series::DiskActive) => [point.active, 0.0],
+                (None, Series::Network) => point.network,
+                (None, Series::Connections) => [point.connections, 0.0],
+                (None, Series::Core(at)) => [point.cores.get(at).copied().unwrap_or(f32::NAN), 0.0],
+                (None, Series::Interface(at)) => {
+                    let name = model.interfaces.get(at).map(|interface| &interface.name);
+                    let same = point.interfaces.iter().find(|(known, _)| Some(known) == name);
+                    same.map_or([f32::NAN; 2], |(_, rate)| *rate)
+                }
+            };
+            if values.iter().all(|value| !value.is_nan()) {
+                let (sum, count) = &mut sums[column];
+                sum[0] += values[0];
+                sum[1] += values[1];
+                *count += 1;
+            }
+        }
+        let mut columns: Vec<[f32; 2]> = sums
+            .into_iter()
+            .map(|(sum, count)| match count {
+                0 => [f32::NAN; 2],
+                count => [sum[0] / count as f32, sum[1] / count as f32],
+            })
+            .collect();
+        bridge(&mut columns);
+        columns
+    }
+
+    /// What the marked processes did together at each moment; `None` where marks do not matter.
+    fn of_marked(&self, series: Series, choice: &Choice) -> Option<HashMap<Duration, Deed>> {
+        if choice.marks.is_empty() || !matches!(series, Series::Cpu | Series::Disk | Series::Memory | Series::Network) {
+            return None;
+        }
+        let mut sums: HashMap<Duration, Deed> = HashMap::new();
+        for deed in choice.marks.keys().filter_map(|key| self.deeds.get(key)).flatten() {
+            let nothing = Deed {
+                at: deed.at,
+                cpu: 0.0,
+                disk: [0.0; 2],
+                network: [0.0; 2],
+                resident: 0.0,
+            };
+            let sum = sums.entry(deed.at).or_insert(nothing);
+            sum.cpu += deed.cpu;
+            sum.resident += deed.resident;
+            for side in 0..2 {
+                sum.disk[side] += deed.disk[side];
+                sum.network[side] += deed.network[side];
+            }
+        }
+        Some(sums)
+    }
+}
+
+/// Fills columns that fell between two readings with the reading before them: with a slow refresh not every column has one.
+fn bridge(columns: &mut [[f32; 2]]) {
+    let mut last: Option<(usize, [f32; 2])> = None;
+    for at in 0..columns.len() {
+        if columns[at][0].is_nan() {
+            continue;
+        }
+        if let Some((before, value)) = last {
+            columns[before + 1..at].fill(value);
+        }
+        last = Some((at, columns[at]));
+    }
+}
+
+/// The top of a scale that does not jump: it grows at once to the next of 1, 2, 5, 10, ... and shrinks only when half of
+/// it has been enough for everything that is shown.
+#[derive(Clone, Copy, Debug)]
+pub struct Scale(f32);
+
+impl Scale {
+    /// A scale whose top is never below `least`.
+    pub fn new(least: f32) -> Self {
+        Scale(round_up(least))
+    }
+
+    /// The top for values up to `most`.
+    pub fn fit(&mut self, most: f32, least: f32) -> f32 {
+        let needed = round_up(most.max(least));
+        if needed > self.0 || needed < self.0 / 2.5 {
+            self.0 = needed;
+        }
+        self.0
+    }
+}
+
+/// The next of 1, 2, 5, 10, 20, ... that is not smaller.
+fn round_up(value: f32) -> f32 {
+    if !value.is_finite() || value <= 1.0 {
+        return 1.0;
+    }
+    let power = 10f32.powf(value.log10().floor());
+    for step in [1.0, 2.0, 5.0, 10.0] {
+        if value <= step * power * 1.0001 {
+            return step * power;
+        }
+    }
+    10.0 * power
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scales_grow_at_once_and_shrink_late() {
+        let mut scale = Scale::new(1000.0);
+        assert_eq!(scale.fit(10.0, 1000.0), 1000.0);
+        assert_eq!(scale.fit(1200.0, 1000.0), 2000.0);
+        assert_eq!(scale.fit(4900.0, 1000.0), 5000.0);
+        // Half of it would do: not yet.
+        assert_eq!(scale.fit(2100.0, 1000.0), 5000.0);
+        assert_eq!(scale.fit(1900.0, 1000.0), 5000.0);
+        assert_eq!(scale.fit(900.0, 1000.0), 1000.0);
+    }
+
+    #[test]
+    fn gaps_between_readings_are_bridged_but_not_before_the_first() {
+        let nan = f32::NAN;
+        let mut columns = [[nan; 2], [1.0, 0.0], [nan; 2], [nan; 2], [3.0, 0.0], [nan; 2]];
+        bridge(&mut columns);
+        assert!(columns[0][0].is_nan() && columns[5][0].is_nan());
+        assert_eq!((columns[2][0], columns[3][0]), (1.0, 1.0));
+    }
+}

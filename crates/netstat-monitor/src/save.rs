@@ -1,0 +1,146 @@
+//! The rows of a pane as JSON or CSV: all of them, not only those on the screen, with the columns that are shown.
+
+use netstat_model::Fact;
+use serde_json::{Map, Value, json as value};
+
+use crate::app::App;
+use crate::cell::cell;
+use crate::model::Model;
+use crate::pane::{Column, Pane};
+use crate::view::Item;
+
+/// The number that stands in a column, where it holds one: whole figures, not the shortened texts of the screen.
+fn figure(model: &Model, item: Item, column: Column) -> Option<Fact<f64>> {
+    let whole = |fact: Fact<u64>| fact.map(|value| value as f64);
+    let percent = |fact: Fact<f64>| fact.map(|share| share * 100.0);
+    Some(match item {
+        Item::Process(at) => {
+            let row = &model.processes[at as usize];
+            match column {
+                Column::Pid => Fact::Known(row.key.pid.into()),
+                Column::Threads => Fact::Known(row.threads.into()),
+                Column::Sockets => Fact::Known(row.sockets.into()),
+                Column::Cpu => percent(row.rates.cpu),
+                Column::CpuAverage => percent(row.cpu_average),
+                Column::Read => row.rates.read,
+                Column::Write => row.rates.written,
+                Column::DiskTotal => crate::model::Rate2 { out: row.rates.written, into: row.rates.read }.total(),
+                Column::Send => row.network.out,
+                Column::Receive => row.network.into,
+                Column::NetworkTotal => row.network.total(),
+                Column::Faults => row.rates.major_faults,
+                Column::MinorFaults => row.rates.minor_faults,
+                Column::Resident => whole(row.resident),
+                Column::Shareable => whole(row.shareable),
+                Column::Private => whole(row.private),
+                Column::Swap => whole(row.swapped),
+                _ => return None,
+            }
+        }
+        Item::Socket(at) => {
+            let row = model.sockets.row(at as usize);
+            let flow = &model.sockets.flows[at as usize];
+            match column {
+                Column::Pid => Fact::Known(row.process()?.pid.into()),
+                Column::LocalPort => Fact::Known(row.local.port.into()),
+                Column::RemotePort => Fact::Known(row.foreign.port.into()),
+                Column::Send => flow.sent.map(f64::from),
+                Column::Receive => flow.received.map(f64::from),
+                Column::NetworkTotal => flow.total().map(f64::from),
+                Column::Latency => row.rtt.map(|micros| f64::from(micros) / 1000.0),
+                Column::Loss => match row.segments.map(crate::cell::loss) {
+                    Fact::Known(Some(share)) => Fact::Known(share * 100.0),
+                    Fact::Known(None) => Fact::Unknown(netstat_model::Why::NotApplicable),
+                    Fact::Unknown(why) => Fact::Unknown(why),
+                },
+                Column::ReceiveQueue => Fact::Known(row.receive_queue.into()),
+                Column::SendQueue => row.send_queue.map(f64::from),
+                _ => return None,
+            }
+        }
+        Item::Unit(at) => {
+            let row = &model.units[at as usize];
+            match column {
+                Column::Processes => Fact::Known(row.processes.into()),
+                Column::Cpu => percent(row.cpu),
+                Column::CpuAverage => percent(row.cpu_average),
+                Column::Private => whole(row.private),
+                _ => return None,
+            }
+        }
+        Item::Disk(at) => {
+            let row = &model.disks[at as usize];
+            match column {
+                Column::Active => percent(row.rates.active),
+                Column::Queue => row.rates.queue,
+                Column::Read => row.rates.read,
+                Column::Write => row.rates.written,
+                _ => return None,
+            }
+        }
+    })
+}
+
+/// A JSON document; a fact that is not known is `null`.
+pub fn json(app: &App, model: &Model, pane: Pane) -> String {
+    let columns = &app.settings.panes[&pane].columns;
+    let rows = app.panes[&pane].rows.iter().map(|row| {
+        let mut object = Map::new();
+        for column in columns {
+            let content = match figure(model, row.item, *column) {
+                Some(Fact::Known(number)) if number.fract() == 0.0 && number.abs() < 9e15 => value!(number as i64),
+                Some(Fact::Known(number)) => value!(number),
+                Some(Fact::Unknown(_)) => Value::Null,
+                None => match cell(model, &app.names, row, *column).text {
+                    text if text == crate::format::UNKNOWN => Value::Null,
+                    text => Value::String(text),
+                },
+            };
+            object.insert(column.spec().key.to_owned(), content);
+        }
+        Value::Object(object)
+    });
+    let document = value!({
+        "schema": "netstat.monitor.view",
+        "version": 1,
+        "computer": app.computer,
+        "time_ms": model.wall,
+        "pane": pane.spec().key,
+        "filter": app.choice.filter.as_ref().map(|(text, _)| text),
+        "marked": app.choice.marks.keys().map(|key| key.pid).collect::<Vec<_>>(),
+        "rows": rows.collect::<Vec<_>>(),
+    });
+    // A document of numbers and texts can always be written.
+    let mut text = serde_json::to_string_pretty(&document).unwrap_or_default();
+    text.push('\n');
+    text
+}
+
+/// CSV after RFC 4180, with a line of headings; a fact that is not known is empty.
+pub fn csv(app: &App, model: &Model, pane: Pane) -> String {
+    let columns = &app.settings.panes[&pane].columns;
+    let heads: Vec<&str> = columns.iter().map(|column| column.spec().key).collect();
+    let mut out = heads.join(",") + "\r\n";
+    for row in &app.panes[&pane].rows {
+        for (at, column) in columns.iter().enumerate() {
+            if at > 0 {
+                out.push(',');
+            }
+            match figure(model, row.item, *column) {
+                Some(Fact::Known(number)) => out.push_str(&number.to_string()),
+                Some(Fact::Unknown(_)) => {}
+                None => match cell(model, &app.names, row, *column).text {
+                    text if text == crate::format::UNKNOWN => {}
+                    text if text.contains(['"', ',', '\r', '\n']) => {
+                        out.push('"');
+                        out.push_str(&text.replace('"', "\"\""));
+                        out.push('"');
+                    }
+                    text => out.push_str(&text),
+                },
+            }
+        }
+        out.push_str("\r\n");
+    }
+    out
+}
