@@ -24,7 +24,18 @@ pub struct Choice {
 
 /// The options of the filter language, without their dashes.
 const WORDS: [&str; 12] = [
-    "state", "port", "local", "foreign", "pid", "program", "user", "unit", "listening", "established", "public", "exposed",
+    "state",
+    "port",
+    "local",
+    "foreign",
+    "pid",
+    "program",
+    "user",
+    "unit",
+    "listening",
+    "established",
+    "public",
+    "exposed",
 ];
 
 /// Reads what was typed: the options of the list's filter, with or without their dashes, or a part of a program's name.
@@ -34,7 +45,8 @@ const WORDS: [&str; 12] = [
 pub fn parse_filter(text: &str, users: &BTreeMap<u32, Arc<str>>) -> Result<Filter, String> {
     let first = text.split([' ', '=']).next().unwrap_or_default();
     let mut filter: Filter = if first.starts_with("--") {
-        text.parse().map_err(|error: netstat_model::FilterError| error.to_string())?
+        text.parse()
+            .map_err(|error: netstat_model::FilterError| error.to_string())?
     } else if WORDS.contains(&first.to_ascii_lowercase().as_str()) {
         let dashed: Vec<String> = text
             .split(' ')
@@ -46,21 +58,32 @@ pub fn parse_filter(text: &str, users: &BTreeMap<u32, Arc<str>>) -> Result<Filte
                 }
             })
             .collect();
-        dashed.join(" ").parse().map_err(|error: netstat_model::FilterError| error.to_string())?
+        dashed
+            .join(" ")
+            .parse()
+            .map_err(|error: netstat_model::FilterError| error.to_string())?
     } else {
         let mut filter = Filter::default();
         let part = format!("*{}*", text.trim());
-        filter.add("--program", Some(&part)).map_err(|error| error.to_string())?;
+        filter
+            .add("--program", Some(&part))
+            .map_err(|error| error.to_string())?;
         filter
     };
     if let Some(host) = filter.hosts().first() {
-        return Err(format!("\"{host}\": write an address or a network; names of hosts are not looked up for a filter here"));
+        return Err(format!(
+            "\"{host}\": write an address or a network; names of hosts are not looked up for a filter here"
+        ));
     }
     let names: Vec<String> = filter.users.names().map(str::to_owned).collect();
     for name in names {
         match users.iter().find(|(_, known)| ***known == *name) {
             Some((&id, _)) => filter.users.resolve(&name, id),
-            None => return Err(format!("no process here belongs to a user \"{name}\": write the number of the user")),
+            None => {
+                return Err(format!(
+                    "no process here belongs to a user \"{name}\": write the number of the user"
+                ));
+            }
         }
     }
     Ok(filter)
@@ -112,7 +135,9 @@ impl Choice {
         if !filter.needs_owners() {
             return true;
         }
-        row.process().and_then(|key| model.process(key)).is_some_and(|process| filter.wants_holders(process))
+        row.process()
+            .and_then(|key| model.process(key))
+            .is_some_and(|process| filter.wants_holders(process))
     }
 }
 

@@ -113,7 +113,10 @@ impl Default for Settings {
             tab: Tab::Overview,
             tree: Tree::Flat,
             ascii: false,
-            panes: Pane::ALL.into_iter().map(|pane| (pane, PaneSettings::of(pane))).collect(),
+            panes: Pane::ALL
+                .into_iter()
+                .map(|pane| (pane, PaneSettings::of(pane)))
+                .collect(),
         }
     }
 }
@@ -148,7 +151,9 @@ const TREES: [(&str, Tree); 3] = [("flat", Tree::Flat), ("parent", Tree::Parent)
 const SYMBOLS: [(&str, bool); 2] = [("unicode", false), ("ascii", true)];
 
 fn name_of<T: PartialEq + Copy>(list: &[(&'static str, T)], wanted: T) -> &'static str {
-    list.iter().find(|(_, known)| *known == wanted).map_or("", |(name, _)| name)
+    list.iter()
+        .find(|(_, known)| *known == wanted)
+        .map_or("", |(name, _)| name)
 }
 
 /// Reads a configuration file.
@@ -156,7 +161,13 @@ fn name_of<T: PartialEq + Copy>(list: &[(&'static str, T)], wanted: T) -> &'stat
 /// # Errors
 /// The first thing that is wrong.
 pub fn parse(text: &str) -> Result<Settings, BadConfig> {
-    let line_at = |at: usize| text.as_bytes()[..at.min(text.len())].iter().filter(|&&byte| byte == b'\n').count() + 1;
+    let line_at = |at: usize| {
+        text.as_bytes()[..at.min(text.len())]
+            .iter()
+            .filter(|&&byte| byte == b'\n')
+            .count()
+            + 1
+    };
     let document = toml_edit::Document::parse(text).map_err(|error| BadConfig {
         line: error.span().map_or(1, |span| line_at(span.start)),
         what: netstat_model::text::escape_str(error.message().lines().next().unwrap_or_default()).into_owned(),
@@ -173,7 +184,9 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     fn bad<T>(&self, table: &dyn TableLike, key: &str, what: String) -> Result<T, BadConfig> {
-        let span = table.get_key_value(key).and_then(|(key, item)| key.span().or_else(|| item.span()));
+        let span = table
+            .get_key_value(key)
+            .and_then(|(key, item)| key.span().or_else(|| item.span()));
         let line = span.map_or(1, |span| (self.line_at)(span.start));
         Err(BadConfig { line, what })
     }
@@ -211,7 +224,11 @@ impl Reader<'_> {
                         Some(seconds) => settings.interval = Duration::from_secs_f64(seconds),
                         None => {
                             let (least, most) = INTERVALS;
-                            return self.bad(table, key, format!("\"interval\" must be a number of seconds from {least} to {most}"));
+                            return self.bad(
+                                table,
+                                key,
+                                format!("\"interval\" must be a number of seconds from {least} to {most}"),
+                            );
                         }
                     }
                 }
@@ -222,7 +239,13 @@ impl Reader<'_> {
                 "symbols" => settings.ascii = self.one_of(table, key, &SYMBOLS)?,
                 "pane" => match item.as_table_like() {
                     Some(panes) => self.panes(panes, settings)?,
-                    None => return self.bad(table, key, "\"pane\" must be a table: [pane.network.connections]".to_owned()),
+                    None => {
+                        return self.bad(
+                            table,
+                            key,
+                            "\"pane\" must be a table: [pane.network.connections]".to_owned(),
+                        );
+                    }
                 },
                 _ => return self.unknown(table, key, "theme, interval, graph, names, tab, tree, symbols, pane"),
             }
@@ -240,7 +263,9 @@ impl Reader<'_> {
             for (name, item) in panes.iter() {
                 let pane = Pane::from_key(&format!("{tab}.{name}"));
                 let (Some(pane), Some(table)) = (pane, item.as_table_like()) else {
-                    let known = Pane::ALL.into_iter().filter_map(|pane| pane.spec().key.strip_prefix(tab)?.strip_prefix('.'));
+                    let known = Pane::ALL
+                        .into_iter()
+                        .filter_map(|pane| pane.spec().key.strip_prefix(tab)?.strip_prefix('.'));
                     return self.unknown(panes, name, &known.collect::<Vec<_>>().join(", "));
                 };
                 let mut wanted = PaneSettings::of(pane);
@@ -259,20 +284,38 @@ impl Reader<'_> {
     }
 
     fn columns(&self, table: &dyn TableLike, pane: Pane, item: &Item) -> Result<Vec<Column>, BadConfig> {
-        let words = item.as_array().map(|array| array.iter().map(|word| word.as_str()).collect::<Vec<_>>());
+        let words = item
+            .as_array()
+            .map(|array| array.iter().map(|word| word.as_str()).collect::<Vec<_>>());
         let mut columns = Vec::new();
         for word in words.unwrap_or_else(|| vec![None]) {
             match word.and_then(|word| column_of(pane, word)) {
                 Some(column) if !columns.contains(&column) => columns.push(column),
-                Some(_) => return self.bad(table, "columns", format!("\"columns\" names \"{}\" twice", word.unwrap_or_default())),
+                Some(_) => {
+                    return self.bad(
+                        table,
+                        "columns",
+                        format!("\"columns\" names \"{}\" twice", word.unwrap_or_default()),
+                    );
+                }
                 None => {
-                    let word = word.map_or_else(String::new, |word| format!(" has no \"{}\":", netstat_model::text::escape_str(word)));
-                    return self.bad(table, "columns", format!("\"columns\"{word} must be a list of: {}", column_keys(pane)));
+                    let word = word.map_or_else(String::new, |word| {
+                        format!(" has no \"{}\":", netstat_model::text::escape_str(word))
+                    });
+                    return self.bad(
+                        table,
+                        "columns",
+                        format!("\"columns\"{word} must be a list of: {}", column_keys(pane)),
+                    );
                 }
             }
         }
         if columns.is_empty() {
-            return self.bad(table, "columns", format!("\"columns\" must name at least one of: {}", column_keys(pane)));
+            return self.bad(
+                table,
+                "columns",
+                format!("\"columns\" must name at least one of: {}", column_keys(pane)),
+            );
         }
         Ok(columns)
     }
@@ -288,7 +331,10 @@ impl Reader<'_> {
             None => self.bad(
                 table,
                 "sort",
-                format!("\"sort\" must be one of, with a minus for the largest first: {}", column_keys(pane)),
+                format!(
+                    "\"sort\" must be one of, with a minus for the largest first: {}",
+                    column_keys(pane)
+                ),
             ),
         }
     }
@@ -310,7 +356,10 @@ pub fn updated(text: &str, settings: &Settings) -> Option<String> {
     let old = parse(text).ok()?;
     let mut set = |key: &str, item: Item| {
         // The comment behind the old value stays with the new one.
-        let decor = document.get(key).and_then(Item::as_value).map(|value| value.decor().clone());
+        let decor = document
+            .get(key)
+            .and_then(Item::as_value)
+            .map(|value| value.decor().clone());
         document[key] = item;
         if let (Some(decor), Some(value)) = (decor, document[key].as_value_mut()) {
             *value.decor_mut() = decor;
@@ -409,14 +458,38 @@ mod tests {
     #[test]
     fn what_is_wrong_is_named_with_its_line() {
         for (text, line, words) in [
-            ("theme = \"dark\"\nthem = 1\n", 2, "unknown key \"them\": use theme, interval"),
-            ("\n\ntheme = \"pink\"", 3, "\"theme\" must be one of: dark, light, monochrome, color-blind"),
-            ("interval = 0", 1, "\"interval\" must be a number of seconds from 0.2 to 60"),
+            (
+                "theme = \"dark\"\nthem = 1\n",
+                2,
+                "unknown key \"them\": use theme, interval",
+            ),
+            (
+                "\n\ntheme = \"pink\"",
+                3,
+                "\"theme\" must be one of: dark, light, monochrome, color-blind",
+            ),
+            (
+                "interval = 0",
+                1,
+                "\"interval\" must be a number of seconds from 0.2 to 60",
+            ),
             ("names = 1", 1, "\"names\" must be true or false"),
             ("a = = 1", 1, ""),
-            ("[pane.network]\n[pane.network.conections]\n", 2, "unknown key \"conections\": use processes, activity"),
-            ("[pane.cpu.processes]\nsort = \"-reach\"\n", 2, "\"sort\" must be one of"),
-            ("[pane.cpu.processes]\n\ncolumns = [\"image\",\n\"latency\"]\n", 3, "\"columns\" has no \"latency\""),
+            (
+                "[pane.network]\n[pane.network.conections]\n",
+                2,
+                "unknown key \"conections\": use processes, activity",
+            ),
+            (
+                "[pane.cpu.processes]\nsort = \"-reach\"\n",
+                2,
+                "\"sort\" must be one of",
+            ),
+            (
+                "[pane.cpu.processes]\n\ncolumns = [\"image\",\n\"latency\"]\n",
+                3,
+                "\"columns\" has no \"latency\"",
+            ),
             ("[pane.cpu.processes]\ncolumns = []\n", 2, "at least one of"),
             ("[pane.cpu.processes]\ncolumns = [\"pid\", \"pid\"]\n", 2, "twice"),
             ("[pane.gpu]\n", 1, "unknown key \"gpu\""),
@@ -469,7 +542,10 @@ mod tests {
             let (xdg, home) = (xdg.map(Into::into), home.map(Into::into));
             path(|name| if name == "HOME" { home.clone() } else { xdg.clone() })
         };
-        assert_eq!(of(None, Some("/home/a")), Some("/home/a/.config/netstat/monitor.toml".into()));
+        assert_eq!(
+            of(None, Some("/home/a")),
+            Some("/home/a/.config/netstat/monitor.toml".into())
+        );
         assert_eq!(of(Some("/x"), Some("/home/a")), Some("/x/netstat/monitor.toml".into()));
         assert_eq!(of(Some("relative"), None), None);
     }
@@ -478,7 +554,10 @@ mod tests {
     fn saving_replaces_the_file_as_a_whole() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("netstat/monitor.toml");
-        let settings = Settings { names: false, ..Settings::default() };
+        let settings = Settings {
+            names: false,
+            ..Settings::default()
+        };
         save(&path, &settings).unwrap();
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "names = false\n");
         assert_eq!(std::fs::read_dir(dir.path().join("netstat")).unwrap().count(), 1);

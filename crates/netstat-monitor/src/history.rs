@@ -101,10 +101,18 @@ impl History {
             memory: [value(used), value(cached)],
             memory_pressure: value(whole.pressure[1]),
             disk: [value(whole.disk.into), value(whole.disk.out)],
-            active: whole.busiest.as_ref().known().map_or(f32::NAN, |(_, share)| *share as f32),
+            active: whole
+                .busiest
+                .as_ref()
+                .known()
+                .map_or(f32::NAN, |(_, share)| *share as f32),
             network: [value(whole.network.into), value(whole.network.out)],
             connections: value(whole.connections.map(|count| count as f64)),
-            cores: whole.cores.iter().map(|(_, cpu)| value(cpu.map(|cpu| cpu.busy))).collect(),
+            cores: whole
+                .cores
+                .iter()
+                .map(|(_, cpu)| value(cpu.map(|cpu| cpu.busy)))
+                .collect(),
             interfaces: model
                 .interfaces
                 .iter()
@@ -126,7 +134,11 @@ impl History {
                 cpu: known(row.rates.cpu),
                 disk: [known(row.rates.read), known(row.rates.written)],
                 network: [known(row.network.into), known(row.network.out)],
-                resident: if marked { row.resident.known().unwrap_or(0) as f32 } else { 0.0 },
+                resident: if marked {
+                    row.resident.known().unwrap_or(0) as f32
+                } else {
+                    0.0
+                },
             };
             let sum: f32 = deed.cpu + deed.disk[0] + deed.disk[1] + deed.network[0] + deed.network[1] + deed.resident;
             if sum > 0.0 {
@@ -153,7 +165,14 @@ impl History {
 
     /// One value (two where a graph shows two) for each of `columns` parts of the last `span`, the newest last. A part without a reading
     /// is `NaN`. With marks it is what the marked processes did, where that can be told.
-    pub fn columns(&self, series: Series, span: Duration, columns: usize, model: &Model, choice: &Choice) -> Vec<[f32; 2]> {
+    pub fn columns(
+        &self,
+        series: Series,
+        span: Duration,
+        columns: usize,
+        model: &Model,
+        choice: &Choice,
+    ) -> Vec<[f32; 2]> {
         let mut sums = vec![([0.0f32; 2], 0u32); columns];
         let Some(last) = self.points.back().map(|point| point.at) else {
             return vec![[f32::NAN; 2]; columns];

@@ -107,7 +107,13 @@ const fn bind(
     actions: &'static [Action],
     words: &'static str,
 ) -> Binding {
-    Binding { keys, codes, actions, words, changes: false }
+    Binding {
+        keys,
+        codes,
+        actions,
+        words,
+        changes: false,
+    }
 }
 
 /// The parts of the help with their keys.
@@ -174,7 +180,11 @@ pub fn action(key: &KeyEvent, read_only: bool) -> Option<Action> {
     };
     let bindings = TABLE.iter().flat_map(|(_, bindings)| *bindings);
     for binding in bindings.filter(|binding| !(read_only && binding.changes)) {
-        if let Some(place) = binding.codes.iter().position(|&(code, with)| code == key.code && with == modifiers) {
+        if let Some(place) = binding
+            .codes
+            .iter()
+            .position(|&(code, with)| code == key.code && with == modifiers)
+        {
             return binding.actions.get(place).or(binding.actions.last()).copied();
         }
     }
@@ -192,7 +202,11 @@ mod tests {
             for code in binding.codes {
                 assert!(seen.insert(*code), "{:?}", code);
             }
-            assert!(!binding.words.is_empty() && binding.words.len() < 90, "{}", binding.keys);
+            assert!(
+                !binding.words.is_empty() && binding.words.len() < 90,
+                "{}",
+                binding.keys
+            );
         }
     }
 
@@ -202,7 +216,13 @@ mod tests {
         assert_eq!(action(&key('k'), false), Some(Action::Kill));
         assert_eq!(action(&key('k'), true), None);
         assert_eq!(action(&key('c'), true), None);
-        assert_eq!(action(&KeyEvent::new(KeyCode::Char('T'), KeyModifiers::SHIFT), true), Some(Action::Theme));
-        assert_eq!(action(&KeyEvent::new(KeyCode::BackTab, KeyModifiers::SHIFT), true), Some(Action::PreviousTab));
+        assert_eq!(
+            action(&KeyEvent::new(KeyCode::Char('T'), KeyModifiers::SHIFT), true),
+            Some(Action::Theme)
+        );
+        assert_eq!(
+            action(&KeyEvent::new(KeyCode::BackTab, KeyModifiers::SHIFT), true),
+            Some(Action::PreviousTab)
+        );
     }
 }

@@ -15,5 +15,6 @@ pub mod model;
 pub mod pane;
 pub mod sample;
 pub mod save;
+pub mod screen;
 pub mod theme;
 pub mod view;

@@ -24,7 +24,11 @@ fn figure(model: &Model, item: Item, column: Column) -> Option<Fact<f64>> {
                 Column::CpuAverage => percent(row.cpu_average),
                 Column::Read => row.rates.read,
                 Column::Write => row.rates.written,
-                Column::DiskTotal => crate::model::Rate2 { out: row.rates.written, into: row.rates.read }.total(),
+                Column::DiskTotal => crate::model::Rate2 {
+                    out: row.rates.written,
+                    into: row.rates.read,
+                }
+                .total(),
                 Column::Send => row.network.out,
                 Column::Receive => row.network.into,
                 Column::NetworkTotal => row.network.total(),

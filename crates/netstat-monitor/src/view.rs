@@ -187,7 +187,10 @@ fn items(model: &Model, choice: &Choice, source: Source, first: bool) -> Vec<Ite
 }
 
 fn sorted(model: &Model, items: Vec<Item>, sort: Sort) -> Vec<Item> {
-    let mut keyed: Vec<(Key, Item)> = items.into_iter().map(|item| (key(model, item, sort.column), item)).collect();
+    let mut keyed: Vec<(Key, Item)> = items
+        .into_iter()
+        .map(|item| (key(model, item, sort.column), item))
+        .collect();
     // Stable: what is equal keeps the model's order, which is that of identities.
     keyed.sort_by(|(a, _), (b, _)| if sort.falling { b.compare(a) } else { a.compare(b) });
     keyed.into_iter().map(|(_, item)| item).collect()
@@ -319,7 +322,10 @@ fn by_parent(model: &Model, items: &[Item]) -> Vec<Row> {
         stack.extend(children[at].iter().rev().map(|&child| (child, depth.saturating_add(1))));
     }
     // A ring of parents, as two readings that do not fit together could make, must not hide a row.
-    rows.extend((0..items.len()).filter(|&at| !seen[at]).map(|at| Row { item: items[at], depth: 0 }));
+    rows.extend((0..items.len()).filter(|&at| !seen[at]).map(|at| Row {
+        item: items[at],
+        depth: 0,
+    }));
     rows
 }
 

@@ -37,6 +37,7 @@ pub mod linux;
 mod output;
 mod process_ask;
 mod replay;
+mod signals;
 mod system;
 
 pub use ask::{FiguresAsk, SocketAsk, SocketList};
@@ -48,6 +49,9 @@ pub use linux::process::file_facts;
 pub use output::{stdout, terminal_width};
 pub use process_ask::{DescriptorsAsk, NoProcess, ProcessAsk, ProcessText};
 pub use replay::Replay;
+pub use signals::Signal;
+#[cfg(unix)]
+pub use signals::{Caught, catch_signals, stop_self};
 pub use system::{NotDestroyed, OwnerSource, OwnersAsk, OwnersFound, Refused, System};
 
 /// The example of the README runs with the documentation's.

@@ -8,14 +8,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use netstat_model::counters::{Block, BlockSet, InterfaceStatistics, Pair, ProtocolStatistics, TcpFamilies};
-use netstat_model::figures::Figures;
+use netstat_model::figures::{Figures, ProcessKey};
 use netstat_model::process::{Namespaces, ProcessFacts};
 use netstat_model::route::{RouteListing, TableNames, TableSelection};
 use netstat_model::{Event, Fact, Learned, Limit, Owners, Protocol, Socket, Why};
 
 use crate::{
     DescriptorsAsk, EventSource, EventsAsk, FiguresAsk, Lost, NoProcess, NotDestroyed, OwnersAsk, OwnersFound,
-    ProcessAsk, ProcessText, Refused, SocketAsk, SocketList, System,
+    ProcessAsk, ProcessText, Refused, Signal, SocketAsk, SocketList, System,
 };
 
 /// What a computer says each time it is asked.
@@ -252,6 +252,10 @@ impl System for Replay {
         }
         self.destroyed.push(socket.clone());
         Ok(())
+    }
+
+    fn signal(&mut self, _: ProcessKey, _: Signal) -> Result<(), Refused> {
+        Err(Refused("this is a recording: its processes cannot be ended".to_owned()))
     }
 
     fn owners(&mut self, _: &[Socket], _: &OwnersAsk) -> Result<OwnersFound, Refused> {

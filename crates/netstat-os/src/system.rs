@@ -7,12 +7,12 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use netstat_model::counters::{BlockSet, InterfaceStatistics, ProtocolStatistics};
-use netstat_model::figures::Figures;
+use netstat_model::figures::{Figures, ProcessKey};
 use netstat_model::process::ProcessFacts;
 use netstat_model::route::{RouteListing, TableSelection};
 use netstat_model::{Limit, Owners, Socket, Why};
 
-use crate::{EventSource, EventsAsk, FiguresAsk, NoProcess, ProcessAsk, ProcessText, SocketAsk, SocketList};
+use crate::{EventSource, EventsAsk, FiguresAsk, NoProcess, ProcessAsk, ProcessText, Signal, SocketAsk, SocketList};
 
 /// How the owners of sockets are to be found.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -143,6 +143,12 @@ pub trait System {
     /// # Errors
     /// When `ask` forces a source that cannot be used.
     fn owners(&mut self, sockets: &[Socket], ask: &OwnersAsk) -> Result<OwnersFound, Refused>;
+
+    /// Sends a signal to a process: to this very one, never to a later one with its id.
+    ///
+    /// # Errors
+    /// One line that says why not.
+    fn signal(&mut self, process: ProcessKey, signal: Signal) -> Result<(), Refused>;
 
     /// The ids of all processes in sight, ascending.
     ///

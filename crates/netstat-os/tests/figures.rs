@@ -199,3 +199,30 @@ fn the_input_and_output_of_other_users_is_not_told() {
         None => eprintln!("skipped the_input_and_output_of_other_users_is_not_told: process 1 is hidden"),
     }
 }
+
+#[test]
+fn a_signal_reaches_only_the_very_process() {
+    use netstat_model::figures::ProcessKey;
+    use netstat_os::Signal;
+    let mut child = shell("exec sleep 100");
+    let mut system = Native::default();
+    let key = process(&system.figures(&EVERYTHING), child.0.id()).unwrap().key;
+    let other = ProcessKey {
+        start_ticks: key.start_ticks + 1,
+        ..key
+    };
+    let refused = system.signal(other, Signal::Kill).unwrap_err();
+    assert_eq!(refused.to_string(), format!("process {} has ended already", key.pid));
+    assert!(child.0.try_wait().unwrap().is_none());
+    system.signal(key, Signal::Terminate).unwrap();
+    use std::os::unix::process::ExitStatusExt;
+    assert_eq!(child.0.wait().unwrap().signal(), Some(15));
+    assert!(system.signal(key, Signal::Kill).is_err());
+    if !rustix::process::geteuid().is_root() {
+        let init = ProcessKey {
+            pid: 1,
+            start_ticks: key.start_ticks,
+        };
+        assert!(system.signal(init, Signal::Kill).is_err());
+    }
+}

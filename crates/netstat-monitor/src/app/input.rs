@@ -26,7 +26,9 @@ impl App {
             Event::Mouse(mouse) => self.mouse(mouse),
             Event::Paste(text) => {
                 if let Some(prompt) = &mut self.prompt {
-                    prompt.text.extend(text.chars().filter(|c| !c.is_control()).take(PROMPT));
+                    prompt
+                        .text
+                        .extend(text.chars().filter(|c| !c.is_control()).take(PROMPT));
                 }
                 Vec::new()
             }
@@ -99,8 +101,15 @@ impl App {
                 let pane = self.focused();
                 let shown = &self.settings.panes[&pane].columns;
                 let rest = pane.spec().columns.iter().filter(|column| !shown.contains(column));
-                let columns = shown.iter().map(|column| (*column, true)).chain(rest.map(|column| (*column, false)));
-                self.popup = Some(Popup::Columns { pane, columns: columns.collect(), at: 0 });
+                let columns = shown
+                    .iter()
+                    .map(|column| (*column, true))
+                    .chain(rest.map(|column| (*column, false)));
+                self.popup = Some(Popup::Columns {
+                    pane,
+                    columns: columns.collect(),
+                    at: 0,
+                });
             }
             Action::Tree => {
                 self.settings.tree = self.settings.tree.next();
@@ -124,7 +133,9 @@ impl App {
             }
             Action::Freeze => {
                 self.frozen = !self.frozen;
-                if !self.frozen && let Some(newest) = self.newest.take() {
+                if !self.frozen
+                    && let Some(newest) = self.newest.take()
+                {
                     self.model = Some(newest);
                     self.refresh();
                 }
@@ -215,7 +226,9 @@ impl App {
         self.unfold();
         let pane = self.focused();
         let Some(state) = self.panes.get_mut(&pane) else { return };
-        let Some(last) = state.rows.len().checked_sub(1) else { return };
+        let Some(last) = state.rows.len().checked_sub(1) else {
+            return;
+        };
         state.at = at.min(last);
         state.selected = Some(state.rows[state.at].item.id(&model));
         state.keep_visible();
@@ -233,7 +246,9 @@ impl App {
 
     fn step_sort(&mut self, right: bool) {
         let pane = self.focused();
-        let Some(settings) = self.settings.panes.get_mut(&pane) else { return };
+        let Some(settings) = self.settings.panes.get_mut(&pane) else {
+            return;
+        };
         let columns = &settings.columns;
         let at = columns.iter().position(|column| *column == settings.sort.column);
         let next = match (at, right) {
@@ -242,7 +257,10 @@ impl App {
             (None, _) => 0,
         };
         let column = columns[next];
-        settings.sort = Sort { column, falling: column.falls() };
+        settings.sort = Sort {
+            column,
+            falling: column.falls(),
+        };
         self.refresh();
     }
 
@@ -308,7 +326,9 @@ impl App {
         }
         let selected = self.selected().map(|row| row.item);
         let model = self.model.clone();
-        let process = selected.zip(model.as_ref()).and_then(|(item, model)| item.process(model));
+        let process = selected
+            .zip(model.as_ref())
+            .and_then(|(item, model)| item.process(model));
         let socket = self.selected_socket().map(|row| row.id);
         let about: Vec<_> = self
             .findings
@@ -335,9 +355,18 @@ impl App {
                 crate::companion::Severity::Alarm => "ALARM",
             };
             lines.push(netstat_model::text::escape_str(&format!("{word}: {}", finding.title)).into_owned());
-            lines.extend(finding.text.iter().map(|line| format!("    {}", netstat_model::text::escape_str(line))));
+            lines.extend(
+                finding
+                    .text
+                    .iter()
+                    .map(|line| format!("    {}", netstat_model::text::escape_str(line))),
+            );
         }
-        self.popup = Some(Popup::Text { title: "Audit".to_owned(), lines, top: 0 });
+        self.popup = Some(Popup::Text {
+            title: "Audit".to_owned(),
+            lines,
+            top: 0,
+        });
     }
 
     fn ask_signal(&mut self) {
@@ -361,7 +390,10 @@ impl App {
             return self.say("only TCP connections can be closed", Tone::Warn);
         }
         if !row.cookie {
-            return self.say("the kernel does not say which connection this is, so it is left alone", Tone::Warn);
+            return self.say(
+                "the kernel does not say which connection this is, so it is left alone",
+                Tone::Warn,
+            );
         }
         let end = |end| format!("{}:{}", crate::cell::address(end), end.port);
         let name = match self.selected_process() {
@@ -388,17 +420,26 @@ impl App {
             return Vec::new();
         };
         let columns = &self.settings.panes[&self.focused()].columns;
-        let texts: Vec<String> = columns.iter().map(|column| cell(&model, &self.names, &row, *column).text).collect();
+        let texts: Vec<String> = columns
+            .iter()
+            .map(|column| cell(&model, &self.names, &row, *column).text)
+            .collect();
         self.say("copied, if the terminal allows it (OSC 52)", Tone::Plain);
         vec![Effect::Copy(texts.join("\t"))]
     }
 
     fn ask(&mut self, kind: PromptKind, text: String) {
-        self.prompt = Some(Prompt { kind, text, error: None });
+        self.prompt = Some(Prompt {
+            kind,
+            text,
+            error: None,
+        });
     }
 
     fn prompt_key(&mut self, key: &KeyEvent) -> Vec<Effect> {
-        let Some(prompt) = &mut self.prompt else { return Vec::new() };
+        let Some(prompt) = &mut self.prompt else {
+            return Vec::new();
+        };
         prompt.error = None;
         match key.code {
             KeyCode::Esc => self.prompt = None,
@@ -426,7 +467,9 @@ impl App {
     }
 
     fn prompt_done(&mut self) -> Vec<Effect> {
-        let Some(prompt) = self.prompt.take() else { return Vec::new() };
+        let Some(prompt) = self.prompt.take() else {
+            return Vec::new();
+        };
         let text = prompt.text.trim().to_owned();
         match prompt.kind {
             PromptKind::Filter if text.is_empty() => {
@@ -434,7 +477,11 @@ impl App {
                 self.refresh();
             }
             PromptKind::Filter => {
-                let users = self.model.as_ref().map(|model| std::sync::Arc::clone(&model.users)).unwrap_or_default();
+                let users = self
+                    .model
+                    .as_ref()
+                    .map(|model| std::sync::Arc::clone(&model.users))
+                    .unwrap_or_default();
                 match parse_filter(&text, &users) {
                     Ok(filter) => {
                         self.choice.filter = Some((text, filter));
@@ -443,7 +490,10 @@ impl App {
                     // What was typed stays, to be mended.
                     Err(error) => {
                         let error = netstat_model::text::escape_str(&error).into_owned();
-                        self.prompt = Some(Prompt { error: Some(error), ..prompt });
+                        self.prompt = Some(Prompt {
+                            error: Some(error),
+                            ..prompt
+                        });
                     }
                 }
             }
@@ -460,7 +510,9 @@ impl App {
 
     fn save(&mut self, name: &str) -> Vec<Effect> {
         let pane = self.focused();
-        let Some(model) = self.model.clone() else { return Vec::new() };
+        let Some(model) = self.model.clone() else {
+            return Vec::new();
+        };
         let content = match name.rsplit('.').next() {
             Some("json") => crate::save::json(self, &model, pane),
             Some("csv") => crate::save::csv(self, &model, pane),
@@ -490,7 +542,9 @@ impl App {
         let begin = state.at + if state.selected.is_some() { skip } else { 0 };
         let holds = |at: &usize| {
             let row = &state.rows[*at];
-            let mut texts = columns.iter().map(|column| cell(&model, &self.names, row, *column).text);
+            let mut texts = columns
+                .iter()
+                .map(|column| cell(&model, &self.names, row, *column).text);
             texts.any(|text| text.to_lowercase().contains(&wanted))
         };
         let found = (0..count).map(|step| (begin + step) % count.max(1)).find(holds);
@@ -502,7 +556,9 @@ impl App {
 
     fn popup_key(&mut self, key: &KeyEvent) -> Vec<Effect> {
         let leave = matches!(key.code, KeyCode::Esc | KeyCode::Char('q' | 'n'));
-        let Some(popup) = &mut self.popup else { return Vec::new() };
+        let Some(popup) = &mut self.popup else {
+            return Vec::new();
+        };
         match popup {
             Popup::Help { top } | Popup::Text { top, .. } => match key.code {
                 KeyCode::Up => *top = top.saturating_sub(1),
@@ -511,7 +567,9 @@ impl App {
                 KeyCode::PageDown | KeyCode::Char(' ') => *top += 10,
                 KeyCode::Home => *top = 0,
                 KeyCode::End => *top = usize::MAX,
-                _ if leave || matches!(key.code, KeyCode::Enter | KeyCode::Char('?') | KeyCode::F(1)) => self.popup = None,
+                _ if leave || matches!(key.code, KeyCode::Enter | KeyCode::Char('?') | KeyCode::F(1)) => {
+                    self.popup = None
+                }
                 _ => {}
             },
             Popup::Signals { process, name, at } => match key.code {
@@ -539,45 +597,53 @@ impl App {
                 _ if leave || key.code == KeyCode::Char('N') => self.popup = None,
                 _ => {}
             },
-            Popup::Columns { pane, columns, at } => {
-                match key.code {
-                    KeyCode::Up => *at = at.saturating_sub(1),
-                    KeyCode::Down => *at = (*at + 1).min(columns.len() - 1),
-                    KeyCode::Char(' ') => columns[*at].1 = !columns[*at].1,
-                    KeyCode::Left if *at > 0 => {
-                        columns.swap(*at, *at - 1);
-                        *at -= 1;
-                    }
-                    KeyCode::Right if *at + 1 < columns.len() => {
-                        columns.swap(*at, *at + 1);
-                        *at += 1;
-                    }
-                    KeyCode::Enter => {
-                        let (pane, shown) = (*pane, columns.iter().filter(|(_, shown)| *shown).map(|(column, _)| *column));
-                        let shown: Vec<_> = shown.collect();
-                        if shown.is_empty() {
-                            self.say("at least one column must be shown", Tone::Warn);
-                            return Vec::new();
-                        }
-                        if let Some(settings) = self.settings.panes.get_mut(&pane) {
-                            settings.columns = shown;
-                        }
-                        self.popup = None;
-                    }
-                    _ if leave => self.popup = None,
-                    _ => {}
+            Popup::Columns { pane, columns, at } => match key.code {
+                KeyCode::Up => *at = at.saturating_sub(1),
+                KeyCode::Down => *at = (*at + 1).min(columns.len() - 1),
+                KeyCode::Char(' ') => columns[*at].1 = !columns[*at].1,
+                KeyCode::Left if *at > 0 => {
+                    columns.swap(*at, *at - 1);
+                    *at -= 1;
                 }
-            }
+                KeyCode::Right if *at + 1 < columns.len() => {
+                    columns.swap(*at, *at + 1);
+                    *at += 1;
+                }
+                KeyCode::Enter => {
+                    let (pane, shown) = (
+                        *pane,
+                        columns.iter().filter(|(_, shown)| *shown).map(|(column, _)| *column),
+                    );
+                    let shown: Vec<_> = shown.collect();
+                    if shown.is_empty() {
+                        self.say("at least one column must be shown", Tone::Warn);
+                        return Vec::new();
+                    }
+                    if let Some(settings) = self.settings.panes.get_mut(&pane) {
+                        settings.columns = shown;
+                    }
+                    self.popup = None;
+                }
+                _ if leave => self.popup = None,
+                _ => {}
+            },
         }
         Vec::new()
     }
 
     fn mouse(&mut self, mouse: &MouseEvent) -> Vec<Effect> {
         let under = |rect: &ratatui::layout::Rect| rect.contains((mouse.column, mouse.row).into());
-        let hit = self.hits.iter().rev().find(|(rect, _)| under(rect)).map(|(_, hit)| *hit);
+        let hit = self
+            .hits
+            .iter()
+            .rev()
+            .find(|(rect, _)| under(rect))
+            .map(|(_, hit)| *hit);
         if let Some(popup) = &mut self.popup {
             match (mouse.kind, popup) {
-                (MouseEventKind::ScrollUp, Popup::Help { top } | Popup::Text { top, .. }) => *top = top.saturating_sub(3),
+                (MouseEventKind::ScrollUp, Popup::Help { top } | Popup::Text { top, .. }) => {
+                    *top = top.saturating_sub(3)
+                }
                 (MouseEventKind::ScrollDown, Popup::Help { top } | Popup::Text { top, .. }) => *top += 3,
                 _ => {}
             }
@@ -608,8 +674,14 @@ impl App {
                 self.focus_on(pane);
                 if let Some(settings) = self.settings.panes.get_mut(&pane) {
                     settings.sort = match settings.sort.column == column {
-                        true => Sort { column, falling: !settings.sort.falling },
-                        false => Sort { column, falling: column.falls() },
+                        true => Sort {
+                            column,
+                            falling: !settings.sort.falling,
+                        },
+                        false => Sort {
+                            column,
+                            falling: column.falls(),
+                        },
                     };
                 }
                 self.refresh();

@@ -216,7 +216,14 @@ impl App {
         let first = self.tab.panes()[0];
         for pane in self.tab.panes() {
             let settings = &self.settings.panes[pane];
-            let rows = view::rows(&model, &self.choice, *pane, settings.sort, self.settings.tree, *pane == first);
+            let rows = view::rows(
+                &model,
+                &self.choice,
+                *pane,
+                settings.sort,
+                self.settings.tree,
+                *pane == first,
+            );
             let state = self.panes.entry(*pane).or_default();
             state.rows = rows;
             if let Some(id) = &state.selected {
@@ -267,13 +274,18 @@ impl App {
             _ => None,
         };
         let socket = match item {
-            Item::Socket(at) => Some(model.sockets.row(at as usize)).filter(|row| row.cookie).map(|row| row.id),
+            Item::Socket(at) => Some(model.sockets.row(at as usize))
+                .filter(|row| row.cookie)
+                .map(|row| row.id),
             _ => None,
         };
         let about = |finding: &&Finding| {
             (process.is_some() && finding.process == process) || (socket.is_some() && finding.socket == socket)
         };
-        self.findings.iter().filter(about).max_by_key(|finding| finding.severity)
+        self.findings
+            .iter()
+            .filter(about)
+            .max_by_key(|finding| finding.severity)
     }
 
     /// Says something at the bottom.

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use netstat_model::figures::ProcessKey;
-use netstat_os::Signal;
 
 use super::Effect;
 use crate::pane::{Column, Pane};

@@ -19,8 +19,8 @@ use netstat_model::{Fact, Limit};
 use crate::sample::SocketRow;
 
 pub use modeler::Modeler;
-pub use units::unit_of;
 pub use rows::{DiskRow, Flow, InterfaceRow, Presence, ProcessRow, ProcessText, Rate2, Recent, UnitRow};
+pub use units::unit_of;
 
 /// One moment, ready to be shown.
 #[derive(Clone, Debug)]

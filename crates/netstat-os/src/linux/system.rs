@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use netstat_model::counters::{BlockSet, InterfaceStatistics, ProtocolStatistics};
-use netstat_model::figures::Figures;
+use netstat_model::figures::{Figures, ProcessKey};
 use netstat_model::process::ProcessFacts;
 use netstat_model::route::{RouteListing, TableSelection};
 use netstat_model::{Limit, Socket, Why};
@@ -21,7 +21,7 @@ use super::{cgroups, counters, routes};
 use crate::accounts::Accounts;
 use crate::{
     EventSource, EventsAsk, FiguresAsk, NoProcess, NotDestroyed, OwnersAsk, OwnersFound, ProcessAsk, ProcessText,
-    Refused, SocketAsk, SocketList, System,
+    Refused, Signal, SocketAsk, SocketList, System,
 };
 
 /// The network of the calling thread and the processes below `/proc`.
@@ -93,6 +93,10 @@ impl System for Linux {
 
     fn owners(&mut self, sockets: &[Socket], ask: &OwnersAsk) -> Result<OwnersFound, Refused> {
         self.owners.find(sockets, ask, &mut self.sockets)
+    }
+
+    fn signal(&mut self, process: ProcessKey, signal: Signal) -> Result<(), Refused> {
+        self.figures.signal(process, signal)
     }
 
     fn processes(&mut self) -> Result<Vec<u32>, Refused> {

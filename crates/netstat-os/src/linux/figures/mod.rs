@@ -12,11 +12,14 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use netstat_model::counters::Figure;
-use netstat_model::figures::{Disk, DiskKind, Figures, Memory, Pressure, Pressures, SystemFigures};
+use netstat_model::figures::{Disk, DiskKind, Figures, Memory, Pressure, Pressures, ProcessKey, SystemFigures};
 use netstat_model::{Fact, Limit, Why};
+use rustix::io::Errno;
+use rustix::process::PidfdFlags;
 
 use super::counters::{self, now, read_net, snmp};
-use crate::FiguresAsk;
+use super::owners::{ProcessDir, parse_stat};
+use crate::{FiguresAsk, Refused, Signal};
 use processes::{Look, ProcessReader};
 
 /// Where the kernel shows its block devices (Documentation/ABI/stable/sysfs-block).
@@ -66,6 +69,39 @@ impl FigureReader {
             at: now(),
             limits,
         }
+    }
+
+    /// Sends a signal to the very process `key` names: by a descriptor of it (pidfd_open(2)), whose start time is compared after it was
+    /// opened.
+    pub(super) fn signal(&self, key: ProcessKey, signal: Signal) -> Result<(), Refused> {
+        let pid = i32::try_from(key.pid).ok().and_then(rustix::process::Pid::from_raw);
+        let told = |error: Errno| {
+            Refused(match error {
+                Errno::SRCH => format!("process {} has ended already", key.pid),
+                Errno::PERM => format!("not permitted: process {} belongs to another user (try sudo)", key.pid),
+                error => format!("process {}: {error}", key.pid),
+            })
+        };
+        let process =
+            rustix::process::pidfd_open(pid.ok_or_else(|| told(Errno::SRCH))?, PidfdFlags::empty()).map_err(told)?;
+        let proc = File::open(&self.root).map_err(|error| Refused(format!("{}: {error}", self.root.display())))?;
+        let mut text = Vec::new();
+        let start = ProcessDir::open(proc.as_fd(), key.pid)
+            .and_then(|dir| dir.text(c"stat", &mut text))
+            .map(|()| parse_stat(&text).map(|stat| stat.start_ticks));
+        match start {
+            Ok(Ok(start)) if start == key.start_ticks => {}
+            _ => return Err(told(Errno::SRCH)),
+        }
+        let signal = match signal {
+            Signal::Terminate => rustix::process::Signal::TERM,
+            Signal::Interrupt => rustix::process::Signal::INT,
+            Signal::HangUp => rustix::process::Signal::HUP,
+            Signal::Kill => rustix::process::Signal::KILL,
+            Signal::Stop => rustix::process::Signal::STOP,
+            Signal::Continue => rustix::process::Signal::CONT,
+        };
+        rustix::process::pidfd_send_signal(&process, signal).map_err(told)
     }
 
     fn system(&mut self, limits: &mut Vec<Limit>) -> SystemFigures {

@@ -1,0 +1,192 @@
+//! The bars at the top and at the bottom.
+
+use ratatui::buffer::Buffer;
+use ratatui::layout::{Position, Rect};
+
+use super::{fill, put, put_right};
+use crate::app::{App, Hit, PromptKind};
+use crate::cell::Tone;
+use crate::format;
+use crate::pane::Tab;
+
+/// The tabs, and what holds for the whole screen.
+pub(super) fn top(buffer: &mut Buffer, area: Rect, app: &mut App) {
+    let theme = app.theme;
+    fill(buffer, area, theme.bar);
+    let mut x = area.x;
+    for (at, tab) in Tab::ALL.into_iter().enumerate() {
+        let text = match area.width >= 80 {
+            true => format!(" {} {} ", at + 1, tab.title()),
+            false => format!(" {} ", tab.title()),
+        };
+        let style = if tab == app.tab { theme.tab } else { theme.bar };
+        let end = put(buffer, x, area.y, area.right().saturating_sub(x), &text, style);
+        app.hits.push((
+            Rect {
+                x,
+                width: end - x,
+                ..area
+            },
+            Hit::Tab(at),
+        ));
+        x = end;
+    }
+    let mut words = Vec::new();
+    if app.frozen {
+        words.push("FROZEN".to_owned());
+    }
+    if app.replay {
+        words.push("recording".to_owned());
+    }
+    if app.read_only {
+        words.push("read-only".to_owned());
+    }
+    if let Some(model) = &app.model {
+        if model.sockets_age.as_secs_f64() > app.settings.interval.as_secs_f64().max(1.0) {
+            words.push(format!("sockets {:.0} s old", model.sockets_age.as_secs_f64()));
+        }
+        if app.replay {
+            words.push(clock(model.wall));
+        }
+    }
+    words.push(format!("every {} s", trimmed(app.settings.interval.as_secs_f64())));
+    if area.width >= 100 {
+        if let Some(up) = app.model.as_ref().and_then(|model| model.whole.uptime.known()) {
+            words.push(format!("up {}", format::duration(up.as_secs())));
+        }
+        words.push(app.computer.clone());
+    }
+    let between = if app.settings.ascii { " | " } else { " · " };
+    let text = format!("{} ", words.join(between));
+    put_right(buffer, x + 1, area.right(), area.y, &text, theme.bar);
+}
+
+/// The time of day in UTC.
+fn clock(wall: u64) -> String {
+    let seconds = wall / 1000 % 86400;
+    format!("{:02}:{:02}:{:02} UTC", seconds / 3600, seconds / 60 % 60, seconds % 60)
+}
+
+fn trimmed(seconds: f64) -> String {
+    let text = format!("{seconds:.1}");
+    text.strip_suffix(".0").map(str::to_owned).unwrap_or(text)
+}
+
+/// Says what is filtered.
+pub(super) fn filter(buffer: &mut Buffer, area: Rect, app: &App) {
+    fill(buffer, area, app.theme.filter);
+    let mut words = Vec::new();
+    if !app.choice.marks.is_empty() {
+        let names = app
+            .choice
+            .marks
+            .iter()
+            .map(|(key, name)| format!("{name} ({})", key.pid));
+        words.push(format!("Filtered by {}", names.collect::<Vec<_>>().join(", ")));
+    }
+    if let Some((text, _)) = &app.choice.filter {
+        words.push(format!("Filter: {}", netstat_model::text::escape_str(text)));
+    }
+    let style = app.theme.filter;
+    put(
+        buffer,
+        area.x,
+        area.y,
+        area.width.saturating_sub(14),
+        &format!(" {}", words.join("   ")),
+        style,
+    );
+    put_right(buffer, area.x, area.right(), area.y, "u: show all ", style);
+}
+
+/// Keys, or what is being typed or told. Gives back where the cursor stands.
+pub(super) fn bottom(buffer: &mut Buffer, area: Rect, app: &App) -> Option<Position> {
+    let theme = app.theme;
+    fill(buffer, area, theme.bar);
+    if let Some(prompt) = &app.prompt {
+        let label = match prompt.kind {
+            PromptKind::Filter if area.width >= 100 => "Filter (a program's name, or: port 443 state ESTABLISHED): ",
+            kind => kind.label(),
+        };
+        let x = put(
+            buffer,
+            area.x,
+            area.y,
+            area.width,
+            &format!(" {label}"),
+            theme.bar.patch(theme.key),
+        );
+        let room = usize::from(area.right().saturating_sub(x).saturating_sub(2));
+        // The end of what is typed is what is looked at.
+        let skip = prompt.text.chars().count().saturating_sub(room);
+        let shown: String = prompt.text.chars().skip(skip).collect();
+        let end = put(
+            buffer,
+            x,
+            area.y,
+            area.right() - x,
+            &netstat_model::text::escape_str(&shown),
+            theme.bar,
+        );
+        if let Some(error) = &prompt.error {
+            let style = theme.bar.patch(theme.bad);
+            put(
+                buffer,
+                end + 2,
+                area.y,
+                area.right().saturating_sub(end + 2),
+                error,
+                style,
+            );
+        }
+        return Some(Position {
+            x: end.min(area.right() - 1),
+            y: area.y,
+        });
+    }
+    if let Some(message) = &app.message {
+        let style = match message.tone {
+            Tone::Bad => theme.bar.patch(theme.bad),
+            Tone::Warn => theme.bar.patch(theme.warn),
+            Tone::Plain | Tone::Dim => theme.bar,
+        };
+        put(buffer, area.x, area.y, area.width, &format!(" {}", message.text), style);
+        return None;
+    }
+    let mut hints = vec![
+        ("?", "help"),
+        ("/", "filter"),
+        ("Space", "mark"),
+        ("<>", "sort"),
+        ("Enter", "inspect"),
+        ("p", "freeze"),
+        ("e", "expand"),
+    ];
+    if !app.read_only {
+        hints.push(("k", "end"));
+        hints.push(("c", "close"));
+    }
+    hints.extend([
+        ("t", "tree"),
+        ("n", "names"),
+        ("g", "span"),
+        ("s", "save"),
+        ("q", "quit"),
+    ]);
+    let mut x = area.x + 1;
+    for (key, word) in hints {
+        let width = (key.len() + word.len() + 3) as u16;
+        if x + width > area.right() {
+            break;
+        }
+        x = put(buffer, x, area.y, width, key, theme.bar.patch(theme.key));
+        x = put(buffer, x + 1, area.y, width, word, theme.bar) + 2;
+    }
+    if let Some(limit) = app.model.as_ref().and_then(|model| model.limits.first()) {
+        let text = netstat_model::text::escape_str(&format!("{} ({}) ", limit.what, limit.why)).into_owned();
+        if usize::from(area.right().saturating_sub(x + 2)) >= text.len() {
+            put_right(buffer, x + 2, area.right(), area.y, &text, theme.bar.patch(theme.warn));
+        }
+    }
+    None
+}

@@ -1,0 +1,137 @@
+//! Draws the screen: bars, panes, graphs, and what lies over them. Only reads the state, and notes where things are for the mouse.
+
+mod bars;
+mod graphs;
+mod memory;
+mod panes;
+mod popups;
+
+use ratatui::Frame;
+use ratatui::buffer::Buffer;
+use ratatui::layout::Rect;
+use ratatui::style::Style;
+
+use crate::app::App;
+use crate::pane::Tab;
+
+/// The smallest screen that shows something useful.
+pub const SMALLEST: (u16, u16) = (60, 15);
+/// From this width on, graphs stand at the side.
+const GRAPHS_FROM: u16 = 100;
+
+/// Draws everything.
+pub fn draw(frame: &mut Frame<'_>, app: &mut App) {
+    let area = frame.area();
+    let buffer = frame.buffer_mut();
+    app.hits.clear();
+    if area.width < SMALLEST.0 || area.height < SMALLEST.1 {
+        return too_small(buffer, area, app);
+    }
+    let rows = Rows::of(area, app);
+    bars::top(buffer, rows.top, app);
+    if let Some(filter) = rows.filter {
+        bars::filter(buffer, filter, app);
+    }
+    let (left, right) = sides(rows.body, app);
+    let left = match app.tab {
+        Tab::Memory if !app.expanded => memory::draw(buffer, left, app),
+        _ => left,
+    };
+    panes::draw(buffer, left, app);
+    if let Some(right) = right {
+        graphs::draw(buffer, right, app);
+    }
+    let cursor = bars::bottom(buffer, rows.bottom, app);
+    popups::draw(buffer, rows.body, app);
+    if let Some(cursor) = cursor {
+        frame.set_cursor_position(cursor);
+    }
+}
+
+/// The lines of the screen.
+struct Rows {
+    top: Rect,
+    filter: Option<Rect>,
+    body: Rect,
+    bottom: Rect,
+}
+
+impl Rows {
+    fn of(area: Rect, app: &App) -> Rows {
+        let line = |y| Rect { y, height: 1, ..area };
+        let filtered = u16::from(!app.choice.is_all());
+        Rows {
+            top: line(area.y),
+            filter: (filtered == 1).then(|| line(area.y + 1)),
+            body: Rect {
+                y: area.y + 1 + filtered,
+                height: area.height - 2 - filtered,
+                ..area
+            },
+            bottom: line(area.bottom() - 1),
+        }
+    }
+}
+
+/// The panes at the left, and where it is wide enough graphs at the right.
+fn sides(body: Rect, app: &App) -> (Rect, Option<Rect>) {
+    if body.width < GRAPHS_FROM || app.expanded {
+        return (body, None);
+    }
+    // A column for each second on a wide screen, for each two or three on others.
+    let wide = if body.width >= 180 {
+        60
+    } else {
+        (body.width / 4).clamp(28, 40)
+    };
+    let left = Rect {
+        width: body.width - wide - 1,
+        ..body
+    };
+    let right = Rect {
+        x: left.right() + 1,
+        width: wide,
+        ..body
+    };
+    (left, Some(right))
+}
+
+fn too_small(buffer: &mut Buffer, area: Rect, app: &App) {
+    let (width, height) = SMALLEST;
+    let lines = [
+        format!("The terminal is {} x {}.", area.width, area.height),
+        format!("The monitor needs {width} x {height}."),
+        "q ends".to_owned(),
+    ];
+    for (y, line) in (area.y..area.bottom()).zip(lines) {
+        put(buffer, area.x, y, area.width, &line, app.theme.dim);
+    }
+}
+
+/// Writes `text` at a place, cut to `width`; gives back the column behind it.
+fn put(buffer: &mut Buffer, x: u16, y: u16, width: u16, text: &str, style: Style) -> u16 {
+    let text = crate::format::cut(text, width.into());
+    buffer.set_stringn(x, y, &text, width.into(), style).0
+}
+
+/// Writes `text` so that it ends before `right`; gives back the column it begins at.
+fn put_right(buffer: &mut Buffer, left: u16, right: u16, y: u16, text: &str, style: Style) -> u16 {
+    let room = right.saturating_sub(left);
+    let text = crate::format::cut(text, room.into());
+    let width = u16::try_from(unicode_width::UnicodeWidthStr::width(&*text)).unwrap_or(room);
+    let x = right.saturating_sub(width).max(left);
+    buffer.set_stringn(x, y, &text, width.into(), style);
+    x
+}
+
+/// Gives a whole area one style and blanks.
+fn fill(buffer: &mut Buffer, area: Rect, style: Style) {
+    for y in area.top()..area.bottom() {
+        for x in area.left()..area.right() {
+            if let Some(cell) = buffer.cell_mut((x, y)) {
+                cell.reset();
+                cell.set_style(style);
+            }
+        }
+    }
+}

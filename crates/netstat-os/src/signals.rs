@@ -1,0 +1,107 @@
+//! Signals: those that are sent to a process, and those that are caught so that a full-screen program can leave the terminal in order.
+
+#[cfg(unix)]
+pub use caught::{Caught, catch_signals, stop_self};
+
+/// A signal that may be sent to a process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Signal {
+    /// SIGTERM.
+    Terminate,
+    /// SIGINT.
+    Interrupt,
+    /// SIGHUP.
+    HangUp,
+    /// SIGKILL.
+    Kill,
+    /// SIGSTOP.
+    Stop,
+    /// SIGCONT.
+    Continue,
+}
+
+impl Signal {
+    /// Every signal, the mildest way to end a process first.
+    pub const ALL: [Signal; 6] = [
+        Signal::Terminate,
+        Signal::Interrupt,
+        Signal::HangUp,
+        Signal::Kill,
+        Signal::Stop,
+        Signal::Continue,
+    ];
+
+    /// Its name (signal(7)).
+    pub const fn name(self) -> &'static str {
+        match self {
+            Signal::Terminate => "SIGTERM",
+            Signal::Interrupt => "SIGINT",
+            Signal::HangUp => "SIGHUP",
+            Signal::Kill => "SIGKILL",
+            Signal::Stop => "SIGSTOP",
+            Signal::Continue => "SIGCONT",
+        }
+    }
+
+    /// What it does, as half a sentence.
+    pub const fn meaning(self) -> &'static str {
+        match self {
+            Signal::Terminate => "It asks the process to end; most save their work first",
+            Signal::Interrupt => "It asks the process to end, as Ctrl+C does",
+            Signal::HangUp => "It ends the process, or makes a daemon read its configuration again",
+            Signal::Kill => "It ends the process at once; what is not saved is lost",
+            Signal::Stop => "It stops the process until SIGCONT lets it go on",
+            Signal::Continue => "It lets a stopped process go on",
+        }
+    }
+}
+
+#[cfg(unix)]
+mod caught {
+    use std::io;
+
+    use nix::sys::signal as nix_signal;
+    use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGTERM, SIGTSTP};
+    use signal_hook::iterator::Signals;
+
+    /// A signal that came.
+    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+    pub enum Caught {
+        /// The program is to end; the number of the signal.
+        End(i32),
+        /// The program is to stop, as by Ctrl+Z.
+        Stop,
+        /// The program goes on after it was stopped.
+        Continue,
+    }
+
+    /// Calls `notify` from a thread of its own for each signal that would end or stop the program, which it then does not do by itself.
+    ///
+    /// # Errors
+    /// When the signals cannot be caught, or no thread can be started.
+    pub fn catch_signals(mut notify: impl FnMut(Caught) + Send + 'static) -> io::Result<()> {
+        let mut signals = Signals::new([SIGTERM, SIGHUP, SIGINT, SIGTSTP, SIGCONT])?;
+        let work = move || {
+            for signal in signals.forever() {
+                notify(match signal {
+                    SIGTSTP => Caught::Stop,
+                    SIGCONT => Caught::Continue,
+                    end => Caught::End(end),
+                });
+            }
+        };
+        std::thread::Builder::new()
+            .name("signals".to_owned())
+            .spawn(work)
+            .map(drop)
+    }
+
+    /// Stops this program until it is told to go on: returns then.
+    ///
+    /// # Errors
+    /// The system's.
+    pub fn stop_self() -> io::Result<()> {
+        // SIGTSTP is caught, so only SIGSTOP stops; the shell cannot tell the difference.
+        Ok(nix_signal::raise(nix_signal::Signal::SIGSTOP)?)
+    }
+}
