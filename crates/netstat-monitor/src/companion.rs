@@ -42,11 +42,11 @@ pub struct Finding {
 
 /// Who answers. Lines may hold anything: they are made safe before they are shown.
 pub trait Companion: Send {
-    /// Everything about `target`, as lines.
+    /// Everything about `target`: a title and lines.
     ///
     /// # Errors
     /// Why there is nothing to tell, in one line.
-    fn inspect(&mut self, target: &Target) -> Result<Vec<String>, String>;
+    fn inspect(&mut self, target: &Target) -> Result<(String, Vec<String>), String>;
 
     /// Everything suspicious.
     ///

@@ -13,8 +13,13 @@ pub mod history;
 pub mod keys;
 pub mod model;
 pub mod pane;
+pub mod recording;
+mod run;
 pub mod sample;
 pub mod save;
 pub mod screen;
+mod terminal;
 pub mod theme;
 pub mod view;
+
+pub use run::{End, Options, run};

@@ -1,0 +1,371 @@
+//! Recordings: what `--record` writes and `--replay` plays, for bug reports and for tests of whole screens.
+//!
+//! A recording is text, one JSON document a line. The first line says what it is:
+//!
+//! ```json
+//! {"schema":"netstat.monitor.recording","version":1,"computer":"host"}
+//! ```
+//!
+//! Each further line is one sample. It holds the figures of the computer in full (`system`), and of processes and sockets only those that
+//! changed since the line before (`changed`) and the names of those that are gone (`gone`):
+//!
+//! | member | what it is |
+//! |---|---|
+//! | `wall` | milliseconds since 1970-01-01 00:00 UTC |
+//! | `at`, `sockets_at` | when figures and sockets were read, in microseconds on a clock that never goes back |
+//! | `ticks` | clock ticks in a second |
+//! | `processes` | see [`ProcessLine`]; a reason instead where there is no process list |
+//! | `sockets` | see [`crate::sample::SocketRow`]; left out when they were not read anew |
+//! | `users` | names of users by number; left out when none is new |
+//! | `limits` | what could not be seen |
+//!
+//! A fact is its value, or the reason why it is not known (`"NotPermitted"`). Command lines, addresses and user names stand in it: look
+//! at a recording before giving it to others.
+
+use std::collections::BTreeMap;
+use std::io::{self, BufRead, Write};
+use std::sync::Arc;
+use std::time::Duration;
+
+use netstat_model::figures::{Figures, ProcessFigures, ProcessIdentity, ProcessKey, ProcessState, SystemFigures};
+use netstat_model::{Fact, Limit};
+use serde::{Deserialize, Serialize};
+
+use crate::sample::{Sample, SocketRow};
+
+const SCHEMA: &str = "netstat.monitor.recording";
+const VERSION: u32 = 1;
+/// No line is longer: a million sockets that all changed take less.
+const LONGEST: u64 = 1 << 30;
+
+#[derive(Serialize, Deserialize)]
+struct Head {
+    schema: String,
+    version: u32,
+    computer: String,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Line {
+    wall: u64,
+    at: u64,
+    ticks: u64,
+    system: SystemFigures,
+    processes: Fact<Changes<ProcessLine, ProcessKey>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    sockets: Option<Changes<SocketRow, u64>>,
+    sockets_at: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    users: Option<Arc<BTreeMap<u32, Arc<str>>>>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    limits: Vec<Limit>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Changes<T, K> {
+    changed: Vec<T>,
+    gone: Vec<K>,
+}
+
+/// One process as a list, in this order: id, start in clock ticks, microseconds of its reading, parent, state, threads, whether it is a
+/// thread of the kernel, processor time in clock ticks, page faults without a disk, with one, bytes resident, shareable, private,
+/// swapped, read, written, and its names where they changed.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ProcessLine(
+    u32,
+    u64,
+    u64,
+    u32,
+    ProcessState,
+    u32,
+    bool,
+    u64,
+    u64,
+    u64,
+    [Fact<u64>; 6],
+    Option<Arc<ProcessIdentity>>,
+);
+
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
+}
+
+impl ProcessLine {
+    fn of(figures: &ProcessFigures, identity: bool) -> Self {
+        ProcessLine(
+            figures.key.pid,
+            figures.key.start_ticks,
+            micros(figures.at),
+            figures.parent,
+            figures.state,
+            figures.threads,
+            figures.kernel,
+            figures.cpu_ticks,
+            figures.minor_faults,
+            figures.major_faults,
+            [
+                figures.resident,
+                figures.shareable,
+                figures.private,
+                figures.swapped,
+                figures.read_bytes,
+                figures.written_bytes,
+            ],
+            identity.then(|| Arc::clone(&figures.identity)),
+        )
+    }
+
+    /// `None` when its names are neither in it nor known.
+    fn figures(self, known: Option<&ProcessFigures>) -> Option<ProcessFigures> {
+        let ProcessLine(pid, start_ticks, at, parent, state, threads, kernel, cpu_ticks, minor, major, facts, identity) =
+            self;
+        let [resident, shareable, private, swapped, read_bytes, written_bytes] = facts;
+        Some(ProcessFigures {
+            key: ProcessKey { pid, start_ticks },
+            at: Duration::from_micros(at),
+            parent,
+            state,
+            threads,
+            kernel,
+            cpu_ticks,
+            minor_faults: minor,
+            major_faults: major,
+            resident,
+            shareable,
+            private,
+            swapped,
+            read_bytes,
+            written_bytes,
+            identity: identity.or_else(|| known.map(|known| Arc::clone(&known.identity)))?,
+        })
+    }
+}
+
+/// Whether two readings of a process say the same but for the time.
+fn same(a: &ProcessFigures, b: &ProcessFigures) -> bool {
+    ProcessFigures { at: b.at, ..a.clone() } == *b
+}
+
+/// Writes a recording.
+#[derive(Debug)]
+pub struct Recorder<W> {
+    out: W,
+    last: Option<Arc<Sample>>,
+}
+
+impl<W: Write> Recorder<W> {
+    /// Begins a recording.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn new(mut out: W, computer: &[u8]) -> io::Result<Self> {
+        let head = Head {
+            schema: SCHEMA.to_owned(),
+            version: VERSION,
+            computer: String::from_utf8_lossy(computer).into_owned(),
+        };
+        serde_json::to_writer(&mut out, &head)?;
+        out.write_all(b"\n")?;
+        Ok(Recorder { out, last: None })
+    }
+
+    /// Adds a sample.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn write(&mut self, sample: &Arc<Sample>) -> io::Result<()> {
+        let last = self.last.as_deref();
+        let line = Line {
+            wall: sample.wall,
+            at: micros(sample.figures.at),
+            ticks: sample.figures.ticks_per_second,
+            system: sample.figures.system.clone(),
+            processes: sample.figures.processes.as_ref().map(|now| process_changes(now, last)),
+            sockets: match last {
+                Some(last) if last.sockets_at == sample.sockets_at && last.sockets == sample.sockets => None,
+                last => Some(socket_changes(&sample.sockets, last)),
+            },
+            sockets_at: micros(sample.sockets_at),
+            users: last
+                .is_none_or(|last| last.users != sample.users)
+                .then(|| Arc::clone(&sample.users)),
+            limits: sample.limits.clone(),
+        };
+        serde_json::to_writer(&mut self.out, &line)?;
+        self.out.write_all(b"\n")?;
+        self.out.flush()?;
+        self.last = Some(Arc::clone(sample));
+        Ok(())
+    }
+}
+
+fn process_changes(now: &[ProcessFigures], last: Option<&Sample>) -> Changes<ProcessLine, ProcessKey> {
+    let old = last.and_then(|last| last.figures.processes.as_ref().known());
+    let old: BTreeMap<ProcessKey, &ProcessFigures> = old
+        .into_iter()
+        .flatten()
+        .map(|figures| (figures.key, figures))
+        .collect();
+    let changed = now.iter().filter_map(|figures| match old.get(&figures.key) {
+        Some(known) if same(known, figures) => None,
+        Some(known) => Some(ProcessLine::of(figures, known.identity != figures.identity)),
+        None => Some(ProcessLine::of(figures, true)),
+    });
+    let there: std::collections::HashSet<ProcessKey> = now.iter().map(|figures| figures.key).collect();
+    Changes {
+        changed: changed.collect(),
+        gone: old.into_keys().filter(|key| !there.contains(key)).collect(),
+    }
+}
+
+fn socket_changes(now: &[SocketRow], last: Option<&Sample>) -> Changes<SocketRow, u64> {
+    let old = last.map_or(&[][..], |last| last.sockets.as_slice());
+    let old: BTreeMap<u64, &SocketRow> = old.iter().map(|row| (row.id, row)).collect();
+    let changed = now
+        .iter()
+        .filter(|row| old.get(&row.id) != Some(row))
+        .cloned()
+        .collect();
+    let there: std::collections::HashSet<u64> = now.iter().map(|row| row.id).collect();
+    Changes {
+        changed,
+        gone: old.into_keys().filter(|id| !there.contains(id)).collect(),
+    }
+}
+
+/// Why a recording cannot be played: one line.
+#[derive(Debug, thiserror::Error)]
+pub enum BadRecording {
+    /// It could not be read.
+    #[error("{0}")]
+    Read(#[from] io::Error),
+    /// It is none, or one of a version that this program does not know.
+    #[error("this is no recording of `netstat monitor --record`, or one of another version")]
+    Head,
+    /// A line is damaged.
+    #[error("line {0}: no sample: {1}")]
+    Line(usize, String),
+}
+
+/// Plays a recording, sample by sample.
+#[derive(Debug)]
+pub struct Player<R> {
+    input: R,
+    computer: String,
+    line: usize,
+    text: Vec<u8>,
+    last: Option<Arc<Sample>>,
+    processes: BTreeMap<ProcessKey, ProcessFigures>,
+    sockets: BTreeMap<u64, SocketRow>,
+}
+
+impl<R: BufRead> Player<R> {
+    /// Opens a recording.
+    ///
+    /// # Errors
+    /// When it is none.
+    pub fn new(input: R) -> Result<Self, BadRecording> {
+        let mut player = Player {
+            input,
+            computer: String::new(),
+            line: 0,
+            text: Vec::new(),
+            last: None,
+            processes: BTreeMap::new(),
+            sockets: BTreeMap::new(),
+        };
+        player.read_line()?;
+        let head: Head = serde_json::from_slice(&player.text).map_err(|_| BadRecording::Head)?;
+        if head.schema != SCHEMA || head.version != VERSION {
+            return Err(BadRecording::Head);
+        }
+        player.computer = head.computer;
+        Ok(player)
+    }
+
+    /// The name of the computer that was recorded.
+    pub fn computer(&self) -> &str {
+        &self.computer
+    }
+
+    fn read_line(&mut self) -> io::Result<bool> {
+        self.text.clear();
+        self.line += 1;
+        let input: &mut dyn BufRead = &mut self.input;
+        let mut limited = io::Read::take(input, LONGEST);
+        limited.read_until(b'\n', &mut self.text)?;
+        Ok(!self.text.is_empty())
+    }
+
+    /// The next sample; `None` at the end.
+    ///
+    /// # Errors
+    /// When a line is damaged.
+    pub fn next_sample(&mut self) -> Result<Option<Arc<Sample>>, BadRecording> {
+        if !self.read_line()? {
+            return Ok(None);
+        }
+        let number = self.line;
+        let bad = |what: String| BadRecording::Line(number, netstat_model::text::escape_str(&what).into_owned());
+        let line: Line = serde_json::from_slice(&self.text).map_err(|error| bad(error.to_string()))?;
+        let at = Duration::from_micros(line.at);
+        let processes = match line.processes {
+            Fact::Known(changes) => {
+                // What did not change was read as long before the end of the sample as the time before.
+                let before = self.last.as_ref().map_or(at, |last| last.figures.at);
+                for figures in self.processes.values_mut() {
+                    figures.at = at.saturating_sub(before.saturating_sub(figures.at));
+                }
+                for key in changes.gone {
+                    self.processes.remove(&key);
+                }
+                for changed in changes.changed {
+                    let key = ProcessKey {
+                        pid: changed.0,
+                        start_ticks: changed.1,
+                    };
+                    let figures = changed.figures(self.processes.get(&key));
+                    let figures = figures.ok_or_else(|| bad(format!("process {} has no names", key.pid)))?;
+                    self.processes.insert(key, figures);
+                }
+                Fact::Known(self.processes.values().cloned().collect())
+            }
+            Fact::Unknown(why) => {
+                self.processes.clear();
+                Fact::Unknown(why)
+            }
+        };
+        let sockets = match (line.sockets, &self.last) {
+            (None, Some(last)) => Arc::clone(&last.sockets),
+            (None, None) => Arc::default(),
+            (Some(changes), _) => {
+                for id in changes.gone {
+                    self.sockets.remove(&id);
+                }
+                for row in changes.changed {
+                    self.sockets.insert(row.id, row);
+                }
+                Arc::new(self.sockets.values().cloned().collect())
+            }
+        };
+        let users = line
+            .users
+            .or_else(|| self.last.as_ref().map(|last| Arc::clone(&last.users)));
+        let sample = Arc::new(Sample {
+            wall: line.wall,
+            figures: Figures {
+                system: line.system,
+                processes,
+                ticks_per_second: line.ticks,
+                at,
+                limits: Vec::new(),
+            },
+            sockets,
+            sockets_at: Duration::from_micros(line.sockets_at),
+            users: users.unwrap_or_default(),
+            limits: line.limits,
+        });
+        self.last = Some(Arc::clone(&sample));
+        Ok(Some(sample))
+    }
+}

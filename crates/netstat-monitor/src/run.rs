@@ -1,0 +1,444 @@
+//! Runs the monitor: threads that ask, one loop that takes in what they say and draws.
+//!
+//! The loop waits for nothing but messages, so a key answers at once however much is being read.
+
+use std::fs::File;
+use std::io::{self, BufReader, BufWriter, Write};
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crossterm::event::Event;
+use netstat_model::{Endpoint, Family, Socket, SocketFacts};
+use netstat_names::{HostStyle, Names, ReverseDns, Services};
+use netstat_os::{Caught, Signal, System};
+
+use crate::app::{App, Effect};
+use crate::cell::Tone;
+use crate::collect::Collector;
+use crate::companion::{Companion, Finding, Target};
+use crate::config::{self, Settings};
+use crate::model::{Model, Modeler};
+use crate::recording::{BadRecording, Player, Recorder};
+use crate::sample::SocketRow;
+use crate::terminal::Screen;
+
+/// After the first look the second follows this soon, so that there are rates.
+const SECOND_LOOK: Duration = Duration::from_millis(400);
+/// A name may take so long.
+const NAME_DEADLINE: Duration = Duration::from_secs(5);
+/// A longer gap in a recording, as of a computer that slept, is not waited for.
+const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+/// So often the audit looks again.
+const AUDIT_EVERY: Duration = Duration::from_secs(60);
+
+/// What the monitor is run with.
+pub struct Options {
+    /// What the configuration says, changed by what the command line says.
+    pub settings: Settings,
+    /// Where the state is kept; `None`: nowhere.
+    pub config: Option<PathBuf>,
+    /// Whether nothing may be ended or closed.
+    pub read_only: bool,
+    /// Whether the environment forbids colours (`NO_COLOR`).
+    pub no_color: bool,
+    /// A file that must not be there yet, for a recording.
+    pub record: Option<PathBuf>,
+    /// A recording to be played instead of asking the system.
+    pub replay: Option<PathBuf>,
+    /// Whom to ask.
+    pub system: Box<dyn System + Send>,
+    /// Whom to ask for cards and findings.
+    pub companion: Option<Box<dyn Companion>>,
+}
+
+impl std::fmt::Debug for Options {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Options")
+            .field("settings", &self.settings)
+            .finish_non_exhaustive()
+    }
+}
+
+/// How the monitor ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// The user ended it.
+    Quit,
+    /// A signal of this number did.
+    Signal(i32),
+}
+
+/// What a thread tells the loop.
+enum Message {
+    Event(Event),
+    Caught(Caught),
+    Model(Box<Model>),
+    Names(Vec<(IpAddr, Option<Arc<str>>)>),
+    Card(Result<(String, Vec<String>), String>),
+    Findings(Result<Vec<Finding>, String>),
+    Told(String, Tone),
+    Lost(io::Error),
+}
+
+/// What the loop asks of the collector.
+enum Order {
+    Interval(Duration),
+    Signal(netstat_model::figures::ProcessKey, Signal),
+    Close(Box<SocketRow>),
+}
+
+/// What the loop asks of the companion.
+enum Ask {
+    Inspect(Target),
+}
+
+/// Runs until it ends.
+///
+/// # Errors
+/// One line, when files cannot be opened or the terminal cannot be used.
+pub fn run(options: Options) -> Result<End, String> {
+    let Options {
+        settings,
+        config,
+        read_only,
+        no_color,
+        record,
+        replay,
+        mut system,
+        companion,
+    } = options;
+    let player = replay.as_deref().map(open_player).transpose()?;
+    let recorder = record
+        .as_deref()
+        .map(|path| open_recorder(path, &system.computer_name()))
+        .transpose()?;
+    let computer = match &player {
+        Some(player) => player.computer().as_bytes().to_vec(),
+        None => system.computer_name(),
+    };
+    let own = system.own_addresses().unwrap_or_default();
+    let mut app = App::new(settings, &computer, no_color, Services::system());
+    app.read_only = read_only;
+    app.replay = player.is_some();
+
+    let (tell, told) = channel();
+    let (order, orders) = channel();
+    let (ask_names, asked_names) = channel();
+    let (ask_card, asked_cards) = channel();
+    let interval = app.settings.interval;
+    let own_name = computer.clone();
+    let tell_names = tell.clone();
+    start("names", move || names(&own_name, own, &asked_names, &tell_names))?;
+    match (companion, app.replay) {
+        (Some(companion), false) => {
+            let tell = tell.clone();
+            start("companion", move || accompany(companion, &asked_cards, &tell))?;
+        }
+        _ => app.no_findings = Some("a recording cannot be examined".to_owned()).filter(|_| app.replay),
+    }
+
+    let mut screen = Screen::take().map_err(|error| format!("the terminal cannot be used: {error}"))?;
+    let tell_signals = tell.clone();
+    netstat_os::catch_signals(move |caught| {
+        // The loop may be gone already.
+        let _ = tell_signals.send(Message::Caught(caught));
+    })
+    .map_err(|error| format!("signals cannot be caught: {error}"))?;
+    let tell_events = tell.clone();
+    start("input", move || input(&tell_events))?;
+    start("collector", move || match player {
+        Some(player) => play(player, &tell),
+        None => collect(Collector::new(system), interval, recorder, &orders, &tell),
+    })?;
+
+    let outside = Outside {
+        order,
+        names: ask_names,
+        cards: ask_card,
+    };
+    let end = work(&mut app, &mut screen, &told, &outside);
+    drop(screen);
+    if let Some(path) = config.filter(|_| !app.replay) {
+        config::save(&path, &app.settings).map_err(|error| format!("{}: {error}", path.display()))?;
+    }
+    end.map_err(|error| format!("the terminal is gone: {error}"))
+}
+
+fn start(name: &str, work: impl FnOnce() + Send + 'static) -> Result<(), String> {
+    let builder = thread::Builder::new().name(name.to_owned());
+    builder
+        .spawn(work)
+        .map(drop)
+        .map_err(|error| format!("no thread can be started: {error}"))
+}
+
+type FilePlayer = Player<BufReader<File>>;
+type FileRecorder = Recorder<BufWriter<File>>;
+
+fn open_player(path: &Path) -> Result<FilePlayer, String> {
+    let file = File::open(path).map_err(|error| format!("{}: {error}", path.display()))?;
+    Player::new(BufReader::new(file)).map_err(|error| format!("{}: {error}", path.display()))
+}
+
+fn open_recorder(path: &Path, computer: &[u8]) -> Result<FileRecorder, String> {
+    let file = File::create_new(path).map_err(|error| format!("{}: {error}", path.display()))?;
+    Recorder::new(BufWriter::new(file), computer).map_err(|error| format!("{}: {error}", path.display()))
+}
+
+/// Whom the loop asks.
+struct Outside {
+    order: Sender<Order>,
+    names: Sender<Vec<Endpoint>>,
+    cards: Sender<Ask>,
+}
+
+/// The loop.
+fn work(app: &mut App, screen: &mut Screen, told: &Receiver<Message>, outside: &Outside) -> io::Result<End> {
+    screen.draw(app)?;
+    while let Ok(first) = told.recv() {
+        // All that came together is drawn together.
+        for message in std::iter::once(first).chain(told.try_iter()) {
+            let effects = match message {
+                Message::Event(event) => app.event(&event),
+                Message::Caught(Caught::End(signal)) => return Ok(End::Signal(signal)),
+                Message::Caught(Caught::Stop) => vec![Effect::Suspend],
+                Message::Caught(Caught::Continue) => {
+                    screen.enter()?;
+                    Vec::new()
+                }
+                Message::Lost(error) => return Err(error),
+                Message::Model(model) => {
+                    app.take(Arc::from(model));
+                    Vec::new()
+                }
+                Message::Names(found) => {
+                    app.take_names(found);
+                    Vec::new()
+                }
+                Message::Card(card) => {
+                    app.take_card(card);
+                    Vec::new()
+                }
+                Message::Findings(found) => {
+                    app.take_findings(found);
+                    Vec::new()
+                }
+                Message::Told(words, tone) => {
+                    app.say(words, tone);
+                    Vec::new()
+                }
+            };
+            for effect in effects {
+                if let Some(end) = carry_out(effect, app, screen, outside)? {
+                    return Ok(end);
+                }
+            }
+        }
+        screen.draw(app)?;
+        // Only what was drawn needs names.
+        if let Some(Effect::Names(wanted)) = app.names_wanted() {
+            let _ = outside.names.send(wanted);
+        }
+    }
+    Ok(End::Quit)
+}
+
+fn carry_out(effect: Effect, app: &mut App, screen: &mut Screen, outside: &Outside) -> io::Result<Option<End>> {
+    match effect {
+        Effect::Quit => return Ok(Some(End::Quit)),
+        Effect::Suspend => {
+            screen.leave();
+            netstat_os::stop_self()?;
+            screen.enter()?;
+        }
+        Effect::Redraw => screen.clear()?,
+        // A thread that has ended cannot be told anything; a recording has no collector.
+        Effect::Interval(interval) => drop(outside.order.send(Order::Interval(interval))),
+        Effect::Signal(process, signal) => drop(outside.order.send(Order::Signal(process, signal))),
+        Effect::Close(row) => drop(outside.order.send(Order::Close(row))),
+        Effect::Names(wanted) => drop(outside.names.send(wanted)),
+        Effect::Inspect(target) => {
+            if outside.cards.send(Ask::Inspect(target)).is_err() {
+                app.take_card(Err("a recording cannot be looked at more closely".to_owned()));
+            }
+        }
+        Effect::Copy(text) => screen.copy(&text)?,
+        Effect::Save(path, content) => {
+            let written = File::create_new(&path).and_then(|mut file| file.write_all(content.as_bytes()));
+            match written {
+                Ok(()) => app.say(format!("saved as {}", path.display()), Tone::Plain),
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                    app.say(
+                        format!("{} is there already: choose another name", path.display()),
+                        Tone::Bad,
+                    );
+                }
+                Err(error) => app.say(format!("{}: {error}", path.display()), Tone::Bad),
+            }
+        }
+    }
+    Ok(None)
+}
+
+/// Reads keys and mouse until the loop is gone.
+fn input(tell: &Sender<Message>) {
+    loop {
+        let message = match crossterm::event::read() {
+            Ok(event) => Message::Event(event),
+            Err(error) => Message::Lost(error),
+        };
+        let last = matches!(message, Message::Lost(_));
+        if tell.send(message).is_err() || last {
+            return;
+        }
+    }
+}
+
+/// Looks at the system again and again, and does what is ordered.
+fn collect(
+    mut collector: Collector,
+    mut interval: Duration,
+    mut recorder: Option<FileRecorder>,
+    orders: &Receiver<Order>,
+    tell: &Sender<Message>,
+) {
+    let mut modeler = Modeler::default();
+    let mut wait = SECOND_LOOK;
+    loop {
+        let begun = Instant::now();
+        let sample = Arc::new(collector.look());
+        if let Some(open) = &mut recorder
+            && let Err(error) = open.write(&sample)
+        {
+            recorder = None;
+            let _ = tell.send(Message::Told(format!("the recording ended: {error}"), Tone::Bad));
+        }
+        if tell.send(Message::Model(Box::new(modeler.model(&sample)))).is_err() {
+            return;
+        }
+        drop(sample);
+        loop {
+            let next = begun + wait.min(interval);
+            match orders.recv_timeout(next.saturating_duration_since(Instant::now())) {
+                Ok(Order::Interval(new)) => interval = new,
+                Ok(Order::Signal(process, signal)) => {
+                    let (words, tone) = match collector.system().signal(process, signal) {
+                        Ok(()) => (
+                            format!("{} was sent to process {}", signal.name(), process.pid),
+                            Tone::Plain,
+                        ),
+                        Err(refused) => (refused.to_string(), Tone::Bad),
+                    };
+                    let _ = tell.send(Message::Told(words, tone));
+                    // What it did is to be seen soon.
+                    break;
+                }
+                Ok(Order::Close(row)) => {
+                    let (words, tone) = match collector.system().destroy(&socket(&row)) {
+                        Ok(()) => ("the connection was closed".to_owned(), Tone::Plain),
+                        Err(refused) => (refused.to_string(), Tone::Bad),
+                    };
+                    let _ = tell.send(Message::Told(words, tone));
+                    break;
+                }
+                Err(RecvTimeoutError::Timeout) => break,
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+        }
+        wait = Duration::MAX;
+    }
+}
+
+/// The socket of a row, as far as it is needed to name it to the kernel.
+fn socket(row: &SocketRow) -> Socket {
+    Socket::new(&SocketFacts {
+        protocol: row.protocol,
+        family: if row.local.address.is_ipv4() {
+            Family::V4
+        } else {
+            Family::V6
+        },
+        state: row.state,
+        local: row.local.address,
+        local_port: row.local.port,
+        foreign: row.foreign.address,
+        foreign_port: row.foreign.port,
+        interface: row.local.scope.max(row.foreign.scope),
+        inode: 0,
+        user: row.user.known(),
+        cookie: std::num::NonZeroU64::new(row.id).filter(|_| row.cookie),
+        receive_queue: row.receive_queue,
+        send_queue: row.send_queue.known(),
+    })
+}
+
+/// Plays a recording at the pace at which it was made.
+fn play(mut player: FilePlayer, tell: &Sender<Message>) {
+    let mut modeler = Modeler::default();
+    let mut last: Option<(Duration, Instant)> = None;
+    let (words, tone) = loop {
+        match player.next_sample() {
+            Ok(Some(sample)) => {
+                if let Some((at, shown)) = last {
+                    let pause = sample.figures.at.saturating_sub(at).min(LONGEST_PAUSE);
+                    thread::sleep((shown + pause).saturating_duration_since(Instant::now()));
+                }
+                last = Some((sample.figures.at, Instant::now()));
+                if tell.send(Message::Model(Box::new(modeler.model(&sample)))).is_err() {
+                    return;
+                }
+            }
+            Ok(None) => break ("the recording ends here".to_owned(), Tone::Plain),
+            Err(error @ BadRecording::Line(..)) => break (format!("the recording is damaged: {error}"), Tone::Bad),
+            Err(error) => break (error.to_string(), Tone::Bad),
+        }
+    };
+    let _ = tell.send(Message::Told(words, tone));
+}
+
+/// Looks names up, and tells those that came.
+fn names(computer: &[u8], own: Vec<(IpAddr, u32)>, asked: &Receiver<Vec<Endpoint>>, tell: &Sender<Message>) {
+    let mut names = Names::new(
+        computer,
+        own,
+        HostStyle::Full,
+        Services::embedded(),
+        ReverseDns::system(),
+    );
+    while let Ok(first) = asked.recv() {
+        let wanted: Vec<Endpoint> = first.into_iter().chain(asked.try_iter().flatten()).collect();
+        names.resolve(wanted.iter().copied(), NAME_DEADLINE, &mut |_, _| {});
+        let found = wanted.iter().map(|end| {
+            let name = names.host(end.address, end.scope).map(Arc::from);
+            (end.address.to_canonical(), name)
+        });
+        if tell.send(Message::Names(found.collect())).is_err() {
+            return;
+        }
+    }
+}
+
+/// Answers for the companion: cards when they are asked for, findings now and then.
+fn accompany(mut companion: Box<dyn Companion>, asked: &Receiver<Ask>, tell: &Sender<Message>) {
+    let mut next_audit = Instant::now();
+    loop {
+        match asked.recv_timeout(next_audit.saturating_duration_since(Instant::now())) {
+            Ok(Ask::Inspect(target)) => {
+                if tell.send(Message::Card(companion.inspect(&target))).is_err() {
+                    return;
+                }
+            }
+            Err(RecvTimeoutError::Timeout) => {
+                if tell.send(Message::Findings(companion.audit())).is_err() {
+                    return;
+                }
+                next_audit = Instant::now() + AUDIT_EVERY;
+            }
+            Err(RecvTimeoutError::Disconnected) => return,
+        }
+    }
+}
