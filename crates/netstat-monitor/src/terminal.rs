@@ -27,7 +27,7 @@ static HOOK: Once = Once::new();
 const FRAME: usize = 64 * 1024;
 
 /// The terminal while it is taken over. Dropping it gives it back.
-pub struct Screen {
+pub(crate) struct Screen {
     terminal: Terminal<CrosstermBackend<BufWriter<File>>>,
 }
 
@@ -42,7 +42,7 @@ impl Screen {
     ///
     /// # Errors
     /// When the terminal cannot be set up.
-    pub fn take() -> io::Result<Self> {
+    pub(crate) fn take() -> io::Result<Self> {
         HOOK.call_once(|| {
             let usual = std::panic::take_hook();
             std::panic::set_hook(Box::new(move |panic| {
@@ -64,7 +64,7 @@ impl Screen {
     ///
     /// # Errors
     /// When the terminal cannot be set up.
-    pub fn enter(&mut self) -> io::Result<()> {
+    pub(crate) fn enter(&mut self) -> io::Result<()> {
         TAKEN.store(true, Ordering::SeqCst);
         enable_raw_mode()?;
         execute!(
@@ -78,7 +78,7 @@ impl Screen {
     }
 
     /// Gives the terminal back for a while.
-    pub fn leave(&mut self) {
+    pub(crate) fn leave(&mut self) {
         give_back();
     }
 
@@ -86,7 +86,7 @@ impl Screen {
     ///
     /// # Errors
     /// When the terminal is gone.
-    pub fn clear(&mut self) -> io::Result<()> {
+    pub(crate) fn clear(&mut self) -> io::Result<()> {
         self.terminal.clear()
     }
 
@@ -94,7 +94,7 @@ impl Screen {
     ///
     /// # Errors
     /// When the terminal is gone.
-    pub fn draw(&mut self, app: &mut App) -> io::Result<()> {
+    pub(crate) fn draw(&mut self, app: &mut App) -> io::Result<()> {
         // Terminals that know it show the frame at once; others ignore it.
         queue!(self.terminal.backend_mut(), BeginSynchronizedUpdate)?;
         self.terminal.draw(|frame| screen::draw(frame, app))?;
@@ -105,7 +105,7 @@ impl Screen {
     ///
     /// # Errors
     /// When the terminal is gone.
-    pub fn copy(&mut self, text: &str) -> io::Result<()> {
+    pub(crate) fn copy(&mut self, text: &str) -> io::Result<()> {
         execute!(self.terminal.backend_mut(), CopyToClipboard::to_clipboard_from(text))
     }
 }
