@@ -6,7 +6,7 @@ use clap::ArgMatches;
 
 use crate::args::UsageError;
 use crate::run::{Failure, Outcome, Surroundings};
-use crate::{completions, inspect, man};
+use crate::{completions, inspect, man, monitor};
 
 /// A command and how it is carried out.
 #[derive(Clone, Copy)]
@@ -40,6 +40,11 @@ pub static COMMANDS: &[Command] = &[
         name: "inspect",
         definition: inspect::definition,
         run: inspect::run,
+    },
+    Command {
+        name: "monitor",
+        definition: monitor::definition,
+        run: monitor::run,
     },
     Command {
         name: "schema",

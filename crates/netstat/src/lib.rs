@@ -9,6 +9,7 @@ mod completions;
 mod inspect;
 pub mod json;
 mod man;
+mod monitor;
 mod progress;
 pub mod render;
 pub mod run;

@@ -289,18 +289,17 @@ fn headings(buffer: &mut Buffer, area: Rect, pane: Pane, columns: &[(Column, u16
             (true, true, true) => "v",
             (true, true, false) => "^",
         };
-        let mut text = spec.title.to_owned();
-        if !arrow.is_empty() {
-            text.truncate(usize::from(width).saturating_sub(1));
-            text = if spec.right {
-                format!("{arrow}{text}")
-            } else {
-                format!("{text}{arrow}")
-            };
-        }
+        // The arrow of a figure stands in the gap before its column, so that the title keeps its place.
         match spec.right {
-            true => put_right(buffer, x, x + width, area.y, &text, style),
-            false => put(buffer, x, area.y, width, &text, style),
+            true => put_right(
+                buffer,
+                x - 1,
+                x + width,
+                area.y,
+                &format!("{arrow}{}", spec.title),
+                style,
+            ),
+            false => put(buffer, x, area.y, width + 1, &format!("{}{arrow}", spec.title), style),
         };
         app.hits.push((
             Rect {

@@ -1,0 +1,86 @@
+//! Cards for the monitor: what `netstat inspect` tells about the selected row.
+
+use std::time::{Instant, SystemTime};
+
+use netstat_monitor::companion::{Companion, Finding, Target};
+use netstat_monitor::sample::SocketRow;
+use netstat_os::{ProcessAsk, System};
+
+use crate::run::{Failure, Outcome, Screen, Surroundings};
+
+/// Answers from the running system.
+#[derive(Debug)]
+pub(super) struct Cards;
+
+/// The width of a card within the monitor's frame.
+const WIDTH: u16 = 112;
+
+impl Companion for Cards {
+    fn inspect(&mut self, target: &Target) -> Result<(String, Vec<String>), String> {
+        let mut system = netstat_os::Native::default();
+        let word = match target {
+            Target::Process(key) => {
+                // The id may be another process's by now.
+                let facts = system.process(key.pid, &ProcessAsk::default());
+                if facts.map_err(|gone| gone.to_string())?.start_ticks != key.start_ticks {
+                    return Err(format!("process {} has ended", key.pid));
+                }
+                format!("pid:{}", key.pid)
+            }
+            Target::Socket(row) => word(row),
+        };
+        let (mut out, mut talk) = (Vec::new(), Vec::new());
+        let outcome = run(&word, &mut system, &mut out, &mut talk);
+        let lines = |text: &[u8]| {
+            String::from_utf8_lossy(text)
+                .lines()
+                .map(str::to_owned)
+                .collect::<Vec<_>>()
+        };
+        match outcome {
+            Ok(Outcome::Status(_)) => Err("it is gone".to_owned()),
+            Ok(_) => {
+                let mut card = lines(&out);
+                card.extend(lines(&talk));
+                Ok((word, card))
+            }
+            Err(Failure::Usage(words) | Failure::Refused(words)) => Err(words),
+            Err(Failure::Output(error)) => Err(error.to_string()),
+        }
+    }
+
+    fn audit(&mut self) -> Result<Vec<Finding>, String> {
+        Err("this program has no audit yet".to_owned())
+    }
+}
+
+/// The word by which `inspect` finds a socket.
+fn word(row: &SocketRow) -> String {
+    let address = |end: netstat_model::Endpoint| std::net::SocketAddr::new(end.address, end.port);
+    if row.listens() {
+        return format!("{}:{}", row.protocol.name().to_ascii_lowercase(), row.local.port);
+    }
+    format!("{}->{}", address(row.local), address(row.foreign))
+}
+
+fn run(word: &str, system: &mut dyn System, out: &mut Vec<u8>, err: &mut Vec<u8>) -> Result<Outcome, Failure> {
+    let words = ["--sample", "0.5", "--", word];
+    let definition = crate::inspect::definition().no_binary_name(true);
+    let matches = definition
+        .try_get_matches_from(words)
+        .map_err(|error| Failure::Usage(error.to_string()))?;
+    let mut surroundings = Surroundings {
+        system,
+        out,
+        err,
+        terminal: false,
+        screen: Screen {
+            terminal: false,
+            width: Some(WIDTH),
+            no_color: true,
+        },
+        now: &mut SystemTime::now,
+        wait_until: &mut |moment| std::thread::sleep(moment.saturating_duration_since(Instant::now())),
+    };
+    crate::inspect::run(&matches, &mut surroundings)
+}
