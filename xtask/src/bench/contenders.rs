@@ -102,6 +102,15 @@ pub(crate) fn field(ours: &Path, iterator_floor: Option<&Path>, with_peers: bool
         Whose::Ours,
         Question::Part,
     );
+    // Formats and filters: of the same list, or of a part of it.
+    for (label, words) in [
+        ("netstat -an --json", &["-an", "--json"][..]),
+        ("netstat -an --csv", &["-an", "--csv"]),
+        ("netstat -an --state LISTENING", &["-an", "--state", "LISTENING"]),
+        ("netstat -an --port 443", &["-an", "--port", "443"]),
+    ] {
+        field.add(label, ours, words, Whose::Ours, Question::Part);
+    }
     if with_peers {
         field.add_peers();
     }
