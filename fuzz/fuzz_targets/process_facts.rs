@@ -3,12 +3,14 @@
 
 use libfuzzer_sys::fuzz_target;
 use netstat_os::linux::process::{
-    parse_arguments, parse_cgroup_path, parse_descriptor, parse_environment, parse_executable_mappings, parse_namespace,
+    parse_arguments, parse_cgroup_path, parse_descriptor, parse_environment, parse_executable_mappings, parse_memory,
+    parse_namespace,
     parse_status,
 };
 
 fuzz_target!(|text: &[u8]| {
     parse_status(text);
+    let _ = parse_memory(text);
     parse_descriptor(text);
     parse_namespace(text);
     assert!(parse_arguments(text).iter().map(Vec::len).sum::<usize>() <= text.len());

@@ -46,7 +46,7 @@ pub use events::{EventSource, EventWay, EventsAsk, Lost};
 pub use linux::Linux as Native;
 #[cfg(target_os = "linux")]
 pub use linux::process::file_facts;
-pub use output::{stdout, terminal_width};
+pub use output::{create_private, stdout, terminal_width};
 pub use process_ask::{DescriptorsAsk, NoProcess, ProcessAsk, ProcessText};
 pub use replay::Replay;
 pub use signals::Signal;

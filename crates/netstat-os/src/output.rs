@@ -26,3 +26,16 @@ pub fn terminal_width() -> Option<u16> {
     #[cfg(not(target_os = "linux"))]
     None
 }
+
+/// Makes a new file that only its user may read or write, for what others must not see. Never opens one that is there: it might
+/// be a link, or hold what is still needed.
+///
+/// # Errors
+/// The system's; [`io::ErrorKind::AlreadyExists`] when something stands at `path`.
+pub fn create_private(path: &std::path::Path) -> io::Result<File> {
+    let mut options = File::options();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path)
+}

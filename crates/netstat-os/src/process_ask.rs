@@ -21,6 +21,8 @@ pub struct ProcessAsk {
     pub standing: bool,
     /// Control group, units and containers.
     pub components: bool,
+    /// Its memory, counted page by page: some milliseconds for a large process.
+    pub memory: bool,
     /// What it has open.
     pub descriptors: DescriptorsAsk,
     /// The code in its memory.
@@ -40,6 +42,7 @@ impl ProcessAsk {
         namespaces: true,
         standing: true,
         components: true,
+        memory: true,
         descriptors: DescriptorsAsk::All,
         executable: true,
         ancestors: true,

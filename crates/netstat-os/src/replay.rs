@@ -149,6 +149,7 @@ fn cut(mut facts: ProcessFacts, ask: &ProcessAsk) -> ProcessFacts {
     unless(ask.standing, &mut facts.inner_pids);
     unless(ask.components, &mut facts.cgroup);
     unless(ask.components, &mut facts.components);
+    unless(ask.memory, &mut facts.memory);
     unless(ask.descriptors != DescriptorsAsk::Nothing, &mut facts.descriptors);
     unless(ask.executable, &mut facts.executable);
     unless(ask.ancestors, &mut facts.ancestors);

@@ -164,6 +164,9 @@ fn a_process_is_what_it_was_started_as() {
         open.count.known().unwrap(),
         fs::read_dir(format!("/proc/{pid}/fd")).unwrap().count() as u64
     );
+    let memory = facts.memory.known().unwrap();
+    assert!(memory.resident > 0 && memory.proportional <= memory.resident);
+    assert_eq!(memory.private + memory.shared, memory.resident);
     let code = facts.executable.known().unwrap();
     let own = Mapped::File {
         path: sleep.as_os_str().as_encoded_bytes().to_vec(),

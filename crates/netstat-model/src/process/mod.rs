@@ -82,6 +82,8 @@ pub struct ProcessFacts {
     pub cgroup: Fact<Vec<u8>>,
     /// What it runs in, outermost first: units and containers. Empty when in none.
     pub components: Fact<Vec<Component>>,
+    /// The memory it uses, counted page by page.
+    pub memory: Fact<MemoryUse>,
     /// What it has open.
     pub descriptors: Fact<Descriptors>,
     /// The parts of its memory that it may execute.
@@ -155,6 +157,21 @@ impl Namespaces {
     }
 }
 
+/// The memory of a process in bytes (Linux: proc_pid_smaps(5), all parts together).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MemoryUse {
+    /// In memory now.
+    pub resident: u64,
+    /// Of these, its own only.
+    pub private: u64,
+    /// Of these, used by others as well.
+    pub shared: u64,
+    /// Its fair part: what is shared by n counts an n-th.
+    pub proportional: u64,
+    /// Moved to swap space.
+    pub swapped: u64,
+}
+
 /// How far a process is confined to certain system calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Seccomp {
@@ -199,6 +216,7 @@ impl ProcessFacts {
             inner_pids: Fact::Unknown(why),
             cgroup: Fact::Unknown(why),
             components: Fact::Unknown(why),
+            memory: Fact::Unknown(why),
             descriptors: Fact::Unknown(why),
             executable: Fact::Unknown(why),
             ancestors: Fact::Unknown(why),

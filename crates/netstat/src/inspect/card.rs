@@ -91,6 +91,8 @@ pub(crate) struct Subject {
     pub(crate) sharers: Vec<(u32, Vec<u8>)>,
     /// All Internet sockets that it holds, and others by kind.
     pub(crate) held: Held,
+    /// Each socket that it holds.
+    pub(crate) open_sockets: Vec<SocketView>,
     /// The ports at which it waits, and who can reach them.
     pub(crate) reach: Vec<Reach>,
     /// What it listens for in the place of others.

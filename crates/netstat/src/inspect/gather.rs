@@ -60,7 +60,7 @@ pub(super) fn process_card(system: &mut dyn System, sources: &Sources<'_>, lead:
         Fact::Known(open) => open.count,
         Fact::Unknown(why) => Fact::Unknown(*why),
     };
-    let usage = sources.sample.usage(key, held.iter().copied(), count);
+    let usage = sources.sample.usage(key, held.iter().copied(), count, facts.memory);
     let reach = held
         .iter()
         .filter(|socket| waits(socket))
@@ -90,6 +90,7 @@ pub(super) fn process_card(system: &mut dyn System, sources: &Sources<'_>, lead:
             .and_then(|user| system.user_name(user)),
         sharers: sharers(sources.owners, &shown, facts.pid),
         held: count_held(&held, open.and_then(|open| open.sockets.as_ref().known())),
+        open_sockets: views(sources, held),
         stands_for: stands_for(&facts, &reach),
         reach: once(reach),
         file,

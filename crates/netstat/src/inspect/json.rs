@@ -154,6 +154,12 @@ fn open_at_least(socket: &Socket) -> Fact<u64> {
     }
 }
 
+/// All sockets of a process.
+pub(super) fn sockets(views: &[SocketView]) -> Value {
+    let services = Services::system();
+    views.iter().map(|view| socket(view, &services)).collect()
+}
+
 fn with_subject(object: Object, subject: &Subject) -> Object {
     let unread: Vec<Value> = subject
         .facts

@@ -1,5 +1,6 @@
 //! `netstat inspect`: who is behind a port, an address or a process, what it is, what it does, and what to do about it.
 
+mod bundle;
 mod card;
 mod files;
 mod gather;
@@ -13,6 +14,7 @@ mod usage;
 mod view;
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser};
@@ -68,6 +70,15 @@ struct Words {
     /// Print the same facts as one JSON document
     #[arg(long)]
     json: bool,
+
+    /// Write evidence into this new file, readable only by you: a tar archive of the cards as JSON and, of each process, its
+    /// running program, memory map, environment, arguments and sockets, with a manifest of SHA-256 digests
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    bundle: Option<PathBuf>,
+
+    /// Leave arguments and the values of environments out of the bundle and the JSON document
+    #[arg(long)]
+    redact: bool,
 }
 
 const AFTER_HELP: &str = "\
@@ -101,11 +112,39 @@ pub(crate) fn definition() -> clap::Command {
 pub(crate) fn run(matches: &ArgMatches, surroundings: &mut Surroundings<'_>) -> Result<Outcome, Failure> {
     let words = Words::from_arg_matches(matches).map_err(|error| Failure::Usage(error.to_string()))?;
     let mut talk = Talk::default();
+    if words.redact && words.bundle.is_none() && !words.json {
+        return Err(Failure::Usage("--redact needs --bundle or --json".to_owned()));
+    }
+    if let Some(path) = words.bundle.as_ref().filter(|path| path.symlink_metadata().is_ok()) {
+        // Told before all the work; what appears meanwhile is not overwritten either.
+        return Err(cannot_write(path, &std::io::ErrorKind::AlreadyExists.into()));
+    }
     let report = inspect(&words, surroundings, &mut talk)?;
     let now = (surroundings.now)();
+    let host = surroundings.system.computer_name();
+    let document = || {
+        let mut document = json::document(&report, &host, now);
+        if words.redact {
+            bundle::redact(&mut document);
+        }
+        document
+    };
+    if let Some(path) = words.bundle.as_ref().filter(|_| !report.cards.is_empty()) {
+        let file = netstat_os::create_private(path).map_err(|error| cannot_write(path, &error))?;
+        let progress = Progress::start(surroundings.terminal, "writing the bundle");
+        let contents = bundle::Contents {
+            report: &report,
+            document: &document(),
+            host: &host,
+            time: now,
+            redact: words.redact,
+        };
+        let missing = bundle::write(file, &contents, surroundings.system, &progress);
+        let missing = missing.map_err(|error| cannot_write(path, &error))?;
+        bundle::missing(missing).into_iter().for_each(|line| talk.line(line));
+    }
     if words.json {
-        let host = surroundings.system.computer_name();
-        let document = json::document(&report, &host, now);
+        let document = document();
         serde_json::to_writer(&mut *surroundings.out, &document).map_err(std::io::Error::from)?;
         writeln!(surroundings.out)?;
     } else {
@@ -136,6 +175,14 @@ pub(crate) fn run(matches: &ArgMatches, surroundings: &mut Surroundings<'_>) -> 
     Ok(if missed { Outcome::Status(1) } else { Outcome::Printed })
 }
 
+fn cannot_write(path: &std::path::Path, error: &std::io::Error) -> Failure {
+    let words = match error.kind() {
+        std::io::ErrorKind::AlreadyExists => "is there already, and evidence is never overwritten".to_owned(),
+        _ => format!("cannot be written: {error}"),
+    };
+    Failure::Refused(format!("{} {words}", path.display()))
+}
+
 /// What was looked for in vain, and what is near.
 fn sought(target: &Answered) -> String {
     let mut line = format!("no {} in sight", target.sought);
@@ -153,8 +200,6 @@ fn everything() -> SocketAsk {
         tcp6: true,
         udp4: true,
         udp6: true,
-        raw4: true,
-        raw6: true,
         mptcp4: true,
         mptcp6: true,
         packet: true,
@@ -166,11 +211,44 @@ fn everything() -> SocketAsk {
     }
 }
 
+/// Every socket in sight. Those of RAW are asked for apart: what cannot be seen of them matters only where there are some.
+fn look(surroundings: &mut Surroundings<'_>) -> SocketList {
+    let mut list = SocketList::default();
+    surroundings.system.sockets(&everything(), &mut list);
+    let ask = SocketAsk {
+        raw4: true,
+        raw6: true,
+        extra: Extras::BASIC,
+        all_namespaces: true,
+        ..SocketAsk::default()
+    };
+    let mut raw = SocketList::default();
+    surroundings.system.sockets(&ask, &mut raw);
+    if !raw.sockets.is_empty() {
+        list.limits.append(&mut raw.limits);
+    }
+    let place = |index: u32| {
+        let inode = raw.namespaces.get(index as usize)?.inode;
+        let place = list.namespaces.iter().position(|known| known.inode == inode)?;
+        u32::try_from(place).ok()
+    };
+    // The namespaces of the second list may stand in another order; one that has come meanwhile is left out.
+    let raw_sockets = raw.sockets.into_iter().filter_map(|socket| {
+        let index = socket.namespace();
+        match raw.namespaces.is_empty() {
+            true => Some(socket),
+            false => Some(socket.in_namespace(place(index)?)),
+        }
+    });
+    let more: Vec<Socket> = raw_sockets.collect();
+    list.sockets.extend(more);
+    list
+}
+
 fn inspect(words: &Words, surroundings: &mut Surroundings<'_>, talk: &mut Talk) -> Result<Report, Failure> {
     let progress = Progress::start(surroundings.terminal, "reading sockets");
     let began = Instant::now();
-    let mut first = SocketList::default();
-    surroundings.system.sockets(&everything(), &mut first);
+    let mut first = look(surroundings);
     let first_read = Instant::now();
     progress.stage(|| "looking for owners".to_owned());
     let ask = OwnersAsk {

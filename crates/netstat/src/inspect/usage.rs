@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use netstat_model::figures::rates::ProcessRates;
 use netstat_model::figures::{Figures, ProcessFigures, ProcessKey};
+use netstat_model::process::MemoryUse;
 use netstat_model::{Fact, Protocol, Socket, TcpFigure, Why};
 
 use super::card::Rates;
@@ -71,6 +72,14 @@ pub(super) fn traffic(socket: &Socket) -> (Fact<u64>, Fact<u64>) {
     (socket.tcp(TcpFigure::BytesReceived), socket.tcp(TcpFigure::BytesSent))
 }
 
+/// The first, or where it is not known, the second.
+fn exact(first: Fact<u64>, second: Fact<u64>) -> Fact<u64> {
+    match first {
+        Fact::Known(_) => first,
+        Fact::Unknown(_) => second,
+    }
+}
+
 impl Sample<'_> {
     /// Bytes per second of one socket. A connection that is new since the first look began with 0 bytes.
     pub(super) fn rates(&self, socket: &Socket) -> Rates {
@@ -102,12 +111,13 @@ impl Sample<'_> {
         }
     }
 
-    /// What the process `key` with these sockets uses. `descriptors` is how many it has open.
+    /// What the process `key` with these sockets uses. `descriptors` is how many it has open, `memory` what it has in memory.
     pub(super) fn usage<'s>(
         &self,
         key: ProcessKey,
         sockets: impl Iterator<Item = &'s Socket>,
         descriptors: Fact<u64>,
+        memory: Fact<MemoryUse>,
     ) -> Usage {
         let find = |figures: &Figures| -> Fact<ProcessFigures> {
             match &figures.processes {
@@ -138,9 +148,10 @@ impl Sample<'_> {
                 (_, 0) => Fact::Unknown(Why::Failed),
                 (Fact::Known(now), ticks) => Fact::Known(Duration::from_secs_f64(now.cpu_ticks as f64 / ticks as f64)),
             },
-            resident: of(|figures| figures.resident),
-            private: of(|figures| figures.private),
-            shared: of(|figures| figures.shareable),
+            // Counted page by page where that may be read; else the kernel's rough sums.
+            resident: exact(memory.map(|memory| memory.resident), of(|figures| figures.resident)),
+            private: exact(memory.map(|memory| memory.private), of(|figures| figures.private)),
+            shared: exact(memory.map(|memory| memory.shared), of(|figures| figures.shareable)),
             read: rates.read,
             written: rates.written,
             network: self.sum(sockets),
@@ -240,7 +251,7 @@ mod tests {
         );
         let both = [known, new];
         let key = ProcessKey { pid: 1, start_ticks: 1 };
-        let usage = sample.usage(key, both.iter(), Fact::Known(3));
+        let usage = sample.usage(key, both.iter(), Fact::Known(3), Fact::Unknown(Why::NotAsked));
         assert_eq!(usage.network.received, Fact::Known(200.0));
         assert_eq!(usage.network.sent, Fact::Known(20.0));
         assert_eq!(usage.cpu, Fact::Unknown(Why::NotAsked));

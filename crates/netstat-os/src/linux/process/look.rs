@@ -12,7 +12,8 @@ use rustix::io::Errno;
 use super::program::{self, trimmed};
 use super::status::parse_status;
 use super::texts::{
-    parse_arguments, parse_cgroup_path, parse_descriptor, parse_environment, parse_executable_mappings, parse_namespace,
+    parse_arguments, parse_cgroup_path, parse_descriptor, parse_environment, parse_executable_mappings, parse_memory,
+    parse_namespace,
 };
 use super::{fact, failed, why_optional};
 use crate::linux::owners::process::{ProcessDir, small_number, why};
@@ -132,6 +133,14 @@ impl<'a> Look<'a> {
                     None => Fact::Unknown(Why::NotKept),
                 },
                 Fact::Unknown(why) => Fact::Unknown(why),
+            };
+        }
+        if self.ask.memory {
+            facts.memory = match dir.text(c"smaps_rollup", &mut text) {
+                Ok(()) => parse_memory(&text),
+                // A thread of the kernel has no memory of its own.
+                Err(Errno::SRCH) if facts.kernel_thread => Fact::Unknown(Why::NotApplicable),
+                Err(error) => Fact::Unknown(why_optional(error)),
             };
         }
         if self.ask.descriptors != DescriptorsAsk::Nothing {

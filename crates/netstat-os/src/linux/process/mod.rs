@@ -25,7 +25,8 @@ use crate::{NoProcess, ProcessAsk, Refused};
 
 pub use status::{Status, parse_status};
 pub use texts::{
-    parse_arguments, parse_cgroup_path, parse_descriptor, parse_environment, parse_executable_mappings, parse_namespace,
+    parse_arguments, parse_cgroup_path, parse_descriptor, parse_environment, parse_executable_mappings, parse_memory,
+    parse_namespace,
 };
 
 use look::Look;

@@ -1,6 +1,7 @@
 //! The other texts and links below `/proc/PID`: arguments, environment, control group, namespaces, descriptors, memory.
 
-use netstat_model::process::{Descriptor, Mapped, Mapping};
+use netstat_model::process::{Descriptor, Mapped, Mapping, MemoryUse};
+use netstat_model::{Fact, Why};
 
 use crate::linux::owners::process::small_number;
 
@@ -140,6 +141,37 @@ fn mapped(name: &[u8]) -> Mapped {
     }
 }
 
+/// The sums in the text of `/proc/PID/smaps_rollup`; unknown when it does not tell the resident memory.
+pub fn parse_memory(text: &[u8]) -> Fact<MemoryUse> {
+    let mut memory = MemoryUse::default();
+    let mut complete = false;
+    for line in text.split(|&byte| byte == b'\n') {
+        let mut words = line.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
+        let (Some(name), Some(number), Some(b"kB")) = (words.next(), words.next(), words.next()) else {
+            continue;
+        };
+        let Some(bytes) = decimal(number).and_then(|number| number.checked_mul(1024)) else {
+            return Fact::Unknown(Why::Failed);
+        };
+        let sum = match name {
+            b"Rss:" => {
+                complete = true;
+                &mut memory.resident
+            }
+            b"Pss:" => &mut memory.proportional,
+            b"Private_Clean:" | b"Private_Dirty:" => &mut memory.private,
+            b"Shared_Clean:" | b"Shared_Dirty:" => &mut memory.shared,
+            b"Swap:" => &mut memory.swapped,
+            _ => continue,
+        };
+        *sum = sum.saturating_add(bytes);
+    }
+    match complete {
+        true => Fact::Known(memory),
+        false => Fact::Unknown(Why::Failed),
+    }
+}
+
 /// A decimal number without sign that fits.
 fn decimal(digits: &[u8]) -> Option<u64> {
     if let Some(small) = small_number(digits) {
@@ -261,6 +293,26 @@ ffffffffff600000-ffffffffff601000 --xp 00000000 00:00 0                  [vsysca
         assert_eq!((parts[0].shared, parts[2].shared), (false, true));
     }
 
+    #[test]
+    fn memory_is_summed_up() {
+        let text = "55-7f ---p 00000000 00:00 0 [rollup]\nRss:    1760 kB\nPss:  390 kB\nPss_Dirty: 112 kB\n\
+            Shared_Clean: 1572 kB\nShared_Dirty: 1 kB\nPrivate_Clean: 76 kB\nPrivate_Dirty: 111 kB\nSwap: 4 kB\nSwapPss: 2 kB\n";
+        let memory = parse_memory(text.as_bytes()).known().unwrap();
+        let all = [
+            memory.resident,
+            memory.proportional,
+            memory.shared,
+            memory.private,
+            memory.swapped,
+        ];
+        assert_eq!(all.map(|bytes| bytes / 1024), [1760, 390, 1573, 187, 4]);
+        assert_eq!(parse_memory(b""), Fact::Unknown(Why::Failed));
+        assert_eq!(
+            parse_memory(b"Rss: 99999999999999999999 kB"),
+            Fact::Unknown(Why::Failed)
+        );
+    }
+
     proptest! {
         #[test]
         fn never_panic(bytes: Vec<u8>) {
@@ -270,6 +322,7 @@ ffffffffff600000-ffffffffff601000 --xp 00000000 00:00 0                  [vsysca
             parse_namespace(&bytes);
             parse_descriptor(&bytes);
             parse_executable_mappings(&bytes);
+            parse_memory(&bytes);
         }
 
         #[test]
