@@ -27,12 +27,17 @@ pub enum NamespaceLabel {
         /// The kernel's short name for it.
         comm: Vec<u8>,
     },
+    /// It is the one that the computer started with: the kernel's own threads are in it.
+    Initial,
+    /// It is the caller's own, without a name.
+    Own,
     /// Nothing but its inode.
     Unnamed,
 }
 
 impl Namespace {
-    /// The label in one word or a few: `web`, `docker 0123456789ab`, `ssh.service`, `42/sleep`, `net:[4026531840]`. To be escaped
+    /// The label in one word or a few: `web`, `docker 0123456789ab`, `ssh.service`, `42/sleep`, `initial`, `this`, `net:[4026531840]`. To be
+    /// escaped
     /// before it is printed.
     pub fn shown(&self) -> Vec<u8> {
         match &self.label {
@@ -42,6 +47,8 @@ impl Namespace {
                 [runtime.name().as_bytes(), b" ", id].concat()
             }
             NamespaceLabel::Process { pid, comm } => [pid.to_string().as_bytes(), b"/", comm].concat(),
+            NamespaceLabel::Initial => b"initial".to_vec(),
+            NamespaceLabel::Own => b"this".to_vec(),
             NamespaceLabel::Unnamed => format!("net:[{}]", self.inode).into_bytes(),
         }
     }

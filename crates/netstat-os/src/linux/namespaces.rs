@@ -17,7 +17,10 @@ use rustix::fs::{AtFlags, Mode, OFlags, open, statat};
 use rustix::io::Errno;
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
-use super::owners::{OwnerAsk, ProcessDir, process_ids};
+use super::owners::{OwnerAsk, ProcessDir, parse_stat, process_ids};
+
+/// What helps against most refusals.
+pub(super) const REMEDY: &str = "sudo netstat --all-namespaces";
 
 /// A network namespace, and where it can be entered.
 #[derive(Clone, Debug)]
@@ -27,12 +30,13 @@ pub(super) struct Found {
     path: PathBuf,
 }
 
-/// A process in a namespace.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Inhabitant {
-    /// An unknown start comes last.
-    start: u64,
-    pid: u32,
+/// Who is in a namespace.
+#[derive(Clone, Copy, Debug)]
+struct Inhabited {
+    /// Start and id of the process that started first; an unknown start comes last.
+    first: (u64, u32),
+    /// Whether threads of the kernel are in it, which never leave the namespace that the computer started with.
+    by_kernel: bool,
 }
 
 /// Every network namespace that can be found: the caller's own first, then by inode. Also what could not be looked at.
@@ -78,21 +82,22 @@ pub(super) fn find(proc: &Path) -> (Vec<Found>, Vec<Limit>) {
             own: true,
             label: match own.and_then(name) {
                 Some(name) => NamespaceLabel::Name(name.as_bytes().to_vec()),
-                None => NamespaceLabel::Unnamed,
+                None => NamespaceLabel::Own,
             },
         },
         path: own_path,
     }];
     for inode in inodes {
-        let inhabitant = inhabited.get(&inode);
-        let label = match (name(inode), inhabitant) {
+        let inhabited = inhabited.get(&inode);
+        let label = match (name(inode), inhabited) {
             (Some(name), _) => NamespaceLabel::Name(name.as_bytes().to_vec()),
-            (None, Some((inhabitant, _))) => label(proc, inhabitant.pid),
+            (None, Some(inhabited)) if inhabited.by_kernel => NamespaceLabel::Initial,
+            (None, Some(inhabited)) => label(proc, inhabited.first.1),
             (None, None) => NamespaceLabel::Unnamed,
         };
-        let path = match (mounted.get(&inode), inhabitant) {
+        let path = match (mounted.get(&inode), inhabited) {
             (Some(path), _) => path.clone(),
-            (None, Some((inhabitant, _))) => proc.join(format!("{}/ns/net", inhabitant.pid)),
+            (None, Some(inhabited)) => proc.join(format!("{}/ns/net", inhabited.first.1)),
             (None, None) => continue,
         };
         let namespace = Namespace {
@@ -131,13 +136,13 @@ fn label(proc: &Path, pid: u32) -> NamespaceLabel {
     }
 }
 
-/// The namespaces that processes are in, each with the process that has been in it longest, but for `own`, and how many there are.
+/// The namespaces that processes are in, but for `own`.
 fn inhabited(
     proc: BorrowedFd<'_>,
     own: Option<u64>,
     limits: &mut Vec<Limit>,
-) -> Result<BTreeMap<u64, (Inhabitant, usize)>, Errno> {
-    let mut found: BTreeMap<u64, (Inhabitant, usize)> = BTreeMap::new();
+) -> Result<BTreeMap<u64, Inhabited>, Errno> {
+    let mut found: BTreeMap<u64, Inhabited> = BTreeMap::new();
     let mut refused = 0usize;
     let mut text = Vec::new();
     for pid in process_ids(proc)? {
@@ -153,25 +158,30 @@ fn inhabited(
         if Some(inode) == own {
             continue;
         }
-        let start = ProcessDir::open(proc, pid).ok().and_then(|process| {
-            let mut facts = super::owners::process::bare(pid);
-            process.read_start(&mut facts, &mut text);
-            facts.start_ticks.known()
+        let read = ProcessDir::open(proc, pid).and_then(|process| process.text(c"stat", &mut text));
+        let stat = read.ok().and_then(|()| parse_stat(&text).ok());
+        let process = (stat.map_or(u64::MAX, |stat| stat.start_ticks), pid);
+        let known = found.entry(inode).or_insert(Inhabited {
+            first: process,
+            by_kernel: false,
         });
-        let inhabitant = Inhabitant {
-            start: start.unwrap_or(u64::MAX),
-            pid,
-        };
-        let (first, count) = found.entry(inode).or_insert((inhabitant, 0));
-        *first = inhabitant.min(*first);
-        *count += 1;
+        known.first = known.first.min(process);
+        known.by_kernel |= stat.is_some_and(|stat| stat.is_kernel_thread());
     }
     if refused > 0 {
         let processes = if refused == 1 { "process" } else { "processes" };
+        let root = rustix::process::geteuid().is_root();
         limits.push(Limit {
             what: format!("network namespaces of {refused} {processes} may be missing"),
-            why: "another user's processes may not be looked at".into(),
-            remedy: Some("sudo netstat --all-namespaces".into()),
+            why: match root {
+                true => {
+                    "not even root may look into them in this session (more capabilities than it has, another user \
+                         namespace, or a security module)"
+                        .into()
+                }
+                false => "other users' processes may not be looked into".into(),
+            },
+            remedy: (!root).then(|| REMEDY.into()),
         });
     }
     Ok(found)

@@ -123,6 +123,7 @@ impl SocketReader {
         let (found, limits) = namespaces::find(&self.proc);
         list.limits.extend(limits);
         self.namespaces = found;
+        let mut closed = Vec::new();
         for (index, place) in self.namespaces.iter().enumerate().skip(1) {
             // There are less than 2^32 of them: each is an inode, which the kernel numbers with 32 bits.
             let index = index as u32;
@@ -142,15 +143,18 @@ impl SocketReader {
                     list.failed |= inside.failed;
                     list.fell_back |= inside.fell_back;
                 }
+                Err(error) if error.raw_os_error() == Some(libc::EPERM) => closed.push(shown(place)),
+                // It ended meanwhile.
+                Err(error) if error.raw_os_error() == Some(libc::ENOENT) => {}
                 Err(error) => list.limits.push(Limit {
                     what: format!("sockets of the network namespace {} are missing", shown(place)),
-                    why: match error.raw_os_error() {
-                        Some(libc::EPERM) => "it may not be entered without CAP_SYS_ADMIN".to_owned(),
-                        _ => format!("it could not be entered: {error}"),
-                    },
+                    why: format!("it could not be entered: {error}"),
                     remedy: None,
                 }),
             }
+        }
+        if !closed.is_empty() {
+            list.limits.push(not_entered(&closed));
         }
         list.namespaces
             .extend(self.namespaces.iter().map(|place| place.namespace.clone()));
@@ -231,7 +235,48 @@ pub fn parse_answer(answer: &[u8], protocol: Protocol, extras: Extras) -> io::Re
     }
 }
 
+/// That these namespaces may not be entered.
+fn not_entered(names: &[String]) -> Limit {
+    /// So many are named.
+    const NAMED: usize = 5;
+    let named = names[..names.len().min(NAMED)].join(", ");
+    let more = match names.len().checked_sub(NAMED) {
+        Some(more @ 1..) => format!(" and {more} more"),
+        _ => String::new(),
+    };
+    let (namespaces, they) = match names.len() {
+        1 => ("namespace", "it"),
+        _ => ("namespaces", "they"),
+    };
+    Limit {
+        what: format!("sockets of the network {namespaces} {named}{more} are missing"),
+        why: format!("{they} may not be entered without CAP_SYS_ADMIN"),
+        remedy: (!rustix::process::geteuid().is_root()).then(|| namespaces::REMEDY.into()),
+    }
+}
+
 /// A namespace in a sentence for the user.
 fn shown(place: &Found) -> String {
     netstat_model::text::escape(&place.namespace.shown()).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn namespaces_that_may_not_be_entered_are_named() {
+        let names: Vec<String> = (1..=7).map(|number| format!("n{number}")).collect();
+        for (count, what) in [
+            (1, "sockets of the network namespace n1 are missing"),
+            (2, "sockets of the network namespaces n1, n2 are missing"),
+            (5, "sockets of the network namespaces n1, n2, n3, n4, n5 are missing"),
+            (
+                7,
+                "sockets of the network namespaces n1, n2, n3, n4, n5 and 2 more are missing",
+            ),
+        ] {
+            assert_eq!(not_entered(&names[..count]).what, what);
+        }
+    }
 }
