@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use netstat_os::linux::routes::{Messages, parse_address, parse_link, parse_names, parse_next_hop, parse_route};
+use netstat_os::linux::routes::{Messages, parse_address, parse_link, parse_names, parse_next_hop, parse_promiscuity, parse_route};
 
 fuzz_target!(|bytes: &[u8]| {
     let payloads = Messages(bytes).filter_map(Result::ok).map(|message| message.payload);
@@ -12,6 +12,7 @@ fuzz_target!(|bytes: &[u8]| {
         let _ = parse_link(payload);
         let _ = parse_address(payload);
         let _ = parse_next_hop(payload);
+        let _ = parse_promiscuity(payload);
     }
     parse_names(bytes, &mut Default::default());
 });

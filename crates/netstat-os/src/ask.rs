@@ -71,3 +71,14 @@ impl SocketList {
         self.fell_back = false;
     }
 }
+
+/// What came of trying ports; see [`System::try_ports`](crate::System::try_ports).
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PortTries {
+    /// Ports that something holds, in the order in which they were tried.
+    pub taken: Vec<u16>,
+    /// How many could not be tried for lack of privilege: on Linux, those below `net.ipv4.ip_unprivileged_port_start`.
+    pub forbidden: u32,
+    /// How many could not be tried for another reason, as without the protocol family.
+    pub failed: u32,
+}

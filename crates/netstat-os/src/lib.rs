@@ -40,7 +40,7 @@ mod replay;
 mod signals;
 mod system;
 
-pub use ask::{FiguresAsk, SocketAsk, SocketList};
+pub use ask::{FiguresAsk, PortTries, SocketAsk, SocketList};
 pub use events::{EventSource, EventWay, EventsAsk, Lost};
 #[cfg(target_os = "linux")]
 pub use linux::Linux as Native;

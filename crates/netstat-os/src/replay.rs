@@ -15,7 +15,7 @@ use netstat_model::{Event, Fact, Learned, Limit, Owners, Protocol, Socket, Why};
 
 use crate::{
     DescriptorsAsk, EventSource, EventsAsk, FiguresAsk, Lost, NoProcess, NotDestroyed, OwnersAsk, OwnersFound,
-    ProcessAsk, ProcessText, Refused, Signal, SocketAsk, SocketList, System,
+    PortTries, ProcessAsk, ProcessText, Refused, Signal, SocketAsk, SocketList, System,
 };
 
 /// What a computer says each time it is asked.
@@ -35,6 +35,14 @@ pub struct Replay {
     pub sockets: Vec<SocketList>,
     /// Who holds them.
     pub owners: Owners,
+    /// The TCP and UDP sockets that the second view tells; `None` where it cannot be had.
+    pub sockets_as_text: Option<Vec<Socket>>,
+    /// Whether ports that are only bound are listed.
+    pub lists_bound_ports: bool,
+    /// The ports that are taken, whatever is listed: protocol, over IPv6, port.
+    pub taken_ports: Vec<(Protocol, bool, u16)>,
+    /// Interfaces that take frames meant for others.
+    pub promiscuous: Vec<(Vec<u8>, u32)>,
     /// What could not be seen of the owners.
     pub owner_limits: Vec<Limit>,
     /// Processes in depth, all that is known of each; told cut to what is asked for.
@@ -72,6 +80,10 @@ impl Default for Replay {
             own_addresses: Vec::new(),
             sockets: Vec::new(),
             owners: Owners::default(),
+            sockets_as_text: None,
+            lists_bound_ports: true,
+            taken_ports: Vec::new(),
+            promiscuous: Vec::new(),
             owner_limits: Vec::new(),
             processes: Vec::new(),
             protocols: ProtocolStatistics::new(Duration::ZERO, TcpFamilies::Together, Vec::new(), nothing),
@@ -240,6 +252,32 @@ impl System for Replay {
             }
         }
         self.looks += 1;
+    }
+
+    fn sockets_as_text(&mut self, ask: &SocketAsk, list: &mut SocketList) -> Result<(), Refused> {
+        list.clear();
+        let Some(sockets) = &self.sockets_as_text else {
+            return Err(Refused("this computer has no second view of its sockets".to_owned()));
+        };
+        let told = |socket: &&Socket| matches!(socket.protocol(), Protocol::Tcp | Protocol::Udp) && wanted(ask, socket);
+        list.sockets.extend(sockets.iter().filter(told).cloned());
+        Ok(())
+    }
+
+    fn lists_bound_ports(&self) -> bool {
+        self.lists_bound_ports
+    }
+
+    fn try_ports(&mut self, protocol: Protocol, v6: bool, ports: &[u16]) -> PortTries {
+        let taken = |port: &u16| self.taken_ports.contains(&(protocol, v6, *port));
+        PortTries {
+            taken: ports.iter().copied().filter(taken).collect(),
+            ..PortTries::default()
+        }
+    }
+
+    fn promiscuous(&mut self) -> Result<Vec<(Vec<u8>, u32)>, Refused> {
+        Ok(self.promiscuous.clone())
     }
 
     fn destroy(&mut self, socket: &Socket) -> Result<(), NotDestroyed> {

@@ -10,9 +10,11 @@ use netstat_model::counters::{BlockSet, InterfaceStatistics, ProtocolStatistics}
 use netstat_model::figures::{Figures, ProcessKey};
 use netstat_model::process::ProcessFacts;
 use netstat_model::route::{RouteListing, TableSelection};
-use netstat_model::{Limit, Owners, Socket, Why};
+use netstat_model::{Limit, Owners, Protocol, Socket, Why};
 
-use crate::{EventSource, EventsAsk, FiguresAsk, NoProcess, ProcessAsk, ProcessText, Signal, SocketAsk, SocketList};
+use crate::{
+    EventSource, EventsAsk, FiguresAsk, NoProcess, PortTries, ProcessAsk, ProcessText, Signal, SocketAsk, SocketList,
+};
 
 /// How the owners of sockets are to be found.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -131,6 +133,27 @@ pub trait System {
 
     /// The sockets that `ask` wants, in no order; `list` is emptied first and keeps its memory.
     fn sockets(&mut self, ask: &SocketAsk, list: &mut SocketList);
+
+    /// The TCP and UDP sockets of the caller's own network that `ask` wants, in no order, as another part of the kernel tells them than
+    /// the one that [`System::sockets`] asks first: on Linux the text tables of `/proc/net`. `list` is emptied first.
+    ///
+    /// # Errors
+    /// When there is no second source, or none of it can be read.
+    fn sockets_as_text(&mut self, ask: &SocketAsk, list: &mut SocketList) -> Result<(), Refused>;
+
+    /// Whether [`System::sockets`] tells TCP ports that are bound and neither listen nor connect.
+    fn lists_bound_ports(&self) -> bool;
+
+    /// Tries whether each of `ports` can be taken on the unspecified address, over TCP or UDP: each is bound for a moment, nothing
+    /// listens on it and nothing is sent. A program that starts in this moment may find its port taken.
+    fn try_ports(&mut self, protocol: Protocol, v6: bool, ports: &[u16]) -> PortTries;
+
+    /// The interfaces that take frames meant for others, and how many want that of each; without those where a bridge, a bond or an
+    /// interface upon them explains it.
+    ///
+    /// # Errors
+    /// When the system does not tell.
+    fn promiscuous(&mut self) -> Result<Vec<(Vec<u8>, u32)>, Refused>;
 
     /// Closes `socket`, of the last listing, for its program: exactly this one, never a later one at the same addresses.
     ///

@@ -10,18 +10,18 @@ use netstat_model::counters::{BlockSet, InterfaceStatistics, ProtocolStatistics}
 use netstat_model::figures::{Figures, ProcessKey};
 use netstat_model::process::ProcessFacts;
 use netstat_model::route::{RouteListing, TableSelection};
-use netstat_model::{Limit, Socket, Why};
+use netstat_model::{Limit, Protocol, Socket, Why};
 
 use super::events::Watch;
 use super::figures::FigureReader;
 use super::owner_source::OwnerFinder;
 use super::process::ProcessReader;
-use super::sockets::SocketReader;
-use super::{cgroups, counters, routes};
+use super::sockets::{SocketReader, lists_bound_ports};
+use super::{cgroups, counters, port_probe, routes};
 use crate::accounts::Accounts;
 use crate::{
-    EventSource, EventsAsk, FiguresAsk, NoProcess, NotDestroyed, OwnersAsk, OwnersFound, ProcessAsk, ProcessText,
-    Refused, Signal, SocketAsk, SocketList, System,
+    EventSource, EventsAsk, FiguresAsk, NoProcess, NotDestroyed, OwnersAsk, OwnersFound, PortTries, ProcessAsk,
+    ProcessText, Refused, Signal, SocketAsk, SocketList, System,
 };
 
 /// The network of the calling thread and the processes below `/proc`.
@@ -85,6 +85,23 @@ impl System for Linux {
 
     fn sockets(&mut self, ask: &SocketAsk, list: &mut SocketList) {
         self.sockets.read(ask, list);
+    }
+
+    fn sockets_as_text(&mut self, ask: &SocketAsk, list: &mut SocketList) -> Result<(), Refused> {
+        self.sockets.read_as_text(ask, list)
+    }
+
+    fn lists_bound_ports(&self) -> bool {
+        lists_bound_ports()
+    }
+
+    fn try_ports(&mut self, protocol: Protocol, v6: bool, ports: &[u16]) -> PortTries {
+        port_probe::try_ports(protocol, v6, ports)
+    }
+
+    fn promiscuous(&mut self) -> Result<Vec<(Vec<u8>, u32)>, Refused> {
+        let found = routes::promiscuous().map_err(|error| Refused(error.to_string()))?;
+        Ok(found.rows)
     }
 
     fn destroy(&mut self, socket: &Socket) -> Result<(), NotDestroyed> {

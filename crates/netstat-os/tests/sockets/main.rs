@@ -6,6 +6,7 @@ mod ended;
 mod internals;
 mod kinds;
 mod namespaces;
+mod second_view;
 
 use std::os::fd::AsFd;
 

@@ -6,6 +6,7 @@ mod addresses;
 mod entries;
 mod links;
 mod nexthops;
+mod promiscuous;
 mod rtnetlink;
 mod socket_option;
 mod tables;
@@ -24,6 +25,7 @@ pub use addresses::parse_address;
 pub use entries::parse_route;
 pub use links::{LinkMessage, parse_link};
 pub use nexthops::{NextHopObject, Target, parse_next_hop};
+pub use promiscuous::{Promiscuity, parse_promiscuity};
 pub use rtnetlink::NetlinkError;
 pub use tables::{UnknownTable, parse_names, resolve_table, select_tables, table_names};
 
@@ -47,6 +49,19 @@ pub struct Listed<T> {
 /// When netlink is refused or fails.
 pub fn interfaces() -> Result<Listed<Interface>, NetlinkError> {
     links_of(&mut Dumper::open()?)
+}
+
+/// The name of every interface that takes frames meant for others for a program's sake, and how many want that.
+///
+/// # Errors
+/// When netlink is refused or fails.
+pub fn promiscuous() -> Result<Listed<(Vec<u8>, u32)>, NetlinkError> {
+    let dumper = &mut Dumper::open()?;
+    let links = list(dumper, Question::Links, |payload| parse_promiscuity(payload).map(Some))?;
+    Ok(Listed {
+        rows: promiscuous::unexplained(links.rows),
+        limits: links.limits,
+    })
 }
 
 /// Every IPv4 and IPv6 address of an interface, in the kernel's order.

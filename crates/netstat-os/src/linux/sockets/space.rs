@@ -11,7 +11,7 @@ use super::inet::{Question, Table};
 use super::proc_net::{self, BadLine};
 use super::{StateSet, bytecode, inet, packet, unix};
 use crate::linux::netlink::{Connection, Dump};
-use crate::{SocketAsk, SocketList};
+use crate::{Refused, SocketAsk, SocketList};
 
 /// Up to so many connections are asked for one by one: some 5 µs each, less than a walk through a large table.
 const FEW: usize = 5_000;
@@ -76,6 +76,33 @@ impl Space {
             if ask.unix {
                 self.read_unix(ask, list);
             }
+        }
+    }
+
+    /// Adds the TCP and UDP sockets that `ask` names to `list`, from the text tables alone.
+    pub(super) fn read_as_text(&self, ask: &SocketAsk, list: &mut SocketList) -> Result<(), Refused> {
+        let refusal = io::Error::other("not asked for a second view");
+        let (mut asked, mut read) = (false, false);
+        for (wanted, name, protocol, family) in [
+            (ask.tcp4, "tcp", Protocol::Tcp, Family::V4),
+            (ask.tcp6, "tcp6", Protocol::Tcp, Family::V6),
+            (ask.udp4, "udp", Protocol::Udp, Family::V4),
+            (ask.udp6, "udp6", Protocol::Udp, Family::V6),
+        ] {
+            if wanted {
+                asked = true;
+                read |= self.text(name, ask, list, &refusal, &mut |text, found| {
+                    proc_net::parse(text, protocol, family, ask.extra, found)
+                });
+            }
+        }
+        if read || !asked {
+            return Ok(());
+        }
+        // Without IPv6 there are no tables of it, and nothing is wrong.
+        match list.limits.first() {
+            Some(limit) => Err(Refused(format!("{}: {}", limit.what, limit.why))),
+            None => Ok(()),
         }
     }
 
@@ -150,7 +177,7 @@ impl Space {
         };
         let states = StateSet::of(ask.tcp_states.iter().copied());
         let Err(refusal) = self.dump(table, states, ask, list) else {
-            if ask.tcp_states.contains(&State::Bound) && !kernel_lists_bound() {
+            if ask.tcp_states.contains(&State::Bound) && !lists_bound_ports() {
                 list.limits.push(Limit {
                     what: "ports that are only bound are missing".into(),
                     why: "the running kernel is older than Linux 6.8".into(),
@@ -449,7 +476,7 @@ fn ends_wanted(ask: &SocketAsk, socket: &Socket) -> bool {
 }
 
 /// Whether the kernel dumps ports that are only bound: Linux 6.8 and newer (`TCP_BOUND_INACTIVE`).
-fn kernel_lists_bound() -> bool {
+pub(in crate::linux) fn lists_bound_ports() -> bool {
     let name = rustix::system::uname();
     let release = name.release().to_bytes();
     let mut parts = release.split(|byte| !byte.is_ascii_digit()).map(|digits| {
