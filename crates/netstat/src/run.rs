@@ -2,7 +2,7 @@
 
 mod books;
 mod changes;
-mod list;
+pub(crate) mod list;
 mod names;
 pub(crate) mod talk;
 

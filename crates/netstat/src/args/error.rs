@@ -32,13 +32,18 @@ impl UsageError {
             _ => None,
         };
         // clap names the option with its value's name: `--count <N>`.
-        let option = context(ContextKind::InvalidArg).map(|arg| arg.split(' ').next().unwrap_or_default().to_owned());
+        let option = context(ContextKind::InvalidArg).map(|arg| {
+            let word = arg.split(' ').next().unwrap_or_default();
+            // A word without an option: `<TARGET>...`.
+            word.trim_matches(['<', '>', '.', '[', ']']).to_owned()
+        });
         let value = context(ContextKind::InvalidValue).map(|value| quoted(OsStr::new(&value)));
         match (error.kind(), option, value) {
             (ErrorKind::InvalidValue, Some(option), Some(value)) => {
                 let known = context(ContextKind::ValidValue).unwrap_or_default();
                 UsageError::new(format!("{option} {value} is not one of {known}"))
             }
+            (ErrorKind::MissingRequiredArgument, Some(missing), _) => UsageError::new(format!("{missing} is missing")),
             (ErrorKind::ValueValidation, Some(option), Some(value)) => {
                 let why = std::error::Error::source(error).map_or_else(|| "is not valid".to_owned(), |s| s.to_string());
                 UsageError::new(format!("{option} {value} {why}"))

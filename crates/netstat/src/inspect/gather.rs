@@ -76,6 +76,7 @@ pub(super) fn process_card(system: &mut dyn System, sources: &Sources<'_>, lead:
         package: file.package.as_ref().and_then(|ownership| ownership.owner.package()),
         socket: lead.sockets.first().and_then(|_| shown.first().copied()),
         superuser: system.is_superuser(),
+        netstat: &crate::run::list::program(),
     });
     let names = (
         users.and_then(|users| system.user_name(users.real)),
@@ -115,6 +116,7 @@ pub(super) fn ownerless_card(system: &dyn System, sources: &Sources<'_>, lead: L
         package: None,
         socket: shown.first().copied(),
         superuser: system.is_superuser(),
+        netstat: &crate::run::list::program(),
     });
     Card {
         targets: lead.targets,

@@ -27,6 +27,8 @@ pub(super) struct About<'a> {
     pub(super) socket: Option<&'a Socket>,
     /// Whether the caller is root already.
     pub(super) superuser: bool,
+    /// Where this program's file is.
+    pub(super) netstat: &'a str,
 }
 
 /// The steps, the safest first.
@@ -38,7 +40,10 @@ pub(super) fn steps(about: &About<'_>) -> Vec<Step> {
         let pid = process.pid;
         add(
             "keep evidence",
-            format!("{sudo}netstat inspect pid:{pid} --bundle evidence-{pid}.tar"),
+            format!(
+                "{sudo}{} inspect pid:{pid} --bundle evidence-{pid}.tar",
+                quoted(about.netstat.as_bytes())
+            ),
         );
         let removed = process
             .program
@@ -221,11 +226,12 @@ mod tests {
             package: None,
             socket: Some(&socket),
             superuser: false,
+            netstat: "/usr/bin/netstat",
         };
         assert_eq!(
             commands(&about),
             [
-                "sudo netstat inspect pid:5356 --bundle evidence-5356.tar",
+                "sudo /usr/bin/netstat inspect pid:5356 --bundle evidence-5356.tar",
                 "sudo ls -l /proc/5356/fd",
                 "sudo kill -STOP 5356",
                 "sudo kill -CONT 5356",
@@ -276,6 +282,7 @@ mod tests {
                 package: None,
                 socket: None,
                 superuser: true,
+                netstat: "netstat",
             };
             assert_eq!(commands(&about).last().map(String::as_str), Some(expected));
         }
@@ -289,6 +296,7 @@ mod tests {
             package: None,
             socket: Some(&socket),
             superuser: true,
+            netstat: "netstat",
         };
         assert_eq!(
             commands(&about),

@@ -711,7 +711,7 @@ fn nameless(owners: &Owners) -> usize {
 }
 
 /// Where this program's file is, for advice about it.
-fn program() -> String {
+pub(crate) fn program() -> String {
     match std::env::current_exe() {
         Ok(path) => path.display().to_string(),
         Err(_) => "netstat".to_owned(),
