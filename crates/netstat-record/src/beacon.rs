@@ -1,0 +1,243 @@
+//! Beacons: a program that calls the same foreign side again and again at regular times.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::ops::ControlFlow;
+use std::rc::Rc;
+
+use netstat_model::{Direction, Filter, Protocol};
+
+use crate::flow::{Millis, Program};
+use crate::reader::{Question, Reader};
+use crate::store::StoreError;
+
+/// Connections begun within this time of each other are one call, in milliseconds: a browser opens several at once.
+const ONE_CALL: i64 = 2_000;
+/// Calls needed to speak of a rhythm.
+const CALLS: usize = 12;
+/// The shortest time that they must spread over, in milliseconds: two hours.
+const SPREAD: i64 = 2 * 3_600_000;
+/// Shorter gaps than this, in milliseconds, are a busy program, no beacon.
+const SHORTEST: i64 = 5_000;
+/// How far half of the gaps may be from the middle one, as a part of it. A beacon that waits 60 s give or take 30 % at random has
+/// 0.15; exact timers have 0.
+const MOST_JITTER: f64 = 0.2;
+/// The part of the gaps that must be within half and one and a half of the middle one.
+const REGULAR: f64 = 0.85;
+/// The network time protocol (RFC 5905) is a beacon by its nature.
+const NTP: u16 = 123;
+
+/// A rhythm.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Rhythm {
+    /// How many calls.
+    pub calls: usize,
+    /// The middle gap between two calls, in milliseconds.
+    pub period: i64,
+    /// How far half of the gaps are from it at most, as a part of it: 0 is a clock.
+    pub jitter: f64,
+    /// The first call.
+    pub first: Millis,
+    /// The last call.
+    pub last: Millis,
+}
+
+/// A program that calls a foreign side in a rhythm.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Beacon {
+    /// Which program.
+    pub program: Rc<Program>,
+    /// Whom it calls.
+    pub foreign: (IpAddr, u16),
+    /// Over which protocol.
+    pub protocol: Protocol,
+    /// How.
+    pub rhythm: Rhythm,
+}
+
+/// Whether calls begun at these moments have a rhythm: many over hours, with gaps that are all about the same.
+pub fn rhythm(calls: &[Millis]) -> Option<Rhythm> {
+    let mut times = calls.to_vec();
+    times.sort_unstable();
+    let mut kept: Vec<Millis> = Vec::with_capacity(times.len());
+    for time in times {
+        if kept.last().is_none_or(|last| time - last > ONE_CALL) {
+            kept.push(time);
+        }
+    }
+    let (&first, &last) = (kept.first()?, kept.last()?);
+    if kept.len() < CALLS || last - first < SPREAD {
+        return None;
+    }
+    let gaps: Vec<i64> = kept.windows(2).map(|pair| pair[1] - pair[0]).collect();
+    let period = middle(&gaps)?;
+    if period < SHORTEST {
+        return None;
+    }
+    let off: Vec<i64> = gaps.iter().map(|gap| (gap - period).abs()).collect();
+    let jitter = middle(&off)? as f64 / period as f64;
+    let near = off.iter().filter(|off| **off * 2 <= period).count();
+    let regular = near as f64 >= REGULAR * gaps.len() as f64;
+    (jitter <= MOST_JITTER && regular).then_some(Rhythm {
+        calls: kept.len(),
+        period,
+        jitter,
+        first,
+        last,
+    })
+}
+
+/// The value in the middle; of an even number the lower one.
+fn middle(values: &[i64]) -> Option<i64> {
+    let mut sorted = values.to_vec();
+    sorted.sort_unstable();
+    sorted.get(sorted.len().checked_sub(1)? / 2).copied()
+}
+
+impl Reader {
+    /// The programs that have called a foreign side in a rhythm since `since`, by the number of calls. Time servers are left out.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn beacons(&mut self, since: Millis, filter: &Filter) -> Result<Vec<Beacon>, StoreError> {
+        type Calls = (Rc<Program>, Vec<Millis>);
+        let mut calls: HashMap<(i64, IpAddr, u16, Protocol), Calls> = HashMap::new();
+        let question = Question {
+            since: Some(since),
+            until: None,
+            filter: filter.clone(),
+        };
+        self.flows(&question, &mut |flow| {
+            let called = flow.direction == Direction::Outgoing
+                || (flow.protocol == Protocol::Udp && flow.foreign.1 != 0 && flow.local.1 > flow.foreign.1);
+            let time = flow.protocol == Protocol::Udp && flow.foreign.1 == NTP;
+            if called
+                && !time
+                && flow.begun
+                && let Some(process) = &flow.process
+            {
+                let program = &process.program;
+                let key = (program.id, flow.foreign.0, flow.foreign.1, flow.protocol);
+                let entry = calls.entry(key).or_insert_with(|| (Rc::clone(program), Vec::new()));
+                entry.1.push(flow.first);
+            }
+            ControlFlow::Continue(())
+        })?;
+        let mut found: Vec<Beacon> = calls
+            .into_iter()
+            .filter_map(|((_, address, port, protocol), (program, times))| {
+                Some(Beacon {
+                    program,
+                    foreign: (address, port),
+                    protocol,
+                    rhythm: rhythm(&times)?,
+                })
+            })
+            .collect();
+        found.sort_by(|a, b| {
+            (b.rhythm.calls, a.program.id, a.foreign).cmp(&(a.rhythm.calls, b.program.id, b.foreign))
+        });
+        Ok(found)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const MINUTE: i64 = 60_000;
+
+    /// Numbers between 0 and 1 without a pattern, always the same.
+    fn random(seed: u64) -> impl FnMut() -> f64 {
+        let mut state = seed;
+        move || {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            (state >> 11) as f64 / (1u64 << 53) as f64
+        }
+    }
+
+    /// Calls with this gap, each moved by up to `jitter` of it either way.
+    fn calls(count: usize, gap: i64, jitter: f64) -> Vec<Millis> {
+        let mut random = random(count as u64);
+        let mut now = 0;
+        let mut times = Vec::new();
+        for _ in 0..count {
+            times.push(now);
+            now += gap + (gap as f64 * jitter * (2.0 * random() - 1.0)) as i64;
+        }
+        times
+    }
+
+    #[test]
+    fn regular_calls_are_a_beacon() {
+        let found = rhythm(&calls(180, MINUTE, 0.0)).unwrap();
+        assert_eq!((found.calls, found.period, found.jitter), (180, MINUTE, 0.0));
+    }
+
+    #[test]
+    fn jittered_calls_are_a_beacon() {
+        for jitter in [0.05, 0.1, 0.3] {
+            let found = rhythm(&calls(200, MINUTE, jitter)).unwrap_or_else(|| panic!("{jitter}"));
+            assert!(found.jitter <= jitter && (found.period - MINUTE).abs() < MINUTE / 5);
+        }
+    }
+
+    #[test]
+    fn a_missed_call_now_and_then_changes_nothing() {
+        let mut times = calls(300, MINUTE, 0.05);
+        times.retain(|time| time / MINUTE % 20 != 7);
+        assert!(rhythm(&times).is_some());
+    }
+
+    #[test]
+    fn few_calls_or_a_short_time_are_no_beacon() {
+        assert_eq!(rhythm(&calls(11, 30 * MINUTE, 0.0)), None);
+        assert_eq!(rhythm(&calls(60, MINUTE, 0.0)), None, "one hour");
+        assert_eq!(rhythm(&calls(5000, 3_000, 0.0)), None, "every three seconds");
+        assert_eq!(rhythm(&[]), None);
+    }
+
+    /// A page that a person looks at: bursts of connections while it is read, and nothing between.
+    #[test]
+    fn a_person_on_the_web_is_no_beacon() {
+        let mut random = random(7);
+        let mut now = 0;
+        let mut times = Vec::new();
+        for _ in 0..40 {
+            for _ in 0..(1.0 + random() * 12.0) as i64 {
+                times.push(now);
+                now += (random() * random() * 90_000.0) as i64;
+            }
+            now += (random() * 40.0 * MINUTE as f64) as i64;
+        }
+        assert_eq!(rhythm(&times), None);
+    }
+
+    /// A page that asks every 30 seconds, over connections that the server keeps open for a few questions, while a tab is looked
+    /// at.
+    #[test]
+    fn a_page_that_polls_over_kept_connections_is_no_beacon() {
+        let mut random = random(3);
+        let mut now = 0;
+        let mut times = Vec::new();
+        for _ in 0..60 {
+            times.push(now);
+            // So many questions until the connection is closed; sometimes the tab is in the background.
+            let questions = 1 + (random() * 20.0) as i64;
+            let pause = if random() < 0.3 { (random() * 30.0 * MINUTE as f64) as i64 } else { 0 };
+            now += questions * 30_000 + pause;
+        }
+        assert_eq!(rhythm(&times), None);
+    }
+
+    proptest! {
+        #[test]
+        fn any_times_are_judged(times in proptest::collection::vec(-1_000_000_000_000i64..1_000_000_000_000, 0..60)) {
+            let found = rhythm(&times);
+            let mut backwards = times.clone();
+            backwards.reverse();
+            prop_assert_eq!(found, rhythm(&backwards));
+        }
+    }
+}

@@ -1,0 +1,20 @@
+//! Connections that have been: a record of flows in an SQLite file, and questions about it.
+//!
+//! [`Recorder`] takes events in and writes one row a flow through [`Writer`]; [`Reader`] answers a [`Question`]. Nothing here asks the
+//! system what happens: events come from outside.
+#![forbid(unsafe_code)]
+
+mod beacon;
+mod flow;
+mod reader;
+mod recorder;
+mod retention;
+mod schema;
+mod store;
+
+pub use beacon::{Beacon, Rhythm, rhythm};
+pub use flow::{Boot, Flow, Millis, Process, ProcessFacts, Program, command_hash};
+pub use reader::{Gap, Novelty, Question, Reader, Sighting};
+pub use recorder::{Describe, Flushed, Recorder, millis};
+pub use retention::Retention;
+pub use store::{Batch, NewFlow, ProcessNumber, StoreError, Writer, default_path};

@@ -1,0 +1,567 @@
+//! From events to flows: one row each, written in batches.
+
+use std::cell::Cell;
+use std::collections::{HashMap, VecDeque};
+use std::rc::Rc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use netstat_model::{Direction, Event, EventKind, EventOwner, Fact, Learned, Protocol, State};
+
+use crate::flow::{Millis, ProcessFacts, short_name};
+use crate::retention::Retention;
+use crate::store::{Batch, NewFlow, ProcessNumber, StoreError, Writer};
+
+/// Open flows kept in memory at most: some 30 MB. Further ones are written at once and found again in the store when they end.
+const MOST_OPEN: usize = 60_000;
+/// Ended flows that wait to be written at most. Only a store that takes nothing lets so many wait; then the oldest are lost, and
+/// counted.
+const MOST_WAITING: usize = 60_000;
+/// Processes kept in memory at most.
+const MOST_PROCESSES: usize = 10_000;
+/// How long an incoming connection that ended without owner waits for the program that will still accept it.
+const LATE: u64 = 5_000_000_000;
+/// How often an open flow's row is brought up to date, in nanoseconds.
+const HEARTBEAT: u64 = 60_000_000_000;
+/// A change of the clock that is told as a gap, in milliseconds: more than the slow corrections of a time service.
+const CLOCK_JUMP: i64 = 2_000;
+/// Time between two tries to write to a store that took nothing, in nanoseconds.
+const RETRY: u64 = 2_000_000_000;
+
+/// Tells what is known of a process while it lives.
+pub trait Describe {
+    /// The facts about the process behind an event; `cgroup` is its control group's id.
+    fn describe(&mut self, owner: &EventOwner, cgroup: Fact<u64>) -> ProcessFacts;
+}
+
+impl<F: FnMut(&EventOwner, Fact<u64>) -> ProcessFacts> Describe for F {
+    fn describe(&mut self, owner: &EventOwner, cgroup: Fact<u64>) -> ProcessFacts {
+        self(owner, cgroup)
+    }
+}
+
+/// A process that has been described.
+#[derive(Debug)]
+struct Described {
+    pid: u32,
+    start_ticks: Option<u64>,
+    facts: ProcessFacts,
+    /// Its number in the store, and in which run of unbroken batches it was given.
+    number: Cell<Option<(u32, ProcessNumber)>>,
+}
+
+#[derive(Clone, Debug)]
+struct Open {
+    flow: NewFlow,
+    process: Option<Rc<Described>>,
+    cookie: Option<u64>,
+    /// When it was first seen, in nanoseconds since boot.
+    since: u64,
+    row: Option<i64>,
+    /// When its row was last written, in nanoseconds since boot.
+    written: u64,
+    /// What the socket had sent and received before this flow: a UDP socket may have had another peer.
+    before: (u64, u64),
+}
+
+/// What a flush has done.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Flushed {
+    /// Rows written or changed.
+    pub rows: u64,
+    /// Whether the store takes nothing at the moment.
+    pub paused: bool,
+    /// Whether it takes rows again for the first time after a pause; then how many flows were lost.
+    pub resumed: Option<u64>,
+}
+
+/// Turns events into rows. Nothing is written before [`Recorder::flush`].
+#[derive(Debug)]
+pub struct Recorder {
+    writer: Writer,
+    open: HashMap<u64, Open>,
+    /// Open flows without a row.
+    fresh: Vec<u64>,
+    late: HashMap<u64, Open>,
+    done: VecDeque<Open>,
+    processes: HashMap<(u32, Option<u64>, Vec<u8>), Rc<Described>>,
+    /// Counts the batches that were given up: numbers from before are void.
+    run: u32,
+    left_open: HashMap<u64, (i64, Millis)>,
+    /// Whether the store may have open flows that are not in memory.
+    spilled: bool,
+    gaps: Vec<(Millis, Millis, String, Option<u64>)>,
+    /// The clock's distance from the time since boot, in milliseconds.
+    clock: Option<i64>,
+    paused: Option<(Millis, u64)>,
+    lost_flows: u64,
+    flows: u64,
+    heartbeat: u64,
+}
+
+/// Milliseconds since 1970; before that, 0.
+pub fn millis(time: SystemTime) -> Millis {
+    time.duration_since(UNIX_EPOCH)
+        .map_or(0, |since| i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+}
+
+fn socket_key(event: &Event) -> Option<u64> {
+    event.cookie.map(u64::from)
+}
+
+fn set<T: Copy>(fact: &mut Fact<T>, news: Fact<T>) {
+    if news.why().is_none() || fact.why().is_some() {
+        *fact = news;
+    }
+}
+
+impl Recorder {
+    /// A recorder into `writer`.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn new(writer: Writer) -> Result<Recorder, StoreError> {
+        let left_open = writer.left_open()?;
+        Ok(Recorder {
+            writer,
+            open: HashMap::new(),
+            fresh: Vec::new(),
+            late: HashMap::new(),
+            done: VecDeque::new(),
+            processes: HashMap::new(),
+            run: 0,
+            left_open,
+            spilled: false,
+            gaps: Vec::new(),
+            clock: None,
+            paused: None,
+            lost_flows: 0,
+            flows: 0,
+            heartbeat: 0,
+        })
+    }
+
+    /// How many flows have begun since the start, those that were there included.
+    pub fn flows(&self) -> u64 {
+        self.flows
+    }
+
+    /// How many flows are open as far as is known in memory.
+    pub fn open_flows(&self) -> usize {
+        self.open.len()
+    }
+
+    /// Removes what may not be kept any more; see [`Writer::retain`].
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn retain(&mut self, retention: Retention, now: Millis) -> Result<u64, StoreError> {
+        let removed = self.writer.retain(retention, now)?;
+        if removed > 0 {
+            // Processes may be gone too, so the numbers given so far are void.
+            self.run += 1;
+        }
+        Ok(removed)
+    }
+
+    /// To be called after the first look at what is there: flows of an earlier recorder that are not there any more have ended
+    /// unseen.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn settle(&mut self) -> Result<(), StoreError> {
+        let gone: Vec<u64> = std::mem::take(&mut self.left_open).into_keys().collect();
+        let mut batch = self.writer.batch()?;
+        for cookie in gone {
+            batch.give_up(cookie)?;
+        }
+        batch.give_up_others()?;
+        batch.commit()
+    }
+
+    /// Says that something was lost, from the last flush until `now`.
+    pub fn lost(&mut self, since: Millis, until: Millis, reason: &str, count: Option<u64>) {
+        self.gaps.push((since, until, reason.to_owned(), count));
+    }
+
+    /// Takes an event in.
+    pub fn observe(&mut self, event: &Event, describe: &mut dyn Describe) {
+        if !matches!(event.protocol, Protocol::Tcp | Protocol::Udp) {
+            return;
+        }
+        let Some(key) = socket_key(event) else {
+            // Without a number it cannot be told again: its end is all that can be kept.
+            if event.kind == EventKind::Closed {
+                let mut open = self.begin(event, None);
+                self.end(&mut open, event, describe);
+                self.finish(open);
+            }
+            return;
+        };
+        if let Some(mut open) = self.late.remove(&key) {
+            self.own(&mut open, event, describe);
+            self.finish(open);
+            return;
+        }
+        match event.kind {
+            EventKind::Closed => {
+                let mut open = match self.open.remove(&key) {
+                    Some(open) => open,
+                    None => self.begin(event, Some(key)),
+                };
+                self.end(&mut open, event, describe);
+                let accepted_later = open.process.is_none()
+                    && open.flow.direction == Direction::Incoming
+                    && event.learned == Learned::Trace
+                    && self.late.len() < MOST_WAITING;
+                if accepted_later {
+                    self.late.insert(key, open);
+                } else {
+                    self.finish(open);
+                }
+            }
+            // The last news of a socket that is at its end already.
+            EventKind::Accepted if event.state == State::Closed => {}
+            _ => {
+                let mut open = match self.open.remove(&key) {
+                    Some(open) if moved(&open, event) => {
+                        let mut ended = open.clone();
+                        ended.flow.closed = true;
+                        ended.cookie = None;
+                        self.finish(ended);
+                        let mut next = self.begin(event, Some(key));
+                        next.since = event.at.since_boot;
+                        next.flow.first = millis(event.at.wall);
+                        next.flow.begun = true;
+                        next.process = open.process;
+                        next.before = (
+                            open.before.0 + open.flow.sent.known().unwrap_or(0),
+                            open.before.1 + open.flow.received.known().unwrap_or(0),
+                        );
+                        self.fresh.push(key);
+                        next
+                    }
+                    Some(open) => open,
+                    None => {
+                        self.fresh.push(key);
+                        self.begin(event, Some(key))
+                    }
+                };
+                self.news(&mut open, event, describe);
+                if self.open.len() < MOST_OPEN {
+                    self.open.insert(key, open);
+                } else {
+                    self.spilled = true;
+                    self.done.push_back(open);
+                }
+            }
+        }
+    }
+
+    /// A flow that begins with `event`.
+    fn begin(&mut self, event: &Event, cookie: Option<u64>) -> Open {
+        self.flows += 1;
+        let since = event.opened.known().unwrap_or(event.at.since_boot);
+        let earlier = event.at.since(since);
+        let mut first = millis(event.at.wall.checked_sub(earlier).unwrap_or(event.at.wall));
+        let mut row = None;
+        if let Some(cookie) = cookie {
+            let found = match self.left_open.remove(&cookie) {
+                None if self.spilled => self.writer.open_flow(cookie).ok().flatten(),
+                found => found,
+            };
+            if let Some((number, began)) = found {
+                row = Some(number);
+                first = began.min(first);
+            }
+        }
+        let age = millis(event.at.wall) - first;
+        Open {
+            flow: NewFlow {
+                first,
+                span: 0,
+                closed: false,
+                begun: event.opened.why().is_none(),
+                protocol: event.protocol,
+                family: event.family,
+                local: (event.local.address, event.local.port),
+                foreign: (event.foreign.address, event.foreign.port),
+                direction: event.direction,
+                state: event.state,
+                learned: event.learned,
+                process: None,
+                user: event.user,
+                namespace: event.namespace,
+                sent: event.sent,
+                received: event.received,
+                retransmits: event.retransmits,
+                rtt: event.rtt,
+            },
+            process: None,
+            cookie,
+            since: match row {
+                // The span counts from the first sight, which an earlier recorder had.
+                Some(_) => event.at.since_boot.saturating_sub(u64::try_from(age).unwrap_or(0) * 1_000_000),
+                None => since,
+            },
+            row,
+            written: if row.is_some() { event.at.since_boot } else { 0 },
+            before: (0, 0),
+        }
+    }
+
+    /// Adds what `event` tells.
+    fn news(&mut self, open: &mut Open, event: &Event, describe: &mut dyn Describe) {
+        let flow = &mut open.flow;
+        flow.span = event.at.since_boot.saturating_sub(open.since) / 1_000_000;
+        if event.local.port != 0 {
+            flow.local = (event.local.address, event.local.port);
+        }
+        if event.foreign.port != 0 {
+            flow.foreign = (event.foreign.address, event.foreign.port);
+        }
+        if event.direction != Direction::Unknown {
+            flow.direction = event.direction;
+        }
+        flow.state = event.state;
+        flow.learned = event.learned;
+        let less = |fact: Fact<u64>, before: u64| fact.map(|value| value.saturating_sub(before));
+        set(&mut flow.sent, less(event.sent, open.before.0));
+        set(&mut flow.received, less(event.received, open.before.1));
+        set(&mut flow.retransmits, event.retransmits);
+        set(&mut flow.rtt, event.rtt);
+        set(&mut flow.namespace, event.namespace);
+        self.own(open, event, describe);
+    }
+
+    fn own(&mut self, open: &mut Open, event: &Event, describe: &mut dyn Describe) {
+        set(&mut open.flow.user, event.user);
+        let Fact::Known(owner) = &event.owner else { return };
+        if open.process.is_some() {
+            return;
+        }
+        let start = owner.start_ticks.known();
+        let key = (owner.pid, start, short_name(&owner.name));
+        let described = match self.processes.get(&key) {
+            Some(described) => Rc::clone(described),
+            None => {
+                if self.processes.len() >= MOST_PROCESSES {
+                    self.processes.clear();
+                }
+                let described = Rc::new(Described {
+                    pid: owner.pid,
+                    start_ticks: start,
+                    facts: describe.describe(owner, event.cgroup),
+                    number: Cell::new(None),
+                });
+                self.processes.insert(key, Rc::clone(&described));
+                described
+            }
+        };
+        open.process = Some(described);
+    }
+
+    fn end(&mut self, open: &mut Open, event: &Event, describe: &mut dyn Describe) {
+        let last = match event.before {
+            Some(before) => before,
+            None => open.flow.state,
+        };
+        self.news(open, event, describe);
+        open.flow.state = last;
+        open.flow.closed = true;
+    }
+
+    fn finish(&mut self, open: Open) {
+        if self.done.len() >= MOST_WAITING {
+            self.done.pop_front();
+            self.lost_flows += 1;
+        }
+        self.done.push_back(open);
+    }
+
+    /// Writes everything that is to be written at `now` (since boot, and time of day), in one transaction. A store without room,
+    /// or whose device fails, pauses: what ended meanwhile waits in memory as far as there is room.
+    ///
+    /// # Errors
+    /// What will not pass by waiting.
+    pub fn flush(&mut self, since_boot: u64, wall: SystemTime) -> Result<Flushed, StoreError> {
+        let now = millis(wall);
+        self.see_clock(since_boot, now);
+        if let Some((_, again)) = self.paused
+            && since_boot < again
+        {
+            return Ok(Flushed {
+                paused: true,
+                ..Flushed::default()
+            });
+        }
+        let waited: Vec<u64> = self
+            .late
+            .iter()
+            .filter(|(_, open)| {
+                let ended = open.since + open.flow.span * 1_000_000;
+                since_boot.saturating_sub(ended) > LATE
+            })
+            .map(|(key, _)| *key)
+            .collect();
+        for key in waited {
+            if let Some(open) = self.late.remove(&key) {
+                self.finish(open);
+            }
+        }
+        let was_paused = self.paused;
+        match self.write(since_boot, now) {
+            Ok(rows) => {
+                self.paused = None;
+                Ok(Flushed {
+                    rows,
+                    paused: false,
+                    resumed: was_paused.map(|_| std::mem::take(&mut self.lost_flows)),
+                })
+            }
+            Err(error) if error.is_temporary() => {
+                self.run += 1;
+                let since = was_paused.map_or(now, |(since, _)| since);
+                self.paused = Some((since, since_boot + RETRY));
+                Ok(Flushed {
+                    paused: true,
+                    ..Flushed::default()
+                })
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Tells a jump of the clock as a gap: moments before and after it do not fit together.
+    fn see_clock(&mut self, since_boot: u64, now: Millis) {
+        let distance = now - i64::try_from(since_boot / 1_000_000).unwrap_or(0);
+        if let Some(before) = self.clock {
+            let jump = distance - before;
+            if jump.abs() > CLOCK_JUMP {
+                let seconds = Duration::from_millis(jump.unsigned_abs()).as_secs_f64();
+                let way = if jump > 0 { "forward" } else { "back" };
+                let (since, until) = (now.min(now - jump), now.max(now - jump));
+                self.gaps
+                    .push((since, until, format!("the clock was set {way} by {seconds:.1} s"), None));
+            }
+        }
+        self.clock = Some(distance);
+    }
+
+    fn write(&mut self, since_boot: u64, now: Millis) -> Result<u64, StoreError> {
+        let beats = since_boot.saturating_sub(self.heartbeat) > HEARTBEAT / 6;
+        let nothing = self.done.is_empty() && self.fresh.is_empty() && self.gaps.is_empty();
+        if nothing && self.paused.is_none() && !(beats && !self.open.is_empty()) {
+            return Ok(0);
+        }
+        let Recorder {
+            writer,
+            open,
+            fresh,
+            done,
+            gaps,
+            paused,
+            run,
+            heartbeat,
+            lost_flows,
+            ..
+        } = self;
+        let mut batch = writer.batch()?;
+        let mut rows = 0;
+        for one in done.iter() {
+            put(&mut batch, one, *run)?;
+            rows += 1;
+        }
+        let mut numbered = Vec::new();
+        for key in fresh.iter() {
+            if let Some(one) = open.get(key).filter(|one| one.row.is_none()) {
+                numbered.push((*key, put(&mut batch, one, *run)?));
+                rows += 1;
+            }
+        }
+        let mut beaten = Vec::new();
+        if beats {
+            for (key, one) in open.iter() {
+                if one.row.is_some() && since_boot.saturating_sub(one.written) >= HEARTBEAT {
+                    let mut still = one.clone();
+                    still.flow.span = since_boot.saturating_sub(one.since) / 1_000_000;
+                    put(&mut batch, &still, *run)?;
+                    beaten.push(*key);
+                    rows += 1;
+                }
+            }
+        }
+        for (since, until, reason, count) in gaps.iter() {
+            batch.gap(*since, *until, reason, *count)?;
+        }
+        if let Some((since, _)) = paused {
+            batch.gap(*since, now, "the store took nothing: no room, or the device failed", Some(*lost_flows))?;
+        }
+        batch.commit()?;
+        done.clear();
+        fresh.clear();
+        gaps.clear();
+        for (key, row) in numbered {
+            if let Some(one) = open.get_mut(&key) {
+                one.row = Some(row);
+                one.written = since_boot;
+            }
+        }
+        for key in beaten {
+            if let Some(one) = open.get_mut(&key) {
+                one.written = since_boot;
+            }
+        }
+        if beats {
+            *heartbeat = since_boot;
+        }
+        Ok(rows)
+    }
+
+    /// Brings every open flow up to date and writes all: for a clean stop.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn stop(&mut self, since_boot: u64, wall: SystemTime) -> Result<Flushed, StoreError> {
+        let late: Vec<Open> = self.late.drain().map(|(_, open)| open).collect();
+        for open in late {
+            self.finish(open);
+        }
+        for one in self.open.values_mut() {
+            one.written = 0;
+        }
+        self.heartbeat = 0;
+        self.paused = self.paused.map(|(since, _)| (since, 0));
+        self.flush(since_boot.max(HEARTBEAT), wall)
+    }
+}
+
+/// Whether `event` tells that a UDP socket has another peer now.
+fn moved(open: &Open, event: &Event) -> bool {
+    event.protocol == Protocol::Udp
+        && open.flow.foreign.1 != 0
+        && event.foreign.port != 0
+        && open.flow.foreign != (event.foreign.address, event.foreign.port)
+}
+
+/// Writes one flow, and returns its number.
+fn put(batch: &mut Batch<'_>, one: &Open, run: u32) -> Result<i64, StoreError> {
+    let mut flow = one.flow.clone();
+    if let Some(described) = &one.process {
+        let number = match described.number.get() {
+            Some((given, number)) if given == run => number,
+            _ => {
+                let number = batch.process(described.pid, described.start_ticks, &described.facts)?;
+                described.number.set(Some((run, number)));
+                number
+            }
+        };
+        flow.process = Some(number);
+    }
+    match one.row {
+        Some(row) => {
+            batch.update(row, &flow, one.cookie)?;
+            Ok(row)
+        }
+        None => batch.insert(&flow, one.cookie.filter(|_| !flow.closed)),
+    }
+}

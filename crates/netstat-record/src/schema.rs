@@ -1,0 +1,119 @@
+//! The layout of the store, its version, and the way from older versions.
+//!
+//! What repeats is kept once: addresses, programs, processes, names. A flow is then a row of small numbers, some 50 bytes, and three
+//! indexes of some 14 bytes each.
+
+use rusqlite::Connection;
+
+use crate::StoreError;
+
+/// `PRAGMA application_id`: "NSTR". A file with another one is not ours.
+pub(crate) const APPLICATION: i32 = 0x4e53_5452;
+
+/// The version that this program writes, in `PRAGMA user_version`.
+pub(crate) const VERSION: i32 = 2;
+
+/// Flows longer than this, in milliseconds, have an index of their own, so that a question about an hour need not look at all
+/// flows that began before it.
+pub(crate) const LONG: i64 = 3_600_000;
+
+/// The tables of version 1.
+///
+/// `flow.kind` packs, from its lowest bit: protocol (1), family (1), direction (2), state (4), how learned (2), closed (1),
+/// beginning seen (1), IPv4-mapped local and foreign address (2).
+const TABLES: &str = "
+CREATE TABLE boot(id INTEGER PRIMARY KEY, host BLOB NOT NULL, boot_id TEXT NOT NULL, UNIQUE(host, boot_id));
+CREATE TABLE address(id INTEGER PRIMARY KEY, bytes BLOB NOT NULL UNIQUE);
+CREATE TABLE word(id INTEGER PRIMARY KEY, text BLOB NOT NULL UNIQUE);
+CREATE TABLE program(id INTEGER PRIMARY KEY, path BLOB, name BLOB NOT NULL);
+CREATE UNIQUE INDEX program_name ON program(name, coalesce(path, x''));
+CREATE TABLE process(id INTEGER PRIMARY KEY, boot INTEGER NOT NULL, pid INTEGER NOT NULL, start INTEGER, program INTEGER NOT NULL,
+  unit INTEGER, container INTEGER, command INTEGER);
+CREATE INDEX process_pid ON process(pid);
+CREATE INDEX process_program ON process(program);
+CREATE TABLE flow(id INTEGER PRIMARY KEY, first INTEGER NOT NULL, span INTEGER NOT NULL, process INTEGER, boot INTEGER NOT NULL,
+  local INTEGER NOT NULL, local_port INTEGER NOT NULL, remote INTEGER NOT NULL, remote_port INTEGER NOT NULL, kind INTEGER NOT NULL,
+  sent INTEGER, received INTEGER, retransmits INTEGER, rtt INTEGER, user INTEGER, netns INTEGER);
+CREATE INDEX flow_first ON flow(first);
+CREATE INDEX flow_remote ON flow(remote);
+CREATE INDEX flow_process ON flow(process);
+CREATE INDEX flow_long ON flow(first) WHERE span > 3600000;
+CREATE TABLE live(cookie INTEGER PRIMARY KEY, flow INTEGER NOT NULL);
+CREATE TABLE gap(id INTEGER PRIMARY KEY, since INTEGER NOT NULL, until INTEGER NOT NULL, reason TEXT NOT NULL, lost INTEGER);
+";
+
+/// What version 2 adds: when a program was first seen at all (kind 0), with a foreign port (1, outgoing only), with a foreign
+/// network (2: /24 of IPv4, /48 of IPv6, outgoing only) and listening on a port (3). It outlives the flows.
+const SIGHTINGS: &str = "
+CREATE TABLE sighting(program INTEGER NOT NULL, kind INTEGER NOT NULL, value BLOB NOT NULL, first INTEGER NOT NULL,
+  PRIMARY KEY(program, kind, value)) WITHOUT ROWID;
+";
+
+/// Fills the sightings from the flows that an older version has kept.
+const FILL_SIGHTINGS: &str = "
+INSERT OR IGNORE INTO sighting
+  SELECT p.program, 0, x'', min(f.first) FROM flow f JOIN process p ON p.id = f.process GROUP BY p.program;
+INSERT OR IGNORE INTO sighting
+  SELECT p.program, 1, f.remote_port, min(f.first) FROM flow f JOIN process p ON p.id = f.process
+  WHERE (f.kind >> 2 & 3) = 1 GROUP BY p.program, f.remote_port;
+INSERT OR IGNORE INTO sighting
+  SELECT p.program, 2, CASE length(a.bytes) WHEN 4 THEN substr(a.bytes, 1, 3) ELSE substr(a.bytes, 1, 6) END AS net, min(f.first)
+  FROM flow f JOIN process p ON p.id = f.process JOIN address a ON a.id = f.remote
+  WHERE (f.kind >> 2 & 3) = 1 GROUP BY p.program, net;
+INSERT OR IGNORE INTO sighting
+  SELECT p.program, 3, f.local_port, min(f.first) FROM flow f JOIN process p ON p.id = f.process
+  WHERE (f.kind >> 2 & 3) = 3 GROUP BY p.program, f.local_port;
+";
+
+/// What a file is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Nothing in it yet.
+    Empty,
+    /// A store of this version, at most [`VERSION`].
+    Version(i32),
+}
+
+/// What the open file is.
+///
+/// # Errors
+/// When it is something else, or from a newer program.
+pub(crate) fn kind(connection: &Connection) -> Result<Kind, StoreError> {
+    let number = |name: &str| connection.query_row(&format!("PRAGMA {name}"), [], |row| row.get::<_, i32>(0));
+    let (application, version) = (number("application_id")?, number("user_version")?);
+    if application == 0 && version == 0 {
+        let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+        return if tables == 0 { Ok(Kind::Empty) } else { Err(StoreError::Foreign) };
+    }
+    match version {
+        _ if application != APPLICATION => Err(StoreError::Foreign),
+        1..=VERSION => Ok(Kind::Version(version)),
+        newer => Err(StoreError::Newer(newer)),
+    }
+}
+
+/// Makes the tables, or brings those of an older version up to this one, in one transaction.
+///
+/// # Errors
+/// Those of [`kind`], and what SQLite says.
+pub(crate) fn upgrade(connection: &mut Connection) -> Result<(), StoreError> {
+    let from = match kind(connection)? {
+        Kind::Version(VERSION) => return Ok(()),
+        Kind::Version(older) => older,
+        Kind::Empty => 0,
+    };
+    let change = connection.transaction()?;
+    if from == 0 {
+        change.execute_batch(TABLES)?;
+    }
+    if from < 2 {
+        change.execute_batch(SIGHTINGS)?;
+        if from == 1 {
+            change.execute_batch(FILL_SIGHTINGS)?;
+        }
+    }
+    change.pragma_update(None, "application_id", APPLICATION)?;
+    change.pragma_update(None, "user_version", VERSION)?;
+    change.commit()?;
+    Ok(())
+}
