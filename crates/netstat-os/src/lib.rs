@@ -43,9 +43,9 @@ mod system;
 pub use ask::{FiguresAsk, PortTries, SocketAsk, SocketList};
 pub use events::{EventSource, EventWay, EventsAsk, Lost};
 #[cfg(target_os = "linux")]
-pub use linux::Linux as Native;
-#[cfg(target_os = "linux")]
 pub use linux::process::file_facts;
+#[cfg(target_os = "linux")]
+pub use linux::{Linux as Native, boot_id, components_of, now};
 pub use output::{create_private, stdout, terminal_width};
 pub use process_ask::{DescriptorsAsk, NoProcess, ProcessAsk, ProcessText};
 pub use replay::Replay;

@@ -33,6 +33,8 @@ pub enum OwnerSource {
 pub struct OwnersAsk {
     /// How to look.
     pub source: OwnerSource,
+    /// The start time and short name of each process.
+    pub start: bool,
     /// The program file of each process.
     pub image: bool,
     /// What each process runs in: units and containers.

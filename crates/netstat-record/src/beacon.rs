@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::ops::ControlFlow;
-use std::rc::Rc;
+use std::sync::Arc;
 
 use netstat_model::{Direction, Filter, Protocol};
 
@@ -46,7 +46,7 @@ pub struct Rhythm {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Beacon {
     /// Which program.
-    pub program: Rc<Program>,
+    pub program: Arc<Program>,
     /// Whom it calls.
     pub foreign: (IpAddr, u16),
     /// Over which protocol.
@@ -100,7 +100,7 @@ impl Reader {
     /// # Errors
     /// What SQLite says.
     pub fn beacons(&mut self, since: Millis, filter: &Filter) -> Result<Vec<Beacon>, StoreError> {
-        type Calls = (Rc<Program>, Vec<Millis>);
+        type Calls = (Arc<Program>, Vec<Millis>);
         let mut calls: HashMap<(i64, IpAddr, u16, Protocol), Calls> = HashMap::new();
         let question = Question {
             since: Some(since),
@@ -118,7 +118,7 @@ impl Reader {
             {
                 let program = &process.program;
                 let key = (program.id, flow.foreign.0, flow.foreign.1, flow.protocol);
-                let entry = calls.entry(key).or_insert_with(|| (Rc::clone(program), Vec::new()));
+                let entry = calls.entry(key).or_insert_with(|| (Arc::clone(program), Vec::new()));
                 entry.1.push(flow.first);
             }
             ControlFlow::Continue(())
@@ -134,9 +134,7 @@ impl Reader {
                 })
             })
             .collect();
-        found.sort_by(|a, b| {
-            (b.rhythm.calls, a.program.id, a.foreign).cmp(&(a.rhythm.calls, b.program.id, b.foreign))
-        });
+        found.sort_by(|a, b| (b.rhythm.calls, a.program.id, a.foreign).cmp(&(a.rhythm.calls, b.program.id, b.foreign)));
         Ok(found)
     }
 }
@@ -152,7 +150,9 @@ mod tests {
     fn random(seed: u64) -> impl FnMut() -> f64 {
         let mut state = seed;
         move || {
-            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            state = state
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
             (state >> 11) as f64 / (1u64 << 53) as f64
         }
     }
@@ -225,7 +225,11 @@ mod tests {
             times.push(now);
             // So many questions until the connection is closed; sometimes the tab is in the background.
             let questions = 1 + (random() * 20.0) as i64;
-            let pause = if random() < 0.3 { (random() * 30.0 * MINUTE as f64) as i64 } else { 0 };
+            let pause = if random() < 0.3 {
+                (random() * 30.0 * MINUTE as f64) as i64
+            } else {
+                0
+            };
             now += questions * 30_000 + pause;
         }
         assert_eq!(rhythm(&times), None);

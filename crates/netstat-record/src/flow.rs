@@ -1,10 +1,10 @@
 //! A connection that has been, or still is: one row of the record.
 
 use std::net::IpAddr;
-use std::rc::Rc;
+use std::sync::Arc;
 
-use netstat_model::{Holders, Subject};
 use netstat_model::{Direction, Endpoint, Fact, Family, Learned, Protocol, ShortName, State};
+use netstat_model::{Holders, Subject};
 
 /// Milliseconds since 1970-01-01 in UTC: how the record keeps moments.
 pub type Millis = i64;
@@ -40,11 +40,11 @@ pub struct Process {
     /// Start time in clock ticks since boot; `None`: not known.
     pub start_ticks: Option<u64>,
     /// Its program.
-    pub program: Rc<Program>,
+    pub program: Arc<Program>,
     /// The systemd unit it ran in.
-    pub unit: Option<Rc<[u8]>>,
+    pub unit: Option<Arc<[u8]>>,
     /// The container it ran in: `docker 0123456789ab`.
-    pub container: Option<Rc<[u8]>>,
+    pub container: Option<Arc<[u8]>>,
     /// A hash of its command line, the same for the same words.
     pub command: Option<u64>,
 }
@@ -77,7 +77,7 @@ pub struct Flow {
     /// How its end, or its last news, was learned.
     pub learned: Learned,
     /// The process, where one is known.
-    pub process: Option<Rc<Process>>,
+    pub process: Option<Arc<Process>>,
     /// User id.
     pub user: Fact<u32>,
     /// Number of the network namespace's inode.
@@ -91,7 +91,7 @@ pub struct Flow {
     /// Smoothed round-trip time in microseconds.
     pub rtt: Fact<u32>,
     /// The host and boot it belongs to.
-    pub boot: Rc<Boot>,
+    pub boot: Arc<Boot>,
 }
 
 /// One start of one computer.
@@ -159,7 +159,10 @@ impl Holders for Flow {
         process.is_some_and(|process| {
             let id = |container: &[u8]| container.splitn(2, |&byte| byte == b' ').nth(1).is_some_and(wanted);
             process.unit.as_deref().is_some_and(wanted)
-                || process.container.as_deref().is_some_and(|name| wanted(name) || id(name))
+                || process
+                    .container
+                    .as_deref()
+                    .is_some_and(|name| wanted(name) || id(name))
         })
     }
 }

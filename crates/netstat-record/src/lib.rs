@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod beacon;
+mod columns;
 mod flow;
 mod reader;
 mod recorder;
@@ -13,6 +14,7 @@ mod schema;
 mod store;
 
 pub use beacon::{Beacon, Rhythm, rhythm};
+pub use columns::{DEFAULT_TEXT, FlowRow, Flows};
 pub use flow::{Boot, Flow, Millis, Process, ProcessFacts, Program, command_hash};
 pub use reader::{Gap, Novelty, Question, Reader, Sighting};
 pub use recorder::{Describe, Flushed, Recorder, millis};

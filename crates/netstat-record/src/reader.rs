@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ops::ControlFlow;
 use std::path::Path;
-use std::rc::Rc;
+use std::sync::Arc;
 
 use netstat_model::{Fact, Family, Filter, Network, Why};
 use rusqlite::{Connection, Row, params};
@@ -54,7 +54,7 @@ pub enum Novelty {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sighting {
     /// Which program.
-    pub program: Rc<Program>,
+    pub program: Arc<Program>,
     /// What it did.
     pub what: Novelty,
     /// When.
@@ -69,13 +69,14 @@ const FEW: usize = 5_000;
 pub struct Reader {
     connection: Connection,
     addresses: HashMap<i64, IpAddr>,
-    processes: HashMap<i64, Option<Rc<Process>>>,
-    programs: HashMap<i64, Rc<Program>>,
-    words: HashMap<i64, Rc<[u8]>>,
-    boots: HashMap<i64, Rc<Boot>>,
+    processes: HashMap<i64, Option<Arc<Process>>>,
+    programs: HashMap<i64, Arc<Program>>,
+    words: HashMap<i64, Arc<[u8]>>,
+    boots: HashMap<i64, Arc<Boot>>,
 }
 
-const COLUMNS: &str = "id, first, span, process, boot, local, local_port, remote, remote_port, kind, sent, received, retransmits, rtt,
+const COLUMNS: &str =
+    "id, first, span, process, boot, local, local_port, remote, remote_port, kind, sent, received, retransmits, rtt,
   user, netns";
 
 /// Addresses and processes kept in memory at most.
@@ -153,7 +154,8 @@ impl Reader {
                 let mut ids = Vec::new();
                 for network in networks.iter().flatten() {
                     let (low, high) = bounds(network);
-                    let text = "SELECT id FROM address WHERE bytes BETWEEN ?1 AND ?2 AND length(bytes) = length(?1) LIMIT ?3";
+                    let text =
+                        "SELECT id FROM address WHERE bytes BETWEEN ?1 AND ?2 AND length(bytes) = length(?1) LIMIT ?3";
                     let mut statement = self.connection.prepare_cached(text)?;
                     let found = statement.query_map(params![low, high, FEW as i64 + 1], |row| row.get(0))?;
                     for id in found {
@@ -173,14 +175,18 @@ impl Reader {
                 for pid in pids {
                     let pid = pid?;
                     if filter.pids.contains(pid) && ids.len() <= FEW {
-                        let mut of_pid = self.connection.prepare_cached("SELECT id FROM process WHERE pid = ?1")?;
+                        let mut of_pid = self
+                            .connection
+                            .prepare_cached("SELECT id FROM process WHERE pid = ?1")?;
                         for id in of_pid.query_map([pid], |row| row.get(0))? {
                             ids.push(id?);
                         }
                     }
                 }
             } else {
-                let mut statement = self.connection.prepare("SELECT id, coalesce(path, name) FROM program")?;
+                let mut statement = self
+                    .connection
+                    .prepare("SELECT id, coalesce(path, name) FROM program")?;
                 let mut programs = statement.query([])?;
                 while let Some(row) = programs.next()? {
                     let name: Vec<u8> = row.get(1)?;
@@ -212,11 +218,17 @@ impl Reader {
         let remote = self.address(row.get(7)?, kind.family, kind.mapped.1)?;
         let long = |at: usize| -> Result<Fact<u64>, StoreError> {
             let value: Option<i64> = row.get(at)?;
-            Ok(Fact::from_option(value.and_then(|value| u64::try_from(value).ok()), Why::NotKept))
+            Ok(Fact::from_option(
+                value.and_then(|value| u64::try_from(value).ok()),
+                Why::NotKept,
+            ))
         };
         let number = |at: usize| -> Result<Fact<u32>, StoreError> {
             let value: Option<i64> = row.get(at)?;
-            Ok(Fact::from_option(value.and_then(|value| u32::try_from(value).ok()), Why::NotKept))
+            Ok(Fact::from_option(
+                value.and_then(|value| u32::try_from(value).ok()),
+                Why::NotKept,
+            ))
         };
         let namespace: Option<i64> = row.get(15)?;
         Ok(Flow {
@@ -250,7 +262,9 @@ impl Reader {
         let address = match self.addresses.get(&id) {
             Some(address) => *address,
             None => {
-                let mut statement = self.connection.prepare_cached("SELECT bytes FROM address WHERE id = ?1")?;
+                let mut statement = self
+                    .connection
+                    .prepare_cached("SELECT bytes FROM address WHERE id = ?1")?;
                 let bytes: Vec<u8> = statement.query_row([id], |row| row.get(0))?;
                 let address = from_octets(&bytes).ok_or(StoreError::Foreign)?;
                 if self.addresses.len() >= KEPT {
@@ -266,53 +280,57 @@ impl Reader {
         })
     }
 
-    fn word(&mut self, id: Option<i64>) -> Result<Option<Rc<[u8]>>, StoreError> {
+    fn word(&mut self, id: Option<i64>) -> Result<Option<Arc<[u8]>>, StoreError> {
         let Some(id) = id else { return Ok(None) };
         if let Some(word) = self.words.get(&id) {
-            return Ok(Some(Rc::clone(word)));
+            return Ok(Some(Arc::clone(word)));
         }
         let mut statement = self.connection.prepare_cached("SELECT text FROM word WHERE id = ?1")?;
         let text = optional(statement.query_row([id], |row| row.get::<_, Vec<u8>>(0)))?;
         Ok(text.map(|text| {
-            let text: Rc<[u8]> = text.into();
-            self.words.insert(id, Rc::clone(&text));
+            let text: Arc<[u8]> = text.into();
+            self.words.insert(id, Arc::clone(&text));
             text
         }))
     }
 
-    fn boot(&mut self, id: i64) -> Result<Rc<Boot>, StoreError> {
+    fn boot(&mut self, id: i64) -> Result<Arc<Boot>, StoreError> {
         if let Some(boot) = self.boots.get(&id) {
-            return Ok(Rc::clone(boot));
+            return Ok(Arc::clone(boot));
         }
-        let mut statement = self.connection.prepare_cached("SELECT host, boot_id FROM boot WHERE id = ?1")?;
-        let boot = Rc::new(statement.query_row([id], |row| {
+        let mut statement = self
+            .connection
+            .prepare_cached("SELECT host, boot_id FROM boot WHERE id = ?1")?;
+        let boot = Arc::new(statement.query_row([id], |row| {
             Ok(Boot {
                 id,
                 host: row.get(0)?,
                 boot_id: row.get(1)?,
             })
         })?);
-        self.boots.insert(id, Rc::clone(&boot));
+        self.boots.insert(id, Arc::clone(&boot));
         Ok(boot)
     }
 
-    fn program(&mut self, id: i64) -> Result<Rc<Program>, StoreError> {
+    fn program(&mut self, id: i64) -> Result<Arc<Program>, StoreError> {
         if let Some(program) = self.programs.get(&id) {
-            return Ok(Rc::clone(program));
+            return Ok(Arc::clone(program));
         }
-        let mut statement = self.connection.prepare_cached("SELECT path, name FROM program WHERE id = ?1")?;
-        let program = Rc::new(statement.query_row([id], |row| {
+        let mut statement = self
+            .connection
+            .prepare_cached("SELECT path, name FROM program WHERE id = ?1")?;
+        let program = Arc::new(statement.query_row([id], |row| {
             Ok(Program {
                 id,
                 path: row.get(0)?,
                 name: row.get(1)?,
             })
         })?);
-        self.programs.insert(id, Rc::clone(&program));
+        self.programs.insert(id, Arc::clone(&program));
         Ok(program)
     }
 
-    fn process(&mut self, id: i64) -> Result<Option<Rc<Process>>, StoreError> {
+    fn process(&mut self, id: i64) -> Result<Option<Arc<Process>>, StoreError> {
         if let Some(process) = self.processes.get(&id) {
             return Ok(process.clone());
         }
@@ -321,11 +339,18 @@ impl Reader {
         let found: Option<Raw> = {
             let mut statement = self.connection.prepare_cached(text)?;
             optional(statement.query_row([id], |row| {
-                Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?))
+                Ok((
+                    row.get(0)?,
+                    row.get(1)?,
+                    row.get(2)?,
+                    row.get(3)?,
+                    row.get(4)?,
+                    row.get(5)?,
+                ))
             }))?
         };
         let process = match found {
-            Some((pid, start, program, unit, container, command)) => Some(Rc::new(Process {
+            Some((pid, start, program, unit, container, command)) => Some(Arc::new(Process {
                 id,
                 pid,
                 start_ticks: start.map(|ticks| ticks as u64),
@@ -368,7 +393,9 @@ impl Reader {
     /// # Errors
     /// What SQLite says.
     pub fn oldest(&self) -> Result<Option<Millis>, StoreError> {
-        Ok(self.connection.query_row("SELECT min(first) FROM flow", [], |row| row.get(0))?)
+        Ok(self
+            .connection
+            .query_row("SELECT min(first) FROM flow", [], |row| row.get(0))?)
     }
 
     /// Everything that programs did for the first time since `since`, oldest first.
@@ -376,7 +403,8 @@ impl Reader {
     /// # Errors
     /// What SQLite says.
     pub fn novelties(&mut self, since: Millis) -> Result<Vec<Sighting>, StoreError> {
-        let text = "SELECT program, kind, value, first FROM sighting WHERE first >= ?1 ORDER BY first, program, kind, value";
+        let text =
+            "SELECT program, kind, value, first FROM sighting WHERE first >= ?1 ORDER BY first, program, kind, value";
         self.sightings(text, since)
     }
 
@@ -489,7 +517,10 @@ mod tests {
     #[test]
     fn networks_of_sightings() {
         assert_eq!(network(&[10, 1, 2]), Some("10.1.2.0/24".parse().unwrap()));
-        assert_eq!(network(&[0x20, 1, 0xd, 0xb8, 0, 7]), Some("2001:db8:7::/48".parse().unwrap()));
+        assert_eq!(
+            network(&[0x20, 1, 0xd, 0xb8, 0, 7]),
+            Some("2001:db8:7::/48".parse().unwrap())
+        );
         assert_eq!(network(&[1]), None);
     }
 }

@@ -145,6 +145,11 @@ impl Recorder {
         self.flows
     }
 
+    /// How many ended flows wait to be written.
+    pub fn waiting(&self) -> usize {
+        self.done.len()
+    }
+
     /// How many flows are open as far as is known in memory.
     pub fn open_flows(&self) -> usize {
         self.open.len()
@@ -300,7 +305,10 @@ impl Recorder {
             cookie,
             since: match row {
                 // The span counts from the first sight, which an earlier recorder had.
-                Some(_) => event.at.since_boot.saturating_sub(u64::try_from(age).unwrap_or(0) * 1_000_000),
+                Some(_) => event
+                    .at
+                    .since_boot
+                    .saturating_sub(u64::try_from(age).unwrap_or(0) * 1_000_000),
                 None => since,
             },
             row,
@@ -450,7 +458,8 @@ impl Recorder {
     fn write(&mut self, since_boot: u64, now: Millis) -> Result<u64, StoreError> {
         let beats = since_boot.saturating_sub(self.heartbeat) > HEARTBEAT / 6;
         let nothing = self.done.is_empty() && self.fresh.is_empty() && self.gaps.is_empty();
-        if nothing && self.paused.is_none() && !(beats && !self.open.is_empty()) {
+        let still = !beats || self.open.is_empty();
+        if nothing && still && self.paused.is_none() {
             return Ok(0);
         }
         let Recorder {
@@ -494,7 +503,12 @@ impl Recorder {
             batch.gap(*since, *until, reason, *count)?;
         }
         if let Some((since, _)) = paused {
-            batch.gap(*since, now, "the store took nothing: no room, or the device failed", Some(*lost_flows))?;
+            batch.gap(
+                *since,
+                now,
+                "the store took nothing: no room, or the device failed",
+                Some(*lost_flows),
+            )?;
         }
         batch.commit()?;
         done.clear();

@@ -83,7 +83,11 @@ pub(crate) fn kind(connection: &Connection) -> Result<Kind, StoreError> {
     let (application, version) = (number("application_id")?, number("user_version")?);
     if application == 0 && version == 0 {
         let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
-        return if tables == 0 { Ok(Kind::Empty) } else { Err(StoreError::Foreign) };
+        return if tables == 0 {
+            Ok(Kind::Empty)
+        } else {
+            Err(StoreError::Foreign)
+        };
     }
     match version {
         _ if application != APPLICATION => Err(StoreError::Foreign),

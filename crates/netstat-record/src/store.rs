@@ -196,7 +196,8 @@ impl Writer {
             .mode(0o600)
             .open(path)
             .map_err(failed)?;
-        file.set_permissions(std::fs::Permissions::from_mode(0o600)).map_err(failed)?;
+        file.set_permissions(std::fs::Permissions::from_mode(0o600))
+            .map_err(failed)?;
         drop(file);
 
         let mut connection = Connection::open(path)?;
@@ -216,7 +217,10 @@ impl Writer {
         connection.pragma_update(None, "temp_store", "MEMORY")?;
         schema::upgrade(&mut connection)?;
         connection.set_prepared_statement_cache_capacity(64);
-        connection.execute("INSERT OR IGNORE INTO boot(host, boot_id) VALUES(?1, ?2)", params![host, boot_id])?;
+        connection.execute(
+            "INSERT OR IGNORE INTO boot(host, boot_id) VALUES(?1, ?2)",
+            params![host, boot_id],
+        )?;
         let boot = connection.query_row(
             "SELECT id FROM boot WHERE host = ?1 AND boot_id = ?2",
             params![host, boot_id],
@@ -262,7 +266,8 @@ impl Writer {
     /// # Errors
     /// What SQLite says.
     pub fn open_flow(&self, cookie: u64) -> Result<Option<(i64, Millis)>, StoreError> {
-        let text = "SELECT l.flow, f.first FROM live l JOIN flow f ON f.id = l.flow WHERE l.cookie = ?1 AND f.boot = ?2";
+        let text =
+            "SELECT l.flow, f.first FROM live l JOIN flow f ON f.id = l.flow WHERE l.cookie = ?1 AND f.boot = ?2";
         let mut statement = self.connection.prepare_cached(text)?;
         let found = statement.query_row(params![cookie as i64, self.boot], |row| Ok((row.get(0)?, row.get(1)?)));
         Ok(optional(found)?)
@@ -356,7 +361,11 @@ impl Batch<'_> {
             None => {
                 let connection = &self.writer.connection;
                 let find = "SELECT id FROM program WHERE name = ?2 AND coalesce(path, x'') = coalesce(?1, x'')";
-                let found = optional(connection.prepare_cached(find)?.query_row(params![key.0, key.1], |row| row.get(0)))?;
+                let found = optional(
+                    connection
+                        .prepare_cached(find)?
+                        .query_row(params![key.0, key.1], |row| row.get(0)),
+                )?;
                 let number = match found {
                     Some(number) => number,
                     None => {
@@ -421,7 +430,9 @@ impl Batch<'_> {
         let number = connection.last_insert_rowid();
         if let Some(cookie) = cookie {
             let text = "INSERT OR REPLACE INTO live(cookie, flow) VALUES(?1, ?2)";
-            connection.prepare_cached(text)?.execute(params![cookie as i64, number])?;
+            connection
+                .prepare_cached(text)?
+                .execute(params![cookie as i64, number])?;
         }
         Ok(number)
     }
@@ -454,7 +465,9 @@ impl Batch<'_> {
             flow.user.known(),
         ])?;
         if let Some(cookie) = cookie.filter(|_| flow.closed) {
-            connection.prepare_cached("DELETE FROM live WHERE cookie = ?1")?.execute([cookie as i64])?;
+            connection
+                .prepare_cached("DELETE FROM live WHERE cookie = ?1")?
+                .execute([cookie as i64])?;
         }
         Ok(())
     }

@@ -47,6 +47,16 @@ pub static COMMANDS: &[Command] = &[
         run: monitor::run,
     },
     Command {
+        name: "record",
+        definition: crate::record::definition,
+        run: crate::record::run,
+    },
+    Command {
+        name: "history",
+        definition: crate::history::definition,
+        run: crate::history::run,
+    },
+    Command {
         name: "schema",
         definition: crate::json::schema::definition,
         run: crate::json::schema::run,

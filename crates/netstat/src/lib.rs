@@ -6,11 +6,14 @@
 pub mod args;
 pub mod commands;
 mod completions;
+mod history;
 mod inspect;
 pub mod json;
 mod man;
 mod monitor;
+mod past;
 mod progress;
+mod record;
 pub mod render;
 pub mod run;
 mod script;

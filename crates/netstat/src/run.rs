@@ -3,7 +3,7 @@
 mod books;
 mod changes;
 pub(crate) mod list;
-mod names;
+pub(crate) mod names;
 pub(crate) mod talk;
 
 use std::io::{self, IsTerminal, Write};

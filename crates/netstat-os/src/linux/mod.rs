@@ -17,3 +17,20 @@ pub mod sockets;
 mod system;
 
 pub use system::Linux;
+
+pub use events::moment as now;
+
+/// The kernel's id of this boot: random, and the same until the next.
+///
+/// # Errors
+/// When `/proc` is not there.
+pub fn boot_id() -> std::io::Result<String> {
+    Ok(std::fs::read_to_string("/proc/sys/kernel/random/boot_id")?
+        .trim()
+        .to_owned())
+}
+
+/// What the control group at `path`, below the root of version 2, stands for: units and containers, outermost first.
+pub fn components_of(path: &[u8]) -> Vec<netstat_model::Component> {
+    owners::components(&[b"0::", path, b"\n"].concat())
+}

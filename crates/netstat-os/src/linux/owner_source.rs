@@ -48,9 +48,9 @@ impl OwnerFinder {
             self.reader = std::mem::replace(&mut self.reader, OwnerReader::new("/")).remember();
         }
         let wanted = OwnerAsk {
+            start: ask.start,
             image: ask.image,
             components: ask.components,
-            ..OwnerAsk::default()
         };
         let why_walk = match ask.source {
             OwnerSource::Walk => "as asked".to_owned(),

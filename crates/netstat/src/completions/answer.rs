@@ -7,6 +7,7 @@ use clap::{Arg, Command, ValueHint};
 use clap_complete::engine::{ArgValueCompleter, CompletionCandidate, complete};
 use netstat_model::State;
 use netstat_model::columns::{Sockets, Table};
+use netstat_record::Flows;
 
 /// One thing that may stand there.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -186,16 +187,28 @@ impl Values {
                 words: named(&State::ALL.map(State::name)),
                 reversible: false,
             },
+            "flow_columns" => Values::List {
+                words: with(columns::<Flows>(), "help", "what each column means, and its unit"),
+                reversible: false,
+            },
+            "flow_group" => Values::List {
+                words: columns::<Flows>(),
+                reversible: false,
+            },
+            "flow_sort" => Values::List {
+                words: with(columns::<Flows>(), "count", "with --group: how many rows"),
+                reversible: true,
+            },
             "columns" => Values::List {
-                words: with(columns(), "help", "what each column means, and its unit"),
+                words: with(columns::<Sockets>(), "help", "what each column means, and its unit"),
                 reversible: false,
             },
             "group" => Values::List {
-                words: columns(),
+                words: columns::<Sockets>(),
                 reversible: false,
             },
             "sort" => Values::List {
-                words: with(columns(), "count", "with --group: how many rows"),
+                words: with(columns::<Sockets>(), "count", "with --group: how many rows"),
                 reversible: true,
             },
             "table" => Values::One(named(&["all", "main", "local", "default"])),
@@ -261,9 +274,9 @@ fn with(mut words: Vec<(String, String)>, word: &str, help: &str) -> Vec<(String
     words
 }
 
-/// The columns of the list with their meanings.
-fn columns() -> Vec<(String, String)> {
-    Sockets::columns()
+/// The columns of a kind of rows with their meanings.
+fn columns<T: Table>() -> Vec<(String, String)> {
+    T::columns()
         .iter()
         .map(|column| (column.name.to_owned(), column.meaning.to_owned()))
         .collect()
@@ -367,7 +380,7 @@ mod tests {
     #[test]
     fn a_dash_turns_the_order_of_a_column() {
         let sort = Values::List {
-            words: columns(),
+            words: columns::<Sockets>(),
             reversible: true,
         };
         let first = |typed: &str| sort.beginning_with(typed)[0].get_value().to_str().unwrap().to_owned();
@@ -403,6 +416,12 @@ mod tests {
             "words",
             "targets",
             "sample",
+            "keep",
+            "max_size",
+            "period",
+            "since",
+            "until",
+            "follow",
         ];
         let all = prepared(program());
         for command in std::iter::once(&all).chain(all.get_subcommands()) {
@@ -411,8 +430,9 @@ mod tests {
                 assert_eq!(
                     free,
                     FREE.contains(&arg.get_id().as_str()),
-                    "{} {arg}",
-                    command.get_name()
+                    "{} {}",
+                    command.get_name(),
+                    arg.get_id()
                 );
             }
         }

@@ -293,6 +293,7 @@ impl Watch {
 
     fn find(&mut self, sockets: &[Socket]) -> Option<crate::OwnersFound> {
         let ask = OwnersAsk {
+            start: true,
             repeated: true,
             ..OwnersAsk::default()
         };
@@ -474,6 +475,6 @@ fn own_namespace() -> Option<u32> {
 }
 
 /// Now, on both clocks.
-fn moment() -> Moment {
+pub fn moment() -> Moment {
     trace::clock().moment(trace::since_boot())
 }
