@@ -34,6 +34,10 @@ pub trait Books: Sync {
     fn host(&self, _side: &Endpoint) -> Option<&str> {
         None
     }
+    /// Whether hosts were looked up at all.
+    fn hosts_asked(&self) -> bool {
+        false
+    }
     /// The service at a port.
     fn service(&self, _protocol: Protocol, _port: u16) -> Option<&str> {
         None
@@ -262,13 +266,14 @@ fn service<'r>(row: &'r SocketRow<'_>, port: u16) -> Value<'r> {
 }
 
 fn host<'r>(row: &'r SocketRow<'_>) -> Value<'r> {
+    if !row.socket.is_connected() {
+        return Value::unknown(Why::NotApplicable);
+    }
     match row.books.host(&row.socket.foreign()) {
-        Some(name) if row.socket.is_connected() => Value::Word(name),
-        _ => Value::unknown(if row.socket.is_connected() {
-            Why::Failed
-        } else {
-            Why::NotApplicable
-        }),
+        Some(name) => Value::Word(name),
+        None if !row.books.hosts_asked() => Value::unknown(Why::NotAsked),
+        // No name server knows it, or none answered in time.
+        None => Value::unknown(Why::Failed),
     }
 }
 

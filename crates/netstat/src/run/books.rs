@@ -75,6 +75,10 @@ impl Books for Shelf<'_> {
         self.names?.host(side)
     }
 
+    fn hosts_asked(&self) -> bool {
+        self.names.is_some()
+    }
+
     fn service(&self, protocol: Protocol, port: u16) -> Option<&str> {
         match self.names {
             Some(names) => names.service(protocol, port),

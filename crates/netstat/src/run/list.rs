@@ -98,9 +98,9 @@ impl Lister {
                 .sockets
                 .retain(|socket| filter.wants_holders(&found.owners.of(socket)));
         }
-        if list.names != Naming::Numeric && (plan.format == Format::Text && list.shape == Shape::Classic && !changes)
-            || needs.contains(Needs::HOSTS)
-        {
+        let by_habit = plan.format == Format::Text && list.shape == Shape::Classic && !changes;
+        // Numbers win, so that a line with -n never sends a query.
+        if list.names != Naming::Numeric && (by_habit || needs.contains(Needs::HOSTS)) {
             self.resolve(plan, list, surroundings, &sockets.sockets, talk);
         }
         if needs.contains(Needs::SERVICES) && self.services.is_none() {
