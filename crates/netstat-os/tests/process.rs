@@ -430,3 +430,47 @@ fn without_the_right_only_what_is_open_to_all_is_told() {
     }
     assert_eq!(facts.unread().len(), 6);
 }
+
+#[test]
+fn pipes_and_the_other_ends_of_terminals_are_told() {
+    use netstat_model::process::Pipe;
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("fifo");
+    let name = CString::new(path.as_os_str().as_encoded_bytes()).unwrap();
+    rustix::fs::mknodat(
+        rustix::fs::CWD,
+        &name,
+        rustix::fs::FileType::Fifo,
+        rustix::fs::Mode::RWXU,
+        0,
+    )
+    .unwrap();
+    let fifo = fs::File::options().read(true).write(true).open(&path).unwrap();
+    let master = rustix::fs::open("/dev/ptmx", rustix::fs::OFlags::RDWR, rustix::fs::Mode::empty()).unwrap();
+    let link = fs::read_to_string(format!("/proc/self/fdinfo/{}", master.as_raw_fd())).unwrap();
+    let index: u32 = link
+        .split_once("tty-index:")
+        .unwrap()
+        .1
+        .split_whitespace()
+        .next()
+        .unwrap()
+        .parse()
+        .unwrap();
+    let (reader, writer) = std::io::pipe().unwrap();
+    let facts = ProcessReader::default().read(std::process::id(), &ALL).unwrap();
+    let open = facts.descriptors.known().unwrap();
+    let (pipes, masters) = (open.pipes.known().unwrap(), open.masters.known().unwrap());
+    let inode = fs::metadata(format!("/proc/self/fd/{}", reader.as_raw_fd()))
+        .unwrap()
+        .ino();
+    assert!(pipes.contains(&Pipe::Unnamed(inode)), "{pipes:?}");
+    let named = Pipe::Named {
+        device: fifo.metadata().unwrap().dev(),
+        inode: fifo.metadata().unwrap().ino(),
+        path: path.as_os_str().as_encoded_bytes().to_vec(),
+    };
+    assert!(pipes.iter().any(|pipe| pipe.is_same(&named)), "{pipes:?}");
+    assert!(masters.contains(&index), "{masters:?}");
+    drop(writer);
+}

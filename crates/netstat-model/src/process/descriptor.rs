@@ -49,6 +49,46 @@ pub struct Descriptors {
     pub sockets: Fact<Vec<u64>>,
     /// The names of the kernel's objects without a file, ascending, each once; only when all were asked for.
     pub anonymous: Fact<Vec<Vec<u8>>>,
+    /// Pipes and FIFOs, ascending, each once: two processes that have the same one open can pass data. Only when all were
+    /// asked for.
+    pub pipes: Fact<Vec<Pipe>>,
+    /// The numbers of the terminals (`N` of `/dev/pts/N`) whose other end it has open, as a terminal emulator or `sshd`
+    /// does, ascending; only when all were asked for.
+    pub masters: Fact<Vec<u32>>,
+}
+
+/// A pipe or FIFO (pipe(7), fifo(7)).
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Pipe {
+    /// Without a name, by its inode.
+    Unnamed(u64),
+    /// With a name.
+    Named {
+        /// The device it lies on.
+        device: u64,
+        /// Its number there.
+        inode: u64,
+        /// The path by which it is open, in the view of the process's own root, without the kernel's mark.
+        path: Vec<u8>,
+    },
+}
+
+impl Pipe {
+    /// Whether both are the same pipe, by whatever path.
+    pub fn is_same(&self, other: &Pipe) -> bool {
+        match (self, other) {
+            (Pipe::Unnamed(one), Pipe::Unnamed(two)) => one == two,
+            (
+                Pipe::Named { device, inode, .. },
+                Pipe::Named {
+                    device: other_device,
+                    inode: other_inode,
+                    ..
+                },
+            ) => (device, inode) == (other_device, other_inode),
+            _ => false,
+        }
+    }
 }
 
 /// How many descriptors there are of each kind.

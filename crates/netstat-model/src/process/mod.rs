@@ -12,7 +12,7 @@ mod terminal;
 use std::time::SystemTime;
 
 pub use capability::{Capabilities, CapabilitySets};
-pub use descriptor::{Descriptor, Descriptors, OpenKinds};
+pub use descriptor::{Descriptor, Descriptors, OpenKinds, Pipe};
 pub use mapping::{Mapped, Mapping};
 pub use program::{Directory, FileFacts, FileTime, Place, Program};
 pub use terminal::Terminal;

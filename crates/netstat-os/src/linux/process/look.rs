@@ -4,9 +4,11 @@ use std::mem::MaybeUninit;
 use std::os::fd::BorrowedFd;
 use std::time::{Duration, SystemTime};
 
-use netstat_model::process::{Ancestor, Descriptors, Namespace, Namespaces, OpenKinds, ProcessFacts, Terminal};
+use netstat_model::process::{
+    Ancestor, Descriptor, Descriptors, Namespace, Namespaces, OpenKinds, Pipe, ProcessFacts, Terminal,
+};
 use netstat_model::{Fact, Why};
-use rustix::fs::{AtFlags, Mode, OFlags, RawDir, openat, readlinkat_raw, statat};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, RawDir, openat, readlinkat_raw, statat};
 use rustix::io::Errno;
 
 use super::program::{self, trimmed};
@@ -26,6 +28,9 @@ const NO_LOGIN: u32 = u32::MAX;
 
 /// More parents than any chain of real programs has; a guard against an endless one.
 const MOST_ANCESTORS: usize = 256;
+
+/// The device through which the other ends of terminals are opened, and its place in the file system of terminals (pts(4)).
+const MASTERS: [&[u8]; 2] = [b"/dev/ptmx", b"/dev/pts/ptmx"];
 
 /// What a look works with.
 pub(super) struct Look<'a> {
@@ -247,9 +252,11 @@ impl<'a> Look<'a> {
             kinds: Fact::Unknown(Why::NotAsked),
             sockets: Fact::Unknown(Why::NotAsked),
             anonymous: Fact::Unknown(Why::NotAsked),
+            pipes: Fact::Unknown(Why::NotAsked),
+            masters: Fact::Unknown(Why::NotAsked),
         };
         if all {
-            list(&table, &mut found)?;
+            list(dir, &table, &mut found)?;
         }
         Ok(found)
     }
@@ -309,11 +316,13 @@ impl<'a> Look<'a> {
 }
 
 /// Fills in what takes a look at every descriptor.
-fn list(table: &impl std::os::fd::AsFd, found: &mut Descriptors) -> Result<(), Errno> {
+fn list(dir: &ProcessDir, table: &impl std::os::fd::AsFd, found: &mut Descriptors) -> Result<(), Errno> {
     let mut buffer = Vec::with_capacity(BUFFER);
     let mut entries = RawDir::new(table, buffer.spare_capacity_mut());
     let mut kinds = OpenKinds::default();
     let (mut sockets, mut anonymous) = (Vec::new(), Vec::new());
+    let (mut pipes, mut masters) = (Vec::new(), Vec::new());
+    let mut text = Vec::new();
     let mut count = 0;
     while let Some(entry) = entries.next() {
         let entry = entry?;
@@ -330,8 +339,23 @@ fn list(table: &impl std::os::fd::AsFd, found: &mut Descriptors) -> Result<(), E
         count += 1;
         kinds.add(&descriptor);
         match descriptor {
-            netstat_model::process::Descriptor::Socket(inode) => sockets.push(inode),
-            netstat_model::process::Descriptor::Anonymous(name) => anonymous.push(name),
+            Descriptor::Socket(inode) => sockets.push(inode),
+            Descriptor::Anonymous(name) => anonymous.push(name),
+            Descriptor::Pipe(inode) => pipes.push(Pipe::Unnamed(inode)),
+            Descriptor::Path { path, .. } if MASTERS.contains(&path.as_slice()) => {
+                let name = [b"fdinfo/", entry.file_name().to_bytes(), b"\0"].concat();
+                let read = std::ffi::CStr::from_bytes_with_nul(&name).map(|name| dir.text(name, &mut text));
+                masters.extend(matches!(read, Ok(Ok(()))).then(|| terminal_index(&text)).flatten());
+            }
+            Descriptor::Path { path, .. } if !path.starts_with(b"/dev/") => {
+                // A look only: a FIFO is not opened by it.
+                if let Ok(stat) = statat(table, entry.file_name(), AtFlags::empty())
+                    && FileType::from_raw_mode(stat.st_mode) == FileType::Fifo
+                {
+                    let (device, inode) = (stat.st_dev, stat.st_ino);
+                    pipes.push(Pipe::Named { device, inode, path });
+                }
+            }
             _ => {}
         }
     }
@@ -343,7 +367,19 @@ fn list(table: &impl std::os::fd::AsFd, found: &mut Descriptors) -> Result<(), E
     found.kinds = Fact::Known(kinds);
     found.sockets = Fact::Known(sockets);
     found.anonymous = Fact::Known(anonymous);
+    pipes.sort_unstable();
+    pipes.dedup();
+    masters.sort_unstable();
+    masters.dedup();
+    found.pipes = Fact::Known(pipes);
+    found.masters = Fact::Known(masters);
     Ok(())
+}
+
+/// The number of the terminal from the text of `/proc/PID/fdinfo/FD` of its other end (`tty-index:`, Linux 4.14 on).
+fn terminal_index(text: &[u8]) -> Option<u32> {
+    let mut lines = text.split(|&byte| byte == b'\n');
+    lines.find_map(|line| small_number(line.strip_prefix(b"tty-index:")?.trim_ascii()))
 }
 
 /// The moment `ticks` after boot, by the clock as it goes now: a clock that was set since then would else shift it.
