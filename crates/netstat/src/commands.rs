@@ -41,6 +41,7 @@ pub static COMMANDS: &[Command] = &[
         definition: inspect::definition,
         run: inspect::run,
     },
+    crate::audit::COMMAND,
     Command {
         name: "monitor",
         definition: monitor::definition,

@@ -34,6 +34,17 @@ pub enum ColorChoice {
     Never,
 }
 
+impl ColorChoice {
+    /// Whether colours are to be written to `screen`.
+    pub fn colored(self, screen: crate::run::Screen) -> bool {
+        match self {
+            ColorChoice::Auto => screen.terminal && !screen.no_color,
+            ColorChoice::Always => true,
+            ColorChoice::Never => false,
+        }
+    }
+}
+
 /// Which columns a listing has.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Shape {

@@ -30,6 +30,11 @@ pub static SCHEMAS: &[Schema] = &[
         about: "--ndjson: one line of the connection list",
         make: sockets_line,
     },
+    Schema {
+        name: "audit",
+        about: "audit --json: findings and judged programs",
+        make: crate::audit::schema,
+    },
 ];
 
 fn sockets() -> Value {

@@ -13,7 +13,7 @@ use super::books::{Gathered, NameView, Shelf};
 use super::changes::{Changes, Seen};
 use super::talk::Talk;
 use super::{Failure, Surroundings, listed_states};
-use crate::args::shape::{ColorChoice, Format, Shape};
+use crate::args::shape::{Format, Shape};
 use crate::args::{ListPlan, Naming, OwnerMethod, Plan, Which};
 use crate::json;
 use crate::progress::Progress;
@@ -545,11 +545,7 @@ fn order(list: &ListPlan, sockets: &[Socket], owners: Option<&Owners>, shelf: &S
 }
 
 fn color(plan: &Plan, surroundings: &Surroundings<'_>) -> bool {
-    match plan.color {
-        ColorChoice::Auto => surroundings.screen.terminal && !surroundings.screen.no_color,
-        ColorChoice::Always => true,
-        ColorChoice::Never => false,
-    }
+    plan.color.colored(surroundings.screen)
 }
 
 /// Writes rows as a table or for a machine.

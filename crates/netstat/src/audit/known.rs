@@ -1,0 +1,794 @@
+//! What programs are known for. Names of files only: whether the file is the program of that name, its package says.
+
+use super::case::base;
+
+/// The first port that Linux gives to sockets that ask for none by default (`net.ipv4.ip_local_port_range`, ip(7)).
+pub const FIRST_PASSING_PORT: u16 = 32768;
+
+/// Command interpreters that people type into.
+const SHELLS: &[&str] = &[
+    "sh", "bash", "dash", "zsh", "ksh", "mksh", "fish", "ash", "tcsh", "csh", "rbash", "busybox",
+];
+
+/// Interpreters of programming languages, by the beginning of the name; a version may follow.
+const INTERPRETERS: &[&str] = &[
+    "python", "pypy", "perl", "ruby", "php", "node", "nodejs", "lua", "luajit", "tclsh", "awk", "gawk", "mawk",
+    "Rscript",
+];
+
+/// Tools that connect a network with standard input and output.
+const RELAYS: &[&str] = &[
+    "nc",
+    "ncat",
+    "netcat",
+    "nc.openbsd",
+    "nc.traditional",
+    "socat",
+    "socat1",
+    "telnet",
+    "openssl",
+    "busybox",
+    "websocat",
+    "chisel",
+    "gsocket",
+    "gs-netcat",
+];
+
+/// Programs whose work it is to connect a shell with somebody: remote logins, terminals, containers, and what runs commands for others.
+const TERMINAL_SERVERS: &[&str] = &[
+    "sshd",
+    "sshd-session",
+    "dropbear",
+    "mosh-server",
+    "tmux",
+    "screen",
+    "ttyd",
+    "gotty",
+    "shellinaboxd",
+    "login",
+    "getty",
+    "agetty",
+    "systemd",
+    "containerd-shim",
+    "containerd-shim-runc-v2",
+    "containerd",
+    "dockerd",
+    "docker",
+    "podman",
+    "conmon",
+    "crio",
+    "kubelet",
+    "lxd",
+    "incusd",
+    "lxc",
+    "gnome-terminal-server",
+    "konsole",
+    "xterm",
+    "kitty",
+    "alacritty",
+    "wezterm",
+    "xfce4-terminal",
+    "tilix",
+    "terminator",
+    "emacs",
+    "vim",
+    "nvim",
+    "code",
+    "code-server",
+    "jupyter-lab",
+    "jupyter-notebook",
+    "in.telnetd",
+    "telnetd",
+    "in.rlogind",
+    "qemu-ga",
+    "qemu-system-x86_64",
+    "cockpit-bridge",
+    "guacd",
+    "wetty",
+    "xrdp-sesman",
+];
+
+/// Programs that start another for each connection and give it the connection as standard input and output.
+const INETD: &[&str] = &[
+    "inetd",
+    "xinetd",
+    "inetutils-inetd",
+    "openbsd-inetd",
+    "tcpserver",
+    "tcpsvd",
+    "git-daemon",
+    "socat",
+    "s6-tcpserver",
+];
+
+/// Daemons that a disguise likes to be taken for.
+const DAEMONS: &[&str] = &[
+    "sshd",
+    "cron",
+    "crond",
+    "atd",
+    "dbus-daemon",
+    "dbus-broker",
+    "rsyslogd",
+    "syslogd",
+    "agetty",
+    "getty",
+    "systemd",
+    "systemd-journald",
+    "systemd-journal",
+    "systemd-logind",
+    "systemd-resolved",
+    "systemd-resolve",
+    "systemd-udevd",
+    "systemd-networkd",
+    "systemd-timesyncd",
+    "systemd-timesyn",
+    "udevd",
+    "NetworkManager",
+    "polkitd",
+    "accounts-daemon",
+    "avahi-daemon",
+    "cupsd",
+    "acpid",
+    "auditd",
+    "chronyd",
+    "ntpd",
+    "nginx",
+    "apache2",
+    "httpd",
+    "mysqld",
+    "mariadbd",
+    "postgres",
+    "redis-server",
+    "named",
+    "dnsmasq",
+    "smbd",
+    "nmbd",
+    "rpcbind",
+    "dhclient",
+    "master",
+    "exim4",
+    "snapd",
+    "dockerd",
+    "containerd",
+    "irqbalance",
+    "udisksd",
+    "wpa_supplicant",
+    "gdm",
+    "lightdm",
+    "Xorg",
+    "pulseaudio",
+    "pipewire",
+];
+
+/// Beginnings of the names of kernel threads (Linux, `ps -ef` of any machine; names are given in the kernel's `kthread_create`).
+const KERNEL_THREADS: &[&str] = &[
+    "kworker",
+    "ksoftirqd",
+    "kswapd",
+    "kthreadd",
+    "migration/",
+    "rcu_sched",
+    "rcu_preempt",
+    "rcu_bh",
+    "rcu_par_gp",
+    "rcu_gp",
+    "rcuop/",
+    "rcuos/",
+    "kdevtmpfs",
+    "khugepaged",
+    "kcompactd",
+    "ksmd",
+    "kauditd",
+    "khungtaskd",
+    "oom_reaper",
+    "kblockd",
+    "kintegrityd",
+    "md_bg",
+    "watchdog/",
+    "kthrotld",
+    "jbd2/",
+    "ext4-rsv-conver",
+    "xfsaild",
+    "scsi_eh_",
+    "scsi_tmf_",
+    "irq/",
+    "cpuhp/",
+    "idle_inject/",
+    "kpsmoused",
+    "ipv6_addrconf",
+    "mm_percpu_wq",
+    "devfreq_wq",
+    "ata_sff",
+    "kstrp",
+    "zswap",
+    "kdmflush",
+    "ecryptfs",
+    "kacpid",
+    "kintegrity",
+];
+
+/// Programs that make code while they run, so that memory to write and to execute is their daily work.
+const RUNTIMES: &[&str] = &[
+    "node",
+    "nodejs",
+    "deno",
+    "bun",
+    "java",
+    "dotnet",
+    "mono",
+    "wine",
+    "wine64",
+    "wineserver",
+    "luajit",
+    "qemu",
+    "php",
+    "pypy",
+    "ruby",
+    "julia",
+    "beam.smp",
+    "erl",
+    "firefox",
+    "firefox-bin",
+    "firefox-esr",
+    "chrome",
+    "chromium",
+    "chrome_crashpad_handler",
+    "headless_shell",
+    "chrome-headless-shell",
+    "electron",
+    "code",
+    "WebKitWebProcess",
+    "WebKitNetworkProcess",
+    "gjs",
+    "gnome-shell",
+    "seamonkey",
+    "thunderbird",
+    "thunderbird-bin",
+    "steam",
+    "postgres",
+    "R",
+    "plasmashell",
+    "kwin_wayland",
+    "java17",
+    "jspawnhelper",
+    "brave",
+    "opera",
+    "vivaldi-bin",
+    "msedge",
+    "slack",
+    "discord",
+    "spotify",
+];
+
+/// Programs whose work it is to take whole frames or packets.
+const SNIFFERS: &[&str] = &[
+    "dhclient",
+    "dhcpcd",
+    "udhcpc",
+    "udhcpd",
+    "dhcpd",
+    "NetworkManager",
+    "systemd-networkd",
+    "wpa_supplicant",
+    "hostapd",
+    "lldpd",
+    "lldpad",
+    "tcpdump",
+    "dumpcap",
+    "tshark",
+    "wireshark",
+    "suricata",
+    "snort",
+    "zeek",
+    "keepalived",
+    "pppd",
+    "arping",
+    "arpwatch",
+    "ping",
+    "ping6",
+    "mtr",
+    "mtr-packet",
+    "traceroute",
+    "fping",
+    "nmap",
+    "radvd",
+    "rdisc",
+    "ospfd",
+    "bird",
+    "zebra",
+    "charon",
+    "avahi-autoipd",
+    "connmand",
+    "iwd",
+    "tcpreplay",
+    "ntopng",
+    "softflowd",
+    "dnsmasq",
+    "kea-dhcp4",
+    "odhcpd",
+    "ovs-vswitchd",
+    "teamd",
+    "ladvd",
+    "ifplugd",
+    "netplan",
+    "conmon",
+    "openvswitch",
+    "vrrpd",
+    "smcroute",
+    "igmpproxy",
+    "pimd",
+    "chronyd",
+    "ptp4l",
+];
+
+/// Programs that stop and look into others for a living.
+const DEBUGGERS: &[&str] = &[
+    "gdb",
+    "gdbserver",
+    "strace",
+    "ltrace",
+    "lldb",
+    "lldb-server",
+    "rr",
+    "perf",
+    "valgrind",
+    "delve",
+    "dlv",
+    "wineserver",
+    "bwrap",
+    "proot",
+    "fakechroot",
+    "crash",
+    "apport",
+    "systemd-coredump",
+    "sysdig",
+    "uftrace",
+    "code",
+    "gvisor",
+    "runsc",
+];
+
+/// Programs that pass on what others serve.
+const PROXIES: &[&str] = &[
+    "haproxy",
+    "envoy",
+    "docker-proxy",
+    "traefik",
+    "rootlesskit",
+    "rootlessport",
+    "slirp4netns",
+    "pasta",
+    "passt",
+    "kubectl",
+    "kube-proxy",
+    "sshd",
+    "sshd-session",
+    "ssh",
+    "nginx",
+    "stunnel4",
+    "stunnel",
+    "socat",
+    "relayd",
+    "sniproxy",
+    "gost",
+    "frps",
+    "frpc",
+    "cloudflared",
+    "tailscaled",
+    "systemd",
+    "init",
+    "inetd",
+    "xinetd",
+    "systemd-socket-proxyd",
+    "varnishd",
+    "squid",
+    "caddy",
+    "pgbouncer",
+    "pgpool",
+    "proxysql",
+    "mysqlrouter",
+    "dnsdist",
+    "conmon",
+    "containerd-shim-runc-v2",
+    "gvproxy",
+    "limactl",
+    "qemu-system-x86_64",
+    "wslrelay",
+    "apache2",
+    "httpd",
+];
+
+/// Whether `name` stands in `list`.
+fn among(list: &[&str], name: &[u8]) -> bool {
+    list.iter().any(|known| known.as_bytes() == name)
+}
+
+/// The name without a version behind it: `python3.11` is `python`.
+fn without_version(name: &[u8]) -> &[u8] {
+    let end = name
+        .iter()
+        .rposition(|byte| !byte.is_ascii_digit() && !matches!(byte, b'.' | b'-'))
+        .map_or(name.len(), |last| last + 1);
+    &name[..end]
+}
+
+/// Whether a program of this file name is a shell.
+pub fn is_shell(name: &[u8]) -> bool {
+    among(SHELLS, without_version(name))
+}
+
+/// Whether a program of this file name runs scripts of a programming language.
+pub fn is_interpreter(name: &[u8]) -> bool {
+    among(INTERPRETERS, without_version(name))
+}
+
+/// Whether a program of this file name connects networks with standard input and output.
+pub fn is_relay(name: &[u8]) -> bool {
+    among(RELAYS, name)
+}
+
+/// Whether a program of this file name connects shells with people by profession.
+pub fn is_terminal_server(name: &[u8]) -> bool {
+    among(TERMINAL_SERVERS, name)
+}
+
+/// Whether a program of this file name starts others for connections.
+pub fn is_inetd(name: &[u8]) -> bool {
+    among(INETD, name)
+}
+
+/// Whether a program of this file name takes packets by profession.
+pub fn is_sniffer(name: &[u8]) -> bool {
+    among(SNIFFERS, without_version(name)) || among(SNIFFERS, name)
+}
+
+/// Whether a program of this file name is a debugger.
+pub fn is_debugger(name: &[u8]) -> bool {
+    among(DEBUGGERS, without_version(name)) || among(DEBUGGERS, name)
+}
+
+/// Whether a program of this file name passes on what others serve.
+pub fn is_proxy(name: &[u8]) -> bool {
+    among(PROXIES, name)
+}
+
+/// Whether a program of this file name makes code while it runs.
+pub fn makes_code(name: &[u8]) -> bool {
+    among(RUNTIMES, name) || among(RUNTIMES, without_version(name)) || name.starts_with(b"qemu-")
+}
+
+/// The daemon that `name` is, if it is one that a disguise likes.
+pub fn daemon(name: &[u8]) -> Option<&'static str> {
+    DAEMONS.iter().copied().find(|daemon| daemon.as_bytes() == name)
+}
+
+/// The daemon whose name `name` all but is: one letter is missing, too many, wrong or exchanged with its neighbour.
+pub fn nearly_daemon(name: &[u8]) -> Option<&'static str> {
+    // Shorter names are near to each other by chance.
+    const SHORTEST: usize = 6;
+    let name = std::str::from_utf8(name).ok()?;
+    if name.len() < SHORTEST || daemon(name.as_bytes()).is_some() {
+        return None;
+    }
+    DAEMONS
+        .iter()
+        .copied()
+        .find(|daemon| daemon.len() >= SHORTEST && strsim::damerau_levenshtein(name, daemon) == 1)
+}
+
+/// Whether `name` is what a thread of the kernel is called.
+pub fn is_kernel_thread_name(name: &[u8]) -> bool {
+    KERNEL_THREADS.iter().any(|known| {
+        name.strip_prefix(known.as_bytes()).is_some_and(|rest| {
+            rest.first()
+                .is_none_or(|next| !next.is_ascii_lowercase() || known.ends_with('/'))
+        })
+    })
+}
+
+/// The name a command line gives its program: the last part of the first word, without a leading `-` (a login shell) and up to a blank or
+/// colon (`nginx: worker process`).
+pub fn claimed(first: &[u8]) -> &[u8] {
+    let word = first
+        .split(|byte| matches!(byte, b' ' | b':'))
+        .next()
+        .unwrap_or_default();
+    let word = base(word);
+    word.strip_prefix(b"-").unwrap_or(word)
+}
+
+/// What a port is known for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PortUse {
+    /// The port.
+    pub port: u16,
+    /// Over UDP; else over TCP.
+    pub udp: bool,
+    /// What is spoken there.
+    pub service: &'static str,
+    /// The programs that serve it, by file name.
+    pub programs: &'static [&'static str],
+    /// Whether any program may speak it, as HTTP.
+    pub common: bool,
+}
+
+const fn tcp(port: u16, service: &'static str, programs: &'static [&'static str]) -> PortUse {
+    PortUse {
+        port,
+        udp: false,
+        service,
+        programs,
+        common: false,
+    }
+}
+
+const fn udp(port: u16, service: &'static str, programs: &'static [&'static str]) -> PortUse {
+    PortUse {
+        port,
+        udp: true,
+        service,
+        programs,
+        common: false,
+    }
+}
+
+const fn web(port: u16, service: &'static str) -> PortUse {
+    PortUse {
+        port,
+        udp: false,
+        service,
+        programs: &["nginx", "apache2", "httpd", "lighttpd", "caddy", "thttpd", "h2o"],
+        common: true,
+    }
+}
+
+const DNS: &[&str] = &[
+    "named",
+    "unbound",
+    "dnsmasq",
+    "systemd-resolved",
+    "systemd-resolve",
+    "pdns_server",
+    "pdns_recursor",
+    "coredns",
+    "knotd",
+    "kresd",
+    "nsd",
+    "bind9",
+    "AdGuardHome",
+    "pihole-FTL",
+    "dnscrypt-proxy",
+    "aardvark-dns",
+    "netavark",
+];
+const MAIL: &[&str] = &[
+    "master",
+    "exim4",
+    "exim",
+    "sendmail",
+    "sendmail-mta",
+    "smtpd",
+    "opensmtpd",
+    "postfix",
+    "haraka",
+    "stalwart",
+];
+const DHCP: &[&str] = &[
+    "dhcpd",
+    "kea-dhcp4",
+    "dnsmasq",
+    "dhclient",
+    "dhcpcd",
+    "udhcpd",
+    "udhcpc",
+    "NetworkManager",
+    "systemd-networkd",
+    "systemd-network",
+    "connmand",
+    "odhcpd",
+];
+const MYSQL: &[&str] = &["mysqld", "mariadbd"];
+const REDIS: &[&str] = &[
+    "redis-server",
+    "redis-check-rdb",
+    "valkey-server",
+    "keydb-server",
+    "dragonfly",
+    "redis-sentinel",
+];
+
+/// Ports and who serves them: service names from the IANA registry, programs from the documentation of each.
+const PORTS: &[PortUse] = &[
+    tcp(
+        21,
+        "FTP",
+        &["vsftpd", "proftpd", "pure-ftpd", "ftpd", "in.ftpd", "pyftpdlib"],
+    ),
+    tcp(
+        22,
+        "SSH",
+        &[
+            "sshd",
+            "dropbear",
+            "sshd-session",
+            "tinyssh",
+            "lshd",
+            "gitea",
+            "forgejo",
+        ],
+    ),
+    tcp(23, "Telnet", &["telnetd", "in.telnetd", "utelnetd"]),
+    tcp(25, "SMTP", MAIL),
+    tcp(53, "DNS", DNS),
+    udp(53, "DNS", DNS),
+    udp(67, "DHCP", DHCP),
+    udp(68, "DHCP", DHCP),
+    web(80, "HTTP"),
+    tcp(110, "POP3", &["dovecot", "courierpop3d", "qpopper"]),
+    tcp(111, "rpcbind", &["rpcbind", "portmap"]),
+    udp(
+        123,
+        "NTP",
+        &[
+            "chronyd",
+            "ntpd",
+            "ntpsec",
+            "systemd-timesyncd",
+            "openntpd",
+            "busybox",
+            "ptp4l",
+        ],
+    ),
+    tcp(139, "NetBIOS", &["smbd"]),
+    tcp(143, "IMAP", &["dovecot", "courierimapd", "cyrus", "imapd"]),
+    udp(161, "SNMP", &["snmpd"]),
+    tcp(389, "LDAP", &["slapd", "ns-slapd", "samba"]),
+    web(443, "HTTPS"),
+    tcp(445, "SMB", &["smbd", "ksmbd.mountd"]),
+    tcp(587, "mail submission", MAIL),
+    tcp(631, "IPP", &["cupsd"]),
+    tcp(636, "LDAPS", &["slapd", "ns-slapd", "samba"]),
+    tcp(993, "IMAPS", &["dovecot", "courierimapd", "cyrus"]),
+    tcp(995, "POP3S", &["dovecot", "courierpop3d"]),
+    tcp(3306, "MySQL", MYSQL),
+    tcp(
+        3389,
+        "RDP",
+        &["xrdp", "gnome-remote-desktop-daemon", "gnome-remote-de", "krdpserver"],
+    ),
+    udp(
+        5353,
+        "mDNS",
+        &[
+            "avahi-daemon",
+            "chrome",
+            "chromium",
+            "systemd-resolved",
+            "systemd-resolve",
+            "mdnsd",
+            "brave",
+            "msedge",
+            "headless_shell",
+            "firefox",
+            "spotify",
+            "kdeconnectd",
+            "cups-browsed",
+        ],
+    ),
+    tcp(5432, "PostgreSQL", &["postgres", "postmaster"]),
+    tcp(6379, "Redis", REDIS),
+];
+
+/// What the port is known for; `None` for most.
+pub fn port_use(port: u16, udp: bool) -> Option<&'static PortUse> {
+    PORTS.iter().find(|known| known.port == port && known.udp == udp)
+}
+
+/// Ports through which data or a whole computer can be had, and that serve without asking who calls in a common setting of the program.
+const CONTROL: &[(u16, &str)] = &[
+    (2375, "the control interface of Docker without encryption"),
+    (2376, "the control interface of Docker"),
+    (2379, "the database of etcd"),
+    (2380, "the members' port of etcd"),
+    (3306, "a MySQL or MariaDB database"),
+    (5432, "a PostgreSQL database"),
+    (5672, "the message queue of AMQP"),
+    (5900, "a screen by VNC"),
+    (5984, "a CouchDB database"),
+    (6379, "a Redis or Valkey database"),
+    (7001, "the members' port of Cassandra"),
+    (8086, "an InfluxDB database"),
+    (8500, "the control interface of Consul"),
+    (9042, "a Cassandra database"),
+    (9200, "the interface of Elasticsearch or OpenSearch"),
+    (9229, "the debugger of Node"),
+    (10250, "the control interface of a Kubernetes node"),
+    (10255, "the status interface of a Kubernetes node"),
+    (11211, "a memcached database"),
+    (15672, "the control interface of RabbitMQ"),
+    (27017, "a MongoDB database"),
+    (28015, "a RethinkDB database"),
+];
+
+/// What a port opens, if it opens more than a service should.
+pub fn control_port(port: u16) -> Option<&'static str> {
+    CONTROL.iter().find(|(known, _)| *known == port).map(|(_, what)| *what)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_do_not_hide_a_program() {
+        assert!(is_interpreter(b"python3.11") && is_interpreter(b"perl") && is_interpreter(b"php8.2"));
+        assert!(is_shell(b"bash") && is_shell(b"zsh-5.9") && !is_shell(b"bashful"));
+        assert!(makes_code(b"luajit-2.1") && makes_code(b"qemu-system-aarch64") && !makes_code(b"sshd"));
+        assert!(is_sniffer(b"dhclient") && is_sniffer(b"kea-dhcp4"));
+    }
+
+    #[test]
+    fn names_of_kernel_threads() {
+        for name in [
+            "kworker/0:1-events",
+            "kworker",
+            "kswapd0",
+            "ksoftirqd/3",
+            "jbd2/sda1-8",
+            "rcu_sched",
+            "migration/0",
+            "irq/24-ACPI",
+        ] {
+            assert!(is_kernel_thread_name(name.as_bytes()), "{name}");
+        }
+        for name in [
+            "kworkers",
+            "bash",
+            "cryptominer",
+            "netnsd",
+            "migrationtool",
+            "nfsdcltrack",
+            "",
+        ] {
+            assert!(!is_kernel_thread_name(name.as_bytes()), "{name}");
+        }
+    }
+
+    #[test]
+    fn what_a_command_line_claims() {
+        for (word, name) in [
+            ("-bash", "bash"),
+            ("/usr/sbin/sshd", "sshd"),
+            ("nginx: worker process", "nginx"),
+            ("sshd", "sshd"),
+            ("", ""),
+        ] {
+            assert_eq!(claimed(word.as_bytes()), name.as_bytes());
+        }
+    }
+
+    #[test]
+    fn near_misses_of_daemons() {
+        assert_eq!(nearly_daemon(b"rsyslgod"), Some("rsyslogd"));
+        assert_eq!(nearly_daemon(b"systemd-journaldd"), Some("systemd-journald"));
+        for name in ["rsyslogd", "sshx", "crond2", "nginx-debug", "chromium"] {
+            assert_eq!(nearly_daemon(name.as_bytes()), None, "{name}");
+        }
+    }
+
+    #[test]
+    fn ports_stand_once() {
+        for (at, one) in PORTS.iter().enumerate() {
+            assert!(
+                PORTS[..at]
+                    .iter()
+                    .all(|other| (other.port, other.udp) != (one.port, one.udp)),
+                "{one:?}"
+            );
+        }
+        assert_eq!(port_use(22, false).map(|known| known.service), Some("SSH"));
+        assert_eq!(port_use(22, true), None);
+        assert!(control_port(6379).is_some() && control_port(443).is_none());
+    }
+}

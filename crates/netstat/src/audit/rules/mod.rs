@@ -1,0 +1,99 @@
+//! The rules, each in a file of its own.
+
+mod blocked;
+mod deleted;
+mod differs;
+mod hidden_owner;
+mod injected;
+mod kernel_thread;
+mod memory;
+mod no_unit;
+mod open_port;
+mod place;
+mod port;
+mod poses;
+mod preload;
+mod promiscuous;
+mod shell_relay;
+mod shell_socket;
+mod sniffer;
+mod taken_port;
+mod traced;
+mod unpackaged;
+mod views;
+mod writable;
+
+use super::finding::Rule;
+
+/// Every rule, in the order in which they are listed.
+pub static RULES: &[&Rule] = &[
+    &deleted::RULE,
+    &memory::RULE,
+    &place::RULE,
+    &unpackaged::RULE,
+    &differs::RULE,
+    &writable::RULE,
+    &shell_socket::RULE,
+    &shell_relay::RULE,
+    &kernel_thread::RULE,
+    &poses::RULE,
+    &preload::RULE,
+    &preload::EVERYWHERE,
+    &injected::RULE,
+    &traced::RULE,
+    &sniffer::RULE,
+    &promiscuous::RULE,
+    &port::RULE,
+    &open_port::RULE,
+    &no_unit::RULE,
+    &hidden_owner::RULE,
+    &views::RULE,
+    &taken_port::RULE,
+    &blocked::RULE,
+    &blocked::OWNERLESS,
+];
+
+/// The rule called `name`, in any case of letter.
+pub fn find(name: &str) -> Option<&'static Rule> {
+    RULES.iter().copied().find(|rule| rule.name.eq_ignore_ascii_case(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rules_are_well_formed() {
+        for (at, rule) in RULES.iter().enumerate() {
+            assert!(
+                RULES[..at].iter().all(|other| other.name != rule.name),
+                "{rule:?} twice"
+            );
+            assert!(
+                rule.name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-'),
+                "{rule:?}"
+            );
+            // T1234 or T1234.001 (attack.mitre.org).
+            let number = rule.technique.strip_prefix('T').unwrap();
+            let (technique, sub) = number.split_once('.').unwrap_or((number, "001"));
+            assert!(
+                technique.len() == 4
+                    && sub.len() == 3
+                    && (technique.to_owned() + sub).bytes().all(|b| b.is_ascii_digit()),
+                "{rule:?}"
+            );
+            for text in [rule.title, rule.explanation, rule.harmless] {
+                assert!(
+                    !text.is_empty() && !text.contains('\n') && !text.contains("  "),
+                    "{rule:?}: {text:?}"
+                );
+            }
+            assert!(
+                rule.explanation.ends_with('.') && !rule.title.ends_with('.'),
+                "{rule:?}"
+            );
+            assert_eq!(find(&rule.name.to_uppercase()), Some(*rule));
+        }
+        assert_eq!(find("nothing"), None);
+    }
+}
