@@ -43,6 +43,7 @@ mod namespace;
 mod no_owner;
 mod order;
 mod owner;
+pub mod packet_filter;
 pub mod process;
 pub mod reach;
 pub mod route;

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use netstat_model::counters::{Block, BlockSet, InterfaceStatistics, Pair, ProtocolStatistics, TcpFamilies};
 use netstat_model::figures::{Figures, ProcessKey};
+use netstat_model::packet_filter::PacketFilter;
 use netstat_model::process::{Namespaces, ProcessFacts};
 use netstat_model::route::{RouteListing, TableNames, TableSelection};
 use netstat_model::{Event, Fact, Learned, Limit, Owners, Protocol, Socket, Why};
@@ -51,6 +52,8 @@ pub struct Replay {
     pub protocols: ProtocolStatistics,
     /// Counters of the interfaces.
     pub interfaces: InterfaceStatistics,
+    /// Packet filters.
+    pub packet_filter: PacketFilter,
     /// Interfaces and routes.
     pub routes: RouteListing,
     /// What happens to sockets, in batches: one for each time that is asked for more.
@@ -90,6 +93,10 @@ impl Default for Replay {
             interfaces: InterfaceStatistics {
                 at: Duration::ZERO,
                 interfaces: Fact::Unknown(Why::NotKept),
+            },
+            packet_filter: PacketFilter {
+                nftables: Fact::Unknown(Why::NotKept),
+                iptables: Fact::Unknown(Why::NotKept),
             },
             routes: RouteListing {
                 interfaces: Fact::Unknown(Why::NotKept),
@@ -359,6 +366,10 @@ impl System for Replay {
             "main" => Ok(TableSelection::default()),
             other => Err(Refused(format!("unknown routing table \"{other}\": use all or main"))),
         }
+    }
+
+    fn packet_filter(&mut self) -> PacketFilter {
+        self.packet_filter.clone()
     }
 
     fn routes(&mut self, _: TableSelection) -> RouteListing {

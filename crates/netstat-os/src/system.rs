@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use netstat_model::counters::{BlockSet, InterfaceStatistics, ProtocolStatistics};
 use netstat_model::figures::{Figures, ProcessKey};
+use netstat_model::packet_filter::PacketFilter;
 use netstat_model::process::ProcessFacts;
 use netstat_model::route::{RouteListing, TableSelection};
 use netstat_model::{Limit, Owners, Protocol, Socket, Why};
@@ -227,6 +228,9 @@ pub trait System {
     /// # Errors
     /// When there is no table of that name; the words say which there are.
     fn table(&mut self, name: &str) -> Result<TableSelection, Refused>;
+
+    /// The packet filters of the own network namespace.
+    fn packet_filter(&mut self) -> PacketFilter;
 
     /// Interfaces and routes.
     fn routes(&mut self, tables: TableSelection) -> RouteListing;

@@ -433,6 +433,46 @@ fn who_can_reach_a_port_depends_on_where_it_is_bound() {
 }
 
 #[test]
+fn packet_filters_are_told_as_nft_shows_them() {
+    own_namespace!();
+    let listener = TcpListener::bind("0.0.0.0:0").unwrap();
+    let word = format!("tcp:{}", listener.local_addr().unwrap().port());
+    let filter = json(&[&word])["packet_filter"].clone();
+    // Whoever has made the namespace may look; what a kernel without nftables says is another matter.
+    if filter["nftables"].is_null() {
+        skip("packet filters", filter["unknown"]["nftables"].as_str().unwrap());
+        return;
+    }
+    assert_eq!(filter["nftables"], Value::Array(Vec::new()));
+    if !have("nft") {
+        return;
+    }
+    let rules = "table inet guard { chain in { type filter hook input priority -5; policy drop; tcp dport 1 accept; \
+                 tcp dport 2 accept; } ; chain helper { accept; } ; chain out { type filter hook output priority 0; } ; }";
+    if !tool("nft").arg(rules).status().unwrap().success() {
+        skip("packet filters", "nft refuses rules here");
+        return;
+    }
+    let filter = json(&[&word])["packet_filter"].clone();
+    let expected = serde_json::json!([{
+        "family": "inet", "table": "guard", "name": "in", "kind": "filter", "hook": "input", "priority": -5, "drops": true, "rules": 2
+    }]);
+    assert_eq!(filter["nftables"], expected);
+    if have("ip") {
+        let ip = |words: &str| tool("ip").args(words.split(' ')).status().unwrap().success();
+        if ip("link add near type veth peer name far") {
+            assert!(ip("link set near up") && ip("address add 192.168.77.5/24 dev near"));
+            let text = inspect(&[&word]).stdout;
+            let line = text.split_whitespace().collect::<Vec<_>>().join(" ");
+            assert!(
+                line.contains("nftables inet guard in (drops what its 2 rules do not let in)"),
+                "{text}"
+            );
+        }
+    }
+}
+
+#[test]
 fn a_socket_without_a_process_says_why() {
     own_namespace!();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();

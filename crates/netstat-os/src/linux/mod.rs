@@ -10,6 +10,7 @@ mod netlink;
 mod owner_source;
 pub mod owners;
 pub mod owners_ebpf;
+pub mod packet_filter;
 mod port_probe;
 pub mod process;
 pub mod routes;

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use netstat_model::counters::{BlockSet, InterfaceStatistics, ProtocolStatistics};
 use netstat_model::figures::{Figures, ProcessKey};
+use netstat_model::packet_filter::PacketFilter;
 use netstat_model::process::ProcessFacts;
 use netstat_model::route::{RouteListing, TableSelection};
 use netstat_model::{Limit, Protocol, Socket, Why};
@@ -17,7 +18,7 @@ use super::figures::FigureReader;
 use super::owner_source::OwnerFinder;
 use super::process::ProcessReader;
 use super::sockets::{SocketReader, lists_bound_ports};
-use super::{cgroups, counters, port_probe, routes};
+use super::{cgroups, counters, packet_filter, port_probe, routes};
 use crate::accounts::Accounts;
 use crate::{
     EventSource, EventsAsk, FiguresAsk, NoProcess, NotDestroyed, OwnersAsk, OwnersFound, PortTries, ProcessAsk,
@@ -154,6 +155,10 @@ impl System for Linux {
 
     fn table(&mut self, name: &str) -> Result<TableSelection, Refused> {
         routes::select_tables(name).map_err(|unknown| Refused(unknown.to_string()))
+    }
+
+    fn packet_filter(&mut self) -> PacketFilter {
+        packet_filter::packet_filter(&self.proc)
     }
 
     fn routes(&mut self, tables: TableSelection) -> RouteListing {

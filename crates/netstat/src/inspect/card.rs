@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use netstat_model::packet_filter::PacketFilter;
 use netstat_model::process::{FileFacts, ProcessFacts};
 use netstat_model::{Fact, Limit, NoOwner, Socket};
 use netstat_names::digest::Digest;
@@ -16,6 +17,8 @@ use super::usage::Usage;
 pub(crate) struct Report {
     /// Each target with how many sockets and processes it matched.
     pub(crate) targets: Vec<Answered>,
+    /// The packet filters, where some process waits at a port.
+    pub(crate) filter: Option<PacketFilter>,
     /// The cards, in the order of the targets.
     pub(crate) cards: Vec<Card>,
     /// What could not be seen of the whole computer.

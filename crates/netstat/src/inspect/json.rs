@@ -2,6 +2,7 @@
 
 use std::time::SystemTime;
 
+use netstat_model::packet_filter::{Chain, PacketFilter};
 use netstat_model::process::{
     Ancestor, Capabilities, Descriptor, FileFacts, Mapped, Namespace, Place, ProcessFacts, Seccomp,
 };
@@ -33,6 +34,10 @@ pub(super) fn document(report: &Report, host: &[u8], now: SystemTime) -> Value {
         "cards".to_owned(),
         report.cards.iter().map(|card| self::card(card, &services)).collect(),
     );
+    body.insert(
+        "packet_filter".to_owned(),
+        report.filter.as_ref().map_or(Value::Null, packet_filter),
+    );
     Document {
         schema: "netstat.inspect",
         host,
@@ -41,6 +46,31 @@ pub(super) fn document(report: &Report, host: &[u8], now: SystemTime) -> Value {
         body,
     }
     .value()
+}
+
+fn packet_filter(filter: &PacketFilter) -> Value {
+    let chain = |chain: &Chain| {
+        json!({
+            "family": chain.family.name(),
+            "table": text(&chain.table),
+            "name": text(&chain.name),
+            "kind": text(&chain.kind),
+            "hook": chain.hook.name(),
+            "priority": chain.priority,
+            "drops": chain.drops,
+            "rules": chain.rules,
+        })
+    };
+    Object::default()
+        .fact(
+            "nftables",
+            filter
+                .nftables
+                .as_ref()
+                .map(|chains| chains.iter().map(chain).collect::<Vec<_>>()),
+        )
+        .fact("iptables_tables", filter.iptables.as_ref().map(|tables| texts(tables)))
+        .finish()
 }
 
 /// An object whose facts may be unknown.

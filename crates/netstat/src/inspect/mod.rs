@@ -3,6 +3,7 @@
 mod bundle;
 mod card;
 mod files;
+mod filter;
 mod gather;
 mod json;
 mod reach;
@@ -351,6 +352,14 @@ fn inspect(words: &Words, surroundings: &mut Surroundings<'_>, talk: &mut Talk) 
         report
             .cards
             .push(gather::ownerless_card(surroundings.system, &sources, lead, reason));
+    }
+    let waits = report
+        .cards
+        .iter()
+        .filter_map(|card| card.owner.as_ref().ok())
+        .any(|subject| !subject.reach.is_empty());
+    if waits {
+        report.filter = Some(surroundings.system.packet_filter());
     }
     report.limits = std::mem::take(&mut first.limits);
     report.limits.extend(owners.limits);

@@ -8,7 +8,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 
 use rustix::io::retry_on_intr;
-use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType, netlink};
+use rustix::net::{AddressFamily, Protocol, RecvFlags, SendFlags, SocketFlags, SocketType, netlink};
 
 use attributes::{Malformed, Messages, u32_at};
 
@@ -50,11 +50,23 @@ impl Connection {
     /// # Errors
     /// What `socket(2)` says: no netlink in this kernel, or refused by a security policy.
     pub(in crate::linux) fn sock_diag() -> io::Result<Self> {
+        Connection::open(netlink::SOCK_DIAG)
+    }
+
+    /// Opens a connection to the kernel's packet filters (`NETLINK_NETFILTER`, netlink(7)).
+    ///
+    /// # Errors
+    /// As [`Connection::sock_diag`].
+    pub(in crate::linux) fn netfilter() -> io::Result<Self> {
+        Connection::open(netlink::NETFILTER)
+    }
+
+    fn open(protocol: Protocol) -> io::Result<Self> {
         let socket = rustix::net::socket_with(
             AddressFamily::NETLINK,
             SocketType::RAW,
             SocketFlags::CLOEXEC,
-            Some(netlink::SOCK_DIAG),
+            Some(protocol),
         )?;
         Ok(Connection {
             socket,

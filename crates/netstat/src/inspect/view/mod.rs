@@ -9,6 +9,7 @@ mod usage;
 use std::io::{self, Write};
 use std::time::SystemTime;
 
+use netstat_model::packet_filter::PacketFilter;
 use netstat_model::{NoOwner, text};
 use netstat_names::Services;
 
@@ -37,7 +38,7 @@ pub(super) fn write(out: &mut dyn Write, report: &Report, screen: &Screen<'_>, m
         if place > 0 {
             writeln!(out)?;
         }
-        out.write_all(card_text(card, screen).as_bytes())?;
+        out.write_all(card_text(card, report.filter.as_ref(), screen).as_bytes())?;
     }
     let left = report.cards.len().saturating_sub(most);
     if left > 0 {
@@ -53,7 +54,7 @@ pub(super) fn write(out: &mut dyn Write, report: &Report, screen: &Screen<'_>, m
 }
 
 /// One card.
-fn card_text(card: &Card, screen: &Screen<'_>) -> String {
+fn card_text(card: &Card, filter: Option<&PacketFilter>, screen: &Screen<'_>) -> String {
     let mut lines = Lines::new(screen.width);
     let targets: Vec<String> = card
         .targets
@@ -67,7 +68,7 @@ fn card_text(card: &Card, screen: &Screen<'_>) -> String {
             process::write(&mut lines, subject, screen);
             file::write(&mut lines, subject, screen);
             usage::write(&mut lines, &subject.usage);
-            process::write_reach(&mut lines, subject);
+            process::write_reach(&mut lines, subject, filter);
             let unread = subject.facts.unread();
             if !unread.is_empty() {
                 let words: Vec<String> = unread

@@ -1,9 +1,12 @@
 //! The process of a card.
 
+use netstat_model::packet_filter::PacketFilter;
 use netstat_model::process::{Capabilities, Descriptor, Namespaces, ProcessFacts, Seccomp};
 use netstat_model::{Component, Fact, UnitManager, text};
 
 use super::super::card::{StandsFor, Subject};
+use super::super::filter;
+use super::super::reach::{Extent, Reach};
 use super::Screen;
 use super::lines::Lines;
 use crate::words::{ago, moment, plural};
@@ -312,7 +315,7 @@ fn sockets(subject: &Subject) -> String {
 }
 
 /// Who can reach the ports at which it waits.
-pub(super) fn write_reach(lines: &mut Lines, subject: &Subject) {
+pub(super) fn write_reach(lines: &mut Lines, subject: &Subject, filter: Option<&PacketFilter>) {
     const MOST: usize = 5;
     for (place, reach) in subject.reach.iter().take(MOST).enumerate() {
         let side = std::net::SocketAddr::new(reach.address, reach.port);
@@ -326,6 +329,13 @@ pub(super) fn write_reach(lines: &mut Lines, subject: &Subject) {
             "",
             &format!("and {}", plural((subject.reach.len() - MOST) as u64, "more port")),
         );
+    }
+    // Packets within this computer are seldom filtered, and another namespace has filters of its own.
+    let outside = |reach: &Reach| matches!(reach.extent, Extent::Networks | Extent::Anywhere);
+    if let Some(filter) = filter
+        && subject.reach.iter().any(outside)
+    {
+        lines.row("", &filter::words(filter));
     }
     for stands_for in &subject.stands_for {
         let words = match stands_for {
