@@ -21,4 +21,4 @@ pub mod states;
 pub mod trouble;
 
 pub use command::{Netstat, Outcome, outcome};
-pub use namespace::{Needs, eventually, have, kernel_has, skip};
+pub use namespace::{Needs, eventually, have, kernel_has, skip, tool};

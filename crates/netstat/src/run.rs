@@ -16,7 +16,9 @@ use netstat_model::route::TableSelection;
 use netstat_model::{Fact, Family, Filter, Ports, Protocol, Sides, Socket, State, Why};
 use netstat_os::{Refused, SocketAsk, SocketList, System};
 
+use crate::args::shape::Format;
 use crate::args::{Plan, ProtocolName, RouteTable, RoutesPlan, StatisticsPlan, Which};
+use crate::json::{self, front::Front};
 use crate::progress::Progress;
 use crate::render;
 use list::Lister;
@@ -155,6 +157,10 @@ struct Job<'a, 's> {
     lister: Lister,
     interfaces: Option<InterfaceStatistics>,
     protocols: Option<ProtocolStatistics>,
+    /// The first parts of the JSON document of this print.
+    front: Front,
+    /// How many prints there were.
+    prints: u64,
     incomplete: bool,
 }
 
@@ -179,6 +185,8 @@ impl<'a, 's> Job<'a, 's> {
             lister: Lister::default(),
             interfaces: None,
             protocols: None,
+            front: Front::default(),
+            prints: 0,
             incomplete: false,
         })
     }
@@ -203,8 +211,21 @@ impl<'a, 's> Job<'a, 's> {
             let listing = self.surroundings.system.routes(self.tables);
             drop(progress);
             self.incomplete |= listing.ipv4.why().is_some() && listing.interfaces.why().is_some();
-            let options = render::routes::RoutesOptions { table: self.tables };
-            render::routes::write(self.surroundings.out, &listing, &options)?;
+            match self.plan.format {
+                Format::Text => {
+                    let options = render::routes::RoutesOptions { table: self.tables };
+                    render::routes::write(self.surroundings.out, &listing, &options)?;
+                }
+                Format::Csv => {
+                    let grid = json::routes::grid(&listing);
+                    render::rows::csv::write(self.surroundings.out, &grid, self.prints == 0)?;
+                }
+                Format::Json | Format::NdJson => {
+                    let value = json::routes::value(&mut self.front, &listing);
+                    self.front.member("routes", &value);
+                    self.front.limits(&listing.limits);
+                }
+            }
             let no_route = |routes: &Fact<Vec<_>>| routes.as_ref().known().is_some_and(Vec::is_empty);
             if let Some(RoutesPlan {
                 table: RouteTable::Named(name),
@@ -222,8 +243,17 @@ impl<'a, 's> Job<'a, 's> {
             &self.filter,
             self.surroundings,
             &mut self.sockets,
+            &mut self.front,
             &mut self.talk,
         )?;
+        // With the connection list the document has been written already.
+        if self.plan.list.is_none() && matches!(self.plan.format, Format::Json | Format::NdJson) {
+            let host = self.surroundings.system.computer_name();
+            let time = (self.surroundings.now)();
+            self.front.document(self.surroundings.out, &host, time)?;
+        }
+        self.front = Front::default();
+        self.prints += 1;
         self.surroundings.out.flush()?;
         self.talk.say(self.surroundings.err);
         Ok(())
@@ -239,12 +269,23 @@ impl<'a, 's> Job<'a, 's> {
             .plan
             .rates
             .then(|| InterfaceRates::between(self.interfaces.as_ref(), &interfaces));
-        render::ethernet::write(
-            self.surroundings.out,
-            &interfaces,
-            ethernet.per_interface,
-            rates.as_ref(),
-        )?;
+        match self.plan.format {
+            Format::Text => render::ethernet::write(
+                self.surroundings.out,
+                &interfaces,
+                ethernet.per_interface,
+                rates.as_ref(),
+            )?,
+            Format::Csv => {
+                let grid = json::ethernet::grid(&interfaces, rates.as_ref());
+                render::rows::csv::write(self.surroundings.out, &grid, self.prints == 0)?;
+            }
+            Format::Json | Format::NdJson => {
+                let value = json::ethernet::value(&mut self.front, &interfaces, rates.as_ref());
+                self.front.member("ethernet", &value);
+                self.front.limits(&limits);
+            }
+        }
         self.talk.limits(limits);
         self.interfaces = Some(interfaces);
         Ok(())
@@ -259,18 +300,24 @@ impl<'a, 's> Job<'a, 's> {
             .plan
             .rates
             .then(|| ProtocolRates::between(self.protocols.as_ref(), &protocols));
-        let options = render::statistics::StatisticsOptions {
-            blocks,
-            verbose: plan.verbose,
-            zeros: plan.zeros,
-            rates: rates.as_ref(),
-        };
-        render::statistics::write(self.surroundings.out, &protocols, &options)?;
-        let zeros = render::statistics::zeros_left_out(&protocols, &options);
-        if zeros > 0 {
-            self.talk.line(format!(
-                "counters that are 0 are left out, {zeros} now (--zeros shows them)"
-            ));
+        if self.plan.format == Format::Text {
+            let options = render::statistics::StatisticsOptions {
+                blocks,
+                verbose: plan.verbose,
+                zeros: plan.zeros,
+                rates: rates.as_ref(),
+            };
+            render::statistics::write(self.surroundings.out, &protocols, &options)?;
+            let zeros = render::statistics::zeros_left_out(&protocols, &options);
+            if zeros > 0 {
+                self.talk.line(format!(
+                    "counters that are 0 are left out, {zeros} now (--zeros shows them)"
+                ));
+            }
+        } else {
+            let value = json::statistics::value(&mut self.front, &protocols, blocks, plan.verbose, rates.as_ref());
+            self.front.member("statistics", &value);
+            self.front.limits(&limits);
         }
         self.incomplete |= blocks.iter().all(|block| unreadable(&protocols, block));
         self.talk.limits(limits);

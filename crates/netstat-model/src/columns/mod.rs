@@ -1,10 +1,14 @@
 //! Columns: what can be shown of a row, by which name, in which unit. A table of text, CSV, JSON, sorting, grouping and the
 //! documentation all read these lists, so that a fact has one name everywhere.
 
+mod interfaces;
 mod readers;
+mod routes;
 mod sockets;
 mod value;
 
+pub use interfaces::{InterfaceRow, Interfaces, is_rate, traffic_columns};
+pub use routes::{RouteRow, Routes};
 pub use sockets::{Books, DEFAULT_MACHINE, SocketRow, Sockets, WIDE, owner_columns};
 pub use value::{Missing, Value, folded, push_time};
 
@@ -181,6 +185,8 @@ mod tests {
     #[test]
     fn the_list_of_columns_is_sound() {
         is_sound::<Sockets>();
+        is_sound::<Interfaces>();
+        is_sound::<Routes>();
     }
 
     #[test]

@@ -77,6 +77,7 @@ fn row_rate(row: &ClassicRow, before: Option<Pair<u64>>, now: &Pair<u64>, elapse
             received: per_second(before.received, now.received, elapsed),
             sent: per_second(before.sent, now.sent, elapsed),
         },
+        None if ProtocolStatistics::is_counter(row) => Pair::unknown(Why::NotYet),
         _ => Pair::unknown(Why::NotApplicable),
     }
 }
@@ -85,7 +86,7 @@ fn group_rates(before: Option<&CounterGroup>, now: &CounterGroup, elapsed: Durat
     let count = |figure: super::Figure| Fact::from_option(figure.counter(), Why::NotApplicable);
     let rate = |(i, counter): (usize, &super::NamedCounter)| {
         let Some(before) = before else {
-            return Fact::Unknown(Why::NotApplicable);
+            return Fact::Unknown(Why::NotYet);
         };
         // The order seldom changes, so the same place is tried first.
         let previous = match before.counters.get(i) {
@@ -95,7 +96,7 @@ fn group_rates(before: Option<&CounterGroup>, now: &CounterGroup, elapsed: Durat
         match (previous, counter.value) {
             (Some(Fact::Known(previous)), Fact::Known(current)) => per_second(count(previous), count(current), elapsed),
             (_, Fact::Unknown(why)) | (Some(Fact::Unknown(why)), _) => Fact::Unknown(why),
-            (None, _) => Fact::Unknown(Why::NotApplicable),
+            (None, _) => Fact::Unknown(Why::NotYet),
         }
     };
     now.counters.iter().enumerate().map(rate).collect()
@@ -114,7 +115,7 @@ pub struct InterfaceRates {
 impl InterfaceRates {
     /// The rates from `previous` to `current`. Without a previous reading (the first print) all are unknown.
     pub fn between(previous: Option<&InterfaceStatistics>, current: &InterfaceStatistics) -> Self {
-        let unknown = Traffic::unknown(Why::NotApplicable);
+        let unknown = Traffic::unknown(Why::NotYet);
         let Fact::Known(now) = &current.interfaces else {
             return InterfaceRates {
                 sum: unknown,
@@ -256,11 +257,12 @@ mod tests {
             .unwrap();
         assert_eq!(rates.rows(Block::Tcpv4)[place], Pair::unknown(Why::NotApplicable));
         let none = Fact::Unknown(Why::NotApplicable);
-        assert_eq!(rates.group(0), [none, none, Fact::Known(3.0)]);
+        let new = Fact::Unknown(Why::NotYet);
+        assert_eq!(rates.group(0), [new, none, Fact::Known(3.0)]);
 
         let first = ProtocolRates::between(None, &now);
-        assert_eq!(first.rows(Block::Ipv4)[0], Pair::unknown(Why::NotApplicable));
-        assert_eq!(first.group(0), [none; 3]);
+        assert_eq!(first.rows(Block::Ipv4)[0], Pair::unknown(Why::NotYet));
+        assert_eq!(first.group(0), [new; 3]);
         assert_eq!(first.group(7), []);
     }
 
@@ -304,7 +306,7 @@ mod tests {
             }
         );
         assert_eq!(bytes(&rates.each[0]).received, Fact::Known(2500.0));
-        assert_eq!(bytes(&rates.each[2]), Pair::unknown(Why::NotApplicable));
+        assert_eq!(bytes(&rates.each[2]), Pair::unknown(Why::NotYet));
         assert_eq!(rates.sum.get(InterfaceFigure::Errors), Pair::unknown(Why::NotKept));
 
         // eth0 was reset: its rate is unknown, and so is the sum.
@@ -318,7 +320,7 @@ mod tests {
         assert_eq!(bytes(&reset.sum), Pair::unknown(Why::Failed));
         assert_eq!(
             bytes(&InterfaceRates::between(None, &now).sum),
-            Pair::unknown(Why::NotApplicable)
+            Pair::unknown(Why::NotYet)
         );
     }
 }

@@ -17,7 +17,7 @@ use super::values::ProtocolName;
 pub(super) fn plan(low: &Low) -> Result<Plan, UsageError> {
     refuse_contradictions(low)?;
     let protocols = Protocols::of(low);
-    Ok(Plan {
+    let plan = Plan {
         ethernet: low.ethernet.then_some(EthernetPlan {
             per_interface: low.per_interface,
         }),
@@ -40,7 +40,47 @@ pub(super) fn plan(low: &Low) -> Result<Plan, UsageError> {
         verbose: low.verbose,
         dns_timeout: low.dns_timeout.unwrap_or(DEFAULT_DNS_TIMEOUT),
         owners: low.owners.unwrap_or_default(),
-    })
+    };
+    refuse_mixtures(&plan)?;
+    Ok(plan)
+}
+
+/// CSV has one kind of rows, and a line of JSON is either a row of the list or all other parts together.
+fn refuse_mixtures(plan: &Plan) -> Result<(), UsageError> {
+    let refuse = |message: String| Err(UsageError::new(message));
+    let parts = [
+        (plan.ethernet.is_some(), "-e"),
+        (plan.statistics.is_some(), "-s"),
+        (plan.routes.is_some(), "-r"),
+        (plan.processes, "-c"),
+    ];
+    let parts: Vec<&str> = parts.into_iter().filter_map(|(is, name)| is.then_some(name)).collect();
+    let Some(first) = parts.first() else {
+        return Ok(());
+    };
+    match plan.format {
+        Format::Csv if plan.statistics.is_some() || plan.processes => {
+            let part = if plan.statistics.is_some() { "-s" } else { "-c" };
+            refuse(format!(
+                "--csv is for the connection list, -e and -r; {part} has --json"
+            ))
+        }
+        Format::Csv if parts.len() > 1 => refuse(format!(
+            "--csv has one kind of rows, not those of {} together",
+            parts.join(" and ")
+        )),
+        Format::Csv | Format::NdJson if plan.list.is_some() => {
+            let format = if plan.format == Format::Csv {
+                "--csv"
+            } else {
+                "--ndjson"
+            };
+            refuse(format!(
+                "{format} has one kind of rows: either the connection list or {first}; --json has all in one document"
+            ))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// Words that mean nothing without another are a mistake: better told than passed over.
@@ -60,19 +100,6 @@ fn refuse_contradictions(low: &Low) -> Result<(), UsageError> {
         return refuse(&format!(
             "-s has no counters of {name}; its sockets: netstat -a -p {name}"
         ));
-    }
-    let machine = [(low.json, "--json"), (low.ndjson, "--ndjson"), (low.csv, "--csv")];
-    let parts = [
-        (low.ethernet, "-e"),
-        (low.statistics, "-s"),
-        (low.routes, "-r"),
-        (low.processes, "-c"),
-    ];
-    if let (Some((_, format)), Some((_, part))) = (
-        machine.into_iter().find(|(is, _)| *is),
-        parts.into_iter().find(|(is, _)| *is),
-    ) {
-        return refuse(&format!("{format} is for the connection list: leave out {part}"));
     }
     if low.changes && low.interval.is_none() {
         return refuse("--changes needs an interval: netstat -a --changes 5");
@@ -177,7 +204,7 @@ fn lists(low: &Low, protocols: &Protocols) -> bool {
     let which = low.all || low.bound || low.listen || protocols.names_rows();
     let columns = low.pids || low.executables || low.programs || low.dscp || low.time_in_state;
     let shape = low.wide || low.columns.is_some() || low.sort.is_some() || low.top.is_some() || low.group.is_some();
-    let rows = low.changes || low.all_namespaces || low.ndjson;
+    let rows = low.changes || low.all_namespaces;
     // -c has sockets for a filter to choose from; -e, -s and -r have none.
     let filters = !(low.processes || low.filter.filter().is_empty());
     !other_part || which || columns || shape || rows || filters

@@ -1,6 +1,11 @@
 //! The frame of every JSON document that this program prints.
 
+pub(crate) mod ethernet;
+pub(crate) mod front;
+pub(crate) mod processes;
+pub(crate) mod routes;
 pub mod schema;
+pub(crate) mod statistics;
 
 use std::time::SystemTime;
 

@@ -35,7 +35,29 @@ pub static SCHEMAS: &[Schema] = &[
         about: "audit --json: findings and judged programs",
         make: crate::audit::schema,
     },
+    Schema {
+        name: "tables",
+        about: "--json and --ndjson with -e, -s, -r and -c: one document a print",
+        make: tables,
+    },
 ];
+
+/// The parts that are asked for, and the connection list if it is asked for too.
+fn tables() -> Value {
+    let rows = json!({"type": "array", "items": {"$ref": "#/$defs/row"}, "description": "the connection list"});
+    let mut whole = document("tables", &[], json!({"row": row::<Sockets>(&listing_members(), false)}));
+    let parts = [
+        ("ethernet", super::ethernet::schema()),
+        ("statistics", super::statistics::schema()),
+        ("routes", super::routes::schema()),
+        ("processes", super::processes::schema()),
+        ("rows", rows),
+    ];
+    if let Some(properties) = whole["properties"].as_object_mut() {
+        properties.extend(parts.map(|(name, schema)| (name.to_owned(), schema)));
+    }
+    whole
+}
 
 fn sockets() -> Value {
     let rows = json!({"type": "array", "items": {"$ref": "#/$defs/row"}});

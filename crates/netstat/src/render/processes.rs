@@ -4,30 +4,27 @@ use std::collections::BTreeMap;
 use std::io::{self, Write};
 
 use netstat_model::text::escape;
-use netstat_model::{Fact, NoOwner, Owner, Owners, Protocol, Socket};
+use netstat_model::{Fact, ImageName, NoOwner, Owner, Owners, Protocol, Socket};
 
 /// One process and the ports it holds.
 #[derive(Debug, Default)]
-struct Holding {
-    tcp: Vec<u16>,
-    udp: Vec<u16>,
-    program: String,
+pub(crate) struct Holding<'a> {
+    /// Its TCP ports, none twice.
+    pub(crate) tcp: Vec<u16>,
+    /// Its UDP ports, none twice.
+    pub(crate) udp: Vec<u16>,
+    /// Its program file; `None` for the ports whose owner is not known.
+    pub(crate) image: Option<Fact<&'a ImageName>>,
 }
 
-/// Writes a row for each process that holds a port, the one with the most ports first.
+/// Each process that holds a port, the one with the most ports first; last, without a PID, the ports whose owner is not known.
 ///
 /// A port counts once for a process and protocol, however many sockets stand on it: a server with a thousand accepted
 /// connections holds one. A socket that several processes share counts for each. Sockets whose owner is unknown stand in one
 /// row without a PID; what belongs to no process (TIME_WAIT, closed by its program, not yet accepted) is not counted.
-///
-/// # Errors
-/// What `out` says.
-pub fn write(out: &mut dyn Write, sockets: &[Socket], owners: &Owners) -> io::Result<()> {
-    let mut holdings: BTreeMap<u32, Holding> = BTreeMap::new();
-    let mut unknown = Holding {
-        program: "(owner unknown)".into(),
-        ..Holding::default()
-    };
+pub(crate) fn holdings<'a>(sockets: &[Socket], owners: &'a Owners) -> Vec<(Option<u32>, Holding<'a>)> {
+    let mut holdings: BTreeMap<u32, Holding<'a>> = BTreeMap::new();
+    let mut unknown = Holding::default();
     for socket in sockets {
         let count = |holding: &mut Holding| match socket.protocol() {
             Protocol::Tcp | Protocol::Mptcp => holding.tcp.push(socket.local().port),
@@ -38,15 +35,7 @@ pub fn write(out: &mut dyn Write, sockets: &[Socket], owners: &Owners) -> io::Re
             Owner::Held(holders) => {
                 for process in holders.iter() {
                     let holding = holdings.entry(process.pid).or_default();
-                    if holding.program.is_empty() {
-                        holding.program = match &process.image {
-                            Fact::Known(image) => {
-                                let mark = if image.deleted { " (deleted)" } else { "" };
-                                format!("{}{mark}", escape(image.file_name()))
-                            }
-                            Fact::Unknown(_) => "-".into(),
-                        };
-                    }
+                    holding.image.get_or_insert(process.image.as_ref());
                     count(holding);
                 }
             }
@@ -55,7 +44,7 @@ pub fn write(out: &mut dyn Write, sockets: &[Socket], owners: &Owners) -> io::Re
             Owner::None(_) => count(&mut unknown),
         }
     }
-    let mut rows: Vec<(Option<u32>, Holding)> = holdings.into_iter().map(|(pid, held)| (Some(pid), held)).collect();
+    let mut rows: Vec<(Option<u32>, Holding<'a>)> = holdings.into_iter().map(|(pid, held)| (Some(pid), held)).collect();
     if !(unknown.tcp.is_empty() && unknown.udp.is_empty()) {
         rows.push((None, unknown));
     }
@@ -67,20 +56,30 @@ pub fn write(out: &mut dyn Write, sockets: &[Socket], owners: &Owners) -> io::Re
     }
     // The row of the unknown owners is no process: it stands last.
     rows.sort_by_key(|(pid, held)| (pid.is_none(), std::cmp::Reverse(held.tcp.len() + held.udp.len()), *pid));
+    rows
+}
+
+/// Writes a row for each of [`holdings`].
+///
+/// # Errors
+/// What `out` says.
+pub fn write(out: &mut dyn Write, sockets: &[Socket], owners: &Owners) -> io::Result<()> {
     writeln!(
         out,
         "\nPorts by Process\n\n  {:<8}{:<8}{:<12}Program",
         "TCP", "UDP", "PID"
     )?;
-    for (pid, held) in rows {
+    for (pid, held) in holdings(sockets, owners) {
+        let program = match held.image {
+            None => "(owner unknown)".to_owned(),
+            Some(Fact::Known(image)) => {
+                let mark = if image.deleted { " (deleted)" } else { "" };
+                format!("{}{mark}", escape(image.file_name()))
+            }
+            Some(Fact::Unknown(_)) => "-".to_owned(),
+        };
         let pid = pid.map_or("-".to_owned(), |pid| pid.to_string());
-        writeln!(
-            out,
-            "  {:<8}{:<8}{pid:<12}{}",
-            held.tcp.len(),
-            held.udp.len(),
-            held.program
-        )?;
+        writeln!(out, "  {:<8}{:<8}{pid:<12}{program}", held.tcp.len(), held.udp.len(),)?;
     }
     Ok(())
 }
@@ -88,7 +87,7 @@ pub fn write(out: &mut dyn Write, sockets: &[Socket], owners: &Owners) -> io::Re
 #[cfg(test)]
 mod tests {
     use super::*;
-    use netstat_model::{Family, ImageName, OwnersBuilder, Process, SocketFacts, State, Why};
+    use netstat_model::{Family, OwnersBuilder, Process, SocketFacts, State, Why};
 
     fn socket(protocol: Protocol, port: u16, state: State, inode: u32) -> Socket {
         Socket::new(&SocketFacts {

@@ -16,11 +16,11 @@ use super::{Failure, Surroundings, listed_states};
 use crate::args::shape::{Format, Shape};
 use crate::args::{ListPlan, Naming, OwnerMethod, Plan, Which};
 use crate::json;
+use crate::json::front::{Front, missing};
 use crate::progress::Progress;
 use crate::render;
 use crate::render::connections::{ForeignNames, View};
 use crate::render::rows::group::Groups;
-use crate::render::rows::json::Tally;
 use crate::render::rows::sockets::{Known, SocketGrid};
 use crate::render::rows::sort::{self, Direction};
 use crate::render::rows::table::{self, Layout, Widths};
@@ -41,14 +41,15 @@ pub(super) struct Lister {
 }
 
 impl Lister {
-    /// Prints what `plan` wants of `sockets`, which end up sorted and cut to the rows of the list. `document` holds the members of a
-    /// JSON document that stand in front of the rows; the limits of its other parts are in `limits`.
+    /// Prints what `plan` wants of `sockets`, which end up sorted and cut to the rows of the list. `front` holds the members of a
+    /// JSON document that stand in front of the rows; without a list, those of `-c` are put into it.
     pub(super) fn print(
         &mut self,
         plan: &Plan,
         filter: &Filter,
         surroundings: &mut Surroundings<'_>,
         sockets: &mut SocketList,
+        front: &mut Front,
         talk: &mut Talk,
     ) -> Result<(), Failure> {
         if sockets.failed && sockets.sockets.is_empty() && plan.format == Format::Text {
@@ -62,9 +63,10 @@ impl Lister {
             sockets.sockets.retain(|socket| filter.wants(socket));
         }
         if plan.processes {
-            self.processes(plan, filter, surroundings, sockets, talk)?;
+            self.processes(plan, filter, surroundings, sockets, front, talk)?;
         }
         let Some(list) = &plan.list else {
+            front.limits(&sockets.limits);
             talk.limits(std::mem::take(&mut sockets.limits));
             return Ok(());
         };
@@ -125,7 +127,7 @@ impl Lister {
                 sockets,
                 Some(owners),
                 gathered,
-                &limits,
+                Beside { limits: &limits, front },
             )?;
         } else {
             self.rows(
@@ -137,7 +139,7 @@ impl Lister {
                 sockets,
                 None,
                 gathered,
-                &limits,
+                Beside { limits: &limits, front },
             )?;
         }
         if list.time_in_state {
@@ -155,6 +157,7 @@ impl Lister {
         filter: &Filter,
         surroundings: &mut Surroundings<'_>,
         sockets: &mut SocketList,
+        front: &mut Front,
         talk: &mut Talk,
     ) -> Result<(), Failure> {
         let ask = OwnersAsk {
@@ -170,7 +173,14 @@ impl Lister {
                 .sockets
                 .retain(|socket| filter.wants_holders(&found.owners.of(socket)));
         }
-        render::processes::write(surroundings.out, &sockets.sockets, &found.owners)?;
+        match plan.format {
+            Format::Text => render::processes::write(surroundings.out, &sockets.sockets, &found.owners)?,
+            _ => {
+                let value = json::processes::value(front, &sockets.sockets, &found.owners);
+                front.member("processes", &value);
+                front.limits(&found.limits);
+            }
+        }
         let superuser = surroundings.system.is_superuser();
         tell_owners(plan, &ask, superuser, &sockets.sockets, found, talk);
         Ok(())
@@ -191,7 +201,7 @@ impl Lister {
         sockets: &mut SocketList,
         owners: Option<Owners>,
         gathered: Gathered,
-        limits: &[Limit],
+        beside: Beside<'_>,
     ) -> Result<(), Failure> {
         let names = self.names.as_ref().map(|names| names as &dyn ForeignNames);
         let color = color(plan, surroundings);
@@ -233,7 +243,7 @@ impl Lister {
                 &layout,
                 &mut self.widths,
                 self.prints,
-                limits,
+                beside,
             )?;
             self.before = Some(seen);
             return Ok(());
@@ -289,7 +299,7 @@ impl Lister {
                 &layout,
                 &mut self.widths,
                 self.prints,
-                limits,
+                beside,
             );
         }
         let mut groups = Groups::of(&grid);
@@ -310,7 +320,7 @@ impl Lister {
             &layout,
             &mut self.widths,
             self.prints,
-            limits,
+            beside,
         )
     }
 
@@ -548,6 +558,15 @@ fn color(plan: &Plan, surroundings: &Surroundings<'_>) -> bool {
     plan.color.colored(surroundings.screen)
 }
 
+/// What a JSON document has beside the rows.
+#[derive(Clone, Copy)]
+struct Beside<'a> {
+    /// What could not be seen of the sockets.
+    limits: &'a [Limit],
+    /// Its other parts.
+    front: &'a Front,
+}
+
 /// Writes rows as a table or for a machine.
 fn write_grid(
     plan: &Plan,
@@ -556,7 +575,7 @@ fn write_grid(
     layout: &Layout,
     widths: &mut Widths,
     prints: u64,
-    limits: &[Limit],
+    beside: Beside<'_>,
 ) -> Result<(), Failure> {
     let time = (surroundings.now)();
     match plan.format {
@@ -576,7 +595,7 @@ fn write_grid(
             };
             rows::json::write_lines(surroundings.out, grid, &common)?;
         }
-        Format::Json => write_document(surroundings, grid, limits, time)?,
+        Format::Json => write_document(surroundings, grid, beside, time)?,
     }
     Ok(())
 }
@@ -585,44 +604,26 @@ fn write_grid(
 fn write_document(
     surroundings: &mut Surroundings<'_>,
     grid: &dyn Grid,
-    limits: &[Limit],
+    beside: Beside<'_>,
     time: std::time::SystemTime,
 ) -> Result<(), Failure> {
     let host = surroundings.system.computer_name();
-    let head = json::head("netstat.sockets", &host, time);
+    let head = json::head(beside.front.schema(), &host, time);
     let out = &mut *surroundings.out;
     out.write_all(b"{")?;
     out.write_all(head.as_bytes())?;
+    let mut all = beside.front.write(out)?.to_vec();
     out.write_all(b",\"rows\":[")?;
     let tally = rows::json::write_elements(out, grid)?;
     out.write_all(b"\n],\"limits\":[")?;
-    let mut all: Vec<serde_json::Value> = limits.iter().map(json::limit).collect();
-    all.extend(missing(grid, &tally));
+    all.extend(beside.limits.iter().map(json::limit));
+    all.extend(missing(grid, &tally, "row", "rows"));
     for (at, limit) in all.iter().enumerate() {
         out.write_all(if at == 0 { b"\n" } else { b",\n" })?;
         out.write_all(json::to_text(limit, false).trim_end().as_bytes())?;
     }
     out.write_all(if all.is_empty() { b"]}\n" } else { b"\n]}\n" })?;
     Ok(())
-}
-
-/// What is `null` in the rows, and why.
-fn missing(grid: &dyn Grid, tally: &Tally) -> Vec<serde_json::Value> {
-    let heads = grid.heads();
-    tally
-        .iter()
-        .map(|(&(column, missing), &count)| {
-            let name = heads[column].name;
-            let rows = if count == 1 { "row" } else { "rows" };
-            serde_json::json!({
-                "what": format!("{name} of {count} {rows}"),
-                "why": missing.words(),
-                "remedy": null,
-                "column": name,
-                "rows": count,
-            })
-        })
-        .collect()
 }
 
 fn source(plan: &Plan) -> OwnersAsk {

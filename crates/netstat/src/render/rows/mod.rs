@@ -4,6 +4,7 @@ pub mod csv;
 pub mod group;
 pub mod json;
 pub mod paint;
+pub mod plain;
 pub mod sockets;
 pub mod sort;
 pub mod table;
