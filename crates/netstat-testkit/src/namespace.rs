@@ -145,6 +145,23 @@ pub fn tool(tool: &str) -> Command {
     command
 }
 
+/// Does something in the network namespace that this file stands for, in a thread of its own.
+///
+/// # Panics
+/// When it cannot be entered.
+pub fn in_network<T: Send>(file: &std::path::Path, act: impl FnOnce() -> T + Send) -> T {
+    use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+    use std::os::fd::AsFd;
+    let file = std::fs::File::open(file).expect("the namespace has a file");
+    std::thread::scope(|scope| {
+        let work = || {
+            move_into_link_name_space(file.as_fd(), Some(LinkNameSpaceType::Network)).expect("it may be entered");
+            act()
+        };
+        scope.spawn(work).join().expect("the work is done")
+    })
+}
+
 /// Whether the test runs as the real root, that is not as root of a user namespace only.
 pub fn real_root() -> bool {
     let map = std::fs::read_to_string("/proc/self/uid_map").unwrap_or_default();

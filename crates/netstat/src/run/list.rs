@@ -75,7 +75,17 @@ impl Lister {
         }
         let with_states = list.tcp4 || list.tcp6 || list.mptcp || list.unix;
         if !with_states && !filter.allows_stateless() {
-            talk.line("UDP has no states, so --state leaves out all of its sockets");
+            let stateless = [
+                (list.udp4 || list.udp6, Protocol::Udp),
+                (list.raw4 || list.raw6, Protocol::Raw),
+                (list.packet, Protocol::Packet),
+            ];
+            for (_, protocol) in stateless.into_iter().filter(|(listed, _)| *listed) {
+                let name = protocol.name();
+                talk.line(format!(
+                    "{name} has no states, so --state leaves out all of its sockets"
+                ));
+            }
         }
         sort(&mut sockets.sockets);
         let columns = columns(list, plan.format);
