@@ -126,7 +126,11 @@ impl Socket {
 
     /// The same socket with the facts that were asked for on top.
     pub fn with_extra(mut self, extra: Extra) -> Self {
-        self.apart.get_or_insert_default().extra = extra;
+        match &mut self.apart {
+            Some(apart) => apart.extra = extra,
+            // Made in one go: there may be a million of them.
+            none => *none = Some(Box::new(Apart { detail: None, extra })),
+        }
         self
     }
 
