@@ -242,13 +242,13 @@ fn note_lost(recorder: &mut Recorder, before: &mut Lost, lost: Lost, since: i64,
 
 /// Finds out what a process is while it lives.
 #[derive(Default)]
-struct Describer {
+pub(crate) struct Describer {
     /// Paths of control groups, and when they were read.
     groups: Option<(Instant, std::collections::HashMap<u64, Vec<u8>>)>,
 }
 
 impl Describer {
-    fn describe(&mut self, system: &mut dyn System, owner: &EventOwner, cgroup: Fact<u64>) -> ProcessFacts {
+    pub(crate) fn describe(&mut self, system: &mut dyn System, owner: &EventOwner, cgroup: Fact<u64>) -> ProcessFacts {
         let mut facts = ProcessFacts {
             path: None,
             name: owner.name.as_bytes().to_vec(),

@@ -2,6 +2,7 @@
 
 mod books;
 mod changes;
+mod follow;
 pub(crate) mod list;
 pub(crate) mod names;
 pub(crate) mod talk;
@@ -99,6 +100,9 @@ impl From<io::Error> for Failure {
 /// # Errors
 /// See [`Failure`].
 pub fn run(plan: &Plan, surroundings: &mut Surroundings<'_>) -> Result<Outcome, Failure> {
+    if let Some(follow) = &plan.follow {
+        return follow::follow(plan, follow, surroundings);
+    }
     let mut job = Job::new(plan, surroundings)?;
     let mut prints = plan
         .count

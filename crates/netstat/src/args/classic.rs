@@ -206,17 +206,19 @@ impl Line {
                     quoted(OsStr::new(text))
                 )));
             }
-            (Some(value_name), None) => match rest.next_if(|next| !is_switch(next) || is_sort_key(&name, next)) {
-                Some(value) => Some(value.into_string().map_err(|value| {
-                    UsageError::new(format!("{} after --{name} is not UTF-8 text", quoted(&value)))
-                })?),
-                None if name == "protocol" => return Err(protocol_missing("--protocol")),
-                None => {
-                    return Err(UsageError::new(format!(
-                        "--{name} needs a value: --{name} {value_name} (netstat --help)"
-                    )));
+            (Some(value_name), None) => {
+                match rest.next_if(|next| !is_switch(next) || is_sort_key(&name, next) || name == "until") {
+                    Some(value) => Some(value.into_string().map_err(|value| {
+                        UsageError::new(format!("{} after --{name} is not UTF-8 text", quoted(&value)))
+                    })?),
+                    None if name == "protocol" => return Err(protocol_missing("--protocol")),
+                    None => {
+                        return Err(UsageError::new(format!(
+                            "--{name} needs a value: --{name} {value_name} (netstat --help)"
+                        )));
+                    }
                 }
-            },
+            }
             (_, value) => value,
         };
         let token = match (name.as_str(), value) {

@@ -259,6 +259,7 @@ mod tests {
                 &"NAME" => "main",
                 &"SECONDS" => "0.5",
                 &"HOW" => "proc",
+                &"FILTER" => "--port=443",
                 &"LIST" => match long {
                     "--state" => "listening,BOUND",
                     "--local" | "--foreign" => "10.0.0.0/8,:443",
@@ -278,6 +279,8 @@ mod tests {
             // Machine formats are for the list alone.
             let company = match long {
                 "--json" | "--ndjson" | "--csv" => "5",
+                "--follow" | "--until" => "-n",
+                "--timeout" => "--follow",
                 _ => "-e -s -r --verbose 5",
             };
             assert!(parses(&format!("{long} {value} {company}")), "{line}");

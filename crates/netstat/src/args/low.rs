@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use clap::{Arg, ArgAction, Command, CommandFactory, FromArgMatches, Parser};
 
+use netstat_model::Filter;
 use netstat_model::columns::{Column, Sockets};
 
 use super::classic::Token;
@@ -166,6 +167,15 @@ pub(super) struct Low {
     /// with an INTERVAL: only what opened (+), closed (-) or changed its state (~)
     #[arg(long, help_heading = REPEATING)]
     pub(super) changes: bool,
+    /// connections and ports as they open and close, until Ctrl+C; also with --ndjson
+    #[arg(long, help_heading = REPEATING)]
+    pub(super) follow: bool,
+    /// wait until a row matches this filter, show it and end: "--listening --port 8080"; with --follow all rows until then
+    #[arg(long, value_name = "FILTER", value_parser = values::filter, allow_hyphen_values = true, help_heading = REPEATING)]
+    pub(super) until: Option<Filter>,
+    /// with --until or --follow: end after so many seconds, with status 1 if --until has not matched
+    #[arg(long, value_name = "SECONDS", value_parser = values::dns_timeout, help_heading = REPEATING)]
+    pub(super) timeout: Option<Duration>,
 
     /// with -s every further counter; always, on stderr, how owners were found
     #[arg(long, help_heading = OTHER)]

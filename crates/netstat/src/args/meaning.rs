@@ -5,7 +5,8 @@ use std::time::Duration;
 use super::error::UsageError;
 use super::low::{Grouping, Low, Sorting};
 use super::plan::{
-    DEFAULT_DNS_TIMEOUT, EthernetPlan, ListPlan, Naming, Plan, RouteTable, RoutesPlan, StatisticsPlan, Which,
+    DEFAULT_DNS_TIMEOUT, EthernetPlan, FollowPlan, ListPlan, Naming, Plan, RouteTable, RoutesPlan, StatisticsPlan,
+    Which,
 };
 use super::shape::{ColumnList, Format, Shape};
 use super::values::ProtocolName;
@@ -34,6 +35,11 @@ pub(super) fn plan(low: &Low) -> Result<Plan, UsageError> {
         filter: low.filter.filter(),
         format: format(low)?,
         color: low.color.unwrap_or_default(),
+        follow: (low.follow || low.until.is_some()).then(|| FollowPlan {
+            every: low.follow,
+            until: low.until.clone(),
+            timeout: low.timeout,
+        }),
         rates: low.rates,
         interval: low.interval.map(|seconds| Duration::from_secs(seconds.into())),
         count: low.count,
@@ -100,6 +106,35 @@ fn refuse_contradictions(low: &Low) -> Result<(), UsageError> {
         return refuse(&format!(
             "-s has no counters of {name}; its sockets: netstat -a -p {name}"
         ));
+    }
+    let parts = [
+        (low.ethernet, "-e"),
+        (low.statistics, "-s"),
+        (low.routes, "-r"),
+        (low.processes, "-c"),
+    ];
+    let follows = low.follow || low.until.is_some();
+    let word = if low.follow { "--follow" } else { "--until" };
+    if low.timeout.is_some() && !follows {
+        return refuse("--timeout needs --until or --follow: netstat --until \"--listening --port 8080\" --timeout 30");
+    }
+    if let Some((_, part)) = parts.into_iter().find(|(is, _)| *is && follows) {
+        return refuse(&format!("{word} shows what happens to sockets: leave out {part}"));
+    }
+    let shapes_of_lists = [
+        (low.json, "--json (use --ndjson)"),
+        (low.csv, "--csv (use --ndjson)"),
+        (low.interval.is_some(), "the interval"),
+        (low.count.is_some(), "--count"),
+        (low.changes, "--changes"),
+        (low.columns.is_some(), "--columns"),
+        (low.wide, "--wide"),
+        (low.group.is_some(), "--group"),
+        (low.sort.is_some(), "--sort"),
+        (low.top.is_some(), "--top"),
+    ];
+    if let Some((_, other)) = shapes_of_lists.into_iter().find(|(is, _)| *is && follows) {
+        return refuse(&format!("{word} shows events as they happen: leave out {other}"));
     }
     if low.changes && low.interval.is_none() {
         return refuse("--changes needs an interval: netstat -a --changes 5");
@@ -229,7 +264,7 @@ fn format(low: &Low) -> Result<Format, UsageError> {
 fn list(low: &Low, protocols: &Protocols) -> ListPlan {
     // What listens listens over UDP too.
     let filter = low.filter.filter();
-    let everything = low.all || low.bound || filter.listening || filter.exposed;
+    let everything = low.all || low.bound || low.follow || low.until.is_some() || filter.listening || filter.exposed;
     let kind = |protocol, unnamed| {
         if protocols.names_rows() {
             protocols.has(protocol)

@@ -33,6 +33,8 @@ pub struct Plan {
     pub format: Format,
     /// When colours are used.
     pub color: ColorChoice,
+    /// `--follow` and `--until`: what happens to sockets instead of a list of them.
+    pub follow: Option<FollowPlan>,
     /// `--rates`: the change per second instead of totals in `ethernet` and `statistics`. Only with an interval.
     pub rates: bool,
     /// Time from one print to the next: whole seconds, from 1 to [`INTERVAL_MAX`](super::INTERVAL_MAX). `None`: print once.
@@ -45,6 +47,17 @@ pub struct Plan {
     pub dns_timeout: Duration,
     /// `--owners`.
     pub owners: OwnerMethod,
+}
+
+/// `--follow` and `--until`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FollowPlan {
+    /// Whether every event is shown, not only the one that ends it.
+    pub every: bool,
+    /// `--until`: the first match ends it.
+    pub until: Option<Filter>,
+    /// `--timeout`.
+    pub timeout: Option<Duration>,
 }
 
 /// `-e`.
@@ -212,6 +225,7 @@ impl Default for Plan {
             filter: Filter::default(),
             format: Format::default(),
             color: ColorChoice::default(),
+            follow: None,
             rates: false,
             interval: None,
             count: None,

@@ -5,7 +5,7 @@ use std::num::NonZeroU64;
 use std::time::Duration;
 
 use clap::ValueEnum;
-use netstat_model::{FilterError, Globs, Pids, Ports, Sides, State, States, Users};
+use netstat_model::{Filter, FilterError, Globs, Pids, Ports, Sides, State, States, Users};
 
 use super::error::quoted;
 use super::hints;
@@ -159,6 +159,17 @@ pub(super) fn dns_timeout(word: &str) -> Result<Duration, String> {
             let (min, max) = (DNS_TIMEOUT_MIN.as_secs_f64(), DNS_TIMEOUT_MAX.as_secs());
             format!("is not a number of seconds from {min} to {max}, such as 0.5")
         })
+}
+
+/// `--until`: a filter in the words of the command line.
+pub(super) fn filter(words: &str) -> Result<Filter, String> {
+    let filter: Filter = words
+        .parse()
+        .map_err(|error: netstat_model::FilterError| format!("is no filter: {error}"))?;
+    match filter.is_empty() {
+        true => Err("is empty; for example: \"--listening --port 8080\"".to_owned()),
+        false => Ok(filter),
+    }
 }
 
 /// `--table`: any word, because tables have names of the administrator's choice.

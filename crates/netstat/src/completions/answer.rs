@@ -422,6 +422,7 @@ mod tests {
             "since",
             "until",
             "follow",
+            "timeout",
         ];
         let all = prepared(program());
         for command in std::iter::once(&all).chain(all.get_subcommands()) {

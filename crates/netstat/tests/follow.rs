@@ -1,0 +1,129 @@
+//! `--follow`, `--until` and `--timeout` on real sockets, as root and without privilege.
+#![cfg(target_os = "linux")]
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use netstat_testkit::own_namespace;
+use serde_json::Value;
+
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn start(words: &[&str]) -> Running {
+    let child = Command::new(env!("CARGO_BIN_EXE_netstat"))
+        .args(words)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    Running(child)
+}
+
+/// Opens and uses a connection until `done`.
+fn talk(listener: &TcpListener) {
+    let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let (mut server, _) = listener.accept().unwrap();
+    client.write_all(b"hello").unwrap();
+    server.read_exact(&mut [0; 5]).unwrap();
+    // Long enough for polling, where nothing better is allowed.
+    std::thread::sleep(Duration::from_millis(1500));
+}
+
+#[test]
+fn connections_are_told_with_program_duration_and_bytes() {
+    own_namespace!();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let mut running = start(&[
+        "--follow",
+        "--ndjson",
+        "--foreign",
+        &format!(":{port}"),
+        "--timeout",
+        "20",
+    ]);
+    let lines = BufReader::new(running.0.stdout.take().unwrap()).lines();
+    // What is there before the watch begins is not told, so it must have begun.
+    std::thread::sleep(Duration::from_millis(700));
+    talk(&listener);
+    let mut seen = Vec::new();
+    for line in lines {
+        let event: Value = serde_json::from_str(&line.unwrap()).unwrap();
+        assert_eq!(event["foreign_port"], port);
+        let kind = event["event"].as_str().unwrap().to_owned();
+        if event["learned"] != "netlink" {
+            assert_eq!(event["pid"], std::process::id());
+        }
+        seen.push(kind.clone());
+        if kind == "closed" {
+            if event["learned"] != "poll" {
+                assert_eq!(event["sent"], 5);
+            }
+            break;
+        }
+    }
+    assert_eq!(seen.first().map(String::as_str), Some("opened"), "{seen:?}");
+    assert_eq!(seen.last().map(String::as_str), Some("closed"), "{seen:?}");
+}
+
+#[test]
+fn until_ends_with_0_at_the_first_match() {
+    own_namespace!();
+    let mut running = start(&["--until", "--listening --port 5005", "--timeout", "20"]);
+    std::thread::sleep(Duration::from_millis(500));
+    let _other = TcpListener::bind("127.0.0.1:5004").unwrap();
+    assert!(running.0.try_wait().unwrap().is_none(), "another port ends nothing");
+    let _listener = TcpListener::bind("127.0.0.1:5005").unwrap();
+    let mut text = String::new();
+    running.0.stdout.take().unwrap().read_to_string(&mut text).unwrap();
+    assert!(running.0.wait().unwrap().success());
+    assert_eq!(text.lines().count(), 1, "{text}");
+    assert!(text.contains("127.0.0.1:5005"), "{text}");
+    // It is there already.
+    let mut running = start(&["--until", "--listening --port 5005"]);
+    assert!(running.0.wait().unwrap().success());
+}
+
+#[test]
+fn a_timeout_ends_with_1() {
+    own_namespace!();
+    let begun = Instant::now();
+    let mut running = start(&["--until", "--port 9", "--timeout", "0.5"]);
+    assert_eq!(running.0.wait().unwrap().code(), Some(1));
+    assert!(begun.elapsed() >= Duration::from_millis(500));
+    let mut running = start(&["--follow", "--timeout", "0.3"]);
+    assert_eq!(
+        running.0.wait().unwrap().code(),
+        Some(0),
+        "--follow alone has seen what there was"
+    );
+}
+
+#[test]
+fn words_that_do_not_go_together_are_refused() {
+    for (words, said) in [
+        (&["--timeout", "3"][..], "--timeout needs --until"),
+        (&["--follow", "5"], "leave out the interval"),
+        (&["--follow", "-s"], "leave out -s"),
+        (&["--until", "--prt 1"], "--prt"),
+        (&["--until", ""], "is empty"),
+        (&["--follow", "--json"], "use --ndjson"),
+    ] {
+        let output = Command::new(env!("CARGO_BIN_EXE_netstat"))
+            .args(words)
+            .output()
+            .unwrap();
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{text}");
+        assert!(text.contains(said) && text.lines().count() == 1, "{words:?}: {text}");
+    }
+}
