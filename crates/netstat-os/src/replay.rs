@@ -26,6 +26,8 @@ pub struct Replay {
     pub computer_name: Vec<u8>,
     /// Whether the caller is to be taken for the superuser.
     pub superuser: bool,
+    /// The number of users that have none.
+    pub unmapped_user: Option<u32>,
     /// The names of users by number.
     pub users: BTreeMap<u32, Arc<str>>,
     /// The names of groups by number.
@@ -78,6 +80,7 @@ impl Default for Replay {
         Replay {
             computer_name: Vec::new(),
             superuser: false,
+            unmapped_user: None,
             users: BTreeMap::new(),
             groups: BTreeMap::new(),
             own_addresses: Vec::new(),
@@ -213,6 +216,10 @@ impl System for Replay {
 
     fn is_superuser(&self) -> bool {
         self.superuser
+    }
+
+    fn unmapped_user(&self) -> Option<u32> {
+        self.unmapped_user
     }
 
     fn user_name(&mut self, uid: u32) -> Option<Arc<str>> {

@@ -111,6 +111,10 @@ pub trait System {
     /// Whether the caller is the system's superuser, to whom `sudo` gives nothing more.
     fn is_superuser(&self) -> bool;
 
+    /// The number that stands for every user and group that has none where the caller is: on Linux the overflow number of
+    /// user_namespaces(7). `None` where all have one. Who owns a file of this number cannot be said.
+    fn unmapped_user(&self) -> Option<u32>;
+
     /// The name of the user with number `uid`, as the account database of this computer has it; `None` when it has none. Asked
     /// for once and remembered.
     fn user_name(&mut self, uid: u32) -> Option<Arc<str>>;

@@ -16,6 +16,7 @@ pub mod process;
 pub mod routes;
 pub mod sockets;
 mod system;
+mod users;
 
 pub use system::Linux;
 

@@ -18,7 +18,7 @@ use super::figures::FigureReader;
 use super::owner_source::OwnerFinder;
 use super::process::ProcessReader;
 use super::sockets::{SocketReader, lists_bound_ports};
-use super::{cgroups, counters, packet_filter, port_probe, routes};
+use super::{cgroups, counters, packet_filter, port_probe, routes, users};
 use crate::accounts::Accounts;
 use crate::{
     EventSource, EventsAsk, FiguresAsk, NoProcess, NotDestroyed, OwnersAsk, OwnersFound, PortTries, ProcessAsk,
@@ -57,6 +57,10 @@ impl System for Linux {
 
     fn is_superuser(&self) -> bool {
         rustix::process::geteuid().is_root()
+    }
+
+    fn unmapped_user(&self) -> Option<u32> {
+        users::unmapped(&self.proc)
     }
 
     fn user_name(&mut self, uid: u32) -> Option<Arc<str>> {

@@ -231,10 +231,32 @@ impl<'a> Case<'a> {
             && self.facts.namespaces.user.known().is_none_or(|space| space.ours)
     }
 
+    /// Whether it is a shell by its program or by its short name; of a program of many names, the name it was called by counts.
+    pub fn is_shell(&self) -> bool {
+        let name = self.name();
+        if name != b"busybox" {
+            return known::is_shell(name) || known::is_shell(&self.facts.comm);
+        }
+        match &self.facts.arguments {
+            Fact::Known(words) => known::called_as(name, words)
+                .first()
+                .is_some_and(|word| known::is_shell(known::claimed(word))),
+            // It might be.
+            Fact::Unknown(_) => true,
+        }
+    }
+
     /// What the interpreter runs, if it is one.
     pub(crate) fn runs(&self) -> Option<Runs<'a>> {
         match &self.facts.arguments {
-            Fact::Known(words) => runs(self.name(), words),
+            Fact::Known(words) => {
+                let words = known::called_as(self.name(), words);
+                let name = match words.first() {
+                    Some(first) if self.name() == b"busybox" => known::claimed(first),
+                    _ => self.name(),
+                };
+                runs(name, words)
+            }
             Fact::Unknown(_) => None,
         }
     }
@@ -408,6 +430,8 @@ pub struct Probe {
 pub struct Host {
     /// Whether the caller is the superuser.
     pub superuser: bool,
+    /// The number that stands for users without one; see [`netstat_os::System::unmapped_user`].
+    pub unmapped_user: Option<u32>,
     /// The time of the look.
     pub now: SystemTime,
     /// Whether a service manager runs that says which unit a process belongs to.
@@ -435,6 +459,7 @@ impl Host {
     pub fn unknown(now: SystemTime) -> Host {
         Host {
             superuser: false,
+            unmapped_user: None,
             now,
             has_units: false,
             preloads: Fact::Unknown(netstat_model::Why::NotAsked),

@@ -44,6 +44,7 @@ pub(super) fn look(
 ) -> Host {
     let mut host = Host::unknown(SystemTime::now());
     host.superuser = system.is_superuser();
+    host.unmapped_user = system.unmapped_user();
     host.has_units = system
         .process(1, &ProcessAsk::default())
         .is_ok_and(|first| first.comm == b"systemd");

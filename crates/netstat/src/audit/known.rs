@@ -498,6 +498,14 @@ pub fn claimed(first: &[u8]) -> &[u8] {
     word.strip_prefix(b"-").unwrap_or(word)
 }
 
+/// The words from the name by which the program called `name` was called: `busybox sh -i` is `sh -i`.
+pub fn called_as<'a>(name: &[u8], words: &'a [Vec<u8>]) -> &'a [Vec<u8>] {
+    match words.first() {
+        Some(first) if name == b"busybox" && base(first) == b"busybox" => &words[1..],
+        _ => words,
+    }
+}
+
 /// What a port is known for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PortUse {

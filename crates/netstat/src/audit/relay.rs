@@ -6,7 +6,7 @@ use netstat_model::process::{Descriptor, Descriptors, Pipe, ProcessFacts};
 use netstat_model::{Detail, Fact, Protocol};
 use netstat_os::{DescriptorsAsk, ProcessAsk, SocketAsk, SocketList, System};
 
-use super::case::{Relayed, base};
+use super::case::Relayed;
 use super::known;
 use crate::script::{Runs, runs};
 
@@ -108,11 +108,7 @@ fn shells(system: &mut dyn System, subjects: &HashSet<u32>) -> Vec<ProcessFacts>
 
 /// Whether a shell called by these words takes its commands from its input.
 fn reads_commands(name: &[u8], words: &[Vec<u8>]) -> bool {
-    let words = match words.first() {
-        // `busybox sh -i`
-        Some(first) if name == b"busybox" && base(first) == b"busybox" => &words[1..],
-        _ => words,
-    };
+    let words = known::called_as(name, words);
     if name == b"busybox" && !words.first().is_some_and(|word| known::is_shell(known::claimed(word))) {
         return false;
     }

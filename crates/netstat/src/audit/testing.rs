@@ -159,7 +159,7 @@ pub(super) struct Made {
     preloads: Vec<Preload>,
     tracer: Option<Tracer>,
     shells: Vec<Relayed>,
-    host: Host,
+    pub(super) host: Host,
 }
 
 impl Made {

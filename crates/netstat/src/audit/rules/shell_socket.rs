@@ -17,7 +17,7 @@ pub(super) static RULE: Rule = Rule {
         run here. Logins by ssh do not look like that: they go through a pipe or terminal of sshd. Critical for a shell, and for an interpreter that was \
         given its program on the command line, when the other end is another computer; high when it is this one. An interpreter that runs a script file is \
         medium, and one below inetd or a unit of systemd that is started for each connection (Accept=yes) is info. Any other program that no package owns \
-        and whose input and output are one connection is high.",
+        and whose input and output are one connection is high; low when it came in at a listening port and the parent is the same program.",
     harmless: "services of inetd, or of systemd with Accept=yes; a deliberate socat ... EXEC",
     technique: "T1059.004",
     family: Family::Input,
@@ -45,7 +45,7 @@ fn check(case: &Case<'_>, notes: &mut Notes) {
     let Some((_, socket)) = tied.first() else { return };
     let away = Exposure::of(socket) > Exposure::Loopback;
     let name = case.name();
-    let shell = known::is_shell(name) || known::is_shell(&case.facts.comm);
+    let shell = case.is_shell();
     let script = matches!(case.runs(), Some(Runs::File(_) | Runs::Module(_)));
     let served = served_by(case);
     let severity = match (shell, known::is_interpreter(name), &served) {
@@ -68,7 +68,10 @@ fn check(case: &Case<'_>, notes: &mut Notes) {
             }
         }
         (_, true, None) => Severity::Medium,
-        _ if case.is_unowned() && tied.len() >= 2 && served.is_none() => Severity::High,
+        _ if case.is_unowned() && tied.len() >= 2 && served.is_none() => match is_served_by_its_like(case, socket) {
+            true => Severity::Low,
+            false => Severity::High,
+        },
         _ => return,
     };
     let pid = case.facts.pid;
@@ -93,6 +96,15 @@ fn check(case: &Case<'_>, notes: &mut Notes) {
         would_change: "it is started for each connection by a service that you set up".to_owned(),
         pid: None,
     });
+}
+
+/// Whether its parent is the same program and the connection came in at a port that something listens on: a server that starts
+/// itself once more for each client.
+fn is_served_by_its_like(case: &Case<'_>, socket: &Socket) -> bool {
+    let ancestors = case.facts.ancestors.as_ref().known();
+    let parent = ancestors.and_then(|chain| chain.first());
+    parent.is_some_and(|parent| parent.comm == case.facts.comm)
+        && case.host.ports.contains(&(socket.protocol(), socket.local().port))
 }
 
 /// What starts it for each connection, in words, if anything does.
@@ -149,6 +161,18 @@ mod tests {
             .packaged("bash")
             .connected("203.0.113.7:4444");
         assert_eq!(plain.check(&RULE), []);
+        // A program of many names is what it is called.
+        let busybox = |line: &str| {
+            Made::program("/usr/bin/busybox")
+                .packaged("busybox")
+                .arguments(line)
+                .connected("203.0.113.7:4444")
+                .standard_sockets()
+        };
+        assert_eq!(busybox("busybox sh").check(&RULE), [Severity::Critical]);
+        assert_eq!(busybox("/bin/ash -i").check(&RULE), [Severity::Critical]);
+        assert_eq!(busybox("busybox sh serve.sh").check(&RULE), [Severity::Medium]);
+        assert_eq!(busybox("/bin/httpd -f").check(&RULE), []);
     }
 
     #[test]
@@ -169,5 +193,14 @@ mod tests {
         };
         assert_eq!(agent().unowned().check(&RULE), [Severity::High]);
         assert_eq!(agent().packaged("agent").check(&RULE), []);
+        // A server that starts itself once more for each client.
+        let served = |parent, port| {
+            let mut made = agent().unowned().parent(parent);
+            made.host.ports.insert((netstat_model::Protocol::Tcp, port));
+            made.check(&RULE)
+        };
+        assert_eq!(served("agent", 50_000), [Severity::Low]);
+        assert_eq!(served("agent", 80), [Severity::High]);
+        assert_eq!(served("cron", 50_000), [Severity::High]);
     }
 }

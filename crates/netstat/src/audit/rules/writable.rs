@@ -39,6 +39,7 @@ fn check(case: &Case<'_>, notes: &mut Notes) {
             .filter_map(|directory| Some((directory.path.as_slice(), directory.file.known()?))),
     );
     let mut evidence = Vec::new();
+    let mut unmapped = false;
     let mut severity = None;
     for (path, file) in all {
         let shown = escape(path);
@@ -48,6 +49,9 @@ fn check(case: &Case<'_>, notes: &mut Notes) {
                 format!("{shown} has mode {:04o}: anyone may write to it", file.mode & 0o7777),
             )
         } else if file.user == 0 || file.user == users.effective || file.user == users.real {
+            continue;
+        } else if Some(file.user) == case.host.unmapped_user {
+            unmapped = true;
             continue;
         } else if users.effective == 0 {
             (
@@ -65,6 +69,9 @@ fn check(case: &Case<'_>, notes: &mut Notes) {
         };
         severity = severity.max(Some(weight));
         evidence.push(line);
+    }
+    if unmapped {
+        notes.unexamined("who may write to the program: its owner has no number in this user namespace");
     }
     let Some(severity) = severity else { return };
     notes.found(Note {
@@ -102,6 +109,13 @@ mod tests {
         assert_eq!(owned(0, 1000), [Severity::Medium]);
         assert_eq!(owned(1000, 1000), []);
         assert_eq!(owned(33, 1000), [Severity::Low]);
+        let unmapped = |host_has| {
+            let mut made = Made::program("/opt/x/y").user(0).file(0o100_755, 65_534);
+            made.host.unmapped_user = host_has;
+            made.check(&RULE)
+        };
+        assert_eq!(unmapped(None), [Severity::Medium]);
+        assert_eq!(unmapped(Some(65_534)), []);
         let below = |mode| Made::program("/opt/x/y").directory("/opt/x", mode, 0).check(&RULE);
         assert_eq!(below(0o040_777), [Severity::Medium]);
         assert_eq!(below(0o041_777), []);
