@@ -9,6 +9,8 @@ use netstat_model::State;
 use netstat_model::columns::{Sockets, Table};
 use netstat_record::Flows;
 
+use crate::audit::Severity;
+
 /// One thing that may stand there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Answer {
@@ -212,6 +214,9 @@ impl Values {
                 reversible: true,
             },
             "table" => Values::One(named(&["all", "main", "local", "default"])),
+            _ if called(arg, &["FILE", "FOLDER"]) => Values::Path,
+            _ if called(arg, &["SEVERITY"]) => Values::One(named(&Severity::ALL.map(Severity::name))),
+            _ if called(arg, &["RULE"]) => Values::One(rules()),
             _ => match arg.get_value_hint() {
                 ValueHint::AnyPath | ValueHint::FilePath | ValueHint::DirPath | ValueHint::ExecutablePath => {
                     Values::Path
@@ -266,6 +271,20 @@ impl Values {
             })
             .collect()
     }
+}
+
+/// Whether the value of `arg` is called by one of `names` in the help.
+fn called(arg: &Arg, names: &[&str]) -> bool {
+    let own = arg.get_value_names().unwrap_or_default();
+    own.iter().any(|own| names.contains(&own.as_str()))
+}
+
+/// The rules of the audit with their titles.
+fn rules() -> Vec<(String, String)> {
+    let rules = crate::audit::rules::RULES.iter();
+    rules
+        .map(|rule| (rule.name.to_owned(), rule.title.to_owned()))
+        .collect()
 }
 
 /// `words` and one more.
