@@ -27,7 +27,25 @@ fn inspect(words: &[&str]) -> Outcome {
 #[track_caller]
 fn json(words: &[&str]) -> Value {
     let outcome = inspect(&[&["--json"], words].concat());
-    serde_json::from_str(outcome.success()).unwrap()
+    let document = serde_json::from_str(outcome.success()).unwrap();
+    valid("inspect", &document);
+    document
+}
+
+/// Checks `value` against a published schema.
+#[track_caller]
+fn valid(schema: &str, value: &Value) {
+    let path = format!("{}/../../docs/schema/netstat.{schema}.json", env!("CARGO_MANIFEST_DIR"));
+    let schema: Value = serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap();
+    let validator = jsonschema::options()
+        .should_validate_formats(true)
+        .build(&schema)
+        .unwrap();
+    let errors: Vec<String> = validator
+        .iter_errors(value)
+        .map(|error| format!("{error} at {}", error.instance_path))
+        .collect();
+    assert_eq!(errors, [""; 0], "{value:#}");
 }
 
 /// The one card for `word`.
@@ -473,6 +491,51 @@ fn packet_filters_are_told_as_nft_shows_them() {
 }
 
 #[test]
+fn the_verdict_is_that_of_the_rules() {
+    own_namespace!(Needs::PROCESSES);
+    // A packaged program is expected; the same as a nameless copy in a place for temporary files is not.
+    if have("dpkg") {
+        let running = start(Command::new("sleep").arg("600"));
+        let word = format!("pid:{}", running.0.id());
+        assert_eq!(card(&word)["verdict"]["judgement"], "expected");
+        let text = inspect(&[&word]).stdout;
+        assert!(
+            text.contains("\nverdict    expected: nothing unusual was found;"),
+            "{text}"
+        );
+    }
+    let directory = tempfile::tempdir_in("/tmp").unwrap();
+    let copy = directory.path().join("worker");
+    fs::copy(fs::canonicalize("/bin/sleep").unwrap(), &copy).unwrap();
+    let running = start(Command::new(&copy).arg("600"));
+    fs::remove_file(&copy).unwrap();
+    let word = format!("pid:{}", running.0.id());
+    let verdict = &card(&word)["verdict"];
+    assert_ne!(verdict["judgement"], "expected");
+    let rules: Vec<&str> = verdict["findings"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|finding| finding["rule"].as_str().unwrap())
+        .collect();
+    assert!(
+        rules.contains(&"deleted-program") && rules.contains(&"odd-place"),
+        "{rules:?}"
+    );
+    assert!(!verdict["would_change"].as_array().unwrap().is_empty());
+    let text = inspect(&[&word]).stdout;
+    for piece in [
+        "runs from a file that was removed",
+        "ATT&CK T1070.004",
+        "- see it: ",
+        "- harmless if: ",
+        "\nchanges it ",
+    ] {
+        assert!(text.contains(piece), "{piece:?} in {text}");
+    }
+}
+
+#[test]
 fn a_socket_without_a_process_says_why() {
     own_namespace!();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -608,7 +671,7 @@ fn unpack(bundle: &Path, into: &Path) -> Value {
     let mut archive = tar::Archive::new(fs::File::open(bundle).unwrap());
     archive.unpack(into).unwrap();
     let manifest: Value = serde_json::from_slice(&fs::read(into.join("manifest.json")).unwrap()).unwrap();
-    assert_eq!(manifest["schema"], "netstat.bundle");
+    valid("bundle", &manifest);
     let members = manifest["members"].as_array().unwrap();
     for member in members {
         let content = fs::read(into.join(member["name"].as_str().unwrap())).unwrap();

@@ -140,7 +140,7 @@ fn object(fields: &[Field]) -> Value {
 }
 
 /// A finding as an object.
-pub(super) fn finding(found: &Finding) -> Value {
+pub(crate) fn finding(found: &Finding) -> Value {
     json!({
         "pid": found.pid,
         "program": found.program,

@@ -30,7 +30,7 @@ use netstat_names::packages::{FileOwner, Match};
 use netstat_os::{SocketList, System};
 
 pub use command::COMMAND;
-pub(crate) use document::schema;
+pub(crate) use document::{finding as finding_value, schema};
 pub use finding::{Finding, Rule, Severity};
 pub use verdict::{Judgement, Verdict};
 

@@ -11,6 +11,7 @@ use netstat_names::packages::{Match, Ownership};
 use super::reach::Reach;
 use super::steps::Step;
 use super::usage::Usage;
+use crate::audit::{Finding, Verdict};
 
 /// Everything that one inspection found.
 #[derive(Debug, Default)]
@@ -104,8 +105,21 @@ pub(crate) struct Subject {
     pub(crate) file: FileView,
     /// The script that an interpreter runs.
     pub(crate) script: Option<Script>,
+    /// What the audit's rules say about it; `None` when it ended before they could look.
+    pub(crate) opinion: Option<Opinion>,
     /// What it uses now.
     pub(crate) usage: Usage,
+}
+
+/// What the rules of the audit say about a process.
+#[derive(Debug)]
+pub(crate) struct Opinion {
+    /// The judgement with its reasons.
+    pub(crate) verdict: Verdict,
+    /// What was found, the gravest first.
+    pub(crate) findings: Vec<Finding>,
+    /// What could not be looked at; each one line.
+    pub(crate) unexamined: Vec<String>,
 }
 
 /// What a process holds a port for.

@@ -4,7 +4,7 @@ use netstat_model::figures::ProcessKey;
 use netstat_model::{Fact, NoOwner, Owner, Owners, Socket, Why, text};
 use netstat_os::{SocketList, System};
 
-use super::card::{Card, Held, SocketView, Subject};
+use super::card::{Card, Held, Opinion, SocketView, Subject};
 use super::files::Examined;
 use super::reach::{Network, waits};
 use super::stand_in::stands_for;
@@ -35,7 +35,13 @@ pub(super) struct Sources<'a> {
 }
 
 /// The card of process `pid`.
-pub(super) fn process_card(system: &mut dyn System, sources: &Sources<'_>, lead: Lead, examined: Examined) -> Card {
+pub(super) fn process_card(
+    system: &mut dyn System,
+    sources: &Sources<'_>,
+    lead: Lead,
+    examined: Examined,
+    opinion: Option<Opinion>,
+) -> Card {
     let Examined { facts, file, script } = examined;
     let sockets = &sources.list.sockets;
     let held: Vec<&Socket> = sockets
@@ -96,6 +102,7 @@ pub(super) fn process_card(system: &mut dyn System, sources: &Sources<'_>, lead:
         reach: once(reach),
         file,
         script,
+        opinion,
         usage,
         facts,
     };

@@ -11,9 +11,10 @@ use netstat_names::Services;
 use netstat_names::packages::{FileOwner, Match, Ownership};
 use serde_json::{Map, Value, json};
 
-use super::card::{Card, FileView, Report, Script, SocketView, StandsFor, Subject};
+use super::card::{Card, FileView, Opinion, Report, Script, SocketView, StandsFor, Subject};
 use super::reach::Reach;
 use super::usage::Usage;
+use crate::audit::Severity;
 use crate::json::{Document, text, timestamp};
 
 /// The whole report.
@@ -207,7 +208,19 @@ fn with_subject(object: Object, subject: &Subject) -> Object {
             "stands_for",
             subject.stands_for.iter().map(stands_for).collect::<Vec<_>>(),
         )
+        .set("verdict", subject.opinion.as_ref().map_or(Value::Null, verdict))
         .set("not_seen", unread)
+}
+
+fn verdict(opinion: &Opinion) -> Value {
+    json!({
+        "judgement": opinion.verdict.judgement.word(),
+        "severity": opinion.verdict.severity.map(Severity::name),
+        "reasons": opinion.verdict.reasons,
+        "would_change": opinion.verdict.would_change,
+        "findings": opinion.findings.iter().map(crate::audit::finding_value).collect::<Vec<_>>(),
+        "unexamined": opinion.unexamined,
+    })
 }
 
 fn texts(words: &[Vec<u8>]) -> Value {

@@ -7,6 +7,7 @@ mod filter;
 mod gather;
 mod json;
 mod reach;
+pub(crate) mod schema;
 mod search;
 mod stand_in;
 mod steps;
@@ -24,10 +25,11 @@ use netstat_model::{Extras, NoOwner, Owner, Owners, Socket, State};
 use netstat_names::{HostStyle, Names, ReverseDns, Services, addresses};
 use netstat_os::{FiguresAsk, NoProcess, OwnersAsk, ProcessAsk, SocketAsk, SocketList};
 
+use crate::audit;
 use crate::progress::Progress;
 use crate::run::talk::Talk;
 use crate::run::{Failure, Outcome, Surroundings};
-use card::{Answered, Report};
+use card::{Answered, Opinion, Report};
 use gather::{Lead, Sources};
 use reach::Network;
 use search::{Found, World};
@@ -42,7 +44,7 @@ const MOST_CARDS: usize = 10;
 #[command(
     name = "inspect",
     about = "Who is behind a port, address, program or process, and what it does",
-    after_help = AFTER_HELP,
+    after_long_help = AFTER_HELP,
     disable_version_flag = true
 )]
 struct Words {
@@ -83,13 +85,21 @@ struct Words {
 }
 
 const AFTER_HELP: &str = "\
-Nothing is changed, and nothing is sent over the network, with two exceptions that you ask for: a host name given as a target is
+Nothing is changed, and nothing is sent over the network, with two exceptions that you ask for: a host name given as a target is \
 looked up, and with --names the addresses of the other sides are. A plain word without a dot is never looked up; host:NAME is.
 
-What an ordinary user may not see is named as such; root sees most. What a rootkit in the kernel hides is hidden from this program,
-too. That nothing is found does not prove that there is nothing.
+What an ordinary user may not see is named as such; root sees most. Packet filters are named, their rules not worked out; filters of eBPF \
+(XDP, tc, control groups) are not looked at. What a rootkit in the kernel hides is hidden from this program, too. That nothing is found \
+does not prove that there is nothing.
 
-Exit status: 0 everything asked for was found, 1 a target matched nothing, 2 wrong words.";
+Examples:
+  netstat inspect 2078                              who is behind port 2078
+  netstat inspect tcp:443 --sample 5                watch for five seconds
+  netstat inspect '192.0.2.5:2078->203.0.113.7:80'  one connection
+  netstat inspect nginx --json                      every nginx, as JSON
+  netstat inspect pid:5356 --bundle evidence.tar    keep what would be lost with it
+
+Exit status: 0 everything asked for was found, 1 a target matched nothing or the bundle could not be written, 2 wrong words.";
 
 fn seconds(text: &str) -> Result<Duration, String> {
     const MOST: f64 = 3600.0;
@@ -292,6 +302,24 @@ fn inspect(words: &Words, surroundings: &mut Surroundings<'_>, talk: &mut Talk) 
     let order: Vec<u32> = pids.iter().map(|(pid, _)| *pid).collect();
     let mut examined = files::examine(surroundings.system, &order, &progress);
 
+    let survey = audit::judge(
+        surroundings.system,
+        &first,
+        &owners.owners,
+        &order,
+        &audit::Options::default(),
+        &|stage| progress.stage(|| stage.to_owned()),
+    );
+    let mut opinions: HashMap<(u32, u64), Opinion> = HashMap::new();
+    for judged in survey.judged {
+        let opinion = Opinion {
+            verdict: judged.verdict,
+            findings: judged.findings,
+            unexamined: judged.unexamined,
+        };
+        opinions.insert((judged.facts.pid, judged.facts.start_ticks), opinion);
+    }
+
     // The second look: what changed meanwhile tells the rates.
     let mut second = SocketList::default();
     let mut over = Duration::ZERO;
@@ -341,9 +369,9 @@ fn inspect(words: &Words, surroundings: &mut Surroundings<'_>, talk: &mut Talk) 
     for (pid, lead) in pids {
         match examined.remove(&pid) {
             Some(examined) => {
-                report
-                    .cards
-                    .push(gather::process_card(surroundings.system, &sources, lead, examined));
+                let opinion = opinions.remove(&(pid, examined.facts.start_ticks));
+                let card = gather::process_card(surroundings.system, &sources, lead, examined, opinion);
+                report.cards.push(card);
             }
             None => talk.line(format!("process {pid} ended while it was looked at")),
         }

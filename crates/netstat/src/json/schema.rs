@@ -36,6 +36,16 @@ pub static SCHEMAS: &[Schema] = &[
         make: crate::audit::schema,
     },
     Schema {
+        name: "inspect",
+        about: "inspect --json: cards about sockets and processes",
+        make: crate::inspect::schema::inspect,
+    },
+    Schema {
+        name: "bundle",
+        about: "the manifest.json in a bundle of inspect",
+        make: crate::inspect::schema::bundle,
+    },
+    Schema {
         name: "tables",
         about: "--json and --ndjson with -e, -s, -r and -c: one document a print",
         make: tables,

@@ -44,7 +44,9 @@ pub(super) fn write(lines: &mut Lines, subject: &Subject, screen: &Screen<'_>) {
                 },
             ),
         }
-        write_view(lines, &script.view);
+        if script.file.known().is_some() {
+            write_view(lines, &script.view);
+        }
     }
 }
 

@@ -5,6 +5,7 @@ mod file;
 mod lines;
 mod process;
 mod usage;
+mod verdict;
 
 use std::io::{self, Write};
 use std::time::SystemTime;
@@ -62,12 +63,20 @@ fn card_text(card: &Card, filter: Option<&PacketFilter>, screen: &Screen<'_>) ->
         .map(|word| text::escape_str(word).into_owned())
         .collect();
     lines.title(&title(card), &targets.join(" "), screen.bold);
+    if let Ok(subject) = &card.owner
+        && let Some(opinion) = &subject.opinion
+    {
+        verdict::write_summary(&mut lines, opinion);
+    }
     connection::write(&mut lines, &card.sockets, screen);
     match &card.owner {
         Ok(subject) => {
             process::write(&mut lines, subject, screen);
             file::write(&mut lines, subject, screen);
             usage::write(&mut lines, &subject.usage);
+            if let Some(opinion) = &subject.opinion {
+                verdict::write_details(&mut lines, opinion);
+            }
             process::write_reach(&mut lines, subject, filter);
             let unread = subject.facts.unread();
             if !unread.is_empty() {
