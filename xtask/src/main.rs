@@ -4,6 +4,7 @@ mod bench;
 mod bpf;
 mod floor;
 mod load;
+mod monitor_cost;
 mod package;
 mod services;
 
@@ -15,6 +16,7 @@ chores:
   bench        measure netstat, the floors and its peers under made loads
   load         hold many sockets in this network namespace until stdin closes
   floor-dump   read the raw TCP dump of the kernel and count its rows
+  monitor-cost measure what `netstat monitor` costs with many processes and sockets
   bpf          compile the eBPF program; --check: prove that the committed object is what the source makes
   package      make the manual pages and completion scripts of the packages anew; --check: prove that they are up to date
   services     make the table of service names anew";
@@ -27,6 +29,7 @@ fn main() -> ExitCode {
         "bench-run" => bench::measure::run().map(success),
         "load" => load::run().map(success),
         "load-worker" => load::worker::run().map(success),
+        "monitor-cost" => monitor_cost::run().map(success),
         "floor-dump" => floor::dump().map(success),
         "bpf" => bpf::run(words),
         "package" => package::run(words),
