@@ -240,6 +240,10 @@ fn socket(model: &Model, names: &NameBook, at: usize, column: Column) -> Cell {
             Fact::Unknown(_) => Cell::dim(UNKNOWN),
         },
         Column::Address => Cell::plain(names.address(&row.foreign)),
+        // A higher port facing a lower one was given to a client for the while: whatever service has that number, it is not it.
+        Column::RemotePort if row.foreign.port >= 1024 && row.foreign.port > row.local.port => {
+            Cell::plain(row.foreign.port.to_string())
+        }
         Column::RemotePort => Cell::plain(names.port(row.protocol, row.foreign.port)),
         Column::LocalAddress => Cell::plain(address(&row.local)),
         Column::LocalPort => Cell::plain(row.local.port.to_string()),

@@ -22,7 +22,7 @@ pub struct Choice {
     about_sockets: bool,
 }
 
-/// The options of the filter language, without their dashes.
+/// The options of the filter language, without their dashes; those that take a value stand in front.
 const WORDS: [&str; 12] = [
     "state",
     "port",
@@ -38,6 +38,9 @@ const WORDS: [&str; 12] = [
     "exposed",
 ];
 
+/// So many of [`WORDS`] take a value.
+const VALUED: usize = 8;
+
 /// Reads what was typed: the options of the list's filter, with or without their dashes, or a part of a program's name.
 ///
 /// # Errors
@@ -48,13 +51,16 @@ pub fn parse_filter(text: &str, users: &BTreeMap<u32, Arc<str>>) -> Result<Filte
         text.parse()
             .map_err(|error: netstat_model::FilterError| error.to_string())?
     } else if WORDS.contains(&first.to_ascii_lowercase().as_str()) {
+        let mut is_value = false;
         let dashed: Vec<String> = text
             .split(' ')
             .map(|word| {
-                let name = word.split('=').next().unwrap_or_default();
-                match WORDS.contains(&name.to_ascii_lowercase().as_str()) {
-                    true => format!("--{word}"),
-                    false => word.to_owned(),
+                let name = word.split('=').next().unwrap_or_default().to_ascii_lowercase();
+                let option = WORDS.iter().position(|known| !is_value && *known == name);
+                is_value = option.is_some_and(|at| at < VALUED && !word.contains('='));
+                match option {
+                    Some(_) => format!("--{word}"),
+                    None => word.to_owned(),
                 }
             })
             .collect();

@@ -18,7 +18,7 @@ use crate::sample::{Bytes, Holder, Sample, Segments, SocketRow};
 /// So often at most all owners are looked for anew.
 const ALL_OWNERS_EVERY: Duration = Duration::from_secs(30);
 /// Reading the sockets may take one part in so many of the time.
-const SOCKET_SHARE: u32 = 6;
+const SOCKET_SHARE: u32 = 5;
 /// Looking for owners may take one part in so many of the time.
 const OWNER_SHARE: u32 = 12;
 /// Clock ticks start with the system, and the time since then is told in hundredths of a second.
@@ -30,8 +30,8 @@ pub struct Collector {
     list: SocketList,
     rows: Arc<Vec<SocketRow>>,
     read_at: Duration,
-    /// Who held what at the last look, by the socket's id.
-    held: HashMap<u64, Held>,
+    /// Who held what at the last look, by rising id of the socket.
+    held: Vec<(u64, Held)>,
     next_sockets: Option<Instant>,
     next_owners: Option<Instant>,
     all_owners_due: Option<Instant>,
@@ -64,7 +64,7 @@ impl Collector {
             list: SocketList::default(),
             rows: Arc::default(),
             read_at: Duration::ZERO,
-            held: HashMap::new(),
+            held: Vec::new(),
             next_sockets: None,
             next_owners: None,
             all_owners_due: None,
@@ -144,10 +144,8 @@ impl Collector {
             let held = &self.held;
             let is_new = |socket: &&Socket| {
                 let inode = inode(socket);
-                inode != 0
-                    && held
-                        .get(&id(socket).0)
-                        .is_none_or(|held| held.inode != inode || held.holder == Holder::Pending)
+                let is_known = |held: &Held| held.inode == inode && held.holder != Holder::Pending;
+                inode != 0 && !find(held, id(socket).0).is_some_and(is_known)
             };
             let new: Vec<Socket> = self.list.sockets.iter().filter(is_new).cloned().collect();
             if new.is_empty() {
@@ -180,8 +178,7 @@ impl Collector {
     /// Keeps who holds what. `ago` is how long before the figures the sockets were read.
     fn remember(&mut self, found: Option<(Owners, Asked)>, figures: &Figures, ago: Duration) {
         let starts = start_times(figures);
-        let old = std::mem::take(&mut self.held);
-        let mut held = HashMap::with_capacity(self.list.sockets.len());
+        let mut held = Vec::with_capacity(self.list.sockets.len());
         // A process that began only after the sockets were read cannot be the one that was found under its id.
         let uptime = figures
             .system
@@ -218,7 +215,7 @@ impl Collector {
                     }
                     Owner::None(why) => Held::new(inode, Holder::None(why), 0),
                 },
-                None => match old.get(&id) {
+                None => match find(&self.held, id) {
                     Some(known) if known.inode == inode => match known.holder {
                         // Another process may hold it still: to be looked for.
                         Holder::Process(key) if starts.get(&key.pid) != Some(&key.start_ticks) => {
@@ -229,8 +226,9 @@ impl Collector {
                     _ => Held::new(inode, Holder::Pending, 0),
                 },
             };
-            held.insert(id, entry);
+            held.push((id, entry));
         }
+        held.sort_unstable_by_key(|(id, _)| *id);
         self.held = held;
     }
 
@@ -253,7 +251,7 @@ impl Collector {
         let mut rows = Vec::with_capacity(self.list.sockets.len());
         for socket in &self.list.sockets {
             let (id, cookie) = id(socket);
-            let held = self.held.get(&id).copied();
+            let held = find(&self.held, id).copied();
             let held = held.unwrap_or(Held::new(0, Holder::Pending, 0));
             let (bytes, rtt, segments) = tcp_facts(socket);
             rows.push(SocketRow {
@@ -285,6 +283,12 @@ impl Held {
     const fn new(inode: u32, holder: Holder, others: u16) -> Self {
         Held { inode, holder, others }
     }
+}
+
+/// Who held the socket with this id.
+fn find(held: &[(u64, Held)], id: u64) -> Option<&Held> {
+    let place = held.binary_search_by_key(&id, |(known, _)| *known).ok()?;
+    held.get(place).map(|(_, held)| held)
 }
 
 /// Whose owners were looked for.

@@ -53,7 +53,9 @@ pub fn percent(share: f64) -> String {
 /// Microseconds as milliseconds: `0.04`, `1.3`, `120`.
 pub fn milliseconds(micros: u32) -> String {
     let value = f64::from(micros) / 1000.0;
-    if value < 0.995 {
+    if micros > 0 && value < 0.005 {
+        "<0.01".to_owned()
+    } else if value < 0.995 {
         format!("{value:.2}")
     } else if value < 99.95 {
         format!("{value:.1}")

@@ -7,7 +7,7 @@ use std::time::Duration;
 use netstat_model::Fact;
 use netstat_model::figures::ProcessKey;
 
-use crate::choice::Choice;
+use crate::choice::{Choice, is_connection};
 use crate::model::{Model, Presence};
 
 /// So far back a graph can show.
@@ -45,8 +45,9 @@ struct Deed {
     cpu: f32,
     disk: [f32; 2],
     network: [f32; 2],
-    /// Bytes of memory; only while it is marked.
+    /// Bytes of memory, and TCP connections; only while it is marked.
     resident: f32,
+    connections: f32,
 }
 
 /// The past of the screen.
@@ -78,6 +79,29 @@ pub enum Series {
     Core(usize),
     /// One interface, by its place.
     Interface(usize),
+}
+
+impl Series {
+    /// Whether it can be told for single processes.
+    pub fn is_of_processes(self) -> bool {
+        matches!(
+            self,
+            Series::Cpu | Series::Disk | Series::Memory | Series::Network | Series::Connections
+        )
+    }
+}
+
+/// How many TCP connections each marked process has.
+fn connections(model: &Model, choice: &Choice) -> HashMap<ProcessKey, u32> {
+    let mut counts = HashMap::new();
+    if !choice.marks.is_empty() {
+        let marked = |key: &ProcessKey| choice.marks.contains_key(key);
+        let open = model.sockets.open.iter().filter(|row| is_connection(row));
+        for key in open.filter_map(|row| row.process()).filter(marked) {
+            *counts.entry(key).or_default() += 1;
+        }
+    }
+    counts
 }
 
 fn value(fact: Fact<f64>) -> f32 {
@@ -126,6 +150,7 @@ impl History {
         while self.points.front().is_some_and(|point| point.at < oldest) {
             self.points.pop_front();
         }
+        let connections = connections(model, choice);
         for row in model.processes.iter().filter(|row| row.presence != Presence::Gone) {
             let known = |fact: Fact<f64>| fact.known().unwrap_or(0.0) as f32;
             let marked = choice.marks.contains_key(&row.key);
@@ -139,6 +164,7 @@ impl History {
                 } else {
                     0.0
                 },
+                connections: connections.get(&row.key).map_or(0.0, |count| *count as f32),
             };
             let sum: f32 = deed.cpu + deed.disk[0] + deed.disk[1] + deed.network[0] + deed.network[1] + deed.resident;
             if sum > 0.0 {
@@ -195,6 +221,7 @@ impl History {
                     Series::Cpu => [deed.cpu / processors, 0.0],
                     Series::Disk => deed.disk,
                     Series::Memory => [deed.resident / total, 0.0],
+                    Series::Connections => [deed.connections, 0.0],
                     _ => deed.network,
                 }),
                 (None, Series::Cpu) => [point.cpu, 0.0],
@@ -231,7 +258,7 @@ impl History {
 
     /// What the marked processes did together at each moment; `None` where marks do not matter.
     fn of_marked(&self, series: Series, choice: &Choice) -> Option<HashMap<Duration, Deed>> {
-        if choice.marks.is_empty() || !matches!(series, Series::Cpu | Series::Disk | Series::Memory | Series::Network) {
+        if choice.marks.is_empty() || !series.is_of_processes() {
             return None;
         }
         let mut sums: HashMap<Duration, Deed> = HashMap::new();
@@ -242,10 +269,12 @@ impl History {
                 disk: [0.0; 2],
                 network: [0.0; 2],
                 resident: 0.0,
+                connections: 0.0,
             };
             let sum = sums.entry(deed.at).or_insert(nothing);
             sum.cpu += deed.cpu;
             sum.resident += deed.resident;
+            sum.connections += deed.connections;
             for side in 0..2 {
                 sum.disk[side] += deed.disk[side];
                 sum.network[side] += deed.network[side];

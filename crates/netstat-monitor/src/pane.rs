@@ -283,7 +283,7 @@ impl Column {
     #[rustfmt::skip]
     pub const fn spec(self) -> ColumnSpec {
         match self {
-            Column::Image => text("image", "Image", 12, 3, "name of the program"),
+            Column::Image => text("image", "Image", 10, 3, "name of the program"),
             Column::Pid => figure("pid", "PID", 7, "process id"),
             Column::User => text("user", "User", 9, 1, "user whose rights the process has"),
             Column::Unit => text("unit", "Unit", 14, 2, "systemd unit or container it runs in"),
@@ -305,13 +305,13 @@ impl Column {
             Column::Private => figure("private", "Private", 8, "of it, memory of its own"),
             Column::Swap => figure("swap", "Swap", 7, "memory moved to swap space"),
             Column::Sockets => figure("sockets", "Sockets", 7, "sockets it has held longest of all that hold them"),
-            Column::Address => text("address", "Remote address", 16, 4, "address of the other side, or its name"),
-            Column::RemotePort => text("remote_port", "Port", 7, 1, "port of the other side, or its service"),
+            Column::Address => text("address", "Remote address", 15, 4, "address of the other side, or its name"),
+            Column::RemotePort => text("remote_port", "Port", 6, 1, "port of the other side, or its service"),
             Column::LocalAddress => text("local_address", "Local address", 13, 2, "own address"),
-            Column::LocalPort => text("local_port", "Port", 7, 0, "own port"),
+            Column::LocalPort => text("local_port", "Port", 6, 0, "own port"),
             Column::State => text("state", "State", 11, 0, "state of the connection"),
             Column::Loss => figure("loss", "Loss %", 6, "segments with data that had to be sent again, since it began"),
-            Column::Latency => figure("latency", "RTT ms", 7, "smoothed round-trip time in milliseconds"),
+            Column::Latency => figure("latency", "RTT ms", 6, "smoothed round-trip time in milliseconds"),
             Column::Protocol => text("protocol", "Proto", 5, 0, "protocol"),
             Column::Reach => text("reach", "Reachable from", 16, 2, "from where its address can be reached; a firewall may still be in the way"),
             Column::ReceiveQueue => figure("receive_queue", "Recv-Q", 7, "bytes received and not yet read; of a listener: connections that wait"),
@@ -377,7 +377,7 @@ impl Pane {
     pub const fn spec(self) -> PaneSpec {
         use Column::*;
         const PROCESS: &[Column] = &[
-            Image, Pid, User, Status, Threads, Cpu, CpuAverage, Unit, Command, Read, Write, Send, Receive, Resident, Private, Faults,
+            Image, Pid, User, Status, Threads, Cpu, CpuAverage, Command, Unit, Read, Write, Send, Receive, Resident, Private, Faults,
             MinorFaults, Sockets,
         ];
         const MEMORY: &[Column] = &[
@@ -390,7 +390,7 @@ impl Pane {
             Pane::OverviewDisk => ("overview.disk", "Disk", Source::DiskUsers, DISK, 5, DiskTotal, 2),
             Pane::OverviewNetwork => ("overview.network", "Network", Source::ActiveSockets, ACTIVITY, 7, NetworkTotal, 2),
             Pane::OverviewMemory => ("overview.memory", "Memory", Source::Processes, MEMORY, 6, Resident, 3),
-            Pane::CpuProcesses => ("cpu.processes", "Processes", Source::Processes, PROCESS, 9, Cpu, 3),
+            Pane::CpuProcesses => ("cpu.processes", "Processes", Source::Processes, PROCESS, 8, Cpu, 3),
             Pane::CpuUnits => ("cpu.units", "Units", Source::Units, &[UnitName, Processes, Cpu, CpuAverage, Private], 4, Cpu, 1),
             Pane::MemoryProcesses => ("memory.processes", "Processes", Source::Processes, MEMORY, 7, Resident, 1),
             Pane::DiskProcesses => ("disk.processes", "Processes with Disk Activity", Source::DiskUsers, DISK, 7, DiskTotal, 3),

@@ -203,6 +203,10 @@ fn work(app: &mut App, screen: &mut Screen, told: &Receiver<Message>, outside: &
         // All that came together is drawn together.
         for message in std::iter::once(first).chain(told.try_iter()) {
             let effects = match message {
+                Message::Event(Event::Resize(..)) => {
+                    screen.clear()?;
+                    Vec::new()
+                }
                 Message::Event(event) => app.event(&event),
                 Message::Caught(Caught::End(signal)) => return Ok(End::Signal(signal)),
                 Message::Caught(Caught::Stop) => vec![Effect::Suspend],

@@ -9,12 +9,13 @@ use crossterm::clipboard::CopyToClipboard;
 use crossterm::event::{DisableBracketedPaste, DisableMouseCapture, EnableBracketedPaste, EnableMouseCapture};
 use crossterm::style::ResetColor;
 use crossterm::terminal::{
-    BeginSynchronizedUpdate, EndSynchronizedUpdate, EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode,
-    enable_raw_mode,
+    BeginSynchronizedUpdate, Clear, ClearType, EndSynchronizedUpdate, EnterAlternateScreen, LeaveAlternateScreen,
+    disable_raw_mode, enable_raw_mode,
 };
 use crossterm::{cursor, execute, queue};
-use ratatui::Terminal;
 use ratatui::backend::CrosstermBackend;
+use ratatui::layout::Rect;
+use ratatui::{Terminal, TerminalOptions, Viewport};
 
 use crate::app::App;
 use crate::screen;
@@ -26,9 +27,20 @@ static HOOK: Once = Once::new();
 /// A frame is written at once, and only what changed: most need less.
 const FRAME: usize = 64 * 1024;
 
+type Drawing = Terminal<CrosstermBackend<BufWriter<File>>>;
+
 /// The terminal while it is taken over. Dropping it gives it back.
 pub(crate) struct Screen {
-    terminal: Terminal<CrosstermBackend<BufWriter<File>>>,
+    terminal: Drawing,
+}
+
+/// A terminal of which nothing is known to be drawn. Its size is fixed, because a change of it would have the terminal asked for
+/// the place of the cursor, and the answer would come to the thread that reads keys.
+fn blank() -> io::Result<Drawing> {
+    let (width, height) = crossterm::terminal::size()?;
+    let backend = CrosstermBackend::new(BufWriter::with_capacity(FRAME, netstat_os::stdout()?));
+    let viewport = Viewport::Fixed(Rect::new(0, 0, width, height));
+    Terminal::with_options(backend, TerminalOptions { viewport })
 }
 
 impl std::fmt::Debug for Screen {
@@ -52,10 +64,7 @@ impl Screen {
                 std::process::exit(101);
             }));
         });
-        let backend = CrosstermBackend::new(BufWriter::with_capacity(FRAME, netstat_os::stdout()?));
-        let mut screen = Screen {
-            terminal: Terminal::new(backend)?,
-        };
+        let mut screen = Screen { terminal: blank()? };
         screen.enter()?;
         Ok(screen)
     }
@@ -74,7 +83,7 @@ impl Screen {
             EnableBracketedPaste,
             cursor::Hide
         )?;
-        self.terminal.clear()
+        self.clear()
     }
 
     /// Gives the terminal back for a while.
@@ -82,12 +91,13 @@ impl Screen {
         give_back();
     }
 
-    /// Draws everything anew.
+    /// Draws everything anew, in the size that the terminal has now.
     ///
     /// # Errors
     /// When the terminal is gone.
     pub(crate) fn clear(&mut self) -> io::Result<()> {
-        self.terminal.clear()
+        self.terminal = blank()?;
+        execute!(self.terminal.backend_mut(), ResetColor, Clear(ClearType::All))
     }
 
     /// Draws what changed.

@@ -86,7 +86,7 @@ impl App {
                 let text = self.choice.filter.as_ref().map(|(text, _)| text.clone());
                 self.ask(PromptKind::Filter, text.unwrap_or_default());
             }
-            Action::Find => self.ask(PromptKind::Find, self.find.clone()),
+            Action::Find => self.ask(PromptKind::Find, String::new()),
             Action::FindNext => self.find_next(1),
             Action::SortLeft => self.step_sort(false),
             Action::SortRight => self.step_sort(true),

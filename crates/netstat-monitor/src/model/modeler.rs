@@ -10,6 +10,7 @@ use netstat_model::figures::{DiskKind, ProcessFigures, ProcessIdentity, ProcessK
 use netstat_model::text::escape;
 use netstat_model::{Fact, Why};
 
+use super::rows::SHORT_WHILE;
 use super::units::{unit_name, units};
 use super::{
     DiskRow, Flow, InterfaceRow, Model, Presence, ProcessRow, ProcessText, Rate2, Recent, Sockets, TRAFFIC, Whole,
@@ -45,6 +46,9 @@ struct Past {
     /// Clock ticks of processor time at moments of the last minute.
     ticks: VecDeque<(Duration, u64)>,
     recent: Recent,
+    /// When it last used storage and the network.
+    last_disk: Option<Duration>,
+    last_network: Option<Duration>,
     identity: Arc<ProcessIdentity>,
     text: Arc<ProcessText>,
     seen: u64,
@@ -101,6 +105,7 @@ impl Modeler {
                 sent: row.bytes.map(|_| 0.0).and_unknown(Why::NotApplicable),
                 received: row.bytes.map(|_| 0.0).and_unknown(Why::NotApplicable),
                 recent: [0.0; 2],
+                quiet: u16::MAX,
                 presence: Presence::Here,
             };
             self.flows = sample.sockets.iter().map(first).collect();
@@ -113,6 +118,7 @@ impl Modeler {
         }
         let elapsed = now.saturating_sub(old.sockets_at);
         let weight = weight(elapsed);
+        let tenths = u16::try_from(elapsed.as_millis() / 100).unwrap_or(u16::MAX);
         let mut flows = Vec::with_capacity(sample.sockets.len());
         let mut before = old.sockets.iter().zip(&self.flows).peekable();
         for row in sample.sockets.iter() {
@@ -124,12 +130,12 @@ impl Modeler {
                     self.closed.push((Arc::new(past.clone()), gone(*flow), now));
                 }
             }
-            let (bytes, recent) = match known {
-                Some((past, flow)) => (past.bytes, flow.recent),
+            let (bytes, recent, quiet) = match known {
+                Some((past, flow)) => (past.bytes, flow.recent, flow.quiet),
                 // All that went through a new one did so since the last look.
                 None => {
                     self.appeared.insert(row.id, now);
-                    (row.bytes.map(|_| Bytes::default()), [0.0; 2])
+                    (row.bytes.map(|_| Bytes::default()), [0.0; 2], u16::MAX)
                 }
             };
             let rate = |part: fn(&Bytes) -> u64| {
@@ -139,8 +145,12 @@ impl Modeler {
                 sent: rate(|bytes| bytes.sent),
                 received: rate(|bytes| bytes.received),
                 recent,
+                quiet: quiet.saturating_add(tenths),
                 presence: Presence::Here,
             };
+            if flow.total().known().is_some_and(|total| total > 0.0) {
+                flow.quiet = 0;
+            }
             for (average, rate) in flow.recent.iter_mut().zip([flow.sent, flow.received]) {
                 if let Fact::Known(rate) = rate {
                     *average += (rate - *average) * weight;
@@ -191,6 +201,8 @@ impl Modeler {
                 new: previous.is_some(),
                 ticks: VecDeque::new(),
                 recent: Recent::default(),
+                last_disk: None,
+                last_network: None,
                 identity: Arc::clone(&figures.identity),
                 text: Arc::new(text(&figures.identity, figures.kernel, sample)),
                 seen: 0,
@@ -209,6 +221,14 @@ impl Modeler {
                 |traffic| traffic.rate,
             );
             past.recent.add(&rates, &network, weight(elapsed));
+            let some = |fact: Fact<f64>| fact.known().is_some_and(|rate| rate > 0.0);
+            if some(rates.read) || some(rates.written) {
+                past.last_disk = Some(at);
+            }
+            if some(network.out) || some(network.into) {
+                past.last_network = Some(at);
+            }
+            let lately = |last: Option<Duration>| last.is_some_and(|last| at.saturating_sub(last) < SHORT_WHILE);
             rows.push(ProcessRow {
                 key: figures.key,
                 text: Arc::clone(&past.text),
@@ -227,6 +247,8 @@ impl Modeler {
                 network,
                 sockets: traffic.map_or(0, |traffic| traffic.sockets),
                 recent: past.recent,
+                used_disk: lately(past.last_disk),
+                used_network: lately(past.last_network),
                 presence: match past.new && at.saturating_sub(past.first) < MOMENT {
                     true => Presence::New,
                     false => Presence::Here,
@@ -276,6 +298,8 @@ impl Modeler {
                 network: Rate2::unknown(none),
                 sockets: 0,
                 recent: past.recent,
+                used_disk: past.last_disk.is_some(),
+                used_network: past.last_network.is_some(),
                 presence: Presence::Gone,
             };
             self.ended.push((row, sample.figures.at));

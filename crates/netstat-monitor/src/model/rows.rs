@@ -1,10 +1,14 @@
 //! The rows of the panes.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use netstat_model::figures::rates::{DiskRates, ProcessRates};
 use netstat_model::figures::{DiskKind, ProcessIdentity, ProcessKey, ProcessState};
 use netstat_model::{Fact, Why};
+
+/// So long something counts as used after it was.
+pub(super) const SHORT_WHILE: Duration = Duration::from_secs(20);
 
 /// Whether a row is new, here, or gone. New and closed rows are shown for a moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -114,6 +118,10 @@ pub struct ProcessRow {
     pub sockets: u32,
     /// Recent averages.
     pub recent: Recent,
+    /// Whether it read or wrote storage a short while ago.
+    pub used_disk: bool,
+    /// Whether anything went through its connections a short while ago.
+    pub used_network: bool,
     /// New, here or gone.
     pub presence: Presence,
 }
@@ -127,11 +135,18 @@ pub struct Flow {
     pub received: Fact<f32>,
     /// Recent averages of what was sent and received.
     pub recent: [f32; 2],
+    /// For how long nothing went through it, in tenths of a second; the largest number where nothing ever did.
+    pub quiet: u16,
     /// New, here or gone.
     pub presence: Presence,
 }
 
 impl Flow {
+    /// Whether anything went through it a short while ago.
+    pub fn was_used(&self) -> bool {
+        u64::from(self.quiet) * 100 < SHORT_WHILE.as_millis() as u64
+    }
+
     /// Both directions together.
     pub fn total(&self) -> Fact<f32> {
         match (self.sent, self.received) {

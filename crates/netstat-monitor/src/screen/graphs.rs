@@ -9,10 +9,11 @@ use ratatui::style::{Color, Modifier, Style};
 
 use super::{put, put_right};
 use crate::app::App;
+use crate::choice::is_connection;
 use crate::config::Span;
 use crate::format;
 use crate::history::{Scale, Series};
-use crate::model::Model;
+use crate::model::{Model, ProcessRow};
 use crate::pane::Tab;
 
 /// Eighths of a cell.
@@ -175,8 +176,15 @@ fn values(graph: &Graph, columns: u16, app: &mut App, model: &Arc<Model>) -> (Ve
 fn one(buffer: &mut Buffer, area: Rect, graph: &Graph, app: &mut App, model: &Arc<Model>) {
     let (values, top) = values(graph, area.width, app, model);
     let name = Style::new().fg(graph.colors[0]).add_modifier(Modifier::BOLD);
-    let end = put(buffer, area.x, area.y, area.width, &graph.title, name);
-    put_right(buffer, end + 1, area.right(), area.y, &graph.now, Style::new());
+    let (title, now) = match app.choice.marks.is_empty() || !graph.series.is_of_processes() {
+        true => (graph.title.clone(), graph.now.clone()),
+        false => (
+            format!("{} of marked", graph.title),
+            of_marked(graph.series, app, model),
+        ),
+    };
+    let end = put(buffer, area.x, area.y, area.width, &title, name);
+    put_right(buffer, end + 1, area.right(), area.y, &now, Style::new());
     // Below it the axis, and an empty line where there is room.
     let rows = area.height.saturating_sub(if area.height > 4 { 3 } else { 2 }).max(1);
     let below = area.y + 1 + rows;
@@ -195,6 +203,37 @@ fn one(buffer: &mut Buffer, area: Rect, graph: &Graph, app: &mut App, model: &Ar
             top,
             app,
         );
+    }
+}
+
+/// What the marked processes do now.
+fn of_marked(series: Series, app: &App, model: &Model) -> String {
+    let rows = || app.choice.marks.keys().filter_map(|key| model.process(*key));
+    let sum = |value: fn(&ProcessRow) -> Fact<f64>| rows().filter_map(|row| value(row).known()).sum::<f64>();
+    match series {
+        Series::Cpu => {
+            let processors = model.whole.cores.len().max(1) as f64;
+            format!("{} %", format::percent(sum(|row| row.rates.cpu) / processors))
+        }
+        Series::Memory => format!(
+            "{} resident",
+            format::size(sum(|row| row.resident.map(|bytes| bytes as f64)) as u64)
+        ),
+        Series::Disk => format!(
+            "r {}  w {} B/s",
+            format::rate(sum(|row| row.rates.read)),
+            format::rate(sum(|row| row.rates.written))
+        ),
+        Series::Network => format!(
+            "in {}  out {} B/s",
+            format::rate(sum(|row| row.network.into)),
+            format::rate(sum(|row| row.network.out))
+        ),
+        _ => {
+            let open = model.sockets.open.iter().filter(|row| is_connection(row));
+            let theirs = open.filter(|row| row.process().is_some_and(|key| app.choice.marks.contains_key(&key)));
+            theirs.count().to_string()
+        }
     }
 }
 

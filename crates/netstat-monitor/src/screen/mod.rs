@@ -43,8 +43,20 @@ pub fn draw(frame: &mut Frame<'_>, app: &mut App) {
     }
     let cursor = bars::bottom(buffer, rows.bottom, app);
     popups::draw(buffer, rows.body, app);
+    if app.settings.ascii {
+        plain(buffer);
+    }
     if let Some(cursor) = cursor {
         frame.set_cursor_position(cursor);
+    }
+}
+
+/// Where only ASCII can be shown, a cut shows as `~`.
+fn plain(buffer: &mut Buffer) {
+    for cell in &mut buffer.content {
+        if cell.symbol() == "…" {
+            cell.set_symbol("~");
+        }
     }
 }
 

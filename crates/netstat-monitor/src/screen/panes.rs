@@ -9,6 +9,7 @@ use super::{fill, put, put_right};
 use crate::app::{App, Hit};
 use crate::cell::{Tone, cell};
 use crate::companion::Severity;
+use crate::config::PaneSettings;
 use crate::format;
 use crate::model::{Model, Presence};
 use crate::pane::{Column, Pane, Source};
@@ -16,6 +17,8 @@ use crate::view::{Item, Row, Tree};
 
 /// The columns before the first: mark and finding.
 const FRONT: u16 = 2;
+/// So much room stays for texts to grow before further columns are shown.
+const SLACK: u16 = 16;
 
 /// Draws the panes of the tab below each other.
 pub(super) fn draw(buffer: &mut Buffer, area: Rect, app: &mut App) {
@@ -84,7 +87,7 @@ fn one(buffer: &mut Buffer, area: Rect, pane: Pane, app: &mut App) {
         }
         return;
     }
-    let columns = widths(&app.settings.panes[&pane].columns, area.width.saturating_sub(FRONT));
+    let columns = widths(&columns(pane, area.width, app), area.width.saturating_sub(FRONT));
     headings(
         buffer,
         Rect {
@@ -242,7 +245,27 @@ fn live(pane: Pane, model: &Model) -> String {
     }
 }
 
-/// The columns that fit, with their places and widths. The last ones go first when there is too little room.
+/// The columns of a pane: the chosen ones, or where none were chosen further ones that find room beside them.
+fn columns(pane: Pane, width: u16, app: &App) -> Vec<Column> {
+    let mut columns = app.settings.panes[&pane].columns.clone();
+    if columns != PaneSettings::of(pane).columns {
+        return columns;
+    }
+    let mut used: u16 = columns.iter().map(|column| column.spec().width + 1).sum();
+    for column in &pane.spec().columns[columns.len()..] {
+        used += column.spec().width + 1;
+        if used + SLACK > width {
+            break;
+        }
+        columns.push(*column);
+    }
+    columns
+}
+
+/// What is given up first where there is too little room: an own address seldom tells connections apart.
+const EXPENDABLE: [Column; 2] = [Column::LocalAddress, Column::User];
+
+/// The columns that fit, with their places and widths. When there is too little room, those that tell least go first, then the last.
 fn widths(columns: &[Column], room: u16) -> Vec<(Column, u16, u16)> {
     let mut shown = columns.to_vec();
     let least = |shown: &[Column]| {
@@ -253,7 +276,13 @@ fn widths(columns: &[Column], room: u16) -> Vec<(Column, u16, u16)> {
             .saturating_sub(1)
     };
     while shown.len() > 1 && least(&shown) > room {
-        shown.pop();
+        match EXPENDABLE
+            .iter()
+            .find_map(|least| shown.iter().position(|column| column == least))
+        {
+            Some(at) => drop(shown.remove(at)),
+            None => drop(shown.pop()),
+        }
     }
     let left = room.saturating_sub(least(&shown));
     let grow: u16 = shown.iter().map(|column| column.spec().grow).sum();

@@ -5,7 +5,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 
-use super::{fill, put};
+use super::{fill, put, put_right};
 use crate::app::{App, Popup};
 use crate::keys::TABLE;
 use crate::theme::Theme;
@@ -192,6 +192,10 @@ fn window(
         (se, right, bottom),
     ] {
         buffer.set_string(x, y, sign, style);
+    }
+    if usize::from(height) < lines + 2 {
+        let hint = " Up, Down: more ";
+        put_right(buffer, left + 1, right - 1, bottom, hint, theme.key);
     }
     put(
         buffer,
