@@ -1,0 +1,399 @@
+//! What keys and mouse do, on a screen made of the recording.
+
+mod kit;
+
+use std::sync::Arc;
+
+use crossterm::event::{Event, KeyCode, KeyEvent, KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
+use kit::{app, drawn, key, keys, models, press, text};
+use netstat_monitor::app::{App, Effect, Popup};
+use netstat_monitor::companion::{Finding, Severity, Target};
+use netstat_monitor::config::Settings;
+use netstat_monitor::pane::{Column, Pane, Tab};
+use netstat_monitor::view::{Item, RowId};
+use netstat_os::Signal;
+
+/// A screen of the default settings that was drawn once, so that it knows its places.
+fn ready() -> App {
+    let mut app = app(Settings::default());
+    drawn(&mut app, 120, 40);
+    app
+}
+
+#[test]
+fn tabs_and_panes() {
+    let mut app = ready();
+    assert_eq!((app.tab, app.focused()), (Tab::Overview, Pane::OverviewCpu));
+    key(&mut app, '5');
+    press(&mut app, KeyCode::Right);
+    assert_eq!((app.tab, app.focused()), (Tab::Network, Pane::NetworkActivity));
+    press(&mut app, KeyCode::Tab);
+    assert_eq!(app.tab, Tab::Overview);
+    press(&mut app, KeyCode::BackTab);
+    assert_eq!((app.tab, app.focused()), (Tab::Network, Pane::NetworkActivity));
+    press(&mut app, KeyCode::Left);
+    press(&mut app, KeyCode::Left);
+    assert_eq!(app.focused(), Pane::Listening);
+    key(&mut app, 'e');
+    assert_eq!(app.visible(), [Pane::Listening]);
+    key(&mut app, '\u{1b}');
+    assert_eq!(app.visible().len(), 4);
+}
+
+#[test]
+fn the_selection_follows_the_row() {
+    let mut app = App::new(Settings::default(), b"", false, netstat_names::Services::embedded());
+    let models = models();
+    app.take(Arc::clone(&models[5]));
+    drawn(&mut app, 120, 40);
+    keys(&mut app, "2");
+    press(&mut app, KeyCode::Down);
+    press(&mut app, KeyCode::Down);
+    let (chosen, _) = app.selected_process().unwrap();
+    let mut places = std::collections::BTreeSet::new();
+    for model in &models[6..] {
+        app.take(Arc::clone(model));
+        match app.selected_process() {
+            Some((key, _)) => {
+                assert_eq!(key, chosen);
+                places.insert(app.panes[&Pane::CpuProcesses].at);
+            }
+            // Its process ended: no other takes its place.
+            None => assert!(model.process(chosen).is_none()),
+        }
+    }
+    assert!(!places.is_empty());
+    // Sorting moves the row, not the selection.
+    if app.selected_process().is_none() {
+        keys(&mut app, "2");
+        press(&mut app, KeyCode::Down);
+    }
+    let before = app.selected_process().unwrap().0;
+    keys(&mut app, ">r");
+    assert_eq!(app.selected_process().unwrap().0, before);
+}
+
+#[test]
+fn a_mark_chooses_what_the_other_panes_show() {
+    let mut app = ready();
+    keys(&mut app, "5");
+    let all = app.panes[&Pane::Connections].rows.len();
+    keys(&mut app, "fredis-server\n ");
+    assert_eq!(app.choice.marks.len(), 1);
+    let (marked, _) = app
+        .choice
+        .marks
+        .first_key_value()
+        .map(|(key, name)| (*key, Arc::clone(name)))
+        .unwrap();
+    let model = Arc::clone(app.model.as_ref().unwrap());
+    for pane in [Pane::NetworkActivity, Pane::Connections, Pane::Listening] {
+        for row in &app.panes[&pane].rows {
+            assert_eq!(row.item.process(&model), Some(marked));
+        }
+    }
+    assert!(app.panes[&Pane::Connections].rows.len() < all);
+    assert!(
+        app.panes[&Pane::NetworkProcesses].rows.len() > 1,
+        "the first pane shows all"
+    );
+    // The graphs: the marked process alone has less than the whole.
+    use netstat_monitor::history::Series;
+    let span = std::time::Duration::from_secs(60);
+    let marked: f32 = sum(&app.history.columns(Series::Cpu, span, 30, &model, &app.choice));
+    keys(&mut app, "u");
+    assert!(app.choice.is_all());
+    let whole: f32 = sum(&app.history.columns(Series::Cpu, span, 30, &model, &app.choice));
+    assert!(marked > 0.0 && marked < whole, "{marked} of {whole}");
+    assert_eq!(app.panes[&Pane::Connections].rows.len(), all);
+}
+
+fn sum(columns: &[[f32; 2]]) -> f32 {
+    columns
+        .iter()
+        .map(|[first, _]| first)
+        .filter(|value| !value.is_nan())
+        .sum()
+}
+
+#[test]
+fn the_filter_takes_names_and_the_words_of_the_list() {
+    let mut app = ready();
+    keys(&mut app, "5/port 22 state LISTENING\n");
+    let ports = |app: &App| {
+        let model = app.model.as_ref().unwrap();
+        let rows = app.panes[&Pane::Listening].rows.iter();
+        rows.map(|row| match row.item {
+            Item::Socket(at) => model.sockets.row(at as usize).local.port,
+            _ => 0,
+        })
+        .collect::<Vec<_>>()
+    };
+    let found = ports(&app);
+    assert_eq!(app.prompt, None);
+    assert!(!found.is_empty() && found.iter().all(|port| *port == 22), "{found:?}");
+    assert!(app.panes[&Pane::Connections].rows.is_empty());
+    keys(&mut app, "u/--port=80 --listening\n");
+    assert!(ports(&app).iter().all(|port| *port == 80) && !ports(&app).is_empty());
+    // A wrong word is named, and what was typed stays.
+    keys(&mut app, "u/port");
+    keys(&mut app, " 99999\n");
+    let prompt = app.prompt.as_ref().unwrap();
+    assert_eq!(prompt.text, "port 99999");
+    assert!(prompt.error.as_ref().unwrap().contains("99999"), "{prompt:?}");
+    keys(&mut app, "\u{1b}/user nobody-knows\n");
+    assert!(
+        app.prompt
+            .as_ref()
+            .unwrap()
+            .error
+            .as_ref()
+            .unwrap()
+            .contains("nobody-knows")
+    );
+    keys(&mut app, "\u{1b}/foreign example.org\n");
+    assert!(
+        app.prompt
+            .as_ref()
+            .unwrap()
+            .error
+            .as_ref()
+            .unwrap()
+            .contains("example.org")
+    );
+}
+
+#[test]
+fn sorting_turns_round_and_goes_through_the_columns() {
+    let mut app = ready();
+    keys(&mut app, "3");
+    let sizes = |app: &App| {
+        let model = app.model.as_ref().unwrap();
+        let rows = app.panes[&Pane::MemoryProcesses].rows.iter();
+        rows.filter_map(|row| match row.item {
+            Item::Process(at) => model.processes[at as usize].resident.known(),
+            _ => None,
+        })
+        .collect::<Vec<_>>()
+    };
+    assert!(sizes(&app).is_sorted_by(|a, b| a >= b) && sizes(&app).len() > 5);
+    key(&mut app, 'r');
+    assert!(sizes(&app).is_sorted());
+    key(&mut app, '>');
+    assert_eq!(
+        app.settings.panes[&Pane::MemoryProcesses].sort.column,
+        Column::Shareable
+    );
+    keys(&mut app, "<<<<");
+    assert_eq!(app.settings.panes[&Pane::MemoryProcesses].sort.column, Column::Image);
+}
+
+#[test]
+fn columns_are_chosen() {
+    let mut app = ready();
+    keys(&mut app, "3C");
+    // The first away, the second to the third place.
+    key(&mut app, ' ');
+    press(&mut app, KeyCode::Down);
+    press(&mut app, KeyCode::Right);
+    press(&mut app, KeyCode::Enter);
+    let columns = &app.settings.panes[&Pane::MemoryProcesses].columns;
+    assert_eq!(columns[..3], [Column::Faults, Column::Pid, Column::Resident]);
+    let screen = text(&drawn(&mut app, 120, 40));
+    assert!(!screen.contains("Image"), "{screen}");
+}
+
+#[test]
+fn nothing_ends_without_a_question_that_names_it() {
+    let mut app = ready();
+    app.replay = false;
+    keys(&mut app, "2fredis-server\n");
+    let (process, name) = app.selected_process().unwrap();
+    assert!(key(&mut app, 'k').is_empty());
+    press(&mut app, KeyCode::Down);
+    press(&mut app, KeyCode::Down);
+    press(&mut app, KeyCode::Down);
+    assert!(key(&mut app, '\n').is_empty());
+    let screen = text(&drawn(&mut app, 120, 40));
+    assert!(
+        screen.contains(&format!("Send SIGKILL to {name} (process {})?", process.pid)),
+        "{screen}"
+    );
+    assert!(key(&mut app, '\n').is_empty(), "only y does it");
+    assert!(key(&mut app, 'n').is_empty() && app.popup.is_none());
+    keys(&mut app, "k\n");
+    assert_eq!(key(&mut app, 'y'), [Effect::Signal(process, Signal::Terminate)]);
+}
+
+#[test]
+fn a_connection_closes_after_a_question() {
+    let mut app = ready();
+    app.replay = false;
+    keys(&mut app, "5");
+    press(&mut app, KeyCode::Right);
+    press(&mut app, KeyCode::Right);
+    press(&mut app, KeyCode::Down);
+    let row = app.selected_socket().unwrap();
+    assert!(key(&mut app, 'c').is_empty());
+    let screen = text(&drawn(&mut app, 120, 40));
+    assert!(
+        screen.contains("Close this TCP connection?") && screen.contains(&row.local.port.to_string()),
+        "{screen}"
+    );
+    assert_eq!(key(&mut app, 'y'), [Effect::Close(Box::new(row))]);
+    // A listener is no connection.
+    press(&mut app, KeyCode::Right);
+    press(&mut app, KeyCode::Down);
+    key(&mut app, 'c');
+    assert!(app.popup.is_none());
+    assert!(app.message.as_ref().unwrap().text.contains("only TCP connections"));
+}
+
+#[test]
+fn read_only_and_recordings_change_nothing() {
+    let mut app = ready();
+    app.read_only = true;
+    keys(&mut app, "5");
+    press(&mut app, KeyCode::Down);
+    for c in ['k', 'c'] {
+        assert!(key(&mut app, c).is_empty() && app.popup.is_none());
+        assert!(app.message.as_ref().unwrap().text.contains("--read-only"));
+    }
+    app.read_only = false;
+    app.replay = true;
+    key(&mut app, 'k');
+    assert!(app.popup.is_none() && app.message.as_ref().unwrap().text.contains("recording"));
+}
+
+#[test]
+fn freezing_keeps_the_screen() {
+    let mut app = App::new(Settings::default(), b"", false, netstat_names::Services::embedded());
+    let models = models();
+    app.take(Arc::clone(&models[1]));
+    key(&mut app, 'p');
+    app.take(Arc::clone(&models[2]));
+    app.take(Arc::clone(&models[3]));
+    assert_eq!(app.model.as_ref().unwrap().number, models[1].number);
+    assert!(text(&drawn(&mut app, 120, 40)).contains("FROZEN"));
+    key(&mut app, 'p');
+    assert_eq!(app.model.as_ref().unwrap().number, models[3].number);
+}
+
+#[test]
+fn looking_closer_and_findings() {
+    let mut app = ready();
+    keys(&mut app, "2fredis-server\n");
+    let (process, _) = app.selected_process().unwrap();
+    assert_eq!(key(&mut app, '\n'), [Effect::Inspect(Target::Process(process))]);
+    app.take_card(Ok(("pid:1".to_owned(), vec!["a \u{1b}[2J line".to_owned()])));
+    let screen = text(&drawn(&mut app, 120, 40));
+    assert!(screen.contains("a \\e[2J line"), "{screen}");
+    key(&mut app, '\u{1b}');
+    app.take_findings(Ok(vec![Finding {
+        process: Some(process),
+        socket: None,
+        severity: Severity::Alarm,
+        title: "no package knows this program".to_owned(),
+        text: vec!["evidence".to_owned()],
+    }]));
+    let screen = text(&drawn(&mut app, 120, 40));
+    assert!(screen.lines().any(|line| line.contains("!redis-serv")), "{screen}");
+    key(&mut app, 'a');
+    assert!(matches!(&app.popup, Some(Popup::Text { lines, .. }) if lines[0].contains("no package knows")));
+}
+
+#[test]
+fn views_are_saved_with_whole_figures() {
+    let mut app = ready();
+    keys(&mut app, "5");
+    app.settings
+        .panes
+        .get_mut(&Pane::NetworkProcesses)
+        .unwrap()
+        .columns
+        .push(Column::Command);
+    let save = |app: &mut App, name: &str| {
+        key(app, 's');
+        app.prompt.as_mut().unwrap().text = name.to_owned();
+        match key(app, '\n').pop() {
+            Some(Effect::Save(path, content)) => {
+                assert_eq!(path.to_str(), Some(name));
+                content
+            }
+            other => panic!("{other:?}"),
+        }
+    };
+    let json: serde_json::Value = serde_json::from_str(&save(&mut app, "view.json")).unwrap();
+    assert_eq!(json["schema"], "netstat.monitor.view");
+    assert_eq!(json["pane"], "network.processes");
+    let rows = json["rows"].as_array().unwrap();
+    assert_eq!(rows.len(), app.panes[&Pane::NetworkProcesses].rows.len());
+    assert!(rows.iter().all(|row| row["pid"].is_u64()), "{rows:?}");
+    let csv = save(&mut app, "view.csv");
+    let mut lines = csv.split("\r\n");
+    assert_eq!(
+        lines.next(),
+        Some("image,pid,send,receive,network_total,sockets,command")
+    );
+    assert_eq!(lines.count(), rows.len() + 1);
+    key(&mut app, 's');
+    app.prompt.as_mut().unwrap().text = "view.txt".to_owned();
+    assert!(key(&mut app, '\n').is_empty());
+    assert!(app.prompt.as_ref().unwrap().error.is_some());
+}
+
+#[test]
+fn the_mouse_selects_marks_sorts_and_changes_tabs() {
+    let mut app = ready();
+    let click = |app: &mut App, x, y| {
+        let mouse = MouseEvent {
+            kind: MouseEventKind::Down(MouseButton::Left),
+            column: x,
+            row: y,
+            modifiers: KeyModifiers::NONE,
+        };
+        app.event(&Event::Mouse(mouse))
+    };
+    let find = |app: &mut App, word: &str| {
+        let screen = text(&drawn(app, 120, 40));
+        let (y, line) = screen
+            .lines()
+            .enumerate()
+            .find(|(_, line)| line.contains(word))
+            .expect("it is drawn");
+        let x = line[..line.find(word).unwrap_or(0)].chars().count();
+        (x as u16, y as u16)
+    };
+    let (x, y) = find(&mut app, "3 Memory");
+    click(&mut app, x, y);
+    assert_eq!(app.tab, Tab::Memory);
+    let (x, y) = find(&mut app, "Private");
+    click(&mut app, x, y);
+    assert_eq!(app.settings.panes[&Pane::MemoryProcesses].sort.column, Column::Private);
+    let (x, y) = find(&mut app, "redis-server");
+    assert!(click(&mut app, x, y).is_empty());
+    let (process, _) = app.selected_process().unwrap();
+    click(&mut app, 0, y);
+    assert!(app.choice.marks.contains_key(&process));
+    assert_eq!(
+        app.panes[&Pane::MemoryProcesses].selected,
+        Some(RowId::Process(process))
+    );
+}
+
+#[test]
+fn the_interval_goes_in_steps() {
+    let mut app = ready();
+    let seconds = |effects: Vec<Effect>| match effects.as_slice() {
+        [Effect::Interval(interval)] => interval.as_secs_f64(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(seconds(key(&mut app, '+')), 0.5);
+    assert_eq!(seconds(key(&mut app, '+')), 0.2);
+    assert_eq!(seconds(key(&mut app, '+')), 0.2);
+    assert_eq!(seconds(key(&mut app, '-')), 0.5);
+    let control = |c| Event::Key(KeyEvent::new(KeyCode::Char(c), KeyModifiers::CONTROL));
+    assert_eq!(app.event(&control('z')), [Effect::Suspend]);
+    assert_eq!(app.event(&control('c')), [Effect::Quit]);
+    assert_eq!(key(&mut app, 'q'), [Effect::Quit]);
+}

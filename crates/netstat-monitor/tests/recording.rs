@@ -1,0 +1,72 @@
+//! Recordings: what is written can be played, and what is damaged is refused with its line.
+
+mod kit;
+
+use std::io::BufReader;
+
+use kit::{DEMO, samples};
+use netstat_monitor::model::Modeler;
+use netstat_monitor::recording::{Player, Recorder};
+use proptest::prelude::*;
+
+#[test]
+fn what_is_written_is_played() {
+    let samples = samples();
+    assert!(samples.len() > 30, "{}", samples.len());
+    let mut file = Vec::new();
+    let mut recorder = Recorder::new(&mut file, b"harbor").unwrap();
+    for sample in &samples {
+        recorder.write(sample).unwrap();
+    }
+    let mut player = Player::new(BufReader::new(file.as_slice())).unwrap();
+    assert_eq!(player.computer(), "harbor");
+    for sample in &samples {
+        assert_eq!(player.next_sample().unwrap().as_ref(), Some(sample));
+    }
+    assert!(player.next_sample().unwrap().is_none());
+    // Only what changed is written again.
+    let first = file.split(|&byte| byte == b'\n').nth(1).unwrap().len();
+    assert!(file.len() < first * samples.len() / 2, "{} and {first}", file.len());
+}
+
+#[test]
+fn what_is_none_is_refused() {
+    for text in [
+        "",
+        "hello\n",
+        "{}\n",
+        "{\"schema\":\"netstat.monitor.recording\",\"version\":9,\"computer\":\"\"}\n",
+    ] {
+        let refused = Player::new(BufReader::new(text.as_bytes())).unwrap_err();
+        assert!(refused.to_string().contains("no recording"), "{refused}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    /// However a recording is damaged, it is played as far as it makes sense and then refused; nothing panics.
+    #[test]
+    fn damage_is_refused(at in 0..DEMO.len().min(150_000), bytes in prop::collection::vec(any::<u8>(), 1..6), cut: bool) {
+        let mut file = DEMO[..DEMO.len().min(150_000)].to_vec();
+        if cut {
+            file.truncate(at);
+        } else {
+            let end = (at + bytes.len()).min(file.len());
+            file[at..end].copy_from_slice(&bytes[..end - at]);
+        }
+        let mut modeler = Modeler::default();
+        if let Ok(mut player) = Player::new(BufReader::new(file.as_slice())) {
+            loop {
+                match player.next_sample() {
+                    Ok(Some(sample)) => drop(modeler.model(&sample)),
+                    Ok(None) => break,
+                    Err(refused) => {
+                        prop_assert!(!refused.to_string().contains('\n'));
+                        break;
+                    }
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! Whole screens, drawn from a recording and compared as a whole with the texts under `screens/`. After a wanted change write them anew
+//! with `BLESS=1 cargo test -p netstat-monitor --test screens`, and look at them before they go in.
+
+mod kit;
+
+use kit::{app, drawn, key, keys, text};
+use netstat_monitor::config::Settings;
+use netstat_monitor::pane::Tab;
+use ratatui::style::Color;
+
+/// Compares a screen with the one that is kept.
+fn compare(name: &str, screen: &str) {
+    let path = format!("{}/tests/screens/{name}.txt", env!("CARGO_MANIFEST_DIR"));
+    if std::env::var_os("BLESS").is_some() {
+        std::fs::write(&path, screen).unwrap();
+        return;
+    }
+    let kept = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}"));
+    assert!(kept == screen, "{name} is not as it was kept:\n{screen}\nkept:\n{kept}");
+}
+
+#[test]
+fn every_tab_in_every_size() {
+    let mut app = app(Settings::default());
+    for (width, height) in [(60, 15), (80, 24), (120, 40), (200, 60)] {
+        for (number, tab) in ('1'..).zip(Tab::ALL) {
+            key(&mut app, number);
+            let name = format!("{}-{width}x{height}", tab.title().to_lowercase());
+            compare(&name, &text(&drawn(&mut app, width, height)));
+        }
+    }
+}
+
+#[test]
+fn what_is_marked_and_filtered() {
+    let mut app = app(Settings::default());
+    keys(&mut app, "5/nginx\n");
+    compare("filtered-120x40", &text(&drawn(&mut app, 120, 40)));
+    keys(&mut app, "u");
+    // The first pane keeps all rows, the others show what belongs to the marked one.
+    keys(&mut app, "fnginx\n ");
+    compare("marked-120x40", &text(&drawn(&mut app, 120, 40)));
+}
+
+#[test]
+fn trees_in_ascii() {
+    let settings = Settings {
+        ascii: true,
+        ..Settings::default()
+    };
+    let mut app = app(settings);
+    keys(&mut app, "2t");
+    let screen = text(&drawn(&mut app, 120, 40));
+    assert!(screen.is_ascii(), "{screen}");
+    compare("tree-120x40", &screen);
+    keys(&mut app, "te");
+    compare("units-100x30", &text(&drawn(&mut app, 100, 30)));
+}
+
+#[test]
+fn help_and_questions() {
+    let mut app = app(Settings::default());
+    keys(&mut app, "?");
+    compare("help-100x45", &text(&drawn(&mut app, 100, 45)));
+    keys(&mut app, "\u{1b}5C");
+    compare("columns-80x24", &text(&drawn(&mut app, 80, 24)));
+}
+
+#[test]
+fn without_colours_there_is_none_and_with_them_text_keeps_its_own() {
+    let colours = |app: &mut netstat_monitor::app::App| {
+        let mut seen = std::collections::BTreeSet::new();
+        for (number, _) in ('1'..).zip(Tab::ALL) {
+            key(app, number);
+            for cell in drawn(app, 120, 40).content() {
+                seen.insert(format!("{:?} {:?}", cell.fg, cell.bg));
+            }
+        }
+        seen
+    };
+    let mut plain = kit::app_without_colours();
+    let none = format!("{:?} {:?}", Color::Reset, Color::Reset);
+    assert_eq!(
+        colours(&mut plain).into_iter().collect::<Vec<_>>(),
+        std::slice::from_ref(&none)
+    );
+    let mut dark = app(Settings::default());
+    let seen = colours(&mut dark);
+    assert!(seen.len() > 5 && seen.contains(&none), "{seen:?}");
+}
+
+#[test]
+fn nothing_is_drawn_outside_whatever_the_size() {
+    let mut app = app(Settings::default());
+    for input in ["1", "2t", "3", "4", "5 ", "?", "\u{1b}C", "\u{1b}e", "/x", "\u{1b}5f0"] {
+        keys(&mut app, input);
+        for width in [1, 7, 59, 60, 61, 79, 99, 100, 101, 179, 180, 250] {
+            for height in [1, 2, 14, 15, 16, 24, 70] {
+                drawn(&mut app, width, height);
+            }
+        }
+    }
+}

@@ -1,0 +1,495 @@
+//! `netstat monitor` itself, in a real terminal (tmux) and on real connections: keys, figures, and the terminal that is given back.
+
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use netstat_monitor::collect::Collector;
+use netstat_monitor::model::Modeler;
+use netstat_monitor::sample::Holder;
+use netstat_testkit::own_namespace;
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_netstat");
+
+/// Whether a program is there.
+fn has(program: &str) -> bool {
+    let found = Command::new(program)
+        .arg("-V")
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .status();
+    found.is_ok()
+}
+
+/// A terminal with a shell in it.
+struct Tmux {
+    socket: PathBuf,
+    home: tempfile::TempDir,
+}
+
+impl Tmux {
+    /// `None`, with a word why, where there is no tmux.
+    fn start(test: &str, width: u16, height: u16) -> Option<Tmux> {
+        if !has("tmux") {
+            eprintln!("skipped {test}: tmux is not installed");
+            return None;
+        }
+        let home = tempfile::tempdir().unwrap();
+        let tmux = Tmux {
+            socket: home.path().join("tmux"),
+            home,
+        };
+        let size = [width.to_string(), height.to_string()];
+        tmux.run(&[
+            "-f",
+            "/dev/null",
+            "new-session",
+            "-d",
+            "-x",
+            &size[0],
+            "-y",
+            &size[1],
+            "env PS1='$ ' sh",
+        ]);
+        tmux.wait("the shell", |screen| screen.contains('$'));
+        Some(tmux)
+    }
+
+    fn run(&self, words: &[&str]) -> String {
+        let output = Command::new("tmux")
+            .arg("-S")
+            .arg(&self.socket)
+            .args(words)
+            .env("HOME", self.home.path())
+            .env_remove("XDG_CONFIG_HOME")
+            .env_remove("NO_COLOR")
+            .env("LC_ALL", "C.UTF-8")
+            .output()
+            .unwrap();
+        assert!(
+            output.status.success(),
+            "{words:?}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        );
+        String::from_utf8_lossy(&output.stdout).into_owned()
+    }
+
+    fn type_line(&self, line: &str) {
+        self.run(&["send-keys", "-l", line]);
+        self.keys(&["Enter"]);
+    }
+
+    fn keys(&self, keys: &[&str]) {
+        let words: Vec<&str> = ["send-keys", "--"].iter().chain(keys).copied().collect();
+        self.run(&words);
+    }
+
+    fn screen(&self) -> String {
+        self.run(&["capture-pane", "-p"])
+    }
+
+    /// Waits until the screen is as wanted.
+    fn wait(&self, what: &str, wanted: impl Fn(&str) -> bool) -> String {
+        let begun = Instant::now();
+        loop {
+            let screen = self.screen();
+            if wanted(&screen) {
+                return screen;
+            }
+            assert!(
+                begun.elapsed() < Duration::from_secs(40),
+                "{what} does not show:\n{screen}"
+            );
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    /// The settings of the terminal as stty tells them.
+    fn settings(&self) -> String {
+        let file = self.home.path().join("stty");
+        self.type_line(&format!("stty -a > {0}.new; mv {0}.new {0}", file.display()));
+        let begun = Instant::now();
+        while !file.exists() {
+            assert!(begun.elapsed() < Duration::from_secs(20), "{}", self.screen());
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        let text = std::fs::read_to_string(&file).unwrap();
+        std::fs::remove_file(file).unwrap();
+        text
+    }
+}
+
+impl Drop for Tmux {
+    fn drop(&mut self) {
+        let _ = Command::new("tmux")
+            .arg("-S")
+            .arg(&self.socket)
+            .arg("kill-server")
+            .status();
+    }
+}
+
+/// Sends so many bytes a second over a connection of this process, until it is dropped.
+struct Transfer {
+    stop: Arc<AtomicBool>,
+    /// Sends nothing more, and stays open.
+    pause: Arc<AtomicBool>,
+    sent: Arc<AtomicU64>,
+    port: u16,
+    _listener: TcpListener,
+}
+
+impl Transfer {
+    fn start(rate: u64) -> Transfer {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let mut near = TcpStream::connect(("127.0.0.1", port)).unwrap();
+        let (mut far, _) = listener.accept().unwrap();
+        let stop = Arc::new(AtomicBool::new(false));
+        let pause = Arc::new(AtomicBool::new(false));
+        let paused = Arc::clone(&pause);
+        let sent = Arc::new(AtomicU64::new(0));
+        let (stopped, count) = (Arc::clone(&stop), Arc::clone(&sent));
+        std::thread::spawn(move || {
+            let piece = vec![7; usize::try_from(rate / 50).unwrap()];
+            let begun = Instant::now();
+            for number in 1u32.. {
+                while paused.load(Ordering::Relaxed) && !stopped.load(Ordering::Relaxed) {
+                    std::thread::sleep(Duration::from_millis(20));
+                }
+                if stopped.load(Ordering::Relaxed) || near.write_all(&piece).is_err() {
+                    return;
+                }
+                count.fetch_add(piece.len() as u64, Ordering::Relaxed);
+                let next = begun + Duration::from_millis(20) * number;
+                std::thread::sleep(next.saturating_duration_since(Instant::now()));
+            }
+        });
+        std::thread::spawn(move || {
+            let mut piece = [0; 65536];
+            while let Ok(1..) = far.read(&mut piece) {}
+        });
+        Transfer {
+            stop,
+            pause,
+            sent,
+            port,
+            _listener: listener,
+        }
+    }
+}
+
+impl Drop for Transfer {
+    fn drop(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+    }
+}
+
+#[test]
+fn a_known_transfer_shows_its_rate() {
+    own_namespace!();
+    let transfer = Transfer::start(1_000_000);
+    let mut collector = Collector::new(Box::new(netstat_os::Native::default()));
+    let mut modeler = Modeler::default();
+    std::thread::sleep(Duration::from_millis(300));
+    modeler.model(&Arc::new(collector.look()));
+    let (begun, before) = (Instant::now(), transfer.sent.load(Ordering::Relaxed));
+    std::thread::sleep(Duration::from_secs(2));
+    let sample = Arc::new(collector.look());
+    let true_rate = (transfer.sent.load(Ordering::Relaxed) - before) as f64 / begun.elapsed().as_secs_f64();
+    let model = modeler.model(&sample);
+
+    let rows = || sample.sockets.iter().zip(&model.sockets.flows);
+    let (sender, flow) = rows().find(|(row, _)| row.foreign.port == transfer.port).unwrap();
+    let sent = f64::from(flow.sent.known().unwrap());
+    assert!((sent / true_rate - 1.0).abs() < 0.05, "{sent} instead of {true_rate}");
+    let accepted = |row: &netstat_monitor::sample::SocketRow| row.local.port == transfer.port && row.foreign.port != 0;
+    let (_, flow) = rows().find(|(row, _)| accepted(row)).unwrap();
+    let received = f64::from(flow.received.known().unwrap());
+    assert!(
+        (received / true_rate - 1.0).abs() < 0.05,
+        "{received} instead of {true_rate}"
+    );
+
+    // Both ends are this process's, and so are their sums.
+    let Holder::Process(key) = sender.holder else {
+        panic!("{sender:?}")
+    };
+    assert_eq!(key.pid, std::process::id());
+    let process = model.process(key).unwrap();
+    let total = process.network.total().known().unwrap();
+    assert!(
+        (total / (2.0 * true_rate) - 1.0).abs() < 0.05,
+        "{total} instead of twice {true_rate}"
+    );
+}
+
+#[test]
+fn figures_of_connections_are_those_of_ss() {
+    own_namespace!();
+    if !has("ss") {
+        return eprintln!("skipped figures_of_connections_are_those_of_ss: ss is not installed");
+    }
+    let transfer = Transfer::start(200_000);
+    std::thread::sleep(Duration::from_millis(500));
+    transfer.pause.store(true, Ordering::Relaxed);
+    std::thread::sleep(Duration::from_millis(300));
+    // Nothing flows any more, so that both read the same.
+    let sample = Collector::new(Box::new(netstat_os::Native::default())).look();
+    let filter = format!("dport = :{}", transfer.port);
+    let output = Command::new("ss").args(["-tinH", &filter]).output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let value = |name: &str| {
+        let word = text.split_ascii_whitespace().find_map(|word| word.strip_prefix(name));
+        word.unwrap_or_else(|| panic!("{name} in {text}")).to_owned()
+    };
+    let row = sample
+        .sockets
+        .iter()
+        .find(|row| row.foreign.port == transfer.port)
+        .unwrap();
+    let bytes = row.bytes.known().unwrap();
+    let acked: u64 = value("bytes_acked:").parse().unwrap();
+    assert_eq!(bytes.sent, acked);
+    assert!(
+        acked.abs_diff(transfer.sent.load(Ordering::Relaxed)) <= 1 && acked > 10_000,
+        "{acked}"
+    );
+    let segments = row.segments.known().unwrap();
+    assert_eq!(
+        u64::from(segments.sent),
+        value("data_segs_out:").parse::<u64>().unwrap()
+    );
+    let rtt = value("rtt:");
+    let rtt: f64 = rtt.split('/').next().unwrap().parse().unwrap();
+    assert!(
+        (f64::from(row.rtt.known().unwrap()) / 1000.0 - rtt).abs() < 0.002,
+        "{rtt}"
+    );
+}
+
+#[test]
+fn keys_in_a_real_terminal() {
+    own_namespace!();
+    let Some(tmux) = Tmux::start("keys_in_a_real_terminal", 120, 40) else {
+        return;
+    };
+    let transfer = Transfer::start(300_000);
+    let own = std::process::id();
+    let before = tmux.settings();
+    tmux.type_line(&format!("{PROGRAM} monitor network; echo status=$?"));
+    let row = |screen: &str| {
+        screen
+            .lines()
+            .any(|line| line.contains(&format!(" {own} ")) && line.contains("300k"))
+    };
+    // 300 kB a second, sent and received.
+    tmux.wait("the transfer", |screen| {
+        row(screen) && screen.contains("TCP Connections")
+    });
+    assert!(tmux.screen().contains(&transfer.port.to_string()));
+
+    tmux.keys(&["/"]);
+    tmux.run(&["send-keys", "-l", &format!("pid {own}")]);
+    tmux.keys(&["Enter"]);
+    tmux.wait("the filter", |screen| {
+        screen.contains(&format!("Filter: pid {own}")) && row(screen)
+    });
+    tmux.keys(&["u"]);
+    tmux.keys(&["e"]);
+    tmux.wait("one pane", |screen| {
+        !screen.contains("Listening Ports") && screen.contains("Processes with Network Activity")
+    });
+    tmux.keys(&["e", "?"]);
+    tmux.wait("the help", |screen| {
+        screen.contains("take all marks and the filter away")
+    });
+    tmux.keys(&["Escape"]);
+    // A key right behind would be taken for one with Alt.
+    tmux.wait("the processes again", |screen| !screen.contains("take all marks"));
+    tmux.keys(&["p"]);
+    tmux.wait("frozen", |screen| screen.contains("FROZEN"));
+    tmux.keys(&["p", "2"]);
+    tmux.wait("the CPU tab", |screen| {
+        screen.contains("Units") && screen.contains("waiting for disks")
+    });
+    tmux.keys(&["t"]);
+    tmux.wait("the tree", |screen| screen.contains("by parent"));
+    tmux.keys(&["3"]);
+    tmux.wait("the memory", |screen| screen.contains("Physical Memory"));
+    tmux.keys(&["4"]);
+    tmux.wait("the disks", |screen| screen.contains("Storage"));
+
+    // Smaller, too small, larger.
+    tmux.run(&["resize-window", "-x", "60", "-y", "15"]);
+    tmux.wait("the small screen", |screen| screen.contains("Storage"));
+    tmux.run(&["resize-window", "-x", "40", "-y", "10"]);
+    tmux.wait("what is needed", |screen| screen.contains("needs 60 x 15"));
+    tmux.run(&["resize-window", "-x", "120", "-y", "40"]);
+    tmux.wait("the disks again", |screen| screen.contains("Storage"));
+
+    tmux.keys(&["C-z"]);
+    tmux.wait("the shell", |screen| {
+        !screen.contains("Storage") && screen.contains("Stopped")
+    });
+    tmux.type_line("fg; echo status=$?");
+    tmux.wait("the disks after fg", |screen| screen.contains("Storage"));
+
+    tmux.keys(&["q"]);
+    tmux.wait("the end", |screen| screen.contains("status=0"));
+    assert_eq!(tmux.settings(), before, "the terminal is as it was");
+    // The state was kept.
+    let kept = std::fs::read_to_string(tmux.home.path().join(".config/netstat/monitor.toml")).unwrap();
+    assert!(
+        kept.contains("tab = \"disk\"") && kept.contains("tree = \"parent\""),
+        "{kept}"
+    );
+}
+
+#[test]
+fn a_process_and_a_connection_end_after_a_question() {
+    own_namespace!();
+    let test = "a_process_and_a_connection_end_after_a_question";
+    let Some(tmux) = Tmux::start(test, 120, 40) else { return };
+    let mut sleeper = Command::new("sleep").arg("300").spawn().unwrap();
+    tmux.type_line(&format!("{PROGRAM} monitor cpu"));
+    tmux.wait("processes", |screen| screen.contains("Processes"));
+    tmux.keys(&["f"]);
+    tmux.run(&["send-keys", "-l", &format!("{}", sleeper.id())]);
+    tmux.wait("found", |screen| screen.contains("sleep"));
+    tmux.keys(&["Enter", "k", "Enter"]);
+    tmux.wait("the question", |screen| {
+        screen.contains(&format!("Send SIGTERM to sleep (process {})?", sleeper.id()))
+    });
+    assert!(sleeper.try_wait().unwrap().is_none());
+    tmux.keys(&["y"]);
+    tmux.wait("the answer", |screen| screen.contains("SIGTERM was sent"));
+    use std::os::unix::process::ExitStatusExt;
+    assert_eq!(sleeper.wait().unwrap().signal(), Some(15));
+
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut near = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let _far = listener.accept().unwrap();
+    tmux.keys(&["5", "Right", "Right"]);
+    let port = near.local_addr().unwrap().port();
+    tmux.wait("the connection", |screen| screen.contains(&format!(" {port} ")));
+    tmux.keys(&["f"]);
+    tmux.run(&["send-keys", "-l", &port.to_string()]);
+    tmux.keys(&["Enter", "c"]);
+    tmux.wait("the question", |screen| screen.contains("Close this TCP connection?"));
+    tmux.keys(&["y"]);
+    let screen = tmux.wait("the answer", |screen| {
+        ["was closed", "not permitted", "cannot close"]
+            .iter()
+            .any(|words| screen.contains(words))
+    });
+    if screen.contains("was closed") {
+        near.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        assert!(near.read(&mut [0]).is_err(), "the connection broke off");
+    }
+    // A signal ends it as well, and gives the terminal back.
+    tmux.run(&["send-keys", "q"]);
+    tmux.wait("the end", |screen| !screen.contains("Listening Ports"));
+}
+
+#[test]
+fn a_signal_gives_the_terminal_back() {
+    own_namespace!();
+    let Some(tmux) = Tmux::start("a_signal_gives_the_terminal_back", 80, 24) else {
+        return;
+    };
+    let before = tmux.settings();
+    let pid_file = tmux.home.path().join("pid");
+    let program = format!("sh -c 'echo $$ > {}; exec {PROGRAM} monitor'", pid_file.display());
+    tmux.type_line(&format!("{program}; echo status=$?"));
+    tmux.wait("the monitor", |screen| screen.contains("Overview"));
+    let pid = std::fs::read_to_string(pid_file).unwrap();
+    let sent = Command::new("sh")
+        .args(["-c", &format!("kill -TERM {pid}")])
+        .status()
+        .unwrap();
+    assert!(sent.success());
+    tmux.wait("the end", |screen| {
+        screen.contains("status=143") && !screen.contains("Overview")
+    });
+    assert_eq!(tmux.settings(), before);
+}
+
+#[test]
+fn a_recording_is_played() {
+    own_namespace!();
+    let Some(tmux) = Tmux::start("a_recording_is_played", 120, 40) else {
+        return;
+    };
+    let _listener = TcpListener::bind("127.0.0.1:2078").unwrap();
+    let file = tmux.home.path().join("recording");
+    tmux.type_line(&format!(
+        "{PROGRAM} monitor network --record {}; echo status=$?",
+        file.display()
+    ));
+    tmux.wait("the port", |screen| screen.contains(" 2078 "));
+    std::thread::sleep(Duration::from_millis(1200));
+    tmux.keys(&["q"]);
+    tmux.wait("the end", |screen| screen.contains("status=0"));
+    tmux.type_line("clear");
+    tmux.type_line(&format!(
+        "{PROGRAM} monitor network --replay {}; echo played=$?",
+        file.display()
+    ));
+    tmux.wait("the recording", |screen| {
+        screen.contains(" 2078 ") && screen.contains("the recording ends here")
+    });
+    tmux.keys(&["k"]);
+    tmux.wait("what cannot be done", |screen| screen.contains("cannot be ended"));
+    tmux.keys(&["q"]);
+    tmux.wait("the end of it", |screen| screen.contains("played=0"));
+    // A file that is there is not overwritten.
+    tmux.type_line(&format!(
+        "clear; {PROGRAM} monitor --record {}; echo status=$?",
+        file.display()
+    ));
+    tmux.wait("the refusal", |screen| {
+        screen.contains("File exists") && screen.contains("status=1")
+    });
+}
+
+#[test]
+fn where_no_screen_can_be_drawn_it_says_so() {
+    let monitor = |words: &[&str]| {
+        let mut command = Command::new(PROGRAM);
+        command.arg("monitor").args(words).stdin(Stdio::null());
+        let output = command.output().unwrap();
+        (
+            output.status.code(),
+            String::from_utf8_lossy(&output.stderr).into_owned(),
+        )
+    };
+    let (status, words) = monitor(&[]);
+    assert_eq!(status, Some(1));
+    assert!(
+        words.contains("needs a terminal") && words.contains("netstat -ano 1"),
+        "{words}"
+    );
+    let (status, words) = monitor(&["--interval", "0.01"]);
+    assert_eq!(status, Some(2));
+    assert!(words.contains("0.2 to 60") && words.lines().count() == 1, "{words}");
+    let dir = tempfile::tempdir().unwrap();
+    let config = dir.path().join("monitor.toml");
+    std::fs::write(&config, "theme = \"dark\"\n\nnmaes = true\n").unwrap();
+    let (status, words) = monitor(&["--config", config.to_str().unwrap()]);
+    assert_eq!(status, Some(2));
+    assert!(
+        words.contains("monitor.toml: line 3: unknown key \"nmaes\": use theme"),
+        "{words}"
+    );
+    if let Some(tmux) = Tmux::start("where_no_screen_can_be_drawn_it_says_so", 80, 24) {
+        tmux.type_line(&format!("TERM=dumb {PROGRAM} monitor; echo status=$?"));
+        tmux.wait("the words", |screen| {
+            screen.contains("TERM is dumb") && screen.contains("status=1")
+        });
+    }
+}
