@@ -433,6 +433,18 @@ fn find(world: &World<'_>, target: &Target, deadline: Duration, progress: &Progr
         ));
     }
     if found.is_empty()
+        && let Some(names) = target.kind.unit()
+    {
+        let (places, unit) = stand_in::waits_for(&names, world.sockets);
+        found.sockets = places;
+        if let Some(unit) = unit {
+            remarks.push(format!(
+                "{} waits for {}, which runs once somebody comes",
+                unit.name, unit.service
+            ));
+        }
+    }
+    if found.is_empty()
         && let Some(name) = target.kind.host()
     {
         progress.stage(|| "looking up a host name".to_owned());

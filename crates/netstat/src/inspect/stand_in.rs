@@ -3,13 +3,13 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use netstat_model::Fact;
 use netstat_model::process::ProcessFacts;
+use netstat_model::{Fact, Globs, Socket};
 use netstat_names::activation::{SocketUnit, socket_units};
 use netstat_names::containers::{DockerContainer, docker_containers};
 
 use super::card::StandsFor;
-use super::reach::Reach;
+use super::reach::{Reach, waits};
 
 /// What `facts` holds the ports of `reach` for.
 pub(super) fn stands_for(facts: &ProcessFacts, reach: &[Reach]) -> Vec<StandsFor> {
@@ -21,6 +21,32 @@ pub(super) fn stands_for(facts: &ProcessFacts, reach: &[Reach]) -> Vec<StandsFor
         return units(reach, &socket_units("/"));
     }
     Vec::new()
+}
+
+/// The places in `sockets` at which the first process waits for a unit that one of `names` means (`ssh.socket`, `ssh.service` or `ssh`), and the unit
+/// itself: nobody runs it until somebody comes.
+pub(super) fn waits_for(names: &Globs, sockets: &[Socket]) -> (Vec<usize>, Option<SocketUnit>) {
+    waits_for_one_of(names, sockets, socket_units("/"))
+}
+
+fn waits_for_one_of(names: &Globs, sockets: &[Socket], known: Vec<SocketUnit>) -> (Vec<usize>, Option<SocketUnit>) {
+    let called = |name: &str| {
+        let bare = name.rsplit_once('.').map_or(name, |(bare, _)| bare);
+        names.matches(name.as_bytes()) || names.matches(bare.as_bytes())
+    };
+    for unit in known
+        .into_iter()
+        .filter(|unit| called(&unit.name) || called(&unit.service))
+    {
+        let places = sockets.iter().enumerate().filter(|(_, socket)| {
+            waits(socket) && unit.serves(socket.protocol(), socket.local().address, socket.local().port)
+        });
+        let places: Vec<usize> = places.map(|(place, _)| place).collect();
+        if !places.is_empty() {
+            return (places, Some(unit));
+        }
+    }
+    (Vec::new(), None)
 }
 
 fn units(reach: &[Reach], known: &[SocketUnit]) -> Vec<StandsFor> {
@@ -83,7 +109,7 @@ fn docker_proxy(facts: &ProcessFacts) -> Option<Forwarding> {
 mod tests {
     use super::super::reach::Extent;
     use super::*;
-    use netstat_model::{Protocol, Why};
+    use netstat_model::{Family, Protocol, SocketFacts, State, Why};
     use netstat_names::activation::parse_socket_unit;
 
     fn proxy(line: &str) -> Option<Forwarding> {
@@ -111,6 +137,46 @@ mod tests {
         );
         assert_eq!(proxy("/usr/bin/docker-proxy -host-port"), None);
         assert_eq!(proxy(&line.replace("docker-proxy", "nginx")), None);
+    }
+
+    #[test]
+    fn a_unit_that_is_waited_for_is_found_by_its_names() {
+        let listener = |port, state| {
+            Socket::new(&SocketFacts {
+                protocol: Protocol::Tcp,
+                family: Family::V6,
+                state,
+                local: "::".parse().unwrap(),
+                local_port: port,
+                foreign: "::".parse().unwrap(),
+                foreign_port: 0,
+                interface: 0,
+                inode: 1,
+                user: None,
+                cookie: None,
+                receive_queue: 0,
+                send_queue: None,
+            })
+        };
+        let sockets = [
+            listener(80, State::Listening),
+            listener(22, State::Listening),
+            listener(22, State::Closed),
+        ];
+        let unit = || parse_socket_unit("ssh.socket", b"[Socket]\nListenStream=22\nService=sshd.service\n");
+        for (name, found) in [
+            ("ssh.socket", &[1][..]),
+            ("sshd.service", &[1]),
+            ("sshd", &[1]),
+            ("ssh*", &[1]),
+            ("web", &[]),
+        ] {
+            let (places, named) = waits_for_one_of(&name.parse().unwrap(), &sockets, vec![unit()]);
+            assert_eq!(places, found, "{name}");
+            assert_eq!(named.is_some(), !found.is_empty());
+        }
+        let (places, named) = waits_for_one_of(&"ssh".parse().unwrap(), &sockets[..1], vec![unit()]);
+        assert_eq!((places, named), (vec![], None), "listed, but nobody waits there");
     }
 
     #[test]

@@ -242,6 +242,15 @@ impl Kind {
         }
     }
 
+    /// The names of units that it may mean.
+    pub(crate) fn unit(&self) -> Option<Globs> {
+        match self {
+            Kind::Unit(globs) => Some(globs.clone()),
+            Kind::Word(word) => word.parse().ok(),
+            _ => None,
+        }
+    }
+
     /// The name to be looked up when nothing else matches: a host given as such, or a word that can only be a host's name. A bare
     /// word without a dot is never sent to a name server.
     pub(crate) fn host(&self) -> Option<&str> {

@@ -103,8 +103,8 @@ fn mode(mode: u32) -> String {
 fn write_view(lines: &mut Lines, view: &FileView) {
     lines.row("", &package(view));
     match &view.sha256 {
-        Ok(digest) => lines.row("", &format!("SHA-256 {digest}")),
-        Err(why) => lines.row("", &format!("SHA-256: {why}")),
+        Ok(digest) => lines.row("SHA-256", &digest.to_string()),
+        Err(why) => lines.row("SHA-256", &format!("unknown: {why}")),
     }
 }
 
