@@ -34,7 +34,7 @@ const MOST: usize = 10_000_000;
 #[command(
     name = "history",
     after_help = "Examples:\n  netstat history --foreign 203.0.113.7 --since all   which programs talked to it\n  \
-                  netstat history --listening --port 4444 --since 12h what opened port 4444 last night\n  \
+                  netstat history --listening --port 4444 --since 12h\n                                     what opened port 4444 last night\n  \
                   netstat history --new --since 1d                    what programs did for the first time\n  \
                   netstat history --group program --sort -bytes       which program moves the most\n  \
                   netstat history --follow curl                       what it did, one line after the other"
