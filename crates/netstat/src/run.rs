@@ -2,9 +2,12 @@
 
 mod books;
 mod changes;
+mod choice;
 mod follow;
-pub(crate) mod list;
+mod list;
 pub(crate) mod names;
+mod output;
+pub(crate) mod owners;
 pub(crate) mod talk;
 
 use std::io::{self, IsTerminal, Write};
@@ -386,7 +389,7 @@ fn socket_ask(plan: &Plan, filter: &Filter) -> SocketAsk {
             mptcp6: list.mptcp,
             packet: list.packet && stateless,
             unix: list.unix,
-            extra: list::extras(list),
+            extra: choice::extras(list),
             all_namespaces: list.all_namespaces,
             ..ask
         };

@@ -104,7 +104,7 @@ impl Paper {
                 table::write(out, grid, &layout, &mut self.widths)
             }
             Format::Csv => rows::csv::write(out, grid, first),
-            Format::NdJson => rows::json::write_lines(out, grid, ""),
+            Format::NdJson => rows::json::write_lines(out, grid),
             Format::Json => {
                 if first {
                     out.write_all(self.head.as_bytes())?;

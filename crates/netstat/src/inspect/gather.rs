@@ -82,7 +82,7 @@ pub(super) fn process_card(
         package: file.package.as_ref().and_then(|ownership| ownership.owner.package()),
         socket: lead.sockets.first().and_then(|_| shown.first().copied()),
         superuser: system.is_superuser(),
-        netstat: &crate::run::list::program(),
+        netstat: &crate::run::owners::program(),
     });
     let names = (
         users.and_then(|users| system.user_name(users.real)),
@@ -123,7 +123,7 @@ pub(super) fn ownerless_card(system: &dyn System, sources: &Sources<'_>, lead: L
         package: None,
         socket: shown.first().copied(),
         superuser: system.is_superuser(),
-        netstat: &crate::run::list::program(),
+        netstat: &crate::run::owners::program(),
     });
     Card {
         targets: lead.targets,

@@ -1,30 +1,28 @@
 //! The parts made of sockets: the connection list and the ports by process.
 
-use netstat_model::columns::{self, Column, Needs, Sockets, Value, owner_columns};
-use netstat_model::{
-    Extras, Filter, Limit, NoOwner, OwnerSummary, Owners, Process, Protocol, Socket, State, Why, classic_order,
-    remove_repeats, sort_classic,
-};
+use netstat_model::columns::{Column, Needs, Sockets};
+use netstat_model::{Filter, Owners, Protocol, Socket, classic_order, remove_repeats, sort_classic};
 use netstat_names::{HostStyle, Names, ReverseDns, Services};
-use netstat_os::{OwnerSource, OwnersAsk, OwnersFound, SocketList};
+use netstat_os::{OwnersAsk, SocketList};
 use rayon::slice::ParallelSliceMut;
 
 use super::books::{Gathered, NameView, Shelf};
 use super::changes::{Changes, Seen};
+use super::choice::{classic_columns, columns, cut, needs, order, shows};
+use super::output::{Beside, write_grid};
+use super::owners::{find_owners, source, tell_owners, tell_unfiltered};
 use super::talk::Talk;
-use super::{Failure, Surroundings, listed_states};
+use super::{Failure, Surroundings};
 use crate::args::shape::{Format, Shape};
-use crate::args::{ListPlan, Naming, OwnerMethod, Plan, Which};
+use crate::args::{ListPlan, Naming, Plan, Which};
 use crate::json;
-use crate::json::front::{Front, missing};
+use crate::json::front::Front;
 use crate::progress::Progress;
 use crate::render;
 use crate::render::connections::{ForeignNames, View};
 use crate::render::rows::group::Groups;
 use crate::render::rows::sockets::{Known, SocketGrid};
-use crate::render::rows::sort::{self, Direction};
-use crate::render::rows::table::{self, Layout, Widths};
-use crate::render::rows::{self, Grid};
+use crate::render::rows::table::{Layout, Widths};
 
 /// What is kept from print to print.
 #[derive(Debug, Default)]
@@ -214,7 +212,7 @@ impl Lister {
         beside: Beside<'_>,
     ) -> Result<(), Failure> {
         let names = self.names.as_ref().map(|names| names as &dyn ForeignNames);
-        let color = color(plan, surroundings);
+        let color = plan.color.colored(surroundings.screen);
         if list.changes {
             let seen = Seen {
                 sockets: std::mem::take(&mut sockets.sockets),
@@ -389,47 +387,6 @@ impl Lister {
     }
 }
 
-/// Leaves only the rows of the list: the other parts of the plan may have needed more.
-fn cut(plan: &Plan, filter: &Filter, list: &ListPlan, sockets: &mut SocketList) {
-    let more_was_read = plan.processes || plan.statistics.is_some();
-    let by_peer = list.states == Which::ListeningOnly;
-    // The kernel chooses among TCP states; those of the others are chosen here.
-    let others = list.unix || list.mptcp;
-    if more_was_read || by_peer || others {
-        sockets.sockets.retain(|socket| shows(list, filter, socket));
-    }
-}
-
-/// Whether `socket` is a row of the list.
-fn shows(list: &ListPlan, filter: &Filter, socket: &Socket) -> bool {
-    use netstat_model::Family::{V4, V6};
-    let asked = match (socket.protocol(), socket.family()) {
-        (Protocol::Tcp, V4) => list.tcp4,
-        (Protocol::Tcp, V6) => list.tcp6,
-        (Protocol::Udp, V4) => list.udp4,
-        (Protocol::Udp, V6) => list.udp6,
-        (Protocol::Raw, V4) => list.raw4,
-        (Protocol::Raw, V6) => list.raw6,
-        (Protocol::Mptcp, _) => list.mptcp,
-        (Protocol::Packet, _) => list.packet,
-        (Protocol::Unix, _) => list.unix,
-        _ => false,
-    };
-    let state = match socket.protocol() {
-        Protocol::Tcp | Protocol::Mptcp => listed_states(list.states, filter).contains(&socket.state()),
-        Protocol::Unix => match list.states {
-            Which::ListeningOnly => socket.state() == State::Listening,
-            Which::Connected => filter.names_states() || socket.state() != State::Listening,
-            Which::All | Which::AllAndBound => true,
-        },
-        // A socket without a peer takes packets from anyone: these protocols' way of listening.
-        Protocol::Udp | Protocol::Raw | Protocol::Packet => {
-            list.states != Which::ListeningOnly || !socket.is_connected()
-        }
-    };
-    asked && state
-}
-
 /// From this many rows on, sorting with several threads pays for starting them.
 const MANY: usize = 50_000;
 
@@ -440,287 +397,4 @@ fn sort(sockets: &mut Vec<Socket>) {
         sockets.par_sort_unstable_by(classic_order);
     }
     remove_repeats(sockets);
-}
-
-/// The columns behind those of the classic layout.
-fn classic_columns(list: &ListPlan) -> Vec<render::connections::Column> {
-    use render::connections::Column;
-    [
-        (list.pid, Column::Pid),
-        (list.dscp, Column::Dscp),
-        (list.time_in_state, Column::TimeInState),
-        (list.pid_program_column, Column::PidProgram),
-        (list.all_namespaces, Column::Namespace),
-    ]
-    .into_iter()
-    .filter_map(|(wanted, column)| wanted.then_some(column))
-    .collect()
-}
-
-/// What the owner switches ask for.
-fn owner_needs(list: &ListPlan) -> Needs {
-    Needs::all(
-        [
-            (list.pid, Needs::OWNERS),
-            (list.pid_program_column, Needs::IMAGE),
-            (list.program_lines, Needs::IMAGE.and(Needs::COMPONENTS)),
-        ]
-        .into_iter()
-        .filter_map(|(wanted, needs)| wanted.then_some(needs)),
-    )
-}
-
-/// The columns of a table or a machine format: those named, or the usual ones and what the switches ask for.
-fn columns(list: &ListPlan, format: Format) -> Vec<&'static Column<Sockets>> {
-    if !list.group.is_empty() {
-        return list.group.clone();
-    }
-    let mut names: Vec<&'static str> = match &list.shape {
-        Shape::Columns(columns) => return columns.clone(),
-        Shape::Wide => columns::WIDE.to_vec(),
-        Shape::Classic if format == Format::Text => vec!["protocol", "local", "foreign", "state"],
-        Shape::Classic => columns::DEFAULT_MACHINE.to_vec(),
-    };
-    let needs = owner_needs(list);
-    let more = [
-        (list.pid, &["pid"][..]),
-        (list.program_lines, &["program", "unit"]),
-        (list.pid_program_column, &["program"]),
-        (list.dscp, &["dscp"]),
-        (list.time_in_state, &["time_in_state"]),
-        // Rows of one protocol look alike, those of these do not.
-        (list.raw4 || list.raw6 || list.packet || list.unix, &["kind"]),
-        (list.all_namespaces, &["namespace"]),
-        (list.names == Naming::Full, &["foreign_host"]),
-    ];
-    let machine = format != Format::Text && list.shape == Shape::Classic;
-    let owners = if machine { owner_columns(needs) } else { &[] };
-    let ends: &[&str] = match machine && (list.packet || list.unix) {
-        true => &["local", "foreign"],
-        false => &[],
-    };
-    let more = more
-        .into_iter()
-        .filter(|(wanted, _)| *wanted)
-        .flat_map(|(_, names)| names);
-    for name in ends.iter().chain(owners).chain(more) {
-        if !names.contains(name) {
-            names.push(name);
-        }
-    }
-    columns::named(&names)
-}
-
-/// What must be asked of the system for the columns, the order, and the filter.
-fn needs(list: &ListPlan, columns: &[&'static Column<Sockets>], filter: &Filter) -> Needs {
-    let classic = owner_needs(list).and(if list.dscp || list.time_in_state {
-        Needs::BASIC
-    } else {
-        Needs::NONE
-    });
-    let shown = columns.iter().map(|column| column.needs);
-    let sorted = list.sort.iter().filter_map(|key| key.column).map(|column| column.needs);
-    let filtered = [
-        (!filter.pids.is_empty(), Needs::OWNERS),
-        (!filter.programs.is_empty(), Needs::IMAGE),
-        (!filter.units.is_empty(), Needs::COMPONENTS),
-    ];
-    let filtered = filtered.into_iter().filter_map(|(is, needs)| is.then_some(needs));
-    classic.and(Needs::all(shown.chain(sorted).chain(filtered)))
-}
-
-/// The groups of facts that must be read with the sockets.
-pub(super) fn extras(list: &ListPlan) -> Extras {
-    let needs = needs(list, &columns(list, Format::Text), &Filter::default());
-    [
-        (Needs::BASIC, Extras::BASIC),
-        (Needs::TCP, Extras::TCP),
-        (Needs::CONGESTION, Extras::CONGESTION),
-        (Needs::MEMORY, Extras::MEMORY),
-    ]
-    .into_iter()
-    .filter_map(|(need, extra)| needs.contains(need).then_some(extra))
-    .collect()
-}
-
-/// Which rows, in which order, where that is not all of them as they stand.
-fn order(list: &ListPlan, sockets: &[Socket], owners: Option<&Owners>, shelf: &Shelf<'_>) -> Option<Vec<u32>> {
-    let top = list.top.filter(|_| list.group.is_empty()).unwrap_or(usize::MAX);
-    if list.sort.is_empty() || !list.group.is_empty() {
-        let all = 0..sockets.len() as u32;
-        return (top < sockets.len()).then(|| all.take(top).collect());
-    }
-    let keys: Vec<(&'static Column<Sockets>, Direction)> = list
-        .sort
-        .iter()
-        .filter_map(|key| Some((key.column?, Direction { down: key.down })))
-        .collect();
-    let directions: Vec<Direction> = keys.iter().map(|(_, direction)| *direction).collect();
-    let mut order = sort::order(sockets.len(), &directions, |at, values: &mut Vec<Value<'static>>| {
-        let row = columns::SocketRow::new(&sockets[at], owners, shelf);
-        values.extend(keys.iter().map(|(column, _)| (column.get)(&row).into_owned()));
-    });
-    order.truncate(top);
-    Some(order)
-}
-
-fn color(plan: &Plan, surroundings: &Surroundings<'_>) -> bool {
-    plan.color.colored(surroundings.screen)
-}
-
-/// What a JSON document has beside the rows.
-#[derive(Clone, Copy)]
-struct Beside<'a> {
-    /// What could not be seen of the sockets.
-    limits: &'a [Limit],
-    /// Its other parts.
-    front: &'a Front,
-}
-
-/// Writes rows as a table or for a machine.
-fn write_grid(
-    plan: &Plan,
-    surroundings: &mut Surroundings<'_>,
-    grid: &dyn Grid,
-    layout: &Layout,
-    widths: &mut Widths,
-    prints: u64,
-    beside: Beside<'_>,
-) -> Result<(), Failure> {
-    let time = (surroundings.now)();
-    match plan.format {
-        Format::Text => {
-            if prints > 0 && !layout.bare {
-                surroundings.out.write_all(b"\n")?;
-            }
-            table::write(surroundings.out, grid, layout, widths)?;
-        }
-        Format::Csv => rows::csv::write(surroundings.out, grid, prints == 0)?,
-        Format::NdJson => {
-            let has_time = grid.heads().iter().any(|head| head.name == "time");
-            let common = if has_time {
-                String::new()
-            } else {
-                format!("\"time\":\"{}\"", json::timestamp(time))
-            };
-            rows::json::write_lines(surroundings.out, grid, &common)?;
-        }
-        Format::Json => write_document(surroundings, grid, beside, time)?,
-    }
-    Ok(())
-}
-
-/// One JSON document: head, rows, what could not be seen.
-fn write_document(
-    surroundings: &mut Surroundings<'_>,
-    grid: &dyn Grid,
-    beside: Beside<'_>,
-    time: std::time::SystemTime,
-) -> Result<(), Failure> {
-    let host = surroundings.system.computer_name();
-    let head = json::head(beside.front.schema(), &host, time);
-    let out = &mut *surroundings.out;
-    out.write_all(b"{")?;
-    out.write_all(head.as_bytes())?;
-    let mut all = beside.front.write(out)?.to_vec();
-    out.write_all(b",\"rows\":[")?;
-    let tally = rows::json::write_elements(out, grid)?;
-    out.write_all(b"\n],\"limits\":[")?;
-    all.extend(beside.limits.iter().map(json::limit));
-    all.extend(missing(grid, &tally, "row", "rows"));
-    for (at, limit) in all.iter().enumerate() {
-        out.write_all(if at == 0 { b"\n" } else { b",\n" })?;
-        out.write_all(json::to_text(limit, false).trim_end().as_bytes())?;
-    }
-    out.write_all(if all.is_empty() { b"]}\n" } else { b"\n]}\n" })?;
-    Ok(())
-}
-
-fn source(plan: &Plan) -> OwnersAsk {
-    let source = match plan.owners {
-        OwnerMethod::Auto => OwnerSource::Auto,
-        OwnerMethod::Ebpf => OwnerSource::Iterator,
-        OwnerMethod::Proc => OwnerSource::Walk,
-    };
-    OwnersAsk {
-        source,
-        ..OwnersAsk::default()
-    }
-}
-
-fn find_owners(
-    surroundings: &mut Surroundings<'_>,
-    sockets: &[Socket],
-    ask: &OwnersAsk,
-) -> Result<OwnersFound, Failure> {
-    let progress = Progress::start(surroundings.terminal, "looking for owners");
-    let found = surroundings.system.owners(sockets, ask);
-    drop(progress);
-    found.map_err(|refused| Failure::Refused(refused.to_string()))
-}
-
-/// Says once how many owners are missing and why, and with `--verbose` how they were looked for.
-fn tell_owners(
-    plan: &Plan,
-    ask: &OwnersAsk,
-    superuser: bool,
-    sockets: &[Socket],
-    found: OwnersFound,
-    talk: &mut Talk,
-) -> Owners {
-    if plan.verbose {
-        talk.line(format!("owners: {}", found.how));
-    }
-    let summary = OwnerSummary::count(&found.owners, sockets);
-    let nothing_read = summary.unknown() == summary.of(NoOwner::NoProcessList);
-    if let Some(line) = summary.line(superuser)
-        && (!nothing_read || found.limits.is_empty())
-    {
-        talk.news(summary.reasons().map(str::to_owned), line);
-    }
-    let nameless = if ask.image { nameless(&found.owners) } else { 0 };
-    if nameless > 0 {
-        let hint = if superuser { "" } else { " (try sudo)" };
-        let programs = if nameless == 1 { "program" } else { "programs" };
-        talk.line(format!(
-            "{nameless} {programs} not shown although the PID is known: not permitted{hint}"
-        ));
-    }
-    if !superuser && let Some(line) = summary.advice(&program()) {
-        talk.line(line);
-    }
-    talk.limits(found.limits);
-    found.owners
-}
-
-/// Says how many sockets a filter by process has left out without knowing whose they are.
-fn tell_unfiltered(filter: &Filter, owners: &Owners, sockets: &[Socket], superuser: bool, talk: &mut Talk) {
-    let forbidden = |socket: &&Socket| {
-        matches!(
-            owners.of(socket),
-            netstat_model::Owner::None(NoOwner::NotPermitted { .. })
-        )
-    };
-    let count = sockets.iter().filter(forbidden).count();
-    if count > 0 {
-        let sockets = if count == 1 { "socket is" } else { "sockets are" };
-        let hint = if superuser { "" } else { " (try sudo)" };
-        talk.line(format!(
-            "{count} {sockets} left out because their owner may not be seen: {filter} asks for it{hint}"
-        ));
-    }
-}
-
-/// How many processes are known whose program file may not be read.
-fn nameless(owners: &Owners) -> usize {
-    let forbidden = |process: &&Process| process.image.why() == Some(Why::NotPermitted);
-    owners.processes().iter().filter(forbidden).count()
-}
-
-/// Where this program's file is, for advice about it.
-pub(crate) fn program() -> String {
-    match std::env::current_exe() {
-        Ok(path) => path.display().to_string(),
-        Err(_) => "netstat".to_owned(),
-    }
 }

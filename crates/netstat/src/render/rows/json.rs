@@ -37,29 +37,18 @@ pub fn write_elements(out: &mut dyn Write, grid: &dyn Grid) -> io::Result<Tally>
     Ok(all)
 }
 
-/// Writes the rows as one object a line. In front of the columns stand the members of `common` (`"time":"..."`); behind them, in
-/// `limits`, why a value is missing, where one is.
+/// Writes the rows as one object a line. Behind the columns stands, in `limits`, why a value is missing, where one is.
 ///
 /// # Errors
 /// What `out` says.
-pub fn write_lines(out: &mut dyn Write, grid: &dyn Grid, common: &str) -> io::Result<()> {
+pub fn write_lines(out: &mut dyn Write, grid: &dyn Grid) -> io::Result<()> {
     let names = quoted_names(grid);
     let heads = grid.heads();
     write_in_order(out, grid.len(), |at, text, missing: &mut Vec<(usize, Missing)>| {
         missing.clear();
-        text.push(b'{');
-        text.extend_from_slice(common.as_bytes());
         let mut column = 0;
-        let names = &names;
         grid.row(at, &mut |value| {
-            let name = &names[column];
-            match column == 0 && !common.is_empty() {
-                true => text.push(b','),
-                false if column > 0 => text.push(b','),
-                false => {}
-            }
-            text.extend_from_slice(name);
-            push_value(text, &value);
+            push_member(text, &names[column], column, &value);
             missing.extend(value.missing().map(|missing| (column, missing)));
             column += 1;
         });

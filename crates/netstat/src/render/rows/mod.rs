@@ -8,6 +8,7 @@ pub mod plain;
 pub mod sockets;
 pub mod sort;
 pub mod table;
+pub mod timed;
 
 use std::io::{self, Write};
 
