@@ -464,13 +464,23 @@ fn pipes_and_the_other_ends_of_terminals_are_told() {
     let inode = fs::metadata(format!("/proc/self/fd/{}", reader.as_raw_fd()))
         .unwrap()
         .ino();
-    assert!(pipes.contains(&Pipe::Unnamed(inode)), "{pipes:?}");
+    let ways: Vec<(bool, bool)> = pipes
+        .iter()
+        .filter(|open| open.pipe == Pipe::Unnamed(inode))
+        .map(|open| (open.reads, open.writes))
+        .collect();
+    assert_eq!(ways, [(false, true), (true, false)]);
     let named = Pipe::Named {
         device: fifo.metadata().unwrap().dev(),
         inode: fifo.metadata().unwrap().ino(),
         path: path.as_os_str().as_encoded_bytes().to_vec(),
     };
-    assert!(pipes.iter().any(|pipe| pipe.is_same(&named)), "{pipes:?}");
+    assert!(
+        pipes
+            .iter()
+            .any(|open| open.pipe.is_same(&named) && open.reads && open.writes),
+        "{pipes:?}"
+    );
     assert!(masters.contains(&index), "{masters:?}");
     drop(writer);
 }

@@ -49,12 +49,23 @@ pub struct Descriptors {
     pub sockets: Fact<Vec<u64>>,
     /// The names of the kernel's objects without a file, ascending, each once; only when all were asked for.
     pub anonymous: Fact<Vec<Vec<u8>>>,
-    /// Pipes and FIFOs, ascending, each once: two processes that have the same one open can pass data. Only when all were
-    /// asked for.
-    pub pipes: Fact<Vec<Pipe>>,
+    /// Pipes and FIFOs, ascending, each once for each way it is open: what one process writes, another that reads the same one
+    /// gets. Only when all were asked for.
+    pub pipes: Fact<Vec<OpenPipe>>,
     /// The numbers of the terminals (`N` of `/dev/pts/N`) whose other end it has open, as a terminal emulator or `sshd`
     /// does, ascending; only when all were asked for.
     pub masters: Fact<Vec<u32>>,
+}
+
+/// A pipe, and what may be done with it through one descriptor.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct OpenPipe {
+    /// Which one.
+    pub pipe: Pipe,
+    /// Whether it can be read from.
+    pub reads: bool,
+    /// Whether it can be written to.
+    pub writes: bool,
 }
 
 /// A pipe or FIFO (pipe(7), fifo(7)).

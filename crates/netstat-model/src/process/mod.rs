@@ -12,7 +12,7 @@ mod terminal;
 use std::time::SystemTime;
 
 pub use capability::{Capabilities, CapabilitySets};
-pub use descriptor::{Descriptor, Descriptors, OpenKinds, Pipe};
+pub use descriptor::{Descriptor, Descriptors, OpenKinds, OpenPipe, Pipe};
 pub use mapping::{Mapped, Mapping};
 pub use program::{Directory, FileFacts, FileTime, Place, Program};
 pub use terminal::Terminal;

@@ -10,6 +10,7 @@ use netstat_model::text::escape;
 use netstat_model::{Component, Fact, Protocol, Socket, State};
 use netstat_names::blocklist::BlockList;
 use netstat_names::packages::{FileOwner, Match, Origin, Ownership, Package};
+use netstat_record::Beacon;
 
 use super::known;
 use crate::script::{Runs, runs};
@@ -452,6 +453,9 @@ pub struct Host {
     pub ports: HashSet<(Protocol, u16)>,
     /// Addresses with a bad name.
     pub block: Arc<BlockList>,
+    /// Programs that have called the same address at regular times, with what is known of their files; an error where there is no
+    /// history, in words.
+    pub calls: Result<Vec<(Beacon, Option<FileLook>)>, String>,
 }
 
 impl Host {
@@ -470,6 +474,7 @@ impl Host {
             ownerless: Vec::new(),
             ports: HashSet::new(),
             block: Arc::default(),
+            calls: Ok(Vec::new()),
         }
     }
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser};
 use netstat_model::text::escape_str;
-use netstat_model::{Filter, Limit, Owner};
+use netstat_model::{Filter, Limit, Owner, OwnerSummary};
 use netstat_names::blocklist::BlockList;
 use netstat_os::{OwnersAsk, SocketList};
 use serde_json::{Value, json};
@@ -63,6 +63,9 @@ struct Words {
     /// try to take each port that no list shows, and give it back at once: finds hidden listeners; a service that starts meanwhile may fail
     #[arg(long)]
     probe_ports: bool,
+    /// look for calls at regular times in this history of netstat record [default: the usual place]
+    #[arg(long, value_name = "FILE")]
+    history: Option<PathBuf>,
     /// look into every network namespace
     #[arg(long)]
     all_namespaces: bool,
@@ -193,11 +196,18 @@ fn run(matches: &ArgMatches, surroundings: &mut Surroundings<'_>) -> Result<Outc
         // A filter asks about some programs, not about the computer.
         host: filter.is_empty() || words.probe_ports,
         probe_ports: words.probe_ports,
+        history: words.history.clone().or_else(|| {
+            let root = surroundings.system.is_superuser();
+            netstat_record::default_path(root, |name| std::env::var_os(name))
+        }),
     };
-    let survey = judge(surroundings.system, &list, &found.owners, &pids, &options, &|stage| {
+    let mut survey = judge(surroundings.system, &list, &found.owners, &pids, &options, &|stage| {
         progress.stage(|| stage.to_owned());
     });
     drop(progress);
+    if let Some(line) = OwnerSummary::count(&found.owners, &list.sockets).line(surroundings.system.is_superuser()) {
+        survey.unexamined.push(line);
+    }
     let shown = Shown {
         survey: &survey,
         min: words.min,

@@ -30,20 +30,25 @@ type RootKey = (u64, Vec<u8>);
 pub(super) struct View {
     /// The root, as a path of the caller's.
     pub(super) root: PathBuf,
-    /// What stands before the paths that the kernel tells, where the process was moved below a directory of the caller's.
+    /// What stands before the paths that the kernel tells, where the process was moved below a directory (chroot(2)).
     prefix: Vec<u8>,
     /// What makes it the same for several processes: the mount namespace (0: the caller's) and the prefix.
     key: RootKey,
 }
 
 impl View {
-    /// That of the process.
-    pub(super) fn of(facts: &ProcessFacts) -> View {
-        let ours = View {
+    /// The caller's own.
+    pub(super) fn ours() -> View {
+        View {
             root: "/".into(),
             prefix: Vec::new(),
             key: (0, Vec::new()),
-        };
+        }
+    }
+
+    /// That of the process.
+    pub(super) fn of(facts: &ProcessFacts) -> View {
+        let ours = View::ours();
         let root = facts.root.as_ref().known().map_or(&b"/"[..], Vec::as_slice);
         let mount = facts.namespaces.mount.known();
         if mount.is_none_or(|mount| mount.ours) && root == b"/" {
@@ -55,6 +60,14 @@ impl View {
                 root: inner(),
                 prefix: root.to_vec(),
                 key: (0, root.to_vec()),
+            };
+        }
+        if root != b"/" {
+            let key = (mount.map_or(1, |mount| mount.inode), root.to_vec());
+            return View {
+                root: inner(),
+                prefix: root.to_vec(),
+                key,
             };
         }
         // Services with a private /tmp have a mount namespace of their own and all programs of the caller's: the same file at the

@@ -130,6 +130,8 @@ pub struct Note {
     pub would_change: String,
     /// The process that it is about, where a rule of the host knows one.
     pub pid: Option<u32>,
+    /// The path of the program that it is about, where a rule of the host knows one.
+    pub program: Option<String>,
 }
 
 /// Takes what a rule has to say.
@@ -185,7 +187,7 @@ impl Finding {
             rule,
             severity: note.severity,
             pid: note.pid.or(pid),
-            program,
+            program: note.program.or(program),
             headline: note.headline,
             evidence: note.evidence,
             verify: note.verify,

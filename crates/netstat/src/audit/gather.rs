@@ -246,6 +246,18 @@ pub(super) fn preloads_everywhere(system: &mut dyn System) -> Fact<Vec<Preload>>
     Fact::Known(tickets.into_iter().map(preload).collect())
 }
 
+/// What is known of the program files at `paths`, in the caller's own root.
+pub(super) fn programs(paths: &[Option<Vec<u8>>]) -> Vec<Option<FileLook>> {
+    let view = View::ours();
+    let mut files = Files::default();
+    let tickets: Vec<Option<Ticket>> = paths
+        .iter()
+        .map(|path| path.as_ref().map(|path| files.file(&view, path, false)))
+        .collect();
+    files.find_packages();
+    tickets.into_iter().map(|ticket| Some(files.look(ticket?))).collect()
+}
+
 /// The names in the text of `/etc/ld.so.preload`.
 fn named(content: &[u8]) -> impl Iterator<Item = &[u8]> {
     content

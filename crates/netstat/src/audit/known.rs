@@ -693,35 +693,63 @@ pub fn port_use(port: u16, udp: bool) -> Option<&'static PortUse> {
     PORTS.iter().find(|known| known.port == port && known.udp == udp)
 }
 
-/// Ports through which data or a whole computer can be had, and that serve without asking who calls in a common setting of the program.
-const CONTROL: &[(u16, &str)] = &[
-    (2375, "the control interface of Docker without encryption"),
-    (2376, "the control interface of Docker"),
-    (2379, "the database of etcd"),
-    (2380, "the members' port of etcd"),
-    (3306, "a MySQL or MariaDB database"),
-    (5432, "a PostgreSQL database"),
-    (5672, "the message queue of AMQP"),
-    (5900, "a screen by VNC"),
-    (5984, "a CouchDB database"),
-    (6379, "a Redis or Valkey database"),
-    (7001, "the members' port of Cassandra"),
-    (8086, "an InfluxDB database"),
-    (8500, "the control interface of Consul"),
-    (9042, "a Cassandra database"),
-    (9200, "the interface of Elasticsearch or OpenSearch"),
-    (9229, "the debugger of Node"),
-    (10250, "the control interface of a Kubernetes node"),
-    (10255, "the status interface of a Kubernetes node"),
-    (11211, "a memcached database"),
-    (15672, "the control interface of RabbitMQ"),
-    (27017, "a MongoDB database"),
-    (28015, "a RethinkDB database"),
+/// Ports through which data or a whole computer can be had, with the programs that serve them: many do so without asking who calls.
+const CONTROL: &[(u16, &str, &[&str])] = &[
+    (2375, "the control interface of Docker without encryption", &["dockerd"]),
+    (2376, "the control interface of Docker", &["dockerd"]),
+    (2379, "the database of etcd", &["etcd"]),
+    (2380, "the members' port of etcd", &["etcd"]),
+    (3306, "a MySQL or MariaDB database", MYSQL),
+    (5432, "a PostgreSQL database", &["postgres", "postmaster"]),
+    (5672, "the message queue of AMQP", &["beam.smp", "qpidd"]),
+    (
+        5900,
+        "a screen by VNC",
+        &[
+            "x11vnc",
+            "Xvnc",
+            "Xtigervnc",
+            "vino-server",
+            "wayvnc",
+            "qemu-system-x86_64",
+            "vncserver",
+        ],
+    ),
+    (5984, "a CouchDB database", &["beam.smp"]),
+    (6379, "a Redis or Valkey database", REDIS),
+    (7001, "the members' port of Cassandra", &["java"]),
+    (8086, "an InfluxDB database", &["influxd"]),
+    (8500, "the control interface of Consul", &["consul"]),
+    (9042, "a Cassandra database", &["java", "scylla"]),
+    (9200, "the interface of Elasticsearch or OpenSearch", &["java"]),
+    (
+        9222,
+        "the debugger of Chromium",
+        &["chrome", "chromium", "headless_shell", "chrome-headless-shell"],
+    ),
+    (9229, "the debugger of Node", &["node", "nodejs"]),
+    (
+        10250,
+        "the control interface of a Kubernetes node",
+        &["kubelet", "k3s", "k3s-server"],
+    ),
+    (
+        10255,
+        "the status interface of a Kubernetes node",
+        &["kubelet", "k3s", "k3s-server"],
+    ),
+    (11211, "a memcached database", &["memcached"]),
+    (15672, "the control interface of RabbitMQ", &["beam.smp"]),
+    (27017, "a MongoDB database", &["mongod", "mongos"]),
+    (28015, "a RethinkDB database", &["rethinkdb"]),
 ];
 
-/// What a port opens, if it opens more than a service should.
-pub fn control_port(port: u16) -> Option<&'static str> {
-    CONTROL.iter().find(|(known, _)| *known == port).map(|(_, what)| *what)
+/// What the port opens, if it opens more than a service should and the program `name` is one that serves it, or passes on to one.
+pub fn control_port(port: u16, name: &[u8]) -> Option<&'static str> {
+    let found = CONTROL.iter().find(|(known, ..)| *known == port);
+    found
+        .filter(|(.., programs)| among(programs, name) || is_proxy(name))
+        .map(|(_, what, _)| *what)
 }
 
 #[cfg(test)]
@@ -797,6 +825,7 @@ mod tests {
         }
         assert_eq!(port_use(22, false).map(|known| known.service), Some("SSH"));
         assert_eq!(port_use(22, true), None);
-        assert!(control_port(6379).is_some() && control_port(443).is_none());
+        assert!(control_port(6379, b"redis-server").is_some() && control_port(6379, b"docker-proxy").is_some());
+        assert!(control_port(6379, b"httpd-like").is_none() && control_port(443, b"redis-server").is_none());
     }
 }

@@ -20,6 +20,7 @@ mod text;
 mod verdict;
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use netstat_model::process::{Place, ProcessFacts};
@@ -50,6 +51,8 @@ pub struct Options {
     pub host: bool,
     /// Whether every port is tried; only with `host`.
     pub probe_ports: bool,
+    /// The history that calls at regular times are looked for in; only with `host`.
+    pub history: Option<PathBuf>,
 }
 
 impl Default for Options {
@@ -60,6 +63,7 @@ impl Default for Options {
             compare: true,
             host: false,
             probe_ports: false,
+            history: None,
         }
     }
 }

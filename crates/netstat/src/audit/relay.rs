@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use netstat_model::process::{Descriptor, Descriptors, Pipe, ProcessFacts};
+use netstat_model::process::{Descriptor, Descriptors, OpenPipe, Pipe, ProcessFacts};
 use netstat_model::{Detail, Fact, Protocol};
 use netstat_os::{DescriptorsAsk, ProcessAsk, SocketAsk, SocketList, System};
 
@@ -18,6 +18,33 @@ const PUMPS: &[&[u8]] = &[
 
 /// How many programs of that kind a chain may have.
 const MOST_PUMPS: usize = 3;
+
+/// Which way is followed from a shell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    /// To those who write what it reads.
+    Input,
+    /// To those who read what it writes.
+    Output,
+}
+
+impl Way {
+    /// Whether a process with `open` has the end of a pipe that lies on the way.
+    fn leads_to(self, open: &OpenPipe) -> bool {
+        match self {
+            Way::Input => open.writes,
+            Way::Output => open.reads,
+        }
+    }
+
+    /// Whether what comes through `open` is what a program on the way passes on.
+    fn leads_on(self, open: &OpenPipe) -> bool {
+        match self {
+            Way::Input => open.reads,
+            Way::Output => open.writes,
+        }
+    }
+}
 
 /// What a shell's input or output is.
 #[derive(Clone, Debug)]
@@ -44,11 +71,11 @@ pub(super) fn find(system: &mut dyn System, subjects: &[ProcessFacts]) -> HashMa
         let Some(input) = search.end(system, open, 0) else {
             continue;
         };
-        let Some(output) = search.end(system, open, 1).or_else(|| search.end(system, open, 2)) else {
+        let Some(output) = search.end(system, open, 1) else {
             continue;
         };
-        let into = search.reached(system, shell.pid, &input);
-        let out = search.reached(system, shell.pid, &output);
+        let into = search.reached(system, shell.pid, &input, Way::Input);
+        let out = search.reached(system, shell.pid, &output, Way::Output);
         for pid in into.intersection(&out) {
             let how = match (&input, &output) {
                 (End::Terminal(number), _) => format!("terminal pts/{number}, whose other end PID {pid} holds"),
@@ -137,15 +164,15 @@ impl Search<'_> {
                     return Some(End::Terminal(number));
                 }
                 let pipes = open.pipes.as_ref().known()?;
-                let named = |pipe: &&Pipe| matches!(pipe, Pipe::Named { path: known, .. } if known == path);
-                pipes.iter().find(named).cloned().map(End::Pipe)
+                let named = |open: &&OpenPipe| matches!(&open.pipe, Pipe::Named { path: known, .. } if known == path);
+                pipes.iter().find(named).map(|open| End::Pipe(open.pipe.clone()))
             }
             _ => None,
         }
     }
 
     /// The subjects that what goes through `end` of process `shell` gets to.
-    fn reached(&mut self, system: &mut dyn System, shell: u32, end: &End) -> HashSet<u32> {
+    fn reached(&mut self, system: &mut dyn System, shell: u32, end: &End, way: Way) -> HashSet<u32> {
         let pipe = match end {
             End::Terminal(number) => {
                 return self.holding(|open| {
@@ -168,7 +195,7 @@ impl Search<'_> {
         let mut pipes = vec![pipe.clone()];
         let mut passed = HashSet::from([shell]);
         for _ in 0..=MOST_PUMPS {
-            let mut direct = self.holding(|open| has_any(open, &pipes));
+            let mut direct = self.holding(|open| has_any(open, &pipes, way));
             direct.remove(&shell);
             if !direct.is_empty() {
                 return direct;
@@ -178,8 +205,9 @@ impl Search<'_> {
                 let Fact::Known(open) = &other.descriptors else {
                     continue;
                 };
-                if has_any(open, &pipes) && passed.insert(other.pid) {
-                    next.extend(open.pipes.as_ref().known().into_iter().flatten().cloned());
+                if has_any(open, &pipes, way) && passed.insert(other.pid) {
+                    let own = open.pipes.as_ref().known().into_iter().flatten();
+                    next.extend(own.filter(|open| way.leads_on(open)).map(|open| open.pipe.clone()));
                 }
             }
             if next.is_empty() {
@@ -235,9 +263,13 @@ impl Search<'_> {
     }
 }
 
-fn has_any(open: &Descriptors, pipes: &[Pipe]) -> bool {
+/// Whether a process has an end of one of `pipes` that lies on the way.
+fn has_any(open: &Descriptors, pipes: &[Pipe], way: Way) -> bool {
     let own = open.pipes.as_ref().known();
-    own.is_some_and(|own| own.iter().any(|pipe| pipes.iter().any(|other| pipe.is_same(other))))
+    own.is_some_and(|own| {
+        own.iter()
+            .any(|open| way.leads_to(open) && pipes.iter().any(|pipe| open.pipe.is_same(pipe)))
+    })
 }
 
 #[cfg(test)]

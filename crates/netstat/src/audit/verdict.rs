@@ -141,6 +141,7 @@ mod tests {
             verify: "v".into(),
             would_change: "w".into(),
             pid: None,
+            program: None,
         };
         Finding::of(rules::find(rule).unwrap(), note, Some(1), None)
     }

@@ -5,7 +5,7 @@ use std::os::fd::BorrowedFd;
 use std::time::{Duration, SystemTime};
 
 use netstat_model::process::{
-    Ancestor, Descriptor, Descriptors, Namespace, Namespaces, OpenKinds, Pipe, ProcessFacts, Terminal,
+    Ancestor, Descriptor, Descriptors, Namespace, Namespaces, OpenKinds, OpenPipe, Pipe, ProcessFacts, Terminal,
 };
 use netstat_model::{Fact, Why};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, RawDir, openat, readlinkat_raw, statat};
@@ -341,7 +341,7 @@ fn list(dir: &ProcessDir, table: &impl std::os::fd::AsFd, found: &mut Descriptor
         match descriptor {
             Descriptor::Socket(inode) => sockets.push(inode),
             Descriptor::Anonymous(name) => anonymous.push(name),
-            Descriptor::Pipe(inode) => pipes.push(Pipe::Unnamed(inode)),
+            Descriptor::Pipe(inode) => pipes.push(open_pipe(table, entry.file_name(), Pipe::Unnamed(inode))),
             Descriptor::Path { path, .. } if MASTERS.contains(&path.as_slice()) => {
                 let name = [b"fdinfo/", entry.file_name().to_bytes(), b"\0"].concat();
                 let read = std::ffi::CStr::from_bytes_with_nul(&name).map(|name| dir.text(name, &mut text));
@@ -353,7 +353,7 @@ fn list(dir: &ProcessDir, table: &impl std::os::fd::AsFd, found: &mut Descriptor
                     && FileType::from_raw_mode(stat.st_mode) == FileType::Fifo
                 {
                     let (device, inode) = (stat.st_dev, stat.st_ino);
-                    pipes.push(Pipe::Named { device, inode, path });
+                    pipes.push(open_pipe(table, entry.file_name(), Pipe::Named { device, inode, path }));
                 }
             }
             _ => {}
@@ -374,6 +374,16 @@ fn list(dir: &ProcessDir, table: &impl std::os::fd::AsFd, found: &mut Descriptor
     found.pipes = Fact::Known(pipes);
     found.masters = Fact::Known(masters);
     Ok(())
+}
+
+/// How a pipe is open: the permissions of a descriptor's link tell (proc_pid_fd(5)).
+fn open_pipe(table: &impl std::os::fd::AsFd, name: &std::ffi::CStr, pipe: Pipe) -> OpenPipe {
+    let mode = statat(table, name, AtFlags::SYMLINK_NOFOLLOW).map_or(0, |stat| stat.st_mode);
+    OpenPipe {
+        pipe,
+        reads: mode & 0o400 != 0,
+        writes: mode & 0o200 != 0,
+    }
 }
 
 /// The number of the terminal from the text of `/proc/PID/fdinfo/FD` of its other end (`tty-index:`, Linux 4.14 on).

@@ -211,10 +211,12 @@ impl Space {
         list: &mut SocketList,
     ) {
         if let Err(refusal) = self.dump(table, StateSet::ALL, ask, list) {
+            let before = list.sockets.len();
             let read = self.text(name, ask, list, &refusal, &mut |text, found| {
                 proc_net::parse(text, Protocol::Raw, family, ask.extra, found)
             });
-            if read {
+            // Of no socket nothing is missing.
+            if read && list.sockets.len() > before {
                 list.limits.push(Limit {
                     what: format!(
                         "interfaces and cookies of RAW sockets over {} are missing",

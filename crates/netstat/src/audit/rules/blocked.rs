@@ -99,6 +99,7 @@ fn look_up(socket: &Socket, host: &Host) -> Option<Note> {
         ),
         would_change: "a newer list no longer has the address, or it is known to serve many".to_owned(),
         pid: None,
+        program: None,
     })
 }
 

@@ -102,6 +102,7 @@ fn check(case: &Case<'_>, notes: &mut Notes) {
             case.facts.pid
         ),
         pid: None,
+        program: None,
     });
 }
 

@@ -72,6 +72,7 @@ fn note(case: &Case<'_>, what: &str, look: &FileLook, recorded: &str, found: &st
             "the digest is that of another release of the package; somebody replaced the file and can say why"
                 .to_owned(),
         pid: None,
+        program: None,
     }
 }
 

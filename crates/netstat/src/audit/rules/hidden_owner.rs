@@ -39,6 +39,7 @@ fn check(host: &Host, notes: &mut Notes) {
             verify: format!("ls -l /proc/[0-9]*/task/[0-9]*/fd 2>/dev/null | grep 'socket:\\[{inode}\\]'"),
             would_change: "a part of the kernel is found to own it".to_owned(),
             pid: None,
+            program: None,
         });
     }
 }

@@ -132,6 +132,7 @@ fn check(case: &Case<'_>, notes: &mut Notes) {
         ),
         would_change: "the file is a module that this program loads on purpose".to_owned(),
         pid: None,
+        program: None,
     });
 }
 

@@ -51,6 +51,7 @@ fn check(case: &Case<'_>, notes: &mut Notes) {
         verify: format!("grep -E '^(Name|PPid|Kthread)' /proc/{pid}/status; ls -l /proc/{pid}/exe"),
         would_change: "nothing: a thread of the kernel has no program file".to_owned(),
         pid: None,
+        program: None,
     });
 }
 

@@ -38,6 +38,7 @@ fn check(case: &Case<'_>, notes: &mut Notes) {
         verify: format!("ls -l /proc/{pid}/exe"),
         would_change: format!("the program can still be copied for a closer look: cp /proc/{pid}/exe COPY"),
         pid: None,
+        program: None,
     });
 }
 

@@ -1,5 +1,6 @@
 //! The rules, each in a file of its own.
 
+mod beacon;
 mod blocked;
 mod deleted;
 mod differs;
@@ -51,6 +52,7 @@ pub static RULES: &[&Rule] = &[
     &taken_port::RULE,
     &blocked::RULE,
     &blocked::OWNERLESS,
+    &beacon::RULE,
 ];
 
 /// The rule called `name`, in any case of letter.

@@ -47,6 +47,7 @@ fn check(case: &Case<'_>, notes: &mut Notes) {
         ),
         would_change: "you started it by hand, or a unit starts it".to_owned(),
         pid: None,
+        program: None,
     });
 }
 

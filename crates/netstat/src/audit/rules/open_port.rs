@@ -13,7 +13,7 @@ pub(super) static RULE: Rule = Rule {
     title: "a database or control port is open to every network",
     explanation: "Some ports give whoever reaches them data, or the whole computer: databases, control interfaces of Docker, Kubernetes and the like, screens. Medium when such \
         a port listens on every address or on a public one; low when it listens on an address of a private network; info in a container's own network. This is \
-        no sign of malware, but the door that it comes in by. A packet filter may keep others out; it is not looked at.",
+        no sign of malware, but the door that it comes in by. Only programs known to serve such a port, and those that pass connections on, count. A packet filter may keep others out; it is not looked at.",
     harmless: "a packet filter in front of it; a network of its own behind it; a service meant to be public that asks for a password",
     technique: "T1133",
     family: Family::Network,
@@ -27,7 +27,7 @@ fn check(case: &Case<'_>, notes: &mut Notes) {
             continue;
         };
         let port = socket.local().port;
-        let Some(what) = known::control_port(port) else {
+        let Some(what) = known::control_port(port, case.name()) else {
             continue;
         };
         let severity = match Exposure::of(socket) {
@@ -47,6 +47,7 @@ fn check(case: &Case<'_>, notes: &mut Notes) {
             verify: format!("netstat -ano --exposed --port {port}"),
             would_change: "it listens on 127.0.0.1 only, or a packet filter keeps strangers out".to_owned(),
             pid: None,
+            program: None,
         });
     }
 }
@@ -69,6 +70,13 @@ mod tests {
         assert_eq!(seen("192.168.0.1:6379"), [Severity::Low]);
         assert_eq!(seen("127.0.0.1:6379"), []);
         assert_eq!(seen("0.0.0.0:80"), []);
+        assert_eq!(
+            Made::program("/usr/bin/other")
+                .packaged("x")
+                .listening("0.0.0.0:6379")
+                .check(&RULE),
+            []
+        );
         let inside = Made::program("/usr/bin/redis-server")
             .other_network()
             .listening("0.0.0.0:6379");

@@ -139,6 +139,7 @@ fn one(case: &Case<'_>, what: &str, look: &FileLook, notes: &mut Notes) {
         verify: format!("ls -ld /proc/{0}/exe; tr '\\0' ' ' </proc/{0}/cmdline", case.facts.pid),
         would_change: "you, or a tool of yours, put it there".to_owned(),
         pid: None,
+        program: None,
     });
 }
 

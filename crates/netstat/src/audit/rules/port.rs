@@ -64,6 +64,7 @@ fn check(case: &Case<'_>, notes: &mut Notes) {
             ),
             would_change: format!("it does speak {} and you set it up so", known.service),
             pid: None,
+            program: None,
         });
     }
 }

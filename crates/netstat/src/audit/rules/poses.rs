@@ -93,6 +93,7 @@ fn check(case: &Case<'_>, notes: &mut Notes) {
         verify: format!("ls -l /proc/{pid}/exe; cat /proc/{pid}/comm; tr '\\0' ' ' </proc/{pid}/cmdline"),
         would_change: format!("you built or installed this {daemon} yourself"),
         pid: None,
+        program: None,
     });
 }
 

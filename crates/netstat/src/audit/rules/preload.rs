@@ -57,6 +57,7 @@ fn check(case: &Case<'_>, notes: &mut Notes) {
             ),
             would_change: "you know the library and who asked for it".to_owned(),
             pid: None,
+            program: None,
         });
     }
 }
@@ -97,6 +98,7 @@ fn check_host(host: &Host, notes: &mut Notes) {
             verify: format!("cat /etc/ld.so.preload; ls -l {}", preload.look.shown()),
             would_change: "a package owns the library, or you know who wrote the file".to_owned(),
             pid: None,
+            program: None,
         });
     }
 }

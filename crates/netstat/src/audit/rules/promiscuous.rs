@@ -36,6 +36,7 @@ fn check(host: &Host, notes: &mut Notes) {
             verify: format!("ip -d link show {name}; netstat -an -p PACKET -o"),
             would_change: "a bridge, a virtual machine or a sniffer of yours uses the interface".to_owned(),
             pid: None,
+            program: None,
         });
     }
 }

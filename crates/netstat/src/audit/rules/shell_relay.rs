@@ -59,6 +59,7 @@ fn check(case: &Case<'_>, notes: &mut Notes) {
             verify: shell.verify.clone(),
             would_change: "it is a remote login that you set up".to_owned(),
             pid: None,
+            program: None,
         });
     }
 }

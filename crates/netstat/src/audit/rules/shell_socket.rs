@@ -95,6 +95,7 @@ fn check(case: &Case<'_>, notes: &mut Notes) {
         verify: format!("ls -l /proc/{pid}/fd/0 /proc/{pid}/fd/1 /proc/{pid}/fd/2; netstat -ano --pid {pid}"),
         would_change: "it is started for each connection by a service that you set up".to_owned(),
         pid: None,
+        program: None,
     });
 }
 

@@ -63,6 +63,7 @@ fn check(case: &Case<'_>, notes: &mut Notes) {
         ),
         would_change: "you use it to look at the network".to_owned(),
         pid: None,
+        program: None,
     });
 }
 

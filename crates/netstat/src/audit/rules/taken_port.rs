@@ -39,6 +39,7 @@ fn check(host: &Host, notes: &mut Notes) {
             verify: format!("netstat -anq --port {port}; netstat audit --probe-ports"),
             would_change: "the port can be taken when tried again".to_owned(),
             pid: None,
+            program: None,
         });
     }
 }

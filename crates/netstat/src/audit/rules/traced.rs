@@ -69,6 +69,7 @@ fn check(case: &Case<'_>, notes: &mut Notes) {
         ),
         would_change: "you are debugging it".to_owned(),
         pid: None,
+        program: None,
     });
 }
 

@@ -59,6 +59,7 @@ fn check(case: &Case<'_>, notes: &mut Notes) {
         verify: format!("readlink /proc/{0}/exe; sha256sum /proc/{0}/exe", case.facts.pid),
         would_change: "you know who installed it; the digest is known to its maker".to_owned(),
         pid: None,
+        program: None,
     });
 }
 

@@ -37,6 +37,7 @@ fn check(host: &Host, notes: &mut Notes) {
             verify: format!("ss -an | grep ':{port} '; grep -i ':{port:04X} ' /proc/net/tcp /proc/net/tcp6 /proc/net/udp /proc/net/udp6"),
             would_change: "both agree when they are read again".to_owned(),
             pid: None,
+        program: None,
         });
     }
 }

@@ -85,6 +85,7 @@ fn check(case: &Case<'_>, notes: &mut Notes) {
         would_change: "the owner and the mode are corrected, or those who may write are trusted as much as the process"
             .to_owned(),
         pid: None,
+        program: None,
     });
 }
 

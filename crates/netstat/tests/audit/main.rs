@@ -1,0 +1,10 @@
+//! Every rule of `netstat audit` against the real thing, made in namespaces of the tests' own.
+
+mod disguise;
+mod files;
+mod host;
+mod kit;
+mod memory;
+mod network;
+mod shells;
+mod words;
