@@ -586,6 +586,12 @@ fn what_may_not_be_seen_is_named_with_its_reason() {
     // On the screen, too.
     let text = netstat().unprivileged().run(["inspect", "--sample", "0", &word]).stdout;
     assert!(text.contains("file       unknown: not permitted\n"), "{text}");
+    // Not seeing a socket is not having none.
+    assert!(
+        text.contains("\nsocket     which sockets it holds is unknown: not permitted\n"),
+        "{text}"
+    );
+    assert!(text.contains("next       see more of it "), "{text}");
     assert!(text.contains("not seen   "), "{text}");
 }
 

@@ -55,9 +55,18 @@ pub(crate) struct Card {
     /// The sockets it is about: those that matched, else those that the process holds; the most telling one in front.
     pub(crate) sockets: Vec<SocketView>,
     /// The process, or why there is none.
-    pub(crate) owner: Result<Box<Subject>, NoOwner>,
+    pub(crate) owner: Result<Box<Subject>, Nobody>,
     /// What to do next, the safest first.
     pub(crate) steps: Vec<Step>,
+}
+
+/// Why no process is known to hold a socket.
+#[derive(Debug)]
+pub(crate) struct Nobody {
+    /// The reason.
+    pub(crate) reason: NoOwner,
+    /// The name of the user who made the socket, where that is part of the reason.
+    pub(crate) user_name: Option<Arc<str>>,
 }
 
 /// One socket with what is known beside it.

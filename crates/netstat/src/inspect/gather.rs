@@ -4,7 +4,7 @@ use netstat_model::figures::ProcessKey;
 use netstat_model::{Fact, NoOwner, Owner, Owners, Socket, Why, text};
 use netstat_os::{SocketList, System};
 
-use super::card::{Card, Held, Opinion, SocketView, Subject};
+use super::card::{Card, Held, Nobody, Opinion, SocketView, Subject};
 use super::files::Examined;
 use super::reach::{Network, waits};
 use super::stand_in::stands_for;
@@ -79,6 +79,8 @@ pub(super) fn process_card(
     let users = facts.users.known();
     let steps = steps(&About {
         process: Some(&facts),
+        hidden: facts.program.why() == Some(Why::NotPermitted),
+        targets: &lead.targets,
         package: file.package.as_ref().and_then(|ownership| ownership.owner.package()),
         socket: lead.sockets.first().and_then(|_| shown.first().copied()),
         superuser: system.is_superuser(),
@@ -115,20 +117,26 @@ pub(super) fn process_card(
 }
 
 /// The card of sockets that no process is known to hold, all for the same reason.
-pub(super) fn ownerless_card(system: &dyn System, sources: &Sources<'_>, lead: Lead, reason: NoOwner) -> Card {
+pub(super) fn ownerless_card(system: &mut dyn System, sources: &Sources<'_>, lead: Lead, reason: NoOwner) -> Card {
     let mut shown: Vec<&Socket> = lead.sockets.iter().map(|&place| &sources.list.sockets[place]).collect();
     sort(&mut shown);
     let steps = steps(&About {
         process: None,
+        hidden: matches!(reason, NoOwner::NotPermitted { .. }),
+        targets: &lead.targets,
         package: None,
         socket: shown.first().copied(),
         superuser: system.is_superuser(),
         netstat: &crate::run::owners::program(),
     });
+    let user_name = match reason {
+        NoOwner::NotPermitted { user: Some(user) } => system.user_name(user),
+        _ => None,
+    };
     Card {
         targets: lead.targets,
         sockets: views(sources, shown),
-        owner: Err(reason),
+        owner: Err(Nobody { reason, user_name }),
         steps,
     }
 }

@@ -11,7 +11,7 @@ use netstat_names::Services;
 use netstat_names::packages::{FileOwner, Match, Ownership};
 use serde_json::{Map, Value, json};
 
-use super::card::{Card, FileView, Opinion, Report, Script, SocketView, StandsFor, Subject};
+use super::card::{Card, FileView, Nobody, Opinion, Report, Script, SocketView, StandsFor, Subject};
 use super::reach::Reach;
 use super::usage::Usage;
 use crate::audit::Severity;
@@ -118,18 +118,18 @@ fn card(card: &Card, services: &Services) -> Value {
         .set("sockets", sockets);
     match &card.owner {
         Ok(subject) => with_subject(object, subject),
-        Err(reason) => object.set("process", Value::Null).set("no_process", nobody(*reason)),
+        Err(nobody) => object.set("process", Value::Null).set("no_process", no_process(nobody)),
     }
     .set("next_steps", steps)
     .finish()
 }
 
-fn nobody(reason: NoOwner) -> Value {
-    let user = match reason {
+fn no_process(nobody: &Nobody) -> Value {
+    let user = match nobody.reason {
         NoOwner::NotPermitted { user } => user,
         _ => None,
     };
-    json!({"why": reason.words(), "user": user})
+    json!({"why": nobody.reason.words(), "user_id": user, "user": nobody.user_name.as_deref()})
 }
 
 fn socket(view: &SocketView, services: &Services) -> Value {

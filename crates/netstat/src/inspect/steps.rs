@@ -21,6 +21,10 @@ pub(crate) struct Step {
 pub(super) struct About<'a> {
     /// The process, if there is one.
     pub(super) process: Option<&'a ProcessFacts>,
+    /// Whether more could be seen with more rights.
+    pub(super) hidden: bool,
+    /// The targets that led here.
+    pub(super) targets: &'a [String],
     /// The package of its program.
     pub(super) package: Option<&'a Package>,
     /// The socket that the card is about first of all.
@@ -36,6 +40,17 @@ pub(super) fn steps(about: &About<'_>) -> Vec<Step> {
     let sudo = if about.superuser { "" } else { "sudo " };
     let mut steps = Vec::new();
     let mut add = |what, command: String| steps.push(Step { what, command });
+    if about.hidden && !about.superuser {
+        let targets: Vec<String> = about.targets.iter().map(|word| quoted(word.as_bytes())).collect();
+        add(
+            "see more of it",
+            format!(
+                "sudo {} inspect {}",
+                quoted(about.netstat.as_bytes()),
+                targets.join(" ")
+            ),
+        );
+    }
     if let Some(process) = about.process {
         let pid = process.pid;
         add(
@@ -223,6 +238,8 @@ mod tests {
         let socket = socket("192.168.1.114", "203.0.113.7");
         let about = About {
             process: Some(&facts),
+            hidden: false,
+            targets: &[],
             package: None,
             socket: Some(&socket),
             superuser: false,
@@ -279,6 +296,8 @@ mod tests {
             facts.components = Fact::Known(components);
             let about = About {
                 process: Some(&facts),
+                hidden: false,
+                targets: &[],
                 package: None,
                 socket: None,
                 superuser: true,
@@ -293,6 +312,8 @@ mod tests {
         let socket = socket("2001:db8::1", "::1");
         let about = About {
             process: None,
+            hidden: false,
+            targets: &[],
             package: None,
             socket: Some(&socket),
             superuser: true,
@@ -302,6 +323,26 @@ mod tests {
             commands(&about),
             ["ss -K src [2001:db8::1] sport = 2078 dst [::1] dport = 80"]
         );
+    }
+
+    #[test]
+    fn more_rights_are_proposed_where_they_help() {
+        let socket = socket("127.0.0.1", "127.0.0.1");
+        let about = About {
+            process: None,
+            hidden: true,
+            targets: &["tcp:80".into(), "a b".into()],
+            package: None,
+            socket: Some(&socket),
+            superuser: false,
+            netstat: "netstat",
+        };
+        assert_eq!(commands(&about)[0], "sudo netstat inspect tcp:80 'a b'");
+        let root = About {
+            superuser: true,
+            ..about
+        };
+        assert_eq!(commands(&root).len(), 1);
     }
 
     #[test]

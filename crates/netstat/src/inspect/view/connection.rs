@@ -15,10 +15,12 @@ const IN_FULL: usize = 2;
 /// So many more are named.
 const NAMED: usize = 4;
 
-pub(super) fn write(lines: &mut Lines, sockets: &[SocketView], screen: &Screen<'_>) {
-    if sockets.is_empty() {
-        lines.row("socket", "it holds no Internet socket");
-        return;
+/// `unseen` is why it is not known which sockets the process holds; `None` where it is known.
+pub(super) fn write(lines: &mut Lines, sockets: &[SocketView], unseen: Option<Why>, screen: &Screen<'_>) {
+    match unseen {
+        _ if !sockets.is_empty() => {}
+        None => lines.row("socket", "it holds no Internet socket"),
+        Some(why) => lines.row("socket", &format!("which sockets it holds is unknown: {}", why.words())),
     }
     for view in sockets.iter().take(IN_FULL) {
         let label = if waits(&view.socket) { "listens" } else { "socket" };

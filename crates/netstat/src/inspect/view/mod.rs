@@ -14,7 +14,7 @@ use netstat_model::packet_filter::PacketFilter;
 use netstat_model::{NoOwner, text};
 use netstat_names::Services;
 
-use super::card::{Card, Report};
+use super::card::{Card, Nobody, Report};
 use lines::Lines;
 
 /// What a card is written for.
@@ -68,7 +68,11 @@ fn card_text(card: &Card, filter: Option<&PacketFilter>, screen: &Screen<'_>) ->
     {
         verdict::write_summary(&mut lines, opinion);
     }
-    connection::write(&mut lines, &card.sockets, screen);
+    let unseen = match &card.owner {
+        Ok(subject) => subject.held.unlisted.why(),
+        Err(_) => None,
+    };
+    connection::write(&mut lines, &card.sockets, unseen, screen);
     match &card.owner {
         Ok(subject) => {
             process::write(&mut lines, subject, screen);
@@ -87,7 +91,7 @@ fn card_text(card: &Card, filter: Option<&PacketFilter>, screen: &Screen<'_>) ->
                 lines.row("not seen", &words.join(", "));
             }
         }
-        Err(reason) => lines.row("process", &nobody(*reason)),
+        Err(nobody) => lines.row("process", &nobody_in_words(nobody)),
     }
     if !card.steps.is_empty() {
         let widest = card.steps.iter().map(|step| step.what.len()).max().unwrap_or_default();
@@ -129,11 +133,14 @@ fn title(card: &Card) -> String {
 }
 
 /// Why there is no process, in a sentence.
-fn nobody(reason: NoOwner) -> String {
-    let more = match reason {
-        NoOwner::NotPermitted { user: Some(user) } => format!("; a process of user {user} made it (try sudo)"),
-        NoOwner::NotPermitted { user: None } => " (try sudo)".to_owned(),
+fn nobody_in_words(nobody: &Nobody) -> String {
+    let more = match (nobody.reason, &nobody.user_name) {
+        (NoOwner::NotPermitted { user: Some(_) }, Some(name)) => {
+            format!("; a process of user {} made it (try sudo)", text::escape_str(name))
+        }
+        (NoOwner::NotPermitted { user: Some(user) }, None) => format!("; a process of user {user} made it (try sudo)"),
+        (NoOwner::NotPermitted { user: None }, _) => " (try sudo)".to_owned(),
         _ => String::new(),
     };
-    format!("not known: {}{more}", reason.words())
+    format!("not known: {}{more}", nobody.reason.words())
 }
