@@ -6,6 +6,7 @@ mod floor;
 mod load;
 mod monitor_cost;
 mod package;
+mod picture;
 mod services;
 
 use std::process::ExitCode;
@@ -17,6 +18,7 @@ chores:
   load         hold many sockets in this network namespace until stdin closes
   floor-dump   read the raw TCP dump of the kernel and count its rows
   monitor-cost measure what `netstat monitor` costs with many processes and sockets
+  picture      draw the picture of `netstat monitor` in the README: a terminal, captured
   bpf          compile the eBPF program; --check: prove that the committed object is what the source makes
   package      make the manual pages and completion scripts of the packages anew; --check: prove that they are up to date
   services     make the table of service names anew";
@@ -30,6 +32,7 @@ fn main() -> ExitCode {
         "load" => load::run().map(success),
         "load-worker" => load::worker::run().map(success),
         "monitor-cost" => monitor_cost::run().map(success),
+        "picture" => picture::run().map(success),
         "floor-dump" => floor::dump().map(success),
         "bpf" => bpf::run(words),
         "package" => package::run(words),

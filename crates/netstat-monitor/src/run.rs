@@ -32,8 +32,11 @@ const SECOND_LOOK: Duration = Duration::from_millis(400);
 const NAME_DEADLINE: Duration = Duration::from_secs(5);
 /// A longer gap in a recording, as of a computer that slept, is not waited for.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
-/// So often the audit looks again.
-const AUDIT_EVERY: Duration = Duration::from_secs(60);
+/// So soon the audit looks first, when the screen has settled.
+const FIRST_AUDIT: Duration = Duration::from_secs(3);
+/// The audit may take one part in so many of the time, and comes at most every five minutes.
+const AUDIT_SHARE: u32 = 50;
+const AUDIT_EVERY: Duration = Duration::from_secs(300);
 
 /// What the monitor is run with.
 pub struct Options {
@@ -428,7 +431,7 @@ fn names(computer: &[u8], own: Vec<(IpAddr, u32)>, asked: &Receiver<Vec<Endpoint
 
 /// Answers for the companion: cards when they are asked for, findings now and then.
 fn accompany(mut companion: Box<dyn Companion>, asked: &Receiver<Ask>, tell: &Sender<Message>) {
-    let mut next_audit = Instant::now();
+    let mut next_audit = Instant::now() + FIRST_AUDIT;
     loop {
         match asked.recv_timeout(next_audit.saturating_duration_since(Instant::now())) {
             Ok(Ask::Inspect(target)) => {
@@ -437,10 +440,11 @@ fn accompany(mut companion: Box<dyn Companion>, asked: &Receiver<Ask>, tell: &Se
                 }
             }
             Err(RecvTimeoutError::Timeout) => {
+                let begun = Instant::now();
                 if tell.send(Message::Findings(companion.audit())).is_err() {
                     return;
                 }
-                next_audit = Instant::now() + AUDIT_EVERY;
+                next_audit = Instant::now() + AUDIT_EVERY.max(begun.elapsed() * AUDIT_SHARE);
             }
             Err(RecvTimeoutError::Disconnected) => return,
         }

@@ -330,6 +330,9 @@ impl App {
             .zip(model.as_ref())
             .and_then(|(item, model)| item.process(model));
         let socket = self.selected_socket().map(|row| row.id);
+        if !self.examined {
+            return self.say("the audit is still looking", Tone::Plain);
+        }
         let about: Vec<_> = self
             .findings
             .iter()

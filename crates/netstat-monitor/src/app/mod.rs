@@ -136,6 +136,8 @@ pub struct App {
     pub message: Option<Message>,
     /// What the audit found.
     pub findings: Vec<Finding>,
+    /// Whether the audit has looked.
+    pub examined: bool,
     /// Why there are no findings, if they were asked for in vain.
     pub no_findings: Option<String>,
     /// What is where, as drawn last.
@@ -176,6 +178,7 @@ impl App {
             find: String::new(),
             message: None,
             findings: Vec::new(),
+            examined: false,
             no_findings: None,
             hits: Vec::new(),
             asked: std::collections::HashSet::new(),
@@ -269,10 +272,7 @@ impl App {
             return None;
         }
         let model = self.model.as_ref()?;
-        let process = match item {
-            Item::Process(at) => Some(model.processes[at as usize].key),
-            _ => None,
-        };
+        let process = item.process(model);
         let socket = match item {
             Item::Socket(at) => Some(model.sockets.row(at as usize))
                 .filter(|row| row.cookie)
@@ -329,6 +329,7 @@ impl App {
 
     /// Takes in the findings of the audit.
     pub fn take_findings(&mut self, found: Result<Vec<Finding>, String>) {
+        self.examined = true;
         match found {
             Ok(findings) => {
                 self.findings = findings;

@@ -42,6 +42,8 @@ pub(super) fn draw(buffer: &mut Buffer, body: Rect, app: &mut App) {
             }
         }
         Some(Popup::Text { title, lines, top }) => {
+            let room = usize::from(body.width.saturating_sub(6).min(112));
+            let lines: Vec<String> = lines.iter().flat_map(|line| wrapped(line, room)).collect();
             let area = window(buffer, 116, lines.len().max(1), title);
             *top = (*top).min(lines.len().saturating_sub(area.height.into()));
             for (y, line) in (area.y..area.bottom()).zip(lines.iter().skip(*top)) {
@@ -109,6 +111,29 @@ pub(super) fn draw(buffer: &mut Buffer, body: Rect, app: &mut App) {
             hints(buffer, area, &keys, &theme);
         }
     }
+}
+
+/// A line cut between words so that each piece fits; the further pieces are set in as the first, and a little more.
+fn wrapped(line: &str, room: usize) -> Vec<String> {
+    use unicode_width::UnicodeWidthStr;
+    if line.width() <= room {
+        return vec![line.to_owned()];
+    }
+    let indent = " ".repeat(line.len() - line.trim_start().len() + 2);
+    let mut pieces = vec![" ".repeat(indent.len() - 2)];
+    for word in line.split_whitespace() {
+        let last = pieces.len() - 1;
+        let begun = !pieces[last].trim_start().is_empty();
+        if begun && pieces[last].width() + 1 + word.width() > room {
+            pieces.push(format!("{indent}{word}"));
+        } else {
+            if begun {
+                pieces[last].push(' ');
+            }
+            pieces[last].push_str(word);
+        }
+    }
+    pieces
 }
 
 /// The lines of the help: a heading has no words.

@@ -2,10 +2,13 @@
 
 use std::time::{Instant, SystemTime};
 
-use netstat_monitor::companion::{Companion, Finding, Target};
+use netstat_model::State;
+use netstat_model::figures::ProcessKey;
+use netstat_monitor::companion::{Companion, Finding, Severity, Target};
 use netstat_monitor::sample::SocketRow;
-use netstat_os::{ProcessAsk, System};
+use netstat_os::{OwnersAsk, ProcessAsk, SocketAsk, SocketList, System};
 
+use crate::audit::{self, Judged, Options, judge};
 use crate::run::{Failure, Outcome, Screen, Surroundings};
 
 /// Answers from the running system.
@@ -50,8 +53,70 @@ impl Companion for Cards {
     }
 
     fn audit(&mut self) -> Result<Vec<Finding>, String> {
-        Err("this program has no audit yet".to_owned())
+        let mut system = netstat_os::Native::default();
+        let mut list = SocketList::default();
+        system.sockets(&sockets(), &mut list);
+        let ask = OwnersAsk::default();
+        let found = system
+            .owners(&list.sockets, &ask)
+            .map_err(|refused| refused.to_string())?;
+        let mut pids: Vec<u32> = found.owners.processes().iter().map(|process| process.pid).collect();
+        pids.sort_unstable();
+        // Contents are not compared: that reads every program, and `netstat audit` does it.
+        let options = Options {
+            compare: false,
+            ..Options::default()
+        };
+        let survey = judge(&mut system, &list, &found.owners, &pids, &options, &|_| {});
+        let of_process = |judged: Judged| {
+            let process = ProcessKey {
+                pid: judged.facts.pid,
+                start_ticks: judged.facts.start_ticks,
+            };
+            judged
+                .findings
+                .into_iter()
+                .filter_map(move |found| finding(&found, process))
+        };
+        Ok(survey.judged.into_iter().flat_map(of_process).collect())
     }
+}
+
+/// The sockets that the audit looks at.
+fn sockets() -> SocketAsk {
+    SocketAsk {
+        tcp4: true,
+        tcp6: true,
+        udp4: true,
+        udp6: true,
+        raw4: true,
+        raw6: true,
+        mptcp4: true,
+        mptcp6: true,
+        packet: true,
+        tcp_states: State::ALL.to_vec(),
+        ..SocketAsk::default()
+    }
+}
+
+/// What the monitor shows of a finding. What is only good to know marks no row.
+fn finding(found: &audit::Finding, process: ProcessKey) -> Option<Finding> {
+    let severity = match found.severity {
+        audit::Severity::Info => return None,
+        audit::Severity::Low => Severity::Note,
+        audit::Severity::Medium => Severity::Warning,
+        audit::Severity::High | audit::Severity::Critical => Severity::Alarm,
+    };
+    let mut text = found.evidence.clone();
+    text.push(format!("harmless when: {}", found.harmless));
+    text.push(format!("look yourself: {}", found.verify));
+    Some(Finding {
+        process: Some(process),
+        socket: None,
+        severity,
+        title: format!("{} ({})", found.headline, found.rule.name),
+        text,
+    })
 }
 
 /// The word by which `inspect` finds a socket.
