@@ -90,7 +90,7 @@ pub(crate) fn run() -> Result<()> {
         std::thread::sleep(Duration::from_millis(100));
     }
     std::thread::sleep(Duration::from_millis(300));
-    let screen = tmux(&["capture-pane", "-e", "-p"])?;
+    let screen = tmux(&["capture-pane", "-e", "-p", "-N"])?;
     tmux(&["kill-server"])?;
     std::fs::remove_dir_all(&home)?;
     let lines: Vec<Vec<Cell>> = screen.lines().map(cells).collect();

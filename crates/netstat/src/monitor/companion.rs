@@ -6,7 +6,7 @@ use netstat_model::State;
 use netstat_model::figures::ProcessKey;
 use netstat_monitor::companion::{Companion, Finding, Severity, Target};
 use netstat_monitor::sample::SocketRow;
-use netstat_os::{OwnersAsk, ProcessAsk, SocketAsk, SocketList, System};
+use netstat_os::{FiguresAsk, OwnersAsk, ProcessAsk, SocketAsk, SocketList, System};
 
 use crate::audit::{self, Judged, Options, judge};
 use crate::run::{Failure, Outcome, Screen, Surroundings};
@@ -14,6 +14,9 @@ use crate::run::{Failure, Outcome, Screen, Surroundings};
 /// Answers from the running system.
 #[derive(Debug)]
 pub(super) struct Cards;
+
+/// With more TCP connections than these the audit is left to `netstat audit`.
+const MOST_CONNECTIONS: u64 = 20_000;
 
 /// The width of a card within the monitor's frame.
 const WIDTH: u16 = 112;
@@ -54,6 +57,15 @@ impl Companion for Cards {
 
     fn audit(&mut self) -> Result<Vec<Finding>, String> {
         let mut system = netstat_os::Native::default();
+        // A monitor must stay small.
+        match system.figures(&FiguresAsk::default()).system.tcp_connections.known() {
+            Some(count) if count > MOST_CONNECTIONS => {
+                return Err(format!(
+                    "{count} connections are too many to examine beside the screen; use: netstat audit"
+                ));
+            }
+            _ => {}
+        }
         let mut list = SocketList::default();
         system.sockets(&sockets(), &mut list);
         let ask = OwnersAsk::default();
