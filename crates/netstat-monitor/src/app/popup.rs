@@ -30,7 +30,7 @@ pub enum Popup {
         process: ProcessKey,
         /// Its name.
         name: Arc<str>,
-        /// The chosen place in [`Signal::ALL`].
+        /// The chosen place in `Signal::ALL`.
         at: usize,
     },
     /// A question that must be answered before something happens.

@@ -59,7 +59,7 @@ pub(crate) fn holdings<'a>(sockets: &[Socket], owners: &'a Owners) -> Vec<(Optio
     rows
 }
 
-/// Writes a row for each of [`holdings`].
+/// Writes a row for each of `holdings`.
 ///
 /// # Errors
 /// What `out` says.
