@@ -120,7 +120,7 @@ pub struct NewFlow {
     pub state: State,
     /// How the last news was learned.
     pub learned: Learned,
-    /// The process, as [`Writer::process`] numbers it.
+    /// The process, as `Writer::process` numbers it.
     pub process: Option<ProcessNumber>,
     /// User id.
     pub user: Fact<u32>,
