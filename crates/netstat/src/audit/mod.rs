@@ -128,14 +128,8 @@ pub fn judge(
 ) -> Survey {
     progress("looking at processes");
     let gathered = gather::gather(system, pids, options, progress);
-    let shells = relay::find(
-        system,
-        &gathered
-            .processes
-            .iter()
-            .map(|one| one.facts.clone())
-            .collect::<Vec<_>>(),
-    );
+    let facts: Vec<&ProcessFacts> = gathered.processes.iter().map(|one| &one.facts).collect();
+    let shells = relay::find(system, &facts);
     let host = host::look(system, list, owners, options, progress);
     let held = held(&list.sockets, owners);
     let Gathered { processes, ended } = gathered;

@@ -56,7 +56,7 @@ enum End {
 }
 
 /// The shells that read commands through each of `subjects`, by its id.
-pub(super) fn find(system: &mut dyn System, subjects: &[ProcessFacts]) -> HashMap<u32, Vec<Relayed>> {
+pub(super) fn find(system: &mut dyn System, subjects: &[&ProcessFacts]) -> HashMap<u32, Vec<Relayed>> {
     let mut found: HashMap<u32, Vec<Relayed>> = HashMap::new();
     let known: HashSet<u32> = subjects.iter().map(|facts| facts.pid).collect();
     let mut search = Search {
@@ -144,7 +144,7 @@ fn reads_commands(name: &[u8], words: &[Vec<u8>]) -> bool {
 }
 
 struct Search<'a> {
-    subjects: &'a [ProcessFacts],
+    subjects: &'a [&'a ProcessFacts],
     /// Programs that only pass on, read when needed.
     others: Option<Vec<ProcessFacts>>,
     /// The other ends of pairs of sockets, read when needed.
@@ -219,7 +219,7 @@ impl Search<'_> {
     }
 
     fn holding(&self, has: impl Fn(&Descriptors) -> bool) -> HashSet<u32> {
-        let holds = |facts: &&ProcessFacts| facts.descriptors.as_ref().known().is_some_and(&has);
+        let holds = |facts: &&&ProcessFacts| facts.descriptors.as_ref().known().is_some_and(&has);
         self.subjects.iter().filter(holds).map(|facts| facts.pid).collect()
     }
 

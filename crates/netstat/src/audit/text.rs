@@ -1,5 +1,8 @@
 //! The answer as text for a person who worries.
 
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+
 use netstat_model::text::escape_str;
 
 use super::command::Shown;
@@ -20,11 +23,49 @@ pub(super) fn write(out: &mut Vec<u8>, shown: &Shown<'_>, width: Option<usize>, 
         page.heading(out, finding.severity, &finding.headline);
         page.finding(out, finding);
     }
-    for (judged, findings) in shown.grouped() {
+    for alike in alike(shown.grouped()) {
         out.push(b'\n');
-        process(out, judged, &findings, &page);
+        process(out, &alike, &page);
     }
     ending(out, shown, &page);
+}
+
+/// A process with its findings, and further processes of which the same is to be said.
+struct Alike<'a> {
+    judged: &'a Judged,
+    findings: Vec<&'a Finding>,
+    others: Vec<u32>,
+}
+
+/// Puts processes of one program with the same findings together: a server often has many. The order stays.
+fn alike<'a>(grouped: Vec<(&'a Judged, Vec<&'a Finding>)>) -> Vec<Alike<'a>> {
+    let kind = |judged: &Judged, findings: &[&Finding]| {
+        let script = judged.script.as_ref().map(case::FileLook::shown);
+        let rules: Vec<(&str, Severity, String)> = findings
+            .iter()
+            .map(|finding| (finding.rule.name, finding.severity, finding.headline.clone()))
+            .collect();
+        (judged.shown(), script, rules)
+    };
+    let mut all: Vec<Alike<'a>> = Vec::new();
+    let mut places = HashMap::new();
+    for (judged, findings) in grouped {
+        match places.entry(kind(judged, &findings)) {
+            Entry::Occupied(place) => {
+                let place: &usize = place.get();
+                all[*place].others.push(judged.facts.pid);
+            }
+            Entry::Vacant(place) => {
+                place.insert(all.len());
+                all.push(Alike {
+                    judged,
+                    findings,
+                    others: Vec::new(),
+                });
+            }
+        }
+    }
+    all
 }
 
 /// Lines longer than this are hard to read, however wide the terminal is.
@@ -142,7 +183,12 @@ fn processes(count: u64) -> String {
     }
 }
 
-fn process(out: &mut Vec<u8>, judged: &Judged, findings: &[&Finding], page: &Page) {
+fn process(out: &mut Vec<u8>, alike: &Alike<'_>, page: &Page) {
+    let Alike {
+        judged,
+        findings,
+        others,
+    } = alike;
     let severity = judged.verdict.severity.unwrap_or(Severity::Info);
     let name = match &judged.script {
         Some(script) => format!("{} running {}", judged.shown(), script.shown()),
@@ -160,6 +206,14 @@ fn process(out: &mut Vec<u8>, judged: &Judged, findings: &[&Finding], page: &Pag
         "verdict:",
         &format!("{verdict}{kinds}; reaches {}", judged.exposure.words()),
     );
+    if !others.is_empty() {
+        const MOST: usize = 20;
+        let mut pids: Vec<String> = others.iter().take(MOST).map(u32::to_string).collect();
+        if others.len() > MOST {
+            pids.push(format!("and {} more (--json lists all)", others.len() - MOST));
+        }
+        page.line(out, "the same for:", &format!("PID {}", pids.join(", ")));
+    }
     let line = case::command_line(&judged.facts.arguments);
     if !line.is_empty() {
         page.line(out, "command line:", &line);

@@ -6,5 +6,6 @@ mod host;
 mod kit;
 mod memory;
 mod network;
+mod replay;
 mod shells;
 mod words;

@@ -1,0 +1,92 @@
+//! Situations that only a rootkit makes, on a computer in memory: a socket that nobody holds, a port that nobody lists.
+
+use std::time::SystemTime;
+
+use netstat::args::{self, Parsed};
+use netstat::run::{Outcome, Screen, Surroundings};
+use netstat_model::{Family, NoOwner, OwnersBuilder, Protocol, Socket, SocketFacts, State};
+use netstat_os::{Replay, SocketList};
+
+/// A computer with one listener on port 31337 that no process holds, for `reason`.
+fn computer(reason: NoOwner) -> Replay {
+    let any = std::net::Ipv4Addr::UNSPECIFIED.into();
+    let socket = Socket::new(&SocketFacts {
+        protocol: Protocol::Tcp,
+        family: Family::V4,
+        state: State::Listening,
+        local: any,
+        local_port: 31_337,
+        foreign: any,
+        foreign_port: 0,
+        interface: 0,
+        inode: 11,
+        user: Some(0),
+        cookie: std::num::NonZeroU64::new(1),
+        receive_queue: 0,
+        send_queue: Some(0),
+    });
+    Replay {
+        superuser: true,
+        sockets: vec![SocketList {
+            sockets: vec![socket],
+            ..SocketList::default()
+        }],
+        owners: OwnersBuilder::default().finish(reason),
+        ..Replay::default()
+    }
+}
+
+fn audit(computer: &mut Replay, words: &[&str]) -> (String, Outcome) {
+    let all = ["audit", "--no-digests"]
+        .iter()
+        .chain(words)
+        .map(std::ffi::OsString::from);
+    let Ok(Parsed::Command(command, matches)) = args::parse(all) else {
+        panic!("{words:?}");
+    };
+    let (mut out, mut err) = (Vec::new(), Vec::new());
+    let outcome = (command.run)(
+        &matches,
+        &mut Surroundings {
+            system: computer,
+            out: &mut out,
+            err: &mut err,
+            terminal: false,
+            screen: Screen::default(),
+            now: &mut || SystemTime::UNIX_EPOCH,
+            wait_until: &mut |_| {},
+        },
+    );
+    (String::from_utf8(out).unwrap(), outcome.unwrap())
+}
+
+#[test]
+fn a_socket_that_nobody_holds() {
+    let (text, outcome) = audit(&mut computer(NoOwner::Hidden), &["--fail-on", "high"]);
+    assert!(
+        text.contains("HIGH  nobody holds TCP 0.0.0.0:31337 LISTENING"),
+        "{text}"
+    );
+    assert_eq!(outcome, Outcome::Status(3));
+    // The kernel's own, and what another namespace holds, are no finding.
+    for reason in [NoOwner::Kernel, NoOwner::OtherNamespace, NoOwner::InFlight] {
+        let (text, outcome) = audit(&mut computer(reason), &["--fail-on", "high"]);
+        assert!(!text.contains("nobody holds"), "{reason:?}: {text}");
+        assert_eq!(outcome, Outcome::Printed);
+    }
+}
+
+#[test]
+fn a_port_that_nobody_lists() {
+    let mut computer = computer(NoOwner::Kernel);
+    // The listed one is taken, too, and that is as it should be.
+    computer.taken_ports = vec![(Protocol::Tcp, false, 31_337), (Protocol::Udp, true, 5_000)];
+    let (text, _) = audit(&mut computer, &["--probe-ports"]);
+    assert!(
+        text.contains("HIGH  UDP port 5000 over IPv6 is taken, and no list shows by whom"),
+        "{text}"
+    );
+    assert!(!text.contains("TCP port 31337"), "{text}");
+    let (text, _) = audit(&mut computer, &[]);
+    assert!(!text.contains("is taken"), "nothing is tried unasked: {text}");
+}
