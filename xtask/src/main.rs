@@ -3,6 +3,7 @@
 mod bench;
 mod bpf;
 mod floor;
+mod flows;
 mod load;
 mod monitor_cost;
 mod package;
@@ -19,6 +20,8 @@ chores:
   floor-dump   read the raw TCP dump of the kernel and count its rows
   monitor-cost measure what `netstat monitor` costs with many processes and sockets
   picture      draw the picture of `netstat monitor` in the README: a terminal, captured
+  record-churn make many short connections and count what the recorder has of them; in a network namespace of its own
+  record-store fill a record with made-up flows and ask it
   bpf          compile the eBPF program; --check: prove that the committed object is what the source makes
   package      make the manual pages and completion scripts of the packages anew; --check: prove that they are up to date
   services     make the table of service names anew";
@@ -34,6 +37,9 @@ fn main() -> ExitCode {
         "monitor-cost" => monitor_cost::run().map(success),
         "picture" => picture::run().map(success),
         "floor-dump" => floor::dump().map(success),
+        "record-churn" => flows::churn().map(success),
+        "record-churn-role" => flows::play().map(success),
+        "record-store" => flows::store().map(success),
         "bpf" => bpf::run(words),
         "package" => package::run(words),
         "services" => services::run(words).map(success),

@@ -4,7 +4,7 @@
 //! `unshare -n cargo xtask load ...` as root, `unshare -Urn` as a user. The sockets are held by worker processes, which
 //! are this program again; they end when the pipe on their stdin closes, so nothing outlives this process.
 
-mod namespace;
+pub(crate) mod namespace;
 mod share;
 pub(crate) mod worker;
 

@@ -18,13 +18,13 @@ const REQUEST_ACK: u16 = 0x001 | 0x004;
 const IFF_UP: u32 = 1;
 
 /// Whether this process is in the network namespace of process 1 (the machine's own); unreadable counts as another one.
-pub(super) fn is_the_first() -> Result<bool> {
+pub(crate) fn is_the_first() -> Result<bool> {
     let own = fs::read_link("/proc/self/ns/net").context("reading the own network namespace")?;
     Ok(fs::read_link("/proc/1/ns/net").is_ok_and(|first| first == own))
 }
 
 /// Brings `lo` up and widens the range of local ports.
-pub(super) fn prepare() -> Result<()> {
+pub(crate) fn prepare() -> Result<()> {
     loopback_up().context("bringing lo up")?;
     fs::write("/proc/sys/net/ipv4/ip_local_port_range", LOCAL_PORTS).context("widening the range of local ports")
 }

@@ -1,0 +1,406 @@
+//! What goes into a record comes out of it: events, batches, restarts, clocks, bounds, older versions.
+
+use std::net::IpAddr;
+use std::num::NonZeroU64;
+use std::ops::ControlFlow;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use netstat_model::{
+    Direction, Endpoint, Event, EventKind, EventOwner, Fact, Family, Filter, Learned, Moment, Protocol, ShortName,
+    State, Why,
+};
+use netstat_record::{Flow, Novelty, ProcessFacts, Question, Reader, Recorder, Retention, StoreError, Writer, millis};
+
+const BOOT: &str = "5e0fd2f6-6d1c-4a2a-9b64-0d7e2d1a9c01";
+const SECOND: u64 = 1_000_000_000;
+/// The time of day when the made-up computer started.
+const START: u64 = 1_700_000_000;
+
+fn wall(since_boot: u64) -> SystemTime {
+    UNIX_EPOCH + Duration::from_secs(START) + Duration::from_nanos(since_boot)
+}
+
+fn endpoint(address: &str, port: u16) -> Endpoint {
+    Endpoint {
+        address: address.parse().unwrap(),
+        port,
+        scope: 0,
+    }
+}
+
+/// An event of a connection to 203.0.113.7:443 by curl.
+fn event(kind: EventKind, cookie: u64, since_boot: u64) -> Event {
+    Event {
+        kind,
+        at: Moment {
+            wall: wall(since_boot),
+            since_boot,
+        },
+        learned: Learned::Trace,
+        cookie: NonZeroU64::new(cookie),
+        protocol: Protocol::Tcp,
+        family: Family::V4,
+        local: endpoint("10.0.0.7", 40_000 + (cookie % 20_000) as u16),
+        foreign: endpoint("203.0.113.7", 443),
+        state: match kind {
+            EventKind::Closed => State::Closed,
+            _ => State::Established,
+        },
+        before: (kind == EventKind::Closed).then_some(State::FinWait2),
+        direction: Direction::Outgoing,
+        interface: 0,
+        namespace: Fact::Known(4_026_531_840),
+        owner: Fact::Known(EventOwner {
+            pid: 77,
+            start_ticks: Fact::Known(5000),
+            name: ShortName::new(b"curl"),
+        }),
+        user: Fact::Known(1000),
+        cgroup: Fact::Unknown(Why::NotKept),
+        opened: Fact::Known(since_boot),
+        sent: Fact::Known(100),
+        received: Fact::Known(2000),
+        retransmits: Fact::Known(1),
+        rtt: Fact::Known(300),
+    }
+}
+
+fn describe(owner: &EventOwner, _: Fact<u64>) -> ProcessFacts {
+    ProcessFacts {
+        path: Some(b"/usr/bin/curl".to_vec()),
+        name: owner.name.as_bytes().to_vec(),
+        unit: Some(b"backup.service".to_vec()),
+        container: None,
+        command: Some(7),
+    }
+}
+
+fn recorder(path: &Path) -> Recorder {
+    Recorder::new(Writer::open(path, b"mill", BOOT).unwrap()).unwrap()
+}
+
+fn flows(path: &Path, question: &Question) -> Vec<Flow> {
+    let mut found = Vec::new();
+    Reader::open(path)
+        .unwrap()
+        .flows(question, &mut |flow| {
+            found.push(flow);
+            ControlFlow::Continue(())
+        })
+        .unwrap();
+    found
+}
+
+fn all(path: &Path) -> Vec<Flow> {
+    flows(path, &Question::default())
+}
+
+#[test]
+fn a_short_connection_is_one_row_with_everything() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("deep/record.db");
+    let mut recorder = recorder(&path);
+    recorder.observe(&event(EventKind::Opened, 1, 10 * SECOND), &mut describe);
+    let mut closed = event(EventKind::Closed, 1, 11 * SECOND);
+    closed.opened = Fact::Known(10 * SECOND);
+    recorder.observe(&closed, &mut describe);
+    assert_eq!(recorder.flush(12 * SECOND, wall(12 * SECOND)).unwrap().rows, 1);
+    let found = all(&path);
+    assert_eq!(found.len(), 1);
+    let flow = &found[0];
+    assert_eq!(flow.first, millis(wall(10 * SECOND)));
+    assert_eq!((flow.duration(), flow.closed, flow.begun), (1000, true, true));
+    assert_eq!(
+        (flow.local.1, flow.foreign),
+        (40_001, ("203.0.113.7".parse().unwrap(), 443))
+    );
+    assert_eq!(
+        (flow.direction, flow.state, flow.learned),
+        (Direction::Outgoing, State::FinWait2, Learned::Trace)
+    );
+    assert_eq!((flow.sent, flow.received), (Fact::Known(100), Fact::Known(2000)));
+    assert_eq!(
+        (flow.retransmits, flow.rtt, flow.user),
+        (Fact::Known(1), Fact::Known(300), Fact::Known(1000))
+    );
+    assert_eq!(flow.namespace, Fact::Known(4_026_531_840));
+    let process = flow.process.as_ref().unwrap();
+    assert_eq!(
+        (process.pid, process.start_ticks, process.command),
+        (77, Some(5000), Some(7))
+    );
+    assert_eq!(process.program.path.as_deref(), Some(&b"/usr/bin/curl"[..]));
+    assert_eq!(process.unit.as_deref(), Some(&b"backup.service"[..]));
+    assert_eq!(
+        (flow.boot.host.as_slice(), flow.boot.boot_id.as_str()),
+        (&b"mill"[..], BOOT)
+    );
+    for file in std::fs::read_dir(path.parent().unwrap()).unwrap() {
+        let mode = file.unwrap().metadata().unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+    }
+}
+
+#[test]
+fn a_long_connection_stays_one_row_over_heartbeats_and_restarts() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("record.db");
+    let mut first = recorder(&path);
+    first.observe(&event(EventKind::Opened, 1, 10 * SECOND), &mut describe);
+    first.settle().unwrap();
+    for second in 11..200 {
+        first.flush(second * SECOND, wall(second * SECOND)).unwrap();
+    }
+    let found = all(&path);
+    assert_eq!((found.len(), found[0].closed), (1, false));
+    assert!(found[0].duration() >= 120_000, "{}", found[0].duration());
+    // As after kill -9: nothing is said at the end.
+    drop(first);
+    let mut second = recorder(&path);
+    let mut present = event(EventKind::Present, 1, 300 * SECOND);
+    present.opened = Fact::Unknown(Why::NotKept);
+    second.observe(&present, &mut describe);
+    second.settle().unwrap();
+    second.flush(301 * SECOND, wall(301 * SECOND)).unwrap();
+    let mut closed = event(EventKind::Closed, 1, 310 * SECOND);
+    closed.opened = Fact::Unknown(Why::NotKept);
+    second.observe(&closed, &mut describe);
+    second.flush(311 * SECOND, wall(311 * SECOND)).unwrap();
+    let found = all(&path);
+    assert_eq!((found.len(), found[0].closed, found[0].duration()), (1, true, 300_000));
+}
+
+#[test]
+fn what_ended_between_two_recorders_is_not_taken_for_open() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("record.db");
+    let mut first = recorder(&path);
+    first.observe(&event(EventKind::Opened, 1, 10 * SECOND), &mut describe);
+    first.flush(12 * SECOND, wall(12 * SECOND)).unwrap();
+    assert_eq!(
+        Writer::open(&path, b"mill", BOOT)
+            .unwrap_err()
+            .to_string()
+            .contains("another recorder"),
+        true
+    );
+    drop(first);
+    let mut second = recorder(&path);
+    second.settle().unwrap();
+    drop(second);
+    let writer = Writer::open(&path, b"mill", BOOT).unwrap();
+    assert!(writer.left_open().unwrap().is_empty());
+    assert!(!all(&path)[0].closed, "nobody saw its end");
+}
+
+#[test]
+fn an_owner_that_comes_after_the_end_is_taken() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("record.db");
+    let mut recorder = recorder(&path);
+    let mut opened = event(EventKind::Opened, 5, 10 * SECOND);
+    opened.direction = Direction::Incoming;
+    let owner = std::mem::replace(&mut opened.owner, Fact::Unknown(Why::NotYet));
+    recorder.observe(&opened, &mut describe);
+    let mut closed = event(EventKind::Closed, 5, 10 * SECOND + 1_000_000);
+    (closed.direction, closed.owner) = (Direction::Incoming, Fact::Unknown(Why::NotYet));
+    recorder.observe(&closed, &mut describe);
+    recorder.flush(11 * SECOND, wall(11 * SECOND)).unwrap();
+    let mut taken = event(EventKind::Accepted, 5, 12 * SECOND);
+    (taken.direction, taken.owner, taken.state) = (Direction::Incoming, owner, State::Closed);
+    recorder.observe(&taken, &mut describe);
+    recorder.flush(13 * SECOND, wall(13 * SECOND)).unwrap();
+    let found = all(&path);
+    assert_eq!((found.len(), found[0].closed, found[0].duration()), (1, true, 1));
+    assert_eq!(found[0].process.as_ref().unwrap().pid, 77);
+}
+
+#[test]
+fn a_udp_socket_with_another_peer_is_another_flow_with_its_own_bytes() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("record.db");
+    let mut recorder = recorder(&path);
+    let udp = |kind, at: u64, host: &str, sent| {
+        let mut event = event(kind, 3, at * SECOND);
+        event.protocol = Protocol::Udp;
+        event.foreign = endpoint(host, 53);
+        event.opened = Fact::Known(10 * SECOND);
+        event.sent = Fact::Known(sent);
+        event
+    };
+    recorder.observe(&udp(EventKind::Opened, 10, "203.0.113.1", 30), &mut describe);
+    recorder.observe(&udp(EventKind::Changed, 20, "203.0.113.2", 70), &mut describe);
+    recorder.observe(&udp(EventKind::Closed, 30, "203.0.113.2", 100), &mut describe);
+    recorder.flush(31 * SECOND, wall(31 * SECOND)).unwrap();
+    let told: Vec<(IpAddr, Fact<u64>)> = all(&path).iter().map(|flow| (flow.foreign.0, flow.sent)).collect();
+    let expected = [("203.0.113.1", 30), ("203.0.113.2", 70)];
+    assert_eq!(
+        told,
+        expected.map(|(host, sent)| (host.parse().unwrap(), Fact::Known(sent)))
+    );
+}
+
+#[test]
+fn a_jump_of_the_clock_is_a_gap_and_changes_no_duration() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("record.db");
+    let mut recorder = recorder(&path);
+    recorder.observe(&event(EventKind::Opened, 1, 10 * SECOND), &mut describe);
+    recorder.flush(11 * SECOND, wall(11 * SECOND)).unwrap();
+    let hour = Duration::from_secs(3600);
+    recorder.flush(12 * SECOND, wall(12 * SECOND) - hour).unwrap();
+    let mut closed = event(EventKind::Closed, 1, 20 * SECOND);
+    closed.at.wall = wall(20 * SECOND) - hour;
+    recorder.observe(&closed, &mut describe);
+    recorder.flush(21 * SECOND, wall(21 * SECOND) - hour).unwrap();
+    recorder.flush(22 * SECOND, wall(22 * SECOND) + hour).unwrap();
+    let found = all(&path);
+    assert_eq!((found.len(), found[0].duration()), (1, 10_000));
+    let gaps = Reader::open(&path).unwrap().gaps(None, None).unwrap();
+    let reasons: Vec<&str> = gaps.iter().map(|gap| gap.reason.as_str()).collect();
+    assert_eq!(reasons.len(), 2, "{reasons:?}");
+    assert!(reasons.contains(&"the clock was set back by 3600.0 s"), "{reasons:?}");
+    assert!(
+        reasons.contains(&"the clock was set forward by 7200.0 s"),
+        "{reasons:?}"
+    );
+    assert!(gaps.iter().all(|gap| gap.until - gap.since >= 3_600_000));
+}
+
+#[test]
+fn old_and_too_many_flows_go_and_open_ones_stay() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("record.db");
+    let mut recorder = recorder(&path);
+    for cookie in 1..=30_000 {
+        recorder.observe(&event(EventKind::Opened, cookie, cookie * SECOND / 100), &mut describe);
+        if cookie > 1 {
+            let mut closed = event(EventKind::Closed, cookie, cookie * SECOND / 100 + 1);
+            closed.opened = Fact::Known(cookie * SECOND / 100);
+            recorder.observe(&closed, &mut describe);
+        }
+    }
+    recorder.flush(301 * SECOND, wall(301 * SECOND)).unwrap();
+    assert_eq!(all(&path).len(), 30_000);
+    let now = millis(wall(301 * SECOND));
+    let keep = Retention {
+        keep: Some(101_000),
+        max_size: None,
+    };
+    while recorder.retain(keep, now).unwrap() > 0 {}
+    let left = all(&path);
+    // Those of the last 101 seconds, and the one that is still open.
+    assert_eq!(left.len(), 10_000 + 1 + 1, "{}", left.len());
+    assert!(left[0].first < left[1].first - 100_000 && !left[0].closed);
+    let small = Retention {
+        keep: None,
+        max_size: Some(300_000),
+    };
+    while recorder.retain(small, now).unwrap() > 0 {}
+    assert!(all(&path).len() < 10_000);
+    // Processes that went are made anew.
+    recorder.observe(&event(EventKind::Closed, 40_000, 302 * SECOND), &mut describe);
+    recorder.flush(303 * SECOND, wall(303 * SECOND)).unwrap();
+    assert!(all(&path).last().unwrap().process.is_some());
+}
+
+#[test]
+fn questions_find_what_they_ask_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("record.db");
+    let mut recorder = recorder(&path);
+    for cookie in 1..=50u64 {
+        let mut closed = event(EventKind::Closed, cookie, cookie * 3600 * SECOND);
+        closed.foreign = endpoint(&format!("198.51.100.{}", cookie % 5), 443);
+        closed.opened = Fact::Known((cookie * 3600 - if cookie == 40 { 30 * 3600 } else { 1 }) * SECOND);
+        recorder.observe(&closed, &mut describe);
+    }
+    recorder.flush(51 * 3600 * SECOND, wall(51 * 3600 * SECOND)).unwrap();
+    let ask = |words: &str, since: Option<u64>, until: Option<u64>| {
+        let at = |hours: u64| millis(wall(hours * 3600 * SECOND));
+        let question = Question {
+            since: since.map(at),
+            until: until.map(at),
+            filter: words.parse::<Filter>().unwrap(),
+        };
+        flows(&path, &question).len()
+    };
+    assert_eq!(ask("", None, None), 50);
+    assert_eq!(ask("--foreign 198.51.100.3", None, None), 10);
+    assert_eq!(ask("--foreign 198.51.100.3/32:443 --program curl", None, None), 10);
+    assert_eq!(ask("--foreign 198.51.100.0/30", None, None), 40);
+    assert_eq!(ask("--foreign 192.0.2.1", None, None), 0);
+    assert_eq!(ask("--program wget", None, None), 0);
+    assert_eq!(ask("--pid 77 --foreign :443", None, None), 50);
+    // The one that lasted 30 hours began at 10 and is in every hour until 40.
+    assert_eq!(ask("", Some(20), Some(20)), 2);
+    assert_eq!(ask("", Some(45), None), 6);
+    assert_eq!(ask("--foreign 198.51.100.0/24", Some(20), Some(20)), 2);
+    let mut reader = Reader::open(&path).unwrap();
+    let seen = reader.first_seen(Some(b"/usr/bin/curl"), b"curl").unwrap();
+    assert_eq!(seen[0].what, Novelty::Program);
+    assert!(seen.iter().any(|sighting| sighting.what == Novelty::Port(443)));
+    assert!(
+        seen.iter()
+            .any(|sighting| sighting.what == Novelty::Network("198.51.100.0/24".parse().unwrap()))
+    );
+    assert!(reader.first_seen(Some(b"/usr/bin/wget"), b"wget").unwrap().is_empty());
+    assert!(reader.novelties(millis(wall(60 * 3600 * SECOND))).unwrap().is_empty());
+}
+
+#[test]
+fn a_record_of_version_1_is_brought_up_to_date() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("record.db");
+    let old = rusqlite::Connection::open(&path).unwrap();
+    old.execute_batch(include_str!("fixtures/version1.sql")).unwrap();
+    drop(old);
+    assert!(matches!(Reader::open(&path), Err(StoreError::Older(1))));
+    drop(Writer::open(&path, b"mill", BOOT).unwrap());
+    let found = all(&path);
+    assert_eq!(found.len(), 3);
+    let flow = found.iter().find(|flow| flow.id == 1).unwrap();
+    assert_eq!((flow.foreign.1, flow.sent, flow.closed), (443, Fact::Known(500), true));
+    assert_eq!(flow.process.as_ref().unwrap().program.shown(), b"curl");
+    let mut reader = Reader::open(&path).unwrap();
+    assert_eq!(reader.gaps(None, None).unwrap()[0].lost, Some(12));
+    let seen = reader.first_seen(Some(b"/usr/bin/curl"), b"curl").unwrap();
+    let what: Vec<(Novelty, i64)> = seen.iter().map(|one| (one.what, one.first)).collect();
+    assert_eq!(what.len(), 4, "{what:?}");
+    assert!(what.contains(&(Novelty::Network("2001:db8::/48".parse().unwrap()), 1_700_000_100_000)));
+    assert!(what.contains(&(Novelty::Network("203.0.113.0/24".parse().unwrap()), 1_700_000_000_000)));
+    let listens = reader.first_seen(None, b"sshd").unwrap();
+    assert!(listens.iter().any(|one| one.what == Novelty::Listens(22)));
+}
+
+#[test]
+fn other_files_and_newer_records_are_left_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("other.db");
+    std::fs::write(
+        &path,
+        "no database at all, but long enough to be looked at as one ".repeat(20),
+    )
+    .unwrap();
+    assert!(Writer::open(&path, b"mill", BOOT).is_err());
+    assert!(Reader::open(&path).is_err());
+    let path = folder.path().join("foreign.db");
+    rusqlite::Connection::open(&path)
+        .unwrap()
+        .execute_batch("CREATE TABLE t(x)")
+        .unwrap();
+    assert!(matches!(Writer::open(&path, b"mill", BOOT), Err(StoreError::Foreign)));
+    let path = folder.path().join("newer.db");
+    drop(Writer::open(&path, b"mill", BOOT).unwrap());
+    rusqlite::Connection::open(&path)
+        .unwrap()
+        .pragma_update(None, "user_version", 99)
+        .unwrap();
+    assert!(matches!(Writer::open(&path, b"mill", BOOT), Err(StoreError::Newer(99))));
+    assert!(matches!(
+        Reader::open(&folder.path().join("none.db")),
+        Err(StoreError::Absent(_))
+    ));
+}
