@@ -1,5 +1,6 @@
 //! Every rule of `netstat audit` against the real thing, made in namespaces of the tests' own.
 
+mod beacons;
 mod disguise;
 mod files;
 mod host;
