@@ -278,7 +278,8 @@ impl Random {
 
 /// Runs the measurement.
 pub(crate) fn store() -> Result<()> {
-    const BATCH: u64 = 20_000;
+    // As the recorder does under load.
+    const BATCH: u64 = 5_000;
     let words = Store::parse_from(crate::chore_arguments());
     ensure!(!words.store.exists(), "{} is there already", words.store.display());
     let load = fs::read_to_string("/proc/loadavg")?;
