@@ -162,13 +162,13 @@ mod tests {
         let time = |seconds, nanoseconds| FileTime { seconds, nanoseconds }.time().unwrap();
         assert_eq!(time(1, 5), UNIX_EPOCH + Duration::new(1, 5));
         assert_eq!(time(-1, 500_000_000), UNIX_EPOCH - Duration::from_millis(500));
-        assert_eq!(
-            FileTime {
-                seconds: i64::MIN,
-                nanoseconds: 0
-            }
-            .time(),
-            None
-        );
+        // The earliest and the latest moment: known or not, as the system's clock can tell them, but never a panic.
+        for seconds in [i64::MIN, i64::MAX] {
+            let time = FileTime {
+                seconds,
+                nanoseconds: 999_999_999,
+            };
+            assert!(time.time().is_none_or(|time| (time > UNIX_EPOCH) == (seconds > 0)));
+        }
     }
 }
