@@ -49,8 +49,8 @@ fn ends_are_chosen_as_ss_chooses_them() {
         (format!("--foreign {far6}"), format!("dst = [{far6}]")),
         ("--foreign 127.0.0.0/8".to_owned(), "dst = 127.0.0.0/8".to_owned()),
         (
-            "--local :1-40000 --foreign 127.0.0.0/8".to_owned(),
-            "sport <= :40000 and sport > :0 and dst = 127.0.0.0/8".to_owned(),
+            "--local :1024-65535 --foreign 127.0.0.0/8".to_owned(),
+            "sport >= :1024 and dst = 127.0.0.0/8".to_owned(),
         ),
     ] {
         // A state that is only bound has no word in older `ss`.

@@ -112,7 +112,10 @@ fn ctrl_c_ends_it_without_a_word() {
         &["-r", "1"],
         &["-ano", "1"],
     ] {
-        let mut child = start(words);
+        // A shell that runs the tests in the background has them ignore the signal, and all that they start.
+        let netstat = netstat().behind(["env", "--default-signal=INT"]);
+        let mut command = netstat.command(words);
+        let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let mut output = child.stdout.take().unwrap();
         // Everything of the first print has come when nothing more does before the next second.
         output.read_exact(&mut [0; 40]).unwrap();

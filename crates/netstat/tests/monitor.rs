@@ -65,6 +65,8 @@ impl Tmux {
             .arg(&self.socket)
             .args(words)
             .env("HOME", self.home.path())
+            // Users without a login have a shell that refuses.
+            .env("SHELL", "/bin/sh")
             .env_remove("XDG_CONFIG_HOME")
             .env_remove("NO_COLOR")
             .env("LC_ALL", "C.UTF-8")
