@@ -11,6 +11,12 @@
 //   * sock_send_length and sock_recv_length (Linux 6.3): at the end of every send and receive call. An accepted connection
 //     gets its owner here, at its first use;
 //   * the return of inet_csk_accept, where the kernel can trace functions.
+//
+// Nothing may slip by. The kernel leaves a program out when the same program is interrupted on the same processor: a packet that
+// arrives while a process is at netstat_state changes the state of another socket, and netstat_state is not run for it. So a second
+// one, netstat_nested, stands beside it, which works only then; the kernel counts what was left out, and the settings what the
+// second one took, so what is left is lost and is known to be. And at a socket's end netstat_destroy tells what nobody has.
+//
 // Kernel threads own nothing. What is found is kept by the socket's cookie, which is never used twice, so a stale note can
 // never be taken for another socket.
 //
@@ -106,7 +112,9 @@ static u64 (*bpf_ringbuf_query)(void *ring, u64 flags) = (void *)134;
 static struct tcp_sock *(*bpf_skc_to_tcp_sock)(void *sk) = (void *)137;
 static struct task_struct *(*bpf_get_current_task_btf)(void) = (void *)158;
 
-enum { BPF_MAP_TYPE_HASH = 1, BPF_MAP_TYPE_ARRAY = 2, BPF_MAP_TYPE_LRU_HASH = 9, BPF_MAP_TYPE_RINGBUF = 27 };
+enum {
+	BPF_MAP_TYPE_HASH = 1, BPF_MAP_TYPE_ARRAY = 2, BPF_MAP_TYPE_PERCPU_ARRAY = 6, BPF_MAP_TYPE_LRU_HASH = 9, BPF_MAP_TYPE_RINGBUF = 27
+};
 enum { BPF_F_NO_PREALLOC = 1, BPF_RB_NO_WAKEUP = 1, BPF_RB_FORCE_WAKEUP = 2, BPF_RB_AVAIL_DATA = 0 };
 enum { AF_INET = 2, AF_INET6 = 10, IPPROTO_TCP = 6, IPPROTO_UDP = 17, MSG_PEEK = 2 };
 enum { PF_KTHREAD = 0x00200000 };  // include/linux/sched.h
@@ -182,6 +190,7 @@ struct settings {
 	u32 changes;      // whether every change of state is wanted
 	u32 wake_at;      // wake the reader at so many bytes
 	u32 pad;
+	u64 nested; // changes of state that netstat_nested took
 };
 
 struct map {
@@ -194,6 +203,8 @@ struct map udp_notes SEC("maps") = { BPF_MAP_TYPE_LRU_HASH, 8, sizeof(struct not
 // Processes seen: the reader is woken at once for a new one, to look at it while it lives.
 struct map seen SEC("maps") = { BPF_MAP_TYPE_LRU_HASH, 4, 8, 4096, 0 };
 struct map ring SEC("maps") = { BPF_MAP_TYPE_RINGBUF, 0, 0, 8388608, 0 };
+// Whether netstat_state is at work on this processor.
+struct map running SEC("maps") = { BPF_MAP_TYPE_PERCPU_ARRAY, 4, 8, 1, 0 };
 
 // bpf_get_current_task_btf and others are for programs under a GPL-compatible licence.
 char _license[] SEC("license") = "Dual MIT/GPL";
@@ -309,18 +320,16 @@ INLINE void keep(struct settings *now, void *map, u64 cookie, struct note *note)
 		__sync_fetch_and_add(&now->lost_notes, 1);
 }
 
-SEC("tp_btf/inet_sock_set_state")
-int netstat_state(u64 *ctx)
+INLINE void changed(u64 *ctx, struct settings *now)
 {
 	struct sock *sk = (struct sock *)ctx[0];
 	int before = (int)ctx[1], state = (int)ctx[2];
-	struct settings *now = set();
-	if (!now || sk->sk_protocol != IPPROTO_TCP)
-		return 0;
+	if (sk->sk_protocol != IPPROTO_TCP)
+		return;
 	u16 family = wanted(sk, now);
 	// A connection is copied from its listener and enters SYN_RECV half made; the next change tells all.
 	if (!family || state == SYN_RECV)
-		return 0;
+		return;
 	u64 cookie = bpf_get_socket_cookie(sk);
 	struct note *note = bpf_map_lookup_elem(&tcp_notes, &cookie);
 
@@ -333,7 +342,7 @@ int netstat_state(u64 *ctx)
 		fresh.direction = state == SYN_SENT ? OUTGOING : state == LISTEN ? NO_DIRECTION : INCOMING;
 		keep(now, &tcp_notes, cookie, &fresh);
 		tell(sk, now, cookie, family, OPENED, (u8)before, (u8)state, &fresh, hurry);
-		return 0;
+		return;
 	}
 	int closing = (state == FIN_WAIT1 && before == ESTABLISHED) || (state == LAST_ACK && before == CLOSE_WAIT);
 	if (closing) {
@@ -351,6 +360,53 @@ int netstat_state(u64 *ctx)
 		bpf_map_delete_elem(&tcp_notes, &cookie);
 	} else if (state == ESTABLISHED || now->changes) {
 		tell(sk, now, cookie, family, CHANGED, (u8)before, (u8)state, note, 0);
+	}
+}
+
+SEC("tp_btf/inet_sock_set_state")
+int netstat_state(u64 *ctx)
+{
+	u32 zero = 0;
+	volatile u64 *at_work = bpf_map_lookup_elem(&running, &zero);
+	struct settings *now = set();
+	if (!at_work || !now)
+		return 0;
+	*at_work = 1;
+	changed(ctx, now);
+	*at_work = 0;
+	return 0;
+}
+
+SEC("tp_btf/inet_sock_set_state.nested")
+int netstat_nested(u64 *ctx)
+{
+	u32 zero = 0;
+	volatile u64 *at_work = bpf_map_lookup_elem(&running, &zero);
+	struct settings *now = set();
+	if (!at_work || !now || !*at_work)
+		return 0;
+	__sync_fetch_and_add(&now->nested, 1);
+	changed(ctx, now);
+	return 0;
+}
+
+// A note is taken away when the end is told: one that is still there was not.
+SEC("tp_btf/tcp_destroy_sock")
+int netstat_destroy(u64 *ctx)
+{
+	struct sock *sk = (struct sock *)ctx[0];
+	struct settings *now = set();
+	if (!now || sk->sk_protocol != IPPROTO_TCP)
+		return 0;
+	u16 family = wanted(sk, now);
+	if (!family)
+		return 0;
+	u64 cookie = bpf_get_socket_cookie(sk);
+	struct note *note = bpf_map_lookup_elem(&tcp_notes, &cookie);
+	if (note) {
+		// From which state it came, nobody knows any more.
+		tell(sk, now, cookie, family, CLOSED, CLOSE, CLOSE, note, 0);
+		bpf_map_delete_elem(&tcp_notes, &cookie);
 	}
 	return 0;
 }

@@ -125,10 +125,10 @@ fn watch(way: EventWay) -> Option<Box<dyn EventSource>> {
     Some(source)
 }
 
-/// Collects events until `enough` of them, at most 20 seconds.
+/// Collects events until `enough` of them, at most 30 seconds: what the kernel does not tell is found out within 13.
 fn collect(source: &mut dyn EventSource, mut enough: impl FnMut(&[Event]) -> bool) -> Vec<Event> {
     let mut events = Vec::new();
-    let end = Instant::now() + Duration::from_secs(20);
+    let end = Instant::now() + Duration::from_secs(30);
     while !enough(&events) && Instant::now() < end {
         source
             .next(Duration::from_millis(20), &mut |event| events.push(event))
@@ -150,6 +150,8 @@ struct Crowd {
 
 /// Lets clients talk to a server among busy bystanders, and collects what is told meanwhile.
 fn churn(test: &str, address: &str, source: &mut dyn EventSource) -> (Crowd, Vec<Event>) {
+    // A port tells the client: on loopback the kernel gives one in TIME_WAIT to another after a second (`ip-sysctl`).
+    std::fs::write("/proc/sys/net/ipv4/tcp_tw_reuse", "0").unwrap();
     let _busy: Vec<Actor> = (0..BYSTANDERS).map(|_| Actor::start(test, "busy")).collect();
     let mut server = Actor::start(test, &format!("server {address} {}", CLIENTS * EACH));
     let mut first = String::new();
@@ -202,8 +204,8 @@ fn every_connection(test: &str, address: &str) {
     };
     assert_eq!(source.learned(), Learned::Trace);
     let (crowd, events) = churn(test, address, &mut *source);
-    assert!(source.lost().is_nothing(), "{:?}", source.lost());
     let mut ends = HashMap::new();
+    let mut repaired = 0;
     for event in &events {
         let Some(right) = right(&crowd, event) else { continue };
         if let Some(pid) = pid(event) {
@@ -217,23 +219,44 @@ fn every_connection(test: &str, address: &str) {
             } else {
                 Direction::Incoming
             };
-            assert_eq!(event.direction, direction);
-            let (sent, received) = (event.sent.known().unwrap(), event.received.known().unwrap());
+            assert_eq!(event.direction, direction, "{event:?}");
             let spoken = if outgoing { (100, 50) } else { (50, 100) };
-            assert!((sent, received) == spoken || (sent, received) == (0, 0), "{event:?}");
+            let mut sent = 0;
+            if event.learned == Learned::Trace {
+                sent = event.sent.known().unwrap();
+                let both = (sent, event.received.known().unwrap());
+                assert!(both == spoken || both == (0, 0), "{event:?}");
+            } else {
+                // The kernel told nothing, and a look found out.
+                repaired += 1;
+            }
             assert!(
                 event
                     .duration()
                     .known()
-                    .is_some_and(|time| time < Duration::from_secs(20))
+                    .is_some_and(|time| time < Duration::from_secs(30))
             );
             let key = (event.local.port, event.foreign.port);
             assert!(ends.insert(key, sent).is_none(), "told twice: {event:?}");
         }
     }
+    for &port in crowd.clients.keys() {
+        for key in [(port, crowd.port), (crowd.port, port)] {
+            let of_it = |event: &&Event| (event.local.port, event.foreign.port) == key;
+            let told: Vec<&Event> = events.iter().filter(of_it).collect();
+            assert!(ends.contains_key(&key), "the end of {key:?} is missing: {told:#?}");
+        }
+    }
     assert_eq!(ends.len(), 2 * CLIENTS * EACH);
     let spoken = ends.values().filter(|&&sent| sent > 0).count();
-    assert_eq!(spoken, 2 * CLIENTS * EACH * 2 / 3);
+    assert!(
+        (0..=repaired).contains(&(2 * CLIENTS * EACH * 2 / 3 - spoken)),
+        "{spoken} spoke"
+    );
+    // Rare, never unsaid.
+    assert!(repaired <= CLIENTS * EACH / 100, "{repaired} ends were not told");
+    let lost = source.lost();
+    assert_eq!((lost.events, lost.gaps, lost.owners), (repaired as u64, 0, 0));
     let opened = |direction| {
         let one = |event: &&Event| {
             event.kind == EventKind::Opened && event.direction == direction && right(&crowd, event).is_some()

@@ -11,6 +11,7 @@ const BPF_MAP_LOOKUP_ELEM: libc::c_int = 1;
 const BPF_MAP_UPDATE_ELEM: libc::c_int = 2;
 const BPF_MAP_DELETE_ELEM: libc::c_int = 3;
 const BPF_PROG_LOAD: libc::c_int = 5;
+const BPF_OBJ_GET_INFO_BY_FD: libc::c_int = 15;
 const BPF_RAW_TRACEPOINT_OPEN: libc::c_int = 17;
 const BPF_LINK_CREATE: libc::c_int = 28;
 const BPF_ITER_CREATE: libc::c_int = 33;
@@ -297,6 +298,36 @@ pub(crate) fn attach(program: BorrowedFd<'_>) -> io::Result<OwnedFd> {
     };
     // SAFETY: the only pointer is null, which the kernel takes for these programs.
     unsafe { bpf(BPF_RAW_TRACEPOINT_OPEN, &attributes) }
+}
+
+/// `union bpf_attr` for `BPF_OBJ_GET_INFO_BY_FD`.
+#[repr(C)]
+struct ObjectInfo {
+    bpf_fd: u32,
+    info_len: u32,
+    info: u64,
+}
+
+/// Where `recursion_misses` stands in `struct bpf_prog_info` (Linux 5.12).
+const RECURSION_MISSES_AT: usize = 208;
+
+/// How often a program was to run on a processor on which it was running already, and the kernel left that out
+/// (`bpf_prog_inc_misses_counter`, `kernel/bpf/syscall.c`). An older kernel that does not count it says 0.
+///
+/// # Errors
+/// What the kernel answers.
+pub(crate) fn misses(program: BorrowedFd<'_>) -> io::Result<u64> {
+    let mut info = [0u8; RECURSION_MISSES_AT + 8];
+    let attributes = ObjectInfo {
+        bpf_fd: program.as_raw_fd() as u32,
+        info_len: info.len() as u32,
+        info: info.as_mut_ptr() as u64,
+    };
+    // SAFETY: `info` may be written for `info_len` bytes; zeros in it ask for no further copies.
+    unsafe { call(BPF_OBJ_GET_INFO_BY_FD, &attributes) }?;
+    let mut count = [0; 8];
+    count.copy_from_slice(&info[RECURSION_MISSES_AT..]);
+    Ok(u64::from_ne_bytes(count))
 }
 
 /// Attaches an iterator program. The link keeps the program; both go when the descriptor is closed, nothing is pinned.

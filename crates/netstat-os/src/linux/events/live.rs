@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use netstat_model::{Direction, Event, EventKind, EventOwner, Fact, Learned, Moment, Socket, Why};
+use netstat_model::{Direction, Event, EventKind, EventOwner, Fact, Learned, Moment, Socket, State, Why};
 
 /// Sockets kept at most: some 25 MB. More are watched as well, but what is lost of them is not repaired.
 const MOST: usize = 100_000;
@@ -111,6 +111,10 @@ impl LiveTable {
             self.unowned.remove(&key);
             return;
         }
+        // A program reads from a connection whose end was told: that brings nothing back.
+        if event.state == State::Closed && !self.sockets.contains_key(&key) {
+            return;
+        }
         if event.owner.why().is_some() {
             self.unowned.entry(key).or_insert((now + LOOK_AFTER[0], 0));
         } else {
@@ -188,7 +192,7 @@ pub(super) fn owner_of(owner: netstat_model::Owner<'_>) -> Fact<EventOwner> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use netstat_model::{Family, Protocol, SocketFacts, State};
+    use netstat_model::{Family, Protocol, SocketFacts};
     use std::num::NonZeroU64;
     use std::time::SystemTime;
 
@@ -239,6 +243,18 @@ mod tests {
         let mut again = event(EventKind::Closed, 9, 0);
         table.note(&mut again, Instant::now());
         assert!(again.owner.why().is_some(), "an ended socket is forgotten");
+    }
+
+    #[test]
+    fn a_read_after_the_end_brings_nothing_back() {
+        let mut table = LiveTable::default();
+        let now = Instant::now();
+        table.note(&mut event(EventKind::Opened, 9, 80), now);
+        table.note(&mut event(EventKind::Closed, 9, 80), now);
+        let mut read = event(EventKind::Accepted, 9, 80);
+        read.state = State::Closed;
+        table.note(&mut read, now);
+        assert!(!table.contains(9) && table.unowned.is_empty());
     }
 
     #[test]

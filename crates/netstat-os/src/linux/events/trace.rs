@@ -18,16 +18,17 @@ use crate::linux::owners_ebpf::{TaskFile, Unavailable, load_fitted};
 /// `bpf/events.bpf.c`, compiled; `cargo xtask bpf --check` proves it.
 const OBJECT: &[u8] = include_bytes!("../../../bpf/events.bpf.o");
 
-/// The maps of the object: settings, notes about TCP and UDP sockets, processes seen, the ring.
-const MAPS: usize = 5;
+/// The maps of the object: settings, notes about TCP and UDP sockets, processes seen, the ring, processors at work.
+const MAPS: usize = 6;
 /// The ring's place among them.
 const RING: usize = 4;
 
 /// `struct settings`: bytes, and where its fields stand.
-const SETTINGS_BYTES: usize = 32;
+const SETTINGS_BYTES: usize = 40;
 const NETNS_AT: usize = 16;
 const CHANGES_AT: usize = 20;
 const WAKE_AT: usize = 24;
+const NESTED_AT: usize = 32;
 
 /// One program of the object.
 struct Part {
@@ -47,6 +48,24 @@ const STATES: Part = Part {
     attach_to: "btf_trace_inet_sock_set_state",
     arguments: None,
     name: "netstat_state",
+};
+
+/// Takes the changes of state that happen while [`STATES`] is at work on the same processor.
+const NESTED: Part = Part {
+    section: "tp_btf/inet_sock_set_state.nested",
+    place: Place::Tracepoint,
+    attach_to: "btf_trace_inet_sock_set_state",
+    arguments: None,
+    name: "netstat_nested",
+};
+
+/// Tells the ends that neither has told.
+const ENDS: Part = Part {
+    section: "tp_btf/tcp_destroy_sock",
+    place: Place::Tracepoint,
+    attach_to: "btf_trace_tcp_destroy_sock",
+    arguments: None,
+    name: "netstat_destroy",
 };
 
 /// These two tell who uses an accepted connection, and of UDP at all. Since Linux 6.3.
@@ -108,6 +127,12 @@ pub(super) struct UdpBytes {
     pub(super) received: u64,
 }
 
+/// A program in the kernel that runs until this is dropped.
+struct Attached {
+    program: OwnedFd,
+    _link: OwnedFd,
+}
+
 /// The loaded programs; dropping it takes them out of the kernel.
 pub(super) struct Tracer {
     ring: Ring,
@@ -115,8 +140,16 @@ pub(super) struct Tracer {
     udp_notes: Map,
     clock: Clock,
     sight: Sight,
-    /// Keep the programs attached.
-    _links: Vec<OwnedFd>,
+    /// The program that sees changes of state.
+    states: Attached,
+    /// The one for what it was left out for, where that could be loaded too.
+    nested: bool,
+    /// Those whose being left out loses owners and bytes of UDP.
+    uses: Vec<Attached>,
+    /// What else runs until this is dropped.
+    _others: Vec<Attached>,
+    /// Changes of state that slipped by, as far as was counted before.
+    missed: u64,
 }
 
 impl fmt::Debug for Tracer {
@@ -154,8 +187,9 @@ impl Tracer {
             if part.arguments.is_some() && part.arguments != program.arguments {
                 return Err(Unavailable::Kernel(format!("{} takes other arguments", part.attach_to)));
             }
-            let loaded = load_fitted(part.place, &program, part.name)?;
-            sys::attach(loaded.as_fd()).map_err(Unavailable::Attach)
+            let program = load_fitted(part.place, &program, part.name)?;
+            let link = sys::attach(program.as_fd()).map_err(Unavailable::Attach)?;
+            Ok(Attached { program, _link: link })
         };
 
         let ring_bytes = maps.get(RING).map_or(0, |map| map.shape().entries);
@@ -164,34 +198,35 @@ impl Tracer {
         chosen[CHANGES_AT..][..4].copy_from_slice(&u32::from(changes).to_ne_bytes());
         chosen[WAKE_AT..][..4].copy_from_slice(&(ring_bytes / 4).to_ne_bytes());
         // The programs keep the two that are not read here, once they are loaded.
-        let Ok([settings, _tcp_notes, udp_notes, _seen, ring]) = <[Map; MAPS]>::try_from(maps) else {
+        let Ok([settings, _tcp_notes, udp_notes, _seen, ring, _running]) = <[Map; MAPS]>::try_from(maps) else {
             return Err(Unavailable::Kernel("the object file has other maps".to_owned()));
         };
         settings.put(&0u32.to_ne_bytes(), &chosen).map_err(no_map)?;
         let ring = Ring::new(ring).map_err(Unavailable::Read)?;
 
         // Owners first, so that no connection is seen before what tells its owner.
-        let mut links = Vec::new();
-        let mut sight = Sight::default();
-        for accept in &ACCEPTS {
-            if let Ok(link) = fitted(accept) {
-                links.push(link);
-                sight.accepts = true;
-            }
-        }
-        let uses: Result<Vec<OwnedFd>, Unavailable> = USES.iter().map(fitted).collect();
-        if let Ok(uses) = uses {
-            links.extend(uses);
-            sight.uses = true;
-        }
-        links.push(fitted(&STATES)?);
+        let mut others: Vec<Attached> = ACCEPTS.iter().filter_map(|accept| fitted(accept).ok()).collect();
+        let uses: Result<Vec<Attached>, Unavailable> = USES.iter().map(fitted).collect();
+        let uses = uses.unwrap_or_default();
+        let sight = Sight {
+            uses: !uses.is_empty(),
+            accepts: !others.is_empty(),
+        };
+        let nested = fitted(&NESTED).ok();
+        let states = fitted(&STATES)?;
+        let has_nested = nested.is_some();
+        others.extend(nested.into_iter().chain(fitted(&ENDS).ok()));
         Ok(Tracer {
             ring,
             settings,
             udp_notes,
             clock: clock(),
             sight,
-            _links: links,
+            states,
+            nested: has_nested,
+            uses,
+            _others: others,
+            missed: 0,
         })
     }
 
@@ -219,14 +254,23 @@ impl Tracer {
         });
     }
 
-    /// What there was no room for.
+    /// What there was no room for, or slipped by.
     ///
     /// # Errors
     /// What `bpf(2)` says.
-    pub(super) fn dropped(&self) -> io::Result<Dropped> {
+    pub(super) fn dropped(&mut self) -> io::Result<Dropped> {
+        // In this order: what is missed in between counts as taken at the next look.
+        let mut missed = sys::misses(self.states.program.as_fd())?;
         let value = self.settings.get(&0u32.to_ne_bytes())?.unwrap_or_default();
+        if self.nested {
+            missed = missed.saturating_sub(long_at(&value, NESTED_AT));
+        }
+        for one in &self.uses {
+            missed += sys::misses(one.program.as_fd())?;
+        }
+        self.missed = self.missed.max(missed);
         Ok(Dropped {
-            events: long_at(&value, 0),
+            events: long_at(&value, 0) + self.missed,
             owners: long_at(&value, 8),
         })
     }
@@ -281,7 +325,7 @@ mod tests {
     use super::*;
 
     fn parts() -> impl Iterator<Item = &'static Part> {
-        [&STATES].into_iter().chain(&USES).chain(&ACCEPTS)
+        [&STATES, &NESTED, &ENDS].into_iter().chain(&USES).chain(&ACCEPTS)
     }
 
     /// An independent loader must come to the same instructions on the kernel that runs.
