@@ -89,7 +89,7 @@ fn severity(word: &str) -> Result<Severity, String> {
     let found = Severity::ALL
         .into_iter()
         .find(|severity| severity.name().eq_ignore_ascii_case(word));
-    found.ok_or_else(|| "it is one of info, low, medium, high, critical".to_owned())
+    found.ok_or_else(|| "is not one of info, low, medium, high, critical".to_owned())
 }
 
 fn rule(word: &str) -> Result<&'static Rule, String> {

@@ -30,19 +30,28 @@ use destroyed::Destroyed;
 use live::{Live, LiveTable, key, owner_of};
 use trace::{Dropped, Tracer};
 
-/// States that a look asks for: all of a socket that a program holds or has just closed. TIME_WAIT and SYN_RECEIVED belong to
-/// nobody, and BOUND is no connection yet.
-const LOOKED_AT: [State; 9] = [
-    State::Listening,
-    State::Established,
-    State::CloseWait,
-    State::SynSent,
-    State::FinWait1,
-    State::FinWait2,
-    State::LastAck,
-    State::Closing,
-    State::Closed,
-];
+/// What a look asks for: all sockets that a program holds or has just closed. TIME_WAIT and SYN_RECEIVED belong to nobody, and BOUND is
+/// no connection yet.
+fn looked_at() -> SocketAsk {
+    SocketAsk {
+        tcp4: true,
+        tcp6: true,
+        udp4: true,
+        udp6: true,
+        tcp_states: vec![
+            State::Listening,
+            State::Established,
+            State::CloseWait,
+            State::SynSent,
+            State::FinWait1,
+            State::FinWait2,
+            State::LastAck,
+            State::Closing,
+            State::Closed,
+        ],
+        ..SocketAsk::default()
+    }
+}
 
 /// How often the kernel is asked what it had no room for, and owners are looked for.
 const CHECK_EVERY: Duration = Duration::from_millis(500);
@@ -218,15 +227,7 @@ impl Watch {
         let first = self.live.round == 0;
         self.live.round += 1;
         let round = self.live.round;
-        let ask = SocketAsk {
-            tcp4: true,
-            tcp6: true,
-            udp4: true,
-            udp6: true,
-            tcp_states: LOOKED_AT.to_vec(),
-            ..SocketAsk::default()
-        };
-        self.reader.read(&ask, &mut self.list);
+        self.reader.read(&looked_at(), &mut self.list);
         // What ended during the look stands in the list, and its end is told by the events that are read now.
         let mut ended = Vec::new();
         let mut later = Vec::new();
@@ -346,15 +347,7 @@ impl Watch {
             return;
         }
         // Events carry no inodes, by which holders are found: the list does.
-        let ask = SocketAsk {
-            tcp4: true,
-            tcp6: true,
-            udp4: true,
-            udp6: true,
-            tcp_states: LOOKED_AT.to_vec(),
-            ..SocketAsk::default()
-        };
-        self.reader.read(&ask, &mut self.list);
+        self.reader.read(&looked_at(), &mut self.list);
         let due: std::collections::HashSet<u64> = due.into_iter().collect();
         let mut sockets = std::mem::take(&mut self.list.sockets);
         sockets.retain(|socket| due.contains(&key(socket)));
