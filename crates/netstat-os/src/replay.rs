@@ -98,6 +98,7 @@ impl Default for Replay {
                 interfaces: Fact::Unknown(Why::NotKept),
             },
             packet_filter: PacketFilter {
+                rules: Fact::Known(netstat_model::packet_filter::rules::Ruleset::default()),
                 nftables: Fact::Unknown(Why::NotKept),
                 iptables: Fact::Unknown(Why::NotKept),
             },

@@ -35,14 +35,8 @@ pub fn parse_chain(answer: &[u8]) -> Result<Option<Chain>, Malformed> {
     let (Some(&family), Some(attributes)) = (answer.first(), answer.get(4..)) else {
         return Err(Malformed("a chain without its head"));
     };
-    // `NFPROTO_*` (linux/netfilter.h).
-    let family = match family {
-        1 => ChainFamily::Inet,
-        2 => ChainFamily::Ip,
-        5 => ChainFamily::Netdev,
-        7 => ChainFamily::Bridge,
-        10 => ChainFamily::Ip6,
-        _ => return Ok(None),
+    let Some(family) = self::family(family) else {
+        return Ok(None);
     };
     let (mut table, mut name, mut kind): (&[u8], &[u8], &[u8]) = (b"", b"", b"");
     let (mut hook, mut policy, mut rules) = (None, None, 0);
@@ -81,6 +75,29 @@ pub fn parse_chain(answer: &[u8]) -> Result<Option<Chain>, Malformed> {
     }))
 }
 
+/// `NFPROTO_*` (linux/netfilter.h).
+pub(super) fn family(number: u8) -> Option<ChainFamily> {
+    Some(match number {
+        1 => ChainFamily::Inet,
+        2 => ChainFamily::Ip,
+        5 => ChainFamily::Netdev,
+        7 => ChainFamily::Bridge,
+        10 => ChainFamily::Ip6,
+        _ => return None,
+    })
+}
+
+/// The number of a family, as a question carries it.
+pub(super) fn family_number(family: ChainFamily) -> u8 {
+    match family {
+        ChainFamily::Inet => 1,
+        ChainFamily::Ip => 2,
+        ChainFamily::Netdev => 5,
+        ChainFamily::Bridge => 7,
+        ChainFamily::Ip6 => 10,
+    }
+}
+
 /// Number and priority of a hook.
 fn place(nested: &[u8]) -> Result<(u32, u32), Malformed> {
     let (mut number, mut priority) = (None, 0);
@@ -95,7 +112,7 @@ fn place(nested: &[u8]) -> Result<(u32, u32), Malformed> {
     Ok((number.ok_or(Malformed("a hook without its number"))?, priority))
 }
 
-fn big(value: &[u8]) -> Result<u32, Malformed> {
+pub(super) fn big(value: &[u8]) -> Result<u32, Malformed> {
     let bytes = value.first_chunk().ok_or(Malformed("a short number of a chain"))?;
     Ok(u32::from_be_bytes(*bytes))
 }

@@ -1,34 +1,98 @@
 //! Which packet filters there are on the way in: nftables over netlink, and the names of the older iptables' tables.
 
 mod chain;
+mod rule;
 
 use std::fs;
 use std::io;
 use std::path::Path;
 
-use netstat_model::packet_filter::PacketFilter;
+use netstat_model::packet_filter::rules::{RuleChain, Ruleset};
+use netstat_model::packet_filter::{Chain, PacketFilter};
 use netstat_model::{Fact, Why};
 
 use super::counters::why;
-use super::netlink::Connection;
+use super::netlink::{Connection, Dump, push_attribute};
 
 pub use chain::parse_chain;
+pub use rule::{Placed, parse_elements, parse_rule, parse_set};
 
-/// `NFNL_SUBSYS_NFTABLES << 8 | NFT_MSG_GETCHAIN` (linux/netfilter/nfnetlink.h, linux/netfilter/nf_tables.h).
-const GET_CHAIN: u16 = 10 << 8 | 4;
+/// `NFNL_SUBSYS_NFTABLES << 8` (linux/netfilter/nfnetlink.h), and the questions of linux/netfilter/nf_tables.h.
+const NFTABLES: u16 = 10 << 8;
+/// `NFT_MSG_GETCHAIN`.
+const GET_CHAIN: u16 = NFTABLES | 4;
+/// `NFT_MSG_GETRULE`.
+const GET_RULE: u16 = NFTABLES | 7;
+/// `NFT_MSG_GETSET`.
+const GET_SET: u16 = NFTABLES | 10;
+/// `NFT_MSG_GETSETELEM`.
+const GET_ELEMENTS: u16 = NFTABLES | 13;
 
 /// `struct nfgenmsg` for all families: `AF_UNSPEC`, `NFNETLINK_V0`, no resource.
 const ALL_FAMILIES: [u8; 4] = [0; 4];
 
 /// The filters of the caller's network namespace. `proc` is where the process list is mounted.
 pub(super) fn packet_filter(proc: &Path) -> PacketFilter {
+    let nftables = nftables();
+    let rules = match &nftables {
+        // Without a chain that drops anything, nobody asks for the rules.
+        Fact::Known(chains) if !chains.iter().any(Chain::may_drop) => Fact::Known(Ruleset::default()),
+        Fact::Known(_) => match ruleset() {
+            Ok(rules) => Fact::Known(rules),
+            Err(error) => Fact::Unknown(reason(&error)),
+        },
+        Fact::Unknown(why) => Fact::Unknown(*why),
+    };
     PacketFilter {
-        nftables: nftables(),
+        nftables,
+        rules,
         iptables: iptables(proc),
     }
 }
 
-fn nftables() -> Fact<Vec<netstat_model::packet_filter::Chain>> {
+/// All rules, and the sets that they look into.
+fn ruleset() -> io::Result<Ruleset> {
+    let mut connection = Connection::netfilter()?;
+    let mut rules = Ruleset::default();
+    let changed = |dump| match dump {
+        Dump::Complete => Ok(()),
+        // Half of the rules before a change and half after it would be a wrong answer.
+        Dump::Interrupted => Err(io::Error::from(io::ErrorKind::Interrupted)),
+    };
+    changed(connection.dump(GET_RULE, &ALL_FAMILIES, |answer| {
+        let Some(placed) = parse_rule(answer)? else {
+            return Ok(());
+        };
+        let same = |chain: &&mut RuleChain| {
+            chain.family == placed.family && chain.table == placed.table && chain.name == placed.chain
+        };
+        // A chain's rules come one after another.
+        match rules.chains.last_mut().filter(same) {
+            Some(chain) => chain.rules.push(placed.rule),
+            None => rules.chains.push(RuleChain {
+                family: placed.family,
+                table: placed.table,
+                name: placed.chain,
+                rules: vec![placed.rule],
+            }),
+        }
+        Ok(())
+    })?)?;
+    changed(connection.dump(GET_SET, &ALL_FAMILIES, |answer| {
+        rules.sets.extend(parse_set(answer)?);
+        Ok(())
+    })?)?;
+    for set in rules.sets.iter_mut().filter(|set| !set.concatenated) {
+        let mut body = vec![chain::family_number(set.family), 0, 0, 0];
+        push_attribute(&mut body, rule::ELEMENTS_OF.0, &[&set.table[..], b"\0"].concat());
+        push_attribute(&mut body, rule::ELEMENTS_OF.1, &[&set.name[..], b"\0"].concat());
+        let elements = &mut set.elements;
+        changed(connection.dump(GET_ELEMENTS, &body, |answer| Ok(parse_elements(answer, elements)?))?)?;
+    }
+    Ok(rules)
+}
+
+fn nftables() -> Fact<Vec<Chain>> {
     let mut chains = Vec::new();
     let dumped = Connection::netfilter().and_then(|mut connection| {
         connection.dump(GET_CHAIN, &ALL_FAMILIES, |answer| {

@@ -1,12 +1,23 @@
 //! Packet filters on the way in: what may keep a packet from a port although somebody listens there.
 
+mod judge;
+pub mod rules;
+
+#[cfg(test)]
+mod tests;
+
+pub use judge::{Arrival, Condition, Passage, Way};
+
 use crate::Fact;
+use rules::Ruleset;
 
 /// The filters of a network namespace, as far as they can be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PacketFilter {
     /// Chains of nftables (also those that the newer `iptables` makes) that packets for this computer pass through.
     pub nftables: Fact<Vec<Chain>>,
+    /// The rules of all its chains.
+    pub rules: Fact<Ruleset>,
     /// Tables of the older iptables in use, by name: `filter`, `nat`. Their rules are not read.
     pub iptables: Fact<Vec<Vec<u8>>>,
 }

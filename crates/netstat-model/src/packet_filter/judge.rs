@@ -1,0 +1,635 @@
+//! What the rules of nftables come to for a port: whether those outside who begin a connection get through.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv6Addr};
+
+use super::rules::{Element, Operator, Rule, Ruleset, Set, Source, Step, Verdict};
+use super::{Chain, ChainFamily, Hook, PacketFilter};
+use crate::{Fact, Network, text};
+
+/// Chains asked by chains, at most: as many as the kernel follows (`NFT_JUMP_STACK_SIZE`).
+const DEEPEST: usize = 16;
+/// Rules looked at for one question, at most.
+const MOST_RULES: usize = 100_000;
+/// Ways in that are kept, at most.
+const MOST_WAYS: usize = 8;
+
+/// The first packet of somebody on another computer who wants to reach a port here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Arrival {
+    /// The transport protocol's number: 6 TCP, 17 UDP (IANA "Assigned Internet Protocol Numbers").
+    pub protocol: u8,
+    /// The port here.
+    pub port: u16,
+    /// The address here; unspecified: any of the computer's.
+    pub address: IpAddr,
+}
+
+/// Something about the packet that the question leaves open, and a rule asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Condition {
+    /// The sender is in this network, or not.
+    Sender(Network, bool),
+    /// It is sent to an address in this network, or not.
+    Address(Network, bool),
+    /// It came over this interface, or not. Escape before printing.
+    Interface(Vec<u8>, bool),
+    /// Anything else, in short: `the sender's port`, `limit`. Escape before printing.
+    Other(Vec<u8>),
+}
+
+/// All conditions of one way through the rules hold together.
+pub type Way = Vec<Condition>;
+
+/// What the filters make of an [`Arrival`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Passage {
+    /// Everybody gets through.
+    Everybody,
+    /// Nobody does.
+    Nobody,
+    /// Only these ways lead through.
+    Only(Vec<Way>),
+    /// Everybody gets through but on these ways.
+    AllBut(Vec<Way>),
+    /// It depends on these, in a manner that is not worked out.
+    Depends(Vec<Way>),
+    /// It cannot be told: why, in plain words.
+    Unknown(&'static str),
+}
+
+impl fmt::Display for Condition {
+    /// Safe to print.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let not = |is: &bool| if *is { "" } else { "not " };
+        match self {
+            Condition::Sender(network, is) => write!(f, "{}from {network}", not(is)),
+            Condition::Address(network, is) => write!(f, "{}to {network}", not(is)),
+            Condition::Interface(name, is) => write!(f, "{}over {}", not(is), text::escape(name)),
+            Condition::Other(what) => write!(f, "{}", text::escape(what)),
+        }
+    }
+}
+
+/// A register's content.
+#[derive(Clone, Debug)]
+enum Content {
+    /// These bytes.
+    Known(Vec<u8>),
+    /// An address that the question leaves open: `true` the sender's, and the bits that are asked for.
+    Open(Side, Vec<u8>),
+    Interface,
+    InterfaceName,
+    /// Something that the question does not tell, by name.
+    Unknown(Vec<u8>),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Side {
+    Sender,
+    Here,
+}
+
+/// Whether a step matches.
+enum Match {
+    Yes,
+    No,
+    /// Under this condition.
+    If(Condition),
+}
+
+/// What has been found out on the way through a chain.
+#[derive(Debug, Default)]
+struct Found {
+    /// Ways on which a rule decides, in the order in which they are met, and whether it lets in.
+    ways: Vec<(Way, bool)>,
+    /// A way was passed over that may end otherwise.
+    unclear: bool,
+}
+
+/// How a chain ends for what no rule with conditions has decided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum End {
+    /// A rule without conditions lets it in, or keeps it out.
+    Decided(bool),
+    /// The chain's end was reached.
+    Through,
+}
+
+struct Judge<'a> {
+    rules: &'a Ruleset,
+    arrival: Arrival,
+    left: usize,
+}
+
+impl PacketFilter {
+    /// What becomes of `arrival`: its first packet, from another computer, over an interface other than the loopback. Rules that
+    /// change addresses (`nat`) are left out.
+    pub fn passage(&self, arrival: Arrival) -> Passage {
+        let (chains, rules) = match (&self.nftables, &self.rules) {
+            (Fact::Known(chains), Fact::Known(rules)) => (chains, rules),
+            (Fact::Unknown(crate::Why::NotSupported), _) => (&Vec::new(), &Ruleset::default()),
+            (Fact::Unknown(_), _) | (_, Fact::Unknown(_)) => return Passage::Unknown("the rules cannot be read"),
+        };
+        match &self.iptables {
+            Fact::Known(tables) if tables.iter().all(|table| table == b"nat") => {}
+            Fact::Known(_) => return Passage::Unknown("the rules of the older iptables are not read"),
+            Fact::Unknown(_) => return Passage::Unknown("whether the older iptables is in use cannot be read"),
+        }
+        let mut judge = Judge {
+            rules,
+            arrival,
+            left: MOST_RULES,
+        };
+        let mut all = Passage::Everybody;
+        for chain in chains.iter().filter(|chain| chain.may_drop()) {
+            let meets = match chain.family {
+                ChainFamily::Inet => true,
+                ChainFamily::Ip => !v6(arrival.address),
+                ChainFamily::Ip6 => v6(arrival.address),
+                // Frames of one interface: another one may lead around it.
+                ChainFamily::Netdev => true,
+                ChainFamily::Bridge => false,
+            };
+            if meets {
+                all = all.and(judge.hooked(chain));
+            }
+        }
+        all
+    }
+}
+
+/// Whether packets to this address are of IPv6: an IPv4-mapped one stands for IPv4.
+fn v6(address: IpAddr) -> bool {
+    address.to_canonical().is_ipv6()
+}
+
+impl Passage {
+    /// One filter behind another.
+    fn and(self, next: Passage) -> Passage {
+        match (self, next) {
+            (Passage::Nobody, _) | (_, Passage::Nobody) => Passage::Nobody,
+            (Passage::Unknown(why), _) | (_, Passage::Unknown(why)) => Passage::Unknown(why),
+            (Passage::Everybody, other) | (other, Passage::Everybody) => other,
+            (Passage::AllBut(mut one), Passage::AllBut(two)) => {
+                one.extend(two);
+                one.truncate(MOST_WAYS);
+                Passage::AllBut(one)
+            }
+            (one, two) => {
+                let mut ways = one.into_ways();
+                ways.extend(two.into_ways());
+                ways.truncate(MOST_WAYS);
+                Passage::Depends(ways)
+            }
+        }
+    }
+
+    fn into_ways(self) -> Vec<Way> {
+        match self {
+            Passage::Only(ways) | Passage::AllBut(ways) | Passage::Depends(ways) => ways,
+            Passage::Everybody | Passage::Nobody | Passage::Unknown(_) => Vec::new(),
+        }
+    }
+}
+
+impl<'a> Judge<'a> {
+    /// What a chain with a hook makes of the packet.
+    fn hooked(&mut self, chain: &Chain) -> Passage {
+        let mut found = Found::default();
+        let end = self.chain(chain.family, &chain.table, &chain.name, &Vec::new(), 0, &mut found);
+        if self.left == 0 {
+            return Passage::Unknown("there are too many rules to work them out");
+        }
+        let lets_others_in = match end {
+            End::Decided(lets_in) => lets_in,
+            End::Through => !chain.drops,
+        };
+        let mut ways = found.ways;
+        // Ways that end as all others do need not be named, unless they come before one that ends otherwise.
+        while ways.last().is_some_and(|(_, lets_in)| *lets_in == lets_others_in) {
+            ways.pop();
+        }
+        let mixed = ways.iter().any(|(_, lets_in)| *lets_in == lets_others_in);
+        let ways: Vec<Way> = ways.into_iter().map(|(way, _)| way).collect();
+        let passage = match (lets_others_in, ways.is_empty()) {
+            _ if found.unclear || mixed => Passage::Depends(ways),
+            (true, true) => Passage::Everybody,
+            (false, true) => Passage::Nobody,
+            (true, false) => Passage::AllBut(ways),
+            (false, false) => Passage::Only(ways),
+        };
+        // A chain of one interface's frames keeps nothing out that comes over another.
+        match passage {
+            Passage::Nobody if chain.family == ChainFamily::Netdev || chain.hook == Hook::Ingress => Passage::AllBut(
+                vec![vec![Condition::Other(b"the interface of an ingress chain".to_vec())]],
+            ),
+            passage => passage,
+        }
+    }
+
+    /// Follows a chain; `given` are the conditions under which it is asked.
+    fn chain(
+        &mut self,
+        family: ChainFamily,
+        table: &[u8],
+        name: &[u8],
+        given: &Way,
+        depth: usize,
+        found: &mut Found,
+    ) -> End {
+        let rules = self.rules;
+        let this =
+            |chain: &&super::rules::RuleChain| chain.family == family && chain.table == table && chain.name == name;
+        let Some(chain) = rules.chains.iter().find(this) else {
+            return End::Through;
+        };
+        for rule in &chain.rules {
+            if self.left == 0 || depth >= DEEPEST {
+                found.unclear = true;
+                return End::Through;
+            }
+            self.left -= 1;
+            let mut way = given.clone();
+            let verdict = self.rule(family, table, rule, &mut way, found);
+            let sure = way.len() == given.len();
+            match verdict {
+                None | Some(Verdict::Continue) => {}
+                Some(verdict @ (Verdict::Accept | Verdict::Drop)) => {
+                    let lets_in = verdict == Verdict::Accept;
+                    found.keep(way, lets_in);
+                    if sure {
+                        return End::Decided(lets_in);
+                    }
+                }
+                Some(Verdict::Return) if sure => return End::Through,
+                Some(Verdict::Jump(next)) => {
+                    let end = self.chain(family, table, &next, &way, depth + 1, found);
+                    if sure && end != End::Through {
+                        return end;
+                    }
+                }
+                Some(Verdict::Goto(next)) => {
+                    let end = self.chain(family, table, &next, &way, depth + 1, found);
+                    if sure {
+                        return end;
+                    }
+                    // What went there does not come back here, and its end is the policy.
+                    found.unclear = true;
+                }
+                // Who returns early is not told apart from the others any more.
+                Some(Verdict::Return | Verdict::Other(_)) => {
+                    found.unclear = true;
+                }
+            }
+        }
+        End::Through
+    }
+
+    /// The verdict of a rule if it may match, with the conditions added to `way`.
+    fn rule(
+        &self,
+        family: ChainFamily,
+        table: &[u8],
+        rule: &Rule,
+        way: &mut Way,
+        found: &mut Found,
+    ) -> Option<Verdict> {
+        let mut registers: Vec<(u32, Content)> = Vec::new();
+        for step in rule {
+            let matched = match step {
+                Step::Nothing => Match::Yes,
+                Step::Never => Match::No,
+                Step::Verdict(verdict) => return Some(verdict.clone()),
+                Step::Load { register, source } => {
+                    put(&mut registers, *register, self.load(source));
+                    Match::Yes
+                }
+                Step::Constant { register, value } => {
+                    put(&mut registers, *register, Content::Known(value.clone()));
+                    Match::Yes
+                }
+                Step::Bits { from, to, mask, xor } => {
+                    let content = bits(get(&registers, *from), mask, xor);
+                    put(&mut registers, *to, content);
+                    Match::Yes
+                }
+                Step::Compare {
+                    register,
+                    operator,
+                    value,
+                } => compare(get(&registers, *register), *operator, value),
+                Step::Range {
+                    register,
+                    low,
+                    high,
+                    outside,
+                } => match get(&registers, *register) {
+                    Content::Known(bytes) => {
+                        let key = head(bytes, low.len());
+                        sure((key >= &low[..] && key <= &high[..]) != *outside)
+                    }
+                    open => Match::If(open.name()),
+                },
+                Step::Lookup {
+                    register,
+                    set,
+                    inverted,
+                    verdict,
+                } => {
+                    let set = self
+                        .rules
+                        .sets
+                        .iter()
+                        .find(|one| one.family == family && one.table == table && one.name == *set);
+                    match (set, get(&registers, *register)) {
+                        (Some(set), Content::Known(bytes)) if !set.concatenated => {
+                            let element = set.find(bytes);
+                            if *verdict {
+                                // The verdict of a map ends the rule.
+                                return element.and_then(|element| element.verdict.clone());
+                            }
+                            sure(element.is_some() != *inverted)
+                        }
+                        (set, content) if *verdict => {
+                            // Any of the map's verdicts may be taken.
+                            let name = content.name();
+                            let verdicts = set.map_or(&[][..], |set| &set.elements);
+                            for element in verdicts.iter().filter(|element| !element.ends) {
+                                let mut way = way.clone();
+                                way.push(name.clone());
+                                match &element.verdict {
+                                    Some(Verdict::Accept) => found.keep(way, true),
+                                    Some(Verdict::Drop) => found.keep(way, false),
+                                    Some(Verdict::Continue) | None => {}
+                                    _ => found.unclear = true,
+                                }
+                            }
+                            found.unclear |= set.is_none();
+                            return None;
+                        }
+                        (Some(set), content @ Content::Open(side, _)) if !set.concatenated => {
+                            Match::If(match set.only_network() {
+                                Some(network) => side.condition(network, !inverted),
+                                None => content.name(),
+                            })
+                        }
+                        (_, content) => Match::If(content.name()),
+                    }
+                }
+                Step::States { mask, inverted } => sure((mask & NEW != 0) != *inverted),
+                Step::Port { low, high, inverted } => sure((*low..=*high).contains(&self.arrival.port) != *inverted),
+                Step::Other(name) => Match::If(Condition::Other(name.clone())),
+            };
+            match matched {
+                Match::Yes => {}
+                Match::No => return None,
+                Match::If(condition) => {
+                    if !way.contains(&condition) {
+                        way.push(condition);
+                    }
+                }
+            }
+        }
+        None
+    }
+
+    /// What the question tells about the packet.
+    fn load(&self, source: &Source) -> Content {
+        let v6 = v6(self.arrival.address);
+        let arrival = &self.arrival;
+        match source {
+            Source::NetworkProtocol => Content::Known(vec![if v6 { 10 } else { 2 }]),
+            Source::EtherType => Content::Known(if v6 { vec![0x86, 0xdd] } else { vec![0x08, 0x00] }),
+            Source::TransportProtocol => Content::Known(vec![arrival.protocol]),
+            Source::Interface => Content::Interface,
+            Source::InterfaceName => Content::InterfaceName,
+            Source::ConnectionState => Content::Known(NEW.to_ne_bytes().to_vec()),
+            Source::Nothing(length) => Content::Known(vec![0; usize::from(*length)]),
+            Source::Transport { offset: 2, length: 2 } => Content::Known(arrival.port.to_be_bytes().to_vec()),
+            // The flags of the first segment: SYN (RFC 9293, 3.1).
+            Source::Transport { offset: 13, length: 1 } if arrival.protocol == 6 => Content::Known(vec![2]),
+            Source::Transport { offset: 0, .. } => Content::Unknown(b"the sender's port".to_vec()),
+            // RFC 791, 3.1, and RFC 8200, 3.
+            Source::Network { offset: 9, length: 1 } if !v6 => Content::Known(vec![arrival.protocol]),
+            Source::Network { offset: 6, length: 1 } if v6 => Content::Known(vec![arrival.protocol]),
+            Source::Network { offset, length } => {
+                let (sender, here, size) = if v6 { (8, 24, 16) } else { (12, 16, 4) };
+                let all = vec![0xff; (*length).min(size) as usize];
+                if *length > size {
+                    Content::Unknown(b"the packet's header".to_vec())
+                } else if *offset == sender {
+                    Content::Open(Side::Sender, all)
+                } else if *offset == here && arrival.address.is_unspecified() {
+                    Content::Open(Side::Here, all)
+                } else if *offset == here {
+                    let bytes = match arrival.address.to_canonical() {
+                        IpAddr::V4(v4) => v4.octets().to_vec(),
+                        IpAddr::V6(v6) => v6.octets().to_vec(),
+                    };
+                    Content::Known(head(&bytes, *length as usize).to_vec())
+                } else {
+                    Content::Unknown(b"the packet's header".to_vec())
+                }
+            }
+            Source::Transport { .. } => Content::Unknown(b"the packet's header".to_vec()),
+            Source::Other(name) => Content::Unknown(name.clone()),
+        }
+    }
+}
+
+/// The state of a connection's first packet: `NF_CT_STATE_BIT(IP_CT_NEW)` (linux/netfilter/nf_conntrack_common.h).
+const NEW: u32 = 1 << 3;
+
+fn sure(is: bool) -> Match {
+    if is { Match::Yes } else { Match::No }
+}
+
+fn head(bytes: &[u8], length: usize) -> &[u8] {
+    bytes.get(..length).unwrap_or(bytes)
+}
+
+impl Found {
+    /// Takes note of a way with conditions; one without them is told by the chain's end.
+    fn keep(&mut self, way: Way, lets_in: bool) {
+        if way.is_empty() || self.ways.iter().any(|(one, _)| *one == way) {
+            return;
+        }
+        if self.ways.len() < MOST_WAYS {
+            self.ways.push((way, lets_in));
+        } else if self.ways.len() == MOST_WAYS {
+            self.ways
+                .push((vec![Condition::Other(b"further rules".to_vec())], lets_in));
+        } else if self.ways[MOST_WAYS].1 != lets_in {
+            self.unclear = true;
+        }
+    }
+}
+
+fn put(registers: &mut Vec<(u32, Content)>, register: u32, content: Content) {
+    registers.retain(|(one, _)| *one != register);
+    registers.push((register, content));
+}
+
+fn get(registers: &[(u32, Content)], register: u32) -> &Content {
+    const NOTHING: &Content = &Content::Known(Vec::new());
+    registers
+        .iter()
+        .find(|(one, _)| *one == register)
+        .map_or(NOTHING, |(_, content)| content)
+}
+
+impl Content {
+    /// The condition that stands for a question about it that is not worked out.
+    fn name(&self) -> Condition {
+        Condition::Other(match self {
+            Content::Known(_) => b"the packet".to_vec(),
+            Content::Open(Side::Sender, _) => b"the sender's address".to_vec(),
+            Content::Open(Side::Here, _) => b"the address here".to_vec(),
+            Content::Interface | Content::InterfaceName => b"the interface".to_vec(),
+            Content::Unknown(name) => name.clone(),
+        })
+    }
+}
+
+impl Side {
+    fn condition(self, network: Network, is: bool) -> Condition {
+        match self {
+            Side::Sender => Condition::Sender(network, is),
+            Side::Here => Condition::Address(network, is),
+        }
+    }
+}
+
+fn bits(content: &Content, mask: &[u8], xor: &[u8]) -> Content {
+    match content {
+        Content::Known(bytes) => Content::Known(
+            bytes
+                .iter()
+                .zip(mask)
+                .enumerate()
+                .map(|(at, (byte, mask))| byte & mask ^ xor.get(at).copied().unwrap_or(0))
+                .collect(),
+        ),
+        Content::Open(side, asked) if xor.iter().all(|&byte| byte == 0) => Content::Open(
+            *side,
+            asked.iter().zip(mask).map(|(asked, mask)| asked & mask).collect(),
+        ),
+        other => Content::Unknown(match other.name() {
+            Condition::Other(name) => name,
+            _ => Vec::new(),
+        }),
+    }
+}
+
+fn compare(content: &Content, operator: Operator, value: &[u8]) -> Match {
+    let is = match operator {
+        Operator::Equal => true,
+        Operator::NotEqual => false,
+        _ => match content {
+            Content::Known(_) => true,
+            open => return Match::If(open.name()),
+        },
+    };
+    match content {
+        Content::Known(bytes) => {
+            let key = head(bytes, value.len());
+            sure(match operator {
+                Operator::Equal => key == value,
+                Operator::NotEqual => key != value,
+                Operator::Less => key < value,
+                Operator::LessOrEqual => key <= value,
+                Operator::Greater => key > value,
+                Operator::GreaterOrEqual => key >= value,
+            })
+        }
+        Content::Open(side, asked) => match network(asked, value) {
+            Some(network) => Match::If(side.condition(network, is)),
+            None => Match::If(content.name()),
+        },
+        // The loopback is interface 1 of every network namespace (`LOOPBACK_IFINDEX`), and the question is not about it.
+        Content::Interface if value == 1u32.to_ne_bytes() => sure(!is),
+        Content::InterfaceName if cut(value) == b"lo" => sure(!is),
+        Content::InterfaceName => Match::If(Condition::Interface(cut(value).to_vec(), is)),
+        Content::Interface | Content::Unknown(_) => Match::If(content.name()),
+    }
+}
+
+/// A name up to its first zero.
+fn cut(name: &[u8]) -> &[u8] {
+    name.split(|&byte| byte == 0).next().unwrap_or(name)
+}
+
+/// The network of the addresses whose bits under `asked` are those of `value`; `None` when that is no network.
+fn network(asked: &[u8], value: &[u8]) -> Option<Network> {
+    let length = match (asked.len(), value.len()) {
+        (0..=4, 0..=4) => 4,
+        (_, 5..=16) => 16,
+        _ => return None,
+    };
+    let (mut mask, mut address) = ([0u8; 16], [0u8; 16]);
+    for (at, (asked, value)) in asked.iter().zip(value).enumerate() {
+        mask[at] = *asked;
+        address[at] = *value;
+    }
+    let bits = u128::from_be_bytes(mask);
+    let prefix = bits.leading_ones();
+    if bits.count_ones() != prefix {
+        return None;
+    }
+    let address = match length {
+        4 => IpAddr::from([address[0], address[1], address[2], address[3]]),
+        _ => IpAddr::V6(Ipv6Addr::from(address)),
+    };
+    Network::new(address, u8::try_from(prefix).ok()?)
+}
+
+impl Set {
+    /// The element that `key` belongs to.
+    fn find(&self, key: &[u8]) -> Option<&Element> {
+        let real = || self.elements.iter().filter(|element| !element.all_others);
+        let found = if self.intervals {
+            // The last beginning or end that is not above the key.
+            let below = real().filter(|element| element.key.as_slice() <= head(key, element.key.len()));
+            below
+                .max_by(|one, two| one.key.cmp(&two.key).then(two.ends.cmp(&one.ends)))
+                .filter(|element| !element.ends)
+        } else {
+            real().find(|element| element.key == head(key, element.key.len()))
+        };
+        found.or_else(|| self.elements.iter().find(|element| element.all_others))
+    }
+
+    /// The network that the set is, if it is one.
+    fn only_network(&self) -> Option<Network> {
+        let mut begins = self.elements.iter().filter(|element| !element.ends);
+        let (one, more) = (begins.next()?, begins.next());
+        if more.is_some() || one.all_others {
+            return None;
+        }
+        if !self.intervals {
+            return network(&vec![0xff; one.key.len()], &one.key);
+        }
+        let end = self
+            .elements
+            .iter()
+            .find(|element| element.ends && element.key > one.key)?;
+        if one.key.len() > 16 || end.key.len() > 16 {
+            return None;
+        }
+        let number = |key: &[u8]| key.iter().fold(0u128, |number, &byte| number << 8 | u128::from(byte));
+        let (low, behind) = (number(&one.key), number(&end.key));
+        let size = behind.checked_sub(low)?;
+        if !size.is_power_of_two() || low % size != 0 {
+            return None;
+        }
+        let width = one.key.len() * 8;
+        let prefix = width.checked_sub(size.trailing_zeros() as usize)?;
+        let address = match one.key.len() {
+            4 => IpAddr::from(<[u8; 4]>::try_from(one.key.as_slice()).ok()?),
+            16 => IpAddr::V6(Ipv6Addr::from(<[u8; 16]>::try_from(one.key.as_slice()).ok()?)),
+            _ => return None,
+        };
+        Network::new(address, u8::try_from(prefix).ok()?)
+    }
+}
