@@ -76,7 +76,7 @@ impl fmt::Display for Condition {
 enum Content {
     /// These bytes.
     Known(Vec<u8>),
-    /// An address that the question leaves open: `true` the sender's, and the bits that are asked for.
+    /// An address that the question leaves open, and the bits of it that are asked for.
     Open(Side, Vec<u8>),
     Interface,
     InterfaceName,
@@ -415,7 +415,9 @@ impl<'a> Judge<'a> {
             Source::Network { offset: 6, length: 1 } if v6 => Content::Known(vec![arrival.protocol]),
             Source::Network { offset, length } => {
                 let (sender, here, size) = if v6 { (8, 24, 16) } else { (12, 16, 4) };
-                let all = vec![0xff; (*length).min(size) as usize];
+                // As wide as an address, whatever part of it is asked for.
+                let mut all = vec![0xff; (*length).min(size) as usize];
+                all.resize(size as usize, 0);
                 if *length > size {
                     Content::Unknown(b"the packet's header".to_vec())
                 } else if *offset == sender {
@@ -560,13 +562,8 @@ fn cut(name: &[u8]) -> &[u8] {
     name.split(|&byte| byte == 0).next().unwrap_or(name)
 }
 
-/// The network of the addresses whose bits under `asked` are those of `value`; `None` when that is no network.
+/// The network of the addresses whose bits under `asked`, as wide as an address, are those of `value`; `None` when that is no network.
 fn network(asked: &[u8], value: &[u8]) -> Option<Network> {
-    let length = match (asked.len(), value.len()) {
-        (0..=4, 0..=4) => 4,
-        (_, 5..=16) => 16,
-        _ => return None,
-    };
     let (mut mask, mut address) = ([0u8; 16], [0u8; 16]);
     for (at, (asked, value)) in asked.iter().zip(value).enumerate() {
         mask[at] = *asked;
@@ -577,9 +574,10 @@ fn network(asked: &[u8], value: &[u8]) -> Option<Network> {
     if bits.count_ones() != prefix {
         return None;
     }
-    let address = match length {
+    let address = match asked.len() {
         4 => IpAddr::from([address[0], address[1], address[2], address[3]]),
-        _ => IpAddr::V6(Ipv6Addr::from(address)),
+        16 => IpAddr::V6(Ipv6Addr::from(address)),
+        _ => return None,
     };
     Network::new(address, u8::try_from(prefix).ok()?)
 }

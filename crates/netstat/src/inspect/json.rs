@@ -2,11 +2,11 @@
 
 use std::time::SystemTime;
 
-use netstat_model::packet_filter::{Chain, PacketFilter};
+use netstat_model::packet_filter::{Chain, Condition, PacketFilter, Passage, Way};
 use netstat_model::process::{
     Ancestor, Capabilities, Descriptor, FileFacts, Mapped, Namespace, Place, ProcessFacts, Seccomp,
 };
-use netstat_model::{Component, Fact, NoOwner, Socket, TcpFigure, UnitManager, Why};
+use netstat_model::{Component, Fact, Family, NoOwner, Socket, TcpFigure, UnitManager, Why};
 use netstat_names::Services;
 use netstat_names::packages::{FileOwner, Match, Ownership};
 use serde_json::{Map, Value, json};
@@ -517,6 +517,25 @@ fn usage(usage: &Usage) -> Value {
         .finish()
 }
 
+/// What packet filters make of those who come to a port.
+fn passage((family, passage): &(Family, Passage)) -> Value {
+    let (word, ways, why): (&str, &[Way], Option<&str>) = match passage {
+        Passage::Everybody => ("everybody", &[], None),
+        Passage::Nobody => ("nobody", &[], None),
+        Passage::Only(ways) => ("only", ways, None),
+        Passage::AllBut(ways) => ("all_but", ways, None),
+        Passage::Depends(ways) => ("depends", ways, None),
+        Passage::Unknown(why) => ("unknown", &[], Some(why)),
+    };
+    let condition = |way: &Way| way.iter().map(Condition::to_string).collect::<Vec<_>>();
+    json!({
+        "family": family.name(),
+        "passage": word,
+        "ways": ways.iter().map(condition).collect::<Vec<_>>(),
+        "why": why,
+    })
+}
+
 fn reach(reach: &Reach) -> Value {
     json!({
         "protocol": reach.protocol.name(),
@@ -524,6 +543,7 @@ fn reach(reach: &Reach) -> Value {
         "port": reach.port,
         "from": reach.extent.name(),
         "words": reach.words,
+        "passages": reach.passages.iter().map(passage).collect::<Vec<_>>(),
     })
 }
 

@@ -88,7 +88,7 @@ const AFTER_HELP: &str = "\
 Nothing is changed, and nothing is sent over the network, with two exceptions that you ask for: a host name given as a target is \
 looked up, and with --names the addresses of the other sides are. A plain word without a dot is never looked up; host:NAME is.
 
-What an ordinary user may not see is named as such; root sees most. Packet filters are named, their rules not worked out; filters of eBPF \
+What an ordinary user may not see is named as such; root sees most. The rules of nftables are worked out for the first packet of a stranger, those of the older iptables are not; filters of eBPF \
 (XDP, tc, control groups) are not looked at. What a rootkit in the kernel hides is hidden from this program, too. That nothing is found \
 does not prove that there is nothing.
 
@@ -387,7 +387,12 @@ fn inspect(words: &Words, surroundings: &mut Surroundings<'_>, talk: &mut Talk) 
         .filter_map(|card| card.owner.as_ref().ok())
         .any(|subject| !subject.reach.is_empty());
     if waits {
-        report.filter = Some(surroundings.system.packet_filter());
+        let filter = surroundings.system.packet_filter();
+        let subjects = report.cards.iter_mut().filter_map(|card| card.owner.as_mut().ok());
+        for reach in subjects.flat_map(|subject| &mut subject.reach) {
+            reach.ask(&filter);
+        }
+        report.filter = Some(filter);
     }
     report.limits = std::mem::take(&mut first.limits);
     report.limits.extend(owners.limits);

@@ -15,6 +15,7 @@ enum Is {
     Text,
     Flag,
     Texts,
+    TextLists,
     Numbers,
     /// A moment (RFC 3339, UTC).
     Moment,
@@ -405,6 +406,30 @@ const REACH: &[Field] = &[
         "here, networks, anywhere or unknown, by address and interface alone",
     ),
     ("words", Is::Text, false, "the same in words, to follow \"from\""),
+    (
+        "passages",
+        Is::List("passage"),
+        false,
+        "what packet filters make of those who come from other computers, for each family that it takes; empty where they were not \
+         asked",
+    ),
+];
+
+const PASSAGE: &[Field] = &[
+    ("family", Is::Text, false, "IPv4 or IPv6"),
+    (
+        "passage",
+        Is::Text,
+        false,
+        "everybody, nobody, only (the ways lead through), all_but (the ways do not), depends (on the ways, not worked out) or unknown",
+    ),
+    (
+        "ways",
+        Is::TextLists,
+        false,
+        "each a list of conditions that hold together: \"from NETWORK\", \"over INTERFACE\", ...",
+    ),
+    ("why", Is::Text, true, "why it is unknown"),
 ];
 
 const STANDS_FOR: &[Field] = &[
@@ -476,6 +501,7 @@ pub(crate) fn inspect() -> Value {
             "file": object(FILE, FILE_FACTS),
             "usage": object(USAGE, &[]),
             "reach": object(REACH, &[]),
+            "passage": object(PASSAGE, &[]),
             "stands_for": object(STANDS_FOR, WHOM),
             "verdict": verdict(),
             "step": object(STEP, &[]),
@@ -538,6 +564,7 @@ fn of(is: Is) -> Value {
         Is::Text => json!({"type": "string"}),
         Is::Flag => json!({"type": "boolean"}),
         Is::Texts => list(json!({"type": "string"})),
+        Is::TextLists => list(list(json!({"type": "string"}))),
         Is::Numbers => list(json!({"type": "integer", "minimum": 0})),
         Is::Moment => json!({"type": "string", "format": "date-time"}),
         Is::Of(name) => json!({"$ref": format!("#/$defs/{name}")}),

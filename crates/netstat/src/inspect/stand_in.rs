@@ -188,6 +188,8 @@ mod tests {
             port,
             extent: Extent::Anywhere,
             words: String::new(),
+            takes: Vec::new(),
+            passages: Vec::new(),
         };
         assert_eq!(
             units(&[at(22), at(23)], &[unit]),

@@ -6,7 +6,7 @@ use netstat_model::{Component, Fact, UnitManager, text};
 
 use super::super::card::{StandsFor, Subject};
 use super::super::filter;
-use super::super::reach::{Extent, Reach};
+
 use super::Screen;
 use super::lines::Lines;
 use crate::words::{ago, moment, plural};
@@ -323,6 +323,12 @@ pub(super) fn write_reach(lines: &mut Lines, subject: &Subject, filter: Option<&
             if place == 0 { "reach" } else { "" },
             &format!("{} {side} from {}", reach.protocol.name(), reach.words),
         );
+        // Where no filter drops anything, the line about them says so for all ports.
+        if filter.is_some_and(|filter| filter::active(filter)) {
+            for line in filter::passages(&reach.passages) {
+                lines.row("", &format!("- {line}"));
+            }
+        }
     }
     if subject.reach.len() > MOST {
         lines.row(
@@ -330,10 +336,8 @@ pub(super) fn write_reach(lines: &mut Lines, subject: &Subject, filter: Option<&
             &format!("and {}", plural((subject.reach.len() - MOST) as u64, "more port")),
         );
     }
-    // Packets within this computer are seldom filtered, and another namespace has filters of its own.
-    let outside = |reach: &Reach| matches!(reach.extent, Extent::Networks | Extent::Anywhere);
     if let Some(filter) = filter
-        && subject.reach.iter().any(outside)
+        && subject.reach.iter().any(|reach| !reach.passages.is_empty())
     {
         lines.row("", &filter::words(filter));
     }
