@@ -8,7 +8,7 @@ use super::chain::{big, family};
 use crate::linux::netlink::attributes::{Attributes, Malformed, text};
 
 /// `enum nft_rule_attributes`.
-mod rule {
+mod of_rule {
     pub(super) const TABLE: u16 = 1;
     pub(super) const CHAIN: u16 = 2;
     pub(super) const EXPRESSIONS: u16 = 4;
@@ -69,9 +69,9 @@ pub fn parse_rule(answer: &[u8]) -> Result<Option<Placed>, Malformed> {
     for attribute in Attributes(attributes) {
         let attribute = attribute?;
         match attribute.kind {
-            rule::TABLE => placed.table = text(attribute.value).to_vec(),
-            rule::CHAIN => placed.chain = text(attribute.value).to_vec(),
-            rule::EXPRESSIONS => {
+            of_rule::TABLE => placed.table = text(attribute.value).to_vec(),
+            of_rule::CHAIN => placed.chain = text(attribute.value).to_vec(),
+            of_rule::EXPRESSIONS => {
                 for one in Attributes(attribute.value) {
                     placed.rule.extend(parse_expression(one?.value)?);
                 }
