@@ -324,7 +324,7 @@ pub(super) fn write_reach(lines: &mut Lines, subject: &Subject, filter: Option<&
             &format!("{} {side} from {}", reach.protocol.name(), reach.words),
         );
         // Where no filter drops anything, the line about them says so for all ports.
-        if filter.is_some_and(|filter| filter::active(filter)) {
+        if filter.is_some_and(filter::active) {
             for line in filter::passages(&reach.passages) {
                 lines.row("", &format!("- {line}"));
             }
