@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use super::FirstSight;
 use super::case::{Case, Host};
 
 /// How much a finding is worth a look.
@@ -178,6 +179,8 @@ pub struct Finding {
     pub technique: &'static str,
     /// What would make it harmless or worse.
     pub would_change: String,
+    /// When the program was first seen on the network, by a record of the past.
+    pub first_seen: Option<FirstSight>,
 }
 
 impl Finding {
@@ -194,6 +197,7 @@ impl Finding {
             harmless: rule.harmless,
             technique: rule.technique,
             would_change: note.would_change,
+            first_seen: None,
         }
     }
 }

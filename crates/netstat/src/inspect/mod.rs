@@ -6,6 +6,7 @@ mod files;
 mod filter;
 mod gather;
 mod json;
+mod past;
 mod reach;
 pub(crate) mod schema;
 mod search;
@@ -22,13 +23,18 @@ use std::time::{Duration, Instant};
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser};
 use netstat_model::process::ProcessFacts;
 use netstat_model::{Extras, NoOwner, Owner, Owners, Socket, State};
+use netstat_names::digest::Cache;
 use netstat_names::{HostStyle, Names, ReverseDns, Services, addresses};
 use netstat_os::{FiguresAsk, NoProcess, OwnersAsk, ProcessAsk, SocketAsk, SocketList};
 
 use crate::audit;
+use crate::past::StoreArgs;
 use crate::progress::Progress;
+use crate::recall::{NoRecord, OpenFlows, Recall};
 use crate::run::talk::Talk;
 use crate::run::{Failure, Outcome, Surroundings};
+pub(crate) use steps::quoted;
+
 use card::{Answered, Opinion, Report};
 use gather::{Lead, Sources};
 use reach::Network;
@@ -66,6 +72,9 @@ struct Words {
     #[arg(long, value_name = "SECONDS", default_value = "2", value_parser = seconds)]
     dns_timeout: Duration,
 
+    #[command(flatten)]
+    store: StoreArgs,
+
     /// Show every card, not only the first 10
     #[arg(long)]
     all: bool,
@@ -85,7 +94,7 @@ struct Words {
 }
 
 const AFTER_HELP: &str = "\
-Nothing is changed, and nothing is sent over the network, with two exceptions that you ask for: a host name given as a target is \
+Nothing is changed but netstat's own cache of digests, and nothing is sent over the network, with two exceptions that you ask for: a host name given as a target is \
 looked up, and with --names the addresses of the other sides are. A plain word without a dot is never looked up; host:NAME is.
 
 What an ordinary user may not see is named as such; root sees most. Packet filters are named, their rules not worked out; filters of eBPF \
@@ -300,16 +309,26 @@ fn inspect(words: &Words, surroundings: &mut Surroundings<'_>, talk: &mut Talk) 
     let sampling = !words.sample.is_zero();
     let early = sampling.then(|| figures(surroundings));
     let order: Vec<u32> = pids.iter().map(|(pid, _)| *pid).collect();
-    let mut examined = files::examine(surroundings.system, &order, &progress);
+    // What is read of files is read once, for the card and for the rules.
+    let mut cache = Cache::directory().map_or_else(Cache::in_memory, Cache::open);
+    let mut examined = files::examine(surroundings.system, &order, &mut cache, &progress);
 
+    let places = words.store.places(surroundings.system.is_superuser());
+    let options = audit::Options {
+        records: places.clone(),
+        ..audit::Options::default()
+    };
     let survey = audit::judge(
         surroundings.system,
         &first,
         &owners.owners,
         &order,
-        &audit::Options::default(),
+        &options,
+        &mut cache,
         &|stage| progress.stage(|| stage.to_owned()),
     );
+    // The cache saves time only: where it cannot be kept, nothing is lost.
+    let _ = cache.save();
     let mut opinions: HashMap<(u32, u64), Opinion> = HashMap::new();
     for judged in survey.judged {
         let opinion = Opinion {
@@ -359,8 +378,25 @@ fn inspect(words: &Words, surroundings: &mut Surroundings<'_>, talk: &mut Talk) 
         let name = names.as_ref()?.host(side.address, side.scope)?;
         socket.is_connected().then(|| name.to_owned())
     };
+    let mut record = Recall::open(&places, (surroundings.now)());
+    if let Err(why) = &record
+        && (words.store.is_named() || matches!(why, NoRecord::Unusable(_)))
+    {
+        talk.line(why.words());
+    }
+    let flows = match &mut record {
+        Ok(record) => {
+            let of_cards = |socket: &&Socket| match owners.owners.of(socket) {
+                Owner::Held(holders) => holders.iter().any(|process| order.contains(&process.pid)),
+                Owner::None(_) => nobody.iter().any(|(_, lead)| !lead.sockets.is_empty()),
+            };
+            record.open_flows(first.sockets.iter().filter(of_cards), (surroundings.now)())
+        }
+        Err(_) => OpenFlows::default(),
+    };
     let sources = Sources {
         list: &first,
+        flows: &flows,
         owners: &owners.owners,
         sample: &sample,
         network: &network,
@@ -370,7 +406,7 @@ fn inspect(words: &Words, surroundings: &mut Surroundings<'_>, talk: &mut Talk) 
         match examined.remove(&pid) {
             Some(examined) => {
                 let opinion = opinions.remove(&(pid, examined.facts.start_ticks));
-                let card = gather::process_card(surroundings.system, &sources, lead, examined, opinion);
+                let card = gather::process_card(surroundings.system, &sources, &mut record, lead, examined, opinion);
                 report.cards.push(card);
             }
             None => talk.line(format!("process {pid} ended while it was looked at")),

@@ -175,7 +175,7 @@ fn bracketed(address: IpAddr) -> String {
 
 /// `word` as one word of a POSIX shell, safe to print: what a plain name may hold stands as it is, anything else between single
 /// quotes, and bytes that are no printable text in the form that `$'...'` takes.
-pub(super) fn quoted(word: &[u8]) -> String {
+pub(crate) fn quoted(word: &[u8]) -> String {
     let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"@%+=:,./_-".contains(byte);
     if !word.is_empty() && word.iter().all(plain) && word[0] != b'-' {
         return word.iter().map(|&byte| char::from(byte)).collect();

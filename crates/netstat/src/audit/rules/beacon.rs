@@ -26,7 +26,7 @@ fn check(host: &Host, notes: &mut Notes) {
     let calls = match &host.calls {
         Ok(calls) => calls,
         Err(why) => {
-            notes.unexamined(format!("calls at regular times: {why}"));
+            notes.unexamined(format!("what is new, and calls at regular times: {why}"));
             return;
         }
     };
@@ -119,6 +119,9 @@ mod tests {
         let mut notes = Notes::default();
         check(&host, &mut notes);
         assert!(notes.found.is_empty());
-        assert_eq!(notes.unexamined, ["calls at regular times: no history"]);
+        assert_eq!(
+            notes.unexamined,
+            ["what is new, and calls at regular times: no history"]
+        );
     }
 }
