@@ -3,6 +3,7 @@
 mod books;
 mod changes;
 mod choice;
+pub(crate) mod event_columns;
 mod follow;
 mod list;
 pub(crate) mod names;
