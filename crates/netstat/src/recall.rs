@@ -31,7 +31,7 @@ impl NoRecord {
     pub(crate) fn words(&self) -> String {
         match self {
             NoRecord::Absent => "there is no history (netstat record keeps one)".to_owned(),
-            NoRecord::NotPermitted => "the history is readable for its owner only (try sudo)".to_owned(),
+            NoRecord::NotPermitted => "a history may be read by its owner only (try sudo)".to_owned(),
             NoRecord::Unusable(why) => format!("the history cannot be used: {why}"),
         }
     }
@@ -41,6 +41,8 @@ impl NoRecord {
 #[derive(Debug)]
 pub(crate) struct Recall {
     pub(crate) reader: Reader,
+    /// Where it is.
+    pub(crate) path: PathBuf,
     /// How far back it reaches.
     pub(crate) reach: Reach,
     /// Whether a recorder writes to it.
@@ -81,7 +83,13 @@ impl Recall {
             match File::open(path) {
                 Ok(_) => return Recall::at(path, now),
                 Err(error) if error.kind() == ErrorKind::NotFound => {}
-                Err(error) if error.kind() == ErrorKind::PermissionDenied => return Err(NoRecord::NotPermitted),
+                // A folder that may not be entered says nothing of what is in it, unless it is there for records alone.
+                Err(error) if error.kind() == ErrorKind::PermissionDenied => {
+                    let folder = path.parent().is_some_and(|folder| folder.is_dir());
+                    if folder {
+                        return Err(NoRecord::NotPermitted);
+                    }
+                }
                 Err(error) => return Err(unusable(path, &error.to_string())),
             }
         }
@@ -101,10 +109,16 @@ impl Recall {
         lock.push(".lock");
         Ok(Recall {
             reader,
+            path: path.to_owned(),
             reach,
             watched: netstat_os::is_locked(Path::new(&lock)).unwrap_or(false),
             clock_set: gaps.iter().filter(|gap| gap.is_clock()).map(|gap| gap.until).max(),
         })
+    }
+
+    /// Whether it is where `netstat history` looks when nothing is said.
+    pub(crate) fn is_usual(&self, root: bool) -> bool {
+        places(None, root).first() == Some(&self.path)
     }
 
     /// What is kept of those of `sockets` that are open at `now`, by their cookies; empty where that cannot be read.

@@ -291,7 +291,7 @@ fn a_record_that_cannot_be_used_breaks_nothing() {
     if File::open(&older).is_err() {
         let outcome = inspect(&older);
         assert!(
-            outcome.stdout.contains("readable for its owner only"),
+            outcome.stdout.contains("may be read by its owner only"),
             "{}",
             outcome.stdout
         );

@@ -219,14 +219,17 @@ fn every_event_has_a_schema() {
     own_namespace!();
     let event = validator("events-line");
     let child = Command::new(env!("CARGO_BIN_EXE_netstat"))
-        .args(["--follow", "--ndjson", "--timeout", "30"])
+        .args(["--follow", "--ndjson", "--timeout", "30", "--verbose"])
         .stdout(Stdio::piped())
-        .stderr(Stdio::null())
+        .stderr(Stdio::piped())
         .spawn()
         .unwrap();
     let mut running = Running(child);
     let lines = BufReader::new(running.0.stdout.take().unwrap()).lines();
-    // What is there before the watch begins is not told.
+    // What is there before the watch begins is not told: it says so, and where it polls it looks a moment later.
+    let mut said = String::new();
+    let mut err = BufReader::new(running.0.stderr.take().unwrap());
+    assert!(err.read_line(&mut said).unwrap() > 0, "it has ended");
     std::thread::sleep(Duration::from_millis(700));
     let listener = TcpListener::bind("[::1]:0").unwrap();
     let port = listener.local_addr().unwrap().port();

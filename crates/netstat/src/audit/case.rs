@@ -458,6 +458,8 @@ pub struct Host {
     /// Programs that have called the same address at regular times, with what is known of their files; an error where there is no
     /// history, in words.
     pub calls: Result<Vec<(Beacon, Option<FileLook>)>, String>,
+    /// What names the record to `netstat history`, to follow that word: nothing for the usual one.
+    pub store: String,
     /// How far back a record of the past reaches; an error where there is none, in words.
     pub reach: Result<Reach, String>,
 }
@@ -479,6 +481,7 @@ impl Host {
             ports: HashSet::new(),
             block: Arc::default(),
             calls: Ok(Vec::new()),
+            store: String::new(),
             reach: Err("no history was asked".to_owned()),
         }
     }

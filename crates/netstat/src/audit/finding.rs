@@ -4,6 +4,7 @@ use std::fmt;
 
 use super::FirstSight;
 use super::case::{Case, Host};
+use crate::inspect::quoted;
 
 /// How much a finding is worth a look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -133,6 +134,11 @@ pub struct Note {
     pub pid: Option<u32>,
     /// The path of the program that it is about, where a rule of the host knows one.
     pub program: Option<String>,
+}
+
+/// A command of this very program, as it is to be typed: another `netstat` may come first on the path.
+pub(super) fn own(words: &str) -> String {
+    format!("{} {words}", quoted(crate::run::owners::program().as_bytes()))
 }
 
 /// Takes what a rule has to say.

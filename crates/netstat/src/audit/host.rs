@@ -1,6 +1,7 @@
 //! Looks at the computer as a whole.
 
 use std::collections::{HashMap, HashSet};
+use std::os::unix::ffi::OsStrExt;
 use std::time::{Duration, SystemTime};
 
 use netstat_model::text::escape_str;
@@ -99,6 +100,10 @@ impl Host {
             }
             Some(Ok(record)) => {
                 self.reach = Ok(record.reach.clone());
+                if !record.is_usual(self.superuser) {
+                    let path = record.path.as_os_str().as_bytes();
+                    self.store = format!(" --store {}", crate::inspect::quoted(path));
+                }
                 if calls {
                     self.calls = self::calls(record, self.now);
                 }

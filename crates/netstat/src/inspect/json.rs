@@ -541,6 +541,7 @@ fn usage(usage: &Usage) -> Value {
         .fact("resident_bytes", usage.resident)
         .fact("private_bytes", usage.private)
         .fact("shared_bytes", usage.shared)
+        .set("memory_is_rough", usage.rough)
         .fact("disk_read_bytes_per_second", usage.read)
         .fact("disk_written_bytes_per_second", usage.written)
         .fact("tcp_received_bytes_per_second", usage.network.received)

@@ -382,7 +382,9 @@ fn inspect(words: &Words, surroundings: &mut Surroundings<'_>, talk: &mut Talk) 
     if let Err(why) = &record
         && (words.store.is_named() || matches!(why, NoRecord::Unusable(_)))
     {
-        talk.line(why.words());
+        let named = places.first().filter(|_| !matches!(why, NoRecord::Unusable(_)));
+        let named = named.map_or_else(String::new, |path| format!("{}: ", path.display()));
+        talk.line(format!("{named}{}", why.words()));
     }
     let flows = match &mut record {
         Ok(record) => {
@@ -425,9 +427,22 @@ fn inspect(words: &Words, surroundings: &mut Surroundings<'_>, talk: &mut Talk) 
     if waits {
         report.filter = Some(surroundings.system.packet_filter());
     }
+    worst_first(&mut report.cards);
     report.limits = std::mem::take(&mut first.limits);
     report.limits.extend(owners.limits);
     Ok(report)
+}
+
+/// Of the cards for one target, those that are most worth a look come first; else the order stays.
+fn worst_first(cards: &mut [card::Card]) {
+    let targets: Vec<String> = cards.iter().filter_map(|card| card.targets.first()).cloned().collect();
+    let place = |card: &card::Card| targets.iter().position(|word| Some(word) == card.targets.first());
+    let worry = |card: &card::Card| {
+        let subject = card.owner.as_ref().ok()?;
+        let severity = subject.opinion.as_ref()?.verdict.severity?;
+        (severity >= audit::Severity::Medium).then_some(severity)
+    };
+    cards.sort_by_key(|card| (place(card), std::cmp::Reverse(worry(card))));
 }
 
 /// Every process with what targets are compared with; only those named by number where no target needs more.

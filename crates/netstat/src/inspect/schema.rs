@@ -438,6 +438,12 @@ const USAGE: &[Field] = &[
     ("private_bytes", Is::Count, true, "of these, its own"),
     ("shared_bytes", Is::Count, true, "of these, shared with others"),
     (
+        "memory_is_rough",
+        Is::Flag,
+        false,
+        "whether these are rough sums, off by up to some hundred kB, because pages may not be counted",
+    ),
+    (
         "disk_read_bytes_per_second",
         Is::Number,
         true,

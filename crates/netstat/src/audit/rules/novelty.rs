@@ -5,7 +5,7 @@ use netstat_model::{Protocol, Socket, State};
 use netstat_record::{FirstSeen, Millis, Novelty, Reach};
 
 use crate::audit::case::{Case, Exposure, describe};
-use crate::audit::finding::{Check, Family, Note, Notes, Rule, Severity};
+use crate::audit::finding::{Check, Family, Note, Notes, Rule, Severity, own};
 use crate::audit::known::FIRST_PASSING_PORT;
 use crate::recall;
 
@@ -89,10 +89,11 @@ fn check(case: &Case<'_>, notes: &mut Notes) {
         },
         headline,
         evidence,
-        verify: format!(
-            "netstat history --since all --program {}{verify}",
+        verify: own(&format!(
+            "history{} --since all --program {}{verify}",
+            case.host.store,
             crate::inspect::quoted(&program.path)
-        ),
+        )),
         would_change: "you know what was installed or changed in the last day".to_owned(),
         pid: None,
         program: None,

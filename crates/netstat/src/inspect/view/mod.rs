@@ -87,7 +87,8 @@ fn card_text(card: &Card, filter: Option<&PacketFilter>, screen: &Screen<'_>) ->
             }
             process::write_reach(&mut lines, subject, filter);
             let unread = subject.facts.unread();
-            if !unread.is_empty() {
+            // The findings have told already what they could not look at.
+            if !unread.is_empty() && subject.opinion.is_none() {
                 let words: Vec<String> = unread
                     .iter()
                     .map(|(what, why)| format!("{what} ({})", why.words()))
