@@ -98,6 +98,11 @@ fn sleeper(socket: impl Into<OwnedFd>) -> Running {
     running
 }
 
+/// A text as one line, wherever its lines were broken.
+fn flowing(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
 /// A made-up record of a program.
 struct Past {
     writer: Writer,
@@ -235,7 +240,7 @@ fn a_card_tells_what_its_program_did_before() {
     assert_eq!((ports.len(), days(&ports[0]["first"])), (1, 2.0), "{seen:#}");
     let word = format!("pid:{}", holder.0.id());
     let text = netstat().run(["inspect", "--sample", "0", "--store", store.to_str().unwrap(), &word]);
-    let text = text.success().split_whitespace().collect::<Vec<_>>().join(" ");
+    let text = flowing(text.success());
     let wanted = format!(
         "first seen {} on the network 3 days ago; calling 203.0.113.0/24 3 days ago; calling port {port} 2 days ago (the record begins 11 days ago)",
         program.file_name().unwrap().to_str().unwrap()
@@ -265,11 +270,8 @@ fn a_record_that_cannot_be_used_breaks_nothing() {
     for (store, word) in [(&damaged, "not a database"), (&older, "older version 1")] {
         let outcome = inspect(store);
         assert!(outcome.stderr.contains(word), "{}", outcome.stderr);
-        assert!(
-            outcome.stdout.contains("when it was first seen: the history"),
-            "{}",
-            outcome.stdout
-        );
+        let text = flowing(&outcome.stdout);
+        assert!(text.contains("when it was first seen: the history"), "{text}");
         let seen = card(store, &port);
         assert!(
             seen["past"].is_null() && seen["unknown"]["past"].as_str().unwrap().contains(word),
@@ -277,7 +279,7 @@ fn a_record_that_cannot_be_used_breaks_nothing() {
         );
     }
     let none = inspect(&directory.path().join("none.db"));
-    let none = none.stdout.split_whitespace().collect::<Vec<_>>().join(" ");
+    let none = flowing(&none.stdout);
     assert!(none.contains("when it was first seen: there is no history"), "{none}");
     // A usual place without a record is not worth a line of its own.
     let quiet = Command::new(env!("CARGO_BIN_EXE_netstat"))
@@ -290,11 +292,8 @@ fn a_record_that_cannot_be_used_breaks_nothing() {
     fs::set_permissions(&older, fs::Permissions::from_mode(0)).unwrap();
     if File::open(&older).is_err() {
         let outcome = inspect(&older);
-        assert!(
-            outcome.stdout.contains("may be read by its owner only"),
-            "{}",
-            outcome.stdout
-        );
+        let text = flowing(&outcome.stdout);
+        assert!(text.contains("may be read by its owner only"), "{text}");
     } else {
         skip(
             "a_record_that_cannot_be_used_breaks_nothing",
