@@ -289,7 +289,7 @@ fn a_record_that_cannot_be_used_breaks_nothing() {
         .unwrap();
     let quiet = String::from_utf8(quiet.stderr).unwrap();
     assert!(!quiet.contains("history"), "{quiet}");
-    fs::set_permissions(&older, fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(&older, fs::Permissions::from_mode(0o000)).unwrap();
     if File::open(&older).is_err() {
         let outcome = inspect(&older);
         let text = flowing(&outcome.stdout);
