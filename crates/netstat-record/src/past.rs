@@ -201,15 +201,15 @@ impl Reader {
     /// # Errors
     /// What SQLite says.
     pub fn first_seen_of(&mut self, path: &[u8], name: &[u8]) -> Result<FirstSeen, StoreError> {
-        let sightings = self.first_seen(Some(path), name)?;
-        let nameless = self.first_seen(None, name)?;
-        let pathless = |sighting: &&Sighting| {
-            let program = &sighting.program;
-            sighting.what == Novelty::Program && program.path.is_none()
-        };
+        let text = "SELECT min(s.first) FROM program p JOIN sighting s ON s.program = p.id AND s.kind = 0
+                    WHERE p.name = ?1 AND p.path IS NULL";
+        let nameless = self
+            .connection
+            .prepare_cached(text)?
+            .query_row([name], |row| row.get(0))?;
         Ok(FirstSeen {
-            sightings,
-            nameless: nameless.iter().find(pathless).map(|sighting| sighting.first),
+            sightings: self.first_seen(Some(path), name)?,
+            nameless,
         })
     }
 }
@@ -227,6 +227,112 @@ pub(crate) const CLOCK_WAS_SET: &str = "the clock was set";
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{NewFlow, ProcessFacts, Writer};
+    use netstat_model::{Fact, Family, Learned, Socket, SocketFacts, Why};
+    use std::num::NonZeroU64;
+
+    const BOOT: &str = "00000000-0000-0000-0000-000000000001";
+
+    fn new_flow(first: Millis, direction: Direction) -> NewFlow {
+        NewFlow {
+            first,
+            span: 10,
+            closed: false,
+            begun: true,
+            protocol: Protocol::Tcp,
+            family: Family::V4,
+            local: ([192, 0, 2, 1].into(), 40_000),
+            foreign: ([203, 0, 113, 7].into(), 443),
+            direction,
+            state: State::Established,
+            learned: Learned::Trace,
+            process: None,
+            user: Fact::Known(0),
+            namespace: Fact::Unknown(Why::NotAsked),
+            sent: Fact::Unknown(Why::NotAsked),
+            received: Fact::Unknown(Why::NotAsked),
+            retransmits: Fact::Unknown(Why::NotAsked),
+            rtt: Fact::Unknown(Why::NotAsked),
+        }
+    }
+
+    fn named(path: Option<&[u8]>) -> ProcessFacts {
+        ProcessFacts {
+            path: path.map(<[u8]>::to_vec),
+            name: b"x".to_vec(),
+            unit: None,
+            container: None,
+            command: None,
+        }
+    }
+
+    #[test]
+    fn a_store_tells_of_open_sockets_and_first_times() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("record.db");
+        let mut writer = Writer::open(&path, b"mill", BOOT).unwrap();
+        let mut batch = writer.batch().unwrap();
+        let known = batch.process(7, Some(1), &named(Some(b"/usr/bin/x"))).unwrap();
+        let unknown = batch.process(8, Some(2), &named(None)).unwrap();
+        let day = |days: Millis| 100 * DAY - days * DAY;
+        for days in (1..=9).rev() {
+            let flow = NewFlow {
+                process: Some(known),
+                ..new_flow(day(days) - 1, Direction::Outgoing)
+            };
+            batch.insert(&flow, Some(days as u64)).unwrap();
+        }
+        let closed = NewFlow {
+            closed: true,
+            ..new_flow(day(1), Direction::Incoming)
+        };
+        batch.update(9, &closed, Some(1)).unwrap();
+        let nameless = NewFlow {
+            process: Some(unknown),
+            ..new_flow(day(20), Direction::Incoming)
+        };
+        batch.insert(&nameless, None).unwrap();
+        batch.commit().unwrap();
+        let mut reader = Reader::open(&path).unwrap();
+        let open = reader.open_flows(BOOT, &|cookie| cookie != 3).unwrap();
+        let mut cookies: Vec<u64> = open.keys().copied().collect();
+        cookies.sort_unstable();
+        // The first has ended, the third was not asked for.
+        assert_eq!(cookies, [2, 4, 5, 6, 7, 8, 9]);
+        assert_eq!(reader.open_flows("another boot", &|_| true).unwrap().len(), 0);
+        let socket = |local: u16| {
+            Socket::new(&SocketFacts {
+                protocol: Protocol::Tcp,
+                family: Family::V6,
+                state: State::Established,
+                // The same address, IPv4-mapped.
+                local: "::ffff:192.0.2.1".parse().unwrap(),
+                local_port: local,
+                foreign: "::ffff:203.0.113.7".parse().unwrap(),
+                foreign_port: 443,
+                interface: 0,
+                inode: 1,
+                user: None,
+                cookie: NonZeroU64::new(2),
+                receive_queue: 0,
+                send_queue: None,
+            })
+        };
+        assert!(open[&2].is_of(&socket(40_000)) && !open[&2].is_of(&socket(40_001)));
+        let reach = reader.reach(day(0)).unwrap();
+        assert_eq!(
+            (reach.begins, reach.networks, reach.listeners),
+            (Some(day(20)), Some(day(9) - 1), None)
+        );
+        assert_eq!(reach.days, 7);
+        let seen = reader.first_seen_of(b"/usr/bin/x", b"x").unwrap();
+        assert_eq!(seen.of(Novelty::Program), Some(day(9) - 1));
+        assert_eq!(seen.network_of([203, 0, 113, 200].into()), Some(day(9) - 1));
+        assert_eq!(seen.network_of([203, 0, 114, 7].into()), None);
+        // One of that name was there before whose path is not known.
+        assert!(seen.nameless == Some(day(20)) && !seen.is_sure());
+        assert!(reader.first_seen_of(b"/usr/bin/x", b"y").unwrap().is_sure());
+    }
 
     fn flow(direction: Direction, begun: bool, state: State) -> OpenFlow {
         OpenFlow {
