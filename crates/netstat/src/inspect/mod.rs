@@ -527,6 +527,13 @@ fn near(
             Err(NoProcess::None) | Ok(_) => {}
         }
     }
+    // Programs are known by the file that runs, wherever a link to it stands.
+    if let Ok(file) = std::fs::canonicalize(&target.word)
+        && target.word.starts_with('/')
+        && file.as_os_str() != target.word.as_str()
+    {
+        remarks.push(format!("it leads to {}", file.display()));
+    }
     let near = world.near(target);
     if !near.is_empty() {
         remarks.push(format!("near: {}", near.join(", ")));

@@ -116,6 +116,20 @@ fn program_name(subject: &Subject) -> String {
     text::escape(name).into_owned()
 }
 
+/// The name that a process goes by where it is another than that of its file, as when the file has several: `, called redis-server`.
+fn called(subject: &Subject) -> String {
+    let facts = &subject.facts;
+    let Some(program) = facts.program.as_ref().known() else {
+        return String::new();
+    };
+    let (file, comm) = (program.file_name(), facts.comm.as_slice());
+    // The kernel cuts the short name; versions and the like are behind it.
+    match comm.is_empty() || file.starts_with(comm) || comm.starts_with(file) {
+        true => String::new(),
+        false => format!(", called {}", text::escape(comm)),
+    }
+}
+
 /// What a card is called: `sshd [812]`.
 fn title(card: &Card) -> String {
     match &card.owner {
@@ -127,7 +141,7 @@ fn title(card: &Card) -> String {
                     let script = script.path.rsplit(|&byte| byte == b'/').next().unwrap_or(&script.path);
                     format!("{} run by {name} [{}]", text::escape(script), facts.pid)
                 }
-                None => format!("{name} [{}]", facts.pid),
+                None => format!("{name}{} [{}]", called(subject), facts.pid),
             }
         }
         Err(_) => {
