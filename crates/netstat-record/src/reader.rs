@@ -479,7 +479,7 @@ fn bounds(network: &Network) -> (Vec<u8>, Vec<u8>) {
     (low, high)
 }
 
-fn from_octets(bytes: &[u8]) -> Option<IpAddr> {
+pub(crate) fn from_octets(bytes: &[u8]) -> Option<IpAddr> {
     match bytes.len() {
         4 => Some(Ipv4Addr::from(<[u8; 4]>::try_from(bytes).ok()?).into()),
         16 => Some(Ipv6Addr::from(<[u8; 16]>::try_from(bytes).ok()?).into()),
