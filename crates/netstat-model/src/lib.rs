@@ -64,8 +64,8 @@ pub use owner::{
 };
 pub use socket::{
     CongestionControl, CongestionPhase, Detail, Endpoint, Extra, Extras, Family, Memory, Mptcp, PacketKind, Protocol,
-    ShortName, Socket, SocketFacts, State, TcpFigure, TcpInfo, TcpOptions, TcpUnit, Timer, TimerKind, UnixKind,
-    UnixName, UnixPeer, UpperLayer,
+    ShortName, Socket, SocketFacts, State, StateTime, TcpFigure, TcpInfo, TcpOptions, TcpUnit, TimeFrom, Timer,
+    TimerKind, UnixKind, UnixName, UnixPeer, UpperLayer,
 };
 
 /// The example of the README runs with the documentation's.

@@ -45,7 +45,7 @@ pub use events::{EventSource, EventWay, EventsAsk, Lost};
 #[cfg(target_os = "linux")]
 pub use linux::process::file_facts;
 #[cfg(target_os = "linux")]
-pub use linux::{Linux as Native, boot_id, components_of, now};
+pub use linux::{Linux as Native, boot_id, components_of, is_locked, now};
 pub use output::{create_private, stdout, terminal_width};
 pub use process_ask::{DescriptorsAsk, NoProcess, ProcessAsk, ProcessText};
 pub use replay::Replay;

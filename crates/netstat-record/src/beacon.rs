@@ -6,9 +6,10 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use netstat_model::{Direction, Filter, Protocol};
+use rusqlite::params;
 
 use crate::flow::{Millis, Program};
-use crate::reader::{Question, Reader};
+use crate::reader::{Question, Reader, from_octets};
 use crate::store::StoreError;
 
 /// Connections begun within this time of each other are one call, in milliseconds: a browser opens several at once.
@@ -100,6 +101,74 @@ impl Reader {
     /// # Errors
     /// What SQLite says.
     pub fn beacons(&mut self, since: Millis, filter: &Filter) -> Result<Vec<Beacon>, StoreError> {
+        let mut found = match *filter == Filter::default() {
+            true => self.all_beacons(since)?,
+            false => self.some_beacons(since, filter)?,
+        };
+        found.sort_by(|a, b| (b.rhythm.calls, a.program.id, a.foreign).cmp(&(a.rhythm.calls, b.program.id, b.foreign)));
+        Ok(found)
+    }
+
+    /// Of all flows: the database counts who called whom how often, and only the times of those with enough calls are looked at.
+    fn all_beacons(&mut self, since: Millis) -> Result<Vec<Beacon>, StoreError> {
+        // For `kind` see the schema. Calls are those of `some_beacons`.
+        let calls = format!(
+            "FROM flow f INDEXED BY flow_first JOIN process p ON p.id = f.process
+             WHERE f.first >= ?1 AND f.kind >> 11 & 1 AND NOT (f.kind & 1 AND f.remote_port = {NTP})
+               AND (f.kind >> 2 & 3 = 1 OR f.kind & 1 AND f.remote_port != 0 AND f.local_port > f.remote_port)"
+        );
+        type Key = (i64, i64, u16, bool);
+        let mut often: HashMap<Key, Vec<Millis>> = HashMap::new();
+        {
+            let text = format!(
+                "SELECT p.program, f.remote, f.remote_port, f.kind & 1 {calls} GROUP BY 1, 2, 3, 4
+                 HAVING count(*) >= ?2 AND max(f.first) - min(f.first) >= ?3"
+            );
+            let mut statement = self.connection.prepare_cached(&text)?;
+            let keys = statement.query_map(params![since, CALLS as i64, SPREAD], |row| {
+                Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
+            })?;
+            for key in keys {
+                often.insert(key?, Vec::new());
+            }
+        }
+        if !often.is_empty() {
+            let text = format!("SELECT p.program, f.remote, f.remote_port, f.kind & 1, f.first {calls}");
+            let mut statement = self.connection.prepare_cached(&text)?;
+            let mut rows = statement.query([since])?;
+            while let Some(row) = rows.next()? {
+                let key: Key = (row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?);
+                if let Some(times) = often.get_mut(&key) {
+                    times.push(row.get(4)?);
+                }
+            }
+        }
+        let mut found = Vec::new();
+        for ((program, remote, port, udp), times) in often {
+            let Some(rhythm) = rhythm(&times) else { continue };
+            let bytes: Vec<u8> = self
+                .connection
+                .prepare_cached("SELECT bytes FROM address WHERE id = ?1")?
+                .query_row([remote], |row| row.get(0))?;
+            let text = "SELECT id, path, name FROM program WHERE id = ?1";
+            let program = self.connection.prepare_cached(text)?.query_row([program], |row| {
+                Ok(Program {
+                    id: row.get(0)?,
+                    path: row.get(1)?,
+                    name: row.get(2)?,
+                })
+            })?;
+            found.push(Beacon {
+                program: program.into(),
+                foreign: (from_octets(&bytes).ok_or(StoreError::Foreign)?, port),
+                protocol: if udp { Protocol::Udp } else { Protocol::Tcp },
+                rhythm,
+            });
+        }
+        Ok(found)
+    }
+
+    fn some_beacons(&mut self, since: Millis, filter: &Filter) -> Result<Vec<Beacon>, StoreError> {
         type Calls = (Arc<Program>, Vec<Millis>);
         let mut calls: HashMap<(i64, IpAddr, u16, Protocol), Calls> = HashMap::new();
         let question = Question {
@@ -114,16 +183,17 @@ impl Reader {
             if called
                 && !time
                 && flow.begun
+                && flow.first >= since
                 && let Some(process) = &flow.process
             {
                 let program = &process.program;
-                let key = (program.id, flow.foreign.0, flow.foreign.1, flow.protocol);
+                let key = (program.id, flow.foreign.0.to_canonical(), flow.foreign.1, flow.protocol);
                 let entry = calls.entry(key).or_insert_with(|| (Arc::clone(program), Vec::new()));
                 entry.1.push(flow.first);
             }
             ControlFlow::Continue(())
         })?;
-        let mut found: Vec<Beacon> = calls
+        let found = calls
             .into_iter()
             .filter_map(|((_, address, port, protocol), (program, times))| {
                 Some(Beacon {
@@ -134,7 +204,6 @@ impl Reader {
                 })
             })
             .collect();
-        found.sort_by(|a, b| (b.rhythm.calls, a.program.id, a.foreign).cmp(&(a.rhythm.calls, b.program.id, b.foreign)));
         Ok(found)
     }
 }
@@ -233,6 +302,91 @@ mod tests {
             now += questions * 30_000 + pause;
         }
         assert_eq!(rhythm(&times), None);
+    }
+
+    /// Both ways must see the same calls: with a filter that wants everything, and without one.
+    #[test]
+    fn counted_by_the_database_they_are_the_same() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("record.db");
+        let mut writer = crate::Writer::open(&path, b"mill", "boot").unwrap();
+        let mut batch = writer.batch().unwrap();
+        let facts = |name: &str| crate::ProcessFacts {
+            path: Some(format!("/usr/bin/{name}").into_bytes()),
+            name: name.as_bytes().to_vec(),
+            unit: None,
+            container: None,
+            command: None,
+        };
+        let first = batch.process(7, Some(1), &facts("a")).unwrap();
+        // Another process of the same program.
+        let second = batch.process(8, Some(2), &facts("a")).unwrap();
+        let other = batch.process(9, Some(3), &facts("b")).unwrap();
+        let mut number = random(11);
+        let unknown = netstat_model::Why::NotKept;
+        for call in 0..2_000i64 {
+            let begun = number() < 0.95;
+            let udp = number() < 0.3;
+            let port = [443, 80, NTP, 40_001][(number() * 4.0) as usize];
+            let process = [first, second, other][(number() * 3.0) as usize];
+            let incoming = number() < 0.2;
+            let mapped = number() < 0.2;
+            let foreign: IpAddr = [203, 0, 113, (number() * 3.0) as u8].into();
+            let flow = crate::NewFlow {
+                first: call * 30_000,
+                span: 100,
+                closed: true,
+                begun,
+                protocol: if udp { Protocol::Udp } else { Protocol::Tcp },
+                family: if mapped {
+                    netstat_model::Family::V6
+                } else {
+                    netstat_model::Family::V4
+                },
+                local: ([10, 0, 0, 1].into(), 40_000),
+                foreign: match (mapped, foreign) {
+                    (true, IpAddr::V4(v4)) => (v4.to_ipv6_mapped().into(), port),
+                    _ => (foreign, port),
+                },
+                direction: match (incoming, udp) {
+                    (true, _) => Direction::Incoming,
+                    (_, true) => Direction::Unknown,
+                    _ => Direction::Outgoing,
+                },
+                state: netstat_model::State::Established,
+                learned: netstat_model::Learned::Trace,
+                process: Some(process),
+                user: netstat_model::Fact::Unknown(unknown),
+                namespace: netstat_model::Fact::Unknown(unknown),
+                sent: netstat_model::Fact::Unknown(unknown),
+                received: netstat_model::Fact::Unknown(unknown),
+                retransmits: netstat_model::Fact::Unknown(unknown),
+                rtt: netstat_model::Fact::Unknown(unknown),
+            };
+            batch.insert(&flow, None).unwrap();
+            // A clock beside all that.
+            if call % 20 == 0 {
+                let clock = crate::NewFlow {
+                    foreign: ([203, 0, 113, 77].into(), 8443),
+                    begun: true,
+                    protocol: Protocol::Tcp,
+                    direction: Direction::Outgoing,
+                    process: Some(first),
+                    ..flow
+                };
+                batch.insert(&clock, None).unwrap();
+            }
+        }
+        batch.commit().unwrap();
+        let mut reader = Reader::open(&path).unwrap();
+        let mut everything = Filter::default();
+        everything.programs.add("*".parse().unwrap());
+        for since in [0, 30_000_000] {
+            let counted = reader.beacons(since, &Filter::default()).unwrap();
+            assert_eq!(counted, reader.beacons(since, &everything).unwrap());
+            let clocks = counted.iter().filter(|beacon| beacon.foreign.1 == 8443).count();
+            assert!(clocks > 0, "{counted:#?}");
+        }
     }
 
     proptest! {

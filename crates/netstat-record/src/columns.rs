@@ -165,7 +165,7 @@ static COLUMNS: &[Column<Flows>] = &[
         "",
         "foreign port",
         |row| match row.flow.foreign.1 {
-            0 => Value::Nothing,
+            0 => Value::unknown(Why::NotApplicable),
             port => Value::Number(port.into()),
         },
     ),
@@ -241,7 +241,7 @@ static COLUMNS: &[Column<Flows>] = &[
         |row| match row.flow.user {
             Fact::Known(id) => match row.users.get(&id) {
                 Some(name) => Value::text(name.as_bytes()),
-                None => Value::Number(id.into()),
+                None => Value::text(id.to_string().into_bytes()),
             },
             Fact::Unknown(why) => Value::unknown(why),
         },

@@ -7,6 +7,7 @@
 mod beacon;
 mod columns;
 mod flow;
+mod past;
 mod reader;
 mod recorder;
 mod retention;
@@ -16,6 +17,7 @@ mod store;
 pub use beacon::{Beacon, Rhythm, rhythm};
 pub use columns::{DEFAULT_TEXT, FlowRow, Flows};
 pub use flow::{Boot, Flow, Millis, Process, ProcessFacts, Program, command_hash};
+pub use past::{FirstSeen, OpenFlow, Reach, StateAge};
 pub use reader::{Gap, Novelty, Question, Reader, Sighting};
 pub use recorder::{Describe, Flushed, Recorder, millis};
 pub use retention::Retention;

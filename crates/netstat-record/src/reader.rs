@@ -67,7 +67,7 @@ const FEW: usize = 5_000;
 /// Reads a store, also while a recorder writes to it.
 #[derive(Debug)]
 pub struct Reader {
-    connection: Connection,
+    pub(crate) connection: Connection,
     addresses: HashMap<i64, IpAddr>,
     processes: HashMap<i64, Option<Arc<Process>>>,
     programs: HashMap<i64, Arc<Program>>,
@@ -75,7 +75,7 @@ pub struct Reader {
     boots: HashMap<i64, Arc<Boot>>,
 }
 
-const COLUMNS: &str =
+pub(crate) const COLUMNS: &str =
     "id, first, span, process, boot, local, local_port, remote, remote_port, kind, sent, received, retransmits, rtt,
   user, netns";
 
@@ -129,12 +129,7 @@ impl Reader {
                    AND first + span >= ?1 ORDER BY first)"
             ),
         };
-        // The rows are decoded while names are looked up through the same connection.
-        let path = self.connection.path().map(std::path::PathBuf::from);
-        let scan = match path {
-            Some(path) => open_to_read(&path)?,
-            None => return Err(StoreError::Foreign),
-        };
+        let scan = self.second_connection()?;
         let mut statement = scan.prepare(&text)?;
         let mut rows = statement.query(params![since, until])?;
         while let Some(row) = rows.next()? {
@@ -144,6 +139,14 @@ impl Reader {
             }
         }
         Ok(())
+    }
+
+    /// Another connection to the same store: rows are decoded while names are looked up through the own one.
+    pub(crate) fn second_connection(&self) -> Result<Connection, StoreError> {
+        match self.connection.path().map(std::path::PathBuf::from) {
+            Some(path) => open_to_read(&path),
+            None => Err(StoreError::Foreign),
+        }
     }
 
     /// A condition with an index that leaves few flows; `None` when there is none, empty when nothing can match.
@@ -207,7 +210,7 @@ impl Reader {
         Ok(None)
     }
 
-    fn flow(&mut self, row: &Row<'_>) -> Result<Flow, StoreError> {
+    pub(crate) fn flow(&mut self, row: &Row<'_>) -> Result<Flow, StoreError> {
         let kind = unpack(row.get(9)?);
         let first: Millis = row.get(1)?;
         let process = match row.get::<_, Option<i64>>(3)? {
@@ -476,7 +479,7 @@ fn bounds(network: &Network) -> (Vec<u8>, Vec<u8>) {
     (low, high)
 }
 
-fn from_octets(bytes: &[u8]) -> Option<IpAddr> {
+pub(crate) fn from_octets(bytes: &[u8]) -> Option<IpAddr> {
     match bytes.len() {
         4 => Some(Ipv4Addr::from(<[u8; 4]>::try_from(bytes).ok()?).into()),
         16 => Some(Ipv6Addr::from(<[u8; 16]>::try_from(bytes).ok()?).into()),

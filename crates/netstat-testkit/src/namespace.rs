@@ -65,6 +65,7 @@ pub fn inside(type_name: &str, needs: Needs) -> bool {
             // Without a process-id namespace nothing else would end this when the outer test is killed.
             let _ = rustix::process::set_parent_process_death_signal(Some(Signal::KILL));
             crate::netlink::link_up(crate::netlink::LOOPBACK, false).expect("loopback comes up");
+            hide_named_namespaces();
             true
         }
         _ => {
@@ -74,6 +75,15 @@ pub fn inside(type_name: &str, needs: Needs) -> bool {
             }
             false
         }
+    }
+}
+
+/// Network namespaces that somebody has named on this computer are no part of a test: an empty folder stands over theirs.
+fn hide_named_namespaces() {
+    let named = |mut entries: std::fs::ReadDir| entries.next().is_some();
+    if std::fs::read_dir("/run/netns").is_ok_and(named) {
+        // Where that is forbidden they are seen.
+        let _ = tool("mount").args(["-t", "tmpfs", "none", "/run/netns"]).status();
     }
 }
 

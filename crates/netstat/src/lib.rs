@@ -14,6 +14,7 @@ mod man;
 mod monitor;
 mod past;
 mod progress;
+mod recall;
 mod record;
 pub mod render;
 pub mod run;

@@ -14,11 +14,21 @@ use crate::run::Failure;
 pub(crate) struct StoreArgs {
     /// the file of the record [default: $XDG_STATE_HOME/netstat/record.db or ~/.local/state/netstat/record.db; of root
     /// /var/lib/netstat/record.db]
-    #[arg(long, value_name = "PATH")]
+    #[arg(long, value_name = "PATH", alias = "history")]
     store: Option<PathBuf>,
 }
 
 impl StoreArgs {
+    /// Where a record may be that is of use and need not be there.
+    pub(crate) fn places(&self, root: bool) -> Vec<PathBuf> {
+        crate::recall::places(self.store.as_deref(), root)
+    }
+
+    /// Whether a file was named.
+    pub(crate) fn is_named(&self) -> bool {
+        self.store.is_some()
+    }
+
     /// The file's path.
     ///
     /// # Errors

@@ -3,11 +3,13 @@
 mod books;
 mod changes;
 mod choice;
+pub(crate) mod event_columns;
 mod follow;
 mod list;
 pub(crate) mod names;
 mod output;
 pub(crate) mod owners;
+mod state_times;
 pub(crate) mod talk;
 
 use std::io::{self, IsTerminal, Write};
@@ -206,6 +208,7 @@ impl<'a, 's> Job<'a, 's> {
         let ask = socket_ask(self.plan, &self.filter);
         if ask != SocketAsk::default() {
             let progress = Progress::start(self.surroundings.terminal, "reading sockets");
+            self.lister.look_begins();
             self.surroundings.system.sockets(&ask, &mut self.sockets);
             drop(progress);
             self.incomplete |= self.sockets.failed;

@@ -50,9 +50,13 @@ fn connections_are_told_with_program_duration_and_bytes() {
         &format!(":{port}"),
         "--timeout",
         "20",
+        "--verbose",
     ]);
     let lines = BufReader::new(running.0.stdout.take().unwrap()).lines();
-    // What is there before the watch begins is not told, so it must have begun.
+    // What is there before the watch begins is not told: it says so, and where it polls it looks a moment later.
+    let mut said = String::new();
+    let mut err = BufReader::new(running.0.stderr.take().unwrap());
+    assert!(err.read_line(&mut said).unwrap() > 0, "it has ended");
     std::thread::sleep(Duration::from_millis(700));
     talk(&listener);
     let mut seen = Vec::new();

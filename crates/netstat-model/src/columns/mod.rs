@@ -120,6 +120,8 @@ impl Needs {
     pub const CGROUPS: Needs = Needs(1 << 11 | 1 << 7);
     /// Other network namespaces.
     pub const NAMESPACES: Needs = Needs(1 << 12);
+    /// How long sockets have been in their states, from wherever that can be had.
+    pub const STATE_TIMES: Needs = Needs(1 << 13 | 1 << 7);
 
     /// Whether all of `other` is in it.
     pub const fn contains(self, other: Needs) -> bool {

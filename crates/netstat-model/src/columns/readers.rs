@@ -3,7 +3,9 @@
 use std::borrow::Cow;
 
 use super::{SocketRow, Value};
-use crate::{Detail, Endpoint, Extra, Fact, Memory, Protocol, TcpFigure, UnixPeer, UpperLayer, Why};
+use crate::{
+    Detail, Endpoint, Extra, Fact, Memory, Protocol, TcpFigure, TcpInfo, TcpOptions, UnixPeer, UpperLayer, Why,
+};
 
 /// The local side: address and port, or what stands for them.
 pub(super) fn local<'r>(row: &'r SocketRow<'_>) -> Value<'r> {
@@ -141,14 +143,38 @@ pub(super) fn mptcp_token<'r>(row: &SocketRow<'_>) -> Value<'r> {
 }
 
 pub(super) fn phase<'r>(row: &SocketRow<'_>) -> Value<'r> {
-    extra(
+    of_tcp(row, |info| info.phase, |phase| Value::Word(phase.name()))
+}
+
+/// A fact of the internals of TCP.
+fn of_tcp<'r, T>(
+    row: &SocketRow<'_>,
+    read: impl FnOnce(&TcpInfo) -> Fact<T>,
+    show: impl FnOnce(T) -> Value<'r>,
+) -> Value<'r> {
+    let fact = |extra: &Extra| match &extra.tcp {
+        Fact::Known(info) => read(info),
+        Fact::Unknown(why) => Fact::Unknown(*why),
+    };
+    extra(row, fact, show)
+}
+
+/// What both sides agreed on.
+pub(super) fn option<'r>(row: &SocketRow<'_>, read: impl FnOnce(TcpOptions) -> bool) -> Value<'r> {
+    of_tcp(row, |info| info.options, |options| Value::Flag(read(options)))
+}
+
+/// One of the window scales.
+pub(super) fn window_scale<'r>(row: &SocketRow<'_>, read: impl FnOnce((u8, u8)) -> u8) -> Value<'r> {
+    of_tcp(
         row,
-        |extra| match &extra.tcp {
-            Fact::Known(info) => info.phase,
-            Fact::Unknown(why) => Fact::Unknown(*why),
-        },
-        |phase| Value::Word(phase.name()),
+        |info| info.window_scales,
+        |scales| Value::Number(read(scales).into()),
     )
+}
+
+pub(super) fn app_limited<'r>(row: &SocketRow<'_>) -> Value<'r> {
+    of_tcp(row, |info| info.app_limited, Value::Flag)
 }
 
 pub(super) fn namespace<'r>(row: &'r SocketRow<'_>) -> Value<'r> {

@@ -5,7 +5,10 @@ use std::borrow::Cow;
 use super::readers::*;
 use super::{Column, Kind, Missing, Needs, Table, Value};
 use crate::reach::{is_loopback, is_public};
-use crate::{Component, Endpoint, Fact, Owner, Owners, Process, Protocol, Socket, State, TcpFigure, UnitManager, Why};
+use crate::{
+    Component, Endpoint, Fact, Owner, Owners, Process, Protocol, Socket, State, StateTime, TcpFigure, TimeFrom,
+    UnitManager, Why,
+};
 
 /// The kind of rows that a listing of sockets has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,6 +51,10 @@ pub trait Books: Sync {
     }
     /// The path of the control group with this id.
     fn cgroup(&self, _id: u64) -> Option<&[u8]> {
+        None
+    }
+    /// How long the socket has been in its state, where that was learned otherwise than from the kernel.
+    fn state_time(&self, _socket: &Socket) -> Option<StateTime> {
         None
     }
     /// What the network namespace with this index into the listing's namespaces is known by.
@@ -104,6 +111,25 @@ pub fn owner_columns(needs: Needs) -> &'static [&'static str] {
 }
 
 impl<'a> SocketRow<'a> {
+    /// How long the socket has been in its state: from the kernel, else from the books.
+    pub fn time_in_state(&self) -> Fact<StateTime> {
+        match (self.socket.time_in_state(), self.books.state_time(self.socket)) {
+            (Fact::Known(millis), _) => Fact::Known(StateTime {
+                millis,
+                from: TimeFrom::Kernel,
+            }),
+            (_, Some(time)) => Fact::Known(time),
+            (Fact::Unknown(why), None) => Fact::Unknown(why),
+        }
+    }
+
+    fn state_time<'r>(&self, show: impl FnOnce(StateTime) -> Value<'r>) -> Value<'r> {
+        match self.time_in_state() {
+            Fact::Known(time) => show(time),
+            Fact::Unknown(why) => Value::unknown(why),
+        }
+    }
+
     /// A row; `owners` where they were asked for.
     pub fn new(socket: &'a Socket, owners: Option<&'a Owners>, books: &'a dyn Books) -> Self {
         SocketRow {
@@ -203,7 +229,9 @@ static COLUMNS: &[Column<Sockets>] = {
         column("namespace", "Namespace", Text, "", Needs::NAMESPACES, "network namespace: its name, container, unit or first process", namespace),
         column("tos", "TOS", Number, "", Needs::BASIC, "type of service or traffic class of outgoing packets", |row| extra(row, |extra| extra.tos, |tos| Value::Number(tos.into()))),
         column("dscp", "DSCP", Number, "", Needs::BASIC, "differentiated services code point of outgoing packets (RFC 2474)", |row| Value::number(row.socket.dscp())),
-        column("time_in_state", "Time in State", Number, "ms", Needs::BASIC, "since the connection came into its state", |row| Value::number(row.socket.time_in_state())),
+        column("time_in_state", "Time in State", Number, "ms", Needs::STATE_TIMES, "since the connection came into its state; at least this where time_in_state_exact is no", |row| row.state_time(|time| if time.is_exact() { Value::Number(time.millis) } else { Value::AtLeast(time.millis) })),
+        column("time_in_state_exact", "Exact", Flag, "", Needs::STATE_TIMES, "whether time_in_state is exact; else it may be longer", |row| row.state_time(|time| Value::Flag(time.is_exact()))),
+        column("time_in_state_how", "Time From", Text, "", Needs::STATE_TIMES, "how time_in_state is known: kernel (its timer), record (of netstat record), looks (of this run)", |row| row.state_time(|time| Value::Word(time.from.name()))),
         column("timer", "Timer", Text, "", Needs::BASIC, "what the kernel waits for next: on (to repeat), keepalive, timewait, persist, off", |row| extra(row, |extra| extra.timer, |timer| Value::Word(timer.kind.name()))),
         column("timer_expires", "Timer (ms)", Number, "ms", Needs::BASIC, "until the timer runs out", |row| extra(row, |extra| extra.timer, |timer| Value::Number(timer.expires_ms.into()))),
         column("timer_count", "Timer Count", Number, "times", Needs::BASIC, "how often the timer ran out in a row", |row| extra(row, |extra| extra.timer, |timer| Value::Number(timer.count.into()))),
@@ -213,6 +241,14 @@ static COLUMNS: &[Column<Sockets>] = {
         column("v6_only", "V6 Only", Flag, "", Needs::BASIC, "whether an IPv6 socket takes no IPv4", |row| extra(row, |extra| extra.v6_only, Value::Flag)),
         column("congestion", "Congestion", Text, "", Needs::CONGESTION, "congestion control", |row| extra(row, |extra| extra.congestion, |name| Value::text(name.as_bytes().to_vec()))),
         column("phase", "Phase", Text, "", Needs::TCP, "reaction to loss: open, disorder, cwr, recovery, loss", phase),
+        column("timestamps", "Timestamps", Flag, "", Needs::TCP, "whether both sides send timestamps (RFC 7323)", |row| option(row, |options| options.timestamps)),
+        column("sack", "SACK", Flag, "", Needs::TCP, "whether selective acknowledgements were agreed on (RFC 2018)", |row| option(row, |options| options.sack)),
+        column("ecn", "ECN", Flag, "", Needs::TCP, "whether explicit congestion notification was agreed on (RFC 3168)", |row| option(row, |options| options.ecn)),
+        column("ecn_seen", "ECN Seen", Flag, "", Needs::TCP, "whether a packet with a code point of ECN has come", |row| option(row, |options| options.ecn_seen)),
+        column("fast_open", "Fast Open", Flag, "", Needs::TCP, "whether data in the SYN was accepted (TCP Fast Open, RFC 7413)", |row| option(row, |options| options.fast_open)),
+        column("snd_wscale", "Send Scale", Number, "bits", Needs::TCP, "shift of the windows that the peer offers (RFC 7323)", |row| window_scale(row, |scales| scales.0)),
+        column("rcv_wscale", "Recv Scale", Number, "bits", Needs::TCP, "shift of the windows offered to the peer (RFC 7323)", |row| window_scale(row, |scales| scales.1)),
+        column("app_limited", "App Limited", Flag, "", Needs::TCP, "whether delivery_rate was measured while the program had too little to send", app_limited),
         column("ulp", "ULP", Text, "", Needs::TCP, "what works on top of TCP within the kernel: tls, mptcp", upper_layer),
         column("mptcp_token", "MPTCP Token", Number, "", Needs::TCP, "number that the paths of an MPTCP connection share", mptcp_token),
         column("mptcp_subflows", "Subflows", Number, "", Needs::TCP, "of MPTCP: TCP connections beside the first", |row| extra(row, |extra| extra.mptcp, |mptcp| Value::Number(mptcp.subflows.into()))),
@@ -221,7 +257,7 @@ static COLUMNS: &[Column<Sockets>] = {
         column("wmem", "Send Mem", Number, "bytes", Needs::MEMORY, "memory of what waits to be sent or acknowledged", |row| memory(row, |memory| memory.queued)),
         column("sndbuf", "Send Buf", Number, "bytes", Needs::MEMORY, "the most that may wait (SO_SNDBUF)", |row| memory(row, |memory| memory.send_limit)),
         column("drops", "Drops", Number, "packets", Needs::MEMORY, "packets dropped for want of room", |row| extra(row, |extra| extra.memory, |memory| memory.drops.map_or(Value::unknown(Why::NotSupported), |drops| Value::Number(drops.into())))),
-        figure::<0>(), figure::<1>(), figure::<2>(), figure::<3>(), figure::<4>(), figure::<5>(), figure::<6>(), figure::<7>(), figure::<8>(), figure::<9>(), figure::<10>(), figure::<11>(), figure::<12>(), figure::<13>(), figure::<14>(), figure::<15>(), figure::<16>(), figure::<17>(), figure::<18>(), figure::<19>(), figure::<20>(), figure::<21>(), figure::<22>(), figure::<23>(), figure::<24>(), figure::<25>(), figure::<26>(), figure::<27>(), figure::<28>(), figure::<29>(), figure::<30>(), figure::<31>(), figure::<32>(), figure::<33>(), figure::<34>(), figure::<35>(), figure::<36>(), figure::<37>(), figure::<38>(), figure::<39>(), figure::<40>(), figure::<41>(), figure::<42>(), figure::<43>(), figure::<44>(),
+        figure::<0>(), figure::<1>(), figure::<2>(), figure::<3>(), figure::<4>(), figure::<5>(), figure::<6>(), figure::<7>(), figure::<8>(), figure::<9>(), figure::<10>(), figure::<11>(), figure::<12>(), figure::<13>(), figure::<14>(), figure::<15>(), figure::<16>(), figure::<17>(), figure::<18>(), figure::<19>(), figure::<20>(), figure::<21>(), figure::<22>(), figure::<23>(), figure::<24>(), figure::<25>(), figure::<26>(), figure::<27>(), figure::<28>(), figure::<29>(), figure::<30>(), figure::<31>(), figure::<32>(), figure::<33>(), figure::<34>(), figure::<35>(), figure::<36>(), figure::<37>(), figure::<38>(), figure::<39>(), figure::<40>(), figure::<41>(), figure::<42>(), figure::<43>(), figure::<44>(), figure::<45>(), figure::<46>(), figure::<47>(), figure::<48>(),
     ]
 };
 

@@ -22,6 +22,8 @@ pub enum Value<'a> {
     Text(Cow<'a, [u8]>),
     /// A whole number.
     Number(u64),
+    /// A whole number that is a lower bound: it is this or more. Machines get the number; another column tells that it is a bound.
+    AtLeast(u64),
     /// A number with a fraction; finite.
     Decimal(f64),
     /// Yes or no.
@@ -97,6 +99,10 @@ impl<'a> Value<'a> {
             Value::Word(word) => out.extend_from_slice(word.as_bytes()),
             Value::Text(text) => out.extend_from_slice(escape(text).as_bytes()),
             Value::Number(number) => push_decimal(out, *number),
+            Value::AtLeast(number) => {
+                out.extend_from_slice(b">=");
+                push_decimal(out, *number);
+            }
             Value::Decimal(number) => push_fraction(out, *number),
             Value::Flag(flag) => out.extend_from_slice(if *flag { b"yes" } else { b"no" }),
             Value::Address(end) => {
@@ -132,7 +138,7 @@ impl<'a> Value<'a> {
             Value::Unknown(_) => 0,
             Value::Nothing | Value::AnyEndpoint => 1,
             Value::Word(_) | Value::Text(_) => 2,
-            Value::Number(_) | Value::Decimal(_) => 3,
+            Value::Number(_) | Value::AtLeast(_) | Value::Decimal(_) => 3,
             Value::Flag(_) => 4,
             Value::Address(_) | Value::Endpoint(_) => 5,
             Value::Time(_) => 6,
@@ -156,6 +162,7 @@ impl<'a> Value<'a> {
             Value::Unknown(missing) => Value::Unknown(missing),
             Value::Nothing => Value::Nothing,
             Value::Number(number) => Value::Number(number),
+            Value::AtLeast(number) => Value::AtLeast(number),
             Value::Decimal(number) => Value::Decimal(number),
             Value::Flag(flag) => Value::Flag(flag),
             Value::Address(end) => Value::Address(end),
@@ -244,9 +251,12 @@ fn civil(days: i64) -> (i64, u8, u8) {
 impl Ord for Value<'_> {
     fn cmp(&self, other: &Self) -> Ordering {
         match (self, other) {
-            (Value::Number(a), Value::Number(b)) => a.cmp(b),
-            (Value::Number(a), Value::Decimal(b)) => (*a as f64).total_cmp(b),
-            (Value::Decimal(a), Value::Number(b)) => a.total_cmp(&(*b as f64)),
+            (Value::Number(a), Value::Number(b)) | (Value::AtLeast(a), Value::AtLeast(b)) => a.cmp(b),
+            // The same number as a bound is more.
+            (Value::Number(a), Value::AtLeast(b)) => a.cmp(b).then(Ordering::Less),
+            (Value::AtLeast(a), Value::Number(b)) => a.cmp(b).then(Ordering::Greater),
+            (Value::Number(a) | Value::AtLeast(a), Value::Decimal(b)) => (*a as f64).total_cmp(b),
+            (Value::Decimal(a), Value::Number(b) | Value::AtLeast(b)) => a.total_cmp(&(*b as f64)),
             (Value::Decimal(a), Value::Decimal(b)) => a.total_cmp(b),
             (Value::Flag(a), Value::Flag(b)) => a.cmp(b),
             (Value::Time(a), Value::Time(b)) => a.cmp(b),
@@ -284,7 +294,7 @@ impl Hash for Value<'_> {
         match self {
             Value::Word(_) | Value::Text(_) => (2u8, self.bytes()).hash(state),
             // Whole and fractional numbers may be equal.
-            Value::Number(number) => (3u8, (*number as f64).to_bits()).hash(state),
+            Value::Number(number) | Value::AtLeast(number) => (3u8, (*number as f64).to_bits()).hash(state),
             Value::Decimal(number) => (3u8, number.to_bits()).hash(state),
             Value::Flag(flag) => (4u8, flag).hash(state),
             Value::Address(end) => (5u8, end.address.to_canonical()).hash(state),

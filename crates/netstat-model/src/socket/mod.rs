@@ -3,6 +3,7 @@
 mod detail;
 mod extra;
 mod kinds;
+mod state_time;
 mod tcp;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -13,6 +14,7 @@ use crate::{Fact, Why};
 pub use detail::{Detail, PacketKind, UnixKind, UnixName, UnixPeer};
 pub use extra::{CongestionControl, Extra, Extras, Memory, Mptcp, ShortName, Timer, TimerKind, UpperLayer};
 pub use kinds::{Family, Protocol, State};
+pub use state_time::{StateTime, TimeFrom};
 pub use tcp::{CongestionPhase, TcpFigure, TcpInfo, TcpOptions, TcpUnit};
 
 /// One side of a socket: address and port.

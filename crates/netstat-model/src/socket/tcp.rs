@@ -99,11 +99,19 @@ pub enum TcpFigure {
     ReceiveWindow,
     /// What the receiver's buffer is sized for: bytes that come in within one round-trip time.
     ReceiveSpace,
+    /// How often the path was changed on purpose after a timer ran out or congestion was seen (a new flow label, RFC 6437).
+    Rehashes,
+    /// How often the retransmission timer ran out (RFC 6298) since the connection began.
+    Timeouts,
+    /// How many times in a row of such timeouts the connection recovered from.
+    TimeoutRecoveries,
+    /// Milliseconds spent in such recoveries, without one that is going on.
+    TimeoutTime,
 }
 
 /// So many figures of 64 bits stand in front.
 const WIDE: usize = TcpFigure::BytesRetransmitted as usize + 1;
-const FIGURES: usize = TcpFigure::ReceiveSpace as usize + 1;
+const FIGURES: usize = TcpFigure::TimeoutTime as usize + 1;
 
 /// What a figure counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -189,6 +197,10 @@ const ABOUT: [About; FIGURES] = {
         About(SendWindow, "snd_wnd", Bytes, "window offered by the peer"),
         About(ReceiveWindow, "rcv_wnd", Bytes, "window offered to the peer"),
         About(ReceiveSpace, "rcv_space", Bytes, "what the receive buffer is sized for"),
+        About(Rehashes, "rehash", Times, "the path was changed after a timeout or congestion"),
+        About(Timeouts, "total_rto", Times, "the retransmission timer ran out"),
+        About(TimeoutRecoveries, "total_rto_recoveries", Times, "recoveries from such timeouts"),
+        About(TimeoutTime, "total_rto_time", Milliseconds, "spent in such recoveries that are over"),
     ]
 };
 
@@ -226,7 +238,7 @@ impl TcpFigure {
     }
 }
 
-/// The figures and properties of one TCP connection, each known or not; some 270 bytes.
+/// The figures and properties of one TCP connection, each known or not; some 290 bytes.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TcpInfo {
     wide: [u64; WIDE],
@@ -239,7 +251,7 @@ pub struct TcpInfo {
     pub options: Fact<TcpOptions>,
     /// Whether the delivery rate was measured while the program had too little to send, so that more may be possible.
     pub app_limited: Fact<bool>,
-    /// The shifts of the windows sent and received (RFC 7323, 2.2), 0 to 14.
+    /// The shifts of the windows that the peer offers, and of those offered to it (RFC 7323, 2.2), 0 to 14.
     pub window_scales: Fact<(u8, u8)>,
 }
 

@@ -5,6 +5,7 @@ mod cgroups;
 pub mod counters;
 mod events;
 pub mod figures;
+mod file_locks;
 mod namespaces;
 mod netlink;
 mod owner_source;
@@ -21,6 +22,8 @@ mod users;
 pub use system::Linux;
 
 pub use events::moment as now;
+
+pub use file_locks::is_locked;
 
 /// The kernel's id of this boot: random, and the same until the next.
 ///

@@ -126,6 +126,10 @@ fn agrees(socket: &Socket, line: &str) {
         (TcpFigure::Unacked, "unacked"),
         (TcpFigure::RetransmitsInFlight, "retrans"),
         (TcpFigure::Lost, "lost"),
+        (TcpFigure::BytesRetransmitted, "bytes_retrans"),
+        (TcpFigure::DuplicateSacks, "dsack_dups"),
+        (TcpFigure::ReorderingSeen, "reord_seen"),
+        (TcpFigure::OutOfOrder, "rcv_ooopack"),
     ] {
         // What is 0 is left out there.
         match word(line, name) {
@@ -137,6 +141,25 @@ fn agrees(socket: &Socket, line: &str) {
             None => assert!(matches!(socket.tcp(figure).known(), Some(0) | None), "{name} in {line}"),
         }
     }
+    // An older `ss` does not print these.
+    for (figure, name) in [(TcpFigure::ReceiveWindow, "rcv_wnd"), (TcpFigure::Rehashes, "rehash")] {
+        if let Some(shown) = word(line, name) {
+            assert_eq!(known(figure).to_string(), shown, "{name} in {line}");
+        }
+    }
+    // `busy:8ms rwnd_limited:4ms(50.0%)`, rounded down.
+    for (figure, name) in [
+        (TcpFigure::BusyTime, "busy"),
+        (TcpFigure::ReceiveWindowLimited, "rwnd_limited"),
+        (TcpFigure::SendBufferLimited, "sndbuf_limited"),
+    ] {
+        let shown = word(line, name).map_or("0", |shown| shown.split("ms").next().unwrap_or(shown));
+        let shown: u64 = shown.parse().unwrap();
+        assert!(known(figure) / 1000 >= shown, "{name} in {line}");
+    }
+    // The usual reordering of 3 is left out there.
+    let reordering = word(line, "reordering").unwrap_or("3");
+    assert_eq!(known(TcpFigure::Reordering).to_string(), reordering, "{line}");
     let (rtt, variance) = word(line, "rtt").unwrap().split_once('/').unwrap();
     assert!(same_time(known(TcpFigure::Rtt), rtt), "{line}");
     assert!(same_time(known(TcpFigure::RttVariance), variance), "{line}");

@@ -10,7 +10,7 @@ use netstat_model::text::escape;
 use netstat_model::{Component, Fact, Protocol, Socket, State};
 use netstat_names::blocklist::BlockList;
 use netstat_names::packages::{FileOwner, Match, Origin, Ownership, Package};
-use netstat_record::Beacon;
+use netstat_record::{Beacon, FirstSeen, Reach};
 
 use super::known;
 use crate::script::{Runs, runs};
@@ -201,6 +201,8 @@ pub struct Case<'a> {
     pub tracer: Option<&'a Tracer>,
     /// Shells that it connects with the network.
     pub shells: &'a [Relayed],
+    /// What its program did first, and when, by the record; `None` without a record or a known program.
+    pub past: Option<&'a FirstSeen>,
     /// The computer.
     pub host: &'a Host,
 }
@@ -456,6 +458,10 @@ pub struct Host {
     /// Programs that have called the same address at regular times, with what is known of their files; an error where there is no
     /// history, in words.
     pub calls: Result<Vec<(Beacon, Option<FileLook>)>, String>,
+    /// What names the record to `netstat history`, to follow that word: nothing for the usual one.
+    pub store: String,
+    /// How far back a record of the past reaches; an error where there is none, in words.
+    pub reach: Result<Reach, String>,
 }
 
 impl Host {
@@ -475,6 +481,8 @@ impl Host {
             ports: HashSet::new(),
             block: Arc::default(),
             calls: Ok(Vec::new()),
+            store: String::new(),
+            reach: Err("no history was asked".to_owned()),
         }
     }
 }

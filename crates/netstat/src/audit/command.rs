@@ -10,6 +10,7 @@ use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser};
 use netstat_model::text::escape_str;
 use netstat_model::{Filter, Limit, Owner, OwnerSummary};
 use netstat_names::blocklist::BlockList;
+use netstat_names::digest::Cache;
 use netstat_os::{OwnersAsk, SocketList};
 use serde_json::{Value, json};
 
@@ -20,6 +21,7 @@ use crate::args::filter::FilterArgs;
 use crate::args::shape::ColorChoice;
 use crate::commands::Command;
 use crate::json::{self, Document};
+use crate::past::StoreArgs;
 use crate::progress::Progress;
 use crate::run::talk::Talk;
 use crate::run::{Failure, Outcome, Surroundings, names};
@@ -63,9 +65,8 @@ struct Words {
     /// try to take each port that no list shows, and give it back at once: finds hidden listeners; a service that starts meanwhile may fail
     #[arg(long)]
     probe_ports: bool,
-    /// look for calls at regular times in this history of netstat record [default: the usual place]
-    #[arg(long, value_name = "FILE")]
-    history: Option<PathBuf>,
+    #[command(flatten)]
+    store: StoreArgs,
     /// look into every network namespace
     #[arg(long)]
     all_namespaces: bool,
@@ -196,14 +197,20 @@ fn run(matches: &ArgMatches, surroundings: &mut Surroundings<'_>) -> Result<Outc
         // A filter asks about some programs, not about the computer.
         host: filter.is_empty() || words.probe_ports,
         probe_ports: words.probe_ports,
-        history: words.history.clone().or_else(|| {
-            let root = surroundings.system.is_superuser();
-            netstat_record::default_path(root, |name| std::env::var_os(name))
-        }),
+        records: words.store.places(surroundings.system.is_superuser()),
     };
-    let mut survey = judge(surroundings.system, &list, &found.owners, &pids, &options, &|stage| {
-        progress.stage(|| stage.to_owned());
-    });
+    let mut cache = Cache::directory().map_or_else(Cache::in_memory, Cache::open);
+    let mut survey = judge(
+        surroundings.system,
+        &list,
+        &found.owners,
+        &pids,
+        &options,
+        &mut cache,
+        &|stage| progress.stage(|| stage.to_owned()),
+    );
+    // The cache saves time only: where it cannot be kept, nothing is lost.
+    let _ = cache.save();
     drop(progress);
     if let Some(line) = OwnerSummary::count(&found.owners, &list.sockets).line(surroundings.system.is_superuser()) {
         survey.unexamined.push(line);
@@ -228,7 +235,14 @@ fn run(matches: &ArgMatches, surroundings: &mut Surroundings<'_>) -> Result<Outc
     } else {
         let mut out = Vec::new();
         let colored = words.color.colored(surroundings.screen);
-        text::write(&mut out, &shown, surroundings.screen.width.map(usize::from), colored);
+        let now = (surroundings.now)();
+        text::write(
+            &mut out,
+            &shown,
+            surroundings.screen.width.map(usize::from),
+            colored,
+            now,
+        );
         surroundings.out.write_all(&out)?;
     }
     surroundings.out.flush()?;

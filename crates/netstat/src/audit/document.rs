@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 use super::command::Shown;
 use super::finding::Finding;
 use super::{Judged, Judgement, Severity, case};
+use crate::json::timestamp;
 
 /// What a field of the document holds.
 #[derive(Clone, Copy)]
@@ -15,6 +16,8 @@ enum Holds {
     Texts,
     Severity,
     Verdict,
+    Moment,
+    Flag,
 }
 
 /// A field: its name, what it holds, whether it may be null, and its meaning.
@@ -52,7 +55,22 @@ const FINDING: &[Field] = &[
         false,
         "what would make it harmless or worse",
     ),
+    FIRST_SEEN,
+    OR_EARLIER,
 ];
+
+const FIRST_SEEN: Field = (
+    "first_seen",
+    Holds::Moment,
+    true,
+    "when the program was first seen on the network; null where no record tells",
+);
+const OR_EARLIER: Field = (
+    "first_seen_or_earlier",
+    Holds::Flag,
+    true,
+    "whether that was when the record began, so that it may be older",
+);
 
 /// The fields of a program, in order.
 const PROGRAM: &[Field] = &[
@@ -87,6 +105,8 @@ const PROGRAM: &[Field] = &[
     ("reasons", Holds::Texts, false, "why the verdict is so"),
     ("would_change", Holds::Texts, false, "what would change the verdict"),
     ("unexamined", Holds::Texts, false, "what could not be looked at"),
+    FIRST_SEEN,
+    OR_EARLIER,
 ];
 
 /// The schema of the document.
@@ -128,6 +148,12 @@ fn object(fields: &[Field]) -> Value {
         let mut schema = match holds {
             Holds::Number => of("integer"),
             Holds::Text => of("string"),
+            Holds::Flag => of("boolean"),
+            Holds::Moment => {
+                let mut moment = of("string");
+                moment["format"] = "date-time".into();
+                moment
+            }
             Holds::Texts => json!({"type": "array", "items": {"type": "string"}}),
             Holds::Severity => words(Severity::ALL.into_iter().map(Severity::name).collect()),
             Holds::Verdict => words(Judgement::ALL.into_iter().map(Judgement::word).collect()),
@@ -152,6 +178,8 @@ pub(crate) fn finding(found: &Finding) -> Value {
         "harmless": found.harmless,
         "technique": found.technique,
         "would_change": found.would_change,
+        "first_seen": found.first_seen.map(|first| timestamp(first.at)),
+        "first_seen_or_earlier": found.first_seen.map(|first| first.or_earlier),
     })
 }
 
@@ -172,6 +200,8 @@ pub(super) fn program(judged: &Judged) -> Value {
         "reasons": judged.verdict.reasons,
         "would_change": judged.verdict.would_change,
         "unexamined": judged.unexamined,
+        "first_seen": judged.first_seen.map(|first| timestamp(first.at)),
+        "first_seen_or_earlier": judged.first_seen.map(|first| first.or_earlier),
     })
 }
 

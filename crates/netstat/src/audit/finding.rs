@@ -2,7 +2,9 @@
 
 use std::fmt;
 
+use super::FirstSight;
 use super::case::{Case, Host};
+use crate::inspect::quoted;
 
 /// How much a finding is worth a look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -134,6 +136,11 @@ pub struct Note {
     pub program: Option<String>,
 }
 
+/// A command of this very program, as it is to be typed: another `netstat` may come first on the path.
+pub(super) fn own(words: &str) -> String {
+    format!("{} {words}", quoted(crate::run::owners::program().as_bytes()))
+}
+
 /// Takes what a rule has to say.
 #[derive(Debug, Default)]
 pub struct Notes {
@@ -178,6 +185,8 @@ pub struct Finding {
     pub technique: &'static str,
     /// What would make it harmless or worse.
     pub would_change: String,
+    /// When the program was first seen on the network, by a record of the past.
+    pub first_seen: Option<FirstSight>,
 }
 
 impl Finding {
@@ -194,6 +203,7 @@ impl Finding {
             harmless: rule.harmless,
             technique: rule.technique,
             would_change: note.would_change,
+            first_seen: None,
         }
     }
 }

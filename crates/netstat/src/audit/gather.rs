@@ -45,7 +45,13 @@ struct Noted {
 }
 
 /// Reads the facts of `pids`; packages are looked up, and contents compared, for all files together.
-pub(super) fn gather(system: &mut dyn System, pids: &[u32], options: &Options, progress: &dyn Fn(&str)) -> Gathered {
+pub(super) fn gather(
+    system: &mut dyn System,
+    pids: &[u32],
+    options: &Options,
+    cache: &mut Cache,
+    progress: &dyn Fn(&str),
+) -> Gathered {
     let mut files = Files::default();
     let mut noted = Vec::with_capacity(pids.len());
     let mut ended = 0;
@@ -59,10 +65,7 @@ pub(super) fn gather(system: &mut dyn System, pids: &[u32], options: &Options, p
     files.find_packages();
     if options.compare {
         progress("comparing programs with their packages");
-        let mut cache = Cache::directory().map_or_else(Cache::in_memory, Cache::open);
-        files.compare(&mut cache, &|_| {});
-        // The cache saves time only: where it cannot be kept, nothing is lost.
-        let _ = cache.save();
+        files.compare(cache, &|_| {});
     }
     let processes = noted.into_iter().map(|one| finish(one, &files)).collect();
     Gathered { processes, ended }

@@ -1,17 +1,18 @@
 //! Looks at the computer as a whole.
 
 use std::collections::{HashMap, HashSet};
-use std::path::Path;
+use std::os::unix::ffi::OsStrExt;
 use std::time::{Duration, SystemTime};
 
 use netstat_model::text::escape_str;
 use netstat_model::{Fact, Filter, NoOwner, Owner, Owners, Protocol, Socket, State};
 use netstat_os::{OwnersAsk, ProcessAsk, SocketAsk, SocketList, System};
-use netstat_record::{Beacon, Reader, StoreError};
+use netstat_record::Beacon;
 
 use super::Options;
 use super::case::{FileLook, Host, OneSided, Probe, Promiscuous, TakenPort, waits};
 use super::gather::preloads_everywhere;
+use crate::recall::{NoRecord, Recall};
 
 /// How often views are compared, and ports tried, before a difference counts.
 const LOOKS: u32 = 3;
@@ -79,7 +80,6 @@ pub(super) fn look(
         true => Err("netlink is refused, /proc/net is the only view".to_owned()),
         false => one_sided(system),
     };
-    host.calls = calls(options.history.as_deref(), host.now);
     if options.probe_ports {
         host.probe = Some(probe(system, progress));
     }
@@ -89,18 +89,34 @@ pub(super) fn look(
 /// How far back calls at regular times are looked for.
 const WEEK: Duration = Duration::from_secs(7 * 86_400);
 
-/// The programs that have called the same address at regular times, by the history at `path`.
-fn calls(path: Option<&Path>, now: SystemTime) -> Result<Vec<(Beacon, Option<FileLook>)>, String> {
-    let Some(path) = path else {
-        return Err("there is no place for a history".to_owned());
-    };
+impl Host {
+    /// Adds what `record` tells: how far back it reaches, and with `calls` which programs call by the clock. Nothing where none is asked.
+    pub(super) fn remember(&mut self, record: Option<&mut Result<Recall, NoRecord>>, calls: bool) {
+        match record {
+            None => {}
+            Some(Err(why)) => {
+                self.reach = Err(why.words());
+                self.calls = Err(why.words());
+            }
+            Some(Ok(record)) => {
+                self.reach = Ok(record.reach.clone());
+                if !record.is_usual(self.superuser) {
+                    let path = record.path.as_os_str().as_bytes();
+                    self.store = format!(" --store {}", crate::inspect::quoted(path));
+                }
+                if calls {
+                    self.calls = self::calls(record, self.now);
+                }
+            }
+        }
+    }
+}
+
+/// The programs that have called the same address at regular times.
+fn calls(record: &mut Recall, now: SystemTime) -> Result<Vec<(Beacon, Option<FileLook>)>, String> {
     let since = now.checked_sub(WEEK).unwrap_or(SystemTime::UNIX_EPOCH);
-    let found =
-        Reader::open(path).and_then(|mut reader| reader.beacons(netstat_record::millis(since), &Filter::default()));
-    let beacons = found.map_err(|error| match error {
-        StoreError::Absent(_) => "there is no history (netstat record keeps one)".to_owned(),
-        other => escape_str(&other.to_string()).into_owned(),
-    })?;
+    let found = record.reader.beacons(netstat_record::millis(since), &Filter::default());
+    let beacons = found.map_err(|error| escape_str(&error.to_string()).into_owned())?;
     let paths: Vec<Option<Vec<u8>>> = beacons.iter().map(|beacon| beacon.program.path.clone()).collect();
     Ok(beacons.into_iter().zip(super::gather::programs(&paths)).collect())
 }

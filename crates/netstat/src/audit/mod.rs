@@ -22,13 +22,16 @@ mod verdict;
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use netstat_model::process::{Place, ProcessFacts};
 use netstat_model::text::{escape, escape_str};
 use netstat_model::{Owner, Owners, Socket};
 use netstat_names::blocklist::BlockList;
+use netstat_names::digest::Cache;
 use netstat_names::packages::{FileOwner, Match};
 use netstat_os::{SocketList, System};
+use netstat_record::{FirstSeen, Millis, Novelty};
 
 pub use command::COMMAND;
 pub(crate) use document::{finding as finding_value, schema};
@@ -39,6 +42,8 @@ use case::{Case, Exposure, FileLook};
 use finding::{Check, Notes};
 use gather::Gathered;
 use verdict::Standing;
+
+use crate::recall::{self, Recall};
 
 /// How a judgement is to be made.
 #[derive(Clone, Debug)]
@@ -51,8 +56,8 @@ pub struct Options {
     pub host: bool,
     /// Whether every port is tried; only with `host`.
     pub probe_ports: bool,
-    /// The history that calls at regular times are looked for in; only with `host`.
-    pub history: Option<PathBuf>,
+    /// Where a record of the past may be, that is asked what is new and, with `host`, for calls at regular times; empty: none is asked.
+    pub records: Vec<PathBuf>,
 }
 
 impl Default for Options {
@@ -63,7 +68,7 @@ impl Default for Options {
             compare: true,
             host: false,
             probe_ports: false,
-            history: None,
+            records: Vec::new(),
         }
     }
 }
@@ -98,6 +103,35 @@ pub struct Judged {
     pub findings: Vec<Finding>,
     /// What could not be looked at; each one line.
     pub unexamined: Vec<String>,
+    /// When its program was first seen on the network, by the record.
+    pub first_seen: Option<FirstSight>,
+}
+
+/// When a program was first seen on the network, by a record of the past.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FirstSight {
+    /// The moment.
+    pub at: SystemTime,
+    /// Whether it may be older: it was there when the record began.
+    pub or_earlier: bool,
+}
+
+impl FirstSight {
+    fn of(millis: Millis, begins: Option<Millis>) -> FirstSight {
+        FirstSight {
+            at: recall::time(millis),
+            or_earlier: recall::is_older(millis, begins),
+        }
+    }
+
+    /// In words: `3 minutes ago`.
+    pub(crate) fn words(self, now: SystemTime) -> String {
+        let ago = crate::words::ago(self.at, now);
+        match self.or_earlier {
+            true => format!("when the record began, {ago}, or earlier"),
+            false => ago,
+        }
+    }
 }
 
 impl Judged {
@@ -116,25 +150,40 @@ fn shown(facts: &ProcessFacts, program: Option<&FileLook>) -> String {
 
 /// Looks at the processes `pids`, which hold some of the sockets in `list`, and with [`Options::host`] at the computer.
 ///
-/// `list` should hold all sockets of the kinds TCP, UDP, RAW, MPTCP and PACKET, with `owners` found for it. `progress` is told what is being
-/// done.
+/// `list` should hold all sockets of the kinds TCP, UDP, RAW, MPTCP and PACKET, with `owners` found for it. `cache` has the digests
+/// of files that were read before, and takes new ones. `progress` is told what is being done.
 pub fn judge(
     system: &mut dyn System,
     list: &SocketList,
     owners: &Owners,
     pids: &[u32],
     options: &Options,
+    cache: &mut Cache,
     progress: &dyn Fn(&str),
 ) -> Survey {
     progress("looking at processes");
-    let gathered = gather::gather(system, pids, options, progress);
+    let gathered = gather::gather(system, pids, options, cache, progress);
     let facts: Vec<&ProcessFacts> = gathered.processes.iter().map(|one| &one.facts).collect();
     let shells = relay::find(system, &facts);
-    let host = host::look(system, list, owners, options, progress);
+    let mut host = host::look(system, list, owners, options, progress);
+    let mut record = match options.records.is_empty() {
+        true => None,
+        false => Some(Recall::open(&options.records, host.now)),
+    };
+    host.remember(record.as_mut(), options.host);
     let held = held(&list.sockets, owners);
     let Gathered { processes, ended } = gathered;
     let mut judged = Vec::with_capacity(processes.len());
+    let mut seen: HashMap<Vec<u8>, FirstSeen> = HashMap::new();
     for process in processes {
+        let past = match (&mut record, &process.program) {
+            (Some(Ok(record)), Some(program)) => Some(
+                &*seen
+                    .entry(program.path.clone())
+                    .or_insert_with(|| record.first_seen(&program.path, &process.facts.comm)),
+            ),
+            _ => None,
+        };
         let sockets: &[&Socket] = held.get(&process.facts.pid).map_or(&[], Vec::as_slice);
         let case = Case {
             facts: &process.facts,
@@ -150,9 +199,14 @@ pub fn judge(
             preloads: &process.preloads,
             tracer: process.tracer.as_ref(),
             shells: shells.get(&process.facts.pid).map_or(&[], Vec::as_slice),
+            past,
             host: &host,
         };
-        let (findings, unexamined) = check(&case);
+        let (mut findings, unexamined) = check(&case);
+        let first_seen = past
+            .and_then(|past| past.of(Novelty::Program))
+            .map(|first| FirstSight::of(first, host.reach.as_ref().ok().and_then(|reach| reach.begins)));
+        findings.iter_mut().for_each(|finding| finding.first_seen = first_seen);
         let verdict = verdict::verdict(&findings, &standing(&case), &unexamined);
         let exposure = case.exposure;
         judged.push(Judged {
@@ -163,6 +217,7 @@ pub fn judge(
             facts: process.facts,
             program: process.program,
             script: process.script.map(|script| script.look),
+            first_seen,
         });
     }
     let (found, unexamined) = if options.host {

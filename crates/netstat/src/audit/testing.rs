@@ -13,6 +13,7 @@ use netstat_model::{
 };
 use netstat_names::digest::{Algorithm, Digest, FileId};
 use netstat_names::packages::{Database, FileOwner, Match, NoRecord, Ownership, Package, Recorded, origin};
+use netstat_record::FirstSeen;
 
 use super::case::{Case, Exposure, FileLook, Host, Preload, Relayed, Script, Tracer, base};
 use super::finding::{Check, Notes, Rule, Severity};
@@ -159,6 +160,7 @@ pub(super) struct Made {
     preloads: Vec<Preload>,
     tracer: Option<Tracer>,
     shells: Vec<Relayed>,
+    past: Option<FirstSeen>,
     pub(super) host: Host,
 }
 
@@ -205,6 +207,7 @@ impl Made {
             preloads: Vec::new(),
             tracer: None,
             shells: Vec::new(),
+            past: None,
             host: host(),
         }
     }
@@ -226,6 +229,7 @@ impl Made {
             preloads: &self.preloads,
             tracer: self.tracer.as_ref(),
             shells: &self.shells,
+            past: self.past.as_ref(),
             host: &self.host,
         };
         let mut notes = Notes::default();
@@ -503,6 +507,14 @@ impl Made {
             terminal,
         });
         self
+    }
+
+    /// What a record tells of its program.
+    pub(super) fn past(self, past: FirstSeen) -> Made {
+        Made {
+            past: Some(past),
+            ..self
+        }
     }
 
     pub(super) fn host(self, host: Host) -> Made {

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::time::SystemTime;
 
 use netstat_model::text::escape_str;
 
@@ -12,15 +13,19 @@ use crate::render::rows::paint::Look;
 use crate::words::plural;
 
 /// Writes everything.
-pub(super) fn write(out: &mut Vec<u8>, shown: &Shown<'_>, width: Option<usize>, colored: bool) {
+pub(super) fn write(out: &mut Vec<u8>, shown: &Shown<'_>, width: Option<usize>, colored: bool, now: SystemTime) {
     let page = Page {
         width: width.unwrap_or(WIDTH).clamp(40, WIDTH),
         colored,
+        now,
     };
     summary(out, shown, &page);
     for finding in shown.host() {
         out.push(b'\n');
         page.heading(out, finding.severity, &finding.headline);
+        if let Some(first) = finding.first_seen {
+            page.line(out, "first seen:", &format!("on the network {}", first.words(page.now)));
+        }
         page.finding(out, finding);
     }
     for alike in alike(shown.grouped()) {
@@ -74,6 +79,8 @@ const WIDTH: usize = 110;
 struct Page {
     width: usize,
     colored: bool,
+    /// Ages are counted from here.
+    now: SystemTime,
 }
 
 /// How a severity looks.
@@ -217,6 +224,9 @@ fn process(out: &mut Vec<u8>, alike: &Alike<'_>, page: &Page) {
     let line = case::command_line(&judged.facts.arguments);
     if !line.is_empty() {
         page.line(out, "command line:", &line);
+    }
+    if let Some(first) = judged.first_seen {
+        page.line(out, "first seen:", &format!("on the network {}", first.words(page.now)));
     }
     for (at, finding) in findings.iter().enumerate() {
         if at > 0 {

@@ -4,6 +4,7 @@ mod line;
 mod novelty;
 mod plot;
 mod rows;
+pub(crate) mod schema;
 
 use std::io::{self, Write};
 use std::ops::ControlFlow;

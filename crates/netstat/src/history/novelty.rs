@@ -7,6 +7,7 @@ use serde_json::json;
 
 use super::Answer;
 use super::rows::Paper;
+use super::schema::Told;
 use crate::json;
 use crate::record::refused;
 use crate::render::rows::{Grid, Head};
@@ -36,10 +37,54 @@ const fn head(name: &'static str, heading: &'static str, kind: Kind) -> Head {
     Head { name, heading, kind }
 }
 
-fn print(answer: &mut Answer<'_, '_, '_>, heads: &[Head], mut rows: Vec<Vec<Value<'static>>>) -> Result<(), Failure> {
+/// What `--new` tells.
+pub(super) const NEW: [Told; 5] = [
+    (head("first", "First", Kind::Time), "when"),
+    (head("program", "Program", Kind::Text), "the program's file name"),
+    (
+        head("what", "What", Kind::Text),
+        "what it did: first on the network, first to port, first to network, first listening on port",
+    ),
+    (
+        head("value", "Value", Kind::Text),
+        "the port or network; empty for a program",
+    ),
+    (head("path", "Path", Kind::Text), "the path of the program file"),
+];
+
+/// What `--beacons` tells.
+pub(super) const BEACONS: [Told; 8] = [
+    (head("program", "Program", Kind::Text), "the program's file name"),
+    (head("protocol", "Proto", Kind::Text), "TCP or UDP"),
+    (head("foreign", "Foreign Address", Kind::Endpoint), "whom it calls"),
+    (head("calls", "Calls", Kind::Number), "how many calls"),
+    (
+        head("period_seconds", "Every (s)", Kind::Decimal),
+        "the middle gap between two calls, in seconds",
+    ),
+    (
+        head("jitter_percent", "Jitter (%)", Kind::Decimal),
+        "how far half of the gaps are from it at most, in percent",
+    ),
+    (head("first", "First", Kind::Time), "the first call"),
+    (head("last", "Last", Kind::Time), "the last call"),
+];
+
+/// What `--gaps` tells.
+pub(super) const GAPS: [Told; 4] = [
+    (head("since", "Since", Kind::Time), "from when"),
+    (head("until", "Until", Kind::Time), "until when"),
+    (
+        head("lost", "Lost", Kind::Number),
+        "how many events or flows, where that can be told",
+    ),
+    (head("reason", "Reason", Kind::Text), "why, in plain words"),
+];
+
+fn print(answer: &mut Answer<'_, '_, '_>, columns: &[Told], mut rows: Vec<Vec<Value<'static>>>) -> Result<(), Failure> {
     rows.truncate(answer.words.top.unwrap_or(usize::MAX));
     let ready = Ready {
-        heads: heads.to_vec(),
+        heads: columns.iter().map(|(head, _)| *head).collect(),
         rows,
     };
     let mut paper = Paper::new(answer);
@@ -101,14 +146,7 @@ pub(super) fn novelties(answer: &mut Answer<'_, '_, '_>) -> Result<(), Failure> 
             ]
         })
         .collect();
-    let heads = [
-        head("first", "First", Kind::Time),
-        head("program", "Program", Kind::Text),
-        head("what", "What", Kind::Text),
-        head("value", "Value", Kind::Text),
-        head("path", "Path", Kind::Text),
-    ];
-    print(answer, &heads, rows)
+    print(answer, &NEW, rows)
 }
 
 /// `--beacons`.
@@ -137,17 +175,7 @@ pub(super) fn beacons(answer: &mut Answer<'_, '_, '_>) -> Result<(), Failure> {
             ]
         })
         .collect();
-    let heads = [
-        head("program", "Program", Kind::Text),
-        head("protocol", "Proto", Kind::Text),
-        head("foreign", "Foreign Address", Kind::Endpoint),
-        head("calls", "Calls", Kind::Number),
-        head("period_seconds", "Every (s)", Kind::Decimal),
-        head("jitter_percent", "Jitter (%)", Kind::Decimal),
-        head("first", "First", Kind::Time),
-        head("last", "Last", Kind::Time),
-    ];
-    print(answer, &heads, rows)
+    print(answer, &BEACONS, rows)
 }
 
 /// A gap as JSON.
@@ -176,11 +204,5 @@ pub(super) fn gaps(answer: &mut Answer<'_, '_, '_>) -> Result<(), Failure> {
             ]
         })
         .collect();
-    let heads = [
-        head("since", "Since", Kind::Time),
-        head("until", "Until", Kind::Time),
-        head("lost", "Lost", Kind::Number),
-        head("reason", "Reason", Kind::Text),
-    ];
-    print(answer, &heads, rows)
+    print(answer, &GAPS, rows)
 }

@@ -13,6 +13,7 @@ use netstat_record::{Flow, FlowRow, Flows};
 use super::{Answer, CHUNK, MOST};
 use crate::args::shape::Format;
 use crate::json;
+use crate::render::rows::json::Tally;
 use crate::render::rows::sort::{self, Direction};
 use crate::render::rows::table::{self, Layout, Widths};
 use crate::render::rows::{self, Grid, Head};
@@ -62,15 +63,15 @@ pub(super) struct Paper {
     pages: usize,
     /// What a JSON document begins with, up to its rows.
     head: String,
+    /// What was missing in the rows of a JSON document, and their columns.
+    missing: Tally,
+    heads: Vec<Head>,
 }
 
 impl Paper {
     pub(super) fn new(answer: &Answer<'_, '_, '_>) -> Paper {
         let host = answer.surroundings.system.computer_name();
-        let mut head = format!(
-            "{{{},\"limits\":[],\"gaps\":[",
-            json::head("netstat.history", &host, answer.now)
-        );
+        let mut head = format!("{{{},\"gaps\":[", json::head("netstat.history", &host, answer.now));
         for (at, gap) in answer.gaps.iter().enumerate() {
             if at > 0 {
                 head.push(',');
@@ -84,6 +85,8 @@ impl Paper {
             widths: Widths::default(),
             pages: 0,
             head,
+            missing: Tally::new(),
+            heads: Vec::new(),
         }
     }
 
@@ -111,7 +114,11 @@ impl Paper {
                 } else if !grid.is_empty() {
                     out.write_all(b",")?;
                 }
-                rows::json::write_elements(out, grid).map(|_| ())
+                for (key, count) in rows::json::write_elements(out, grid)? {
+                    *self.missing.entry(key).or_default() += count;
+                }
+                self.heads = grid.heads();
+                Ok(())
             }
         }
     }
@@ -125,7 +132,9 @@ impl Paper {
             if self.pages == 0 {
                 out.write_all(self.head.as_bytes())?;
             }
-            out.write_all(b"]}\n")?;
+            let limits = json::front::missing(&self.heads, &self.missing, "row", "rows");
+            let limits = json::to_text(&limits.into(), false);
+            writeln!(out, "],\"limits\":{}}}", limits.trim_end())?;
         }
         Ok(())
     }

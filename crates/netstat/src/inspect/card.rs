@@ -8,10 +8,12 @@ use netstat_model::{Fact, Limit, NoOwner, Socket};
 use netstat_names::digest::Digest;
 use netstat_names::packages::{Match, Ownership};
 
+use super::past::Past;
 use super::reach::Reach;
 use super::steps::Step;
 use super::usage::Usage;
 use crate::audit::{Finding, Verdict};
+use crate::recall::Since;
 
 /// Everything that one inspection found.
 #[derive(Debug, Default)]
@@ -76,6 +78,8 @@ pub(crate) struct SocketView {
     pub(crate) socket: Socket,
     /// The name of the other side, where it was asked for and found.
     pub(crate) host: Option<String>,
+    /// When it was first seen, by a record; `None` where none tells.
+    pub(crate) since: Option<Since>,
     /// Bytes in and out per second.
     pub(crate) rates: Rates,
     /// Where it was seen, when it is another network namespace than the caller's. Escaped.
@@ -116,6 +120,8 @@ pub(crate) struct Subject {
     pub(crate) script: Option<Script>,
     /// What the audit's rules say about it; `None` when it ended before they could look.
     pub(crate) opinion: Option<Opinion>,
+    /// When a record saw it first; else why that is not known.
+    pub(crate) past: Result<Past, String>,
     /// What it uses now.
     pub(crate) usage: Usage,
 }

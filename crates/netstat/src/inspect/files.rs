@@ -25,7 +25,14 @@ pub(super) struct Examined {
 }
 
 /// Reads the facts of `pids` and examines their files. A process that ended meanwhile is left out.
-pub(super) fn examine(system: &mut dyn System, pids: &[u32], progress: &Progress) -> BTreeMap<u32, Examined> {
+///
+/// Everything is read anew, whatever `cache` has; what was read is put there for those who ask next.
+pub(super) fn examine(
+    system: &mut dyn System,
+    pids: &[u32],
+    cache: &mut Cache,
+    progress: &Progress,
+) -> BTreeMap<u32, Examined> {
     let mut all: Vec<Candidate> = Vec::new();
     for &pid in pids {
         let facts = match system.process(pid, &ProcessAsk::CARD) {
@@ -44,7 +51,7 @@ pub(super) fn examine(system: &mut dyn System, pids: &[u32], progress: &Progress
     }
     progress.stage(|| "looking for packages".to_owned());
     let owned = packages(&all);
-    let views = verify(system, &all, owned, progress);
+    let views = verify(system, &all, owned, cache, progress);
     let mut examined = BTreeMap::new();
     for (Candidate { facts, script }, (file, script_view)) in all.into_iter().zip(views) {
         let script = script
@@ -142,7 +149,13 @@ fn path_of(bytes: &[u8]) -> PathBuf {
 type Views = (FileView, Option<FileView>);
 
 /// Digests every program and script, each once, and compares them with the records of their packages.
-fn verify(system: &mut dyn System, all: &[Candidate], owned: Vec<Owned>, progress: &Progress) -> Vec<Views> {
+fn verify(
+    system: &mut dyn System,
+    all: &[Candidate],
+    owned: Vec<Owned>,
+    cache: &mut Cache,
+    progress: &Progress,
+) -> Vec<Views> {
     let mut jobs = Vec::new();
     let mut job = |file: std::fs::File, ownership: Option<&Ownership>| {
         let recorded = match ownership
@@ -169,12 +182,20 @@ fn verify(system: &mut dyn System, all: &[Candidate], owned: Vec<Owned>, progres
         });
         places.push((program, script));
     }
-    let mut cache = Cache::in_memory();
+    let mut fresh = Cache::in_memory();
     progress.stage(|| "reading program files".to_owned());
     let told = |step: digest::Progress| {
         progress.stage(|| format!("reading program files: {}", crate::words::bytes(step.bytes)));
     };
-    let results = digest::digests(&jobs, LARGEST_FILE, &mut cache, &told);
+    let results = digest::digests(&jobs, LARGEST_FILE, &mut fresh, &told);
+    for hashed in results.iter().flatten() {
+        for digest in &hashed.digests {
+            // One of a file that changes just now was not kept.
+            if let Some(digest) = fresh.get(&hashed.id, digest.algorithm()) {
+                cache.put(hashed.id, digest);
+            }
+        }
+    }
     let mut views = Vec::with_capacity(all.len());
     for ((Candidate { facts, script }, owned), (program_job, script_job)) in all.iter().zip(owned).zip(places) {
         let program = facts.program.as_ref().known();

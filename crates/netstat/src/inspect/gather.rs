@@ -6,10 +6,12 @@ use netstat_os::{SocketList, System};
 
 use super::card::{Card, Held, Nobody, Opinion, SocketView, Subject};
 use super::files::Examined;
+use super::past::Past;
 use super::reach::{Network, waits};
 use super::stand_in::stands_for;
 use super::steps::{About, steps};
 use super::usage::Sample;
+use crate::recall::{NoRecord, OpenFlows, Recall};
 
 /// What led to a card.
 #[derive(Debug, Default)]
@@ -24,6 +26,8 @@ pub(super) struct Lead {
 pub(super) struct Sources<'a> {
     /// Every socket in sight, at the last look.
     pub(super) list: &'a SocketList,
+    /// What a record tells of those that are open.
+    pub(super) flows: &'a OpenFlows,
     /// Who holds them.
     pub(super) owners: &'a Owners,
     /// What changed between the two looks.
@@ -38,9 +42,10 @@ pub(super) struct Sources<'a> {
 pub(super) fn process_card(
     system: &mut dyn System,
     sources: &Sources<'_>,
+    record: &mut Result<Recall, NoRecord>,
     lead: Lead,
     examined: Examined,
-    opinion: Option<Opinion>,
+    mut opinion: Option<Opinion>,
 ) -> Card {
     let Examined { facts, file, script } = examined;
     let sockets = &sources.list.sockets;
@@ -90,7 +95,25 @@ pub(super) fn process_card(
         users.and_then(|users| system.user_name(users.real)),
         users.and_then(|users| system.user_name(users.effective)),
     );
+    let past = match record {
+        Ok(record) => match &facts.program {
+            Fact::Known(program) => {
+                let seen = record.first_seen(&program.path, &facts.comm);
+                Ok(Past::of(&seen, record.reach.begins, &held))
+            }
+            Fact::Unknown(why) => Err(why.words().to_owned()),
+        },
+        Err(why) => {
+            if let Some(opinion) = &mut opinion {
+                opinion
+                    .unexamined
+                    .push(format!("when it was first seen: {}", why.words()));
+            }
+            Err(why.words())
+        }
+    };
     let subject = Subject {
+        past,
         user_names: names,
         login_name: facts
             .login_user
@@ -168,6 +191,7 @@ fn rank(socket: &Socket) -> u8 {
 fn views(sources: &Sources<'_>, sockets: Vec<&Socket>) -> Vec<SocketView> {
     let view = |socket: &Socket| SocketView {
         host: (sources.host)(socket),
+        since: sources.flows.since(socket),
         rates: sources.sample.rates(socket),
         namespace: elsewhere(sources.list, socket),
         socket: socket.clone(),

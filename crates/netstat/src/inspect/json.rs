@@ -12,6 +12,7 @@ use netstat_names::packages::{FileOwner, Match, Ownership};
 use serde_json::{Map, Value, json};
 
 use super::card::{Card, FileView, Nobody, Opinion, Report, Script, SocketView, StandsFor, Subject};
+use super::past::Past;
 use super::reach::Reach;
 use super::usage::Usage;
 use crate::audit::Severity;
@@ -98,6 +99,15 @@ impl Object {
         self.set(name, value)
     }
 
+    /// A value, or the reason why there is none.
+    fn told(mut self, name: &str, value: Result<Value, &String>) -> Self {
+        let value = value.unwrap_or_else(|why| {
+            self.unknown.insert(name.to_owned(), why.as_str().into());
+            Value::Null
+        });
+        self.set(name, value)
+    }
+
     fn finish(mut self) -> Value {
         if !self.unknown.is_empty() {
             self.fields.insert("unknown".to_owned(), Value::Object(self.unknown));
@@ -166,6 +176,8 @@ fn socket(view: &SocketView, services: &Services) -> Value {
         .fact("round_trip_microseconds", figure(TcpFigure::Rtt))
         .fact("segments_sent_again", figure(TcpFigure::RetransmitsTotal))
         .fact("milliseconds_open_at_least", open_at_least(socket))
+        .set("first_seen", view.since.map(|since| timestamp(since.at)))
+        .set("first_seen_exact", view.since.map(|since| since.exact))
         .finish()
 }
 
@@ -208,8 +220,30 @@ fn with_subject(object: Object, subject: &Subject) -> Object {
             "stands_for",
             subject.stands_for.iter().map(stands_for).collect::<Vec<_>>(),
         )
+        .told("past", subject.past.as_ref().map(past))
         .set("verdict", subject.opinion.as_ref().map_or(Value::Null, verdict))
         .set("not_seen", unread)
+}
+
+fn past(past: &Past) -> Value {
+    let moment = |millis: i64| timestamp(crate::recall::time(millis));
+    let ports = |ports: &[(u16, i64)]| -> Value {
+        let one = |(port, first): &(u16, i64)| json!({"port": port, "first": moment(*first)});
+        ports.iter().map(one).collect()
+    };
+    let networks: Vec<Value> = past
+        .networks
+        .iter()
+        .map(|(network, first)| json!({"network": network.to_string(), "first": moment(*first)}))
+        .collect();
+    json!({
+        "record_begins": past.begins.map(moment),
+        "program": past.program.map(moment),
+        "same_name": past.nameless.map(moment),
+        "networks": networks,
+        "foreign_ports": ports(&past.foreign_ports),
+        "listening_ports": ports(&past.listening_ports),
+    })
 }
 
 fn verdict(opinion: &Opinion) -> Value {
@@ -507,6 +541,7 @@ fn usage(usage: &Usage) -> Value {
         .fact("resident_bytes", usage.resident)
         .fact("private_bytes", usage.private)
         .fact("shared_bytes", usage.shared)
+        .set("memory_is_rough", usage.rough)
         .fact("disk_read_bytes_per_second", usage.read)
         .fact("disk_written_bytes_per_second", usage.written)
         .fact("tcp_received_bytes_per_second", usage.network.received)

@@ -6,6 +6,7 @@ mod files;
 mod filter;
 mod gather;
 mod json;
+mod past;
 mod reach;
 pub(crate) mod schema;
 mod search;
@@ -22,13 +23,18 @@ use std::time::{Duration, Instant};
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser};
 use netstat_model::process::ProcessFacts;
 use netstat_model::{Extras, NoOwner, Owner, Owners, Socket, State};
+use netstat_names::digest::Cache;
 use netstat_names::{HostStyle, Names, ReverseDns, Services, addresses};
 use netstat_os::{FiguresAsk, NoProcess, OwnersAsk, ProcessAsk, SocketAsk, SocketList};
 
 use crate::audit;
+use crate::past::StoreArgs;
 use crate::progress::Progress;
+use crate::recall::{NoRecord, OpenFlows, Recall};
 use crate::run::talk::Talk;
 use crate::run::{Failure, Outcome, Surroundings};
+pub(crate) use steps::quoted;
+
 use card::{Answered, Opinion, Report};
 use gather::{Lead, Sources};
 use reach::Network;
@@ -66,6 +72,9 @@ struct Words {
     #[arg(long, value_name = "SECONDS", default_value = "2", value_parser = seconds)]
     dns_timeout: Duration,
 
+    #[command(flatten)]
+    store: StoreArgs,
+
     /// Show every card, not only the first 10
     #[arg(long)]
     all: bool,
@@ -85,7 +94,7 @@ struct Words {
 }
 
 const AFTER_HELP: &str = "\
-Nothing is changed, and nothing is sent over the network, with two exceptions that you ask for: a host name given as a target is \
+Nothing is changed but netstat's own cache of digests, and nothing is sent over the network, with two exceptions that you ask for: a host name given as a target is \
 looked up, and with --names the addresses of the other sides are. A plain word without a dot is never looked up; host:NAME is.
 
 What an ordinary user may not see is named as such; root sees most. The rules of nftables are worked out for the first packet of a stranger, those of the older iptables are not; filters of eBPF \
@@ -300,16 +309,26 @@ fn inspect(words: &Words, surroundings: &mut Surroundings<'_>, talk: &mut Talk) 
     let sampling = !words.sample.is_zero();
     let early = sampling.then(|| figures(surroundings));
     let order: Vec<u32> = pids.iter().map(|(pid, _)| *pid).collect();
-    let mut examined = files::examine(surroundings.system, &order, &progress);
+    // What is read of files is read once, for the card and for the rules.
+    let mut cache = Cache::directory().map_or_else(Cache::in_memory, Cache::open);
+    let mut examined = files::examine(surroundings.system, &order, &mut cache, &progress);
 
+    let places = words.store.places(surroundings.system.is_superuser());
+    let options = audit::Options {
+        records: places.clone(),
+        ..audit::Options::default()
+    };
     let survey = audit::judge(
         surroundings.system,
         &first,
         &owners.owners,
         &order,
-        &audit::Options::default(),
+        &options,
+        &mut cache,
         &|stage| progress.stage(|| stage.to_owned()),
     );
+    // The cache saves time only: where it cannot be kept, nothing is lost.
+    let _ = cache.save();
     let mut opinions: HashMap<(u32, u64), Opinion> = HashMap::new();
     for judged in survey.judged {
         let opinion = Opinion {
@@ -359,8 +378,27 @@ fn inspect(words: &Words, surroundings: &mut Surroundings<'_>, talk: &mut Talk) 
         let name = names.as_ref()?.host(side.address, side.scope)?;
         socket.is_connected().then(|| name.to_owned())
     };
+    let mut record = Recall::open(&places, (surroundings.now)());
+    if let Err(why) = &record
+        && (words.store.is_named() || matches!(why, NoRecord::Unusable(_)))
+    {
+        let named = places.first().filter(|_| !matches!(why, NoRecord::Unusable(_)));
+        let named = named.map_or_else(String::new, |path| format!("{}: ", path.display()));
+        talk.line(format!("{named}{}", why.words()));
+    }
+    let flows = match &mut record {
+        Ok(record) => {
+            let of_cards = |socket: &&Socket| match owners.owners.of(socket) {
+                Owner::Held(holders) => holders.iter().any(|process| order.contains(&process.pid)),
+                Owner::None(_) => nobody.iter().any(|(_, lead)| !lead.sockets.is_empty()),
+            };
+            record.open_flows(first.sockets.iter().filter(of_cards), (surroundings.now)())
+        }
+        Err(_) => OpenFlows::default(),
+    };
     let sources = Sources {
         list: &first,
+        flows: &flows,
         owners: &owners.owners,
         sample: &sample,
         network: &network,
@@ -370,7 +408,7 @@ fn inspect(words: &Words, surroundings: &mut Surroundings<'_>, talk: &mut Talk) 
         match examined.remove(&pid) {
             Some(examined) => {
                 let opinion = opinions.remove(&(pid, examined.facts.start_ticks));
-                let card = gather::process_card(surroundings.system, &sources, lead, examined, opinion);
+                let card = gather::process_card(surroundings.system, &sources, &mut record, lead, examined, opinion);
                 report.cards.push(card);
             }
             None => talk.line(format!("process {pid} ended while it was looked at")),
@@ -394,9 +432,22 @@ fn inspect(words: &Words, surroundings: &mut Surroundings<'_>, talk: &mut Talk) 
         }
         report.filter = Some(filter);
     }
+    worst_first(&mut report.cards);
     report.limits = std::mem::take(&mut first.limits);
     report.limits.extend(owners.limits);
     Ok(report)
+}
+
+/// Of the cards for one target, those that are most worth a look come first; else the order stays.
+fn worst_first(cards: &mut [card::Card]) {
+    let targets: Vec<String> = cards.iter().filter_map(|card| card.targets.first()).cloned().collect();
+    let place = |card: &card::Card| targets.iter().position(|word| Some(word) == card.targets.first());
+    let worry = |card: &card::Card| {
+        let subject = card.owner.as_ref().ok()?;
+        let severity = subject.opinion.as_ref()?.verdict.severity?;
+        (severity >= audit::Severity::Medium).then_some(severity)
+    };
+    cards.sort_by_key(|card| (place(card), std::cmp::Reverse(worry(card))));
 }
 
 /// Every process with what targets are compared with; only those named by number where no target needs more.
@@ -480,6 +531,13 @@ fn near(
             Err(NoProcess::Failed(why)) => remarks.push(format!("process {pid} could not be read: {why}")),
             Err(NoProcess::None) | Ok(_) => {}
         }
+    }
+    // Programs are known by the file that runs, wherever a link to it stands.
+    if let Ok(file) = std::fs::canonicalize(&target.word)
+        && target.word.starts_with('/')
+        && file.as_os_str() != target.word.as_str()
+    {
+        remarks.push(format!("it leads to {}", file.display()));
     }
     let near = world.near(target);
     if !near.is_empty() {

@@ -88,6 +88,12 @@ const CARD_OF_PROCESS: &[Field] = &[
         "containers or units in whose place it waits",
     ),
     (
+        "past",
+        Is::Of("past"),
+        true,
+        "when netstat record first saw its program do what it does now; null where there is no record",
+    ),
+    (
         "verdict",
         Is::Of("verdict"),
         true,
@@ -168,6 +174,72 @@ const SOCKET: &[Field] = &[
         Is::Count,
         true,
         "the longest time since something last happened on it: it is at least as old",
+    ),
+    (
+        "first_seen",
+        Is::Moment,
+        true,
+        "when netstat record saw it first; null where no record tells",
+    ),
+    (
+        "first_seen_exact",
+        Is::Flag,
+        true,
+        "whether it began at that moment; else it is older",
+    ),
+];
+
+const PAST: &[Field] = &[
+    (
+        "record_begins",
+        Is::Moment,
+        true,
+        "when the record begins: what was first seen then may be older; null while it is empty",
+    ),
+    (
+        "program",
+        Is::Moment,
+        true,
+        "when the program was first seen on the network; null: not so far",
+    ),
+    (
+        "same_name",
+        Is::Moment,
+        true,
+        "when a program of the same short name was first seen whose path had not been learned, where that was earlier",
+    ),
+    (
+        "networks",
+        Is::List("seen_network"),
+        false,
+        "the foreign networks that it calls now, the latest first",
+    ),
+    (
+        "foreign_ports",
+        Is::List("seen_port"),
+        false,
+        "the foreign ports that it calls now, the latest first",
+    ),
+    (
+        "listening_ports",
+        Is::List("seen_port"),
+        false,
+        "the ports at which it waits now, the latest first",
+    ),
+];
+
+const SEEN_NETWORK: &[Field] = &[
+    ("network", Is::Text, false, "a network: /24 of IPv4, /48 of IPv6"),
+    ("first", Is::Moment, false, "when the program first called it"),
+];
+
+const SEEN_PORT: &[Field] = &[
+    ("port", Is::Count, false, "a port"),
+    (
+        "first",
+        Is::Moment,
+        false,
+        "when the program first called it, or listened on it",
     ),
 ];
 
@@ -367,6 +439,12 @@ const USAGE: &[Field] = &[
     ("private_bytes", Is::Count, true, "of these, its own"),
     ("shared_bytes", Is::Count, true, "of these, shared with others"),
     (
+        "memory_is_rough",
+        Is::Flag,
+        false,
+        "whether these are rough sums, off by up to some hundred kB, because pages may not be counted",
+    ),
+    (
         "disk_read_bytes_per_second",
         Is::Number,
         true,
@@ -503,6 +581,9 @@ pub(crate) fn inspect() -> Value {
             "reach": object(REACH, &[]),
             "passage": object(PASSAGE, &[]),
             "stands_for": object(STANDS_FOR, WHOM),
+            "past": object(PAST, &[]),
+            "seen_network": object(SEEN_NETWORK, &[]),
+            "seen_port": object(SEEN_PORT, &[]),
             "verdict": verdict(),
             "step": object(STEP, &[]),
             "not_seen": object(NOT_SEEN, &[]),

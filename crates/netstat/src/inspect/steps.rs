@@ -81,10 +81,15 @@ pub(super) fn steps(about: &About<'_>) -> Vec<Step> {
         }
     }
     if let Some(socket) = about.socket.filter(|socket| is_connection(socket)) {
-        add("close this connection", close(socket, sudo));
+        // Both commands see the network that they run in.
+        let within = match about.process {
+            Some(process) if socket.namespace() != 0 => format!("{sudo}nsenter -t {} -n ", process.pid),
+            _ => sudo.to_owned(),
+        };
+        add("close this connection", close(socket, &within));
         let foreign = socket.foreign().address.to_canonical();
         if !is_loopback(foreign) {
-            add("block that address", block(foreign, sudo));
+            add("block that address", block(foreign, &within));
         }
     }
     if let Some(process) = about.process
@@ -116,7 +121,7 @@ fn verify(package: &Package) -> String {
 fn close(socket: &Socket, sudo: &str) -> String {
     let (local, foreign) = (socket.local(), socket.foreign());
     format!(
-        "{sudo}ss -K src {} sport = {} dst {} dport = {}",
+        "{sudo}ss -Kt src {} sport = {} dst {} dport = {}",
         bracketed(local.address),
         local.port,
         bracketed(foreign.address),
@@ -126,6 +131,7 @@ fn close(socket: &Socket, sudo: &str) -> String {
 
 /// A route to nowhere: works on every system, needs no packet filter, and `ip route del` undoes it.
 fn block(address: IpAddr, sudo: &str) -> String {
+    let address = address.to_canonical();
     let family = if address.is_ipv4() { "" } else { "-6 " };
     format!("{sudo}ip {family}route add blackhole {address}")
 }
@@ -175,7 +181,7 @@ fn bracketed(address: IpAddr) -> String {
 
 /// `word` as one word of a POSIX shell, safe to print: what a plain name may hold stands as it is, anything else between single
 /// quotes, and bytes that are no printable text in the form that `$'...'` takes.
-pub(super) fn quoted(word: &[u8]) -> String {
+pub(crate) fn quoted(word: &[u8]) -> String {
     let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"@%+=:,./_-".contains(byte);
     if !word.is_empty() && word.iter().all(plain) && word[0] != b'-' {
         return word.iter().map(|&byte| char::from(byte)).collect();
@@ -252,7 +258,7 @@ mod tests {
                 "sudo ls -l /proc/5356/fd",
                 "sudo kill -STOP 5356",
                 "sudo kill -CONT 5356",
-                "sudo ss -K src 192.168.1.114 sport = 2078 dst 203.0.113.7 dport = 80",
+                "sudo ss -Kt src 192.168.1.114 sport = 2078 dst 203.0.113.7 dport = 80",
                 "sudo ip route add blackhole 203.0.113.7",
                 "sudo systemctl stop 'odd name.service'",
             ]
@@ -321,7 +327,7 @@ mod tests {
         };
         assert_eq!(
             commands(&about),
-            ["ss -K src [2001:db8::1] sport = 2078 dst [::1] dport = 80"]
+            ["ss -Kt src [2001:db8::1] sport = 2078 dst [::1] dport = 80"]
         );
     }
 

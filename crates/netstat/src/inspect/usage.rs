@@ -26,6 +26,8 @@ pub(crate) struct Usage {
     pub(crate) private: Fact<u64>,
     /// Of these, shared or shareable with others.
     pub(crate) shared: Fact<u64>,
+    /// Whether these three are the kernel's rough sums, which may be off by a few hundred kB, and not counted page by page.
+    pub(crate) rough: bool,
     /// Bytes read from storage per second.
     pub(crate) read: Fact<f64>,
     /// Bytes written to storage per second.
@@ -152,6 +154,7 @@ impl Sample<'_> {
             resident: exact(memory.map(|memory| memory.resident), of(|figures| figures.resident)),
             private: exact(memory.map(|memory| memory.private), of(|figures| figures.private)),
             shared: exact(memory.map(|memory| memory.shared), of(|figures| figures.shareable)),
+            rough: memory.why().is_some(),
             read: rates.read,
             written: rates.written,
             network: self.sum(sockets),

@@ -7,8 +7,8 @@ use netstat_model::Limit;
 use serde_json::{Value, json};
 
 use super::{head, limit, push_string, to_text};
-use crate::render::rows::Grid;
 use crate::render::rows::json::{Tally, write_elements};
+use crate::render::rows::{Grid, Head};
 
 /// Members of a document, and what is missing in them.
 #[derive(Debug, Default)]
@@ -84,13 +84,12 @@ pub(crate) fn rows(front: &mut Front, grid: &dyn Grid, one: &str, many: &str) ->
     // Into memory nothing can fail.
     let tally = write_elements(&mut text, grid).unwrap_or_default();
     text.push(b']');
-    front.limits.extend(missing(grid, &tally, one, many));
+    front.limits.extend(missing(&grid.heads(), &tally, one, many));
     serde_json::from_slice(&text).unwrap_or_default()
 }
 
-/// What is `null` in the rows of `grid`, which are called `one` or `many`, and why.
-pub(crate) fn missing(grid: &dyn Grid, tally: &Tally, one: &str, many: &str) -> Vec<Value> {
-    let heads = grid.heads();
+/// What is `null` in rows with the columns `heads`, which are called `one` or `many`, and why.
+pub(crate) fn missing(heads: &[Head], tally: &Tally, one: &str, many: &str) -> Vec<Value> {
     tally
         .iter()
         .map(|(&(column, missing), &count)| {

@@ -5,6 +5,7 @@ use netstat_model::columns::{Kind, Sockets, Table};
 use serde_json::{Map, Value, json};
 
 use super::VERSION;
+use crate::run::event_columns::Events;
 use crate::run::{Failure, Outcome, Surroundings};
 
 /// One published schema.
@@ -29,6 +30,21 @@ pub static SCHEMAS: &[Schema] = &[
         name: "sockets-line",
         about: "--ndjson: one line of the connection list",
         make: sockets_line,
+    },
+    Schema {
+        name: "events-line",
+        about: "--follow --ndjson: one event of a socket",
+        make: events_line,
+    },
+    Schema {
+        name: "history",
+        about: "history --json: connections of the past, or what is asked about them",
+        make: crate::history::schema::history,
+    },
+    Schema {
+        name: "history-line",
+        about: "history --ndjson: one row of the same",
+        make: crate::history::schema::line,
     },
     Schema {
         name: "audit",
@@ -79,21 +95,27 @@ fn sockets() -> Value {
 }
 
 fn sockets_line() -> Value {
-    let mut line = row::<Sockets>(&listing_members(), true);
-    if let Some(line) = line.as_object_mut() {
-        let head = json!({
-            "$schema": DRAFT,
-            "title": "netstat.sockets-line",
-            "description": "One row of the connection list, with the time of the look and, where a value is missing, why.",
-        });
-        for (key, value) in head.as_object().into_iter().flatten() {
-            line.insert(key.clone(), value.clone());
-        }
-    }
-    line
+    let about = "One row of the connection list, with the time of the look and, where a value is missing, why.";
+    line("sockets-line", about, row::<Sockets>(&listing_members(), true))
 }
 
-const DRAFT: &str = "https://json-schema.org/draft/2020-12/schema";
+fn events_line() -> Value {
+    let about = "One event of a socket and, where a value is missing, why.";
+    let mut row = row::<Events>(&[], true);
+    let names: Vec<&str> = Events::columns().iter().map(|column| column.name).collect();
+    row["required"] = names.into();
+    line("events-line", about, row)
+}
+
+/// The schema of a line with the schema's own head.
+fn line(name: &str, about: &str, mut row: Value) -> Value {
+    row["$schema"] = DRAFT.into();
+    row["title"] = format!("netstat.{name}").into();
+    row["description"] = about.into();
+    row
+}
+
+pub(crate) const DRAFT: &str = "https://json-schema.org/draft/2020-12/schema";
 
 /// What rows of the list have beside their columns: counts of groups, and what a change is.
 fn listing_members() -> Vec<(&'static str, Value)> {
@@ -188,20 +210,22 @@ pub fn row<T: Table>(further: &[(&str, Value)], limits: bool) -> Value {
         properties.insert((*name).to_owned(), schema.clone());
     }
     if limits {
-        properties.insert(
-            "limits".into(),
-            json!({
-                "type": "object",
-                "additionalProperties": {"type": "string"},
-                "description": "why a value is null, by the name of its column",
-            }),
-        );
+        properties.insert("limits".into(), reasons());
     }
     json!({"type": "object", "properties": properties, "additionalProperties": false})
 }
 
+/// The reasons why values of a line are missing.
+pub(crate) fn reasons() -> Value {
+    json!({
+        "type": "object",
+        "additionalProperties": {"type": "string"},
+        "description": "why a value is null, by the name of its column",
+    })
+}
+
 /// The values of a column. Text that is known to be nothing is empty.
-fn of_kind(kind: Kind) -> Value {
+pub(crate) fn of_kind(kind: Kind) -> Value {
     match kind {
         Kind::Text | Kind::Endpoint | Kind::Address => json!({"type": ["string", "null"]}),
         Kind::Number => json!({"type": ["integer", "null"], "minimum": 0}),

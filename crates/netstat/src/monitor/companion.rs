@@ -6,6 +6,7 @@ use netstat_model::State;
 use netstat_model::figures::ProcessKey;
 use netstat_monitor::companion::{Companion, Finding, Severity, Target};
 use netstat_monitor::sample::SocketRow;
+use netstat_names::digest::Cache;
 use netstat_os::{FiguresAsk, OwnersAsk, ProcessAsk, SocketAsk, SocketList, System};
 
 use crate::audit::{self, Judged, Options, judge};
@@ -79,7 +80,15 @@ impl Companion for Cards {
             compare: false,
             ..Options::default()
         };
-        let survey = judge(&mut system, &list, &found.owners, &pids, &options, &|_| {});
+        let survey = judge(
+            &mut system,
+            &list,
+            &found.owners,
+            &pids,
+            &options,
+            &mut Cache::in_memory(),
+            &|_| {},
+        );
         let of_process = |judged: Judged| {
             let process = ProcessKey {
                 pid: judged.facts.pid,

@@ -187,7 +187,7 @@ fn push_row(text: &mut Vec<u8>, socket: &Socket, view: &View<'_>) {
         pad_to(text, state, column_at(view.columns, index) - STATE_AT);
         match column {
             Column::Namespace => push_named(text, socket, view, "namespace"),
-            column => push_column(text, socket, column, owner),
+            column => push_column(text, socket, column, owner, view.books.unwrap_or(&())),
         }
     }
     text.push(b'\n');
@@ -226,7 +226,7 @@ fn push_foreign(text: &mut Vec<u8>, socket: &Socket, names: Option<&dyn ForeignN
     }
 }
 
-fn push_column(text: &mut Vec<u8>, socket: &Socket, column: Column, owner: Option<Owner<'_>>) {
+fn push_column(text: &mut Vec<u8>, socket: &Socket, column: Column, owner: Option<Owner<'_>>, books: &dyn Books) {
     match column {
         Column::Pid => match owner {
             Some(Owner::Held(holders)) => push_decimal(text, holders.first().pid.into()),
@@ -243,7 +243,21 @@ fn push_column(text: &mut Vec<u8>, socket: &Socket, column: Column, owner: Optio
             _ => text.push(b'-'),
         },
         Column::Dscp => push_fact(text, socket.dscp().map(u64::from)),
-        Column::TimeInState => push_fact(text, socket.time_in_state()),
+        Column::TimeInState => {
+            let row = SocketRow {
+                socket,
+                owner: None,
+                owners: None,
+                books,
+            };
+            let time = row.time_in_state();
+            if let Fact::Known(time) = time
+                && !time.is_exact()
+            {
+                text.extend_from_slice(b">=");
+            }
+            push_fact(text, time.map(|time| time.millis));
+        }
         Column::Namespace => {}
     }
 }

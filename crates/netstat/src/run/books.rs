@@ -4,10 +4,11 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use netstat_model::columns::{Books, Needs};
-use netstat_model::{Endpoint, Fact, Namespace, Protocol, Socket};
+use netstat_model::{Endpoint, Fact, Namespace, Protocol, Socket, StateTime};
 use netstat_names::{Names, Services};
 use netstat_os::System;
 
+use super::state_times::Times;
 use crate::render::connections::ForeignNames;
 
 /// Names for one print.
@@ -64,6 +65,7 @@ pub(super) struct Shelf<'a> {
     pub(super) gathered: &'a Gathered,
     pub(super) names: Option<&'a dyn ForeignNames>,
     pub(super) services: Option<&'a Services>,
+    pub(super) times: &'a Times,
 }
 
 impl Books for Shelf<'_> {
@@ -92,6 +94,10 @@ impl Books for Shelf<'_> {
 
     fn cgroup(&self, id: u64) -> Option<&[u8]> {
         self.gathered.cgroups.get(&id).map(Vec::as_slice)
+    }
+
+    fn state_time(&self, socket: &Socket) -> Option<StateTime> {
+        self.times.of(socket)
     }
 
     fn namespace(&self, index: u32) -> Option<&[u8]> {

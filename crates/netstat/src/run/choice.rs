@@ -97,7 +97,11 @@ pub(super) fn columns(list: &ListPlan, format: Format) -> Vec<&'static Column<So
         (list.program_lines, &["program", "unit"]),
         (list.pid_program_column, &["program"]),
         (list.dscp, &["dscp"]),
-        (list.time_in_state, &["time_in_state"]),
+        (list.time_in_state && format == Format::Text, &["time_in_state"]),
+        (
+            list.time_in_state && format != Format::Text,
+            &["time_in_state", "time_in_state_exact", "time_in_state_how"],
+        ),
         // Rows of one protocol look alike, those of these do not.
         (list.raw4 || list.raw6 || list.packet || list.unix, &["kind"]),
         (list.all_namespaces, &["namespace"]),
@@ -123,10 +127,10 @@ pub(super) fn columns(list: &ListPlan, format: Format) -> Vec<&'static Column<So
 
 /// What must be asked of the system for the columns, the order, and the filter.
 pub(super) fn needs(list: &ListPlan, columns: &[&'static Column<Sockets>], filter: &Filter) -> Needs {
-    let classic = owner_needs(list).and(if list.dscp || list.time_in_state {
-        Needs::BASIC
-    } else {
-        Needs::NONE
+    let classic = owner_needs(list).and(match (list.time_in_state, list.dscp) {
+        (true, _) => Needs::STATE_TIMES,
+        (false, true) => Needs::BASIC,
+        (false, false) => Needs::NONE,
     });
     let shown = columns.iter().map(|column| column.needs);
     let sorted = list.sort.iter().filter_map(|key| key.column).map(|column| column.needs);

@@ -12,14 +12,15 @@ use netstat_model::{
 };
 use netstat_os::{Caught, EventsAsk, Lost};
 use netstat_record::ProcessFacts;
-use serde_json::{Map, Value, json};
 
+use super::event_columns::{EventRow, One, program};
 use super::talk::Talk;
 use super::{Failure, Outcome, Surroundings, names};
 use crate::args::shape::Format;
 use crate::args::{FollowPlan, ListPlan, Plan};
 use crate::record::Describer;
-use crate::{json, words};
+use crate::render::rows;
+use crate::words;
 
 /// The longest wait before the end is looked for.
 const STEP: Duration = Duration::from_millis(200);
@@ -264,12 +265,7 @@ fn write_line(out: &mut dyn Write, event: &Event, who: &Who, user: Option<&str>)
     }
     match &who.0 {
         Some((pid, facts)) => {
-            let name = facts
-                .path
-                .as_deref()
-                .and_then(|path| path.rsplit(|&byte| byte == b'/').next());
-            let name = name.unwrap_or(&facts.name);
-            line.extend_from_slice(format!("  {}[{pid}]", escape(name)).as_bytes());
+            line.extend_from_slice(format!("  {}[{pid}]", escape(program(facts))).as_bytes());
         }
         None => line.extend_from_slice(b"  -"),
     }
@@ -291,60 +287,6 @@ fn write_line(out: &mut dyn Write, event: &Event, who: &Who, user: Option<&str>)
 
 /// The same for machines.
 fn write_object(out: &mut dyn Write, event: &Event, who: &Who, user: Option<&str>) -> io::Result<()> {
-    fn number<T: Into<u64>>(fact: Fact<T>) -> Value {
-        fact.known().map_or(Value::Null, |value| value.into().into())
-    }
-    let bytes = |bytes: &[u8]| json::text(bytes);
-    let side = |side: &Endpoint| match (side.address.is_unspecified(), side.port) {
-        (true, 0) => (Value::Null, Value::Null),
-        _ => (side.address.to_string().into(), side.port.into()),
-    };
-    let ((local, local_port), (foreign, foreign_port)) = (side(&event.local), side(&event.foreign));
-    let facts = who.0.as_ref().map(|(_, facts)| facts);
-    let tcp = event.protocol == Protocol::Tcp;
-    let before = event.before.filter(|_| tcp).map(State::name);
-    let mut object = Map::new();
-    let mut put = |name: &str, value: Value| object.insert(name.to_owned(), value);
-    put("time", json::timestamp(event.at.wall).into());
-    put("event", event.kind.name().into());
-    put("protocol", event.protocol.name().into());
-    put("direction", event.direction.name().into());
-    put("state", if tcp { event.state.name().into() } else { Value::Null });
-    put("was", json!(before));
-    put("local_address", local);
-    put("local_port", local_port);
-    put("foreign_address", foreign);
-    put("foreign_port", foreign_port);
-    put("pid", json!(who.0.as_ref().map(|(pid, _)| pid)));
-    put("program", facts.map_or(Value::Null, |facts| bytes(&facts.name)));
-    put(
-        "path",
-        facts.and_then(|facts| facts.path.as_deref()).map_or(Value::Null, bytes),
-    );
-    put(
-        "unit",
-        facts.and_then(|facts| facts.unit.as_deref()).map_or(Value::Null, bytes),
-    );
-    put(
-        "container",
-        facts
-            .and_then(|facts| facts.container.as_deref())
-            .map_or(Value::Null, bytes),
-    );
-    put("uid", number(event.user));
-    put("user", json!(user));
-    put(
-        "duration_ms",
-        event
-            .duration()
-            .known()
-            .map_or(Value::Null, |time| json!(time.as_millis() as u64)),
-    );
-    put("sent", number(event.sent));
-    put("received", number(event.received));
-    put("retransmits", number(event.retransmits));
-    put("rtt_us", number(event.rtt));
-    put("cookie", json!(event.cookie.map(u64::from)));
-    put("learned", event.learned.name().into());
-    out.write_all(json::to_text(&Value::Object(object), false).as_bytes())
+    let who = who.0.as_ref().map(|(pid, facts)| (*pid, facts));
+    rows::json::write_lines(out, &One(EventRow { event, who, user }))
 }

@@ -1,5 +1,7 @@
 //! The parts made of sockets: the connection list and the ports by process.
 
+use std::time::Instant;
+
 use netstat_model::columns::{Column, Needs, Sockets};
 use netstat_model::{Filter, Owners, Protocol, Socket, classic_order, remove_repeats, sort_classic};
 use netstat_names::{HostStyle, Names, ReverseDns, Services};
@@ -11,6 +13,7 @@ use super::changes::{Changes, Seen};
 use super::choice::{classic_columns, columns, cut, needs, order, shows};
 use super::output::{Beside, write_grid};
 use super::owners::{find_owners, source, tell_owners, tell_unfiltered};
+use super::state_times::StateTimes;
 use super::talk::Talk;
 use super::{Failure, Surroundings};
 use crate::args::shape::{Format, Shape};
@@ -34,11 +37,20 @@ pub(super) struct Lister {
     before: Option<Seen>,
     /// The sockets of the print before, where new ones get a sign.
     known: Option<Known>,
+    /// How long sockets have been in their states, where a column shows that.
+    times: StateTimes,
+    /// When the look at the sockets of this print began.
+    look_began: Option<Instant>,
     /// How many prints there were.
     prints: u64,
 }
 
 impl Lister {
+    /// The sockets of the next print are read from now on.
+    pub(super) fn look_begins(&mut self) {
+        self.look_began = Some(Instant::now());
+    }
+
     /// Prints what `plan` wants of `sockets`, which end up sorted and cut to the rows of the list. `front` holds the members of a
     /// JSON document that stand in front of the rows; without a list, those of `-c` are put into it.
     pub(super) fn print(
@@ -116,6 +128,17 @@ impl Lister {
         if needs.contains(Needs::SERVICES) && self.services.is_none() {
             self.services = Some(Services::system());
         }
+        if needs.contains(Needs::STATE_TIMES) {
+            let root = surroundings.system.is_superuser();
+            let began = self.look_began.unwrap_or_else(Instant::now);
+            self.times.look(
+                &sockets.sockets,
+                began,
+                (surroundings.now)(),
+                root,
+                plan.interval.is_some(),
+            );
+        }
         let gathered = Gathered::of(surroundings.system, needs, &sockets.sockets, &sockets.namespaces);
         let mut limits = std::mem::take(&mut sockets.limits);
         if sockets.sockets.is_empty() && !filter.is_empty() && list.states == Which::Connected && !filter.names_states()
@@ -150,8 +173,8 @@ impl Lister {
                 Beside { limits: &limits, front },
             )?;
         }
-        if list.time_in_state {
-            talk.line("Linux tells the time in a state for TIME_WAIT only; elsewhere the column shows -");
+        if needs.contains(Needs::STATE_TIMES) {
+            self.times.tell(talk);
         }
         talk.limits(limits);
         self.prints += 1;
@@ -226,6 +249,7 @@ impl Lister {
                 gathered: &seen.gathered,
                 names,
                 services: self.services.as_ref(),
+                times: self.times.times(),
             };
             let wanted = |seen: &Seen, socket: &Socket| {
                 filter.wants(socket)
@@ -260,6 +284,7 @@ impl Lister {
             gathered: &gathered,
             names,
             services: self.services.as_ref(),
+            times: self.times.times(),
         };
         // A sign for new rows is for eyes that watch.
         let watched = plan.interval.is_some() && color && plan.format == Format::Text && list.group.is_empty();

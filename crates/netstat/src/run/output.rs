@@ -66,7 +66,7 @@ pub(super) fn write_document(
     let tally = rows::json::write_elements(out, grid)?;
     out.write_all(b"\n],\"limits\":[")?;
     all.extend(beside.limits.iter().map(json::limit));
-    all.extend(missing(grid, &tally, "row", "rows"));
+    all.extend(missing(&grid.heads(), &tally, "row", "rows"));
     for (at, limit) in all.iter().enumerate() {
         out.write_all(if at == 0 { b"\n" } else { b",\n" })?;
         out.write_all(json::to_text(limit, false).trim_end().as_bytes())?;

@@ -8,8 +8,8 @@ use netstat_testkit::{Needs, own_namespace};
 
 use crate::kit::{audit, of_host};
 
-/// A history in which `path` calls 203.0.113.7 thirty times, at these gaps.
-fn history(file: &std::path::Path, path: &str, gap: impl Fn(u64) -> Duration) {
+/// A history in which `path` calls 203.0.113.7 at `port`, with these gaps; the last call was a moment ago.
+fn calls(file: &std::path::Path, path: &str, (protocol, port): (Protocol, u16), gaps: &[Duration]) {
     let mut writer = Writer::open(file, b"mill", "00000000-0000-0000-0000-000000000001").unwrap();
     let mut batch = writer.batch().unwrap();
     let facts = ProcessFacts {
@@ -21,18 +21,18 @@ fn history(file: &std::path::Path, path: &str, gap: impl Fn(u64) -> Duration) {
     };
     let process = batch.process(7, Some(1), &facts).unwrap();
     let unknown = Why::NotAsked;
-    let mut then = SystemTime::now() - Duration::from_secs(86_400);
-    for call in 0..30 {
-        then += gap(call);
+    let mut then = SystemTime::now() - gaps.iter().sum::<Duration>();
+    for (call, gap) in gaps.iter().enumerate() {
+        then += *gap;
         let flow = NewFlow {
             first: millis(then),
             span: 200,
             closed: true,
             begun: true,
-            protocol: Protocol::Tcp,
+            protocol,
             family: Family::V4,
             local: ([192, 0, 2, 1].into(), 40_000 + call as u16),
-            foreign: ([203, 0, 113, 7].into(), 443),
+            foreign: ([203, 0, 113, 7].into(), port),
             direction: Direction::Outgoing,
             state: State::Established,
             learned: Learned::Trace,
@@ -47,6 +47,69 @@ fn history(file: &std::path::Path, path: &str, gap: impl Fn(u64) -> Duration) {
         batch.insert(&flow, None).unwrap();
     }
     batch.commit().unwrap();
+}
+
+/// The same over TLS, thirty times.
+fn history(file: &std::path::Path, path: &str, gap: impl Fn(u64) -> Duration) {
+    let gaps: Vec<Duration> = (0..30).map(gap).collect();
+    calls(file, path, (Protocol::Tcp, 443), &gaps);
+}
+
+/// Numbers between 0 and 1 without a pattern, always the same.
+fn random(seed: u64) -> impl FnMut() -> f64 {
+    let mut state = seed;
+    move || {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1_442_695_040_888_963_407);
+        (state >> 11) as f64 / (1u64 << 53) as f64
+    }
+}
+
+#[test]
+fn what_calls_for_hours_is_told_by_its_rhythm_and_its_kind() {
+    own_namespace!(Needs::PROCESSES);
+    let directory = tempfile::tempdir().unwrap();
+    let found = |name: &str, path: &str, kind: (Protocol, u16), gaps: &[Duration]| -> Vec<String> {
+        let store = directory.path().join(name);
+        calls(&store, path, kind, gaps);
+        let document = audit(&["--no-digests", "--store", store.to_str().unwrap()]);
+        let found = of_host(&document, "beacon");
+        found
+            .iter()
+            .map(|finding| {
+                // The command to verify it asks the same record.
+                let verify = finding["verify"].as_str().unwrap();
+                assert!(verify.contains(store.to_str().unwrap()), "{verify}");
+                finding["severity"].as_str().unwrap().to_owned()
+            })
+            .collect()
+    };
+    const TLS: (Protocol, u16) = (Protocol::Tcp, 443);
+    let seconds = |seconds: f64| Duration::from_millis((seconds * 1000.0) as u64);
+    let regular = vec![seconds(60.0); 6 * 60];
+    assert_eq!(found("regular", "/srv/x/agent", TLS, &regular), ["medium"]);
+    let mut number = random(5);
+    let jittered: Vec<Duration> = (0..6 * 60).map(|_| seconds(60.0 * (0.7 + 0.6 * number()))).collect();
+    assert_eq!(found("jittered", "/srv/x/agent", TLS, &jittered), ["medium"]);
+    // A time service asks by the clock: chrony and ntpd from 64 s to 1,024 s (RFC 5905, 7.3).
+    let asks = vec![seconds(64.0); 6 * 56];
+    assert_eq!(found("time", "/usr/sbin/chronyd", (Protocol::Udp, 123), &asks), [""; 0]);
+    // A page that polls over connections which last for some questions, and rests while nobody looks at it.
+    let page: Vec<Duration> = (0..200)
+        .map(|_| {
+            let questions = 1.0 + (number() * 20.0).floor();
+            let rest = if number() < 0.3 { number() * 1800.0 } else { 0.0 };
+            seconds(questions * 30.0 + rest)
+        })
+        .collect();
+    assert_eq!(found("page", "/srv/x/browser", TLS, &page), [""; 0]);
+    // One that opens a connection for each question is as regular as a beacon: then it counts who owns the program.
+    if crate::kit::dpkg() {
+        let program = crate::kit::program("sleep");
+        let polls = vec![seconds(30.0); 6 * 120];
+        assert_eq!(found("polls", program.to_str().unwrap(), TLS, &polls), ["low"]);
+    }
 }
 
 #[test]

@@ -8,15 +8,16 @@ use netstat_model::{CongestionPhase, Fact, State, TcpFigure, TcpInfo, TcpOptions
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Width {
     Byte,
+    Two,
     Four,
     Eight,
 }
 
 /// Figure, offset, width.
 #[rustfmt::skip]
-const FIELDS: [(TcpFigure, usize, Width); 45] = {
+const FIELDS: [(TcpFigure, usize, Width); 49] = {
     use TcpFigure::*;
-    use Width::{Byte, Eight, Four};
+    use Width::{Byte, Eight, Four, Two};
     [
         (Retransmits, 2, Byte),
         (Rto, 8, Four),
@@ -63,6 +64,10 @@ const FIELDS: [(TcpFigure, usize, Width); 45] = {
         (OutOfOrder, 224, Four),
         (SendWindow, 228, Four),
         (ReceiveWindow, 232, Four),
+        (Rehashes, 236, Four),
+        (Timeouts, 240, Two),
+        (TimeoutRecoveries, 242, Two),
+        (TimeoutTime, 244, Four),
     ]
 };
 
@@ -123,6 +128,7 @@ pub(super) fn parse(info: &[u8], state: State) -> TcpInfo {
 fn value(info: &[u8], at: usize, width: Width) -> Option<u64> {
     match width {
         Width::Byte => info.get(at).map(|&byte| byte.into()),
+        Width::Two => Some(u16::from_ne_bytes(info.get(at..at + 2)?.try_into().ok()?).into()),
         Width::Four => Some(u32::from_ne_bytes(info.get(at..at + 4)?.try_into().ok()?).into()),
         Width::Eight => Some(u64::from_ne_bytes(info.get(at..at + 8)?.try_into().ok()?)),
     }
@@ -201,6 +207,7 @@ mod tests {
         for (figure, at, width) in FIELDS {
             let size = match width {
                 Width::Byte => 1,
+                Width::Two => 2,
                 Width::Four => 4,
                 Width::Eight => 8,
             };

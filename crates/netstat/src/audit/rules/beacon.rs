@@ -6,7 +6,7 @@ use netstat_model::reach::{is_loopback, is_public};
 use netstat_model::text::escape;
 
 use crate::audit::case::Host;
-use crate::audit::finding::{Check, Family, Note, Notes, Rule, Severity};
+use crate::audit::finding::{Check, Family, Note, Notes, Rule, Severity, own};
 use crate::words::span;
 
 /// See the module.
@@ -26,7 +26,7 @@ fn check(host: &Host, notes: &mut Notes) {
     let calls = match &host.calls {
         Ok(calls) => calls,
         Err(why) => {
-            notes.unexamined(format!("calls at regular times: {why}"));
+            notes.unexamined(format!("what is new, and calls at regular times: {why}"));
             return;
         }
     };
@@ -63,7 +63,11 @@ fn check(host: &Host, notes: &mut Notes) {
                     None => "the path of its program is not known".to_owned(),
                 },
             ],
-            verify: format!("netstat history --beacons --since 7d; netstat history --since 7d --foreign {address}"),
+            verify: format!(
+                "{}; {}",
+                own(&format!("history{} --beacons --since 7d", host.store)),
+                own(&format!("history{} --since 7d --foreign {address}", host.store))
+            ),
             would_change: "you know what it asks for there".to_owned(),
             pid: None,
             program: look.as_ref().map(|look| look.shown()),
@@ -119,6 +123,9 @@ mod tests {
         let mut notes = Notes::default();
         check(&host, &mut notes);
         assert!(notes.found.is_empty());
-        assert_eq!(notes.unexamined, ["calls at regular times: no history"]);
+        assert_eq!(
+            notes.unexamined,
+            ["what is new, and calls at regular times: no history"]
+        );
     }
 }

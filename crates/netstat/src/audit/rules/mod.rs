@@ -9,6 +9,7 @@ mod injected;
 mod kernel_thread;
 mod memory;
 mod no_unit;
+mod novelty;
 mod open_port;
 mod place;
 mod port;
@@ -53,6 +54,7 @@ pub static RULES: &[&Rule] = &[
     &blocked::RULE,
     &blocked::OWNERLESS,
     &beacon::RULE,
+    &novelty::RULE,
 ];
 
 /// The rule called `name`, in any case of letter.

@@ -4,7 +4,7 @@ use netstat_model::Protocol;
 use netstat_model::State;
 
 use crate::audit::case::{Case, Exposure, describe};
-use crate::audit::finding::{Check, Family, Note, Notes, Rule, Severity};
+use crate::audit::finding::{Check, Family, Note, Notes, Rule, Severity, own};
 use crate::audit::known;
 
 /// See the module.
@@ -44,7 +44,7 @@ fn check(case: &Case<'_>, notes: &mut Notes) {
             severity,
             headline: format!("port {port} is open: {what}"),
             evidence: vec![format!("{} ({})", describe(socket), Exposure::of(socket).words())],
-            verify: format!("netstat -ano --exposed --port {port}"),
+            verify: own(&format!("-ano --exposed --port {port}")),
             would_change: "it listens on 127.0.0.1 only, or a packet filter keeps strangers out".to_owned(),
             pid: None,
             program: None,

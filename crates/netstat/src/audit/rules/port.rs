@@ -4,7 +4,7 @@ use netstat_model::text::escape;
 use netstat_model::{Protocol, Socket};
 
 use crate::audit::case::{Case, Exposure, describe};
-use crate::audit::finding::{Check, Family, Note, Notes, Rule, Severity};
+use crate::audit::finding::{Check, Family, Note, Notes, Rule, Severity, own};
 use crate::audit::known::{self, PortUse};
 
 /// See the module.
@@ -59,7 +59,8 @@ fn check(case: &Case<'_>, notes: &mut Notes) {
                 ),
             ],
             verify: format!(
-                "netstat -ano --listening --port {port}; ls -l /proc/{}/exe",
+                "{}; ls -l /proc/{}/exe",
+                own(&format!("-ano --listening --port {port}")),
                 case.facts.pid
             ),
             would_change: format!("it does speak {} and you set it up so", known.service),

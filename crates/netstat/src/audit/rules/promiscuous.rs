@@ -4,7 +4,7 @@ use netstat_model::Fact;
 use netstat_model::text::escape;
 
 use crate::audit::case::Host;
-use crate::audit::finding::{Check, Family, Note, Notes, Rule, Severity};
+use crate::audit::finding::{Check, Family, Note, Notes, Rule, Severity, own};
 
 /// See the module.
 pub(super) static RULE: Rule = Rule {
@@ -33,7 +33,7 @@ fn check(host: &Host, notes: &mut Notes) {
             severity: Severity::Low,
             headline: format!("interface {name} takes frames that are not for this computer"),
             evidence: vec![format!("promiscuity of {name}: {}", interface.count)],
-            verify: format!("ip -d link show {name}; netstat -an -p PACKET -o"),
+            verify: format!("ip -d link show {name}; {}", own("-an -p PACKET -o")),
             would_change: "a bridge, a virtual machine or a sniffer of yours uses the interface".to_owned(),
             pid: None,
             program: None,

@@ -5,7 +5,7 @@ use netstat_model::text::escape;
 use netstat_model::{Fact, Socket};
 
 use crate::audit::case::{Case, Exposure, describe};
-use crate::audit::finding::{Check, Family, Note, Notes, Rule, Severity};
+use crate::audit::finding::{Check, Family, Note, Notes, Rule, Severity, own};
 use crate::audit::known;
 use crate::script::Runs;
 
@@ -92,7 +92,10 @@ fn check(case: &Case<'_>, notes: &mut Notes) {
         severity,
         headline: format!("is {kind} driven over the network"),
         evidence,
-        verify: format!("ls -l /proc/{pid}/fd/0 /proc/{pid}/fd/1 /proc/{pid}/fd/2; netstat -ano --pid {pid}"),
+        verify: format!(
+            "ls -l /proc/{pid}/fd/0 /proc/{pid}/fd/1 /proc/{pid}/fd/2; {}",
+            own(&format!("-ano --pid {pid}"))
+        ),
         would_change: "it is started for each connection by a service that you set up".to_owned(),
         pid: None,
         program: None,

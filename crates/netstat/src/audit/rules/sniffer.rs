@@ -3,7 +3,7 @@
 use netstat_model::{Detail, Protocol, Socket};
 
 use crate::audit::case::Case;
-use crate::audit::finding::{Check, Family, Note, Notes, Rule, Severity};
+use crate::audit::finding::{Check, Family, Note, Notes, Rule, Severity, own};
 use crate::audit::known;
 
 /// See the module.
@@ -58,8 +58,9 @@ fn check(case: &Case<'_>, notes: &mut Notes) {
         headline: "takes packets that may be meant for others".to_owned(),
         evidence,
         verify: format!(
-            "netstat -an -p PACKET --pid {0}; netstat -an -p RAW --pid {0}; cat /proc/net/packet",
-            case.facts.pid
+            "{}; {}; cat /proc/net/packet",
+            own(&format!("-an -p PACKET --pid {}", case.facts.pid)),
+            own(&format!("-an -p RAW --pid {}", case.facts.pid))
         ),
         would_change: "you use it to look at the network".to_owned(),
         pid: None,

@@ -1,7 +1,7 @@
 //! Ports that are taken by nobody.
 
 use crate::audit::case::Host;
-use crate::audit::finding::{Check, Family, Note, Notes, Rule, Severity};
+use crate::audit::finding::{Check, Family, Note, Notes, Rule, Severity, own};
 
 /// See the module.
 pub(super) static RULE: Rule = Rule {
@@ -36,7 +36,11 @@ fn check(host: &Host, notes: &mut Notes) {
             severity: if sure { Severity::High } else { Severity::Medium },
             headline: format!("{name} port {port} over {family} is taken, and no list shows by whom"),
             evidence,
-            verify: format!("netstat -anq --port {port}; netstat audit --probe-ports"),
+            verify: format!(
+                "{}; {}",
+                own(&format!("-anq --port {port}")),
+                own("audit --probe-ports")
+            ),
             would_change: "the port can be taken when tried again".to_owned(),
             pid: None,
             program: None,

@@ -2,12 +2,14 @@
 
 use netstat_model::{Endpoint, Fact, Protocol, Socket, TcpFigure, Why, text};
 use std::net::SocketAddr;
+use std::time::{Duration, SystemTime};
 
 use super::super::card::{Rates, SocketView};
 use super::super::reach::waits;
 use super::Screen;
 use super::lines::Lines;
-use crate::words::{bytes, bytes_per_second, plural, span};
+use crate::recall::Since;
+use crate::words::{bytes, bytes_per_second, moment, plural, span};
 
 /// So many sockets are told in full.
 const IN_FULL: usize = 2;
@@ -29,7 +31,7 @@ pub(super) fn write(lines: &mut Lines, sockets: &[SocketView], unseen: Option<Wh
         if !ports.is_empty() {
             lines.row("", &ports);
         }
-        let traffic = traffic(view);
+        let traffic = traffic(view, screen.now);
         if !traffic.is_empty() {
             lines.row("", &traffic);
         }
@@ -107,16 +109,21 @@ fn ports(socket: &Socket, screen: &Screen<'_>) -> String {
 }
 
 /// Bytes, rates, delays and queues, as far as the socket's kind has them.
-fn traffic(view: &SocketView) -> String {
+fn traffic(view: &SocketView, now: SystemTime) -> String {
     let socket = &view.socket;
     let queue = u64::from(socket.receive_queue());
     if waits(socket) {
-        return match (socket.protocol(), socket.send_queue()) {
-            (Protocol::Udp, _) if queue == 0 => String::new(),
-            (Protocol::Udp, _) => format!("{} received and not yet read", bytes(queue)),
-            (_, Fact::Known(limit)) => format!("{queue} of at most {limit} connections wait to be accepted"),
-            (_, Fact::Unknown(_)) => format!("{} to be accepted", plural(queue, "connection")),
-        };
+        let mut parts = Vec::new();
+        match (socket.protocol(), socket.send_queue()) {
+            (Protocol::Udp, _) if queue == 0 => {}
+            (Protocol::Udp, _) => parts.push(format!("{} received and not yet read", bytes(queue))),
+            (_, Fact::Known(limit)) => {
+                parts.push(format!("{queue} of at most {limit} connections wait to be accepted"))
+            }
+            (_, Fact::Unknown(_)) => parts.push(format!("{} to be accepted", plural(queue, "connection"))),
+        }
+        parts.extend(view.since.map(|since| first_seen(since, "waiting", None, now)));
+        return parts.join(", ");
     }
     let mut parts = Vec::new();
     if socket.protocol() == Protocol::Tcp {
@@ -137,8 +144,12 @@ fn traffic(view: &SocketView) -> String {
     }
     let waiting = socket.send_queue().known().unwrap_or(0);
     parts.push(format!("queues {} in, {} out", bytes(queue), bytes(waiting.into())));
-    if socket.protocol() == Protocol::Tcp {
-        parts.push(age(socket));
+    match (view.since, socket.protocol()) {
+        (Some(since), _) if socket.time_in_state().known().is_none() => {
+            parts.push(first_seen(since, "open", quiet(socket), now));
+        }
+        (_, Protocol::Tcp) => parts.push(age(socket)),
+        _ => {}
     }
     parts.join(", ")
 }
@@ -157,19 +168,37 @@ fn with_rate(amount: String, rate: Fact<f64>) -> String {
 /// Since when: Linux keeps no time of a connection's beginning, but how long ago what last happened gives the least it can be.
 fn age(socket: &Socket) -> String {
     if let Fact::Known(time) = socket.time_in_state() {
-        return format!("in this state for {}", span(std::time::Duration::from_millis(time)));
+        return format!("in this state for {}", span(Duration::from_millis(time)));
     }
-    let least = [
+    match quiet(socket) {
+        Some(least) => format!("open for at least {}", span(least)),
+        None => format!("age: {}", Why::NotKept.words()),
+    }
+}
+
+/// The longest time since something last happened on the connection.
+fn quiet(socket: &Socket) -> Option<Duration> {
+    [
         TcpFigure::LastDataSent,
         TcpFigure::LastDataReceived,
         TcpFigure::LastAckReceived,
     ]
     .into_iter()
     .filter_map(|figure| socket.tcp(figure).known())
-    .max();
-    match least {
-        Some(least) => format!("open for at least {}", span(std::time::Duration::from_millis(least))),
-        None => format!("age: {}", Why::NotKept.words()),
+    .max()
+    .map(Duration::from_millis)
+}
+
+/// Since when, as a record tells; `least`: what is known without it.
+fn first_seen(since: Since, what: &str, least: Option<Duration>, now: SystemTime) -> String {
+    let age = now.duration_since(since.at).unwrap_or_default();
+    match since.exact {
+        true => format!("{what} for {}, since {}", span(age), moment(since.at)),
+        false => format!(
+            "{what} for at least {}, first seen {}",
+            span(age.max(least.unwrap_or_default())),
+            moment(since.at)
+        ),
     }
 }
 

@@ -3,6 +3,7 @@
 mod connection;
 mod file;
 mod lines;
+mod past;
 mod process;
 mod usage;
 mod verdict;
@@ -14,7 +15,7 @@ use netstat_model::packet_filter::PacketFilter;
 use netstat_model::{NoOwner, text};
 use netstat_names::Services;
 
-use super::card::{Card, Nobody, Report};
+use super::card::{Card, Nobody, Report, Subject};
 use lines::Lines;
 
 /// What a card is written for.
@@ -75,6 +76,9 @@ fn card_text(card: &Card, filter: Option<&PacketFilter>, screen: &Screen<'_>) ->
     connection::write(&mut lines, &card.sockets, unseen, screen);
     match &card.owner {
         Ok(subject) => {
+            if let Ok(past) = &subject.past {
+                past::write(&mut lines, past, &program_name(subject), screen);
+            }
             process::write(&mut lines, subject, screen);
             file::write(&mut lines, subject, screen);
             usage::write(&mut lines, &subject.usage);
@@ -83,7 +87,8 @@ fn card_text(card: &Card, filter: Option<&PacketFilter>, screen: &Screen<'_>) ->
             }
             process::write_reach(&mut lines, subject, filter);
             let unread = subject.facts.unread();
-            if !unread.is_empty() {
+            // The findings have told already what they could not look at.
+            if !unread.is_empty() && subject.opinion.is_none() {
                 let words: Vec<String> = unread
                     .iter()
                     .map(|(what, why)| format!("{what} ({})", why.words()))
@@ -104,22 +109,39 @@ fn card_text(card: &Card, filter: Option<&PacketFilter>, screen: &Screen<'_>) ->
     lines.finish()
 }
 
+/// The name of the program's file, or else the short name; escaped.
+fn program_name(subject: &Subject) -> String {
+    let program = subject.facts.program.as_ref().known();
+    let name = program.map_or(subject.facts.comm.as_slice(), |program| program.file_name());
+    text::escape(name).into_owned()
+}
+
+/// The name that a process goes by where it is another than that of its file, as when the file has several: `, called redis-server`.
+fn called(subject: &Subject) -> String {
+    let facts = &subject.facts;
+    let Some(program) = facts.program.as_ref().known() else {
+        return String::new();
+    };
+    let (file, comm) = (program.file_name(), facts.comm.as_slice());
+    // The kernel cuts the short name; versions and the like are behind it.
+    match comm.is_empty() || file.starts_with(comm) || comm.starts_with(file) {
+        true => String::new(),
+        false => format!(", called {}", text::escape(comm)),
+    }
+}
+
 /// What a card is called: `sshd [812]`.
 fn title(card: &Card) -> String {
     match &card.owner {
         Ok(subject) => {
             let facts = &subject.facts;
-            let name = facts
-                .program
-                .as_ref()
-                .known()
-                .map_or(facts.comm.as_slice(), |program| program.file_name());
+            let name = program_name(subject);
             match &subject.script {
                 Some(script) => {
                     let script = script.path.rsplit(|&byte| byte == b'/').next().unwrap_or(&script.path);
-                    format!("{} run by {} [{}]", text::escape(script), text::escape(name), facts.pid)
+                    format!("{} run by {name} [{}]", text::escape(script), facts.pid)
                 }
-                None => format!("{} [{}]", text::escape(name), facts.pid),
+                None => format!("{name}{} [{}]", called(subject), facts.pid),
             }
         }
         Err(_) => {

@@ -16,6 +16,8 @@ pub(super) fn write(lines: &mut Lines, usage: &Usage) {
         parts.push(format!("{} of processor time so far", span(time)));
     }
     match (usage.resident, usage.private, usage.shared) {
+        // The parts may be off by more than they are.
+        (Fact::Known(resident), ..) if usage.rough => parts.push(format!("memory about {}", bytes(resident))),
         (Fact::Known(resident), Fact::Known(private), Fact::Known(shared)) => parts.push(format!(
             "memory {} ({} private, {} shared)",
             bytes(resident),

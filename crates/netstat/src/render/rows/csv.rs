@@ -38,6 +38,7 @@ pub fn write(out: &mut dyn Write, grid: &dyn Grid, heading: bool) -> io::Result<
 pub(super) fn push_plain(out: &mut Vec<u8>, value: &Value<'_>) {
     match value {
         Value::Unknown(_) | Value::Nothing => {}
+        Value::AtLeast(number) => Value::Number(*number).push_cell(out),
         Value::Flag(flag) => out.extend_from_slice(if *flag { b"true" } else { b"false" }),
         Value::Address(end) if folded(end).is_some() => Value::Address(folded(end).unwrap_or(*end)).push_cell(out),
         Value::Endpoint(end) if folded(end).is_some() => Value::Endpoint(folded(end).unwrap_or(*end)).push_cell(out),

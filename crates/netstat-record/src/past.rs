@@ -1,0 +1,374 @@
+//! What the record knows of things that are there now: sockets that are open, programs that run.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+
+use netstat_model::{Direction, Protocol, Socket, State};
+use rusqlite::params;
+
+use crate::flow::{Flow, Millis};
+use crate::reader::{COLUMNS, Gap, Novelty, Reader, Sighting};
+use crate::store::StoreError;
+
+/// One day, in milliseconds.
+const DAY: Millis = 86_400_000;
+
+/// What the record has kept of a socket that is open.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OpenFlow {
+    /// When it was first seen.
+    pub first: Millis,
+    /// When something was last heard of it.
+    pub last: Millis,
+    /// Whether its beginning was seen, so that it began at `first`; else it is older.
+    pub begun: bool,
+    /// Who began.
+    pub direction: Direction,
+    /// The last state that was told of it: it was in it at `last` or some time before.
+    pub state: State,
+    ends: (Protocol, (IpAddr, u16), (IpAddr, u16)),
+}
+
+/// How long a socket has been in its state, by the record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct StateAge {
+    /// Milliseconds.
+    pub millis: u64,
+    /// Whether it came into the state at that very moment; else it may be longer.
+    pub exact: bool,
+}
+
+impl OpenFlow {
+    fn of(flow: Flow) -> OpenFlow {
+        OpenFlow {
+            first: flow.first,
+            last: flow.last,
+            begun: flow.begun,
+            direction: flow.direction,
+            state: flow.state,
+            ends: (flow.protocol, flow.local, flow.foreign),
+        }
+    }
+
+    /// Whether it is about `socket`: the number of a socket is unique since boot, but on old kernels for its namespace only.
+    pub fn is_of(&self, socket: &Socket) -> bool {
+        let same = |(address, port): (IpAddr, u16), end: netstat_model::Endpoint| {
+            port == end.port && address.to_canonical() == end.address.to_canonical()
+        };
+        self.ends.0 == socket.protocol() && same(self.ends.1, socket.local()) && same(self.ends.2, socket.foreign())
+    }
+
+    /// How long a TCP socket that is in `state` at `now` has been in it; `None` where the record does not tell. `watched` says that
+    /// a recorder has run since it was written, so that nothing has escaped it.
+    ///
+    /// A TCP socket does not come back to a state that it has left (RFC 9293, 3.3.2), so one that was in it before has been in it
+    /// since. Exactly known is when it began to listen, and when an incoming connection was completed: these are the moments at which
+    /// such flows begin. An outgoing one begins with its SYN, and when that was answered is not kept.
+    pub fn age_of(&self, state: State, now: Millis, watched: bool) -> Option<StateAge> {
+        if self.ends.0 != Protocol::Tcp {
+            return None;
+        }
+        let since = |then: Millis, exact: bool| {
+            let millis = u64::try_from(now - then).ok()?;
+            Some(StateAge { millis, exact })
+        };
+        match (self.direction, state) {
+            // There is no other state for it but the end.
+            (Direction::Listening, State::Listening) => since(self.first, self.begun && watched),
+            (Direction::Incoming, State::Established) if self.begun => since(self.first, watched),
+            _ if self.state == state => since(self.last, false),
+            _ => None,
+        }
+    }
+}
+
+/// How far back the record reaches.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Reach {
+    /// When anything was first seen; `None` for an empty record.
+    pub begins: Option<Millis>,
+    /// When the first foreign network and the first listening port were noted: ways of watching that do not tell who began a
+    /// connection note none.
+    pub networks: Option<Millis>,
+    /// See `networks`.
+    pub listeners: Option<Millis>,
+    /// On how many of the seven days before the last one connections were recorded.
+    pub days: u32,
+}
+
+/// What a program did first, and when.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FirstSeen {
+    /// Everything that programs at this path did for the first time, oldest first.
+    pub sightings: Vec<Sighting>,
+    /// When a program of the same short name was first seen whose path had not been learned: it may have been this one.
+    pub nameless: Option<Millis>,
+}
+
+impl FirstSeen {
+    /// When it was first seen doing that.
+    pub fn of(&self, what: Novelty) -> Option<Millis> {
+        let same = |sighting: &&Sighting| sighting.what == what;
+        self.sightings.iter().find(same).map(|sighting| sighting.first)
+    }
+
+    /// When it was first seen on the network of `address` (/24 or /48), as the one who called.
+    pub fn network_of(&self, address: IpAddr) -> Option<Millis> {
+        let address = address.to_canonical();
+        self.sightings.iter().find_map(|sighting| match sighting.what {
+            Novelty::Network(network) => network.contains(address).then_some(sighting.first),
+            _ => None,
+        })
+    }
+
+    /// Whether it is surely no older than that: not where a program without a path may have been the same.
+    pub fn is_sure(&self) -> bool {
+        let first = self.of(Novelty::Program);
+        self.nameless
+            .is_none_or(|nameless| first.is_some_and(|first| first <= nameless))
+    }
+}
+
+impl Reader {
+    /// The sockets of the boot `boot_id` that are open as far as was recorded, by the kernel's number (cookie): those that `wanted`
+    /// lets through.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn open_flows(
+        &mut self,
+        boot_id: &str,
+        wanted: &dyn Fn(u64) -> bool,
+    ) -> Result<HashMap<u64, OpenFlow>, StoreError> {
+        let live: Vec<(u64, i64)> = {
+            let mut statement = self.connection.prepare_cached("SELECT cookie, flow FROM live")?;
+            let rows = statement.query_map([], |row| Ok((row.get::<_, i64>(0)? as u64, row.get(1)?)))?;
+            let rows = rows.filter(|row| row.as_ref().map_or(true, |(cookie, _)| wanted(*cookie)));
+            rows.collect::<Result<_, _>>()?
+        };
+        let mut open = HashMap::with_capacity(live.len());
+        if live.is_empty() {
+            return Ok(open);
+        }
+        // Rows are decoded while names are looked up through the own connection.
+        let scan = self.second_connection()?;
+        let mut statement = scan.prepare(&format!("SELECT {COLUMNS} FROM flow WHERE id = ?1"))?;
+        for (cookie, number) in live {
+            let mut rows = statement.query([number])?;
+            if let Some(row) = rows.next()? {
+                let flow = self.flow(row)?;
+                if flow.boot.boot_id == boot_id && !flow.closed {
+                    open.insert(cookie, OpenFlow::of(flow));
+                }
+            }
+        }
+        Ok(open)
+    }
+
+    /// How far the record reaches back from `now`.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn reach(&self, now: Millis) -> Result<Reach, StoreError> {
+        let mut reach = Reach {
+            begins: self.oldest()?,
+            ..Reach::default()
+        };
+        let mut statement = self
+            .connection
+            .prepare_cached("SELECT kind, min(first) FROM sighting GROUP BY kind")?;
+        let kinds = statement.query_map([], |row| Ok((row.get::<_, u8>(0)?, row.get::<_, Millis>(1)?)))?;
+        for kind in kinds {
+            match kind? {
+                (0, first) => reach.begins = Some(reach.begins.map_or(first, |oldest| oldest.min(first))),
+                (2, first) => reach.networks = Some(first),
+                (3, first) => reach.listeners = Some(first),
+                _ => {}
+            }
+        }
+        let mut any = self
+            .connection
+            .prepare_cached("SELECT EXISTS(SELECT 1 FROM flow WHERE first > ?1 AND first <= ?2)")?;
+        for day in 1..=7 {
+            let recorded: bool = any.query_row(params![now - (day + 1) * DAY, now - day * DAY], |row| row.get(0))?;
+            reach.days += u32::from(recorded);
+        }
+        Ok(reach)
+    }
+
+    /// What the program at `path`, whose processes have the short name `name`, did for the first time.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn first_seen_of(&mut self, path: &[u8], name: &[u8]) -> Result<FirstSeen, StoreError> {
+        let text = "SELECT min(s.first) FROM program p JOIN sighting s ON s.program = p.id AND s.kind = 0
+                    WHERE p.name = ?1 AND p.path IS NULL";
+        let nameless = self
+            .connection
+            .prepare_cached(text)?
+            .query_row([name], |row| row.get(0))?;
+        Ok(FirstSeen {
+            sightings: self.first_seen(Some(path), name)?,
+            nameless,
+        })
+    }
+}
+
+impl Gap {
+    /// Whether it tells that the clock was set: moments before and after it do not fit together.
+    pub fn is_clock(&self) -> bool {
+        self.reason.starts_with(CLOCK_WAS_SET)
+    }
+}
+
+/// How the reason of a gap begins that tells that the clock was set.
+pub(crate) const CLOCK_WAS_SET: &str = "the clock was set";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{NewFlow, ProcessFacts, Writer};
+    use netstat_model::{Fact, Family, Learned, Socket, SocketFacts, Why};
+    use std::num::NonZeroU64;
+
+    const BOOT: &str = "00000000-0000-0000-0000-000000000001";
+
+    fn new_flow(first: Millis, direction: Direction) -> NewFlow {
+        NewFlow {
+            first,
+            span: 10,
+            closed: false,
+            begun: true,
+            protocol: Protocol::Tcp,
+            family: Family::V4,
+            local: ([192, 0, 2, 1].into(), 40_000),
+            foreign: ([203, 0, 113, 7].into(), 443),
+            direction,
+            state: State::Established,
+            learned: Learned::Trace,
+            process: None,
+            user: Fact::Known(0),
+            namespace: Fact::Unknown(Why::NotAsked),
+            sent: Fact::Unknown(Why::NotAsked),
+            received: Fact::Unknown(Why::NotAsked),
+            retransmits: Fact::Unknown(Why::NotAsked),
+            rtt: Fact::Unknown(Why::NotAsked),
+        }
+    }
+
+    fn named(path: Option<&[u8]>) -> ProcessFacts {
+        ProcessFacts {
+            path: path.map(<[u8]>::to_vec),
+            name: b"x".to_vec(),
+            unit: None,
+            container: None,
+            command: None,
+        }
+    }
+
+    #[test]
+    fn a_store_tells_of_open_sockets_and_first_times() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("record.db");
+        let mut writer = Writer::open(&path, b"mill", BOOT).unwrap();
+        let mut batch = writer.batch().unwrap();
+        let known = batch.process(7, Some(1), &named(Some(b"/usr/bin/x"))).unwrap();
+        let unknown = batch.process(8, Some(2), &named(None)).unwrap();
+        let day = |days: Millis| 100 * DAY - days * DAY;
+        for days in (1..=9).rev() {
+            let flow = NewFlow {
+                process: Some(known),
+                ..new_flow(day(days) - 1, Direction::Outgoing)
+            };
+            batch.insert(&flow, Some(days as u64)).unwrap();
+        }
+        let closed = NewFlow {
+            closed: true,
+            ..new_flow(day(1), Direction::Incoming)
+        };
+        batch.update(9, &closed, Some(1)).unwrap();
+        let nameless = NewFlow {
+            process: Some(unknown),
+            ..new_flow(day(20), Direction::Incoming)
+        };
+        batch.insert(&nameless, None).unwrap();
+        batch.commit().unwrap();
+        let mut reader = Reader::open(&path).unwrap();
+        let open = reader.open_flows(BOOT, &|cookie| cookie != 3).unwrap();
+        let mut cookies: Vec<u64> = open.keys().copied().collect();
+        cookies.sort_unstable();
+        // The first has ended, the third was not asked for.
+        assert_eq!(cookies, [2, 4, 5, 6, 7, 8, 9]);
+        assert_eq!(reader.open_flows("another boot", &|_| true).unwrap().len(), 0);
+        let socket = |local: u16| {
+            Socket::new(&SocketFacts {
+                protocol: Protocol::Tcp,
+                family: Family::V6,
+                state: State::Established,
+                // The same address, IPv4-mapped.
+                local: "::ffff:192.0.2.1".parse().unwrap(),
+                local_port: local,
+                foreign: "::ffff:203.0.113.7".parse().unwrap(),
+                foreign_port: 443,
+                interface: 0,
+                inode: 1,
+                user: None,
+                cookie: NonZeroU64::new(2),
+                receive_queue: 0,
+                send_queue: None,
+            })
+        };
+        assert!(open[&2].is_of(&socket(40_000)) && !open[&2].is_of(&socket(40_001)));
+        let reach = reader.reach(day(0)).unwrap();
+        assert_eq!(
+            (reach.begins, reach.networks, reach.listeners),
+            (Some(day(20)), Some(day(9) - 1), None)
+        );
+        assert_eq!(reach.days, 7);
+        let seen = reader.first_seen_of(b"/usr/bin/x", b"x").unwrap();
+        assert_eq!(seen.of(Novelty::Program), Some(day(9) - 1));
+        assert_eq!(seen.network_of([203, 0, 113, 200].into()), Some(day(9) - 1));
+        assert_eq!(seen.network_of([203, 0, 114, 7].into()), None);
+        // One of that name was there before whose path is not known.
+        assert!(seen.nameless == Some(day(20)) && !seen.is_sure());
+        assert!(reader.first_seen_of(b"/usr/bin/x", b"y").unwrap().is_sure());
+    }
+
+    fn flow(direction: Direction, begun: bool, state: State) -> OpenFlow {
+        OpenFlow {
+            first: 1_000,
+            last: 4_000,
+            begun,
+            direction,
+            state,
+            ends: (
+                Protocol::Tcp,
+                ([10, 0, 0, 1].into(), 80),
+                ([10, 0, 0, 2].into(), 40_000),
+            ),
+        }
+    }
+
+    #[test]
+    fn only_what_the_record_saw_is_told_of_a_state() {
+        let age =
+            |flow: &OpenFlow, state, watched| flow.age_of(state, 10_000, watched).map(|age| (age.millis, age.exact));
+        let incoming = flow(Direction::Incoming, true, State::Established);
+        assert_eq!(age(&incoming, State::Established, true), Some((9_000, true)));
+        assert_eq!(age(&incoming, State::Established, false), Some((9_000, false)));
+        // When it left ESTABLISHED was not told.
+        assert_eq!(age(&incoming, State::CloseWait, true), None);
+        let outgoing = flow(Direction::Outgoing, true, State::Established);
+        assert_eq!(age(&outgoing, State::Established, true), Some((6_000, false)));
+        let syn = flow(Direction::Outgoing, true, State::SynSent);
+        assert_eq!(age(&syn, State::Established, true), None);
+        let unseen = flow(Direction::Unknown, false, State::Established);
+        assert_eq!(age(&unseen, State::Established, true), Some((6_000, false)));
+        let listener = flow(Direction::Listening, true, State::Listening);
+        assert_eq!(age(&listener, State::Listening, true), Some((9_000, true)));
+        let older = flow(Direction::Listening, false, State::Listening);
+        assert_eq!(age(&older, State::Listening, true), Some((9_000, false)));
+        // The clock was set back since.
+        assert_eq!(listener.age_of(State::Listening, 500, true), None);
+    }
+}

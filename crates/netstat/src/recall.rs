@@ -1,0 +1,248 @@
+//! What the record remembers of what is there now: asked by `inspect`, `audit` and the time in a state.
+
+use std::collections::HashMap;
+use std::fs::File;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use netstat_model::text::escape_str;
+use netstat_model::{Protocol, Socket, State};
+use netstat_record::{FirstSeen, Millis, OpenFlow, Reach, Reader, StateAge, StoreError};
+
+use crate::words;
+
+/// What was seen within this time, in milliseconds, after the record began was there before.
+const BEGINNING: Millis = 60_000;
+
+/// Why there is no record to ask.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum NoRecord {
+    /// None is kept.
+    Absent,
+    /// One is kept, and this user may not read it.
+    NotPermitted,
+    /// It is there and cannot be used: damaged, of another version, or no record at all. Escaped.
+    Unusable(String),
+}
+
+impl NoRecord {
+    /// The reason in words.
+    pub(crate) fn words(&self) -> String {
+        match self {
+            NoRecord::Absent => "there is no history (netstat record keeps one)".to_owned(),
+            NoRecord::NotPermitted => "a history may be read by its owner only (try sudo)".to_owned(),
+            NoRecord::Unusable(why) => format!("the history cannot be used: {why}"),
+        }
+    }
+}
+
+/// An open record.
+#[derive(Debug)]
+pub(crate) struct Recall {
+    pub(crate) reader: Reader,
+    /// Where it is.
+    pub(crate) path: PathBuf,
+    /// How far back it reaches.
+    pub(crate) reach: Reach,
+    /// Whether a recorder writes to it.
+    watched: bool,
+    /// When the clock was last set, as far as a recorder saw it: ages from before are void.
+    clock_set: Option<Millis>,
+}
+
+/// When a socket was first seen, by the record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Since {
+    /// The moment.
+    pub(crate) at: SystemTime,
+    /// Whether it began then; else it is older.
+    pub(crate) exact: bool,
+}
+
+/// The places where a record may be, the first that is there counts: what the user named, else the usual place, and for an ordinary
+/// user that of the system.
+pub(crate) fn places(named: Option<&Path>, root: bool) -> Vec<PathBuf> {
+    if let Some(path) = named {
+        return vec![path.to_owned()];
+    }
+    let own = netstat_record::default_path(root, |name| std::env::var_os(name));
+    let system = netstat_record::default_path(true, |_| None);
+    let mut places: Vec<PathBuf> = own.into_iter().collect();
+    places.extend(system.filter(|path| !places.contains(path)));
+    places
+}
+
+impl Recall {
+    /// Opens the first record there is at one of `places`.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub(crate) fn open(places: &[PathBuf], now: SystemTime) -> Result<Recall, NoRecord> {
+        for path in places {
+            match File::open(path) {
+                Ok(_) => return Recall::at(path, now),
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                // A folder that may not be entered says nothing of what is in it, unless it is there for records alone.
+                Err(error) if error.kind() == ErrorKind::PermissionDenied => {
+                    let folder = path.parent().is_some_and(|folder| folder.is_dir());
+                    if folder {
+                        return Err(NoRecord::NotPermitted);
+                    }
+                }
+                Err(error) => return Err(unusable(path, &error.to_string())),
+            }
+        }
+        Err(NoRecord::Absent)
+    }
+
+    fn at(path: &Path, now: SystemTime) -> Result<Recall, NoRecord> {
+        let failed = |error: StoreError| match error {
+            StoreError::Absent(_) => NoRecord::Absent,
+            error => unusable(path, &error.to_string()),
+        };
+        let reader = Reader::open(path).map_err(failed)?;
+        let now = netstat_record::millis(now);
+        let reach = reader.reach(now).map_err(failed)?;
+        let gaps = reader.gaps(None, None).map_err(failed)?;
+        let mut lock = path.as_os_str().to_owned();
+        lock.push(".lock");
+        Ok(Recall {
+            reader,
+            path: path.to_owned(),
+            reach,
+            watched: netstat_os::is_locked(Path::new(&lock)).unwrap_or(false),
+            clock_set: gaps.iter().filter(|gap| gap.is_clock()).map(|gap| gap.until).max(),
+        })
+    }
+
+    /// Whether it is where `netstat history` looks when nothing is said.
+    pub(crate) fn is_usual(&self, root: bool) -> bool {
+        places(None, root).first() == Some(&self.path)
+    }
+
+    /// What is kept of those of `sockets` that are open at `now`, by their cookies; empty where that cannot be read.
+    pub(crate) fn open_flows<'s>(&mut self, sockets: impl Iterator<Item = &'s Socket>, now: SystemTime) -> OpenFlows {
+        let now = netstat_record::millis(now);
+        let sockets: HashMap<u64, &Socket> = sockets
+            .filter(|socket| matches!(socket.protocol(), Protocol::Tcp | Protocol::Udp))
+            .filter_map(|socket| Some((socket.cookie()?.get(), socket)))
+            .collect();
+        let mut flows = match netstat_os::boot_id() {
+            Ok(boot) if !sockets.is_empty() => self
+                .reader
+                .open_flows(&boot, &|cookie| sockets.contains_key(&cookie))
+                .unwrap_or_default(),
+            _ => HashMap::new(),
+        };
+        // Where the clock was set since, what was noted before says nothing about ages.
+        let clock_set = self.clock_set.unwrap_or(Millis::MIN);
+        flows.retain(|cookie, flow| {
+            let same = sockets.get(cookie).is_some_and(|socket| flow.is_of(socket));
+            same && flow.first > clock_set && flow.first <= now
+        });
+        OpenFlows {
+            flows,
+            now,
+            watched: self.watched,
+        }
+    }
+
+    /// What the program at `path` did for the first time; nothing where that cannot be read.
+    pub(crate) fn first_seen(&mut self, path: &[u8], name: &[u8]) -> FirstSeen {
+        self.reader.first_seen_of(path, name).unwrap_or_default()
+    }
+}
+
+fn unusable(path: &Path, why: &str) -> NoRecord {
+    let path = path.display().to_string();
+    let why = why.strip_prefix(&format!("{path}: ")).unwrap_or(why);
+    NoRecord::Unusable(escape_str(&format!("{path}: {why}")).into_owned())
+}
+
+/// Open sockets as the record knows them.
+#[derive(Debug, Default)]
+pub(crate) struct OpenFlows {
+    flows: HashMap<u64, OpenFlow>,
+    now: Millis,
+    watched: bool,
+}
+
+impl OpenFlows {
+    /// When `socket` was first seen.
+    pub(crate) fn since(&self, socket: &Socket) -> Option<Since> {
+        let flow = self.flows.get(&socket.cookie()?.get())?;
+        Some(Since {
+            at: time(flow.first),
+            exact: flow.begun && self.watched,
+        })
+    }
+
+    /// How long `socket` has been in its state.
+    pub(crate) fn state_age(&self, socket: &Socket) -> Option<StateAge> {
+        // The kernel's own timer tells more of this one.
+        let state = Some(socket.state()).filter(|state| *state != State::TimeWait)?;
+        let flow = self.flows.get(&socket.cookie()?.get())?;
+        flow.age_of(state, self.now, self.watched)
+    }
+}
+
+/// A moment of the record.
+pub(crate) fn time(millis: Millis) -> SystemTime {
+    SystemTime::UNIX_EPOCH + Duration::from_millis(u64::try_from(millis).unwrap_or(0))
+}
+
+/// Whether what was first seen at `first` may have been there before the record, which began at `begins`.
+pub(crate) fn is_older(first: Millis, begins: Option<Millis>) -> bool {
+    begins.is_some_and(|begins| first - begins < BEGINNING)
+}
+
+/// When something was first seen, in words: `3 minutes ago`; what was there from the beginning is told so.
+pub(crate) fn when(first: Millis, begins: Option<Millis>, now: SystemTime) -> String {
+    let ago = words::ago(time(first), now);
+    match is_older(first, begins) {
+        true => format!("when the record began, {ago}, or earlier"),
+        false => ago,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_place_counts_and_a_named_one_is_the_only_one() {
+        assert_eq!(places(Some(Path::new("/x/y.db")), false), [Path::new("/x/y.db")]);
+        assert_eq!(places(None, true), [Path::new("/var/lib/netstat/record.db")]);
+        assert_eq!(
+            places(None, false).last().unwrap(),
+            Path::new("/var/lib/netstat/record.db")
+        );
+    }
+
+    #[test]
+    fn what_cannot_be_used_says_why() {
+        let directory = tempfile::tempdir().unwrap();
+        let place = |name: &str| directory.path().join(name);
+        let why = |name: &str| Recall::open(&[place(name)], SystemTime::now()).err();
+        assert_eq!(why("none"), Some(NoRecord::Absent));
+        std::fs::write(place("text"), "no database, and long enough to be looked at as one").unwrap();
+        let Some(NoRecord::Unusable(words)) = why("text") else {
+            panic!("{:?}", why("text"));
+        };
+        assert!(words.contains("text: ") && words.contains("not a database"), "{words}");
+        std::fs::write(place("empty"), "").unwrap();
+        assert_eq!(why("empty"), Some(NoRecord::Absent));
+        assert!(matches!(why("."), Some(NoRecord::Unusable(_))));
+    }
+
+    #[test]
+    fn what_was_there_from_the_beginning_is_older() {
+        let now = time(10_000_000);
+        assert_eq!(when(10_000_000 - 180_000, Some(0), now), "3 minutes ago");
+        assert_eq!(
+            when(30_000, Some(0), now),
+            "when the record began, 2 hours ago, or earlier"
+        );
+    }
+}

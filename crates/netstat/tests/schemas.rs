@@ -1,0 +1,264 @@
+//! What `history` and `--follow` print for machines, against the published schemas.
+#![cfg(target_os = "linux")]
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream, UdpSocket};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, SystemTime};
+
+use jsonschema::Validator;
+use netstat_model::{Direction, Fact, Family, Learned, Protocol, State, Why};
+use netstat_record::{NewFlow, ProcessFacts, Writer, millis};
+use netstat_testkit::{Netstat, own_namespace};
+use serde_json::Value;
+
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn validator(name: &str) -> Validator {
+    let path = format!("{}/../../docs/schema/netstat.{name}.json", env!("CARGO_MANIFEST_DIR"));
+    let schema: Value = serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap();
+    jsonschema::options()
+        .should_validate_formats(true)
+        .build(&schema)
+        .unwrap()
+}
+
+#[track_caller]
+fn valid(validator: &Validator, value: &Value, what: &str) {
+    let errors: Vec<String> = validator
+        .iter_errors(value)
+        .take(2)
+        .map(|error| format!("{error} at {}", error.instance_path))
+        .collect();
+    assert_eq!(errors, [""; 0], "{what}: {value:#}");
+}
+
+/// A record of calls by the clock, of a listener without a known process, of a datagram socket, and of a gap.
+fn made_up(store: &Path) {
+    let mut writer = Writer::open(store, b"mill", "00000000-0000-0000-0000-000000000001").unwrap();
+    let mut batch = writer.batch().unwrap();
+    let facts = ProcessFacts {
+        path: None,
+        name: b"a\"\xff".to_vec(),
+        unit: Some(b"x.service".to_vec()),
+        container: Some(b"docker 0123456789ab".to_vec()),
+        command: Some(7),
+    };
+    let process = batch.process(7, None, &facts).unwrap();
+    let now = millis(SystemTime::now());
+    let unknown = Why::NotKept;
+    let call = NewFlow {
+        first: 0,
+        span: 200,
+        closed: true,
+        begun: true,
+        protocol: Protocol::Tcp,
+        family: Family::V6,
+        local: (std::net::Ipv6Addr::LOCALHOST.into(), 40_000),
+        foreign: ("2001:db8::7".parse().unwrap(), 443),
+        direction: Direction::Outgoing,
+        state: State::Established,
+        learned: Learned::Trace,
+        process: Some(process),
+        user: Fact::Known(4_000_000_000),
+        namespace: Fact::Known(4_026_531_840),
+        sent: Fact::Known(100),
+        received: Fact::Known(100),
+        retransmits: Fact::Known(1),
+        rtt: Fact::Known(20),
+    };
+    for number in (1..40).rev() {
+        let flow = NewFlow {
+            first: now - number * 600_000,
+            ..call.clone()
+        };
+        batch.insert(&flow, None).unwrap();
+    }
+    let any = (std::net::Ipv4Addr::UNSPECIFIED.into(), 0);
+    let listener = NewFlow {
+        first: now - 900_000,
+        family: Family::V4,
+        local: (any.0, 80),
+        foreign: any,
+        direction: Direction::Listening,
+        state: State::Listening,
+        closed: false,
+        process: None,
+        user: Fact::Unknown(unknown),
+        namespace: Fact::Unknown(unknown),
+        sent: Fact::Unknown(unknown),
+        received: Fact::Unknown(unknown),
+        retransmits: Fact::Unknown(unknown),
+        rtt: Fact::Unknown(unknown),
+        ..call.clone()
+    };
+    batch.insert(&listener, None).unwrap();
+    let datagrams = NewFlow {
+        protocol: Protocol::Udp,
+        direction: Direction::Unknown,
+        state: State::Closed,
+        process: Some(process),
+        ..listener.clone()
+    };
+    batch.insert(&datagrams, None).unwrap();
+    batch
+        .insert(
+            &NewFlow {
+                process: Some(process),
+                ..listener
+            },
+            None,
+        )
+        .unwrap();
+    batch.gap(now - 60_000, now - 50_000, "made up", None).unwrap();
+    batch.gap(now - 40_000, now - 30_000, "made up too", Some(3)).unwrap();
+    batch.commit().unwrap();
+}
+
+#[test]
+fn every_answer_about_the_past_has_a_schema() {
+    let directory = tempfile::tempdir().unwrap();
+    let store = directory.path().join("record.db");
+    made_up(&store);
+    let (document, line) = (validator("history"), validator("history-line"));
+    let columns = Netstat::new(env!("CARGO_BIN_EXE_netstat")).run(["history", "--columns", "help"]);
+    let columns: Vec<&str> = columns
+        .success()
+        .lines()
+        .filter(|line| !line.starts_with(' '))
+        .filter_map(|line| line.split_whitespace().next())
+        .filter(|name| name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_'))
+        .collect();
+    let columns = columns.join(",");
+    let groups = "program,foreign,protocol";
+    for (words, least) in [
+        (&[][..], 42),
+        (&["--columns", &columns][..], 42),
+        (&["--sort", "-bytes", "--top", "3"][..], 3),
+        (&["--group", groups, "--sort", "-count"][..], 3),
+        (&["--new"][..], 4),
+        (&["--beacons"][..], 1),
+        (&["--gaps"][..], 2),
+        (&["--follow", "7"][..], 40),
+        (&["--program", "nobody"][..], 0),
+    ] {
+        let run = |format: &str| {
+            let all = [&["history", "--store", store.to_str().unwrap(), format], words].concat();
+            Netstat::new(env!("CARGO_BIN_EXE_netstat")).run(all)
+        };
+        let whole: Value = serde_json::from_str(run("--json").success()).unwrap();
+        valid(&document, &whole, &words.join(" "));
+        let rows = whole["rows"].as_array().unwrap();
+        assert!(
+            rows.len() >= least && (least > 0 || rows.is_empty()),
+            "{words:?}: {whole:#}"
+        );
+        assert_eq!(whole["gaps"].as_array().unwrap().len(), 2);
+        // What is unknown says why, in the document as in its lines.
+        let nulls: usize = rows
+            .iter()
+            .map(|row| {
+                row.as_object()
+                    .unwrap()
+                    .values()
+                    .filter(|value| value.is_null())
+                    .count()
+            })
+            .sum();
+        let told: u64 = whole["limits"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|limit| limit["rows"].as_u64().unwrap())
+            .sum();
+        assert_eq!(nulls as u64, told, "{words:?}: {whole:#}");
+        let lines = run("--ndjson");
+        let lines: Vec<Value> = lines
+            .success()
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap())
+            .collect();
+        assert_eq!(lines.len(), rows.len(), "{words:?}");
+        for one in &lines {
+            valid(&line, one, &words.join(" "));
+            let missing = one["limits"].as_object().map_or(0, serde_json::Map::len);
+            let nulls = one.as_object().unwrap().values().filter(|value| value.is_null());
+            assert_eq!(nulls.count(), missing, "{one:#}");
+        }
+    }
+}
+
+#[test]
+fn a_schema_refuses_what_is_none() {
+    let document = validator("history-line");
+    for bad in [
+        r#"{"first":"yesterday"}"#,
+        r#"{"pid":-1}"#,
+        r#"{"colour":"red"}"#,
+        r#"{"since":"2026-11-27T00:00:00Z"}"#,
+        "3",
+    ] {
+        let bad: Value = serde_json::from_str(bad).unwrap();
+        assert!(!document.is_valid(&bad), "{bad}");
+    }
+    let event = validator("events-line");
+    assert!(!event.is_valid(&serde_json::from_str(r#"{"event":"opened"}"#).unwrap()));
+}
+
+#[test]
+fn every_event_has_a_schema() {
+    own_namespace!();
+    let event = validator("events-line");
+    let child = Command::new(env!("CARGO_BIN_EXE_netstat"))
+        .args(["--follow", "--ndjson", "--timeout", "30", "--verbose"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut running = Running(child);
+    let lines = BufReader::new(running.0.stdout.take().unwrap()).lines();
+    // What is there before the watch begins is not told: it says so, and where it polls it looks a moment later.
+    let mut said = String::new();
+    let mut err = BufReader::new(running.0.stderr.take().unwrap());
+    assert!(err.read_line(&mut said).unwrap() > 0, "it has ended");
+    std::thread::sleep(Duration::from_millis(700));
+    let listener = TcpListener::bind("[::1]:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let datagrams = UdpSocket::bind("127.0.0.1:0").unwrap();
+    datagrams.connect("127.0.0.1:9").unwrap();
+    let _ = datagrams.send(b"x");
+    let mut client = TcpStream::connect(("::1", port)).unwrap();
+    let (mut server, _) = listener.accept().unwrap();
+    client.write_all(b"hello").unwrap();
+    server.read_exact(&mut [0; 5]).unwrap();
+    // Long enough for polling, where nothing better is allowed.
+    std::thread::sleep(Duration::from_millis(1500));
+    drop(datagrams);
+    drop(client);
+    drop(server);
+    let mut kinds = Vec::new();
+    for line in lines {
+        let one: Value = serde_json::from_str(&line.unwrap()).unwrap();
+        valid(&event, &one, "--follow --ndjson");
+        let missing = one["limits"].as_object().map_or(0, serde_json::Map::len);
+        let nulls = one.as_object().unwrap().values().filter(|value| value.is_null());
+        assert_eq!(nulls.count(), missing, "{one:#}");
+        let kind = one["event"].as_str().unwrap().to_owned();
+        kinds.push(format!("{} {kind}", one["protocol"].as_str().unwrap()));
+        if one["protocol"] == "TCP" && kind == "closed" {
+            break;
+        }
+    }
+    for kind in ["TCP opened", "TCP closed"] {
+        assert!(kinds.iter().any(|seen| seen == kind), "{kind} in {kinds:?}");
+    }
+}
