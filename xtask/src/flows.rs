@@ -288,6 +288,7 @@ pub(crate) fn store() -> Result<()> {
     let mut writer = Writer::open(&words.store, b"host", "00000000-0000-0000-0000-000000000000")?;
     let mut random = Random(0x9e37_79b9_7f4a_7c15);
     let begun = Instant::now();
+    let mut piece = begun;
     let mut process = None;
     for batch_at in (0..words.flows).step_by(BATCH as usize) {
         let mut batch = writer.batch()?;
@@ -341,6 +342,12 @@ pub(crate) fn store() -> Result<()> {
             )?;
         }
         batch.commit()?;
+        let done = batch_at + BATCH;
+        if done % 1_000_000 == 0 {
+            let rate = 1e6 / piece.elapsed().as_secs_f64();
+            eprintln!("{done} flows, the last million at {rate:.0} a second");
+            piece = Instant::now();
+        }
     }
     let taken = begun.elapsed().as_secs_f64();
     let size = writer.bytes_used()?;
@@ -352,11 +359,32 @@ pub(crate) fn store() -> Result<()> {
         words.flows as f64 / taken,
         size as f64 / words.flows as f64
     );
-    let rare = Ipv4Addr::from_bits(0x0b00_0000 + 150_001 * 61).to_string();
+    let peak = usage(std::process::id())?.1;
+    println!("the writer: {:.1} MB at most", peak as f64 / 1e6);
+    // Numbers of hosts as `skewed` makes them: the last are met once or never, the first more than a thousand times.
+    let host = |number: u32| Ipv4Addr::from_bits(0x0b00_0000 + number * 61).to_string();
+    let (rare, busy) = (host(150_001), host(100));
+    let network = format!("{}/20", host(20_000));
     for (what, question) in [
         (
             "who talked to one address",
             vec!["--foreign", rare.as_str(), "--since", "all", "--csv"],
+        ),
+        (
+            "who talked to a busy one",
+            vec!["--foreign", busy.as_str(), "--since", "all", "--csv"],
+        ),
+        (
+            "the same, one day",
+            vec!["--foreign", busy.as_str(), "--since", "1d", "--csv"],
+        ),
+        (
+            "who talked to a network",
+            vec!["--foreign", network.as_str(), "--since", "all", "--csv"],
+        ),
+        (
+            "what one program did in a day",
+            vec!["--program", "program250", "--since", "1d", "--csv"],
         ),
         (
             "one day by foreign address",

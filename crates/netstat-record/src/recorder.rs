@@ -1,11 +1,11 @@
 //! From events to flows: one row each, written in batches.
 
 use std::cell::Cell;
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::rc::Rc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use netstat_model::{Direction, Event, EventKind, EventOwner, Fact, Learned, Protocol, State};
+use netstat_model::{Direction, Event, EventKind, EventOwner, Fact, Learned, Progress, Protocol, State};
 
 use crate::flow::{Millis, ProcessFacts, short_name};
 use crate::retention::Retention;
@@ -20,8 +20,10 @@ const MOST_WAITING: usize = 60_000;
 const MOST_PROCESSES: usize = 10_000;
 /// How long an incoming connection that ended without owner waits for the program that will still accept it.
 const LATE: u64 = 5_000_000_000;
-/// How often an open flow's row is brought up to date, in nanoseconds.
-const HEARTBEAT: u64 = 60_000_000_000;
+/// How often the rows of open flows are brought up to date unless something else is said.
+const HEARTBEAT: Duration = Duration::from_secs(60);
+/// Rows brought up to date in one transaction at most, so that events do not wait long.
+const ROUND: usize = 20_000;
 /// A change of the clock that is told as a gap, in milliseconds: more than the slow corrections of a time service.
 const CLOCK_JUMP: i64 = 2_000;
 /// Time between two tries to write to a store that took nothing, in nanoseconds.
@@ -95,13 +97,22 @@ pub struct Recorder {
     paused: Option<(Millis, u64)>,
     lost_flows: u64,
     flows: u64,
+    /// How often the rows of open flows are brought up to date, in nanoseconds.
+    every: u64,
+    /// When that began last, in nanoseconds since boot.
     heartbeat: u64,
+    /// The open flows that are still to be brought up to date in this round, the last first.
+    beat: Vec<u64>,
 }
 
 /// Milliseconds since 1970; before that, 0.
 pub fn millis(time: SystemTime) -> Millis {
     time.duration_since(UNIX_EPOCH)
         .map_or(0, |since| i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+}
+
+fn nanos(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
 fn socket_key(event: &Event) -> Option<u64> {
@@ -136,8 +147,17 @@ impl Recorder {
             paused: None,
             lost_flows: 0,
             flows: 0,
+            every: nanos(HEARTBEAT),
             heartbeat: 0,
+            beat: Vec::new(),
         })
+    }
+
+    /// The same recorder, which brings the rows of open flows up to date once in this time; 60 seconds if nothing is said. So much of
+    /// a long flow's life may be missing after `kill -9`.
+    pub fn with_heartbeat(mut self, every: Duration) -> Recorder {
+        self.every = nanos(every);
+        self
     }
 
     /// How many flows have begun since the start, those that were there included.
@@ -148,6 +168,57 @@ impl Recorder {
     /// How many ended flows wait to be written.
     pub fn waiting(&self) -> usize {
         self.done.len()
+    }
+
+    /// The cookies of the open TCP connections of which [`Recorder::refresh`] would like to hear at `since_boot`, because the next
+    /// flush brings their rows up to date; none at other times.
+    pub fn wants_progress(&self, since_boot: u64) -> HashSet<u64> {
+        match self.paused.is_none() && self.beats(since_boot) {
+            true => self.open_connections(),
+            false => HashSet::new(),
+        }
+    }
+
+    /// The cookies of all open TCP connections in memory.
+    pub fn open_connections(&self) -> HashSet<u64> {
+        let connection = |open: &Open| {
+            open.flow.protocol == Protocol::Tcp && open.flow.direction != Direction::Listening && !open.flow.closed
+        };
+        let keys = self.open.iter().filter(|(_, open)| connection(open));
+        keys.map(|(key, _)| *key).collect()
+    }
+
+    /// Takes in what open connections have moved so far.
+    pub fn refresh(&mut self, progress: &[Progress]) {
+        for news in progress {
+            if let Some(open) = self.open.get_mut(&news.cookie) {
+                let flow = &mut open.flow;
+                flow.state = news.state;
+                set(&mut flow.sent, news.sent);
+                set(&mut flow.received, news.received);
+                set(&mut flow.retransmits, news.retransmits);
+                set(&mut flow.rtt, news.rtt);
+            }
+        }
+    }
+
+    /// Whether it is time to bring the rows of open flows up to date.
+    fn beats(&self, since_boot: u64) -> bool {
+        !self.open.is_empty() && self.beat.is_empty() && since_boot.saturating_sub(self.heartbeat) >= self.every
+    }
+
+    /// The open flows whose rows were not written at `since_boot` or shortly before are to be brought up to date, in their order in
+    /// the file.
+    fn begin_beat(&mut self, since_boot: u64, shortly: u64) {
+        let mut due: Vec<(i64, u64)> = self
+            .open
+            .iter()
+            .filter(|(_, open)| since_boot.saturating_sub(open.written) >= shortly)
+            .filter_map(|(key, open)| Some((open.row?, *key)))
+            .collect();
+        due.sort_unstable_by(|a, b| b.cmp(a));
+        self.beat = due.into_iter().map(|(_, key)| key).collect();
+        self.heartbeat = since_boot;
     }
 
     /// How many flows are open as far as is known in memory.
@@ -456,10 +527,11 @@ impl Recorder {
     }
 
     fn write(&mut self, since_boot: u64, now: Millis) -> Result<u64, StoreError> {
-        let beats = since_boot.saturating_sub(self.heartbeat) > HEARTBEAT / 6;
+        if self.beats(since_boot) {
+            self.begin_beat(since_boot, self.every / 2);
+        }
         let nothing = self.done.is_empty() && self.fresh.is_empty() && self.gaps.is_empty();
-        let still = !beats || self.open.is_empty();
-        if nothing && still && self.paused.is_none() {
+        if nothing && self.beat.is_empty() && self.paused.is_none() {
             return Ok(0);
         }
         let Recorder {
@@ -470,7 +542,7 @@ impl Recorder {
             gaps,
             paused,
             run,
-            heartbeat,
+            beat,
             lost_flows,
             ..
         } = self;
@@ -487,16 +559,13 @@ impl Recorder {
                 rows += 1;
             }
         }
-        let mut beaten = Vec::new();
-        if beats {
-            for (key, one) in open.iter() {
-                if one.row.is_some() && since_boot.saturating_sub(one.written) >= HEARTBEAT {
-                    let mut still = one.clone();
-                    still.flow.span = since_boot.saturating_sub(one.since) / 1_000_000;
-                    put(&mut batch, &still, *run)?;
-                    beaten.push(*key);
-                    rows += 1;
-                }
+        let later = beat.len().saturating_sub(ROUND);
+        for key in beat[later..].iter().rev() {
+            if let Some(one) = open.get(key).filter(|one| one.row.is_some()) {
+                let mut still = one.clone();
+                still.flow.span = since_boot.saturating_sub(one.since) / 1_000_000;
+                put(&mut batch, &still, *run)?;
+                rows += 1;
             }
         }
         for (since, until, reason, count) in gaps.iter() {
@@ -520,13 +589,10 @@ impl Recorder {
                 one.written = since_boot;
             }
         }
-        for key in beaten {
+        for key in beat.drain(later..) {
             if let Some(one) = open.get_mut(&key) {
                 one.written = since_boot;
             }
-        }
-        if beats {
-            *heartbeat = since_boot;
         }
         Ok(rows)
     }
@@ -540,12 +606,18 @@ impl Recorder {
         for open in late {
             self.finish(open);
         }
-        for one in self.open.values_mut() {
-            one.written = 0;
-        }
-        self.heartbeat = 0;
         self.paused = self.paused.map(|(since, _)| (since, 0));
-        self.flush(since_boot.max(HEARTBEAT), wall)
+        // Those that have no row yet get one before.
+        self.begin_beat(since_boot, 0);
+        let mut last = self.flush(since_boot, wall)?;
+        while !last.paused && !self.beat.is_empty() {
+            let next = self.flush(since_boot, wall)?;
+            last = Flushed {
+                rows: last.rows + next.rows,
+                ..next
+            };
+        }
+        Ok(last)
     }
 }
 
