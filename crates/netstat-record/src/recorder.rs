@@ -26,6 +26,8 @@ const HEARTBEAT: Duration = Duration::from_secs(60);
 const ROUND: usize = 20_000;
 /// A change of the clock that is told as a gap, in milliseconds: more than the slow corrections of a time service.
 const CLOCK_JUMP: i64 = 2_000;
+/// A time without a recorder that is told as a gap, in milliseconds.
+const UNWATCHED: i64 = 1_000;
 /// Time between two tries to write to a store that took nothing, in nanoseconds.
 const RETRY: u64 = 2_000_000_000;
 
@@ -103,6 +105,10 @@ pub struct Recorder {
     heartbeat: u64,
     /// The open flows that are still to be brought up to date in this round, the last first.
     beat: Vec<u64>,
+    /// When an earlier recorder last wrote, until the first flush has told what is missing since.
+    earlier: Option<Millis>,
+    /// When it was last written that this one is at work, in nanoseconds since boot.
+    alive: Option<u64>,
 }
 
 /// Milliseconds since 1970; before that, 0.
@@ -132,6 +138,7 @@ impl Recorder {
     /// What SQLite says.
     pub fn new(writer: Writer) -> Result<Recorder, StoreError> {
         let left_open = writer.left_open()?;
+        let earlier = writer.last_alive()?;
         Ok(Recorder {
             writer,
             open: HashMap::new(),
@@ -150,6 +157,8 @@ impl Recorder {
             every: nanos(HEARTBEAT),
             heartbeat: 0,
             beat: Vec::new(),
+            earlier,
+            alive: None,
         })
     }
 
@@ -465,6 +474,12 @@ impl Recorder {
     pub fn flush(&mut self, since_boot: u64, wall: SystemTime) -> Result<Flushed, StoreError> {
         let now = millis(wall);
         self.see_clock(since_boot, now);
+        if let Some(earlier) = self.earlier.take()
+            && now - earlier > UNWATCHED
+        {
+            self.gaps
+                .push((earlier, now, "no recorder was at work".to_owned(), None));
+        }
         if let Some((_, again)) = self.paused
             && since_boot < again
         {
@@ -499,6 +514,8 @@ impl Recorder {
             }
             Err(error) if error.is_temporary() => {
                 self.run += 1;
+                // The log may be what fills the device.
+                let _ = self.writer.shorten_log();
                 let since = was_paused.map_or(now, |(since, _)| since);
                 self.paused = Some((since, since_boot + RETRY));
                 Ok(Flushed {
@@ -531,7 +548,10 @@ impl Recorder {
             self.begin_beat(since_boot, self.every / 2);
         }
         let nothing = self.done.is_empty() && self.fresh.is_empty() && self.gaps.is_empty();
-        if nothing && self.beat.is_empty() && self.paused.is_none() {
+        let told = self
+            .alive
+            .is_some_and(|told| since_boot.saturating_sub(told) < self.every);
+        if nothing && told && self.beat.is_empty() && self.paused.is_none() {
             return Ok(0);
         }
         let Recorder {
@@ -547,6 +567,7 @@ impl Recorder {
             ..
         } = self;
         let mut batch = writer.batch()?;
+        batch.alive(now)?;
         let mut rows = 0;
         for one in done.iter() {
             put(&mut batch, one, *run)?;
@@ -580,6 +601,7 @@ impl Recorder {
             )?;
         }
         batch.commit()?;
+        self.alive = Some(since_boot);
         done.clear();
         fresh.clear();
         gaps.clear();
@@ -609,6 +631,7 @@ impl Recorder {
         self.paused = self.paused.map(|(since, _)| (since, 0));
         // Those that have no row yet get one before.
         self.begin_beat(since_boot, 0);
+        self.alive = None;
         let mut last = self.flush(since_boot, wall)?;
         while !last.paused && !self.beat.is_empty() {
             let next = self.flush(since_boot, wall)?;

@@ -37,6 +37,9 @@ fn remove(
     Ok(removed)
 }
 
+/// Pages that the file gives back to the file system after that at most: several times those of the flows removed.
+const GIVEN_BACK: u32 = 4_000;
+
 impl Writer {
     /// Removes what may not be kept at `now`, at most some 20,000 flows; returns how many. To be called again soon when it is not 0.
     ///
@@ -45,36 +48,48 @@ impl Writer {
     pub fn retain(&mut self, retention: Retention, now: Millis) -> Result<u64, StoreError> {
         let mut removed = 0;
         let mut processes = HashSet::new();
+        let too_large = match retention.max_size {
+            Some(most) => self.bytes_used()? > most,
+            None => false,
+        };
+        let change = self.connection().transaction()?;
         if let Some(keep) = retention.keep {
             let before = now.saturating_sub(i64::try_from(keep).unwrap_or(i64::MAX));
             let text = "DELETE FROM flow WHERE id IN (SELECT id FROM flow WHERE first < ?1 AND first + span < ?1
                         AND id NOT IN (SELECT flow FROM live) LIMIT ?2) RETURNING process";
-            let connection = self.connection();
-            removed += remove(connection, text, params![before, ROUND], &mut processes)?;
-            connection.execute("DELETE FROM gap WHERE until < ?1", [before])?;
+            removed += remove(&change, text, params![before, ROUND], &mut processes)?;
+            change
+                .prepare_cached("DELETE FROM gap WHERE until < ?1")?
+                .execute([before])?;
         }
-        if let Some(most) = retention.max_size
-            && self.bytes_used()? > most
-        {
+        if too_large {
             let text = "DELETE FROM flow WHERE id IN (SELECT id FROM flow WHERE id NOT IN (SELECT flow FROM live)
                         ORDER BY id LIMIT ?1) RETURNING process";
-            removed += remove(self.connection(), text, params![ROUND], &mut processes)?;
+            removed += remove(&change, text, params![ROUND], &mut processes)?;
         }
         if removed > 0 {
-            let connection = self.connection();
             // Processes of which nothing is left. One that lives for ever does not keep all that came after it.
-            let mut unused = connection.prepare_cached(
+            let mut unused = change.prepare_cached(
                 "DELETE FROM process WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM flow WHERE process = ?1)",
             )?;
             for process in processes {
                 unused.execute([process])?;
             }
-            drop(unused);
             let text = "DELETE FROM stretch WHERE NOT EXISTS
                         (SELECT 1 FROM flow WHERE id BETWEEN number << ?1 AND (number + 1 << ?1) - 1)";
-            connection.execute(text, [STRETCH_BITS])?;
-            connection.execute_batch("PRAGMA incremental_vacuum; PRAGMA wal_checkpoint(PASSIVE);")?;
+            change.execute(text, [STRETCH_BITS])?;
+        }
+        change.commit()?;
+        if removed > 0 {
             self.forget();
+            let connection = self.connection();
+            // Each step gives one page back.
+            let mut vacuum = connection.prepare(&format!("PRAGMA incremental_vacuum({GIVEN_BACK})"))?;
+            let mut pages = vacuum.query([])?;
+            while pages.next()?.is_some() {}
+            drop(pages);
+            drop(vacuum);
+            connection.execute_batch("PRAGMA wal_checkpoint(PASSIVE)")?;
         }
         Ok(removed)
     }

@@ -73,11 +73,12 @@ INSERT OR IGNORE INTO sighting
   WHERE (f.kind >> 2 & 3) = 3 GROUP BY p.program, f.local_port;
 ";
 
-/// What version 3 adds: from when until when the flows of a stretch were, at most (flows that went make it no shorter), and the
+/// What version 3 adds: when a recorder last wrote (one row); from when until when the flows of a stretch were, at most (flows that went make it no shorter), and the
 /// index of foreign addresses by stretches. Earlier versions had one over all.
 const STRETCHES: &str = "
 DROP INDEX IF EXISTS flow_remote;
 CREATE INDEX flow_remote ON flow(id >> 16, remote);
+CREATE TABLE alive(id INTEGER PRIMARY KEY CHECK(id = 1), last INTEGER NOT NULL);
 CREATE TABLE stretch(number INTEGER PRIMARY KEY, since INTEGER NOT NULL, until INTEGER NOT NULL);
 ";
 

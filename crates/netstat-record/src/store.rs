@@ -308,6 +308,24 @@ impl Writer {
         Ok(optional(found)?)
     }
 
+    /// When a recorder last wrote, as far as the store tells; `None` for a store in which nothing stands.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn last_alive(&self) -> Result<Option<Millis>, StoreError> {
+        let text =
+            "SELECT max(moment) FROM (SELECT last AS moment FROM alive UNION ALL SELECT max(until) FROM stretch)";
+        Ok(self.connection.query_row(text, [], |row| row.get(0))?)
+    }
+
+    /// Brings the log into the file and empties it, as far as nobody reads: where there is no room, this may make some.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn shorten_log(&mut self) -> Result<(), StoreError> {
+        Ok(self.connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)")?)
+    }
+
     /// Begins a batch. Nothing of it is in the store until [`Batch::commit`].
     ///
     /// # Errors
@@ -545,6 +563,16 @@ impl Batch<'_> {
     pub fn give_up_others(&mut self) -> Result<(), StoreError> {
         let text = "DELETE FROM live WHERE flow NOT IN (SELECT id FROM flow WHERE boot = ?1 AND id IN (SELECT flow FROM live))";
         self.writer.connection.execute(text, [self.writer.boot])?;
+        Ok(())
+    }
+
+    /// Writes that a recorder was at work at this moment.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn alive(&mut self, now: Millis) -> Result<(), StoreError> {
+        let text = "INSERT OR REPLACE INTO alive(id, last) VALUES(1, ?1)";
+        self.writer.connection.prepare_cached(text)?.execute([now])?;
         Ok(())
     }
 

@@ -633,3 +633,31 @@ fn a_record_of_version_2_is_brought_up_to_date() {
     assert_eq!(ask(None), [1, 70_003, 70_002]);
     assert_eq!(ask(Some(1_700_000_090_000)), [70_002]);
 }
+
+#[test]
+fn the_time_between_two_recorders_is_a_gap_also_after_an_idle_one_was_killed() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("record.db");
+    let mut first = recorder(&path).with_heartbeat(Duration::from_secs(10));
+    for second in 10..=100 {
+        first.flush(second * SECOND, wall(second * SECOND)).unwrap();
+    }
+    drop(first);
+    let mut second = recorder(&path);
+    second.flush(500 * SECOND, wall(500 * SECOND)).unwrap();
+    second.stop(505 * SECOND, wall(505 * SECOND)).unwrap();
+    drop(second);
+    // At once after a clean end: nothing is missing.
+    let mut third = recorder(&path);
+    third
+        .flush(505 * SECOND + SECOND / 2, wall(505 * SECOND + SECOND / 2))
+        .unwrap();
+    drop(third);
+    let gaps = Reader::open(&path).unwrap().gaps(None, None).unwrap();
+    let told: Vec<(i64, i64, &str)> = gaps
+        .iter()
+        .map(|gap| (gap.since, gap.until, gap.reason.as_str()))
+        .collect();
+    let at = |second: u64| millis(wall(second * SECOND));
+    assert_eq!(told, [(at(100), at(500), "no recorder was at work")]);
+}
