@@ -11,13 +11,26 @@ use crate::flow::{Millis, ProcessFacts, short_name};
 use crate::retention::Retention;
 use crate::store::{Batch, NewFlow, ProcessNumber, StoreError, Writer};
 
-/// Open flows kept in memory at most: some 30 MB. Further ones are written at once and found again in the store when they end.
-const MOST_OPEN: usize = 60_000;
+// With the pages that SQLite keeps, all of these together are less than 64 MB; `cargo xtask record-memory` proves it.
+
+/// Open flows kept in memory after a flush at most: some 10 MB. Further ones stand in the store only, and are found again there when
+/// they end.
+const MOST_OPEN: usize = 32_000;
+/// New flows beyond those between two flushes at most.
+const MOST_FRESH: usize = 24_000;
 /// Ended flows that wait to be written at most. Only a store that takes nothing lets so many wait; then the oldest are lost, and
 /// counted.
-const MOST_WAITING: usize = 60_000;
-/// Processes kept in memory at most.
+const MOST_WAITING: usize = 32_000;
+/// Ended flows that wait for their owner at most.
+const MOST_LATE: usize = 8_000;
+/// Processes found again without being described anew at most.
 const MOST_PROCESSES: usize = 10_000;
+/// Descriptions of processes in memory after a flush at most, those that flows still need included: some 400 bytes each.
+const MOST_DESCRIBED: usize = 14_000;
+/// The same between two flushes.
+const MOST_DESCRIBED_EVER: usize = 30_000;
+/// Gaps that wait to be written at most; then those for the same reason are one.
+const MOST_GAPS: usize = 100;
 /// How long an incoming connection that ended without owner waits for the program that will still accept it.
 const LATE: u64 = 5_000_000_000;
 /// How often the rows of open flows are brought up to date unless something else is said.
@@ -51,6 +64,8 @@ struct Described {
     facts: ProcessFacts,
     /// Its number in the store, and in which run of unbroken batches it was given.
     number: Cell<Option<(u32, ProcessNumber)>>,
+    /// One for each description in memory.
+    _counted: Rc<()>,
 }
 
 #[derive(Clone, Debug)]
@@ -82,12 +97,14 @@ pub struct Flushed {
 #[derive(Debug)]
 pub struct Recorder {
     writer: Writer,
-    open: HashMap<u64, Open>,
+    open: HashMap<u64, Box<Open>>,
     /// Open flows without a row.
     fresh: Vec<u64>,
-    late: HashMap<u64, Open>,
-    done: VecDeque<Open>,
+    late: HashMap<u64, Box<Open>>,
+    done: VecDeque<Box<Open>>,
     processes: HashMap<(u32, Option<u64>, Vec<u8>), Rc<Described>>,
+    /// Counts the descriptions in memory.
+    described: Rc<()>,
     /// Counts the batches that were given up: numbers from before are void.
     run: u32,
     left_open: HashMap<u64, (i64, Millis)>,
@@ -98,6 +115,8 @@ pub struct Recorder {
     clock: Option<i64>,
     paused: Option<(Millis, u64)>,
     lost_flows: u64,
+    /// When the last flush was done.
+    flushed: Option<Millis>,
     flows: u64,
     /// How often the rows of open flows are brought up to date, in nanoseconds.
     every: u64,
@@ -146,6 +165,7 @@ impl Recorder {
             late: HashMap::new(),
             done: VecDeque::new(),
             processes: HashMap::new(),
+            described: Rc::new(()),
             run: 0,
             left_open,
             spilled: false,
@@ -153,6 +173,7 @@ impl Recorder {
             clock: None,
             paused: None,
             lost_flows: 0,
+            flushed: None,
             flows: 0,
             every: nanos(HEARTBEAT),
             heartbeat: 0,
@@ -174,9 +195,9 @@ impl Recorder {
         self.flows
     }
 
-    /// How many ended flows wait to be written.
+    /// How many flows wait to be written.
     pub fn waiting(&self) -> usize {
-        self.done.len()
+        self.done.len() + self.fresh.len()
     }
 
     /// The cookies of the open TCP connections of which [`Recorder::refresh`] would like to hear at `since_boot`, because the next
@@ -263,8 +284,15 @@ impl Recorder {
         batch.commit()
     }
 
-    /// Says that something was lost, from the last flush until `now`.
+    /// Says that something was lost in this time.
     pub fn lost(&mut self, since: Millis, until: Millis, reason: &str, count: Option<u64>) {
+        if self.gaps.len() >= MOST_GAPS
+            && let Some(gap) = self.gaps.iter_mut().rfind(|gap| gap.2 == reason)
+        {
+            (gap.0, gap.1) = (gap.0.min(since), gap.1.max(until));
+            gap.3 = gap.3.zip(count).map(|(before, more)| before + more);
+            return;
+        }
         self.gaps.push((since, until, reason.to_owned(), count));
     }
 
@@ -297,7 +325,7 @@ impl Recorder {
                 let accepted_later = open.process.is_none()
                     && open.flow.direction == Direction::Incoming
                     && event.learned == Learned::Trace
-                    && self.late.len() < MOST_WAITING;
+                    && self.late.len() < MOST_LATE;
                 if accepted_later {
                     self.late.insert(key, open);
                 } else {
@@ -307,6 +335,7 @@ impl Recorder {
             // The last news of a socket that is at its end already.
             EventKind::Accepted if event.state == State::Closed => {}
             _ => {
+                let known = self.open.len();
                 let mut open = match self.open.remove(&key) {
                     Some(open) if moved(&open, event) => {
                         let mut ended = open.clone();
@@ -322,28 +351,29 @@ impl Recorder {
                             open.before.0 + open.flow.sent.known().unwrap_or(0),
                             open.before.1 + open.flow.received.known().unwrap_or(0),
                         );
-                        self.fresh.push(key);
+                        self.note_fresh(key);
                         next
                     }
                     Some(open) => open,
                     None => {
-                        self.fresh.push(key);
+                        self.note_fresh(key);
                         self.begin(event, Some(key))
                     }
                 };
                 self.news(&mut open, event, describe);
-                if self.open.len() < MOST_OPEN {
-                    self.open.insert(key, open);
+                // One that was not there before may be one too many.
+                let full = self.open.len() >= MOST_OPEN + MOST_FRESH || self.described() > MOST_DESCRIBED_EVER;
+                if full && self.open.len() == known && open.row.is_none() {
+                    self.lost_flows += 1;
                 } else {
-                    self.spilled = true;
-                    self.done.push_back(open);
+                    self.open.insert(key, open);
                 }
             }
         }
     }
 
     /// A flow that begins with `event`.
-    fn begin(&mut self, event: &Event, cookie: Option<u64>) -> Open {
+    fn begin(&mut self, event: &Event, cookie: Option<u64>) -> Box<Open> {
         self.flows += 1;
         let since = event.opened.known().unwrap_or(event.at.since_boot);
         let earlier = event.at.since(since);
@@ -360,7 +390,7 @@ impl Recorder {
             }
         }
         let age = millis(event.at.wall) - first;
-        Open {
+        Box::new(Open {
             flow: NewFlow {
                 first,
                 span: 0,
@@ -394,7 +424,44 @@ impl Recorder {
             row,
             written: if row.is_some() { event.at.since_boot } else { 0 },
             before: (0, 0),
+        })
+    }
+
+    /// Remembers that the open flow `key` has no row yet. Those that have ended meanwhile are forgotten, however long nothing can be
+    /// written.
+    fn note_fresh(&mut self, key: u64) {
+        if self.fresh.len() >= 2 * (MOST_OPEN + MOST_FRESH) {
+            let open = &self.open;
+            self.fresh
+                .retain(|key| open.get(key).is_some_and(|open| open.row.is_none()));
+            self.fresh.sort_unstable();
+            self.fresh.dedup();
         }
+        self.fresh.push(key);
+    }
+
+    /// After a flush: what stands in the store need not all be in memory.
+    fn make_room(&mut self) {
+        if self.described() > MOST_DESCRIBED {
+            self.processes.clear();
+        }
+        let mut excess = self.open.len().saturating_sub(MOST_OPEN);
+        if self.described() > MOST_DESCRIBED {
+            excess = excess.max(self.open.len() / 4);
+        }
+        if excess > 0 {
+            let written = self.open.iter().filter(|(_, open)| open.row.is_some());
+            let keys: Vec<u64> = written.map(|(key, _)| *key).take(excess).collect();
+            self.spilled |= !keys.is_empty();
+            for key in keys {
+                self.open.remove(&key);
+            }
+        }
+    }
+
+    /// How many processes' descriptions are in memory.
+    fn described(&self) -> usize {
+        Rc::strong_count(&self.described) - 1
     }
 
     /// Adds what `event` tells.
@@ -440,6 +507,7 @@ impl Recorder {
                     start_ticks: start,
                     facts: describe.describe(owner, event.cgroup),
                     number: Cell::new(None),
+                    _counted: Rc::clone(&self.described),
                 });
                 self.processes.insert(key, Rc::clone(&described));
                 described
@@ -458,9 +526,11 @@ impl Recorder {
         open.flow.closed = true;
     }
 
-    fn finish(&mut self, open: Open) {
-        if self.done.len() >= MOST_WAITING {
-            self.done.pop_front();
+    fn finish(&mut self, open: Box<Open>) {
+        while self.done.len() >= MOST_WAITING || self.described() > MOST_DESCRIBED_EVER {
+            if self.done.pop_front().is_none() {
+                break;
+            }
             self.lost_flows += 1;
         }
         self.done.push_back(open);
@@ -503,9 +573,16 @@ impl Recorder {
             }
         }
         let was_paused = self.paused;
+        if was_paused.is_none() && self.lost_flows > 0 {
+            let lost = std::mem::take(&mut self.lost_flows);
+            let reason = "more connections at once than there was memory for";
+            self.lost(self.flushed.unwrap_or(now), now, reason, Some(lost));
+        }
         match self.write(since_boot, now) {
             Ok(rows) => {
                 self.paused = None;
+                self.flushed = Some(now);
+                self.make_room();
                 Ok(Flushed {
                     rows,
                     paused: false,
@@ -624,7 +701,7 @@ impl Recorder {
     /// # Errors
     /// What SQLite says.
     pub fn stop(&mut self, since_boot: u64, wall: SystemTime) -> Result<Flushed, StoreError> {
-        let late: Vec<Open> = self.late.drain().map(|(_, open)| open).collect();
+        let late: Vec<Box<Open>> = self.late.drain().map(|(_, open)| open).collect();
         for open in late {
             self.finish(open);
         }

@@ -79,7 +79,7 @@ struct Numbers<K> {
 }
 
 /// Names kept in memory at most, for each kind.
-const NAMES: usize = 60_000;
+const NAMES: usize = 28_000;
 
 impl<K: Hash + Eq> Numbers<K> {
     fn new() -> Self {
@@ -244,7 +244,7 @@ impl Writer {
         // and nothing is ever broken (https://www.sqlite.org/pragma.html#pragma_synchronous).
         connection.pragma_update(None, "synchronous", "NORMAL")?;
         // The upper pages of the indexes, and what a batch changes: with less, every batch reads the same pages again and again.
-        connection.pragma_update(None, "cache_size", -28 * 1024)?;
+        connection.pragma_update(None, "cache_size", -18 * 1024)?;
         // A page that several batches change is written to its place once.
         connection.pragma_update(None, "wal_autocheckpoint", WAL_PAGES)?;
         connection.pragma_update(None, "journal_size_limit", 16 << 20)?;
@@ -744,4 +744,44 @@ pub(crate) fn open_to_read(path: &Path) -> Result<Connection, StoreError> {
     connection.pragma_update(None, "mmap_size", 1i64 << 30)?;
     connection.set_prepared_statement_cache_capacity(32);
     Ok(connection)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::ffi::OsString;
+
+    #[test]
+    fn the_store_stands_in_a_state_directory() {
+        let place = |root, variables: &[(&str, &str)]| {
+            default_path(root, |name| {
+                let found = variables.iter().find(|(one, _)| *one == name);
+                found.map(|(_, value)| OsString::from(value))
+            })
+        };
+        let path = |text: &str| Some(PathBuf::from(text));
+        let home = ("HOME", "/home/ann");
+        assert_eq!(place(true, &[home]), path("/var/lib/netstat/record.db"));
+        assert_eq!(place(false, &[home]), path("/home/ann/.local/state/netstat/record.db"));
+        let state = ("XDG_STATE_HOME", "/data");
+        assert_eq!(place(false, &[home, state]), path("/data/netstat/record.db"));
+        // The specification has relative paths ignored.
+        let relative = ("XDG_STATE_HOME", "data");
+        assert_eq!(
+            place(false, &[home, relative]),
+            path("/home/ann/.local/state/netstat/record.db")
+        );
+        assert_eq!(place(false, &[]), None);
+    }
+
+    #[test]
+    fn names_not_met_for_long_are_forgotten_first() {
+        let mut numbers: Numbers<u64> = Numbers::new();
+        for key in 0..10 * NAMES as u64 {
+            numbers.put(key, key as i64);
+            assert_eq!(numbers.get(&0), Some(0), "met again and again");
+            assert!(numbers.young.len() + numbers.old.len() <= NAMES + 1);
+        }
+        assert_eq!(numbers.get(&1), None);
+    }
 }

@@ -661,3 +661,59 @@ fn the_time_between_two_recorders_is_a_gap_also_after_an_idle_one_was_killed() {
     let at = |second: u64| millis(wall(second * SECOND));
     assert_eq!(told, [(at(100), at(500), "no recorder was at work")]);
 }
+
+#[test]
+fn more_open_flows_than_memory_may_hold_are_one_row_each() {
+    const MANY: u64 = 34_000;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("record.db");
+    let mut recorder = recorder(&path);
+    for cookie in 1..=MANY {
+        recorder.observe(&event(EventKind::Opened, cookie, 100 * SECOND), &mut describe);
+        if recorder.waiting() >= 5_000 {
+            recorder.flush(101 * SECOND, wall(101 * SECOND)).unwrap();
+        }
+    }
+    recorder.flush(101 * SECOND, wall(101 * SECOND)).unwrap();
+    assert!(
+        recorder.open_flows() < MANY as usize,
+        "the rest stands in the store only"
+    );
+    for cookie in 1..=MANY {
+        let mut closed = event(EventKind::Closed, cookie, 110 * SECOND);
+        closed.opened = Fact::Known(100 * SECOND);
+        recorder.observe(&closed, &mut describe);
+        if recorder.waiting() >= 5_000 {
+            recorder.flush(111 * SECOND, wall(111 * SECOND)).unwrap();
+        }
+    }
+    recorder.stop(111 * SECOND, wall(111 * SECOND)).unwrap();
+    let found = all(&path);
+    assert_eq!(found.len() as u64, MANY);
+    assert!(
+        found
+            .iter()
+            .all(|flow| flow.closed && flow.duration() == 10_000 && flow.process.is_some())
+    );
+    assert!(Reader::open(&path).unwrap().gaps(None, None).unwrap().is_empty());
+}
+
+/// A store that takes nothing for long: what does not fit into memory is lost, and told.
+#[test]
+fn what_a_store_that_takes_nothing_loses_is_counted() {
+    const MANY: u64 = 40_000;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("record.db");
+    let mut recorder = recorder(&path);
+    for cookie in 1..=MANY {
+        recorder.observe(&event(EventKind::Opened, cookie, 100 * SECOND), &mut describe);
+        recorder.observe(&event(EventKind::Closed, cookie, 100 * SECOND), &mut describe);
+    }
+    recorder.flush(101 * SECOND, wall(101 * SECOND)).unwrap();
+    let kept = all(&path).len() as u64;
+    assert!(kept < MANY, "{kept}");
+    let gaps = Reader::open(&path).unwrap().gaps(None, None).unwrap();
+    assert_eq!(gaps.len(), 1, "{gaps:?}");
+    assert_eq!(gaps[0].lost, Some(MANY - kept));
+    assert!(gaps[0].reason.contains("memory"), "{gaps:?}");
+}
