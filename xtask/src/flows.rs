@@ -455,7 +455,7 @@ struct Memory {
 fn strange(kind: EventKind, number: u64, since_boot: u64) -> Event {
     let start = SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000);
     let address = 0x0b00_0000 + number as u32 * 257;
-    let incoming = number % 2 == 0;
+    let incoming = number.is_multiple_of(2);
     let owner = EventOwner {
         pid: 1_000 + (number % 4_000_000) as u32,
         start_ticks: Fact::Known(number),
@@ -494,7 +494,7 @@ fn strange(kind: EventKind, number: u64, since_boot: u64) -> Event {
         interface: 0,
         namespace: Fact::Known(4_026_531_840),
         // Half of the incoming ones are never taken by a program.
-        owner: if number % 4 == 0 {
+        owner: if number.is_multiple_of(4) {
             Fact::Unknown(Why::NotYet)
         } else {
             Fact::Known(owner)

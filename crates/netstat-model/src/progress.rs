@@ -51,3 +51,65 @@ impl Progress {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Extra, Family, SocketFacts, TcpInfo};
+
+    fn connection(state: State, extra: bool) -> Socket {
+        let socket = Socket::new(&SocketFacts {
+            protocol: Protocol::Tcp,
+            family: Family::V4,
+            state,
+            local: [10, 0, 0, 7].into(),
+            local_port: 50_000,
+            foreign: [203, 0, 113, 7].into(),
+            foreign_port: 443,
+            interface: 0,
+            inode: 4711,
+            user: Some(0),
+            cookie: std::num::NonZeroU64::new(9),
+            receive_queue: 0,
+            send_queue: Some(0),
+        });
+        let mut tcp = TcpInfo::unknown(Why::NotSupported);
+        tcp.set(TcpFigure::BytesSent, Fact::Known(1_500));
+        tcp.set(TcpFigure::BytesRetransmitted, Fact::Known(500));
+        tcp.set(TcpFigure::BytesReceived, Fact::Known(301));
+        tcp.set(TcpFigure::Rtt, Fact::Known(20_000));
+        match extra {
+            true => socket.with_extra(Extra {
+                tcp: Fact::Known(Box::new(tcp)),
+                ..Extra::default()
+            }),
+            false => socket,
+        }
+    }
+
+    #[test]
+    fn payload_alone_is_counted() {
+        let open = Progress::of_socket(&connection(State::Established, true)).unwrap();
+        assert_eq!(
+            (open.cookie, open.sent, open.received),
+            (9, Fact::Known(1_000), Fact::Known(301))
+        );
+        assert_eq!(
+            (open.rtt, open.retransmits),
+            (Fact::Known(20_000), Fact::Unknown(Why::NotSupported))
+        );
+        // The peer has closed its side: its FIN stands in the figure.
+        let half = Progress::of_socket(&connection(State::CloseWait, true)).unwrap();
+        assert_eq!(half.received, Fact::Known(300));
+    }
+
+    #[test]
+    fn what_was_not_asked_for_is_unknown_and_a_listener_has_none() {
+        let bare = Progress::of_socket(&connection(State::Established, false)).unwrap();
+        assert_eq!(
+            (bare.sent, bare.rtt),
+            (Fact::Unknown(Why::NotAsked), Fact::Unknown(Why::NotAsked))
+        );
+        assert_eq!(Progress::of_socket(&connection(State::Listening, true)), None);
+    }
+}
