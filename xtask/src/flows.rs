@@ -444,7 +444,7 @@ pub(crate) fn store() -> Result<()> {
 #[command(name = "record-memory")]
 struct Memory {
     /// connections that are open at the same time
-    #[arg(long, default_value_t = 300_000)]
+    #[arg(long, default_value_t = 100_000)]
     open: u64,
     /// the file; must not exist
     #[arg(long)]

@@ -17,18 +17,18 @@ use crate::store::{Batch, NewFlow, ProcessNumber, StoreError, Writer};
 /// they end.
 const MOST_OPEN: usize = 32_000;
 /// New flows beyond those between two flushes at most.
-const MOST_FRESH: usize = 24_000;
+const MOST_FRESH: usize = 16_000;
 /// Ended flows that wait to be written at most. Only a store that takes nothing lets so many wait; then the oldest are lost, and
 /// counted.
-const MOST_WAITING: usize = 32_000;
+const MOST_WAITING: usize = 24_000;
 /// Ended flows that wait for their owner at most.
 const MOST_LATE: usize = 8_000;
 /// Processes found again without being described anew at most.
 const MOST_PROCESSES: usize = 10_000;
 /// Descriptions of processes in memory after a flush at most, those that flows still need included: some 400 bytes each.
-const MOST_DESCRIBED: usize = 14_000;
+const MOST_DESCRIBED: usize = 12_000;
 /// The same between two flushes.
-const MOST_DESCRIBED_EVER: usize = 30_000;
+const MOST_DESCRIBED_EVER: usize = 18_000;
 /// Gaps that wait to be written at most; then those for the same reason are one.
 const MOST_GAPS: usize = 100;
 /// How long an incoming connection that ended without owner waits for the program that will still accept it.

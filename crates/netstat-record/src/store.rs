@@ -76,14 +76,20 @@ struct Numbers<K> {
     young: HashMap<K, i64>,
     /// What was met in the generation before.
     old: HashMap<K, i64>,
+    /// How many are kept at most, of both generations.
+    most: usize,
 }
 
-/// Names kept in memory at most, for each kind.
-const NAMES: usize = 28_000;
+/// Addresses, and sightings, kept in memory at most: small ones, of which those that are missing cost a look at a random page. A
+/// hash table doubles beyond 7/8 of a power of two.
+const MANY_NAMES: usize = 2 * (32_768 / 8 * 7);
+/// Programs, and words, kept in memory at most: those of running programs are few.
+const NAMES: usize = 8_000;
 
 impl<K: Hash + Eq> Numbers<K> {
-    fn new() -> Self {
+    fn new(most: usize) -> Self {
         Numbers {
+            most,
             young: HashMap::new(),
             old: HashMap::new(),
         }
@@ -102,7 +108,7 @@ impl<K: Hash + Eq> Numbers<K> {
     }
 
     fn put(&mut self, key: K, number: i64) -> i64 {
-        if self.young.len() >= NAMES / 2 {
+        if self.young.len() >= self.most / 2 {
             self.old = std::mem::take(&mut self.young);
         }
         self.young.insert(key, number);
@@ -244,7 +250,7 @@ impl Writer {
         // and nothing is ever broken (https://www.sqlite.org/pragma.html#pragma_synchronous).
         connection.pragma_update(None, "synchronous", "NORMAL")?;
         // The upper pages of the indexes, and what a batch changes: with less, every batch reads the same pages again and again.
-        connection.pragma_update(None, "cache_size", -18 * 1024)?;
+        connection.pragma_update(None, "cache_size", -28 * 1024)?;
         // A page that several batches change is written to its place once.
         connection.pragma_update(None, "wal_autocheckpoint", WAL_PAGES)?;
         connection.pragma_update(None, "journal_size_limit", 16 << 20)?;
@@ -264,10 +270,10 @@ impl Writer {
             connection,
             path: path.to_owned(),
             boot,
-            addresses: Numbers::new(),
-            words: Numbers::new(),
-            programs: Numbers::new(),
-            sightings: Numbers::new(),
+            addresses: Numbers::new(MANY_NAMES),
+            words: Numbers::new(NAMES),
+            programs: Numbers::new(NAMES),
+            sightings: Numbers::new(MANY_NAMES),
             stretches: HashMap::new(),
             _lock: lock,
         })
@@ -354,10 +360,10 @@ impl Writer {
 
     /// Forgets the numbers of names: a batch that was given up may have made some of them.
     pub(crate) fn forget(&mut self) {
-        self.addresses = Numbers::new();
-        self.words = Numbers::new();
-        self.programs = Numbers::new();
-        self.sightings = Numbers::new();
+        self.addresses = Numbers::new(MANY_NAMES);
+        self.words = Numbers::new(NAMES);
+        self.programs = Numbers::new(NAMES);
+        self.sightings = Numbers::new(MANY_NAMES);
     }
 }
 
@@ -776,7 +782,7 @@ mod tests {
 
     #[test]
     fn names_not_met_for_long_are_forgotten_first() {
-        let mut numbers: Numbers<u64> = Numbers::new();
+        let mut numbers: Numbers<u64> = Numbers::new(NAMES);
         for key in 0..10 * NAMES as u64 {
             numbers.put(key, key as i64);
             assert_eq!(numbers.get(&0), Some(0), "met again and again");
