@@ -276,6 +276,10 @@ fn old_and_too_many_flows_go_and_open_ones_stay() {
             closed.opened = Fact::Known(cookie * SECOND / 100);
             recorder.observe(&closed, &mut describe);
         }
+        if recorder.waiting() >= 5_000 {
+            let now = cookie * SECOND / 100 + 1;
+            recorder.flush(now, wall(now)).unwrap();
+        }
     }
     recorder.flush(301 * SECOND, wall(301 * SECOND)).unwrap();
     assert_eq!(all(&path).len(), 30_000);
