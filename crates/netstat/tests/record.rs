@@ -300,6 +300,8 @@ fn a_long_connection_killed_with_its_recorder_has_the_bytes_of_the_last_heartbea
     let mut running = record_with(&store, &["--heartbeat", "1s"]);
     client.write_all(b"last").unwrap();
     server.read_exact(&mut [0; 4]).unwrap();
+    // By polling it must have looked once before the end comes.
+    wait_for("a heartbeat of the second", || figures().0 == Some(70_009));
     drop(client);
     drop(server);
     wait_for("the end", || rows(&store, &["--foreign", &to])[0]["closed"] == true);
