@@ -356,13 +356,13 @@ pub(crate) fn store() -> Result<()> {
     let size = writer.bytes_used()?;
     drop(writer);
     println!("machine: load before {}", load.trim());
+    let (busy_time, peak) = usage(std::process::id())?;
     println!(
-        "written: {} flows in {taken:.1} s, {:.0} a second; {:.1} bytes a flow",
+        "written: {} flows in {taken:.1} s ({busy_time:.1} s of a processor), {:.0} a second; {:.1} bytes a flow",
         words.flows,
         words.flows as f64 / taken,
         size as f64 / words.flows as f64
     );
-    let peak = usage(std::process::id())?.1;
     println!("the writer: {:.1} MB at most", peak as f64 / 1e6);
     // Numbers of hosts as `skewed` makes them: the last are met once or never, the first more than a thousand times.
     let host = |number: u32| Ipv4Addr::from_bits(0x0b00_0000 + number * 61).to_string();

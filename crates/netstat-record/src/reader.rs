@@ -10,7 +10,7 @@ use rusqlite::{Connection, params};
 use crate::flow::{Flow, Millis, Program};
 use crate::names::{COLUMNS, Names, from_octets};
 use crate::schema::{self, LONG, STRETCH_BITS};
-use crate::store::{StoreError, octets, open_to_read};
+use crate::store::{MAPPED, StoreError, octets, open_to_read};
 
 /// Which flows are wanted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -105,6 +105,9 @@ impl Reader {
             return Ok(());
         }
         let text = text_of(narrow.as_ref(), self.is_part(since, until)?);
+        // Rows here and there are read one by one; through a mapping each brings its whole neighbourhood.
+        let mapped = if narrow.is_some() { 0 } else { MAPPED };
+        self.connection.pragma_update(None, "mmap_size", mapped)?;
         let Reader { connection, names } = self;
         // While rows are read, names come from the same view of the store, and without a transaction each.
         let mut statement = connection.prepare(&text)?;

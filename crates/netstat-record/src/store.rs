@@ -732,6 +732,9 @@ fn state_number(state: State) -> i64 {
     STATES.iter().position(|one| *one == state).unwrap_or(0) as i64
 }
 
+/// Bytes of the file that a reader has mapped into memory at most.
+pub(crate) const MAPPED: i64 = 1 << 30;
+
 /// Opens a store for reading.
 ///
 /// # Errors
@@ -747,7 +750,7 @@ pub(crate) fn open_to_read(path: &Path) -> Result<Connection, StoreError> {
     let connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(Duration::from_secs(5))?;
     connection.pragma_update(None, "cache_size", -16 * 1024)?;
-    connection.pragma_update(None, "mmap_size", 1i64 << 30)?;
+    connection.pragma_update(None, "mmap_size", MAPPED)?;
     connection.set_prepared_statement_cache_capacity(32);
     Ok(connection)
 }
