@@ -11,8 +11,11 @@ use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::Parser;
-use netstat_model::{Direction, Fact, Family, Filter, Learned, Protocol, State};
-use netstat_record::{NewFlow, ProcessFacts, Question, Reader, Writer, millis};
+use netstat_model::{
+    Direction, Endpoint, Event, EventKind, EventOwner, Fact, Family, Filter, Learned, Moment, Progress, Protocol,
+    ShortName, State, Why,
+};
+use netstat_record::{NewFlow, ProcessFacts, Question, Reader, Recorder, Writer, millis};
 
 use crate::load::namespace;
 
@@ -288,6 +291,7 @@ pub(crate) fn store() -> Result<()> {
     let mut writer = Writer::open(&words.store, b"host", "00000000-0000-0000-0000-000000000000")?;
     let mut random = Random(0x9e37_79b9_7f4a_7c15);
     let begun = Instant::now();
+    let mut piece = begun;
     let mut process = None;
     for batch_at in (0..words.flows).step_by(BATCH as usize) {
         let mut batch = writer.batch()?;
@@ -341,22 +345,49 @@ pub(crate) fn store() -> Result<()> {
             )?;
         }
         batch.commit()?;
+        let done = batch_at + BATCH;
+        if done.is_multiple_of(1_000_000) {
+            let rate = 1e6 / piece.elapsed().as_secs_f64();
+            eprintln!("{done} flows, the last million at {rate:.0} a second");
+            piece = Instant::now();
+        }
     }
     let taken = begun.elapsed().as_secs_f64();
     let size = writer.bytes_used()?;
     drop(writer);
     println!("machine: load before {}", load.trim());
+    let (busy_time, peak) = usage(std::process::id())?;
     println!(
-        "written: {} flows in {taken:.1} s, {:.0} a second; {:.1} bytes a flow",
+        "written: {} flows in {taken:.1} s ({busy_time:.1} s of a processor), {:.0} a second; {:.1} bytes a flow",
         words.flows,
         words.flows as f64 / taken,
         size as f64 / words.flows as f64
     );
-    let rare = Ipv4Addr::from_bits(0x0b00_0000 + 150_001 * 61).to_string();
+    println!("the writer: {:.1} MB at most", peak as f64 / 1e6);
+    // Numbers of hosts as `skewed` makes them: the last are met once or never, the first more than a thousand times.
+    let host = |number: u32| Ipv4Addr::from_bits(0x0b00_0000 + number * 61).to_string();
+    let (rare, busy) = (host(150_001), host(100));
+    let network = format!("{}/20", host(20_000));
     for (what, question) in [
         (
             "who talked to one address",
             vec!["--foreign", rare.as_str(), "--since", "all", "--csv"],
+        ),
+        (
+            "who talked to a busy one",
+            vec!["--foreign", busy.as_str(), "--since", "all", "--csv"],
+        ),
+        (
+            "the same, one day",
+            vec!["--foreign", busy.as_str(), "--since", "1d", "--csv"],
+        ),
+        (
+            "who talked to a network",
+            vec!["--foreign", network.as_str(), "--since", "all", "--csv"],
+        ),
+        (
+            "what one program did in a day",
+            vec!["--program", "program250", "--since", "1d", "--csv"],
         ),
         (
             "one day by foreign address",
@@ -406,4 +437,139 @@ pub(crate) fn store() -> Result<()> {
         found.len()
     );
     Ok(())
+}
+
+/// Gives a recorder far more open connections, processes and names than it may hold in memory, and tells what it took.
+#[derive(Parser, Debug)]
+#[command(name = "record-memory")]
+struct Memory {
+    /// connections that are open at the same time
+    #[arg(long, default_value_t = 100_000)]
+    open: u64,
+    /// the file; must not exist
+    #[arg(long)]
+    store: PathBuf,
+}
+
+/// An event of the connection `number`, which no other has anything in common with.
+fn strange(kind: EventKind, number: u64, since_boot: u64) -> Event {
+    let start = SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000);
+    let address = 0x0b00_0000 + number as u32 * 257;
+    let incoming = number.is_multiple_of(2);
+    let owner = EventOwner {
+        pid: 1_000 + (number % 4_000_000) as u32,
+        start_ticks: Fact::Known(number),
+        name: ShortName::new(format!("strange{}", number % 10_000_000).as_bytes()),
+    };
+    Event {
+        kind,
+        at: Moment {
+            wall: start + Duration::from_nanos(since_boot),
+            since_boot,
+        },
+        learned: Learned::Trace,
+        cookie: std::num::NonZeroU64::new(number + 1),
+        protocol: Protocol::Tcp,
+        family: Family::V4,
+        local: Endpoint {
+            address: Ipv4Addr::new(10, 0, 0, 7).into(),
+            port: 443,
+            scope: 0,
+        },
+        foreign: Endpoint {
+            address: Ipv4Addr::from_bits(address).into(),
+            port: 40_000,
+            scope: 0,
+        },
+        state: match kind {
+            EventKind::Closed => State::Closed,
+            _ => State::Established,
+        },
+        before: None,
+        direction: if incoming {
+            Direction::Incoming
+        } else {
+            Direction::Outgoing
+        },
+        interface: 0,
+        namespace: Fact::Known(4_026_531_840),
+        // Half of the incoming ones are never taken by a program.
+        owner: if number.is_multiple_of(4) {
+            Fact::Unknown(Why::NotYet)
+        } else {
+            Fact::Known(owner)
+        },
+        user: Fact::Known(1_000),
+        cgroup: Fact::Unknown(Why::NotKept),
+        opened: Fact::Known(since_boot),
+        sent: Fact::Known(number),
+        received: Fact::Known(number),
+        retransmits: Fact::Known(0),
+        rtt: Fact::Known(300),
+    }
+}
+
+/// Runs the measurement.
+pub(crate) fn memory() -> Result<()> {
+    const SECOND: u64 = 1_000_000_000;
+    let words = Memory::parse_from(crate::chore_arguments());
+    ensure!(!words.store.exists(), "{} is there already", words.store.display());
+    let peak = |what: &str| -> Result<()> {
+        println!(
+            "{what}: {:.1} MB at most so far",
+            usage(std::process::id())?.1 as f64 / 1e6
+        );
+        Ok(())
+    };
+    let mut describe = |owner: &EventOwner, _: Fact<u64>| ProcessFacts {
+        path: Some(format!("/opt/some/deep/folder/of/a/program/strange{}", owner.pid).into_bytes()),
+        name: owner.name.as_bytes().to_vec(),
+        unit: Some(format!("strange{}.service", owner.pid).into_bytes()),
+        container: None,
+        command: Some(7),
+    };
+    peak("before")?;
+    let mut recorder = Recorder::new(Writer::open(&words.store, b"host", "boot")?)?;
+    let mut now = 100 * SECOND;
+    let wall = |now: u64| strange(EventKind::Opened, 0, now).at.wall;
+    for number in 0..words.open {
+        recorder.observe(&strange(EventKind::Opened, number, now), &mut describe);
+        now += 100_000;
+        if recorder.waiting() >= 5_000 || number % 5_000 == 0 {
+            recorder.flush(now, wall(now))?;
+        }
+    }
+    peak("all open")?;
+    for _ in 0..3 {
+        now += 60 * SECOND;
+        let cookies = recorder.wants_progress(now);
+        let all: Vec<Progress> = cookies
+            .iter()
+            .map(|&cookie| Progress {
+                cookie,
+                state: State::Established,
+                sent: Fact::Known(cookie),
+                received: Fact::Known(cookie),
+                retransmits: Fact::Known(1),
+                rtt: Fact::Known(1),
+            })
+            .collect();
+        recorder.refresh(&all);
+        for _ in 0..10 {
+            recorder.flush(now, wall(now))?;
+        }
+    }
+    peak("after three heartbeats")?;
+    // The store takes nothing while all of them end and as many again come and go.
+    for number in 0..2 * words.open {
+        if number >= words.open {
+            recorder.observe(&strange(EventKind::Opened, number, now), &mut describe);
+        }
+        recorder.observe(&strange(EventKind::Closed, number, now), &mut describe);
+    }
+    peak("all ended without a write")?;
+    now += 60 * SECOND;
+    recorder.flush(now, wall(now))?;
+    recorder.stop(now, wall(now))?;
+    peak("written")
 }

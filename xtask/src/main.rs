@@ -22,6 +22,7 @@ chores:
   picture      draw the picture of `netstat monitor` in the README: a terminal, captured
   record-churn make many short connections and count what the recorder has of them; in a network namespace of its own
   record-store fill a record with made-up flows and ask it
+  record-memory give a recorder more than it can hold, and see what memory it takes
   bpf          compile the eBPF program; --check: prove that the committed object is what the source makes
   package      make the manual pages and completion scripts of the packages anew; --check: prove that they are up to date
   services     make the table of service names anew";
@@ -40,6 +41,7 @@ fn main() -> ExitCode {
         "record-churn" => flows::churn().map(success),
         "record-churn-role" => flows::play().map(success),
         "record-store" => flows::store().map(success),
+        "record-memory" => flows::memory().map(success),
         "bpf" => bpf::run(words),
         "package" => package::run(words),
         "services" => services::run(words).map(success),

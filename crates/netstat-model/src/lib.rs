@@ -45,6 +45,7 @@ mod order;
 mod owner;
 pub mod packet_filter;
 pub mod process;
+mod progress;
 pub mod reach;
 pub mod route;
 mod socket;
@@ -62,6 +63,7 @@ pub use order::{classic_order, remove_repeats, sort_classic};
 pub use owner::{
     Component, ContainerRuntime, FoundBy, ImageName, Owner, OwnerList, Owners, OwnersBuilder, Process, UnitManager,
 };
+pub use progress::Progress;
 pub use socket::{
     CongestionControl, CongestionPhase, Detail, Endpoint, Extra, Extras, Family, Memory, Mptcp, PacketKind, Protocol,
     ShortName, Socket, SocketFacts, State, StateTime, TcpFigure, TcpInfo, TcpOptions, TcpUnit, TimeFrom, Timer,

@@ -1,6 +1,6 @@
 //! The questions a program may ask of a system.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::fs::File;
 use std::net::IpAddr;
@@ -11,11 +11,22 @@ use netstat_model::figures::{Figures, ProcessKey};
 use netstat_model::packet_filter::PacketFilter;
 use netstat_model::process::ProcessFacts;
 use netstat_model::route::{RouteListing, TableSelection};
-use netstat_model::{Limit, Owners, Protocol, Socket, Why};
+use netstat_model::{Extras, Limit, Owners, Progress, Protocol, Socket, State, Why};
 
 use crate::{
     EventSource, EventsAsk, FiguresAsk, NoProcess, PortTries, ProcessAsk, ProcessText, Signal, SocketAsk, SocketList,
 };
+
+/// The states in which a connection has figures of its own.
+pub(crate) const MOVING: [State; 7] = [
+    State::Established,
+    State::SynSent,
+    State::FinWait1,
+    State::FinWait2,
+    State::CloseWait,
+    State::LastAck,
+    State::Closing,
+];
 
 /// How the owners of sockets are to be found.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -147,6 +158,24 @@ pub trait System {
     /// # Errors
     /// When there is no second source, or none of it can be read.
     fn sockets_as_text(&mut self, ask: &SocketAsk, list: &mut SocketList) -> Result<(), Refused>;
+
+    /// What the open TCP connections with these cookies have moved so far, in no order; with `all_namespaces` also in other network
+    /// namespaces, as far as they may be entered. What cannot be told is missing. Where it can, a system keeps no list of all sockets
+    /// for it: there may be very many, and few are asked for.
+    fn progress(&mut self, cookies: &HashSet<u64>, all_namespaces: bool) -> Vec<Progress> {
+        let ask = SocketAsk {
+            tcp4: true,
+            tcp6: true,
+            tcp_states: MOVING.to_vec(),
+            extra: Extras::TCP,
+            all_namespaces,
+            ..SocketAsk::default()
+        };
+        let mut list = SocketList::default();
+        self.sockets(&ask, &mut list);
+        let moved = list.sockets.iter().filter_map(Progress::of_socket);
+        moved.filter(|progress| cookies.contains(&progress.cookie)).collect()
+    }
 
     /// Whether [`System::sockets`] tells TCP ports that are bound and neither listen nor connect.
     fn lists_bound_ports(&self) -> bool;

@@ -9,7 +9,8 @@ use netstat_model::{Direction, Filter, Protocol};
 use rusqlite::params;
 
 use crate::flow::{Millis, Program};
-use crate::reader::{Question, Reader, from_octets};
+use crate::names::from_octets;
+use crate::reader::{Question, Reader};
 use crate::store::StoreError;
 
 /// Connections begun within this time of each other are one call, in milliseconds: a browser opens several at once.

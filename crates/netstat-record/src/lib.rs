@@ -7,6 +7,7 @@
 mod beacon;
 mod columns;
 mod flow;
+mod names;
 mod past;
 mod reader;
 mod recorder;

@@ -7,7 +7,8 @@ use netstat_model::{Direction, Protocol, Socket, State};
 use rusqlite::params;
 
 use crate::flow::{Flow, Millis};
-use crate::reader::{COLUMNS, Gap, Novelty, Reader, Sighting};
+use crate::names::COLUMNS;
+use crate::reader::{Gap, Novelty, Reader, Sighting};
 use crate::store::StoreError;
 
 /// One day, in milliseconds.
@@ -150,13 +151,12 @@ impl Reader {
         if live.is_empty() {
             return Ok(open);
         }
-        // Rows are decoded while names are looked up through the own connection.
-        let scan = self.second_connection()?;
-        let mut statement = scan.prepare(&format!("SELECT {COLUMNS} FROM flow WHERE id = ?1"))?;
+        let Reader { connection, names } = self;
+        let mut statement = connection.prepare(&format!("SELECT {COLUMNS} FROM flow WHERE id = ?1"))?;
         for (cookie, number) in live {
             let mut rows = statement.query([number])?;
             if let Some(row) = rows.next()? {
-                let flow = self.flow(row)?;
+                let flow = names.flow(connection, row)?;
                 if flow.boot.boot_id == boot_id && !flow.closed {
                     open.insert(cookie, OpenFlow::of(flow));
                 }

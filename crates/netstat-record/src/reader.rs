@@ -1,17 +1,16 @@
 //! Questions about the past.
 
-use std::collections::HashMap;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::ops::ControlFlow;
 use std::path::Path;
 use std::sync::Arc;
 
-use netstat_model::{Fact, Family, Filter, Network, Why};
-use rusqlite::{Connection, Row, params};
+use netstat_model::{Filter, Network};
+use rusqlite::{Connection, params};
 
-use crate::flow::{Boot, Flow, Millis, Process, Program};
-use crate::schema::{self, LONG};
-use crate::store::{FIRST_NAMESPACE, StoreError, octets, open_to_read, optional, unpack};
+use crate::flow::{Flow, Millis, Program};
+use crate::names::{COLUMNS, Names, from_octets};
+use crate::schema::{self, LONG, STRETCH_BITS};
+use crate::store::{MAPPED, StoreError, octets, open_to_read};
 
 /// Which flows are wanted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -61,26 +60,16 @@ pub struct Sighting {
     pub first: Millis,
 }
 
-/// Up to so many addresses or processes a question is answered by their index; beyond, the time is the better way.
-const FEW: usize = 5_000;
+/// Up to so many addresses or processes a question is answered by their index; beyond, the time is the better way. Each costs one look
+/// a stretch, which is cheaper than to read the 65,536 flows of the stretch as long as they are few.
+const FEW: usize = 10_000;
 
 /// Reads a store, also while a recorder writes to it.
 #[derive(Debug)]
 pub struct Reader {
     pub(crate) connection: Connection,
-    addresses: HashMap<i64, IpAddr>,
-    processes: HashMap<i64, Option<Arc<Process>>>,
-    programs: HashMap<i64, Arc<Program>>,
-    words: HashMap<i64, Arc<[u8]>>,
-    boots: HashMap<i64, Arc<Boot>>,
+    pub(crate) names: Names,
 }
-
-pub(crate) const COLUMNS: &str =
-    "id, first, span, process, boot, local, local_port, remote, remote_port, kind, sent, received, retransmits, rtt,
-  user, netns";
-
-/// Addresses and processes kept in memory at most.
-const KEPT: usize = 200_000;
 
 impl Reader {
     /// Opens the store at `path`.
@@ -96,11 +85,7 @@ impl Reader {
         }
         Ok(Reader {
             connection,
-            addresses: HashMap::new(),
-            processes: HashMap::new(),
-            programs: HashMap::new(),
-            words: HashMap::new(),
-            boots: HashMap::new(),
+            names: Names::default(),
         })
     }
 
@@ -115,260 +100,110 @@ impl Reader {
     ) -> Result<(), StoreError> {
         let since = question.since.unwrap_or(Millis::MIN / 2);
         let until = question.until.unwrap_or(Millis::MAX / 2);
-        let text = match self.narrow(&question.filter)? {
-            Some(narrow) if narrow.is_empty() => return Ok(()),
-            // The + keeps SQLite from taking the index of the time instead.
-            Some(narrow) => format!(
-                "SELECT {COLUMNS} FROM flow WHERE {narrow} AND +first <= ?2 AND first + span >= ?1 ORDER BY +first, id"
-            ),
-            // Long flows that began long before come from an index of their own, and first.
-            None => format!(
-                "SELECT {COLUMNS} FROM (SELECT * FROM flow WHERE span > {LONG} AND first < ?1 - {LONG} AND first + span >= ?1
-                   AND first <= ?2 ORDER BY first)
-                 UNION ALL SELECT {COLUMNS} FROM (SELECT * FROM flow INDEXED BY flow_first WHERE first >= ?1 - {LONG} AND first <= ?2
-                   AND first + span >= ?1 ORDER BY first)"
-            ),
-        };
-        let scan = self.second_connection()?;
-        let mut statement = scan.prepare(&text)?;
+        let narrow = self.narrow(&question.filter)?;
+        if narrow.as_ref().is_some_and(|narrow| narrow.numbers().is_empty()) {
+            return Ok(());
+        }
+        let text = text_of(narrow.as_ref(), self.is_part(since, until)?);
+        // Rows here and there are read one by one; through a mapping each brings its whole neighbourhood.
+        let mapped = if narrow.is_some() { 0 } else { MAPPED };
+        self.connection.pragma_update(None, "mmap_size", mapped)?;
+        let Reader { connection, names } = self;
+        // While rows are read, names come from the same view of the store, and without a transaction each.
+        let mut statement = connection.prepare(&text)?;
         let mut rows = statement.query(params![since, until])?;
+        let everything = question.filter == Filter::default();
         while let Some(row) = rows.next()? {
-            let flow = self.flow(row)?;
-            if question.filter.wants(&flow) && question.filter.wants_holders(&flow) && visit(flow).is_break() {
+            let flow = names.flow(connection, row)?;
+            let wanted = everything || question.filter.wants(&flow) && question.filter.wants_holders(&flow);
+            if wanted && visit(flow).is_break() {
                 break;
             }
         }
         Ok(())
     }
 
-    /// Another connection to the same store: rows are decoded while names are looked up through the own one.
-    pub(crate) fn second_connection(&self) -> Result<Connection, StoreError> {
-        match self.connection.path().map(std::path::PathBuf::from) {
-            Some(path) => open_to_read(&path),
-            None => Err(StoreError::Foreign),
-        }
+    /// Whether what was from `since` until `until` lies in fewer than half of the stretches.
+    fn is_part(&self, since: Millis, until: Millis) -> Result<bool, StoreError> {
+        let text = "SELECT count(*), coalesce(sum(since <= ?2 AND until >= ?1), 0) FROM stretch";
+        let counts = |row: &rusqlite::Row<'_>| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?));
+        let (all, within) = self.connection.query_row(text, params![since, until], counts)?;
+        Ok(2 * within < all)
     }
 
-    /// A condition with an index that leaves few flows; `None` when there is none, empty when nothing can match.
-    fn narrow(&self, filter: &Filter) -> Result<Option<String>, StoreError> {
+    /// The numbers of what the filter wants, where an index by them leaves few flows; `None` when there is no such index.
+    fn narrow(&self, filter: &Filter) -> Result<Option<Narrow>, StoreError> {
         if !filter.foreign.is_empty() {
             let networks: Option<Vec<Vec<Network>>> = filter.foreign.iter().map(|side| side.networks()).collect();
-            if let Some(networks) = networks {
-                let mut ids = Vec::new();
-                for network in networks.iter().flatten() {
-                    let (low, high) = bounds(network);
-                    let text =
-                        "SELECT id FROM address WHERE bytes BETWEEN ?1 AND ?2 AND length(bytes) = length(?1) LIMIT ?3";
-                    let mut statement = self.connection.prepare_cached(text)?;
-                    let found = statement.query_map(params![low, high, FEW as i64 + 1], |row| row.get(0))?;
-                    for id in found {
-                        ids.push(id?);
-                    }
-                }
-                if ids.len() <= FEW {
-                    return Ok(Some(list("remote", &ids)));
+            if let Some(networks) = networks
+                && let Some(ids) = self.addresses(networks.iter().flatten())?
+            {
+                return Ok(Some(Narrow::Remote(ids)));
+            }
+        }
+        let ids = match (filter.programs.is_empty(), filter.pids.is_empty()) {
+            (true, true) => None,
+            (true, false) => self.processes_by_pid(filter)?,
+            (false, _) => self.processes_by_program(filter)?,
+        };
+        Ok(ids.map(Narrow::Process))
+    }
+
+    /// The numbers of the addresses of these networks; `None`: more than [`FEW`].
+    fn addresses<'n>(&self, networks: impl Iterator<Item = &'n Network>) -> Result<Option<Vec<i64>>, StoreError> {
+        let text = "SELECT id FROM address WHERE bytes BETWEEN ?1 AND ?2 AND length(bytes) = length(?1) LIMIT ?3";
+        let mut statement = self.connection.prepare_cached(text)?;
+        let mut ids: Vec<i64> = Vec::new();
+        for network in networks {
+            let (low, high) = bounds(network);
+            for id in statement.query_map(params![low, high, FEW as i64 + 1], |row| row.get(0))? {
+                ids.push(id?);
+            }
+            if ids.len() > FEW {
+                return Ok(None);
+            }
+        }
+        Ok(Some(ids))
+    }
+
+    fn processes_by_pid(&self, filter: &Filter) -> Result<Option<Vec<i64>>, StoreError> {
+        // One after the other: there may be very many processes, and few ids are asked for.
+        let text = "SELECT pid, id FROM process INDEXED BY process_pid WHERE pid >= ?1";
+        let mut statement = self.connection.prepare(text)?;
+        let mut rows = statement.query([0])?;
+        let mut ids = Vec::new();
+        while let Some(row) = rows.next()? {
+            if filter.pids.contains(row.get(0)?) {
+                ids.push(row.get(1)?);
+                if ids.len() > FEW {
+                    return Ok(None);
                 }
             }
         }
-        if !(filter.programs.is_empty() && filter.pids.is_empty()) {
-            let mut ids: Vec<i64> = Vec::new();
-            if filter.programs.is_empty() {
-                let mut statement = self.connection.prepare("SELECT DISTINCT pid FROM process")?;
-                let pids = statement.query_map([], |row| row.get::<_, u32>(0))?;
-                for pid in pids {
-                    let pid = pid?;
-                    if filter.pids.contains(pid) && ids.len() <= FEW {
-                        let mut of_pid = self
-                            .connection
-                            .prepare_cached("SELECT id FROM process WHERE pid = ?1")?;
-                        for id in of_pid.query_map([pid], |row| row.get(0))? {
-                            ids.push(id?);
-                        }
-                    }
-                }
-            } else {
-                let mut statement = self
-                    .connection
-                    .prepare("SELECT id, coalesce(path, name) FROM program")?;
-                let mut programs = statement.query([])?;
-                while let Some(row) = programs.next()? {
-                    let name: Vec<u8> = row.get(1)?;
-                    if filter.programs.matches_path(&name) && ids.len() <= FEW {
-                        let text = "SELECT id FROM process WHERE program = ?1 LIMIT ?2";
-                        let mut of_program = self.connection.prepare_cached(text)?;
-                        let number: i64 = row.get(0)?;
-                        for id in of_program.query_map(params![number, FEW as i64 + 1], |row| row.get(0))? {
-                            ids.push(id?);
-                        }
-                    }
-                }
-            }
-            if ids.len() <= FEW {
-                return Ok(Some(list("process", &ids)));
-            }
-        }
-        Ok(None)
+        Ok(Some(ids))
     }
 
-    pub(crate) fn flow(&mut self, row: &Row<'_>) -> Result<Flow, StoreError> {
-        let kind = unpack(row.get(9)?);
-        let first: Millis = row.get(1)?;
-        let process = match row.get::<_, Option<i64>>(3)? {
-            Some(id) => self.process(id)?,
-            None => None,
-        };
-        let local = self.address(row.get(5)?, kind.family, kind.mapped.0)?;
-        let remote = self.address(row.get(7)?, kind.family, kind.mapped.1)?;
-        let long = |at: usize| -> Result<Fact<u64>, StoreError> {
-            let value: Option<i64> = row.get(at)?;
-            Ok(Fact::from_option(
-                value.and_then(|value| u64::try_from(value).ok()),
-                Why::NotKept,
-            ))
-        };
-        let number = |at: usize| -> Result<Fact<u32>, StoreError> {
-            let value: Option<i64> = row.get(at)?;
-            Ok(Fact::from_option(
-                value.and_then(|value| u32::try_from(value).ok()),
-                Why::NotKept,
-            ))
-        };
-        let namespace: Option<i64> = row.get(15)?;
-        Ok(Flow {
-            id: row.get(0)?,
-            first,
-            last: first.saturating_add(row.get(2)?),
-            closed: kind.closed,
-            begun: kind.begun,
-            protocol: kind.protocol,
-            family: kind.family,
-            local: (local, row.get(6)?),
-            foreign: (remote, row.get(8)?),
-            direction: kind.direction,
-            state: kind.state,
-            learned: kind.learned,
-            process,
-            user: number(14)?,
-            namespace: Fact::from_option(
-                namespace.and_then(|distance| u32::try_from(distance.checked_add(FIRST_NAMESPACE)?).ok()),
-                Why::NotKept,
-            ),
-            sent: long(10)?,
-            received: long(11)?,
-            retransmits: number(12)?,
-            rtt: number(13)?,
-            boot: self.boot(row.get(4)?)?,
-        })
-    }
-
-    fn address(&mut self, id: i64, family: Family, mapped: bool) -> Result<IpAddr, StoreError> {
-        let address = match self.addresses.get(&id) {
-            Some(address) => *address,
-            None => {
-                let mut statement = self
-                    .connection
-                    .prepare_cached("SELECT bytes FROM address WHERE id = ?1")?;
-                let bytes: Vec<u8> = statement.query_row([id], |row| row.get(0))?;
-                let address = from_octets(&bytes).ok_or(StoreError::Foreign)?;
-                if self.addresses.len() >= KEPT {
-                    self.addresses.clear();
-                }
-                self.addresses.insert(id, address);
-                address
-            }
-        };
-        Ok(match (address, family) {
-            (IpAddr::V4(v4), Family::V6) if mapped => v4.to_ipv6_mapped().into(),
-            _ => address,
-        })
-    }
-
-    fn word(&mut self, id: Option<i64>) -> Result<Option<Arc<[u8]>>, StoreError> {
-        let Some(id) = id else { return Ok(None) };
-        if let Some(word) = self.words.get(&id) {
-            return Ok(Some(Arc::clone(word)));
-        }
-        let mut statement = self.connection.prepare_cached("SELECT text FROM word WHERE id = ?1")?;
-        let text = optional(statement.query_row([id], |row| row.get::<_, Vec<u8>>(0)))?;
-        Ok(text.map(|text| {
-            let text: Arc<[u8]> = text.into();
-            self.words.insert(id, Arc::clone(&text));
-            text
-        }))
-    }
-
-    fn boot(&mut self, id: i64) -> Result<Arc<Boot>, StoreError> {
-        if let Some(boot) = self.boots.get(&id) {
-            return Ok(Arc::clone(boot));
-        }
+    fn processes_by_program(&self, filter: &Filter) -> Result<Option<Vec<i64>>, StoreError> {
         let mut statement = self
             .connection
-            .prepare_cached("SELECT host, boot_id FROM boot WHERE id = ?1")?;
-        let boot = Arc::new(statement.query_row([id], |row| {
-            Ok(Boot {
-                id,
-                host: row.get(0)?,
-                boot_id: row.get(1)?,
-            })
-        })?);
-        self.boots.insert(id, Arc::clone(&boot));
-        Ok(boot)
-    }
-
-    fn program(&mut self, id: i64) -> Result<Arc<Program>, StoreError> {
-        if let Some(program) = self.programs.get(&id) {
-            return Ok(Arc::clone(program));
+            .prepare("SELECT id, coalesce(path, name) FROM program")?;
+        let mut programs = statement.query([])?;
+        let mut ids = Vec::new();
+        while let Some(row) = programs.next()? {
+            let (number, name): (i64, Vec<u8>) = (row.get(0)?, row.get(1)?);
+            if !filter.programs.matches_path(&name) {
+                continue;
+            }
+            let text = "SELECT id FROM process WHERE program = ?1 LIMIT ?2";
+            let mut of_program = self.connection.prepare_cached(text)?;
+            for id in of_program.query_map(params![number, FEW as i64 + 1], |row| row.get(0))? {
+                ids.push(id?);
+            }
+            if ids.len() > FEW {
+                return Ok(None);
+            }
         }
-        let mut statement = self
-            .connection
-            .prepare_cached("SELECT path, name FROM program WHERE id = ?1")?;
-        let program = Arc::new(statement.query_row([id], |row| {
-            Ok(Program {
-                id,
-                path: row.get(0)?,
-                name: row.get(1)?,
-            })
-        })?);
-        self.programs.insert(id, Arc::clone(&program));
-        Ok(program)
-    }
-
-    fn process(&mut self, id: i64) -> Result<Option<Arc<Process>>, StoreError> {
-        if let Some(process) = self.processes.get(&id) {
-            return Ok(process.clone());
-        }
-        type Raw = (u32, Option<i64>, i64, Option<i64>, Option<i64>, Option<i64>);
-        let text = "SELECT pid, start, program, unit, container, command FROM process WHERE id = ?1";
-        let found: Option<Raw> = {
-            let mut statement = self.connection.prepare_cached(text)?;
-            optional(statement.query_row([id], |row| {
-                Ok((
-                    row.get(0)?,
-                    row.get(1)?,
-                    row.get(2)?,
-                    row.get(3)?,
-                    row.get(4)?,
-                    row.get(5)?,
-                ))
-            }))?
-        };
-        let process = match found {
-            Some((pid, start, program, unit, container, command)) => Some(Arc::new(Process {
-                id,
-                pid,
-                start_ticks: start.map(|ticks| ticks as u64),
-                program: self.program(program)?,
-                unit: self.word(unit)?,
-                container: self.word(container)?,
-                command: command.map(|hash| hash as u64),
-            })),
-            None => None,
-        };
-        if self.processes.len() >= KEPT {
-            self.processes.clear();
-        }
-        self.processes.insert(id, process.clone());
-        Ok(process)
+        Ok(Some(ids))
     }
 
     /// What is missing in the record between `since` and `until`.
@@ -451,7 +286,7 @@ impl Reader {
                 _ => None,
             };
             if let Some(what) = what {
-                let program = self.program(program)?;
+                let program = self.names.program(&self.connection, program)?;
                 found.push(Sighting { program, what, first });
             }
         }
@@ -459,13 +294,58 @@ impl Reader {
     }
 }
 
-/// `column IN (...)`; empty for no numbers.
-fn list(column: &str, ids: &[i64]) -> String {
-    if ids.is_empty() {
-        return String::new();
+/// What an index finds few flows by.
+#[derive(Debug)]
+enum Narrow {
+    /// The numbers of foreign addresses.
+    Remote(Vec<i64>),
+    /// The numbers of processes.
+    Process(Vec<i64>),
+}
+
+impl Narrow {
+    fn numbers(&self) -> &[i64] {
+        match self {
+            Narrow::Remote(numbers) | Narrow::Process(numbers) => numbers,
+        }
     }
-    let numbers: Vec<String> = ids.iter().map(i64::to_string).collect();
-    format!("{column} IN ({})", numbers.join(","))
+}
+
+/// The question for flows from ?1 until ?2, by the time of their beginning. Which index answers it is said, not left to SQLite, which
+/// knows nothing of how many there are. `part`: whether few stretches can have them.
+fn text_of(narrow: Option<&Narrow>, part: bool) -> String {
+    let Some(narrow) = narrow else {
+        // Long flows that began long before come from an index of their own, and first.
+        return format!(
+            "SELECT {COLUMNS} FROM (SELECT * FROM flow INDEXED BY flow_long WHERE span > {LONG} AND first < ?1 - {LONG}
+               AND first + span >= ?1 AND first <= ?2 ORDER BY first)
+             UNION ALL SELECT {COLUMNS} FROM (SELECT * FROM flow INDEXED BY flow_first WHERE first >= ?1 - {LONG} AND first <= ?2
+               AND first + span >= ?1 ORDER BY first)"
+        );
+    };
+    let numbers: Vec<String> = narrow.numbers().iter().map(i64::to_string).collect();
+    let numbers = numbers.join(",");
+    let (index, within) = match narrow {
+        // The + takes away the type of the column, which the index has not.
+        Narrow::Remote(_) => (
+            "stretch CROSS JOIN flow INDEXED BY flow_remote",
+            format!("id >> {STRETCH_BITS} = +number AND remote IN ({numbers})"),
+        ),
+        // A process is mostly in one stretch only, and its flows are found in one look: the stretches are worth their looks where
+        // most of them can be passed over.
+        Narrow::Process(_) if part => (
+            "stretch CROSS JOIN flow INDEXED BY flow_process",
+            format!(
+                "id BETWEEN number << {STRETCH_BITS} AND (number + 1 << {STRETCH_BITS}) - 1 AND process IN ({numbers})"
+            ),
+        ),
+        Narrow::Process(_) => ("flow INDEXED BY flow_process", format!("process IN ({numbers})")),
+    };
+    let within = match index.starts_with("stretch") {
+        true => format!("since <= ?2 AND until >= ?1 AND {within}"),
+        false => within,
+    };
+    format!("SELECT {COLUMNS} FROM {index} WHERE {within} AND +first <= ?2 AND first + span >= ?1 ORDER BY +first, id")
 }
 
 /// The first and last address of a network, as the store keeps them.
@@ -477,14 +357,6 @@ fn bounds(network: &Network) -> (Vec<u8>, Vec<u8>) {
         *byte |= 0xffu8.checked_shr(kept as u32).unwrap_or(0);
     }
     (low, high)
-}
-
-pub(crate) fn from_octets(bytes: &[u8]) -> Option<IpAddr> {
-    match bytes.len() {
-        4 => Some(Ipv4Addr::from(<[u8; 4]>::try_from(bytes).ok()?).into()),
-        16 => Some(Ipv6Addr::from(<[u8; 16]>::try_from(bytes).ok()?).into()),
-        _ => None,
-    }
 }
 
 /// The network of a sighting: 3 bytes of IPv4 or 6 of IPv6.
@@ -515,6 +387,56 @@ mod tests {
         }
         let (low, high) = bounds(&"2001:db8::/47".parse().unwrap());
         assert_eq!((low[5], high[5], high[6]), (0, 1, 255));
+    }
+
+    /// How SQLite answers `text`, one step a line.
+    fn plan(connection: &Connection, text: &str) -> Vec<String> {
+        let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {text}")).unwrap();
+        let count = statement.parameter_count();
+        let values = rusqlite::params_from_iter(vec![1i64; count]);
+        let steps = statement.query_map(values, |row| row.get(3)).unwrap();
+        steps.collect::<Result<_, _>>().unwrap()
+    }
+
+    #[test]
+    fn questions_go_through_their_index() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("record.db");
+        drop(crate::Writer::open(&path, b"mill", "b").unwrap());
+        let connection = open_to_read(&path).unwrap();
+        let remote = Narrow::Remote(vec![3, 9]);
+        let process = Narrow::Process(vec![3, 9]);
+        for (narrow, part, search) in [
+            (
+                &remote,
+                false,
+                "SEARCH flow USING INDEX flow_remote (<expr>=? AND remote=?)",
+            ),
+            (
+                &remote,
+                true,
+                "SEARCH flow USING INDEX flow_remote (<expr>=? AND remote=?)",
+            ),
+            (&process, false, "SEARCH flow USING INDEX flow_process (process=?)"),
+            (
+                &process,
+                true,
+                "SEARCH flow USING INDEX flow_process (process=? AND rowid>? AND rowid<?)",
+            ),
+        ] {
+            let steps = plan(&connection, &text_of(Some(narrow), part));
+            assert!(steps.iter().any(|step| step == search), "{steps:?}");
+            assert!(!steps.iter().any(|step| step == "SCAN flow"), "{steps:?}");
+        }
+        let steps = plan(&connection, &text_of(None, false));
+        let searches: Vec<&String> = steps.iter().filter(|step| step.contains("flow")).collect();
+        assert_eq!(
+            searches,
+            [
+                "SEARCH flow USING INDEX flow_long (first<?)",
+                "SEARCH flow USING INDEX flow_first (first>? AND first<?)"
+            ]
+        );
     }
 
     #[test]

@@ -1,29 +1,46 @@
 //! From events to flows: one row each, written in batches.
 
 use std::cell::Cell;
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::rc::Rc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use netstat_model::{Direction, Event, EventKind, EventOwner, Fact, Learned, Protocol, State};
+use netstat_model::{Direction, Event, EventKind, EventOwner, Fact, Learned, Progress, Protocol, State};
 
 use crate::flow::{Millis, ProcessFacts, short_name};
 use crate::retention::Retention;
 use crate::store::{Batch, NewFlow, ProcessNumber, StoreError, Writer};
 
-/// Open flows kept in memory at most: some 30 MB. Further ones are written at once and found again in the store when they end.
-const MOST_OPEN: usize = 60_000;
+// With the pages that SQLite keeps, all of these together are less than 64 MB; `cargo xtask record-memory` proves it.
+
+/// Open flows kept in memory after a flush at most: some 10 MB. Further ones stand in the store only, and are found again there when
+/// they end.
+const MOST_OPEN: usize = 32_000;
+/// New flows beyond those between two flushes at most.
+const MOST_FRESH: usize = 16_000;
 /// Ended flows that wait to be written at most. Only a store that takes nothing lets so many wait; then the oldest are lost, and
 /// counted.
-const MOST_WAITING: usize = 60_000;
-/// Processes kept in memory at most.
+const MOST_WAITING: usize = 24_000;
+/// Ended flows that wait for their owner at most.
+const MOST_LATE: usize = 8_000;
+/// Processes found again without being described anew at most.
 const MOST_PROCESSES: usize = 10_000;
+/// Descriptions of processes in memory after a flush at most, those that flows still need included: some 400 bytes each.
+const MOST_DESCRIBED: usize = 12_000;
+/// The same between two flushes.
+const MOST_DESCRIBED_EVER: usize = 18_000;
+/// Gaps that wait to be written at most; then those for the same reason are one.
+const MOST_GAPS: usize = 100;
 /// How long an incoming connection that ended without owner waits for the program that will still accept it.
 const LATE: u64 = 5_000_000_000;
-/// How often an open flow's row is brought up to date, in nanoseconds.
-const HEARTBEAT: u64 = 60_000_000_000;
+/// How often the rows of open flows are brought up to date unless something else is said.
+const HEARTBEAT: Duration = Duration::from_secs(60);
+/// Rows brought up to date in one transaction at most, so that events do not wait long.
+const ROUND: usize = 20_000;
 /// A change of the clock that is told as a gap, in milliseconds: more than the slow corrections of a time service.
 const CLOCK_JUMP: i64 = 2_000;
+/// A time without a recorder that is told as a gap, in milliseconds.
+const UNWATCHED: i64 = 1_000;
 /// Time between two tries to write to a store that took nothing, in nanoseconds.
 const RETRY: u64 = 2_000_000_000;
 
@@ -47,6 +64,8 @@ struct Described {
     facts: ProcessFacts,
     /// Its number in the store, and in which run of unbroken batches it was given.
     number: Cell<Option<(u32, ProcessNumber)>>,
+    /// One for each description in memory.
+    _counted: Rc<()>,
 }
 
 #[derive(Clone, Debug)]
@@ -78,12 +97,14 @@ pub struct Flushed {
 #[derive(Debug)]
 pub struct Recorder {
     writer: Writer,
-    open: HashMap<u64, Open>,
+    open: HashMap<u64, Box<Open>>,
     /// Open flows without a row.
     fresh: Vec<u64>,
-    late: HashMap<u64, Open>,
-    done: VecDeque<Open>,
+    late: HashMap<u64, Box<Open>>,
+    done: VecDeque<Box<Open>>,
     processes: HashMap<(u32, Option<u64>, Vec<u8>), Rc<Described>>,
+    /// Counts the descriptions in memory.
+    described: Rc<()>,
     /// Counts the batches that were given up: numbers from before are void.
     run: u32,
     left_open: HashMap<u64, (i64, Millis)>,
@@ -94,14 +115,29 @@ pub struct Recorder {
     clock: Option<i64>,
     paused: Option<(Millis, u64)>,
     lost_flows: u64,
+    /// When the last flush was done.
+    flushed: Option<Millis>,
     flows: u64,
+    /// How often the rows of open flows are brought up to date, in nanoseconds.
+    every: u64,
+    /// When that began last, in nanoseconds since boot.
     heartbeat: u64,
+    /// The open flows that are still to be brought up to date in this round, the last first.
+    beat: Vec<u64>,
+    /// When an earlier recorder last wrote, until the first flush has told what is missing since.
+    earlier: Option<Millis>,
+    /// When it was last written that this one is at work, in nanoseconds since boot.
+    alive: Option<u64>,
 }
 
 /// Milliseconds since 1970; before that, 0.
 pub fn millis(time: SystemTime) -> Millis {
     time.duration_since(UNIX_EPOCH)
         .map_or(0, |since| i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+}
+
+fn nanos(time: Duration) -> u64 {
+    u64::try_from(time.as_nanos()).unwrap_or(u64::MAX)
 }
 
 fn socket_key(event: &Event) -> Option<u64> {
@@ -121,6 +157,7 @@ impl Recorder {
     /// What SQLite says.
     pub fn new(writer: Writer) -> Result<Recorder, StoreError> {
         let left_open = writer.left_open()?;
+        let earlier = writer.last_alive()?;
         Ok(Recorder {
             writer,
             open: HashMap::new(),
@@ -128,6 +165,7 @@ impl Recorder {
             late: HashMap::new(),
             done: VecDeque::new(),
             processes: HashMap::new(),
+            described: Rc::new(()),
             run: 0,
             left_open,
             spilled: false,
@@ -135,9 +173,21 @@ impl Recorder {
             clock: None,
             paused: None,
             lost_flows: 0,
+            flushed: None,
             flows: 0,
+            every: nanos(HEARTBEAT),
             heartbeat: 0,
+            beat: Vec::new(),
+            earlier,
+            alive: None,
         })
+    }
+
+    /// The same recorder, which brings the rows of open flows up to date once in this time; 60 seconds if nothing is said. So much of
+    /// a long flow's life may be missing after `kill -9`.
+    pub fn with_heartbeat(mut self, every: Duration) -> Recorder {
+        self.every = nanos(every);
+        self
     }
 
     /// How many flows have begun since the start, those that were there included.
@@ -145,9 +195,60 @@ impl Recorder {
         self.flows
     }
 
-    /// How many ended flows wait to be written.
+    /// How many flows wait to be written.
     pub fn waiting(&self) -> usize {
-        self.done.len()
+        self.done.len() + self.fresh.len()
+    }
+
+    /// The cookies of the open TCP connections of which [`Recorder::refresh`] would like to hear at `since_boot`, because the next
+    /// flush brings their rows up to date; none at other times.
+    pub fn wants_progress(&self, since_boot: u64) -> HashSet<u64> {
+        match self.paused.is_none() && self.beats(since_boot) {
+            true => self.open_connections(),
+            false => HashSet::new(),
+        }
+    }
+
+    /// The cookies of all open TCP connections in memory.
+    pub fn open_connections(&self) -> HashSet<u64> {
+        let connection = |open: &Open| {
+            open.flow.protocol == Protocol::Tcp && open.flow.direction != Direction::Listening && !open.flow.closed
+        };
+        let keys = self.open.iter().filter(|(_, open)| connection(open));
+        keys.map(|(key, _)| *key).collect()
+    }
+
+    /// Takes in what open connections have moved so far.
+    pub fn refresh(&mut self, progress: &[Progress]) {
+        for news in progress {
+            if let Some(open) = self.open.get_mut(&news.cookie) {
+                let flow = &mut open.flow;
+                flow.state = news.state;
+                set(&mut flow.sent, news.sent);
+                set(&mut flow.received, news.received);
+                set(&mut flow.retransmits, news.retransmits);
+                set(&mut flow.rtt, news.rtt);
+            }
+        }
+    }
+
+    /// Whether it is time to bring the rows of open flows up to date.
+    fn beats(&self, since_boot: u64) -> bool {
+        !self.open.is_empty() && self.beat.is_empty() && since_boot.saturating_sub(self.heartbeat) >= self.every
+    }
+
+    /// The open flows whose rows were not written at `since_boot` or shortly before are to be brought up to date, in their order in
+    /// the file.
+    fn begin_beat(&mut self, since_boot: u64, shortly: u64) {
+        let mut due: Vec<(i64, u64)> = self
+            .open
+            .iter()
+            .filter(|(_, open)| since_boot.saturating_sub(open.written) >= shortly)
+            .filter_map(|(key, open)| Some((open.row?, *key)))
+            .collect();
+        due.sort_unstable_by(|a, b| b.cmp(a));
+        self.beat = due.into_iter().map(|(_, key)| key).collect();
+        self.heartbeat = since_boot;
     }
 
     /// How many flows are open as far as is known in memory.
@@ -183,8 +284,15 @@ impl Recorder {
         batch.commit()
     }
 
-    /// Says that something was lost, from the last flush until `now`.
+    /// Says that something was lost in this time.
     pub fn lost(&mut self, since: Millis, until: Millis, reason: &str, count: Option<u64>) {
+        if self.gaps.len() >= MOST_GAPS
+            && let Some(gap) = self.gaps.iter_mut().rfind(|gap| gap.2 == reason)
+        {
+            (gap.0, gap.1) = (gap.0.min(since), gap.1.max(until));
+            gap.3 = gap.3.zip(count).map(|(before, more)| before + more);
+            return;
+        }
         self.gaps.push((since, until, reason.to_owned(), count));
     }
 
@@ -217,7 +325,7 @@ impl Recorder {
                 let accepted_later = open.process.is_none()
                     && open.flow.direction == Direction::Incoming
                     && event.learned == Learned::Trace
-                    && self.late.len() < MOST_WAITING;
+                    && self.late.len() < MOST_LATE;
                 if accepted_later {
                     self.late.insert(key, open);
                 } else {
@@ -227,6 +335,7 @@ impl Recorder {
             // The last news of a socket that is at its end already.
             EventKind::Accepted if event.state == State::Closed => {}
             _ => {
+                let known = self.open.len();
                 let mut open = match self.open.remove(&key) {
                     Some(open) if moved(&open, event) => {
                         let mut ended = open.clone();
@@ -242,28 +351,29 @@ impl Recorder {
                             open.before.0 + open.flow.sent.known().unwrap_or(0),
                             open.before.1 + open.flow.received.known().unwrap_or(0),
                         );
-                        self.fresh.push(key);
+                        self.note_fresh(key);
                         next
                     }
                     Some(open) => open,
                     None => {
-                        self.fresh.push(key);
+                        self.note_fresh(key);
                         self.begin(event, Some(key))
                     }
                 };
                 self.news(&mut open, event, describe);
-                if self.open.len() < MOST_OPEN {
-                    self.open.insert(key, open);
+                // One that was not there before may be one too many.
+                let full = self.open.len() >= MOST_OPEN + MOST_FRESH || self.described() > MOST_DESCRIBED_EVER;
+                if full && self.open.len() == known && open.row.is_none() {
+                    self.lost_flows += 1;
                 } else {
-                    self.spilled = true;
-                    self.done.push_back(open);
+                    self.open.insert(key, open);
                 }
             }
         }
     }
 
     /// A flow that begins with `event`.
-    fn begin(&mut self, event: &Event, cookie: Option<u64>) -> Open {
+    fn begin(&mut self, event: &Event, cookie: Option<u64>) -> Box<Open> {
         self.flows += 1;
         let since = event.opened.known().unwrap_or(event.at.since_boot);
         let earlier = event.at.since(since);
@@ -280,7 +390,7 @@ impl Recorder {
             }
         }
         let age = millis(event.at.wall) - first;
-        Open {
+        Box::new(Open {
             flow: NewFlow {
                 first,
                 span: 0,
@@ -314,7 +424,44 @@ impl Recorder {
             row,
             written: if row.is_some() { event.at.since_boot } else { 0 },
             before: (0, 0),
+        })
+    }
+
+    /// Remembers that the open flow `key` has no row yet. Those that have ended meanwhile are forgotten, however long nothing can be
+    /// written.
+    fn note_fresh(&mut self, key: u64) {
+        if self.fresh.len() >= 2 * (MOST_OPEN + MOST_FRESH) {
+            let open = &self.open;
+            self.fresh
+                .retain(|key| open.get(key).is_some_and(|open| open.row.is_none()));
+            self.fresh.sort_unstable();
+            self.fresh.dedup();
         }
+        self.fresh.push(key);
+    }
+
+    /// After a flush: what stands in the store need not all be in memory.
+    fn make_room(&mut self) {
+        if self.described() > MOST_DESCRIBED {
+            self.processes.clear();
+        }
+        let mut excess = self.open.len().saturating_sub(MOST_OPEN);
+        if self.described() > MOST_DESCRIBED {
+            excess = excess.max(self.open.len() / 4);
+        }
+        if excess > 0 {
+            let written = self.open.iter().filter(|(_, open)| open.row.is_some());
+            let keys: Vec<u64> = written.map(|(key, _)| *key).take(excess).collect();
+            self.spilled |= !keys.is_empty();
+            for key in keys {
+                self.open.remove(&key);
+            }
+        }
+    }
+
+    /// How many processes' descriptions are in memory.
+    fn described(&self) -> usize {
+        Rc::strong_count(&self.described) - 1
     }
 
     /// Adds what `event` tells.
@@ -360,6 +507,7 @@ impl Recorder {
                     start_ticks: start,
                     facts: describe.describe(owner, event.cgroup),
                     number: Cell::new(None),
+                    _counted: Rc::clone(&self.described),
                 });
                 self.processes.insert(key, Rc::clone(&described));
                 described
@@ -378,9 +526,11 @@ impl Recorder {
         open.flow.closed = true;
     }
 
-    fn finish(&mut self, open: Open) {
-        if self.done.len() >= MOST_WAITING {
-            self.done.pop_front();
+    fn finish(&mut self, open: Box<Open>) {
+        while self.done.len() >= MOST_WAITING || self.described() > MOST_DESCRIBED_EVER {
+            if self.done.pop_front().is_none() {
+                break;
+            }
             self.lost_flows += 1;
         }
         self.done.push_back(open);
@@ -394,6 +544,12 @@ impl Recorder {
     pub fn flush(&mut self, since_boot: u64, wall: SystemTime) -> Result<Flushed, StoreError> {
         let now = millis(wall);
         self.see_clock(since_boot, now);
+        if let Some(earlier) = self.earlier.take()
+            && now - earlier > UNWATCHED
+        {
+            self.gaps
+                .push((earlier, now, "no recorder was at work".to_owned(), None));
+        }
         if let Some((_, again)) = self.paused
             && since_boot < again
         {
@@ -417,9 +573,16 @@ impl Recorder {
             }
         }
         let was_paused = self.paused;
+        if was_paused.is_none() && self.lost_flows > 0 {
+            let lost = std::mem::take(&mut self.lost_flows);
+            let reason = "more connections at once than there was memory for";
+            self.lost(self.flushed.unwrap_or(now), now, reason, Some(lost));
+        }
         match self.write(since_boot, now) {
             Ok(rows) => {
                 self.paused = None;
+                self.flushed = Some(now);
+                self.make_room();
                 Ok(Flushed {
                     rows,
                     paused: false,
@@ -428,6 +591,8 @@ impl Recorder {
             }
             Err(error) if error.is_temporary() => {
                 self.run += 1;
+                // The log may be what fills the device.
+                let _ = self.writer.shorten_log();
                 let since = was_paused.map_or(now, |(since, _)| since);
                 self.paused = Some((since, since_boot + RETRY));
                 Ok(Flushed {
@@ -456,10 +621,14 @@ impl Recorder {
     }
 
     fn write(&mut self, since_boot: u64, now: Millis) -> Result<u64, StoreError> {
-        let beats = since_boot.saturating_sub(self.heartbeat) > HEARTBEAT / 6;
+        if self.beats(since_boot) {
+            self.begin_beat(since_boot, self.every / 2);
+        }
         let nothing = self.done.is_empty() && self.fresh.is_empty() && self.gaps.is_empty();
-        let still = !beats || self.open.is_empty();
-        if nothing && still && self.paused.is_none() {
+        let told = self
+            .alive
+            .is_some_and(|told| since_boot.saturating_sub(told) < self.every);
+        if nothing && told && self.beat.is_empty() && self.paused.is_none() {
             return Ok(0);
         }
         let Recorder {
@@ -470,11 +639,12 @@ impl Recorder {
             gaps,
             paused,
             run,
-            heartbeat,
+            beat,
             lost_flows,
             ..
         } = self;
         let mut batch = writer.batch()?;
+        batch.alive(now)?;
         let mut rows = 0;
         for one in done.iter() {
             put(&mut batch, one, *run)?;
@@ -487,16 +657,13 @@ impl Recorder {
                 rows += 1;
             }
         }
-        let mut beaten = Vec::new();
-        if beats {
-            for (key, one) in open.iter() {
-                if one.row.is_some() && since_boot.saturating_sub(one.written) >= HEARTBEAT {
-                    let mut still = one.clone();
-                    still.flow.span = since_boot.saturating_sub(one.since) / 1_000_000;
-                    put(&mut batch, &still, *run)?;
-                    beaten.push(*key);
-                    rows += 1;
-                }
+        let later = beat.len().saturating_sub(ROUND);
+        for key in beat[later..].iter().rev() {
+            if let Some(one) = open.get(key).filter(|one| one.row.is_some()) {
+                let mut still = one.clone();
+                still.flow.span = since_boot.saturating_sub(one.since) / 1_000_000;
+                put(&mut batch, &still, *run)?;
+                rows += 1;
             }
         }
         for (since, until, reason, count) in gaps.iter() {
@@ -511,6 +678,7 @@ impl Recorder {
             )?;
         }
         batch.commit()?;
+        self.alive = Some(since_boot);
         done.clear();
         fresh.clear();
         gaps.clear();
@@ -520,13 +688,10 @@ impl Recorder {
                 one.written = since_boot;
             }
         }
-        for key in beaten {
+        for key in beat.drain(later..) {
             if let Some(one) = open.get_mut(&key) {
                 one.written = since_boot;
             }
-        }
-        if beats {
-            *heartbeat = since_boot;
         }
         Ok(rows)
     }
@@ -536,16 +701,23 @@ impl Recorder {
     /// # Errors
     /// What SQLite says.
     pub fn stop(&mut self, since_boot: u64, wall: SystemTime) -> Result<Flushed, StoreError> {
-        let late: Vec<Open> = self.late.drain().map(|(_, open)| open).collect();
+        let late: Vec<Box<Open>> = self.late.drain().map(|(_, open)| open).collect();
         for open in late {
             self.finish(open);
         }
-        for one in self.open.values_mut() {
-            one.written = 0;
-        }
-        self.heartbeat = 0;
         self.paused = self.paused.map(|(since, _)| (since, 0));
-        self.flush(since_boot.max(HEARTBEAT), wall)
+        // Those that have no row yet get one before.
+        self.begin_beat(since_boot, 0);
+        self.alive = None;
+        let mut last = self.flush(since_boot, wall)?;
+        while !last.paused && !self.beat.is_empty() {
+            let next = self.flush(since_boot, wall)?;
+            last = Flushed {
+                rows: last.rows + next.rows,
+                ..next
+            };
+        }
+        Ok(last)
     }
 }
 

@@ -1,8 +1,11 @@
 //! Keeps the store within its bounds.
 
-use rusqlite::params;
+use std::collections::HashSet;
+
+use rusqlite::{Connection, Params, params};
 
 use crate::flow::Millis;
+use crate::schema::STRETCH_BITS;
 use crate::store::{StoreError, Writer};
 
 /// What may be kept.
@@ -17,6 +20,26 @@ pub struct Retention {
 /// Flows removed in one transaction, so that recording never waits long.
 const ROUND: i64 = 20_000;
 
+/// Removes the flows that `text` says, adds their processes to `processes`, and tells how many flows they were.
+fn remove(
+    connection: &Connection,
+    text: &str,
+    values: impl Params,
+    processes: &mut HashSet<i64>,
+) -> Result<u64, StoreError> {
+    let mut statement = connection.prepare_cached(text)?;
+    let mut rows = statement.query(values)?;
+    let mut removed = 0;
+    while let Some(row) = rows.next()? {
+        processes.extend(row.get::<_, Option<i64>>(0)?);
+        removed += 1;
+    }
+    Ok(removed)
+}
+
+/// Pages that the file gives back to the file system after that at most: several times those of the flows removed.
+const GIVEN_BACK: u32 = 4_000;
+
 impl Writer {
     /// Removes what may not be kept at `now`, at most some 20,000 flows; returns how many. To be called again soon when it is not 0.
     ///
@@ -24,30 +47,51 @@ impl Writer {
     /// What SQLite says.
     pub fn retain(&mut self, retention: Retention, now: Millis) -> Result<u64, StoreError> {
         let mut removed = 0;
+        let mut processes = HashSet::new();
+        let too_large = match retention.max_size {
+            Some(most) => self.bytes_used()? > most,
+            None => false,
+        };
+        let change = self.connection().transaction()?;
         if let Some(keep) = retention.keep {
             let before = now.saturating_sub(i64::try_from(keep).unwrap_or(i64::MAX));
             let text = "DELETE FROM flow WHERE id IN (SELECT id FROM flow WHERE first < ?1 AND first + span < ?1
-                        AND id NOT IN (SELECT flow FROM live) LIMIT ?2)";
-            let connection = self.connection();
-            removed += connection.execute(text, params![before, ROUND])?;
-            connection.execute("DELETE FROM gap WHERE until < ?1", [before])?;
+                        AND id NOT IN (SELECT flow FROM live) LIMIT ?2) RETURNING process";
+            removed += remove(&change, text, params![before, ROUND], &mut processes)?;
+            change
+                .prepare_cached("DELETE FROM gap WHERE until < ?1")?
+                .execute([before])?;
         }
-        if let Some(most) = retention.max_size
-            && self.bytes_used()? > most
-        {
+        if too_large {
             let text = "DELETE FROM flow WHERE id IN (SELECT id FROM flow WHERE id NOT IN (SELECT flow FROM live)
-                        ORDER BY id LIMIT ?1)";
-            removed += self.connection().execute(text, [ROUND])?;
+                        ORDER BY id LIMIT ?1) RETURNING process";
+            removed += remove(&change, text, params![ROUND], &mut processes)?;
         }
         if removed > 0 {
-            let connection = self.connection();
-            // Processes are numbered as they come, so those below the first one in use are of no use any more.
-            let text = "DELETE FROM process WHERE id < (SELECT min(process) FROM flow WHERE process IS NOT NULL)";
-            connection.execute(text, [])?;
-            connection.execute_batch("PRAGMA incremental_vacuum; PRAGMA wal_checkpoint(PASSIVE);")?;
-            self.forget();
+            // Processes of which nothing is left. One that lives for ever does not keep all that came after it.
+            let mut unused = change.prepare_cached(
+                "DELETE FROM process WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM flow WHERE process = ?1)",
+            )?;
+            for process in processes {
+                unused.execute([process])?;
+            }
+            let text = "DELETE FROM stretch WHERE NOT EXISTS
+                        (SELECT 1 FROM flow WHERE id BETWEEN number << ?1 AND (number + 1 << ?1) - 1)";
+            change.execute(text, [STRETCH_BITS])?;
         }
-        Ok(removed as u64)
+        change.commit()?;
+        if removed > 0 {
+            self.forget();
+            let connection = self.connection();
+            // Each step gives one page back.
+            let mut vacuum = connection.prepare(&format!("PRAGMA incremental_vacuum({GIVEN_BACK})"))?;
+            let mut pages = vacuum.query([])?;
+            while pages.next()?.is_some() {}
+            drop(pages);
+            drop(vacuum);
+            connection.execute_batch("PRAGMA wal_checkpoint(PASSIVE)")?;
+        }
+        Ok(removed)
     }
 
     /// Bytes of the file that hold something.

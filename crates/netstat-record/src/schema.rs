@@ -2,6 +2,12 @@
 //!
 //! What repeats is kept once: addresses, programs, processes, names. A flow is then a row of small numbers, some 50 bytes, and three
 //! indexes of some 14 bytes each.
+//!
+//! Flows are numbered as they come, and every 65,536 numbers are a stretch. What a flow touches in the file must lie close to what the
+//! flow before it touched: an index over all foreign addresses would take each row at another place of a tree that is far larger than
+//! the memory a recorder may use, and every batch would rewrite thousands of pages. So the index of foreign addresses begins with the
+//! stretch: rows go into the part of the running stretch, about 1 MB, and a question looks once into the part of each stretch. The table
+//! `stretch` says when each was, so that a question about one day looks only into those of that day.
 
 use rusqlite::Connection;
 
@@ -11,13 +17,16 @@ use crate::StoreError;
 pub(crate) const APPLICATION: i32 = 0x4e53_5452;
 
 /// The version that this program writes, in `PRAGMA user_version`.
-pub(crate) const VERSION: i32 = 2;
+pub(crate) const VERSION: i32 = 3;
 
 /// Flows longer than this, in milliseconds, have an index of their own, so that a question about an hour need not look at all
 /// flows that began before it.
 pub(crate) const LONG: i64 = 3_600_000;
 
-/// The tables of version 1.
+/// A flow's stretch is its number without so many bits.
+pub(crate) const STRETCH_BITS: i64 = 16;
+
+/// The tables of version 1, without its index of foreign addresses.
 ///
 /// `flow.kind` packs, from its lowest bit: protocol (1), family (1), direction (2), state (4), how learned (2), closed (1),
 /// beginning seen (1), IPv4-mapped local and foreign address (2).
@@ -35,7 +44,6 @@ CREATE TABLE flow(id INTEGER PRIMARY KEY, first INTEGER NOT NULL, span INTEGER N
   local INTEGER NOT NULL, local_port INTEGER NOT NULL, remote INTEGER NOT NULL, remote_port INTEGER NOT NULL, kind INTEGER NOT NULL,
   sent INTEGER, received INTEGER, retransmits INTEGER, rtt INTEGER, user INTEGER, netns INTEGER);
 CREATE INDEX flow_first ON flow(first);
-CREATE INDEX flow_remote ON flow(remote);
 CREATE INDEX flow_process ON flow(process);
 CREATE INDEX flow_long ON flow(first) WHERE span > 3600000;
 CREATE TABLE live(cookie INTEGER PRIMARY KEY, flow INTEGER NOT NULL);
@@ -63,6 +71,20 @@ INSERT OR IGNORE INTO sighting
 INSERT OR IGNORE INTO sighting
   SELECT p.program, 3, f.local_port, min(f.first) FROM flow f JOIN process p ON p.id = f.process
   WHERE (f.kind >> 2 & 3) = 3 GROUP BY p.program, f.local_port;
+";
+
+/// What version 3 adds: when a recorder last wrote (one row); from when until when the flows of a stretch were, at most (flows that went make it no shorter), and the
+/// index of foreign addresses by stretches. Earlier versions had one over all.
+const STRETCHES: &str = "
+DROP INDEX IF EXISTS flow_remote;
+CREATE INDEX flow_remote ON flow(id >> 16, remote);
+CREATE TABLE alive(id INTEGER PRIMARY KEY CHECK(id = 1), last INTEGER NOT NULL);
+CREATE TABLE stretch(number INTEGER PRIMARY KEY, since INTEGER NOT NULL, until INTEGER NOT NULL);
+";
+
+/// Fills the stretches from the flows that an older version has kept.
+const FILL_STRETCHES: &str = "
+INSERT INTO stretch SELECT id >> 16, min(first), max(first + span) FROM flow GROUP BY id >> 16;
 ";
 
 /// What a file is.
@@ -114,6 +136,12 @@ pub(crate) fn upgrade(connection: &mut Connection) -> Result<(), StoreError> {
         change.execute_batch(SIGHTINGS)?;
         if from == 1 {
             change.execute_batch(FILL_SIGHTINGS)?;
+        }
+    }
+    if from < 3 {
+        change.execute_batch(STRETCHES)?;
+        if from > 0 {
+            change.execute_batch(FILL_STRETCHES)?;
         }
     }
     change.pragma_update(None, "application_id", APPLICATION)?;

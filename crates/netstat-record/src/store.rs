@@ -1,5 +1,6 @@
 //! The store's file: opening, locking, writing in batches.
 
+use std::borrow::Borrow;
 use std::collections::HashMap;
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::hash::Hash;
@@ -68,31 +69,61 @@ pub fn default_path(root: bool, variable: impl Fn(&str) -> Option<std::ffi::OsSt
     Some(state?.join(FILE))
 }
 
-/// Numbers that are kept beside the database while it is written, so that a name is looked up once.
+/// Numbers that are kept beside the database while it is written, so that a name is looked up once. Those not met for long go.
 #[derive(Debug)]
 struct Numbers<K> {
-    known: HashMap<K, i64>,
+    /// What was met since the last change of generation.
+    young: HashMap<K, i64>,
+    /// What was met in the generation before.
+    old: HashMap<K, i64>,
+    /// How many are kept at most, of both generations.
+    most: usize,
 }
 
-/// Names kept in memory at most, for each kind; then it begins anew.
-const NAMES: usize = 60_000;
+/// Addresses, and sightings, kept in memory at most: small ones, of which those that are missing cost a look at a random page. A
+/// hash table doubles beyond 7/8 of a power of two.
+const MANY_NAMES: usize = 2 * (32_768 / 8 * 7);
+/// Programs, and words, kept in memory at most: those of running programs are few.
+const NAMES: usize = 8_000;
 
 impl<K: Hash + Eq> Numbers<K> {
-    fn new() -> Self {
-        Numbers { known: HashMap::new() }
+    fn new(most: usize) -> Self {
+        Numbers {
+            most,
+            young: HashMap::new(),
+            old: HashMap::new(),
+        }
     }
 
-    fn get(&self, key: &K) -> Option<i64> {
-        self.known.get(key).copied()
+    fn get<Q>(&mut self, key: &Q) -> Option<i64>
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
+    {
+        if let Some(number) = self.young.get(key) {
+            return Some(*number);
+        }
+        let number = self.old.remove(key)?;
+        Some(self.put(key.to_owned(), number))
     }
 
     fn put(&mut self, key: K, number: i64) -> i64 {
-        if self.known.len() >= NAMES {
-            self.known.clear();
+        if self.young.len() >= self.most / 2 {
+            self.old = std::mem::take(&mut self.young);
         }
-        self.known.insert(key, number);
+        self.young.insert(key, number);
         number
     }
+}
+
+/// What a program can do for the first time, as `sighting` keeps it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Sight {
+    Program,
+    Port(u16),
+    Network4([u8; 3]),
+    Network6([u8; 6]),
+    Listens(u16),
 }
 
 /// A flow to be written: as [`crate::Flow`], with names not yet numbered.
@@ -152,12 +183,17 @@ pub struct Writer {
     addresses: Numbers<IpAddr>,
     words: Numbers<Vec<u8>>,
     programs: Numbers<(Option<Vec<u8>>, Vec<u8>)>,
-    sightings: Numbers<(i64, u8, Vec<u8>)>,
+    sightings: Numbers<(i64, Sight)>,
+    /// From when until when the flows were that the running batch has written, by their stretch.
+    stretches: HashMap<i64, (Millis, Millis)>,
     _lock: File,
 }
 
 /// The first inode that a namespace can have (`PROC_DYNAMIC_FIRST`, `fs/proc/generic.c`): numbers are kept as the distance from it.
 pub(crate) const FIRST_NAMESPACE: i64 = 0xf000_0000;
+
+/// Pages in the log before it is brought into the file: 16 MB.
+const WAL_PAGES: i64 = 4_000;
 
 impl Writer {
     /// Opens the store at `path` for writing, makes it if there is none, and brings an older one up to date. `host` and `boot_id`
@@ -215,6 +251,8 @@ impl Writer {
         connection.pragma_update(None, "synchronous", "NORMAL")?;
         // The upper pages of the indexes, and what a batch changes: with less, every batch reads the same pages again and again.
         connection.pragma_update(None, "cache_size", -28 * 1024)?;
+        // A page that several batches change is written to its place once.
+        connection.pragma_update(None, "wal_autocheckpoint", WAL_PAGES)?;
         connection.pragma_update(None, "journal_size_limit", 16 << 20)?;
         connection.pragma_update(None, "temp_store", "MEMORY")?;
         schema::upgrade(&mut connection)?;
@@ -232,10 +270,11 @@ impl Writer {
             connection,
             path: path.to_owned(),
             boot,
-            addresses: Numbers::new(),
-            words: Numbers::new(),
-            programs: Numbers::new(),
-            sightings: Numbers::new(),
+            addresses: Numbers::new(MANY_NAMES),
+            words: Numbers::new(NAMES),
+            programs: Numbers::new(NAMES),
+            sightings: Numbers::new(MANY_NAMES),
+            stretches: HashMap::new(),
             _lock: lock,
         })
     }
@@ -275,6 +314,24 @@ impl Writer {
         Ok(optional(found)?)
     }
 
+    /// When a recorder last wrote, as far as the store tells; `None` for a store in which nothing stands.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn last_alive(&self) -> Result<Option<Millis>, StoreError> {
+        let text =
+            "SELECT max(moment) FROM (SELECT last AS moment FROM alive UNION ALL SELECT max(until) FROM stretch)";
+        Ok(self.connection.query_row(text, [], |row| row.get(0))?)
+    }
+
+    /// Brings the log into the file and empties it, as far as nobody reads: where there is no room, this may make some.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn shorten_log(&mut self) -> Result<(), StoreError> {
+        Ok(self.connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)")?)
+    }
+
     /// Begins a batch. Nothing of it is in the store until [`Batch::commit`].
     ///
     /// # Errors
@@ -292,12 +349,21 @@ impl Writer {
         &self.connection
     }
 
+    /// Remembers that a stretch has the flow `number`.
+    fn note_time(&mut self, number: i64, flow: &NewFlow) {
+        let last = flow.first.saturating_add(i64::try_from(flow.span).unwrap_or(i64::MAX));
+        let of = self.stretches.entry(number >> schema::STRETCH_BITS);
+        let (first, until) = of.or_insert((flow.first, last));
+        *first = flow.first.min(*first);
+        *until = last.max(*until);
+    }
+
     /// Forgets the numbers of names: a batch that was given up may have made some of them.
     pub(crate) fn forget(&mut self) {
-        self.addresses = Numbers::new();
-        self.words = Numbers::new();
-        self.programs = Numbers::new();
-        self.sightings = Numbers::new();
+        self.addresses = Numbers::new(MANY_NAMES);
+        self.words = Numbers::new(NAMES);
+        self.programs = Numbers::new(NAMES);
+        self.sightings = Numbers::new(MANY_NAMES);
     }
 }
 
@@ -313,6 +379,7 @@ impl Drop for Batch<'_> {
         if self.open {
             // After a failure SQLite may have rolled back already.
             let _ = self.writer.connection.execute_batch("ROLLBACK");
+            self.writer.stretches.clear();
             self.writer.forget();
         }
     }
@@ -324,6 +391,12 @@ impl Batch<'_> {
     /// # Errors
     /// What SQLite says: then nothing of it is there.
     pub fn commit(mut self) -> Result<(), StoreError> {
+        let text = "INSERT INTO stretch(number, since, until) VALUES(?1, ?2, ?3)
+                    ON CONFLICT(number) DO UPDATE SET since = min(since, ?2), until = max(until, ?3)";
+        for (number, (first, last)) in std::mem::take(&mut self.writer.stretches) {
+            let mut statement = self.writer.connection.prepare_cached(text)?;
+            statement.execute(params![number, first, last])?;
+        }
         self.writer.connection.execute_batch("COMMIT")?;
         self.open = false;
         Ok(())
@@ -340,7 +413,7 @@ impl Batch<'_> {
     }
 
     fn word(&mut self, text: &[u8]) -> Result<i64, StoreError> {
-        if let Some(number) = self.writer.words.get(&text.to_vec()) {
+        if let Some(number) = self.writer.words.get(text) {
             return Ok(number);
         }
         let number = number_of(&self.writer.connection, "word", "text", text)?;
@@ -384,7 +457,8 @@ impl Batch<'_> {
         let start = start_ticks.map(|ticks| ticks as i64);
         let command = facts.command.map(|hash| hash as i64);
         let connection = &self.writer.connection;
-        let find = "SELECT id FROM process WHERE pid = ?1 AND boot = ?2 AND start IS ?3 AND program = ?4 AND unit IS ?5
+        // SQLite would rather look through all processes of the program: there may be a hundred thousand.
+        let find = "SELECT id FROM process INDEXED BY process_pid WHERE pid = ?1 AND boot = ?2 AND start IS ?3 AND program = ?4 AND unit IS ?5
                     AND container IS ?6 AND command IS ?7";
         let boot = self.writer.boot;
         let values = params![pid, boot, start, program, unit, container, command];
@@ -430,6 +504,8 @@ impl Batch<'_> {
             flow.namespace.known().map(|inode| i64::from(inode) - FIRST_NAMESPACE),
         ])?;
         let number = connection.last_insert_rowid();
+        self.writer.note_time(number, flow);
+        let connection = &self.writer.connection;
         if let Some(cookie) = cookie {
             let text = "INSERT OR REPLACE INTO live(cookie, flow) VALUES(?1, ?2)";
             connection
@@ -466,8 +542,10 @@ impl Batch<'_> {
             flow.rtt.known(),
             flow.user.known(),
         ])?;
+        self.writer.note_time(number, flow);
         if let Some(cookie) = cookie.filter(|_| flow.closed) {
-            connection
+            self.writer
+                .connection
                 .prepare_cached("DELETE FROM live WHERE cookie = ?1")?
                 .execute([cookie as i64])?;
         }
@@ -494,6 +572,16 @@ impl Batch<'_> {
         Ok(())
     }
 
+    /// Writes that a recorder was at work at this moment.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn alive(&mut self, now: Millis) -> Result<(), StoreError> {
+        let text = "INSERT OR REPLACE INTO alive(id, last) VALUES(1, ?1)";
+        self.writer.connection.prepare_cached(text)?.execute([now])?;
+        Ok(())
+    }
+
     /// Writes that something is missing from `since` to `until`. `lost`: how many events or flows, where it can be told.
     ///
     /// # Errors
@@ -509,37 +597,30 @@ impl Batch<'_> {
     /// Takes note of what a program does for the first time.
     fn sight(&mut self, flow: &NewFlow) -> Result<(), StoreError> {
         let Some(process) = flow.process else { return Ok(()) };
-        self.sighting(process.program, 0, Vec::new(), None, flow.first)?;
+        self.sighting(process.program, Sight::Program, flow.first)?;
         match flow.direction {
             Direction::Outgoing if flow.foreign.1 != 0 => {
-                self.sighting(process.program, 1, Vec::new(), Some(flow.foreign.1), flow.first)?;
-                self.sighting(process.program, 2, network(flow.foreign.0), None, flow.first)
+                self.sighting(process.program, Sight::Port(flow.foreign.1), flow.first)?;
+                self.sighting(process.program, network(flow.foreign.0), flow.first)
             }
-            Direction::Listening => self.sighting(process.program, 3, Vec::new(), Some(flow.local.1), flow.first),
+            Direction::Listening => self.sighting(process.program, Sight::Listens(flow.local.1), flow.first),
             _ => Ok(()),
         }
     }
 
-    fn sighting(
-        &mut self,
-        program: i64,
-        kind: u8,
-        bytes: Vec<u8>,
-        port: Option<u16>,
-        first: Millis,
-    ) -> Result<(), StoreError> {
-        let mut key = (program, kind, bytes);
-        if let Some(port) = port {
-            key.2.extend(port.to_be_bytes());
-        }
+    fn sighting(&mut self, program: i64, sight: Sight, first: Millis) -> Result<(), StoreError> {
+        let key = (program, sight);
         if self.writer.sightings.get(&key).is_some() {
             return Ok(());
         }
         let text = "INSERT OR IGNORE INTO sighting(program, kind, value, first) VALUES(?1, ?2, ?3, ?4)";
         let mut statement = self.writer.connection.prepare_cached(text)?;
-        match port {
-            Some(port) => statement.execute(params![program, kind, port, first])?,
-            None => statement.execute(params![program, kind, key.2, first])?,
+        match &sight {
+            Sight::Program => statement.execute(params![program, 0, b"".as_slice(), first])?,
+            Sight::Port(port) => statement.execute(params![program, 1, port, first])?,
+            Sight::Network4(bytes) => statement.execute(params![program, 2, bytes.as_slice(), first])?,
+            Sight::Network6(bytes) => statement.execute(params![program, 2, bytes.as_slice(), first])?,
+            Sight::Listens(port) => statement.execute(params![program, 3, port, first])?,
         };
         drop(statement);
         self.writer.sightings.put(key, 0);
@@ -548,10 +629,16 @@ impl Batch<'_> {
 }
 
 /// The network that an address counts to when it is asked whether a program has been there before: /24 or /48.
-pub(crate) fn network(address: IpAddr) -> Vec<u8> {
+fn network(address: IpAddr) -> Sight {
     match address.to_canonical() {
-        IpAddr::V4(v4) => v4.octets()[..3].to_vec(),
-        IpAddr::V6(v6) => v6.octets()[..6].to_vec(),
+        IpAddr::V4(v4) => {
+            let [a, b, c, _] = v4.octets();
+            Sight::Network4([a, b, c])
+        }
+        IpAddr::V6(v6) => {
+            let [a, b, c, d, e, f, ..] = v6.octets();
+            Sight::Network6([a, b, c, d, e, f])
+        }
     }
 }
 
@@ -645,6 +732,9 @@ fn state_number(state: State) -> i64 {
     STATES.iter().position(|one| *one == state).unwrap_or(0) as i64
 }
 
+/// Bytes of the file that a reader has mapped into memory at most.
+pub(crate) const MAPPED: i64 = 1 << 30;
+
 /// Opens a store for reading.
 ///
 /// # Errors
@@ -660,7 +750,47 @@ pub(crate) fn open_to_read(path: &Path) -> Result<Connection, StoreError> {
     let connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(Duration::from_secs(5))?;
     connection.pragma_update(None, "cache_size", -16 * 1024)?;
-    connection.pragma_update(None, "mmap_size", 1i64 << 30)?;
+    connection.pragma_update(None, "mmap_size", MAPPED)?;
     connection.set_prepared_statement_cache_capacity(32);
     Ok(connection)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::ffi::OsString;
+
+    #[test]
+    fn the_store_stands_in_a_state_directory() {
+        let place = |root, variables: &[(&str, &str)]| {
+            default_path(root, |name| {
+                let found = variables.iter().find(|(one, _)| *one == name);
+                found.map(|(_, value)| OsString::from(value))
+            })
+        };
+        let path = |text: &str| Some(PathBuf::from(text));
+        let home = ("HOME", "/home/ann");
+        assert_eq!(place(true, &[home]), path("/var/lib/netstat/record.db"));
+        assert_eq!(place(false, &[home]), path("/home/ann/.local/state/netstat/record.db"));
+        let state = ("XDG_STATE_HOME", "/data");
+        assert_eq!(place(false, &[home, state]), path("/data/netstat/record.db"));
+        // The specification has relative paths ignored.
+        let relative = ("XDG_STATE_HOME", "data");
+        assert_eq!(
+            place(false, &[home, relative]),
+            path("/home/ann/.local/state/netstat/record.db")
+        );
+        assert_eq!(place(false, &[]), None);
+    }
+
+    #[test]
+    fn names_not_met_for_long_are_forgotten_first() {
+        let mut numbers: Numbers<u64> = Numbers::new(NAMES);
+        for key in 0..10 * NAMES as u64 {
+            numbers.put(key, key as i64);
+            assert_eq!(numbers.get(&0), Some(0), "met again and again");
+            assert!(numbers.young.len() + numbers.old.len() <= NAMES + 1);
+        }
+        assert_eq!(numbers.get(&1), None);
+    }
 }

@@ -8,8 +8,8 @@ use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use netstat_model::{
-    Direction, Endpoint, Event, EventKind, EventOwner, Fact, Family, Filter, Learned, Moment, Protocol, ShortName,
-    State, Why,
+    Direction, Endpoint, Event, EventKind, EventOwner, Fact, Family, Filter, Learned, Moment, Progress, Protocol,
+    ShortName, State, Why,
 };
 use netstat_record::{Flow, Novelty, ProcessFacts, Question, Reader, Recorder, Retention, StoreError, Writer, millis};
 
@@ -276,6 +276,10 @@ fn old_and_too_many_flows_go_and_open_ones_stay() {
             closed.opened = Fact::Known(cookie * SECOND / 100);
             recorder.observe(&closed, &mut describe);
         }
+        if recorder.waiting() >= 5_000 {
+            let now = cookie * SECOND / 100 + 1;
+            recorder.flush(now, wall(now)).unwrap();
+        }
     }
     recorder.flush(301 * SECOND, wall(301 * SECOND)).unwrap();
     assert_eq!(all(&path).len(), 30_000);
@@ -398,4 +402,322 @@ fn other_files_and_newer_records_are_left_alone() {
         Reader::open(&folder.path().join("none.db")),
         Err(StoreError::Absent(_))
     ));
+}
+
+/// What a connection has moved so far, as a look at it tells.
+fn progress(cookie: u64, sent: u64) -> Progress {
+    Progress {
+        cookie,
+        state: State::CloseWait,
+        sent: Fact::Known(sent),
+        received: Fact::Known(sent * 2),
+        retransmits: Fact::Known(4),
+        rtt: Fact::Unknown(Why::NotSupported),
+    }
+}
+
+#[test]
+fn heartbeats_bring_what_a_connection_has_moved() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("record.db");
+    let mut recorder = recorder(&path).with_heartbeat(Duration::from_secs(10));
+    let mut listener = event(EventKind::Listening, 9, 99 * SECOND);
+    listener.direction = Direction::Listening;
+    recorder.observe(&listener, &mut describe);
+    recorder.observe(&event(EventKind::Opened, 1, 100 * SECOND), &mut describe);
+    recorder.flush(101 * SECOND, wall(101 * SECOND)).unwrap();
+    assert!(
+        recorder.wants_progress(105 * SECOND).is_empty(),
+        "not before the interval"
+    );
+    recorder.flush(105 * SECOND, wall(105 * SECOND)).unwrap();
+    let asked = recorder.wants_progress(112 * SECOND);
+    assert_eq!(asked.into_iter().collect::<Vec<_>>(), [1], "a listener moves nothing");
+    // Sockets that are nobody's business change nothing.
+    recorder.refresh(&[progress(1, 5_000), progress(77, 1)]);
+    recorder.flush(112 * SECOND, wall(112 * SECOND)).unwrap();
+    assert!(recorder.wants_progress(113 * SECOND).is_empty(), "it has been told");
+    // As after kill -9.
+    drop(recorder);
+    let found = all(&path);
+    assert_eq!(found.len(), 2);
+    let flow = found.iter().find(|flow| flow.direction == Direction::Outgoing).unwrap();
+    assert_eq!((flow.duration(), flow.closed), (12_000, false));
+    assert_eq!((flow.sent, flow.received), (Fact::Known(5_000), Fact::Known(10_000)));
+    assert_eq!((flow.retransmits, flow.state), (Fact::Known(4), State::CloseWait));
+    assert_eq!(flow.rtt, Fact::Known(300), "what is not told keeps its last value");
+}
+
+#[test]
+fn many_open_flows_are_brought_up_to_date_in_rounds_and_a_clean_stop_takes_all() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("record.db");
+    let mut recorder = recorder(&path).with_heartbeat(Duration::from_secs(10));
+    for cookie in 1..=21_000 {
+        recorder.observe(&event(EventKind::Opened, cookie, 100 * SECOND), &mut describe);
+    }
+    recorder.flush(101 * SECOND, wall(101 * SECOND)).unwrap();
+    let rows: Vec<u64> = (112..117)
+        .map(|second| recorder.flush(second * SECOND, wall(second * SECOND)).unwrap().rows)
+        .collect();
+    assert_eq!(rows, [20_000, 1_000, 0, 0, 0]);
+    assert!(all(&path).iter().all(|flow| flow.duration() >= 12_000));
+    let stopped = recorder.stop(120 * SECOND, wall(120 * SECOND)).unwrap();
+    assert_eq!(stopped.rows, 21_000);
+    assert!(all(&path).iter().all(|flow| flow.duration() == 20_000 && !flow.closed));
+}
+
+/// A store with flows to eight addresses by six processes, one each second; numbers leave gaps, and the first stretches are gone.
+fn sparse(path: &Path) {
+    let mut writer = Writer::open(path, b"mill", BOOT).unwrap();
+    drop(writer.batch().unwrap());
+    drop(writer);
+    let direct = rusqlite::Connection::open(path).unwrap();
+    // The next row gets the number after the largest: so a recorder that has run for long is made up.
+    let jump = |number: i64| {
+        direct
+            .execute(
+                "INSERT INTO flow(id, first, span, boot, local, local_port, remote, remote_port, kind) VALUES(?1, 0, 0, 1, 0, 0, 0, 0, 0)",
+                [number - 1],
+            )
+            .unwrap();
+    };
+    let mut second = 100;
+    for start in [3 * 65_536 - 20, 5 * 65_536 + 7, 5 * 65_536 + 900, 9 * 65_536 - 40] {
+        jump(start);
+        let mut recorder = recorder(path);
+        for cookie in 0..80u64 {
+            second += 1;
+            let mut closed = event(EventKind::Closed, 10_000 + second, second * SECOND);
+            closed.opened = Fact::Known((second - 1) * SECOND);
+            closed.foreign = endpoint(&format!("198.51.100.{}", cookie % 8), 443);
+            closed.owner = Fact::Known(EventOwner {
+                pid: 70 + (cookie % 6) as u32,
+                start_ticks: Fact::Known(5000),
+                name: ShortName::new(b"curl"),
+            });
+            recorder.observe(&closed, &mut describe);
+        }
+        recorder.flush(second * SECOND, wall(second * SECOND)).unwrap();
+        direct.execute("DELETE FROM flow WHERE id = ?1", [start - 1]).unwrap();
+    }
+}
+
+/// What `question` finds through an index is what a look at every flow finds.
+#[test]
+fn indexes_find_what_a_look_at_all_finds_whatever_the_numbers() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("record.db");
+    sparse(&path);
+    let everything = all(&path);
+    assert_eq!(everything.len(), 320);
+    let numbers: Vec<i64> = everything.iter().map(|flow| flow.id >> 16).collect();
+    assert_eq!((numbers.first(), numbers.last()), (Some(&2), Some(&9)));
+    let compare = |everything: &[Flow]| {
+        let mut found = 0;
+        for words in [
+            "--foreign 198.51.100.3",
+            "--foreign 198.51.100.0/30",
+            "--foreign 198.51.100.2,198.51.100.7",
+            "--pid 72",
+            "--pid 70,71,73",
+            "--program curl",
+            "--program wget",
+            "--foreign 198.51.100.4 --pid 72",
+        ] {
+            let filter: Filter = words.parse().unwrap();
+            for (since, until) in [
+                (None, None),
+                (Some(150), None),
+                (None, Some(230)),
+                (Some(200), Some(205)),
+            ] {
+                let at = |second: Option<u64>| second.map(|second| millis(wall(second * SECOND)));
+                let question = Question {
+                    since: at(since),
+                    until: at(until),
+                    filter: filter.clone(),
+                };
+                let wanted: Vec<i64> = everything
+                    .iter()
+                    .filter(|flow| question.since.is_none_or(|since| flow.last >= since))
+                    .filter(|flow| question.until.is_none_or(|until| flow.first <= until))
+                    .filter(|flow| filter.wants(*flow) && filter.wants_holders(*flow))
+                    .map(|flow| flow.id)
+                    .collect();
+                let told: Vec<i64> = flows(&path, &question).iter().map(|flow| flow.id).collect();
+                assert_eq!(told, wanted, "{words} {since:?} {until:?}");
+                found += told.len();
+            }
+        }
+        found
+    };
+    assert!(compare(&everything) > 1_000);
+    // Once the oldest are gone, their stretches are too.
+    let mut writer = Writer::open(&path, b"mill", BOOT).unwrap();
+    let keep = Retention {
+        keep: Some(170_000),
+        max_size: None,
+    };
+    while writer.retain(keep, millis(wall(420 * SECOND))).unwrap() > 0 {}
+    drop(writer);
+    let left = all(&path);
+    assert_eq!(left.len(), 171);
+    assert!(compare(&left) > 300);
+    let direct = rusqlite::Connection::open(&path).unwrap();
+    let mut stretches = direct.prepare("SELECT number FROM stretch ORDER BY number").unwrap();
+    let stretches: Vec<i64> = stretches
+        .query_map([], |row| row.get(0))
+        .unwrap()
+        .map(Result::unwrap)
+        .collect();
+    assert_eq!(stretches, [5, 8, 9]);
+}
+
+#[test]
+fn processes_of_which_nothing_is_left_go_though_an_older_one_stays() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("record.db");
+    let mut recorder = recorder(&path);
+    // A server that never ends, then a thousand short programs.
+    recorder.observe(&event(EventKind::Listening, 1, SECOND), &mut describe);
+    for cookie in 2..=1_001 {
+        let mut closed = event(EventKind::Closed, cookie, cookie * SECOND);
+        closed.owner = Fact::Known(EventOwner {
+            pid: 1_000 + cookie as u32,
+            start_ticks: Fact::Known(cookie),
+            name: ShortName::new(b"curl"),
+        });
+        recorder.observe(&closed, &mut describe);
+    }
+    recorder.flush(1_002 * SECOND, wall(1_002 * SECOND)).unwrap();
+    let count = |table: &str| -> i64 {
+        let direct = rusqlite::Connection::open(&path).unwrap();
+        let text = format!("SELECT count(*) FROM {table}");
+        direct.query_row(&text, [], |row| row.get(0)).unwrap()
+    };
+    assert_eq!((count("flow"), count("process")), (1_001, 1_001));
+    let keep = Retention {
+        keep: Some(100_000),
+        max_size: None,
+    };
+    while recorder.retain(keep, millis(wall(1_001 * SECOND))).unwrap() > 0 {}
+    assert_eq!((count("flow"), count("process")), (102, 102));
+    assert!(all(&path).iter().any(|flow| flow.process.as_ref().unwrap().pid == 77));
+}
+
+#[test]
+fn a_record_of_version_2_is_brought_up_to_date() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("record.db");
+    let old = rusqlite::Connection::open(&path).unwrap();
+    old.execute_batch(include_str!("fixtures/version2.sql")).unwrap();
+    drop(old);
+    assert!(matches!(Reader::open(&path), Err(StoreError::Older(2))));
+    let mut recorder = recorder(&path);
+    let found = all(&path);
+    assert_eq!(found.iter().map(|flow| flow.id).collect::<Vec<_>>(), [3, 1, 70_002]);
+    // The sightings that version 2 had stay as they were.
+    let seen = Reader::open(&path)
+        .unwrap()
+        .first_seen(Some(b"/usr/bin/curl"), b"curl")
+        .unwrap();
+    assert_eq!(seen.iter().map(|one| one.first).min(), Some(1_600_000_000_000));
+    // New rows go on, and all are found through the new index.
+    recorder.observe(&event(EventKind::Closed, 5, 10 * SECOND), &mut describe);
+    recorder.flush(11 * SECOND, wall(11 * SECOND)).unwrap();
+    let ask = |since: Option<i64>| {
+        let question = Question {
+            since,
+            until: None,
+            filter: "--foreign 203.0.113.7".parse().unwrap(),
+        };
+        flows(&path, &question).iter().map(|flow| flow.id).collect::<Vec<_>>()
+    };
+    assert_eq!(ask(None), [1, 70_003, 70_002]);
+    assert_eq!(ask(Some(1_700_000_090_000)), [70_002]);
+}
+
+#[test]
+fn the_time_between_two_recorders_is_a_gap_also_after_an_idle_one_was_killed() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("record.db");
+    let mut first = recorder(&path).with_heartbeat(Duration::from_secs(10));
+    for second in 10..=100 {
+        first.flush(second * SECOND, wall(second * SECOND)).unwrap();
+    }
+    drop(first);
+    let mut second = recorder(&path);
+    second.flush(500 * SECOND, wall(500 * SECOND)).unwrap();
+    second.stop(505 * SECOND, wall(505 * SECOND)).unwrap();
+    drop(second);
+    // At once after a clean end: nothing is missing.
+    let mut third = recorder(&path);
+    third
+        .flush(505 * SECOND + SECOND / 2, wall(505 * SECOND + SECOND / 2))
+        .unwrap();
+    drop(third);
+    let gaps = Reader::open(&path).unwrap().gaps(None, None).unwrap();
+    let told: Vec<(i64, i64, &str)> = gaps
+        .iter()
+        .map(|gap| (gap.since, gap.until, gap.reason.as_str()))
+        .collect();
+    let at = |second: u64| millis(wall(second * SECOND));
+    assert_eq!(told, [(at(100), at(500), "no recorder was at work")]);
+}
+
+#[test]
+fn more_open_flows_than_memory_may_hold_are_one_row_each() {
+    const MANY: u64 = 34_000;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("record.db");
+    let mut recorder = recorder(&path);
+    for cookie in 1..=MANY {
+        recorder.observe(&event(EventKind::Opened, cookie, 100 * SECOND), &mut describe);
+        if recorder.waiting() >= 5_000 {
+            recorder.flush(101 * SECOND, wall(101 * SECOND)).unwrap();
+        }
+    }
+    recorder.flush(101 * SECOND, wall(101 * SECOND)).unwrap();
+    assert!(
+        recorder.open_flows() < MANY as usize,
+        "the rest stands in the store only"
+    );
+    for cookie in 1..=MANY {
+        let mut closed = event(EventKind::Closed, cookie, 110 * SECOND);
+        closed.opened = Fact::Known(100 * SECOND);
+        recorder.observe(&closed, &mut describe);
+        if recorder.waiting() >= 5_000 {
+            recorder.flush(111 * SECOND, wall(111 * SECOND)).unwrap();
+        }
+    }
+    recorder.stop(111 * SECOND, wall(111 * SECOND)).unwrap();
+    let found = all(&path);
+    assert_eq!(found.len() as u64, MANY);
+    assert!(
+        found
+            .iter()
+            .all(|flow| flow.closed && flow.duration() == 10_000 && flow.process.is_some())
+    );
+    assert!(Reader::open(&path).unwrap().gaps(None, None).unwrap().is_empty());
+}
+
+/// A store that takes nothing for long: what does not fit into memory is lost, and told.
+#[test]
+fn what_a_store_that_takes_nothing_loses_is_counted() {
+    const MANY: u64 = 40_000;
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("record.db");
+    let mut recorder = recorder(&path);
+    for cookie in 1..=MANY {
+        recorder.observe(&event(EventKind::Opened, cookie, 100 * SECOND), &mut describe);
+        recorder.observe(&event(EventKind::Closed, cookie, 100 * SECOND), &mut describe);
+    }
+    recorder.flush(101 * SECOND, wall(101 * SECOND)).unwrap();
+    let kept = all(&path).len() as u64;
+    assert!(kept < MANY, "{kept}");
+    let gaps = Reader::open(&path).unwrap().gaps(None, None).unwrap();
+    assert_eq!(gaps.len(), 1, "{gaps:?}");
+    assert_eq!(gaps[0].lost, Some(MANY - kept));
+    assert!(gaps[0].reason.contains("memory"), "{gaps:?}");
 }

@@ -1,5 +1,6 @@
 //! `netstat record`: keeps every connection.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -54,6 +55,9 @@ struct Words {
         default_value = "auto"
     )]
     events: Way,
+    /// bring the rows of open connections up to date this often: 10s, 5m
+    #[arg(long, value_name = "TIME", value_parser = past::duration, default_value = "60s")]
+    heartbeat: Duration,
     /// only this network namespace, not those of containers
     #[arg(long)]
     own_namespace: bool,
@@ -102,7 +106,9 @@ pub(crate) fn run(matches: &ArgMatches, surroundings: &mut Surroundings<'_>) -> 
     let boot_id = netstat_os::boot_id().map_err(|error| failed("the id of this boot", error))?;
     let host = surroundings.system.computer_name();
     let writer = Writer::open(&path, &host, &boot_id).map_err(|error| refused(&error))?;
-    let mut recorder = Recorder::new(writer).map_err(|error| refused(&error))?;
+    let mut recorder = Recorder::new(writer)
+        .map_err(|error| refused(&error))?
+        .with_heartbeat(words.heartbeat);
     let ask = EventsAsk {
         way: words.events.into(),
         all_namespaces: !words.own_namespace,
@@ -171,6 +177,8 @@ pub(crate) fn run(matches: &ArgMatches, surroundings: &mut Surroundings<'_>) -> 
         let wall = (surroundings.now)();
         note_lost(&mut recorder, &mut before, lost, flushed_at, millis(wall), &mut talk);
         flushed_at = millis(wall);
+        let asked = recorder.wants_progress(netstat_os::now().since_boot);
+        refresh(&mut recorder, surroundings.system, &asked, ask.all_namespaces);
         let flushed = recorder
             .flush(netstat_os::now().since_boot, wall)
             .map_err(|error| refused(&error))?;
@@ -202,6 +210,8 @@ pub(crate) fn run(matches: &ArgMatches, surroundings: &mut Surroundings<'_>) -> 
         millis(wall),
         &mut talk,
     );
+    let asked = recorder.open_connections();
+    refresh(&mut recorder, surroundings.system, &asked, ask.all_namespaces);
     let last = recorder
         .stop(netstat_os::now().since_boot, wall)
         .map_err(|error| refused(&error))?;
@@ -216,6 +226,13 @@ pub(crate) fn run(matches: &ArgMatches, surroundings: &mut Surroundings<'_>) -> 
         )));
     }
     Ok(Outcome::Printed)
+}
+
+/// Tells the recorder what the connections with these cookies have moved so far.
+fn refresh(recorder: &mut Recorder, system: &mut dyn System, cookies: &HashSet<u64>, all_namespaces: bool) {
+    if !cookies.is_empty() {
+        recorder.refresh(&system.progress(cookies, all_namespaces));
+    }
 }
 
 /// Puts what the watch has lost since the last time into the record.

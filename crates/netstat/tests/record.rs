@@ -1,12 +1,17 @@
 //! `netstat record` and `netstat history` as whole programs: killed at any moment, without room, without privilege.
 #![cfg(target_os = "linux")]
 
+use std::collections::BTreeMap;
 use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{IpAddr, TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
+use netstat_model::{Direction, Fact, Family, Learned, Protocol, State};
+use netstat_record::{NewFlow, ProcessFacts, Writer, millis};
 use netstat_testkit::{own_namespace, skip};
 use serde_json::Value;
 
@@ -25,9 +30,14 @@ fn netstat() -> Command {
 
 /// A recorder that watches already.
 fn record(store: &Path) -> Running {
+    record_with(store, &[])
+}
+
+fn record_with(store: &Path, words: &[&str]) -> Running {
     let mut child = netstat()
         .args(["record", "--own-namespace", "--verbose", "--store"])
         .arg(store)
+        .args(words)
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
@@ -249,4 +259,390 @@ fn wrong_words_and_missing_records_are_told_in_one_line() {
         assert_eq!(output.status.code(), Some(status), "{text}");
         assert!(text.contains(said) && text.lines().count() == 1, "{words:?}: {text}");
     }
+}
+
+#[test]
+fn a_long_connection_killed_with_its_recorder_has_the_bytes_of_the_last_heartbeat() {
+    own_namespace!();
+    let folder = tempfile::tempdir().unwrap();
+    let store = folder.path().join("record.db");
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let to = listener.local_addr().unwrap().to_string();
+    let mut running = record_with(&store, &["--heartbeat", "1s"]);
+    let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let (mut server, _) = listener.accept().unwrap();
+    let figures = || {
+        let rows = rows(&store, &["--foreign", &to]);
+        let number = |name: &str| rows.first().and_then(|row| row[name].as_u64());
+        (number("sent"), number("received"), number("rtt").is_some())
+    };
+    for (part, sent) in [(5u64, 5u64), (70_000, 70_005)] {
+        let bytes = vec![7; part as usize];
+        client.write_all(&bytes).unwrap();
+        server.read_exact(&mut vec![0; part as usize]).unwrap();
+        server.write_all(b"ok").unwrap();
+        client.read_exact(&mut [0; 2]).unwrap();
+        let received = if sent == 5 { 2 } else { 4 };
+        wait_for("a heartbeat with the bytes", || {
+            figures() == (Some(sent), Some(received), true)
+        });
+    }
+    running.0.kill().unwrap();
+    running.0.wait().unwrap();
+    assert_eq!(figures(), (Some(70_005), Some(4), true));
+    let row = rows(&store, &["--foreign", &to]).remove(0);
+    assert_eq!(
+        (row["closed"].as_bool(), row["state"].as_str()),
+        (Some(false), Some("ESTABLISHED"))
+    );
+    is_whole(&store);
+    // The next recorder says since when nobody watched, and brings the same row to its end.
+    let mut running = record_with(&store, &["--heartbeat", "1s"]);
+    client.write_all(b"last").unwrap();
+    server.read_exact(&mut [0; 4]).unwrap();
+    // By polling it must have looked once before the end comes.
+    wait_for("a heartbeat of the second", || figures().0 == Some(70_009));
+    drop(client);
+    drop(server);
+    wait_for("the end", || rows(&store, &["--foreign", &to])[0]["closed"] == true);
+    assert_eq!(terminate(&mut running), 0);
+    let ended = rows(&store, &["--foreign", &to]);
+    assert_eq!((ended.len(), ended[0]["sent"].as_u64()), (1, Some(70_009)));
+}
+
+#[test]
+fn the_time_without_a_recorder_is_a_gap() {
+    own_namespace!();
+    let folder = tempfile::tempdir().unwrap();
+    let store = folder.path().join("record.db");
+    let begun = std::time::Instant::now();
+    for pause in [2_200, 0] {
+        let output = netstat()
+            .args(["record", "--own-namespace", "--for", "1s", "--store"])
+            .arg(&store)
+            .output()
+            .unwrap();
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(0), "{text}");
+        std::thread::sleep(Duration::from_millis(pause));
+    }
+    assert!(begun.elapsed() >= Duration::from_secs(2), "--for lasts so long");
+    let gaps = rows(&store, &["--gaps"]);
+    assert_eq!(gaps.len(), 1, "{gaps:?}");
+    assert_eq!(gaps[0]["reason"], "no recorder was at work");
+    let told = history(&store, &["--csv"]);
+    let told = String::from_utf8_lossy(&told.stderr).into_owned();
+    assert!(told.contains("1 gap in this time"), "{told}");
+}
+
+/// As an ordinary user, whoever runs the tests: in the user's own state directory, by what polling and messages show.
+#[test]
+fn without_privilege_it_records_into_the_users_state_directory() {
+    own_namespace!();
+    let folder = tempfile::tempdir().unwrap();
+    let state = folder.path().join("state");
+    std::fs::create_dir(&state).unwrap();
+    let root = rustix::process::geteuid().is_root();
+    let mapped = std::fs::read_to_string("/proc/self/uid_map").unwrap_or_default();
+    // In a user namespace of one user there is nobody else to become: root there is an ordinary user outside, but counts as root.
+    if root && !mapped.split_whitespace().any(|number| number == "4294967295") {
+        return skip("without_privilege", "there is no other user in this namespace");
+    }
+    let mut program = Path::new(env!("CARGO_BIN_EXE_netstat")).to_owned();
+    if root {
+        // The other user may not be allowed to reach the folder in which it was built.
+        let copy = folder.path().join("netstat");
+        std::fs::copy(&program, &copy).unwrap();
+        program = copy;
+        for path in [folder.path(), &program] {
+            std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
+        }
+        std::fs::set_permissions(&state, std::fs::Permissions::from_mode(0o777)).unwrap();
+    }
+    let run = |words: &[&str]| {
+        let mut command = Command::new(&program);
+        command.args(words).env("XDG_STATE_HOME", &state).current_dir("/");
+        if root {
+            command.uid(65_534).gid(65_534);
+        }
+        command
+    };
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port().to_string();
+    let mut recorder = run(&["record", "--for", "4s", "--own-namespace", "--verbose"]);
+    let mut recorder = recorder.stderr(Stdio::piped()).spawn().unwrap();
+    let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let said = {
+        let mut text = String::new();
+        recorder.stderr.take().unwrap().read_to_string(&mut text).unwrap();
+        text
+    };
+    assert_eq!(recorder.wait().unwrap().code(), Some(0), "{said}");
+    assert!(said.contains("by polling"), "{said}");
+    drop(client);
+    let store = state.join("netstat/record.db");
+    let mode = |path: &Path| std::fs::metadata(path).unwrap().permissions().mode() & 0o777;
+    assert_eq!((mode(&store), mode(store.parent().unwrap())), (0o600, 0o700));
+    let output = run(&["history", "--port", &port, "--ndjson"]).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let text = String::from_utf8(output.stdout).unwrap();
+    let found: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    // The listener and both ends of the connection.
+    assert_eq!(found.len(), 3, "{text}");
+    assert!(found.iter().all(|row| row["learned"] == "poll"), "{text}");
+}
+
+const HOUR: i64 = 3_600_000;
+
+/// A store with 60 connections of the last 60 hours: curl to two hosts, ssh to one, a server; each longer and larger than the last.
+fn made_up(store: &Path) -> i64 {
+    let now = millis(SystemTime::now());
+    let mut writer = Writer::open(store, b"mill", "5e0fd2f6-6d1c-4a2a-9b64-0d7e2d1a9c01").unwrap();
+    let mut batch = writer.batch().unwrap();
+    for at in 0..60i64 {
+        let (program, pid) = [("curl", 70), ("curl", 71), ("ssh", 80), ("nginx", 90)][(at % 4) as usize];
+        let facts = ProcessFacts {
+            path: Some(format!("/usr/bin/{program}").into_bytes()),
+            name: program.as_bytes().to_vec(),
+            unit: None,
+            container: None,
+            command: None,
+        };
+        let process = batch.process(pid, Some(5), &facts).unwrap();
+        let foreign: IpAddr = if at % 4 == 1 {
+            [198, 51, 100, 7]
+        } else {
+            [203, 0, 113, 7]
+        }
+        .into();
+        let flow = NewFlow {
+            first: now - (60 - at) * HOUR,
+            span: 1_000 * at as u64,
+            closed: true,
+            begun: true,
+            protocol: Protocol::Tcp,
+            family: Family::V4,
+            local: ([10, 0, 0, 7].into(), 40_000 + at as u16),
+            foreign: (foreign, if at % 4 == 2 { 22 } else { 443 }),
+            direction: if program == "nginx" {
+                Direction::Incoming
+            } else {
+                Direction::Outgoing
+            },
+            state: State::FinWait2,
+            learned: Learned::Trace,
+            process: Some(process),
+            user: Fact::Known(0),
+            namespace: Fact::Known(4_026_531_840),
+            sent: Fact::Known(100 * at as u64),
+            received: Fact::Known(1_000 * ((at * 7) % 60) as u64),
+            retransmits: Fact::Known(0),
+            rtt: Fact::Known(300),
+        };
+        batch.insert(&flow, None).unwrap();
+    }
+    batch.commit().unwrap();
+    now
+}
+
+#[test]
+fn longest_biggest_and_groups_say_what_the_rows_say() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = folder.path().join("record.db");
+    made_up(&store);
+    let every = rows(&store, &["--since", "all"]);
+    assert_eq!(every.len(), 60);
+    assert_eq!(rows(&store, &[]).len(), 24, "the last day if nothing is said");
+    let number = |row: &Value, name: &str| row[name].as_u64().unwrap();
+    let longest = rows(&store, &["--since", "all", "--sort", "-duration", "--top", "3"]);
+    assert_eq!(
+        longest.iter().map(|row| number(row, "duration")).collect::<Vec<_>>(),
+        [59_000, 58_000, 57_000]
+    );
+    let biggest = rows(
+        &store,
+        &[
+            "--since",
+            "all",
+            "--sort",
+            "-bytes",
+            "--top",
+            "1",
+            "--columns",
+            "bytes,local_port",
+        ],
+    );
+    let most = every
+        .iter()
+        .map(|row| number(row, "sent") + number(row, "received"))
+        .max()
+        .unwrap();
+    assert_eq!(number(&biggest[0], "bytes"), most);
+    for columns in [
+        "program",
+        "foreign",
+        "foreign_address",
+        "pid",
+        "program,foreign_port",
+        "foreign,direction,pid",
+    ] {
+        // By hand, from the rows.
+        let mut sums: BTreeMap<String, [u64; 3]> = BTreeMap::new();
+        let listed = format!("{columns},sent,received");
+        for row in rows(&store, &["--since", "all", "--columns", &listed]) {
+            let key: Vec<String> = columns.split(',').map(|column| row[column].to_string()).collect();
+            let sum = sums.entry(key.join(" ")).or_default();
+            sum[0] += 1;
+            sum[1] += number(&row, "sent");
+            sum[2] += number(&row, "received");
+        }
+        let groups = rows(&store, &["--since", "all", "--group", columns]);
+        let told: BTreeMap<String, [u64; 3]> = groups
+            .iter()
+            .map(|row| {
+                let key: Vec<String> = columns.split(',').map(|column| row[column].to_string()).collect();
+                (
+                    key.join(" "),
+                    ["count", "sent", "received"].map(|name| number(row, name)),
+                )
+            })
+            .collect();
+        assert_eq!((told.len(), told), (groups.len(), sums), "{columns}");
+        let counts: Vec<u64> = groups.iter().map(|row| number(row, "count")).collect();
+        assert!(counts.is_sorted_by(|a, b| a >= b), "{columns}: {counts:?}");
+        let sorted = rows(
+            &store,
+            &["--since", "all", "--group", columns, "--sort", "-sent", "--top", "2"],
+        );
+        let sent: Vec<u64> = sorted.iter().map(|row| number(row, "sent")).collect();
+        let mut expected: Vec<u64> = groups.iter().map(|row| number(row, "sent")).collect();
+        expected.sort_unstable_by(|a, b| b.cmp(a));
+        assert_eq!(sent, expected[..2.min(expected.len())], "{columns}");
+    }
+}
+
+#[test]
+fn time_lines_novelties_plots_and_documents() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = folder.path().join("record.db");
+    made_up(&store);
+    let text = |words: &[&str]| {
+        let output = history(&store, words);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let line = text(&["--since", "all", "--follow", "ssh"]);
+    assert_eq!(line.matches("-> 203.0.113.7:22").count(), 15, "{line}");
+    assert!(!line.contains("443") && line.contains("ssh 80"), "{line}");
+    let by_pid = text(&["--since", "all", "--follow", "90"]);
+    assert_eq!(
+        by_pid.matches("<- 203.0.113.7:443 to 10.0.0.7:").count(),
+        15,
+        "{by_pid}"
+    );
+    // The first of curl are 60 hours old, that of ssh 58.
+    let new = |since: &str| rows(&store, &["--new", "--since", since]);
+    assert!(new("1d").is_empty());
+    let all = new("all");
+    let told = |program: &str, what: &str| {
+        let found = all
+            .iter()
+            .filter(|row| row["program"] == program && row["what"] == what);
+        found.map(|row| row["value"].to_string()).collect::<Vec<_>>()
+    };
+    assert_eq!(told("curl", "first to network").len(), 2);
+    assert_eq!(told("ssh", "first to port").len(), 1);
+    assert_eq!(told("nginx", "first on the network").len(), 1);
+    assert!(
+        told("nginx", "first to port").is_empty(),
+        "it is called, it does not call"
+    );
+    let recent: Vec<Value> = new("3540m");
+    assert!(
+        recent
+            .iter()
+            .all(|row| row["program"] != "curl" || row["value"] == "198.51.100.0/24"),
+        "{recent:?}"
+    );
+    let plot = text(&["--since", "all", "--plot"]);
+    assert_eq!(plot.lines().count(), 24);
+    let counts = plot
+        .lines()
+        .map(|line| line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap());
+    assert_eq!(counts.sum::<u64>(), 60);
+    let document: Value = serde_json::from_str(&text(&["--since", "all", "--json"])).unwrap();
+    assert_eq!(document["schema"], "netstat.history");
+    assert_eq!(document["rows"].as_array().unwrap().len(), 60);
+    let csv = text(&["--since", "all", "--columns", "program,foreign", "--csv", "--top", "2"]);
+    let lines: Vec<&str> = csv.lines().collect();
+    assert_eq!(
+        lines,
+        ["program,foreign", "curl,203.0.113.7:443", "curl,198.51.100.7:443"]
+    );
+}
+
+#[test]
+fn what_is_too_old_or_too_much_goes() {
+    own_namespace!();
+    let folder = tempfile::tempdir().unwrap();
+    let store = folder.path().join("record.db");
+    made_up(&store);
+    let run = |words: &[&str]| {
+        let output = netstat()
+            .args(["record", "--own-namespace", "--store"])
+            .arg(&store)
+            .args(words)
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    };
+    run(&["--for", "1.5s", "--keep", "10h"]);
+    let left = rows(&store, &["--since", "all", "--foreign", "203.0.113.7,198.51.100.7"]);
+    // The first of these began ten hours ago and ended less than that.
+    assert_eq!(left.len(), 10, "{left:?}");
+    // Some 4 MB, of which 2 MB may stay: the oldest go, and the file gets smaller.
+    let mut writer = Writer::open(&store, b"mill", "5e0fd2f6-6d1c-4a2a-9b64-0d7e2d1a9c01").unwrap();
+    let now = millis(SystemTime::now());
+    let mut batch = writer.batch().unwrap();
+    for at in 0..50_000i64 {
+        let flow = NewFlow {
+            first: now - 50_000 + at,
+            span: 0,
+            closed: true,
+            begun: true,
+            protocol: Protocol::Tcp,
+            family: Family::V4,
+            local: ([10, 0, 0, 7].into(), 40_000),
+            foreign: ([192, 0, 2, (at % 250) as u8].into(), 443),
+            direction: Direction::Outgoing,
+            state: State::FinWait2,
+            learned: Learned::Trace,
+            process: None,
+            user: Fact::Known(0),
+            namespace: Fact::Known(4_026_531_840),
+            sent: Fact::Known(1),
+            received: Fact::Known(1),
+            retransmits: Fact::Known(0),
+            rtt: Fact::Known(300),
+        };
+        batch.insert(&flow, None).unwrap();
+    }
+    batch.commit().unwrap();
+    drop(writer);
+    let before = std::fs::metadata(&store).unwrap().len();
+    assert!(before > 3_000_000, "{before}");
+    run(&["--for", "5s", "--max-size", "2MB"]);
+    let after = std::fs::metadata(&store).unwrap().len();
+    assert!(after <= 2_000_000, "{before} then {after}");
+    let left = rows(
+        &store,
+        &["--since", "all", "--foreign", "192.0.2.0/24", "--group", "protocol"],
+    );
+    let count = left[0]["count"].as_u64().unwrap();
+    assert!((5_000..40_000).contains(&count), "{count}");
+    assert!(
+        rows(&store, &["--since", "all", "--foreign", "203.0.113.7"]).is_empty(),
+        "the oldest go first"
+    );
+    is_whole(&store);
 }

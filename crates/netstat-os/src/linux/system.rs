@@ -1,6 +1,6 @@
 //! The running Linux system.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -11,7 +11,7 @@ use netstat_model::figures::{Figures, ProcessKey};
 use netstat_model::packet_filter::PacketFilter;
 use netstat_model::process::ProcessFacts;
 use netstat_model::route::{RouteListing, TableSelection};
-use netstat_model::{Limit, Protocol, Socket, Why};
+use netstat_model::{Limit, Progress, Protocol, Socket, Why};
 
 use super::events::Watch;
 use super::figures::FigureReader;
@@ -94,6 +94,10 @@ impl System for Linux {
 
     fn sockets_as_text(&mut self, ask: &SocketAsk, list: &mut SocketList) -> Result<(), Refused> {
         self.sockets.read_as_text(ask, list)
+    }
+
+    fn progress(&mut self, cookies: &HashSet<u64>, all_namespaces: bool) -> Vec<Progress> {
+        self.sockets.progress(cookies, all_namespaces)
     }
 
     fn lists_bound_ports(&self) -> bool {

@@ -1,6 +1,7 @@
 //! The flows themselves, or counted in groups.
 
 use std::collections::{HashMap, HashSet};
+use std::hash::Hash;
 use std::io::{self, Write};
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -11,7 +12,7 @@ use netstat_os::System;
 use netstat_record::{Flow, FlowRow, Flows};
 
 use super::{Answer, CHUNK, MOST};
-use crate::args::shape::Format;
+use crate::args::shape::{Format, SortKey};
 use crate::json;
 use crate::render::rows::json::Tally;
 use crate::render::rows::sort::{self, Direction};
@@ -259,10 +260,41 @@ struct Sum {
     last: i64,
 }
 
+/// The values that the flows of a group have in common. Most groups are by one column: then it needs no memory of its own.
+trait Key: Ord + Hash + Sync {
+    /// Those of `row` under `columns`.
+    fn of(columns: &[&'static Column<Flows>], row: &FlowRow<'_>) -> Self;
+
+    /// As they stand.
+    fn values(&self) -> &[Value<'static>];
+}
+
+impl Key for Value<'static> {
+    fn of(columns: &[&'static Column<Flows>], row: &FlowRow<'_>) -> Self {
+        columns
+            .first()
+            .map_or(Value::Nothing, |column| (column.get)(row).into_owned())
+    }
+
+    fn values(&self) -> &[Value<'static>] {
+        std::slice::from_ref(self)
+    }
+}
+
+impl Key for Vec<Value<'static>> {
+    fn of(columns: &[&'static Column<Flows>], row: &FlowRow<'_>) -> Self {
+        columns.iter().map(|column| (column.get)(row).into_owned()).collect()
+    }
+
+    fn values(&self) -> &[Value<'static>] {
+        self
+    }
+}
+
 /// Groups with their sums.
-struct GroupGrid {
+struct GroupGrid<K> {
     heads: Vec<Head>,
-    rows: Vec<(Vec<Value<'static>>, Sum)>,
+    rows: Vec<(K, Sum)>,
 }
 
 /// What is told of each group before its own columns.
@@ -309,7 +341,7 @@ impl Sum {
     }
 }
 
-impl Grid for GroupGrid {
+impl<K: Key> Grid for GroupGrid<K> {
     fn heads(&self) -> Vec<Head> {
         self.heads.clone()
     }
@@ -323,7 +355,7 @@ impl Grid for GroupGrid {
         for head in &self.heads[..SUMS.len()] {
             each(sum.value(head.name).unwrap_or(Value::Nothing));
         }
-        key.iter().cloned().for_each(each);
+        key.values().iter().cloned().for_each(each);
     }
 }
 
@@ -354,25 +386,31 @@ fn groups(answer: &mut Answer<'_, '_, '_>, group: &[&'static Column<Flows>]) -> 
             )));
         }
     }
+    match group {
+        [_] => counted::<Value<'static>>(answer, group, &sort),
+        _ => counted::<Vec<Value<'static>>>(answer, group, &sort),
+    }
+}
+
+/// Adds the flows up by their keys, and writes the groups in the order of `sort`.
+fn counted<K: Key>(
+    answer: &mut Answer<'_, '_, '_>,
+    group: &[&'static Column<Flows>],
+    sort: &[SortKey<Flows>],
+) -> Result<(), Failure> {
     let mut users = Users::default();
-    let mut sums: HashMap<Vec<Value<'static>>, Sum> = HashMap::new();
-    let mut key: Vec<Value<'static>> = Vec::new();
+    let mut sums: HashMap<K, Sum> = HashMap::new();
     answer.each(&mut |system, _, flow| {
         users.meet(system, &flow);
         let row = FlowRow {
             flow: &flow,
             users: &users.names,
         };
-        key.clear();
-        key.extend(group.iter().map(|column| (column.get)(&row).into_owned()));
-        let sum = match sums.get_mut(&key) {
-            Some(sum) => sum,
-            None => sums.entry(key.clone()).or_insert(Sum {
-                first: flow.first,
-                last: flow.last,
-                ..Sum::default()
-            }),
-        };
+        let sum = sums.entry(K::of(group, &row)).or_insert(Sum {
+            first: flow.first,
+            last: flow.last,
+            ..Sum::default()
+        });
         sum.count += 1;
         sum.sent = sum.sent.saturating_add(flow.sent.known().unwrap_or(0));
         sum.received = sum.received.saturating_add(flow.received.known().unwrap_or(0));
@@ -380,21 +418,26 @@ fn groups(answer: &mut Answer<'_, '_, '_>, group: &[&'static Column<Flows>]) -> 
         sum.last = sum.last.max(flow.last);
         Ok(ControlFlow::Continue(()))
     })?;
-    let mut rows: Vec<(Vec<Value<'static>>, Sum)> = sums.into_iter().collect();
+    let mut rows: Vec<(K, Sum)> = sums.into_iter().collect();
     rows.sort_unstable_by(|a, b| b.1.count.cmp(&a.1.count).then_with(|| a.0.cmp(&b.0)));
     if !sort.is_empty() {
         let directions: Vec<Direction> = sort.iter().map(|key| Direction { down: key.down }).collect();
-        let values = |row: &(Vec<Value<'static>>, Sum)| -> Vec<Value<'static>> {
-            let one = |key: &crate::args::shape::SortKey<Flows>| match key.column {
+        let values = |row: &(K, Sum)| -> Vec<Value<'static>> {
+            let one = |key: &SortKey<Flows>| match key.column {
                 None => Value::Number(row.1.count),
                 Some(column) => match group.iter().position(|one| *one == column) {
-                    Some(at) => row.0[at].clone(),
+                    Some(at) => row.0.values()[at].clone(),
                     None => row.1.value(column.name).unwrap_or(Value::Nothing),
                 },
             };
             sort.iter().map(one).collect()
         };
-        rows.sort_by(|a, b| sort::compare(&values(a), &values(b), &directions));
+        let keys: Vec<Vec<Value<'static>>> = rows.iter().map(values).collect();
+        let mut order: Vec<usize> = (0..rows.len()).collect();
+        order.sort_by(|&a, &b| sort::compare(&keys[a], &keys[b], &directions));
+        order.truncate(answer.words.top.unwrap_or(usize::MAX));
+        let mut left: Vec<Option<(K, Sum)>> = rows.into_iter().map(Some).collect();
+        rows = order.into_iter().filter_map(|at| left[at].take()).collect();
     }
     rows.truncate(answer.words.top.unwrap_or(usize::MAX));
     let mut heads = SUMS.to_vec();

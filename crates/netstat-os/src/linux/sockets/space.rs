@@ -5,12 +5,13 @@ use std::io;
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
-use netstat_model::{Family, Limit, Protocol, Sides, Socket, State};
+use netstat_model::{Extras, Family, Limit, Progress, Protocol, Sides, Socket, State};
 
 use super::inet::{Question, Table};
 use super::proc_net::{self, BadLine};
 use super::{StateSet, bytecode, inet, packet, unix};
 use crate::linux::netlink::{Connection, Dump};
+use crate::system::MOVING;
 use crate::{Refused, SocketAsk, SocketList};
 
 /// Up to so many connections are asked for one by one: some 5 µs each, less than a walk through a large table.
@@ -164,6 +165,32 @@ impl Space {
             Some(diag) => diag,
             none => none.insert(Connection::sock_diag()?),
         })
+    }
+
+    /// What the open TCP connections with these cookies have moved so far, in no order. One that changes its place in the kernel's
+    /// table meanwhile may be missing.
+    ///
+    /// # Errors
+    /// What the kernel answered.
+    pub(super) fn progress(&mut self, cookies: &HashSet<u64>) -> io::Result<Vec<Progress>> {
+        let question = Question {
+            table: Table::Tcp,
+            states: StateSet::of(MOVING),
+            program: None,
+            extras: Extras::TCP,
+        };
+        let mut found = Vec::new();
+        let outcome = inet::dump(self.connection()?, &question, |socket| {
+            let asked = socket.cookie().is_some_and(|cookie| cookies.contains(&cookie.get()));
+            if asked {
+                found.extend(Progress::of_socket(&socket));
+            }
+        });
+        if outcome.is_err() {
+            // An answer cut short leaves rest in the queue: start afresh next time.
+            self.diag = None;
+        }
+        outcome.map(|_| found)
     }
 
     fn read_tcp(&mut self, ask: &SocketAsk, list: &mut SocketList) {

@@ -1,0 +1,115 @@
+//! How far an open connection has come.
+
+use crate::{Fact, Protocol, Socket, State, TcpFigure, Why};
+
+/// What a TCP connection has moved so far. Small: there may be very many.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Progress {
+    /// The kernel's number of the socket.
+    pub cookie: u64,
+    /// Its state.
+    pub state: State,
+    /// Payload bytes sent, without what was sent again.
+    pub sent: Fact<u64>,
+    /// Payload bytes received.
+    pub received: Fact<u64>,
+    /// Segments sent again.
+    pub retransmits: Fact<u32>,
+    /// Smoothed round-trip time in microseconds.
+    pub rtt: Fact<u32>,
+}
+
+impl Progress {
+    /// That of a listed socket; `None` when it is no TCP connection, or has no cookie.
+    pub fn of_socket(socket: &Socket) -> Option<Progress> {
+        if socket.protocol() != Protocol::Tcp || socket.state() == State::Listening {
+            return None;
+        }
+        let cookie = socket.cookie()?.get();
+        let figure = |figure| match socket.extra().map(|extra| &extra.tcp) {
+            Some(Fact::Known(tcp)) => tcp.get(figure),
+            Some(Fact::Unknown(why)) => Fact::Unknown(*why),
+            None => Fact::Unknown(Why::NotAsked),
+        };
+        let small = |fact: Fact<u64>| fact.map(|value| u32::try_from(value).unwrap_or(u32::MAX));
+        let sent = match (figure(TcpFigure::BytesSent), figure(TcpFigure::BytesRetransmitted)) {
+            (Fact::Known(sent), Fact::Known(again)) => Fact::Known(sent.saturating_sub(again)),
+            (Fact::Unknown(why), _) | (_, Fact::Unknown(why)) => Fact::Unknown(why),
+        };
+        // The peer's FIN counts as one byte (tcp_fin and tcp_rcv_nxt_update, net/ipv4/tcp_input.c); in these states it has come.
+        let fin = matches!(
+            socket.state(),
+            State::CloseWait | State::LastAck | State::Closing | State::TimeWait
+        );
+        Some(Progress {
+            cookie,
+            state: socket.state(),
+            sent,
+            received: figure(TcpFigure::BytesReceived).map(|bytes| bytes.saturating_sub(u64::from(fin))),
+            retransmits: small(figure(TcpFigure::RetransmitsTotal)),
+            rtt: small(figure(TcpFigure::Rtt)),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Extra, Family, SocketFacts, TcpInfo};
+
+    fn connection(state: State, extra: bool) -> Socket {
+        let socket = Socket::new(&SocketFacts {
+            protocol: Protocol::Tcp,
+            family: Family::V4,
+            state,
+            local: [10, 0, 0, 7].into(),
+            local_port: 50_000,
+            foreign: [203, 0, 113, 7].into(),
+            foreign_port: 443,
+            interface: 0,
+            inode: 4711,
+            user: Some(0),
+            cookie: std::num::NonZeroU64::new(9),
+            receive_queue: 0,
+            send_queue: Some(0),
+        });
+        let mut tcp = TcpInfo::unknown(Why::NotSupported);
+        tcp.set(TcpFigure::BytesSent, Fact::Known(1_500));
+        tcp.set(TcpFigure::BytesRetransmitted, Fact::Known(500));
+        tcp.set(TcpFigure::BytesReceived, Fact::Known(301));
+        tcp.set(TcpFigure::Rtt, Fact::Known(20_000));
+        match extra {
+            true => socket.with_extra(Extra {
+                tcp: Fact::Known(Box::new(tcp)),
+                ..Extra::default()
+            }),
+            false => socket,
+        }
+    }
+
+    #[test]
+    fn payload_alone_is_counted() {
+        let open = Progress::of_socket(&connection(State::Established, true)).unwrap();
+        assert_eq!(
+            (open.cookie, open.sent, open.received),
+            (9, Fact::Known(1_000), Fact::Known(301))
+        );
+        assert_eq!(
+            (open.rtt, open.retransmits),
+            (Fact::Known(20_000), Fact::Unknown(Why::NotSupported))
+        );
+        // The peer has closed its side: its FIN stands in the figure.
+        let half = Progress::of_socket(&connection(State::CloseWait, true)).unwrap();
+        assert_eq!(half.received, Fact::Known(300));
+    }
+
+    #[test]
+    fn what_was_not_asked_for_is_unknown_and_a_listener_has_none() {
+        let bare = Progress::of_socket(&connection(State::Established, false)).unwrap();
+        assert_eq!(
+            (bare.sent, bare.rtt),
+            (Fact::Unknown(Why::NotAsked), Fact::Unknown(Why::NotAsked))
+        );
+        assert_eq!(Progress::of_socket(&connection(State::Listening, true)), None);
+    }
+}
