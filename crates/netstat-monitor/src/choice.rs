@@ -172,5 +172,11 @@ impl Holders for ProcessRow {
 
 /// Whether the pane of connections shows a socket: TCP that has, or had, a peer.
 pub fn is_connection(row: &SocketRow) -> bool {
-    row.protocol() == Protocol::Tcp && !matches!(row.state, State::Listening | State::Bound | State::Closed)
+    let none = match row.state {
+        State::Listening | State::Bound => true,
+        // Of some that ended only the end is known.
+        State::Closed => row.foreign.port == 0,
+        _ => false,
+    };
+    row.protocol() == Protocol::Tcp && !none
 }

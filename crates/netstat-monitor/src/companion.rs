@@ -1,9 +1,11 @@
 //! Help from the rest of the program: the card of a process or socket, and the findings of the audit. The monitor knows neither how they
 //! are found nor how they look; both are asked for in a thread of their own, for they may take a while.
 
+use std::collections::HashMap;
+
 use netstat_model::figures::ProcessKey;
 
-use crate::sample::SocketRow;
+use crate::sample::{Holder, SocketRow};
 
 /// What is looked at.
 #[derive(Clone, Debug, PartialEq)]
@@ -48,9 +50,30 @@ pub trait Companion: Send {
     /// Why there is nothing to tell, in one line.
     fn inspect(&mut self, target: &Target) -> Result<(String, Vec<String>), String>;
 
-    /// Everything suspicious.
+    /// Everything suspicious about the processes that hold `sockets`. Those that were examined before are examined anew only with
+    /// `anew`.
     ///
     /// # Errors
     /// Why it could not be looked for, in one line.
-    fn audit(&mut self) -> Result<Vec<Finding>, String>;
+    fn audit(&mut self, sockets: Vec<SocketRow>, anew: bool) -> Result<Vec<Finding>, String>;
+}
+
+/// So many connections of one process are examined.
+pub const MOST_CONNECTIONS: u16 = 16;
+
+/// What is examined of many sockets: what listens or speaks UDP, and some connections of each process, so that an examination costs as
+/// much as there are processes, however many connections they have. No rule looks at more of them than at one.
+pub fn subjects(sockets: &[SocketRow]) -> Vec<SocketRow> {
+    let mut connections: HashMap<ProcessKey, u16> = HashMap::new();
+    let wanted = |row: &&SocketRow| match row.process() {
+        Some(key) if row.is_live_connection() => {
+            let count = connections.entry(key).or_default();
+            *count = count.saturating_add(1);
+            *count <= MOST_CONNECTIONS
+        }
+        // That nobody visible holds it may be just because it is new.
+        Some(_) => true,
+        None => row.holder == Holder::Pending && row.listens(),
+    };
+    sockets.iter().filter(wanted).cloned().collect()
 }

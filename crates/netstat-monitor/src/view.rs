@@ -62,7 +62,7 @@ impl Item {
     pub fn presence(self, model: &Model) -> Presence {
         match self {
             Item::Process(at) => model.processes[at as usize].presence,
-            Item::Socket(at) => model.sockets.flows[at as usize].presence,
+            Item::Socket(at) => model.sockets.flow(at as usize).presence,
             Item::Unit(_) | Item::Disk(_) => Presence::Here,
         }
     }
@@ -157,7 +157,7 @@ fn items(model: &Model, choice: &Choice, source: Source, first: bool) -> Vec<Ite
             .map(|(at, _)| Item::Process(at))
             .collect(),
         Source::ActiveSockets | Source::Connections | Source::Listeners => (0u32..)
-            .zip(&model.sockets.flows)
+            .zip(model.sockets.flows())
             .filter(|(at, flow)| {
                 let row = model.sockets.row(*at as usize);
                 let shown = match source {
@@ -254,11 +254,13 @@ fn key(model: &Model, item: Item, column: Column) -> Key {
         }
         Item::Socket(at) => {
             let row = model.sockets.row(at as usize);
-            let flow = &model.sockets.flows[at as usize];
+            let flow = model.sockets.flow(at as usize);
             match column {
                 Column::Image => {
                     let process = row.process().and_then(|key| model.process(key));
-                    Key::Text(process.map_or_else(|| "".into(), |process| Arc::clone(&process.text.name)))
+                    let closed = || model.sockets.closed(at as usize)?.name.clone();
+                    let name = process.map(|process| Arc::clone(&process.text.name)).or_else(closed);
+                    Key::Text(name.unwrap_or_else(|| "".into()))
                 }
                 Column::Pid => Key::Number(row.process().map_or(-1.0, |key| key.pid.into())),
                 Column::User => number(row.user, f64::from),
@@ -269,11 +271,14 @@ fn key(model: &Model, item: Item, column: Column) -> Key {
                 Column::State => Key::Text(row.state.name().into()),
                 Column::Protocol => Key::Text(row.protocol.name().into()),
                 Column::Reach => Key::Number(crate::cell::reach(row).0.into()),
-                Column::Loss => number(row.segments, |segments| crate::cell::loss(segments).unwrap_or(-0.5)),
+                Column::Loss => number(flow.loss, f64::from),
                 Column::Latency => number(row.rtt, f64::from),
                 Column::Send => Key::Number(flow.recent[0].into()),
                 Column::Receive => Key::Number(flow.recent[1].into()),
                 Column::NetworkTotal => Key::Number(f64::from(flow.recent[0]) + f64::from(flow.recent[1])),
+                Column::Sent => number(row.bytes, |bytes| bytes.sent as f64),
+                Column::Received => number(row.bytes, |bytes| bytes.received as f64),
+                Column::Lived => number(crate::cell::lived(model, at as usize), |lived| lived as f64),
                 Column::ReceiveQueue => Key::Number(row.receive_queue.into()),
                 Column::SendQueue => number(row.send_queue, f64::from),
                 _ => Key::Number(0.0),

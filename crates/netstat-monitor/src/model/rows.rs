@@ -137,6 +137,8 @@ pub struct Flow {
     pub recent: [f32; 2],
     /// For how long nothing went through it, in tenths of a second; the largest number where nothing ever did.
     pub quiet: u16,
+    /// The share of its segments with data that had to be sent again, of the last minute; see [`super::loss`].
+    pub loss: Fact<f32>,
     /// New, here or gone.
     pub presence: Presence,
 }

@@ -123,7 +123,7 @@ pub(crate) fn run(matches: &ArgMatches, surroundings: &mut Surroundings<'_>) -> 
         record: words.record,
         replay: words.replay,
         system: Box::new(netstat_os::Native::default()),
-        companion: Some(Box::new(Cards)),
+        companion: Some(Box::new(Cards::default())),
     });
     match end {
         Ok(End::Quit) => Ok(Outcome::Printed),
