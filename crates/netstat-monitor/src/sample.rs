@@ -41,7 +41,7 @@ pub struct Passing {
     pub closed: Fact<u64>,
     /// Whether short connections are seen; they are not in the two figures above where they are not.
     pub watched: bool,
-    /// The ends that events told, at most [`MOST_ENDS`].
+    /// The ends that events told: of connections that a reading has shown at most [`MOST_ENDS`], and as many of others.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ended: Vec<Ended>,
     /// Connections too short for a reading for which there was no room in `ended`.
@@ -56,7 +56,7 @@ pub struct Passing {
 }
 
 /// So many ends are told one by one between two readings; the others are counted.
-pub const MOST_ENDS: usize = 400;
+pub const MOST_ENDS: usize = 300;
 
 fn is_zero(number: &u64) -> bool {
     *number == 0

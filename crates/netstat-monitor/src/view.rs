@@ -166,7 +166,7 @@ fn items(model: &Model, choice: &Choice, source: Source, first: bool) -> Vec<Ite
                     Source::Listeners => row.listens(),
                     _ => is_connection(row),
                 };
-                shown && choice.in_marks(row.process()) && choice.wants_socket(row, model)
+                shown && choice.in_marks(row.process()) && choice.wants_socket(*at as usize, model)
             })
             .map(|(at, _)| Item::Socket(at))
             .collect(),
@@ -273,6 +273,8 @@ fn key(model: &Model, item: Item, column: Column) -> Key {
                 Column::Reach => Key::Number(crate::cell::reach(row).0.into()),
                 Column::Loss => number(flow.loss, f64::from),
                 Column::Latency => number(row.rtt, f64::from),
+                // What has no rate, as what the kernel keeps of an ended connection, stands below what is silent.
+                Column::Send | Column::Receive | Column::NetworkTotal if row.bytes.why().is_some() => Key::Number(-1.0),
                 Column::Send => Key::Number(flow.recent[0].into()),
                 Column::Receive => Key::Number(flow.recent[1].into()),
                 Column::NetworkTotal => Key::Number(f64::from(flow.recent[0]) + f64::from(flow.recent[1])),

@@ -19,6 +19,8 @@ pub(crate) struct Watch {
     source: Box<dyn EventSource>,
     lost: Lost,
     passing: Passing,
+    /// How many ends are in it of connections that a reading has shown, and of others.
+    told: [usize; 2],
     traffic: HashMap<ProcessKey, Bytes>,
     /// What the last reading but one showed and the last one did not, by id: the end of some is told only then.
     vanished: Vec<(u64, Bytes, Option<ProcessKey>)>,
@@ -43,6 +45,7 @@ impl Watch {
             source,
             lost: Lost::default(),
             passing: Passing::default(),
+            told: [0; 2],
             traffic: HashMap::new(),
             vanished: Vec::new(),
         })
@@ -62,12 +65,13 @@ impl Watch {
             source,
             lost,
             passing,
+            told,
             traffic,
             vanished,
         } = self;
         source.next(Duration::ZERO, &mut |event| {
             if is_end(&event) {
-                take(&event, rows, vanished, passing, traffic);
+                take(&event, rows, vanished, (passing, told, traffic));
             }
         })?;
         let now = source.lost();
@@ -85,6 +89,7 @@ impl Watch {
     /// What has happened since this was asked last.
     pub(crate) fn take(&mut self) -> Passing {
         let mut passing = std::mem::take(&mut self.passing);
+        self.told = [0; 2];
         passing.watched = true;
         passing.traffic = std::mem::take(&mut self.traffic).into_iter().collect();
         passing.traffic.sort_unstable_by_key(|(key, _)| *key);
@@ -108,8 +113,7 @@ fn take(
     event: &Event,
     rows: &[SocketRow],
     vanished: &[(u64, Bytes, Option<ProcessKey>)],
-    passing: &mut Passing,
-    traffic: &mut HashMap<ProcessKey, Bytes>,
+    (passing, told, traffic): (&mut Passing, &mut [usize; 2], &mut HashMap<ProcessKey, Bytes>),
 ) {
     let Some(cookie) = event.cookie else { return };
     let id = cookie.get();
@@ -144,10 +148,12 @@ fn take(
         sum.sent += bytes.sent.saturating_sub(before.sent);
         sum.received += bytes.received.saturating_sub(before.received);
     }
-    if passing.ended.len() >= MOST_ENDS {
+    let kept = &mut told[usize::from(short)];
+    if *kept >= MOST_ENDS {
         passing.untold += u64::from(short);
         return;
     }
+    *kept += 1;
     let name = owner.filter(|(known, _)| Some(*known) == key).map(|(_, name)| name);
     passing.ended.push(Ended {
         row: SocketRow {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use netstat_model::counters::diff::per_second;
 use netstat_model::figures::ProcessKey;
 use netstat_model::text::escape_str;
-use netstat_model::{Fact, Why};
+use netstat_model::{Fact, Protocol, Why};
 
 use super::loss::Losses;
 use super::modeler::MOMENT;
@@ -18,8 +18,8 @@ use crate::sample::{Bytes, Ended, Passing, Sample, Segments, SocketRow};
 const RECENT: f64 = 10.0;
 /// A connection that was too short for a look is shown for so long.
 const SHORT_MOMENT: Duration = Duration::from_secs(5);
-/// So many closed rows are shown at once; the others are counted.
-const MOST_CLOSED: usize = 600;
+/// So many closed rows that a look had shown, and so many that none had, are shown at once; the others are counted.
+const MOST_CLOSED: usize = 300;
 
 /// The flows of the last look, and what has ended a moment ago.
 #[derive(Debug)]
@@ -28,6 +28,8 @@ pub(super) struct Flows {
     /// When sockets appeared that have only just done so.
     appeared: HashMap<u64, Duration>,
     closed: Vec<Closed>,
+    /// How many of them a look had shown, and how many none had.
+    kept: [usize; 2],
     /// How many closed rows found no room, and when.
     untold: Vec<(u64, Duration)>,
     lost: Vec<(u64, Duration)>,
@@ -42,6 +44,8 @@ pub(super) struct Flows {
 struct Closed {
     row: Arc<ClosedRow>,
     flow: Flow,
+    /// Whether no look had shown it.
+    short: bool,
     until: Duration,
 }
 
@@ -51,6 +55,7 @@ impl Default for Flows {
             flows: Arc::default(),
             appeared: HashMap::new(),
             closed: Vec::new(),
+            kept: [0; 2],
             untold: Vec::new(),
             lost: Vec::new(),
             losses: Losses::default(),
@@ -97,6 +102,7 @@ impl Flows {
         let now = sample.sockets_at;
         // A recording may begin anew.
         self.closed.retain(|closed| now < closed.until);
+        self.kept = [false, true].map(|short| self.closed.iter().filter(|closed| closed.short == short).count());
         self.untold.retain(|(_, until)| now < *until);
         self.lost.retain(|(_, until)| now < *until);
         self.appeared
@@ -203,7 +209,13 @@ impl Flows {
     /// Puts a socket that is no longer listed among the closed ones.
     fn close(&mut self, past: &SocketRow, flow: Flow, told: &mut HashMap<u64, &Ended>, now: Duration) {
         self.losses.forget(past.id);
-        let row = match told.remove(&past.id) {
+        let told = told.remove(&past.id);
+        // The end of what the kernel keeps of an ended connection is no news.
+        let kept = past.protocol == Protocol::Tcp && past.process().is_none() && !past.is_live_connection();
+        if kept && told.is_none() && !past.listens() {
+            return;
+        }
+        let row = match told {
             Some(end) => ClosedRow {
                 row: SocketRow {
                     // More than the event tells.
@@ -226,17 +238,24 @@ impl Flows {
             presence: Presence::Gone,
             ..flow
         };
-        self.keep(row, flow, now + MOMENT);
+        self.keep(row, flow, false, now + MOMENT);
     }
 
-    fn keep(&mut self, row: ClosedRow, flow: Flow, until: Duration) {
-        if self.closed.len() >= MOST_CLOSED {
+    fn keep(&mut self, row: ClosedRow, flow: Flow, short: bool, until: Duration) {
+        let kept = &mut self.kept[usize::from(short)];
+        *kept += 1;
+        if *kept > MOST_CLOSED {
             self.untold.push((1, until));
             self.merge_untold();
             return;
         }
         let row = Arc::new(row);
-        self.closed.push(Closed { row, flow, until });
+        self.closed.push(Closed {
+            row,
+            flow,
+            short,
+            until,
+        });
     }
 
     /// What found no room at one time is counted together.
@@ -266,7 +285,7 @@ impl Flows {
                 loss: Fact::Unknown(Why::Gone),
                 presence: Presence::Gone,
             };
-            self.keep(closed_row(end), flow, now + SHORT_MOMENT);
+            self.keep(closed_row(end), flow, true, now + SHORT_MOMENT);
         }
         for (counts, count) in [(&mut self.untold, passing.untold), (&mut self.lost, passing.lost)] {
             if count > 0 {
@@ -310,5 +329,169 @@ fn unknown_yet<T, U>(fact: Fact<T>) -> Fact<U> {
     match fact {
         Fact::Known(_) => Fact::Unknown(Why::NotApplicable),
         Fact::Unknown(why) => Fact::Unknown(why),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sample::Holder;
+    use netstat_model::figures::Figures;
+    use netstat_model::{Endpoint, State};
+
+    const KEY: ProcessKey = ProcessKey {
+        pid: 7,
+        start_ticks: 70,
+    };
+
+    fn row(id: u64, sent: u64) -> SocketRow {
+        let end = |port| Endpoint {
+            address: [127, 0, 0, 1].into(),
+            port,
+            scope: 0,
+        };
+        SocketRow {
+            id,
+            cookie: true,
+            protocol: Protocol::Tcp,
+            state: State::Established,
+            local: end(40_000),
+            foreign: end(80),
+            user: Fact::Known(0),
+            holder: Holder::Process(KEY),
+            others: 0,
+            receive_queue: 0,
+            send_queue: Fact::Known(0),
+            bytes: Fact::Known(Bytes { sent, received: 0 }),
+            rtt: Fact::Known(50),
+            segments: Fact::Known(Segments::default()),
+            inode: 1,
+        }
+    }
+
+    fn end(id: u64, sent: u64, short: bool) -> Ended {
+        Ended {
+            row: row(id, sent),
+            short,
+            name: Some("cur\u{1b}l".into()),
+            lived: Fact::Known(12_000),
+        }
+    }
+
+    /// Takes in samples two seconds apart; gives back the sockets of each.
+    fn play(samples: Vec<(Vec<SocketRow>, Passing)>) -> (Flows, Vec<Sockets>) {
+        let mut flows = Flows::default();
+        let mut previous: Option<Sample> = None;
+        let mut all = Vec::new();
+        for (second, (rows, passing)) in (1..).zip(samples) {
+            let sample = Sample {
+                wall: 0,
+                figures: Figures::unknown(Why::NotAsked),
+                sockets: Arc::new(rows),
+                sockets_at: Duration::from_secs(2 * second),
+                users: Arc::default(),
+                limits: Vec::new(),
+                passing,
+            };
+            flows.update(previous.as_ref(), &sample);
+            all.push(flows.sockets(&sample.sockets));
+            previous = Some(sample);
+        }
+        (flows, all)
+    }
+
+    fn ended(ended: Vec<Ended>, untold: u64) -> Passing {
+        Passing {
+            opened: Fact::Known(ended.len() as u64),
+            closed: Fact::Known(ended.len() as u64),
+            watched: true,
+            ended,
+            untold,
+            lost: 0,
+            traffic: vec![(KEY, Bytes { sent: 500, received: 0 })],
+        }
+    }
+
+    #[test]
+    fn a_short_one_is_shown_for_some_seconds_and_its_bytes_count() {
+        let none = || (Vec::new(), Passing::default());
+        let samples = vec![
+            none(),
+            (Vec::new(), ended(vec![end(3, 500, true)], 0)),
+            none(),
+            none(),
+            none(),
+        ];
+        let (flows, seen) = play(samples);
+        let shown: Vec<usize> = seen.iter().map(|sockets| sockets.closed.len()).collect();
+        assert_eq!(shown, [0, 1, 1, 1, 0]);
+        let sockets = &seen[1];
+        assert_eq!(sockets.closed[0].name.as_deref(), Some("cur\\el"));
+        assert_eq!(
+            (sockets.closed[0].lived, sockets.closed[0].told),
+            (Fact::Known(12_000), true)
+        );
+        assert!(sockets.flow(0).was_used() && sockets.flow(0).presence == Presence::Gone);
+        assert_eq!(sockets.turnover, [Fact::Known(0.5), Fact::Known(0.5)]);
+        assert!(
+            flows.ended().is_empty(),
+            "only in the rates of the time in which it was"
+        );
+        let (flows, _) = play(vec![none(), (Vec::new(), ended(vec![end(3, 500, true)], 0))]);
+        assert_eq!(flows.ended(), [(KEY, [250.0, 0.0])]);
+    }
+
+    #[test]
+    fn the_end_of_one_that_was_seen_completes_its_row_also_when_it_is_told_late() {
+        let open = || (vec![row(3, 100)], Passing::default());
+        for late in [false, true] {
+            let told = ended(vec![end(3, 600, false)], 0);
+            let gone = |passing| (Vec::new(), passing);
+            let samples = match late {
+                false => vec![open(), open(), gone(told)],
+                true => vec![open(), open(), gone(Passing::default()), gone(told)],
+            };
+            let (_, seen) = play(samples);
+            let last = &seen[seen.len() - 1];
+            assert_eq!(last.closed.len(), 1);
+            assert!(last.closed[0].told && last.closed[0].row.bytes == Fact::Known(Bytes { sent: 600, received: 0 }));
+        }
+    }
+
+    #[test]
+    fn what_is_too_much_is_counted_and_soon_forgotten() {
+        let many: Vec<Ended> = (1..=350).map(|id| end(id, 1, true)).collect();
+        let none = || (Vec::new(), Passing::default());
+        let (_, seen) = play(vec![
+            none(),
+            (Vec::new(), ended(many, 1000)),
+            none(),
+            none(),
+            none(),
+            none(),
+        ]);
+        assert_eq!((seen[1].closed.len(), seen[1].untold), (MOST_CLOSED, 1050));
+        let last = &seen[5];
+        assert_eq!((last.closed.len(), last.untold), (0, 0));
+        // As many again as open ones that vanish: the short ones take no room from them.
+        let open: Vec<SocketRow> = (1000..1400).map(|id| row(id, 5)).collect();
+        let short = ended((1..=350).map(|id| end(id, 1, true)).collect(), 0);
+        let (_, seen) = play(vec![none(), (open, Passing::default()), (Vec::new(), short)]);
+        assert_eq!((seen[2].closed.len(), seen[2].untold), (2 * MOST_CLOSED, 50 + 100));
+    }
+
+    #[test]
+    fn the_end_of_what_the_kernel_keeps_is_no_news() {
+        let kept = SocketRow {
+            state: State::TimeWait,
+            holder: Holder::None(netstat_model::NoOwner::TimeWait),
+            ..row(3, 0)
+        };
+        let (_, seen) = play(vec![
+            (vec![kept.clone()], Passing::default()),
+            (vec![kept], Passing::default()),
+            (Vec::new(), Passing::default()),
+        ]);
+        assert!(seen[2].closed.is_empty());
     }
 }

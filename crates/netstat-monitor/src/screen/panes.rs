@@ -262,13 +262,15 @@ fn connections(model: &Model) -> Vec<String> {
     let sockets = &model.sockets;
     let mut words = vec![format::fact(model.whole.connections, |count| format!("{count} up"))];
     if sockets.untold > 0 {
-        words.push(format!("+{} ended ones not shown", sockets.untold));
+        words.push(format!("+{} not shown", format::rate(sockets.untold as f64)));
     }
     if sockets.lost > 0 {
         words.push(format!("{} events lost", sockets.lost));
     }
-    let [opened, closed] = sockets.turnover.map(|rate| format::fact(rate, format::rate));
-    words.push(format!("{opened} opened/s  {closed} closed/s"));
+    if let [Fact::Known(opened), Fact::Known(closed)] = sockets.turnover {
+        let rate = |rate: f64| format::rate(rate);
+        words.push(format!("{} opened/s  {} closed/s", rate(opened), rate(closed)));
+    }
     words
 }
 
