@@ -601,7 +601,7 @@ fn a_panic_gives_the_terminal_back() {
         "{} --ignored --exact monitor_that_panics --nocapture; echo status=$?",
         own.display()
     ));
-    tmux.wait("processes", |screen| screen.contains("sh "));
+    tmux.wait("processes", |screen| screen.contains("CPU %") && screen.contains("sleeping"));
     tmux.keys(&["Down", "Enter"]);
     let screen = tmux.wait("the panic", |screen| screen.contains("status=101"));
     assert!(

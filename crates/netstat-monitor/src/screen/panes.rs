@@ -267,6 +267,9 @@ fn connections(model: &Model) -> Vec<String> {
     if sockets.lost > 0 {
         words.push(format!("{} events lost", sockets.lost));
     }
+    if let ([Fact::Known(_), _], false) = (sockets.turnover, sockets.watched) {
+        words.push("short ones not seen".to_owned());
+    }
     if let [Fact::Known(opened), Fact::Known(closed)] = sockets.turnover {
         let rate = |rate: f64| format::rate(rate);
         words.push(format!("{} opened/s  {} closed/s", rate(opened), rate(closed)));

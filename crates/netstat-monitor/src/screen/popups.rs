@@ -17,14 +17,24 @@ const KEYS: u16 = 18;
 pub(super) fn draw(buffer: &mut Buffer, body: Rect, app: &mut App) {
     let theme = app.theme;
     let (read_only, ascii) = (app.read_only, app.settings.ascii);
+    let limits = app
+        .model
+        .as_ref()
+        .map_or(&[][..], |model| model.limits.as_slice())
+        .to_vec();
     let window =
         |buffer: &mut Buffer, width, lines, title: &str| window(buffer, body, (width, lines), title, &theme, ascii);
     match &mut app.popup {
         None => {}
         Some(Popup::Help { top }) => {
             let room = usize::from(body.width.saturating_sub(6).min(96).saturating_sub(KEYS));
+            let limits: Vec<String> = limits.iter().map(told).collect();
+            let not_seen = limits.iter().map(|limit| ("", Some(limit.as_str())));
+            let heading = (!limits.is_empty()).then_some([("", None), ("Not seen here", None)]);
             let lines: Vec<(&str, Option<String>)> = help(read_only)
                 .into_iter()
+                .chain(heading.into_iter().flatten())
+                .chain(not_seen)
                 .flat_map(|(key, words)| match words {
                     None => vec![(key, None)],
                     Some(words) => {
@@ -146,6 +156,15 @@ fn wrapped(line: &str, room: usize) -> Vec<String> {
     pieces
 }
 
+/// What cannot be seen, why, and what helps.
+fn told(limit: &netstat_model::Limit) -> String {
+    let remedy = limit
+        .remedy
+        .as_deref()
+        .map_or(String::new(), |remedy| format!("; {remedy}"));
+    netstat_model::text::escape_str(&format!("{}: {}{remedy}", limit.what, limit.why)).into_owned()
+}
+
 /// The lines of the help: a heading has no words.
 fn help(read_only: bool) -> Vec<(&'static str, Option<&'static str>)> {
     let mut lines = Vec::new();
@@ -163,7 +182,7 @@ fn help(read_only: bool) -> Vec<(&'static str, Option<&'static str>)> {
             "-",
             Some("not known: not permitted, or not counted by the system, such as the bytes of UDP"),
         ),
-        ("+, - before rows", Some("it appeared, or ended, a moment ago")),
+        ("+, - at left", Some("it appeared, or ended, a moment ago")),
         (
             "1.2kB",
             Some("in the row of an ended connection: all bytes that went through it, also when it lived shorter than a refresh"),
