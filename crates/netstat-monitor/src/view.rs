@@ -188,21 +188,24 @@ fn items(model: &Model, choice: &Choice, source: Source, first: bool) -> Vec<Ite
 }
 
 fn sorted(model: &Model, items: Vec<Item>, sort: Sort) -> Vec<Item> {
+    let Some(first) = items.first() else { return items };
+    // What is equal keeps the model's order, which is that of identities. Figures are compared much more quickly, and with much less
+    // memory, without the rest.
+    if let Key::Number(_) = key(model, *first, sort.column) {
+        let number = |item: &Item| match key(model, *item, sort.column) {
+            Key::Number(number) if sort.falling => -number,
+            Key::Number(number) => number,
+            // Never: one column gives keys of one kind.
+            _ => 0.0,
+        };
+        let mut order: Vec<(f64, u32)> = items.iter().map(number).zip(0u32..).collect();
+        order.sort_unstable_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+        return order.into_iter().map(|(_, at)| items[at as usize]).collect();
+    }
     let mut keyed: Vec<(Key, Item)> = items
         .into_iter()
         .map(|item| (key(model, item, sort.column), item))
         .collect();
-    // What is equal keeps the model's order, which is that of identities. Figures are compared much more quickly without the rest.
-    if keyed.iter().all(|(key, _)| matches!(key, Key::Number(_))) {
-        let number = |key: &Key| match key {
-            Key::Number(number) if sort.falling => -number,
-            Key::Number(number) => *number,
-            _ => 0.0,
-        };
-        let mut order: Vec<(f64, u32)> = (0u32..).zip(&keyed).map(|(at, (key, _))| (number(key), at)).collect();
-        order.sort_unstable_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
-        return order.into_iter().map(|(_, at)| keyed[at as usize].1).collect();
-    }
     keyed.sort_by(|(a, _), (b, _)| if sort.falling { b.compare(a) } else { a.compare(b) });
     keyed.into_iter().map(|(_, item)| item).collect()
 }
