@@ -94,6 +94,8 @@ impl Screen {
     /// When the terminal cannot be set up.
     pub(crate) fn enter(&mut self) -> io::Result<()> {
         TAKEN.store(true, Ordering::SeqCst);
+        // After SIGSTOP the shell has changed the terminal's settings, and the library believes that its own still hold.
+        disable_raw_mode()?;
         enable_raw_mode()?;
         execute!(
             self.terminal.backend_mut(),

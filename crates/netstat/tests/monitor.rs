@@ -408,6 +408,8 @@ fn keys_in_a_real_terminal() {
     let transfer = Transfer::start(300_000);
     let own = std::process::id();
     let before = tmux.settings();
+    let shell = tmux.home.path().join("shell");
+    tmux.type_line(&format!("echo $$ > {}", shell.display()));
     tmux.type_line(&format!("{PROGRAM} monitor network; echo status=$?"));
     let row = |screen: &str| {
         screen
@@ -465,6 +467,20 @@ fn keys_in_a_real_terminal() {
     });
     tmux.type_line("fg; echo status=$?");
     tmux.wait("the disks after fg", |screen| screen.contains("Storage"));
+
+    // A stop that nobody can prepare for.
+    let stop = format!("kill -STOP $(ps -o pid= --ppid $(cat {}))", shell.display());
+    assert!(Command::new("sh").args(["-c", &stop]).status().unwrap().success());
+    std::thread::sleep(Duration::from_millis(300));
+    // The terminal still is as the monitor wants it: what is typed is not shown, and a return does not end a line.
+    tmux.run(&["send-keys", "-l", "stty sane; echo back in the shell"]);
+    tmux.keys(&["C-j"]);
+    tmux.wait("the shell after a stop", |screen| screen.contains("back in the shell"));
+    tmux.type_line("fg; echo status=$?");
+    // What the shell left on the screen is drawn over, and keys work one by one.
+    tmux.wait("the disks after a stop", |screen| {
+        screen.starts_with(" 1 Overview") && screen.contains("Storage") && !screen.contains("back in the shell")
+    });
 
     tmux.keys(&["q"]);
     tmux.wait("the end", |screen| screen.contains("status=0"));
@@ -601,7 +617,9 @@ fn a_panic_gives_the_terminal_back() {
         "{} --ignored --exact monitor_that_panics --nocapture; echo status=$?",
         own.display()
     ));
-    tmux.wait("processes", |screen| screen.contains("CPU %") && screen.contains("sleeping"));
+    tmux.wait("processes", |screen| {
+        screen.contains("CPU %") && screen.contains("sleeping")
+    });
     tmux.keys(&["Down", "Enter"]);
     let screen = tmux.wait("the panic", |screen| screen.contains("status=101"));
     assert!(
