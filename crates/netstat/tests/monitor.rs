@@ -421,6 +421,11 @@ fn keys_in_a_real_terminal() {
         row(screen) && screen.contains("TCP Connections")
     });
     assert!(tmux.screen().contains(&transfer.port.to_string()));
+    // Connections that no look can see, with all that went through them.
+    short_connections(3, 20_000);
+    tmux.wait("short connections", |screen| {
+        screen.contains("20.0kB") && (screen.contains("lived ") || screen.contains("closed "))
+    });
 
     tmux.keys(&["/"]);
     tmux.run(&["send-keys", "-l", &format!("pid {own}")]);

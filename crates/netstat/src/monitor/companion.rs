@@ -168,3 +168,40 @@ fn run(word: &str, system: &mut dyn System, out: &mut Vec<u8>, err: &mut Vec<u8>
     };
     crate::inspect::run(&matches, &mut surroundings)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use netstat_monitor::collect::Collector;
+    use netstat_monitor::companion::subjects;
+
+    #[test]
+    fn only_new_processes_are_examined_unless_all_are_wanted() {
+        let _listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut collector = Collector::new(Box::new(netstat_os::Native::default()));
+        let sample = collector.look();
+        let own = |cards: &Cards| cards.examined.keys().copied().find(|key| key.pid == std::process::id());
+        let mut cards = Cards::default();
+        cards.audit(subjects(&sample.sockets), true).unwrap();
+        let key = own(&cards).unwrap();
+        // What is known of it stays, until all are examined anew.
+        let made_up = Finding {
+            process: Some(key),
+            socket: None,
+            severity: Severity::Note,
+            title: "made up".to_owned(),
+            text: Vec::new(),
+        };
+        cards.examined.insert(key, vec![made_up.clone()]);
+        let ended = ProcessKey {
+            pid: key.pid,
+            start_ticks: key.start_ticks + 1,
+        };
+        cards.examined.insert(ended, vec![made_up.clone()]);
+        let found = cards.audit(subjects(&sample.sockets), false).unwrap();
+        assert_eq!(found.iter().filter(|one| **one == made_up).count(), 1);
+        assert!(!cards.examined.contains_key(&ended));
+        let found = cards.audit(subjects(&sample.sockets), true).unwrap();
+        assert!(!found.contains(&made_up) && own(&cards) == Some(key));
+    }
+}
