@@ -319,15 +319,15 @@ impl Column {
             Column::LocalAddress => text("local_address", "Local address", 13, 2, "own address"),
             Column::LocalPort => text("local_port", "L.port", 6, 0, "own port"),
             Column::State => text("state", "State", 11, 0, "state of the connection"),
-            Column::Loss => figure("loss", "Loss %", 6, "segments with data that had to be sent again, of the last minute"),
+            Column::Loss => figure("loss", "Loss %", 6, "segments sent again, of those with data in the last minute"),
             Column::Sent => figure("sent", "Sent", 7, "bytes sent since it began"),
             Column::Received => figure("received", "Received", 8, "bytes received since it began"),
             Column::Lived => figure("lived", "Lived", 7, "how long an ended connection lived"),
             Column::Latency => figure("latency", "RTT ms", 6, "smoothed round-trip time in milliseconds"),
             Column::Protocol => text("protocol", "Proto", 5, 0, "protocol"),
-            Column::Reach => text("reach", "Reachable from", 16, 2, "from where its address can be reached; a firewall may still be in the way"),
-            Column::ReceiveQueue => figure("receive_queue", "Recv-Q", 7, "bytes received and not yet read; of a listener: connections that wait"),
-            Column::SendQueue => figure("send_queue", "Send-Q", 7, "bytes sent and not acknowledged; of a listener: how many may wait"),
+            Column::Reach => text("reach", "Reachable from", 16, 2, "from where its address can be reached, firewalls aside"),
+            Column::ReceiveQueue => figure("receive_queue", "Recv-Q", 7, "bytes not yet read; of a listener: connections that wait"),
+            Column::SendQueue => figure("send_queue", "Send-Q", 7, "bytes not acknowledged; of a listener: how many may wait"),
             Column::UnitName => text("unit_name", "Unit", 20, 4, "systemd unit or container"),
             Column::Processes => figure("processes", "Processes", 9, "number of its processes"),
             Column::Disk => text("disk", "Disk", 10, 2, "block device"),
@@ -448,6 +448,8 @@ mod tests {
         for column in Column::ALL {
             let spec = column.spec();
             assert!(spec.title.len() <= usize::from(spec.width), "{}", spec.key);
+            // And what it means into the window of columns.
+            assert!(spec.meaning.len() <= 59, "{}: {}", spec.key, spec.meaning.len());
         }
     }
 }

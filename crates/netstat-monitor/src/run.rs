@@ -327,7 +327,7 @@ fn collect(
 ) {
     let mut modeler = Modeler::default();
     let mut wait = SECOND_LOOK;
-    collector.watch();
+    let mut watched = false;
     loop {
         let begun = Instant::now();
         let sample = Arc::new(collector.look());
@@ -341,6 +341,10 @@ fn collect(
             return;
         }
         drop(sample);
+        // Beginning to watch takes a look at everything: the screen has something to show meanwhile.
+        if !std::mem::replace(&mut watched, true) {
+            collector.watch();
+        }
         loop {
             let next = begun + wait.min(interval);
             let left = next.saturating_duration_since(Instant::now());
