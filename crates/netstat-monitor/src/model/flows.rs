@@ -100,7 +100,6 @@ impl Flows {
     /// Takes in a sample.
     pub(super) fn update(&mut self, previous: Option<&Sample>, sample: &Sample) {
         let now = sample.sockets_at;
-        // A recording may begin anew.
         self.closed.retain(|closed| now < closed.until);
         self.kept = [false, true].map(|short| self.closed.iter().filter(|closed| closed.short == short).count());
         self.untold.retain(|(_, until)| now < *until);
