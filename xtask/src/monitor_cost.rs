@@ -5,8 +5,11 @@
 
 use std::fs::File;
 use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::os::fd::{AsFd, OwnedFd};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
@@ -14,6 +17,7 @@ use anyhow::{Context, Result, bail, ensure};
 use clap::Parser;
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{Winsize, tcsetwinsize};
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 /// What ends a frame: the end of a synchronized update.
 const FRAME_END: &[u8] = b"\x1b[?2026l";
@@ -36,6 +40,9 @@ struct Options {
     /// Seconds to measure, shared among the tabs
     #[arg(long, default_value_t = 30)]
     seconds: u64,
+    /// Further connections that are opened and closed each second, with 1000 bytes each
+    #[arg(long, default_value_t = 0)]
+    short: u32,
     /// Size of the terminal
     #[arg(long, default_value = "120x40")]
     size: String,
@@ -81,6 +88,52 @@ impl Drop for Ended {
     }
 }
 
+/// Connections that are opened and closed at an even pace, until this is dropped.
+struct ShortConnections(Arc<AtomicBool>);
+
+impl ShortConnections {
+    /// `rate` a second in a network namespace.
+    fn start(namespace: &str, rate: u32) -> Result<Self> {
+        let stop = Arc::new(AtomicBool::new(false));
+        let (space, stopped) = (File::open(namespace)?, Arc::clone(&stop));
+        if rate > 0 {
+            std::thread::spawn(move || {
+                if let Err(error) = short_connections(&space, rate, &stopped) {
+                    eprintln!("monitor-cost: short connections: {error}");
+                }
+            });
+        }
+        Ok(ShortConnections(stop))
+    }
+}
+
+impl Drop for ShortConnections {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+fn short_connections(namespace: &File, rate: u32, stop: &AtomicBool) -> std::io::Result<()> {
+    // Of this thread only.
+    move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network))?;
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    let address = listener.local_addr()?;
+    let begun = Instant::now();
+    for number in 1u32.. {
+        if stop.load(Ordering::Relaxed) {
+            break;
+        }
+        let mut near = TcpStream::connect(address)?;
+        let (mut far, _) = listener.accept()?;
+        near.write_all(&[7; 1000])?;
+        drop(near);
+        far.read_to_end(&mut Vec::new())?;
+        let next = begun + Duration::from_secs(1) * number / rate;
+        std::thread::sleep(next.saturating_duration_since(Instant::now()));
+    }
+    Ok(())
+}
+
 fn measure(options: &Options, sockets: u64, size: (u16, u16)) -> Result<Measured> {
     let mut load = Command::new("unshare");
     load.arg("-n")
@@ -97,6 +150,7 @@ fn measure(options: &Options, sockets: u64, size: (u16, u16)) -> Result<Measured
     let mut said = load.0.stdout.take().context("the load's output")?;
     said.read_exact(&mut ready).context("the load did not come up")?;
     ensure!(ready == *b"READY", "the load did not come up");
+    let _short = ShortConnections::start(&format!("/proc/{}/ns/net", load.0.id()), options.short)?;
     // It must not be stopped by a pipe that nobody reads.
     std::thread::spawn(move || std::io::copy(&mut said, &mut std::io::sink()));
 

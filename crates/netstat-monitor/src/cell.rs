@@ -12,7 +12,7 @@ use netstat_names::Services;
 use crate::format::{self, UNKNOWN};
 use crate::model::Model;
 use crate::pane::Column;
-use crate::sample::{Holder, Segments, SocketRow};
+use crate::sample::{Bytes, Holder, SocketRow};
 use crate::view::{Item, Row};
 
 /// How much a text matters.
@@ -109,9 +109,12 @@ pub fn address(end: &Endpoint) -> String {
     String::from_utf8_lossy(&out).into_owned()
 }
 
-/// The share of segments with data that had to be sent again; `None` when none was sent.
-pub fn loss(segments: Segments) -> Option<f64> {
-    (segments.sent > 0).then(|| f64::from(segments.again) / f64::from(segments.sent))
+/// How long a closed connection lived, in microseconds; of an open one nobody told when it began.
+pub(crate) fn lived(model: &Model, at: usize) -> Fact<u64> {
+    model
+        .sockets
+        .closed(at)
+        .map_or(Fact::Unknown(netstat_model::Why::NotYet), |closed| closed.lived)
 }
 
 /// From where a listener's address can be reached, with a number that rises with the reach. A firewall may be in the way all the
@@ -216,16 +219,24 @@ fn process(model: &Model, at: usize, column: Column) -> Cell {
 fn socket(model: &Model, names: &NameBook, at: usize, column: Column) -> Cell {
     use netstat_model::State;
     let row = model.sockets.row(at);
-    let flow = &model.sockets.flows[at];
-    let rate = |fact: Fact<f32>| Cell::figure(fact, |value| format::rate(value.into()));
+    let flow = model.sockets.flow(at);
+    let closed = model.sockets.closed(at);
+    // A connection that ended has no rate any more; what went through it in all stands there instead, with its unit.
+    let rate = |fact: Fact<f32>, part: fn(&Bytes) -> u64| match closed {
+        Some(closed) if closed.told => Cell::figure(row.bytes.as_ref().map(part), format::amount),
+        _ => Cell::figure(fact, |value| format::rate(value.into())),
+    };
     match column {
         Column::Image => match row.process().and_then(|key| model.process(key)) {
             Some(process) if row.others > 0 => Cell::plain(format!("{} +{}", process.text.name, row.others)),
             Some(process) => Cell::plain(&*process.text.name),
-            None => match row.holder {
-                Holder::None(why) => Cell::dim(format!("({})", why.words())),
-                Holder::Pending => Cell::dim("(looking)"),
-                Holder::Process(_) => Cell::dim("(ended)"),
+            None => match (row.holder, closed.and_then(|closed| closed.name.as_deref())) {
+                (_, Some(name)) => Cell::plain(name),
+                (holder, None) => match holder {
+                    Holder::None(why) => Cell::dim(format!("({})", why.words())),
+                    Holder::Pending => Cell::dim("(looking)"),
+                    Holder::Process(_) => Cell::dim("(ended)"),
+                },
             },
         },
         Column::Pid => match row.process() {
@@ -247,6 +258,11 @@ fn socket(model: &Model, names: &NameBook, at: usize, column: Column) -> Cell {
         Column::RemotePort => Cell::plain(names.port(row.protocol, row.foreign.port)),
         Column::LocalAddress => Cell::plain(address(&row.local)),
         Column::LocalPort => Cell::plain(row.local.port.to_string()),
+        Column::State if closed.is_some_and(|closed| closed.told) => Cell::plain(match (row.state, lived(model, at)) {
+            (State::SynSent, _) => "failed".to_owned(),
+            (_, Fact::Known(lived)) => format!("lived {}", format::span(lived)),
+            (_, Fact::Unknown(_)) => "closed".to_owned(),
+        }),
         Column::State => Cell {
             text: row.state.name().to_owned(),
             tone: match row.state {
@@ -263,9 +279,9 @@ fn socket(model: &Model, names: &NameBook, at: usize, column: Column) -> Cell {
                 tone: if far == 0 { Tone::Dim } else { Tone::Plain },
             }
         }
-        Column::Loss => match row.segments.map(loss) {
-            Fact::Known(Some(share)) => Cell {
-                text: format::percent(share),
+        Column::Loss => match flow.loss {
+            Fact::Known(share) => Cell {
+                text: format::percent(share.into()),
                 tone: match share {
                     0.0 => Tone::Dim,
                     0.05.. => Tone::Bad,
@@ -273,12 +289,15 @@ fn socket(model: &Model, names: &NameBook, at: usize, column: Column) -> Cell {
                     _ => Tone::Plain,
                 },
             },
-            Fact::Known(None) | Fact::Unknown(_) => Cell::dim(UNKNOWN),
+            Fact::Unknown(_) => Cell::dim(UNKNOWN),
         },
         Column::Latency => Cell::figure(row.rtt, format::milliseconds),
-        Column::Send => rate(flow.sent),
-        Column::Receive => rate(flow.received),
-        Column::NetworkTotal => rate(flow.total()),
+        Column::Send => rate(flow.sent, |bytes| bytes.sent),
+        Column::Receive => rate(flow.received, |bytes| bytes.received),
+        Column::NetworkTotal => rate(flow.total(), |bytes| bytes.sent + bytes.received),
+        Column::Sent => Cell::figure(row.bytes.map(|bytes| bytes.sent), format::size),
+        Column::Received => Cell::figure(row.bytes.map(|bytes| bytes.received), format::size),
+        Column::Lived => Cell::figure(lived(model, at), format::span),
         Column::ReceiveQueue => Cell::figure(Fact::Known(row.receive_queue), |bytes| format::size(bytes.into())),
         Column::SendQueue => Cell::figure(row.send_queue, |bytes| format::size(bytes.into())),
         _ => Cell::default(),

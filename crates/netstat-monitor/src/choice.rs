@@ -6,7 +6,7 @@ use std::sync::Arc;
 use netstat_model::figures::ProcessKey;
 use netstat_model::{Component, Filter, Globs, Holders, Pids, Protocol, State, Subject, Users};
 
-use crate::model::{Model, ProcessRow};
+use crate::model::{ClosedRow, Model, ProcessRow};
 use crate::sample::SocketRow;
 
 /// The marks and the filter.
@@ -101,7 +101,9 @@ impl Choice {
         self.holders.clear();
         self.about_sockets = false;
         if let Some((_, filter)) = &self.filter {
-            let wanted = model.sockets.open.iter().filter(|row| filter.wants(*row));
+            let closed = model.sockets.closed.iter().map(|closed| &closed.row);
+            let all = model.sockets.open.iter().chain(closed);
+            let wanted = all.filter(|row| filter.wants(*row));
             self.holders = wanted.filter_map(SocketRow::process).collect();
             let mut rest = filter.clone();
             rest.pids = Pids::default();
@@ -132,18 +134,38 @@ impl Choice {
         self.marks.is_empty() || key.is_some_and(|key| self.marks.contains_key(&key))
     }
 
-    /// Whether the filter lets a socket through.
-    pub fn wants_socket(&self, row: &SocketRow, model: &Model) -> bool {
+    /// Whether the filter lets the socket at `index` of the model through.
+    pub fn wants_socket(&self, index: usize, model: &Model) -> bool {
         let Some((_, filter)) = &self.filter else { return true };
+        let row = model.sockets.row(index);
         if !filter.wants(row) {
             return false;
         }
         if !filter.needs_owners() {
             return true;
         }
-        row.process()
-            .and_then(|key| model.process(key))
-            .is_some_and(|process| filter.wants_holders(process))
+        match row.process().and_then(|key| model.process(key)) {
+            Some(process) => filter.wants_holders(process),
+            // One that came and went between two looks.
+            None => model
+                .sockets
+                .closed(index)
+                .is_some_and(|closed| filter.wants_holders(closed)),
+        }
+    }
+}
+
+impl Holders for ClosedRow {
+    fn any_pid(&self, wanted: &dyn Fn(u32) -> bool) -> bool {
+        self.row.process().is_some_and(|key| wanted(key.pid))
+    }
+
+    fn any_program(&self, wanted: &dyn Fn(&[u8]) -> bool) -> bool {
+        self.name.as_ref().is_some_and(|name| wanted(name.as_bytes()))
+    }
+
+    fn any_unit(&self, _: &dyn Fn(&[u8]) -> bool) -> bool {
+        false
     }
 }
 
@@ -172,5 +194,11 @@ impl Holders for ProcessRow {
 
 /// Whether the pane of connections shows a socket: TCP that has, or had, a peer.
 pub fn is_connection(row: &SocketRow) -> bool {
-    row.protocol() == Protocol::Tcp && !matches!(row.state, State::Listening | State::Bound | State::Closed)
+    let none = match row.state {
+        State::Listening | State::Bound => true,
+        // Of some that ended only the end is known.
+        State::Closed => row.foreign.port == 0,
+        _ => false,
+    };
+    row.protocol() == Protocol::Tcp && !none
 }

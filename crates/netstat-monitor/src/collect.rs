@@ -10,10 +10,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use netstat_model::figures::{Figures, ProcessKey};
-use netstat_model::{Extras, Fact, NoOwner, Owner, Owners, Protocol, Socket, State, TcpFigure, Why};
+use netstat_model::{Extras, Fact, NoOwner, Owner, Owners, Protocol, Socket, SocketFacts, State, TcpFigure, Why};
 use netstat_os::{FiguresAsk, OwnersAsk, SocketAsk, SocketList, System};
 
-use crate::sample::{Bytes, Holder, Sample, Segments, SocketRow};
+use crate::sample::{Bytes, Holder, Passing, Sample, Segments, SocketRow};
+use crate::watch::Watch;
 
 /// So often at most all owners are looked for anew.
 const ALL_OWNERS_EVERY: Duration = Duration::from_secs(30);
@@ -28,10 +29,9 @@ const CLOCK_SLACK: f64 = 0.03;
 pub struct Collector {
     system: Box<dyn System + Send>,
     list: SocketList,
+    /// The sockets of the last reading with their holders, by rising id.
     rows: Arc<Vec<SocketRow>>,
     read_at: Duration,
-    /// Who held what at the last look, by rising id of the socket.
-    held: Vec<(u64, Held)>,
     next_sockets: Option<Instant>,
     next_owners: Option<Instant>,
     all_owners_due: Option<Instant>,
@@ -39,14 +39,15 @@ pub struct Collector {
     /// Users that were asked for, with a name or without.
     asked_users: HashSet<u32>,
     limits: Vec<netstat_model::Limit>,
+    watch: Option<Watch>,
+    /// Told with every sample since the watch ended.
+    no_watch: Option<netstat_model::Limit>,
+    /// How many TCP connections opened and ended between the last two readings, as far as readings show.
+    turnover: Option<(u64, u64)>,
 }
 
-#[derive(Clone, Copy)]
-struct Held {
-    inode: u32,
-    holder: Holder,
-    others: u16,
-}
+/// Holders that were looked for, and for which sockets.
+type Found = (Owners, Vec<Socket>);
 
 impl std::fmt::Debug for Collector {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -64,13 +65,15 @@ impl Collector {
             list: SocketList::default(),
             rows: Arc::default(),
             read_at: Duration::ZERO,
-            held: Vec::new(),
             next_sockets: None,
             next_owners: None,
             all_owners_due: None,
             users: Arc::default(),
             asked_users: HashSet::new(),
             limits: Vec::new(),
+            watch: None,
+            no_watch: None,
+            turnover: None,
         }
     }
 
@@ -79,41 +82,77 @@ impl Collector {
         &mut *self.system
     }
 
+    /// Watches from now on what happens between looks, where the system allows it; else every sample says why not. Belongs to the
+    /// calling thread and its network.
+    pub fn watch(&mut self) {
+        match Watch::begin(&mut *self.system) {
+            Ok(watch) => (self.watch, self.no_watch) = (Some(watch), None),
+            Err(why) => self.end_watch(why),
+        }
+    }
+
+    fn end_watch(&mut self, why: String) {
+        self.watch = None;
+        self.no_watch = Some(netstat_model::Limit {
+            what: "connections shorter than a refresh are not shown".to_owned(),
+            why,
+            remedy: None,
+        });
+    }
+
+    /// Takes in what has happened so far. To be called several times a second: what waits too long is lost.
+    pub fn listen(&mut self) {
+        if let Some(watch) = &mut self.watch
+            && let Err(refused) = watch.listen(&self.rows)
+        {
+            self.end_watch(refused.to_string());
+        }
+    }
+
     /// One look.
     pub fn look(&mut self) -> Sample {
+        self.listen();
         let begun = Instant::now();
         let due = self.next_sockets.is_none_or(|next| begun >= next);
         let mut fresh = None;
         if due {
             self.limits.clear();
-            self.system.sockets(&everything(), &mut self.list);
-            self.limits.append(&mut self.list.limits);
-            let read = Instant::now();
-            // The owners of a socket are those who hold it from here on.
-            let found = self.find_owners();
-            fresh = Some((read, found));
+            let (rows, found) = self.read();
+            fresh = Some((rows, Instant::now(), found));
         }
         let before = Instant::now();
         let figures = self.system.figures(&FiguresAsk { processes: true });
-        if let Some((read, found)) = fresh {
-            self.remember(found, &figures, before.duration_since(read));
-            self.make_rows();
+        let mut passing = Passing::default();
+        if let Some((mut rows, read, found)) = fresh {
+            settle(&mut rows, found, &figures, before.duration_since(read));
+            self.compare(&rows);
+            self.rows = Arc::new(rows);
             self.read_at = figures.system.at.saturating_sub(before.duration_since(read));
             let took = before.duration_since(begun);
             self.next_sockets = Some(begun + took * SOCKET_SHARE);
+            passing = self.pass();
         } else {
             self.check_holders(&figures);
         }
         self.name_users(&figures);
+        let watch_limits = self.watch.as_ref().map_or(&[][..], |watch| watch.limits());
         Sample {
             users: Arc::clone(&self.users),
             wall: SystemTime::now()
                 .duration_since(UNIX_EPOCH)
                 .map_or(0, |since| u64::try_from(since.as_millis()).unwrap_or(u64::MAX)),
-            limits: self.limits.iter().chain(&figures.limits).cloned().collect(),
+            limits: self
+                .limits
+                .iter()
+                .chain(&figures.limits)
+                .chain(watch_limits)
+                .chain(&self.no_watch)
+                .cloned()
+                .collect(),
             figures,
             sockets: Arc::clone(&self.rows),
             sockets_at: self.read_at,
+            passing,
         }
     }
 
@@ -128,41 +167,50 @@ impl Collector {
         }
     }
 
-    /// Looks for the owners of the sockets that need it, as far as there is time for it. `None`: for none.
-    fn find_owners(&mut self) -> Option<(Owners, Asked)> {
+    /// Reads the sockets, and looks for the owners of those that need it, as far as there is time for it. Of many sockets only the
+    /// rows are kept, and what the system needs to find the owners of some.
+    fn read(&mut self) -> (Vec<SocketRow>, Option<Found>) {
         let now = Instant::now();
-        if self.next_owners.is_some_and(|next| now < next) {
-            return None;
-        }
-        let all = self.all_owners_due.is_none_or(|due| now >= due);
-        let (asked, found) = if all {
-            (
-                Asked::All,
-                self.system.owners(&self.list.sockets, &OwnersAsk::default()),
-            )
-        } else {
-            let held = &self.held;
-            let is_new = |socket: &&Socket| {
-                let inode = inode(socket);
-                let is_known = |held: &Held| held.inode == inode && held.holder != Holder::Pending;
-                inode != 0 && !find(held, id(socket).0).is_some_and(is_known)
-            };
-            let new: Vec<Socket> = self.list.sockets.iter().filter(is_new).cloned().collect();
-            if new.is_empty() {
-                return None;
+        let may_ask = self.next_owners.is_none_or(|next| now >= next);
+        let all = may_ask && self.all_owners_due.is_none_or(|due| now >= due);
+        let known = Arc::clone(&self.rows);
+        // A little more than the last time, so that the memory does not double for a few more.
+        let mut rows: Vec<SocketRow> = Vec::with_capacity(known.len() + known.len() / 32 + 64);
+        let mut asking: Vec<Socket> = Vec::with_capacity(if all { known.len() + 64 } else { 0 });
+        let nobody = Owners::default();
+        self.system.each_socket(&everything(), &mut self.list, &mut |socket| {
+            let mut row = row(&socket);
+            if row.inode == 0 {
+                if let Owner::None(why) = nobody.of(&socket) {
+                    row.holder = Holder::None(why);
+                }
+            } else if let Some(before) = find(&known, row.id).filter(|before| before.inode == row.inode) {
+                (row.holder, row.others) = (before.holder, before.others);
             }
-            let found = self.system.owners(&new, &OwnersAsk::default());
-            (Asked::Some(new.iter().map(|socket| id(socket).0).collect()), found)
-        };
-        let took = now.elapsed();
-        self.next_owners = Some(now + took * OWNER_SHARE);
+            if may_ask && row.inode != 0 && (all || row.holder == Holder::Pending) {
+                asking.push(bare(&socket));
+            }
+            rows.push(row);
+        });
+        self.limits.append(&mut self.list.limits);
+        drop(known);
+        rows.sort_unstable_by_key(|row| row.id);
+        rows.dedup_by_key(|row| row.id);
+        if asking.is_empty() {
+            return (rows, None);
+        }
+        // The owners of a socket are those who hold it from here on.
+        let begun = Instant::now();
+        let found = self.system.owners(&asking, &OwnersAsk::default());
+        let ended = Instant::now();
+        self.next_owners = Some(ended + (ended - begun) * OWNER_SHARE);
         if all {
-            self.all_owners_due = Some(now + ALL_OWNERS_EVERY);
+            self.all_owners_due = Some(ended + ALL_OWNERS_EVERY);
         }
         match found {
             Ok(found) => {
                 self.limits.extend(found.limits);
-                Some((found.owners, asked))
+                (rows, Some((found.owners, asking)))
             }
             Err(refused) => {
                 self.limits.push(netstat_model::Limit {
@@ -170,140 +218,159 @@ impl Collector {
                     why: refused.to_string(),
                     remedy: None,
                 });
-                None
+                (rows, None)
             }
         }
     }
 
-    /// Keeps who holds what. `ago` is how long before the figures the sockets were read.
-    fn remember(&mut self, found: Option<(Owners, Asked)>, figures: &Figures, ago: Duration) {
-        let starts = start_times(figures);
-        let mut held = Vec::with_capacity(self.list.sockets.len());
-        // A process that began only after the sockets were read cannot be the one that was found under its id.
-        let uptime = figures
-            .system
-            .uptime
-            .known()
-            .map(|uptime| uptime.saturating_sub(ago).as_secs_f64());
-        let ticks = figures.ticks_per_second.max(1) as f64;
-        let too_young = |start: u64| uptime.is_none_or(|uptime| start as f64 / ticks > uptime - CLOCK_SLACK);
-        let nobody = Owners::default();
-        for socket in &self.list.sockets {
-            let (id, inode) = (id(socket).0, inode(socket));
-            let answer = match &found {
-                Some((owners, asked)) if asked.contains(id) => Some(owners),
-                _ => None,
-            };
-            let entry = match answer {
-                _ if inode == 0 => match nobody.of(socket) {
-                    Owner::None(why) => Held::new(inode, Holder::None(why), 0),
-                    Owner::Held(_) => continue,
-                },
-                Some(owners) => match owners.of(socket) {
-                    Owner::Held(list) => {
-                        let pid = list.first().pid;
-                        let holder = match starts.get(&pid) {
-                            Some(&start) if !too_young(start) => Holder::Process(ProcessKey {
-                                pid,
-                                start_ticks: start,
-                            }),
-                            Some(_) => Holder::Pending,
-                            None => Holder::None(NoOwner::Ended),
-                        };
-                        let others = u16::try_from(list.iter().count() - 1).unwrap_or(u16::MAX);
-                        Held::new(inode, holder, others)
-                    }
-                    Owner::None(why) => Held::new(inode, Holder::None(why), 0),
-                },
-                None => match find(&self.held, id) {
-                    Some(known) if known.inode == inode => match known.holder {
-                        // Another process may hold it still: to be looked for.
-                        Holder::Process(key) if starts.get(&key.pid) != Some(&key.start_ticks) => {
-                            Held::new(inode, Holder::Pending, 0)
-                        }
-                        _ => *known,
-                    },
-                    _ => Held::new(inode, Holder::Pending, 0),
-                },
-            };
-            held.push((id, entry));
+    /// Counts what appeared and vanished since the reading before; the watch is told what vanished, for its end may be told later.
+    fn compare(&mut self, rows: &[SocketRow]) {
+        if self.read_at.is_zero() {
+            return;
         }
-        held.sort_unstable_by_key(|(id, _)| *id);
-        self.held = held;
+        let (mut opened, mut closed) = (0, 0);
+        let mut vanished = Vec::new();
+        let mut before = self.rows.iter().peekable();
+        let mut vanish = |row: &SocketRow| {
+            if row.is_live_connection() {
+                closed += 1;
+                vanished.push((row.id, row.bytes.known().unwrap_or_default(), row.process()));
+            }
+        };
+        for row in rows {
+            while let Some(gone) = before.next_if(|old| old.id < row.id) {
+                vanish(gone);
+            }
+            if before.next_if(|old| old.id == row.id).is_none() && row.is_live_connection() {
+                opened += 1;
+            }
+        }
+        before.for_each(vanish);
+        if let Some(watch) = &mut self.watch {
+            watch.vanished(vanished);
+        }
+        self.turnover = Some((opened, closed));
+    }
+
+    /// What happened up to this reading.
+    fn pass(&mut self) -> Passing {
+        let mut passing = match &mut self.watch {
+            Some(watch) => watch.take(),
+            None => Passing::default(),
+        };
+        if let Some((opened, closed)) = self.turnover {
+            let short = passing.ended.iter().filter(|end| end.short).count() as u64 + passing.untold;
+            passing.opened = Fact::Known(opened + short);
+            passing.closed = Fact::Known(closed + short);
+        }
+        passing
     }
 
     /// Between two readings of the sockets, processes may end.
     fn check_holders(&mut self, figures: &Figures) {
         let starts = start_times(figures);
-        let ended = |row: &SocketRow| {
-            row.process()
-                .is_some_and(|key| starts.get(&key.pid) != Some(&key.start_ticks))
-        };
-        if self.rows.iter().any(ended) {
-            for row in Arc::make_mut(&mut self.rows).iter_mut().filter(|row| ended(row)) {
-                row.holder = Holder::Pending;
-                row.others = 0;
+        if self.rows.iter().any(|row| has_ended(row, &starts)) {
+            let rows = Arc::make_mut(&mut self.rows);
+            for row in rows.iter_mut().filter(|row| has_ended(row, &starts)) {
+                (row.holder, row.others) = (Holder::Pending, 0);
             }
         }
     }
-
-    fn make_rows(&mut self) {
-        let mut rows = Vec::with_capacity(self.list.sockets.len());
-        for socket in &self.list.sockets {
-            let (id, cookie) = id(socket);
-            let held = find(&self.held, id).copied();
-            let held = held.unwrap_or(Held::new(0, Holder::Pending, 0));
-            let (bytes, rtt, segments) = tcp_facts(socket);
-            rows.push(SocketRow {
-                id,
-                cookie,
-                protocol: socket.protocol(),
-                state: socket.state(),
-                local: socket.local(),
-                foreign: socket.foreign(),
-                user: socket.user(),
-                holder: held.holder,
-                others: held.others,
-                receive_queue: socket.receive_queue(),
-                send_queue: socket.send_queue(),
-                bytes,
-                rtt,
-                segments,
-            });
-        }
-        rows.sort_unstable_by_key(|row: &SocketRow| row.id);
-        rows.dedup_by_key(|row| row.id);
-        self.rows = Arc::new(rows);
-        // The internals of many sockets take much memory; they are in the rows now.
-        self.list.clear();
-    }
 }
 
-impl Held {
-    const fn new(inode: u32, holder: Holder, others: u16) -> Self {
-        Held { inode, holder, others }
-    }
+/// Whether the process that held it is there no more.
+fn has_ended(row: &SocketRow, starts: &HashMap<u32, u64>) -> bool {
+    row.process()
+        .is_some_and(|key| starts.get(&key.pid) != Some(&key.start_ticks))
 }
 
-/// Who held the socket with this id.
-fn find(held: &[(u64, Held)], id: u64) -> Option<&Held> {
-    let place = held.binary_search_by_key(&id, |(known, _)| *known).ok()?;
-    held.get(place).map(|(_, held)| held)
-}
-
-/// Whose owners were looked for.
-enum Asked {
-    All,
-    Some(HashSet<u64>),
-}
-
-impl Asked {
-    fn contains(&self, id: u64) -> bool {
-        match self {
-            Asked::All => true,
-            Asked::Some(ids) => ids.contains(&id),
+/// Puts the owners that were found into the rows. `ago` is how long before the figures the sockets were read.
+fn settle(rows: &mut [SocketRow], found: Option<Found>, figures: &Figures, ago: Duration) {
+    let starts = start_times(figures);
+    // A process that began only after the sockets were read cannot be the one that was found under its id.
+    let uptime = figures
+        .system
+        .uptime
+        .known()
+        .map(|uptime| uptime.saturating_sub(ago).as_secs_f64());
+    let ticks = figures.ticks_per_second.max(1) as f64;
+    let too_young = |start: u64| uptime.is_none_or(|uptime| start as f64 / ticks > uptime - CLOCK_SLACK);
+    if let Some((owners, asked)) = found {
+        for socket in &asked {
+            let Ok(place) = rows.binary_search_by_key(&id(socket).0, |row| row.id) else {
+                continue;
+            };
+            let row = &mut rows[place];
+            (row.holder, row.others) = match owners.of(socket) {
+                Owner::Held(list) => {
+                    let pid = list.first().pid;
+                    let holder = match starts.get(&pid) {
+                        Some(&start) if !too_young(start) => Holder::Process(ProcessKey {
+                            pid,
+                            start_ticks: start,
+                        }),
+                        Some(_) => Holder::Pending,
+                        None => Holder::None(NoOwner::Ended),
+                    };
+                    (holder, u16::try_from(list.iter().count() - 1).unwrap_or(u16::MAX))
+                }
+                Owner::None(why) => (Holder::None(why), 0),
+            };
         }
     }
+    // Another process may hold it still: to be looked for.
+    for row in rows.iter_mut().filter(|row| has_ended(row, &starts)) {
+        (row.holder, row.others) = (Holder::Pending, 0);
+    }
+}
+
+/// The row of a socket whose holder is not known yet.
+fn row(socket: &Socket) -> SocketRow {
+    let (id, cookie) = id(socket);
+    let (bytes, rtt, segments) = tcp_facts(socket);
+    SocketRow {
+        id,
+        cookie,
+        protocol: socket.protocol(),
+        state: socket.state(),
+        local: socket.local(),
+        foreign: socket.foreign(),
+        user: socket.user(),
+        holder: Holder::Pending,
+        others: 0,
+        receive_queue: socket.receive_queue(),
+        send_queue: socket.send_queue(),
+        bytes,
+        rtt,
+        segments,
+        inode: inode(socket),
+    }
+}
+
+/// The socket without what only the row needs.
+fn bare(socket: &Socket) -> Socket {
+    let (local, foreign) = (socket.local(), socket.foreign());
+    Socket::new(&SocketFacts {
+        protocol: socket.protocol(),
+        family: socket.family(),
+        state: socket.state(),
+        local: local.address,
+        local_port: local.port,
+        foreign: foreign.address,
+        foreign_port: foreign.port,
+        interface: socket.interface().map_or(0, u32::from),
+        inode: inode(socket),
+        user: socket.user().known(),
+        cookie: socket.cookie(),
+        receive_queue: socket.receive_queue(),
+        send_queue: socket.send_queue().known(),
+    })
+}
+
+/// The row with this id.
+pub(crate) fn find(rows: &[SocketRow], id: u64) -> Option<&SocketRow> {
+    let place = rows.binary_search_by_key(&id, |row| row.id).ok()?;
+    rows.get(place)
 }
 
 /// TCP and UDP in every state, with the internals of TCP.

@@ -31,6 +31,25 @@ pub fn rate(value: f64) -> String {
     scaled(value, 1000.0)
 }
 
+/// An amount of bytes where rates stand beside it, in powers of 1000 with the unit: `512B`, `1.2kB`.
+pub fn amount(bytes: u64) -> String {
+    format!("{}B", scaled(bytes as f64, 1000.0))
+}
+
+/// A span of time in at most 5 characters: `<1ms`, `12ms`, `4.2s`, `12min`, `3h`, `5d`.
+pub fn span(micros: u64) -> String {
+    const MINUTE: u64 = 60_000_000;
+    match micros {
+        0..1_000 => "<1ms".to_owned(),
+        1_000..999_500 => format!("{}ms", (micros + 500) / 1000),
+        999_500..9_950_000 => format!("{:.1}s", micros as f64 / 1e6),
+        9_950_000..MINUTE => format!("{}s", micros / 1_000_000),
+        MINUTE.. if micros < 60 * MINUTE => format!("{}min", micros / MINUTE),
+        _ if micros < 24 * 60 * MINUTE => format!("{}h", micros / (60 * MINUTE)),
+        _ => format!("{}d", micros / (24 * 60 * MINUTE)),
+    }
+}
+
 /// Sizes in memory, in powers of 1024.
 pub fn size(bytes: u64) -> String {
     scaled(bytes as f64, 1024.0)
@@ -133,6 +152,21 @@ mod tests {
         assert_eq!(milliseconds(38), "0.04");
         assert_eq!(milliseconds(120_400), "120");
         assert_eq!(duration(90_061), "1 d 1 h");
+        let cases = [
+            (80, "<1ms"),
+            (12_400, "12ms"),
+            (999_499, "999ms"),
+            (999_500, "1.0s"),
+            (9_949_000, "9.9s"),
+            (59_999_999, "59s"),
+            (60_000_000, "1min"),
+            (7_200_000_000, "2h"),
+            (172_800_000_000, "2d"),
+        ];
+        for (micros, text) in cases {
+            assert_eq!(span(micros), text);
+        }
+        assert_eq!((amount(999), amount(1234)), ("999B".into(), "1.2kB".into()));
     }
 
     #[test]

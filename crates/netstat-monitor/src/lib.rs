@@ -21,5 +21,6 @@ pub mod screen;
 mod terminal;
 pub mod theme;
 pub mod view;
+mod watch;
 
 pub use run::{End, Options, run};

@@ -175,6 +175,12 @@ pub enum Column {
     State,
     /// Segments sent again.
     Loss,
+    /// Bytes sent since it began.
+    Sent,
+    /// Bytes received since it began.
+    Received,
+    /// How long a closed connection lived.
+    Lived,
     /// Round-trip time.
     Latency,
     /// Protocol.
@@ -238,7 +244,7 @@ const fn figure(key: &'static str, title: &'static str, width: u16, meaning: &'s
 
 impl Column {
     /// Every column.
-    pub const ALL: [Column; 38] = [
+    pub const ALL: [Column; 41] = [
         Column::Image,
         Column::Pid,
         Column::User,
@@ -267,6 +273,9 @@ impl Column {
         Column::LocalPort,
         Column::State,
         Column::Loss,
+        Column::Sent,
+        Column::Received,
+        Column::Lived,
         Column::Latency,
         Column::Protocol,
         Column::Reach,
@@ -306,16 +315,19 @@ impl Column {
             Column::Swap => figure("swap", "Swap", 7, "memory moved to swap space"),
             Column::Sockets => figure("sockets", "Sockets", 7, "sockets it has held longest of all that hold them"),
             Column::Address => text("address", "Remote address", 15, 4, "address of the other side, or its name"),
-            Column::RemotePort => text("remote_port", "Port", 6, 1, "port of the other side, or its service"),
+            Column::RemotePort => text("remote_port", "R.port", 6, 1, "port of the other side, or its service"),
             Column::LocalAddress => text("local_address", "Local address", 13, 2, "own address"),
-            Column::LocalPort => text("local_port", "Port", 6, 0, "own port"),
+            Column::LocalPort => text("local_port", "L.port", 6, 0, "own port"),
             Column::State => text("state", "State", 11, 0, "state of the connection"),
-            Column::Loss => figure("loss", "Loss %", 6, "segments with data that had to be sent again, since it began"),
+            Column::Loss => figure("loss", "Loss %", 6, "segments sent again, of those with data in the last minute"),
+            Column::Sent => figure("sent", "Sent", 7, "bytes sent since it began"),
+            Column::Received => figure("received", "Received", 8, "bytes received since it began"),
+            Column::Lived => figure("lived", "Lived", 7, "how long an ended connection lived"),
             Column::Latency => figure("latency", "RTT ms", 6, "smoothed round-trip time in milliseconds"),
             Column::Protocol => text("protocol", "Proto", 5, 0, "protocol"),
-            Column::Reach => text("reach", "Reachable from", 16, 2, "from where its address can be reached; a firewall may still be in the way"),
-            Column::ReceiveQueue => figure("receive_queue", "Recv-Q", 7, "bytes received and not yet read; of a listener: connections that wait"),
-            Column::SendQueue => figure("send_queue", "Send-Q", 7, "bytes sent and not acknowledged; of a listener: how many may wait"),
+            Column::Reach => text("reach", "Reachable from", 16, 2, "from where its address can be reached, firewalls aside"),
+            Column::ReceiveQueue => figure("receive_queue", "Recv-Q", 7, "bytes not yet read; of a listener: connections that wait"),
+            Column::SendQueue => figure("send_queue", "Send-Q", 7, "bytes not acknowledged; of a listener: how many may wait"),
             Column::UnitName => text("unit_name", "Unit", 20, 4, "systemd unit or container"),
             Column::Processes => figure("processes", "Processes", 9, "number of its processes"),
             Column::Disk => text("disk", "Disk", 10, 2, "block device"),
@@ -400,7 +412,7 @@ impl Pane {
             Pane::NetworkActivity => ("network.activity", "Network Activity", Source::ActiveSockets, ACTIVITY, 7, NetworkTotal, 2),
             Pane::Connections => ("network.connections", "TCP Connections", Source::Connections,
                 &[Image, Pid, LocalAddress, LocalPort, Address, RemotePort, State, Loss, Latency, NetworkTotal, Send, Receive,
-                  ReceiveQueue, SendQueue, User], 9, NetworkTotal, 3),
+                  Sent, Received, ReceiveQueue, SendQueue, User, Lived], 9, NetworkTotal, 3),
             Pane::Listening => ("network.listening", "Listening Ports", Source::Listeners,
                 &[Image, Pid, LocalAddress, LocalPort, Protocol, Reach, ReceiveQueue, SendQueue, User], 6, LocalPort, 2),
         };
@@ -436,6 +448,8 @@ mod tests {
         for column in Column::ALL {
             let spec = column.spec();
             assert!(spec.title.len() <= usize::from(spec.width), "{}", spec.key);
+            // And what it means into the window of columns.
+            assert!(spec.meaning.len() <= 59, "{}: {}", spec.key, spec.meaning.len());
         }
     }
 }

@@ -16,6 +16,7 @@
 //! | `ticks` | clock ticks in a second |
 //! | `processes` | see [`ProcessLine`]; a reason instead where there is no process list |
 //! | `sockets` | see [`crate::sample::SocketRow`]; left out when they were not read anew |
+//! | `passing` | see [`crate::sample::Passing`]; left out when the sockets were not read anew, and by releases before there was one |
 //! | `users` | names of users by number; left out when none is new |
 //! | `limits` | what could not be seen |
 //!
@@ -31,7 +32,7 @@ use netstat_model::figures::{Figures, ProcessFigures, ProcessIdentity, ProcessKe
 use netstat_model::{Fact, Limit};
 use serde::{Deserialize, Serialize};
 
-use crate::sample::{Sample, SocketRow};
+use crate::sample::{Passing, Sample, SocketRow};
 
 const SCHEMA: &str = "netstat.monitor.recording";
 const VERSION: u32 = 1;
@@ -55,6 +56,8 @@ struct Line {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     sockets: Option<Changes<SocketRow, u64>>,
     sockets_at: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    passing: Option<Passing>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     users: Option<Arc<BTreeMap<u32, Arc<str>>>>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -186,6 +189,9 @@ impl<W: Write> Recorder<W> {
                 last => Some(socket_changes(&sample.sockets, last)),
             },
             sockets_at: micros(sample.sockets_at),
+            passing: Some(&sample.passing)
+                .filter(|passing| **passing != Passing::default())
+                .cloned(),
             users: last
                 .is_none_or(|last| last.users != sample.users)
                 .then(|| Arc::clone(&sample.users)),
@@ -362,6 +368,7 @@ impl<R: BufRead> Player<R> {
             },
             sockets,
             sockets_at: Duration::from_micros(line.sockets_at),
+            passing: line.passing.unwrap_or_default(),
             users: users.unwrap_or_default(),
             limits: line.limits,
         });

@@ -6,20 +6,20 @@ use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Write};
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex, Weak};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use crossterm::event::Event;
-use netstat_model::{Endpoint, Family, Socket, SocketFacts};
+use netstat_model::Endpoint;
 use netstat_names::{HostStyle, Names, ReverseDns, Services};
 use netstat_os::{Caught, Signal, System};
 
 use crate::app::{App, Effect};
 use crate::cell::Tone;
 use crate::collect::Collector;
-use crate::companion::{Companion, Finding, Target};
+use crate::companion::{self, Companion, Finding, Target};
 use crate::config::{self, Settings};
 use crate::model::{Model, Modeler};
 use crate::recording::{BadRecording, Player, Recorder};
@@ -28,15 +28,20 @@ use crate::terminal::Screen;
 
 /// After the first look the second follows this soon, so that there are rates.
 const SECOND_LOOK: Duration = Duration::from_millis(400);
+/// What happened to sockets is taken in so often: what waits longer could be lost.
+const LISTEN_EVERY: Duration = Duration::from_millis(250);
 /// A name may take so long.
 const NAME_DEADLINE: Duration = Duration::from_secs(5);
 /// A longer gap in a recording, as of a computer that slept, is not waited for.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 /// So soon the audit looks first, when the screen has settled.
 const FIRST_AUDIT: Duration = Duration::from_secs(3);
-/// The audit may take one part in so many of the time, and comes at most every five minutes.
-const AUDIT_SHARE: u32 = 50;
+/// The audit may take one part in so many of the time. New processes are examined every half minute, all every five minutes.
+const AUDIT_SHARE: u32 = 100;
+const AUDIT_NEW_EVERY: Duration = Duration::from_secs(30);
 const AUDIT_EVERY: Duration = Duration::from_secs(300);
+/// So soon it tries again when there was nothing to look at.
+const RETRY_AUDIT: Duration = Duration::from_millis(500);
 
 /// What the monitor is run with.
 pub struct Options {
@@ -136,10 +141,12 @@ pub fn run(options: Options) -> Result<End, String> {
     let own_name = computer.clone();
     let tell_names = tell.clone();
     start("names", move || names(&own_name, own, &asked_names, &tell_names))?;
+    let newest = Newest::default();
     match (companion, app.replay) {
         (Some(companion), false) => {
             let tell = tell.clone();
-            start("companion", move || accompany(companion, &asked_cards, &tell))?;
+            let newest = Arc::clone(&newest);
+            start("companion", move || accompany(companion, &asked_cards, &newest, &tell))?;
         }
         _ => app.no_findings = Some("a recording cannot be examined".to_owned()).filter(|_| app.replay),
     }
@@ -162,6 +169,7 @@ pub fn run(options: Options) -> Result<End, String> {
         order,
         names: ask_names,
         cards: ask_card,
+        newest,
     };
     let end = work(&mut app, &mut screen, &told, &outside);
     drop(screen);
@@ -197,6 +205,7 @@ struct Outside {
     order: Sender<Order>,
     names: Sender<Vec<Endpoint>>,
     cards: Sender<Ask>,
+    newest: Newest,
 }
 
 /// The loop.
@@ -219,6 +228,9 @@ fn work(app: &mut App, screen: &mut Screen, told: &Receiver<Message>, outside: &
                 }
                 Message::Lost(error) => return Err(error),
                 Message::Model(model) => {
+                    if let Ok(mut newest) = outside.newest.lock() {
+                        *newest = Arc::downgrade(&model.sockets.open);
+                    }
                     app.take(Arc::from(model));
                     Vec::new()
                 }
@@ -315,6 +327,7 @@ fn collect(
 ) {
     let mut modeler = Modeler::default();
     let mut wait = SECOND_LOOK;
+    let mut watched = false;
     loop {
         let begun = Instant::now();
         let sample = Arc::new(collector.look());
@@ -328,9 +341,15 @@ fn collect(
             return;
         }
         drop(sample);
+        // Beginning to watch takes a look at everything: the screen has something to show meanwhile.
+        if !std::mem::replace(&mut watched, true) {
+            collector.watch();
+        }
         loop {
             let next = begun + wait.min(interval);
-            match orders.recv_timeout(next.saturating_duration_since(Instant::now())) {
+            let left = next.saturating_duration_since(Instant::now());
+            match orders.recv_timeout(left.min(LISTEN_EVERY)) {
+                Err(RecvTimeoutError::Timeout) if left > LISTEN_EVERY => collector.listen(),
                 Ok(Order::Interval(new)) => interval = new,
                 Ok(Order::Signal(process, signal)) => {
                     let (words, tone) = match collector.system().signal(process, signal) {
@@ -345,7 +364,7 @@ fn collect(
                     break;
                 }
                 Ok(Order::Close(row)) => {
-                    let (words, tone) = match collector.system().destroy(&socket(&row)) {
+                    let (words, tone) = match collector.system().destroy(&row.socket()) {
                         Ok(()) => ("the connection was closed".to_owned(), Tone::Plain),
                         Err(refused) => (refused.to_string(), Tone::Bad),
                     };
@@ -358,29 +377,6 @@ fn collect(
         }
         wait = Duration::MAX;
     }
-}
-
-/// The socket of a row, as far as it is needed to name it to the kernel.
-fn socket(row: &SocketRow) -> Socket {
-    Socket::new(&SocketFacts {
-        protocol: row.protocol,
-        family: if row.local.address.is_ipv4() {
-            Family::V4
-        } else {
-            Family::V6
-        },
-        state: row.state,
-        local: row.local.address,
-        local_port: row.local.port,
-        foreign: row.foreign.address,
-        foreign_port: row.foreign.port,
-        interface: row.local.scope.max(row.foreign.scope),
-        inode: 0,
-        user: row.user.known(),
-        cookie: std::num::NonZeroU64::new(row.id).filter(|_| row.cookie),
-        receive_queue: row.receive_queue,
-        send_queue: row.send_queue.known(),
-    })
 }
 
 /// Plays a recording at the pace at which it was made.
@@ -429,9 +425,13 @@ fn names(computer: &[u8], own: Vec<(IpAddr, u32)>, asked: &Receiver<Vec<Endpoint
     }
 }
 
+/// The sockets of the newest model, for whoever wants to look at them and does not keep them alive.
+type Newest = Arc<Mutex<Weak<Vec<SocketRow>>>>;
+
 /// Answers for the companion: cards when they are asked for, findings now and then.
-fn accompany(mut companion: Box<dyn Companion>, asked: &Receiver<Ask>, tell: &Sender<Message>) {
+fn accompany(mut companion: Box<dyn Companion>, asked: &Receiver<Ask>, newest: &Newest, tell: &Sender<Message>) {
     let mut next_audit = Instant::now() + FIRST_AUDIT;
+    let mut next_anew = next_audit;
     loop {
         match asked.recv_timeout(next_audit.saturating_duration_since(Instant::now())) {
             Ok(Ask::Inspect(target)) => {
@@ -441,10 +441,24 @@ fn accompany(mut companion: Box<dyn Companion>, asked: &Receiver<Ask>, tell: &Se
             }
             Err(RecvTimeoutError::Timeout) => {
                 let begun = Instant::now();
-                if tell.send(Message::Findings(companion.audit())).is_err() {
+                let sockets = newest
+                    .lock()
+                    .map_or_else(|_| Weak::new(), |newest| newest.clone())
+                    .upgrade();
+                // Before the first model, or just when the next one takes its place.
+                let Some(subjects) = sockets.map(|sockets| companion::subjects(&sockets)) else {
+                    next_audit = begun + RETRY_AUDIT;
+                    continue;
+                };
+                let anew = begun >= next_anew;
+                if tell.send(Message::Findings(companion.audit(subjects, anew))).is_err() {
                     return;
                 }
-                next_audit = Instant::now() + AUDIT_EVERY.max(begun.elapsed() * AUDIT_SHARE);
+                let took = begun.elapsed();
+                next_audit = Instant::now() + AUDIT_NEW_EVERY.max(took * AUDIT_SHARE);
+                if anew {
+                    next_anew = Instant::now() + AUDIT_EVERY.max(took * AUDIT_SHARE);
+                }
             }
             Err(RecvTimeoutError::Disconnected) => return,
         }

@@ -3,11 +3,12 @@
 //! Figures stand here as they were read; [`crate::model`] makes rates of them.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::time::Duration;
 
 use netstat_model::figures::{Figures, ProcessKey};
-use netstat_model::{Endpoint, Fact, Limit, NoOwner, Protocol, State};
+use netstat_model::{Endpoint, Fact, Family, Limit, NoOwner, Protocol, Socket, SocketFacts, State, Why};
 use serde::{Deserialize, Serialize};
 
 /// Everything of one look. Immutable once made.
@@ -26,6 +27,66 @@ pub struct Sample {
     pub users: Arc<BTreeMap<u32, Arc<str>>>,
     /// What could not be seen of the sockets and their owners.
     pub limits: Vec<Limit>,
+    /// What happened to connections since the reading of the sockets before this one; empty when they were not read anew.
+    pub passing: Passing,
+}
+
+/// What two readings of the sockets do not show by themselves: connections that opened and ended between them, and what went through
+/// those that ended after the earlier one.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Passing {
+    /// TCP connections that opened. Unknown before the second reading.
+    pub opened: Fact<u64>,
+    /// TCP connections that ended. Unknown before the second reading.
+    pub closed: Fact<u64>,
+    /// Whether short connections are seen; they are not in the two figures above where they are not.
+    pub watched: bool,
+    /// The ends that events told: of connections that a reading has shown at most [`MOST_ENDS`], and as many of others.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ended: Vec<Ended>,
+    /// Connections too short for a reading for which there was no room in `ended`.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub untold: u64,
+    /// Events that the system lost, as far as they could be counted.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub lost: u64,
+    /// Bytes of connections that ended, which no reading has counted, by process.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub traffic: Vec<(ProcessKey, Bytes)>,
+}
+
+/// So many ends are told one by one between two readings; the others are counted.
+pub const MOST_ENDS: usize = 300;
+
+fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
+impl Default for Passing {
+    fn default() -> Self {
+        Passing {
+            opened: Fact::Unknown(Why::NotYet),
+            closed: Fact::Unknown(Why::NotYet),
+            watched: false,
+            ended: Vec::new(),
+            untold: 0,
+            lost: 0,
+            traffic: Vec::new(),
+        }
+    }
+}
+
+/// The end of a connection, as an event told it.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Ended {
+    /// The connection in the end, with all bytes that went through it. Its state is that before the end.
+    pub row: SocketRow,
+    /// Whether no reading has shown it.
+    pub short: bool,
+    /// The name of its process, for one that no list of processes has shown. Chosen by the process: to be escaped.
+    pub name: Option<Arc<str>>,
+    /// How long it lived, in microseconds.
+    pub lived: Fact<u64>,
 }
 
 /// One socket.
@@ -59,7 +120,15 @@ pub struct SocketRow {
     pub rtt: Fact<u32>,
     /// Segments with data that were sent, and those sent again.
     pub segments: Fact<Segments>,
+    /// The inode of its descriptor, by which holders are found; 0 when none belongs to it. Not recorded.
+    #[serde(skip)]
+    pub inode: u32,
 }
+
+const _: () = assert!(
+    size_of::<SocketRow>() <= 168,
+    "hundreds of thousands must fit beside each other"
+);
 
 /// Bytes of a connection since it began.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -97,6 +166,39 @@ impl SocketRow {
             Protocol::Udp => self.foreign.port == 0,
             _ => self.state == State::Listening,
         }
+    }
+
+    /// Whether it is a TCP connection of a program: neither one that listens, nor what the kernel keeps of an ended one, nor one that
+    /// is only half open.
+    pub fn is_live_connection(&self) -> bool {
+        let kept = self.inode == 0 && self.state == State::FinWait2;
+        let none = matches!(
+            self.state,
+            State::Listening | State::Bound | State::Closed | State::TimeWait | State::SynReceived
+        );
+        self.protocol == Protocol::Tcp && !none && !kept
+    }
+
+    /// The socket, as far as it is needed to name it to the system.
+    pub fn socket(&self) -> Socket {
+        Socket::new(&SocketFacts {
+            protocol: self.protocol,
+            family: match self.local.address.is_ipv4() {
+                true => Family::V4,
+                false => Family::V6,
+            },
+            state: self.state,
+            local: self.local.address,
+            local_port: self.local.port,
+            foreign: self.foreign.address,
+            foreign_port: self.foreign.port,
+            interface: self.local.scope.max(self.foreign.scope),
+            inode: self.inode,
+            user: self.user.known(),
+            cookie: NonZeroU64::new(self.id).filter(|_| self.cookie),
+            receive_queue: self.receive_queue,
+            send_queue: self.send_queue.known(),
+        })
     }
 
     /// The process that holds it.

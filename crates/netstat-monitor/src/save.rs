@@ -4,7 +4,7 @@ use netstat_model::Fact;
 use serde_json::{Map, Value, json as value};
 
 use crate::app::App;
-use crate::cell::cell;
+use crate::cell::{cell, lived};
 use crate::model::Model;
 use crate::pane::{Column, Pane};
 use crate::view::Item;
@@ -43,7 +43,7 @@ fn figure(model: &Model, item: Item, column: Column) -> Option<Fact<f64>> {
         }
         Item::Socket(at) => {
             let row = model.sockets.row(at as usize);
-            let flow = &model.sockets.flows[at as usize];
+            let flow = model.sockets.flow(at as usize);
             match column {
                 Column::Pid => Fact::Known(row.process()?.pid.into()),
                 Column::LocalPort => Fact::Known(row.local.port.into()),
@@ -52,11 +52,10 @@ fn figure(model: &Model, item: Item, column: Column) -> Option<Fact<f64>> {
                 Column::Receive => flow.received.map(f64::from),
                 Column::NetworkTotal => flow.total().map(f64::from),
                 Column::Latency => row.rtt.map(|micros| f64::from(micros) / 1000.0),
-                Column::Loss => match row.segments.map(crate::cell::loss) {
-                    Fact::Known(Some(share)) => Fact::Known(share * 100.0),
-                    Fact::Known(None) => Fact::Unknown(netstat_model::Why::NotApplicable),
-                    Fact::Unknown(why) => Fact::Unknown(why),
-                },
+                Column::Loss => flow.loss.map(|share| f64::from(share) * 100.0),
+                Column::Sent => row.bytes.map(|bytes| bytes.sent as f64),
+                Column::Received => row.bytes.map(|bytes| bytes.received as f64),
+                Column::Lived => lived(model, at as usize).map(|lived| lived as f64 / 1e6),
                 Column::ReceiveQueue => Fact::Known(row.receive_queue.into()),
                 Column::SendQueue => row.send_queue.map(f64::from),
                 _ => return None,

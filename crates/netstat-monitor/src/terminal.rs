@@ -2,8 +2,9 @@
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
-use std::sync::Once;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, Once, PoisonError, TryLockError};
+use std::time::{Duration, Instant};
 
 use crossterm::clipboard::CopyToClipboard;
 use crossterm::event::{DisableBracketedPaste, DisableMouseCapture, EnableBracketedPaste, EnableMouseCapture};
@@ -23,6 +24,24 @@ use crate::screen;
 /// Whether the terminal is taken over, so that it is given back just once, by whoever comes first.
 static TAKEN: AtomicBool = AtomicBool::new(false);
 static HOOK: Once = Once::new();
+/// Held while anything is written, so that a panic elsewhere does not give the terminal back in the middle of a frame, whose rest would
+/// hide the cursor again.
+static WRITING: Mutex<()> = Mutex::new(());
+/// How long giving back waits for a frame: a terminal that takes nothing must not keep a program that panics from ending.
+const PATIENCE: Duration = Duration::from_millis(500);
+
+/// Waits for what is being written; `None` when that takes too long, or when it is this very thread that panics while it writes.
+fn written() -> Option<MutexGuard<'static, ()>> {
+    let begun = Instant::now();
+    loop {
+        match WRITING.try_lock() {
+            Ok(guard) => return Some(guard),
+            Err(TryLockError::Poisoned(guard)) => return Some(guard.into_inner()),
+            Err(TryLockError::WouldBlock) if begun.elapsed() > PATIENCE => return None,
+            Err(TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(2)),
+        }
+    }
+}
 
 /// A frame is written at once, and only what changed: most need less.
 const FRAME: usize = 64 * 1024;
@@ -75,6 +94,8 @@ impl Screen {
     /// When the terminal cannot be set up.
     pub(crate) fn enter(&mut self) -> io::Result<()> {
         TAKEN.store(true, Ordering::SeqCst);
+        // After SIGSTOP the shell has changed the terminal's settings, and the library believes that its own still hold.
+        disable_raw_mode()?;
         enable_raw_mode()?;
         execute!(
             self.terminal.backend_mut(),
@@ -105,6 +126,11 @@ impl Screen {
     /// # Errors
     /// When the terminal is gone.
     pub(crate) fn draw(&mut self, app: &mut App) -> io::Result<()> {
+        let _writing = WRITING.lock().unwrap_or_else(PoisonError::into_inner);
+        // A thread that panics has given it back, and ends the program.
+        if !TAKEN.load(Ordering::SeqCst) {
+            return Ok(());
+        }
         // Terminals that know it show the frame at once; others ignore it.
         queue!(self.terminal.backend_mut(), BeginSynchronizedUpdate)?;
         self.terminal.draw(|frame| screen::draw(frame, app))?;
@@ -128,6 +154,7 @@ impl Drop for Screen {
 
 /// Gives the terminal back, if it is taken. Whatever fails, the rest is tried.
 fn give_back() {
+    let _writing = written();
     if !TAKEN.swap(false, Ordering::SeqCst) {
         return;
     }

@@ -62,7 +62,7 @@ impl Item {
     pub fn presence(self, model: &Model) -> Presence {
         match self {
             Item::Process(at) => model.processes[at as usize].presence,
-            Item::Socket(at) => model.sockets.flows[at as usize].presence,
+            Item::Socket(at) => model.sockets.flow(at as usize).presence,
             Item::Unit(_) | Item::Disk(_) => Presence::Here,
         }
     }
@@ -157,7 +157,7 @@ fn items(model: &Model, choice: &Choice, source: Source, first: bool) -> Vec<Ite
             .map(|(at, _)| Item::Process(at))
             .collect(),
         Source::ActiveSockets | Source::Connections | Source::Listeners => (0u32..)
-            .zip(&model.sockets.flows)
+            .zip(model.sockets.flows())
             .filter(|(at, flow)| {
                 let row = model.sockets.row(*at as usize);
                 let shown = match source {
@@ -166,7 +166,7 @@ fn items(model: &Model, choice: &Choice, source: Source, first: bool) -> Vec<Ite
                     Source::Listeners => row.listens(),
                     _ => is_connection(row),
                 };
-                shown && choice.in_marks(row.process()) && choice.wants_socket(row, model)
+                shown && choice.in_marks(row.process()) && choice.wants_socket(*at as usize, model)
             })
             .map(|(at, _)| Item::Socket(at))
             .collect(),
@@ -188,21 +188,24 @@ fn items(model: &Model, choice: &Choice, source: Source, first: bool) -> Vec<Ite
 }
 
 fn sorted(model: &Model, items: Vec<Item>, sort: Sort) -> Vec<Item> {
+    let Some(first) = items.first() else { return items };
+    // What is equal keeps the model's order, which is that of identities. Figures are compared much more quickly, and with much less
+    // memory, without the rest.
+    if let Key::Number(_) = key(model, *first, sort.column) {
+        let number = |item: &Item| match key(model, *item, sort.column) {
+            Key::Number(number) if sort.falling => -number,
+            Key::Number(number) => number,
+            // Never: one column gives keys of one kind.
+            _ => 0.0,
+        };
+        let mut order: Vec<(f64, u32)> = items.iter().map(number).zip(0u32..).collect();
+        order.sort_unstable_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
+        return order.into_iter().map(|(_, at)| items[at as usize]).collect();
+    }
     let mut keyed: Vec<(Key, Item)> = items
         .into_iter()
         .map(|item| (key(model, item, sort.column), item))
         .collect();
-    // What is equal keeps the model's order, which is that of identities. Figures are compared much more quickly without the rest.
-    if keyed.iter().all(|(key, _)| matches!(key, Key::Number(_))) {
-        let number = |key: &Key| match key {
-            Key::Number(number) if sort.falling => -number,
-            Key::Number(number) => *number,
-            _ => 0.0,
-        };
-        let mut order: Vec<(f64, u32)> = (0u32..).zip(&keyed).map(|(at, (key, _))| (number(key), at)).collect();
-        order.sort_unstable_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
-        return order.into_iter().map(|(_, at)| keyed[at as usize].1).collect();
-    }
     keyed.sort_by(|(a, _), (b, _)| if sort.falling { b.compare(a) } else { a.compare(b) });
     keyed.into_iter().map(|(_, item)| item).collect()
 }
@@ -254,11 +257,13 @@ fn key(model: &Model, item: Item, column: Column) -> Key {
         }
         Item::Socket(at) => {
             let row = model.sockets.row(at as usize);
-            let flow = &model.sockets.flows[at as usize];
+            let flow = model.sockets.flow(at as usize);
             match column {
                 Column::Image => {
                     let process = row.process().and_then(|key| model.process(key));
-                    Key::Text(process.map_or_else(|| "".into(), |process| Arc::clone(&process.text.name)))
+                    let closed = || model.sockets.closed(at as usize)?.name.clone();
+                    let name = process.map(|process| Arc::clone(&process.text.name)).or_else(closed);
+                    Key::Text(name.unwrap_or_else(|| "".into()))
                 }
                 Column::Pid => Key::Number(row.process().map_or(-1.0, |key| key.pid.into())),
                 Column::User => number(row.user, f64::from),
@@ -269,11 +274,16 @@ fn key(model: &Model, item: Item, column: Column) -> Key {
                 Column::State => Key::Text(row.state.name().into()),
                 Column::Protocol => Key::Text(row.protocol.name().into()),
                 Column::Reach => Key::Number(crate::cell::reach(row).0.into()),
-                Column::Loss => number(row.segments, |segments| crate::cell::loss(segments).unwrap_or(-0.5)),
+                Column::Loss => number(flow.loss, f64::from),
                 Column::Latency => number(row.rtt, f64::from),
+                // What has no rate, as what the kernel keeps of an ended connection, stands below what is silent.
+                Column::Send | Column::Receive | Column::NetworkTotal if row.bytes.why().is_some() => Key::Number(-1.0),
                 Column::Send => Key::Number(flow.recent[0].into()),
                 Column::Receive => Key::Number(flow.recent[1].into()),
                 Column::NetworkTotal => Key::Number(f64::from(flow.recent[0]) + f64::from(flow.recent[1])),
+                Column::Sent => number(row.bytes, |bytes| bytes.sent as f64),
+                Column::Received => number(row.bytes, |bytes| bytes.received as f64),
+                Column::Lived => number(crate::cell::lived(model, at as usize), |lived| lived as f64),
                 Column::ReceiveQueue => Key::Number(row.receive_queue.into()),
                 Column::SendQueue => number(row.send_queue, f64::from),
                 _ => Key::Number(0.0),

@@ -3,10 +3,14 @@
 mod kit;
 
 use std::io::BufReader;
+use std::sync::Arc;
 
 use kit::{DEMO, samples};
+use netstat_model::Fact;
+use netstat_model::figures::ProcessKey;
 use netstat_monitor::model::Modeler;
 use netstat_monitor::recording::{Player, Recorder};
+use netstat_monitor::sample::{Bytes, Ended, Passing};
 use proptest::prelude::*;
 
 #[test]
@@ -27,6 +31,31 @@ fn what_is_written_is_played() {
     // Only what changed is written again.
     let first = file.split(|&byte| byte == b'\n').nth(1).unwrap().len();
     assert!(file.len() < first * samples.len() / 2, "{} and {first}", file.len());
+}
+
+#[test]
+fn what_passed_between_two_looks_is_played_too() {
+    let mut sample = (*samples()[5]).clone();
+    let row = sample.sockets[0].clone();
+    sample.passing = Passing {
+        opened: Fact::Known(9),
+        closed: Fact::Known(8),
+        watched: true,
+        ended: vec![Ended {
+            row,
+            short: true,
+            name: Some("curl".into()),
+            lived: Fact::Known(1200),
+        }],
+        untold: 4,
+        lost: 2,
+        traffic: vec![(ProcessKey { pid: 3, start_ticks: 4 }, Bytes { sent: 5, received: 6 })],
+    };
+    let sample = Arc::new(sample);
+    let mut file = Vec::new();
+    Recorder::new(&mut file, b"harbor").unwrap().write(&sample).unwrap();
+    let mut player = Player::new(BufReader::new(file.as_slice())).unwrap();
+    assert_eq!(player.next_sample().unwrap().as_ref(), Some(&sample));
 }
 
 #[test]

@@ -61,7 +61,7 @@ mod caught {
     use std::io;
 
     use nix::sys::signal as nix_signal;
-    use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGTERM, SIGTSTP};
+    use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP};
     use signal_hook::iterator::Signals;
 
     /// A signal that came.
@@ -80,7 +80,7 @@ mod caught {
     /// # Errors
     /// When the signals cannot be caught, or no thread can be started.
     pub fn catch_signals(mut notify: impl FnMut(Caught) + Send + 'static) -> io::Result<()> {
-        let mut signals = Signals::new([SIGTERM, SIGHUP, SIGINT, SIGTSTP, SIGCONT])?;
+        let mut signals = Signals::new([SIGTERM, SIGHUP, SIGINT, SIGQUIT, SIGTSTP, SIGCONT])?;
         let work = move || {
             for signal in signals.forever() {
                 notify(match signal {

@@ -152,6 +152,14 @@ pub trait System {
     /// The sockets that `ask` wants, in no order; `list` is emptied first and keeps its memory.
     fn sockets(&mut self, ask: &SocketAsk, list: &mut SocketList);
 
+    /// Shows every socket that `ask` wants to `visit` as soon as it is read, so that not all of them need to be in memory with all that
+    /// was asked for. A socket may be shown twice, when reading had to begin again: the last time holds. `list` tells the rest
+    /// ([`SocketList::limits`] and so on); its sockets are empty in the end.
+    fn each_socket(&mut self, ask: &SocketAsk, list: &mut SocketList, visit: &mut dyn FnMut(Socket)) {
+        self.sockets(ask, list);
+        list.sockets.drain(..).for_each(visit);
+    }
+
     /// The TCP and UDP sockets of the caller's own network that `ask` wants, in no order, as another part of the kernel tells them than
     /// the one that [`System::sockets`] asks first: on Linux the text tables of `/proc/net`. `list` is emptied first.
     ///

@@ -293,7 +293,7 @@ fn rules_of_iptables_are_read() {
         port: PORT,
         address: IpAddr::V4(HERE),
     };
-    let mut expect = |rule: &str, expected: &str| {
+    let expect = |rule: &str, expected: &str| {
         if !rule.is_empty() {
             let done = given(rule);
             assert!(

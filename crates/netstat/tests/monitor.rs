@@ -110,6 +110,12 @@ impl Tmux {
         }
     }
 
+    /// Whether the terminal sends what the mouse does, shows its other screen, shows the cursor.
+    fn modes(&self) -> String {
+        let format = "#{mouse_any_flag} #{alternate_on} #{cursor_flag}";
+        self.run(&["display-message", "-p", format]).trim().to_owned()
+    }
+
     /// The settings of the terminal as stty tells them.
     fn settings(&self) -> String {
         let file = self.home.path().join("stty");
@@ -205,7 +211,7 @@ fn a_known_transfer_shows_its_rate() {
     let true_rate = (transfer.sent.load(Ordering::Relaxed) - before) as f64 / begun.elapsed().as_secs_f64();
     let model = modeler.model(&sample);
 
-    let rows = || sample.sockets.iter().zip(&model.sockets.flows);
+    let rows = || sample.sockets.iter().zip(model.sockets.flows());
     let (sender, flow) = rows().find(|(row, _)| row.foreign.port == transfer.port).unwrap();
     let sent = f64::from(flow.sent.known().unwrap());
     assert!((sent / true_rate - 1.0).abs() < 0.05, "{sent} instead of {true_rate}");
@@ -228,6 +234,125 @@ fn a_known_transfer_shows_its_rate() {
         (total / (2.0 * true_rate) - 1.0).abs() < 0.05,
         "{total} instead of twice {true_rate}"
     );
+}
+
+/// Makes `count` connections to a listener of this process, one after the other, each with `bytes` sent and none sent back.
+fn short_connections(count: usize, bytes: usize) -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let taker = std::thread::spawn(move || {
+        for _ in 0..count {
+            let (mut far, _) = listener.accept().unwrap();
+            let mut all = Vec::new();
+            far.read_to_end(&mut all).unwrap();
+            assert_eq!(all.len(), bytes);
+        }
+    });
+    for _ in 0..count {
+        let mut near = TcpStream::connect(address).unwrap();
+        near.write_all(&vec![7; bytes]).unwrap();
+        near.shutdown(std::net::Shutdown::Write).unwrap();
+        // The other side has closed.
+        assert_eq!(near.read(&mut [0]).unwrap(), 0);
+    }
+    taker.join().unwrap();
+    address.port()
+}
+
+#[test]
+fn connections_shorter_than_a_look_are_seen_and_counted() {
+    own_namespace!();
+    let mut collector = Collector::new(Box::new(netstat_os::Native::default()));
+    collector.watch();
+    let mut modeler = Modeler::default();
+    // The sockets of a first look have no past.
+    let mut last = Duration::ZERO;
+    for _ in 0..2 {
+        std::thread::sleep(Duration::from_millis(300));
+        let sample = Arc::new(collector.look());
+        last = sample.sockets_at;
+        modeler.model(&sample);
+    }
+    let (count, bytes) = (30, 20_000);
+    let port = short_connections(count, bytes);
+    // The ends of connections are told a little later.
+    let (mut rows, mut ends, mut opened, mut sent) = (Vec::new(), 0, 0, 0.0);
+    let begun = Instant::now();
+    while ends < 2 * count && begun.elapsed() < Duration::from_secs(20) {
+        std::thread::sleep(Duration::from_millis(300));
+        let sample = Arc::new(collector.look());
+        if !sample.passing.watched {
+            let why = sample.limits.last().map(|limit| limit.why.clone());
+            return eprintln!("skipped: no events here: {why:?}");
+        }
+        ends += sample.passing.ended.iter().filter(|end| end.short).count();
+        opened += sample.passing.opened.known().unwrap_or(0);
+        let model = modeler.model(&sample);
+        let elapsed = (sample.sockets_at - last).as_secs_f64();
+        last = sample.sockets_at;
+        let own = model.processes.iter().find(|row| row.key.pid == std::process::id());
+        sent += own.unwrap().network.out.known().unwrap_or(0.0) * elapsed;
+        rows = model.sockets.closed.clone();
+    }
+    assert_eq!((ends, opened), (2 * count, 2 * count as u64));
+    let of_port: Vec<_> = rows.iter().filter(|row| row.row.foreign.port == port).collect();
+    assert!(!of_port.is_empty() && of_port.iter().all(|row| row.told), "{rows:?}");
+    for row in &of_port {
+        assert_eq!(row.row.bytes.known().unwrap().sent, bytes as u64);
+    }
+    let by_trace = of_port.iter().any(|row| row.lived.known().is_some());
+    if !by_trace {
+        return eprintln!("skipped in part: owners and beginnings are told by tracepoints only");
+    }
+    for row in &of_port {
+        assert_eq!(row.row.process().map(|key| key.pid), Some(std::process::id()));
+        assert!(row.lived.known().unwrap() < 10_000_000);
+    }
+    // All that was sent belongs to this process, though no look has seen any of it.
+    let total = (count * bytes) as f64;
+    assert!((sent / total - 1.0).abs() < 0.05, "{sent} of {total}");
+}
+
+#[test]
+fn bytes_sent_after_the_last_look_count_too() {
+    own_namespace!();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut near = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let (mut far, _) = listener.accept().unwrap();
+    near.write_all(&[1; 50_000]).unwrap();
+    far.read_exact(&mut [0; 50_000]).unwrap();
+    let mut collector = Collector::new(Box::new(netstat_os::Native::default()));
+    collector.watch();
+    let mut modeler = Modeler::default();
+    let mut last = Duration::ZERO;
+    // The bytes that count are those after these two.
+    for _ in 0..2 {
+        std::thread::sleep(Duration::from_millis(300));
+        let sample = Arc::new(collector.look());
+        last = sample.sockets_at;
+        modeler.model(&sample);
+        if !sample.passing.watched {
+            return eprintln!("skipped: no events here");
+        }
+    }
+    near.write_all(&[1; 30_000]).unwrap();
+    far.read_exact(&mut [0; 30_000]).unwrap();
+    drop((near, far));
+    let mut sent = 0.0;
+    for _ in 0..4 {
+        std::thread::sleep(Duration::from_millis(300));
+        let sample = Arc::new(collector.look());
+        let model = modeler.model(&sample);
+        let own = model.processes.iter().find(|row| row.key.pid == std::process::id());
+        sent += own.unwrap().network.out.known().unwrap_or(0.0) * (sample.sockets_at - last).as_secs_f64();
+        last = sample.sockets_at;
+        let closed: Vec<_> = model.sockets.closed.iter().filter(|row| row.told).collect();
+        assert!(
+            closed.iter().all(|row| row.row.bytes.known().unwrap().sent <= 80_001),
+            "{closed:?}"
+        );
+    }
+    assert!((sent / 30_000.0 - 1.0).abs() < 0.05, "{sent}");
 }
 
 #[test]
@@ -283,6 +408,8 @@ fn keys_in_a_real_terminal() {
     let transfer = Transfer::start(300_000);
     let own = std::process::id();
     let before = tmux.settings();
+    let shell = tmux.home.path().join("shell");
+    tmux.type_line(&format!("echo $$ > {}", shell.display()));
     tmux.type_line(&format!("{PROGRAM} monitor network; echo status=$?"));
     let row = |screen: &str| {
         screen
@@ -294,6 +421,11 @@ fn keys_in_a_real_terminal() {
         row(screen) && screen.contains("TCP Connections")
     });
     assert!(tmux.screen().contains(&transfer.port.to_string()));
+    // Connections that no look can see, with all that went through them.
+    short_connections(3, 20_000);
+    tmux.wait("short connections", |screen| {
+        screen.contains("20.0kB") && (screen.contains("lived ") || screen.contains("closed "))
+    });
 
     tmux.keys(&["/"]);
     tmux.run(&["send-keys", "-l", &format!("pid {own}")]);
@@ -340,6 +472,20 @@ fn keys_in_a_real_terminal() {
     });
     tmux.type_line("fg; echo status=$?");
     tmux.wait("the disks after fg", |screen| screen.contains("Storage"));
+
+    // A stop that nobody can prepare for.
+    let stop = format!("kill -STOP $(ps -o pid= --ppid $(cat {}))", shell.display());
+    assert!(Command::new("sh").args(["-c", &stop]).status().unwrap().success());
+    std::thread::sleep(Duration::from_millis(300));
+    // The terminal still is as the monitor wants it: what is typed is not shown, and a return does not end a line.
+    tmux.run(&["send-keys", "-l", "stty sane; echo back in the shell"]);
+    tmux.keys(&["C-j"]);
+    tmux.wait("the shell after a stop", |screen| screen.contains("back in the shell"));
+    tmux.type_line("fg; echo status=$?");
+    // What the shell left on the screen is drawn over, and keys work one by one.
+    tmux.wait("the disks after a stop", |screen| {
+        screen.starts_with(" 1 Overview") && screen.contains("Storage") && !screen.contains("back in the shell")
+    });
 
     tmux.keys(&["q"]);
     tmux.wait("the end", |screen| screen.contains("status=0"));
@@ -404,6 +550,14 @@ fn a_signal_gives_the_terminal_back() {
     let Some(tmux) = Tmux::start("a_signal_gives_the_terminal_back", 80, 24) else {
         return;
     };
+    for (signal, status) in [("TERM", 143), ("HUP", 129), ("INT", 130), ("QUIT", 131)] {
+        ends_by(&tmux, signal, status);
+    }
+}
+
+/// The monitor ends by a signal, tells it as its status, and leaves the terminal as it was.
+fn ends_by(tmux: &Tmux, signal: &str, status: i32) {
+    tmux.type_line("clear");
     let before = tmux.settings();
     let pid_file = tmux.home.path().join("pid");
     let program = format!("sh -c 'echo $$ > {}; exec {PROGRAM} monitor'", pid_file.display());
@@ -411,14 +565,96 @@ fn a_signal_gives_the_terminal_back() {
     tmux.wait("the monitor", |screen| screen.contains("Overview"));
     let pid = std::fs::read_to_string(pid_file).unwrap();
     let sent = Command::new("sh")
-        .args(["-c", &format!("kill -TERM {pid}")])
+        .args(["-c", &format!("kill -{signal} {pid}")])
         .status()
         .unwrap();
     assert!(sent.success());
     tmux.wait("the end", |screen| {
-        screen.contains("status=143") && !screen.contains("Overview")
+        screen.contains(&format!("status={status}")) && !screen.contains("Overview")
     });
     assert_eq!(tmux.settings(), before);
+    assert_eq!(tmux.modes(), "0 0 1", "mouse, other screen, cursor");
+}
+
+/// A companion that panics when it is asked for a card.
+struct Panics;
+
+impl netstat_monitor::companion::Companion for Panics {
+    fn inspect(&mut self, _: &netstat_monitor::companion::Target) -> Result<(String, Vec<String>), String> {
+        panic!("made up for a test")
+    }
+
+    fn audit(
+        &mut self,
+        _: Vec<netstat_monitor::sample::SocketRow>,
+        _: bool,
+    ) -> Result<Vec<netstat_monitor::companion::Finding>, String> {
+        Ok(Vec::new())
+    }
+}
+
+/// Not a test by itself: the monitor with a thread that panics, run by [`a_panic_gives_the_terminal_back`] in a terminal.
+#[test]
+#[ignore = "a part of another test"]
+fn monitor_that_panics() {
+    let end = netstat_monitor::run(netstat_monitor::Options {
+        settings: netstat_monitor::config::Settings::default(),
+        config: None,
+        read_only: true,
+        no_color: false,
+        record: None,
+        replay: None,
+        system: Box::new(netstat_os::Native::default()),
+        companion: Some(Box::new(Panics)),
+    });
+    panic!("it ended without a panic: {end:?}");
+}
+
+#[test]
+fn a_panic_gives_the_terminal_back() {
+    own_namespace!();
+    let Some(tmux) = Tmux::start("a_panic_gives_the_terminal_back", 100, 30) else {
+        return;
+    };
+    let before = tmux.settings();
+    let own = std::env::current_exe().unwrap();
+    tmux.type_line(&format!(
+        "{} --ignored --exact monitor_that_panics --nocapture; echo status=$?",
+        own.display()
+    ));
+    tmux.wait("processes", |screen| {
+        screen.contains("CPU %") && screen.contains("sleeping")
+    });
+    tmux.keys(&["Down", "Enter"]);
+    let screen = tmux.wait("the panic", |screen| screen.contains("status=101"));
+    assert!(
+        screen.contains("made up for a test") && !screen.contains("Overview"),
+        "{screen}"
+    );
+    assert_eq!(tmux.settings(), before);
+    assert_eq!(tmux.modes(), "0 0 1", "mouse, other screen, cursor");
+}
+
+#[test]
+fn a_row_is_copied_to_the_clipboard_of_the_terminal() {
+    own_namespace!();
+    let Some(tmux) = Tmux::start("a_row_is_copied_to_the_clipboard_of_the_terminal", 120, 40) else {
+        return;
+    };
+    // Programs in the terminal may set its buffers.
+    tmux.run(&["set-option", "-s", "set-clipboard", "on"]);
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port().to_string();
+    tmux.type_line(&format!("{PROGRAM} monitor network"));
+    tmux.wait("the port", |screen| screen.contains(&port));
+    tmux.keys(&["Left"]);
+    tmux.keys(&["f"]);
+    tmux.run(&["send-keys", "-l", &port]);
+    tmux.keys(&["Enter", "y"]);
+    tmux.wait("that it was copied", |screen| screen.contains("copied"));
+    let buffer = tmux.run(&["show-buffer"]);
+    assert!(buffer.contains(&port) && buffer.contains("127.0.0.1"), "{buffer}");
+    tmux.keys(&["q"]);
 }
 
 #[test]

@@ -10,6 +10,7 @@ use crate::choice::parse_filter;
 use crate::companion::Target;
 use crate::config::INTERVALS;
 use crate::keys::{Action, action};
+use crate::model::Presence;
 use crate::pane::Tab;
 use crate::view::{Item, Sort, Tree};
 
@@ -379,6 +380,14 @@ impl App {
         let Some((process, name)) = self.selected_process() else {
             return self.say("select a row with a process first", Tone::Warn);
         };
+        let gone = |row: &crate::model::ProcessRow| row.presence == Presence::Gone;
+        let row = self.model.as_ref().and_then(|model| model.process(process));
+        if row.is_none_or(gone) {
+            return self.say(
+                format!("{name} (process {}) has ended already", process.pid),
+                Tone::Warn,
+            );
+        }
         self.popup = Some(Popup::Signals { process, name, at: 0 });
     }
 
@@ -397,6 +406,12 @@ impl App {
                 "the kernel does not say which connection this is, so it is left alone",
                 Tone::Warn,
             );
+        }
+        let item = self.selected().map(|row| row.item);
+        if let (Some(item), Some(model)) = (item, &self.model)
+            && item.presence(model) == Presence::Gone
+        {
+            return self.say("this connection has ended already", Tone::Warn);
         }
         let end = |end| format!("{}:{}", crate::cell::address(end), end.port);
         let name = match self.selected_process() {

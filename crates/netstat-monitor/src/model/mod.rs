@@ -3,6 +3,8 @@
 //! Live views, replays, saved views and tests all read the same [`Model`]. It is made in the collector's thread and never changes, so
 //! the screen only chooses, orders and draws.
 
+mod flows;
+mod loss;
 mod modeler;
 mod rows;
 mod units;
@@ -14,7 +16,7 @@ use std::time::Duration;
 use netstat_model::counters::InterfaceFigure;
 use netstat_model::figures::rates::CpuShares;
 use netstat_model::figures::{Memory, ProcessKey};
-use netstat_model::{Fact, Limit};
+use netstat_model::{Fact, Limit, Why};
 
 use crate::sample::SocketRow;
 
@@ -77,32 +79,88 @@ pub struct Whole {
 }
 
 /// The sockets of a model.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Sockets {
     /// Open ones, by rising id.
     pub open: Arc<Vec<SocketRow>>,
     /// Those that were closed a moment ago.
-    pub closed: Vec<Arc<SocketRow>>,
-    /// What flows through each: first of the open ones, then of the closed ones.
-    pub flows: Vec<Flow>,
+    pub closed: Vec<Arc<ClosedRow>>,
+    /// What flows through each open one.
+    pub open_flows: Arc<Vec<Flow>>,
+    /// What flowed through each closed one.
+    pub closed_flows: Vec<Flow>,
+    /// How many were closed a moment ago and are not told one by one, because there are too many.
+    pub untold: u64,
+    /// TCP connections that opened and that ended, per second.
+    pub turnover: [Fact<f64>; 2],
+    /// Whether connections shorter than a refresh are seen.
+    pub watched: bool,
+    /// Events that the system lost a moment ago, as far as they could be counted.
+    pub lost: u64,
+}
+
+/// A socket that was closed a moment ago.
+#[derive(Clone, Debug)]
+pub struct ClosedRow {
+    /// As it was last seen, or as its end was told.
+    pub row: SocketRow,
+    /// The name of its process where no list of processes shows that, safe for the terminal.
+    pub name: Option<Arc<str>>,
+    /// How long it lived, in microseconds.
+    pub lived: Fact<u64>,
+    /// Whether its end was told: then its bytes are all that went through it.
+    pub told: bool,
 }
 
 impl Sockets {
     /// How many rows there are.
     pub fn len(&self) -> usize {
-        self.flows.len()
+        self.open_flows.len() + self.closed_flows.len()
     }
 
     /// Whether there are none.
     pub fn is_empty(&self) -> bool {
-        self.flows.is_empty()
+        self.len() == 0
+    }
+
+    /// What flows through each: first of the open ones, then of the closed ones.
+    pub fn flows(&self) -> impl Iterator<Item = &Flow> {
+        self.open_flows.iter().chain(&self.closed_flows)
+    }
+
+    /// What flows through the row at `index`.
+    pub fn flow(&self, index: usize) -> &Flow {
+        match self.open_flows.get(index) {
+            Some(flow) => flow,
+            None => &self.closed_flows[index - self.open_flows.len()],
+        }
     }
 
     /// The row at `index`.
     pub fn row(&self, index: usize) -> &SocketRow {
         match self.open.get(index) {
             Some(row) => row,
-            None => &self.closed[index - self.open.len()],
+            None => &self.closed[index - self.open.len()].row,
+        }
+    }
+
+    /// What is known of the row at `index` beside that, when it is closed.
+    pub fn closed(&self, index: usize) -> Option<&ClosedRow> {
+        self.closed.get(index.checked_sub(self.open.len())?).map(|row| &**row)
+    }
+}
+
+impl Default for Sockets {
+    fn default() -> Self {
+        Sockets {
+            open: Arc::default(),
+            closed: Vec::new(),
+            open_flows: Arc::default(),
+            closed_flows: Vec::new(),
+            untold: 0,
+            turnover: [Fact::Unknown(Why::NotYet); 2],
+            watched: false,
+            lost: 0,
         }
     }
 }

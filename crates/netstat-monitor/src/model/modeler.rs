@@ -10,17 +10,14 @@ use netstat_model::figures::{DiskKind, ProcessFigures, ProcessIdentity, ProcessK
 use netstat_model::text::escape;
 use netstat_model::{Fact, Why};
 
+use super::flows::{Flows, weight};
 use super::rows::SHORT_WHILE;
 use super::units::{unit_name, units};
-use super::{
-    DiskRow, Flow, InterfaceRow, Model, Presence, ProcessRow, ProcessText, Rate2, Recent, Sockets, TRAFFIC, Whole,
-};
-use crate::sample::{Bytes, Sample, SocketRow};
+use super::{DiskRow, InterfaceRow, Model, Presence, ProcessRow, ProcessText, Rate2, Recent, TRAFFIC, Whole};
+use crate::sample::Sample;
 
 /// So long a new or a closed row is shown as such.
-const MOMENT: Duration = Duration::from_secs(3);
-/// The time constant of recent averages in seconds.
-const RECENT: f64 = 10.0;
+pub(super) const MOMENT: Duration = Duration::from_secs(3);
 /// The span of the longer average of processor time.
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -31,10 +28,7 @@ pub struct Modeler {
     number: u64,
     past: HashMap<ProcessKey, Past>,
     ended: Vec<(ProcessRow, Duration)>,
-    flows: Vec<Flow>,
-    /// When sockets appeared that have only just done so.
-    appeared: HashMap<u64, Duration>,
-    closed: Vec<(Arc<SocketRow>, Flow, Duration)>,
+    flows: Flows,
 }
 
 /// What is remembered of a process.
@@ -60,17 +54,12 @@ impl Modeler {
         self.number += 1;
         let previous = self.previous.take();
         let at = sample.figures.at;
-        self.update_flows(previous.as_deref(), sample);
+        self.flows.update(previous.as_deref(), sample);
         let processes = self.processes(previous.as_deref(), sample);
         let rates = SystemRates::between(previous.as_ref().map(|old| &old.figures.system), &sample.figures.system);
         let disks = disks(sample, &rates);
         let whole = whole(sample, &rates, &disks, &processes);
         let interfaces = interfaces(sample, &rates);
-        let flows = self
-            .flows
-            .iter()
-            .copied()
-            .chain(self.closed.iter().map(|(_, flow, _)| *flow));
         let model = Model {
             number: self.number,
             at,
@@ -78,11 +67,7 @@ impl Modeler {
             whole,
             units: units(&processes),
             processes,
-            sockets: Sockets {
-                open: Arc::clone(&sample.sockets),
-                flows: flows.collect(),
-                closed: self.closed.iter().map(|(row, ..)| Arc::clone(row)).collect(),
-            },
+            sockets: self.flows.sockets(&sample.sockets),
             disks,
             interfaces,
             limits: sample.limits.clone(),
@@ -91,91 +76,6 @@ impl Modeler {
         };
         self.previous = Some(Arc::clone(sample));
         model
-    }
-
-    /// Rates of the sockets; sorts out which are new and which are gone.
-    fn update_flows(&mut self, previous: Option<&Sample>, sample: &Sample) {
-        let now = sample.sockets_at;
-        self.closed
-            .retain(|(_, _, closed)| now.saturating_sub(*closed) < MOMENT);
-        self.appeared
-            .retain(|_, appeared| now.saturating_sub(*appeared) < MOMENT);
-        let Some(old) = previous else {
-            let first = |row: &SocketRow| Flow {
-                sent: row.bytes.map(|_| 0.0).and_unknown(Why::NotApplicable),
-                received: row.bytes.map(|_| 0.0).and_unknown(Why::NotApplicable),
-                recent: [0.0; 2],
-                quiet: u16::MAX,
-                presence: Presence::Here,
-            };
-            self.flows = sample.sockets.iter().map(first).collect();
-            return;
-        };
-        if old.sockets_at == now {
-            // They were not read anew.
-            self.settle(&sample.sockets);
-            return;
-        }
-        let elapsed = now.saturating_sub(old.sockets_at);
-        let weight = weight(elapsed);
-        let tenths = u16::try_from(elapsed.as_millis() / 100).unwrap_or(u16::MAX);
-        let mut flows = Vec::with_capacity(sample.sockets.len());
-        let mut before = old.sockets.iter().zip(&self.flows).peekable();
-        for row in sample.sockets.iter() {
-            let mut known = None;
-            while let Some((past, flow)) = before.next_if(|(past, _)| past.id <= row.id) {
-                if past.id == row.id {
-                    known = Some((past, *flow));
-                } else {
-                    self.closed.push((Arc::new(past.clone()), gone(*flow), now));
-                }
-            }
-            let (bytes, recent, quiet) = match known {
-                Some((past, flow)) => (past.bytes, flow.recent, flow.quiet),
-                // All that went through a new one did so since the last look.
-                None => {
-                    self.appeared.insert(row.id, now);
-                    (row.bytes.map(|_| Bytes::default()), [0.0; 2], u16::MAX)
-                }
-            };
-            let rate = |part: fn(&Bytes) -> u64| {
-                per_second(bytes.as_ref().map(part), row.bytes.as_ref().map(part), elapsed).map(|rate| rate as f32)
-            };
-            let mut flow = Flow {
-                sent: rate(|bytes| bytes.sent),
-                received: rate(|bytes| bytes.received),
-                recent,
-                quiet: quiet.saturating_add(tenths),
-                presence: Presence::Here,
-            };
-            if flow.total().known().is_some_and(|total| total > 0.0) {
-                flow.quiet = 0;
-            }
-            for (average, rate) in flow.recent.iter_mut().zip([flow.sent, flow.received]) {
-                if let Fact::Known(rate) = rate {
-                    *average += (rate - *average) * weight;
-                }
-            }
-            flows.push(flow);
-        }
-        for (past, flow) in before {
-            self.closed.push((Arc::new(past.clone()), gone(*flow), now));
-        }
-        self.flows = flows;
-        self.settle(&sample.sockets);
-    }
-
-    /// Marks the sockets that are new.
-    fn settle(&mut self, sockets: &[SocketRow]) {
-        if self.appeared.is_empty() && self.flows.iter().all(|flow| flow.presence == Presence::Here) {
-            return;
-        }
-        for (row, flow) in sockets.iter().zip(&mut self.flows) {
-            flow.presence = match self.appeared.contains_key(&row.id) {
-                true => Presence::New,
-                false => Presence::Here,
-            };
-        }
     }
 
     fn processes(&mut self, previous: Option<&Sample>, sample: &Sample) -> Vec<ProcessRow> {
@@ -309,7 +209,7 @@ impl Modeler {
     /// What flows through the TCP connections of each process.
     fn traffic_of_processes(&self, sample: &Sample) -> HashMap<ProcessKey, Traffic> {
         let mut sums: HashMap<ProcessKey, Traffic> = HashMap::new();
-        for (row, flow) in sample.sockets.iter().zip(&self.flows) {
+        for (row, flow) in sample.sockets.iter().zip(self.flows.open()) {
             let Some(key) = row.process() else { continue };
             let sum = sums.entry(key).or_insert(Traffic {
                 sockets: 0,
@@ -342,6 +242,19 @@ impl Modeler {
                     }
                 }
             }
+        }
+        for (key, rate) in self.flows.ended() {
+            let sum = sums.entry(*key).or_insert(Traffic {
+                sockets: 0,
+                rate: Rate2::unknown(Why::NotYet),
+                counted: false,
+            });
+            let old = |part: Fact<f64>| part.known().filter(|_| sum.counted).unwrap_or(0.0);
+            sum.rate = Rate2 {
+                out: Fact::Known(old(sum.rate.out) + rate[0]),
+                into: Fact::Known(old(sum.rate.into) + rate[1]),
+            };
+            sum.counted = true;
         }
         sums
     }
@@ -381,11 +294,6 @@ impl Past {
     }
 }
 
-/// How much a new value counts in a recent average after `elapsed`.
-fn weight(elapsed: Duration) -> f32 {
-    (1.0 - (-elapsed.as_secs_f64() / RECENT).exp()) as f32
-}
-
 impl Recent {
     fn add(&mut self, rates: &ProcessRates, network: &Rate2, weight: f32) {
         let average = |old: &mut f32, new: Fact<f64>| {
@@ -400,29 +308,6 @@ impl Recent {
         average(&mut self.sent, network.out);
         average(&mut self.received, network.into);
         average(&mut self.faults, rates.major_faults);
-    }
-}
-
-fn gone(flow: Flow) -> Flow {
-    Flow {
-        sent: Fact::Unknown(Why::Gone),
-        received: Fact::Unknown(Why::Gone),
-        presence: Presence::Gone,
-        ..flow
-    }
-}
-
-/// A helper: a known fact becomes unknown for a reason; an unknown one keeps its own.
-trait AndUnknown {
-    fn and_unknown(self, why: Why) -> Self;
-}
-
-impl<T> AndUnknown for Fact<T> {
-    fn and_unknown(self, why: Why) -> Self {
-        match self {
-            Fact::Known(_) => Fact::Unknown(why),
-            unknown => unknown,
-        }
     }
 }
 

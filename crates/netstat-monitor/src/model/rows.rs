@@ -137,6 +137,9 @@ pub struct Flow {
     pub recent: [f32; 2],
     /// For how long nothing went through it, in tenths of a second; the largest number where nothing ever did.
     pub quiet: u16,
+    /// The share of its segments with data that had to be sent again, 0 to 1, of those sent in the last 60 to 80 seconds, or since it was
+    /// first seen. Unknown when none was sent in that time.
+    pub loss: Fact<f32>,
     /// New, here or gone.
     pub presence: Presence,
 }

@@ -173,20 +173,23 @@ pub(super) fn bottom(buffer: &mut Buffer, area: Rect, app: &App) -> Option<Posit
         ("s", "save"),
         ("q", "quit"),
     ]);
+    // What cannot be seen is said in the help; that there is something, here.
+    let limited = app.model.as_ref().is_some_and(|model| !model.limits.is_empty());
+    let note = if limited && area.width >= 80 {
+        "not all is seen: ? "
+    } else {
+        ""
+    };
+    let room = area.right().saturating_sub(note.len() as u16);
     let mut x = area.x + 1;
     for (key, word) in hints {
         let width = (key.len() + word.len() + 3) as u16;
-        if x + width > area.right() {
+        if x + width > room {
             break;
         }
         x = put(buffer, x, area.y, width, key, theme.bar.patch(theme.key));
         x = put(buffer, x + 1, area.y, width, word, theme.bar) + 2;
     }
-    if let Some(limit) = app.model.as_ref().and_then(|model| model.limits.first()) {
-        let text = netstat_model::text::escape_str(&format!("{} ({}) ", limit.what, limit.why)).into_owned();
-        if usize::from(area.right().saturating_sub(x + 2)) >= text.len() {
-            put_right(buffer, x + 2, area.right(), area.y, &text, theme.bar.patch(theme.warn));
-        }
-    }
+    put_right(buffer, room, area.right(), area.y, note, theme.bar.patch(theme.warn));
     None
 }

@@ -184,7 +184,8 @@ fn one(buffer: &mut Buffer, area: Rect, graph: &Graph, app: &mut App, model: &Ar
         ),
     };
     let end = put(buffer, area.x, area.y, area.width, &title, name);
-    put_right(buffer, end + 1, area.right(), area.y, &now, Style::new());
+    let now = fitting(&now, area.right().saturating_sub(end + 1));
+    put_right(buffer, end + 1, area.right(), area.y, now, Style::new());
     // Below it the axis, and an empty line where there is room.
     let rows = area.height.saturating_sub(if area.height > 4 { 3 } else { 2 }).max(1);
     let below = area.y + 1 + rows;
@@ -203,6 +204,14 @@ fn one(buffer: &mut Buffer, area: Rect, graph: &Graph, app: &mut App, model: &Ar
             top,
             app,
         );
+    }
+}
+
+/// Where there is no room for all figures, the last is left out rather than cut.
+fn fitting(now: &str, room: u16) -> &str {
+    match now.rsplit_once("  ") {
+        Some((first, _)) if now.chars().count() > usize::from(room) => first,
+        _ => now,
     }
 }
 
@@ -290,7 +299,8 @@ fn axis(buffer: &mut Buffer, area: Rect, graph: &Graph, top: f32, app: &App) {
 /// A graph of one line: name, curve, figure.
 fn line(buffer: &mut Buffer, area: Rect, graph: &Graph, app: &mut App, model: &Arc<Model>) {
     let name = 9.min(area.width / 4);
-    let now = (graph.now.len() as u16).clamp(6, area.width / 2);
+    let text = fitting(&graph.now, area.width / 2);
+    let now = (text.len() as u16).clamp(6, area.width / 2);
     let width = area.width.saturating_sub(name + now + 2);
     let (values, top) = values(graph, width, app, model);
     put(buffer, area.x, area.y, name, &graph.title, app.theme.dim);
@@ -305,12 +315,5 @@ fn line(buffer: &mut Buffer, area: Rect, graph: &Graph, app: &mut App, model: &A
             app,
         );
     }
-    put_right(
-        buffer,
-        area.right() - now,
-        area.right(),
-        area.y,
-        &graph.now,
-        Style::new(),
-    );
+    put_right(buffer, area.right() - now, area.right(), area.y, text, Style::new());
 }

@@ -67,15 +67,16 @@ pub(super) fn draw(buffer: &mut Buffer, area: Rect, app: &App) -> Rect {
         ) + 3;
     }
     let waiting = format::fact(model.whole.pressure[1], format::percent);
-    let further = format!("to be written {}   pressure {waiting} %", size(memory.dirty));
-    put(
-        buffer,
-        x,
-        area.y + 2,
-        area.right().saturating_sub(x),
-        &further,
-        theme.dim,
-    );
+    // What does not fit is left out, not cut.
+    for further in [
+        format!("to be written {}", size(memory.dirty)),
+        format!("pressure {waiting} %"),
+    ] {
+        let room = area.right().saturating_sub(x);
+        if further.len() <= usize::from(room) {
+            x = put(buffer, x, area.y + 2, room, &further, theme.dim) + 3;
+        }
+    }
     Rect {
         y: area.y + 3,
         height: area.height.saturating_sub(3),

@@ -191,58 +191,90 @@ fn title(buffer: &mut Buffer, area: Rect, pane: Pane, folded: bool, app: &mut Ap
     }
     let end = put(buffer, area.x, area.y, area.width, &words, style);
     if let Some(model) = &app.model {
-        let text = live(pane, model);
-        put_right(buffer, end + 2, area.right(), area.y, &format!("{text} "), style);
+        let room = usize::from(area.right().saturating_sub(end + 2));
+        // What does not fit is left out, not cut.
+        let mut text = String::new();
+        for part in live(pane, model) {
+            let longer = format!("{text}{part}   ");
+            if unicode_width::UnicodeWidthStr::width(longer.as_str()) > room + 2 {
+                break;
+            }
+            text = longer;
+        }
+        put_right(
+            buffer,
+            end + 2,
+            area.right(),
+            area.y,
+            &format!("{} ", text.trim_end()),
+            style,
+        );
     }
     app.hits.push((area, Hit::Title(pane)));
 }
 
-/// The figures in the title of a pane.
-fn live(pane: Pane, model: &Model) -> String {
+/// The figures in the title of a pane, the most important first.
+fn live(pane: Pane, model: &Model) -> Vec<String> {
     let whole = &model.whole;
     let rate = |fact: Fact<f64>| format::fact(fact, format::rate);
     let percent = |fact: Fact<f64>| format::fact(fact, format::percent);
     let cpu = percent(whole.cpu.map(|cpu| cpu.busy));
     let cores = whole.cores.len();
     match pane {
-        Pane::OverviewCpu => format!("{cpu} % of {cores} processors"),
-        Pane::CpuProcesses => format!(
-            "{cpu} % of {cores} processors   waiting for disks {} %   pressure {} %",
-            percent(whole.cpu.map(|cpu| cpu.waiting)),
-            percent(whole.pressure[0])
-        ),
-        Pane::OverviewDisk | Pane::DiskProcesses => {
-            format!(
-                "read {} B/s   write {} B/s",
-                rate(whole.disk.into),
-                rate(whole.disk.out)
-            )
-        }
+        Pane::OverviewCpu => vec![format!("{cpu} % of {cores} processors")],
+        Pane::CpuProcesses => vec![
+            format!("{cpu} % of {cores} processors"),
+            format!("waiting for disks {} %", percent(whole.cpu.map(|cpu| cpu.waiting))),
+            format!("pressure {} %", percent(whole.pressure[0])),
+        ],
+        Pane::OverviewDisk | Pane::DiskProcesses => vec![
+            format!("read {} B/s", rate(whole.disk.into)),
+            format!("write {} B/s", rate(whole.disk.out)),
+        ],
         Pane::DiskDevices => match &whole.busiest {
-            Fact::Known((name, share)) => format!(
-                "busiest {name} {} %   pressure {} %",
-                format::percent(*share),
-                percent(whole.pressure[2])
-            ),
-            Fact::Unknown(_) => String::new(),
+            Fact::Known((name, share)) => vec![
+                format!("busiest {name} {} %", format::percent(*share)),
+                format!("pressure {} %", percent(whole.pressure[2])),
+            ],
+            Fact::Unknown(_) => Vec::new(),
         },
         Pane::OverviewMemory | Pane::MemoryProcesses => {
             let share = match (whole.memory.in_use(), whole.memory.total) {
                 (Fact::Known(used), Fact::Known(total)) if total > 0 => format::percent(used as f64 / total as f64),
                 _ => format::UNKNOWN.to_owned(),
             };
-            format!("{share} % in use   {} faults/s", format::rate(whole.major_faults))
+            vec![
+                format!("{share} % in use"),
+                format!("{} faults/s", format::rate(whole.major_faults)),
+            ]
         }
-        Pane::OverviewNetwork | Pane::NetworkProcesses => {
-            format!(
-                "send {} B/s   receive {} B/s",
-                rate(whole.network.out),
-                rate(whole.network.into)
-            )
-        }
-        Pane::Connections => format::fact(whole.connections, |count| format!("{count} up")),
-        Pane::CpuUnits | Pane::NetworkActivity | Pane::Listening => String::new(),
+        Pane::OverviewNetwork | Pane::NetworkProcesses => vec![
+            format!("send {} B/s", rate(whole.network.out)),
+            format!("receive {} B/s", rate(whole.network.into)),
+        ],
+        Pane::Connections => connections(model),
+        Pane::CpuUnits | Pane::NetworkActivity | Pane::Listening => Vec::new(),
     }
+}
+
+/// What the title of the connections says.
+fn connections(model: &Model) -> Vec<String> {
+    let sockets = &model.sockets;
+    let mut words = vec![format::fact(model.whole.connections, |count| format!("{count} up"))];
+    if sockets.untold > 0 {
+        words.push(format!("+{} not shown", format::rate(sockets.untold as f64)));
+    }
+    if sockets.lost > 0 {
+        words.push(format!("{} events lost", sockets.lost));
+    }
+    if let ([Fact::Known(_), _], false) = (sockets.turnover, sockets.watched) {
+        words.push("short ones not seen".to_owned());
+    }
+    if let [Fact::Known(opened), Fact::Known(closed)] = sockets.turnover {
+        let rate = |rate: f64| format::rate(rate);
+        words.push(format!("{} opened/s  {} closed/s", rate(opened), rate(closed)));
+    }
+    words
 }
 
 /// The columns of a pane: the chosen ones, or where none were chosen further ones that find room beside them.

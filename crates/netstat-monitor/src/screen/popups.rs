@@ -10,16 +10,40 @@ use crate::app::{App, Popup};
 use crate::keys::TABLE;
 use crate::theme::Theme;
 
+/// The room that the keys take in the help.
+const KEYS: u16 = 18;
+
 /// Draws what lies over `body`.
 pub(super) fn draw(buffer: &mut Buffer, body: Rect, app: &mut App) {
     let theme = app.theme;
     let (read_only, ascii) = (app.read_only, app.settings.ascii);
+    let limits = app
+        .model
+        .as_ref()
+        .map_or(&[][..], |model| model.limits.as_slice())
+        .to_vec();
     let window =
         |buffer: &mut Buffer, width, lines, title: &str| window(buffer, body, (width, lines), title, &theme, ascii);
     match &mut app.popup {
         None => {}
         Some(Popup::Help { top }) => {
-            let lines = help(read_only);
+            let room = usize::from(body.width.saturating_sub(6).min(96).saturating_sub(KEYS));
+            let limits: Vec<String> = limits.iter().map(told).collect();
+            let not_seen = limits.iter().map(|limit| ("", Some(limit.as_str())));
+            let heading = (!limits.is_empty()).then_some([("", None), ("Not seen here", None)]);
+            let lines: Vec<(&str, Option<String>)> = help(read_only)
+                .into_iter()
+                .chain(heading.into_iter().flatten())
+                .chain(not_seen)
+                .flat_map(|(key, words)| match words {
+                    None => vec![(key, None)],
+                    Some(words) => {
+                        let mut key = Some(key);
+                        let pieces = wrapped(words, room).into_iter();
+                        pieces.map(|piece| (key.take().unwrap_or(""), Some(piece))).collect()
+                    }
+                })
+                .collect();
             let area = window(buffer, 100, lines.len(), "Keys");
             *top = (*top).min(lines.len().saturating_sub(area.height.into()));
             for (y, (key, words)) in (area.y..area.bottom()).zip(lines.iter().skip(*top)) {
@@ -29,14 +53,8 @@ pub(super) fn draw(buffer: &mut Buffer, body: Rect, app: &mut App) {
                     }
                     Some(words) => {
                         put(buffer, area.x + 2, y, 15, key, theme.key);
-                        put(
-                            buffer,
-                            area.x + 18,
-                            y,
-                            area.width.saturating_sub(18),
-                            words,
-                            Style::new(),
-                        );
+                        let room = area.width.saturating_sub(KEYS);
+                        put(buffer, area.x + KEYS, y, room, words, Style::new());
                     }
                 }
             }
@@ -75,6 +93,8 @@ pub(super) fn draw(buffer: &mut Buffer, body: Rect, app: &mut App) {
             );
         }
         Some(Popup::Confirm { lines, .. }) => {
+            let room = usize::from(body.width.saturating_sub(6).min(74));
+            let lines: Vec<String> = lines.iter().flat_map(|line| wrapped(line, room)).collect();
             let area = window(buffer, 78, lines.len() + 2, "Are you sure?");
             for (y, line) in (area.y..area.bottom()).zip(lines.iter()) {
                 put(buffer, area.x, y, area.width, line, Style::new());
@@ -136,6 +156,15 @@ fn wrapped(line: &str, room: usize) -> Vec<String> {
     pieces
 }
 
+/// What cannot be seen, why, and what helps.
+fn told(limit: &netstat_model::Limit) -> String {
+    let remedy = limit
+        .remedy
+        .as_deref()
+        .map_or(String::new(), |remedy| format!("; {remedy}"));
+    netstat_model::text::escape_str(&format!("{}: {}{remedy}", limit.what, limit.why)).into_owned()
+}
+
 /// The lines of the help: a heading has no words.
 fn help(read_only: bool) -> Vec<(&'static str, Option<&'static str>)> {
     let mut lines = Vec::new();
@@ -153,7 +182,11 @@ fn help(read_only: bool) -> Vec<(&'static str, Option<&'static str>)> {
             "-",
             Some("not known: not permitted, or not counted by the system, such as the bytes of UDP"),
         ),
-        ("+, - before rows", Some("it appeared, or ended, a moment ago")),
+        ("+, - at left", Some("it appeared, or ended, a moment ago")),
+        (
+            "1.2kB",
+            Some("in the row of an ended connection: all bytes that went through it, also when it lived shorter than a refresh"),
+        ),
         (
             "order",
             Some("rates are ordered by their average of the last seconds, so that rows do not jump"),

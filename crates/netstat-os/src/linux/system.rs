@@ -92,6 +92,10 @@ impl System for Linux {
         self.sockets.read(ask, list);
     }
 
+    fn each_socket(&mut self, ask: &SocketAsk, list: &mut SocketList, visit: &mut dyn FnMut(Socket)) {
+        self.sockets.each(ask, list, visit);
+    }
+
     fn sockets_as_text(&mut self, ask: &SocketAsk, list: &mut SocketList) -> Result<(), Refused> {
         self.sockets.read_as_text(ask, list)
     }

@@ -5,8 +5,9 @@ use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::os::fd::AsRawFd;
 
 use netstat_model::{Extras, Fact, Socket, State, TcpFigure, TimerKind, UpperLayer, Why};
-use netstat_os::SocketAsk;
 use netstat_os::linux::sockets::SocketReader;
+use netstat_os::{SocketAsk, SocketList};
+use netstat_testkit::trouble::without_netlink;
 use netstat_testkit::{have, own_namespace};
 use rustix::net::sockopt;
 
@@ -310,4 +311,54 @@ fn what_the_kernel_keeps_from_others_is_not_permitted() {
     assert_eq!(socket.fact(|extra| extra.mark), Fact::Unknown(Why::NotPermitted));
     assert_eq!(socket.fact(|extra| extra.upper_layer), Fact::Unknown(Why::NotPermitted));
     assert!(socket.tcp(TcpFigure::Rtt).known().is_some());
+}
+
+#[test]
+fn one_by_one_are_the_same_as_in_a_list() {
+    own_namespace!();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let near: Vec<_> = (0..20)
+        .map(|_| std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap())
+        .collect();
+    let _udp = std::net::UdpSocket::bind("[::1]:0").unwrap();
+    let ask = SocketAsk {
+        tcp4: true,
+        tcp6: true,
+        udp4: true,
+        udp6: true,
+        tcp_states: State::ALL.to_vec(),
+        extra: Extras::TCP,
+        ..SocketAsk::default()
+    };
+    let sorted = |mut sockets: Vec<Socket>| {
+        sockets.sort_by_key(Socket::cookie);
+        sockets
+    };
+    for netlink in [true, false] {
+        let work = || {
+            let mut reader = SocketReader::new("/proc");
+            let mut list = SocketList::default();
+            reader.read(&ask, &mut list);
+            let (whole, limits) = (std::mem::take(&mut list.sockets), list.limits.clone());
+            let mut one_by_one = Vec::new();
+            reader.each(&ask, &mut list, &mut |socket| one_by_one.push(socket));
+            assert!(list.sockets.is_empty());
+            assert_eq!(list.limits, limits);
+            assert_eq!(one_by_one.len(), whole.len());
+            if netlink {
+                assert!(whole.len() > 2 * near.len());
+                // Clocks of the connections have gone on.
+                let plain = |socket: &Socket| (socket.cookie(), socket.local(), socket.foreign(), socket.state());
+                let (whole, one_by_one) = (sorted(whole), sorted(one_by_one));
+                assert!(whole.iter().map(plain).eq(one_by_one.iter().map(plain)));
+                let rtt = |socket: &Socket| socket.tcp(TcpFigure::Rtt);
+                assert!(whole.iter().map(rtt).eq(one_by_one.iter().map(rtt)));
+            }
+        };
+        match netlink {
+            true => work(),
+            // Where it cannot be taken away, that is said.
+            false => drop(without_netlink(work)),
+        }
+    }
 }

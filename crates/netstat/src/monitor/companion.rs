@@ -1,5 +1,6 @@
 //! Cards for the monitor: what `netstat inspect` tells about the selected row.
 
+use std::collections::{HashMap, HashSet};
 use std::time::{Instant, SystemTime};
 
 use netstat_model::State;
@@ -7,17 +8,20 @@ use netstat_model::figures::ProcessKey;
 use netstat_monitor::companion::{Companion, Finding, Severity, Target};
 use netstat_monitor::sample::SocketRow;
 use netstat_names::digest::Cache;
-use netstat_os::{FiguresAsk, OwnersAsk, ProcessAsk, SocketAsk, SocketList, System};
+use netstat_os::{OwnersAsk, ProcessAsk, SocketAsk, SocketList, System};
 
-use crate::audit::{self, Judged, Options, judge};
+use crate::audit::{self, Options, judge};
 use crate::run::{Failure, Outcome, Screen, Surroundings};
 
 /// Answers from the running system.
-#[derive(Debug)]
-pub(super) struct Cards;
+#[derive(Debug, Default)]
+pub(super) struct Cards {
+    /// What was found about each process that was examined.
+    examined: HashMap<ProcessKey, Vec<Finding>>,
+}
 
-/// With more TCP connections than these the audit is left to `netstat audit`.
-const MOST_CONNECTIONS: u64 = 20_000;
+/// So many processes are examined together.
+const AT_ONCE: usize = 100;
 
 /// The width of a card within the monitor's frame.
 const WIDTH: u16 = 112;
@@ -56,60 +60,63 @@ impl Companion for Cards {
         }
     }
 
-    fn audit(&mut self) -> Result<Vec<Finding>, String> {
+    fn audit(&mut self, sockets: Vec<SocketRow>, anew: bool) -> Result<Vec<Finding>, String> {
         let mut system = netstat_os::Native::default();
-        // A monitor must stay small.
-        match system.figures(&FiguresAsk::default()).system.tcp_connections.known() {
-            Some(count) if count > MOST_CONNECTIONS => {
-                return Err(format!(
-                    "{count} connections are too many to examine beside the screen; use: netstat audit"
-                ));
-            }
-            _ => {}
-        }
         let mut list = SocketList::default();
-        system.sockets(&sockets(), &mut list);
-        let ask = OwnersAsk::default();
+        system.sockets(&others(), &mut list);
+        list.sockets.extend(sockets.iter().map(SocketRow::socket));
+        drop(sockets);
+        let ask = OwnersAsk {
+            start: true,
+            ..OwnersAsk::default()
+        };
         let found = system
             .owners(&list.sockets, &ask)
             .map_err(|refused| refused.to_string())?;
-        let mut pids: Vec<u32> = found.owners.processes().iter().map(|process| process.pid).collect();
+        let holders: HashMap<u32, Option<u64>> = found
+            .owners
+            .processes()
+            .iter()
+            .map(|process| (process.pid, process.start_ticks.known()))
+            .collect();
+        // Of processes that ended nothing is kept.
+        self.examined
+            .retain(|key, _| !anew && holders.get(&key.pid) == Some(&Some(key.start_ticks)));
+        let known: HashSet<u32> = self.examined.keys().map(|key| key.pid).collect();
+        let mut pids: Vec<u32> = holders.into_keys().filter(|pid| !known.contains(pid)).collect();
         pids.sort_unstable();
         // Contents are not compared: that reads every program, and `netstat audit` does it.
         let options = Options {
             compare: false,
             ..Options::default()
         };
-        let survey = judge(
-            &mut system,
-            &list,
-            &found.owners,
-            &pids,
-            &options,
-            &mut Cache::in_memory(),
-            &|_| {},
-        );
-        let of_process = |judged: Judged| {
-            let process = ProcessKey {
-                pid: judged.facts.pid,
-                start_ticks: judged.facts.start_ticks,
-            };
-            judged
-                .findings
-                .into_iter()
-                .filter_map(move |found| finding(&found, process))
-        };
-        Ok(survey.judged.into_iter().flat_map(of_process).collect())
+        // Not all at once: a monitor must stay small.
+        for some in pids.chunks(AT_ONCE) {
+            let survey = judge(
+                &mut system,
+                &list,
+                &found.owners,
+                some,
+                &options,
+                &mut Cache::in_memory(),
+                &|_| {},
+            );
+            for judged in survey.judged {
+                let key = ProcessKey {
+                    pid: judged.facts.pid,
+                    start_ticks: judged.facts.start_ticks,
+                };
+                let findings = judged.findings.iter().filter_map(|found| finding(found, key));
+                self.examined.insert(key, findings.collect());
+            }
+        }
+        Ok(self.examined.values().flatten().cloned().collect())
     }
 }
 
-/// The sockets that the audit looks at.
-fn sockets() -> SocketAsk {
+/// The sockets that the audit looks at beside those of TCP and UDP.
+fn others() -> SocketAsk {
     SocketAsk {
-        tcp4: true,
-        tcp6: true,
-        udp4: true,
-        udp6: true,
         raw4: true,
         raw6: true,
         mptcp4: true,
@@ -169,4 +176,41 @@ fn run(word: &str, system: &mut dyn System, out: &mut Vec<u8>, err: &mut Vec<u8>
         wait_until: &mut |moment| std::thread::sleep(moment.saturating_duration_since(Instant::now())),
     };
     crate::inspect::run(&matches, &mut surroundings)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use netstat_monitor::collect::Collector;
+    use netstat_monitor::companion::subjects;
+
+    #[test]
+    fn only_new_processes_are_examined_unless_all_are_wanted() {
+        let _listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut collector = Collector::new(Box::new(netstat_os::Native::default()));
+        let sample = collector.look();
+        let own = |cards: &Cards| cards.examined.keys().copied().find(|key| key.pid == std::process::id());
+        let mut cards = Cards::default();
+        cards.audit(subjects(&sample.sockets), true).unwrap();
+        let key = own(&cards).unwrap();
+        // What is known of it stays, until all are examined anew.
+        let made_up = Finding {
+            process: Some(key),
+            socket: None,
+            severity: Severity::Note,
+            title: "made up".to_owned(),
+            text: Vec::new(),
+        };
+        cards.examined.insert(key, vec![made_up.clone()]);
+        let ended = ProcessKey {
+            pid: key.pid,
+            start_ticks: key.start_ticks + 1,
+        };
+        cards.examined.insert(ended, vec![made_up.clone()]);
+        let found = cards.audit(subjects(&sample.sockets), false).unwrap();
+        assert_eq!(found.iter().filter(|one| **one == made_up).count(), 1);
+        assert!(!cards.examined.contains_key(&ended));
+        let found = cards.audit(subjects(&sample.sockets), true).unwrap();
+        assert!(!found.contains(&made_up) && own(&cards) == Some(key));
+    }
 }

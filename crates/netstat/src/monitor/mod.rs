@@ -70,6 +70,9 @@ everything else then shows only what belongs to it.
 Bytes per second of connections are those of TCP, as the kernel counts them; it counts none for UDP, which shows as -. What an ordinary
 user may not see of other users' processes (their disk traffic, their sockets) shows as - too; root sees it.
 
+A connection that opened and closed between two looks is shown for some seconds with all bytes that went through it; for root also with its
+program and how long it lived.
+
 A recording holds command lines, addresses and names of users: look at it before giving it to others.
 
 Exit status: 0 when it was ended by a key, 1 when it failed, 2 for wrong words, 128 + N when signal N ended it.";
@@ -123,7 +126,7 @@ pub(crate) fn run(matches: &ArgMatches, surroundings: &mut Surroundings<'_>) -> 
         record: words.record,
         replay: words.replay,
         system: Box::new(netstat_os::Native::default()),
-        companion: Some(Box::new(Cards)),
+        companion: Some(Box::new(Cards::default())),
     });
     match end {
         Ok(End::Quit) => Ok(Outcome::Printed),

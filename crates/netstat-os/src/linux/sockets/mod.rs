@@ -119,6 +119,17 @@ impl SocketReader {
         }
     }
 
+    /// Shows every socket that `ask` names to `visit`: those of TCP, of which there may be very many, as soon as they are read. One
+    /// may be shown twice, when reading had to begin again. `list` tells the rest.
+    pub fn each(&mut self, ask: &SocketAsk, list: &mut SocketList, visit: &mut dyn FnMut(Socket)) {
+        let mut rest = ask.clone();
+        if !ask.all_namespaces && self.own.each_tcp(ask, visit) {
+            (rest.tcp4, rest.tcp6) = (false, false);
+        }
+        self.read(&rest, list);
+        list.sockets.drain(..).for_each(visit);
+    }
+
     /// Reads the TCP and UDP sockets that `ask` names from the text tables of the caller's own namespace into `list`, which is
     /// emptied first, also where netlink would serve: a second view of the same sockets.
     ///

@@ -80,6 +80,34 @@ impl Space {
         }
     }
 
+    /// Shows every TCP socket that `ask` names to `visit`. False when the kernel did not tell all of them in one go; then some may have
+    /// been shown all the same.
+    pub(super) fn each_tcp(&mut self, ask: &SocketAsk, visit: &mut dyn FnMut(Socket)) -> bool {
+        // Where a kernel cannot list bound ports, that is to be said.
+        if !(ask.tcp4 && ask.tcp6) || ask.tcp_states.is_empty() || !lists_bound_ports() {
+            return false;
+        }
+        let program = bytecode::for_ask(ask);
+        let question = Question {
+            table: Table::Tcp,
+            states: StateSet::of(ask.tcp_states.iter().copied()),
+            program: program.as_deref(),
+            extras: ask.extra,
+        };
+        let wanted = chooser(ask);
+        let Ok(diag) = self.connection() else { return false };
+        let outcome = inet::dump(diag, &question, |socket| {
+            if wanted(&socket) {
+                visit(socket);
+            }
+        });
+        if outcome.is_err() {
+            // An answer cut short leaves rest in the queue: start afresh next time.
+            self.diag = None;
+        }
+        matches!(outcome, Ok(Dump::Complete))
+    }
+
     /// Adds the TCP and UDP sockets that `ask` names to `list`, from the text tables alone.
     pub(super) fn read_as_text(&self, ask: &SocketAsk, list: &mut SocketList) -> Result<(), Refused> {
         let refusal = io::Error::other("not asked for a second view");

@@ -1,0 +1,189 @@
+//! What happens to connections between two readings of the sockets: the ends of short ones, and what went through those that ended.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use netstat_model::figures::ProcessKey;
+use netstat_model::{Direction, Event, EventKind, Fact, Learned, Limit, NoOwner, Protocol, State, Why};
+use netstat_os::{EventSource, EventWay, EventsAsk, Lost, Refused, System};
+
+use crate::collect::find;
+use crate::sample::{Bytes, Ended, Holder, MOST_ENDS, Passing, Segments, SocketRow};
+
+/// Where the source has to look for itself, the collector looks more often anyway.
+const OWN_LOOKS: Duration = Duration::from_secs(24 * 3600);
+
+/// A running watch.
+pub(crate) struct Watch {
+    source: Box<dyn EventSource>,
+    lost: Lost,
+    passing: Passing,
+    /// How many ends are in it of connections that a reading has shown, and of others.
+    told: [usize; 2],
+    traffic: HashMap<ProcessKey, Bytes>,
+    /// What the last reading but one showed and the last one did not, by id: the end of some is told only then.
+    vanished: Vec<(u64, Bytes, Option<ProcessKey>)>,
+}
+
+impl Watch {
+    /// Begins to watch what `system` tells.
+    ///
+    /// # Errors
+    /// Why no short connection can be seen, in one line.
+    pub(crate) fn begin(system: &mut dyn System) -> Result<Watch, String> {
+        let ask = EventsAsk {
+            way: EventWay::Auto,
+            interval: OWN_LOOKS,
+            ..EventsAsk::default()
+        };
+        let source = system.events(&ask).map_err(|refused| refused.to_string())?;
+        if source.learned() == Learned::Poll {
+            return Err(source.how().to_owned());
+        }
+        Ok(Watch {
+            source,
+            lost: Lost::default(),
+            passing: Passing::default(),
+            told: [0; 2],
+            traffic: HashMap::new(),
+            vanished: Vec::new(),
+        })
+    }
+
+    /// What it cannot see.
+    pub(crate) fn limits(&self) -> &[Limit] {
+        self.source.limits()
+    }
+
+    /// Takes in what has happened; `rows` are the sockets of the last reading.
+    ///
+    /// # Errors
+    /// When the watch cannot go on.
+    pub(crate) fn listen(&mut self, rows: &[SocketRow]) -> Result<(), Refused> {
+        let Watch {
+            source,
+            lost,
+            passing,
+            told,
+            traffic,
+            vanished,
+        } = self;
+        source.next(Duration::ZERO, &mut |event| {
+            if is_end(&event) {
+                take(&event, rows, vanished, (passing, told, traffic));
+            }
+        })?;
+        let now = source.lost();
+        // How many a gap swallowed nobody knows: at least one.
+        passing.lost += (now.events - lost.events) + (now.gaps - lost.gaps);
+        *lost = now;
+        Ok(())
+    }
+
+    /// Remembers for one reading what it did not show any more, by rising id.
+    pub(crate) fn vanished(&mut self, rows: Vec<(u64, Bytes, Option<ProcessKey>)>) {
+        self.vanished = rows;
+    }
+
+    /// What has happened since this was asked last.
+    pub(crate) fn take(&mut self) -> Passing {
+        let mut passing = std::mem::take(&mut self.passing);
+        self.told = [0; 2];
+        passing.watched = true;
+        passing.traffic = std::mem::take(&mut self.traffic).into_iter().collect();
+        passing.traffic.sort_unstable_by_key(|(key, _)| *key);
+        passing
+    }
+}
+
+/// Whether a TCP connection ended. What polling tells, the collector has seen itself.
+fn is_end(event: &Event) -> bool {
+    event.kind == EventKind::Closed
+        && event.protocol == Protocol::Tcp
+        && event.learned != Learned::Poll
+        && event.direction != Direction::Listening
+        // A socket that was never connected.
+        && event.foreign.port != 0
+        && !matches!(event.before, Some(State::Listening | State::Bound | State::SynReceived))
+}
+
+/// Takes in one end.
+fn take(
+    event: &Event,
+    rows: &[SocketRow],
+    vanished: &[(u64, Bytes, Option<ProcessKey>)],
+    (passing, told, traffic): (&mut Passing, &mut [usize; 2], &mut HashMap<ProcessKey, Bytes>),
+) {
+    let Some(cookie) = event.cookie else { return };
+    let id = cookie.get();
+    let owner = event.owner.known().and_then(|owner| {
+        let start_ticks = owner.start_ticks.known()?;
+        Some((
+            ProcessKey {
+                pid: owner.pid,
+                start_ticks,
+            },
+            owner.name,
+        ))
+    });
+    let seen = find(rows, id);
+    let gone = || {
+        let place = vanished.binary_search_by_key(&id, |(id, ..)| *id).ok()?;
+        vanished.get(place)
+    };
+    let (before, holder, short) = match (seen, seen.is_none().then(gone).flatten()) {
+        (Some(row), _) => (row.bytes.known().unwrap_or_default(), row.process(), false),
+        (None, Some((_, bytes, holder))) => (*bytes, *holder, false),
+        (None, None) => (Bytes::default(), None, true),
+    };
+    let bytes = match (event.sent, event.received) {
+        (Fact::Known(sent), Fact::Known(received)) => Fact::Known(Bytes { sent, received }),
+        (Fact::Unknown(why), _) | (_, Fact::Unknown(why)) => Fact::Unknown(why),
+    };
+    // Whom the readings showed to hold it counts first: so all its bytes go to one process.
+    let key = holder.or(owner.map(|(key, _)| key));
+    if let (Some(key), Fact::Known(bytes)) = (key, bytes) {
+        let sum = traffic.entry(key).or_default();
+        sum.sent += bytes.sent.saturating_sub(before.sent);
+        sum.received += bytes.received.saturating_sub(before.received);
+    }
+    let kept = &mut told[usize::from(short)];
+    if *kept >= MOST_ENDS {
+        passing.untold += u64::from(short);
+        return;
+    }
+    *kept += 1;
+    let name = owner.filter(|(known, _)| Some(*known) == key).map(|(_, name)| name);
+    passing.ended.push(Ended {
+        row: SocketRow {
+            id,
+            cookie: true,
+            protocol: event.protocol,
+            state: event.before.or(seen.map(|row| row.state)).unwrap_or(State::Closed),
+            local: event.local,
+            foreign: event.foreign,
+            user: event.user,
+            holder: match (key, seen) {
+                (Some(key), _) => Holder::Process(key),
+                (None, Some(row)) => row.holder,
+                (None, None) => Holder::None(NoOwner::Ended),
+            },
+            others: seen.map_or(0, |row| row.others),
+            receive_queue: 0,
+            send_queue: Fact::Unknown(Why::Gone),
+            bytes,
+            rtt: event.rtt,
+            segments: match seen.map(|row| row.segments) {
+                Some(Fact::Known(Segments { sent, again })) => Fact::Known(Segments { sent, again }),
+                _ => Fact::Unknown(Why::Gone),
+            },
+            inode: 0,
+        },
+        short,
+        name: name.map(|name| Arc::from(String::from_utf8_lossy(name.as_bytes()))),
+        lived: event
+            .duration()
+            .map(|lived| u64::try_from(lived.as_micros()).unwrap_or(u64::MAX)),
+    });
+}
