@@ -76,7 +76,7 @@ impl Watch {
         })?;
         let now = source.lost();
         // How many a gap swallowed nobody knows: at least one.
-        passing.lost += (now.events - lost.events) + (now.gaps - lost.gaps);
+        passing.lost += (now.events - lost.events) + (now.gaps - lost.gaps) + (now.untold - lost.untold);
         *lost = now;
         Ok(())
     }

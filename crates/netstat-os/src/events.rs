@@ -56,6 +56,8 @@ pub struct Lost {
     pub gaps: u64,
     /// Owners for which there was no room.
     pub owners: u64,
+    /// Ends that no event told, and a look has found out.
+    pub untold: u64,
 }
 
 impl Lost {

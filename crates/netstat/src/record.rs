@@ -251,9 +251,21 @@ fn note_lost(recorder: &mut Recorder, before: &mut Lost, lost: Lost, since: i64,
     if owners > 0 {
         recorder.lost(since, until, "there was no room for owners in the kernel", Some(owners));
     }
-    talk.line(
-        "events were lost: the machine is too busy, or this program got no processor; see `netstat history --gaps`",
-    );
+    let untold = lost.untold - before.untold;
+    if untold > 0 {
+        let reason = "ends of connections were not told by the kernel, and were found out some seconds later";
+        recorder.lost(since, until, reason, Some(untold));
+    }
+    if lost
+        != (Lost {
+            untold: lost.untold,
+            ..*before
+        })
+    {
+        talk.line(
+            "events were lost: the machine is too busy, or this program got no processor; see `netstat history --gaps`",
+        );
+    }
     *before = lost;
 }
 

@@ -128,8 +128,11 @@ pub(super) fn follow(
         let lost = source.lost();
         if lost != before {
             let count = lost.events - before.events;
+            let untold = lost.untold - before.untold;
             let what = if count > 0 {
                 format!("{} lost", words::plural(count, "event"))
+            } else if untold > 0 {
+                format!("{} not told by the kernel", words::plural(untold, "end"))
             } else {
                 "events were lost, the kernel does not tell how many".to_owned()
             };

@@ -1,12 +1,17 @@
 //! The sockets that exist as far as events have told, so that each event can say all that is known of its socket.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
 
 use netstat_model::{Direction, Event, EventKind, EventOwner, Fact, Learned, Moment, Socket, State, Why};
 
-/// Sockets kept at most: some 25 MB. More are watched as well, but what is lost of them is not repaired.
-const MOST: usize = 100_000;
+/// Sockets kept at most where tracepoints tell each end with all its facts: some 6 MB. Of more only the number is kept: they are watched
+/// as well, but what is lost of them is not repaired.
+pub(super) const MOST_TRACED: usize = 28_000;
+/// Sockets kept at most where facts about an end have to come from here: some 25 MB. An end of more is told only by the kernel's messages.
+pub(super) const MOST: usize = 100_000;
+/// Numbers of further sockets kept at most, so that no look tells them again: some 20 MB.
+const MOST_NUMBERS: usize = 1_000_000;
 /// When an owner that no event told is looked for, after the socket was opened; then it is given up.
 const LOOK_AFTER: [Duration; 3] = [
     Duration::from_millis(500),
@@ -66,9 +71,12 @@ pub(super) fn key(socket: &Socket) -> u64 {
 }
 
 /// All of them.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct LiveTable {
+    most: usize,
     sockets: HashMap<u64, Live>,
+    /// Sockets for which there was no room, by number.
+    others: HashSet<u64>,
     /// Sockets without owner, when to look for it, and how often that was done.
     unowned: HashMap<u64, (Instant, usize)>,
     /// The number of the last look.
@@ -83,6 +91,17 @@ fn known_or<T: Copy>(fact: Fact<T>, before: Fact<T>) -> Fact<T> {
 }
 
 impl LiveTable {
+    /// A table that keeps all facts of at most `most` sockets.
+    pub(super) fn new(most: usize) -> LiveTable {
+        LiveTable {
+            most,
+            sockets: HashMap::new(),
+            others: HashSet::new(),
+            unowned: HashMap::new(),
+            round: 0,
+        }
+    }
+
     /// Takes note of `event`, and adds to it what earlier ones told.
     pub(super) fn note(&mut self, event: &mut Event, now: Instant) {
         let key = key(&event.socket());
@@ -108,11 +127,19 @@ impl LiveTable {
         }
         if event.kind == EventKind::Closed {
             self.sockets.remove(&key);
+            self.others.remove(&key);
             self.unowned.remove(&key);
             return;
         }
         // A program reads from a connection whose end was told: that brings nothing back.
-        if event.state == State::Closed && !self.sockets.contains_key(&key) {
+        if event.state == State::Closed && !self.contains(key) {
+            return;
+        }
+        let room = self.sockets.len() < self.most || self.sockets.contains_key(&key);
+        if !room {
+            if self.others.len() < MOST_NUMBERS {
+                self.others.insert(key);
+            }
             return;
         }
         if event.owner.why().is_some() {
@@ -120,16 +147,20 @@ impl LiveTable {
         } else {
             self.unowned.remove(&key);
         }
-        if self.sockets.len() < MOST || self.sockets.contains_key(&key) {
-            let mut live = Live::of(event);
-            live.round = self.round;
-            self.sockets.insert(key, live);
-        }
+        let mut live = Live::of(event);
+        live.round = self.round;
+        self.others.remove(&key);
+        self.sockets.insert(key, live);
     }
 
-    /// Whether the socket `key` is known.
+    /// Whether the socket `key` is known, if only by its number.
     pub(super) fn contains(&self, key: u64) -> bool {
-        self.sockets.contains_key(&key)
+        self.sockets.contains_key(&key) || self.others.contains(&key)
+    }
+
+    /// Whether a further socket can be remembered.
+    pub(super) fn has_room(&self) -> bool {
+        self.sockets.len() < self.most || self.others.len() < MOST_NUMBERS
     }
 
     /// What is known of the socket `key`.
@@ -230,7 +261,7 @@ mod tests {
 
     #[test]
     fn what_was_told_once_is_told_with_every_event() {
-        let mut table = LiveTable::default();
+        let mut table = LiveTable::new(MOST);
         let mut opened = event(EventKind::Opened, 9, 80);
         opened.owner = owner();
         opened.opened = Fact::Known(40);
@@ -246,8 +277,24 @@ mod tests {
     }
 
     #[test]
+    fn of_too_many_the_numbers_are_kept() {
+        let mut table = LiveTable::new(1);
+        let now = Instant::now();
+        for cookie in [1, 2] {
+            table.note(&mut event(EventKind::Opened, cookie, 80), now);
+        }
+        assert!(table.contains(1) && table.contains(2) && table.has_room());
+        assert!(table.get_mut(1).is_some() && table.get_mut(2).is_none());
+        table.note(&mut event(EventKind::Closed, 1, 80), now);
+        table.note(&mut event(EventKind::Accepted, 2, 80), now);
+        assert!(table.get_mut(2).is_some() && table.others.is_empty());
+        table.note(&mut event(EventKind::Closed, 2, 80), now);
+        assert!(!table.contains(2));
+    }
+
+    #[test]
     fn a_read_after_the_end_brings_nothing_back() {
-        let mut table = LiveTable::default();
+        let mut table = LiveTable::new(MOST);
         let now = Instant::now();
         table.note(&mut event(EventKind::Opened, 9, 80), now);
         table.note(&mut event(EventKind::Closed, 9, 80), now);
@@ -259,7 +306,7 @@ mod tests {
 
     #[test]
     fn owners_are_looked_for_later_and_not_for_ever() {
-        let mut table = LiveTable::default();
+        let mut table = LiveTable::new(MOST);
         let start = Instant::now();
         table.note(&mut event(EventKind::Opened, 1, 80), start);
         let mut owned = event(EventKind::Opened, 2, 80);
@@ -279,7 +326,7 @@ mod tests {
 
     #[test]
     fn missing_are_those_of_the_own_namespace_that_no_look_saw() {
-        let mut table = LiveTable::default();
+        let mut table = LiveTable::new(MOST);
         for (cookie, namespace) in [
             (1, Fact::Known(10)),
             (2, Fact::Known(11)),

@@ -15,7 +15,7 @@ mod live;
 mod record;
 mod trace;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::os::fd::AsFd;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -27,7 +27,7 @@ use super::owner_source::OwnerFinder;
 use super::sockets::SocketReader;
 use crate::{EventSource, EventWay, EventsAsk, Lost, OwnersAsk, Refused, SocketAsk, SocketList};
 use destroyed::Destroyed;
-use live::{Live, LiveTable, key, owner_of};
+use live::{Live, LiveTable, MOST, MOST_TRACED, key, owner_of};
 use trace::{Dropped, Tracer};
 
 /// What a look asks for: all sockets that a program holds or has just closed. TIME_WAIT and SYN_RECEIVED belong to nobody, and BOUND is
@@ -52,6 +52,9 @@ fn looked_at() -> SocketAsk {
         ..SocketAsk::default()
     }
 }
+
+/// Owners of so many sockets are looked for at once: what is found takes room.
+const OWNERS_AT_ONCE: usize = 20_000;
 
 /// How often the kernel is asked what it had no room for, and owners are looked for.
 const CHECK_EVERY: Duration = Duration::from_millis(500);
@@ -173,7 +176,7 @@ impl Watch {
             reader: SocketReader::new(proc),
             owners: OwnerFinder::new(proc),
             list: SocketList::default(),
-            live: LiveTable::default(),
+            live: LiveTable::new(if learned == Learned::Trace { MOST_TRACED } else { MOST }),
             begun: HashMap::new(),
             suspects: HashMap::new(),
             own,
@@ -227,13 +230,32 @@ impl Watch {
         let first = self.live.round == 0;
         self.live.round += 1;
         let round = self.live.round;
-        self.reader.read(&looked_at(), &mut self.list);
+        let traced = self.tracer.is_some();
+        let (mut altered, mut fresh) = (Vec::new(), Vec::new());
+        let Watch { reader, list, live, .. } = self;
+        reader.each(&looked_at(), list, &mut |socket| {
+            let key = key(&socket);
+            // In FIN_WAIT_2 without a user: the kernel waits for the foreign side, the socket is gone.
+            let waits = socket.state() == State::FinWait2 && socket.user().why().is_some();
+            if key == 0 || waits {
+                return;
+            }
+            if let Some(live) = live.get_mut(key) {
+                live.round = round;
+                // With tracepoints the list is older than what they have told.
+                if !traced && !same(live, &socket) {
+                    altered.push(socket);
+                }
+            } else if !live.contains(key) && (first || live.has_room()) {
+                fresh.push(socket);
+            }
+        });
         // What ended during the look stands in the list, and its end is told by the events that are read now.
-        let mut ended = Vec::new();
+        let mut ended = HashSet::new();
         let mut later = Vec::new();
         let drained = self.drain(&mut |event| {
             if event.kind == EventKind::Closed {
-                ended.push(key(&event.socket()));
+                ended.insert(key(&event.socket()));
             }
             later.push(event);
         });
@@ -243,40 +265,32 @@ impl Watch {
         for event in later {
             visit(event);
         }
-        ended.sort_unstable();
         let at = moment();
         let now = Instant::now();
-        let sockets = std::mem::take(&mut self.list.sockets);
-        let mut fresh = Vec::new();
-        for socket in &sockets {
-            let key = key(socket);
-            // In FIN_WAIT_2 without a user: the kernel waits for the foreign side, the socket is gone.
-            let waits = socket.state() == State::FinWait2 && socket.user().why().is_some();
-            if key == 0 || waits || ended.binary_search(&key).is_ok() {
+        for socket in altered {
+            let Some(live) = self.live.get_mut(key(&socket)) else {
+                continue;
+            };
+            if same(live, &socket) {
                 continue;
             }
-            match self.live.get_mut(key) {
-                Some(live) => {
-                    live.round = round;
-                    let same = live.socket.state() == socket.state() && live.socket.foreign() == socket.foreign();
-                    // With tracepoints the list is older than what they have told.
-                    if !same && self.tracer.is_none() {
-                        let before = live.socket.state();
-                        let mut event = live.event(EventKind::Changed, at, Learned::Poll);
-                        event.state = socket.state();
-                        (event.local, event.foreign) = (socket.local(), socket.foreign());
-                        event.before = (before != event.state).then_some(before);
-                        self.live.note(&mut event, now);
-                        visit(event);
-                    }
-                }
-                None => fresh.push(socket.clone()),
-            }
+            let before = live.socket.state();
+            let mut event = live.event(EventKind::Changed, at, Learned::Poll);
+            event.state = socket.state();
+            (event.local, event.foreign) = (socket.local(), socket.foreign());
+            event.before = (before != event.state).then_some(before);
+            self.live.note(&mut event, now);
+            visit(event);
         }
-        if !fresh.is_empty() {
-            let found = self.find(&fresh);
-            for socket in &fresh {
-                let kind = match (first || self.tracer.is_some(), socket.state()) {
+        fresh.retain(|socket| !ended.contains(&key(socket)));
+        for some in fresh.chunks(OWNERS_AT_ONCE) {
+            let found = self.find(some);
+            for socket in some {
+                // Told by an event that was read after the list, or twice in it.
+                if self.live.contains(key(socket)) {
+                    continue;
+                }
+                let kind = match (first || traced, socket.state()) {
                     (true, _) => EventKind::Present,
                     (false, State::Listening) => EventKind::Listening,
                     (false, _) => EventKind::Opened,
@@ -301,7 +315,7 @@ impl Watch {
             let mut missing = self.live.missing(self.own);
             if self.learned != Learned::Poll {
                 self.suspect(&mut missing, now);
-                self.lost.events += missing.len() as u64;
+                self.lost.untold += missing.len() as u64;
             }
             for gone in missing {
                 let mut event = gone.event(EventKind::Closed, at, Learned::Poll);
@@ -311,7 +325,6 @@ impl Watch {
                 visit(event);
             }
         }
-        self.list.sockets = sockets;
     }
 
     /// Leaves only those in `missing` that are surely gone, though no event has told it.
@@ -348,7 +361,7 @@ impl Watch {
         }
         // Events carry no inodes, by which holders are found: the list does.
         self.reader.read(&looked_at(), &mut self.list);
-        let due: std::collections::HashSet<u64> = due.into_iter().collect();
+        let due: HashSet<u64> = due.into_iter().collect();
         let mut sockets = std::mem::take(&mut self.list.sockets);
         sockets.retain(|socket| due.contains(&key(socket)));
         let Some(found) = self.find(&sockets) else { return };
@@ -417,6 +430,11 @@ impl Watch {
             }
         }
     }
+}
+
+/// Whether nothing about `live` has changed that a list tells.
+fn same(live: &Live, socket: &Socket) -> bool {
+    live.socket.state() == socket.state() && live.socket.foreign() == socket.foreign()
 }
 
 /// Tells one event from the kernel: completed by what is known, and a connection's beginning with its port.
