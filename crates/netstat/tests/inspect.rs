@@ -779,3 +779,30 @@ fn no_bundle_is_made_of_nothing() {
         "{outcome:#?}"
     );
 }
+
+/// The shell that is driven over a connection is often not the process that opened it.
+#[test]
+fn of_those_who_share_a_socket_the_suspicious_one_comes_first() {
+    own_namespace!(Needs::PROCESSES);
+    if !have("bash") {
+        return;
+    }
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    // Opens the connection, gives it to a shell, and keeps its own hold of it.
+    let script = format!("exec 3<>/dev/tcp/127.0.0.1/{port}; echo $$ >&3; sh -c 'echo $$; read x' <&3 >&3 2>&3; true");
+    let mut opener = Command::new("bash");
+    opener.args(["-c", &script]).stdin(Stdio::null()).stdout(Stdio::null());
+    let _opener = Running(opener.spawn().unwrap());
+    let (end, _) = listener.accept().unwrap();
+    let mut lines = std::io::BufRead::lines(std::io::BufReader::new(&end));
+    let mut pid = || lines.next().unwrap().unwrap().trim().parse::<u64>().unwrap();
+    let (opener, shell) = (pid(), pid());
+    let document = json(&[&format!("127.0.0.1:{}", end.peer_addr().unwrap().port())]);
+    let cards = document["cards"].as_array().unwrap();
+    let place = |pid: u64| cards.iter().position(|card| card["process"]["pid"] == pid);
+    assert_eq!(place(shell), Some(0), "{document:#}");
+    assert_eq!(cards[0]["verdict"]["judgement"], "suspicious");
+    assert_eq!(cards[0]["sockets"][0]["foreign"]["port"], port);
+    assert!(place(opener).is_some(), "{document:#}");
+}

@@ -301,17 +301,17 @@ fn inspect(words: &Words, surroundings: &mut Surroundings<'_>, talk: &mut Talk) 
         });
         answers.push((target, found));
     }
-    let (pids, nobody) = leads(&first.sockets, &owners.owners, answers);
+    let (mut pids, nobody) = leads(&first.sockets, &owners.owners, answers);
+    let mut sharers = sharers(&first.sockets, &owners.owners, &pids);
     if pids.is_empty() && nobody.is_empty() {
         return Ok(report);
     }
     let figures = |surroundings: &mut Surroundings<'_>| surroundings.system.figures(&FiguresAsk { processes: true });
     let sampling = !words.sample.is_zero();
     let early = sampling.then(|| figures(surroundings));
-    let order: Vec<u32> = pids.iter().map(|(pid, _)| *pid).collect();
     // What is read of files is read once, for the card and for the rules.
     let mut cache = Cache::directory().map_or_else(Cache::in_memory, Cache::open);
-    let mut examined = files::examine(surroundings.system, &order, &mut cache, &progress);
+    let judged: Vec<u32> = pids.iter().chain(&sharers).map(|(pid, _)| *pid).collect();
 
     let places = words.store.places(surroundings.system.is_superuser());
     let options = audit::Options {
@@ -322,11 +322,20 @@ fn inspect(words: &Words, surroundings: &mut Surroundings<'_>, talk: &mut Talk) 
         surroundings.system,
         &first,
         &owners.owners,
-        &order,
+        &judged,
         &options,
         &mut cache,
         &|stage| progress.stage(|| stage.to_owned()),
     );
+    // Of those who share a socket, the one that holds it longest stands for all, and whoever is worth a look for himself.
+    let worrying = |pid: u32| {
+        let mut of_it = survey.judged.iter().filter(|judged| judged.facts.pid == pid);
+        of_it.any(|judged| judged.verdict.severity.is_some_and(is_worrying))
+    };
+    sharers.retain(|(pid, _)| worrying(*pid));
+    pids.append(&mut sharers);
+    let order: Vec<u32> = pids.iter().map(|(pid, _)| *pid).collect();
+    let mut examined = files::examine(surroundings.system, &order, &mut cache, &progress);
     // The cache saves time only: where it cannot be kept, nothing is lost.
     let _ = cache.save();
     let mut opinions: HashMap<(u32, u64), Opinion> = HashMap::new();
@@ -438,6 +447,49 @@ fn inspect(words: &Words, surroundings: &mut Surroundings<'_>, talk: &mut Talk) 
     Ok(report)
 }
 
+/// Whether findings this severe are worth a look before those of others.
+fn is_worrying(severity: audit::Severity) -> bool {
+    severity >= audit::Severity::Medium
+}
+
+/// The other holders of the sockets that led to a process, with the same leads; at most some.
+fn sharers(sockets: &[Socket], owners: &Owners, pids: &Leads<u32>) -> Leads<u32> {
+    /// Judging one takes about a millisecond.
+    const MOST: usize = 200;
+    let mut sharers = Leads::<u32>::new();
+    for (_, lead) in pids {
+        for &place in &lead.sockets {
+            let Owner::Held(holders) = owners.of(&sockets[place]) else {
+                continue;
+            };
+            for process in holders
+                .iter()
+                .filter(|process| pids.iter().all(|(pid, _)| *pid != process.pid))
+            {
+                let known = sharers.iter().position(|(pid, _)| *pid == process.pid);
+                if known.is_none() && sharers.len() == MOST {
+                    return sharers;
+                }
+                let at = known.unwrap_or_else(|| {
+                    let targets = lead.targets.clone();
+                    sharers.push((
+                        process.pid,
+                        Lead {
+                            targets,
+                            sockets: Vec::new(),
+                        },
+                    ));
+                    sharers.len() - 1
+                });
+                if !sharers[at].1.sockets.contains(&place) {
+                    sharers[at].1.sockets.push(place);
+                }
+            }
+        }
+    }
+    sharers
+}
+
 /// Of the cards for one target, those that are most worth a look come first; else the order stays.
 fn worst_first(cards: &mut [card::Card]) {
     let targets: Vec<String> = cards.iter().filter_map(|card| card.targets.first()).cloned().collect();
@@ -445,7 +497,7 @@ fn worst_first(cards: &mut [card::Card]) {
     let worry = |card: &card::Card| {
         let subject = card.owner.as_ref().ok()?;
         let severity = subject.opinion.as_ref()?.verdict.severity?;
-        (severity >= audit::Severity::Medium).then_some(severity)
+        is_worrying(severity).then_some(severity)
     };
     cards.sort_by_key(|card| (place(card), std::cmp::Reverse(worry(card))));
 }
