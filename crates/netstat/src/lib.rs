@@ -12,6 +12,7 @@ mod inspect;
 pub mod json;
 mod man;
 mod monitor;
+mod passage;
 mod past;
 mod progress;
 mod recall;

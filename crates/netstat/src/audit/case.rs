@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use netstat_model::packet_filter::PacketFilter;
 use netstat_model::process::{FileFacts, ProcessFacts};
 use netstat_model::reach::{is_loopback, is_public};
 use netstat_model::text::escape;
@@ -13,6 +14,7 @@ use netstat_names::packages::{FileOwner, Match, Origin, Ownership, Package};
 use netstat_record::{Beacon, FirstSeen, Reach};
 
 use super::known;
+use crate::passage::{self, Passages};
 use crate::script::{Runs, runs};
 
 /// How far a process can be reached, or reaches.
@@ -309,6 +311,20 @@ impl<'a> Case<'a> {
         sockets.iter().copied().filter(|socket| waits(socket))
     }
 
+    /// What packet filters make of those who come to `socket` from outside; nothing where they were not asked, or it is in a network
+    /// namespace with filters of its own.
+    pub fn passages(&self, socket: &Socket) -> Passages {
+        let elsewhere = self.facts.namespaces.network.known().is_some_and(|space| !space.ours);
+        match &self.host.packet_filter {
+            Some(filter) if !elsewhere => {
+                let local = socket.local();
+                let to = (local.address, local.port);
+                passage::ask(filter, socket.protocol(), to, &passage::takes(socket))
+            }
+            _ => Passages::new(),
+        }
+    }
+
     /// The socket that reaches farthest, in words; to stand in evidence.
     pub fn farthest(&self) -> Option<String> {
         let socket = self
@@ -453,6 +469,8 @@ pub struct Host {
     pub ownerless: Vec<Socket>,
     /// Local TCP and UDP ports that something waits on: what is connected there was called.
     pub ports: HashSet<(Protocol, u16)>,
+    /// What filters packets on their way in; `None` where it was not asked.
+    pub packet_filter: Option<PacketFilter>,
     /// Addresses with a bad name.
     pub block: Arc<BlockList>,
     /// Programs that have called the same address at regular times, with what is known of their files; an error where there is no
@@ -479,6 +497,7 @@ impl Host {
             probe: None,
             ownerless: Vec::new(),
             ports: HashSet::new(),
+            packet_filter: None,
             block: Arc::default(),
             calls: Ok(Vec::new()),
             store: String::new(),

@@ -62,6 +62,7 @@ pub(super) fn look(
     if !options.host {
         return host;
     }
+    host.packet_filter = Some(system.packet_filter());
     let unheld = |socket: &&Socket| matches!(owners.of(socket), Owner::None(_));
     host.ownerless = list.sockets.iter().filter(unheld).cloned().collect();
     host.preloads = preloads_everywhere(system);

@@ -1,46 +1,7 @@
 //! What packet filters mean for a port, in words.
 
-use netstat_model::packet_filter::{Chain, Condition, PacketFilter, Passage, Way};
-use netstat_model::{Fact, Family, Why, text};
-
-/// Who gets through to a port, a line for each family unless they are alike; nothing where no filter was asked. Safe to print.
-pub(super) fn passages(passages: &[(Family, Passage)]) -> Vec<String> {
-    match passages {
-        [] => Vec::new(),
-        [(_, first), rest @ ..] if rest.iter().all(|(_, passage)| passage == first) => vec![passage(first)],
-        differing => differing
-            .iter()
-            .map(|(family, one)| format!("{}: {}", family.name(), passage(one)))
-            .collect(),
-    }
-}
-
-fn passage(passage: &Passage) -> String {
-    match passage {
-        Passage::Everybody => "packet filters let everybody in".to_owned(),
-        Passage::Nobody => "packet filters let nobody in".to_owned(),
-        Passage::Only(ways) => format!("packet filters let in only what comes {}", self::ways(ways)),
-        Passage::AllBut(ways) => format!("packet filters let everybody in but what comes {}", self::ways(ways)),
-        Passage::Depends(ways) if ways.is_empty() => {
-            "packet filters decide, by rules that are not worked out here".to_owned()
-        }
-        Passage::Depends(ways) => format!(
-            "packet filters decide, by what comes {}; more is not worked out",
-            self::ways(ways)
-        ),
-        Passage::Unknown(why) => format!("whether packet filters let anybody in cannot be told: {why}"),
-    }
-}
-
-/// `from 10.0.0.0/8; over eth1 and from 192.168.0.0/16; by the sender's port`.
-fn ways(ways: &[Way]) -> String {
-    let condition = |condition: &Condition| match condition {
-        Condition::Other(_) => format!("by {condition}"),
-        _ => condition.to_string(),
-    };
-    let way = |way: &Way| way.iter().map(condition).collect::<Vec<_>>().join(" and ");
-    ways.iter().map(way).collect::<Vec<_>>().join("; ")
-}
+use netstat_model::packet_filter::{Chain, PacketFilter};
+use netstat_model::{Fact, Why, text};
 
 /// Whether any filter may keep something out, as far as is known.
 pub(super) fn active(filter: &PacketFilter) -> bool {
@@ -123,31 +84,6 @@ mod tests {
             rules,
             iptables,
         })
-    }
-
-    #[test]
-    fn families_are_told_apart_where_they_differ() {
-        let from = |network: &str| Condition::Sender(network.parse().unwrap(), true);
-        let ways = vec![
-            vec![from("10.0.0.0/8")],
-            vec![
-                Condition::Interface(b"eth1".to_vec(), true),
-                Condition::Other(b"how many come (limit)".to_vec()),
-            ],
-        ];
-        let only = Passage::Only(ways);
-        assert_eq!(
-            passages(&[(Family::V4, only.clone()), (Family::V6, Passage::Nobody)]),
-            [
-                "IPv4: packet filters let in only what comes from 10.0.0.0/8; over eth1 and by how many come (limit)",
-                "IPv6: packet filters let nobody in",
-            ]
-        );
-        assert_eq!(
-            passages(&[(Family::V4, Passage::Everybody), (Family::V6, Passage::Everybody)]),
-            ["packet filters let everybody in"]
-        );
-        assert!(passages(&[]).is_empty());
     }
 
     #[test]

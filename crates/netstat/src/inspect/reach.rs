@@ -1,11 +1,13 @@
 //! Who can reach a port: by the address it is bound to, the interfaces there are, and the namespace it is in.
 
-use std::net::{IpAddr, Ipv4Addr};
+use std::net::IpAddr;
 
-use netstat_model::packet_filter::{Arrival, PacketFilter, Passage};
+use netstat_model::packet_filter::{PacketFilter, Passage};
 use netstat_model::reach::{is_loopback, is_public};
 use netstat_model::route::{Interface, InterfaceAddress, Prefix};
 use netstat_model::{Fact, Family, Protocol, Socket, State, Why, text};
+
+use crate::passage;
 
 /// From how far away a port can be reached, as far as this computer decides it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -58,37 +60,7 @@ impl Reach {
         if !matches!(self.extent, Extent::Networks | Extent::Anywhere) {
             return;
         }
-        // Numbers of RFC 768 and RFC 9293; an MPTCP socket waits at a port of TCP.
-        let protocol = match self.protocol {
-            Protocol::Udp => 17,
-            _ => 6,
-        };
-        let passage = |&family: &Family| {
-            let address = match (self.address.is_unspecified(), family) {
-                (true, Family::V4) => Ipv4Addr::UNSPECIFIED.into(),
-                _ => self.address,
-            };
-            let port = self.port;
-            let arrival = Arrival {
-                protocol,
-                port,
-                address,
-            };
-            (family, filter.passage(arrival))
-        };
-        self.passages = self.takes.iter().map(passage).collect();
-    }
-}
-
-/// The families of packets that come to `socket`: IPv6's unspecified address takes IPv4 as well unless the socket says otherwise
-/// (`IPV6_V6ONLY`, ipv6(7)).
-fn takes(socket: &Socket) -> Vec<Family> {
-    let address = socket.local().address;
-    let both = address.is_unspecified() && socket.fact(|extra| extra.v6_only) != Fact::Known(true);
-    match address.to_canonical() {
-        IpAddr::V4(_) => vec![Family::V4],
-        IpAddr::V6(_) if both => vec![Family::V4, Family::V6],
-        IpAddr::V6(_) => vec![Family::V6],
+        self.passages = passage::ask(filter, self.protocol, (self.address, self.port), &self.takes);
     }
 }
 
@@ -120,7 +92,7 @@ impl Network {
             port: socket.local().port,
             extent,
             words,
-            takes: takes(socket),
+            takes: passage::takes(socket),
             passages: Vec::new(),
         }
     }

@@ -9,6 +9,7 @@ use super::super::filter;
 
 use super::Screen;
 use super::lines::Lines;
+use crate::passage;
 use crate::words::{ago, moment, plural};
 
 /// Longer command lines are cut: they may have megabytes.
@@ -325,7 +326,7 @@ pub(super) fn write_reach(lines: &mut Lines, subject: &Subject, filter: Option<&
         );
         // Where no filter drops anything, the line about them says so for all ports.
         if filter.is_some_and(filter::active) {
-            for line in filter::passages(&reach.passages) {
+            for line in passage::words(&reach.passages) {
                 lines.row("", &format!("- {line}"));
             }
         }
