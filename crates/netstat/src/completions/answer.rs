@@ -435,6 +435,7 @@ mod tests {
             "words",
             "targets",
             "sample",
+            "heartbeat",
             "keep",
             "max_size",
             "period",
