@@ -478,7 +478,7 @@ fn keys_in_a_real_terminal() {
     assert!(Command::new("sh").args(["-c", &stop]).status().unwrap().success());
     std::thread::sleep(Duration::from_millis(300));
     // The terminal still is as the monitor wants it: what is typed is not shown, and a return does not end a line.
-    tmux.run(&["send-keys", "-l", "stty sane; echo back in the shell"]);
+    tmux.run(&["send-keys", "-l", "stty sane; echo; echo back in the shell"]);
     tmux.keys(&["C-j"]);
     tmux.wait("the shell after a stop", |screen| screen.contains("back in the shell"));
     tmux.type_line("fg; echo status=$?");

@@ -267,7 +267,6 @@ fn look(surroundings: &mut Surroundings<'_>) -> SocketList {
 
 fn inspect(words: &Words, surroundings: &mut Surroundings<'_>, talk: &mut Talk) -> Result<Report, Failure> {
     let progress = Progress::start(surroundings.terminal, "reading sockets");
-    let began = Instant::now();
     let mut first = look(surroundings);
     let first_read = Instant::now();
     progress.stage(|| "looking for owners".to_owned());
@@ -309,6 +308,7 @@ fn inspect(words: &Words, surroundings: &mut Surroundings<'_>, talk: &mut Talk) 
     let figures = |surroundings: &mut Surroundings<'_>| surroundings.system.figures(&FiguresAsk { processes: true });
     let sampling = !words.sample.is_zero();
     let early = sampling.then(|| figures(surroundings));
+    let sampled = Instant::now();
     // What is read of files is read once, for the card and for the rules.
     let mut cache = Cache::directory().map_or_else(Cache::in_memory, Cache::open);
     let judged: Vec<u32> = pids.iter().chain(&sharers).map(|(pid, _)| *pid).collect();
@@ -353,7 +353,7 @@ fn inspect(words: &Words, surroundings: &mut Surroundings<'_>, talk: &mut Talk) 
     let mut over = Duration::ZERO;
     if sampling {
         progress.stage(|| "watching".to_owned());
-        (surroundings.wait_until)(began + words.sample);
+        (surroundings.wait_until)(sampled + words.sample);
         surroundings.system.sockets(&everything(), &mut second);
         over = first_read.elapsed();
     }
