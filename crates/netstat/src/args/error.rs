@@ -40,8 +40,13 @@ impl UsageError {
         let value = context(ContextKind::InvalidValue).map(|value| quoted(OsStr::new(&value)));
         match (error.kind(), option, value) {
             (ErrorKind::InvalidValue, Some(option), Some(value)) => {
-                let known = context(ContextKind::ValidValue).unwrap_or_default();
-                UsageError::new(format!("{option} {value} is not one of {known}"))
+                // Without a list of right ones the value is missing.
+                UsageError::new(
+                    match context(ContextKind::ValidValue).filter(|known| !known.is_empty()) {
+                        Some(known) => format!("{option} {value} is not one of {known}"),
+                        None => format!("{option} needs a value"),
+                    },
+                )
             }
             (ErrorKind::MissingRequiredArgument, Some(missing), _) => UsageError::new(format!("{missing} is missing")),
             (ErrorKind::ValueValidation, Some(option), Some(value)) => {
