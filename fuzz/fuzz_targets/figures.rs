@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use netstat_os::linux::figures::parse;
+use netstat_os::linux::metrics::parse;
 
 fuzz_target!(|text: &[u8]| {
     let _ = (parse::cpu(text), parse::memory(text), parse::uptime(text));

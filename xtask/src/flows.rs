@@ -12,10 +12,10 @@ use std::time::{Duration, Instant, SystemTime};
 use anyhow::{Context, Result, bail, ensure};
 use clap::Parser;
 use netstat_model::{
-    Direction, Endpoint, Event, EventKind, EventOwner, Fact, Family, Filter, Learned, Moment, Progress, Protocol,
-    ShortName, State, Why,
+    Direction, Endpoint, Event, EventKind, EventOrigin, EventOwner, Fact, Family, Filter, Moment, Protocol, ShortName,
+    State, Transfer, Why,
 };
-use netstat_record::{NewFlow, ProcessFacts, Question, Reader, Recorder, Writer, millis};
+use netstat_record::{NewFlow, NewProcess, Question, Reader, Recorder, Writer, millis};
 
 use crate::load::namespace;
 
@@ -300,7 +300,7 @@ pub(crate) fn store() -> Result<()> {
             if at % 20 == 0 {
                 let program = random.skewed(300);
                 let name = format!("program{program}").into_bytes();
-                let facts = ProcessFacts {
+                let facts = NewProcess {
                     path: Some([b"/usr/bin/".as_slice(), &name].concat()),
                     name,
                     unit: Some(format!("service{}.service", program % 40).into_bytes()),
@@ -332,7 +332,7 @@ pub(crate) fn store() -> Result<()> {
                         Direction::Incoming
                     },
                     state: State::FinWait2,
-                    learned: Learned::Trace,
+                    origin: EventOrigin::Trace,
                     process,
                     user: Fact::Known(1000),
                     namespace: Fact::Known(4_026_531_840),
@@ -467,7 +467,7 @@ fn strange(kind: EventKind, number: u64, since_boot: u64) -> Event {
             wall: start + Duration::from_nanos(since_boot),
             since_boot,
         },
-        learned: Learned::Trace,
+        origin: EventOrigin::Trace,
         cookie: std::num::NonZeroU64::new(number + 1),
         protocol: Protocol::Tcp,
         family: Family::V4,
@@ -521,7 +521,7 @@ pub(crate) fn memory() -> Result<()> {
         );
         Ok(())
     };
-    let mut describe = |owner: &EventOwner, _: Fact<u64>| ProcessFacts {
+    let mut describe = |owner: &EventOwner, _: Fact<u64>| NewProcess {
         path: Some(format!("/opt/some/deep/folder/of/a/program/strange{}", owner.pid).into_bytes()),
         name: owner.name.as_bytes().to_vec(),
         unit: Some(format!("strange{}.service", owner.pid).into_bytes()),
@@ -543,9 +543,9 @@ pub(crate) fn memory() -> Result<()> {
     for _ in 0..3 {
         now += 60 * SECOND;
         let cookies = recorder.wants_progress(now);
-        let all: Vec<Progress> = cookies
+        let all: Vec<Transfer> = cookies
             .iter()
-            .map(|&cookie| Progress {
+            .map(|&cookie| Transfer {
                 cookie,
                 state: State::Established,
                 sent: Fact::Known(cookie),

@@ -86,7 +86,7 @@ impl Direction {
 /// How an event was learned; the weaker the way, the more can have slipped by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
-pub enum Learned {
+pub enum EventOrigin {
     /// From the kernel's own tracepoints (eBPF): nothing slips by.
     Trace,
     /// From the kernel's message about a destroyed socket (netlink): the end and the bytes are exact, the beginning is not.
@@ -95,22 +95,22 @@ pub enum Learned {
     Poll,
 }
 
-impl Learned {
+impl EventOrigin {
     /// The word for it, as machine formats carry it.
     pub const fn name(self) -> &'static str {
         match self {
-            Learned::Trace => "trace",
-            Learned::Destroyed => "netlink",
-            Learned::Poll => "poll",
+            EventOrigin::Trace => "trace",
+            EventOrigin::Destroyed => "netlink",
+            EventOrigin::Poll => "poll",
         }
     }
 
     /// The way with this number (`as u8`).
-    pub const fn from_number(number: u8) -> Option<Learned> {
+    pub const fn from_number(number: u8) -> Option<EventOrigin> {
         match number {
-            0 => Some(Learned::Trace),
-            1 => Some(Learned::Destroyed),
-            2 => Some(Learned::Poll),
+            0 => Some(EventOrigin::Trace),
+            1 => Some(EventOrigin::Destroyed),
+            2 => Some(EventOrigin::Poll),
             _ => None,
         }
     }
@@ -151,7 +151,7 @@ pub struct Event {
     /// When.
     pub at: Moment,
     /// How it was learned.
-    pub learned: Learned,
+    pub origin: EventOrigin,
     /// The kernel's number of the socket, unique since boot, the same in every list of sockets.
     pub cookie: Option<NonZeroU64>,
     /// Transport protocol.
@@ -192,11 +192,11 @@ pub struct Event {
 
 impl Event {
     /// An event about `socket` of which nothing more is known, for the ways that start from lists of sockets.
-    pub fn of_socket(kind: EventKind, at: Moment, learned: Learned, socket: &Socket) -> Event {
+    pub fn of_socket(kind: EventKind, at: Moment, origin: EventOrigin, socket: &Socket) -> Event {
         Event {
             kind,
             at,
-            learned,
+            origin,
             cookie: socket.cookie(),
             protocol: socket.protocol(),
             family: socket.family(),
@@ -256,10 +256,10 @@ mod tests {
     fn numbers_of_kinds_are_read_back() {
         for number in 0..=u8::MAX {
             assert!(Direction::from_number(number).is_none_or(|kind| kind as u8 == number));
-            assert!(Learned::from_number(number).is_none_or(|kind| kind as u8 == number));
+            assert!(EventOrigin::from_number(number).is_none_or(|kind| kind as u8 == number));
         }
         assert_eq!(Direction::from_number(3), Some(Direction::Listening));
-        assert_eq!(Learned::from_number(2), Some(Learned::Poll));
+        assert_eq!(EventOrigin::from_number(2), Some(EventOrigin::Poll));
     }
 
     #[test]

@@ -36,24 +36,24 @@ pub mod counters;
 pub mod digits;
 mod event;
 mod fact;
-pub mod figures;
 mod filter;
 mod limit;
+pub mod metrics;
 mod namespace;
 mod no_owner;
 mod order;
 mod owner;
 pub mod packet_filter;
 pub mod process;
-mod progress;
 pub mod reach;
 pub mod route;
 mod socket;
 pub mod text;
+mod transfer;
 #[cfg(feature = "serde")]
 mod wire;
 
-pub use event::{Direction, Event, EventKind, EventOwner, Learned, Moment};
+pub use event::{Direction, Event, EventKind, EventOrigin, EventOwner, Moment};
 pub use fact::{Fact, Why};
 pub use filter::{Filter, FilterError, Globs, Holders, Network, Pids, Ports, Side, Sides, States, Subject, Users};
 pub use limit::Limit;
@@ -63,12 +63,12 @@ pub use order::{classic_order, remove_repeats, sort_classic};
 pub use owner::{
     Component, ContainerRuntime, FoundBy, ImageName, Owner, OwnerList, Owners, OwnersBuilder, Process, UnitManager,
 };
-pub use progress::Progress;
 pub use socket::{
     CongestionControl, CongestionPhase, Detail, Endpoint, Extra, Extras, Family, Memory, Mptcp, PacketKind, Protocol,
-    ShortName, Socket, SocketFacts, State, StateTime, TcpFigure, TcpInfo, TcpOptions, TcpUnit, TimeFrom, Timer,
+    ShortName, Socket, SocketFacts, State, StateTime, TcpInfo, TcpMetric, TcpOptions, TcpUnit, TimeFrom, Timer,
     TimerKind, UnixKind, UnixName, UnixPeer, UpperLayer,
 };
+pub use transfer::Transfer;
 
 /// The example of the README runs with the documentation's.
 #[cfg(doctest)]

@@ -172,11 +172,17 @@ pub fn cell(model: &Model, names: &NameBook, row: &Row, column: Column) -> Cell 
 }
 
 fn process(model: &Model, at: usize, column: Column) -> Cell {
-    use netstat_model::figures::ProcessState;
+    use netstat_model::metrics::ProcessState;
     let row = &model.processes[at];
     let rate = |fact: Fact<f64>| Cell::figure(fact, format::rate);
     let size = |fact: Fact<u64>| Cell::figure(fact, format::size);
-    let together = |a: Fact<f64>, b: Fact<f64>| crate::model::Rate2 { out: a, into: b }.total();
+    let together = |a: Fact<f64>, b: Fact<f64>| {
+        crate::model::Throughput {
+            outbound: a,
+            inbound: b,
+        }
+        .total()
+    };
     match column {
         Column::Image if row.text.deleted => Cell {
             text: format!("{} (deleted)", row.text.name),
@@ -202,8 +208,8 @@ fn process(model: &Model, at: usize, column: Column) -> Cell {
         Column::Read => rate(row.rates.read),
         Column::Write => rate(row.rates.written),
         Column::DiskTotal => rate(together(row.rates.written, row.rates.read)),
-        Column::Send => rate(row.network.out),
-        Column::Receive => rate(row.network.into),
+        Column::Send => rate(row.network.outbound),
+        Column::Receive => rate(row.network.inbound),
         Column::NetworkTotal => rate(row.network.total()),
         Column::Faults => rate(row.rates.major_faults),
         Column::MinorFaults => rate(row.rates.minor_faults),

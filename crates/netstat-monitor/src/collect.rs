@@ -9,9 +9,9 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use netstat_model::figures::{Figures, ProcessKey};
-use netstat_model::{Extras, Fact, NoOwner, Owner, Owners, Protocol, Socket, SocketFacts, State, TcpFigure, Why};
-use netstat_os::{FiguresAsk, OwnersAsk, SocketAsk, SocketList, System};
+use netstat_model::metrics::{Metrics, ProcessKey};
+use netstat_model::{Extras, Fact, NoOwner, Owner, Owners, Protocol, Socket, SocketFacts, State, TcpMetric, Why};
+use netstat_os::{MetricsAsk, OwnersAsk, SocketAsk, SocketList, System};
 
 use crate::sample::{Bytes, Holder, Passing, Sample, Segments, SocketRow};
 use crate::watch::Watch;
@@ -121,7 +121,7 @@ impl Collector {
             fresh = Some((rows, Instant::now(), found));
         }
         let before = Instant::now();
-        let figures = self.system.figures(&FiguresAsk { processes: true });
+        let figures = self.system.metrics(&MetricsAsk { processes: true });
         let mut passing = Passing::default();
         if let Some((mut rows, read, found)) = fresh {
             settle(&mut rows, found, &figures, before.duration_since(read));
@@ -156,7 +156,7 @@ impl Collector {
         }
     }
 
-    fn name_users(&mut self, figures: &Figures) {
+    fn name_users(&mut self, figures: &Metrics) {
         let processes = figures.processes.as_ref().known().map_or(&[][..], Vec::as_slice);
         for user in processes.iter().filter_map(|process| process.identity.user.known()) {
             if self.asked_users.insert(user)
@@ -267,7 +267,7 @@ impl Collector {
     }
 
     /// Between two readings of the sockets, processes may end.
-    fn check_holders(&mut self, figures: &Figures) {
+    fn check_holders(&mut self, figures: &Metrics) {
         let starts = start_times(figures);
         if self.rows.iter().any(|row| has_ended(row, &starts)) {
             let rows = Arc::make_mut(&mut self.rows);
@@ -285,7 +285,7 @@ fn has_ended(row: &SocketRow, starts: &HashMap<u32, u64>) -> bool {
 }
 
 /// Puts the owners that were found into the rows. `ago` is how long before the figures the sockets were read.
-fn settle(rows: &mut [SocketRow], found: Option<Found>, figures: &Figures, ago: Duration) {
+fn settle(rows: &mut [SocketRow], found: Option<Found>, figures: &Metrics, ago: Duration) {
     let starts = start_times(figures);
     // A process that began only after the sockets were read cannot be the one that was found under its id.
     let uptime = figures
@@ -402,7 +402,7 @@ fn id(socket: &Socket) -> (u64, bool) {
     }
 }
 
-fn start_times(figures: &Figures) -> HashMap<u32, u64> {
+fn start_times(figures: &Metrics) -> HashMap<u32, u64> {
     let processes = figures.processes.as_ref().known().map_or(&[][..], Vec::as_slice);
     processes
         .iter()
@@ -420,7 +420,7 @@ fn tcp_facts(socket: &Socket) -> TcpFacts {
     if matches!(socket.state(), State::Listening | State::Bound | State::TimeWait) {
         return unknown(Why::NotApplicable);
     }
-    let bytes = match (socket.tcp(TcpFigure::BytesAcked), socket.tcp(TcpFigure::BytesReceived)) {
+    let bytes = match (socket.tcp(TcpMetric::BytesAcked), socket.tcp(TcpMetric::BytesReceived)) {
         (Fact::Known(sent), Fact::Known(received)) => Fact::Known(Bytes { sent, received }),
         (Fact::Unknown(why), _) | (_, Fact::Unknown(why)) => Fact::Unknown(why),
     };
@@ -428,12 +428,12 @@ fn tcp_facts(socket: &Socket) -> TcpFacts {
         Fact::Known(value) => Fact::from_option(u32::try_from(value).ok(), Why::Failed),
         Fact::Unknown(why) => Fact::Unknown(why),
     };
-    let segments = match (narrow(TcpFigure::DataSegmentsOut), narrow(TcpFigure::RetransmitsTotal)) {
+    let segments = match (narrow(TcpMetric::DataSegmentsOut), narrow(TcpMetric::RetransmitsTotal)) {
         (Fact::Known(sent), Fact::Known(again)) => Fact::Known(Segments { sent, again }),
         (Fact::Unknown(why), _) | (_, Fact::Unknown(why)) => Fact::Unknown(why),
     };
     // 0 stands for "not measured yet": no round trip takes no time.
-    let rtt = match narrow(TcpFigure::Rtt) {
+    let rtt = match narrow(TcpMetric::Rtt) {
         Fact::Known(0) => Fact::Unknown(Why::NotApplicable),
         other => other,
     };

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use netstat_model::figures::ProcessKey;
+use netstat_model::metrics::ProcessKey;
 
 use crate::sample::{Holder, SocketRow};
 

@@ -1,4 +1,4 @@
-//! Figures as short texts that keep their width.
+//! Metrics as short texts that keep their width.
 
 use netstat_model::Fact;
 

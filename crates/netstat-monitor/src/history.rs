@@ -5,10 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use netstat_model::Fact;
-use netstat_model::figures::ProcessKey;
+use netstat_model::metrics::ProcessKey;
 
-use crate::choice::{Choice, is_connection};
 use crate::model::{Model, Presence};
+use crate::selection::{Selection, is_connection};
 
 /// So far back a graph can show.
 const KEPT: Duration = Duration::from_secs(600);
@@ -92,7 +92,7 @@ impl Series {
 }
 
 /// How many TCP connections each marked process has.
-fn connections(model: &Model, choice: &Choice) -> HashMap<ProcessKey, u32> {
+fn connections(model: &Model, choice: &Selection) -> HashMap<ProcessKey, u32> {
     let mut counts = HashMap::new();
     if !choice.marks.is_empty() {
         let marked = |key: &ProcessKey| choice.marks.contains_key(key);
@@ -110,7 +110,7 @@ fn value(fact: Fact<f64>) -> f32 {
 
 impl History {
     /// Takes in a moment.
-    pub fn push(&mut self, model: &Model, choice: &Choice) {
+    pub fn push(&mut self, model: &Model, choice: &Selection) {
         if self.points.back().is_some_and(|last| last.at >= model.at) {
             // A replay went back to its beginning.
             *self = History::default();
@@ -124,13 +124,13 @@ impl History {
             cpu: value(whole.cpu.map(|cpu| cpu.busy)),
             memory: [value(used), value(cached)],
             memory_pressure: value(whole.pressure[1]),
-            disk: [value(whole.disk.into), value(whole.disk.out)],
+            disk: [value(whole.disk.inbound), value(whole.disk.outbound)],
             active: whole
                 .busiest
                 .as_ref()
                 .known()
                 .map_or(f32::NAN, |(_, share)| *share as f32),
-            network: [value(whole.network.into), value(whole.network.out)],
+            network: [value(whole.network.inbound), value(whole.network.outbound)],
             connections: value(whole.connections.map(|count| count as f64)),
             cores: whole
                 .cores
@@ -141,7 +141,7 @@ impl History {
                 .interfaces
                 .iter()
                 .map(|interface| {
-                    let rate = [value(interface.rate.into), value(interface.rate.out)];
+                    let rate = [value(interface.rate.inbound), value(interface.rate.outbound)];
                     (Arc::clone(&interface.name), rate)
                 })
                 .collect(),
@@ -158,7 +158,7 @@ impl History {
                 at: model.at,
                 cpu: known(row.rates.cpu),
                 disk: [known(row.rates.read), known(row.rates.written)],
-                network: [known(row.network.into), known(row.network.out)],
+                network: [known(row.network.inbound), known(row.network.outbound)],
                 resident: if marked {
                     row.resident.known().unwrap_or(0) as f32
                 } else {
@@ -197,7 +197,7 @@ impl History {
         span: Duration,
         columns: usize,
         model: &Model,
-        choice: &Choice,
+        choice: &Selection,
     ) -> Vec<[f32; 2]> {
         let mut sums = vec![([0.0f32; 2], 0u32); columns];
         let Some(last) = self.points.back().map(|point| point.at) else {
@@ -257,7 +257,7 @@ impl History {
     }
 
     /// What the marked processes did together at each moment; `None` where marks do not matter.
-    fn of_marked(&self, series: Series, choice: &Choice) -> Option<HashMap<Duration, Deed>> {
+    fn of_marked(&self, series: Series, choice: &Selection) -> Option<HashMap<Duration, Deed>> {
         if choice.marks.is_empty() || !series.is_of_processes() {
             return None;
         }

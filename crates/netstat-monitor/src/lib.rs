@@ -4,7 +4,6 @@
 
 pub mod app;
 pub mod cell;
-pub mod choice;
 pub mod collect;
 pub mod companion;
 pub mod config;
@@ -18,6 +17,7 @@ mod run;
 pub mod sample;
 pub mod save;
 pub mod screen;
+pub mod selection;
 mod terminal;
 pub mod theme;
 pub mod view;

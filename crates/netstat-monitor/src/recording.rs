@@ -28,7 +28,7 @@ use std::io::{self, BufRead, Write};
 use std::sync::Arc;
 use std::time::Duration;
 
-use netstat_model::figures::{Figures, ProcessFigures, ProcessIdentity, ProcessKey, ProcessState, SystemFigures};
+use netstat_model::metrics::{Metrics, ProcessIdentity, ProcessKey, ProcessMetrics, ProcessState, SystemMetrics};
 use netstat_model::{Fact, Limit};
 use serde::{Deserialize, Serialize};
 
@@ -51,7 +51,7 @@ struct Line {
     wall: u64,
     at: u64,
     ticks: u64,
-    system: SystemFigures,
+    system: SystemMetrics,
     processes: Fact<Changes<ProcessLine, ProcessKey>>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     sockets: Option<Changes<SocketRow, u64>>,
@@ -94,7 +94,7 @@ fn micros(time: Duration) -> u64 {
 }
 
 impl ProcessLine {
-    fn of(figures: &ProcessFigures, identity: bool) -> Self {
+    fn of(figures: &ProcessMetrics, identity: bool) -> Self {
         ProcessLine(
             figures.key.pid,
             figures.key.start_ticks,
@@ -119,11 +119,11 @@ impl ProcessLine {
     }
 
     /// `None` when its names are neither in it nor known.
-    fn figures(self, known: Option<&ProcessFigures>) -> Option<ProcessFigures> {
+    fn metrics(self, known: Option<&ProcessMetrics>) -> Option<ProcessMetrics> {
         let ProcessLine(pid, start_ticks, at, parent, state, threads, kernel, cpu_ticks, minor, major, facts, identity) =
             self;
         let [resident, shareable, private, swapped, read_bytes, written_bytes] = facts;
-        Some(ProcessFigures {
+        Some(ProcessMetrics {
             key: ProcessKey { pid, start_ticks },
             at: Duration::from_micros(at),
             parent,
@@ -145,8 +145,8 @@ impl ProcessLine {
 }
 
 /// Whether two readings of a process say the same but for the time.
-fn same(a: &ProcessFigures, b: &ProcessFigures) -> bool {
-    ProcessFigures { at: b.at, ..a.clone() } == *b
+fn same(a: &ProcessMetrics, b: &ProcessMetrics) -> bool {
+    ProcessMetrics { at: b.at, ..a.clone() } == *b
 }
 
 /// Writes a recording.
@@ -205,9 +205,9 @@ impl<W: Write> Recorder<W> {
     }
 }
 
-fn process_changes(now: &[ProcessFigures], last: Option<&Sample>) -> Changes<ProcessLine, ProcessKey> {
+fn process_changes(now: &[ProcessMetrics], last: Option<&Sample>) -> Changes<ProcessLine, ProcessKey> {
     let old = last.and_then(|last| last.figures.processes.as_ref().known());
-    let old: BTreeMap<ProcessKey, &ProcessFigures> = old
+    let old: BTreeMap<ProcessKey, &ProcessMetrics> = old
         .into_iter()
         .flatten()
         .map(|figures| (figures.key, figures))
@@ -261,7 +261,7 @@ pub struct Player<R> {
     line: usize,
     text: Vec<u8>,
     last: Option<Arc<Sample>>,
-    processes: BTreeMap<ProcessKey, ProcessFigures>,
+    processes: BTreeMap<ProcessKey, ProcessMetrics>,
     sockets: BTreeMap<u64, SocketRow>,
 }
 
@@ -330,7 +330,7 @@ impl<R: BufRead> Player<R> {
                         pid: changed.0,
                         start_ticks: changed.1,
                     };
-                    let figures = changed.figures(self.processes.get(&key));
+                    let figures = changed.metrics(self.processes.get(&key));
                     let figures = figures.ok_or_else(|| bad(format!("process {} has no names", key.pid)))?;
                     self.processes.insert(key, figures);
                 }
@@ -359,7 +359,7 @@ impl<R: BufRead> Player<R> {
             .or_else(|| self.last.as_ref().map(|last| Arc::clone(&last.users)));
         let sample = Arc::new(Sample {
             wall: line.wall,
-            figures: Figures {
+            figures: Metrics {
                 system: line.system,
                 processes,
                 ticks_per_second: line.ticks,

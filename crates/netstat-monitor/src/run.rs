@@ -95,7 +95,7 @@ enum Message {
 /// What the loop asks of the collector.
 enum Order {
     Interval(Duration),
-    Signal(netstat_model::figures::ProcessKey, Signal),
+    Signal(netstat_model::metrics::ProcessKey, Signal),
     Close(Box<SocketRow>),
 }
 

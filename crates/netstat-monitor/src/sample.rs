@@ -1,13 +1,13 @@
 //! One look at the computer, as plain data: what the collector hands on, what a recording holds, what a replay plays.
 //!
-//! Figures stand here as they were read; [`crate::model`] makes rates of them.
+//! Metrics stand here as they were read; [`crate::model`] makes rates of them.
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::time::Duration;
 
-use netstat_model::figures::{Figures, ProcessKey};
+use netstat_model::metrics::{Metrics, ProcessKey};
 use netstat_model::{Endpoint, Fact, Family, Limit, NoOwner, Protocol, Socket, SocketFacts, State, Why};
 use serde::{Deserialize, Serialize};
 
@@ -17,10 +17,10 @@ pub struct Sample {
     /// Milliseconds since 1970-01-01 00:00 UTC; 0 when the clock stood before.
     pub wall: u64,
     /// The computer and its processes.
-    pub figures: Figures,
+    pub figures: Metrics,
     /// TCP and UDP sockets of the network namespace, by rising [`SocketRow::id`].
     pub sockets: Arc<Vec<SocketRow>>,
-    /// When the sockets were read, on the clock of [`Figures::at`]. Older than the figures when there are so many that reading them
+    /// When the sockets were read, on the clock of [`Metrics::at`]. Older than the figures when there are so many that reading them
     /// each time would cost too much.
     pub sockets_at: Duration,
     /// The names of the users among the processes, by number.

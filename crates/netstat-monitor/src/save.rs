@@ -24,13 +24,13 @@ fn figure(model: &Model, item: Item, column: Column) -> Option<Fact<f64>> {
                 Column::CpuAverage => percent(row.cpu_average),
                 Column::Read => row.rates.read,
                 Column::Write => row.rates.written,
-                Column::DiskTotal => crate::model::Rate2 {
-                    out: row.rates.written,
-                    into: row.rates.read,
+                Column::DiskTotal => crate::model::Throughput {
+                    outbound: row.rates.written,
+                    inbound: row.rates.read,
                 }
                 .total(),
-                Column::Send => row.network.out,
-                Column::Receive => row.network.into,
+                Column::Send => row.network.outbound,
+                Column::Receive => row.network.inbound,
                 Column::NetworkTotal => row.network.total(),
                 Column::Faults => row.rates.major_faults,
                 Column::MinorFaults => row.rates.minor_faults,

@@ -5,12 +5,12 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use netstat_model::figures::ProcessKey;
+use netstat_model::metrics::ProcessKey;
 use netstat_model::{Fact, State};
 
-use crate::choice::{Choice, is_connection};
 use crate::model::{Model, Presence};
 use crate::pane::{Column, Pane, Source};
+use crate::selection::{Selection, is_connection};
 
 /// Names a row, whatever its place.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -133,7 +133,7 @@ impl Key {
 }
 
 /// The rows of `pane` in order. `first` says whether it is the pane where marks do not hide the other rows.
-pub fn rows(model: &Model, choice: &Choice, pane: Pane, sort: Sort, tree: Tree, first: bool) -> Vec<Row> {
+pub fn rows(model: &Model, choice: &Selection, pane: Pane, sort: Sort, tree: Tree, first: bool) -> Vec<Row> {
     let source = pane.spec().source;
     let items = items(model, choice, source, first);
     let items = sorted(model, items, sort);
@@ -144,7 +144,7 @@ pub fn rows(model: &Model, choice: &Choice, pane: Pane, sort: Sort, tree: Tree, 
     }
 }
 
-fn items(model: &Model, choice: &Choice, source: Source, first: bool) -> Vec<Item> {
+fn items(model: &Model, choice: &Selection, source: Source, first: bool) -> Vec<Item> {
     match source {
         Source::Processes | Source::DiskUsers | Source::NetworkUsers => (0u32..)
             .zip(&model.processes)
@@ -189,7 +189,7 @@ fn items(model: &Model, choice: &Choice, source: Source, first: bool) -> Vec<Ite
 
 fn sorted(model: &Model, items: Vec<Item>, sort: Sort) -> Vec<Item> {
     let Some(first) = items.first() else { return items };
-    // What is equal keeps the model's order, which is that of identities. Figures are compared much more quickly, and with much less
+    // What is equal keeps the model's order, which is that of identities. Metrics are compared much more quickly, and with much less
     // memory, without the rest.
     if let Key::Number(_) = key(model, *first, sort.column) {
         let number = |item: &Item| match key(model, *item, sort.column) {

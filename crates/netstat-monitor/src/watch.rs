@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use netstat_model::figures::ProcessKey;
-use netstat_model::{Direction, Event, EventKind, Fact, Learned, Limit, NoOwner, Protocol, State, Why};
+use netstat_model::metrics::ProcessKey;
+use netstat_model::{Direction, Event, EventKind, EventOrigin, Fact, Limit, NoOwner, Protocol, State, Why};
 use netstat_os::{EventSource, EventWay, EventsAsk, Lost, Refused, System};
 
 use crate::collect::find;
@@ -38,7 +38,7 @@ impl Watch {
             ..EventsAsk::default()
         };
         let source = system.events(&ask).map_err(|refused| refused.to_string())?;
-        if source.learned() == Learned::Poll {
+        if source.origin() == EventOrigin::Poll {
             return Err(source.how().to_owned());
         }
         Ok(Watch {
@@ -101,7 +101,7 @@ impl Watch {
 fn is_end(event: &Event) -> bool {
     event.kind == EventKind::Closed
         && event.protocol == Protocol::Tcp
-        && event.learned != Learned::Poll
+        && event.origin != EventOrigin::Poll
         && event.direction != Direction::Listening
         // A socket that was never connected.
         && event.foreign.port != 0

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use kit::{DEMO, samples};
 use netstat_model::Fact;
-use netstat_model::figures::ProcessKey;
+use netstat_model::metrics::ProcessKey;
 use netstat_monitor::model::Modeler;
 use netstat_monitor::recording::{Player, Recorder};
 use netstat_monitor::sample::{Bytes, Ended, Passing};

@@ -41,7 +41,7 @@ pub struct SocketAsk {
 
 /// Which figures a question needs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct FiguresAsk {
+pub struct MetricsAsk {
     /// Those of every process; those of the computer as a whole are always read.
     pub processes: bool,
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use netstat_model::{Event, Learned, Limit};
+use netstat_model::{Event, EventOrigin, Limit};
 
 use crate::Refused;
 
@@ -70,7 +70,7 @@ impl Lost {
 /// A running watch over sockets.
 pub trait EventSource {
     /// How it learns of what happens.
-    fn learned(&self) -> Learned;
+    fn origin(&self) -> EventOrigin;
 
     /// How it is done and why not in a better way, in plain words for `--verbose`.
     fn how(&self) -> &str;

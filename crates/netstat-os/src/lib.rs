@@ -40,7 +40,7 @@ mod replay;
 mod signals;
 mod system;
 
-pub use ask::{FiguresAsk, PortTries, SocketAsk, SocketList};
+pub use ask::{MetricsAsk, PortTries, SocketAsk, SocketList};
 pub use events::{EventSource, EventWay, EventsAsk, Lost};
 #[cfg(target_os = "linux")]
 pub use linux::process::file_facts;

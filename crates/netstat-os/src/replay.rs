@@ -8,14 +8,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use netstat_model::counters::{Block, BlockSet, InterfaceStatistics, Pair, ProtocolStatistics, TcpFamilies};
-use netstat_model::figures::{Figures, ProcessKey};
+use netstat_model::metrics::{Metrics, ProcessKey};
 use netstat_model::packet_filter::PacketFilter;
 use netstat_model::process::{Namespaces, ProcessFacts};
 use netstat_model::route::{RouteListing, TableNames, TableSelection};
-use netstat_model::{Event, Fact, Learned, Limit, Owners, Protocol, Socket, Why};
+use netstat_model::{Event, EventOrigin, Fact, Limit, Owners, Protocol, Socket, Why};
 
 use crate::{
-    DescriptorsAsk, EventSource, EventsAsk, FiguresAsk, Lost, NoProcess, NotDestroyed, OwnersAsk, OwnersFound,
+    DescriptorsAsk, EventSource, EventsAsk, Lost, MetricsAsk, NoProcess, NotDestroyed, OwnersAsk, OwnersFound,
     PortTries, ProcessAsk, ProcessText, Refused, Signal, SocketAsk, SocketList, System,
 };
 
@@ -61,7 +61,7 @@ pub struct Replay {
     /// What happens to sockets, in batches: one for each time that is asked for more.
     pub events: Vec<Vec<Event>>,
     /// What it has used, at each look; the last ones again and again.
-    pub figures: Vec<Figures>,
+    pub figures: Vec<Metrics>,
     /// How often the figures have been asked for.
     pub figure_looks: usize,
     /// The sockets that were closed for their programs, which are not told any more.
@@ -185,8 +185,8 @@ struct Replayed {
 }
 
 impl EventSource for Replayed {
-    fn learned(&self) -> Learned {
-        Learned::Trace
+    fn origin(&self) -> EventOrigin {
+        EventOrigin::Trace
     }
 
     fn how(&self) -> &str {
@@ -357,11 +357,11 @@ impl System for Replay {
         (self.interfaces.clone(), Vec::new())
     }
 
-    fn figures(&mut self, ask: &FiguresAsk) -> Figures {
+    fn metrics(&mut self, ask: &MetricsAsk) -> Metrics {
         let last = self.figures.len().saturating_sub(1);
         let recorded = self.figures.get(self.figure_looks.min(last)).cloned();
         self.figure_looks += 1;
-        let mut figures = recorded.unwrap_or_else(|| Figures::unknown(Why::NotKept));
+        let mut figures = recorded.unwrap_or_else(|| Metrics::unknown(Why::NotKept));
         if !ask.processes {
             figures.processes = Fact::Unknown(Why::NotAsked);
         }

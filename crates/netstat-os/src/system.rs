@@ -7,14 +7,14 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use netstat_model::counters::{BlockSet, InterfaceStatistics, ProtocolStatistics};
-use netstat_model::figures::{Figures, ProcessKey};
+use netstat_model::metrics::{Metrics, ProcessKey};
 use netstat_model::packet_filter::PacketFilter;
 use netstat_model::process::ProcessFacts;
 use netstat_model::route::{RouteListing, TableSelection};
-use netstat_model::{Extras, Limit, Owners, Progress, Protocol, Socket, State, Why};
+use netstat_model::{Extras, Limit, Owners, Protocol, Socket, State, Transfer, Why};
 
 use crate::{
-    EventSource, EventsAsk, FiguresAsk, NoProcess, PortTries, ProcessAsk, ProcessText, Signal, SocketAsk, SocketList,
+    EventSource, EventsAsk, MetricsAsk, NoProcess, PortTries, ProcessAsk, ProcessText, Signal, SocketAsk, SocketList,
 };
 
 /// The states in which a connection has figures of its own.
@@ -170,7 +170,7 @@ pub trait System {
     /// What the open TCP connections with these cookies have moved so far, in no order; with `all_namespaces` also in other network
     /// namespaces, as far as they may be entered. What cannot be told is missing. Where it can, a system keeps no list of all sockets
     /// for it: there may be very many, and few are asked for.
-    fn progress(&mut self, cookies: &HashSet<u64>, all_namespaces: bool) -> Vec<Progress> {
+    fn progress(&mut self, cookies: &HashSet<u64>, all_namespaces: bool) -> Vec<Transfer> {
         let ask = SocketAsk {
             tcp4: true,
             tcp6: true,
@@ -181,7 +181,7 @@ pub trait System {
         };
         let mut list = SocketList::default();
         self.sockets(&ask, &mut list);
-        let moved = list.sockets.iter().filter_map(Progress::of_socket);
+        let moved = list.sockets.iter().filter_map(Transfer::of_socket);
         moved.filter(|progress| cookies.contains(&progress.cookie)).collect()
     }
 
@@ -262,7 +262,7 @@ pub trait System {
     fn interface_statistics(&mut self) -> (InterfaceStatistics, Vec<Limit>);
 
     /// What the computer, and each process if `ask` wants them, has used so far.
-    fn figures(&mut self, ask: &FiguresAsk) -> Figures;
+    fn metrics(&mut self, ask: &MetricsAsk) -> Metrics;
 
     /// The routing table called `name`, by name or number; `all` is every table.
     ///

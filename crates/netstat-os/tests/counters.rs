@@ -12,7 +12,7 @@ use std::process::{Command, Stdio};
 
 use netstat_model::Fact;
 use netstat_model::counters::{
-    Block, BlockSet, Figure, InterfaceCounters, InterfaceFigure, InterfaceStatistics, ProtocolStatistics,
+    Block, BlockSet, InterfaceCounters, InterfaceMetric, InterfaceStatistics, Metric, ProtocolStatistics,
 };
 use netstat_os::linux::counters::{Wanted, interface_statistics, protocol_statistics};
 
@@ -164,7 +164,7 @@ fn known_traffic_over_ipv4_is_counted() {
         Fact::Known(0)
     );
     assert_eq!(
-        interfaces().sum().get(InterfaceFigure::Bytes).received,
+        interfaces().sum().get(InterfaceMetric::Bytes).received,
         Fact::Known(0),
         "loopback is left out"
     );
@@ -251,9 +251,9 @@ fn named(statistics: &ProtocolStatistics) -> HashMap<String, u64> {
     let mut named = HashMap::new();
     for group in &statistics.groups {
         for counter in &group.counters {
-            if let Fact::Known(Figure::Counter(value)) = counter.value {
+            if let Fact::Known(Metric::Counter(value)) = counter.value {
                 named.insert(format!("{}{}", group.name, counter.name), value);
-            } else if let Fact::Known(Figure::Gauge(value @ 0..)) = counter.value {
+            } else if let Fact::Known(Metric::Gauge(value @ 0..)) = counter.value {
                 named.insert(format!("{}{}", group.name, counter.name), value.cast_unsigned());
             }
         }
@@ -303,11 +303,11 @@ fn interfaces_agree_with_ip_and_with_what_was_sent() {
     };
     if quiet {
         // Ethernet, IPv4 and UDP headers: 14, 20 and 8 bytes.
-        assert_eq!(added("va", InterfaceFigure::Bytes), (0, 20 * 142));
-        assert_eq!(added("vb", InterfaceFigure::Bytes), (20 * 142, 0));
-        assert_eq!(added("va", InterfaceFigure::AllPackets), (0, 20));
+        assert_eq!(added("va", InterfaceMetric::Bytes), (0, 20 * 142));
+        assert_eq!(added("vb", InterfaceMetric::Bytes), (20 * 142, 0));
+        assert_eq!(added("va", InterfaceMetric::AllPackets), (0, 20));
         let bytes =
-            |statistics: &InterfaceStatistics| statistics.sum().get(InterfaceFigure::Bytes).sent.known().unwrap();
+            |statistics: &InterfaceStatistics| statistics.sum().get(InterfaceMetric::Bytes).sent.known().unwrap();
         assert_eq!(bytes(&after) - bytes(&before), 20 * 142);
     }
     assert_eq!(of(&after, "lo").loopback, Fact::Known(true));
@@ -318,9 +318,9 @@ fn interfaces_agree_with_ip_and_with_what_was_sent() {
     let last = interfaces();
     for name in ["lo", "va", "vb"] {
         for (figure, key) in [
-            (InterfaceFigure::Bytes, "bytes"),
-            (InterfaceFigure::AllPackets, "packets"),
-            (InterfaceFigure::Errors, "errors"),
+            (InterfaceMetric::Bytes, "bytes"),
+            (InterfaceMetric::AllPackets, "packets"),
+            (InterfaceMetric::Errors, "errors"),
         ] {
             let (low, high) = (
                 of(&after, name).traffic.get(figure),

@@ -7,7 +7,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use netstat_model::{Direction, Event, EventKind, Fact, Learned, Protocol, State};
+use netstat_model::{Direction, Event, EventKind, EventOrigin, Fact, Protocol, State};
 use netstat_os::{EventSource, EventWay, EventsAsk, Native, System};
 use netstat_testkit::{own_namespace, skip};
 
@@ -202,7 +202,7 @@ fn every_connection(test: &str, address: &str) {
     let Some(mut source) = watch(EventWay::Trace) else {
         return;
     };
-    assert_eq!(source.learned(), Learned::Trace);
+    assert_eq!(source.origin(), EventOrigin::Trace);
     let (crowd, events) = churn(test, address, &mut *source);
     let mut ends = HashMap::new();
     let mut repaired = 0;
@@ -222,7 +222,7 @@ fn every_connection(test: &str, address: &str) {
             assert_eq!(event.direction, direction, "{event:?}");
             let spoken = if outgoing { (100, 50) } else { (50, 100) };
             let mut sent = 0;
-            if event.learned == Learned::Trace {
+            if event.origin == EventOrigin::Trace {
                 sent = event.sent.known().unwrap();
                 let both = (sent, event.received.known().unwrap());
                 assert!(both == spoken || both == (0, 0), "{event:?}");
@@ -302,7 +302,7 @@ fn without_tracepoints_every_end_is_told_and_no_owner_is_wrong() {
         }
         if event.kind == EventKind::Closed && event.foreign.port != 0 {
             ends += 1;
-            if event.learned == Learned::Destroyed {
+            if event.origin == EventOrigin::Destroyed {
                 assert!(
                     event.sent.known().is_some_and(|sent| [0, 50, 100].contains(&sent)),
                     "{event:?}"
@@ -319,7 +319,7 @@ fn polling_sees_what_stays() {
     let Some(mut source) = watch(EventWay::Poll) else {
         return;
     };
-    assert_eq!(source.learned(), Learned::Poll);
+    assert_eq!(source.origin(), EventOrigin::Poll);
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     let stream = TcpStream::connect(("127.0.0.1", port)).unwrap();
@@ -340,7 +340,7 @@ fn polling_sees_what_stays() {
             .any(|event| event.kind == EventKind::Closed && event.foreign.port == port)
     });
     let closed = events.iter().find(|event| event.kind == EventKind::Closed).unwrap();
-    assert_eq!(closed.learned, Learned::Poll);
+    assert_eq!(closed.origin, EventOrigin::Poll);
 }
 
 #[test]

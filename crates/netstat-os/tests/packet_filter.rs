@@ -7,7 +7,7 @@ use std::os::fd::AsFd;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
-use netstat_model::packet_filter::{Arrival, Condition, Passage, Way};
+use netstat_model::packet_filter::{Arrival, Condition, FilterPath, FilterVerdict};
 use netstat_os::{Native, System};
 use netstat_testkit::namespace::{in_network, tool};
 use netstat_testkit::{have, own_namespace, skip};
@@ -86,7 +86,7 @@ impl Other {
 }
 
 /// Whether what is known of a packet from `sender` to the listening port fits; `None` when a condition is about something else.
-fn fits(way: &Way, sender: Ipv4Addr) -> Option<bool> {
+fn fits(way: &FilterPath, sender: Ipv4Addr) -> Option<bool> {
     let mut all = true;
     for condition in way {
         all &= match condition {
@@ -99,17 +99,17 @@ fn fits(way: &Way, sender: Ipv4Addr) -> Option<bool> {
     Some(all)
 }
 
-fn foretold(passage: &Passage, sender: Ipv4Addr) -> Option<bool> {
-    let any = |ways: &[Way]| {
+fn foretold(passage: &FilterVerdict, sender: Ipv4Addr) -> Option<bool> {
+    let any = |ways: &[FilterPath]| {
         let fitting: Option<Vec<bool>> = ways.iter().map(|way| fits(way, sender)).collect();
         fitting.map(|fitting| fitting.contains(&true))
     };
     match passage {
-        Passage::Everybody => Some(true),
-        Passage::Nobody => Some(false),
-        Passage::Only(ways) => any(ways),
-        Passage::AllBut(ways) => any(ways).map(|any| !any),
-        Passage::Depends(_) | Passage::Unknown(_) => None,
+        FilterVerdict::Everybody => Some(true),
+        FilterVerdict::Nobody => Some(false),
+        FilterVerdict::Only(ways) => any(ways),
+        FilterVerdict::AllBut(ways) => any(ways).map(|any| !any),
+        FilterVerdict::Depends(_) | FilterVerdict::Unknown(_) => None,
     }
 }
 
@@ -258,7 +258,7 @@ fn what_is_said_of_rules_is_what_they_do() {
             not_taken += 1;
             continue;
         }
-        let passage = Native::default().packet_filter().passage(arrival);
+        let passage = Native::default().packet_filter().evaluate(arrival);
         assert_eq!(words(&passage), *expected, "{text}");
         for sender in SENDERS {
             if let Some(foretold) = foretold(&passage, sender) {
@@ -274,18 +274,18 @@ fn what_is_said_of_rules_is_what_they_do() {
 }
 
 /// A passage in one line.
-fn words(passage: &Passage) -> String {
-    let list = |ways: &[Way]| {
-        let one = |way: &Way| way.iter().map(Condition::to_string).collect::<Vec<_>>().join(" and ");
+fn words(passage: &FilterVerdict) -> String {
+    let list = |ways: &[FilterPath]| {
+        let one = |way: &FilterPath| way.iter().map(Condition::to_string).collect::<Vec<_>>().join(" and ");
         ways.iter().map(one).collect::<Vec<_>>().join(", ")
     };
     match passage {
-        Passage::Everybody => "everybody".to_owned(),
-        Passage::Nobody => "nobody".to_owned(),
-        Passage::Only(ways) => format!("only {}", list(ways)),
-        Passage::AllBut(ways) => format!("all but {}", list(ways)),
-        Passage::Depends(ways) => format!("depends on {}", list(ways)),
-        Passage::Unknown(why) => format!("unknown: {why}"),
+        FilterVerdict::Everybody => "everybody".to_owned(),
+        FilterVerdict::Nobody => "nobody".to_owned(),
+        FilterVerdict::Only(ways) => format!("only {}", list(ways)),
+        FilterVerdict::AllBut(ways) => format!("all but {}", list(ways)),
+        FilterVerdict::Depends(ways) => format!("depends on {}", list(ways)),
+        FilterVerdict::Unknown(why) => format!("unknown: {why}"),
     }
 }
 
@@ -320,7 +320,7 @@ fn rules_of_iptables_are_read() {
                 String::from_utf8_lossy(&done.stderr)
             );
         }
-        let passage = Native::default().packet_filter().passage(arrival);
+        let passage = Native::default().packet_filter().evaluate(arrival);
         assert_eq!(words(&passage), expected, "{rule}");
         for sender in SENDERS {
             if let Some(foretold) = foretold(&passage, sender) {
@@ -368,7 +368,7 @@ fn a_port_is_asked_for_by_its_own_family() {
     let ask = |protocol, address: &str| {
         let address: SocketAddr = address.parse().unwrap();
         let (port, address) = (address.port(), address.ip());
-        words(&filter.passage(Arrival {
+        words(&filter.evaluate(Arrival {
             protocol,
             port,
             address,

@@ -12,7 +12,7 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant, SystemTime};
 
-use netstat_model::process::{Descriptor, Mapped, Place, ProcessFacts};
+use netstat_model::process::{Descriptor, FileStatus, Mapped, ProcessFacts};
 use netstat_model::{Fact, Why};
 use netstat_os::linux::process::ProcessReader;
 use netstat_os::{DescriptorsAsk, NoProcess, ProcessAsk, ProcessText};
@@ -102,7 +102,7 @@ fn a_process_is_what_it_was_started_as() {
     let file = fs::metadata(&sleep).unwrap();
     assert_eq!(
         (found.path.as_slice(), found.place),
-        (sleep.as_os_str().as_encoded_bytes(), Place::There)
+        (sleep.as_os_str().as_encoded_bytes(), FileStatus::There)
     );
     let running_file = found.running.known().unwrap();
     assert_eq!(
@@ -125,7 +125,7 @@ fn a_process_is_what_it_was_started_as() {
         ),
         (file.ctime(), file.ctime_nsec())
     );
-    assert_eq!(found.standing, found.running);
+    assert_eq!(found.current, found.running);
     let above: Vec<Vec<u8>> = found
         .directories
         .known()
@@ -221,16 +221,16 @@ fn a_program_that_was_removed_or_replaced_is_told_and_can_still_be_read() {
     let found = facts.program.known().unwrap();
     assert_eq!(
         (found.path.as_slice(), found.place),
-        (copy.as_os_str().as_encoded_bytes(), Place::Removed)
+        (copy.as_os_str().as_encoded_bytes(), FileStatus::Removed)
     );
     assert_eq!(found.running.known().unwrap().links, 0);
-    assert_eq!(found.standing, Fact::Unknown(Why::Gone));
+    assert_eq!(found.current, Fact::Unknown(Why::Gone));
 
     fs::write(&copy, "another").unwrap();
     let facts = running.facts(&ask);
     let found = facts.program.known().unwrap();
-    assert_eq!(found.place, Place::Replaced);
-    assert_eq!(found.standing.known().unwrap().size, 7);
+    assert_eq!(found.place, FileStatus::Replaced);
+    assert_eq!(found.current.known().unwrap().size, 7);
 
     let mut read = Vec::new();
     let mut reader = ProcessReader::default();
@@ -250,7 +250,10 @@ fn a_program_whose_name_ends_like_the_mark_is_there() {
     let running = Running::start(Command::new(&copy).arg("600"), &copy);
     let facts = running.facts(&ProcessAsk::CARD);
     let found = facts.program.known().unwrap();
-    assert_eq!((found.file_name(), found.place), (&b"x (deleted)"[..], Place::There));
+    assert_eq!(
+        (found.file_name(), found.place),
+        (&b"x (deleted)"[..], FileStatus::There)
+    );
 }
 
 #[test]
@@ -265,8 +268,11 @@ fn a_program_in_memory_only_is_told() {
     let running = Running::start(Command::new(&path).arg0("sleep").arg("600"), told);
     let facts = running.facts(&ProcessAsk::CARD);
     let found = facts.program.known().unwrap();
-    assert_eq!((found.path.as_slice(), found.place), (&b"ghost"[..], Place::Memory));
-    assert_eq!(found.standing, Fact::Unknown(Why::NotApplicable));
+    assert_eq!(
+        (found.path.as_slice(), found.place),
+        (&b"ghost"[..], FileStatus::Memory)
+    );
+    assert_eq!(found.current, Fact::Unknown(Why::NotApplicable));
     let code = facts.executable.known().unwrap();
     assert!(code.iter().any(|part| part.what == Mapped::Memory(b"ghost".to_vec())));
 }

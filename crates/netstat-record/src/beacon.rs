@@ -312,7 +312,7 @@ mod tests {
         let path = directory.path().join("record.db");
         let mut writer = crate::Writer::open(&path, b"mill", "boot").unwrap();
         let mut batch = writer.batch().unwrap();
-        let facts = |name: &str| crate::ProcessFacts {
+        let facts = |name: &str| crate::NewProcess {
             path: Some(format!("/usr/bin/{name}").into_bytes()),
             name: name.as_bytes().to_vec(),
             unit: None,
@@ -355,7 +355,7 @@ mod tests {
                     _ => Direction::Outgoing,
                 },
                 state: netstat_model::State::Established,
-                learned: netstat_model::Learned::Trace,
+                origin: netstat_model::EventOrigin::Trace,
                 process: Some(process),
                 user: netstat_model::Fact::Unknown(unknown),
                 namespace: netstat_model::Fact::Unknown(unknown),

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use netstat_model::columns::{Column, Kind, Needs, Table, Value};
+use netstat_model::columns::{Column, Needs, Table, Value, ValueKind};
 use netstat_model::{Endpoint, Fact, Protocol, Why};
 
 use crate::flow::{Flow, Process};
@@ -61,7 +61,7 @@ fn text<'r>(text: Option<&'r [u8]>) -> Value<'r> {
 const fn column(
     name: &'static str,
     heading: &'static str,
-    kind: Kind,
+    kind: ValueKind,
     unit: &'static str,
     meaning: &'static str,
     get: for<'r, 'a> fn(&'r FlowRow<'a>) -> Value<'r>,
@@ -78,13 +78,13 @@ const fn column(
 }
 
 static COLUMNS: &[Column<Flows>] = &[
-    column("first", "First", Kind::Time, "", "when it was first seen", |row| {
+    column("first", "First", ValueKind::Time, "", "when it was first seen", |row| {
         Value::Time(row.flow.first)
     }),
     column(
         "last",
         "Last",
-        Kind::Time,
+        ValueKind::Time,
         "",
         "when it closed, or was last seen",
         |row| Value::Time(row.flow.last),
@@ -92,26 +92,31 @@ static COLUMNS: &[Column<Flows>] = &[
     column(
         "duration",
         "Duration",
-        Kind::Number,
+        ValueKind::Number,
         "ms",
         "how long it lasted, or has been seen to last; at least this where begun is no",
         |row| Value::Number(row.flow.duration()),
     ),
-    column("closed", "Closed", Kind::Flag, "", "whether its end was seen", |row| {
-        Value::Flag(row.flow.closed)
-    }),
+    column(
+        "closed",
+        "Closed",
+        ValueKind::Flag,
+        "",
+        "whether its end was seen",
+        |row| Value::Flag(row.flow.closed),
+    ),
     column(
         "begun",
         "Begun",
-        Kind::Flag,
+        ValueKind::Flag,
         "",
         "whether its beginning was seen",
         |row| Value::Flag(row.flow.begun),
     ),
-    column("protocol", "Proto", Kind::Text, "", "TCP or UDP", |row| {
+    column("protocol", "Proto", ValueKind::Text, "", "TCP or UDP", |row| {
         Value::Word(row.flow.protocol.name())
     }),
-    column("family", "Family", Kind::Text, "", "IPv4 or IPv6", |row| {
+    column("family", "Family", ValueKind::Text, "", "IPv4 or IPv6", |row| {
         Value::Word(match row.flow.family {
             netstat_model::Family::V6 => "IPv6",
             _ => "IPv4",
@@ -120,7 +125,7 @@ static COLUMNS: &[Column<Flows>] = &[
     column(
         "direction",
         "Dir",
-        Kind::Text,
+        ValueKind::Text,
         "",
         "who began: out, in, listen, or unknown",
         |row| Value::Word(row.flow.direction.name()),
@@ -128,21 +133,26 @@ static COLUMNS: &[Column<Flows>] = &[
     column(
         "local",
         "Local Address",
-        Kind::Endpoint,
+        ValueKind::Endpoint,
         "",
         "local address and port",
         |row| Value::Endpoint(endpoint(row.flow.local)),
     ),
-    column("local_address", "Local IP", Kind::Address, "", "local address", |row| {
-        Value::Address(endpoint(row.flow.local))
-    }),
-    column("local_port", "Local Port", Kind::Number, "", "local port", |row| {
+    column(
+        "local_address",
+        "Local IP",
+        ValueKind::Address,
+        "",
+        "local address",
+        |row| Value::Address(endpoint(row.flow.local)),
+    ),
+    column("local_port", "Local Port", ValueKind::Number, "", "local port", |row| {
         Value::Number(row.flow.local.1.into())
     }),
     column(
         "foreign",
         "Foreign Address",
-        Kind::Endpoint,
+        ValueKind::Endpoint,
         "",
         "foreign address and port",
         |row| side(row.flow.foreign),
@@ -150,7 +160,7 @@ static COLUMNS: &[Column<Flows>] = &[
     column(
         "foreign_address",
         "Foreign IP",
-        Kind::Address,
+        ValueKind::Address,
         "",
         "foreign address",
         |row| match side(row.flow.foreign) {
@@ -161,7 +171,7 @@ static COLUMNS: &[Column<Flows>] = &[
     column(
         "foreign_port",
         "Foreign Port",
-        Kind::Number,
+        ValueKind::Number,
         "",
         "foreign port",
         |row| match row.flow.foreign.1 {
@@ -172,7 +182,7 @@ static COLUMNS: &[Column<Flows>] = &[
     column(
         "state",
         "State",
-        Kind::Text,
+        ValueKind::Text,
         "",
         "the last state before the end, or so far",
         |row| match row.flow.protocol {
@@ -183,32 +193,39 @@ static COLUMNS: &[Column<Flows>] = &[
     column(
         "program",
         "Program",
-        Kind::Text,
+        ValueKind::Text,
         "",
         "the file name of the program",
         |row| process(row, |process| Value::text(process.program.shown())),
     ),
-    column("path", "Path", Kind::Text, "", "the path of the program file", |row| {
-        process(row, |process| match &process.program.path {
-            Some(path) => Value::text(path.as_slice()),
-            None => Value::unknown(Why::Gone),
-        })
-    }),
+    column(
+        "path",
+        "Path",
+        ValueKind::Text,
+        "",
+        "the path of the program file",
+        |row| {
+            process(row, |process| match &process.program.path {
+                Some(path) => Value::text(path.as_slice()),
+                None => Value::unknown(Why::Gone),
+            })
+        },
+    ),
     column(
         "comm",
         "Name",
-        Kind::Text,
+        ValueKind::Text,
         "",
         "the kernel's short name for the process",
         |row| process(row, |process| Value::text(process.program.name.as_slice())),
     ),
-    column("pid", "PID", Kind::Number, "", "process id", |row| {
+    column("pid", "PID", ValueKind::Number, "", "process id", |row| {
         process(row, |process| Value::Number(process.pid.into()))
     }),
     column(
         "process_start",
         "Started",
-        Kind::Number,
+        ValueKind::Number,
         "ticks",
         "start of the process in clock ticks after boot",
         |row| {
@@ -220,7 +237,7 @@ static COLUMNS: &[Column<Flows>] = &[
     column(
         "command_hash",
         "Command",
-        Kind::Number,
+        ValueKind::Number,
         "",
         "a hash of the command line: the same for the same words",
         |row| {
@@ -229,13 +246,13 @@ static COLUMNS: &[Column<Flows>] = &[
             })
         },
     ),
-    column("uid", "UID", Kind::Number, "", "user id", |row| {
+    column("uid", "UID", ValueKind::Number, "", "user id", |row| {
         Value::number(row.flow.user)
     }),
     column(
         "user",
         "User",
-        Kind::Text,
+        ValueKind::Text,
         "",
         "user name, or id where it has none",
         |row| match row.flow.user {
@@ -246,13 +263,18 @@ static COLUMNS: &[Column<Flows>] = &[
             Fact::Unknown(why) => Value::unknown(why),
         },
     ),
-    column("unit", "Unit", Kind::Text, "", "the systemd unit it ran in", |row| {
-        process(row, |process| text(process.unit.as_deref()))
-    }),
+    column(
+        "unit",
+        "Unit",
+        ValueKind::Text,
+        "",
+        "the systemd unit it ran in",
+        |row| process(row, |process| text(process.unit.as_deref())),
+    ),
     column(
         "container",
         "Container",
-        Kind::Text,
+        ValueKind::Text,
         "",
         "the container it ran in",
         |row| process(row, |process| text(process.container.as_deref())),
@@ -260,7 +282,7 @@ static COLUMNS: &[Column<Flows>] = &[
     column(
         "namespace",
         "Netns",
-        Kind::Number,
+        ValueKind::Number,
         "",
         "inode of the network namespace",
         |row| Value::number(row.flow.namespace),
@@ -268,7 +290,7 @@ static COLUMNS: &[Column<Flows>] = &[
     column(
         "sent",
         "Sent",
-        Kind::Number,
+        ValueKind::Number,
         "bytes",
         "payload bytes sent, without what was sent again",
         |row| Value::number(row.flow.sent),
@@ -276,7 +298,7 @@ static COLUMNS: &[Column<Flows>] = &[
     column(
         "received",
         "Received",
-        Kind::Number,
+        ValueKind::Number,
         "bytes",
         "payload bytes received",
         |row| Value::number(row.flow.received),
@@ -284,7 +306,7 @@ static COLUMNS: &[Column<Flows>] = &[
     column(
         "bytes",
         "Bytes",
-        Kind::Number,
+        ValueKind::Number,
         "bytes",
         "payload bytes both ways",
         |row| match (row.flow.sent, row.flow.received) {
@@ -295,7 +317,7 @@ static COLUMNS: &[Column<Flows>] = &[
     column(
         "retransmits",
         "Retrans",
-        Kind::Number,
+        ValueKind::Number,
         "segments",
         "segments sent again",
         |row| Value::number(row.flow.retransmits),
@@ -303,26 +325,26 @@ static COLUMNS: &[Column<Flows>] = &[
     column(
         "rtt",
         "RTT",
-        Kind::Number,
+        ValueKind::Number,
         "µs",
         "smoothed round-trip time at the end",
         |row| Value::number(row.flow.rtt),
     ),
     column(
         "learned",
-        "Learned",
-        Kind::Text,
+        "EventOrigin",
+        ValueKind::Text,
         "",
         "how its last news was learned: trace, netlink or poll",
-        |row| Value::Word(row.flow.learned.name()),
+        |row| Value::Word(row.flow.origin.name()),
     ),
-    column("host", "Host", Kind::Text, "", "the computer's name", |row| {
+    column("host", "Host", ValueKind::Text, "", "the computer's name", |row| {
         Value::text(row.flow.boot.host.as_slice())
     }),
     column(
         "boot",
         "Boot",
-        Kind::Text,
+        ValueKind::Text,
         "",
         "the kernel's id of the start of the computer",
         |row| Value::text(row.flow.boot.boot_id.as_bytes()),

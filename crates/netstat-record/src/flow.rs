@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use netstat_model::{Direction, Endpoint, Fact, Family, Learned, Protocol, ShortName, State};
+use netstat_model::{Direction, Endpoint, EventOrigin, Fact, Family, Protocol, ShortName, State};
 use netstat_model::{Holders, Subject};
 
 /// Milliseconds since 1970-01-01 in UTC: how the record keeps moments.
@@ -75,7 +75,7 @@ pub struct Flow {
     /// The last state before the end, or so far.
     pub state: State,
     /// How its end, or its last news, was learned.
-    pub learned: Learned,
+    pub origin: EventOrigin,
     /// The process, where one is known.
     pub process: Option<Arc<Process>>,
     /// User id.
@@ -169,7 +169,7 @@ impl Holders for Flow {
 
 /// What is kept of one process when it is first seen.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct ProcessFacts {
+pub struct NewProcess {
     /// The path of the program file.
     pub path: Option<Vec<u8>>,
     /// The kernel's short name.

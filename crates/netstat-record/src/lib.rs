@@ -17,9 +17,9 @@ mod store;
 
 pub use beacon::{Beacon, Rhythm, rhythm};
 pub use columns::{DEFAULT_TEXT, FlowRow, Flows};
-pub use flow::{Boot, Flow, Millis, Process, ProcessFacts, Program, command_hash};
-pub use past::{FirstSeen, OpenFlow, Reach, StateAge};
-pub use reader::{Gap, Novelty, Question, Reader, Sighting};
-pub use recorder::{Describe, Flushed, Recorder, millis};
+pub use flow::{Boot, Flow, Millis, NewProcess, Process, Program, command_hash};
+pub use past::{Coverage, OpenFlow, ProgramHistory, StateAge};
+pub use reader::{FirstSeen, Gap, Novelty, Question, Reader};
+pub use recorder::{Flushed, Recorder, ResolveProcess, millis};
 pub use retention::Retention;
 pub use store::{Batch, NewFlow, ProcessNumber, StoreError, Writer, default_path};

@@ -99,7 +99,7 @@ impl Names {
             foreign: (remote, row.get(8)?),
             direction: kind.direction,
             state: kind.state,
-            learned: kind.learned,
+            origin: kind.origin,
             process,
             user: number(14)?,
             namespace: Fact::from_option(

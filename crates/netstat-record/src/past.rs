@@ -8,7 +8,7 @@ use rusqlite::params;
 
 use crate::flow::{Flow, Millis};
 use crate::names::COLUMNS;
-use crate::reader::{Gap, Novelty, Reader, Sighting};
+use crate::reader::{FirstSeen, Gap, Novelty, Reader};
 use crate::store::StoreError;
 
 /// One day, in milliseconds.
@@ -85,7 +85,7 @@ impl OpenFlow {
 
 /// How far back the record reaches.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Reach {
+pub struct Coverage {
     /// When anything was first seen; `None` for an empty record.
     pub begins: Option<Millis>,
     /// When the first foreign network and the first listening port were noted: ways of watching that do not tell who began a
@@ -99,17 +99,17 @@ pub struct Reach {
 
 /// What a program did first, and when.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct FirstSeen {
+pub struct ProgramHistory {
     /// Everything that programs at this path did for the first time, oldest first.
-    pub sightings: Vec<Sighting>,
+    pub sightings: Vec<FirstSeen>,
     /// When a program of the same short name was first seen whose path had not been learned: it may have been this one.
     pub nameless: Option<Millis>,
 }
 
-impl FirstSeen {
+impl ProgramHistory {
     /// When it was first seen doing that.
     pub fn of(&self, what: Novelty) -> Option<Millis> {
-        let same = |sighting: &&Sighting| sighting.what == what;
+        let same = |sighting: &&FirstSeen| sighting.what == what;
         self.sightings.iter().find(same).map(|sighting| sighting.first)
     }
 
@@ -169,10 +169,10 @@ impl Reader {
     ///
     /// # Errors
     /// What SQLite says.
-    pub fn reach(&self, now: Millis) -> Result<Reach, StoreError> {
-        let mut reach = Reach {
+    pub fn reach(&self, now: Millis) -> Result<Coverage, StoreError> {
+        let mut reach = Coverage {
             begins: self.oldest()?,
-            ..Reach::default()
+            ..Coverage::default()
         };
         let mut statement = self
             .connection
@@ -200,14 +200,14 @@ impl Reader {
     ///
     /// # Errors
     /// What SQLite says.
-    pub fn first_seen_of(&mut self, path: &[u8], name: &[u8]) -> Result<FirstSeen, StoreError> {
+    pub fn first_seen_of(&mut self, path: &[u8], name: &[u8]) -> Result<ProgramHistory, StoreError> {
         let text = "SELECT min(s.first) FROM program p JOIN sighting s ON s.program = p.id AND s.kind = 0
                     WHERE p.name = ?1 AND p.path IS NULL";
         let nameless = self
             .connection
             .prepare_cached(text)?
             .query_row([name], |row| row.get(0))?;
-        Ok(FirstSeen {
+        Ok(ProgramHistory {
             sightings: self.first_seen(Some(path), name)?,
             nameless,
         })
@@ -227,8 +227,8 @@ pub(crate) const CLOCK_WAS_SET: &str = "the clock was set";
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{NewFlow, ProcessFacts, Writer};
-    use netstat_model::{Fact, Family, Learned, Socket, SocketFacts, Why};
+    use crate::{NewFlow, NewProcess, Writer};
+    use netstat_model::{EventOrigin, Fact, Family, Socket, SocketFacts, Why};
     use std::num::NonZeroU64;
 
     const BOOT: &str = "00000000-0000-0000-0000-000000000001";
@@ -245,7 +245,7 @@ mod tests {
             foreign: ([203, 0, 113, 7].into(), 443),
             direction,
             state: State::Established,
-            learned: Learned::Trace,
+            origin: EventOrigin::Trace,
             process: None,
             user: Fact::Known(0),
             namespace: Fact::Unknown(Why::NotAsked),
@@ -256,8 +256,8 @@ mod tests {
         }
     }
 
-    fn named(path: Option<&[u8]>) -> ProcessFacts {
-        ProcessFacts {
+    fn named(path: Option<&[u8]>) -> NewProcess {
+        NewProcess {
             path: path.map(<[u8]>::to_vec),
             name: b"x".to_vec(),
             unit: None,

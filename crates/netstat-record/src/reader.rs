@@ -51,7 +51,7 @@ pub enum Novelty {
 
 /// When a program did something for the first time.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Sighting {
+pub struct FirstSeen {
     /// Which program.
     pub program: Arc<Program>,
     /// What it did.
@@ -240,7 +240,7 @@ impl Reader {
     ///
     /// # Errors
     /// What SQLite says.
-    pub fn novelties(&mut self, since: Millis) -> Result<Vec<Sighting>, StoreError> {
+    pub fn novelties(&mut self, since: Millis) -> Result<Vec<FirstSeen>, StoreError> {
         let text =
             "SELECT program, kind, value, first FROM sighting WHERE first >= ?1 ORDER BY first, program, kind, value";
         self.sightings(text, since)
@@ -251,7 +251,7 @@ impl Reader {
     ///
     /// # Errors
     /// What SQLite says.
-    pub fn first_seen(&mut self, path: Option<&[u8]>, name: &[u8]) -> Result<Vec<Sighting>, StoreError> {
+    pub fn first_seen(&mut self, path: Option<&[u8]>, name: &[u8]) -> Result<Vec<FirstSeen>, StoreError> {
         let ids: Vec<i64> = {
             let text = "SELECT id FROM program WHERE path = ?1 OR (?1 IS NULL AND name = ?2)";
             let mut statement = self.connection.prepare_cached(text)?;
@@ -267,7 +267,7 @@ impl Reader {
         Ok(all)
     }
 
-    fn sightings(&mut self, text: &str, value: i64) -> Result<Vec<Sighting>, StoreError> {
+    fn sightings(&mut self, text: &str, value: i64) -> Result<Vec<FirstSeen>, StoreError> {
         type Raw = (i64, u8, rusqlite::types::Value, Millis);
         let raw: Vec<Raw> = {
             let mut statement = self.connection.prepare_cached(text)?;
@@ -287,7 +287,7 @@ impl Reader {
             };
             if let Some(what) = what {
                 let program = self.names.program(&self.connection, program)?;
-                found.push(Sighting { program, what, first });
+                found.push(FirstSeen { program, what, first });
             }
         }
         Ok(found)

@@ -5,9 +5,9 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::rc::Rc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use netstat_model::{Direction, Event, EventKind, EventOwner, Fact, Learned, Progress, Protocol, State};
+use netstat_model::{Direction, Event, EventKind, EventOrigin, EventOwner, Fact, Protocol, State, Transfer};
 
-use crate::flow::{Millis, ProcessFacts, short_name};
+use crate::flow::{Millis, NewProcess, short_name};
 use crate::retention::Retention;
 use crate::store::{Batch, NewFlow, ProcessNumber, StoreError, Writer};
 
@@ -45,23 +45,23 @@ const UNWATCHED: i64 = 1_000;
 const RETRY: u64 = 2_000_000_000;
 
 /// Tells what is known of a process while it lives.
-pub trait Describe {
+pub trait ResolveProcess {
     /// The facts about the process behind an event; `cgroup` is its control group's id.
-    fn describe(&mut self, owner: &EventOwner, cgroup: Fact<u64>) -> ProcessFacts;
+    fn describe(&mut self, owner: &EventOwner, cgroup: Fact<u64>) -> NewProcess;
 }
 
-impl<F: FnMut(&EventOwner, Fact<u64>) -> ProcessFacts> Describe for F {
-    fn describe(&mut self, owner: &EventOwner, cgroup: Fact<u64>) -> ProcessFacts {
+impl<F: FnMut(&EventOwner, Fact<u64>) -> NewProcess> ResolveProcess for F {
+    fn describe(&mut self, owner: &EventOwner, cgroup: Fact<u64>) -> NewProcess {
         self(owner, cgroup)
     }
 }
 
 /// A process that has been described.
 #[derive(Debug)]
-struct Described {
+struct ResolvedProcess {
     pid: u32,
     start_ticks: Option<u64>,
-    facts: ProcessFacts,
+    facts: NewProcess,
     /// Its number in the store, and in which run of unbroken batches it was given.
     number: Cell<Option<(u32, ProcessNumber)>>,
     /// One for each description in memory.
@@ -71,7 +71,7 @@ struct Described {
 #[derive(Clone, Debug)]
 struct Open {
     flow: NewFlow,
-    process: Option<Rc<Described>>,
+    process: Option<Rc<ResolvedProcess>>,
     cookie: Option<u64>,
     /// When it was first seen, in nanoseconds since boot.
     since: u64,
@@ -102,7 +102,7 @@ pub struct Recorder {
     fresh: Vec<u64>,
     late: HashMap<u64, Box<Open>>,
     done: VecDeque<Box<Open>>,
-    processes: HashMap<(u32, Option<u64>, Vec<u8>), Rc<Described>>,
+    processes: HashMap<(u32, Option<u64>, Vec<u8>), Rc<ResolvedProcess>>,
     /// Counts the descriptions in memory.
     described: Rc<()>,
     /// Counts the batches that were given up: numbers from before are void.
@@ -219,7 +219,7 @@ impl Recorder {
     }
 
     /// Takes in what open connections have moved so far.
-    pub fn refresh(&mut self, progress: &[Progress]) {
+    pub fn refresh(&mut self, progress: &[Transfer]) {
         for news in progress {
             if let Some(open) = self.open.get_mut(&news.cookie) {
                 let flow = &mut open.flow;
@@ -297,7 +297,7 @@ impl Recorder {
     }
 
     /// Takes an event in.
-    pub fn observe(&mut self, event: &Event, describe: &mut dyn Describe) {
+    pub fn observe(&mut self, event: &Event, describe: &mut dyn ResolveProcess) {
         if !matches!(event.protocol, Protocol::Tcp | Protocol::Udp) {
             return;
         }
@@ -324,7 +324,7 @@ impl Recorder {
                 self.end(&mut open, event, describe);
                 let accepted_later = open.process.is_none()
                     && open.flow.direction == Direction::Incoming
-                    && event.learned == Learned::Trace
+                    && event.origin == EventOrigin::Trace
                     && self.late.len() < MOST_LATE;
                 if accepted_later {
                     self.late.insert(key, open);
@@ -402,7 +402,7 @@ impl Recorder {
                 foreign: (event.foreign.address, event.foreign.port),
                 direction: event.direction,
                 state: event.state,
-                learned: event.learned,
+                origin: event.origin,
                 process: None,
                 user: event.user,
                 namespace: event.namespace,
@@ -465,7 +465,7 @@ impl Recorder {
     }
 
     /// Adds what `event` tells.
-    fn news(&mut self, open: &mut Open, event: &Event, describe: &mut dyn Describe) {
+    fn news(&mut self, open: &mut Open, event: &Event, describe: &mut dyn ResolveProcess) {
         let flow = &mut open.flow;
         flow.span = event.at.since_boot.saturating_sub(open.since) / 1_000_000;
         if event.local.port != 0 {
@@ -478,7 +478,7 @@ impl Recorder {
             flow.direction = event.direction;
         }
         flow.state = event.state;
-        flow.learned = event.learned;
+        flow.origin = event.origin;
         let less = |fact: Fact<u64>, before: u64| fact.map(|value| value.saturating_sub(before));
         set(&mut flow.sent, less(event.sent, open.before.0));
         set(&mut flow.received, less(event.received, open.before.1));
@@ -488,7 +488,7 @@ impl Recorder {
         self.own(open, event, describe);
     }
 
-    fn own(&mut self, open: &mut Open, event: &Event, describe: &mut dyn Describe) {
+    fn own(&mut self, open: &mut Open, event: &Event, describe: &mut dyn ResolveProcess) {
         set(&mut open.flow.user, event.user);
         let Fact::Known(owner) = &event.owner else { return };
         if open.process.is_some() {
@@ -502,7 +502,7 @@ impl Recorder {
                 if self.processes.len() >= MOST_PROCESSES {
                     self.processes.clear();
                 }
-                let described = Rc::new(Described {
+                let described = Rc::new(ResolvedProcess {
                     pid: owner.pid,
                     start_ticks: start,
                     facts: describe.describe(owner, event.cgroup),
@@ -516,7 +516,7 @@ impl Recorder {
         open.process = Some(described);
     }
 
-    fn end(&mut self, open: &mut Open, event: &Event, describe: &mut dyn Describe) {
+    fn end(&mut self, open: &mut Open, event: &Event, describe: &mut dyn ResolveProcess) {
         let last = match event.before {
             Some(before) => before,
             None => open.flow.state,

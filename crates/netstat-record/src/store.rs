@@ -10,11 +10,11 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use netstat_model::{Direction, Fact, Family, Learned, Protocol, State};
+use netstat_model::{Direction, EventOrigin, Fact, Family, Protocol, State};
 use rusqlite::{Connection, OpenFlags, params};
 use rustix::fs::{FlockOperation, flock};
 
-use crate::flow::{Millis, ProcessFacts};
+use crate::flow::{Millis, NewProcess};
 use crate::schema;
 
 /// Why a store cannot be used.
@@ -150,7 +150,7 @@ pub struct NewFlow {
     /// The last state before the end.
     pub state: State,
     /// How the last news was learned.
-    pub learned: Learned,
+    pub origin: EventOrigin,
     /// The process, as `Writer::process` numbers it.
     pub process: Option<ProcessNumber>,
     /// User id.
@@ -428,7 +428,7 @@ impl Batch<'_> {
         &mut self,
         pid: u32,
         start_ticks: Option<u64>,
-        facts: &ProcessFacts,
+        facts: &NewProcess,
     ) -> Result<ProcessNumber, StoreError> {
         let key = (facts.path.clone(), facts.name.clone());
         let program = match self.writer.programs.get(&key) {
@@ -679,7 +679,7 @@ fn pack(flow: &NewFlow) -> i64 {
         | i64::from(flow.family == Family::V6) << 1
         | (flow.direction as i64) << 2
         | state_number(flow.state) << 4
-        | (flow.learned as i64) << 8
+        | (flow.origin as i64) << 8
         | i64::from(flow.closed) << 10
         | i64::from(flow.begun) << 11
         | mapped(flow.local.0) << 12
@@ -692,7 +692,7 @@ pub(crate) struct Kind {
     pub(crate) family: Family,
     pub(crate) direction: Direction,
     pub(crate) state: State,
-    pub(crate) learned: Learned,
+    pub(crate) origin: EventOrigin,
     pub(crate) closed: bool,
     pub(crate) begun: bool,
     pub(crate) mapped: (bool, bool),
@@ -705,7 +705,7 @@ pub(crate) fn unpack(kind: i64) -> Kind {
         family: if bit(1) { Family::V6 } else { Family::V4 },
         direction: Direction::from_number((kind >> 2 & 3) as u8).unwrap_or(Direction::Unknown),
         state: STATES[(kind >> 4 & 15) as usize % STATES.len()],
-        learned: Learned::from_number((kind >> 8 & 3) as u8).unwrap_or(Learned::Poll),
+        origin: EventOrigin::from_number((kind >> 8 & 3) as u8).unwrap_or(EventOrigin::Poll),
         closed: bit(10),
         begun: bit(11),
         mapped: (bit(12), bit(13)),

@@ -8,10 +8,10 @@ use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use netstat_model::{
-    Direction, Endpoint, Event, EventKind, EventOwner, Fact, Family, Filter, Learned, Moment, Progress, Protocol,
-    ShortName, State, Why,
+    Direction, Endpoint, Event, EventKind, EventOrigin, EventOwner, Fact, Family, Filter, Moment, Protocol, ShortName,
+    State, Transfer, Why,
 };
-use netstat_record::{Flow, Novelty, ProcessFacts, Question, Reader, Recorder, Retention, StoreError, Writer, millis};
+use netstat_record::{Flow, NewProcess, Novelty, Question, Reader, Recorder, Retention, StoreError, Writer, millis};
 
 const BOOT: &str = "5e0fd2f6-6d1c-4a2a-9b64-0d7e2d1a9c01";
 const SECOND: u64 = 1_000_000_000;
@@ -38,7 +38,7 @@ fn event(kind: EventKind, cookie: u64, since_boot: u64) -> Event {
             wall: wall(since_boot),
             since_boot,
         },
-        learned: Learned::Trace,
+        origin: EventOrigin::Trace,
         cookie: NonZeroU64::new(cookie),
         protocol: Protocol::Tcp,
         family: Family::V4,
@@ -67,8 +67,8 @@ fn event(kind: EventKind, cookie: u64, since_boot: u64) -> Event {
     }
 }
 
-fn describe(owner: &EventOwner, _: Fact<u64>) -> ProcessFacts {
-    ProcessFacts {
+fn describe(owner: &EventOwner, _: Fact<u64>) -> NewProcess {
+    NewProcess {
         path: Some(b"/usr/bin/curl".to_vec()),
         name: owner.name.as_bytes().to_vec(),
         unit: Some(b"backup.service".to_vec()),
@@ -117,8 +117,8 @@ fn a_short_connection_is_one_row_with_everything() {
         (40_001, ("203.0.113.7".parse().unwrap(), 443))
     );
     assert_eq!(
-        (flow.direction, flow.state, flow.learned),
-        (Direction::Outgoing, State::FinWait2, Learned::Trace)
+        (flow.direction, flow.state, flow.origin),
+        (Direction::Outgoing, State::FinWait2, EventOrigin::Trace)
     );
     assert_eq!((flow.sent, flow.received), (Fact::Known(100), Fact::Known(2000)));
     assert_eq!(
@@ -405,8 +405,8 @@ fn other_files_and_newer_records_are_left_alone() {
 }
 
 /// What a connection has moved so far, as a look at it tells.
-fn progress(cookie: u64, sent: u64) -> Progress {
-    Progress {
+fn progress(cookie: u64, sent: u64) -> Transfer {
+    Transfer {
         cookie,
         state: State::CloseWait,
         sent: Fact::Known(sent),

@@ -2,11 +2,11 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 
-use netstat_model::packet_filter::{Arrival, Condition, PacketFilter, Passage, Way};
+use netstat_model::packet_filter::{Arrival, Condition, FilterPath, FilterVerdict, PacketFilter};
 use netstat_model::{Fact, Family, Protocol, Socket};
 
 /// What the filters make of those who come from outside, for each family that a socket takes.
-pub(crate) type Passages = Vec<(Family, Passage)>;
+pub(crate) type Passages = Vec<(Family, FilterVerdict)>;
 
 /// The families of packets that come to `socket`: IPv6's unspecified address takes IPv4 as well unless the socket says otherwise
 /// (`IPV6_V6ONLY`, ipv6(7)).
@@ -38,13 +38,13 @@ pub(crate) fn ask(filter: &PacketFilter, protocol: Protocol, to: (IpAddr, u16), 
             port,
             address,
         };
-        (family, filter.passage(arrival))
+        (family, filter.evaluate(arrival))
     };
     takes.iter().map(passage).collect()
 }
 
 /// Who gets through to a port, a line for each family unless they are alike; nothing where no filter was asked. Safe to print.
-pub(crate) fn words(passages: &[(Family, Passage)]) -> Vec<String> {
+pub(crate) fn words(passages: &[(Family, FilterVerdict)]) -> Vec<String> {
     match passages {
         [] => Vec::new(),
         [(_, first), rest @ ..] if rest.iter().all(|(_, passage)| passage == first) => vec![one(first)],
@@ -55,30 +55,30 @@ pub(crate) fn words(passages: &[(Family, Passage)]) -> Vec<String> {
     }
 }
 
-fn one(passage: &Passage) -> String {
+fn one(passage: &FilterVerdict) -> String {
     match passage {
-        Passage::Everybody => "packet filters let everybody in".to_owned(),
-        Passage::Nobody => "packet filters let nobody in".to_owned(),
-        Passage::Only(ways) => format!("packet filters let in only what comes {}", self::ways(ways)),
-        Passage::AllBut(ways) => format!("packet filters let everybody in but what comes {}", self::ways(ways)),
-        Passage::Depends(ways) if ways.is_empty() => {
+        FilterVerdict::Everybody => "packet filters let everybody in".to_owned(),
+        FilterVerdict::Nobody => "packet filters let nobody in".to_owned(),
+        FilterVerdict::Only(ways) => format!("packet filters let in only what comes {}", self::ways(ways)),
+        FilterVerdict::AllBut(ways) => format!("packet filters let everybody in but what comes {}", self::ways(ways)),
+        FilterVerdict::Depends(ways) if ways.is_empty() => {
             "packet filters decide, by rules that are not worked out here".to_owned()
         }
-        Passage::Depends(ways) => format!(
+        FilterVerdict::Depends(ways) => format!(
             "packet filters decide, by what comes {}; more is not worked out",
             self::ways(ways)
         ),
-        Passage::Unknown(why) => format!("whether packet filters let anybody in cannot be told: {why}"),
+        FilterVerdict::Unknown(why) => format!("whether packet filters let anybody in cannot be told: {why}"),
     }
 }
 
 /// `from 10.0.0.0/8; over eth1 and from 192.168.0.0/16; by the sender's port`.
-fn ways(ways: &[Way]) -> String {
+fn ways(ways: &[FilterPath]) -> String {
     let condition = |condition: &Condition| match condition {
         Condition::Other(_) => format!("by {condition}"),
         _ => condition.to_string(),
     };
-    let way = |way: &Way| way.iter().map(condition).collect::<Vec<_>>().join(" and ");
+    let way = |way: &FilterPath| way.iter().map(condition).collect::<Vec<_>>().join(" and ");
     ways.iter().map(way).collect::<Vec<_>>().join("; ")
 }
 
@@ -96,16 +96,19 @@ mod tests {
                 Condition::Other(b"how many come (limit)".to_vec()),
             ],
         ];
-        let only = Passage::Only(ways);
+        let only = FilterVerdict::Only(ways);
         assert_eq!(
-            words(&[(Family::V4, only.clone()), (Family::V6, Passage::Nobody)]),
+            words(&[(Family::V4, only.clone()), (Family::V6, FilterVerdict::Nobody)]),
             [
                 "IPv4: packet filters let in only what comes from 10.0.0.0/8; over eth1 and by how many come (limit)",
                 "IPv6: packet filters let nobody in",
             ]
         );
         assert_eq!(
-            words(&[(Family::V4, Passage::Everybody), (Family::V6, Passage::Everybody)]),
+            words(&[
+                (Family::V4, FilterVerdict::Everybody),
+                (Family::V6, FilterVerdict::Everybody)
+            ]),
             ["packet filters let everybody in"]
         );
         assert!(words(&[]).is_empty());

@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime};
 
 use netstat_model::text::escape_str;
 use netstat_model::{Protocol, Socket, State};
-use netstat_record::{FirstSeen, Millis, OpenFlow, Reach, Reader, StateAge, StoreError};
+use netstat_record::{Coverage, Millis, OpenFlow, ProgramHistory, Reader, StateAge, StoreError};
 
 use crate::words;
 
@@ -44,7 +44,7 @@ pub(crate) struct Recall {
     /// Where it is.
     pub(crate) path: PathBuf,
     /// How far back it reaches.
-    pub(crate) reach: Reach,
+    pub(crate) reach: Coverage,
     /// Whether a recorder writes to it.
     watched: bool,
     /// When the clock was last set, as far as a recorder saw it: ages from before are void.
@@ -149,7 +149,7 @@ impl Recall {
     }
 
     /// What the program at `path` did for the first time; nothing where that cannot be read.
-    pub(crate) fn first_seen(&mut self, path: &[u8], name: &[u8]) -> FirstSeen {
+    pub(crate) fn first_seen(&mut self, path: &[u8], name: &[u8]) -> ProgramHistory {
         self.reader.first_seen_of(path, name).unwrap_or_default()
     }
 }

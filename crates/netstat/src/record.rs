@@ -9,7 +9,7 @@ use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, ValueEnum};
 use netstat_model::text::escape_str;
 use netstat_model::{Component, EventOwner, Fact};
 use netstat_os::{Caught, EventWay, EventsAsk, Lost, ProcessAsk, System};
-use netstat_record::{ProcessFacts, Recorder, Retention, StoreError, Writer, command_hash, millis};
+use netstat_record::{NewProcess, Recorder, Retention, StoreError, Writer, command_hash, millis};
 
 use crate::past::{self, StoreArgs};
 use crate::run::talk::Talk;
@@ -142,7 +142,7 @@ pub(crate) fn run(matches: &ArgMatches, surroundings: &mut Surroundings<'_>) -> 
     };
     let start = Instant::now();
     let end = words.period.map(|period| start + period);
-    let mut describer = Describer::default();
+    let mut describer = ProcessResolver::default();
     let mut next_flush = start;
     let mut next_retain = start;
     let mut before = Lost::default();
@@ -271,14 +271,14 @@ fn note_lost(recorder: &mut Recorder, before: &mut Lost, lost: Lost, since: i64,
 
 /// Finds out what a process is while it lives.
 #[derive(Default)]
-pub(crate) struct Describer {
+pub(crate) struct ProcessResolver {
     /// Paths of control groups, and when they were read.
     groups: Option<(Instant, std::collections::HashMap<u64, Vec<u8>>)>,
 }
 
-impl Describer {
-    pub(crate) fn describe(&mut self, system: &mut dyn System, owner: &EventOwner, cgroup: Fact<u64>) -> ProcessFacts {
-        let mut facts = ProcessFacts {
+impl ProcessResolver {
+    pub(crate) fn describe(&mut self, system: &mut dyn System, owner: &EventOwner, cgroup: Fact<u64>) -> NewProcess {
+        let mut facts = NewProcess {
             path: None,
             name: owner.name.as_bytes().to_vec(),
             unit: None,
@@ -329,7 +329,7 @@ impl Describer {
 }
 
 /// The innermost unit and container.
-fn split(components: &[Component], facts: &mut ProcessFacts) {
+fn split(components: &[Component], facts: &mut NewProcess) {
     for component in components {
         match component {
             Component::Unit { name, .. } => facts.unit = Some(name.clone()),

@@ -210,7 +210,7 @@ fn order_top_and_groups() {
     assert_eq!(text.lines().count(), 5);
 }
 
-/// Figures of a quiet connection do not change between two looks.
+/// Metrics of a quiet connection do not change between two looks.
 #[test]
 fn the_internals_of_tcp_are_those_of_ss() {
     own_namespace!();

@@ -291,7 +291,7 @@ fn connections_shorter_than_a_look_are_seen_and_counted() {
         let elapsed = (sample.sockets_at - last).as_secs_f64();
         last = sample.sockets_at;
         let own = model.processes.iter().find(|row| row.key.pid == std::process::id());
-        sent += own.unwrap().network.out.known().unwrap_or(0.0) * elapsed;
+        sent += own.unwrap().network.outbound.known().unwrap_or(0.0) * elapsed;
         rows = model.sockets.closed.clone();
     }
     assert_eq!((ends, opened), (2 * count, 2 * count as u64));
@@ -344,7 +344,7 @@ fn bytes_sent_after_the_last_look_count_too() {
         let sample = Arc::new(collector.look());
         let model = modeler.model(&sample);
         let own = model.processes.iter().find(|row| row.key.pid == std::process::id());
-        sent += own.unwrap().network.out.known().unwrap_or(0.0) * (sample.sockets_at - last).as_secs_f64();
+        sent += own.unwrap().network.outbound.known().unwrap_or(0.0) * (sample.sockets_at - last).as_secs_f64();
         last = sample.sockets_at;
         let closed: Vec<_> = model.sockets.closed.iter().filter(|row| row.told).collect();
         assert!(

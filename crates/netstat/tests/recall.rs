@@ -11,8 +11,8 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, SystemTime};
 
-use netstat_model::{Direction, Fact, Family, Learned, Protocol, State, Why};
-use netstat_record::{NewFlow, ProcessFacts, Writer, millis};
+use netstat_model::{Direction, EventOrigin, Fact, Family, Protocol, State, Why};
+use netstat_record::{NewFlow, NewProcess, Writer, millis};
 use netstat_testkit::actors::Actor;
 use netstat_testkit::{Needs, Netstat, eventually, own_namespace, skip};
 use serde_json::Value;
@@ -106,14 +106,14 @@ fn flowing(text: &str) -> String {
 /// A made-up record of a program.
 struct Past {
     writer: Writer,
-    facts: ProcessFacts,
+    facts: NewProcess,
 }
 
 impl Past {
     fn of(store: &Path, program: &Path) -> Past {
         Past {
             writer: Writer::open(store, b"mill", "00000000-0000-0000-0000-000000000001").unwrap(),
-            facts: ProcessFacts {
+            facts: NewProcess {
                 path: Some(program.to_str().unwrap().into()),
                 name: b"made-up".to_vec(),
                 unit: None,
@@ -138,7 +138,7 @@ impl Past {
             foreign: (foreign.0.into(), foreign.1),
             direction,
             state: State::Established,
-            learned: Learned::Trace,
+            origin: EventOrigin::Trace,
             process: Some(process),
             user: Fact::Known(0),
             namespace: Fact::Unknown(Why::NotAsked),

@@ -10,8 +10,8 @@ use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, SystemTime};
 
-use netstat_model::{Direction, Fact, Family, Learned, Protocol, State};
-use netstat_record::{NewFlow, ProcessFacts, Writer, millis};
+use netstat_model::{Direction, EventOrigin, Fact, Family, Protocol, State};
+use netstat_record::{NewFlow, NewProcess, Writer, millis};
 use netstat_testkit::{own_namespace, skip};
 use serde_json::Value;
 
@@ -401,7 +401,7 @@ fn made_up(store: &Path) -> i64 {
     let mut batch = writer.batch().unwrap();
     for at in 0..60i64 {
         let (program, pid) = [("curl", 70), ("curl", 71), ("ssh", 80), ("nginx", 90)][(at % 4) as usize];
-        let facts = ProcessFacts {
+        let facts = NewProcess {
             path: Some(format!("/usr/bin/{program}").into_bytes()),
             name: program.as_bytes().to_vec(),
             unit: None,
@@ -430,7 +430,7 @@ fn made_up(store: &Path) -> i64 {
                 Direction::Outgoing
             },
             state: State::FinWait2,
-            learned: Learned::Trace,
+            origin: EventOrigin::Trace,
             process: Some(process),
             user: Fact::Known(0),
             namespace: Fact::Known(4_026_531_840),
@@ -616,7 +616,7 @@ fn what_is_too_old_or_too_much_goes() {
             foreign: ([192, 0, 2, (at % 250) as u8].into(), 443),
             direction: Direction::Outgoing,
             state: State::FinWait2,
-            learned: Learned::Trace,
+            origin: EventOrigin::Trace,
             process: None,
             user: Fact::Known(0),
             namespace: Fact::Known(4_026_531_840),

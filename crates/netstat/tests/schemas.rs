@@ -9,8 +9,8 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, SystemTime};
 
 use jsonschema::Validator;
-use netstat_model::{Direction, Fact, Family, Learned, Protocol, State, Why};
-use netstat_record::{NewFlow, ProcessFacts, Writer, millis};
+use netstat_model::{Direction, EventOrigin, Fact, Family, Protocol, State, Why};
+use netstat_record::{NewFlow, NewProcess, Writer, millis};
 use netstat_testkit::{Netstat, own_namespace};
 use serde_json::Value;
 
@@ -46,7 +46,7 @@ fn valid(validator: &Validator, value: &Value, what: &str) {
 fn made_up(store: &Path) {
     let mut writer = Writer::open(store, b"mill", "00000000-0000-0000-0000-000000000001").unwrap();
     let mut batch = writer.batch().unwrap();
-    let facts = ProcessFacts {
+    let facts = NewProcess {
         path: None,
         name: b"a\"\xff".to_vec(),
         unit: Some(b"x.service".to_vec()),
@@ -67,7 +67,7 @@ fn made_up(store: &Path) {
         foreign: ("2001:db8::7".parse().unwrap(), 443),
         direction: Direction::Outgoing,
         state: State::Established,
-        learned: Learned::Trace,
+        origin: EventOrigin::Trace,
         process: Some(process),
         user: Fact::Known(4_000_000_000),
         namespace: Fact::Known(4_026_531_840),

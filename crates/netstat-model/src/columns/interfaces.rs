@@ -1,7 +1,7 @@
 //! The columns of an interface's counters.
 
-use super::{Column, Kind, Needs, Table, Value};
-use crate::counters::{InterfaceCounters, InterfaceFigure, Pair, Traffic};
+use super::{Column, Needs, Table, Value, ValueKind};
+use crate::counters::{InterfaceCounters, InterfaceMetric, Pair, Traffic};
 use crate::{Fact, Why};
 
 /// The kind of rows that a listing of interfaces has.
@@ -41,7 +41,7 @@ type Get = for<'r, 'a> fn(&'r InterfaceRow<'a>) -> Value<'r>;
 
 const fn column(
     name: &'static str,
-    kind: Kind,
+    kind: ValueKind,
     unit: &'static str,
     meaning: &'static str,
     get: Get,
@@ -57,11 +57,11 @@ const fn column(
     }
 }
 
-fn total(row: &InterfaceRow<'_>, figure: InterfaceFigure, side: fn(Pair<u64>) -> Fact<u64>) -> Value<'static> {
+fn total(row: &InterfaceRow<'_>, figure: InterfaceMetric, side: fn(Pair<u64>) -> Fact<u64>) -> Value<'static> {
     Value::number(side(row.counters.traffic.get(figure)))
 }
 
-fn rate(row: &InterfaceRow<'_>, figure: InterfaceFigure, side: fn(Pair<f64>) -> Fact<f64>) -> Value<'static> {
+fn rate(row: &InterfaceRow<'_>, figure: InterfaceMetric, side: fn(Pair<f64>) -> Fact<f64>) -> Value<'static> {
     match row.rates.map(|rates| side(rates.get(figure))) {
         Some(Fact::Known(rate)) => Value::Decimal(rate),
         Some(Fact::Unknown(why)) => Value::unknown(why),
@@ -83,8 +83,8 @@ fn mac(row: &InterfaceRow<'_>) -> Value<'static> {
 /// The column of one direction of a figure.
 macro_rules! figure {
     ($figure:ident, $side:ident, $name:literal, $unit:literal, $what:literal) => {
-        column($name, Kind::Number, $unit, $what, |row| {
-            total(row, InterfaceFigure::$figure, |pair| pair.$side)
+        column($name, ValueKind::Number, $unit, $what, |row| {
+            total(row, InterfaceMetric::$figure, |pair| pair.$side)
         })
     };
 }
@@ -92,8 +92,8 @@ macro_rules! figure {
 /// The same as change per second.
 macro_rules! change {
     ($figure:ident, $side:ident, $name:literal, $unit:literal, $what:literal) => {
-        column($name, Kind::Decimal, $unit, $what, |row| {
-            rate(row, InterfaceFigure::$figure, |pair| pair.$side)
+        column($name, ValueKind::Decimal, $unit, $what, |row| {
+            rate(row, InterfaceMetric::$figure, |pair| pair.$side)
         })
     };
 }
@@ -103,10 +103,10 @@ const IDENTITY: usize = 4;
 
 #[rustfmt::skip]
 static COLUMNS: &[Column<Interfaces>] = &[
-        column("name", Kind::Text, "", "name of the interface", |row| Value::text(&*row.counters.name)),
-        column("index", Kind::Number, "", "the system's number for it", |row| Value::number(row.counters.index)),
-        column("mac", Kind::Text, "", "its Ethernet address; empty where it has none", mac),
-        column("loopback", Kind::Flag, "", "whether it only leads back to this computer", |row| match row.counters.loopback {
+        column("name", ValueKind::Text, "", "name of the interface", |row| Value::text(&*row.counters.name)),
+        column("index", ValueKind::Number, "", "the system's number for it", |row| Value::number(row.counters.index)),
+        column("mac", ValueKind::Text, "", "its Ethernet address; empty where it has none", mac),
+        column("loopback", ValueKind::Flag, "", "whether it only leads back to this computer", |row| match row.counters.loopback {
             Fact::Known(is) => Value::Flag(is),
             Fact::Unknown(why) => Value::unknown(why),
         }),
@@ -146,7 +146,7 @@ mod tests {
     fn a_column_reads_its_own_figure_in_its_own_direction() {
         let mut traffic = Traffic::unknown(Why::NotKept);
         let mut rates = Traffic::unknown(Why::NotKept);
-        for (at, figure) in InterfaceFigure::ALL.into_iter().enumerate() {
+        for (at, figure) in InterfaceMetric::ALL.into_iter().enumerate() {
             let at = at as u64;
             traffic = traffic.with(figure, Fact::Known(10 * at), Fact::Known(10 * at + 1));
             rates = rates.with(figure, Fact::Known((10 * at) as f64), Fact::Known((10 * at + 1) as f64));
@@ -168,7 +168,7 @@ mod tests {
                 Some(name) => (name, 1),
                 None => (bare.strip_suffix("_received").expect("a direction"), 0),
             };
-            let at = InterfaceFigure::ALL
+            let at = InterfaceMetric::ALL
                 .iter()
                 .position(|figure| figure.id() == name)
                 .expect("a figure") as u64;

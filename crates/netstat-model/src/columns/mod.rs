@@ -38,7 +38,7 @@ pub struct Column<T: Table> {
     /// What its numbers count: `bytes`, `µs`; empty where there is none.
     pub unit: &'static str,
     /// What kind of value it has.
-    pub kind: Kind,
+    pub kind: ValueKind,
     /// What must be asked of the system for it.
     pub needs: Needs,
     /// Reads it.
@@ -61,7 +61,7 @@ impl<T: Table> Eq for Column<T> {}
 
 /// The kind of a column's values, unknown ones aside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub enum ValueKind {
     /// Text from a small vocabulary, or from outside. May be known to be empty.
     Text,
     /// A whole number, 0 or more.
@@ -80,10 +80,10 @@ pub enum Kind {
     Numbers,
 }
 
-impl Kind {
+impl ValueKind {
     /// Whether a table puts it against the right edge.
     pub const fn is_number(self) -> bool {
-        matches!(self, Kind::Number | Kind::Decimal)
+        matches!(self, ValueKind::Number | ValueKind::Decimal)
     }
 }
 

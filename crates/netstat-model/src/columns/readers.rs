@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::{SocketRow, Value};
 use crate::{
-    Detail, Endpoint, Extra, Fact, Memory, Protocol, TcpFigure, TcpInfo, TcpOptions, UnixPeer, UpperLayer, Why,
+    Detail, Endpoint, Extra, Fact, Memory, Protocol, TcpInfo, TcpMetric, TcpOptions, UnixPeer, UpperLayer, Why,
 };
 
 /// The local side: address and port, or what stands for them.
@@ -107,9 +107,9 @@ pub(super) fn memory<'r>(row: &SocketRow<'_>, read: impl FnOnce(&Memory) -> u32)
     )
 }
 
-/// The figure number `AT` of [`TcpFigure::ALL`].
+/// The figure number `AT` of [`TcpMetric::ALL`].
 pub(super) fn tcp<'r, const AT: usize>(row: &'r SocketRow<'_>) -> Value<'r> {
-    Value::number(row.socket.tcp(TcpFigure::ALL[AT]))
+    Value::number(row.socket.tcp(TcpMetric::ALL[AT]))
 }
 
 pub(super) fn cgroup<'r>(row: &'r SocketRow<'_>) -> Value<'r> {

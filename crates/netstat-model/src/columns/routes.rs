@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use super::{Column, Kind, Needs, Table, Value};
+use super::{Column, Needs, Table, Value, ValueKind};
 use crate::Endpoint;
 use crate::route::{NextHop, Prefix, Route, RouteKind, RouteListing, RouteProtocol, RouterPreference, Scope};
 
@@ -62,7 +62,7 @@ impl Table for Routes {
 
 type Get = for<'r, 'a> fn(&'r RouteRow<'a>) -> Value<'r>;
 
-const fn column(name: &'static str, kind: Kind, meaning: &'static str, get: Get) -> Column<Routes> {
+const fn column(name: &'static str, kind: ValueKind, meaning: &'static str, get: Get) -> Column<Routes> {
     Column {
         name,
         heading: name,
@@ -161,7 +161,7 @@ fn hop_flag(row: &RouteRow<'_>, is: fn(&NextHop) -> bool) -> Value<'static> {
 
 #[rustfmt::skip]
 static COLUMNS: &[Column<Routes>] = {
-    use Kind::*;
+    use ValueKind::*;
     &[
         column("family", Text, "IPv4 or IPv6", |row| Value::Word(if row.route.destination.address.is_ipv4() { "IPv4" } else { "IPv6" })),
         column("destination", Text, "which packets it is for: network and length of its prefix", |row| prefix(row.route.destination)),

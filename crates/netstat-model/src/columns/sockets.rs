@@ -3,10 +3,10 @@
 use std::borrow::Cow;
 
 use super::readers::*;
-use super::{Column, Kind, Missing, Needs, Table, Value};
+use super::{Column, Missing, Needs, Table, Value, ValueKind};
 use crate::reach::{is_loopback, is_public};
 use crate::{
-    Component, Endpoint, Fact, Owner, Owners, Process, Protocol, Socket, State, StateTime, TcpFigure, TimeFrom,
+    Component, Endpoint, Fact, Owner, Owners, Process, Protocol, Socket, State, StateTime, TcpMetric, TimeFrom,
     UnitManager, Why,
 };
 
@@ -155,7 +155,7 @@ type Get = super::Getter<Sockets>;
 const fn column(
     name: &'static str,
     heading: &'static str,
-    kind: Kind,
+    kind: ValueKind,
     unit: &'static str,
     needs: Needs,
     meaning: &'static str,
@@ -172,13 +172,13 @@ const fn column(
     }
 }
 
-/// The column of figure number `AT` of [`TcpFigure::ALL`], which has its name, unit and meaning.
+/// The column of figure number `AT` of [`TcpMetric::ALL`], which has its name, unit and meaning.
 const fn figure<const AT: usize>() -> Column<Sockets> {
-    let figure = TcpFigure::ALL[AT];
+    let figure = TcpMetric::ALL[AT];
     column(
         figure.name(),
         figure.name(),
-        Kind::Number,
+        ValueKind::Number,
         figure.unit().name(),
         Needs::TCP,
         figure.meaning(),
@@ -188,7 +188,7 @@ const fn figure<const AT: usize>() -> Column<Sockets> {
 
 #[rustfmt::skip]
 static COLUMNS: &[Column<Sockets>] = {
-    use Kind::*;
+    use ValueKind::*;
     const NONE: Needs = Needs::NONE;
     &[
         column("protocol", "Proto", Text, "", NONE, "what the socket speaks: TCP, UDP, RAW and so on", |row| Value::Word(row.socket.protocol().name())),
@@ -205,7 +205,7 @@ static COLUMNS: &[Column<Sockets>] = {
         column("mapped", "Mapped", Flag, "", NONE, "whether an IPv6 socket speaks IPv4 (IPv4-mapped addresses)", |row| Value::Flag(is_mapped(row.socket))),
         column("public", "Public", Flag, "", NONE, "whether the foreign side is on the public Internet", |row| ip(row, || Value::Flag(is_public(row.socket.foreign().address)))),
         column("reach", "Bound To", Text, "", NONE, "loopback, one address, or any", reach),
-        column("kind", "Kind", Text, "", NONE, "of RAW, PACKET and UNIX: what kind of socket", kind),
+        column("kind", "ValueKind", Text, "", NONE, "of RAW, PACKET and UNIX: what kind of socket", kind),
         column("state", "State", Text, "", NONE, "state of the connection (RFC 9293)", state),
         column("recv_q", "Recv-Q", Number, "bytes", NONE, "received and not yet read; of a listener: connections not yet accepted", |row| Value::number(Fact::Known(row.socket.receive_queue()))),
         column("send_q", "Send-Q", Number, "bytes", NONE, "sent and not yet acknowledged; of a listener: the limit of its queue", |row| Value::number(row.socket.send_queue())),
@@ -428,7 +428,7 @@ mod tests {
 
     #[test]
     fn every_figure_of_tcp_is_a_column() {
-        for figure in TcpFigure::ALL {
+        for figure in TcpMetric::ALL {
             let column = super::super::find::<Sockets>(figure.name()).unwrap();
             assert_eq!((column.unit, column.meaning), (figure.unit().name(), figure.meaning()));
         }

@@ -83,7 +83,7 @@ fn row_rate(row: &ClassicRow, before: Option<Pair<u64>>, now: &Pair<u64>, elapse
 }
 
 fn group_rates(before: Option<&CounterGroup>, now: &CounterGroup, elapsed: Duration) -> Vec<Fact<f64>> {
-    let count = |figure: super::Figure| Fact::from_option(figure.counter(), Why::NotApplicable);
+    let count = |figure: super::Metric| Fact::from_option(figure.counter(), Why::NotApplicable);
     let rate = |(i, counter): (usize, &super::NamedCounter)| {
         let Some(before) = before else {
             return Fact::Unknown(Why::NotYet);
@@ -169,7 +169,7 @@ fn is_same(old: &InterfaceCounters, new: &InterfaceCounters) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Figure, InterfaceFigure, NamedCounter, TcpFamilies};
+    use super::super::{InterfaceMetric, Metric, NamedCounter, TcpFamilies};
     use super::*;
 
     const TWO_SECONDS: Duration = Duration::from_secs(2);
@@ -206,7 +206,7 @@ mod tests {
         assert_eq!(elapsed(TWO_SECONDS, Duration::ZERO), Duration::ZERO);
     }
 
-    fn statistics(at: Duration, value: u64, counters: &[(&str, Figure)]) -> ProtocolStatistics {
+    fn statistics(at: Duration, value: u64, counters: &[(&str, Metric)]) -> ProtocolStatistics {
         let counters = counters
             .iter()
             .map(|&(name, figure)| NamedCounter {
@@ -231,15 +231,15 @@ mod tests {
         let before = statistics(
             TWO_SECONDS,
             10,
-            &[("CurrEstab", Figure::Gauge(9)), ("InErrs", Figure::Counter(2))],
+            &[("CurrEstab", Metric::Gauge(9)), ("InErrs", Metric::Counter(2))],
         );
         let now = statistics(
             TWO_SECONDS * 2,
             20,
             &[
-                ("New", Figure::Counter(5)),
-                ("CurrEstab", Figure::Gauge(99)),
-                ("InErrs", Figure::Counter(8)),
+                ("New", Metric::Counter(5)),
+                ("CurrEstab", Metric::Gauge(99)),
+                ("InErrs", Metric::Counter(8)),
             ],
         );
         let rates = ProtocolRates::between(Some(&before), &now);
@@ -272,7 +272,7 @@ mod tests {
             name: name.as_bytes().into(),
             mac: Fact::Unknown(Why::NotApplicable),
             loopback: Fact::Known(loopback),
-            traffic: Traffic::unknown(Why::NotKept).with(InterfaceFigure::Bytes, known(bytes), known(bytes * 2)),
+            traffic: Traffic::unknown(Why::NotKept).with(InterfaceMetric::Bytes, known(bytes), known(bytes * 2)),
         }
     }
 
@@ -297,7 +297,7 @@ mod tests {
             ]),
         };
         let rates = InterfaceRates::between(Some(&before), &now);
-        let bytes = |traffic: &Traffic<f64>| traffic.get(InterfaceFigure::Bytes);
+        let bytes = |traffic: &Traffic<f64>| traffic.get(InterfaceMetric::Bytes);
         assert_eq!(
             bytes(&rates.sum),
             Pair {
@@ -307,7 +307,7 @@ mod tests {
         );
         assert_eq!(bytes(&rates.each[0]).received, Fact::Known(2500.0));
         assert_eq!(bytes(&rates.each[2]), Pair::unknown(Why::NotYet));
-        assert_eq!(rates.sum.get(InterfaceFigure::Errors), Pair::unknown(Why::NotKept));
+        assert_eq!(rates.sum.get(InterfaceMetric::Errors), Pair::unknown(Why::NotKept));
 
         // eth0 was reset: its rate is unknown, and so is the sum.
         let reset = InterfaceRates::between(

@@ -21,10 +21,10 @@ use crate::{Fact, Why};
 /// Linux counts packets of all kinds together. Its `multicast` counter does not split them: broadcasts are in none, many
 /// devices (veth, bridges) leave it at 0 although multicast arrives, on others the device counts more than reached the host,
 /// and for sent packets there is none at all. So `rx_packets - multicast` would be no count of unicast packets, and the
-/// two rows stay unknown rather than nearly right; the true sum stands in [`InterfaceFigure::AllPackets`]. Packets of a
+/// two rows stay unknown rather than nearly right; the true sum stands in [`InterfaceMetric::AllPackets`]. Packets of a
 /// protocol that nobody handles are dropped into `rx_dropped` without a counter of their own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum InterfaceFigure {
+pub enum InterfaceMetric {
     /// Bytes, link headers included.
     Bytes,
     /// Packets addressed to one station.
@@ -41,47 +41,47 @@ pub enum InterfaceFigure {
     AllPackets,
 }
 
-impl InterfaceFigure {
+impl InterfaceMetric {
     /// Every figure, in the order of printing.
-    pub const ALL: [InterfaceFigure; 7] = [
-        InterfaceFigure::Bytes,
-        InterfaceFigure::Unicast,
-        InterfaceFigure::NonUnicast,
-        InterfaceFigure::Discards,
-        InterfaceFigure::Errors,
-        InterfaceFigure::UnknownProtocols,
-        InterfaceFigure::AllPackets,
+    pub const ALL: [InterfaceMetric; 7] = [
+        InterfaceMetric::Bytes,
+        InterfaceMetric::Unicast,
+        InterfaceMetric::NonUnicast,
+        InterfaceMetric::Discards,
+        InterfaceMetric::Errors,
+        InterfaceMetric::UnknownProtocols,
+        InterfaceMetric::AllPackets,
     ];
 
     /// The label in the classic text, at most 20 wide.
     pub const fn label(self) -> &'static str {
         match self {
-            InterfaceFigure::Bytes => "Bytes",
-            InterfaceFigure::Unicast => "Unicast packets",
-            InterfaceFigure::NonUnicast => "Non-unicast packets",
-            InterfaceFigure::Discards => "Discards",
-            InterfaceFigure::Errors => "Errors",
-            InterfaceFigure::UnknownProtocols => "Unknown protocols",
-            InterfaceFigure::AllPackets => "Packets of all kinds",
+            InterfaceMetric::Bytes => "Bytes",
+            InterfaceMetric::Unicast => "Unicast packets",
+            InterfaceMetric::NonUnicast => "Non-unicast packets",
+            InterfaceMetric::Discards => "Discards",
+            InterfaceMetric::Errors => "Errors",
+            InterfaceMetric::UnknownProtocols => "Unknown protocols",
+            InterfaceMetric::AllPackets => "Packets of all kinds",
         }
     }
 
     /// A stable id for machine formats.
     pub const fn id(self) -> &'static str {
         match self {
-            InterfaceFigure::Bytes => "bytes",
-            InterfaceFigure::Unicast => "unicast_packets",
-            InterfaceFigure::NonUnicast => "non_unicast_packets",
-            InterfaceFigure::Discards => "discards",
-            InterfaceFigure::Errors => "errors",
-            InterfaceFigure::UnknownProtocols => "unknown_protocols",
-            InterfaceFigure::AllPackets => "packets",
+            InterfaceMetric::Bytes => "bytes",
+            InterfaceMetric::Unicast => "unicast_packets",
+            InterfaceMetric::NonUnicast => "non_unicast_packets",
+            InterfaceMetric::Discards => "discards",
+            InterfaceMetric::Errors => "errors",
+            InterfaceMetric::UnknownProtocols => "unknown_protocols",
+            InterfaceMetric::AllPackets => "packets",
         }
     }
 
     /// Whether it is counted in both directions.
     pub const fn both_ways(self) -> bool {
-        !matches!(self, InterfaceFigure::UnknownProtocols)
+        !matches!(self, InterfaceMetric::UnknownProtocols)
     }
 
     /// All of them only grow.
@@ -102,13 +102,13 @@ impl<T: Copy> Traffic<T> {
     }
 
     /// Both directions of `figure`.
-    pub const fn get(&self, figure: InterfaceFigure) -> Pair<T> {
+    pub const fn get(&self, figure: InterfaceMetric) -> Pair<T> {
         self.0[figure as usize]
     }
 
     /// Puts in both directions of `figure`.
     #[must_use]
-    pub const fn with(mut self, figure: InterfaceFigure, received: Fact<T>, sent: Fact<T>) -> Self {
+    pub const fn with(mut self, figure: InterfaceMetric, received: Fact<T>, sent: Fact<T>) -> Self {
         self.0[figure as usize] = Pair { received, sent };
         self
     }
@@ -212,7 +212,7 @@ mod tests {
             mac: Fact::Unknown(Why::NotApplicable),
             loopback,
             traffic: Traffic::unknown(Why::NotKept).with(
-                InterfaceFigure::Bytes,
+                InterfaceMetric::Bytes,
                 Fact::Known(received),
                 Fact::Known(received * 2),
             ),
@@ -235,13 +235,13 @@ mod tests {
         ])
         .sum();
         assert_eq!(
-            sum.get(InterfaceFigure::Bytes),
+            sum.get(InterfaceMetric::Bytes),
             Pair {
                 received: Fact::Known(21),
                 sent: Fact::Known(42)
             }
         );
-        assert_eq!(sum.get(InterfaceFigure::Unicast), Pair::unknown(Why::NotKept));
+        assert_eq!(sum.get(InterfaceMetric::Unicast), Pair::unknown(Why::NotKept));
     }
 
     #[test]
@@ -260,7 +260,7 @@ mod tests {
         assert_eq!(
             statistics(vec![big.clone(), big])
                 .sum()
-                .get(InterfaceFigure::Bytes)
+                .get(InterfaceMetric::Bytes)
                 .sent,
             Fact::Unknown(Why::Failed)
         );

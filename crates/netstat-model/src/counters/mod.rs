@@ -1,7 +1,7 @@
 //! Counters of protocols and interfaces, kept as read.
 //!
 //! Two kinds of figures are kept. The *classic* ones are those `netstat -s` and `-e` have always printed: one list
-//! ([`Block::rows`], [`InterfaceFigure::ALL`]) names them, orders them and says where Linux keeps each. The *further*
+//! ([`Block::rows`], [`InterfaceMetric::ALL`]) names them, orders them and says where Linux keeps each. The *further*
 //! ones are whatever else the system counts, as [`CounterGroup`]s under the system's own names, with a
 //! [`meaning()`] where it is documented.
 //!
@@ -15,9 +15,9 @@ mod protocol;
 
 pub use classic::{Block, BlockSet, Cells, ClassicRow, Kind, LinuxSource};
 pub use diff::{InterfaceRates, ProtocolRates};
-pub use interface::{InterfaceCounters, InterfaceFigure, InterfaceStatistics, Traffic};
+pub use interface::{InterfaceCounters, InterfaceMetric, InterfaceStatistics, Traffic};
 pub use meaning::{is_gauge, meaning};
-pub use protocol::{CounterGroup, Figure, NamedCounter, ProtocolStatistics, TcpFamilies, group_blocks};
+pub use protocol::{CounterGroup, Metric, NamedCounter, ProtocolStatistics, TcpFamilies, group_blocks};
 
 use crate::Fact;
 

@@ -17,33 +17,33 @@ pub enum TcpFamilies {
 
 /// A value under the system's own name for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Figure {
+pub enum Metric {
     /// Grows only.
     Counter(u64),
     /// Goes up and down or is a setting; some are negative (Linux `Tcp MaxConn` is -1 when there is no limit).
     Gauge(i64),
 }
 
-impl Figure {
+impl Metric {
     /// Whether it is 0.
     pub const fn is_zero(self) -> bool {
-        matches!(self, Figure::Counter(0) | Figure::Gauge(0))
+        matches!(self, Metric::Counter(0) | Metric::Gauge(0))
     }
 
     /// The count, if it is a counter.
     pub const fn counter(self) -> Option<u64> {
         match self {
-            Figure::Counter(count) => Some(count),
-            Figure::Gauge(_) => None,
+            Metric::Counter(count) => Some(count),
+            Metric::Gauge(_) => None,
         }
     }
 }
 
-impl std::fmt::Display for Figure {
+impl std::fmt::Display for Metric {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Figure::Counter(value) => f.pad(&value.to_string()),
-            Figure::Gauge(value) => f.pad(&value.to_string()),
+            Metric::Counter(value) => f.pad(&value.to_string()),
+            Metric::Gauge(value) => f.pad(&value.to_string()),
         }
     }
 }
@@ -54,7 +54,7 @@ pub struct NamedCounter {
     /// The system's name within the group: `ListenDrops`. From outside: escape before printing.
     pub name: Box<str>,
     /// Its value, unknown where the text was not a number.
-    pub value: Fact<Figure>,
+    pub value: Fact<Metric>,
 }
 
 /// The counters of one group, in the system's order.
@@ -68,7 +68,7 @@ pub struct CounterGroup {
 
 impl CounterGroup {
     /// The value named `name`.
-    pub fn get(&self, name: &str) -> Option<Fact<Figure>> {
+    pub fn get(&self, name: &str) -> Option<Fact<Metric>> {
         self.counters
             .iter()
             .find(|counter| *counter.name == *name)
@@ -78,13 +78,13 @@ impl CounterGroup {
     /// A counter of this group from the text of its value; what is no number is unknown.
     ///
     /// The kernel sums signed parts and may print a negative gauge as a number above `i64::MAX`; it is brought back.
-    pub fn figure(group: &str, name: &str, text: &str) -> Fact<Figure> {
+    pub fn figure(group: &str, name: &str, text: &str) -> Fact<Metric> {
         let figure = if is_gauge(group, name) {
             text.parse::<i64>()
                 .or_else(|_| text.parse::<u64>().map(u64::cast_signed))
-                .map(Figure::Gauge)
+                .map(Metric::Gauge)
         } else {
-            text.parse::<u64>().map(Figure::Counter)
+            text.parse::<u64>().map(Metric::Counter)
         };
         Fact::from_option(figure.ok(), Why::Failed)
     }
@@ -191,15 +191,15 @@ mod tests {
     fn gauges_may_be_negative_and_counters_may_not() {
         assert_eq!(
             CounterGroup::figure("Tcp", "MaxConn", "-1"),
-            Fact::Known(Figure::Gauge(-1))
+            Fact::Known(Metric::Gauge(-1))
         );
         assert_eq!(
             CounterGroup::figure("MPTcpExt", "MPCurrEstab", "18446744073709551614"),
-            Fact::Known(Figure::Gauge(-2))
+            Fact::Known(Metric::Gauge(-2))
         );
         assert_eq!(
             CounterGroup::figure("Tcp", "InSegs", "18446744073709551615"),
-            Fact::Known(Figure::Counter(u64::MAX))
+            Fact::Known(Metric::Counter(u64::MAX))
         );
         for text in ["-1", "", "1.5", "18446744073709551616", "x"] {
             assert_eq!(

@@ -1,12 +1,12 @@
 //! Packet filters on the way in: what may keep a packet from a port although somebody listens there.
 
-mod judge;
+mod evaluator;
 pub mod rules;
 
 #[cfg(test)]
 mod tests;
 
-pub use judge::{Arrival, Condition, Passage, Way};
+pub use evaluator::{Arrival, Condition, FilterPath, FilterVerdict};
 
 use crate::Fact;
 use rules::Ruleset;

@@ -56,12 +56,12 @@ pub struct Element {
     /// Whether it stands for all keys that are not in the set.
     pub all_others: bool,
     /// Of a map of verdicts: what becomes of the packet.
-    pub verdict: Option<Verdict>,
+    pub verdict: Option<RuleVerdict>,
 }
 
 /// What a rule, or the end of a chain, makes of a packet.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum RuleVerdict {
     /// This chain lets it pass.
     Accept,
     /// It is thrown away, with an answer or without.
@@ -154,7 +154,7 @@ pub enum Step {
         inverted: bool,
     },
     /// The rule's verdict.
-    Verdict(Verdict),
+    Verdict(RuleVerdict),
     /// Decides nothing: it counts, logs, marks.
     Nothing,
     /// Matches no packet that comes from outside to this computer.

@@ -51,23 +51,26 @@ fn port(port: u16) -> Step {
     }
 }
 
-const ACCEPT: Step = Step::Verdict(Verdict::Accept);
-const DROP: Step = Step::Verdict(Verdict::Drop);
+const ACCEPT: Step = Step::Verdict(RuleVerdict::Accept);
+const DROP: Step = Step::Verdict(RuleVerdict::Drop);
 
 #[test]
 fn chains_that_call_each_other_for_ever_come_to_an_end() {
-    let jump = |name: &str| Step::Verdict(Verdict::Jump(name.into()));
+    let jump = |name: &str| Step::Verdict(RuleVerdict::Jump(name.into()));
     let round = filter(
         true,
         vec![("in", vec![vec![jump("a")]; 3]), ("a", vec![vec![jump("a")]; 3])],
     );
-    assert!(matches!(round.passage(SSH), Passage::Depends(_) | Passage::Unknown(_)));
+    assert!(matches!(
+        round.evaluate(SSH),
+        FilterVerdict::Depends(_) | FilterVerdict::Unknown(_)
+    ));
 }
 
 #[test]
 fn many_ways_are_cut_and_said_to_be() {
     let rules: Vec<Rule> = (0..50).map(|number| vec![other(&number.to_string()), ACCEPT]).collect();
-    let Passage::Only(ways) = filter(true, vec![("in", rules)]).passage(SSH) else {
+    let FilterVerdict::Only(ways) = filter(true, vec![("in", rules)]).evaluate(SSH) else {
         panic!("not only these ways");
     };
     assert_eq!(ways.len(), 9);
@@ -76,15 +79,18 @@ fn many_ways_are_cut_and_said_to_be() {
 
 #[test]
 fn a_return_under_a_condition_is_not_worked_out() {
-    let back = vec![other("x"), Step::Verdict(Verdict::Return)];
-    let passage = filter(true, vec![("in", vec![back, vec![port(22), ACCEPT]])]).passage(SSH);
-    assert!(matches!(passage, Passage::Depends(_)), "{passage:?}");
+    let back = vec![other("x"), Step::Verdict(RuleVerdict::Return)];
+    let passage = filter(true, vec![("in", vec![back, vec![port(22), ACCEPT]])]).evaluate(SSH);
+    assert!(matches!(passage, FilterVerdict::Depends(_)), "{passage:?}");
 }
 
 #[test]
 fn the_first_rule_that_fits_decides() {
     let rules = vec![vec![port(23), DROP], vec![port(22), ACCEPT], vec![port(22), DROP]];
-    assert_eq!(filter(true, vec![("in", rules)]).passage(SSH), Passage::Everybody);
+    assert_eq!(
+        filter(true, vec![("in", rules)]).evaluate(SSH),
+        FilterVerdict::Everybody
+    );
     let rules = vec![
         vec![Step::Never, ACCEPT],
         vec![other("x"), DROP],
@@ -92,23 +98,23 @@ fn the_first_rule_that_fits_decides() {
     ];
     let one = vec![vec![Condition::Other(b"x".to_vec())]];
     assert_eq!(
-        filter(false, vec![("in", rules.clone())]).passage(SSH),
-        Passage::AllBut(one)
+        filter(false, vec![("in", rules.clone())]).evaluate(SSH),
+        FilterVerdict::AllBut(one)
     );
-    assert_eq!(filter(true, vec![("in", rules)]).passage(SSH), Passage::Nobody);
+    assert_eq!(filter(true, vec![("in", rules)]).evaluate(SSH), FilterVerdict::Nobody);
 }
 
 #[test]
 fn what_cannot_be_read_is_unknown_and_nothing_at_all_lets_in() {
     let mut unread = filter(true, vec![("in", Vec::new())]);
     unread.rules = Fact::Unknown(Why::NotPermitted);
-    assert!(matches!(unread.passage(SSH), Passage::Unknown(_)));
+    assert!(matches!(unread.evaluate(SSH), FilterVerdict::Unknown(_)));
     unread.nftables = Fact::Unknown(Why::NotSupported);
-    assert_eq!(unread.passage(SSH), Passage::Everybody);
+    assert_eq!(unread.evaluate(SSH), FilterVerdict::Everybody);
     unread.iptables = Fact::Known(vec![b"nat".to_vec()]);
-    assert_eq!(unread.passage(SSH), Passage::Everybody);
+    assert_eq!(unread.evaluate(SSH), FilterVerdict::Everybody);
     unread.iptables = Fact::Known(vec![b"filter".to_vec()]);
-    assert!(matches!(unread.passage(SSH), Passage::Unknown(_)));
+    assert!(matches!(unread.evaluate(SSH), FilterVerdict::Unknown(_)));
 }
 
 #[test]
@@ -121,12 +127,12 @@ fn any_step() -> impl Strategy<Value = Step> {
     let bytes = || proptest::collection::vec(any::<u8>(), 0..20);
     let register = 0u32..3;
     let verdict = prop_oneof![
-        Just(Verdict::Accept),
-        Just(Verdict::Drop),
-        Just(Verdict::Return),
-        Just(Verdict::Continue),
-        Just(Verdict::Jump(b"a".to_vec())),
-        Just(Verdict::Goto(b"in".to_vec())),
+        Just(RuleVerdict::Accept),
+        Just(RuleVerdict::Drop),
+        Just(RuleVerdict::Return),
+        Just(RuleVerdict::Continue),
+        Just(RuleVerdict::Jump(b"a".to_vec())),
+        Just(RuleVerdict::Goto(b"in".to_vec())),
     ];
     prop_oneof![
         (register.clone(), 0u32..40, 0u32..20).prop_map(|(register, offset, length)| Step::Load {
@@ -188,7 +194,7 @@ fn any_set() -> impl Strategy<Value = Set> {
                 key,
                 ends,
                 all_others,
-                verdict: (!ends).then_some(Verdict::Drop),
+                verdict: (!ends).then_some(RuleVerdict::Drop),
             })
             .collect(),
     })
@@ -208,6 +214,6 @@ proptest! {
             rules.sets.push(set);
         }
         let address: IpAddr = if v6 { "::" } else { "192.0.2.1" }.parse().unwrap();
-        let _ = format!("{:?}", filter.passage(Arrival { address, ..SSH }));
+        let _ = format!("{:?}", filter.evaluate(Arrival { address, ..SSH }));
     }
 }

@@ -14,7 +14,7 @@ use std::time::SystemTime;
 pub use capability::{Capabilities, CapabilitySets};
 pub use descriptor::{Descriptor, Descriptors, OpenKinds, OpenPipe, Pipe};
 pub use mapping::{Mapped, Mapping};
-pub use program::{Directory, FileFacts, FileTime, Place, Program};
+pub use program::{Directory, FileFacts, FileStatus, FileTime, Program};
 pub use terminal::Terminal;
 
 use crate::{Component, Fact, Why};
@@ -125,7 +125,7 @@ pub struct Ids {
 
 /// One namespace (namespaces(7)) of a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Namespace {
+pub struct ProcessNamespace {
     /// Its number, as in `net:[4026531840]`.
     pub inode: u64,
     /// Whether the reader is in the same one.
@@ -136,13 +136,13 @@ pub struct Namespace {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Namespaces {
     /// Which files it sees: paths of a process in another one are not the reader's.
-    pub mount: Fact<Namespace>,
+    pub mount: Fact<ProcessNamespace>,
     /// Which network it is on.
-    pub network: Fact<Namespace>,
+    pub network: Fact<ProcessNamespace>,
     /// Which processes it sees.
-    pub pid: Fact<Namespace>,
+    pub pid: Fact<ProcessNamespace>,
     /// Which users it knows.
-    pub user: Fact<Namespace>,
+    pub user: Fact<ProcessNamespace>,
 }
 
 impl Namespaces {

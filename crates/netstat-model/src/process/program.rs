@@ -8,15 +8,15 @@ use crate::Fact;
 #[derive(Clone, Debug, PartialEq)]
 pub struct Program {
     /// What the kernel says, letter for letter: `/usr/bin/x`, `/usr/bin/x (deleted)`, `/memfd:x (deleted)`.
-    pub told: Vec<u8>,
+    pub reported: Vec<u8>,
     /// The path in the view of the process's own root, without the kernel's mark. Of a program in memory only, its name.
     pub path: Vec<u8>,
     /// Where the file is now.
-    pub place: Place,
+    pub place: FileStatus,
     /// The file that is really running, wherever it is and also when it has no name any more.
     pub running: Fact<FileFacts>,
     /// The file that stands at `path` now, in the process's own root. [`Why::Gone`](crate::Why::Gone) when none does.
-    pub standing: Fact<FileFacts>,
+    pub current: Fact<FileFacts>,
     /// The number of the kind of file system the running file lies on (statfs(2), `f_type`).
     pub file_system: Fact<u64>,
     /// The directories above `path`, the nearest first, each as it stands in the process's own root.
@@ -35,7 +35,7 @@ impl Program {
 
 /// Where the file of a program is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Place {
+pub enum FileStatus {
     /// At its path.
     There,
     /// It has been removed, and nothing stands at its path.

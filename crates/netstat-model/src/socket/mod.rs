@@ -15,7 +15,7 @@ pub use detail::{Detail, PacketKind, UnixKind, UnixName, UnixPeer};
 pub use extra::{CongestionControl, Extra, Extras, Memory, Mptcp, ShortName, Timer, TimerKind, UpperLayer};
 pub use kinds::{Family, Protocol, State};
 pub use state_time::{StateTime, TimeFrom};
-pub use tcp::{CongestionPhase, TcpFigure, TcpInfo, TcpOptions, TcpUnit};
+pub use tcp::{CongestionPhase, TcpInfo, TcpMetric, TcpOptions, TcpUnit};
 
 /// One side of a socket: address and port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -281,8 +281,8 @@ impl Socket {
         }
     }
 
-    /// One figure of the connection's internals, in its [`TcpFigure::unit`].
-    pub fn tcp(&self, figure: TcpFigure) -> Fact<u64> {
+    /// One figure of the connection's internals, in its [`TcpMetric::unit`].
+    pub fn tcp(&self, figure: TcpMetric) -> Fact<u64> {
         match self.extra().map(|extra| &extra.tcp) {
             Some(Fact::Known(info)) => info.get(figure),
             Some(Fact::Unknown(why)) => Fact::Unknown(*why),
@@ -369,12 +369,12 @@ mod tests {
     fn what_is_kept_apart_comes_back() {
         let socket = named(b"/run/x", 7).in_namespace(3);
         assert_eq!(socket.fact(|extra| extra.mark), Fact::Unknown(Why::NotAsked));
-        assert_eq!(socket.tcp(TcpFigure::Rtt), Fact::Unknown(Why::NotAsked));
+        assert_eq!(socket.tcp(TcpMetric::Rtt), Fact::Unknown(Why::NotAsked));
         let mut info = TcpInfo::unknown(Why::NotSupported);
-        info.set(TcpFigure::BytesSent, Fact::Known(u64::MAX));
-        info.set(TcpFigure::Rtt, Fact::Known(250));
-        info.set(TcpFigure::Cwnd, Fact::Known(1 << 40));
-        info.set(TcpFigure::Ssthresh, Fact::Unknown(Why::Unlimited));
+        info.set(TcpMetric::BytesSent, Fact::Known(u64::MAX));
+        info.set(TcpMetric::Rtt, Fact::Known(250));
+        info.set(TcpMetric::Cwnd, Fact::Known(1 << 40));
+        info.set(TcpMetric::Ssthresh, Fact::Unknown(Why::Unlimited));
         let socket = socket.with_extra(Extra {
             mark: Fact::Known(9),
             tcp: Fact::Known(Box::new(info)),
@@ -382,11 +382,11 @@ mod tests {
         });
         assert_eq!(socket.fact(|extra| extra.mark), Fact::Known(9));
         for (figure, fact) in [
-            (TcpFigure::BytesSent, Fact::Known(u64::MAX)),
-            (TcpFigure::Rtt, Fact::Known(250)),
-            (TcpFigure::Cwnd, Fact::Unknown(Why::Failed)),
-            (TcpFigure::Ssthresh, Fact::Unknown(Why::Unlimited)),
-            (TcpFigure::ReceiveSpace, Fact::Unknown(Why::NotSupported)),
+            (TcpMetric::BytesSent, Fact::Known(u64::MAX)),
+            (TcpMetric::Rtt, Fact::Known(250)),
+            (TcpMetric::Cwnd, Fact::Unknown(Why::Failed)),
+            (TcpMetric::Ssthresh, Fact::Unknown(Why::Unlimited)),
+            (TcpMetric::ReceiveSpace, Fact::Unknown(Why::NotSupported)),
         ] {
             assert_eq!(socket.tcp(figure), fact, "{figure:?}");
         }
@@ -397,10 +397,10 @@ mod tests {
 
     #[test]
     fn figures_have_names_of_their_own() {
-        let mut names: Vec<&str> = TcpFigure::ALL.into_iter().map(TcpFigure::name).collect();
+        let mut names: Vec<&str> = TcpMetric::ALL.into_iter().map(TcpMetric::name).collect();
         names.sort_unstable();
         names.dedup();
-        assert_eq!(names.len(), TcpFigure::ALL.len());
+        assert_eq!(names.len(), TcpMetric::ALL.len());
     }
 
     #[test]

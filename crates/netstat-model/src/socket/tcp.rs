@@ -6,7 +6,7 @@ use crate::{Fact, Why};
 /// (`include/uapi/linux/tcp.h`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(u8)]
-pub enum TcpFigure {
+pub enum TcpMetric {
     // Of 64 bits.
     /// Bytes per second at which data goes out at most (`SO_MAX_PACING_RATE` or the congestion control).
     PacingRate,
@@ -110,8 +110,8 @@ pub enum TcpFigure {
 }
 
 /// So many figures of 64 bits stand in front.
-const WIDE: usize = TcpFigure::BytesRetransmitted as usize + 1;
-const FIGURES: usize = TcpFigure::TimeoutTime as usize + 1;
+const WIDE: usize = TcpMetric::BytesRetransmitted as usize + 1;
+const FIGURES: usize = TcpMetric::TimeoutTime as usize + 1;
 
 /// What a figure counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -145,11 +145,11 @@ impl TcpUnit {
 }
 
 /// Name, unit and meaning of a figure.
-struct About(TcpFigure, &'static str, TcpUnit, &'static str);
+struct About(TcpMetric, &'static str, TcpUnit, &'static str);
 
 #[rustfmt::skip]
 const ABOUT: [About; FIGURES] = {
-    use TcpFigure::*;
+    use TcpMetric::*;
     use TcpUnit::*;
     [
         About(PacingRate, "pacing_rate", BytesPerSecond, "the most that is sent"),
@@ -204,10 +204,10 @@ const ABOUT: [About; FIGURES] = {
     ]
 };
 
-impl TcpFigure {
+impl TcpMetric {
     /// Every figure.
-    pub const ALL: [TcpFigure; FIGURES] = {
-        let mut all = [TcpFigure::PacingRate; FIGURES];
+    pub const ALL: [TcpMetric; FIGURES] = {
+        let mut all = [TcpMetric::PacingRate; FIGURES];
         let mut at = 0;
         while at < FIGURES {
             all[at] = ABOUT[at].0;
@@ -270,7 +270,7 @@ impl TcpInfo {
     }
 
     /// Sets `figure`. A value that a figure of 32 bits cannot hold makes it unknown as [`Why::Failed`].
-    pub fn set(&mut self, figure: TcpFigure, fact: Fact<u64>) {
+    pub fn set(&mut self, figure: TcpMetric, fact: Fact<u64>) {
         let place = figure as usize;
         self.unknown[place] = match fact {
             Fact::Known(value) if figure.is_wide() => {
@@ -288,8 +288,8 @@ impl TcpInfo {
         };
     }
 
-    /// The value of `figure`, in its [`TcpFigure::unit`].
-    pub fn get(&self, figure: TcpFigure) -> Fact<u64> {
+    /// The value of `figure`, in its [`TcpMetric::unit`].
+    pub fn get(&self, figure: TcpMetric) -> Fact<u64> {
         let place = figure as usize;
         match self.unknown[place] {
             Some(why) => Fact::Unknown(why),

@@ -6,12 +6,12 @@ use netstat_os::Signal;
 
 use super::{App, Effect, Hit, Popup, Prompt, PromptKind};
 use crate::cell::{Tone, cell};
-use crate::choice::parse_filter;
 use crate::companion::Target;
 use crate::config::INTERVALS;
 use crate::keys::{Action, action};
 use crate::model::Presence;
 use crate::pane::Tab;
+use crate::selection::parse_filter;
 use crate::view::{Item, Sort, Tree};
 
 /// The longest line that can be typed.

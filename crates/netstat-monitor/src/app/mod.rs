@@ -9,19 +9,19 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use netstat_model::figures::ProcessKey;
+use netstat_model::metrics::ProcessKey;
 use netstat_names::Services;
 use netstat_os::Signal;
 use ratatui::layout::Rect;
 
 use crate::cell::{NameBook, Tone};
-use crate::choice::Choice;
 use crate::companion::{Finding, Target};
 use crate::config::Settings;
 use crate::history::{History, Scale};
 use crate::model::Model;
 use crate::pane::{Column, Pane, Tab};
 use crate::sample::SocketRow;
+use crate::selection::Selection;
 use crate::theme::{Theme, ThemeName};
 use crate::view::{self, Item, Row, RowId};
 
@@ -119,7 +119,7 @@ pub struct App {
     /// The panes.
     pub panes: BTreeMap<Pane, PaneState>,
     /// Marks and filter.
-    pub choice: Choice,
+    pub choice: Selection,
     /// What graphs show.
     pub history: History,
     /// Tops of scales, by graph.
@@ -165,7 +165,7 @@ impl App {
             focus: HashMap::new(),
             expanded: false,
             panes: Pane::ALL.into_iter().map(|pane| (pane, PaneState::default())).collect(),
-            choice: Choice::default(),
+            choice: Selection::default(),
             history: History::default(),
             scales: HashMap::new(),
             names: NameBook {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use netstat_model::figures::ProcessKey;
+use netstat_model::metrics::ProcessKey;
 
 use super::Effect;
 use crate::pane::{Column, Pane};

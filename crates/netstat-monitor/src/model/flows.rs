@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use netstat_model::counters::diff::per_second;
-use netstat_model::figures::ProcessKey;
+use netstat_model::metrics::ProcessKey;
 use netstat_model::text::escape_str;
 use netstat_model::{Fact, Protocol, Why};
 
@@ -335,7 +335,7 @@ fn unknown_yet<T, U>(fact: Fact<T>) -> Fact<U> {
 mod tests {
     use super::*;
     use crate::sample::Holder;
-    use netstat_model::figures::Figures;
+    use netstat_model::metrics::Metrics;
     use netstat_model::{Endpoint, State};
 
     const KEY: ProcessKey = ProcessKey {
@@ -385,7 +385,7 @@ mod tests {
         for (second, (rows, passing)) in (1..).zip(samples) {
             let sample = Sample {
                 wall: 0,
-                figures: Figures::unknown(Why::NotAsked),
+                figures: Metrics::unknown(Why::NotAsked),
                 sockets: Arc::new(rows),
                 sockets_at: Duration::from_secs(2 * second),
                 users: Arc::default(),

@@ -13,15 +13,15 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use netstat_model::counters::InterfaceFigure;
-use netstat_model::figures::rates::CpuShares;
-use netstat_model::figures::{Memory, ProcessKey};
+use netstat_model::counters::InterfaceMetric;
+use netstat_model::metrics::rates::CpuShares;
+use netstat_model::metrics::{Memory, ProcessKey};
 use netstat_model::{Fact, Limit, Why};
 
 use crate::sample::SocketRow;
 
 pub use modeler::Modeler;
-pub use rows::{DiskRow, Flow, InterfaceRow, Presence, ProcessRow, ProcessText, Rate2, Recent, UnitRow};
+pub use rows::{DiskRow, Flow, InterfaceRow, Presence, ProcessRow, ProcessText, Recent, Throughput, UnitRow};
 pub use units::unit_of;
 
 /// One moment, ready to be shown.
@@ -53,7 +53,7 @@ pub struct Model {
     pub sockets_age: Duration,
 }
 
-/// Figures of the whole computer.
+/// Metrics of the whole computer.
 #[derive(Clone, Debug)]
 pub struct Whole {
     /// What the processors did.
@@ -65,11 +65,11 @@ pub struct Whole {
     /// Shares of the time, 0 to 1, in which some task waited: for a processor, for memory, for input and output.
     pub pressure: [Fact<f64>; 3],
     /// Bytes read from and written to whole disks per second.
-    pub disk: Rate2,
+    pub disk: Throughput,
     /// The disk that was busiest, by its name, and the share of the time in which it was, 0 to 1.
     pub busiest: Fact<(Arc<str>, f64)>,
     /// Bytes sent and received per second over all interfaces but loopback.
-    pub network: Rate2,
+    pub network: Throughput,
     /// TCP connections that are up.
     pub connections: Fact<u64>,
     /// Page faults that needed a disk, per second, of all processes in sight.
@@ -174,4 +174,4 @@ impl Model {
 }
 
 /// The figure of interfaces that counts as traffic.
-pub(crate) const TRAFFIC: InterfaceFigure = InterfaceFigure::Bytes;
+pub(crate) const TRAFFIC: InterfaceMetric = InterfaceMetric::Bytes;

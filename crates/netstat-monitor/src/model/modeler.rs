@@ -5,15 +5,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use netstat_model::counters::diff::per_second;
-use netstat_model::figures::rates::{ProcessRates, SystemRates};
-use netstat_model::figures::{DiskKind, ProcessFigures, ProcessIdentity, ProcessKey};
+use netstat_model::metrics::rates::{ProcessRates, SystemRates};
+use netstat_model::metrics::{DiskKind, ProcessIdentity, ProcessKey, ProcessMetrics};
 use netstat_model::text::escape;
 use netstat_model::{Fact, Why};
 
 use super::flows::{Flows, weight};
 use super::rows::SHORT_WHILE;
 use super::units::{unit_name, units};
-use super::{DiskRow, InterfaceRow, Model, Presence, ProcessRow, ProcessText, Rate2, Recent, TRAFFIC, Whole};
+use super::{DiskRow, InterfaceRow, Model, Presence, ProcessRow, ProcessText, Recent, TRAFFIC, Throughput, Whole};
 use crate::sample::Sample;
 
 /// So long a new or a closed row is shown as such.
@@ -114,9 +114,9 @@ impl Modeler {
             }
             let traffic = traffic.get(&figures.key);
             let network = traffic.map_or(
-                Rate2 {
-                    out: Fact::Known(0.0),
-                    into: Fact::Known(0.0),
+                Throughput {
+                    outbound: Fact::Known(0.0),
+                    inbound: Fact::Known(0.0),
                 },
                 |traffic| traffic.rate,
             );
@@ -125,7 +125,7 @@ impl Modeler {
             if some(rates.read) || some(rates.written) {
                 past.last_disk = Some(at);
             }
-            if some(network.out) || some(network.into) {
+            if some(network.outbound) || some(network.inbound) {
                 past.last_network = Some(at);
             }
             let lately = |last: Option<Duration>| last.is_some_and(|last| at.saturating_sub(last) < SHORT_WHILE);
@@ -164,7 +164,7 @@ impl Modeler {
     }
 
     /// Moves the processes that ended to those that are shown for a moment more.
-    fn bury(&mut self, old: &[ProcessFigures], sample: &Sample) {
+    fn bury(&mut self, old: &[ProcessMetrics], sample: &Sample) {
         let number = self.number;
         let ended = self
             .past
@@ -195,7 +195,7 @@ impl Modeler {
                 shareable: figures.shareable,
                 private: figures.private,
                 swapped: figures.swapped,
-                network: Rate2::unknown(none),
+                network: Throughput::unknown(none),
                 sockets: 0,
                 recent: past.recent,
                 used_disk: past.last_disk.is_some(),
@@ -214,9 +214,9 @@ impl Modeler {
             let sum = sums.entry(key).or_insert(Traffic {
                 sockets: 0,
                 // Listeners carry nothing.
-                rate: Rate2 {
-                    out: Fact::Known(0.0),
-                    into: Fact::Known(0.0),
+                rate: Throughput {
+                    outbound: Fact::Known(0.0),
+                    inbound: Fact::Known(0.0),
                 },
                 counted: false,
             });
@@ -225,20 +225,20 @@ impl Modeler {
                 (Fact::Known(sent), Fact::Known(received)) => {
                     let old = match sum.counted {
                         true => sum.rate,
-                        false => Rate2 {
-                            out: Fact::Known(0.0),
-                            into: Fact::Known(0.0),
+                        false => Throughput {
+                            outbound: Fact::Known(0.0),
+                            inbound: Fact::Known(0.0),
                         },
                     };
                     sum.counted = true;
-                    sum.rate = Rate2 {
-                        out: old.out.map(|old| old + f64::from(sent)),
-                        into: old.into.map(|old| old + f64::from(received)),
+                    sum.rate = Throughput {
+                        outbound: old.outbound.map(|old| old + f64::from(sent)),
+                        inbound: old.inbound.map(|old| old + f64::from(received)),
                     };
                 }
                 (Fact::Unknown(why), _) | (_, Fact::Unknown(why)) => {
                     if !sum.counted && why != Why::NotApplicable {
-                        sum.rate = Rate2::unknown(why);
+                        sum.rate = Throughput::unknown(why);
                     }
                 }
             }
@@ -246,13 +246,13 @@ impl Modeler {
         for (key, rate) in self.flows.ended() {
             let sum = sums.entry(*key).or_insert(Traffic {
                 sockets: 0,
-                rate: Rate2::unknown(Why::NotYet),
+                rate: Throughput::unknown(Why::NotYet),
                 counted: false,
             });
             let old = |part: Fact<f64>| part.known().filter(|_| sum.counted).unwrap_or(0.0);
-            sum.rate = Rate2 {
-                out: Fact::Known(old(sum.rate.out) + rate[0]),
-                into: Fact::Known(old(sum.rate.into) + rate[1]),
+            sum.rate = Throughput {
+                outbound: Fact::Known(old(sum.rate.outbound) + rate[0]),
+                inbound: Fact::Known(old(sum.rate.inbound) + rate[1]),
             };
             sum.counted = true;
         }
@@ -262,14 +262,14 @@ impl Modeler {
 
 struct Traffic {
     sockets: u32,
-    rate: Rate2,
+    rate: Throughput,
     /// Whether at least one connection is counted.
     counted: bool,
 }
 
 impl Past {
     /// The average of the last minute, or of the time it was seen.
-    fn average(&mut self, figures: &ProcessFigures, ticks_per_second: u64) -> Fact<f64> {
+    fn average(&mut self, figures: &ProcessMetrics, ticks_per_second: u64) -> Fact<f64> {
         while self.ticks.len() > 1 && figures.at.saturating_sub(self.ticks[1].0) >= MINUTE {
             self.ticks.pop_front();
         }
@@ -295,7 +295,7 @@ impl Past {
 }
 
 impl Recent {
-    fn add(&mut self, rates: &ProcessRates, network: &Rate2, weight: f32) {
+    fn add(&mut self, rates: &ProcessRates, network: &Throughput, weight: f32) {
         let average = |old: &mut f32, new: Fact<f64>| {
             // While a rate is unknown, the average stays what it was.
             if let Fact::Known(new) = new {
@@ -305,8 +305,8 @@ impl Recent {
         average(&mut self.cpu, rates.cpu);
         average(&mut self.read, rates.read);
         average(&mut self.written, rates.written);
-        average(&mut self.sent, network.out);
-        average(&mut self.received, network.into);
+        average(&mut self.sent, network.outbound);
+        average(&mut self.received, network.inbound);
         average(&mut self.faults, rates.major_faults);
     }
 }
@@ -344,7 +344,7 @@ fn disks(sample: &Sample, rates: &SystemRates) -> Vec<DiskRow> {
         .known()
         .map_or(&[][..], Vec::as_slice);
     let shown = |disk: &&_| {
-        let disk: &netstat_model::figures::Disk = disk;
+        let disk: &netstat_model::metrics::Disk = disk;
         disk.was_used() && disk.kind != Fact::Known(DiskKind::Partition)
     };
     disks
@@ -370,9 +370,9 @@ fn interfaces(sample: &Sample, rates: &SystemRates) -> Vec<InterfaceRow> {
             InterfaceRow {
                 name: escape(&interface.name).into(),
                 loopback: interface.loopback,
-                rate: Rate2 {
-                    out: bytes.sent,
-                    into: bytes.received,
+                rate: Throughput {
+                    outbound: bytes.sent,
+                    inbound: bytes.received,
                 },
             }
         })
@@ -382,11 +382,11 @@ fn interfaces(sample: &Sample, rates: &SystemRates) -> Vec<InterfaceRow> {
 fn whole(sample: &Sample, rates: &SystemRates, disks: &[DiskRow], processes: &[ProcessRow]) -> Whole {
     let system = &sample.figures.system;
     let mut disk = match &system.disks {
-        Fact::Known(_) => Rate2 {
-            out: Fact::Known(0.0),
-            into: Fact::Known(0.0),
+        Fact::Known(_) => Throughput {
+            outbound: Fact::Known(0.0),
+            inbound: Fact::Known(0.0),
         },
-        Fact::Unknown(why) => Rate2::unknown(*why),
+        Fact::Unknown(why) => Throughput::unknown(*why),
     };
     let add = |sum: Fact<f64>, part: Fact<f64>| match (sum, part) {
         (Fact::Known(sum), Fact::Known(part)) => Fact::Known(sum + part),
@@ -396,14 +396,14 @@ fn whole(sample: &Sample, rates: &SystemRates, disks: &[DiskRow], processes: &[P
     for row in disks {
         match row.kind {
             Fact::Known(DiskKind::Whole) => {
-                disk = Rate2 {
-                    out: add(disk.out, row.rates.written),
-                    into: add(disk.into, row.rates.read),
+                disk = Throughput {
+                    outbound: add(disk.outbound, row.rates.written),
+                    inbound: add(disk.inbound, row.rates.read),
                 };
             }
             Fact::Known(_) => continue,
             // Whether it counts is not known.
-            Fact::Unknown(why) => disk = Rate2::unknown(why),
+            Fact::Unknown(why) => disk = Throughput::unknown(why),
         }
         if let Fact::Known(active) = row.rates.active
             && busiest.as_ref().known().is_none_or(|(_, most)| active > *most)
@@ -420,9 +420,9 @@ fn whole(sample: &Sample, rates: &SystemRates, disks: &[DiskRow], processes: &[P
         pressure: [rates.cpu_pressure, rates.memory_pressure, rates.io_pressure],
         disk,
         busiest,
-        network: Rate2 {
-            out: traffic.sent,
-            into: traffic.received,
+        network: Throughput {
+            outbound: traffic.sent,
+            inbound: traffic.received,
         },
         connections: system.tcp_connections,
         major_faults: faults.sum(),

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use netstat_model::figures::rates::{DiskRates, ProcessRates};
-use netstat_model::figures::{DiskKind, ProcessIdentity, ProcessKey, ProcessState};
+use netstat_model::metrics::rates::{DiskRates, ProcessRates};
+use netstat_model::metrics::{DiskKind, ProcessIdentity, ProcessKey, ProcessState};
 use netstat_model::{Fact, Why};
 
 /// So long something counts as used after it was.
@@ -24,26 +24,26 @@ pub enum Presence {
 
 /// Bytes per second in two directions.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Rate2 {
+pub struct Throughput {
     /// Sent, or written.
-    pub out: Fact<f64>,
+    pub outbound: Fact<f64>,
     /// Received, or read.
-    pub into: Fact<f64>,
+    pub inbound: Fact<f64>,
 }
 
-impl Rate2 {
+impl Throughput {
     /// Both unknown for one reason.
     pub const fn unknown(why: Why) -> Self {
-        Rate2 {
-            out: Fact::Unknown(why),
-            into: Fact::Unknown(why),
+        Throughput {
+            outbound: Fact::Unknown(why),
+            inbound: Fact::Unknown(why),
         }
     }
 
     /// Both together.
     pub fn total(&self) -> Fact<f64> {
-        match (self.out, self.into) {
-            (Fact::Known(out), Fact::Known(into)) => Fact::Known(out + into),
+        match (self.outbound, self.inbound) {
+            (Fact::Known(out), Fact::Known(inbound)) => Fact::Known(out + inbound),
             (Fact::Unknown(why), _) | (_, Fact::Unknown(why)) => Fact::Unknown(why),
         }
     }
@@ -113,7 +113,7 @@ pub struct ProcessRow {
     /// See [`ProcessRow::resident`].
     pub swapped: Fact<u64>,
     /// Bytes per second through its TCP connections. Unknown when it has sockets and none of them is counted.
-    pub network: Rate2,
+    pub network: Throughput,
     /// How many sockets it holds, as the one that has held them longest.
     pub sockets: u32,
     /// Recent averages.
@@ -197,5 +197,5 @@ pub struct InterfaceRow {
     /// Whether it only leads back to this computer.
     pub loopback: Fact<bool>,
     /// Bytes per second.
-    pub rate: Rate2,
+    pub rate: Throughput,
 }

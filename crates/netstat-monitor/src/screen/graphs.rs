@@ -9,12 +9,12 @@ use ratatui::style::{Color, Modifier, Style};
 
 use super::{put, put_right};
 use crate::app::App;
-use crate::choice::is_connection;
 use crate::config::Span;
 use crate::format;
 use crate::history::{Scale, Series};
 use crate::model::{Model, ProcessRow};
 use crate::pane::Tab;
+use crate::selection::is_connection;
 
 /// Eighths of a cell.
 const EIGHTHS: [&str; 9] = [" ", "▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"];
@@ -99,11 +99,15 @@ fn graphs(app: &App, model: &Model) -> Vec<Graph> {
         make("Memory", now, Series::Memory, Top::Whole, memory)
     };
     let disk_graph = || {
-        let now = format!("r {}  w {} B/s", rate(whole.disk.into), rate(whole.disk.out));
+        let now = format!("r {}  w {} B/s", rate(whole.disk.inbound), rate(whole.disk.outbound));
         make("Disk", now, Series::Disk, Top::Rate(100e3), disk)
     };
     let network_graph = || {
-        let now = format!("in {}  out {} B/s", rate(whole.network.into), rate(whole.network.out));
+        let now = format!(
+            "in {}  out {} B/s",
+            rate(whole.network.inbound),
+            rate(whole.network.outbound)
+        );
         make("Network", now, Series::Network, Top::Rate(10e3), network)
     };
     match app.tab {
@@ -138,7 +142,11 @@ fn graphs(app: &App, model: &Model) -> Vec<Graph> {
             let count = format::fact(whole.connections, |count| count.to_string());
             let connections = make("TCP connections", count, Series::Connections, Top::Count(10.0), network);
             let each = model.interfaces.iter().enumerate().map(|(place, interface)| {
-                let now = format!("in {}  out {} B/s", rate(interface.rate.into), rate(interface.rate.out));
+                let now = format!(
+                    "in {}  out {} B/s",
+                    rate(interface.rate.inbound),
+                    rate(interface.rate.outbound)
+                );
                 Graph {
                     small: model.interfaces.len() > 3,
                     ..make(&interface.name, now, Series::Interface(place), Top::Rate(10e3), network)
@@ -235,8 +243,8 @@ fn of_marked(series: Series, app: &App, model: &Model) -> String {
         ),
         Series::Network => format!(
             "in {}  out {} B/s",
-            format::rate(sum(|row| row.network.into)),
-            format::rate(sum(|row| row.network.out))
+            format::rate(sum(|row| row.network.inbound)),
+            format::rate(sum(|row| row.network.outbound))
         ),
         _ => {
             let open = model.sockets.open.iter().filter(|row| is_connection(row));

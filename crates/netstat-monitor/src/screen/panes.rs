@@ -228,8 +228,8 @@ fn live(pane: Pane, model: &Model) -> Vec<String> {
             format!("pressure {} %", percent(whole.pressure[0])),
         ],
         Pane::OverviewDisk | Pane::DiskProcesses => vec![
-            format!("read {} B/s", rate(whole.disk.into)),
-            format!("write {} B/s", rate(whole.disk.out)),
+            format!("read {} B/s", rate(whole.disk.inbound)),
+            format!("write {} B/s", rate(whole.disk.outbound)),
         ],
         Pane::DiskDevices => match &whole.busiest {
             Fact::Known((name, share)) => vec![
@@ -249,8 +249,8 @@ fn live(pane: Pane, model: &Model) -> Vec<String> {
             ]
         }
         Pane::OverviewNetwork | Pane::NetworkProcesses => vec![
-            format!("send {} B/s", rate(whole.network.out)),
-            format!("receive {} B/s", rate(whole.network.into)),
+            format!("send {} B/s", rate(whole.network.outbound)),
+            format!("receive {} B/s", rate(whole.network.inbound)),
         ],
         Pane::Connections => connections(model),
         Pane::CpuUnits | Pane::NetworkActivity | Pane::Listening => Vec::new(),

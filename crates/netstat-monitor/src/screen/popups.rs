@@ -174,7 +174,7 @@ fn help(read_only: bool) -> Vec<(&'static str, Option<&'static str>)> {
         lines.extend(bindings.map(|binding| (binding.keys, Some(binding.words))));
         lines.push(("", None));
     }
-    lines.push(("Figures", None));
+    lines.push(("Metrics", None));
     lines.extend([
         ("CPU %", Some("100 is one processor")),
         ("sizes", Some("k, M, G in powers of 1024; B/s in powers of 1000")),

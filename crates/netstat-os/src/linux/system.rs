@@ -7,21 +7,21 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use netstat_model::counters::{BlockSet, InterfaceStatistics, ProtocolStatistics};
-use netstat_model::figures::{Figures, ProcessKey};
+use netstat_model::metrics::{Metrics, ProcessKey};
 use netstat_model::packet_filter::PacketFilter;
 use netstat_model::process::ProcessFacts;
 use netstat_model::route::{RouteListing, TableSelection};
-use netstat_model::{Limit, Progress, Protocol, Socket, Why};
+use netstat_model::{Limit, Protocol, Socket, Transfer, Why};
 
 use super::events::Watch;
-use super::figures::FigureReader;
+use super::metrics::FigureReader;
 use super::owner_source::OwnerFinder;
 use super::process::ProcessReader;
 use super::sockets::{SocketReader, lists_bound_ports};
 use super::{cgroups, counters, packet_filter, port_probe, routes, users};
 use crate::accounts::Accounts;
 use crate::{
-    EventSource, EventsAsk, FiguresAsk, NoProcess, NotDestroyed, OwnersAsk, OwnersFound, PortTries, ProcessAsk,
+    EventSource, EventsAsk, MetricsAsk, NoProcess, NotDestroyed, OwnersAsk, OwnersFound, PortTries, ProcessAsk,
     ProcessText, Refused, Signal, SocketAsk, SocketList, System,
 };
 
@@ -100,7 +100,7 @@ impl System for Linux {
         self.sockets.read_as_text(ask, list)
     }
 
-    fn progress(&mut self, cookies: &HashSet<u64>, all_namespaces: bool) -> Vec<Progress> {
+    fn progress(&mut self, cookies: &HashSet<u64>, all_namespaces: bool) -> Vec<Transfer> {
         self.sockets.progress(cookies, all_namespaces)
     }
 
@@ -161,7 +161,7 @@ impl System for Linux {
         counters::interface_statistics(&self.proc)
     }
 
-    fn figures(&mut self, ask: &FiguresAsk) -> Figures {
+    fn metrics(&mut self, ask: &MetricsAsk) -> Metrics {
         self.figures.read(ask)
     }
 

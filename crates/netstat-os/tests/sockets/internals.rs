@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::os::fd::AsRawFd;
 
-use netstat_model::{Extras, Fact, Socket, State, TcpFigure, TimerKind, UpperLayer, Why};
+use netstat_model::{Extras, Fact, Socket, State, TcpMetric, TimerKind, UpperLayer, Why};
 use netstat_os::linux::sockets::SocketReader;
 use netstat_os::{SocketAsk, SocketList};
 use netstat_testkit::trouble::without_netlink;
@@ -45,12 +45,12 @@ fn same_time(microseconds: u64, shown: &str) -> bool {
 /// All that moves with the clock alone.
 fn at_rest(socket: &Socket) -> Vec<Fact<u64>> {
     let moves = [
-        TcpFigure::LastDataSent,
-        TcpFigure::LastDataReceived,
-        TcpFigure::LastAckReceived,
-        TcpFigure::BusyTime,
+        TcpMetric::LastDataSent,
+        TcpMetric::LastDataReceived,
+        TcpMetric::LastAckReceived,
+        TcpMetric::BusyTime,
     ];
-    TcpFigure::ALL
+    TcpMetric::ALL
         .into_iter()
         .filter(|figure| !moves.contains(figure))
         .map(|figure| socket.tcp(figure))
@@ -104,33 +104,33 @@ fn figures_are_those_of_ss() {
 }
 
 fn agrees(socket: &Socket, line: &str) {
-    let known = |figure: TcpFigure| {
+    let known = |figure: TcpMetric| {
         let fact = socket.tcp(figure);
         fact.known().unwrap_or_else(|| panic!("{figure:?}: {fact:?} in {line}"))
     };
     for (figure, name) in [
-        (TcpFigure::Cwnd, "cwnd"),
-        (TcpFigure::SendMss, "mss"),
-        (TcpFigure::PathMtu, "pmtu"),
-        (TcpFigure::ReceiveMss, "rcvmss"),
-        (TcpFigure::AdvertisedMss, "advmss"),
-        (TcpFigure::BytesSent, "bytes_sent"),
-        (TcpFigure::BytesAcked, "bytes_acked"),
-        (TcpFigure::BytesReceived, "bytes_received"),
-        (TcpFigure::SegmentsOut, "segs_out"),
-        (TcpFigure::SegmentsIn, "segs_in"),
-        (TcpFigure::DataSegmentsOut, "data_segs_out"),
-        (TcpFigure::DataSegmentsIn, "data_segs_in"),
-        (TcpFigure::Delivered, "delivered"),
-        (TcpFigure::ReceiveSpace, "rcv_space"),
-        (TcpFigure::SendWindow, "snd_wnd"),
-        (TcpFigure::Unacked, "unacked"),
-        (TcpFigure::RetransmitsInFlight, "retrans"),
-        (TcpFigure::Lost, "lost"),
-        (TcpFigure::BytesRetransmitted, "bytes_retrans"),
-        (TcpFigure::DuplicateSacks, "dsack_dups"),
-        (TcpFigure::ReorderingSeen, "reord_seen"),
-        (TcpFigure::OutOfOrder, "rcv_ooopack"),
+        (TcpMetric::Cwnd, "cwnd"),
+        (TcpMetric::SendMss, "mss"),
+        (TcpMetric::PathMtu, "pmtu"),
+        (TcpMetric::ReceiveMss, "rcvmss"),
+        (TcpMetric::AdvertisedMss, "advmss"),
+        (TcpMetric::BytesSent, "bytes_sent"),
+        (TcpMetric::BytesAcked, "bytes_acked"),
+        (TcpMetric::BytesReceived, "bytes_received"),
+        (TcpMetric::SegmentsOut, "segs_out"),
+        (TcpMetric::SegmentsIn, "segs_in"),
+        (TcpMetric::DataSegmentsOut, "data_segs_out"),
+        (TcpMetric::DataSegmentsIn, "data_segs_in"),
+        (TcpMetric::Delivered, "delivered"),
+        (TcpMetric::ReceiveSpace, "rcv_space"),
+        (TcpMetric::SendWindow, "snd_wnd"),
+        (TcpMetric::Unacked, "unacked"),
+        (TcpMetric::RetransmitsInFlight, "retrans"),
+        (TcpMetric::Lost, "lost"),
+        (TcpMetric::BytesRetransmitted, "bytes_retrans"),
+        (TcpMetric::DuplicateSacks, "dsack_dups"),
+        (TcpMetric::ReorderingSeen, "reord_seen"),
+        (TcpMetric::OutOfOrder, "rcv_ooopack"),
     ] {
         // What is 0 is left out there.
         match word(line, name) {
@@ -143,16 +143,16 @@ fn agrees(socket: &Socket, line: &str) {
         }
     }
     // An older `ss` does not print these.
-    for (figure, name) in [(TcpFigure::ReceiveWindow, "rcv_wnd"), (TcpFigure::Rehashes, "rehash")] {
+    for (figure, name) in [(TcpMetric::ReceiveWindow, "rcv_wnd"), (TcpMetric::Rehashes, "rehash")] {
         if let Some(shown) = word(line, name) {
             assert_eq!(known(figure).to_string(), shown, "{name} in {line}");
         }
     }
     // `busy:8ms rwnd_limited:4ms(50.0%)`, rounded down.
     for (figure, name) in [
-        (TcpFigure::BusyTime, "busy"),
-        (TcpFigure::ReceiveWindowLimited, "rwnd_limited"),
-        (TcpFigure::SendBufferLimited, "sndbuf_limited"),
+        (TcpMetric::BusyTime, "busy"),
+        (TcpMetric::ReceiveWindowLimited, "rwnd_limited"),
+        (TcpMetric::SendBufferLimited, "sndbuf_limited"),
     ] {
         let shown = word(line, name).map_or("0", |shown| shown.split("ms").next().unwrap_or(shown));
         let shown: u64 = shown.parse().unwrap();
@@ -160,15 +160,15 @@ fn agrees(socket: &Socket, line: &str) {
     }
     // The usual reordering of 3 is left out there.
     let reordering = word(line, "reordering").unwrap_or("3");
-    assert_eq!(known(TcpFigure::Reordering).to_string(), reordering, "{line}");
+    assert_eq!(known(TcpMetric::Reordering).to_string(), reordering, "{line}");
     let (rtt, variance) = word(line, "rtt").unwrap().split_once('/').unwrap();
-    assert!(same_time(known(TcpFigure::Rtt), rtt), "{line}");
-    assert!(same_time(known(TcpFigure::RttVariance), variance), "{line}");
+    assert!(same_time(known(TcpMetric::Rtt), rtt), "{line}");
+    assert!(same_time(known(TcpMetric::RttVariance), variance), "{line}");
     assert!(
-        same_time(known(TcpFigure::MinRtt), word(line, "minrtt").unwrap()),
+        same_time(known(TcpMetric::MinRtt), word(line, "minrtt").unwrap()),
         "{line}"
     );
-    assert!(same_time(known(TcpFigure::Rto), word(line, "rto").unwrap()), "{line}");
+    assert!(same_time(known(TcpMetric::Rto), word(line, "rto").unwrap()), "{line}");
     let info = socket.extra().unwrap().tcp.as_ref().known().unwrap();
     let (sent, received) = word(line, "wscale").unwrap().split_once(',').unwrap();
     let scales = info.window_scales.known().unwrap();
@@ -259,11 +259,11 @@ fn what_a_socket_does_not_have_is_said() {
     let mut reader = SocketReader::new("/proc");
     let list = read(&mut reader, &with(Extras::ALL));
     let listening = of(&list, &listener);
-    assert_eq!(listening.tcp(TcpFigure::Rtt), Fact::Unknown(Why::NotApplicable));
+    assert_eq!(listening.tcp(TcpMetric::Rtt), Fact::Unknown(Why::NotApplicable));
     assert_eq!(listening.fact(|extra| extra.v6_only), Fact::Known(false));
     assert!(listening.fact(|extra| extra.congestion).known().is_some());
     let datagram = of(&list, &udp);
-    assert_eq!(datagram.tcp(TcpFigure::Rtt), Fact::Unknown(Why::NotApplicable));
+    assert_eq!(datagram.tcp(TcpMetric::Rtt), Fact::Unknown(Why::NotApplicable));
     assert_eq!(datagram.fact(|extra| extra.timer), Fact::Unknown(Why::NotApplicable));
     assert_eq!(datagram.fact(|extra| extra.memory).known().unwrap().drops, Some(0));
     let ended = list
@@ -275,7 +275,7 @@ fn what_a_socket_does_not_have_is_said() {
         ended.fact(|extra| extra.timer).known().unwrap().kind,
         TimerKind::TimeWait
     );
-    assert_eq!(ended.tcp(TcpFigure::Rtt), Fact::Unknown(Why::NotApplicable));
+    assert_eq!(ended.tcp(TcpMetric::Rtt), Fact::Unknown(Why::NotApplicable));
     assert_eq!(ended.fact(|extra| extra.memory), Fact::Unknown(Why::NotApplicable));
 }
 
@@ -310,7 +310,7 @@ fn what_the_kernel_keeps_from_others_is_not_permitted() {
     let socket = of(&list, &near);
     assert_eq!(socket.fact(|extra| extra.mark), Fact::Unknown(Why::NotPermitted));
     assert_eq!(socket.fact(|extra| extra.upper_layer), Fact::Unknown(Why::NotPermitted));
-    assert!(socket.tcp(TcpFigure::Rtt).known().is_some());
+    assert!(socket.tcp(TcpMetric::Rtt).known().is_some());
 }
 
 #[test]
@@ -351,7 +351,7 @@ fn one_by_one_are_the_same_as_in_a_list() {
                 let plain = |socket: &Socket| (socket.cookie(), socket.local(), socket.foreign(), socket.state());
                 let (whole, one_by_one) = (sorted(whole), sorted(one_by_one));
                 assert!(whole.iter().map(plain).eq(one_by_one.iter().map(plain)));
-                let rtt = |socket: &Socket| socket.tcp(TcpFigure::Rtt);
+                let rtt = |socket: &Socket| socket.tcp(TcpMetric::Rtt);
                 assert!(whole.iter().map(rtt).eq(one_by_one.iter().map(rtt)));
             }
         };

@@ -7,7 +7,7 @@ use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram, UnixListener, UnixStream};
 
 use netstat_model::{
-    Detail, Extras, Fact, FoundBy, Owner, PacketKind, Protocol, Socket, State, TcpFigure, UnixKind, UpperLayer,
+    Detail, Extras, Fact, FoundBy, Owner, PacketKind, Protocol, Socket, State, TcpMetric, UnixKind, UpperLayer,
 };
 use netstat_os::linux::sockets::SocketReader;
 use netstat_os::{Native, OwnerSource, OwnersAsk, SocketAsk, System};
@@ -245,8 +245,8 @@ fn mptcp_connections_and_their_paths() {
     let info = found.fact(|extra| extra.mptcp).known().unwrap();
     assert!(info.token != 0 && !info.fallback);
     if netstat_testkit::kernel_has("bytes of MPTCP connections", 6, 5) {
-        assert_eq!(found.tcp(TcpFigure::BytesSent), Fact::Known(3000));
-        assert_eq!(of(&list, &accepted).tcp(TcpFigure::BytesReceived), Fact::Known(3000));
+        assert_eq!(found.tcp(TcpMetric::BytesSent), Fact::Known(3000));
+        assert_eq!(of(&list, &accepted).tcp(TcpMetric::BytesReceived), Fact::Known(3000));
         assert_eq!(info.subflows_total, Fact::Known(1));
     }
     // Its one path stands beside it, with the same addresses, inode and token.

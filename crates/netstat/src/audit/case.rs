@@ -11,7 +11,7 @@ use netstat_model::text::escape;
 use netstat_model::{Component, Fact, Protocol, Socket, State};
 use netstat_names::blocklist::BlockList;
 use netstat_names::packages::{FileOwner, Match, Origin, Ownership, Package};
-use netstat_record::{Beacon, FirstSeen, Reach};
+use netstat_record::{Beacon, Coverage, ProgramHistory};
 
 use super::known;
 use crate::passage::{self, Passages};
@@ -204,7 +204,7 @@ pub struct Case<'a> {
     /// Shells that it connects with the network.
     pub shells: &'a [Relayed],
     /// What its program did first, and when, by the record; `None` without a record or a known program.
-    pub past: Option<&'a FirstSeen>,
+    pub past: Option<&'a ProgramHistory>,
     /// The computer.
     pub host: &'a Host,
 }
@@ -479,7 +479,7 @@ pub struct Host {
     /// What names the record to `netstat history`, to follow that word: nothing for the usual one.
     pub store: String,
     /// How far back a record of the past reaches; an error where there is none, in words.
-    pub reach: Result<Reach, String>,
+    pub reach: Result<Coverage, String>,
 }
 
 impl Host {

@@ -312,12 +312,12 @@ impl Files {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use netstat_model::process::Namespace;
+    use netstat_model::process::ProcessNamespace;
 
     fn facts(root: &[u8], ours: bool) -> ProcessFacts {
         let mut facts = ProcessFacts::bare(9, 1, Why::NotAsked);
         facts.root = Fact::Known(root.to_vec());
-        facts.namespaces.mount = Fact::Known(Namespace { inode: 5, ours });
+        facts.namespaces.mount = Fact::Known(ProcessNamespace { inode: 5, ours });
         facts
     }
 

@@ -65,7 +65,7 @@ pub enum Family {
     /// Who the program is.
     Identity,
     /// Where its file lies and who may change it.
-    Place,
+    FileStatus,
     /// Where its input and output go.
     Input,
     /// What is in its memory.

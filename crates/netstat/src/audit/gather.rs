@@ -1,6 +1,6 @@
 //! Reads the facts about the processes, and about their files.
 
-use netstat_model::process::{Mapped, Place, ProcessFacts};
+use netstat_model::process::{FileStatus, Mapped, ProcessFacts};
 use netstat_model::{Fact, Why};
 use netstat_names::digest::Cache;
 use netstat_os::{ProcessAsk, System};
@@ -112,7 +112,7 @@ fn note(system: &mut dyn System, facts: ProcessFacts, compare: bool, files: &mut
 fn program(view: &View, facts: &ProcessFacts, compare: bool, files: &mut Files) -> Option<Ticket> {
     let program = facts.program.as_ref().known()?;
     // What was removed or replaced is another release than the one recorded now.
-    let compare = compare && program.place == Place::There;
+    let compare = compare && program.place == FileStatus::There;
     Some(files.program(view, facts, &program.path, program.running, compare))
 }
 

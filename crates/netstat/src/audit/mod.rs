@@ -24,14 +24,14 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use netstat_model::process::{Place, ProcessFacts};
+use netstat_model::process::{FileStatus, ProcessFacts};
 use netstat_model::text::{escape, escape_str};
 use netstat_model::{Owner, Owners, Socket};
 use netstat_names::blocklist::BlockList;
 use netstat_names::digest::Cache;
 use netstat_names::packages::{FileOwner, Match};
 use netstat_os::{SocketList, System};
-use netstat_record::{FirstSeen, Millis, Novelty};
+use netstat_record::{Millis, Novelty, ProgramHistory};
 
 pub use command::COMMAND;
 pub(crate) use document::{finding as finding_value, schema};
@@ -174,7 +174,7 @@ pub fn judge(
     let held = held(&list.sockets, owners);
     let Gathered { processes, ended } = gathered;
     let mut judged = Vec::with_capacity(processes.len());
-    let mut seen: HashMap<Vec<u8>, FirstSeen> = HashMap::new();
+    let mut seen: HashMap<Vec<u8>, ProgramHistory> = HashMap::new();
     for process in processes {
         let past = match (&mut record, &process.program) {
             (Some(Ok(record)), Some(program)) => Some(
@@ -310,7 +310,7 @@ fn standing(case: &Case<'_>) -> Standing {
         .program
         .as_ref()
         .known()
-        .is_some_and(|program| program.place == Place::Memory)
+        .is_some_and(|program| program.place == FileStatus::Memory)
     {
         return Standing::Unknown;
     }

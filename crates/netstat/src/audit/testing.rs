@@ -5,15 +5,15 @@ use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use netstat_model::process::{
-    Ancestor, Descriptor, Descriptors, Directory, FileFacts, FileTime, Ids, Mapped, Mapping, Namespace, Namespaces,
-    Place, ProcessFacts, Program, Terminal,
+    Ancestor, Descriptor, Descriptors, Directory, FileFacts, FileStatus, FileTime, Ids, Mapped, Mapping, Namespaces,
+    ProcessFacts, ProcessNamespace, Program, Terminal,
 };
 use netstat_model::{
     Component, Detail, Fact, Family, PacketKind, Protocol, Socket, SocketFacts, State, UnitManager, Why,
 };
 use netstat_names::digest::{Algorithm, Digest, FileId};
 use netstat_names::packages::{Database, FileOwner, Match, NoRecord, Ownership, Package, Recorded, origin};
-use netstat_record::FirstSeen;
+use netstat_record::ProgramHistory;
 
 use super::case::{Case, Exposure, FileLook, Host, Preload, Relayed, Script, Tracer, base};
 use super::finding::{Check, Notes, Rule, Severity};
@@ -160,7 +160,7 @@ pub(super) struct Made {
     preloads: Vec<Preload>,
     tracer: Option<Tracer>,
     shells: Vec<Relayed>,
-    past: Option<FirstSeen>,
+    past: Option<ProgramHistory>,
     pub(super) host: Host,
 }
 
@@ -182,7 +182,7 @@ impl Made {
         facts.components = Fact::Known(Vec::new());
         facts.ancestors = Fact::Known(Vec::new());
         facts.executable = Fact::Known(Vec::new());
-        let ours = Fact::Known(Namespace { inode: 1, ours: true });
+        let ours = Fact::Known(ProcessNamespace { inode: 1, ours: true });
         facts.namespaces = Namespaces {
             mount: ours,
             network: ours,
@@ -190,11 +190,11 @@ impl Made {
             user: ours,
         };
         facts.program = Fact::Known(Program {
-            told: path.as_bytes().to_vec(),
+            reported: path.as_bytes().to_vec(),
             path: path.as_bytes().to_vec(),
-            place: Place::There,
+            place: FileStatus::There,
             running: Fact::Known(file(0o100_755, 0)),
-            standing: Fact::Known(file(0o100_755, 0)),
+            current: Fact::Known(file(0o100_755, 0)),
             file_system: Fact::Unknown(Why::NotAsked),
             directories: Fact::Known(Vec::new()),
         });
@@ -251,12 +251,12 @@ impl Made {
         self
     }
 
-    pub(super) fn place(self, place: Place) -> Made {
+    pub(super) fn place(self, place: FileStatus) -> Made {
         self.told(|program| program.place = place)
     }
 
     pub(super) fn standing_user(self, user: u32) -> Made {
-        self.told(|program| program.standing = Fact::Known(file(0o100_755, user)))
+        self.told(|program| program.current = Fact::Known(file(0o100_755, user)))
     }
 
     pub(super) fn file(self, mode: u32, user: u32) -> Made {
@@ -423,7 +423,7 @@ impl Made {
     }
 
     pub(super) fn other_network(mut self) -> Made {
-        self.facts.namespaces.network = Fact::Known(Namespace { inode: 2, ours: false });
+        self.facts.namespaces.network = Fact::Known(ProcessNamespace { inode: 2, ours: false });
         self
     }
 
@@ -510,7 +510,7 @@ impl Made {
     }
 
     /// What a record tells of its program.
-    pub(super) fn past(self, past: FirstSeen) -> Made {
+    pub(super) fn past(self, past: ProgramHistory) -> Made {
         Made {
             past: Some(past),
             ..self

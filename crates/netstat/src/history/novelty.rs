@@ -1,6 +1,6 @@
 //! What happened for the first time, in a rhythm, or not at all.
 
-use netstat_model::columns::{Kind, Value};
+use netstat_model::columns::{Value, ValueKind};
 use netstat_model::{Endpoint, Holders};
 use netstat_record::{Gap, Novelty, Program};
 use serde_json::json;
@@ -33,52 +33,52 @@ impl Grid for Ready {
     }
 }
 
-const fn head(name: &'static str, heading: &'static str, kind: Kind) -> Head {
+const fn head(name: &'static str, heading: &'static str, kind: ValueKind) -> Head {
     Head { name, heading, kind }
 }
 
 /// What `--new` tells.
 pub(super) const NEW: [Told; 5] = [
-    (head("first", "First", Kind::Time), "when"),
-    (head("program", "Program", Kind::Text), "the program's file name"),
+    (head("first", "First", ValueKind::Time), "when"),
+    (head("program", "Program", ValueKind::Text), "the program's file name"),
     (
-        head("what", "What", Kind::Text),
+        head("what", "What", ValueKind::Text),
         "what it did: first on the network, first to port, first to network, first listening on port",
     ),
     (
-        head("value", "Value", Kind::Text),
+        head("value", "Value", ValueKind::Text),
         "the port or network; empty for a program",
     ),
-    (head("path", "Path", Kind::Text), "the path of the program file"),
+    (head("path", "Path", ValueKind::Text), "the path of the program file"),
 ];
 
 /// What `--beacons` tells.
 pub(super) const BEACONS: [Told; 8] = [
-    (head("program", "Program", Kind::Text), "the program's file name"),
-    (head("protocol", "Proto", Kind::Text), "TCP or UDP"),
-    (head("foreign", "Foreign Address", Kind::Endpoint), "whom it calls"),
-    (head("calls", "Calls", Kind::Number), "how many calls"),
+    (head("program", "Program", ValueKind::Text), "the program's file name"),
+    (head("protocol", "Proto", ValueKind::Text), "TCP or UDP"),
+    (head("foreign", "Foreign Address", ValueKind::Endpoint), "whom it calls"),
+    (head("calls", "Calls", ValueKind::Number), "how many calls"),
     (
-        head("period_seconds", "Every (s)", Kind::Decimal),
+        head("period_seconds", "Every (s)", ValueKind::Decimal),
         "the middle gap between two calls, in seconds",
     ),
     (
-        head("jitter_percent", "Jitter (%)", Kind::Decimal),
+        head("jitter_percent", "Jitter (%)", ValueKind::Decimal),
         "how far half of the gaps are from it at most, in percent",
     ),
-    (head("first", "First", Kind::Time), "the first call"),
-    (head("last", "Last", Kind::Time), "the last call"),
+    (head("first", "First", ValueKind::Time), "the first call"),
+    (head("last", "Last", ValueKind::Time), "the last call"),
 ];
 
 /// What `--gaps` tells.
 pub(super) const GAPS: [Told; 4] = [
-    (head("since", "Since", Kind::Time), "from when"),
-    (head("until", "Until", Kind::Time), "until when"),
+    (head("since", "Since", ValueKind::Time), "from when"),
+    (head("until", "Until", ValueKind::Time), "until when"),
     (
-        head("lost", "Lost", Kind::Number),
+        head("lost", "Lost", ValueKind::Number),
         "how many events or flows, where that can be told",
     ),
-    (head("reason", "Reason", Kind::Text), "why, in plain words"),
+    (head("reason", "Reason", ValueKind::Text), "why, in plain words"),
 ];
 
 fn print(answer: &mut Answer<'_, '_, '_>, columns: &[Told], mut rows: Vec<Vec<Value<'static>>>) -> Result<(), Failure> {

@@ -7,7 +7,7 @@ use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use netstat_model::Fact;
-use netstat_model::columns::{Column, Kind, Value};
+use netstat_model::columns::{Column, Value, ValueKind};
 use netstat_os::System;
 use netstat_record::{Flow, FlowRow, Flows};
 
@@ -302,27 +302,27 @@ const SUMS: [Head; 5] = [
     Head {
         name: "count",
         heading: "Count",
-        kind: Kind::Number,
+        kind: ValueKind::Number,
     },
     Head {
         name: "sent",
         heading: "Sent",
-        kind: Kind::Number,
+        kind: ValueKind::Number,
     },
     Head {
         name: "received",
         heading: "Received",
-        kind: Kind::Number,
+        kind: ValueKind::Number,
     },
     Head {
         name: "first",
         heading: "First",
-        kind: Kind::Time,
+        kind: ValueKind::Time,
     },
     Head {
         name: "last",
         heading: "Last",
-        kind: Kind::Time,
+        kind: ValueKind::Time,
     },
 ];
 

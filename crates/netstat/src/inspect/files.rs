@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use netstat_model::process::{FileFacts, Place, ProcessFacts};
+use netstat_model::process::{FileFacts, FileStatus, ProcessFacts};
 use netstat_model::{Fact, Why};
 use netstat_names::digest::{self, Algorithm, Cache, FileId, Hashed, Job};
 use netstat_names::packages::{Match, Ownership, Packages, Recorded};
@@ -106,7 +106,7 @@ fn packages(all: &[Candidate]) -> Vec<Owned> {
         };
         let paths = wanted.entry(root).or_default();
         if let Fact::Known(program) = &facts.program
-            && program.place != Place::Memory
+            && program.place != FileStatus::Memory
         {
             paths.push((place, false, path_of(&program.path)));
         }

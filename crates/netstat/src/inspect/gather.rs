@@ -1,6 +1,6 @@
 //! Puts the cards together.
 
-use netstat_model::figures::ProcessKey;
+use netstat_model::metrics::ProcessKey;
 use netstat_model::{Fact, NoOwner, Owner, Owners, Socket, Why, text};
 use netstat_os::{SocketList, System};
 

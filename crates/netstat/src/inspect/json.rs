@@ -2,11 +2,11 @@
 
 use std::time::SystemTime;
 
-use netstat_model::packet_filter::{Chain, Condition, PacketFilter, Passage, Way};
+use netstat_model::packet_filter::{Chain, Condition, FilterPath, FilterVerdict, PacketFilter};
 use netstat_model::process::{
-    Ancestor, Capabilities, Descriptor, FileFacts, Mapped, Namespace, Place, ProcessFacts, Seccomp,
+    Ancestor, Capabilities, Descriptor, FileFacts, FileStatus, Mapped, ProcessFacts, ProcessNamespace, Seccomp,
 };
-use netstat_model::{Component, Fact, Family, NoOwner, Socket, TcpFigure, UnitManager, Why};
+use netstat_model::{Component, Fact, Family, NoOwner, Socket, TcpMetric, UnitManager, Why};
 use netstat_names::Services;
 use netstat_names::packages::{FileOwner, Match, Ownership};
 use serde_json::{Map, Value, json};
@@ -169,12 +169,12 @@ fn socket(view: &SocketView, services: &Services) -> Value {
         .set("receive_queue", socket.receive_queue())
         .fact("send_queue", socket.send_queue())
         .fact("milliseconds_in_state", socket.time_in_state())
-        .fact("bytes_received", figure(TcpFigure::BytesReceived))
-        .fact("bytes_sent", figure(TcpFigure::BytesSent))
+        .fact("bytes_received", figure(TcpMetric::BytesReceived))
+        .fact("bytes_sent", figure(TcpMetric::BytesSent))
         .fact("bytes_received_per_second", view.rates.received)
         .fact("bytes_sent_per_second", view.rates.sent)
-        .fact("round_trip_microseconds", figure(TcpFigure::Rtt))
-        .fact("segments_sent_again", figure(TcpFigure::RetransmitsTotal))
+        .fact("round_trip_microseconds", figure(TcpMetric::Rtt))
+        .fact("segments_sent_again", figure(TcpMetric::RetransmitsTotal))
         .fact("milliseconds_open_at_least", open_at_least(socket))
         .set("first_seen", view.since.map(|since| timestamp(since.at)))
         .set("first_seen_exact", view.since.map(|since| since.exact))
@@ -184,9 +184,9 @@ fn socket(view: &SocketView, services: &Services) -> Value {
 /// The longest time since something happened on the connection.
 fn open_at_least(socket: &Socket) -> Fact<u64> {
     let since = [
-        TcpFigure::LastDataSent,
-        TcpFigure::LastDataReceived,
-        TcpFigure::LastAckReceived,
+        TcpMetric::LastDataSent,
+        TcpMetric::LastDataReceived,
+        TcpMetric::LastAckReceived,
     ]
     .map(|figure| socket.tcp(figure));
     let longest = since.iter().filter_map(|since| since.known()).max();
@@ -357,7 +357,7 @@ fn process(subject: &Subject) -> Value {
 }
 
 fn namespaces(facts: &ProcessFacts) -> Value {
-    let one = |namespace: Namespace| json!({"inode": namespace.inode, "ours": namespace.ours});
+    let one = |namespace: ProcessNamespace| json!({"inode": namespace.inode, "ours": namespace.ours});
     Object::default()
         .fact("mount", facts.namespaces.mount.map(one))
         .fact("network", facts.namespaces.network.map(one))
@@ -494,15 +494,15 @@ fn program(subject: &Subject) -> Value {
         Fact::Unknown(why) => return json!({"path": null, "unknown": {"path": why.words()}}),
     };
     let place = match program.place {
-        Place::There => "there",
-        Place::Removed => "removed",
-        Place::Replaced => "replaced",
-        Place::Memory => "memory",
-        Place::RemovedUnseen => "removed or replaced",
+        FileStatus::There => "there",
+        FileStatus::Removed => "removed",
+        FileStatus::Replaced => "replaced",
+        FileStatus::Memory => "memory",
+        FileStatus::RemovedUnseen => "removed or replaced",
     };
     let object = Object::default()
         .set("path", text(&program.path))
-        .set("told", text(&program.told))
+        .set("told", text(&program.reported))
         .set("place", place);
     file_view(file_facts(object, program.running), &subject.file).finish()
 }
@@ -553,16 +553,16 @@ fn usage(usage: &Usage) -> Value {
 }
 
 /// What packet filters make of those who come to a port.
-fn passage((family, passage): &(Family, Passage)) -> Value {
-    let (word, ways, why): (&str, &[Way], Option<&str>) = match passage {
-        Passage::Everybody => ("everybody", &[], None),
-        Passage::Nobody => ("nobody", &[], None),
-        Passage::Only(ways) => ("only", ways, None),
-        Passage::AllBut(ways) => ("all_but", ways, None),
-        Passage::Depends(ways) => ("depends", ways, None),
-        Passage::Unknown(why) => ("unknown", &[], Some(why)),
+fn passage((family, passage): &(Family, FilterVerdict)) -> Value {
+    let (word, ways, why): (&str, &[FilterPath], Option<&str>) = match passage {
+        FilterVerdict::Everybody => ("everybody", &[], None),
+        FilterVerdict::Nobody => ("nobody", &[], None),
+        FilterVerdict::Only(ways) => ("only", ways, None),
+        FilterVerdict::AllBut(ways) => ("all_but", ways, None),
+        FilterVerdict::Depends(ways) => ("depends", ways, None),
+        FilterVerdict::Unknown(why) => ("unknown", &[], Some(why)),
     };
-    let condition = |way: &Way| way.iter().map(Condition::to_string).collect::<Vec<_>>();
+    let condition = |way: &FilterPath| way.iter().map(Condition::to_string).collect::<Vec<_>>();
     json!({
         "family": family.name(),
         "passage": word,

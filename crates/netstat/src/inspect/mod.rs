@@ -25,7 +25,7 @@ use netstat_model::process::ProcessFacts;
 use netstat_model::{Extras, NoOwner, Owner, Owners, Socket, State};
 use netstat_names::digest::Cache;
 use netstat_names::{HostStyle, Names, ReverseDns, Services, addresses};
-use netstat_os::{FiguresAsk, NoProcess, OwnersAsk, ProcessAsk, SocketAsk, SocketList};
+use netstat_os::{MetricsAsk, NoProcess, OwnersAsk, ProcessAsk, SocketAsk, SocketList};
 
 use crate::audit;
 use crate::past::StoreArgs;
@@ -305,7 +305,7 @@ fn inspect(words: &Words, surroundings: &mut Surroundings<'_>, talk: &mut Talk) 
     if pids.is_empty() && nobody.is_empty() {
         return Ok(report);
     }
-    let figures = |surroundings: &mut Surroundings<'_>| surroundings.system.figures(&FiguresAsk { processes: true });
+    let figures = |surroundings: &mut Surroundings<'_>| surroundings.system.metrics(&MetricsAsk { processes: true });
     let sampling = !words.sample.is_zero();
     let early = sampling.then(|| figures(surroundings));
     let sampled = Instant::now();

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use netstat_model::Network;
 use netstat_model::reach::is_loopback;
 use netstat_model::{Protocol, Socket, State};
-use netstat_record::{FirstSeen, Millis, Novelty};
+use netstat_record::{Millis, Novelty, ProgramHistory};
 
 use super::reach::waits;
 
@@ -28,7 +28,7 @@ pub(crate) struct Past {
 
 impl Past {
     /// What `seen` tells of a process that holds `sockets`; `begins`: when the record began.
-    pub(super) fn of(seen: &FirstSeen, begins: Option<Millis>, sockets: &[&Socket]) -> Past {
+    pub(super) fn of(seen: &ProgramHistory, begins: Option<Millis>, sockets: &[&Socket]) -> Past {
         let mut past = Past {
             begins,
             program: seen.of(Novelty::Program),

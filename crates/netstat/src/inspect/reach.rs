@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use netstat_model::packet_filter::{PacketFilter, Passage};
+use netstat_model::packet_filter::{FilterVerdict, PacketFilter};
 use netstat_model::reach::{is_loopback, is_public};
 use netstat_model::route::{Interface, InterfaceAddress, Prefix};
 use netstat_model::{Fact, Family, Protocol, Socket, State, Why, text};
@@ -50,7 +50,7 @@ pub(crate) struct Reach {
     /// The families of packets that it takes.
     pub(crate) takes: Vec<Family>,
     /// What packet filters make of those who come from outside, for each family; empty where they were not asked.
-    pub(crate) passages: Vec<(Family, Passage)>,
+    pub(crate) passages: Vec<(Family, FilterVerdict)>,
 }
 
 impl Reach {

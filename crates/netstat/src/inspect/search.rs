@@ -234,7 +234,7 @@ fn names(kind: &Kind, process: &ProcessFacts) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use netstat_model::process::{Place, Program};
+    use netstat_model::process::{FileStatus, Program};
     use netstat_model::{Family, NoOwner, OwnersBuilder, Process, Protocol, SocketFacts, State, UnitManager, Why};
 
     fn process(pid: u32, path: &str, words: &[&str], unit: &str) -> ProcessFacts {
@@ -242,11 +242,11 @@ mod tests {
         facts.comm = path.rsplit('/').next().unwrap().bytes().take(15).collect();
         facts.arguments = Fact::Known(words.iter().map(|word| word.as_bytes().to_vec()).collect());
         facts.program = Fact::Known(Program {
-            told: path.into(),
+            reported: path.into(),
             path: path.into(),
-            place: Place::There,
+            place: FileStatus::There,
             running: Fact::Unknown(Why::NotAsked),
-            standing: Fact::Unknown(Why::NotAsked),
+            current: Fact::Unknown(Why::NotAsked),
             file_system: Fact::Unknown(Why::NotAsked),
             directories: Fact::Unknown(Why::NotAsked),
         });

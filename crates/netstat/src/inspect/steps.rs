@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use netstat_model::process::{Place, ProcessFacts};
+use netstat_model::process::{FileStatus, ProcessFacts};
 use netstat_model::reach::is_loopback;
 use netstat_model::{Component, ContainerRuntime, Protocol, Socket, UnitManager};
 use netstat_names::packages::{Database, Package};
@@ -64,7 +64,7 @@ pub(super) fn steps(about: &About<'_>) -> Vec<Step> {
             .program
             .as_ref()
             .known()
-            .is_some_and(|program| program.place != Place::There);
+            .is_some_and(|program| program.place != FileStatus::There);
         if removed {
             add(
                 "save the running file",

@@ -4,10 +4,10 @@ use std::collections::HashMap;
 use std::num::NonZeroU64;
 use std::time::Duration;
 
-use netstat_model::figures::rates::ProcessRates;
-use netstat_model::figures::{Figures, ProcessFigures, ProcessKey};
+use netstat_model::metrics::rates::ProcessRates;
+use netstat_model::metrics::{Metrics, ProcessKey, ProcessMetrics};
 use netstat_model::process::MemoryUse;
-use netstat_model::{Fact, Protocol, Socket, TcpFigure, Why};
+use netstat_model::{Fact, Protocol, Socket, TcpMetric, Why};
 
 use super::card::Rates;
 
@@ -63,15 +63,15 @@ impl Rates {
 pub(super) struct Sample<'a> {
     /// The time between the two looks at the sockets; 0: there was one look only.
     pub(super) over: Duration,
-    /// Figures of the first look; of the second.
-    pub(super) figures: (Option<&'a Figures>, &'a Figures),
+    /// Metrics of the first look; of the second.
+    pub(super) figures: (Option<&'a Metrics>, &'a Metrics),
     /// Sockets of the first look by cookie.
     pub(super) before: HashMap<NonZeroU64, (Fact<u64>, Fact<u64>)>,
 }
 
 /// Bytes received and sent so far.
 pub(super) fn traffic(socket: &Socket) -> (Fact<u64>, Fact<u64>) {
-    (socket.tcp(TcpFigure::BytesReceived), socket.tcp(TcpFigure::BytesSent))
+    (socket.tcp(TcpMetric::BytesReceived), socket.tcp(TcpMetric::BytesSent))
 }
 
 /// The first, or where it is not known, the second.
@@ -121,7 +121,7 @@ impl Sample<'_> {
         descriptors: Fact<u64>,
         memory: Fact<MemoryUse>,
     ) -> Usage {
-        let find = |figures: &Figures| -> Fact<ProcessFigures> {
+        let find = |figures: &Metrics| -> Fact<ProcessMetrics> {
             match &figures.processes {
                 Fact::Known(all) => {
                     Fact::from_option(all.iter().find(|figures| figures.key == key).cloned(), Why::Gone)
@@ -138,7 +138,7 @@ impl Sample<'_> {
             Fact::Known(_) => ProcessRates::unknown(Why::NotAsked),
             Fact::Unknown(why) => ProcessRates::unknown(*why),
         };
-        let of = |part: fn(&ProcessFigures) -> Fact<u64>| match &now {
+        let of = |part: fn(&ProcessMetrics) -> Fact<u64>| match &now {
             Fact::Known(now) => part(now),
             Fact::Unknown(why) => Fact::Unknown(*why),
         };
@@ -200,8 +200,8 @@ mod tests {
 
     fn connection(cookie: u64, received: Fact<u64>, sent: Fact<u64>) -> Socket {
         let mut info = TcpInfo::unknown(Why::NotSupported);
-        info.set(TcpFigure::BytesReceived, received);
-        info.set(TcpFigure::BytesSent, sent);
+        info.set(TcpMetric::BytesReceived, received);
+        info.set(TcpMetric::BytesSent, sent);
         Socket::new(&SocketFacts {
             protocol: Protocol::Tcp,
             family: Family::V4,
@@ -223,7 +223,7 @@ mod tests {
         })
     }
 
-    fn sample(figures: &Figures, milliseconds: u64) -> Sample<'_> {
+    fn sample(figures: &Metrics, milliseconds: u64) -> Sample<'_> {
         let old = [connection(1, Fact::Known(100), Fact::Known(1000))];
         Sample {
             over: Duration::from_millis(milliseconds),
@@ -237,7 +237,7 @@ mod tests {
 
     #[test]
     fn rates_are_differences_by_time() {
-        let figures = Figures::unknown(Why::NotAsked);
+        let figures = Metrics::unknown(Why::NotAsked);
         let sample = sample(&figures, 500);
         let rates = |socket: &Socket| {
             let rates = sample.rates(socket);
@@ -262,7 +262,7 @@ mod tests {
 
     #[test]
     fn one_look_has_no_rates() {
-        let figures = Figures::unknown(Why::NotAsked);
+        let figures = Metrics::unknown(Why::NotAsked);
         let socket = connection(1, Fact::Known(150), Fact::Known(1000));
         assert_eq!(sample(&figures, 0).rates(&socket), Rates::unknown(Why::NotAsked));
     }

@@ -1,7 +1,7 @@
 //! The JSON Schemas (draft 2020-12) of the documents that this program prints, made from the lists that the documents are made from.
 
 use clap::{Arg, ArgMatches};
-use netstat_model::columns::{Kind, Sockets, Table};
+use netstat_model::columns::{Sockets, Table, ValueKind};
 use serde_json::{Map, Value, json};
 
 use super::VERSION;
@@ -225,14 +225,14 @@ pub(crate) fn reasons() -> Value {
 }
 
 /// The values of a column. Text that is known to be nothing is empty.
-pub(crate) fn of_kind(kind: Kind) -> Value {
+pub(crate) fn of_kind(kind: ValueKind) -> Value {
     match kind {
-        Kind::Text | Kind::Endpoint | Kind::Address => json!({"type": ["string", "null"]}),
-        Kind::Number => json!({"type": ["integer", "null"], "minimum": 0}),
-        Kind::Decimal => json!({"type": ["number", "null"]}),
-        Kind::Flag => json!({"type": ["boolean", "null"]}),
-        Kind::Time => json!({"type": ["string", "null"], "format": "date-time"}),
-        Kind::Numbers => json!({"type": ["array", "null"], "items": {"type": "integer", "minimum": 0}}),
+        ValueKind::Text | ValueKind::Endpoint | ValueKind::Address => json!({"type": ["string", "null"]}),
+        ValueKind::Number => json!({"type": ["integer", "null"], "minimum": 0}),
+        ValueKind::Decimal => json!({"type": ["number", "null"]}),
+        ValueKind::Flag => json!({"type": ["boolean", "null"]}),
+        ValueKind::Time => json!({"type": ["string", "null"], "format": "date-time"}),
+        ValueKind::Numbers => json!({"type": ["array", "null"], "items": {"type": "integer", "minimum": 0}}),
     }
 }
 

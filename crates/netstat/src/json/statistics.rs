@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use netstat_model::counters::{
-    Block, BlockSet, Cells, Figure, Kind, Pair, ProtocolRates, ProtocolStatistics, TcpFamilies, group_blocks,
+    Block, BlockSet, Cells, Kind, Metric, Pair, ProtocolRates, ProtocolStatistics, TcpFamilies, group_blocks,
 };
 use netstat_model::{Fact, Why};
 use serde_json::{Map, Value, json};
@@ -103,7 +103,7 @@ pub(crate) fn value(
             let groups = groups().map(|(at, group)| {
                 let counters = group.counters.iter().zip(rates.group(at));
                 // A gauge has no rate.
-                let counters = counters.filter(|(counter, _)| !matches!(counter.value, Fact::Known(Figure::Gauge(_))));
+                let counters = counters.filter(|(counter, _)| !matches!(counter.value, Fact::Known(Metric::Gauge(_))));
                 let counters = counters.map(|(counter, rate)| {
                     let name = format!("{} per second", counter.name);
                     (counter.name.to_string(), gaps.number(&group.name, &name, *rate))
@@ -118,10 +118,10 @@ pub(crate) fn value(
     Value::Object(whole)
 }
 
-fn number(figure: Figure) -> Value {
+fn number(figure: Metric) -> Value {
     match figure {
-        Figure::Counter(count) => count.into(),
-        Figure::Gauge(value) => value.into(),
+        Metric::Counter(count) => count.into(),
+        Metric::Gauge(value) => value.into(),
     }
 }
 

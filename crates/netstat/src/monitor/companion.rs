@@ -4,7 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::time::{Instant, SystemTime};
 
 use netstat_model::State;
-use netstat_model::figures::ProcessKey;
+use netstat_model::metrics::ProcessKey;
 use netstat_monitor::companion::{Companion, Finding, Severity, Target};
 use netstat_monitor::sample::SocketRow;
 use netstat_names::digest::Cache;

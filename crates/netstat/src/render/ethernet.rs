@@ -14,7 +14,7 @@
 
 use std::io::{self, Write};
 
-use netstat_model::counters::{InterfaceCounters, InterfaceFigure, InterfaceRates, InterfaceStatistics, Traffic};
+use netstat_model::counters::{InterfaceCounters, InterfaceMetric, InterfaceRates, InterfaceStatistics, Traffic};
 use netstat_model::text::escape;
 use netstat_model::{Fact, Why};
 
@@ -74,8 +74,8 @@ fn title(interface: &InterfaceCounters) -> String {
 
 fn write_block(out: &mut dyn Write, title: &str, traffic: &Traffic, rates: Option<&Traffic<f64>>) -> io::Result<()> {
     writeln!(out, "{title}\n\n{:<20} {:>14} {:>15}\n", "", "Received", "Sent")?;
-    for figure in InterfaceFigure::ALL {
-        if figure == InterfaceFigure::AllPackets && told_apart(traffic) {
+    for figure in InterfaceMetric::ALL {
+        if figure == InterfaceMetric::AllPackets && told_apart(traffic) {
             continue;
         }
         let pair = traffic.get(figure);
@@ -93,7 +93,7 @@ fn write_block(out: &mut dyn Write, title: &str, traffic: &Traffic, rates: Optio
 
 /// Whether the system counts unicast packets by themselves, in at least one direction.
 fn told_apart(traffic: &Traffic) -> bool {
-    let unicast = traffic.get(InterfaceFigure::Unicast);
+    let unicast = traffic.get(InterfaceMetric::Unicast);
     unicast.received.why().is_none() || unicast.sent.why().is_none()
 }
 
@@ -121,11 +121,11 @@ mod tests {
             },
             loopback: Fact::Known(loopback),
             traffic: Traffic::unknown(Why::NotKept)
-                .with(InterfaceFigure::Bytes, received, sent)
-                .with(InterfaceFigure::Discards, Fact::Known(3), Fact::Known(0))
-                .with(InterfaceFigure::Errors, Fact::Known(0), Fact::Known(1))
+                .with(InterfaceMetric::Bytes, received, sent)
+                .with(InterfaceMetric::Discards, Fact::Known(3), Fact::Known(0))
+                .with(InterfaceMetric::Errors, Fact::Known(0), Fact::Known(1))
                 .with(
-                    InterfaceFigure::AllPackets,
+                    InterfaceMetric::AllPackets,
                     Fact::Known(bytes / 100),
                     Fact::Known(bytes / 200),
                 ),
@@ -144,17 +144,17 @@ mod tests {
     fn the_classic_layout() {
         let pair = |a, b| (Fact::Known(a), Fact::Known(b));
         let mut traffic = Traffic::unknown(Why::NotKept).with(
-            InterfaceFigure::UnknownProtocols,
+            InterfaceMetric::UnknownProtocols,
             Fact::Known(17),
             Fact::Unknown(Why::NotApplicable),
         );
         for (figure, (received, sent)) in [
-            (InterfaceFigure::Bytes, pair(98_765_432_101, 4_321_098)),
-            (InterfaceFigure::Unicast, pair(670_111, 572_222)),
-            (InterfaceFigure::NonUnicast, pair(40_333, 9_444)),
-            (InterfaceFigure::Discards, pair(5, 0)),
-            (InterfaceFigure::Errors, pair(0, 6)),
-            (InterfaceFigure::AllPackets, pair(1, 1)),
+            (InterfaceMetric::Bytes, pair(98_765_432_101, 4_321_098)),
+            (InterfaceMetric::Unicast, pair(670_111, 572_222)),
+            (InterfaceMetric::NonUnicast, pair(40_333, 9_444)),
+            (InterfaceMetric::Discards, pair(5, 0)),
+            (InterfaceMetric::Errors, pair(0, 6)),
+            (InterfaceMetric::AllPackets, pair(1, 1)),
         ] {
             traffic = traffic.with(figure, received, sent);
         }

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::hash::Hash;
 use std::time::SystemTime;
 
-use netstat_model::columns::{Column, Kind, SocketRow, Sockets, Value};
+use netstat_model::columns::{Column, SocketRow, Sockets, Value, ValueKind};
 use netstat_model::{Endpoint, Owner, Owners, Protocol, Socket};
 
 use super::books::{Gathered, Shelf};
@@ -143,11 +143,14 @@ impl Grid for Changes<'_> {
     fn heads(&self) -> Vec<Head> {
         let head = |name, heading, kind| Head { name, heading, kind };
         let mut heads = match self.people {
-            true => vec![head("time", "Time", Kind::Text), head("change", " ", Kind::Text)],
+            true => vec![
+                head("time", "Time", ValueKind::Text),
+                head("change", " ", ValueKind::Text),
+            ],
             false => vec![
-                head("time", "Time", Kind::Time),
-                head("change", "Change", Kind::Text),
-                head("was", "Was", Kind::Text),
+                head("time", "Time", ValueKind::Time),
+                head("change", "Change", ValueKind::Text),
+                head("was", "Was", ValueKind::Text),
             ],
         };
         heads.extend(self.columns.iter().map(|column| Head::of(column)));
@@ -192,7 +195,7 @@ impl Grid for Changes<'_> {
             // "HH:MM:SS", and the sign.
             None => [8, 1][column.min(1)],
             // An IPv4 address with its port; IPv6 is often longer.
-            Some(column) if column.kind == Kind::Endpoint => 21,
+            Some(column) if column.kind == ValueKind::Endpoint => 21,
             Some(column) if column.name == "state" => "ESTABLISHED > CLOSE_WAIT".len(),
             Some(column) if column.name == "protocol" => 5,
             Some(column) if column.name == "pid" => 7,

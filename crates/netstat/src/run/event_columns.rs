@@ -2,9 +2,9 @@
 
 use std::time::SystemTime;
 
-use netstat_model::columns::{Column, Kind, Needs, Table, Value};
+use netstat_model::columns::{Column, Needs, Table, Value, ValueKind};
 use netstat_model::{Endpoint, Event, Fact, Protocol, State, Why};
-use netstat_record::ProcessFacts;
+use netstat_record::NewProcess;
 
 use crate::render::rows::{Grid, Head};
 
@@ -17,7 +17,7 @@ pub(crate) enum Events {}
 pub(crate) struct EventRow<'a> {
     pub(super) event: &'a Event,
     /// The process and what it runs.
-    pub(super) who: Option<(u32, &'a ProcessFacts)>,
+    pub(super) who: Option<(u32, &'a NewProcess)>,
     /// The user's name.
     pub(super) user: Option<&'a str>,
 }
@@ -34,7 +34,7 @@ impl Table for Events {
 
 const fn column(
     name: &'static str,
-    kind: Kind,
+    kind: ValueKind,
     unit: &'static str,
     meaning: &'static str,
     get: for<'r, 'a> fn(&'r EventRow<'a>) -> Value<'r>,
@@ -52,7 +52,7 @@ const fn column(
 
 #[rustfmt::skip]
 static COLUMNS: &[Column<Events>] = {
-    use Kind::*;
+    use ValueKind::*;
     &[
         column("time", Time, "", "when it happened", |row| Value::Time(millis(row.event.at.wall))),
         column("event", Text, "", "what happened: opened, accepted, listening, changed, closed; present: it was there already", |row| Value::Word(row.event.kind.name())),
@@ -77,7 +77,7 @@ static COLUMNS: &[Column<Events>] = {
         column("retransmits", Number, "segments", "sent again so far", |row| Value::number(row.event.retransmits)),
         column("rtt_us", Number, "µs", "round-trip time, smoothed", |row| Value::number(row.event.rtt)),
         column("cookie", Number, "", "the kernel's number for the socket, unique since boot", cookie),
-        column("learned", Text, "", "how it was learned: trace (nothing slips by), netlink (exact at the end), poll", |row| Value::Word(row.event.learned.name())),
+        column("learned", Text, "", "how it was learned: trace (nothing slips by), netlink (exact at the end), poll", |row| Value::Word(row.event.origin.name())),
     ]
 };
 
@@ -107,7 +107,7 @@ fn port<'r>(end: Endpoint) -> Value<'r> {
     }
 }
 
-fn who<'r>(row: &'r EventRow<'_>, show: impl FnOnce(u32, &'r ProcessFacts) -> Value<'r>) -> Value<'r> {
+fn who<'r>(row: &'r EventRow<'_>, show: impl FnOnce(u32, &'r NewProcess) -> Value<'r>) -> Value<'r> {
     match (row.who, row.event.owner) {
         (Some((pid, facts)), _) => show(pid, facts),
         (None, Fact::Unknown(why)) => Value::unknown(why),
@@ -116,7 +116,7 @@ fn who<'r>(row: &'r EventRow<'_>, show: impl FnOnce(u32, &'r ProcessFacts) -> Va
 }
 
 /// The name of the program's file, or else the short name.
-pub(super) fn program(facts: &ProcessFacts) -> &[u8] {
+pub(super) fn program(facts: &NewProcess) -> &[u8] {
     let path = facts.path.as_deref();
     let name = path.and_then(|path| path.rsplit(|&byte| byte == b'/').next());
     name.unwrap_or(&facts.name)

@@ -8,17 +8,17 @@ use std::time::{Duration, Instant};
 
 use netstat_model::text::escape;
 use netstat_model::{
-    Direction, Endpoint, Event, EventKind, EventOwner, Fact, Family, Filter, Holders, Learned, Protocol, State,
+    Direction, Endpoint, Event, EventKind, EventOrigin, EventOwner, Fact, Family, Filter, Holders, Protocol, State,
 };
 use netstat_os::{Caught, EventsAsk, Lost};
-use netstat_record::ProcessFacts;
+use netstat_record::NewProcess;
 
 use super::event_columns::{EventRow, One, program};
 use super::talk::Talk;
 use super::{Failure, Outcome, Surroundings, names};
 use crate::args::shape::Format;
 use crate::args::{FollowPlan, ListPlan, Plan};
-use crate::record::Describer;
+use crate::record::ProcessResolver;
 use crate::render::rows;
 use crate::words;
 
@@ -28,7 +28,7 @@ const STEP: Duration = Duration::from_millis(200);
 const PROCESSES: usize = 10_000;
 
 /// What is known of the process behind an event.
-struct Who(Option<(u32, ProcessFacts)>);
+struct Who(Option<(u32, NewProcess)>);
 
 impl Holders for Who {
     fn any_pid(&self, wanted: &dyn Fn(u32) -> bool) -> bool {
@@ -36,7 +36,7 @@ impl Holders for Who {
     }
 
     fn any_program(&self, wanted: &dyn Fn(&[u8]) -> bool) -> bool {
-        let path = |facts: &ProcessFacts| wanted(facts.path.as_deref().unwrap_or(&facts.name));
+        let path = |facts: &NewProcess| wanted(facts.path.as_deref().unwrap_or(&facts.name));
         self.0.as_ref().is_some_and(|(_, facts)| path(facts))
     }
 
@@ -95,7 +95,7 @@ pub(super) fn follow(
         filter: &filter,
         until: until.as_ref(),
         every: follow.every,
-        describer: Describer::default(),
+        describer: ProcessResolver::default(),
         processes: HashMap::new(),
         users: HashMap::new(),
     };
@@ -151,8 +151,8 @@ struct Teller<'a> {
     filter: &'a Filter,
     until: Option<&'a Filter>,
     every: bool,
-    describer: Describer,
-    processes: HashMap<(u32, Option<u64>), ProcessFacts>,
+    describer: ProcessResolver,
+    processes: HashMap<(u32, Option<u64>), NewProcess>,
     users: HashMap<u32, Option<Arc<str>>>,
 }
 
@@ -185,7 +185,7 @@ impl Teller<'_> {
         let wanted = self.filter.wants(&socket) && self.filter.wants_holders(&who);
         // A socket that was seen to open has been judged then.
         let news =
-            event.kind != EventKind::Closed || (event.learned == Learned::Destroyed && event.opened.why().is_some());
+            event.kind != EventKind::Closed || (event.origin == EventOrigin::Destroyed && event.opened.why().is_some());
         let ends = wanted
             && news
             && self
@@ -209,7 +209,7 @@ impl Teller<'_> {
         Ok(ends)
     }
 
-    fn describe(&mut self, owner: &EventOwner, event: &Event, surroundings: &mut Surroundings<'_>) -> ProcessFacts {
+    fn describe(&mut self, owner: &EventOwner, event: &Event, surroundings: &mut Surroundings<'_>) -> NewProcess {
         let key = (owner.pid, owner.start_ticks.known());
         if let Some(facts) = self
             .processes

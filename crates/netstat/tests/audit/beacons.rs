@@ -2,8 +2,8 @@
 
 use std::time::{Duration, SystemTime};
 
-use netstat_model::{Direction, Fact, Family, Learned, Protocol, State, Why};
-use netstat_record::{NewFlow, ProcessFacts, Writer, millis};
+use netstat_model::{Direction, EventOrigin, Fact, Family, Protocol, State, Why};
+use netstat_record::{NewFlow, NewProcess, Writer, millis};
 use netstat_testkit::{Needs, own_namespace};
 
 use crate::kit::{audit, of_host};
@@ -12,7 +12,7 @@ use crate::kit::{audit, of_host};
 fn calls(file: &std::path::Path, path: &str, (protocol, port): (Protocol, u16), gaps: &[Duration]) {
     let mut writer = Writer::open(file, b"mill", "00000000-0000-0000-0000-000000000001").unwrap();
     let mut batch = writer.batch().unwrap();
-    let facts = ProcessFacts {
+    let facts = NewProcess {
         path: Some(path.into()),
         name: b"agent".to_vec(),
         unit: None,
@@ -35,7 +35,7 @@ fn calls(file: &std::path::Path, path: &str, (protocol, port): (Protocol, u16), 
             foreign: ([203, 0, 113, 7].into(), port),
             direction: Direction::Outgoing,
             state: State::Established,
-            learned: Learned::Trace,
+            origin: EventOrigin::Trace,
             process: Some(process),
             user: Fact::Known(0),
             namespace: Fact::Unknown(unknown),

@@ -2,10 +2,10 @@
 
 use std::borrow::Cow;
 
-use super::Words;
+use super::Descriptions;
 
 /// Group `Icmp`, and what `Icmp6` has in common with it.
-pub(super) const WORDS: Words = &[
+pub(super) const DESCRIPTIONS: Descriptions = &[
     ("InMsgs", "messages received, faulty ones included"),
     ("InErrors", "messages received that were faulty"),
     ("InCsumErrors", "messages received with a wrong checksum"),
@@ -56,7 +56,7 @@ pub(super) const WORDS: Words = &[
 ];
 
 /// What only group `Icmp6` has.
-pub(super) const WORDS_6: Words = &[
+pub(super) const DESCRIPTIONS_6: Descriptions = &[
     (
         "InPktTooBigs",
         "\"packet too big\" received: a link on the way carries smaller packets",

@@ -1,8 +1,8 @@
 //! IP counters: groups `Ip` and `IpExt` of IPv4, `Ip6` of IPv6.
 
-use super::Words;
+use super::Descriptions;
 
-pub(super) const WORDS: Words = &[
+pub(super) const DESCRIPTIONS: Descriptions = &[
     (
         "Forwarding",
         "1 when this computer forwards packets for others, 2 when it does not",

@@ -14,33 +14,33 @@ mod udp;
 use std::borrow::Cow;
 
 /// A counter's name and its meaning.
-type Words = &'static [(&'static str, &'static str)];
+type Descriptions = &'static [(&'static str, &'static str)];
 
 /// What the counter `name` of `group` counts, in one line without a full stop. `None` where it is not documented.
 ///
 /// Groups are those of Linux: `Ip`, `IpExt`, `Ip6`, `Icmp`, `IcmpMsg`, `Icmp6`, `Tcp`, `TcpExt`, `MPTcpExt`, `Udp`, `UdpLite`,
 /// `Udp6`, `UdpLite6`.
 pub fn meaning(group: &str, name: &str) -> Option<Cow<'static, str>> {
-    let words: Words = match group {
+    let words: Descriptions = match group {
         // IPv6 keeps in one group what IPv4 keeps in two.
-        "Ip" | "IpExt" | "Ip6" => ip::WORDS,
-        "Icmp" => icmp::WORDS,
+        "Ip" | "IpExt" | "Ip6" => ip::DESCRIPTIONS,
+        "Icmp" => icmp::DESCRIPTIONS,
         "Icmp6" => {
-            return find(icmp::WORDS_6, name)
-                .or_else(|| find(icmp::WORDS, name))
+            return find(icmp::DESCRIPTIONS_6, name)
+                .or_else(|| find(icmp::DESCRIPTIONS, name))
                 .or_else(|| icmp::by_type(name, icmp::TYPES_6));
         }
         "IcmpMsg" => return icmp::by_type(name, icmp::TYPES_4),
-        "Tcp" => tcp::WORDS,
-        "TcpExt" => tcp::WORDS_EXT,
-        "MPTcpExt" => mptcp::WORDS,
-        "Udp" | "UdpLite" | "Udp6" | "UdpLite6" => udp::WORDS,
+        "Tcp" => tcp::DESCRIPTIONS,
+        "TcpExt" => tcp::DESCRIPTIONS_EXT,
+        "MPTcpExt" => mptcp::DESCRIPTIONS,
+        "Udp" | "UdpLite" | "Udp6" | "UdpLite6" => udp::DESCRIPTIONS,
         _ => return None,
     };
     find(words, name)
 }
 
-fn find(words: Words, name: &str) -> Option<Cow<'static, str>> {
+fn find(words: Descriptions, name: &str) -> Option<Cow<'static, str>> {
     words
         .iter()
         .find(|(known, _)| *known == name)
@@ -64,13 +64,13 @@ mod tests {
     #[test]
     fn every_meaning_is_one_plain_line_and_stands_once() {
         let tables = [
-            ip::WORDS,
-            icmp::WORDS,
-            icmp::WORDS_6,
-            tcp::WORDS,
-            tcp::WORDS_EXT,
-            mptcp::WORDS,
-            udp::WORDS,
+            ip::DESCRIPTIONS,
+            icmp::DESCRIPTIONS,
+            icmp::DESCRIPTIONS_6,
+            tcp::DESCRIPTIONS,
+            tcp::DESCRIPTIONS_EXT,
+            mptcp::DESCRIPTIONS,
+            udp::DESCRIPTIONS,
         ];
         for words in tables {
             for (i, (name, meaning)) in words.iter().enumerate() {

@@ -1,9 +1,9 @@
 //! Multipath TCP counters (RFC 8684): group `MPTcpExt`. A subflow is one of the TCP connections that carry an MPTCP
 //! connection together.
 
-use super::Words;
+use super::Descriptions;
 
-pub(super) const WORDS: Words = &[
+pub(super) const DESCRIPTIONS: Descriptions = &[
     ("MPCapableSYNRX", "requests for an MPTCP connection received"),
     ("MPCapableSYNTX", "requests for an MPTCP connection sent"),
     (

@@ -1,8 +1,8 @@
 //! TCP counters: groups `Tcp` and `TcpExt`, one set for both families.
 
-use super::Words;
+use super::Descriptions;
 
-pub(super) const WORDS: Words = &[
+pub(super) const DESCRIPTIONS: Descriptions = &[
     (
         "RtoAlgorithm",
         "how the retransmission time is found, as numbered by RFC 4022 (1 is \"other\")",
@@ -29,7 +29,7 @@ pub(super) const WORDS: Words = &[
     ("InCsumErrors", "segments received with a wrong checksum"),
 ];
 
-pub(super) const WORDS_EXT: Words = &[
+pub(super) const DESCRIPTIONS_EXT: Descriptions = &[
     (
         "SyncookiesSent",
         "connection requests answered with a SYN cookie instead of being remembered",

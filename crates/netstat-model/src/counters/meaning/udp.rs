@@ -1,8 +1,8 @@
 //! UDP and UDP-Lite counters, the same for both families.
 
-use super::Words;
+use super::Descriptions;
 
-pub(super) const WORDS: Words = &[
+pub(super) const DESCRIPTIONS: Descriptions = &[
     ("InDatagrams", "datagrams handed to programs"),
     ("NoPorts", "datagrams for a port that no program listened on"),
     (

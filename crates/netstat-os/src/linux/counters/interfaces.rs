@@ -206,7 +206,7 @@ fn describe(socket: impl AsFd, name: &[u8]) -> rustix::io::Result<Device> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use netstat_model::counters::InterfaceFigure;
+    use netstat_model::counters::InterfaceMetric;
 
     fn known(interfaces: Fact<Vec<InterfaceCounters>>) -> Vec<InterfaceCounters> {
         interfaces.known().expect("interfaces are readable")
@@ -238,10 +238,10 @@ mod tests {
                 (&old.name, old.mac, old.loopback)
             );
             for figure in [
-                InterfaceFigure::Bytes,
-                InterfaceFigure::AllPackets,
-                InterfaceFigure::Discards,
-                InterfaceFigure::Errors,
+                InterfaceMetric::Bytes,
+                InterfaceMetric::AllPackets,
+                InterfaceMetric::Discards,
+                InterfaceMetric::Errors,
             ] {
                 let all = [count(old, figure), count(between, figure), count(new, figure)].map(Option::unwrap);
                 assert!(all.is_sorted_by(|a, b| a.0 <= b.0 && a.1 <= b.1), "{figure:?}: {all:?}");
@@ -272,8 +272,8 @@ mod tests {
             at: Duration::ZERO,
             interfaces,
         };
-        assert!(statistics.sum().get(InterfaceFigure::Bytes).received.why().is_some());
+        assert!(statistics.sum().get(InterfaceMetric::Bytes).received.why().is_some());
         let interface = &known(statistics.interfaces)[0];
-        assert_eq!(interface.traffic.get(InterfaceFigure::Bytes).received, Fact::Known(1));
+        assert_eq!(interface.traffic.get(InterfaceMetric::Bytes).received, Fact::Known(1));
     }
 }

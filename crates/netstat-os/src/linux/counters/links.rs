@@ -2,7 +2,7 @@
 //!
 //! Only what is needed is decoded, so an attribute of a newer kernel never costs an interface its counters.
 
-use netstat_model::counters::{InterfaceCounters, InterfaceFigure, Traffic};
+use netstat_model::counters::{InterfaceCounters, InterfaceMetric, Traffic};
 use netstat_model::{Fact, Why};
 
 /// linux/netlink.h: nlmsghdr is length (4), type (2), flags (2), sequence (4), port (4).
@@ -152,10 +152,10 @@ fn stats64(value: &[u8]) -> Traffic {
         _ => Fact::Unknown(Why::Failed),
     };
     Traffic::unknown(Why::NotKept)
-        .with(InterfaceFigure::Bytes, at(2), at(3))
-        .with(InterfaceFigure::Discards, received_discards, at(7))
-        .with(InterfaceFigure::Errors, at(4), at(5))
-        .with(InterfaceFigure::AllPackets, at(0), at(1))
+        .with(InterfaceMetric::Bytes, at(2), at(3))
+        .with(InterfaceMetric::Discards, received_discards, at(7))
+        .with(InterfaceMetric::Errors, at(4), at(5))
+        .with(InterfaceMetric::AllPackets, at(0), at(1))
 }
 
 fn u16_at(bytes: &[u8], place: usize) -> Option<u16> {
@@ -254,11 +254,11 @@ mod tests {
             sent: Fact::Known(sent),
         };
         let traffic = &found[0].traffic;
-        assert_eq!(traffic.get(InterfaceFigure::AllPackets), pair(10, 20));
-        assert_eq!(traffic.get(InterfaceFigure::Bytes), pair(30, 40));
-        assert_eq!(traffic.get(InterfaceFigure::Errors), pair(50, 60));
-        assert_eq!(traffic.get(InterfaceFigure::Discards), pair(70 + 160, 80));
-        assert_eq!(traffic.get(InterfaceFigure::NonUnicast), Pair::unknown(Why::NotKept));
+        assert_eq!(traffic.get(InterfaceMetric::AllPackets), pair(10, 20));
+        assert_eq!(traffic.get(InterfaceMetric::Bytes), pair(30, 40));
+        assert_eq!(traffic.get(InterfaceMetric::Errors), pair(50, 60));
+        assert_eq!(traffic.get(InterfaceMetric::Discards), pair(70 + 160, 80));
+        assert_eq!(traffic.get(InterfaceMetric::NonUnicast), Pair::unknown(Why::NotKept));
         assert_eq!(found[1].loopback, Fact::Known(true));
         assert_eq!(found[1].mac, Fact::Unknown(Why::NotApplicable));
         assert_eq!(found[1].traffic, Traffic::unknown(Why::Failed));
@@ -268,9 +268,9 @@ mod tests {
     fn short_statistics_are_unknown_where_they_end() {
         let body = link_body(1, 1, 0, &[attribute(IFLA_STATS64, &stats(10))]);
         let (_, found) = run(&message(RTM_NEWLINK, 2, 7, &body));
-        assert_eq!(found[0].traffic.get(InterfaceFigure::Bytes).received, Fact::Known(30));
+        assert_eq!(found[0].traffic.get(InterfaceMetric::Bytes).received, Fact::Known(30));
         assert_eq!(
-            found[0].traffic.get(InterfaceFigure::Discards).received,
+            found[0].traffic.get(InterfaceMetric::Discards).received,
             Fact::Unknown(Why::Failed)
         );
     }

@@ -2,7 +2,7 @@
 
 use netstat_model::Fact;
 use netstat_model::Why;
-use netstat_model::counters::{InterfaceFigure, Traffic};
+use netstat_model::counters::{InterfaceMetric, Traffic};
 
 use super::{BadLine, lines, words};
 
@@ -52,11 +52,11 @@ fn interface(number: usize, line: &[u8]) -> Result<(&[u8], Traffic), BadLine> {
         ..,
     ] = columns;
     let traffic = Traffic::unknown(Why::NotKept)
-        .with(InterfaceFigure::Bytes, Fact::Known(rx_bytes), Fact::Known(tx_bytes))
-        .with(InterfaceFigure::Discards, Fact::Known(rx_drops), Fact::Known(tx_drops))
-        .with(InterfaceFigure::Errors, Fact::Known(rx_errors), Fact::Known(tx_errors))
+        .with(InterfaceMetric::Bytes, Fact::Known(rx_bytes), Fact::Known(tx_bytes))
+        .with(InterfaceMetric::Discards, Fact::Known(rx_drops), Fact::Known(tx_drops))
+        .with(InterfaceMetric::Errors, Fact::Known(rx_errors), Fact::Known(tx_errors))
         .with(
-            InterfaceFigure::AllPackets,
+            InterfaceMetric::AllPackets,
             Fact::Known(rx_packets),
             Fact::Known(tx_packets),
         );
@@ -83,14 +83,14 @@ mod tests {
             received: Fact::Known(received),
             sent: Fact::Known(sent),
         };
-        assert_eq!(traffic.get(InterfaceFigure::Bytes), pair(1, 9));
-        assert_eq!(traffic.get(InterfaceFigure::AllPackets), pair(2, 10));
-        assert_eq!(traffic.get(InterfaceFigure::Errors), pair(3, 11));
-        assert_eq!(traffic.get(InterfaceFigure::Discards), pair(4, 12));
-        assert_eq!(traffic.get(InterfaceFigure::Unicast), Pair::unknown(Why::NotKept));
+        assert_eq!(traffic.get(InterfaceMetric::Bytes), pair(1, 9));
+        assert_eq!(traffic.get(InterfaceMetric::AllPackets), pair(2, 10));
+        assert_eq!(traffic.get(InterfaceMetric::Errors), pair(3, 11));
+        assert_eq!(traffic.get(InterfaceMetric::Discards), pair(4, 12));
+        assert_eq!(traffic.get(InterfaceMetric::Unicast), Pair::unknown(Why::NotKept));
         assert_eq!(interfaces[1].0, b"lo");
         assert_eq!(
-            interfaces[1].1.get(InterfaceFigure::Bytes).received,
+            interfaces[1].1.get(InterfaceMetric::Bytes).received,
             Fact::Known(u64::MAX)
         );
     }

@@ -131,7 +131,7 @@ fn split_group(line: &[u8]) -> Option<(&[u8], &[u8])> {
     (!group.is_empty()).then_some((group, &rest[1..]))
 }
 
-fn figure(group: &str, name: &str, value: &[u8]) -> Fact<netstat_model::counters::Figure> {
+fn figure(group: &str, name: &str, value: &[u8]) -> Fact<netstat_model::counters::Metric> {
     match std::str::from_utf8(value) {
         Ok(value) => CounterGroup::figure(group, name, value),
         Err(_) => Fact::Unknown(Why::Failed),
@@ -141,20 +141,20 @@ fn figure(group: &str, name: &str, value: &[u8]) -> Fact<netstat_model::counters
 #[cfg(test)]
 mod tests {
     use super::*;
-    use netstat_model::counters::Figure;
+    use netstat_model::counters::Metric;
     use proptest::prelude::*;
 
-    fn value(parsed: &Parsed, group: &str, name: &str) -> Option<Fact<Figure>> {
+    fn value(parsed: &Parsed, group: &str, name: &str) -> Option<Fact<Metric>> {
         parsed.groups.iter().find(|g| *g.name == *group)?.get(name)
     }
 
-    const COUNTER: fn(u64) -> Option<Fact<Figure>> = |count| Some(Fact::Known(Figure::Counter(count)));
+    const COUNTER: fn(u64) -> Option<Fact<Metric>> = |count| Some(Fact::Known(Metric::Counter(count)));
 
     #[test]
     fn values_belong_to_the_names_above_them() {
         let parsed = pairs(b"Tcp: MaxConn InSegs OutSegs\nTcp: -1 41 17\nUdp: NoPorts\nUdp: 5\n");
         assert_eq!(parsed.trouble, None);
-        assert_eq!(value(&parsed, "Tcp", "MaxConn"), Some(Fact::Known(Figure::Gauge(-1))));
+        assert_eq!(value(&parsed, "Tcp", "MaxConn"), Some(Fact::Known(Metric::Gauge(-1))));
         assert_eq!(value(&parsed, "Tcp", "OutSegs"), COUNTER(17));
         assert_eq!(value(&parsed, "Udp", "NoPorts"), COUNTER(5));
         assert_eq!(value(&parsed, "Udp", "OutSegs"), None);
@@ -231,7 +231,7 @@ mod tests {
             prop_assert_eq!(parsed.trouble, None);
             for (counter, (name, number)) in parsed.groups[0].counters.iter().zip(&values) {
                 prop_assert_eq!(&*counter.name, name.as_str());
-                prop_assert_eq!(counter.value, Fact::Known(Figure::Counter(*number)));
+                prop_assert_eq!(counter.value, Fact::Known(Metric::Counter(*number)));
             }
         }
     }

@@ -8,7 +8,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::num::NonZeroU64;
 
-use netstat_model::{Direction, Endpoint, Event, EventKind, Fact, Family, Learned, Moment, Protocol, State, Why};
+use netstat_model::{Direction, Endpoint, Event, EventKind, EventOrigin, Fact, Family, Moment, Protocol, State, Why};
 use rustix::fd::OwnedFd;
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, RecvFlags, SocketFlags, SocketType, netlink, sockopt};
@@ -154,7 +154,7 @@ fn event(body: &[u8], at: Moment) -> Option<Event> {
     Some(Event {
         kind: EventKind::Closed,
         at,
-        learned: Learned::Destroyed,
+        origin: EventOrigin::Destroyed,
         cookie: NonZeroU64::new(number(&message[44..52])),
         protocol,
         family,

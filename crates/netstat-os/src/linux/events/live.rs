@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
 
-use netstat_model::{Direction, Event, EventKind, EventOwner, Fact, Learned, Moment, Socket, State, Why};
+use netstat_model::{Direction, Event, EventKind, EventOrigin, EventOwner, Fact, Moment, Socket, State, Why};
 
 /// Sockets kept at most where tracepoints tell each end with all its facts: some 6 MB. Of more only the number is kept: they are watched
 /// as well, but what is lost of them is not repaired.
@@ -48,7 +48,7 @@ impl Live {
     }
 
     /// An event about it.
-    pub(super) fn event(&self, kind: EventKind, at: Moment, learned: Learned) -> Event {
+    pub(super) fn event(&self, kind: EventKind, at: Moment, origin: EventOrigin) -> Event {
         Event {
             owner: self.owner,
             user: self.user,
@@ -56,7 +56,7 @@ impl Live {
             opened: self.opened,
             direction: self.direction,
             namespace: self.namespace,
-            ..Event::of_socket(kind, at, learned, &self.socket)
+            ..Event::of_socket(kind, at, origin, &self.socket)
         }
     }
 }
@@ -248,7 +248,7 @@ mod tests {
             receive_queue: 0,
             send_queue: None,
         });
-        Event::of_socket(kind, NOW, Learned::Trace, &socket)
+        Event::of_socket(kind, NOW, EventOrigin::Trace, &socket)
     }
 
     fn owner() -> Fact<EventOwner> {

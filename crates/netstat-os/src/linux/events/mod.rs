@@ -20,7 +20,7 @@ use std::os::fd::AsFd;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use netstat_model::{Event, EventKind, Learned, Limit, Moment, Protocol, Socket, State};
+use netstat_model::{Event, EventKind, EventOrigin, Limit, Moment, Protocol, Socket, State};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::owner_source::OwnerFinder;
@@ -78,7 +78,7 @@ pub(super) struct Watch {
     ask: EventsAsk,
     tracer: Option<Tracer>,
     destroyed: Option<Destroyed>,
-    learned: Learned,
+    origin: EventOrigin,
     how: String,
     limits: Vec<Limit>,
     lost: Lost,
@@ -123,7 +123,7 @@ impl Watch {
             }
         }
         let remedy = (tracer.is_none()).then(|| "run it as root, or with CAP_BPF and CAP_PERFMON".to_owned());
-        let learned = match (&tracer, &destroyed) {
+        let origin = match (&tracer, &destroyed) {
             (Some(tracer), _) => {
                 how.push_str("watched by the kernel's tracepoints (eBPF)");
                 let sight = tracer.sight();
@@ -142,7 +142,7 @@ impl Watch {
                         remedy: None,
                     });
                 }
-                Learned::Trace
+                EventOrigin::Trace
             }
             (None, Some(_)) => {
                 how.push_str("watched by the kernel's messages about destroyed sockets and by polling");
@@ -151,7 +151,7 @@ impl Watch {
                     why: "the kernel's tracepoints cannot be used".into(),
                     remedy,
                 });
-                Learned::Destroyed
+                EventOrigin::Destroyed
             }
             (None, None) => {
                 how.push_str("watched by polling");
@@ -160,7 +160,7 @@ impl Watch {
                     why: "neither tracepoints nor messages about destroyed sockets are used".into(),
                     remedy,
                 });
-                Learned::Poll
+                EventOrigin::Poll
             }
         };
         let now = Instant::now();
@@ -168,7 +168,7 @@ impl Watch {
             ask: *ask,
             tracer,
             destroyed,
-            learned,
+            origin,
             how,
             limits,
             lost: Lost::default(),
@@ -176,7 +176,11 @@ impl Watch {
             reader: SocketReader::new(proc),
             owners: OwnerFinder::new(proc),
             list: SocketList::default(),
-            live: LiveTable::new(if learned == Learned::Trace { MOST_TRACED } else { MOST }),
+            live: LiveTable::new(if origin == EventOrigin::Trace {
+                MOST_TRACED
+            } else {
+                MOST
+            }),
             begun: HashMap::new(),
             suspects: HashMap::new(),
             own,
@@ -212,7 +216,7 @@ impl Watch {
                 {
                     event.sent = netstat_model::Fact::Known(bytes.sent);
                     event.received = netstat_model::Fact::Known(bytes.received);
-                    event.learned = Learned::Trace;
+                    event.origin = EventOrigin::Trace;
                 }
                 told(event, live, begun, now, visit);
             });
@@ -275,7 +279,7 @@ impl Watch {
                 continue;
             }
             let before = live.socket.state();
-            let mut event = live.event(EventKind::Changed, at, Learned::Poll);
+            let mut event = live.event(EventKind::Changed, at, EventOrigin::Poll);
             event.state = socket.state();
             (event.local, event.foreign) = (socket.local(), socket.foreign());
             event.before = (before != event.state).then_some(before);
@@ -295,7 +299,7 @@ impl Watch {
                     (false, State::Listening) => EventKind::Listening,
                     (false, _) => EventKind::Opened,
                 };
-                let mut event = Event::of_socket(kind, at, Learned::Poll, socket);
+                let mut event = Event::of_socket(kind, at, EventOrigin::Poll, socket);
                 if let Some(found) = &found {
                     event.owner = owner_of(found.owners.of(socket));
                 }
@@ -313,12 +317,12 @@ impl Watch {
         }
         if !self.list.failed {
             let mut missing = self.live.missing(self.own);
-            if self.learned != Learned::Poll {
+            if self.origin != EventOrigin::Poll {
                 self.suspect(&mut missing, now);
                 self.lost.untold += missing.len() as u64;
             }
             for gone in missing {
-                let mut event = gone.event(EventKind::Closed, at, Learned::Poll);
+                let mut event = gone.event(EventKind::Closed, at, EventOrigin::Poll);
                 event.before = Some(event.state);
                 event.state = State::Closed;
                 self.live.note(&mut event, now);
@@ -371,7 +375,7 @@ impl Watch {
             if owner.why().is_none()
                 && let Some(live) = self.live.get_mut(key(socket))
             {
-                let mut event = live.event(EventKind::Accepted, at, Learned::Poll);
+                let mut event = live.event(EventKind::Accepted, at, EventOrigin::Poll);
                 event.owner = owner;
                 self.live.note(&mut event, now);
                 visit(event);
@@ -462,8 +466,8 @@ fn told(
 }
 
 impl EventSource for Watch {
-    fn learned(&self) -> Learned {
-        self.learned
+    fn origin(&self) -> EventOrigin {
+        self.origin
     }
 
     fn how(&self) -> &str {

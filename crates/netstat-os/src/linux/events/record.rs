@@ -5,7 +5,8 @@ use std::num::NonZeroU64;
 use std::time::{Duration, SystemTime};
 
 use netstat_model::{
-    Direction, Endpoint, Event, EventKind, EventOwner, Fact, Family, Learned, Moment, Protocol, ShortName, State, Why,
+    Direction, Endpoint, Event, EventKind, EventOrigin, EventOwner, Fact, Family, Moment, Protocol, ShortName, State,
+    Why,
 };
 
 /// Bytes of one record.
@@ -100,7 +101,7 @@ pub(super) fn event(record: &[u8], clock: &Clock) -> Option<Event> {
     Some(Event {
         kind,
         at: clock.moment(long(0)),
-        learned: Learned::Trace,
+        origin: EventOrigin::Trace,
         cookie: NonZeroU64::new(long(8)),
         protocol,
         family,
@@ -199,7 +200,7 @@ mod tests {
     #[test]
     fn a_record_is_read_field_by_field() {
         let read = event(&closed(), &CLOCK).unwrap();
-        assert_eq!((read.kind, read.learned), (EventKind::Closed, Learned::Trace));
+        assert_eq!((read.kind, read.origin), (EventKind::Closed, EventOrigin::Trace));
         assert_eq!(read.at.wall, SystemTime::UNIX_EPOCH + Duration::from_secs(9));
         assert_eq!(read.duration(), Fact::Known(Duration::from_secs(1)));
         assert_eq!(read.cookie.unwrap().get(), 0x1234);

@@ -2,7 +2,7 @@
 //! network byte order; values in registers are as the packet, or the kernel, has them.
 
 use netstat_model::packet_filter::ChainFamily;
-use netstat_model::packet_filter::rules::{Element, Operator, Rule, Set, Source, Step, Verdict};
+use netstat_model::packet_filter::rules::{Element, Operator, Rule, RuleVerdict, Set, Source, Step};
 
 use super::chain::{big, family};
 use crate::linux::netlink::attributes::{Attributes, Malformed, text};
@@ -164,7 +164,7 @@ fn value(nested: &[u8]) -> Result<Vec<u8>, Malformed> {
 }
 
 /// `enum nft_data_attributes` and `enum nft_verdict_attributes`: the verdict in it, if it is one.
-fn parse_verdict(nested: &[u8]) -> Result<Option<Verdict>, Malformed> {
+fn parse_verdict(nested: &[u8]) -> Result<Option<RuleVerdict>, Malformed> {
     const VERDICT: u16 = 2;
     const CODE: u16 = 1;
     const CHAIN: u16 = 2;
@@ -184,15 +184,15 @@ fn parse_verdict(nested: &[u8]) -> Result<Option<Verdict>, Malformed> {
         }
         return Ok(Some(match code.ok_or(Malformed("a verdict without its code"))? {
             // `NF_DROP`, `NF_ACCEPT` (linux/netfilter.h), `enum nft_verdicts`.
-            0 => Verdict::Drop,
-            1 => Verdict::Accept,
-            -1 => Verdict::Continue,
+            0 => RuleVerdict::Drop,
+            1 => RuleVerdict::Accept,
+            -1 => RuleVerdict::Continue,
             // A rule that breaks off does not match.
-            -2 => Verdict::Continue,
-            -3 => Verdict::Jump(chain),
-            -4 => Verdict::Goto(chain),
-            -5 => Verdict::Return,
-            _ => Verdict::Other(b"another program".to_vec()),
+            -2 => RuleVerdict::Continue,
+            -3 => RuleVerdict::Jump(chain),
+            -4 => RuleVerdict::Goto(chain),
+            -5 => RuleVerdict::Return,
+            _ => RuleVerdict::Other(b"another program".to_vec()),
         }));
     }
     Ok(None)
@@ -346,8 +346,8 @@ fn parse_expression(nested: &[u8]) -> Result<Option<Step>, Malformed> {
                 value: value(fields.bytes(2))?,
             },
         },
-        b"reject" => Step::Verdict(Verdict::Drop),
-        b"queue" => Step::Verdict(Verdict::Other(b"another program (queue)".to_vec())),
+        b"reject" => Step::Verdict(RuleVerdict::Drop),
+        b"queue" => Step::Verdict(RuleVerdict::Other(b"another program (queue)".to_vec())),
         b"fib" => Step::Load {
             register: fields.value_register(1)?,
             source: Source::Other(b"where it would be routed (fib)".to_vec()),
@@ -358,11 +358,11 @@ fn parse_expression(nested: &[u8]) -> Result<Option<Step>, Malformed> {
         // `enum nft_match_attributes`, `enum nft_target_attributes` (linux/netfilter/nf_tables_compat.h).
         b"match" => compat_match(text(fields.bytes(1)), fields.number_or_0(2)?, fields.bytes(3)),
         b"target" => match text(fields.bytes(1)) {
-            b"REJECT" | b"DROP" => Step::Verdict(Verdict::Drop),
+            b"REJECT" | b"DROP" => Step::Verdict(RuleVerdict::Drop),
             b"LOG" | b"NFLOG" | b"MARK" | b"CONNMARK" | b"CT" | b"TCPMSS" | b"SECMARK" | b"CONNSECMARK" => {
                 Step::Nothing
             }
-            other => Step::Verdict(Verdict::Other(other.to_vec())),
+            other => Step::Verdict(RuleVerdict::Other(other.to_vec())),
         },
         other => Step::Other(other.to_vec()),
     }))
@@ -492,7 +492,7 @@ mod tests {
             load(Source::Transport { offset: 2, length: 2 }),
             compare(&[0, 22]),
             Step::Nothing,
-            Step::Verdict(Verdict::Accept),
+            Step::Verdict(RuleVerdict::Accept),
         ];
         assert_eq!(placed.rule, expected);
     }
@@ -511,7 +511,7 @@ mod tests {
         let list = [attribute(1, &element), attribute(1, &end)].concat();
         let mut elements = Vec::new();
         parse_elements(&body(&[2, 0, 0, 0], &[(3, &list)]), &mut elements).unwrap();
-        assert_eq!(elements[0].verdict, Some(Verdict::Drop));
+        assert_eq!(elements[0].verdict, Some(RuleVerdict::Drop));
         assert_eq!((&elements[0].key[..], elements[0].ends), (&[10, 0, 0, 0][..], false));
         assert!(elements[1].ends && elements[1].verdict.is_none());
     }

@@ -5,7 +5,7 @@ use std::os::fd::BorrowedFd;
 use std::time::{Duration, SystemTime};
 
 use netstat_model::process::{
-    Ancestor, Descriptor, Descriptors, Namespace, Namespaces, OpenKinds, OpenPipe, Pipe, ProcessFacts, Terminal,
+    Ancestor, Descriptor, Descriptors, Namespaces, OpenKinds, OpenPipe, Pipe, ProcessFacts, ProcessNamespace, Terminal,
 };
 use netstat_model::{Fact, Why};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, RawDir, openat, readlinkat_raw, statat};
@@ -57,7 +57,7 @@ impl<'a> Look<'a> {
             return false;
         };
         match self.dir.exe(&mut self.text) {
-            Ok(told) => told != program.told,
+            Ok(reported) => reported != program.reported,
             // It has ended, or its first thread has: what was read belongs together.
             Err(_) => false,
         }
@@ -211,7 +211,7 @@ impl<'a> Look<'a> {
                 Err(error) => return Fact::Unknown(why_optional(error)),
             };
             match own.as_ref().map(&mut number) {
-                Ok(Ok(Some(own))) => Fact::Known(Namespace {
+                Ok(Ok(Some(own))) => Fact::Known(ProcessNamespace {
                     inode: theirs,
                     ours: own == theirs,
                 }),

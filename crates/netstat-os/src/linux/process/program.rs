@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::os::fd::OwnedFd;
 
-use netstat_model::process::{Directory, FileFacts, FileTime, Place, Program};
+use netstat_model::process::{Directory, FileFacts, FileStatus, FileTime, Program};
 use netstat_model::{Fact, Why};
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, Stat, fstat, fstatfs, openat, openat2};
 use rustix::io::Errno;
@@ -14,7 +14,7 @@ use crate::linux::owners::process::{ProcessDir, why};
 
 /// The program of the process, from `/proc/PID/exe`. `directories` has those above it looked at, too.
 pub(super) fn read(dir: &ProcessDir, directories: bool, text: &mut Vec<u8>) -> Fact<Program> {
-    let told = match dir.link(c"exe", text) {
+    let reported = match dir.link(c"exe", text) {
         Ok(()) => text.clone(),
         Err(error) => return Fact::Unknown(why(error)),
     };
@@ -28,54 +28,54 @@ pub(super) fn read(dir: &ProcessDir, directories: bool, text: &mut Vec<u8>) -> F
         Ok(file) => fact(fstatfs(file).map(|system| system.f_type as u64)),
         Err(error) => Fact::Unknown(why(*error)),
     };
-    if let Some(name) = memory_name(&told)
+    if let Some(name) = memory_name(&reported)
         && running.known().is_none_or(|file| file.links == 0)
     {
         return Fact::Known(Program {
             path: name.to_vec(),
-            place: Place::Memory,
+            place: FileStatus::Memory,
             running,
-            standing: Fact::Unknown(Why::NotApplicable),
+            current: Fact::Unknown(Why::NotApplicable),
             file_system,
             directories: Fact::Unknown(Why::NotApplicable),
-            told,
+            reported,
         });
     }
     let views = Views::of(dir);
-    let marked = told.strip_suffix(DELETED);
-    let (view, standing) = views.find(&told, running);
-    let same = is_same(running, standing);
-    let (path, place, view, standing) = match marked {
+    let marked = reported.strip_suffix(DELETED);
+    let (view, current) = views.find(&reported, running);
+    let same = is_same(running, current);
+    let (path, place, view, current) = match marked {
         // A file may really be called `x (deleted)`.
         Some(path) if !same => {
-            let (view, standing) = views.find(path, running);
-            let place = match standing {
-                Fact::Known(_) if is_same(running, standing) => Place::There,
-                Fact::Known(_) if running.known().is_some() => Place::Replaced,
-                Fact::Unknown(Why::Gone) => Place::Removed,
-                _ => Place::RemovedUnseen,
+            let (view, current) = views.find(path, running);
+            let place = match current {
+                Fact::Known(_) if is_same(running, current) => FileStatus::There,
+                Fact::Known(_) if running.known().is_some() => FileStatus::Replaced,
+                Fact::Unknown(Why::Gone) => FileStatus::Removed,
+                _ => FileStatus::RemovedUnseen,
             };
-            (path.to_vec(), place, view, standing)
+            (path.to_vec(), place, view, current)
         }
-        _ => (told.clone(), Place::There, view, standing),
+        _ => (reported.clone(), FileStatus::There, view, current),
     };
     let directories = match directories {
         true => Fact::Known(above(&path, view)),
         false => Fact::Unknown(Why::NotAsked),
     };
     Fact::Known(Program {
-        told,
+        reported,
         path,
         place,
         running,
-        standing,
+        current,
         file_system,
         directories,
     })
 }
 
-fn is_same(running: Fact<FileFacts>, standing: Fact<FileFacts>) -> bool {
-    matches!((running, standing), (Fact::Known(running), Fact::Known(standing)) if running.is_same_file(&standing))
+fn is_same(running: Fact<FileFacts>, current: Fact<FileFacts>) -> bool {
+    matches!((running, current), (Fact::Known(running), Fact::Known(current)) if running.is_same_file(&current))
 }
 
 /// A place from which paths are looked up.
@@ -190,8 +190,8 @@ pub(crate) fn file_facts(stat: &Stat) -> FileFacts {
 }
 
 /// The path that the kernel tells, without its mark of a removed file.
-pub(super) fn unmarked(told: &[u8]) -> &[u8] {
-    told.strip_suffix(DELETED).unwrap_or(told)
+pub(super) fn unmarked(reported: &[u8]) -> &[u8] {
+    reported.strip_suffix(DELETED).unwrap_or(reported)
 }
 
 /// A text without the newline or NUL at its end.

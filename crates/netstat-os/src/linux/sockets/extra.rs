@@ -190,7 +190,7 @@ impl Told<'_> {
         };
         extra.tcp = match (about.protocol, self.info) {
             (Protocol::Tcp, Some(info)) => Fact::Known(Box::new(tcp_info::parse(info, about.state))),
-            (Protocol::Mptcp, Some(info)) => Fact::Known(Box::new(mptcp_info::figures(info, about.state))),
+            (Protocol::Mptcp, Some(info)) => Fact::Known(Box::new(mptcp_info::metrics(info, about.state))),
             _ => Fact::Unknown(none),
         };
         extra.mptcp = match (about.protocol, self.info) {
@@ -255,7 +255,7 @@ fn upper_layer(value: &[u8]) -> Result<Option<UpperLayer>, Malformed> {
 mod tests {
     use super::*;
     use crate::linux::netlink::testing::body;
-    use netstat_model::TcpFigure;
+    use netstat_model::TcpMetric;
 
     fn about(state: State, timer: u8) -> About {
         About {
@@ -378,6 +378,6 @@ mod tests {
         let told = body(&[], &[(2, &info)]);
         let extra = parse(&about(State::Established, 0), &told, Extras::TCP).unwrap();
         let info = extra.tcp.known().unwrap();
-        assert_eq!(info.get(TcpFigure::Rtt), Fact::Known(250));
+        assert_eq!(info.get(TcpMetric::Rtt), Fact::Known(250));
     }
 }

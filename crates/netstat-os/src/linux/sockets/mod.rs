@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::io;
 use std::path::PathBuf;
 
-use netstat_model::{Extras, Limit, Progress, Protocol, Socket, State};
+use netstat_model::{Extras, Limit, Protocol, Socket, State, Transfer};
 
 use rustix::net::netdevice::index_to_name;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
@@ -144,7 +144,7 @@ impl SocketReader {
 
     /// What the open TCP connections with these cookies have moved so far, in no order; see [`crate::System::progress`]. Nothing of
     /// the others is kept, and nothing is told where netlink refuses: the text tables have no such figures.
-    pub fn progress(&mut self, cookies: &HashSet<u64>, all_namespaces: bool) -> Vec<Progress> {
+    pub fn progress(&mut self, cookies: &HashSet<u64>, all_namespaces: bool) -> Vec<Transfer> {
         let mut found = self.own.progress(cookies).unwrap_or_default();
         if all_namespaces && found.len() < cookies.len() {
             for place in namespaces::find(&self.proc).0.iter().skip(1) {

@@ -1,21 +1,21 @@
 //! `struct mptcp_info`: what the kernel tells of an MPTCP connection (`include/uapi/linux/mptcp.h`). Newer kernels append
 //! fields.
 
-use netstat_model::{Fact, Mptcp, State, TcpFigure, TcpInfo, Why};
+use netstat_model::{Fact, Mptcp, State, TcpInfo, TcpMetric, Why};
 
 /// `mptcpi_flags`, `MPTCP_INFO_FLAG_FALLBACK`.
 const FALLBACK: u32 = 1;
 
 /// Offsets of the figures that MPTCP keeps for all of its paths together, 8 bytes wide where the figure may be.
-const FIELDS: [(TcpFigure, usize, usize); 8] = [
-    (TcpFigure::RetransmitsTotal, 44, 4),
-    (TcpFigure::BytesRetransmitted, 48, 8),
-    (TcpFigure::BytesSent, 56, 8),
-    (TcpFigure::BytesReceived, 64, 8),
-    (TcpFigure::BytesAcked, 72, 8),
-    (TcpFigure::LastDataSent, 84, 4),
-    (TcpFigure::LastDataReceived, 88, 4),
-    (TcpFigure::LastAckReceived, 92, 4),
+const FIELDS: [(TcpMetric, usize, usize); 8] = [
+    (TcpMetric::RetransmitsTotal, 44, 4),
+    (TcpMetric::BytesRetransmitted, 48, 8),
+    (TcpMetric::BytesSent, 56, 8),
+    (TcpMetric::BytesReceived, 64, 8),
+    (TcpMetric::BytesAcked, 72, 8),
+    (TcpMetric::LastDataSent, 84, 4),
+    (TcpMetric::LastDataReceived, 88, 4),
+    (TcpMetric::LastAckReceived, 92, 4),
 ];
 
 /// What only MPTCP has.
@@ -35,7 +35,7 @@ pub(super) fn parse(info: &[u8], state: State) -> Fact<Mptcp> {
 }
 
 /// The figures that a TCP connection has too.
-pub(super) fn figures(info: &[u8], state: State) -> TcpInfo {
+pub(super) fn metrics(info: &[u8], state: State) -> TcpInfo {
     let mut figures = TcpInfo::unknown(Why::NotApplicable);
     if state == State::Listening {
         return figures;
@@ -77,14 +77,14 @@ mod tests {
             fallback: true,
         };
         assert_eq!(parse(&info, State::Established), Fact::Known(expected));
-        let read = figures(&info, State::Established);
-        assert_eq!(read.get(TcpFigure::RetransmitsTotal), Fact::Known(5));
-        assert_eq!(read.get(TcpFigure::BytesSent), Fact::Known(1 << 40));
-        assert_eq!(read.get(TcpFigure::Cwnd), Fact::Unknown(Why::NotApplicable));
+        let read = metrics(&info, State::Established);
+        assert_eq!(read.get(TcpMetric::RetransmitsTotal), Fact::Known(5));
+        assert_eq!(read.get(TcpMetric::BytesSent), Fact::Known(1 << 40));
+        assert_eq!(read.get(TcpMetric::Cwnd), Fact::Unknown(Why::NotApplicable));
         // Linux 5.6 to 6.4.
         let old = &info[..44];
         assert_eq!(
-            figures(old, State::Established).get(TcpFigure::BytesSent),
+            metrics(old, State::Established).get(TcpMetric::BytesSent),
             Fact::Unknown(Why::NotSupported)
         );
         assert_eq!(
@@ -97,7 +97,7 @@ mod tests {
     proptest! {
         #[test]
         fn any_length_is_read(info: Vec<u8>) {
-            let _ = (parse(&info, State::Established), figures(&info, State::Established));
+            let _ = (parse(&info, State::Established), metrics(&info, State::Established));
         }
     }
 }

@@ -5,7 +5,7 @@ use std::io;
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
-use netstat_model::{Extras, Family, Limit, Progress, Protocol, Sides, Socket, State};
+use netstat_model::{Extras, Family, Limit, Protocol, Sides, Socket, State, Transfer};
 
 use super::inet::{Question, Table};
 use super::proc_net::{self, BadLine};
@@ -200,7 +200,7 @@ impl Space {
     ///
     /// # Errors
     /// What the kernel answered.
-    pub(super) fn progress(&mut self, cookies: &HashSet<u64>) -> io::Result<Vec<Progress>> {
+    pub(super) fn progress(&mut self, cookies: &HashSet<u64>) -> io::Result<Vec<Transfer>> {
         let question = Question {
             table: Table::Tcp,
             states: StateSet::of(MOVING),
@@ -211,7 +211,7 @@ impl Space {
         let outcome = inet::dump(self.connection()?, &question, |socket| {
             let asked = socket.cookie().is_some_and(|cookie| cookies.contains(&cookie.get()));
             if asked {
-                found.extend(Progress::of_socket(&socket));
+                found.extend(Transfer::of_socket(&socket));
             }
         });
         if outcome.is_err() {

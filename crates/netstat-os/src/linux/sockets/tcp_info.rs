@@ -2,7 +2,7 @@
 //!
 //! Newer kernels append fields; an older one gives a shorter structure.
 
-use netstat_model::{CongestionPhase, Fact, State, TcpFigure, TcpInfo, TcpOptions, Why};
+use netstat_model::{CongestionPhase, Fact, State, TcpInfo, TcpMetric, TcpOptions, Why};
 
 /// How wide a field is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -13,10 +13,10 @@ enum Width {
     Eight,
 }
 
-/// Figure, offset, width.
+/// Metric, offset, width.
 #[rustfmt::skip]
-const FIELDS: [(TcpFigure, usize, Width); 49] = {
-    use TcpFigure::*;
+const FIELDS: [(TcpMetric, usize, Width); 49] = {
+    use TcpMetric::*;
     use Width::{Byte, Eight, Four, Two};
     [
         (Retransmits, 2, Byte),
@@ -135,13 +135,13 @@ fn value(info: &[u8], at: usize, width: Width) -> Option<u64> {
 }
 
 /// What a field's value says: some values stand for "no limit" or "no sample yet".
-fn meaning(figure: TcpFigure, value: u64) -> Fact<u64> {
+fn meaning(figure: TcpMetric, value: u64) -> Fact<u64> {
     match (figure, value) {
-        (TcpFigure::PacingRate | TcpFigure::MaxPacingRate, u64::MAX) => Fact::Unknown(Why::Unlimited),
-        (TcpFigure::Ssthresh, INFINITE_SSTHRESH..) => Fact::Unknown(Why::Unlimited),
+        (TcpMetric::PacingRate | TcpMetric::MaxPacingRate, u64::MAX) => Fact::Unknown(Why::Unlimited),
+        (TcpMetric::Ssthresh, INFINITE_SSTHRESH..) => Fact::Unknown(Why::Unlimited),
         // tcp_min_rtt() is all ones before the first sample.
-        (TcpFigure::MinRtt, 0 | 0xffff_ffff) => Fact::Unknown(Why::NotYet),
-        (TcpFigure::Rtt | TcpFigure::ReceiveRtt | TcpFigure::Ato | TcpFigure::DeliveryRate, 0) => {
+        (TcpMetric::MinRtt, 0 | 0xffff_ffff) => Fact::Unknown(Why::NotYet),
+        (TcpMetric::Rtt | TcpMetric::ReceiveRtt | TcpMetric::Ato | TcpMetric::DeliveryRate, 0) => {
             Fact::Unknown(Why::NotYet)
         }
         _ => Fact::Known(value),
@@ -157,15 +157,15 @@ fn without_samples(figures: &mut TcpInfo, state: State) {
     };
     // Before the handshake is over these times count from boot.
     if state == State::SynSent {
-        not_yet(TcpFigure::LastDataSent);
-        not_yet(TcpFigure::LastDataReceived);
-        not_yet(TcpFigure::LastAckReceived);
+        not_yet(TcpMetric::LastDataSent);
+        not_yet(TcpMetric::LastDataReceived);
+        not_yet(TcpMetric::LastAckReceived);
     }
     // The variance starts at a value of its own; the other times start with the connection.
     for (samples, figure) in [
-        (TcpFigure::Rtt, TcpFigure::RttVariance),
-        (TcpFigure::DataSegmentsOut, TcpFigure::LastDataSent),
-        (TcpFigure::DataSegmentsIn, TcpFigure::LastDataReceived),
+        (TcpMetric::Rtt, TcpMetric::RttVariance),
+        (TcpMetric::DataSegmentsOut, TcpMetric::LastDataSent),
+        (TcpMetric::DataSegmentsIn, TcpMetric::LastDataReceived),
     ] {
         let none = matches!(figures.get(samples), Fact::Known(0) | Fact::Unknown(Why::NotYet));
         if none && figures.get(figure).known().is_some() {
@@ -200,9 +200,9 @@ mod tests {
 
     #[test]
     fn every_figure_has_a_field_of_its_own() {
-        let mut figures: Vec<TcpFigure> = FIELDS.iter().map(|field| field.0).collect();
+        let mut figures: Vec<TcpMetric> = FIELDS.iter().map(|field| field.0).collect();
         figures.sort_unstable();
-        assert_eq!(figures, TcpFigure::ALL);
+        assert_eq!(figures, TcpMetric::ALL);
         let mut end = 0;
         for (figure, at, width) in FIELDS {
             let size = match width {
@@ -238,24 +238,24 @@ mod tests {
         info[148..152].fill(0xff);
         let read = parse(&info, State::Established);
         for (figure, why) in [
-            (TcpFigure::Ssthresh, Why::Unlimited),
-            (TcpFigure::PacingRate, Why::Unlimited),
-            (TcpFigure::MinRtt, Why::NotYet),
-            (TcpFigure::Rtt, Why::NotYet),
-            (TcpFigure::RttVariance, Why::NotYet),
-            (TcpFigure::LastDataSent, Why::NotYet),
-            (TcpFigure::DeliveryRate, Why::NotYet),
+            (TcpMetric::Ssthresh, Why::Unlimited),
+            (TcpMetric::PacingRate, Why::Unlimited),
+            (TcpMetric::MinRtt, Why::NotYet),
+            (TcpMetric::Rtt, Why::NotYet),
+            (TcpMetric::RttVariance, Why::NotYet),
+            (TcpMetric::LastDataSent, Why::NotYet),
+            (TcpMetric::DeliveryRate, Why::NotYet),
         ] {
             assert_eq!(read.get(figure), Fact::Unknown(why), "{figure:?}");
         }
-        assert_eq!(read.get(TcpFigure::Retransmits), Fact::Known(0));
+        assert_eq!(read.get(TcpMetric::Retransmits), Fact::Known(0));
         assert_eq!(read.window_scales, Fact::Unknown(Why::NotApplicable));
     }
 
     #[test]
     fn a_listener_has_no_connection() {
         let info = parse(&[1; 248], State::Listening);
-        for figure in TcpFigure::ALL {
+        for figure in TcpMetric::ALL {
             assert_eq!(info.get(figure), Fact::Unknown(Why::NotApplicable), "{figure:?}");
         }
     }

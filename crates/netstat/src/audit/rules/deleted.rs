@@ -1,6 +1,6 @@
 //! The program's file is gone.
 
-use netstat_model::process::Place;
+use netstat_model::process::FileStatus;
 
 use crate::audit::case::{Case, Exposure};
 use crate::audit::finding::{Check, Family, Note, Notes, Rule, Severity};
@@ -16,7 +16,7 @@ pub(super) static RULE: Rule = Rule {
     harmless: "an upgrade whose program was not restarted; a program that was built anew; an installer or updater that cleans up; a \
         container whose image was removed",
     technique: "T1070.004",
-    family: Family::Place,
+    family: Family::FileStatus,
     check: Check::Process(check),
 };
 
@@ -28,7 +28,7 @@ fn check(case: &Case<'_>, notes: &mut Notes) {
     let mut evidence = vec![format!(
         "/proc/{}/exe: {}",
         case.facts.pid,
-        netstat_model::text::escape(&program.told)
+        netstat_model::text::escape(&program.reported)
     )];
     if let Some(file) = program.running.known() {
         evidence.push(format!(
@@ -42,7 +42,7 @@ fn check(case: &Case<'_>, notes: &mut Notes) {
         Some((package, since))
     });
     let (severity, headline) = match (program.place, upgraded) {
-        (Place::There | Place::Memory, _) => return,
+        (FileStatus::There | FileStatus::Memory, _) => return,
         (_, Some((package, true))) => {
             evidence.push(format!(
                 "package {} was installed after the process started",
@@ -53,11 +53,11 @@ fn check(case: &Case<'_>, notes: &mut Notes) {
                 "runs an older file than its package has installed: restart it".to_owned(),
             )
         }
-        (Place::Removed, _) if package.is_some() => (
+        (FileStatus::Removed, _) if package.is_some() => (
             Severity::Medium,
             "runs from a file that was removed although a package lists it".to_owned(),
         ),
-        (Place::Removed, _) => {
+        (FileStatus::Removed, _) => {
             let severity = if case.exposure > Exposure::Loopback {
                 Severity::High
             } else {
@@ -65,9 +65,9 @@ fn check(case: &Case<'_>, notes: &mut Notes) {
             };
             (severity, "runs from a file that was removed".to_owned())
         }
-        (Place::Replaced, _) => {
+        (FileStatus::Replaced, _) => {
             let same_owner = matches!(
-                (program.running.known(), program.standing.known()),
+                (program.running.known(), program.current.known()),
                 (Some(running), Some(standing)) if running.user == standing.user
             );
             evidence.push(format!("another file stands at {path} now"));
@@ -83,7 +83,7 @@ fn check(case: &Case<'_>, notes: &mut Notes) {
                 ),
             }
         }
-        (Place::RemovedUnseen, _) => (
+        (FileStatus::RemovedUnseen, _) => (
             Severity::Low,
             "runs from a file that was removed; what stands in its place cannot be seen".to_owned(),
         ),
@@ -114,14 +114,14 @@ mod tests {
     #[test]
     fn upgrades_builds_and_removals_are_told_apart() {
         let seen = |made: Made| made.check(&RULE);
-        let gone = || Made::program("/opt/x/agent").place(Place::Removed).unowned();
+        let gone = || Made::program("/opt/x/agent").place(FileStatus::Removed).unowned();
         assert_eq!(seen(gone().connected("203.0.113.7:443")), [Severity::High]);
         assert_eq!(seen(gone().connected("127.0.0.1:443")), [Severity::Medium]);
         assert_eq!(
             seen(Made::program("/opt/x/agent").unowned().connected("203.0.113.7:443")),
             []
         );
-        let replaced = || Made::program("/usr/sbin/sshd").place(Place::Replaced);
+        let replaced = || Made::program("/usr/sbin/sshd").place(FileStatus::Replaced);
         assert_eq!(
             seen(replaced().packaged("openssh-server").installed_after_start()),
             [Severity::Info]
@@ -130,7 +130,7 @@ mod tests {
         assert_eq!(seen(replaced().unowned()), [Severity::Low]);
         assert_eq!(seen(replaced().unowned().standing_user(1000)), [Severity::Medium]);
         let listed = Made::program("/usr/sbin/sshd")
-            .place(Place::Removed)
+            .place(FileStatus::Removed)
             .packaged("openssh-server");
         assert_eq!(seen(listed), [Severity::Medium]);
     }

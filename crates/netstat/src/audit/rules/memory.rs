@@ -1,6 +1,6 @@
 //! The program never was a file.
 
-use netstat_model::process::Place;
+use netstat_model::process::FileStatus;
 use netstat_model::text::escape;
 
 use crate::audit::case::Case;
@@ -15,7 +15,7 @@ pub(super) static RULE: Rule = Rule {
         they have no connections then (high instead of critical by their name).",
     harmless: "runc and its like while they start a container; a few self-extracting programs",
     technique: "T1620",
-    family: Family::Place,
+    family: Family::FileStatus,
     check: Check::Process(check),
 };
 
@@ -23,11 +23,11 @@ fn check(case: &Case<'_>, notes: &mut Notes) {
     let Some(program) = case.facts.program.as_ref().known() else {
         return;
     };
-    if program.place != Place::Memory {
+    if program.place != FileStatus::Memory {
         return;
     }
     let pid = case.facts.pid;
-    let mut evidence = vec![format!("/proc/{pid}/exe: {}", escape(&program.told))];
+    let mut evidence = vec![format!("/proc/{pid}/exe: {}", escape(&program.reported))];
     evidence.extend(case.reach_evidence());
     // The name is the maker's choice: it lowers, it does not acquit.
     let runtime = program.path.starts_with(b"runc_cloned");
@@ -51,7 +51,7 @@ mod tests {
     fn only_what_runs_from_memory() {
         let from = |name: &str| {
             Made::program(name)
-                .place(Place::Memory)
+                .place(FileStatus::Memory)
                 .connected("203.0.113.7:443")
                 .check(&RULE)
         };

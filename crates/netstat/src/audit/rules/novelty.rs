@@ -2,7 +2,7 @@
 
 use netstat_model::reach::is_public;
 use netstat_model::{Protocol, Socket, State};
-use netstat_record::{FirstSeen, Millis, Novelty, Reach};
+use netstat_record::{Coverage, Millis, Novelty, ProgramHistory};
 
 use crate::audit::case::{Case, Exposure, describe};
 use crate::audit::finding::{Check, Family, Note, Notes, Rule, Severity, own};
@@ -102,8 +102,8 @@ fn check(case: &Case<'_>, notes: &mut Notes) {
 
 struct Seen<'a> {
     case: &'a Case<'a>,
-    past: &'a FirstSeen,
-    reach: &'a Reach,
+    past: &'a ProgramHistory,
+    reach: &'a Coverage,
 }
 
 impl<'a> Seen<'a> {
@@ -164,14 +164,14 @@ mod tests {
     use super::*;
     use crate::audit::case::Host;
     use crate::audit::testing::{self, Made};
-    use netstat_record::{Program, Sighting};
+    use netstat_record::{FirstSeen, Program};
 
     const HOUR: Millis = DAY / 24;
 
     fn host(begins: Millis, days: u32) -> Host {
         let mut host = testing::host();
         let begins = netstat_record::millis(host.now) - begins;
-        host.reach = Ok(Reach {
+        host.reach = Ok(Coverage {
             begins: Some(begins),
             networks: Some(begins),
             listeners: Some(begins),
@@ -181,19 +181,19 @@ mod tests {
     }
 
     /// What was first seen so many hours before now.
-    fn past(seen: &[(Novelty, Millis)]) -> FirstSeen {
+    fn past(seen: &[(Novelty, Millis)]) -> ProgramHistory {
         let now = netstat_record::millis(testing::host().now);
         let program = Arc::new(Program {
             id: 1,
             path: Some(b"/srv/x/agent".to_vec()),
             name: b"agent".to_vec(),
         });
-        let sighting = |&(what, hours): &(Novelty, Millis)| Sighting {
+        let sighting = |&(what, hours): &(Novelty, Millis)| FirstSeen {
             program: Arc::clone(&program),
             what,
             first: now - hours * HOUR,
         };
-        FirstSeen {
+        ProgramHistory {
             sightings: seen.iter().map(sighting).collect(),
             nameless: None,
         }

@@ -1,6 +1,6 @@
 //! A port that should not be open to everyone.
 
-use netstat_model::packet_filter::Passage;
+use netstat_model::packet_filter::FilterVerdict;
 use netstat_model::{Protocol, State};
 
 use crate::audit::case::{Case, Exposure, describe};
@@ -39,10 +39,13 @@ fn check(case: &Case<'_>, notes: &mut Notes) {
             Exposure::World => Severity::Medium,
         };
         let passages = case.passages(socket);
-        let all = |is: fn(&Passage) -> bool| !passages.is_empty() && passages.iter().all(|(_, passage)| is(passage));
+        let all =
+            |is: fn(&FilterVerdict) -> bool| !passages.is_empty() && passages.iter().all(|(_, passage)| is(passage));
         let severity = match severity {
-            _ if all(|passage| *passage == Passage::Nobody) => Severity::Info,
-            Severity::Medium if all(|passage| matches!(passage, Passage::Nobody | Passage::Only(_))) => Severity::Low,
+            _ if all(|passage| *passage == FilterVerdict::Nobody) => Severity::Info,
+            Severity::Medium if all(|passage| matches!(passage, FilterVerdict::Nobody | FilterVerdict::Only(_))) => {
+                Severity::Low
+            }
             severity => severity,
         };
         if told.contains(&port) {
@@ -50,7 +53,7 @@ fn check(case: &Case<'_>, notes: &mut Notes) {
         }
         told.push(port);
         let mut evidence = vec![format!("{} ({})", describe(socket), Exposure::of(socket).words())];
-        if passages.iter().any(|(_, passage)| *passage != Passage::Everybody) {
+        if passages.iter().any(|(_, passage)| *passage != FilterVerdict::Everybody) {
             evidence.extend(passage::words(&passages));
         }
         notes.found(Note {

@@ -1,6 +1,6 @@
 //! The program, or the script, lies where programs do not belong.
 
-use netstat_model::process::Place;
+use netstat_model::process::FileStatus;
 use netstat_names::packages::Manager;
 
 use crate::audit::case::{Case, Exposure, FileLook};
@@ -16,7 +16,7 @@ pub(super) static RULE: Rule = Rule {
         that a package owns is none of this. Of an interpreter, the script counts.",
     harmless: "builds and test runs (their parent is a compiler, build tool or test runner), AppImages, installers, something you tried out yourself",
     technique: "T1036.005",
-    family: Family::Place,
+    family: Family::FileStatus,
     check: Check::Process(check),
 };
 
@@ -89,7 +89,7 @@ fn check(case: &Case<'_>, notes: &mut Notes) {
         .program
         .as_ref()
         .known()
-        .is_some_and(|told| told.place == Place::Memory)
+        .is_some_and(|told| told.place == FileStatus::Memory)
     {
         return;
     }

@@ -1,6 +1,6 @@
 //! No package owns the program.
 
-use netstat_model::process::Place;
+use netstat_model::process::FileStatus;
 
 use crate::audit::case::{Case, Exposure};
 use crate::audit::finding::{Check, Family, Note, Notes, Rule, Severity};
@@ -26,7 +26,7 @@ fn check(case: &Case<'_>, notes: &mut Notes) {
         .program
         .as_ref()
         .known()
-        .is_none_or(|told| told.place == Place::Memory)
+        .is_none_or(|told| told.place == FileStatus::Memory)
         || !program.is_unowned()
     {
         return;

@@ -1,6 +1,6 @@
 //! Others may change the program.
 
-use netstat_model::process::Place;
+use netstat_model::process::FileStatus;
 use netstat_model::text::escape;
 
 use crate::audit::case::Case;
@@ -15,7 +15,7 @@ pub(super) static RULE: Rule = Rule {
         low when a file that belongs to a third user runs under one who is not root. A user's own program is none of this.",
     harmless: "a shared directory on purpose; a service whose program belongs to the user who deploys it",
     technique: "T1574.010",
-    family: Family::Place,
+    family: Family::FileStatus,
     check: Check::Process(check),
 };
 
@@ -23,7 +23,7 @@ fn check(case: &Case<'_>, notes: &mut Notes) {
     let Some(program) = case.facts.program.as_ref().known() else {
         return;
     };
-    if program.place != Place::There {
+    if program.place != FileStatus::There {
         return;
     }
     if case.facts.namespaces.user.known().is_some_and(|space| !space.ours) {

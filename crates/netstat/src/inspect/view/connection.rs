@@ -1,6 +1,6 @@
 //! The sockets of a card.
 
-use netstat_model::{Endpoint, Fact, Protocol, Socket, TcpFigure, Why, text};
+use netstat_model::{Endpoint, Fact, Protocol, Socket, TcpMetric, Why, text};
 use std::net::SocketAddr;
 use std::time::{Duration, SystemTime};
 
@@ -127,18 +127,18 @@ fn traffic(view: &SocketView, now: SystemTime) -> String {
     }
     let mut parts = Vec::new();
     if socket.protocol() == Protocol::Tcp {
-        let received = socket.tcp(TcpFigure::BytesReceived);
-        let sent = socket.tcp(TcpFigure::BytesSent);
+        let received = socket.tcp(TcpMetric::BytesReceived);
+        let sent = socket.tcp(TcpMetric::BytesSent);
         if let (Some(received), Some(sent)) = (amount("received", received), amount("sent", sent)) {
             parts.push(with_rate(received, view.rates.received));
             parts.push(with_rate(sent, view.rates.sent));
         } else if let Some(why) = received.why() {
             parts.push(format!("bytes: {}", why.words()));
         }
-        if let Fact::Known(rtt) = socket.tcp(TcpFigure::Rtt) {
+        if let Fact::Known(rtt) = socket.tcp(TcpMetric::Rtt) {
             parts.push(format!("round trip {:.1} ms", rtt as f64 / 1000.0));
         }
-        if let Fact::Known(again) = socket.tcp(TcpFigure::RetransmitsTotal) {
+        if let Fact::Known(again) = socket.tcp(TcpMetric::RetransmitsTotal) {
             parts.push(format!("{} sent again", plural(again, "segment")));
         }
     }
@@ -179,9 +179,9 @@ fn age(socket: &Socket) -> String {
 /// The longest time since something last happened on the connection.
 fn quiet(socket: &Socket) -> Option<Duration> {
     [
-        TcpFigure::LastDataSent,
-        TcpFigure::LastDataReceived,
-        TcpFigure::LastAckReceived,
+        TcpMetric::LastDataSent,
+        TcpMetric::LastDataReceived,
+        TcpMetric::LastAckReceived,
     ]
     .into_iter()
     .filter_map(|figure| socket.tcp(figure).known())

@@ -1,6 +1,6 @@
 //! The files of a card: the program and the script it runs.
 
-use netstat_model::process::{FileFacts, Place};
+use netstat_model::process::{FileFacts, FileStatus};
 use netstat_model::{Fact, Why, text};
 use netstat_names::packages::{FileOwner, Match};
 
@@ -21,11 +21,11 @@ pub(super) fn write(lines: &mut Lines, subject: &Subject, screen: &Screen<'_>) {
     };
     let path = text::escape(&program.path);
     let line = match program.place {
-        Place::There => path.into_owned(),
-        Place::Removed => format!("{path} REMOVED since it was started"),
-        Place::Replaced => format!("{path} REPLACED by another file since it was started"),
-        Place::RemovedUnseen => format!("{path} removed or replaced since it was started"),
-        Place::Memory => format!("IN MEMORY ONLY, called \"{path}\""),
+        FileStatus::There => path.into_owned(),
+        FileStatus::Removed => format!("{path} REMOVED since it was started"),
+        FileStatus::Replaced => format!("{path} REPLACED by another file since it was started"),
+        FileStatus::RemovedUnseen => format!("{path} removed or replaced since it was started"),
+        FileStatus::Memory => format!("IN MEMORY ONLY, called \"{path}\""),
     };
     lines.row("file", &line);
     if let Some(facts) = what(program.running, &subject.file, screen) {

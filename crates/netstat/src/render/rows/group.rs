@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use netstat_model::columns::{Kind, Value};
+use netstat_model::columns::{Value, ValueKind};
 
 use super::sort::{self, Direction};
 use super::{Grid, Head};
@@ -11,7 +11,7 @@ use super::{Grid, Head};
 pub const COUNT: Head = Head {
     name: "count",
     heading: "Count",
-    kind: Kind::Number,
+    kind: ValueKind::Number,
 };
 
 /// Rows counted by what they have in common.

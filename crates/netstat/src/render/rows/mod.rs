@@ -12,7 +12,7 @@ pub mod timed;
 
 use std::io::{self, Write};
 
-use netstat_model::columns::{Column, Kind, Table, Value};
+use netstat_model::columns::{Column, Table, Value, ValueKind};
 use rayon::iter::{IndexedParallelIterator, IntoParallelRefMutIterator, ParallelIterator};
 
 use paint::Look;
@@ -25,7 +25,7 @@ pub struct Head {
     /// What stands over it in a table.
     pub heading: &'static str,
     /// What its values are.
-    pub kind: Kind,
+    pub kind: ValueKind,
 }
 
 impl Head {

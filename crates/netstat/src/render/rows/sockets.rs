@@ -58,7 +58,7 @@ impl Grid for SocketGrid<'_> {
         let sign = self.before.map(|_| Head {
             name: "new",
             heading: " ",
-            kind: netstat_model::columns::Kind::Text,
+            kind: netstat_model::columns::ValueKind::Text,
         });
         sign.into_iter()
             .chain(self.columns.iter().map(|column| Head::of(column)))

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use netstat_model::columns::{Kind, Value};
+use netstat_model::columns::{Value, ValueKind};
 
 use super::paint::Look;
 use super::{Grid, write_in_order};
@@ -44,7 +44,7 @@ pub fn write(out: &mut dyn Write, grid: &dyn Grid, layout: &Layout, widths: &mut
     }
     let mut shown = widths.columns.clone();
     if let Some(width) = layout.width {
-        let kinds: Vec<Kind> = heads.iter().map(|head| head.kind).collect();
+        let kinds: Vec<ValueKind> = heads.iter().map(|head| head.kind).collect();
         narrow(&mut shown, &kinds, width.into());
     }
     if !layout.bare {
@@ -118,16 +118,16 @@ fn width_of(text: &[u8]) -> usize {
 }
 
 /// Takes from the widest column of text, again and again, until all fit into `width` or none can give more.
-fn narrow(widths: &mut [usize], kinds: &[Kind], width: usize) {
+fn narrow(widths: &mut [usize], kinds: &[ValueKind], width: usize) {
     let total = |widths: &[usize]| widths.iter().sum::<usize>() + 2 * widths.len().saturating_sub(1);
     while total(widths) > width {
         let over = total(widths) - width;
         let widest = (0..widths.len())
-            .filter(|&column| kinds[column] == Kind::Text && widths[column] > LEAST)
+            .filter(|&column| kinds[column] == ValueKind::Text && widths[column] > LEAST)
             .max_by_key(|&column| widths[column]);
         let Some(widest) = widest else { return };
         let second = (0..widths.len())
-            .filter(|&column| column != widest && kinds[column] == Kind::Text)
+            .filter(|&column| column != widest && kinds[column] == ValueKind::Text)
             .map(|column| widths[column])
             .max()
             .unwrap_or(0);
@@ -136,7 +136,7 @@ fn narrow(widths: &mut [usize], kinds: &[Kind], width: usize) {
     }
 }
 
-fn push_cell(out: &mut Vec<u8>, cell: &[u8], look: Look, kind: Kind, width: usize, last: bool) {
+fn push_cell(out: &mut Vec<u8>, cell: &[u8], look: Look, kind: ValueKind, width: usize, last: bool) {
     let used = width_of(cell);
     if used > width {
         let cut = cut_to(cell, width);
@@ -188,9 +188,9 @@ mod tests {
         fn heads(&self) -> Vec<Head> {
             let head = |name, heading, kind| Head { name, heading, kind };
             vec![
-                head("program", "Program", Kind::Text),
-                head("pid", "PID", Kind::Number),
-                head("state", "State", Kind::Text),
+                head("program", "Program", ValueKind::Text),
+                head("pid", "PID", ValueKind::Number),
+                head("state", "State", ValueKind::Text),
             ]
         }
         fn len(&self) -> usize {

@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-use netstat_model::columns::{Kind, Value};
+use netstat_model::columns::{Value, ValueKind};
 
 use super::{Grid, Head};
 
@@ -31,7 +31,7 @@ impl Grid for Timed<'_> {
         let time = self.time.map(|_| Head {
             name: "time",
             heading: "Time",
-            kind: Kind::Time,
+            kind: ValueKind::Time,
         });
         time.into_iter().chain(self.grid.heads()).collect()
     }

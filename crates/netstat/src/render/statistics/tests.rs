@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use netstat_model::Why;
-use netstat_model::counters::{Figure, Pair};
+use netstat_model::counters::{Metric, Pair};
 
 use super::*;
 
@@ -299,7 +299,7 @@ fn small_rates_are_not_shown_as_nothing() {
     assert_eq!(rate(Fact::Unknown(Why::Failed)), "-");
 }
 
-fn group(name: &str, counters: &[(&str, Fact<Figure>)]) -> CounterGroup {
+fn group(name: &str, counters: &[(&str, Fact<Metric>)]) -> CounterGroup {
     let counters = counters
         .iter()
         .map(|&(name, value)| NamedCounter {
@@ -314,8 +314,8 @@ fn group(name: &str, counters: &[(&str, Fact<Figure>)]) -> CounterGroup {
 }
 
 fn with_groups(seconds: u64, more: u64) -> ProtocolStatistics {
-    let counter = |value| Fact::Known(Figure::Counter(value));
-    let gauge = |value| Fact::Known(Figure::Gauge(value));
+    let counter = |value| Fact::Known(Metric::Counter(value));
+    let gauge = |value| Fact::Known(Metric::Gauge(value));
     let groups = vec![
         group(
             "Ip",

@@ -18,10 +18,10 @@ pub struct ProcessKey {
 /// One process at one moment.
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-pub struct ProcessFigures {
+pub struct ProcessMetrics {
     /// Which one.
     pub key: ProcessKey,
-    /// When it was read; see [`super::Figures::at`].
+    /// When it was read; see [`super::Metrics::at`].
     pub at: Duration,
     /// Id of the process that started it, or that took it over; 0: none in sight.
     pub parent: u32,
@@ -39,7 +39,7 @@ pub struct ProcessFigures {
     pub major_faults: u64,
     /// Bytes in memory. None of a kernel thread, which has no memory of its own.
     pub resident: Fact<u64>,
-    /// Those of [`ProcessFigures::resident`] that belong to files or shared memory, so that others may share them.
+    /// Those of [`ProcessMetrics::resident`] that belong to files or shared memory, so that others may share them.
     pub shareable: Fact<u64>,
     /// Those that are its own.
     pub private: Fact<u64>,

@@ -1,4 +1,4 @@
-//! Figures of the computer and its processes, from `/proc`; kinds of disks from `/sys/block`.
+//! Metrics of the computer and its processes, from `/proc`; kinds of disks from `/sys/block`.
 
 pub mod parse;
 mod processes;
@@ -11,15 +11,15 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use netstat_model::counters::Figure;
-use netstat_model::figures::{Disk, DiskKind, Figures, Memory, Pressure, Pressures, ProcessKey, SystemFigures};
+use netstat_model::counters::Metric;
+use netstat_model::metrics::{Disk, DiskKind, Memory, Metrics, Pressure, Pressures, ProcessKey, SystemMetrics};
 use netstat_model::{Fact, Limit, Why};
 use rustix::io::Errno;
 use rustix::process::PidfdFlags;
 
 use super::counters::{self, now, read_net, snmp};
 use super::owners::{ProcessDir, parse_stat};
-use crate::{FiguresAsk, Refused, Signal};
+use crate::{MetricsAsk, Refused, Signal};
 use processes::{Look, ProcessReader};
 
 /// Where the kernel shows its block devices (Documentation/ABI/stable/sysfs-block).
@@ -54,7 +54,7 @@ impl FigureReader {
     }
 
     /// One reading of what is asked for.
-    pub(super) fn read(&mut self, ask: &FiguresAsk) -> Figures {
+    pub(super) fn read(&mut self, ask: &MetricsAsk) -> Metrics {
         let mut limits = Vec::new();
         let system = self.system(&mut limits);
         let processes = if ask.processes {
@@ -62,7 +62,7 @@ impl FigureReader {
         } else {
             Fact::Unknown(Why::NotAsked)
         };
-        Figures {
+        Metrics {
             system,
             processes,
             ticks_per_second: rustix::param::clock_ticks_per_second(),
@@ -104,7 +104,7 @@ impl FigureReader {
         rustix::process::pidfd_send_signal(&process, signal).map_err(told)
     }
 
-    fn system(&mut self, limits: &mut Vec<Limit>) -> SystemFigures {
+    fn system(&mut self, limits: &mut Vec<Limit>) -> SystemMetrics {
         let (interfaces, interface_limits) = counters::interface_statistics(&self.root);
         limits.extend(interface_limits);
         let at = now();
@@ -113,7 +113,7 @@ impl FigureReader {
             Ok(()) => parse::memory(&self.text),
             Err(error) => Memory::unknown(counters::why(&error)),
         };
-        SystemFigures {
+        SystemMetrics {
             at,
             cpu,
             memory,
@@ -135,7 +135,7 @@ impl FigureReader {
         &mut self,
         memory: &Memory,
         limits: &mut Vec<Limit>,
-    ) -> Fact<Vec<netstat_model::figures::ProcessFigures>> {
+    ) -> Fact<Vec<netstat_model::metrics::ProcessMetrics>> {
         let read = match &self.proc {
             Some(proc) => Ok(proc),
             None => File::open(&self.root).map(|proc| &*self.proc.insert(proc)),
@@ -233,7 +233,7 @@ impl FigureReader {
                 let tcp = parsed.groups.iter().find(|group| &*group.name == "Tcp");
                 match tcp.and_then(|group| group.get("CurrEstab")) {
                     // The kernel adds up signed parts that are read one after the other: a sum below 0 stands for none.
-                    Some(Fact::Known(Figure::Gauge(count))) => Fact::Known(u64::try_from(count).unwrap_or(0)),
+                    Some(Fact::Known(Metric::Gauge(count))) => Fact::Known(u64::try_from(count).unwrap_or(0)),
                     Some(Fact::Unknown(why)) => Fact::Unknown(why),
                     _ => Fact::Unknown(Why::Failed),
                 }

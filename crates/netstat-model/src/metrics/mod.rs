@@ -8,8 +8,8 @@ mod system;
 
 use std::time::Duration;
 
-pub use process::{ProcessFigures, ProcessIdentity, ProcessKey, ProcessState};
-pub use system::{CpuFigures, CpuTimes, Disk, DiskKind, Memory, Pressure, Pressures, Stalled, SystemFigures};
+pub use process::{ProcessIdentity, ProcessKey, ProcessMetrics, ProcessState};
+pub use system::{CpuMetrics, CpuTimes, Disk, DiskKind, Memory, Pressure, Pressures, Stalled, SystemMetrics};
 
 use crate::counters::InterfaceStatistics;
 use crate::{Fact, Limit, Why};
@@ -17,11 +17,11 @@ use crate::{Fact, Limit, Why};
 /// One reading of everything.
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-pub struct Figures {
+pub struct Metrics {
     /// The computer as a whole.
-    pub system: SystemFigures,
+    pub system: SystemMetrics,
     /// Every process in sight, by rising id; kernel threads included. Unknown when there is no process list, or it was not asked for.
-    pub processes: Fact<Vec<ProcessFigures>>,
+    pub processes: Fact<Vec<ProcessMetrics>>,
     /// Clock ticks in a second (Linux: `sysconf(_SC_CLK_TCK)`, 100 nearly everywhere): the unit of processor times.
     pub ticks_per_second: u64,
     /// When the reading ended, on a clock that never goes back (its zero does not matter).
@@ -30,11 +30,11 @@ pub struct Figures {
     pub limits: Vec<Limit>,
 }
 
-impl Figures {
+impl Metrics {
     /// Nothing known, for one reason.
     pub fn unknown(why: Why) -> Self {
-        Figures {
-            system: SystemFigures {
+        Metrics {
+            system: SystemMetrics {
                 at: Duration::ZERO,
                 cpu: Fact::Unknown(why),
                 memory: Memory::unknown(why),

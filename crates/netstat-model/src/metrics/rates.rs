@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::{CpuTimes, Disk, Pressure, ProcessFigures, SystemFigures};
+use super::{CpuTimes, Disk, Pressure, ProcessMetrics, SystemMetrics};
 use crate::counters::InterfaceRates;
 use crate::counters::diff::per_second;
 use crate::{Fact, Why};
@@ -68,7 +68,7 @@ impl DiskRates {
 
 impl SystemRates {
     /// The rates from `previous` to `current`. Without a previous reading all are unknown.
-    pub fn between(previous: Option<&SystemFigures>, current: &SystemFigures) -> Self {
+    pub fn between(previous: Option<&SystemMetrics>, current: &SystemMetrics) -> Self {
         let elapsed = previous.map_or(Duration::ZERO, |old| current.at.checked_sub(old.at).unwrap_or_default());
         let old_cpu = previous.and_then(|old| old.cpu.as_ref().known());
         let (cpu, cores) = match &current.cpu {
@@ -84,7 +84,7 @@ impl SystemRates {
             }
             Fact::Unknown(why) => (Fact::Unknown(*why), Vec::new()),
         };
-        let stalled = |pressure: fn(&SystemFigures) -> Fact<Pressure>| {
+        let stalled = |pressure: fn(&SystemMetrics) -> Fact<Pressure>| {
             let total = |figures| pressure(figures).map(|pressure| pressure.some.total);
             let before = previous.map_or(Fact::Unknown(Why::NotApplicable), total);
             // Microseconds in a second.
@@ -177,13 +177,13 @@ impl ProcessRates {
     }
 
     /// The rates from `previous` to `current`, which must be readings of the same process; of different ones nothing is known.
-    pub fn between(previous: Option<&ProcessFigures>, current: &ProcessFigures, ticks_per_second: u64) -> Self {
+    pub fn between(previous: Option<&ProcessMetrics>, current: &ProcessMetrics, ticks_per_second: u64) -> Self {
         let Some(old) = previous.filter(|old| old.key == current.key) else {
             return ProcessRates::unknown(Why::NotApplicable);
         };
         let elapsed = current.at.checked_sub(old.at).unwrap_or_default();
         let counted =
-            |part: fn(&ProcessFigures) -> u64| per_second(Fact::Known(part(old)), Fact::Known(part(current)), elapsed);
+            |part: fn(&ProcessMetrics) -> u64| per_second(Fact::Known(part(old)), Fact::Known(part(current)), elapsed);
         ProcessRates {
             cpu: if ticks_per_second == 0 {
                 Fact::Unknown(Why::Failed)
@@ -202,12 +202,12 @@ impl ProcessRates {
 mod tests {
     use std::sync::Arc;
 
-    use super::super::{CpuFigures, DiskKind, Memory, Pressures, ProcessIdentity, ProcessKey, ProcessState, Stalled};
+    use super::super::{CpuMetrics, DiskKind, Memory, Pressures, ProcessIdentity, ProcessKey, ProcessState, Stalled};
     use super::*;
     use crate::counters::InterfaceStatistics;
     use proptest::prelude::*;
 
-    fn system(at: u64, scale: u64) -> SystemFigures {
+    fn system(at: u64, scale: u64) -> SystemMetrics {
         let times = CpuTimes {
             user: 10 * scale,
             system: 5 * scale,
@@ -222,9 +222,9 @@ mod tests {
             },
             full: Fact::Unknown(Why::NotKept),
         });
-        SystemFigures {
+        SystemMetrics {
             at: Duration::from_secs(at),
-            cpu: Fact::Known(CpuFigures {
+            cpu: Fact::Known(CpuMetrics {
                 total: times,
                 cores: vec![(0, times), (3, times)],
             }),
@@ -289,8 +289,8 @@ mod tests {
         assert_eq!(rates.disks[0].read, Fact::Unknown(Why::NotApplicable));
     }
 
-    fn process(pid: u32, start_ticks: u64, at: u64, count: u64) -> ProcessFigures {
-        ProcessFigures {
+    fn process(pid: u32, start_ticks: u64, at: u64, count: u64) -> ProcessMetrics {
+        ProcessMetrics {
             key: ProcessKey { pid, start_ticks },
             at: Duration::from_millis(at),
             parent: 1,

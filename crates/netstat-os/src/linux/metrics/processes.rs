@@ -9,7 +9,7 @@ use std::collections::HashMap;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 
-use netstat_model::figures::{ProcessFigures, ProcessIdentity, ProcessKey, ProcessState};
+use netstat_model::metrics::{ProcessIdentity, ProcessKey, ProcessMetrics, ProcessState};
 use netstat_model::{Fact, Why};
 use rustix::io::{Errno, pread};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -72,7 +72,7 @@ impl ProcessReader {
     ///
     /// # Errors
     /// When there is no list of processes.
-    pub(super) fn read(&mut self, look: &Look<'_>) -> Result<Vec<ProcessFigures>, Errno> {
+    pub(super) fn read(&mut self, look: &Look<'_>) -> Result<Vec<ProcessMetrics>, Errno> {
         let pids = process_ids(look.proc)?;
         self.looks = self.looks.wrapping_add(1);
         let mut all = Vec::with_capacity(pids.len());
@@ -93,7 +93,7 @@ impl ProcessReader {
         Ok(all)
     }
 
-    fn process(&mut self, look: &Look<'_>, pid: u32) -> Result<ProcessFigures, Errno> {
+    fn process(&mut self, look: &Look<'_>, pid: u32) -> Result<ProcessMetrics, Errno> {
         let mut line = [0u8; STAT_ROOM];
         if let Some(known) = self.known.get_mut(&pid) {
             let same = match &known.stat {
@@ -111,7 +111,7 @@ impl ProcessReader {
                 if due || *stat.comm != *known.identity.comm {
                     known.look_closer(look, &mut self.text);
                 }
-                return Ok(known.figures(look, &stat, &mut self.text));
+                return Ok(known.metrics(look, &stat, &mut self.text));
             }
             // It ended; another may have its id now.
             self.kept_descriptors -= known.descriptors();
@@ -138,7 +138,7 @@ impl ProcessReader {
             pages: None,
             look: self.looks,
         };
-        let figures = known.figures(look, &stat, &mut self.text);
+        let figures = known.metrics(look, &stat, &mut self.text);
         self.kept_descriptors += known.descriptors();
         self.known.insert(pid, known);
         Ok(figures)
@@ -191,7 +191,7 @@ impl Known {
         *text = line;
     }
 
-    fn figures(&mut self, look: &Look<'_>, stat: &Stat<'_>, text: &mut Vec<u8>) -> ProcessFigures {
+    fn metrics(&mut self, look: &Look<'_>, stat: &Stat<'_>, text: &mut Vec<u8>) -> ProcessMetrics {
         let state = ProcessState::from_letter(stat.state);
         // Neither has memory of its own.
         let memory_less = stat.is_kernel_thread() || state == ProcessState::Zombie;
@@ -210,7 +210,7 @@ impl Known {
             Ok((read, written)) => (Fact::Known(read), Fact::Known(written)),
             Err(why) => (Fact::Unknown(why), Fact::Unknown(why)),
         };
-        ProcessFigures {
+        ProcessMetrics {
             key: self.key,
             at: now(),
             parent: stat.parent,

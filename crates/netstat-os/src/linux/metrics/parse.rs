@@ -1,6 +1,6 @@
 //! The texts of `/proc` that hold figures. Any bytes give values or nothing.
 
-use netstat_model::figures::{CpuFigures, CpuTimes, Disk, Memory, Pressure, Stalled};
+use netstat_model::metrics::{CpuMetrics, CpuTimes, Disk, Memory, Pressure, Stalled};
 use netstat_model::{Fact, Why};
 
 /// Bytes of a sector in `/proc/diskstats`, whatever the device uses (Documentation/block/stat.rst).
@@ -23,7 +23,7 @@ fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
 }
 
 /// The processor times in `/proc/stat` (proc_stat(5)); `None` without a line for all of them.
-pub fn cpu(text: &[u8]) -> Option<CpuFigures> {
+pub fn cpu(text: &[u8]) -> Option<CpuMetrics> {
     let mut total = None;
     let mut cores = Vec::new();
     for line in lines(text) {
@@ -40,7 +40,7 @@ pub fn cpu(text: &[u8]) -> Option<CpuFigures> {
             }
         }
     }
-    Some(CpuFigures { total: total?, cores })
+    Some(CpuMetrics { total: total?, cores })
 }
 
 /// user, nice, system, idle, iowait, irq, softirq, steal; guest times follow and are part of the first two. Old kernels end earlier.

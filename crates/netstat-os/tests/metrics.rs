@@ -1,16 +1,16 @@
-//! Figures of the computer and its processes, compared with what `/proc` says and with what the test itself does.
+//! Metrics of the computer and its processes, compared with what `/proc` says and with what the test itself does.
 
 use std::fs;
 use std::io::Write;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use netstat_model::figures::rates::{ProcessRates, SystemRates};
-use netstat_model::figures::{Figures, ProcessFigures, ProcessState};
+use netstat_model::metrics::rates::{ProcessRates, SystemRates};
+use netstat_model::metrics::{Metrics, ProcessMetrics, ProcessState};
 use netstat_model::{Fact, Why};
-use netstat_os::{FiguresAsk, Native, System};
+use netstat_os::{MetricsAsk, Native, System};
 
-const EVERYTHING: FiguresAsk = FiguresAsk { processes: true };
+const EVERYTHING: MetricsAsk = MetricsAsk { processes: true };
 
 /// A child that ends with the test.
 struct Ended(Child);
@@ -27,7 +27,7 @@ fn shell(script: &str) -> Ended {
     Ended(child.expect("a shell starts"))
 }
 
-fn process(figures: &Figures, pid: u32) -> Option<&ProcessFigures> {
+fn process(figures: &Metrics, pid: u32) -> Option<&ProcessMetrics> {
     let all = figures.processes.as_ref().known().expect("there is a process list");
     all.iter().find(|process| process.key.pid == pid)
 }
@@ -42,7 +42,7 @@ fn value(path: &str, name: &str) -> u64 {
 #[test]
 fn the_computer_agrees_with_proc() {
     let mut system = Native::default();
-    let figures = system.figures(&FiguresAsk::default()).system;
+    let figures = system.metrics(&MetricsAsk::default()).system;
     assert_eq!(
         figures.memory.total,
         Fact::Known(value("/proc/meminfo", "MemTotal:") * 1024)
@@ -75,7 +75,7 @@ fn the_computer_agrees_with_proc() {
 fn this_process_agrees_with_proc() {
     let mut system = Native::default();
     for look in 0..3 {
-        let figures = system.figures(&EVERYTHING);
+        let figures = system.metrics(&EVERYTHING);
         let own = process(&figures, std::process::id()).unwrap();
         let status = |name| value("/proc/self/status", name);
         let near = |known: u64, told: u64| known.abs_diff(told) < 32 << 20;
@@ -97,7 +97,7 @@ fn this_process_agrees_with_proc() {
 
 #[test]
 fn not_asked_is_not_read() {
-    let figures = Native::default().figures(&FiguresAsk::default());
+    let figures = Native::default().metrics(&MetricsAsk::default());
     assert_eq!(figures.processes, Fact::Unknown(Why::NotAsked));
 }
 
@@ -106,9 +106,9 @@ fn processor_time_of_a_busy_process() {
     let busy = shell("while :; do :; done");
     let pid = busy.0.id();
     let mut system = Native::default();
-    let first = system.figures(&EVERYTHING);
+    let first = system.metrics(&EVERYTHING);
     std::thread::sleep(Duration::from_secs(1));
-    let second = system.figures(&EVERYTHING);
+    let second = system.metrics(&EVERYTHING);
     let (before, after) = (process(&first, pid).unwrap(), process(&second, pid).unwrap());
     let rates = ProcessRates::between(Some(before), after, second.ticks_per_second);
     // What the scheduler says it got, in nanoseconds (proc_pid_schedstat(5)), is at least as much as the readings saw.
@@ -126,7 +126,7 @@ fn bytes_written_to_storage() {
     let dir = tempfile::tempdir_in("/var/tmp").unwrap();
     let path = dir.path().join("data");
     let mut system = Native::default();
-    let first = system.figures(&EVERYTHING);
+    let first = system.metrics(&EVERYTHING);
     let before = process(&first, std::process::id()).unwrap().written_bytes;
     let Fact::Known(before) = before else {
         return eprintln!("skipped bytes_written_to_storage: this kernel counts no input and output of processes");
@@ -134,7 +134,7 @@ fn bytes_written_to_storage() {
     let mut file = fs::File::create(path).unwrap();
     file.write_all(&vec![1; 8 << 20]).unwrap();
     file.sync_all().unwrap();
-    let second = system.figures(&EVERYTHING);
+    let second = system.metrics(&EVERYTHING);
     let after = process(&second, std::process::id())
         .unwrap()
         .written_bytes
@@ -149,12 +149,12 @@ fn bytes_written_to_storage() {
 #[test]
 fn processes_come_become_another_program_and_go() {
     let mut system = Native::default();
-    system.figures(&EVERYTHING);
+    system.metrics(&EVERYTHING);
     let mut child = shell("read word; exec sleep 100");
     let pid = child.0.id();
     let begun = Instant::now();
     let named = |system: &mut Native, name: &[u8]| loop {
-        let figures = system.figures(&EVERYTHING);
+        let figures = system.metrics(&EVERYTHING);
         let found = process(&figures, pid).expect("it runs").clone();
         if *found.identity.comm == *name {
             break found;
@@ -173,7 +173,7 @@ fn processes_come_become_another_program_and_go() {
     child.0.kill().unwrap();
     let begun = Instant::now();
     loop {
-        let figures = system.figures(&EVERYTHING);
+        let figures = system.metrics(&EVERYTHING);
         let zombie = process(&figures, pid).expect("it is not yet waited for");
         if zombie.state == ProcessState::Zombie {
             assert_eq!(zombie.resident, Fact::Unknown(Why::NotApplicable));
@@ -182,7 +182,7 @@ fn processes_come_become_another_program_and_go() {
         assert!(begun.elapsed() < Duration::from_secs(20));
     }
     child.0.wait().unwrap();
-    assert!(process(&system.figures(&EVERYTHING), pid).is_none());
+    assert!(process(&system.metrics(&EVERYTHING), pid).is_none());
 }
 
 #[test]
@@ -190,7 +190,7 @@ fn the_input_and_output_of_other_users_is_not_told() {
     if rustix::process::geteuid().is_root() {
         return eprintln!("skipped the_input_and_output_of_other_users_is_not_told: root may see everything");
     }
-    let figures = Native::default().figures(&EVERYTHING);
+    let figures = Native::default().metrics(&EVERYTHING);
     match process(&figures, 1) {
         Some(first) => {
             assert_eq!(first.read_bytes, Fact::Unknown(Why::NotPermitted));
@@ -202,11 +202,11 @@ fn the_input_and_output_of_other_users_is_not_told() {
 
 #[test]
 fn a_signal_reaches_only_the_very_process() {
-    use netstat_model::figures::ProcessKey;
+    use netstat_model::metrics::ProcessKey;
     use netstat_os::Signal;
     let mut child = shell("exec sleep 100");
     let mut system = Native::default();
-    let key = process(&system.figures(&EVERYTHING), child.0.id()).unwrap().key;
+    let key = process(&system.metrics(&EVERYTHING), child.0.id()).unwrap().key;
     let other = ProcessKey {
         start_ticks: key.start_ticks + 1,
         ..key

@@ -1,10 +1,10 @@
 //! How far an open connection has come.
 
-use crate::{Fact, Protocol, Socket, State, TcpFigure, Why};
+use crate::{Fact, Protocol, Socket, State, TcpMetric, Why};
 
 /// What a TCP connection has moved so far. Small: there may be very many.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Progress {
+pub struct Transfer {
     /// The kernel's number of the socket.
     pub cookie: u64,
     /// Its state.
@@ -19,9 +19,9 @@ pub struct Progress {
     pub rtt: Fact<u32>,
 }
 
-impl Progress {
+impl Transfer {
     /// That of a listed socket; `None` when it is no TCP connection, or has no cookie.
-    pub fn of_socket(socket: &Socket) -> Option<Progress> {
+    pub fn of_socket(socket: &Socket) -> Option<Transfer> {
         if socket.protocol() != Protocol::Tcp || socket.state() == State::Listening {
             return None;
         }
@@ -32,7 +32,7 @@ impl Progress {
             None => Fact::Unknown(Why::NotAsked),
         };
         let small = |fact: Fact<u64>| fact.map(|value| u32::try_from(value).unwrap_or(u32::MAX));
-        let sent = match (figure(TcpFigure::BytesSent), figure(TcpFigure::BytesRetransmitted)) {
+        let sent = match (figure(TcpMetric::BytesSent), figure(TcpMetric::BytesRetransmitted)) {
             (Fact::Known(sent), Fact::Known(again)) => Fact::Known(sent.saturating_sub(again)),
             (Fact::Unknown(why), _) | (_, Fact::Unknown(why)) => Fact::Unknown(why),
         };
@@ -41,13 +41,13 @@ impl Progress {
             socket.state(),
             State::CloseWait | State::LastAck | State::Closing | State::TimeWait
         );
-        Some(Progress {
+        Some(Transfer {
             cookie,
             state: socket.state(),
             sent,
-            received: figure(TcpFigure::BytesReceived).map(|bytes| bytes.saturating_sub(u64::from(fin))),
-            retransmits: small(figure(TcpFigure::RetransmitsTotal)),
-            rtt: small(figure(TcpFigure::Rtt)),
+            received: figure(TcpMetric::BytesReceived).map(|bytes| bytes.saturating_sub(u64::from(fin))),
+            retransmits: small(figure(TcpMetric::RetransmitsTotal)),
+            rtt: small(figure(TcpMetric::Rtt)),
         })
     }
 }
@@ -74,10 +74,10 @@ mod tests {
             send_queue: Some(0),
         });
         let mut tcp = TcpInfo::unknown(Why::NotSupported);
-        tcp.set(TcpFigure::BytesSent, Fact::Known(1_500));
-        tcp.set(TcpFigure::BytesRetransmitted, Fact::Known(500));
-        tcp.set(TcpFigure::BytesReceived, Fact::Known(301));
-        tcp.set(TcpFigure::Rtt, Fact::Known(20_000));
+        tcp.set(TcpMetric::BytesSent, Fact::Known(1_500));
+        tcp.set(TcpMetric::BytesRetransmitted, Fact::Known(500));
+        tcp.set(TcpMetric::BytesReceived, Fact::Known(301));
+        tcp.set(TcpMetric::Rtt, Fact::Known(20_000));
         match extra {
             true => socket.with_extra(Extra {
                 tcp: Fact::Known(Box::new(tcp)),
@@ -89,7 +89,7 @@ mod tests {
 
     #[test]
     fn payload_alone_is_counted() {
-        let open = Progress::of_socket(&connection(State::Established, true)).unwrap();
+        let open = Transfer::of_socket(&connection(State::Established, true)).unwrap();
         assert_eq!(
             (open.cookie, open.sent, open.received),
             (9, Fact::Known(1_000), Fact::Known(301))
@@ -99,17 +99,17 @@ mod tests {
             (Fact::Known(20_000), Fact::Unknown(Why::NotSupported))
         );
         // The peer has closed its side: its FIN stands in the figure.
-        let half = Progress::of_socket(&connection(State::CloseWait, true)).unwrap();
+        let half = Transfer::of_socket(&connection(State::CloseWait, true)).unwrap();
         assert_eq!(half.received, Fact::Known(300));
     }
 
     #[test]
     fn what_was_not_asked_for_is_unknown_and_a_listener_has_none() {
-        let bare = Progress::of_socket(&connection(State::Established, false)).unwrap();
+        let bare = Transfer::of_socket(&connection(State::Established, false)).unwrap();
         assert_eq!(
             (bare.sent, bare.rtt),
             (Fact::Unknown(Why::NotAsked), Fact::Unknown(Why::NotAsked))
         );
-        assert_eq!(Progress::of_socket(&connection(State::Listening, true)), None);
+        assert_eq!(Transfer::of_socket(&connection(State::Listening, true)), None);
     }
 }

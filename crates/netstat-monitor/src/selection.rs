@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
-use netstat_model::figures::ProcessKey;
+use netstat_model::metrics::ProcessKey;
 use netstat_model::{Component, Filter, Globs, Holders, Pids, Protocol, State, Subject, Users};
 
 use crate::model::{ClosedRow, Model, ProcessRow};
@@ -11,7 +11,7 @@ use crate::sample::SocketRow;
 
 /// The marks and the filter.
 #[derive(Clone, Debug, Default)]
-pub struct Choice {
+pub struct Selection {
     /// Marked processes: the other panes and the graphs show only theirs.
     pub marks: BTreeMap<ProcessKey, Arc<str>>,
     /// The filter as it was typed, and what it means.
@@ -95,7 +95,7 @@ pub fn parse_filter(text: &str, users: &BTreeMap<u32, Arc<str>>) -> Result<Filte
     Ok(filter)
 }
 
-impl Choice {
+impl Selection {
     /// Finds out what the filter means for the processes of `model`.
     pub fn look_at(&mut self, model: &Model) {
         self.holders.clear();

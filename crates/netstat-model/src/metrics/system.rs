@@ -8,11 +8,11 @@ use crate::{Fact, Why};
 /// One reading of the whole computer.
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-pub struct SystemFigures {
+pub struct SystemMetrics {
     /// When it was read, on a clock that never goes back (its zero does not matter).
     pub at: Duration,
     /// What the processors did.
-    pub cpu: Fact<CpuFigures>,
+    pub cpu: Fact<CpuMetrics>,
     /// How the memory is used.
     pub memory: Memory,
     /// How long tasks waited for what there was too little of.
@@ -30,14 +30,14 @@ pub struct SystemFigures {
 /// Processor times since boot, together and each.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
-pub struct CpuFigures {
+pub struct CpuMetrics {
     /// The sum over all processors.
     pub total: CpuTimes,
     /// Each processor that is on line, with its number.
     pub cores: Vec<(u32, CpuTimes)>,
 }
 
-/// What a processor spent its time with since boot, in clock ticks ([`super::Figures::ticks_per_second`]).
+/// What a processor spent its time with since boot, in clock ticks ([`super::Metrics::ticks_per_second`]).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct CpuTimes {

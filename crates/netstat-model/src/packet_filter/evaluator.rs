@@ -3,7 +3,7 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 
-use super::rules::{Element, Operator, Rule, Ruleset, Set, Source, Step, Verdict};
+use super::rules::{Element, Operator, Rule, RuleVerdict, Ruleset, Set, Source, Step};
 use super::{Chain, ChainFamily, Hook, PacketFilter};
 use crate::{Fact, Network, text};
 
@@ -39,21 +39,21 @@ pub enum Condition {
 }
 
 /// All conditions of one way through the rules hold together.
-pub type Way = Vec<Condition>;
+pub type FilterPath = Vec<Condition>;
 
 /// What the filters make of an [`Arrival`].
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Passage {
+pub enum FilterVerdict {
     /// Everybody gets through.
     Everybody,
     /// Nobody does.
     Nobody,
     /// Only these ways lead through.
-    Only(Vec<Way>),
+    Only(Vec<FilterPath>),
     /// Everybody gets through but on these ways.
-    AllBut(Vec<Way>),
+    AllBut(Vec<FilterPath>),
     /// It depends on these, in a manner that is not worked out.
-    Depends(Vec<Way>),
+    Depends(Vec<FilterPath>),
     /// It cannot be told: why, in plain words.
     Unknown(&'static str),
 }
@@ -102,7 +102,7 @@ enum Match {
 #[derive(Debug, Default)]
 struct Found {
     /// Ways on which a rule decides, in the order in which they are met, and whether it lets in.
-    ways: Vec<(Way, bool)>,
+    ways: Vec<(FilterPath, bool)>,
     /// A way was passed over that may end otherwise.
     unclear: bool,
 }
@@ -116,7 +116,7 @@ enum End {
     Through,
 }
 
-struct Judge<'a> {
+struct Evaluator<'a> {
     rules: &'a Ruleset,
     arrival: Arrival,
     left: usize,
@@ -125,23 +125,23 @@ struct Judge<'a> {
 impl PacketFilter {
     /// What becomes of `arrival`: its first packet, from another computer, over an interface other than the loopback. Rules that
     /// change addresses (`nat`) are left out.
-    pub fn passage(&self, arrival: Arrival) -> Passage {
+    pub fn evaluate(&self, arrival: Arrival) -> FilterVerdict {
         let (chains, rules) = match (&self.nftables, &self.rules) {
             (Fact::Known(chains), Fact::Known(rules)) => (chains, rules),
             (Fact::Unknown(crate::Why::NotSupported), _) => (&Vec::new(), &Ruleset::default()),
-            (Fact::Unknown(_), _) | (_, Fact::Unknown(_)) => return Passage::Unknown("the rules cannot be read"),
+            (Fact::Unknown(_), _) | (_, Fact::Unknown(_)) => return FilterVerdict::Unknown("the rules cannot be read"),
         };
         match &self.iptables {
             Fact::Known(tables) if tables.iter().all(|table| table == b"nat") => {}
-            Fact::Known(_) => return Passage::Unknown("the rules of the older iptables are not read"),
-            Fact::Unknown(_) => return Passage::Unknown("whether the older iptables is in use cannot be read"),
+            Fact::Known(_) => return FilterVerdict::Unknown("the rules of the older iptables are not read"),
+            Fact::Unknown(_) => return FilterVerdict::Unknown("whether the older iptables is in use cannot be read"),
         }
-        let mut judge = Judge {
+        let mut judge = Evaluator {
             rules,
             arrival,
             left: MOST_RULES,
         };
-        let mut all = Passage::Everybody;
+        let mut all = FilterVerdict::Everybody;
         for chain in chains.iter().filter(|chain| chain.may_drop()) {
             let meets = match chain.family {
                 ChainFamily::Inet => true,
@@ -164,42 +164,42 @@ fn v6(address: IpAddr) -> bool {
     address.to_canonical().is_ipv6()
 }
 
-impl Passage {
+impl FilterVerdict {
     /// One filter behind another.
-    fn and(self, next: Passage) -> Passage {
+    fn and(self, next: FilterVerdict) -> FilterVerdict {
         match (self, next) {
-            (Passage::Nobody, _) | (_, Passage::Nobody) => Passage::Nobody,
-            (Passage::Unknown(why), _) | (_, Passage::Unknown(why)) => Passage::Unknown(why),
-            (Passage::Everybody, other) | (other, Passage::Everybody) => other,
-            (Passage::AllBut(mut one), Passage::AllBut(two)) => {
+            (FilterVerdict::Nobody, _) | (_, FilterVerdict::Nobody) => FilterVerdict::Nobody,
+            (FilterVerdict::Unknown(why), _) | (_, FilterVerdict::Unknown(why)) => FilterVerdict::Unknown(why),
+            (FilterVerdict::Everybody, other) | (other, FilterVerdict::Everybody) => other,
+            (FilterVerdict::AllBut(mut one), FilterVerdict::AllBut(two)) => {
                 one.extend(two);
                 one.truncate(MOST_WAYS);
-                Passage::AllBut(one)
+                FilterVerdict::AllBut(one)
             }
             (one, two) => {
                 let mut ways = one.into_ways();
                 ways.extend(two.into_ways());
                 ways.truncate(MOST_WAYS);
-                Passage::Depends(ways)
+                FilterVerdict::Depends(ways)
             }
         }
     }
 
-    fn into_ways(self) -> Vec<Way> {
+    fn into_ways(self) -> Vec<FilterPath> {
         match self {
-            Passage::Only(ways) | Passage::AllBut(ways) | Passage::Depends(ways) => ways,
-            Passage::Everybody | Passage::Nobody | Passage::Unknown(_) => Vec::new(),
+            FilterVerdict::Only(ways) | FilterVerdict::AllBut(ways) | FilterVerdict::Depends(ways) => ways,
+            FilterVerdict::Everybody | FilterVerdict::Nobody | FilterVerdict::Unknown(_) => Vec::new(),
         }
     }
 }
 
-impl<'a> Judge<'a> {
+impl<'a> Evaluator<'a> {
     /// What a chain with a hook makes of the packet.
-    fn hooked(&mut self, chain: &Chain) -> Passage {
+    fn hooked(&mut self, chain: &Chain) -> FilterVerdict {
         let mut found = Found::default();
         let end = self.chain(chain.family, &chain.table, &chain.name, &Vec::new(), 0, &mut found);
         if self.left == 0 {
-            return Passage::Unknown("there are too many rules to work them out");
+            return FilterVerdict::Unknown("there are too many rules to work them out");
         }
         let lets_others_in = match end {
             End::Decided(lets_in) => lets_in,
@@ -211,19 +211,21 @@ impl<'a> Judge<'a> {
             ways.pop();
         }
         let mixed = ways.iter().any(|(_, lets_in)| *lets_in == lets_others_in);
-        let ways: Vec<Way> = ways.into_iter().map(|(way, _)| way).collect();
+        let ways: Vec<FilterPath> = ways.into_iter().map(|(way, _)| way).collect();
         let passage = match (lets_others_in, ways.is_empty()) {
-            _ if found.unclear || mixed => Passage::Depends(ways),
-            (true, true) => Passage::Everybody,
-            (false, true) => Passage::Nobody,
-            (true, false) => Passage::AllBut(ways),
-            (false, false) => Passage::Only(ways),
+            _ if found.unclear || mixed => FilterVerdict::Depends(ways),
+            (true, true) => FilterVerdict::Everybody,
+            (false, true) => FilterVerdict::Nobody,
+            (true, false) => FilterVerdict::AllBut(ways),
+            (false, false) => FilterVerdict::Only(ways),
         };
         // A chain of one interface's frames keeps nothing out that comes over another.
         match passage {
-            Passage::Nobody if chain.family == ChainFamily::Netdev || chain.hook == Hook::Ingress => Passage::AllBut(
-                vec![vec![Condition::Other(b"the interface of an ingress chain".to_vec())]],
-            ),
+            FilterVerdict::Nobody if chain.family == ChainFamily::Netdev || chain.hook == Hook::Ingress => {
+                FilterVerdict::AllBut(vec![vec![Condition::Other(
+                    b"the interface of an ingress chain".to_vec(),
+                )]])
+            }
             passage => passage,
         }
     }
@@ -234,7 +236,7 @@ impl<'a> Judge<'a> {
         family: ChainFamily,
         table: &[u8],
         name: &[u8],
-        given: &Way,
+        given: &FilterPath,
         depth: usize,
         found: &mut Found,
     ) -> End {
@@ -254,22 +256,22 @@ impl<'a> Judge<'a> {
             let verdict = self.rule(family, table, rule, &mut way, found);
             let sure = way.len() == given.len();
             match verdict {
-                None | Some(Verdict::Continue) => {}
-                Some(verdict @ (Verdict::Accept | Verdict::Drop)) => {
-                    let lets_in = verdict == Verdict::Accept;
+                None | Some(RuleVerdict::Continue) => {}
+                Some(verdict @ (RuleVerdict::Accept | RuleVerdict::Drop)) => {
+                    let lets_in = verdict == RuleVerdict::Accept;
                     found.keep(way, lets_in);
                     if sure {
                         return End::Decided(lets_in);
                     }
                 }
-                Some(Verdict::Return) if sure => return End::Through,
-                Some(Verdict::Jump(next)) => {
+                Some(RuleVerdict::Return) if sure => return End::Through,
+                Some(RuleVerdict::Jump(next)) => {
                     let end = self.chain(family, table, &next, &way, depth + 1, found);
                     if sure && end != End::Through {
                         return end;
                     }
                 }
-                Some(Verdict::Goto(next)) => {
+                Some(RuleVerdict::Goto(next)) => {
                     let end = self.chain(family, table, &next, &way, depth + 1, found);
                     if sure {
                         return end;
@@ -278,7 +280,7 @@ impl<'a> Judge<'a> {
                     found.unclear = true;
                 }
                 // Who returns early is not told apart from the others any more.
-                Some(Verdict::Return | Verdict::Other(_)) => {
+                Some(RuleVerdict::Return | RuleVerdict::Other(_)) => {
                     found.unclear = true;
                 }
             }
@@ -292,9 +294,9 @@ impl<'a> Judge<'a> {
         family: ChainFamily,
         table: &[u8],
         rule: &Rule,
-        way: &mut Way,
+        way: &mut FilterPath,
         found: &mut Found,
-    ) -> Option<Verdict> {
+    ) -> Option<RuleVerdict> {
         let mut registers: Vec<(u32, Content)> = Vec::new();
         for step in rule {
             let matched = match step {
@@ -359,9 +361,9 @@ impl<'a> Judge<'a> {
                                 let mut way = way.clone();
                                 way.push(name.clone());
                                 match &element.verdict {
-                                    Some(Verdict::Accept) => found.keep(way, true),
-                                    Some(Verdict::Drop) => found.keep(way, false),
-                                    Some(Verdict::Continue) | None => {}
+                                    Some(RuleVerdict::Accept) => found.keep(way, true),
+                                    Some(RuleVerdict::Drop) => found.keep(way, false),
+                                    Some(RuleVerdict::Continue) | None => {}
                                     _ => found.unclear = true,
                                 }
                             }
@@ -453,7 +455,7 @@ fn head(bytes: &[u8], length: usize) -> &[u8] {
 
 impl Found {
     /// Takes note of a way with conditions; one without them is told by the chain's end.
-    fn keep(&mut self, way: Way, lets_in: bool) {
+    fn keep(&mut self, way: FilterPath, lets_in: bool) {
         if way.is_empty() || self.ways.iter().any(|(one, _)| *one == way) {
             return;
         }
