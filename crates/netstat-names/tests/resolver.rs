@@ -5,7 +5,6 @@
 //! and passes.
 
 use std::collections::HashMap;
-use std::io::Write as _;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -17,6 +16,7 @@ use netstat_names::{
     Answer, HostName, HostStyle, Lookup, Names, Resolver as _, ReverseDns, Services, Summary, SystemResolver,
 };
 use netstat_testkit::dns::{Behaviour, NameServer, Reply, name_for};
+use netstat_testkit::skip;
 
 /// Set in a test that already runs in its namespaces.
 const INSIDE: &str = "NETSTAT_NAMES_TEST_INSIDE";
@@ -46,11 +46,6 @@ fn host(text: &str) -> Lookup {
 
 fn serve(behaviour: Behaviour) -> NameServer {
     NameServer::start(SERVER.parse().unwrap(), behaviour).unwrap()
-}
-
-/// Says on the real stderr, which the test harness does not swallow, why a test proves nothing here.
-fn skip(test: &str, why: &str) {
-    let _ = writeln!(std::io::stderr(), "skipped: {test}: {why}");
 }
 
 /// Runs `body` in namespaces of its own and returns how long the whole process took, `None` in that process itself and

@@ -47,8 +47,7 @@ mod tests {
     #[test]
     fn names_are_those_of_the_account_database() {
         if getent("passwd", 0).is_none() {
-            eprintln!("skipped: no getent, or no user 0");
-            return;
+            return netstat_testkit::skip("names_are_those_of_the_account_database", "no getent, or no user 0");
         }
         let mut accounts = Accounts::default();
         for id in [0, 1, 65_534, 3_999_999_999] {

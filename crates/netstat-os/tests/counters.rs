@@ -15,6 +15,7 @@ use netstat_model::counters::{
     Block, BlockSet, InterfaceCounters, InterfaceMetric, InterfaceStatistics, Metric, ProtocolStatistics,
 };
 use netstat_os::linux::counters::{Wanted, interface_statistics, protocol_statistics};
+use netstat_testkit::skip;
 
 const INSIDE: &str = "NETSTAT_TEST_INSIDE_NAMESPACE";
 
@@ -33,7 +34,10 @@ fn inside_namespace(name: &str) -> bool {
         .stderr(Stdio::null())
         .status();
     if !works.is_ok_and(|status| status.success()) {
-        eprintln!("skipped {name}: `unshare {flags}` or `ip` is not permitted or not installed here");
+        skip(
+            name,
+            &format!("`unshare {flags}` or `ip` is not permitted or not installed here"),
+        );
         return false;
     }
     let this = std::env::current_exe().unwrap();
@@ -177,8 +181,7 @@ fn known_traffic_over_ipv6_is_counted() {
     }
     ip("link set lo up");
     if UdpSocket::bind((Ipv6Addr::LOCALHOST, 0)).is_err() {
-        eprintln!("skipped known_traffic_over_ipv6_is_counted: there is no IPv6 here");
-        return;
+        return skip("known_traffic_over_ipv6_is_counted", "there is no IPv6 here");
     }
     let before = protocols();
     traffic(Ipv6Addr::LOCALHOST.into());
@@ -215,8 +218,10 @@ fn all_counters_agree_with_nstat() {
     let output = match nstat {
         Ok(output) if output.status.success() => String::from_utf8(output.stdout).unwrap(),
         other => {
-            eprintln!("skipped all_counters_agree_with_nstat: nstat did not run: {other:?}");
-            return;
+            return skip(
+                "all_counters_agree_with_nstat",
+                &format!("nstat did not run: {other:?}"),
+            );
         }
     };
     let after = named(&protocols());
@@ -275,8 +280,10 @@ fn interfaces_agree_with_ip_and_with_what_was_sent() {
         .unwrap()
         .success()
     {
-        eprintln!("skipped interfaces_agree_with_ip_and_with_what_was_sent: no veth pair can be made here");
-        return;
+        return skip(
+            "interfaces_agree_with_ip_and_with_what_was_sent",
+            "no veth pair can be made here",
+        );
     }
     ip("link set va up");
     ip("link set vb up");

@@ -9,6 +9,7 @@ use netstat_model::metrics::rates::{ProcessRates, SystemRates};
 use netstat_model::metrics::{Metrics, ProcessMetrics, ProcessState};
 use netstat_model::{Fact, Why};
 use netstat_os::{MetricsAsk, Native, System};
+use netstat_testkit::skip;
 
 const EVERYTHING: MetricsAsk = MetricsAsk { processes: true };
 
@@ -129,7 +130,10 @@ fn bytes_written_to_storage() {
     let first = system.metrics(&EVERYTHING);
     let before = process(&first, std::process::id()).unwrap().written_bytes;
     let Fact::Known(before) = before else {
-        return eprintln!("skipped bytes_written_to_storage: this kernel counts no input and output of processes");
+        return skip(
+            "bytes_written_to_storage",
+            "this kernel does not count the input and output of processes",
+        );
     };
     let mut file = fs::File::create(path).unwrap();
     file.write_all(&vec![1; 8 << 20]).unwrap();
@@ -141,7 +145,7 @@ fn bytes_written_to_storage() {
         .known()
         .unwrap();
     if after == before {
-        return eprintln!("skipped bytes_written_to_storage: /var/tmp lies in memory");
+        return skip("bytes_written_to_storage", "/var/tmp is in memory");
     }
     assert!(after - before >= 8 << 20, "{}", after - before);
 }
@@ -188,7 +192,10 @@ fn processes_come_become_another_program_and_go() {
 #[test]
 fn the_input_and_output_of_other_users_is_not_told() {
     if rustix::process::geteuid().is_root() {
-        return eprintln!("skipped the_input_and_output_of_other_users_is_not_told: root may see everything");
+        return skip(
+            "the_input_and_output_of_other_users_is_not_told",
+            "root may see everything",
+        );
     }
     let figures = Native::default().metrics(&EVERYTHING);
     match process(&figures, 1) {
@@ -196,7 +203,7 @@ fn the_input_and_output_of_other_users_is_not_told() {
             assert_eq!(first.read_bytes, Fact::Unknown(Why::NotPermitted));
             assert_eq!(first.identity.user, Fact::Known(0));
         }
-        None => eprintln!("skipped the_input_and_output_of_other_users_is_not_told: process 1 is hidden"),
+        None => skip("the_input_and_output_of_other_users_is_not_told", "process 1 is hidden"),
     }
 }
 

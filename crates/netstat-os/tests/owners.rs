@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use netstat_model::{Fact, NoOwner, Owner, Why};
 use netstat_os::linux::owners::{Hooks, OwnerReader};
+use netstat_testkit::skip;
 use owners_kit::*;
 
 /// A process that holds `socket` as its standard input until it is dropped.
@@ -151,8 +152,7 @@ fn very_large_tables_are_read_in_pieces() {
         rustix::process::setrlimit(rustix::process::Resource::Nofile, raised).unwrap();
         let room = limit.maximum.unwrap_or(u64::MAX);
         if room < 9500 {
-            eprintln!("skipped the large table: at most {room} descriptors are allowed here");
-            return;
+            return skip("large table", &format!("at most {room} descriptors are allowed here"));
         }
         let null = std::fs::File::open("/dev/null").unwrap();
         // Every tenth one is a socket; a gap of some thousand numbers is in the middle.
@@ -269,8 +269,7 @@ fn a_socket_that_only_io_uring_holds() {
     let socket = listener();
     let row = row(&socket);
     let Some(ring) = ring_with(&socket) else {
-        eprintln!("skipped a_socket_that_only_io_uring_holds: no io_uring here");
-        return;
+        return skip("a_socket_that_only_io_uring_holds", "no io_uring here");
     };
     drop(socket);
     let mut reader = OwnerReader::default().remember();
@@ -366,8 +365,10 @@ fn descriptors_are_counted() {
     let _alone = alone();
     let mut reader = OwnerReader::default();
     let Some(before) = reader.descriptor_count() else {
-        eprintln!("skipped descriptors_are_counted: this kernel does not tell (before Linux 6.2)");
-        return;
+        return skip(
+            "descriptors_are_counted",
+            "this kernel does not report it (before Linux 6.2)",
+        );
     };
     let own = std::fs::read_dir("/proc/self/fd").unwrap().count() as u64;
     assert!(before >= own / 2, "{before} of at least {own}");

@@ -18,6 +18,7 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use netstat_os::linux::owners_ebpf::{Holding, TaskFile, Unavailable};
+use netstat_testkit::skip;
 
 /// The name the program has in the kernel.
 const PROGRAM: &str = "netstat_sockets";
@@ -31,7 +32,7 @@ fn iterator(test: &str) -> Option<TaskFile> {
     match TaskFile::load() {
         Ok(iterator) => Some(iterator),
         Err(error) => {
-            eprintln!("{test}: skipped: {error}");
+            skip(test, &error.to_string());
             None
         }
     }
@@ -510,8 +511,7 @@ fn processes_of_inner_pid_namespaces_have_their_outer_number() {
             return;
         }
         if outer.0.try_wait().unwrap().is_some() {
-            eprintln!("skipped: no PID namespace can be made here");
-            return;
+            return skip("PID namespace", "none can be made here");
         }
         assert!(begun.elapsed() < Duration::from_secs(20), "{inner:?}");
         std::thread::sleep(Duration::from_millis(5));
@@ -577,8 +577,7 @@ fn sockets_of_all_network_namespaces_are_told() {
         answer.map(|(inode, inside)| (inode, inside, outside))
     });
     let Some((there, inside, outside)) = inside else {
-        eprintln!("skipped: a network namespace needs CAP_SYS_ADMIN");
-        return;
+        return skip("network namespace", "needs CAP_SYS_ADMIN");
     };
     for seen in [inside, outside] {
         for socket in [inode(&here), there] {
@@ -597,8 +596,10 @@ fn a_million_plain_descriptors_are_passed_over() {
     };
     let (_many, count) = start(helper("helper_many_plain_descriptors"));
     if count.parse::<u32>().unwrap() <= 1_000_000 {
-        eprintln!("skipped: only {count} descriptors are allowed");
-        return;
+        return skip(
+            "a_million_plain_descriptors_are_passed_over",
+            &format!("only {count} descriptors are allowed"),
+        );
     }
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     let number = inode(&socket);
@@ -622,7 +623,7 @@ fn loaded() -> Option<BTreeSet<u32>> {
             Err(aya::programs::ProgramError::SyscallError(error))
                 if error.io_error.kind() == std::io::ErrorKind::NotFound => {}
             Err(error) => {
-                eprintln!("skipped: the kernel's programs cannot be listed: {error}");
+                skip("loaded programs", &format!("they cannot be listed: {error}"));
                 return None;
             }
         }
@@ -675,8 +676,10 @@ fn no_program_is_left_behind() {
 #[test]
 fn an_ordinary_user_learns_what_is_missing() {
     if rustix::process::geteuid().is_root() {
-        eprintln!("an_ordinary_user_learns_what_is_missing: skipped: root; see the test of capabilities");
-        return;
+        return skip(
+            "an_ordinary_user_learns_what_is_missing",
+            "this is root; see the test of capabilities",
+        );
     }
     assert!(
         matches!(TaskFile::load(), Err(Unavailable::Capabilities { .. })),
@@ -700,7 +703,7 @@ fn capable_copy(folder: &std::path::Path, capabilities: &str) -> Option<std::pat
     {
         Ok(status) if status.success() => Some(copy),
         other => {
-            eprintln!("skipped: setcap {capabilities}: {other:?}");
+            skip("file capabilities", &format!("setcap {capabilities}: {other:?}"));
             None
         }
     }
@@ -710,8 +713,7 @@ fn capable_copy(folder: &std::path::Path, capabilities: &str) -> Option<std::pat
 #[test]
 fn two_capabilities_are_enough_and_both_are_needed() {
     if !rustix::process::geteuid().is_root() || iterator("two_capabilities_are_enough_and_both_are_needed").is_none() {
-        eprintln!("two_capabilities_are_enough_and_both_are_needed: skipped: needs root");
-        return;
+        return skip("two_capabilities_are_enough_and_both_are_needed", "needs root");
     }
     let folder = tempfile::tempdir().unwrap();
     fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o755)).unwrap();
@@ -783,7 +785,10 @@ fn namespaces_of_their_own_are_refused() {
         ),
     ] {
         if needs_root && !root {
-            eprintln!("namespaces_of_their_own_are_refused: {expected}: skipped: needs root");
+            skip(
+                "namespaces_of_their_own_are_refused",
+                &format!("{expected}: needs root"),
+            );
             continue;
         }
         if !Command::new("unshare")
@@ -793,7 +798,10 @@ fn namespaces_of_their_own_are_refused() {
             .status()
             .is_ok_and(|s| s.success())
         {
-            eprintln!("namespaces_of_their_own_are_refused: skipped: unshare {arguments:?} does not work here");
+            skip(
+                "namespaces_of_their_own_are_refused",
+                &format!("unshare {arguments:?} does not work here"),
+            );
             continue;
         }
         let mut command = helper_in("unshare", "helper_outcome");
@@ -836,8 +844,7 @@ fn a_kernel_without_types_is_recognised() {
         command
     };
     if !wrapper("true".as_ref()).status().is_ok_and(|status| status.success()) {
-        eprintln!("a_kernel_without_types_is_recognised: skipped: nothing can be mounted here");
-        return;
+        return skip("a_kernel_without_types_is_recognised", "nothing can be mounted here");
     }
     let plain = helper("helper_outcome");
     let mut command = wrapper(plain.get_program());

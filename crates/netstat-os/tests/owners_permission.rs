@@ -9,6 +9,7 @@ use std::process::{Command, Output};
 
 use netstat_model::{NoOwner, Owner, OwnerSummary};
 use netstat_os::linux::owners::{Hooks, OwnerReader};
+use netstat_testkit::skip;
 use owners_kit::*;
 
 /// Becomes the user `nobody`, giving up every privilege but those of the program file.
@@ -18,7 +19,7 @@ const AS_NOBODY: [&str; 4] = ["setpriv", "--reuid=65534", "--regid=65534", "--cl
 fn root_for(test: &str) -> bool {
     let root = rustix::process::geteuid().is_root() && in_first_user_namespace();
     if !root {
-        eprintln!("skipped {test}: needs root");
+        skip(test, "needs root");
     }
     root
 }
@@ -86,8 +87,10 @@ fn the_advice_is_true() {
     let mut words = command.split(' ').skip(1);
     let status = Command::new(words.next().unwrap()).args(words).status();
     if !status.is_ok_and(|status| status.success()) {
-        eprintln!("skipped the_advice_is_true: no setcap(8), or a file system without file capabilities");
-        return;
+        return skip(
+            "the_advice_is_true",
+            "no setcap(8), or a file system without file capabilities",
+        );
     }
     let exe = std::env::current_exe().unwrap();
     let exe = exe.file_name().unwrap().to_string_lossy();
@@ -150,7 +153,10 @@ fn nothing_is_called_hidden_without_proof() {
     let not_permitted = NoOwner::NotPermitted { user: Some(0) };
     if something_is_denied() {
         // So it is for every ordinary user, and for a confined root.
-        eprintln!("skipped part of nothing_is_called_hidden_without_proof: not every process may be read here");
+        skip(
+            "nothing_is_called_hidden_without_proof",
+            "not every process may be read here",
+        );
         assert_eq!(reason(Hooks::default()), not_permitted);
         return;
     }

@@ -16,6 +16,7 @@ use netstat_model::process::{Descriptor, FileStatus, Mapped, ProcessFacts};
 use netstat_model::{Fact, Why};
 use netstat_os::linux::process::ProcessReader;
 use netstat_os::{DescriptorsAsk, NoProcess, ProcessAsk, ProcessText};
+use netstat_testkit::skip;
 
 const ALL: ProcessAsk = ProcessAsk {
     environment: true,
@@ -310,8 +311,10 @@ fn a_process_whose_first_thread_has_ended_is_still_seen() {
         .into_iter()
         .find_map(|path| fs::canonicalize(path).ok());
     let Some(python) = python else {
-        eprintln!("skipped: no python3");
-        return;
+        return skip(
+            "a_process_whose_first_thread_has_ended_is_still_seen",
+            "python3 is not installed",
+        );
     };
     let script = "import ctypes,threading,time\n\
         threading.Thread(target=lambda: time.sleep(600)).start()\n\
@@ -355,8 +358,10 @@ fn kernel_threads_have_no_program() {
     let facts = match reader.read(2, &ProcessAsk::CARD) {
         Ok(facts) if facts.kernel_thread => facts,
         _ => {
-            eprintln!("skipped: process 2 is no kernel thread in sight");
-            return;
+            return skip(
+                "kernel_threads_have_no_program",
+                "process 2 is not a visible kernel thread",
+            );
         }
     };
     assert_eq!(facts.comm, b"kthreadd");
@@ -410,8 +415,10 @@ fn files_in_the_view_of_a_process() {
 #[test]
 fn without_the_right_only_what_is_open_to_all_is_told() {
     if !rustix::process::geteuid().is_root() {
-        eprintln!("skipped: needs root to become somebody else");
-        return;
+        return skip(
+            "without_the_right_only_what_is_open_to_all_is_told",
+            "needs root to become another user",
+        );
     }
     // A thread of its own gives up its rights: they belong to threads.
     let facts = std::thread::spawn(|| {

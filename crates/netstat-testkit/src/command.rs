@@ -116,7 +116,7 @@ impl Netstat {
                 Err(error) => error.to_string(),
             }
         };
-        namespace::skip(&namespace::current_test(), &reason);
+        crate::skip(&namespace::current_test(), &reason);
         None
     }
 

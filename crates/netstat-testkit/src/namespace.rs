@@ -1,7 +1,7 @@
 //! A test in namespaces of its own: the test program runs itself again inside them.
 
 use std::ffi::OsString;
-use std::io::{Read, Write};
+use std::io::Read;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::OnceLock;
@@ -9,11 +9,10 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal};
 
+use crate::skip::{pass_on_skips, running_test, skip};
+
 /// Set to the test's name in the run inside the namespaces.
 pub(crate) const INSIDE: &str = "NETSTAT_TESTKIT_INSIDE";
-
-/// When this is set, a test that would be skipped fails instead: for machines that are known to offer everything.
-const STRICT: &str = "NETSTAT_TESTKIT_STRICT";
 
 /// A body that has not ended after this time hangs.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -94,18 +93,6 @@ fn test_name(type_name: &str) -> String {
     path.replace("::{{closure}}", "")
 }
 
-/// Says on the real stderr (the harness keeps `eprintln!` of passing tests to itself) that a test does not run.
-///
-/// # Panics
-/// When `NETSTAT_TESTKIT_STRICT` is set.
-pub fn skip(what: &str, reason: &str) {
-    assert!(
-        std::env::var_os(STRICT).is_none(),
-        "{what} may not be skipped, but: {reason}"
-    );
-    let _ = writeln!(std::io::stderr(), "skipped {what}: {reason}");
-}
-
 /// The name of the test that runs inside namespaces; empty outside.
 pub fn current_test() -> String {
     std::env::var_os(INSIDE).map_or_else(String::new, |name| name.to_string_lossy().into_owned())
@@ -120,10 +107,7 @@ pub fn have(tool: &str) -> bool {
             .any(|directory| directory.join(tool).is_file())
     });
     if !found {
-        // Outside of namespaces the harness names the thread after the test.
-        let thread = std::thread::current().name().unwrap_or_default().to_owned();
-        let test = Some(current_test()).filter(|test| !test.is_empty()).unwrap_or(thread);
-        skip(&test, &format!("{tool} is not installed"));
+        skip(&running_test(), &format!("{tool} is not installed"));
     }
     found
 }
@@ -217,9 +201,7 @@ fn run_inside(entrance: Vec<&'static str>, name: &str) {
     let (output, in_time) = finish(&mut command, PATIENCE).expect("unshare can be started");
     let out = String::from_utf8_lossy(&output.stdout);
     let err = String::from_utf8_lossy(&output.stderr);
-    for line in err.lines().filter(|line| line.starts_with("skipped ")) {
-        let _ = writeln!(std::io::stderr(), "{line}");
-    }
+    pass_on_skips(&output.stderr);
     // A wrong name would run no test at all, with success.
     if !(in_time && output.status.success() && out.contains("test result: ok. 1 passed")) {
         let ending = if in_time {

@@ -41,7 +41,7 @@ pub fn without_netlink<T: Send>(body: impl FnOnce() -> T + Send) -> Option<T> {
     match result {
         Ok(Ok(value)) => Some(value),
         Ok(Err(reason)) => {
-            namespace::skip(&namespace::current_test(), &reason);
+            crate::skip(&namespace::current_test(), &reason);
             None
         }
         Err(panic) => std::panic::resume_unwind(panic),
@@ -75,7 +75,7 @@ pub fn set_last_pid(last: u32) -> bool {
     match std::fs::write("/proc/sys/kernel/ns_last_pid", last.to_string()) {
         Ok(()) => true,
         Err(error) => {
-            namespace::skip(
+            crate::skip(
                 &namespace::current_test(),
                 &format!("process ids cannot be chosen: {error}"),
             );

@@ -8,7 +8,7 @@ use std::process::{Command, Stdio};
 use netstat_testkit::actors::{self, Actor};
 use netstat_testkit::peer::Family;
 use netstat_testkit::states::AllStates;
-use netstat_testkit::{Netstat, own_namespace};
+use netstat_testkit::{Netstat, own_namespace, skip};
 use serde_json::Value;
 
 fn netstat() -> Netstat {
@@ -55,7 +55,7 @@ fn through(program: &str, words: &[&str], input: &str) -> Option<String> {
     let mut child = match child {
         Ok(child) => child,
         Err(_) => {
-            eprintln!("skipped: {program} is not installed");
+            skip("formats", &format!("{program} is not installed"));
             return None;
         }
     };
@@ -236,8 +236,7 @@ fn the_internals_of_tcp_are_those_of_ss() {
         .args(["-tinH", "sport", "=", &format!(":{port}")])
         .output()
     else {
-        eprintln!("skipped: ss is not installed");
-        return;
+        return skip("formats", "ss is not installed");
     };
     let ss = String::from_utf8(output.stdout).unwrap();
     let figure = |name: &str| {

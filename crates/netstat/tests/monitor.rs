@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use netstat_monitor::collect::Collector;
 use netstat_monitor::model::Modeler;
 use netstat_monitor::sample::Holder;
-use netstat_testkit::own_namespace;
+use netstat_testkit::{own_namespace, skip};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_netstat");
 
@@ -35,7 +35,7 @@ impl Tmux {
     /// `None`, with a word why, where there is no tmux.
     fn start(test: &str, width: u16, height: u16) -> Option<Tmux> {
         if !has("tmux") {
-            eprintln!("skipped {test}: tmux is not installed");
+            skip(test, "tmux is not installed");
             return None;
         }
         let home = tempfile::tempdir().unwrap();
@@ -283,7 +283,7 @@ fn connections_shorter_than_a_look_are_seen_and_counted() {
         let sample = Arc::new(collector.look());
         if !sample.passing.watched {
             let why = sample.limits.last().map(|limit| limit.why.clone());
-            return eprintln!("skipped: no events here: {why:?}");
+            return skip("events", &format!("none here: {why:?}"));
         }
         ends += sample.passing.ended.iter().filter(|end| end.short).count();
         opened += sample.passing.opened.known().unwrap_or(0);
@@ -302,7 +302,7 @@ fn connections_shorter_than_a_look_are_seen_and_counted() {
     }
     let by_trace = of_port.iter().any(|row| row.lived.known().is_some());
     if !by_trace {
-        return eprintln!("skipped in part: owners and beginnings are told by tracepoints only");
+        return skip("owners and beginnings", "only tracepoints report them");
     }
     for row in &of_port {
         assert_eq!(row.row.process().map(|key| key.pid), Some(std::process::id()));
@@ -332,7 +332,7 @@ fn bytes_sent_after_the_last_look_count_too() {
         last = sample.sockets_at;
         modeler.model(&sample);
         if !sample.passing.watched {
-            return eprintln!("skipped: no events here");
+            return skip("events", "none here");
         }
     }
     near.write_all(&[1; 30_000]).unwrap();
@@ -359,7 +359,7 @@ fn bytes_sent_after_the_last_look_count_too() {
 fn figures_of_connections_are_those_of_ss() {
     own_namespace!();
     if !has("ss") {
-        return eprintln!("skipped figures_of_connections_are_those_of_ss: ss is not installed");
+        return skip("figures_of_connections_are_those_of_ss", "ss is not installed");
     }
     let transfer = Transfer::start(200_000);
     std::thread::sleep(Duration::from_millis(500));

@@ -11,6 +11,7 @@ use namespace::{inside, sh, works};
 use netstat_model::route::{Route, RouteKind, TABLE_LOCAL, TABLE_MAIN, TableSelection};
 use netstat_model::{Fact, Why};
 use netstat_os::linux::routes::{addresses, interfaces, listing, own_addresses, routes};
+use netstat_testkit::skip;
 
 /// Two ends of a cable, both up, addresses on one.
 const CABLE: &str = "
@@ -28,7 +29,7 @@ const CABLE_V6: &str = "ip addr add fd00:1::1/64 dev left nodad";
 /// Lays the cable, or says what cannot be had.
 fn cable(test: &str) -> bool {
     if !works("ip link add probe type veth peer name probed && ip link del probe") {
-        eprintln!("{test}: skipped, this kernel has no veth interfaces");
+        skip(test, "this kernel has no veth interfaces");
         return false;
     }
     sh(CABLE);
@@ -39,7 +40,7 @@ fn cable(test: &str) -> bool {
 fn with_v6(test: &str) -> bool {
     let has = works(CABLE_V6);
     if !has {
-        eprintln!("{test}: no IPv6 here, its part is skipped");
+        skip(test, "no IPv6 here");
     }
     has
 }
@@ -101,7 +102,7 @@ fn every_kind_of_route_agrees_with_ip() {
             ");
             // Needs CONFIG_IPV6_SUBTREES.
             if !works("ip -6 route add 2001:dba::/32 from 2001:dbb::/48 via fd00:1::3") {
-                eprintln!("{test}: this kernel has no source-specific routes");
+                skip(test, "this kernel has no source-specific routes");
             }
         }
         agrees_with_ip();
@@ -140,8 +141,7 @@ fn next_hop_objects_are_followed() {
             return;
         }
         if !works("ip nexthop add id 5 via 10.1.0.7 dev left") {
-            eprintln!("{test}: skipped, no next-hop objects here");
-            return;
+            return skip(test, "no next-hop objects here");
         }
         sh("
             ip nexthop add id 6 via 10.1.0.8 dev left
@@ -154,8 +154,7 @@ fn next_hop_objects_are_followed() {
         agrees_with_ip();
         let [told, _] = both(TableSelection::default());
         if !works("echo 0 > /proc/sys/net/ipv4/nexthop_compat_mode") {
-            eprintln!("{test}: the kernel's terse mode cannot be set, its part is skipped");
-            return;
+            return skip(test, "nexthop_compat_mode cannot be set here");
         }
         // Now the kernel names the object only; what is made of it must not differ, but for the loopback of the blackhole.
         let [terse, _] = both(TableSelection::default());
@@ -175,8 +174,7 @@ fn ipv6_switched_off_is_empty_and_no_failure() {
     inside(test, || {
         sh("ip link set lo up");
         if !works("echo 1 > /proc/sys/net/ipv6/conf/all/disable_ipv6") {
-            eprintln!("{test}: skipped, IPv6 cannot be switched off here");
-            return;
+            return skip(test, "IPv6 cannot be switched off here");
         }
         let listing = listing(TableSelection::All);
         assert_eq!(listing.ipv6, Fact::Known(vec![]));

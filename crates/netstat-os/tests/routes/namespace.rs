@@ -3,6 +3,8 @@
 use std::ffi::OsStr;
 use std::process::{Command, Stdio};
 
+use netstat_testkit::skip;
+
 /// Set in the inner run.
 const INSIDE: &str = "NETSTAT_ROUTES_TEST_INSIDE";
 
@@ -22,12 +24,8 @@ pub(crate) fn inside(test: &str, body: impl FnOnce()) {
             .stderr(Stdio::null())
             .status();
         if !works.is_ok_and(|status| status.success()) {
-            eprintln!(
-                "{test}: skipped, `unshare {} {}` does not work here",
-                flags.join(" "),
-                probe.join(" ")
-            );
-            return;
+            let command = format!("unshare {} {}", flags.join(" "), probe.join(" "));
+            return skip(test, &format!("`{command}` does not work here"));
         }
     }
     let program = std::env::current_exe().expect("the test knows its own file");
@@ -38,6 +36,7 @@ pub(crate) fn inside(test: &str, body: impl FnOnce()) {
         .env(INSIDE, test)
         .output()
         .expect("unshare was found before");
+    netstat_testkit::pass_on_skips(&output.stderr);
     eprint!("{}", String::from_utf8_lossy(&output.stderr));
     let talk = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "inside the namespace: {talk}");

@@ -446,8 +446,10 @@ mod tests {
     #[test]
     fn aya_relocates_to_the_same_instructions() {
         let Ok(types) = KernelBtf::open() else {
-            eprintln!("skipped: this kernel has no {PATH}");
-            return;
+            return netstat_testkit::skip(
+                "aya_relocates_to_the_same_instructions",
+                &format!("this kernel has no {PATH}"),
+            );
         };
         let ours = match Object::parse(OBJECT, SECTION)
             .unwrap()
@@ -455,8 +457,7 @@ mod tests {
         {
             Ok(program) => program,
             Err(error) => {
-                eprintln!("skipped: {error}");
-                return;
+                return netstat_testkit::skip("aya_relocates_to_the_same_instructions", &error.to_string());
             }
         };
         let mut theirs = aya_obj::Object::parse(OBJECT).unwrap();

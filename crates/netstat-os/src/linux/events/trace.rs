@@ -323,6 +323,7 @@ pub(super) fn since_boot() -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use netstat_testkit::skip;
 
     fn parts() -> impl Iterator<Item = &'static Part> {
         [&STATES, &NESTED, &ENDS].into_iter().chain(&USES).chain(&ACCEPTS)
@@ -332,20 +333,24 @@ mod tests {
     #[test]
     fn aya_relocates_to_the_same_instructions() {
         let Ok(types) = KernelBtf::open() else {
-            eprintln!("skipped: this kernel does not tell its types");
-            return;
+            return skip(
+                "aya_relocates_to_the_same_instructions",
+                "this kernel does not tell its types",
+            );
         };
         let described = Btf::parse(&types).unwrap();
         let mut theirs = aya_obj::Object::parse(OBJECT).unwrap();
         let kernel = aya_obj::btf::Btf::from_sys_fs().unwrap();
         if let Err(error) = theirs.relocate_btf(&kernel) {
-            eprintln!("skipped: {error}");
-            return;
+            return skip("BPF program", &error.to_string());
         }
         for part in parts() {
             let object = Object::parse(OBJECT, part.section).unwrap();
             let Ok(ours) = object.fit(&described, part.attach_to) else {
-                eprintln!("skipped: this kernel has no {}", part.attach_to);
+                skip(
+                    "aya_relocates_to_the_same_instructions",
+                    &format!("this kernel has no {}", part.attach_to),
+                );
                 continue;
             };
             let same = theirs.functions.values().any(|function| {
@@ -369,8 +374,7 @@ mod tests {
     #[test]
     fn the_verifier_takes_the_program_for_accepts() {
         if let Err(error) = TaskFile::check() {
-            eprintln!("skipped: {error}");
-            return;
+            return skip("BPF program", &error.to_string());
         }
         let types = KernelBtf::open().unwrap();
         let kernel = Btf::parse(&types).unwrap();
@@ -387,7 +391,9 @@ mod tests {
                 match load_fitted(part.place, &program, part.name) {
                     Ok(_) => {}
                     // Some kernels take no program for a function at all.
-                    Err(error @ Unavailable::Forbidden { .. }) => eprintln!("skipped: {error}"),
+                    Err(error @ Unavailable::Forbidden { .. }) => {
+                        skip("the_verifier_takes_the_program_for_accepts", &error.to_string())
+                    }
                     Err(error) => panic!("{error}"),
                 }
             }

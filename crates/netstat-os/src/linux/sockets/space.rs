@@ -591,7 +591,10 @@ mod tests {
             ("[::1]:0", Table::Tcp6, Table::Tcp4),
         ] {
             let Ok(_) = TcpListener::bind(address) else {
-                eprintln!("skipped for {address}: no such address here");
+                netstat_testkit::skip(
+                    "the_kernel_tells_the_chosen_sockets_only",
+                    &format!("no address {address} here"),
+                );
                 continue;
             };
             let (listener, [near, _far], _others) = sockets(address);
