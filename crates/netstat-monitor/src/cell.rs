@@ -4,20 +4,18 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use netstat_model::reach::{is_loopback, is_public};
 use netstat_model::text::escape_str;
 use netstat_model::{Endpoint, Fact, Protocol, digits};
 use netstat_names::Services;
 
 use crate::format::{self, UNKNOWN};
-use crate::model::Model;
+use crate::model::{Item, Model, PaneRow, reachable_from};
 use crate::pane::Column;
-use crate::sample::{Bytes, Holder, SocketRow};
-use crate::view::{Item, Row};
+use crate::sample::{Bytes, Holder};
 
 /// How much a text matters.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Tone {
+pub(crate) enum Tone {
     /// As usual.
     #[default]
     Plain,
@@ -31,11 +29,11 @@ pub enum Tone {
 
 /// A text with its tone.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Cell {
+pub(crate) struct Cell {
     /// Safe for the terminal.
-    pub text: String,
+    pub(crate) text: String,
     /// How much it matters.
-    pub tone: Tone,
+    pub(crate) tone: Tone,
 }
 
 impl Cell {
@@ -65,18 +63,18 @@ impl Cell {
 
 /// Names for numbers, as far as they are known and wanted.
 #[derive(Debug)]
-pub struct NameBook {
+pub(crate) struct NameBook {
     /// Names of addresses.
-    pub hosts: HashMap<IpAddr, Arc<str>>,
+    pub(crate) hosts: HashMap<IpAddr, Arc<str>>,
     /// Names of ports.
-    pub services: Services,
+    pub(crate) services: Services,
     /// Whether names are shown.
-    pub shown: bool,
+    pub(crate) shown: bool,
 }
 
 impl NameBook {
     /// The address of one side, or its name.
-    pub fn address(&self, end: &Endpoint) -> String {
+    pub(crate) fn address(&self, end: &Endpoint) -> String {
         if self.shown
             && let Some(name) = self.hosts.get(&end.address.to_canonical())
         {
@@ -86,7 +84,7 @@ impl NameBook {
     }
 
     /// The port of one side, or the name of its service.
-    pub fn port(&self, protocol: Protocol, port: u16) -> String {
+    pub(crate) fn port(&self, protocol: Protocol, port: u16) -> String {
         match self.services.name(protocol, port) {
             Some(name) if self.shown => escape_str(name).into_owned(),
             _ => port.to_string(),
@@ -95,7 +93,7 @@ impl NameBook {
 }
 
 /// An address without brackets: it stands in a column of its own.
-pub fn address(end: &Endpoint) -> String {
+pub(crate) fn address(end: &Endpoint) -> String {
     let mut out = Vec::new();
     match end.address {
         IpAddr::V4(v4) => digits::push_ipv4(&mut out, v4),
@@ -109,40 +107,8 @@ pub fn address(end: &Endpoint) -> String {
     String::from_utf8_lossy(&out).into_owned()
 }
 
-/// How long a closed connection lived, in microseconds; of an open one nobody told when it began.
-pub(crate) fn lived(model: &Model, at: usize) -> Fact<u64> {
-    model
-        .sockets
-        .closed(at)
-        .map_or(Fact::Unknown(netstat_model::Why::NotYet), |closed| closed.lived)
-}
-
-/// From where a listener's address can be reached, with a number that rises with the reach. A firewall may be in the way all the
-/// same.
-pub fn reach(row: &SocketRow) -> (u8, &'static str) {
-    let address = row.local.address.to_canonical();
-    if is_loopback(address) {
-        return (0, "this computer");
-    }
-    if address.is_unspecified() {
-        return (5, "every network");
-    }
-    if address.is_multicast() {
-        return (2, "a multicast group");
-    }
-    let link = match address {
-        IpAddr::V4(v4) => v4.is_link_local(),
-        IpAddr::V6(v6) => v6.is_unicast_link_local(),
-    };
-    match (link, is_public(address)) {
-        (true, _) => (1, "its link"),
-        (_, false) => (3, "private networks"),
-        (_, true) => (4, "the Internet"),
-    }
-}
-
 /// What stands in `column` of `row`.
-pub fn cell(model: &Model, names: &NameBook, row: &Row, column: Column) -> Cell {
+pub(crate) fn cell(model: &Model, names: &NameBook, row: &PaneRow, column: Column) -> Cell {
     match row.item {
         Item::Process(at) => process(model, at as usize, column),
         Item::Socket(at) => socket(model, names, at as usize, column),
@@ -264,7 +230,7 @@ fn socket(model: &Model, names: &NameBook, at: usize, column: Column) -> Cell {
         Column::RemotePort => Cell::plain(names.port(row.protocol, row.foreign.port)),
         Column::LocalAddress => Cell::plain(address(&row.local)),
         Column::LocalPort => Cell::plain(row.local.port.to_string()),
-        Column::State if closed.is_some_and(|closed| closed.told) => Cell::plain(match (row.state, lived(model, at)) {
+        Column::State if closed.is_some_and(|closed| closed.told) => Cell::plain(match (row.state, model.sockets.lifetime(at)) {
             (State::SynSent, _) => "failed".to_owned(),
             (_, Fact::Known(lived)) => format!("lived {}", format::span(lived)),
             (_, Fact::Unknown(_)) => "closed".to_owned(),
@@ -279,7 +245,7 @@ fn socket(model: &Model, names: &NameBook, at: usize, column: Column) -> Cell {
         },
         Column::Protocol => Cell::plain(row.protocol.name()),
         Column::Reach => {
-            let (far, words) = reach(row);
+            let (far, words) = reachable_from(row);
             Cell {
                 text: words.to_owned(),
                 tone: if far == 0 { Tone::Dim } else { Tone::Plain },
@@ -303,7 +269,7 @@ fn socket(model: &Model, names: &NameBook, at: usize, column: Column) -> Cell {
         Column::NetworkTotal => rate(flow.total(), |bytes| bytes.sent + bytes.received),
         Column::Sent => Cell::figure(row.bytes.map(|bytes| bytes.sent), format::size),
         Column::Received => Cell::figure(row.bytes.map(|bytes| bytes.received), format::size),
-        Column::Lived => Cell::figure(lived(model, at), format::span),
+        Column::Lived => Cell::figure(model.sockets.lifetime(at), format::span),
         Column::ReceiveQueue => Cell::figure(Fact::Known(row.receive_queue), |bytes| format::size(bytes.into())),
         Column::SendQueue => Cell::figure(row.send_queue, |bytes| format::size(bytes.into())),
         _ => Cell::default(),

@@ -13,7 +13,7 @@ use netstat_model::metrics::{Metrics, ProcessKey};
 use netstat_model::{Extras, Fact, NoOwner, Owner, Owners, Protocol, Socket, SocketFacts, State, TcpMetric, Why};
 use netstat_os::{MetricsAsk, OwnersAsk, SocketAsk, SocketList, System};
 
-use crate::sample::{Bytes, Holder, Passing, Sample, Segments, SocketRow};
+use crate::sample::{Bytes, Holder, Passing, Sample, Segments, SocketRow, find_socket};
 use crate::watch::Watch;
 
 /// So often at most all owners are looked for anew.
@@ -184,7 +184,7 @@ impl Collector {
                 if let Owner::None(why) = nobody.of(&socket) {
                     row.holder = Holder::None(why);
                 }
-            } else if let Some(before) = find(&known, row.id).filter(|before| before.inode == row.inode) {
+            } else if let Some(before) = find_socket(&known, row.id).filter(|before| before.inode == row.inode) {
                 (row.holder, row.others) = (before.holder, before.others);
             }
             if may_ask && row.inode != 0 && (all || row.holder == Holder::Pending) {
@@ -365,12 +365,6 @@ fn bare(socket: &Socket) -> Socket {
         receive_queue: socket.receive_queue(),
         send_queue: socket.send_queue().known(),
     })
-}
-
-/// The row with this id.
-pub(crate) fn find(rows: &[SocketRow], id: u64) -> Option<&SocketRow> {
-    let place = rows.binary_search_by_key(&id, |row| row.id).ok()?;
-    rows.get(place)
 }
 
 /// TCP and UDP in every state, with the internals of TCP.

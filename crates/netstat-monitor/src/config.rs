@@ -21,9 +21,8 @@ use std::time::Duration;
 
 use toml_edit::{Array, DocumentMut, Item, Table, TableLike, value};
 
-use crate::pane::{Column, Pane, Tab};
+use crate::pane::{Column, Pane, Sort, Tab, Tree};
 use crate::theme::ThemeName;
-use crate::view::{Sort, Tree};
 
 /// The shortest and the longest time between two looks, in seconds.
 pub const INTERVALS: (f64, f64) = (0.2, 60.0);

@@ -3,7 +3,7 @@
 use netstat_model::Fact;
 
 /// What stands for a fact that is not known.
-pub const UNKNOWN: &str = "-";
+pub(crate) const UNKNOWN: &str = "-";
 
 /// Three digits and a letter, in steps of `step`: `0`, `7.2`, `512`, `1.2k`, `34.5M`.
 fn scaled(value: f64, step: f64) -> String {
@@ -24,7 +24,7 @@ fn scaled(value: f64, step: f64) -> String {
 }
 
 /// Bytes or events per second, in powers of 1000. More than nothing never shows as nothing.
-pub fn rate(value: f64) -> String {
+pub(crate) fn rate(value: f64) -> String {
     if value > 0.0 && value < 0.5 {
         return "<1".to_owned();
     }
@@ -32,12 +32,12 @@ pub fn rate(value: f64) -> String {
 }
 
 /// An amount of bytes where rates stand beside it, in powers of 1000 with the unit: `512B`, `1.2kB`.
-pub fn amount(bytes: u64) -> String {
+pub(crate) fn amount(bytes: u64) -> String {
     format!("{}B", scaled(bytes as f64, 1000.0))
 }
 
 /// A span of time in at most 5 characters: `<1ms`, `12ms`, `4.2s`, `12min`, `3h`, `5d`.
-pub fn span(micros: u64) -> String {
+pub(crate) fn span(micros: u64) -> String {
     const MINUTE: u64 = 60_000_000;
     match micros {
         0..1_000 => "<1ms".to_owned(),
@@ -51,12 +51,12 @@ pub fn span(micros: u64) -> String {
 }
 
 /// Sizes in memory, in powers of 1024.
-pub fn size(bytes: u64) -> String {
+pub(crate) fn size(bytes: u64) -> String {
     scaled(bytes as f64, 1024.0)
 }
 
 /// A share of 1 as percent with one decimal below 10: `0`, `3.5`, `42`. More than nothing never shows as nothing.
-pub fn percent(share: f64) -> String {
+pub(crate) fn percent(share: f64) -> String {
     let percent = share * 100.0;
     if percent <= 0.0 {
         "0".to_owned()
@@ -70,7 +70,7 @@ pub fn percent(share: f64) -> String {
 }
 
 /// Microseconds as milliseconds: `0.04`, `1.3`, `120`.
-pub fn milliseconds(micros: u32) -> String {
+pub(crate) fn milliseconds(micros: u32) -> String {
     let value = f64::from(micros) / 1000.0;
     if micros > 0 && value < 0.005 {
         "<0.01".to_owned()
@@ -84,12 +84,12 @@ pub fn milliseconds(micros: u32) -> String {
 }
 
 /// A fact written by `write`, else [`UNKNOWN`].
-pub fn fact<T>(fact: Fact<T>, write: impl FnOnce(T) -> String) -> String {
+pub(crate) fn fact<T>(fact: Fact<T>, write: impl FnOnce(T) -> String) -> String {
     fact.known().map_or_else(|| UNKNOWN.to_owned(), write)
 }
 
 /// A length of time in its two largest units: `42 s`, `5 min 10 s`, `3 h 12 min`, `12 d 4 h`.
-pub fn duration(seconds: u64) -> String {
+pub(crate) fn duration(seconds: u64) -> String {
     let (minute, hour, day) = (60, 3600, 86400);
     match seconds {
         0..60 => format!("{seconds} s"),
@@ -100,7 +100,7 @@ pub fn duration(seconds: u64) -> String {
 }
 
 /// Cuts `text` to `width` columns of the terminal; what is cut off shows as `…`.
-pub fn cut(text: &str, width: usize) -> std::borrow::Cow<'_, str> {
+pub(crate) fn cut(text: &str, width: usize) -> std::borrow::Cow<'_, str> {
     use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
     // Most texts are plain.
     if text.len() <= width || UnicodeWidthStr::width(text) <= width {

@@ -7,35 +7,35 @@ use std::time::Duration;
 use netstat_model::Fact;
 use netstat_model::metrics::ProcessKey;
 
-use crate::model::{Model, Presence};
 use crate::selection::{Selection, is_connection};
+use crate::model::{Model, Presence};
 
 /// So far back a graph can show.
 const KEPT: Duration = Duration::from_secs(600);
 
 /// The figures of one moment. What is not known is `NaN`: the graph has a gap there.
 #[derive(Clone, Debug)]
-pub struct Point {
+pub(crate) struct Point {
     /// When.
-    pub at: Duration,
+    pub(crate) at: Duration,
     /// Share of all processors that was busy, 0 to 1.
-    pub cpu: f32,
+    pub(crate) cpu: f32,
     /// Share of memory in use, and with what is cached, 0 to 1.
-    pub memory: [f32; 2],
+    pub(crate) memory: [f32; 2],
     /// Share of the time in which a task waited for memory, 0 to 1.
-    pub memory_pressure: f32,
+    pub(crate) memory_pressure: f32,
     /// Bytes read and written per second.
-    pub disk: [f32; 2],
+    pub(crate) disk: [f32; 2],
     /// Share of the time in which the busiest disk was active, 0 to 1.
-    pub active: f32,
+    pub(crate) active: f32,
     /// Bytes received and sent per second.
-    pub network: [f32; 2],
+    pub(crate) network: [f32; 2],
     /// TCP connections.
-    pub connections: f32,
+    pub(crate) connections: f32,
     /// Share of each processor that was busy.
-    pub cores: Vec<f32>,
+    pub(crate) cores: Vec<f32>,
     /// Bytes received and sent per second of each interface, in the order of the model.
-    pub interfaces: Vec<(Arc<str>, [f32; 2])>,
+    pub(crate) interfaces: Vec<(Arc<str>, [f32; 2])>,
 }
 
 /// What one process did at one moment.
@@ -52,7 +52,7 @@ struct Deed {
 
 /// The past of the screen.
 #[derive(Clone, Debug, Default)]
-pub struct History {
+pub(crate) struct History {
     points: VecDeque<Point>,
     /// Only moments at which a process did something.
     deeds: HashMap<ProcessKey, VecDeque<Deed>>,
@@ -60,7 +60,7 @@ pub struct History {
 
 /// What a graph may show.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Series {
+pub(crate) enum Series {
     /// Processors.
     Cpu,
     /// Memory in use, and cached on top.
@@ -83,7 +83,7 @@ pub enum Series {
 
 impl Series {
     /// Whether it can be told for single processes.
-    pub fn is_of_processes(self) -> bool {
+    pub(crate) fn is_of_processes(self) -> bool {
         matches!(
             self,
             Series::Cpu | Series::Disk | Series::Memory | Series::Network | Series::Connections
@@ -110,7 +110,7 @@ fn value(fact: Fact<f64>) -> f32 {
 
 impl History {
     /// Takes in a moment.
-    pub fn push(&mut self, model: &Model, choice: &Selection) {
+    pub(crate) fn push(&mut self, model: &Model, choice: &Selection) {
         if self.points.back().is_some_and(|last| last.at >= model.at) {
             // A replay went back to its beginning.
             *self = History::default();
@@ -179,19 +179,9 @@ impl History {
         });
     }
 
-    /// How many moments are remembered.
-    pub fn len(&self) -> usize {
-        self.points.len()
-    }
-
-    /// Whether nothing is remembered yet.
-    pub fn is_empty(&self) -> bool {
-        self.points.is_empty()
-    }
-
     /// One value (two where a graph shows two) for each of `columns` parts of the last `span`, the newest last. A part without a reading
     /// is `NaN`. With marks it is what the marked processes did, where that can be told.
-    pub fn columns(
+    pub(crate) fn columns(
         &self,
         series: Series,
         span: Duration,
@@ -301,16 +291,16 @@ fn bridge(columns: &mut [[f32; 2]]) {
 /// The top of a scale that does not jump: it grows at once to the next of 1, 2, 5, 10, ... and shrinks only when half of
 /// it has been enough for everything that is shown.
 #[derive(Clone, Copy, Debug)]
-pub struct Scale(f32);
+pub(crate) struct Scale(f32);
 
 impl Scale {
     /// A scale whose top is never below `least`.
-    pub fn new(least: f32) -> Self {
+    pub(crate) fn new(least: f32) -> Self {
         Scale(round_up(least))
     }
 
     /// The top for values up to `most`.
-    pub fn fit(&mut self, most: f32, least: f32) -> f32 {
+    pub(crate) fn fit(&mut self, most: f32, least: f32) -> f32 {
         let needed = round_up(most.max(least));
         if needed > self.0 || needed < self.0 / 2.5 {
             self.0 = needed;

@@ -4,7 +4,7 @@ use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 /// What a key does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Action {
+pub(crate) enum Action {
     /// Show the tab of this number.
     Tab(usize),
     /// The next tab.
@@ -85,17 +85,17 @@ pub enum Action {
 
 /// A row of the table.
 #[derive(Clone, Copy, Debug)]
-pub struct Binding {
+pub(crate) struct Binding {
     /// The keys, as the help names them.
-    pub keys: &'static str,
+    pub(crate) keys: &'static str,
     /// The keys themselves.
-    pub codes: &'static [(KeyCode, KeyModifiers)],
+    pub(crate) codes: &'static [(KeyCode, KeyModifiers)],
     /// What they do, in the order of the codes; the last for all that follow.
-    pub actions: &'static [Action],
+    pub(crate) actions: &'static [Action],
     /// What the help says.
-    pub words: &'static str,
+    pub(crate) words: &'static str,
     /// Whether `--read-only` takes it away.
-    pub changes: bool,
+    pub(crate) changes: bool,
 }
 
 const NONE: KeyModifiers = KeyModifiers::NONE;
@@ -118,7 +118,7 @@ const fn bind(
 
 /// The parts of the help with their keys.
 #[rustfmt::skip]
-pub static TABLE: &[(&str, &[Binding])] = &[
+pub(crate) static TABLE: &[(&str, &[Binding])] = &[
     ("Tabs and panes", &[
         bind("1 to 5", &[(KeyCode::Char('1'), NONE), (KeyCode::Char('2'), NONE), (KeyCode::Char('3'), NONE), (KeyCode::Char('4'), NONE),
             (KeyCode::Char('5'), NONE)], &[Action::Tab(0), Action::Tab(1), Action::Tab(2), Action::Tab(3), Action::Tab(4)],
@@ -172,7 +172,7 @@ pub static TABLE: &[(&str, &[Binding])] = &[
 ];
 
 /// What a key does, if anything.
-pub fn action(key: &KeyEvent, read_only: bool) -> Option<Action> {
+pub(crate) fn action(key: &KeyEvent, read_only: bool) -> Option<Action> {
     // A capital letter may come with the shift key named or not.
     let modifiers = match key.code {
         KeyCode::Char(_) => key.modifiers.difference(KeyModifiers::SHIFT),

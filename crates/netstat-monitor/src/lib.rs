@@ -2,25 +2,27 @@
 //! ports it has.
 #![forbid(unsafe_code)]
 
-pub mod app;
-pub mod cell;
+mod app;
+mod cell;
+pub mod selection;
 pub mod collect;
 pub mod companion;
 pub mod config;
-pub mod format;
-pub mod history;
-pub mod keys;
+mod format;
+mod history;
+mod keys;
 pub mod model;
 pub mod pane;
 pub mod recording;
 mod run;
 pub mod sample;
-pub mod save;
-pub mod screen;
-pub mod selection;
+mod save;
+mod screen;
 mod terminal;
+#[cfg(test)]
+mod tests;
 pub mod theme;
-pub mod view;
+mod view;
 mod watch;
 
 pub use run::{End, Options, run};

@@ -105,15 +105,42 @@ pub enum Source {
 }
 
 impl Source {
-    /// Whether the rows are processes.
-    pub const fn is_processes(self) -> bool {
-        matches!(self, Source::Processes | Source::DiskUsers | Source::NetworkUsers)
-    }
-
     /// Whether the rows are sockets.
     pub const fn is_sockets(self) -> bool {
         matches!(self, Source::ActiveSockets | Source::Connections | Source::Listeners)
     }
+}
+
+/// How processes hang together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Tree {
+    /// Not at all.
+    #[default]
+    Flat,
+    /// Each below the one that started it.
+    Parent,
+    /// Each below its unit.
+    Unit,
+}
+
+impl Tree {
+    /// The next one.
+    pub const fn next(self) -> Tree {
+        match self {
+            Tree::Flat => Tree::Parent,
+            Tree::Parent => Tree::Unit,
+            Tree::Unit => Tree::Flat,
+        }
+    }
+}
+
+/// By which column a pane is sorted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sort {
+    /// The column.
+    pub column: Column,
+    /// Whether the largest stands first.
+    pub falling: bool,
 }
 
 /// A column.

@@ -231,3 +231,9 @@ impl netstat_model::Subject for SocketRow {
         self.user.known()
     }
 }
+
+/// The row with this id among `rows`, which rise by id.
+pub(crate) fn find_socket(rows: &[SocketRow], id: u64) -> Option<&SocketRow> {
+    let place = rows.binary_search_by_key(&id, |row| row.id).ok()?;
+    rows.get(place)
+}

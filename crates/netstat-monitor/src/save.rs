@@ -3,11 +3,10 @@
 use netstat_model::Fact;
 use serde_json::{Map, Value, json as value};
 
-use crate::app::App;
-use crate::cell::{cell, lived};
-use crate::model::Model;
+use crate::cell::{NameBook, cell};
+use crate::selection::Selection;
+use crate::model::{Item, Model, PaneRow};
 use crate::pane::{Column, Pane};
-use crate::view::Item;
 
 /// The number that stands in a column, where it holds one: whole figures, not the shortened texts of the screen.
 fn figure(model: &Model, item: Item, column: Column) -> Option<Fact<f64>> {
@@ -55,7 +54,7 @@ fn figure(model: &Model, item: Item, column: Column) -> Option<Fact<f64>> {
                 Column::Loss => flow.loss.map(|share| f64::from(share) * 100.0),
                 Column::Sent => row.bytes.map(|bytes| bytes.sent as f64),
                 Column::Received => row.bytes.map(|bytes| bytes.received as f64),
-                Column::Lived => lived(model, at as usize).map(|lived| lived as f64 / 1e6),
+                Column::Lived => model.sockets.lifetime(at as usize).map(|lived| lived as f64 / 1e6),
                 Column::ReceiveQueue => Fact::Known(row.receive_queue.into()),
                 Column::SendQueue => row.send_queue.map(f64::from),
                 _ => return None,
@@ -84,17 +83,35 @@ fn figure(model: &Model, item: Item, column: Column) -> Option<Fact<f64>> {
     })
 }
 
+/// A pane as it is saved.
+pub(crate) struct SavedPane<'a> {
+    /// The moment it shows.
+    pub(crate) model: &'a Model,
+    /// Which pane.
+    pub(crate) pane: Pane,
+    /// Its rows, in order.
+    pub(crate) rows: &'a [PaneRow],
+    /// The columns to save.
+    pub(crate) columns: &'a [Column],
+    /// Names of addresses and ports.
+    pub(crate) names: &'a NameBook,
+    /// Marks and filter.
+    pub(crate) choice: &'a Selection,
+    /// The name of the computer.
+    pub(crate) computer: &'a str,
+}
+
 /// A JSON document; a fact that is not known is `null`.
-pub fn json(app: &App, model: &Model, pane: Pane) -> String {
-    let columns = &app.settings.panes[&pane].columns;
-    let rows = app.panes[&pane].rows.iter().map(|row| {
+pub(crate) fn json(saved: &SavedPane<'_>) -> String {
+    let (model, columns) = (saved.model, saved.columns);
+    let rows = saved.rows.iter().map(|row| {
         let mut object = Map::new();
         for column in columns {
             let content = match figure(model, row.item, *column) {
                 Some(Fact::Known(number)) if number.fract() == 0.0 && number.abs() < 9e15 => value!(number as i64),
                 Some(Fact::Known(number)) => value!(number),
                 Some(Fact::Unknown(_)) => Value::Null,
-                None => match cell(model, &app.names, row, *column).text {
+                None => match cell(model, saved.names, row, *column).text {
                     text if text == crate::format::UNKNOWN => Value::Null,
                     text => Value::String(text),
                 },
@@ -106,11 +123,11 @@ pub fn json(app: &App, model: &Model, pane: Pane) -> String {
     let document = value!({
         "schema": "netstat.monitor.view",
         "version": 1,
-        "computer": app.computer,
+        "computer": saved.computer,
         "time_ms": model.wall,
-        "pane": pane.spec().key,
-        "filter": app.choice.filter.as_ref().map(|(text, _)| text),
-        "marked": app.choice.marks.keys().map(|key| key.pid).collect::<Vec<_>>(),
+        "pane": saved.pane.spec().key,
+        "filter": saved.choice.filter.as_ref().map(|(text, _)| text),
+        "marked": saved.choice.marks.keys().map(|key| key.pid).collect::<Vec<_>>(),
         "rows": rows.collect::<Vec<_>>(),
     });
     // A document of numbers and texts can always be written.
@@ -120,11 +137,11 @@ pub fn json(app: &App, model: &Model, pane: Pane) -> String {
 }
 
 /// CSV after RFC 4180, with a line of headings; a fact that is not known is empty.
-pub fn csv(app: &App, model: &Model, pane: Pane) -> String {
-    let columns = &app.settings.panes[&pane].columns;
+pub(crate) fn csv(saved: &SavedPane<'_>) -> String {
+    let (model, columns) = (saved.model, saved.columns);
     let heads: Vec<&str> = columns.iter().map(|column| column.spec().key).collect();
     let mut out = heads.join(",") + "\r\n";
-    for row in &app.panes[&pane].rows {
+    for row in saved.rows {
         for (at, column) in columns.iter().enumerate() {
             if at > 0 {
                 out.push(',');
@@ -132,7 +149,7 @@ pub fn csv(app: &App, model: &Model, pane: Pane) -> String {
             match figure(model, row.item, *column) {
                 Some(Fact::Known(number)) => out.push_str(&number.to_string()),
                 Some(Fact::Unknown(_)) => {}
-                None => match cell(model, &app.names, row, *column).text {
+                None => match cell(model, saved.names, row, *column).text {
                     text if text == crate::format::UNKNOWN => {}
                     text if text.contains(['"', ',', '\r', '\n']) => {
                         out.push('"');

@@ -5,109 +5,11 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use netstat_model::metrics::ProcessKey;
 use netstat_model::{Fact, State};
 
-use crate::model::{Model, Presence};
-use crate::pane::{Column, Pane, Source};
 use crate::selection::{Selection, is_connection};
-
-/// Names a row, whatever its place.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum RowId {
-    /// A process.
-    Process(ProcessKey),
-    /// A socket.
-    Socket(u64),
-    /// A unit.
-    Unit(Arc<str>),
-    /// A disk.
-    Disk(Arc<str>),
-}
-
-/// Where the row stands in the model.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Item {
-    /// In [`Model::processes`].
-    Process(u32),
-    /// In [`Model::sockets`].
-    Socket(u32),
-    /// In [`Model::units`].
-    Unit(u32),
-    /// In [`Model::disks`].
-    Disk(u32),
-}
-
-impl Item {
-    /// What names the row.
-    pub fn id(self, model: &Model) -> RowId {
-        match self {
-            Item::Process(at) => RowId::Process(model.processes[at as usize].key),
-            Item::Socket(at) => RowId::Socket(model.sockets.row(at as usize).id),
-            Item::Unit(at) => RowId::Unit(Arc::clone(&model.units[at as usize].name)),
-            Item::Disk(at) => RowId::Disk(Arc::clone(&model.disks[at as usize].name)),
-        }
-    }
-
-    /// The process it is, or whose it is.
-    pub fn process(self, model: &Model) -> Option<ProcessKey> {
-        match self {
-            Item::Process(at) => Some(model.processes[at as usize].key),
-            Item::Socket(at) => model.sockets.row(at as usize).process(),
-            Item::Unit(_) | Item::Disk(_) => None,
-        }
-    }
-
-    /// Whether it is new, here or gone.
-    pub fn presence(self, model: &Model) -> Presence {
-        match self {
-            Item::Process(at) => model.processes[at as usize].presence,
-            Item::Socket(at) => model.sockets.flow(at as usize).presence,
-            Item::Unit(_) | Item::Disk(_) => Presence::Here,
-        }
-    }
-}
-
-/// A row of a pane.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Row {
-    /// What it shows.
-    pub item: Item,
-    /// How deep it hangs in a tree.
-    pub depth: u16,
-}
-
-/// How processes hang together.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Tree {
-    /// Not at all.
-    #[default]
-    Flat,
-    /// Each below the one that started it.
-    Parent,
-    /// Each below its unit.
-    Unit,
-}
-
-impl Tree {
-    /// The next one.
-    pub const fn next(self) -> Tree {
-        match self {
-            Tree::Flat => Tree::Parent,
-            Tree::Parent => Tree::Unit,
-            Tree::Unit => Tree::Flat,
-        }
-    }
-}
-
-/// By which column a pane is sorted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Sort {
-    /// The column.
-    pub column: Column,
-    /// Whether the largest stands first.
-    pub falling: bool,
-}
+use crate::model::{Item, Model, PaneRow, reachable_from};
+use crate::pane::{Column, Pane, Sort, Source, Tree};
 
 /// What is compared.
 #[derive(Clone, Debug)]
@@ -133,14 +35,14 @@ impl Key {
 }
 
 /// The rows of `pane` in order. `first` says whether it is the pane where marks do not hide the other rows.
-pub fn rows(model: &Model, choice: &Selection, pane: Pane, sort: Sort, tree: Tree, first: bool) -> Vec<Row> {
+pub(crate) fn rows(model: &Model, choice: &Selection, pane: Pane, sort: Sort, tree: Tree, first: bool) -> Vec<PaneRow> {
     let source = pane.spec().source;
     let items = items(model, choice, source, first);
     let items = sorted(model, items, sort);
     match tree {
         Tree::Parent if source == Source::Processes => by_parent(model, &items),
         Tree::Unit if source == Source::Processes => by_unit(model, &items, sort),
-        _ => items.into_iter().map(|item| Row { item, depth: 0 }).collect(),
+        _ => items.into_iter().map(|item| PaneRow { item, depth: 0 }).collect(),
     }
 }
 
@@ -189,7 +91,7 @@ fn items(model: &Model, choice: &Selection, source: Source, first: bool) -> Vec<
 
 fn sorted(model: &Model, items: Vec<Item>, sort: Sort) -> Vec<Item> {
     let Some(first) = items.first() else { return items };
-    // What is equal keeps the model's order, which is that of identities. Metrics are compared much more quickly, and with much less
+    // What is equal keeps the model's order, which is that of identities. Figures are compared much more quickly, and with much less
     // memory, without the rest.
     if let Key::Number(_) = key(model, *first, sort.column) {
         let number = |item: &Item| match key(model, *item, sort.column) {
@@ -273,7 +175,7 @@ fn key(model: &Model, item: Item, column: Column) -> Key {
                 Column::LocalPort => Key::Number(row.local.port.into()),
                 Column::State => Key::Text(row.state.name().into()),
                 Column::Protocol => Key::Text(row.protocol.name().into()),
-                Column::Reach => Key::Number(crate::cell::reach(row).0.into()),
+                Column::Reach => Key::Number(reachable_from(row).0.into()),
                 Column::Loss => number(flow.loss, f64::from),
                 Column::Latency => number(row.rtt, f64::from),
                 // What has no rate, as what the kernel keeps of an ended connection, stands below what is silent.
@@ -283,7 +185,7 @@ fn key(model: &Model, item: Item, column: Column) -> Key {
                 Column::NetworkTotal => Key::Number(f64::from(flow.recent[0]) + f64::from(flow.recent[1])),
                 Column::Sent => number(row.bytes, |bytes| bytes.sent as f64),
                 Column::Received => number(row.bytes, |bytes| bytes.received as f64),
-                Column::Lived => number(crate::cell::lived(model, at as usize), |lived| lived as f64),
+                Column::Lived => number(model.sockets.lifetime(at as usize), |lived| lived as f64),
                 Column::ReceiveQueue => Key::Number(row.receive_queue.into()),
                 Column::SendQueue => number(row.send_queue, f64::from),
                 _ => Key::Number(0.0),
@@ -315,7 +217,7 @@ fn key(model: &Model, item: Item, column: Column) -> Key {
 }
 
 /// Hangs each process below the one that started it. One whose parent is not among the rows stands at the top.
-fn by_parent(model: &Model, items: &[Item]) -> Vec<Row> {
+fn by_parent(model: &Model, items: &[Item]) -> Vec<PaneRow> {
     let mut place = HashMap::with_capacity(items.len());
     for (at, item) in items.iter().enumerate() {
         if let Item::Process(index) = item {
@@ -339,11 +241,11 @@ fn by_parent(model: &Model, items: &[Item]) -> Vec<Row> {
         if std::mem::replace(&mut seen[at], true) {
             continue;
         }
-        rows.push(Row { item: items[at], depth });
+        rows.push(PaneRow { item: items[at], depth });
         stack.extend(children[at].iter().rev().map(|&child| (child, depth.saturating_add(1))));
     }
     // A ring of parents, as two readings that do not fit together could make, must not hide a row.
-    rows.extend((0..items.len()).filter(|&at| !seen[at]).map(|at| Row {
+    rows.extend((0..items.len()).filter(|&at| !seen[at]).map(|at| PaneRow {
         item: items[at],
         depth: 0,
     }));
@@ -351,7 +253,7 @@ fn by_parent(model: &Model, items: &[Item]) -> Vec<Row> {
 }
 
 /// Hangs each process below its unit.
-fn by_unit(model: &Model, items: &[Item], sort: Sort) -> Vec<Row> {
+fn by_unit(model: &Model, items: &[Item], sort: Sort) -> Vec<PaneRow> {
     let mut of_unit: HashMap<&str, Vec<Item>> = HashMap::new();
     for &item in items {
         if let Item::Process(index) = item {
@@ -364,8 +266,8 @@ fn by_unit(model: &Model, items: &[Item], sort: Sort) -> Vec<Row> {
     for unit in sorted(model, units, sort) {
         let Item::Unit(at) = unit else { continue };
         if let Some(processes) = of_unit.get(&*model.units[at as usize].name) {
-            rows.push(Row { item: unit, depth: 0 });
-            rows.extend(processes.iter().map(|&item| Row { item, depth: 1 }));
+            rows.push(PaneRow { item: unit, depth: 0 });
+            rows.extend(processes.iter().map(|&item| PaneRow { item, depth: 1 }));
         }
     }
     rows

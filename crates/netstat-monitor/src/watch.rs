@@ -8,8 +8,7 @@ use netstat_model::metrics::ProcessKey;
 use netstat_model::{Direction, Event, EventKind, EventOrigin, Fact, Limit, NoOwner, Protocol, State, Why};
 use netstat_os::{EventSource, EventWay, EventsAsk, Lost, Refused, System};
 
-use crate::collect::find;
-use crate::sample::{Bytes, Ended, Holder, MOST_ENDS, Passing, Segments, SocketRow};
+use crate::sample::{Bytes, Ended, Holder, MOST_ENDS, Passing, Segments, SocketRow, find_socket};
 
 /// Where the source has to look for itself, the collector looks more often anyway.
 const OWN_LOOKS: Duration = Duration::from_secs(24 * 3600);
@@ -127,7 +126,7 @@ fn take(
             owner.name,
         ))
     });
-    let seen = find(rows, id);
+    let seen = find_socket(rows, id);
     let gone = || {
         let place = vanished.binary_search_by_key(&id, |(id, ..)| *id).ok()?;
         vanished.get(place)

@@ -6,13 +6,13 @@ use netstat_os::Signal;
 
 use super::{App, Effect, Hit, Popup, Prompt, PromptKind};
 use crate::cell::{Tone, cell};
+use crate::selection::parse_filter;
 use crate::companion::Target;
 use crate::config::INTERVALS;
 use crate::keys::{Action, action};
-use crate::model::Presence;
-use crate::pane::Tab;
-use crate::selection::parse_filter;
-use crate::view::{Item, Sort, Tree};
+use crate::model::{Item, Presence};
+use crate::pane::{Sort, Tab, Tree};
+use crate::save::{self, SavedPane};
 
 /// The longest line that can be typed.
 const PROMPT: usize = 400;
@@ -21,7 +21,7 @@ const STEPS: [f64; 8] = [0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0];
 
 impl App {
     /// Takes in an event of the terminal.
-    pub fn event(&mut self, event: &Event) -> Vec<Effect> {
+    pub(crate) fn event(&mut self, event: &Event) -> Vec<Effect> {
         match event {
             Event::Key(key) if key.kind != KeyEventKind::Release => self.key(key),
             Event::Mouse(mouse) => self.mouse(mouse),
@@ -299,7 +299,7 @@ impl App {
     }
 
     /// Takes in a card that was asked for.
-    pub fn take_card(&mut self, card: Result<(String, Vec<String>), String>) {
+    pub(crate) fn take_card(&mut self, card: Result<(String, Vec<String>), String>) {
         // Closed meanwhile: nobody waits for it.
         if !matches!(self.popup, Some(Popup::Text { .. })) {
             return;
@@ -531,9 +531,18 @@ impl App {
         let Some(model) = self.model.clone() else {
             return Vec::new();
         };
+        let saved = SavedPane {
+            model: &model,
+            pane,
+            rows: &self.panes[&pane].rows,
+            columns: &self.settings.panes[&pane].columns,
+            names: &self.names,
+            choice: &self.choice,
+            computer: &self.computer,
+        };
         let content = match name.rsplit('.').next() {
-            Some("json") => crate::save::json(self, &model, pane),
-            Some("csv") => crate::save::csv(self, &model, pane),
+            Some("json") => save::json(&saved),
+            Some("csv") => save::csv(&saved),
             _ => {
                 self.prompt = Some(Prompt {
                     kind: PromptKind::Save,

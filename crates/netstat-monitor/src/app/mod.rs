@@ -15,21 +15,21 @@ use netstat_os::Signal;
 use ratatui::layout::Rect;
 
 use crate::cell::{NameBook, Tone};
+use crate::selection::Selection;
 use crate::companion::{Finding, Target};
 use crate::config::Settings;
 use crate::history::{History, Scale};
-use crate::model::Model;
+use crate::model::{Item, Model, PaneRow, RowId};
 use crate::pane::{Column, Pane, Tab};
 use crate::sample::SocketRow;
-use crate::selection::Selection;
 use crate::theme::{Theme, ThemeName};
-use crate::view::{self, Item, Row, RowId};
+use crate::view;
 
-pub use popup::{Popup, Prompt, PromptKind};
+pub(crate) use popup::{Popup, Prompt, PromptKind};
 
 /// What is to happen outside the screen.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Effect {
+pub(crate) enum Effect {
     /// End.
     Quit,
     /// Stop until the shell lets it go on.
@@ -54,7 +54,7 @@ pub enum Effect {
 
 /// What is under the mouse.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Hit {
+pub(crate) enum Hit {
     /// The tab of this number.
     Tab(usize),
     /// The title of a pane.
@@ -69,86 +69,86 @@ pub enum Hit {
 
 /// A pane as it stands.
 #[derive(Clone, Debug, Default)]
-pub struct PaneState {
+pub(crate) struct PaneState {
     /// Its rows.
-    pub rows: Vec<Row>,
+    pub(crate) rows: Vec<PaneRow>,
     /// The first row that is drawn.
-    pub top: usize,
+    pub(crate) top: usize,
     /// The selected row.
-    pub selected: Option<RowId>,
+    pub(crate) selected: Option<RowId>,
     /// Where the selected row stands, or stood last.
-    pub at: usize,
+    pub(crate) at: usize,
     /// How many rows fit; known after it was drawn.
-    pub height: usize,
+    pub(crate) height: usize,
 }
 
 /// A line that is shown for a while.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Message {
+pub(crate) struct Message {
     /// Safe for the terminal.
-    pub text: String,
+    pub(crate) text: String,
     /// How much it matters.
-    pub tone: Tone,
+    pub(crate) tone: Tone,
 }
 
 /// The state of the screen.
 #[derive(Debug)]
-pub struct App {
+pub(crate) struct App {
     /// What can be saved.
-    pub settings: Settings,
+    pub(crate) settings: Settings,
     /// The colours that hold.
-    pub theme: Theme,
+    pub(crate) theme: Theme,
     /// The name of the computer, safe for the terminal.
-    pub computer: String,
+    pub(crate) computer: String,
     /// Whether nothing may be changed.
-    pub read_only: bool,
+    pub(crate) read_only: bool,
     /// Whether a recording is played.
-    pub replay: bool,
+    pub(crate) replay: bool,
     /// What is shown.
-    pub model: Option<Arc<Model>>,
+    pub(crate) model: Option<Arc<Model>>,
     /// The newest one, while the screen is frozen.
-    pub newest: Option<Arc<Model>>,
+    pub(crate) newest: Option<Arc<Model>>,
     /// Whether the screen is frozen.
-    pub frozen: bool,
+    pub(crate) frozen: bool,
     /// The tab that is shown.
-    pub tab: Tab,
+    pub(crate) tab: Tab,
     /// The pane of each tab that has the keys.
-    pub focus: HashMap<Tab, usize>,
+    pub(crate) focus: HashMap<Tab, usize>,
     /// Whether that pane has the whole screen.
-    pub expanded: bool,
+    pub(crate) expanded: bool,
     /// The panes.
-    pub panes: BTreeMap<Pane, PaneState>,
+    pub(crate) panes: BTreeMap<Pane, PaneState>,
     /// Marks and filter.
-    pub choice: Selection,
+    pub(crate) choice: Selection,
     /// What graphs show.
-    pub history: History,
+    pub(crate) history: History,
     /// Tops of scales, by graph.
-    pub scales: HashMap<String, Scale>,
+    pub(crate) scales: HashMap<String, Scale>,
     /// Names.
-    pub names: NameBook,
+    pub(crate) names: NameBook,
     /// What lies over the screen.
-    pub popup: Option<Popup>,
+    pub(crate) popup: Option<Popup>,
     /// What is being typed.
-    pub prompt: Option<Prompt>,
+    pub(crate) prompt: Option<Prompt>,
     /// The text to find.
-    pub find: String,
+    pub(crate) find: String,
     /// What is told at the bottom until the next key.
-    pub message: Option<Message>,
+    pub(crate) message: Option<Message>,
     /// What the audit found.
-    pub findings: Vec<Finding>,
+    pub(crate) findings: Vec<Finding>,
     /// Whether the audit has looked.
-    pub examined: bool,
+    pub(crate) examined: bool,
     /// Why there are no findings, if they were asked for in vain.
-    pub no_findings: Option<String>,
+    pub(crate) no_findings: Option<String>,
     /// What is where, as drawn last.
-    pub hits: Vec<(Rect, Hit)>,
+    pub(crate) hits: Vec<(Rect, Hit)>,
     /// Addresses whose names were asked for.
     asked: std::collections::HashSet<IpAddr>,
 }
 
 impl App {
     /// A screen that has seen nothing yet. `no_color`: the environment forbids colours.
-    pub fn new(settings: Settings, computer: &[u8], no_color: bool, services: Services) -> Self {
+    pub(crate) fn new(settings: Settings, computer: &[u8], no_color: bool, services: Services) -> Self {
         let name = match no_color {
             true => ThemeName::Monochrome,
             false => settings.theme.unwrap_or_default(),
@@ -187,7 +187,7 @@ impl App {
     }
 
     /// Takes in a new model. The graphs go on also while the screen is frozen.
-    pub fn take(&mut self, model: Arc<Model>) {
+    pub(crate) fn take(&mut self, model: Arc<Model>) {
         self.history.push(&model, &self.choice);
         if self.frozen {
             self.newest = Some(model);
@@ -198,14 +198,14 @@ impl App {
     }
 
     /// The pane that has the keys.
-    pub fn focused(&self) -> Pane {
+    pub(crate) fn focused(&self) -> Pane {
         let panes = self.tab.panes();
         let at = self.focus.get(&self.tab).copied().unwrap_or(0);
         panes[at.min(panes.len() - 1)]
     }
 
     /// The panes that are drawn.
-    pub fn visible(&self) -> Vec<Pane> {
+    pub(crate) fn visible(&self) -> Vec<Pane> {
         match self.expanded {
             true => vec![self.focused()],
             false => self.tab.panes().to_vec(),
@@ -213,7 +213,7 @@ impl App {
     }
 
     /// Makes the rows of the tab anew.
-    pub fn refresh(&mut self) {
+    pub(crate) fn refresh(&mut self) {
         let Some(model) = self.model.clone() else { return };
         self.choice.look_at(&model);
         let first = self.tab.panes()[0];
@@ -245,21 +245,21 @@ impl App {
     }
 
     /// The row that has the selection of the pane that has the keys.
-    pub fn selected(&self) -> Option<Row> {
+    pub(crate) fn selected(&self) -> Option<PaneRow> {
         let state = &self.panes[&self.focused()];
         state.selected.as_ref()?;
         state.rows.get(state.at).copied()
     }
 
     /// The process of the selected row, with its name.
-    pub fn selected_process(&self) -> Option<(ProcessKey, Arc<str>)> {
+    pub(crate) fn selected_process(&self) -> Option<(ProcessKey, Arc<str>)> {
         let model = self.model.as_ref()?;
         let key = self.selected()?.item.process(model)?;
         Some((key, Arc::clone(&model.process(key)?.text.name)))
     }
 
     /// The socket of the selected row.
-    pub fn selected_socket(&self) -> Option<SocketRow> {
+    pub(crate) fn selected_socket(&self) -> Option<SocketRow> {
         match self.selected()?.item {
             Item::Socket(at) => Some(self.model.as_ref()?.sockets.row(at as usize).clone()),
             _ => None,
@@ -267,7 +267,7 @@ impl App {
     }
 
     /// The worst finding about a row.
-    pub fn finding(&self, item: Item) -> Option<&Finding> {
+    pub(crate) fn finding(&self, item: Item) -> Option<&Finding> {
         if self.findings.is_empty() {
             return None;
         }
@@ -289,13 +289,13 @@ impl App {
     }
 
     /// Says something at the bottom.
-    pub fn say(&mut self, text: impl AsRef<str>, tone: Tone) {
+    pub(crate) fn say(&mut self, text: impl AsRef<str>, tone: Tone) {
         let text = netstat_model::text::escape_str(text.as_ref()).into_owned();
         self.message = Some(Message { text, tone });
     }
 
     /// The foreign sides of the rows that are drawn whose names were not asked for yet.
-    pub fn names_wanted(&mut self) -> Option<Effect> {
+    pub(crate) fn names_wanted(&mut self) -> Option<Effect> {
         if !self.names.shown {
             return None;
         }
@@ -319,7 +319,7 @@ impl App {
     }
 
     /// Takes in names. `all` are those that were asked for.
-    pub fn take_names(&mut self, found: Vec<(IpAddr, Option<Arc<str>>)>) {
+    pub(crate) fn take_names(&mut self, found: Vec<(IpAddr, Option<Arc<str>>)>) {
         for (address, name) in found {
             if let Some(name) = name {
                 self.names.hosts.insert(address, name);
@@ -328,7 +328,7 @@ impl App {
     }
 
     /// Takes in the findings of the audit.
-    pub fn take_findings(&mut self, found: Result<Vec<Finding>, String>) {
+    pub(crate) fn take_findings(&mut self, found: Result<Vec<Finding>, String>) {
         self.examined = true;
         match found {
             Ok(findings) => {
@@ -342,7 +342,7 @@ impl App {
 
 impl PaneState {
     /// Scrolls as little as needed to show the selected row.
-    pub fn keep_visible(&mut self) {
+    pub(crate) fn keep_visible(&mut self) {
         if self.height == 0 {
             return;
         }

@@ -9,7 +9,7 @@ use crate::pane::{Column, Pane};
 
 /// What lies over the screen.
 #[derive(Clone, Debug, PartialEq)]
-pub enum Popup {
+pub(crate) enum Popup {
     /// The keys.
     Help {
         /// The first line that is shown.
@@ -53,7 +53,7 @@ pub enum Popup {
 
 /// What a typed text is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum PromptKind {
+pub(crate) enum PromptKind {
     /// The filter.
     Filter,
     /// A text to find.
@@ -64,18 +64,18 @@ pub enum PromptKind {
 
 /// A line that is being typed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Prompt {
+pub(crate) struct Prompt {
     /// What it is for.
-    pub kind: PromptKind,
+    pub(crate) kind: PromptKind,
     /// What stands there.
-    pub text: String,
+    pub(crate) text: String,
     /// What is wrong with it.
-    pub error: Option<String>,
+    pub(crate) error: Option<String>,
 }
 
 impl PromptKind {
     /// What stands before the line.
-    pub const fn label(self) -> &'static str {
+    pub(crate) const fn label(self) -> &'static str {
         match self {
             PromptKind::Filter => "Filter: ",
             PromptKind::Find => "Find: ",

@@ -10,7 +10,7 @@ use netstat_model::text::escape_str;
 use netstat_model::{Fact, Protocol, Why};
 
 use super::loss::Losses;
-use super::modeler::MOMENT;
+use super::rows::MOMENT;
 use super::{ClosedRow, Flow, Presence, Sockets};
 use crate::sample::{Bytes, Ended, Passing, Sample, Segments, SocketRow};
 

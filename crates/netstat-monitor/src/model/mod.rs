@@ -3,7 +3,9 @@
 //! Live views, replays, saved views and tests all read the same [`Model`]. It is made in the collector's thread and never changes, so
 //! the screen only chooses, orders and draws.
 
+mod exposure;
 mod flows;
+mod item;
 mod loss;
 mod modeler;
 mod rows;
@@ -20,6 +22,8 @@ use netstat_model::{Fact, Limit, Why};
 
 use crate::sample::SocketRow;
 
+pub use exposure::reachable_from;
+pub use item::{Item, PaneRow, RowId};
 pub use modeler::Modeler;
 pub use rows::{DiskRow, Flow, InterfaceRow, Presence, ProcessRow, ProcessText, Recent, Throughput, UnitRow};
 pub use units::unit_of;
@@ -142,6 +146,12 @@ impl Sockets {
             Some(row) => row,
             None => &self.closed[index - self.open.len()].row,
         }
+    }
+
+    /// How long a closed connection lived, in microseconds. Unknown for an open one: nothing reports when it began.
+    pub fn lifetime(&self, index: usize) -> Fact<u64> {
+        self.closed(index)
+            .map_or(Fact::Unknown(Why::NotYet), |closed| closed.lived)
     }
 
     /// What is known of the row at `index` beside that, when it is closed.

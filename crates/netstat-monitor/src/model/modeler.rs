@@ -11,13 +11,11 @@ use netstat_model::text::escape;
 use netstat_model::{Fact, Why};
 
 use super::flows::{Flows, weight};
-use super::rows::SHORT_WHILE;
+use super::rows::{MOMENT, SHORT_WHILE};
 use super::units::{unit_name, units};
 use super::{DiskRow, InterfaceRow, Model, Presence, ProcessRow, ProcessText, Recent, TRAFFIC, Throughput, Whole};
 use crate::sample::Sample;
 
-/// So long a new or a closed row is shown as such.
-pub(super) const MOMENT: Duration = Duration::from_secs(3);
 /// The span of the longer average of processor time.
 const MINUTE: Duration = Duration::from_secs(60);
 

@@ -7,6 +7,8 @@ use netstat_model::metrics::rates::{DiskRates, ProcessRates};
 use netstat_model::metrics::{DiskKind, ProcessIdentity, ProcessKey, ProcessState};
 use netstat_model::{Fact, Why};
 
+/// How long a new or closed row is shown as such.
+pub(super) const MOMENT: Duration = Duration::from_secs(3);
 /// So long something counts as used after it was.
 pub(super) const SHORT_WHILE: Duration = Duration::from_secs(20);
 

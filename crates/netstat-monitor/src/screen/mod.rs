@@ -15,12 +15,12 @@ use crate::app::App;
 use crate::pane::Tab;
 
 /// The smallest screen that shows something useful.
-pub const SMALLEST: (u16, u16) = (60, 15);
+pub(crate) const SMALLEST: (u16, u16) = (60, 15);
 /// From this width on, graphs stand at the side.
 const GRAPHS_FROM: u16 = 100;
 
 /// Draws everything.
-pub fn draw(frame: &mut Frame<'_>, app: &mut App) {
+pub(crate) fn draw(frame: &mut Frame<'_>, app: &mut App) {
     let area = frame.area();
     let buffer = frame.buffer_mut();
     app.hits.clear();

@@ -11,9 +11,8 @@ use crate::cell::{Tone, cell};
 use crate::companion::Severity;
 use crate::config::PaneSettings;
 use crate::format;
-use crate::model::{Model, Presence};
-use crate::pane::{Column, Pane, Source};
-use crate::view::{Item, Row, Tree};
+use crate::model::{Item, Model, PaneRow, Presence};
+use crate::pane::{Column, Pane, Source, Tree};
 
 /// The columns before the first: mark and finding.
 const FRONT: u16 = 2;
@@ -385,7 +384,7 @@ struct Look<'a> {
 }
 
 impl Look<'_> {
-    fn row(&self, buffer: &mut Buffer, area: Rect, row: &Row) {
+    fn row(&self, buffer: &mut Buffer, area: Rect, row: &PaneRow) {
         let (app, model, theme) = (self.app, self.model, &self.app.theme);
         let presence = row.item.presence(model);
         let base = match (self.selected, presence) {
@@ -429,7 +428,7 @@ impl Look<'_> {
     }
 
     /// Mark and finding before a row.
-    fn front(&self, buffer: &mut Buffer, area: Rect, row: &Row, base: Style) {
+    fn front(&self, buffer: &mut Buffer, area: Rect, row: &PaneRow, base: Style) {
         let (app, theme) = (self.app, &self.app.theme);
         let process = row.item.process(self.model);
         if process.is_some_and(|key| app.choice.marks.contains_key(&key)) {
@@ -453,7 +452,7 @@ impl Look<'_> {
     }
 }
 
-fn branch(row: &Row, text: &str, ascii: bool) -> String {
+fn branch(row: &PaneRow, text: &str, ascii: bool) -> String {
     match (row.depth, row.item) {
         (0, Item::Unit(_)) => format!("[{text}]"),
         (0, _) => text.to_owned(),

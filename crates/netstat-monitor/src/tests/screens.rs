@@ -1,11 +1,9 @@
 //! Whole screens, drawn from a recording and compared as a whole with the texts under `screens/`. After a wanted change write them anew
 //! with `BLESS=1 cargo test -p netstat-monitor --test screens`, and look at them before they go in.
 
-mod kit;
-
-use kit::{app, drawn, key, keys, text};
-use netstat_monitor::config::Settings;
-use netstat_monitor::pane::Tab;
+use super::kit::{app, drawn, key, keys, text};
+use crate::config::Settings;
+use crate::pane::Tab;
 use ratatui::style::Color;
 
 /// Compares a screen with the one that is kept.
@@ -68,7 +66,7 @@ fn help_and_questions() {
 
 #[test]
 fn without_colours_there_is_none_and_with_them_text_keeps_its_own() {
-    let colours = |app: &mut netstat_monitor::app::App| {
+    let colours = |app: &mut crate::app::App| {
         let mut seen = std::collections::BTreeSet::new();
         for (number, _) in ('1'..).zip(Tab::ALL) {
             key(app, number);
@@ -78,7 +76,7 @@ fn without_colours_there_is_none_and_with_them_text_keeps_its_own() {
         }
         seen
     };
-    let mut plain = kit::app_without_colours();
+    let mut plain = super::kit::app_without_colours();
     let none = format!("{:?} {:?}", Color::Reset, Color::Reset);
     assert_eq!(
         colours(&mut plain).into_iter().collect::<Vec<_>>(),

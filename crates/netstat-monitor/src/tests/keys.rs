@@ -1,16 +1,14 @@
 //! What keys and mouse do, on a screen made of the recording.
 
-mod kit;
-
 use std::sync::Arc;
 
 use crossterm::event::{Event, KeyCode, KeyEvent, KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
-use kit::{app, drawn, key, keys, models, press, text};
-use netstat_monitor::app::{App, Effect, Popup};
-use netstat_monitor::companion::{Finding, Severity, Target};
-use netstat_monitor::config::Settings;
-use netstat_monitor::pane::{Column, Pane, Tab};
-use netstat_monitor::view::{Item, RowId};
+use super::kit::{app, drawn, key, keys, models, press, text};
+use crate::app::{App, Effect, Popup};
+use crate::companion::{Finding, Severity, Target};
+use crate::config::Settings;
+use crate::pane::{Column, Pane, Tab};
+use crate::model::{Item, RowId};
 use netstat_os::Signal;
 
 /// A screen of the default settings that was drawn once, so that it knows its places.
@@ -98,7 +96,7 @@ fn a_mark_chooses_what_the_other_panes_show() {
         "the first pane shows all"
     );
     // The graphs: the marked process alone has less than the whole.
-    use netstat_monitor::history::Series;
+    use crate::history::Series;
     let span = std::time::Duration::from_secs(60);
     let marked: f32 = sum(&app.history.columns(Series::Cpu, span, 30, &model, &app.choice));
     keys(&mut app, "u");

@@ -1,16 +1,14 @@
 //! Recordings: what is written can be played, and what is damaged is refused with its line.
 
-mod kit;
-
 use std::io::BufReader;
 use std::sync::Arc;
 
-use kit::{DEMO, samples};
+use super::kit::{DEMO, samples};
 use netstat_model::Fact;
 use netstat_model::metrics::ProcessKey;
-use netstat_monitor::model::Modeler;
-use netstat_monitor::recording::{Player, Recorder};
-use netstat_monitor::sample::{Bytes, Ended, Passing};
+use crate::model::Modeler;
+use crate::recording::{Player, Recorder};
+use crate::sample::{Bytes, Ended, Passing};
 use proptest::prelude::*;
 
 #[test]

@@ -1,23 +1,22 @@
 //! A screen made of the recording, and keys for it.
-#![allow(dead_code, reason = "each test file uses a part")]
 
 use std::io::BufReader;
 use std::sync::Arc;
 
 use crossterm::event::{Event, KeyCode, KeyEvent, KeyModifiers};
-use netstat_monitor::app::{App, Effect};
-use netstat_monitor::config::Settings;
-use netstat_monitor::model::{Model, Modeler};
-use netstat_monitor::recording::Player;
-use netstat_monitor::sample::Sample;
-use netstat_monitor::screen;
+use crate::app::{App, Effect};
+use crate::config::Settings;
+use crate::model::{Model, Modeler};
+use crate::recording::Player;
+use crate::sample::Sample;
+use crate::screen;
 use netstat_names::Services;
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use ratatui::buffer::Buffer;
 
 /// The recording: a small server with visitors; see `demo.sh` beside it.
-pub(crate) const DEMO: &[u8] = include_bytes!("../data/demo.ndjson");
+pub(crate) const DEMO: &[u8] = include_bytes!("../../tests/data/demo.ndjson");
 
 /// Every sample of the recording.
 pub(crate) fn samples() -> Vec<Arc<Sample>> {

@@ -1,0 +1,6 @@
+//! Whole screens and keys, on a recording.
+
+mod keys;
+mod kit;
+mod recording;
+mod screens;
