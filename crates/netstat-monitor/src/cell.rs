@@ -230,11 +230,13 @@ fn socket(model: &Model, names: &NameBook, at: usize, column: Column) -> Cell {
         Column::RemotePort => Cell::plain(names.port(row.protocol, row.foreign.port)),
         Column::LocalAddress => Cell::plain(address(&row.local)),
         Column::LocalPort => Cell::plain(row.local.port.to_string()),
-        Column::State if closed.is_some_and(|closed| closed.told) => Cell::plain(match (row.state, model.sockets.lifetime(at)) {
-            (State::SynSent, _) => "failed".to_owned(),
-            (_, Fact::Known(lived)) => format!("lived {}", format::span(lived)),
-            (_, Fact::Unknown(_)) => "closed".to_owned(),
-        }),
+        Column::State if closed.is_some_and(|closed| closed.told) => {
+            Cell::plain(match (row.state, model.sockets.lifetime(at)) {
+                (State::SynSent, _) => "failed".to_owned(),
+                (_, Fact::Known(lived)) => format!("lived {}", format::span(lived)),
+                (_, Fact::Unknown(_)) => "closed".to_owned(),
+            })
+        }
         Column::State => Cell {
             text: row.state.name().to_owned(),
             tone: match row.state {

@@ -7,8 +7,8 @@ use std::time::Duration;
 use netstat_model::Fact;
 use netstat_model::metrics::ProcessKey;
 
-use crate::selection::{Selection, is_connection};
 use crate::model::{Model, Presence};
+use crate::selection::{Selection, is_connection};
 
 /// So far back a graph can show.
 const KEPT: Duration = Duration::from_secs(600);

@@ -4,7 +4,6 @@
 
 mod app;
 mod cell;
-pub mod selection;
 pub mod collect;
 pub mod companion;
 pub mod config;
@@ -18,6 +17,7 @@ mod run;
 pub mod sample;
 mod save;
 mod screen;
+pub mod selection;
 mod terminal;
 #[cfg(test)]
 mod tests;

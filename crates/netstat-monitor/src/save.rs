@@ -4,9 +4,9 @@ use netstat_model::Fact;
 use serde_json::{Map, Value, json as value};
 
 use crate::cell::{NameBook, cell};
-use crate::selection::Selection;
 use crate::model::{Item, Model, PaneRow};
 use crate::pane::{Column, Pane};
+use crate::selection::Selection;
 
 /// The number that stands in a column, where it holds one: whole figures, not the shortened texts of the screen.
 fn figure(model: &Model, item: Item, column: Column) -> Option<Fact<f64>> {

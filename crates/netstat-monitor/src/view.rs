@@ -7,9 +7,9 @@ use std::sync::Arc;
 
 use netstat_model::{Fact, State};
 
-use crate::selection::{Selection, is_connection};
 use crate::model::{Item, Model, PaneRow, reachable_from};
 use crate::pane::{Column, Pane, Sort, Source, Tree};
+use crate::selection::{Selection, is_connection};
 
 /// What is compared.
 #[derive(Clone, Debug)]

@@ -6,13 +6,13 @@ use netstat_os::Signal;
 
 use super::{App, Effect, Hit, Popup, Prompt, PromptKind};
 use crate::cell::{Tone, cell};
-use crate::selection::parse_filter;
 use crate::companion::Target;
 use crate::config::INTERVALS;
 use crate::keys::{Action, action};
 use crate::model::{Item, Presence};
 use crate::pane::{Sort, Tab, Tree};
 use crate::save::{self, SavedPane};
+use crate::selection::parse_filter;
 
 /// The longest line that can be typed.
 const PROMPT: usize = 400;

@@ -15,13 +15,13 @@ use netstat_os::Signal;
 use ratatui::layout::Rect;
 
 use crate::cell::{NameBook, Tone};
-use crate::selection::Selection;
 use crate::companion::{Finding, Target};
 use crate::config::Settings;
 use crate::history::{History, Scale};
 use crate::model::{Item, Model, PaneRow, RowId};
 use crate::pane::{Column, Pane, Tab};
 use crate::sample::SocketRow;
+use crate::selection::Selection;
 use crate::theme::{Theme, ThemeName};
 use crate::view;
 

@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use crossterm::event::{Event, KeyCode, KeyEvent, KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
 use super::kit::{app, drawn, key, keys, models, press, text};
 use crate::app::{App, Effect, Popup};
 use crate::companion::{Finding, Severity, Target};
 use crate::config::Settings;
-use crate::pane::{Column, Pane, Tab};
 use crate::model::{Item, RowId};
+use crate::pane::{Column, Pane, Tab};
+use crossterm::event::{Event, KeyCode, KeyEvent, KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
 use netstat_os::Signal;
 
 /// A screen of the default settings that was drawn once, so that it knows its places.

@@ -3,13 +3,13 @@
 use std::io::BufReader;
 use std::sync::Arc;
 
-use crossterm::event::{Event, KeyCode, KeyEvent, KeyModifiers};
 use crate::app::{App, Effect};
 use crate::config::Settings;
 use crate::model::{Model, Modeler};
 use crate::recording::Player;
 use crate::sample::Sample;
 use crate::screen;
+use crossterm::event::{Event, KeyCode, KeyEvent, KeyModifiers};
 use netstat_names::Services;
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;

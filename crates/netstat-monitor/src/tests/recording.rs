@@ -4,11 +4,11 @@ use std::io::BufReader;
 use std::sync::Arc;
 
 use super::kit::{DEMO, samples};
-use netstat_model::Fact;
-use netstat_model::metrics::ProcessKey;
 use crate::model::Modeler;
 use crate::recording::{Player, Recorder};
 use crate::sample::{Bytes, Ended, Passing};
+use netstat_model::Fact;
+use netstat_model::metrics::ProcessKey;
 use proptest::prelude::*;
 
 #[test]
