@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 
 use libfuzzer_sys::fuzz_target;
-use netstat::args::parse;
+use netstat::registry::parse;
 
 fuzz_target!(|line: &[u8]| {
     let words = line.split(|byte| *byte == 0).map(|word| OsString::from_vec(word.to_vec()));

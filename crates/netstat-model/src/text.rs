@@ -54,6 +54,32 @@ pub fn escape_str(text: &str) -> Cow<'_, str> {
     escape(text.as_bytes())
 }
 
+/// `word` as one word of a POSIX shell, safe to print: what a plain name may hold stands as it is, anything else between single
+/// quotes, and bytes that are no printable text in the form that `$'...'` takes.
+pub fn shell_quoted(word: &[u8]) -> String {
+    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"@%+=:,./_-".contains(byte);
+    if !word.is_empty() && word.iter().all(plain) && word[0] != b'-' {
+        return word.iter().map(|&byte| char::from(byte)).collect();
+    }
+    if word.iter().all(|byte| (0x20..0x7f).contains(byte)) {
+        let text: String = word.iter().map(|&byte| char::from(byte)).collect();
+        return format!("'{}'", text.replace('\'', r"'\''"));
+    }
+    let mut out = String::from("$'");
+    for &byte in word {
+        match byte {
+            b'\\' | b'\'' => {
+                out.push('\\');
+                out.push(char::from(byte));
+            }
+            0x20..0x7f => out.push(char::from(byte)),
+            other => out.push_str(&format!("\\x{other:02x}")),
+        }
+    }
+    out.push('\'');
+    out
+}
+
 fn push_hex(out: &mut String, byte: u8) {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     out.push_str("\\x");

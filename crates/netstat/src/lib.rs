@@ -5,19 +5,11 @@
 
 pub mod args;
 pub mod audit;
-pub mod commands;
-mod completions;
-mod history;
-mod inspect;
-pub mod json;
-mod man;
-mod monitor;
+mod commands;
+pub mod context;
+pub mod list;
+pub mod output;
 mod passage;
-mod past;
-mod progress;
 mod recall;
-mod record;
-pub mod render;
-pub mod run;
+pub mod registry;
 mod script;
-mod words;

@@ -7,14 +7,16 @@ use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::process::ExitCode;
 use std::time::{Instant, SystemTime};
 
-use netstat::args::{self, Parsed};
-use netstat::run::{Failure, Outcome, Screen, Surroundings, run};
+use netstat::args::Parsed;
+use netstat::context::{Context, Failure, Outcome, Screen};
+use netstat::list::run;
+use netstat::registry;
 
 const FAILURE: u8 = 1;
 const USAGE: u8 = 2;
 
 fn main() -> ExitCode {
-    let parsed = match args::parse(std::env::args_os().skip(1)) {
+    let parsed = match registry::parse(std::env::args_os().skip(1)) {
         Ok(Parsed::Print(text)) => return written(io::stdout().write_all(text.as_bytes())),
         Ok(parsed) => parsed,
         Err(error) => return complain(USAGE, &error.to_string()),
@@ -23,7 +25,7 @@ fn main() -> ExitCode {
         Ok(stdout) => stdout,
         Err(error) => return complain(FAILURE, &format!("standard output: {error}")),
     };
-    let mut surroundings = Surroundings {
+    let mut context = Context {
         system: &mut netstat_os::Native::default(),
         out: &mut io::BufWriter::new(&mut out),
         err: &mut io::stderr(),
@@ -33,8 +35,8 @@ fn main() -> ExitCode {
         wait_until: &mut |moment| std::thread::sleep(moment.saturating_duration_since(Instant::now())),
     };
     let outcome = match parsed {
-        Parsed::Run(plan) => run(&plan, &mut surroundings),
-        Parsed::Command(command, matches) => (command.run)(&matches, &mut surroundings),
+        Parsed::Run(plan) => run(&plan, &mut context),
+        Parsed::Command(command, matches) => (command.run)(&matches, &mut context),
         Parsed::Print(_) => Ok(Outcome::Printed),
     };
     match outcome {

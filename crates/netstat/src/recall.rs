@@ -10,7 +10,12 @@ use netstat_model::text::escape_str;
 use netstat_model::{Protocol, Socket, State};
 use netstat_record::{Coverage, Millis, OpenFlow, ProgramHistory, Reader, StateAge, StoreError};
 
-use crate::words;
+use crate::context::{Failure, human};
+
+/// The failure of a store, in one line.
+pub(crate) fn refused(error: &StoreError) -> Failure {
+    Failure::Refused(escape_str(&error.to_string()).into_owned())
+}
 
 /// What was seen within this time, in milliseconds, after the record began was there before.
 const BEGINNING: Millis = 60_000;
@@ -199,7 +204,7 @@ pub(crate) fn is_older(first: Millis, begins: Option<Millis>) -> bool {
 
 /// When something was first seen, in words: `3 minutes ago`; what was there from the beginning is told so.
 pub(crate) fn when(first: Millis, begins: Option<Millis>, now: SystemTime) -> String {
-    let ago = words::ago(time(first), now);
+    let ago = human::ago(time(first), now);
     match is_older(first, begins) {
         true => format!("when the record began, {ago}, or earlier"),
         false => ago,

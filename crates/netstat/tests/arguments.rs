@@ -2,7 +2,8 @@
 
 use std::ffi::OsString;
 
-use netstat::args::{INTERVAL_MAX, Parsed, Plan, UsageError, Which, parse};
+use netstat::args::{INTERVAL_MAX, Parsed, Plan, UsageError, Which};
+use netstat::registry::parse;
 use proptest::prelude::*;
 
 fn answer(words: &[String]) -> Result<Parsed, UsageError> {

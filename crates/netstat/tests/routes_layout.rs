@@ -4,7 +4,7 @@ use std::io;
 use std::net::IpAddr;
 use std::num::NonZeroU32;
 
-use netstat::render::routes::{RoutesOptions, write};
+use netstat::output::classic::routes::{RoutesOptions, write};
 use netstat_model::route::{
     Interface, InterfaceAddress, NextHop, Prefix, Route, RouteKind, RouteListing, RouteProtocol, Scope, TABLE_LOCAL,
     TABLE_MAIN, TableNames, TableSelection,

@@ -2,8 +2,10 @@
 
 use std::time::{Duration, SystemTime};
 
-use netstat::args::{self, Parsed};
-use netstat::run::{Outcome, Screen, Surroundings, run};
+use netstat::args::Parsed;
+use netstat::context::{Context, Outcome, Screen};
+use netstat::list::run;
+use netstat::registry;
 use netstat_model::counters::{Block, InterfaceStatistics, Pair, ProtocolStatistics, TcpFamilies};
 use netstat_model::route::{RouteListing, TableNames};
 use netstat_model::{Fact, Family, NoOwner, OwnersBuilder, Process, Protocol, Socket, SocketFacts, State, Why};
@@ -86,14 +88,14 @@ struct Run {
 }
 
 fn command(computer: &mut Replay, words: &str) -> Run {
-    let plan = match args::parse(words.split_whitespace().map(Into::into)) {
+    let plan = match registry::parse(words.split_whitespace().map(Into::into)) {
         Ok(Parsed::Run(plan)) => plan,
         other => panic!("{words}: {other:?}"),
     };
     let (mut out, mut err, mut waits) = (Vec::new(), Vec::new(), 0);
     let outcome = run(
         &plan,
-        &mut Surroundings {
+        &mut Context {
             system: computer,
             out: &mut out,
             err: &mut err,

@@ -78,7 +78,7 @@ pub(super) fn short(command: &Command) -> String {
 }
 
 /// `--help`: everything.
-pub(super) fn long(command: &Command) -> String {
+pub(super) fn long(command: &Command, commands: &[crate::context::Command]) -> String {
     let mut out = version();
     if let Some(about) = command.get_about() {
         out.push_str(&format!("{about}.\n"));
@@ -91,7 +91,7 @@ pub(super) fn long(command: &Command) -> String {
         }
     }
     out.push_str("\nCommands (netstat COMMAND --help tells more):\n");
-    for command in crate::commands::COMMANDS {
+    for command in commands {
         let definition = (command.definition)();
         let about = definition.get_about().map(ToString::to_string).unwrap_or_default();
         entry(&mut out, command.name, &about, SHORT_TEXT_AT + 2);
@@ -181,7 +181,8 @@ fn entry(out: &mut String, label: &str, text: &str, at: usize) {
 #[cfg(test)]
 mod tests {
     use super::super::low::{LETTERS, command};
-    use super::super::{Parsed, parse};
+    use super::super::Parsed;
+    use crate::registry::parse;
     use super::*;
     use std::ffi::OsString;
 
@@ -203,7 +204,7 @@ mod tests {
 
     #[test]
     fn fits_eighty_columns() {
-        for help in [short(&command()), long(&command())] {
+        for help in [short(&command()), long(&command(), crate::registry::COMMANDS)] {
             assert!(
                 help.is_ascii() && help.ends_with('\n') && !help.contains("\n\n\n"),
                 "{help}"
@@ -223,7 +224,7 @@ mod tests {
 
     #[test]
     fn all_options_are_in_the_help() {
-        let (brief, whole) = (short(&command()), long(&command()));
+        let (brief, whole) = (short(&command()), long(&command(), crate::registry::COMMANDS));
         for letter in LETTERS.chars() {
             assert!(brief.contains(&format!("\n  -{letter} ")), "-{letter} in {brief}");
             assert!(whole.contains(&format!("\n  -{letter}, --")), "-{letter} in {whole}");
@@ -240,7 +241,7 @@ mod tests {
     /// Every option that the help names, with a value where it takes one and the company it needs.
     #[test]
     fn every_option_in_the_help_works() {
-        let help = long(&command());
+        let help = long(&command(), crate::registry::COMMANDS);
         let mut seen = 0;
         let named = |word: &&&str| word.starts_with("--") && word.len() > 2;
         for line in help
@@ -311,7 +312,7 @@ mod tests {
         };
         assert_eq!(print("--version"), format!("netstat {}\n", env!("CARGO_PKG_VERSION")));
         assert_eq!(print("-V"), print("--version"));
-        assert_eq!(print("--help"), long(&command()));
+        assert_eq!(print("--help"), long(&command(), crate::registry::COMMANDS));
         for words in ["-h", "-?", "/?", "-anh", "/H"] {
             assert_eq!(print(words), short(&command()), "{words}");
         }

@@ -21,7 +21,7 @@ pub(super) fn for_word(word: &str, command: &Command) -> String {
     {
         return did_you_mean(&format!("-{rest}"));
     }
-    let commands = crate::commands::COMMANDS.iter().map(|command| command.name);
+    let commands = crate::registry::COMMANDS.iter().map(|command| command.name);
     if let Some(name) = nearest_lower(bare, commands) {
         return format!("; a command comes first: netstat {name}");
     }

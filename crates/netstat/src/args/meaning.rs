@@ -328,20 +328,20 @@ fn table(typed: Option<&str>) -> RouteTable {
 mod tests {
     use std::ffi::OsString;
 
-    use super::super::{OwnerMethod, Parsed, parse};
+    use super::super::{OwnerMethod, Parsed};
     use super::*;
     use ProtocolName::*;
     use std::num::NonZeroU64;
 
     fn plan(words: &str) -> Plan {
-        match parse(words.split_whitespace().map(OsString::from)) {
+        match crate::registry::parse(words.split_whitespace().map(OsString::from)) {
             Ok(Parsed::Run(plan)) => *plan,
             other => panic!("{words}: {other:?}"),
         }
     }
 
     fn error(words: &str) -> String {
-        parse(words.split_whitespace().map(OsString::from))
+        crate::registry::parse(words.split_whitespace().map(OsString::from))
             .expect_err(words)
             .to_string()
     }

@@ -9,12 +9,14 @@
 //! A line without a long option never builds it: that keeps `netstat -ano` quick to start.
 
 mod classic;
+mod commands;
 mod error;
 pub mod filter;
 mod help;
 mod hints;
 mod low;
 mod meaning;
+pub(crate) mod past;
 mod plan;
 pub mod shape;
 mod values;
@@ -35,7 +37,8 @@ pub use values::{INTERVAL_MAX, OwnerMethod, ProtocolName};
 
 use classic::Ask;
 
-use crate::commands::{self, Typed};
+use crate::context::{Command, find};
+use commands::Typed;
 
 /// What a command line asks for.
 #[derive(Clone, Debug, PartialEq)]
@@ -43,7 +46,7 @@ pub enum Parsed {
     /// Ask the system and print.
     Run(Box<Plan>),
     /// Carry out a command with what was typed after its name.
-    Command(&'static commands::Command, Box<clap::ArgMatches>),
+    Command(&'static Command, Box<clap::ArgMatches>),
     /// Print this text on stdout, as it is, and end with status 0: help or the version.
     Print(String),
 }
@@ -54,9 +57,12 @@ pub enum Parsed {
 ///
 /// # Errors
 /// The first wrong word, or the first pair of words that do not go together, in one line.
-pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Parsed, UsageError> {
+pub fn parse(
+    words: impl IntoIterator<Item = OsString>,
+    commands: &'static [Command],
+) -> Result<Parsed, UsageError> {
     let mut words = words.into_iter().peekable();
-    if let Some(command) = words.peek().and_then(|word| commands::find(word)) {
+    if let Some(command) = words.peek().and_then(|word| find(commands, word)) {
         words.next();
         return Ok(match commands::read(command, words)? {
             Typed::Matches(matches) => Parsed::Command(command, Box::new(matches)),
@@ -66,7 +72,7 @@ pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Parsed, UsageE
     let mut line = classic::read(words);
     match line.ask {
         Some(Ask::ShortHelp) => return Ok(Parsed::Print(help::short(&command()))),
-        Some(Ask::LongHelp) => return Ok(Parsed::Print(help::long(&command()))),
+        Some(Ask::LongHelp) => return Ok(Parsed::Print(help::long(&command(), commands))),
         Some(Ask::Version) => return Ok(Parsed::Print(help::version())),
         None => {}
     }
@@ -81,4 +87,9 @@ pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Parsed, UsageE
         return Ok(Parsed::Print(shape::column_help::<Sockets>()));
     }
     meaning::plan(&low).map(|plan| Parsed::Run(Box::new(plan)))
+}
+
+/// The definition of the whole program: the switches, and `commands` below them.
+pub fn with_commands(commands: &[Command]) -> clap::Command {
+    command().subcommands(commands.iter().map(|command| (command.definition)()))
 }

@@ -36,7 +36,7 @@ pub enum ColorChoice {
 
 impl ColorChoice {
     /// Whether colours are to be written to `screen`.
-    pub fn colored(self, screen: crate::run::Screen) -> bool {
+    pub fn colored(self, screen: crate::context::Screen) -> bool {
         match self {
             ColorChoice::Auto => screen.terminal && !screen.no_color,
             ColorChoice::Always => true,

@@ -4,7 +4,7 @@ use std::fmt;
 
 use super::FirstSight;
 use super::case::{Case, Host};
-use crate::inspect::quoted;
+use netstat_model::text::shell_quoted;
 
 /// How much a finding is worth a look.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -138,7 +138,7 @@ pub struct Note {
 
 /// A command of this very program, as it is to be typed: another `netstat` may come first on the path.
 pub(super) fn own(words: &str) -> String {
-    format!("{} {words}", quoted(crate::run::owners::program().as_bytes()))
+    format!("{} {words}", shell_quoted(crate::context::program_path().as_bytes()))
 }
 
 /// Takes what a rule has to say.

@@ -21,7 +21,7 @@ const LOOKS: u32 = 3;
 const PAUSE: Duration = Duration::from_millis(60);
 
 /// The sockets an audit asks for: of every kind but those within the computer.
-pub(super) fn ask(all_namespaces: bool) -> SocketAsk {
+pub(crate) fn ask(all_namespaces: bool) -> SocketAsk {
     SocketAsk {
         tcp4: true,
         tcp6: true,
@@ -103,7 +103,7 @@ impl Host {
                 self.reach = Ok(record.reach.clone());
                 if !record.is_usual(self.superuser) {
                     let path = record.path.as_os_str().as_bytes();
-                    self.store = format!(" --store {}", crate::inspect::quoted(path));
+                    self.store = format!(" --store {}", netstat_model::text::shell_quoted(path));
                 }
                 if calls {
                     self.calls = self::calls(record, self.now);

@@ -5,18 +5,15 @@
 //! sockets, `netstat inspect` for one. What could not be read is told as not examined and is never a finding.
 
 pub mod case;
-mod command;
-mod document;
 mod files;
 pub mod finding;
 mod gather;
-mod host;
+pub(crate) mod host;
 pub mod known;
 mod relay;
 pub mod rules;
 #[cfg(test)]
 mod testing;
-mod text;
 mod verdict;
 
 use std::collections::HashMap;
@@ -33,8 +30,6 @@ use netstat_names::packages::{FileOwner, Match};
 use netstat_os::{SocketList, System};
 use netstat_record::{Millis, Novelty, ProgramHistory};
 
-pub use command::COMMAND;
-pub(crate) use document::{finding as finding_value, schema};
 pub use finding::{Finding, Rule, Severity};
 pub use verdict::{Judgement, Verdict};
 
@@ -126,7 +121,7 @@ impl FirstSight {
 
     /// In words: `3 minutes ago`.
     pub(crate) fn words(self, now: SystemTime) -> String {
-        let ago = crate::words::ago(self.at, now);
+        let ago = crate::context::human::ago(self.at, now);
         match self.or_earlier {
             true => format!("when the record began, {ago}, or earlier"),
             false => ago,

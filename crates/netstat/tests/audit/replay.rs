@@ -2,8 +2,9 @@
 
 use std::time::SystemTime;
 
-use netstat::args::{self, Parsed};
-use netstat::run::{Outcome, Screen, Surroundings};
+use netstat::args::Parsed;
+use netstat::context::{Context, Outcome, Screen};
+use netstat::registry;
 use netstat_model::{Family, NoOwner, OwnersBuilder, Protocol, Socket, SocketFacts, State};
 use netstat_os::{Replay, SocketList};
 
@@ -41,13 +42,13 @@ fn audit(computer: &mut Replay, words: &[&str]) -> (String, Outcome) {
         .iter()
         .chain(words)
         .map(std::ffi::OsString::from);
-    let Ok(Parsed::Command(command, matches)) = args::parse(all) else {
+    let Ok(Parsed::Command(command, matches)) = registry::parse(all) else {
         panic!("{words:?}");
     };
     let (mut out, mut err) = (Vec::new(), Vec::new());
     let outcome = (command.run)(
         &matches,
-        &mut Surroundings {
+        &mut Context {
             system: computer,
             out: &mut out,
             err: &mut err,

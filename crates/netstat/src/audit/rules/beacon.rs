@@ -7,7 +7,7 @@ use netstat_model::text::escape;
 
 use crate::audit::case::Host;
 use crate::audit::finding::{Check, Family, Note, Notes, Rule, Severity, own};
-use crate::words::span;
+use crate::context::human::span;
 
 /// See the module.
 pub(super) static RULE: Rule = Rule {

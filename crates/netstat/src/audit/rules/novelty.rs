@@ -92,7 +92,7 @@ fn check(case: &Case<'_>, notes: &mut Notes) {
         verify: own(&format!(
             "history{} --since all --program {}{verify}",
             case.host.store,
-            crate::inspect::quoted(&program.path)
+            netstat_model::text::shell_quoted(&program.path)
         )),
         would_change: "you know what was installed or changed in the last day".to_owned(),
         pid: None,
@@ -108,7 +108,7 @@ struct Seen<'a> {
 
 impl<'a> Seen<'a> {
     fn line(&self, what: &str, first: Millis) -> String {
-        let when = |millis| crate::words::ago(recall::time(millis), self.case.host.now);
+        let when = |millis| crate::context::human::ago(recall::time(millis), self.case.host.now);
         let begins = self
             .reach
             .begins

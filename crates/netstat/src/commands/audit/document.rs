@@ -1,0 +1,220 @@
+//! The answer as a JSON document: `netstat.audit`.
+
+use netstat_model::Fact;
+use serde_json::{Map, Value, json};
+
+use super::Shown;
+use crate::audit::finding::Finding;
+use crate::audit::{Judged, Judgement, Severity, case};
+use crate::output::json::timestamp;
+
+/// What a field of the document holds.
+#[derive(Clone, Copy)]
+enum Holds {
+    Number,
+    Text,
+    Texts,
+    Severity,
+    Verdict,
+    Moment,
+    Flag,
+}
+
+/// A field: its name, what it holds, whether it may be null, and its meaning.
+type Field = (&'static str, Holds, bool, &'static str);
+
+/// The fields of a finding, in order.
+const FINDING: &[Field] = &[
+    (
+        "pid",
+        Holds::Number,
+        true,
+        "the process; null where the finding is about the computer",
+    ),
+    (
+        "program",
+        Holds::Text,
+        true,
+        "the path of its program, its short name in round brackets where that may not be read; null where the finding is about the computer",
+    ),
+    ("severity", Holds::Severity, false, "how much it is worth a look"),
+    ("rule", Holds::Text, false, "the name of the rule"),
+    ("headline", Holds::Text, false, "what was found, in a few words"),
+    ("evidence", Holds::Texts, false, "what was seen"),
+    ("verify", Holds::Text, false, "a command that shows it"),
+    ("harmless", Holds::Text, false, "which harmless reasons there are"),
+    (
+        "technique",
+        Holds::Text,
+        false,
+        "the technique of MITRE ATT&CK for Enterprise",
+    ),
+    (
+        "would_change",
+        Holds::Text,
+        false,
+        "what would make it harmless or worse",
+    ),
+    FIRST_SEEN,
+    OR_EARLIER,
+];
+
+const FIRST_SEEN: Field = (
+    "first_seen",
+    Holds::Moment,
+    true,
+    "when the program was first seen on the network; null where no record tells",
+);
+const OR_EARLIER: Field = (
+    "first_seen_or_earlier",
+    Holds::Flag,
+    true,
+    "whether that was when the record began, so that it may be older",
+);
+
+/// The fields of a program, in order.
+const PROGRAM: &[Field] = &[
+    ("pid", Holds::Number, false, "the process"),
+    (
+        "program",
+        Holds::Text,
+        false,
+        "the path of its program; its short name in round brackets where that may not be read",
+    ),
+    ("script", Holds::Text, true, "the script that it runs"),
+    (
+        "command_line",
+        Holds::Text,
+        false,
+        "its command line, cut to some 80 letters",
+    ),
+    ("user", Holds::Number, true, "the number of its effective user"),
+    (
+        "exposure",
+        Holds::Text,
+        false,
+        "how far its sockets reach: nobody, this computer only, private networks or every network",
+    ),
+    ("verdict", Holds::Verdict, false, "what a person may think of it"),
+    (
+        "severity",
+        Holds::Severity,
+        true,
+        "the weight of all findings together; null without any",
+    ),
+    ("reasons", Holds::Texts, false, "why the verdict is so"),
+    ("would_change", Holds::Texts, false, "what would change the verdict"),
+    ("unexamined", Holds::Texts, false, "what could not be looked at"),
+    FIRST_SEEN,
+    OR_EARLIER,
+];
+
+/// The schema of the document.
+pub(crate) fn schema() -> Value {
+    let list = |name: &str| json!({"type": "array", "items": {"$ref": format!("#/$defs/{name}")}});
+    let count = |what: &str| json!({"type": "integer", "minimum": 0, "description": what});
+    let members = [
+        ("findings", list("finding")),
+        ("programs", list("program")),
+        ("examined", count("how many processes were looked at")),
+        ("ended", count("how many processes ended before they could be read")),
+        (
+            "unexamined",
+            json!({"type": "array", "items": {"type": "string"}, "description": "what could not be looked at of the computer"}),
+        ),
+    ];
+    crate::output::json::schema::document(
+        "audit",
+        &members,
+        json!({"finding": object(FINDING), "program": object(PROGRAM)}),
+    )
+}
+
+fn object(fields: &[Field]) -> Value {
+    let mut properties = Map::new();
+    for (name, holds, null, meaning) in fields {
+        let words = |words: Vec<&str>| {
+            let mut words: Vec<Value> = words.into_iter().map(Value::from).collect();
+            words.extend(null.then_some(Value::Null));
+            json!({"enum": words})
+        };
+        let of = |kind: &str| {
+            if *null {
+                json!({"type": [kind, "null"]})
+            } else {
+                json!({"type": kind})
+            }
+        };
+        let mut schema = match holds {
+            Holds::Number => of("integer"),
+            Holds::Text => of("string"),
+            Holds::Flag => of("boolean"),
+            Holds::Moment => {
+                let mut moment = of("string");
+                moment["format"] = "date-time".into();
+                moment
+            }
+            Holds::Texts => json!({"type": "array", "items": {"type": "string"}}),
+            Holds::Severity => words(Severity::ALL.into_iter().map(Severity::name).collect()),
+            Holds::Verdict => words(Judgement::ALL.into_iter().map(Judgement::word).collect()),
+        };
+        schema["description"] = Value::from(*meaning);
+        properties.insert((*name).to_owned(), schema);
+    }
+    let required: Vec<&str> = fields.iter().map(|field| field.0).collect();
+    json!({"type": "object", "properties": properties, "required": required, "additionalProperties": false})
+}
+
+/// A finding as an object.
+pub(crate) fn finding(found: &Finding) -> Value {
+    json!({
+        "pid": found.pid,
+        "program": found.program,
+        "severity": found.severity.name(),
+        "rule": found.rule.name,
+        "headline": found.headline,
+        "evidence": found.evidence,
+        "verify": found.verify,
+        "harmless": found.harmless,
+        "technique": found.technique,
+        "would_change": found.would_change,
+        "first_seen": found.first_seen.map(|first| timestamp(first.at)),
+        "first_seen_or_earlier": found.first_seen.map(|first| first.or_earlier),
+    })
+}
+
+/// A program as an object, without its findings.
+pub(super) fn program(judged: &Judged) -> Value {
+    json!({
+        "pid": judged.facts.pid,
+        "program": judged.shown(),
+        "script": judged.script.as_ref().map(case::FileLook::shown),
+        "command_line": case::command_line(&judged.facts.arguments),
+        "user": match judged.facts.users {
+            Fact::Known(users) => Some(users.effective),
+            Fact::Unknown(_) => None,
+        },
+        "exposure": judged.exposure.words(),
+        "verdict": judged.verdict.judgement.word(),
+        "severity": judged.verdict.severity.map(Severity::name),
+        "reasons": judged.verdict.reasons,
+        "would_change": judged.verdict.would_change,
+        "unexamined": judged.unexamined,
+        "first_seen": judged.first_seen.map(|first| timestamp(first.at)),
+        "first_seen_or_earlier": judged.first_seen.map(|first| first.or_earlier),
+    })
+}
+
+/// The members of the document behind its frame.
+pub(super) fn body(shown: &Shown<'_>) -> Map<String, Value> {
+    let mut body = Map::new();
+    body.insert("findings".into(), shown.findings().map(finding).collect());
+    body.insert("programs".into(), shown.programs().map(program).collect());
+    body.insert("examined".into(), shown.survey.judged.len().into());
+    body.insert("ended".into(), shown.survey.ended.into());
+    body.insert(
+        "unexamined".into(),
+        shown.survey.unexamined.iter().map(String::as_str).collect(),
+    );
+    body
+}

@@ -1,0 +1,481 @@
+//! What may stand at a place of a command line.
+
+use std::ffi::{OsStr, OsString};
+
+use clap::builder::StyledStr;
+use clap::{Arg, Command, ValueHint};
+use clap_complete::engine::{ArgValueCompleter, CompletionCandidate, complete};
+use netstat_model::State;
+use netstat_model::columns::{Sockets, Table};
+use netstat_record::Flows;
+
+use crate::audit::Severity;
+
+/// One thing that may stand there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Answer {
+    /// This word, with its meaning in one line, or nothing.
+    Word { value: String, help: String },
+    /// The name of a file, which the shell finds itself.
+    Files,
+}
+
+/// Stands for [`Answer::Files`] among the candidates; no word of ours begins so.
+const FILES: &str = ":files";
+
+/// What may stand at `place` of `words`, whose first is the program's name. `splits_at_equals`: the shell makes three words of
+/// `--name=value`, as bash does.
+pub(super) fn answers(program: Command, words: Vec<String>, place: usize, splits_at_equals: bool) -> Vec<Answer> {
+    let mut words = words;
+    words.truncate(place.saturating_add(1));
+    if words.len() <= place {
+        words.push(String::new());
+    }
+    if splits_at_equals {
+        without_equals(&mut words);
+    }
+    let is_command = words.len() > 2
+        && program
+            .get_subcommands()
+            .any(|own| own.get_name().eq_ignore_ascii_case(&words[1]));
+    let mut program = prepared(program);
+    let mut found = Vec::new();
+    if is_command {
+        words[1] = words[1].to_ascii_lowercase();
+        gather(&mut program, &words, &mut found);
+    } else {
+        if words.len() > 2 {
+            // After a switch only the classic list is meant.
+            program = without_commands(program);
+        }
+        for words in classic(words) {
+            gather(&mut program, &words, &mut found);
+        }
+    }
+    if found.contains(&Answer::Files) {
+        return vec![Answer::Files];
+    }
+    found
+}
+
+/// Adds what the engine knows.
+fn gather(program: &mut Command, words: &[String], found: &mut Vec<Answer>) {
+    let last = words.len() - 1;
+    let arguments = words.iter().map(OsString::from).collect();
+    // It fails for a place that is not there.
+    for candidate in complete(program, arguments, last, None).unwrap_or_default() {
+        let value = candidate.get_value().to_string_lossy();
+        let answer = match &*value {
+            value if value.ends_with(FILES) => Answer::Files,
+            value if repeats_a_letter(&words[last], value) => continue,
+            value => Answer::Word {
+                value: value.to_owned(),
+                help: candidate.get_help().map(one_line).unwrap_or_default(),
+            },
+        };
+        if !found.contains(&answer) {
+            found.push(answer);
+        }
+    }
+}
+
+fn one_line(help: &StyledStr) -> String {
+    help.to_string().split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// Whether `value` is the cluster `typed` and a letter that it has already, or one that asks for help in company.
+fn repeats_a_letter(typed: &str, value: &str) -> bool {
+    let cluster = |word: &str| word.starts_with('-') && !word.starts_with("--") && word.len() > 1;
+    match value.strip_prefix(typed).map(|rest| rest.chars().collect::<Vec<_>>()) {
+        Some(rest) if cluster(typed) => match rest[..] {
+            [letter] => typed.contains(letter) || matches!(letter, 'h' | 'V' | '?'),
+            _ => false,
+        },
+        _ => false,
+    }
+}
+
+/// `--name`, `=`, `value` as bash gives them, as `--name`, `value`. The last word stays.
+fn without_equals(words: &mut Vec<String>) {
+    let last = words.len() - 1;
+    if last > 1 && words[last] == "=" && words[last - 1].starts_with("--") {
+        words[last].clear();
+    }
+    let mut at = 2;
+    while at + 1 < words.len() {
+        if words[at] == "=" && words[at - 1].starts_with("--") {
+            words.remove(at);
+        } else {
+            at += 1;
+        }
+    }
+}
+
+/// A classic line as the engine reads it: switches in lower case with a dash. A cluster such as `-tulp` right before the last
+/// word may end with `-p NAME` or not, so that it becomes two lines.
+fn classic(mut words: Vec<String>) -> Vec<Vec<String>> {
+    let last = words.len() - 1;
+    for word in words.iter_mut().take(last).skip(1) {
+        let letters = word.strip_prefix(['-', '/']).unwrap_or_default();
+        if !letters.is_empty() && letters.chars().all(|c| c.is_ascii_alphabetic()) && letters != "V" {
+            *word = format!("-{}", letters.to_ascii_lowercase());
+        }
+        if let Some(long) = word.strip_prefix("--") {
+            *word = format!("--{}", long.to_ascii_lowercase());
+        }
+    }
+    let before = words[last.saturating_sub(1)].clone();
+    let open = before.starts_with('-') && !before.starts_with("--") && before.ends_with('p');
+    if last > 1 && open && before.contains(['t', 'u', 'l']) {
+        let mut other = words.clone();
+        other[last - 1].pop();
+        return vec![words, other];
+    }
+    vec![words]
+}
+
+/// `program` without its commands.
+fn without_commands(program: Command) -> Command {
+    let arguments: Vec<Arg> = program.get_arguments().cloned().collect();
+    Command::new("netstat")
+        .version(env!("CARGO_PKG_VERSION"))
+        .disable_help_flag(true)
+        .disable_version_flag(true)
+        .args(arguments)
+}
+
+/// `program` with completers for the values of its options.
+fn prepared(program: Command) -> Command {
+    let program = program.mut_args(prepared_arg);
+    program.mut_subcommands(|command| command.mut_args(prepared_arg))
+}
+
+fn prepared_arg(arg: Arg) -> Arg {
+    // A command may know better what its option takes.
+    if !arg.get_action().takes_values() || arg.get::<ArgValueCompleter>().is_some() {
+        return arg;
+    }
+    let values = Values::of(&arg);
+    if matches!(values, Values::Free) {
+        return arg;
+    }
+    arg.add(ArgValueCompleter::new(move |typed: &OsStr| match typed.to_str() {
+        Some(typed) => values.beginning_with(typed),
+        None => Vec::new(),
+    }))
+}
+
+/// What an option may be given.
+#[derive(Clone, Debug)]
+enum Values {
+    /// One of these, with their meanings.
+    One(Vec<(String, String)>),
+    /// Some of these with commas between them. `reversible`: a dash may stand before each.
+    List {
+        words: Vec<(String, String)>,
+        reversible: bool,
+    },
+    /// The name of a file or folder.
+    Path,
+    /// Anything.
+    Free,
+}
+
+impl Values {
+    fn of(arg: &Arg) -> Values {
+        let named = |names: &[&str]| names.iter().map(|name| ((*name).to_owned(), String::new())).collect();
+        match arg.get_id().as_str() {
+            "state" => Values::List {
+                words: named(&State::ALL.map(State::name)),
+                reversible: false,
+            },
+            "flow_columns" => Values::List {
+                words: with(columns::<Flows>(), "help", "what each column means, and its unit"),
+                reversible: false,
+            },
+            "flow_group" => Values::List {
+                words: columns::<Flows>(),
+                reversible: false,
+            },
+            "flow_sort" => Values::List {
+                words: with(columns::<Flows>(), "count", "with --group: how many rows"),
+                reversible: true,
+            },
+            "columns" => Values::List {
+                words: with(columns::<Sockets>(), "help", "what each column means, and its unit"),
+                reversible: false,
+            },
+            "group" => Values::List {
+                words: columns::<Sockets>(),
+                reversible: false,
+            },
+            "sort" => Values::List {
+                words: with(columns::<Sockets>(), "count", "with --group: how many rows"),
+                reversible: true,
+            },
+            "table" => Values::One(named(&["all", "main", "local", "default"])),
+            _ if called(arg, &["FILE", "FOLDER"]) => Values::Path,
+            _ if called(arg, &["SEVERITY"]) => Values::One(named(&Severity::ALL.map(Severity::name))),
+            _ if called(arg, &["RULE"]) => Values::One(rules()),
+            _ => match arg.get_value_hint() {
+                ValueHint::AnyPath | ValueHint::FilePath | ValueHint::DirPath | ValueHint::ExecutablePath => {
+                    Values::Path
+                }
+                _ => {
+                    let values = arg.get_possible_values();
+                    let words: Vec<(String, String)> = values
+                        .iter()
+                        .filter(|value| !value.is_hide_set())
+                        .map(|value| {
+                            let help = value.get_help().map(one_line).unwrap_or_default();
+                            (value.get_name().to_owned(), help)
+                        })
+                        .collect();
+                    if words.is_empty() {
+                        Values::Free
+                    } else {
+                        Values::One(words)
+                    }
+                }
+            },
+        }
+    }
+
+    /// The values that begin with `typed`, in any case of letter. They come in the case that was typed, because a shell
+    /// drops what does not begin with what stands there.
+    fn beginning_with(&self, typed: &str) -> Vec<CompletionCandidate> {
+        let (words, before, part) = match self {
+            Values::One(words) => (words, "", typed),
+            Values::List { words, reversible } => {
+                let start = typed.rfind(',').map_or(0, |comma| comma + 1);
+                let start = start + usize::from(*reversible && typed[start..].starts_with('-'));
+                let (before, part) = typed.split_at(start);
+                (words, before, part)
+            }
+            Values::Path => return vec![CompletionCandidate::new(FILES)],
+            Values::Free => return Vec::new(),
+        };
+        let taken: Vec<&str> = before.split(',').map(|word| word.trim_start_matches('-')).collect();
+        let lower = part.contains(|c: char| c.is_ascii_lowercase());
+        words
+            .iter()
+            .filter(|(word, _)| {
+                word.get(..part.len())
+                    .is_some_and(|begin| begin.eq_ignore_ascii_case(part))
+            })
+            .filter(|(word, _)| !taken.iter().any(|taken| taken.eq_ignore_ascii_case(word)))
+            .map(|(word, help)| {
+                let word = if lower { word.to_ascii_lowercase() } else { word.clone() };
+                let rest = &word[part.len()..];
+                CompletionCandidate::new(format!("{before}{part}{rest}")).help(Some(help.clone().into()))
+            })
+            .collect()
+    }
+}
+
+/// Whether the value of `arg` is called by one of `names` in the help.
+fn called(arg: &Arg, names: &[&str]) -> bool {
+    let own = arg.get_value_names().unwrap_or_default();
+    own.iter().any(|own| names.contains(&own.as_str()))
+}
+
+/// The rules of the audit with their titles.
+fn rules() -> Vec<(String, String)> {
+    let rules = crate::audit::rules::RULES.iter();
+    rules
+        .map(|rule| (rule.name.to_owned(), rule.title.to_owned()))
+        .collect()
+}
+
+/// `words` and one more.
+fn with(mut words: Vec<(String, String)>, word: &str, help: &str) -> Vec<(String, String)> {
+    words.push((word.to_owned(), help.to_owned()));
+    words
+}
+
+/// The columns of a kind of rows with their meanings.
+fn columns<T: Table>() -> Vec<(String, String)> {
+    T::columns()
+        .iter()
+        .map(|column| (column.name.to_owned(), column.meaning.to_owned()))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::registry::program;
+
+    /// The words offered at the end of `line`, bash's way of splitting.
+    fn offered(line: &str) -> Vec<String> {
+        let words: Vec<String> = line.split(' ').map(str::to_owned).collect();
+        let place = words.len() - 1;
+        answers(program(), words, place, true)
+            .into_iter()
+            .map(|answer| match answer {
+                Answer::Word { value, .. } => value,
+                Answer::Files => FILES.to_owned(),
+            })
+            .collect()
+    }
+
+    #[test]
+    fn switches() {
+        assert_eq!(offered("netstat --numer"), ["--numeric"]);
+        assert_eq!(offered("netstat -ano --statis"), ["--statistics"]);
+        assert_eq!(offered("netstat -p tcp --listeni"), ["--listening"]);
+        assert_eq!(offered("netstat /a /n --listeni"), ["--listening"]);
+        assert_eq!(offered("netstat 5 --cou"), ["--count"]);
+        assert!(offered("netstat -").contains(&"-a".to_owned()));
+        assert!(offered("netstat ").contains(&"completions".to_owned()));
+        assert!(!offered("netstat -a ").contains(&"completions".to_owned()));
+    }
+
+    #[test]
+    fn clusters_grow_by_letters_that_they_lack() {
+        let grown = offered("netstat -an");
+        assert!(grown.contains(&"-ano".to_owned()), "{grown:?}");
+        for word in ["-ana", "-ann", "-anh"] {
+            assert!(!grown.contains(&word.to_owned()), "{word}");
+        }
+    }
+
+    #[test]
+    fn protocols_in_the_case_that_was_typed() {
+        for line in [
+            "netstat -p t",
+            "netstat -ap t",
+            "netstat -P t",
+            "netstat /p t",
+            "netstat --protocol t",
+            "netstat --protocol = t",
+            "netstat -tulp t",
+        ] {
+            let found = offered(line);
+            assert!(
+                found.starts_with(&["tcp".to_owned(), "tcpv6".to_owned()]),
+                "{line}: {found:?}"
+            );
+        }
+        let upper = offered("netstat -p T");
+        assert!(upper.starts_with(&["TCP".to_owned(), "TCPv6".to_owned()]), "{upper:?}");
+        assert!(offered("netstat -p ").contains(&"ICMPv6".to_owned()));
+        assert!(offered("netstat -p =").is_empty());
+    }
+
+    #[test]
+    fn a_cluster_like_tulp_may_be_complete() {
+        let found = offered("netstat -tulp -");
+        assert!(found.contains(&"-n".to_owned()), "{found:?}");
+        assert!(!offered("netstat -ap -").contains(&"-n".to_owned()));
+    }
+
+    #[test]
+    fn lists_with_commas() {
+        assert_eq!(offered("netstat --state est"), ["established"]);
+        assert_eq!(offered("netstat --state = EST"), ["ESTABLISHED"]);
+        assert_eq!(offered("netstat --state listening,syn_s"), ["listening,syn_sent"]);
+        assert!(!offered("netstat --state listening,").contains(&"listening,LISTENING".to_owned()));
+        assert!(offered("netstat --state =").contains(&"TIME_WAIT".to_owned()));
+        assert_eq!(offered("netstat --STATE bo"), ["bound"]);
+        assert_eq!(offered("netstat --sort -coun"), ["-count"]);
+        assert_eq!(offered("netstat --columns local_add"), ["local_address"]);
+        assert_eq!(offered("netstat --color al"), ["always"]);
+    }
+
+    #[test]
+    fn a_shell_that_keeps_the_equals_sign() {
+        let words = ["netstat", "--state=LISTENING,est"].map(str::to_owned).to_vec();
+        let found = answers(program(), words, 1, false);
+        assert_eq!(
+            found,
+            [Answer::Word {
+                value: "--state=LISTENING,established".into(),
+                help: String::new()
+            }]
+        );
+    }
+
+    #[test]
+    fn a_dash_turns_the_order_of_a_column() {
+        let sort = Values::List {
+            words: columns::<Sockets>(),
+            reversible: true,
+        };
+        let first = |typed: &str| sort.beginning_with(typed)[0].get_value().to_str().unwrap().to_owned();
+        assert_eq!(first("-pi"), "-pid");
+        assert_eq!(first("state,-pi"), "state,-pid");
+    }
+
+    #[test]
+    fn commands() {
+        assert_eq!(offered("netstat comp"), ["completions"]);
+        assert_eq!(offered("netstat completions ba"), ["bash"]);
+        assert_eq!(offered("netstat Completions power"), ["powershell"]);
+    }
+
+    /// An option whose value could be completed but is not is a mistake of this file.
+    #[test]
+    fn every_value_is_known_or_free_for_a_reason() {
+        // Numbers, addresses and names that only the user knows.
+        const FREE: &[&str] = &[
+            "port",
+            "local",
+            "foreign",
+            "pid",
+            "program",
+            "user",
+            "unit",
+            "top",
+            "dns_timeout",
+            "interval",
+            "count",
+            "called",
+            "answer",
+            "words",
+            "targets",
+            "sample",
+            "heartbeat",
+            "keep",
+            "max_size",
+            "period",
+            "since",
+            "until",
+            "follow",
+            "timeout",
+        ];
+        let all = prepared(program());
+        for command in std::iter::once(&all).chain(all.get_subcommands()) {
+            for arg in command.get_arguments().filter(|arg| arg.get_action().takes_values()) {
+                let free = matches!(Values::of(arg), Values::Free);
+                assert_eq!(
+                    free,
+                    FREE.contains(&arg.get_id().as_str()),
+                    "{} {}",
+                    command.get_name(),
+                    arg.get_id()
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn no_line_is_too_odd() {
+        for line in [
+            "",
+            "netstat",
+            "netstat =",
+            "netstat = =",
+            "netstat -- -",
+            "netstat --state = = =",
+            "netstat \u{e4}\u{f6} -\u{e4}",
+        ] {
+            let words: Vec<String> = line.split(' ').map(str::to_owned).collect();
+            for place in [0, 1, 2, 3, 7, usize::MAX] {
+                for splits in [false, true] {
+                    answers(program(), words.clone(), place, splits);
+                }
+            }
+        }
+    }
+}

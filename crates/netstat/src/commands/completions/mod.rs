@@ -1,0 +1,183 @@
+//! `netstat completions SHELL`: a short script that hooks the program into a shell's completion.
+//!
+//! The script holds no words of its own: at each press of the key it asks the program (`--answer`), which looks into the
+//! same definitions as the command line does. So a script never grows old, and lists with commas, switches in any case
+//! of letter and the classic clusters are completed alike in every shell.
+
+mod answer;
+
+use std::ffi::{OsStr, OsString};
+use std::path::Path;
+
+use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, ValueEnum};
+
+use crate::registry::program;
+use crate::context::{Context, Failure, Outcome};
+use answer::Answer;
+
+/// A shell whose completion is known.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Shell {
+    Bash,
+    Zsh,
+    Fish,
+    #[value(name = "powershell", alias = "pwsh")]
+    Power,
+    Elvish,
+}
+
+/// Print a script that completes this program's words in a shell
+#[derive(Debug, Parser)]
+#[command(name = "completions", after_long_help = EXAMPLES)]
+struct Words {
+    /// the shell the script is for
+    #[arg(value_name = "SHELL", value_enum, ignore_case = true)]
+    shell: Shell,
+    /// the name the program is called by, where it is not the one it was called by now
+    #[arg(long = "as", value_name = "NAME", value_parser = command_name)]
+    called: Option<String>,
+    /// what may stand at this place of WORDS, the program's name being place 0; the scripts ask this
+    #[arg(long, value_name = "PLACE", hide = true)]
+    answer: Option<usize>,
+    /// a command line
+    #[arg(value_name = "WORDS", last = true, hide = true, requires = "answer")]
+    words: Vec<OsString>,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  source <(netstat completions bash)
+      bash, this session only; for every session, into a file:
+  netstat completions bash > ~/.local/share/bash-completion/completions/netstat
+  netstat completions zsh > ~/.zfunc/_netstat
+      with fpath=(~/.zfunc $fpath) before compinit in ~/.zshrc
+  netstat completions fish > ~/.config/fish/completions/netstat.fish
+  netstat completions powershell >> $PROFILE
+  netstat completions elvish >> ~/.config/elvish/rc.elv
+
+The words are not in the script: it asks the program at each press of the key.
+";
+
+/// The words of `netstat completions`.
+pub(crate) fn definition() -> clap::Command {
+    Words::command()
+}
+
+/// Prints the script, or answers it.
+///
+/// # Errors
+/// [`Failure::Output`].
+pub(crate) fn run(matches: &ArgMatches, context: &mut Context<'_>) -> Result<Outcome, Failure> {
+    let words = Words::from_arg_matches(matches).map_err(|error| Failure::Usage(error.to_string()))?;
+    let text = match words.answer {
+        Some(place) => answers(words.shell, place, words.words),
+        None => script(words.shell, &words.called.unwrap_or_else(own_name)),
+    };
+    context.out.write_all(text.as_bytes())?;
+    context.out.flush()?;
+    Ok(Outcome::Printed)
+}
+
+/// The name that this program was called by, without its folder; `netstat` where that is no name for a command.
+pub(crate) fn own_name() -> String {
+    let called = std::env::args_os().next().unwrap_or_default();
+    let name = Path::new(&called)
+        .file_name()
+        .and_then(OsStr::to_str)
+        .unwrap_or_default();
+    command_name(name).unwrap_or_else(|_| "netstat".to_owned())
+}
+
+/// `--as`: a name that needs no quotes in any shell.
+pub(crate) fn command_name(name: &str) -> Result<String, String> {
+    let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '+');
+    if !name.starts_with(|c: char| c.is_ascii_alphanumeric()) || !name.chars().all(plain) {
+        return Err("is not the name of a command: letters, digits and - _ . + only, such as netstat-rs".to_owned());
+    }
+    Ok(name.to_owned())
+}
+
+/// The script for `shell` and the command `name`.
+fn script(shell: Shell, name: &str) -> String {
+    let text = match shell {
+        Shell::Bash => include_str!("scripts/bash"),
+        Shell::Zsh => include_str!("scripts/zsh"),
+        Shell::Fish => include_str!("scripts/fish"),
+        Shell::Power => include_str!("scripts/powershell"),
+        Shell::Elvish => include_str!("scripts/elvish"),
+    };
+    let function: String = name
+        .chars()
+        .map(|c| if c.is_ascii_alphanumeric() { c } else { '_' })
+        .collect();
+    text.replace("{name}", name).replace("{function}", &function)
+}
+
+/// The answers as `shell`'s script reads them: one a line. `:files` alone: the shell knows better.
+fn answers(shell: Shell, place: usize, words: Vec<OsString>) -> String {
+    let words = words
+        .into_iter()
+        .map(|word| word.to_string_lossy().into_owned())
+        .collect();
+    let mut out = String::new();
+    for answer in answer::answers(program(), words, place, shell == Shell::Bash) {
+        match answer {
+            Answer::Files => return ":files\n".to_owned(),
+            Answer::Word { value, help } => {
+                match shell {
+                    Shell::Bash => out.push_str(&value),
+                    // A colon ends the word for zsh.
+                    Shell::Zsh => out.push_str(&format!("{}:{help}", value.replace('\\', "\\\\").replace(':', "\\:"))),
+                    Shell::Fish | Shell::Power | Shell::Elvish => out.push_str(&format!("{value}\t{help}")),
+                }
+                out.push('\n');
+            }
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_script_names_its_command_and_nothing_else() {
+        for shell in Shell::value_variants() {
+            let text = script(*shell, "netstat-rs");
+            assert!(
+                text.contains("netstat-rs completions") || text.contains("'netstat-rs' completions"),
+                "{text}"
+            );
+            assert!(!text.contains("{name}") && !text.contains("{function}"), "{text}");
+        }
+        assert!(script(Shell::Bash, "netstat-rs").contains("_netstat_rs()"));
+    }
+
+    #[test]
+    fn a_command_name_needs_no_quotes() {
+        for name in ["netstat", "netstat-rs", "netstat.new", "n2"] {
+            assert_eq!(command_name(name).unwrap(), name);
+        }
+        for name in ["", "-x", "a b", "a;b", "a'b", "a/b", "a\nb", "ä", "$x", "*"] {
+            assert!(command_name(name).is_err(), "{name:?}");
+        }
+    }
+
+    #[test]
+    fn each_shell_gets_its_form() {
+        let words = || vec!["netstat".into(), "completions".into(), "fi".into()];
+        assert_eq!(answers(Shell::Bash, 2, words()), "fish\n");
+        assert_eq!(answers(Shell::Zsh, 2, words()), "fish:\n");
+        assert_eq!(answers(Shell::Fish, 2, words()), "fish\t\n");
+        let words = || vec!["netstat".into(), "--nume".into()];
+        assert_eq!(
+            answers(Shell::Elvish, 1, words()),
+            "--numeric\tnumbers only, no look-ups; wins over -f\n"
+        );
+        assert_eq!(
+            answers(Shell::Zsh, 1, words()),
+            "--numeric:numbers only, no look-ups; wins over -f\n"
+        );
+    }
+}

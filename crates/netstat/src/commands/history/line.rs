@@ -1,0 +1,85 @@
+//! What one program did, one line after the other.
+
+use std::ops::ControlFlow;
+use std::time::Duration;
+
+use netstat_model::Direction;
+use netstat_model::columns::Table;
+use netstat_model::text::escape;
+use netstat_record::{Flow, FlowRow, Flows};
+
+use super::{Answer, moment};
+use crate::args::shape::Format;
+use crate::context::Failure;
+use crate::context::human;
+
+/// `--follow`: in machine formats the rows as they are.
+pub(super) fn line(answer: &mut Answer<'_, '_, '_>) -> Result<(), Failure> {
+    if answer.words.format() != Format::Text {
+        return super::rows::rows(answer, &mut crate::context::Diagnostics::default());
+    }
+    let mut left = answer.words.top.unwrap_or(usize::MAX);
+    let mut day = String::new();
+    let mut before: Option<(Vec<u8>, u32)> = None;
+    answer.each(&mut |_, out, flow| {
+        let when = moment(flow.first);
+        let (date, time) = when.split_once(' ').unwrap_or((&when, ""));
+        if day != date {
+            day = date.to_owned();
+            writeln!(out, "{day}")?;
+        }
+        let who = flow
+            .process
+            .as_ref()
+            .map(|process| (process.program.shown().to_vec(), process.pid));
+        if who != before {
+            if let Some((program, pid)) = &who {
+                writeln!(out, "  {} {pid}", escape(program))?;
+            }
+            before = who;
+        }
+        writeln!(out, "    {time}  {}", sentence(&flow))?;
+        left -= 1;
+        Ok(if left > 0 {
+            ControlFlow::Continue(())
+        } else {
+            ControlFlow::Break(())
+        })
+    })
+}
+
+/// `-> 203.0.113.7:443  TCP, 2 s, 500 B sent, 3.1 kB received`.
+fn sentence(flow: &Flow) -> String {
+    let cell = |name: &str| {
+        let users = Default::default();
+        let row = FlowRow { flow, users: &users };
+        let mut text = Vec::new();
+        if let Some(column) = Flows::columns().iter().find(|column| column.name == name) {
+            (column.get)(&row).push_cell(&mut text);
+        }
+        String::from_utf8_lossy(&text).into_owned()
+    };
+    let what = match flow.direction {
+        Direction::Listening => format!("listens on {}", cell("local")),
+        Direction::Outgoing => format!("-> {}", cell("foreign")),
+        Direction::Incoming => format!("<- {} to {}", cell("foreign"), cell("local")),
+        Direction::Unknown if flow.foreign.1 == 0 => format!("on {}", cell("local")),
+        Direction::Unknown => format!("{} -- {}", cell("local"), cell("foreign")),
+    };
+    let mut text = format!(
+        "{what}  {}, {}",
+        flow.protocol.name(),
+        human::span(Duration::from_millis(flow.duration()))
+    );
+    if !flow.closed {
+        text.push_str(" so far");
+    }
+    if let (Some(sent), Some(received)) = (flow.sent.known(), flow.received.known()) {
+        text.push_str(&format!(
+            ", {} sent, {} received",
+            human::bytes(sent),
+            human::bytes(received)
+        ));
+    }
+    text
+}

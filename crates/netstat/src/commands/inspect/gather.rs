@@ -1,0 +1,263 @@
+//! Puts the cards together.
+
+use netstat_model::metrics::ProcessKey;
+use netstat_model::{Fact, NoOwner, Owner, Owners, Socket, Why, text};
+use netstat_os::{SocketList, System};
+
+use super::card::{Card, Held, Nobody, Opinion, SocketView, Subject};
+use super::files::Examined;
+use super::past::Past;
+use super::reach::{Network, waits};
+use super::stand_in::stands_for;
+use super::steps::{About, steps};
+use super::usage::Sample;
+use crate::recall::{NoRecord, OpenFlows, Recall};
+
+/// What led to a card.
+#[derive(Debug, Default)]
+pub(super) struct Lead {
+    /// Targets, as typed.
+    pub(super) targets: Vec<String>,
+    /// Places of the sockets that matched, in the list of sockets.
+    pub(super) sockets: Vec<usize>,
+}
+
+/// What cards are made from.
+pub(super) struct Sources<'a> {
+    /// Every socket in sight, at the last look.
+    pub(super) list: &'a SocketList,
+    /// What a record tells of those that are open.
+    pub(super) flows: &'a OpenFlows,
+    /// Who holds them.
+    pub(super) owners: &'a Owners,
+    /// What changed between the two looks.
+    pub(super) sample: &'a Sample<'a>,
+    /// This computer's network.
+    pub(super) network: &'a Network,
+    /// The names of other sides, as far as they were asked for.
+    pub(super) host: &'a dyn Fn(&Socket) -> Option<String>,
+}
+
+/// The card of process `pid`.
+pub(super) fn process_card(
+    system: &mut dyn System,
+    sources: &Sources<'_>,
+    record: &mut Result<Recall, NoRecord>,
+    lead: Lead,
+    examined: Examined,
+    mut opinion: Option<Opinion>,
+) -> Card {
+    let Examined { facts, file, script } = examined;
+    let sockets = &sources.list.sockets;
+    let held: Vec<&Socket> = sockets
+        .iter()
+        .filter(|socket| holds(sources.owners, socket, facts.pid))
+        .collect();
+    let mut shown: Vec<&Socket> = match lead.sockets.is_empty() {
+        false => lead.sockets.iter().map(|&place| &sockets[place]).collect(),
+        true => held
+            .iter()
+            .copied()
+            .filter(|socket| socket.protocol().is_ip())
+            .collect(),
+    };
+    sort(&mut shown);
+    let key = ProcessKey {
+        pid: facts.pid,
+        start_ticks: facts.start_ticks,
+    };
+    let open = facts.descriptors.as_ref().known();
+    let count = match &facts.descriptors {
+        Fact::Known(open) => open.count,
+        Fact::Unknown(why) => Fact::Unknown(*why),
+    };
+    let usage = sources.sample.usage(key, held.iter().copied(), count, facts.memory);
+    let reach = held
+        .iter()
+        .filter(|socket| waits(socket))
+        .map(|socket| {
+            sources
+                .network
+                .reach(socket, elsewhere(sources.list, socket).as_deref())
+        })
+        .collect::<Vec<_>>();
+    let users = facts.users.known();
+    let steps = steps(&About {
+        process: Some(&facts),
+        hidden: facts.program.why() == Some(Why::NotPermitted),
+        targets: &lead.targets,
+        package: file.package.as_ref().and_then(|ownership| ownership.owner.package()),
+        socket: lead.sockets.first().and_then(|_| shown.first().copied()),
+        superuser: system.is_superuser(),
+        netstat: &crate::context::program_path(),
+    });
+    let names = (
+        users.and_then(|users| system.user_name(users.real)),
+        users.and_then(|users| system.user_name(users.effective)),
+    );
+    let past = match record {
+        Ok(record) => match &facts.program {
+            Fact::Known(program) => {
+                let seen = record.first_seen(&program.path, &facts.comm);
+                Ok(Past::of(&seen, record.reach.begins, &held))
+            }
+            Fact::Unknown(why) => Err(why.words().to_owned()),
+        },
+        Err(why) => {
+            if let Some(opinion) = &mut opinion {
+                opinion
+                    .unexamined
+                    .push(format!("when it was first seen: {}", why.words()));
+            }
+            Err(why.words())
+        }
+    };
+    let subject = Subject {
+        past,
+        user_names: names,
+        login_name: facts
+            .login_user
+            .known()
+            .flatten()
+            .and_then(|user| system.user_name(user)),
+        sharers: sharers(sources.owners, &shown, facts.pid),
+        held: count_held(&held, open.and_then(|open| open.sockets.as_ref().known())),
+        open_sockets: views(sources, held),
+        stands_for: stands_for(&facts, &reach),
+        reach: once(reach),
+        file,
+        script,
+        opinion,
+        usage,
+        facts,
+    };
+    Card {
+        targets: lead.targets,
+        sockets: views(sources, shown),
+        owner: Ok(Box::new(subject)),
+        steps,
+    }
+}
+
+/// The card of sockets that no process is known to hold, all for the same reason.
+pub(super) fn ownerless_card(system: &mut dyn System, sources: &Sources<'_>, lead: Lead, reason: NoOwner) -> Card {
+    let mut shown: Vec<&Socket> = lead.sockets.iter().map(|&place| &sources.list.sockets[place]).collect();
+    sort(&mut shown);
+    let steps = steps(&About {
+        process: None,
+        hidden: matches!(reason, NoOwner::NotPermitted { .. }),
+        targets: &lead.targets,
+        package: None,
+        socket: shown.first().copied(),
+        superuser: system.is_superuser(),
+        netstat: &crate::context::program_path(),
+    });
+    let user_name = match reason {
+        NoOwner::NotPermitted { user: Some(user) } => system.user_name(user),
+        _ => None,
+    };
+    Card {
+        targets: lead.targets,
+        sockets: views(sources, shown),
+        owner: Err(Nobody { reason, user_name }),
+        steps,
+    }
+}
+
+fn holds(owners: &Owners, socket: &Socket, pid: u32) -> bool {
+    match owners.of(socket) {
+        Owner::Held(holders) => holders.iter().any(|process| process.pid == pid),
+        Owner::None(_) => false,
+    }
+}
+
+/// Connections to public addresses first, then other connections, then what waits, then the rest; each in the classic order.
+fn sort(sockets: &mut [&Socket]) {
+    sockets.sort_by(|a, b| rank(a).cmp(&rank(b)).then_with(|| netstat_model::classic_order(a, b)));
+}
+
+fn rank(socket: &Socket) -> u8 {
+    use netstat_model::State;
+    let over =
+        matches!(socket.state(), State::TimeWait | State::Closed) && socket.protocol() == netstat_model::Protocol::Tcp;
+    match (socket.is_connected(), over, waits(socket)) {
+        (true, false, _) if netstat_model::reach::is_public(socket.foreign().address) => 0,
+        (true, false, _) => 1,
+        (_, _, true) => 2,
+        _ => 3,
+    }
+}
+
+fn views(sources: &Sources<'_>, sockets: Vec<&Socket>) -> Vec<SocketView> {
+    let view = |socket: &Socket| SocketView {
+        host: (sources.host)(socket),
+        since: sources.flows.since(socket),
+        rates: sources.sample.rates(socket),
+        namespace: elsewhere(sources.list, socket),
+        socket: socket.clone(),
+    };
+    sockets.into_iter().map(view).collect()
+}
+
+/// The name of the network namespace a socket was seen in, when it is not the caller's; safe to print.
+fn elsewhere(list: &SocketList, socket: &Socket) -> Option<String> {
+    let namespace = list.namespaces.get(socket.namespace() as usize)?;
+    (!namespace.own).then(|| text::escape(&namespace.shown()).into_owned())
+}
+
+/// Processes other than `pid` that hold one of `sockets`, each once, in the order of their start.
+fn sharers(owners: &Owners, sockets: &[&Socket], pid: u32) -> Vec<(u32, Vec<u8>)> {
+    let mut found: Vec<(u32, Vec<u8>)> = Vec::new();
+    for socket in sockets {
+        let Owner::Held(holders) = owners.of(socket) else {
+            continue;
+        };
+        for process in holders.iter().filter(|process| process.pid != pid) {
+            if !found.iter().any(|(known, _)| *known == process.pid) {
+                let name = match (&process.image, &process.comm) {
+                    (Fact::Known(image), _) => image.file_name().to_vec(),
+                    (_, Fact::Known(comm)) => comm.clone(),
+                    _ => Vec::new(),
+                };
+                found.push((process.pid, name));
+            }
+        }
+    }
+    found
+}
+
+/// How many sockets in each state; `open` are all that the process has descriptors of.
+fn count_held(held: &[&Socket], open: Option<&Vec<u64>>) -> Held {
+    let mut counts: Vec<(&'static str, usize)> = Vec::new();
+    let mut inodes = std::collections::HashSet::new();
+    for socket in held {
+        inodes.extend(socket.inode().map(|inode| u64::from(inode.get())));
+        // The states of TCP tell more than its name; of the others, the name does.
+        let word = match socket.protocol() {
+            netstat_model::Protocol::Tcp => socket.state().name(),
+            other => other.name(),
+        };
+        match counts.iter_mut().find(|(known, _)| *known == word) {
+            Some((_, count)) => *count += 1,
+            None => counts.push((word, 1)),
+        }
+    }
+    counts.sort_by_key(|&(word, count)| (std::cmp::Reverse(count), word));
+    let unlisted = match open {
+        Some(open) => Fact::Known(open.iter().filter(|inode| !inodes.contains(inode)).count()),
+        None => Fact::Unknown(Why::NotPermitted),
+    };
+    Held { counts, unlisted }
+}
+
+/// Each port and its reach once: a prefork server may have several sockets for one port.
+fn once(mut reach: Vec<super::reach::Reach>) -> Vec<super::reach::Reach> {
+    let mut seen = Vec::new();
+    reach.sort_by_key(|reach| (std::cmp::Reverse(reach.extent), reach.port, reach.address));
+    for one in reach {
+        if !seen.contains(&one) {
+            seen.push(one);
+        }
+    }
+    seen
+}

@@ -1,0 +1,683 @@
+//! `netstat inspect`: who is behind a port, an address or a process, what it is, what it does, and what to do about it.
+
+mod bundle;
+mod card;
+mod files;
+mod filter;
+mod gather;
+mod json;
+mod past;
+mod reach;
+pub(crate) mod schema;
+mod search;
+mod stand_in;
+mod steps;
+mod target;
+mod usage;
+mod view;
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser};
+use netstat_model::process::ProcessFacts;
+use netstat_model::{Extras, NoOwner, Owner, Owners, Socket, State};
+use netstat_names::digest::Cache;
+use netstat_names::{HostStyle, Names, ReverseDns, Services, addresses};
+use netstat_os::{MetricsAsk, NoProcess, OwnersAsk, ProcessAsk, SocketAsk, SocketList};
+
+use crate::audit;
+use crate::args::past::StoreArgs;
+use crate::context::Progress;
+use crate::recall::{NoRecord, OpenFlows, Recall};
+use crate::context::Diagnostics;
+use crate::context::{Context, Failure, Outcome};
+
+use card::{Answered, Opinion, Report};
+use gather::{Lead, Sources};
+use reach::Network;
+use search::{Found, World};
+use target::{Kind, Target};
+use usage::{Sample, traffic};
+
+/// Without `--all`, no more cards than this.
+const MOST_CARDS: usize = 10;
+
+/// The words of the command.
+#[derive(Debug, Parser)]
+#[command(
+    name = "inspect",
+    about = "Who is behind a port, address, program or process, and what it does",
+    after_long_help = AFTER_HELP,
+    disable_version_flag = true
+)]
+struct Words {
+    /// What to look at: a port (2078, :2078, tcp:2078), a process (pid:5356; a bare number may be both), an address or
+    /// network (203.0.113.0/24), one side (203.0.113.7:443), a program (nginx, python*, /usr/sbin/sshd), a unit or container
+    /// (ssh.service, unit:NAME), a host name, or a whole connection (192.168.1.114:2078->203.0.113.7:80)
+    #[arg(value_name = "TARGET", required = true)]
+    targets: Vec<Target>,
+
+    /// Watch for so long to tell what is used per second; 0 does not wait
+    #[arg(long, value_name = "SECONDS", default_value = "1", value_parser = seconds)]
+    sample: Duration,
+
+    /// Look up the names of the other sides' addresses
+    #[arg(short = 'f', long)]
+    names: bool,
+
+    /// Wait so long for names at most
+    #[arg(long, value_name = "SECONDS", default_value = "2", value_parser = seconds)]
+    dns_timeout: Duration,
+
+    #[command(flatten)]
+    store: StoreArgs,
+
+    /// Show every card, not only the first 10
+    #[arg(long)]
+    all: bool,
+
+    /// Print the same facts as one JSON document
+    #[arg(long)]
+    json: bool,
+
+    /// Write evidence into this new file, readable only by you: a tar archive of the cards as JSON and, of each process, its
+    /// running program, memory map, environment, arguments and sockets, with a manifest of SHA-256 digests
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    bundle: Option<PathBuf>,
+
+    /// Leave arguments and the values of environments out of the bundle and the JSON document
+    #[arg(long)]
+    redact: bool,
+}
+
+const AFTER_HELP: &str = "\
+Nothing is changed but netstat's own cache of digests, and nothing is sent over the network, with two exceptions that you ask for: a host name given as a target is \
+looked up, and with --names the addresses of the other sides are. A plain word without a dot is never looked up; host:NAME is.
+
+What an ordinary user may not see is named as such; root sees most. The rules of nftables are worked out for the first packet of a stranger, those of the older iptables are not; filters of eBPF \
+(XDP, tc, control groups) are not looked at. What a rootkit in the kernel hides is hidden from this program, too. That nothing is found \
+does not prove that there is nothing.
+
+Examples:
+  netstat inspect 2078                              who is behind port 2078
+  netstat inspect tcp:443 --sample 5                watch for five seconds
+  netstat inspect '192.0.2.5:2078->203.0.113.7:80'  one connection
+  netstat inspect nginx --json                      every nginx, as JSON
+  netstat inspect pid:5356 --bundle evidence.tar    keep what would be lost with it
+
+Exit status: 0 everything asked for was found, 1 a target matched nothing or the bundle could not be written, 2 wrong words.";
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    const MOST: f64 = 3600.0;
+    let plain = text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+    let number: Option<f64> = plain.then(|| text.parse().ok()).flatten();
+    number
+        .filter(|seconds| *seconds <= MOST)
+        .map(Duration::from_secs_f64)
+        .ok_or_else(|| "is no number of seconds from 0 to 3600".to_owned())
+}
+
+/// The definition of the command for help, completions and the manual.
+pub(crate) fn definition() -> clap::Command {
+    Words::command()
+}
+
+/// Carries out the command.
+///
+/// # Errors
+/// See [`Failure`].
+pub(crate) fn run(matches: &ArgMatches, context: &mut Context<'_>) -> Result<Outcome, Failure> {
+    let words = Words::from_arg_matches(matches).map_err(|error| Failure::Usage(error.to_string()))?;
+    let mut diagnostics = Diagnostics::default();
+    if words.redact && words.bundle.is_none() && !words.json {
+        return Err(Failure::Usage("--redact needs --bundle or --json".to_owned()));
+    }
+    if let Some(path) = words.bundle.as_ref().filter(|path| path.symlink_metadata().is_ok()) {
+        // Told before all the work; what appears meanwhile is not overwritten either.
+        return Err(cannot_write(path, &std::io::ErrorKind::AlreadyExists.into()));
+    }
+    let report = inspect(&words, context, &mut diagnostics)?;
+    let now = (context.now)();
+    let host = context.system.computer_name();
+    let document = || {
+        let mut document = json::document(&report, &host, now);
+        if words.redact {
+            bundle::redact(&mut document);
+        }
+        document
+    };
+    if let Some(path) = words.bundle.as_ref().filter(|_| !report.cards.is_empty()) {
+        let file = netstat_os::create_private(path).map_err(|error| cannot_write(path, &error))?;
+        let progress = Progress::start(context.terminal, "writing the bundle");
+        let contents = bundle::Contents {
+            report: &report,
+            document: &document(),
+            host: &host,
+            time: now,
+            redact: words.redact,
+        };
+        let missing = bundle::write(file, &contents, context.system, &progress);
+        let missing = missing.map_err(|error| cannot_write(path, &error))?;
+        bundle::missing(missing).into_iter().for_each(|line| diagnostics.line(line));
+    }
+    if words.json {
+        let document = document();
+        serde_json::to_writer(&mut *context.out, &document).map_err(std::io::Error::from)?;
+        writeln!(context.out)?;
+    } else {
+        let services = Services::system();
+        let screen = view::Screen {
+            width: context.screen.width.map_or(100, usize::from),
+            bold: context.screen.terminal && !context.screen.no_color,
+            now,
+            services: &services,
+        };
+        let most = if words.all { usize::MAX } else { MOST_CARDS };
+        view::write(context.out, &report, &screen, most)?;
+    }
+    context.out.flush()?;
+    let mut missed = false;
+    for target in &report.targets {
+        missed |= target.is_empty();
+        if target.is_empty() {
+            diagnostics.line(format!("{:?}: nothing found: {}", target.word, sought(target)));
+        } else {
+            for remark in &target.remarks {
+                diagnostics.line(format!("{:?}: {remark}", target.word));
+            }
+        }
+    }
+    diagnostics.limits(report.limits);
+    diagnostics.say(context.err);
+    Ok(if missed { Outcome::Status(1) } else { Outcome::Printed })
+}
+
+fn cannot_write(path: &std::path::Path, error: &std::io::Error) -> Failure {
+    let words = match error.kind() {
+        std::io::ErrorKind::AlreadyExists => "is there already, and evidence is never overwritten".to_owned(),
+        _ => format!("cannot be written: {error}"),
+    };
+    Failure::Refused(format!("{} {words}", path.display()))
+}
+
+/// What was looked for in vain, and what is near.
+fn sought(target: &Answered) -> String {
+    let mut line = format!("no {} in sight", target.sought);
+    for remark in &target.remarks {
+        line.push_str("; ");
+        line.push_str(remark);
+    }
+    line
+}
+
+/// Every kind of socket, of every namespace that can be seen, with all that a card tells.
+fn everything() -> SocketAsk {
+    SocketAsk {
+        tcp4: true,
+        tcp6: true,
+        udp4: true,
+        udp6: true,
+        mptcp4: true,
+        mptcp6: true,
+        packet: true,
+        unix: true,
+        tcp_states: State::ALL.to_vec(),
+        extra: Extras::BASIC | Extras::TCP,
+        all_namespaces: true,
+        ..SocketAsk::default()
+    }
+}
+
+/// Every socket in sight. Those of RAW are asked for apart: what cannot be seen of them matters only where there are some.
+fn look(context: &mut Context<'_>) -> SocketList {
+    let mut list = SocketList::default();
+    context.system.sockets(&everything(), &mut list);
+    let ask = SocketAsk {
+        raw4: true,
+        raw6: true,
+        extra: Extras::BASIC,
+        all_namespaces: true,
+        ..SocketAsk::default()
+    };
+    let mut raw = SocketList::default();
+    context.system.sockets(&ask, &mut raw);
+    if !raw.sockets.is_empty() {
+        list.limits.append(&mut raw.limits);
+    }
+    let place = |index: u32| {
+        let inode = raw.namespaces.get(index as usize)?.inode;
+        let place = list.namespaces.iter().position(|known| known.inode == inode)?;
+        u32::try_from(place).ok()
+    };
+    // The namespaces of the second list may stand in another order; one that has come meanwhile is left out.
+    let raw_sockets = raw.sockets.into_iter().filter_map(|socket| {
+        let index = socket.namespace();
+        match raw.namespaces.is_empty() {
+            true => Some(socket),
+            false => Some(socket.in_namespace(place(index)?)),
+        }
+    });
+    let more: Vec<Socket> = raw_sockets.collect();
+    list.sockets.extend(more);
+    list
+}
+
+fn inspect(words: &Words, context: &mut Context<'_>, diagnostics: &mut Diagnostics) -> Result<Report, Failure> {
+    let progress = Progress::start(context.terminal, "reading sockets");
+    let mut first = look(context);
+    let first_read = Instant::now();
+    progress.stage(|| "looking for owners".to_owned());
+    let ask = OwnersAsk {
+        image: true,
+        components: true,
+        ..OwnersAsk::default()
+    };
+    let found = context.system.owners(&first.sockets, &ask);
+    let owners = found.map_err(|refused| Failure::Refused(refused.to_string()))?;
+    progress.stage(|| "looking at processes".to_owned());
+    let processes = shallow(words, context)?;
+    let world = World {
+        sockets: &first.sockets,
+        owners: &owners.owners,
+        processes: &processes,
+    };
+    let mut report = Report::default();
+    let mut answers = Vec::new();
+    for target in &words.targets {
+        let (found, remarks) = find(&world, target, words.dns_timeout, &progress);
+        report.targets.push(Answered {
+            word: target.word.clone(),
+            sought: target.kind.words(),
+            sockets: found.sockets.len(),
+            processes: found.pids.len(),
+            remarks: match found.is_empty() {
+                true => near(context, &world, target, remarks),
+                false => remarks,
+            },
+        });
+        answers.push((target, found));
+    }
+    let (mut pids, nobody) = leads(&first.sockets, &owners.owners, answers);
+    let mut sharers = sharers(&first.sockets, &owners.owners, &pids);
+    if pids.is_empty() && nobody.is_empty() {
+        return Ok(report);
+    }
+    let figures = |context: &mut Context<'_>| context.system.metrics(&MetricsAsk { processes: true });
+    let sampling = !words.sample.is_zero();
+    let early = sampling.then(|| figures(context));
+    let sampled = Instant::now();
+    // What is read of files is read once, for the card and for the rules.
+    let mut cache = Cache::directory().map_or_else(Cache::in_memory, Cache::open);
+    let judged: Vec<u32> = pids.iter().chain(&sharers).map(|(pid, _)| *pid).collect();
+
+    let places = words.store.places(context.system.is_superuser());
+    let options = audit::Options {
+        records: places.clone(),
+        ..audit::Options::default()
+    };
+    let survey = audit::judge(
+        context.system,
+        &first,
+        &owners.owners,
+        &judged,
+        &options,
+        &mut cache,
+        &|stage| progress.stage(|| stage.to_owned()),
+    );
+    // Of those who share a socket, the one that holds it longest stands for all, and whoever is worth a look for himself.
+    let worrying = |pid: u32| {
+        let mut of_it = survey.judged.iter().filter(|judged| judged.facts.pid == pid);
+        of_it.any(|judged| judged.verdict.severity.is_some_and(is_worrying))
+    };
+    sharers.retain(|(pid, _)| worrying(*pid));
+    pids.append(&mut sharers);
+    let order: Vec<u32> = pids.iter().map(|(pid, _)| *pid).collect();
+    let mut examined = files::examine(context.system, &order, &mut cache, &progress);
+    // The cache saves time only: where it cannot be kept, nothing is lost.
+    let _ = cache.save();
+    let mut opinions: HashMap<(u32, u64), Opinion> = HashMap::new();
+    for judged in survey.judged {
+        let opinion = Opinion {
+            verdict: judged.verdict,
+            findings: judged.findings,
+            unexamined: judged.unexamined,
+        };
+        opinions.insert((judged.facts.pid, judged.facts.start_ticks), opinion);
+    }
+
+    // The second look: what changed meanwhile tells the rates.
+    let mut second = SocketList::default();
+    let mut over = Duration::ZERO;
+    if sampling {
+        progress.stage(|| "watching".to_owned());
+        (context.wait_until)(sampled + words.sample);
+        context.system.sockets(&everything(), &mut second);
+        over = first_read.elapsed();
+    }
+    let late = figures(context);
+    let before = first
+        .sockets
+        .iter()
+        .filter_map(|socket| Some((socket.cookie()?, traffic(socket))));
+    let sample = Sample {
+        over,
+        figures: (early.as_ref(), &late),
+        before: before.collect(),
+    };
+    // The sockets that led here are shown as they are now, if they are still there.
+    if sampling {
+        refresh(&mut first, &second);
+    }
+    let routes = context
+        .system
+        .routes(netstat_model::route::TableSelection::default());
+    let network = Network {
+        interfaces: routes.interfaces,
+        addresses: routes.addresses,
+    };
+    let names = words.names.then(|| {
+        progress.stage(|| "looking up names".to_owned());
+        resolve(context, words, &first, &pids, diagnostics)
+    });
+    let host = |socket: &Socket| -> Option<String> {
+        let side = socket.foreign();
+        let name = names.as_ref()?.host(side.address, side.scope)?;
+        socket.is_connected().then(|| name.to_owned())
+    };
+    let mut record = Recall::open(&places, (context.now)());
+    if let Err(why) = &record
+        && (words.store.is_named() || matches!(why, NoRecord::Unusable(_)))
+    {
+        let named = places.first().filter(|_| !matches!(why, NoRecord::Unusable(_)));
+        let named = named.map_or_else(String::new, |path| format!("{}: ", path.display()));
+        diagnostics.line(format!("{named}{}", why.words()));
+    }
+    let flows = match &mut record {
+        Ok(record) => {
+            let of_cards = |socket: &&Socket| match owners.owners.of(socket) {
+                Owner::Held(holders) => holders.iter().any(|process| order.contains(&process.pid)),
+                Owner::None(_) => nobody.iter().any(|(_, lead)| !lead.sockets.is_empty()),
+            };
+            record.open_flows(first.sockets.iter().filter(of_cards), (context.now)())
+        }
+        Err(_) => OpenFlows::default(),
+    };
+    let sources = Sources {
+        list: &first,
+        flows: &flows,
+        owners: &owners.owners,
+        sample: &sample,
+        network: &network,
+        host: &host,
+    };
+    for (pid, lead) in pids {
+        match examined.remove(&pid) {
+            Some(examined) => {
+                let opinion = opinions.remove(&(pid, examined.facts.start_ticks));
+                let card = gather::process_card(context.system, &sources, &mut record, lead, examined, opinion);
+                report.cards.push(card);
+            }
+            None => diagnostics.line(format!("process {pid} ended while it was looked at")),
+        }
+    }
+    for (reason, lead) in nobody {
+        report
+            .cards
+            .push(gather::ownerless_card(context.system, &sources, lead, reason));
+    }
+    let waits = report
+        .cards
+        .iter()
+        .filter_map(|card| card.owner.as_ref().ok())
+        .any(|subject| !subject.reach.is_empty());
+    if waits {
+        let filter = context.system.packet_filter();
+        let subjects = report.cards.iter_mut().filter_map(|card| card.owner.as_mut().ok());
+        for reach in subjects.flat_map(|subject| &mut subject.reach) {
+            reach.ask(&filter);
+        }
+        report.filter = Some(filter);
+    }
+    worst_first(&mut report.cards);
+    report.limits = std::mem::take(&mut first.limits);
+    report.limits.extend(owners.limits);
+    Ok(report)
+}
+
+/// Whether findings this severe are worth a look before those of others.
+fn is_worrying(severity: audit::Severity) -> bool {
+    severity >= audit::Severity::Medium
+}
+
+/// The other holders of the sockets that led to a process, with the same leads; at most some.
+fn sharers(sockets: &[Socket], owners: &Owners, pids: &Leads<u32>) -> Leads<u32> {
+    /// Judging one takes about a millisecond.
+    const MOST: usize = 200;
+    let mut sharers = Leads::<u32>::new();
+    for (_, lead) in pids {
+        for &place in &lead.sockets {
+            let Owner::Held(holders) = owners.of(&sockets[place]) else {
+                continue;
+            };
+            for process in holders
+                .iter()
+                .filter(|process| pids.iter().all(|(pid, _)| *pid != process.pid))
+            {
+                let known = sharers.iter().position(|(pid, _)| *pid == process.pid);
+                if known.is_none() && sharers.len() == MOST {
+                    return sharers;
+                }
+                let at = known.unwrap_or_else(|| {
+                    let targets = lead.targets.clone();
+                    sharers.push((
+                        process.pid,
+                        Lead {
+                            targets,
+                            sockets: Vec::new(),
+                        },
+                    ));
+                    sharers.len() - 1
+                });
+                if !sharers[at].1.sockets.contains(&place) {
+                    sharers[at].1.sockets.push(place);
+                }
+            }
+        }
+    }
+    sharers
+}
+
+/// Of the cards for one target, those that are most worth a look come first; else the order stays.
+fn worst_first(cards: &mut [card::Card]) {
+    let targets: Vec<String> = cards.iter().filter_map(|card| card.targets.first()).cloned().collect();
+    let place = |card: &card::Card| targets.iter().position(|word| Some(word) == card.targets.first());
+    let worry = |card: &card::Card| {
+        let subject = card.owner.as_ref().ok()?;
+        let severity = subject.opinion.as_ref()?.verdict.severity?;
+        is_worrying(severity).then_some(severity)
+    };
+    cards.sort_by_key(|card| (place(card), std::cmp::Reverse(worry(card))));
+}
+
+/// Every process with what targets are compared with; only those named by number where no target needs more.
+fn shallow(words: &Words, context: &mut Context<'_>) -> Result<Vec<ProcessFacts>, Failure> {
+    let by_name = |target: &Target| matches!(target.kind, Kind::Program(_) | Kind::Unit(_) | Kind::Word(_));
+    let pids = match words.targets.iter().any(by_name) {
+        true => {
+            let all = context.system.processes();
+            all.map_err(|refused| Failure::Refused(refused.to_string()))?
+        }
+        false => words.targets.iter().filter_map(|target| target.kind.pid()).collect(),
+    };
+    let ask = ProcessAsk {
+        arguments: true,
+        program: true,
+        components: true,
+        ..ProcessAsk::default()
+    };
+    // Those that end meanwhile, or are threads, are told of where nothing is found.
+    Ok(pids
+        .into_iter()
+        .filter_map(|pid| context.system.process(pid, &ask).ok())
+        .collect())
+}
+
+/// What a target matches; a host name is looked up when nothing else is called so.
+fn find(world: &World<'_>, target: &Target, deadline: Duration, progress: &Progress) -> (Found, Vec<String>) {
+    let mut found = world.find(&target.kind);
+    let mut remarks = Vec::new();
+    if let Kind::Number {
+        port: Some(port),
+        pid: Some(_),
+    } = &target.kind
+        && !found.sockets.is_empty()
+        && !found.pids.is_empty()
+    {
+        remarks.push(format!(
+            "both a port and a process: tcp:{port} or pid:{port} means one of them"
+        ));
+    }
+    if found.is_empty()
+        && let Some(names) = target.kind.unit()
+    {
+        let (places, unit) = stand_in::waits_for(&names, world.sockets);
+        found.sockets = places;
+        if let Some(unit) = unit {
+            remarks.push(format!(
+                "{} waits for {}, which runs once somebody comes",
+                unit.name, unit.service
+            ));
+        }
+    }
+    if found.is_empty()
+        && let Some(name) = target.kind.host()
+    {
+        progress.stage(|| "looking up a host name".to_owned());
+        match addresses(name, deadline) {
+            Ok(addresses) => {
+                found = world.find_addresses(&addresses);
+                let shown: Vec<String> = addresses.iter().map(ToString::to_string).collect();
+                remarks.push(format!("the host has the address {}", shown.join(", ")));
+            }
+            Err(error) => remarks.push(format!("no host of that name: {error}")),
+        }
+    }
+    (found, remarks)
+}
+
+/// What is there in place of a target that matched nothing.
+fn near(
+    context: &mut Context<'_>,
+    world: &World<'_>,
+    target: &Target,
+    mut remarks: Vec<String>,
+) -> Vec<String> {
+    if let Some(pid) = target.kind.pid() {
+        match context.system.process(pid, &ProcessAsk::default()) {
+            Err(NoProcess::ThreadOf(process)) => {
+                remarks.push(format!("{pid} is a thread of process {process}: try pid:{process}"));
+            }
+            Err(NoProcess::Failed(why)) => remarks.push(format!("process {pid} could not be read: {why}")),
+            Err(NoProcess::None) | Ok(_) => {}
+        }
+    }
+    // Programs are known by the file that runs, wherever a link to it stands.
+    if let Ok(file) = std::fs::canonicalize(&target.word)
+        && target.word.starts_with('/')
+        && file.as_os_str() != target.word.as_str()
+    {
+        remarks.push(format!("it leads to {}", file.display()));
+    }
+    let near = world.near(target);
+    if !near.is_empty() {
+        remarks.push(format!("near: {}", near.join(", ")));
+    }
+    remarks
+}
+
+/// What led where, in the order in which it came up.
+type Leads<K> = Vec<(K, Lead)>;
+
+/// The leads by process, in the order in which they came up, and those without an owner by reason.
+fn leads(sockets: &[Socket], owners: &Owners, answers: Vec<(&Target, Found)>) -> (Leads<u32>, Leads<NoOwner>) {
+    let (mut pids, mut nobody) = (Leads::<u32>::new(), Leads::<NoOwner>::new());
+    fn add<K: PartialEq>(leads: &mut Leads<K>, key: K, word: &str, socket: Option<usize>) {
+        let place = leads.iter().position(|(known, _)| *known == key).unwrap_or_else(|| {
+            leads.push((key, Lead::default()));
+            leads.len() - 1
+        });
+        let lead = &mut leads[place].1;
+        if !lead.targets.iter().any(|known| known == word) {
+            lead.targets.push(word.to_owned());
+        }
+        if let Some(socket) = socket.filter(|socket| !lead.sockets.contains(socket)) {
+            lead.sockets.push(socket);
+        }
+    }
+    for (target, found) in answers {
+        for place in found.sockets {
+            let socket = &sockets[place];
+            match owners.of(socket) {
+                Owner::Held(holders) => add(&mut pids, holders.first().pid, &target.word, Some(place)),
+                Owner::None(reason) => add(&mut nobody, reason, &target.word, Some(place)),
+            }
+        }
+        for pid in found.pids {
+            add(&mut pids, pid, &target.word, None);
+        }
+    }
+    (pids, nobody)
+}
+
+/// Puts the state of the second look in the place of the first, for sockets that are in both.
+fn refresh(first: &mut SocketList, second: &SocketList) {
+    let mut now: HashMap<_, &Socket> = second
+        .sockets
+        .iter()
+        .filter_map(|socket| Some((socket.cookie()?, socket)))
+        .collect();
+    for socket in &mut first.sockets {
+        if let Some(cookie) = socket.cookie()
+            && let Some(new) = now.remove(&cookie)
+        {
+            // The namespaces of the second look may stand in another order.
+            *socket = new.clone().in_namespace(socket.namespace());
+        }
+    }
+}
+
+/// Looks up the names of the other sides of the sockets that cards will show.
+fn resolve(
+    context: &mut Context<'_>,
+    words: &Words,
+    list: &SocketList,
+    pids: &[(u32, Lead)],
+    diagnostics: &mut Diagnostics,
+) -> Names {
+    let own = context.system.own_addresses().unwrap_or_default();
+    let computer = context.system.computer_name();
+    let mut names = Names::new(
+        &computer,
+        own,
+        HostStyle::Full,
+        Services::system(),
+        ReverseDns::system(),
+    );
+    let shown = pids
+        .iter()
+        .flat_map(|(_, lead)| &lead.sockets)
+        .map(|&place| &list.sockets[place]);
+    let sides = shown.filter(|socket| socket.is_connected()).map(Socket::foreign);
+    let summary = names.resolve(sides, words.dns_timeout, &mut |_, _| {});
+    if summary.timed_out > 0 {
+        diagnostics.line(format!(
+            "{} of {} addresses had no name within {} s (--dns-timeout)",
+            summary.timed_out,
+            summary.total,
+            words.dns_timeout.as_secs_f64()
+        ));
+    }
+    names
+}

@@ -1,0 +1,217 @@
+//! The sockets of a card.
+
+use netstat_model::{Endpoint, Fact, Protocol, Socket, TcpMetric, Why, text};
+use std::net::SocketAddr;
+use std::time::{Duration, SystemTime};
+
+use super::super::card::{Rates, SocketView};
+use super::super::reach::waits;
+use super::Screen;
+use super::lines::Lines;
+use crate::recall::Since;
+use crate::context::human::{bytes, bytes_per_second, moment, plural, span};
+
+/// So many sockets are told in full.
+const IN_FULL: usize = 2;
+
+/// So many more are named.
+const NAMED: usize = 4;
+
+/// `unseen` is why it is not known which sockets the process holds; `None` where it is known.
+pub(super) fn write(lines: &mut Lines, sockets: &[SocketView], unseen: Option<Why>, screen: &Screen<'_>) {
+    match unseen {
+        _ if !sockets.is_empty() => {}
+        None => lines.row("socket", "it holds no Internet socket"),
+        Some(why) => lines.row("socket", &format!("which sockets it holds is unknown: {}", why.words())),
+    }
+    for view in sockets.iter().take(IN_FULL) {
+        let label = if waits(&view.socket) { "listens" } else { "socket" };
+        lines.row(label, &ends_with_names(view));
+        let ports = ports(&view.socket, screen);
+        if !ports.is_empty() {
+            lines.row("", &ports);
+        }
+        let traffic = traffic(view, screen.now);
+        if !traffic.is_empty() {
+            lines.row("", &traffic);
+        }
+    }
+    let rest: Vec<&SocketView> = sockets.iter().skip(IN_FULL).collect();
+    for (place, view) in rest.iter().take(NAMED).enumerate() {
+        lines.row(if place == 0 { "also" } else { "" }, &ends_with_names(view));
+    }
+    if rest.len() > NAMED {
+        lines.row(
+            "",
+            &format!("and {}", plural((rest.len() - NAMED) as u64, "more socket")),
+        );
+    }
+}
+
+/// `TCP 192.168.1.114:2078 -> 203.0.113.7:80`; a socket without a peer has no arrow.
+pub(super) fn ends(view: &SocketView) -> String {
+    let socket = &view.socket;
+    let protocol = socket.protocol();
+    if !protocol.is_ip() {
+        return protocol.name().to_owned();
+    }
+    let local = side(protocol, socket.local());
+    match socket.is_connected() {
+        true => format!("{} {local} -> {}", protocol.name(), side(protocol, socket.foreign())),
+        false => format!("{} {local}", protocol.name()),
+    }
+}
+
+fn ends_with_names(view: &SocketView) -> String {
+    let mut line = ends(view);
+    if let Some(host) = &view.host {
+        line.push_str(&format!(" ({})", text::escape_str(host)));
+    }
+    if let Some(state) = view.socket.shown_state() {
+        line.push_str("  ");
+        line.push_str(state.name());
+    }
+    if let Some(namespace) = &view.namespace {
+        line.push_str(&format!("  in the network namespace {namespace}"));
+    }
+    line
+}
+
+fn side(protocol: Protocol, end: Endpoint) -> String {
+    match protocol.has_ports() {
+        true => SocketAddr::new(end.address, end.port).to_string(),
+        false => end.address.to_string(),
+    }
+}
+
+/// What the ports of both ends are registered for.
+fn ports(socket: &Socket, screen: &Screen<'_>) -> String {
+    if !socket.protocol().has_ports() {
+        return String::new();
+    }
+    let meaning = |end: Endpoint| {
+        let name = screen.services.name(socket.protocol(), end.port)?;
+        let description = screen.services.description(socket.protocol(), end.port);
+        Some(match description {
+            Some(description) => format!("{} is {name} ({description})", end.port),
+            None => format!("{} is {name}", end.port),
+        })
+    };
+    let mut ends = vec![socket.local()];
+    if socket.is_connected() {
+        ends.push(socket.foreign());
+    }
+    let known: Vec<String> = ends.iter().filter_map(|end| meaning(*end)).collect();
+    match known.is_empty() {
+        true => "no service is registered for its ports".to_owned(),
+        false => format!("registered: port {}", known.join(", port ")),
+    }
+}
+
+/// Bytes, rates, delays and queues, as far as the socket's kind has them.
+fn traffic(view: &SocketView, now: SystemTime) -> String {
+    let socket = &view.socket;
+    let queue = u64::from(socket.receive_queue());
+    if waits(socket) {
+        let mut parts = Vec::new();
+        match (socket.protocol(), socket.send_queue()) {
+            (Protocol::Udp, _) if queue == 0 => {}
+            (Protocol::Udp, _) => parts.push(format!("{} received and not yet read", bytes(queue))),
+            (_, Fact::Known(limit)) => {
+                parts.push(format!("{queue} of at most {limit} connections wait to be accepted"))
+            }
+            (_, Fact::Unknown(_)) => parts.push(format!("{} to be accepted", plural(queue, "connection"))),
+        }
+        parts.extend(view.since.map(|since| first_seen(since, "waiting", None, now)));
+        return parts.join(", ");
+    }
+    let mut parts = Vec::new();
+    if socket.protocol() == Protocol::Tcp {
+        let received = socket.tcp(TcpMetric::BytesReceived);
+        let sent = socket.tcp(TcpMetric::BytesSent);
+        if let (Some(received), Some(sent)) = (amount("received", received), amount("sent", sent)) {
+            parts.push(with_rate(received, view.rates.received));
+            parts.push(with_rate(sent, view.rates.sent));
+        } else if let Some(why) = received.why() {
+            parts.push(format!("bytes: {}", why.words()));
+        }
+        if let Fact::Known(rtt) = socket.tcp(TcpMetric::Rtt) {
+            parts.push(format!("round trip {:.1} ms", rtt as f64 / 1000.0));
+        }
+        if let Fact::Known(again) = socket.tcp(TcpMetric::RetransmitsTotal) {
+            parts.push(format!("{} sent again", plural(again, "segment")));
+        }
+    }
+    let waiting = socket.send_queue().known().unwrap_or(0);
+    parts.push(format!("queues {} in, {} out", bytes(queue), bytes(waiting.into())));
+    match (view.since, socket.protocol()) {
+        (Some(since), _) if socket.time_in_state().known().is_none() => {
+            parts.push(first_seen(since, "open", quiet(socket), now));
+        }
+        (_, Protocol::Tcp) => parts.push(age(socket)),
+        _ => {}
+    }
+    parts.join(", ")
+}
+
+fn amount(what: &str, number: Fact<u64>) -> Option<String> {
+    Some(format!("{what} {}", bytes(number.known()?)))
+}
+
+fn with_rate(amount: String, rate: Fact<f64>) -> String {
+    match rate {
+        Fact::Known(rate) => format!("{amount} ({})", bytes_per_second(rate)),
+        Fact::Unknown(_) => amount,
+    }
+}
+
+/// Since when: Linux keeps no time of a connection's beginning, but how long ago what last happened gives the least it can be.
+fn age(socket: &Socket) -> String {
+    if let Fact::Known(time) = socket.time_in_state() {
+        return format!("in this state for {}", span(Duration::from_millis(time)));
+    }
+    match quiet(socket) {
+        Some(least) => format!("open for at least {}", span(least)),
+        None => format!("age: {}", Why::NotKept.words()),
+    }
+}
+
+/// The longest time since something last happened on the connection.
+fn quiet(socket: &Socket) -> Option<Duration> {
+    [
+        TcpMetric::LastDataSent,
+        TcpMetric::LastDataReceived,
+        TcpMetric::LastAckReceived,
+    ]
+    .into_iter()
+    .filter_map(|figure| socket.tcp(figure).known())
+    .max()
+    .map(Duration::from_millis)
+}
+
+/// Since when, as a record tells; `least`: what is known without it.
+fn first_seen(since: Since, what: &str, least: Option<Duration>, now: SystemTime) -> String {
+    let age = now.duration_since(since.at).unwrap_or_default();
+    match since.exact {
+        true => format!("{what} for {}, since {}", span(age), moment(since.at)),
+        false => format!(
+            "{what} for at least {}, first seen {}",
+            span(age.max(least.unwrap_or_default())),
+            moment(since.at)
+        ),
+    }
+}
+
+/// Both rates in words; the reason when they are not known.
+pub(super) fn rates(rates: &Rates) -> String {
+    match (rates.received, rates.sent) {
+        (Fact::Known(received), Fact::Known(sent)) => {
+            format!(
+                "TCP {} in and {} out",
+                bytes_per_second(received),
+                bytes_per_second(sent)
+            )
+        }
+        (Fact::Unknown(why), _) | (_, Fact::Unknown(why)) => format!("network: {}", why.words()),
+    }
+}

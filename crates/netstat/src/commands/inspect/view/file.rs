@@ -1,0 +1,169 @@
+//! The files of a card: the program and the script it runs.
+
+use netstat_model::process::{FileFacts, FileStatus};
+use netstat_model::{Fact, Why, text};
+use netstat_names::packages::{FileOwner, Match};
+
+use super::super::card::{FileView, Subject};
+use super::Screen;
+use super::lines::Lines;
+use crate::context::human::{ago, bytes};
+
+pub(super) fn write(lines: &mut Lines, subject: &Subject, screen: &Screen<'_>) {
+    let program = match &subject.facts.program {
+        Fact::Known(program) => program,
+        // A thread of the kernel has no file, which its own row says already.
+        Fact::Unknown(Why::NotApplicable) => return,
+        Fact::Unknown(why) => {
+            lines.row("file", &format!("unknown: {}", why.words()));
+            return;
+        }
+    };
+    let path = text::escape(&program.path);
+    let line = match program.place {
+        FileStatus::There => path.into_owned(),
+        FileStatus::Removed => format!("{path} REMOVED since it was started"),
+        FileStatus::Replaced => format!("{path} REPLACED by another file since it was started"),
+        FileStatus::RemovedUnseen => format!("{path} removed or replaced since it was started"),
+        FileStatus::Memory => format!("IN MEMORY ONLY, called \"{path}\""),
+    };
+    lines.row("file", &line);
+    if let Some(facts) = what(program.running, &subject.file, screen) {
+        lines.row("", &facts);
+    }
+    write_view(lines, &subject.file);
+    if let Some(script) = &subject.script {
+        lines.row("script", &text::escape(&script.path));
+        match what(script.file, &script.view, screen) {
+            Some(facts) => lines.row("", &facts),
+            None => lines.row(
+                "",
+                &match script.file {
+                    Fact::Unknown(Why::Gone) => "no file stands there now".to_owned(),
+                    other => format!("unknown: {}", other.why().unwrap_or(Why::Failed).words()),
+                },
+            ),
+        }
+        if script.file.known().is_some() {
+            write_view(lines, &script.view);
+        }
+    }
+}
+
+/// Size, owner, mode and age.
+fn what(file: Fact<FileFacts>, view: &FileView, screen: &Screen<'_>) -> Option<String> {
+    let file = file.known()?;
+    let name = |id: u32, name: &Option<std::sync::Arc<str>>| match name {
+        Some(name) => text::escape_str(name).into_owned(),
+        None => id.to_string(),
+    };
+    let changed = match file.changed.time() {
+        Some(time) => format!("changed {}", ago(time, screen.now)),
+        None => "changed at a moment out of all bounds".to_owned(),
+    };
+    let writable = if file.writable_by_all() {
+        ", WRITABLE BY ANYONE"
+    } else {
+        ""
+    };
+    Some(format!(
+        "{}, {}:{} {}{writable}, {changed}",
+        bytes(file.size),
+        name(file.user, &view.owner_names.0),
+        name(file.group, &view.owner_names.1),
+        mode(file.mode)
+    ))
+}
+
+/// Permissions as `ls -l` shows them, without the kind: `rwxr-xr-x`.
+fn mode(mode: u32) -> String {
+    let bit = |bit: u32, letter: char| if mode & bit != 0 { letter } else { '-' };
+    let execute = |execute: u32, special: u32, both: char, alone: char| match (mode & execute != 0, mode & special != 0)
+    {
+        (true, true) => both,
+        (false, true) => alone,
+        (true, false) => 'x',
+        (false, false) => '-',
+    };
+    [
+        bit(0o400, 'r'),
+        bit(0o200, 'w'),
+        execute(0o100, 0o4000, 's', 'S'),
+        bit(0o040, 'r'),
+        bit(0o020, 'w'),
+        execute(0o010, 0o2000, 's', 'S'),
+        bit(0o004, 'r'),
+        bit(0o002, 'w'),
+        execute(0o001, 0o1000, 't', 'T'),
+    ]
+    .into_iter()
+    .collect()
+}
+
+fn write_view(lines: &mut Lines, view: &FileView) {
+    lines.row("", &package(view));
+    match &view.sha256 {
+        Ok(digest) => lines.row("SHA-256", &digest.to_string()),
+        Err(why) => lines.row("SHA-256", &format!("unknown: {why}")),
+    }
+}
+
+/// Who installed it, and whether it still is what was installed.
+fn package(view: &FileView) -> String {
+    let Some(ownership) = &view.package else {
+        return "package: not looked for".to_owned();
+    };
+    match &ownership.owner {
+        FileOwner::Package(package) => {
+            let version = package
+                .version
+                .as_ref()
+                .known()
+                .map_or_else(String::new, |version| format!(" {}", text::escape_str(version)));
+            let verified = match &view.verified {
+                Some(found @ Match::Differs { .. }) => found.words().replace("differs", "DIFFERS"),
+                Some(found) => found.words(),
+                None => "not compared".to_owned(),
+            };
+            format!(
+                "package {}{version} ({}): {verified}",
+                text::escape_str(&package.name),
+                package.database.name()
+            )
+        }
+        FileOwner::Nobody => match &ownership.origin {
+            Some(origin) => {
+                let name = origin
+                    .name
+                    .as_ref()
+                    .map_or_else(String::new, |name| format!(" ({name})"));
+                format!(
+                    "no package owns it; it lies in the place of {}{name}",
+                    origin.manager.words()
+                )
+            }
+            None => "no package owns it".to_owned(),
+        },
+        FileOwner::Unknown(reason) => format!("package unknown: {}", reason.words()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn permissions_look_like_those_of_ls() {
+        for (bits, shown) in [
+            (0o755, "rwxr-xr-x"),
+            (0o4755, "rwsr-xr-x"),
+            (0o2711, "rwx--s--x"),
+            (0o4644, "rwSr--r--"),
+            (0o1777, "rwxrwxrwt"),
+            (0o1666, "rw-rw-rwT"),
+            (0, "---------"),
+        ] {
+            assert_eq!(mode(bits), shown);
+        }
+    }
+}

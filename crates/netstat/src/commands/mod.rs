@@ -1,0 +1,10 @@
+//! The commands that take arguments of their own, a folder each.
+
+pub(crate) mod audit;
+pub(crate) mod completions;
+pub(crate) mod history;
+pub(crate) mod inspect;
+pub(crate) mod man;
+pub(crate) mod monitor;
+pub(crate) mod record;
+pub(crate) mod schema;

@@ -1,0 +1,216 @@
+//! Cards for the monitor: what `netstat inspect` tells about the selected row.
+
+use std::collections::{HashMap, HashSet};
+use std::time::{Instant, SystemTime};
+
+use netstat_model::State;
+use netstat_model::metrics::ProcessKey;
+use netstat_monitor::companion::{Companion, Finding, Severity, Target};
+use netstat_monitor::sample::SocketRow;
+use netstat_names::digest::Cache;
+use netstat_os::{OwnersAsk, ProcessAsk, SocketAsk, SocketList, System};
+
+use crate::audit::{self, Options, judge};
+use crate::context::{Context, Failure, Outcome, Screen};
+
+/// Answers from the running system.
+#[derive(Debug, Default)]
+pub(super) struct Cards {
+    /// What was found about each process that was examined.
+    examined: HashMap<ProcessKey, Vec<Finding>>,
+}
+
+/// So many processes are examined together.
+const AT_ONCE: usize = 100;
+
+/// The width of a card within the monitor's frame.
+const WIDTH: u16 = 112;
+
+impl Companion for Cards {
+    fn inspect(&mut self, target: &Target) -> Result<(String, Vec<String>), String> {
+        let mut system = netstat_os::Native::default();
+        let word = match target {
+            Target::Process(key) => {
+                // The id may be another process's by now.
+                let facts = system.process(key.pid, &ProcessAsk::default());
+                if facts.map_err(|gone| gone.to_string())?.start_ticks != key.start_ticks {
+                    return Err(format!("process {} has ended", key.pid));
+                }
+                format!("pid:{}", key.pid)
+            }
+            Target::Socket(row) => word(row),
+        };
+        let (mut out, mut diagnostics) = (Vec::new(), Vec::new());
+        let outcome = run(&word, &mut system, &mut out, &mut diagnostics);
+        let lines = |text: &[u8]| {
+            String::from_utf8_lossy(text)
+                .lines()
+                .map(str::to_owned)
+                .collect::<Vec<_>>()
+        };
+        match outcome {
+            Ok(Outcome::Status(_)) => Err("it is gone".to_owned()),
+            Ok(_) => {
+                let mut card = lines(&out);
+                card.extend(lines(&diagnostics));
+                Ok((word, card))
+            }
+            Err(Failure::Usage(words) | Failure::Refused(words)) => Err(words),
+            Err(Failure::Output(error)) => Err(error.to_string()),
+        }
+    }
+
+    fn audit(&mut self, sockets: Vec<SocketRow>, anew: bool) -> Result<Vec<Finding>, String> {
+        let mut system = netstat_os::Native::default();
+        let mut list = SocketList::default();
+        system.sockets(&others(), &mut list);
+        list.sockets.extend(sockets.iter().map(SocketRow::socket));
+        drop(sockets);
+        let ask = OwnersAsk {
+            start: true,
+            ..OwnersAsk::default()
+        };
+        let found = system
+            .owners(&list.sockets, &ask)
+            .map_err(|refused| refused.to_string())?;
+        let holders: HashMap<u32, Option<u64>> = found
+            .owners
+            .processes()
+            .iter()
+            .map(|process| (process.pid, process.start_ticks.known()))
+            .collect();
+        // Of processes that ended nothing is kept.
+        self.examined
+            .retain(|key, _| !anew && holders.get(&key.pid) == Some(&Some(key.start_ticks)));
+        let known: HashSet<u32> = self.examined.keys().map(|key| key.pid).collect();
+        let mut pids: Vec<u32> = holders.into_keys().filter(|pid| !known.contains(pid)).collect();
+        pids.sort_unstable();
+        // Contents are not compared: that reads every program, and `netstat audit` does it.
+        let options = Options {
+            compare: false,
+            ..Options::default()
+        };
+        // Not all at once: a monitor must stay small.
+        for some in pids.chunks(AT_ONCE) {
+            let survey = judge(
+                &mut system,
+                &list,
+                &found.owners,
+                some,
+                &options,
+                &mut Cache::in_memory(),
+                &|_| {},
+            );
+            for judged in survey.judged {
+                let key = ProcessKey {
+                    pid: judged.facts.pid,
+                    start_ticks: judged.facts.start_ticks,
+                };
+                let findings = judged.findings.iter().filter_map(|found| finding(found, key));
+                self.examined.insert(key, findings.collect());
+            }
+        }
+        Ok(self.examined.values().flatten().cloned().collect())
+    }
+}
+
+/// The sockets that the audit looks at beside those of TCP and UDP.
+fn others() -> SocketAsk {
+    SocketAsk {
+        raw4: true,
+        raw6: true,
+        mptcp4: true,
+        mptcp6: true,
+        packet: true,
+        tcp_states: State::ALL.to_vec(),
+        ..SocketAsk::default()
+    }
+}
+
+/// What the monitor shows of a finding. What is only good to know marks no row.
+fn finding(found: &audit::Finding, process: ProcessKey) -> Option<Finding> {
+    let severity = match found.severity {
+        audit::Severity::Info => return None,
+        audit::Severity::Low => Severity::Note,
+        audit::Severity::Medium => Severity::Warning,
+        audit::Severity::High | audit::Severity::Critical => Severity::Alarm,
+    };
+    let mut text = found.evidence.clone();
+    text.push(format!("harmless when: {}", found.harmless));
+    text.push(format!("look yourself: {}", found.verify));
+    Some(Finding {
+        process: Some(process),
+        socket: None,
+        severity,
+        title: format!("{} ({})", found.headline, found.rule.name),
+        text,
+    })
+}
+
+/// The word by which `inspect` finds a socket.
+fn word(row: &SocketRow) -> String {
+    let address = |end: netstat_model::Endpoint| std::net::SocketAddr::new(end.address, end.port);
+    if row.listens() {
+        return format!("{}:{}", row.protocol.name().to_ascii_lowercase(), row.local.port);
+    }
+    format!("{}->{}", address(row.local), address(row.foreign))
+}
+
+fn run(word: &str, system: &mut dyn System, out: &mut Vec<u8>, err: &mut Vec<u8>) -> Result<Outcome, Failure> {
+    let words = ["--sample", "0.5", "--", word];
+    let definition = crate::commands::inspect::definition().no_binary_name(true);
+    let matches = definition
+        .try_get_matches_from(words)
+        .map_err(|error| Failure::Usage(error.to_string()))?;
+    let mut context = Context {
+        system,
+        out,
+        err,
+        terminal: false,
+        screen: Screen {
+            terminal: false,
+            width: Some(WIDTH),
+            no_color: true,
+        },
+        now: &mut SystemTime::now,
+        wait_until: &mut |moment| std::thread::sleep(moment.saturating_duration_since(Instant::now())),
+    };
+    crate::commands::inspect::run(&matches, &mut context)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use netstat_monitor::collect::Collector;
+    use netstat_monitor::companion::subjects;
+
+    #[test]
+    fn only_new_processes_are_examined_unless_all_are_wanted() {
+        let _listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut collector = Collector::new(Box::new(netstat_os::Native::default()));
+        let sample = collector.look();
+        let own = |cards: &Cards| cards.examined.keys().copied().find(|key| key.pid == std::process::id());
+        let mut cards = Cards::default();
+        cards.audit(subjects(&sample.sockets), true).unwrap();
+        let key = own(&cards).unwrap();
+        // What is known of it stays, until all are examined anew.
+        let made_up = Finding {
+            process: Some(key),
+            socket: None,
+            severity: Severity::Note,
+            title: "made up".to_owned(),
+            text: Vec::new(),
+        };
+        cards.examined.insert(key, vec![made_up.clone()]);
+        let ended = ProcessKey {
+            pid: key.pid,
+            start_ticks: key.start_ticks + 1,
+        };
+        cards.examined.insert(ended, vec![made_up.clone()]);
+        let found = cards.audit(subjects(&sample.sockets), false).unwrap();
+        assert_eq!(found.iter().filter(|one| **one == made_up).count(), 1);
+        assert!(!cards.examined.contains_key(&ended));
+        let found = cards.audit(subjects(&sample.sockets), true).unwrap();
+        assert!(!found.contains(&made_up) && own(&cards) == Some(key));
+    }
+}

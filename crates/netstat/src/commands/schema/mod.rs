@@ -1,0 +1,124 @@
+//! `netstat schema`: the JSON Schemas of all documents that this program prints.
+
+use clap::{Arg, ArgMatches};
+use serde_json::Value;
+
+use crate::context::{Context, Failure, Outcome};
+use crate::output::json::{schema, to_text};
+
+/// One published schema.
+#[derive(Clone, Copy)]
+pub(crate) struct Schema {
+    /// The word it is called by: `sockets`. Its documents say `netstat.sockets`.
+    pub name: &'static str,
+    /// What such a document is.
+    pub about: &'static str,
+    /// Makes it.
+    pub make: fn() -> Value,
+}
+
+/// All of them.
+pub(crate) static SCHEMAS: &[Schema] = &[
+    Schema {
+        name: "sockets",
+        about: "--json: the connection list",
+        make: schema::sockets,
+    },
+    Schema {
+        name: "sockets-line",
+        about: "--ndjson: one line of the connection list",
+        make: schema::sockets_line,
+    },
+    Schema {
+        name: "events-line",
+        about: "--follow --ndjson: one event of a socket",
+        make: schema::events_line,
+    },
+    Schema {
+        name: "history",
+        about: "history --json: connections of the past, or what is asked about them",
+        make: super::history::schema::history,
+    },
+    Schema {
+        name: "history-line",
+        about: "history --ndjson: one row of the same",
+        make: super::history::schema::line,
+    },
+    Schema {
+        name: "audit",
+        about: "audit --json: findings and judged programs",
+        make: super::audit::schema,
+    },
+    Schema {
+        name: "inspect",
+        about: "inspect --json: cards about sockets and processes",
+        make: super::inspect::schema::inspect,
+    },
+    Schema {
+        name: "bundle",
+        about: "the manifest.json in a bundle of inspect",
+        make: super::inspect::schema::bundle,
+    },
+    Schema {
+        name: "tables",
+        about: "--json and --ndjson with -e, -s, -r and -c: one document a print",
+        make: schema::tables,
+    },
+];
+
+/// `netstat schema`.
+pub(crate) fn definition() -> clap::Command {
+    let names = SCHEMAS.iter().map(|schema| schema.name);
+    let list: String = SCHEMAS
+        .iter()
+        .map(|schema| format!("  {:16} {}\n", schema.name, schema.about))
+        .collect();
+    clap::Command::new("schema")
+        .about("Print the JSON Schema of a kind of document")
+        .arg(
+            Arg::new("name")
+                .value_name("NAME")
+                .required(true)
+                .ignore_case(true)
+                .value_parser(clap::builder::PossibleValuesParser::new(names))
+                .help("which documents"),
+        )
+        .after_help(format!("Documents:\n{list}"))
+}
+
+/// Carries it out.
+///
+/// # Errors
+/// When the output cannot be written.
+pub(crate) fn run(matches: &ArgMatches, context: &mut Context<'_>) -> Result<Outcome, Failure> {
+    let name = matches
+        .get_one::<String>("name")
+        .map(String::as_str)
+        .unwrap_or_default();
+    let schema = SCHEMAS.iter().find(|schema| schema.name.eq_ignore_ascii_case(name));
+    if let Some(schema) = schema {
+        let text = to_text(&(schema.make)(), true);
+        context.out.write_all(text.as_bytes())?;
+        context.out.flush()?;
+    }
+    Ok(Outcome::Printed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The published files are what the program makes: `netstat schema NAME > docs/schema/netstat.NAME.json`.
+    #[test]
+    fn the_published_schemas_are_these() {
+        let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/schema");
+        for schema in SCHEMAS {
+            let path = format!("{directory}/netstat.{}.json", schema.name);
+            let published = std::fs::read_to_string(&path).unwrap_or_default();
+            let made = to_text(&(schema.make)(), true);
+            assert!(published == made, "netstat schema {} > {path}", schema.name);
+        }
+        let files = std::fs::read_dir(directory).unwrap().count();
+        assert_eq!(files, SCHEMAS.len(), "a file in docs/schema that no schema makes");
+    }
+}

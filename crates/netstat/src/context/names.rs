@@ -1,0 +1,51 @@
+//! Names that the user typed into a filter: hosts and users.
+
+use std::time::Duration;
+
+use netstat_model::Filter;
+use netstat_model::text::escape_str;
+
+use crate::context::{Context, Failure};
+use crate::context::Progress;
+
+/// `filter` with the addresses of its hosts, and the ids of its users. Only a host name that stands in the filter is looked up, each
+/// within `deadline`.
+///
+/// # Errors
+/// When a name stands for nothing.
+pub(crate) fn resolved(
+    filter: &Filter,
+    context: &mut Context<'_>,
+    deadline: Duration,
+) -> Result<Filter, Failure> {
+    let mut filter = filter.clone();
+    for host in filter.hosts() {
+        let progress = Progress::start(context.terminal, &format!("looking up {}", escape_str(&host)));
+        let found = netstat_names::addresses(&host, deadline);
+        drop(progress);
+        match found {
+            Ok(addresses) => filter.resolve_host(&host, &addresses),
+            Err(why) => {
+                let why = why.to_string();
+                return Err(Failure::Refused(format!(
+                    "no address of \"{}\" found: {}",
+                    escape_str(&host),
+                    escape_str(&why)
+                )));
+            }
+        }
+    }
+    let users: Vec<String> = filter.users.names().map(str::to_owned).collect();
+    for user in users {
+        match context.system.user_id(&user) {
+            Some(id) => filter.users.resolve(&user, id),
+            None => {
+                let user = escape_str(&user);
+                return Err(Failure::Usage(format!(
+                    "--user \"{user}\" is no user of this system; for example: --user root,1000"
+                )));
+            }
+        }
+    }
+    Ok(filter)
+}

@@ -1,0 +1,122 @@
+//! The names that the columns of a print need, gathered before the rows are written.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+
+use netstat_model::columns::{Books, Needs};
+use netstat_model::{Endpoint, Fact, Namespace, Protocol, Socket, StateTime};
+use netstat_names::{Names, Services};
+use netstat_os::System;
+
+use super::state_times::Times;
+use crate::output::classic::connections::ForeignNames;
+
+/// Names for one print.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Gathered {
+    users: HashMap<u32, Arc<str>>,
+    /// By namespace and index.
+    interfaces: HashMap<(u32, u32), Vec<u8>>,
+    cgroups: HashMap<u64, Vec<u8>>,
+    namespaces: Vec<Vec<u8>>,
+}
+
+impl Gathered {
+    /// Asks `system` for what the columns with these `needs` show of `sockets`.
+    pub(super) fn of(system: &mut dyn System, needs: Needs, sockets: &[Socket], namespaces: &[Namespace]) -> Gathered {
+        let mut gathered = Gathered {
+            namespaces: namespaces.iter().map(Namespace::shown).collect(),
+            ..Gathered::default()
+        };
+        if needs.contains(Needs::USERS) {
+            let mut seen = HashSet::new();
+            for user in sockets.iter().filter_map(|socket| socket.user().known()) {
+                if seen.insert(user)
+                    && let Some(name) = system.user_name(user)
+                {
+                    gathered.users.insert(user, name);
+                }
+            }
+        }
+        // Sockets of packets show their interface in their name.
+        if needs.contains(Needs::INTERFACES) || sockets.iter().any(|socket| socket.protocol() == Protocol::Packet) {
+            let mut seen = HashSet::new();
+            // An index means something in its own namespace only.
+            let place = |socket: &Socket| Some((socket.namespace(), socket.interface()?.get()));
+            for (namespace, index) in sockets.iter().filter_map(place) {
+                if seen.insert((namespace, index))
+                    && let Some(name) = system.interface_name(namespace, index)
+                {
+                    gathered.interfaces.insert((namespace, index), name);
+                }
+            }
+        }
+        let with_cgroup = |socket: &Socket| matches!(socket.fact(|extra| extra.cgroup), Fact::Known(_));
+        if needs.contains(Needs::CGROUPS) && sockets.iter().any(with_cgroup) {
+            gathered.cgroups = system.cgroup_paths();
+        }
+        gathered
+    }
+}
+
+/// What was gathered for a print, and the names of this run.
+#[derive(Clone, Copy)]
+pub(super) struct Shelf<'a> {
+    pub(super) gathered: &'a Gathered,
+    pub(super) names: Option<&'a dyn ForeignNames>,
+    pub(super) services: Option<&'a Services>,
+    pub(super) times: &'a Times,
+}
+
+impl Books for Shelf<'_> {
+    fn user(&self, id: u32) -> Option<&[u8]> {
+        self.gathered.users.get(&id).map(|name| name.as_bytes())
+    }
+
+    fn host(&self, side: &Endpoint) -> Option<&str> {
+        self.names?.host(side)
+    }
+
+    fn hosts_asked(&self) -> bool {
+        self.names.is_some()
+    }
+
+    fn service(&self, protocol: Protocol, port: u16) -> Option<&str> {
+        match self.names {
+            Some(names) => names.service(protocol, port),
+            None => self.services?.name(protocol, port),
+        }
+    }
+
+    fn interface(&self, namespace: u32, index: u32) -> Option<&[u8]> {
+        self.gathered.interfaces.get(&(namespace, index)).map(Vec::as_slice)
+    }
+
+    fn cgroup(&self, id: u64) -> Option<&[u8]> {
+        self.gathered.cgroups.get(&id).map(Vec::as_slice)
+    }
+
+    fn state_time(&self, socket: &Socket) -> Option<StateTime> {
+        self.times.of(socket)
+    }
+
+    fn namespace(&self, index: u32) -> Option<&[u8]> {
+        self.gathered.namespaces.get(index as usize).map(Vec::as_slice)
+    }
+}
+
+/// The names of this run, as rows want them.
+#[derive(Debug)]
+pub(super) struct NameView {
+    pub(super) names: Names,
+}
+
+impl ForeignNames for NameView {
+    fn host(&self, side: &Endpoint) -> Option<&str> {
+        self.names.host(side.address, side.scope)
+    }
+
+    fn service(&self, protocol: Protocol, port: u16) -> Option<&str> {
+        self.names.services().name(protocol, port)
+    }
+}

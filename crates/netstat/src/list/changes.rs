@@ -1,0 +1,219 @@
+//! What has changed between two looks at the sockets.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::time::SystemTime;
+
+use netstat_model::columns::{Column, SocketRow, Sockets, Value, ValueKind};
+use netstat_model::{Endpoint, Owner, Owners, Protocol, Socket};
+
+use super::books::{Gathered, Shelf};
+use crate::output::rows::paint::Look;
+use crate::output::rows::sockets::look;
+use crate::output::rows::{Grid, Head};
+
+/// One look: the sockets with all that is shown of them, so that one that is gone by the next look can still be told.
+#[derive(Debug, Default)]
+pub(super) struct Seen {
+    pub(super) sockets: Vec<Socket>,
+    pub(super) owners: Option<Owners>,
+    pub(super) gathered: Gathered,
+}
+
+/// What a socket is known by from look to look: the kernel's cookie, which it keeps through its states into TIME_WAIT; without one,
+/// its ends and inode.
+#[derive(PartialEq, Eq, Hash)]
+enum Identity {
+    Cookie(u32, u64),
+    Ends(Protocol, Endpoint, Endpoint, u32, u32),
+}
+
+impl Identity {
+    fn of(socket: &Socket) -> Identity {
+        match socket.cookie() {
+            Some(cookie) => Identity::Cookie(socket.namespace(), cookie.get()),
+            None => Identity::Ends(
+                socket.protocol(),
+                socket.local(),
+                socket.foreign(),
+                socket.inode().map_or(0, std::num::NonZeroU32::get),
+                socket.namespace(),
+            ),
+        }
+    }
+}
+
+/// What happened to a socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Change {
+    /// It is there now: its number in the new look.
+    Opened(usize),
+    /// It is gone: its number in the old look.
+    Closed(usize),
+    /// Its state is another: its numbers in the new look and in the old.
+    State(usize, usize),
+}
+
+/// Changes as rows.
+pub(super) struct Changes<'a> {
+    pub(super) columns: &'a [&'static Column<Sockets>],
+    old: &'a Seen,
+    new: &'a Seen,
+    changes: Vec<Change>,
+    names: Shelf<'a>,
+    /// For people: signs instead of words, the time of day of this place, both states in one cell.
+    people: bool,
+    time: SystemTime,
+    clock: String,
+}
+
+impl<'a> Changes<'a> {
+    /// Compares two looks, each sorted. A socket counts when `wanted` lets it through, as it was or as it is now.
+    pub(super) fn between(
+        old: &'a Seen,
+        new: &'a Seen,
+        columns: &'a [&'static Column<Sockets>],
+        names: Shelf<'a>,
+        people: bool,
+        time: SystemTime,
+        wanted: impl Fn(&Seen, &Socket) -> bool,
+    ) -> Changes<'a> {
+        let mut before: HashMap<Identity, usize> = HashMap::with_capacity(old.sockets.len());
+        for (at, socket) in old.sockets.iter().enumerate() {
+            before.insert(Identity::of(socket), at);
+        }
+        let mut changes = Vec::new();
+        for (at, socket) in new.sockets.iter().enumerate() {
+            match before.remove(&Identity::of(socket)) {
+                None if wanted(new, socket) => changes.push(Change::Opened(at)),
+                Some(before) => {
+                    let was = &old.sockets[before];
+                    if was.shown_state() != socket.shown_state() && (wanted(new, socket) || wanted(old, was)) {
+                        changes.push(Change::State(at, before));
+                    }
+                }
+                None => {}
+            }
+        }
+        let mut gone: Vec<usize> = before
+            .into_values()
+            .filter(|&at| wanted(old, &old.sockets[at]))
+            .collect();
+        gone.sort_unstable();
+        changes.extend(gone.into_iter().map(Change::Closed));
+        Changes {
+            columns,
+            old,
+            new,
+            changes,
+            names,
+            people,
+            time,
+            clock: clock(time),
+        }
+    }
+
+    fn row_of(&self, change: Change) -> SocketRow<'_> {
+        let row = |look: &'a Seen, at: usize| SocketRow::new(&look.sockets[at], look.owners.as_ref(), &self.names);
+        match change {
+            Change::Opened(at) => row(self.new, at),
+            Change::Closed(at) => row(self.old, at),
+            Change::State(at, before) => {
+                let (new, old) = (row(self.new, at), row(self.old, before));
+                match (new.owner, old.owner) {
+                    // Whose connection it was is what a person wants to know when it ends.
+                    (Some(Owner::None(_)), Some(Owner::Held(_))) => SocketRow {
+                        socket: new.socket,
+                        ..old
+                    },
+                    _ => new,
+                }
+            }
+        }
+    }
+}
+
+/// The time of day at this place: `22:30:00`.
+fn clock(time: SystemTime) -> String {
+    let zoned = jiff::Timestamp::try_from(time).map(|time| time.to_zoned(jiff::tz::TimeZone::system()));
+    zoned.map_or_else(|_| "-".to_owned(), |zoned| zoned.strftime("%H:%M:%S").to_string())
+}
+
+impl Grid for Changes<'_> {
+    fn heads(&self) -> Vec<Head> {
+        let head = |name, heading, kind| Head { name, heading, kind };
+        let mut heads = match self.people {
+            true => vec![
+                head("time", "Time", ValueKind::Text),
+                head("change", " ", ValueKind::Text),
+            ],
+            false => vec![
+                head("time", "Time", ValueKind::Time),
+                head("change", "Change", ValueKind::Text),
+                head("was", "Was", ValueKind::Text),
+            ],
+        };
+        heads.extend(self.columns.iter().map(|column| Head::of(column)));
+        heads
+    }
+
+    fn len(&self) -> usize {
+        self.changes.len()
+    }
+
+    fn row(&self, at: usize, each: &mut dyn FnMut(Value<'_>)) {
+        let change = self.changes[at];
+        let row = self.row_of(change);
+        let (sign, word, was) = match change {
+            Change::Opened(_) => ("+", "opened", None),
+            Change::Closed(_) => ("-", "closed", None),
+            Change::State(_, before) => ("~", "changed", Some(self.old.sockets[before].state())),
+        };
+        if self.people {
+            each(Value::Word(&self.clock));
+            each(Value::Word(sign));
+        } else {
+            let since = self.time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+            each(Value::Time(i64::try_from(since.as_millis()).unwrap_or(i64::MAX)));
+            each(Value::Word(word));
+            each(was.map_or(Value::Nothing, |was| Value::Word(was.name())));
+        }
+        for column in self.columns {
+            match was {
+                Some(was) if self.people && column.name == "state" => {
+                    let both = format!("{} > {}", was.name(), row.socket.state().name());
+                    each(Value::Word(&both));
+                }
+                _ => each((column.get)(&row)),
+            }
+        }
+    }
+
+    fn least(&self, column: usize) -> usize {
+        let shown = column.checked_sub(self.heads().len() - self.columns.len());
+        match shown.map(|column| self.columns[column]) {
+            // "HH:MM:SS", and the sign.
+            None => [8, 1][column.min(1)],
+            // An IPv4 address with its port; IPv6 is often longer.
+            Some(column) if column.kind == ValueKind::Endpoint => 21,
+            Some(column) if column.name == "state" => "ESTABLISHED > CLOSE_WAIT".len(),
+            Some(column) if column.name == "protocol" => 5,
+            Some(column) if column.name == "pid" => 7,
+            Some(column) if column.name == "program" => 15,
+            Some(_) => 0,
+        }
+    }
+
+    fn look(&self, at: usize, column: usize) -> Look {
+        let change = self.changes[at];
+        match (column, change) {
+            (1, Change::Opened(_)) if self.people => Look::New,
+            (1, Change::Closed(_)) if self.people => Look::Gone,
+            (1, Change::State(..)) if self.people => Look::Changed,
+            _ => match column.checked_sub(self.heads().len() - self.columns.len()) {
+                Some(column) => look(&self.row_of(change), self.columns[column]),
+                None => Look::Plain,
+            },
+        }
+    }
+}

@@ -1,0 +1,184 @@
+//! Which sockets a list shows, under which columns, in which order.
+
+use netstat_model::columns::{self, Column, Needs, Sockets, Value, owner_columns};
+use netstat_model::{Extras, Filter, Owners, Protocol, Socket, State};
+use netstat_os::SocketList;
+
+use super::books::Shelf;
+use super::listed_states;
+use crate::args::shape::{Format, Shape};
+use crate::args::{ListPlan, Naming, Plan, Which};
+use crate::output::classic;
+use crate::output::rows::sort::{self, Direction};
+
+/// Leaves only the rows of the list: the other parts of the plan may have needed more.
+pub(super) fn cut(plan: &Plan, filter: &Filter, list: &ListPlan, sockets: &mut SocketList) {
+    let more_was_read = plan.processes || plan.statistics.is_some();
+    let by_peer = list.states == Which::ListeningOnly;
+    // The kernel chooses among TCP states; those of the others are chosen here.
+    let others = list.unix || list.mptcp;
+    if more_was_read || by_peer || others {
+        sockets.sockets.retain(|socket| shows(list, filter, socket));
+    }
+}
+
+/// Whether `socket` is a row of the list.
+pub(super) fn shows(list: &ListPlan, filter: &Filter, socket: &Socket) -> bool {
+    use netstat_model::Family::{V4, V6};
+    let asked = match (socket.protocol(), socket.family()) {
+        (Protocol::Tcp, V4) => list.tcp4,
+        (Protocol::Tcp, V6) => list.tcp6,
+        (Protocol::Udp, V4) => list.udp4,
+        (Protocol::Udp, V6) => list.udp6,
+        (Protocol::Raw, V4) => list.raw4,
+        (Protocol::Raw, V6) => list.raw6,
+        (Protocol::Mptcp, _) => list.mptcp,
+        (Protocol::Packet, _) => list.packet,
+        (Protocol::Unix, _) => list.unix,
+        _ => false,
+    };
+    let state = match socket.protocol() {
+        Protocol::Tcp | Protocol::Mptcp => listed_states(list.states, filter).contains(&socket.state()),
+        Protocol::Unix => match list.states {
+            Which::ListeningOnly => socket.state() == State::Listening,
+            Which::Connected => filter.names_states() || socket.state() != State::Listening,
+            Which::All | Which::AllAndBound => true,
+        },
+        // A socket without a peer takes packets from anyone: these protocols' way of listening.
+        Protocol::Udp | Protocol::Raw | Protocol::Packet => {
+            list.states != Which::ListeningOnly || !socket.is_connected()
+        }
+    };
+    asked && state
+}
+
+/// The columns behind those of the classic layout.
+pub(super) fn classic_columns(list: &ListPlan) -> Vec<classic::connections::Column> {
+    use classic::connections::Column;
+    [
+        (list.pid, Column::Pid),
+        (list.dscp, Column::Dscp),
+        (list.time_in_state, Column::TimeInState),
+        (list.pid_program_column, Column::PidProgram),
+        (list.all_namespaces, Column::Namespace),
+    ]
+    .into_iter()
+    .filter_map(|(wanted, column)| wanted.then_some(column))
+    .collect()
+}
+
+/// What the owner switches ask for.
+pub(super) fn owner_needs(list: &ListPlan) -> Needs {
+    Needs::all(
+        [
+            (list.pid, Needs::OWNERS),
+            (list.pid_program_column, Needs::IMAGE),
+            (list.program_lines, Needs::IMAGE.and(Needs::COMPONENTS)),
+        ]
+        .into_iter()
+        .filter_map(|(wanted, needs)| wanted.then_some(needs)),
+    )
+}
+
+/// The columns of a table or a machine format: those named, or the usual ones and what the switches ask for.
+pub(super) fn columns(list: &ListPlan, format: Format) -> Vec<&'static Column<Sockets>> {
+    if !list.group.is_empty() {
+        return list.group.clone();
+    }
+    let mut names: Vec<&'static str> = match &list.shape {
+        Shape::Columns(columns) => return columns.clone(),
+        Shape::Wide => columns::WIDE.to_vec(),
+        Shape::Classic if format == Format::Text => vec!["protocol", "local", "foreign", "state"],
+        Shape::Classic => columns::DEFAULT_MACHINE.to_vec(),
+    };
+    let needs = owner_needs(list);
+    let more = [
+        (list.pid, &["pid"][..]),
+        (list.program_lines, &["program", "unit"]),
+        (list.pid_program_column, &["program"]),
+        (list.dscp, &["dscp"]),
+        (list.time_in_state && format == Format::Text, &["time_in_state"]),
+        (
+            list.time_in_state && format != Format::Text,
+            &["time_in_state", "time_in_state_exact", "time_in_state_how"],
+        ),
+        // Rows of one protocol look alike, those of these do not.
+        (list.raw4 || list.raw6 || list.packet || list.unix, &["kind"]),
+        (list.all_namespaces, &["namespace"]),
+        (list.names == Naming::Full, &["foreign_host"]),
+    ];
+    let machine = format != Format::Text && list.shape == Shape::Classic;
+    let owners = if machine { owner_columns(needs) } else { &[] };
+    let ends: &[&str] = match machine && (list.packet || list.unix) {
+        true => &["local", "foreign"],
+        false => &[],
+    };
+    let more = more
+        .into_iter()
+        .filter(|(wanted, _)| *wanted)
+        .flat_map(|(_, names)| names);
+    for name in ends.iter().chain(owners).chain(more) {
+        if !names.contains(name) {
+            names.push(name);
+        }
+    }
+    columns::named(&names)
+}
+
+/// What must be asked of the system for the columns, the order, and the filter.
+pub(super) fn needs(list: &ListPlan, columns: &[&'static Column<Sockets>], filter: &Filter) -> Needs {
+    let classic = owner_needs(list).and(match (list.time_in_state, list.dscp) {
+        (true, _) => Needs::STATE_TIMES,
+        (false, true) => Needs::BASIC,
+        (false, false) => Needs::NONE,
+    });
+    let shown = columns.iter().map(|column| column.needs);
+    let sorted = list.sort.iter().filter_map(|key| key.column).map(|column| column.needs);
+    let filtered = [
+        (!filter.pids.is_empty(), Needs::OWNERS),
+        (!filter.programs.is_empty(), Needs::IMAGE),
+        (!filter.units.is_empty(), Needs::COMPONENTS),
+    ];
+    let filtered = filtered.into_iter().filter_map(|(is, needs)| is.then_some(needs));
+    classic.and(Needs::all(shown.chain(sorted).chain(filtered)))
+}
+
+/// The groups of facts that must be read with the sockets.
+pub(super) fn extras(list: &ListPlan) -> Extras {
+    let needs = needs(list, &columns(list, Format::Text), &Filter::default());
+    [
+        (Needs::BASIC, Extras::BASIC),
+        (Needs::TCP, Extras::TCP),
+        (Needs::CONGESTION, Extras::CONGESTION),
+        (Needs::MEMORY, Extras::MEMORY),
+    ]
+    .into_iter()
+    .filter_map(|(need, extra)| needs.contains(need).then_some(extra))
+    .collect()
+}
+
+/// Which rows, in which order, where that is not all of them as they stand.
+pub(super) fn order(
+    list: &ListPlan,
+    sockets: &[Socket],
+    owners: Option<&Owners>,
+    shelf: &Shelf<'_>,
+) -> Option<Vec<u32>> {
+    let top = list.top.filter(|_| list.group.is_empty()).unwrap_or(usize::MAX);
+    if list.sort.is_empty() || !list.group.is_empty() {
+        let all = 0..sockets.len() as u32;
+        return (top < sockets.len()).then(|| all.take(top).collect());
+    }
+    let keys: Vec<(&'static Column<Sockets>, Direction)> = list
+        .sort
+        .iter()
+        .filter_map(|key| Some((key.column?, Direction { down: key.down })))
+        .collect();
+    let directions: Vec<Direction> = keys.iter().map(|(_, direction)| *direction).collect();
+    let mut order = sort::order(sockets.len(), &directions, |at, values: &mut Vec<Value<'static>>| {
+        let row = columns::SocketRow::new(&sockets[at], owners, shelf);
+        values.extend(keys.iter().map(|(column, _)| (column.get)(&row).into_owned()));
+    });
+    order.truncate(top);
+    Some(order)
+}

@@ -1,0 +1,295 @@
+//! `--follow` and `--until`: what happens to sockets, as it happens.
+
+use std::collections::HashMap;
+use std::io::{self, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use netstat_model::text::escape;
+use netstat_model::{
+    Direction, Endpoint, Event, EventKind, EventOrigin, EventOwner, Fact, Family, Filter, Holders, Protocol, State,
+};
+use netstat_os::{Caught, EventsAsk, Lost};
+use netstat_record::NewProcess;
+
+use crate::output::events::{EventRow, One, program};
+use crate::context::Diagnostics;
+use crate::context::{Context, Failure, Outcome, names};
+use crate::args::shape::Format;
+use crate::args::{FollowPlan, ListPlan, Plan};
+use crate::context::ProcessResolver;
+use crate::output::rows;
+use crate::context::human;
+
+/// The longest wait before the end is looked for.
+const STEP: Duration = Duration::from_millis(200);
+/// Processes remembered at most.
+const PROCESSES: usize = 10_000;
+
+/// What is known of the process behind an event.
+struct Who(Option<(u32, NewProcess)>);
+
+impl Holders for Who {
+    fn any_pid(&self, wanted: &dyn Fn(u32) -> bool) -> bool {
+        self.0.as_ref().is_some_and(|(pid, _)| wanted(*pid))
+    }
+
+    fn any_program(&self, wanted: &dyn Fn(&[u8]) -> bool) -> bool {
+        let path = |facts: &NewProcess| wanted(facts.path.as_deref().unwrap_or(&facts.name));
+        self.0.as_ref().is_some_and(|(_, facts)| path(facts))
+    }
+
+    fn any_unit(&self, wanted: &dyn Fn(&[u8]) -> bool) -> bool {
+        self.0.as_ref().is_some_and(|(_, facts)| {
+            let id = |name: &[u8]| name.splitn(2, |&byte| byte == b' ').nth(1).is_some_and(wanted);
+            facts.unit.as_deref().is_some_and(wanted)
+                || facts.container.as_deref().is_some_and(|name| wanted(name) || id(name))
+        })
+    }
+}
+
+/// Shows events until it is time to end.
+///
+/// # Errors
+/// See [`Failure`].
+pub(super) fn follow(
+    plan: &Plan,
+    follow: &FollowPlan,
+    context: &mut Context<'_>,
+) -> Result<Outcome, Failure> {
+    let filter = names::resolved(&plan.filter, context, plan.dns_timeout)?;
+    let until = match &follow.until {
+        Some(until) => Some(names::resolved(until, context, plan.dns_timeout)?),
+        None => None,
+    };
+    let list = plan.list.clone().unwrap_or_default();
+    let end = follow.timeout.map(|timeout| Instant::now() + timeout);
+    let ask = EventsAsk {
+        changes: !filter.states.is_empty() || until.as_ref().is_some_and(|until| !until.states.is_empty()),
+        ..EventsAsk::default()
+    };
+    let mut source = context
+        .system
+        .events(&ask)
+        .map_err(|refused| Failure::Refused(refused.0))?;
+    let mut diagnostics = Diagnostics::default();
+    diagnostics.limits(source.limits().iter().cloned());
+    if plan.verbose {
+        diagnostics.line(source.how());
+    }
+    diagnostics.say(context.err);
+    let stop = Arc::new(AtomicBool::new(false));
+    if plan.format == Format::Text || follow.every {
+        let asked = Arc::clone(&stop);
+        // Where signals cannot be caught they end the program as ever.
+        let _ = netstat_os::catch_signals(move |signal| match signal {
+            Caught::End(_) => asked.store(true, Ordering::Relaxed),
+            Caught::Stop => drop(netstat_os::stop_self()),
+            Caught::Continue => {}
+        });
+    }
+    let mut teller = Teller {
+        plan,
+        list: &list,
+        filter: &filter,
+        until: until.as_ref(),
+        every: follow.every,
+        describer: ProcessResolver::default(),
+        processes: HashMap::new(),
+        users: HashMap::new(),
+    };
+    let mut before = Lost::default();
+    loop {
+        let now = Instant::now();
+        if stop.load(Ordering::Relaxed) {
+            return Ok(Outcome::Printed);
+        }
+        if end.is_some_and(|end| now >= end) {
+            return Ok(match follow.until {
+                Some(_) => Outcome::Status(1),
+                None => Outcome::Printed,
+            });
+        }
+        let wait = end.map_or(STEP, |end| end.saturating_duration_since(now).min(STEP));
+        let mut events = Vec::new();
+        source
+            .next(wait, &mut |event| events.push(event))
+            .map_err(|refused| Failure::Refused(refused.0))?;
+        for event in &events {
+            if teller.tell(event, context)? {
+                context.out.flush()?;
+                return Ok(Outcome::Printed);
+            }
+        }
+        if !events.is_empty() {
+            context.out.flush()?;
+        }
+        let lost = source.lost();
+        if lost != before {
+            let count = lost.events - before.events;
+            let untold = lost.untold - before.untold;
+            let what = if count > 0 {
+                format!("{} lost", human::plural(count, "event"))
+            } else if untold > 0 {
+                format!("{} not told by the kernel", human::plural(untold, "end"))
+            } else {
+                "events were lost, the kernel does not tell how many".to_owned()
+            };
+            let _ = writeln!(
+                context.err,
+                "netstat: {what}; what is there now has been looked at again"
+            );
+            before = lost;
+        }
+    }
+}
+
+struct Teller<'a> {
+    plan: &'a Plan,
+    list: &'a ListPlan,
+    filter: &'a Filter,
+    until: Option<&'a Filter>,
+    every: bool,
+    describer: ProcessResolver,
+    processes: HashMap<(u32, Option<u64>), NewProcess>,
+    users: HashMap<u32, Option<Arc<str>>>,
+}
+
+impl Teller<'_> {
+    /// Shows one event, if it is wanted; whether it is the one that was waited for.
+    fn tell(&mut self, event: &Event, context: &mut Context<'_>) -> Result<bool, Failure> {
+        let kind = match (event.protocol, event.family) {
+            (Protocol::Tcp, Family::V4) => self.list.tcp4,
+            (Protocol::Tcp, _) => self.list.tcp6,
+            (Protocol::Udp, Family::V4) => self.list.udp4,
+            (Protocol::Udp, _) => self.list.udp6,
+            _ => false,
+        };
+        if !kind {
+            return Ok(false);
+        }
+        // The end says what the socket was, not that it is closed.
+        let mut subject = *event;
+        if event.kind == EventKind::Closed {
+            subject.state = event.before.unwrap_or(State::Closed);
+        }
+        let socket = subject.socket();
+        if !self.filter.wants(&socket) && !self.until.is_some_and(|until| until.wants(&socket)) {
+            return Ok(false);
+        }
+        let who = Who(event
+            .owner
+            .known()
+            .map(|owner| (owner.pid, self.describe(&owner, event, context))));
+        let wanted = self.filter.wants(&socket) && self.filter.wants_holders(&who);
+        // A socket that was seen to open has been judged then.
+        let news =
+            event.kind != EventKind::Closed || (event.origin == EventOrigin::Destroyed && event.opened.why().is_some());
+        let ends = wanted
+            && news
+            && self
+                .until
+                .is_some_and(|until| until.wants(&socket) && until.wants_holders(&who));
+        let shown = (self.every && wanted && event.kind != EventKind::Present) || ends;
+        if shown {
+            let user = match event.user {
+                Fact::Known(id) => self
+                    .users
+                    .entry(id)
+                    .or_insert_with(|| context.system.user_name(id))
+                    .clone(),
+                Fact::Unknown(_) => None,
+            };
+            match self.plan.format {
+                Format::NdJson => write_object(context.out, event, &who, user.as_deref())?,
+                _ => write_line(context.out, event, &who, user.as_deref())?,
+            }
+        }
+        Ok(ends)
+    }
+
+    fn describe(&mut self, owner: &EventOwner, event: &Event, context: &mut Context<'_>) -> NewProcess {
+        let key = (owner.pid, owner.start_ticks.known());
+        if let Some(facts) = self
+            .processes
+            .get(&key)
+            .filter(|facts| facts.name == owner.name.as_bytes())
+        {
+            return facts.clone();
+        }
+        let facts = self.describer.describe(context.system, owner, event.cgroup);
+        if self.processes.len() >= PROCESSES {
+            self.processes.clear();
+        }
+        self.processes.insert(key, facts.clone());
+        facts
+    }
+}
+
+fn push_side(out: &mut Vec<u8>, side: &Endpoint) {
+    match (side.address.is_unspecified(), side.port) {
+        (true, 0) => out.extend_from_slice(b"*:*"),
+        _ => netstat_model::digits::push_endpoint(out, side),
+    }
+}
+
+/// What happened, in one word of at most nine letters.
+fn word(event: &Event) -> &'static str {
+    match (event.kind, event.state, event.before) {
+        (EventKind::Changed, State::Established, _) if event.protocol == Protocol::Tcp => "connected",
+        (EventKind::Closed, _, Some(State::SynSent)) => "failed",
+        (kind, _, _) => kind.name(),
+    }
+}
+
+/// `22:30:05.123 opened    TCP 10.0.0.1:40000 -> 203.0.113.7:443  curl[77] root`.
+fn write_line(out: &mut dyn Write, event: &Event, who: &Who, user: Option<&str>) -> io::Result<()> {
+    let time = match jiff::Timestamp::try_from(event.at.wall) {
+        Ok(time) => time
+            .to_zoned(jiff::tz::TimeZone::system())
+            .strftime("%H:%M:%S%.3f")
+            .to_string(),
+        Err(_) => "-".to_owned(),
+    };
+    let mut line = format!("{time} {:9} {} ", word(event), event.protocol.name()).into_bytes();
+    push_side(&mut line, &event.local);
+    if event.direction != Direction::Listening {
+        let arrow: &[u8] = match event.direction {
+            Direction::Outgoing => b" -> ",
+            Direction::Incoming => b" <- ",
+            _ => b" -- ",
+        };
+        line.extend_from_slice(arrow);
+        push_side(&mut line, &event.foreign);
+    }
+    if event.kind == EventKind::Changed && word(event) == "changed" {
+        line.extend_from_slice(format!(" {}", event.state.name()).as_bytes());
+    }
+    match &who.0 {
+        Some((pid, facts)) => {
+            line.extend_from_slice(format!("  {}[{pid}]", escape(program(facts))).as_bytes());
+        }
+        None => line.extend_from_slice(b"  -"),
+    }
+    if let Some(user) = user {
+        line.extend_from_slice(format!(" {}", escape(user.as_bytes())).as_bytes());
+    }
+    if event.kind == EventKind::Closed {
+        if let Fact::Known(time) = event.duration() {
+            line.extend_from_slice(format!("  {}", human::span(time)).as_bytes());
+        }
+        if let (Fact::Known(sent), Fact::Known(received)) = (event.sent, event.received) {
+            let bytes = format!(", {} sent, {} received", human::bytes(sent), human::bytes(received));
+            line.extend_from_slice(bytes.as_bytes());
+        }
+    }
+    line.push(b'\n');
+    out.write_all(&line)
+}
+
+/// The same for machines.
+fn write_object(out: &mut dyn Write, event: &Event, who: &Who, user: Option<&str>) -> io::Result<()> {
+    let who = who.0.as_ref().map(|(pid, facts)| (*pid, facts));
+    rows::json::write_lines(out, &One(EventRow { event, who, user }))
+}

@@ -1,0 +1,431 @@
+//! Carries out a plan: asks the system, prints, waits, prints again.
+
+mod books;
+mod changes;
+mod choice;
+mod follow;
+mod rows;
+mod output;
+mod owners;
+mod state_times;
+
+use std::time::{Duration, Instant};
+
+use netstat_model::counters::{
+    Block, BlockSet, InterfaceRates, InterfaceStatistics, ProtocolRates, ProtocolStatistics,
+};
+use netstat_model::route::TableSelection;
+use netstat_model::{Fact, Family, Filter, Ports, Protocol, Sides, Socket, State, Why};
+use netstat_os::{Refused, SocketAsk, SocketList};
+
+use crate::args::shape::Format;
+use crate::args::{Plan, ProtocolName, RouteTable, RoutesPlan, StatisticsPlan, Which};
+use crate::output::json::{self, front::Front};
+use crate::context::{Context, Diagnostics, Failure, Outcome, Progress, names};
+use crate::output::classic;
+use rows::Lister;
+
+/// Carries out `plan` until it ends.
+///
+/// # Errors
+/// See [`Failure`].
+pub fn run(plan: &Plan, context: &mut Context<'_>) -> Result<Outcome, Failure> {
+    if let Some(follow) = &plan.follow {
+        return follow::follow(plan, follow, context);
+    }
+    let mut job = Job::new(plan, context)?;
+    let mut prints = plan
+        .count
+        .map_or(if plan.interval.is_some() { u64::MAX } else { 1 }, |count| count.get());
+    let mut clock = Ticker::new(plan.interval);
+    loop {
+        job.print()?;
+        prints -= 1;
+        if prints == 0 {
+            break;
+        }
+        let next = clock.next(Instant::now());
+        (job.context.wait_until)(next);
+    }
+    Ok(if job.incomplete {
+        Outcome::Incomplete
+    } else {
+        Outcome::Printed
+    })
+}
+
+/// The moments of the prints: multiples of the interval after the first, so that the time a print takes adds no drift.
+struct Ticker {
+    next: Instant,
+    interval: Duration,
+}
+
+impl Ticker {
+    fn new(interval: Option<Duration>) -> Self {
+        Ticker {
+            next: Instant::now(),
+            interval: interval.unwrap_or_default(),
+        }
+    }
+
+    /// The first moment of the series that is still to come; moments that a long print has overrun are left out.
+    fn next(&mut self, now: Instant) -> Instant {
+        self.next += self.interval;
+        if self.next < now && !self.interval.is_zero() {
+            let missed = now.duration_since(self.next).as_nanos() / self.interval.as_nanos() + 1;
+            self.next += self.interval.saturating_mul(u32::try_from(missed).unwrap_or(u32::MAX));
+        }
+        self.next
+    }
+}
+
+/// A plan being carried out, with what is kept from print to print.
+struct Job<'a, 's> {
+    plan: &'a Plan,
+    /// The plan's filter with its names resolved.
+    filter: Filter,
+    context: &'a mut Context<'s>,
+    diagnostics: Diagnostics,
+    tables: TableSelection,
+    sockets: SocketList,
+    lister: Lister,
+    interfaces: Option<InterfaceStatistics>,
+    protocols: Option<ProtocolStatistics>,
+    /// The first parts of the JSON document of this print.
+    front: Front,
+    /// How many prints there were.
+    prints: u64,
+    incomplete: bool,
+}
+
+impl<'a, 's> Job<'a, 's> {
+    fn new(plan: &'a Plan, context: &'a mut Context<'s>) -> Result<Self, Failure> {
+        let tables = match plan.routes.as_ref().map(|routes| &routes.table) {
+            None | Some(RouteTable::Default) => TableSelection::default(),
+            Some(RouteTable::All) => TableSelection::All,
+            Some(RouteTable::Named(name)) => context
+                .system
+                .table(name)
+                .map_err(|Refused(words)| Failure::Usage(words))?,
+        };
+        let filter = names::resolved(&plan.filter, context, plan.dns_timeout)?;
+        Ok(Job {
+            plan,
+            filter,
+            context,
+            diagnostics: Diagnostics::default(),
+            tables,
+            sockets: SocketList::default(),
+            lister: Lister::default(),
+            interfaces: None,
+            protocols: None,
+            front: Front::default(),
+            prints: 0,
+            incomplete: false,
+        })
+    }
+
+    /// One print of everything the plan asks for, in the classic order.
+    fn print(&mut self) -> Result<(), Failure> {
+        if self.plan.ethernet.is_some() {
+            self.print_ethernet()?;
+        }
+        let ask = socket_ask(self.plan, &self.filter);
+        if ask != SocketAsk::default() {
+            let progress = Progress::start(self.context.terminal, "reading sockets");
+            self.lister.look_begins();
+            self.context.system.sockets(&ask, &mut self.sockets);
+            drop(progress);
+            self.incomplete |= self.sockets.failed;
+        }
+        if let Some(statistics) = &self.plan.statistics {
+            self.print_statistics(statistics)?;
+        }
+        if self.plan.routes.is_some() {
+            let progress = Progress::start(self.context.terminal, "reading routes");
+            let listing = self.context.system.routes(self.tables);
+            drop(progress);
+            self.incomplete |= listing.ipv4.why().is_some() && listing.interfaces.why().is_some();
+            match self.plan.format {
+                Format::Text => {
+                    let options = classic::routes::RoutesOptions { table: self.tables };
+                    classic::routes::write(self.context.out, &listing, &options)?;
+                }
+                Format::Csv => {
+                    let grid = json::routes::grid(&listing);
+                    crate::output::rows::csv::write(self.context.out, &grid, self.prints == 0)?;
+                }
+                Format::Json | Format::NdJson => {
+                    let value = json::routes::value(&mut self.front, &listing);
+                    self.front.member("routes", &value);
+                    self.front.limits(&listing.limits);
+                }
+            }
+            let no_route = |routes: &Fact<Vec<_>>| routes.as_ref().known().is_some_and(Vec::is_empty);
+            if let Some(RoutesPlan {
+                table: RouteTable::Named(name),
+            }) = &self.plan.routes
+                && no_route(&listing.ipv4)
+                && no_route(&listing.ipv6)
+            {
+                self.diagnostics
+                    .line(format!("routing table \"{name}\" is empty or does not exist"));
+            }
+            self.diagnostics.limits(listing.limits);
+        }
+        self.lister.print(
+            self.plan,
+            &self.filter,
+            self.context,
+            &mut self.sockets,
+            &mut self.front,
+            &mut self.diagnostics,
+        )?;
+        // With the connection list the document has been written already.
+        if self.plan.list.is_none() && matches!(self.plan.format, Format::Json | Format::NdJson) {
+            let host = self.context.system.computer_name();
+            let time = (self.context.now)();
+            self.front.document(self.context.out, &host, time)?;
+        }
+        self.front = Front::default();
+        self.prints += 1;
+        self.context.out.flush()?;
+        self.diagnostics.say(self.context.err);
+        Ok(())
+    }
+
+    fn print_ethernet(&mut self) -> Result<(), Failure> {
+        let Some(ethernet) = &self.plan.ethernet else {
+            return Ok(());
+        };
+        let (interfaces, limits) = self.context.system.interface_statistics();
+        self.incomplete |= interfaces.interfaces.why().is_some();
+        let rates = self
+            .plan
+            .rates
+            .then(|| InterfaceRates::between(self.interfaces.as_ref(), &interfaces));
+        match self.plan.format {
+            Format::Text => classic::ethernet::write(
+                self.context.out,
+                &interfaces,
+                ethernet.per_interface,
+                rates.as_ref(),
+            )?,
+            Format::Csv => {
+                let grid = json::ethernet::grid(&interfaces, rates.as_ref());
+                crate::output::rows::csv::write(self.context.out, &grid, self.prints == 0)?;
+            }
+            Format::Json | Format::NdJson => {
+                let value = json::ethernet::value(&mut self.front, &interfaces, rates.as_ref());
+                self.front.member("ethernet", &value);
+                self.front.limits(&limits);
+            }
+        }
+        self.diagnostics.limits(limits);
+        self.interfaces = Some(interfaces);
+        Ok(())
+    }
+
+    fn print_statistics(&mut self, plan: &StatisticsPlan) -> Result<(), Failure> {
+        let blocks: BlockSet = plan.blocks.iter().filter_map(|&name| block(name)).collect();
+        let (mut protocols, limits) = self.context.system.protocol_statistics(blocks, plan.verbose);
+        let connections = |family| count_connections(&self.sockets, family);
+        protocols.set_current_connections(connections(Family::V4), connections(Family::V6));
+        let rates = self
+            .plan
+            .rates
+            .then(|| ProtocolRates::between(self.protocols.as_ref(), &protocols));
+        if self.plan.format == Format::Text {
+            let options = classic::statistics::StatisticsOptions {
+                blocks,
+                verbose: plan.verbose,
+                zeros: plan.zeros,
+                rates: rates.as_ref(),
+            };
+            classic::statistics::write(self.context.out, &protocols, &options)?;
+            let zeros = classic::statistics::zeros_left_out(&protocols, &options);
+            if zeros > 0 {
+                self.diagnostics.line(format!(
+                    "counters that are 0 are left out, {zeros} now (--zeros shows them)"
+                ));
+            }
+        } else {
+            let value = json::statistics::value(&mut self.front, &protocols, blocks, plan.verbose, rates.as_ref());
+            self.front.member("statistics", &value);
+            self.front.limits(&limits);
+        }
+        self.incomplete |= blocks.iter().all(|block| unreadable(&protocols, block));
+        self.diagnostics.limits(limits);
+        self.protocols = Some(protocols);
+        Ok(())
+    }
+}
+
+/// Whether no figure of `block` is known, and not because the system keeps none.
+fn unreadable(protocols: &ProtocolStatistics, block: Block) -> bool {
+    let mut figures = protocols.rows(block).flat_map(|(_, pair)| [pair.received, pair.sent]);
+    let mut failed = false;
+    figures.all(|figure| {
+        failed |= matches!(figure.why(), Some(Why::Failed | Why::NotPermitted | Why::Gone));
+        figure.why().is_some()
+    }) && failed
+}
+
+/// The block of `-s`, where there is one of that name.
+fn block(name: ProtocolName) -> Option<Block> {
+    Some(match name {
+        ProtocolName::Ip => Block::Ipv4,
+        ProtocolName::IpV6 => Block::Ipv6,
+        ProtocolName::Icmp => Block::Icmpv4,
+        ProtocolName::IcmpV6 => Block::Icmpv6,
+        ProtocolName::Tcp => Block::Tcpv4,
+        ProtocolName::TcpV6 => Block::Tcpv6,
+        ProtocolName::Udp => Block::Udpv4,
+        ProtocolName::UdpV6 => Block::Udpv6,
+        ProtocolName::Raw | ProtocolName::Raw6 | ProtocolName::Mptcp | ProtocolName::Packet | ProtocolName::Unix => {
+            return None;
+        }
+    })
+}
+
+/// `tcpCurrEstab` of RFC 4022: connections in ESTABLISHED or CLOSE-WAIT.
+fn count_connections(list: &SocketList, family: Family) -> Fact<u64> {
+    if list.failed {
+        return Fact::Unknown(Why::Failed);
+    }
+    let counts = |socket: &&Socket| {
+        socket.protocol() == Protocol::Tcp
+            && socket.family() == family
+            && matches!(socket.state(), State::Established | State::CloseWait)
+    };
+    Fact::Known(list.sockets.iter().filter(counts).count() as u64)
+}
+
+/// The sockets that all parts of the plan need together, with `filter`'s names resolved; the default asks for none.
+fn socket_ask(plan: &Plan, filter: &Filter) -> SocketAsk {
+    let mut ask = SocketAsk::default();
+    let stateless = filter.allows_stateless();
+    if let Some(list) = &plan.list {
+        ask = SocketAsk {
+            tcp4: list.tcp4,
+            tcp6: list.tcp6,
+            udp4: list.udp4 && stateless,
+            udp6: list.udp6 && stateless,
+            raw4: list.raw4 && stateless,
+            raw6: list.raw6 && stateless,
+            mptcp4: list.mptcp,
+            mptcp6: list.mptcp,
+            packet: list.packet && stateless,
+            unix: list.unix,
+            extra: choice::extras(list),
+            all_namespaces: list.all_namespaces,
+            ..ask
+        };
+        if list.tcp4 || list.tcp6 || list.mptcp {
+            ask.tcp_states = match list.changes {
+                // A change of state may lead out of the filter, or into it.
+                true => State::ALL.to_vec(),
+                false => listed_states(list.states, filter),
+            };
+        }
+    }
+    if plan.processes {
+        ask = SocketAsk {
+            tcp4: true,
+            tcp6: true,
+            udp4: stateless,
+            udp6: stateless,
+            tcp_states: listed_states(Which::AllAndBound, filter),
+            ..ask
+        };
+    }
+    if plan.list.is_some() || plan.processes {
+        ask.ports = filter.ports.clone();
+        ask.local = filter.local.clone();
+        ask.foreign = filter.foreign.clone();
+    }
+    if let Some(statistics) = &plan.statistics {
+        for (name, wanted) in [(ProtocolName::Tcp, &mut ask.tcp4), (ProtocolName::TcpV6, &mut ask.tcp6)] {
+            if statistics.blocks.contains(&name) {
+                *wanted = true;
+                // The block counts all connections, whatever the list shows of them.
+                ask.ports = Ports::default();
+                ask.local = Sides::default();
+                ask.foreign = Sides::default();
+                for state in [State::Established, State::CloseWait] {
+                    if !ask.tcp_states.contains(&state) {
+                        ask.tcp_states.push(state);
+                    }
+                }
+            }
+        }
+    }
+    ask
+}
+
+/// The TCP states a list shows: those that `filter` names, or else those of `which`.
+fn listed_states(which: Which, filter: &Filter) -> Vec<State> {
+    let shown = |state: &State| match which {
+        _ if !filter.allows_state(*state) => false,
+        Which::ListeningOnly => *state == State::Listening,
+        _ if filter.names_states() => true,
+        Which::Connected => !matches!(state, State::Listening | State::Bound),
+        Which::All => *state != State::Bound,
+        Which::AllAndBound => true,
+    };
+    State::ALL.into_iter().filter(shown).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ask(words: &str) -> SocketAsk {
+        match crate::registry::parse(words.split_whitespace().map(std::ffi::OsString::from)) {
+            Ok(crate::args::Parsed::Run(plan)) => socket_ask(&plan, &plan.filter),
+            other => panic!("{words}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_filter_narrows_what_is_asked_of_the_system() {
+        for (words, kinds, states, ports) in [
+            ("-an --port 443", "t4 t6 u4 u6", 11, "443"),
+            ("-n --port 443", "t4 t6", 10, "443"),
+            ("-an --state LISTENING", "t4 t6", 1, ""),
+            ("-n --state LISTENING,BOUND", "t4 t6", 2, ""),
+            ("-anp tcp --state BOUND --port 22", "t4", 1, "22"),
+            ("-q --state SYN_SENT", "t4 t6", 1, ""),
+            ("-l --state ESTABLISHED", "t4 t6", 0, ""),
+            ("-l --state ESTABLISHED,LISTENING", "t4 t6", 1, ""),
+            ("-p udp --state ESTABLISHED", "", 0, ""),
+            ("-c --state LISTENING --port 1-9", "t4 t6", 1, "1-9"),
+            ("-c --port 1-9", "t4 t6 u4 u6", 12, "1-9"),
+            // The count of all connections needs all of them.
+            ("-s --port 443", "t4 t6", 10, ""),
+            ("-s -p tcp --state LISTENING --port 443", "t4", 3, ""),
+            ("-s -p udp --port 53", "u4", 0, "53"),
+        ] {
+            let ask = ask(words);
+            let asked = [(ask.tcp4, "t4"), (ask.tcp6, "t6"), (ask.udp4, "u4"), (ask.udp6, "u6")];
+            let asked: Vec<&str> = asked.into_iter().filter_map(|(is, kind)| is.then_some(kind)).collect();
+            assert_eq!(asked.join(" "), kinds, "{words}");
+            assert_eq!(
+                (ask.tcp_states.len(), ask.ports.to_string().as_str()),
+                (states, ports),
+                "{words}"
+            );
+        }
+    }
+
+    #[test]
+    fn prints_do_not_drift_and_leave_out_what_was_overrun() {
+        let mut ticker = Ticker::new(Some(Duration::from_secs(2)));
+        let start = ticker.next;
+        let at = |tenths: u64| start + Duration::from_millis(tenths * 100);
+        assert_eq!(ticker.next(at(3)), at(20));
+        assert_eq!(ticker.next(at(29)), at(40));
+        assert_eq!(ticker.next(at(95)), at(100), "the moments at 6 and 8 s are past");
+        assert_eq!(ticker.next(at(101)), at(120));
+    }
+}

@@ -1,0 +1,76 @@
+//! Rows in the form that is asked for.
+
+use netstat_model::Limit;
+
+use crate::context::{Context, Failure};
+use crate::args::Plan;
+use crate::args::shape::Format;
+use crate::output::json;
+use crate::output::json::front::{Front, missing};
+use crate::output::rows::table::{self, Layout, Widths};
+use crate::output::rows::timed::Timed;
+use crate::output::rows::{self, Grid};
+
+/// What a JSON document has beside the rows.
+#[derive(Clone, Copy)]
+pub(super) struct Beside<'a> {
+    /// What could not be seen of the sockets.
+    pub(super) limits: &'a [Limit],
+    /// Its other parts.
+    pub(super) front: &'a Front,
+}
+
+/// Writes rows as a table or for a machine.
+pub(super) fn write_grid(
+    plan: &Plan,
+    context: &mut Context<'_>,
+    grid: &dyn Grid,
+    layout: &Layout,
+    widths: &mut Widths,
+    prints: u64,
+    beside: Beside<'_>,
+) -> Result<(), Failure> {
+    let time = (context.now)();
+    match plan.format {
+        Format::Text => {
+            if prints > 0 && !layout.bare {
+                context.out.write_all(b"\n")?;
+            }
+            table::write(context.out, grid, layout, widths)?;
+        }
+        // Where prints follow each other, a row says which it belongs to.
+        Format::Csv if plan.interval.is_some() => {
+            rows::csv::write(context.out, &Timed::new(grid, time), prints == 0)?;
+        }
+        Format::Csv => rows::csv::write(context.out, grid, prints == 0)?,
+        Format::NdJson => rows::json::write_lines(context.out, &Timed::new(grid, time))?,
+        Format::Json => write_document(context, grid, beside, time)?,
+    }
+    Ok(())
+}
+
+/// One JSON document: head, rows, what could not be seen.
+pub(super) fn write_document(
+    context: &mut Context<'_>,
+    grid: &dyn Grid,
+    beside: Beside<'_>,
+    time: std::time::SystemTime,
+) -> Result<(), Failure> {
+    let host = context.system.computer_name();
+    let head = json::head(beside.front.schema(), &host, time);
+    let out = &mut *context.out;
+    out.write_all(b"{")?;
+    out.write_all(head.as_bytes())?;
+    let mut all = beside.front.write(out)?.to_vec();
+    out.write_all(b",\"rows\":[")?;
+    let tally = rows::json::write_elements(out, grid)?;
+    out.write_all(b"\n],\"limits\":[")?;
+    all.extend(beside.limits.iter().map(json::limit));
+    all.extend(missing(&grid.heads(), &tally, "row", "rows"));
+    for (at, limit) in all.iter().enumerate() {
+        out.write_all(if at == 0 { b"\n" } else { b",\n" })?;
+        out.write_all(json::to_text(limit, false).trim_end().as_bytes())?;
+    }
+    out.write_all(if all.is_empty() { b"]}\n" } else { b"\n]}\n" })?;
+    Ok(())
+}

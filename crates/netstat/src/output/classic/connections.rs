@@ -1,0 +1,588 @@
+//! The connection list, in the classic columns.
+
+use std::io::{self, Write};
+
+use netstat_model::columns::{self, Books, SocketRow, Sockets};
+use netstat_model::digits::{push_decimal, push_endpoint};
+use netstat_model::text::escape;
+use netstat_model::{Component, Endpoint, Fact, Owner, Owners, Process, Protocol, Socket, State, UnitManager};
+use rayon::iter::{IndexedParallelIterator, IntoParallelRefMutIterator, ParallelIterator};
+use rayon::slice::ParallelSlice;
+
+use crate::output::rows::paint::Look;
+use crate::output::rows::sockets::{Known, is_new};
+
+/// The heading of the list and its first four columns; offsets 2, 9, 32, 55.
+const TITLE: &[u8] = b"\nActive Connections\n\n";
+const HEADING: &[u8] = b"  Proto  Local Address          Foreign Address        State";
+const LOCAL_AT: usize = 9;
+const FOREIGN_AT: usize = 32;
+const STATE_AT: usize = 55;
+const EXTRA_AT: usize = 71;
+/// Rows are gathered to about this many bytes before each write.
+const CHUNK: usize = 64 * 1024;
+/// From this many rows on, laying them out with several threads pays for starting them.
+const MANY: usize = 50_000;
+/// So many rows does a thread lay out at a time: about a [`CHUNK`].
+const PIECE: usize = 800;
+
+/// A column behind the state, in the order in which they are printed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Column {
+    /// `-o`: id of the process that has held the socket longest; 0 for TIME_WAIT, which no process holds; `-` when unknown.
+    Pid,
+    /// `-d`: differentiated services code point of outgoing packets.
+    Dscp,
+    /// `-i`: milliseconds in the present state.
+    TimeInState,
+    /// `-tulpn`: id and program file name.
+    PidProgram,
+    /// `--all-namespaces`: what the network namespace is known by.
+    Namespace,
+}
+
+impl Column {
+    const fn heading(self) -> &'static str {
+        match self {
+            Column::Pid => "PID",
+            Column::Dscp => "DSCP",
+            Column::TimeInState => "Time in State (ms)",
+            Column::PidProgram => "PID/Program",
+            Column::Namespace => "Namespace",
+        }
+    }
+
+    /// Width when another column follows.
+    const fn width(self) -> usize {
+        match self {
+            Column::Pid => 10,
+            Column::Dscp => 4,
+            Column::TimeInState => 18,
+            Column::PidProgram | Column::Namespace => 24,
+        }
+    }
+}
+
+/// Names for the foreign side; what has none is printed as a number.
+pub trait ForeignNames: Sync {
+    /// The host at the address of `side`, ready for the terminal; the computer itself at its own and at the unspecified ones.
+    fn host(&self, side: &Endpoint) -> Option<&str>;
+    /// The service at `port`.
+    fn service(&self, protocol: Protocol, port: u16) -> Option<&str>;
+}
+
+/// What the list shows.
+#[derive(Clone, Copy, Default)]
+pub struct View<'a> {
+    /// Columns behind the state.
+    pub columns: &'a [Column],
+    /// The owners, where a column or `program_lines` needs them.
+    pub owners: Option<&'a Owners>,
+    /// `-b`: components and program under each row.
+    pub program_lines: bool,
+    /// Names for the foreign side; `None` prints numbers.
+    pub names: Option<&'a dyn ForeignNames>,
+    /// Names for what has no IP address.
+    pub books: Option<&'a dyn Books>,
+    /// Whether states are painted.
+    pub color: bool,
+    /// What the print before showed; new rows get a sign in front.
+    pub before: Option<&'a Known>,
+}
+
+/// Writes the title, the heading and a row for each of `sockets`, in the order given.
+///
+/// # Errors
+/// What `out` says.
+pub fn write(out: &mut dyn Write, sockets: &[Socket], view: &View<'_>) -> io::Result<()> {
+    let mut text = Vec::with_capacity(CHUNK + 1024);
+    push_heading(&mut text, view.columns);
+    if sockets.len() >= MANY {
+        out.write_all(&text)?;
+        return write_many(out, sockets, view);
+    }
+    for socket in sockets {
+        push_row(&mut text, socket, view);
+        if text.len() >= CHUNK {
+            out.write_all(&text)?;
+            text.clear();
+        }
+    }
+    out.write_all(&text)
+}
+
+/// Writes the rows with several threads: each round, every thread lays out a few pieces, which are then written in order.
+fn write_many(out: &mut dyn Write, sockets: &[Socket], view: &View<'_>) -> io::Result<()> {
+    let mut pieces = vec![Vec::with_capacity(CHUNK + 1024); 4 * rayon::current_num_threads()];
+    for round in sockets.chunks(PIECE * pieces.len()) {
+        let rows = round.par_chunks(PIECE);
+        pieces.par_iter_mut().zip(rows).for_each(|(text, rows)| {
+            text.clear();
+            for socket in rows {
+                push_row(text, socket, view);
+            }
+        });
+        for text in &pieces[..round.len().div_ceil(PIECE)] {
+            out.write_all(text)?;
+        }
+    }
+    Ok(())
+}
+
+fn push_heading(text: &mut Vec<u8>, columns: &[Column]) {
+    text.extend_from_slice(TITLE);
+    let start = text.len();
+    text.extend_from_slice(HEADING);
+    for (index, column) in columns.iter().enumerate() {
+        pad_to(text, start, column_at(columns, index));
+        text.extend_from_slice(column.heading().as_bytes());
+    }
+    text.push(b'\n');
+}
+
+/// Where column `index` of `columns` starts.
+fn column_at(columns: &[Column], index: usize) -> usize {
+    EXTRA_AT + columns[..index].iter().map(|column| column.width() + 2).sum::<usize>()
+}
+
+/// Fills with blanks up to offset `at` of the row that starts at `start`; a longer cell pushes on, two blanks behind it.
+fn pad_to(text: &mut Vec<u8>, start: usize, at: usize) {
+    let filled = text.len() - start;
+    let blanks = if filled + 2 <= at { at - filled } else { 2 };
+    text.resize(text.len() + blanks, b' ');
+}
+
+fn push_row(text: &mut Vec<u8>, socket: &Socket, view: &View<'_>) {
+    // A cell that is too long moves what follows, so each column is padded from where the last one ended up.
+    let new = view.before.is_some_and(|before| is_new(socket, before));
+    let look = if new && view.color { Look::New } else { Look::Plain };
+    look.paint(text, |text| text.push(if new { b'+' } else { b' ' }));
+    // What a terminal does not show takes no room.
+    let start = text.len() - 1;
+    text.push(b' ');
+    text.extend_from_slice(socket.protocol().name().as_bytes());
+    pad_to(text, start, LOCAL_AT);
+    let local = text.len();
+    let is_ip = socket.protocol().is_ip();
+    match is_ip {
+        true => push_endpoint(text, &socket.local()),
+        false => push_named(text, socket, view, "local"),
+    }
+    pad_to(text, local, FOREIGN_AT - LOCAL_AT);
+    let foreign = text.len();
+    match is_ip {
+        true => push_foreign(text, socket, view.names),
+        false => push_named(text, socket, view, "foreign"),
+    }
+    pad_to(text, foreign, STATE_AT - FOREIGN_AT);
+    let mut state = text.len();
+    if let Some(shown) = socket.shown_state() {
+        let look = if view.color { Look::State(shown) } else { Look::Plain };
+        look.paint(text, |text| text.extend_from_slice(shown.name().as_bytes()));
+        // What a terminal does not show takes no room.
+        state = text.len() - shown.name().len();
+    }
+    let owner = view.owners.map(|owners| owners.of(socket));
+    for (index, &column) in view.columns.iter().enumerate() {
+        pad_to(text, state, column_at(view.columns, index) - STATE_AT);
+        match column {
+            Column::Namespace => push_named(text, socket, view, "namespace"),
+            column => push_column(text, socket, column, owner, view.books.unwrap_or(&())),
+        }
+    }
+    text.push(b'\n');
+    if view.program_lines
+        && let Some(owner) = owner
+    {
+        push_owner_lines(text, socket, owner);
+    }
+}
+
+/// An end that is no IP address, as its column has it.
+fn push_named(text: &mut Vec<u8>, socket: &Socket, view: &View<'_>, column: &str) {
+    let Some(column) = columns::find::<Sockets>(column) else {
+        return;
+    };
+    (column.get)(&SocketRow::new(socket, None, view.books.unwrap_or(&()))).push_cell(text);
+}
+
+fn push_foreign(text: &mut Vec<u8>, socket: &Socket, names: Option<&dyn ForeignNames>) {
+    let foreign = socket.foreign();
+    if matches!(socket.protocol(), Protocol::Udp | Protocol::Raw) && !socket.is_connected() {
+        text.extend_from_slice(b"*:*");
+        return;
+    }
+    let Some(names) = names else {
+        return push_endpoint(text, &foreign);
+    };
+    match names.host(&foreign) {
+        Some(name) => text.extend_from_slice(name.as_bytes()),
+        None => netstat_model::digits::push_address(text, &foreign),
+    }
+    text.push(b':');
+    match names.service(socket.protocol(), foreign.port) {
+        Some(name) if foreign.port != 0 => text.extend_from_slice(name.as_bytes()),
+        _ => push_decimal(text, foreign.port.into()),
+    }
+}
+
+fn push_column(text: &mut Vec<u8>, socket: &Socket, column: Column, owner: Option<Owner<'_>>, books: &dyn Books) {
+    match column {
+        Column::Pid => match owner {
+            Some(Owner::Held(holders)) => push_decimal(text, holders.first().pid.into()),
+            _ if socket.state() == State::TimeWait => text.push(b'0'),
+            _ => text.push(b'-'),
+        },
+        Column::PidProgram => match owner {
+            Some(Owner::Held(holders)) => {
+                let process = holders.first();
+                push_decimal(text, process.pid.into());
+                text.push(b'/');
+                push_program(text, process);
+            }
+            _ => text.push(b'-'),
+        },
+        Column::Dscp => push_fact(text, socket.dscp().map(u64::from)),
+        Column::TimeInState => {
+            let row = SocketRow {
+                socket,
+                owner: None,
+                owners: None,
+                books,
+            };
+            let time = row.time_in_state();
+            if let Fact::Known(time) = time
+                && !time.is_exact()
+            {
+                text.extend_from_slice(b">=");
+            }
+            push_fact(text, time.map(|time| time.millis));
+        }
+        Column::Namespace => {}
+    }
+}
+
+fn push_fact(text: &mut Vec<u8>, fact: Fact<u64>) {
+    match fact {
+        Fact::Known(number) => push_decimal(text, number),
+        Fact::Unknown(_) => text.push(b'-'),
+    }
+}
+
+fn push_program(text: &mut Vec<u8>, process: &Process) {
+    match &process.image {
+        Fact::Known(image) => {
+            text.extend_from_slice(escape(image.file_name()).as_bytes());
+            if image.deleted {
+                text.extend_from_slice(b" (deleted)");
+            }
+        }
+        Fact::Unknown(_) => text.push(b'-'),
+    }
+}
+
+/// The lines of `-b` under a row. Holders are listed one by one; what they run in is repeated only where it differs.
+fn push_owner_lines(text: &mut Vec<u8>, socket: &Socket, owner: Owner<'_>) {
+    let holders = match owner {
+        Owner::Held(holders) => holders,
+        Owner::None(_) if socket.state() == State::TimeWait => return,
+        Owner::None(_) => return text.extend_from_slice(b" Can not obtain ownership information\n"),
+    };
+    let mut last: &[Component] = &[];
+    for process in holders.iter() {
+        if let Fact::Known(components) = &process.components {
+            if components != last {
+                for component in components {
+                    text.extend_from_slice(b"  ");
+                    push_component(text, component);
+                    text.push(b'\n');
+                }
+            }
+            last = components;
+        }
+        match &process.image {
+            Fact::Known(image) => {
+                text.extend_from_slice(b" [");
+                text.extend_from_slice(escape(image.file_name()).as_bytes());
+                text.extend_from_slice(if image.deleted { b"] (deleted)\n" } else { b"]\n" });
+            }
+            Fact::Unknown(_) => text.extend_from_slice(b" Can not obtain ownership information\n"),
+        }
+    }
+}
+
+/// `ssh.service`, `app.service (user 1000)`, `docker 0123456789ab`.
+pub(crate) fn push_component(text: &mut Vec<u8>, component: &Component) {
+    match component {
+        Component::Unit { name, manager } => {
+            text.extend_from_slice(escape(name).as_bytes());
+            if let UnitManager::User(user) = manager {
+                text.extend_from_slice(b" (user ");
+                push_decimal(text, (*user).into());
+                text.push(b')');
+            }
+        }
+        Component::Container { runtime, id } => {
+            text.extend_from_slice(runtime.name().as_bytes());
+            text.push(b' ');
+            text.extend_from_slice(escape(id).as_bytes());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use netstat_model::{Extra, Family, ImageName, NoOwner, OwnersBuilder, SocketFacts, Why};
+
+    fn socket(protocol: Protocol, local: &str, foreign: &str, state: State, inode: u32) -> Socket {
+        let local: std::net::SocketAddr = local.parse().unwrap();
+        let foreign: std::net::SocketAddr = foreign.parse().unwrap();
+        Socket::new(&SocketFacts {
+            protocol,
+            family: if local.is_ipv4() { Family::V4 } else { Family::V6 },
+            state,
+            local: local.ip(),
+            local_port: local.port(),
+            foreign: foreign.ip(),
+            foreign_port: foreign.port(),
+            interface: 3,
+            inode,
+            user: Some(0),
+            cookie: None,
+            receive_queue: 0,
+            send_queue: Some(0),
+        })
+    }
+
+    fn process(pid: u32, path: &str, deleted: bool, components: Vec<Component>) -> Process {
+        Process {
+            pid,
+            start_ticks: Fact::Known(u64::from(pid)),
+            comm: Fact::Unknown(Why::NotAsked),
+            image: Fact::Known(ImageName {
+                path: path.as_bytes().to_vec(),
+                deleted,
+            }),
+            components: Fact::Known(components),
+        }
+    }
+
+    fn text(sockets: &[Socket], view: &View<'_>) -> String {
+        let mut out = Vec::new();
+        write(&mut out, sockets, view).unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
+    fn sample() -> Vec<Socket> {
+        vec![
+            socket(Protocol::Tcp, "0.0.0.0:22", "0.0.0.0:0", State::Listening, 10),
+            socket(
+                Protocol::Tcp,
+                "192.0.2.130:50312",
+                "198.51.100.7:443",
+                State::Established,
+                11,
+            ),
+            socket(
+                Protocol::Tcp,
+                "192.0.2.130:50313",
+                "198.51.100.7:443",
+                State::TimeWait,
+                0,
+            ),
+            socket(
+                Protocol::Tcp,
+                "[2001:db8::1:2:3:4]:22",
+                "[2001:db8::ffff:1]:60001",
+                State::CloseWait,
+                12,
+            ),
+            socket(Protocol::Udp, "0.0.0.0:68", "0.0.0.0:0", State::Closed, 13),
+            socket(Protocol::Udp, "[fe80::1]:546", "[::]:0", State::Closed, 14),
+        ]
+    }
+
+    #[test]
+    fn plain_columns() {
+        let expected = "\n\
+            Active Connections\n\
+            \n  \
+              Proto  Local Address          Foreign Address        State\n  \
+              TCP    0.0.0.0:22             0.0.0.0:0              LISTENING\n  \
+              TCP    192.0.2.130:50312      198.51.100.7:443       ESTABLISHED\n  \
+              TCP    192.0.2.130:50313      198.51.100.7:443       TIME_WAIT\n  \
+              TCP    [2001:db8::1:2:3:4]:22  [2001:db8::ffff:1]:60001  CLOSE_WAIT\n  \
+              UDP    0.0.0.0:68             *:*                    \n  \
+              UDP    [fe80::1%3]:546        *:*                    \n";
+        assert_eq!(text(&sample(), &View::default()), expected);
+    }
+
+    #[test]
+    fn many_rows_are_written_in_order() {
+        let sockets: Vec<Socket> = (0..MANY as u32 + 1234)
+            .map(|number| {
+                let [a, b, c, d] = (0x7f00_0000 + number).to_be_bytes();
+                socket(
+                    Protocol::Tcp,
+                    &format!("{a}.{b}.{c}.{d}:80"),
+                    "0.0.0.0:0",
+                    State::Listening,
+                    number + 1,
+                )
+            })
+            .collect();
+        let all = text(&sockets, &View::default());
+        let rows: Vec<&str> = all.lines().skip(4).collect();
+        assert_eq!(rows.len(), sockets.len());
+        for (socket, row) in sockets.iter().zip(rows) {
+            let one = text(std::slice::from_ref(socket), &View::default());
+            assert_eq!(one.lines().last(), Some(row));
+        }
+    }
+
+    fn owners() -> Owners {
+        let mut owners = OwnersBuilder::default();
+        let unit = |name: &str, manager| Component::Unit {
+            name: name.as_bytes().to_vec(),
+            manager,
+        };
+        let ssh = vec![unit("ssh.service", UnitManager::System)];
+        owners.add(process(700, "/usr/sbin/sshd", false, ssh.clone()), [10, 12]);
+        owners.add(process(901, "/usr/sbin/sshd", false, ssh), [12]);
+        let nested = vec![
+            Component::Container {
+                runtime: netstat_model::ContainerRuntime::Docker,
+                id: b"0123456789ab".to_vec(),
+            },
+            unit("web.service", UnitManager::User(1000)),
+        ];
+        owners.add(process(12_345, "/srv/we\x1bb\n", true, nested), [11]);
+        owners.finish(NoOwner::NotPermitted { user: None })
+    }
+
+    #[test]
+    fn owner_column() {
+        let owners = owners();
+        let view = View {
+            columns: &[Column::Pid],
+            owners: Some(&owners),
+            ..View::default()
+        };
+        let expected = "\n\
+            Active Connections\n\
+            \n  \
+              Proto  Local Address          Foreign Address        State           PID\n  \
+              TCP    0.0.0.0:22             0.0.0.0:0              LISTENING       700\n  \
+              TCP    192.0.2.130:50312      198.51.100.7:443       ESTABLISHED     12345\n  \
+              TCP    192.0.2.130:50313      198.51.100.7:443       TIME_WAIT       0\n  \
+              TCP    [2001:db8::1:2:3:4]:22  [2001:db8::ffff:1]:60001  CLOSE_WAIT      700\n  \
+              UDP    0.0.0.0:68             *:*                                    -\n  \
+              UDP    [fe80::1%3]:546        *:*                                    -\n";
+        assert_eq!(text(&sample(), &view), expected);
+    }
+
+    #[test]
+    fn program_lines() {
+        let owners = owners();
+        let view = View {
+            owners: Some(&owners),
+            program_lines: true,
+            ..View::default()
+        };
+        let expected = "\n\
+            Active Connections\n\
+            \n  \
+              Proto  Local Address          Foreign Address        State\n  \
+              TCP    0.0.0.0:22             0.0.0.0:0              LISTENING\n  \
+              ssh.service\n \
+             [sshd]\n  \
+              TCP    192.0.2.130:50312      198.51.100.7:443       ESTABLISHED\n  \
+              docker 0123456789ab\n  \
+              web.service (user 1000)\n \
+             [we\\eb\\n] (deleted)\n  \
+              TCP    192.0.2.130:50313      198.51.100.7:443       TIME_WAIT\n  \
+              TCP    [2001:db8::1:2:3:4]:22  [2001:db8::ffff:1]:60001  CLOSE_WAIT\n  \
+              ssh.service\n \
+             [sshd]\n \
+             [sshd]\n  \
+              UDP    0.0.0.0:68             *:*                    \n \
+             Can not obtain ownership information\n  \
+              UDP    [fe80::1%3]:546        *:*                    \n \
+             Can not obtain ownership information\n";
+        assert_eq!(text(&sample(), &view), expected);
+    }
+
+    #[test]
+    fn several_columns() {
+        let owners = owners();
+        let columns = [Column::Pid, Column::Dscp, Column::TimeInState, Column::PidProgram];
+        let view = View {
+            columns: &columns,
+            owners: Some(&owners),
+            ..View::default()
+        };
+        let sockets: Vec<Socket> = sample()
+            .into_iter()
+            .take(3)
+            .map(|socket| {
+                let time_in_state = match socket.state() {
+                    State::TimeWait => Fact::Known(1500),
+                    _ => Fact::Unknown(Why::NotKept),
+                };
+                socket.with_extra(Extra {
+                    tos: Fact::Known(0xb8),
+                    time_in_state,
+                    ..Extra::default()
+                })
+            })
+            .collect();
+        let head = "  Proto  Local Address          Foreign Address        State           ";
+        let expected = format!(
+            "\nActive Connections\n\n\
+             {head}PID         DSCP  Time in State (ms)  PID/Program\n  \
+               TCP    0.0.0.0:22             0.0.0.0:0              LISTENING       700         46    -                   700/sshd\n  \
+               TCP    192.0.2.130:50312      198.51.100.7:443       ESTABLISHED     12345       46    -                   12345/we\\eb\\n (deleted)\n  \
+               TCP    192.0.2.130:50313      198.51.100.7:443       TIME_WAIT       0           46    1500                -\n"
+        );
+        assert_eq!(text(&sockets, &view), expected);
+    }
+
+    struct Invented;
+
+    impl ForeignNames for Invented {
+        fn host(&self, side: &Endpoint) -> Option<&str> {
+            match side.address {
+                address if address.is_unspecified() => Some("mill"),
+                address => (address == std::net::IpAddr::from([198, 51, 100, 7])).then_some("www"),
+            }
+        }
+        fn service(&self, protocol: Protocol, port: u16) -> Option<&str> {
+            (protocol == Protocol::Tcp && port == 443).then_some("https")
+        }
+    }
+
+    #[test]
+    fn names_stand_on_the_foreign_side_only() {
+        let expected = "\n\
+            Active Connections\n\
+            \n  \
+              Proto  Local Address          Foreign Address        State\n  \
+              TCP    0.0.0.0:22             mill:0                 LISTENING\n  \
+              TCP    192.0.2.130:50312      www:https              ESTABLISHED\n  \
+              TCP    192.0.2.130:50313      www:https              TIME_WAIT\n  \
+              TCP    [2001:db8::1:2:3:4]:22  [2001:db8::ffff:1]:60001  CLOSE_WAIT\n  \
+              UDP    0.0.0.0:68             *:*                    \n  \
+              UDP    [fe80::1%3]:546        *:*                    \n";
+        assert_eq!(
+            text(
+                &sample(),
+                &View {
+                    names: Some(&Invented),
+                    ..View::default()
+                }
+            ),
+            expected
+        );
+    }
+}

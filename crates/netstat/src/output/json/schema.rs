@@ -1,0 +1,175 @@
+//! The JSON Schemas (draft 2020-12) of the documents that this program prints, made from the lists that the documents are made from.
+
+use netstat_model::columns::{Sockets, Table, ValueKind};
+use serde_json::{Map, Value, json};
+
+use super::VERSION;
+use crate::output::events::Events;
+
+/// The parts that are asked for, and the connection list if it is asked for too.
+pub(crate) fn tables() -> Value {
+    let rows = json!({"type": "array", "items": {"$ref": "#/$defs/row"}, "description": "the connection list"});
+    let mut whole = document("tables", &[], json!({"row": row::<Sockets>(&listing_members(), false)}));
+    let parts = [
+        ("ethernet", super::ethernet::schema()),
+        ("statistics", super::statistics::schema()),
+        ("routes", super::routes::schema()),
+        ("processes", super::processes::schema()),
+        ("rows", rows),
+    ];
+    if let Some(properties) = whole["properties"].as_object_mut() {
+        properties.extend(parts.map(|(name, schema)| (name.to_owned(), schema)));
+    }
+    whole
+}
+
+pub(crate) fn sockets() -> Value {
+    let rows = json!({"type": "array", "items": {"$ref": "#/$defs/row"}});
+    document(
+        "sockets",
+        &[("rows", rows)],
+        json!({"row": row::<Sockets>(&listing_members(), false)}),
+    )
+}
+
+pub(crate) fn sockets_line() -> Value {
+    let about = "One row of the connection list, with the time of the look and, where a value is missing, why.";
+    line("sockets-line", about, row::<Sockets>(&listing_members(), true))
+}
+
+pub(crate) fn events_line() -> Value {
+    let about = "One event of a socket and, where a value is missing, why.";
+    let mut row = row::<Events>(&[], true);
+    let names: Vec<&str> = Events::columns().iter().map(|column| column.name).collect();
+    row["required"] = names.into();
+    line("events-line", about, row)
+}
+
+/// The schema of a line with the schema's own head.
+fn line(name: &str, about: &str, mut row: Value) -> Value {
+    row["$schema"] = DRAFT.into();
+    row["title"] = format!("netstat.{name}").into();
+    row["description"] = about.into();
+    row
+}
+
+pub(crate) const DRAFT: &str = "https://json-schema.org/draft/2020-12/schema";
+
+/// What rows of the list have beside their columns: counts of groups, and what a change is.
+fn listing_members() -> Vec<(&'static str, Value)> {
+    vec![
+        (
+            "count",
+            json!({"type": "integer", "minimum": 1, "description": "with --group: how many rows"}),
+        ),
+        (
+            "change",
+            json!({"enum": ["opened", "closed", "changed"], "description": "with --changes: what happened"}),
+        ),
+        (
+            "was",
+            json!({"type": "string", "description": "with --changes: the state before, where that has changed"}),
+        ),
+        (
+            "time",
+            json!({"type": "string", "format": "date-time", "description": "when the row was read"}),
+        ),
+    ]
+}
+
+/// The schema of a document with the usual frame and these members.
+pub fn document(name: &str, members: &[(&str, Value)], definitions: Value) -> Value {
+    let mut properties = Map::new();
+    properties.insert("schema".into(), json!({"const": format!("netstat.{name}")}));
+    properties.insert("version".into(), json!({"const": VERSION}));
+    properties.insert(
+        "host".into(),
+        json!({"type": "string", "description": "the computer's name"}),
+    );
+    properties.insert(
+        "time".into(),
+        json!({"type": "string", "format": "date-time", "description": "when it was read (RFC 3339, UTC)"}),
+    );
+    properties.insert(
+        "limits".into(),
+        json!({"type": "array", "items": {"$ref": "#/$defs/limit"}, "description": "what could not be seen"}),
+    );
+    let mut required: Vec<Value> = properties.keys().cloned().map(Value::String).collect();
+    for (name, schema) in members {
+        properties.insert((*name).to_owned(), schema.clone());
+        required.push(Value::String((*name).to_owned()));
+    }
+    let mut definitions = definitions;
+    if let Some(all) = definitions.as_object_mut() {
+        all.insert("limit".into(), limit());
+    }
+    json!({
+        "$schema": DRAFT,
+        "title": format!("netstat.{name}"),
+        "type": "object",
+        "properties": properties,
+        "required": required,
+        "additionalProperties": false,
+        "$defs": definitions,
+    })
+}
+
+fn limit() -> Value {
+    json!({
+        "type": "object",
+        "properties": {
+            "what": {"type": "string", "description": "what is missing or weaker than usual"},
+            "why": {"type": "string", "description": "the reason"},
+            "remedy": {"type": ["string", "null"], "description": "what would help, if anything is known"},
+            "column": {"type": "string", "description": "the column whose values are null"},
+            "rows": {"type": "integer", "minimum": 1, "description": "in how many rows they are"},
+        },
+        "required": ["what", "why", "remedy"],
+        "additionalProperties": false,
+    })
+}
+
+/// The schema of a row of `T`, with further members; `limits` where a row says itself why a value is missing.
+pub fn row<T: Table>(further: &[(&str, Value)], limits: bool) -> Value {
+    let mut properties = Map::new();
+    for column in T::columns() {
+        let unit = if column.unit.is_empty() {
+            String::new()
+        } else {
+            format!(" ({})", column.unit)
+        };
+        let mut schema = of_kind(column.kind);
+        if let Some(schema) = schema.as_object_mut() {
+            schema.insert("description".into(), format!("{}{unit}", column.meaning).into());
+        }
+        properties.insert(column.name.into(), schema);
+    }
+    for (name, schema) in further {
+        properties.insert((*name).to_owned(), schema.clone());
+    }
+    if limits {
+        properties.insert("limits".into(), reasons());
+    }
+    json!({"type": "object", "properties": properties, "additionalProperties": false})
+}
+
+/// The reasons why values of a line are missing.
+pub(crate) fn reasons() -> Value {
+    json!({
+        "type": "object",
+        "additionalProperties": {"type": "string"},
+        "description": "why a value is null, by the name of its column",
+    })
+}
+
+/// The values of a column. Text that is known to be nothing is empty.
+pub(crate) fn of_kind(kind: ValueKind) -> Value {
+    match kind {
+        ValueKind::Text | ValueKind::Endpoint | ValueKind::Address => json!({"type": ["string", "null"]}),
+        ValueKind::Number => json!({"type": ["integer", "null"], "minimum": 0}),
+        ValueKind::Decimal => json!({"type": ["number", "null"]}),
+        ValueKind::Flag => json!({"type": ["boolean", "null"]}),
+        ValueKind::Time => json!({"type": ["string", "null"], "format": "date-time"}),
+        ValueKind::Numbers => json!({"type": ["array", "null"], "items": {"type": "integer", "minimum": 0}}),
+    }
+}

@@ -1,0 +1,6 @@
+//! How answers are printed: the classic layouts, tables of rows, CSV, and JSON documents. Nothing here asks the system.
+
+pub mod classic;
+pub(crate) mod events;
+pub mod json;
+pub mod rows;

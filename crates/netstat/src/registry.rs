@@ -1,0 +1,75 @@
+//! The list of commands, and the parser that knows them all.
+
+use std::ffi::OsString;
+
+use crate::args::{self, Parsed, UsageError};
+use crate::commands::{audit, completions, history, inspect, man, monitor, record, schema};
+use crate::context::Command;
+
+/// Every command, in the order of the help.
+pub static COMMANDS: &[Command] = &[
+    Command {
+        name: "inspect",
+        definition: inspect::definition,
+        run: inspect::run,
+    },
+    audit::COMMAND,
+    Command {
+        name: "monitor",
+        definition: monitor::definition,
+        run: monitor::run,
+    },
+    Command {
+        name: "record",
+        definition: record::definition,
+        run: record::run,
+    },
+    Command {
+        name: "history",
+        definition: history::definition,
+        run: history::run,
+    },
+    Command {
+        name: "schema",
+        definition: schema::definition,
+        run: schema::run,
+    },
+    Command {
+        name: "man",
+        definition: man::definition,
+        run: man::run,
+    },
+    Command {
+        name: "completions",
+        definition: completions::definition,
+        run: completions::run,
+    },
+];
+
+/// The whole program, all commands under the classic switches: what completions and manual pages are made from.
+pub fn program() -> clap::Command {
+    args::with_commands(COMMANDS)
+}
+
+/// Reads a command line, `words` without the program's own name; see [`args::parse`].
+///
+/// # Errors
+/// The first wrong word, in one line.
+pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Parsed, UsageError> {
+    args::parse(words, COMMANDS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_command_is_defined_under_its_name_and_soundly() {
+        for command in COMMANDS {
+            let definition = (command.definition)();
+            assert_eq!(definition.get_name(), command.name);
+            assert!(definition.get_about().is_some(), "{command:?}");
+            definition.debug_assert();
+        }
+    }
+}

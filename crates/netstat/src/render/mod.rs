@@ -1,8 +1,0 @@
-//! The classic text layouts, one file each. A view gets data and a writer; it opens nothing.
-
-pub mod connections;
-pub mod ethernet;
-pub mod processes;
-pub mod routes;
-pub mod rows;
-pub mod statistics;
