@@ -30,4 +30,3 @@ pub(crate) fn read(command: &Command, words: impl Iterator<Item = OsString>) -> 
         Err(error) => Err(UsageError::of_command(command.name, &error)),
     }
 }
-

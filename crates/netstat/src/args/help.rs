@@ -180,10 +180,10 @@ fn entry(out: &mut String, label: &str, text: &str, at: usize) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::low::{LETTERS, command};
     use super::super::Parsed;
-    use crate::registry::parse;
+    use super::super::low::{LETTERS, command};
     use super::*;
+    use crate::registry::parse;
     use std::ffi::OsString;
 
     fn parses(words: &str) -> bool {

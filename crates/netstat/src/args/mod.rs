@@ -57,10 +57,7 @@ pub enum Parsed {
 ///
 /// # Errors
 /// The first wrong word, or the first pair of words that do not go together, in one line.
-pub fn parse(
-    words: impl IntoIterator<Item = OsString>,
-    commands: &'static [Command],
-) -> Result<Parsed, UsageError> {
+pub fn parse(words: impl IntoIterator<Item = OsString>, commands: &'static [Command]) -> Result<Parsed, UsageError> {
     let mut words = words.into_iter().peekable();
     if let Some(command) = words.peek().and_then(|word| find(commands, word)) {
         words.next();

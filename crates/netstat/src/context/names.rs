@@ -5,19 +5,15 @@ use std::time::Duration;
 use netstat_model::Filter;
 use netstat_model::text::escape_str;
 
-use crate::context::{Context, Failure};
 use crate::context::Progress;
+use crate::context::{Context, Failure};
 
 /// `filter` with the addresses of its hosts, and the ids of its users. Only a host name that stands in the filter is looked up, each
 /// within `deadline`.
 ///
 /// # Errors
 /// When a name stands for nothing.
-pub(crate) fn resolved(
-    filter: &Filter,
-    context: &mut Context<'_>,
-    deadline: Duration,
-) -> Result<Filter, Failure> {
+pub(crate) fn resolved(filter: &Filter, context: &mut Context<'_>, deadline: Duration) -> Result<Filter, Failure> {
     let mut filter = filter.clone();
     for host in filter.hosts() {
         let progress = Progress::start(context.terminal, &format!("looking up {}", escape_str(&host)));

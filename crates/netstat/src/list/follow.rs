@@ -13,14 +13,14 @@ use netstat_model::{
 use netstat_os::{Caught, EventsAsk, Lost};
 use netstat_record::NewProcess;
 
-use crate::output::events::{EventRow, One, program};
-use crate::context::Diagnostics;
-use crate::context::{Context, Failure, Outcome, names};
 use crate::args::shape::Format;
 use crate::args::{FollowPlan, ListPlan, Plan};
+use crate::context::Diagnostics;
 use crate::context::ProcessResolver;
-use crate::output::rows;
 use crate::context::human;
+use crate::context::{Context, Failure, Outcome, names};
+use crate::output::events::{EventRow, One, program};
+use crate::output::rows;
 
 /// The longest wait before the end is looked for.
 const STEP: Duration = Duration::from_millis(200);
@@ -53,11 +53,7 @@ impl Holders for Who {
 ///
 /// # Errors
 /// See [`Failure`].
-pub(super) fn follow(
-    plan: &Plan,
-    follow: &FollowPlan,
-    context: &mut Context<'_>,
-) -> Result<Outcome, Failure> {
+pub(super) fn follow(plan: &Plan, follow: &FollowPlan, context: &mut Context<'_>) -> Result<Outcome, Failure> {
     let filter = names::resolved(&plan.filter, context, plan.dns_timeout)?;
     let until = match &follow.until {
         Some(until) => Some(names::resolved(until, context, plan.dns_timeout)?),

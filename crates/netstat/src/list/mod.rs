@@ -4,9 +4,9 @@ mod books;
 mod changes;
 mod choice;
 mod follow;
-mod rows;
 mod output;
 mod owners;
+mod rows;
 mod state_times;
 
 use std::time::{Duration, Instant};
@@ -20,9 +20,9 @@ use netstat_os::{Refused, SocketAsk, SocketList};
 
 use crate::args::shape::Format;
 use crate::args::{Plan, ProtocolName, RouteTable, RoutesPlan, StatisticsPlan, Which};
-use crate::output::json::{self, front::Front};
 use crate::context::{Context, Diagnostics, Failure, Outcome, Progress, names};
 use crate::output::classic;
+use crate::output::json::{self, front::Front};
 use rows::Lister;
 
 /// Carries out `plan` until it ends.
@@ -205,12 +205,9 @@ impl<'a, 's> Job<'a, 's> {
             .rates
             .then(|| InterfaceRates::between(self.interfaces.as_ref(), &interfaces));
         match self.plan.format {
-            Format::Text => classic::ethernet::write(
-                self.context.out,
-                &interfaces,
-                ethernet.per_interface,
-                rates.as_ref(),
-            )?,
+            Format::Text => {
+                classic::ethernet::write(self.context.out, &interfaces, ethernet.per_interface, rates.as_ref())?
+            }
             Format::Csv => {
                 let grid = json::ethernet::grid(&interfaces, rates.as_ref());
                 crate::output::rows::csv::write(self.context.out, &grid, self.prints == 0)?;

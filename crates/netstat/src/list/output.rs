@@ -2,9 +2,9 @@
 
 use netstat_model::Limit;
 
-use crate::context::{Context, Failure};
 use crate::args::Plan;
 use crate::args::shape::Format;
+use crate::context::{Context, Failure};
 use crate::output::json;
 use crate::output::json::front::{Front, missing};
 use crate::output::rows::table::{self, Layout, Widths};

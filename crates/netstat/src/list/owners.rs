@@ -3,10 +3,10 @@
 use netstat_model::{Filter, NoOwner, OwnerSummary, Owners, Process, Socket, Why};
 use netstat_os::{OwnerSource, OwnersAsk, OwnersFound};
 
-use crate::context::Diagnostics;
-use crate::context::{Context, Failure, program_path};
 use crate::args::{OwnerMethod, Plan};
+use crate::context::Diagnostics;
 use crate::context::Progress;
+use crate::context::{Context, Failure, program_path};
 
 pub(super) fn source(plan: &Plan) -> OwnersAsk {
     let source = match plan.owners {
@@ -66,7 +66,13 @@ pub(super) fn tell_owners(
 }
 
 /// Says how many sockets a filter by process has left out without knowing whose they are.
-pub(super) fn tell_unfiltered(filter: &Filter, owners: &Owners, sockets: &[Socket], superuser: bool, diagnostics: &mut Diagnostics) {
+pub(super) fn tell_unfiltered(
+    filter: &Filter,
+    owners: &Owners,
+    sockets: &[Socket],
+    superuser: bool,
+    diagnostics: &mut Diagnostics,
+) {
     let forbidden = |socket: &&Socket| {
         matches!(
             owners.of(socket),

@@ -14,15 +14,15 @@ use super::choice::{classic_columns, columns, cut, needs, order, shows};
 use super::output::{Beside, write_grid};
 use super::owners::{find_owners, source, tell_owners, tell_unfiltered};
 use super::state_times::StateTimes;
-use crate::context::Diagnostics;
-use crate::context::{Context, Failure};
 use crate::args::shape::{Format, Shape};
 use crate::args::{ListPlan, Naming, Plan, Which};
-use crate::output::json;
-use crate::output::json::front::Front;
+use crate::context::Diagnostics;
 use crate::context::Progress;
+use crate::context::{Context, Failure};
 use crate::output::classic;
 use crate::output::classic::connections::{ForeignNames, View};
+use crate::output::json;
+use crate::output::json::front::Front;
 use crate::output::rows::group::Groups;
 use crate::output::rows::sockets::{Known, SocketGrid};
 use crate::output::rows::table::{Layout, Widths};
@@ -131,13 +131,8 @@ impl Lister {
         if needs.contains(Needs::STATE_TIMES) {
             let root = context.system.is_superuser();
             let began = self.look_began.unwrap_or_else(Instant::now);
-            self.times.look(
-                &sockets.sockets,
-                began,
-                (context.now)(),
-                root,
-                plan.interval.is_some(),
-            );
+            self.times
+                .look(&sockets.sockets, began, (context.now)(), root, plan.interval.is_some());
         }
         let gathered = Gathered::of(context.system, needs, &sockets.sockets, &sockets.namespaces);
         let mut limits = std::mem::take(&mut sockets.limits);
@@ -268,15 +263,7 @@ impl Lister {
                 width: None,
                 bare: self.prints > 0,
             };
-            write_grid(
-                plan,
-                context,
-                &grid,
-                &layout,
-                &mut self.widths,
-                self.prints,
-                beside,
-            )?;
+            write_grid(plan, context, &grid, &layout, &mut self.widths, self.prints, beside)?;
             self.before = Some(seen);
             return Ok(());
         }
@@ -325,15 +312,7 @@ impl Lister {
             bare: false,
         };
         if list.group.is_empty() {
-            return write_grid(
-                plan,
-                context,
-                &grid,
-                &layout,
-                &mut self.widths,
-                self.prints,
-                beside,
-            );
+            return write_grid(plan, context, &grid, &layout, &mut self.widths, self.prints, beside);
         }
         let mut groups = Groups::of(&grid);
         if !list.sort.is_empty() {
@@ -346,15 +325,7 @@ impl Lister {
             groups.sort(&keys);
         }
         groups.truncate(list.top.unwrap_or(usize::MAX));
-        write_grid(
-            plan,
-            context,
-            &groups,
-            &layout,
-            &mut self.widths,
-            self.prints,
-            beside,
-        )
+        write_grid(plan, context, &groups, &layout, &mut self.widths, self.prints, beside)
     }
 
     /// Asks for the names of the foreign sides, with the plan's deadline for all of them together.

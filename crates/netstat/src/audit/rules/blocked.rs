@@ -86,7 +86,10 @@ fn look_up(socket: &Socket, host: &Host) -> Option<Note> {
         evidence.push("the other side called this computer".to_owned());
     }
     if let (true, Some(age)) = (old, age) {
-        evidence.push(format!("the list was changed {} ago last", crate::context::human::span(age)));
+        evidence.push(format!(
+            "the list was changed {} ago last",
+            crate::context::human::span(age)
+        ));
     }
     let list = escape_str(&hit.list.name).into_owned();
     Some(Note {

@@ -19,17 +19,17 @@ use serde_json::{Value, json};
 
 pub(crate) use document::{finding as finding_value, schema};
 
+use crate::args::filter::FilterArgs;
+use crate::args::past::StoreArgs;
+use crate::args::shape::ColorChoice;
 use crate::audit::finding::{Finding, Rule, Severity};
 use crate::audit::rules::{self, RULES};
 use crate::audit::{Judged, Options, Survey, case, host, judge};
-use crate::args::filter::FilterArgs;
-use crate::args::shape::ColorChoice;
 use crate::context::Command;
-use crate::output::json::{self, Document};
-use crate::args::past::StoreArgs;
-use crate::context::Progress;
 use crate::context::Diagnostics;
+use crate::context::Progress;
 use crate::context::{Context, Failure, Outcome, names};
+use crate::output::json::{self, Document};
 
 /// The command, for the list of commands.
 pub(crate) const COMMAND: Command = Command {
@@ -241,13 +241,7 @@ fn run(matches: &ArgMatches, context: &mut Context<'_>) -> Result<Outcome, Failu
         let mut out = Vec::new();
         let colored = words.color.colored(context.screen);
         let now = (context.now)();
-        text::write(
-            &mut out,
-            &shown,
-            context.screen.width.map(usize::from),
-            colored,
-            now,
-        );
+        text::write(&mut out, &shown, context.screen.width.map(usize::from), colored, now);
         context.out.write_all(&out)?;
     }
     context.out.flush()?;
@@ -304,7 +298,11 @@ fn filter_names(filter: &Filter) -> bool {
     filter.needs_owners()
 }
 
-fn block_lists(files: &[PathBuf], context: &mut Context<'_>, diagnostics: &mut Diagnostics) -> Result<BlockList, Failure> {
+fn block_lists(
+    files: &[PathBuf],
+    context: &mut Context<'_>,
+    diagnostics: &mut Diagnostics,
+) -> Result<BlockList, Failure> {
     let mut block = BlockList::default();
     for file in files {
         let name = file.to_string_lossy().into_owned();

@@ -9,8 +9,8 @@ use netstat_model::text::escape_str;
 use super::Shown;
 use crate::audit::finding::{Finding, Severity};
 use crate::audit::{Judged, case};
-use crate::output::rows::paint::Look;
 use crate::context::human::plural;
+use crate::output::rows::paint::Look;
 
 /// Writes everything.
 pub(super) fn write(out: &mut Vec<u8>, shown: &Shown<'_>, width: Option<usize>, colored: bool, now: SystemTime) {

@@ -11,8 +11,8 @@ use std::path::Path;
 
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, ValueEnum};
 
-use crate::registry::program;
 use crate::context::{Context, Failure, Outcome};
+use crate::registry::program;
 use answer::Answer;
 
 /// A shell whose completion is known.

@@ -17,13 +17,13 @@ use netstat_os::System;
 use netstat_record::{DEFAULT_TEXT, Flow, Flows, Gap, Question, Reader};
 
 use crate::args::filter::FilterArgs;
-use crate::args::shape::{self, ColumnList, Format, SortKey};
 use crate::args::past::{self, StoreArgs, When};
-use crate::context::Progress;
-use crate::recall::refused;
-use crate::context::names;
+use crate::args::shape::{self, ColumnList, Format, SortKey};
 use crate::context::Diagnostics;
+use crate::context::Progress;
+use crate::context::names;
 use crate::context::{Context, Failure, Outcome};
+use crate::recall::refused;
 
 /// Rows that are laid out at a time where all need not be known first.
 const CHUNK: usize = 20_000;
@@ -214,16 +214,13 @@ impl Answer<'_, '_, '_> {
         } = self;
         let progress = Progress::start(context.terminal, "reading the record");
         let mut failed = Ok(());
-        let read = reader.flows(
-            question,
-            &mut |flow| match visit(context.system, context.out, flow) {
-                Ok(flow) => flow,
-                Err(error) => {
-                    failed = Err(error);
-                    ControlFlow::Break(())
-                }
-            },
-        );
+        let read = reader.flows(question, &mut |flow| match visit(context.system, context.out, flow) {
+            Ok(flow) => flow,
+            Err(error) => {
+                failed = Err(error);
+                ControlFlow::Break(())
+            }
+        });
         drop(progress);
         failed?;
         read.map_err(|error| refused(&error))

@@ -8,10 +8,10 @@ use serde_json::json;
 use super::Answer;
 use super::rows::Paper;
 use super::schema::Told;
-use crate::output::json;
-use crate::recall::refused;
-use crate::output::rows::{Grid, Head};
 use crate::context::Failure;
+use crate::output::json;
+use crate::output::rows::{Grid, Head};
+use crate::recall::refused;
 
 /// Rows that are ready.
 struct Ready {

@@ -3,8 +3,8 @@
 use std::ops::ControlFlow;
 
 use super::Answer;
-use crate::context::Failure;
 use crate::context::Diagnostics;
+use crate::context::Failure;
 
 /// A full bar's length in columns, where the terminal does not tell its width.
 const USUAL: usize = 60;

@@ -13,13 +13,13 @@ use netstat_record::{Flow, FlowRow, Flows};
 
 use super::{Answer, CHUNK, MOST};
 use crate::args::shape::{Format, SortKey};
+use crate::context::Diagnostics;
+use crate::context::Failure;
 use crate::output::json;
 use crate::output::rows::json::Tally;
 use crate::output::rows::sort::{self, Direction};
 use crate::output::rows::table::{self, Layout, Widths};
 use crate::output::rows::{self, Grid, Head};
-use crate::context::Failure;
-use crate::context::Diagnostics;
 
 /// Flows under chosen columns.
 struct FlowGrid<'a> {

@@ -11,8 +11,8 @@ use sha2::{Digest as _, Sha256};
 use tar::{Builder, Header};
 
 use super::card::{Report, Subject};
-use crate::output::json::Document;
 use crate::context::Progress;
+use crate::output::json::Document;
 
 /// A script longer than this is not copied: no one writes such a one.
 const LONGEST_SCRIPT: u64 = 64 << 20;

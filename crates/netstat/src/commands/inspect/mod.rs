@@ -27,12 +27,12 @@ use netstat_names::digest::Cache;
 use netstat_names::{HostStyle, Names, ReverseDns, Services, addresses};
 use netstat_os::{MetricsAsk, NoProcess, OwnersAsk, ProcessAsk, SocketAsk, SocketList};
 
-use crate::audit;
 use crate::args::past::StoreArgs;
-use crate::context::Progress;
-use crate::recall::{NoRecord, OpenFlows, Recall};
+use crate::audit;
 use crate::context::Diagnostics;
+use crate::context::Progress;
 use crate::context::{Context, Failure, Outcome};
+use crate::recall::{NoRecord, OpenFlows, Recall};
 
 use card::{Answered, Opinion, Report};
 use gather::{Lead, Sources};
@@ -160,7 +160,9 @@ pub(crate) fn run(matches: &ArgMatches, context: &mut Context<'_>) -> Result<Out
         };
         let missing = bundle::write(file, &contents, context.system, &progress);
         let missing = missing.map_err(|error| cannot_write(path, &error))?;
-        bundle::missing(missing).into_iter().for_each(|line| diagnostics.line(line));
+        bundle::missing(missing)
+            .into_iter()
+            .for_each(|line| diagnostics.line(line));
     }
     if words.json {
         let document = document();
@@ -370,9 +372,7 @@ fn inspect(words: &Words, context: &mut Context<'_>, diagnostics: &mut Diagnosti
     if sampling {
         refresh(&mut first, &second);
     }
-    let routes = context
-        .system
-        .routes(netstat_model::route::TableSelection::default());
+    let routes = context.system.routes(netstat_model::route::TableSelection::default());
     let network = Network {
         interfaces: routes.interfaces,
         addresses: routes.addresses,
@@ -568,12 +568,7 @@ fn find(world: &World<'_>, target: &Target, deadline: Duration, progress: &Progr
 }
 
 /// What is there in place of a target that matched nothing.
-fn near(
-    context: &mut Context<'_>,
-    world: &World<'_>,
-    target: &Target,
-    mut remarks: Vec<String>,
-) -> Vec<String> {
+fn near(context: &mut Context<'_>, world: &World<'_>, target: &Target, mut remarks: Vec<String>) -> Vec<String> {
     if let Some(pid) = target.kind.pid() {
         match context.system.process(pid, &ProcessAsk::default()) {
             Err(NoProcess::ThreadOf(process)) => {

@@ -2,9 +2,9 @@
 
 use std::net::IpAddr;
 
-use netstat_model::text::shell_quoted;
 use netstat_model::process::{FileStatus, ProcessFacts};
 use netstat_model::reach::is_loopback;
+use netstat_model::text::shell_quoted;
 use netstat_model::{Component, ContainerRuntime, Protocol, Socket, UnitManager};
 use netstat_names::packages::{Database, Package};
 
@@ -142,8 +142,12 @@ fn stop(process: &ProcessFacts, sudo: &str) -> (&'static str, String) {
     let components = process.components.as_ref().known().map_or(&[][..], Vec::as_slice);
     match components.last() {
         Some(Component::Container { runtime, id }) => match runtime {
-            ContainerRuntime::Docker => return ("stop its container", format!("{sudo}docker stop {}", shell_quoted(id))),
-            ContainerRuntime::Podman => return ("stop its container", format!("{sudo}podman stop {}", shell_quoted(id))),
+            ContainerRuntime::Docker => {
+                return ("stop its container", format!("{sudo}docker stop {}", shell_quoted(id)));
+            }
+            ContainerRuntime::Podman => {
+                return ("stop its container", format!("{sudo}podman stop {}", shell_quoted(id)));
+            }
             ContainerRuntime::Lxc => return ("stop its container", format!("{sudo}lxc-stop -n {}", shell_quoted(id))),
             ContainerRuntime::Containerd | ContainerRuntime::CriO | ContainerRuntime::Kubernetes => {
                 return ("stop its container", format!("{sudo}crictl stop {}", shell_quoted(id)));

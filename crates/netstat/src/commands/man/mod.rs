@@ -10,10 +10,10 @@ use std::path::{Path, PathBuf};
 use clap::builder::PossibleValuesParser;
 use clap::{Arg, ArgMatches, CommandFactory, FromArgMatches, Parser, ValueHint};
 
-use crate::registry::{COMMANDS, program};
 use crate::commands::completions::{command_name, own_name};
 use crate::context::Diagnostics;
 use crate::context::{Context, Failure, Outcome};
+use crate::registry::{COMMANDS, program};
 
 /// Print the manual page of the program or of a command
 #[derive(Debug, Parser)]

@@ -168,7 +168,14 @@ pub(crate) fn run(matches: &ArgMatches, context: &mut Context<'_>) -> Result<Out
         next_flush = now + FLUSH;
         let lost = source.lost();
         let wall = (context.now)();
-        note_lost(&mut recorder, &mut before, lost, flushed_at, millis(wall), &mut diagnostics);
+        note_lost(
+            &mut recorder,
+            &mut before,
+            lost,
+            flushed_at,
+            millis(wall),
+            &mut diagnostics,
+        );
         flushed_at = millis(wall);
         let asked = recorder.wants_progress(netstat_os::now().since_boot);
         refresh(&mut recorder, context.system, &asked, ask.all_namespaces);
@@ -229,7 +236,14 @@ fn refresh(recorder: &mut Recorder, system: &mut dyn System, cookies: &HashSet<u
 }
 
 /// Puts what the watch has lost since the last time into the record.
-fn note_lost(recorder: &mut Recorder, before: &mut Lost, lost: Lost, since: i64, until: i64, diagnostics: &mut Diagnostics) {
+fn note_lost(
+    recorder: &mut Recorder,
+    before: &mut Lost,
+    lost: Lost,
+    since: i64,
+    until: i64,
+    diagnostics: &mut Diagnostics,
+) {
     if lost == *before {
         return;
     }
@@ -261,4 +275,3 @@ fn note_lost(recorder: &mut Recorder, before: &mut Lost, lost: Lost, since: i64,
     }
     *before = lost;
 }
-

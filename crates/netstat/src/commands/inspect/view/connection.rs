@@ -8,8 +8,8 @@ use super::super::card::{Rates, SocketView};
 use super::super::reach::waits;
 use super::Screen;
 use super::lines::Lines;
-use crate::recall::Since;
 use crate::context::human::{bytes, bytes_per_second, moment, plural, span};
+use crate::recall::Since;
 
 /// So many sockets are told in full.
 const IN_FULL: usize = 2;

@@ -5,8 +5,8 @@ use netstat_record::Millis;
 use super::super::past::Past;
 use super::Screen;
 use super::lines::Lines;
-use crate::recall::{is_older, time};
 use crate::context::human;
+use crate::recall::{is_older, time};
 
 /// So many ports and networks are named, the latest ones.
 const NAMED: usize = 3;

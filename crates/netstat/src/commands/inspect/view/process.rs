@@ -9,8 +9,8 @@ use super::super::filter;
 
 use super::Screen;
 use super::lines::Lines;
-use crate::passage;
 use crate::context::human::{ago, moment, plural};
+use crate::passage;
 
 /// Longer command lines are cut: they may have megabytes.
 const COMMAND: usize = 320;
