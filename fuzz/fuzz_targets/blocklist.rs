@@ -3,7 +3,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use netstat_model::text;
-use netstat_names::blocklist::BlockList;
+use netstat_packages::blocklist::BlockList;
 
 fuzz_target!(|content: &[u8]| {
     let mut list = BlockList::default();

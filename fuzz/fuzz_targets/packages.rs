@@ -2,8 +2,8 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use netstat_names::digest::parse_cache;
-use netstat_names::packages::{apk, dpkg, pacman, rpm};
+use netstat_packages::digest::parse_cache;
+use netstat_packages::packages::{apk, dpkg, pacman, rpm};
 
 fuzz_target!(|bytes: &[u8]| {
     // A path to look for, and the text to find it in.

@@ -2,8 +2,8 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use netstat_names::activation::parse_socket_unit;
-use netstat_names::containers::parse_docker_container;
+use netstat_packages::activation::parse_socket_unit;
+use netstat_packages::containers::parse_docker_container;
 use netstat_os::linux::packet_filter::{parse_chain, parse_elements, parse_rule, parse_set};
 
 fuzz_target!(|bytes: &[u8]| {

@@ -9,8 +9,8 @@ use netstat_model::process::{FileFacts, ProcessFacts};
 use netstat_model::reach::{is_loopback, is_public};
 use netstat_model::text::escape;
 use netstat_model::{Component, Fact, Protocol, Socket, State};
-use netstat_names::blocklist::BlockList;
-use netstat_names::packages::{FileOwner, Match, Origin, Ownership, Package};
+use netstat_packages::blocklist::BlockList;
+use netstat_packages::packages::{FileOwner, Match, Origin, Ownership, Package};
 use netstat_record::{Beacon, Coverage, ProgramHistory};
 
 use super::known;

@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use netstat_model::process::{FileFacts, FileTime, ProcessFacts};
 use netstat_model::{Fact, Why};
-use netstat_names::digest::{Cache, Source, Unhashed};
-use netstat_names::packages::{Check, Match, Ownership, Packages, verify};
+use netstat_packages::digest::{Cache, Source, Unhashed};
+use netstat_packages::packages::{Check, Match, Ownership, Packages, verify};
 
 use super::case::FileLook;
 
@@ -255,7 +255,7 @@ impl Files {
 
     /// Compares contents with what packages recorded. What differs is looked up and read again a little later: an upgrade may be
     /// going on.
-    pub(super) fn compare(&mut self, cache: &mut Cache, progress: &(dyn Fn(netstat_names::digest::Progress) + Sync)) {
+    pub(super) fn compare(&mut self, cache: &mut Cache, progress: &(dyn Fn(netstat_packages::digest::Progress) + Sync)) {
         let all: Vec<usize> = (0..self.looks.len()).collect();
         self.compare_some(&all, cache, progress);
         let differing: Vec<usize> = all.into_iter().filter(|&index| self.looks[index].differs()).collect();
@@ -274,7 +274,7 @@ impl Files {
         &mut self,
         indices: &[usize],
         cache: &mut Cache,
-        progress: &(dyn Fn(netstat_names::digest::Progress) + Sync),
+        progress: &(dyn Fn(netstat_packages::digest::Progress) + Sync),
     ) {
         let mut checks = Vec::new();
         let mut places = Vec::new();

@@ -2,7 +2,7 @@
 
 use netstat_model::process::{FileStatus, Mapped, ProcessFacts};
 use netstat_model::{Fact, Why};
-use netstat_names::digest::Cache;
+use netstat_packages::digest::Cache;
 use netstat_os::{ProcessAsk, System};
 
 use super::Options;

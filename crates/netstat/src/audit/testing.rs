@@ -11,8 +11,8 @@ use netstat_model::process::{
 use netstat_model::{
     Component, Detail, Fact, Family, PacketKind, Protocol, Socket, SocketFacts, State, UnitManager, Why,
 };
-use netstat_names::digest::{Algorithm, Digest, FileId};
-use netstat_names::packages::{Database, FileOwner, Match, NoRecord, Ownership, Package, Recorded, origin};
+use netstat_packages::digest::{Algorithm, Digest, FileId};
+use netstat_packages::packages::{Database, FileOwner, Match, NoRecord, Ownership, Package, Recorded, origin};
 use netstat_record::ProgramHistory;
 
 use super::case::{Case, Exposure, FileLook, Host, Preload, Relayed, Script, Tracer, base};

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use netstat_model::Socket;
 use netstat_model::text::escape_str;
-use netstat_names::blocklist::Hit;
+use netstat_packages::blocklist::Hit;
 
 use crate::audit::case::{Case, Host, describe};
 use crate::audit::finding::{Check, Family, Note, Notes, Rule, Severity};
@@ -119,7 +119,7 @@ mod tests {
     use super::*;
     use crate::audit::testing::{self, Made};
     use netstat_model::Protocol;
-    use netstat_names::blocklist::BlockList;
+    use netstat_packages::blocklist::BlockList;
     use std::sync::Arc;
 
     fn block(list: &str) -> Arc<BlockList> {

@@ -1,7 +1,7 @@
 //! The program is not what its package installed.
 
 use netstat_model::text::escape_str;
-use netstat_names::packages::Match;
+use netstat_packages::packages::Match;
 
 use crate::audit::case::{Case, FileLook};
 use crate::audit::finding::{Check, Family, Note, Notes, Rule, Severity};
@@ -63,9 +63,9 @@ fn note(case: &Case<'_>, what: &str, look: &FileLook, recorded: &str, found: &st
         },
         evidence,
         verify: match look.package().map(|package| package.database) {
-            Some(netstat_names::packages::Database::Rpm) => format!("rpm -V {package}"),
-            Some(netstat_names::packages::Database::Apk) => format!("apk audit --system; sha1sum {}", look.shown()),
-            Some(netstat_names::packages::Database::Pacman) => format!("pacman -Qkk {package}"),
+            Some(netstat_packages::packages::Database::Rpm) => format!("rpm -V {package}"),
+            Some(netstat_packages::packages::Database::Apk) => format!("apk audit --system; sha1sum {}", look.shown()),
+            Some(netstat_packages::packages::Database::Pacman) => format!("pacman -Qkk {package}"),
             _ => format!("dpkg --verify {package}"),
         },
         would_change:

@@ -1,7 +1,7 @@
 //! The program, or the script, lies where programs do not belong.
 
 use netstat_model::process::FileStatus;
-use netstat_names::packages::Manager;
+use netstat_packages::packages::Manager;
 
 use crate::audit::case::{Case, Exposure, FileLook};
 use crate::audit::finding::{Check, Family, Note, Notes, Rule, Severity};

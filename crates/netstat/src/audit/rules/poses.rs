@@ -2,7 +2,7 @@
 
 use netstat_model::Fact;
 use netstat_model::text::escape;
-use netstat_names::packages::Manager;
+use netstat_packages::packages::Manager;
 
 use crate::audit::case::{Case, base};
 use crate::audit::finding::{Check, Family, Note, Notes, Rule, Severity};

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use netstat_model::packet_filter::PacketFilter;
 use netstat_model::process::{FileFacts, ProcessFacts};
 use netstat_model::{Fact, Limit, NoOwner, Socket};
-use netstat_names::digest::Digest;
-use netstat_names::packages::{Match, Ownership};
+use netstat_packages::digest::Digest;
+use netstat_packages::packages::{Match, Ownership};
 
 use super::past::Past;
 use super::reach::Reach;

@@ -8,7 +8,7 @@ use netstat_model::process::{
 };
 use netstat_model::{Component, Fact, Family, NoOwner, Socket, TcpMetric, UnitManager, Why};
 use netstat_names::Services;
-use netstat_names::packages::{FileOwner, Match, Ownership};
+use netstat_packages::packages::{FileOwner, Match, Ownership};
 use serde_json::{Map, Value, json};
 
 use super::card::{Card, FileView, Nobody, Opinion, Report, Script, SocketView, StandsFor, Subject};

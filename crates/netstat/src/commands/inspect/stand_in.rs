@@ -5,8 +5,8 @@ use std::net::{IpAddr, SocketAddr};
 
 use netstat_model::process::ProcessFacts;
 use netstat_model::{Fact, Globs, Socket};
-use netstat_names::activation::{SocketUnit, socket_units};
-use netstat_names::containers::{DockerContainer, docker_containers};
+use netstat_packages::activation::{SocketUnit, socket_units};
+use netstat_packages::containers::{DockerContainer, docker_containers};
 
 use super::card::StandsFor;
 use super::reach::{Reach, waits};
@@ -110,7 +110,7 @@ mod tests {
     use super::super::reach::Extent;
     use super::*;
     use netstat_model::{Family, Protocol, SocketFacts, State, Why};
-    use netstat_names::activation::parse_socket_unit;
+    use netstat_packages::activation::parse_socket_unit;
 
     fn proxy(line: &str) -> Option<Forwarding> {
         let mut facts = ProcessFacts::bare(9, 1, Why::NotAsked);

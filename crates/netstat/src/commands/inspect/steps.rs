@@ -6,7 +6,7 @@ use netstat_model::process::{FileStatus, ProcessFacts};
 use netstat_model::reach::is_loopback;
 use netstat_model::text::shell_quoted;
 use netstat_model::{Component, ContainerRuntime, Protocol, Socket, UnitManager};
-use netstat_names::packages::{Database, Package};
+use netstat_packages::packages::{Database, Package};
 
 /// One thing to do.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 
 use netstat_model::process::{FileFacts, FileStatus};
 use netstat_model::{Fact, Why, text};
-use netstat_names::packages::{FileOwner, Match};
+use netstat_packages::packages::{FileOwner, Match};
 
 use super::super::card::{FileView, Subject};
 use super::Screen;

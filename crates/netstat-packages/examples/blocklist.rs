@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use netstat_model::text;
-use netstat_names::blocklist::BlockList;
+use netstat_packages::blocklist::BlockList;
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut words = std::env::args().skip(1);

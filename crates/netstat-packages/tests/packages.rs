@@ -6,8 +6,8 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use netstat_names::digest::{Algorithm, Cache, Source};
-use netstat_names::packages::{Check, Database, FileOwner, Match, Packages, Recorded, verify};
+use netstat_packages::digest::{Algorithm, Cache, Source};
+use netstat_packages::packages::{Check, Database, FileOwner, Match, Packages, Recorded, verify};
 use netstat_testkit::{have, skip};
 
 /// Programs of this system: each file of the usual directories once, by its real path.

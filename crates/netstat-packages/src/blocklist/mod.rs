@@ -5,7 +5,7 @@
 //! of the program. What cannot be read is counted and the first of it named.
 //!
 //! ```
-//! use netstat_names::blocklist::BlockList;
+//! use netstat_packages::blocklist::BlockList;
 //!
 //! let mut list = BlockList::default();
 //! let report = list.add("drop.txt", b"; a comment\n192.0.2.0/24 ; SBL256894\n");

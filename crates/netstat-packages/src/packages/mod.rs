@@ -5,7 +5,7 @@
 //! file that matches "matches its package record"; nothing more is claimed.
 //!
 //! ```no_run
-//! use netstat_names::packages::{FileOwner, Packages};
+//! use netstat_packages::packages::{FileOwner, Packages};
 //!
 //! let packages = Packages::open("/");
 //! for answer in packages.owners(&["/usr/sbin/sshd", "/usr/bin/python3.11"]) {

@@ -1,12 +1,15 @@
 //! Digests of files: does a program still have the content that its package recorded?
 
 mod cache;
+mod file_id;
 mod hash;
+mod state;
 
 use std::fmt;
 
 pub use cache::{Cache, parse as parse_cache};
-pub use hash::{FileId, Hashed, Job, Progress, Source, Unhashed, digests};
+pub use file_id::FileId;
+pub use hash::{Hashed, Job, Progress, Source, Unhashed, digests};
 
 /// A digest algorithm that package databases use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -1,7 +1,7 @@
 //! Which package owns each file? `cargo run --example owners [--root DIR] PATH...`
 
 use netstat_model::text;
-use netstat_names::packages::{FileOwner, Packages, Recorded};
+use netstat_packages::packages::{FileOwner, Packages, Recorded};
 
 fn main() {
     let mut words: Vec<String> = std::env::args().skip(1).collect();

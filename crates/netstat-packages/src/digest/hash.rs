@@ -6,17 +6,14 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
-use md5::Md5;
 use netstat_model::Why;
 use rustix::fs::{Mode, OFlags};
-use sha1::Sha1;
-use sha2::digest::Digest as _;
-use sha2::{Sha224, Sha256, Sha384, Sha512};
 
 use super::cache::Cache;
-use super::{Algorithm, Digest};
+use super::state::State;
+use super::{Algorithm, Digest, FileId};
 use crate::why;
 
 /// How much is read at once, and how often progress is told.
@@ -24,50 +21,6 @@ const BLOCK: usize = 256 * 1024;
 
 /// At most this many files are read at a time: more wait for the disk, not for a processor.
 const MOST_THREADS: usize = 8;
-
-/// A file changed less than this before it was read could change again without a new time: the clock of most file systems
-/// ticks every 4 to 10 ms (`CONFIG_HZ`), that of some every 2 s.
-const SETTLED: Duration = Duration::from_secs(3);
-
-/// Which file, and which content of it: a file with the same is taken for unchanged.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct FileId {
-    /// The device that holds it.
-    pub device: u64,
-    /// Its number on the device.
-    pub inode: u64,
-    /// Its length in bytes.
-    pub size: u64,
-    /// When its content changed last, in nanoseconds since 1970. Programs can set it.
-    pub modified: i128,
-    /// When its content or attributes changed last, in nanoseconds since 1970. Only the clock sets it.
-    pub changed: i128,
-}
-
-impl FileId {
-    /// That of an open file; `None` for what is no regular file.
-    pub fn of(file: &File) -> std::io::Result<Option<FileId>> {
-        use std::os::unix::fs::MetadataExt;
-        let meta = file.metadata()?;
-        let nanos = |seconds: i64, rest: i64| i128::from(seconds) * 1_000_000_000 + i128::from(rest);
-        Ok(meta.is_file().then(|| FileId {
-            device: meta.dev(),
-            inode: meta.ino(),
-            size: meta.len(),
-            modified: nanos(meta.mtime(), meta.mtime_nsec()),
-            changed: nanos(meta.ctime(), meta.ctime_nsec()),
-        }))
-    }
-
-    /// Whether the file has not been changed just now.
-    fn is_settled(&self, now: SystemTime) -> bool {
-        let Ok(now) = now.duration_since(UNIX_EPOCH) else {
-            return false;
-        };
-        let limit = i128::try_from(now.saturating_sub(SETTLED).as_nanos()).unwrap_or(i128::MAX);
-        self.changed < limit && self.modified < limit
-    }
-}
 
 /// Where the content comes from.
 #[derive(Clone, Debug)]
@@ -295,61 +248,11 @@ fn digests_of(
     Ok(states.into_iter().map(State::finish).collect())
 }
 
-/// A digest in the making.
-enum State {
-    Md5(Md5),
-    Sha1(Sha1),
-    Sha224(Sha224),
-    Sha256(Sha256),
-    Sha384(Sha384),
-    Sha512(Sha512),
-}
-
-impl State {
-    fn new(algorithm: Algorithm) -> State {
-        match algorithm {
-            Algorithm::Md5 => State::Md5(Md5::new()),
-            Algorithm::Sha1 => State::Sha1(Sha1::new()),
-            Algorithm::Sha224 => State::Sha224(Sha224::new()),
-            Algorithm::Sha256 => State::Sha256(Sha256::new()),
-            Algorithm::Sha384 => State::Sha384(Sha384::new()),
-            Algorithm::Sha512 => State::Sha512(Sha512::new()),
-        }
-    }
-
-    fn update(&mut self, bytes: &[u8]) {
-        match self {
-            State::Md5(state) => state.update(bytes),
-            State::Sha1(state) => state.update(bytes),
-            State::Sha224(state) => state.update(bytes),
-            State::Sha256(state) => state.update(bytes),
-            State::Sha384(state) => state.update(bytes),
-            State::Sha512(state) => state.update(bytes),
-        }
-    }
-
-    fn finish(self) -> Digest {
-        match self {
-            State::Md5(state) => Digest::made(Algorithm::Md5, &state.finalize()),
-            State::Sha1(state) => Digest::made(Algorithm::Sha1, &state.finalize()),
-            State::Sha224(state) => Digest::made(Algorithm::Sha224, &state.finalize()),
-            State::Sha256(state) => Digest::made(Algorithm::Sha256, &state.finalize()),
-            State::Sha384(state) => Digest::made(Algorithm::Sha384, &state.finalize()),
-            State::Sha512(state) => Digest::made(Algorithm::Sha512, &state.finalize()),
-        }
-    }
-}
-
-/// The digest of bytes in memory.
-pub(super) fn digest_of(algorithm: Algorithm, bytes: &[u8]) -> Digest {
-    let mut state = State::new(algorithm);
-    state.update(bytes);
-    state.finish()
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::state::digest_of;
     use super::*;
+    use std::time::{Duration, UNIX_EPOCH};
     use std::fs;
     use std::sync::atomic::AtomicBool;
 

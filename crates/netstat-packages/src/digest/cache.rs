@@ -13,8 +13,8 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, Mode, OFlags};
 
-use super::hash::{FileId, digest_of};
-use super::{Algorithm, Digest};
+use super::state::digest_of;
+use super::{Algorithm, Digest, FileId};
 
 /// The name of the file in the cache directory.
 const NAME: &str = "digests";

@@ -1,0 +1,48 @@
+//! Which file, and which content of it.
+
+use std::fs::File;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// A file changed less than this before it was read could change again without a new time: the clock of most file systems
+/// ticks every 4 to 10 ms (`CONFIG_HZ`), that of some every 2 s.
+const SETTLED: Duration = Duration::from_secs(3);
+
+/// Which file, and which content of it: a file with the same is taken for unchanged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct FileId {
+    /// The device that holds it.
+    pub device: u64,
+    /// Its number on the device.
+    pub inode: u64,
+    /// Its length in bytes.
+    pub size: u64,
+    /// When its content changed last, in nanoseconds since 1970. Programs can set it.
+    pub modified: i128,
+    /// When its content or attributes changed last, in nanoseconds since 1970. Only the clock sets it.
+    pub changed: i128,
+}
+
+impl FileId {
+    /// That of an open file; `None` for what is no regular file.
+    pub fn of(file: &File) -> std::io::Result<Option<FileId>> {
+        use std::os::unix::fs::MetadataExt;
+        let meta = file.metadata()?;
+        let nanos = |seconds: i64, rest: i64| i128::from(seconds) * 1_000_000_000 + i128::from(rest);
+        Ok(meta.is_file().then(|| FileId {
+            device: meta.dev(),
+            inode: meta.ino(),
+            size: meta.len(),
+            modified: nanos(meta.mtime(), meta.mtime_nsec()),
+            changed: nanos(meta.ctime(), meta.ctime_nsec()),
+        }))
+    }
+
+    /// Whether the file has not been changed just now.
+    pub(super) fn is_settled(&self, now: SystemTime) -> bool {
+        let Ok(now) = now.duration_since(UNIX_EPOCH) else {
+            return false;
+        };
+        let limit = i128::try_from(now.saturating_sub(SETTLED).as_nanos()).unwrap_or(i128::MAX);
+        self.changed < limit && self.modified < limit
+    }
+}
