@@ -252,9 +252,9 @@ fn digests_of(
 mod tests {
     use super::super::state::digest_of;
     use super::*;
-    use std::time::{Duration, UNIX_EPOCH};
     use std::fs;
     use std::sync::atomic::AtomicBool;
+    use std::time::{Duration, UNIX_EPOCH};
 
     /// "abc": RFC 1321 A.5; FIPS 180-4 examples of NIST.
     const ABC: [(Algorithm, &str); 6] = [

@@ -255,7 +255,11 @@ impl Files {
 
     /// Compares contents with what packages recorded. What differs is looked up and read again a little later: an upgrade may be
     /// going on.
-    pub(super) fn compare(&mut self, cache: &mut Cache, progress: &(dyn Fn(netstat_packages::digest::Progress) + Sync)) {
+    pub(super) fn compare(
+        &mut self,
+        cache: &mut Cache,
+        progress: &(dyn Fn(netstat_packages::digest::Progress) + Sync),
+    ) {
         let all: Vec<usize> = (0..self.looks.len()).collect();
         self.compare_some(&all, cache, progress);
         let differing: Vec<usize> = all.into_iter().filter(|&index| self.looks[index].differs()).collect();

@@ -2,8 +2,8 @@
 
 use netstat_model::process::{FileStatus, Mapped, ProcessFacts};
 use netstat_model::{Fact, Why};
-use netstat_packages::digest::Cache;
 use netstat_os::{ProcessAsk, System};
+use netstat_packages::digest::Cache;
 
 use super::Options;
 use super::case::{FileLook, Preload, Script, Tracer, base};

@@ -24,10 +24,10 @@ use std::time::SystemTime;
 use netstat_model::process::{FileStatus, ProcessFacts};
 use netstat_model::text::{escape, escape_str};
 use netstat_model::{Owner, Owners, Socket};
+use netstat_os::{SocketList, System};
 use netstat_packages::blocklist::BlockList;
 use netstat_packages::digest::Cache;
 use netstat_packages::packages::{FileOwner, Match};
-use netstat_os::{SocketList, System};
 use netstat_record::{Millis, Novelty, ProgramHistory};
 
 pub use finding::{Finding, Rule, Severity};

@@ -12,9 +12,9 @@ use std::time::Duration;
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser};
 use netstat_model::text::escape_str;
 use netstat_model::{Filter, Limit, Owner, OwnerSummary};
+use netstat_os::{OwnersAsk, SocketList};
 use netstat_packages::blocklist::BlockList;
 use netstat_packages::digest::Cache;
-use netstat_os::{OwnersAsk, SocketList};
 use serde_json::{Value, json};
 
 pub(crate) use document::{finding as finding_value, schema};

@@ -5,9 +5,9 @@ use std::path::PathBuf;
 
 use netstat_model::process::{FileFacts, FileStatus, ProcessFacts};
 use netstat_model::{Fact, Why};
+use netstat_os::{NoProcess, ProcessAsk, System};
 use netstat_packages::digest::{self, Algorithm, Cache, FileId, Hashed, Job};
 use netstat_packages::packages::{Match, Ownership, Packages, Recorded};
-use netstat_os::{NoProcess, ProcessAsk, System};
 
 use super::card::{FileView, Script};
 use crate::context::Progress;

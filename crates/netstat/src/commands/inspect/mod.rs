@@ -23,9 +23,9 @@ use std::time::{Duration, Instant};
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser};
 use netstat_model::process::ProcessFacts;
 use netstat_model::{Extras, NoOwner, Owner, Owners, Socket, State};
-use netstat_packages::digest::Cache;
 use netstat_names::{HostStyle, Names, ReverseDns, Services, addresses};
 use netstat_os::{MetricsAsk, NoProcess, OwnersAsk, ProcessAsk, SocketAsk, SocketList};
+use netstat_packages::digest::Cache;
 
 use crate::args::past::StoreArgs;
 use crate::audit;

@@ -7,8 +7,8 @@ use netstat_model::State;
 use netstat_model::metrics::ProcessKey;
 use netstat_monitor::companion::{Companion, Finding, Severity, Target};
 use netstat_monitor::sample::SocketRow;
-use netstat_packages::digest::Cache;
 use netstat_os::{OwnersAsk, ProcessAsk, SocketAsk, SocketList, System};
+use netstat_packages::digest::Cache;
 
 use crate::audit::{self, Options, judge};
 use crate::context::{Context, Failure, Outcome, Screen};
