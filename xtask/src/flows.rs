@@ -306,6 +306,7 @@ pub(crate) fn store() -> Result<()> {
                     unit: Some(format!("service{}.service", program % 40).into_bytes()),
                     container: None,
                     command: Some(random.next(u64::MAX)),
+                    ..NewProcess::default()
                 };
                 process = Some(batch.process(1000 + (at / 20 % 4_000_000) as u32, Some(at), &facts)?);
             }
@@ -527,6 +528,7 @@ pub(crate) fn memory() -> Result<()> {
         unit: Some(format!("strange{}.service", owner.pid).into_bytes()),
         container: None,
         command: Some(7),
+        ..NewProcess::default()
     };
     peak("before")?;
     let mut recorder = Recorder::new(Writer::open(&words.store, b"host", "boot")?)?;

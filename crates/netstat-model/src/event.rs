@@ -50,14 +50,14 @@ impl EventKind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum Direction {
-    /// Not told: it was there before, or is no connection.
-    Unknown,
+    /// Not known: it was there before, or is no connection.
+    Unknown = 0,
     /// This computer.
-    Outgoing,
+    Outgoing = 1,
     /// The foreign side.
-    Incoming,
+    Incoming = 2,
     /// It waits for connections.
-    Listening,
+    Listening = 3,
 }
 
 impl Direction {
@@ -71,7 +71,12 @@ impl Direction {
         }
     }
 
-    /// The direction with this number (`as u8`).
+    /// The number by which records keep it: never changed, only added to.
+    pub const fn number(self) -> u8 {
+        self as u8
+    }
+
+    /// The direction with this number.
     pub const fn from_number(number: u8) -> Option<Direction> {
         match number {
             0 => Some(Direction::Unknown),
@@ -88,11 +93,11 @@ impl Direction {
 #[repr(u8)]
 pub enum EventOrigin {
     /// From the kernel's own tracepoints (eBPF): nothing slips by.
-    Trace,
+    Trace = 0,
     /// From the kernel's message about a destroyed socket (netlink): the end and the bytes are exact, the beginning is not.
-    Destroyed,
+    Destroyed = 1,
     /// From comparing two looks: what lived and died between them is missing.
-    Poll,
+    Poll = 2,
 }
 
 impl EventOrigin {
@@ -105,7 +110,12 @@ impl EventOrigin {
         }
     }
 
-    /// The way with this number (`as u8`).
+    /// The number by which records keep it: never changed, only added to.
+    pub const fn number(self) -> u8 {
+        self as u8
+    }
+
+    /// The origin with this number.
     pub const fn from_number(number: u8) -> Option<EventOrigin> {
         match number {
             0 => Some(EventOrigin::Trace),
@@ -255,8 +265,8 @@ mod tests {
     #[test]
     fn numbers_of_kinds_are_read_back() {
         for number in 0..=u8::MAX {
-            assert!(Direction::from_number(number).is_none_or(|kind| kind as u8 == number));
-            assert!(EventOrigin::from_number(number).is_none_or(|kind| kind as u8 == number));
+            assert!(Direction::from_number(number).is_none_or(|kind| kind.number() == number));
+            assert!(EventOrigin::from_number(number).is_none_or(|kind| kind.number() == number));
         }
         assert_eq!(Direction::from_number(3), Some(Direction::Listening));
         assert_eq!(EventOrigin::from_number(2), Some(EventOrigin::Poll));

@@ -32,6 +32,7 @@
 mod accounts;
 mod ask;
 mod events;
+pub mod files;
 #[cfg(target_os = "linux")]
 pub mod linux;
 mod output;

@@ -125,7 +125,7 @@ impl Reader {
                 "SELECT p.program, f.remote, f.remote_port, f.kind & 1 {calls} GROUP BY 1, 2, 3, 4
                  HAVING count(*) >= ?2 AND max(f.first) - min(f.first) >= ?3"
             );
-            let mut statement = self.connection.prepare_cached(&text)?;
+            let mut statement = self.connection().prepare_cached(&text)?;
             let keys = statement.query_map(params![since, CALLS as i64, SPREAD], |row| {
                 Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
             })?;
@@ -135,7 +135,7 @@ impl Reader {
         }
         if !often.is_empty() {
             let text = format!("SELECT p.program, f.remote, f.remote_port, f.kind & 1, f.first {calls}");
-            let mut statement = self.connection.prepare_cached(&text)?;
+            let mut statement = self.connection().prepare_cached(&text)?;
             let mut rows = statement.query([since])?;
             while let Some(row) = rows.next()? {
                 let key: Key = (row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?);
@@ -148,11 +148,11 @@ impl Reader {
         for ((program, remote, port, udp), times) in often {
             let Some(rhythm) = rhythm(&times) else { continue };
             let bytes: Vec<u8> = self
-                .connection
+                .connection()
                 .prepare_cached("SELECT bytes FROM address WHERE id = ?1")?
                 .query_row([remote], |row| row.get(0))?;
             let text = "SELECT id, path, name FROM program WHERE id = ?1";
-            let program = self.connection.prepare_cached(text)?.query_row([program], |row| {
+            let program = self.connection().prepare_cached(text)?.query_row([program], |row| {
                 Ok(Program {
                     id: row.get(0)?,
                     path: row.get(1)?,
@@ -161,7 +161,10 @@ impl Reader {
             })?;
             found.push(Beacon {
                 program: program.into(),
-                foreign: (from_octets(&bytes).ok_or(StoreError::Foreign)?, port),
+                foreign: (
+                    from_octets(&bytes).ok_or(StoreError::Damaged("an address of a wrong length"))?,
+                    port,
+                ),
                 protocol: if udp { Protocol::Udp } else { Protocol::Tcp },
                 rhythm,
             });
@@ -318,6 +321,7 @@ mod tests {
             unit: None,
             container: None,
             command: None,
+            ..crate::NewProcess::default()
         };
         let first = batch.process(7, Some(1), &facts("a")).unwrap();
         // Another process of the same program.

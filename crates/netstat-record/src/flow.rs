@@ -45,8 +45,12 @@ pub struct Process {
     pub unit: Option<Arc<[u8]>>,
     /// The container it ran in: `docker 0123456789ab`.
     pub container: Option<Arc<[u8]>>,
+    /// The name of that container, as its manager had it.
+    pub container_name: Option<Arc<[u8]>>,
     /// A hash of its command line, the same for the same words.
     pub command: Option<u64>,
+    /// The path of the script that its program, an interpreter, runs.
+    pub script: Option<Arc<[u8]>>,
 }
 
 /// One row.
@@ -168,7 +172,7 @@ impl Holders for Flow {
 }
 
 /// What is kept of one process when it is first seen.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct NewProcess {
     /// The path of the program file.
     pub path: Option<Vec<u8>>,
@@ -178,8 +182,12 @@ pub struct NewProcess {
     pub unit: Option<Vec<u8>>,
     /// The container.
     pub container: Option<Vec<u8>>,
+    /// The name of that container.
+    pub container_name: Option<Vec<u8>>,
     /// A hash of the command line.
     pub command: Option<u64>,
+    /// The path of the script that an interpreter runs.
+    pub script: Option<Vec<u8>>,
 }
 
 /// The bytes of a short name.

@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod beacon;
+mod clock;
 mod columns;
 mod flow;
 mod names;

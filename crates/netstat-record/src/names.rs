@@ -64,8 +64,12 @@ impl Names {
     /// # Errors
     /// What SQLite says.
     pub(crate) fn flow(&mut self, connection: &Connection, row: &Row<'_>) -> Result<Flow, StoreError> {
-        let kind = unpack(row.get(9)?);
+        let kind = unpack(row.get(9)?).ok_or(StoreError::Damaged("a flow of an unknown kind"))?;
         let first: Millis = row.get(1)?;
+        let span: i64 = row.get(2)?;
+        if span < 0 {
+            return Err(StoreError::Damaged("a flow that ends before it begins"));
+        }
         let process = match row.get::<_, Option<i64>>(3)? {
             Some(id) => self.process(connection, id)?,
             None => None,
@@ -90,7 +94,7 @@ impl Names {
         Ok(Flow {
             id: row.get(0)?,
             first,
-            last: first.saturating_add(row.get(2)?),
+            last: first.saturating_add(span),
             closed: kind.closed,
             begun: kind.begun,
             protocol: kind.protocol,
@@ -126,7 +130,7 @@ impl Names {
             None => {
                 let mut statement = connection.prepare_cached("SELECT bytes FROM address WHERE id = ?1")?;
                 let bytes: Vec<u8> = statement.query_row([id], |row| row.get(0))?;
-                let address = from_octets(&bytes).ok_or(StoreError::Foreign)?;
+                let address = from_octets(&bytes).ok_or(StoreError::Damaged("an address of a wrong length"))?;
                 if self.addresses.len() >= KEPT {
                     self.addresses.clear();
                 }
@@ -194,8 +198,9 @@ impl Names {
         if let Some(process) = self.processes.get(&id) {
             return Ok(process.clone());
         }
-        type Raw = (u32, Option<i64>, i64, Option<i64>, Option<i64>, Option<i64>);
-        let text = "SELECT pid, start, program, unit, container, command FROM process WHERE id = ?1";
+        type Raw = (u32, Option<i64>, i64, [Option<i64>; 5]);
+        let text =
+            "SELECT pid, start, program, command, unit, container, container_name, script FROM process WHERE id = ?1";
         let found: Option<Raw> = {
             let mut statement = connection.prepare_cached(text)?;
             optional(statement.query_row([id], |row| {
@@ -203,22 +208,24 @@ impl Names {
                     row.get(0)?,
                     row.get(1)?,
                     row.get(2)?,
-                    row.get(3)?,
-                    row.get(4)?,
-                    row.get(5)?,
+                    [row.get(3)?, row.get(4)?, row.get(5)?, row.get(6)?, row.get(7)?],
                 ))
             }))?
         };
         let process = match found {
-            Some((pid, start, program, unit, container, command)) => Some(Arc::new(Process {
-                id,
-                pid,
-                start_ticks: start.map(|ticks| ticks as u64),
-                program: self.program(connection, program)?,
-                unit: self.word(connection, unit)?,
-                container: self.word(connection, container)?,
-                command: command.map(|hash| hash as u64),
-            })),
+            Some((pid, start, program, [command, unit, container, container_name, script])) => {
+                Some(Arc::new(Process {
+                    id,
+                    pid,
+                    start_ticks: start.map(|ticks| ticks as u64),
+                    program: self.program(connection, program)?,
+                    unit: self.word(connection, unit)?,
+                    container: self.word(connection, container)?,
+                    container_name: self.word(connection, container_name)?,
+                    script: self.word(connection, script)?,
+                    command: command.map(|hash| hash as u64),
+                }))
+            }
             None => None,
         };
         if self.processes.len() >= KEPT {

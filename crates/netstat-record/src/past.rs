@@ -142,7 +142,7 @@ impl Reader {
         wanted: &dyn Fn(u64) -> bool,
     ) -> Result<HashMap<u64, OpenFlow>, StoreError> {
         let live: Vec<(u64, i64)> = {
-            let mut statement = self.connection.prepare_cached("SELECT cookie, flow FROM live")?;
+            let mut statement = self.connection().prepare_cached("SELECT cookie, flow FROM live")?;
             let rows = statement.query_map([], |row| Ok((row.get::<_, i64>(0)? as u64, row.get(1)?)))?;
             let rows = rows.filter(|row| row.as_ref().map_or(true, |(cookie, _)| wanted(*cookie)));
             rows.collect::<Result<_, _>>()?
@@ -151,12 +151,26 @@ impl Reader {
         if live.is_empty() {
             return Ok(open);
         }
-        let Reader { connection, names } = self;
+        let Reader {
+            connection,
+            names,
+            watchdog,
+            skipped,
+            ..
+        } = self;
         let mut statement = connection.prepare(&format!("SELECT {COLUMNS} FROM flow WHERE id = ?1"))?;
         for (cookie, number) in live {
             let mut rows = statement.query([number])?;
+            watchdog.feed();
             if let Some(row) = rows.next()? {
-                let flow = names.flow(connection, row)?;
+                let flow = match names.flow(connection, row) {
+                    Ok(flow) => flow,
+                    Err(error) if error.is_of_row() => {
+                        *skipped += 1;
+                        continue;
+                    }
+                    Err(error) => return Err(error),
+                };
                 if flow.boot.boot_id == boot_id && !flow.closed {
                     open.insert(cookie, OpenFlow::of(flow));
                 }
@@ -175,7 +189,7 @@ impl Reader {
             ..Coverage::default()
         };
         let mut statement = self
-            .connection
+            .connection()
             .prepare_cached("SELECT kind, min(first) FROM sighting GROUP BY kind")?;
         let kinds = statement.query_map([], |row| Ok((row.get::<_, u8>(0)?, row.get::<_, Millis>(1)?)))?;
         for kind in kinds {
@@ -187,7 +201,7 @@ impl Reader {
             }
         }
         let mut any = self
-            .connection
+            .connection()
             .prepare_cached("SELECT EXISTS(SELECT 1 FROM flow WHERE first > ?1 AND first <= ?2)")?;
         for day in 1..=7 {
             let recorded: bool = any.query_row(params![now - (day + 1) * DAY, now - day * DAY], |row| row.get(0))?;
@@ -204,7 +218,7 @@ impl Reader {
         let text = "SELECT min(s.first) FROM program p JOIN sighting s ON s.program = p.id AND s.kind = 0
                     WHERE p.name = ?1 AND p.path IS NULL";
         let nameless = self
-            .connection
+            .connection()
             .prepare_cached(text)?
             .query_row([name], |row| row.get(0))?;
         Ok(ProgramHistory {
@@ -263,6 +277,7 @@ mod tests {
             unit: None,
             container: None,
             command: None,
+            ..NewProcess::default()
         }
     }
 

@@ -1,7 +1,7 @@
 //! Questions about the past.
 
 use std::ops::ControlFlow;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use netstat_model::{Filter, Network};
@@ -9,8 +9,8 @@ use rusqlite::{Connection, params};
 
 use crate::flow::{Flow, Millis, Program};
 use crate::names::{COLUMNS, Names, from_octets};
-use crate::schema::{self, LONG, STRETCH_BITS};
-use crate::store::{MAPPED, StoreError, octets, open_to_read};
+use crate::schema::{self, LONG, SEGMENT_BITS};
+use crate::store::{StoreError, Watchdog, octets, open_to_read};
 
 /// Which flows are wanted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -69,6 +69,9 @@ const FEW: usize = 10_000;
 pub struct Reader {
     pub(crate) connection: Connection,
     pub(crate) names: Names,
+    pub(crate) watchdog: Watchdog,
+    path: PathBuf,
+    pub(crate) skipped: u64,
 }
 
 impl Reader {
@@ -77,16 +80,36 @@ impl Reader {
     /// # Errors
     /// When there is none, it is no record, or of a version that only a recorder can bring up to date or a newer program read.
     pub fn open(path: &Path) -> Result<Reader, StoreError> {
-        let connection = open_to_read(path)?;
-        match schema::kind(&connection)? {
-            schema::Kind::Version(schema::VERSION) => {}
-            schema::Kind::Version(older) => return Err(StoreError::Older(older)),
-            schema::Kind::Empty => return Err(StoreError::Absent(path.to_owned())),
+        let (connection, watchdog) = open_to_read(path)?;
+        watchdog.feed();
+        match schema::kind(&connection, path).map_err(|error| error.in_file(path))? {
+            schema::Content::Version(schema::VERSION) => {}
+            schema::Content::Version(older) => return Err(StoreError::Older(path.to_owned(), older)),
+            schema::Content::Empty => return Err(StoreError::Absent(path.to_owned())),
         }
         Ok(Reader {
             connection,
             names: Names::default(),
+            watchdog,
+            path: path.to_owned(),
+            skipped: 0,
         })
+    }
+
+    /// Where the store is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The connection for a statement that begins now.
+    pub(crate) fn connection(&self) -> &Connection {
+        self.watchdog.feed();
+        &self.connection
+    }
+
+    /// How many rows have been left out of the answers so far, because what is in them cannot be: the file is damaged.
+    pub fn skipped(&self) -> u64 {
+        self.skipped
     }
 
     /// Shows every flow that `question` wants to `visit`, by the time of their beginning, until it breaks.
@@ -105,16 +128,28 @@ impl Reader {
             return Ok(());
         }
         let text = text_of(narrow.as_ref(), self.is_part(since, until)?);
-        // Rows here and there are read one by one; through a mapping each brings its whole neighbourhood.
-        let mapped = if narrow.is_some() { 0 } else { MAPPED };
-        self.connection.pragma_update(None, "mmap_size", mapped)?;
-        let Reader { connection, names } = self;
+        let Reader {
+            connection,
+            names,
+            watchdog,
+            skipped,
+            ..
+        } = self;
+        watchdog.feed();
         // While rows are read, names come from the same view of the store, and without a transaction each.
         let mut statement = connection.prepare(&text)?;
         let mut rows = statement.query(params![since, until])?;
         let everything = question.filter == Filter::default();
         while let Some(row) = rows.next()? {
-            let flow = names.flow(connection, row)?;
+            watchdog.feed();
+            let flow = match names.flow(connection, row) {
+                Ok(flow) => flow,
+                Err(error) if error.is_of_row() => {
+                    *skipped += 1;
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
             let wanted = everything || question.filter.wants(&flow) && question.filter.wants_holders(&flow);
             if wanted && visit(flow).is_break() {
                 break;
@@ -123,11 +158,11 @@ impl Reader {
         Ok(())
     }
 
-    /// Whether what was from `since` until `until` lies in fewer than half of the stretches.
+    /// Whether what was from `since` until `until` lies in fewer than half of the segments.
     fn is_part(&self, since: Millis, until: Millis) -> Result<bool, StoreError> {
         let text = "SELECT count(*), coalesce(sum(since <= ?2 AND until >= ?1), 0) FROM stretch";
         let counts = |row: &rusqlite::Row<'_>| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?));
-        let (all, within) = self.connection.query_row(text, params![since, until], counts)?;
+        let (all, within) = self.connection().query_row(text, params![since, until], counts)?;
         Ok(2 * within < all)
     }
 
@@ -152,7 +187,7 @@ impl Reader {
     /// The numbers of the addresses of these networks; `None`: more than [`FEW`].
     fn addresses<'n>(&self, networks: impl Iterator<Item = &'n Network>) -> Result<Option<Vec<i64>>, StoreError> {
         let text = "SELECT id FROM address WHERE bytes BETWEEN ?1 AND ?2 AND length(bytes) = length(?1) LIMIT ?3";
-        let mut statement = self.connection.prepare_cached(text)?;
+        let mut statement = self.connection().prepare_cached(text)?;
         let mut ids: Vec<i64> = Vec::new();
         for network in networks {
             let (low, high) = bounds(network);
@@ -169,7 +204,7 @@ impl Reader {
     fn processes_by_pid(&self, filter: &Filter) -> Result<Option<Vec<i64>>, StoreError> {
         // One after the other: there may be very many processes, and few ids are asked for.
         let text = "SELECT pid, id FROM process INDEXED BY process_pid WHERE pid >= ?1";
-        let mut statement = self.connection.prepare(text)?;
+        let mut statement = self.connection().prepare(text)?;
         let mut rows = statement.query([0])?;
         let mut ids = Vec::new();
         while let Some(row) = rows.next()? {
@@ -185,7 +220,7 @@ impl Reader {
 
     fn processes_by_program(&self, filter: &Filter) -> Result<Option<Vec<i64>>, StoreError> {
         let mut statement = self
-            .connection
+            .connection()
             .prepare("SELECT id, coalesce(path, name) FROM program")?;
         let mut programs = statement.query([])?;
         let mut ids = Vec::new();
@@ -195,7 +230,7 @@ impl Reader {
                 continue;
             }
             let text = "SELECT id FROM process WHERE program = ?1 LIMIT ?2";
-            let mut of_program = self.connection.prepare_cached(text)?;
+            let mut of_program = self.connection().prepare_cached(text)?;
             for id in of_program.query_map(params![number, FEW as i64 + 1], |row| row.get(0))? {
                 ids.push(id?);
             }
@@ -212,7 +247,7 @@ impl Reader {
     /// What SQLite says.
     pub fn gaps(&self, since: Option<Millis>, until: Option<Millis>) -> Result<Vec<Gap>, StoreError> {
         let text = "SELECT since, until, reason, lost FROM gap WHERE until >= ?1 AND since <= ?2 ORDER BY since";
-        let mut statement = self.connection.prepare(text)?;
+        let mut statement = self.connection().prepare(text)?;
         let range = params![since.unwrap_or(Millis::MIN), until.unwrap_or(Millis::MAX)];
         let gaps = statement.query_map(range, |row| {
             let lost: Option<i64> = row.get(3)?;
@@ -232,7 +267,7 @@ impl Reader {
     /// What SQLite says.
     pub fn oldest(&self) -> Result<Option<Millis>, StoreError> {
         Ok(self
-            .connection
+            .connection()
             .query_row("SELECT min(first) FROM flow", [], |row| row.get(0))?)
     }
 
@@ -254,7 +289,7 @@ impl Reader {
     pub fn first_seen(&mut self, path: Option<&[u8]>, name: &[u8]) -> Result<Vec<FirstSeen>, StoreError> {
         let ids: Vec<i64> = {
             let text = "SELECT id FROM program WHERE path = ?1 OR (?1 IS NULL AND name = ?2)";
-            let mut statement = self.connection.prepare_cached(text)?;
+            let mut statement = self.connection().prepare_cached(text)?;
             let ids = statement.query_map(params![path, name], |row| row.get(0))?;
             ids.collect::<Result<_, _>>()?
         };
@@ -270,7 +305,7 @@ impl Reader {
     fn sightings(&mut self, text: &str, value: i64) -> Result<Vec<FirstSeen>, StoreError> {
         type Raw = (i64, u8, rusqlite::types::Value, Millis);
         let raw: Vec<Raw> = {
-            let mut statement = self.connection.prepare_cached(text)?;
+            let mut statement = self.connection().prepare_cached(text)?;
             let rows = statement.query_map([value], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?)))?;
             rows.collect::<Result<_, _>>()?
         };
@@ -329,14 +364,14 @@ fn text_of(narrow: Option<&Narrow>, part: bool) -> String {
         // The + takes away the type of the column, which the index has not.
         Narrow::Remote(_) => (
             "stretch CROSS JOIN flow INDEXED BY flow_remote",
-            format!("id >> {STRETCH_BITS} = +number AND remote IN ({numbers})"),
+            format!("id >> {SEGMENT_BITS} = +number AND remote IN ({numbers})"),
         ),
         // A process is mostly in one stretch only, and its flows are found in one look: the stretches are worth their looks where
         // most of them can be passed over.
         Narrow::Process(_) if part => (
             "stretch CROSS JOIN flow INDEXED BY flow_process",
             format!(
-                "id BETWEEN number << {STRETCH_BITS} AND (number + 1 << {STRETCH_BITS}) - 1 AND process IN ({numbers})"
+                "id BETWEEN number << {SEGMENT_BITS} AND (number + 1 << {SEGMENT_BITS}) - 1 AND process IN ({numbers})"
             ),
         ),
         Narrow::Process(_) => ("flow INDEXED BY flow_process", format!("process IN ({numbers})")),
@@ -403,7 +438,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("record.db");
         drop(crate::Writer::open(&path, b"mill", "b").unwrap());
-        let connection = open_to_read(&path).unwrap();
+        let (connection, _) = open_to_read(&path).unwrap();
         let remote = Narrow::Remote(vec![3, 9]);
         let process = Narrow::Process(vec![3, 9]);
         for (narrow, part, search) in [

@@ -7,7 +7,9 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use netstat_model::{Direction, Event, EventKind, EventOrigin, EventOwner, Fact, Protocol, State, Transfer};
 
+use crate::clock::{CLOCK_JUMP, Reading, StoreClock};
 use crate::flow::{Millis, NewProcess, short_name};
+use crate::past::CLOCK_WAS_SET;
 use crate::retention::Retention;
 use crate::store::{Batch, NewFlow, ProcessNumber, StoreError, Writer};
 
@@ -37,10 +39,10 @@ const LATE: u64 = 5_000_000_000;
 const HEARTBEAT: Duration = Duration::from_secs(60);
 /// Rows brought up to date in one transaction at most, so that events do not wait long.
 const ROUND: usize = 20_000;
-/// A change of the clock that is told as a gap, in milliseconds: more than the slow corrections of a time service.
-const CLOCK_JUMP: i64 = 2_000;
-/// A time without a recorder that is told as a gap, in milliseconds.
-const UNWATCHED: i64 = 1_000;
+/// How often it is looked whether the store still is where it was, in nanoseconds.
+const IN_PLACE: u64 = 5_000_000_000;
+/// What is said where there is no store to write to any more.
+const NO_STORE: &str = "it could not be begun anew";
 /// Time between two tries to write to a store that took nothing, in nanoseconds.
 const RETRY: u64 = 2_000_000_000;
 
@@ -91,12 +93,15 @@ pub struct Flushed {
     pub paused: bool,
     /// Whether it takes rows again for the first time after a pause; then how many flows were lost.
     pub resumed: Option<u64>,
+    /// Whether the store was found deleted, moved or replaced, and begun anew.
+    pub begun_anew: bool,
 }
 
 /// Turns events into rows. Nothing is written before [`Recorder::flush`].
 #[derive(Debug)]
 pub struct Recorder {
-    writer: Writer,
+    /// `None` only where the store could not be begun anew.
+    writer: Option<Writer>,
     open: HashMap<u64, Box<Open>>,
     /// Open flows without a row.
     fresh: Vec<u64>,
@@ -111,8 +116,10 @@ pub struct Recorder {
     /// Whether the store may have open flows that are not in memory.
     spilled: bool,
     gaps: Vec<(Millis, Millis, String, Option<u64>)>,
-    /// The clock's distance from the time since boot, in milliseconds.
-    clock: Option<i64>,
+    /// The store's own clock, from the first flush on.
+    clock: Option<StoreClock>,
+    /// When it was last looked whether the store is in its place, in nanoseconds since boot.
+    looked: u64,
     paused: Option<(Millis, u64)>,
     lost_flows: u64,
     /// When the last flush was done.
@@ -124,8 +131,6 @@ pub struct Recorder {
     heartbeat: u64,
     /// The open flows that are still to be brought up to date in this round, the last first.
     beat: Vec<u64>,
-    /// When an earlier recorder last wrote, until the first flush has told what is missing since.
-    earlier: Option<Millis>,
     /// When it was last written that this one is at work, in nanoseconds since boot.
     alive: Option<u64>,
 }
@@ -157,9 +162,8 @@ impl Recorder {
     /// What SQLite says.
     pub fn new(writer: Writer) -> Result<Recorder, StoreError> {
         let left_open = writer.left_open()?;
-        let earlier = writer.last_alive()?;
         Ok(Recorder {
-            writer,
+            writer: Some(writer),
             open: HashMap::new(),
             fresh: Vec::new(),
             late: HashMap::new(),
@@ -171,6 +175,7 @@ impl Recorder {
             spilled: false,
             gaps: Vec::new(),
             clock: None,
+            looked: 0,
             paused: None,
             lost_flows: 0,
             flushed: None,
@@ -178,7 +183,6 @@ impl Recorder {
             every: nanos(HEARTBEAT),
             heartbeat: 0,
             beat: Vec::new(),
-            earlier,
             alive: None,
         })
     }
@@ -256,12 +260,16 @@ impl Recorder {
         self.open.len()
     }
 
-    /// Removes what may not be kept any more; see [`Writer::retain`].
+    /// Removes what may not be kept any more; see [`Writer::retain`]. Ages are measured by the store's own clock, which no wrong time of
+    /// day moves by more than a day in an hour; before the first flush there is none, and nothing is removed.
     ///
     /// # Errors
     /// What SQLite says.
-    pub fn retain(&mut self, retention: Retention, now: Millis) -> Result<u64, StoreError> {
-        let removed = self.writer.retain(retention, now)?;
+    pub fn retain(&mut self, retention: Retention) -> Result<u64, StoreError> {
+        let (Some(clock), Some(writer)) = (self.clock, self.writer.as_mut()) else {
+            return Ok(0);
+        };
+        let removed = writer.retain(retention, clock.reading().sense)?;
         if removed > 0 {
             // Processes may be gone too, so the numbers given so far are void.
             self.run += 1;
@@ -276,7 +284,7 @@ impl Recorder {
     /// What SQLite says.
     pub fn settle(&mut self) -> Result<(), StoreError> {
         let gone: Vec<u64> = std::mem::take(&mut self.left_open).into_keys().collect();
-        let mut batch = self.writer.batch()?;
+        let mut batch = self.writer()?.batch()?;
         for cookie in gone {
             batch.give_up(cookie)?;
         }
@@ -381,7 +389,7 @@ impl Recorder {
         let mut row = None;
         if let Some(cookie) = cookie {
             let found = match self.left_open.remove(&cookie) {
-                None if self.spilled => self.writer.open_flow(cookie).ok().flatten(),
+                None if self.spilled => self.stored_flow(cookie),
                 found => found,
             };
             if let Some((number, began)) = found {
@@ -457,6 +465,15 @@ impl Recorder {
                 self.open.remove(&key);
             }
         }
+    }
+
+    fn writer(&mut self) -> Result<&mut Writer, StoreError> {
+        self.writer.as_mut().ok_or(StoreError::Damaged(NO_STORE))
+    }
+
+    /// The flow of an open socket that is in the store only.
+    fn stored_flow(&self, cookie: u64) -> Option<(i64, Millis)> {
+        self.writer.as_ref()?.open_flow(cookie).ok().flatten()
     }
 
     /// How many processes' descriptions are in memory.
@@ -543,35 +560,18 @@ impl Recorder {
     /// What will not pass by waiting.
     pub fn flush(&mut self, since_boot: u64, wall: SystemTime) -> Result<Flushed, StoreError> {
         let now = millis(wall);
-        self.see_clock(since_boot, now);
-        if let Some(earlier) = self.earlier.take()
-            && now - earlier > UNWATCHED
-        {
-            self.gaps
-                .push((earlier, now, "no recorder was at work".to_owned(), None));
-        }
+        let begun_anew = self.stay_in_place(since_boot, now)?;
+        self.see_clock(since_boot, now)?;
         if let Some((_, again)) = self.paused
             && since_boot < again
         {
             return Ok(Flushed {
                 paused: true,
+                begun_anew,
                 ..Flushed::default()
             });
         }
-        let waited: Vec<u64> = self
-            .late
-            .iter()
-            .filter(|(_, open)| {
-                let ended = open.since + open.flow.span * 1_000_000;
-                since_boot.saturating_sub(ended) > LATE
-            })
-            .map(|(key, _)| *key)
-            .collect();
-        for key in waited {
-            if let Some(open) = self.late.remove(&key) {
-                self.finish(open);
-            }
-        }
+        self.finish_late(since_boot);
         let was_paused = self.paused;
         if was_paused.is_none() && self.lost_flows > 0 {
             let lost = std::mem::take(&mut self.lost_flows);
@@ -587,16 +587,18 @@ impl Recorder {
                     rows,
                     paused: false,
                     resumed: was_paused.map(|_| std::mem::take(&mut self.lost_flows)),
+                    begun_anew,
                 })
             }
             Err(error) if error.is_temporary() => {
                 self.run += 1;
                 // The log may be what fills the device.
-                let _ = self.writer.shorten_log();
+                let _ = self.writer()?.shorten_log();
                 let since = was_paused.map_or(now, |(since, _)| since);
                 self.paused = Some((since, since_boot + RETRY));
                 Ok(Flushed {
                     paused: true,
+                    begun_anew,
                     ..Flushed::default()
                 })
             }
@@ -604,20 +606,102 @@ impl Recorder {
         }
     }
 
-    /// Tells a jump of the clock as a gap: moments before and after it do not fit together.
-    fn see_clock(&mut self, since_boot: u64, now: Millis) {
-        let distance = now - i64::try_from(since_boot / 1_000_000).unwrap_or(0);
-        if let Some(before) = self.clock {
-            let jump = distance - before;
-            if jump.abs() > CLOCK_JUMP {
-                let seconds = Duration::from_millis(jump.unsigned_abs()).as_secs_f64();
-                let way = if jump > 0 { "forward" } else { "back" };
-                let (since, until) = (now.min(now - jump), now.max(now - jump));
-                self.gaps
-                    .push((since, until, format!("the clock was set {way} by {seconds:.1} s"), None));
+    /// Ended flows that have waited long enough for their owner wait no more.
+    fn finish_late(&mut self, since_boot: u64) {
+        let waited: Vec<u64> = self
+            .late
+            .iter()
+            .filter(|(_, open)| {
+                let ended = open.since.saturating_add(open.flow.span.saturating_mul(1_000_000));
+                since_boot.saturating_sub(ended) > LATE
+            })
+            .map(|(key, _)| *key)
+            .collect();
+        for key in waited {
+            if let Some(open) = self.late.remove(&key) {
+                self.finish(open);
             }
         }
-        self.clock = Some(distance);
+    }
+
+    /// Begins the store anew where it was deleted, moved or replaced; tells whether it did. What was written since the last look may be
+    /// lost, and that is a gap of the new one; what is open goes into it.
+    fn stay_in_place(&mut self, since_boot: u64, now: Millis) -> Result<bool, StoreError> {
+        if since_boot.saturating_sub(self.looked) < IN_PLACE && self.writer.is_some() {
+            return Ok(false);
+        }
+        let last_look = self.looked;
+        self.looked = since_boot;
+        if self.writer()?.is_in_place() {
+            return Ok(false);
+        }
+        let Some(old) = self.writer.take() else {
+            return Ok(false);
+        };
+        self.writer = Some(old.open_anew()?);
+        self.run += 1;
+        self.spilled = false;
+        self.alive = None;
+        self.left_open = self.writer()?.left_open()?;
+        self.beat.clear();
+        let flows = self
+            .open
+            .values_mut()
+            .chain(self.late.values_mut())
+            .chain(self.done.iter_mut());
+        for open in flows {
+            (open.row, open.written) = (None, 0);
+        }
+        self.fresh = self.open.keys().copied().collect();
+        let unseen = i64::try_from(since_boot.saturating_sub(last_look) / 1_000_000).unwrap_or(0);
+        let reason = "the store was deleted, moved or replaced, and begun anew";
+        self.lost(now.saturating_sub(unseen), now, reason, None);
+        Ok(true)
+    }
+
+    /// Reads the clocks. A jump of the time of day is a gap: moments before and after it do not fit together. At the first flush, so is
+    /// the time since another recorder last wrote.
+    fn see_clock(&mut self, since_boot: u64, now: Millis) -> Result<(), StoreError> {
+        let since_boot = i64::try_from(since_boot / 1_000_000).unwrap_or(i64::MAX);
+        if let Some(clock) = &mut self.clock {
+            let jump = clock.advance(since_boot, now);
+            self.note_jump(jump, now);
+            return Ok(());
+        }
+        let writer = self.writer()?;
+        let (stored, earlier) = (writer.clock()?, writer.last_alive()?);
+        self.clock = Some(StoreClock::start(stored, earlier, since_boot, now));
+        if let Some(stored) = stored {
+            let passed = match stored.same_boot {
+                true => since_boot.saturating_sub(stored.since_boot).max(0),
+                // How long the computer was off nobody knows, but it was not less than no time.
+                false => now.saturating_sub(stored.wall).max(0),
+            };
+            let jump = now.saturating_sub(stored.wall).saturating_sub(passed);
+            self.note_jump(if jump.saturating_abs() > CLOCK_JUMP { jump } else { 0 }, now);
+        }
+        if let Some(earlier) = earlier
+            && earlier < now
+        {
+            self.gaps
+                .push((earlier, now, "no recorder was at work".to_owned(), None));
+        }
+        Ok(())
+    }
+
+    fn note_jump(&mut self, jump: i64, now: Millis) {
+        if jump == 0 {
+            return;
+        }
+        let seconds = Duration::from_millis(jump.unsigned_abs()).as_secs_f64();
+        let way = if jump > 0 { "forward" } else { "back" };
+        let before = now.saturating_sub(jump);
+        self.gaps.push((
+            now.min(before),
+            now.max(before),
+            format!("{CLOCK_WAS_SET} {way} by {seconds:.1} s"),
+            None,
+        ));
     }
 
     fn write(&mut self, since_boot: u64, now: Millis) -> Result<u64, StoreError> {
@@ -631,6 +715,14 @@ impl Recorder {
         if nothing && told && self.beat.is_empty() && self.paused.is_none() {
             return Ok(0);
         }
+        let clock = self.clock.map_or(
+            Reading {
+                since_boot: 0,
+                wall: now,
+                sense: now,
+            },
+            |clock| clock.reading(),
+        );
         let Recorder {
             writer,
             open,
@@ -643,8 +735,9 @@ impl Recorder {
             lost_flows,
             ..
         } = self;
+        let writer = writer.as_mut().ok_or(StoreError::Damaged(NO_STORE))?;
         let mut batch = writer.batch()?;
-        batch.alive(now)?;
+        batch.alive(&clock)?;
         let mut rows = 0;
         for one in done.iter() {
             put(&mut batch, one, *run)?;

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use rusqlite::{Connection, Params, params};
 
 use crate::flow::Millis;
-use crate::schema::STRETCH_BITS;
+use crate::schema::SEGMENT_BITS;
 use crate::store::{StoreError, Writer};
 
 /// What may be kept.
@@ -77,7 +77,7 @@ impl Writer {
             }
             let text = "DELETE FROM stretch WHERE NOT EXISTS
                         (SELECT 1 FROM flow WHERE id BETWEEN number << ?1 AND (number + 1 << ?1) - 1)";
-            change.execute(text, [STRETCH_BITS])?;
+            change.execute(text, [SEGMENT_BITS])?;
         }
         change.commit()?;
         if removed > 0 {

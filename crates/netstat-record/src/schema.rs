@@ -9,6 +9,9 @@
 //! stretch: rows go into the part of the running stretch, about 1 MB, and a question looks once into the part of each stretch. The table
 //! `stretch` says when each was, so that a question about one day looks only into those of that day.
 
+use std::collections::BTreeMap;
+use std::path::Path;
+
 use rusqlite::Connection;
 
 use crate::StoreError;
@@ -17,14 +20,14 @@ use crate::StoreError;
 pub(crate) const APPLICATION: i32 = 0x4e53_5452;
 
 /// The version that this program writes, in `PRAGMA user_version`.
-pub(crate) const VERSION: i32 = 3;
+pub(crate) const VERSION: i32 = 4;
 
 /// Flows longer than this, in milliseconds, have an index of their own, so that a question about an hour need not look at all
 /// flows that began before it.
 pub(crate) const LONG: i64 = 3_600_000;
 
 /// A flow's stretch is its number without so many bits.
-pub(crate) const STRETCH_BITS: i64 = 16;
+pub(crate) const SEGMENT_BITS: i64 = 16;
 
 /// The tables of version 1, without its index of foreign addresses.
 ///
@@ -52,13 +55,13 @@ CREATE TABLE gap(id INTEGER PRIMARY KEY, since INTEGER NOT NULL, until INTEGER N
 
 /// What version 2 adds: when a program was first seen at all (kind 0), with a foreign port (1, outgoing only), with a foreign
 /// network (2: /24 of IPv4, /48 of IPv6, outgoing only) and listening on a port (3). It outlives the flows.
-const SIGHTINGS: &str = "
+const FIRST_TIMES: &str = "
 CREATE TABLE sighting(program INTEGER NOT NULL, kind INTEGER NOT NULL, value BLOB NOT NULL, first INTEGER NOT NULL,
   PRIMARY KEY(program, kind, value)) WITHOUT ROWID;
 ";
 
 /// Fills the sightings from the flows that an older version has kept.
-const FILL_SIGHTINGS: &str = "
+const FILL_FIRST_TIMES: &str = "
 INSERT OR IGNORE INTO sighting
   SELECT p.program, 0, x'', min(f.first) FROM flow f JOIN process p ON p.id = f.process GROUP BY p.program;
 INSERT OR IGNORE INTO sighting
@@ -75,7 +78,7 @@ INSERT OR IGNORE INTO sighting
 
 /// What version 3 adds: when a recorder last wrote (one row); from when until when the flows of a stretch were, at most (flows that went make it no shorter), and the
 /// index of foreign addresses by stretches. Earlier versions had one over all.
-const STRETCHES: &str = "
+const SEGMENTS: &str = "
 DROP INDEX IF EXISTS flow_remote;
 CREATE INDEX flow_remote ON flow(id >> 16, remote);
 CREATE TABLE alive(id INTEGER PRIMARY KEY CHECK(id = 1), last INTEGER NOT NULL);
@@ -83,66 +86,134 @@ CREATE TABLE stretch(number INTEGER PRIMARY KEY, since INTEGER NOT NULL, until I
 ";
 
 /// Fills the stretches from the flows that an older version has kept.
-const FILL_STRETCHES: &str = "
+const FILL_SEGMENTS: &str = "
 INSERT INTO stretch SELECT id >> 16, min(first), max(first + span) FROM flow GROUP BY id >> 16;
 ";
 
-/// What a file is.
+/// What version 4 adds: the script that an interpreter runs, the name of a container, and the store's own sense of time (one row; see
+/// [`crate::clock`]).
+const SCRIPTS: &str = "
+ALTER TABLE process ADD COLUMN script INTEGER;
+ALTER TABLE process ADD COLUMN container_name INTEGER;
+CREATE TABLE clock(id INTEGER PRIMARY KEY CHECK(id = 1), boot INTEGER NOT NULL, since_boot INTEGER NOT NULL, wall INTEGER NOT NULL,
+  sense INTEGER NOT NULL);
+";
+
+/// Definitions of earlier versions that are others now.
+const EARLIER: [(&str, &str); 2] = [
+    ("flow_remote", "CREATE INDEX flow_remote ON flow(remote)"),
+    (
+        "process",
+        "CREATE TABLE process(id INTEGER PRIMARY KEY, boot INTEGER NOT NULL, pid INTEGER NOT NULL, start INTEGER, program INTEGER NOT
+         NULL, unit INTEGER, container INTEGER, command INTEGER)",
+    ),
+];
+
+/// What a file holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
-    /// Nothing in it yet.
+pub(crate) enum Content {
+    /// Nothing yet.
     Empty,
     /// A store of this version, at most [`VERSION`].
     Version(i32),
 }
 
-/// What the open file is.
+/// What the open file at `path` holds.
 ///
 /// # Errors
-/// When it is something else, or from a newer program.
-pub(crate) fn kind(connection: &Connection) -> Result<Kind, StoreError> {
+/// When it is something else, from a newer program, or has anything in it that no version of this program makes.
+pub(crate) fn kind(connection: &Connection, path: &Path) -> Result<Content, StoreError> {
     let number = |name: &str| connection.query_row(&format!("PRAGMA {name}"), [], |row| row.get::<_, i32>(0));
     let (application, version) = (number("application_id")?, number("user_version")?);
-    if application == 0 && version == 0 {
-        let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
-        return if tables == 0 {
-            Ok(Kind::Empty)
-        } else {
-            Err(StoreError::Foreign)
-        };
+    let foreign = || StoreError::Foreign(path.to_owned(), "an SQLite database of another program".to_owned());
+    match (application, version) {
+        (0 | APPLICATION, 0) => {
+            let objects: i64 = connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
+            if objects == 0 {
+                Ok(Content::Empty)
+            } else {
+                Err(foreign())
+            }
+        }
+        (APPLICATION, 1..=VERSION) => {
+            only_ours(connection, path)?;
+            Ok(Content::Version(version))
+        }
+        (APPLICATION, newer) => Err(StoreError::Newer(path.to_owned(), newer)),
+        _ => Err(foreign()),
     }
-    match version {
-        _ if application != APPLICATION => Err(StoreError::Foreign),
-        1..=VERSION => Ok(Kind::Version(version)),
-        newer => Err(StoreError::Newer(newer)),
+}
+
+/// The text of a definition with one blank wherever it has any.
+fn normal(text: &str) -> String {
+    text.split_ascii_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// Refuses a store with tables, indexes, views or triggers that are not exactly those of this program: they decide what statements do.
+fn only_ours(connection: &Connection, path: &Path) -> Result<(), StoreError> {
+    let mut ours: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    let mut model = Connection::open_in_memory()?;
+    make(&mut model, 0)?;
+    let objects = |connection: &Connection| -> Result<Vec<(String, String, Option<String>)>, StoreError> {
+        let mut statement = connection.prepare("SELECT type, name, sql FROM sqlite_schema")?;
+        let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    };
+    for (_, name, text) in objects(&model)? {
+        ours.entry(name).or_default().push(normal(&text.unwrap_or_default()));
     }
+    for (name, text) in EARLIER {
+        ours.entry(name.to_owned()).or_default().push(normal(text));
+    }
+    for (kind, name, text) in objects(connection)? {
+        let text = normal(&text.unwrap_or_default());
+        let known = ours.get(&name).is_some_and(|texts| texts.contains(&text));
+        // What `ANALYZE` makes; its definitions are SQLite's own.
+        let statistics = kind == "table"
+            && text.starts_with(&format!("CREATE TABLE {name}(tbl,idx,"))
+            && name.starts_with("sqlite_stat");
+        if !known && !statistics {
+            return Err(StoreError::ForeignObject(
+                path.to_owned(),
+                format!("the {kind} \"{name}\""),
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// Makes the tables, or brings those of an older version up to this one, in one transaction.
 ///
 /// # Errors
 /// Those of [`kind`], and what SQLite says.
-pub(crate) fn upgrade(connection: &mut Connection) -> Result<(), StoreError> {
-    let from = match kind(connection)? {
-        Kind::Version(VERSION) => return Ok(()),
-        Kind::Version(older) => older,
-        Kind::Empty => 0,
-    };
+pub(crate) fn upgrade(connection: &mut Connection, path: &Path) -> Result<(), StoreError> {
+    match kind(connection, path)? {
+        Content::Version(VERSION) => Ok(()),
+        Content::Version(older) => make(connection, older),
+        Content::Empty => make(connection, 0),
+    }
+}
+
+/// Makes what was added since version `from`; 0: there is nothing yet.
+fn make(connection: &mut Connection, from: i32) -> Result<(), StoreError> {
     let change = connection.transaction()?;
     if from == 0 {
         change.execute_batch(TABLES)?;
     }
     if from < 2 {
-        change.execute_batch(SIGHTINGS)?;
+        change.execute_batch(FIRST_TIMES)?;
         if from == 1 {
-            change.execute_batch(FILL_SIGHTINGS)?;
+            change.execute_batch(FILL_FIRST_TIMES)?;
         }
     }
     if from < 3 {
-        change.execute_batch(STRETCHES)?;
+        change.execute_batch(SEGMENTS)?;
         if from > 0 {
-            change.execute_batch(FILL_STRETCHES)?;
+            change.execute_batch(FILL_SEGMENTS)?;
         }
+    }
+    if from < 4 {
+        change.execute_batch(SCRIPTS)?;
     }
     change.pragma_update(None, "application_id", APPLICATION)?;
     change.pragma_update(None, "user_version", VERSION)?;

@@ -74,6 +74,7 @@ fn describe(owner: &EventOwner, _: Fact<u64>) -> NewProcess {
         unit: Some(b"backup.service".to_vec()),
         container: None,
         command: Some(7),
+        ..NewProcess::default()
     }
 }
 
@@ -283,12 +284,11 @@ fn old_and_too_many_flows_go_and_open_ones_stay() {
     }
     recorder.flush(301 * SECOND, wall(301 * SECOND)).unwrap();
     assert_eq!(all(&path).len(), 30_000);
-    let now = millis(wall(301 * SECOND));
     let keep = Retention {
         keep: Some(101_000),
         max_size: None,
     };
-    while recorder.retain(keep, now).unwrap() > 0 {}
+    while recorder.retain(keep).unwrap() > 0 {}
     let left = all(&path);
     // Those of the last 101 seconds, and the one that is still open.
     assert_eq!(left.len(), 10_000 + 1 + 1, "{}", left.len());
@@ -297,7 +297,7 @@ fn old_and_too_many_flows_go_and_open_ones_stay() {
         keep: None,
         max_size: Some(300_000),
     };
-    while recorder.retain(small, now).unwrap() > 0 {}
+    while recorder.retain(small).unwrap() > 0 {}
     assert!(all(&path).len() < 10_000);
     // Processes that went are made anew.
     recorder.observe(&event(EventKind::Closed, 40_000, 302 * SECOND), &mut describe);
@@ -356,7 +356,7 @@ fn a_record_of_version_1_is_brought_up_to_date() {
     let old = rusqlite::Connection::open(&path).unwrap();
     old.execute_batch(include_str!("fixtures/version1.sql")).unwrap();
     drop(old);
-    assert!(matches!(Reader::open(&path), Err(StoreError::Older(1))));
+    assert!(matches!(Reader::open(&path), Err(StoreError::Older(_, 1))));
     drop(Writer::open(&path, b"mill", BOOT).unwrap());
     let found = all(&path);
     assert_eq!(found.len(), 3);
@@ -390,14 +390,20 @@ fn other_files_and_newer_records_are_left_alone() {
         .unwrap()
         .execute_batch("CREATE TABLE t(x)")
         .unwrap();
-    assert!(matches!(Writer::open(&path, b"mill", BOOT), Err(StoreError::Foreign)));
+    assert!(matches!(
+        Writer::open(&path, b"mill", BOOT),
+        Err(StoreError::Foreign(..))
+    ));
     let path = folder.path().join("newer.db");
     drop(Writer::open(&path, b"mill", BOOT).unwrap());
     rusqlite::Connection::open(&path)
         .unwrap()
         .pragma_update(None, "user_version", 99)
         .unwrap();
-    assert!(matches!(Writer::open(&path, b"mill", BOOT), Err(StoreError::Newer(99))));
+    assert!(matches!(
+        Writer::open(&path, b"mill", BOOT),
+        Err(StoreError::Newer(_, 99))
+    ));
     assert!(matches!(
         Reader::open(&folder.path().join("none.db")),
         Err(StoreError::Absent(_))
@@ -590,7 +596,7 @@ fn processes_of_which_nothing_is_left_go_though_an_older_one_stays() {
         });
         recorder.observe(&closed, &mut describe);
     }
-    recorder.flush(1_002 * SECOND, wall(1_002 * SECOND)).unwrap();
+    recorder.flush(1_001 * SECOND, wall(1_001 * SECOND)).unwrap();
     let count = |table: &str| -> i64 {
         let direct = rusqlite::Connection::open(&path).unwrap();
         let text = format!("SELECT count(*) FROM {table}");
@@ -601,7 +607,7 @@ fn processes_of_which_nothing_is_left_go_though_an_older_one_stays() {
         keep: Some(100_000),
         max_size: None,
     };
-    while recorder.retain(keep, millis(wall(1_001 * SECOND))).unwrap() > 0 {}
+    while recorder.retain(keep).unwrap() > 0 {}
     assert_eq!((count("flow"), count("process")), (102, 102));
     assert!(all(&path).iter().any(|flow| flow.process.as_ref().unwrap().pid == 77));
 }
@@ -613,7 +619,7 @@ fn a_record_of_version_2_is_brought_up_to_date() {
     let old = rusqlite::Connection::open(&path).unwrap();
     old.execute_batch(include_str!("fixtures/version2.sql")).unwrap();
     drop(old);
-    assert!(matches!(Reader::open(&path), Err(StoreError::Older(2))));
+    assert!(matches!(Reader::open(&path), Err(StoreError::Older(_, 2))));
     let mut recorder = recorder(&path);
     let found = all(&path);
     assert_eq!(found.iter().map(|flow| flow.id).collect::<Vec<_>>(), [3, 1, 70_002]);
@@ -639,7 +645,7 @@ fn a_record_of_version_2_is_brought_up_to_date() {
 }
 
 #[test]
-fn the_time_between_two_recorders_is_a_gap_also_after_an_idle_one_was_killed() {
+fn flush_time_between_two_recorders_is_a_gap() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("record.db");
     let mut first = recorder(&path).with_heartbeat(Duration::from_secs(10));
@@ -651,7 +657,7 @@ fn the_time_between_two_recorders_is_a_gap_also_after_an_idle_one_was_killed() {
     second.flush(500 * SECOND, wall(500 * SECOND)).unwrap();
     second.stop(505 * SECOND, wall(505 * SECOND)).unwrap();
     drop(second);
-    // At once after a clean end: nothing is missing.
+    // Half a second later: connections of that time are missing as well.
     let mut third = recorder(&path);
     third
         .flush(505 * SECOND + SECOND / 2, wall(505 * SECOND + SECOND / 2))
@@ -663,7 +669,11 @@ fn the_time_between_two_recorders_is_a_gap_also_after_an_idle_one_was_killed() {
         .map(|gap| (gap.since, gap.until, gap.reason.as_str()))
         .collect();
     let at = |second: u64| millis(wall(second * SECOND));
-    assert_eq!(told, [(at(100), at(500), "no recorder was at work")]);
+    let reason = "no recorder was at work";
+    assert_eq!(
+        told,
+        [(at(100), at(500), reason), (at(505), at(505) + 500, reason)]
+    );
 }
 
 #[test]

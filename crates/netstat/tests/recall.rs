@@ -119,6 +119,7 @@ impl Past {
                 unit: None,
                 container: None,
                 command: None,
+                ..NewProcess::default()
             },
         }
     }

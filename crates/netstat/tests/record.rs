@@ -407,6 +407,7 @@ fn made_up(store: &Path) -> i64 {
             unit: None,
             container: None,
             command: None,
+            ..NewProcess::default()
         };
         let process = batch.process(pid, Some(5), &facts).unwrap();
         let foreign: IpAddr = if at % 4 == 1 {

@@ -52,6 +52,7 @@ fn made_up(store: &Path) {
         unit: Some(b"x.service".to_vec()),
         container: Some(b"docker 0123456789ab".to_vec()),
         command: Some(7),
+        ..NewProcess::default()
     };
     let process = batch.process(7, None, &facts).unwrap();
     let now = millis(SystemTime::now());

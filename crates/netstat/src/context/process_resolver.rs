@@ -2,9 +2,12 @@
 
 use std::time::{Duration, Instant};
 
+use netstat_model::process::ProcessFacts;
 use netstat_model::{Component, EventOwner, Fact};
 use netstat_os::{ProcessAsk, System};
 use netstat_record::{NewProcess, command_hash};
+
+use crate::script::{Runs, runs};
 
 /// How often units are looked for by control group.
 const GROUPS: Duration = Duration::from_secs(5);
@@ -19,15 +22,13 @@ pub(crate) struct ProcessResolver {
 impl ProcessResolver {
     pub(crate) fn describe(&mut self, system: &mut dyn System, owner: &EventOwner, cgroup: Fact<u64>) -> NewProcess {
         let mut facts = NewProcess {
-            path: None,
             name: owner.name.as_bytes().to_vec(),
-            unit: None,
-            container: None,
-            command: None,
+            ..NewProcess::default()
         };
         let ask = ProcessAsk {
             arguments: true,
             program: true,
+            places: true,
             components: true,
             ..ProcessAsk::default()
         };
@@ -36,6 +37,7 @@ impl ProcessResolver {
         let same = |started: u64| owner.start_ticks.known().is_none_or(|ticks| ticks == started);
         if let Some(found) = found.filter(|found| same(found.start_ticks)) {
             if found.comm == facts.name || facts.name.is_empty() {
+                facts.script = script_of(&found);
                 facts.path = found.program.known().map(|program| program.path);
                 let words = found.arguments.known().filter(|words| !words.is_empty());
                 facts.command = words.map(|words| command_hash(words.iter().map(Vec::as_slice)));
@@ -66,6 +68,27 @@ impl ProcessResolver {
         let path = self.groups.as_ref().and_then(|(_, groups)| groups.get(&id));
         path.map_or(Vec::new(), |path| netstat_os::components_of(path))
     }
+}
+
+/// The longest path that is kept, in bytes (`PATH_MAX`, linux/limits.h): a command line may hold anything.
+const LONGEST_PATH: usize = 4_096;
+
+/// The script that the process runs, by its command line, if its program is an interpreter: an absolute path, or `-m NAME` for a module.
+fn script_of(facts: &ProcessFacts) -> Option<Vec<u8>> {
+    let program = facts.program.as_ref().known()?;
+    let words = facts.arguments.as_ref().known()?;
+    let script = match runs(program.file_name(), words)? {
+        Runs::File(path) if path.starts_with(b"/dev/fd/") || path.starts_with(b"/proc/") => return None,
+        Runs::File(path) if path.starts_with(b"/") => path.to_vec(),
+        Runs::File(path) => {
+            let directory = facts.directory.as_ref().known()?;
+            let path = path.strip_prefix(b"./").unwrap_or(path);
+            [directory.strip_suffix(b"/").unwrap_or(directory), b"/", path].concat()
+        }
+        Runs::Module(name) => [b"-m ", name].concat(),
+        Runs::Text(_) | Runs::Input => return None,
+    };
+    (script.len() <= LONGEST_PATH).then_some(script)
 }
 
 /// The innermost unit and container.

@@ -18,6 +18,7 @@ fn calls(file: &std::path::Path, path: &str, (protocol, port): (Protocol, u16), 
         unit: None,
         container: None,
         command: None,
+        ..NewProcess::default()
     };
     let process = batch.process(7, Some(1), &facts).unwrap();
     let unknown = Why::NotAsked;

@@ -196,7 +196,7 @@ pub(crate) fn run(matches: &ArgMatches, context: &mut Context<'_>) -> Result<Out
         }
         paused = flushed.paused;
         if !paused && now >= next_retain {
-            let removed = recorder.retain(retention, millis(wall)).unwrap_or(0);
+            let removed = recorder.retain(retention).unwrap_or(0);
             next_retain = if removed > 0 { now + FLUSH } else { now + RETAIN };
         }
         diagnostics.say(context.err);

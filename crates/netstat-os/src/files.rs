@@ -1,0 +1,204 @@
+//! Files that nobody but their owner may change: made, opened, locked and told apart without following links.
+
+use std::fs::File;
+use std::io;
+use std::path::Path;
+
+/// What a path leads to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EntryKind {
+    /// An ordinary file.
+    File,
+    /// A directory.
+    Directory,
+    /// A symbolic link; never followed here.
+    Link,
+    /// A FIFO: opening one waits for its other side.
+    Fifo,
+    /// A socket, a device, or something else that is no file.
+    Other,
+}
+
+/// What the file system says about an entry (stat(2)). Where the system has no such notion, users and groups are 0, and the mode is
+/// that of an owner's own file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// What it is.
+    pub kind: EntryKind,
+    /// The device it lies on and its number there: the same for the same file, whatever it is called.
+    pub identity: (u64, u64),
+    /// How many names it has; 0 when it has been removed.
+    pub links: u64,
+    /// Size in bytes.
+    pub size: u64,
+    /// Its user's id.
+    pub user: u32,
+    /// Its group's id.
+    pub group: u32,
+    /// The twelve permission bits, `0o1000` being the sticky bit.
+    pub mode: u32,
+}
+
+#[cfg(unix)]
+impl From<&std::fs::Metadata> for Entry {
+    fn from(metadata: &std::fs::Metadata) -> Entry {
+        use std::os::unix::fs::{FileTypeExt, MetadataExt};
+        let kind = metadata.file_type();
+        Entry {
+            kind: match () {
+                () if kind.is_file() => EntryKind::File,
+                () if kind.is_dir() => EntryKind::Directory,
+                () if kind.is_symlink() => EntryKind::Link,
+                () if kind.is_fifo() => EntryKind::Fifo,
+                () => EntryKind::Other,
+            },
+            identity: (metadata.dev(), metadata.ino()),
+            links: metadata.nlink(),
+            size: metadata.len(),
+            user: metadata.uid(),
+            group: metadata.gid(),
+            mode: metadata.mode() & 0o7777,
+        }
+    }
+}
+
+#[cfg(not(unix))]
+impl From<&std::fs::Metadata> for Entry {
+    fn from(metadata: &std::fs::Metadata) -> Entry {
+        let kind = metadata.file_type();
+        Entry {
+            kind: match () {
+                () if kind.is_file() => EntryKind::File,
+                () if kind.is_dir() => EntryKind::Directory,
+                () if kind.is_symlink() => EntryKind::Link,
+                () => EntryKind::Other,
+            },
+            identity: (0, 0),
+            links: 1,
+            size: metadata.len(),
+            user: 0,
+            group: 0,
+            mode: 0o600,
+        }
+    }
+}
+
+/// What stands at `path` itself: a link is not followed.
+///
+/// # Errors
+/// The system's; [`io::ErrorKind::NotFound`] when nothing does.
+pub fn entry(path: &Path) -> io::Result<Entry> {
+    Ok(Entry::from(&std::fs::symlink_metadata(path)?))
+}
+
+/// What an open file is.
+///
+/// # Errors
+/// The system's.
+pub fn entry_of(file: &File) -> io::Result<Entry> {
+    Ok(Entry::from(&file.metadata()?))
+}
+
+/// Opens the file that stands at `path`, for reading and, with `write`, for writing. Never follows a link in the last part of the path, and never
+/// waits for the other side of a FIFO; makes nothing.
+///
+/// # Errors
+/// The system's.
+pub fn open_in_place(path: &Path, write: bool) -> io::Result<File> {
+    let mut options = File::options();
+    options.read(true).write(write);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, libc::O_NOFOLLOW | libc::O_NONBLOCK);
+    options.open(path)
+}
+
+/// Makes a directory that only its user may enter, and those above it that are missing. One that is there is left as it is.
+///
+/// # Errors
+/// The system's.
+pub fn create_private_directory(path: &Path) -> io::Result<()> {
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(path)
+}
+
+/// Takes the exclusive lock on an open file (flock(2)), which ends with its last descriptor; `false` when another has it. The lock is
+/// the file's, under whatever name it was opened.
+///
+/// # Errors
+/// The system's.
+pub fn try_lock(file: &File) -> io::Result<bool> {
+    #[cfg(unix)]
+    {
+        use rustix::fs::{FlockOperation, flock};
+        match flock(file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(true),
+            Err(rustix::io::Errno::WOULDBLOCK) => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = file;
+        Err(io::ErrorKind::Unsupported.into())
+    }
+}
+
+/// The user whose rights this process has; 0 where the system has no such numbers.
+pub fn effective_user() -> u32 {
+    #[cfg(unix)]
+    return rustix::process::geteuid().as_raw();
+    #[cfg(not(unix))]
+    0
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn open_in_place_link_refused_and_fifo_does_not_wait() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        std::fs::write(path("file"), "x").unwrap();
+        std::os::unix::fs::symlink(path("file"), path("link")).unwrap();
+        rustix::fs::mknodat(
+            rustix::fs::CWD,
+            path("fifo"),
+            rustix::fs::FileType::Fifo,
+            0o600.into(),
+            0,
+        )
+        .unwrap();
+        let kinds: Vec<EntryKind> = ["file", "link", "fifo"]
+            .iter()
+            .map(|name| entry(&path(name)).unwrap().kind)
+            .collect();
+        assert_eq!(kinds, [EntryKind::File, EntryKind::Link, EntryKind::Fifo]);
+        assert!(open_in_place(&path("link"), false).is_err());
+        let file = open_in_place(&path("file"), true).unwrap();
+        assert_eq!(
+            entry_of(&file).unwrap().identity,
+            entry(&path("file")).unwrap().identity
+        );
+        // Without its other side this would hang for ever.
+        let fifo = open_in_place(&path("fifo"), false).unwrap();
+        assert_eq!(entry_of(&fifo).unwrap().kind, EntryKind::Fifo);
+    }
+
+    #[test]
+    fn try_lock_second_name_of_a_file_is_locked() {
+        let folder = tempfile::tempdir().unwrap();
+        let (one, two) = (folder.path().join("one"), folder.path().join("two"));
+        std::fs::write(&one, "").unwrap();
+        std::fs::hard_link(&one, &two).unwrap();
+        let first = open_in_place(&one, true).unwrap();
+        let second = open_in_place(&two, true).unwrap();
+        assert!(try_lock(&first).unwrap() && !try_lock(&second).unwrap());
+        drop(first);
+        assert!(try_lock(&second).unwrap());
+        assert_eq!(entry_of(&second).unwrap().links, 2);
+    }
+}

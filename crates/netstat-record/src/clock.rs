@@ -1,0 +1,178 @@
+//! The store's own sense of time, by which old flows are forgotten.
+//!
+//! The time of day may be wrong: a computer without a battery starts in 1970, a typing error sets the year 2036. Whoever forgets old
+//! flows by it loses the whole record in one such hour. So the store has a clock of its own: it goes on with the time since boot, and
+//! follows the time of day slowly, by a day in an hour at most, and not at all in the first hour after a jump. Everything that a wrong
+//! clock can cost is then a day's worth of the oldest flows for each hour that it stays wrong, beginning with the second.
+
+use crate::flow::Millis;
+
+/// A difference that is followed at once, in milliseconds: the slow corrections of a time service.
+pub(crate) const CLOCK_JUMP: i64 = 2_000;
+/// One hour, in milliseconds: how long a jump is only watched.
+const HOUR: i64 = 3_600_000;
+/// How much quicker than time itself the store's clock may go: with time itself a day in an hour.
+const CATCHING_UP: i64 = 23;
+
+/// What a store has kept of the clocks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct StoredClock {
+    /// Whether it was written in this boot, so that the time since boot has gone on from there.
+    pub(crate) same_boot: bool,
+    /// The time since boot, in milliseconds.
+    pub(crate) since_boot: i64,
+    /// The time of day.
+    pub(crate) wall: Millis,
+    /// The store's own time.
+    pub(crate) sense: Millis,
+}
+
+/// All clocks at one moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Reading {
+    /// The time since boot, in milliseconds.
+    pub(crate) since_boot: i64,
+    /// The time of day.
+    pub(crate) wall: Millis,
+    /// The store's own time.
+    pub(crate) sense: Millis,
+}
+
+/// The store's clock while a recorder runs.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct StoreClock {
+    last: Reading,
+    /// When the time of day was last seen to have jumped, by the time since boot.
+    jumped: Option<i64>,
+}
+
+impl StoreClock {
+    /// The clock at the start of a recorder. `last_alive`: when an earlier version last wrote.
+    pub(crate) fn start(
+        stored: Option<StoredClock>,
+        last_alive: Option<Millis>,
+        since_boot: i64,
+        wall: Millis,
+    ) -> StoreClock {
+        let sense = match stored {
+            Some(stored) if stored.same_boot && since_boot >= stored.since_boot => {
+                stored.sense.saturating_add(since_boot - stored.since_boot)
+            }
+            Some(stored) => stored.sense,
+            None => last_alive.unwrap_or(wall).min(wall),
+        };
+        let far = wall.saturating_sub(sense).saturating_abs() > HOUR;
+        StoreClock {
+            last: Reading {
+                since_boot,
+                wall,
+                sense,
+            },
+            jumped: far.then_some(since_boot),
+        }
+    }
+
+    /// Goes on to now. Returns by how much the time of day has jumped since the last time, in milliseconds; 0: not at all.
+    pub(crate) fn advance(&mut self, since_boot: i64, wall: Millis) -> i64 {
+        let passed = since_boot.saturating_sub(self.last.since_boot).max(0);
+        let jump = wall.saturating_sub(self.last.wall).saturating_sub(passed);
+        let jump = if jump.saturating_abs() > CLOCK_JUMP { jump } else { 0 };
+        if jump != 0 {
+            self.jumped = Some(since_boot);
+        }
+        let mut sense = self.last.sense.saturating_add(passed);
+        let off = wall.saturating_sub(sense);
+        let watching = self
+            .jumped
+            .is_some_and(|jumped| since_boot.saturating_sub(jumped) < HOUR);
+        if off.saturating_abs() <= CLOCK_JUMP {
+            sense = wall;
+            self.jumped = None;
+        } else if !watching {
+            let most = passed.saturating_mul(CATCHING_UP);
+            sense = sense.saturating_add(off.clamp(-most, most));
+        }
+        self.last = Reading {
+            since_boot: since_boot.max(self.last.since_boot),
+            wall,
+            sense,
+        };
+        jump
+    }
+
+    /// The clocks as they were last read.
+    pub(crate) fn reading(&self) -> Reading {
+        self.last
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const NOW: Millis = 1_700_000_000_000;
+    const DAY: i64 = 24 * HOUR;
+
+    #[test]
+    fn advance_clock_set_ten_years_ahead_moves_by_a_day_an_hour() {
+        let mut clock = StoreClock::start(None, None, 0, NOW);
+        assert_eq!(clock.advance(1_000, NOW + 1_000), 0);
+        let ahead = 3_650 * DAY;
+        assert_eq!(clock.advance(2_000, NOW + 2_000 + ahead), ahead);
+        for second in 3..=3_600 {
+            clock.advance(second * 1_000, NOW + second * 1_000 + ahead);
+        }
+        assert_eq!(
+            clock.reading().sense,
+            NOW + HOUR,
+            "an hour after the jump nothing has moved"
+        );
+        for second in 3_601..=7_202 {
+            clock.advance(second * 1_000, NOW + second * 1_000 + ahead);
+        }
+        let moved = clock.reading().sense - NOW - 7_202_000;
+        assert!((22 * HOUR..=24 * HOUR).contains(&moved), "{moved}");
+        // Set right again: it comes back as slowly, and then goes with the time of day.
+        for second in 7_203..=3 * 3_600 + 7_203 {
+            clock.advance(second * 1_000, NOW + second * 1_000);
+        }
+        assert_eq!(clock.reading().sense, clock.reading().wall);
+    }
+
+    #[test]
+    fn start_same_boot_goes_on_with_the_time_since_boot() {
+        let stored = StoredClock {
+            same_boot: true,
+            since_boot: 10_000,
+            wall: NOW,
+            sense: NOW,
+        };
+        // The time of day was set back by a year between two recorders.
+        let clock = StoreClock::start(Some(stored), None, 15_000, NOW - 365 * DAY);
+        assert_eq!(clock.reading().sense, NOW + 5_000);
+        let other = StoredClock {
+            same_boot: false,
+            ..stored
+        };
+        let clock = StoreClock::start(Some(other), None, 15_000, NOW + 365 * DAY);
+        assert_eq!(clock.reading().sense, NOW, "how long it was off nobody knows");
+        let older = StoreClock::start(None, Some(NOW), 15_000, NOW + 365 * DAY);
+        assert_eq!(older.reading().sense, NOW);
+    }
+
+    proptest! {
+        #[test]
+        fn advance_any_clock_moves_by_at_most_a_day_an_hour(steps in proptest::collection::vec((0i64..100_000, any::<i64>()), 1..50)) {
+            let mut clock = StoreClock::start(None, None, 0, NOW);
+            let mut since_boot = 0;
+            for (passed, wall) in steps {
+                since_boot += passed;
+                let before = clock.reading().sense;
+                clock.advance(since_boot, wall / 4);
+                let moved = i128::from(clock.reading().sense) - i128::from(before);
+                prop_assert!(moved.abs() <= i128::from(passed) * 24 + i128::from(CLOCK_JUMP), "{}", moved);
+            }
+        }
+    }
+}

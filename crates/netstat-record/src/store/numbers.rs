@@ -1,0 +1,69 @@
+//! The numbers of what repeats, kept in memory beside the database.
+
+use std::borrow::Borrow;
+use std::collections::HashMap;
+use std::hash::Hash;
+
+/// Numbers that are kept beside the database while it is written, so that a name is looked up once. Those that were not used for long
+/// are forgotten first.
+#[derive(Debug)]
+pub(super) struct Numbers<K> {
+    /// Used since the last change of generation.
+    young: HashMap<K, i64>,
+    /// Used in the generation before.
+    old: HashMap<K, i64>,
+    /// How many are kept at most, of both generations.
+    most: usize,
+}
+
+/// Addresses, and first times, kept in memory at most: they are small, and each that is missing costs a random page. A hash table
+/// doubles beyond 7/8 of a power of two.
+pub(super) const MANY_NAMES: usize = 2 * (32_768 / 8 * 7);
+/// Programs, and texts, kept in memory at most: running programs have few.
+pub(super) const NAMES: usize = 8_000;
+
+impl<K: Hash + Eq> Numbers<K> {
+    pub(super) fn new(most: usize) -> Self {
+        Numbers {
+            most,
+            young: HashMap::new(),
+            old: HashMap::new(),
+        }
+    }
+
+    pub(super) fn get<Q>(&mut self, key: &Q) -> Option<i64>
+    where
+        K: Borrow<Q>,
+        Q: Hash + Eq + ToOwned<Owned = K> + ?Sized,
+    {
+        if let Some(number) = self.young.get(key) {
+            return Some(*number);
+        }
+        let number = self.old.remove(key)?;
+        Some(self.put(key.to_owned(), number))
+    }
+
+    pub(super) fn put(&mut self, key: K, number: i64) -> i64 {
+        if self.young.len() >= self.most / 2 {
+            self.old = std::mem::take(&mut self.young);
+        }
+        self.young.insert(key, number);
+        number
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_not_used_for_long_are_forgotten_first() {
+        let mut numbers: Numbers<u64> = Numbers::new(NAMES);
+        for key in 0..10 * NAMES as u64 {
+            numbers.put(key, key as i64);
+            assert_eq!(numbers.get(&0), Some(0), "met again and again");
+            assert!(numbers.young.len() + numbers.old.len() <= NAMES + 1);
+        }
+        assert_eq!(numbers.get(&1), None);
+    }
+}
