@@ -670,10 +670,7 @@ fn flush_time_between_two_recorders_is_a_gap() {
         .collect();
     let at = |second: u64| millis(wall(second * SECOND));
     let reason = "no recorder was at work";
-    assert_eq!(
-        told,
-        [(at(100), at(500), reason), (at(505), at(505) + 500, reason)]
-    );
+    assert_eq!(told, [(at(100), at(500), reason), (at(505), at(505) + 500, reason)]);
 }
 
 #[test]
