@@ -39,6 +39,26 @@ pub struct SocketAsk {
     pub all_namespaces: bool,
 }
 
+impl SocketAsk {
+    /// Every socket of every kind and state in the caller's own network, without extras.
+    pub fn everything() -> Self {
+        SocketAsk {
+            tcp4: true,
+            tcp6: true,
+            udp4: true,
+            udp6: true,
+            raw4: true,
+            raw6: true,
+            mptcp4: true,
+            mptcp6: true,
+            packet: true,
+            unix: true,
+            tcp_states: State::ALL.to_vec(),
+            ..SocketAsk::default()
+        }
+    }
+}
+
 /// Which figures a question needs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct MetricsAsk {

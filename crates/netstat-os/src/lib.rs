@@ -1,9 +1,10 @@
 //! Asks the operating system: the only crate with `unsafe` and with code for one system.
 //!
-//! [`System`] is the list of questions. [`Native`] answers them from the running system (Linux: netlink, `/proc` and eBPF),
-//! [`Replay`] from memory, for tests. [`SocketAsk`] and its like say what a question needs, so that nothing else is read. Answers
-//! are the plain data of `netstat-model`. What could not be seen is never left out in silence: it is unknown with its reason,
-//! or told as a [`Limit`](netstat_model::Limit).
+//! [`System`] is the list of questions; its supertraits ([`Inspect`], [`Events`], [`Firewall`], [`Integrity`], [`Control`]) are those that a
+//! system may lack. [`Native`] answers them from the running system (Linux: netlink, `/proc` and eBPF; other systems: "not supported
+//! on this system yet"), [`Replay`] from memory, for tests. [`SocketAsk`] and similar types say what a question needs, so that nothing
+//! else is read. Answers are the plain data of `netstat-model`. What could not be seen is never left out silently: it is unknown with
+//! its reason, or reported as a [`Limit`](netstat_model::Limit).
 //!
 //! ```
 //! use netstat_model::{Owner, State, sort_classic};
@@ -35,8 +36,10 @@ mod events;
 pub mod files;
 #[cfg(target_os = "linux")]
 pub mod linux;
+mod optional;
 mod output;
 mod process_ask;
+mod refused;
 mod replay;
 mod signals;
 mod system;
@@ -47,13 +50,13 @@ pub use events::{EventSource, EventWay, EventsAsk, Lost};
 pub use linux::process::file_facts;
 #[cfg(target_os = "linux")]
 pub use linux::{Linux as Native, boot_id, components_of, is_locked, now};
+pub use optional::{Control, Events, Firewall, Inspect, Integrity};
 pub use output::{create_private, stdout, terminal_width};
 pub use process_ask::{DescriptorsAsk, NoProcess, ProcessAsk, ProcessText};
-pub use replay::Replay;
-pub use signals::Signal;
-#[cfg(unix)]
-pub use signals::{Caught, catch_signals, stop_self};
-pub use system::{NotDestroyed, OwnerSource, OwnersAsk, OwnersFound, Refused, System};
+pub use refused::{NOT_SUPPORTED, Refused, RefusedKind};
+pub use replay::{Replay, ReplayClock};
+pub use signals::{Caught, Signal, catch_signals, stop_self};
+pub use system::{NotDestroyed, OwnerSource, OwnersAsk, OwnersFound, System};
 
 /// The example of the README runs with the documentation's.
 #[cfg(doctest)]

@@ -5,23 +5,76 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::Duration;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, SystemTime};
 
 use netstat_model::counters::{Block, BlockSet, InterfaceStatistics, Pair, ProtocolStatistics, TcpFamilies};
 use netstat_model::metrics::{Metrics, ProcessKey};
 use netstat_model::packet_filter::PacketFilter;
 use netstat_model::process::{Namespaces, ProcessFacts};
 use netstat_model::route::{RouteListing, TableNames, TableSelection};
-use netstat_model::{Event, EventOrigin, Fact, Limit, Owners, Protocol, Socket, Why};
+use netstat_model::{Event, EventOrigin, Fact, Limit, Moment, Owners, Protocol, Socket, Why};
 
 use crate::{
-    DescriptorsAsk, EventSource, EventsAsk, Lost, MetricsAsk, NoProcess, NotDestroyed, OwnersAsk, OwnersFound,
-    PortTries, ProcessAsk, ProcessText, Refused, Signal, SocketAsk, SocketList, System,
+    Control, DescriptorsAsk, EventSource, Events, EventsAsk, Firewall, Inspect, Integrity, Lost, MetricsAsk, NoProcess, NotDestroyed, OwnersAsk, OwnersFound,
+    PortTries, ProcessAsk, ProcessText, Refused, RefusedKind, Signal, SocketAsk, SocketList, System,
 };
+
+/// Where the clocks of a replay without a recorded time stand.
+const BEGINNING: Duration = Duration::from_secs(1_000_000);
+
+/// How long a watch with nothing left to report really waits at most, so that a thread that asks again and again does not spin.
+const PAUSE: Duration = Duration::from_millis(5);
+
+/// The clock of a [`Replay`]: it moves only when somebody waits. Clones share it.
+#[derive(Clone, Debug)]
+pub struct ReplayClock {
+    start: Moment,
+    passed: Arc<AtomicU64>,
+}
+
+impl ReplayClock {
+    /// A clock that stands at `start`.
+    pub fn at(start: Moment) -> Self {
+        ReplayClock {
+            start,
+            passed: Arc::default(),
+        }
+    }
+
+    /// Where it stands.
+    pub fn now(&self) -> Moment {
+        let passed = self.passed.load(Ordering::Relaxed);
+        let wall = self.start.wall.checked_add(Duration::from_nanos(passed));
+        Moment {
+            wall: wall.unwrap_or(self.start.wall),
+            since_boot: self.start.since_boot.saturating_add(passed),
+        }
+    }
+
+    /// Moves it.
+    pub fn advance(&self, time: Duration) {
+        let nanoseconds = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
+        self.passed.fetch_add(nanoseconds, Ordering::Relaxed);
+    }
+}
+
+impl Default for ReplayClock {
+    fn default() -> Self {
+        ReplayClock::at(Moment {
+            wall: SystemTime::UNIX_EPOCH + BEGINNING,
+            since_boot: u64::try_from(BEGINNING.as_nanos()).unwrap_or(u64::MAX),
+        })
+    }
+}
 
 /// What a computer says each time it is asked.
 #[derive(Clone, Debug)]
 pub struct Replay {
+    /// When the recording begins. [`System::wait`] and waiting for events move the clock, and nothing really waits.
+    pub clock: ReplayClock,
+    /// The id of the boot, where it was recorded.
+    pub boot_id: Option<String>,
     /// The computer's name.
     pub computer_name: Vec<u8>,
     /// Whether the caller is to be taken for the superuser.
@@ -78,6 +131,8 @@ impl Default for Replay {
             sent: Fact::Unknown(Why::NotKept),
         };
         Replay {
+            clock: ReplayClock::default(),
+            boot_id: None,
             computer_name: Vec::new(),
             superuser: false,
             unmapped_user: None,
@@ -181,6 +236,7 @@ fn cut(mut facts: ProcessFacts, ask: &ProcessAsk) -> ProcessFacts {
 
 /// Events from memory; then nothing happens any more.
 struct Replayed {
+    clock: ReplayClock,
     batches: std::vec::IntoIter<Vec<Event>>,
 }
 
@@ -204,13 +260,29 @@ impl EventSource for Replayed {
     fn next(&mut self, limit: Duration, visit: &mut dyn FnMut(Event)) -> Result<(), Refused> {
         match self.batches.next() {
             Some(batch) => batch.into_iter().for_each(visit),
-            None => std::thread::sleep(limit),
+            None => {
+                self.clock.advance(limit);
+                std::thread::sleep(limit.min(PAUSE));
+            }
         }
         Ok(())
     }
 }
 
 impl System for Replay {
+    fn now(&self) -> Moment {
+        self.clock.now()
+    }
+
+    fn wait(&mut self, time: Duration) {
+        self.clock.advance(time);
+    }
+
+    fn boot_id(&self) -> Result<String, Refused> {
+        let none = || Refused::failed("this recording has no boot id");
+        self.boot_id.clone().ok_or_else(none)
+    }
+
     fn computer_name(&self) -> Vec<u8> {
         self.computer_name.clone()
     }
@@ -245,10 +317,6 @@ impl System for Replay {
         Some(interface.name.to_vec())
     }
 
-    fn cgroup_paths(&mut self) -> HashMap<u64, Vec<u8>> {
-        HashMap::new()
-    }
-
     fn own_addresses(&mut self) -> Result<Vec<(IpAddr, u32)>, Refused> {
         Ok(self.own_addresses.clone())
     }
@@ -269,49 +337,6 @@ impl System for Replay {
         self.looks += 1;
     }
 
-    fn sockets_as_text(&mut self, ask: &SocketAsk, list: &mut SocketList) -> Result<(), Refused> {
-        list.clear();
-        let Some(sockets) = &self.sockets_as_text else {
-            return Err(Refused("this computer has no second view of its sockets".to_owned()));
-        };
-        let told = |socket: &&Socket| matches!(socket.protocol(), Protocol::Tcp | Protocol::Udp) && wanted(ask, socket);
-        list.sockets.extend(sockets.iter().filter(told).cloned());
-        Ok(())
-    }
-
-    fn lists_bound_ports(&self) -> bool {
-        self.lists_bound_ports
-    }
-
-    fn try_ports(&mut self, protocol: Protocol, v6: bool, ports: &[u16]) -> PortTries {
-        let taken = |port: &u16| self.taken_ports.contains(&(protocol, v6, *port));
-        PortTries {
-            taken: ports.iter().copied().filter(taken).collect(),
-            ..PortTries::default()
-        }
-    }
-
-    fn promiscuous(&mut self) -> Result<Vec<(Vec<u8>, u32)>, Refused> {
-        Ok(self.promiscuous.clone())
-    }
-
-    fn destroy(&mut self, socket: &Socket) -> Result<(), NotDestroyed> {
-        let Some(cookie) = socket.cookie() else {
-            return Err(NotDestroyed::NoCookie);
-        };
-        let mut told = self.sockets.iter().flat_map(|list| &list.sockets);
-        let exists = told.any(|told| told.cookie() == Some(cookie));
-        if !exists || self.destroyed.iter().any(|gone| gone.cookie() == Some(cookie)) {
-            return Err(NotDestroyed::Gone);
-        }
-        self.destroyed.push(socket.clone());
-        Ok(())
-    }
-
-    fn signal(&mut self, _: ProcessKey, _: Signal) -> Result<(), Refused> {
-        Err(Refused("this is a recording: its processes cannot be ended".to_owned()))
-    }
-
     fn owners(&mut self, _: &[Socket], _: &OwnersAsk) -> Result<OwnersFound, Refused> {
         let limits = self.owner_limits.clone();
         Ok(OwnersFound {
@@ -330,23 +355,6 @@ impl System for Replay {
     fn process(&mut self, pid: u32, ask: &ProcessAsk) -> Result<ProcessFacts, NoProcess> {
         let process = self.processes.iter().find(|process| process.pid == pid);
         Ok(cut(process.ok_or(NoProcess::None)?.clone(), ask))
-    }
-
-    fn program_file(&mut self, _: u32, _: u64) -> Result<File, Why> {
-        Err(Why::NotKept)
-    }
-
-    fn file_in_view(&mut self, _: u32, _: u64, _: &[u8]) -> Result<File, Why> {
-        Err(Why::NotKept)
-    }
-
-    fn process_text(&mut self, _: u32, _: u64, _: ProcessText) -> Result<Vec<u8>, Why> {
-        Err(Why::NotKept)
-    }
-
-    fn events(&mut self, _: &EventsAsk) -> Result<Box<dyn EventSource>, Refused> {
-        let batches = self.events.clone().into_iter();
-        Ok(Box::new(Replayed { batches }))
     }
 
     fn protocol_statistics(&mut self, _: BlockSet, _: bool) -> (ProtocolStatistics, Vec<Limit>) {
@@ -372,15 +380,90 @@ impl System for Replay {
         match name {
             "all" => Ok(TableSelection::All),
             "main" => Ok(TableSelection::default()),
-            other => Err(Refused(format!("unknown routing table \"{other}\": use all or main"))),
+            other => Err(Refused::new(RefusedKind::Invalid, format!("unknown routing table \"{other}\": use all or main"))),
         }
-    }
-
-    fn packet_filter(&mut self) -> PacketFilter {
-        self.packet_filter.clone()
     }
 
     fn routes(&mut self, _: TableSelection) -> RouteListing {
         self.routes.clone()
+    }
+}
+
+impl Inspect for Replay {
+    fn cgroup_paths(&mut self) -> HashMap<u64, Vec<u8>> {
+        HashMap::new()
+    }
+
+    fn program_file(&mut self, _: u32, _: u64) -> Result<File, Why> {
+        Err(Why::NotKept)
+    }
+
+    fn file_in_view(&mut self, _: u32, _: u64, _: &[u8]) -> Result<File, Why> {
+        Err(Why::NotKept)
+    }
+
+    fn process_text(&mut self, _: u32, _: u64, _: ProcessText) -> Result<Vec<u8>, Why> {
+        Err(Why::NotKept)
+    }
+}
+
+impl Events for Replay {
+    fn events(&mut self, _: &EventsAsk) -> Result<Box<dyn EventSource>, Refused> {
+        let batches = self.events.clone().into_iter();
+        let clock = self.clock.clone();
+        Ok(Box::new(Replayed { clock, batches }))
+    }
+}
+
+impl Firewall for Replay {
+    fn packet_filter(&mut self) -> PacketFilter {
+        self.packet_filter.clone()
+    }
+}
+
+impl Integrity for Replay {
+    fn sockets_as_text(&mut self, ask: &SocketAsk, list: &mut SocketList) -> Result<(), Refused> {
+        list.clear();
+        let Some(sockets) = &self.sockets_as_text else {
+            return Err(Refused::new(RefusedKind::NotSupported, "this computer has no second view of its sockets"));
+        };
+        let told = |socket: &&Socket| matches!(socket.protocol(), Protocol::Tcp | Protocol::Udp) && wanted(ask, socket);
+        list.sockets.extend(sockets.iter().filter(told).cloned());
+        Ok(())
+    }
+
+    fn lists_bound_ports(&self) -> bool {
+        self.lists_bound_ports
+    }
+
+    fn try_ports(&mut self, protocol: Protocol, v6: bool, ports: &[u16]) -> PortTries {
+        let taken = |port: &u16| self.taken_ports.contains(&(protocol, v6, *port));
+        PortTries {
+            taken: ports.iter().copied().filter(taken).collect(),
+            ..PortTries::default()
+        }
+    }
+
+    fn promiscuous(&mut self) -> Result<Vec<(Vec<u8>, u32)>, Refused> {
+        Ok(self.promiscuous.clone())
+    }
+}
+
+impl Control for Replay {
+    fn destroy(&mut self, socket: &Socket) -> Result<(), NotDestroyed> {
+        let Some(cookie) = socket.cookie() else {
+            return Err(NotDestroyed::NoCookie);
+        };
+        let mut told = self.sockets.iter().flat_map(|list| &list.sockets);
+        let exists = told.any(|told| told.cookie() == Some(cookie));
+        if !exists || self.destroyed.iter().any(|gone| gone.cookie() == Some(cookie)) {
+            return Err(NotDestroyed::Gone);
+        }
+        self.destroyed.push(socket.clone());
+        Ok(())
+    }
+
+    fn signal(&mut self, _: ProcessKey, _: Signal) -> Result<(), Refused> {
+        Err(Refused::new(RefusedKind::NotSupported, "this is a recording: its processes cannot be signalled"))
     }
 }

@@ -1,7 +1,21 @@
 //! Signals: those that are sent to a process, and those that are caught so that a full-screen program can leave the terminal in order.
 
+#[cfg(not(unix))]
+use std::io;
+
 #[cfg(unix)]
-pub use caught::{Caught, catch_signals, stop_self};
+pub use caught::{catch_signals, stop_self};
+
+/// A signal that was caught.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Caught {
+    /// The program is to end; the number of the signal.
+    End(i32),
+    /// The program is to stop, as by Ctrl+Z.
+    Stop,
+    /// The program goes on after it was stopped.
+    Continue,
+}
 
 /// A signal that may be sent to a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,16 +78,7 @@ mod caught {
     use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGTSTP};
     use signal_hook::iterator::Signals;
 
-    /// A signal that came.
-    #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-    pub enum Caught {
-        /// The program is to end; the number of the signal.
-        End(i32),
-        /// The program is to stop, as by Ctrl+Z.
-        Stop,
-        /// The program goes on after it was stopped.
-        Continue,
-    }
+    use super::Caught;
 
     /// Calls `notify` from a thread of its own for each signal that would end or stop the program, which it then does not do by itself.
     ///
@@ -104,4 +109,23 @@ mod caught {
         // SIGTSTP is caught, so only SIGSTOP stops; the shell cannot tell the difference.
         Ok(nix_signal::raise(nix_signal::Signal::SIGSTOP)?)
     }
+}
+
+/// Nothing is caught: the system's own way to end a program stays.
+///
+/// # Errors
+/// None.
+#[cfg(not(unix))]
+pub fn catch_signals(notify: impl FnMut(Caught) + Send + 'static) -> io::Result<()> {
+    drop(notify);
+    Ok(())
+}
+
+/// Programs cannot be stopped here.
+///
+/// # Errors
+/// [`io::ErrorKind::Unsupported`] always.
+#[cfg(not(unix))]
+pub fn stop_self() -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
 }

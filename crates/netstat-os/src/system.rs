@@ -1,20 +1,19 @@
 //! The questions a program may ask of a system.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::fmt;
-use std::fs::File;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use netstat_model::counters::{BlockSet, InterfaceStatistics, ProtocolStatistics};
-use netstat_model::metrics::{Metrics, ProcessKey};
-use netstat_model::packet_filter::PacketFilter;
+use netstat_model::metrics::Metrics;
 use netstat_model::process::ProcessFacts;
 use netstat_model::route::{RouteListing, TableSelection};
-use netstat_model::{Extras, Limit, Owners, Protocol, Socket, State, Transfer, Why};
+use netstat_model::{Extras, Limit, Moment, Owners, Socket, State, Transfer};
 
 use crate::{
-    EventSource, EventsAsk, MetricsAsk, NoProcess, PortTries, ProcessAsk, ProcessText, Signal, SocketAsk, SocketList,
+    Control, Events, Firewall, Inspect, Integrity, MetricsAsk, NoProcess, ProcessAsk, Refused, SocketAsk, SocketList,
 };
 
 /// The states in which a connection has figures of its own.
@@ -98,24 +97,24 @@ impl fmt::Display for NotDestroyed {
 
 impl std::error::Error for NotDestroyed {}
 
-/// A question that this system, or this caller, cannot have answered at all.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Refused(pub String);
-
-impl fmt::Display for Refused {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl std::error::Error for Refused {}
-
-/// A computer that can be asked. Implemented by the running system, and by [`crate::Replay`] from
-/// memory.
+/// A computer that can be asked: the questions that every system must answer. Implemented by the running system, and by
+/// [`crate::Replay`] from memory. The supertraits hold what a system may lack, with "not supported" as the default.
 ///
-/// Answers never fail as a whole where a part of them can be had: what is missing is unknown in the answer and told as a
+/// Answers never fail as a whole where a part of them can be had: what is missing is unknown in the answer and reported as a
 /// [`Limit`].
-pub trait System {
+pub trait System: Inspect + Events + Firewall + Integrity + Control {
+    /// Now, on both clocks.
+    fn now(&self) -> Moment;
+
+    /// Waits for `time`. A replay moves its clock instead.
+    fn wait(&mut self, time: Duration);
+
+    /// The id of this boot: random, and the same until the next.
+    ///
+    /// # Errors
+    /// When the system does not say.
+    fn boot_id(&self) -> Result<String, Refused>;
+
     /// The computer's name as the system keeps it: not necessarily a proper host name.
     fn computer_name(&self) -> Vec<u8>;
 
@@ -124,7 +123,9 @@ pub trait System {
 
     /// The number that stands for every user and group that has none where the caller is: on Linux the overflow number of
     /// user_namespaces(7). `None` where all have one. Who owns a file of this number cannot be said.
-    fn unmapped_user(&self) -> Option<u32>;
+    fn unmapped_user(&self) -> Option<u32> {
+        None
+    }
 
     /// The name of the user with number `uid`, as the account database of this computer has it; `None` when it has none. Asked
     /// for once and remembered.
@@ -139,9 +140,6 @@ pub trait System {
     /// The name of the interface with this index in a network namespace: 0 is the caller's own, others are those of the last
     /// listing of all namespaces ([`Socket::namespace`]). `None` when there is none.
     fn interface_name(&mut self, namespace: u32, index: u32) -> Option<Vec<u8>>;
-
-    /// The path of each control group below the root of its hierarchy, by its id as sockets have it; empty where it cannot be read.
-    fn cgroup_paths(&mut self) -> HashMap<u64, Vec<u8>>;
 
     /// The computer's own addresses, each with the index of its interface.
     ///
@@ -159,13 +157,6 @@ pub trait System {
         self.sockets(ask, list);
         list.sockets.drain(..).for_each(visit);
     }
-
-    /// The TCP and UDP sockets of the caller's own network that `ask` wants, in no order, as another part of the kernel tells them than
-    /// the one that [`System::sockets`] asks first: on Linux the text tables of `/proc/net`. `list` is emptied first.
-    ///
-    /// # Errors
-    /// When there is no second source, or none of it can be read.
-    fn sockets_as_text(&mut self, ask: &SocketAsk, list: &mut SocketList) -> Result<(), Refused>;
 
     /// What the open TCP connections with these cookies have moved so far, in no order; with `all_namespaces` also in other network
     /// namespaces, as far as they may be entered. What cannot be told is missing. Where it can, a system keeps no list of all sockets
@@ -185,37 +176,11 @@ pub trait System {
         moved.filter(|progress| cookies.contains(&progress.cookie)).collect()
     }
 
-    /// Whether [`System::sockets`] tells TCP ports that are bound and neither listen nor connect.
-    fn lists_bound_ports(&self) -> bool;
-
-    /// Tries whether each of `ports` can be taken on the unspecified address, over TCP or UDP: each is bound for a moment, nothing
-    /// listens on it and nothing is sent. A program that starts in this moment may find its port taken.
-    fn try_ports(&mut self, protocol: Protocol, v6: bool, ports: &[u16]) -> PortTries;
-
-    /// The interfaces that take frames meant for others, and how many want that of each; without those where a bridge, a bond or an
-    /// interface upon them explains it.
-    ///
-    /// # Errors
-    /// When the system does not tell.
-    fn promiscuous(&mut self) -> Result<Vec<(Vec<u8>, u32)>, Refused>;
-
-    /// Closes `socket`, of the last listing, for its program: exactly this one, never a later one at the same addresses.
-    ///
-    /// # Errors
-    /// [`NotDestroyed`] says why not.
-    fn destroy(&mut self, socket: &Socket) -> Result<(), NotDestroyed>;
-
     /// The processes that hold `sockets`.
     ///
     /// # Errors
     /// When `ask` forces a source that cannot be used.
     fn owners(&mut self, sockets: &[Socket], ask: &OwnersAsk) -> Result<OwnersFound, Refused>;
-
-    /// Sends a signal to a process: to this very one, never to a later one with its id.
-    ///
-    /// # Errors
-    /// One line that says why not.
-    fn signal(&mut self, process: ProcessKey, signal: Signal) -> Result<(), Refused>;
 
     /// The ids of all processes in sight, ascending.
     ///
@@ -228,32 +193,6 @@ pub trait System {
     /// # Errors
     /// When there is no such process, or nothing can be told about it.
     fn process(&mut self, pid: u32, ask: &ProcessAsk) -> Result<ProcessFacts, NoProcess>;
-
-    /// The file of the program that process `pid`, started at `start_ticks`, is running, opened for reading: also one that has no
-    /// name any more.
-    ///
-    /// # Errors
-    /// Why it cannot be opened; [`Why::Gone`] when that process has ended.
-    fn program_file(&mut self, pid: u32, start_ticks: u64) -> Result<File, Why>;
-
-    /// The plain file at `path` in the view of process `pid`, started at `start_ticks`, opened for reading; a relative path counts
-    /// from its working directory. It may be any file: treat its content as foreign.
-    ///
-    /// # Errors
-    /// Why it cannot be opened; [`Why::Gone`] when nothing stands there, [`Why::NotApplicable`] when it is no plain file.
-    fn file_in_view(&mut self, pid: u32, start_ticks: u64, path: &[u8]) -> Result<File, Why>;
-
-    /// One of the texts that the system keeps about process `pid`, started at `start_ticks`, as it stands.
-    ///
-    /// # Errors
-    /// Why it cannot be read; [`Why::Gone`] when that process has ended.
-    fn process_text(&mut self, pid: u32, start_ticks: u64, which: ProcessText) -> Result<Vec<u8>, Why>;
-
-    /// Begins to watch what happens to sockets.
-    ///
-    /// # Errors
-    /// When `ask` forces a way that cannot be used.
-    fn events(&mut self, ask: &EventsAsk) -> Result<Box<dyn EventSource>, Refused>;
 
     /// The counters of the protocols in `blocks`, with `further` also those beyond the classic ones.
     fn protocol_statistics(&mut self, blocks: BlockSet, further: bool) -> (ProtocolStatistics, Vec<Limit>);
@@ -269,9 +208,6 @@ pub trait System {
     /// # Errors
     /// When there is no table of that name; the words say which there are.
     fn table(&mut self, name: &str) -> Result<TableSelection, Refused>;
-
-    /// The packet filters of the own network namespace.
-    fn packet_filter(&mut self) -> PacketFilter;
 
     /// Interfaces and routes.
     fn routes(&mut self, tables: TableSelection) -> RouteListing;

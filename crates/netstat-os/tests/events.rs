@@ -8,7 +8,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use netstat_model::{Direction, Event, EventKind, EventOrigin, Fact, Protocol, State};
-use netstat_os::{EventSource, EventWay, EventsAsk, Native, System};
+use netstat_os::{EventSource, EventWay, Events, EventsAsk, Native};
 use netstat_testkit::{own_namespace, skip};
 
 /// What a copy of this program is to do.

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use netstat_model::metrics::rates::{ProcessRates, SystemRates};
 use netstat_model::metrics::{Metrics, ProcessMetrics, ProcessState};
 use netstat_model::{Fact, Why};
-use netstat_os::{MetricsAsk, Native, System};
+use netstat_os::{Control, MetricsAsk, Native, System};
 use netstat_testkit::skip;
 
 const EVERYTHING: MetricsAsk = MetricsAsk { processes: true };

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
 use netstat_model::packet_filter::{Arrival, Condition, FilterPath, FilterVerdict};
-use netstat_os::{Native, System};
+use netstat_os::{Firewall, Native};
 use netstat_testkit::namespace::{in_network, tool};
 use netstat_testkit::{have, own_namespace, skip};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};

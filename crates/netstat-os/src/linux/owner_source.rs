@@ -56,7 +56,7 @@ impl OwnerFinder {
             OwnerSource::Walk => "as asked".to_owned(),
             OwnerSource::Iterator => match self.iterate(sockets, &wanted, reader) {
                 Ok((owners, limits)) => return Ok(by_iterator(owners, limits, "as asked")),
-                Err(unavailable) => return Err(Refused(format!("--owners ebpf: {unavailable}"))),
+                Err(unavailable) => return Err(Refused::failed(format!("--owners ebpf: {unavailable}"))),
             },
             OwnerSource::Auto => match self.worth_iterating() {
                 Err(why) => why,

@@ -2,16 +2,18 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
+use std::io;
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use netstat_model::counters::{BlockSet, InterfaceStatistics, ProtocolStatistics};
 use netstat_model::metrics::{Metrics, ProcessKey};
 use netstat_model::packet_filter::PacketFilter;
 use netstat_model::process::ProcessFacts;
 use netstat_model::route::{RouteListing, TableSelection};
-use netstat_model::{Limit, Protocol, Socket, Transfer, Why};
+use netstat_model::{Component, Limit, Moment, Protocol, Socket, Transfer, Why};
 
 use super::events::Watch;
 use super::metrics::FigureReader;
@@ -21,9 +23,19 @@ use super::sockets::{SocketReader, lists_bound_ports};
 use super::{cgroups, counters, packet_filter, port_probe, routes, users};
 use crate::accounts::Accounts;
 use crate::{
-    EventSource, EventsAsk, MetricsAsk, NoProcess, NotDestroyed, OwnersAsk, OwnersFound, PortTries, ProcessAsk,
-    ProcessText, Refused, Signal, SocketAsk, SocketList, System,
+    Caught, Control, EventSource, Events, EventsAsk, Firewall, Inspect, Integrity, MetricsAsk, NoProcess, NotDestroyed, OwnersAsk, OwnersFound, PortTries, ProcessAsk,
+    ProcessText, Refused, RefusedKind, Signal, SocketAsk, SocketList, System,
 };
+
+/// A failure of netlink as the caller gets it.
+fn netlink_refused(error: routes::NetlinkError) -> Refused {
+    let kind = match error.why() {
+        Why::NotPermitted => RefusedKind::NotPermitted,
+        Why::NotSupported => RefusedKind::NotSupported,
+        _ => RefusedKind::Failed,
+    };
+    Refused::new(kind, error.to_string())
+}
 
 /// The network of the calling thread and the processes below `/proc`.
 #[derive(Debug)]
@@ -51,6 +63,18 @@ impl Default for Linux {
 }
 
 impl System for Linux {
+    fn now(&self) -> Moment {
+        super::events::moment()
+    }
+
+    fn wait(&mut self, time: Duration) {
+        std::thread::sleep(time);
+    }
+
+    fn boot_id(&self) -> Result<String, Refused> {
+        super::boot_id().map_err(|error| Refused::from_io("the id of this boot", &error))
+    }
+
     fn computer_name(&self) -> Vec<u8> {
         rustix::system::uname().nodename().to_bytes().to_vec()
     }
@@ -79,12 +103,8 @@ impl System for Linux {
         self.sockets.interface_name(namespace, index)
     }
 
-    fn cgroup_paths(&mut self) -> HashMap<u64, Vec<u8>> {
-        cgroups::paths(&self.proc)
-    }
-
     fn own_addresses(&mut self) -> Result<Vec<(IpAddr, u32)>, Refused> {
-        let addresses = routes::addresses().map_err(|error| Refused(error.to_string()))?;
+        let addresses = routes::addresses().map_err(netlink_refused)?;
         Ok(addresses.rows.iter().map(|own| (own.address, own.interface)).collect())
     }
 
@@ -96,37 +116,12 @@ impl System for Linux {
         self.sockets.each(ask, list, visit);
     }
 
-    fn sockets_as_text(&mut self, ask: &SocketAsk, list: &mut SocketList) -> Result<(), Refused> {
-        self.sockets.read_as_text(ask, list)
-    }
-
     fn progress(&mut self, cookies: &HashSet<u64>, all_namespaces: bool) -> Vec<Transfer> {
         self.sockets.progress(cookies, all_namespaces)
     }
 
-    fn lists_bound_ports(&self) -> bool {
-        lists_bound_ports()
-    }
-
-    fn try_ports(&mut self, protocol: Protocol, v6: bool, ports: &[u16]) -> PortTries {
-        port_probe::try_ports(protocol, v6, ports)
-    }
-
-    fn promiscuous(&mut self) -> Result<Vec<(Vec<u8>, u32)>, Refused> {
-        let found = routes::promiscuous().map_err(|error| Refused(error.to_string()))?;
-        Ok(found.rows)
-    }
-
-    fn destroy(&mut self, socket: &Socket) -> Result<(), NotDestroyed> {
-        self.sockets.destroy(socket)
-    }
-
     fn owners(&mut self, sockets: &[Socket], ask: &OwnersAsk) -> Result<OwnersFound, Refused> {
         self.owners.find(sockets, ask, &mut self.sockets)
-    }
-
-    fn signal(&mut self, process: ProcessKey, signal: Signal) -> Result<(), Refused> {
-        self.figures.signal(process, signal)
     }
 
     fn processes(&mut self) -> Result<Vec<u32>, Refused> {
@@ -135,22 +130,6 @@ impl System for Linux {
 
     fn process(&mut self, pid: u32, ask: &ProcessAsk) -> Result<ProcessFacts, NoProcess> {
         self.processes.read(pid, ask)
-    }
-
-    fn program_file(&mut self, pid: u32, start_ticks: u64) -> Result<File, Why> {
-        self.processes.program_file(pid, start_ticks)
-    }
-
-    fn file_in_view(&mut self, pid: u32, start_ticks: u64, path: &[u8]) -> Result<File, Why> {
-        self.processes.file_in_view(pid, start_ticks, path)
-    }
-
-    fn process_text(&mut self, pid: u32, start_ticks: u64, which: ProcessText) -> Result<Vec<u8>, Why> {
-        self.processes.text(pid, start_ticks, which)
-    }
-
-    fn events(&mut self, ask: &EventsAsk) -> Result<Box<dyn EventSource>, Refused> {
-        Ok(Box::new(Watch::open(&self.proc, ask)?))
     }
 
     fn protocol_statistics(&mut self, blocks: BlockSet, further: bool) -> (ProtocolStatistics, Vec<Limit>) {
@@ -166,14 +145,85 @@ impl System for Linux {
     }
 
     fn table(&mut self, name: &str) -> Result<TableSelection, Refused> {
-        routes::select_tables(name).map_err(|unknown| Refused(unknown.to_string()))
-    }
-
-    fn packet_filter(&mut self) -> PacketFilter {
-        packet_filter::packet_filter(&self.proc)
+        routes::select_tables(name).map_err(|unknown| Refused::new(RefusedKind::Invalid, unknown.to_string()))
     }
 
     fn routes(&mut self, tables: TableSelection) -> RouteListing {
         routes::listing(tables)
+    }
+}
+
+impl Inspect for Linux {
+    fn cgroup_paths(&mut self) -> HashMap<u64, Vec<u8>> {
+        cgroups::paths(&self.proc)
+    }
+
+    fn program_file(&mut self, pid: u32, start_ticks: u64) -> Result<File, Why> {
+        self.processes.program_file(pid, start_ticks)
+    }
+
+    fn file_in_view(&mut self, pid: u32, start_ticks: u64, path: &[u8]) -> Result<File, Why> {
+        self.processes.file_in_view(pid, start_ticks, path)
+    }
+
+    fn process_text(&mut self, pid: u32, start_ticks: u64, which: ProcessText) -> Result<Vec<u8>, Why> {
+        self.processes.text(pid, start_ticks, which)
+    }
+
+    fn components_of(&self, path: &[u8]) -> Vec<Component> {
+        super::components_of(path)
+    }
+
+    fn is_locked(&self, path: &Path) -> io::Result<bool> {
+        super::is_locked(path)
+    }
+}
+
+impl Events for Linux {
+    fn events(&mut self, ask: &EventsAsk) -> Result<Box<dyn EventSource>, Refused> {
+        Ok(Box::new(Watch::open(&self.proc, ask)?))
+    }
+}
+
+impl Firewall for Linux {
+    fn packet_filter(&mut self) -> PacketFilter {
+        packet_filter::packet_filter(&self.proc)
+    }
+}
+
+impl Integrity for Linux {
+    fn sockets_as_text(&mut self, ask: &SocketAsk, list: &mut SocketList) -> Result<(), Refused> {
+        self.sockets.read_as_text(ask, list)
+    }
+
+    fn lists_bound_ports(&self) -> bool {
+        lists_bound_ports()
+    }
+
+    fn try_ports(&mut self, protocol: Protocol, v6: bool, ports: &[u16]) -> PortTries {
+        port_probe::try_ports(protocol, v6, ports)
+    }
+
+    fn promiscuous(&mut self) -> Result<Vec<(Vec<u8>, u32)>, Refused> {
+        let found = routes::promiscuous().map_err(netlink_refused)?;
+        Ok(found.rows)
+    }
+}
+
+impl Control for Linux {
+    fn destroy(&mut self, socket: &Socket) -> Result<(), NotDestroyed> {
+        self.sockets.destroy(socket)
+    }
+
+    fn signal(&mut self, process: ProcessKey, signal: Signal) -> Result<(), Refused> {
+        self.figures.signal(process, signal)
+    }
+
+    fn catch_signals(&mut self, notify: Box<dyn FnMut(Caught) + Send>) -> io::Result<()> {
+        crate::catch_signals(notify)
+    }
+
+    fn stop_self(&mut self) -> io::Result<()> {
+        crate::stop_self()
     }
 }

@@ -5,7 +5,7 @@ use std::net::{Ipv6Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::fd::{AsRawFd, OwnedFd};
 
 use netstat_model::{Protocol, Socket, State};
-use netstat_os::{Native, PortTries, SocketAsk, SocketList, System};
+use netstat_os::{Integrity, Native, PortTries, SocketAsk, SocketList, System};
 use netstat_testkit::own_namespace;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, eth, socket_with};
 use rustix::thread::{CapabilitySet, capabilities, set_capabilities};

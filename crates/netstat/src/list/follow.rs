@@ -68,7 +68,7 @@ pub(super) fn follow(plan: &Plan, follow: &FollowPlan, context: &mut Context<'_>
     let mut source = context
         .system
         .events(&ask)
-        .map_err(|refused| Failure::Refused(refused.0))?;
+        .map_err(|refused| Failure::Refused(refused.message))?;
     let mut diagnostics = Diagnostics::default();
     diagnostics.limits(source.limits().iter().cloned());
     if plan.verbose {
@@ -111,7 +111,7 @@ pub(super) fn follow(plan: &Plan, follow: &FollowPlan, context: &mut Context<'_>
         let mut events = Vec::new();
         source
             .next(wait, &mut |event| events.push(event))
-            .map_err(|refused| Failure::Refused(refused.0))?;
+            .map_err(|refused| Failure::Refused(refused.message))?;
         for event in &events {
             if teller.tell(event, context)? {
                 context.out.flush()?;

@@ -16,7 +16,7 @@ use netstat_model::counters::{
 };
 use netstat_model::route::TableSelection;
 use netstat_model::{Fact, Family, Filter, Ports, Protocol, Sides, Socket, State, Why};
-use netstat_os::{Refused, SocketAsk, SocketList};
+use netstat_os::{SocketAsk, SocketList};
 
 use crate::args::shape::Format;
 use crate::args::{Plan, ProtocolName, RouteTable, RoutesPlan, StatisticsPlan, Which};
@@ -106,7 +106,7 @@ impl<'a, 's> Job<'a, 's> {
             Some(RouteTable::Named(name)) => context
                 .system
                 .table(name)
-                .map_err(|Refused(words)| Failure::Usage(words))?,
+                .map_err(|refused| Failure::Usage(refused.message))?,
         };
         let filter = names::resolved(&plan.filter, context, plan.dns_timeout)?;
         Ok(Job {

@@ -205,7 +205,14 @@ pub(crate) struct MapShape {
     pub(crate) flags: u32,
 }
 
-/// A map made here, whose sizes are known, so that its elements can be read and written.
+/// Kinds of map (`enum bpf_map_type`) whose elements are one value of the declared size. All others are excluded from element access, above
+/// all the per-CPU ones (5, 6, 10, 21): for those the kernel reads and writes one value per possible processor.
+const ELEMENT_KINDS: [u32; 3] = [BPF_MAP_TYPE_HASH, BPF_MAP_TYPE_ARRAY, BPF_MAP_TYPE_LRU_HASH];
+const BPF_MAP_TYPE_HASH: u32 = 1;
+const BPF_MAP_TYPE_ARRAY: u32 = 2;
+const BPF_MAP_TYPE_LRU_HASH: u32 = 9;
+
+/// A map made here. Its elements can be reached through [`Map::into_elements`] only.
 #[derive(Debug)]
 pub(crate) struct Map {
     descriptor: OwnedFd,
@@ -232,14 +239,34 @@ impl Map {
         self.shape
     }
 
+    /// The map with access to its elements; an error for a kind whose elements are not a single value of the declared size.
+    ///
+    /// # Errors
+    /// `InvalidInput`.
+    pub(crate) fn into_elements(self) -> io::Result<ElementMap> {
+        match ELEMENT_KINDS.contains(&self.shape.kind) {
+            true => Ok(ElementMap(self)),
+            false => Err(io::Error::new(
+                io::ErrorKind::InvalidInput,
+                format!("a map of kind {} has no plain elements", self.shape.kind),
+            )),
+        }
+    }
+}
+
+/// A map whose elements are one value of the declared size: the only type with element access.
+#[derive(Debug)]
+pub(crate) struct ElementMap(Map);
+
+impl ElementMap {
     /// The element under `key`; `None` when there is none.
     ///
     /// # Errors
     /// What the kernel answers; `InvalidInput` for a key of another length.
     pub(crate) fn get(&self, key: &[u8]) -> io::Result<Option<Vec<u8>>> {
-        let mut value = vec![0; self.shape.value as usize];
+        let mut value = vec![0; self.0.shape.value as usize];
         let attributes = self.element(key, value.as_mut_ptr() as u64)?;
-        // SAFETY: `key` and `value` have the sizes the map was made with (no per-CPU map is), and outlive the call.
+        // SAFETY: `key` and `value` have the sizes the map was made with ([`Map::into_elements`] admits no per-CPU map), and outlive the call.
         match unsafe { call(BPF_MAP_LOOKUP_ELEM, &attributes) } {
             Ok(_) => Ok(Some(value)),
             Err(error) if error.raw_os_error() == Some(libc::ENOENT) => Ok(None),
@@ -252,7 +279,7 @@ impl Map {
     /// # Errors
     /// What the kernel answers; `InvalidInput` for a key or value of another length.
     pub(crate) fn put(&self, key: &[u8], value: &[u8]) -> io::Result<()> {
-        if value.len() != self.shape.value as usize {
+        if value.len() != self.0.shape.value as usize {
             return Err(io::ErrorKind::InvalidInput.into());
         }
         let attributes = self.element(key, value.as_ptr() as u64)?;
@@ -275,11 +302,11 @@ impl Map {
     }
 
     fn element(&self, key: &[u8], value: u64) -> io::Result<Element> {
-        if key.len() != self.shape.key as usize {
+        if key.len() != self.0.shape.key as usize {
             return Err(io::ErrorKind::InvalidInput.into());
         }
         Ok(Element {
-            map_fd: self.descriptor.as_raw_fd() as u32,
+            map_fd: self.0.descriptor.as_raw_fd() as u32,
             key: key.as_ptr() as u64,
             value,
             ..Element::default()
@@ -355,4 +382,35 @@ pub(crate) fn open_iterator(link: BorrowedFd<'_>) -> io::Result<OwnedFd> {
     };
     // SAFETY: no pointers inside.
     unsafe { bpf(BPF_ITER_CREATE, &attributes) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A map over a descriptor that is none of the kernel's maps: enough to ask what it would be allowed.
+    fn map(kind: u32) -> Map {
+        Map {
+            descriptor: std::fs::File::open("/dev/null").unwrap().into(),
+            shape: MapShape {
+                kind,
+                key: 4,
+                value: 8,
+                entries: 1,
+                flags: 0,
+            },
+        }
+    }
+
+    #[test]
+    fn map_elements_per_cpu_kind_is_refused() {
+        for kind in [5, 6, 10, 21] {
+            let error = map(kind).into_elements().unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::InvalidInput, "kind {kind}");
+        }
+        assert!(map(27).into_elements().is_err(), "a ring buffer has no elements");
+        for kind in ELEMENT_KINDS {
+            assert!(map(kind).into_elements().is_ok(), "kind {kind}");
+        }
+    }
 }

@@ -110,7 +110,7 @@ impl Watch {
         if matches!(ask.way, EventWay::Auto | EventWay::Trace) {
             match Tracer::load((!ask.all_namespaces).then_some(own), ask.changes) {
                 Ok(loaded) => tracer = Some(loaded),
-                Err(error) if ask.way == EventWay::Trace => return Err(Refused(format!("tracepoints: {error}"))),
+                Err(error) if ask.way == EventWay::Trace => return Err(Refused::failed(format!("tracepoints: {error}"))),
                 Err(error) => how = format!("tracepoints not used: {error}; "),
             }
         }
@@ -118,7 +118,7 @@ impl Watch {
         if ask.way != EventWay::Poll {
             match Destroyed::open(tracer.is_none()) {
                 Ok(open) => destroyed = Some(open),
-                Err(error) if ask.way == EventWay::Netlink => return Err(Refused(format!("netlink: {error}"))),
+                Err(error) if ask.way == EventWay::Netlink => return Err(Refused::failed(format!("netlink: {error}"))),
                 Err(error) => how.push_str(&format!("messages about destroyed sockets not used: {error}; ")),
             }
         }
@@ -220,7 +220,7 @@ impl Watch {
                 }
                 told(event, live, begun, now, visit);
             });
-            let gaps = gaps.map_err(|error| Refused(format!("netlink: {error}")))?;
+            let gaps = gaps.map_err(|error| Refused::failed(format!("netlink: {error}")))?;
             if gaps > 0 {
                 lost.gaps += gaps;
                 self.next_look = now;
@@ -416,7 +416,7 @@ impl Watch {
 
     /// Waits for anything to read, at most `limit`.
     fn wait(&self, limit: Duration) -> Result<(), Refused> {
-        let failed = |error: std::io::Error| Refused(format!("waiting failed: {error}"));
+        let failed = |error: std::io::Error| Refused::from_io("waiting failed", &error);
         match (&self.tracer, &self.destroyed) {
             // The programs do not wake the reader for each event: it comes by itself.
             (Some(tracer), _) => tracer.wait(limit.min(self.ask.latency)).map_err(failed),
@@ -514,7 +514,7 @@ impl EventSource for Watch {
         if now >= self.next_check {
             self.next_check = now + CHECK_EVERY;
             if let Some(tracer) = &mut self.tracer {
-                let dropped = tracer.dropped().map_err(|error| Refused(format!("bpf: {error}")))?;
+                let dropped = tracer.dropped().map_err(|error| Refused::failed(format!("bpf: {error}")))?;
                 if dropped != self.dropped {
                     self.lost.events += dropped.events - self.dropped.events;
                     self.lost.owners += dropped.owners - self.dropped.owners;

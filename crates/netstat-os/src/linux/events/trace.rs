@@ -12,7 +12,7 @@ use crate::linux::bpf::btf::Btf;
 use crate::linux::bpf::kernel_btf::KernelBtf;
 use crate::linux::bpf::object::{Object, ObjectError};
 use crate::linux::bpf::ring::Ring;
-use crate::linux::bpf::sys::{self, Map, Place};
+use crate::linux::bpf::sys::{self, ElementMap, Map, Place};
 use crate::linux::owners_ebpf::{TaskFile, Unavailable, load_fitted};
 
 /// `bpf/events.bpf.c`, compiled; `cargo xtask bpf --check` proves it.
@@ -136,8 +136,8 @@ struct Attached {
 /// The loaded programs; dropping it takes them out of the kernel.
 pub(super) struct Tracer {
     ring: Ring,
-    settings: Map,
-    udp_notes: Map,
+    settings: ElementMap,
+    udp_notes: ElementMap,
     clock: Clock,
     sight: Sight,
     /// The program that sees changes of state.
@@ -201,6 +201,8 @@ impl Tracer {
         let Ok([settings, _tcp_notes, udp_notes, _seen, ring, _running]) = <[Map; MAPS]>::try_from(maps) else {
             return Err(Unavailable::Kernel("the object file has other maps".to_owned()));
         };
+        let settings = settings.into_elements().map_err(no_map)?;
+        let udp_notes = udp_notes.into_elements().map_err(no_map)?;
         settings.put(&0u32.to_ne_bytes(), &chosen).map_err(no_map)?;
         let ring = Ring::new(ring).map_err(Unavailable::Read)?;
 

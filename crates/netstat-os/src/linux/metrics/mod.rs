@@ -19,7 +19,7 @@ use rustix::process::PidfdFlags;
 
 use super::counters::{self, now, read_net, snmp};
 use super::owners::{ProcessDir, parse_stat};
-use crate::{MetricsAsk, Refused, Signal};
+use crate::{MetricsAsk, Refused, RefusedKind, Signal};
 use processes::{Look, ProcessReader};
 
 /// Where the kernel shows its block devices (Documentation/ABI/stable/sysfs-block).
@@ -76,15 +76,20 @@ impl FigureReader {
     pub(super) fn signal(&self, key: ProcessKey, signal: Signal) -> Result<(), Refused> {
         let pid = i32::try_from(key.pid).ok().and_then(rustix::process::Pid::from_raw);
         let told = |error: Errno| {
-            Refused(match error {
-                Errno::SRCH => format!("process {} has ended already", key.pid),
-                Errno::PERM => format!("not permitted: process {} belongs to another user (try sudo)", key.pid),
-                error => format!("process {}: {error}", key.pid),
-            })
+            let (kind, message) = match error {
+                Errno::SRCH => (RefusedKind::NotFound, "has ended already".to_owned()),
+                Errno::PERM => {
+                    let message = format!("not permitted: process {} belongs to another user (try sudo)", key.pid);
+                    return Refused::new(RefusedKind::NotPermitted, message);
+                }
+                Errno::NOSYS => (RefusedKind::NotSupported, format!("cannot be signalled: {error}")),
+                error => (RefusedKind::Failed, format!("cannot be signalled: {error}")),
+            };
+            Refused::new(kind, format!("process {} {message}", key.pid))
         };
         let process =
             rustix::process::pidfd_open(pid.ok_or_else(|| told(Errno::SRCH))?, PidfdFlags::empty()).map_err(told)?;
-        let proc = File::open(&self.root).map_err(|error| Refused(format!("{}: {error}", self.root.display())))?;
+        let proc = File::open(&self.root).map_err(|error| Refused::from_io(self.root.display(), &error))?;
         let mut text = Vec::new();
         let start = ProcessDir::open(proc.as_fd(), key.pid)
             .and_then(|dir| dir.text(c"stat", &mut text))

@@ -63,11 +63,8 @@ impl ProcessReader {
     pub fn list(&mut self) -> Result<Vec<u32>, Refused> {
         let ids = self.open().and_then(process_ids);
         ids.map_err(|error| {
-            let error = std::io::Error::from(error);
-            Refused(format!(
-                "the process list {} cannot be read: {error}",
-                self.root.display()
-            ))
+            let what = format_args!("the process list {} cannot be read", self.root.display()).to_string();
+            Refused::from_io(what, &error.into())
         })
     }
 

@@ -130,7 +130,7 @@ impl Space {
         }
         // Without IPv6 there are no tables of it, and nothing is wrong.
         match list.limits.first() {
-            Some(limit) => Err(Refused(format!("{}: {}", limit.what, limit.why))),
+            Some(limit) => Err(Refused::failed(format!("{}: {}", limit.what, limit.why))),
             None => Ok(()),
         }
     }

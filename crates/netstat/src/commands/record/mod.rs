@@ -111,7 +111,7 @@ pub(crate) fn run(matches: &ArgMatches, context: &mut Context<'_>) -> Result<Out
     let mut source = context
         .system
         .events(&ask)
-        .map_err(|refused| Failure::Refused(refused.0))?;
+        .map_err(|refused| Failure::Refused(refused.message))?;
     let asked_to_stop = Arc::new(AtomicBool::new(false));
     let asked = Arc::clone(&asked_to_stop);
     netstat_os::catch_signals(move |signal| match signal {
@@ -155,7 +155,7 @@ pub(crate) fn run(matches: &ArgMatches, context: &mut Context<'_>) -> Result<Out
                 .next(until.saturating_duration_since(now), &mut |event| {
                     recorder.observe(&event, &mut describe);
                 })
-                .map_err(|refused| Failure::Refused(refused.0))?;
+                .map_err(|refused| Failure::Refused(refused.message))?;
         }
         if !settled {
             settled = true;
