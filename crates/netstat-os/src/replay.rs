@@ -16,8 +16,9 @@ use netstat_model::route::{RouteListing, TableNames, TableSelection};
 use netstat_model::{Event, EventOrigin, Fact, Limit, Moment, Owners, Protocol, Socket, Why};
 
 use crate::{
-    Control, DescriptorsAsk, EventSource, Events, EventsAsk, Firewall, Inspect, Integrity, Lost, MetricsAsk, NoProcess, NotDestroyed, OwnersAsk, OwnersFound,
-    PortTries, ProcessAsk, ProcessText, Refused, RefusedKind, Signal, SocketAsk, SocketList, System,
+    Control, DescriptorsAsk, EventSource, Events, EventsAsk, Firewall, Inspect, Integrity, Lost, MetricsAsk, NoProcess,
+    NotDestroyed, OwnersAsk, OwnersFound, PortTries, ProcessAsk, ProcessText, Refused, RefusedKind, Signal, SocketAsk,
+    SocketList, System,
 };
 
 /// Where the clocks of a replay without a recorded time stand.
@@ -380,7 +381,10 @@ impl System for Replay {
         match name {
             "all" => Ok(TableSelection::All),
             "main" => Ok(TableSelection::default()),
-            other => Err(Refused::new(RefusedKind::Invalid, format!("unknown routing table \"{other}\": use all or main"))),
+            other => Err(Refused::new(
+                RefusedKind::Invalid,
+                format!("unknown routing table \"{other}\": use all or main"),
+            )),
         }
     }
 
@@ -425,7 +429,10 @@ impl Integrity for Replay {
     fn sockets_as_text(&mut self, ask: &SocketAsk, list: &mut SocketList) -> Result<(), Refused> {
         list.clear();
         let Some(sockets) = &self.sockets_as_text else {
-            return Err(Refused::new(RefusedKind::NotSupported, "this computer has no second view of its sockets"));
+            return Err(Refused::new(
+                RefusedKind::NotSupported,
+                "this computer has no second view of its sockets",
+            ));
         };
         let told = |socket: &&Socket| matches!(socket.protocol(), Protocol::Tcp | Protocol::Udp) && wanted(ask, socket);
         list.sockets.extend(sockets.iter().filter(told).cloned());
@@ -464,6 +471,9 @@ impl Control for Replay {
     }
 
     fn signal(&mut self, _: ProcessKey, _: Signal) -> Result<(), Refused> {
-        Err(Refused::new(RefusedKind::NotSupported, "this is a recording: its processes cannot be signalled"))
+        Err(Refused::new(
+            RefusedKind::NotSupported,
+            "this is a recording: its processes cannot be signalled",
+        ))
     }
 }

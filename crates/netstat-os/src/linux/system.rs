@@ -23,8 +23,9 @@ use super::sockets::{SocketReader, lists_bound_ports};
 use super::{cgroups, counters, packet_filter, port_probe, routes, users};
 use crate::accounts::Accounts;
 use crate::{
-    Caught, Control, EventSource, Events, EventsAsk, Firewall, Inspect, Integrity, MetricsAsk, NoProcess, NotDestroyed, OwnersAsk, OwnersFound, PortTries, ProcessAsk,
-    ProcessText, Refused, RefusedKind, Signal, SocketAsk, SocketList, System,
+    Caught, Control, EventSource, Events, EventsAsk, Firewall, Inspect, Integrity, MetricsAsk, NoProcess, NotDestroyed,
+    OwnersAsk, OwnersFound, PortTries, ProcessAsk, ProcessText, Refused, RefusedKind, Signal, SocketAsk, SocketList,
+    System,
 };
 
 /// A failure of netlink as the caller gets it.

@@ -110,7 +110,9 @@ impl Watch {
         if matches!(ask.way, EventWay::Auto | EventWay::Trace) {
             match Tracer::load((!ask.all_namespaces).then_some(own), ask.changes) {
                 Ok(loaded) => tracer = Some(loaded),
-                Err(error) if ask.way == EventWay::Trace => return Err(Refused::failed(format!("tracepoints: {error}"))),
+                Err(error) if ask.way == EventWay::Trace => {
+                    return Err(Refused::failed(format!("tracepoints: {error}")));
+                }
                 Err(error) => how = format!("tracepoints not used: {error}; "),
             }
         }
@@ -514,7 +516,9 @@ impl EventSource for Watch {
         if now >= self.next_check {
             self.next_check = now + CHECK_EVERY;
             if let Some(tracer) = &mut self.tracer {
-                let dropped = tracer.dropped().map_err(|error| Refused::failed(format!("bpf: {error}")))?;
+                let dropped = tracer
+                    .dropped()
+                    .map_err(|error| Refused::failed(format!("bpf: {error}")))?;
                 if dropped != self.dropped {
                     self.lost.events += dropped.events - self.dropped.events;
                     self.lost.owners += dropped.owners - self.dropped.owners;
