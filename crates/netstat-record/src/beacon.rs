@@ -15,10 +15,12 @@ use crate::store::StoreError;
 
 /// Connections begun within this time of each other are one call, in milliseconds: a browser opens several at once.
 const ONE_CALL: i64 = 2_000;
-/// Calls needed to speak of a rhythm.
-const CALLS: usize = 12;
+/// Calls needed to speak of a beacon.
+pub const BEACON_CALLS: usize = 12;
 /// The shortest time that they must spread over, in milliseconds: two hours.
-const SPREAD: i64 = 2 * 3_600_000;
+pub const BEACON_SPREAD: i64 = 2 * 3_600_000;
+/// Calls from which on a rhythm is worth a look, however short the time.
+pub const CANDIDATE_CALLS: usize = 10;
 /// Shorter gaps than this, in milliseconds, are a busy program, no beacon.
 const SHORTEST: i64 = 5_000;
 /// How far half of the gaps may be from the middle one, as a part of it. A beacon that waits 60 s give or take 30 % at random has
@@ -44,11 +46,20 @@ pub struct Rhythm {
     pub last: Millis,
 }
 
+impl Rhythm {
+    /// Whether it is kept up long enough to speak of a beacon: [`BEACON_CALLS`] calls over [`BEACON_SPREAD`].
+    pub fn is_beacon(&self) -> bool {
+        self.calls >= BEACON_CALLS && self.last.saturating_sub(self.first) >= BEACON_SPREAD
+    }
+}
+
 /// A program that calls a foreign side in a rhythm.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Beacon {
     /// Which program.
     pub program: Arc<Program>,
+    /// The script that it runs, where it is an interpreter: each script is a program of its own.
+    pub script: Option<Arc<[u8]>>,
     /// Whom it calls.
     pub foreign: (IpAddr, u16),
     /// Over which protocol.
@@ -59,6 +70,11 @@ pub struct Beacon {
 
 /// Whether calls begun at these moments have a rhythm: many over hours, with gaps that are all about the same.
 pub fn rhythm(calls: &[Millis]) -> Option<Rhythm> {
+    candidate(calls).filter(Rhythm::is_beacon)
+}
+
+/// Whether calls begun at these moments have a rhythm so far, with gaps that are all about the same.
+fn candidate(calls: &[Millis]) -> Option<Rhythm> {
     let mut times = calls.to_vec();
     times.sort_unstable();
     let mut kept: Vec<Millis> = Vec::with_capacity(times.len());
@@ -68,7 +84,7 @@ pub fn rhythm(calls: &[Millis]) -> Option<Rhythm> {
         }
     }
     let (&first, &last) = (kept.first()?, kept.last()?);
-    if kept.len() < CALLS || last - first < SPREAD {
+    if kept.len() < CANDIDATE_CALLS {
         return None;
     }
     let gaps: Vec<i64> = kept.windows(2).map(|pair| pair[1] - pair[0]).collect();
@@ -96,75 +112,103 @@ fn middle(values: &[i64]) -> Option<i64> {
     sorted.get(sorted.len().checked_sub(1)? / 2).copied()
 }
 
+/// How long and how often calls must go on to be looked at.
+#[derive(Clone, Copy, Debug)]
+struct Least {
+    calls: usize,
+    spread: i64,
+    judge: fn(&[Millis]) -> Option<Rhythm>,
+}
+
+const BEACON: Least = Least {
+    calls: BEACON_CALLS,
+    spread: BEACON_SPREAD,
+    judge: rhythm,
+};
+
+const CANDIDATE: Least = Least {
+    calls: CANDIDATE_CALLS,
+    spread: 0,
+    judge: candidate,
+};
+
 impl Reader {
     /// The programs that have called a foreign side in a rhythm since `since`, by the number of calls. Time servers are left out.
     ///
     /// # Errors
     /// What SQLite says.
     pub fn beacons(&mut self, since: Millis, filter: &Filter) -> Result<Vec<Beacon>, StoreError> {
+        self.rhythms(since, filter, BEACON)
+    }
+
+    /// As [`Reader::beacons`], with those that call in a rhythm but have not yet done so often or long enough ([`Rhythm::is_beacon`]).
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn beacon_candidates(&mut self, since: Millis, filter: &Filter) -> Result<Vec<Beacon>, StoreError> {
+        self.rhythms(since, filter, CANDIDATE)
+    }
+
+    fn rhythms(&mut self, since: Millis, filter: &Filter, least: Least) -> Result<Vec<Beacon>, StoreError> {
         let mut found = match *filter == Filter::default() {
-            true => self.all_beacons(since)?,
-            false => self.some_beacons(since, filter)?,
+            true => self.all_rhythms(since, least)?,
+            false => self.some_rhythms(since, filter, least)?,
         };
-        found.sort_by(|a, b| (b.rhythm.calls, a.program.id, a.foreign).cmp(&(a.rhythm.calls, b.program.id, b.foreign)));
+        let order = |beacon: &Beacon| (beacon.program.id, beacon.script.clone(), beacon.foreign);
+        found.sort_by(|a, b| {
+            let calls = b.rhythm.calls.cmp(&a.rhythm.calls);
+            calls.then_with(|| order(a).cmp(&order(b)))
+        });
         Ok(found)
     }
 
     /// Of all flows: the database counts who called whom how often, and only the times of those with enough calls are looked at.
-    fn all_beacons(&mut self, since: Millis) -> Result<Vec<Beacon>, StoreError> {
-        // For `kind` see the schema. Calls are those of `some_beacons`.
+    fn all_rhythms(&mut self, since: Millis, least: Least) -> Result<Vec<Beacon>, StoreError> {
+        // For `kind` see the schema. Calls are those of `some_rhythms`.
         let calls = format!(
             "FROM flow f INDEXED BY flow_first JOIN process p ON p.id = f.process
              WHERE f.first >= ?1 AND f.kind >> 11 & 1 AND NOT (f.kind & 1 AND f.remote_port = {NTP})
                AND (f.kind >> 2 & 3 = 1 OR f.kind & 1 AND f.remote_port != 0 AND f.local_port > f.remote_port)"
         );
-        type Key = (i64, i64, u16, bool);
+        type Key = (i64, Option<i64>, i64, u16, bool);
         let mut often: HashMap<Key, Vec<Millis>> = HashMap::new();
         {
             let text = format!(
-                "SELECT p.program, f.remote, f.remote_port, f.kind & 1 {calls} GROUP BY 1, 2, 3, 4
+                "SELECT p.program, p.script, f.remote, f.remote_port, f.kind & 1 {calls} GROUP BY 1, 2, 3, 4, 5
                  HAVING count(*) >= ?2 AND max(f.first) - min(f.first) >= ?3"
             );
             let mut statement = self.connection().prepare_cached(&text)?;
-            let keys = statement.query_map(params![since, CALLS as i64, SPREAD], |row| {
-                Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?))
+            let keys = statement.query_map(params![since, least.calls as i64, least.spread], |row| {
+                Ok((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?))
             })?;
             for key in keys {
                 often.insert(key?, Vec::new());
             }
         }
         if !often.is_empty() {
-            let text = format!("SELECT p.program, f.remote, f.remote_port, f.kind & 1, f.first {calls}");
+            let text = format!("SELECT p.program, p.script, f.remote, f.remote_port, f.kind & 1, f.first {calls}");
             let mut statement = self.connection().prepare_cached(&text)?;
             let mut rows = statement.query([since])?;
             while let Some(row) = rows.next()? {
-                let key: Key = (row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?);
+                let key: Key = (row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?);
                 if let Some(times) = often.get_mut(&key) {
-                    times.push(row.get(4)?);
+                    times.push(row.get(5)?);
                 }
             }
         }
         let mut found = Vec::new();
-        for ((program, remote, port, udp), times) in often {
-            let Some(rhythm) = rhythm(&times) else { continue };
+        for ((program, script, remote, port, udp), times) in often {
+            let Some(rhythm) = (least.judge)(&times) else { continue };
             let bytes: Vec<u8> = self
                 .connection()
                 .prepare_cached("SELECT bytes FROM address WHERE id = ?1")?
                 .query_row([remote], |row| row.get(0))?;
-            let text = "SELECT id, path, name FROM program WHERE id = ?1";
-            let program = self.connection().prepare_cached(text)?.query_row([program], |row| {
-                Ok(Program {
-                    id: row.get(0)?,
-                    path: row.get(1)?,
-                    name: row.get(2)?,
-                })
-            })?;
+            let address = from_octets(&bytes).ok_or(StoreError::Damaged("an address of a wrong length"))?;
+            self.watchdog.feed();
             found.push(Beacon {
-                program: program.into(),
-                foreign: (
-                    from_octets(&bytes).ok_or(StoreError::Damaged("an address of a wrong length"))?,
-                    port,
-                ),
+                program: self.names.program(&self.connection, program)?,
+                script: self.names.word(&self.connection, script)?,
+                foreign: (address, port),
                 protocol: if udp { Protocol::Udp } else { Protocol::Tcp },
                 rhythm,
             });
@@ -172,13 +216,14 @@ impl Reader {
         Ok(found)
     }
 
-    fn some_beacons(&mut self, since: Millis, filter: &Filter) -> Result<Vec<Beacon>, StoreError> {
+    fn some_rhythms(&mut self, since: Millis, filter: &Filter, least: Least) -> Result<Vec<Beacon>, StoreError> {
         type Calls = (Arc<Program>, Vec<Millis>);
-        let mut calls: HashMap<(i64, IpAddr, u16, Protocol), Calls> = HashMap::new();
+        type Key = (i64, Option<Arc<[u8]>>, IpAddr, u16, Protocol);
+        let mut calls: HashMap<Key, Calls> = HashMap::new();
         let question = Question {
             since: Some(since),
-            until: None,
             filter: filter.clone(),
+            ..Question::default()
         };
         self.flows(&question, &mut |flow| {
             let called = flow.direction == Direction::Outgoing
@@ -191,7 +236,14 @@ impl Reader {
                 && let Some(process) = &flow.process
             {
                 let program = &process.program;
-                let key = (program.id, flow.foreign.0.to_canonical(), flow.foreign.1, flow.protocol);
+                let foreign = flow.foreign.0.to_canonical();
+                let key = (
+                    program.id,
+                    process.script.clone(),
+                    foreign,
+                    flow.foreign.1,
+                    flow.protocol,
+                );
                 let entry = calls.entry(key).or_insert_with(|| (Arc::clone(program), Vec::new()));
                 entry.1.push(flow.first);
             }
@@ -199,12 +251,13 @@ impl Reader {
         })?;
         let found = calls
             .into_iter()
-            .filter_map(|((_, address, port, protocol), (program, times))| {
+            .filter_map(|((_, script, address, port, protocol), (program, times))| {
                 Some(Beacon {
                     program,
+                    script,
                     foreign: (address, port),
                     protocol,
-                    rhythm: rhythm(&times)?,
+                    rhythm: (least.judge)(&times)?,
                 })
             })
             .collect();
@@ -269,6 +322,9 @@ mod tests {
         assert_eq!(rhythm(&calls(60, MINUTE, 0.0)), None, "one hour");
         assert_eq!(rhythm(&calls(5000, 3_000, 0.0)), None, "every three seconds");
         assert_eq!(rhythm(&[]), None);
+        // Ten calls in 90 seconds are worth a look.
+        assert!(candidate(&calls(10, 10_000, 0.0)).is_some_and(|found| !found.is_beacon()));
+        assert_eq!(candidate(&calls(9, 10_000, 0.0)), None);
     }
 
     /// A page that a person looks at: bursts of connections while it is read, and nothing between.
@@ -326,7 +382,11 @@ mod tests {
         let first = batch.process(7, Some(1), &facts("a")).unwrap();
         // Another process of the same program.
         let second = batch.process(8, Some(2), &facts("a")).unwrap();
-        let other = batch.process(9, Some(3), &facts("b")).unwrap();
+        let scripted = crate::NewProcess {
+            script: Some(b"/srv/b.py".to_vec()),
+            ..facts("b")
+        };
+        let other = batch.process(9, Some(3), &scripted).unwrap();
         let mut number = random(11);
         let unknown = netstat_model::Why::NotKept;
         for call in 0..2_000i64 {
@@ -389,6 +449,10 @@ mod tests {
         for since in [0, 30_000_000] {
             let counted = reader.beacons(since, &Filter::default()).unwrap();
             assert_eq!(counted, reader.beacons(since, &everything).unwrap());
+            assert_eq!(
+                reader.beacon_candidates(since, &Filter::default()).unwrap(),
+                reader.beacon_candidates(since, &everything).unwrap()
+            );
             let clocks = counted.iter().filter(|beacon| beacon.foreign.1 == 8443).count();
             assert!(clocks > 0, "{counted:#?}");
         }

@@ -154,7 +154,7 @@ impl Holders for Flow {
     fn any_program(&self, wanted: &dyn Fn(&[u8]) -> bool) -> bool {
         self.process.as_ref().is_some_and(|process| {
             let program = &process.program;
-            wanted(program.path.as_deref().unwrap_or(&program.name))
+            wanted(program.path.as_deref().unwrap_or(&program.name)) || process.script.as_deref().is_some_and(wanted)
         })
     }
 

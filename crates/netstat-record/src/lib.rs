@@ -16,7 +16,7 @@ mod retention;
 mod schema;
 mod store;
 
-pub use beacon::{Beacon, Rhythm, rhythm};
+pub use beacon::{BEACON_CALLS, BEACON_SPREAD, Beacon, CANDIDATE_CALLS, Rhythm, rhythm};
 pub use columns::{DEFAULT_TEXT, FlowRow, Flows};
 pub use flow::{Boot, Flow, Millis, NewProcess, Process, Program, command_hash};
 pub use past::{Coverage, OpenFlow, ProgramHistory, StateAge};

@@ -144,7 +144,11 @@ impl Names {
         })
     }
 
-    fn word(&mut self, connection: &Connection, id: Option<i64>) -> Result<Option<Arc<[u8]>>, StoreError> {
+    /// The text with this number.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub(crate) fn word(&mut self, connection: &Connection, id: Option<i64>) -> Result<Option<Arc<[u8]>>, StoreError> {
         let Some(id) = id else { return Ok(None) };
         if let Some(word) = self.words.get(&id) {
             return Ok(Some(Arc::clone(word)));

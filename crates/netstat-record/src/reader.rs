@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use netstat_model::{Filter, Network};
+use netstat_model::{Filter, Globs, Network};
 use rusqlite::{Connection, params};
 
 use crate::flow::{Flow, Millis, Program};
@@ -21,6 +21,19 @@ pub struct Question {
     pub until: Option<Millis>,
     /// Only flows that it wants.
     pub filter: Filter,
+    /// Only flows of processes that run one of these scripts; empty: of any.
+    pub scripts: Globs,
+    /// Whether those that began last come first.
+    pub newest_first: bool,
+}
+
+impl Question {
+    fn wants(&self, flow: &Flow) -> bool {
+        let script = || flow.process.as_ref()?.script.clone();
+        self.filter.wants(flow)
+            && self.filter.wants_holders(flow)
+            && (self.scripts.is_empty() || script().is_some_and(|script| self.scripts.matches_path(&script)))
+    }
 }
 
 /// Something that is missing in the record.
@@ -112,7 +125,8 @@ impl Reader {
         self.skipped
     }
 
-    /// Shows every flow that `question` wants to `visit`, by the time of their beginning, until it breaks.
+    /// Shows every flow that `question` wants to `visit`, until it breaks: by the time of their beginning, but the long ones that began
+    /// before the time asked for come before all others, or after them where the newest come first.
     ///
     /// # Errors
     /// What SQLite says.
@@ -123,11 +137,11 @@ impl Reader {
     ) -> Result<(), StoreError> {
         let since = question.since.unwrap_or(Millis::MIN / 2);
         let until = question.until.unwrap_or(Millis::MAX / 2);
-        let narrow = self.narrow(&question.filter)?;
+        let narrow = self.narrow(question)?;
         if narrow.as_ref().is_some_and(|narrow| narrow.numbers().is_empty()) {
             return Ok(());
         }
-        let text = text_of(narrow.as_ref(), self.is_part(since, until)?);
+        let text = text_of(narrow.as_ref(), self.is_part(since, until)?, question.newest_first);
         let Reader {
             connection,
             names,
@@ -139,7 +153,7 @@ impl Reader {
         // While rows are read, names come from the same view of the store, and without a transaction each.
         let mut statement = connection.prepare(&text)?;
         let mut rows = statement.query(params![since, until])?;
-        let everything = question.filter == Filter::default();
+        let everything = question.filter == Filter::default() && question.scripts.is_empty();
         while let Some(row) = rows.next()? {
             watchdog.feed();
             let flow = match names.flow(connection, row) {
@@ -150,7 +164,7 @@ impl Reader {
                 }
                 Err(error) => return Err(error),
             };
-            let wanted = everything || question.filter.wants(&flow) && question.filter.wants_holders(&flow);
+            let wanted = everything || question.wants(&flow);
             if wanted && visit(flow).is_break() {
                 break;
             }
@@ -167,7 +181,8 @@ impl Reader {
     }
 
     /// The numbers of what the filter wants, where an index by them leaves few flows; `None` when there is no such index.
-    fn narrow(&self, filter: &Filter) -> Result<Option<Narrow>, StoreError> {
+    fn narrow(&self, question: &Question) -> Result<Option<Narrow>, StoreError> {
+        let filter = &question.filter;
         if !filter.foreign.is_empty() {
             let networks: Option<Vec<Vec<Network>>> = filter.foreign.iter().map(|side| side.networks()).collect();
             if let Some(networks) = networks
@@ -177,6 +192,7 @@ impl Reader {
             }
         }
         let ids = match (filter.programs.is_empty(), filter.pids.is_empty()) {
+            _ if !question.scripts.is_empty() => self.processes_by_script(&question.scripts)?,
             (true, true) => None,
             (true, false) => self.processes_by_pid(filter)?,
             (false, _) => self.processes_by_program(filter)?,
@@ -218,6 +234,24 @@ impl Reader {
         Ok(Some(ids))
     }
 
+    /// The processes that run a script that `scripts` has.
+    fn processes_by_script(&self, scripts: &Globs) -> Result<Option<Vec<i64>>, StoreError> {
+        let text = "SELECT p.id, w.text FROM process p JOIN word w ON w.id = p.script";
+        let mut statement = self.connection().prepare(text)?;
+        let mut rows = statement.query([])?;
+        let mut ids = Vec::new();
+        while let Some(row) = rows.next()? {
+            if scripts.matches_path(&row.get::<_, Vec<u8>>(1)?) {
+                ids.push(row.get(0)?);
+                if ids.len() > FEW {
+                    return Ok(None);
+                }
+            }
+        }
+        Ok(Some(ids))
+    }
+
+    /// The processes whose program, or whose script, the filter names.
     fn processes_by_program(&self, filter: &Filter) -> Result<Option<Vec<i64>>, StoreError> {
         let mut statement = self
             .connection()
@@ -238,7 +272,13 @@ impl Reader {
                 return Ok(None);
             }
         }
-        Ok(Some(ids))
+        let Some(of_scripts) = self.processes_by_script(&filter.programs)? else {
+            return Ok(None);
+        };
+        ids.extend(of_scripts);
+        ids.sort_unstable();
+        ids.dedup();
+        Ok((ids.len() <= FEW).then_some(ids))
     }
 
     /// What is missing in the record between `since` and `until`.
@@ -348,15 +388,22 @@ impl Narrow {
 
 /// The question for flows from ?1 until ?2, by the time of their beginning. Which index answers it is said, not left to SQLite, which
 /// knows nothing of how many there are. `part`: whether few stretches can have them.
-fn text_of(narrow: Option<&Narrow>, part: bool) -> String {
+fn text_of(narrow: Option<&Narrow>, part: bool, newest_first: bool) -> String {
+    let down = if newest_first { " DESC" } else { "" };
     let Some(narrow) = narrow else {
-        // Long flows that began long before come from an index of their own, and first.
-        return format!(
+        // Long flows that began long before come from an index of their own.
+        let long = format!(
             "SELECT {COLUMNS} FROM (SELECT * FROM flow INDEXED BY flow_long WHERE span > {LONG} AND first < ?1 - {LONG}
-               AND first + span >= ?1 AND first <= ?2 ORDER BY first)
-             UNION ALL SELECT {COLUMNS} FROM (SELECT * FROM flow INDEXED BY flow_first WHERE first >= ?1 - {LONG} AND first <= ?2
-               AND first + span >= ?1 ORDER BY first)"
+               AND first + span >= ?1 AND first <= ?2 ORDER BY first{down})"
         );
+        let others = format!(
+            "SELECT {COLUMNS} FROM (SELECT * FROM flow INDEXED BY flow_first WHERE first >= ?1 - {LONG} AND first <= ?2
+               AND first + span >= ?1 ORDER BY first{down})"
+        );
+        return match newest_first {
+            true => format!("{others} UNION ALL {long}"),
+            false => format!("{long} UNION ALL {others}"),
+        };
     };
     let numbers: Vec<String> = narrow.numbers().iter().map(i64::to_string).collect();
     let numbers = numbers.join(",");
@@ -366,7 +413,7 @@ fn text_of(narrow: Option<&Narrow>, part: bool) -> String {
             "stretch CROSS JOIN flow INDEXED BY flow_remote",
             format!("id >> {SEGMENT_BITS} = +number AND remote IN ({numbers})"),
         ),
-        // A process is mostly in one stretch only, and its flows are found in one look: the stretches are worth their looks where
+        // A process is mostly in one segment only, and its flows are found in one look: the segments are worth their looks where
         // most of them can be passed over.
         Narrow::Process(_) if part => (
             "stretch CROSS JOIN flow INDEXED BY flow_process",
@@ -380,7 +427,9 @@ fn text_of(narrow: Option<&Narrow>, part: bool) -> String {
         true => format!("since <= ?2 AND until >= ?1 AND {within}"),
         false => within,
     };
-    format!("SELECT {COLUMNS} FROM {index} WHERE {within} AND +first <= ?2 AND first + span >= ?1 ORDER BY +first, id")
+    format!(
+        "SELECT {COLUMNS} FROM {index} WHERE {within} AND +first <= ?2 AND first + span >= ?1 ORDER BY +first{down}, id{down}"
+    )
 }
 
 /// The first and last address of a network, as the store keeps them.
@@ -459,11 +508,11 @@ mod tests {
                 "SEARCH flow USING INDEX flow_process (process=? AND rowid>? AND rowid<?)",
             ),
         ] {
-            let steps = plan(&connection, &text_of(Some(narrow), part));
+            let steps = plan(&connection, &text_of(Some(narrow), part, false));
             assert!(steps.iter().any(|step| step == search), "{steps:?}");
             assert!(!steps.iter().any(|step| step == "SCAN flow"), "{steps:?}");
         }
-        let steps = plan(&connection, &text_of(None, false));
+        let steps = plan(&connection, &text_of(None, false, false));
         let searches: Vec<&String> = steps.iter().filter(|step| step.contains("flow")).collect();
         assert_eq!(
             searches,

@@ -323,6 +323,7 @@ fn questions_find_what_they_ask_for() {
             since: since.map(at),
             until: until.map(at),
             filter: words.parse::<Filter>().unwrap(),
+            ..Question::default()
         };
         flows(&path, &question).len()
     };
@@ -543,6 +544,7 @@ fn indexes_find_what_a_look_at_all_finds_whatever_the_numbers() {
                     since: at(since),
                     until: at(until),
                     filter: filter.clone(),
+                    ..Question::default()
                 };
                 let wanted: Vec<i64> = everything
                     .iter()
@@ -637,6 +639,7 @@ fn a_record_of_version_2_is_brought_up_to_date() {
             since,
             until: None,
             filter: "--foreign 203.0.113.7".parse().unwrap(),
+            ..Question::default()
         };
         flows(&path, &question).iter().map(|flow| flow.id).collect::<Vec<_>>()
     };

@@ -268,7 +268,7 @@ fn a_record_that_cannot_be_used_breaks_nothing() {
     // PRAGMA user_version: https://www.sqlite.org/fileformat.html, 1.3.
     let file = File::options().write(true).open(&older).unwrap();
     file.write_all_at(&1u32.to_be_bytes(), 60).unwrap();
-    for (store, word) in [(&damaged, "not a database"), (&older, "older version 1")] {
+    for (store, word) in [(&damaged, "not a netstat record"), (&older, "older version 1")] {
         let outcome = inspect(store);
         assert!(outcome.stderr.contains(word), "{}", outcome.stderr);
         let text = flowing(&outcome.stdout);

@@ -157,7 +157,8 @@ fn content(start: &[u8]) -> String {
         // The last character may be cut.
         Err(error) => error.error_len().is_none(),
     };
-    match text && !start.contains(&0) {
+    let control = |byte: &u8| byte.is_ascii_control() && !matches!(byte, b'\t' | b'\n' | b'\r' | 0x0c | 0x1b);
+    match text && !start.iter().any(control) {
         true => "text".to_owned(),
         false => "data of another program".to_owned(),
     }
@@ -240,6 +241,7 @@ mod tests {
             (&b"# hosts\n127.0.0.1 localhost\n"[..], "text"),
             (b"\x7fELF\x02\x01", "a program or library"),
             (b"\x00\x01\x02", "data of another program"),
+            (b"\x07\x07\x07", "data of another program"),
             ("gr\u{fc}n".as_bytes().split_last().unwrap().1, "text"),
         ] {
             assert_eq!(content(start), what);

@@ -90,6 +90,7 @@ mod tests {
             name: b"x".to_vec(),
         };
         let beacon = Beacon {
+            script: None,
             program: program.into(),
             foreign: (address.parse().unwrap(), 443),
             protocol: Protocol::Tcp,

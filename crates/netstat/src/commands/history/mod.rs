@@ -134,6 +134,7 @@ pub(crate) fn run(matches: &ArgMatches, context: &mut Context<'_>) -> Result<Out
         since: words.since.millis(now),
         until: words.until.and_then(|when| when.millis(now)),
         filter,
+        ..Question::default()
     };
     if let (Some(since), Some(until)) = (question.since, question.until)
         && since > until
