@@ -4,6 +4,7 @@ mod bench;
 mod bpf;
 mod floor;
 mod flows;
+mod kernels;
 mod load;
 mod monitor_cost;
 mod package;
@@ -23,6 +24,7 @@ chores:
   record-churn make many short connections and count what the recorder has of them; in a network namespace of its own
   record-store fill a record with made-up flows and ask it
   record-memory give a recorder more than it can hold, and see what memory it takes
+  kernels      boot Debian's kernels under qemu and run tests there (docs/kernels.md)
   bpf          compile the eBPF program; --check: prove that the committed object is what the source makes
   package      make the manual pages and completion scripts of the packages anew; --check: prove that they are up to date
   services     make the table of service names anew";
@@ -42,6 +44,7 @@ fn main() -> ExitCode {
         "record-churn-role" => flows::play().map(success),
         "record-store" => flows::store().map(success),
         "record-memory" => flows::memory().map(success),
+        "kernels" => kernels::run(),
         "bpf" => bpf::run(words),
         "package" => package::run(words),
         "services" => services::run(words).map(success),

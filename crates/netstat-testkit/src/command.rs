@@ -150,7 +150,7 @@ impl Netstat {
 /// Runs a command to its end, with the rules of [`Netstat::run`].
 #[track_caller]
 pub fn outcome(command: &mut Command) -> Outcome {
-    let (output, in_time) = finish(command, PATIENCE).expect("the program can be started");
+    let (output, in_time) = finish(command, namespace::patience(PATIENCE)).expect("the program can be started");
     let stdout = String::from_utf8(output.stdout).expect("UTF-8 on stdout");
     let stderr = String::from_utf8(output.stderr).expect("UTF-8 on stderr");
     assert!(in_time, "{command:?} hangs\n{stdout}\n{stderr}");

@@ -23,5 +23,5 @@ pub mod states;
 pub mod trouble;
 
 pub use command::{Netstat, Outcome, outcome};
-pub use namespace::{Needs, eventually, have, kernel_has, tool};
+pub use namespace::{Needs, eventually, have, kernel_has, patience, tool};
 pub use skip::{pass_on_skips, skip};

@@ -17,6 +17,15 @@ pub(crate) const INSIDE: &str = "NETSTAT_TESTKIT_INSIDE";
 /// A body that has not ended after this time hangs.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// How many times longer than elsewhere a test waits here: a number, for slow machines such as emulated ones.
+const SLOWER: &str = "NETSTAT_TESTKIT_PATIENCE";
+
+/// How long to wait here for what takes at most `time` on a computer of today.
+pub fn patience(time: Duration) -> Duration {
+    let factor = std::env::var(SLOWER).ok().and_then(|text| text.parse::<u32>().ok());
+    time.saturating_mul(factor.unwrap_or(1).clamp(1, 100))
+}
+
 /// What a test needs beside the network and mount namespaces, which it always gets.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Needs {
@@ -198,7 +207,7 @@ fn run_inside(entrance: Vec<&'static str>, name: &str) {
         .arg(program)
         .args(harness_words(name))
         .env(INSIDE, name);
-    let (output, in_time) = finish(&mut command, PATIENCE).expect("unshare can be started");
+    let (output, in_time) = finish(&mut command, patience(PATIENCE)).expect("unshare can be started");
     let out = String::from_utf8_lossy(&output.stdout);
     let err = String::from_utf8_lossy(&output.stderr);
     pass_on_skips(&output.stderr);
@@ -207,7 +216,7 @@ fn run_inside(entrance: Vec<&'static str>, name: &str) {
         let ending = if in_time {
             output.status.to_string()
         } else {
-            format!("still running after {PATIENCE:?}")
+            format!("still running after {:?}", patience(PATIENCE))
         };
         panic!("{name} inside its namespaces: {ending}\n{out}{err}");
     }
@@ -276,9 +285,9 @@ pub(crate) fn wait(child: &mut Child, patience: Duration) -> std::io::Result<(Ex
 /// Polls `done` until it holds.
 ///
 /// # Panics
-/// With `story()` when `done` does not hold within 10 seconds.
+/// With `story()` when `done` does not hold within 10 seconds (see [`patience`]).
 pub fn eventually(mut done: impl FnMut() -> bool, story: impl FnOnce() -> String) {
-    let end = Instant::now() + Duration::from_secs(10);
+    let end = Instant::now() + patience(Duration::from_secs(10));
     while !done() {
         if Instant::now() >= end {
             panic!("waited 10 s in vain: {}", story());

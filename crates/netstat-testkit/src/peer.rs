@@ -294,7 +294,7 @@ impl Peer {
     /// # Panics
     /// When none comes within 10 seconds; with what came instead.
     pub fn wait(&self, flow: &mut Flow, flags: u8) -> Segment {
-        let end = Instant::now() + PATIENCE;
+        let end = Instant::now() + crate::namespace::patience(PATIENCE);
         loop {
             let mut heard = self.heard.borrow_mut();
             let wanted = |s: &Segment| s.from == flow.near && s.to == flow.far && s.flags & flags == flags;

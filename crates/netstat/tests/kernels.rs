@@ -1,0 +1,321 @@
+//! Answers compared with `/proc`, `ss` and what the test itself did, on whatever kernel runs. `cargo xtask kernels` runs these in
+//! virtual machines with old, new and unusual kernels; the environment then names the case (docs/kernels.md).
+#![cfg(target_os = "linux")]
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream, UdpSocket};
+use std::path::Path;
+use std::process::{Child, ChildStderr, Command, Stdio};
+use std::time::Duration;
+
+use netstat_testkit::actors::Actor;
+use netstat_testkit::namespace::{patience, real_root};
+use netstat_testkit::oracle::{self, End, TcpState};
+use netstat_testkit::peer::Family;
+use netstat_testkit::states::AllStates;
+use netstat_testkit::{Netstat, Outcome, have, kernel_has, listing, own_namespace, skip, trouble};
+use serde_json::Value;
+
+/// The case that the virtual machine was prepared for.
+fn case() -> String {
+    std::env::var("NETSTAT_KERNELS_CASE").unwrap_or_default()
+}
+
+/// The program as this case runs it.
+fn netstat() -> Netstat {
+    let netstat = Netstat::new(env!("CARGO_BIN_EXE_netstat"));
+    if case() == "noproc" {
+        trouble::without_proc(&netstat)
+    } else {
+        netstat
+    }
+}
+
+/// Fails when a diagnostic is not fit for a user: a panic, or the kernel's words instead of a sentence.
+#[track_caller]
+fn is_understandable(stderr: &str) {
+    for bad in ["panicked", "unknown func", "invalid func", "os error"] {
+        assert!(!stderr.contains(bad), "{stderr}");
+    }
+}
+
+fn families() -> Vec<Family> {
+    if Path::new("/proc/net/if_inet6").exists() {
+        vec![Family::V4, Family::V6]
+    } else {
+        vec![Family::V4]
+    }
+}
+
+#[test]
+fn listing_agrees_with_proc_and_ss() {
+    own_namespace!();
+    let made: Vec<AllStates> = families()
+        .into_iter()
+        .map(|family| AllStates::make(family).unwrap())
+        .collect();
+    let datagrams = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let outcome = netstat().run(["-an"]);
+    let shown = listing::rows(&listing::list(outcome.success()));
+    let in_tables = |state: Option<TcpState>| state != Some(TcpState::Bound);
+    let mut theirs = oracle::rows(&oracle::proc_net());
+    let mut ours: Vec<_> = shown.iter().copied().filter(|row| in_tables(row.state)).collect();
+    ours.sort();
+    theirs.sort();
+    assert_eq!(ours, theirs);
+    assert!(
+        ours.iter()
+            .any(|row| row.local == End::from(datagrams.local_addr().unwrap()))
+    );
+    if have("ss") {
+        let mut ss = oracle::rows(&oracle::ss());
+        ss.retain(|row| in_tables(row.state));
+        ss.sort();
+        assert_eq!(ours, ss);
+    }
+    // Sockets that are only bound: all where the kernel reports them (Linux 6.8, by netlink), none elsewhere.
+    assert!(shown.iter().all(|row| in_tables(row.state)), "only -q shows them");
+    let outcome = netstat().run(["-qn", "-p", "TCP"]);
+    let lines = listing::rows(&listing::list(outcome.success()));
+    let shown_bound = lines.iter().filter(|row| !in_tables(row.state)).count();
+    let bound = made[0]
+        .sockets
+        .iter()
+        .filter(|held| held.state() == TcpState::Bound)
+        .count();
+    if shown_bound != bound {
+        assert_eq!(shown_bound, 0);
+        if kernel_has("the listing of ports that are only bound", 6, 8) {
+            assert_eq!(case(), "nomodules", "{}", outcome.stderr);
+        }
+    }
+    is_understandable(&outcome.stderr);
+}
+
+#[test]
+fn owners_are_the_processes_that_hold_the_sockets() {
+    own_namespace!();
+    let socket = TcpListener::bind("127.0.0.1:0").unwrap();
+    let at: End = socket.local_addr().unwrap().into();
+    let holder = Actor::named("holder").hold(socket);
+    let expect = |outcome: &Outcome| {
+        let lines = listing::list(outcome.success());
+        let line = lines
+            .iter()
+            .find(|line| line.row.local == at)
+            .unwrap_or_else(|| panic!("{outcome:#?}"));
+        is_understandable(&outcome.stderr);
+        line.extra.clone()
+    };
+    let walked = expect(&netstat().run(["-ano"]));
+    if case() == "noproc" {
+        // eBPF needs no /proc; where there is neither, nobody is named and the reason is given.
+        assert!(
+            walked == [holder.pid().to_string()] || walked.iter().all(|word| word == "-"),
+            "{walked:?}"
+        );
+        return;
+    }
+    assert_eq!(walked, [holder.pid().to_string()]);
+    let iterated = netstat().run(["-ano", "--owners", "ebpf"]);
+    is_understandable(&iterated.stderr);
+    if iterated.status.success() {
+        assert_eq!(expect(&iterated), [holder.pid().to_string()]);
+        return;
+    }
+    assert!(!iterated.stderr.is_empty());
+    skip("owners by eBPF", iterated.stderr.trim());
+    let usual = matches!(
+        case().as_str(),
+        "plain" | "hidepid" | "noipv6" | "integrity" | "cgroup1"
+    );
+    if usual && real_root() {
+        // The iterator's helper came with Linux 5.11.
+        assert!(!kernel_has("the socket iterator", 5, 11), "{}", iterated.stderr);
+    }
+}
+
+/// Ends the program when the test ends.
+struct Running(Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Reads stderr to the line that has this text; all that came up to it. `None` when the program ends before.
+fn read_to(stderr: &mut BufReader<ChildStderr>, text: &str) -> Option<String> {
+    let mut all = String::new();
+    while !all.contains(text) {
+        if stderr.read_line(&mut all).unwrap() == 0 {
+            return None;
+        }
+    }
+    Some(all)
+}
+
+/// Makes this many connections to a listener of this process, each with 5 bytes; both ends live here.
+fn churn(listener: &TcpListener, count: usize) {
+    for _ in 0..count {
+        let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (mut server, _) = listener.accept().unwrap();
+        client.write_all(b"hello").unwrap();
+        server.read_exact(&mut [0; 5]).unwrap();
+    }
+}
+
+fn history(store: &Path, words: &[&str]) -> Vec<Value> {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_netstat"));
+    command.args(["history", "--ndjson", "--store"]).arg(store).args(words);
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stdout)
+        .unwrap()
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
+}
+
+/// Records connections that this test makes, and compares the record with their number.
+fn record(way: &str) {
+    const COUNT: usize = 200;
+    let folder = tempfile::tempdir().unwrap();
+    let store = folder.path().join("record.db");
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let mut command = netstat().command(["record", "--own-namespace", "--verbose", "--events", way, "--store"]);
+    command.arg(&store).stdout(Stdio::null()).stderr(Stdio::piped());
+    let mut running = Running(command.spawn().unwrap());
+    let mut stderr = BufReader::new(running.0.stderr.take().unwrap());
+    if read_to(&mut stderr, "recording into").is_none() {
+        let status = running.0.wait().unwrap();
+        assert!(way != "auto", "the recorder ended with {status}");
+        assert_eq!(status.code(), Some(1));
+        return skip(way, "the recorder cannot use it here");
+    }
+    churn(&listener, COUNT);
+    let port = port.to_string();
+    // Both ends of each connection, closed.
+    let rows = || history(&store, &["--port", &port]);
+    let mut found = Vec::new();
+    for _ in 0..patience(Duration::from_secs(10)).as_millis() / 100 {
+        found = rows()
+            .into_iter()
+            .filter(|row| row["foreign_port"] != 0 && row["closed"] == true)
+            .collect::<Vec<_>>();
+        if found.len() >= 2 * COUNT {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    let mut rest = String::new();
+    let pid = rustix::process::Pid::from_child(&running.0);
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+    stderr.read_to_string(&mut rest).unwrap();
+    assert_eq!(running.0.wait().unwrap().code(), Some(0), "{rest}");
+    is_understandable(&rest);
+    let gaps = history(&store, &["--gaps"]);
+    let own = std::process::id();
+    for row in &found {
+        // A wrong owner is worse than none.
+        let owner = row["pid"].as_u64();
+        assert!(owner.is_none_or(|pid| pid == u64::from(own)), "{row:#}");
+    }
+    if found.len() != 2 * COUNT {
+        assert!(found.len() < 2 * COUNT, "{} of {}", found.len(), 2 * COUNT);
+        assert!(
+            !gaps.is_empty() || way == "poll",
+            "{} of {} and no gap: {rest}",
+            found.len(),
+            2 * COUNT
+        );
+        return;
+    }
+    if way == "trace" {
+        assert!(
+            found.iter().all(|row| row["pid"].as_u64() == Some(own.into())),
+            "{:#}",
+            found[0]
+        );
+    }
+}
+
+#[test]
+fn every_connection_is_recorded_by_whatever_is_there() {
+    own_namespace!();
+    if case() == "noproc" {
+        return skip("record", "the recorder needs /proc");
+    }
+    record("auto");
+}
+
+#[test]
+fn every_connection_is_recorded_by_tracepoints() {
+    own_namespace!();
+    if case() == "noproc" {
+        return skip("record", "the recorder needs /proc");
+    }
+    record("trace");
+}
+
+#[test]
+fn every_connection_is_recorded_by_netlink() {
+    own_namespace!();
+    if case() == "noproc" {
+        return skip("record", "the recorder needs /proc");
+    }
+    record("netlink");
+}
+
+#[test]
+fn statistics_count_known_traffic() {
+    own_namespace!();
+    let statistics = || -> Value {
+        let outcome = netstat().run(["-s", "-p", "tcp", "--json"]);
+        is_understandable(&outcome.stderr);
+        serde_json::from_str(outcome.success()).unwrap()
+    };
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    if case() == "noproc" {
+        return skip("statistics", "the kernel has them in /proc only");
+    }
+    let before = statistics();
+    churn(&listener, 7);
+    let after = statistics();
+    let opens = |document: &Value| {
+        document["statistics"]["blocks"]["tcpv4"]["active_opens"]
+            .as_u64()
+            .unwrap()
+    };
+    assert_eq!(opens(&after) - opens(&before), 7);
+}
+
+#[test]
+fn every_command_ends_with_a_status_and_a_sentence() {
+    own_namespace!();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port().to_string();
+    for words in [
+        &["-abno"][..],
+        &["-qano"],
+        &["-ano", "--json"],
+        &["-an", "--wide"],
+        &["-ano", "--all-namespaces", "--verbose"],
+        &["-e", "--per-interface"],
+        &["-rn", "--table", "all"],
+        &["-s"],
+        &["inspect", &port, "--sample", "0"],
+        &["audit"],
+    ] {
+        let outcome = netstat().run(words);
+        let status = outcome.status.code();
+        assert!(matches!(status, Some(0 | 1)), "{words:?}: {outcome:#?}");
+        assert!(
+            status == Some(0) || !outcome.stderr.is_empty() || words[0] == "audit",
+            "{words:?}: {outcome:#?}"
+        );
+        is_understandable(&outcome.stderr);
+    }
+}
