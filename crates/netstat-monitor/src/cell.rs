@@ -4,14 +4,17 @@ use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 
+use netstat_model::metrics::ProcessKey;
 use netstat_model::text::escape_str;
 use netstat_model::{Endpoint, Fact, Protocol, digits};
 use netstat_names::Services;
 
 use crate::format::{self, UNKNOWN};
-use crate::model::{Item, Model, PaneRow, reachable_from};
+use crate::history::{History, Trend};
+use crate::model::{BriefRow, Item, Model, PaneRow, reachable_from};
 use crate::pane::Column;
 use crate::sample::{Bytes, Holder};
+use crate::view::Group;
 
 /// How much a text matters.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -107,11 +110,32 @@ pub(crate) fn address(end: &Endpoint) -> String {
     String::from_utf8_lossy(&out).into_owned()
 }
 
+/// What the cells of a pane are made of.
+#[derive(Clone, Copy)]
+pub(crate) struct Sheet<'a> {
+    /// The moment it shows.
+    pub(crate) model: &'a Model,
+    /// Names of addresses and ports.
+    pub(crate) names: &'a NameBook,
+    /// The groups that rows refer to.
+    pub(crate) groups: &'a [Group],
+    /// What processes did in the last minute.
+    pub(crate) history: &'a History,
+    /// What the small graphs show.
+    pub(crate) trend: Trend,
+    /// Whether only ASCII can be shown.
+    pub(crate) ascii: bool,
+}
+
 /// What stands in `column` of `row`.
-pub(crate) fn cell(model: &Model, names: &NameBook, row: &PaneRow, column: Column) -> Cell {
+pub(crate) fn cell(sheet: &Sheet<'_>, row: &PaneRow, column: Column) -> Cell {
+    let model = sheet.model;
     match row.item {
+        Item::Process(at) if column == Column::Trend => trend(sheet, model.processes[at as usize].key),
         Item::Process(at) => process(model, at as usize, column),
-        Item::Socket(at) => socket(model, names, at as usize, column),
+        Item::Socket(at) => socket(model, sheet.names, at as usize, column),
+        Item::Brief(at) => brief(sheet, &model.sockets.brief[at as usize], column),
+        Item::Group(at) => group(sheet, &sheet.groups[at as usize], column),
         Item::Unit(at) => {
             let unit = &model.units[at as usize];
             match column {
@@ -134,6 +158,99 @@ pub(crate) fn cell(model: &Model, names: &NameBook, row: &PaneRow, column: Colum
                 _ => Cell::default(),
             }
         }
+    }
+}
+
+/// The last minute of a process as a small graph, scaled to its own maximum.
+fn trend(sheet: &Sheet<'_>, process: ProcessKey) -> Cell {
+    // The least maximum: what is smaller is noise.
+    let least = match sheet.trend {
+        Trend::Cpu => 0.05,
+        Trend::Disk | Trend::Network => 1000.0,
+    };
+    let width = usize::from(Column::Trend.spec().width);
+    let parts = if sheet.ascii { width } else { 2 * width };
+    let values = sheet.history.trend(process, sheet.trend, parts);
+    let most = values.iter().copied().fold(least, f32::max);
+    Cell::dim(match sheet.ascii {
+        true => format::ascii_graph(&values, most),
+        false => format::braille_graph(&values, most),
+    })
+}
+
+/// Short connections of a program with a peer.
+fn brief(sheet: &Sheet<'_>, brief: &BriefRow, column: Column) -> Cell {
+    let (model, names, row) = (sheet.model, sheet.names, &brief.row);
+    let process = row.process().and_then(|key| model.process(key));
+    let rate = |fact: Fact<f64>| Cell::figure(fact, format::rate);
+    match column {
+        Column::Image => match (&brief.name, process, row.holder) {
+            (Some(name), ..) => Cell::plain(&**name),
+            (None, Some(process), _) => Cell::plain(&*process.text.name),
+            (None, None, Holder::None(why)) => Cell::dim(format!("({})", why.words())),
+            (None, None, _) => Cell::dim("(ended)"),
+        },
+        Column::Pid => match process {
+            Some(process) => Cell::plain(process.key.pid.to_string()),
+            None => Cell::dim(UNKNOWN),
+        },
+        Column::Address => {
+            let arrow = if brief.incoming { "<-" } else { "->" };
+            let rate = format::rate(brief.per_second);
+            Cell::plain(format!("{arrow} {}  {rate}/s", names.address(&row.foreign)))
+        }
+        // Of the side that opened them, each has another port.
+        Column::RemotePort if brief.incoming => Cell::dim("*"),
+        Column::LocalPort if !brief.incoming => Cell::dim("*"),
+        Column::RemotePort => Cell::plain(names.port(row.protocol, row.foreign.port)),
+        Column::LocalPort => Cell::plain(row.local.port.to_string()),
+        Column::LocalAddress => Cell::plain(address(&row.local)),
+        Column::State if brief.failed > 0.0 => Cell {
+            text: format!("{}/s failed", format::rate(brief.failed)),
+            tone: Tone::Warn,
+        },
+        Column::State => Cell::dim("short"),
+        Column::Send => rate(brief.sent),
+        Column::Receive => rate(brief.received),
+        Column::NetworkTotal => rate(brief.total()),
+        Column::Latency => Cell::figure(row.rtt, format::milliseconds),
+        Column::Lived => Cell::figure(brief.lived, format::span),
+        Column::Protocol => Cell::plain(row.protocol.name()),
+        _ => Cell::default(),
+    }
+}
+
+/// Sockets that have something in common.
+fn group(sheet: &Sheet<'_>, group: &Group, column: Column) -> Cell {
+    let rate = |fact: Fact<f64>| Cell::figure(fact, format::rate);
+    match column {
+        Column::Image => {
+            let sign = match (sheet.ascii, group.open) {
+                (true, true) => "-",
+                (true, false) => "+",
+                (false, true) => "▾",
+                (false, false) => "▸",
+            };
+            let name = match &group.peer {
+                Some(peer) => sheet.names.address(peer),
+                None => group.label.to_string(),
+            };
+            Cell::plain(format!("{sign} {name} ({})", group.sockets))
+        }
+        Column::Pid => match (group.process, group.processes) {
+            (Some(key), _) => Cell::plain(key.pid.to_string()),
+            (None, 0) => Cell::dim(UNKNOWN),
+            (None, count) => Cell::dim(format!("({count})")),
+        },
+        Column::Address if group.peer.is_none() => match group.peers {
+            1 => Cell::dim("1 peer"),
+            count => Cell::dim(format!("{count} peers")),
+        },
+        Column::State if group.brief > 0.0 => Cell::plain(format!("{}/s short", format::rate(group.brief))),
+        Column::Send => rate(group.sent),
+        Column::Receive => rate(group.received),
+        Column::NetworkTotal => rate(group.total()),
+        _ => Cell::default(),
     }
 }
 
@@ -160,6 +277,14 @@ fn process(model: &Model, at: usize, column: Column) -> Cell {
         Column::Unit if row.text.unit.is_empty() => Cell::dim(UNKNOWN),
         Column::Unit => Cell::plain(&*row.text.unit),
         Column::Command => Cell::plain(&*row.text.command),
+        // The state is that of the first thread: others must have run where this much time was used.
+        Column::Status
+            if row.threads > 1
+                && row.state == ProcessState::Sleeping
+                && row.rates.cpu.known().is_some_and(|cpu| cpu >= 0.5) =>
+        {
+            Cell::plain(ProcessState::Running.name())
+        }
         Column::Status => Cell {
             text: row.state.name().to_owned(),
             tone: match row.state {

@@ -16,11 +16,11 @@ use netstat_os::{MetricsAsk, OwnersAsk, SocketAsk, SocketList, System};
 use crate::sample::{Bytes, Holder, Passing, Sample, Segments, SocketRow, find_socket};
 use crate::watch::Watch;
 
-/// So often at most all owners are looked for anew.
+/// Minimum interval between full owner scans.
 const ALL_OWNERS_EVERY: Duration = Duration::from_secs(30);
-/// Reading the sockets may take one part in so many of the time.
+/// Duty cycle of reading the sockets: one part in this many of wall time.
 const SOCKET_SHARE: u32 = 5;
-/// Looking for owners may take one part in so many of the time.
+/// Duty cycle of owner scans: one part in this many of wall time.
 const OWNER_SHARE: u32 = 12;
 /// Clock ticks start with the system, and the time since then is told in hundredths of a second.
 const CLOCK_SLACK: f64 = 0.03;

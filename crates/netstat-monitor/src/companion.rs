@@ -20,11 +20,28 @@ pub enum Target {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {
     /// Good to know.
-    Note,
-    /// To be looked at.
-    Warning,
-    /// Bad.
-    Alarm,
+    Low,
+    /// Deserves a look.
+    Medium,
+    /// Legitimate programs rarely do this.
+    High,
+    /// Almost always malicious.
+    Critical,
+}
+
+impl Severity {
+    /// Every severity, the worst first.
+    pub const ALL: [Severity; 4] = [Severity::Critical, Severity::High, Severity::Medium, Severity::Low];
+
+    /// The word for it, as the audit prints it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Severity::Low => "low",
+            Severity::Medium => "medium",
+            Severity::High => "high",
+            Severity::Critical => "critical",
+        }
+    }
 }
 
 /// Something suspicious.

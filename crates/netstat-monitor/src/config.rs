@@ -7,6 +7,8 @@
 //! names = true            # names of hosts and services, or numbers
 //! tab = "overview"        # overview, cpu, memory, disk, network
 //! tree = "flat"           # flat, parent, unit
+//! group = "none"          # none, program, unit, container, peer, network
+//! short = "fold"          # connections shorter than a refresh: fold, list, hide
 //! symbols = "unicode"     # unicode or ascii
 //!
 //! [pane.network.connections]
@@ -21,7 +23,7 @@ use std::time::Duration;
 
 use toml_edit::{Array, DocumentMut, Item, Table, TableLike, value};
 
-use crate::pane::{Column, Pane, Sort, Tab, Tree};
+use crate::pane::{Column, Grouping, Pane, ShortConnections, Sort, Tab, Tree};
 use crate::theme::ThemeName;
 
 /// The shortest and the longest time between two looks, in seconds.
@@ -96,6 +98,10 @@ pub struct Settings {
     pub tab: Tab,
     /// How processes hang together.
     pub tree: Tree,
+    /// What sockets are grouped by.
+    pub grouping: Grouping,
+    /// How connections shorter than a refresh are shown.
+    pub short: ShortConnections,
     /// Only characters of ASCII in graphs and trees.
     pub ascii: bool,
     /// Each pane.
@@ -111,6 +117,8 @@ impl Default for Settings {
             names: true,
             tab: Tab::Overview,
             tree: Tree::Flat,
+            grouping: Grouping::None,
+            short: ShortConnections::Folded,
             ascii: false,
             panes: Pane::ALL
                 .into_iter()
@@ -235,6 +243,8 @@ impl Reader<'_> {
                 "names" => settings.names = self.flag(table, key)?,
                 "tab" => settings.tab = self.one_of(table, key, &TABS)?,
                 "tree" => settings.tree = self.one_of(table, key, &TREES)?,
+                "group" => settings.grouping = self.one_of(table, key, &Grouping::ALL)?,
+                "short" => settings.short = self.one_of(table, key, &ShortConnections::ALL)?,
                 "symbols" => settings.ascii = self.one_of(table, key, &SYMBOLS)?,
                 "pane" => match item.as_table_like() {
                     Some(panes) => self.panes(panes, settings)?,
@@ -246,7 +256,13 @@ impl Reader<'_> {
                         );
                     }
                 },
-                _ => return self.unknown(table, key, "theme, interval, graph, names, tab, tree, symbols, pane"),
+                _ => {
+                    return self.unknown(
+                        table,
+                        key,
+                        "theme, interval, graph, names, tab, tree, group, short, symbols, pane",
+                    );
+                }
             }
         }
         Ok(())
@@ -381,6 +397,12 @@ pub fn updated(text: &str, settings: &Settings) -> Option<String> {
     }
     if settings.tree != old.tree {
         set("tree", value(name_of(&TREES, settings.tree)));
+    }
+    if settings.grouping != old.grouping {
+        set("group", value(settings.grouping.name()));
+    }
+    if settings.short != old.short {
+        set("short", value(name_of(&ShortConnections::ALL, settings.short)));
     }
     for (&pane, wanted) in &settings.panes {
         let known = &old.panes[&pane];

@@ -55,6 +55,38 @@ pub(crate) fn size(bytes: u64) -> String {
     scaled(bytes as f64, 1024.0)
 }
 
+/// A graph of one line with two values in each character, scaled to `most`. More than nothing always shows.
+pub(crate) fn braille_graph(values: &[f32], most: f32) -> String {
+    // The dots of the left and of the right column of a braille pattern (Unicode, U+2800), from the bottom up.
+    const LEFT: [u32; 5] = [0, 0x40, 0x44, 0x46, 0x47];
+    const RIGHT: [u32; 5] = [0, 0x80, 0xa0, 0xb0, 0xb8];
+    let level = |value: f32| match value > 0.0 {
+        true => ((value / most * 4.0).round() as usize).clamp(1, 4),
+        false => 0,
+    };
+    values
+        .chunks(2)
+        .map(|pair| {
+            let right = pair.get(1).copied().unwrap_or(0.0);
+            let dots = LEFT[level(pair[0])] | RIGHT[level(right)];
+            match dots {
+                0 => ' ',
+                dots => char::from_u32(0x2800 | dots).unwrap_or(' '),
+            }
+        })
+        .collect()
+}
+
+/// A graph of one line in ASCII, one value in each character, scaled to `most`.
+pub(crate) fn ascii_graph(values: &[f32], most: f32) -> String {
+    const LEVELS: [char; 5] = [' ', '.', ':', '|', '#'];
+    let level = |value: &f32| match *value > 0.0 {
+        true => ((value / most * 4.0).round() as usize).clamp(1, 4),
+        false => 0,
+    };
+    values.iter().map(|value| LEVELS[level(value)]).collect()
+}
+
 /// A share of 1 as percent with one decimal below 10: `0`, `3.5`, `42`. More than nothing never shows as nothing.
 pub(crate) fn percent(share: f64) -> String {
     let percent = share * 100.0;
@@ -97,6 +129,31 @@ pub(crate) fn duration(seconds: u64) -> String {
         3600..86400 => format!("{} h {} min", seconds / hour, seconds % hour / minute),
         _ => format!("{} d {} h", seconds / day, seconds % day / hour),
     }
+}
+
+/// Cuts a command line to `width` columns: the directories of paths go first, so that the names of scripts stay.
+pub(crate) fn command(text: &str, width: usize) -> std::borrow::Cow<'_, str> {
+    use unicode_width::UnicodeWidthStr;
+    if text.len() <= width || text.width() <= width {
+        return text.into();
+    }
+    let mut words: Vec<std::borrow::Cow<'_, str>> = text.split(' ').map(Into::into).collect();
+    let mut length = text.width();
+    for word in &mut words {
+        if length <= width {
+            break;
+        }
+        let Some((directory, name)) = word.rsplit_once('/') else {
+            continue;
+        };
+        // An option's value or a short directory is not worth it.
+        if directory.width() > 2 && !name.is_empty() && !word.starts_with('-') {
+            let short = format!("…/{name}");
+            length -= word.width() - short.width();
+            *word = short.into();
+        }
+    }
+    cut(&words.join(" "), width).into_owned().into()
 }
 
 /// Cuts `text` to `width` columns of the terminal; what is cut off shows as `…`.
@@ -167,6 +224,21 @@ mod tests {
             assert_eq!(span(micros), text);
         }
         assert_eq!((amount(999), amount(1234)), ("999B".into(), "1.2kB".into()));
+    }
+
+    #[test]
+    fn command_too_long_keeps_script_name() {
+        let text = "python3.11 /opt/python/versions/3.11/lib/srv.py --port 80";
+        assert_eq!(command(text, 80), text);
+        assert_eq!(command(text, 30), "python3.11 …/srv.py --port 80");
+        assert_eq!(command(text, 20), "python3.11 …/srv.py…");
+        assert_eq!(command("/usr/sbin/nginx -g", 12), "…/nginx -g");
+    }
+
+    #[test]
+    fn braille_graph_more_than_nothing_shows() {
+        assert_eq!(braille_graph(&[0.0, 0.01, 2.0, 4.0], 4.0), "\u{2880}\u{28fc}");
+        assert_eq!(ascii_graph(&[0.0, 0.01, 2.0, 4.0], 4.0), " .:#");
     }
 
     #[test]

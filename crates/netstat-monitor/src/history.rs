@@ -8,10 +8,12 @@ use netstat_model::Fact;
 use netstat_model::metrics::ProcessKey;
 
 use crate::model::{Model, Presence};
-use crate::selection::{Selection, is_connection};
+use crate::selection::Selection;
 
 /// So far back a graph can show.
 const KEPT: Duration = Duration::from_secs(600);
+/// The time that the small graph of a process covers.
+const TREND: Duration = Duration::from_secs(60);
 
 /// The figures of one moment. What is not known is `NaN`: the graph has a gap there.
 #[derive(Clone, Debug)]
@@ -39,13 +41,21 @@ pub(crate) struct Point {
 }
 
 /// What one process did at one moment.
-#[derive(Clone, Copy, Debug)]
-struct Deed {
+#[derive(Clone, Copy, Debug, Default)]
+struct Activity {
     at: Duration,
     cpu: f32,
     disk: [f32; 2],
     network: [f32; 2],
-    /// Bytes of memory, and TCP connections; only while it is marked.
+}
+
+/// What the selected processes and sockets did at one moment, where that cannot be told from [`Activity`].
+#[derive(Clone, Copy, Debug)]
+struct Selected {
+    at: Duration,
+    /// Bytes received and sent per second.
+    network: [f32; 2],
+    /// Bytes of memory.
     resident: f32,
     connections: f32,
 }
@@ -55,7 +65,20 @@ struct Deed {
 pub(crate) struct History {
     points: VecDeque<Point>,
     /// Only moments at which a process did something.
-    deeds: HashMap<ProcessKey, VecDeque<Deed>>,
+    activity: HashMap<ProcessKey, VecDeque<Activity>>,
+    /// Since marks or filter changed last.
+    selected: VecDeque<Selected>,
+}
+
+/// What the small graph of a process shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Trend {
+    /// Processor time.
+    Cpu,
+    /// Bytes read and written.
+    Disk,
+    /// Bytes sent and received.
+    Network,
 }
 
 /// What a graph may show.
@@ -91,26 +114,13 @@ impl Series {
     }
 }
 
-/// How many TCP connections each marked process has.
-fn connections(model: &Model, choice: &Selection) -> HashMap<ProcessKey, u32> {
-    let mut counts = HashMap::new();
-    if !choice.marks.is_empty() {
-        let marked = |key: &ProcessKey| choice.marks.contains_key(key);
-        let open = model.sockets.open.iter().filter(|row| is_connection(row));
-        for key in open.filter_map(|row| row.process()).filter(marked) {
-            *counts.entry(key).or_default() += 1;
-        }
-    }
-    counts
-}
-
 fn value(fact: Fact<f64>) -> f32 {
     fact.known().map_or(f32::NAN, |value| value as f32)
 }
 
 impl History {
     /// Takes in a moment.
-    pub(crate) fn push(&mut self, model: &Model, choice: &Selection) {
+    pub(crate) fn push(&mut self, model: &Model, selection: &Selection) {
         if self.points.back().is_some_and(|last| last.at >= model.at) {
             // A replay went back to its beginning.
             *self = History::default();
@@ -150,44 +160,84 @@ impl History {
         while self.points.front().is_some_and(|point| point.at < oldest) {
             self.points.pop_front();
         }
-        let connections = connections(model, choice);
         for row in model.processes.iter().filter(|row| row.presence != Presence::Gone) {
             let known = |fact: Fact<f64>| fact.known().unwrap_or(0.0) as f32;
-            let marked = choice.marks.contains_key(&row.key);
-            let deed = Deed {
+            let activity = Activity {
                 at: model.at,
                 cpu: known(row.rates.cpu),
                 disk: [known(row.rates.read), known(row.rates.written)],
                 network: [known(row.network.inbound), known(row.network.outbound)],
-                resident: if marked {
-                    row.resident.known().unwrap_or(0) as f32
-                } else {
-                    0.0
-                },
-                connections: connections.get(&row.key).map_or(0.0, |count| *count as f32),
             };
-            let sum: f32 = deed.cpu + deed.disk[0] + deed.disk[1] + deed.network[0] + deed.network[1] + deed.resident;
+            let sum = activity.cpu + activity.disk[0] + activity.disk[1] + activity.network[0] + activity.network[1];
             if sum > 0.0 {
-                self.deeds.entry(row.key).or_default().push_back(deed);
+                self.activity.entry(row.key).or_default().push_back(activity);
             }
         }
-        self.deeds.retain(|_, deeds| {
-            while deeds.front().is_some_and(|deed| deed.at < oldest) {
-                deeds.pop_front();
+        self.activity.retain(|_, past| {
+            while past.front().is_some_and(|first| first.at < oldest) {
+                past.pop_front();
             }
-            !deeds.is_empty()
+            !past.is_empty()
         });
+        while self.selected.front().is_some_and(|first| first.at < oldest) {
+            self.selected.pop_front();
+        }
+        self.select(model, selection);
+    }
+
+    /// Remembers what the selected processes and sockets do at this moment.
+    pub(crate) fn select(&mut self, model: &Model, selection: &Selection) {
+        if let Some(totals) = selection.totals()
+            && self.selected.back().is_none_or(|last| last.at < model.at)
+        {
+            self.selected.push_back(Selected {
+                at: model.at,
+                network: [value(totals.network.inbound), value(totals.network.outbound)],
+                resident: totals.resident as f32,
+                connections: totals.connections as f32,
+            });
+        }
+    }
+
+    /// Marks or filter changed: what was selected before says nothing about what is selected now.
+    pub(crate) fn forget_selection(&mut self) {
+        self.selected.clear();
+    }
+
+    /// The last minute of a process in `parts` parts, the newest last; 0 where it did nothing. Empty when it did nothing at all.
+    pub(crate) fn trend(&self, process: ProcessKey, trend: Trend, parts: usize) -> Vec<f32> {
+        let (Some(past), Some(last)) = (self.activity.get(&process), self.points.back()) else {
+            return Vec::new();
+        };
+        let width = TREND.as_secs_f64() / parts.max(1) as f64;
+        let newest = (last.at.as_secs_f64() / width).floor();
+        let mut values = vec![0.0f32; parts];
+        for activity in past.iter().rev() {
+            let back = newest - (activity.at.as_secs_f64() / width).floor();
+            if back >= parts as f64 {
+                break;
+            }
+            let value = match trend {
+                Trend::Cpu => activity.cpu,
+                Trend::Disk => activity.disk[0] + activity.disk[1],
+                Trend::Network => activity.network[0] + activity.network[1],
+            };
+            if let Some(part) = values.get_mut(parts - 1 - back.max(0.0) as usize) {
+                *part = part.max(value);
+            }
+        }
+        values
     }
 
     /// One value (two where a graph shows two) for each of `columns` parts of the last `span`, the newest last. A part without a reading
-    /// is `NaN`. With marks it is what the marked processes did, where that can be told.
+    /// is `NaN`. With marks or a filter it is what the selected processes and sockets did, where that can be told.
     pub(crate) fn columns(
         &self,
         series: Series,
         span: Duration,
         columns: usize,
         model: &Model,
-        choice: &Selection,
+        selection: &Selection,
     ) -> Vec<[f32; 2]> {
         let mut sums = vec![([0.0f32; 2], 0u32); columns];
         let Some(last) = self.points.back().map(|point| point.at) else {
@@ -203,17 +253,19 @@ impl History {
             let back = newest - (at.as_secs_f64() / width).floor();
             (back >= 0.0 && back < columns as f64).then(|| columns - 1 - back as usize)
         };
-        let marked = self.of_marked(series, choice);
+        let selected = self.of_selected(series, selection);
         for point in self.points.iter().filter(|point| point.at >= begin) {
             let Some(column) = place(point.at) else { continue };
-            let values = match (&marked, series) {
-                (Some(deeds), _) => deeds.get(&point.at).map_or([0.0; 2], |deed| match series {
-                    Series::Cpu => [deed.cpu / processors, 0.0],
-                    Series::Disk => deed.disk,
-                    Series::Memory => [deed.resident / total, 0.0],
-                    Series::Connections => [deed.connections, 0.0],
-                    _ => deed.network,
-                }),
+            let values = match (&selected, series) {
+                (Some(past), _) => match (past.get(&point.at), series) {
+                    (Some(values), Series::Cpu) => [values[0] / processors, 0.0],
+                    (Some(values), Series::Memory) => [values[0] / total, 0.0],
+                    (Some(values), _) => *values,
+                    // A process that did nothing leaves no trace; what was not watched yet is unknown.
+                    (None, Series::Cpu | Series::Disk) => [0.0; 2],
+                    (None, Series::Network) if !selection.chooses_sockets() => [0.0; 2],
+                    (None, _) => [f32::NAN; 2],
+                },
                 (None, Series::Cpu) => [point.cpu, 0.0],
                 (None, Series::Memory) => point.memory,
                 (None, Series::MemoryPressure) => [point.memory_pressure, 0.0],
@@ -246,29 +298,29 @@ impl History {
         columns
     }
 
-    /// What the marked processes did together at each moment; `None` where marks do not matter.
-    fn of_marked(&self, series: Series, choice: &Selection) -> Option<HashMap<Duration, Deed>> {
-        if choice.marks.is_empty() || !series.is_of_processes() {
+    /// What the selected processes and sockets did at each moment; `None` where the selection does not matter.
+    fn of_selected(&self, series: Series, selection: &Selection) -> Option<HashMap<Duration, [f32; 2]>> {
+        if selection.is_all() || !series.is_of_processes() {
             return None;
         }
-        let mut sums: HashMap<Duration, Deed> = HashMap::new();
-        for deed in choice.marks.keys().filter_map(|key| self.deeds.get(key)).flatten() {
-            let nothing = Deed {
-                at: deed.at,
-                cpu: 0.0,
-                disk: [0.0; 2],
-                network: [0.0; 2],
-                resident: 0.0,
-                connections: 0.0,
+        let since = |value: fn(&Selected) -> [f32; 2]| self.selected.iter().map(|one| (one.at, value(one))).collect();
+        match series {
+            Series::Memory => return Some(since(|one| [one.resident, 0.0])),
+            Series::Connections => return Some(since(|one| [one.connections, 0.0])),
+            Series::Network if selection.chooses_sockets() => return Some(since(|one| one.network)),
+            _ => {}
+        }
+        let mut sums: HashMap<Duration, [f32; 2]> = HashMap::new();
+        let keys = selection.processes().iter();
+        for activity in keys.filter_map(|key| self.activity.get(key)).flatten() {
+            let sum = sums.entry(activity.at).or_default();
+            let values = match series {
+                Series::Cpu => [activity.cpu, 0.0],
+                Series::Disk => activity.disk,
+                _ => activity.network,
             };
-            let sum = sums.entry(deed.at).or_insert(nothing);
-            sum.cpu += deed.cpu;
-            sum.resident += deed.resident;
-            sum.connections += deed.connections;
-            for side in 0..2 {
-                sum.disk[side] += deed.disk[side];
-                sum.network[side] += deed.network[side];
-            }
+            sum[0] += values[0];
+            sum[1] += values[1];
         }
         Some(sums)
     }

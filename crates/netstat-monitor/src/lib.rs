@@ -2,7 +2,9 @@
 //! ports it has.
 #![forbid(unsafe_code)]
 
+mod alerts;
 mod app;
+mod attention;
 mod cell;
 pub mod collect;
 pub mod companion;

@@ -134,6 +134,81 @@ impl Tree {
     }
 }
 
+/// What sockets are grouped by.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Grouping {
+    /// Not grouped.
+    #[default]
+    None,
+    /// The program that holds them.
+    Program,
+    /// The systemd unit of their process.
+    Unit,
+    /// The container of their process.
+    Container,
+    /// The remote address.
+    Peer,
+    /// The remote network: /24 of IPv4, /64 of IPv6.
+    Network,
+}
+
+impl Grouping {
+    /// Every grouping with its name in the configuration.
+    pub const ALL: [(&'static str, Grouping); 6] = [
+        ("none", Grouping::None),
+        ("program", Grouping::Program),
+        ("unit", Grouping::Unit),
+        ("container", Grouping::Container),
+        ("peer", Grouping::Peer),
+        ("network", Grouping::Network),
+    ];
+
+    /// Its name.
+    pub fn name(self) -> &'static str {
+        let found = Self::ALL.iter().find(|(_, grouping)| *grouping == self);
+        found.map_or("none", |(name, _)| name)
+    }
+
+    /// The next one.
+    pub fn next(self) -> Grouping {
+        let at = Self::ALL
+            .iter()
+            .position(|(_, grouping)| *grouping == self)
+            .unwrap_or(0);
+        Self::ALL[(at + 1) % Self::ALL.len()].1
+    }
+}
+
+/// How connections shorter than a refresh are shown.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum ShortConnections {
+    /// One row for each program and peer.
+    #[default]
+    Folded,
+    /// One row each, for five seconds.
+    Listed,
+    /// Not at all; their bytes count all the same.
+    Hidden,
+}
+
+impl ShortConnections {
+    /// Every way with its name in the configuration.
+    pub const ALL: [(&'static str, ShortConnections); 3] = [
+        ("fold", ShortConnections::Folded),
+        ("list", ShortConnections::Listed),
+        ("hide", ShortConnections::Hidden),
+    ];
+
+    /// The next one.
+    pub const fn next(self) -> ShortConnections {
+        match self {
+            ShortConnections::Folded => ShortConnections::Listed,
+            ShortConnections::Listed => ShortConnections::Hidden,
+            ShortConnections::Hidden => ShortConnections::Folded,
+        }
+    }
+}
+
 /// By which column a pane is sorted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sort {
@@ -228,6 +303,8 @@ pub enum Column {
     Active,
     /// Requests on their way.
     Queue,
+    /// The last minute of a process as a small graph.
+    Trend,
 }
 
 /// How a column is shown.
@@ -271,7 +348,7 @@ const fn figure(key: &'static str, title: &'static str, width: u16, meaning: &'s
 
 impl Column {
     /// Every column.
-    pub const ALL: [Column; 41] = [
+    pub const ALL: [Column; 42] = [
         Column::Image,
         Column::Pid,
         Column::User,
@@ -313,6 +390,7 @@ impl Column {
         Column::Disk,
         Column::Active,
         Column::Queue,
+        Column::Trend,
     ];
 
     /// How it is shown.
@@ -323,7 +401,7 @@ impl Column {
             Column::Pid => figure("pid", "PID", 7, "process id"),
             Column::User => text("user", "User", 9, 1, "user whose rights the process has"),
             Column::Unit => text("unit", "Unit", 14, 2, "systemd unit or container it runs in"),
-            Column::Status => text("status", "Status", 8, 0, "what its first thread is doing"),
+            Column::Status => text("status", "Status", 8, 0, "what it is doing; running when any thread is"),
             Column::Threads => figure("threads", "Threads", 7, "number of threads"),
             Column::Cpu => figure("cpu", "CPU %", 6, "processor time now; 100 is one processor"),
             Column::CpuAverage => figure("cpu_average", "Avg %", 6, "processor time over the last minute"),
@@ -359,6 +437,7 @@ impl Column {
             Column::Processes => figure("processes", "Processes", 9, "number of its processes"),
             Column::Disk => text("disk", "Disk", 10, 2, "block device"),
             Column::Active => figure("active", "Active %", 8, "share of the time with a request on its way"),
+            Column::Trend => text("trend", "Last 60 s", 10, 0, "small graph of the last minute, scaled to its maximum"),
             Column::Queue => figure("queue", "Queue", 7, "average number of requests on their way"),
         }
     }
@@ -416,29 +495,29 @@ impl Pane {
     pub const fn spec(self) -> PaneSpec {
         use Column::*;
         const PROCESS: &[Column] = &[
-            Image, Pid, User, Status, Threads, Cpu, CpuAverage, Command, Unit, Read, Write, Send, Receive, Resident, Private, Faults,
+            Image, Pid, User, Status, Threads, Cpu, CpuAverage, Trend, Command, Unit, Read, Write, Send, Receive, Resident, Private, Faults,
             MinorFaults, Sockets,
         ];
         const MEMORY: &[Column] = &[
             Image, Pid, Faults, Resident, Shareable, Private, Swap, MinorFaults, User, Unit, Command,
         ];
-        const DISK: &[Column] = &[Image, Pid, Read, Write, DiskTotal, User, Unit, Command];
-        const ACTIVITY: &[Column] = &[Image, Pid, Address, RemotePort, Send, Receive, NetworkTotal, Latency, LocalAddress, LocalPort, State];
+        const DISK: &[Column] = &[Image, Pid, Read, Write, DiskTotal, Trend, User, Unit, Command];
+        const ACTIVITY: &[Column] = &[Image, Pid, Address, RemotePort, Send, Receive, NetworkTotal, State, Latency, LocalPort, LocalAddress];
         let (key, title, source, columns, shown, sort, height): (_, _, _, &'static [Column], _, _, _) = match self {
             Pane::OverviewCpu => ("overview.cpu", "CPU", Source::Processes, PROCESS, 7, Cpu, 3),
             Pane::OverviewDisk => ("overview.disk", "Disk", Source::DiskUsers, DISK, 5, DiskTotal, 2),
             Pane::OverviewNetwork => ("overview.network", "Network", Source::ActiveSockets, ACTIVITY, 7, NetworkTotal, 2),
             Pane::OverviewMemory => ("overview.memory", "Memory", Source::Processes, MEMORY, 6, Resident, 3),
-            Pane::CpuProcesses => ("cpu.processes", "Processes", Source::Processes, PROCESS, 8, Cpu, 3),
+            Pane::CpuProcesses => ("cpu.processes", "Processes", Source::Processes, PROCESS, 7, Cpu, 3),
             Pane::CpuUnits => ("cpu.units", "Units", Source::Units, &[UnitName, Processes, Cpu, CpuAverage, Private], 4, Cpu, 1),
             Pane::MemoryProcesses => ("memory.processes", "Processes", Source::Processes, MEMORY, 7, Resident, 1),
-            Pane::DiskProcesses => ("disk.processes", "Processes with Disk Activity", Source::DiskUsers, DISK, 7, DiskTotal, 3),
+            Pane::DiskProcesses => ("disk.processes", "Processes with Disk Activity", Source::DiskUsers, DISK, 5, DiskTotal, 3),
             Pane::DiskDevices => ("disk.devices", "Storage", Source::Disks, &[Disk, Active, Queue, Read, Write], 5, Active, 1),
             Pane::NetworkProcesses => ("network.processes", "Processes with Network Activity", Source::NetworkUsers,
-                &[Image, Pid, Send, Receive, NetworkTotal, Sockets, User, Unit, Command], 6, NetworkTotal, 2),
+                &[Image, Pid, Send, Receive, NetworkTotal, Trend, Sockets, User, Unit, Command], 5, NetworkTotal, 2),
             Pane::NetworkActivity => ("network.activity", "Network Activity", Source::ActiveSockets, ACTIVITY, 7, NetworkTotal, 2),
             Pane::Connections => ("network.connections", "TCP Connections", Source::Connections,
-                &[Image, Pid, LocalAddress, LocalPort, Address, RemotePort, State, Loss, Latency, NetworkTotal, Send, Receive,
+                &[Image, Pid, LocalPort, Address, RemotePort, State, NetworkTotal, Send, Receive, Latency, Loss, LocalAddress,
                   Sent, Received, ReceiveQueue, SendQueue, User, Lived], 9, NetworkTotal, 3),
             Pane::Listening => ("network.listening", "Listening Ports", Source::Listeners,
                 &[Image, Pid, LocalAddress, LocalPort, Protocol, Reach, ReceiveQueue, SendQueue, User], 6, LocalPort, 2),

@@ -16,6 +16,7 @@ use netstat_model::Endpoint;
 use netstat_names::{HostStyle, Names, ReverseDns, Services};
 use netstat_os::{Caught, Signal, System};
 
+use crate::alerts::Alerts;
 use crate::app::{App, Effect};
 use crate::cell::Tone;
 use crate::collect::Collector;
@@ -26,21 +27,21 @@ use crate::recording::{BadRecording, Player, Recorder};
 use crate::sample::SocketRow;
 use crate::terminal::Screen;
 
-/// After the first look the second follows this soon, so that there are rates.
-const SECOND_LOOK: Duration = Duration::from_millis(400);
-/// What happened to sockets is taken in so often: what waits longer could be lost.
+/// Delay before the second sample, which gives the first rates.
+const SECOND_SAMPLE: Duration = Duration::from_millis(400);
+/// Interval at which events are read: what waits longer could be lost.
 const LISTEN_EVERY: Duration = Duration::from_millis(250);
-/// A name may take so long.
+/// Timeout for one name lookup.
 const NAME_DEADLINE: Duration = Duration::from_secs(5);
 /// A longer gap in a recording, as of a computer that slept, is not waited for.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
-/// So soon the audit looks first, when the screen has settled.
+/// Delay before the first audit.
 const FIRST_AUDIT: Duration = Duration::from_secs(3);
-/// The audit may take one part in so many of the time. New processes are examined every half minute, all every five minutes.
+/// Audit duty cycle: 1/`AUDIT_SHARE` of wall time. New processes are examined every half minute, all every five minutes.
 const AUDIT_SHARE: u32 = 100;
 const AUDIT_NEW_EVERY: Duration = Duration::from_secs(30);
 const AUDIT_EVERY: Duration = Duration::from_secs(300);
-/// So soon it tries again when there was nothing to look at.
+/// Delay before the next attempt when there was nothing to examine.
 const RETRY_AUDIT: Duration = Duration::from_millis(500);
 
 /// What the monitor is run with.
@@ -57,6 +58,10 @@ pub struct Options {
     pub record: Option<PathBuf>,
     /// A recording to be played instead of asking the system.
     pub replay: Option<PathBuf>,
+    /// Whether the terminal's bell rings for new listeners and findings.
+    pub bell: bool,
+    /// A program to run for new listeners and findings.
+    pub exec: Option<PathBuf>,
     /// Whom to ask.
     pub system: Box<dyn System + Send>,
     /// Whom to ask for cards and findings.
@@ -88,7 +93,7 @@ enum Message {
     Names(Vec<(IpAddr, Option<Arc<str>>)>),
     Card(Result<(String, Vec<String>), String>),
     Findings(Result<Vec<Finding>, String>),
-    Told(String, Tone),
+    Notice(String, Tone),
     Lost(io::Error),
 }
 
@@ -116,6 +121,8 @@ pub fn run(options: Options) -> Result<End, String> {
         no_color,
         record,
         replay,
+        bell,
+        exec,
         mut system,
         companion,
     } = options;
@@ -151,6 +158,15 @@ pub fn run(options: Options) -> Result<End, String> {
         _ => app.no_findings = Some("a recording cannot be examined".to_owned()).filter(|_| app.replay),
     }
 
+    let tell_alerts = tell.clone();
+    let report = move |text| {
+        // The loop may be gone already.
+        let _ = tell_alerts.send(Message::Notice(text, Tone::Bad));
+    };
+    let alerts = exec
+        .map(|program| Alerts::start(program, report))
+        .transpose()
+        .map_err(|error| format!("no thread can be started: {error}"))?;
     let mut screen = Screen::take().map_err(|error| format!("the terminal cannot be used: {error}"))?;
     let tell_signals = tell.clone();
     netstat_os::catch_signals(move |caught| {
@@ -170,6 +186,8 @@ pub fn run(options: Options) -> Result<End, String> {
         names: ask_names,
         cards: ask_card,
         newest,
+        bell,
+        alerts,
     };
     let end = work(&mut app, &mut screen, &told, &outside);
     drop(screen);
@@ -206,6 +224,31 @@ struct Outside {
     names: Sender<Vec<Endpoint>>,
     cards: Sender<Ask>,
     newest: Newest,
+    bell: bool,
+    alerts: Option<Alerts>,
+}
+
+impl Outside {
+    /// Raises the alarm for what appeared. What a recording shows happened long ago.
+    fn alert(&self, app: &mut App, screen: &mut Screen) -> io::Result<()> {
+        let entries = app.attention.take_alerts();
+        if entries.is_empty() || app.replay {
+            return Ok(());
+        }
+        if self.bell {
+            screen.bell()?;
+        }
+        if let Some(alerts) = &self.alerts {
+            let dropped = entries.into_iter().filter(|entry| !alerts.send(entry.clone())).count();
+            if dropped > 0 {
+                app.say(
+                    format!("{dropped} alerts were not passed on: too many at once"),
+                    Tone::Warn,
+                );
+            }
+        }
+        Ok(())
+    }
 }
 
 /// The loop.
@@ -246,7 +289,7 @@ fn work(app: &mut App, screen: &mut Screen, told: &Receiver<Message>, outside: &
                     app.take_findings(found);
                     Vec::new()
                 }
-                Message::Told(words, tone) => {
+                Message::Notice(words, tone) => {
                     app.say(words, tone);
                     Vec::new()
                 }
@@ -257,6 +300,7 @@ fn work(app: &mut App, screen: &mut Screen, told: &Receiver<Message>, outside: &
                 }
             }
         }
+        outside.alert(app, screen)?;
         screen.draw(app)?;
         // Only what was drawn needs names.
         if let Some(Effect::Names(wanted)) = app.names_wanted() {
@@ -282,7 +326,7 @@ fn carry_out(effect: Effect, app: &mut App, screen: &mut Screen, outside: &Outsi
         Effect::Names(wanted) => drop(outside.names.send(wanted)),
         Effect::Inspect(target) => {
             if outside.cards.send(Ask::Inspect(target)).is_err() {
-                app.take_card(Err("a recording cannot be looked at more closely".to_owned()));
+                app.take_card(Err("a recording has no details".to_owned()));
             }
         }
         Effect::Copy(text) => screen.copy(&text)?,
@@ -292,7 +336,7 @@ fn carry_out(effect: Effect, app: &mut App, screen: &mut Screen, outside: &Outsi
                 Ok(()) => app.say(format!("saved as {}", path.display()), Tone::Plain),
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                     app.say(
-                        format!("{} is there already: choose another name", path.display()),
+                        format!("{} already exists: choose another name", path.display()),
                         Tone::Bad,
                     );
                 }
@@ -326,7 +370,7 @@ fn collect(
     tell: &Sender<Message>,
 ) {
     let mut modeler = Modeler::default();
-    let mut wait = SECOND_LOOK;
+    let mut wait = SECOND_SAMPLE;
     let mut watched = false;
     loop {
         let begun = Instant::now();
@@ -335,7 +379,7 @@ fn collect(
             && let Err(error) = open.write(&sample)
         {
             recorder = None;
-            let _ = tell.send(Message::Told(format!("the recording ended: {error}"), Tone::Bad));
+            let _ = tell.send(Message::Notice(format!("the recording ended: {error}"), Tone::Bad));
         }
         if tell.send(Message::Model(Box::new(modeler.model(&sample)))).is_err() {
             return;
@@ -359,7 +403,7 @@ fn collect(
                         ),
                         Err(refused) => (refused.to_string(), Tone::Bad),
                     };
-                    let _ = tell.send(Message::Told(words, tone));
+                    let _ = tell.send(Message::Notice(words, tone));
                     // What it did is to be seen soon.
                     break;
                 }
@@ -368,7 +412,7 @@ fn collect(
                         Ok(()) => ("the connection was closed".to_owned(), Tone::Plain),
                         Err(refused) => (refused.to_string(), Tone::Bad),
                     };
-                    let _ = tell.send(Message::Told(words, tone));
+                    let _ = tell.send(Message::Notice(words, tone));
                     break;
                 }
                 Err(RecvTimeoutError::Timeout) => break,
@@ -400,7 +444,7 @@ fn play(mut player: FilePlayer, tell: &Sender<Message>) {
             Err(error) => break (error.to_string(), Tone::Bad),
         }
     };
-    let _ = tell.send(Message::Told(words, tone));
+    let _ = tell.send(Message::Notice(words, tone));
 }
 
 /// Looks names up, and tells those that came.

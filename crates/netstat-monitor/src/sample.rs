@@ -55,8 +55,8 @@ pub struct Passing {
     pub traffic: Vec<(ProcessKey, Bytes)>,
 }
 
-/// So many ends are told one by one between two readings; the others are counted.
-pub const MOST_ENDS: usize = 300;
+/// The most ends that are reported one by one between two readings; the others are counted.
+pub const MOST_ENDS: usize = 1000;
 
 fn is_zero(number: &u64) -> bool {
     *number == 0
@@ -87,6 +87,9 @@ pub struct Ended {
     pub name: Option<Arc<str>>,
     /// How long it lived, in microseconds.
     pub lived: Fact<u64>,
+    /// Whether the peer opened it, where the event reports that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub incoming: Option<bool>,
 }
 
 /// One socket.

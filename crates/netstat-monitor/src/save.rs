@@ -3,7 +3,7 @@
 use netstat_model::Fact;
 use serde_json::{Map, Value, json as value};
 
-use crate::cell::{NameBook, cell};
+use crate::cell::{Sheet, cell};
 use crate::model::{Item, Model, PaneRow};
 use crate::pane::{Column, Pane};
 use crate::selection::Selection;
@@ -60,6 +60,19 @@ fn figure(model: &Model, item: Item, column: Column) -> Option<Fact<f64>> {
                 _ => return None,
             }
         }
+        Item::Brief(at) => {
+            let row = &model.sockets.brief[at as usize];
+            match column {
+                Column::LocalPort if row.incoming => Fact::Known(row.row.local.port.into()),
+                Column::RemotePort if !row.incoming => Fact::Known(row.row.foreign.port.into()),
+                Column::Send => row.sent,
+                Column::Receive => row.received,
+                Column::NetworkTotal => row.total(),
+                Column::Lived => row.lived.map(|lived| lived as f64 / 1e6),
+                _ => return None,
+            }
+        }
+        Item::Group(_) => return None,
         Item::Unit(at) => {
             let row = &model.units[at as usize];
             match column {
@@ -85,25 +98,23 @@ fn figure(model: &Model, item: Item, column: Column) -> Option<Fact<f64>> {
 
 /// A pane as it is saved.
 pub(crate) struct SavedPane<'a> {
-    /// The moment it shows.
-    pub(crate) model: &'a Model,
+    /// What its cells are made of.
+    pub(crate) sheet: Sheet<'a>,
     /// Which pane.
     pub(crate) pane: Pane,
     /// Its rows, in order.
     pub(crate) rows: &'a [PaneRow],
     /// The columns to save.
     pub(crate) columns: &'a [Column],
-    /// Names of addresses and ports.
-    pub(crate) names: &'a NameBook,
     /// Marks and filter.
-    pub(crate) choice: &'a Selection,
+    pub(crate) selection: &'a Selection,
     /// The name of the computer.
     pub(crate) computer: &'a str,
 }
 
 /// A JSON document; a fact that is not known is `null`.
 pub(crate) fn json(saved: &SavedPane<'_>) -> String {
-    let (model, columns) = (saved.model, saved.columns);
+    let (model, columns) = (saved.sheet.model, saved.columns);
     let rows = saved.rows.iter().map(|row| {
         let mut object = Map::new();
         for column in columns {
@@ -111,7 +122,7 @@ pub(crate) fn json(saved: &SavedPane<'_>) -> String {
                 Some(Fact::Known(number)) if number.fract() == 0.0 && number.abs() < 9e15 => value!(number as i64),
                 Some(Fact::Known(number)) => value!(number),
                 Some(Fact::Unknown(_)) => Value::Null,
-                None => match cell(model, saved.names, row, *column).text {
+                None => match cell(&saved.sheet, row, *column).text {
                     text if text == crate::format::UNKNOWN => Value::Null,
                     text => Value::String(text),
                 },
@@ -126,8 +137,8 @@ pub(crate) fn json(saved: &SavedPane<'_>) -> String {
         "computer": saved.computer,
         "time_ms": model.wall,
         "pane": saved.pane.spec().key,
-        "filter": saved.choice.filter.as_ref().map(|(text, _)| text),
-        "marked": saved.choice.marks.keys().map(|key| key.pid).collect::<Vec<_>>(),
+        "filter": saved.selection.filter.as_ref().map(|(text, _)| text),
+        "marked": saved.selection.marks.keys().map(|key| key.pid).collect::<Vec<_>>(),
         "rows": rows.collect::<Vec<_>>(),
     });
     // A document of numbers and texts can always be written.
@@ -138,7 +149,7 @@ pub(crate) fn json(saved: &SavedPane<'_>) -> String {
 
 /// CSV after RFC 4180, with a line of headings; a fact that is not known is empty.
 pub(crate) fn csv(saved: &SavedPane<'_>) -> String {
-    let (model, columns) = (saved.model, saved.columns);
+    let (model, columns) = (saved.sheet.model, saved.columns);
     let heads: Vec<&str> = columns.iter().map(|column| column.spec().key).collect();
     let mut out = heads.join(",") + "\r\n";
     for row in saved.rows {
@@ -149,7 +160,7 @@ pub(crate) fn csv(saved: &SavedPane<'_>) -> String {
             match figure(model, row.item, *column) {
                 Some(Fact::Known(number)) => out.push_str(&number.to_string()),
                 Some(Fact::Unknown(_)) => {}
-                None => match cell(model, saved.names, row, *column).text {
+                None => match cell(&saved.sheet, row, *column).text {
                     text if text == crate::format::UNKNOWN => {}
                     text if text.contains(['"', ',', '\r', '\n']) => {
                         out.push('"');

@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use netstat_model::metrics::ProcessKey;
-use netstat_model::{Component, Filter, Globs, Holders, Pids, Protocol, State, Subject, Users};
+use netstat_model::{Component, Fact, Filter, Globs, Holders, Pids, Protocol, State, Subject, Users};
 
-use crate::model::{ClosedRow, Model, ProcessRow};
+use crate::model::{BriefRow, ClosedRow, Model, ProcessRow, Throughput};
 use crate::sample::SocketRow;
 
 /// The marks and the filter.
@@ -20,6 +20,27 @@ pub struct Selection {
     holders: HashSet<ProcessKey>,
     /// Whether the filter asks something that only a socket can answer.
     about_sockets: bool,
+    /// The processes that marks and filter leave.
+    processes: HashSet<ProcessKey>,
+    /// What they do together; `None` while everything is shown.
+    totals: Option<Totals>,
+}
+
+/// What the selected processes and sockets do together.
+#[derive(Clone, Copy, Debug)]
+pub struct Totals {
+    /// Processors' worth of time.
+    pub cpu: f64,
+    /// Bytes read and written per second by processes whose input and output may be read.
+    pub disk: Throughput,
+    /// Bytes sent and received per second.
+    pub network: Throughput,
+    /// Bytes of memory resident.
+    pub resident: u64,
+    /// Page faults that needed a disk, per second.
+    pub faults: f64,
+    /// TCP connections that are open.
+    pub connections: u32,
 }
 
 /// The options of the filter language, without their dashes; those that take a value stand in front.
@@ -46,31 +67,20 @@ const VALUED: usize = 8;
 /// # Errors
 /// One line that names the wrong word and says what is allowed.
 pub fn parse_filter(text: &str, users: &BTreeMap<u32, Arc<str>>) -> Result<Filter, String> {
-    let first = text.split([' ', '=']).next().unwrap_or_default();
+    let typed: Vec<&str> = text.split_whitespace().collect();
+    let first = typed.first().copied().unwrap_or_default();
     let mut filter: Filter = if first.starts_with("--") {
         text.parse()
             .map_err(|error: netstat_model::FilterError| error.to_string())?
-    } else if WORDS.contains(&first.to_ascii_lowercase().as_str()) {
-        let mut is_value = false;
-        let dashed: Vec<String> = text
-            .split(' ')
-            .map(|word| {
-                let name = word.split('=').next().unwrap_or_default().to_ascii_lowercase();
-                let option = WORDS.iter().position(|known| !is_value && *known == name);
-                is_value = option.is_some_and(|at| at < VALUED && !word.contains('='));
-                match option {
-                    Some(_) => format!("--{word}"),
-                    None => word.to_owned(),
-                }
-            })
-            .collect();
-        dashed
-            .join(" ")
+    } else if is_option(first) {
+        with_dashes(&typed)?
             .parse()
             .map_err(|error: netstat_model::FilterError| error.to_string())?
+    } else if typed.len() > 1 {
+        return Err(unknown_option(first));
     } else {
         let mut filter = Filter::default();
-        let part = format!("*{}*", text.trim());
+        let part = format!("*{first}*");
         filter
             .add("--program", Some(&part))
             .map_err(|error| error.to_string())?;
@@ -95,14 +105,166 @@ pub fn parse_filter(text: &str, users: &BTreeMap<u32, Arc<str>>) -> Result<Filte
     Ok(filter)
 }
 
+/// The option that a word names, with or without `=VALUE`.
+fn is_option(word: &str) -> bool {
+    let name = word.split('=').next().unwrap_or_default();
+    WORDS.iter().any(|known| known.eq_ignore_ascii_case(name))
+}
+
+/// Puts the dashes before the options among `words`.
+fn with_dashes(words: &[&str]) -> Result<String, String> {
+    let mut dashed = Vec::with_capacity(words.len());
+    let mut is_value = false;
+    let mut quoted = false;
+    for word in words {
+        if quoted || std::mem::take(&mut is_value) {
+            quoted ^= word.matches('"').count() % 2 == 1;
+            dashed.push((*word).to_owned());
+            continue;
+        }
+        let plain = word.trim_start_matches('-');
+        if !is_option(plain) {
+            return Err(unknown_option(plain));
+        }
+        let name = plain.split('=').next().unwrap_or_default().to_ascii_lowercase();
+        let takes_value = WORDS
+            .iter()
+            .position(|known| *known == name)
+            .is_some_and(|at| at < VALUED);
+        is_value = takes_value && !plain.contains('=');
+        quoted = plain.matches('"').count() % 2 == 1;
+        dashed.push(format!("--{plain}"));
+    }
+    Ok(dashed.join(" "))
+}
+
+fn unknown_option(word: &str) -> String {
+    match nearest_option(word) {
+        Some(near) => format!("unknown filter \"{word}\"; did you mean \"{near}\"?"),
+        None => format!("unknown filter \"{word}\": use one of {}", WORDS.join(", ")),
+    }
+}
+
+/// The option that a mistyped word most likely meant.
+fn nearest_option(word: &str) -> Option<&'static str> {
+    let word = word.split('=').next().unwrap_or_default().to_ascii_lowercase();
+    let distance = |known: &str| strsim::osa_distance(known, &word);
+    let near = WORDS.into_iter().min_by_key(|known| distance(known))?;
+    (distance(near) * 3 <= near.len().max(4)).then_some(near)
+}
+
+/// The option that `text` most likely meant, where it is a single word that names no program of `model`.
+pub(crate) fn mistyped_option(text: &str, model: &Model) -> Option<&'static str> {
+    let lower = text.to_ascii_lowercase();
+    let known = |name: &str| name.to_ascii_lowercase().contains(&lower);
+    if text.contains(char::is_whitespace) || model.processes.iter().any(|row| known(&row.text.name)) {
+        return None;
+    }
+    nearest_option(text)
+}
+
 impl Selection {
+    /// Finds out what marks and filter mean for the processes of `model`.
+    pub fn update(&mut self, model: &Model) {
+        self.look_at(model);
+        self.processes.clear();
+        self.totals = None;
+        if !self.is_all() {
+            let wanted = model
+                .processes
+                .iter()
+                .filter(|row| self.wants_process(row) && self.in_marks(Some(row.key)));
+            self.processes = wanted.map(|row| row.key).collect();
+            self.totals = Some(self.sum(model));
+        }
+    }
+
+    /// The processes that marks and filter leave; empty while everything is shown.
+    pub fn processes(&self) -> &HashSet<ProcessKey> {
+        &self.processes
+    }
+
+    /// Whether the filter chooses among the sockets of a process, so that the traffic of the whole process says too much.
+    pub fn chooses_sockets(&self) -> bool {
+        self.filter.is_some() && self.about_sockets
+    }
+
+    /// What the selected processes and sockets do together; `None` while everything is shown.
+    pub fn totals(&self) -> Option<&Totals> {
+        self.totals.as_ref()
+    }
+
+    fn sum(&self, model: &Model) -> Totals {
+        let rows = || self.processes.iter().filter_map(|key| model.process(*key));
+        let add = |value: fn(&ProcessRow) -> Fact<f64>| rows().filter_map(|row| value(row).known()).sum::<f64>();
+        let mut totals = Totals {
+            cpu: add(|row| row.rates.cpu),
+            disk: Throughput {
+                outbound: Fact::Known(add(|row| row.rates.written)),
+                inbound: Fact::Known(add(|row| row.rates.read)),
+            },
+            network: Throughput {
+                outbound: Fact::Known(0.0),
+                inbound: Fact::Known(0.0),
+            },
+            resident: rows().filter_map(|row| row.resident.known()).sum(),
+            faults: add(|row| row.rates.major_faults),
+            connections: 0,
+        };
+        let (mut sent, mut received) = (0.0, 0.0);
+        let wanted =
+            |index: usize| self.in_marks(model.sockets.row(index).process()) && self.wants_socket(index, model);
+        for (index, (row, flow)) in model
+            .sockets
+            .open
+            .iter()
+            .zip(model.sockets.open_flows.iter())
+            .enumerate()
+        {
+            if wanted(index) {
+                totals.connections += u32::from(is_connection(row) && row.is_live_connection());
+                sent += f64::from(flow.sent.known().unwrap_or(0.0));
+                received += f64::from(flow.received.known().unwrap_or(0.0));
+            }
+        }
+        for brief in model
+            .sockets
+            .brief
+            .iter()
+            .filter(|brief| self.wants_brief(brief, model))
+        {
+            sent += brief.sent.known().unwrap_or(0.0);
+            received += brief.received.known().unwrap_or(0.0);
+        }
+        totals.network = Throughput {
+            outbound: Fact::Known(sent),
+            inbound: Fact::Known(received),
+        };
+        totals
+    }
+
+    /// Whether marks and filter let the short connections of a program with a peer through.
+    pub fn wants_brief(&self, brief: &BriefRow, model: &Model) -> bool {
+        if !self.in_marks(brief.row.process()) {
+            return false;
+        }
+        let Some((_, filter)) = &self.filter else { return true };
+        filter.wants(&brief.row)
+            && (!filter.needs_owners()
+                || match brief.row.process().and_then(|key| model.process(key)) {
+                    Some(process) => filter.wants_holders(process),
+                    None => filter.wants_holders(brief),
+                })
+    }
+
     /// Finds out what the filter means for the processes of `model`.
-    pub fn look_at(&mut self, model: &Model) {
+    fn look_at(&mut self, model: &Model) {
         self.holders.clear();
         self.about_sockets = false;
         if let Some((_, filter)) = &self.filter {
             let closed = model.sockets.closed.iter().map(|closed| &closed.row);
-            let all = model.sockets.open.iter().chain(closed);
+            let brief = model.sockets.brief.iter().map(|brief| &brief.row);
+            let all = model.sockets.open.iter().chain(closed).chain(brief);
             let wanted = all.filter(|row| filter.wants(*row));
             self.holders = wanted.filter_map(SocketRow::process).collect();
             let mut rest = filter.clone();
@@ -156,6 +318,20 @@ impl Selection {
 }
 
 impl Holders for ClosedRow {
+    fn any_pid(&self, wanted: &dyn Fn(u32) -> bool) -> bool {
+        self.row.process().is_some_and(|key| wanted(key.pid))
+    }
+
+    fn any_program(&self, wanted: &dyn Fn(&[u8]) -> bool) -> bool {
+        self.name.as_ref().is_some_and(|name| wanted(name.as_bytes()))
+    }
+
+    fn any_unit(&self, _: &dyn Fn(&[u8]) -> bool) -> bool {
+        false
+    }
+}
+
+impl Holders for BriefRow {
     fn any_pid(&self, wanted: &dyn Fn(u32) -> bool) -> bool {
         self.row.process().is_some_and(|key| wanted(key.pid))
     }

@@ -184,5 +184,10 @@ fn take(
         lived: event
             .duration()
             .map(|lived| u64::try_from(lived.as_micros()).unwrap_or(u64::MAX)),
+        incoming: match event.direction {
+            Direction::Incoming => Some(true),
+            Direction::Outgoing => Some(false),
+            Direction::Unknown | Direction::Listening => None,
+        },
     });
 }

@@ -1,10 +1,11 @@
 //! The state of the screen, and what keys and mouse do to it. Nothing here asks the system or draws; what is to happen outside is given
 //! back as an [`Effect`].
 
+mod actions;
 mod input;
 mod popup;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,16 +15,17 @@ use netstat_names::Services;
 use netstat_os::Signal;
 use ratatui::layout::Rect;
 
-use crate::cell::{NameBook, Tone};
+use crate::attention::Attention;
+use crate::cell::{NameBook, Sheet, Tone};
 use crate::companion::{Finding, Target};
 use crate::config::Settings;
-use crate::history::{History, Scale};
+use crate::history::{History, Scale, Trend};
 use crate::model::{Item, Model, PaneRow, RowId};
-use crate::pane::{Column, Pane, Tab};
+use crate::pane::{Column, Pane, Source, Tab};
 use crate::sample::SocketRow;
 use crate::selection::Selection;
 use crate::theme::{Theme, ThemeName};
-use crate::view;
+use crate::view::{self, Arrangement, Group};
 
 pub(crate) use popup::{Popup, Prompt, PromptKind};
 
@@ -72,10 +74,20 @@ pub(crate) enum Hit {
 pub(crate) struct PaneState {
     /// Its rows.
     pub(crate) rows: Vec<PaneRow>,
+    /// The groups that its rows refer to.
+    pub(crate) groups: Vec<Group>,
+    /// The labels of the groups whose members are shown.
+    pub(crate) open: BTreeSet<Arc<str>>,
+    /// The columns that were drawn last.
+    pub(crate) drawn: Vec<Column>,
+    /// The widest text drawn so far in each column that can grow.
+    pub(crate) needed: HashMap<Column, u16>,
     /// The first row that is drawn.
     pub(crate) top: usize,
-    /// The selected row.
+    /// The selected row; the first one until another is chosen.
     pub(crate) selected: Option<RowId>,
+    /// Whether the user chose the selected row: only then it is followed wherever it moves.
+    pub(crate) chosen: bool,
     /// Where the selected row stands, or stood last.
     pub(crate) at: usize,
     /// How many rows fit; known after it was drawn.
@@ -119,7 +131,7 @@ pub(crate) struct App {
     /// The panes.
     pub(crate) panes: BTreeMap<Pane, PaneState>,
     /// Marks and filter.
-    pub(crate) choice: Selection,
+    pub(crate) selection: Selection,
     /// What graphs show.
     pub(crate) history: History,
     /// Tops of scales, by graph.
@@ -134,6 +146,8 @@ pub(crate) struct App {
     pub(crate) find: String,
     /// What is told at the bottom until the next key.
     pub(crate) message: Option<Message>,
+    /// What matters now, and the log.
+    pub(crate) attention: Attention,
     /// What the audit found.
     pub(crate) findings: Vec<Finding>,
     /// Whether the audit has looked.
@@ -165,7 +179,7 @@ impl App {
             focus: HashMap::new(),
             expanded: false,
             panes: Pane::ALL.into_iter().map(|pane| (pane, PaneState::default())).collect(),
-            choice: Selection::default(),
+            selection: Selection::default(),
             history: History::default(),
             scales: HashMap::new(),
             names: NameBook {
@@ -177,6 +191,7 @@ impl App {
             prompt: None,
             find: String::new(),
             message: None,
+            attention: Attention::default(),
             findings: Vec::new(),
             examined: false,
             no_findings: None,
@@ -186,15 +201,27 @@ impl App {
         }
     }
 
-    /// Takes in a new model. The graphs go on also while the screen is frozen.
+    /// Takes in a new model. Graphs and log go on while the screen is frozen.
     pub(crate) fn take(&mut self, model: Arc<Model>) {
-        self.history.push(&model, &self.choice);
+        self.attention.model(&model);
         if self.frozen {
+            self.selection.update(&model);
+            self.history.push(&model, &self.selection);
             self.newest = Some(model);
             return;
         }
-        self.model = Some(model);
+        self.model = Some(Arc::clone(&model));
         self.refresh();
+        self.history.push(&model, &self.selection);
+    }
+
+    /// Marks or filter changed.
+    pub(crate) fn selection_changed(&mut self) {
+        self.refresh();
+        self.history.forget_selection();
+        if let Some(model) = &self.model {
+            self.history.select(model, &self.selection);
+        }
     }
 
     /// The pane that has the keys.
@@ -215,32 +242,26 @@ impl App {
     /// Makes the rows of the tab anew.
     pub(crate) fn refresh(&mut self) {
         let Some(model) = self.model.clone() else { return };
-        self.choice.look_at(&model);
+        self.selection.update(&model);
         let first = self.tab.panes()[0];
         for pane in self.tab.panes() {
             let settings = &self.settings.panes[pane];
-            let rows = view::rows(
-                &model,
-                &self.choice,
-                *pane,
-                settings.sort,
-                self.settings.tree,
-                *pane == first,
-            );
             let state = self.panes.entry(*pane).or_default();
-            state.rows = rows;
-            if let Some(id) = &state.selected {
-                match state.rows.iter().position(|row| row.item.id(&model) == *id) {
-                    Some(at) => {
-                        state.at = at;
-                        state.keep_visible();
-                    }
-                    // It is gone: another row must not take its place unasked.
-                    None => state.selected = None,
-                }
-            }
-            state.at = state.at.min(state.rows.len().saturating_sub(1));
-            state.top = state.top.min(state.rows.len().saturating_sub(state.height.max(1)));
+            let table = view::table(
+                &model,
+                &self.selection,
+                &Arrangement {
+                    pane: *pane,
+                    sort: settings.sort,
+                    tree: self.settings.tree,
+                    first: *pane == first,
+                    grouping: self.settings.grouping,
+                    short: self.settings.short,
+                    open: &state.open,
+                },
+            );
+            (state.rows, state.groups) = (table.rows, table.groups);
+            state.follow(&model);
         }
     }
 
@@ -249,6 +270,22 @@ impl App {
         let state = &self.panes[&self.focused()];
         state.selected.as_ref()?;
         state.rows.get(state.at).copied()
+    }
+
+    /// What the cells of a pane are made of.
+    pub(crate) fn sheet<'a>(&'a self, model: &'a Model, pane: Pane) -> Sheet<'a> {
+        Sheet {
+            model,
+            names: &self.names,
+            groups: &self.panes[&pane].groups,
+            history: &self.history,
+            trend: match pane.spec().source {
+                Source::DiskUsers => Trend::Disk,
+                Source::NetworkUsers => Trend::Network,
+                _ => Trend::Cpu,
+            },
+            ascii: self.settings.ascii,
+        }
     }
 
     /// The process of the selected row, with its name.
@@ -331,7 +368,11 @@ impl App {
     pub(crate) fn take_findings(&mut self, found: Result<Vec<Finding>, String>) {
         self.examined = true;
         match found {
-            Ok(findings) => {
+            Ok(mut findings) => {
+                findings.sort_by_key(|finding| (std::cmp::Reverse(finding.severity), finding.process));
+                let model = self.model.clone();
+                self.attention
+                    .findings(&findings, &|key| process_name(model.as_deref(), key));
                 self.findings = findings;
                 self.no_findings = None;
             }
@@ -340,7 +381,42 @@ impl App {
     }
 }
 
+/// The name of a process with its id, as far as it is known.
+pub(crate) fn process_name(model: Option<&Model>, key: ProcessKey) -> String {
+    match model.and_then(|model| model.process(key)) {
+        Some(row) => format!("{} (PID {})", row.text.name, key.pid),
+        None => format!("process {}", key.pid),
+    }
+}
+
 impl PaneState {
+    /// What names the row at `index`.
+    pub(crate) fn id(&self, index: usize, model: &Model) -> Option<RowId> {
+        match self.rows.get(index)?.item {
+            Item::Group(at) => Some(RowId::Group(Arc::clone(&self.groups[at as usize].label))),
+            item => item.id(model),
+        }
+    }
+
+    /// Finds the selected row among new rows. When it is gone, the row that takes its position is selected.
+    fn follow(&mut self, model: &Model) {
+        let last = self.rows.len().saturating_sub(1);
+        if !self.chosen {
+            self.at = 0;
+        } else {
+            let wanted = self.selected.as_ref();
+            match (0..self.rows.len()).find(|at| self.id(*at, model).as_ref() == wanted) {
+                Some(at) => {
+                    self.at = at;
+                    self.keep_visible();
+                }
+                None => self.at = self.at.min(last),
+            }
+        }
+        self.selected = self.id(self.at, model);
+        self.top = self.top.min(self.rows.len().saturating_sub(self.height.max(1)));
+    }
+
     /// Scrolls as little as needed to show the selected row.
     pub(crate) fn keep_visible(&mut self) {
         if self.height == 0 {

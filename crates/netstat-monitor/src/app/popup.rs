@@ -5,6 +5,7 @@ use std::sync::Arc;
 use netstat_model::metrics::ProcessKey;
 
 use super::Effect;
+use crate::cell::Tone;
 use crate::pane::{Column, Pane};
 
 /// What lies over the screen.
@@ -20,7 +21,12 @@ pub(crate) enum Popup {
         /// The title, safe for the terminal.
         title: String,
         /// The lines, safe for the terminal.
-        lines: Vec<String>,
+        lines: Vec<(String, Tone)>,
+        /// The first line that is shown.
+        top: usize,
+    },
+    /// The log of what appeared.
+    Log {
         /// The first line that is shown.
         top: usize,
     },

@@ -1,18 +1,19 @@
 //! What flows through each socket, which are new and which have ended.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use netstat_model::counters::diff::per_second;
 use netstat_model::metrics::ProcessKey;
 use netstat_model::text::escape_str;
-use netstat_model::{Fact, Protocol, Why};
+use netstat_model::{Fact, Protocol, State, Why};
 
+use super::brief::Briefs;
 use super::loss::Losses;
 use super::rows::MOMENT;
 use super::{ClosedRow, Flow, Presence, Sockets};
-use crate::sample::{Bytes, Ended, Passing, Sample, Segments, SocketRow};
+use crate::sample::{Bytes, Ended, Holder, Passing, Sample, Segments, SocketRow};
 
 /// The time constant of recent averages in seconds.
 const RECENT: f64 = 10.0;
@@ -34,6 +35,7 @@ pub(super) struct Flows {
     untold: Vec<(u64, Duration)>,
     lost: Vec<(u64, Duration)>,
     losses: Losses,
+    briefs: Briefs,
     /// Bytes per second of connections that ended since the look before.
     ended: Vec<(ProcessKey, [f64; 2])>,
     turnover: [Fact<f64>; 2],
@@ -59,6 +61,7 @@ impl Default for Flows {
             untold: Vec::new(),
             lost: Vec::new(),
             losses: Losses::default(),
+            briefs: Briefs::default(),
             ended: Vec::new(),
             turnover: [Fact::Unknown(Why::NotYet); 2],
             watched: false,
@@ -90,6 +93,7 @@ impl Flows {
             closed: self.closed.iter().map(|closed| Arc::clone(&closed.row)).collect(),
             open_flows: Arc::clone(&self.flows),
             closed_flows: self.closed.iter().map(|closed| closed.flow).collect(),
+            brief: self.briefs.rows(),
             untold: sum(&self.untold),
             turnover: self.turnover,
             watched: self.watched,
@@ -97,8 +101,13 @@ impl Flows {
         }
     }
 
-    /// Takes in a sample.
-    pub(super) fn update(&mut self, previous: Option<&Sample>, sample: &Sample) {
+    /// Takes in a sample. `name` gives the name of a process.
+    pub(super) fn update(
+        &mut self,
+        previous: Option<&Sample>,
+        sample: &Sample,
+        name: &dyn Fn(&Holder) -> Option<Arc<str>>,
+    ) {
         let now = sample.sockets_at;
         self.closed.retain(|closed| now < closed.until);
         self.kept = [false, true].map(|short| self.closed.iter().filter(|closed| closed.short == short).count());
@@ -128,6 +137,18 @@ impl Flows {
         let mut told: HashMap<u64, &Ended> = sample.passing.ended.iter().map(|end| (end.row.id, end)).collect();
         self.complete(&mut told);
         self.compare(old, sample, elapsed, &mut told);
+        let listening: HashSet<u16> = match sample.passing.ended.is_empty() {
+            true => HashSet::new(),
+            false => {
+                let listeners = sample.sockets.iter().filter(|row| row.state == State::Listening);
+                listeners.map(|row| row.local.port).collect()
+            }
+        };
+        let short = told.values().copied().filter(|end| end.short);
+        let without_room = self.briefs.add(short, &listening, (now, elapsed), name);
+        if without_room > 0 {
+            self.untold.push((without_room, now + SHORT_MOMENT));
+        }
         self.pass(&sample.passing, told, now, elapsed);
         self.settle(&sample.sockets);
     }
@@ -229,6 +250,7 @@ impl Flows {
                 name: None,
                 lived: Fact::Unknown(Why::NotKept),
                 told: false,
+                short: false,
             },
         };
         let flow = Flow {
@@ -320,6 +342,7 @@ fn closed_row(end: &Ended) -> ClosedRow {
         name: end.name.as_deref().map(|name| escape_str(name).into()),
         lived: end.lived,
         told: true,
+        short: end.short,
     }
 }
 
@@ -334,9 +357,8 @@ fn unknown_yet<T, U>(fact: Fact<T>) -> Fact<U> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::sample::Holder;
+    use netstat_model::Endpoint;
     use netstat_model::metrics::Metrics;
-    use netstat_model::{Endpoint, State};
 
     const KEY: ProcessKey = ProcessKey {
         pid: 7,
@@ -374,6 +396,7 @@ mod tests {
             short,
             name: Some("cur\u{1b}l".into()),
             lived: Fact::Known(12_000),
+            incoming: Some(false),
         }
     }
 
@@ -392,7 +415,7 @@ mod tests {
                 limits: Vec::new(),
                 passing,
             };
-            flows.update(previous.as_ref(), &sample);
+            flows.update(previous.as_ref(), &sample, &|_| None);
             all.push(flows.sockets(&sample.sockets));
             previous = Some(sample);
         }
@@ -477,6 +500,31 @@ mod tests {
         let short = ended((1..=350).map(|id| end(id, 1, true)).collect(), 0);
         let (_, seen) = play(vec![none(), (open, Passing::default()), (Vec::new(), short)]);
         assert_eq!((seen[2].closed.len(), seen[2].untold), (2 * MOST_CLOSED, 50 + 100));
+    }
+
+    #[test]
+    fn short_connections_of_a_program_with_a_peer_make_one_row() {
+        let none = || (Vec::new(), Passing::default());
+        let ten = |first: u64| ended((first..first + 20).map(|id| end(id, 400, true)).collect(), 0);
+        let (_, seen) = play(vec![
+            none(),
+            (Vec::new(), ten(1)),
+            (Vec::new(), ten(50)),
+            none(),
+            none(),
+            none(),
+        ]);
+        let [row] = seen[2].brief.as_slice() else {
+            panic!("{:?}", seen[2].brief)
+        };
+        // 40 in four seconds, 400 bytes each.
+        assert_eq!(
+            (row.per_second, row.sent, row.incoming),
+            (10.0, Fact::Known(4000.0), false)
+        );
+        assert_eq!((row.name.as_deref(), row.lived), (Some("cur\\el"), Fact::Known(12_000)));
+        assert_eq!(seen[1].brief[0].id, row.id, "it stays the same row");
+        assert!(seen[5].brief.is_empty());
     }
 
     #[test]

@@ -6,26 +6,34 @@ use netstat_model::metrics::ProcessKey;
 
 use super::{Model, Presence};
 
-/// Names a row, whatever its place.
+/// Names a row, whatever its position.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum RowId {
     /// A process.
     Process(ProcessKey),
     /// A socket.
     Socket(u64),
+    /// Short connections of a program with a peer.
+    Brief(u64),
+    /// A group of sockets, by its label.
+    Group(Arc<str>),
     /// A unit.
     Unit(Arc<str>),
     /// A disk.
     Disk(Arc<str>),
 }
 
-/// Where the row stands in the model.
+/// The index of what a row shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Item {
     /// In [`Model::processes`].
     Process(u32),
     /// In [`Model::sockets`].
     Socket(u32),
+    /// In [`super::Sockets::brief`].
+    Brief(u32),
+    /// In the groups of the pane.
+    Group(u32),
     /// In [`Model::units`].
     Unit(u32),
     /// In [`Model::disks`].
@@ -33,22 +41,25 @@ pub enum Item {
 }
 
 impl Item {
-    /// What names the row.
-    pub fn id(self, model: &Model) -> RowId {
-        match self {
+    /// What names the row; `None` for a group, which the model does not know.
+    pub fn id(self, model: &Model) -> Option<RowId> {
+        Some(match self {
             Item::Process(at) => RowId::Process(model.processes[at as usize].key),
             Item::Socket(at) => RowId::Socket(model.sockets.row(at as usize).id),
+            Item::Brief(at) => RowId::Brief(model.sockets.brief[at as usize].id),
+            Item::Group(_) => return None,
             Item::Unit(at) => RowId::Unit(Arc::clone(&model.units[at as usize].name)),
             Item::Disk(at) => RowId::Disk(Arc::clone(&model.disks[at as usize].name)),
-        }
+        })
     }
 
-    /// The process it is, or whose it is.
+    /// The process it is, or the one that holds it.
     pub fn process(self, model: &Model) -> Option<ProcessKey> {
         match self {
             Item::Process(at) => Some(model.processes[at as usize].key),
             Item::Socket(at) => model.sockets.row(at as usize).process(),
-            Item::Unit(_) | Item::Disk(_) => None,
+            Item::Brief(at) => model.sockets.brief[at as usize].row.process(),
+            Item::Group(_) | Item::Unit(_) | Item::Disk(_) => None,
         }
     }
 
@@ -57,7 +68,7 @@ impl Item {
         match self {
             Item::Process(at) => model.processes[at as usize].presence,
             Item::Socket(at) => model.sockets.flow(at as usize).presence,
-            Item::Unit(_) | Item::Disk(_) => Presence::Here,
+            Item::Brief(_) | Item::Group(_) | Item::Unit(_) | Item::Disk(_) => Presence::Here,
         }
     }
 }
@@ -67,6 +78,6 @@ impl Item {
 pub struct PaneRow {
     /// What it shows.
     pub item: Item,
-    /// How deep it hangs in a tree.
+    /// Its depth in a tree.
     pub depth: u16,
 }

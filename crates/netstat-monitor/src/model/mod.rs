@@ -3,6 +3,7 @@
 //! Live views, replays, saved views and tests all read the same [`Model`]. It is made in the collector's thread and never changes, so
 //! the screen only chooses, orders and draws.
 
+mod brief;
 mod exposure;
 mod flows;
 mod item;
@@ -22,6 +23,7 @@ use netstat_model::{Fact, Limit, Why};
 
 use crate::sample::SocketRow;
 
+pub use brief::BriefRow;
 pub use exposure::reachable_from;
 pub use item::{Item, PaneRow, RowId};
 pub use modeler::Modeler;
@@ -93,6 +95,8 @@ pub struct Sockets {
     pub open_flows: Arc<Vec<Flow>>,
     /// What flowed through each closed one.
     pub closed_flows: Vec<Flow>,
+    /// Connections shorter than a refresh, one row for each program and peer, by rising id.
+    pub brief: Vec<BriefRow>,
     /// How many were closed a moment ago and are not told one by one, because there are too many.
     pub untold: u64,
     /// TCP connections that opened and that ended, per second.
@@ -112,6 +116,8 @@ pub struct ClosedRow {
     pub name: Option<Arc<str>>,
     /// How long it lived, in microseconds.
     pub lived: Fact<u64>,
+    /// Whether no reading has shown it while it was open.
+    pub short: bool,
     /// Whether its end was told: then its bytes are all that went through it.
     pub told: bool,
 }
@@ -167,6 +173,7 @@ impl Default for Sockets {
             closed: Vec::new(),
             open_flows: Arc::default(),
             closed_flows: Vec::new(),
+            brief: Vec::new(),
             untold: 0,
             turnover: [Fact::Unknown(Why::NotYet); 2],
             watched: false,

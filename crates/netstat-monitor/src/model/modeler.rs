@@ -14,7 +14,7 @@ use super::flows::{Flows, weight};
 use super::rows::{MOMENT, SHORT_WHILE};
 use super::units::{unit_name, units};
 use super::{DiskRow, InterfaceRow, Model, Presence, ProcessRow, ProcessText, Recent, TRAFFIC, Throughput, Whole};
-use crate::sample::Sample;
+use crate::sample::{Holder, Sample};
 
 /// The span of the longer average of processor time.
 const MINUTE: Duration = Duration::from_secs(60);
@@ -52,7 +52,11 @@ impl Modeler {
         self.number += 1;
         let previous = self.previous.take();
         let at = sample.figures.at;
-        self.flows.update(previous.as_deref(), sample);
+        let past = &self.past;
+        self.flows.update(previous.as_deref(), sample, &|holder| match holder {
+            Holder::Process(key) => past.get(key).map(|past| Arc::clone(&past.text.name)),
+            Holder::None(_) | Holder::Pending => None,
+        });
         let processes = self.processes(previous.as_deref(), sample);
         let rates = SystemRates::between(previous.as_ref().map(|old| &old.figures.system), &sample.figures.system);
         let disks = disks(sample, &rates);
@@ -315,7 +319,7 @@ fn text(identity: &ProcessIdentity, kernel: bool, sample: &Sample) -> ProcessTex
             let words: Vec<u8> = words.iter().map(|&byte| if byte == 0 { b' ' } else { byte }).collect();
             escape(words.trim_ascii_end()).into()
         }
-        Fact::Unknown(_) if kernel => "thread of the kernel".into(),
+        Fact::Unknown(_) if kernel => "kernel thread".into(),
         Fact::Unknown(why) => format!("({})", why.words()).into(),
     };
     ProcessText {

@@ -2,10 +2,12 @@
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
+use ratatui::style::Style;
 
 use super::{fill, put, put_right};
 use crate::app::{App, Hit, PromptKind};
 use crate::cell::Tone;
+use crate::companion::Severity;
 use crate::format;
 use crate::pane::Tab;
 
@@ -62,7 +64,7 @@ pub(super) fn top(buffer: &mut Buffer, area: Rect, app: &mut App) {
 }
 
 /// The time of day in UTC.
-fn clock(wall: u64) -> String {
+pub(super) fn clock(wall: u64) -> String {
     let seconds = wall / 1000 % 86400;
     format!("{:02}:{:02}:{:02} UTC", seconds / 3600, seconds / 60 % 60, seconds % 60)
 }
@@ -72,19 +74,86 @@ fn trimmed(seconds: f64) -> String {
     text.strip_suffix(".0").map(str::to_owned).unwrap_or(text)
 }
 
+/// What matters now: findings, new listeners, lost segments. The second value says whether there is anything.
+pub(super) fn attention(app: &App) -> (Vec<(String, Tone)>, bool) {
+    let mut parts = Vec::new();
+    for severity in [Severity::Critical, Severity::High, Severity::Medium] {
+        let count = app
+            .findings
+            .iter()
+            .filter(|finding| finding.severity == severity)
+            .count();
+        if count > 0 {
+            let tone = if severity == Severity::Medium {
+                Tone::Warn
+            } else {
+                Tone::Bad
+            };
+            parts.push((format!("{count} {}", severity.name()), tone));
+        }
+    }
+    let plural = |count: usize, noun: &str| format!("{count} {noun}{}", if count == 1 { "" } else { "s" });
+    let listeners = app.attention.new_listeners();
+    if listeners > 0 {
+        parts.push((plural(listeners, "new listener"), Tone::Warn));
+    }
+    let retransmitting = app.attention.retransmitting();
+    if retransmitting > 0 {
+        parts.push((format!("{retransmitting} retransmitting"), Tone::Warn));
+    }
+    let found = !parts.is_empty();
+    if !found {
+        let audit = match (&app.no_findings, app.examined) {
+            (Some(_), _) => "no audit",
+            (None, false) => "audit pending",
+            (None, true) => "no findings",
+        };
+        parts.push((format!("{audit}, no new listeners, nothing retransmitting"), Tone::Dim));
+    }
+    (parts, found)
+}
+
+/// The line that says what matters now.
+pub(super) fn status(buffer: &mut Buffer, area: Rect, app: &App) {
+    let theme = &app.theme;
+    let (parts, _) = attention(app);
+    let mut x = area.x + 1;
+    for (at, (text, tone)) in parts.iter().enumerate() {
+        if at > 0 {
+            x = put(buffer, x, area.y, area.right().saturating_sub(x), ", ", Style::new());
+        }
+        let style = match tone {
+            Tone::Plain => Style::new(),
+            Tone::Dim => theme.dim,
+            Tone::Warn => theme.warn,
+            Tone::Bad => theme.bad,
+        };
+        x = put(buffer, x, area.y, area.right().saturating_sub(x), text, style);
+    }
+    let newest = app.attention.log().next_back();
+    let hint = "a findings  l log ";
+    let left = put_right(buffer, x + 2, area.right(), area.y, hint, theme.dim);
+    if let Some(entry) = newest
+        && left > x + 20
+    {
+        let text = format!("last: {} {}", clock(entry.wall), entry.text);
+        put(buffer, x + 3, area.y, left.saturating_sub(x + 5), &text, theme.dim);
+    }
+}
+
 /// Says what is filtered.
 pub(super) fn filter(buffer: &mut Buffer, area: Rect, app: &App) {
     fill(buffer, area, app.theme.filter);
     let mut words = Vec::new();
-    if !app.choice.marks.is_empty() {
+    if !app.selection.marks.is_empty() {
         let names = app
-            .choice
+            .selection
             .marks
             .iter()
             .map(|(key, name)| format!("{name} ({})", key.pid));
-        words.push(format!("Filtered by {}", names.collect::<Vec<_>>().join(", ")));
+        words.push(format!("Marked: {}", names.collect::<Vec<_>>().join(", ")));
     }
-    if let Some((text, _)) = &app.choice.filter {
+    if let Some((text, _)) = &app.selection.filter {
         words.push(format!("Filter: {}", netstat_model::text::escape_str(text)));
     }
     let style = app.theme.filter;
@@ -96,7 +165,7 @@ pub(super) fn filter(buffer: &mut Buffer, area: Rect, app: &App) {
         &format!(" {}", words.join("   ")),
         style,
     );
-    put_right(buffer, area.x, area.right(), area.y, "u: show all ", style);
+    put_right(buffer, area.x, area.right(), area.y, "u: clear ", style);
 }
 
 /// Keys, or what is being typed or told. Gives back where the cursor stands.
@@ -105,7 +174,9 @@ pub(super) fn bottom(buffer: &mut Buffer, area: Rect, app: &App) -> Option<Posit
     fill(buffer, area, theme.bar);
     if let Some(prompt) = &app.prompt {
         let label = match prompt.kind {
-            PromptKind::Filter if area.width >= 100 => "Filter (a program's name, or: port 443 state ESTABLISHED): ",
+            PromptKind::Filter if area.width >= 100 => {
+                "Filter (part of a program name, or: port 443 state ESTABLISHED): "
+            }
             kind => kind.label(),
         };
         let x = put(
@@ -116,7 +187,13 @@ pub(super) fn bottom(buffer: &mut Buffer, area: Rect, app: &App) -> Option<Posit
             &format!(" {label}"),
             theme.bar.patch(theme.key),
         );
-        let room = usize::from(area.right().saturating_sub(x).saturating_sub(2));
+        let wanted = prompt
+            .error
+            .as_ref()
+            .map_or(0, |error| error.len().min(usize::from(area.width) / 2));
+        let room = usize::from(area.right().saturating_sub(x).saturating_sub(2))
+            .saturating_sub(wanted)
+            .max(8);
         // The end of what is typed is what is looked at.
         let skip = prompt.text.chars().count().saturating_sub(room);
         let shown: String = prompt.text.chars().skip(skip).collect();
@@ -157,18 +234,21 @@ pub(super) fn bottom(buffer: &mut Buffer, area: Rect, app: &App) -> Option<Posit
         ("?", "help"),
         ("/", "filter"),
         ("Space", "mark"),
+        ("l", "log"),
+        ("G", "group"),
         ("<>", "sort"),
         ("Enter", "inspect"),
         ("p", "freeze"),
         ("e", "expand"),
     ];
     if !app.read_only {
-        hints.push(("k", "end"));
+        hints.push(("k", "signal"));
         hints.push(("c", "close"));
     }
     hints.extend([
         ("t", "tree"),
         ("n", "names"),
+        ("h", "short"),
         ("g", "span"),
         ("s", "save"),
         ("q", "quit"),
@@ -176,7 +256,7 @@ pub(super) fn bottom(buffer: &mut Buffer, area: Rect, app: &App) -> Option<Posit
     // What cannot be seen is said in the help; that there is something, here.
     let limited = app.model.as_ref().is_some_and(|model| !model.limits.is_empty());
     let note = if limited && area.width >= 80 {
-        "not all is seen: ? "
+        "some data is hidden: ? "
     } else {
         ""
     };

@@ -12,9 +12,9 @@ use crate::app::App;
 use crate::config::Span;
 use crate::format;
 use crate::history::{Scale, Series};
-use crate::model::{Model, ProcessRow};
+use crate::model::Model;
 use crate::pane::Tab;
-use crate::selection::is_connection;
+use crate::selection::Totals;
 
 /// Eighths of a cell.
 const EIGHTHS: [&str; 9] = [" ", "▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"];
@@ -162,7 +162,7 @@ fn values(graph: &Graph, columns: u16, app: &mut App, model: &Arc<Model>) -> (Ve
     let span = app.settings.span.duration();
     let values = app
         .history
-        .columns(graph.series, span, columns.into(), model, &app.choice);
+        .columns(graph.series, span, columns.into(), model, &app.selection);
     let most = values
         .iter()
         .map(|[a, b]| a + b)
@@ -184,11 +184,11 @@ fn values(graph: &Graph, columns: u16, app: &mut App, model: &Arc<Model>) -> (Ve
 fn one(buffer: &mut Buffer, area: Rect, graph: &Graph, app: &mut App, model: &Arc<Model>) {
     let (values, top) = values(graph, area.width, app, model);
     let name = Style::new().fg(graph.colors[0]).add_modifier(Modifier::BOLD);
-    let (title, now) = match app.choice.marks.is_empty() || !graph.series.is_of_processes() {
-        true => (graph.title.clone(), graph.now.clone()),
-        false => (
-            format!("{} of marked", graph.title),
-            of_marked(graph.series, app, model),
+    let (title, now) = match app.selection.totals().filter(|_| graph.series.is_of_processes()) {
+        None => (graph.title.clone(), graph.now.clone()),
+        Some(totals) => (
+            format!("{} of selected", graph.title),
+            of_selected(graph.series, totals, model),
         ),
     };
     let end = put(buffer, area.x, area.y, area.width, &title, name);
@@ -223,34 +223,22 @@ fn fitting(now: &str, room: u16) -> &str {
     }
 }
 
-/// What the marked processes do now.
-fn of_marked(series: Series, app: &App, model: &Model) -> String {
-    let rows = || app.choice.marks.keys().filter_map(|key| model.process(*key));
-    let sum = |value: fn(&ProcessRow) -> Fact<f64>| rows().filter_map(|row| value(row).known()).sum::<f64>();
+/// What the selected processes and sockets do now.
+fn of_selected(series: Series, totals: &Totals, model: &Model) -> String {
+    let rate = |fact: Fact<f64>| format::fact(fact, format::rate);
     match series {
         Series::Cpu => {
             let processors = model.whole.cores.len().max(1) as f64;
-            format!("{} %", format::percent(sum(|row| row.rates.cpu) / processors))
+            format!("{} %", format::percent(totals.cpu / processors))
         }
-        Series::Memory => format!(
-            "{} resident",
-            format::size(sum(|row| row.resident.map(|bytes| bytes as f64)) as u64)
-        ),
-        Series::Disk => format!(
-            "r {}  w {} B/s",
-            format::rate(sum(|row| row.rates.read)),
-            format::rate(sum(|row| row.rates.written))
-        ),
+        Series::Memory => format!("{} resident", format::size(totals.resident)),
+        Series::Disk => format!("r {}  w {} B/s", rate(totals.disk.inbound), rate(totals.disk.outbound)),
         Series::Network => format!(
             "in {}  out {} B/s",
-            format::rate(sum(|row| row.network.inbound)),
-            format::rate(sum(|row| row.network.outbound))
+            rate(totals.network.inbound),
+            rate(totals.network.outbound)
         ),
-        _ => {
-            let open = model.sockets.open.iter().filter(|row| is_connection(row));
-            let theirs = open.filter(|row| row.process().is_some_and(|key| app.choice.marks.contains_key(&key)));
-            theirs.count().to_string()
-        }
+        _ => totals.connections.to_string(),
     }
 }
 

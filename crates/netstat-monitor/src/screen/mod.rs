@@ -1,6 +1,7 @@
 //! Draws the screen: bars, panes, graphs, and what lies over them. Only reads the state, and notes where things are for the mouse.
 
 mod bars;
+mod columns;
 mod graphs;
 mod memory;
 mod panes;
@@ -29,6 +30,9 @@ pub(crate) fn draw(frame: &mut Frame<'_>, app: &mut App) {
     }
     let rows = Rows::of(area, app);
     bars::top(buffer, rows.top, app);
+    if let Some(status) = rows.status {
+        bars::status(buffer, status, app);
+    }
     if let Some(filter) = rows.filter {
         bars::filter(buffer, filter, app);
     }
@@ -63,21 +67,28 @@ fn plain(buffer: &mut Buffer) {
 /// The lines of the screen.
 struct Rows {
     top: Rect,
+    status: Option<Rect>,
     filter: Option<Rect>,
     body: Rect,
     bottom: Rect,
 }
 
+/// From this height on, the line that says what matters is always shown; below, only when it says something.
+const STATUS_FROM: u16 = 20;
+
 impl Rows {
     fn of(area: Rect, app: &App) -> Rows {
         let line = |y| Rect { y, height: 1, ..area };
-        let filtered = u16::from(!app.choice.is_all());
+        let status = u16::from(area.height >= STATUS_FROM || bars::attention(app).1);
+        let filtered = u16::from(!app.selection.is_all());
+        let above = 1 + status + filtered;
         Rows {
             top: line(area.y),
-            filter: (filtered == 1).then(|| line(area.y + 1)),
+            status: (status == 1).then(|| line(area.y + 1)),
+            filter: (filtered == 1).then(|| line(area.y + 1 + status)),
             body: Rect {
-                y: area.y + 1 + filtered,
-                height: area.height - 2 - filtered,
+                y: area.y + above,
+                height: area.height - 1 - above,
                 ..area
             },
             bottom: line(area.bottom() - 1),

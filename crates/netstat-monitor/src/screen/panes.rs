@@ -5,19 +5,22 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 
+use super::columns::{self, Placed};
 use super::{fill, put, put_right};
 use crate::app::{App, Hit};
-use crate::cell::{Tone, cell};
+use crate::cell::{Sheet, Tone, cell};
 use crate::companion::Severity;
-use crate::config::PaneSettings;
 use crate::format;
 use crate::model::{Item, Model, PaneRow, Presence};
-use crate::pane::{Column, Pane, Source, Tree};
+use crate::pane::{Column, Pane, ShortConnections, Source, Tree};
+use crate::selection::Totals;
 
 /// The columns before the first: mark and finding.
-const FRONT: u16 = 2;
-/// So much room stays for texts to grow before further columns are shown.
-const SLACK: u16 = 16;
+pub(super) const FRONT: u16 = 2;
+/// With fewer lines for each pane than this, the pane that has the keys gets most of the room.
+const CROWDED: u16 = 8;
+/// With fewer lines for each pane than this, the others show only their titles.
+const TIGHT: u16 = 4;
 
 /// Draws the panes of the tab below each other.
 pub(super) fn draw(buffer: &mut Buffer, area: Rect, app: &mut App) {
@@ -33,9 +36,15 @@ pub(super) fn draw(buffer: &mut Buffer, area: Rect, app: &mut App) {
     }
 }
 
-/// The height of each pane: a folded one has its title, the others share the rest by their weights, three lines at least.
+/// The height of each pane. A folded one has its title; the others share the rest by their weights. Where there is little room, the pane
+/// that has the keys gets most of it, and where there is next to none, all of it.
 fn heights(panes: &[Pane], height: u16, app: &App) -> Vec<u16> {
-    let folded = |pane: &Pane| app.settings.panes[pane].folded && !app.expanded;
+    let focused = app.focused();
+    let count = u16::try_from(panes.len()).unwrap_or(u16::MAX);
+    let tight = height < CROWDED * count;
+    let folded = |pane: &Pane| {
+        (app.settings.panes[pane].folded && !app.expanded) || (height < TIGHT * count && *pane != focused)
+    };
     // Disks neither come nor go: their pane is as high as they need.
     let fixed = |pane: &Pane| match pane.spec().source {
         Source::Disks if panes.len() > 1 => Some((app.panes[pane].rows.len() as u16).max(1) + 2),
@@ -50,21 +59,19 @@ fn heights(panes: &[Pane], height: u16, app: &App) -> Vec<u16> {
             left -= more;
         }
     }
-    let growing = |pane: &Pane| !folded(pane) && fixed(pane).is_none();
-    let weights: u16 = panes
-        .iter()
-        .filter(|pane| growing(pane))
-        .map(|pane| pane.spec().height)
-        .sum();
+    let weight_of = |pane: &Pane| match (folded(pane) || fixed(pane).is_some(), tight && *pane == focused) {
+        (true, _) => 0,
+        (false, true) => 4 * pane.spec().height,
+        (false, false) => pane.spec().height,
+    };
+    let weights: u16 = panes.iter().map(weight_of).sum();
     if weights > 0 {
         let (share, mut given, mut weight) = (left, 0, 0);
         for (pane, height) in panes.iter().zip(&mut heights) {
-            if growing(pane) {
-                weight += pane.spec().height;
-                let until = (u32::from(share) * u32::from(weight) / u32::from(weights)) as u16;
-                *height += until - given;
-                given = until;
-            }
+            weight += weight_of(pane);
+            let until = (u32::from(share) * u32::from(weight) / u32::from(weights)) as u16;
+            *height += until - given;
+            given = until;
         }
     }
     // Too small for three lines each: the last ones are cut.
@@ -78,26 +85,23 @@ fn heights(panes: &[Pane], height: u16, app: &App) -> Vec<u16> {
 
 fn one(buffer: &mut Buffer, area: Rect, pane: Pane, app: &mut App) {
     let folded = app.settings.panes[&pane].folded && !app.expanded;
-    title(buffer, Rect { height: 1, ..area }, pane, folded, app);
+    let folded = folded || area.height < 2;
+    title(buffer, area, pane, folded, app);
     let Some(model) = app.model.clone() else { return };
-    if folded || area.height < 2 {
+    if folded {
         if let Some(state) = app.panes.get_mut(&pane) {
             state.height = 0;
         }
         return;
     }
-    let columns = widths(&columns(pane, area.width, app), area.width.saturating_sub(FRONT));
-    headings(
-        buffer,
-        Rect {
-            y: area.y + 1,
-            height: 1,
-            ..area
-        },
-        pane,
-        &columns,
-        app,
-    );
+    let room = area.width.saturating_sub(FRONT);
+    let placed = columns::place(pane, room, usize::from(area.height - 2), &model, app);
+    let line = Rect {
+        y: area.y + 1,
+        height: 1,
+        ..area
+    };
+    headings(buffer, line, pane, &placed, app);
     let height = area.height - 2;
     if let Some(state) = app.panes.get_mut(&pane) {
         let shrank = usize::from(height) < state.height;
@@ -119,11 +123,11 @@ fn one(buffer: &mut Buffer, area: Rect, pane: Pane, app: &mut App) {
             ..area
         };
         let selected = state.selected.is_some() && state.at == at;
-        let look = Look {
+        let look = RowPainter {
             app,
-            model: &model,
+            sheet: app.sheet(&model, pane),
             pane,
-            columns: &columns,
+            columns: &placed,
             selected: selected.then_some(focused),
         };
         look.row(buffer, area, row);
@@ -146,22 +150,24 @@ fn one(buffer: &mut Buffer, area: Rect, pane: Pane, app: &mut App) {
 
 /// What an empty pane says.
 fn nothing(pane: Pane, app: &App) -> &'static str {
-    if !app.choice.is_all() {
-        return "nothing of what is chosen";
+    if !app.selection.is_all() {
+        return "no matching rows";
     }
     match pane.spec().source {
-        Source::Processes => "no process can be seen",
-        Source::DiskUsers => "no process that may be looked at reads or writes a disk",
-        Source::NetworkUsers => "no process in sight has a connection or port open",
-        Source::ActiveSockets => "nothing is sent or received over TCP",
-        Source::Connections => "no TCP connection",
-        Source::Listeners => "nothing listens",
-        Source::Units => "no unit can be seen",
+        Source::Processes => "no process is visible",
+        Source::DiskUsers => "no visible process reads or writes a disk",
+        Source::NetworkUsers => "no visible process has a socket",
+        Source::ActiveSockets => "no traffic",
+        Source::Connections => "no TCP connections",
+        Source::Listeners => "no listeners",
+        Source::Units => "no unit is visible",
         Source::Disks => "no disk was used",
     }
 }
 
 fn title(buffer: &mut Buffer, area: Rect, pane: Pane, folded: bool, app: &mut App) {
+    let lines = area.height;
+    let area = Rect { height: 1, ..area };
     let focused = app.focused() == pane;
     let style = if focused {
         app.theme.title_focus
@@ -177,9 +183,15 @@ fn title(buffer: &mut Buffer, area: Rect, pane: Pane, folded: bool, app: &mut Ap
     };
     let spec = pane.spec();
     let mut words = format!(" {sign} {}", spec.title);
-    let rows = &app.panes[&pane].rows;
-    if !folded && !rows.is_empty() {
-        words += &format!("  {}", rows.len());
+    let state = &app.panes[&pane];
+    let count = state.rows.len();
+    if count > 0 {
+        words += &format!(": {count} {}", noun(pane, count, !state.groups.is_empty()));
+        let height = usize::from(lines.saturating_sub(2));
+        if !folded && height > 0 && count > height {
+            let top = state.top.min(count - height);
+            words += &format!(", {} to {} shown", top + 1, top + height);
+        }
     }
     if spec.source == Source::Processes {
         words += match app.settings.tree {
@@ -188,12 +200,15 @@ fn title(buffer: &mut Buffer, area: Rect, pane: Pane, folded: bool, app: &mut Ap
             Tree::Unit => "  by unit",
         };
     }
+    if spec.source.is_sockets() && !state.groups.is_empty() {
+        words += &format!("  by {}", app.settings.grouping.name());
+    }
     let end = put(buffer, area.x, area.y, area.width, &words, style);
     if let Some(model) = &app.model {
         let room = usize::from(area.right().saturating_sub(end + 2));
         // What does not fit is left out, not cut.
         let mut text = String::new();
-        for part in live(pane, model) {
+        for part in live(pane, model, app) {
             let longer = format!("{text}{part}   ");
             if unicode_width::UnicodeWidthStr::width(longer.as_str()) > room + 2 {
                 break;
@@ -212,11 +227,28 @@ fn title(buffer: &mut Buffer, area: Rect, pane: Pane, folded: bool, app: &mut Ap
     app.hits.push((area, Hit::Title(pane)));
 }
 
-/// The figures in the title of a pane, the most important first.
-fn live(pane: Pane, model: &Model) -> Vec<String> {
-    let whole = &model.whole;
+/// What the rows of a pane are called.
+fn noun(pane: Pane, count: usize, grouped: bool) -> &'static str {
+    let (one, many) = match pane.spec().source {
+        _ if grouped => ("row", "rows"),
+        Source::Processes | Source::DiskUsers | Source::NetworkUsers => ("process", "processes"),
+        Source::ActiveSockets => ("socket", "sockets"),
+        Source::Connections => ("connection", "connections"),
+        Source::Listeners => ("listener", "listeners"),
+        Source::Units => ("unit", "units"),
+        Source::Disks => ("disk", "disks"),
+    };
+    if count == 1 { one } else { many }
+}
+
+/// The figures in the title of a pane, the most important first. With marks or a filter they are those of what is selected.
+fn live(pane: Pane, model: &Model, app: &App) -> Vec<String> {
     let rate = |fact: Fact<f64>| format::fact(fact, format::rate);
     let percent = |fact: Fact<f64>| format::fact(fact, format::percent);
+    if let Some(totals) = app.selection.totals() {
+        return of_selected(pane, model, totals);
+    }
+    let whole = &model.whole;
     let cpu = percent(whole.cpu.map(|cpu| cpu.busy));
     let cores = whole.cores.len();
     match pane {
@@ -251,15 +283,41 @@ fn live(pane: Pane, model: &Model) -> Vec<String> {
             format!("send {} B/s", rate(whole.network.outbound)),
             format!("receive {} B/s", rate(whole.network.inbound)),
         ],
-        Pane::Connections => connections(model),
+        Pane::Connections => connections(model, app),
         Pane::CpuUnits | Pane::NetworkActivity | Pane::Listening => Vec::new(),
     }
 }
 
+/// The figures in the title of a pane while marks or a filter select something.
+fn of_selected(pane: Pane, model: &Model, totals: &Totals) -> Vec<String> {
+    let rate = |fact: Fact<f64>| format::fact(fact, format::rate);
+    match pane {
+        Pane::OverviewCpu | Pane::CpuProcesses | Pane::CpuUnits => {
+            let cores = model.whole.cores.len().max(1);
+            let share = format::percent(totals.cpu / cores as f64);
+            vec![format!("selected: {share} % of {cores} processors")]
+        }
+        Pane::OverviewDisk | Pane::DiskProcesses => vec![
+            format!("selected: read {} B/s", rate(totals.disk.inbound)),
+            format!("write {} B/s", rate(totals.disk.outbound)),
+        ],
+        Pane::OverviewMemory | Pane::MemoryProcesses => vec![
+            format!("selected: {} resident", format::size(totals.resident)),
+            format!("{} faults/s", format::rate(totals.faults)),
+        ],
+        Pane::OverviewNetwork | Pane::NetworkProcesses | Pane::NetworkActivity => vec![
+            format!("selected: send {} B/s", rate(totals.network.outbound)),
+            format!("receive {} B/s", rate(totals.network.inbound)),
+        ],
+        Pane::Connections => vec![format!("selected: {} open", totals.connections)],
+        Pane::DiskDevices | Pane::Listening => Vec::new(),
+    }
+}
+
 /// What the title of the connections says.
-fn connections(model: &Model) -> Vec<String> {
+fn connections(model: &Model, app: &App) -> Vec<String> {
     let sockets = &model.sockets;
-    let mut words = vec![format::fact(model.whole.connections, |count| format!("{count} up"))];
+    let mut words = vec![format::fact(model.whole.connections, |count| format!("{count} open"))];
     if sockets.untold > 0 {
         words.push(format!("+{} not shown", format::rate(sockets.untold as f64)));
     }
@@ -269,6 +327,9 @@ fn connections(model: &Model) -> Vec<String> {
     if let ([Fact::Known(_), _], false) = (sockets.turnover, sockets.watched) {
         words.push("short ones not seen".to_owned());
     }
+    if app.settings.short == ShortConnections::Hidden {
+        words.push("short ones hidden".to_owned());
+    }
     if let [Fact::Known(opened), Fact::Known(closed)] = sockets.turnover {
         let rate = |rate: f64| format::rate(rate);
         words.push(format!("{} opened/s  {} closed/s", rate(opened), rate(closed)));
@@ -276,68 +337,9 @@ fn connections(model: &Model) -> Vec<String> {
     words
 }
 
-/// The columns of a pane: the chosen ones, or where none were chosen further ones that find room beside them.
-fn columns(pane: Pane, width: u16, app: &App) -> Vec<Column> {
-    let mut columns = app.settings.panes[&pane].columns.clone();
-    if columns != PaneSettings::of(pane).columns {
-        return columns;
-    }
-    let mut used: u16 = columns.iter().map(|column| column.spec().width + 1).sum();
-    for column in &pane.spec().columns[columns.len()..] {
-        used += column.spec().width + 1;
-        if used + SLACK > width {
-            break;
-        }
-        columns.push(*column);
-    }
-    columns
-}
-
-/// What is given up first where there is too little room: an own address seldom tells connections apart.
-const EXPENDABLE: [Column; 2] = [Column::LocalAddress, Column::User];
-
-/// The columns that fit, with their places and widths. When there is too little room, those that tell least go first, then the last.
-fn widths(columns: &[Column], room: u16) -> Vec<(Column, u16, u16)> {
-    let mut shown = columns.to_vec();
-    let least = |shown: &[Column]| {
-        shown
-            .iter()
-            .map(|column| column.spec().width + 1)
-            .sum::<u16>()
-            .saturating_sub(1)
-    };
-    while shown.len() > 1 && least(&shown) > room {
-        match EXPENDABLE
-            .iter()
-            .find_map(|least| shown.iter().position(|column| column == least))
-        {
-            Some(at) => drop(shown.remove(at)),
-            None => drop(shown.pop()),
-        }
-    }
-    let left = room.saturating_sub(least(&shown));
-    let grow: u16 = shown.iter().map(|column| column.spec().grow).sum();
-    let (mut given, mut weight) = (0, 0);
-    let mut x = FRONT;
-    let mut placed = Vec::with_capacity(shown.len());
-    for column in shown {
-        let spec = column.spec();
-        let mut width = spec.width;
-        if spec.grow > 0 {
-            weight += spec.grow;
-            let until = (u32::from(left) * u32::from(weight) / u32::from(grow)) as u16;
-            width += until - given;
-            given = until;
-        }
-        placed.push((column, x, width));
-        x += width + 1;
-    }
-    placed
-}
-
-fn headings(buffer: &mut Buffer, area: Rect, pane: Pane, columns: &[(Column, u16, u16)], app: &mut App) {
+fn headings(buffer: &mut Buffer, area: Rect, pane: Pane, columns: &[Placed], app: &mut App) {
     let sort = app.settings.panes[&pane].sort;
-    for &(column, x, width) in columns {
+    for &Placed { column, x, width } in columns {
         let spec = column.spec();
         let sorted = sort.column == column;
         let style = if sorted { app.theme.sorted } else { app.theme.heading };
@@ -349,43 +351,33 @@ fn headings(buffer: &mut Buffer, area: Rect, pane: Pane, columns: &[(Column, u16
             (true, true, true) => "v",
             (true, true, false) => "^",
         };
-        // The arrow of a figure stands in the gap before its column, so that the title keeps its place.
         match spec.right {
-            true => put_right(
-                buffer,
-                x - 1,
-                x + width,
-                area.y,
-                &format!("{arrow}{}", spec.title),
-                style,
-            ),
-            false => put(buffer, x, area.y, width + 1, &format!("{}{arrow}", spec.title), style),
+            true => put_right(buffer, x, x + width, area.y, &format!("{arrow}{}", spec.title), style),
+            false => put(buffer, x, area.y, width, &format!("{}{arrow}", spec.title), style),
         };
-        app.hits.push((
-            Rect {
-                x,
-                y: area.y,
-                width,
-                height: 1,
-            },
-            Hit::Heading(pane, column),
-        ));
+        let area = Rect {
+            x,
+            y: area.y,
+            width,
+            height: 1,
+        };
+        app.hits.push((area, Hit::Heading(pane, column)));
     }
 }
 
 /// What the rows of a pane are drawn with.
-struct Look<'a> {
+struct RowPainter<'a> {
     app: &'a App,
-    model: &'a Model,
+    sheet: Sheet<'a>,
     pane: Pane,
-    columns: &'a [(Column, u16, u16)],
+    columns: &'a [Placed],
     /// Whether the row is selected, and then whether its pane has the keys.
     selected: Option<bool>,
 }
 
-impl Look<'_> {
+impl RowPainter<'_> {
     fn row(&self, buffer: &mut Buffer, area: Rect, row: &PaneRow) {
-        let (app, model, theme) = (self.app, self.model, &self.app.theme);
+        let (app, model, theme) = (self.app, self.sheet.model, &self.app.theme);
         let presence = row.item.presence(model);
         let base = match (self.selected, presence) {
             (Some(true), _) => theme.selected,
@@ -399,8 +391,8 @@ impl Look<'_> {
         }
         self.front(buffer, area, row, base);
         let is_tree = self.pane.spec().source == Source::Processes && app.settings.tree != Tree::Flat;
-        for &(column, x, width) in self.columns {
-            let content = cell(model, &app.names, row, column);
+        for &Placed { column, x, width } in self.columns {
+            let content = cell(&self.sheet, row, column);
             let toned = match content.tone {
                 // On the selection and on rows that are gone, the row's own colour says more.
                 _ if presence == Presence::Gone || self.selected == Some(true) => base,
@@ -412,7 +404,7 @@ impl Look<'_> {
             let x = area.x + x;
             if column.spec().right {
                 put_right(buffer, x, x + width, area.y, &content.text, toned);
-            } else if is_tree && column == Column::Image {
+            } else if (is_tree || row.depth > 0) && column == Column::Image {
                 put(
                     buffer,
                     x,
@@ -421,6 +413,18 @@ impl Look<'_> {
                     &branch(row, &content.text, app.settings.ascii),
                     toned,
                 );
+            } else if column == Column::Command {
+                put(
+                    buffer,
+                    x,
+                    area.y,
+                    width,
+                    &format::command(&content.text, width.into()),
+                    toned,
+                );
+            } else if column == Column::Trend && toned == base.patch(theme.dim) {
+                let color = Style::new().fg(theme.graphs[trend_color(self.pane)][0]);
+                put(buffer, x, area.y, width, &content.text, base.patch(color));
             } else {
                 put(buffer, x, area.y, width, &content.text, toned);
             }
@@ -430,12 +434,12 @@ impl Look<'_> {
     /// Mark and finding before a row.
     fn front(&self, buffer: &mut Buffer, area: Rect, row: &PaneRow, base: Style) {
         let (app, theme) = (self.app, &self.app.theme);
-        let process = row.item.process(self.model);
-        if process.is_some_and(|key| app.choice.marks.contains_key(&key)) {
+        let process = row.item.process(self.sheet.model);
+        if process.is_some_and(|key| app.selection.marks.contains_key(&key)) {
             let sign = if app.settings.ascii { "*" } else { "■" };
             put(buffer, area.x, area.y, 1, sign, base.patch(theme.warn));
         } else {
-            let sign = match row.item.presence(self.model) {
+            let sign = match row.item.presence(self.sheet.model) {
                 Presence::New => "+",
                 Presence::Gone => "-",
                 Presence::Here => "",
@@ -444,11 +448,20 @@ impl Look<'_> {
         }
         if let Some(finding) = app.finding(row.item) {
             let style = match finding.severity {
-                Severity::Alarm => theme.bad,
-                Severity::Warning | Severity::Note => theme.warn,
+                Severity::Critical | Severity::High => theme.bad,
+                Severity::Medium | Severity::Low => theme.warn,
             };
             put(buffer, area.x + 1, area.y, 1, "!", base.patch(style));
         }
+    }
+}
+
+/// Which of the graphs' colours the small graphs of a pane have.
+fn trend_color(pane: Pane) -> usize {
+    match pane.spec().source {
+        Source::DiskUsers => 2,
+        Source::NetworkUsers => 3,
+        _ => 0,
     }
 }
 

@@ -5,9 +5,14 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 
+use super::bars::clock;
 use super::{fill, put, put_right};
 use crate::app::{App, Popup};
+use crate::attention::LogKind;
+use crate::cell::Tone;
+use crate::companion::Severity;
 use crate::keys::TABLE;
+use crate::pane::Column;
 use crate::theme::Theme;
 
 /// The room that the keys take in the help.
@@ -15,121 +20,157 @@ const KEYS: u16 = 18;
 
 /// Draws what lies over `body`.
 pub(super) fn draw(buffer: &mut Buffer, body: Rect, app: &mut App) {
-    let theme = app.theme;
-    let (read_only, ascii) = (app.read_only, app.settings.ascii);
-    let limits = app
-        .model
-        .as_ref()
-        .map_or(&[][..], |model| model.limits.as_slice())
-        .to_vec();
-    let window =
-        |buffer: &mut Buffer, width, lines, title: &str| window(buffer, body, (width, lines), title, &theme, ascii);
-    match &mut app.popup {
-        None => {}
-        Some(Popup::Help { top }) => {
-            let room = usize::from(body.width.saturating_sub(6).min(96).saturating_sub(KEYS));
-            let limits: Vec<String> = limits.iter().map(told).collect();
-            let not_seen = limits.iter().map(|limit| ("", Some(limit.as_str())));
-            let heading = (!limits.is_empty()).then_some([("", None), ("Not seen here", None)]);
-            let lines: Vec<(&str, Option<String>)> = help(read_only)
-                .into_iter()
-                .chain(heading.into_iter().flatten())
-                .chain(not_seen)
-                .flat_map(|(key, words)| match words {
-                    None => vec![(key, None)],
-                    Some(words) => {
-                        let mut key = Some(key);
-                        let pieces = wrapped(words, room).into_iter();
-                        pieces.map(|piece| (key.take().unwrap_or(""), Some(piece))).collect()
-                    }
-                })
-                .collect();
-            let area = window(buffer, 100, lines.len(), "Keys");
-            *top = (*top).min(lines.len().saturating_sub(area.height.into()));
-            for (y, (key, words)) in (area.y..area.bottom()).zip(lines.iter().skip(*top)) {
-                match words {
-                    None => {
-                        put(buffer, area.x, y, area.width, key, theme.sorted);
-                    }
-                    Some(words) => {
-                        put(buffer, area.x + 2, y, 15, key, theme.key);
-                        let room = area.width.saturating_sub(KEYS);
-                        put(buffer, area.x + KEYS, y, room, words, Style::new());
-                    }
+    // What is drawn may scroll: it is taken out for the while.
+    let Some(mut popup) = app.popup.take() else { return };
+    let frame = Frame {
+        body,
+        theme: app.theme,
+        ascii: app.settings.ascii,
+    };
+    match &mut popup {
+        Popup::Help { top } => frame.help(buffer, app, top),
+        Popup::Text { title, lines, top } => frame.text(buffer, title, lines, top),
+        Popup::Log { top } => frame.log(buffer, app, top),
+        Popup::Signals { process, name, at } => {
+            let title = format!("Signal {name} (process {})", process.pid);
+            frame.signals(buffer, &title, *at);
+        }
+        Popup::Confirm { lines, .. } => frame.confirm(buffer, lines),
+        Popup::Columns { columns, at, .. } => frame.columns(buffer, columns, *at),
+    }
+    app.popup = Some(popup);
+}
+
+/// Where a popup is drawn, and how.
+struct Frame {
+    body: Rect,
+    theme: Theme,
+    ascii: bool,
+}
+
+impl Frame {
+    fn window(&self, buffer: &mut Buffer, size: (u16, usize), title: &str) -> Rect {
+        window(buffer, self.body, size, title, &self.theme, self.ascii)
+    }
+
+    fn help(&self, buffer: &mut Buffer, app: &App, top: &mut usize) {
+        let room = usize::from(self.body.width.saturating_sub(6).min(96).saturating_sub(KEYS));
+        let limits = app.model.as_ref().map_or(&[][..], |model| model.limits.as_slice());
+        let limits: Vec<String> = limits.iter().map(limitation).collect();
+        let not_seen = limits.iter().map(|limit| ("", Some(limit.as_str())));
+        let heading = (!limits.is_empty()).then_some([("", None), ("Not seen here", None)]);
+        let lines: Vec<(&str, Option<String>)> = help(app.read_only)
+            .into_iter()
+            .chain(heading.into_iter().flatten())
+            .chain(not_seen)
+            .flat_map(|(key, text)| match text {
+                None => vec![(key, None)],
+                Some(text) => {
+                    let mut key = Some(key);
+                    let pieces = wrapped(text, room).into_iter();
+                    pieces.map(|piece| (key.take().unwrap_or(""), Some(piece))).collect()
+                }
+            })
+            .collect();
+        let area = self.window(buffer, (100, lines.len()), "Keys");
+        *top = (*top).min(lines.len().saturating_sub(area.height.into()));
+        for (y, (key, text)) in (area.y..area.bottom()).zip(lines.iter().skip(*top)) {
+            match text {
+                None => {
+                    put(buffer, area.x, y, area.width, key, self.theme.sorted);
+                }
+                Some(text) => {
+                    put(buffer, area.x + 2, y, 15, key, self.theme.key);
+                    let room = area.width.saturating_sub(KEYS);
+                    put(buffer, area.x + KEYS, y, room, text, Style::new());
                 }
             }
         }
-        Some(Popup::Text { title, lines, top }) => {
-            let room = usize::from(body.width.saturating_sub(6).min(112));
-            let lines: Vec<String> = lines.iter().flat_map(|line| wrapped(line, room)).collect();
-            let area = window(buffer, 116, lines.len().max(1), title);
-            *top = (*top).min(lines.len().saturating_sub(area.height.into()));
-            for (y, line) in (area.y..area.bottom()).zip(lines.iter().skip(*top)) {
-                put(buffer, area.x, y, area.width, line, Style::new());
-            }
+    }
+
+    fn text(&self, buffer: &mut Buffer, title: &str, lines: &[(String, Tone)], top: &mut usize) {
+        let room = usize::from(self.body.width.saturating_sub(6).min(112));
+        let lines: Vec<(String, Tone)> = lines
+            .iter()
+            .flat_map(|(line, tone)| wrapped(line, room).into_iter().map(|piece| (piece, *tone)))
+            .collect();
+        let area = self.window(buffer, (116, lines.len().max(1)), title);
+        *top = (*top).min(lines.len().saturating_sub(area.height.into()));
+        for (y, (line, tone)) in (area.y..area.bottom()).zip(lines.iter().skip(*top)) {
+            let style = match tone {
+                Tone::Plain => Style::new(),
+                Tone::Dim => self.theme.dim,
+                Tone::Warn => self.theme.warn,
+                Tone::Bad => self.theme.bad,
+            };
+            put(buffer, area.x, y, area.width, line, style);
         }
-        Some(Popup::Signals { process, name, at }) => {
-            let title = format!("End {name} (process {})", process.pid);
-            let area = window(buffer, 82, Signal::ALL.len() + 2, &title);
-            for ((place, signal), y) in Signal::ALL.into_iter().enumerate().zip(area.y..area.bottom()) {
-                let style = if place == *at { theme.selected } else { Style::new() };
-                let line = Rect { y, height: 1, ..area };
-                fill(buffer, line, style);
-                put(buffer, line.x + 1, y, 10, signal.name(), style);
-                put(
-                    buffer,
-                    line.x + 10,
-                    y,
-                    line.width.saturating_sub(10),
-                    signal.meaning(),
-                    style,
-                );
-            }
-            hints(
-                buffer,
-                area,
-                &[("Enter", "go on to the question"), ("Esc", "leave")],
-                &theme,
-            );
+    }
+
+    /// The newest entry first.
+    fn log(&self, buffer: &mut Buffer, app: &App, top: &mut usize) {
+        let tone = |kind: LogKind| match kind {
+            LogKind::Finding(Severity::Critical | Severity::High) => Tone::Bad,
+            LogKind::Finding(_) | LogKind::Listener => Tone::Warn,
+            LogKind::ListenerGone => Tone::Dim,
+        };
+        let mut lines: Vec<(String, Tone)> = app
+            .attention
+            .log()
+            .rev()
+            .map(|entry| (format!("{}  {}", clock(entry.wall), entry.text), tone(entry.kind)))
+            .collect();
+        if lines.is_empty() {
+            lines.push(("Nothing has appeared since the monitor began.".to_owned(), Tone::Dim));
         }
-        Some(Popup::Confirm { lines, .. }) => {
-            let room = usize::from(body.width.saturating_sub(6).min(74));
-            let lines: Vec<String> = lines.iter().flat_map(|line| wrapped(line, room)).collect();
-            let area = window(buffer, 78, lines.len() + 2, "Are you sure?");
-            for (y, line) in (area.y..area.bottom()).zip(lines.iter()) {
-                put(buffer, area.x, y, area.width, line, Style::new());
-            }
-            hints(buffer, area, &[("y", "do it"), ("n", "leave")], &theme);
+        self.text(buffer, "Log: listeners and findings that appeared", &lines, top);
+    }
+
+    fn signals(&self, buffer: &mut Buffer, title: &str, at: usize) {
+        let area = self.window(buffer, (82, Signal::ALL.len() + 2), title);
+        for ((place, signal), y) in Signal::ALL.into_iter().enumerate().zip(area.y..area.bottom()) {
+            let style = if place == at { self.theme.selected } else { Style::new() };
+            let line = Rect { y, height: 1, ..area };
+            fill(buffer, line, style);
+            put(buffer, line.x + 1, y, 10, signal.name(), style);
+            let room = line.width.saturating_sub(10);
+            put(buffer, line.x + 10, y, room, signal.meaning(), style);
         }
-        Some(Popup::Columns { columns, at, .. }) => {
-            let area = window(buffer, 84, columns.len() + 2, "Columns");
-            let room = usize::from(area.height.saturating_sub(2)).max(1);
-            let top = at.saturating_sub(room - 1);
-            let shown = columns.iter().enumerate().skip(top).take(room);
-            for ((place, (column, shown)), y) in shown.zip(area.y..) {
-                let style = if place == *at { theme.selected } else { Style::new() };
-                let line = Rect { y, height: 1, ..area };
-                fill(buffer, line, style);
-                let mark = if *shown { "[x]" } else { "[ ]" };
-                put(buffer, line.x + 1, y, 3, mark, style);
-                put(buffer, line.x + 5, y, 15, column.spec().title, style);
-                put(
-                    buffer,
-                    line.x + 21,
-                    y,
-                    line.width.saturating_sub(21),
-                    column.spec().meaning,
-                    style,
-                );
-            }
-            let keys = [
-                ("Space", "show or hide"),
-                ("Left, Right", "move"),
-                ("Enter", "done"),
-                ("Esc", "leave"),
-            ];
-            hints(buffer, area, &keys, &theme);
+        hints(buffer, area, &[("Enter", "continue"), ("Esc", "cancel")], &self.theme);
+    }
+
+    fn confirm(&self, buffer: &mut Buffer, lines: &[String]) {
+        let room = usize::from(self.body.width.saturating_sub(6).min(74));
+        let lines: Vec<String> = lines.iter().flat_map(|line| wrapped(line, room)).collect();
+        let area = self.window(buffer, (78, lines.len() + 2), "Are you sure?");
+        for (y, line) in (area.y..area.bottom()).zip(lines.iter()) {
+            put(buffer, area.x, y, area.width, line, Style::new());
         }
+        hints(buffer, area, &[("y", "yes"), ("n", "no")], &self.theme);
+    }
+
+    fn columns(&self, buffer: &mut Buffer, columns: &[(Column, bool)], at: usize) {
+        let area = self.window(buffer, (84, columns.len() + 2), "Columns");
+        let room = usize::from(area.height.saturating_sub(2)).max(1);
+        let top = at.saturating_sub(room - 1);
+        let shown = columns.iter().enumerate().skip(top).take(room);
+        for ((place, (column, shown)), y) in shown.zip(area.y..) {
+            let style = if place == at { self.theme.selected } else { Style::new() };
+            let line = Rect { y, height: 1, ..area };
+            fill(buffer, line, style);
+            let mark = if *shown { "[x]" } else { "[ ]" };
+            put(buffer, line.x + 1, y, 3, mark, style);
+            put(buffer, line.x + 5, y, 15, column.spec().title, style);
+            let room = line.width.saturating_sub(21);
+            put(buffer, line.x + 21, y, room, column.spec().meaning, style);
+        }
+        let keys = [
+            ("Space", "show or hide"),
+            ("Left, Right", "move"),
+            ("Enter", "apply"),
+            ("Esc", "cancel"),
+        ];
+        hints(buffer, area, &keys, &self.theme);
     }
 }
 
@@ -157,7 +198,7 @@ fn wrapped(line: &str, room: usize) -> Vec<String> {
 }
 
 /// What cannot be seen, why, and what helps.
-fn told(limit: &netstat_model::Limit) -> String {
+fn limitation(limit: &netstat_model::Limit) -> String {
     let remedy = limit
         .remedy
         .as_deref()
@@ -178,22 +219,19 @@ fn help(read_only: bool) -> Vec<(&'static str, Option<&'static str>)> {
     lines.extend([
         ("CPU %", Some("100 is one processor")),
         ("sizes", Some("k, M, G in powers of 1024; B/s in powers of 1000")),
+        ("-", Some("unknown: not permitted, or not counted by the system")),
+        ("+, - at left", Some("the row appeared, or ended, a moment ago")),
         (
-            "-",
-            Some("not known: not permitted, or not counted by the system, such as the bytes of UDP"),
+            "<-, ->",
+            Some("connections shorter than a refresh, folded: who opened them, how many per second, bytes per second"),
         ),
-        ("+, - at left", Some("it appeared, or ended, a moment ago")),
         (
             "1.2kB",
-            Some("in the row of an ended connection: all bytes that went through it, also when it lived shorter than a refresh"),
-        ),
-        (
-            "order",
-            Some("rates are ordered by their average of the last seconds, so that rows do not jump"),
+            Some("in the row of an ended connection: all bytes that went through it"),
         ),
         (
             "name +2",
-            Some("two other processes hold the socket too; traffic counts for the first"),
+            Some("two other processes hold the socket as well; its traffic counts for the first"),
         ),
     ]);
     lines

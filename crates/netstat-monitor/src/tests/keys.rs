@@ -6,7 +6,7 @@ use super::kit::{app, drawn, key, keys, models, press, text};
 use crate::app::{App, Effect, Popup};
 use crate::companion::{Finding, Severity, Target};
 use crate::config::Settings;
-use crate::model::{Item, RowId};
+use crate::model::{Item, Presence, RowId};
 use crate::pane::{Column, Pane, Tab};
 use crossterm::event::{Event, KeyCode, KeyEvent, KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
 use netstat_os::Signal;
@@ -77,9 +77,9 @@ fn a_mark_chooses_what_the_other_panes_show() {
     keys(&mut app, "5");
     let all = app.panes[&Pane::Connections].rows.len();
     keys(&mut app, "fredis-server\n ");
-    assert_eq!(app.choice.marks.len(), 1);
+    assert_eq!(app.selection.marks.len(), 1);
     let (marked, _) = app
-        .choice
+        .selection
         .marks
         .first_key_value()
         .map(|(key, name)| (*key, Arc::clone(name)))
@@ -98,10 +98,10 @@ fn a_mark_chooses_what_the_other_panes_show() {
     // The graphs: the marked process alone has less than the whole.
     use crate::history::Series;
     let span = std::time::Duration::from_secs(60);
-    let marked: f32 = sum(&app.history.columns(Series::Cpu, span, 30, &model, &app.choice));
+    let marked: f32 = sum(&app.history.columns(Series::Cpu, span, 30, &model, &app.selection));
     keys(&mut app, "u");
-    assert!(app.choice.is_all());
-    let whole: f32 = sum(&app.history.columns(Series::Cpu, span, 30, &model, &app.choice));
+    assert!(app.selection.is_all());
+    let whole: f32 = sum(&app.history.columns(Series::Cpu, span, 30, &model, &app.selection));
     assert!(marked > 0.0 && marked < whole, "{marked} of {whole}");
     assert_eq!(app.panes[&Pane::Connections].rows.len(), all);
 }
@@ -169,7 +169,9 @@ fn sorting_turns_round_and_goes_through_the_columns() {
         let model = app.model.as_ref().unwrap();
         let rows = app.panes[&Pane::MemoryProcesses].rows.iter();
         rows.filter_map(|row| match row.item {
-            Item::Process(at) => model.processes[at as usize].resident.known(),
+            Item::Process(at) if row.item.presence(model) != Presence::Gone => {
+                model.processes[at as usize].resident.known()
+            }
             _ => None,
         })
         .collect::<Vec<_>>()
@@ -290,14 +292,14 @@ fn looking_closer_and_findings() {
     app.take_findings(Ok(vec![Finding {
         process: Some(process),
         socket: None,
-        severity: Severity::Alarm,
+        severity: Severity::Critical,
         title: "no package knows this program".to_owned(),
         text: vec!["evidence".to_owned()],
     }]));
     let screen = text(&drawn(&mut app, 120, 40));
     assert!(screen.lines().any(|line| line.contains("!redis-serv")), "{screen}");
     key(&mut app, 'a');
-    assert!(matches!(&app.popup, Some(Popup::Text { lines, .. }) if lines[0].contains("no package knows")));
+    assert!(matches!(&app.popup, Some(Popup::Text { lines, .. }) if lines[0].0.contains("no package knows")));
 }
 
 #[test]
@@ -329,10 +331,7 @@ fn views_are_saved_with_whole_figures() {
     assert!(rows.iter().all(|row| row["pid"].is_u64()), "{rows:?}");
     let csv = save(&mut app, "view.csv");
     let mut lines = csv.split("\r\n");
-    assert_eq!(
-        lines.next(),
-        Some("image,pid,send,receive,network_total,sockets,command")
-    );
+    assert_eq!(lines.next(), Some("image,pid,send,receive,network_total,command"));
     assert_eq!(lines.count(), rows.len() + 1);
     key(&mut app, 's');
     app.prompt.as_mut().unwrap().text = "view.txt".to_owned();
@@ -372,7 +371,7 @@ fn the_mouse_selects_marks_sorts_and_changes_tabs() {
     assert!(click(&mut app, x, y).is_empty());
     let (process, _) = app.selected_process().unwrap();
     click(&mut app, 0, y);
-    assert!(app.choice.marks.contains_key(&process));
+    assert!(app.selection.marks.contains_key(&process));
     assert_eq!(
         app.panes[&Pane::MemoryProcesses].selected,
         Some(RowId::Process(process))
@@ -394,4 +393,273 @@ fn the_interval_goes_in_steps() {
     assert_eq!(app.event(&control('z')), [Effect::Suspend]);
     assert_eq!(app.event(&control('c')), [Effect::Quit]);
     assert_eq!(key(&mut app, 'q'), [Effect::Quit]);
+}
+
+/// A model with short connections of one program and others, as the newest of a screen.
+fn with_short_connections(grouped: u64) -> App {
+    use crate::sample::{Bytes, Ended, Passing, Sample};
+    use netstat_model::{Fact, State};
+    let mut app = App::new(Settings::default(), b"", false, netstat_names::Services::embedded());
+    let samples = super::kit::samples();
+    let mut modeler = crate::model::Modeler::default();
+    app.take(Arc::new(modeler.model(&samples[5])));
+    let mut last = Sample::clone(&samples[6]);
+    let visitor = last
+        .sockets
+        .iter()
+        .find(|row| row.local.port == 80 && row.is_live_connection());
+    let visitor = visitor.expect("a visitor").clone();
+    let ended = (0..grouped).map(|at| {
+        let mut row = visitor.clone();
+        row.id = 1_000_000 + at;
+        row.foreign.address = [10, 8, 0, 1].into();
+        row.foreign.port = 40_000 + at as u16;
+        row.state = State::FinWait1;
+        row.bytes = Fact::Known(Bytes {
+            sent: 3000,
+            received: 200,
+        });
+        Ended {
+            row,
+            short: true,
+            name: None,
+            lived: Fact::Known(900),
+            incoming: Some(true),
+        }
+    });
+    last.passing = Passing {
+        watched: true,
+        ended: ended.collect(),
+        ..Passing::default()
+    };
+    app.take(Arc::new(modeler.model(&Arc::new(last))));
+    keys(&mut app, "5");
+    drawn(&mut app, 120, 40);
+    app
+}
+
+#[test]
+fn short_connections_many_make_one_row_below_no_live_one() {
+    let mut app = with_short_connections(50);
+    let model = Arc::clone(app.model.as_ref().unwrap());
+    let items = |app: &App| {
+        app.panes[&Pane::Connections]
+            .rows
+            .iter()
+            .map(|row| row.item)
+            .collect::<Vec<_>>()
+    };
+    let folded = items(&app);
+    assert_eq!(folded.iter().filter(|item| matches!(item, Item::Brief(_))).count(), 1);
+    let screen = text(&drawn(&mut app, 120, 40));
+    let row = screen
+        .lines()
+        .find(|line| line.contains("<- 10.8.0.1"))
+        .expect("it is on the screen");
+    assert!(row.contains("nginx") && row.contains("/s"), "{row}");
+    press(&mut app, KeyCode::Right);
+    press(&mut app, KeyCode::Right);
+    // Whatever the order: what lives stands before what is gone.
+    for _ in 0..9 {
+        let gone = |item: &Item| item.presence(&model) == Presence::Gone;
+        let rows = items(&app);
+        let first = rows.iter().position(gone).unwrap_or(rows.len());
+        assert!(rows[first..].iter().all(gone));
+        keys(&mut app, ">");
+    }
+    keys(&mut app, "h");
+    assert_eq!(items(&app).len(), folded.len() - 1 + 50);
+    keys(&mut app, "h");
+    assert_eq!(items(&app).len(), folded.len() - 1);
+}
+
+#[test]
+fn sockets_grouped_sums_and_members() {
+    let mut app = with_short_connections(5);
+    press(&mut app, KeyCode::Right);
+    press(&mut app, KeyCode::Right);
+    let all = app.panes[&Pane::Connections].rows.len();
+    keys(&mut app, "G");
+    let state = &app.panes[&Pane::Connections];
+    assert!(state.rows.len() < all && state.rows.iter().all(|row| matches!(row.item, Item::Group(_))));
+    let nginx = state.groups.iter().position(|group| &*group.label == "nginx").unwrap();
+    assert!(state.groups[nginx].brief > 0.0 && state.groups[nginx].sent.known().is_some());
+    let before = state.rows.len();
+    keys(&mut app, "fnginx\n\n");
+    let state = &app.panes[&Pane::Connections];
+    assert!(state.rows.len() > before, "its members are shown");
+    assert!(state.rows.iter().filter(|row| row.depth == 1).count() as u32 > 1);
+    keys(&mut app, "GGGG");
+    let labels: Vec<&str> = app.panes[&Pane::Connections]
+        .groups
+        .iter()
+        .map(|group| &*group.label)
+        .collect();
+    assert!(labels.contains(&"10.8.0.0/24"), "{labels:?}");
+}
+
+#[test]
+fn first_row_is_selected_from_the_start() {
+    let mut app = ready();
+    for tab in ['1', '2', '3', '4', '5'] {
+        key(&mut app, tab);
+        let rows = app.panes[&app.focused()].rows.len();
+        assert_eq!(app.selected().is_some(), rows > 0);
+    }
+    keys(&mut app, "2k\u{1b}");
+    assert!(app.selected().is_some());
+    press(&mut app, KeyCode::Down);
+    assert_eq!(app.panes[&Pane::CpuProcesses].at, 1);
+}
+
+#[test]
+fn rows_sorted_by_what_is_shown() {
+    let mut app = ready();
+    keys(&mut app, "2");
+    let model = Arc::clone(app.model.as_ref().unwrap());
+    let rows = &app.panes[&Pane::CpuProcesses].rows;
+    let shown = rows.iter().filter_map(|row| match row.item {
+        Item::Process(at) => model.processes[at as usize].rates.cpu.known(),
+        _ => None,
+    });
+    assert!(shown.is_sorted_by(|a, b| a >= b));
+}
+
+#[test]
+fn filter_reaches_totals_and_graphs() {
+    let mut app = ready();
+    keys(&mut app, "5/program redis-server\n");
+    let screen = text(&drawn(&mut app, 120, 40));
+    assert!(screen.contains("selected: send 0 B/s"), "{screen}");
+    assert!(screen.contains("Network of selected"), "{screen}");
+    let model = Arc::clone(app.model.as_ref().unwrap());
+    let open = app.selection.totals().unwrap().connections;
+    let theirs = model.sockets.open.iter().filter(|row| {
+        let process = row.process().and_then(|key| model.process(key));
+        process.is_some_and(|process| &*process.text.name == "redis-server") && row.is_live_connection()
+    });
+    assert_eq!(open as usize, theirs.count());
+}
+
+#[test]
+fn filter_with_wrong_word_names_the_nearest() {
+    let mut app = ready();
+    for (typed, near) in [
+        ("prot 6379", "port"),
+        ("prot", "port"),
+        ("port 80 stat LISTENING", "state"),
+        ("listning", "listening"),
+    ] {
+        keys(&mut app, &format!("/{typed}\n"));
+        let prompt = app.prompt.take().unwrap_or_else(|| panic!("{typed} was taken"));
+        let error = prompt.error.unwrap();
+        assert!(error.contains(&format!("did you mean \"{near}\"")), "{error}");
+        assert!(app.selection.filter.is_none());
+    }
+    keys(&mut app, "/ngin\n");
+    assert!(app.prompt.is_none() && app.selection.filter.is_some());
+}
+
+#[test]
+fn listener_that_appears_is_logged_and_raises_one_alarm() {
+    use crate::sample::Sample;
+    let mut app = App::new(Settings::default(), b"", false, netstat_names::Services::embedded());
+    let samples = super::kit::samples();
+    let mut modeler = crate::model::Modeler::default();
+    app.take(Arc::new(modeler.model(&samples[5])));
+    assert!(
+        app.attention.take_alerts().is_empty(),
+        "what was there from the start is no news"
+    );
+    let mut next = Sample::clone(&samples[6]);
+    let rows = Arc::make_mut(&mut next.sockets);
+    let mut row = rows
+        .iter()
+        .find(|row| row.local.port == 6379 && row.listens())
+        .unwrap()
+        .clone();
+    row.id = u64::MAX;
+    row.local.port = 6667;
+    rows.push(row);
+    let next = Arc::new(next);
+    app.take(Arc::new(modeler.model(&next)));
+    app.take(Arc::new(modeler.model(&next)));
+    let alerts = app.attention.take_alerts();
+    assert_eq!(alerts.len(), 1);
+    assert!(
+        alerts[0].text.contains("redis-server (") && alerts[0].text.contains(":6667"),
+        "{alerts:?}"
+    );
+    assert!(text(&drawn(&mut app, 120, 40)).contains("1 new listener"));
+    key(&mut app, 'l');
+    assert!(text(&drawn(&mut app, 120, 40)).contains(":6667 (TCP)"));
+    key(&mut app, '\u{1b}');
+    assert!(!text(&drawn(&mut app, 120, 40)).contains("new listener,"));
+    app.take(Arc::new(modeler.model(&samples[7])));
+    assert!(
+        app.attention
+            .log()
+            .next_back()
+            .unwrap()
+            .text
+            .contains("no longer listens")
+    );
+}
+
+#[test]
+fn findings_are_listed_worst_first_with_their_process() {
+    let mut app = ready();
+    keys(&mut app, "2fredis-server\n");
+    let (process, _) = app.selected_process().unwrap();
+    let finding = |severity, title: &str| Finding {
+        process: Some(process),
+        socket: None,
+        severity,
+        title: title.to_owned(),
+        text: Vec::new(),
+    };
+    app.take_findings(Ok(vec![
+        finding(Severity::Medium, "odd \u{1b}[2J place"),
+        finding(Severity::Critical, "a shell"),
+    ]));
+    key(&mut app, 'a');
+    let screen = text(&drawn(&mut app, 120, 40));
+    let worst = screen.find("CRITICAL  redis-server (PID ").expect("the worst");
+    let other = screen.find("MEDIUM  redis-server (PID ").expect("the other");
+    assert!(worst < other && screen.contains("odd \\e[2J place"), "{screen}");
+    assert!(screen.contains("Audit: 1 critical, 1 medium"), "{screen}");
+}
+
+#[test]
+fn column_chooser_shows_what_is_on_the_screen() {
+    let mut app = ready();
+    keys(&mut app, "4");
+    let screen = text(&drawn(&mut app, 200, 60));
+    let shown = &app.panes[&Pane::DiskProcesses].drawn.clone();
+    assert!(
+        shown.iter().all(|column| screen.contains(column.spec().title)),
+        "{screen}"
+    );
+    key(&mut app, 'C');
+    let Some(Popup::Columns { columns, .. }) = &app.popup else {
+        panic!()
+    };
+    let ticked: Vec<Column> = columns
+        .iter()
+        .filter(|(_, on)| *on)
+        .map(|(column, _)| *column)
+        .collect();
+    assert_eq!(ticked, *shown);
+}
+
+#[test]
+fn column_without_any_value_is_left_out() {
+    let mut app = ready();
+    keys(&mut app, "2");
+    let screen = text(&drawn(&mut app, 200, 60));
+    // No process of the recording is in a unit.
+    assert!(
+        !app.panes[&Pane::CpuProcesses].drawn.contains(&Column::Unit),
+        "{screen}"
+    );
 }

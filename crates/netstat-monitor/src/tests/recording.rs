@@ -40,6 +40,7 @@ fn what_passed_between_two_looks_is_played_too() {
         closed: Fact::Known(8),
         watched: true,
         ended: vec![Ended {
+            incoming: Some(true),
             row,
             short: true,
             name: Some("curl".into()),

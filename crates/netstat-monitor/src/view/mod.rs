@@ -1,15 +1,19 @@
 //! The rows of a pane: chosen, ordered, hung into a tree.
 
+mod groups;
+
 use std::cmp::Ordering;
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::net::IpAddr;
 use std::sync::Arc;
 
 use netstat_model::{Fact, State};
 
-use crate::model::{Item, Model, PaneRow, reachable_from};
-use crate::pane::{Column, Pane, Sort, Source, Tree};
+use crate::model::{BriefRow, Item, Model, PaneRow, Presence, reachable_from};
+use crate::pane::{Column, Grouping, Pane, ShortConnections, Sort, Source, Tree};
 use crate::selection::{Selection, is_connection};
+
+pub(crate) use groups::Group;
 
 /// What is compared.
 #[derive(Clone, Debug)]
@@ -34,19 +38,54 @@ impl Key {
     }
 }
 
-/// The rows of `pane` in order. `first` says whether it is the pane where marks do not hide the other rows.
-pub(crate) fn rows(model: &Model, choice: &Selection, pane: Pane, sort: Sort, tree: Tree, first: bool) -> Vec<PaneRow> {
-    let source = pane.spec().source;
-    let items = items(model, choice, source, first);
-    let items = sorted(model, items, sort);
-    match tree {
+/// How the rows of a pane are arranged.
+pub(crate) struct Arrangement<'a> {
+    /// Which pane.
+    pub(crate) pane: Pane,
+    /// Its order.
+    pub(crate) sort: Sort,
+    /// How processes hang together.
+    pub(crate) tree: Tree,
+    /// Whether it is the pane where marks do not hide the other rows.
+    pub(crate) first: bool,
+    /// What sockets are grouped by.
+    pub(crate) grouping: Grouping,
+    /// How short connections are shown.
+    pub(crate) short: ShortConnections,
+    /// The labels of the groups whose members are shown.
+    pub(crate) open: &'a BTreeSet<Arc<str>>,
+}
+
+/// The rows of a pane, and the groups among them.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Table {
+    /// The rows in order.
+    pub(crate) rows: Vec<PaneRow>,
+    /// The groups that rows refer to.
+    pub(crate) groups: Vec<Group>,
+}
+
+/// Arranges the rows of a pane.
+pub(crate) fn table(model: &Model, selection: &Selection, how: &Arrangement<'_>) -> Table {
+    let source = how.pane.spec().source;
+    let items = items(model, selection, source, how);
+    let items = sorted(model, items, how.sort);
+    let flat = |items: Vec<Item>| items.into_iter().map(|item| PaneRow { item, depth: 0 }).collect();
+    let rows = match how.tree {
+        _ if source.is_sockets() && groups::applies(how.grouping, source) => {
+            return groups::table(model, &items, how);
+        }
         Tree::Parent if source == Source::Processes => by_parent(model, &items),
-        Tree::Unit if source == Source::Processes => by_unit(model, &items, sort),
-        _ => items.into_iter().map(|item| PaneRow { item, depth: 0 }).collect(),
+        Tree::Unit if source == Source::Processes => by_unit(model, &items, how.sort),
+        _ => flat(items),
+    };
+    Table {
+        rows,
+        groups: Vec::new(),
     }
 }
 
-fn items(model: &Model, choice: &Selection, source: Source, first: bool) -> Vec<Item> {
+fn items(model: &Model, selection: &Selection, source: Source, how: &Arrangement<'_>) -> Vec<Item> {
     match source {
         Source::Processes | Source::DiskUsers | Source::NetworkUsers => (0u32..)
             .zip(&model.processes)
@@ -55,29 +94,16 @@ fn items(model: &Model, choice: &Selection, source: Source, first: bool) -> Vec<
                 Source::NetworkUsers => row.sockets > 0 || row.used_network,
                 _ => true,
             })
-            .filter(|(_, row)| choice.wants_process(row) && (first || choice.in_marks(Some(row.key))))
+            .filter(|(_, row)| selection.wants_process(row) && (how.first || selection.in_marks(Some(row.key))))
             .map(|(at, _)| Item::Process(at))
             .collect(),
-        Source::ActiveSockets | Source::Connections | Source::Listeners => (0u32..)
-            .zip(model.sockets.flows())
-            .filter(|(at, flow)| {
-                let row = model.sockets.row(*at as usize);
-                let shown = match source {
-                    // What the kernel keeps of an ended connection carries nothing.
-                    Source::ActiveSockets => flow.was_used() && row.state != State::TimeWait,
-                    Source::Listeners => row.listens(),
-                    _ => is_connection(row),
-                };
-                shown && choice.in_marks(row.process()) && choice.wants_socket(*at as usize, model)
-            })
-            .map(|(at, _)| Item::Socket(at))
-            .collect(),
-        Source::Units if choice.is_all() => (0u32..).zip(&model.units).map(|(at, _)| Item::Unit(at)).collect(),
+        Source::ActiveSockets | Source::Connections | Source::Listeners => sockets(model, selection, source, how.short),
+        Source::Units if selection.is_all() => (0u32..).zip(&model.units).map(|(at, _)| Item::Unit(at)).collect(),
         Source::Units => {
             let chosen = model
                 .processes
                 .iter()
-                .filter(|row| choice.wants_process(row) && choice.in_marks(Some(row.key)));
+                .filter(|row| selection.wants_process(row) && selection.in_marks(Some(row.key)));
             let names: std::collections::HashSet<&str> = chosen.map(crate::model::unit_of).collect();
             (0u32..)
                 .zip(&model.units)
@@ -89,10 +115,50 @@ fn items(model: &Model, choice: &Selection, source: Source, first: bool) -> Vec<
     }
 }
 
+fn sockets(model: &Model, selection: &Selection, source: Source, short: ShortConnections) -> Vec<Item> {
+    let open = model.sockets.open_flows.len();
+    let mut items: Vec<Item> = (0u32..)
+        .zip(model.sockets.flows())
+        .filter(|(at, flow)| {
+            let index = *at as usize;
+            let row = model.sockets.row(index);
+            let shown = match source {
+                // A connection that has ended but is kept by the kernel carries nothing.
+                Source::ActiveSockets => flow.was_used() && row.state != State::TimeWait,
+                Source::Listeners => row.listens(),
+                _ => is_connection(row),
+            };
+            let listed = index < open
+                || short == ShortConnections::Listed
+                || !model.sockets.closed(index).is_some_and(|closed| closed.short);
+            shown && listed && selection.in_marks(row.process()) && selection.wants_socket(index, model)
+        })
+        .map(|(at, _)| Item::Socket(at))
+        .collect();
+    if short == ShortConnections::Folded && source != Source::Listeners {
+        let brief = (0u32..).zip(&model.sockets.brief);
+        let wanted = brief.filter(|(_, brief)| selection.wants_brief(brief, model));
+        items.extend(wanted.map(|(at, _)| Item::Brief(at)));
+    }
+    items
+}
+
+/// The order of kinds of rows, whatever they are sorted by: what lives, what the kernel keeps of ended connections, what is gone.
+fn rank(model: &Model, item: Item) -> u8 {
+    match (item, item.presence(model)) {
+        (_, Presence::Gone) => 2,
+        (Item::Socket(at), _) => {
+            let row = model.sockets.row(at as usize);
+            u8::from(is_connection(row) && !row.is_live_connection())
+        }
+        _ => 0,
+    }
+}
+
 fn sorted(model: &Model, items: Vec<Item>, sort: Sort) -> Vec<Item> {
     let Some(first) = items.first() else { return items };
-    // What is equal keeps the model's order, which is that of identities. Figures are compared much more quickly, and with much less
-    // memory, without the rest.
+    // Equal rows keep the model's order, which is that of identities. Numbers are compared much faster, and in much less memory, without
+    // the rest.
     if let Key::Number(_) = key(model, *first, sort.column) {
         let number = |item: &Item| match key(model, *item, sort.column) {
             Key::Number(number) if sort.falling => -number,
@@ -100,15 +166,22 @@ fn sorted(model: &Model, items: Vec<Item>, sort: Sort) -> Vec<Item> {
             // Never: one column gives keys of one kind.
             _ => 0.0,
         };
-        let mut order: Vec<(f64, u32)> = items.iter().map(number).zip(0u32..).collect();
-        order.sort_unstable_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)));
-        return order.into_iter().map(|(_, at)| items[at as usize]).collect();
+        let mut order: Vec<(f64, u32, u8)> = items
+            .iter()
+            .zip(0u32..)
+            .map(|(item, at)| (number(item), at, rank(model, *item)))
+            .collect();
+        order.sort_unstable_by(|a, b| a.2.cmp(&b.2).then(a.0.total_cmp(&b.0)).then(a.1.cmp(&b.1)));
+        return order.into_iter().map(|(_, at, _)| items[at as usize]).collect();
     }
     let mut keyed: Vec<(Key, Item)> = items
         .into_iter()
         .map(|item| (key(model, item, sort.column), item))
         .collect();
-    keyed.sort_by(|(a, _), (b, _)| if sort.falling { b.compare(a) } else { a.compare(b) });
+    keyed.sort_by(|(a, x), (b, y)| {
+        let order = if sort.falling { b.compare(a) } else { a.compare(b) };
+        rank(model, *x).cmp(&rank(model, *y)).then(order)
+    });
     keyed.into_iter().map(|(_, item)| item).collect()
 }
 
@@ -124,13 +197,12 @@ fn address(address: IpAddr, low: u32) -> Key {
     }
 }
 
-/// What a row is compared by. Rates go by their recent average, so that rows do not jump.
+/// What a row is compared by: what its cell shows.
 fn key(model: &Model, item: Item, column: Column) -> Key {
     match item {
         Item::Process(at) => {
             let row = &model.processes[at as usize];
-            let recent = &row.recent;
-            let average = |value: f32| Key::Number(f64::from(value));
+            let rate = |fact: Fact<f64>| number(fact, |value| value);
             match column {
                 Column::Image => Key::Text(Arc::clone(&row.text.name)),
                 Column::Pid => Key::Number(row.key.pid.into()),
@@ -139,15 +211,15 @@ fn key(model: &Model, item: Item, column: Column) -> Key {
                 Column::Command => Key::Text(Arc::clone(&row.text.command)),
                 Column::Status => Key::Text(row.state.name().into()),
                 Column::Threads => Key::Number(row.threads.into()),
-                Column::Cpu => average(recent.cpu),
+                Column::Cpu => rate(row.rates.cpu),
                 Column::CpuAverage => number(row.cpu_average, |value| value),
-                Column::Read => average(recent.read),
-                Column::Write => average(recent.written),
-                Column::DiskTotal => average(recent.read + recent.written),
-                Column::Send => average(recent.sent),
-                Column::Receive => average(recent.received),
-                Column::NetworkTotal => average(recent.sent + recent.received),
-                Column::Faults => average(recent.faults),
+                Column::Read => rate(row.rates.read),
+                Column::Write => rate(row.rates.written),
+                Column::DiskTotal => rate(sum(row.rates.read, row.rates.written)),
+                Column::Send => rate(row.network.outbound),
+                Column::Receive => rate(row.network.inbound),
+                Column::NetworkTotal => rate(row.network.total()),
+                Column::Faults => rate(row.rates.major_faults),
                 Column::MinorFaults => number(row.rates.minor_faults, |value| value),
                 Column::Resident => number(row.resident, |bytes| bytes as f64),
                 Column::Shareable => number(row.shareable, |bytes| bytes as f64),
@@ -178,11 +250,9 @@ fn key(model: &Model, item: Item, column: Column) -> Key {
                 Column::Reach => Key::Number(reachable_from(row).0.into()),
                 Column::Loss => number(flow.loss, f64::from),
                 Column::Latency => number(row.rtt, f64::from),
-                // What has no rate, as what the kernel keeps of an ended connection, stands below what is silent.
-                Column::Send | Column::Receive | Column::NetworkTotal if row.bytes.why().is_some() => Key::Number(-1.0),
-                Column::Send => Key::Number(flow.recent[0].into()),
-                Column::Receive => Key::Number(flow.recent[1].into()),
-                Column::NetworkTotal => Key::Number(f64::from(flow.recent[0]) + f64::from(flow.recent[1])),
+                Column::Send => number(flow.sent, f64::from),
+                Column::Receive => number(flow.received, f64::from),
+                Column::NetworkTotal => number(flow.total(), f64::from),
                 Column::Sent => number(row.bytes, |bytes| bytes.sent as f64),
                 Column::Received => number(row.bytes, |bytes| bytes.received as f64),
                 Column::Lived => number(model.sockets.lifetime(at as usize), |lived| lived as f64),
@@ -191,12 +261,14 @@ fn key(model: &Model, item: Item, column: Column) -> Key {
                 _ => Key::Number(0.0),
             }
         }
+        Item::Brief(at) => brief_key(&model.sockets.brief[at as usize], model, column),
+        Item::Group(_) => Key::Number(0.0),
         Item::Unit(at) => {
             let row = &model.units[at as usize];
             match column {
                 Column::UnitName | Column::Image => Key::Text(Arc::clone(&row.name)),
                 Column::Processes => Key::Number(row.processes.into()),
-                Column::Cpu => Key::Number(row.recent.into()),
+                Column::Cpu => number(row.cpu, |value| value),
                 Column::CpuAverage => number(row.cpu_average, |value| value),
                 Column::Private => number(row.private, |bytes| bytes as f64),
                 _ => Key::Number(0.0),
@@ -213,6 +285,38 @@ fn key(model: &Model, item: Item, column: Column) -> Key {
                 _ => Key::Number(0.0),
             }
         }
+    }
+}
+
+fn sum(a: Fact<f64>, b: Fact<f64>) -> Fact<f64> {
+    match (a, b) {
+        (Fact::Known(a), Fact::Known(b)) => Fact::Known(a + b),
+        (Fact::Unknown(why), _) | (_, Fact::Unknown(why)) => Fact::Unknown(why),
+    }
+}
+
+/// Short connections among the others.
+fn brief_key(brief: &BriefRow, model: &Model, column: Column) -> Key {
+    let row = &brief.row;
+    match column {
+        Column::Image => Key::Text(brief.name.clone().unwrap_or_else(|| "".into())),
+        Column::Pid => Key::Number(match row.process().filter(|key| model.process(*key).is_some()) {
+            Some(key) => key.pid.into(),
+            None => -1.0,
+        }),
+        Column::User => number(row.user, f64::from),
+        Column::Address => address(row.foreign.address, row.foreign.port.into()),
+        Column::RemotePort => Key::Number(row.foreign.port.into()),
+        Column::LocalAddress => address(row.local.address, row.local.port.into()),
+        Column::LocalPort => Key::Number(row.local.port.into()),
+        Column::State => Key::Text("".into()),
+        Column::Protocol => Key::Text(row.protocol.name().into()),
+        Column::Latency => number(row.rtt, f64::from),
+        Column::Send => number(brief.sent, |rate| rate),
+        Column::Receive => number(brief.received, |rate| rate),
+        Column::NetworkTotal => number(brief.total(), |rate| rate),
+        Column::Lived => number(brief.lived, |lived| lived as f64),
+        _ => Key::Number(-1.0),
     }
 }
 
