@@ -1,4 +1,7 @@
-//! The configuration file: what it may hold, what is wrong with it, and how the state of the screen is put into it.
+//! The configuration file and the state of the screen: what they may hold, what is wrong with them, and how the state is kept.
+//!
+//! The user's configuration is only read. What was changed with keys goes into a file of the same form in the state directory. Whichever
+//! of the two was written last wins.
 //!
 //! ```toml
 //! theme = "dark"          # dark, light, monochrome, color-blind
@@ -163,11 +166,27 @@ fn name_of<T: PartialEq + Copy>(list: &[(&'static str, T)], wanted: T) -> &'stat
         .map_or("", |(name, _)| name)
 }
 
+/// Where the state of the screen is kept: `$XDG_STATE_HOME/netstat/monitor.toml`, else `~/.local/state/netstat/monitor.toml` (XDG Base
+/// Directory Specification). `None` when neither is known.
+pub fn state_path(environment: impl Fn(&str) -> Option<std::ffi::OsString>) -> Option<PathBuf> {
+    let absolute = |name| environment(name).map(PathBuf::from).filter(|path| path.is_absolute());
+    let base = absolute("XDG_STATE_HOME").or_else(|| absolute("HOME").map(|home| home.join(".local/state")))?;
+    Some(base.join("netstat").join("monitor.toml"))
+}
+
 /// Reads a configuration file.
 ///
 /// # Errors
 /// The first thing that is wrong.
 pub fn parse(text: &str) -> Result<Settings, BadConfig> {
+    parse_onto(text, Settings::default())
+}
+
+/// Reads a configuration file; what it does not say is as in `settings`.
+///
+/// # Errors
+/// The first thing that is wrong.
+pub fn parse_onto(text: &str, mut settings: Settings) -> Result<Settings, BadConfig> {
     let line_at = |at: usize| {
         text.as_bytes()[..at.min(text.len())]
             .iter()
@@ -179,7 +198,6 @@ pub fn parse(text: &str) -> Result<Settings, BadConfig> {
         line: error.span().map_or(1, |span| line_at(span.start)),
         what: netstat_model::text::escape_str(error.message().lines().next().unwrap_or_default()).into_owned(),
     })?;
-    let mut settings = Settings::default();
     let reader = Reader { line_at: &line_at };
     reader.top(document.as_table(), &mut settings)?;
     Ok(settings)
@@ -283,7 +301,8 @@ impl Reader<'_> {
                         .filter_map(|pane| pane.spec().key.strip_prefix(tab)?.strip_prefix('.'));
                     return self.unknown(panes, name, &known.collect::<Vec<_>>().join(", "));
                 };
-                let mut wanted = PaneSettings::of(pane);
+                let known = settings.panes.get(&pane).cloned();
+                let mut wanted = known.unwrap_or_else(|| PaneSettings::of(pane));
                 for (key, item) in table.iter() {
                     match key {
                         "columns" => wanted.columns = self.columns(table, pane, item)?,
@@ -364,11 +383,9 @@ fn column_keys(pane: Pane) -> String {
     keys.join(", ")
 }
 
-/// The text of the file with `settings` put in. What already says so stays as it is, and so do comments; what is as it is anyway and is
-/// not in the file is not put in.
-pub fn updated(text: &str, settings: &Settings) -> Option<String> {
+/// The text of the file with all that changed from `old` to `settings` put in; comments stay. `None` when nothing changes.
+pub fn updated(text: &str, old: &Settings, settings: &Settings) -> Option<String> {
     let mut document: DocumentMut = text.parse().ok()?;
-    let old = parse(text).ok()?;
     let mut set = |key: &str, item: Item| {
         // The comment behind the old value stays with the new one.
         let decor = document
@@ -438,18 +455,19 @@ fn sub_table<'a>(table: &'a mut Table, key: &str) -> Option<&'a mut Table> {
     entry.as_table_mut()
 }
 
-/// Puts `settings` into the file at `path`, if that changes anything. The file is replaced as a whole, so that it is never half
-/// written.
+/// Puts all that changed from `old` to `settings` into the file at `path`. The file is replaced as a whole, so that it is never half
+/// written. A file that cannot be understood is written anew.
 ///
 /// # Errors
 /// When the file cannot be read or written.
-pub fn save(path: &Path, settings: &Settings) -> std::io::Result<()> {
+pub fn save(path: &Path, old: &Settings, settings: &Settings) -> std::io::Result<()> {
     let text = match std::fs::read_to_string(path) {
-        Ok(text) => text,
+        Ok(text) if parse(&text).is_ok() => text,
+        Ok(_) => String::new(),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
         Err(error) => return Err(error),
     };
-    let Some(new) = updated(&text, settings) else {
+    let Some(new) = updated(&text, old, settings) else {
         return Ok(());
     };
     if let Some(parent) = path.parent() {
@@ -473,7 +491,7 @@ mod tests {
     #[test]
     fn an_empty_file_says_nothing() {
         assert_eq!(parse("").unwrap(), Settings::default());
-        assert_eq!(updated("", &Settings::default()), None);
+        assert_eq!(updated("", &Settings::default(), &Settings::default()), None);
     }
 
     #[test]
@@ -535,12 +553,12 @@ mod tests {
             falling: true,
         };
         settings.panes.get_mut(&Pane::Connections).unwrap().columns = vec![Column::Pid, Column::Latency];
-        let new = updated(text, &settings).unwrap();
+        let new = updated(text, &parse(text).unwrap(), &settings).unwrap();
         assert!(new.starts_with("# mine\ntheme = \"color-blind\" # at noon\n"), "{new}");
         assert!(new.contains("folded = true # quiet"), "{new}");
         assert!(new.contains("[pane.network.connections]\n"), "{new}");
         assert_eq!(parse(&new).unwrap(), settings);
-        assert_eq!(updated(&new, &settings), None);
+        assert_eq!(updated(&new, &settings, &settings), None);
     }
 
     #[test]
@@ -572,6 +590,26 @@ mod tests {
     }
 
     #[test]
+    fn state_only_changed_settings_are_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("monitor.toml");
+        // The configuration says 5 s and light; with a key the theme became dark, which is also the default.
+        let start = parse("interval = 5.0\ntheme = \"light\"").unwrap();
+        let end = Settings {
+            theme: Some(ThemeName::Dark),
+            ..start.clone()
+        };
+        save(&path, &start, &end).unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "theme = \"dark\"\n");
+        let again = parse_onto("theme = \"dark\"", start).unwrap();
+        assert_eq!((again.theme, again.interval), (Some(ThemeName::Dark), Duration::from_secs(5)));
+        // One that is damaged is no reason to fail.
+        std::fs::write(&path, "a = = 1").unwrap();
+        save(&path, &Settings::default(), &end).unwrap();
+        assert!(parse(&std::fs::read_to_string(&path).unwrap()).is_ok());
+    }
+
+    #[test]
     fn saving_replaces_the_file_as_a_whole() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("netstat/monitor.toml");
@@ -579,7 +617,7 @@ mod tests {
             names: false,
             ..Settings::default()
         };
-        save(&path, &settings).unwrap();
+        save(&path, &Settings::default(), &settings).unwrap();
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "names = false\n");
         assert_eq!(std::fs::read_dir(dir.path().join("netstat")).unwrap().count(), 1);
     }

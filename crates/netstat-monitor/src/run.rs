@@ -48,8 +48,8 @@ const RETRY_AUDIT: Duration = Duration::from_millis(500);
 pub struct Options {
     /// What the configuration says, changed by what the command line says.
     pub settings: Settings,
-    /// Where the state is kept; `None`: nowhere.
-    pub config: Option<PathBuf>,
+    /// The file in which the state of the screen is kept; `None`: nowhere.
+    pub state: Option<PathBuf>,
     /// Whether nothing may be ended or closed.
     pub read_only: bool,
     /// Whether the environment forbids colours (`NO_COLOR`).
@@ -116,7 +116,7 @@ enum Ask {
 pub fn run(options: Options) -> Result<End, String> {
     let Options {
         settings,
-        config,
+        state,
         read_only,
         no_color,
         record,
@@ -136,6 +136,7 @@ pub fn run(options: Options) -> Result<End, String> {
         None => system.computer_name(),
     };
     let own = system.own_addresses().unwrap_or_default();
+    let start_settings = settings.clone();
     let mut app = App::new(settings, &computer, no_color, Services::system());
     app.read_only = read_only;
     app.replay = player.is_some();
@@ -191,8 +192,8 @@ pub fn run(options: Options) -> Result<End, String> {
     };
     let end = work(&mut app, &mut screen, &told, &outside);
     drop(screen);
-    if let Some(path) = config.filter(|_| !app.replay) {
-        config::save(&path, &app.settings).map_err(|error| format!("{}: {error}", path.display()))?;
+    if let Some(path) = state.filter(|_| !app.replay) {
+        config::save(&path, &start_settings, &app.settings).map_err(|error| format!("{}: {error}", path.display()))?;
     }
     end.map_err(|error| format!("the terminal is gone: {error}"))
 }

@@ -68,6 +68,7 @@ impl Tmux {
             // Users without a login have a shell that refuses.
             .env("SHELL", "/bin/sh")
             .env_remove("XDG_CONFIG_HOME")
+            .env_remove("XDG_STATE_HOME")
             .env_remove("NO_COLOR")
             .env("LC_ALL", "C.UTF-8")
             .output()
@@ -421,9 +422,14 @@ fn keys_in_a_real_terminal() {
         row(screen) && screen.contains("TCP Connections")
     });
     assert!(tmux.screen().contains(&transfer.port.to_string()));
-    // Connections that no look can see, with all that went through them.
+    // Connections that no refresh can see: folded, then one by one with all that went through them.
     short_connections(3, 20_000);
     tmux.wait("short connections", |screen| {
+        screen.lines().any(|line| line.contains("-> ") && line.contains("/s "))
+    });
+    tmux.keys(&["h"]);
+    short_connections(3, 20_000);
+    tmux.wait("each of them", |screen| {
         screen.contains("20.0kB") && (screen.contains("lived ") || screen.contains("closed "))
     });
 
@@ -440,11 +446,11 @@ fn keys_in_a_real_terminal() {
     });
     tmux.keys(&["e", "?"]);
     tmux.wait("the help", |screen| {
-        screen.contains("take all marks and the filter away")
+        screen.contains("clear all marks and the filter")
     });
     tmux.keys(&["Escape"]);
     // A key right behind would be taken for one with Alt.
-    tmux.wait("the processes again", |screen| !screen.contains("take all marks"));
+    tmux.wait("the processes again", |screen| !screen.contains("clear all marks"));
     tmux.keys(&["p"]);
     tmux.wait("frozen", |screen| screen.contains("FROZEN"));
     tmux.keys(&["p", "2"]);
@@ -491,7 +497,7 @@ fn keys_in_a_real_terminal() {
     tmux.wait("the end", |screen| screen.contains("status=0"));
     assert_eq!(tmux.settings(), before, "the terminal is as it was");
     // The state was kept.
-    let kept = std::fs::read_to_string(tmux.home.path().join(".config/netstat/monitor.toml")).unwrap();
+    let kept = std::fs::read_to_string(tmux.home.path().join(".local/state/netstat/monitor.toml")).unwrap();
     assert!(
         kept.contains("tab = \"disk\"") && kept.contains("tree = \"parent\""),
         "{kept}"
@@ -599,7 +605,9 @@ impl netstat_monitor::companion::Companion for Panics {
 fn monitor_that_panics() {
     let end = netstat_monitor::run(netstat_monitor::Options {
         settings: netstat_monitor::config::Settings::default(),
-        config: None,
+        state: None,
+        bell: false,
+        exec: None,
         read_only: true,
         no_color: false,
         record: None,

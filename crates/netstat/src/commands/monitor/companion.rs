@@ -20,7 +20,7 @@ pub(super) struct Cards {
     examined: HashMap<ProcessKey, Vec<Finding>>,
 }
 
-/// So many processes are examined together.
+/// How many processes are examined together.
 const AT_ONCE: usize = 100;
 
 /// The width of a card within the monitor's frame.
@@ -49,7 +49,7 @@ impl Companion for Cards {
                 .collect::<Vec<_>>()
         };
         match outcome {
-            Ok(Outcome::Status(_)) => Err("it is gone".to_owned()),
+            Ok(Outcome::Status(_)) => Err("it has ended".to_owned()),
             Ok(_) => {
                 let mut card = lines(&out);
                 card.extend(lines(&diagnostics));
@@ -131,13 +131,14 @@ fn others() -> SocketAsk {
 fn finding(found: &audit::Finding, process: ProcessKey) -> Option<Finding> {
     let severity = match found.severity {
         audit::Severity::Info => return None,
-        audit::Severity::Low => Severity::Note,
-        audit::Severity::Medium => Severity::Warning,
-        audit::Severity::High | audit::Severity::Critical => Severity::Alarm,
+        audit::Severity::Low => Severity::Low,
+        audit::Severity::Medium => Severity::Medium,
+        audit::Severity::High => Severity::High,
+        audit::Severity::Critical => Severity::Critical,
     };
     let mut text = found.evidence.clone();
-    text.push(format!("harmless when: {}", found.harmless));
-    text.push(format!("look yourself: {}", found.verify));
+    text.push(format!("harmless if: {}", found.harmless));
+    text.push(format!("verify: {}", found.verify));
     Some(Finding {
         process: Some(process),
         socket: None,
@@ -197,7 +198,7 @@ mod tests {
         let made_up = Finding {
             process: Some(key),
             socket: None,
-            severity: Severity::Note,
+            severity: Severity::Low,
             title: "made up".to_owned(),
             text: Vec::new(),
         };

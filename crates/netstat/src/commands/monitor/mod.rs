@@ -1,10 +1,10 @@
-//! `netstat monitor`: the resource monitor in the terminal. What it shows and does is in `netstat-monitor`; here are its words, and what it
+//! `netstat monitor`: the resource monitor in the terminal. What it shows and does is in `netstat-monitor`; here are its arguments, and what it
 //! asks of the rest of the program.
 
 mod companion;
 
 use std::io::IsTerminal;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::builder::PossibleValuesParser;
@@ -17,7 +17,7 @@ use netstat_monitor::{End, Options};
 use crate::context::{Context, Failure, Outcome};
 use companion::Cards;
 
-/// The words of the command.
+/// The arguments of the command.
 #[derive(Debug, Parser)]
 #[command(
     name = "monitor",
@@ -25,12 +25,12 @@ use companion::Cards;
     after_help = AFTER_HELP,
     disable_version_flag = true
 )]
-struct Words {
-    /// The tab to begin with
+struct MonitorArgs {
+    /// The tab to open first
     #[arg(value_name = "TAB", value_parser = PossibleValuesParser::new(["overview", "cpu", "memory", "disk", "network"]))]
     tab: Option<String>,
 
-    /// Look so often: 0.2 to 60
+    /// Refresh interval in seconds (0.2 to 60)
     #[arg(short = 'i', long, value_name = "SECONDS", value_parser = interval)]
     interval: Option<Duration>,
 
@@ -38,15 +38,15 @@ struct Words {
     #[arg(short = 'n', long)]
     numeric: bool,
 
-    /// Colours: dark, light, monochrome, color-blind
+    /// Colours of the screen
     #[arg(long, value_name = "THEME", value_parser = PossibleValuesParser::new(ThemeName::ALL.map(|(name, _)| name)))]
     theme: Option<String>,
 
-    /// Graphs and trees of plain ASCII characters
+    /// Draw graphs and trees with ASCII characters only
     #[arg(long)]
     ascii: bool,
 
-    /// End no process and close no connection, whatever is pressed
+    /// Disable ending processes and closing connections
     #[arg(long)]
     read_only: bool,
 
@@ -54,35 +54,48 @@ struct Words {
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
 
-    /// Write everything that is seen to a new file, for --replay
+    /// Ring the terminal's bell for new listeners and findings
+    #[arg(long)]
+    bell: bool,
+
+    /// Run PROGRAM for each new listener and finding, with what it is and one line about it as arguments
+    ///
+    /// No shell is involved. One run at a time, each at most ten seconds.
+    #[arg(long, value_name = "PROGRAM")]
+    exec: Option<PathBuf>,
+
+    /// Record everything to a new file, for --replay
     #[arg(long, value_name = "FILE", conflicts_with = "replay")]
     record: Option<PathBuf>,
 
-    /// Play such a file instead of looking at this computer
+    /// Replay a recorded file instead of live data
     #[arg(long, value_name = "FILE")]
     replay: Option<PathBuf>,
 }
 
 const AFTER_HELP: &str = "\
-The tabs are those of the Resource Monitor of Windows: Overview, CPU, Memory, Disk, Network. Press ? for the keys. Space marks a process:
+The tabs are those of the Resource Monitor of Windows: Overview, CPU, Memory, Disk, Network. Press ? for the keys. Space marks a process: \
 everything else then shows only what belongs to it.
 
-Bytes per second of connections are those of TCP, as the kernel counts them; it counts none for UDP, which shows as -. What an ordinary
-user may not see of other users' processes (their disk traffic, their sockets) shows as - too; root sees it.
+Bytes per second of TCP connections are those that the kernel counts. What an ordinary user may not see of other users' processes (their \
+disk traffic, their sockets) shows as -; root sees it.
 
-A connection that opened and closed between two looks is shown for some seconds with all bytes that went through it; for root also with its
-program and how long it lived.
+Connections shorter than the refresh interval are folded into one row per program and peer; h lists or hides them. Their bytes always count. \
+As root the monitor also knows their program and how long they lived.
 
-A recording holds command lines, addresses and names of users: look at it before giving it to others.
+Changes made with keys are kept in $XDG_STATE_HOME/netstat/monitor.toml, else ~/.local/state/netstat/monitor.toml. The configuration \
+file is only read; of the two, the one written last wins.
 
-Exit status: 0 when it was ended by a key, 1 when it failed, 2 for wrong words, 128 + N when signal N ended it.";
+A recording holds command lines, addresses and user names: look at it before giving it to others.
+
+Exit status: 0 when ended by a key, 1 on failure, 2 on a usage error, 128 + N when ended by signal N.";
 
 fn interval(text: &str) -> Result<Duration, String> {
     let seconds: Option<f64> = text.parse().ok();
     match seconds.filter(|seconds| (INTERVALS.0..=INTERVALS.1).contains(seconds)) {
         Some(seconds) => Ok(Duration::from_secs_f64(seconds)),
         None => Err(format!(
-            "is no number of seconds from {} to {}",
+            "must be a number of seconds from {} to {}",
             INTERVALS.0, INTERVALS.1
         )),
     }
@@ -90,7 +103,7 @@ fn interval(text: &str) -> Result<Duration, String> {
 
 /// The definition of the command for help, completions and the manual.
 pub(crate) fn definition() -> clap::Command {
-    Words::command()
+    MonitorArgs::command()
 }
 
 /// Carries out the command.
@@ -98,33 +111,36 @@ pub(crate) fn definition() -> clap::Command {
 /// # Errors
 /// See [`Failure`].
 pub(crate) fn run(matches: &ArgMatches, context: &mut Context<'_>) -> Result<Outcome, Failure> {
-    let words = Words::from_arg_matches(matches).map_err(|error| Failure::Usage(error.to_string()))?;
-    let (path, mut settings) = read_settings(words.config)?;
-    if let Some(tab) = &words.tab {
+    let args = MonitorArgs::from_arg_matches(matches).map_err(|error| Failure::Usage(error.to_string()))?;
+    let state = config::state_path(|name| std::env::var_os(name));
+    let mut settings = read_settings(args.config, state.as_deref())?;
+    if let Some(tab) = &args.tab {
         let found = Tab::ALL
             .into_iter()
             .find(|known| known.title().eq_ignore_ascii_case(tab));
         settings.tab = found.unwrap_or(settings.tab);
     }
-    if let Some(interval) = words.interval {
+    if let Some(interval) = args.interval {
         settings.interval = interval;
     }
-    if let Some(theme) = &words.theme {
+    if let Some(theme) = &args.theme {
         settings.theme = ThemeName::ALL
             .iter()
             .find(|(name, _)| name == theme)
             .map(|(_, theme)| *theme);
     }
-    settings.names &= !words.numeric;
-    settings.ascii |= words.ascii;
+    settings.names &= !args.numeric;
+    settings.ascii |= args.ascii;
     check_terminal(&|name| std::env::var_os(name))?;
     let end = netstat_monitor::run(Options {
         settings,
-        config: path,
-        read_only: words.read_only,
-        no_color: context.screen.no_color && words.theme.is_none(),
-        record: words.record,
-        replay: words.replay,
+        state,
+        read_only: args.read_only,
+        no_color: context.screen.no_color && args.theme.is_none(),
+        record: args.record,
+        replay: args.replay,
+        bell: args.bell,
+        exec: args.exec,
         system: Box::new(netstat_os::Native::default()),
         companion: Some(Box::new(Cards::default())),
     });
@@ -132,25 +148,38 @@ pub(crate) fn run(matches: &ArgMatches, context: &mut Context<'_>) -> Result<Out
         Ok(End::Quit) => Ok(Outcome::Printed),
         // As a shell tells it (128 + number); signals have small numbers.
         Ok(End::Signal(number)) => Ok(Outcome::Status(u8::try_from(128 + number).unwrap_or(1))),
-        Err(words) => Err(Failure::Refused(words)),
+        Err(why) => Err(Failure::Refused(why)),
     }
 }
 
-/// The configuration and where it is kept.
-fn read_settings(named: Option<PathBuf>) -> Result<(Option<PathBuf>, Settings), Failure> {
+/// The configuration with the kept state of the screen. Of the two, the one written last wins. A state that cannot be read is left out: the
+/// user did not write it.
+fn read_settings(named: Option<PathBuf>, state: Option<&Path>) -> Result<Settings, Failure> {
     let insisted = named.is_some();
-    let Some(path) = named.or_else(|| config::path(|name| std::env::var_os(name))) else {
-        return Ok((None, Settings::default()));
-    };
-    match std::fs::read_to_string(&path) {
-        Ok(text) => match config::parse(&text) {
-            Ok(settings) => Ok((Some(path), settings)),
-            Err(bad) => Err(Failure::Usage(format!("{}: {bad}", path.display()))),
+    let path = named.or_else(|| config::path(|name| std::env::var_os(name)));
+    let written = |path: &Path| std::fs::metadata(path).and_then(|meta| meta.modified()).ok();
+    let text = match &path {
+        None => String::new(),
+        Some(path) => match std::fs::read_to_string(path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound && !insisted => String::new(),
+            Err(error) => return Err(Failure::Usage(format!("{}: {error}", path.display()))),
         },
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound && !insisted => {
-            Ok((Some(path), Settings::default()))
-        }
-        Err(error) => Err(Failure::Usage(format!("{}: {error}", path.display()))),
+    };
+    let bad = |bad: config::BadConfig| {
+        let path = path.as_deref().unwrap_or(Path::new(""));
+        Failure::Usage(format!("{}: {bad}", path.display()))
+    };
+    let configured = config::parse(&text).map_err(bad)?;
+    let Some(kept) = state.and_then(|state| std::fs::read_to_string(state).ok()) else {
+        return Ok(configured);
+    };
+    match path.as_deref().and_then(written) > state.and_then(written) {
+        true => match config::parse(&kept) {
+            Ok(kept) => config::parse_onto(&text, kept).map_err(bad),
+            Err(_) => Ok(configured),
+        },
+        false => Ok(config::parse_onto(&kept, configured.clone()).unwrap_or(configured)),
     }
 }
 
