@@ -602,7 +602,10 @@ mod tests {
         save(&path, &start, &end).unwrap();
         assert_eq!(std::fs::read_to_string(&path).unwrap(), "theme = \"dark\"\n");
         let again = parse_onto("theme = \"dark\"", start).unwrap();
-        assert_eq!((again.theme, again.interval), (Some(ThemeName::Dark), Duration::from_secs(5)));
+        assert_eq!(
+            (again.theme, again.interval),
+            (Some(ThemeName::Dark), Duration::from_secs(5))
+        );
         // One that is damaged is no reason to fail.
         std::fs::write(&path, "a = = 1").unwrap();
         save(&path, &Settings::default(), &end).unwrap();

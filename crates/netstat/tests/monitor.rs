@@ -445,9 +445,7 @@ fn keys_in_a_real_terminal() {
         !screen.contains("Listening Ports") && screen.contains("Processes with Network Activity")
     });
     tmux.keys(&["e", "?"]);
-    tmux.wait("the help", |screen| {
-        screen.contains("clear all marks and the filter")
-    });
+    tmux.wait("the help", |screen| screen.contains("clear all marks and the filter"));
     tmux.keys(&["Escape"]);
     // A key right behind would be taken for one with Alt.
     tmux.wait("the processes again", |screen| !screen.contains("clear all marks"));
