@@ -37,6 +37,7 @@ pub mod digits;
 mod event;
 mod fact;
 mod filter;
+pub mod human;
 mod limit;
 pub mod metrics;
 mod namespace;

@@ -47,7 +47,7 @@ mod system;
 pub use ask::{MetricsAsk, PortTries, SocketAsk, SocketList};
 pub use events::{EventSource, EventWay, EventsAsk, Lost};
 #[cfg(target_os = "linux")]
-pub use linux::process::file_facts;
+pub use linux::process::{file_beginning, file_facts, file_status};
 #[cfg(target_os = "linux")]
 pub use linux::{Linux as Native, boot_id, components_of, is_locked, now};
 pub use optional::{Control, Events, Firewall, Inspect, Integrity};

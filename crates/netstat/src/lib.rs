@@ -4,12 +4,9 @@
 #![forbid(unsafe_code)]
 
 pub mod args;
-pub mod audit;
 mod commands;
 pub mod context;
 pub mod list;
 pub mod output;
-mod passage;
 mod recall;
 pub mod registry;
-mod script;

@@ -4,21 +4,21 @@ use std::collections::HashMap;
 use std::fs::File;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
-use netstat_model::text::escape_str;
-use netstat_model::{Protocol, Socket, State};
-use netstat_record::{Coverage, Millis, OpenFlow, ProgramHistory, Reader, StateAge, StoreError};
+use netstat_model::text::{escape_str, shell_quoted};
+use netstat_model::{Filter, Protocol, Socket, State};
+use netstat_record::{Beacon, Coverage, Millis, OpenFlow, ProgramHistory, Reader, StateAge, StoreError};
 
-use crate::context::{Failure, human};
+use netstat_audit::Past;
+pub(crate) use netstat_audit::past::{is_older, time};
+
+use crate::context::Failure;
 
 /// The failure of a store, in one line.
 pub(crate) fn refused(error: &StoreError) -> Failure {
     Failure::Refused(escape_str(&error.to_string()).into_owned())
 }
-
-/// What was seen within this time, in milliseconds, after the record began was there before.
-const BEGINNING: Millis = 60_000;
 
 /// Why there is no record to ask.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -159,6 +159,28 @@ impl Recall {
     }
 }
 
+impl Past for Recall {
+    fn coverage(&self) -> &Coverage {
+        &self.reach
+    }
+
+    fn first_seen(&mut self, path: &[u8], name: &[u8]) -> ProgramHistory {
+        Recall::first_seen(self, path, name)
+    }
+
+    fn beacons(&mut self, since: SystemTime) -> Result<Vec<Beacon>, String> {
+        let found = self.reader.beacons(netstat_record::millis(since), &Filter::default());
+        found.map_err(|error| escape_str(&error.to_string()).into_owned())
+    }
+
+    fn store_option(&self, root: bool) -> String {
+        match self.is_usual(root) {
+            true => String::new(),
+            false => format!(" --store {}", shell_quoted(self.path.as_os_str().as_encoded_bytes())),
+        }
+    }
+}
+
 fn unusable(path: &Path, why: &str) -> NoRecord {
     let path = path.display().to_string();
     let why = why.strip_prefix(&format!("{path}: ")).unwrap_or(why);
@@ -189,25 +211,6 @@ impl OpenFlows {
         let state = Some(socket.state()).filter(|state| *state != State::TimeWait)?;
         let flow = self.flows.get(&socket.cookie()?.get())?;
         flow.age_of(state, self.now, self.watched)
-    }
-}
-
-/// A moment of the record.
-pub(crate) fn time(millis: Millis) -> SystemTime {
-    SystemTime::UNIX_EPOCH + Duration::from_millis(u64::try_from(millis).unwrap_or(0))
-}
-
-/// Whether what was first seen at `first` may have been there before the record, which began at `begins`.
-pub(crate) fn is_older(first: Millis, begins: Option<Millis>) -> bool {
-    begins.is_some_and(|begins| first - begins < BEGINNING)
-}
-
-/// When something was first seen, in words: `3 minutes ago`; what was there from the beginning is told so.
-pub(crate) fn when(first: Millis, begins: Option<Millis>, now: SystemTime) -> String {
-    let ago = human::ago(time(first), now);
-    match is_older(first, begins) {
-        true => format!("when the record began, {ago}, or earlier"),
-        false => ago,
     }
 }
 
@@ -244,9 +247,9 @@ mod tests {
     #[test]
     fn what_was_there_from_the_beginning_is_older() {
         let now = time(10_000_000);
-        assert_eq!(when(10_000_000 - 180_000, Some(0), now), "3 minutes ago");
+        assert_eq!(netstat_audit::past::when(10_000_000 - 180_000, Some(0), now), "3 minutes ago");
         assert_eq!(
-            when(30_000, Some(0), now),
+            netstat_audit::past::when(30_000, Some(0), now),
             "when the record began, 2 hours ago, or earlier"
         );
     }

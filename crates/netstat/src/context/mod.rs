@@ -2,6 +2,7 @@
 //!
 //! The bottom of the program: everything else may use it, and it uses nothing of the program.
 
+mod clock;
 mod command;
 mod diagnostics;
 pub(crate) mod human;
@@ -14,6 +15,7 @@ use std::time::{Instant, SystemTime};
 
 use netstat_os::System;
 
+pub(crate) use clock::{ContextClock, SystemClock};
 pub use command::{Command, find};
 pub(crate) use diagnostics::Diagnostics;
 pub(crate) use process_resolver::ProcessResolver;

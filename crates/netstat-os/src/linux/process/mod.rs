@@ -9,6 +9,8 @@ mod program;
 mod status;
 mod texts;
 
+pub use program::{file_beginning, file_status};
+
 use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};

@@ -144,6 +144,35 @@ fn in_root(root: &OwnedFd, path: &[u8], flags: OFlags) -> Result<OwnedFd, Errno>
     }
 }
 
+/// What stat(2) says of the file at `path` below the directory `root`. Links are followed within `root` and never out of it; nothing is
+/// opened for reading.
+///
+/// # Errors
+/// Why it is not known; [`Why::Gone`] when nothing stands there.
+pub fn file_status(root: &std::path::Path, path: &[u8]) -> Result<FileFacts, Why> {
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let root = rustix::fs::openat(rustix::fs::CWD, root, flags, Mode::empty()).map_err(why)?;
+    let place = in_root(&root, path, OFlags::PATH).map_err(why)?;
+    fstat(&place).map(|stat| file_facts(&stat)).map_err(why)
+}
+
+/// The beginning of the plain file at `path` below the directory `root`, at most `limit` bytes. Links are followed within `root` and
+/// never out of it.
+///
+/// # Errors
+/// Why it cannot be read; [`Why::NotApplicable`] when it is no plain file.
+pub fn file_beginning(root: &std::path::Path, path: &[u8], limit: usize) -> Result<Vec<u8>, Why> {
+    use std::io::Read;
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let root = rustix::fs::openat(rustix::fs::CWD, root, flags, Mode::empty()).map_err(why)?;
+    let file = open_plain(&root, path)?;
+    let mut content = Vec::new();
+    match file.take(limit as u64).read_to_end(&mut content) {
+        Ok(_) => Ok(content),
+        Err(_) => Err(Why::Failed),
+    }
+}
+
 /// Opens the plain file at `path` in the view of a process; a relative path counts from its working directory.
 pub(super) fn open_in_view(dir: &ProcessDir, path: &[u8]) -> Result<File, Why> {
     let mut whole = Vec::new();
@@ -154,14 +183,18 @@ pub(super) fn open_in_view(dir: &ProcessDir, path: &[u8]) -> Result<File, Why> {
     whole.extend_from_slice(path);
     let views = Views::of(dir);
     let root = views.process.as_ref().map_err(|error| why(*error))?;
-    // Looked at before it is opened for reading: opening a device may do something.
-    let place = in_root(root, &whole, OFlags::PATH).map_err(why)?;
+    open_plain(root, &whole)
+}
+
+fn open_plain(root: &OwnedFd, path: &[u8]) -> Result<File, Why> {
+    // Examined before it is opened for reading: opening a device may do something.
+    let place = in_root(root, path, OFlags::PATH).map_err(why)?;
     let facts = fstat(&place).map(|stat| file_facts(&stat)).map_err(why)?;
     if !facts.is_file() {
         return Err(Why::NotApplicable);
     }
     let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY;
-    let file = in_root(root, &whole, flags).map_err(why)?;
+    let file = in_root(root, path, flags).map_err(why)?;
     let opened = fstat(&file).map(|stat| file_facts(&stat)).map_err(why)?;
     if !opened.is_file() {
         return Err(Why::NotApplicable);

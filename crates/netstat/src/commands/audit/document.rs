@@ -4,8 +4,8 @@ use netstat_model::Fact;
 use serde_json::{Map, Value, json};
 
 use super::Shown;
-use crate::audit::finding::Finding;
-use crate::audit::{Judged, Judgement, Severity, case};
+use netstat_audit::finding::Finding;
+use netstat_audit::{Judged, Judgement, Severity, case};
 use crate::output::json::timestamp;
 
 /// What a field of the document holds.

@@ -22,13 +22,11 @@ pub(crate) use document::{finding as finding_value, schema};
 use crate::args::filter::FilterArgs;
 use crate::args::past::StoreArgs;
 use crate::args::shape::ColorChoice;
-use crate::audit::finding::{Finding, Rule, Severity};
-use crate::audit::rules::{self, RULES};
-use crate::audit::{Judged, Options, Survey, case, host, judge};
-use crate::context::Command;
-use crate::context::Diagnostics;
-use crate::context::Progress;
-use crate::context::{Context, Failure, Outcome, names};
+use netstat_audit::finding::{Finding, Rule, Severity};
+use netstat_audit::rules::{self, RULES};
+use netstat_audit::{Auditor, HostFiles, Judged, Options, Past, Survey, case, host};
+use crate::context::{Command, Context, ContextClock, Diagnostics, Failure, Outcome, Progress, names};
+use crate::recall::Recall;
 use crate::output::json::{self, Document};
 
 /// The command, for the list of commands.
@@ -202,18 +200,26 @@ fn run(matches: &ArgMatches, context: &mut Context<'_>) -> Result<Outcome, Failu
         // A filter asks about some programs, not about the computer.
         host: filter.is_empty() || words.probe_ports,
         probe_ports: words.probe_ports,
-        records: words.store.places(context.system.is_superuser()),
+        program: crate::context::program_path(),
     };
+    let now = (context.now)();
+    let mut past = Recall::open(&words.store.places(context.system.is_superuser()), now);
     let mut cache = Cache::directory().map_or_else(Cache::in_memory, Cache::open);
-    let mut survey = judge(
-        context.system,
-        &list,
-        &found.owners,
-        &pids,
-        &options,
-        &mut cache,
-        &|stage| progress.stage(|| stage.to_owned()),
-    );
+    let mut auditor = Auditor {
+        system: &mut *context.system,
+        clock: &mut ContextClock {
+            now: &mut *context.now,
+            wait_until: &mut *context.wait_until,
+        },
+        files: &mut HostFiles,
+        cache: &mut cache,
+        past: Some(match &mut past {
+            Ok(past) => Ok(past as &mut dyn Past),
+            Err(why) => Err(why.words()),
+        }),
+        progress: &|stage| progress.stage(|| stage.to_owned()),
+    };
+    let mut survey = auditor.judge(&list, &found.owners, &pids, &options);
     // The cache saves time only: where it cannot be kept, nothing is lost.
     let _ = cache.save();
     drop(progress);

@@ -7,8 +7,8 @@ use std::time::SystemTime;
 use netstat_model::text::escape_str;
 
 use super::Shown;
-use crate::audit::finding::{Finding, Severity};
-use crate::audit::{Judged, case};
+use netstat_audit::finding::{Finding, Severity};
+use netstat_audit::{Judged, case};
 use crate::context::human::plural;
 use crate::output::rows::paint::Look;
 

@@ -9,7 +9,7 @@ use netstat_model::State;
 use netstat_model::columns::{Sockets, Table};
 use netstat_record::Flows;
 
-use crate::audit::Severity;
+use netstat_audit::Severity;
 
 /// One thing that may stand there.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -281,7 +281,7 @@ fn called(arg: &Arg, names: &[&str]) -> bool {
 
 /// The rules of the audit with their titles.
 fn rules() -> Vec<(String, String)> {
-    let rules = crate::audit::rules::RULES.iter();
+    let rules = netstat_audit::rules::RULES.iter();
     rules
         .map(|rule| (rule.name.to_owned(), rule.title.to_owned()))
         .collect()

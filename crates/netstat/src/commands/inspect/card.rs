@@ -12,7 +12,7 @@ use super::past::Past;
 use super::reach::Reach;
 use super::steps::Step;
 use super::usage::Usage;
-use crate::audit::{Finding, Verdict};
+use netstat_audit::{Finding, Verdict};
 use crate::recall::Since;
 
 /// Everything that one inspection found.

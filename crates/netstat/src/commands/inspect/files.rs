@@ -1,17 +1,18 @@
 //! The files behind processes: who installed them, and whether they still are what was installed.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 
+use netstat_audit::Judged;
+use netstat_audit::case::FileLook;
 use netstat_model::process::{FileFacts, FileStatus, ProcessFacts};
 use netstat_model::{Fact, Why};
 use netstat_os::{NoProcess, ProcessAsk, System};
 use netstat_packages::digest::{self, Algorithm, Cache, FileId, Hashed, Job};
-use netstat_packages::packages::{Match, Ownership, Packages, Recorded};
+use netstat_packages::packages::{Match, Ownership, Recorded};
 
 use super::card::{FileView, Script};
 use crate::context::Progress;
-use crate::script::{self, Runs};
+use netstat_audit::script::{self, Runs};
 
 /// Files above this size are not digested: it would take minutes.
 const LARGEST_FILE: u64 = 4 << 30;
@@ -30,6 +31,7 @@ pub(super) struct Examined {
 pub(super) fn examine(
     system: &mut dyn System,
     pids: &[u32],
+    judged: &[Judged],
     cache: &mut Cache,
     progress: &Progress,
 ) -> BTreeMap<u32, Examined> {
@@ -49,8 +51,7 @@ pub(super) fn examine(
         });
         all.push(Candidate { facts, script });
     }
-    progress.stage(|| "looking for packages".to_owned());
-    let owned = packages(&all);
+    let owned = owned(&all, judged);
     let views = verify(system, &all, owned, cache, progress);
     let mut examined = BTreeMap::new();
     for (Candidate { facts, script }, (file, script_view)) in all.into_iter().zip(views) {
@@ -70,6 +71,12 @@ fn script_of(facts: &ProcessFacts) -> Option<Vec<u8>> {
         Runs::File(path) => Some(path.to_vec()),
         Runs::Module(_) | Runs::Text(_) | Runs::Input => None,
     }
+}
+
+/// Whether the program never was a file, so that its path means nothing.
+fn runs_from_memory(facts: &ProcessFacts) -> bool {
+    let program = facts.program.as_ref().known();
+    program.is_some_and(|program| program.place == FileStatus::Memory)
 }
 
 /// A process and the script it runs.
@@ -93,57 +100,21 @@ struct Owned {
     script: Option<Ownership>,
 }
 
-/// Who owns each program and each script: one pass over the databases of each root.
-fn packages(all: &[Candidate]) -> Vec<Owned> {
-    // By root: where the paths of which process, program or script, belong.
-    let mut wanted: BTreeMap<PathBuf, Vec<(usize, bool, PathBuf)>> = BTreeMap::new();
-    for (place, Candidate { facts, script }) in all.iter().enumerate() {
-        // Without knowing whose root it is, a path means nothing.
-        let root = match facts.namespaces.mount {
-            Fact::Known(mount) if mount.ours => PathBuf::from("/"),
-            Fact::Known(_) => PathBuf::from(format!("/proc/{}/root", facts.pid)),
-            Fact::Unknown(_) => continue,
+/// Who owns the program and the script of each process, as the judgement found it.
+fn owned(all: &[Candidate], judged: &[Judged]) -> Vec<Owned> {
+    let of = |Candidate { facts, .. }: &Candidate| {
+        let same =
+            |judged: &&Judged| (judged.facts.pid, judged.facts.start_ticks) == (facts.pid, facts.start_ticks);
+        let Some(judged) = judged.iter().find(same) else {
+            return Owned::default();
         };
-        let paths = wanted.entry(root).or_default();
-        if let Fact::Known(program) = &facts.program
-            && program.place != FileStatus::Memory
-        {
-            paths.push((place, false, path_of(&program.path)));
+        let ownership = |look: &Option<FileLook>| look.as_ref().and_then(|look| look.ownership.clone());
+        Owned {
+            program: ownership(&judged.program).filter(|_| !runs_from_memory(facts)),
+            script: ownership(&judged.script),
         }
-        // What is no file that can be seen, such as `/dev/fd/3`, belongs to nobody.
-        if let Some(ScriptFile {
-            path,
-            file: Fact::Known(_),
-        }) = script
-        {
-            paths.push((place, true, absolute(facts, path)));
-        }
-    }
-    let mut owned: Vec<Owned> = all.iter().map(|_| Owned::default()).collect();
-    for (root, paths) in wanted {
-        let only: Vec<&PathBuf> = paths.iter().map(|(_, _, path)| path).collect();
-        let answers = Packages::open(&root).owners(&only);
-        for ((place, is_script, _), answer) in paths.iter().zip(answers) {
-            match is_script {
-                false => owned[*place].program = Some(answer),
-                true => owned[*place].script = Some(answer),
-            }
-        }
-    }
-    owned
-}
-
-/// A path that a process was given, from its working directory.
-fn absolute(facts: &ProcessFacts, path: &[u8]) -> PathBuf {
-    match &facts.directory {
-        Fact::Known(directory) if !path.starts_with(b"/") => path_of(directory).join(path_of(path)),
-        _ => path_of(path),
-    }
-}
-
-fn path_of(bytes: &[u8]) -> PathBuf {
-    use std::os::unix::ffi::OsStrExt;
-    PathBuf::from(std::ffi::OsStr::from_bytes(bytes))
+    };
+    all.iter().map(of).collect()
 }
 
 type Views = (FileView, Option<FileView>);

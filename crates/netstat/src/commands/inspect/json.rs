@@ -15,7 +15,7 @@ use super::card::{Card, FileView, Nobody, Opinion, Report, Script, SocketView, S
 use super::past::Past;
 use super::reach::Reach;
 use super::usage::Usage;
-use crate::audit::Severity;
+use netstat_audit::Severity;
 use crate::output::json::{Document, text, timestamp};
 
 /// The whole report.

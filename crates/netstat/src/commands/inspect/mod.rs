@@ -28,10 +28,8 @@ use netstat_os::{MetricsAsk, NoProcess, OwnersAsk, ProcessAsk, SocketAsk, Socket
 use netstat_packages::digest::Cache;
 
 use crate::args::past::StoreArgs;
-use crate::audit;
-use crate::context::Diagnostics;
-use crate::context::Progress;
-use crate::context::{Context, Failure, Outcome};
+use netstat_audit as audit;
+use crate::context::{Context, ContextClock, Diagnostics, Failure, Outcome, Progress};
 use crate::recall::{NoRecord, OpenFlows, Recall};
 
 use card::{Answered, Opinion, Report};
@@ -316,18 +314,26 @@ fn inspect(words: &Words, context: &mut Context<'_>, diagnostics: &mut Diagnosti
 
     let places = words.store.places(context.system.is_superuser());
     let options = audit::Options {
-        records: places.clone(),
+        program: crate::context::program_path(),
         ..audit::Options::default()
     };
-    let survey = audit::judge(
-        context.system,
-        &first,
-        &owners.owners,
-        &judged,
-        &options,
-        &mut cache,
-        &|stage| progress.stage(|| stage.to_owned()),
-    );
+    let now = (context.now)();
+    let mut past = Recall::open(&places, now);
+    let mut auditor = audit::Auditor {
+        system: &mut *context.system,
+        clock: &mut ContextClock {
+            now: &mut *context.now,
+            wait_until: &mut *context.wait_until,
+        },
+        files: &mut audit::HostFiles,
+        cache: &mut cache,
+        past: Some(match &mut past {
+            Ok(past) => Ok(past as &mut dyn audit::Past),
+            Err(why) => Err(why.words()),
+        }),
+        progress: &|stage| progress.stage(|| stage.to_owned()),
+    };
+    let survey = auditor.judge(&first, &owners.owners, &judged, &options);
     // Of those who share a socket, the one that holds it longest stands for all, and whoever is worth a look for himself.
     let worrying = |pid: u32| {
         let mut of_it = survey.judged.iter().filter(|judged| judged.facts.pid == pid);
@@ -336,7 +342,7 @@ fn inspect(words: &Words, context: &mut Context<'_>, diagnostics: &mut Diagnosti
     sharers.retain(|(pid, _)| worrying(*pid));
     pids.append(&mut sharers);
     let order: Vec<u32> = pids.iter().map(|(pid, _)| *pid).collect();
-    let mut examined = files::examine(context.system, &order, &mut cache, &progress);
+    let mut examined = files::examine(context.system, &order, &survey.judged, &mut cache, &progress);
     // The cache saves time only: where it cannot be kept, nothing is lost.
     let _ = cache.save();
     let mut opinions: HashMap<(u32, u64), Opinion> = HashMap::new();
@@ -386,7 +392,7 @@ fn inspect(words: &Words, context: &mut Context<'_>, diagnostics: &mut Diagnosti
         let name = names.as_ref()?.host(side.address, side.scope)?;
         socket.is_connected().then(|| name.to_owned())
     };
-    let mut record = Recall::open(&places, (context.now)());
+    let mut record = past;
     if let Err(why) = &record
         && (words.store.is_named() || matches!(why, NoRecord::Unusable(_)))
     {

@@ -7,7 +7,7 @@ use netstat_model::reach::{is_loopback, is_public};
 use netstat_model::route::{Interface, InterfaceAddress, Prefix};
 use netstat_model::{Fact, Family, Protocol, Socket, State, Why, text};
 
-use crate::passage;
+use netstat_audit::passage;
 
 /// From how far away a port can be reached, as far as this computer decides it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use crate::audit::{Judgement, Severity};
+use netstat_audit::{Judgement, Severity};
 use crate::output::json::schema::document;
 
 /// What a field holds.

@@ -7,7 +7,7 @@ use netstat_model::process::ProcessFacts;
 use netstat_model::{Component, Fact, Network, Owner, Owners, Socket, text};
 
 use super::target::{Kind, Target};
-use crate::script::{self, Runs};
+use netstat_audit::script::{self, Runs};
 
 /// All that targets are looked for in.
 #[derive(Debug)]

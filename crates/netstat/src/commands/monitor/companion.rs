@@ -10,8 +10,8 @@ use netstat_monitor::sample::SocketRow;
 use netstat_os::{OwnersAsk, ProcessAsk, SocketAsk, SocketList, System};
 use netstat_packages::digest::Cache;
 
-use crate::audit::{self, Options, judge};
-use crate::context::{Context, Failure, Outcome, Screen};
+use netstat_audit::{Auditor, HostFiles, Options};
+use crate::context::{Context, Failure, Outcome, Screen, SystemClock};
 
 /// Answers from the running system.
 #[derive(Debug, Default)]
@@ -88,19 +88,20 @@ impl Companion for Cards {
         // Contents are not compared: that reads every program, and `netstat audit` does it.
         let options = Options {
             compare: false,
+            program: crate::context::program_path(),
             ..Options::default()
         };
         // Not all at once: a monitor must stay small.
         for some in pids.chunks(AT_ONCE) {
-            let survey = judge(
-                &mut system,
-                &list,
-                &found.owners,
-                some,
-                &options,
-                &mut Cache::in_memory(),
-                &|_| {},
-            );
+            let mut auditor = Auditor {
+                system: &mut system,
+                clock: &mut SystemClock,
+                files: &mut HostFiles,
+                cache: &mut Cache::in_memory(),
+                past: None,
+                progress: &|_| {},
+            };
+            let survey = auditor.judge(&list, &found.owners, some, &options);
             for judged in survey.judged {
                 let key = ProcessKey {
                     pid: judged.facts.pid,
@@ -128,13 +129,13 @@ fn others() -> SocketAsk {
 }
 
 /// What the monitor shows of a finding. What is only good to know marks no row.
-fn finding(found: &audit::Finding, process: ProcessKey) -> Option<Finding> {
+fn finding(found: &netstat_audit::Finding, process: ProcessKey) -> Option<Finding> {
     let severity = match found.severity {
-        audit::Severity::Info => return None,
-        audit::Severity::Low => Severity::Low,
-        audit::Severity::Medium => Severity::Medium,
-        audit::Severity::High => Severity::High,
-        audit::Severity::Critical => Severity::Critical,
+        netstat_audit::Severity::Info => return None,
+        netstat_audit::Severity::Low => Severity::Low,
+        netstat_audit::Severity::Medium => Severity::Medium,
+        netstat_audit::Severity::High => Severity::High,
+        netstat_audit::Severity::Critical => Severity::Critical,
     };
     let mut text = found.evidence.clone();
     text.push(format!("harmless if: {}", found.harmless));

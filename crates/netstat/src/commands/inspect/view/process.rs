@@ -10,7 +10,7 @@ use super::super::filter;
 use super::Screen;
 use super::lines::Lines;
 use crate::context::human::{ago, moment, plural};
-use crate::passage;
+use netstat_audit::passage;
 
 /// Longer command lines are cut: they may have megabytes.
 const COMMAND: usize = 320;

@@ -2,7 +2,7 @@
 
 use super::super::card::Opinion;
 use super::lines::Lines;
-use crate::audit::{Finding, Judgement, Severity};
+use netstat_audit::{Finding, Judgement, Severity};
 
 /// The judgement and its weightiest reasons, in a row or two.
 pub(super) fn write_summary(lines: &mut Lines, opinion: &Opinion) {

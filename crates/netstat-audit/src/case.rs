@@ -1,0 +1,519 @@
+//! What a rule is given: a process with its sockets and files, and the computer. Nothing in it changes.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use netstat_model::packet_filter::PacketFilter;
+use netstat_model::process::{FileFacts, ProcessFacts};
+use netstat_model::reach::{is_loopback, is_public};
+use netstat_model::text::{escape, shell_quoted};
+use netstat_model::{Component, Fact, Protocol, Socket, State};
+use netstat_packages::blocklist::BlockList;
+use netstat_packages::packages::{FileOwner, Match, Origin, Ownership, Package};
+use netstat_record::{Beacon, Coverage, ProgramHistory};
+
+use super::files::Authority;
+use super::known;
+use crate::passage::{self, Passages};
+use crate::script::{Runs, runs};
+
+/// How far a process can be reached, or reaches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Exposure {
+    /// Nobody on the network.
+    None,
+    /// This computer only.
+    Loopback,
+    /// Private and link-local networks.
+    Local,
+    /// The Internet: a public address on the other side, or open on every address.
+    World,
+}
+
+impl Exposure {
+    /// That of one socket.
+    pub fn of(socket: &Socket) -> Exposure {
+        if !socket.protocol().is_ip() {
+            return match socket.protocol() {
+                // What it gets comes from a network.
+                Protocol::Packet => Exposure::Local,
+                _ => Exposure::None,
+            };
+        }
+        let foreign = socket.foreign();
+        if socket.is_connected() {
+            return Exposure::of_address(foreign.address);
+        }
+        match socket.state() {
+            State::Bound => Exposure::None,
+            _ if socket.local().port == 0 && socket.protocol().has_ports() => Exposure::None,
+            _ if socket.local().address.is_unspecified() => {
+                // A UDP socket that asks something has a port of this range and hears answers only.
+                match socket.protocol() == Protocol::Udp && socket.local().port >= known::FIRST_PASSING_PORT {
+                    true => Exposure::Local,
+                    false => Exposure::World,
+                }
+            }
+            _ => Exposure::of_address(socket.local().address),
+        }
+    }
+
+    fn of_address(address: std::net::IpAddr) -> Exposure {
+        match address {
+            address if is_loopback(address) => Exposure::Loopback,
+            address if is_public(address) => Exposure::World,
+            _ => Exposure::Local,
+        }
+    }
+
+    /// In words, to follow "reaches" or "open to".
+    pub const fn words(self) -> &'static str {
+        match self {
+            Exposure::None => "nobody",
+            Exposure::Loopback => "this computer only",
+            Exposure::Local => "private networks",
+            Exposure::World => "every network",
+        }
+    }
+}
+
+/// A file that a process runs or has mapped, and what is known of it.
+#[derive(Clone, Debug)]
+pub struct FileLook {
+    /// Its path in the view of the process's own root.
+    pub path: Vec<u8>,
+    /// What the file system says of it.
+    pub file: Fact<FileFacts>,
+    /// Which package lists the path; `None` when it was not looked up.
+    pub ownership: Option<Ownership>,
+    /// Whether it has the content that its package records; `None` when it was not compared.
+    pub verified: Option<Match>,
+    /// Whose word that is.
+    pub authority: Authority,
+}
+
+impl FileLook {
+    /// A file of which only the path is known.
+    pub fn at(path: &[u8], file: Fact<FileFacts>) -> FileLook {
+        FileLook {
+            path: path.to_vec(),
+            file,
+            ownership: None,
+            verified: None,
+            authority: Authority::Own,
+        }
+    }
+
+    /// The package that lists it.
+    pub fn package(&self) -> Option<&Package> {
+        self.ownership.as_ref()?.owner.package()
+    }
+
+    /// Whether all package databases were read and none lists it.
+    pub fn is_unowned(&self) -> bool {
+        matches!(
+            self.ownership,
+            Some(Ownership {
+                owner: FileOwner::Nobody,
+                ..
+            })
+        )
+    }
+
+    /// What its place tells, where no package lists it.
+    pub fn origin(&self) -> Option<&Origin> {
+        self.ownership.as_ref()?.origin.as_ref()
+    }
+
+    /// Whether it was compared with its package's record and differs.
+    pub fn differs(&self) -> bool {
+        matches!(self.verified, Some(Match::Differs { .. }))
+    }
+
+    /// The name of the file alone.
+    pub fn name(&self) -> &[u8] {
+        base(&self.path)
+    }
+
+    /// The path, safe to print.
+    pub fn shown(&self) -> String {
+        escape(&self.path).into_owned()
+    }
+}
+
+/// A script that an interpreter runs.
+#[derive(Clone, Debug)]
+pub struct Script {
+    /// The file.
+    pub look: FileLook,
+}
+
+/// A library named by `LD_PRELOAD` or `LD_AUDIT`, or in `/etc/ld.so.preload`.
+#[derive(Clone, Debug)]
+pub struct Preload {
+    /// What names it: the variable, or the file.
+    pub by: String,
+    /// The library.
+    pub look: FileLook,
+    /// Whether it is in the process's memory; `None` where that is not known.
+    pub mapped: Option<bool>,
+}
+
+/// The process that traces another.
+#[derive(Clone, Debug)]
+pub struct Tracer {
+    /// Its id.
+    pub pid: u32,
+    /// Its short name.
+    pub comm: Vec<u8>,
+    /// Its program; `None` where it may not be read.
+    pub program: Option<FileLook>,
+    /// Whether it has a terminal.
+    pub terminal: bool,
+}
+
+/// A shell whose input and output go through this process.
+#[derive(Clone, Debug)]
+pub struct Relayed {
+    /// The shell's id.
+    pub pid: u32,
+    /// Its program's name.
+    pub name: Vec<u8>,
+    /// How its input and output get here, in words.
+    pub how: String,
+    /// A command that shows the connection.
+    pub verify: String,
+}
+
+/// A process, and all that rules may look at.
+#[derive(Debug)]
+pub struct Case<'a> {
+    /// What is known of the process.
+    pub facts: &'a ProcessFacts,
+    /// The sockets that it holds.
+    pub sockets: &'a [&'a Socket],
+    /// The farthest that one of them reaches.
+    pub exposure: Exposure,
+    /// Its program; `None` where it may not be read.
+    pub program: Option<&'a FileLook>,
+    /// The script, if it is an interpreter that runs one.
+    pub script: Option<&'a Script>,
+    /// The files in its memory that it may execute, but for the program.
+    pub libraries: &'a [FileLook],
+    /// The libraries that its environment has loaded.
+    pub preloads: &'a [Preload],
+    /// Who traces it.
+    pub tracer: Option<&'a Tracer>,
+    /// Shells that it connects with the network.
+    pub shells: &'a [Relayed],
+    /// What its program did first, and when, by the record; `None` without a record or a known program.
+    pub past: Option<&'a ProgramHistory>,
+    /// The computer.
+    pub host: &'a Host,
+}
+
+impl<'a> Case<'a> {
+    /// The name of its program's file, or else the short name.
+    pub fn name(&self) -> &'a [u8] {
+        match self.program {
+            Some(program) => program.name(),
+            None => &self.facts.comm,
+        }
+    }
+
+    /// Whether a package owns its program, which has not been seen to differ from it.
+    pub fn is_packaged(&self) -> bool {
+        self.program
+            .is_some_and(|program| program.package().is_some() && !program.differs())
+    }
+
+    /// Whether no package owns its program.
+    pub fn is_unowned(&self) -> bool {
+        self.program.is_some_and(FileLook::is_unowned)
+    }
+
+    /// Whether its effective user is the superuser of the computer.
+    pub fn is_root(&self) -> bool {
+        // In a user namespace of its own, the superuser is somebody else outside.
+        self.facts.users.known().is_some_and(|users| users.effective == 0)
+            && self.facts.namespaces.user.known().is_none_or(|space| space.ours)
+    }
+
+    /// Whether it is a shell by its program or by its short name; of a program of many names, the name it was called by counts.
+    pub fn is_shell(&self) -> bool {
+        let name = self.name();
+        if name != b"busybox" {
+            return known::is_shell(name) || known::is_shell(&self.facts.comm);
+        }
+        match &self.facts.arguments {
+            Fact::Known(words) => known::called_as(name, words)
+                .first()
+                .is_some_and(|word| known::is_shell(known::claimed(word))),
+            // It might be.
+            Fact::Unknown(_) => true,
+        }
+    }
+
+    /// What the interpreter runs, if it is one.
+    pub fn runs(&self) -> Option<Runs<'a>> {
+        match &self.facts.arguments {
+            Fact::Known(words) => {
+                let words = known::called_as(self.name(), words);
+                let name = match words.first() {
+                    Some(first) if self.name() == b"busybox" => known::claimed(first),
+                    _ => self.name(),
+                };
+                runs(name, words)
+            }
+            Fact::Unknown(_) => None,
+        }
+    }
+
+    /// Its words, safe to print and cut to some 80 letters; empty where they are unknown.
+    pub fn command_line(&self) -> String {
+        command_line(&self.facts.arguments)
+    }
+
+    /// The name of the innermost unit that is a service, socket or the like; a scope or slice is none.
+    pub fn service(&self) -> Option<&'a [u8]> {
+        self.facts
+            .components
+            .as_ref()
+            .known()?
+            .iter()
+            .rev()
+            .find_map(|component| match component {
+                Component::Unit { name, .. } if name.ends_with(b".service") && !name.starts_with(b"user@") => {
+                    Some(name.as_slice())
+                }
+                _ => None,
+            })
+    }
+
+    /// Whether it runs in a container that its control group names.
+    pub fn in_container(&self) -> bool {
+        let components = self.facts.components.as_ref().known();
+        components.is_some_and(|components| {
+            components
+                .iter()
+                .any(|component| matches!(component, Component::Container { .. }))
+        })
+    }
+
+    /// Whether it stands on another network, or in another tree of processes, than the reader.
+    pub fn is_elsewhere(&self) -> bool {
+        let spaces = &self.facts.namespaces;
+        [spaces.network, spaces.pid]
+            .into_iter()
+            .any(|space| space.known().is_some_and(|space| !space.ours))
+    }
+
+    /// Its sockets that wait for others: TCP and MPTCP that listen, UDP without a peer.
+    pub fn waiting(&self) -> impl Iterator<Item = &'a Socket> + use<'a> {
+        let sockets: &'a [&'a Socket] = self.sockets;
+        sockets.iter().copied().filter(|socket| waits(socket))
+    }
+
+    /// What packet filters make of those who come to `socket` from outside; nothing where they were not asked, or it is in a network
+    /// namespace with filters of its own.
+    pub fn passages(&self, socket: &Socket) -> Passages {
+        let elsewhere = self.facts.namespaces.network.known().is_some_and(|space| !space.ours);
+        match &self.host.packet_filter {
+            Some(filter) if !elsewhere => {
+                let local = socket.local();
+                let to = (local.address, local.port);
+                passage::ask(filter, socket.protocol(), to, &passage::takes(socket))
+            }
+            _ => Passages::new(),
+        }
+    }
+
+    /// The socket that reaches farthest, in words; to stand in evidence.
+    pub fn farthest(&self) -> Option<String> {
+        let socket = self
+            .sockets
+            .iter()
+            .filter(|socket| socket.protocol() != Protocol::Unix)
+            .max_by_key(|socket| Exposure::of(socket))?;
+        Some(describe(socket))
+    }
+
+    /// Lines of evidence about what it can reach: none where it has no sockets.
+    pub fn reach_evidence(&self) -> Vec<String> {
+        self.farthest()
+            .map(|socket| format!("on the network: {socket} ({})", self.exposure.words()))
+            .into_iter()
+            .collect()
+    }
+}
+
+/// Whether a socket takes what comes from anyone.
+pub fn waits(socket: &Socket) -> bool {
+    match socket.protocol() {
+        Protocol::Tcp | Protocol::Mptcp => socket.state() == State::Listening,
+        Protocol::Udp => !socket.is_connected() && socket.local().port != 0,
+        Protocol::Raw | Protocol::Packet | Protocol::Unix => false,
+    }
+}
+
+/// A socket in a few words: `TCP 192.0.2.1:5000 -> 203.0.113.7:443 ESTABLISHED`.
+pub fn describe(socket: &Socket) -> String {
+    let side = |end: netstat_model::Endpoint| match end.address {
+        std::net::IpAddr::V4(address) => format!("{address}:{}", end.port),
+        std::net::IpAddr::V6(address) => format!("[{address}]:{}", end.port),
+    };
+    let name = socket.protocol().name();
+    match socket.protocol() {
+        Protocol::Packet | Protocol::Unix => name.to_owned(),
+        Protocol::Raw => format!("{name} protocol {} on {}", socket.local().port, socket.local().address),
+        _ if socket.is_connected() => format!(
+            "{name} {} -> {}{}",
+            side(socket.local()),
+            side(socket.foreign()),
+            state(socket)
+        ),
+        _ => format!("{name} {}{}", side(socket.local()), state(socket)),
+    }
+}
+
+fn state(socket: &Socket) -> String {
+    socket
+        .shown_state()
+        .map_or_else(String::new, |state| format!(" {}", state.name()))
+}
+
+/// The words of a command line, safe to print and cut to some 80 letters.
+pub fn command_line(words: &Fact<Vec<Vec<u8>>>) -> String {
+    const MOST: usize = 80;
+    let Fact::Known(words) = words else {
+        return String::new();
+    };
+    let whole = escape(&words.join(&b' ')).into_owned();
+    match whole.char_indices().nth(MOST) {
+        Some((cut, _)) => format!("{}...", &whole[..cut]),
+        None => whole,
+    }
+}
+
+/// The last part of a path.
+pub fn base(path: &[u8]) -> &[u8] {
+    match path.iter().rposition(|&byte| byte == b'/') {
+        Some(slash) if slash + 1 < path.len() => &path[slash + 1..],
+        _ => path,
+    }
+}
+
+/// An interface that takes frames for others too.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Promiscuous {
+    /// Its name.
+    pub name: Vec<u8>,
+    /// How many programs and kernel parts want that.
+    pub count: u32,
+}
+
+/// A socket that only one of the kernel's views shows.
+#[derive(Clone, Debug, PartialEq)]
+pub struct OneSided {
+    /// The socket.
+    pub socket: Socket,
+    /// Whether it stands in `/proc/net` and not in sock_diag; else the reverse.
+    pub in_text: bool,
+    /// How often it was looked for in both.
+    pub looks: u32,
+}
+
+/// A port that cannot be taken although no list shows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TakenPort {
+    /// TCP or UDP.
+    pub protocol: Protocol,
+    /// Whether it was tried over IPv6.
+    pub v6: bool,
+    /// The port.
+    pub port: u16,
+    /// How often it was tried.
+    pub tries: u32,
+}
+
+/// What came of trying all ports.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Probe {
+    /// Ports that are taken and not listed.
+    pub taken: Vec<TakenPort>,
+    /// How many ports could not be tried, for lack of permission.
+    pub forbidden: u32,
+    /// Whether the kernel lists TCP ports that are bound and neither listen nor connect (Linux 6.8 on).
+    pub bound_are_listed: bool,
+}
+
+/// The computer, and what is asked about it as a whole.
+#[derive(Debug)]
+pub struct Host {
+    /// Whether the caller is the superuser.
+    pub superuser: bool,
+    /// The number that stands for users without one; see [`netstat_os::System::unmapped_user`].
+    pub unmapped_user: Option<u32>,
+    /// How this program is called in commands that are shown.
+    pub program: String,
+    /// The time of the examination.
+    pub now: SystemTime,
+    /// Whether a service manager runs that says which unit a process belongs to.
+    pub has_units: bool,
+    /// The libraries of `/etc/ld.so.preload`, each with the root it is of.
+    pub preloads: Fact<Vec<Preload>>,
+    /// Interfaces that take frames for others.
+    pub promiscuous: Fact<Vec<Promiscuous>>,
+    /// Sockets that no process holds although everything may be read, each looked for twice.
+    pub hidden: Vec<Socket>,
+    /// Sockets that one view shows and the other does not; unknown when there is one view only.
+    pub one_sided: Result<Vec<OneSided>, String>,
+    /// What came of trying all ports, if that was asked for.
+    pub probe: Option<Probe>,
+    /// Connections without a known owner.
+    pub ownerless: Vec<Socket>,
+    /// Local TCP and UDP ports that something waits on: what is connected there was called.
+    pub ports: HashSet<(Protocol, u16)>,
+    /// What filters packets on their way in; `None` where it was not asked.
+    pub packet_filter: Option<PacketFilter>,
+    /// Addresses with a bad name.
+    pub block: Arc<BlockList>,
+    /// Programs that have called the same address at regular times, with what is known of their files; an error where there is no
+    /// history, in words.
+    pub calls: Result<Vec<(Beacon, Option<FileLook>)>, String>,
+    /// What names the record to `netstat history`, to follow that word: nothing for the usual one.
+    pub store: String,
+    /// How far back a record of the past reaches; an error where there is none, in words.
+    pub reach: Result<Coverage, String>,
+}
+
+impl Host {
+    /// A command of this very program, as it is to be typed: another `netstat` may come first on the path.
+    pub fn own(&self, words: &str) -> String {
+        format!("{} {words}", shell_quoted(self.program.as_bytes()))
+    }
+
+    /// A computer of which nothing is known.
+    pub fn unknown(now: SystemTime) -> Host {
+        Host {
+            superuser: false,
+            program: "netstat".to_owned(),
+            unmapped_user: None,
+            now,
+            has_units: false,
+            preloads: Fact::Unknown(netstat_model::Why::NotAsked),
+            promiscuous: Fact::Unknown(netstat_model::Why::NotAsked),
+            hidden: Vec::new(),
+            one_sided: Ok(Vec::new()),
+            probe: None,
+            ownerless: Vec::new(),
+            ports: HashSet::new(),
+            packet_filter: None,
+            block: Arc::default(),
+            calls: Ok(Vec::new()),
+            store: String::new(),
+            reach: Err("no history was asked".to_owned()),
+        }
+    }
+}

@@ -1,0 +1,408 @@
+//! The files of processes: which file is this, which package lists it, and has it the content that the package recorded? Each root's
+//! databases are asked once for all files, and each file is read once.
+
+use std::collections::HashMap;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use netstat_model::process::{FileFacts, ProcessFacts};
+use netstat_model::{Component, Fact, Why};
+use netstat_packages::digest::{Cache, Progress, Source, Unhashed};
+use netstat_packages::packages::{Check, Match, Ownership, Packages, verify};
+
+use super::Clock;
+use super::case::FileLook;
+
+/// Files above this size are not read: it would take minutes.
+const LARGEST: u64 = 512 << 20;
+
+/// An upgrade replaces files and records within this time.
+const UPGRADE: Duration = Duration::from_secs(2);
+
+/// The files below a root directory, and the packages that list them.
+pub trait Files {
+    /// The status of the file at `path` below `root`. Links are followed within `root`, never out of it.
+    ///
+    /// # Errors
+    /// Why it is not known.
+    fn status(&mut self, root: &Path, path: &Path) -> Result<FileFacts, Why>;
+    /// Which package lists each of `paths`, by the databases below `root`.
+    fn owners(&mut self, root: &Path, paths: &[PathBuf]) -> Vec<Ownership>;
+    /// The beginning of the plain file at `path` below `root`, at most `limit` bytes of it.
+    ///
+    /// # Errors
+    /// Why it cannot be read.
+    fn beginning(&mut self, root: &Path, path: &Path, limit: usize) -> Result<Vec<u8>, Why>;
+}
+
+/// The files of the running system.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct HostFiles;
+
+impl Files for HostFiles {
+    fn status(&mut self, root: &Path, path: &Path) -> Result<FileFacts, Why> {
+        netstat_os::file_status(root, path.as_os_str().as_bytes())
+    }
+
+    fn owners(&mut self, root: &Path, paths: &[PathBuf]) -> Vec<Ownership> {
+        Packages::open(root).owners(paths)
+    }
+
+    fn beginning(&mut self, root: &Path, path: &Path, limit: usize) -> Result<Vec<u8>, Why> {
+        netstat_os::file_beginning(root, path.as_os_str().as_bytes(), limit)
+    }
+}
+
+/// A mount namespace (0: the caller's) and a root directory within it.
+type RootKey = (u64, Vec<u8>);
+
+/// Whose word the package databases of a root are.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Authority {
+    /// The caller's own root.
+    Own,
+    /// Another root that only the superuser can have made; its databases are the word of that root. What names it, escaped.
+    Other(String),
+    /// A root that an ordinary user can have made: its databases count for nothing. What names it, escaped.
+    Nobody(String),
+}
+
+/// The root that a process's paths are to be looked up in, and how a path that the kernel reports reads there.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct RootView {
+    /// The root, as a path of the caller's.
+    root: PathBuf,
+    /// What stands before the paths that the kernel reports, where the process was moved below a directory (chroot(2)).
+    prefix: Vec<u8>,
+    /// What makes it the same for several processes: the mount namespace (0: the caller's) and the prefix.
+    key: RootKey,
+    /// Whose word its databases are.
+    authority: Authority,
+}
+
+impl RootView {
+    /// The caller's own.
+    pub fn own() -> RootView {
+        RootView {
+            root: "/".into(),
+            prefix: Vec::new(),
+            key: (0, Vec::new()),
+            authority: Authority::Own,
+        }
+    }
+
+    /// That of the process.
+    pub fn of(facts: &ProcessFacts) -> RootView {
+        let root = facts.root.as_ref().known().map_or(&b"/"[..], Vec::as_slice);
+        let mount = facts.namespaces.mount.known();
+        if mount.is_none_or(|mount| mount.ours) && root == b"/" {
+            return RootView::own();
+        }
+        let prefix = match root {
+            b"/" => Vec::new(),
+            root => root.to_vec(),
+        };
+        let namespace = match mount {
+            Some(mount) if mount.ours => 0,
+            Some(mount) => mount.inode,
+            None => 1,
+        };
+        RootView {
+            root: PathBuf::from(format!("/proc/{}/root", facts.pid)),
+            key: (namespace, prefix.clone()),
+            prefix,
+            authority: authority(facts, root),
+        }
+    }
+
+    /// A path that the kernel reports of the process, as it reads below the root.
+    pub fn inside(&self, path: &[u8]) -> PathBuf {
+        match path.strip_prefix(self.prefix.as_slice()) {
+            Some(rest) if rest.starts_with(b"/") => path_of(rest),
+            _ => path_of(path),
+        }
+    }
+
+    /// The root as a path of the caller's: `/` or `/proc/PID/root`.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Whether it is the caller's own root.
+    pub fn is_own(&self) -> bool {
+        self.authority == Authority::Own
+    }
+
+    /// Whether both are the same root, even if seen through different processes.
+    pub fn is_same_root(&self, other: &RootView) -> bool {
+        self.key == other.key
+    }
+}
+
+/// Whose word the package databases of the process's root are. Only the superuser can change the root directory or the mounts of a
+/// process within the caller's user namespace; in a user namespace of its own an ordinary user can do both.
+fn authority(facts: &ProcessFacts, root: &[u8]) -> Authority {
+    let container = facts.components.as_ref().known().and_then(|components| {
+        components.iter().rev().find_map(|component| match component {
+            Component::Container { id, .. } => Some(netstat_model::text::escape(id).into_owned()),
+            _ => None,
+        })
+    });
+    let name = match (&container, root) {
+        (Some(id), _) => format!("container {id}"),
+        (None, b"/") => format!("the mount namespace of PID {}", facts.pid),
+        (None, root) => format!("the root directory {}", netstat_model::text::escape(root)),
+    };
+    match facts.namespaces.user {
+        Fact::Known(space) if space.ours => Authority::Other(name),
+        _ => Authority::Nobody(name),
+    }
+}
+
+/// A path from its bytes.
+pub fn path_of(bytes: &[u8]) -> PathBuf {
+    PathBuf::from(OsStr::from_bytes(bytes))
+}
+
+/// Stands for a file in [`FileSet`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Ticket(usize);
+
+/// What is to be read of a file, where its content is to be compared.
+enum Content {
+    /// Nothing.
+    None,
+    /// The file as it was found, and a way to it.
+    Source(FileFacts, Source),
+}
+
+/// All files of all processes, each once.
+#[derive(Default)]
+pub(super) struct FileSet {
+    known: HashMap<(RootKey, Vec<u8>), Ticket>,
+    views: Vec<RootView>,
+    looks: Vec<FileLook>,
+    contents: Vec<Content>,
+}
+
+impl FileSet {
+    /// The program of a process, which is read through `/proc/PID/exe`: the file that really runs.
+    pub(super) fn program(
+        &mut self,
+        files: &mut dyn Files,
+        facts: &ProcessFacts,
+        path: &[u8],
+        running: Fact<FileFacts>,
+        compare: bool,
+    ) -> Ticket {
+        let view = RootView::of(facts);
+        let view = match running {
+            Fact::Known(running) => own_if_same(files, view, path, &running),
+            Fact::Unknown(_) => view,
+        };
+        let source = || Source::Path(PathBuf::from(format!("/proc/{}/exe", facts.pid)));
+        let key = (view.key.clone(), path.to_vec());
+        if let Some(ticket) = self.known.get(&key)
+            && let (Fact::Known(known), Fact::Known(running)) = (self.looks[ticket.0].file, running)
+            && known.is_same_file(&running)
+        {
+            let ticket = *ticket;
+            if let (Content::None, true) = (&self.contents[ticket.0], compare) {
+                self.contents[ticket.0] = Content::Source(running, source());
+            }
+            return ticket;
+        }
+        let content = match (compare, running) {
+            (true, Fact::Known(running)) => Content::Source(running, source()),
+            _ => Content::None,
+        };
+        let ticket = self.push(view, path, running, content);
+        self.known.entry(key).or_insert(ticket);
+        ticket
+    }
+
+    /// Any other file, by its path.
+    pub(super) fn file(&mut self, files: &mut dyn Files, view: &RootView, path: &[u8], compare: bool) -> Ticket {
+        let key = (view.key.clone(), path.to_vec());
+        if let Some(ticket) = self.known.get(&key) {
+            return *ticket;
+        }
+        let file = match files.status(&view.root, &view.inside(path)) {
+            Ok(file) => Fact::Known(file),
+            Err(why) => Fact::Unknown(why),
+        };
+        let view = match file {
+            Fact::Known(file) => own_if_same(files, view.clone(), path, &file),
+            Fact::Unknown(_) => view.clone(),
+        };
+        let content = match file {
+            Fact::Known(file) if compare && view.is_own() && file.is_file() => {
+                Content::Source(file, Source::Path(path_of(path)))
+            }
+            _ => Content::None,
+        };
+        let ticket = self.push(view, path, file, content);
+        self.known.insert(key, ticket);
+        ticket
+    }
+
+    fn push(&mut self, view: RootView, path: &[u8], file: Fact<FileFacts>, content: Content) -> Ticket {
+        let mut look = FileLook::at(path, file);
+        look.authority = view.authority.clone();
+        self.views.push(view);
+        self.looks.push(look);
+        self.contents.push(content);
+        Ticket(self.looks.len() - 1)
+    }
+
+    /// What is known of a file.
+    pub(super) fn look(&self, ticket: Ticket) -> FileLook {
+        self.looks[ticket.0].clone()
+    }
+
+    /// Asks each root's package databases for its files.
+    pub(super) fn find_packages(&mut self, files: &mut dyn Files) {
+        let mut roots: HashMap<&RootKey, Vec<usize>> = HashMap::new();
+        for (index, view) in self.views.iter().enumerate() {
+            roots.entry(&view.key).or_default().push(index);
+        }
+        let mut answers: Vec<(usize, Ownership)> = Vec::with_capacity(self.looks.len());
+        for indices in roots.into_values() {
+            let Some(first) = indices.first() else { continue };
+            let paths: Vec<PathBuf> = indices
+                .iter()
+                .map(|&index| self.views[index].inside(&self.looks[index].path))
+                .collect();
+            let found = files.owners(&self.views[*first].root, &paths);
+            answers.extend(indices.into_iter().zip(found));
+        }
+        for (index, answer) in answers {
+            self.looks[index].ownership = Some(answer);
+        }
+    }
+
+    /// Compares contents with what packages recorded. What differs is looked up and read again a little later: an upgrade may be
+    /// going on.
+    pub(super) fn compare(
+        &mut self,
+        files: &mut dyn Files,
+        clock: &mut dyn Clock,
+        cache: &mut Cache,
+        progress: &(dyn Fn(Progress) + Sync),
+    ) {
+        let all: Vec<usize> = (0..self.looks.len()).collect();
+        self.compare_some(&all, cache, progress);
+        let differing: Vec<usize> = all.into_iter().filter(|&index| self.looks[index].differs()).collect();
+        if differing.is_empty() {
+            return;
+        }
+        clock.wait(UPGRADE);
+        for &index in &differing {
+            let path = self.views[index].inside(&self.looks[index].path);
+            self.looks[index].ownership = files.owners(&self.views[index].root, &[path]).pop();
+        }
+        self.compare_some(&differing, cache, progress);
+    }
+
+    fn compare_some(
+        &mut self,
+        indices: &[usize],
+        cache: &mut Cache,
+        progress: &(dyn Fn(Progress) + Sync),
+    ) {
+        let mut checks = Vec::new();
+        let mut places = Vec::new();
+        for &index in indices {
+            let Content::Source(_, source) = &self.contents[index] else {
+                continue;
+            };
+            if let Some(package) = self.looks[index].package()
+                && !package.configuration
+            {
+                checks.push(Check {
+                    source: source.clone(),
+                    recorded: package.recorded,
+                });
+                places.push(index);
+            }
+        }
+        for (index, result) in places.into_iter().zip(verify(&checks, LARGEST, cache, progress)) {
+            self.looks[index].verified = Some(self.same_file(index, result));
+        }
+    }
+
+    /// The result, if it is about the file that was found: a process id may be used again, a path lead elsewhere.
+    fn same_file(&self, index: usize, result: Match) -> Match {
+        let (Match::Matches { id, .. } | Match::Differs { id, .. }) = &result else {
+            return result;
+        };
+        match &self.contents[index] {
+            Content::Source(file, _) if (file.device, file.inode) == (id.device, id.inode) => result,
+            _ => Match::NotRead(Unhashed::Changed),
+        }
+    }
+}
+
+/// The caller's own root where the very same file stands at the same path there: services with a private /tmp have mounts of their own
+/// and all programs of the caller's.
+fn own_if_same(files: &mut dyn Files, view: RootView, path: &[u8], file: &FileFacts) -> RootView {
+    if view.is_own() || !view.prefix.is_empty() {
+        return view;
+    }
+    match files.status(Path::new("/"), &path_of(path)) {
+        Ok(own) if own.is_same_file(file) => RootView::own(),
+        _ => view,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use netstat_model::process::ProcessNamespace;
+
+    fn facts(root: &[u8], ours: bool) -> ProcessFacts {
+        let mut facts = ProcessFacts::bare(9, 1, Why::NotAsked);
+        facts.root = Fact::Known(root.to_vec());
+        facts.namespaces.mount = Fact::Known(ProcessNamespace { inode: 5, ours });
+        facts.namespaces.user = Fact::Known(ProcessNamespace { inode: 6, ours: true });
+        facts
+    }
+
+    #[test]
+    fn root_view_of_each_process_is_its_own_root() {
+        let plain = RootView::of(&facts(b"/", true));
+        assert!(plain.is_own());
+        assert_eq!(plain.inside(b"/usr/bin/x"), Path::new("/usr/bin/x"));
+        let moved = RootView::of(&facts(b"/srv/root", true));
+        assert_eq!(moved.inside(b"/srv/root/usr/bin/x"), Path::new("/usr/bin/x"));
+        assert_eq!(moved.root(), Path::new("/proc/9/root"));
+        // A neighbour whose name begins alike is not below it.
+        assert_eq!(moved.inside(b"/srv/root2/x"), Path::new("/srv/root2/x"));
+        let container = RootView::of(&facts(b"/", false));
+        assert!(!container.is_own());
+        assert!(!moved.is_same_root(&container));
+    }
+
+    #[test]
+    fn links_below_a_foreign_root_stay_within_it() {
+        let root = tempfile::tempdir().unwrap();
+        std::fs::create_dir(root.path().join("opt")).unwrap();
+        std::os::unix::fs::symlink("/etc", root.path().join("opt/app")).unwrap();
+        let passwd = Path::new("/opt/app/passwd");
+        assert_eq!(HostFiles.status(root.path(), passwd), Err(Why::Gone));
+        std::fs::create_dir(root.path().join("etc")).unwrap();
+        std::fs::write(root.path().join("etc/passwd"), "own").unwrap();
+        assert_eq!(HostFiles.status(root.path(), passwd).map(|file| file.size), Ok(3));
+        assert_eq!(HostFiles.beginning(root.path(), passwd, 2), Ok(b"ow".to_vec()));
+    }
+
+    #[test]
+    fn authority_of_a_user_namespace_is_nobody() {
+        let mut made = facts(b"/", false);
+        assert!(matches!(RootView::of(&made).authority, Authority::Other(_)));
+        made.namespaces.user = Fact::Known(ProcessNamespace { inode: 7, ours: false });
+        assert!(matches!(RootView::of(&made).authority, Authority::Nobody(_)));
+    }
+}

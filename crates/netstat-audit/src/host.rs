@@ -1,0 +1,292 @@
+//! Looks at the computer as a whole.
+
+use std::collections::{HashMap, HashSet};
+use std::time::{Duration, SystemTime};
+
+use netstat_model::{Fact, NoOwner, Owner, Owners, Protocol, Socket, State};
+use netstat_os::{OwnersAsk, ProcessAsk, SocketAsk, SocketList, System};
+use netstat_record::Beacon;
+
+use super::{Auditor, Clock, Options};
+use super::case::{FileLook, Host, OneSided, Probe, Promiscuous, TakenPort, waits};
+use super::gather::preloads_everywhere;
+
+/// How often views are compared, and ports tried, before a difference counts.
+const LOOKS: u32 = 3;
+
+/// How long to wait between two looks.
+const PAUSE: Duration = Duration::from_millis(60);
+
+/// The sockets an audit asks for: of every kind but those within the computer.
+pub fn ask(all_namespaces: bool) -> SocketAsk {
+    SocketAsk {
+        tcp4: true,
+        tcp6: true,
+        udp4: true,
+        udp6: true,
+        raw4: true,
+        raw6: true,
+        mptcp4: true,
+        mptcp6: true,
+        packet: true,
+        tcp_states: State::ALL.to_vec(),
+        all_namespaces,
+        ..SocketAsk::default()
+    }
+}
+
+/// What is to be known of the computer.
+pub(super) fn look(auditor: &mut Auditor<'_>, list: &SocketList, owners: &Owners, options: &Options) -> Host {
+    let mut host = Host::unknown(auditor.clock.now());
+    host.program = options.program.clone();
+    let progress = auditor.progress;
+    let system = &mut *auditor.system;
+    host.superuser = system.is_superuser();
+    host.unmapped_user = system.unmapped_user();
+    host.has_units = system
+        .process(1, &ProcessAsk::default())
+        .is_ok_and(|first| first.comm == b"systemd");
+    host.ports = list
+        .sockets
+        .iter()
+        .filter(|socket| waits(socket))
+        .map(|socket| (socket.protocol(), socket.local().port))
+        .collect();
+    host.block = options.block.clone();
+    if !options.host {
+        return host;
+    }
+    host.packet_filter = Some(system.packet_filter());
+    let unheld = |socket: &&Socket| matches!(owners.of(socket), Owner::None(_));
+    host.ownerless = list.sockets.iter().filter(unheld).cloned().collect();
+    host.preloads = preloads_everywhere(system, auditor.files);
+    host.promiscuous = match system.promiscuous() {
+        Ok(interfaces) => Fact::Known(
+            interfaces
+                .into_iter()
+                .map(|(name, count)| Promiscuous { name, count })
+                .collect(),
+        ),
+        Err(_) => Fact::Unknown(netstat_model::Why::Failed),
+    };
+    host.hidden = hidden(system, auditor.clock, list, owners);
+    progress("comparing the kernel's views");
+    host.one_sided = match list.fell_back {
+        true => Err("netlink is refused, /proc/net is the only view".to_owned()),
+        false => one_sided(system, auditor.clock),
+    };
+    if options.probe_ports {
+        host.probe = Some(probe(system, auditor.clock, progress));
+    }
+    host
+}
+
+/// How far back calls at regular times are looked for.
+const WEEK: Duration = Duration::from_secs(7 * 86_400);
+
+impl Auditor<'_> {
+    /// Adds what the record knows: how far back it reaches, and with `calls` which programs call at regular intervals. Nothing where none
+    /// is asked.
+    pub(super) fn remember(&mut self, host: &mut Host, calls: bool) {
+        match &mut self.past {
+            None => {}
+            Some(Err(why)) => {
+                host.reach = Err(why.clone());
+                host.calls = Err(why.clone());
+            }
+            Some(Ok(record)) => {
+                host.reach = Ok(record.coverage().clone());
+                host.store = record.store_option(host.superuser);
+                if calls {
+                    let since = host.now.checked_sub(WEEK).unwrap_or(SystemTime::UNIX_EPOCH);
+                    host.calls = record.beacons(since).map(|beacons| self.programs(beacons));
+                }
+            }
+        }
+    }
+
+    fn programs(&mut self, beacons: Vec<Beacon>) -> Vec<(Beacon, Option<FileLook>)> {
+        let paths: Vec<Option<Vec<u8>>> = beacons.iter().map(|beacon| beacon.program.path.clone()).collect();
+        let looks = super::gather::programs(self.files, &paths);
+        beacons.into_iter().zip(looks).collect()
+    }
+}
+
+/// Sockets that nothing visible holds, in two looks.
+fn hidden(system: &mut dyn System, clock: &mut dyn Clock, list: &SocketList, owners: &Owners) -> Vec<Socket> {
+    let is_hidden = |owners: &Owners, socket: &Socket| owners.of(socket) == Owner::None(NoOwner::Hidden);
+    let first: Vec<&Socket> = list.sockets.iter().filter(|socket| is_hidden(owners, socket)).collect();
+    if first.is_empty() {
+        return Vec::new();
+    }
+    clock.wait(PAUSE);
+    let mut again = SocketList::default();
+    system.sockets(&ask(!list.namespaces.is_empty()), &mut again);
+    let Ok(found) = system.owners(&again.sockets, &OwnersAsk::default()) else {
+        return Vec::new();
+    };
+    let same = |one: &Socket, other: &Socket| one.inode() == other.inode() && one.cookie() == other.cookie();
+    first
+        .into_iter()
+        .filter(|socket| {
+            again
+                .sockets
+                .iter()
+                .any(|other| same(socket, other) && is_hidden(&found.owners, other))
+        })
+        .cloned()
+        .collect()
+}
+
+/// What makes a socket the same in both views. The text tells no cookie.
+type Key = (Protocol, u32, u16, u16);
+
+/// The sockets of a list that both views must show: those with a descriptor, in a state that lasts.
+fn comparable(list: &SocketList) -> HashMap<Key, Socket> {
+    let lasts = |socket: &&Socket| {
+        let state = match socket.protocol() {
+            Protocol::Tcp => matches!(socket.state(), State::Listening | State::Established | State::CloseWait),
+            Protocol::Udp => true,
+            _ => false,
+        };
+        state && socket.namespace() == 0
+    };
+    list.sockets
+        .iter()
+        .filter(lasts)
+        .filter_map(|socket| {
+            let inode = socket.inode()?.get();
+            Some((
+                (socket.protocol(), inode, socket.local().port, socket.foreign().port),
+                socket.clone(),
+            ))
+        })
+        .collect()
+}
+
+/// Sockets that one view shows and the other does not, in every look.
+fn one_sided(system: &mut dyn System, clock: &mut dyn Clock) -> Result<Vec<OneSided>, String> {
+    let ask = SocketAsk {
+        tcp4: true,
+        tcp6: true,
+        udp4: true,
+        udp6: true,
+        tcp_states: State::ALL.to_vec(),
+        ..SocketAsk::default()
+    };
+    let mut suspects: Option<HashMap<(Key, bool), Socket>> = None;
+    let (mut diag, mut text) = (SocketList::default(), SocketList::default());
+    for turn in 0..LOOKS {
+        // In turn the one and the other first, so that what comes or goes between them does not stay.
+        if turn % 2 == 0 {
+            system.sockets(&ask, &mut diag);
+        }
+        system
+            .sockets_as_text(&ask, &mut text)
+            .map_err(|refused| refused.to_string())?;
+        if turn % 2 == 1 {
+            system.sockets(&ask, &mut diag);
+        }
+        if diag.failed || diag.fell_back {
+            return Err("netlink is refused, /proc/net is the only view".to_owned());
+        }
+        let (in_diag, in_text) = (comparable(&diag), comparable(&text));
+        let only =
+            |one: &HashMap<Key, Socket>, other: &HashMap<Key, Socket>, is_text: bool| -> Vec<((Key, bool), Socket)> {
+                one.iter()
+                    .filter(|(key, _)| !other.contains_key(key))
+                    .map(|(key, socket)| ((*key, is_text), socket.clone()))
+                    .collect()
+            };
+        let mut differing: HashMap<(Key, bool), Socket> = only(&in_diag, &in_text, false).into_iter().collect();
+        differing.extend(only(&in_text, &in_diag, true));
+        if let Some(before) = &suspects {
+            differing.retain(|key, _| before.contains_key(key));
+        }
+        if differing.is_empty() {
+            return Ok(Vec::new());
+        }
+        suspects = Some(differing);
+        clock.wait(PAUSE);
+    }
+    let left = suspects.unwrap_or_default();
+    let found = left.into_iter().map(|((_, in_text), socket)| OneSided {
+        socket,
+        in_text,
+        looks: LOOKS,
+    });
+    Ok(found.collect())
+}
+
+/// Tries every port that no list shows.
+fn probe(system: &mut dyn System, clock: &mut dyn Clock, progress: &dyn Fn(&str)) -> Probe {
+    let mut probe = Probe {
+        taken: Vec::new(),
+        forbidden: 0,
+        bound_are_listed: system.lists_bound_ports(),
+    };
+    for (protocol, v6) in [
+        (Protocol::Tcp, false),
+        (Protocol::Tcp, true),
+        (Protocol::Udp, false),
+        (Protocol::Udp, true),
+    ] {
+        progress(&format!(
+            "trying {} ports over {}",
+            protocol.name(),
+            if v6 { "IPv6" } else { "IPv4" }
+        ));
+        let mut left: Vec<u16> = (1..=u16::MAX).collect();
+        for turn in 1..=LOOKS {
+            // Both before and after, so that a port taken or freed meanwhile is listed in one of them.
+            let listed_before = listed(system, protocol);
+            let tried: Vec<u16> = left
+                .iter()
+                .copied()
+                .filter(|port| !listed_before.contains(port))
+                .collect();
+            let result = system.try_ports(protocol, v6, &tried);
+            if turn == 1 {
+                probe.forbidden += result.forbidden;
+            }
+            let listed_after = listed(system, protocol);
+            left = result
+                .taken
+                .into_iter()
+                .filter(|port| !listed_after.contains(port))
+                .collect();
+            if left.is_empty() {
+                break;
+            }
+            clock.wait(PAUSE);
+        }
+        probe.taken.extend(left.into_iter().map(|port| TakenPort {
+            protocol,
+            v6,
+            port,
+            tries: LOOKS,
+        }));
+    }
+    probe
+}
+
+/// The local ports that any view shows.
+fn listed(system: &mut dyn System, protocol: Protocol) -> HashSet<u16> {
+    let ask = SocketAsk {
+        tcp4: protocol == Protocol::Tcp,
+        tcp6: protocol == Protocol::Tcp,
+        udp4: protocol == Protocol::Udp,
+        udp6: protocol == Protocol::Udp,
+        mptcp4: protocol == Protocol::Tcp,
+        mptcp6: protocol == Protocol::Tcp,
+        tcp_states: State::ALL.to_vec(),
+        ..SocketAsk::default()
+    };
+    let mut list = SocketList::default();
+    system.sockets(&ask, &mut list);
+    let mut ports: HashSet<u16> = list.sockets.iter().map(|socket| socket.local().port).collect();
+    if system.sockets_as_text(&ask, &mut list).is_ok() {
+        ports.extend(list.sockets.iter().map(|socket| socket.local().port));
+    }
+    ports
+}

@@ -1,0 +1,344 @@
+//! Is there anything to worry about? Rules look at every program with sockets and say what is odd, how to verify it, and which
+//! harmless reasons there are.
+//!
+//! [`Auditor::judge`] gathers the facts once and gives them to the rules, which change nothing: `netstat audit` asks for all processes
+//! with sockets, `netstat inspect` for one. What could not be read is reported as not examined and is never a finding.
+//!
+//! Nothing here prints, parses a command line, or reads the machine but through what [`Auditor`] is given.
+
+pub mod case;
+mod clock;
+pub mod files;
+pub mod finding;
+mod gather;
+pub mod host;
+pub mod known;
+pub mod passage;
+pub mod past;
+mod relay;
+pub mod rules;
+pub mod script;
+#[cfg(any(test, feature = "testing"))]
+mod testing;
+mod verdict;
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use netstat_model::process::{FileStatus, ProcessFacts};
+use netstat_model::text::{escape, escape_str};
+use netstat_model::{Owner, Owners, Socket};
+use netstat_os::{SocketList, System};
+use netstat_packages::blocklist::BlockList;
+use netstat_packages::digest::Cache;
+use netstat_packages::packages::{FileOwner, Match};
+use netstat_record::{Millis, Novelty, ProgramHistory};
+
+pub use clock::Clock;
+pub use files::{Files, HostFiles};
+pub use finding::{Finding, Rule, Severity};
+pub use past::Past;
+pub use verdict::{Judgement, Verdict};
+
+use case::{Case, Exposure, FileLook};
+use finding::{Check, Notes};
+use gather::Gathered;
+use verdict::Standing;
+
+/// How a judgement is to be made.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Addresses with a bad name.
+    pub block: Arc<BlockList>,
+    /// Whether the content of programs, scripts and libraries is compared with what their packages recorded.
+    pub compare: bool,
+    /// Whether the computer as a whole is looked at, too.
+    pub host: bool,
+    /// Whether every port is tried; only with `host`.
+    pub probe_ports: bool,
+    /// How this program is called in commands that are shown.
+    pub program: String,
+}
+
+impl Default for Options {
+    /// Compares contents, and looks at processes only.
+    fn default() -> Self {
+        Options {
+            block: Arc::default(),
+            compare: true,
+            host: false,
+            probe_ports: false,
+            program: "netstat".to_owned(),
+        }
+    }
+}
+
+/// What was found about processes and the computer.
+#[derive(Debug)]
+pub struct Survey {
+    /// Each process, in the order of the ids asked for. One that ended meanwhile is left out.
+    pub judged: Vec<Judged>,
+    /// What was found about the computer, the gravest first.
+    pub host: Vec<Finding>,
+    /// What could not be looked at of the computer; each one line.
+    pub unexamined: Vec<String>,
+    /// How many processes ended before they could be read.
+    pub ended: usize,
+}
+
+/// A process and what was found about it.
+#[derive(Debug)]
+pub struct Judged {
+    /// What is known of it.
+    pub facts: ProcessFacts,
+    /// Its program; `None` where it may not be read.
+    pub program: Option<FileLook>,
+    /// Its script, where the program is an interpreter that runs one.
+    pub script: Option<FileLook>,
+    /// The farthest that one of its sockets reaches.
+    pub exposure: Exposure,
+    /// The judgement.
+    pub verdict: Verdict,
+    /// What was found, the gravest first.
+    pub findings: Vec<Finding>,
+    /// What could not be looked at; each one line.
+    pub unexamined: Vec<String>,
+    /// When its program was first seen on the network, by the record.
+    pub first_seen: Option<FirstSight>,
+}
+
+/// When a program was first seen on the network, by a record of the past.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FirstSight {
+    /// The moment.
+    pub at: SystemTime,
+    /// Whether it may be older: it was there when the record began.
+    pub or_earlier: bool,
+}
+
+impl FirstSight {
+    fn of(millis: Millis, begins: Option<Millis>) -> FirstSight {
+        FirstSight {
+            at: past::time(millis),
+            or_earlier: past::is_older(millis, begins),
+        }
+    }
+
+    /// In words: `3 minutes ago`.
+    pub fn words(self, now: SystemTime) -> String {
+        let ago = netstat_model::human::ago(self.at, now);
+        match self.or_earlier {
+            true => format!("when the record began, {ago}, or earlier"),
+            false => ago,
+        }
+    }
+}
+
+impl Judged {
+    /// The path of its program, or its short name in round brackets; safe to print.
+    pub fn shown(&self) -> String {
+        shown(&self.facts, self.program.as_ref())
+    }
+}
+
+fn shown(facts: &ProcessFacts, program: Option<&FileLook>) -> String {
+    match program {
+        Some(program) => program.shown(),
+        None => format!("({})", escape(&facts.comm)),
+    }
+}
+
+/// Everything that a judgement is made with.
+pub struct Auditor<'a> {
+    /// The operating system.
+    pub system: &'a mut dyn System,
+    /// The time.
+    pub clock: &'a mut dyn Clock,
+    /// The files of processes, and the packages that list them.
+    pub files: &'a mut dyn Files,
+    /// The digests of files that were read before; takes new ones.
+    pub cache: &'a mut Cache,
+    /// A record of the past, or why there is none; `None` where none is to be asked.
+    pub past: Option<Result<&'a mut dyn Past, String>>,
+    /// Called with what is being done.
+    pub progress: &'a dyn Fn(&str),
+}
+
+impl Auditor<'_> {
+    /// Examines the processes `pids`, which hold some of the sockets in `list`, and with [`Options::host`] the computer.
+    ///
+    /// `list` should hold all sockets of the kinds TCP, UDP, RAW, MPTCP and PACKET (see [`host::ask`]), with `owners` found for it.
+    pub fn judge(&mut self, list: &SocketList, owners: &Owners, pids: &[u32], options: &Options) -> Survey {
+        (self.progress)("reading processes");
+        let gathered = gather::gather(self, pids, options);
+        let facts: Vec<&ProcessFacts> = gathered.processes.iter().map(|one| &one.facts).collect();
+        let shells = relay::find(self.system, &facts);
+        let mut host = host::look(self, list, owners, options);
+        self.remember(&mut host, options.host);
+        let held = held(&list.sockets, owners);
+        let Gathered { processes, ended } = gathered;
+        let mut judged = Vec::with_capacity(processes.len());
+        let mut seen: HashMap<Vec<u8>, ProgramHistory> = HashMap::new();
+        for process in processes {
+            let past = match (&mut self.past, &process.program) {
+                (Some(Ok(record)), Some(program)) => Some(
+                    &*seen
+                        .entry(program.path.clone())
+                        .or_insert_with(|| record.first_seen(&program.path, &process.facts.comm)),
+                ),
+                _ => None,
+            };
+            let sockets: &[&Socket] = held.get(&process.facts.pid).map_or(&[], Vec::as_slice);
+            let of_process = shells.get(&process.facts.pid).map_or(&[][..], Vec::as_slice);
+            judged.push(judge_one(process, sockets, of_process, past, &host));
+        }
+        let (found, unexamined) = if options.host {
+            check_host(&host, &judged)
+        } else {
+            (Vec::new(), Vec::new())
+        };
+        Survey {
+            judged,
+            host: found,
+            unexamined,
+            ended,
+        }
+    }
+}
+
+fn judge_one(
+    process: gather::Process,
+    sockets: &[&Socket],
+    shells: &[case::Relayed],
+    past: Option<&ProgramHistory>,
+    host: &case::Host,
+) -> Judged {
+    let case = Case {
+        facts: &process.facts,
+        sockets,
+        exposure: sockets
+            .iter()
+            .map(|socket| Exposure::of(socket))
+            .max()
+            .unwrap_or(Exposure::None),
+        program: process.program.as_ref(),
+        script: process.script.as_ref(),
+        libraries: &process.libraries,
+        preloads: &process.preloads,
+        tracer: process.tracer.as_ref(),
+        shells,
+        past,
+        host,
+    };
+    let (mut findings, unexamined) = check(&case);
+    let first_seen = past
+        .and_then(|past| past.of(Novelty::Program))
+        .map(|first| FirstSight::of(first, host.reach.as_ref().ok().and_then(|reach| reach.begins)));
+    findings.iter_mut().for_each(|finding| finding.first_seen = first_seen);
+    let verdict = verdict::verdict(&findings, &standing(&case), &unexamined);
+    let exposure = case.exposure;
+    Judged {
+        exposure,
+        verdict,
+        findings,
+        unexamined,
+        facts: process.facts,
+        program: process.program,
+        script: process.script.map(|script| script.look),
+        first_seen,
+    }
+}
+
+/// The sockets that each process holds.
+fn held<'a>(sockets: &'a [Socket], owners: &Owners) -> HashMap<u32, Vec<&'a Socket>> {
+    let mut held: HashMap<u32, Vec<&Socket>> = HashMap::new();
+    for socket in sockets {
+        if let Owner::Held(holders) = owners.of(socket) {
+            for process in holders.iter() {
+                held.entry(process.pid).or_default().push(socket);
+            }
+        }
+    }
+    held
+}
+
+/// Runs every rule about processes.
+fn check(case: &Case<'_>) -> (Vec<Finding>, Vec<String>) {
+    let program = shown(case.facts, case.program);
+    let mut findings = Vec::new();
+    let mut unexamined: Vec<String> = case
+        .facts
+        .unread()
+        .into_iter()
+        .map(|(what, why)| format!("{what}: {}", why.words()))
+        .collect();
+    if let Some(FileOwner::Unknown(why)) = case
+        .program
+        .and_then(|program| program.ownership.as_ref())
+        .map(|found| &found.owner)
+    {
+        unexamined.push(format!("the package of its program: {}", escape_str(&why.words())));
+    }
+    for rule in rules::RULES {
+        let Check::Process(check) = rule.check else { continue };
+        let mut notes = Notes::default();
+        check(case, &mut notes);
+        unexamined.append(&mut notes.unexamined);
+        let of = |note| Finding::of(rule, note, Some(case.facts.pid), Some(program.clone()));
+        findings.extend(notes.found.into_iter().map(of));
+    }
+    unexamined.dedup();
+    sort(&mut findings);
+    (findings, unexamined)
+}
+
+fn check_host(host: &case::Host, judged: &[Judged]) -> (Vec<Finding>, Vec<String>) {
+    let (mut findings, mut unexamined) = (Vec::new(), Vec::new());
+    for rule in rules::RULES {
+        let Check::Host(check) = rule.check else { continue };
+        let mut notes = Notes::default();
+        check(host, &mut notes);
+        unexamined.append(&mut notes.unexamined);
+        for note in notes.found {
+            let program = note
+                .pid
+                .and_then(|pid| judged.iter().find(|one| one.facts.pid == pid))
+                .map(Judged::shown);
+            findings.push(Finding::of(rule, note, None, program));
+        }
+    }
+    sort(&mut findings);
+    (findings, unexamined)
+}
+
+fn sort(findings: &mut [Finding]) {
+    // Stable: rules of one severity stay in their order.
+    findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
+}
+
+fn standing(case: &Case<'_>) -> Standing {
+    let Some(look) = case.program else {
+        let why = case.facts.program.why().map_or("not known", netstat_model::Why::words);
+        return Standing::Unread(why.to_owned());
+    };
+    if case
+        .facts
+        .program
+        .as_ref()
+        .known()
+        .is_some_and(|program| program.place == FileStatus::Memory)
+    {
+        return Standing::Unknown;
+    }
+    match look.ownership.as_ref().map(|found| (&found.owner, &found.origin)) {
+        Some((FileOwner::Package(package), _)) => Standing::Packaged {
+            name: escape_str(&package.name).into_owned(),
+            compared: matches!(look.verified, Some(Match::Matches { .. })),
+        },
+        Some((_, Some(origin))) => Standing::Placed(origin.manager.words().to_owned()),
+        Some((FileOwner::Nobody, None)) => Standing::Unknown,
+        Some((FileOwner::Unknown(why), None)) => Standing::Unread(escape_str(&why.words()).into_owned()),
+        None => Standing::Unread("it was not looked up".to_owned()),
+    }
+}

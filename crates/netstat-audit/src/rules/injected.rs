@@ -1,0 +1,285 @@
+//! Code that came into a program otherwise than from its own files.
+
+use netstat_model::Fact;
+use netstat_model::process::Mapped;
+use netstat_model::text::escape;
+
+use crate::case::{Case, base};
+use crate::finding::{Check, Family, Note, Notes, Rule, Severity};
+use crate::known;
+use crate::script::runs;
+
+/// See the module.
+pub(crate) static RULE: Rule = Rule {
+    name: "injected",
+    title: "code in the program's memory comes from a removed file, from a place anyone may write to, or from nowhere",
+    explanation: "What was injected into a program shows in its map of memory. High: code from /dev or /dev/shm, and code from /tmp or another passing place in \
+        a packaged program that is no interpreter or runtime; medium in the others. Code from a library that no package owns in a system directory, in a \
+        packaged program, is medium. Code from a removed library is info when a package has installed another meanwhile (restart the program), else medium. Code \
+        from a file in memory is medium, memory without a file that is both writable and executable is medium where no package owns the program. Runtimes that make code while they run (browsers, node, java, \
+        ...) and packaged programs are not blamed for such memory; neither are packed modules that java and Python unpack (low).",
+    harmless: "runtimes that translate while they run; modules unpacked to /tmp by java and Python; libraries replaced by an upgrade; drivers of graphics \
+        cards that were not installed as a package",
+    technique: "T1055",
+    family: Family::Memory,
+    check: Check::Process(check),
+};
+
+/// Files in memory that hold code for good reasons: .NET's double mapping, libffi, engines of JavaScript, graphics drivers.
+const KNOWN_MEMORY: &[&[u8]] = &[
+    b"doublemapper",
+    b"libffi",
+    b"JITCode",
+    b"jit",
+    b"mozilla",
+    b"v8",
+    b"gallium",
+    b"swr",
+    b"llvm",
+    b"pipewire",
+];
+
+/// Drivers that their makers install without a package.
+const DRIVERS: &[&[u8]] = &[
+    b"libnvidia",
+    b"libcuda",
+    b"libGLX_nvidia",
+    b"libEGL_nvidia",
+    b"libnvcuvid",
+    b"libvulkan",
+    b"libamd",
+];
+
+fn check(case: &Case<'_>, notes: &mut Notes) {
+    let Fact::Known(mappings) = &case.facts.executable else {
+        return;
+    };
+    let name = case.name();
+    let runtime = known::makes_code(name) || known::makes_code(&case.facts.comm);
+    let hosts_modules = runtime || known::is_interpreter(name) || runs(name, &[]).is_some();
+    let mut worst: Option<(Severity, &'static str)> = None;
+    let mut evidence = Vec::new();
+    let mut seen: Vec<&[u8]> = Vec::new();
+    let mut note = |severity: Severity, headline: &'static str, line: String| {
+        if worst.is_none_or(|(known, _)| severity > known) {
+            worst = Some((severity, headline));
+        }
+        evidence.push((severity, line));
+    };
+    let own = case.program.map(|program| program.path.as_slice());
+    let mut bare = 0;
+    for mapping in mappings {
+        match &mapping.what {
+            Mapped::File { path, .. } if Some(path.as_slice()) == own || seen.contains(&path.as_slice()) => {}
+            Mapped::File { path, deleted } => {
+                seen.push(path);
+                if let Some((severity, headline, why)) = file(case, path, *deleted, hosts_modules) {
+                    note(
+                        severity,
+                        headline,
+                        format!("{} at {:x}: {why}", escape(path), mapping.start),
+                    );
+                }
+            }
+            Mapped::Memory(label) if seen.contains(&label.as_slice()) => {}
+            Mapped::Memory(label) => {
+                seen.push(label);
+                if !runtime
+                    && !KNOWN_MEMORY
+                        .iter()
+                        .any(|known| label.windows(known.len()).any(|part| part == *known))
+                {
+                    let severity = if hosts_modules { Severity::Low } else { Severity::Medium };
+                    note(
+                        severity,
+                        "has code from a file in memory",
+                        format!(
+                            "memfd:{} at {:x}, {} bytes",
+                            escape(label),
+                            mapping.start,
+                            mapping.size()
+                        ),
+                    );
+                }
+            }
+            Mapped::Anonymous if mapping.writable => bare += mapping.size(),
+            Mapped::Anonymous | Mapped::Named(_) => {}
+        }
+    }
+    if bare > 0 && case.is_unowned() && !runtime {
+        note(
+            Severity::Medium,
+            "has memory that is both writable and executable",
+            format!("{bare} bytes of memory without a file are both writable and executable"),
+        );
+    }
+    let Some((severity, headline)) = worst else { return };
+    evidence.sort_by_key(|(severity, _)| std::cmp::Reverse(*severity));
+    const MOST: usize = 5;
+    let more = evidence.len().saturating_sub(MOST);
+    let mut evidence: Vec<String> = evidence.into_iter().take(MOST).map(|(_, line)| line).collect();
+    if more > 0 {
+        evidence.push(format!("and {more} more"));
+    }
+    evidence.extend(case.reach_evidence());
+    notes.found(Note {
+        severity,
+        headline: headline.to_owned(),
+        evidence,
+        verify: format!(
+            "grep -E ' r-xp | rwxp ' /proc/{0}/maps; ls -l /proc/{0}/map_files",
+            case.facts.pid
+        ),
+        would_change: "the file is a module that this program loads on purpose".to_owned(),
+        pid: None,
+        program: None,
+    });
+}
+
+fn file(case: &Case<'_>, path: &[u8], deleted: bool, hosts_modules: bool) -> Option<(Severity, &'static str, String)> {
+    let look = case.libraries.iter().find(|library| library.path == path);
+    let never = [&b"/dev/"[..], b"/run/shm/"]
+        .iter()
+        .any(|place| path.starts_with(place));
+    let passing = [&b"/tmp/"[..], b"/var/tmp/", b"/run/user/", b"/run/lock/"]
+        .iter()
+        .any(|place| path.starts_with(place));
+    // Shared memory is named /dev/zero or /SYSV... and is no library; devices are mapped by drivers.
+    if path == b"/dev/zero"
+        || path.starts_with(b"/dev/dri/")
+        || path.starts_with(b"/dev/nvidia")
+        || path.starts_with(b"/SYSV")
+    {
+        return None;
+    }
+    if never {
+        return Some((
+            Severity::High,
+            "has code from a place where no program belongs",
+            "no library belongs there".to_owned(),
+        ));
+    }
+    // A program that itself lies in a passing place is the business of another rule; its own libraries lie beside it.
+    let beside = case
+        .program
+        .is_some_and(|program| directory(&program.path) == directory(path) || program.path.starts_with(b"/tmp/"));
+    if passing && !beside {
+        let severity = match (hosts_modules, deleted) {
+            (true, true) => Severity::Low,
+            (false, _) if case.is_packaged() => Severity::High,
+            _ => Severity::Medium,
+        };
+        return Some((
+            severity,
+            "has code from a place that anyone may write to",
+            format!(
+                "anyone may write there{}",
+                if deleted { ", and it was removed since" } else { "" }
+            ),
+        ));
+    }
+    if look.is_some_and(|look| look.file.known().is_some_and(|file| file.writable_by_all())) {
+        return Some((
+            Severity::Medium,
+            "has code from a file that anyone may write to",
+            "its mode lets anyone write to it".to_owned(),
+        ));
+    }
+    if deleted {
+        let package = look.and_then(|look| look.package());
+        let upgraded = package
+            .zip(case.facts.started.known())
+            .and_then(|(package, started)| package.installed_since(started).known());
+        return Some(match (upgraded, hosts_modules, look.and_then(|look| look.origin())) {
+            (Some(true), ..) => (
+                Severity::Info,
+                "runs older libraries than their packages have installed: restart it",
+                "replaced by an upgrade".to_owned(),
+            ),
+            (_, true, _) | (.., Some(_)) => (Severity::Low, "has code from a removed file", "removed".to_owned()),
+            _ => (
+                Severity::Medium,
+                "has code from a removed file",
+                "removed, and not by an upgrade of its package".to_owned(),
+            ),
+        });
+    }
+    let system = [&b"/usr/lib"[..], b"/lib", b"/usr/share/"]
+        .iter()
+        .any(|place| path.starts_with(place));
+    let driver = DRIVERS.iter().any(|driver| base(path).starts_with(driver));
+    if system
+        && !hosts_modules
+        && !driver
+        && case.is_packaged()
+        && look.is_some_and(|look| look.is_unowned() && look.origin().is_none())
+        // Caches that programs make of their own (gconv-modules.cache, locale archives, .so made by ldconfig triggers).
+        && base(path).windows(3).any(|part| part == b".so")
+    {
+        return Some((
+            Severity::Medium,
+            "has a library that no package owns",
+            "it lies in a system directory, and no package lists it".to_owned(),
+        ));
+    }
+    None
+}
+
+fn directory(path: &[u8]) -> &[u8] {
+    &path[..path.len() - base(path).len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{self, Made};
+
+    fn with(program: &str, path: &str, deleted: bool) -> Vec<Severity> {
+        Made::program(program)
+            .packaged("x")
+            .mapped(testing::unowned(path), deleted)
+            .connected("203.0.113.7:1")
+            .check(&RULE)
+    }
+
+    #[test]
+    fn where_code_comes_from() {
+        assert_eq!(with("/usr/sbin/sshd", "/dev/shm/x.so", false), [Severity::High]);
+        assert_eq!(with("/usr/sbin/sshd", "/tmp/x.so", false), [Severity::High]);
+        assert_eq!(with("/usr/bin/python3.11", "/tmp/x.so", false), [Severity::Medium]);
+        assert_eq!(with("/usr/bin/java", "/tmp/x.so", true), [Severity::Low]);
+        assert_eq!(
+            with("/usr/sbin/sshd", "/usr/lib/security/pam_x.so", false),
+            [Severity::Medium]
+        );
+        assert_eq!(with("/usr/sbin/sshd", "/opt/x/y.so", false), []);
+        assert_eq!(with("/usr/sbin/sshd", "/opt/x/y.so", true), [Severity::Low]);
+        assert_eq!(with("/usr/sbin/sshd", "/srv/x/y.so", true), [Severity::Medium]);
+        assert_eq!(with("/usr/bin/Xorg", "/usr/lib/libnvidia-glcore.so.550", false), []);
+        let upgraded = Made::program("/usr/sbin/sshd")
+            .packaged("x")
+            .mapped(testing::upgraded("/usr/lib/libssl.so.3", "libssl3"), true)
+            .check(&RULE);
+        assert_eq!(upgraded, [Severity::Info]);
+    }
+
+    #[test]
+    fn code_without_a_file() {
+        let bare = |made: Made| made.bare_memory().connected("203.0.113.7:1").check(&RULE);
+        assert_eq!(bare(Made::program("/srv/x/agent").unowned()), [Severity::Medium]);
+        assert_eq!(bare(Made::program("/usr/sbin/nginx").packaged("nginx")), []);
+        assert_eq!(
+            bare(Made::program("/home/u/.nvm/versions/node/v20/bin/node").unowned()),
+            []
+        );
+        let memory = |made: Made, label: &str| made.memory_code(label).check(&RULE);
+        assert_eq!(
+            memory(Made::program("/usr/sbin/sshd").packaged("x"), "x"),
+            [Severity::Medium]
+        );
+        assert_eq!(
+            memory(Made::program("/usr/bin/dotnet").packaged("x"), "doublemapper"),
+            []
+        );
+    }
+}

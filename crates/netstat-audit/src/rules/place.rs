@@ -1,0 +1,228 @@
+//! The program, or the script, lies where programs do not belong.
+
+use netstat_model::process::FileStatus;
+use netstat_packages::packages::Manager;
+
+use crate::case::{Case, Exposure, FileLook};
+use crate::finding::{Check, Family, Note, Notes, Rule, Severity};
+
+/// See the module.
+pub(crate) static RULE: Rule = Rule {
+    name: "odd-place",
+    title: "the program runs from a place that anyone may write to, or that is hidden",
+    explanation: "What broke in without rights can write to few places: /tmp, /var/tmp, /dev/shm, spool and lock directories. Programs are installed \
+        elsewhere. High in /dev and /dev/shm, in a hidden directory outside a home, and elsewhere of these when it is on the network beyond this \
+        computer without a terminal or a build tool as its parent; else medium. AppImages, which mount themselves below /tmp, are info; a program \
+        that a package owns is none of this. Of an interpreter, the script counts.",
+    harmless: "builds and test runs (their parent is a compiler, build tool or test runner), AppImages, installers, something you tried out yourself",
+    technique: "T1036.005",
+    family: Family::FileStatus,
+    check: Check::Process(check),
+};
+
+/// A kind of place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    /// No program ever belongs there.
+    Never,
+    /// For short-lived files of anyone.
+    Passing,
+    /// For data of services.
+    Data,
+    /// Hidden, and in no home.
+    Hidden,
+}
+
+/// Directories (Filesystem Hierarchy Standard 3.0; hier(7)), the more telling first.
+const PLACES: &[(&[u8], Kind)] = &[
+    (b"/dev/", Kind::Never),
+    (b"/run/shm/", Kind::Never),
+    (b"/proc/", Kind::Never),
+    (b"/sys/", Kind::Never),
+    (b"/tmp/", Kind::Passing),
+    (b"/var/tmp/", Kind::Passing),
+    (b"/run/user/", Kind::Passing),
+    (b"/run/lock/", Kind::Passing),
+    (b"/var/lock/", Kind::Passing),
+    (b"/var/spool/", Kind::Data),
+    (b"/var/mail/", Kind::Data),
+    (b"/var/www/", Kind::Data),
+    (b"/srv/www/", Kind::Data),
+    (b"/var/log/", Kind::Data),
+    (b"/etc/cron", Kind::Data),
+    (b"/boot/", Kind::Data),
+];
+
+/// Programs that build and test others: their children run from passing places.
+const BUILDERS: &[&[u8]] = &[
+    b"cargo",
+    b"rustc",
+    b"go",
+    b"make",
+    b"gmake",
+    b"ninja",
+    b"meson",
+    b"cmake",
+    b"ctest",
+    b"pytest",
+    b"tox",
+    b"gradle",
+    b"mvn",
+    b"bazel",
+    b"npm",
+    b"node",
+    b"dpkg-buildpackage",
+    b"rpmbuild",
+    b"makepkg",
+    b"sbt",
+    b"dotnet",
+    b"cargo-nextest",
+    b"code",
+    b"gdb",
+    b"rust-analyzer",
+];
+
+fn check(case: &Case<'_>, notes: &mut Notes) {
+    let Some(program) = case.program else { return };
+    if case
+        .facts
+        .program
+        .as_ref()
+        .known()
+        .is_some_and(|told| told.place == FileStatus::Memory)
+    {
+        return;
+    }
+    for (what, look) in [
+        ("program", Some(program)),
+        ("script", case.script.map(|script| &script.look)),
+    ] {
+        if let Some(look) = look {
+            one(case, what, look, notes);
+        }
+    }
+}
+
+fn one(case: &Case<'_>, what: &str, look: &FileLook, notes: &mut Notes) {
+    let Some(kind) = kind(&look.path) else { return };
+    if look.package().is_some() {
+        return;
+    }
+    let manager = look.origin().map(|origin| origin.manager);
+    let built = built(case);
+    let severity = match (kind, manager) {
+        (_, Some(Manager::AppImage)) => Severity::Info,
+        // Document roots hold scripts: that is what they are for.
+        (Kind::Data, _) if what == "script" => return,
+        (_, Some(Manager::GoBuild | Manager::CargoBuild)) => Severity::Low,
+        (Kind::Never | Kind::Hidden, _) if case.exposure > Exposure::Loopback => Severity::High,
+        (Kind::Never | Kind::Hidden | Kind::Data, _) => Severity::Medium,
+        (Kind::Passing, _) if built.is_none() && case.exposure > Exposure::Loopback => Severity::High,
+        (Kind::Passing, _) => Severity::Medium,
+    };
+    let mut evidence = vec![format!("the {what} is {}", look.shown())];
+    evidence.extend(built);
+    evidence.extend(case.reach_evidence());
+    let place = match kind {
+        Kind::Never => "a place where no program belongs",
+        Kind::Passing => "a place for short-lived files that anyone may write to",
+        Kind::Data => "a place for data of services",
+        Kind::Hidden => "a hidden place outside any home",
+    };
+    notes.found(Note {
+        severity,
+        headline: match what {
+            "program" => format!("runs from {place}"),
+            _ => format!("runs a script from {place}"),
+        },
+        evidence,
+        verify: format!("ls -ld /proc/{0}/exe; tr '\\0' ' ' </proc/{0}/cmdline", case.facts.pid),
+        would_change: "you, or a tool of yours, put it there".to_owned(),
+        pid: None,
+        program: None,
+    });
+}
+
+fn kind(path: &[u8]) -> Option<Kind> {
+    if let Some((_, kind)) = PLACES.iter().find(|(place, _)| path.starts_with(place)) {
+        return Some(*kind);
+    }
+    let home = [&b"/home/"[..], b"/root/", b"/Users/"]
+        .iter()
+        .any(|home| path.starts_with(home));
+    let mut parts = path.split(|&byte| byte == b'/').filter(|part| !part.is_empty());
+    let hidden = parts.clone().any(|part| {
+        let odd = part.iter().all(|byte| matches!(byte, b'.' | b' ')) || part.iter().any(u8::is_ascii_control);
+        odd || (part.starts_with(b".") && !home)
+    });
+    // Homes of services (/var/lib/NAME/.cache/...) have hidden directories like any other home.
+    let service_home = parts.next() == Some(b"var") && parts.next() == Some(b"lib");
+    (hidden && !service_home).then_some(Kind::Hidden)
+}
+
+/// Whether it was started by a person at a terminal or by a build, in words.
+fn built(case: &Case<'_>) -> Option<String> {
+    let known = case.facts.ancestors.as_ref().known();
+    let builder = known.and_then(|chain| chain.iter().find(|parent| BUILDERS.contains(&parent.comm.as_slice())));
+    if let Some(parent) = builder {
+        return Some(format!(
+            "started by {} ({}), which builds or tests programs",
+            netstat_model::text::escape(&parent.comm),
+            parent.pid
+        ));
+    }
+    case.facts
+        .terminal
+        .map(|terminal| format!("its terminal is {terminal}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::Made;
+
+    #[test]
+    fn places_weigh_by_kind_and_exposure() {
+        let seen = |path: &str, foreign: &str| Made::program(path).unowned().connected(foreign).check(&RULE);
+        assert_eq!(seen("/dev/shm/x", "203.0.113.7:443"), [Severity::High]);
+        assert_eq!(seen("/dev/shm/x", "127.0.0.1:443"), [Severity::Medium]);
+        assert_eq!(seen("/tmp/x", "203.0.113.7:443"), [Severity::High]);
+        assert_eq!(seen("/tmp/x", "127.0.0.1:443"), [Severity::Medium]);
+        assert_eq!(seen("/usr/lib/.x/y", "203.0.113.7:443"), [Severity::High]);
+        assert_eq!(seen("/home/u/.../y", "203.0.113.7:443"), [Severity::High]);
+        assert_eq!(seen("/tmp/.mount_app/AppRun", "203.0.113.7:443"), [Severity::Info]);
+        for path in [
+            "/home/u/.cargo/bin/x",
+            "/usr/sbin/sshd",
+            "/opt/x/y",
+            "/var/lib/gitlab/.x/y",
+            "/root/.local/bin/x",
+        ] {
+            assert_eq!(seen(path, "203.0.113.7:443"), [], "{path}");
+        }
+        let terminal = Made::program("/tmp/x")
+            .unowned()
+            .connected("203.0.113.7:443")
+            .terminal();
+        assert_eq!(terminal.check(&RULE), [Severity::Medium]);
+        assert_eq!(
+            Made::program("/tmp/x")
+                .packaged("x")
+                .connected("203.0.113.7:443")
+                .check(&RULE),
+            []
+        );
+    }
+
+    #[test]
+    fn of_an_interpreter_the_script_counts() {
+        let made = || {
+            Made::program("/usr/bin/python3.11")
+                .packaged("python3.11-minimal")
+                .connected("203.0.113.7:443")
+        };
+        assert_eq!(made().script("/dev/shm/x.py").check(&RULE), [Severity::High]);
+        assert_eq!(made().script("/srv/app/x.py").check(&RULE), []);
+        assert_eq!(made().script("/var/www/x.py").check(&RULE), []);
+    }
+}

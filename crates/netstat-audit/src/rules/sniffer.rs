@@ -1,0 +1,127 @@
+//! Takes packets that are not its own.
+
+use netstat_model::{Detail, Protocol, Socket};
+
+use crate::case::Case;
+use crate::finding::{Check, Family, Note, Notes, Rule, Severity};
+use crate::known;
+
+/// See the module.
+pub(crate) static RULE: Rule = Rule {
+    name: "sniffer",
+    title: "has a raw or packet socket",
+    explanation: "A packet socket sees the frames of an interface, a raw socket the packets of one protocol, whichever program they are for: the way to read the \
+        traffic of others, and to wait for a secret knock without an open port. Programs that do so for a living (DHCP clients, tcpdump, ping, routing daemons) \
+        are info when a package owns them. Other packaged programs are medium with a packet socket, and low with a raw one for ICMP or OSPF and the like, else \
+        medium. A program that no package owns is high, and medium with a raw socket for ICMP only.",
+    harmless: "DHCP clients, network managers, tcpdump and other tools at a terminal, routing daemons, ping",
+    technique: "T1040",
+    family: Family::Network,
+    check: Check::Process(check),
+};
+
+/// All protocols (`ETH_P_ALL`, linux/if_ether.h).
+const ALL_FRAMES: u16 = 3;
+
+/// Numbers of protocols above IP whose packets carry no traffic of programs: ICMP, IGMP, ICMPv6, OSPF, PIM, VRRP (IANA, Protocol Numbers).
+const CONTROL: [u16; 6] = [1, 2, 58, 89, 103, 112];
+
+/// ICMP and ICMPv6.
+const ECHO: [u16; 2] = [1, 58];
+
+fn check(case: &Case<'_>, notes: &mut Notes) {
+    let mut evidence = Vec::new();
+    let mut severity = None;
+    let expert = known::is_sniffer(case.name()) && !case.is_unowned();
+    for socket in case.sockets {
+        let Some((line, protocol)) = taken(socket) else {
+            continue;
+        };
+        let weight = match (expert, case.is_unowned(), protocol) {
+            (true, ..) => Severity::Info,
+            (_, true, Some(protocol)) if ECHO.contains(&protocol) => Severity::Medium,
+            (_, true, _) => Severity::High,
+            (_, false, Some(protocol)) if CONTROL.contains(&protocol) => Severity::Low,
+            (_, false, _) => Severity::Medium,
+        };
+        severity = severity.max(Some(weight));
+        if !evidence.contains(&line) {
+            evidence.push(line);
+        }
+    }
+    let Some(severity) = severity else { return };
+    if case.facts.terminal.is_some() {
+        evidence.push("it runs at a terminal".to_owned());
+    }
+    notes.found(Note {
+        severity,
+        headline: "takes packets that may be meant for others".to_owned(),
+        evidence,
+        verify: format!(
+            "{}; {}; cat /proc/net/packet",
+            case.host.own(&format!("-an -p PACKET --pid {}", case.facts.pid)),
+            case.host.own(&format!("-an -p RAW --pid {}", case.facts.pid))
+        ),
+        would_change: "you use it to look at the network".to_owned(),
+        pid: None,
+        program: None,
+    });
+}
+
+/// What a socket takes, and of a raw one the number of the protocol.
+fn taken(socket: &Socket) -> Option<(String, Option<u16>)> {
+    match (socket.protocol(), socket.detail()) {
+        (Protocol::Raw, Some(Detail::Ping { .. })) => None,
+        (Protocol::Raw, _) => {
+            let number = socket.local().port;
+            Some((
+                format!("a raw socket for {} protocol {number}", socket.family().name()),
+                Some(number),
+            ))
+        }
+        (Protocol::Packet, detail) => {
+            let which = match detail {
+                Some(Detail::Packet {
+                    ethertype: ALL_FRAMES, ..
+                }) => "all frames".to_owned(),
+                Some(Detail::Packet { ethertype: 0, .. }) => "no frames (it only sends)".to_owned(),
+                Some(Detail::Packet { ethertype, .. }) => format!("frames of type 0x{ethertype:04x}"),
+                _ => "frames".to_owned(),
+            };
+            let interface = socket.interface().map_or_else(
+                || "every interface".to_owned(),
+                |index| format!("interface number {index}"),
+            );
+            Some((format!("a packet socket for {which} of {interface}"), None))
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::Made;
+
+    #[test]
+    fn who_takes_what() {
+        let packet = |made: Made| made.packet(ALL_FRAMES).check(&RULE);
+        assert_eq!(
+            packet(Made::program("/usr/bin/tcpdump").packaged("tcpdump")),
+            [Severity::Info]
+        );
+        assert_eq!(packet(Made::program("/srv/x/tcpdump").unowned()), [Severity::High]);
+        assert_eq!(
+            packet(Made::program("/usr/bin/python3.11").packaged("python")),
+            [Severity::Medium]
+        );
+        let raw = |made: Made, protocol| made.raw(protocol).check(&RULE);
+        assert_eq!(raw(Made::program("/srv/x/y").unowned(), 1), [Severity::Medium]);
+        assert_eq!(raw(Made::program("/srv/x/y").unowned(), 6), [Severity::High]);
+        assert_eq!(raw(Made::program("/usr/sbin/x").packaged("x"), 89), [Severity::Low]);
+        assert_eq!(
+            Made::program("/srv/x/y").unowned().listening("0.0.0.0:80").check(&RULE),
+            []
+        );
+    }
+}

@@ -1,0 +1,188 @@
+//! What the findings about one process come to.
+
+use std::collections::BTreeSet;
+
+use super::finding::{Family, Finding, Severity};
+
+/// What a person may think of a process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Judgement {
+    /// Nothing unusual was found, and what can be checked was.
+    Expected,
+    /// Something is as it seldom is; there may be a good reason.
+    Unusual,
+    /// Look at it now.
+    Suspicious,
+    /// Too little could be looked at, or nothing vouches for it.
+    CannotTell,
+}
+
+impl Judgement {
+    /// Every judgement.
+    pub const ALL: [Judgement; 4] = [
+        Judgement::Expected,
+        Judgement::Unusual,
+        Judgement::Suspicious,
+        Judgement::CannotTell,
+    ];
+
+    /// The word for it.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Judgement::Expected => "expected",
+            Judgement::Unusual => "unusual",
+            Judgement::Suspicious => "suspicious",
+            Judgement::CannotTell => "cannot tell",
+        }
+    }
+}
+
+/// A judgement with its reasons. Every text is one line and escaped.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Verdict {
+    /// The judgement.
+    pub judgement: Judgement,
+    /// How much the process is worth a look: that of the gravest finding, or one more where several kinds of signs support each other.
+    /// `None` without findings.
+    pub severity: Option<Severity>,
+    /// Why, the weightiest first.
+    pub reasons: Vec<String>,
+    /// What would change it.
+    pub would_change: Vec<String>,
+}
+
+/// What speaks for a program.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// A package lists it; `compared` tells whether its content was found to match.
+    Packaged { name: String, compared: bool },
+    /// No package lists it, but its place names who installs things there.
+    Placed(String),
+    /// No package lists it, and nothing is known of its place.
+    Unknown,
+    /// Whether a package lists it could not be found out, for this reason.
+    Unread(String),
+}
+
+/// How many kinds of signs must each be medium for the process to count as high.
+const KINDS: usize = 3;
+
+/// The verdict on a process with these findings, the gravest first.
+pub(super) fn verdict(findings: &[Finding], standing: &Standing, unexamined: &[String]) -> Verdict {
+    let gravest = findings.iter().map(|finding| finding.severity).max();
+    let kinds: BTreeSet<Family> = findings
+        .iter()
+        .filter(|finding| finding.severity >= Severity::Medium)
+        .map(|finding| finding.rule.family)
+        .collect();
+    let supported = kinds.len() >= KINDS && gravest == Some(Severity::Medium);
+    let severity = if supported { Some(Severity::High) } else { gravest };
+    let judgement = match severity {
+        Some(Severity::High | Severity::Critical) => Judgement::Suspicious,
+        Some(Severity::Medium) => Judgement::Unusual,
+        _ => match standing {
+            Standing::Packaged { .. } | Standing::Placed(_) => Judgement::Expected,
+            Standing::Unknown | Standing::Unread(_) => Judgement::CannotTell,
+        },
+    };
+    let mut reasons: Vec<String> = findings
+        .iter()
+        .filter(|finding| finding.severity >= Severity::Low)
+        .map(|finding| format!("it {} ({})", finding.headline, finding.severity))
+        .collect();
+    if supported {
+        reasons.push(format!("signs of {} kinds support each other", kinds.len()));
+    }
+    reasons.push(match standing {
+        Standing::Packaged { name, compared: true } => {
+            format!("package {name} owns its program, which is as the package recorded it")
+        }
+        Standing::Packaged { name, compared: false } => {
+            format!("package {name} owns its program, which was not compared with the package")
+        }
+        Standing::Placed(place) => format!("its program lies in the place of {place}; nothing vouches for its content"),
+        Standing::Unknown => "no package owns its program, and its place says nothing".to_owned(),
+        Standing::Unread(why) => format!("what its program is could not be found out: {why}"),
+    });
+    let mut would_change: Vec<String> = findings
+        .iter()
+        .filter(|finding| finding.severity >= Severity::Low)
+        .map(|finding| finding.would_change.clone())
+        .collect();
+    if judgement == Judgement::CannotTell {
+        would_change.push(match standing {
+            Standing::Unread(_) => "a look with more rights (sudo), or a package database that can be read".to_owned(),
+            _ => "you know who put the program there, or its maker knows its digest".to_owned(),
+        });
+    }
+    if !unexamined.is_empty() {
+        would_change.push(format!("what could not be looked at: {}", unexamined.join("; ")));
+    }
+    would_change.dedup();
+    Verdict {
+        judgement,
+        severity,
+        reasons,
+        would_change,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::finding::Note;
+    use crate::rules;
+
+    fn finding(rule: &str, severity: Severity) -> Finding {
+        let note = Note {
+            severity,
+            headline: "is odd".into(),
+            evidence: vec!["e".into()],
+            verify: "v".into(),
+            would_change: "w".into(),
+            pid: None,
+            program: None,
+        };
+        Finding::of(rules::find(rule).unwrap(), note, Some(1), None)
+    }
+
+    fn packaged() -> Standing {
+        Standing::Packaged {
+            name: "x".into(),
+            compared: true,
+        }
+    }
+
+    #[test]
+    fn the_gravest_decides_and_kinds_support_each_other() {
+        let of = |findings: &[Finding]| verdict(findings, &packaged(), &[]);
+        assert_eq!(of(&[]).judgement, Judgement::Expected);
+        assert_eq!(of(&[finding("traced", Severity::Low)]).judgement, Judgement::Expected);
+        assert_eq!(of(&[finding("traced", Severity::Medium)]).judgement, Judgement::Unusual);
+        assert_eq!(
+            of(&[finding("traced", Severity::High)]).judgement,
+            Judgement::Suspicious
+        );
+        let medium = |rules: &[&str]| {
+            let findings: Vec<Finding> = rules.iter().map(|rule| finding(rule, Severity::Medium)).collect();
+            of(&findings).severity
+        };
+        assert_eq!(medium(&["unpackaged", "odd-place"]), Some(Severity::Medium));
+        // Two of one kind are one.
+        assert_eq!(
+            medium(&["unpackaged", "odd-place", "writable", "deleted-program"]),
+            Some(Severity::Medium)
+        );
+        assert_eq!(medium(&["unpackaged", "odd-place", "odd-port"]), Some(Severity::High));
+    }
+
+    #[test]
+    fn without_anything_that_vouches_nobody_can_tell() {
+        let of = |standing| verdict(&[], &standing, &[]).judgement;
+        assert_eq!(of(Standing::Unknown), Judgement::CannotTell);
+        assert_eq!(of(Standing::Unread("not permitted".into())), Judgement::CannotTell);
+        assert_eq!(of(Standing::Placed("cargo install".into())), Judgement::Expected);
+        let unread = verdict(&[], &packaged(), &["its environment: not permitted".into()]);
+        assert!(unread.would_change.iter().any(|line| line.contains("its environment")));
+    }
+}

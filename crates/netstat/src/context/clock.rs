@@ -1,0 +1,35 @@
+//! The clocks that an audit is given.
+
+use std::time::{Duration, Instant, SystemTime};
+
+use netstat_audit::Clock;
+
+/// The clock of a [`Context`](super::Context).
+pub(crate) struct ContextClock<'a> {
+    pub(crate) now: &'a mut dyn FnMut() -> SystemTime,
+    pub(crate) wait_until: &'a mut dyn FnMut(Instant),
+}
+
+impl Clock for ContextClock<'_> {
+    fn now(&mut self) -> SystemTime {
+        (self.now)()
+    }
+
+    fn wait(&mut self, time: Duration) {
+        (self.wait_until)(Instant::now() + time);
+    }
+}
+
+/// The clock of the running system, for a thread that has no context.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct SystemClock;
+
+impl Clock for SystemClock {
+    fn now(&mut self) -> SystemTime {
+        SystemTime::now()
+    }
+
+    fn wait(&mut self, time: Duration) {
+        std::thread::sleep(time);
+    }
+}
