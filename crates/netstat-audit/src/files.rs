@@ -306,12 +306,7 @@ impl FileSet {
         self.compare_some(&differing, cache, progress);
     }
 
-    fn compare_some(
-        &mut self,
-        indices: &[usize],
-        cache: &mut Cache,
-        progress: &(dyn Fn(Progress) + Sync),
-    ) {
+    fn compare_some(&mut self, indices: &[usize], cache: &mut Cache, progress: &(dyn Fn(Progress) + Sync)) {
         let mut checks = Vec::new();
         let mut places = Vec::new();
         for &index in indices {

@@ -4,9 +4,9 @@ use netstat_model::process::{FileStatus, Mapped, ProcessFacts};
 use netstat_model::{Fact, Why};
 use netstat_os::{ProcessAsk, System};
 
-use super::{Auditor, Options};
 use super::case::{FileLook, Preload, Script, Tracer, base};
 use super::files::{FileSet, Files, RootView, Ticket};
+use super::{Auditor, Options};
 use crate::script::{Runs, runs};
 
 /// What is asked of each process.
@@ -123,74 +123,81 @@ impl Reading<'_> {
         let program = facts.program.as_ref().known()?;
         // What was removed or replaced is another release than the one recorded now.
         let compare = compare && program.place == FileStatus::There;
-        Some(self.set.program(self.files, facts, &program.path, program.running, compare))
+        Some(
+            self.set
+                .program(self.files, facts, &program.path, program.running, compare),
+        )
     }
 
     /// The script of an interpreter.
     fn script(&mut self, view: &RootView, facts: &ProcessFacts) -> Option<Ticket> {
-    let program = facts.program.as_ref().known()?;
-    let words = facts.arguments.as_ref().known()?;
-    let Some(Runs::File(path)) = runs(program.file_name(), words) else {
-        return None;
-    };
-    // `bash /dev/fd/3` reads from a descriptor.
-    if path.starts_with(b"/dev/fd/") || path.starts_with(b"/proc/self/fd/") {
-        return None;
-    }
-    let whole = match &facts.directory {
-        Fact::Known(directory) if !path.starts_with(b"/") => {
-            let path = path.strip_prefix(b"./").unwrap_or(path);
-            [directory.strip_suffix(b"/").unwrap_or(directory), b"/", path].concat()
+        let program = facts.program.as_ref().known()?;
+        let words = facts.arguments.as_ref().known()?;
+        let Some(Runs::File(path)) = runs(program.file_name(), words) else {
+            return None;
+        };
+        // `bash /dev/fd/3` reads from a descriptor.
+        if path.starts_with(b"/dev/fd/") || path.starts_with(b"/proc/self/fd/") {
+            return None;
         }
-        _ => path.to_vec(),
-    };
-    // Only what is there: a program's title may look like a path.
-    self.system.file_in_view(facts.pid, facts.start_ticks, &whole).ok()?;
-    Some(self.set.file(self.files, view, &whole, self.compare))
-}
+        let whole = match &facts.directory {
+            Fact::Known(directory) if !path.starts_with(b"/") => {
+                let path = path.strip_prefix(b"./").unwrap_or(path);
+                [directory.strip_suffix(b"/").unwrap_or(directory), b"/", path].concat()
+            }
+            _ => path.to_vec(),
+        };
+        // Only what is there: a program's title may look like a path.
+        self.system.file_in_view(facts.pid, facts.start_ticks, &whole).ok()?;
+        Some(self.set.file(self.files, view, &whole, self.compare))
+    }
 
-/// The libraries that the environment names, as they were at the start.
-fn preloads(&mut self, view: &RootView, facts: &ProcessFacts) -> Vec<(String, Ticket, Option<bool>)> {
-    let Fact::Known(environment) = &facts.environment else {
-        return Vec::new();
-    };
-    let mapped: Option<Vec<&[u8]>> = facts.executable.as_ref().known().map(|mappings| {
-        mappings
-            .iter()
-            .filter_map(|mapping| match &mapping.what {
-                Mapped::File { path, .. } => Some(path.as_slice()),
-                _ => None,
-            })
-            .collect()
-    });
-    let mut found = Vec::new();
-    for variable in environment {
-        for name in [&b"LD_PRELOAD"[..], b"LD_AUDIT"] {
-            let Some(value) = variable.strip_prefix(name).and_then(|rest| rest.strip_prefix(b"=")) else {
-                continue;
-            };
-            // ld.so(8): parted by colons, those of LD_PRELOAD by blanks, too.
-            for library in value
-                .split(|byte| *byte == b':' || *byte == b' ')
-                .filter(|part| !part.is_empty())
-            {
-                // The dynamic linker looks names up, follows links and replaces $LIB: what it found is in the memory.
-                let there = mapped.as_ref().map(|mapped| {
-                    mapped
-                        .iter()
-                        .find(|path| **path == library || base(path) == base(library))
-                });
-                let path = match there.flatten() {
-                    Some(path) => path,
-                    None => library,
+    /// The libraries that the environment names, as they were at the start.
+    fn preloads(&mut self, view: &RootView, facts: &ProcessFacts) -> Vec<(String, Ticket, Option<bool>)> {
+        let Fact::Known(environment) = &facts.environment else {
+            return Vec::new();
+        };
+        let mapped: Option<Vec<&[u8]>> = facts.executable.as_ref().known().map(|mappings| {
+            mappings
+                .iter()
+                .filter_map(|mapping| match &mapping.what {
+                    Mapped::File { path, .. } => Some(path.as_slice()),
+                    _ => None,
+                })
+                .collect()
+        });
+        let mut found = Vec::new();
+        for variable in environment {
+            for name in [&b"LD_PRELOAD"[..], b"LD_AUDIT"] {
+                let Some(value) = variable.strip_prefix(name).and_then(|rest| rest.strip_prefix(b"=")) else {
+                    continue;
                 };
-                let by = String::from_utf8_lossy(name).into_owned();
-                found.push((by, self.set.file(self.files, view, path, false), there.map(|there| there.is_some())));
+                // ld.so(8): parted by colons, those of LD_PRELOAD by blanks, too.
+                for library in value
+                    .split(|byte| *byte == b':' || *byte == b' ')
+                    .filter(|part| !part.is_empty())
+                {
+                    // The dynamic linker looks names up, follows links and replaces $LIB: what it found is in the memory.
+                    let there = mapped.as_ref().map(|mapped| {
+                        mapped
+                            .iter()
+                            .find(|path| **path == library || base(path) == base(library))
+                    });
+                    let path = match there.flatten() {
+                        Some(path) => path,
+                        None => library,
+                    };
+                    let by = String::from_utf8_lossy(name).into_owned();
+                    found.push((
+                        by,
+                        self.set.file(self.files, view, path, false),
+                        there.map(|there| there.is_some()),
+                    ));
+                }
             }
         }
+        found
     }
-    found
-}
 }
 
 fn finish(noted: Noted, files: &FileSet) -> Process {

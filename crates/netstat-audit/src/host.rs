@@ -7,9 +7,9 @@ use netstat_model::{Fact, NoOwner, Owner, Owners, Protocol, Socket, State};
 use netstat_os::{OwnersAsk, ProcessAsk, SocketAsk, SocketList, System};
 use netstat_record::Beacon;
 
-use super::{Auditor, Clock, Options};
 use super::case::{FileLook, Host, OneSided, Probe, Promiscuous, TakenPort, waits};
 use super::gather::preloads_everywhere;
+use super::{Auditor, Clock, Options};
 
 /// How often views are compared, and ports tried, before a difference counts.
 const LOOKS: u32 = 3;

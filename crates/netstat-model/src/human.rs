@@ -61,7 +61,6 @@ pub fn ago(then: SystemTime, now: SystemTime) -> String {
     }
 }
 
-
 #[cfg(test)]
 mod tests {
     use super::*;

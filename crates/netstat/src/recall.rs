@@ -247,7 +247,10 @@ mod tests {
     #[test]
     fn what_was_there_from_the_beginning_is_older() {
         let now = time(10_000_000);
-        assert_eq!(netstat_audit::past::when(10_000_000 - 180_000, Some(0), now), "3 minutes ago");
+        assert_eq!(
+            netstat_audit::past::when(10_000_000 - 180_000, Some(0), now),
+            "3 minutes ago"
+        );
         assert_eq!(
             netstat_audit::past::when(30_000, Some(0), now),
             "when the record began, 2 hours ago, or earlier"

@@ -25,10 +25,7 @@ fn check(case: &Case<'_>, notes: &mut Notes) {
     let Some(socket) = case.waiting().find(|socket| Exposure::of(socket) >= Exposure::World) else {
         return;
     };
-    let mut evidence = vec![format!(
-        "open to every network: {}",
-        crate::case::describe(socket)
-    )];
+    let mut evidence = vec![format!("open to every network: {}", crate::case::describe(socket))];
     evidence.push(format!("parent: PID {}", case.facts.parent));
     let login = case.facts.login_user.known().flatten();
     let by_hand = case.facts.terminal.is_some() || login.is_some();

@@ -4,9 +4,9 @@ use netstat_model::Fact;
 use serde_json::{Map, Value, json};
 
 use super::Shown;
+use crate::output::json::timestamp;
 use netstat_audit::finding::Finding;
 use netstat_audit::{Judged, Judgement, Severity, case};
-use crate::output::json::timestamp;
 
 /// What a field of the document holds.
 #[derive(Clone, Copy)]

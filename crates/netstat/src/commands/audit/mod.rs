@@ -22,12 +22,12 @@ pub(crate) use document::{finding as finding_value, schema};
 use crate::args::filter::FilterArgs;
 use crate::args::past::StoreArgs;
 use crate::args::shape::ColorChoice;
+use crate::context::{Command, Context, ContextClock, Diagnostics, Failure, Outcome, Progress, names};
+use crate::output::json::{self, Document};
+use crate::recall::Recall;
 use netstat_audit::finding::{Finding, Rule, Severity};
 use netstat_audit::rules::{self, RULES};
 use netstat_audit::{Auditor, HostFiles, Judged, Options, Past, Survey, case, host};
-use crate::context::{Command, Context, ContextClock, Diagnostics, Failure, Outcome, Progress, names};
-use crate::recall::Recall;
-use crate::output::json::{self, Document};
 
 /// The command, for the list of commands.
 pub(crate) const COMMAND: Command = Command {

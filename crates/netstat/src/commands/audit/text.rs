@@ -7,10 +7,10 @@ use std::time::SystemTime;
 use netstat_model::text::escape_str;
 
 use super::Shown;
-use netstat_audit::finding::{Finding, Severity};
-use netstat_audit::{Judged, case};
 use crate::context::human::plural;
 use crate::output::rows::paint::Look;
+use netstat_audit::finding::{Finding, Severity};
+use netstat_audit::{Judged, case};
 
 /// Writes everything.
 pub(super) fn write(out: &mut Vec<u8>, shown: &Shown<'_>, width: Option<usize>, colored: bool, now: SystemTime) {

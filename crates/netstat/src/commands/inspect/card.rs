@@ -12,8 +12,8 @@ use super::past::Past;
 use super::reach::Reach;
 use super::steps::Step;
 use super::usage::Usage;
-use netstat_audit::{Finding, Verdict};
 use crate::recall::Since;
+use netstat_audit::{Finding, Verdict};
 
 /// Everything that one inspection found.
 #[derive(Debug, Default)]

@@ -103,8 +103,7 @@ struct Owned {
 /// Who owns the program and the script of each process, as the judgement found it.
 fn owned(all: &[Candidate], judged: &[Judged]) -> Vec<Owned> {
     let of = |Candidate { facts, .. }: &Candidate| {
-        let same =
-            |judged: &&Judged| (judged.facts.pid, judged.facts.start_ticks) == (facts.pid, facts.start_ticks);
+        let same = |judged: &&Judged| (judged.facts.pid, judged.facts.start_ticks) == (facts.pid, facts.start_ticks);
         let Some(judged) = judged.iter().find(same) else {
             return Owned::default();
         };

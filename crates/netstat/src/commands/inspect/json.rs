@@ -15,8 +15,8 @@ use super::card::{Card, FileView, Nobody, Opinion, Report, Script, SocketView, S
 use super::past::Past;
 use super::reach::Reach;
 use super::usage::Usage;
-use netstat_audit::Severity;
 use crate::output::json::{Document, text, timestamp};
+use netstat_audit::Severity;
 
 /// The whole report.
 pub(super) fn document(report: &Report, host: &[u8], now: SystemTime) -> Value {

@@ -28,9 +28,9 @@ use netstat_os::{MetricsAsk, NoProcess, OwnersAsk, ProcessAsk, SocketAsk, Socket
 use netstat_packages::digest::Cache;
 
 use crate::args::past::StoreArgs;
-use netstat_audit as audit;
 use crate::context::{Context, ContextClock, Diagnostics, Failure, Outcome, Progress};
 use crate::recall::{NoRecord, OpenFlows, Recall};
+use netstat_audit as audit;
 
 use card::{Answered, Opinion, Report};
 use gather::{Lead, Sources};

@@ -2,8 +2,8 @@
 
 use serde_json::{Map, Value, json};
 
-use netstat_audit::{Judgement, Severity};
 use crate::output::json::schema::document;
+use netstat_audit::{Judgement, Severity};
 
 /// What a field holds.
 #[derive(Clone, Copy)]

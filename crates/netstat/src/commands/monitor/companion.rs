@@ -10,8 +10,8 @@ use netstat_monitor::sample::SocketRow;
 use netstat_os::{OwnersAsk, ProcessAsk, SocketAsk, SocketList, System};
 use netstat_packages::digest::Cache;
 
-use netstat_audit::{Auditor, HostFiles, Options};
 use crate::context::{Context, Failure, Outcome, Screen, SystemClock};
+use netstat_audit::{Auditor, HostFiles, Options};
 
 /// Answers from the running system.
 #[derive(Debug, Default)]
