@@ -7,7 +7,7 @@ use netstat_model::{Component, EventOwner, Fact};
 use netstat_os::{ProcessAsk, System};
 use netstat_record::{NewProcess, command_hash};
 
-use crate::script::{Runs, runs};
+use netstat_audit::script::{Runs, runs};
 
 /// How often units are looked for by control group.
 const GROUPS: Duration = Duration::from_secs(5);
