@@ -7,9 +7,13 @@ use std::num::NonZeroU32;
 
 use crate::{Fact, Limit};
 
+mod encapsulation;
 mod outgoing;
+pub mod rule;
 
+pub use encapsulation::Encapsulation;
 pub use outgoing::OutgoingAddresses;
+pub use rule::{PolicyRule, RouteAnswer, RouteQuery, RouteWay, RuleAction};
 
 /// The routing table that ordinary routes are kept in (`RT_TABLE_MAIN`, linux/rtnetlink.h).
 pub const TABLE_MAIN: u32 = 254;
@@ -115,6 +119,7 @@ impl Scope {
 
 /// A network: an address and how many leading bits of it count.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Prefix {
     /// The network's first address.
     pub address: IpAddr,
@@ -143,6 +148,11 @@ impl Prefix {
                 }
             }
         }
+    }
+
+    /// Whether `address` is in it; an address of the other family never is.
+    pub fn holds(&self, address: IpAddr) -> bool {
+        self.address.is_ipv4() == address.is_ipv4() && Prefix::covering(address, self.length).address == self.address
     }
 
     /// The mask of an IPv4 network, `255.255.255.0` for 24 bits; `None` for IPv6, which has none.
@@ -200,6 +210,7 @@ impl RouteKind {
 
 /// Who put a route in (`RTPROT_*`, linux/rtnetlink.h).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct RouteProtocol(pub u8);
 
 impl RouteProtocol {
@@ -223,7 +234,7 @@ pub enum RouterPreference {
 }
 
 /// Where a packet goes next.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct NextHop {
     /// The router; `None` when the destination is on the link. May be IPv6 on an IPv4 route (RFC 5549).
     pub gateway: Option<IpAddr>,
@@ -233,6 +244,8 @@ pub struct NextHop {
     pub weight: u32,
     /// `RTNH_F_*` flags (linux/rtnetlink.h).
     pub flags: u8,
+    /// What the packet is wrapped into on this way.
+    pub encapsulation: Option<Box<Encapsulation>>,
 }
 
 impl NextHop {
@@ -438,6 +451,8 @@ pub struct RouteListing {
     pub ipv4: Fact<Vec<Route>>,
     /// IPv6 routes in [`Route::order`].
     pub ipv6: Fact<Vec<Route>>,
+    /// The rules that choose a table, IPv4 first, each family in the order in which they are tried.
+    pub rules: Fact<Vec<PolicyRule>>,
     /// The names of routing tables.
     pub tables: TableNames,
     /// What could not be read, or changed while being read.
@@ -538,6 +553,7 @@ mod tests {
             interface: None,
             weight,
             flags: 0,
+            encapsulation: None,
         };
         assert_eq!(NextHops::from_iter([]), NextHops::None);
         assert_eq!(NextHops::from_iter([hop(3)]), NextHops::One(hop(3)));

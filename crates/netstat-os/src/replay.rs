@@ -163,6 +163,7 @@ impl Default for Replay {
                 addresses: Fact::Unknown(Why::NotKept),
                 ipv4: Fact::Unknown(Why::NotKept),
                 ipv6: Fact::Unknown(Why::NotKept),
+                rules: Fact::Unknown(Why::NotKept),
                 tables: TableNames::default(),
                 limits: Vec::new(),
             },

@@ -9,11 +9,12 @@ use std::time::Duration;
 use netstat_model::counters::{BlockSet, InterfaceStatistics, ProtocolStatistics};
 use netstat_model::metrics::Metrics;
 use netstat_model::process::ProcessFacts;
-use netstat_model::route::{RouteListing, TableSelection};
+use netstat_model::route::{RouteAnswer, RouteListing, RouteQuery, TableSelection};
 use netstat_model::{Extras, Limit, Moment, Owners, Socket, State, Transfer};
 
 use crate::{
-    Control, Events, Firewall, Inspect, Integrity, MetricsAsk, NoProcess, ProcessAsk, Refused, SocketAsk, SocketList,
+    Control, Events, Firewall, Inspect, Integrity, MetricsAsk, NoProcess, ProcessAsk, Refused, RefusedKind, SocketAsk,
+    SocketList,
 };
 
 /// The states in which a connection has figures of its own.
@@ -208,6 +209,18 @@ pub trait System: Inspect + Events + Firewall + Integrity + Control {
     /// # Errors
     /// When there is no table of that name; the words say which there are.
     fn table(&mut self, name: &str) -> Result<TableSelection, Refused>;
+
+    /// Which way a packet that this computer sends takes.
+    ///
+    /// # Errors
+    /// When the system cannot be asked: always for a recorded one.
+    fn route_to(&mut self, query: &RouteQuery) -> Result<RouteAnswer, Refused> {
+        let _ = query;
+        Err(Refused::new(
+            RefusedKind::NotSupported,
+            "a way can only be asked of the running system",
+        ))
+    }
 
     /// Interfaces and routes.
     fn routes(&mut self, tables: TableSelection) -> RouteListing;

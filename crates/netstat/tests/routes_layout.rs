@@ -49,6 +49,7 @@ fn hop(interface: u32, gateway: &str) -> NextHop {
         interface: NonZeroU32::new(interface),
         weight: 1,
         flags: 0,
+        encapsulation: None,
     }
 }
 
@@ -69,7 +70,7 @@ fn route(destination: &str, metric: u32, hops: &[NextHop]) -> Route {
         metric,
         preferred_source: None,
         next_hop_object: None,
-        next_hops: hops.iter().copied().collect(),
+        next_hops: hops.iter().cloned().collect(),
     }
 }
 
@@ -93,6 +94,7 @@ fn listing() -> RouteListing {
         addresses: Fact::Known(vec![]),
         ipv4: Fact::Known(vec![]),
         ipv6: Fact::Known(vec![]),
+        rules: Fact::Known(Vec::new()),
         tables: TableNames::default(),
         limits: vec![],
     }

@@ -73,6 +73,7 @@ fn computer() -> Replay {
             addresses: Fact::Unknown(Why::NotPermitted),
             ipv4: Fact::Unknown(Why::NotPermitted),
             ipv6: Fact::Unknown(Why::NotPermitted),
+            rules: Fact::Known(Vec::new()),
             tables: TableNames::default(),
             limits: Vec::new(),
         },

@@ -190,6 +190,10 @@ static COLUMNS: &[Column<Routes>] = {
         column("unresolved", Flag, "whether that object could not be read, so that it is unknown where the route leads", |row| Value::Flag(row.route.is_unresolved())),
         column("dead", Flag, "whether the next hop is not used for now", |row| hop_flag(row, NextHop::is_dead)),
         column("link_down", Flag, "whether its interface has no carrier", |row| hop_flag(row, NextHop::is_link_down)),
+        column("encapsulation", Text, "what the next hop wraps the packet into, as ip-route(8) writes it: mpls, seg6, ip, ip6 and so on; empty: nothing", |row| match row.hop.and_then(|hop| hop.encapsulation.as_ref()) {
+            Some(encapsulation) => Value::text(encapsulation.to_string().into_bytes()),
+            None => Value::Nothing,
+        }),
     ]
 };
 
@@ -215,6 +219,7 @@ mod tests {
             interface: NonZeroU32::new(2),
             weight,
             flags: 0x10,
+            encapsulation: None,
         };
         let route = |kind, next_hops| Route {
             destination: Prefix::covering([10, 0, 0, 0].into(), 8),
@@ -238,6 +243,7 @@ mod tests {
                 route(RouteKind::Blackhole, NextHops::None),
             ]),
             ipv6: Fact::Unknown(Why::Failed),
+            rules: Fact::Known(Vec::new()),
             tables: TableNames::default(),
             limits: Vec::new(),
         };

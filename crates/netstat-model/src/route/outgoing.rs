@@ -1,6 +1,6 @@
 //! Which own address stands for an interface in a route's row.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 use std::net::Ipv4Addr;
 
@@ -16,6 +16,8 @@ pub struct OutgoingAddresses {
     /// Interface -> what is known of its addresses.
     interfaces: HashMap<u32, PerInterface>,
     list: Vec<InterfaceAddress>,
+    /// Every address with its interface.
+    own: HashSet<(u32, Ipv4Addr)>,
 }
 
 #[derive(Debug, Default)]
@@ -55,21 +57,30 @@ impl OutgoingAddresses {
             }
             networks.entry((address.interface, network)).or_insert(place);
         }
+        let own = list.iter().filter_map(|one| match one.address {
+            IpAddr::V4(address) => Some((one.interface, address)),
+            IpAddr::V6(_) => None,
+        });
         OutgoingAddresses {
+            own: own.collect(),
             networks,
             interfaces,
             list,
         }
     }
 
-    /// The own address for a packet that takes `hop` of `route`: the route's preferred source; else an address of the
+    /// The own address for a packet that takes `hop` of `route`: the route's preferred source where it is an address of
+    /// the interface; else an address of the
     /// interface in the network of the gateway; else the interface's first address that reaches as far as the route; else its
     /// first. `None` when the interface has no IPv4 address.
     pub fn of(&self, route: &Route, hop: &NextHop) -> Option<Ipv4Addr> {
-        if let Some(IpAddr::V4(preferred)) = route.preferred_source {
+        let interface = hop.interface?.get();
+        // A preferred source of another interface, `lo` say, tells nothing of the interface that the packet leaves by.
+        if let Some(IpAddr::V4(preferred)) = route.preferred_source
+            && self.own.contains(&(interface, preferred))
+        {
             return Some(preferred);
         }
-        let interface = hop.interface?.get();
         let per = self.interfaces.get(&interface)?;
         let near = hop.gateway.filter(IpAddr::is_ipv4).and_then(|gateway| {
             let at = |&length: &u8| self.networks.get(&(interface, Prefix::covering(gateway, length)));
@@ -111,6 +122,7 @@ mod tests {
             interface: NonZeroU32::new(interface),
             weight: 1,
             flags: 0,
+            encapsulation: None,
         };
         let route = Route {
             destination: Prefix::covering("203.0.113.0".parse().unwrap(), 24),
@@ -124,7 +136,7 @@ mod tests {
             metric: 0,
             preferred_source: None,
             next_hop_object: None,
-            next_hops: NextHops::One(hop),
+            next_hops: NextHops::One(hop.clone()),
         };
         outgoing.of(&route, &hop).map(|address| address.to_string())
     }

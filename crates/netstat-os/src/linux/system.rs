@@ -12,7 +12,7 @@ use netstat_model::counters::{BlockSet, InterfaceStatistics, ProtocolStatistics}
 use netstat_model::metrics::{Metrics, ProcessKey};
 use netstat_model::packet_filter::PacketFilter;
 use netstat_model::process::ProcessFacts;
-use netstat_model::route::{RouteListing, TableSelection};
+use netstat_model::route::{RouteAnswer, RouteListing, RouteQuery, TableSelection};
 use netstat_model::{Component, Limit, Moment, Protocol, Socket, Transfer, Why};
 
 use super::events::Watch;
@@ -147,6 +147,10 @@ impl System for Linux {
 
     fn table(&mut self, name: &str) -> Result<TableSelection, Refused> {
         routes::select_tables(name).map_err(|unknown| Refused::new(RefusedKind::Invalid, unknown.to_string()))
+    }
+
+    fn route_to(&mut self, query: &RouteQuery) -> Result<RouteAnswer, Refused> {
+        routes::way(query).map_err(netlink_refused)
     }
 
     fn routes(&mut self, tables: TableSelection) -> RouteListing {

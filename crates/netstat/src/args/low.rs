@@ -1,6 +1,7 @@
 //! What was typed: one field an option, nothing decided yet. The one definition of all options.
 
 use std::ffi::OsString;
+use std::net::IpAddr;
 use std::num::NonZeroU64;
 use std::time::Duration;
 
@@ -157,6 +158,18 @@ pub(super) struct Low {
     /// with -r: this routing table (name or number), or all
     #[arg(long, value_name = "NAME", value_parser = values::table, help_heading = FIGURES)]
     pub(super) table: Option<String>,
+    /// with -r: which way a packet to this address takes, and the rule, table, route and interface that decide it
+    #[arg(long, value_name = "ADDRESS", value_parser = values::address, help_heading = FIGURES)]
+    pub(super) to: Option<IpAddr>,
+    /// with --to: a packet from this source address
+    #[arg(long, value_name = "ADDRESS", value_parser = values::address, help_heading = FIGURES)]
+    pub(super) from: Option<IpAddr>,
+    /// with --to: a packet with this mark (SO_MARK), as 51820 or 0xca6c
+    #[arg(long, value_name = "N", value_parser = values::mark, help_heading = FIGURES)]
+    pub(super) mark: Option<u32>,
+    /// with --to: a packet that this user number sends [default: you]
+    #[arg(long, value_name = "N", value_parser = values::uid, help_heading = FIGURES)]
+    pub(super) uid: Option<u32>,
 
     /// print again every so many whole seconds until Ctrl+C
     #[arg(value_name = "INTERVAL", value_parser = values::interval, help_heading = REPEATING)]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::error::UsageError;
 use super::low::{Grouping, Low, Sorting};
 use super::plan::{
-    DEFAULT_DNS_TIMEOUT, EthernetPlan, FollowPlan, ListPlan, Naming, Plan, RouteTable, RoutesPlan, StatisticsPlan,
+    DEFAULT_DNS_TIMEOUT, EthernetPlan, FollowPlan, ListPlan, PacketPlan, Naming, Plan, RouteTable, RoutesPlan, StatisticsPlan,
     Which,
 };
 use super::shape::{ColumnList, Format, Shape};
@@ -29,6 +29,12 @@ pub(super) fn plan(low: &Low) -> Result<Plan, UsageError> {
         }),
         routes: low.routes.then(|| RoutesPlan {
             table: table(low.table.as_deref()),
+            to: low.to.map(|to| PacketPlan {
+                to,
+                from: low.from,
+                mark: low.mark.unwrap_or(0),
+                uid: low.uid,
+            }),
         }),
         processes: low.processes,
         list: lists(low, &protocols).then(|| list(low, &protocols)),
@@ -183,6 +189,7 @@ fn refuse_contradictions(low: &Low) -> Result<(), UsageError> {
     if low.table.is_some() && !low.routes {
         return refuse("--table needs -r: netstat -r --table all");
     }
+    refuse_way(low)?;
     if low.rates && !(low.statistics || low.ethernet) {
         return refuse("--rates needs -s or -e: netstat -s --rates 5");
     }
@@ -193,6 +200,33 @@ fn refuse_contradictions(low: &Low) -> Result<(), UsageError> {
         return refuse(&format!("--count {count} needs an interval: netstat 5 --count {count}"));
     }
     Ok(())
+}
+
+/// What does not go with `--to`, or not without it.
+fn refuse_way(low: &Low) -> Result<(), UsageError> {
+    let refuse = |message: &str| Err(UsageError::new(message));
+    let parts = [("--from", low.from.is_some()), ("--mark", low.mark.is_some()), ("--uid", low.uid.is_some())];
+    let Some(to) = low.to else {
+        return match parts.iter().find(|(_, given)| *given) {
+            Some((name, _)) => refuse(&format!("{name} needs --to: netstat -r --to 203.0.113.5")),
+            None => Ok(()),
+        };
+    };
+    if !low.routes {
+        return refuse(&format!("--to needs -r: netstat -r --to {to}"));
+    }
+    if low.table.is_some() {
+        return refuse("--to and --table do not go together: the system chooses the table");
+    }
+    if low.csv {
+        return refuse("--to has no CSV form; use --json");
+    }
+    match low.from {
+        Some(from) if from.is_ipv4() != to.is_ipv4() => refuse(&format!(
+            "--from {from} and --to {to} are of different families"
+        )),
+        _ => Ok(()),
+    }
 }
 
 /// Which protocols the line names, by `-p`, `-t` or `-u`. All of them together count.

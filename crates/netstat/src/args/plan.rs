@@ -1,5 +1,6 @@
 //! What a command line means: pure data that the program runs by, with nothing left to decide.
 
+use std::net::IpAddr;
 use std::num::NonZeroU64;
 use std::time::Duration;
 
@@ -83,6 +84,21 @@ pub struct StatisticsPlan {
 pub struct RoutesPlan {
     /// Which of the system's tables.
     pub table: RouteTable,
+    /// The packet whose way is shown instead of tables.
+    pub to: Option<PacketPlan>,
+}
+
+/// `--to` and what goes with it: a packet whose way is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PacketPlan {
+    /// Where it goes.
+    pub to: IpAddr,
+    /// Its source address, if one was given.
+    pub from: Option<IpAddr>,
+    /// Its mark; 0 for none.
+    pub mark: u32,
+    /// The user who sends it; `None` for the caller.
+    pub uid: Option<u32>,
 }
 
 /// Which of the system's policy routing tables are shown.

@@ -1,6 +1,7 @@
 //! Which values the options take, and how they are read.
 
 use std::ffi::OsStr;
+use std::net::IpAddr;
 use std::num::NonZeroU64;
 use std::time::Duration;
 
@@ -170,6 +171,29 @@ pub(super) fn filter(words: &str) -> Result<Filter, String> {
         true => Err("is empty; for example: \"--listening --port 8080\"".to_owned()),
         false => Ok(filter),
     }
+}
+
+/// `--to`, `--from`: an address without a name or port.
+pub(super) fn address(word: &str) -> Result<IpAddr, String> {
+    word.parse()
+        .map_err(|_| "is not an IPv4 or IPv6 address; for example: --to 203.0.113.5".to_owned())
+}
+
+/// `--mark`: 32 bits, decimal or with `0x` hexadecimal.
+pub(super) fn mark(word: &str) -> Result<u32, String> {
+    let number = match word.strip_prefix("0x").or_else(|| word.strip_prefix("0X")) {
+        Some(digits) => u32::from_str_radix(digits, 16),
+        None => word.parse(),
+    };
+    number.map_err(|_| "is not a packet mark from 0 to 4294967295; for example: --mark 0xca6c".to_owned())
+}
+
+/// `--uid`: a user's number; 4294967295 stands for no user (setresuid(2)).
+pub(super) fn uid(word: &str) -> Result<u32, String> {
+    word.parse()
+        .ok()
+        .filter(|&uid| uid != u32::MAX)
+        .ok_or_else(|| "is not a user number from 0 to 4294967294; for example: --uid 1000".to_owned())
 }
 
 /// `--table`: any word, because tables have names of the administrator's choice.

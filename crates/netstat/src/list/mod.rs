@@ -14,12 +14,12 @@ use std::time::{Duration, Instant};
 use netstat_model::counters::{
     Block, BlockSet, InterfaceRates, InterfaceStatistics, ProtocolRates, ProtocolStatistics,
 };
-use netstat_model::route::TableSelection;
+use netstat_model::route::{RouteQuery, TableSelection};
 use netstat_model::{Fact, Family, Filter, Ports, Protocol, Sides, Socket, State, Why};
 use netstat_os::{SocketAsk, SocketList};
 
 use crate::args::shape::Format;
-use crate::args::{Plan, ProtocolName, RouteTable, RoutesPlan, StatisticsPlan, Which};
+use crate::args::{PacketPlan, Plan, ProtocolName, RouteTable, RoutesPlan, StatisticsPlan, Which};
 use crate::context::{Context, Diagnostics, Failure, Outcome, Progress, names};
 use crate::output::classic;
 use crate::output::json::{self, front::Front};
@@ -125,6 +125,29 @@ impl<'a, 's> Job<'a, 's> {
         })
     }
 
+    /// The way of a packet: `-r --to`.
+    fn print_way(&mut self, packet: &PacketPlan) -> Result<(), Failure> {
+        let query = RouteQuery {
+            to: packet.to,
+            from: packet.from,
+            mark: packet.mark,
+            uid: packet.uid,
+        };
+        let answer = self.context.system.route_to(&query);
+        let answer = answer.map_err(|refused| Failure::Refused(refused.to_string()))?;
+        // For the names of tables and interfaces, and for the rules.
+        let listing = self.context.system.routes(TableSelection::All);
+        match self.plan.format {
+            Format::Text | Format::Csv => classic::routes::write_way(self.context.out, &query, &answer, &listing)?,
+            Format::Json | Format::NdJson => {
+                let value = json::routes::way(&query, &answer, &listing);
+                self.front.member("route_to", &value);
+            }
+        }
+        self.diagnostics.limits(listing.limits);
+        Ok(())
+    }
+
     /// One print of everything the plan asks for, in the classic order.
     fn print(&mut self) -> Result<(), Failure> {
         if self.plan.ethernet.is_some() {
@@ -141,7 +164,9 @@ impl<'a, 's> Job<'a, 's> {
         if let Some(statistics) = &self.plan.statistics {
             self.print_statistics(statistics)?;
         }
-        if self.plan.routes.is_some() {
+        if let Some(packet) = self.plan.routes.as_ref().and_then(|routes| routes.to) {
+            self.print_way(&packet)?;
+        } else if self.plan.routes.is_some() {
             let progress = Progress::start(self.context.terminal, "reading routes");
             let listing = self.context.system.routes(self.tables);
             drop(progress);
@@ -164,6 +189,7 @@ impl<'a, 's> Job<'a, 's> {
             let no_route = |routes: &Fact<Vec<_>>| routes.as_ref().known().is_some_and(Vec::is_empty);
             if let Some(RoutesPlan {
                 table: RouteTable::Named(name),
+                ..
             }) = &self.plan.routes
                 && no_route(&listing.ipv4)
                 && no_route(&listing.ipv6)

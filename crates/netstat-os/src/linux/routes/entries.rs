@@ -3,8 +3,9 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::num::NonZeroU32;
 
-use netstat_model::route::{NextHop, NextHops, Prefix, Route, RouteKind, RouteProtocol, RouterPreference, Scope};
+use netstat_model::route::{Encapsulation, NextHop, NextHops, Prefix, Route, RouteKind, RouteProtocol, RouterPreference, Scope};
 
+use super::encapsulation;
 use crate::linux::netlink::attributes::{
     AF_INET, AF_INET6, Attributes, Malformed, address, aligned, number, u16_at, u32_at,
 };
@@ -28,6 +29,8 @@ mod kind {
     pub(super) const TABLE: u16 = 15;
     pub(super) const VIA: u16 = 18;
     pub(super) const PREF: u16 = 20;
+    pub(super) const ENCAP_TYPE: u16 = 21;
+    pub(super) const ENCAP: u16 = 22;
     pub(super) const NH_ID: u16 = 30;
 }
 
@@ -38,6 +41,18 @@ mod kind {
 /// # Errors
 /// When a length or address contradicts the header.
 pub fn parse_route(payload: &[u8]) -> Result<Option<Route>, Malformed> {
+    let flags = u32_at(payload, 8).ok_or(Malformed("route header cut off"))?;
+    if flags & CLONED != 0 {
+        return Ok(None);
+    }
+    parse_answer(payload)
+}
+
+/// [`parse_route`] that takes cached answers, too: the kernel's answer for one packet is such a one.
+///
+/// # Errors
+/// When a length or address contradicts the header.
+pub(super) fn parse_answer(payload: &[u8]) -> Result<Option<Route>, Malformed> {
     let Some(
         &[
             family,
@@ -59,9 +74,6 @@ pub fn parse_route(payload: &[u8]) -> Result<Option<Route>, Malformed> {
         AF_INET6 => (128, IpAddr::V6(Ipv6Addr::UNSPECIFIED)),
         _ => return Ok(None),
     };
-    if flags & CLONED != 0 {
-        return Ok(None);
-    }
     if destination_length > longest || source_length > longest {
         return Err(Malformed("prefix longer than its address"));
     }
@@ -94,12 +106,16 @@ pub fn parse_route(payload: &[u8]) -> Result<Option<Route>, Malformed> {
         interface: None,
         weight: 1,
         flags: (flags & 0xff) as u8,
+        encapsulation: None,
     };
+    let mut wrapped = Wrapped::default();
     let mut several = None;
     for attribute in Attributes(payload.get(HEADER..).unwrap_or(&[])) {
         let attribute = attribute?;
         let value = attribute.value;
         match attribute.kind {
+            kind::ENCAP_TYPE => wrapped.kind = u16_at(value, 0),
+            kind::ENCAP => wrapped.value = Some(value),
             kind::DST => route.destination.address = address(family, value)?,
             kind::SRC => {
                 let address = address(family, value)?;
@@ -116,12 +132,29 @@ pub fn parse_route(payload: &[u8]) -> Result<Option<Route>, Malformed> {
             kind => hop_attribute(&mut only, family, kind, value)?,
         }
     }
+    only.encapsulation = wrapped.parse()?;
     route.next_hops = match several {
         Some(hops) => hops,
         None if only.interface.is_some() || only.gateway.is_some() => NextHops::One(only),
         None => NextHops::None,
     };
     Ok(Some(route))
+}
+
+/// The two attributes of an encapsulation, which may come in any order.
+#[derive(Default)]
+struct Wrapped<'a> {
+    kind: Option<u16>,
+    value: Option<&'a [u8]>,
+}
+
+impl Wrapped<'_> {
+    fn parse(&self) -> Result<Option<Box<Encapsulation>>, Malformed> {
+        match self.kind {
+            Some(kind) => encapsulation::parse(kind, self.value.unwrap_or(&[])),
+            None => Ok(None),
+        }
+    }
 }
 
 /// Takes `kind` into `hop` if it says where a packet goes next.
@@ -156,14 +189,20 @@ fn multipath(family: u8, mut rest: &[u8]) -> Result<NextHops, Malformed> {
             // rtnh_hops is the weight less one.
             weight: u32::from(rest[3]) + 1,
             flags: rest[2],
+            encapsulation: None,
         };
+        let mut wrapped = Wrapped::default();
         for attribute in Attributes(attributes) {
             let attribute = attribute?;
             // The header names the interface; an attribute inside does not overrule it.
-            if attribute.kind != kind::OIF {
-                hop_attribute(&mut hop, family, attribute.kind, attribute.value)?;
+            match attribute.kind {
+                kind::OIF => {}
+                kind::ENCAP_TYPE => wrapped.kind = u16_at(attribute.value, 0),
+                kind::ENCAP => wrapped.value = Some(attribute.value),
+                kind => hop_attribute(&mut hop, family, kind, attribute.value)?,
             }
         }
+        hop.encapsulation = wrapped.parse()?;
         hops.push(hop);
         rest = rest.get(aligned(length)..).unwrap_or(&[]);
     }
@@ -243,7 +282,7 @@ mod tests {
         assert_eq!((route.table, route.metric, route.kind), (1000, 77, RouteKind::Unicast));
         assert_eq!(route.preferred_source, Some([192, 0, 2, 9].into()));
         assert!(route.is_persistent());
-        let hop = route.next_hops.as_slice()[0];
+        let hop = &route.next_hops.as_slice()[0];
         assert_eq!(
             (hop.gateway, hop.interface),
             (Some([192, 0, 2, 1].into()), NonZeroU32::new(3))

@@ -3,11 +3,13 @@
 //! Everything is read in the caller's network namespace and needs no privilege.
 
 mod addresses;
+mod encapsulation;
 mod entries;
 mod links;
 mod nexthops;
 mod promiscuous;
 mod rtnetlink;
+mod rules;
 mod socket_option;
 mod tables;
 
@@ -16,7 +18,7 @@ use std::net::IpAddr;
 use std::path::Path;
 
 use netstat_model::route::{
-    Interface, InterfaceAddress, Route, RouteListing, TableNames, TableSelection, sort_interfaces, sort_routes,
+    Interface, InterfaceAddress, PolicyRule, Route, RouteAnswer, RouteListing, RouteQuery, RouteWay, TableNames, TableSelection, sort_interfaces, sort_routes,
 };
 use netstat_model::{Fact, Limit};
 
@@ -27,6 +29,7 @@ pub use links::{LinkMessage, parse_link};
 pub use nexthops::{NextHopObject, Target, parse_next_hop};
 pub use promiscuous::{Promiscuity, parse_promiscuity};
 pub use rtnetlink::NetlinkError;
+pub use rules::parse_rule;
 pub use tables::{UnknownTable, parse_names, resolve_table, select_tables, table_names};
 
 use crate::linux::netlink::attributes::{AF_INET, AF_INET6};
@@ -111,6 +114,7 @@ pub fn listing(selection: TableSelection) -> RouteListing {
                 addresses: Fact::Unknown(why),
                 ipv4: Fact::Unknown(why),
                 ipv6: Fact::Unknown(why),
+                rules: Fact::Unknown(why),
                 tables,
                 limits: vec![missing("interfaces and routes", &error)],
             };
@@ -122,6 +126,7 @@ pub fn listing(selection: TableSelection) -> RouteListing {
         addresses: part(addresses_of(&mut dumper), "addresses of interfaces", &mut limits),
         ipv4: part(routes_of(&mut dumper, AF_INET, selection), "IPv4 routes", &mut limits),
         ipv6: part(routes_of(&mut dumper, AF_INET6, selection), "IPv6 routes", &mut limits),
+        rules: part(rules_of(&mut dumper), "policy rules", &mut limits),
         tables,
         limits,
     }
@@ -200,6 +205,58 @@ fn routes_of(
     }
     sort_routes(&mut listed.rows);
     Ok(listed)
+}
+
+fn rules_of(dumper: &mut Dumper<RouteSocket>) -> Result<Listed<PolicyRule>, NetlinkError> {
+    let mut all = Listed {
+        rows: Vec::new(),
+        limits: Vec::new(),
+    };
+    for family in [AF_INET, AF_INET6] {
+        let wanted = |rule: &PolicyRule| rule.ipv4 == (family == AF_INET);
+        let read = list(dumper, Question::Rules { family }, |payload| {
+            Ok(parse_rule(payload)?.filter(wanted))
+        });
+        match read {
+            Ok(listed) => {
+                all.rows.extend(listed.rows);
+                all.limits.extend(listed.limits);
+            }
+            // A kernel without policy routing, or without this family, has one way for all packets.
+            Err(error) if error.is_absent() || error.why() == netstat_model::Why::NotSupported => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(all)
+}
+
+/// Asks the kernel which way a packet takes.
+///
+/// # Errors
+/// When the kernel cannot be asked; that it refuses to send such a packet is an answer.
+pub fn way(query: &RouteQuery) -> Result<RouteAnswer, NetlinkError> {
+    let dumper = &mut Dumper::open()?;
+    let query = RouteQuery {
+        uid: query.uid.or_else(|| Some(rustix::process::getuid().as_raw())),
+        ..*query
+    };
+    let mut ask = |matched| {
+        let question = Question::Way { query, matched };
+        list(dumper, question, entries::parse_answer).map(|listed| listed.rows.into_iter().next())
+    };
+    match ask(false) {
+        Ok(Some(answer)) => Ok(RouteAnswer::Way(Box::new(RouteWay {
+            query,
+            answer,
+            // Older kernels do not know the flag; what decided is not known then.
+            matched: ask(true).ok().flatten(),
+        }))),
+        Ok(None) => Ok(RouteAnswer::None("the kernel's answer could not be read".to_owned())),
+        Err(error) => match error.refusal() {
+            Some(reason) => Ok(RouteAnswer::None(reason.to_owned())),
+            None => Err(error),
+        },
+    }
 }
 
 /// Dumps `question` and parses each message; `None` is passed over. A message that makes no sense costs its row, and a limit

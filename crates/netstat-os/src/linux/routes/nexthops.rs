@@ -45,6 +45,8 @@ pub fn parse_next_hop(payload: &[u8]) -> Result<NextHopObject, Malformed> {
         pub(super) const BLACKHOLE: u16 = 4;
         pub(super) const OIF: u16 = 5;
         pub(super) const GATEWAY: u16 = 6;
+        pub(super) const ENCAP_TYPE: u16 = 7;
+        pub(super) const ENCAP: u16 = 8;
     }
     let (Some(&family), Some(flags)) = (payload.first(), u32_at(payload, 4)) else {
         return Err(Malformed("next-hop header cut off"));
@@ -55,8 +57,10 @@ pub fn parse_next_hop(payload: &[u8]) -> Result<NextHopObject, Malformed> {
         interface: None,
         weight: 1,
         flags: (flags & 0xff) as u8,
+        encapsulation: None,
     };
     let mut special = None;
+    let (mut encapsulation, mut wrapped): (Option<u16>, &[u8]) = (None, &[]);
     for attribute in Attributes(payload.get(HEADER..).unwrap_or(&[])) {
         let attribute = attribute?;
         let value = attribute.value;
@@ -64,10 +68,15 @@ pub fn parse_next_hop(payload: &[u8]) -> Result<NextHopObject, Malformed> {
             kind::ID => id = NonZeroU32::new(number(value)?),
             kind::OIF => hop.interface = NonZeroU32::new(number(value)?),
             kind::GATEWAY => hop.gateway = Some(address(family, value)?),
+            kind::ENCAP_TYPE => encapsulation = u16_at(value, 0),
+            kind::ENCAP => wrapped = value,
             kind::BLACKHOLE => special = Some(Target::Blackhole),
             kind::GROUP => special = Some(Target::Group(value.chunks_exact(MEMBER).filter_map(member).collect())),
             _ => {}
         }
+    }
+    if let Some(kind) = encapsulation {
+        hop.encapsulation = super::encapsulation::parse(kind, wrapped)?;
     }
     let id = id.ok_or(Malformed("next hop without a number"))?;
     Ok(NextHopObject {
@@ -90,11 +99,11 @@ pub(super) fn resolve(routes: &mut [Route], objects: &HashMap<NonZeroU32, Target
             continue;
         };
         let hop_of = |id: &NonZeroU32, weight| match objects.get(id) {
-            Some(Target::Hop(hop)) => Some(NextHop { weight, ..*hop }),
+            Some(Target::Hop(hop)) => Some(NextHop { weight, ..hop.clone() }),
             _ => None,
         };
         match target {
-            Target::Hop(hop) => route.next_hops = NextHops::One(*hop),
+            Target::Hop(hop) => route.next_hops = NextHops::One(hop.clone()),
             Target::Blackhole => route.kind = RouteKind::Blackhole,
             Target::Group(members) => {
                 route.next_hops = members.iter().filter_map(|(id, weight)| hop_of(id, *weight)).collect();
@@ -125,6 +134,7 @@ mod tests {
             interface: NonZeroU32::new(2),
             weight: 1,
             flags: 0,
+            encapsulation: None,
         };
         assert_eq!(hop.unwrap().target, Target::Hop(want));
         assert_eq!(

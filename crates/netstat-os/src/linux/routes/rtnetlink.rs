@@ -1,15 +1,19 @@
 //! Asks the kernel's routing side (`NETLINK_ROUTE`) for whole tables: netlink(7), rtnetlink(7).
 
+use std::net::IpAddr;
 use std::os::fd::OwnedFd;
 
 use netstat_model::Why;
+use netstat_model::route::RouteQuery;
 use rustix::io::{Errno, retry_on_intr};
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketFlags, SocketType};
 
-use crate::linux::netlink::attributes::{Messages, u32_at};
+use crate::linux::netlink::attributes::{AF_INET, AF_INET6, Messages, u32_at};
 
 /// `NLM_F_REQUEST | NLM_F_DUMP` (linux/netlink.h).
 const REQUEST_DUMP: u16 = 0x301;
+/// `NLM_F_REQUEST` alone: one answer.
+const REQUEST: u16 = 0x1;
 /// `NLM_F_DUMP_INTR`: the table changed while it was dumped.
 const DUMP_INTERRUPTED: u16 = 0x10;
 /// `NLMSG_NOOP`.
@@ -43,6 +47,18 @@ pub(super) enum Question {
     },
     /// `RTM_GETNEXTHOP`.
     NextHops,
+    /// `RTM_GETRULE` of a family.
+    Rules {
+        /// `AF_INET` or `AF_INET6`.
+        family: u8,
+    },
+    /// `RTM_GETROUTE` for one packet.
+    Way {
+        /// The packet.
+        query: RouteQuery,
+        /// The row of the table that decides (`RTM_F_FIB_MATCH`, Linux 4.15 for IPv4) instead of the answer for the packet.
+        matched: bool,
+    },
 }
 
 impl Question {
@@ -51,7 +67,8 @@ impl Question {
         match self {
             Question::Links => (18, 16),
             Question::Addresses => (22, 20),
-            Question::Routes { .. } => (26, 24),
+            Question::Routes { .. } | Question::Way { .. } => (26, 24),
+            Question::Rules { .. } => (34, 32),
             Question::NextHops => (106, 104),
         }
     }
@@ -67,7 +84,14 @@ impl Question {
             } => "IPv4 routes",
             Question::Routes { .. } => "IPv6 routes",
             Question::NextHops => "next-hop objects",
+            Question::Rules { .. } => "policy rules",
+            Question::Way { .. } => "the way of a packet",
         }
+    }
+
+    /// Whether the answer is a table that ends with a message of its own; else it is one message.
+    const fn is_dump(self) -> bool {
+        !matches!(self, Question::Way { .. })
     }
 
     /// The request message. With strict checking the kernel wants the family's own header, all else 0.
@@ -81,32 +105,69 @@ impl Question {
         let mut body = match self {
             Question::Links => vec![0; 16],
             Question::Addresses | Question::NextHops => vec![0; 8],
-            Question::Routes { family, .. } => {
+            Question::Routes { family, .. } | Question::Rules { family } => {
                 let mut header = vec![0; 12];
                 header[0] = family;
                 header
             }
+            Question::Way { query, matched } => way(&query, matched),
         };
-        let attribute = match self {
-            Question::Routes { table: Some(table), .. } => Some((TABLE, table)),
-            Question::Links => Some((EXT_MASK, SKIP_STATS)),
-            _ => None,
-        };
-        if let Some((kind, value)) = attribute {
-            body.extend(8u16.to_ne_bytes());
-            body.extend(kind.to_ne_bytes());
-            body.extend(value.to_ne_bytes());
+        match self {
+            Question::Routes { table: Some(table), .. } => push(&mut body, TABLE, &table.to_ne_bytes()),
+            Question::Links => push(&mut body, EXT_MASK, &SKIP_STATS.to_ne_bytes()),
+            _ => {}
         }
         let mut message = Vec::with_capacity(16 + body.len());
-        // At most 16 + 24 bytes.
+        // At most 16 + 80 bytes.
         message.extend((16 + body.len() as u32).to_ne_bytes());
         message.extend(self.types().0.to_ne_bytes());
-        message.extend(REQUEST_DUMP.to_ne_bytes());
+        message.extend(if self.is_dump() { REQUEST_DUMP } else { REQUEST }.to_ne_bytes());
         message.extend(sequence.to_ne_bytes());
         message.extend(0u32.to_ne_bytes());
         message.extend(body);
         message
     }
+}
+
+/// The body of a question for one packet: `rtmsg` and its attributes.
+fn way(query: &RouteQuery, matched: bool) -> Vec<u8> {
+    /// `RTM_F_LOOKUP_TABLE`: name the table that the answer is from.
+    const LOOKUP_TABLE: u32 = 0x1000;
+    /// `RTM_F_FIB_MATCH`.
+    const FIB_MATCH: u32 = 0x2000;
+    /// `RTA_DST`, `RTA_SRC`, `RTA_MARK`, `RTA_UID`.
+    const KINDS: [u16; 4] = [1, 2, 16, 25];
+    let octets = |address: IpAddr| match address {
+        IpAddr::V4(address) => address.octets().to_vec(),
+        IpAddr::V6(address) => address.octets().to_vec(),
+    };
+    let (family, bits) = match query.to {
+        IpAddr::V4(_) => (AF_INET, 32),
+        IpAddr::V6(_) => (AF_INET6, 128),
+    };
+    let mut body = vec![0; 12];
+    body[..3].copy_from_slice(&[family, bits, if query.from.is_some() { bits } else { 0 }]);
+    let flags = if matched { LOOKUP_TABLE | FIB_MATCH } else { LOOKUP_TABLE };
+    body[8..].copy_from_slice(&flags.to_ne_bytes());
+    push(&mut body, KINDS[0], &octets(query.to));
+    if let Some(from) = query.from {
+        push(&mut body, KINDS[1], &octets(from));
+    }
+    if query.mark != 0 {
+        push(&mut body, KINDS[2], &query.mark.to_ne_bytes());
+    }
+    if let Some(uid) = query.uid {
+        push(&mut body, KINDS[3], &uid.to_ne_bytes());
+    }
+    body
+}
+
+/// Appends an attribute whose value is a multiple of 4 bytes long.
+fn push(body: &mut Vec<u8>, kind: u16, value: &[u8]) {
+    // Addresses and numbers: at most 16 bytes.
+    body.extend((4 + value.len() as u16).to_ne_bytes());
+    body.extend(kind.to_ne_bytes());
+    body.extend(value);
 }
 
 /// Why the kernel's routing side could not be read.
@@ -131,6 +192,17 @@ impl NetlinkError {
     /// The kernel's error number.
     pub fn errno(&self) -> i32 {
         self.errno.raw_os_error()
+    }
+
+    /// Why the kernel sends no such packet: the errors that routes and rules give (`fib_props`, net/ipv4/fib_semantics.c).
+    pub(super) fn refusal(&self) -> Option<&'static str> {
+        match self.errno {
+            Errno::NETUNREACH => Some("network unreachable: no route matches"),
+            Errno::HOSTUNREACH => Some("unreachable: a route or rule refuses it"),
+            Errno::ACCESS => Some("prohibited by a route or rule"),
+            Errno::INVAL => Some("invalid: a blackhole route or rule drops it, or the source address is not one of this computer"),
+            _ => None,
+        }
     }
 
     /// Whether the kernel says that there is no such table.
@@ -305,7 +377,12 @@ impl<C: Carrier> Dumper<C> {
                         ..-4095 => return Err(Errno::BADMSG),
                         _ => return Ok(if changed { Attempt::Changed } else { Attempt::Clean }),
                     },
-                    kind if kind == answer => take(value, message.payload),
+                    kind if kind == answer => {
+                        take(value, message.payload);
+                        if !question.is_dump() {
+                            return Ok(Attempt::Clean);
+                        }
+                    }
                     _ => {}
                 }
             }

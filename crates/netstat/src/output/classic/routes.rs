@@ -5,7 +5,9 @@
 //!   its interface. IPv6 rows show the index the kernel names (that of the loopback), `-` if it names none.
 //! * Several next hops: one row each with the same destination and metric, and after the last column `hop 1 of 2, weight 3`.
 //!   The same place tells of a hop whose link is down, and of a route for some source or type of service only.
-//! * The Interface column is the own address that packets get, as Windows has it; the interface's name where it bears none.
+//! * The Interface column is an address of the interface that packets leave by, as Windows has it; the interface's name where it
+//!   has none.
+//! * Policy rules stand before the tables where there are others than the usual ones, and with `--table all`.
 //! * Addresses are always numbers, so `-n` changes nothing.
 
 use std::collections::HashMap;
@@ -14,7 +16,10 @@ use std::io::{self, Write};
 use std::num::NonZeroU32;
 
 use netstat_model::Fact;
-use netstat_model::route::{Interface, NextHop, OutgoingAddresses, Route, RouteListing, TableSelection};
+use netstat_model::route::rule::has_policy;
+use netstat_model::route::{
+    Interface, NextHop, OutgoingAddresses, PolicyRule, Route, RouteAnswer, RouteListing, RouteQuery, TableSelection,
+};
 use netstat_model::text::escape;
 
 /// A rule of 75 signs.
@@ -43,6 +48,11 @@ pub fn write(out: &mut dyn Write, listing: &RouteListing, options: &RoutesOption
         Fact::Unknown(_) => out.write_all(UNKNOWN.as_bytes())?,
     }
     out.write_all(RULE.as_bytes())?;
+    if let Fact::Known(rules) = &listing.rules
+        && (has_policy(rules) || options.table == TableSelection::All)
+    {
+        write_rules(out, rules, listing)?;
+    }
     let page = Page { listing, options };
     page.write_family(out, &V4::new(listing))?;
     page.write_family(out, &V6)
@@ -85,6 +95,82 @@ fn describe_interface(line: &mut String, interface: &Interface) {
     if let Some(alias) = &interface.alias {
         put(line, format_args!(", {}", escape(alias)));
     }
+}
+
+/// The rules that choose a table, in the order in which they are tried.
+fn write_rules(out: &mut dyn Write, rules: &[PolicyRule], listing: &RouteListing) -> io::Result<()> {
+    for (ipv4, title) in [(true, "IPv4 Policy Rules"), (false, "IPv6 Policy Rules")] {
+        let mut rules = rules.iter().filter(|rule| rule.ipv4 == ipv4).peekable();
+        if rules.peek().is_none() {
+            continue;
+        }
+        write!(out, "\n{title}\n{RULE}Priority  Selector, Action\n")?;
+        for rule in rules {
+            let action = rule.action_text(&listing.tables);
+            writeln!(out, "{:>8}  {} {action}", rule.priority, rule.selectors())?;
+        }
+        out.write_all(RULE.as_bytes())?;
+    }
+    Ok(())
+}
+
+/// Writes the way that a packet takes, or why it takes none: `-r --to`.
+///
+/// # Errors
+/// When `out` cannot be written.
+pub fn write_way(out: &mut dyn Write, query: &RouteQuery, answer: &RouteAnswer, listing: &RouteListing) -> io::Result<()> {
+    writeln!(out, "\nRoute to {}\n", query.to)?;
+    let way = match answer {
+        RouteAnswer::Way(way) => way,
+        RouteAnswer::None(reason) => return writeln!(out, "  None: {reason}"),
+    };
+    let rules = listing.rules.as_ref().known().map_or(&[][..], Vec::as_slice);
+    let rule = way.rule(rules).map_or_else(
+        || "-".to_owned(),
+        |rule| format!("{}: {} {}", rule.priority, rule.selectors(), rule.action_text(&listing.tables)),
+    );
+    let table = match listing.tables.name(way.answer.table) {
+        Some(name) => escape(name).into_owned(),
+        None => way.answer.table.to_string(),
+    };
+    let row = way.matched.as_ref().map_or_else(
+        || "-".to_owned(),
+        |row| match row.metric {
+            0 => format!("{}/{}", row.destination.address, row.destination.length),
+            metric => format!("{}/{}, metric {metric}", row.destination.address, row.destination.length),
+        },
+    );
+    let hop = way.answer.next_hops.as_slice().first();
+    let gateway = match (way.answer.kind.refusal(), hop.and_then(|hop| hop.gateway)) {
+        (Some(word), _) => word.to_owned(),
+        (None, Some(gateway)) => gateway.to_string(),
+        (None, None) => "On-link".to_owned(),
+    };
+    let interfaces = listing.interfaces.as_ref().known().map_or(&[][..], Vec::as_slice);
+    let interface = hop.and_then(|hop| hop.interface).map_or_else(
+        || "-".to_owned(),
+        |index| match interfaces.iter().find(|one| one.index == index) {
+            Some(one) => format!("{} ({index})", escape(&one.name)),
+            None => index.to_string(),
+        },
+    );
+    let source = way.answer.preferred_source.or(query.from);
+    let source = source.map_or_else(|| "-".to_owned(), |address| address.to_string());
+    let lines = [
+        ("Rule", rule),
+        ("Table", table),
+        ("Route", row),
+        ("Gateway", gateway),
+        ("Interface", interface),
+        ("Source", source),
+    ];
+    for (name, value) in lines {
+        writeln!(out, "  {name:<11}{value}")?;
+    }
+    if let Some(encapsulation) = hop.and_then(|hop| hop.encapsulation.as_ref()) {
+        writeln!(out, "  {:<11}{encapsulation}", "Wrapped in")?;
+    }
+    Ok(())
 }
 
 /// What differs between the two families.
@@ -332,6 +418,9 @@ fn put_notes(line: &mut String, row: Row<'_>) {
         let count = route.next_hops.as_slice().len();
         if count > 1 {
             note(format_args!("hop {place} of {count}, weight {}", hop.weight));
+        }
+        if let Some(encapsulation) = &hop.encapsulation {
+            note(format_args!("{encapsulation}"));
         }
         if hop.is_link_down() {
             note(format_args!("link down"));

@@ -14,6 +14,7 @@ pub(crate) fn tables() -> Value {
         ("ethernet", super::ethernet::schema()),
         ("statistics", super::statistics::schema()),
         ("routes", super::routes::schema()),
+        ("route_to", super::routes::way_schema()),
         ("processes", super::processes::schema()),
         ("rows", rows),
     ];
