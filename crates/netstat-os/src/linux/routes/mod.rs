@@ -18,7 +18,7 @@ use std::net::IpAddr;
 use std::path::Path;
 
 use netstat_model::route::{
-    Interface, InterfaceAddress, PolicyRule, Route, RouteAnswer, RouteListing, RouteQuery, RouteWay, TableNames, TableSelection, sort_interfaces, sort_routes,
+    Interface, InterfaceAddress, PolicyRule, Route, RouteAnswer, RouteListing, RouteKind, RouteQuery, RouteWay, TABLE_LOCAL, TABLE_MAIN, TableNames, TableSelection, sort_interfaces, sort_routes,
 };
 use netstat_model::{Fact, Limit};
 
@@ -245,9 +245,17 @@ pub fn way(query: &RouteQuery) -> Result<RouteAnswer, NetlinkError> {
         list(dumper, question, entries::parse_answer).map(|listed| listed.rows.into_iter().next())
     };
     match ask(false) {
-        Ok(Some(answer)) => Ok(RouteAnswer::Way(Box::new(RouteWay {
+        Ok(Some(mut answer)) => Ok(RouteAnswer::Way(Box::new(RouteWay {
             query,
-            answer,
+            answer: {
+                // Until a rule is added the kernel keeps `local` and `main` of IPv4 in one tree, which it calls `main`
+                // (fib_trie_unmerge, net/ipv4/fib_trie.c). Routes of these kinds come from `local`.
+                let own = matches!(answer.kind, RouteKind::Local | RouteKind::Broadcast);
+                if own && answer.table == TABLE_MAIN {
+                    answer.table = TABLE_LOCAL;
+                }
+                answer
+            },
             // Older kernels do not know the flag; what decided is not known then.
             matched: ask(true).ok().flatten(),
         }))),

@@ -147,7 +147,9 @@ fn way(query: &RouteQuery, matched: bool) -> Vec<u8> {
     };
     let mut body = vec![0; 12];
     body[..3].copy_from_slice(&[family, bits, if query.from.is_some() { bits } else { 0 }]);
-    let flags = if matched { LOOKUP_TABLE | FIB_MATCH } else { LOOKUP_TABLE };
+    // IPv6 names the table unasked, and its strict check refuses the flag (inet6_rtm_valid_getroute_req).
+    let named = if family == AF_INET { LOOKUP_TABLE } else { 0 };
+    let flags = if matched { named | FIB_MATCH } else { named };
     body[8..].copy_from_slice(&flags.to_ne_bytes());
     push(&mut body, KINDS[0], &octets(query.to));
     if let Some(from) = query.from {
