@@ -60,7 +60,10 @@ fn policy_rules_are_listed_before_the_tables() {
     if !has_ip() {
         return;
     }
-    assert!(!netstat("-rn").contains("Policy Rules"), "the usual rules are not worth a section");
+    assert!(
+        !netstat("-rn").contains("Policy Rules"),
+        "the usual rules are not worth a section"
+    );
     set_up();
     let text = netstat("-rn");
     let (rules, tables) = text.split_once("IPv4 Route Table").expect("tables");
@@ -78,7 +81,10 @@ fn policy_rules_are_listed_before_the_tables() {
     let json: Value = serde_json::from_str(&netstat("-r --json")).expect("JSON");
     let rules = json["routes"]["rules"].as_array().expect("rules");
     let marked = rules.iter().find(|rule| rule["priority"] == 32_765).expect("the rule");
-    assert_eq!((&marked["inverted"], &marked["mark"]), (&Value::Bool(true), &51_820.into()));
+    assert_eq!(
+        (&marked["inverted"], &marked["mark"]),
+        (&Value::Bool(true), &51_820.into())
+    );
     let suppressing = rules.iter().find(|rule| rule["priority"] == 32_764).expect("the rule");
     assert_eq!(suppressing["suppress_prefix_length"], 0);
 }
@@ -91,13 +97,23 @@ fn encapsulated_route_names_its_segments() {
     }
     set_up();
     let add = "-6 route add 2001:db8:5::/48 encap seg6 mode encap segs 2001:db8:9::1,2001:db8:9::2 dev up0";
-    if !Command::new("ip").args(add.split_whitespace()).status().is_ok_and(|status| status.success()) {
+    if !Command::new("ip")
+        .args(add.split_whitespace())
+        .status()
+        .is_ok_and(|status| status.success())
+    {
         netstat_testkit::skip("encapsulated_route", "this kernel has no SRv6");
         return;
     }
     let text = netstat("-rn");
-    let row = text.lines().find(|line| line.contains("2001:db8:5::/48")).expect("the route");
-    assert!(row.ends_with("seg6 mode encap segs 2001:db8:9::1,2001:db8:9::2"), "{row}");
+    let row = text
+        .lines()
+        .find(|line| line.contains("2001:db8:5::/48"))
+        .expect("the route");
+    assert!(
+        row.ends_with("seg6 mode encap segs 2001:db8:9::1,2001:db8:9::2"),
+        "{row}"
+    );
 }
 
 #[test]
@@ -124,19 +140,36 @@ fn route_to_agrees_with_ip_route_get() {
         ("2001:db8::1", 0),
     ] {
         let (to, rest) = packet.split_once(' ').unwrap_or((packet, ""));
-        let switches = rest.replace("mark", "--mark").replace("from", "--from").replace("uid", "--uid");
+        let switches = rest
+            .replace("mark", "--mark")
+            .replace("from", "--from")
+            .replace("uid", "--uid");
         let json: Value = serde_json::from_str(&netstat(&format!("-r --json --to {to} {switches}"))).expect("JSON");
         let way = &json["route_to"];
         let get = ip(&format!("route get {packet}"));
         let word = |name: &str| {
             let mut words = get.split_whitespace();
-            words.find(|word| *word == name).and_then(|_| words.next()).map(str::to_owned)
+            words
+                .find(|word| *word == name)
+                .and_then(|_| words.next())
+                .map(str::to_owned)
         };
-        assert_eq!(way["interface"].as_str(), word("dev").as_deref(), "{packet}: {get}{way}");
+        assert_eq!(
+            way["interface"].as_str(),
+            word("dev").as_deref(),
+            "{packet}: {get}{way}"
+        );
         assert_eq!(way["gateway"].as_str(), word("via").as_deref(), "{packet}: {get}{way}");
-        assert_eq!(way["source"].as_str(), word("src").or_else(|| word("from")).as_deref(), "{packet}: {get}{way}");
+        assert_eq!(
+            way["source"].as_str(),
+            word("src").or_else(|| word("from")).as_deref(),
+            "{packet}: {get}{way}"
+        );
         if let Some(table) = word("table") {
-            let named = [way["table"].to_string(), way["table_name"].as_str().unwrap_or_default().to_owned()];
+            let named = [
+                way["table"].to_string(),
+                way["table_name"].as_str().unwrap_or_default().to_owned(),
+            ];
             assert!(named.contains(&table), "{packet}: {get}{way}");
         }
         assert_eq!(way["rule"]["priority"], rule, "{packet}: {way}");

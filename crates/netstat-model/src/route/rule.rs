@@ -200,7 +200,9 @@ impl PolicyRule {
             && self.mark.is_none_or(|(mark, mask)| query.mark & mask == mark & mask)
             && self.tunnel.is_none_or(|key| key == 0)
             && !self.l3mdev
-            && self.users.is_none_or(|(first, last)| query.uid.is_some_and(|uid| (first..=last).contains(&uid)))
+            && self
+                .users
+                .is_none_or(|(first, last)| query.uid.is_some_and(|uid| (first..=last).contains(&uid)))
             && self.from.is_none_or(|from| match query.from {
                 Some(address) => from.holds(address),
                 // IPv4 is looked up with the source 0.0.0.0 then, IPv6 without any.

@@ -5,8 +5,8 @@ use std::time::Duration;
 use super::error::UsageError;
 use super::low::{Grouping, Low, Sorting};
 use super::plan::{
-    DEFAULT_DNS_TIMEOUT, EthernetPlan, FollowPlan, ListPlan, PacketPlan, Naming, Plan, RouteTable, RoutesPlan, StatisticsPlan,
-    Which,
+    DEFAULT_DNS_TIMEOUT, EthernetPlan, FollowPlan, ListPlan, Naming, PacketPlan, Plan, RouteTable, RoutesPlan,
+    StatisticsPlan, Which,
 };
 use super::shape::{ColumnList, Format, Shape};
 use super::values::ProtocolName;
@@ -205,7 +205,11 @@ fn refuse_contradictions(low: &Low) -> Result<(), UsageError> {
 /// What does not go with `--to`, or not without it.
 fn refuse_way(low: &Low) -> Result<(), UsageError> {
     let refuse = |message: &str| Err(UsageError::new(message));
-    let parts = [("--from", low.from.is_some()), ("--mark", low.mark.is_some()), ("--uid", low.uid.is_some())];
+    let parts = [
+        ("--from", low.from.is_some()),
+        ("--mark", low.mark.is_some()),
+        ("--uid", low.uid.is_some()),
+    ];
     let Some(to) = low.to else {
         return match parts.iter().find(|(_, given)| *given) {
             Some((name, _)) => refuse(&format!("{name} needs --to: netstat -r --to 203.0.113.5")),
@@ -222,9 +226,9 @@ fn refuse_way(low: &Low) -> Result<(), UsageError> {
         return refuse("--to has no CSV form; use --json");
     }
     match low.from {
-        Some(from) if from.is_ipv4() != to.is_ipv4() => refuse(&format!(
-            "--from {from} and --to {to} are of different families"
-        )),
+        Some(from) if from.is_ipv4() != to.is_ipv4() => {
+            refuse(&format!("--from {from} and --to {to} are of different families"))
+        }
         _ => Ok(()),
     }
 }

@@ -30,8 +30,8 @@ pub(crate) use help::EXAMPLES as HELP_EXAMPLES;
 pub use help::markdown as switches_as_markdown;
 pub use low::command;
 pub use plan::{
-    DEFAULT_DNS_TIMEOUT, EthernetPlan, FollowPlan, ListPlan, Naming, PacketPlan, Plan, RouteTable, RoutesPlan, StatisticsPlan,
-    Which,
+    DEFAULT_DNS_TIMEOUT, EthernetPlan, FollowPlan, ListPlan, Naming, PacketPlan, Plan, RouteTable, RoutesPlan,
+    StatisticsPlan, Which,
 };
 pub use values::{INTERVAL_MAX, OwnerMethod, ProtocolName};
 

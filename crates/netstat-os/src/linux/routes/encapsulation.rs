@@ -55,7 +55,9 @@ pub(super) fn parse(kind: u16, value: &[u8]) -> Result<Option<Box<Encapsulation>
             Some(Encapsulation::Seg6 { mode, segments })
         }),
         // SEG6_LOCAL_ACTION.
-        7 => first(1)?.and_then(|value| u32_at(value, 0)).map(Encapsulation::Seg6Local),
+        7 => first(1)?
+            .and_then(|value| u32_at(value, 0))
+            .map(Encapsulation::Seg6Local),
         _ => None,
     };
     Ok(Some(Box::new(known.unwrap_or(Encapsulation::Other(kind)))))

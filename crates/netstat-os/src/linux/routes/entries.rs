@@ -3,7 +3,9 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::num::NonZeroU32;
 
-use netstat_model::route::{Encapsulation, NextHop, NextHops, Prefix, Route, RouteKind, RouteProtocol, RouterPreference, Scope};
+use netstat_model::route::{
+    Encapsulation, NextHop, NextHops, Prefix, Route, RouteKind, RouteProtocol, RouterPreference, Scope,
+};
 
 use super::encapsulation;
 use crate::linux::netlink::attributes::{

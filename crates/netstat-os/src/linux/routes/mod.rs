@@ -18,7 +18,8 @@ use std::net::IpAddr;
 use std::path::Path;
 
 use netstat_model::route::{
-    Interface, InterfaceAddress, PolicyRule, Route, RouteAnswer, RouteListing, RouteKind, RouteQuery, RouteWay, TABLE_LOCAL, TABLE_MAIN, TableNames, TableSelection, sort_interfaces, sort_routes,
+    Interface, InterfaceAddress, PolicyRule, Route, RouteAnswer, RouteKind, RouteListing, RouteQuery, RouteWay,
+    TABLE_LOCAL, TABLE_MAIN, TableNames, TableSelection, sort_interfaces, sort_routes,
 };
 use netstat_model::{Fact, Limit};
 

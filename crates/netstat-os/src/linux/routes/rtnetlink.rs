@@ -202,7 +202,9 @@ impl NetlinkError {
             Errno::NETUNREACH => Some("network unreachable: no route matches"),
             Errno::HOSTUNREACH => Some("unreachable: a route or rule refuses it"),
             Errno::ACCESS => Some("prohibited by a route or rule"),
-            Errno::INVAL => Some("invalid: a blackhole route or rule drops it, or the source address is not one of this computer"),
+            Errno::INVAL => {
+                Some("invalid: a blackhole route or rule drops it, or the source address is not one of this computer")
+            }
             _ => None,
         }
     }

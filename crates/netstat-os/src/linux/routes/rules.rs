@@ -79,7 +79,12 @@ pub fn parse_rule(payload: &[u8]) -> Result<Option<PolicyRule>, Malformed> {
             kind::PRIORITY => rule.priority = number(value)?,
             kind::FWMARK => mark = Some(number(value)?),
             kind::FWMASK => mask = Some(number(value)?),
-            kind::TUN_ID => rule.tunnel = value.first_chunk::<8>().map(|key| u64::from_be_bytes(*key)).filter(|&key| key != 0),
+            kind::TUN_ID => {
+                rule.tunnel = value
+                    .first_chunk::<8>()
+                    .map(|key| u64::from_be_bytes(*key))
+                    .filter(|&key| key != 0)
+            }
             kind::SUPPRESS_IFGROUP => rule.suppress_interface_group = suppressed(number(value)?),
             kind::SUPPRESS_PREFIXLEN => rule.suppress_prefix_length = suppressed(number(value)?),
             kind::TABLE => table = number(value)?,

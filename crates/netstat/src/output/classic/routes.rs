@@ -118,7 +118,12 @@ fn write_rules(out: &mut dyn Write, rules: &[PolicyRule], listing: &RouteListing
 ///
 /// # Errors
 /// When `out` cannot be written.
-pub fn write_way(out: &mut dyn Write, query: &RouteQuery, answer: &RouteAnswer, listing: &RouteListing) -> io::Result<()> {
+pub fn write_way(
+    out: &mut dyn Write,
+    query: &RouteQuery,
+    answer: &RouteAnswer,
+    listing: &RouteListing,
+) -> io::Result<()> {
     writeln!(out, "\nRoute to {}\n", query.to)?;
     let way = match answer {
         RouteAnswer::Way(way) => way,
@@ -127,7 +132,14 @@ pub fn write_way(out: &mut dyn Write, query: &RouteQuery, answer: &RouteAnswer, 
     let rules = listing.rules.as_ref().known().map_or(&[][..], Vec::as_slice);
     let rule = way.rule(rules).map_or_else(
         || "-".to_owned(),
-        |rule| format!("{}: {} {}", rule.priority, rule.selectors(), rule.action_text(&listing.tables)),
+        |rule| {
+            format!(
+                "{}: {} {}",
+                rule.priority,
+                rule.selectors(),
+                rule.action_text(&listing.tables)
+            )
+        },
     );
     let table = match listing.tables.name(way.answer.table) {
         Some(name) => escape(name).into_owned(),
@@ -137,7 +149,10 @@ pub fn write_way(out: &mut dyn Write, query: &RouteQuery, answer: &RouteAnswer, 
         || "-".to_owned(),
         |row| match row.metric {
             0 => format!("{}/{}", row.destination.address, row.destination.length),
-            metric => format!("{}/{}, metric {metric}", row.destination.address, row.destination.length),
+            metric => format!(
+                "{}/{}, metric {metric}",
+                row.destination.address, row.destination.length
+            ),
         },
     );
     let hop = way.answer.next_hops.as_slice().first();

@@ -71,7 +71,9 @@ pub(crate) fn way(query: &RouteQuery, answer: &RouteAnswer, listing: &RouteListi
         value["interface_index"] = hop.interface.map(|index| index.get()).into();
         value["encapsulation"] = hop.encapsulation.as_ref().map(ToString::to_string).into();
         let interfaces = listing.interfaces.as_ref().known().map_or(&[][..], Vec::as_slice);
-        let name = hop.interface.and_then(|index| interfaces.iter().find(|one| one.index == index));
+        let name = hop
+            .interface
+            .and_then(|index| interfaces.iter().find(|one| one.index == index));
         value["interface"] = name.map_or(Value::Null, |one| text(&one.name));
     }
     value
@@ -199,9 +201,7 @@ pub(super) fn schema() -> Value {
 fn rule_schema() -> Value {
     let number = |what: &str| json!({"type": ["integer", "null"], "minimum": 0, "description": what});
     let text = |what: &str| json!({"type": ["string", "null"], "description": what});
-    let pair = |what: &str| {
-        json!({"type": ["array", "null"], "items": {"type": "integer", "minimum": 0}, "description": what})
-    };
+    let pair = |what: &str| json!({"type": ["array", "null"], "items": {"type": "integer", "minimum": 0}, "description": what});
     json!({
         "type": "object",
         "properties": {
