@@ -136,6 +136,7 @@ fn a_computer_on_many_networks() {
         address(1, "127.0.0.1", 8),
         address(2, "192.168.31.221", 24),
         address(2, "10.20.30.40", 16),
+        address(2, "10.20.30.41", 16),
         address(2, "2001:db8::5", 64),
     ]);
     let heavy = NextHop {

@@ -258,6 +258,7 @@ mod tests {
             let value = match words.last().unwrap() {
                 &"NAME" if long == "--protocol" => "tcp",
                 &"NAME" => "main",
+                &"ADDRESS" => "203.0.113.5",
                 &"SECONDS" => "0.5",
                 &"HOW" => "proc",
                 &"FILTER" => "--port=443",
@@ -282,6 +283,8 @@ mod tests {
                 "--json" | "--ndjson" | "--csv" => "5",
                 "--follow" | "--until" => "-n",
                 "--timeout" => "--follow",
+                "--to" => "-r",
+                "--from" | "--mark" | "--uid" => "-r --to 203.0.113.9",
                 _ => "-e -s -r --verbose 5",
             };
             assert!(parses(&format!("{long} {value} {company}")), "{line}");
