@@ -2,8 +2,6 @@
 //! databases are asked once for all files, and each file is read once.
 
 use std::collections::HashMap;
-use std::ffi::OsStr;
-use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -43,7 +41,7 @@ pub struct HostFiles;
 
 impl Files for HostFiles {
     fn status(&mut self, root: &Path, path: &Path) -> Result<FileFacts, Why> {
-        netstat_os::file_status(root, path.as_os_str().as_bytes())
+        netstat_os::files::status_in(root, path.as_os_str().as_encoded_bytes())
     }
 
     fn owners(&mut self, root: &Path, paths: &[PathBuf]) -> Vec<Ownership> {
@@ -51,7 +49,7 @@ impl Files for HostFiles {
     }
 
     fn beginning(&mut self, root: &Path, path: &Path, limit: usize) -> Result<Vec<u8>, Why> {
-        netstat_os::file_beginning(root, path.as_os_str().as_bytes(), limit)
+        netstat_os::files::beginning_in(root, path.as_os_str().as_encoded_bytes(), limit)
     }
 }
 
@@ -163,7 +161,7 @@ fn authority(facts: &ProcessFacts, root: &[u8]) -> Authority {
 
 /// A path from its bytes.
 pub fn path_of(bytes: &[u8]) -> PathBuf {
-    PathBuf::from(OsStr::from_bytes(bytes))
+    netstat_os::files::path_of(bytes.to_vec())
 }
 
 /// Stands for a file in [`FileSet`].

@@ -170,11 +170,12 @@ pub fn run(options: Options) -> Result<End, String> {
         .map_err(|error| format!("no thread can be started: {error}"))?;
     let mut screen = Screen::take().map_err(|error| format!("the terminal cannot be used: {error}"))?;
     let tell_signals = tell.clone();
-    netstat_os::catch_signals(move |caught| {
+    let notify = move |caught| {
         // The loop may be gone already.
         let _ = tell_signals.send(Message::Caught(caught));
-    })
-    .map_err(|error| format!("signals cannot be caught: {error}"))?;
+    };
+    let caught = system.catch_signals(Box::new(notify));
+    caught.map_err(|error| format!("signals cannot be caught: {error}"))?;
     let tell_events = tell.clone();
     start("input", move || input(&tell_events))?;
     start("collector", move || match player {

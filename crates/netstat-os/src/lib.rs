@@ -43,13 +43,14 @@ mod refused;
 mod replay;
 mod signals;
 mod system;
+#[cfg(any(test, not(target_os = "linux")))]
+#[cfg_attr(target_os = "linux", expect(unreachable_pub, reason = "only its tests run here"))]
+mod unsupported;
 
 pub use ask::{MetricsAsk, PortTries, SocketAsk, SocketList};
 pub use events::{EventSource, EventWay, EventsAsk, Lost};
 #[cfg(target_os = "linux")]
-pub use linux::process::{file_beginning, file_facts, file_status};
-#[cfg(target_os = "linux")]
-pub use linux::{Linux as Native, boot_id, components_of, is_locked, now};
+pub use linux::Linux as Native;
 pub use optional::{Control, Events, Firewall, Inspect, Integrity};
 pub use output::{create_private, stdout, terminal_width};
 pub use process_ask::{DescriptorsAsk, NoProcess, ProcessAsk, ProcessText};
@@ -57,6 +58,8 @@ pub use refused::{NOT_SUPPORTED, Refused, RefusedKind};
 pub use replay::{Replay, ReplayClock};
 pub use signals::{Caught, Signal, catch_signals, stop_self};
 pub use system::{NotDestroyed, OwnerSource, OwnersAsk, OwnersFound, System};
+#[cfg(not(target_os = "linux"))]
+pub use unsupported::Unsupported as Native;
 
 /// The example of the README runs with the documentation's.
 #[cfg(doctest)]

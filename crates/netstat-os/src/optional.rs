@@ -160,12 +160,4 @@ pub trait Control {
         drop(notify);
         Ok(())
     }
-
-    /// Stops this program until it is told to continue, and returns then.
-    ///
-    /// # Errors
-    /// The system's.
-    fn stop_self(&mut self) -> io::Result<()> {
-        Err(io::ErrorKind::Unsupported.into())
-    }
 }

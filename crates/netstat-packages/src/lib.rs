@@ -11,16 +11,4 @@ pub mod containers;
 pub mod digest;
 pub mod packages;
 
-/// The reason in our words for an error of the system.
-pub(crate) fn why(error: &std::io::Error) -> netstat_model::Why {
-    use netstat_model::Why;
-    use std::io::ErrorKind;
-
-    match error.kind() {
-        ErrorKind::PermissionDenied => Why::NotPermitted,
-        ErrorKind::NotFound => Why::Gone,
-        // ESRCH, from the root directory of a process that ended.
-        _ if error.raw_os_error() == Some(rustix::io::Errno::SRCH.raw_os_error()) => Why::Gone,
-        _ => Why::Failed,
-    }
-}
+pub(crate) use netstat_os::files::why;

@@ -8,6 +8,7 @@ use std::time::SystemTime;
 
 use netstat_model::text::{escape_str, shell_quoted};
 use netstat_model::{Filter, Protocol, Socket, State};
+use netstat_os::System;
 use netstat_record::{Beacon, Coverage, Millis, OpenFlow, ProgramHistory, Reader, StateAge, StoreError};
 
 use netstat_audit::Past;
@@ -52,6 +53,8 @@ pub(crate) struct Recall {
     pub(crate) reach: Coverage,
     /// Whether a recorder writes to it.
     watched: bool,
+    /// The running boot, where the system tells it.
+    boot_id: Option<String>,
     /// When the clock was last set, as far as a recorder saw it: ages from before are void.
     clock_set: Option<Millis>,
 }
@@ -83,10 +86,10 @@ impl Recall {
     ///
     /// # Errors
     /// Why there is none.
-    pub(crate) fn open(places: &[PathBuf], now: SystemTime) -> Result<Recall, NoRecord> {
+    pub(crate) fn open(places: &[PathBuf], system: &dyn System, now: SystemTime) -> Result<Recall, NoRecord> {
         for path in places {
             match File::open(path) {
-                Ok(_) => return Recall::at(path, now),
+                Ok(_) => return Recall::at(path, system, now),
                 Err(error) if error.kind() == ErrorKind::NotFound => {}
                 // A folder that may not be entered says nothing of what is in it, unless it is there for records alone.
                 Err(error) if error.kind() == ErrorKind::PermissionDenied => {
@@ -101,7 +104,7 @@ impl Recall {
         Err(NoRecord::Absent)
     }
 
-    fn at(path: &Path, now: SystemTime) -> Result<Recall, NoRecord> {
+    fn at(path: &Path, system: &dyn System, now: SystemTime) -> Result<Recall, NoRecord> {
         let failed = |error: StoreError| match error {
             StoreError::Absent(_) => NoRecord::Absent,
             error => unusable(path, &error.to_string()),
@@ -116,7 +119,8 @@ impl Recall {
             reader,
             path: path.to_owned(),
             reach,
-            watched: netstat_os::is_locked(Path::new(&lock)).unwrap_or(false),
+            watched: system.is_locked(Path::new(&lock)).unwrap_or(false),
+            boot_id: system.boot_id().ok(),
             clock_set: gaps.iter().filter(|gap| gap.is_clock()).map(|gap| gap.until).max(),
         })
     }
@@ -133,10 +137,10 @@ impl Recall {
             .filter(|socket| matches!(socket.protocol(), Protocol::Tcp | Protocol::Udp))
             .filter_map(|socket| Some((socket.cookie()?.get(), socket)))
             .collect();
-        let mut flows = match netstat_os::boot_id() {
-            Ok(boot) if !sockets.is_empty() => self
+        let mut flows = match &self.boot_id {
+            Some(boot) if !sockets.is_empty() => self
                 .reader
-                .open_flows(&boot, &|cookie| sockets.contains_key(&cookie))
+                .open_flows(boot, &|cookie| sockets.contains_key(&cookie))
                 .unwrap_or_default(),
             _ => HashMap::new(),
         };
@@ -217,6 +221,7 @@ impl OpenFlows {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use netstat_os::Replay;
 
     #[test]
     fn the_first_place_counts_and_a_named_one_is_the_only_one() {
@@ -232,7 +237,7 @@ mod tests {
     fn what_cannot_be_used_says_why() {
         let directory = tempfile::tempdir().unwrap();
         let place = |name: &str| directory.path().join(name);
-        let why = |name: &str| Recall::open(&[place(name)], SystemTime::now()).err();
+        let why = |name: &str| Recall::open(&[place(name)], &Replay::default(), SystemTime::now()).err();
         assert_eq!(why("none"), Some(NoRecord::Absent));
         std::fs::write(place("text"), "no database, and long enough to be looked at as one").unwrap();
         let Some(NoRecord::Unusable(words)) = why("text") else {

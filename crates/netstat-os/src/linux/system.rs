@@ -227,8 +227,4 @@ impl Control for Linux {
     fn catch_signals(&mut self, notify: Box<dyn FnMut(Caught) + Send>) -> io::Result<()> {
         crate::catch_signals(notify)
     }
-
-    fn stop_self(&mut self) -> io::Result<()> {
-        crate::stop_self()
-    }
 }

@@ -5,13 +5,11 @@
 //! that reading the file would not.
 
 use std::collections::HashMap;
-use std::fs::{DirBuilder, File};
+use std::fs::File;
 use std::io::{self, Write};
-use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, Mode, OFlags};
+use netstat_os::files::{self, Directory, Opened};
 
 use super::state::digest_of;
 use super::{Algorithm, Digest, FileId};
@@ -51,7 +49,7 @@ impl Cache {
     /// The directory of the calling user: `/var/cache/netstat` for root, else `$XDG_CACHE_HOME/netstat` or
     /// `~/.cache/netstat` (XDG Base Directory Specification 0.8). None without an absolute one.
     pub fn directory() -> Option<PathBuf> {
-        if rustix::process::geteuid().is_root() {
+        if files::own_user() == Some(0) {
             return Some("/var/cache/netstat".into());
         }
         let absolute = |name: &str| {
@@ -205,57 +203,57 @@ fn parse_line(line: &str) -> Option<(FileId, Digest)> {
 fn read(dir: &Path) -> io::Result<Vec<u8>> {
     use std::io::Read;
     let dir = open_dir(dir)?;
-    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let mut file = File::from(rustix::fs::openat(&dir, NAME, flags, Mode::empty())?);
-    check(&file.metadata()?, "file")?;
+    let mut file = match dir.file(NAME.as_bytes())? {
+        Opened::Is(file) => file,
+        Opened::LinkOrOther(error) => return Err(error),
+    };
+    check(&file, "file")?;
     let mut content = Vec::new();
     Read::by_ref(&mut file).take(MAX_FILE).read_to_end(&mut content)?;
     Ok(content)
 }
 
 fn write(path: &Path, content: &[u8]) -> io::Result<()> {
-    DirBuilder::new().recursive(true).mode(0o700).create(path)?;
+    files::create_private_directory(path)?;
     let dir = open_dir(path)?;
     // Two runs at once each write their own and the later wins.
     let temporary = format!(".{NAME}.{}", std::process::id());
-    let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let create = || rustix::fs::openat(&dir, &temporary, flags, Mode::from(0o600));
-    let fd = create().or_else(|error| {
+    let mut file = dir.create_private(&temporary).or_else(|error| {
         // Left by a run that was killed and had the same process id.
-        rustix::fs::unlinkat(dir.as_fd(), &temporary, AtFlags::empty()).map_err(|_| error)?;
-        create()
+        dir.remove(&temporary).map_err(|_| error)?;
+        dir.create_private(&temporary)
     })?;
-    let written = File::from(fd)
+    let written = file
         .write_all(content)
-        .and_then(|()| Ok(rustix::fs::renameat(dir.as_fd(), &temporary, dir.as_fd(), NAME)?));
+        .and_then(|()| dir.rename(&temporary, NAME));
     if written.is_err() {
-        let _ = rustix::fs::unlinkat(dir.as_fd(), &temporary, AtFlags::empty());
+        let _ = dir.remove(&temporary);
     }
     written
 }
 
-fn open_dir(path: &Path) -> io::Result<OwnedFd> {
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    let dir = File::from(rustix::fs::open(path, flags, Mode::empty())?);
-    check(&dir.metadata()?, "directory")?;
-    Ok(dir.into())
+fn open_dir(path: &Path) -> io::Result<Directory> {
+    let dir = Directory::open_no_follow(path)?;
+    check(&dir.as_file()?, "directory")?;
+    Ok(dir)
 }
 
 /// Refuses what another user made or may change.
-fn check(meta: &std::fs::Metadata, what: &str) -> io::Result<()> {
+fn check(file: &File, what: &str) -> io::Result<()> {
+    let facts = files::facts(file)?;
     let refuse = |reason: &str| {
         Err(io::Error::new(
             io::ErrorKind::PermissionDenied,
             format!("its {what} {reason}"),
         ))
     };
-    if meta.uid() != rustix::process::geteuid().as_raw() {
+    if Some(facts.user) != files::own_user() {
         return refuse("belongs to another user");
     }
-    if meta.mode() & 0o022 != 0 {
+    if facts.mode & 0o022 != 0 {
         return refuse("is writable by others");
     }
-    if what == "file" && !meta.is_file() {
+    if what == "file" && !file.metadata()?.is_file() {
         return refuse("is no regular file");
     }
     Ok(())

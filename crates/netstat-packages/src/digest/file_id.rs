@@ -3,6 +3,8 @@
 use std::fs::File;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use netstat_model::process::FileTime;
+
 /// A file changed less than this before it was read could change again without a new time: the clock of most file systems
 /// ticks every 4 to 10 ms (`CONFIG_HZ`), that of some every 2 s.
 const SETTLED: Duration = Duration::from_secs(3);
@@ -25,15 +27,17 @@ pub struct FileId {
 impl FileId {
     /// That of an open file; `None` for what is no regular file.
     pub fn of(file: &File) -> std::io::Result<Option<FileId>> {
-        use std::os::unix::fs::MetadataExt;
-        let meta = file.metadata()?;
-        let nanos = |seconds: i64, rest: i64| i128::from(seconds) * 1_000_000_000 + i128::from(rest);
-        Ok(meta.is_file().then(|| FileId {
-            device: meta.dev(),
-            inode: meta.ino(),
-            size: meta.len(),
-            modified: nanos(meta.mtime(), meta.mtime_nsec()),
-            changed: nanos(meta.ctime(), meta.ctime_nsec()),
+        if !file.metadata()?.is_file() {
+            return Ok(None);
+        }
+        let facts = netstat_os::files::facts(file)?;
+        let nanos = |time: FileTime| i128::from(time.seconds) * 1_000_000_000 + i128::from(time.nanoseconds);
+        Ok(Some(FileId {
+            device: facts.device,
+            inode: facts.inode,
+            size: facts.size,
+            modified: nanos(facts.modified),
+            changed: nanos(facts.changed),
         }))
     }
 

@@ -2,14 +2,13 @@
 
 use std::fs::File;
 use std::io::Read;
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
 
 use netstat_model::Why;
-use rustix::fs::{Mode, OFlags};
+use netstat_os::files;
 
 use super::cache::Cache;
 use super::state::State;
@@ -200,8 +199,7 @@ fn digest(job: &Job, limit: u64, cache: &Mutex<&mut Cache>, told: &dyn Fn(u64)) 
 
 /// Opens without waiting, should the path mean a FIFO or a terminal.
 fn open(path: &Path) -> std::io::Result<File> {
-    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-    Ok(rustix::fs::open(path, flags, Mode::empty())?.into())
+    files::open_without_waiting(path)
 }
 
 /// Reads a file from its beginning without moving its position, which another thread may share.
@@ -212,7 +210,7 @@ struct FromStart<'a> {
 
 impl Read for FromStart<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        let read = self.file.read_at(buffer, self.at)?;
+        let read = files::read_at(self.file, buffer, self.at)?;
         self.at += read as u64;
         Ok(read)
     }
@@ -364,7 +362,7 @@ mod tests {
     fn what_cannot_be_digested_has_a_reason() {
         let dir = tempfile::tempdir().unwrap();
         let fifo = dir.path().join("fifo");
-        rustix::fs::mknodat(rustix::fs::CWD, &fifo, rustix::fs::FileType::Fifo, Mode::from(0o600), 0).unwrap();
+        rustix::fs::mknodat(rustix::fs::CWD, &fifo, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
         let large = dir.path().join("large");
         fs::write(&large, "12345").unwrap();
         let paths = [dir.path().join("none"), fifo, dir.path().into(), large];

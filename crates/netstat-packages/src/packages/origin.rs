@@ -3,7 +3,6 @@
 //! A place is evidence, no proof: whoever may write to the directory may put anything there.
 
 use std::borrow::Cow;
-use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use netstat_model::text;
@@ -196,7 +195,7 @@ const PASSING: &[&[&str]] = &[&["tmp"], &["var", "tmp"], &["dev"], &["run"], &["
 /// Below `/tmp`, `/var/tmp`, `/dev`, `/run` and `/proc` only mounted AppImages and `go run` are recognised: a directory
 /// `/tmp/.cargo/bin` is no habit of cargo.
 pub fn origin(path: &Path) -> Option<Origin> {
-    let bytes = path.as_os_str().as_bytes();
+    let bytes = path.as_os_str().as_encoded_bytes();
     let parts: Vec<&[u8]> = bytes.strip_prefix(b"/")?.split(|&byte| byte == b'/').collect();
     // The file itself is no place.
     let dirs = &parts[..parts.len() - 1];
@@ -349,8 +348,7 @@ mod tests {
     proptest! {
         #[test]
         fn any_path(bytes: Vec<u8>) {
-            use std::ffi::OsStr;
-            if let Some(origin) = origin(Path::new(OsStr::from_bytes(&bytes))) {
+            if let Some(origin) = origin(&netstat_os::files::path_of(bytes)) {
                 let name = origin.name.unwrap_or_default();
                 prop_assert_eq!(text::escape_str(&name), name.as_str());
             }

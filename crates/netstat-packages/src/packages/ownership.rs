@@ -169,8 +169,7 @@ pub struct Trouble {
 impl Trouble {
     /// The trouble in plain words, one line.
     pub fn words(&self) -> String {
-        use std::os::unix::ffi::OsStrExt as _;
-        let path = netstat_model::text::escape(self.path.as_os_str().as_bytes());
+        let path = netstat_model::text::escape(self.path.as_os_str().as_encoded_bytes());
         match &self.problem {
             Problem::Read(why) => format!("{} database {path}: {}", self.database.name(), why.words()),
             Problem::Format(format) => {

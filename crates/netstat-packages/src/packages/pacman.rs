@@ -2,15 +2,15 @@
 
 use std::fs::File;
 use std::io::Read;
-use std::os::fd::{AsFd, OwnedFd};
 use std::time::SystemTime;
 
 use flate2::read::MultiGzDecoder;
 use netstat_model::{Fact, Why};
+use netstat_os::files::Directory;
 
 use super::dpkg::parse::lines;
 use super::ownership::{Database, NoRecord, Package, Problem, Recorded};
-use super::root::{absolute, dir_in, epoch, file_in, names_in, read_whole, split};
+use super::root::{absolute, dir_in, epoch, file_in, read_whole, split};
 use super::search::Search;
 use crate::digest::{Algorithm, Digest};
 use crate::why;
@@ -32,8 +32,8 @@ pub(super) fn search(search: &mut Search<'_>) -> bool {
         }
     };
     let mut text = Vec::new();
-    let read = |dir: &OwnedFd, name: &[u8], text: &mut Vec<u8>| {
-        file_in(dir.as_fd(), name).and_then(|file| read_whole(file, text))
+    let read = |dir: &Directory, name: &[u8], text: &mut Vec<u8>| {
+        file_in(dir, name).and_then(|file| read_whole(file, text))
     };
     match read(&local, b"ALPM_DB_VERSION", &mut text) {
         Ok(_) if text.trim_ascii() != VERSION => {
@@ -43,7 +43,7 @@ pub(super) fn search(search: &mut Search<'_>) -> bool {
         // Where it is missing, as in images that were made without pacman, the directories tell.
         _ => {}
     }
-    let names = match names_in(local.as_fd()) {
+    let names = match local.names() {
         Ok(names) => names,
         Err(error) => {
             search.trouble(Database::Pacman, LOCAL, why(&error));
@@ -54,7 +54,7 @@ pub(super) fn search(search: &mut Search<'_>) -> bool {
         if search.is_done() {
             break;
         }
-        let opened = dir_in(local.as_fd(), name);
+        let opened = dir_in(&local, name);
         let dir = match opened.and_then(|dir| read(&dir, b"files", &mut text).map(|_| dir)) {
             Ok(dir) => dir,
             // A package without files has no such list.
@@ -123,10 +123,10 @@ struct Details {
 }
 
 impl Details {
-    fn read(dir: &OwnedFd, name: &[u8]) -> Details {
+    fn read(dir: &Directory, name: &[u8]) -> Details {
         let mut desc = Vec::new();
-        let read = file_in(dir.as_fd(), b"desc").and_then(|file| read_whole(file, &mut desc));
-        let mtree = file_in(dir.as_fd(), b"mtree").and_then(unpack);
+        let read = file_in(dir, b"desc").and_then(|file| read_whole(file, &mut desc));
+        let mtree = file_in(dir, b"mtree").and_then(unpack);
         Details {
             directory: name.to_vec(),
             desc: read.ok().map(|_| desc),

@@ -5,17 +5,12 @@
 //! with `O_NOFOLLOW`, links are followed by hand, and only regular files up to a limit are read.
 
 use std::collections::{HashMap, VecDeque};
-use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{self, Read};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use rustix::fs::{Mode, OFlags};
-use rustix::io::Errno;
+use netstat_os::files::{self, Directory, Opened};
 
 /// How many symbolic links one path may lead through; as `MAXSYMLINKS` of linux/namei.h.
 const MAX_LINKS: usize = 40;
@@ -26,25 +21,24 @@ const MAX_TEXT: u64 = 256 << 20;
 /// A directory that is taken for `/`.
 #[derive(Debug)]
 pub(super) struct Root {
-    dir: OwnedFd,
+    dir: Directory,
 }
 
 impl Root {
     pub(super) fn open(path: &Path) -> io::Result<Root> {
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         Ok(Root {
-            dir: rustix::fs::open(path, flags, Mode::empty())?,
+            dir: Directory::open(path)?,
         })
     }
 
     /// Opens the directory `path`, whose links are followed within the root.
-    pub(super) fn dir(&self, path: &[u8]) -> io::Result<OwnedFd> {
-        self.walk(path, OFlags::RDONLY | OFlags::DIRECTORY)
+    pub(super) fn dir(&self, path: &[u8]) -> io::Result<Directory> {
+        self.walk(path, Directory::directory, Directory::again)
     }
 
-    /// Opens the file `path` for reading, whose links are followed within the root. Never waits for the other end of a FIFO.
+    /// Opens the regular file `path` for reading, whose links are followed within the root. Never waits for the other end of a FIFO.
     pub(super) fn file(&self, path: &[u8]) -> io::Result<File> {
-        regular(self.walk(path, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY)?)
+        files::regular(self.walk(path, Directory::file, Directory::as_file)?)
     }
 
     /// The whole content of the regular file `path`.
@@ -54,47 +48,53 @@ impl Root {
         Ok(content)
     }
 
-    fn walk(&self, path: &[u8], last: OFlags) -> io::Result<OwnedFd> {
+    /// Walks `path` and opens its last component with `last`; `itself` opens a directory that the walk ends in without a name for it.
+    fn walk<T>(
+        &self,
+        path: &[u8],
+        last: impl Fn(&Directory, &[u8]) -> io::Result<Opened<T>>,
+        itself: impl Fn(&Directory) -> io::Result<T>,
+    ) -> io::Result<T> {
         let mut todo: VecDeque<Vec<u8>> = components(path).map(<[u8]>::to_vec).collect();
         // The directories from the root down to where the walk stands.
-        let mut stack: Vec<OwnedFd> = Vec::new();
+        let mut stack: Vec<Directory> = Vec::new();
         let mut links = 0;
         while let Some(name) = todo.pop_front() {
             if name == b".." {
                 stack.pop();
                 continue;
             }
-            let here = stack.last().map_or(self.dir.as_fd(), AsFd::as_fd);
-            let is_last = todo.is_empty();
-            let flags = if is_last {
-                last
-            } else {
-                OFlags::RDONLY | OFlags::DIRECTORY
-            };
-            match rustix::fs::openat(here, &*name, flags | OFlags::NOFOLLOW | OFlags::CLOEXEC, Mode::empty()) {
-                Ok(fd) if is_last => return Ok(fd),
-                Ok(fd) => stack.push(fd),
-                // A link gives ELOOP, or with O_DIRECTORY ENOTDIR (open(2)).
-                Err(error @ (Errno::LOOP | Errno::NOTDIR)) => {
-                    links += 1;
-                    if links > MAX_LINKS {
-                        return Err(Errno::LOOP.into());
-                    }
-                    let target = rustix::fs::readlinkat(here, &*name, Vec::new()).map_err(|_| error)?;
-                    let target = target.as_bytes();
-                    if target.first() == Some(&b'/') {
-                        stack.clear();
-                    }
-                    for name in components(target).rev() {
-                        todo.push_front(name.to_vec());
-                    }
+            let here = stack.last().unwrap_or(&self.dir);
+            let error = if todo.is_empty() {
+                match last(here, &name)? {
+                    Opened::Is(opened) => return Ok(opened),
+                    Opened::LinkOrOther(error) => error,
                 }
-                Err(error) => return Err(error.into()),
+            } else {
+                match here.directory(&name)? {
+                    Opened::Is(directory) => {
+                        stack.push(directory);
+                        continue;
+                    }
+                    Opened::LinkOrOther(error) => error,
+                }
+            };
+            links += 1;
+            if links > MAX_LINKS {
+                return Err(error);
+            }
+            let Ok(target) = here.link_target(&name) else {
+                return Err(error);
+            };
+            if target.first() == Some(&b'/') {
+                stack.clear();
+            }
+            for name in components(&target).rev() {
+                todo.push_front(name.to_vec());
             }
         }
         // The path ended in `..`, or is the root itself.
-        let here = stack.last().map_or(self.dir.as_fd(), AsFd::as_fd);
-        Ok(rustix::fs::openat(here, ".", last | OFlags::CLOEXEC, Mode::empty())?)
+        itself(stack.last().unwrap_or(&self.dir))
     }
 
     /// The directory `dir` without symbolic links, as the root sees it; `/` is the empty text. What does not exist or
@@ -116,11 +116,10 @@ impl Root {
             if links == MAX_LINKS {
                 continue;
             }
-            if let Ok(target) = rustix::fs::readlinkat(self.dir.as_fd(), &real[1..], Vec::new()) {
+            if let Ok(target) = self.dir.link_target(&real[1..]) {
                 links += 1;
-                let target = target.as_bytes();
                 real.truncate(if target.first() == Some(&b'/') { 0 } else { stood });
-                for name in components(target).rev() {
+                for name in components(&target).rev() {
                     todo.push_front(name.to_vec());
                 }
             }
@@ -136,45 +135,26 @@ fn components(path: &[u8]) -> impl DoubleEndedIterator<Item = &[u8]> {
 }
 
 /// Opens the regular file `name` in `dir`; a symbolic link is refused.
-pub(super) fn file_in(dir: BorrowedFd<'_>, name: &[u8]) -> io::Result<File> {
-    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    regular(rustix::fs::openat(dir, name, flags, Mode::empty())?)
+pub(super) fn file_in(dir: &Directory, name: &[u8]) -> io::Result<File> {
+    match dir.file(name)? {
+        Opened::Is(file) => files::regular(file),
+        Opened::LinkOrOther(error) => Err(error),
+    }
 }
 
 /// Opens the directory `name` in `dir`; a symbolic link is refused.
-pub(super) fn dir_in(dir: BorrowedFd<'_>, name: &[u8]) -> io::Result<OwnedFd> {
-    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-    Ok(rustix::fs::openat(dir, name, flags, Mode::empty())?)
-}
-
-/// The names in `dir`, sorted, without `.` and `..`.
-pub(super) fn names_in(dir: BorrowedFd<'_>) -> io::Result<Vec<Vec<u8>>> {
-    let mut names = Vec::new();
-    for entry in rustix::fs::Dir::read_from(dir)? {
-        let entry = entry?;
-        let name = entry.file_name().to_bytes();
-        if name != b"." && name != b".." {
-            names.push(name.to_vec());
-        }
+pub(super) fn dir_in(dir: &Directory, name: &[u8]) -> io::Result<Directory> {
+    match dir.directory(name)? {
+        Opened::Is(directory) => Ok(directory),
+        Opened::LinkOrOther(error) => Err(error),
     }
-    names.sort_unstable();
-    Ok(names)
-}
-
-fn regular(fd: OwnedFd) -> io::Result<File> {
-    let file = File::from(fd);
-    let meta = file.metadata()?;
-    if !meta.is_file() {
-        return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
-    }
-    Ok(file)
 }
 
 /// Puts the content of `file`, a text, into `content`, which is emptied first, and tells when the file was changed last.
 pub(super) fn read_whole(file: File, content: &mut Vec<u8>) -> io::Result<SystemTime> {
-    let meta = file.metadata()?;
+    let modified = files::facts(&file)?.modified;
     read_up_to(file, MAX_TEXT, content)?;
-    Ok(epoch(meta.mtime(), meta.mtime_nsec()))
+    Ok(epoch(modified.seconds, i64::from(modified.nanoseconds)))
 }
 
 /// Puts the content of `file` into `content`, which is emptied first; an error when it has more than `most` bytes.
@@ -225,7 +205,7 @@ impl<'a> Wanted<'a> {
             real: HashMap::new(),
         };
         for (index, path) in paths.iter().enumerate() {
-            wanted.add(path.as_ref().as_os_str().as_bytes(), index);
+            wanted.add(path.as_ref().as_os_str().as_encoded_bytes(), index);
         }
         wanted
     }
@@ -306,7 +286,7 @@ pub(super) fn absolute(listed: &[u8]) -> std::path::PathBuf {
         path.push(b'/');
     }
     path.extend_from_slice(listed);
-    OsStr::from_bytes(&path).into()
+    files::path_of(path)
 }
 
 #[cfg(test)]
@@ -349,7 +329,7 @@ mod tests {
     fn a_fifo_does_not_hold_the_reader() {
         let dir = tempfile::tempdir().unwrap();
         let fifo = dir.path().join("status");
-        rustix::fs::mknodat(rustix::fs::CWD, &fifo, rustix::fs::FileType::Fifo, Mode::from(0o600), 0).unwrap();
+        rustix::fs::mknodat(rustix::fs::CWD, &fifo, rustix::fs::FileType::Fifo, 0o600.into(), 0).unwrap();
         assert!(Root::open(dir.path()).unwrap().read(b"/status").is_err());
     }
 

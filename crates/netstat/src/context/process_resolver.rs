@@ -1,6 +1,6 @@
 //! Finds out what a process is while it lives: for events, whose processes may end at any moment.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use netstat_model::process::ProcessFacts;
 use netstat_model::{Component, EventOwner, Fact};
@@ -15,8 +15,8 @@ const GROUPS: Duration = Duration::from_secs(5);
 /// Finds out what a process is while it lives.
 #[derive(Default)]
 pub(crate) struct ProcessResolver {
-    /// Paths of control groups, and when they were read.
-    groups: Option<(Instant, std::collections::HashMap<u64, Vec<u8>>)>,
+    /// Paths of control groups, and when they were read, as the time since boot.
+    groups: Option<(Duration, std::collections::HashMap<u64, Vec<u8>>)>,
 }
 
 impl ProcessResolver {
@@ -56,8 +56,8 @@ impl ProcessResolver {
 
     /// What the control group `id` stands for: it outlives its processes.
     fn components(&mut self, system: &mut dyn System, id: u64) -> Vec<Component> {
-        let now = Instant::now();
-        let stale = |at: Instant| now.duration_since(at) > GROUPS;
+        let now = Duration::from_nanos(system.now().since_boot);
+        let stale = |at: Duration| now.saturating_sub(at) > GROUPS;
         if self
             .groups
             .as_ref()
@@ -66,7 +66,7 @@ impl ProcessResolver {
             self.groups = Some((now, system.cgroup_paths()));
         }
         let path = self.groups.as_ref().and_then(|(_, groups)| groups.get(&id));
-        path.map_or(Vec::new(), |path| netstat_os::components_of(path))
+        path.map_or(Vec::new(), |path| system.components_of(path))
     }
 }
 

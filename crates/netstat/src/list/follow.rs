@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::io::{self, Write};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use netstat_model::text::escape;
 use netstat_model::{
@@ -60,7 +60,8 @@ pub(super) fn follow(plan: &Plan, follow: &FollowPlan, context: &mut Context<'_>
         None => None,
     };
     let list = plan.list.clone().unwrap_or_default();
-    let end = follow.timeout.map(|timeout| Instant::now() + timeout);
+    let clock = |context: &Context<'_>| Duration::from_nanos(context.system.now().since_boot);
+    let end = follow.timeout.map(|timeout| clock(context).saturating_add(timeout));
     let ask = EventsAsk {
         changes: !filter.states.is_empty() || until.as_ref().is_some_and(|until| !until.states.is_empty()),
         ..EventsAsk::default()
@@ -79,11 +80,12 @@ pub(super) fn follow(plan: &Plan, follow: &FollowPlan, context: &mut Context<'_>
     if plan.format == Format::Text || follow.every {
         let asked = Arc::clone(&stop);
         // Where signals cannot be caught they end the program as ever.
-        let _ = netstat_os::catch_signals(move |signal| match signal {
+        let notify = move |signal| match signal {
             Caught::End(_) => asked.store(true, Ordering::Relaxed),
             Caught::Stop => drop(netstat_os::stop_self()),
             Caught::Continue => {}
-        });
+        };
+        let _ = context.system.catch_signals(Box::new(notify));
     }
     let mut teller = Teller {
         plan,
@@ -97,7 +99,7 @@ pub(super) fn follow(plan: &Plan, follow: &FollowPlan, context: &mut Context<'_>
     };
     let mut before = Lost::default();
     loop {
-        let now = Instant::now();
+        let now = clock(context);
         if stop.load(Ordering::Relaxed) {
             return Ok(Outcome::Printed);
         }
@@ -107,7 +109,7 @@ pub(super) fn follow(plan: &Plan, follow: &FollowPlan, context: &mut Context<'_>
                 None => Outcome::Printed,
             });
         }
-        let wait = end.map_or(STEP, |end| end.saturating_duration_since(now).min(STEP));
+        let wait = end.map_or(STEP, |end| end.saturating_sub(now).min(STEP));
         let mut events = Vec::new();
         source
             .next(wait, &mut |event| events.push(event))

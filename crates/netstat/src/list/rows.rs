@@ -129,10 +129,9 @@ impl Lister {
             self.services = Some(Services::system());
         }
         if needs.contains(Needs::STATE_TIMES) {
-            let root = context.system.is_superuser();
             let began = self.look_began.unwrap_or_else(Instant::now);
             self.times
-                .look(&sockets.sockets, began, (context.now)(), root, plan.interval.is_some());
+                .look(&sockets.sockets, began, (context.now)(), context.system, plan.interval.is_some());
         }
         let gathered = Gathered::of(context.system, needs, &sockets.sockets, &sockets.namespaces);
         let mut limits = std::mem::take(&mut sockets.limits);

@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use std::time::{Instant, SystemTime};
 
 use netstat_model::{Endpoint, Protocol, Socket, State, StateTime, TimeFrom};
+use netstat_os::System;
 
 use crate::context::Diagnostics;
 use crate::recall::{self, NoRecord, OpenFlows, Recall};
@@ -44,12 +45,12 @@ impl StateTimes {
     /// A TCP socket does not come back to a state that it has left (RFC 9293, 3.3.2), so what was seen in a state twice was in it all the
     /// time between. One that a program disconnects and connects again to the same address from the same port, between two looks, is
     /// taken for the same.
-    pub(super) fn look(&mut self, sockets: &[Socket], began: Instant, wall: SystemTime, root: bool, again: bool) {
+    pub(super) fn look(&mut self, sockets: &[Socket], began: Instant, wall: SystemTime, system: &dyn System, again: bool) {
         let ended = Instant::now();
         let wall = wall.checked_sub(ended.duration_since(began)).unwrap_or(wall);
         let record = self
             .record
-            .get_or_insert_with(|| Recall::open(&recall::places(None, root), wall));
+            .get_or_insert_with(|| Recall::open(&recall::places(None, system.is_superuser()), system, wall));
         let flows = match record {
             Ok(record) => record.open_flows(sockets.iter(), wall),
             Err(_) => OpenFlows::default(),
@@ -123,6 +124,7 @@ fn has_states(socket: &Socket) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use netstat_os::Replay;
     use netstat_model::{Family, SocketFacts};
     use std::num::NonZeroU64;
     use std::time::Duration;
@@ -153,7 +155,7 @@ mod tests {
         };
         let same = socket(1, State::Established, 1);
         let mut look = |sockets: &[Socket]| {
-            times.look(sockets, Instant::now(), SystemTime::now(), false, true);
+            times.look(sockets, Instant::now(), SystemTime::now(), &Replay::default(), true);
             let all: Vec<Option<StateTime>> = sockets.iter().map(|socket| times.times().of(socket)).collect();
             std::thread::sleep(Duration::from_millis(30));
             all

@@ -5,14 +5,14 @@ pub mod parse;
 mod tests;
 
 use std::collections::HashMap;
-use std::os::fd::AsFd;
 use std::time::SystemTime;
 
 use netstat_model::{Fact, Why};
+use netstat_os::files::Directory;
 
 use self::parse::{Diversion, Stanza};
 use super::ownership::{Database, NoRecord, Package, Recorded};
-use super::root::{absolute, file_in, names_in, read_whole, split};
+use super::root::{absolute, file_in, read_whole, split};
 use super::search::Search;
 use crate::why;
 
@@ -44,7 +44,7 @@ pub(super) fn search(search: &mut Search<'_>) -> bool {
 }
 
 /// The packages of a usual system: one list of paths each in `info`, their state in `status`.
-fn lists(search: &mut Search<'_>, info: &std::os::fd::OwnedFd) {
+fn lists(search: &mut Search<'_>, info: &Directory) {
     let status = search.root.read(format!("{ADMIN}/status").as_bytes());
     if let Err(error) = &status {
         search.trouble(Database::Dpkg, format!("{ADMIN}/status"), why(error));
@@ -62,7 +62,7 @@ fn lists(search: &mut Search<'_>, info: &std::os::fd::OwnedFd) {
         });
     let diverted = Diverted::new(&text, search);
 
-    let names = match names_in(info.as_fd()) {
+    let names = match info.names() {
         Ok(names) => names,
         Err(error) => return search.trouble(Database::Dpkg, format!("{ADMIN}/info"), why(&error)),
     };
@@ -82,7 +82,7 @@ fn lists(search: &mut Search<'_>, info: &std::os::fd::OwnedFd) {
             },
             None => Stanza::bare(name, architecture),
         };
-        let changed = match file_in(info.as_fd(), file).and_then(|file| read_whole(file, &mut list)) {
+        let changed = match file_in(info, file).and_then(|file| read_whole(file, &mut list)) {
             Ok(changed) => changed,
             Err(error) => {
                 let path = format!("{ADMIN}/info/{}", String::from_utf8_lossy(file));
@@ -92,7 +92,7 @@ fn lists(search: &mut Search<'_>, info: &std::os::fd::OwnedFd) {
         };
         let stem = &file[..file.len() - b".list".len()];
         let mut sums = Sums {
-            info: info.as_fd(),
+            info,
             stem,
             content: None,
         };
@@ -171,7 +171,7 @@ impl<'a> Installed<'a> {
 
 /// The digests of one package, read when the first is asked for.
 struct Sums<'a> {
-    info: std::os::fd::BorrowedFd<'a>,
+    info: &'a Directory,
     stem: &'a [u8],
     content: Option<Result<Vec<u8>, Why>>,
 }
@@ -231,9 +231,9 @@ impl<'a> Diverted<'a> {
 
 /// The packages of an image without package manager: one file each in `status.d`, and beside it `NAME.md5sums`, which is
 /// also the only list of its files.
-fn distroless(search: &mut Search<'_>, dir: &std::os::fd::OwnedFd) {
+fn distroless(search: &mut Search<'_>, dir: &Directory) {
     let path = format!("{ADMIN}/status.d");
-    let names = match names_in(dir.as_fd()) {
+    let names = match dir.names() {
         Ok(names) => names,
         Err(error) => return search.trouble(Database::Dpkg, path, why(&error)),
     };
@@ -245,9 +245,9 @@ fn distroless(search: &mut Search<'_>, dir: &std::os::fd::OwnedFd) {
         let Some(stem) = file.strip_suffix(b".md5sums") else {
             continue;
         };
-        let read = file_in(dir.as_fd(), file)
+        let read = file_in(dir, file)
             .and_then(|file| read_whole(file, &mut sums))
-            .and_then(|_| file_in(dir.as_fd(), stem))
+            .and_then(|_| file_in(dir, stem))
             .and_then(|file| read_whole(file, &mut text));
         if let Err(error) = read {
             search.trouble(

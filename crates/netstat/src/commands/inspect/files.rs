@@ -44,7 +44,7 @@ pub(super) fn examine(
         let script = script_of(&facts).map(|path| {
             let file = system.file_in_view(facts.pid, facts.start_ticks, &path);
             let file = match file {
-                Ok(file) => Fact::from_option(netstat_os::file_facts(&file).ok(), Why::Failed),
+                Ok(file) => Fact::from_option(netstat_os::files::facts(&file).ok(), Why::Failed),
                 Err(why) => Fact::Unknown(why),
             };
             ScriptFile { path, file }

@@ -318,7 +318,7 @@ fn inspect(words: &Words, context: &mut Context<'_>, diagnostics: &mut Diagnosti
         ..audit::Options::default()
     };
     let now = (context.now)();
-    let mut past = Recall::open(&places, now);
+    let mut past = Recall::open(&places, context.system, now);
     let mut auditor = audit::Auditor {
         system: &mut *context.system,
         clock: &mut ContextClock {

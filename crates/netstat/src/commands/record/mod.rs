@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, ValueEnum};
 use netstat_model::text::escape_str;
@@ -96,7 +96,10 @@ pub(crate) fn run(matches: &ArgMatches, context: &mut Context<'_>) -> Result<Out
     let words = Words::from_arg_matches(matches).map_err(|error| Failure::Usage(error.to_string()))?;
     let path = words.store.path(context.system.is_superuser())?;
     let failed = |what: &str, error: std::io::Error| Failure::Refused(format!("{what}: {error}"));
-    let boot_id = netstat_os::boot_id().map_err(|error| failed("the id of this boot", error))?;
+    let boot_id = context
+        .system
+        .boot_id()
+        .map_err(|refused| Failure::Refused(refused.message))?;
     let host = context.system.computer_name();
     let writer = Writer::open(&path, &host, &boot_id).map_err(|error| crate::recall::refused(&error))?;
     let mut recorder = Recorder::new(writer)
@@ -114,12 +117,13 @@ pub(crate) fn run(matches: &ArgMatches, context: &mut Context<'_>) -> Result<Out
         .map_err(|refused| Failure::Refused(refused.message))?;
     let asked_to_stop = Arc::new(AtomicBool::new(false));
     let asked = Arc::clone(&asked_to_stop);
-    netstat_os::catch_signals(move |signal| match signal {
+    let notify = move |signal| match signal {
         Caught::End(_) => asked.store(true, Ordering::Relaxed),
         Caught::Stop => drop(netstat_os::stop_self()),
         Caught::Continue => {}
-    })
-    .map_err(|error| failed("signals", error))?;
+    };
+    let caught = context.system.catch_signals(Box::new(notify));
+    caught.map_err(|error| failed("signals", error))?;
     let mut diagnostics = Diagnostics::default();
     diagnostics.limits(source.limits().iter().cloned());
     if words.verbose || context.terminal {
@@ -133,17 +137,17 @@ pub(crate) fn run(matches: &ArgMatches, context: &mut Context<'_>) -> Result<Out
         keep: u64::try_from(words.keep.as_millis()).ok(),
         max_size: Some(words.max_size),
     };
-    let start = Instant::now();
+    let start = since_boot(context.system);
     let end = words.period.map(|period| start + period);
     let mut describer = ProcessResolver::default();
     let mut next_flush = start;
     let mut next_retain = start;
     let mut before = Lost::default();
-    let mut flushed_at = millis((context.now)());
+    let mut flushed_at = millis(context.system.now().wall);
     let mut paused = false;
     let mut settled = false;
     while !asked_to_stop.load(Ordering::Relaxed) {
-        let now = Instant::now();
+        let now = since_boot(context.system);
         if end.is_some_and(|end| now >= end) {
             break;
         }
@@ -152,7 +156,7 @@ pub(crate) fn run(matches: &ArgMatches, context: &mut Context<'_>) -> Result<Out
             let system = &mut *context.system;
             let mut describe = |owner: &EventOwner, cgroup: Fact<u64>| describer.describe(system, owner, cgroup);
             source
-                .next(until.saturating_duration_since(now), &mut |event| {
+                .next(until.saturating_sub(now), &mut |event| {
                     recorder.observe(&event, &mut describe);
                 })
                 .map_err(|refused| Failure::Refused(refused.message))?;
@@ -161,13 +165,13 @@ pub(crate) fn run(matches: &ArgMatches, context: &mut Context<'_>) -> Result<Out
             settled = true;
             recorder.settle().map_err(|error| crate::recall::refused(&error))?;
         }
-        let now = Instant::now();
+        let now = since_boot(context.system);
         if now < next_flush && recorder.waiting() < MANY {
             continue;
         }
         next_flush = now + FLUSH;
         let lost = source.lost();
-        let wall = (context.now)();
+        let wall = context.system.now().wall;
         note_lost(
             &mut recorder,
             &mut before,
@@ -177,10 +181,10 @@ pub(crate) fn run(matches: &ArgMatches, context: &mut Context<'_>) -> Result<Out
             &mut diagnostics,
         );
         flushed_at = millis(wall);
-        let asked = recorder.wants_progress(netstat_os::now().since_boot);
+        let asked = recorder.wants_progress(context.system.now().since_boot);
         refresh(&mut recorder, context.system, &asked, ask.all_namespaces);
         let flushed = recorder
-            .flush(netstat_os::now().since_boot, wall)
+            .flush(context.system.now().since_boot, wall)
             .map_err(|error| crate::recall::refused(&error))?;
         if flushed.paused && !paused {
             let _ = writeln!(
@@ -201,7 +205,7 @@ pub(crate) fn run(matches: &ArgMatches, context: &mut Context<'_>) -> Result<Out
         }
         diagnostics.say(context.err);
     }
-    let wall = (context.now)();
+    let wall = context.system.now().wall;
     note_lost(
         &mut recorder,
         &mut before,
@@ -213,7 +217,7 @@ pub(crate) fn run(matches: &ArgMatches, context: &mut Context<'_>) -> Result<Out
     let asked = recorder.open_connections();
     refresh(&mut recorder, context.system, &asked, ask.all_namespaces);
     let last = recorder
-        .stop(netstat_os::now().since_boot, wall)
+        .stop(context.system.now().since_boot, wall)
         .map_err(|error| crate::recall::refused(&error))?;
     if words.verbose || context.terminal {
         diagnostics.line(format!("{} connections recorded", recorder.flows()));
@@ -226,6 +230,11 @@ pub(crate) fn run(matches: &ArgMatches, context: &mut Context<'_>) -> Result<Out
         )));
     }
     Ok(Outcome::Printed)
+}
+
+/// The time since boot, by which the loop keeps its appointments: it never jumps.
+fn since_boot(system: &dyn System) -> Duration {
+    Duration::from_nanos(system.now().since_boot)
 }
 
 /// Tells the recorder what the connections with these cookies have moved so far.
