@@ -24,7 +24,9 @@ use netstat_model::process::FileFacts;
 pub use crate::linux::process::{file_beginning as beginning_in, file_status as status_in};
 #[cfg(not(target_os = "linux"))]
 pub use in_root::{beginning_in, status_in};
-pub use private::{Entry, EntryKind, create_private_directory, effective_user, entry, entry_of, open_in_place, try_lock};
+pub use private::{
+    Entry, EntryKind, create_private_directory, effective_user, entry, entry_of, open_in_place, try_lock,
+};
 
 /// An open directory. What is opened in it is found there whatever happens to the directory's path meanwhile.
 #[derive(Debug)]
@@ -241,9 +243,15 @@ mod tests {
         std::os::unix::fs::symlink("dir", outer.path().join("to-dir")).unwrap();
         std::os::unix::fs::symlink("file", outer.path().join("to-file")).unwrap();
         let directory = Directory::open(outer.path()).unwrap();
-        assert_eq!(directory.names().unwrap(), ["dir", "file", "to-dir", "to-file"].map(|name| name.as_bytes().to_vec()));
+        assert_eq!(
+            directory.names().unwrap(),
+            ["dir", "file", "to-dir", "to-file"].map(|name| name.as_bytes().to_vec())
+        );
         assert!(matches!(directory.directory(b"dir").unwrap(), Opened::Is(_)));
-        assert!(matches!(directory.directory(b"to-dir").unwrap(), Opened::LinkOrOther(_)));
+        assert!(matches!(
+            directory.directory(b"to-dir").unwrap(),
+            Opened::LinkOrOther(_)
+        ));
         assert!(matches!(directory.file(b"file").unwrap(), Opened::Is(_)));
         assert!(matches!(directory.file(b"to-file").unwrap(), Opened::LinkOrOther(_)));
         assert_eq!(directory.link_target(b"to-file").unwrap(), b"file");

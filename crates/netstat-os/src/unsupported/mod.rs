@@ -164,14 +164,23 @@ mod tests {
             system.events(&crate::EventsAsk::default()).map(drop).unwrap_err(),
         ];
         for refused in refusals {
-            assert_eq!((refused.kind, refused.message.as_str()), (RefusedKind::NotSupported, NOT_SUPPORTED));
+            assert_eq!(
+                (refused.kind, refused.message.as_str()),
+                (RefusedKind::NotSupported, NOT_SUPPORTED)
+            );
         }
         let routes = system.routes(TableSelection::All);
         assert_eq!(routes.ipv4.why(), Some(Why::NotSupported));
         assert!(!routes.limits.is_empty());
-        assert_eq!(system.interface_statistics().0.interfaces.why(), Some(Why::NotSupported));
+        assert_eq!(
+            system.interface_statistics().0.interfaces.why(),
+            Some(Why::NotSupported)
+        );
         assert_eq!(system.packet_filter().rules.why(), Some(Why::NotSupported));
-        assert_eq!(system.metrics(&MetricsAsk { processes: true }).processes.why(), Some(Why::NotSupported));
+        assert_eq!(
+            system.metrics(&MetricsAsk { processes: true }).processes.why(),
+            Some(Why::NotSupported)
+        );
         assert_eq!(system.try_ports(netstat_model::Protocol::Tcp, false, &[1, 2]).failed, 2);
     }
 

@@ -223,9 +223,7 @@ fn write(path: &Path, content: &[u8]) -> io::Result<()> {
         dir.remove(&temporary).map_err(|_| error)?;
         dir.create_private(&temporary)
     })?;
-    let written = file
-        .write_all(content)
-        .and_then(|()| dir.rename(&temporary, NAME));
+    let written = file.write_all(content).and_then(|()| dir.rename(&temporary, NAME));
     if written.is_err() {
         let _ = dir.remove(&temporary);
     }

@@ -32,9 +32,8 @@ pub(super) fn search(search: &mut Search<'_>) -> bool {
         }
     };
     let mut text = Vec::new();
-    let read = |dir: &Directory, name: &[u8], text: &mut Vec<u8>| {
-        file_in(dir, name).and_then(|file| read_whole(file, text))
-    };
+    let read =
+        |dir: &Directory, name: &[u8], text: &mut Vec<u8>| file_in(dir, name).and_then(|file| read_whole(file, text));
     match read(&local, b"ALPM_DB_VERSION", &mut text) {
         Ok(_) if text.trim_ascii() != VERSION => {
             search.problem(Database::Pacman, LOCAL, Problem::Format("other than version 9"));

@@ -130,8 +130,13 @@ impl Lister {
         }
         if needs.contains(Needs::STATE_TIMES) {
             let began = self.look_began.unwrap_or_else(Instant::now);
-            self.times
-                .look(&sockets.sockets, began, (context.now)(), context.system, plan.interval.is_some());
+            self.times.look(
+                &sockets.sockets,
+                began,
+                (context.now)(),
+                context.system,
+                plan.interval.is_some(),
+            );
         }
         let gathered = Gathered::of(context.system, needs, &sockets.sockets, &sockets.namespaces);
         let mut limits = std::mem::take(&mut sockets.limits);

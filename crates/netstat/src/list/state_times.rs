@@ -45,7 +45,14 @@ impl StateTimes {
     /// A TCP socket does not come back to a state that it has left (RFC 9293, 3.3.2), so what was seen in a state twice was in it all the
     /// time between. One that a program disconnects and connects again to the same address from the same port, between two looks, is
     /// taken for the same.
-    pub(super) fn look(&mut self, sockets: &[Socket], began: Instant, wall: SystemTime, system: &dyn System, again: bool) {
+    pub(super) fn look(
+        &mut self,
+        sockets: &[Socket],
+        began: Instant,
+        wall: SystemTime,
+        system: &dyn System,
+        again: bool,
+    ) {
         let ended = Instant::now();
         let wall = wall.checked_sub(ended.duration_since(began)).unwrap_or(wall);
         let record = self
@@ -124,8 +131,8 @@ fn has_states(socket: &Socket) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use netstat_os::Replay;
     use netstat_model::{Family, SocketFacts};
+    use netstat_os::Replay;
     use std::num::NonZeroU64;
     use std::time::Duration;
 

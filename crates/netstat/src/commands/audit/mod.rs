@@ -203,11 +203,7 @@ fn run(matches: &ArgMatches, context: &mut Context<'_>) -> Result<Outcome, Failu
         program: crate::context::program_path(),
     };
     let now = (context.now)();
-    let mut past = Recall::open(
-        &words.store.places(context.system.is_superuser()),
-        context.system,
-        now,
-    );
+    let mut past = Recall::open(&words.store.places(context.system.is_superuser()), context.system, now);
     let mut cache = Cache::directory().map_or_else(Cache::in_memory, Cache::open);
     let mut auditor = Auditor {
         system: &mut *context.system,
