@@ -128,6 +128,7 @@ impl System for Unsupported {
             addresses: Fact::Unknown(Why::NotSupported),
             ipv4: Fact::Unknown(Why::NotSupported),
             ipv6: Fact::Unknown(Why::NotSupported),
+            rules: Fact::Unknown(Why::NotSupported),
             tables: TableNames::default(),
             limits: vec![missing("routes")],
         }
