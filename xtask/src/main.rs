@@ -5,6 +5,7 @@ mod bpf;
 mod floor;
 mod flows;
 mod kernels;
+mod links;
 mod load;
 mod monitor_cost;
 mod package;
