@@ -1,8 +1,8 @@
 //! Why the owner of a socket is not known, and what to tell the user about it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use crate::{Owner, Owners, Socket};
+use crate::{KernelUser, Owner, Owners, Socket};
 
 /// Why a socket has no known owner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -23,16 +23,19 @@ pub enum NoOwner {
     ClosedByProgram,
     /// A socket of the kernel itself (NFS, WireGuard, ...): no descriptor exists.
     Kernel,
-    /// Everything in this PID namespace may be read and none of it holds the socket: a process of an outer or sibling PID namespace does.
+    /// Everything in this PID namespace may be read, none of it holds the socket, and the kernel did not make it for itself: a process of
+    /// an outer or sibling PID namespace holds it.
     OtherNamespace,
     /// The socket or its process ended between the two reads.
     Ended,
-    /// The descriptor is on its way between processes (SCM_RIGHTS) or held by the kernel for one (io_uring).
+    /// The descriptor was seen on its way between processes (SCM_RIGHTS).
     InFlight,
     /// Everything may be read, in the initial PID namespace, and nothing holds the socket, which is none of the kernel's.
     Hidden,
     /// Everything may be read and nothing holds the socket, but whether it is the kernel's own could not be learned.
     Unheld,
+    /// As [`NoOwner::Unheld`], in a PID namespace that does not show the processes outside it.
+    UnheldHere,
     /// The process list, or part of it, could not be read, and not for lack of permission.
     NoProcessList,
 }
@@ -50,6 +53,7 @@ impl NoOwner {
             NoOwner::OtherNamespace => "held outside this PID namespace",
             NoOwner::Ended => "ended meanwhile",
             NoOwner::InFlight => "on the way between processes",
+            NoOwner::UnheldHere => "held by no process of this PID namespace",
             NoOwner::Hidden => "held by nothing visible although everything may be read",
             NoOwner::Unheld => "held by no process",
             NoOwner::NoProcessList => "without a readable process list",
@@ -70,6 +74,8 @@ impl NoOwner {
 pub struct OwnerSummary {
     total: usize,
     counts: BTreeMap<NoOwner, usize>,
+    /// What the kernel made its own sockets for.
+    kernel_users: BTreeSet<KernelUser>,
 }
 
 impl OwnerSummary {
@@ -81,10 +87,19 @@ impl OwnerSummary {
                 summary.add(None);
                 continue;
             }
-            summary.add(match owners.of(socket) {
+            let reason = match owners.of(socket) {
                 Owner::Held(_) => None,
-                Owner::None(reason) => Some(reason),
-            });
+                Owner::None(reason) => {
+                    if reason == NoOwner::Kernel
+                        && let Some(user) = owners.kernel_user(socket)
+                        && !summary.kernel_users.contains(user)
+                    {
+                        summary.kernel_users.insert(user.clone());
+                    }
+                    Some(reason)
+                }
+            };
+            summary.add(reason);
         }
         summary
     }
@@ -124,8 +139,9 @@ impl OwnerSummary {
             .into_iter()
             .map(|(reason, count)| {
                 let hint = match reason {
-                    NoOwner::NotPermitted { .. } if !superuser => " (try sudo)",
-                    _ => "",
+                    NoOwner::NotPermitted { .. } if !superuser => " (try sudo)".to_owned(),
+                    NoOwner::Kernel => self.kernel_users_shown(),
+                    _ => String::new(),
                 };
                 format!("{count} {}{hint}", reason.words())
             })
@@ -137,6 +153,18 @@ impl OwnerSummary {
             self.total,
             reasons.join(", ")
         ))
+    }
+
+    /// ` (VXLAN interface vx0, NFS server)`: what the kernel made its sockets for; empty where nothing is known of it.
+    fn kernel_users_shown(&self) -> String {
+        /// So many are named.
+        const NAMED: usize = 4;
+        if self.kernel_users.is_empty() {
+            return String::new();
+        }
+        let named: Vec<String> = self.kernel_users.iter().take(NAMED).map(KernelUser::shown).collect();
+        let more = if self.kernel_users.len() > NAMED { ", ..." } else { "" };
+        format!(" ({}{more})", named.join(", "))
     }
 
     /// Why owners are missing for lack of permission and what helps, for the program file `program`: one line without a full
@@ -239,6 +267,7 @@ mod tests {
             NoOwner::InFlight,
             NoOwner::Hidden,
             NoOwner::Unheld,
+            NoOwner::UnheldHere,
             NoOwner::NoProcessList,
         ];
         let words: std::collections::BTreeSet<_> = all.iter().map(|reason| reason.words()).collect();

@@ -162,7 +162,45 @@ impl<'a> OwnerList<'a> {
     }
 }
 
-/// Who holds what: the result of one look through the processes.
+/// What the kernel made a socket for.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct KernelUser {
+    /// The part of the kernel: `VXLAN`, `WireGuard`, `NFS server`.
+    pub part: &'static str,
+    /// The network interface that it belongs to, if any. Chosen by who made it: escape before printing.
+    pub interface: Option<Vec<u8>>,
+}
+
+impl KernelUser {
+    /// `VXLAN interface vx0`, `NFS server`: escaped, ready to print.
+    pub fn shown(&self) -> String {
+        match &self.interface {
+            Some(name) => format!("{} interface {}", self.part, crate::text::escape(name)),
+            None => self.part.to_owned(),
+        }
+    }
+}
+
+/// How a running process is kept out of the process list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Concealment {
+    /// Something is mounted over its directory in the process list (Linux: `/proc/PID`).
+    Mount,
+    /// The process list leaves it out, although the kernel knows it by its id.
+    NotListed,
+}
+
+impl Concealment {
+    /// In words, about process `pid`: `a mount covers /proc/42`.
+    pub fn shown(self, pid: u32) -> String {
+        match self {
+            Concealment::Mount => format!("a mount covers /proc/{pid}"),
+            Concealment::NotListed => format!("the process list leaves out process {pid}"),
+        }
+    }
+}
+
+/// Who holds what: the result of one search through the processes.
 #[derive(Clone, Debug, PartialEq, Default)]
 pub struct Owners {
     /// Sorted by start time, then id.
@@ -181,6 +219,10 @@ pub struct Owners {
     found_by: Option<FoundBy>,
     /// How the holders of single sockets were found, by inode.
     found_otherwise: BTreeMap<u32, FoundBy>,
+    /// What the kernel made its own sockets for, by inode.
+    kernel_users: BTreeMap<u32, KernelUser>,
+    /// The holders that are kept out of the process list, by process id.
+    concealed: BTreeMap<u32, Concealment>,
 }
 
 impl Owners {
@@ -219,6 +261,16 @@ impl Owners {
             }
             _ => Fact::Unknown(Why::NotApplicable),
         }
+    }
+
+    /// What the kernel made `socket` for, where it is the kernel's own and that is known.
+    pub fn kernel_user(&self, socket: &Socket) -> Option<&KernelUser> {
+        self.kernel_users.get(&socket.inode()?.get())
+    }
+
+    /// How the holder `pid` is kept out of the process list; `None` where it is listed as it should be.
+    pub fn concealment(&self, pid: u32) -> Option<Concealment> {
+        self.concealed.get(&pid).copied()
     }
 
     /// Whether every socket that has an inode has a holder, so that nobody needs to look one by one.
@@ -336,6 +388,8 @@ pub struct OwnersBuilder {
     all_held: bool,
     found_by: Option<FoundBy>,
     found_otherwise: BTreeMap<u32, FoundBy>,
+    kernel_users: BTreeMap<u32, KernelUser>,
+    concealed: BTreeMap<u32, Concealment>,
 }
 
 impl OwnersBuilder {
@@ -376,6 +430,19 @@ impl OwnersBuilder {
         self.all_held = true;
     }
 
+    /// Notes that one socket is the kernel's own, and what it was made for where that is known.
+    pub fn made_by_kernel(&mut self, inode: u32, user: Option<KernelUser>) {
+        self.reason(inode, NoOwner::Kernel);
+        if let Some(user) = user {
+            self.kernel_users.insert(inode, user);
+        }
+    }
+
+    /// Notes that the process list keeps a holder out of sight.
+    pub fn concealed(&mut self, pid: u32, how: Concealment) {
+        self.concealed.insert(pid, how);
+    }
+
     /// Notes why one socket has no owner.
     pub fn reason(&mut self, inode: u32, reason: NoOwner) {
         self.reasons.insert(inode, reason);
@@ -391,6 +458,8 @@ impl OwnersBuilder {
             all_held,
             found_by,
             found_otherwise,
+            kernel_users,
+            concealed,
         } = self;
         let mut order: Vec<u32> = (0..processes.len() as u32).collect();
         // An unknown start sorts last: it must not look like the longest holder.
@@ -418,6 +487,8 @@ impl OwnersBuilder {
             otherwise: Some(otherwise),
             found_by,
             found_otherwise,
+            kernel_users,
+            concealed,
         }
     }
 }

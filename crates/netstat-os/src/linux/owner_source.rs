@@ -1,12 +1,16 @@
 //! Which way the owners are looked for: the kernel's iterator over descriptors, or the walk through `/proc`.
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::ops::ControlFlow;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use netstat_model::{Limit, Owners, Socket};
+use netstat_model::{Limit, Owners, Protocol, Socket};
 
-use super::owners::{Hooks, OwnerAsk, OwnerReader, WantedInodes};
+use super::kernel_sockets::KernelPorts;
+use super::owners::{Hooks, KernelMade, OwnerAsk, OwnerReader, WantedInodes};
 use super::owners_ebpf::{TaskFile, Unavailable};
+use super::socket_origin::{OriginIterator, Origins, Pass};
 use super::sockets::SocketReader;
 use crate::{OwnerSource, OwnersAsk, OwnersFound, Refused};
 
@@ -21,6 +25,7 @@ pub(super) struct OwnerFinder {
     remembers: bool,
     iterator: Option<TaskFile>,
     buffer: Vec<u8>,
+    origins: OriginReader,
 }
 
 impl OwnerFinder {
@@ -30,6 +35,10 @@ impl OwnerFinder {
             remembers: false,
             iterator: None,
             buffer: Vec::new(),
+            origins: OriginReader {
+                proc: proc.to_owned(),
+                loaded: Vec::new(),
+            },
         }
     }
 
@@ -66,10 +75,22 @@ impl OwnerFinder {
                 },
             },
         };
-        let mut still_there = |inodes: &[u32]| still_there(reader, sockets, inodes);
+        let reader = RefCell::new(reader);
+        let (iterator, buffer, origins) = (&mut self.iterator, &mut self.buffer, RefCell::new(&mut self.origins));
+        let may_iterate = ask.source == OwnerSource::Auto;
+        let mut second_source = |wanted: &WantedInodes| match may_iterate {
+            true => iterate_for(iterator, buffer, wanted),
+            false => None,
+        };
+        let mut still_there = |inodes: &[u32]| still_there(&mut reader.borrow_mut(), sockets, inodes);
+        let mut kernel_made =
+            |inodes: &[u32]| origins.borrow_mut().kernel_made(&mut reader.borrow_mut(), sockets, inodes);
+        let mut in_flight = |_: &[u32]| origins.borrow_mut().under_way(&mut reader.borrow_mut());
         let hooks = Hooks {
             still_there: Some(&mut still_there),
-            ..Hooks::default()
+            kernel_made: Some(&mut kernel_made),
+            in_flight: Some(&mut in_flight),
+            second_source: Some(&mut second_source),
         };
         let (owners, limits) = self.reader.read(sockets, &wanted, hooks);
         Ok(OwnersFound {
@@ -115,10 +136,17 @@ impl OwnerFinder {
                 })
                 .map(|_| ())
         };
-        let mut still_there = |inodes: &[u32]| still_there(reader, sockets, inodes);
+        let reader = RefCell::new(reader);
+        let origins = RefCell::new(&mut self.origins);
+        let mut still_there = |inodes: &[u32]| still_there(&mut reader.borrow_mut(), sockets, inodes);
+        let mut kernel_made =
+            |inodes: &[u32]| origins.borrow_mut().kernel_made(&mut reader.borrow_mut(), sockets, inodes);
+        let mut in_flight = |_: &[u32]| origins.borrow_mut().under_way(&mut reader.borrow_mut());
         let hooks = Hooks {
             still_there: Some(&mut still_there),
-            ..Hooks::default()
+            kernel_made: Some(&mut kernel_made),
+            in_flight: Some(&mut in_flight),
+            second_source: None,
         };
         self.reader.read_with(sockets, ask, hooks, source)
     }
@@ -140,4 +168,106 @@ fn still_there(reader: &mut SocketReader, sockets: &[Socket], inodes: &[u32]) ->
     let there = reader.still_there(&doubtful)?;
     let left = doubtful.iter().zip(there).filter(|&(_, there)| there);
     Some(left.map(|(socket, _)| inode(socket)).collect())
+}
+
+/// Who holds `wanted`, by the iterator; `None` where it cannot be used.
+fn iterate_for(iterator: &mut Option<TaskFile>, buffer: &mut Vec<u8>, wanted: &WantedInodes) -> Option<Vec<(u32, u32)>> {
+    let iterator = match iterator {
+        Some(loaded) => loaded,
+        None => iterator.insert(TaskFile::load().ok()?),
+    };
+    let mut pairs = Vec::new();
+    let pass = iterator.holdings(buffer, |holding| {
+        if wanted.contains(holding.inode) {
+            pairs.push((holding.inode, holding.pid));
+        }
+        ControlFlow::Continue(())
+    });
+    pass.is_ok().then_some(pairs)
+}
+
+/// Tells where sockets without a holder come from; keeps what it loaded.
+#[derive(Debug)]
+struct OriginReader {
+    proc: PathBuf,
+    loaded: Vec<(Pass, Option<OriginIterator>)>,
+}
+
+impl OriginReader {
+    /// The iterator for `pass`; `None` where it cannot be used.
+    fn iterator(&mut self, pass: Pass) -> Option<&OriginIterator> {
+        if !self.loaded.iter().any(|(loaded, _)| *loaded == pass) {
+            self.loaded.push((pass, OriginIterator::load(pass).ok()));
+        }
+        let (_, iterator) = self.loaded.iter().find(|(loaded, _)| *loaded == pass)?;
+        iterator.as_ref()
+    }
+
+    /// Which of `inodes` belong to sockets that the kernel made for itself.
+    fn kernel_made(&mut self, reader: &mut SocketReader, sockets: &[Socket], inodes: &[u32]) -> KernelMade {
+        let sought = WantedInodes::new(inodes.iter().copied());
+        let mut places: BTreeMap<u32, Vec<(u32, &Socket)>> = BTreeMap::new();
+        for socket in sockets {
+            if let Some(inode) = socket.inode().map(u32::from).filter(|&inode| sought.contains(inode)) {
+                places.entry(socket.namespace()).or_default().push((inode, socket));
+            }
+        }
+        let mut answer = KernelMade {
+            others_are_given: true,
+            ..KernelMade::default()
+        };
+        for (namespace, asked) in places {
+            let proc = &self.proc;
+            let ports = reader.within(namespace, || KernelPorts::read(proc)).unwrap_or_default();
+            // Where the ports explain all of them, nothing needs to be loaded.
+            let explained = asked.iter().all(|(_, socket)| ports.user(socket).is_some());
+            let origins = match explained {
+                true => Origins::default(),
+                false => self.origins(reader, namespace, &asked),
+            };
+            for (inode, socket) in asked {
+                let origin = socket.cookie().and_then(|cookie| origins.made_by_kernel.get(&cookie.get()));
+                let user = ports.user(socket);
+                let made = match (origin, user) {
+                    (Some(&made), user) => made || user.is_some_and(KernelPorts::takes_over),
+                    (None, user) => user.is_some(),
+                };
+                if made {
+                    answer.made.push((inode, user.cloned()));
+                } else if origin.is_none() || keeps_given_sockets() {
+                    answer.others_are_given = false;
+                }
+            }
+        }
+        answer
+    }
+
+    fn origins(&mut self, reader: &mut SocketReader, namespace: u32, asked: &[(u32, &Socket)]) -> Origins {
+        let mut origins = Origins::default();
+        for (pass, protocol) in [(Pass::Tcp, Protocol::Tcp), (Pass::Udp, Protocol::Udp)] {
+            if asked.iter().any(|(_, socket)| socket.protocol() == protocol)
+                && let Some(iterator) = self.iterator(pass)
+            {
+                // What a pass that broke off did not reach stays undecided.
+                let _ = reader.within(namespace, || iterator.read(&mut origins));
+            }
+        }
+        origins
+    }
+
+    /// The sockets that wait as descriptors in a queue, in any namespace that was looked into.
+    fn under_way(&mut self, reader: &mut SocketReader) -> Option<Vec<u32>> {
+        let iterator = self.iterator(Pass::Queues)?;
+        let mut origins = Origins::default();
+        for namespace in 0..reader.namespace_count() {
+            let _ = reader.within(namespace, || iterator.read(&mut origins));
+        }
+        Some(origins.under_way)
+    }
+}
+
+/// Whether a part of the kernel is loaded that takes sockets from programs and keeps them without a descriptor.
+fn keeps_given_sockets() -> bool {
+    const PARTS: [&str; 6] = ["nbd", "vhci_hcd", "usbip_host", "iscsi_tcp", "nfsd", "l2tp_core"];
+    PARTS.iter().any(|part| Path::new("/sys/module").join(part).is_dir())
 }

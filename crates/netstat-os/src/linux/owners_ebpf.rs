@@ -175,20 +175,7 @@ impl TaskFile {
     /// # Errors
     /// The reason why not.
     pub fn check() -> Result<(), Unavailable> {
-        let capabilities = rustix::thread::capabilities(None)
-            .map(|sets| sets.effective)
-            .unwrap_or(CapabilitySet::empty());
-        if !capabilities.contains(CapabilitySet::SYS_ADMIN) {
-            let bpf = !capabilities.contains(CapabilitySet::BPF);
-            let perfmon = !capabilities.contains(CapabilitySet::PERFMON);
-            if bpf || perfmon {
-                return Err(Unavailable::Capabilities { bpf, perfmon });
-            }
-        }
-        // The initial namespaces have fixed inodes: PROC_*_INIT_INO in include/linux/proc_ns.h.
-        if !in_namespace("user", 0xeffffffd)? {
-            return Err(Unavailable::UserNamespace);
-        }
+        check_capabilities()?;
         if !in_namespace("pid", 0xeffffffc)? {
             return Err(Unavailable::PidNamespace);
         }
@@ -254,6 +241,28 @@ impl TaskFile {
                 }
             }
         }
+    }
+}
+
+/// Whether the caller may load tracing programs: the capabilities, in the initial user namespace.
+///
+/// # Errors
+/// The reason why not.
+pub(crate) fn check_capabilities() -> Result<(), Unavailable> {
+    let capabilities = rustix::thread::capabilities(None)
+        .map(|sets| sets.effective)
+        .unwrap_or(CapabilitySet::empty());
+    if !capabilities.contains(CapabilitySet::SYS_ADMIN) {
+        let bpf = !capabilities.contains(CapabilitySet::BPF);
+        let perfmon = !capabilities.contains(CapabilitySet::PERFMON);
+        if bpf || perfmon {
+            return Err(Unavailable::Capabilities { bpf, perfmon });
+        }
+    }
+    // The initial namespaces have fixed inodes: PROC_*_INIT_INO in include/linux/proc_ns.h.
+    match in_namespace("user", 0xeffffffd)? {
+        true => Ok(()),
+        false => Err(Unavailable::UserNamespace),
     }
 }
 

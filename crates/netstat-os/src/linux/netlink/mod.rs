@@ -50,7 +50,7 @@ impl Connection {
     /// # Errors
     /// What `socket(2)` says: no netlink in this kernel, or refused by a security policy.
     pub(in crate::linux) fn sock_diag() -> io::Result<Self> {
-        Connection::open(netlink::SOCK_DIAG)
+        Connection::open(Some(netlink::SOCK_DIAG))
     }
 
     /// Opens a connection to the kernel's packet filters (`NETLINK_NETFILTER`, netlink(7)).
@@ -58,15 +58,32 @@ impl Connection {
     /// # Errors
     /// As [`Connection::sock_diag`].
     pub(in crate::linux) fn netfilter() -> io::Result<Self> {
-        Connection::open(netlink::NETFILTER)
+        Connection::open(Some(netlink::NETFILTER))
     }
 
-    fn open(protocol: Protocol) -> io::Result<Self> {
+    /// Opens a connection to the kernel's links and addresses (`NETLINK_ROUTE`, rtnetlink(7)).
+    ///
+    /// # Errors
+    /// As [`Connection::sock_diag`].
+    pub(in crate::linux) fn route() -> io::Result<Self> {
+        // Protocol 0.
+        Connection::open(None)
+    }
+
+    /// Opens a connection to the parts of the kernel that have no netlink protocol of their own (`NETLINK_GENERIC`).
+    ///
+    /// # Errors
+    /// As [`Connection::sock_diag`].
+    pub(in crate::linux) fn generic() -> io::Result<Self> {
+        Connection::open(Some(netlink::GENERIC))
+    }
+
+    fn open(protocol: Option<Protocol>) -> io::Result<Self> {
         let socket = rustix::net::socket_with(
             AddressFamily::NETLINK,
             SocketType::RAW,
             SocketFlags::CLOEXEC,
-            Some(protocol),
+            protocol,
         )?;
         Ok(Connection {
             socket,

@@ -1,20 +1,18 @@
 //! Holdings that another source has told as bare pairs of inode and process id, made sure of before facts are read.
 
 use std::mem::MaybeUninit;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 
 use netstat_model::{Fact, Process, Why};
 use rustix::fs::{RawDir, fstat, readlinkat_raw};
 use rustix::io::Errno;
 
-use super::elsewhere::threads_with_tables;
-use super::process::{bare, small_number};
+use super::found::{Found, Holder, Holding, NO_DESCRIPTOR};
+use super::process::{ProcessDir, bare, small_number};
 use super::spread::spread;
-use super::table::{BUFFER, open_table, socket_inode};
-use super::walk::{Begun, Found, Holder, Holding, Walk, Worker};
-
-/// A number that is no descriptor: the source has not told it.
-pub(crate) const NO_DESCRIPTOR: u32 = u32::MAX;
+use super::table::{BUFFER, open_table, socket_inode, still_holds};
+use super::threads::threads_with_tables;
+use super::walk::{Begun, Walk, Worker, depth_of};
 
 /// Of a process with more claimed sockets than this only one is looked for again: it is enough to know that it is still the
 /// same process. With fewer, each is, so that one which became another program meanwhile keeps no socket that was closed then.
@@ -42,10 +40,11 @@ impl Walk<'_> {
             .map(|pairs| Claim { pid: pairs[0].1, pairs })
             .collect();
         let workers = spread(&claims, Worker::default, |worker, claim| {
-            if let Err(error) = self.claim(claim, worker)
-                && !matches!(error, Errno::NOENT | Errno::SRCH)
-            {
-                worker.found.failed = Some(error);
+            match self.claim(claim, worker) {
+                Ok(()) => {}
+                // Ended meanwhile, or kept out of the process list.
+                Err(Errno::NOENT | Errno::SRCH) => worker.found.missing.extend_from_slice(claim.pairs),
+                Err(error) => worker.found.failed = Some(error),
             }
         });
         let mut found = Found::default();
@@ -114,7 +113,7 @@ impl Walk<'_> {
     ///
     /// # Errors
     /// The system's; `ESRCH` when it does not hold it.
-    pub(crate) fn table_with(&self, pid: u32, inode: u32) -> Result<OwnedFd, Errno> {
+    fn table_with(&self, pid: u32, inode: u32) -> Result<OwnedFd, Errno> {
         let table = open_table(self.proc, pid, pid)?;
         let pairs = &[(inode, pid)][..];
         let claim = Claim { pid, pairs };
@@ -130,6 +129,42 @@ impl Walk<'_> {
             return Err(Errno::SRCH);
         }
         Ok(table)
+    }
+
+    /// Reads when a holder started, having made sure that the process id is still the same process's: the descriptor must
+    /// still be the socket.
+    pub(crate) fn read_start(&self, holder: &mut Holder, holding: &Holding, text: &mut Vec<u8>) {
+        let (pid, thread) = (holder.process.pid, holder.thread);
+        let table = match holding.fd {
+            NO_DESCRIPTOR => self.table_with(pid, holding.inode),
+            fd => open_table(self.proc, pid, thread).and_then(|table| {
+                match still_holds(table.as_fd(), fd, holding.inode)? {
+                    true => Ok(table),
+                    false => Err(Errno::SRCH),
+                }
+            }),
+        };
+        let dir = table.and_then(|table| ProcessDir::above(table.as_fd(), depth_of(pid, thread)));
+        match dir {
+            Ok(dir) => dir.read_start(&mut holder.process, text),
+            Err(error) => holder.process.start_ticks = Fact::Unknown(super::process::why(error)),
+        }
+    }
+}
+
+impl Found {
+    /// Adds holdings of one process that nothing more can be learned of.
+    pub(crate) fn add_unread(&mut self, pid: u32, pairs: &[(u32, u32)]) {
+        let holder = self.holders.len() as u32;
+        let mut process = bare(pid);
+        process.start_ticks = Fact::Unknown(Why::Failed);
+        process.comm = Fact::Unknown(Why::Failed);
+        process.image = Fact::Unknown(Why::Failed);
+        process.components = Fact::Unknown(Why::Failed);
+        self.holders.push(Holder { process, thread: pid });
+        let fd = NO_DESCRIPTOR;
+        let holdings = pairs.iter().map(|&(inode, _)| Holding { inode, holder, fd });
+        self.holdings.extend(holdings);
     }
 }
 

@@ -4,17 +4,15 @@
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd};
 
-use rustix::fs::{AtFlags, Mode, OFlags, RawDir, openat, readlinkat_raw, statat};
+use rustix::fs::{RawDir, readlinkat_raw};
 use rustix::io::Errno;
 
-use super::claims::NO_DESCRIPTOR;
+use super::found::{Found, Holder, Holding, NO_DESCRIPTOR, Ring};
 use super::process::{Depth, ProcessDir, read_text, small_number};
 use super::spread::spread;
 use super::table::{PathBuffer, open_table, socket_inode};
-use super::walk::{Found, Holder, Holding, Ring, Walk, Worker};
-
-/// `KCMP_FILES` of the kernel's `include/uapi/linux/kcmp.h`: do two threads share their descriptor table?
-const KCMP_FILES: libc::c_int = 2;
+use super::threads::threads_with_tables;
+use super::walk::{Walk, Worker};
 
 impl Walk<'_> {
     /// Reads the tables of threads that do not share the one of their process (unshare(2), `CLONE_FILES`), and those of threads
@@ -135,53 +133,6 @@ fn own_tables(worker: &mut Worker, walk: &Walk<'_>, pid: u32) -> Result<(), Errn
     Ok(())
 }
 
-/// One thread for each descriptor table in use by process `pid` that is not the one of its first thread.
-pub(crate) fn threads_with_tables(proc: BorrowedFd<'_>, pid: u32) -> Result<Vec<u32>, Errno> {
-    let mut path = PathBuffer::new();
-    path.number(pid);
-    path.text(b"/task");
-    // The directory has two links and one for each thread (proc_task_getattr): most processes have but one thread.
-    if statat(proc, path.as_bytes(), AtFlags::empty())?.st_nlink == 3 {
-        return Ok(Vec::new());
-    }
-    let tasks = openat(
-        proc,
-        path.as_bytes(),
-        OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC,
-        Mode::empty(),
-    )?;
-    let mut buffer = [MaybeUninit::uninit(); 4096];
-    let mut entries = RawDir::new(&tasks, &mut buffer);
-    let mut met = Vec::new();
-    while let Some(entry) = entries.next() {
-        let Some(thread) = small_number(entry?.file_name().to_bytes()).filter(|&thread| thread != pid) else {
-            continue;
-        };
-        if !share_table(pid, thread) && !met.iter().any(|&other| share_table(other, thread)) {
-            met.push(thread);
-        }
-    }
-    Ok(met)
-}
-
-/// Whether two threads have the same descriptor table. Where the kernel does not tell, they are taken to: that is so for all
-/// but a few programs.
-fn share_table(one: u32, other: u32) -> bool {
-    // SAFETY: kcmp(2) with these arguments takes numbers only and touches no memory of ours.
-    let result = unsafe {
-        libc::syscall(
-            libc::SYS_kcmp,
-            one as libc::pid_t,
-            other as libc::pid_t,
-            KCMP_FILES,
-            0 as libc::c_ulong,
-            0 as libc::c_ulong,
-        )
-    };
-    // 0: equal; 1, 2, 3: not; -1: an error.
-    result <= 0
-}
-
 /// The sockets among the registered files in the text of an io_uring instance's `fdinfo`: after `UserFiles:` one line each,
 /// `    0: socket:[123]` (`io_uring_show_fdinfo` in the kernel's io_uring/fdinfo.c).
 fn ring_sockets(text: &[u8]) -> impl Iterator<Item = u32> {
@@ -242,14 +193,6 @@ mod tests {
         assert_eq!(waiting_descriptors(b"pos:\t0\nscm_fds: 3\n"), 3);
         assert_eq!(waiting_descriptors(b"pos:\t0\nscm_fds: 0\n"), 0);
         assert_eq!(waiting_descriptors(b"pos:\t0\nino:\t5\n"), 0);
-    }
-
-    #[test]
-    fn threads_of_one_process_share_their_table() {
-        let own = std::process::id();
-        // gettid(2) of the test's thread, which is not the first of its process.
-        let thread = rustix::thread::gettid().as_raw_nonzero().get() as u32;
-        assert!(share_table(own, thread));
     }
 
     proptest! {

@@ -2,9 +2,9 @@
 
 use std::collections::HashMap;
 
-use super::claims::NO_DESCRIPTOR;
+use super::found::{Found, NO_DESCRIPTOR, Ring};
 use super::spread::spread;
-use super::walk::{Found, KnownTable, Ring, Walk, Worker};
+use super::walk::{KnownTable, Walk, Worker};
 use super::wanted::WantedInodes;
 
 /// Every so many looks, nothing is taken from memory.

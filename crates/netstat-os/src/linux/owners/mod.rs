@@ -13,11 +13,14 @@
 mod claims;
 mod component;
 mod elsewhere;
+mod found;
+pub(crate) mod hidden;
 mod memory;
 pub(crate) mod process;
 mod reason;
 mod spread;
 pub(crate) mod table;
+mod threads;
 mod walk;
 mod wanted;
 
@@ -25,7 +28,7 @@ use std::collections::HashMap;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use netstat_model::{FoundBy, Limit, NoOwner, Owners, OwnersBuilder, Socket};
+use netstat_model::{Concealment, FoundBy, KernelUser, Limit, NoOwner, Owners, OwnersBuilder, Socket};
 use rustix::fs::{AtFlags, CWD, Mode, OFlags, openat, statat};
 use rustix::io::Errno;
 
@@ -39,7 +42,8 @@ pub(crate) use table::process_ids;
 use memory::Memory;
 use reason::Sight;
 use table::PathBuffer;
-use walk::{Found, Walk};
+use found::{Found, Ring};
+use walk::Walk;
 
 /// What to read of the processes that hold sockets, beside their ids. What is not asked for is not read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -62,15 +66,36 @@ impl OwnerAsk {
 /// A question to the caller about some inodes; see [`Hooks`].
 pub type Hook<'a> = &'a mut dyn FnMut(&[u32]) -> Option<Vec<u32>>;
 
-/// Questions that only the caller can answer. Each is asked only about sockets without a holder, and once a look
+/// A question to the caller about the sockets of the kernel; see [`Hooks::kernel_made`].
+pub type KernelHook<'a> = &'a mut dyn FnMut(&[u32]) -> KernelMade;
+
+/// A question to the caller about holdings; see [`Hooks::second_source`].
+pub type PairsHook<'a> = &'a mut dyn FnMut(&WantedInodes) -> Option<Vec<(u32, u32)>>;
+
+/// Which of some sockets the kernel made for itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct KernelMade {
+    /// Their inodes, each with what it was made for where that is known.
+    pub made: Vec<(u32, Option<KernelUser>)>,
+    /// Whether all others are known to be sockets that a process was given.
+    pub others_are_given: bool,
+}
+
+/// Questions that only the caller can answer. Each is asked only about sockets without a holder, and once a search
 /// (`still_there` again before a socket is called hidden).
 #[derive(Default)]
 pub struct Hooks<'a> {
     /// Which of these inodes belong to sockets that still exist; `None` when it cannot be told.
     pub still_there: Option<Hook<'a>>,
-    /// Which of these inodes belong to sockets that the kernel made for itself (`sk_kern_sock`); `None` when it cannot be
-    /// told. Without an answer nothing is ever called hidden.
-    pub kernel_made: Option<Hook<'a>>,
+    /// Which of these inodes belong to sockets that the kernel made for itself. Without an answer nothing is ever called
+    /// hidden.
+    pub kernel_made: Option<KernelHook<'a>>,
+    /// Which of these inodes belong to sockets whose descriptor is on its way between processes; `None` when it cannot be
+    /// told.
+    pub in_flight: Option<Hook<'a>>,
+    /// Who holds these sockets, as a source tells that sees the descriptors of every process: pairs of inode and process id, as
+    /// [`OwnerReader::read_with`] takes them. Asked after a walk; `None` when there is no such source.
+    pub second_source: Option<PairsHook<'a>>,
 }
 
 /// Looks for the holders of sockets. Keeps its buffers from look to look.
@@ -199,7 +224,10 @@ impl OwnerReader {
             First::Pairs(pairs) => walk.claims(pairs),
         };
         let mut look = Look {
+            root: &self.root,
             walk,
+            by_second_source: Vec::new(),
+            concealed: Vec::new(),
             told: found.holdings.len(),
             found,
             pids,
@@ -262,7 +290,13 @@ enum First<'a> {
 
 /// A look on its way through the steps.
 struct Look<'a> {
+    /// Where the process list is mounted.
+    root: &'a Path,
     walk: Walk<'a>,
+    /// Sockets whose holder only the second source knew.
+    by_second_source: Vec<u32>,
+    /// Holders that the process list keeps out of sight.
+    concealed: Vec<(u32, Concealment)>,
     found: Found,
     /// So many holdings did the first step find; behind them stand those of the second.
     told: usize,
@@ -293,37 +327,123 @@ impl Look<'_> {
             note_others(&mut left, &mut hooks.still_there, NoOwner::Ended, builder);
         }
         let mut kernel_told = None;
-        if let Some(kernel) = ask(&mut hooks.kernel_made, &left) {
-            left.retain(|&inode| {
-                let made = kernel.contains(inode);
-                if made {
-                    builder.reason(inode, NoOwner::Kernel);
-                }
-                !made
-            });
-            kernel_told = Some(false);
+        if let Some(hook) = hooks.kernel_made.as_mut().filter(|_| left.len() <= ASK_ABOUT) {
+            let answer = hook(&left);
+            let made = WantedInodes::new(answer.made.iter().map(|&(inode, _)| inode));
+            left.retain(|&inode| !made.contains(inode));
+            for (inode, user) in answer.made {
+                builder.made_by_kernel(inode, user);
+            }
+            kernel_told = answer.others_are_given.then_some(false);
         }
         if left.is_empty() {
             return NoOwner::Ended;
         }
         self.search_elsewhere(sockets, &mut left);
+        self.ask_second_source(&mut hooks, &mut left);
+        self.search_concealed(&mut left);
+        if left.is_empty() {
+            return NoOwner::Ended;
+        }
+        if self.found.denied == 0 || left.len() <= ASK_ABOUT {
+            note_named(&mut left, &mut hooks.in_flight, NoOwner::InFlight, builder);
+        }
         if left.is_empty() {
             return NoOwner::Ended;
         }
         self.refused_to_root = self.found.denied > 0 && rustix::process::geteuid().is_root();
 
         let sight = self.sight();
-        let in_flight = sight.read_all() && self.walk.descriptors_in_flight(&self.pids);
-        let verdict = sight.reason(kernel_told, in_flight);
+        let verdict = sight.reason(kernel_told);
         if verdict != NoOwner::Hidden {
             return verdict;
         }
-        // An alarm: a socket may have changed hands or ended during the look, so everything is asked once more.
-        self.again(&mut left, |walk, _, _| {
-            walk.processes(&process_ids(walk.proc).unwrap_or_default())
-        });
+        // An alarm: a socket may have changed hands or ended during the search, so everything is asked once more, and also
+        // those processes that no list shows.
+        let listed = process_ids(self.walk.proc).unwrap_or_default();
+        self.again(&mut left, |walk, _, _| walk.processes(&listed));
+        let unlisted = hidden::unlisted(self.walk.proc, &listed);
+        self.take_concealed(&mut left, |walk| walk.processes(&unlisted));
+        note_named(&mut left, &mut hooks.in_flight, NoOwner::InFlight, builder);
         note_others(&mut left, &mut hooks.still_there, NoOwner::Ended, builder);
-        self.sight().reason(kernel_told, in_flight)
+        match self.walk.descriptors_in_flight(&listed) {
+            // It may be one of these.
+            true => NoOwner::Unheld,
+            false => self.sight().reason(kernel_told),
+        }
+    }
+
+    /// Takes what another source knows of the sockets `left` that the walk did not find.
+    fn ask_second_source(&mut self, hooks: &mut Hooks<'_>, left: &mut Vec<u32>) {
+        if self.sees_all || left.is_empty() {
+            return;
+        }
+        let wanted = WantedInodes::new(left.iter().copied());
+        let Some(mut pairs) = hooks.second_source.as_mut().and_then(|hook| hook(&wanted)) else {
+            return;
+        };
+        self.again(left, |walk, _, _| walk.claims(&mut pairs));
+        let unfound = WantedInodes::new(left.iter().copied());
+        let found = wanted.iter().filter(|&inode| !unfound.contains(inode));
+        self.by_second_source.extend(found);
+    }
+
+    /// Looks for the sockets `left` in processes that the process list keeps out of sight, and takes what was told of such
+    /// processes.
+    fn search_concealed(&mut self, left: &mut Vec<u32>) {
+        let missing = std::mem::take(&mut self.found.missing);
+        if left.is_empty() && missing.is_empty() {
+            return;
+        }
+        let covered = hidden::covered(self.walk.proc, self.root);
+        if !covered.is_empty()
+            && let Some(bare) = hidden::uncovered(self.root)
+        {
+            let walk = |walk: &Walk<'_>| {
+                let below = Walk {
+                    proc: bare.as_fd(),
+                    ..*walk
+                };
+                let mut found = below.processes(&covered);
+                found.append(below.threads(&covered));
+                // A process that may not be read is counted once, by the walk.
+                found.denied = 0;
+                found
+            };
+            self.take_concealed(left, walk);
+        }
+        // What was told of the others stands, as long as they run.
+        let left_still = WantedInodes::new(left.iter().copied());
+        for pairs in missing.chunk_by(|a, b| a.1 == b.1) {
+            let pid = pairs[0].1;
+            let pairs: Vec<(u32, u32)> = pairs.iter().copied().filter(|&(inode, _)| left_still.contains(inode)).collect();
+            if pairs.is_empty() {
+                continue;
+            }
+            if let Some(how) = hidden::concealment(self.walk.proc, &covered, pid) {
+                self.found.add_unread(pid, &pairs);
+                self.concealed.push((pid, how));
+                left.retain(|inode| !pairs.iter().any(|(found, _)| found == inode));
+                if !self.sees_all {
+                    self.by_second_source.extend(pairs.iter().map(|&(inode, _)| inode));
+                }
+            }
+        }
+    }
+
+    /// A search among processes that the list does not show.
+    fn take_concealed(&mut self, left: &mut Vec<u32>, search: impl FnOnce(&Walk<'_>) -> Found) {
+        let covered = hidden::covered(self.walk.proc, self.root);
+        let before = self.found.holders.len();
+        self.again(left, |walk, _, _| search(walk));
+        for holder in &self.found.holders[before..] {
+            let pid = holder.process.pid;
+            let how = match covered.binary_search(&pid) {
+                Ok(_) => Concealment::Mount,
+                Err(_) => Concealment::NotListed,
+            };
+            self.concealed.push((pid, how));
+        }
     }
 
     fn sight(&self) -> Sight {
@@ -393,7 +513,7 @@ impl Look<'_> {
     }
 
     /// One more search, for the sockets `left` alone. Takes out what was found.
-    fn again(&mut self, left: &mut Vec<u32>, search: impl FnOnce(&Walk<'_>, &[u32], &[walk::Ring]) -> Found) {
+    fn again(&mut self, left: &mut Vec<u32>, search: impl FnOnce(&Walk<'_>, &[u32], &[Ring]) -> Found) {
         let wanted = WantedInodes::new(left.iter().copied());
         let walk = Walk {
             wanted: &wanted,
@@ -457,15 +577,16 @@ impl Look<'_> {
             let processes = if self.found.denied == 1 { "process" } else { "processes" };
             Limit {
                 what: "some owners are missing".to_owned(),
-                why: format!(
-                    "{} {processes} may not be looked into, not even by root in this session (more capabilities than it has, \
-                     another user namespace, or a security module)",
-                    self.found.denied
-                ),
+                why: format!("{} {processes} may not be looked into: {}", self.found.denied, reason::refusal_to_root(self.walk.proc)),
                 remedy: None,
             }
         });
-        limit.into_iter().chain(refused).collect()
+        let concealed = self.concealed.iter().map(|&(pid, how)| Limit {
+            what: format!("process {pid} is hidden from the process list"),
+            why: how.shown(pid),
+            remedy: None,
+        });
+        limit.into_iter().chain(refused).chain(concealed).collect()
     }
 
     /// Gives everything found to the builder, each process once.
@@ -491,6 +612,12 @@ impl Look<'_> {
         } else {
             builder.found_by(FoundBy::Walk);
         }
+        for &inode in &self.by_second_source {
+            builder.found_otherwise(inode, FoundBy::Iterator);
+        }
+        for &(pid, how) in &self.concealed {
+            builder.concealed(pid, how);
+        }
         builder.reserve(self.found.holdings.len());
         for holding in &self.found.holdings {
             builder.hold(holding.inode, places[holding.holder as usize]);
@@ -504,6 +631,18 @@ fn ask(hook: &mut Option<Hook<'_>>, left: &[u32]) -> Option<WantedInodes> {
         return None;
     }
     hook.as_mut().and_then(|hook| hook(left)).map(WantedInodes::new)
+}
+
+/// Takes out of `left` what the hook names, noting `reason` for it.
+fn note_named(left: &mut Vec<u32>, hook: &mut Option<Hook<'_>>, reason: NoOwner, builder: &mut OwnersBuilder) {
+    if let Some(named) = ask(hook, left) {
+        left.retain(|&inode| {
+            if named.contains(inode) {
+                builder.reason(inode, reason);
+            }
+            !named.contains(inode)
+        });
+    }
 }
 
 /// Takes out of `left` what the hook does not name, noting `reason` for it.

@@ -4,7 +4,7 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use netstat_model::{Fact, ImageName, Process, Why};
-use rustix::fs::{AtFlags, Mode, OFlags, openat, readlinkat_raw, statat};
+use rustix::fs::{AtFlags, Mode, OFlags, RawDir, openat, readlinkat_raw, statat};
 use rustix::io::{Errno, read};
 
 use super::OwnerAsk;
@@ -52,6 +52,11 @@ pub struct Stat<'a> {
 }
 
 impl Stat<'_> {
+    /// Whether the first thread has ended while others go on: it has no memory, program or descriptors left to show.
+    pub fn first_has_ended(&self) -> bool {
+        self.state == b'Z' && self.threads > 1
+    }
+
     /// Whether it is a thread of the kernel, which has no program file.
     pub fn is_kernel_thread(&self) -> bool {
         self.flags & PF_KTHREAD != 0
@@ -185,6 +190,33 @@ impl ProcessDir {
             Mode::empty(),
         )
         .map(ProcessDir)
+    }
+
+    /// A thread of process `pid`, this directory's, other than the first, that has not ended.
+    pub(crate) fn living_thread(&self, pid: u32) -> Option<ProcessDir> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let dir = openat(&self.0, c"task", flags, Mode::empty()).ok()?;
+        let mut buffer = Vec::with_capacity(4096);
+        let mut entries = RawDir::new(&dir, buffer.spare_capacity_mut());
+        let mut text = Vec::new();
+        while let Some(Ok(entry)) = entries.next() {
+            let Some(thread) = small_number(entry.file_name().to_bytes()).filter(|&thread| thread != pid) else {
+                continue;
+            };
+            let mut path = PathBuffer::new();
+            path.number(thread);
+            let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+            let Ok(thread) = openat(&dir, path.as_bytes(), flags, Mode::empty()) else {
+                continue;
+            };
+            let thread = ProcessDir(thread);
+            let lives = thread.text(c"stat", &mut text).is_ok()
+                && parse_stat(&text).is_ok_and(|stat| !matches!(stat.state, b'Z' | b'X'));
+            if lives {
+                return Some(thread);
+            }
+        }
+        None
     }
 
     /// Opens a file of the process to read it again and again.

@@ -30,18 +30,12 @@ pub(crate) struct Sight {
 }
 
 impl Sight {
-    /// Whether the descriptors of every process in sight could be read.
-    pub(crate) fn read_all(&self) -> bool {
-        self.denied == 0 && !self.hides && !self.failed
-    }
-
-    /// The reason for a socket that no look found a holder for and that still exists. `kernel` tells whether it is known to be
-    /// (`Some(true)`) or not to be (`Some(false)`) a socket of the kernel; `in_flight` that descriptors are on their way
-    /// between processes right now.
+    /// The reason for a socket that no search found a holder for and that still exists. `kernel` tells whether it is known to be
+    /// (`Some(true)`) or not to be (`Some(false)`) a socket of the kernel.
     ///
     /// [`NoOwner::Hidden`] is an alarm, so it needs everything: all processes of the system in sight, all of them read, no
-    /// socket of the kernel, no descriptor on its way.
-    pub(crate) fn reason(&self, kernel: Option<bool>, in_flight: bool) -> NoOwner {
+    /// socket of the kernel.
+    pub(crate) fn reason(&self, kernel: Option<bool>) -> NoOwner {
         if kernel == Some(true) {
             return NoOwner::Kernel;
         }
@@ -51,14 +45,25 @@ impl Sight {
         if self.failed {
             return NoOwner::NoProcessList;
         }
-        if in_flight {
-            return NoOwner::InFlight;
-        }
         match (self.initial_pid_namespace, kernel) {
-            (Some(false), _) => NoOwner::OtherNamespace,
+            (Some(false), Some(false)) => NoOwner::OtherNamespace,
+            (Some(false), _) => NoOwner::UnheldHere,
             (Some(true), Some(false)) => NoOwner::Hidden,
             _ => NoOwner::Unheld,
         }
+    }
+}
+
+/// Why root may not read every process.
+pub(crate) fn refusal_to_root(proc: BorrowedFd<'_>) -> &'static str {
+    let mut text = Vec::new();
+    let has = read_text(proc, c"self/status", &mut text)
+        .ok()
+        .and_then(|()| effective_capabilities(&text))
+        .map(|set| set & (1 << CAP_SYS_PTRACE) != 0);
+    match has {
+        Some(false) => "this root lacks CAP_SYS_PTRACE (for a container: --cap-add SYS_PTRACE)",
+        _ => "they have more capabilities than this root, or are in another user namespace, or a security module forbids it",
     }
 }
 
@@ -180,26 +185,20 @@ mod tests {
             ..ALL
         };
         let not_permitted = NoOwner::NotPermitted { user: None };
-        for (sight, kernel, in_flight, expected) in [
-            (ALL, Some(false), false, NoOwner::Hidden),
-            (ALL, None, false, NoOwner::Unheld),
-            (ALL, Some(true), false, NoOwner::Kernel),
-            (ALL, Some(false), true, NoOwner::InFlight),
-            (ALL, None, true, NoOwner::InFlight),
-            (denied, None, false, not_permitted),
-            (denied, Some(false), true, not_permitted),
-            (denied, Some(true), false, NoOwner::Kernel),
-            (hides, Some(false), false, not_permitted),
-            (failed, Some(false), false, NoOwner::NoProcessList),
-            (inner, Some(false), false, NoOwner::OtherNamespace),
-            (inner, None, true, NoOwner::InFlight),
-            (unsure, Some(false), false, NoOwner::Unheld),
+        for (sight, kernel, expected) in [
+            (ALL, Some(false), NoOwner::Hidden),
+            (ALL, None, NoOwner::Unheld),
+            (ALL, Some(true), NoOwner::Kernel),
+            (denied, None, not_permitted),
+            (denied, Some(false), not_permitted),
+            (denied, Some(true), NoOwner::Kernel),
+            (hides, Some(false), not_permitted),
+            (failed, Some(false), NoOwner::NoProcessList),
+            (inner, Some(false), NoOwner::OtherNamespace),
+            (inner, None, NoOwner::UnheldHere),
+            (unsure, Some(false), NoOwner::Unheld),
         ] {
-            assert_eq!(
-                sight.reason(kernel, in_flight),
-                expected,
-                "{sight:?} {kernel:?} {in_flight}"
-            );
+            assert_eq!(sight.reason(kernel), expected, "{sight:?} {kernel:?}");
         }
     }
 

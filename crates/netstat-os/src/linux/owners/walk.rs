@@ -7,12 +7,12 @@
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use netstat_model::{Fact, Process, Why};
+use netstat_model::{Fact, Why};
 use rustix::fs::{Mode, OFlags, RawDir, SeekFrom, fstat, openat, readlinkat_raw, seek};
 use rustix::io::Errno;
 
 use super::OwnerAsk;
-use super::claims::NO_DESCRIPTOR;
+use super::found::{Found, Holder, Holding, Ring};
 use super::process::{Depth, ProcessDir, small_number};
 use super::spread::{processors, spread};
 use super::table::{BUFFER, open_table, socket_inode, still_holds, table_slots};
@@ -32,82 +32,6 @@ const ATTEMPTS: u32 = 3;
 
 /// What the link of an io_uring instance reads as.
 const RING: &[u8] = b"anon_inode:[io_uring]";
-
-/// One socket in one descriptor table.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Holding {
-    /// The socket's inode.
-    pub(crate) inode: u32,
-    /// Index into [`Found::holders`].
-    pub(crate) holder: u32,
-    /// The descriptor's number.
-    pub(crate) fd: u32,
-}
-
-/// A descriptor table in which something wanted was found.
-#[derive(Clone, Debug)]
-pub(crate) struct Holder {
-    /// The process, with the facts that were asked for.
-    pub(crate) process: Process,
-    /// The thread whose table it is; the process id, save for threads with a table of their own.
-    pub(crate) thread: u32,
-}
-
-/// An io_uring instance; it may hold sockets without a descriptor.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Ring {
-    pub(crate) pid: u32,
-    pub(crate) thread: u32,
-    pub(crate) fd: u32,
-}
-
-/// What a look has found, in no order.
-#[derive(Debug, Default)]
-pub(crate) struct Found {
-    pub(crate) holders: Vec<Holder>,
-    pub(crate) holdings: Vec<Holding>,
-    pub(crate) rings: Vec<Ring>,
-    /// Descriptors that were looked at.
-    pub(crate) descriptors: u64,
-    /// Processes whose descriptors the caller may not read.
-    pub(crate) denied: u32,
-    /// An error that is neither a lack of permission nor the end of a process, such as too many open files.
-    pub(crate) failed: Option<Errno>,
-}
-
-impl Found {
-    /// Adds what another look has found.
-    pub(crate) fn append(&mut self, mut other: Found) {
-        let base = self.holders.len() as u32;
-        for holding in &mut other.holdings {
-            holding.holder += base;
-        }
-        self.append_raw(other);
-    }
-
-    /// [`Found::append`] for findings whose holders are numbered alike.
-    fn append_raw(&mut self, mut other: Found) {
-        self.holders.append(&mut other.holders);
-        if self.holdings.is_empty() {
-            self.holdings = other.holdings;
-        } else {
-            self.holdings.append(&mut other.holdings);
-        }
-        self.rings.append(&mut other.rings);
-        self.descriptors += other.descriptors;
-        self.denied += other.denied;
-        self.failed = self.failed.or(other.failed);
-    }
-
-    /// Notes why a process could not be read. One that has ended needs no note: its sockets are gone or another's.
-    pub(crate) fn note(&mut self, error: Errno) {
-        match error {
-            Errno::NOENT | Errno::SRCH => {}
-            Errno::ACCESS | Errno::PERM => self.denied += 1,
-            other => self.failed = Some(other),
-        }
-    }
-}
 
 /// What a walk is for.
 #[derive(Clone, Copy)]
@@ -142,26 +66,6 @@ impl Walk<'_> {
             found.append(self.large_tables(large));
         }
         found
-    }
-
-    /// Reads when a holder started, having made sure that the process id is still the same process's: the descriptor must
-    /// still be the socket.
-    pub(crate) fn read_start(&self, holder: &mut Holder, holding: &Holding, text: &mut Vec<u8>) {
-        let (pid, thread) = (holder.process.pid, holder.thread);
-        let table = match holding.fd {
-            NO_DESCRIPTOR => self.table_with(pid, holding.inode),
-            fd => open_table(self.proc, pid, thread).and_then(|table| {
-                match still_holds(table.as_fd(), fd, holding.inode)? {
-                    true => Ok(table),
-                    false => Err(Errno::SRCH),
-                }
-            }),
-        };
-        let dir = table.and_then(|table| ProcessDir::above(table.as_fd(), depth_of(pid, thread)));
-        match dir {
-            Ok(dir) => dir.read_start(&mut holder.process, text),
-            Err(error) => holder.process.start_ticks = Fact::Unknown(super::process::why(error)),
-        }
     }
 
     /// Reads tables with very many descriptors, each on several threads.
@@ -240,7 +144,7 @@ impl LargeTable {
 pub(crate) type Begun<'a> = dyn FnMut() -> Result<(), Errno> + 'a;
 
 /// Where the table of `thread` lies below the directory of process `pid`.
-fn depth_of(pid: u32, thread: u32) -> Depth {
+pub(crate) fn depth_of(pid: u32, thread: u32) -> Depth {
     if thread == pid {
         Depth::Descriptors
     } else {

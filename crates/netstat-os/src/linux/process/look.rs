@@ -19,7 +19,7 @@ use super::texts::{
 };
 use super::{fact, failed, why_optional};
 use crate::linux::owners::process::{ProcessDir, small_number, why};
-use crate::linux::owners::table::{BUFFER, PathBuffer};
+use crate::linux::owners::table::BUFFER;
 use crate::linux::owners::{components, parse_stat};
 use crate::{DescriptorsAsk, NoProcess, ProcessAsk};
 
@@ -82,9 +82,10 @@ impl<'a> Look<'a> {
         facts.threads = stat.threads;
         facts.kernel_thread = stat.is_kernel_thread();
         // The first thread may have ended while others go on: it has no memory, program or descriptors left to show.
-        let living = (stat.state == b'Z' && stat.threads > 1)
-            .then(|| self.living_thread(pid))
-            .flatten();
+        let living = match stat.first_has_ended() {
+            true => self.dir.living_thread(pid),
+            false => None,
+        };
         let dir = living.as_ref().unwrap_or(self.dir);
 
         self.dir.text(c"status", &mut text).map_err(failed)?;
@@ -159,33 +160,6 @@ impl<'a> Look<'a> {
         }
         self.text = text;
         Ok(facts)
-    }
-
-    /// A thread other than the first that has not ended.
-    fn living_thread(&self, pid: u32) -> Option<ProcessDir> {
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let dir = openat(self.dir.as_fd(), c"task", flags, Mode::empty()).ok()?;
-        let mut buffer = Vec::with_capacity(4096);
-        let mut entries = RawDir::new(&dir, buffer.spare_capacity_mut());
-        let mut text = Vec::new();
-        while let Some(Ok(entry)) = entries.next() {
-            let Some(thread) = small_number(entry.file_name().to_bytes()).filter(|&thread| thread != pid) else {
-                continue;
-            };
-            let mut path = PathBuffer::new();
-            path.number(thread);
-            let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-            let Ok(thread) = openat(&dir, path.as_bytes(), flags, Mode::empty()) else {
-                continue;
-            };
-            let thread = ProcessDir::from(thread);
-            let lives = thread.text(c"stat", &mut text).is_ok()
-                && parse_stat(&text).is_ok_and(|stat| !matches!(stat.state, b'Z' | b'X'));
-            if lives {
-                return Some(thread);
-            }
-        }
-        None
     }
 
     fn login_user(&self, text: &mut Vec<u8>) -> Fact<Option<u32>> {

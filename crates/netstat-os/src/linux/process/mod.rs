@@ -20,7 +20,7 @@ use netstat_model::{Fact, Why};
 use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::io::Errno;
 
-use super::owners::parse_stat;
+use super::owners::{hidden, parse_stat};
 use super::owners::process::{ProcessDir, why};
 use super::owners::table::process_ids;
 use crate::{NoProcess, ProcessAsk, Refused};
@@ -75,7 +75,9 @@ impl ProcessReader {
     /// # Errors
     /// See [`NoProcess`].
     pub fn read(&mut self, pid: u32, ask: &ProcessAsk) -> Result<ProcessFacts, NoProcess> {
+        let bare = self.uncovered(pid);
         let proc = self.open().map_err(failed)?;
+        let proc = bare.as_ref().map_or(proc, AsFd::as_fd);
         let dir = ProcessDir::open(proc, pid).map_err(failed)?;
         let mut look = Look::new(proc, &dir, ask);
         let mut facts = look.read(pid)?;
@@ -133,14 +135,32 @@ impl ProcessReader {
 
     /// The directory of process `pid` if it is the one that started at `start_ticks`.
     fn same(&mut self, pid: u32, start_ticks: u64) -> Result<ProcessDir, Why> {
+        let bare = self.uncovered(pid);
         let proc = self.open().map_err(why)?;
+        let proc = bare.as_ref().map_or(proc, AsFd::as_fd);
         let dir = ProcessDir::open(proc, pid).map_err(why)?;
         let mut text = Vec::new();
         dir.text(c"stat", &mut text).map_err(why)?;
         match parse_stat(&text) {
-            Ok(stat) if stat.start_ticks == start_ticks => Ok(dir),
+            // What its first thread has no more is read through one that goes on.
+            Ok(stat) if stat.start_ticks == start_ticks => match stat.first_has_ended() {
+                true => Ok(dir.living_thread(pid).unwrap_or(dir)),
+                false => Ok(dir),
+            },
             Ok(_) => Err(Why::Gone),
             Err(_) => Err(Why::Failed),
+        }
+    }
+
+    /// The process list without the mounts upon it, where one of them covers process `pid` and the caller may look below.
+    fn uncovered(&mut self, pid: u32) -> Option<OwnedFd> {
+        let root = self.root.clone();
+        let proc = self.open().ok()?;
+        let mut text = Vec::new();
+        let told = ProcessDir::open(proc, pid).and_then(|dir| dir.text(c"stat", &mut text));
+        match told {
+            Ok(()) if parse_stat(&text).is_ok_and(|stat| stat.pid == pid) => None,
+            _ => hidden::sight_of(proc, &root, pid),
         }
     }
 

@@ -251,7 +251,17 @@ impl SocketReader {
         Some(named.ok()?.ok()?.into_bytes())
     }
 
+    /// How many namespaces the last read looked into.
+    pub(super) fn namespace_count(&self) -> u32 {
+        self.namespaces.len().max(1) as u32
+    }
+
     /// Does something in a namespace of the last read.
+    pub(super) fn within<T: Send>(&mut self, namespace: u32, act: impl FnOnce() -> T + Send) -> io::Result<T> {
+        self.in_namespace(namespace, |_| act())
+    }
+
+    /// Does something in a namespace of the last read, with its tables.
     fn in_namespace<T: Send>(&mut self, index: u32, act: impl FnOnce(&mut Space) -> T + Send) -> io::Result<T> {
         if index == 0 {
             return Ok(act(&mut self.own));
