@@ -8,6 +8,7 @@ use netstat_model::packet_filter::PacketFilter;
 use netstat_model::process::{FileFacts, ProcessFacts};
 use netstat_model::reach::{is_loopback, is_public};
 use netstat_model::text::{escape, shell_quoted};
+use netstat_model::Concealment;
 use netstat_model::{Component, Fact, Protocol, Socket, State};
 use netstat_packages::blocklist::BlockList;
 use netstat_packages::packages::{FileOwner, Match, Origin, Ownership, Package};
@@ -467,6 +468,8 @@ pub struct Host {
     pub promiscuous: Fact<Vec<Promiscuous>>,
     /// Sockets that no process holds although everything may be read, each looked for twice.
     pub hidden: Vec<Socket>,
+    /// Processes that hold sockets and that the process list keeps out of sight, each with its sockets.
+    pub concealed: Vec<(u32, Concealment, Vec<Socket>)>,
     /// Sockets that one view shows and the other does not; unknown when there is one view only.
     pub one_sided: Result<Vec<OneSided>, String>,
     /// What came of trying all ports, if that was asked for.
@@ -505,6 +508,7 @@ impl Host {
             preloads: Fact::Unknown(netstat_model::Why::NotAsked),
             promiscuous: Fact::Unknown(netstat_model::Why::NotAsked),
             hidden: Vec::new(),
+            concealed: Vec::new(),
             one_sided: Ok(Vec::new()),
             probe: None,
             ownerless: Vec::new(),

@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::time::{Duration, SystemTime};
 
+use netstat_model::Concealment;
 use netstat_model::{Fact, NoOwner, Owner, Owners, Protocol, Socket, State};
 use netstat_os::{OwnersAsk, ProcessAsk, SocketAsk, SocketList, System};
 use netstat_record::Beacon;
@@ -70,6 +71,7 @@ pub(super) fn look(auditor: &mut Auditor<'_>, list: &SocketList, owners: &Owners
         Err(_) => Fact::Unknown(netstat_model::Why::Failed),
     };
     host.hidden = hidden(system, auditor.clock, list, owners);
+    host.concealed = concealed(list, owners);
     progress("comparing the kernel's views");
     host.one_sided = match list.fell_back {
         true => Err("netlink is refused, /proc/net is the only view".to_owned()),
@@ -110,6 +112,22 @@ impl Auditor<'_> {
         let looks = super::gather::programs(self.files, &paths);
         beacons.into_iter().zip(looks).collect()
     }
+}
+
+/// The holders that the process list keeps out of sight, each with its sockets.
+fn concealed(list: &SocketList, owners: &Owners) -> Vec<(u32, Concealment, Vec<Socket>)> {
+    let mut found: Vec<(u32, Concealment, Vec<Socket>)> = Vec::new();
+    for process in owners.processes() {
+        let Some(how) = owners.concealment(process.pid) else {
+            continue;
+        };
+        let holds = |socket: &&Socket| match owners.of(socket) {
+            Owner::Held(holders) => holders.iter().any(|holder| holder.pid == process.pid),
+            Owner::None(_) => false,
+        };
+        found.push((process.pid, how, list.sockets.iter().filter(holds).cloned().collect()));
+    }
+    found
 }
 
 /// Sockets that nothing visible holds, in two looks.

@@ -333,3 +333,109 @@ fn ports_by_process_begin_with_the_one_that_holds_most() {
     );
     drop((mine, udp));
 }
+
+#[test]
+fn kernel_socket_names_its_interface() {
+    own_namespace!();
+    let made = |words: &[&str]| {
+        let output = netstat_testkit::namespace::tool("ip").args(words).output().unwrap();
+        output.status.success()
+    };
+    let vxlan = ["link", "add", "vx0", "type", "vxlan", "id", "5", "dstport", "4789"];
+    let geneve = ["link", "add", "gv0", "type", "geneve", "id", "6", "remote", "192.0.2.1"];
+    if !(made(&vxlan) && made(&["link", "set", "vx0", "up"])) {
+        return skip("kernel_socket_names_its_interface", "no VXLAN here");
+    }
+    let has_geneve = made(&geneve) && made(&["link", "set", "gv0", "up"]);
+    for netstat in [netstat(), netstat().unprivileged()] {
+        let outcome = netstat.run(["-ano", "-p", "udp", "--port", "4789"]);
+        let lines = listing::list(outcome.success());
+        assert!(!lines.is_empty() && lines.iter().all(|line| line.extra == ["-"]), "{}", outcome.stdout);
+        let expected = format!("{} of the kernel itself (VXLAN interface vx0)", lines.len());
+        assert!(outcome.stderr.contains(&expected), "{}", outcome.stderr);
+    }
+    if has_geneve {
+        let outcome = netstat().run(["-ano", "-p", "udp", "--port", "6081"]);
+        assert!(outcome.stderr.contains("(GENEVE interface gv0)"), "{}", outcome.stderr);
+    }
+    // A socket that a process holds at the same time is its own.
+    let (socket, at) = listener();
+    let outcome = netstat().run(["-ano"]);
+    assert_eq!(row_at(&outcome, at).extra, [std::process::id().to_string()]);
+    drop(socket);
+    let outcome = netstat().run(["inspect", "udp:4789", "--sample", "0"]);
+    let expected = "process    none: a socket of the kernel itself, for VXLAN interface vx0";
+    assert!(outcome.stdout.contains(expected), "{}", outcome.stdout);
+}
+
+/// With an empty directory mounted over its own in /proc, a process is still found, and its hiding is said.
+fn process_under_a_mount(needs_iterator: bool) {
+    let (socket, at) = listener();
+    let mut holder = netstat_testkit::namespace::tool("sleep")
+        .arg("1000")
+        .stdin(std::process::Stdio::from(std::os::fd::OwnedFd::from(socket)))
+        .spawn()
+        .unwrap();
+    let pid = holder.id();
+    let empty = tempfile::tempdir().unwrap();
+    let mount = |words: &[&std::ffi::OsStr]| {
+        let output = netstat_testkit::namespace::tool(&words[0].to_string_lossy()).args(&words[1..]).output();
+        assert!(output.unwrap().status.success(), "{words:?}");
+    };
+    let over = format!("/proc/{pid}");
+    mount(&["mount".as_ref(), "--bind".as_ref(), empty.path().as_os_str(), over.as_ref()]);
+    let owners = if needs_iterator { "ebpf" } else { "proc" };
+    let outcome = netstat().run(["-ano", "--owners", owners]);
+    assert_eq!(row_at(&outcome, at).extra, [pid.to_string()]);
+    let outcome = netstat().run(["-anb", "--owners", owners]);
+    assert_eq!(programs(&row_at(&outcome, at)), [" [sleep]"]);
+    let expected = format!("process {pid} is hidden from the process list: a mount covers /proc/{pid}");
+    assert!(outcome.stderr.contains(&expected), "{}", outcome.stderr);
+    let outcome = netstat().run(["inspect", &at.to_string(), "--sample", "0"]);
+    assert!(outcome.stdout.contains(&format!("sleep [{pid}]")), "{}", outcome.stdout);
+    let outcome = netstat().run(["audit", "--fail-on", "critical"]);
+    let expected = format!("process {pid} is hidden from the process list and holds sockets");
+    assert!(outcome.stdout.contains(&expected), "{}", outcome.stdout);
+    assert_eq!(outcome.status.code(), Some(3), "{}", outcome.stdout);
+    mount(&["umount".as_ref(), over.as_ref()]);
+    let outcome = netstat().run(["-ano", "--owners", owners]);
+    assert!(!outcome.stderr.contains("hidden"), "{}", outcome.stderr);
+    holder.kill().unwrap();
+    holder.wait().unwrap();
+}
+
+#[test]
+fn process_under_a_mount_is_found_by_the_walk() {
+    own_namespace!(Needs::PROCESSES);
+    process_under_a_mount(false);
+}
+
+#[test]
+fn process_under_a_mount_is_found_by_the_iterator() {
+    own_namespace!();
+    let refused = netstat().run(["-ano", "--owners", "ebpf"]);
+    if refused.status.code() != Some(0) {
+        return skip("process_under_a_mount_is_found_by_the_iterator", refused.stderr.trim());
+    }
+    process_under_a_mount(true);
+}
+
+#[test]
+fn descriptor_in_flight_explains_no_other_socket() {
+    own_namespace!();
+    if !netstat_testkit::have("unshare") {
+        return skip("descriptor_in_flight_explains_no_other_socket", "no unshare here");
+    }
+    // Held outside the PID namespace that the program runs in.
+    let (_socket, at) = listener();
+    let inner = netstat().behind(["unshare", "--pid", "--fork", "--mount-proc", "--kill-child"]);
+    let reason = || {
+        let outcome = inner.run(["-ano"]);
+        assert_eq!(row_at(&outcome, at).extra, ["-"]);
+        outcome.stderr
+    };
+    let before = reason();
+    assert!(before.contains("PID namespace"), "{before}");
+    let _file = actors::in_flight(std::fs::File::open("/dev/null").unwrap()).unwrap();
+    assert_eq!(reason(), before);
+}

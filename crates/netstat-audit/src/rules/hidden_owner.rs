@@ -1,4 +1,6 @@
-//! A socket that nobody seems to hold.
+//! A socket that nobody seems to hold, or that a process holds which the process list does not show.
+
+use netstat_model::Concealment;
 
 use crate::case::{Host, describe};
 use crate::finding::{Check, Family, Note, Notes, Rule, Severity};
@@ -20,6 +22,22 @@ fn check(host: &Host, notes: &mut Notes) {
     if !host.superuser {
         notes.unexamined("whether holders of sockets are hidden: only the superuser sees all holders");
         return;
+    }
+    for (pid, how, sockets) in &host.concealed {
+        let mut evidence = vec![how.shown(*pid)];
+        evidence.extend(sockets.iter().map(|socket| format!("it holds {}", describe(socket))));
+        notes.found(Note {
+            severity: Severity::Critical,
+            headline: format!("process {pid} is hidden from the process list and holds sockets"),
+            evidence,
+            verify: match how {
+                Concealment::Mount => format!("grep ' /proc/{pid}' /proc/self/mountinfo"),
+                Concealment::NotListed => format!("kill -0 {pid}; ls -d /proc/{pid}"),
+            },
+            would_change: "the administrator is found to have set up the mount".to_owned(),
+            pid: Some(*pid),
+            program: None,
+        });
     }
     for socket in &host.hidden {
         let mut evidence = vec![describe(socket)];
@@ -54,6 +72,8 @@ mod tests {
         let mut host = testing::host();
         host.hidden = vec![testing::socket("0.0.0.0:31337", None)];
         assert_eq!(testing::check_host(&host, &RULE), [Severity::High]);
+        host.concealed = vec![(7, Concealment::Mount, host.hidden.clone())];
+        assert_eq!(testing::check_host(&host, &RULE), [Severity::Critical, Severity::High]);
         host.superuser = false;
         let mut notes = Notes::default();
         check(&host, &mut notes);

@@ -69,6 +69,10 @@ pub(crate) struct Nobody {
     pub(crate) reason: NoOwner,
     /// The name of the user who made the socket, where that is part of the reason.
     pub(crate) user_name: Option<Arc<str>>,
+    /// What the kernel made the sockets for, where they are its own and that is known. Ready to print.
+    pub(crate) kernel_user: Option<String>,
+    /// Whether the caller is the superuser, to whom `sudo` gives nothing more.
+    pub(crate) superuser: bool,
 }
 
 /// One socket with what is known beside it.

@@ -152,6 +152,10 @@ pub(super) fn ownerless_card(system: &mut dyn System, sources: &Sources<'_>, lea
         superuser: system.is_superuser(),
         netstat: &crate::context::program_path(),
     });
+    let kernel_user = shown
+        .first()
+        .and_then(|socket| sources.owners.kernel_user(socket))
+        .map(netstat_model::KernelUser::shown);
     let user_name = match reason {
         NoOwner::NotPermitted { user: Some(user) } => system.user_name(user),
         _ => None,
@@ -159,7 +163,12 @@ pub(super) fn ownerless_card(system: &mut dyn System, sources: &Sources<'_>, lea
     Card {
         targets: lead.targets,
         sockets: views(sources, shown),
-        owner: Err(Nobody { reason, user_name }),
+        owner: Err(Nobody {
+            reason,
+            user_name,
+            kernel_user,
+            superuser: system.is_superuser(),
+        }),
         steps,
     }
 }

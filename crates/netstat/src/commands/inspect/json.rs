@@ -139,7 +139,12 @@ fn no_process(nobody: &Nobody) -> Value {
         NoOwner::NotPermitted { user } => user,
         _ => None,
     };
-    json!({"why": nobody.reason.words(), "user_id": user, "user": nobody.user_name.as_deref()})
+    json!({
+        "why": nobody.reason.words(),
+        "user_id": user,
+        "user": nobody.user_name.as_deref(),
+        "kernel_user": nobody.kernel_user.as_deref(),
+    })
 }
 
 fn socket(view: &SocketView, services: &Services) -> Value {

@@ -76,7 +76,12 @@ pub(super) fn steps(about: &About<'_>) -> Vec<Step> {
             add("check its package", verify(package));
         }
         if !process.kernel_thread {
-            add("see its files", format!("{sudo}ls -l /proc/{pid}/fd"));
+            // The directory of a process whose first thread has ended shows no descriptors; those of its threads do.
+            let files = match process.state == b'Z' && process.threads > 1 {
+                true => format!("{sudo}sh -c 'ls -l /proc/{pid}/task/*/fd'"),
+                false => format!("{sudo}ls -l /proc/{pid}/fd"),
+            };
+            add("see its files", files);
             add("freeze it", format!("{sudo}kill -STOP {pid}"));
             add("let it go on", format!("{sudo}kill -CONT {pid}"));
         }

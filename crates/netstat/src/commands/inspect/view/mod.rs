@@ -156,12 +156,19 @@ fn title(card: &Card) -> String {
 
 /// Why there is no process, in a sentence.
 fn nobody_in_words(nobody: &Nobody) -> String {
+    if nobody.reason == NoOwner::Kernel {
+        return match &nobody.kernel_user {
+            Some(user) => format!("none: a socket of the kernel itself, for {user}"),
+            None => "none: a socket of the kernel itself".to_owned(),
+        };
+    }
+    let hint = if nobody.superuser { "" } else { " (try sudo)" };
     let more = match (nobody.reason, &nobody.user_name) {
         (NoOwner::NotPermitted { user: Some(_) }, Some(name)) => {
-            format!("; a process of user {} made it (try sudo)", text::escape_str(name))
+            format!("; a process of user {} made it{hint}", text::escape_str(name))
         }
-        (NoOwner::NotPermitted { user: Some(user) }, None) => format!("; a process of user {user} made it (try sudo)"),
-        (NoOwner::NotPermitted { user: None }, _) => " (try sudo)".to_owned(),
+        (NoOwner::NotPermitted { user: Some(user) }, None) => format!("; a process of user {user} made it{hint}"),
+        (NoOwner::NotPermitted { user: None }, _) => hint.to_owned(),
         _ => String::new(),
     };
     format!("not known: {}{more}", nobody.reason.words())
