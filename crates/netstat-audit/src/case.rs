@@ -4,11 +4,11 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use netstat_model::Concealment;
 use netstat_model::packet_filter::PacketFilter;
 use netstat_model::process::{FileFacts, ProcessFacts};
 use netstat_model::reach::{is_loopback, is_public};
 use netstat_model::text::{escape, shell_quoted};
-use netstat_model::Concealment;
 use netstat_model::{Component, Fact, Protocol, Socket, State};
 use netstat_packages::blocklist::BlockList;
 use netstat_packages::packages::{FileOwner, Match, Origin, Ownership, Package};

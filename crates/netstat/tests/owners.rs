@@ -350,7 +350,11 @@ fn kernel_socket_names_its_interface() {
     for netstat in [netstat(), netstat().unprivileged()] {
         let outcome = netstat.run(["-ano", "-p", "udp", "--port", "4789"]);
         let lines = listing::list(outcome.success());
-        assert!(!lines.is_empty() && lines.iter().all(|line| line.extra == ["-"]), "{}", outcome.stdout);
+        assert!(
+            !lines.is_empty() && lines.iter().all(|line| line.extra == ["-"]),
+            "{}",
+            outcome.stdout
+        );
         let expected = format!("{} of the kernel itself (VXLAN interface vx0)", lines.len());
         assert!(outcome.stderr.contains(&expected), "{}", outcome.stderr);
     }
@@ -379,11 +383,18 @@ fn process_under_a_mount(needs_iterator: bool) {
     let pid = holder.id();
     let empty = tempfile::tempdir().unwrap();
     let mount = |words: &[&std::ffi::OsStr]| {
-        let output = netstat_testkit::namespace::tool(&words[0].to_string_lossy()).args(&words[1..]).output();
+        let output = netstat_testkit::namespace::tool(&words[0].to_string_lossy())
+            .args(&words[1..])
+            .output();
         assert!(output.unwrap().status.success(), "{words:?}");
     };
     let over = format!("/proc/{pid}");
-    mount(&["mount".as_ref(), "--bind".as_ref(), empty.path().as_os_str(), over.as_ref()]);
+    mount(&[
+        "mount".as_ref(),
+        "--bind".as_ref(),
+        empty.path().as_os_str(),
+        over.as_ref(),
+    ]);
     let owners = if needs_iterator { "ebpf" } else { "proc" };
     let outcome = netstat().run(["-ano", "--owners", owners]);
     assert_eq!(row_at(&outcome, at).extra, [pid.to_string()]);

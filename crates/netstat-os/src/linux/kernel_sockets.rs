@@ -220,7 +220,10 @@ fn tunnel(kind: &[u8], data: &[u8]) -> Option<Tunnel> {
 }
 
 fn attribute_of(data: &[u8], kind: u16) -> Option<&[u8]> {
-    Attributes(data).map_while(Result::ok).find(|own| own.kind == kind).map(|own| own.value)
+    Attributes(data)
+        .map_while(Result::ok)
+        .find(|own| own.kind == kind)
+        .map(|own| own.value)
 }
 
 /// An attribute of a generic netlink message.
@@ -260,7 +263,9 @@ fn port_list(list: &str) -> impl Iterator<Item = (Protocol, u16)> + '_ {
 
 fn source_port(info: &str) -> Option<u16> {
     let words = info.split([',', ' ', '\n']);
-    words.filter_map(|word| word.strip_prefix("src_port=")).find_map(|port| port.parse().ok())
+    words
+        .filter_map(|word| word.strip_prefix("src_port="))
+        .find_map(|port| port.parse().ok())
 }
 
 fn number_in(path: &Path) -> Option<u16> {
@@ -283,7 +288,11 @@ mod tests {
     #[test]
     fn tunnel_port_is_read_from_its_link() {
         let port = 4789u16.to_be_bytes();
-        for (kind, number, part) in [(&b"vxlan\0"[..], 15, "VXLAN"), (b"geneve\0", 5, "GENEVE"), (b"bareudp\0", 1, "bare UDP tunnel")] {
+        for (kind, number, part) in [
+            (&b"vxlan\0"[..], 15, "VXLAN"),
+            (b"geneve\0", 5, "GENEVE"),
+            (b"bareudp\0", 1, "bare UDP tunnel"),
+        ] {
             let found = link(kind, &attribute(number, &port), &[]);
             assert_eq!(found.tunnel, Some(Tunnel::Udp { part, port: 4789 }));
             assert_eq!((found.name, found.elsewhere), (b"t0".to_vec(), false));
@@ -303,8 +312,14 @@ mod tests {
     #[test]
     fn ports_in_files_are_read() {
         let list: Vec<_> = port_list("tcp 2049\nipv6 udp 2049\nipv4 tcp6 20049\nrdma 20049\n\n").collect();
-        assert_eq!(list, [(Protocol::Tcp, 2049), (Protocol::Udp, 2049), (Protocol::Tcp, 20049)]);
-        assert_eq!(source_port("state=CONNECTED src_addr=10.0.0.1 src_port=998\nmax=3"), Some(998));
+        assert_eq!(
+            list,
+            [(Protocol::Tcp, 2049), (Protocol::Udp, 2049), (Protocol::Tcp, 20049)]
+        );
+        assert_eq!(
+            source_port("state=CONNECTED src_addr=10.0.0.1 src_port=998\nmax=3"),
+            Some(998)
+        );
         assert_eq!(source_port("src_port=x"), None);
     }
 

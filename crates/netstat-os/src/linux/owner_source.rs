@@ -83,8 +83,11 @@ impl OwnerFinder {
             false => None,
         };
         let mut still_there = |inodes: &[u32]| still_there(&mut reader.borrow_mut(), sockets, inodes);
-        let mut kernel_made =
-            |inodes: &[u32]| origins.borrow_mut().kernel_made(&mut reader.borrow_mut(), sockets, inodes);
+        let mut kernel_made = |inodes: &[u32]| {
+            origins
+                .borrow_mut()
+                .kernel_made(&mut reader.borrow_mut(), sockets, inodes)
+        };
         let mut in_flight = |_: &[u32]| origins.borrow_mut().under_way(&mut reader.borrow_mut());
         let hooks = Hooks {
             still_there: Some(&mut still_there),
@@ -139,8 +142,11 @@ impl OwnerFinder {
         let reader = RefCell::new(reader);
         let origins = RefCell::new(&mut self.origins);
         let mut still_there = |inodes: &[u32]| still_there(&mut reader.borrow_mut(), sockets, inodes);
-        let mut kernel_made =
-            |inodes: &[u32]| origins.borrow_mut().kernel_made(&mut reader.borrow_mut(), sockets, inodes);
+        let mut kernel_made = |inodes: &[u32]| {
+            origins
+                .borrow_mut()
+                .kernel_made(&mut reader.borrow_mut(), sockets, inodes)
+        };
         let mut in_flight = |_: &[u32]| origins.borrow_mut().under_way(&mut reader.borrow_mut());
         let hooks = Hooks {
             still_there: Some(&mut still_there),
@@ -171,7 +177,11 @@ fn still_there(reader: &mut SocketReader, sockets: &[Socket], inodes: &[u32]) ->
 }
 
 /// Who holds `wanted`, by the iterator; `None` where it cannot be used.
-fn iterate_for(iterator: &mut Option<TaskFile>, buffer: &mut Vec<u8>, wanted: &WantedInodes) -> Option<Vec<(u32, u32)>> {
+fn iterate_for(
+    iterator: &mut Option<TaskFile>,
+    buffer: &mut Vec<u8>,
+    wanted: &WantedInodes,
+) -> Option<Vec<(u32, u32)>> {
     let iterator = match iterator {
         Some(loaded) => loaded,
         None => iterator.insert(TaskFile::load().ok()?),
@@ -226,7 +236,9 @@ impl OriginReader {
                 false => self.origins(reader, namespace, &asked),
             };
             for (inode, socket) in asked {
-                let origin = socket.cookie().and_then(|cookie| origins.made_by_kernel.get(&cookie.get()));
+                let origin = socket
+                    .cookie()
+                    .and_then(|cookie| origins.made_by_kernel.get(&cookie.get()));
                 let user = ports.user(socket);
                 let made = match (origin, user) {
                     (Some(&made), user) => made || user.is_some_and(KernelPorts::takes_over),

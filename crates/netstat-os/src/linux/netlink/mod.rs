@@ -79,12 +79,7 @@ impl Connection {
     }
 
     fn open(protocol: Option<Protocol>) -> io::Result<Self> {
-        let socket = rustix::net::socket_with(
-            AddressFamily::NETLINK,
-            SocketType::RAW,
-            SocketFlags::CLOEXEC,
-            protocol,
-        )?;
+        let socket = rustix::net::socket_with(AddressFamily::NETLINK, SocketType::RAW, SocketFlags::CLOEXEC, protocol)?;
         Ok(Connection {
             socket,
             buffer: vec![0; BATCH],

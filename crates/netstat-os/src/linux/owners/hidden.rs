@@ -116,7 +116,13 @@ mod tests {
     use rustix::fs::{CWD, Mode, OFlags, openat};
 
     fn proc() -> OwnedFd {
-        openat(CWD, "/proc", OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).unwrap()
+        openat(
+            CWD,
+            "/proc",
+            OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC,
+            Mode::empty(),
+        )
+        .unwrap()
     }
 
     #[test]

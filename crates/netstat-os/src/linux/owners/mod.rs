@@ -39,10 +39,10 @@ pub use wanted::WantedInodes;
 pub(crate) use process::{ProcessDir, why};
 pub(crate) use table::process_ids;
 
+use found::{Found, Ring};
 use memory::Memory;
 use reason::Sight;
 use table::PathBuffer;
-use found::{Found, Ring};
 use walk::Walk;
 
 /// What to read of the processes that hold sockets, beside their ids. What is not asked for is not read.
@@ -416,7 +416,11 @@ impl Look<'_> {
         let left_still = WantedInodes::new(left.iter().copied());
         for pairs in missing.chunk_by(|a, b| a.1 == b.1) {
             let pid = pairs[0].1;
-            let pairs: Vec<(u32, u32)> = pairs.iter().copied().filter(|&(inode, _)| left_still.contains(inode)).collect();
+            let pairs: Vec<(u32, u32)> = pairs
+                .iter()
+                .copied()
+                .filter(|&(inode, _)| left_still.contains(inode))
+                .collect();
             if pairs.is_empty() {
                 continue;
             }
@@ -577,7 +581,11 @@ impl Look<'_> {
             let processes = if self.found.denied == 1 { "process" } else { "processes" };
             Limit {
                 what: "some owners are missing".to_owned(),
-                why: format!("{} {processes} may not be looked into: {}", self.found.denied, reason::refusal_to_root(self.walk.proc)),
+                why: format!(
+                    "{} {processes} may not be looked into: {}",
+                    self.found.denied,
+                    reason::refusal_to_root(self.walk.proc)
+                ),
                 remedy: None,
             }
         });

@@ -63,7 +63,9 @@ pub(crate) fn refusal_to_root(proc: BorrowedFd<'_>) -> &'static str {
         .map(|set| set & (1 << CAP_SYS_PTRACE) != 0);
     match has {
         Some(false) => "this root lacks CAP_SYS_PTRACE (for a container: --cap-add SYS_PTRACE)",
-        _ => "they have more capabilities than this root, or are in another user namespace, or a security module forbids it",
+        _ => {
+            "they have more capabilities than this root, or are in another user namespace, or a security module forbids it"
+        }
     }
 }
 

@@ -20,9 +20,9 @@ use netstat_model::{Fact, Why};
 use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::io::Errno;
 
-use super::owners::{hidden, parse_stat};
 use super::owners::process::{ProcessDir, why};
 use super::owners::table::process_ids;
+use super::owners::{hidden, parse_stat};
 use crate::{NoProcess, ProcessAsk, Refused};
 
 pub use status::{Status, parse_status};
