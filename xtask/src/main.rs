@@ -1,5 +1,6 @@
 //! Chores of this workspace: `cargo xtask CHORE [options]`.
 
+mod arrows;
 mod bench;
 mod bpf;
 mod floor;
@@ -17,6 +18,7 @@ use std::process::ExitCode;
 /// One line per chore that a person calls; the others are parts of `bench`.
 const CHORES: &str = "\
 chores:
+  arrows       check that crates and modules depend on each other in the order that ARCHITECTURE.md states
   bench        measure netstat, the floors and its peers under made loads
   load         hold many sockets in this network namespace until stdin closes
   floor-dump   read the raw TCP dump of the kernel and count its rows
@@ -34,6 +36,7 @@ fn main() -> ExitCode {
     let chore = std::env::args().nth(1).unwrap_or_default();
     let words = std::env::args_os().skip(2);
     let done = match chore.as_str() {
+        "arrows" => arrows::run(),
         "bench" => bench::run().map(success),
         "bench-run" => bench::measure::run().map(success),
         "load" => load::run().map(success),
@@ -54,7 +57,7 @@ fn main() -> ExitCode {
             Ok(ExitCode::SUCCESS)
         }
         other => {
-            eprintln!("xtask: no chore is called `{other}`\n{CHORES}");
+            eprintln!("xtask: unknown chore `{other}`\n{CHORES}");
             return ExitCode::from(2);
         }
     };

@@ -243,7 +243,10 @@ mod tests {
         let Some(NoRecord::Unusable(words)) = why("text") else {
             panic!("{:?}", why("text"));
         };
-        assert!(words.contains("text: ") && words.contains("not a database"), "{words}");
+        assert!(
+            words.contains("text: ") && words.contains("not a netstat record"),
+            "{words}"
+        );
         std::fs::write(place("empty"), "").unwrap();
         assert_eq!(why("empty"), Some(NoRecord::Absent));
         assert!(matches!(why("."), Some(NoRecord::Unusable(_))));

@@ -36,13 +36,13 @@ pub static COMMANDS: &[Command] = &[
     },
     Command {
         name: "man",
-        definition: man::definition,
-        run: man::run,
+        definition: || man::definition(COMMANDS),
+        run: |matches, context| man::run(matches, context, COMMANDS),
     },
     Command {
         name: "completions",
         definition: completions::definition,
-        run: completions::run,
+        run: |matches, context| completions::run(matches, context, COMMANDS),
     },
 ];
 

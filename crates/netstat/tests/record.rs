@@ -246,13 +246,13 @@ fn wrong_words_and_missing_records_are_told_in_one_line() {
     for (words, status, said) in [
         (&["history", "--store", none][..], 1, "there is no record yet"),
         (
-            &["history", "--since", "yesterday"],
+            &["history", "--since", "tomorrow"],
             2,
-            "--since \"yesterday\" is no moment",
+            "--since \"tomorrow\" is not a time; for example: 2026-11-28, ",
         ),
         (&["history", "--group", "nothing"], 2, "is no column"),
-        (&["record", "--keep", "30"], 2, "is no length of time"),
-        (&["record", "--max-size", "1KB"], 2, "is no size"),
+        (&["record", "--keep", "0"], 2, "is not a duration longer than 0"),
+        (&["record", "--max-size", "1KB"], 2, "is not a size of at least 1MB"),
     ] {
         let output = netstat().args(words).output().unwrap();
         let text = String::from_utf8_lossy(&output.stderr).into_owned();

@@ -2,7 +2,7 @@
 
 use clap::{Arg, Command};
 
-use super::low::HEADINGS;
+use super::raw::HEADINGS;
 
 /// No line of the help is longer.
 const WIDTH: usize = 80;
@@ -21,13 +21,13 @@ connections that are not LISTENING are listed, with names.
 -p TCP means IPv4 only and -p TCPv6 IPv6 only, as ever; -t and -u take both.
 -e, -s, -r and -c print their own tables, in this order, and the connection
 list follows if one of -a -b -d -i -l -o -p -q -t -u or a filter asks for it.
-Programs of other users can be seen with sudo only.
+Other users' programs are shown only with sudo.
 ";
 
 pub(crate) const EXAMPLES: &str = "\
 Examples:
   netstat -an                        every TCP and UDP socket, in numbers
-  netstat -f                         who this computer talks to, by whole names
+  netstat -f                         who this computer talks to, by full names
   sudo netstat -tulpn                what listens here, and which program it is
   sudo netstat -ab --port 443        which programs use port 443
   netstat -n --state SYN_SENT,LISTENING
@@ -48,7 +48,7 @@ Examples:
 
 const STATUS: &str = "\
 Exit status: 0 all was printed, 1 the system could not be read or the output
-not written, 2 a mistake in the words that were typed.
+not written, 2 usage error.
 ";
 
 /// `--version`.
@@ -181,7 +181,8 @@ fn entry(out: &mut String, label: &str, text: &str, at: usize) {
 #[cfg(test)]
 mod tests {
     use super::super::Parsed;
-    use super::super::low::{LETTERS, command};
+    use super::super::raw::command;
+    use super::super::token::LETTERS;
     use super::*;
     use crate::registry::parse;
     use std::ffi::OsString;
@@ -259,7 +260,7 @@ mod tests {
                 &"NAME" if long == "--protocol" => "tcp",
                 &"NAME" => "main",
                 &"ADDRESS" => "203.0.113.5",
-                &"SECONDS" => "0.5",
+                &"TIME" => "500ms",
                 &"HOW" => "proc",
                 &"FILTER" => "--port=443",
                 &"LIST" => match long {

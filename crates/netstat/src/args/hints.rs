@@ -2,14 +2,13 @@
 
 use clap::Command;
 
-use super::low::LETTERS;
+use super::similar::nearest;
+use super::token::LETTERS;
 use super::values::{INTERVAL_MAX, ProtocolName};
-
-/// How alike two words must be (Jaro-Winkler, 0 to 1) before one is offered for the other.
-const ALIKE: f64 = 0.8;
+use crate::context;
 
 /// The hint for a bare word that means nothing, as the end of a sentence.
-pub(super) fn for_word(word: &str, command: &Command) -> String {
+pub(super) fn for_word(word: &str, command: &Command, commands: &[context::Command]) -> String {
     let lower = word.to_ascii_lowercase();
     if ProtocolName::from_name(word).is_some() {
         return did_you_mean(&format!("-p {lower}"));
@@ -21,30 +20,45 @@ pub(super) fn for_word(word: &str, command: &Command) -> String {
     {
         return did_you_mean(&format!("-{rest}"));
     }
-    let commands = crate::registry::COMMANDS.iter().map(|command| command.name);
-    if let Some(name) = nearest_lower(bare, commands) {
-        return format!("; a command comes first: netstat {name}");
+    let names = || commands.iter().map(|command| command.name);
+    if names().any(|name| name == bare) {
+        return format!("; a command comes first: netstat {bare}");
     }
-    if let Some(long) = nearest_long(bare, command) {
-        return did_you_mean(&long);
+    if LIVE.contains(&bare) {
+        return "; for a live view: netstat monitor".to_owned();
+    }
+    // `/tmp` is a path; only whole names of options are taken from it.
+    if lower.starts_with('/') {
+        let long = command
+            .get_arguments()
+            .filter_map(clap::Arg::get_long)
+            .find(|long| bare.trim_end_matches('!') == *long);
+        return long.map_or_else(see_help, |long| did_you_mean(&format!("--{long}")));
+    }
+    if let Some(name) = nearest(bare, names()) {
+        return did_you_mean(&format!("netstat {name}"));
     }
     if let Some(protocol) = nearest_protocol(&lower).filter(|protocol| protocol.has_rows()) {
         return did_you_mean(&format!("-p {}", protocol.name().to_ascii_lowercase()));
     }
-    if is_cluster(bare) {
+    if let Some(long) = nearest_long(bare, command) {
+        return did_you_mean(&long);
+    }
+    if is_likely_cluster(bare) {
         return did_you_mean(&format!("-{bare}"));
     }
     see_help()
 }
 
-/// The hint for `--name` that is no option.
+/// Words for what the monitor does.
+const LIVE: [&str; 8] = ["top", "htop", "watch", "live", "kill", "tui", "tcpview", "nethogs"];
+
+/// The hint for `--name`, which is not an option.
 pub(super) fn for_long(name: &str, command: &Command) -> String {
     if let Some(long) = nearest_long(name, command) {
         return did_you_mean(&long);
     }
-    // A letter twice makes no cluster that anybody means: --foo is not -foo.
-    let twice = name.char_indices().any(|(at, letter)| name[..at].contains(letter));
-    if is_cluster(name) && !twice {
+    if is_likely_cluster(name) {
         return did_you_mean(&format!("-{name}"));
     }
     see_help()
@@ -76,24 +90,9 @@ pub(super) fn for_protocol(word: &str) -> String {
     }
 }
 
-/// The protocol whose name is typed with one mistake, or with two where it is long.
+/// The protocol whose name is spelled nearly like `word`.
 fn nearest_protocol(word: &str) -> Option<ProtocolName> {
-    let word = word.to_ascii_lowercase();
-    let compare = |protocol: ProtocolName| {
-        let name = protocol.name().to_ascii_lowercase();
-        (
-            strsim::osa_distance(&word, &name),
-            strsim::jaro_winkler(&word, &name),
-            protocol,
-        )
-    };
-    let nearest = ProtocolName::ALL
-        .map(compare)
-        .into_iter()
-        .min_by(|a, b| a.0.cmp(&b.0).then(b.1.total_cmp(&a.1)));
-    nearest
-        .filter(|(mistakes, _, protocol)| *mistakes <= (protocol.name().len() / 2).min(2))
-        .map(|(.., protocol)| protocol)
+    nearest(word, ProtocolName::ALL.into_iter().map(ProtocolName::name)).and_then(ProtocolName::from_name)
 }
 
 /// The names of `-p`, the ones with rows first.
@@ -120,40 +119,18 @@ pub(super) fn for_interval(word: &str) -> String {
     }
 }
 
-/// The one of `names`, all in capitals, that is spelled nearly like `word`.
-pub(super) fn nearest<'a>(word: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    most_alike(&word.to_ascii_uppercase(), names)
-}
-
-/// As [`nearest`], of names in lower case.
-pub(super) fn nearest_lower<'a>(word: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    most_alike(&word.to_ascii_lowercase(), names)
-}
-
-fn most_alike<'a>(word: &str, names: impl Iterator<Item = &'a str>) -> Option<&'a str> {
-    names
-        .map(|name| (strsim::jaro_winkler(word, name), name))
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .filter(|(likeness, _)| *likeness >= ALIKE)
-        .map(|(_, name)| name)
-}
-
-/// The long option most like `name`, with its dashes: one that begins so, or one spelled nearly so.
+/// The long option most like `name`, with its dashes.
 fn nearest_long(name: &str, command: &Command) -> Option<String> {
-    if name.is_empty() {
-        return None;
-    }
-    let longs = || command.get_arguments().filter_map(clap::Arg::get_long);
-    let begins = || {
-        longs()
-            .filter(|long| name.len() > 1 && long.starts_with(name))
-            .min_by_key(|long| long.len())
-    };
-    let (likeness, nearest) = longs()
-        .map(|long| (strsim::jaro_winkler(name, long), long))
-        .max_by(|a, b| a.0.total_cmp(&b.0))
-        .unwrap_or((0.0, ""));
-    if likeness >= ALIKE { Some(nearest) } else { begins() }.map(|long| format!("--{long}"))
+    let long = nearest(name, command.get_arguments().filter_map(clap::Arg::get_long))?;
+    Some(format!("--{long}"))
+}
+
+/// Whether `word` looks like switch letters without their dash: no word of a language that happens to hold only such letters.
+fn is_likely_cluster(word: &str) -> bool {
+    /// `-tulpn` is the longest cluster that is in use.
+    const LONGEST: usize = 5;
+    let twice = word.char_indices().any(|(at, letter)| word[..at].contains(letter));
+    is_cluster(word) && word.len() <= LONGEST && !twice && word.contains(['a', 'n'])
 }
 
 fn is_cluster(word: &str) -> bool {
@@ -170,7 +147,7 @@ fn see_help() -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::low::command;
+    use super::super::raw::command;
     use super::*;
 
     #[test]
@@ -188,10 +165,18 @@ mod tests {
             ("upd", "; did you mean -p udp?"),
             ("statis", "; did you mean --statistics?"),
             ("states", "; did you mean --state?"),
+            ("inspct", "; did you mean netstat inspect?"),
+            ("audti", "; did you mean netstat audit?"),
+            ("monitor", "; a command comes first: netstat monitor"),
+            ("top", "; for a live view: netstat monitor"),
+            ("kill", "; for a live view: netstat monitor"),
+            ("frobnicate", " (netstat --help)"),
+            ("connections", " (netstat --help)"),
+            ("lib", " (netstat --help)"),
             ("www.example.com", " (netstat --help)"),
             ("", " (netstat --help)"),
         ] {
-            assert_eq!(for_word(word, &command()), hint, "{word:?}");
+            assert_eq!(for_word(word, &command(), crate::registry::COMMANDS), hint, "{word:?}");
         }
     }
 

@@ -3,55 +3,55 @@
 use std::time::Duration;
 
 use super::error::UsageError;
-use super::low::{Grouping, Low, Sorting};
 use super::plan::{
     DEFAULT_DNS_TIMEOUT, EthernetPlan, FollowPlan, ListPlan, Naming, PacketPlan, Plan, RouteTable, RoutesPlan,
     StatisticsPlan, Which,
 };
+use super::raw::{Grouping, RawArgs, Sorting};
 use super::shape::{ColumnList, Format, Shape};
 use super::values::ProtocolName;
 
-/// What `low` means.
+/// What `raw` means.
 ///
 /// # Errors
 /// Two words that do not go together, or one that needs another.
-pub(super) fn plan(low: &Low) -> Result<Plan, UsageError> {
-    refuse_contradictions(low)?;
-    let protocols = Protocols::of(low);
+pub(super) fn plan(raw: &RawArgs) -> Result<Plan, UsageError> {
+    refuse_contradictions(raw)?;
+    let protocols = Protocols::of(raw);
     let plan = Plan {
-        ethernet: low.ethernet.then_some(EthernetPlan {
-            per_interface: low.per_interface,
+        ethernet: raw.ethernet.then_some(EthernetPlan {
+            per_interface: raw.per_interface,
         }),
-        statistics: low.statistics.then(|| StatisticsPlan {
+        statistics: raw.statistics.then(|| StatisticsPlan {
             blocks: protocols.blocks(),
-            verbose: low.verbose,
-            zeros: low.zeros,
+            verbose: raw.verbose,
+            zeros: raw.zeros,
         }),
-        routes: low.routes.then(|| RoutesPlan {
-            table: table(low.table.as_deref()),
-            to: low.to.map(|to| PacketPlan {
+        routes: raw.routes.then(|| RoutesPlan {
+            table: table(raw.table.as_deref()),
+            to: raw.to.map(|to| PacketPlan {
                 to,
-                from: low.from,
-                mark: low.mark.unwrap_or(0),
-                uid: low.uid,
+                from: raw.from,
+                mark: raw.mark.unwrap_or(0),
+                uid: raw.uid,
             }),
         }),
-        processes: low.processes,
-        list: lists(low, &protocols).then(|| list(low, &protocols)),
-        filter: low.filter.filter(),
-        format: format(low)?,
-        color: low.color.unwrap_or_default(),
-        follow: (low.follow || low.until.is_some()).then(|| FollowPlan {
-            every: low.follow,
-            until: low.until.clone(),
-            timeout: low.timeout,
+        processes: raw.processes,
+        list: lists(raw, &protocols).then(|| list(raw, &protocols)),
+        filter: raw.filter.filter(),
+        format: format(raw)?,
+        color: raw.color.unwrap_or_default(),
+        follow: (raw.follow || raw.until.is_some()).then(|| FollowPlan {
+            every: raw.follow,
+            until: raw.until.clone(),
+            timeout: raw.timeout,
         }),
-        rates: low.rates,
-        interval: low.interval.map(|seconds| Duration::from_secs(seconds.into())),
-        count: low.count,
-        verbose: low.verbose,
-        dns_timeout: low.dns_timeout.unwrap_or(DEFAULT_DNS_TIMEOUT),
-        owners: low.owners.unwrap_or_default(),
+        rates: raw.rates,
+        interval: raw.interval.map(|seconds| Duration::from_secs(seconds.into())),
+        count: raw.count,
+        verbose: raw.verbose,
+        dns_timeout: raw.dns_timeout.unwrap_or(DEFAULT_DNS_TIMEOUT),
+        owners: raw.owners.unwrap_or_default(),
     };
     refuse_mixtures(&plan)?;
     Ok(plan)
@@ -96,17 +96,17 @@ fn refuse_mixtures(plan: &Plan) -> Result<(), UsageError> {
 }
 
 /// Words that mean nothing without another are a mistake: better told than passed over.
-fn refuse_contradictions(low: &Low) -> Result<(), UsageError> {
+fn refuse_contradictions(raw: &RawArgs) -> Result<(), UsageError> {
     let refuse = |message: &str| Err(UsageError::new(message));
-    if !low.statistics
-        && let Some(protocol) = low.protocols.iter().find(|protocol| !protocol.has_rows())
+    if !raw.statistics
+        && let Some(protocol) = raw.protocols.iter().find(|protocol| !protocol.has_rows())
     {
         let name = protocol.name().to_ascii_lowercase();
         return refuse(&format!("-p {name} needs -s: netstat -s -p {name}"));
     }
-    if low.statistics
-        && let Some(protocol) = low.protocols.iter().find(|protocol| !protocol.has_block())
-        && !low.all
+    if raw.statistics
+        && let Some(protocol) = raw.protocols.iter().find(|protocol| !protocol.has_block())
+        && !raw.all
     {
         let name = protocol.name();
         return refuse(&format!(
@@ -114,41 +114,41 @@ fn refuse_contradictions(low: &Low) -> Result<(), UsageError> {
         ));
     }
     let parts = [
-        (low.ethernet, "-e"),
-        (low.statistics, "-s"),
-        (low.routes, "-r"),
-        (low.processes, "-c"),
+        (raw.ethernet, "-e"),
+        (raw.statistics, "-s"),
+        (raw.routes, "-r"),
+        (raw.processes, "-c"),
     ];
-    let follows = low.follow || low.until.is_some();
-    let word = if low.follow { "--follow" } else { "--until" };
-    if low.timeout.is_some() && !follows {
+    let follows = raw.follow || raw.until.is_some();
+    let word = if raw.follow { "--follow" } else { "--until" };
+    if raw.timeout.is_some() && !follows {
         return refuse("--timeout needs --until or --follow: netstat --until \"--listening --port 8080\" --timeout 30");
     }
     if let Some((_, part)) = parts.into_iter().find(|(is, _)| *is && follows) {
         return refuse(&format!("{word} shows what happens to sockets: leave out {part}"));
     }
     let shapes_of_lists = [
-        (low.json, "--json (use --ndjson)"),
-        (low.csv, "--csv (use --ndjson)"),
-        (low.interval.is_some(), "the interval"),
-        (low.count.is_some(), "--count"),
-        (low.changes, "--changes"),
-        (low.columns.is_some(), "--columns"),
-        (low.wide, "--wide"),
-        (low.group.is_some(), "--group"),
-        (low.sort.is_some(), "--sort"),
-        (low.top.is_some(), "--top"),
+        (raw.json, "--json (use --ndjson)"),
+        (raw.csv, "--csv (use --ndjson)"),
+        (raw.interval.is_some(), "the interval"),
+        (raw.count.is_some(), "--count"),
+        (raw.changes, "--changes"),
+        (raw.columns.is_some(), "--columns"),
+        (raw.wide, "--wide"),
+        (raw.group.is_some(), "--group"),
+        (raw.sort.is_some(), "--sort"),
+        (raw.top.is_some(), "--top"),
     ];
     if let Some((_, other)) = shapes_of_lists.into_iter().find(|(is, _)| *is && follows) {
         return refuse(&format!("{word} shows events as they happen: leave out {other}"));
     }
-    if low.changes && low.interval.is_none() {
+    if raw.changes && raw.interval.is_none() {
         return refuse("--changes needs an interval: netstat -a --changes 5");
     }
     let shapes = [
-        ("--columns", low.columns.is_some()),
-        ("--wide", low.wide),
-        ("--group", low.group.is_some()),
+        ("--columns", raw.columns.is_some()),
+        ("--wide", raw.wide),
+        ("--group", raw.group.is_some()),
     ];
     let shapes: Vec<&str> = shapes.into_iter().filter_map(|(name, is)| is.then_some(name)).collect();
     if let [first, second, ..] = shapes[..] {
@@ -156,16 +156,16 @@ fn refuse_contradictions(low: &Low) -> Result<(), UsageError> {
             "{first} and {second} do not go together: both choose the columns"
         ));
     }
-    if low.changes && (low.group.is_some() || low.sort.is_some() || low.top.is_some()) {
+    if raw.changes && (raw.group.is_some() || raw.sort.is_some() || raw.top.is_some()) {
         return refuse("--changes shows changes in the order of the list: leave out --group, --sort and --top");
     }
-    if let Some(Sorting(keys)) = &low.sort
-        && low.group.is_none()
+    if let Some(Sorting(keys)) = &raw.sort
+        && raw.group.is_none()
         && keys.iter().any(|key| key.column.is_none())
     {
         return refuse("--sort count needs --group: netstat --group foreign_address --sort -count");
     }
-    if let (Some(Sorting(keys)), Some(Grouping(columns))) = (&low.sort, &low.group)
+    if let (Some(Sorting(keys)), Some(Grouping(columns))) = (&raw.sort, &raw.group)
         && let Some(column) = keys
             .iter()
             .filter_map(|key| key.column)
@@ -180,52 +180,52 @@ fn refuse_contradictions(low: &Low) -> Result<(), UsageError> {
             columns.join(",")
         ));
     }
-    if low.per_interface && !low.ethernet {
+    if raw.per_interface && !raw.ethernet {
         return refuse("--per-interface needs -e: netstat -e --per-interface");
     }
-    if low.zeros && !(low.statistics && low.verbose) {
+    if raw.zeros && !(raw.statistics && raw.verbose) {
         return refuse("--zeros needs -s and --verbose: netstat -s --verbose --zeros");
     }
-    if low.table.is_some() && !low.routes {
+    if raw.table.is_some() && !raw.routes {
         return refuse("--table needs -r: netstat -r --table all");
     }
-    refuse_way(low)?;
-    if low.rates && !(low.statistics || low.ethernet) {
+    refuse_way(raw)?;
+    if raw.rates && !(raw.statistics || raw.ethernet) {
         return refuse("--rates needs -s or -e: netstat -s --rates 5");
     }
-    if low.rates && low.interval.is_none() {
+    if raw.rates && raw.interval.is_none() {
         return refuse("--rates needs an interval: netstat -s --rates 5");
     }
-    if let Some(count) = low.count.filter(|count| count.get() > 1 && low.interval.is_none()) {
+    if let Some(count) = raw.count.filter(|count| count.get() > 1 && raw.interval.is_none()) {
         return refuse(&format!("--count {count} needs an interval: netstat 5 --count {count}"));
     }
     Ok(())
 }
 
 /// What does not go with `--to`, or not without it.
-fn refuse_way(low: &Low) -> Result<(), UsageError> {
+fn refuse_way(raw: &RawArgs) -> Result<(), UsageError> {
     let refuse = |message: &str| Err(UsageError::new(message));
     let parts = [
-        ("--from", low.from.is_some()),
-        ("--mark", low.mark.is_some()),
-        ("--uid", low.uid.is_some()),
+        ("--from", raw.from.is_some()),
+        ("--mark", raw.mark.is_some()),
+        ("--uid", raw.uid.is_some()),
     ];
-    let Some(to) = low.to else {
+    let Some(to) = raw.to else {
         return match parts.iter().find(|(_, given)| *given) {
             Some((name, _)) => refuse(&format!("{name} needs --to: netstat -r --to 203.0.113.5")),
             None => Ok(()),
         };
     };
-    if !low.routes {
+    if !raw.routes {
         return refuse(&format!("--to needs -r: netstat -r --to {to}"));
     }
-    if low.table.is_some() {
+    if raw.table.is_some() {
         return refuse("--to and --table do not go together: the system chooses the table");
     }
-    if low.csv {
+    if raw.csv {
         return refuse("--to has no CSV form; use --json");
     }
-    match low.from {
+    match raw.from {
         Some(from) if from.is_ipv4() != to.is_ipv4() => {
             refuse(&format!("--from {from} and --to {to} are of different families"))
         }
@@ -239,12 +239,12 @@ struct Protocols {
 }
 
 impl Protocols {
-    fn of(low: &Low) -> Protocols {
+    fn of(raw: &RawArgs) -> Protocols {
         use ProtocolName::*;
         let mut named = [false; ProtocolName::ALL.len()];
-        let tcp: &[ProtocolName] = if low.tcp { &[Tcp, TcpV6] } else { &[] };
-        let udp: &[ProtocolName] = if low.udp { &[Udp, UdpV6] } else { &[] };
-        for &protocol in low.protocols.iter().chain(tcp).chain(udp) {
+        let tcp: &[ProtocolName] = if raw.tcp { &[Tcp, TcpV6] } else { &[] };
+        let udp: &[ProtocolName] = if raw.udp { &[Udp, UdpV6] } else { &[] };
+        for &protocol in raw.protocols.iter().chain(tcp).chain(udp) {
             // The order of declaration is the order of ALL; a test holds the two together.
             named[protocol as usize] = true;
         }
@@ -272,22 +272,22 @@ impl Protocols {
 }
 
 /// Whether the connection list is printed: alone always, beside another part only if a switch asks for it.
-fn lists(low: &Low, protocols: &Protocols) -> bool {
-    let other_part = low.ethernet || low.statistics || low.routes || low.processes;
-    let which = low.all || low.bound || low.listen || protocols.names_rows();
-    let columns = low.pids || low.executables || low.programs || low.dscp || low.time_in_state;
-    let shape = low.wide || low.columns.is_some() || low.sort.is_some() || low.top.is_some() || low.group.is_some();
-    let rows = low.changes || low.all_namespaces;
+fn lists(raw: &RawArgs, protocols: &Protocols) -> bool {
+    let other_part = raw.ethernet || raw.statistics || raw.routes || raw.processes;
+    let which = raw.all || raw.bound || raw.listen || protocols.names_rows();
+    let columns = raw.pids || raw.executables || raw.programs || raw.dscp || raw.time_in_state;
+    let shape = raw.wide || raw.columns.is_some() || raw.sort.is_some() || raw.top.is_some() || raw.group.is_some();
+    let rows = raw.changes || raw.all_namespaces;
     // -c has sockets for a filter to choose from; -e, -s and -r have none.
-    let filters = !(low.processes || low.filter.filter().is_empty());
+    let filters = !(raw.processes || raw.filter.filter().is_empty());
     !other_part || which || columns || shape || rows || filters
 }
 
-fn format(low: &Low) -> Result<Format, UsageError> {
+fn format(raw: &RawArgs) -> Result<Format, UsageError> {
     let formats = [
-        (low.json, "--json", Format::Json),
-        (low.ndjson, "--ndjson", Format::NdJson),
-        (low.csv, "--csv", Format::Csv),
+        (raw.json, "--json", Format::Json),
+        (raw.ndjson, "--ndjson", Format::NdJson),
+        (raw.csv, "--csv", Format::Csv),
     ];
     let mut asked = formats.into_iter().filter(|(is, ..)| *is);
     match (asked.next(), asked.next()) {
@@ -299,10 +299,10 @@ fn format(low: &Low) -> Result<Format, UsageError> {
     }
 }
 
-fn list(low: &Low, protocols: &Protocols) -> ListPlan {
+fn list(raw: &RawArgs, protocols: &Protocols) -> ListPlan {
     // What listens listens over UDP too.
-    let filter = low.filter.filter();
-    let everything = low.all || low.bound || low.follow || low.until.is_some() || filter.listening || filter.exposed;
+    let filter = raw.filter.filter();
+    let everything = raw.all || raw.bound || raw.follow || raw.until.is_some() || filter.listening || filter.exposed;
     let kind = |protocol, unnamed| {
         if protocols.names_rows() {
             protocols.has(protocol)
@@ -320,37 +320,37 @@ fn list(low: &Low, protocols: &Protocols) -> ListPlan {
         mptcp: kind(ProtocolName::Mptcp, false),
         packet: kind(ProtocolName::Packet, false),
         unix: kind(ProtocolName::Unix, false),
-        all_namespaces: low.all_namespaces,
+        all_namespaces: raw.all_namespaces,
         // -a wins over -l, as in the Linux habit -plant.
-        states: match (low.bound, low.all, low.listen) {
+        states: match (raw.bound, raw.all, raw.listen) {
             (true, _, _) => Which::AllAndBound,
             (false, true, _) => Which::All,
             (false, false, true) => Which::ListeningOnly,
             (false, false, false) => Which::Connected,
         },
         // Numbers win, so that a line with -n never sends a query.
-        names: match (low.numeric, low.full_names) {
+        names: match (raw.numeric, raw.full_names) {
             (true, _) => Naming::Numeric,
             (false, true) => Naming::Full,
             (false, false) => Naming::FirstLabel,
         },
-        pid: low.pids,
-        program_lines: low.executables,
-        dscp: low.dscp,
-        time_in_state: low.time_in_state,
-        pid_program_column: low.programs,
-        shape: match &low.columns {
+        pid: raw.pids,
+        program_lines: raw.executables,
+        dscp: raw.dscp,
+        time_in_state: raw.time_in_state,
+        pid_program_column: raw.programs,
+        shape: match &raw.columns {
             Some(ColumnList::These(columns)) => Shape::Columns(columns.clone()),
-            _ if low.wide => Shape::Wide,
+            _ if raw.wide => Shape::Wide,
             _ => Shape::Classic,
         },
-        sort: low.sort.as_ref().map_or_else(Vec::new, |Sorting(keys)| keys.clone()),
-        top: low.top,
-        group: low
+        sort: raw.sort.as_ref().map_or_else(Vec::new, |Sorting(keys)| keys.clone()),
+        top: raw.top,
+        group: raw
             .group
             .as_ref()
             .map_or_else(Vec::new, |Grouping(columns)| columns.clone()),
-        changes: low.changes,
+        changes: raw.changes,
     }
 }
 

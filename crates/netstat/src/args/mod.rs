@@ -1,11 +1,11 @@
 //! From words to a plan.
 //!
 //! ```text
-//! words -> classic: tokens -> low: what was typed -> meaning: a plan
+//! words -> classic: tokens -> raw: what was typed -> meaning: a plan
 //! ```
 //!
 //! The classic words (`-ano`, `/a`, `-p tcp`, `5`) have rules that no argument parser knows, so `classic` reads them. The
-//! long options are defined once, with `clap`, in `low`; help, completions and the manual page come from that definition.
+//! long options are defined once, with `clap`, in `raw`; help, completions and the manual page come from that definition.
 //! A line without a long option never builds it: that keeps `netstat -ano` quick to start.
 
 mod classic;
@@ -14,25 +14,28 @@ mod error;
 pub mod filter;
 mod help;
 mod hints;
-mod low;
 mod meaning;
-pub(crate) mod past;
 mod plan;
+mod raw;
 pub mod shape;
+pub(crate) mod similar;
+pub(crate) mod store;
+mod token;
+pub(crate) mod units;
 mod values;
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 
 use netstat_model::columns::Sockets;
 
 pub use error::UsageError;
 pub(crate) use help::EXAMPLES as HELP_EXAMPLES;
 pub use help::markdown as switches_as_markdown;
-pub use low::command;
 pub use plan::{
     DEFAULT_DNS_TIMEOUT, EthernetPlan, FollowPlan, ListPlan, Naming, PacketPlan, Plan, RouteTable, RoutesPlan,
     StatisticsPlan, Which,
 };
+pub use raw::command;
 pub use values::{INTERVAL_MAX, OwnerMethod, ProtocolName};
 
 use classic::Ask;
@@ -66,7 +69,11 @@ pub fn parse(words: impl IntoIterator<Item = OsString>, commands: &'static [Comm
             Typed::Help(text) => Parsed::Print(text),
         });
     }
-    let mut line = classic::read(words);
+    if words.peek().is_some_and(|word| word.eq_ignore_ascii_case("help")) {
+        words.next();
+        return help_of(words.next().as_deref(), commands);
+    }
+    let mut line = classic::read(words, commands);
     match line.ask {
         Some(Ask::ShortHelp) => return Ok(Parsed::Print(help::short(&command()))),
         Some(Ask::LongHelp) => return Ok(Parsed::Print(help::long(&command(), commands))),
@@ -76,14 +83,38 @@ pub fn parse(words: impl IntoIterator<Item = OsString>, commands: &'static [Comm
     if let Some(error) = line.error.take() {
         return Err(error);
     }
-    let low = match low::Low::without_clap(&line.tokens) {
-        Some(low) => low,
-        None => low::Low::through_clap(&line.tokens, line.command.take().unwrap_or_else(command))?,
+    let raw = match raw::RawArgs::without_clap(&line.tokens) {
+        Some(raw) => raw,
+        None => raw::RawArgs::through_clap(&line.tokens, line.command.take().unwrap_or_else(command))?,
     };
-    if low.columns == Some(shape::ColumnList::Help) {
+    if raw.columns == Some(shape::ColumnList::Help) {
         return Ok(Parsed::Print(shape::column_help::<Sockets>()));
     }
-    meaning::plan(&low).map(|plan| Parsed::Run(Box::new(plan)))
+    meaning::plan(&raw).map(|plan| Parsed::Run(Box::new(plan)))
+}
+
+/// `netstat help [COMMAND]`.
+fn help_of(name: Option<&OsStr>, commands: &'static [Command]) -> Result<Parsed, UsageError> {
+    let Some(name) = name else {
+        return Ok(Parsed::Print(help::long(&command(), commands)));
+    };
+    let Some(command) = find(commands, name) else {
+        let near = name
+            .to_str()
+            .and_then(|word| similar::nearest(word, commands.iter().map(|command| command.name)));
+        let hint = near.map_or_else(
+            || " (netstat --help)".to_owned(),
+            |name| format!("; did you mean netstat help {name}?"),
+        );
+        return Err(UsageError::new(format!(
+            "unknown command {}{hint}",
+            error::quoted(name)
+        )));
+    };
+    match commands::read(command, std::iter::once(OsString::from("--help")))? {
+        Typed::Help(text) => Ok(Parsed::Print(text)),
+        Typed::Matches(matches) => Ok(Parsed::Command(command, Box::new(matches))),
+    }
 }
 
 /// The definition of the whole program: the switches, and `commands` below them.

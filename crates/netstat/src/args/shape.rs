@@ -6,7 +6,7 @@ use clap::ValueEnum;
 use netstat_model::columns::{self, Column, Sockets, Table};
 
 use super::error::quoted;
-use super::hints;
+use super::similar;
 
 /// In which form a listing is printed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -71,7 +71,7 @@ pub enum ColumnList<T: Table> {
 pub struct SortKey<T: Table> {
     /// The column; `None` for the counts of `--group`.
     pub column: Option<&'static Column<T>>,
-    /// From high to low.
+    /// From high to raw.
     pub down: bool,
 }
 
@@ -100,7 +100,7 @@ fn column<T: Table>(name: &str, list: &str) -> Result<&'static Column<T>, String
             false => format!("holds {}, which is no column", quoted(OsStr::new(name))),
         };
         let known = T::columns().iter().map(|column| column.name);
-        match hints::nearest_lower(name, known) {
+        match similar::nearest(name, known) {
             Some(meant) => format!("{what}; did you mean {meant}? --columns help lists them"),
             None => format!("{what}; --columns help lists them"),
         }
@@ -132,7 +132,7 @@ fn distinct<T: Table>(list: &str) -> Result<Vec<&'static Column<T>>, String> {
     Ok(columns)
 }
 
-/// `--sort`: names parted by commas, with a dash in front from high to low.
+/// `--sort`: names parted by commas, with a dash in front from high to raw.
 pub fn sort_of<T: Table>(list: &str) -> Result<Vec<SortKey<T>>, String> {
     list.split(',').map(|word| SortKey::read(word, list)).collect()
 }

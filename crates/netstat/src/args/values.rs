@@ -9,16 +9,16 @@ use clap::ValueEnum;
 use netstat_model::{Filter, FilterError, Globs, Pids, Ports, Sides, State, States, Users};
 
 use super::error::quoted;
-use super::hints;
+use super::{similar, units};
 
 /// The longest interval in seconds: 365 days. A longer one is a typing mistake.
 pub const INTERVAL_MAX: u32 = 365 * 86_400;
 
 /// The longest `--dns-timeout`.
-const DNS_TIMEOUT_MAX: Duration = Duration::from_secs(3600);
+const TIMEOUT_MAX: Duration = Duration::from_secs(3600);
 
 /// The shortest `--dns-timeout`: less than any name server's answer takes.
-const DNS_TIMEOUT_MIN: Duration = Duration::from_millis(1);
+const TIMEOUT_MIN: Duration = Duration::from_millis(1);
 
 /// A name that `-p` takes. In the order in which `-s` prints the blocks.
 ///
@@ -133,9 +133,14 @@ pub enum OwnerMethod {
     Proc,
 }
 
-/// A bare word as interval in seconds.
+/// A bare word as interval in whole seconds: `5`, `5s`, `1m30s`.
 pub(super) fn interval(word: &str) -> Result<u32, String> {
-    match digits(word).and_then(|word| word.parse().ok()) {
+    let whole = |duration: &Duration| duration.subsec_nanos() == 0;
+    let seconds = units::duration(word)
+        .ok()
+        .filter(whole)
+        .and_then(|duration| u32::try_from(duration.as_secs()).ok());
+    match seconds {
         Some(seconds @ 1..=INTERVAL_MAX) => Ok(seconds),
         _ => Err(format!("is not a whole number of seconds from 1 to {INTERVAL_MAX}")),
     }
@@ -148,25 +153,16 @@ pub(super) fn count(word: &str) -> Result<NonZeroU64, String> {
         .ok_or_else(|| "is not a whole number of 1 or more".to_owned())
 }
 
-/// `--dns-timeout`: seconds, a decimal fraction allowed.
-pub(super) fn dns_timeout(word: &str) -> Result<Duration, String> {
-    // Only this form: Rust's own parser would also take "inf", "nan", "1e3" and "+1".
-    let (whole, fraction) = word.split_once('.').unwrap_or((word, "0"));
-    let seconds = digits(whole).and(digits(fraction)).and_then(|_| word.parse().ok());
-    seconds
-        .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
-        .filter(|timeout| (DNS_TIMEOUT_MIN..=DNS_TIMEOUT_MAX).contains(timeout))
-        .ok_or_else(|| {
-            let (min, max) = (DNS_TIMEOUT_MIN.as_secs_f64(), DNS_TIMEOUT_MAX.as_secs());
-            format!("is not a number of seconds from {min} to {max}, such as 0.5")
-        })
+/// `--dns-timeout` and `--timeout`.
+pub(super) fn timeout(word: &str) -> Result<Duration, String> {
+    units::duration_within(word, TIMEOUT_MIN, TIMEOUT_MAX)
 }
 
 /// `--until`: a filter in the words of the command line.
 pub(super) fn filter(words: &str) -> Result<Filter, String> {
     let filter: Filter = words
         .parse()
-        .map_err(|error: netstat_model::FilterError| format!("is no filter: {error}"))?;
+        .map_err(|error: netstat_model::FilterError| format!("is not a filter: {error}"))?;
     match filter.is_empty() {
         true => Err("is empty; for example: \"--listening --port 8080\"".to_owned()),
         false => Ok(filter),
@@ -208,7 +204,7 @@ pub(super) fn table(word: &str) -> Result<String, String> {
 pub(super) fn states(list: &str) -> Result<States, String> {
     let names = || State::ALL.into_iter().map(State::name);
     list.parse()
-        .map_err(|error: FilterError| wrong(list, &error, hints::nearest(error.word(), names())))
+        .map_err(|error: FilterError| wrong(list, &error, similar::nearest(error.word(), names())))
 }
 
 /// `--local` and `--foreign`.
@@ -263,6 +259,8 @@ mod tests {
             ("1", 1),
             ("5", 5),
             ("007", 7),
+            ("5s", 5),
+            ("1m30s", 90),
             ("86400", 86_400),
             ("31536000", 31_536_000),
         ] {
@@ -275,8 +273,8 @@ mod tests {
             "-5",
             "+5",
             "1.5",
-            "5s",
-            " 5",
+            "500ms",
+            "1.5s",
             "31536001",
             "99999999999",
             "4294967297",
@@ -307,17 +305,16 @@ mod tests {
             ("0.5", 500),
             ("0.001", 1),
             ("1.250", 1250),
+            ("2s", 2000),
+            ("500ms", 500),
             ("3600", 3_600_000),
         ] {
-            assert_eq!(dns_timeout(word), Ok(Duration::from_millis(millis)), "{word}");
+            assert_eq!(timeout(word), Ok(Duration::from_millis(millis)), "{word}");
         }
         for word in [
-            "", "0", "0.0", "0.0001", "3600.1", "-1", "+1", ".5", "5.", "1.5.0", "1e3", "inf", "nan", "2s", "1,5",
+            "", "0", "0.0", "0.0001", "3600.1", "-1", "+1", ".5", "5.", "1.5.0", "1e3", "inf", "nan", "2h", "1,5",
         ] {
-            assert!(
-                dns_timeout(word).unwrap_err().contains("from 0.001 to 3600"),
-                "{word:?}"
-            );
+            assert!(timeout(word).unwrap_err().contains("from 1ms to 3600s"), "{word:?}");
         }
     }
 

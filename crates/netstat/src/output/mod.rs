@@ -3,4 +3,5 @@
 pub mod classic;
 pub(crate) mod events;
 pub mod json;
+mod json_string;
 pub mod rows;

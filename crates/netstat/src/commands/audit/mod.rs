@@ -20,8 +20,9 @@ use serde_json::{Value, json};
 pub(crate) use document::{finding as finding_value, schema};
 
 use crate::args::filter::FilterArgs;
-use crate::args::past::StoreArgs;
 use crate::args::shape::ColorChoice;
+use crate::args::similar::nearest;
+use crate::args::store::StoreArgs;
 use crate::context::{Command, Context, ContextClock, Diagnostics, Failure, Outcome, Progress, names};
 use crate::output::json::{self, Document};
 use crate::recall::Recall;
@@ -32,7 +33,7 @@ use netstat_audit::{Auditor, HostFiles, Judged, Options, Past, Survey, case, hos
 /// The command, for the list of commands.
 pub(crate) const COMMAND: Command = Command {
     name: "audit",
-    definition: Words::command,
+    definition: AuditArgs::command,
     run,
 };
 
@@ -45,18 +46,18 @@ const ABOUT: &str = "Look at every program that listens or is connected, most su
 
 const LONG_ABOUT: &str = "Look at every program that listens or is connected, most suspicious first.\n\n\
     Each finding has a severity, what was seen, a command to verify it, which harmless reasons there are, and the technique of MITRE ATT&CK. Everything is read-only: \
-    nothing on the system is changed but netstat's own cache of digests, nothing is sent, nothing is uploaded. As root it sees all; as another user it says what it could not see.";
+    nothing on the system is changed but netstat's own cache of digests, nothing is sent, nothing is uploaded. Root sees everything; for other users it names what it could not see.";
 
 const AFTER: &str = "Exit status: 0 when nothing at or above --fail-on was found (or --fail-on is not given), 3 when something was, 1 when the sockets could not be read, \
-    2 for a wrong command line.\n\n";
+    2 for a usage error.\n\n";
 
 #[derive(Debug, Parser)]
 #[command(name = "audit", about = ABOUT, long_about = LONG_ABOUT, after_long_help = format!("{AFTER}{LIMITS}"))]
-struct Words {
+struct AuditArgs {
     /// show only findings of this severity and above
     #[arg(long, value_name = "SEVERITY", default_value = "low", value_parser = severity)]
     min: Severity,
-    /// end with status 3 when there is a finding of this severity or above
+    /// exit with status 3 when there is a finding of this severity or above
     #[arg(long, value_name = "SEVERITY", value_parser = severity)]
     fail_on: Option<Severity>,
     /// look up foreign addresses in this list: addresses, CIDR, netset, Spamhaus DROP, hosts, JSON, CSV with a header; may be repeated
@@ -65,7 +66,7 @@ struct Words {
     /// do not compare programs and libraries with the digests of their packages
     #[arg(long)]
     no_digests: bool,
-    /// try to take each port that no list shows, and give it back at once: finds hidden listeners; a service that starts meanwhile may fail
+    /// briefly bind every port that no listing shows: finds hidden listeners; a service that starts meanwhile may fail
     #[arg(long)]
     probe_ports: bool,
     #[command(flatten)]
@@ -79,7 +80,7 @@ struct Words {
     /// list the rules
     #[arg(long, conflicts_with_all = ["explain"])]
     rules: bool,
-    /// say what a rule looks for, how it judges, and which harmless reasons there are
+    /// explain what a rule looks for, how it judges, and which harmless reasons there are
     #[arg(long, value_name = "RULE", value_parser = rule)]
     explain: Option<&'static Rule>,
     /// colours: auto (on a terminal), always or never
@@ -97,16 +98,9 @@ fn severity(word: &str) -> Result<Severity, String> {
 }
 
 fn rule(word: &str) -> Result<&'static Rule, String> {
-    rules::find(word).ok_or_else(|| {
-        let near = RULES
-            .iter()
-            .map(|rule| (strsim::damerau_levenshtein(rule.name, word), rule.name))
-            .min()
-            .filter(|(distance, _)| *distance <= 3);
-        match near {
-            Some((_, name)) => format!("there is no such rule; did you mean {name}?"),
-            None => "there is no such rule; --rules lists them".to_owned(),
-        }
+    rules::find(word).ok_or_else(|| match nearest(word, RULES.iter().map(|rule| rule.name)) {
+        Some(name) => format!("is not a rule; did you mean {name}?"),
+        None => "is not a rule; --rules lists them".to_owned(),
     })
 }
 
@@ -169,7 +163,7 @@ impl<'a> Shown<'a> {
 }
 
 fn run(matches: &ArgMatches, context: &mut Context<'_>) -> Result<Outcome, Failure> {
-    let words = Words::from_arg_matches(matches).map_err(|error| Failure::Usage(error.to_string()))?;
+    let words = AuditArgs::from_arg_matches(matches).map_err(|error| Failure::Usage(error.to_string()))?;
     if let Some(rule) = words.explain {
         explain(context.out, rule)?;
         return Ok(Outcome::Printed);
@@ -256,7 +250,7 @@ fn run(matches: &ArgMatches, context: &mut Context<'_>) -> Result<Outcome, Failu
     Ok(outcome(&words, &survey, &list))
 }
 
-fn outcome(words: &Words, survey: &Survey, list: &SocketList) -> Outcome {
+fn outcome(words: &AuditArgs, survey: &Survey, list: &SocketList) -> Outcome {
     /// Something was found at or above `--fail-on`.
     const FOUND: u8 = 3;
     let worst = survey

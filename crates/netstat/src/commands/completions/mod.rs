@@ -11,8 +11,8 @@ use std::path::Path;
 
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, ValueEnum};
 
-use crate::context::{Context, Failure, Outcome};
-use crate::registry::program;
+use crate::args::with_commands;
+use crate::context::{Command, Context, Failure, Outcome};
 use answer::Answer;
 
 /// A shell whose completion is known.
@@ -29,7 +29,7 @@ enum Shell {
 /// Print a script that completes this program's words in a shell
 #[derive(Debug, Parser)]
 #[command(name = "completions", after_long_help = EXAMPLES)]
-struct Words {
+struct CompletionsArgs {
     /// the shell the script is for
     #[arg(value_name = "SHELL", value_enum, ignore_case = true)]
     shell: Shell,
@@ -60,17 +60,17 @@ The words are not in the script: it asks the program at each press of the key.
 
 /// The words of `netstat completions`.
 pub(crate) fn definition() -> clap::Command {
-    Words::command()
+    CompletionsArgs::command()
 }
 
-/// Prints the script, or answers it.
+/// Prints the script, or answers it from the definitions of all `commands`.
 ///
 /// # Errors
 /// [`Failure::Output`].
-pub(crate) fn run(matches: &ArgMatches, context: &mut Context<'_>) -> Result<Outcome, Failure> {
-    let words = Words::from_arg_matches(matches).map_err(|error| Failure::Usage(error.to_string()))?;
+pub(crate) fn run(matches: &ArgMatches, context: &mut Context<'_>, commands: &[Command]) -> Result<Outcome, Failure> {
+    let words = CompletionsArgs::from_arg_matches(matches).map_err(|error| Failure::Usage(error.to_string()))?;
     let text = match words.answer {
-        Some(place) => answers(words.shell, place, words.words),
+        Some(place) => answers(words.shell, place, words.words, commands),
         None => script(words.shell, &words.called.unwrap_or_else(own_name)),
     };
     context.out.write_all(text.as_bytes())?;
@@ -114,13 +114,13 @@ fn script(shell: Shell, name: &str) -> String {
 }
 
 /// The answers as `shell`'s script reads them: one a line. `:files` alone: the shell knows better.
-fn answers(shell: Shell, place: usize, words: Vec<OsString>) -> String {
+fn answers(shell: Shell, place: usize, words: Vec<OsString>, commands: &[Command]) -> String {
     let words = words
         .into_iter()
         .map(|word| word.to_string_lossy().into_owned())
         .collect();
     let mut out = String::new();
-    for answer in answer::answers(program(), words, place, shell == Shell::Bash) {
+    for answer in answer::answers(with_commands(commands), words, place, shell == Shell::Bash) {
         match answer {
             Answer::Files => return ":files\n".to_owned(),
             Answer::Word { value, help } => {
@@ -167,17 +167,17 @@ mod tests {
     #[test]
     fn each_shell_gets_its_form() {
         let words = || vec!["netstat".into(), "completions".into(), "fi".into()];
-        assert_eq!(answers(Shell::Bash, 2, words()), "fish\n");
-        assert_eq!(answers(Shell::Zsh, 2, words()), "fish:\n");
-        assert_eq!(answers(Shell::Fish, 2, words()), "fish\t\n");
+        assert_eq!(answers(Shell::Bash, 2, words(), crate::registry::COMMANDS), "fish\n");
+        assert_eq!(answers(Shell::Zsh, 2, words(), crate::registry::COMMANDS), "fish:\n");
+        assert_eq!(answers(Shell::Fish, 2, words(), crate::registry::COMMANDS), "fish\t\n");
         let words = || vec!["netstat".into(), "--nume".into()];
         assert_eq!(
-            answers(Shell::Elvish, 1, words()),
-            "--numeric\tnumbers only, no look-ups; wins over -f\n"
+            answers(Shell::Elvish, 1, words(), crate::registry::COMMANDS),
+            "--numeric\tnumbers only, no lookups; wins over -f\n"
         );
         assert_eq!(
-            answers(Shell::Zsh, 1, words()),
-            "--numeric:numbers only, no look-ups; wins over -f\n"
+            answers(Shell::Zsh, 1, words(), crate::registry::COMMANDS),
+            "--numeric:numbers only, no lookups; wins over -f\n"
         );
     }
 }

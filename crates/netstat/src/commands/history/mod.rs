@@ -1,5 +1,6 @@
 //! `netstat history`: questions about the past.
 
+mod headings;
 mod line;
 mod novelty;
 mod plot;
@@ -17,8 +18,9 @@ use netstat_os::System;
 use netstat_record::{DEFAULT_TEXT, Flow, Flows, Gap, Question, Reader};
 
 use crate::args::filter::FilterArgs;
-use crate::args::past::{self, StoreArgs, When};
 use crate::args::shape::{self, ColumnList, Format, SortKey};
+use crate::args::store::StoreArgs;
+use crate::args::units::{self, When};
 use crate::context::Diagnostics;
 use crate::context::Progress;
 use crate::context::names;
@@ -40,25 +42,25 @@ const MOST: usize = 10_000_000;
                   netstat history --group program --sort -bytes       which program moves the most\n  \
                   netstat history --follow curl                       what it did, one line after the other"
 )]
-struct Words {
+struct HistoryArgs {
     #[command(flatten)]
     store: StoreArgs,
     #[command(flatten)]
     filter: FilterArgs,
-    /// only connections that were there after this moment: 12h, 30d, all, 2026-11-22, 2026-11-22T03:00
-    #[arg(long, value_name = "MOMENT", value_parser = past::when, default_value = "1d")]
+    /// only connections that were open after this time: 12h, "2 hours ago", yesterday, 03:50, 2026-11-22, 2026-11-22T03:00, all
+    #[arg(long, value_name = "TIME", value_parser = units::when, default_value = "1d")]
     since: When,
-    /// only connections that began before this moment
-    #[arg(long, value_name = "MOMENT", value_parser = past::when)]
+    /// only connections that began before this time
+    #[arg(long, value_name = "TIME", value_parser = units::when)]
     until: Option<When>,
     // With its whole path, so that `clap` takes the list as one value.
-    /// count the connections with the same values, and add up their bytes
+    /// group by these columns, count connections and add up their bytes
     #[arg(id = "flow_group", long = "group", value_name = "COLUMNS", value_parser = shape::group_of::<Flows>)]
     group: Option<std::vec::Vec<&'static Column<Flows>>>,
-    /// order by these columns, with a dash in front from high to low; of --group also count
+    /// sort by these columns; prefix with - for descending; with --group also count
     #[arg(id = "flow_sort", long = "sort", value_name = "COLUMNS", value_parser = shape::sort_of::<Flows>, allow_hyphen_values = true)]
     sort: Option<std::vec::Vec<SortKey<Flows>>>,
-    /// only the first so many rows
+    /// only the first N rows
     #[arg(long, value_name = "N", value_parser = shape::top)]
     top: Option<usize>,
     /// show these columns; help lists them
@@ -67,7 +69,7 @@ struct Words {
     /// one JSON document
     #[arg(long, conflicts_with_all = ["csv", "ndjson"])]
     json: bool,
-    /// one JSON object a line
+    /// one JSON object per line
     #[arg(long, conflicts_with = "csv")]
     ndjson: bool,
     /// comma-separated values
@@ -76,21 +78,21 @@ struct Words {
     /// what programs did for the first time ever: a program at all, with a foreign port or network, a port listened on
     #[arg(long, conflicts_with_all = ["flow_group", "follow", "plot", "beacons"])]
     new: bool,
-    /// what this program or process did, as a time line
+    /// what this program or process did, as a timeline
     #[arg(long, value_name = "PROGRAM|PID", conflicts_with_all = ["flow_group", "plot", "beacons", "flow_columns", "flow_sort"])]
     follow: Option<String>,
     /// at which time of day connections began, as bars
     #[arg(long, conflicts_with_all = ["flow_group", "beacons", "flow_columns", "flow_sort", "json", "ndjson", "csv"])]
     plot: bool,
-    /// programs that call the same foreign side at regular times
+    /// programs that contact the same remote address at regular intervals
     #[arg(long, conflicts_with_all = ["flow_group", "flow_columns", "flow_sort"])]
     beacons: bool,
-    /// when nothing was recorded, or something was lost, and why
+    /// when nothing was recorded or something was lost, and why
     #[arg(long, conflicts_with_all = ["flow_group", "flow_columns", "flow_sort", "new", "follow", "plot", "beacons"])]
     gaps: bool,
 }
 
-impl Words {
+impl HistoryArgs {
     fn format(&self) -> Format {
         match (self.json, self.ndjson, self.csv) {
             (true, _, _) => Format::Json,
@@ -102,7 +104,7 @@ impl Words {
 }
 
 pub(crate) fn definition() -> clap::Command {
-    Words::command()
+    HistoryArgs::command()
 }
 
 /// What is done with a flow; it may ask the system and write.
@@ -110,7 +112,7 @@ type Visit<'v> = dyn FnMut(&mut dyn System, &mut dyn Write, Flow) -> io::Result<
 
 /// What every answer needs.
 struct Answer<'w, 's, 'a> {
-    words: &'w Words,
+    words: &'w HistoryArgs,
     context: &'s mut Context<'a>,
     reader: Reader,
     question: Question,
@@ -119,7 +121,7 @@ struct Answer<'w, 's, 'a> {
 }
 
 pub(crate) fn run(matches: &ArgMatches, context: &mut Context<'_>) -> Result<Outcome, Failure> {
-    let words = Words::from_arg_matches(matches).map_err(|error| Failure::Usage(error.to_string()))?;
+    let words = HistoryArgs::from_arg_matches(matches).map_err(|error| Failure::Usage(error.to_string()))?;
     if words.columns == Some(ColumnList::Help) {
         context.out.write_all(shape::column_help::<Flows>().as_bytes())?;
         return Ok(Outcome::Printed);

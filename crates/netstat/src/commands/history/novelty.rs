@@ -1,15 +1,13 @@
 //! What happened for the first time, in a rhythm, or not at all.
 
-use netstat_model::columns::{Value, ValueKind};
+use netstat_model::columns::Value;
 use netstat_model::{Endpoint, Holders};
-use netstat_record::{Gap, Novelty, Program};
-use serde_json::json;
+use netstat_record::{Novelty, Program};
 
 use super::Answer;
+use super::headings::{BEACONS, GAPS, NEW, NamedColumn};
 use super::rows::Paper;
-use super::schema::Told;
 use crate::context::Failure;
-use crate::output::json;
 use crate::output::rows::{Grid, Head};
 use crate::recall::refused;
 
@@ -33,55 +31,11 @@ impl Grid for Ready {
     }
 }
 
-const fn head(name: &'static str, heading: &'static str, kind: ValueKind) -> Head {
-    Head { name, heading, kind }
-}
-
-/// What `--new` tells.
-pub(super) const NEW: [Told; 5] = [
-    (head("first", "First", ValueKind::Time), "when"),
-    (head("program", "Program", ValueKind::Text), "the program's file name"),
-    (
-        head("what", "What", ValueKind::Text),
-        "what it did: first on the network, first to port, first to network, first listening on port",
-    ),
-    (
-        head("value", "Value", ValueKind::Text),
-        "the port or network; empty for a program",
-    ),
-    (head("path", "Path", ValueKind::Text), "the path of the program file"),
-];
-
-/// What `--beacons` tells.
-pub(super) const BEACONS: [Told; 8] = [
-    (head("program", "Program", ValueKind::Text), "the program's file name"),
-    (head("protocol", "Proto", ValueKind::Text), "TCP or UDP"),
-    (head("foreign", "Foreign Address", ValueKind::Endpoint), "whom it calls"),
-    (head("calls", "Calls", ValueKind::Number), "how many calls"),
-    (
-        head("period_seconds", "Every (s)", ValueKind::Decimal),
-        "the middle gap between two calls, in seconds",
-    ),
-    (
-        head("jitter_percent", "Jitter (%)", ValueKind::Decimal),
-        "how far half of the gaps are from it at most, in percent",
-    ),
-    (head("first", "First", ValueKind::Time), "the first call"),
-    (head("last", "Last", ValueKind::Time), "the last call"),
-];
-
-/// What `--gaps` tells.
-pub(super) const GAPS: [Told; 4] = [
-    (head("since", "Since", ValueKind::Time), "from when"),
-    (head("until", "Until", ValueKind::Time), "until when"),
-    (
-        head("lost", "Lost", ValueKind::Number),
-        "how many events or flows, where that can be told",
-    ),
-    (head("reason", "Reason", ValueKind::Text), "why, in plain words"),
-];
-
-fn print(answer: &mut Answer<'_, '_, '_>, columns: &[Told], mut rows: Vec<Vec<Value<'static>>>) -> Result<(), Failure> {
+fn print(
+    answer: &mut Answer<'_, '_, '_>,
+    columns: &[NamedColumn],
+    mut rows: Vec<Vec<Value<'static>>>,
+) -> Result<(), Failure> {
     rows.truncate(answer.words.top.unwrap_or(usize::MAX));
     let ready = Ready {
         heads: columns.iter().map(|(head, _)| *head).collect(),
@@ -176,15 +130,6 @@ pub(super) fn beacons(answer: &mut Answer<'_, '_, '_>) -> Result<(), Failure> {
         })
         .collect();
     print(answer, &BEACONS, rows)
-}
-
-/// A gap as JSON.
-pub(super) fn gap_value(gap: &Gap) -> serde_json::Value {
-    let time = |millis: i64| {
-        let since = std::time::Duration::from_millis(u64::try_from(millis).unwrap_or(0));
-        json::timestamp(std::time::SystemTime::UNIX_EPOCH + since)
-    };
-    json!({"since": time(gap.since), "until": time(gap.until), "reason": gap.reason, "lost": gap.lost})
 }
 
 /// `--gaps`.

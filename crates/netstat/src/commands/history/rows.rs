@@ -77,7 +77,7 @@ impl Paper {
             if at > 0 {
                 head.push(',');
             }
-            head.push_str(json::to_text(&super::novelty::gap_value(gap), false).trim_end());
+            head.push_str(json::to_text(&super::headings::gap_value(gap), false).trim_end());
         }
         head.push_str("],\"rows\":[");
         Paper {

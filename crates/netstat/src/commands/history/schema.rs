@@ -3,12 +3,8 @@
 use netstat_record::Flows;
 use serde_json::{Map, Value, json};
 
-use super::novelty::{BEACONS, GAPS, NEW};
+use super::headings::{BEACONS, GAPS, NEW, NamedColumn};
 use crate::output::json::schema::{DRAFT, document, of_kind, row};
-use crate::output::rows::Head;
-
-/// A column that is no column of flows, with its meaning.
-pub(super) type Told = (Head, &'static str);
 
 /// The schema of `netstat.history`.
 pub(crate) fn history() -> Value {
@@ -53,7 +49,7 @@ fn definitions(limits: bool) -> Value {
     })
 }
 
-fn object(columns: &[Told], limits: bool, about: &str) -> Value {
+fn object(columns: &[NamedColumn], limits: bool, about: &str) -> Value {
     let mut properties = Map::new();
     for (head, meaning) in columns {
         let mut schema = match head.name {

@@ -11,7 +11,7 @@ use netstat_packages::packages::{Match, Ownership};
 use super::past::Past;
 use super::reach::Reach;
 use super::steps::Step;
-use super::usage::Usage;
+use super::usage::{Rates, Usage};
 use crate::recall::Since;
 use netstat_audit::{Finding, Verdict};
 
@@ -88,15 +88,6 @@ pub(crate) struct SocketView {
     pub(crate) rates: Rates,
     /// Where it was seen, when it is another network namespace than the caller's. Escaped.
     pub(crate) namespace: Option<String>,
-}
-
-/// Bytes per second both ways.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Rates {
-    /// Received.
-    pub(crate) received: Fact<f64>,
-    /// Sent, repetitions included.
-    pub(crate) sent: Fact<f64>,
 }
 
 /// A process with what is known beside its own facts.

@@ -27,7 +27,8 @@ use netstat_names::{HostStyle, Names, ReverseDns, Services, addresses};
 use netstat_os::{MetricsAsk, NoProcess, OwnersAsk, ProcessAsk, SocketAsk, SocketList};
 use netstat_packages::digest::Cache;
 
-use crate::args::past::StoreArgs;
+use crate::args::store::StoreArgs;
+use crate::args::units;
 use crate::context::{Context, ContextClock, Diagnostics, Failure, Outcome, Progress};
 use crate::recall::{NoRecord, OpenFlows, Recall};
 use netstat_audit as audit;
@@ -42,7 +43,7 @@ use usage::{Sample, traffic};
 /// Without `--all`, no more cards than this.
 const MOST_CARDS: usize = 10;
 
-/// The words of the command.
+/// The arguments.
 #[derive(Debug, Parser)]
 #[command(
     name = "inspect",
@@ -50,76 +51,70 @@ const MOST_CARDS: usize = 10;
     after_long_help = AFTER_HELP,
     disable_version_flag = true
 )]
-struct Words {
-    /// What to look at: a port (2078, :2078, tcp:2078), a process (pid:5356; a bare number may be both), an address or
-    /// network (203.0.113.0/24), one side (203.0.113.7:443), a program (nginx, python*, /usr/sbin/sshd), a unit or container
+struct InspectArgs {
+    /// what to inspect: a port (2078, :2078, tcp:2078), a process (pid:5356; a bare number may be both), an address or
+    /// network (203.0.113.0/24), one endpoint (203.0.113.7:443), a program (nginx, python*, /usr/sbin/sshd), a unit or container
     /// (ssh.service, unit:NAME), a host name, or a whole connection (192.168.1.114:2078->203.0.113.7:80)
     #[arg(value_name = "TARGET", required = true)]
     targets: Vec<Target>,
 
-    /// Watch for so long to tell what is used per second; 0 does not wait
-    #[arg(long, value_name = "SECONDS", default_value = "1", value_parser = seconds)]
+    /// sampling time for per-second figures; 0 does not wait
+    #[arg(long, value_name = "TIME", default_value = "1s", value_parser = wait)]
     sample: Duration,
 
-    /// Look up the names of the other sides' addresses
+    /// look up the names of remote addresses
     #[arg(short = 'f', long)]
     names: bool,
 
-    /// Wait so long for names at most
-    #[arg(long, value_name = "SECONDS", default_value = "2", value_parser = seconds)]
+    /// time limit for name lookups
+    #[arg(long, value_name = "TIME", default_value = "2s", value_parser = wait)]
     dns_timeout: Duration,
 
     #[command(flatten)]
     store: StoreArgs,
 
-    /// Show every card, not only the first 10
+    /// show every card, not only the first 10
     #[arg(long)]
     all: bool,
 
-    /// Print the same facts as one JSON document
+    /// print the same facts as one JSON document
     #[arg(long)]
     json: bool,
 
-    /// Write evidence into this new file, readable only by you: a tar archive of the cards as JSON and, of each process, its
+    /// write evidence to this new file, readable only by you: a tar archive of the cards as JSON and, of each process, its
     /// running program, memory map, environment, arguments and sockets, with a manifest of SHA-256 digests
     #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     bundle: Option<PathBuf>,
 
-    /// Leave arguments and the values of environments out of the bundle and the JSON document
+    /// leave out command lines, script names, working directories and values of environment variables, everywhere
     #[arg(long)]
     redact: bool,
 }
 
 const AFTER_HELP: &str = "\
-Nothing is changed but netstat's own cache of digests, and nothing is sent over the network, with two exceptions that you ask for: a host name given as a target is \
-looked up, and with --names the addresses of the other sides are. A plain word without a dot is never looked up; host:NAME is.
+Changes nothing except netstat's own cache of digests, and sends nothing over the network except lookups that you ask for: of a host name given as a target and, \
+with --names, of remote addresses. A plain word without a dot is never looked up; host:NAME is.
 
-What an ordinary user may not see is named as such; root sees most. The rules of nftables are worked out for the first packet of a stranger, those of the older iptables are not; filters of eBPF \
-(XDP, tc, control groups) are not looked at. What a rootkit in the kernel hides is hidden from this program, too. That nothing is found \
-does not prove that there is nothing.
+What an ordinary user may not see is named; root sees most. nftables rules are evaluated for the first packet of an unknown sender, rules of the older iptables are not; eBPF filters \
+(XDP, tc, control groups) are not examined. What a rootkit in the kernel hides is hidden from this program, too. Finding nothing does not prove that there is nothing.
 
 Examples:
   netstat inspect 2078                              who is behind port 2078
-  netstat inspect tcp:443 --sample 5                watch for five seconds
+  netstat inspect tcp:443 --sample 5s               sample for five seconds
   netstat inspect '192.0.2.5:2078->203.0.113.7:80'  one connection
   netstat inspect nginx --json                      every nginx, as JSON
   netstat inspect pid:5356 --bundle evidence.tar    keep what would be lost with it
 
-Exit status: 0 everything asked for was found, 1 a target matched nothing or the bundle could not be written, 2 wrong words.";
+Exit status: 0 everything asked for was found, 1 a target matched nothing or the bundle could not be written, 2 usage error.";
 
-fn seconds(text: &str) -> Result<Duration, String> {
-    const MOST: f64 = 3600.0;
-    let plain = text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
-    let number: Option<f64> = plain.then(|| text.parse().ok()).flatten();
-    number
-        .filter(|seconds| *seconds <= MOST)
-        .map(Duration::from_secs_f64)
-        .ok_or_else(|| "is no number of seconds from 0 to 3600".to_owned())
+/// `--sample` and `--dns-timeout`.
+fn wait(text: &str) -> Result<Duration, String> {
+    units::duration_within(text, Duration::ZERO, Duration::from_secs(3600))
 }
 
 /// The definition of the command for help, completions and the manual.
 pub(crate) fn definition() -> clap::Command {
-    Words::command()
+    InspectArgs::command()
 }
 
 /// Carries out the command.
@@ -127,7 +122,7 @@ pub(crate) fn definition() -> clap::Command {
 /// # Errors
 /// See [`Failure`].
 pub(crate) fn run(matches: &ArgMatches, context: &mut Context<'_>) -> Result<Outcome, Failure> {
-    let words = Words::from_arg_matches(matches).map_err(|error| Failure::Usage(error.to_string()))?;
+    let words = InspectArgs::from_arg_matches(matches).map_err(|error| Failure::Usage(error.to_string()))?;
     let mut diagnostics = Diagnostics::default();
     if words.redact && words.bundle.is_none() && !words.json {
         return Err(Failure::Usage("--redact needs --bundle or --json".to_owned()));
@@ -264,7 +259,7 @@ fn look(context: &mut Context<'_>) -> SocketList {
     list
 }
 
-fn inspect(words: &Words, context: &mut Context<'_>, diagnostics: &mut Diagnostics) -> Result<Report, Failure> {
+fn inspect(words: &InspectArgs, context: &mut Context<'_>, diagnostics: &mut Diagnostics) -> Result<Report, Failure> {
     let progress = Progress::start(context.terminal, "reading sockets");
     let mut first = look(context);
     let first_read = Instant::now();
@@ -508,7 +503,7 @@ fn worst_first(cards: &mut [card::Card]) {
 }
 
 /// Every process with what targets are compared with; only those named by number where no target needs more.
-fn shallow(words: &Words, context: &mut Context<'_>) -> Result<Vec<ProcessFacts>, Failure> {
+fn shallow(words: &InspectArgs, context: &mut Context<'_>) -> Result<Vec<ProcessFacts>, Failure> {
     let by_name = |target: &Target| matches!(target.kind, Kind::Program(_) | Kind::Unit(_) | Kind::Word(_));
     let pids = match words.targets.iter().any(by_name) {
         true => {
@@ -652,7 +647,7 @@ fn refresh(first: &mut SocketList, second: &SocketList) {
 /// Looks up the names of the other sides of the sockets that cards will show.
 fn resolve(
     context: &mut Context<'_>,
-    words: &Words,
+    words: &InspectArgs,
     list: &SocketList,
     pids: &[(u32, Lead)],
     diagnostics: &mut Diagnostics,

@@ -9,8 +9,6 @@ use netstat_model::metrics::{Metrics, ProcessKey, ProcessMetrics};
 use netstat_model::process::MemoryUse;
 use netstat_model::{Fact, Protocol, Socket, TcpMetric, Why};
 
-use super::card::Rates;
-
 /// What one process uses.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Usage {
@@ -40,6 +38,15 @@ pub(crate) struct Usage {
     pub(crate) threads: Fact<u32>,
     /// Open descriptors.
     pub(crate) descriptors: Fact<u64>,
+}
+
+/// Bytes per second both ways.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rates {
+    /// Received.
+    pub(crate) received: Fact<f64>,
+    /// Sent, repetitions included.
+    pub(crate) sent: Fact<f64>,
 }
 
 impl PartialEq for Rates {

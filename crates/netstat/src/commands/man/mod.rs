@@ -10,15 +10,14 @@ use std::path::{Path, PathBuf};
 use clap::builder::PossibleValuesParser;
 use clap::{Arg, ArgMatches, CommandFactory, FromArgMatches, Parser, ValueHint};
 
+use crate::args::with_commands;
 use crate::commands::completions::{command_name, own_name};
-use crate::context::Diagnostics;
-use crate::context::{Context, Failure, Outcome};
-use crate::registry::{COMMANDS, program};
+use crate::context::{Command, Context, Diagnostics, Failure, Outcome};
 
 /// Print the manual page of the program or of a command
 #[derive(Debug, Parser)]
 #[command(name = "man", after_long_help = EXAMPLES)]
-struct Words {
+struct ManArgs {
     /// the command whose page is wanted; without one, the page of the whole program
     #[arg(value_name = "COMMAND", ignore_case = true)]
     command: Option<String>,
@@ -38,20 +37,20 @@ Examples:
                                      write them all to where man finds them
 ";
 
-/// The words of `netstat man`.
-pub(crate) fn definition() -> clap::Command {
-    let names = PossibleValuesParser::new(COMMANDS.iter().map(|command| command.name));
-    Words::command().mut_arg("command", |arg: Arg| arg.value_parser(names).hide_possible_values(true))
+/// The definition of `netstat man`, which takes the names of `commands`.
+pub(crate) fn definition(commands: &[Command]) -> clap::Command {
+    let names = PossibleValuesParser::new(commands.iter().map(|command| command.name));
+    ManArgs::command().mut_arg("command", |arg: Arg| arg.value_parser(names).hide_possible_values(true))
 }
 
 /// Prints a page, or writes them all.
 ///
 /// # Errors
 /// [`Failure::Output`]; [`Failure::Refused`] where a file cannot be written.
-pub(crate) fn run(matches: &ArgMatches, context: &mut Context<'_>) -> Result<Outcome, Failure> {
-    let words = Words::from_arg_matches(matches).map_err(|error| Failure::Usage(error.to_string()))?;
+pub(crate) fn run(matches: &ArgMatches, context: &mut Context<'_>, commands: &[Command]) -> Result<Outcome, Failure> {
+    let words = ManArgs::from_arg_matches(matches).map_err(|error| Failure::Usage(error.to_string()))?;
     let name = words.called.unwrap_or_else(own_name);
-    let program = program();
+    let program = with_commands(commands);
     if let Some(directory) = words.directory {
         let files = write_all(&program, &name, &directory)?;
         for file in files {

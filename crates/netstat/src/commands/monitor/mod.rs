@@ -14,6 +14,7 @@ use netstat_monitor::pane::Tab;
 use netstat_monitor::theme::ThemeName;
 use netstat_monitor::{End, Options};
 
+use crate::args::units;
 use crate::context::{Context, Failure, Outcome};
 use companion::Cards;
 
@@ -26,49 +27,49 @@ use companion::Cards;
     disable_version_flag = true
 )]
 struct MonitorArgs {
-    /// The tab to open first
+    /// the tab to open first
     #[arg(value_name = "TAB", value_parser = PossibleValuesParser::new(["overview", "cpu", "memory", "disk", "network"]))]
     tab: Option<String>,
 
-    /// Refresh interval in seconds (0.2 to 60)
-    #[arg(short = 'i', long, value_name = "SECONDS", value_parser = interval)]
+    /// refresh interval (200ms to 60s)
+    #[arg(short = 'i', long, value_name = "TIME", value_parser = interval)]
     interval: Option<Duration>,
 
-    /// Numbers instead of names of hosts and services
+    /// numbers instead of names of hosts and services
     #[arg(short = 'n', long)]
     numeric: bool,
 
-    /// Colours of the screen
+    /// colours of the screen
     #[arg(long, value_name = "THEME", value_parser = PossibleValuesParser::new(ThemeName::ALL.map(|(name, _)| name)))]
     theme: Option<String>,
 
-    /// Draw graphs and trees with ASCII characters only
+    /// draw graphs and trees with ASCII characters only
     #[arg(long)]
     ascii: bool,
 
-    /// Disable ending processes and closing connections
+    /// disable ending processes and closing connections
     #[arg(long)]
     read_only: bool,
 
-    /// Use this configuration file instead of ~/.config/netstat/monitor.toml
+    /// use this configuration file instead of ~/.config/netstat/monitor.toml
     #[arg(long, value_name = "FILE")]
     config: Option<PathBuf>,
 
-    /// Ring the terminal's bell for new listeners and findings
+    /// ring the terminal's bell for new listeners and findings
     #[arg(long)]
     bell: bool,
 
-    /// Run PROGRAM for each new listener and finding, with what it is and one line about it as arguments
+    /// run PROGRAM for each new listener and finding, with what it is and one line about it as arguments
     ///
     /// No shell is involved. One run at a time, each at most ten seconds.
     #[arg(long, value_name = "PROGRAM")]
     exec: Option<PathBuf>,
 
-    /// Record everything to a new file, for --replay
+    /// record everything to a new file, for --replay
     #[arg(long, value_name = "FILE", conflicts_with = "replay")]
     record: Option<PathBuf>,
 
-    /// Replay a recorded file instead of live data
+    /// replay a recorded file instead of live data
     #[arg(long, value_name = "FILE")]
     replay: Option<PathBuf>,
 }
@@ -90,15 +91,10 @@ A recording holds command lines, addresses and user names: look at it before giv
 
 Exit status: 0 when ended by a key, 1 on failure, 2 on a usage error, 128 + N when ended by signal N.";
 
+/// `--interval`.
 fn interval(text: &str) -> Result<Duration, String> {
-    let seconds: Option<f64> = text.parse().ok();
-    match seconds.filter(|seconds| (INTERVALS.0..=INTERVALS.1).contains(seconds)) {
-        Some(seconds) => Ok(Duration::from_secs_f64(seconds)),
-        None => Err(format!(
-            "must be a number of seconds from {} to {}",
-            INTERVALS.0, INTERVALS.1
-        )),
-    }
+    let [min, max] = [INTERVALS.0, INTERVALS.1].map(Duration::from_secs_f64);
+    units::duration_within(text, min, max)
 }
 
 /// The definition of the command for help, completions and the manual.

@@ -11,7 +11,8 @@ use netstat_model::{EventOwner, Fact};
 use netstat_os::{Caught, EventWay, EventsAsk, Lost, System};
 use netstat_record::{Recorder, Retention, Writer, millis};
 
-use crate::args::past::{self, StoreArgs};
+use crate::args::store::StoreArgs;
+use crate::args::units;
 use crate::context::Diagnostics;
 use crate::context::{Context, Failure, Outcome, ProcessResolver};
 
@@ -28,20 +29,21 @@ const RETAIN: Duration = Duration::from_secs(60);
 #[derive(Parser, Debug)]
 #[command(
     name = "record",
-    after_help = "Ask with `netstat history`. As root every connection is seen, by the kernel's tracepoints; as another user what \
-                  polling shows, and the ends of all. The unit file netstat-record.service runs it as a service."
+    after_help = "Query the record with `netstat history`. As root every connection is seen, through the kernel's tracepoints; \
+                  as another user those that polling shows, and the end of each. The unit file netstat-record.service runs \
+                  it as a service: systemctl enable --now netstat-record."
 )]
-struct Words {
+struct RecordArgs {
     #[command(flatten)]
     store: StoreArgs,
-    /// forget connections that ended longer ago than this: 12h, 30d
-    #[arg(long, value_name = "TIME", value_parser = past::duration, default_value = "30d")]
+    /// delete connections that ended longer ago than this: 12h, 30d
+    #[arg(long, value_name = "TIME", value_parser = units::positive_duration, default_value = "30d")]
     keep: Duration,
-    /// forget the oldest connections when the file grows beyond this: 500MB, 2GB
-    #[arg(long, value_name = "SIZE", value_parser = past::size, default_value = "2GB")]
+    /// delete the oldest connections when the file grows beyond this: 500MB, 2GB
+    #[arg(long, value_name = "SIZE", value_parser = units::size, default_value = "2GB")]
     max_size: u64,
-    /// end after this time: 10s
-    #[arg(long = "for", value_name = "TIME", value_parser = past::duration)]
+    /// exit after this time: 10, 10s, 1h30m
+    #[arg(long = "for", value_name = "TIME", value_parser = units::positive_duration)]
     period: Option<Duration>,
     /// how connections are seen: auto, trace (tracepoints), netlink (messages about closed ones, and polling) or poll
     #[arg(
@@ -53,13 +55,13 @@ struct Words {
         default_value = "auto"
     )]
     events: Way,
-    /// bring the rows of open connections up to date this often: 10s, 5m
-    #[arg(long, value_name = "TIME", value_parser = past::duration, default_value = "60s")]
+    /// interval between updates of open connections: 10s, 5m
+    #[arg(long, value_name = "TIME", value_parser = units::positive_duration, default_value = "60s")]
     heartbeat: Duration,
     /// only this network namespace, not those of containers
     #[arg(long)]
     own_namespace: bool,
-    /// say how connections are seen, and what was recorded
+    /// report how connections are seen and what was recorded
     #[arg(long)]
     verbose: bool,
 }
@@ -89,11 +91,11 @@ impl From<Way> for EventWay {
 }
 
 pub(crate) fn definition() -> clap::Command {
-    Words::command()
+    RecordArgs::command()
 }
 
 pub(crate) fn run(matches: &ArgMatches, context: &mut Context<'_>) -> Result<Outcome, Failure> {
-    let words = Words::from_arg_matches(matches).map_err(|error| Failure::Usage(error.to_string()))?;
+    let words = RecordArgs::from_arg_matches(matches).map_err(|error| Failure::Usage(error.to_string()))?;
     let path = words.store.path(context.system.is_superuser())?;
     let failed = |what: &str, error: std::io::Error| Failure::Refused(format!("{what}: {error}"));
     let boot_id = context

@@ -6,7 +6,8 @@ use std::time::SystemTime;
 use netstat_model::Limit;
 use serde_json::{Value, json};
 
-use super::{head, limit, push_string, to_text};
+use super::{head, limit, to_text};
+use crate::output::json_string::push_string;
 use crate::output::rows::json::{Tally, write_elements};
 use crate::output::rows::{Grid, Head};
 

@@ -7,7 +7,7 @@ use netstat_model::columns::{Missing, Value, folded};
 use netstat_model::digits::{push_decimal, push_endpoint};
 
 use super::{Grid, csv, write_in_order};
-use crate::output::json::push_string;
+use crate::output::json_string::push_string;
 
 /// How often values were missing, by column and reason.
 pub type Tally = BTreeMap<(usize, Missing), u64>;

@@ -4,8 +4,9 @@ use netstat_model::{Endpoint, Fact, Protocol, Socket, TcpMetric, Why, text};
 use std::net::SocketAddr;
 use std::time::{Duration, SystemTime};
 
-use super::super::card::{Rates, SocketView};
+use super::super::card::SocketView;
 use super::super::reach::waits;
+use super::super::usage::Rates;
 use super::Screen;
 use super::lines::Lines;
 use crate::context::human::{bytes, bytes_per_second, moment, plural, span};

@@ -1,4 +1,4 @@
-//! What was typed: one field an option, nothing decided yet. The one definition of all options.
+//! The arguments as typed, one field per option, and the one definition of all options.
 
 use std::ffi::OsString;
 use std::net::IpAddr;
@@ -10,14 +10,11 @@ use clap::{Arg, ArgAction, Command, CommandFactory, FromArgMatches, Parser};
 use netstat_model::Filter;
 use netstat_model::columns::{Column, Sockets};
 
-use super::classic::Token;
 use super::error::UsageError;
 use super::filter::{FILTERS, FilterArgs};
 use super::shape::{self, ColorChoice, ColumnList, SortKey};
+use super::token::Token;
 use super::values::{self, OwnerMethod, ProtocolName};
-
-/// Every letter that is a switch, in lower case.
-pub(super) const LETTERS: &str = "abcdefhilnopqrstu";
 
 /// The headings of the help, in order.
 pub(super) const HEADINGS: [&str; 9] = [
@@ -51,7 +48,7 @@ const OTHER: &str = "Other";
     disable_help_flag = true,
     disable_version_flag = true
 )]
-pub(super) struct Low {
+pub(super) struct RawArgs {
     /// all TCP rows, LISTENING included, then UDP
     #[arg(short = 'a', long, help_heading = CONNECTIONS)]
     pub(super) all: bool,
@@ -82,26 +79,26 @@ pub(super) struct Low {
     /// milliseconds a TCP connection has been in its state
     #[arg(short = 'i', long, help_heading = SHOW)]
     pub(super) time_in_state: bool,
-    /// the useful row on one line: protocol, ends, state, PID, program, user, unit, queues
+    /// one line per socket with the most useful columns: protocol, addresses, state, PID, program, user, unit, queues
     #[arg(long, help_heading = SHOW)]
     pub(super) wide: bool,
     /// these columns, by name; "help" lists them all with meaning and unit
     #[arg(long, value_name = "LIST", value_parser = shape::columns_of::<Sockets>, help_heading = SHOW)]
     pub(super) columns: Option<ColumnList<Sockets>>,
 
-    /// in the order of these columns; with a dash in front from high to low: -rtt,foreign
+    /// sort by these columns; prefix with - for descending: -rtt,foreign
     #[arg(long, value_name = "LIST", value_parser = Sorting::read, allow_hyphen_values = true, help_heading = FORMAT)]
     pub(super) sort: Option<Sorting>,
     /// only the first N rows
     #[arg(long, value_name = "N", value_parser = shape::top, help_heading = FORMAT)]
     pub(super) top: Option<usize>,
-    /// how many rows have the same values in these columns
+    /// group by these columns and count rows
     #[arg(long, value_name = "LIST", value_parser = Grouping::read, help_heading = FORMAT)]
     pub(super) group: Option<Grouping>,
     /// one JSON document: rows, host, time, and what could not be seen
     #[arg(long, help_heading = FORMAT)]
     pub(super) json: bool,
-    /// one JSON object a row
+    /// one JSON object per row
     #[arg(long, help_heading = FORMAT)]
     pub(super) ndjson: bool,
     /// comma-separated values
@@ -127,14 +124,14 @@ pub(super) struct Low {
     #[arg(long, value_name = "HOW", value_enum, ignore_case = true, hide_possible_values = true, help_heading = OWNERS)]
     pub(super) owners: Option<OwnerMethod>,
 
-    /// numbers only, no look-ups; wins over -f
+    /// numbers only, no lookups; wins over -f
     #[arg(short = 'n', long, help_heading = NAMES)]
     pub(super) numeric: bool,
-    /// whole names of foreign addresses, not only the first label
+    /// full names of foreign addresses, not only the first label
     #[arg(short = 'f', long, help_heading = NAMES)]
     pub(super) full_names: bool,
-    /// what has no name by then stays a number (0.5 is allowed; default 2)
-    #[arg(long, value_name = "SECONDS", value_parser = values::dns_timeout, help_heading = NAMES)]
+    /// give up on name lookups after this time (default 2s); the rest stay numbers
+    #[arg(long, value_name = "TIME", value_parser = values::timeout, help_heading = NAMES)]
     pub(super) dns_timeout: Option<Duration>,
 
     /// interface statistics
@@ -171,10 +168,10 @@ pub(super) struct Low {
     #[arg(long, value_name = "N", value_parser = values::uid, help_heading = FIGURES)]
     pub(super) uid: Option<u32>,
 
-    /// print again every so many whole seconds until Ctrl+C
+    /// print again at this interval (5, 5s, 1m30s) until Ctrl+C
     #[arg(value_name = "INTERVAL", value_parser = values::interval, help_heading = REPEATING)]
     pub(super) interval: Option<u32>,
-    /// print N times, then end
+    /// print N times, then exit
     #[arg(long, value_name = "N", value_parser = values::count, help_heading = REPEATING)]
     pub(super) count: Option<NonZeroU64>,
     /// with an INTERVAL: only what opened (+), closed (-) or changed its state (~)
@@ -183,11 +180,11 @@ pub(super) struct Low {
     /// connections and ports as they open and close, until Ctrl+C; also with --ndjson
     #[arg(long, help_heading = REPEATING)]
     pub(super) follow: bool,
-    /// wait until a row matches this filter, show it and end: "--listening --port 8080"; with --follow all rows until then
+    /// wait until a row matches this filter, print it and exit: "--listening --port 8080"; with --follow all rows until then
     #[arg(long, value_name = "FILTER", value_parser = values::filter, allow_hyphen_values = true, help_heading = REPEATING)]
     pub(super) until: Option<Filter>,
-    /// with --until or --follow: end after so many seconds, with status 1 if --until has not matched
-    #[arg(long, value_name = "SECONDS", value_parser = values::dns_timeout, help_heading = REPEATING)]
+    /// with --until or --follow: exit after this time, with status 1 if --until has not matched
+    #[arg(long, value_name = "TIME", value_parser = values::timeout, help_heading = REPEATING)]
     pub(super) timeout: Option<Duration>,
 
     /// with -s every further counter; always, on stderr, how owners were found
@@ -217,7 +214,7 @@ impl Grouping {
 
 /// The definition of all options: what completions and the manual page are made from.
 pub fn command() -> Command {
-    Low::command()
+    RawArgs::command()
         .arg(
             Arg::new("help")
                 .short('h')
@@ -225,7 +222,7 @@ pub fn command() -> Command {
                 .long("help")
                 .action(ArgAction::Help)
                 .help_heading(OTHER)
-                .help("-h and -? are short, --help tells all"),
+                .help("-h and -? are short, --help is complete"),
         )
         .arg(
             Arg::new("version")
@@ -237,24 +234,24 @@ pub fn command() -> Command {
         )
 }
 
-impl Low {
+impl RawArgs {
     /// The line's meaning where it has classic words only; `None` where a long option needs `clap`.
-    pub(super) fn without_clap(tokens: &[Token]) -> Option<Low> {
-        let mut low = Low::default();
+    pub(super) fn without_clap(tokens: &[Token]) -> Option<RawArgs> {
+        let mut raw = RawArgs::default();
         for token in tokens {
             match token {
-                Token::Letter(letter) => *low.flag(*letter)? = true,
-                Token::Programs => low.programs = true,
-                Token::Protocol(protocol) => low.protocols.push(*protocol),
-                Token::Interval(seconds) => low.interval = Some(*seconds),
+                Token::Letter(letter) => *raw.flag(*letter)? = true,
+                Token::Programs => raw.programs = true,
+                Token::Protocol(protocol) => raw.protocols.push(*protocol),
+                Token::Interval(seconds) => raw.interval = Some(*seconds),
                 Token::Long { .. } => return None,
             }
         }
-        Some(low)
+        Some(raw)
     }
 
     /// The same through `clap`, which knows the long options too.
-    pub(super) fn through_clap(tokens: &[Token], command: Command) -> Result<Low, UsageError> {
+    pub(super) fn through_clap(tokens: &[Token], command: Command) -> Result<RawArgs, UsageError> {
         let words = tokens.iter().map(|token| {
             OsString::from(match token {
                 Token::Letter(letter) => format!("-{letter}"),
@@ -271,7 +268,7 @@ impl Low {
         command
             .no_binary_name(true)
             .try_get_matches_from(words)
-            .and_then(|matches| Low::from_arg_matches(&matches))
+            .and_then(|matches| RawArgs::from_arg_matches(&matches))
             .map_err(|error| UsageError::from_clap(&error))
     }
 
@@ -300,6 +297,7 @@ impl Low {
 
 #[cfg(test)]
 mod tests {
+    use super::super::token::LETTERS;
     use super::*;
     use proptest::prelude::*;
 
@@ -310,8 +308,8 @@ mod tests {
         }
     }
 
-    fn typed(name: &str, value: Option<&str>) -> Result<Low, String> {
-        Low::through_clap(&[long(name, value)], command()).map_err(|error| error.to_string())
+    fn typed(name: &str, value: Option<&str>) -> Result<RawArgs, String> {
+        RawArgs::through_clap(&[long(name, value)], command()).map_err(|error| error.to_string())
     }
 
     #[test]
@@ -361,8 +359,8 @@ mod tests {
             long("port", Some("443,8000-8010")),
             long("state", Some("TIME-WAIT,BOUND")),
         ];
-        let low = Low::through_clap(&tokens, command()).unwrap();
-        let filter = low.filter.filter().to_string();
+        let raw = RawArgs::through_clap(&tokens, command()).unwrap();
+        let filter = raw.filter.filter().to_string();
         assert_eq!(filter, "--state LISTENING,TIME_WAIT,BOUND --port 443,8000-8010");
     }
 
@@ -374,7 +372,7 @@ mod tests {
             (
                 "dns-timeout",
                 "-1",
-                "--dns-timeout \"-1\" is not a number of seconds from 0.001 to 3600, such as 0.5",
+                "--dns-timeout \"-1\" is not a duration from 1ms to 3600s; for example: 5, 5s or 1m30s",
             ),
             ("owners", "bpf", "--owners \"bpf\" is not one of auto, ebpf, proc"),
             ("owners", "", "--owners \"\" is not one of auto, ebpf, proc"),
@@ -426,7 +424,7 @@ mod tests {
             long("nonsense", None),
             long("help", None),
         ] {
-            let error = Low::through_clap(&[token], command()).unwrap_err().to_string();
+            let error = RawArgs::through_clap(&[token], command()).unwrap_err().to_string();
             assert!(!error.is_empty() && !error.contains('\n'), "{error:?}");
         }
     }
@@ -451,8 +449,8 @@ mod tests {
             if let Some((seconds, at)) = interval {
                 tokens.insert(at.index(tokens.len() + 1), Token::Interval(seconds));
             }
-            let short = Low::without_clap(&tokens).unwrap();
-            prop_assert_eq!(Low::through_clap(&tokens, command()).unwrap(), short);
+            let short = RawArgs::without_clap(&tokens).unwrap();
+            prop_assert_eq!(RawArgs::through_clap(&tokens, command()).unwrap(), short);
         }
     }
 }

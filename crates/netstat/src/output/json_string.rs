@@ -1,0 +1,39 @@
+//! Text as a JSON string (RFC 8259).
+
+use netstat_model::text::{escape, is_plain};
+
+/// Writes `bytes` as a JSON string. What [`is_plain`] calls not plain stands as `\uNNNN`, so that a document that is looked at in
+/// a terminal cannot drive it.
+pub(super) fn push_string(out: &mut Vec<u8>, bytes: &[u8]) {
+    let simple = |byte: &u8| (0x20..0x7f).contains(byte) && !matches!(byte, b'"' | b'\\');
+    out.push(b'"');
+    if bytes.iter().all(simple) {
+        out.extend_from_slice(bytes);
+    } else {
+        match std::str::from_utf8(bytes) {
+            Ok(text) => push_escaped(out, text),
+            Err(_) => push_escaped(out, &escape(bytes)),
+        }
+    }
+    out.push(b'"');
+}
+
+fn push_escaped(out: &mut Vec<u8>, text: &str) {
+    let mut buffer = [0; 4];
+    for letter in text.chars() {
+        match letter {
+            '"' => out.extend_from_slice(b"\\\""),
+            '\\' => out.extend_from_slice(b"\\\\"),
+            '\n' => out.extend_from_slice(b"\\n"),
+            letter if is_plain(letter) => out.extend_from_slice(letter.encode_utf8(&mut buffer).as_bytes()),
+            letter => push_code(out, letter),
+        }
+    }
+}
+
+/// `\uNNNN`, twice for a character beyond the basic plane (RFC 8259, 7).
+pub(super) fn push_code(out: &mut Vec<u8>, letter: char) {
+    for unit in letter.encode_utf16(&mut [0; 2]) {
+        out.extend_from_slice(format!("\\u{unit:04x}").as_bytes());
+    }
+}
