@@ -102,6 +102,7 @@ impl<W: Write> Bundle<W> {
                 Ok(text) if redact && which == ProcessText::Environment => {
                     self.add(&name(what), &without_values(&text))?;
                 }
+                Ok(text) if redact && which == ProcessText::Status => self.add(&name(what), &without_name(&text))?,
                 Ok(text) => self.add(&name(what), &text)?,
                 Err(why) => self.leave_out(&name(what), why.words()),
             }
@@ -117,7 +118,9 @@ impl<W: Write> Bundle<W> {
                 Err(why) => self.leave_out(&name("exe"), why.words()),
             }
         }
-        if let Some(script) = &subject.script {
+        if redact && subject.script.is_some() {
+            self.leave_out(&name("script"), "left out (--redact)");
+        } else if let Some(script) = &subject.script {
             match system.file_in_view(pid, start, &script.path) {
                 Ok(file) => self.copy(&name("script"), file, LONGEST_SCRIPT)?,
                 Err(why) => self.leave_out(&name("script"), why.words()),
@@ -246,6 +249,16 @@ fn without_values(text: &[u8]) -> Vec<u8> {
         }
     }
     names
+}
+
+/// The text of `status` without the line of the process's name, which may be that of a script (proc_pid_status(5)).
+fn without_name(text: &[u8]) -> Vec<u8> {
+    let lines = text.split_inclusive(|&byte| byte == b'\n');
+    lines
+        .filter(|line| !line.starts_with(b"Name:"))
+        .flatten()
+        .copied()
+        .collect()
 }
 
 /// Takes the arguments out of a JSON document, wherever they stand.

@@ -8,6 +8,7 @@ mod gather;
 mod json;
 mod past;
 mod reach;
+mod redact;
 pub(crate) mod schema;
 mod search;
 mod stand_in;
@@ -131,7 +132,10 @@ pub(crate) fn run(matches: &ArgMatches, context: &mut Context<'_>) -> Result<Out
         // Told before all the work; what appears meanwhile is not overwritten either.
         return Err(cannot_write(path, &std::io::ErrorKind::AlreadyExists.into()));
     }
-    let report = inspect(&words, context, &mut diagnostics)?;
+    let mut report = inspect(&words, context, &mut diagnostics)?;
+    if words.redact {
+        redact::redact(&mut report);
+    }
     let now = (context.now)();
     let host = context.system.computer_name();
     let document = || {
