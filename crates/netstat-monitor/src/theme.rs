@@ -1,5 +1,5 @@
-//! Colours. Text keeps the terminal's own colours, so that every theme can be read on a dark and on a light ground; the themes differ in what
-//! they put on top.
+//! Colours. Text keeps the terminal's own colours, but in the light theme, which brings its own background so that it can be read on any
+//! terminal.
 
 use ratatui::style::{Color, Modifier, Style};
 
@@ -42,6 +42,8 @@ impl ThemeName {
 /// The styles of a theme.
 #[derive(Clone, Copy, Debug)]
 pub struct Theme {
+    /// Everything without colours of its own.
+    pub ground: Style,
     /// The bars at the top and at the bottom.
     pub bar: Style,
     /// The tab that is shown.
@@ -90,6 +92,7 @@ impl ThemeName {
         let reversed = plain.add_modifier(Modifier::REVERSED);
         match self {
             ThemeName::Dark => Theme {
+                ground: plain,
                 bar: plain.bg(indexed(236)).fg(indexed(252)),
                 tab: bold.bg(indexed(31)).fg(indexed(255)),
                 title: plain.bg(indexed(237)).fg(indexed(250)),
@@ -114,6 +117,7 @@ impl ThemeName {
                 two_parts: true,
             },
             ThemeName::Light => Theme {
+                ground: plain.bg(indexed(231)).fg(indexed(234)),
                 bar: plain.bg(indexed(254)).fg(indexed(236)),
                 tab: bold.bg(indexed(25)).fg(indexed(255)),
                 title: plain.bg(indexed(254)).fg(indexed(238)),
@@ -138,6 +142,7 @@ impl ThemeName {
                 two_parts: true,
             },
             ThemeName::Monochrome => Theme {
+                ground: plain,
                 bar: reversed,
                 tab: bold,
                 title: plain.add_modifier(Modifier::UNDERLINED),

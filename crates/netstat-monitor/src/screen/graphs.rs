@@ -1,4 +1,4 @@
-//! The graphs at the side.
+//! The graphs at the side, or above the panes where the screen is narrow.
 
 use std::sync::Arc;
 
@@ -12,14 +12,17 @@ use crate::app::App;
 use crate::config::Span;
 use crate::format;
 use crate::history::{Scale, Series};
-use crate::model::Model;
+use crate::model::{Model, Throughput};
 use crate::pane::Tab;
 use crate::selection::Totals;
 
-/// Eighths of a cell.
-const EIGHTHS: [&str; 9] = [" ", "▁", "▂", "▃", "▄", "▅", "▆", "▇", "█"];
-/// The same where only ASCII can be shown.
-const ASCII: [&str; 9] = [" ", ".", ".", ":", ":", "|", "|", "#", "#"];
+/// The columns left of a graph for the figures of its scale.
+const SCALE: u16 = 5;
+/// The dots of the left and of the right column of a braille pattern (Unicode, U+2800), filled from the bottom up.
+const LEFT: [u32; 5] = [0, 0x40, 0x44, 0x46, 0x47];
+const RIGHT: [u32; 5] = [0, 0x80, 0xa0, 0xb0, 0xb8];
+/// Quarters of a cell where only ASCII can be shown.
+const ASCII: [&str; 5] = [" ", ".", ":", "|", "#"];
 
 /// What a graph's scale means.
 #[derive(Clone, Copy, PartialEq)]
@@ -38,6 +41,8 @@ struct Graph {
     series: Series,
     top: Top,
     colors: [Color; 2],
+    /// The names of its two parts, where it has two; then `now` gives the figure of each.
+    parts: Option<[(&'static str, String); 2]>,
     /// One line instead of a graph of several.
     small: bool,
 }
@@ -50,7 +55,7 @@ pub(super) fn draw(buffer: &mut Buffer, area: Rect, app: &mut App) {
     let large = graphs.len() as u16 - small;
     let for_small = small.min(area.height.saturating_sub(large * 4));
     let room = area.height - for_small;
-    let each = (room / large.max(1)).clamp(3, 14);
+    let each = (room / large.max(1)).max(3);
     let mut y = area.y;
     for graph in graphs.iter().filter(|graph| !graph.small) {
         if y + 3 > area.bottom() {
@@ -69,6 +74,25 @@ pub(super) fn draw(buffer: &mut Buffer, area: Rect, app: &mut App) {
     }
 }
 
+/// Draws the first graphs of the tab beside each other.
+pub(super) fn strip(buffer: &mut Buffer, area: Rect, app: &mut App) {
+    let Some(model) = app.model.clone() else { return };
+    let graphs: Vec<Graph> = graphs(app, &model)
+        .into_iter()
+        .filter(|graph| !graph.small)
+        .take(2)
+        .collect();
+    let each = (area.width + 1) / graphs.len().max(1) as u16;
+    for (graph, at) in graphs.iter().zip(0u16..) {
+        let area = Rect {
+            x: area.x + at * each,
+            width: each - 1,
+            ..area
+        };
+        one(buffer, area, graph, app, &model);
+    }
+}
+
 fn make(title: &str, now: String, series: Series, top: Top, colors: [Color; 2]) -> Graph {
     Graph {
         title: title.to_owned(),
@@ -76,7 +100,18 @@ fn make(title: &str, now: String, series: Series, top: Top, colors: [Color; 2]) 
         series,
         top,
         colors,
+        parts: None,
         small: false,
+    }
+}
+
+/// A graph of two parts on top of each other.
+fn two(title: &str, parts: [(&'static str, String); 2], series: Series, top: Top, colors: [Color; 2]) -> Graph {
+    let [(first, a), (second, b)] = &parts;
+    let now = format!("{first} {a}  {second} {b}");
+    Graph {
+        parts: Some(parts),
+        ..make(title, now, series, top, colors)
     }
 }
 
@@ -91,24 +126,22 @@ fn graphs(app: &App, model: &Model) -> Vec<Graph> {
     };
     let memory_graph = || {
         let size = |fact: Fact<u64>| format::fact(fact, format::size);
-        let now = format!(
-            "{} used  {} cached",
-            size(whole.memory.in_use()),
-            size(whole.memory.cached)
-        );
-        make("Memory", now, Series::Memory, Top::Whole, memory)
+        let parts = [
+            ("used", size(whole.memory.in_use())),
+            ("cached", size(whole.memory.cached)),
+        ];
+        two("Memory", parts, Series::Memory, Top::Whole, memory)
     };
     let disk_graph = || {
-        let now = format!("r {}  w {} B/s", rate(whole.disk.inbound), rate(whole.disk.outbound));
-        make("Disk", now, Series::Disk, Top::Rate(100e3), disk)
+        let parts = [("read", rate(whole.disk.inbound)), ("write", rate(whole.disk.outbound))];
+        two("Disk", parts, Series::Disk, Top::Rate(100e3), disk)
     };
     let network_graph = || {
-        let now = format!(
-            "in {}  out {} B/s",
-            rate(whole.network.inbound),
-            rate(whole.network.outbound)
-        );
-        make("Network", now, Series::Network, Top::Rate(10e3), network)
+        let parts = [
+            ("in", rate(whole.network.inbound)),
+            ("out", rate(whole.network.outbound)),
+        ];
+        two("Network", parts, Series::Network, Top::Rate(10e3), network)
     };
     match app.tab {
         Tab::Overview => vec![processors(), disk_graph(), network_graph(), memory_graph()],
@@ -142,14 +175,19 @@ fn graphs(app: &App, model: &Model) -> Vec<Graph> {
             let count = format::fact(whole.connections, |count| count.to_string());
             let connections = make("TCP connections", count, Series::Connections, Top::Count(10.0), network);
             let each = model.interfaces.iter().enumerate().map(|(place, interface)| {
-                let now = format!(
-                    "in {}  out {} B/s",
-                    rate(interface.rate.inbound),
-                    rate(interface.rate.outbound)
-                );
+                let parts = [
+                    ("in", rate(interface.rate.inbound)),
+                    ("out", rate(interface.rate.outbound)),
+                ];
                 Graph {
                     small: model.interfaces.len() > 3,
-                    ..make(&interface.name, now, Series::Interface(place), Top::Rate(10e3), network)
+                    ..two(
+                        &interface.name,
+                        parts,
+                        Series::Interface(place),
+                        Top::Rate(10e3),
+                        network,
+                    )
                 }
             });
             [network_graph(), connections].into_iter().chain(each).collect()
@@ -182,36 +220,75 @@ fn values(graph: &Graph, columns: u16, app: &mut App, model: &Arc<Model>) -> (Ve
 }
 
 fn one(buffer: &mut Buffer, area: Rect, graph: &Graph, app: &mut App, model: &Arc<Model>) {
-    let (values, top) = values(graph, area.width, app, model);
+    let plot = Rect {
+        x: area.x + SCALE,
+        y: area.y + 1,
+        width: area.width.saturating_sub(SCALE),
+        // Below it the axis of time, and an empty line where there is room.
+        height: area.height.saturating_sub(if area.height > 6 { 3 } else { 2 }).max(1),
+    };
+    let dense = if app.settings.ascii { 1 } else { 2 };
+    let (values, top) = values(graph, plot.width * dense, app, model);
+    heading(buffer, area, graph, app, model);
+    grid(buffer, plot, app);
+    let values: Vec<[f32; 2]> = values
+        .iter()
+        .map(|[first, second]| [first / top, second / top])
+        .collect();
+    for (x, columns) in (plot.x..plot.right()).zip(values.chunks(dense.into())) {
+        column(buffer, (x, plot), columns, graph.colors, app);
+    }
+    scale(buffer, area, plot, graph, top, app);
+}
+
+/// The name of a graph and its figures now; where it has two parts, in their colours.
+fn heading(buffer: &mut Buffer, area: Rect, graph: &Graph, app: &App, model: &Model) {
     let name = Style::new().fg(graph.colors[0]).add_modifier(Modifier::BOLD);
-    let (title, now) = match app.selection.totals().filter(|_| graph.series.is_of_processes()) {
-        None => (graph.title.clone(), graph.now.clone()),
-        Some(totals) => (
-            format!("{} of selected", graph.title),
-            of_selected(graph.series, totals, model),
-        ),
+    let totals = app.selection.totals().filter(|_| graph.series.is_of_processes());
+    let (title, now, parts) = match totals {
+        None => (graph.title.clone(), graph.now.clone(), graph.parts.clone()),
+        Some(totals) => {
+            let (now, parts) = of_selected(graph, totals, model);
+            (format!("{} of selected", graph.title), now, parts)
+        }
     };
     let end = put(buffer, area.x, area.y, area.width, &title, name);
-    let now = fitting(&now, area.right().saturating_sub(end + 1));
-    put_right(buffer, end + 1, area.right(), area.y, now, Style::new());
-    // Below it the axis, and an empty line where there is room.
-    let rows = area.height.saturating_sub(if area.height > 4 { 3 } else { 2 }).max(1);
-    let below = area.y + 1 + rows;
-    for (x, [first, second]) in (area.x..).zip(values) {
-        column(buffer, x, below, rows, [first / top, second / top], graph.colors, app);
-    }
-    if below < area.bottom() {
-        axis(
+    let room = area.right().saturating_sub(end + 1);
+    let Some(parts) = parts.filter(|_| app.theme.two_parts) else {
+        let now = fitting(&now, room);
+        put_right(buffer, end + 1, area.right(), area.y, now, Style::new());
+        return;
+    };
+    // The legend: a square in the colour of the part, its name and its figure.
+    let square = if app.settings.ascii { "#" } else { "■" };
+    let width = |(name, figure): &(&str, String)| (name.len() + figure.len() + 4) as u16;
+    let both = width(&parts[0]) + width(&parts[1]);
+    let shown = if both <= room { &parts[..] } else { &parts[..1] };
+    let used = shown.iter().map(width).sum::<u16>();
+    let mut x = area.right().saturating_sub(used).max(end + 1);
+    for ((name, figure), color) in shown.iter().zip(graph.colors) {
+        x = put(
             buffer,
-            Rect {
-                y: below,
-                height: 1,
-                ..area
-            },
-            graph,
-            top,
-            app,
+            x,
+            area.y,
+            area.right().saturating_sub(x),
+            square,
+            Style::new().fg(color),
         );
+        let text = format!(" {name} {figure} ");
+        x = put(buffer, x, area.y, area.right().saturating_sub(x), &text, Style::new());
+    }
+}
+
+/// A line of dots at half the height.
+fn grid(buffer: &mut Buffer, plot: Rect, app: &App) {
+    if plot.height < 4 {
+        return;
+    }
+    let y = plot.bottom() - 1 - plot.height / 2;
+    let dot = if app.settings.ascii { "." } else { "·" };
+    for x in (plot.x..plot.right()).step_by(3) {
+        put(buffer, x, y, 1, dot, app.theme.dim);
     }
 }
 
@@ -224,72 +301,97 @@ fn fitting(now: &str, room: u16) -> &str {
 }
 
 /// What the selected processes and sockets do now.
-fn of_selected(series: Series, totals: &Totals, model: &Model) -> String {
+fn of_selected(graph: &Graph, totals: &Totals, model: &Model) -> (String, Option<[(&'static str, String); 2]>) {
     let rate = |fact: Fact<f64>| format::fact(fact, format::rate);
-    match series {
+    let parts = |traffic: &Throughput| {
+        let names = graph
+            .parts
+            .as_ref()
+            .map_or(["in", "out"], |parts| [parts[0].0, parts[1].0]);
+        let [a, b] = [rate(traffic.inbound), rate(traffic.outbound)];
+        let now = format!("{} {a}  {} {b}", names[0], names[1]);
+        (now, Some([(names[0], a), (names[1], b)]))
+    };
+    match graph.series {
         Series::Cpu => {
             let processors = model.whole.cores.len().max(1) as f64;
-            format!("{} %", format::percent(totals.cpu / processors))
+            (format!("{} %", format::percent(totals.cpu / processors)), None)
         }
-        Series::Memory => format!("{} resident", format::size(totals.resident)),
-        Series::Disk => format!("r {}  w {} B/s", rate(totals.disk.inbound), rate(totals.disk.outbound)),
-        Series::Network => format!(
-            "in {}  out {} B/s",
-            rate(totals.network.inbound),
-            rate(totals.network.outbound)
-        ),
-        _ => totals.connections.to_string(),
+        Series::Memory => (format!("{} resident", format::size(totals.resident)), None),
+        Series::Disk => parts(&totals.disk),
+        Series::Network => parts(&totals.network),
+        _ => (totals.connections.to_string(), None),
     }
 }
 
-/// One column of a graph that ends above line `below`: two parts on top of each other, told apart by colour where the theme has any.
-fn column(buffer: &mut Buffer, x: u16, below: u16, rows: u16, parts: [f32; 2], colors: [Color; 2], app: &App) {
-    let levels = if app.settings.ascii { &ASCII } else { &EIGHTHS };
-    let whole = f32::from(rows) * 8.0;
-    let eighths = |part: f32| (part * whole).clamp(0.0, whole);
-    let (first, both) = (eighths(parts[0]), eighths(parts[0] + parts[1]));
-    if both.is_nan() {
-        return;
-    }
-    for row in 0..rows {
+/// One column of characters of a graph: one moment in ASCII, else two. The two parts lie on top of each other and are told apart by colour
+/// where the theme has any; a character that holds both has the colour of the part that fills more of it.
+fn column(buffer: &mut Buffer, (x, plot): (u16, Rect), moments: &[[f32; 2]], colors: [Color; 2], app: &App) {
+    let whole = f32::from(plot.height) * 4.0;
+    let dots = |share: f32| (share * whole).clamp(0.0, whole);
+    for row in 0..plot.height {
         let within = |height: f32| {
-            let part = height - f32::from(row) * 8.0;
+            let part = height - f32::from(row) * 4.0;
             // What is more than nothing shows.
             let part = if row == 0 && height > 0.0 { part.max(1.0) } else { part };
-            part.clamp(0.0, 8.0).round() as usize
+            part.clamp(0.0, 4.0).round() as usize
         };
-        let (lower, upper) = (within(first), within(both));
-        let (level, style) = if !app.theme.two_parts {
-            (upper, Style::new().fg(colors[0]))
-        } else if upper == 8 && lower > 0 && lower < 8 && !app.settings.ascii {
-            (lower, Style::new().fg(colors[0]).bg(colors[1]))
-        } else if lower * 2 > upper {
-            (upper, Style::new().fg(colors[0]))
-        } else {
-            (upper, Style::new().fg(colors[1]))
+        let mut levels = [0; 2];
+        let mut lower = 0;
+        for (level, [first, second]) in levels.iter_mut().zip(moments) {
+            let sum = dots(first + second);
+            if !sum.is_nan() {
+                *level = within(sum);
+                lower += within(dots(*first));
+            }
+        }
+        let upper = levels[0] + levels[1];
+        if upper == 0 {
+            continue;
+        }
+        let color = match app.theme.two_parts && lower * 2 < upper {
+            true => colors[1],
+            false => colors[0],
         };
-        if level > 0
-            && let Some(cell) = buffer.cell_mut((x, below - 1 - row))
-        {
-            cell.set_symbol(levels[level]);
-            cell.set_style(style);
+        if let Some(cell) = buffer.cell_mut((x, plot.bottom() - 1 - row)) {
+            if app.settings.ascii {
+                cell.set_symbol(ASCII[levels[0]]);
+            } else {
+                let dots = LEFT[levels[0]] | RIGHT[levels[1]];
+                cell.set_char(char::from_u32(0x2800 | dots).unwrap_or(' '));
+            }
+            cell.set_style(Style::new().fg(color));
         }
     }
 }
 
-/// The line below a graph: how far back it goes, and what its top means.
-fn axis(buffer: &mut Buffer, area: Rect, graph: &Graph, top: f32, app: &App) {
-    let span = match app.settings.span {
-        Span::Minute => "60 s",
-        Span::TenMinutes => "10 min",
+/// The figures at the left, and the axis of time below.
+fn scale(buffer: &mut Buffer, area: Rect, plot: Rect, graph: &Graph, top: f32, app: &App) {
+    let dim = app.theme.dim;
+    let figure = |share: f32| match graph.top {
+        Top::Whole => format!("{:.0}%", share * 100.0),
+        Top::Rate(_) => format::rate((top * share).into()),
+        Top::Count(_) => format!("{:.0}", top * share),
     };
-    let top = match graph.top {
-        Top::Whole => "top 100 %".to_owned(),
-        Top::Rate(_) => format!("top {} B/s", format::rate(top.into())),
-        Top::Count(_) => format!("top {top:.0}"),
-    };
-    let end = put(buffer, area.x, area.y, area.width, span, app.theme.dim);
-    put_right(buffer, end + 1, area.right(), area.y, &top, app.theme.dim);
+    let right = plot.x.saturating_sub(1);
+    put_right(buffer, area.x, right, plot.y, &figure(1.0), dim);
+    if plot.height >= 4 {
+        let y = plot.bottom() - 1 - plot.height / 2;
+        put_right(buffer, area.x, right, y, &figure(0.5), dim);
+    }
+    if plot.bottom() < area.bottom() {
+        let span = match app.settings.span {
+            Span::Minute => "60 s",
+            Span::TenMinutes => "10 min",
+        };
+        let unit = match graph.top {
+            Top::Rate(_) => "B/s",
+            Top::Whole | Top::Count(_) => "",
+        };
+        put_right(buffer, area.x, right, plot.bottom(), unit, dim);
+        let end = put(buffer, plot.x, plot.bottom(), plot.width, span, dim);
+        put_right(buffer, end + 1, area.right(), plot.bottom(), "now", dim);
+    }
 }
 
 /// A graph of one line: name, curve, figure.
@@ -298,18 +400,20 @@ fn line(buffer: &mut Buffer, area: Rect, graph: &Graph, app: &mut App, model: &A
     let text = fitting(&graph.now, area.width / 2);
     let now = (text.len() as u16).clamp(6, area.width / 2);
     let width = area.width.saturating_sub(name + now + 2);
-    let (values, top) = values(graph, width, app, model);
+    let dense = if app.settings.ascii { 1 } else { 2 };
+    let (values, top) = values(graph, width * dense, app, model);
     put(buffer, area.x, area.y, name, &graph.title, app.theme.dim);
-    for (x, [first, second]) in (area.x + name + 1..).zip(values) {
-        column(
-            buffer,
-            x,
-            area.y + 1,
-            1,
-            [(first + second) / top, 0.0],
-            graph.colors,
-            app,
-        );
+    let plot = Rect {
+        x: area.x + name + 1,
+        width,
+        ..area
+    };
+    let values: Vec<[f32; 2]> = values
+        .iter()
+        .map(|[first, second]| [(first + second) / top, 0.0])
+        .collect();
+    for (x, moments) in (plot.x..plot.right()).zip(values.chunks(dense.into())) {
+        column(buffer, (x, plot), moments, graph.colors, app);
     }
     put_right(buffer, area.right() - now, area.right(), area.y, text, Style::new());
 }

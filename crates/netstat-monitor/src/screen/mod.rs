@@ -10,7 +10,7 @@ mod popups;
 use ratatui::Frame;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
-use ratatui::style::Style;
+use ratatui::style::{Color, Style};
 
 use crate::app::App;
 use crate::pane::Tab;
@@ -19,6 +19,8 @@ use crate::pane::Tab;
 pub(crate) const SMALLEST: (u16, u16) = (60, 15);
 /// From this width on, graphs stand at the side.
 const GRAPHS_FROM: u16 = 100;
+/// From this width and height of the body on, graphs stand above the panes where there is no room at the side.
+const STRIP_FROM: (u16, u16) = (80, 18);
 
 /// Draws everything.
 pub(crate) fn draw(frame: &mut Frame<'_>, app: &mut App) {
@@ -36,7 +38,11 @@ pub(crate) fn draw(frame: &mut Frame<'_>, app: &mut App) {
     if let Some(filter) = rows.filter {
         bars::filter(buffer, filter, app);
     }
-    let (left, right) = sides(rows.body, app);
+    let (strip, body) = strip(rows.body, app);
+    if let Some(strip) = strip {
+        graphs::strip(buffer, strip, app);
+    }
+    let (left, right) = sides(body, app);
     let left = match app.tab {
         Tab::Memory if !app.expanded => memory::draw(buffer, left, app),
         _ => left,
@@ -50,6 +56,7 @@ pub(crate) fn draw(frame: &mut Frame<'_>, app: &mut App) {
     if app.settings.ascii {
         plain(buffer);
     }
+    ground(buffer, app.theme.ground);
     if let Some(cursor) = cursor {
         frame.set_cursor_position(cursor);
     }
@@ -101,11 +108,10 @@ fn sides(body: Rect, app: &App) -> (Rect, Option<Rect>) {
     if body.width < GRAPHS_FROM || app.expanded {
         return (body, None);
     }
-    // A column for each second on a wide screen, for each two or three on others.
     let wide = if body.width >= 180 {
-        60
+        65
     } else {
-        (body.width / 4).clamp(28, 40)
+        (body.width * 2 / 7).clamp(28, 40)
     };
     let left = Rect {
         width: body.width - wide - 1,
@@ -117,6 +123,35 @@ fn sides(body: Rect, app: &App) -> (Rect, Option<Rect>) {
         ..body
     };
     (left, Some(right))
+}
+
+/// The graphs above the panes, where there is room for them there and none at the side, and what is left of the body.
+fn strip(body: Rect, app: &App) -> (Option<Rect>, Rect) {
+    let (width, height) = STRIP_FROM;
+    if body.width < width || body.width >= GRAPHS_FROM || body.height < height || app.expanded {
+        return (None, body);
+    }
+    // The title, the axis and at most six lines of graph.
+    let high = (body.height / 5).clamp(5, 8);
+    let strip = Rect { height: high, ..body };
+    let rest = Rect {
+        y: body.y + high,
+        height: body.height - high,
+        ..body
+    };
+    (Some(strip), rest)
+}
+
+/// Gives everything without colours of its own those of the theme.
+fn ground(buffer: &mut Buffer, style: Style) {
+    for cell in &mut buffer.content {
+        if let (Color::Reset, Some(color)) = (cell.bg, style.bg) {
+            cell.bg = color;
+        }
+        if let (Color::Reset, Some(color)) = (cell.fg, style.fg) {
+            cell.fg = color;
+        }
+    }
 }
 
 fn too_small(buffer: &mut Buffer, area: Rect, app: &App) {

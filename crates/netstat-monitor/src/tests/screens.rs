@@ -99,3 +99,46 @@ fn nothing_is_drawn_outside_whatever_the_size() {
         }
     }
 }
+
+#[test]
+fn graphs_are_there_from_80_columns_on() {
+    let mut app = app(Settings::default());
+    for (width, height) in [(80, 24), (100, 30), (120, 40)] {
+        let screen = text(&drawn(&mut app, width, height));
+        assert!(screen.contains("60 s") && screen.contains("now"), "{screen}");
+        assert!(screen.contains("■ read"), "the legend: {screen}");
+        assert!(
+            screen.chars().any(|c| ('\u{2801}'..='\u{28ff}').contains(&c)),
+            "{screen}"
+        );
+    }
+}
+
+#[test]
+fn light_theme_brings_its_own_background() {
+    let mut app = app(Settings {
+        theme: Some(crate::theme::ThemeName::Light),
+        ..Settings::default()
+    });
+    for input in ["1", "5", "?"] {
+        keys(&mut app, input);
+        let buffer = drawn(&mut app, 120, 40);
+        assert!(
+            buffer
+                .content()
+                .iter()
+                .all(|cell| cell.bg != Color::Reset && cell.fg != Color::Reset)
+        );
+    }
+}
+
+#[test]
+fn small_screen_gives_the_pane_with_the_keys_the_room() {
+    let mut app = app(Settings::default());
+    key(&mut app, '5');
+    drawn(&mut app, 60, 15);
+    assert!(app.panes[&app.focused()].height >= 6);
+    super::kit::press(&mut app, crossterm::event::KeyCode::Right);
+    drawn(&mut app, 60, 15);
+    assert!(app.panes[&app.focused()].height >= 6);
+}
