@@ -194,11 +194,13 @@ fn brief(sheet: &Sheet<'_>, brief: &BriefRow, column: Column) -> Cell {
             Some(process) => Cell::plain(process.key.pid.to_string()),
             None => Cell::dim(UNKNOWN),
         },
+        Column::Address if row.foreign.port == 0 => Cell::plain(format!("-> *  {}/s", format::rate(brief.per_second))),
         Column::Address => {
             let arrow = if brief.incoming { "<-" } else { "->" };
             let rate = format::rate(brief.per_second);
             Cell::plain(format!("{arrow} {}  {rate}/s", names.address(&row.foreign)))
         }
+        Column::RemotePort if row.foreign.port == 0 => Cell::dim("*"),
         // Of the side that opened them, each has another port.
         Column::RemotePort if brief.incoming => Cell::dim("*"),
         Column::LocalPort if !brief.incoming => Cell::dim("*"),
@@ -347,6 +349,8 @@ fn socket(model: &Model, names: &NameBook, at: usize, column: Column) -> Cell {
             }),
             Fact::Unknown(_) => Cell::dim(UNKNOWN),
         },
+        // A UDP socket that is not connected speaks to anybody.
+        Column::Address | Column::RemotePort if row.foreign.port == 0 => Cell::dim("*"),
         Column::Address => Cell::plain(names.address(&row.foreign)),
         // A higher port facing a lower one was given to a client for the while: whatever service has that number, it is not it.
         Column::RemotePort if row.foreign.port >= 1024 && row.foreign.port > row.local.port => {

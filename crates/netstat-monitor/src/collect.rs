@@ -94,7 +94,7 @@ impl Collector {
     fn end_watch(&mut self, why: String) {
         self.watch = None;
         self.no_watch = Some(netstat_model::Limit {
-            what: "connections shorter than a refresh are not shown".to_owned(),
+            what: "connections shorter than a refresh are not shown, and bytes of UDP sockets are unknown".to_owned(),
             why,
             remedy: None,
         });
@@ -178,8 +178,12 @@ impl Collector {
         let mut rows: Vec<SocketRow> = Vec::with_capacity(known.len() + known.len() / 32 + 64);
         let mut asking: Vec<Socket> = Vec::with_capacity(if all { known.len() + 64 } else { 0 });
         let nobody = Owners::default();
+        let watch = self.watch.as_ref();
         self.system.each_socket(&everything(), &mut self.list, &mut |socket| {
             let mut row = row(&socket);
+            if let (Protocol::Udp, true, Some(watch)) = (row.protocol, row.cookie, watch) {
+                row.bytes = watch.udp_bytes(row.id);
+            }
             if row.inode == 0 {
                 if let Owner::None(why) = nobody.of(&socket) {
                     row.holder = Holder::None(why);
@@ -259,7 +263,12 @@ impl Collector {
             None => Passing::default(),
         };
         if let Some((opened, closed)) = self.turnover {
-            let short = passing.ended.iter().filter(|end| end.short).count() as u64 + passing.untold;
+            let short = passing
+                .ended
+                .iter()
+                .filter(|end| end.short && end.row.protocol == Protocol::Tcp)
+                .count() as u64
+                + passing.untold;
             passing.opened = Fact::Known(opened + short);
             passing.closed = Fact::Known(closed + short);
         }

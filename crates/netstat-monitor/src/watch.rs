@@ -1,6 +1,7 @@
 //! What happens to connections between two readings of the sockets: the ends of short ones, and what went through those that ended.
 
 use std::collections::HashMap;
+use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -16,6 +17,7 @@ const OWN_LOOKS: Duration = Duration::from_secs(24 * 3600);
 /// A running watch.
 pub(crate) struct Watch {
     source: Box<dyn EventSource>,
+    limits: Vec<Limit>,
     lost: Lost,
     passing: Passing,
     /// How many ends are in it of connections that a reading has shown, and of others.
@@ -40,8 +42,22 @@ impl Watch {
         if source.origin() == EventOrigin::Poll {
             return Err(source.how().to_owned());
         }
+        let mut limits = source.limits().to_vec();
+        // Every cookie has an answer where they are counted.
+        let counted = source.udp_bytes(NonZeroU64::MAX);
+        if let Fact::Unknown(_) = counted {
+            limits.push(Limit {
+                what: "bytes of UDP sockets are unknown".to_owned(),
+                why: format!(
+                    "only the kernel's tracepoints for sends and receives report them; now: {}",
+                    source.how()
+                ),
+                remedy: Some("Linux 6.3 or later, as root or with CAP_BPF and CAP_PERFMON".to_owned()),
+            });
+        }
         Ok(Watch {
             source,
+            limits,
             lost: Lost::default(),
             passing: Passing::default(),
             told: [0; 2],
@@ -52,7 +68,18 @@ impl Watch {
 
     /// What it cannot see.
     pub(crate) fn limits(&self) -> &[Limit] {
-        self.source.limits()
+        &self.limits
+    }
+
+    /// Bytes of payload of the UDP socket with this cookie since it was first used while being watched.
+    pub(crate) fn udp_bytes(&self, cookie: u64) -> Fact<Bytes> {
+        match NonZeroU64::new(cookie) {
+            Some(cookie) => self.source.udp_bytes(cookie).map(|bytes| Bytes {
+                sent: bytes.sent,
+                received: bytes.received,
+            }),
+            None => Fact::Unknown(Why::NotKept),
+        }
     }
 
     /// Takes in what has happened; `rows` are the sockets of the last reading.
@@ -67,6 +94,7 @@ impl Watch {
             told,
             traffic,
             vanished,
+            ..
         } = self;
         source.next(Duration::ZERO, &mut |event| {
             if is_end(&event) {
@@ -96,14 +124,16 @@ impl Watch {
     }
 }
 
-/// Whether a TCP connection ended. What polling tells, the collector has seen itself.
+/// Whether a connection ended: of TCP, or a UDP socket whose bytes were counted. What polling reports, the collector has seen itself.
 fn is_end(event: &Event) -> bool {
+    let counted =
+        event.sent.known().is_some_and(|sent| sent > 0) || event.received.known().is_some_and(|bytes| bytes > 0);
     event.kind == EventKind::Closed
-        && event.protocol == Protocol::Tcp
+        && (event.protocol == Protocol::Tcp || (event.protocol == Protocol::Udp && counted))
         && event.origin != EventOrigin::Poll
         && event.direction != Direction::Listening
-        // A socket that was never connected.
-        && event.foreign.port != 0
+        // A TCP socket that was never connected.
+        && (event.foreign.port != 0 || event.protocol == Protocol::Udp)
         && !matches!(event.before, Some(State::Listening | State::Bound | State::SynReceived))
 }
 

@@ -1,8 +1,9 @@
 //! What is asked of, and told by, a watch over sockets.
 
+use std::num::NonZeroU64;
 use std::time::Duration;
 
-use netstat_model::{Event, EventOrigin, Limit};
+use netstat_model::{Event, EventOrigin, Fact, Limit, Why};
 
 use crate::Refused;
 
@@ -88,4 +89,19 @@ pub trait EventSource {
     /// # Errors
     /// When the watch cannot go on.
     fn next(&mut self, limit: Duration, visit: &mut dyn FnMut(Event)) -> Result<(), Refused>;
+
+    /// Bytes of payload that the UDP socket with this cookie has sent and received since its first use during this watch; 0 where it has
+    /// not been used. Unknown where nothing counts them: the kernel itself keeps no such count, so only tracepoints can.
+    fn udp_bytes(&self, _cookie: NonZeroU64) -> Fact<UdpBytes> {
+        Fact::Unknown(Why::NotKept)
+    }
+}
+
+/// Bytes of payload of a UDP socket.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct UdpBytes {
+    /// Sent.
+    pub sent: u64,
+    /// Received; what was only peeked at (`MSG_PEEK`) does not count.
+    pub received: u64,
 }

@@ -48,7 +48,7 @@ mod system;
 mod unsupported;
 
 pub use ask::{MetricsAsk, PortTries, SocketAsk, SocketList};
-pub use events::{EventSource, EventWay, EventsAsk, Lost};
+pub use events::{EventSource, EventWay, EventsAsk, Lost, UdpBytes};
 #[cfg(target_os = "linux")]
 pub use linux::Linux as Native;
 pub use optional::{Control, Events, Firewall, Inspect, Integrity};

@@ -103,7 +103,8 @@ impl Briefs {
             let row = &end.row;
             let incoming = end
                 .incoming
-                .unwrap_or_else(|| listening.contains(&row.local.port) || row.local.port < row.foreign.port);
+                .unwrap_or_else(|| listening.contains(&row.local.port) || row.local.port < row.foreign.port)
+                && row.foreign.port != 0;
             let key = Key {
                 name: name(&row.holder).or_else(|| end.name.as_deref().map(|name| escape_str(name).into())),
                 peer: row.foreign.address.to_canonical(),

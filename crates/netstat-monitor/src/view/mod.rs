@@ -136,7 +136,8 @@ fn sockets(model: &Model, selection: &Selection, source: Source, short: ShortCon
         .map(|(at, _)| Item::Socket(at))
         .collect();
     if short == ShortConnections::Folded && source != Source::Listeners {
-        let brief = (0u32..).zip(&model.sockets.brief);
+        let shown = |brief: &BriefRow| source == Source::ActiveSockets || is_connection(&brief.row);
+        let brief = (0u32..).zip(&model.sockets.brief).filter(|(_, brief)| shown(brief));
         let wanted = brief.filter(|(_, brief)| selection.wants_brief(brief, model));
         items.extend(wanted.map(|(at, _)| Item::Brief(at)));
     }

@@ -16,16 +16,17 @@ mod record;
 mod trace;
 
 use std::collections::{HashMap, HashSet};
+use std::num::NonZeroU64;
 use std::os::fd::AsFd;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use netstat_model::{Event, EventKind, EventOrigin, Limit, Moment, Protocol, Socket, State};
+use netstat_model::{Event, EventKind, EventOrigin, Fact, Limit, Moment, Protocol, Socket, State, Why};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::owner_source::OwnerFinder;
 use super::sockets::SocketReader;
-use crate::{EventSource, EventWay, EventsAsk, Lost, OwnersAsk, Refused, SocketAsk, SocketList};
+use crate::{EventSource, EventWay, EventsAsk, Lost, OwnersAsk, Refused, SocketAsk, SocketList, UdpBytes};
 use destroyed::Destroyed;
 use live::{Live, LiveTable, MOST, MOST_TRACED, key, owner_of};
 use trace::{Dropped, Tracer};
@@ -482,6 +483,13 @@ impl EventSource for Watch {
 
     fn lost(&self) -> Lost {
         self.lost
+    }
+
+    fn udp_bytes(&self, cookie: NonZeroU64) -> Fact<UdpBytes> {
+        match &self.tracer {
+            Some(tracer) => tracer.udp(cookie.get()),
+            None => Fact::Unknown(Why::NotKept),
+        }
     }
 
     fn next(&mut self, limit: Duration, visit: &mut dyn FnMut(Event)) -> Result<(), Refused> {

@@ -5,9 +5,10 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::time::Duration;
 
-use netstat_model::Event;
+use netstat_model::{Event, Fact, Why};
 
 use super::record::{self, Clock};
+use crate::UdpBytes;
 use crate::linux::bpf::btf::Btf;
 use crate::linux::bpf::kernel_btf::KernelBtf;
 use crate::linux::bpf::object::{Object, ObjectError};
@@ -118,13 +119,6 @@ pub(super) struct Sight {
 pub(super) struct Dropped {
     pub(super) events: u64,
     pub(super) owners: u64,
-}
-
-/// Payload of a UDP socket, counted since its first use.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct UdpBytes {
-    pub(super) sent: u64,
-    pub(super) received: u64,
 }
 
 /// A program in the kernel that runs until this is dropped.
@@ -282,11 +276,27 @@ impl Tracer {
         let key = cookie.to_ne_bytes();
         let note = self.udp_notes.get(&key).ok()??;
         let _ = self.udp_notes.remove(&key);
-        // struct note: when opened, owner (40 bytes), sent, received.
-        Some(UdpBytes {
-            sent: long_at(&note, 48),
-            received: long_at(&note, 56),
-        })
+        Some(udp_bytes(&note))
+    }
+
+    /// The count of a UDP socket so far.
+    pub(super) fn udp(&self, cookie: u64) -> Fact<UdpBytes> {
+        if !self.sight.uses {
+            return Fact::Unknown(Why::NotKept);
+        }
+        match self.udp_notes.get(&cookie.to_ne_bytes()) {
+            Ok(Some(note)) => Fact::Known(udp_bytes(&note)),
+            Ok(None) => Fact::Known(UdpBytes::default()),
+            Err(_) => Fact::Unknown(Why::Failed),
+        }
+    }
+}
+
+/// The count in a `struct note`: when opened, owner (40 bytes), sent, received.
+fn udp_bytes(note: &[u8]) -> UdpBytes {
+    UdpBytes {
+        sent: long_at(note, 48),
+        received: long_at(note, 56),
     }
 }
 

@@ -78,7 +78,8 @@ const AFTER_HELP: &str = "\
 The tabs are those of the Resource Monitor of Windows: Overview, CPU, Memory, Disk, Network. Press ? for the keys. Space marks a process: \
 everything else then shows only what belongs to it.
 
-Bytes per second of TCP connections are those that the kernel counts. What an ordinary user may not see of other users' processes (their \
+Bytes per second of TCP connections are those that the kernel counts; those of UDP sockets, QUIC among them, come from tracepoints (Linux \
+6.3 or later, as root or with CAP_BPF and CAP_PERFMON) and are unknown without them. What an ordinary user may not see of other users' processes (their \
 disk traffic, their sockets) shows as -; root sees it.
 
 Connections shorter than the refresh interval are folded into one row per program and peer; h lists or hides them. Their bytes always count. \
