@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use netstat_model::process::{FileFacts, ProcessFacts};
 use netstat_model::{Component, Fact, Why};
+use netstat_os::System;
 use netstat_packages::digest::{Cache, Progress, Source, Unhashed};
-use netstat_packages::packages::{Check, Match, Ownership, Packages, verify};
+use netstat_packages::packages::{Check, FileOwner, Match, Ownership, Packages, Unsaid, verify};
 
 use super::Clock;
 use super::case::FileLook;
@@ -50,6 +51,37 @@ impl Files for HostFiles {
 
     fn beginning(&mut self, root: &Path, path: &Path, limit: usize) -> Result<Vec<u8>, Why> {
         netstat_os::files::beginning_in(root, path.as_os_str().as_encoded_bytes(), limit)
+    }
+}
+
+/// No files at all: for a system whose paths are not those of this machine ([`netstat_os::Inspect::has_files`]).
+#[derive(Clone, Copy, Debug, Default)]
+pub struct NoFiles;
+
+impl Files for NoFiles {
+    fn status(&mut self, _: &Path, _: &Path) -> Result<FileFacts, Why> {
+        Err(Why::NotKept)
+    }
+
+    fn owners(&mut self, _: &Path, paths: &[PathBuf]) -> Vec<Ownership> {
+        let unknown = |path: &PathBuf| Ownership {
+            path: path.clone(),
+            owner: FileOwner::Unknown(Unsaid::NoRoot(Why::NotKept)),
+            origin: None,
+        };
+        paths.iter().map(unknown).collect()
+    }
+
+    fn beginning(&mut self, _: &Path, _: &Path, _: usize) -> Result<Vec<u8>, Why> {
+        Err(Why::NotKept)
+    }
+}
+
+/// The files that belong to what `system` reports.
+pub fn files_of(system: &dyn System) -> Box<dyn Files> {
+    match system.has_files() {
+        true => Box::new(HostFiles),
+        false => Box::new(NoFiles),
     }
 }
 

@@ -36,7 +36,7 @@ use netstat_packages::packages::{FileOwner, Match};
 use netstat_record::{Millis, Novelty, ProgramHistory};
 
 pub use clock::Clock;
-pub use files::{Files, HostFiles};
+pub use files::{Files, HostFiles, NoFiles, files_of};
 pub use finding::{Finding, Rule, Severity};
 pub use past::Past;
 pub use verdict::{Judgement, Verdict};

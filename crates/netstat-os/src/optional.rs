@@ -18,6 +18,12 @@ use crate::{
 
 /// Files and texts of single processes.
 pub trait Inspect {
+    /// Whether the paths that this system reports are those of the machine that the program runs on, so that its files may be read. Not
+    /// so for a replay.
+    fn has_files(&self) -> bool {
+        false
+    }
+
     /// The file of the program that process `pid`, started at `start_ticks`, is running, opened for reading: also one whose name
     /// has been removed.
     ///

@@ -159,6 +159,10 @@ impl System for Linux {
 }
 
 impl Inspect for Linux {
+    fn has_files(&self) -> bool {
+        true
+    }
+
     fn cgroup_paths(&mut self) -> HashMap<u64, Vec<u8>> {
         cgroups::paths(&self.proc)
     }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use crate::context::Failure;
+use netstat_os::System;
 
 /// The file of the record.
 #[derive(Args, Clone, Debug, Default, PartialEq, Eq)]
@@ -17,8 +18,12 @@ pub(crate) struct StoreArgs {
 
 impl StoreArgs {
     /// Files that may hold a record to read; none of them has to exist.
-    pub(crate) fn places(&self, root: bool) -> Vec<PathBuf> {
-        crate::recall::places(self.store.as_deref(), root)
+    pub(crate) fn places(&self, system: &dyn System) -> Vec<PathBuf> {
+        // The usual record is of this machine, and says nothing of another.
+        if !self.is_named() && !system.has_files() {
+            return Vec::new();
+        }
+        crate::recall::places(self.store.as_deref(), system.is_superuser())
     }
 
     /// Whether a file was named.

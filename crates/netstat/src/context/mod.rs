@@ -14,6 +14,7 @@ use std::io::{self, IsTerminal, Write};
 use std::time::{Instant, SystemTime};
 
 use netstat_os::System;
+use netstat_packages::digest::Cache;
 
 pub(crate) use clock::{ContextClock, SystemClock};
 pub use command::{Command, find};
@@ -88,6 +89,22 @@ pub enum Failure {
 impl From<io::Error> for Failure {
     fn from(error: io::Error) -> Self {
         Failure::Output(error)
+    }
+}
+
+/// The digests of files that were read before, where `system`'s files are those of this machine.
+pub(crate) fn digests(system: &dyn System) -> Cache {
+    match Cache::directory().filter(|_| system.has_files()) {
+        Some(directory) => Cache::open(directory),
+        None => Cache::in_memory(),
+    }
+}
+
+/// The path of this program's file, for commands that are shown to the user; its plain name where `system` is not this machine.
+pub(crate) fn program_path_for(system: &dyn System) -> String {
+    match system.has_files() {
+        true => program_path(),
+        false => "netstat".to_owned(),
     }
 }
 

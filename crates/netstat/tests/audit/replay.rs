@@ -91,3 +91,43 @@ fn a_port_that_nobody_lists() {
     let (text, _) = audit(&mut computer, &[]);
     assert!(!text.contains("is taken"), "nothing is tried unasked: {text}");
 }
+
+/// Set in the child that is killed when it reads files or the network of the machine.
+const BLIND: &str = "NETSTAT_TEST_BLIND";
+
+#[test]
+fn audit_replay_does_not_read_the_machine() {
+    use std::os::unix::process::ExitStatusExt;
+    const TEST: &str = "audit_replay_does_not_read_the_machine";
+    if std::env::var_os(BLIND).is_some() {
+        let looked = netstat_testkit::trouble::blind(|| {
+            let (text, _) = audit(&mut computer(NoOwner::Hidden), &[]);
+            assert!(text.contains("nobody holds TCP 0.0.0.0:31337"), "{text}");
+            let (json, _) = audit(&mut computer(NoOwner::Hidden), &["--json"]);
+            assert!(json.contains("31337"), "{json}");
+        });
+        // The filter works: what reads a file ends the process.
+        if looked.is_some() && std::env::var_os(BLIND).is_some_and(|what| what == "file") {
+            netstat_testkit::trouble::blind(|| std::fs::read("/proc/self/stat"));
+        }
+        return;
+    }
+    let child = |what: &str| {
+        std::process::Command::new(std::env::current_exe().unwrap())
+            .args([&format!("replay::{TEST}"), "--exact", "--nocapture"])
+            .env(BLIND, what)
+            .output()
+            .unwrap()
+    };
+    let output = child("audit");
+    let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    assert!(
+        output.status.success() && said.contains("1 passed"),
+        "{:?} {said}",
+        output.status
+    );
+    if said.contains("skipped") {
+        return;
+    }
+    assert_eq!(child("file").status.signal(), Some(31), "SIGSYS");
+}

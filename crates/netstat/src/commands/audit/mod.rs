@@ -14,7 +14,6 @@ use netstat_model::text::escape_str;
 use netstat_model::{Filter, Limit, Owner, OwnerSummary};
 use netstat_os::{OwnersAsk, SocketList};
 use netstat_packages::blocklist::BlockList;
-use netstat_packages::digest::Cache;
 use serde_json::{Value, json};
 
 pub(crate) use document::{finding as finding_value, schema};
@@ -28,7 +27,7 @@ use crate::output::json::{self, Document};
 use crate::recall::Recall;
 use netstat_audit::finding::{Finding, Rule, Severity};
 use netstat_audit::rules::{self, RULES};
-use netstat_audit::{Auditor, HostFiles, Judged, Options, Past, Survey, case, host};
+use netstat_audit::{Auditor, Judged, Options, Past, Survey, case, host};
 
 /// The command, for the list of commands.
 pub(crate) const COMMAND: Command = Command {
@@ -194,18 +193,19 @@ fn run(matches: &ArgMatches, context: &mut Context<'_>) -> Result<Outcome, Failu
         // A filter asks about some programs, not about the computer.
         host: filter.is_empty() || words.probe_ports,
         probe_ports: words.probe_ports,
-        program: crate::context::program_path(),
+        program: crate::context::program_path_for(context.system),
     };
     let now = (context.now)();
-    let mut past = Recall::open(&words.store.places(context.system.is_superuser()), context.system, now);
-    let mut cache = Cache::directory().map_or_else(Cache::in_memory, Cache::open);
+    let mut past = Recall::open(&words.store.places(context.system), context.system, now);
+    let mut cache = crate::context::digests(context.system);
+    let mut files = netstat_audit::files_of(context.system);
     let mut auditor = Auditor {
         system: &mut *context.system,
         clock: &mut ContextClock {
             now: &mut *context.now,
             wait_until: &mut *context.wait_until,
         },
-        files: &mut HostFiles,
+        files: &mut *files,
         cache: &mut cache,
         past: Some(match &mut past {
             Ok(past) => Ok(past as &mut dyn Past),

@@ -26,7 +26,6 @@ use netstat_model::process::ProcessFacts;
 use netstat_model::{Extras, NoOwner, Owner, Owners, Socket, State};
 use netstat_names::{HostStyle, Names, ReverseDns, Services, addresses};
 use netstat_os::{MetricsAsk, NoProcess, OwnersAsk, ProcessAsk, SocketAsk, SocketList};
-use netstat_packages::digest::Cache;
 
 use crate::args::store::StoreArgs;
 use crate::args::units;
@@ -308,12 +307,13 @@ fn inspect(words: &InspectArgs, context: &mut Context<'_>, diagnostics: &mut Dia
     let early = sampling.then(|| figures(context));
     let sampled = Instant::now();
     // What is read of files is read once, for the card and for the rules.
-    let mut cache = Cache::directory().map_or_else(Cache::in_memory, Cache::open);
+    let mut cache = crate::context::digests(context.system);
+    let mut files_read = audit::files_of(context.system);
     let judged: Vec<u32> = pids.iter().chain(&sharers).map(|(pid, _)| *pid).collect();
 
-    let places = words.store.places(context.system.is_superuser());
+    let places = words.store.places(context.system);
     let options = audit::Options {
-        program: crate::context::program_path(),
+        program: crate::context::program_path_for(context.system),
         ..audit::Options::default()
     };
     let now = (context.now)();
@@ -324,7 +324,7 @@ fn inspect(words: &InspectArgs, context: &mut Context<'_>, diagnostics: &mut Dia
             now: &mut *context.now,
             wait_until: &mut *context.wait_until,
         },
-        files: &mut audit::HostFiles,
+        files: &mut *files_read,
         cache: &mut cache,
         past: Some(match &mut past {
             Ok(past) => Ok(past as &mut dyn audit::Past),

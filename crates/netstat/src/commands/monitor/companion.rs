@@ -88,7 +88,7 @@ impl Companion for Cards {
         // Contents are not compared: that reads every program, and `netstat audit` does it.
         let options = Options {
             compare: false,
-            program: crate::context::program_path(),
+            program: crate::context::program_path_for(&system),
             ..Options::default()
         };
         // Not all at once: a monitor must stay small.
