@@ -3,7 +3,7 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, ChildStderr, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use netstat_testkit::own_namespace;
@@ -28,14 +28,23 @@ fn start(words: &[&str]) -> Running {
     Running(child)
 }
 
-/// Opens and uses a connection until `done`.
-fn talk(listener: &TcpListener) {
+/// Reads stderr until the program would notice what happens.
+fn wait_until_watching(running: &mut Running) -> BufReader<ChildStderr> {
+    let mut err = BufReader::new(running.0.stderr.take().unwrap());
+    let mut all = String::new();
+    while !all.ends_with("netstat: watching\n") {
+        assert!(err.read_line(&mut all).unwrap() > 0, "it has ended: {all}");
+    }
+    err
+}
+
+/// Opens and uses a connection; both ends.
+fn talk(listener: &TcpListener) -> [TcpStream; 2] {
     let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
     let (mut server, _) = listener.accept().unwrap();
     client.write_all(b"hello").unwrap();
     server.read_exact(&mut [0; 5]).unwrap();
-    // Long enough for polling, where nothing better is allowed.
-    std::thread::sleep(Duration::from_millis(1500));
+    [client, server]
 }
 
 #[test]
@@ -53,12 +62,8 @@ fn connections_are_told_with_program_duration_and_bytes() {
         "--verbose",
     ]);
     let lines = BufReader::new(running.0.stdout.take().unwrap()).lines();
-    // What is there before the watch begins is not told: it says so, and where it polls it looks a moment later.
-    let mut said = String::new();
-    let mut err = BufReader::new(running.0.stderr.take().unwrap());
-    assert!(err.read_line(&mut said).unwrap() > 0, "it has ended");
-    std::thread::sleep(Duration::from_millis(700));
-    talk(&listener);
+    let _err = wait_until_watching(&mut running);
+    let mut connection = Some(talk(&listener));
     let mut seen = Vec::new();
     for line in lines {
         let event: Value = serde_json::from_str(&line.unwrap()).unwrap();
@@ -68,6 +73,8 @@ fn connections_are_told_with_program_duration_and_bytes() {
             assert_eq!(event["pid"], std::process::id());
         }
         seen.push(kind.clone());
+        // It lasts until it was seen, however events are learned.
+        drop(connection.take());
         if kind == "closed" {
             if event["learned"] != "poll" {
                 assert_eq!(event["sent"], 5);
@@ -82,8 +89,8 @@ fn connections_are_told_with_program_duration_and_bytes() {
 #[test]
 fn until_ends_with_0_at_the_first_match() {
     own_namespace!();
-    let mut running = start(&["--until", "--listening --port 5005", "--timeout", "20"]);
-    std::thread::sleep(Duration::from_millis(500));
+    let mut running = start(&["--until", "--listening --port 5005", "--timeout", "20", "--verbose"]);
+    let _err = wait_until_watching(&mut running);
     let _other = TcpListener::bind("127.0.0.1:5004").unwrap();
     assert!(running.0.try_wait().unwrap().is_none(), "another port ends nothing");
     let _listener = TcpListener::bind("127.0.0.1:5005").unwrap();

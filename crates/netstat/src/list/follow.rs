@@ -98,6 +98,7 @@ pub(super) fn follow(plan: &Plan, follow: &FollowPlan, context: &mut Context<'_>
         users: HashMap::new(),
     };
     let mut before = Lost::default();
+    let mut watching = false;
     loop {
         let now = clock(context);
         if stop.load(Ordering::Relaxed) {
@@ -109,7 +110,9 @@ pub(super) fn follow(plan: &Plan, follow: &FollowPlan, context: &mut Context<'_>
                 None => Outcome::Printed,
             });
         }
-        let wait = end.map_or(STEP, |end| end.saturating_sub(now).min(STEP));
+        // The first call reads what is there already, and returns at once.
+        let step = if watching { STEP } else { Duration::ZERO };
+        let wait = end.map_or(step, |end| end.saturating_sub(now).min(step));
         let mut events = Vec::new();
         source
             .next(wait, &mut |event| events.push(event))
@@ -122,6 +125,9 @@ pub(super) fn follow(plan: &Plan, follow: &FollowPlan, context: &mut Context<'_>
         }
         if !events.is_empty() {
             context.out.flush()?;
+        }
+        if !std::mem::replace(&mut watching, true) && plan.verbose {
+            let _ = writeln!(context.err, "netstat: watching");
         }
         let lost = source.lost();
         if lost != before {

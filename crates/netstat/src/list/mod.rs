@@ -216,6 +216,10 @@ impl<'a, 's> Job<'a, 's> {
         self.front = Front::default();
         self.prints += 1;
         self.context.out.flush()?;
+        let changes = self.plan.list.as_ref().is_some_and(|list| list.changes);
+        if changes && self.plan.verbose && self.prints == 1 {
+            self.diagnostics.line("watching");
+        }
         self.diagnostics.say(self.context.err);
         Ok(())
     }
