@@ -62,7 +62,7 @@ pub use namespace::{Namespace, NamespaceLabel};
 pub use no_owner::{NoOwner, OwnerSummary};
 pub use order::{classic_order, remove_repeats, sort_classic};
 pub use owner::{
-    Component, Concealment, ContainerRuntime, FoundBy, ImageName, KernelUser, Owner, OwnerList, Owners, OwnersBuilder,
+    Component, Concealment, ContainerRuntime, FoundBy, ImageName, Invocation, KernelUser, Owner, OwnerList, Owners, OwnersBuilder,
     Process, UnitManager,
 };
 pub use socket::{

@@ -16,8 +16,58 @@ pub struct Process {
     pub comm: Fact<Vec<u8>>,
     /// The program file.
     pub image: Fact<ImageName>,
+    /// How it was started.
+    pub invocation: Fact<Invocation>,
     /// What the process runs in, outermost first: systemd units, containers. Empty when in none; unknown when not readable.
     pub components: Fact<Vec<Component>>,
+}
+
+/// How a process was started: what tells the programs of one interpreter apart. Chosen by the process: escape before printing.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Invocation {
+    /// Its arguments, the name it was called by in front (`/proc/PID/cmdline`). The process may have overwritten them.
+    pub arguments: Vec<Vec<u8>>,
+    /// What an interpreter or virtual machine was given to run: the path of a script, a module, a main class. The system does
+    /// not tell it; whoever knows interpreters fills it in.
+    pub script: Option<Vec<u8>>,
+}
+
+impl Invocation {
+    /// The name it was called by: the last part of the first argument, without the dash of a login shell, up to what server
+    /// processes write after it (`nginx: worker process`).
+    pub fn called(&self) -> Option<&[u8]> {
+        let first = self.arguments.first()?;
+        let first = first.strip_prefix(b"-").unwrap_or(first);
+        let name = first.split(|&byte| byte == b':' || byte == b' ').next()?;
+        let name = name.rsplit(|&byte| byte == b'/').next()?;
+        (!name.is_empty()).then_some(name)
+    }
+}
+
+impl Process {
+    /// What stands beside the program's name to say what it does: the script's name, else the name it was called by where that
+    /// is another one (`redis-server`, whose file is `redis-check-rdb`). `python3` says nothing new of `python3.11`.
+    pub fn label(&self) -> Option<&[u8]> {
+        let invocation = self.invocation.as_ref().known()?;
+        if let Some(script) = &invocation.script {
+            return script.rsplit(|&byte| byte == b'/').find(|part| !part.is_empty());
+        }
+        let file = self.image.as_ref().known().map(ImageName::file_name)?;
+        invocation.called().filter(|called| !file.starts_with(called))
+    }
+
+    /// Every name that people may know it by: the path of its program, its short name, the name it was called by, its script.
+    pub fn names(&self) -> impl Iterator<Item = &[u8]> {
+        let invocation = self.invocation.as_ref().known();
+        [
+            self.image.as_ref().known().map(|image| image.path.as_slice()),
+            self.comm.as_ref().known().map(Vec::as_slice),
+            invocation.and_then(Invocation::called),
+            invocation.and_then(|invocation| invocation.script.as_deref()),
+        ]
+        .into_iter()
+        .flatten()
+    }
 }
 
 /// The program file of a process. Escape before printing.
@@ -279,6 +329,11 @@ impl Owners {
     }
 
     /// Every process that holds at least one socket asked for, the one that started first in front.
+    pub fn processes_mut(&mut self) -> &mut [Process] {
+        &mut self.processes
+    }
+
+    /// Every process that holds one of the sockets.
     pub fn processes(&self) -> &[Process] {
         &self.processes
     }
@@ -505,6 +560,7 @@ mod tests {
             start_ticks: Fact::Known(start),
             comm: Fact::Unknown(Why::NotAsked),
             image: Fact::Unknown(Why::NotAsked),
+            invocation: Fact::Unknown(Why::NotAsked),
             components: Fact::Unknown(Why::NotAsked),
         }
     }

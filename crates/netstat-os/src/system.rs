@@ -49,6 +49,8 @@ pub struct OwnersAsk {
     pub start: bool,
     /// The program file of each process.
     pub image: bool,
+    /// The short name of each process and how it was started.
+    pub names: bool,
     /// What each process runs in: units and containers.
     pub components: bool,
     /// Whether the same will be asked again soon, so that it pays to remember findings.

@@ -40,6 +40,7 @@ fn computer() -> Replay {
         pid: 7,
         start_ticks: Fact::Known(1),
         comm: Fact::Unknown(Why::NotAsked),
+        invocation: Fact::Unknown(netstat_model::Why::NotAsked),
         image: Fact::Unknown(Why::NotPermitted),
         components: Fact::Unknown(Why::NotPermitted),
     };

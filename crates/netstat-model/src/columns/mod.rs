@@ -98,6 +98,8 @@ impl Needs {
     pub const OWNERS: Needs = Needs(1);
     /// Their program files.
     pub const IMAGE: Needs = Needs(1 << 1 | 1);
+    /// Their short names, and how they were started.
+    pub const NAMES: Needs = Needs(1 << 14 | 1);
     /// The units and containers they run in.
     pub const COMPONENTS: Needs = Needs(1 << 2 | 1);
     /// Names of users.

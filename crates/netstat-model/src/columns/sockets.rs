@@ -68,7 +68,7 @@ impl Books for () {}
 
 /// The useful row: what `--wide` shows.
 pub const WIDE: &[&str] = &[
-    "protocol", "local", "foreign", "state", "pid", "program", "user", "unit", "recv_q", "send_q",
+    "protocol", "local", "foreign", "state", "pid", "program", "user", "unit", "recv_q", "send_q", "script",
 ];
 
 /// What a machine gets where no columns are named.
@@ -220,8 +220,11 @@ static COLUMNS: &[Column<Sockets>] = {
         column("pids", "PIDs", Numbers, "", Needs::OWNERS, "all processes that hold the socket", pids),
         column("owner_reason", "Owner Unknown", Text, "", Needs::OWNERS, "why the owner is not known", owner_reason),
         column("owner_how", "Owner From", Text, "", Needs::OWNERS, "how the owner was found", owner_how),
-        column("command", "Command", Text, "", Needs::OWNERS, "the kernel's short name for the process, which the process may choose", |row| holder(row, |process| bytes(&process.comm))),
+        column("command", "Command", Text, "", Needs::NAMES, "the kernel's short name for the process, which the process may choose", |row| holder(row, |process| bytes(&process.comm))),
         column("program", "Program", Text, "", Needs::IMAGE, "name of the program file", program),
+        column("script", "Script", Text, "", Needs::NAMES, "what an interpreter runs: a script, a module, a main class; empty: it is no interpreter", |row| holder(row, |process| invocation(process, |invocation| invocation.script.as_deref().map_or(Value::Nothing, Value::text)))),
+        column("called", "Called", Text, "", Needs::NAMES, "the name the program was called by, which the process may change", |row| holder(row, |process| invocation(process, |invocation| invocation.called().map_or(Value::Nothing, Value::text)))),
+        column("cmdline", "Command Line", Text, "", Needs::NAMES, "the arguments, quoted for a shell, which the process may change", |row| holder(row, |process| invocation(process, |invocation| cmdline(invocation)))),
         column("path", "Path", Text, "", Needs::IMAGE, "path of the program file", |row| holder(row, |process| image(process, |image| Value::text(image.path.as_slice())))),
         column("deleted", "Deleted", Flag, "", Needs::IMAGE, "whether the program file is gone or replaced", |row| holder(row, |process| image(process, |image| Value::Flag(image.deleted)))),
         column("unit", "Unit", Text, "", Needs::COMPONENTS, "systemd unit or container the process runs in", unit),
@@ -382,6 +385,21 @@ fn image<'r>(process: &'r Process, read: impl FnOnce(&'r crate::ImageName) -> Va
         Fact::Known(image) => read(image),
         Fact::Unknown(why) => Value::unknown(*why),
     }
+}
+
+fn invocation<'r>(process: &'r Process, read: impl FnOnce(&'r crate::Invocation) -> Value<'r>) -> Value<'r> {
+    match &process.invocation {
+        Fact::Known(invocation) => read(invocation),
+        Fact::Unknown(why) => Value::unknown(*why),
+    }
+}
+
+fn cmdline(invocation: &crate::Invocation) -> Value<'_> {
+    if invocation.arguments.is_empty() {
+        return Value::Nothing;
+    }
+    let words: Vec<String> = invocation.arguments.iter().map(|word| crate::text::shell_quoted(word)).collect();
+    Value::text(words.join(" ").into_bytes())
 }
 
 fn program<'r>(row: &'r SocketRow<'_>) -> Value<'r> {

@@ -76,7 +76,8 @@ pub trait Subject {
 pub trait Holders {
     /// Whether the id of one of them is `wanted`.
     fn any_pid(&self, wanted: &dyn Fn(u32) -> bool) -> bool;
-    /// Whether the path of one program file, or the kernel's short name where the file is not known, is `wanted`.
+    /// Whether one of the names that a program is known by is `wanted`: the path of its file, its short name, the name it was
+    /// called by, its script.
     fn any_program(&self, wanted: &dyn Fn(&[u8]) -> bool) -> bool;
     /// Whether the name of one unit or container (also `RUNTIME ID`) is `wanted`.
     fn any_unit(&self, wanted: &dyn Fn(&[u8]) -> bool) -> bool;
@@ -114,11 +115,7 @@ impl Holders for Owner<'_> {
 
     fn any_program(&self, wanted: &dyn Fn(&[u8]) -> bool) -> bool {
         let Owner::Held(holders) = self else { return false };
-        holders.iter().any(|process| {
-            let path = process.image.as_ref().map(|image| image.path.as_slice()).known();
-            let comm = || process.comm.as_ref().map(Vec::as_slice).known();
-            path.or_else(comm).is_some_and(wanted)
-        })
+        holders.iter().any(|process| process.names().any(wanted))
     }
 
     fn any_unit(&self, wanted: &dyn Fn(&[u8]) -> bool) -> bool {

@@ -349,6 +349,7 @@ fn what_is_asked_of_the_holders() {
                 deleted: false,
             })
         }),
+        invocation: Fact::Unknown(Why::NotAsked),
         components: Fact::Known(components),
     };
     let unit = Component::Unit {

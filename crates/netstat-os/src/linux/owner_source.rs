@@ -60,6 +60,7 @@ impl OwnerFinder {
             start: ask.start,
             image: ask.image,
             components: ask.components,
+            names: ask.names,
         };
         let why_walk = match ask.source {
             OwnerSource::Walk => "as asked".to_owned(),

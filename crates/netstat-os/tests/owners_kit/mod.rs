@@ -14,6 +14,7 @@ pub(crate) const ALL: OwnerAsk = OwnerAsk {
     image: true,
     components: true,
     start: true,
+    names: true,
 };
 
 /// Nothing but process ids.
@@ -21,6 +22,7 @@ pub(crate) const IDS: OwnerAsk = OwnerAsk {
     image: false,
     components: false,
     start: false,
+    names: false,
 };
 
 /// Keeps the tests of one program apart: a process that one of them starts holds, for a moment, copies of every socket of the

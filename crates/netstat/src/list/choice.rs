@@ -72,8 +72,8 @@ pub(super) fn owner_needs(list: &ListPlan) -> Needs {
     Needs::all(
         [
             (list.pid, Needs::OWNERS),
-            (list.pid_program_column, Needs::IMAGE),
-            (list.program_lines, Needs::IMAGE.and(Needs::COMPONENTS)),
+            (list.pid_program_column, Needs::IMAGE.and(Needs::NAMES)),
+            (list.program_lines, Needs::IMAGE.and(Needs::COMPONENTS).and(Needs::NAMES)),
         ]
         .into_iter()
         .filter_map(|(wanted, needs)| wanted.then_some(needs)),
@@ -136,7 +136,7 @@ pub(super) fn needs(list: &ListPlan, columns: &[&'static Column<Sockets>], filte
     let sorted = list.sort.iter().filter_map(|key| key.column).map(|column| column.needs);
     let filtered = [
         (!filter.pids.is_empty(), Needs::OWNERS),
-        (!filter.programs.is_empty(), Needs::IMAGE),
+        (!filter.programs.is_empty(), Needs::IMAGE.and(Needs::NAMES)),
         (!filter.units.is_empty(), Needs::COMPONENTS),
     ];
     let filtered = filtered.into_iter().filter_map(|(is, needs)| is.then_some(needs));

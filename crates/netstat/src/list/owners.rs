@@ -1,6 +1,8 @@
 //! Looking for owners, and what is said about it.
 
-use netstat_model::{Filter, NoOwner, OwnerSummary, Owners, Process, Socket, Why};
+use netstat_audit::script::Runs;
+use netstat_model::text::escape;
+use netstat_model::{Fact, Filter, NoOwner, OwnerSummary, Owners, Process, Socket, Why};
 use netstat_os::{OwnerSource, OwnersAsk, OwnersFound};
 
 use crate::args::{OwnerMethod, Plan};
@@ -28,7 +30,27 @@ pub(super) fn find_owners(
     let progress = Progress::start(context.terminal, "looking for owners");
     let found = context.system.owners(sockets, ask);
     drop(progress);
+    let found = found.map(|mut found| {
+        if ask.names {
+            name_scripts(&mut found.owners);
+        }
+        found
+    });
     found.map_err(|refused| Failure::Refused(refused.to_string()))
+}
+
+/// Fills in what each interpreter runs.
+pub(super) fn name_scripts(owners: &mut Owners) {
+    for process in owners.processes_mut() {
+        let Fact::Known(image) = &process.image else { continue };
+        let program = image.file_name().to_vec();
+        if let Fact::Known(invocation) = &mut process.invocation {
+            invocation.script = match netstat_audit::script::runs(&program, &invocation.arguments) {
+                Some(Runs::File(name) | Runs::Module(name)) => Some(name.to_vec()),
+                _ => None,
+            };
+        }
+    }
 }
 
 /// Says once how many owners are missing and why, and with `--verbose` how they were looked for.
@@ -63,6 +85,33 @@ pub(super) fn tell_owners(
     }
     diagnostics.limits(found.limits);
     found.owners
+}
+
+/// Says that a filter let nothing through, and which programs with sockets have a name like the one asked for.
+pub(super) fn say_no_match(filter: &Filter, owners: Option<&Owners>, diagnostics: &mut Diagnostics) {
+    let mut near: Vec<(f64, String)> = Vec::new();
+    for process in owners.map_or(&[][..], Owners::processes) {
+        for name in process.names() {
+            let name = name.rsplit(|&byte| byte == b'/').next().unwrap_or(name);
+            let name = escape(name).into_owned();
+            let likeness = |pattern: &String| {
+                let pattern = pattern.trim_matches('*').to_lowercase();
+                let name = name.to_lowercase();
+                if name.contains(&pattern) { 1.0 } else { strsim::jaro_winkler(&pattern, &name) }
+            };
+            let best = filter.programs.patterns().iter().map(likeness).fold(0.0, f64::max);
+            if best >= 0.8 && near.iter().all(|(_, known)| *known != name) {
+                near.push((best, name));
+            }
+        }
+    }
+    near.sort_by(|a, b| b.0.total_cmp(&a.0).then_with(|| a.1.cmp(&b.1)));
+    let names: Vec<&str> = near.iter().take(3).map(|(_, name)| name.as_str()).collect();
+    let near = match names.is_empty() {
+        true => String::new(),
+        false => format!("; similar names: {}", names.join(", ")),
+    };
+    diagnostics.line(format!("no socket matches {filter}{near}"));
 }
 
 /// Says how many sockets a filter by process has left out without knowing whose they are.

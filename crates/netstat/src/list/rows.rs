@@ -12,7 +12,7 @@ use super::books::{Gathered, NameView, Shelf};
 use super::changes::{Changes, Seen};
 use super::choice::{classic_columns, columns, cut, needs, order, shows};
 use super::output::{Beside, write_grid};
-use super::owners::{find_owners, source, tell_owners, tell_unfiltered};
+use super::owners::{find_owners, say_no_match, source, tell_owners, tell_unfiltered};
 use super::state_times::StateTimes;
 use crate::args::shape::{Format, Shape};
 use crate::args::{ListPlan, Naming, Plan, Which};
@@ -103,6 +103,7 @@ impl Lister {
         let ask = OwnersAsk {
             image: needs.contains(Needs::IMAGE),
             components: needs.contains(Needs::COMPONENTS),
+            names: needs.contains(Needs::NAMES),
             repeated: plan.interval.is_some(),
             ..source(plan)
         };
@@ -119,6 +120,9 @@ impl Lister {
             sockets
                 .sockets
                 .retain(|socket| filter.wants_holders(&found.owners.of(socket)));
+        }
+        if sockets.sockets.is_empty() && !filter.is_empty() && !changes {
+            say_no_match(filter, found.as_ref().map(|found| &found.owners), diagnostics);
         }
         let by_habit = plan.format == Format::Text && list.shape == Shape::Classic && !changes;
         // Numbers win, so that a line with -n never sends a query.
@@ -192,6 +196,7 @@ impl Lister {
     ) -> Result<(), Failure> {
         let ask = OwnersAsk {
             image: true,
+            names: true,
             components: !filter.units.is_empty(),
             ..source(plan)
         };

@@ -297,7 +297,7 @@ fn identity(dir: &ProcessDir, pid: u32, stat: &Stat<'_>, text: &mut Vec<u8>) -> 
     let ask = OwnerAsk {
         image: true,
         components: true,
-        start: false,
+        ..OwnerAsk::default()
     };
     let facts = dir.facts((pid, pid), &ask, text);
     let command = match dir.text(c"cmdline", text) {

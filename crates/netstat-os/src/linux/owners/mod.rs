@@ -55,11 +55,13 @@ pub struct OwnerAsk {
     /// Start time and short name. The start of processes that share a socket is read in any case, to tell which has held it
     /// longest.
     pub start: bool,
+    /// Short name and arguments.
+    pub names: bool,
 }
 
 impl OwnerAsk {
     fn is_anything(&self) -> bool {
-        self.image || self.components || self.start
+        self.image || self.components || self.start || self.names
     }
 }
 

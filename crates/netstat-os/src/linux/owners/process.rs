@@ -3,7 +3,7 @@
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use netstat_model::{Fact, ImageName, Process, Why};
+use netstat_model::{Fact, ImageName, Invocation, Process, Why};
 use rustix::fs::{AtFlags, Mode, OFlags, RawDir, openat, readlinkat_raw, statat};
 use rustix::io::{Errno, read};
 
@@ -170,6 +170,16 @@ pub(crate) fn why(error: Errno) -> Why {
     }
 }
 
+/// The arguments in the text of `/proc/PID/cmdline`, each ended by a NUL (proc_pid_cmdline(5)); what a process has overwritten
+/// may lack the last one.
+fn arguments(text: &[u8]) -> Vec<Vec<u8>> {
+    let text = text.strip_suffix(&[0]).unwrap_or(text);
+    if text.is_empty() {
+        return Vec::new();
+    }
+    text.split(|&byte| byte == 0).map(<[u8]>::to_vec).collect()
+}
+
 /// One process, held fast: a descriptor of `/proc/PID` stays with the process it was opened for, and every read through it
 /// fails once that process has ended, also when its id is used again.
 #[derive(Debug)]
@@ -259,8 +269,17 @@ impl ProcessDir {
     /// The facts that were asked for, about process `pid`, whose sockets `thread` holds.
     pub(crate) fn facts(&self, (pid, thread): (u32, u32), ask: &OwnerAsk, text: &mut Vec<u8>) -> Process {
         let mut process = bare(pid);
-        if ask.start {
+        if ask.start || ask.names {
             self.read_start(&mut process, text);
+        }
+        if ask.names {
+            process.invocation = match self.text(c"cmdline", text) {
+                Ok(()) => Fact::Known(Invocation {
+                    arguments: arguments(text),
+                    script: None,
+                }),
+                Err(error) => Fact::Unknown(why(error)),
+            };
         }
         if ask.image {
             process.image = self.image(text);
@@ -385,6 +404,7 @@ pub(crate) fn bare(pid: u32) -> Process {
         start_ticks: Fact::Unknown(Why::NotAsked),
         comm: Fact::Unknown(Why::NotAsked),
         image: Fact::Unknown(Why::NotAsked),
+        invocation: Fact::Unknown(Why::NotAsked),
         components: Fact::Unknown(Why::NotAsked),
     }
 }

@@ -284,6 +284,7 @@ mod tests {
                 pid,
                 start_ticks: Fact::Known(1),
                 comm: Fact::Known(comm.into()),
+                invocation: Fact::Unknown(netstat_model::Why::NotAsked),
                 image: Fact::Unknown(Why::NotPermitted),
                 components: Fact::Unknown(Why::NotAsked),
             };

@@ -273,11 +273,21 @@ fn push_program(text: &mut Vec<u8>, process: &Process) {
     match &process.image {
         Fact::Known(image) => {
             text.extend_from_slice(escape(image.file_name()).as_bytes());
+            push_label(text, process);
             if image.deleted {
                 text.extend_from_slice(b" (deleted)");
             }
         }
         Fact::Unknown(_) => text.push(b'-'),
+    }
+}
+
+/// ` (srv.py)`: what tells the program from others of the same file.
+fn push_label(text: &mut Vec<u8>, process: &Process) {
+    if let Some(label) = process.label() {
+        text.extend_from_slice(b" (");
+        text.extend_from_slice(escape(label).as_bytes());
+        text.push(b')');
     }
 }
 
@@ -304,7 +314,9 @@ fn push_owner_lines(text: &mut Vec<u8>, socket: &Socket, owner: Owner<'_>) {
             Fact::Known(image) => {
                 text.extend_from_slice(b" [");
                 text.extend_from_slice(escape(image.file_name()).as_bytes());
-                text.extend_from_slice(if image.deleted { b"] (deleted)\n" } else { b"]\n" });
+                text.push(b']');
+                push_label(text, process);
+                text.extend_from_slice(if image.deleted { b" (deleted)\n" } else { b"\n" });
             }
             Fact::Unknown(_) => text.extend_from_slice(b" Can not obtain ownership information\n"),
         }
@@ -360,6 +372,7 @@ mod tests {
             pid,
             start_ticks: Fact::Known(u64::from(pid)),
             comm: Fact::Unknown(Why::NotAsked),
+            invocation: Fact::Unknown(netstat_model::Why::NotAsked),
             image: Fact::Known(ImageName {
                 path: path.as_bytes().to_vec(),
                 deleted,

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::{self, Write};
 
 use netstat_model::text::escape;
-use netstat_model::{Fact, ImageName, NoOwner, Owner, Owners, Protocol, Socket};
+use netstat_model::{Fact, NoOwner, Owner, Owners, Process, Protocol, Socket};
 
 /// One process and the ports it holds.
 #[derive(Debug, Default)]
@@ -13,8 +13,8 @@ pub(crate) struct Holding<'a> {
     pub(crate) tcp: Vec<u16>,
     /// Its UDP ports, none twice.
     pub(crate) udp: Vec<u16>,
-    /// Its program file; `None` for the ports whose owner is not known.
-    pub(crate) image: Option<Fact<&'a ImageName>>,
+    /// The process; `None` for the ports whose owner is not known.
+    pub(crate) process: Option<&'a Process>,
 }
 
 /// Each process that holds a port, the one with the most ports first; last, without a PID, the ports whose owner is not known.
@@ -35,7 +35,7 @@ pub(crate) fn holdings<'a>(sockets: &[Socket], owners: &'a Owners) -> Vec<(Optio
             Owner::Held(holders) => {
                 for process in holders.iter() {
                     let holding = holdings.entry(process.pid).or_default();
-                    holding.image.get_or_insert(process.image.as_ref());
+                    holding.process.get_or_insert(process);
                     count(holding);
                 }
             }
@@ -70,13 +70,16 @@ pub fn write(out: &mut dyn Write, sockets: &[Socket], owners: &Owners) -> io::Re
         "TCP", "UDP", "PID"
     )?;
     for (pid, held) in holdings(sockets, owners) {
-        let program = match held.image {
+        let program = match held.process {
             None => "(owner unknown)".to_owned(),
-            Some(Fact::Known(image)) => {
-                let mark = if image.deleted { " (deleted)" } else { "" };
-                format!("{}{mark}", escape(image.file_name()))
-            }
-            Some(Fact::Unknown(_)) => "-".to_owned(),
+            Some(process) => match &process.image {
+                Fact::Known(image) => {
+                    let label = process.label().map(|label| format!(" ({})", escape(label)));
+                    let mark = if image.deleted { " (deleted)" } else { "" };
+                    format!("{}{}{mark}", escape(image.file_name()), label.unwrap_or_default())
+                }
+                Fact::Unknown(_) => "-".to_owned(),
+            },
         };
         let pid = pid.map_or("-".to_owned(), |pid| pid.to_string());
         writeln!(out, "  {:<8}{:<8}{pid:<12}{program}", held.tcp.len(), held.udp.len(),)?;
@@ -87,7 +90,7 @@ pub fn write(out: &mut dyn Write, sockets: &[Socket], owners: &Owners) -> io::Re
 #[cfg(test)]
 mod tests {
     use super::*;
-    use netstat_model::{Family, OwnersBuilder, Process, SocketFacts, State, Why};
+    use netstat_model::{Family, ImageName, OwnersBuilder, SocketFacts, State, Why};
 
     fn socket(protocol: Protocol, port: u16, state: State, inode: u32) -> Socket {
         Socket::new(&SocketFacts {
@@ -112,6 +115,7 @@ mod tests {
             pid,
             start_ticks: Fact::Known(1),
             comm: Fact::Unknown(Why::NotAsked),
+            invocation: Fact::Unknown(netstat_model::Why::NotAsked),
             image: Fact::Known(ImageName {
                 path: path.into(),
                 deleted: false,

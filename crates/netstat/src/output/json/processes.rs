@@ -13,7 +13,7 @@ pub(crate) fn value(front: &mut Front, sockets: &[Socket], owners: &Owners) -> V
         if pid.is_none() {
             front.unknown("the owners of some ports", "see the reasons of the connection list: -a --columns local,owner_reason");
         }
-        let (program, deleted) = match held.image {
+        let (program, deleted) = match held.process.map(|process| process.image.as_ref()) {
             Some(Fact::Known(image)) => (text(image.file_name()), image.deleted.into()),
             Some(Fact::Unknown(why)) => {
                 front.unknown(format!("the program of process {}", pid.unwrap_or_default()), why.words());
