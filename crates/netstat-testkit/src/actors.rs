@@ -33,7 +33,7 @@ pub(crate) fn act(role: &OsStr) -> ! {
     let _children: Vec<Child> = (0..copies)
         .map(|_| {
             Command::new(&program)
-                .arg0("actor")
+                .arg0(program.file_name().unwrap_or_default().to_string_lossy().into_owned())
                 .args(std::env::args_os().skip(1))
                 .env(ROLE, "0")
                 .stdout(Stdio::null())
@@ -111,8 +111,8 @@ impl Actor {
             command
         } else {
             let mut command = Command::new(&program);
-            // The test harness refuses to start under a name that is no UTF-8.
-            command.arg0("actor");
+            // The test harness refuses to start under a name that is not UTF-8.
+            command.arg0(self.name.to_string_lossy().into_owned());
             command
         };
         let child = command

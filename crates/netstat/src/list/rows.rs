@@ -84,7 +84,8 @@ impl Lister {
             cut(plan, filter, list, sockets);
         }
         let with_states = list.tcp4 || list.tcp6 || list.mptcp || list.unix;
-        if !with_states && !filter.allows_stateless() {
+        let stateless = !with_states && !filter.allows_stateless();
+        if stateless {
             let stateless = [
                 (list.udp4 || list.udp6, Protocol::Udp),
                 (list.raw4 || list.raw6, Protocol::Raw),
@@ -121,7 +122,7 @@ impl Lister {
                 .sockets
                 .retain(|socket| filter.wants_holders(&found.owners.of(socket)));
         }
-        if sockets.sockets.is_empty() && !filter.is_empty() && !changes {
+        if sockets.sockets.is_empty() && !filter.is_empty() && !changes && !stateless {
             say_no_match(filter, found.as_ref().map(|found| &found.owners), diagnostics);
         }
         let by_habit = plan.format == Format::Text && list.shape == Shape::Classic && !changes;

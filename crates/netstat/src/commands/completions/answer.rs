@@ -447,6 +447,10 @@ mod tests {
             "until",
             "follow",
             "timeout",
+            "to",
+            "from",
+            "mark",
+            "uid",
         ];
         let all = prepared(program());
         for command in std::iter::once(&all).chain(all.get_subcommands()) {
