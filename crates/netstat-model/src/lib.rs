@@ -62,8 +62,8 @@ pub use namespace::{Namespace, NamespaceLabel};
 pub use no_owner::{NoOwner, OwnerSummary};
 pub use order::{classic_order, remove_repeats, sort_classic};
 pub use owner::{
-    Component, Concealment, ContainerRuntime, FoundBy, ImageName, Invocation, KernelUser, Owner, OwnerList, Owners, OwnersBuilder,
-    Process, UnitManager,
+    Component, Concealment, ContainerRuntime, FoundBy, ImageName, Invocation, KernelUser, Owner, OwnerList, Owners,
+    OwnersBuilder, Process, UnitManager,
 };
 pub use socket::{
     CongestionControl, CongestionPhase, Detail, Endpoint, Extra, Extras, Family, Memory, Mptcp, PacketKind, Protocol,

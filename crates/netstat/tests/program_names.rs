@@ -24,7 +24,11 @@ impl Drop for Server {
 
 /// Starts `command` and waits until it says that it listens.
 fn started(command: &mut Command) -> Server {
-    let child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("python3");
+    let child = command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("python3");
     let mut server = Server(child);
     let mut line = String::new();
     let out = server.0.stdout.as_mut().expect("stdout");
@@ -34,7 +38,10 @@ fn started(command: &mut Command) -> Server {
 }
 
 fn netstat(arguments: &[&str]) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_netstat")).args(arguments).output().expect("netstat")
+    Command::new(env!("CARGO_BIN_EXE_netstat"))
+        .args(arguments)
+        .output()
+        .expect("netstat")
 }
 
 fn text(output: &Output) -> String {
@@ -53,17 +60,31 @@ fn interpreter_is_listed_with_its_script() {
     std::fs::write(&script, SERVER).unwrap();
     let _billing = started(Command::new(&python).arg(&script).arg("7301"));
     // A program called by another name than its file's, as redis-server is on Debian.
-    let _redis = started(Command::new(&python).arg0("redis-server").arg("-c").arg(SERVER).arg("7302"));
+    let _redis = started(
+        Command::new(&python)
+            .arg0("redis-server")
+            .arg("-c")
+            .arg(SERVER)
+            .arg("7302"),
+    );
 
     let shown = text(&netstat(&["-anb"]));
-    assert!(shown.contains(&format!(" [{python_name}] (billing app.py)\n")), "{shown}");
+    assert!(
+        shown.contains(&format!(" [{python_name}] (billing app.py)\n")),
+        "{shown}"
+    );
     assert!(shown.contains(&format!(" [{python_name}] (redis-server)\n")), "{shown}");
     let shown = text(&netstat(&["-tulpn"]));
     assert!(shown.contains(&format!("/{python_name} (billing app.py)")), "{shown}");
     let shown = text(&netstat(&["-c"]));
     assert!(shown.contains(&format!("{python_name} (redis-server)")), "{shown}");
 
-    let shown = text(&netstat(&["-an", "--csv", "--columns", "local_port,command,script,called,cmdline"]));
+    let shown = text(&netstat(&[
+        "-an",
+        "--csv",
+        "--columns",
+        "local_port,command,script,called,cmdline",
+    ]));
     let row = shown.lines().find(|line| line.starts_with("7301,")).expect("a row");
     assert!(row.contains(&python_name[..python_name.len().min(15)]), "{row}");
     assert!(row.contains("billing app.py") && row.contains("7301"), "{row}");
@@ -72,11 +93,17 @@ fn interpreter_is_listed_with_its_script() {
 
     for (program, port) in [("redis-server", "7302"), ("billing*", "7301"), ("redis*", "7302")] {
         let shown = text(&netstat(&["-an", "--program", program]));
-        let ports: Vec<&str> = ["7301", "7302"].into_iter().filter(|port| shown.contains(&format!(":{port} "))).collect();
+        let ports: Vec<&str> = ["7301", "7302"]
+            .into_iter()
+            .filter(|port| shown.contains(&format!(":{port} ")))
+            .collect();
         assert_eq!(ports, [port], "{program}: {shown}");
     }
     let missing = netstat(&["-an", "--program", "redis-servr"]);
     assert!(missing.status.success());
     let said = String::from_utf8_lossy(&missing.stderr).into_owned();
-    assert!(said.contains("no socket matches --program redis-servr; similar names: redis-server"), "{said}");
+    assert!(
+        said.contains("no socket matches --program redis-servr; similar names: redis-server"),
+        "{said}"
+    );
 }

@@ -398,7 +398,11 @@ fn cmdline(invocation: &crate::Invocation) -> Value<'_> {
     if invocation.arguments.is_empty() {
         return Value::Nothing;
     }
-    let words: Vec<String> = invocation.arguments.iter().map(|word| crate::text::shell_quoted(word)).collect();
+    let words: Vec<String> = invocation
+        .arguments
+        .iter()
+        .map(|word| crate::text::shell_quoted(word))
+        .collect();
     Value::text(words.join(" ").into_bytes())
 }
 

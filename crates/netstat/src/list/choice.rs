@@ -73,7 +73,10 @@ pub(super) fn owner_needs(list: &ListPlan) -> Needs {
         [
             (list.pid, Needs::OWNERS),
             (list.pid_program_column, Needs::IMAGE.and(Needs::NAMES)),
-            (list.program_lines, Needs::IMAGE.and(Needs::COMPONENTS).and(Needs::NAMES)),
+            (
+                list.program_lines,
+                Needs::IMAGE.and(Needs::COMPONENTS).and(Needs::NAMES),
+            ),
         ]
         .into_iter()
         .filter_map(|(wanted, needs)| wanted.then_some(needs)),

@@ -97,7 +97,11 @@ pub(super) fn say_no_match(filter: &Filter, owners: Option<&Owners>, diagnostics
             let likeness = |pattern: &String| {
                 let pattern = pattern.trim_matches('*').to_lowercase();
                 let name = name.to_lowercase();
-                if name.contains(&pattern) { 1.0 } else { strsim::jaro_winkler(&pattern, &name) }
+                if name.contains(&pattern) {
+                    1.0
+                } else {
+                    strsim::jaro_winkler(&pattern, &name)
+                }
             };
             let best = filter.programs.patterns().iter().map(likeness).fold(0.0, f64::max);
             if best >= 0.8 && near.iter().all(|(_, known)| *known != name) {
