@@ -1,0 +1,108 @@
+//! How many wrong secrets somebody may try.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::Peer;
+
+/// So many wrong ones at once are forgiven.
+const BURST: f64 = 10.0;
+/// After that, one more is allowed each time this has passed.
+const REFILL: Duration = Duration::from_secs(2);
+/// So many peers are remembered; of more, those who have waited longest are forgotten.
+const MOST_PEERS: usize = 4096;
+
+/// Counts wrong secrets by peer. IPv6 peers count by their /64, which is what one customer gets.
+#[derive(Debug, Default)]
+pub(super) struct Limiter {
+    peers: Mutex<HashMap<Key, Bucket>>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Key {
+    Address(u128),
+    User(Option<u32>),
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Bucket {
+    left: f64,
+    at: Instant,
+}
+
+impl Bucket {
+    fn refilled(self, now: Instant) -> Bucket {
+        let more = now.saturating_duration_since(self.at).as_secs_f64() / REFILL.as_secs_f64();
+        Bucket {
+            left: (self.left + more).min(BURST),
+            at: now,
+        }
+    }
+}
+
+fn key(peer: Peer) -> Key {
+    match peer {
+        Peer::Address(IpAddr::V4(address)) => Key::Address(u128::from(address.to_bits())),
+        Peer::Address(IpAddr::V6(address)) => match address.to_ipv4_mapped() {
+            Some(address) => Key::Address(u128::from(address.to_bits())),
+            None => Key::Address(address.to_bits() >> 64 << 64),
+        },
+        Peer::User(user) => Key::User(user),
+    }
+}
+
+impl Limiter {
+    /// Whether `peer` may try another one.
+    pub(super) fn allows(&self, peer: Peer, now: Instant) -> bool {
+        let peers = self.peers.lock().unwrap_or_else(PoisonError::into_inner);
+        peers
+            .get(&key(peer))
+            .is_none_or(|bucket| bucket.refilled(now).left >= 1.0)
+    }
+
+    /// Counts a wrong one.
+    pub(super) fn failed(&self, peer: Peer, now: Instant) {
+        let mut peers = self.peers.lock().unwrap_or_else(PoisonError::into_inner);
+        if peers.len() >= MOST_PEERS && !peers.contains_key(&key(peer)) {
+            peers.retain(|_, bucket| bucket.refilled(now).left < BURST);
+            if peers.len() >= MOST_PEERS
+                && let Some(oldest) = peers.iter().min_by_key(|(_, bucket)| bucket.at).map(|(key, _)| *key)
+            {
+                peers.remove(&oldest);
+            }
+        }
+        let bucket = peers.entry(key(peer)).or_insert(Bucket { left: BURST, at: now });
+        *bucket = bucket.refilled(now);
+        bucket.left = (bucket.left - 1.0).max(0.0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_peer_that_waits_may_try_again() {
+        let limiter = Limiter::default();
+        let peer = Peer::Address([192, 0, 2, 1].into());
+        let start = Instant::now();
+        (0..10).for_each(|_| limiter.failed(peer, start));
+        assert!(!limiter.allows(peer, start));
+        assert!(limiter.allows(peer, start + REFILL));
+        assert!(limiter.allows(Peer::User(Some(5)), start));
+    }
+
+    #[test]
+    fn many_peers_take_bounded_memory() {
+        let limiter = Limiter::default();
+        for number in 0..10_000_u32 {
+            limiter.failed(
+                Peer::Address(std::net::Ipv4Addr::from_bits(number).into()),
+                Instant::now(),
+            );
+        }
+        assert!(limiter.peers.lock().unwrap().len() <= MOST_PEERS);
+    }
+}

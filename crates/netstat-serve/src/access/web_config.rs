@@ -1,0 +1,459 @@
+//! The web configuration that Prometheus and its exporters use: users with bcrypt hashes, and TLS.
+//!
+//! The file and what it names are read again when they change, so that a renewed certificate needs no new start. A change that cannot be
+//! read is reported and leaves everything as it was.
+
+use std::collections::{HashMap, HashSet};
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant, SystemTime};
+
+use rustls::ServerConfig;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::WebPkiClientVerifier;
+use rustls::version::{TLS12, TLS13};
+use saphyr::{LoadableYamlNode, Yaml};
+
+use super::token::digest;
+
+/// No configuration is longer.
+const LONGEST: u64 = 1 << 20;
+/// Files are compared with what was read this often at most.
+const CHECK_EVERY: Duration = Duration::from_secs(1);
+/// So many passwords that were right are remembered, so that a scraper does not cost a hash each time.
+const MOST_VERIFIED: usize = 64;
+/// The cost of the hash that names without a user are checked against: that of most files.
+const USUAL_COST: u32 = 10;
+
+/// Why a web configuration cannot be used: one line.
+#[derive(Debug, thiserror::Error)]
+#[error("{path}: {why}")]
+pub struct WebConfigError {
+    path: String,
+    why: String,
+}
+
+fn error(path: &Path, why: impl fmt::Display) -> WebConfigError {
+    WebConfigError {
+        path: path.display().to_string(),
+        why: why.to_string(),
+    }
+}
+
+/// What a file says.
+#[derive(Debug)]
+struct Content {
+    users: HashMap<String, String>,
+    tls: Option<Tls>,
+}
+
+/// `tls_server_config`, with paths made absolute.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Tls {
+    certificate: PathBuf,
+    key: PathBuf,
+    client: ClientAuth,
+    client_authorities: Option<PathBuf>,
+    /// Whether TLS 1.2 is refused.
+    only_13: bool,
+}
+
+/// Which certificates clients need.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum ClientAuth {
+    None,
+    IfGiven,
+    Required,
+}
+
+/// A web configuration in use.
+pub(crate) struct WebConfig {
+    path: PathBuf,
+    state: Mutex<State>,
+    users: Arc<Users>,
+}
+
+impl fmt::Debug for WebConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "WebConfig({})", self.path.display())
+    }
+}
+
+struct State {
+    tls: Option<Arc<ServerConfig>>,
+    /// The files that were read, as they stood then.
+    stamps: Vec<(PathBuf, Stamp)>,
+    checked: Instant,
+}
+
+type Stamp = Option<(SystemTime, u64)>;
+
+impl WebConfig {
+    /// Reads the file at `path`.
+    ///
+    /// # Errors
+    /// When it, or what it names, cannot be used.
+    pub(crate) fn read(path: &Path) -> Result<Self, WebConfigError> {
+        let (content, tls, stamps) = load(path)?;
+        Ok(WebConfig {
+            path: path.to_owned(),
+            state: Mutex::new(State {
+                tls,
+                stamps,
+                checked: Instant::now(),
+            }),
+            users: Arc::new(Users::new(content.users)),
+        })
+    }
+
+    /// Its users.
+    pub(crate) fn users(&self) -> Arc<Users> {
+        Arc::clone(&self.users)
+    }
+
+    /// Its TLS settings; `None` where it has none.
+    pub(crate) fn tls(&self) -> Option<Arc<ServerConfig>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).tls.clone()
+    }
+
+    /// Reads everything again if something has changed. Whether there is TLS stays as it was at start.
+    ///
+    /// # Errors
+    /// When what has changed cannot be used; told once, and what was in use stays.
+    pub(crate) fn refresh(&self) -> Result<(), WebConfigError> {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        if state.checked.elapsed() < CHECK_EVERY {
+            return Ok(());
+        }
+        state.checked = Instant::now();
+        if state.stamps.iter().all(|(path, stamp)| stamp_of(path) == *stamp) {
+            return Ok(());
+        }
+        // Whatever comes of it, it is tried again only after the next change.
+        for (path, stamp) in &mut state.stamps {
+            *stamp = stamp_of(path);
+        }
+        let (content, tls, stamps) = load(&self.path)?;
+        if tls.is_some() != state.tls.is_some() {
+            return Err(error(&self.path, "TLS can be switched on or off only by a new start"));
+        }
+        (state.tls, state.stamps) = (tls, stamps);
+        self.users.replace(content.users);
+        Ok(())
+    }
+}
+
+fn stamp_of(path: &Path) -> Stamp {
+    let about = std::fs::metadata(path).ok()?;
+    Some((about.modified().ok()?, about.len()))
+}
+
+type Loaded = (Content, Option<Arc<ServerConfig>>, Vec<(PathBuf, Stamp)>);
+
+fn load(path: &Path) -> Result<Loaded, WebConfigError> {
+    let about = std::fs::metadata(path).map_err(|why| error(path, why))?;
+    if about.len() > LONGEST {
+        return Err(error(path, "the file is too long for a web configuration"));
+    }
+    let mut files = vec![path.to_owned()];
+    let text = std::fs::read_to_string(path).map_err(|why| error(path, why))?;
+    let content = parse(path, &text)?;
+    if let Some(tls) = &content.tls {
+        files.extend([tls.certificate.clone(), tls.key.clone()]);
+        files.extend(tls.client_authorities.clone());
+    }
+    // Before they are read: a change in between shows the next time.
+    let stamps = files
+        .into_iter()
+        .map(|file| (stamp_of(&file), file))
+        .map(|(stamp, file)| (file, stamp));
+    let stamps = stamps.collect();
+    let tls = content.tls.as_ref().map(server_config).transpose()?;
+    Ok((content, tls, stamps))
+}
+
+fn parse(path: &Path, text: &str) -> Result<Content, WebConfigError> {
+    let wrong = |why: String| error(path, why);
+    let documents = Yaml::load_from_str(text).map_err(|why| wrong(why.to_string()))?;
+    let mut content = Content {
+        users: HashMap::new(),
+        tls: None,
+    };
+    let top = match documents.as_slice() {
+        [] => return Ok(content),
+        [one] if one.is_null() => return Ok(content),
+        [one] => one,
+        _ => return Err(wrong("one document is expected".to_owned())),
+    };
+    let top = top
+        .as_mapping()
+        .ok_or_else(|| wrong("a mapping is expected".to_owned()))?;
+    for (key, value) in top {
+        match key.as_str() {
+            Some("basic_auth_users") => {
+                let users = value
+                    .as_mapping()
+                    .ok_or_else(|| wrong("basic_auth_users: a mapping of names to bcrypt hashes is expected".into()))?;
+                for (name, hash) in users {
+                    let (Some(name), Some(hash)) = (name.as_str(), hash.as_str()) else {
+                        return Err(wrong("basic_auth_users: names and hashes are texts".into()));
+                    };
+                    hash.parse::<bcrypt::HashParts>()
+                        .map_err(|_| wrong(format!("basic_auth_users: what stands for {name:?} is no bcrypt hash")))?;
+                    content.users.insert(name.to_owned(), hash.to_owned());
+                }
+            }
+            Some("tls_server_config") => content.tls = Some(parse_tls(path, value)?),
+            other => {
+                let name = other.unwrap_or("?");
+                return Err(wrong(format!(
+                    "{name:?} is not supported; basic_auth_users and tls_server_config are"
+                )));
+            }
+        }
+    }
+    Ok(content)
+}
+
+fn parse_tls(path: &Path, value: &Yaml<'_>) -> Result<Tls, WebConfigError> {
+    let wrong = |why: String| error(path, format!("tls_server_config: {why}"));
+    let mapping = value
+        .as_mapping()
+        .ok_or_else(|| wrong("a mapping is expected".into()))?;
+    let beside = path.parent().unwrap_or(Path::new("."));
+    let (mut certificate, mut key, mut authorities) = (None, None, None);
+    let mut client = ClientAuth::None;
+    let mut only_13 = false;
+    for (name, value) in mapping {
+        let name = name.as_str().unwrap_or("?");
+        let text = value
+            .as_str()
+            .ok_or_else(|| wrong(format!("{name}: a text is expected")))?;
+        match name {
+            "cert_file" => certificate = Some(beside.join(text)),
+            "key_file" => key = Some(beside.join(text)),
+            "client_ca_file" => authorities = Some(beside.join(text)),
+            "client_auth_type" => {
+                client = match text {
+                    "NoClientCert" => ClientAuth::None,
+                    "VerifyClientCertIfGiven" => ClientAuth::IfGiven,
+                    "RequireAndVerifyClientCert" => ClientAuth::Required,
+                    other => {
+                        return Err(wrong(format!(
+                            "client_auth_type: {other:?} is not supported; NoClientCert, VerifyClientCertIfGiven and \
+                             RequireAndVerifyClientCert are"
+                        )));
+                    }
+                }
+            }
+            "min_version" => {
+                only_13 = match text {
+                    "TLS12" => false,
+                    "TLS13" => true,
+                    other => {
+                        return Err(wrong(format!(
+                            "min_version: {other:?} is not supported; TLS12 and TLS13 are"
+                        )));
+                    }
+                }
+            }
+            other => return Err(wrong(format!("{other:?} is not supported"))),
+        }
+    }
+    if client != ClientAuth::None && authorities.is_none() {
+        return Err(wrong("client_auth_type needs client_ca_file".into()));
+    }
+    Ok(Tls {
+        certificate: certificate.ok_or_else(|| wrong("cert_file is missing".into()))?,
+        key: key.ok_or_else(|| wrong("key_file is missing".into()))?,
+        client,
+        client_authorities: authorities,
+        only_13,
+    })
+}
+
+fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, WebConfigError> {
+    let read = CertificateDer::pem_file_iter(path).map_err(|why| error(path, why))?;
+    let list: Vec<_> = read.collect::<Result<_, _>>().map_err(|why| error(path, why))?;
+    match list.is_empty() {
+        true => Err(error(path, "it holds no certificate")),
+        false => Ok(list),
+    }
+}
+
+fn server_config(tls: &Tls) -> Result<Arc<ServerConfig>, WebConfigError> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let versions: &[_] = if tls.only_13 { &[&TLS13] } else { &[&TLS13, &TLS12] };
+    let chain = certificates(&tls.certificate)?;
+    let key = PrivateKeyDer::from_pem_file(&tls.key).map_err(|why| error(&tls.key, why))?;
+    let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
+        .with_protocol_versions(versions)
+        .map_err(|why| error(&tls.certificate, why))?;
+    let builder = match (tls.client, &tls.client_authorities) {
+        (ClientAuth::None, _) | (_, None) => builder.with_no_client_auth(),
+        (client, Some(path)) => {
+            let mut roots = rustls::RootCertStore::empty();
+            for certificate in certificates(path)? {
+                roots.add(certificate).map_err(|why| error(path, why))?;
+            }
+            let mut verifier = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
+            if client == ClientAuth::IfGiven {
+                verifier = verifier.allow_unauthenticated();
+            }
+            builder.with_client_cert_verifier(verifier.build().map_err(|why| error(path, why))?)
+        }
+    };
+    let mut config = builder
+        .with_single_cert(chain, key)
+        .map_err(|why| error(&tls.certificate, why))?;
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(Arc::new(config))
+}
+
+/// Users with their hashes.
+pub(crate) struct Users {
+    known: Mutex<Known>,
+}
+
+struct Known {
+    hashes: Arc<HashMap<String, String>>,
+    /// Digests of pairs of name and password that were right.
+    verified: HashSet<[u8; 32]>,
+    /// What names without a user are checked against, so that they take as long as others.
+    nobody: Option<String>,
+}
+
+impl fmt::Debug for Users {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Users")
+    }
+}
+
+impl Users {
+    fn new(hashes: HashMap<String, String>) -> Self {
+        Users {
+            known: Mutex::new(Known {
+                nobody: nobody(&hashes),
+                hashes: Arc::new(hashes),
+                verified: HashSet::new(),
+            }),
+        }
+    }
+
+    /// Whether there are none.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.known
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .hashes
+            .is_empty()
+    }
+
+    fn replace(&self, hashes: HashMap<String, String>) {
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.nobody = nobody(&hashes);
+        known.hashes = Arc::new(hashes);
+        known.verified.clear();
+    }
+
+    /// Whether `user` has this password.
+    pub(crate) fn check(&self, user: &str, password: &str) -> bool {
+        let pair = digest(&format!("{}:{user}:{password}", user.len()));
+        let (hashes, nobody) = {
+            let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+            if known.verified.contains(&pair) {
+                return true;
+            }
+            (Arc::clone(&known.hashes), known.nobody.clone())
+        };
+        let right = match (hashes.get(user), nobody) {
+            (Some(hash), _) => bcrypt::verify(password, hash).unwrap_or(false),
+            (None, Some(hash)) => {
+                // For the time it takes; nobody has this name, whatever comes of it.
+                let _ = bcrypt::verify(password, &hash);
+                false
+            }
+            (None, None) => false,
+        };
+        if right {
+            let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+            // Not if the users changed meanwhile.
+            if Arc::ptr_eq(&known.hashes, &hashes) {
+                if known.verified.len() >= MOST_VERIFIED {
+                    known.verified.clear();
+                }
+                known.verified.insert(pair);
+            }
+        }
+        right
+    }
+}
+
+/// A hash at the cost of the others.
+fn nobody(hashes: &HashMap<String, String>) -> Option<String> {
+    let cost = hashes
+        .values()
+        .filter_map(|hash| hash.parse::<bcrypt::HashParts>().ok())
+        .map(|parts| parts.get_cost());
+    bcrypt::hash("", cost.max().unwrap_or(USUAL_COST).clamp(4, 16)).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(text: &str) -> Result<Content, String> {
+        parse(Path::new("/etc/netstat/web.yml"), text).map_err(|why| why.to_string())
+    }
+
+    #[test]
+    fn users_and_tls_are_read_as_prometheus_writes_them() {
+        let hash = bcrypt::hash("secret", 4).unwrap();
+        let text = format!(
+            "tls_server_config:\n  cert_file: server.crt\n  key_file: /keys/server.key\n  min_version: TLS13\n\
+             basic_auth_users:\n  alice: {hash}\n"
+        );
+        let content = parsed(&text).unwrap();
+        let tls = content.tls.unwrap();
+        assert_eq!(tls.certificate, Path::new("/etc/netstat/server.crt"));
+        assert_eq!(tls.key, Path::new("/keys/server.key"));
+        assert!(tls.only_13);
+        let users = Users::new(content.users);
+        for (user, password, right) in [
+            ("alice", "secret", true),
+            ("alice", "secret", true),
+            ("alice", "Secret", false),
+            ("bob", "secret", false),
+            ("bob", "", false),
+        ] {
+            assert_eq!(users.check(user, password), right, "{user}");
+        }
+        users.replace(HashMap::new());
+        assert!(!users.check("alice", "secret") && users.is_empty());
+    }
+
+    #[test]
+    fn what_is_not_supported_is_named() {
+        for (text, word) in [
+            ("basic_auth_users: {alice: plain}", "alice"),
+            ("rate_limit: {}", "rate_limit"),
+            ("tls_server_config: {cert_file: a}", "key_file"),
+            (
+                "tls_server_config: {cert_file: a, key_file: b, min_version: TLS10}",
+                "TLS10",
+            ),
+            (
+                "tls_server_config: {cert_file: a, key_file: b, client_auth_type: RequireAndVerifyClientCert}",
+                "client_ca_file",
+            ),
+            ("- list", "mapping"),
+            ("a: [", "line"),
+        ] {
+            let why = parsed(text).unwrap_err();
+            assert!(why.contains(word) && why.starts_with("/etc/netstat/web.yml: "), "{why}");
+        }
+        assert!(parsed("").unwrap().users.is_empty());
+    }
+}

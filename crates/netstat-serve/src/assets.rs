@@ -1,0 +1,82 @@
+//! The page: files that are part of the program.
+
+use std::sync::LazyLock;
+
+use hyper::header::{CACHE_CONTROL, ETAG, IF_NONE_MATCH};
+use hyper::{HeaderMap, StatusCode};
+use sha2::{Digest, Sha256};
+
+use crate::reply::{self, Reply, empty, set, set_text};
+
+/// A file of the page.
+#[derive(Debug)]
+pub(crate) struct Asset {
+    path: &'static str,
+    kind: &'static str,
+    content: &'static [u8],
+}
+
+macro_rules! assets {
+    ($($path:literal $kind:literal $file:literal,)*) => {
+        &[$(Asset {
+            path: $path,
+            kind: $kind,
+            content: include_bytes!(concat!("../page/", $file)),
+        },)*]
+    };
+}
+
+const HTML: &str = "text/html; charset=utf-8";
+
+static ASSETS: &[Asset] = assets![
+    "/" "text/html; charset=utf-8" "index.html",
+];
+
+static TAGS: LazyLock<Vec<String>> = LazyLock::new(|| {
+    let tag = |asset: &Asset| {
+        let digest = Sha256::digest(asset.content);
+        let short: String = digest.iter().take(12).map(|byte| format!("{byte:02x}")).collect();
+        format!("\"{short}\"")
+    };
+    ASSETS.iter().map(tag).collect()
+});
+
+/// The file at this path.
+pub(crate) fn find(path: &str) -> Option<&'static Asset> {
+    ASSETS.iter().find(|asset| asset.path == path)
+}
+
+/// It as a reply.
+pub(crate) fn reply(asset: &'static Asset, asked: &HeaderMap) -> Reply {
+    let place = ASSETS.iter().position(|known| known.path == asset.path);
+    let tag = place.and_then(|place| TAGS.get(place)).map_or("", |tag| &**tag);
+    let known = asked.get(IF_NONE_MATCH).and_then(|tags| tags.to_str().ok());
+    let mut reply = match known.is_some_and(|tags| {
+        tags.split(',')
+            .any(|known| known.trim().trim_start_matches("W/") == tag)
+    }) {
+        true => empty(StatusCode::NOT_MODIFIED),
+        false => reply::reply(StatusCode::OK, asset.kind, asset.content),
+    };
+    set_text(&mut reply, ETAG, tag);
+    // After an update of the program the page must be new.
+    set(&mut reply, CACHE_CONTROL, "private, no-cache");
+    reply
+}
+
+/// Where the token is asked for.
+pub(crate) fn login_page(wrong: bool) -> String {
+    let message = match wrong {
+        true => "<p role=\"alert\">This token is wrong.</p>",
+        false => "",
+    };
+    debug_assert!(HTML.starts_with("text/html"));
+    format!(
+        "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>netstat: token</title>\
+         <meta name=\"viewport\" content=\"width=device-width\"><meta name=\"color-scheme\" content=\"light dark\"></head>\
+         <body><main><h1>netstat</h1>{message}\
+         <form method=\"post\" action=\"/login\"><p><label>Token <input name=\"token\" type=\"password\" required \
+         autocomplete=\"current-password\" autofocus></label> <button>Open</button></p></form>\
+         <p><code>netstat serve</code> prints a link with the token when it starts.</p></main></body></html>\n"
+    )
+}

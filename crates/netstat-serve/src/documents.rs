@@ -1,0 +1,200 @@
+//! Documents of the API: asked for once for everybody, in pages, with tags.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use sha2::{Digest, Sha256};
+use tokio::sync::{OnceCell, Semaphore};
+
+use crate::problem::Problem;
+use crate::provider::{Format, Provider, Question, Refusal};
+
+/// So many questions are worked on at once.
+const AT_ONCE: usize = 2;
+/// So many answers are kept.
+const MOST_KEPT: usize = 24;
+/// So many bytes of answers are kept.
+const MOST_BYTES: usize = 32 << 20;
+/// So many questions may wait.
+const MOST_WAITING: usize = 64;
+
+/// A finished answer.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    /// As the command line prints it.
+    pub(crate) body: String,
+    /// A weak tag: the same while nothing but the time of the document changes.
+    pub(crate) tag: String,
+}
+
+type Cell = Arc<OnceCell<Result<Arc<Answer>, Refusal>>>;
+
+struct Kept {
+    cell: Cell,
+    at: Instant,
+}
+
+/// Asks the provider.
+pub(crate) struct Documents {
+    provider: Arc<dyn Provider>,
+    kept: Mutex<HashMap<Question, Kept>>,
+    working: Semaphore,
+    waiting: Semaphore,
+}
+
+impl std::fmt::Debug for Documents {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Documents")
+    }
+}
+
+impl Documents {
+    pub(crate) fn new(provider: Arc<dyn Provider>) -> Self {
+        Documents {
+            provider,
+            kept: Mutex::new(HashMap::new()),
+            working: Semaphore::new(AT_ONCE),
+            waiting: Semaphore::new(MOST_WAITING),
+        }
+    }
+
+    /// The answer to `question`, no older than `keep`. Whoever asks the same at the same time gets the same.
+    ///
+    /// # Errors
+    /// When there is none, or too many wait.
+    pub(crate) async fn get(&self, question: Question, keep: Duration) -> Result<Arc<Answer>, Problem> {
+        let _waiting = self
+            .waiting
+            .try_acquire()
+            .map_err(|_| Problem::busy("too many questions are waiting"))?;
+        let cell = self.cell(&question, keep);
+        let answer = cell.get_or_init(|| self.ask(question)).await;
+        Ok(Arc::clone(answer.as_ref().map_err(|refusal| refusal.clone())?))
+    }
+
+    fn cell(&self, question: &Question, keep: Duration) -> Cell {
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = kept.get(question)
+            && known.at.elapsed() < keep
+        {
+            return Arc::clone(&known.cell);
+        }
+        let cell = Cell::default();
+        kept.insert(
+            question.clone(),
+            Kept {
+                cell: Arc::clone(&cell),
+                at: Instant::now(),
+            },
+        );
+        make_room(&mut kept);
+        cell
+    }
+
+    async fn ask(&self, question: Question) -> Result<Arc<Answer>, Refusal> {
+        let failed = || Refusal::Failed("the answer was interrupted".to_owned());
+        let _working = self.working.acquire().await.map_err(|_| failed())?;
+        let provider = Arc::clone(&self.provider);
+        let answer = tokio::task::spawn_blocking(move || {
+            let body = String::from_utf8(provider.answer(&question)?)
+                .map_err(|_| Refusal::Failed("the answer is no UTF-8".to_owned()))?;
+            Ok(Arc::new(Answer {
+                tag: tag(&body, question.format),
+                body,
+            }))
+        });
+        answer.await.unwrap_or_else(|_| Err(failed()))
+    }
+}
+
+fn make_room(kept: &mut HashMap<Question, Kept>) {
+    let size = |kept: &Kept| match kept.cell.get() {
+        Some(Ok(answer)) => answer.body.len(),
+        _ => 0,
+    };
+    while kept.len() > 1 && (kept.len() > MOST_KEPT || kept.values().map(size).sum::<usize>() > MOST_BYTES) {
+        let Some(oldest) = kept.iter().min_by_key(|(_, kept)| kept.at).map(|(key, _)| key.clone()) else {
+            return;
+        };
+        kept.remove(&oldest);
+    }
+}
+
+/// A weak tag of `body` that does not count when the document was made.
+fn tag(body: &str, format: Format) -> String {
+    let mut hash = Sha256::new();
+    let time = match format {
+        Format::Json => body
+            .get(..1024.min(body.len()))
+            .and_then(|head| head.find(",\"time\":\"")),
+        Format::NdJson | Format::Csv => None,
+    };
+    match time {
+        Some(at) => {
+            let end = body[at..].find("Z\"").map_or(at, |length| at + length);
+            hash.update(&body[..at]);
+            hash.update(&body[end..]);
+        }
+        None => hash.update(body),
+    }
+    let digest = hash.finalize();
+    let short: String = digest.iter().take(12).map(|byte| format!("{byte:02x}")).collect();
+    format!("W/\"{short}\"")
+}
+
+/// The rows `offset` to `offset + limit` of a document, and how many there are. The program writes each row on a line of its own, which
+/// no text within a row can break. `None` where the document has no rows of this form.
+pub(crate) fn page(body: &str, offset: usize, limit: usize) -> Option<(String, usize)> {
+    const ROWS: &str = "\"rows\":[\n";
+    let start = body.find(ROWS)? + ROWS.len();
+    let mut rows = Vec::new();
+    let mut at = start;
+    let end = loop {
+        let line = body[at..].split_inclusive('\n').next()?;
+        if line.starts_with(']') {
+            break at;
+        }
+        rows.push(line.trim_end().trim_end_matches(','));
+        at += line.len();
+    };
+    let total = rows.len();
+    let some: Vec<&str> = rows.into_iter().skip(offset).take(limit).collect();
+    let mut out = String::with_capacity(start + some.iter().map(|row| row.len() + 2).sum::<usize>() + 256);
+    out.push_str(&body[..start]);
+    out.push_str(&some.join(",\n"));
+    if !some.is_empty() {
+        out.push('\n');
+    }
+    out.push_str(&body[end..]);
+    Some((out, total))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const BODY: &str = "{\"time\":\"T\",\"rows\":[\n{\"a\":1},\n{\"a\":\"],\"},\n{\"a\":3}\n],\"limits\":[]}\n";
+
+    #[test]
+    fn a_page_is_a_document_with_some_rows() {
+        for (offset, limit, rows) in [(0, 10, 3), (1, 1, 1), (2, 5, 1), (3, 5, 0), (0, 0, 0)] {
+            let (text, total) = page(BODY, offset, limit).unwrap();
+            let value: serde_json::Value = serde_json::from_str(&text).unwrap();
+            assert_eq!((value["rows"].as_array().unwrap().len(), total), (rows, 3));
+            assert!(value["limits"].is_array());
+        }
+        assert_eq!(page("{\"rows\":[]}", 0, 1), None);
+        assert_eq!(page("{\"rows\":[\n{\"a\":1}", 0, 1), None);
+    }
+
+    #[test]
+    fn a_tag_does_not_change_with_the_time_of_the_document() {
+        let document = |time: &str, rows: &str| {
+            format!("{{\"schema\":\"s\",\"host\":\"h\",\"time\":\"2026-01-01T00:00:{time}Z\",\"rows\":[{rows}]}}")
+        };
+        let tags = [("00", "1"), ("01", "1"), ("00", "2")].map(|(time, rows)| tag(&document(time, rows), Format::Json));
+        assert_eq!(tags[0], tags[1]);
+        assert_ne!(tags[0], tags[2]);
+    }
+}

@@ -1,0 +1,178 @@
+//! Listens, accepts, ends.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio::sync::{Semaphore, watch};
+use tokio_rustls::TlsAcceptor;
+
+use crate::access::Peer;
+use crate::access::web_config::WebConfig;
+use crate::handler::Site;
+use crate::listen::Listen;
+use crate::{Event, ServeError, connection, unix};
+
+/// Connections that are open at once; further ones are closed at once.
+const MOST_CONNECTIONS: usize = 512;
+/// A TLS handshake takes no longer.
+const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
+/// After a failed accept (no descriptors left), before the next one.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// Connections may end within this when the server stops.
+const STOP_TIME: Duration = Duration::from_secs(5);
+
+/// What it listens with.
+#[derive(Debug, Default)]
+pub(crate) struct Listeners {
+    pub(crate) tcp: Vec<TcpListener>,
+    pub(crate) unix: Vec<UnixListener>,
+    guards: Vec<unix::PathGuard>,
+}
+
+impl Listeners {
+    /// Listens at all of `places`.
+    ///
+    /// # Errors
+    /// With the place that cannot be listened at.
+    pub(crate) fn open(places: &[Listen]) -> Result<Self, ServeError> {
+        let mut all = Listeners::default();
+        for place in places {
+            let refused = |error: io::Error| ServeError::Listen(place.to_string(), error);
+            match place {
+                Listen::Address(address) => all.tcp.push(listen(*address).map_err(refused)?),
+                Listen::Unix(path) => {
+                    let (listener, guard) = unix::listen(path).map_err(refused)?;
+                    all.unix.push(listener);
+                    all.guards.push(guard);
+                }
+                Listen::Inherited => {
+                    let (tcp, unix) = unix::inherited().map_err(refused)?;
+                    all.tcp.extend(tcp);
+                    all.unix.extend(unix);
+                }
+            }
+        }
+        Ok(all)
+    }
+
+    /// The TCP addresses.
+    pub(crate) fn addresses(&self) -> Vec<SocketAddr> {
+        self.tcp
+            .iter()
+            .filter_map(|listener| listener.local_addr().ok())
+            .collect()
+    }
+}
+
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    // The standard library sets SO_REUSEADDR on Unix.
+    let listener = std::net::TcpListener::bind(address)?;
+    listener.set_nonblocking(true)?;
+    TcpListener::from_std(listener)
+}
+
+/// What accepts share.
+#[derive(Clone)]
+struct Shared {
+    site: Arc<Site>,
+    web: Option<Arc<WebConfig>>,
+    room: Arc<Semaphore>,
+    report: Arc<dyn Fn(Event) + Send + Sync>,
+}
+
+/// Serves until a signal asks to end.
+pub(crate) async fn run(
+    listeners: Listeners,
+    site: Arc<Site>,
+    web: Option<Arc<WebConfig>>,
+    stop: watch::Sender<bool>,
+    report: Arc<dyn Fn(Event) + Send + Sync>,
+) -> Result<(), ServeError> {
+    let shared = Shared {
+        site,
+        web,
+        room: Arc::new(Semaphore::new(MOST_CONNECTIONS)),
+        report,
+    };
+    let mut accepting = Vec::new();
+    for listener in listeners.tcp {
+        accepting.push(tokio::spawn(accept_tcp(listener, shared.clone())));
+    }
+    for listener in listeners.unix {
+        accepting.push(tokio::spawn(accept_unix(listener, shared.clone())));
+    }
+    let signal = unix::stopped().await;
+    accepting.iter().for_each(tokio::task::JoinHandle::abort);
+    stop.send_replace(true);
+    let all = u32::try_from(MOST_CONNECTIONS).unwrap_or(u32::MAX);
+    let _ = tokio::time::timeout(STOP_TIME, shared.room.acquire_many(all)).await;
+    drop(listeners.guards);
+    signal.map_err(ServeError::System)
+}
+
+async fn accept_tcp(listener: TcpListener, shared: Shared) {
+    loop {
+        match listener.accept().await {
+            Ok((stream, address)) => tcp(stream, address, &shared),
+            Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,
+        }
+    }
+}
+
+async fn accept_unix(listener: UnixListener, shared: Shared) {
+    loop {
+        match listener.accept().await {
+            Ok((stream, _)) => local(stream, &shared),
+            Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,
+        }
+    }
+}
+
+fn tcp(stream: TcpStream, address: SocketAddr, shared: &Shared) {
+    // Without room it is closed at once: waiting ones would only hold descriptors.
+    let Ok(permit) = Arc::clone(&shared.room).try_acquire_owned() else {
+        return;
+    };
+    let _ = stream.set_nodelay(true);
+    let peer = Peer::Address(address.ip());
+    let site = Arc::clone(&shared.site);
+    let Some(web) = shared.web.clone() else {
+        tokio::spawn(async move {
+            let _permit = permit;
+            connection::serve(stream, peer, site).await;
+        });
+        return;
+    };
+    if let Err(error) = web.refresh() {
+        (shared.report)(Event::NotRefreshed(error));
+    }
+    tokio::spawn(async move {
+        let _permit = permit;
+        let Some(tls) = web.tls() else {
+            return connection::serve(stream, peer, site).await;
+        };
+        let handshake = TlsAcceptor::from(tls).accept(stream);
+        if let Ok(Ok(stream)) = tokio::time::timeout(HANDSHAKE_TIME, handshake).await {
+            connection::serve(stream, peer, site).await;
+        }
+    });
+}
+
+fn local(stream: UnixStream, shared: &Shared) {
+    let Ok(permit) = Arc::clone(&shared.room).try_acquire_owned() else {
+        return;
+    };
+    if let Some(Err(error)) = shared.web.as_ref().map(|web| web.refresh()) {
+        (shared.report)(Event::NotRefreshed(error));
+    }
+    // Who is there is what the kernel says (SO_PEERCRED).
+    let user = stream.peer_cred().ok().map(|peer| peer.uid());
+    let site = Arc::clone(&shared.site);
+    tokio::spawn(async move {
+        let _permit = permit;
+        connection::serve(stream, Peer::User(user), site).await;
+    });
+}

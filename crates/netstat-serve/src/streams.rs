@@ -1,0 +1,191 @@
+//! Streams: Server-Sent Events for the page, changes as events or lines.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::HeaderMap;
+use hyper::body::Bytes;
+use hyper::header::ACCEPT;
+use serde_json::{Value, json};
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
+
+use crate::handler::Site;
+use crate::live::{self, COLUMNS, Changes};
+use crate::problem::Problem;
+use crate::reply::{Reply, stream};
+
+/// Pieces that wait for a slow client; a sample that finds no room is left out, and the table sent again later.
+const WAITING: usize = 64;
+/// A client that takes nothing for so long is let go.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// A sign of life, for proxies that close silent connections.
+const SIGN_OF_LIFE: Duration = Duration::from_secs(15);
+
+type Pieces = mpsc::Sender<Bytes>;
+
+/// The client has gone.
+struct Gone;
+
+fn permit(site: &Site) -> Result<OwnedSemaphorePermit, Problem> {
+    let free = Arc::clone(&site.streams).try_acquire_owned();
+    free.map_err(|_| Problem::busy("too many streams are open"))
+}
+
+fn event(name: &str, data: &Value) -> Bytes {
+    Bytes::from(format!("event: {name}\ndata: {data}\n\n"))
+}
+
+async fn send(pieces: &Pieces, piece: Bytes) -> Result<(), Gone> {
+    match tokio::time::timeout(PATIENCE, pieces.send(piece)).await {
+        Ok(Ok(())) => Ok(()),
+        _ => Err(Gone),
+    }
+}
+
+/// What the page reads: `columns`, then for each sample `overview`, and `rows` and `gone`; `reset` begins the table anew.
+pub(crate) fn live(site: &Arc<Site>) -> Result<Reply, Problem> {
+    let permit = permit(site)?;
+    let (pieces, receiver) = mpsc::channel(WAITING);
+    let site = Arc::clone(site);
+    tokio::spawn(async move {
+        let _permit = permit;
+        let _ = follow(&site, &pieces, Kind::Page).await;
+        forget(&site);
+    });
+    Ok(stream("text/event-stream", receiver))
+}
+
+/// Rows that opened, closed or changed their state or owner, each as an object.
+pub(crate) fn changes(site: &Arc<Site>, headers: &HeaderMap) -> Result<Reply, Problem> {
+    let permit = permit(site)?;
+    let accept = headers
+        .get(ACCEPT)
+        .and_then(|accept| accept.to_str().ok())
+        .unwrap_or_default();
+    let lines = accept.contains("application/x-ndjson");
+    let (pieces, receiver) = mpsc::channel(WAITING);
+    let site = Arc::clone(site);
+    tokio::spawn(async move {
+        let _permit = permit;
+        let kind = if lines { Kind::Lines } else { Kind::Events };
+        let _ = follow(&site, &pieces, kind).await;
+        forget(&site);
+    });
+    Ok(stream(
+        if lines {
+            "application/x-ndjson"
+        } else {
+            "text/event-stream"
+        },
+        receiver,
+    ))
+}
+
+fn forget(site: &Site) {
+    // This stream's own permit is given back only after this.
+    if site.streams.available_permits() + 1 >= crate::handler::MOST_STREAMS {
+        site.live.clear();
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Page,
+    Events,
+    Lines,
+}
+
+async fn follow(site: &Arc<Site>, pieces: &Pieces, kind: Kind) -> Result<(), Gone> {
+    let mut frames = site.collector.attend();
+    let mut stop = site.stop.clone();
+    if kind == Kind::Page {
+        send(pieces, event("columns", &json!(COLUMNS))).await?;
+    }
+    let mut shown = None;
+    loop {
+        let model = frames
+            .borrow_and_update()
+            .as_ref()
+            .and_then(|frame| frame.model.clone());
+        if let Some(model) = model {
+            let worker = Arc::clone(site);
+            let of = Arc::clone(&model);
+            let changes = tokio::task::spawn_blocking(move || worker.live.changes(&of))
+                .await
+                .map_err(|_| Gone)?;
+            if shown != Some(changes.number) {
+                match kind {
+                    Kind::Page => {
+                        if shown != Some(changes.after) || changes.after == 0 {
+                            send(pieces, event("reset", &json!({"rows": model.sockets.open.len()}))).await?;
+                            for piece in live::table(&model) {
+                                send(pieces, event("rows", &piece)).await?;
+                            }
+                        } else {
+                            page_changes(pieces, &changes).await?;
+                        }
+                        send(pieces, event("overview", &changes.overview)).await?;
+                    }
+                    Kind::Events | Kind::Lines => {
+                        if shown.is_some_and(|shown| shown != changes.after) {
+                            let lost = json!({"change": "gap", "time": changes.overview["time"]});
+                            send(pieces, written(kind, &lost)).await?;
+                        } else if shown.is_some() {
+                            object_changes(pieces, &changes, kind).await?;
+                        }
+                    }
+                }
+                shown = Some(changes.number);
+            }
+        }
+        loop {
+            tokio::select! {
+                changed = frames.changed() => match changed {
+                    Ok(()) => break,
+                    Err(_) => return Ok(()),
+                },
+                _ = stop.changed() => return Ok(()),
+                () = pieces.closed() => return Err(Gone),
+                () = tokio::time::sleep(SIGN_OF_LIFE) => {
+                    let sign = if kind == Kind::Lines { "\n" } else { ": \n\n" };
+                    send(pieces, Bytes::from_static(sign.as_bytes())).await?;
+                }
+            }
+        }
+    }
+}
+
+async fn page_changes(pieces: &Pieces, changes: &Changes) -> Result<(), Gone> {
+    for some in changes.rows.chunks(1000) {
+        let rows: Vec<&Value> = some.iter().map(|change| &change.row).collect();
+        send(pieces, event("rows", &json!(rows))).await?;
+    }
+    if !changes.gone.is_empty() {
+        let rows: Vec<&Value> = changes.gone.iter().map(|(_, row)| row).collect();
+        send(pieces, event("gone", &json!(rows))).await?;
+    }
+    Ok(())
+}
+
+async fn object_changes(pieces: &Pieces, changes: &Changes, kind: Kind) -> Result<(), Gone> {
+    let opened = changes.rows.iter().filter(|change| change.state).map(|change| {
+        let what = if change.opened { "opened" } else { "changed" };
+        (what, &change.row)
+    });
+    let closed = changes.gone.iter().map(|(_, row)| ("closed", row));
+    for (what, row) in opened.chain(closed) {
+        let mut object = serde_json::Map::new();
+        object.insert("change".to_owned(), what.into());
+        object.insert("time".to_owned(), changes.overview["time"].clone());
+        object.extend(live::object(row));
+        send(pieces, written(kind, &Value::Object(object))).await?;
+    }
+    Ok(())
+}
+
+fn written(kind: Kind, object: &Value) -> Bytes {
+    match kind {
+        Kind::Lines => Bytes::from(format!("{object}\n")),
+        Kind::Page | Kind::Events => event("change", object),
+    }
+}

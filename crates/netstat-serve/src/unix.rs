@@ -1,0 +1,70 @@
+//! What only Unix has: sockets in the file system with the peer's user, sockets handed over, SIGTERM.
+
+use std::io;
+use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use listenfd::ListenFd;
+use tokio::net::{TcpListener, UnixListener};
+use tokio::signal::unix::{SignalKind, signal};
+
+/// The owner and the group may connect; who that is decides what they see.
+const MODE: u32 = 0o660;
+
+/// A socket in the file system, removed in the end.
+#[derive(Debug)]
+pub(crate) struct PathGuard(PathBuf);
+
+impl Drop for PathGuard {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_file(&self.0);
+    }
+}
+
+/// Listens at `path`. What an earlier process left there is removed if nobody listens any more.
+pub(crate) fn listen(path: &Path) -> io::Result<(UnixListener, PathGuard)> {
+    if let Ok(about) = std::fs::symlink_metadata(path)
+        && about.file_type().is_socket()
+    {
+        match std::os::unix::net::UnixStream::connect(path) {
+            Ok(_) => return Err(io::ErrorKind::AddrInUse.into()),
+            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => std::fs::remove_file(path)?,
+            Err(error) => return Err(error),
+        }
+    }
+    let listener = UnixListener::bind(path)?;
+    let guard = PathGuard(path.to_owned());
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(MODE))?;
+    Ok((listener, guard))
+}
+
+/// What the service manager hands over.
+pub(crate) fn inherited() -> io::Result<(Vec<TcpListener>, Vec<UnixListener>)> {
+    let mut handed = ListenFd::from_env();
+    let (mut tcp, mut unix) = (Vec::new(), Vec::new());
+    for place in 0..handed.len() {
+        if let Ok(Some(listener)) = handed.take_tcp_listener(place) {
+            listener.set_nonblocking(true)?;
+            tcp.push(TcpListener::from_std(listener)?);
+        } else if let Some(listener) = handed.take_unix_listener(place)? {
+            listener.set_nonblocking(true)?;
+            unix.push(UnixListener::from_std(listener)?);
+        }
+    }
+    match tcp.is_empty() && unix.is_empty() {
+        true => Err(io::Error::other(
+            "the service manager handed over no socket (LISTEN_FDS)",
+        )),
+        false => Ok((tcp, unix)),
+    }
+}
+
+/// Waits for SIGTERM or SIGINT.
+pub(crate) async fn stopped() -> io::Result<()> {
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    Ok(())
+}
