@@ -69,8 +69,6 @@ pub struct Options {
     pub audit_every: Option<Duration>,
     /// The program's version.
     pub version: String,
-    /// The user this process runs as; on a socket in the file system it needs no token.
-    pub own_user: u32,
 }
 
 /// What happens, for the operator.
@@ -165,7 +163,7 @@ async fn begin(
             users: web.as_ref().map(|web| web.users()),
             hosts,
             secure: tls,
-            own_user: options.own_user,
+            own_user: unix::own_user().map_err(ServeError::System)?,
         }),
         collector,
         documents: Documents::new(provider),

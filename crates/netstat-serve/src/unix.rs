@@ -5,7 +5,7 @@ use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use listenfd::ListenFd;
-use tokio::net::{TcpListener, UnixListener};
+use tokio::net::{TcpListener, UnixListener, UnixStream};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// The owner and the group may connect; who that is decides what they see.
@@ -67,4 +67,10 @@ pub(crate) async fn stopped() -> io::Result<()> {
         _ = interrupt.recv() => {}
     }
     Ok(())
+}
+
+/// The user this process runs as.
+pub(crate) fn own_user() -> io::Result<u32> {
+    let (one, _other) = UnixStream::pair()?;
+    one.peer_cred().map(|peer| peer.uid())
 }

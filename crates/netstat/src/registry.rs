@@ -29,6 +29,12 @@ pub static COMMANDS: &[Command] = &[
         definition: history::definition,
         run: history::run,
     },
+    #[cfg(feature = "serve")]
+    Command {
+        name: "serve",
+        definition: crate::commands::serve::definition,
+        run: crate::commands::serve::run,
+    },
     Command {
         name: "schema",
         definition: schema::definition,

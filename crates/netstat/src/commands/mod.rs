@@ -8,3 +8,5 @@ pub(crate) mod man;
 pub(crate) mod monitor;
 pub(crate) mod record;
 pub(crate) mod schema;
+#[cfg(feature = "serve")]
+pub(crate) mod serve;

@@ -1,0 +1,164 @@
+//! `netstat serve`: the same over HTTP. What it serves and how is in `netstat-serve`; here are its options, and the documents.
+
+mod provider;
+
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser};
+use netstat_model::text::escape_str;
+use netstat_serve::{DEFAULT_LISTEN, Event, Listen, Options, Token, serve};
+
+use crate::args::past;
+use crate::context::{Context, Failure, Outcome};
+use provider::CommandLine;
+
+/// Serve a web page, an API and metrics about this computer
+#[derive(Parser, Debug)]
+#[command(name = "serve", after_help = AFTER_HELP)]
+struct Words {
+    /// where to listen: an address with a port, unix:PATH, or fd for the sockets that systemd hands over; may be repeated
+    #[arg(long, value_name = "ADDRESS", value_parser = listen, default_value = DEFAULT_LISTEN)]
+    listen: Vec<Listen>,
+    /// read the token from this file, instead of making a new one at each start
+    #[arg(long, value_name = "FILE")]
+    token_file: Option<PathBuf>,
+    /// users and TLS certificates, in the web configuration format of Prometheus
+    #[arg(long, value_name = "FILE")]
+    web_config: Option<PathBuf>,
+    /// a further host name that requests may ask for, as behind a reverse proxy; may be repeated
+    #[arg(long, value_name = "NAME")]
+    host: Vec<String>,
+    /// serve other addresses than loopback without TLS
+    #[arg(long)]
+    insecure: bool,
+    /// let the page and the API end processes and close connections, each after a confirmation
+    #[arg(long)]
+    allow_actions: bool,
+    /// how often to sample while somebody watches: 1s, 10s
+    #[arg(long, value_name = "TIME", value_parser = past::duration, default_value = "2s")]
+    interval: Duration,
+    /// how many programs get metrics of their own; further ones are counted as "other"
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=10_000), default_value = "100")]
+    max_programs: u16,
+    /// how often to audit for the metrics: 10m, 1h; 0s for never
+    #[arg(long, value_name = "TIME", value_parser = past::duration, default_value = "1h")]
+    audit_every: Duration,
+}
+
+const AFTER_HELP: &str = "\
+Without a token, only /metrics and /healthz answer. The link with the token is printed at start if standard error is a terminal; the
+token is also in serve.token in $RUNTIME_DIRECTORY, $XDG_RUNTIME_DIR/netstat or, for root, /run/netstat. Root and the user who runs the
+command need no token on a unix socket.
+
+  /               the web page
+  /metrics        metrics for Prometheus (OpenMetrics or text)
+  /api/v1/        the documents of --json; /api/v1/openapi.json describes them
+  /healthz        whether it is there
+
+Exit status: 0 when SIGTERM or Ctrl+C ended it, 1 when it cannot serve, 2 for a usage error.";
+
+fn listen(text: &str) -> Result<Listen, String> {
+    text.parse()
+        .map_err(|error: netstat_serve::ListenError| format!("is not valid: {error}"))
+}
+
+pub(crate) fn definition() -> clap::Command {
+    Words::command()
+}
+
+/// Carries it out.
+///
+/// # Errors
+/// When it cannot serve.
+pub(crate) fn run(matches: &ArgMatches, context: &mut Context<'_>) -> Result<Outcome, Failure> {
+    let words = Words::from_arg_matches(matches).map_err(|error| Failure::Usage(error.to_string()))?;
+    if words.interval.is_zero() {
+        return Err(Failure::Usage("--interval 0s is not possible".to_owned()));
+    }
+    let token = token(&words)?;
+    let kept = match words.token_file {
+        Some(_) => None,
+        None => keep(&token, context.system.is_superuser()),
+    };
+    let link = context.terminal.then(|| token.secret().to_owned());
+    let hint = match (&words.token_file, &kept) {
+        (Some(path), _) | (None, Some(path)) => {
+            format!("; the token is in {}", escape_str(&path.display().to_string()))
+        }
+        (None, None) => String::new(),
+    };
+    let unix: Vec<String> = words
+        .listen
+        .iter()
+        .filter(|listen| !matches!(listen, Listen::Address(_)))
+        .map(ToString::to_string)
+        .collect();
+    let report = move |event: Event| {
+        // Nobody to tell if stderr is closed.
+        let mut err = std::io::stderr();
+        let _ = match event {
+            Event::Started { addresses, tls } => {
+                let scheme = if tls { "https" } else { "http" };
+                let shown = addresses.iter().map(ToString::to_string).chain(unix.iter().cloned());
+                let shown: Vec<String> = shown.collect();
+                let listening = writeln!(err, "netstat: serving at {}{hint}", escape_str(&shown.join(", ")));
+                match (addresses.first(), &link) {
+                    (Some(address), Some(token)) => writeln!(err, "netstat: open {scheme}://{address}/?token={token}"),
+                    _ => listening,
+                }
+            }
+            Event::NotRefreshed(error) => writeln!(err, "netstat: {}", escape_str(&error.to_string())),
+        };
+    };
+    let options = Options {
+        listen: words.listen,
+        token,
+        web_config: words.web_config,
+        hosts: words.host,
+        insecure: words.insecure,
+        allow_actions: words.allow_actions,
+        interval: words.interval,
+        programs: words.max_programs.into(),
+        audit_every: Some(words.audit_every).filter(|pause| !pause.is_zero()),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+    };
+    let system = Box::new(netstat_os::Native::default());
+    let served = serve(options, system, Arc::new(CommandLine), Arc::new(report));
+    if let Some(path) = kept {
+        let _ = fs::remove_file(path);
+    }
+    served.map_err(|error| Failure::Refused(escape_str(&error.to_string()).into_owned()))?;
+    Ok(Outcome::Printed)
+}
+
+fn token(words: &Words) -> Result<Token, Failure> {
+    match &words.token_file {
+        Some(path) => Token::from_file(path)
+            .map_err(|error| Failure::Refused(format!("{}: {error}", escape_str(&path.display().to_string())))),
+        None => Token::random().map_err(|error| Failure::Refused(error.to_string())),
+    }
+}
+
+/// Writes the token where only its user can read it; gives the path. `None` where there is no such place.
+fn keep(token: &Token, root: bool) -> Option<PathBuf> {
+    let set = |name| std::env::var_os(name).filter(|value| !value.is_empty());
+    // systemd's may be several, with colons between them.
+    let own = set("RUNTIME_DIRECTORY").filter(|list| !list.to_string_lossy().contains(':'));
+    let directory = match (own, set("XDG_RUNTIME_DIR")) {
+        (Some(own), _) => PathBuf::from(own),
+        (None, Some(runtime)) => Path::new(&runtime).join("netstat"),
+        (None, None) if root => PathBuf::from("/run/netstat"),
+        (None, None) => return None,
+    };
+    fs::create_dir_all(&directory).ok()?;
+    let path = directory.join("serve.token");
+    // What an earlier start left.
+    let _ = fs::remove_file(&path);
+    let mut file = netstat_os::create_private(&path).ok()?;
+    file.write_all(format!("{}\n", token.secret()).as_bytes()).ok()?;
+    Some(path)
+}

@@ -1,0 +1,396 @@
+//! The API's documents: those of the command line, made in the same way.
+
+use std::ffi::OsString;
+use std::time::{Instant, SystemTime};
+
+use clap::{Arg, ArgAction};
+use netstat_serve::{Format, Parameter, ParameterKind, Provider, Question, Refusal, Resource};
+use serde_json::Value;
+
+use crate::args::{self, Parsed};
+use crate::commands::{audit, history, inspect};
+use crate::context::{Context, Failure, Outcome, Screen};
+use crate::list;
+use crate::output::json::schema;
+
+/// The options that choose rows.
+const FILTERS: &[&str] = &[
+    "state",
+    "port",
+    "local",
+    "foreign",
+    "pid",
+    "program",
+    "user",
+    "unit",
+    "listening",
+    "established",
+    "public",
+    "exposed",
+];
+
+/// What makes the documents of a resource.
+struct Source {
+    name: &'static str,
+    about: &'static str,
+    /// The command; `None` for the classic list.
+    command: Option<Entry>,
+    /// Arguments that are always there.
+    fixed: &'static [&'static str],
+    /// Long options that are parameters, beside [`FILTERS`]. None of them names a file.
+    options: &'static [&'static str],
+    filters: bool,
+    /// The parameter that becomes the positional argument.
+    positional: Option<(&'static str, &'static str)>,
+    schema: fn() -> Value,
+    line_schema: Option<fn() -> Value>,
+    rows: bool,
+    keep_millis: u64,
+}
+
+#[derive(Clone, Copy)]
+struct Entry {
+    definition: fn() -> clap::Command,
+    run: fn(&clap::ArgMatches, &mut Context<'_>) -> Result<Outcome, Failure>,
+}
+
+static SOURCES: &[Source] = &[
+    Source {
+        name: "sockets",
+        about: "Sockets, as netstat --all --json lists them",
+        command: None,
+        fixed: &["--all", "--numeric"],
+        options: &[
+            "tcp",
+            "udp",
+            "bound",
+            "protocol",
+            "all-namespaces",
+            "columns",
+            "sort",
+            "top",
+            "group",
+        ],
+        filters: true,
+        positional: None,
+        schema: schema::sockets,
+        line_schema: Some(schema::sockets_line),
+        rows: true,
+        keep_millis: 1000,
+    },
+    Source {
+        name: "processes",
+        about: "Processes by the number of ports they hold, as netstat --processes --json lists them",
+        command: None,
+        fixed: &["--processes"],
+        options: &[],
+        filters: true,
+        positional: None,
+        schema: schema::tables,
+        line_schema: None,
+        rows: false,
+        keep_millis: 1000,
+    },
+    Source {
+        name: "statistics",
+        about: "Counters of the protocols, as netstat --statistics --json prints them",
+        command: None,
+        fixed: &["--statistics"],
+        options: &["protocol", "verbose"],
+        filters: false,
+        positional: None,
+        schema: schema::tables,
+        line_schema: None,
+        rows: false,
+        keep_millis: 1000,
+    },
+    Source {
+        name: "interfaces",
+        about: "Counters of the interfaces, as netstat --ethernet --json prints them",
+        command: None,
+        fixed: &["--ethernet"],
+        options: &[],
+        filters: false,
+        positional: None,
+        schema: schema::tables,
+        line_schema: None,
+        rows: false,
+        keep_millis: 1000,
+    },
+    Source {
+        name: "routes",
+        about: "Routes and interfaces, as netstat --route --json prints them",
+        command: None,
+        fixed: &["--route"],
+        options: &["table"],
+        filters: false,
+        positional: None,
+        schema: schema::tables,
+        line_schema: None,
+        rows: false,
+        keep_millis: 1000,
+    },
+    Source {
+        name: "inspect",
+        about: "Everything about a socket, port, process or program, as netstat inspect --json prints it",
+        command: Some(Entry {
+            definition: inspect::definition,
+            run: inspect::run,
+        }),
+        fixed: &["--sample", "0.3"],
+        options: &["all"],
+        filters: false,
+        positional: Some((
+            "target",
+            "what to look at: a port, a PID, a program, or a connection as LOCAL->FOREIGN",
+        )),
+        schema: inspect::schema::inspect,
+        line_schema: None,
+        rows: false,
+        keep_millis: 2000,
+    },
+    Source {
+        name: "findings",
+        about: "What netstat audit --json finds",
+        command: Some(Entry {
+            definition: audit::COMMAND.definition,
+            run: audit::COMMAND.run,
+        }),
+        fixed: &[],
+        options: &["min"],
+        filters: true,
+        positional: None,
+        schema: audit::schema,
+        line_schema: None,
+        rows: false,
+        keep_millis: 60_000,
+    },
+    Source {
+        name: "history",
+        about: "Connections of the past, as netstat history --json prints them",
+        command: Some(Entry {
+            definition: history::definition,
+            run: history::run,
+        }),
+        fixed: &[],
+        options: &[
+            "since", "until", "group", "sort", "top", "columns", "new", "follow", "beacons", "gaps",
+        ],
+        filters: true,
+        positional: None,
+        schema: history::schema::history,
+        line_schema: Some(history::schema::line),
+        rows: true,
+        keep_millis: 2000,
+    },
+];
+
+/// Answers from the running system.
+#[derive(Debug)]
+pub(super) struct CommandLine;
+
+impl Source {
+    fn definition(&self) -> clap::Command {
+        match self.command {
+            Some(entry) => (entry.definition)(),
+            None => args::with_commands(&[]),
+        }
+    }
+
+    fn is_parameter(&self, long: &str) -> bool {
+        self.options.contains(&long) || (self.filters && FILTERS.contains(&long))
+    }
+
+    fn resource(&self) -> Resource {
+        let definition = self.definition();
+        let options = definition.get_arguments().filter_map(|arg| {
+            let long = arg.get_long()?;
+            self.is_parameter(long).then(|| parameter(long, arg))
+        });
+        let target = self.positional.map(|(name, about)| Parameter {
+            name: name.to_owned(),
+            about: about.to_owned(),
+            kind: ParameterKind::Text,
+            required: true,
+        });
+        Resource {
+            name: self.name,
+            about: self.about.to_owned(),
+            parameters: target.into_iter().chain(options).collect(),
+            schema: (self.schema)(),
+            line_schema: self.line_schema.map(|make| make()),
+            rows: self.rows,
+            keep_millis: self.keep_millis,
+        }
+    }
+
+    /// The arguments of a command line that asks the same.
+    fn arguments(&self, question: &Question) -> Vec<OsString> {
+        let mut words: Vec<OsString> = self.fixed.iter().map(OsString::from).collect();
+        words.push(
+            match question.format {
+                Format::Json => "--json",
+                Format::NdJson => "--ndjson",
+                Format::Csv => "--csv",
+            }
+            .into(),
+        );
+        let definition = self.definition();
+        let is_flag = |name: &str| {
+            let mut arguments = definition.get_arguments();
+            arguments.any(|arg| arg.get_long() == Some(name) && !takes_value(arg))
+        };
+        let mut target = None;
+        for (name, value) in &question.parameters {
+            if self.positional.is_some_and(|(positional, _)| positional == name) {
+                target = Some(value);
+            } else if is_flag(name) {
+                if value == "true" {
+                    words.push(format!("--{name}").into());
+                }
+            } else {
+                // One word, so that no value can become an option.
+                words.push(format!("--{name}={value}").into());
+            }
+        }
+        if let Some(target) = target {
+            words.extend(["--".into(), target.into()]);
+        }
+        words
+    }
+}
+
+fn takes_value(arg: &Arg) -> bool {
+    matches!(arg.get_action(), ArgAction::Set | ArgAction::Append)
+}
+
+fn parameter(long: &str, arg: &Arg) -> Parameter {
+    let words: Vec<String> = arg
+        .get_possible_values()
+        .iter()
+        .map(|value| value.get_name().to_owned())
+        .collect();
+    Parameter {
+        name: long.to_owned(),
+        about: arg.get_help().map(ToString::to_string).unwrap_or_default(),
+        kind: match () {
+            () if !takes_value(arg) => ParameterKind::Flag,
+            () if words.is_empty() || arg.get_value_delimiter().is_some() => ParameterKind::Text,
+            () => ParameterKind::OneOf(words),
+        },
+        required: false,
+    }
+}
+
+impl Provider for CommandLine {
+    fn resources(&self) -> Vec<Resource> {
+        SOURCES.iter().map(Source::resource).collect()
+    }
+
+    fn answer(&self, question: &Question) -> Result<Vec<u8>, Refusal> {
+        let source = SOURCES.iter().find(|source| source.name == question.resource);
+        let source = source.ok_or_else(|| Refusal::NotFound("there is no such resource".to_owned()))?;
+        let words = source.arguments(question);
+        let (mut out, mut err) = (Vec::new(), Vec::new());
+        let mut context = Context {
+            system: &mut netstat_os::Native::default(),
+            out: &mut out,
+            err: &mut err,
+            terminal: false,
+            screen: Screen::default(),
+            now: &mut SystemTime::now,
+            wait_until: &mut |moment| std::thread::sleep(moment.saturating_duration_since(Instant::now())),
+        };
+        let outcome = match source.command {
+            Some(entry) => {
+                let definition = (entry.definition)().no_binary_name(true);
+                let matches = definition.try_get_matches_from(words);
+                let matches = matches
+                    .map_err(|error| Refusal::Usage(args::UsageError::of_command(source.name, &error).to_string()))?;
+                (entry.run)(&matches, &mut context)
+            }
+            None => match args::parse(words, &[]) {
+                Ok(Parsed::Run(plan)) => list::run(&plan, &mut context),
+                Ok(_) => return Err(Refusal::Usage("this asks for help, not for an answer".to_owned())),
+                Err(error) => return Err(Refusal::Usage(error.to_string())),
+            },
+        };
+        let said = String::from_utf8_lossy(&err)
+            .trim_start_matches("netstat: ")
+            .lines()
+            .next()
+            .map(str::to_owned);
+        match outcome {
+            Ok(_) if !out.is_empty() => Ok(out),
+            // A command that found nothing says so.
+            Ok(_) => Err(Refusal::NotFound(
+                said.unwrap_or_else(|| "nothing was found".to_owned()),
+            )),
+            Err(Failure::Usage(why)) => Err(Refusal::Usage(why)),
+            Err(Failure::Refused(why)) => Err(Refusal::Failed(why)),
+            Err(Failure::Output(error)) => Err(Refusal::Failed(error.to_string())),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ask(resource: &'static str, parameters: &[(&str, &str)], format: Format) -> Result<Vec<u8>, Refusal> {
+        let own = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        CommandLine.answer(&Question {
+            resource,
+            parameters: parameters.iter().map(own).collect(),
+            format,
+        })
+    }
+
+    #[test]
+    fn every_parameter_is_an_option_of_the_command_line() {
+        for (source, resource) in SOURCES.iter().zip(CommandLine.resources()) {
+            let wanted = source.options.len() + if source.filters { FILTERS.len() } else { 0 };
+            let positional = usize::from(source.positional.is_some());
+            assert_eq!(resource.parameters.len(), wanted + positional, "{}", source.name);
+            assert!(resource.parameters.iter().all(|parameter| !parameter.about.is_empty()));
+        }
+    }
+
+    #[test]
+    fn documents_are_those_of_the_command_line() {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port().to_string();
+        let parameters = [("port", &*port), ("listening", "true")];
+        let document = ask("sockets", &parameters, Format::Json).unwrap();
+        let document: Value = serde_json::from_slice(&document).unwrap();
+        assert_eq!(document["schema"], "netstat.sockets");
+        assert_eq!(document["rows"][0]["local_port"].to_string(), port);
+        let lines = ask("sockets", &parameters, Format::NdJson).unwrap();
+        assert_eq!(String::from_utf8(lines).unwrap().lines().count(), 1);
+        let none = ask(
+            "sockets",
+            &[("port", &port), ("listening", "false"), ("established", "true")],
+            Format::Json,
+        );
+        let none: Value = serde_json::from_slice(&none.unwrap()).unwrap();
+        assert_eq!(none["rows"].as_array().map(Vec::len), Some(0));
+        let card = ask("inspect", &[("target", &port)], Format::Json).unwrap();
+        let card: Value = serde_json::from_slice(&card).unwrap();
+        assert_eq!(card["schema"], "netstat.inspect");
+    }
+
+    #[test]
+    fn values_never_become_options_and_wrong_ones_are_named() {
+        for (resource, parameters, word) in [
+            ("sockets", [("port", "x")], "x"),
+            ("sockets", [("columns", "--json")], "--json"),
+            ("inspect", [("target", "--bundle=/tmp/never")], "--bundle=/tmp/never"),
+        ] {
+            match ask(resource, &parameters, Format::Json) {
+                Err(Refusal::Usage(why) | Refusal::NotFound(why)) => assert!(why.contains(word), "{why}"),
+                other => panic!("{resource} {parameters:?}: {other:?}"),
+            }
+        }
+        assert!(!std::path::Path::new("/tmp/never").exists());
+    }
+}
