@@ -26,10 +26,26 @@ macro_rules! assets {
     };
 }
 
-const HTML: &str = "text/html; charset=utf-8";
-
 static ASSETS: &[Asset] = assets![
     "/" "text/html; charset=utf-8" "index.html",
+    "/app.js" "text/javascript; charset=utf-8" "app.js",
+    "/chart.js" "text/javascript; charset=utf-8" "chart.js",
+    "/filter.js" "text/javascript; charset=utf-8" "filter.js",
+    "/grid.js" "text/javascript; charset=utf-8" "grid.js",
+    "/store.js" "text/javascript; charset=utf-8" "store.js",
+    "/util.js" "text/javascript; charset=utf-8" "util.js",
+    "/style.css" "text/css; charset=utf-8" "style.css",
+    "/icon.svg" "image/svg+xml" "icon.svg",
+    "/vendor/uPlot.iife.min.js" "text/javascript; charset=utf-8" "vendor/uPlot.iife.min.js",
+    "/vendor/uPlot.min.css" "text/css; charset=utf-8" "vendor/uPlot.min.css",
+    "/vendor/uPlot.LICENSE" "text/plain; charset=utf-8" "vendor/uPlot.LICENSE",
+    "/views/connections.js" "text/javascript; charset=utf-8" "views/connections.js",
+    "/views/findings.js" "text/javascript; charset=utf-8" "views/findings.js",
+    "/views/health.js" "text/javascript; charset=utf-8" "views/health.js",
+    "/views/history.js" "text/javascript; charset=utf-8" "views/history.js",
+    "/views/overview.js" "text/javascript; charset=utf-8" "views/overview.js",
+    "/views/process.js" "text/javascript; charset=utf-8" "views/process.js",
+    "/views/routes.js" "text/javascript; charset=utf-8" "views/routes.js",
 ];
 
 static TAGS: LazyLock<Vec<String>> = LazyLock::new(|| {
@@ -70,7 +86,6 @@ pub(crate) fn login_page(wrong: bool) -> String {
         true => "<p role=\"alert\">This token is wrong.</p>",
         false => "",
     };
-    debug_assert!(HTML.starts_with("text/html"));
     format!(
         "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>netstat: token</title>\
          <meta name=\"viewport\" content=\"width=device-width\"><meta name=\"color-scheme\" content=\"light dark\"></head>\

@@ -42,6 +42,9 @@ pub(crate) const MOST_STREAMS: usize = 64;
 /// Everything that replies are made of.
 #[derive(Debug)]
 pub(crate) struct Site {
+    /// The computer's name, for people.
+    pub(crate) host: String,
+    pub(crate) version: String,
     pub(crate) access: Access,
     pub(crate) collector: Handle,
     pub(crate) documents: Documents,

@@ -148,7 +148,8 @@ async fn begin(
         return Err(ServeError::NeedsTls(*address));
     }
     let mut hosts = options.hosts;
-    hosts.push(String::from_utf8_lossy(&system.computer_name()).into_owned());
+    let host = netstat_model::text::escape(&system.computer_name()).into_owned();
+    hosts.push(host.clone());
     let setup = collector::Setup {
         interval: options.interval,
         programs: options.programs,
@@ -158,6 +159,8 @@ async fn begin(
     let resources = provider.resources();
     let (stop_all, stop) = watch::channel(false);
     let site = Arc::new(Site {
+        host,
+        version: options.version.clone(),
         access: Access::new(Rules {
             token: options.token,
             users: web.as_ref().map(|web| web.users()),

@@ -42,7 +42,7 @@ async fn send(pieces: &Pieces, piece: Bytes) -> Result<(), Gone> {
     }
 }
 
-/// What the page reads: `columns`, then for each sample `overview`, and `rows` and `gone`; `reset` begins the table anew.
+/// What the page reads: `about` and `columns`, then for each sample `overview`, and `rows` and `gone`; `reset` begins the table anew.
 pub(crate) fn live(site: &Arc<Site>) -> Result<Reply, Problem> {
     let permit = permit(site)?;
     let (pieces, receiver) = mpsc::channel(WAITING);
@@ -99,6 +99,8 @@ async fn follow(site: &Arc<Site>, pieces: &Pieces, kind: Kind) -> Result<(), Gon
     let mut frames = site.collector.attend();
     let mut stop = site.stop.clone();
     if kind == Kind::Page {
+        let about = json!({"host": site.host, "version": site.version, "actions": site.actions.is_some()});
+        send(pieces, event("about", &about)).await?;
         send(pieces, event("columns", &json!(COLUMNS))).await?;
     }
     let mut shown = None;

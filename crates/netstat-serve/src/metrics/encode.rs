@@ -46,7 +46,7 @@ impl One<'_> {
             (_, Value::Whole(value)) => encoder.encode_gauge(value),
             (_, Value::Real(value)) => encoder.encode_gauge(value),
             (_, Value::Buckets(histogram)) => {
-                let bounds = histogram.bounds.iter().copied().chain([f64::MAX]);
+                let bounds = histogram.bounds.iter().copied().chain([f64::INFINITY]);
                 let buckets: Vec<(f64, u64)> = bounds.zip(histogram.counts.iter().copied()).collect();
                 let count = histogram.counts.iter().sum();
                 encoder.encode_histogram::<NoLabelSet>(histogram.sum, count, &buckets, None)
@@ -103,7 +103,7 @@ mod tests {
         let mut flows = Family::new("netstat_flows", Kind::Counter, "flows");
         flows.push(&[("program", "a\"b\\c\nd")], Value::Whole(3));
         let mut histogram = Histogram::new(&[0.1, 1.0]);
-        [0.05, 0.1, 5.0].map(|value| histogram.observe(value));
+        [0.05, 0.1, 5.0].into_iter().for_each(|value| histogram.observe(value));
         let mut trips = Family::new("netstat_round_trip_seconds", Kind::Histogram, "round trips");
         trips.push(&[("direction", "incoming")], Value::Buckets(histogram));
         let ratio = Family::new("netstat_ratio", Kind::Gauge, "a share").single(Value::Real(0.5));
