@@ -11,7 +11,7 @@ export function chart(box, lines, show, options = {}) {
     legend: { show: false }, cursor: options.select ? { drag: { x: true, y: false, setScale: false } } : { drag: { x: false, y: false } },
     scales: { x: { time: true }, y: { range: (u, low, high) => [0, options.most || (high > 0 ? high * 1.1 : 1)] } },
     series: [{}, ...lines.map(([label, name]) => ({ label, stroke: () => colour(name), width: 1.5, spanGaps: false, points: { show: false }, ...bars }))],
-    axes: [{ ...axis, space: 60 }, { ...axis, size: 62, values: (u, ticks) => ticks.map(show), space: 28 }],
+    axes: [{ ...axis, space: 60 }, { ...axis, size: 76, values: (u, ticks) => ticks.map(show), space: 28 }],
     hooks: options.select ? { setSelect: [(u) => { if (u.select.width > 2) options.select(u.posToVal(u.select.left, "x"), u.posToVal(u.select.left + u.select.width, "x")); }] } : {},
   }, [[], ...lines.map(() => [])], box);
   const resized = new ResizeObserver(() => { if (box.clientWidth > 0) plot.setSize({ width: box.clientWidth, height: options.height || 130 }); });

@@ -54,6 +54,7 @@ pub(crate) struct Site {
     pub(crate) actions: Option<Actions>,
     pub(crate) streams: Arc<Semaphore>,
     pub(crate) passwords: Semaphore,
+    pub(crate) otlp: crate::otlp::Sent,
     pub(crate) stop: tokio::sync::watch::Receiver<bool>,
 }
 
@@ -301,6 +302,7 @@ async fn scrape(site: &Arc<Site>, headers: &HeaderMap) -> Result<Reply, Problem>
         .map_err(|_| Problem::busy("the sample takes too long"))?
         .map_err(|_| Problem::busy("the collector has ended"))?;
     let mut all = families.to_vec();
+    all.extend(site.otlp.families());
     all.push(
         metrics::Family::new(
             "netstat_scrape_duration_seconds",

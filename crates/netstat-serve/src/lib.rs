@@ -16,6 +16,7 @@ mod listen;
 mod live;
 mod metrics;
 mod openapi;
+mod otlp;
 mod problem;
 mod provider;
 mod query;
@@ -37,6 +38,7 @@ use tokio::sync::{Semaphore, watch};
 pub use access::web_config::WebConfigError;
 pub use access::{Token, TokenError};
 pub use listen::{DEFAULT as DEFAULT_LISTEN, Listen, ListenError};
+pub use otlp::{OtlpError, OtlpOptions};
 pub use provider::{Format, Parameter, ParameterKind, Provider, Question, Refusal, Resource};
 
 use access::web_config::WebConfig;
@@ -67,6 +69,8 @@ pub struct Options {
     pub programs: usize,
     /// Between two audits for the metrics; `None` for no audits.
     pub audit_every: Option<Duration>,
+    /// An OpenTelemetry collector to send to.
+    pub otlp: Option<OtlpOptions>,
     /// The program's version.
     pub version: String,
 }
@@ -97,6 +101,9 @@ pub enum ServeError {
     /// The web configuration.
     #[error("{0}")]
     WebConfig(#[from] WebConfigError),
+    /// The OpenTelemetry collector.
+    #[error("{0}")]
+    Otlp(#[from] OtlpError),
     /// The system refused something that is needed.
     #[error("{0}")]
     System(io::Error),
@@ -138,6 +145,7 @@ async fn begin(
         .map(WebConfig::read)
         .transpose()?
         .map(Arc::new);
+    let client = options.otlp.as_ref().map(otlp::Client::new).transpose()?.map(Arc::new);
     let tls = web.as_ref().is_some_and(|web| web.tls().is_some());
     let listeners = Listeners::open(&options.listen)?;
     let addresses = listeners.addresses();
@@ -176,11 +184,15 @@ async fn begin(
         actions: options.allow_actions.then(Actions::default),
         streams: Arc::new(Semaphore::new(MOST_STREAMS)),
         passwords: Semaphore::new(PASSWORDS_AT_ONCE),
+        otlp: otlp::Sent::default(),
         stop,
     });
     report(Event::Started { addresses, tls });
     if let Some(pause) = options.audit_every {
         tokio::spawn(audit(Arc::clone(&site), pause));
+    }
+    if let (Some(client), Some(options)) = (client, options.otlp) {
+        tokio::spawn(otlp::run(Arc::clone(&site), client, options));
     }
     server::run(listeners, site, web, stop_all, report).await
 }

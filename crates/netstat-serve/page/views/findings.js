@@ -10,7 +10,7 @@ const known = () => { try { return new Set(JSON.parse(localStorage.getItem("ackn
 const key = (finding, programs) => JSON.stringify([finding.rule, finding.headline, programs]);
 
 export function show(main, parameters, remember) {
-  const box = h("div", {}, h("p", { role: "status" }, "The audit runs…"));
+  const box = h("div", { class: "stack" }, h("p", { role: "status" }, "The audit runs…"));
   let document_ = null;
   const hidden = h("input", { type: "checkbox", checked: parameters.get("all") === "1", onchange: () => { remember({ all: hidden.checked ? "1" : "" }); draw(); } });
   main.append(h("h2", {}, "Findings"), h("div", { class: "row" }, h("label", {}, hidden, " show acknowledged ones, too"),
@@ -30,12 +30,12 @@ export function show(main, parameters, remember) {
           harmless ? h("p", {}, h("span", { class: "soft" }, "Harmless when: "), harmless) : null,
           verify ? h("p", {}, h("span", { class: "soft" }, "Look yourself: "), h("code", { class: "mono" }, [verify].flat().join("; "))) : null,
           h("details", {}, h("summary", {}, "All of it"), tree(rest)),
-          h("button", { type: "button", "aria-pressed": seen.has(id), onclick: () => {
+          h("div", {}, h("button", { type: "button", "aria-pressed": seen.has(id), onclick: () => {
             const now = known();
             if (!now.delete(id)) now.add(id);
             localStorage.setItem("acknowledged", JSON.stringify([...now].slice(-500)));
             draw();
-          } }, seen.has(id) ? "Acknowledged" : "Acknowledge"));
+          } }, seen.has(id) ? "Acknowledged" : "Acknowledge")));
       }),
       document_.unexamined?.length ? h("details", {}, h("summary", {}, "What was not examined"), h("ul", { class: "plain" }, document_.unexamined.map((line) => h("li", {}, line)))) : "",
       limits(document_.limits) ?? "");

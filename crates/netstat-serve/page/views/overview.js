@@ -19,7 +19,7 @@ export function show(main) {
   const recent = h("div", {});
   const busy = h("div", {});
   const found = h("div", {}, h("p", { class: "empty" }, "Looking…"));
-  main.append(h("h2", {}, "Overview"), h("div", { class: "cards" }, cards.map((card) => card.element)),
+  main.append(h("h2", {}, "Overview"), h("div", { class: "cards four" }, cards.map((card) => card.element)),
     h("div", { class: "cards" },
       h("section", { class: "card" }, h("h2", {}, "Connections"), facts),
       h("section", { class: "card" }, h("h2", {}, "Findings"), found),

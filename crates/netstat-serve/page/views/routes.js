@@ -33,7 +33,7 @@ export function show(main) {
     const [old, all] = [flat(before), flat(now)];
     const rows = [...all].filter(([, one]) => typeof one.value === "number" && (zeros.checked || one.value !== 0)).map(([key, one]) => ({ ...one, more: typeof old.get(key)?.value === "number" ? one.value - old.get(key).value : null }));
     const blocks = [...new Set(rows.map((row) => row.block))];
-    counters.replaceChildren(h("h2", {}, "Counters"), h("div", { class: "cards" }, blocks.map((block) => h("div", {}, table(block, [["Counter", (one) => one.name], ["Since the start of the system", (one) => number(one.value), "num"], ["Since the last reading", (one) => (one.more === null ? "–" : number(one.more)), "num"]], rows.filter((row) => row.block === block))))), limits(now.limits) ?? "");
+    counters.replaceChildren(h("h2", {}, "Counters since the start of the system, and since the last reading"), h("div", { class: "cards" }, blocks.map((block) => h("div", {}, table(block, [["Counter", (one) => one.name], ["Total", (one) => number(one.value), "num"], ["New", (one) => (one.more === null ? "–" : number(one.more)), "num"]], rows.filter((row) => row.block === block))))), limits(now.limits) ?? "");
   }
   load();
   return () => {};

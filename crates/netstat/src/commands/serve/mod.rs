@@ -8,9 +8,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser};
+use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, ValueEnum};
 use netstat_model::text::escape_str;
-use netstat_serve::{DEFAULT_LISTEN, Event, Listen, Options, Token, serve};
+use netstat_serve::{DEFAULT_LISTEN, Event, Listen, Options, OtlpOptions, Token, serve};
 
 use crate::args::past;
 use crate::context::{Context, Failure, Outcome};
@@ -47,6 +47,25 @@ struct Words {
     /// how often to audit for the metrics: 10m, 1h; 0s for never
     #[arg(long, value_name = "TIME", value_parser = past::duration, default_value = "1h")]
     audit_every: Duration,
+    /// send the metrics to an OpenTelemetry collector, too: http://HOST:4318
+    #[arg(long, value_name = "URL")]
+    otlp: Option<String>,
+    /// headers to send to it, such as a token: Name: value on each line
+    #[arg(long, value_name = "FILE", requires = "otlp")]
+    otlp_headers: Option<PathBuf>,
+    /// how often to send
+    #[arg(long, value_name = "TIME", value_parser = past::duration, default_value = "60s")]
+    otlp_interval: Duration,
+    /// send these as logs, too: flows (connections that ended, with their addresses), findings (of the audit)
+    #[arg(long, value_name = "LIST", value_enum, value_delimiter = ',', requires = "otlp")]
+    otlp_logs: Vec<Log>,
+}
+
+/// What `--otlp-logs` sends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+enum Log {
+    Flows,
+    Findings,
 }
 
 const AFTER_HELP: &str = "\
@@ -114,6 +133,17 @@ pub(crate) fn run(matches: &ArgMatches, context: &mut Context<'_>) -> Result<Out
             Event::NotRefreshed(error) => writeln!(err, "netstat: {}", escape_str(&error.to_string())),
         };
     };
+    let (flows, findings) = (
+        words.otlp_logs.contains(&Log::Flows),
+        words.otlp_logs.contains(&Log::Findings),
+    );
+    let otlp = words.otlp.map(|url| OtlpOptions {
+        url,
+        headers: words.otlp_headers,
+        interval: words.otlp_interval.max(Duration::from_secs(1)),
+        flows,
+        findings,
+    });
     let options = Options {
         listen: words.listen,
         token,
@@ -124,6 +154,7 @@ pub(crate) fn run(matches: &ArgMatches, context: &mut Context<'_>) -> Result<Out
         interval: words.interval,
         programs: words.max_programs.into(),
         audit_every: Some(words.audit_every).filter(|pause| !pause.is_zero()),
+        otlp,
         version: env!("CARGO_PKG_VERSION").to_owned(),
     };
     let system = Box::new(netstat_os::Native::default());

@@ -119,9 +119,9 @@ static SOURCES: &[Source] = &[
     },
     Source {
         name: "routes",
-        about: "Routes and interfaces, as netstat --route --json prints them",
+        about: "Routes and interfaces, as netstat --routes --json prints them",
         command: None,
-        fixed: &["--route"],
+        fixed: &["--routes"],
         options: &["table"],
         filters: false,
         positional: None,
@@ -353,6 +353,16 @@ mod tests {
             let positional = usize::from(source.positional.is_some());
             assert_eq!(resource.parameters.len(), wanted + positional, "{}", source.name);
             assert!(resource.parameters.iter().all(|parameter| !parameter.about.is_empty()));
+        }
+    }
+
+    #[test]
+    fn every_table_answers_without_parameters() {
+        for source in SOURCES.iter().filter(|source| source.command.is_none()) {
+            let document = ask(source.name, &[], Format::Json).unwrap();
+            let document: Value = serde_json::from_slice(&document).unwrap();
+            let schema = jsonschema::validator_for(&(source.schema)()).unwrap();
+            assert!(schema.is_valid(&document), "{}", source.name);
         }
     }
 
