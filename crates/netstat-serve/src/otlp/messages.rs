@@ -5,8 +5,8 @@ use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequ
 use opentelemetry_proto::tonic::common::v1::{AnyValue, InstrumentationScope, KeyValue, any_value};
 use opentelemetry_proto::tonic::logs::v1::{LogRecord, ResourceLogs, ScopeLogs};
 use opentelemetry_proto::tonic::metrics::v1::{
-    AggregationTemporality, Gauge, Histogram, HistogramDataPoint, Metric, NumberDataPoint, ResourceMetrics, ScopeMetrics,
-    Sum, metric, number_data_point,
+    AggregationTemporality, Gauge, Histogram, HistogramDataPoint, Metric, NumberDataPoint, ResourceMetrics,
+    ScopeMetrics, Sum, metric, number_data_point,
 };
 use opentelemetry_proto::tonic::resource::v1::Resource;
 use serde_json::Value as Json;
@@ -75,8 +75,15 @@ fn naming(family: &Family) -> Naming {
         "netstat_received_bytes" => known("process.network.io", "By", &[("network.io.direction", "receive")]),
         other => {
             let name = other.strip_prefix("netstat_").unwrap_or(other);
-            let units = [("_timestamp_seconds", "s"), ("_seconds", "s"), ("_bytes", "By"), ("_ratio", "1")];
-            let unit = units.iter().find_map(|(end, unit)| Some((name.strip_suffix(end)?, *unit)));
+            let units = [
+                ("_timestamp_seconds", "s"),
+                ("_seconds", "s"),
+                ("_bytes", "By"),
+                ("_ratio", "1"),
+            ];
+            let unit = units
+                .iter()
+                .find_map(|(end, unit)| Some((name.strip_suffix(end)?, *unit)));
             let (name, unit) = unit.unwrap_or((name, "1"));
             known(&format!("netstat.{name}"), unit, &[])
         }
@@ -133,7 +140,10 @@ pub(super) fn metrics(
 fn metric(family: &Family, naming: &Naming, started: u64, now: u64) -> Metric {
     let attributes = |series: &Series| {
         let fixed = naming.fixed.iter().map(|(key, value)| pair(key, text(value)));
-        let labels = series.labels.iter().map(|(label, value)| attribute(family.name, label, value));
+        let labels = series
+            .labels
+            .iter()
+            .map(|(label, value)| attribute(family.name, label, value));
         fixed.chain(labels).collect::<Vec<_>>()
     };
     let cumulative = AggregationTemporality::Cumulative as i32;

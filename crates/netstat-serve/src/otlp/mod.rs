@@ -86,7 +86,10 @@ impl Sent {
 fn headers(path: &Path) -> Result<Vec<(String, String)>, OtlpError> {
     let wrong = |why: String| OtlpError::Headers(path.display().to_string(), why);
     let text = std::fs::read_to_string(path).map_err(|error| wrong(error.to_string()))?;
-    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+    let lines = text
+        .lines()
+        .map(str::trim)
+        .filter(|line| !line.is_empty() && !line.starts_with('#'));
     lines
         .map(|line| {
             let (name, value) = line.split_once(':').unwrap_or((line, ""));
@@ -124,10 +127,15 @@ pub(crate) async fn run(site: Arc<Site>, client: Arc<Client>, options: OtlpOptio
         next = tokio::time::Instant::now() + options.interval;
         if let Ok(families) = site.collector.scrape().await {
             let request = messages::metrics(&site.host, &site.version, &families, started, nanos());
-            sent.count(client.send("/v1/metrics", request.encode_to_vec(), options.interval).await);
+            sent.count(
+                client
+                    .send("/v1/metrics", request.encode_to_vec(), options.interval)
+                    .await,
+            );
         }
         let mut records = std::mem::take(&mut ended.records);
-        sent.dropped.fetch_add(std::mem::take(&mut ended.dropped), Ordering::Relaxed);
+        sent.dropped
+            .fetch_add(std::mem::take(&mut ended.dropped), Ordering::Relaxed);
         if options.findings {
             records.extend(findings(&site, &mut told).await);
         }
@@ -193,7 +201,11 @@ async fn findings(site: &Arc<Site>, told: &mut HashSet<String>) -> Vec<LogRecord
     let Ok(document) = serde_json::from_str::<serde_json::Value>(&answer.body) else {
         return Vec::new();
     };
-    let all = document.get("findings").and_then(serde_json::Value::as_array).cloned().unwrap_or_default();
+    let all = document
+        .get("findings")
+        .and_then(serde_json::Value::as_array)
+        .cloned()
+        .unwrap_or_default();
     let present: HashSet<String> = all.iter().map(ToString::to_string).collect();
     let new = all.iter().filter(|finding| !told.contains(&finding.to_string()));
     let records = new.map(|finding| messages::finding(finding, nanos())).collect();

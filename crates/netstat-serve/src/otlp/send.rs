@@ -106,7 +106,10 @@ impl Client {
         let Ok(mut answer) = request.send(body) else {
             return Attempt::Later(None);
         };
-        let after = answer.headers().get("retry-after").and_then(|value| value.to_str().ok()?.parse().ok());
+        let after = answer
+            .headers()
+            .get("retry-after")
+            .and_then(|value| value.to_str().ok()?.parse().ok());
         let status = answer.status().as_u16();
         // So that the connection can be used again.
         let _ = answer.body_mut().with_config().limit(MOST_ANSWER).read_to_vec();
@@ -131,11 +134,16 @@ fn trusted() -> RootCerts {
     let named = std::env::var("SSL_CERT_FILE").ok();
     let mut paths = named.as_deref().into_iter().chain(TRUSTED);
     let read = |path: &str| {
-        let list: Vec<_> = CertificateDer::pem_file_iter(path).ok()?.filter_map(Result::ok).collect();
+        let list: Vec<_> = CertificateDer::pem_file_iter(path)
+            .ok()?
+            .filter_map(Result::ok)
+            .collect();
         (!list.is_empty()).then_some(list)
     };
     let found = paths.find_map(read).unwrap_or_default();
-    let certificates: Vec<Certificate<'static>> =
-        found.iter().map(|certificate| Certificate::from_der(certificate).to_owned()).collect();
+    let certificates: Vec<Certificate<'static>> = found
+        .iter()
+        .map(|certificate| Certificate::from_der(certificate).to_owned())
+        .collect();
     RootCerts::new_with_certs(&certificates)
 }
