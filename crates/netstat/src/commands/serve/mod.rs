@@ -12,7 +12,7 @@ use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, ValueEnum};
 use netstat_model::text::escape_str;
 use netstat_serve::{DEFAULT_LISTEN, Event, Listen, Options, OtlpOptions, Token, serve};
 
-use crate::args::past;
+use crate::args::units;
 use crate::context::{Context, Failure, Outcome};
 use provider::CommandLine;
 
@@ -39,13 +39,13 @@ struct Words {
     #[arg(long)]
     allow_actions: bool,
     /// how often to sample while somebody watches: 1s, 10s
-    #[arg(long, value_name = "TIME", value_parser = past::duration, default_value = "2s")]
+    #[arg(long, value_name = "TIME", value_parser = units::duration, default_value = "2s")]
     interval: Duration,
     /// how many programs get metrics of their own; further ones are counted as "other"
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=10_000), default_value = "100")]
     max_programs: u16,
     /// how often to audit for the metrics: 10m, 1h; 0s for never
-    #[arg(long, value_name = "TIME", value_parser = past::duration, default_value = "1h")]
+    #[arg(long, value_name = "TIME", value_parser = units::duration, default_value = "1h")]
     audit_every: Duration,
     /// send the metrics to an OpenTelemetry collector, too: http://HOST:4318
     #[arg(long, value_name = "URL")]
@@ -54,7 +54,7 @@ struct Words {
     #[arg(long, value_name = "FILE", requires = "otlp")]
     otlp_headers: Option<PathBuf>,
     /// how often to send
-    #[arg(long, value_name = "TIME", value_parser = past::duration, default_value = "60s")]
+    #[arg(long, value_name = "TIME", value_parser = units::duration, default_value = "60s")]
     otlp_interval: Duration,
     /// send these as logs, too: flows (connections that ended, with their addresses), findings (of the audit)
     #[arg(long, value_name = "LIST", value_enum, value_delimiter = ',', requires = "otlp")]
