@@ -54,6 +54,14 @@ fn side<'r>(side: (IpAddr, u16)) -> Value<'r> {
     }
 }
 
+/// Bytes; a lower bound as long as more may have been moved than was read.
+fn bytes<'r>(flow: &Flow, bytes: Fact<u64>) -> Value<'r> {
+    match bytes {
+        Fact::Known(bytes) if !flow.bytes_are_final() => Value::AtLeast(bytes),
+        bytes => Value::number(bytes),
+    }
+}
+
 fn text<'r>(text: Option<&'r [u8]>) -> Value<'r> {
     text.map_or(Value::Nothing, Value::text)
 }
@@ -246,6 +254,14 @@ static COLUMNS: &[Column<Flows>] = &[
             })
         },
     ),
+    column(
+        "script",
+        "Script",
+        ValueKind::Text,
+        "",
+        "the script that an interpreter runs, by its command line: a path, or -m and a module",
+        |row| process(row, |process| text(process.script.as_deref())),
+    ),
     column("uid", "UID", ValueKind::Number, "", "user id", |row| {
         Value::number(row.flow.user)
     }),
@@ -280,6 +296,20 @@ static COLUMNS: &[Column<Flows>] = &[
         |row| process(row, |process| text(process.container.as_deref())),
     ),
     column(
+        "container_name",
+        "Container Name",
+        ValueKind::Text,
+        "",
+        "the name of that container, as its manager had it",
+        |row| {
+            process(row, |process| match (&process.container, &process.container_name) {
+                (_, Some(name)) => Value::text(&name[..]),
+                (Some(_), None) => Value::unknown(Why::NotKept),
+                (None, None) => Value::Nothing,
+            })
+        },
+    ),
+    column(
         "namespace",
         "Netns",
         ValueKind::Number,
@@ -292,16 +322,16 @@ static COLUMNS: &[Column<Flows>] = &[
         "Sent",
         ValueKind::Number,
         "bytes",
-        "payload bytes sent, without what was sent again",
-        |row| Value::number(row.flow.sent),
+        "payload bytes sent, without what was sent again; this or more for UDP as long as closed is no",
+        |row| bytes(row.flow, row.flow.sent),
     ),
     column(
         "received",
         "Received",
         ValueKind::Number,
         "bytes",
-        "payload bytes received",
-        |row| Value::number(row.flow.received),
+        "payload bytes received; this or more for UDP as long as closed is no",
+        |row| bytes(row.flow, row.flow.received),
     ),
     column(
         "bytes",
@@ -310,7 +340,7 @@ static COLUMNS: &[Column<Flows>] = &[
         "bytes",
         "payload bytes both ways",
         |row| match (row.flow.sent, row.flow.received) {
-            (Fact::Known(sent), Fact::Known(received)) => Value::Number(sent.saturating_add(received)),
+            (Fact::Known(sent), Fact::Known(received)) => bytes(row.flow, Fact::Known(sent.saturating_add(received))),
             (Fact::Unknown(why), _) | (_, Fact::Unknown(why)) => Value::unknown(why),
         },
     ),

@@ -110,6 +110,12 @@ pub struct Boot {
 }
 
 impl Flow {
+    /// Whether its bytes are those up to [`Flow::last`]. Those of a UDP socket are read when it is closed or gets another peer; before,
+    /// they are a lower bound.
+    pub fn bytes_are_final(&self) -> bool {
+        self.closed || self.protocol == Protocol::Tcp
+    }
+
     /// How long it lasted, or has lasted so far, in milliseconds; at least this, where the beginning was not seen.
     pub fn duration(&self) -> u64 {
         u64::try_from(self.last - self.first).unwrap_or(0)

@@ -6,7 +6,7 @@ use netstat_model::{Filter, Globs, Pids, Ports, Sides, States, Users};
 use super::values;
 
 /// The heading of these options in the help.
-pub(super) const FILTERS: &str = "Filters (AND between options, OR within a list)";
+pub(crate) const FILTERS: &str = "Filters (AND between options, OR within a list)";
 
 /// Which rows are wanted. Options add up: more values of one kind let more rows through, another kind fewer.
 #[derive(Args, Clone, Debug, Default, PartialEq, Eq)]

@@ -22,7 +22,7 @@ pub(crate) mod similar;
 pub(crate) mod store;
 mod token;
 pub(crate) mod units;
-mod values;
+pub(crate) mod values;
 
 use std::ffi::{OsStr, OsString};
 

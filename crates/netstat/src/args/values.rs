@@ -218,7 +218,7 @@ pub(super) fn pids(list: &str) -> Result<Pids, String> {
 }
 
 /// `--program` and `--unit`.
-pub(super) fn globs(list: &str) -> Result<Globs, String> {
+pub(crate) fn globs(list: &str) -> Result<Globs, String> {
     list.parse().map_err(|error| wrong(list, &error, None))
 }
 

@@ -5,6 +5,7 @@ use std::time::Duration;
 use netstat_model::process::ProcessFacts;
 use netstat_model::{Component, EventOwner, Fact};
 use netstat_os::{ProcessAsk, System};
+use netstat_packages::containers::{DockerContainer, docker_containers};
 use netstat_record::{NewProcess, command_hash};
 
 use netstat_audit::script::{Runs, runs};
@@ -17,6 +18,8 @@ const GROUPS: Duration = Duration::from_secs(5);
 pub(crate) struct ProcessResolver {
     /// Paths of control groups, and when they were read, as the time since boot.
     groups: Option<(Duration, std::collections::HashMap<u64, Vec<u8>>)>,
+    /// Names of containers by their full ids, and when they were read, as the time since boot.
+    containers: Option<(Duration, Vec<DockerContainer>)>,
 }
 
 impl ProcessResolver {
@@ -44,14 +47,47 @@ impl ProcessResolver {
                 facts.name = found.comm;
             }
             if let Fact::Known(components) = &found.components {
-                split(components, &mut facts);
+                self.note(system, components, &mut facts);
                 return facts;
             }
         }
         if let Fact::Known(id) = cgroup {
-            split(&self.components(system, id), &mut facts);
+            let components = self.components(system, id);
+            self.note(system, &components, &mut facts);
         }
         facts
+    }
+
+    /// Notes the innermost unit and container.
+    fn note(&mut self, system: &mut dyn System, components: &[Component], facts: &mut NewProcess) {
+        for component in components {
+            match component {
+                Component::Unit { name, .. } => facts.unit = Some(name.clone()),
+                Component::Container { runtime, id } => {
+                    facts.container = Some([runtime.name().as_bytes(), b" ", id].concat());
+                    facts.container_name = self.container_name(system, id);
+                }
+            }
+        }
+    }
+
+    /// What the container whose id begins so is called; `None` where its manager is not Docker, or does not let this user know.
+    fn container_name(&mut self, system: &mut dyn System, id: &[u8]) -> Option<Vec<u8>> {
+        let find = |containers: &[DockerContainer]| {
+            let mut all = containers.iter();
+            let found = all.find(|container| !id.is_empty() && container.id.as_bytes().starts_with(id))?;
+            Some(found.name.clone().into_bytes())
+        };
+        let now = Duration::from_nanos(system.now().since_boot);
+        let (at, known) = match &self.containers {
+            Some((at, known)) => (Some(*at), find(known)),
+            None => (None, None),
+        };
+        if known.is_some() || at.is_some_and(|at| now.saturating_sub(at) <= GROUPS) {
+            return known;
+        }
+        let (_, containers) = self.containers.insert((now, docker_containers("/")));
+        find(containers)
     }
 
     /// What the control group `id` stands for: it outlives its processes.
@@ -89,16 +125,4 @@ fn script_of(facts: &ProcessFacts) -> Option<Vec<u8>> {
         Runs::Text(_) | Runs::Input => return None,
     };
     (script.len() <= LONGEST_PATH).then_some(script)
-}
-
-/// The innermost unit and container.
-fn split(components: &[Component], facts: &mut NewProcess) {
-    for component in components {
-        match component {
-            Component::Unit { name, .. } => facts.unit = Some(name.clone()),
-            Component::Container { runtime, id } => {
-                facts.container = Some([runtime.name().as_bytes(), b" ", id].concat());
-            }
-        }
-    }
 }

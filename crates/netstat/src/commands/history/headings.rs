@@ -30,7 +30,7 @@ pub(super) const NEW: [NamedColumn; 5] = [
 ];
 
 /// The columns of `--beacons`.
-pub(super) const BEACONS: [NamedColumn; 8] = [
+pub(super) const BEACONS: [NamedColumn; 10] = [
     (head("program", "Program", ValueKind::Text), "the program's file name"),
     (head("protocol", "Proto", ValueKind::Text), "TCP or UDP"),
     (head("foreign", "Foreign Address", ValueKind::Endpoint), "whom it calls"),
@@ -45,6 +45,14 @@ pub(super) const BEACONS: [NamedColumn; 8] = [
     ),
     (head("first", "First", ValueKind::Time), "the first call"),
     (head("last", "Last", ValueKind::Time), "the last call"),
+    (
+        head("certainty", "Certainty", ValueKind::Text),
+        "beacon; or candidate, and how much of the time or of the calls that a beacon needs there is",
+    ),
+    (
+        head("script", "Script", ValueKind::Text),
+        "the script that the program runs, by its command line; empty where it runs none",
+    ),
 ];
 
 /// The columns of `--gaps`.

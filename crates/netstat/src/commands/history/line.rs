@@ -1,37 +1,40 @@
 //! What one program did, one line after the other.
 
 use std::ops::ControlFlow;
-use std::time::Duration;
 
 use netstat_model::Direction;
 use netstat_model::columns::Table;
 use netstat_model::text::escape;
 use netstat_record::{Flow, FlowRow, Flows};
 
-use super::{Answer, moment};
+use super::Answer;
+use super::people::{self, Zone, short_span};
 use crate::args::shape::Format;
-use crate::context::Failure;
-use crate::context::human;
+use crate::context::{Diagnostics, Failure, human};
 
 /// `--follow`: in machine formats the rows as they are.
-pub(super) fn line(answer: &mut Answer<'_, '_, '_>) -> Result<(), Failure> {
-    if answer.words.format() != Format::Text {
-        return super::rows::rows(answer, &mut crate::context::Diagnostics::default());
+pub(super) fn line(answer: &mut Answer<'_, '_, '_>, diagnostics: &mut Diagnostics) -> Result<(), Failure> {
+    if answer.args.format() != Format::Text {
+        return super::rows::rows(answer, diagnostics);
     }
-    let mut left = answer.words.top.unwrap_or(usize::MAX);
+    let zone = Zone::local(netstat_record::millis(answer.now));
+    let mut found = false;
+    let mut left = answer.args.top.unwrap_or(usize::MAX);
     let mut day = String::new();
     let mut before: Option<(Vec<u8>, u32)> = None;
     answer.each(&mut |_, out, flow| {
-        let when = moment(flow.first);
+        found = true;
+        let when = zone.moment(flow.first);
         let (date, time) = when.split_once(' ').unwrap_or((&when, ""));
         if day != date {
             day = date.to_owned();
-            writeln!(out, "{day}")?;
+            writeln!(out, "{day} ({})", zone.name())?;
         }
         let who = flow
             .process
             .as_ref()
-            .map(|process| (process.program.shown().to_vec(), process.pid));
+            .map(|process| process.pid)
+            .and_then(|pid| Some((people::program_of(&flow)?, pid)));
         if who != before {
             if let Some((program, pid)) = &who {
                 writeln!(out, "  {} {pid}", escape(program))?;
@@ -45,10 +48,14 @@ pub(super) fn line(answer: &mut Answer<'_, '_, '_>) -> Result<(), Failure> {
         } else {
             ControlFlow::Break(())
         })
-    })
+    })?;
+    if !found {
+        diagnostics.line("no connection matches");
+    }
+    Ok(())
 }
 
-/// `-> 203.0.113.7:443  TCP, 2 s, 500 B sent, 3.1 kB received`.
+/// `-> 203.0.113.7:443  TCP 2.1 s, 500 B sent, 3.1 kB received`.
 fn sentence(flow: &Flow) -> String {
     let cell = |name: &str| {
         let users = Default::default();
@@ -67,19 +74,18 @@ fn sentence(flow: &Flow) -> String {
         Direction::Unknown => format!("{} -- {}", cell("local"), cell("foreign")),
     };
     let mut text = format!(
-        "{what}  {}, {}",
+        "{what}  {} {}{}",
         flow.protocol.name(),
-        human::span(Duration::from_millis(flow.duration()))
+        if flow.begun { "" } else { ">=" },
+        short_span(flow.duration())
     );
     if !flow.closed {
         text.push_str(" so far");
     }
     if let (Some(sent), Some(received)) = (flow.sent.known(), flow.received.known()) {
-        text.push_str(&format!(
-            ", {} sent, {} received",
-            human::bytes(sent),
-            human::bytes(received)
-        ));
+        let mark = if flow.bytes_are_final() { "" } else { ">=" };
+        let (sent, received) = (human::bytes(sent), human::bytes(received));
+        text.push_str(&format!(", {mark}{sent} sent, {mark}{received} received"));
     }
     text
 }

@@ -1,107 +1,39 @@
 //! `netstat history`: questions about the past.
 
+mod args;
 mod headings;
 mod line;
 mod novelty;
+mod people;
 mod plot;
 mod rows;
 pub(crate) mod schema;
+mod summary;
+mod svg;
 
 use std::io::{self, Write};
 use std::ops::ControlFlow;
 use std::time::{Duration, SystemTime};
 
-use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser};
+use clap::{ArgMatches, CommandFactory, FromArgMatches};
 use netstat_model::columns::{self, Column};
 use netstat_model::{Filter, Globs, Pids};
 use netstat_os::System;
 use netstat_record::{DEFAULT_TEXT, Flow, Flows, Gap, Question, Reader};
 
-use crate::args::filter::FilterArgs;
-use crate::args::shape::{self, ColumnList, Format, SortKey};
-use crate::args::store::StoreArgs;
-use crate::args::units::{self, When};
+use crate::args::shape::{self, ColumnList, Format};
 use crate::context::Diagnostics;
 use crate::context::Progress;
 use crate::context::names;
 use crate::context::{Context, Failure, Outcome};
 use crate::recall::refused;
 
+use args::HistoryArgs;
+
 /// Rows that are laid out at a time where all need not be known first.
 const CHUNK: usize = 20_000;
 /// Rows that are kept in memory at most where all must be known first: some 3 GB.
 const MOST: usize = 10_000_000;
-
-/// Connections of the past, from what `netstat record` has kept
-#[derive(Parser, Debug)]
-#[command(
-    name = "history",
-    after_help = "Examples:\n  netstat history --foreign 203.0.113.7 --since all   which programs talked to it\n  \
-                  netstat history --listening --port 4444 --since 12h\n                                     what opened port 4444 last night\n  \
-                  netstat history --new --since 1d                    what programs did for the first time\n  \
-                  netstat history --group program --sort -bytes       which program moves the most\n  \
-                  netstat history --follow curl                       what it did, one line after the other"
-)]
-struct HistoryArgs {
-    #[command(flatten)]
-    store: StoreArgs,
-    #[command(flatten)]
-    filter: FilterArgs,
-    /// only connections that were open after this time: 12h, "2 hours ago", yesterday, 03:50, 2026-11-22, 2026-11-22T03:00, all
-    #[arg(long, value_name = "TIME", value_parser = units::when, default_value = "1d")]
-    since: When,
-    /// only connections that began before this time
-    #[arg(long, value_name = "TIME", value_parser = units::when)]
-    until: Option<When>,
-    // With its whole path, so that `clap` takes the list as one value.
-    /// group by these columns, count connections and add up their bytes
-    #[arg(id = "flow_group", long = "group", value_name = "COLUMNS", value_parser = shape::group_of::<Flows>)]
-    group: Option<std::vec::Vec<&'static Column<Flows>>>,
-    /// sort by these columns; prefix with - for descending; with --group also count
-    #[arg(id = "flow_sort", long = "sort", value_name = "COLUMNS", value_parser = shape::sort_of::<Flows>, allow_hyphen_values = true)]
-    sort: Option<std::vec::Vec<SortKey<Flows>>>,
-    /// only the first N rows
-    #[arg(long, value_name = "N", value_parser = shape::top)]
-    top: Option<usize>,
-    /// show these columns; help lists them
-    #[arg(id = "flow_columns", long = "columns", value_name = "COLUMNS", value_parser = shape::columns_of::<Flows>)]
-    columns: Option<ColumnList<Flows>>,
-    /// one JSON document
-    #[arg(long, conflicts_with_all = ["csv", "ndjson"])]
-    json: bool,
-    /// one JSON object per line
-    #[arg(long, conflicts_with = "csv")]
-    ndjson: bool,
-    /// comma-separated values
-    #[arg(long)]
-    csv: bool,
-    /// what programs did for the first time ever: a program at all, with a foreign port or network, a port listened on
-    #[arg(long, conflicts_with_all = ["flow_group", "follow", "plot", "beacons"])]
-    new: bool,
-    /// what this program or process did, as a timeline
-    #[arg(long, value_name = "PROGRAM|PID", conflicts_with_all = ["flow_group", "plot", "beacons", "flow_columns", "flow_sort"])]
-    follow: Option<String>,
-    /// at which time of day connections began, as bars
-    #[arg(long, conflicts_with_all = ["flow_group", "beacons", "flow_columns", "flow_sort", "json", "ndjson", "csv"])]
-    plot: bool,
-    /// programs that contact the same remote address at regular intervals
-    #[arg(long, conflicts_with_all = ["flow_group", "flow_columns", "flow_sort"])]
-    beacons: bool,
-    /// when nothing was recorded or something was lost, and why
-    #[arg(long, conflicts_with_all = ["flow_group", "flow_columns", "flow_sort", "new", "follow", "plot", "beacons"])]
-    gaps: bool,
-}
-
-impl HistoryArgs {
-    fn format(&self) -> Format {
-        match (self.json, self.ndjson, self.csv) {
-            (true, _, _) => Format::Json,
-            (_, true, _) => Format::NdJson,
-            (_, _, true) => Format::Csv,
-            _ => Format::Text,
-        }
-    }
-}
 
 pub(crate) fn definition() -> clap::Command {
     HistoryArgs::command()
@@ -112,7 +44,7 @@ type Visit<'v> = dyn FnMut(&mut dyn System, &mut dyn Write, Flow) -> io::Result<
 
 /// What every answer needs.
 struct Answer<'w, 's, 'a> {
-    words: &'w HistoryArgs,
+    args: &'w HistoryArgs,
     context: &'s mut Context<'a>,
     reader: Reader,
     question: Question,
@@ -121,22 +53,28 @@ struct Answer<'w, 's, 'a> {
 }
 
 pub(crate) fn run(matches: &ArgMatches, context: &mut Context<'_>) -> Result<Outcome, Failure> {
-    let words = HistoryArgs::from_arg_matches(matches).map_err(|error| Failure::Usage(error.to_string()))?;
-    if words.columns == Some(ColumnList::Help) {
+    let args = HistoryArgs::from_arg_matches(matches).map_err(|error| Failure::Usage(error.to_string()))?;
+    if args.columns == Some(ColumnList::Help) {
         context.out.write_all(shape::column_help::<Flows>().as_bytes())?;
         return Ok(Outcome::Printed);
     }
-    let path = words.store.path(context.system.is_superuser())?;
-    let mut filter = names::resolved(&words.filter.filter(), context, Duration::from_secs(2))?;
-    if let Some(target) = &words.follow {
+    let path = args.store.path(context.system.is_superuser())?;
+    let mut filter = names::resolved(&args.filter.filter(), context, Duration::from_secs(2))?;
+    if let Some(target) = &args.follow {
         follow(&mut filter, target)?;
+    }
+    let mut scripts = Globs::default();
+    for list in &args.script {
+        scripts.add(list.clone());
     }
     let now = (context.now)();
     let question = Question {
-        since: words.since.millis(now),
-        until: words.until.and_then(|when| when.millis(now)),
+        since: args.since.millis(now),
+        until: args.until.and_then(|when| when.millis(now)),
         filter,
-        ..Question::default()
+        scripts,
+        // A time line is told from its beginning.
+        newest_first: args.follow.is_none(),
     };
     if let (Some(since), Some(until)) = (question.since, question.until)
         && since > until
@@ -148,7 +86,7 @@ pub(crate) fn run(matches: &ArgMatches, context: &mut Context<'_>) -> Result<Out
         .gaps(question.since, question.until)
         .map_err(|error| refused(&error))?;
     let mut answer = Answer {
-        words: &words,
+        args: &args,
         context,
         reader,
         question,
@@ -158,22 +96,37 @@ pub(crate) fn run(matches: &ArgMatches, context: &mut Context<'_>) -> Result<Out
     let mut diagnostics = Diagnostics::default();
     let asked = matches.value_source("since") == Some(clap::parser::ValueSource::CommandLine);
     answer.tell_limits(asked, &mut diagnostics)?;
-    let printed = if words.gaps {
-        novelty::gaps(&mut answer)
-    } else if words.new {
-        novelty::novelties(&mut answer)
-    } else if words.beacons {
-        novelty::beacons(&mut answer)
-    } else if words.plot {
-        plot::plot(&mut answer, &mut diagnostics)
-    } else if words.follow.is_some() {
-        line::line(&mut answer)
+    let printed = if args.gaps {
+        novelty::gaps(&mut answer, &mut diagnostics)
+    } else if args.new {
+        novelty::novelties(&mut answer, &mut diagnostics)
+    } else if args.beacons {
+        novelty::beacons(&mut answer, &mut diagnostics)
+    } else if let Some(by) = args.plot {
+        plot::plot(&mut answer, by, &mut diagnostics)
+    } else if args.follow.is_some() {
+        line::line(&mut answer, &mut diagnostics)
+    } else if args.summary || is_bare(matches) {
+        summary::summary(&mut answer)
     } else {
         rows::rows(&mut answer, &mut diagnostics)
     };
     answer.context.out.flush()?;
+    if answer.reader.skipped() > 0 {
+        let rows = crate::context::human::plural(answer.reader.skipped(), "damaged row");
+        diagnostics.line(format!("{rows} of the record left out"));
+    }
     diagnostics.say(answer.context.err);
     printed.map(|()| Outcome::Printed)
+}
+
+/// Whether nothing was said but where the record is: then a summary tells more than a list.
+fn is_bare(matches: &ArgMatches) -> bool {
+    let typed = |id: &str| matches.value_source(id) == Some(clap::parser::ValueSource::CommandLine);
+    definition()
+        .get_arguments()
+        .map(|argument| argument.get_id().as_str())
+        .all(|id| id == "store" || !typed(id))
 }
 
 /// `--follow`: a number is a process, anything else a program.
@@ -194,11 +147,12 @@ impl Answer<'_, '_, '_> {
         match (oldest, self.question.since) {
             (None, _) => diagnostics.line("the record is empty"),
             (Some(oldest), Some(asked)) if since && oldest > asked => {
-                diagnostics.line(format!("the record begins {}", moment(oldest)))
+                let zone = people::Zone::local(netstat_record::millis(self.now));
+                diagnostics.line(format!("the record begins {} ({})", zone.moment(oldest), zone.name()));
             }
             _ => {}
         }
-        if !self.gaps.is_empty() && !self.words.gaps {
+        if !self.gaps.is_empty() && !self.args.gaps {
             diagnostics.line(format!(
                 "{} in this time, in which connections may be missing: --gaps lists them",
                 crate::context::human::plural(self.gaps.len() as u64, "gap")
@@ -231,16 +185,18 @@ impl Answer<'_, '_, '_> {
 
     /// The columns of a listing.
     fn columns(&self) -> Vec<&'static Column<Flows>> {
-        match &self.words.columns {
+        match &self.args.columns {
             Some(ColumnList::These(columns)) => columns.clone(),
-            _ if self.words.format() == Format::Text => columns::named(DEFAULT_TEXT),
+            _ if self.args.format() == Format::Text => {
+                people::columns_that_fit(columns::named(DEFAULT_TEXT), self.context.screen.width)
+            }
             _ => columns::named(&ALL_OF_MACHINES),
         }
     }
 }
 
 /// The columns of CSV and JSON when none are named.
-const ALL_OF_MACHINES: [&str; 24] = [
+const ALL_OF_MACHINES: [&str; 25] = [
     "first",
     "last",
     "duration",
@@ -265,9 +221,5 @@ const ALL_OF_MACHINES: [&str; 24] = [
     "retransmits",
     "rtt",
     "learned",
+    "script",
 ];
-
-/// A moment in the local time zone, to the second: `2026-11-23 22:30:05`.
-fn moment(millis: i64) -> String {
-    crate::context::human::moment(SystemTime::UNIX_EPOCH + Duration::from_millis(u64::try_from(millis).unwrap_or(0)))
-}

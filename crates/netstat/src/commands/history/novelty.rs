@@ -1,15 +1,22 @@
 //! What happened for the first time, in a rhythm, or not at all.
 
+use std::time::Duration;
+
 use netstat_model::columns::Value;
 use netstat_model::{Endpoint, Holders};
-use netstat_record::{Novelty, Program};
+use netstat_record::{BEACON_CALLS, BEACON_SPREAD, CANDIDATE_CALLS, Novelty, Program, Rhythm};
 
 use super::Answer;
 use super::headings::{BEACONS, GAPS, NEW, NamedColumn};
+use super::people::with_script;
 use super::rows::Paper;
-use crate::context::Failure;
+use crate::args::shape::Format;
+use crate::context::{Diagnostics, Failure, human};
 use crate::output::rows::{Grid, Head};
 use crate::recall::refused;
+
+/// A record younger than this, in milliseconds, has not yet seen what programs do in a week.
+const LEARNING: i64 = 7 * 86_400_000;
 
 /// Rows that are ready.
 struct Ready {
@@ -31,12 +38,18 @@ impl Grid for Ready {
     }
 }
 
+/// Prints the rows; where there are none, a table says so.
 fn print(
     answer: &mut Answer<'_, '_, '_>,
     columns: &[NamedColumn],
     mut rows: Vec<Vec<Value<'static>>>,
+    (none, diagnostics): (&str, &mut Diagnostics),
 ) -> Result<(), Failure> {
-    rows.truncate(answer.words.top.unwrap_or(usize::MAX));
+    if rows.is_empty() && answer.args.format() == Format::Text {
+        diagnostics.line(none);
+        return Ok(());
+    }
+    rows.truncate(answer.args.top.unwrap_or(usize::MAX));
     let ready = Ready {
         heads: columns.iter().map(|(head, _)| *head).collect(),
         rows,
@@ -68,25 +81,34 @@ fn text(bytes: &[u8]) -> Value<'static> {
 }
 
 /// `--new`.
-pub(super) fn novelties(answer: &mut Answer<'_, '_, '_>) -> Result<(), Failure> {
+pub(super) fn novelties(answer: &mut Answer<'_, '_, '_>, diagnostics: &mut Diagnostics) -> Result<(), Failure> {
+    let oldest = answer.reader.oldest().map_err(|error| refused(&error))?;
+    let age = oldest.map_or(0, |oldest| netstat_record::millis(answer.now).saturating_sub(oldest));
+    if (0..LEARNING).contains(&age) {
+        let age = human::span(Duration::from_millis(age.unsigned_abs()));
+        diagnostics.line(format!(
+            "the record is {age} old: what programs do less often than that is new to it, too"
+        ));
+    }
     let since = answer.question.since.unwrap_or(i64::MIN);
     let until = answer.question.until.unwrap_or(i64::MAX);
     let seen = answer.reader.novelties(since).map_err(|error| refused(&error))?;
     let filter = &answer.question.filter;
     let rows = seen
         .into_iter()
+        .rev()
         .filter(|sighting| sighting.first <= until && filter.wants_holders(&Only(&sighting.program)))
         .filter(|sighting| match sighting.what {
             Novelty::Port(port) | Novelty::Listens(port) => filter.ports.is_empty() || filter.ports.contains(port),
             Novelty::Program | Novelty::Network(_) => filter.ports.is_empty(),
         })
         .map(|sighting| {
-            let (what, value) = match sighting.what {
-                Novelty::Program => ("first on the network", Value::Nothing),
-                Novelty::Port(port) => ("first to port", Value::Number(port.into())),
-                Novelty::Network(network) => ("first to network", text(network.to_string().as_bytes())),
-                Novelty::Listens(port) => ("first listening on port", Value::Number(port.into())),
+            let value = match sighting.what {
+                Novelty::Program => Value::Nothing,
+                Novelty::Network(network) => text(network.to_string().as_bytes()),
+                Novelty::Port(port) | Novelty::Listens(port) => Value::Number(port.into()),
             };
+            let (what, _) = what(sighting.what);
             let path = match &sighting.program.path {
                 Some(path) => text(path),
                 None => Value::unknown(netstat_model::Why::Gone),
@@ -100,21 +122,44 @@ pub(super) fn novelties(answer: &mut Answer<'_, '_, '_>) -> Result<(), Failure> 
             ]
         })
         .collect();
-    print(answer, &NEW, rows)
+    print(answer, &NEW, rows, ("nothing new in this time", diagnostics))
+}
+
+/// What a program did for the first time, in words, and with what, with a blank in front.
+pub(super) fn what(novelty: Novelty) -> (&'static str, String) {
+    match novelty {
+        Novelty::Program => ("first on the network", String::new()),
+        Novelty::Port(port) => ("first to port", format!(" {port}")),
+        Novelty::Network(network) => ("first to network", format!(" {network}")),
+        Novelty::Listens(port) => ("first listening on port", format!(" {port}")),
+    }
 }
 
 /// `--beacons`.
-pub(super) fn beacons(answer: &mut Answer<'_, '_, '_>) -> Result<(), Failure> {
+pub(super) fn beacons(answer: &mut Answer<'_, '_, '_>, diagnostics: &mut Diagnostics) -> Result<(), Failure> {
     let since = answer.question.since.unwrap_or(i64::MIN / 2);
     let filter = answer.question.filter.clone();
-    let found = answer.reader.beacons(since, &filter).map_err(|error| refused(&error))?;
+    let scripts = answer.question.scripts.clone();
+    let found = answer.reader.beacon_candidates(since, &filter);
+    let mut found = found.map_err(|error| refused(&error))?;
+    found.retain(|beacon| {
+        let script = beacon.script.as_deref();
+        scripts.is_empty() || script.is_some_and(|script| scripts.matches_path(script))
+    });
+    // Those that are sure come first.
+    found.sort_by_key(|beacon| !beacon.rhythm.is_beacon());
+    let text_format = answer.args.format() == Format::Text;
     let rows = found
         .into_iter()
         .map(|beacon| {
             let rhythm = beacon.rhythm;
             let (address, port) = beacon.foreign;
+            let program = match text_format {
+                true => with_script(beacon.program.shown(), beacon.script.as_deref()),
+                false => beacon.program.shown().to_vec(),
+            };
             vec![
-                text(beacon.program.shown()),
+                text(&program),
                 Value::Word(beacon.protocol.name()),
                 Value::Endpoint(Endpoint {
                     address,
@@ -126,17 +171,41 @@ pub(super) fn beacons(answer: &mut Answer<'_, '_, '_>) -> Result<(), Failure> {
                 Value::Decimal((rhythm.jitter * 1000.0).round() / 10.0),
                 Value::Time(rhythm.first),
                 Value::Time(rhythm.last),
+                text(certainty(&rhythm).as_bytes()),
+                beacon.script.as_deref().map_or(Value::Nothing, text),
             ]
         })
         .collect();
-    print(answer, &BEACONS, rows)
+    let oldest = answer.reader.oldest().map_err(|error| refused(&error))?;
+    let begun = oldest.max(answer.question.since).unwrap_or(i64::MAX);
+    let covered = netstat_record::millis(answer.now).saturating_sub(begun).max(0);
+    let spread = human::span(Duration::from_millis(BEACON_SPREAD.unsigned_abs()));
+    let none = format!(
+        "none; a beacon needs {BEACON_CALLS} calls over {spread}, a candidate {CANDIDATE_CALLS} calls; this time covers {} of record",
+        human::span(Duration::from_millis(covered.unsigned_abs()))
+    );
+    print(answer, &BEACONS, rows, (&none, diagnostics))
+}
+
+/// How sure it is that this is a beacon.
+fn certainty(rhythm: &Rhythm) -> String {
+    if rhythm.is_beacon() {
+        return "beacon".to_owned();
+    }
+    let span = |millis: i64| human::span(Duration::from_millis(millis.unsigned_abs()));
+    let seen = rhythm.last.saturating_sub(rhythm.first);
+    match seen < BEACON_SPREAD {
+        true => format!("candidate: {} of {}", span(seen), span(BEACON_SPREAD)),
+        false => format!("candidate: {} of {BEACON_CALLS} calls", rhythm.calls),
+    }
 }
 
 /// `--gaps`.
-pub(super) fn gaps(answer: &mut Answer<'_, '_, '_>) -> Result<(), Failure> {
+pub(super) fn gaps(answer: &mut Answer<'_, '_, '_>, diagnostics: &mut Diagnostics) -> Result<(), Failure> {
     let rows = answer
         .gaps
         .iter()
+        .rev()
         .map(|gap| {
             let lost = gap
                 .lost
@@ -149,5 +218,5 @@ pub(super) fn gaps(answer: &mut Answer<'_, '_, '_>) -> Result<(), Failure> {
             ]
         })
         .collect();
-    print(answer, &GAPS, rows)
+    print(answer, &GAPS, rows, ("no gaps in this time", diagnostics))
 }

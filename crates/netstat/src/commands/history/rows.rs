@@ -11,6 +11,7 @@ use netstat_model::columns::{Column, Value, ValueKind};
 use netstat_os::System;
 use netstat_record::{Flow, FlowRow, Flows};
 
+use super::people::{self, Readable, Zone};
 use super::{Answer, CHUNK, MOST};
 use crate::args::shape::{Format, SortKey};
 use crate::context::Diagnostics;
@@ -23,6 +24,8 @@ use crate::output::rows::{self, Grid, Head};
 
 /// Flows under chosen columns.
 struct FlowGrid<'a> {
+    /// Whether it is a table for people.
+    people: bool,
     columns: &'a [&'static Column<Flows>],
     flows: &'a [Flow],
     order: Option<&'a [u32]>,
@@ -51,7 +54,10 @@ impl Grid for FlowGrid<'_> {
     fn row(&self, at: usize, each: &mut dyn FnMut(Value<'_>)) {
         let row = self.at(at);
         for column in self.columns {
-            each((column.get)(&row));
+            each(match self.people {
+                true => people::of_flow(column, &row),
+                false => (column.get)(&row),
+            });
         }
     }
 }
@@ -60,6 +66,7 @@ impl Grid for FlowGrid<'_> {
 pub(super) struct Paper {
     format: Format,
     width: Option<u16>,
+    zone: Zone,
     widths: Widths,
     pages: usize,
     /// What a JSON document begins with, up to its rows.
@@ -81,8 +88,9 @@ impl Paper {
         }
         head.push_str("],\"rows\":[");
         Paper {
-            format: answer.words.format(),
+            format: answer.args.format(),
             width: answer.context.screen.width,
+            zone: Zone::local(netstat_record::millis(answer.now)),
             widths: Widths::default(),
             pages: 0,
             head,
@@ -105,7 +113,7 @@ impl Paper {
                     width: self.width,
                     bare: !first,
                 };
-                table::write(out, grid, &layout, &mut self.widths)
+                table::write(out, &Readable::new(grid, &self.zone), &layout, &mut self.widths)
             }
             Format::Csv => rows::csv::write(out, grid, first),
             Format::NdJson => rows::json::write_lines(out, grid),
@@ -160,16 +168,16 @@ impl Users {
 }
 
 pub(super) fn rows(answer: &mut Answer<'_, '_, '_>, diagnostics: &mut Diagnostics) -> Result<(), Failure> {
-    if let Some(group) = answer.words.group.clone() {
+    if let Some(group) = answer.args.group.clone() {
         return groups(answer, &group);
     }
     let columns = answer.columns();
-    let sort = answer.words.sort.clone().unwrap_or_default();
+    let sort = answer.args.sort.clone().unwrap_or_default();
     if let Some(key) = sort.iter().find(|key| key.column.is_none()) {
         let dash = if key.down { "-" } else { "" };
         return Err(Failure::Usage(format!("--sort {dash}count needs --group")));
     }
-    let top = answer.words.top.unwrap_or(usize::MAX);
+    let top = answer.args.top.unwrap_or(usize::MAX);
     let mut paper = Paper::new(answer);
     let mut users = Users::default();
     let mut flows: Vec<Flow> = Vec::new();
@@ -204,6 +212,7 @@ pub(super) fn rows(answer: &mut Answer<'_, '_, '_>, diagnostics: &mut Diagnostic
             order
         };
         let grid = FlowGrid {
+            people: paper.format == Format::Text,
             columns: &columns,
             flows: &flows,
             order: Some(&order),
@@ -220,6 +229,7 @@ pub(super) fn rows(answer: &mut Answer<'_, '_, '_>, diagnostics: &mut Diagnostic
         count += 1;
         if flows.len() >= CHUNK {
             let grid = FlowGrid {
+                people: paper.format == Format::Text,
                 columns: &columns,
                 flows: &flows,
                 order: None,
@@ -240,6 +250,7 @@ pub(super) fn rows(answer: &mut Answer<'_, '_, '_>, diagnostics: &mut Diagnostic
     }
     if !flows.is_empty() || paper.pages == 0 {
         let grid = FlowGrid {
+            people: paper.format == Format::Text,
             columns: &columns,
             flows: &flows,
             order: None,
@@ -360,7 +371,7 @@ impl<K: Key> Grid for GroupGrid<K> {
 }
 
 fn groups(answer: &mut Answer<'_, '_, '_>, group: &[&'static Column<Flows>]) -> Result<(), Failure> {
-    if answer.words.columns.is_some() {
+    if answer.args.columns.is_some() {
         return Err(Failure::Usage(
             "--columns does not go with --group: its columns are those of the groups".to_owned(),
         ));
@@ -374,7 +385,7 @@ fn groups(answer: &mut Answer<'_, '_, '_>, group: &[&'static Column<Flows>]) -> 
             column.name
         )));
     }
-    let sort = answer.words.sort.clone().unwrap_or_default();
+    let sort = answer.args.sort.clone().unwrap_or_default();
     for key in &sort {
         if let Some(column) = key.column
             && !group.contains(&column)
@@ -435,11 +446,11 @@ fn counted<K: Key>(
         let keys: Vec<Vec<Value<'static>>> = rows.iter().map(values).collect();
         let mut order: Vec<usize> = (0..rows.len()).collect();
         order.sort_by(|&a, &b| sort::compare(&keys[a], &keys[b], &directions));
-        order.truncate(answer.words.top.unwrap_or(usize::MAX));
+        order.truncate(answer.args.top.unwrap_or(usize::MAX));
         let mut left: Vec<Option<(K, Sum)>> = rows.into_iter().map(Some).collect();
         rows = order.into_iter().filter_map(|at| left[at].take()).collect();
     }
-    rows.truncate(answer.words.top.unwrap_or(usize::MAX));
+    rows.truncate(answer.args.top.unwrap_or(usize::MAX));
     let mut heads = SUMS.to_vec();
     heads.extend(group.iter().map(|column| Head::of(column)));
     let mut paper = Paper::new(answer);

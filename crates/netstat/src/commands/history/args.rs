@@ -1,0 +1,138 @@
+//! The arguments of `netstat history`.
+
+use std::path::PathBuf;
+
+use clap::{Parser, ValueEnum};
+use netstat_model::Globs;
+use netstat_model::columns::Column;
+use netstat_record::Flows;
+
+use crate::args::filter::FilterArgs;
+use crate::args::shape::{self, ColumnList, Format, SortKey};
+use crate::args::store::StoreArgs;
+use crate::args::units::{self, When};
+
+/// Connections of the past, from what `netstat record` has kept
+#[derive(Parser, Debug)]
+#[command(
+    name = "history",
+    after_help = "Without options: a summary of the last day. Tables have local time, units and the newest first; CSV and JSON have UTC and \
+                  exact numbers.\n\n\
+                  Examples:\n  netstat history --foreign 203.0.113.7 --since all   which programs talked to it\n  \
+                  netstat history --listening --port 4444 --since 12h\n                                     what opened port 4444 last night\n  \
+                  netstat history --new --since 1d                    what programs did for the first time\n  \
+                  netstat history --group program --sort -bytes       which program moves the most\n  \
+                  netstat history --follow curl                       what it did, one line after the other\n  \
+                  netstat history --script srv.py                     what this script did\n  \
+                  netstat history --plot hour --of bytes --svg a.svg  a picture of the last day"
+)]
+pub(super) struct HistoryArgs {
+    #[command(flatten)]
+    pub(super) store: StoreArgs,
+    #[command(flatten)]
+    pub(super) filter: FilterArgs,
+    /// only connections of processes that run these scripts: file names, or paths if they hold a slash, with * and ?
+    #[arg(long, value_name = "LIST", value_parser = crate::args::values::globs, help_heading = crate::args::filter::FILTERS)]
+    pub(super) script: Vec<Globs>,
+    /// only connections that were open after this time: 12h, "2 hours ago", yesterday, 03:50, 2026-11-22, 2026-11-22T03:00, all
+    #[arg(long, value_name = "TIME", value_parser = units::when, default_value = "1d")]
+    pub(super) since: When,
+    /// only connections that began before this time
+    #[arg(long, value_name = "TIME", value_parser = units::when)]
+    pub(super) until: Option<When>,
+    // With its whole path, so that `clap` takes the list as one value.
+    /// group by these columns, count connections and add up their bytes
+    #[arg(id = "flow_group", long = "group", value_name = "COLUMNS", value_parser = shape::group_of::<Flows>)]
+    pub(super) group: Option<std::vec::Vec<&'static Column<Flows>>>,
+    /// sort by these columns; prefix with - for descending; with --group also count
+    #[arg(id = "flow_sort", long = "sort", value_name = "COLUMNS", value_parser = shape::sort_of::<Flows>, allow_hyphen_values = true)]
+    pub(super) sort: Option<std::vec::Vec<SortKey<Flows>>>,
+    /// only the first N rows
+    #[arg(long, value_name = "N", value_parser = shape::top)]
+    pub(super) top: Option<usize>,
+    /// show these columns; help lists them
+    #[arg(id = "flow_columns", long = "columns", value_name = "COLUMNS", value_parser = shape::columns_of::<Flows>)]
+    pub(super) columns: Option<ColumnList<Flows>>,
+    /// one JSON document
+    #[arg(long, conflicts_with_all = ["csv", "ndjson"])]
+    pub(super) json: bool,
+    /// one JSON object per line
+    #[arg(long, conflicts_with = "csv")]
+    pub(super) ndjson: bool,
+    /// comma-separated values
+    #[arg(long)]
+    pub(super) csv: bool,
+    /// a summary: the top programs and peers, what is new, gaps, a small graph
+    #[arg(long, conflicts_with_all = ["flow_group", "flow_columns", "flow_sort", "new", "follow", "plot", "beacons", "gaps", "json", "ndjson", "csv"])]
+    pub(super) summary: bool,
+    /// what programs did for the first time ever: a program at all, with a foreign port or network, a port listened on
+    #[arg(long, conflicts_with_all = ["flow_group", "follow", "plot", "beacons"])]
+    pub(super) new: bool,
+    /// what this program, script or process did, as a timeline
+    #[arg(long, value_name = "PROGRAM|PID", conflicts_with_all = ["flow_group", "plot", "beacons", "flow_columns", "flow_sort"])]
+    pub(super) follow: Option<String>,
+    /// when connections began, as bars: by time of day (clock), or for each minute, hour or day
+    #[arg(
+        long,
+        value_name = "BY",
+        value_enum,
+        num_args = 0..=1,
+        default_missing_value = "clock",
+        hide_possible_values = true,
+        conflicts_with_all = ["flow_group", "beacons", "flow_columns", "flow_sort", "json", "ndjson", "csv"]
+    )]
+    pub(super) plot: Option<PlotBy>,
+    /// what the bars of --plot count: flows (connections) or bytes, both counted where a connection begins
+    #[arg(
+        long,
+        value_name = "WHAT",
+        value_enum,
+        hide_possible_values = true,
+        requires = "plot",
+        default_value = "flows"
+    )]
+    pub(super) of: PlotOf,
+    /// write the bars of --plot into this file as an SVG picture
+    #[arg(long, value_name = "FILE", requires = "plot")]
+    pub(super) svg: Option<PathBuf>,
+    /// programs that contact the same remote address at regular intervals, and candidates
+    #[arg(long, conflicts_with_all = ["flow_group", "flow_columns", "flow_sort"])]
+    pub(super) beacons: bool,
+    /// when nothing was recorded or something was lost, and why
+    #[arg(long, conflicts_with_all = ["flow_group", "flow_columns", "flow_sort", "new", "follow", "plot", "beacons"])]
+    pub(super) gaps: bool,
+}
+
+/// What a bar of `--plot` stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum PlotBy {
+    /// An hour of the day, whatever the day.
+    Clock,
+    /// A minute.
+    Minute,
+    /// An hour.
+    Hour,
+    /// A day.
+    Day,
+}
+
+/// What `--plot` counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum PlotOf {
+    /// Connections.
+    Flows,
+    /// Bytes, both ways.
+    Bytes,
+}
+
+impl HistoryArgs {
+    /// In which form the answer is printed.
+    pub(super) fn format(&self) -> Format {
+        match (self.json, self.ndjson, self.csv) {
+            (true, _, _) => Format::Json,
+            (_, true, _) => Format::NdJson,
+            (_, _, true) => Format::Csv,
+            _ => Format::Text,
+        }
+    }
+}
