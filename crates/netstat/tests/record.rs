@@ -151,13 +151,16 @@ fn killed_at_any_moment_it_is_whole_and_goes_on() {
     for round in 0..8u64 {
         let mut running = record(&store);
         churn(&listener, 50);
-        std::thread::sleep(Duration::from_millis(1300 + 37 * round));
+        wait_for("the rows of this round", || {
+            rows(&store, &["--foreign", &to]).len() >= before + 50
+        });
+        // At another moment of each second.
+        std::thread::sleep(Duration::from_millis(37 * round));
         churn(&listener, 20);
         running.0.kill().unwrap();
         running.0.wait().unwrap();
         is_whole(&store);
         let now = rows(&store, &["--foreign", &to]).len();
-        // All but those of the last second.
         assert!(now >= before + 50, "round {round}: {before} then {now}");
         before = now;
     }
@@ -574,12 +577,146 @@ fn time_lines_novelties_plots_and_documents() {
     let document: Value = serde_json::from_str(&text(&["--since", "all", "--json"])).unwrap();
     assert_eq!(document["schema"], "netstat.history");
     assert_eq!(document["rows"].as_array().unwrap().len(), 60);
-    let csv = text(&["--since", "all", "--columns", "program,foreign", "--csv", "--top", "2"]);
+    let csv = text(&[
+        "--since",
+        "all",
+        "--columns",
+        "program,foreign",
+        "--csv",
+        "--sort",
+        "first",
+        "--top",
+        "2",
+    ]);
     let lines: Vec<&str> = csv.lines().collect();
     assert_eq!(
         lines,
         ["program,foreign", "curl,203.0.113.7:443", "curl,198.51.100.7:443"]
     );
+}
+
+#[test]
+fn history_without_options_is_a_summary_of_the_last_day() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = folder.path().join("record.db");
+    made_up(&store);
+    let text = |words: &[&str]| {
+        let output = history(&store, words);
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let summary = text(&[]);
+    assert!(summary.contains("24 connections: "), "{summary}");
+    for part in [
+        "Connections each hour, 1 at most",
+        "Top programs",
+        "  curl  ",
+        "Most talkative peers",
+        "203.0.113.7",
+        "New in this time\n  none\n",
+        "Gaps, in which connections may be missing\n  none\n",
+    ] {
+        assert!(summary.contains(part), "{part}: {summary}");
+    }
+    assert_eq!(text(&["--summary"]), summary);
+    assert!(text(&["--summary", "--since", "all"]).contains("60 connections: "));
+    assert!(text(&["--summary", "--program", "ssh", "--since", "all"]).contains("15 connections: "));
+}
+
+#[test]
+fn history_table_is_for_people_and_machines_get_exact_values() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = folder.path().join("record.db");
+    made_up(&store);
+    let zoned = |zone: &str, words: &[&str]| {
+        let output = netstat()
+            .env("TZ", zone)
+            .args(["history", "--store"])
+            .arg(&store)
+            .args(words)
+            .output()
+            .unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let table = zoned("XYZ-3", &["--since", "all"]);
+    let heading = table.lines().next().unwrap();
+    assert!(
+        heading.starts_with("First (XYZ)") && heading.contains("Duration"),
+        "{heading}"
+    );
+    let firsts: Vec<&str> = table.lines().skip(1).map(|line| &line[..19]).collect();
+    assert!(
+        firsts.len() == 60 && firsts.is_sorted_by(|a, b| a >= b),
+        "the newest first: {firsts:?}"
+    );
+    assert!(table.contains(" kB") || table.contains(" B"), "{table}");
+    let newest = &rows(&store, &["--since", "all", "--top", "1"])[0];
+    let utc = newest["first"].as_str().unwrap();
+    assert!(
+        utc.ends_with('Z') && newest["duration"].is_u64() && newest["sent"].is_u64(),
+        "{newest}"
+    );
+    let local: jiff::Timestamp = utc.parse().unwrap();
+    let shifted = local + jiff::SignedDuration::from_hours(3);
+    assert_eq!(firsts[0], shifted.strftime("%Y-%m-%d %H:%M:%S").to_string());
+    // A zone by its name, where this computer has the database of zones.
+    if Path::new("/usr/share/zoneinfo/Asia/Kolkata").exists() {
+        let heading = zoned("Asia/Kolkata", &["--since", "all", "--top", "1"]);
+        assert!(heading.starts_with("First (IST)"), "{heading}");
+    } else {
+        netstat_testkit::skip("the zone Asia/Kolkata", "there is no /usr/share/zoneinfo");
+    }
+}
+
+#[test]
+fn history_empty_answers_say_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = folder.path().join("record.db");
+    made_up(&store);
+    for (words, said) in [
+        (&["--gaps"][..], "no gaps in this time"),
+        (&["--new"], "nothing new in this time"),
+        (&["--follow", "nobody.py"], "no connection matches"),
+        (&["--program", "nobody"], "no connection matches"),
+        (&["--beacons", "--port", "22"], "a beacon needs 12 calls over 2 hours"),
+    ] {
+        let output = history(&store, words);
+        let (out, err) = (
+            String::from_utf8(output.stdout).unwrap(),
+            String::from_utf8(output.stderr).unwrap(),
+        );
+        assert!(
+            output.status.success() && out.is_empty() && err.contains(said),
+            "{words:?}: {out}{err}"
+        );
+    }
+}
+
+#[test]
+fn history_plots_are_bars_or_a_picture() {
+    let folder = tempfile::tempdir().unwrap();
+    let store = folder.path().join("record.db");
+    made_up(&store);
+    let picture = folder.path().join("plot.svg");
+    let counted = |words: &[&str]| -> u64 {
+        let output = history(&store, &[&["--since", "all"], words].concat());
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let text = String::from_utf8(output.stdout).unwrap();
+        let counts = text.lines().map(|line| line.split_whitespace().nth(2).unwrap_or("0"));
+        counts.map(|count| count.parse::<u64>().unwrap()).sum()
+    };
+    assert_eq!(counted(&["--plot", "hour"]), 60);
+    assert_eq!(counted(&["--plot", "minute"]), 60);
+    let bytes = history(&store, &["--since", "all", "--plot", "day", "--of", "bytes"]);
+    assert!(String::from_utf8(bytes.stdout).unwrap().contains(" kB"));
+    let drawn = history(
+        &store,
+        &["--since", "all", "--plot", "hour", "--svg", picture.to_str().unwrap()],
+    );
+    assert!(drawn.status.success() && drawn.stdout.is_empty());
+    let drawn = std::fs::read_to_string(&picture).unwrap();
+    assert_eq!(drawn.matches("<title>").count(), 60, "one bar for each hour: {drawn}");
 }
 
 #[test]

@@ -124,6 +124,20 @@ pub fn create_private_directory(path: &Path) -> io::Result<()> {
     builder.create(path)
 }
 
+/// Gives an open file these permission bits, where the system has such bits.
+///
+/// # Errors
+/// The system's.
+pub fn set_mode(file: &File, mode: u32) -> io::Result<()> {
+    #[cfg(unix)]
+    return file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(mode));
+    #[cfg(not(unix))]
+    {
+        let _ = (file, mode);
+        Ok(())
+    }
+}
+
 /// Takes the exclusive lock on an open file (flock(2)), which ends with its last descriptor; `false` when another has it. The lock is
 /// the file's, under whatever name it was opened.
 ///

@@ -231,7 +231,7 @@ mod tests {
 
     #[test]
     fn into_bars_hours_are_those_of_the_zone() {
-        let winter = 1_795_831_800_000;
+        let winter = 1_795_834_200_000;
         let found = bars(
             PlotBy::Hour,
             PlotOf::Flows,
