@@ -25,7 +25,7 @@ pub use crate::linux::process::{file_beginning as beginning_in, file_status as s
 #[cfg(not(target_os = "linux"))]
 pub use in_root::{beginning_in, status_in};
 pub use private::{
-    Entry, EntryKind, create_private_directory, effective_user, entry, entry_of, open_in_place, try_lock,
+    Entry, EntryKind, create_private_directory, effective_user, entry, entry_of, open_in_place, set_mode, try_lock,
 };
 
 /// An open directory. What is opened in it is found there whatever happens to the directory's path meanwhile.

@@ -451,6 +451,7 @@ mod tests {
             "from",
             "mark",
             "uid",
+            "script",
         ];
         let all = prepared(program());
         for command in std::iter::once(&all).chain(all.get_subcommands()) {
