@@ -13,11 +13,13 @@ use netstat_model::metrics::{Metrics, ProcessKey};
 use netstat_model::{Extras, Fact, NoOwner, Owner, Owners, Protocol, Socket, SocketFacts, State, TcpMetric, Why};
 use netstat_os::{MetricsAsk, OwnersAsk, SocketAsk, SocketList, System};
 
-use crate::sample::{Bytes, Holder, Passing, Sample, Segments, SocketRow, find_socket};
+use crate::sample::{Bytes, Holder, Passing, Sample, Segments, SocketRow, Space, find_socket};
 use crate::watch::Watch;
 
 /// Minimum interval between full owner scans.
 const ALL_OWNERS_EVERY: Duration = Duration::from_secs(30);
+/// Interval between readings of the room in file systems.
+const SPACES_EVERY: Duration = Duration::from_secs(10);
 /// Duty cycle of reading the sockets: one part in this many of wall time.
 const SOCKET_SHARE: u32 = 5;
 /// Duty cycle of owner scans: one part in this many of wall time.
@@ -42,6 +44,8 @@ pub struct Collector {
     watch: Option<Watch>,
     /// Told with every sample since the watch ended.
     no_watch: Option<netstat_model::Limit>,
+    spaces: Vec<Space>,
+    spaces_due: Option<Instant>,
     /// How many TCP connections opened and ended between the last two readings, as far as readings show.
     turnover: Option<(u64, u64)>,
 }
@@ -73,6 +77,8 @@ impl Collector {
             limits: Vec::new(),
             watch: None,
             no_watch: None,
+            spaces: Vec::new(),
+            spaces_due: None,
             turnover: None,
         }
     }
@@ -135,6 +141,7 @@ impl Collector {
             self.check_holders(&figures);
         }
         self.name_users(&figures);
+        self.read_spaces(begun);
         let watch_limits = self.watch.as_ref().map_or(&[][..], |watch| watch.limits());
         Sample {
             users: Arc::clone(&self.users),
@@ -153,6 +160,24 @@ impl Collector {
             sockets: Arc::clone(&self.rows),
             sockets_at: self.read_at,
             passing,
+            spaces: self.spaces.clone(),
+        }
+    }
+
+    /// Room in file systems changes slowly.
+    fn read_spaces(&mut self, now: Instant) {
+        if self.spaces_due.is_none_or(|due| now >= due) {
+            self.spaces_due = Some(now + SPACES_EVERY);
+            // Where they are not known, the columns stay empty.
+            let found = self.system.file_systems().unwrap_or_default();
+            self.spaces = found
+                .into_iter()
+                .map(|space| Space {
+                    device: space.device,
+                    total: space.total,
+                    available: space.available,
+                })
+                .collect();
         }
     }
 

@@ -67,6 +67,8 @@ pub(crate) enum Action {
     Theme,
     /// Everything about the row.
     Inspect,
+    /// What the process has open.
+    Handles,
     /// Findings of the audit.
     Audit,
     /// End the process.
@@ -159,6 +161,8 @@ pub(crate) static TABLE: &[(&str, &[Binding])] = &[
     ]),
     ("Inspect and act", &[
         bind("Enter", &[(KeyCode::Enter, NONE)], &[Action::Inspect], "details of the process, connection or listener"),
+        bind("o", &[(KeyCode::Char('o'), NONE)], &[Action::Handles],
+            "open files of the process with their rates, and the modules it has loaded"),
         bind("a", &[(KeyCode::Char('a'), NONE)], &[Action::Audit], "findings of the audit, worst first; ! marks the rows they are about"),
         bind("l", &[(KeyCode::Char('l'), NONE)], &[Action::Log], "log of listeners and findings that appeared"),
         Binding { changes: true, ..bind("k", &[(KeyCode::Char('k'), NONE)], &[Action::Kill], "send a signal to the process, after a confirmation") },

@@ -10,6 +10,7 @@ pub mod collect;
 pub mod companion;
 pub mod config;
 mod format;
+mod handles;
 mod history;
 mod keys;
 pub mod model;

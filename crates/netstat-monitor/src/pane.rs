@@ -305,6 +305,12 @@ pub enum Column {
     Queue,
     /// The last minute of a process as a small graph.
     Trend,
+    /// Average time of a request.
+    Response,
+    /// Room left in the file systems of a disk.
+    Free,
+    /// Size of the file systems of a disk.
+    Size,
 }
 
 /// How a column is shown.
@@ -348,7 +354,7 @@ const fn figure(key: &'static str, title: &'static str, width: u16, meaning: &'s
 
 impl Column {
     /// Every column.
-    pub const ALL: [Column; 42] = [
+    pub const ALL: [Column; 45] = [
         Column::Image,
         Column::Pid,
         Column::User,
@@ -391,6 +397,9 @@ impl Column {
         Column::Active,
         Column::Queue,
         Column::Trend,
+        Column::Response,
+        Column::Free,
+        Column::Size,
     ];
 
     /// How it is shown.
@@ -438,6 +447,9 @@ impl Column {
             Column::Disk => text("disk", "Disk", 10, 2, "block device"),
             Column::Active => figure("active", "Active %", 8, "share of the time with a request on its way"),
             Column::Trend => text("trend", "Last 60 s", 10, 0, "small graph of the last minute, scaled to its maximum"),
+            Column::Response => figure("response", "Resp ms", 8, "average time of a request in milliseconds"),
+            Column::Free => figure("free", "Free", 7, "room left in its file systems for ordinary users"),
+            Column::Size => figure("size", "Size", 7, "size of its file systems"),
             Column::Queue => figure("queue", "Queue", 7, "average number of requests on their way"),
         }
     }
@@ -512,7 +524,7 @@ impl Pane {
             Pane::CpuUnits => ("cpu.units", "Units", Source::Units, &[UnitName, Processes, Cpu, CpuAverage, Private], 4, Cpu, 1),
             Pane::MemoryProcesses => ("memory.processes", "Processes", Source::Processes, MEMORY, 7, Resident, 1),
             Pane::DiskProcesses => ("disk.processes", "Processes with Disk Activity", Source::DiskUsers, DISK, 5, DiskTotal, 3),
-            Pane::DiskDevices => ("disk.devices", "Storage", Source::Disks, &[Disk, Active, Queue, Read, Write], 5, Active, 1),
+            Pane::DiskDevices => ("disk.devices", "Storage", Source::Disks, &[Disk, Active, Queue, Response, Read, Write, Free, Size], 8, Active, 1),
             Pane::NetworkProcesses => ("network.processes", "Processes with Network Activity", Source::NetworkUsers,
                 &[Image, Pid, Send, Receive, NetworkTotal, Trend, Sockets, User, Unit, Command], 5, NetworkTotal, 2),
             Pane::NetworkActivity => ("network.activity", "Network Activity", Source::ActiveSockets, ACTIVITY, 7, NetworkTotal, 2),

@@ -19,6 +19,7 @@
 //! | `passing` | see [`crate::sample::Passing`]; left out when the sockets were not read anew, and by releases before there was one |
 //! | `users` | names of users by number; left out when none is new |
 //! | `limits` | what could not be seen |
+//! | `spaces` | file systems on local disks; left out when nothing changed, and by releases before there were any |
 //!
 //! A fact is its value, or the reason why it is not known (`"NotPermitted"`). Command lines, addresses and user names stand in it: look
 //! at a recording before giving it to others.
@@ -32,7 +33,7 @@ use netstat_model::metrics::{Metrics, ProcessIdentity, ProcessKey, ProcessMetric
 use netstat_model::{Fact, Limit};
 use serde::{Deserialize, Serialize};
 
-use crate::sample::{Passing, Sample, SocketRow};
+use crate::sample::{Passing, Sample, SocketRow, Space};
 
 const SCHEMA: &str = "netstat.monitor.recording";
 const VERSION: u32 = 1;
@@ -62,6 +63,8 @@ struct Line {
     users: Option<Arc<BTreeMap<u32, Arc<str>>>>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     limits: Vec<Limit>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    spaces: Option<Vec<Space>>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -196,6 +199,9 @@ impl<W: Write> Recorder<W> {
                 .is_none_or(|last| last.users != sample.users)
                 .then(|| Arc::clone(&sample.users)),
             limits: sample.limits.clone(),
+            spaces: last
+                .map_or(!sample.spaces.is_empty(), |last| last.spaces != sample.spaces)
+                .then(|| sample.spaces.clone()),
         };
         serde_json::to_writer(&mut self.out, &line)?;
         self.out.write_all(b"\n")?;
@@ -371,6 +377,11 @@ impl<R: BufRead> Player<R> {
             passing: line.passing.unwrap_or_default(),
             users: users.unwrap_or_default(),
             limits: line.limits,
+            spaces: match (line.spaces, &self.last) {
+                (Some(spaces), _) => spaces,
+                (None, Some(last)) => last.spaces.clone(),
+                (None, None) => Vec::new(),
+            },
         });
         self.last = Some(Arc::clone(&sample));
         Ok(Some(sample))

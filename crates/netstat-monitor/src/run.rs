@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use crossterm::event::Event;
 use netstat_model::Endpoint;
+use netstat_model::metrics::ProcessKey;
 use netstat_names::{HostStyle, Names, ReverseDns, Services};
 use netstat_os::{Caught, Signal, System};
 
@@ -22,6 +23,7 @@ use crate::cell::Tone;
 use crate::collect::Collector;
 use crate::companion::{self, Companion, Finding, Target};
 use crate::config::{self, Settings};
+use crate::handles::Handles;
 use crate::model::{Model, Modeler};
 use crate::recording::{BadRecording, Player, Recorder};
 use crate::sample::SocketRow;
@@ -92,6 +94,7 @@ enum Message {
     Model(Box<Model>),
     Names(Vec<(IpAddr, Option<Arc<str>>)>),
     Card(Result<(String, Vec<String>), String>),
+    Handles(Box<Handles>),
     Findings(Result<Vec<Finding>, String>),
     Notice(String, Tone),
     Lost(io::Error),
@@ -100,7 +103,8 @@ enum Message {
 /// What the loop asks of the collector.
 enum Order {
     Interval(Duration),
-    Signal(netstat_model::metrics::ProcessKey, Signal),
+    Handles(Option<ProcessKey>),
+    Signal(ProcessKey, Signal),
     Close(Box<SocketRow>),
 }
 
@@ -287,6 +291,10 @@ fn work(app: &mut App, screen: &mut Screen, told: &Receiver<Message>, outside: &
                     app.take_card(card);
                     Vec::new()
                 }
+                Message::Handles(handles) => {
+                    app.take_handles(*handles);
+                    Vec::new()
+                }
                 Message::Findings(found) => {
                     app.take_findings(found);
                     Vec::new()
@@ -323,6 +331,7 @@ fn carry_out(effect: Effect, app: &mut App, screen: &mut Screen, outside: &Outsi
         Effect::Redraw => screen.clear()?,
         // A thread that has ended cannot be told anything; a recording has no collector.
         Effect::Interval(interval) => drop(outside.order.send(Order::Interval(interval))),
+        Effect::Handles(process) => drop(outside.order.send(Order::Handles(process))),
         Effect::Signal(process, signal) => drop(outside.order.send(Order::Signal(process, signal))),
         Effect::Close(row) => drop(outside.order.send(Order::Close(row))),
         Effect::Names(wanted) => drop(outside.names.send(wanted)),
@@ -374,6 +383,14 @@ fn collect(
     let mut modeler = Modeler::default();
     let mut wait = SECOND_SAMPLE;
     let mut watched = false;
+    let mut opened: Option<ProcessKey> = None;
+    let show = |collector: &mut Collector, process: Option<ProcessKey>| {
+        if let Some(process) = process {
+            let handles = Handles::read(collector.system(), process);
+            // The loop may be gone already.
+            let _ = tell.send(Message::Handles(Box::new(handles)));
+        }
+    };
     loop {
         let begun = Instant::now();
         let sample = Arc::new(collector.look());
@@ -387,6 +404,7 @@ fn collect(
             return;
         }
         drop(sample);
+        show(&mut collector, opened);
         // Beginning to watch takes a look at everything: the screen has something to show meanwhile.
         if !std::mem::replace(&mut watched, true) {
             collector.watch();
@@ -397,24 +415,21 @@ fn collect(
             match orders.recv_timeout(left.min(LISTEN_EVERY)) {
                 Err(RecvTimeoutError::Timeout) if left > LISTEN_EVERY => collector.listen(),
                 Ok(Order::Interval(new)) => interval = new,
+                Ok(Order::Handles(process)) => {
+                    opened = process;
+                    show(&mut collector, opened);
+                }
+                // What it did is to be seen soon.
                 Ok(Order::Signal(process, signal)) => {
-                    let (words, tone) = match collector.system().signal(process, signal) {
-                        Ok(()) => (
-                            format!("{} was sent to process {}", signal.name(), process.pid),
-                            Tone::Plain,
-                        ),
-                        Err(refused) => (refused.to_string(), Tone::Bad),
-                    };
-                    let _ = tell.send(Message::Notice(words, tone));
-                    // What it did is to be seen soon.
+                    let sent = || format!("{} was sent to process {}", signal.name(), process.pid);
+                    let done = collector.system().signal(process, signal).map(|()| sent());
+                    let _ = tell.send(outcome(done.map_err(|refused| refused.to_string())));
                     break;
                 }
                 Ok(Order::Close(row)) => {
-                    let (words, tone) = match collector.system().destroy(&row.socket()) {
-                        Ok(()) => ("the connection was closed".to_owned(), Tone::Plain),
-                        Err(refused) => (refused.to_string(), Tone::Bad),
-                    };
-                    let _ = tell.send(Message::Notice(words, tone));
+                    let done = collector.system().destroy(&row.socket());
+                    let done = done.map(|()| "the connection was closed".to_owned());
+                    let _ = tell.send(outcome(done.map_err(|refused| refused.to_string())));
                     break;
                 }
                 Err(RecvTimeoutError::Timeout) => break,
@@ -422,6 +437,14 @@ fn collect(
             }
         }
         wait = Duration::MAX;
+    }
+}
+
+/// What is said about an order that was carried out or refused.
+fn outcome(done: Result<String, String>) -> Message {
+    match done {
+        Ok(text) => Message::Notice(text, Tone::Plain),
+        Err(why) => Message::Notice(why, Tone::Bad),
     }
 }
 

@@ -29,6 +29,32 @@ pub struct Sample {
     pub limits: Vec<Limit>,
     /// What happened to connections since the reading of the sockets before this one; empty when they were not read anew.
     pub passing: Passing,
+    /// The file systems on local disks.
+    #[serde(default)]
+    pub spaces: Vec<Space>,
+}
+
+/// A file system on a local disk.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Space {
+    /// The block device: major and minor number.
+    pub device: (u32, u32),
+    /// Its size in bytes.
+    pub total: u64,
+    /// Bytes that an ordinary user may still use.
+    pub available: u64,
+}
+
+impl Sample {
+    /// The disks and partitions; none where they are unknown.
+    pub(crate) fn metrics_of_disks(&self) -> &[netstat_model::metrics::Disk] {
+        self.figures
+            .system
+            .disks
+            .as_ref()
+            .known()
+            .map_or(&[][..], Vec::as_slice)
+    }
 }
 
 /// What two readings of the sockets do not show by themselves: connections that opened and ended between them, and what went through

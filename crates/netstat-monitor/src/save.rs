@@ -88,6 +88,9 @@ fn figure(model: &Model, item: Item, column: Column) -> Option<Fact<f64>> {
             match column {
                 Column::Active => percent(row.rates.active),
                 Column::Queue => row.rates.queue,
+                Column::Response => row.rates.response,
+                Column::Free => whole(row.free),
+                Column::Size => whole(row.size),
                 Column::Read => row.rates.read,
                 Column::Write => row.rates.written,
                 _ => return None,

@@ -51,7 +51,7 @@ pub use ask::{MetricsAsk, PortTries, SocketAsk, SocketList};
 pub use events::{EventSource, EventWay, EventsAsk, Lost, UdpBytes};
 #[cfg(target_os = "linux")]
 pub use linux::Linux as Native;
-pub use optional::{Control, Events, Firewall, Inspect, Integrity};
+pub use optional::{Control, Events, FileSystemSpace, Firewall, Inspect, Integrity, OpenFile};
 pub use output::{create_private, stdout, terminal_width};
 pub use process_ask::{DescriptorsAsk, NoProcess, ProcessAsk, ProcessText};
 pub use refused::{NOT_SUPPORTED, Refused, RefusedKind};

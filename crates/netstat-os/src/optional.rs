@@ -16,6 +16,36 @@ use crate::{
     Caught, EventSource, EventsAsk, NotDestroyed, PortTries, ProcessText, Refused, Signal, SocketAsk, SocketList,
 };
 
+/// A file that a process has open.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OpenFile {
+    /// The number of the descriptor.
+    pub number: u32,
+    /// Its path in the view of the process, without the kernel's mark; chosen by others: to be escaped.
+    pub path: Vec<u8>,
+    /// Whether the file has been removed.
+    pub deleted: bool,
+    /// The position in it, in bytes. Reads and writes move it, but not those at a given offset (pread(2), mmap(2)).
+    pub position: u64,
+    /// Whether it is open for reading.
+    pub reads: bool,
+    /// Whether it is open for writing.
+    pub writes: bool,
+}
+
+/// A file system on a local disk.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FileSystemSpace {
+    /// The block device: major and minor number.
+    pub device: (u32, u32),
+    /// Where it is mounted first; chosen by others: to be escaped.
+    pub mount_point: Vec<u8>,
+    /// Its size in bytes.
+    pub total: u64,
+    /// Bytes that an ordinary user may still use.
+    pub available: u64,
+}
+
 /// Files and texts of single processes.
 pub trait Inspect {
     /// Whether the paths that this system reports are those of the machine that the program runs on, so that its files may be read. Not
@@ -50,6 +80,24 @@ pub trait Inspect {
     /// Why it cannot be read; [`Why::Gone`] when that process has ended.
     fn process_text(&mut self, pid: u32, start_ticks: u64, which: ProcessText) -> Result<Vec<u8>, Why> {
         let _ = (pid, start_ticks, which);
+        Err(Why::NotSupported)
+    }
+
+    /// The files that process `pid`, started at `start_ticks`, has open, by rising descriptor: at most 4096. Sockets, pipes and the
+    /// kernel's objects are no files.
+    ///
+    /// # Errors
+    /// Why they cannot be read; [`Why::Gone`] when that process has ended.
+    fn open_files(&mut self, pid: u32, start_ticks: u64) -> Result<Vec<OpenFile>, Why> {
+        let _ = (pid, start_ticks);
+        Err(Why::NotSupported)
+    }
+
+    /// The file systems on local disks, with the room in them.
+    ///
+    /// # Errors
+    /// Why they cannot be listed.
+    fn file_systems(&mut self) -> Result<Vec<FileSystemSpace>, Why> {
         Err(Why::NotSupported)
     }
 

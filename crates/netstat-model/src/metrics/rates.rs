@@ -53,6 +53,8 @@ pub struct DiskRates {
     pub active: Fact<f64>,
     /// The average number of requests on their way.
     pub queue: Fact<f64>,
+    /// The average time from the start of a request to its end, in milliseconds. Unknown while none has ended.
+    pub response: Fact<f64>,
 }
 
 impl DiskRates {
@@ -62,6 +64,7 @@ impl DiskRates {
             written: Fact::Unknown(why),
             active: Fact::Unknown(why),
             queue: Fact::Unknown(why),
+            response: Fact::Unknown(why),
         }
     }
 }
@@ -146,6 +149,12 @@ fn disk_rates(old: Option<&Disk>, now: &Disk, elapsed: Duration) -> DiskRates {
         // Milliseconds in a second. The kernel adds up in steps of its clock, so a little more than the time may come out.
         active: rate(|disk| disk.active).map(|rate| (rate / 1e3).min(1.0)),
         queue: rate(|disk| disk.weighted).map(|rate| rate / 1e3),
+        // The time summed over all requests, divided by how many ended (as `await` of iostat(1)).
+        response: match (rate(|disk| disk.weighted), rate(|disk| disk.reads + disk.writes)) {
+            (Fact::Known(time), Fact::Known(ended)) if ended > 0.0 => Fact::Known(time / ended),
+            (Fact::Known(_), Fact::Known(_)) => Fact::Unknown(Why::NotYet),
+            (Fact::Unknown(why), _) | (_, Fact::Unknown(why)) => Fact::Unknown(why),
+        },
     }
 }
 

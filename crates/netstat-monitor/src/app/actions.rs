@@ -30,6 +30,7 @@ impl App {
             Action::Faster => return self.step_interval(false),
             Action::Slower => return self.step_interval(true),
             Action::Inspect => return self.inspect(),
+            Action::Handles => return self.ask_handles(),
             Action::Copy => return self.copy(),
             Action::Redraw => return vec![Effect::Redraw],
             Action::Suspend => return vec![Effect::Suspend],
@@ -369,6 +370,26 @@ impl App {
                 self.say(why, Tone::Bad);
             }
         }
+    }
+
+    /// Opens the window of what the selected process has open.
+    fn ask_handles(&mut self) -> Vec<Effect> {
+        if self.replay {
+            self.say("a recording does not hold open files", Tone::Warn);
+            return Vec::new();
+        }
+        let Some((process, name)) = self.selected_process() else {
+            self.say("select a row with a process first", Tone::Warn);
+            return Vec::new();
+        };
+        self.handles = None;
+        self.popup = Some(Popup::Handles {
+            process,
+            title: format!("Open files and modules of {name} (PID {})", process.pid),
+            lines: vec![("loading ...".to_owned(), Tone::Dim)],
+            top: 0,
+        });
+        vec![Effect::Handles(Some(process))]
     }
 
     /// Lists the findings, the worst first; those about the selected row are pointed out.

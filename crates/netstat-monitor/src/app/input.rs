@@ -191,20 +191,31 @@ impl App {
     }
 
     fn popup_key(&mut self, key: &KeyEvent) -> Vec<Effect> {
+        let handles = matches!(self.popup, Some(Popup::Handles { .. }));
+        let mut effects = self.popup_pressed(key);
+        if handles && self.popup.is_none() {
+            effects.push(Effect::Handles(None));
+        }
+        effects
+    }
+
+    fn popup_pressed(&mut self, key: &KeyEvent) -> Vec<Effect> {
         let leave = matches!(key.code, KeyCode::Esc | KeyCode::Char('q' | 'n'));
         match &mut self.popup {
             None => {}
-            Some(Popup::Help { top } | Popup::Text { top, .. } | Popup::Log { top }) => match key.code {
-                KeyCode::Up => *top = top.saturating_sub(1),
-                KeyCode::Down => *top += 1,
-                KeyCode::PageUp => *top = top.saturating_sub(10),
-                KeyCode::PageDown | KeyCode::Char(' ') => *top += 10,
-                KeyCode::Home => *top = 0,
-                KeyCode::End => *top = usize::MAX,
-                KeyCode::Enter | KeyCode::Char('?' | 'l' | 'a') | KeyCode::F(1) => self.popup = None,
-                _ if leave => self.popup = None,
-                _ => {}
-            },
+            Some(Popup::Help { top } | Popup::Text { top, .. } | Popup::Log { top } | Popup::Handles { top, .. }) => {
+                match key.code {
+                    KeyCode::Up => *top = top.saturating_sub(1),
+                    KeyCode::Down => *top += 1,
+                    KeyCode::PageUp => *top = top.saturating_sub(10),
+                    KeyCode::PageDown | KeyCode::Char(' ') => *top += 10,
+                    KeyCode::Home => *top = 0,
+                    KeyCode::End => *top = usize::MAX,
+                    KeyCode::Enter | KeyCode::Char('?' | 'l' | 'a' | 'o') | KeyCode::F(1) => self.popup = None,
+                    _ if leave => self.popup = None,
+                    _ => {}
+                }
+            }
             Some(Popup::Signals { process, name, at }) => match key.code {
                 KeyCode::Up => *at = at.saturating_sub(1),
                 KeyCode::Down => *at = (*at + 1).min(Signal::ALL.len() - 1),
@@ -278,12 +289,14 @@ impl App {
             .map(|(_, hit)| *hit);
         if let Some(popup) = &mut self.popup {
             match (mouse.kind, popup) {
-                (MouseEventKind::ScrollUp, Popup::Help { top } | Popup::Text { top, .. } | Popup::Log { top }) => {
-                    *top = top.saturating_sub(3)
-                }
-                (MouseEventKind::ScrollDown, Popup::Help { top } | Popup::Text { top, .. } | Popup::Log { top }) => {
-                    *top += 3
-                }
+                (
+                    MouseEventKind::ScrollUp,
+                    Popup::Help { top } | Popup::Text { top, .. } | Popup::Log { top } | Popup::Handles { top, .. },
+                ) => *top = top.saturating_sub(3),
+                (
+                    MouseEventKind::ScrollDown,
+                    Popup::Help { top } | Popup::Text { top, .. } | Popup::Log { top } | Popup::Handles { top, .. },
+                ) => *top += 3,
                 _ => {}
             }
             return Vec::new();

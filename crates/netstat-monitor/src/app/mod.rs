@@ -19,6 +19,7 @@ use crate::attention::Attention;
 use crate::cell::{NameBook, Sheet, Tone};
 use crate::companion::{Finding, Target};
 use crate::config::Settings;
+use crate::handles::Handles;
 use crate::history::{History, Scale, Trend};
 use crate::model::{Item, Model, PaneRow, RowId};
 use crate::pane::{Column, Pane, Source, Tab};
@@ -42,6 +43,8 @@ pub(crate) enum Effect {
     Interval(Duration),
     /// Ask for a card.
     Inspect(Target),
+    /// Read what a process has open with each refresh, or no longer.
+    Handles(Option<ProcessKey>),
     /// Send a signal to a process.
     Signal(ProcessKey, Signal),
     /// Close a connection.
@@ -146,6 +149,8 @@ pub(crate) struct App {
     pub(crate) find: String,
     /// What is told at the bottom until the next key.
     pub(crate) message: Option<Message>,
+    /// What the process had open whose window is shown.
+    pub(crate) handles: Option<Handles>,
     /// What matters now, and the log.
     pub(crate) attention: Attention,
     /// What the audit found.
@@ -191,6 +196,7 @@ impl App {
             prompt: None,
             find: String::new(),
             message: None,
+            handles: None,
             attention: Attention::default(),
             findings: Vec::new(),
             examined: false,
@@ -361,6 +367,16 @@ impl App {
             if let Some(name) = name {
                 self.names.hosts.insert(address, name);
             }
+        }
+    }
+
+    /// Takes in what a process has open.
+    pub(crate) fn take_handles(&mut self, handles: Handles) {
+        if let Some(Popup::Handles { process, lines, .. }) = &mut self.popup
+            && *process == handles.process
+        {
+            *lines = handles.lines(self.handles.as_ref().filter(|before| before.process == handles.process));
+            self.handles = Some(handles);
         }
     }
 

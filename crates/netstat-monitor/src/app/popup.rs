@@ -25,6 +25,17 @@ pub(crate) enum Popup {
         /// The first line that is shown.
         top: usize,
     },
+    /// What a process has open.
+    Handles {
+        /// The process.
+        process: ProcessKey,
+        /// The title, safe for the terminal.
+        title: String,
+        /// The lines, safe for the terminal.
+        lines: Vec<(String, Tone)>,
+        /// The first line that is shown.
+        top: usize,
+    },
     /// The log of what appeared.
     Log {
         /// The first line that is shown.

@@ -413,6 +413,7 @@ mod tests {
                 sockets_at: Duration::from_secs(2 * second),
                 users: Arc::default(),
                 limits: Vec::new(),
+                spaces: Vec::new(),
                 passing,
             };
             flows.update(previous.as_ref(), &sample, &|_| None);

@@ -14,7 +14,7 @@ use super::flows::{Flows, weight};
 use super::rows::{MOMENT, SHORT_WHILE};
 use super::units::{unit_name, units};
 use super::{DiskRow, InterfaceRow, Model, Presence, ProcessRow, ProcessText, Recent, TRAFFIC, Throughput, Whole};
-use crate::sample::{Holder, Sample};
+use crate::sample::{Holder, Sample, Space};
 
 /// The span of the longer average of processor time.
 const MINUTE: Duration = Duration::from_secs(60);
@@ -358,8 +358,28 @@ fn disks(sample: &Sample, rates: &SystemRates) -> Vec<DiskRow> {
             kind: disk.kind,
             rates: *rates,
             in_flight: disk.in_flight,
+            free: space(sample, &disk.name, |space| space.available),
+            size: space(sample, &disk.name, |space| space.total),
         })
         .collect()
+}
+
+/// The sum over the file systems on a disk and on its partitions; unknown where none is mounted.
+fn space(sample: &Sample, disk: &[u8], part: fn(&Space) -> u64) -> Fact<u64> {
+    let disks = sample.metrics_of_disks();
+    let belongs = |name: &[u8]| {
+        // `sda1` is a partition of `sda`, `nvme0n1p1` of `nvme0n1`.
+        name.strip_prefix(disk).is_some_and(|rest| {
+            let digits = rest.strip_prefix(b"p").unwrap_or(rest);
+            rest.is_empty() || (!digits.is_empty() && digits.iter().all(u8::is_ascii_digit))
+        })
+    };
+    let of_disk = sample.spaces.iter().filter(|space| {
+        let device = disks.iter().find(|disk| disk.number == space.device);
+        device.is_some_and(|device| belongs(&device.name))
+    });
+    let sizes: Vec<u64> = of_disk.map(part).collect();
+    Fact::from_option((!sizes.is_empty()).then(|| sizes.iter().sum()), Why::NotApplicable)
 }
 
 fn interfaces(sample: &Sample, rates: &SystemRates) -> Vec<InterfaceRow> {

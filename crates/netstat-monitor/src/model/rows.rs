@@ -189,6 +189,10 @@ pub struct DiskRow {
     pub rates: DiskRates,
     /// Requests on their way at the reading.
     pub in_flight: u64,
+    /// Bytes that ordinary users may still use in its file systems.
+    pub free: Fact<u64>,
+    /// Bytes that its file systems hold in all.
+    pub size: Fact<u64>,
 }
 
 /// A network interface.

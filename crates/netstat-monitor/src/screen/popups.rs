@@ -31,6 +31,7 @@ pub(super) fn draw(buffer: &mut Buffer, body: Rect, app: &mut App) {
         Popup::Help { top } => frame.help(buffer, app, top),
         Popup::Text { title, lines, top } => frame.text(buffer, title, lines, top),
         Popup::Log { top } => frame.log(buffer, app, top),
+        Popup::Handles { title, lines, top, .. } => frame.text(buffer, title, lines, top),
         Popup::Signals { process, name, at } => {
             let title = format!("Signal {name} (process {})", process.pid);
             frame.signals(buffer, &title, *at);

@@ -663,3 +663,14 @@ fn column_without_any_value_is_left_out() {
         "{screen}"
     );
 }
+
+#[test]
+fn handles_window_asks_until_it_is_closed() {
+    let mut app = ready();
+    app.replay = false;
+    keys(&mut app, "2");
+    let (process, _) = app.selected_process().unwrap();
+    assert_eq!(key(&mut app, 'o'), [Effect::Handles(Some(process))]);
+    assert!(text(&drawn(&mut app, 120, 40)).contains("Open files and modules of"));
+    assert_eq!(key(&mut app, '\u{1b}'), [Effect::Handles(None)]);
+}

@@ -5,6 +5,7 @@ mod cgroups;
 pub mod counters;
 mod events;
 mod file_locks;
+mod file_systems;
 mod kernel_sockets;
 pub mod metrics;
 mod namespaces;

@@ -23,9 +23,9 @@ use super::sockets::{SocketReader, lists_bound_ports};
 use super::{cgroups, counters, packet_filter, port_probe, routes, users};
 use crate::accounts::Accounts;
 use crate::{
-    Caught, Control, EventSource, Events, EventsAsk, Firewall, Inspect, Integrity, MetricsAsk, NoProcess, NotDestroyed,
-    OwnersAsk, OwnersFound, PortTries, ProcessAsk, ProcessText, Refused, RefusedKind, Signal, SocketAsk, SocketList,
-    System,
+    Caught, Control, EventSource, Events, EventsAsk, FileSystemSpace, Firewall, Inspect, Integrity, MetricsAsk,
+    NoProcess, NotDestroyed, OpenFile, OwnersAsk, OwnersFound, PortTries, ProcessAsk, ProcessText, Refused,
+    RefusedKind, Signal, SocketAsk, SocketList, System,
 };
 
 /// A failure of netlink as the caller gets it.
@@ -177,6 +177,17 @@ impl Inspect for Linux {
 
     fn process_text(&mut self, pid: u32, start_ticks: u64, which: ProcessText) -> Result<Vec<u8>, Why> {
         self.processes.text(pid, start_ticks, which)
+    }
+
+    fn open_files(&mut self, pid: u32, start_ticks: u64) -> Result<Vec<OpenFile>, Why> {
+        self.processes.open_files(pid, start_ticks)
+    }
+
+    fn file_systems(&mut self) -> Result<Vec<FileSystemSpace>, Why> {
+        super::file_systems::read().map_err(|error| match error.kind() {
+            io::ErrorKind::PermissionDenied => Why::NotPermitted,
+            _ => Why::Failed,
+        })
     }
 
     fn components_of(&self, path: &[u8]) -> Vec<Component> {

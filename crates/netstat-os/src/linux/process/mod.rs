@@ -5,6 +5,7 @@
 //! (execve(2)), it is read again.
 
 mod look;
+mod open_files;
 mod program;
 mod status;
 mod texts;
@@ -131,6 +132,15 @@ impl ProcessReader {
         let mut text = Vec::new();
         dir.text(name, &mut text).map_err(why)?;
         Ok(text)
+    }
+
+    /// The files that process `pid`, started at `start_ticks`, has open.
+    ///
+    /// # Errors
+    /// Why they cannot be read; [`Why::Gone`] when that process has ended.
+    pub fn open_files(&mut self, pid: u32, start_ticks: u64) -> Result<Vec<crate::OpenFile>, Why> {
+        let dir = self.same(pid, start_ticks)?;
+        open_files::read(&dir).map_err(why)
     }
 
     /// The directory of process `pid` if it is the one that started at `start_ticks`.

@@ -1,0 +1,100 @@
+//! The files that a process has open, with the position in each.
+
+use std::mem::MaybeUninit;
+
+use netstat_model::process::Descriptor;
+use rustix::fs::{Mode, OFlags, RawDir, openat, readlinkat_raw};
+use rustix::io::Errno;
+
+use super::super::owners::process::ProcessDir;
+use super::parse_descriptor;
+use crate::OpenFile;
+
+/// Files listed at most; some servers have a million sockets, which are no files.
+const MOST: usize = 4096;
+/// Room for entries of a directory.
+const BUFFER: usize = 8192;
+
+/// Reads `/proc/PID/fd` and `/proc/PID/fdinfo` (proc_pid_fdinfo(5)).
+pub(super) fn read(dir: &ProcessDir) -> Result<Vec<OpenFile>, Errno> {
+    let access = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let table = openat(dir.as_fd(), c"fd", access, Mode::empty())?;
+    let mut buffer = Vec::with_capacity(BUFFER);
+    let mut entries = RawDir::new(&table, buffer.spare_capacity_mut());
+    let mut files = Vec::new();
+    let mut text = Vec::new();
+    while let Some(entry) = entries.next() {
+        let entry = entry?;
+        let name = entry.file_name().to_bytes();
+        let Some(number) = std::str::from_utf8(name).ok().and_then(|name| name.parse().ok()) else {
+            continue;
+        };
+        let mut target = [MaybeUninit::uninit(); 4096];
+        let (path, deleted) = match readlinkat_raw(&table, entry.file_name(), &mut target) {
+            Ok((target, _)) => match parse_descriptor(target) {
+                Descriptor::Path { path, deleted } => (path, deleted),
+                Descriptor::Memory(name) => (name, false),
+                _ => continue,
+            },
+            // Closed meanwhile.
+            Err(Errno::NOENT) => continue,
+            Err(error) => return Err(error),
+        };
+        let info = [b"fdinfo/", name, b"\0"].concat();
+        let Ok(info) = std::ffi::CStr::from_bytes_with_nul(&info) else {
+            continue;
+        };
+        let Some((position, flags)) = dir.text(info, &mut text).ok().and_then(|()| parse(&text)) else {
+            continue;
+        };
+        files.push(OpenFile {
+            number,
+            path,
+            deleted,
+            position,
+            reads: flags & libc::O_ACCMODE as u64 != libc::O_WRONLY as u64,
+            writes: flags & libc::O_ACCMODE as u64 != libc::O_RDONLY as u64,
+        });
+        if files.len() >= MOST {
+            break;
+        }
+    }
+    files.sort_unstable_by_key(|file| file.number);
+    Ok(files)
+}
+
+/// Position and flags from the text of an `fdinfo` file: `pos:` in decimal, `flags:` in octal.
+fn parse(text: &[u8]) -> Option<(u64, u64)> {
+    let text = std::str::from_utf8(text).ok()?;
+    let field = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
+    let position = field("pos:")?.parse().ok()?;
+    Some((position, u64::from_str_radix(field("flags:")?, 8).ok()?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fdinfo_position_and_flags() {
+        let text = b"pos:\t1234\nflags:\t0102002\nmnt_id:\t29\nino:\t7\n";
+        assert_eq!(parse(text), Some((1234, 0o102_002)));
+        assert_eq!(parse(b"pos:\t1\n"), None);
+        assert_eq!(parse(b"\xff"), None);
+    }
+
+    #[test]
+    fn open_files_of_own_process_have_position_and_access() {
+        use std::io::Write;
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(&[7; 5000]).unwrap();
+        let mut reader = super::super::ProcessReader::default();
+        let own = std::process::id();
+        let start = reader.read(own, &crate::ProcessAsk::default()).unwrap().start_ticks;
+        let files = reader.open_files(own, start).unwrap();
+        let path = std::os::unix::ffi::OsStrExt::as_bytes(file.path().as_os_str());
+        let found = files.iter().find(|one| one.path == path).unwrap();
+        assert_eq!((found.position, found.writes, found.deleted), (5000, true, false));
+        assert!(reader.open_files(own, start + 1).is_err(), "another process");
+    }
+}
