@@ -352,9 +352,9 @@ impl<'a> Case<'a> {
 /// Whether a socket takes what comes from anyone.
 pub fn waits(socket: &Socket) -> bool {
     match socket.protocol() {
-        Protocol::Tcp | Protocol::Mptcp => socket.state() == State::Listening,
-        Protocol::Udp => !socket.is_connected() && socket.local().port != 0,
-        Protocol::Raw | Protocol::Packet | Protocol::Unix => false,
+        Protocol::Tcp | Protocol::Mptcp | Protocol::Sctp | Protocol::Dccp => socket.state() == State::Listening,
+        Protocol::Udp | Protocol::UdpLite => !socket.is_connected() && socket.local().port != 0,
+        _ => false,
     }
 }
 
@@ -366,7 +366,7 @@ pub fn describe(socket: &Socket) -> String {
     };
     let name = socket.protocol().name();
     match socket.protocol() {
-        Protocol::Packet | Protocol::Unix => name.to_owned(),
+        protocol if !protocol.is_ip() => name.to_owned(),
         Protocol::Raw => format!("{name} protocol {} on {}", socket.local().port, socket.local().address),
         _ if socket.is_connected() => format!(
             "{name} {} -> {}{}",

@@ -30,6 +30,8 @@ pub fn ask(all_namespaces: bool) -> SocketAsk {
         mptcp4: true,
         mptcp6: true,
         packet: true,
+        further: SocketAsk::TRANSPORTS.to_vec(),
+        further_where_present: true,
         tcp_states: State::ALL.to_vec(),
         all_namespaces,
         ..SocketAsk::default()

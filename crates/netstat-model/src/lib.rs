@@ -68,7 +68,7 @@ pub use owner::{
 pub use socket::{
     CongestionControl, CongestionPhase, Detail, Endpoint, Extra, Extras, Family, Memory, Mptcp, PacketKind, Protocol,
     ShortName, Socket, SocketFacts, State, StateTime, TcpInfo, TcpMetric, TcpOptions, TcpUnit, TimeFrom, Timer,
-    TimerKind, UnixKind, UnixName, UnixPeer, UpperLayer,
+    TimerKind, UnixKind, UnixName, UnixPeer, UpperLayer, VsockAddress, VsockKind, netlink_name,
 };
 pub use transfer::Transfer;
 

@@ -161,7 +161,8 @@ fn find(table: &str, protocol: Protocol, port: u16) -> Option<(&str, &str)> {
         Protocol::Udp => 'u',
         // Programs speak MPTCP in place of TCP, at the same ports (RFC 8684, 1).
         Protocol::Mptcp => 't',
-        Protocol::Raw | Protocol::Packet | Protocol::Unix => return None,
+        // The services database has no entries of these, or knows them by other names.
+        _ => return None,
     };
     while row_port(bytes.get(low..)?)? == u32::from(port) {
         let end = next_line(bytes, low);

@@ -1,6 +1,6 @@
 //! What a listing asks of the system, and what comes back.
 
-use netstat_model::{Extras, Limit, Namespace, Ports, Sides, Socket, State};
+use netstat_model::{Extras, Limit, Namespace, Ports, Protocol, Sides, Socket, State};
 
 /// Which sockets a question needs. Pushed into the kernel where it can filter.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -25,6 +25,10 @@ pub struct SocketAsk {
     pub packet: bool,
     /// Sockets within this computer (AF_UNIX).
     pub unix: bool,
+    /// Further kinds, of [`SocketAsk::FURTHER`].
+    pub further: Vec<Protocol>,
+    /// Whether those of `further` are read only where the kernel has any, and nothing is said of those that it lacks.
+    pub further_where_present: bool,
     /// The TCP and MPTCP states wanted. Sockets of the others are wanted whatever their state.
     pub tcp_states: Vec<State>,
     /// Only sockets with one of these ports on either side; empty: all.
@@ -57,6 +61,21 @@ impl SocketAsk {
             ..SocketAsk::default()
         }
     }
+}
+
+impl SocketAsk {
+    /// The kinds that [`SocketAsk::further`] may name.
+    pub const FURTHER: [Protocol; 6] = [
+        Protocol::UdpLite,
+        Protocol::Sctp,
+        Protocol::Dccp,
+        Protocol::Vsock,
+        Protocol::Netlink,
+        Protocol::Xdp,
+    ];
+
+    /// Those of them that programs use between computers, or between a virtual machine and its host.
+    pub const TRANSPORTS: [Protocol; 4] = [Protocol::UdpLite, Protocol::Sctp, Protocol::Dccp, Protocol::Vsock];
 }
 
 /// Which figures a question needs.

@@ -189,7 +189,8 @@ fn wanted(ask: &SocketAsk, socket: &Socket) -> bool {
         (Protocol::Mptcp, V6) => ask.mptcp6,
         (Protocol::Packet, _) => ask.packet,
         (Protocol::Unix, _) => ask.unix,
-        (_, netstat_model::Family::Packet | netstat_model::Family::Unix) => false,
+        (protocol, _) if SocketAsk::FURTHER.contains(&protocol) => ask.further.contains(&protocol),
+        _ => false,
     };
     let state =
         !matches!(socket.protocol(), Protocol::Tcp | Protocol::Mptcp) || ask.tcp_states.contains(&socket.state());

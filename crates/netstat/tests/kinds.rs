@@ -206,3 +206,89 @@ fn their_owners_stand_beside_them() {
     }
     drop(other);
 }
+
+/// A socket of this kind, or `None` where the kernel does not have it.
+fn made(family: i32, kind: i32, protocol: i32) -> Option<std::os::fd::OwnedFd> {
+    use rustix::net::{AddressFamily, Protocol, SocketType, socket};
+    let protocol = std::num::NonZeroU32::new(u32::try_from(protocol).unwrap()).map(Protocol::from_raw);
+    let family = AddressFamily::from_raw(u16::try_from(family).unwrap());
+    socket(family, SocketType::from_raw(u32::try_from(kind).unwrap()), protocol).ok()
+}
+
+#[test]
+fn udplite_socket_is_listed_with_its_owner() {
+    own_namespace!();
+    let Some(socket) = made(2, 2, 136) else {
+        return skip("udplite_socket_is_listed_with_its_owner", "no UDP-Lite here");
+    };
+    rustix::net::bind(&socket, &"127.0.0.1:8095".parse::<std::net::SocketAddr>().unwrap()).unwrap();
+    let row = "  UDPLITE  127.0.0.1:8095         *:*";
+    assert_eq!(classic(&["-anp", "udplite"]), [row]);
+    // Also where nobody names it, and by its port.
+    assert_eq!(classic(&["-an"]), [row]);
+    assert_eq!(classic(&["-an", "--port", "8095"]), [row]);
+    assert_eq!(classic(&["-an", "--port", "8096"]), [""; 0]);
+    let rows = json(&["-anop", "udp-lite"]);
+    assert_eq!(
+        (&rows[0]["protocol"], &rows[0]["local_port"]),
+        (&"UDPLITE".into(), &8095.into())
+    );
+    assert_eq!(rows[0]["pid"], std::process::id());
+    let exposed = made(2, 2, 136).unwrap();
+    rustix::net::bind(&exposed, &"0.0.0.0:8097".parse::<std::net::SocketAddr>().unwrap()).unwrap();
+    let outcome = netstat().run(["-n", "--exposed"]);
+    assert!(
+        outcome.success().contains("0.0.0.0:8097") && !outcome.stdout.contains("8095"),
+        "{outcome:#?}"
+    );
+    let outcome = netstat().run(["inspect", "udplite:8095", "--sample", "0"]);
+    assert!(
+        outcome.stdout.contains("UDPLITE") && outcome.stdout.contains("8095"),
+        "{outcome:#?}"
+    );
+}
+
+#[test]
+fn netlink_sockets_agree_with_ss() {
+    own_namespace!();
+    if !have("ss") {
+        return skip("netlink_sockets_agree_with_ss", "no ss here");
+    }
+    use rustix::net::{AddressFamily, SocketType, netlink};
+    let protocol = Some(netlink::KOBJECT_UEVENT);
+    let socket = rustix::net::socket(AddressFamily::NETLINK, SocketType::RAW, protocol).unwrap();
+    let address = netlink::SocketAddrNetlink::new(0, 0);
+    rustix::net::bind(&socket, &address).unwrap();
+    let rows = json(&["-anop", "netlink"]);
+    let own: Vec<&Value> = rows.iter().filter(|row| row["pid"] == std::process::id()).collect();
+    assert_eq!(own.len(), 1, "{rows:?}");
+    assert!(own[0]["local"].as_str().unwrap().starts_with("uevent:"), "{own:?}");
+    assert_eq!(own[0]["kind"], "uevent");
+    let theirs = ss_inodes("-f netlink -ane");
+    assert!(
+        theirs.is_empty() || theirs.contains(&own[0]["inode"].as_u64().unwrap()),
+        "{theirs:?}"
+    );
+    // Those of the kernel are known as such.
+    let outcome = netstat().run(["-ano", "-p", "netlink"]);
+    assert!(outcome.stderr.contains("of the kernel itself"), "{outcome:#?}");
+}
+
+#[test]
+fn kind_that_the_kernel_lacks_is_named() {
+    own_namespace!();
+    let protocols = std::fs::read_to_string("/proc/net/protocols").unwrap();
+    for (name, sign) in [
+        ("sctp", "SCTP"),
+        ("dccp", "DCCP"),
+        ("vsock", "AF_VSOCK"),
+        ("xdp", "XDP"),
+    ] {
+        let outcome = netstat().run(["-anp", name]);
+        let is_known = protocols.lines().any(|line| line.starts_with(&format!("{sign} ")));
+        let told = format!("there are no {} sockets", name.to_uppercase());
+        assert_eq!(outcome.stderr.contains(&told), !is_known, "{outcome:#?}");
+    }
+    // Nothing is said of what nobody named.
+    assert_eq!(netstat().run(["-an"]).stderr, "");
+}

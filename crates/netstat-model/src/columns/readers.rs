@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use super::{SocketRow, Value};
 use crate::{
     Detail, Endpoint, Extra, Fact, Memory, Protocol, TcpInfo, TcpMetric, TcpOptions, UnixPeer, UpperLayer, Why,
+    netlink_name,
 };
 
 /// The local side: address and port, or what stands for them.
@@ -14,6 +15,20 @@ pub(super) fn local<'r>(row: &'r SocketRow<'_>) -> Value<'r> {
             Value::text([&frames(*ethertype), b":".as_slice(), &device(row)].concat())
         }
         Some(Detail::Unix { name, .. }) => name.shown().map_or(Value::Nothing, Value::text),
+        Some(Detail::Vsock { local, .. }) => Value::text(local.shown().into_bytes()),
+        Some(Detail::Netlink { protocol, port }) => {
+            let part = netlink_name(*protocol).map_or_else(|| protocol.to_string(), str::to_owned);
+            let port = if *port == 0 {
+                "kernel".to_owned()
+            } else {
+                port.to_string()
+            };
+            Value::text(format!("{part}:{port}").into_bytes())
+        }
+        Some(Detail::Xdp { queue }) => {
+            let queue = queue.map_or_else(|| "*".to_owned(), |queue| format!("q{queue}"));
+            Value::text([&device(row)[..], b":", queue.as_bytes()].concat())
+        }
         _ if !row.socket.protocol().is_ip() => Value::unknown(Why::NotKept),
         _ => Value::Endpoint(row.socket.local()),
     }
@@ -28,8 +43,13 @@ pub(super) fn foreign<'r>(row: &'r SocketRow<'_>) -> Value<'r> {
             }
             None => Value::Nothing,
         },
+        Some(Detail::Vsock { peer, .. }) => peer.map_or(Value::Nothing, |peer| Value::text(peer.shown().into_bytes())),
         _ if !row.socket.protocol().is_ip() => Value::Nothing,
-        _ if matches!(row.socket.protocol(), Protocol::Tcp | Protocol::Mptcp) || row.socket.is_connected() => {
+        _ if matches!(
+            row.socket.protocol(),
+            Protocol::Tcp | Protocol::Mptcp | Protocol::Sctp | Protocol::Dccp
+        ) || row.socket.is_connected() =>
+        {
             Value::Endpoint(row.socket.foreign())
         }
         _ => Value::AnyEndpoint,
@@ -83,6 +103,9 @@ pub(super) fn kind<'r>(row: &'r SocketRow<'_>) -> Value<'r> {
         Some(Detail::Ping { .. }) => "ping",
         Some(Detail::Packet { kind, .. }) => kind.name(),
         Some(Detail::Unix { kind, .. }) => kind.name(),
+        Some(Detail::Vsock { kind, .. }) => kind.name(),
+        Some(Detail::Netlink { protocol, .. }) => netlink_name(*protocol).unwrap_or("netlink"),
+        Some(Detail::Xdp { .. }) => "xdp",
         None => return Value::unknown(Why::NotApplicable),
     })
 }

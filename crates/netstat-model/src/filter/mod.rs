@@ -136,10 +136,8 @@ impl Holders for Owner<'_> {
 /// Whether `subject` takes packets from anyone: TCP in LISTEN, or another protocol's socket that has no peer.
 fn listens(subject: &impl Subject) -> bool {
     match subject.protocol() {
-        Protocol::Tcp | Protocol::Mptcp | Protocol::Unix => subject.state() == State::Listening,
-        Protocol::Udp | Protocol::Raw | Protocol::Packet => {
-            subject.foreign().port == 0 && subject.foreign().address.is_unspecified()
-        }
+        protocol if protocol.has_states() => subject.state() == State::Listening,
+        _ => subject.foreign().port == 0 && subject.foreign().address.is_unspecified(),
     }
 }
 

@@ -28,6 +28,107 @@ pub enum Detail {
         /// The socket at the other end.
         peer: Option<UnixPeer>,
     },
+    /// Of AF_VSOCK.
+    Vsock {
+        /// Whether it keeps the borders of messages.
+        kind: VsockKind,
+        /// The side of this socket.
+        local: VsockAddress,
+        /// The other side, where it is connected.
+        peer: Option<VsockAddress>,
+    },
+    /// Of AF_NETLINK.
+    Netlink {
+        /// Which part of the kernel it speaks with: a number of `linux/netlink.h`.
+        protocol: u8,
+        /// Its address there; 0 for the kernel's own socket.
+        port: u32,
+    },
+    /// Of AF_XDP. The interface is [`Socket::interface`](super::Socket::interface).
+    Xdp {
+        /// The queue of the interface; `None` while it is bound to none.
+        queue: Option<u32>,
+    },
+}
+
+impl Detail {
+    /// Whether there is a socket at the other end.
+    pub const fn has_peer(&self) -> bool {
+        matches!(
+            self,
+            Detail::Unix { peer: Some(_), .. } | Detail::Vsock { peer: Some(_), .. }
+        )
+    }
+}
+
+/// The address of a socket of AF_VSOCK.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct VsockAddress {
+    /// The machine: 2 is the host (`VMADDR_CID_HOST`), `u32::MAX` any.
+    pub cid: u32,
+    /// The port, of 32 bits; `u32::MAX` while none is taken.
+    pub port: u32,
+}
+
+impl VsockAddress {
+    /// `2:1024`, `*:1024` for any machine, `*:*`.
+    pub fn shown(self) -> String {
+        let part = |number: u32| match number {
+            u32::MAX => "*".to_owned(),
+            number => number.to_string(),
+        };
+        format!("{}:{}", part(self.cid), part(self.port))
+    }
+}
+
+/// How data flows through a socket of AF_VSOCK.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum VsockKind {
+    /// A stream of bytes.
+    Stream,
+    /// Single messages, without a connection.
+    Datagram,
+    /// Single messages in order, over a connection.
+    SequencedPacket,
+}
+
+impl VsockKind {
+    /// `stream`, `dgram` or `seqpacket`.
+    pub const fn name(self) -> &'static str {
+        match self {
+            VsockKind::Stream => "stream",
+            VsockKind::Datagram => "dgram",
+            VsockKind::SequencedPacket => "seqpacket",
+        }
+    }
+}
+
+/// The part of the kernel that a netlink protocol stands for (`linux/netlink.h`), as `ss` calls it; `None` for a number that
+/// has no name.
+pub fn netlink_name(protocol: u8) -> Option<&'static str> {
+    Some(match protocol {
+        0 => "rtnl",
+        2 => "usersock",
+        3 => "fw",
+        4 => "tcpdiag",
+        5 => "nflog",
+        6 => "xfrm",
+        7 => "selinux",
+        8 => "iscsi",
+        9 => "audit",
+        10 => "fiblookup",
+        11 => "connector",
+        12 => "nft",
+        14 => "dec-rt",
+        15 => "uevent",
+        16 => "genl",
+        18 => "scsi-trans",
+        19 => "ecryptfs",
+        20 => "rdma",
+        21 => "crypto",
+        22 => "smc",
+        _ => return None,
+    })
 }
 
 /// How a packet socket gives frames to its program.

@@ -19,17 +19,35 @@ pub enum Protocol {
     Packet,
     /// Within this computer (AF_UNIX, `unix(7)`).
     Unix,
+    /// Lightweight User Datagram Protocol (RFC 3828).
+    UdpLite,
+    /// Stream Control Transmission Protocol (RFC 9260). Each association is a row beside that of its listening socket.
+    Sctp,
+    /// Datagram Congestion Control Protocol (RFC 4340).
+    Dccp,
+    /// Between a virtual machine and its host (Linux AF_VSOCK, `vsock(7)`).
+    Vsock,
+    /// Between a program and the kernel (Linux AF_NETLINK, `netlink(7)`).
+    Netlink,
+    /// Frames of one queue of a network interface, past the kernel's network stack (Linux AF_XDP).
+    Xdp,
 }
 
 impl Protocol {
     /// Every protocol, in order.
-    pub const ALL: [Protocol; 6] = [
+    pub const ALL: [Protocol; 12] = [
         Protocol::Tcp,
         Protocol::Udp,
         Protocol::Raw,
         Protocol::Mptcp,
         Protocol::Packet,
         Protocol::Unix,
+        Protocol::UdpLite,
+        Protocol::Sctp,
+        Protocol::Dccp,
+        Protocol::Vsock,
+        Protocol::Netlink,
+        Protocol::Xdp,
     ];
 
     /// `TCP`, `UDP`, ..., as the Proto column shows it.
@@ -41,22 +59,37 @@ impl Protocol {
             Protocol::Mptcp => "MPTCP",
             Protocol::Packet => "PACKET",
             Protocol::Unix => "UNIX",
+            Protocol::UdpLite => "UDPLITE",
+            Protocol::Sctp => "SCTP",
+            Protocol::Dccp => "DCCP",
+            Protocol::Vsock => "VSOCK",
+            Protocol::Netlink => "NETLINK",
+            Protocol::Xdp => "XDP",
         }
     }
 
     /// Whether its sockets have IP addresses.
     pub const fn is_ip(self) -> bool {
-        !matches!(self, Protocol::Packet | Protocol::Unix)
+        !matches!(
+            self,
+            Protocol::Packet | Protocol::Unix | Protocol::Vsock | Protocol::Netlink | Protocol::Xdp
+        )
     }
 
     /// Whether its sockets have states: of the others, [`State`] says only whether they are connected.
     pub const fn has_states(self) -> bool {
-        matches!(self, Protocol::Tcp | Protocol::Mptcp | Protocol::Unix)
+        matches!(
+            self,
+            Protocol::Tcp | Protocol::Mptcp | Protocol::Unix | Protocol::Sctp | Protocol::Dccp | Protocol::Vsock
+        )
     }
 
     /// Whether its sockets have ports by which programs find each other. Those of RAW are numbers of protocols.
     pub const fn has_ports(self) -> bool {
-        matches!(self, Protocol::Tcp | Protocol::Udp | Protocol::Mptcp)
+        matches!(
+            self,
+            Protocol::Tcp | Protocol::Udp | Protocol::Mptcp | Protocol::UdpLite | Protocol::Sctp | Protocol::Dccp
+        )
     }
 }
 
@@ -72,16 +105,25 @@ pub enum Family {
     Packet,
     /// AF_UNIX: no IP address. See [`Detail::Unix`](super::Detail::Unix).
     Unix,
+    /// AF_VSOCK: no IP address. See [`Detail::Vsock`](super::Detail::Vsock).
+    Vsock,
+    /// AF_NETLINK: no IP address. See [`Detail::Netlink`](super::Detail::Netlink).
+    Netlink,
+    /// AF_XDP: no IP address. See [`Detail::Xdp`](super::Detail::Xdp).
+    Xdp,
 }
 
 impl Family {
-    /// `IPv4`, `IPv6`, `packet` or `unix`.
+    /// `IPv4`, `IPv6`, `packet`, `unix`, `vsock`, `netlink` or `xdp`.
     pub const fn name(self) -> &'static str {
         match self {
             Family::V4 => "IPv4",
             Family::V6 => "IPv6",
             Family::Packet => "packet",
             Family::Unix => "unix",
+            Family::Vsock => "vsock",
+            Family::Netlink => "netlink",
+            Family::Xdp => "xdp",
         }
     }
 }

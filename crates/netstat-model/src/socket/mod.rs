@@ -11,7 +11,7 @@ use std::num::{NonZeroU32, NonZeroU64};
 
 use crate::{Fact, Why};
 
-pub use detail::{Detail, PacketKind, UnixKind, UnixName, UnixPeer};
+pub use detail::{Detail, PacketKind, UnixKind, UnixName, UnixPeer, VsockAddress, VsockKind, netlink_name};
 pub use extra::{CongestionControl, Extra, Extras, Memory, Mptcp, ShortName, Timer, TimerKind, UpperLayer};
 pub use kinds::{Family, Protocol, State};
 pub use state_time::{StateTime, TimeFrom};
@@ -166,8 +166,8 @@ impl Socket {
     fn address(&self, number: u128) -> IpAddr {
         match self.family {
             // `number` put it there from 32 bits.
-            Family::V4 | Family::Packet | Family::Unix => IpAddr::V4(Ipv4Addr::from_bits(number as u32)),
             Family::V6 => IpAddr::V6(Ipv6Addr::from_bits(number)),
+            _ => IpAddr::V4(Ipv4Addr::from_bits(number as u32)),
         }
     }
 
@@ -201,15 +201,15 @@ impl Socket {
 
     /// Whether the socket has a peer.
     pub fn is_connected(&self) -> bool {
-        self.foreign != 0 || self.foreign_port != 0 || matches!(self.detail(), Some(Detail::Unix { peer: Some(_), .. }))
+        self.foreign != 0 || self.foreign_port != 0 || self.detail().is_some_and(Detail::has_peer)
     }
 
     /// The state, where the socket's kind has states: TCP, MPTCP, and AF_UNIX where it listens or is connected.
     pub fn shown_state(&self) -> Option<State> {
         match self.protocol {
-            Protocol::Tcp | Protocol::Mptcp => Some(self.state),
-            Protocol::Unix if self.state != State::Closed => Some(self.state),
-            Protocol::Udp | Protocol::Raw | Protocol::Packet | Protocol::Unix => None,
+            Protocol::Tcp | Protocol::Mptcp | Protocol::Sctp | Protocol::Dccp => Some(self.state),
+            Protocol::Unix | Protocol::Vsock if self.state != State::Closed => Some(self.state),
+            _ => None,
         }
     }
 

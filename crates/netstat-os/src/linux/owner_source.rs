@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
-use netstat_model::{Limit, Owners, Protocol, Socket};
+use netstat_model::{Detail, Limit, Owners, Protocol, Socket};
 
 use super::kernel_sockets::KernelPorts;
 use super::owners::{Hooks, KernelMade, OwnerAsk, OwnerReader, WantedInodes};
@@ -241,7 +241,10 @@ impl OriginReader {
                     .cookie()
                     .and_then(|cookie| origins.made_by_kernel.get(&cookie.get()));
                 let user = ports.user(socket);
+                let is_kernels_netlink = matches!(socket.detail(), Some(Detail::Netlink { port: 0, .. }));
                 let made = match (origin, user) {
+                    // Programs' netlink sockets have another number as soon as they are listed.
+                    _ if is_kernels_netlink => true,
                     (Some(&made), user) => made || user.is_some_and(KernelPorts::takes_over),
                     (None, user) => user.is_some(),
                 };

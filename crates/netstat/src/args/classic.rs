@@ -451,7 +451,7 @@ mod tests {
 
     #[test]
     fn a_missing_or_unknown_protocol_lists_all() {
-        const ALL: &str = "TCP, TCPv6, UDP, UDPv6, RAW, RAW6, MPTCP, PACKET, UNIX, IP, IPv6, ICMP, ICMPv6";
+        const ALL: &str = "TCP, TCPv6, UDP, UDPv6, RAW, RAW6, MPTCP, PACKET, UNIX, UDPLITE, SCTP, DCCP, VSOCK, NETLINK, XDP, IP, IPv6, ICMP, ICMPv6";
         for words in [
             "-p",
             "-anp",

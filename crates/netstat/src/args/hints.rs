@@ -211,10 +211,10 @@ mod tests {
 
     #[test]
     fn protocols_name_the_nearest_and_all() {
-        const ALL: &str = "TCP, TCPv6, UDP, UDPv6, RAW, RAW6, MPTCP, PACKET, UNIX, IP, IPv6, ICMP, ICMPv6";
+        const ALL: &str = "TCP, TCPv6, UDP, UDPv6, RAW, RAW6, MPTCP, PACKET, UNIX, UDPLITE, SCTP, DCCP, VSOCK, NETLINK, XDP, IP, IPv6, ICMP, ICMPv6";
         assert_eq!(for_protocol("tcp6"), format!("; did you mean TCPv6? Names: {ALL}"));
         assert_eq!(for_protocol("TPC"), format!("; did you mean TCP? Names: {ALL}"));
-        assert_eq!(for_protocol("sctp"), format!("; names: {ALL}"));
+        assert_eq!(for_protocol("quic"), format!("; names: {ALL}"));
     }
 
     #[test]

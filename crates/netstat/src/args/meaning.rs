@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use netstat_model::Protocol;
+use netstat_os::SocketAsk;
+
 use super::error::UsageError;
 use super::plan::{
     DEFAULT_DNS_TIMEOUT, EthernetPlan, FollowPlan, ListPlan, Naming, PacketPlan, Plan, RouteTable, RoutesPlan,
@@ -299,6 +302,27 @@ fn format(raw: &RawArgs) -> Result<Format, UsageError> {
     }
 }
 
+/// The further kinds of sockets that the line names; unnamed, the transports beside TCP and UDP.
+fn further(protocols: &Protocols, everything: bool) -> Vec<Protocol> {
+    if !protocols.names_rows() {
+        return match everything {
+            true => SocketAsk::TRANSPORTS.to_vec(),
+            false => Vec::new(),
+        };
+    }
+    [
+        (ProtocolName::UdpLite, Protocol::UdpLite),
+        (ProtocolName::Sctp, Protocol::Sctp),
+        (ProtocolName::Dccp, Protocol::Dccp),
+        (ProtocolName::Vsock, Protocol::Vsock),
+        (ProtocolName::Netlink, Protocol::Netlink),
+        (ProtocolName::Xdp, Protocol::Xdp),
+    ]
+    .into_iter()
+    .filter_map(|(name, protocol)| protocols.has(name).then_some(protocol))
+    .collect()
+}
+
 fn list(raw: &RawArgs, protocols: &Protocols) -> ListPlan {
     // What listens listens over UDP too.
     let filter = raw.filter.filter();
@@ -320,6 +344,11 @@ fn list(raw: &RawArgs, protocols: &Protocols) -> ListPlan {
         mptcp: kind(ProtocolName::Mptcp, false),
         packet: kind(ProtocolName::Packet, false),
         unix: kind(ProtocolName::Unix, false),
+        further: further(
+            protocols,
+            everything && !(raw.follow || raw.until.is_some() || raw.changes),
+        ),
+        further_where_present: !protocols.names_rows() && everything,
         all_namespaces: raw.all_namespaces,
         // -a wins over -l, as in the Linux habit -plant.
         states: match (raw.bound, raw.all, raw.listen) {

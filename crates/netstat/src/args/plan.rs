@@ -4,8 +4,8 @@ use std::net::IpAddr;
 use std::num::NonZeroU64;
 use std::time::Duration;
 
-use netstat_model::Filter;
 use netstat_model::columns::{Column, Sockets};
+use netstat_model::{Filter, Protocol};
 
 use super::shape::{ColorChoice, Format, Shape, SortKey};
 use super::values::{OwnerMethod, ProtocolName};
@@ -134,6 +134,10 @@ pub struct ListPlan {
     pub packet: bool,
     /// Rows of sockets within this computer.
     pub unix: bool,
+    /// Rows of further kinds, of [`netstat_os::SocketAsk::FURTHER`].
+    pub further: Vec<Protocol>,
+    /// Whether those are shown only where the kernel has any: nobody named them.
+    pub further_where_present: bool,
     /// Rows of every network namespace that can be entered.
     pub all_namespaces: bool,
     /// Which of these rows.
@@ -209,6 +213,8 @@ impl Default for ListPlan {
             mptcp: false,
             packet: false,
             unix: false,
+            further: Vec::new(),
+            further_where_present: false,
             all_namespaces: false,
             shape: Shape::default(),
             sort: Vec::new(),

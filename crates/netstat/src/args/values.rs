@@ -64,14 +64,33 @@ pub enum ProtocolName {
     /// Sockets within this computer; list only.
     #[value(name = "UNIX")]
     Unix,
+    /// UDP-Lite of both families; list only.
+    #[value(name = "UDPLITE", alias = "UDP-LITE")]
+    UdpLite,
+    /// SCTP of both families; list only.
+    #[value(name = "SCTP")]
+    Sctp,
+    /// DCCP of both families; list only.
+    #[value(name = "DCCP")]
+    Dccp,
+    /// Sockets between a virtual machine and its host; list only.
+    #[value(name = "VSOCK")]
+    Vsock,
+    /// Sockets between programs and the kernel; list only.
+    #[value(name = "NETLINK")]
+    Netlink,
+    /// Sockets that take frames past the kernel's network stack; list only.
+    #[value(name = "XDP")]
+    Xdp,
 }
 
 impl ProtocolName {
     /// All of them: first those of `-s`, in the order in which it prints them.
-    pub const ALL: [ProtocolName; 13] = {
+    pub const ALL: [ProtocolName; 19] = {
         use ProtocolName::*;
         [
-            Ip, IpV6, Icmp, IcmpV6, Tcp, TcpV6, Udp, UdpV6, Raw, Raw6, Mptcp, Packet, Unix,
+            Ip, IpV6, Icmp, IcmpV6, Tcp, TcpV6, Udp, UdpV6, Raw, Raw6, Mptcp, Packet, Unix, UdpLite, Sctp, Dccp, Vsock,
+            Netlink, Xdp,
         ]
     };
 
@@ -97,11 +116,21 @@ impl ProtocolName {
             ProtocolName::Mptcp => "MPTCP",
             ProtocolName::Packet => "PACKET",
             ProtocolName::Unix => "UNIX",
+            ProtocolName::UdpLite => "UDPLITE",
+            ProtocolName::Sctp => "SCTP",
+            ProtocolName::Dccp => "DCCP",
+            ProtocolName::Vsock => "VSOCK",
+            ProtocolName::Netlink => "NETLINK",
+            ProtocolName::Xdp => "XDP",
         }
     }
 
     /// The protocol called `name`, in any case of letter.
     pub fn from_name(name: &str) -> Option<ProtocolName> {
+        // As /proc/net/protocols and the RFC spell it.
+        if name.eq_ignore_ascii_case("UDP-Lite") {
+            return Some(ProtocolName::UdpLite);
+        }
         ProtocolName::ALL
             .into_iter()
             .find(|protocol| protocol.name().eq_ignore_ascii_case(name))

@@ -39,7 +39,11 @@ impl Gathered {
             }
         }
         // Sockets of packets show their interface in their name.
-        if needs.contains(Needs::INTERFACES) || sockets.iter().any(|socket| socket.protocol() == Protocol::Packet) {
+        if needs.contains(Needs::INTERFACES)
+            || sockets
+                .iter()
+                .any(|socket| matches!(socket.protocol(), Protocol::Packet | Protocol::Xdp))
+        {
             let mut seen = HashSet::new();
             // An index means something in its own namespace only.
             let place = |socket: &Socket| Some((socket.namespace(), socket.interface()?.get()));

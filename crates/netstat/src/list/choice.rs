@@ -2,7 +2,7 @@
 
 use netstat_model::columns::{self, Column, Needs, Sockets, Value, owner_columns};
 use netstat_model::{Extras, Filter, Owners, Protocol, Socket, State};
-use netstat_os::SocketList;
+use netstat_os::{SocketAsk, SocketList};
 
 use super::books::Shelf;
 use super::listed_states;
@@ -16,7 +16,7 @@ pub(super) fn cut(plan: &Plan, filter: &Filter, list: &ListPlan, sockets: &mut S
     let more_was_read = plan.processes || plan.statistics.is_some();
     let by_peer = list.states == Which::ListeningOnly;
     // The kernel chooses among TCP states; those of the others are chosen here.
-    let others = list.unix || list.mptcp;
+    let others = list.unix || list.mptcp || !list.further.is_empty();
     if more_was_read || by_peer || others {
         sockets.sockets.retain(|socket| shows(list, filter, socket));
     }
@@ -35,19 +35,20 @@ pub(super) fn shows(list: &ListPlan, filter: &Filter, socket: &Socket) -> bool {
         (Protocol::Mptcp, _) => list.mptcp,
         (Protocol::Packet, _) => list.packet,
         (Protocol::Unix, _) => list.unix,
+        (further, _) if SocketAsk::FURTHER.contains(&further) => list.further.contains(&further),
         _ => false,
     };
     let state = match socket.protocol() {
-        Protocol::Tcp | Protocol::Mptcp => listed_states(list.states, filter).contains(&socket.state()),
-        Protocol::Unix => match list.states {
+        Protocol::Tcp | Protocol::Mptcp | Protocol::Sctp | Protocol::Dccp => {
+            listed_states(list.states, filter).contains(&socket.state())
+        }
+        Protocol::Unix | Protocol::Vsock => match list.states {
             Which::ListeningOnly => socket.state() == State::Listening,
             Which::Connected => filter.names_states() || socket.state() != State::Listening,
             Which::All | Which::AllAndBound => true,
         },
         // A socket without a peer takes packets from anyone: these protocols' way of listening.
-        Protocol::Udp | Protocol::Raw | Protocol::Packet => {
-            list.states != Which::ListeningOnly || !socket.is_connected()
-        }
+        _ => list.states != Which::ListeningOnly || !socket.is_connected(),
     };
     asked && state
 }
@@ -106,13 +107,21 @@ pub(super) fn columns(list: &ListPlan, format: Format) -> Vec<&'static Column<So
             &["time_in_state", "time_in_state_exact", "time_in_state_how"],
         ),
         // Rows of one protocol look alike, those of these do not.
-        (list.raw4 || list.raw6 || list.packet || list.unix, &["kind"]),
+        (
+            list.raw4
+                || list.raw6
+                || list.packet
+                || list.unix
+                || !list.further.is_empty() && !list.further_where_present,
+            &["kind"],
+        ),
         (list.all_namespaces, &["namespace"]),
         (list.names == Naming::Full, &["foreign_host"]),
     ];
     let machine = format != Format::Text && list.shape == Shape::Classic;
     let owners = if machine { owner_columns(needs) } else { &[] };
-    let ends: &[&str] = match machine && (list.packet || list.unix) {
+    let no_ip = |protocol: &Protocol| !protocol.is_ip() && !list.further_where_present;
+    let ends: &[&str] = match machine && (list.packet || list.unix || list.further.iter().any(no_ip)) {
         true => &["local", "foreign"],
         false => &[],
     };

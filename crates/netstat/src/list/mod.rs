@@ -309,9 +309,7 @@ fn block(name: ProtocolName) -> Option<Block> {
         ProtocolName::TcpV6 => Block::Tcpv6,
         ProtocolName::Udp => Block::Udpv4,
         ProtocolName::UdpV6 => Block::Udpv6,
-        ProtocolName::Raw | ProtocolName::Raw6 | ProtocolName::Mptcp | ProtocolName::Packet | ProtocolName::Unix => {
-            return None;
-        }
+        _ => return None,
     })
 }
 
@@ -344,6 +342,13 @@ fn socket_ask(plan: &Plan, filter: &Filter) -> SocketAsk {
             mptcp6: list.mptcp,
             packet: list.packet && stateless,
             unix: list.unix,
+            further: list
+                .further
+                .iter()
+                .copied()
+                .filter(|protocol| stateless || protocol.has_states())
+                .collect(),
+            further_where_present: list.further_where_present,
             extra: choice::extras(list),
             all_namespaces: list.all_namespaces,
             ..ask

@@ -83,7 +83,11 @@ impl Lister {
         if !changes {
             cut(plan, filter, list, sockets);
         }
-        let with_states = list.tcp4 || list.tcp6 || list.mptcp || list.unix;
+        let with_states = list.tcp4
+            || list.tcp6
+            || list.mptcp
+            || list.unix
+            || list.further.iter().any(|protocol| protocol.has_states());
         let stateless = !with_states && !filter.allows_stateless();
         if stateless {
             let stateless = [
@@ -91,7 +95,8 @@ impl Lister {
                 (list.raw4 || list.raw6, Protocol::Raw),
                 (list.packet, Protocol::Packet),
             ];
-            for (_, protocol) in stateless.into_iter().filter(|(listed, _)| *listed) {
+            let further = list.further.iter().map(|&protocol| (true, protocol));
+            for (_, protocol) in stateless.into_iter().chain(further).filter(|(listed, _)| *listed) {
                 let name = protocol.name();
                 diagnostics.line(format!(
                     "{name} has no states, so --state leaves out all of its sockets"

@@ -168,13 +168,13 @@ impl Told<'_> {
         extra.timer = about.timer();
         let tos = match about.family {
             Family::V6 => self.traffic_class,
-            Family::V4 | Family::Packet | Family::Unix => self.tos,
+            _ => self.tos,
         };
         extra.tos = about.fact(tos, Why::NotKept);
         extra.v6_only = match about.family {
             // Told only of sockets that may take packets from anyone (inet_diag_msg_attrs_fill): of others it says nothing.
             Family::V6 => Fact::from_option(self.v6_only, Why::NotApplicable),
-            Family::V4 | Family::Packet | Family::Unix => Fact::Unknown(Why::NotApplicable),
+            _ => Fact::Unknown(Why::NotApplicable),
         };
         // Told to CAP_NET_ADMIN only.
         extra.mark = about.fact(self.mark, Why::NotPermitted);

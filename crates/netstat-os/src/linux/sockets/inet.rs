@@ -10,7 +10,7 @@ use netstat_model::{Extras, Family, Protocol, Socket, SocketFacts, State};
 
 use super::StateSet;
 use super::extra;
-use crate::linux::netlink::attributes::{AF_INET, AF_INET6};
+use crate::linux::netlink::attributes::{AF_INET, AF_INET6, Attributes};
 use crate::linux::netlink::{Connection, Dump, malformed, push_attribute};
 
 /// `TCPDIAG_GETSOCK`: the older request; one dump walks the TCP table once for both families.
@@ -24,10 +24,15 @@ const DIAG_MESSAGE: usize = 72;
 const IPPROTO_TCP: u8 = 6;
 const IPPROTO_UDP: u8 = 17;
 const IPPROTO_RAW: u8 = 255;
+const IPPROTO_DCCP: u8 = 33;
+const IPPROTO_SCTP: u8 = 132;
+const IPPROTO_UDPLITE: u8 = 136;
 const IPPROTO_MPTCP: u32 = 262;
 /// Attributes of a request: a program of `bytecode` that chooses sockets in the kernel; a protocol above 255.
 const INET_DIAG_REQ_BYTECODE: u16 = 1;
 const INET_DIAG_REQ_PROTOCOL: u16 = 3;
+/// Attribute of an answer: the addresses of the other side of an SCTP association.
+const INET_DIAG_PEERS: u16 = 13;
 /// `idiag_timer` of a TIME_WAIT socket.
 pub(super) const TIMER_TIME_WAIT: u8 = 3;
 
@@ -48,6 +53,9 @@ pub(super) enum Table {
     /// MPTCP over one family.
     Mptcp4,
     Mptcp6,
+    /// One of the further transports over one family.
+    Further4(Protocol),
+    Further6(Protocol),
 }
 
 impl Table {
@@ -57,13 +65,14 @@ impl Table {
             Table::Udp4 | Table::Udp6 => Protocol::Udp,
             Table::Raw4 | Table::Raw6 => Protocol::Raw,
             Table::Mptcp4 | Table::Mptcp6 => Protocol::Mptcp,
+            Table::Further4(protocol) | Table::Further6(protocol) => protocol,
         }
     }
 
     fn family(self) -> u8 {
         match self {
-            Table::Tcp | Table::Tcp4 | Table::Udp4 | Table::Raw4 | Table::Mptcp4 => AF_INET,
-            Table::Tcp6 | Table::Udp6 | Table::Raw6 | Table::Mptcp6 => AF_INET6,
+            Table::Tcp | Table::Tcp4 | Table::Udp4 | Table::Raw4 | Table::Mptcp4 | Table::Further4(_) => AF_INET,
+            Table::Tcp6 | Table::Udp6 | Table::Raw6 | Table::Mptcp6 | Table::Further6(_) => AF_INET6,
         }
     }
 }
@@ -75,7 +84,11 @@ fn protocol_number(protocol: Protocol) -> u8 {
         Protocol::Tcp => IPPROTO_TCP,
         Protocol::Udp => IPPROTO_UDP,
         Protocol::Raw => IPPROTO_RAW,
-        Protocol::Mptcp | Protocol::Packet | Protocol::Unix => 0,
+        Protocol::UdpLite => IPPROTO_UDPLITE,
+        Protocol::Sctp => IPPROTO_SCTP,
+        Protocol::Dccp => IPPROTO_DCCP,
+        // The others are of other families.
+        _ => 0,
     }
 }
 
@@ -142,7 +155,7 @@ fn exact_body(socket: &Socket) -> Vec<u8> {
     let (local, foreign) = (socket.local(), socket.foreign());
     let family = match socket.family() {
         Family::V6 => AF_INET6,
-        Family::V4 | Family::Packet | Family::Unix => AF_INET,
+        _ => AF_INET,
     };
     let mut body = vec![family, protocol_number(socket.protocol()), 0, 0];
     if socket.protocol() == Protocol::Raw {
@@ -216,7 +229,11 @@ pub(super) fn parse(answer: &[u8], protocol: Protocol, extras: Extras) -> io::Re
         AF_INET6 => (Family::V6, v6(8), v6(24)),
         _ => return Ok(None),
     };
-    let Some(state) = super::state(protocol, message[1]) else {
+    let state = match protocol {
+        Protocol::Sctp => sctp_state(message, attributes)?,
+        _ => super::state(protocol, message[1]),
+    };
+    let Some(state) = state else {
         return Ok(None);
     };
     let cookie = u64::from(u32_at(message, 44)) | u64::from(u32_at(message, 48)) << 32;
@@ -252,6 +269,34 @@ pub(super) fn parse(answer: &[u8], protocol: Protocol, extras: Extras) -> io::Re
     Ok(Some(socket.with_extra(extra::parse(&about, attributes, extras)?)))
 }
 
+/// The state of an SCTP socket or association. `None` for the socket that an association belongs to where the message adds
+/// nothing to that of the association, which follows (`sctp_sock_dump` in the kernel's net/sctp/diag.c).
+fn sctp_state(message: &[u8; DIAG_MESSAGE], attributes: &[u8]) -> io::Result<Option<State>> {
+    let mut is_association = false;
+    for attribute in Attributes(attributes) {
+        is_association |= attribute?.kind == INET_DIAG_PEERS;
+    }
+    if is_association {
+        // `enum sctp_state` of include/net/sctp/constants.h: closed, cookie wait, cookie echoed, established, shutdown pending,
+        // sent, received, acknowledged; in the terms of TCP, whose states they correspond to.
+        return Ok(Some(match message[1] {
+            0 => State::Closed,
+            1 | 2 => State::SynSent,
+            3 => State::Established,
+            4 => State::FinWait1,
+            5 => State::FinWait2,
+            6 => State::CloseWait,
+            7 => State::LastAck,
+            _ => return Ok(None),
+        }));
+    }
+    Ok(match (message[1], message[6..8] == [0, 0]) {
+        (10, _) => Some(State::Listening),
+        (_, true) => Some(State::Bound),
+        (_, false) => None,
+    })
+}
+
 /// Whether a message tells of one of the kernel's small objects. TIME_WAIT (also in its FIN_WAIT_2 form) and SYN_RECEIVED are
 /// such: they carry no user, the field is 0 (inet_twsk_diag_fill, inet_req_diag_fill), which must not read as root.
 fn is_small(message: &[u8; DIAG_MESSAGE], state: State) -> bool {
@@ -272,7 +317,7 @@ fn u32_at(message: &[u8; DIAG_MESSAGE], at: usize) -> u32 {
 #[cfg(test)]
 pub(super) mod tests {
     use super::*;
-    use crate::linux::netlink::attributes::{Attributes, u16_at};
+    use crate::linux::netlink::attributes::u16_at;
     use crate::linux::netlink::testing::attribute;
     use netstat_model::{Fact, Why};
     use proptest::prelude::*;
@@ -376,9 +421,31 @@ pub(super) mod tests {
         assert_eq!(body[48..], [0x1234u32.to_ne_bytes(), 1u32.to_ne_bytes()].concat());
     }
 
+    #[test]
+    fn sctp_association_has_its_own_states() {
+        let sctp = |state: u8, peer: u16, peers: bool| {
+            let mut body = listener();
+            body[1] = state;
+            body[6..8].copy_from_slice(&peer.to_be_bytes());
+            if peers {
+                body.extend(attribute(INET_DIAG_PEERS, &[0; 128]));
+            }
+            parse(&body, Protocol::Sctp, Extras::NONE)
+                .unwrap()
+                .map(|socket| socket.state())
+        };
+        assert_eq!(sctp(10, 0, false), Some(State::Listening));
+        assert_eq!(sctp(7, 0, false), Some(State::Bound));
+        // The parent of an association says nothing that the association does not.
+        assert_eq!(sctp(1, 40_000, false), None);
+        assert_eq!(sctp(3, 40_000, true), Some(State::Established));
+        assert_eq!(sctp(1, 40_000, true), Some(State::SynSent));
+        assert_eq!(sctp(6, 40_000, true), Some(State::CloseWait));
+    }
+
     proptest! {
         #[test]
-        fn arbitrary_bytes_never_panic(body: Vec<u8>, protocol in 0..6usize, first in 0..20u8, state in 0..16u8) {
+        fn arbitrary_bytes_never_panic(body: Vec<u8>, protocol in 0..Protocol::ALL.len(), first in 0..20u8, state in 0..16u8) {
             let protocol = Protocol::ALL[protocol];
             let _ = parse(&body, protocol, Extras::ALL);
             let mut long = listener();

@@ -2,13 +2,17 @@
 
 mod bytecode;
 mod extra;
+mod further;
 mod inet;
 mod mptcp_info;
+mod netlink;
 pub mod packet;
 pub mod proc_net;
 mod space;
 mod tcp_info;
 pub mod unix;
+mod vsock;
+mod xdp;
 
 use std::collections::{BTreeMap, HashSet};
 use std::io;
@@ -277,9 +281,12 @@ impl SocketReader {
 /// When the answer is cut off or a length in it is wrong.
 pub fn parse_answer(answer: &[u8], protocol: Protocol, extras: Extras) -> io::Result<Option<Socket>> {
     match protocol {
-        Protocol::Tcp | Protocol::Udp | Protocol::Raw | Protocol::Mptcp => inet::parse(answer, protocol, extras),
+        Protocol::Vsock => vsock::parse(answer, extras).map(Some),
+        Protocol::Netlink => netlink::parse(answer, extras).map(Some),
+        Protocol::Xdp => xdp::parse(answer, extras).map(Some),
         Protocol::Packet => packet::parse(answer, extras).map(Some),
         Protocol::Unix => unix::parse(answer, extras),
+        _ => inet::parse(answer, protocol, extras),
     }
 }
 

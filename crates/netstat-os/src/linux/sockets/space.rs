@@ -21,15 +21,15 @@ const FEW: usize = 5_000;
 const ATTEMPTS: usize = 3;
 
 /// Takes each socket that a table tells.
-type Found<'a> = &'a mut dyn FnMut(Socket);
+pub(super) type Found<'a> = &'a mut dyn FnMut(Socket);
 /// Reads a text table.
-type Parse<'a> = &'a mut dyn FnMut(&[u8], Found<'_>) -> Result<(), BadLine>;
+pub(super) type Parse<'a> = &'a mut dyn FnMut(&[u8], Found<'_>) -> Result<(), BadLine>;
 
 /// Reads the tables of a namespace; keeps its netlink connection.
 #[derive(Debug)]
 pub(super) struct Space {
     diag: Option<Connection>,
-    proc: PathBuf,
+    pub(super) proc: PathBuf,
 }
 
 impl Space {
@@ -68,6 +68,9 @@ impl Space {
             if wanted {
                 self.read_mptcp(table, ask, list);
             }
+        }
+        if !ask.further.is_empty() {
+            self.read_further(ask, list);
         }
         // None of these has addresses.
         if ask.ports.is_empty() && ask.local.is_empty() && ask.foreign.is_empty() {
@@ -154,6 +157,8 @@ impl Space {
                 (Protocol::Mptcp, _) => (ask.mptcp4, ask.mptcp6) = (true, true),
                 (Protocol::Packet, _) => ask.packet = true,
                 (Protocol::Unix, _) => ask.unix = true,
+                (further, _) if ask.further.contains(&further) => {}
+                (further, _) => ask.further.push(further),
             }
         }
         // Of MPTCP every state is wanted.
@@ -347,7 +352,13 @@ impl Space {
     }
 
     /// One dump through netlink, with ports and addresses chosen by the kernel where it can.
-    fn dump(&mut self, table: Table, states: StateSet, ask: &SocketAsk, list: &mut SocketList) -> io::Result<()> {
+    pub(super) fn dump(
+        &mut self,
+        table: Table,
+        states: StateSet,
+        ask: &SocketAsk,
+        list: &mut SocketList,
+    ) -> io::Result<()> {
         let program = bytecode::for_ask(ask);
         self.dump_chosen(table, states, program.as_deref(), ask, list)
     }
@@ -381,7 +392,7 @@ impl Space {
 
     /// A dump, repeated when interrupted. What the kernel told but `ask` does not want is left out. After an error, `list` holds
     /// what it held before.
-    fn dump_whole(
+    pub(super) fn dump_whole(
         &mut self,
         ask: &SocketAsk,
         list: &mut SocketList,
@@ -442,7 +453,14 @@ impl Space {
 
     /// Reads the text table `name`; says in `list` when it cannot be read, as the other source could not for `refusal`. True if it
     /// was read.
-    fn text(&self, name: &str, ask: &SocketAsk, list: &mut SocketList, refusal: &io::Error, parse: Parse<'_>) -> bool {
+    pub(super) fn text(
+        &self,
+        name: &str,
+        ask: &SocketAsk,
+        list: &mut SocketList,
+        refusal: &io::Error,
+        parse: Parse<'_>,
+    ) -> bool {
         // `/proc/net` is the network of the process's first thread; a thread may stand in another.
         let path = self.proc.join("thread-self/net").join(name);
         let what = |missing: &str| format!("{} {missing}", words(name));
@@ -452,7 +470,7 @@ impl Space {
             Err(error)
                 if error.kind() == io::ErrorKind::NotFound
                     && self.has_net()
-                    && (name.ends_with('6') || matches!(name, "packet" | "unix" | "icmp")) =>
+                    && (name.ends_with('6') || matches!(name, "packet" | "unix" | "icmp" | "udplite")) =>
             {
                 return false;
             }
@@ -498,6 +516,8 @@ fn words(name: &str) -> &'static str {
         "raw6" => "RAW sockets over IPv6",
         "icmp" => "sockets of ping over IPv4",
         "icmp6" => "sockets of ping over IPv6",
+        "udplite" => "UDPLITE sockets over IPv4",
+        "udplite6" => "UDPLITE sockets over IPv6",
         "packet" => "PACKET sockets",
         _ => "UNIX sockets",
     }

@@ -221,6 +221,8 @@ fn everything() -> SocketAsk {
         mptcp6: true,
         packet: true,
         unix: true,
+        further: SocketAsk::TRANSPORTS.to_vec(),
+        further_where_present: true,
         tcp_states: State::ALL.to_vec(),
         extra: Extras::BASIC | Extras::TCP,
         all_namespaces: true,

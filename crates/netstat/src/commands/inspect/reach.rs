@@ -78,7 +78,9 @@ pub(crate) fn waits(socket: &Socket) -> bool {
     match socket.protocol() {
         Protocol::Tcp | Protocol::Mptcp => socket.state() == State::Listening,
         Protocol::Udp => !socket.is_connected() && socket.local().port != 0,
-        Protocol::Raw | Protocol::Packet | Protocol::Unix => false,
+        Protocol::Sctp | Protocol::Dccp => socket.state() == State::Listening,
+        Protocol::UdpLite => !socket.is_connected() && socket.local().port != 0,
+        _ => false,
     }
 }
 

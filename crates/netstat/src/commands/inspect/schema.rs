@@ -111,7 +111,12 @@ const CARD_OF_NONE: &[Field] = &[(
 )];
 
 const SOCKET: &[Field] = &[
-    ("protocol", Is::Text, false, "TCP, UDP, RAW, MPTCP, PACKET or UNIX"),
+    (
+        "protocol",
+        Is::Text,
+        false,
+        "TCP, UDP, RAW, MPTCP, PACKET, UNIX, UDPLITE, SCTP, DCCP or VSOCK",
+    ),
     ("local", Is::Of("end"), false, "this side"),
     ("foreign", Is::Of("end"), true, "the other side; null without one"),
     ("host", Is::Text, true, "the other side's name, with --names"),

@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 
-use netstat_model::{Globs, Network, Protocol, Socket};
+use netstat_model::{Detail, Globs, Network, Protocol, Socket};
 
 /// The largest process id that Linux ever gives (`PID_MAX_LIMIT` of the kernel's `include/linux/threads.h`).
 const LARGEST_PID: u32 = 1 << 22;
@@ -138,6 +138,10 @@ fn prefixed(prefix: &str, rest: &str) -> Result<Kind, NoTarget> {
         "tcp" => port(Protocol::Tcp),
         "udp" => port(Protocol::Udp),
         "mptcp" => port(Protocol::Mptcp),
+        "udplite" => port(Protocol::UdpLite),
+        "sctp" => port(Protocol::Sctp),
+        "dccp" => port(Protocol::Dccp),
+        "vsock" => port(Protocol::Vsock),
         "port" => Ok(Kind::Port {
             protocol: None,
             port: port_number(rest)?,
@@ -207,6 +211,18 @@ impl Kind {
 
     /// Whether it is about `socket`, going by its ends alone.
     pub(crate) fn matches_socket(&self, socket: &Socket) -> bool {
+        if let Some(Detail::Vsock { local, peer, .. }) = socket.detail() {
+            let has =
+                |port: u16| local.port == u32::from(port) || peer.is_some_and(|peer| peer.port == u32::from(port));
+            return match self {
+                Kind::Number { port: Some(port), .. } | Kind::Port { protocol: None, port } => has(*port),
+                Kind::Port {
+                    protocol: Some(Protocol::Vsock),
+                    port,
+                } => has(*port),
+                _ => false,
+            };
+        }
         if !socket.protocol().is_ip() {
             return false;
         }

@@ -208,7 +208,7 @@ fn push_named(text: &mut Vec<u8>, socket: &Socket, view: &View<'_>, column: &str
 
 fn push_foreign(text: &mut Vec<u8>, socket: &Socket, names: Option<&dyn ForeignNames>) {
     let foreign = socket.foreign();
-    if matches!(socket.protocol(), Protocol::Udp | Protocol::Raw) && !socket.is_connected() {
+    if matches!(socket.protocol(), Protocol::Udp | Protocol::UdpLite | Protocol::Raw) && !socket.is_connected() {
         text.extend_from_slice(b"*:*");
         return;
     }

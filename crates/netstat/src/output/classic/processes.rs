@@ -29,7 +29,7 @@ pub(crate) fn holdings<'a>(sockets: &[Socket], owners: &'a Owners) -> Vec<(Optio
         let count = |holding: &mut Holding| match socket.protocol() {
             Protocol::Tcp | Protocol::Mptcp => holding.tcp.push(socket.local().port),
             Protocol::Udp => holding.udp.push(socket.local().port),
-            Protocol::Raw | Protocol::Packet | Protocol::Unix => {}
+            _ => {}
         };
         match owners.of(socket) {
             Owner::Held(holders) => {
