@@ -151,7 +151,7 @@ fn bad_input_is_refused_and_named() {
         ("-z", "-z"),
         ("-anz", "\"-anz\""),
         ("--nonsense", "\"--nonsense\""),
-        ("-p sctp", "\"sctp\""),
+        ("-p quic", "\"quic\""),
         ("-an -p", "-p needs"),
         ("-p icmp", "-p icmp needs -s"),
         ("0", "\"0\""),
