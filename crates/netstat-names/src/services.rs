@@ -23,6 +23,9 @@ const SYSTEM_FILE: &str = "/etc/services";
 /// No services file is longer than this; more of a file is not read (Debian's has 13 kB, the whole registry 1.2 MB).
 const FILE_LIMIT: u64 = 8 << 20;
 
+/// The last of the system ports, whose services the system's administrator starts (RFC 6335, 6).
+const SYSTEM_PORTS: u16 = 1023;
+
 /// Gives the names of services. Cheap to make: the file is read when the first name is asked for.
 #[derive(Debug)]
 pub struct Services {
@@ -66,16 +69,25 @@ impl Services {
     }
 
     /// The name of the service at `port`; printable ASCII without blanks, holding at least one letter.
+    ///
+    /// Above the system ports only the services file names a service: the registry has a name for nearly every port that a
+    /// program may take by chance, and a reverse shell at port 4444 is not `nv-video`.
     pub fn name(&self, protocol: Protocol, port: u16) -> Option<&str> {
-        self.in_file(protocol, port)
-            .or_else(|| find(TABLE, protocol, port).map(|(name, _)| name))
+        let registered = || find(TABLE, protocol, port).map(|(name, _)| name);
+        match port {
+            0..=SYSTEM_PORTS => self.in_file(protocol, port).or_else(registered),
+            _ => self.in_file(protocol, port),
+        }
     }
 
     /// What the registry says about the service at `port` in a few words. `None` also where the services file gives the
-    /// port to another service than the registry.
+    /// port to another service than the registry, and above the system ports where the file does not name the service.
     pub fn description(&self, protocol: Protocol, port: u16) -> Option<&'static str> {
         let (name, description) = find(TABLE, protocol, port)?;
-        let same = self.in_file(protocol, port).is_none_or(|own| own == name);
+        let same = match self.in_file(protocol, port) {
+            Some(own) => own == name,
+            None => port <= SYSTEM_PORTS,
+        };
         (same && !description.is_empty()).then_some(description)
     }
 
@@ -256,15 +268,17 @@ mod tests {
             (Tcp, 443, "https"),
             (Udp, 514, "syslog"),
             (Tcp, 631, "ipp"),
-            (Tcp, 5432, "postgresql"),
-            (Udp, 5353, "mdns"),
-            (Tcp, 6010, "x11"),
         ] {
             assert_eq!(services.name(protocol, port), Some(name));
         }
         assert_eq!(services.name(Tcp, 0), None);
         assert_eq!(services.name(Tcp, 65535), None);
-        assert_eq!(services.name(Udp, 6379), None, "registered for TCP only");
+        // The registry calls it nv-video, and 31337 eldim.
+        assert_eq!(services.name(Tcp, 4444), None);
+        assert_eq!(services.name(Tcp, 31337), None);
+        assert_eq!(services.description(Tcp, 31337), None);
+        let named = Services::with_file(b"postgresql 5432/tcp");
+        assert_eq!(named.name(Tcp, 5432), Some("postgresql"));
         assert_eq!(services.description(Udp, 53), Some("Domain Name Server"));
     }
 
