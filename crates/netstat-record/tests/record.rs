@@ -648,6 +648,57 @@ fn a_record_of_version_2_is_brought_up_to_date() {
 }
 
 #[test]
+fn open_record_of_version_3_is_brought_up_to_date() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("record.db");
+    let old = rusqlite::Connection::open(&path).unwrap();
+    old.execute_batch(include_str!("fixtures/version3.sql")).unwrap();
+    drop(old);
+    assert!(matches!(Reader::open(&path), Err(StoreError::Older(_, 3))));
+    let mut recorder = recorder(&path);
+    let before = all(&path);
+    assert_eq!(before.len(), 3);
+    let process = before.iter().find_map(|flow| flow.process.clone()).unwrap();
+    assert_eq!(
+        (process.script.as_deref(), process.container_name.as_deref()),
+        (None, None)
+    );
+    // A script and a container's name go in and come out, and both are found by.
+    let mut scripted = |owner: &EventOwner, _: Fact<u64>| NewProcess {
+        path: Some(b"/usr/bin/python3.11".to_vec()),
+        name: owner.name.as_bytes().to_vec(),
+        script: Some(b"/srv/srv.py".to_vec()),
+        container: Some(b"docker 0123456789ab".to_vec()),
+        container_name: Some(b"web".to_vec()),
+        ..NewProcess::default()
+    };
+    recorder.observe(&event(EventKind::Closed, 5, 10 * SECOND), &mut scripted);
+    recorder.flush(11 * SECOND, wall(11 * SECOND)).unwrap();
+    let by_script = Question {
+        scripts: "srv.py".parse().unwrap(),
+        ..Question::default()
+    };
+    let by_program = Question {
+        filter: "--program srv.py".parse().unwrap(),
+        newest_first: true,
+        ..Question::default()
+    };
+    for question in [by_script, by_program] {
+        let found = flows(&path, &question);
+        assert_eq!(found.len(), 1, "{question:?}");
+        let process = found[0].process.clone().unwrap();
+        assert_eq!(process.script.as_deref(), Some(&b"/srv/srv.py"[..]));
+        assert_eq!(process.container_name.as_deref(), Some(&b"web"[..]));
+    }
+    let newest = Question {
+        newest_first: true,
+        ..Question::default()
+    };
+    let firsts: Vec<i64> = flows(&path, &newest).iter().map(|flow| flow.first).collect();
+    assert!(firsts.len() == 4 && firsts.is_sorted_by(|a, b| a >= b), "{firsts:?}");
+}
+
+#[test]
 fn flush_time_between_two_recorders_is_a_gap() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("record.db");

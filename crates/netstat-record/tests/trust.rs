@@ -365,3 +365,33 @@ fn flush_after_a_quick_restart_the_gap_is_told() {
         "{told:?}"
     );
 }
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(64))]
+
+    #[test]
+    fn reader_any_damage_is_an_answer_or_an_error(changes in proptest::collection::vec((0usize..1 << 20, proptest::prelude::any::<u8>()), 1..40)) {
+        static RECORD: std::sync::LazyLock<Vec<u8>> = std::sync::LazyLock::new(|| {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("record.db");
+            with_flows(&path, &(0..300).map(|at| at * 60_000).collect::<Vec<_>>());
+            std::fs::read(&path).unwrap()
+        });
+        let mut bytes = RECORD.clone();
+        for (at, byte) in changes {
+            let at = at % bytes.len();
+            bytes[at] = byte;
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("record.db");
+        std::fs::write(&path, bytes).unwrap();
+        set_mode(&path, 0o600);
+        if let Ok(mut reader) = Reader::open(&path) {
+            let _ = reader.flows(&Question::default(), &mut |_| ControlFlow::Continue(()));
+            let _ = (reader.gaps(None, None), reader.oldest(), reader.reach(0), reader.novelties(0));
+            let _ = reader.beacon_candidates(0, &netstat_model::Filter::default());
+            let _ = reader.open_flows(BOOT, &|_| true);
+        }
+        let _ = open(&path).map(|writer| writer.left_open().is_ok());
+    }
+}

@@ -223,3 +223,14 @@ const ALL_OF_MACHINES: [&str; 25] = [
     "learned",
     "script",
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lists_of_columns_name_columns_that_exist() {
+        assert_eq!(columns::named::<Flows>(&ALL_OF_MACHINES).len(), ALL_OF_MACHINES.len());
+        assert_eq!(columns::named::<Flows>(DEFAULT_TEXT).len(), DEFAULT_TEXT.len());
+    }
+}
