@@ -25,6 +25,7 @@ export class Grid {
 
   setColumns(columns, sort, down) {
     this.columns = columns;
+    this.element.hidden = columns.length === 0;
     this.head.replaceChildren(...columns.map((column) => {
       const cell = h("div", { role: "columnheader", class: column.num ? "num" : "", "aria-sort": column.name === sort ? (down ? "descending" : "ascending") : "none" },
         h("button", { type: "button", tabindex: "-1", title: `Sort by ${column.label}`, onclick: () => this.sorted(column.name) }, column.label, column.name === sort ? (down ? " ▼" : " ▲") : ""));

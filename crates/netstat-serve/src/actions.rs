@@ -12,7 +12,6 @@ use serde_json::{Value, json};
 
 use crate::access::random_secret;
 use crate::collector::{Frame, Handle};
-use crate::live::find_process;
 use crate::problem::Problem;
 
 /// A confirmation is good for this long.
@@ -53,8 +52,14 @@ impl Actions {
                     Some(Some("SIGKILL")) => Signal::Kill,
                     Some(_) => return Err(Problem::bad("signal: SIGTERM or SIGKILL is expected")),
                 };
-                let model = frame.model.as_ref().ok_or_else(gone)?;
-                let (key, name) = find_process(model, pid, start).ok_or_else(gone)?;
+                let key = ProcessKey {
+                    pid,
+                    start_ticks: start,
+                };
+                let processes = frame.sample.figures.processes.as_ref().known();
+                let mut processes = processes.into_iter().flatten();
+                let process = processes.find(|process| process.key == key).ok_or_else(gone)?;
+                let name = netstat_model::text::escape(process.identity.name());
                 let summary = format!("send {} to process {pid} ({name})", signal.name());
                 (Action::End(key, signal), summary)
             }

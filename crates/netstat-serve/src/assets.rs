@@ -88,7 +88,7 @@ pub(crate) fn login_page(wrong: bool) -> String {
     };
     format!(
         "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><title>netstat: token</title>\
-         <meta name=\"viewport\" content=\"width=device-width\"><meta name=\"color-scheme\" content=\"light dark\"></head>\
+         <meta name=\"viewport\" content=\"width=device-width\"><link rel=\"icon\" href=\"data:,\"><meta name=\"color-scheme\" content=\"light dark\"></head>\
          <body><main><h1>netstat</h1>{message}\
          <form method=\"post\" action=\"/login\"><p><label>Token <input name=\"token\" type=\"password\" required \
          autocomplete=\"current-password\" autofocus></label> <button>Open</button></p></form>\

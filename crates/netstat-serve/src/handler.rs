@@ -180,6 +180,8 @@ async fn post(site: &Arc<Site>, path: &str, request: Request<Incoming>) -> Resul
     let done = match rest {
         "" => {
             let asked: Value = serde_json::from_slice(&body).map_err(|_| Problem::bad("the body is no JSON"))?;
+            // One that is not old: what is acted on may have begun a moment ago.
+            let _ = site.collector.scrape().await;
             let frame = site
                 .collector
                 .last()

@@ -14,6 +14,9 @@ mod documents;
 mod handler;
 mod listen;
 mod live;
+#[cfg_attr(unix, path = "unix.rs")]
+#[cfg_attr(not(unix), path = "elsewhere.rs")]
+mod local;
 mod metrics;
 mod openapi;
 mod otlp;
@@ -23,7 +26,6 @@ mod query;
 mod reply;
 mod server;
 mod streams;
-mod unix;
 
 use std::io;
 use std::net::SocketAddr;
@@ -174,7 +176,7 @@ async fn begin(
             users: web.as_ref().map(|web| web.users()),
             hosts,
             secure: tls,
-            own_user: unix::own_user().map_err(ServeError::System)?,
+            own_user: local::own_user().map_err(ServeError::System)?,
         }),
         collector,
         documents: Documents::new(provider),

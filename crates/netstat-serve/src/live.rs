@@ -7,7 +7,6 @@ use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use netstat_model::metrics::ProcessKey;
 use netstat_model::{Fact, NoOwner, Protocol};
 use netstat_monitor::model::{Model, Presence, ProcessRow, Throughput};
 use netstat_monitor::sample::{Holder, SocketRow};
@@ -349,10 +348,4 @@ fn process(row: &ProcessRow) -> Value {
         "network": throughput(&row.network),
         "sockets": row.sockets,
     })
-}
-
-/// The process with this id and start among those of `model`.
-pub(crate) fn find_process(model: &Model, pid: u32, start_ticks: u64) -> Option<(ProcessKey, String)> {
-    let key = ProcessKey { pid, start_ticks };
-    model.process(key).map(|row| (key, row.text.name.to_string()))
 }

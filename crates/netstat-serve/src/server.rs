@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, watch};
 use tokio_rustls::TlsAcceptor;
 
@@ -13,7 +13,8 @@ use crate::access::Peer;
 use crate::access::web_config::WebConfig;
 use crate::handler::Site;
 use crate::listen::Listen;
-use crate::{Event, ServeError, connection, unix};
+use crate::local::{self, LocalListener, LocalStream};
+use crate::{Event, ServeError, connection};
 
 /// Connections that are open at once; further ones are closed at once.
 const MOST_CONNECTIONS: usize = 512;
@@ -28,8 +29,7 @@ const STOP_TIME: Duration = Duration::from_secs(5);
 #[derive(Debug, Default)]
 pub(crate) struct Listeners {
     pub(crate) tcp: Vec<TcpListener>,
-    pub(crate) unix: Vec<UnixListener>,
-    guards: Vec<unix::PathGuard>,
+    pub(crate) unix: Vec<LocalListener>,
 }
 
 impl Listeners {
@@ -44,12 +44,10 @@ impl Listeners {
             match place {
                 Listen::Address(address) => all.tcp.push(listen(*address).map_err(refused)?),
                 Listen::Unix(path) => {
-                    let (listener, guard) = unix::listen(path).map_err(refused)?;
-                    all.unix.push(listener);
-                    all.guards.push(guard);
+                    all.unix.push(local::listen(path).map_err(refused)?);
                 }
                 Listen::Inherited => {
-                    let (tcp, unix) = unix::inherited().map_err(refused)?;
+                    let (tcp, unix) = local::inherited().map_err(refused)?;
                     all.tcp.extend(tcp);
                     all.unix.extend(unix);
                 }
@@ -104,12 +102,11 @@ pub(crate) async fn run(
     for listener in listeners.unix {
         accepting.push(tokio::spawn(accept_unix(listener, shared.clone())));
     }
-    let signal = unix::stopped().await;
+    let signal = local::stopped().await;
     accepting.iter().for_each(tokio::task::JoinHandle::abort);
     stop.send_replace(true);
     let all = u32::try_from(MOST_CONNECTIONS).unwrap_or(u32::MAX);
     let _ = tokio::time::timeout(STOP_TIME, shared.room.acquire_many(all)).await;
-    drop(listeners.guards);
     signal.map_err(ServeError::System)
 }
 
@@ -122,10 +119,10 @@ async fn accept_tcp(listener: TcpListener, shared: Shared) {
     }
 }
 
-async fn accept_unix(listener: UnixListener, shared: Shared) {
+async fn accept_unix(listener: LocalListener, shared: Shared) {
     loop {
         match listener.accept().await {
-            Ok((stream, _)) => local(stream, &shared),
+            Ok((stream, user)) => local(stream, user, &shared),
             Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,
         }
     }
@@ -161,15 +158,13 @@ fn tcp(stream: TcpStream, address: SocketAddr, shared: &Shared) {
     });
 }
 
-fn local(stream: UnixStream, shared: &Shared) {
+fn local(stream: LocalStream, user: Option<u32>, shared: &Shared) {
     let Ok(permit) = Arc::clone(&shared.room).try_acquire_owned() else {
         return;
     };
     if let Some(Err(error)) = shared.web.as_ref().map(|web| web.refresh()) {
         (shared.report)(Event::NotRefreshed(error));
     }
-    // Who is there is what the kernel says (SO_PEERCRED).
-    let user = stream.peer_cred().ok().map(|peer| peer.uid());
     let site = Arc::clone(&shared.site);
     tokio::spawn(async move {
         let _permit = permit;

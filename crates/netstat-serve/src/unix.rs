@@ -5,24 +5,39 @@ use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use listenfd::ListenFd;
+pub(crate) use tokio::net::UnixStream as LocalStream;
 use tokio::net::{TcpListener, UnixListener, UnixStream};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// The owner and the group may connect; who that is decides what they see.
 const MODE: u32 = 0o660;
 
-/// A socket in the file system, removed in the end.
+/// A listening socket of this computer alone. One that was made here is removed from the file system in the end.
 #[derive(Debug)]
-pub(crate) struct PathGuard(PathBuf);
+pub(crate) struct LocalListener {
+    listener: UnixListener,
+    made: Option<PathBuf>,
+}
 
-impl Drop for PathGuard {
+impl Drop for LocalListener {
     fn drop(&mut self) {
-        let _ = std::fs::remove_file(&self.0);
+        if let Some(path) = &self.made {
+            let _ = std::fs::remove_file(path);
+        }
+    }
+}
+
+impl LocalListener {
+    /// The next connection, and the user at its other end as the kernel says it (SO_PEERCRED of unix(7)).
+    pub(crate) async fn accept(&self) -> io::Result<(LocalStream, Option<u32>)> {
+        let (stream, _) = self.listener.accept().await?;
+        let user = stream.peer_cred().ok().map(|peer| peer.uid());
+        Ok((stream, user))
     }
 }
 
 /// Listens at `path`. What an earlier process left there is removed if nobody listens any more.
-pub(crate) fn listen(path: &Path) -> io::Result<(UnixListener, PathGuard)> {
+pub(crate) fn listen(path: &Path) -> io::Result<LocalListener> {
     if let Ok(about) = std::fs::symlink_metadata(path)
         && about.file_type().is_socket()
     {
@@ -32,14 +47,16 @@ pub(crate) fn listen(path: &Path) -> io::Result<(UnixListener, PathGuard)> {
             Err(error) => return Err(error),
         }
     }
-    let listener = UnixListener::bind(path)?;
-    let guard = PathGuard(path.to_owned());
+    let listener = LocalListener {
+        listener: UnixListener::bind(path)?,
+        made: Some(path.to_owned()),
+    };
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(MODE))?;
-    Ok((listener, guard))
+    Ok(listener)
 }
 
 /// What the service manager hands over.
-pub(crate) fn inherited() -> io::Result<(Vec<TcpListener>, Vec<UnixListener>)> {
+pub(crate) fn inherited() -> io::Result<(Vec<TcpListener>, Vec<LocalListener>)> {
     let mut handed = ListenFd::from_env();
     let (mut tcp, mut unix) = (Vec::new(), Vec::new());
     for place in 0..handed.len() {
@@ -48,7 +65,8 @@ pub(crate) fn inherited() -> io::Result<(Vec<TcpListener>, Vec<UnixListener>)> {
             tcp.push(TcpListener::from_std(listener)?);
         } else if let Some(listener) = handed.take_unix_listener(place)? {
             listener.set_nonblocking(true)?;
-            unix.push(UnixListener::from_std(listener)?);
+            let listener = UnixListener::from_std(listener)?;
+            unix.push(LocalListener { listener, made: None });
         }
     }
     match tcp.is_empty() && unix.is_empty() {

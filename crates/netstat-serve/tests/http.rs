@@ -1,0 +1,532 @@
+//! A server on loopback, spoken to as clients and attackers do.
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::path::PathBuf;
+use std::sync::mpsc;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use netstat_serve::{
+    Event, Format, Options, Parameter, ParameterKind, Provider, Question, Refusal, Resource, Token, serve,
+};
+use serde_json::{Value, json};
+
+const TOKEN: &str = "token-of-the-tests";
+
+/// Answers with the question itself.
+struct Echo;
+
+impl Provider for Echo {
+    fn resources(&self) -> Vec<Resource> {
+        let parameter = |name: &str, kind| Parameter {
+            name: name.to_owned(),
+            about: format!("the {name}"),
+            kind,
+            required: false,
+        };
+        vec![Resource {
+            name: "sockets",
+            about: "an echo".to_owned(),
+            parameters: vec![
+                parameter("port", ParameterKind::Text),
+                parameter("listening", ParameterKind::Flag),
+            ],
+            schema: json!({"title": "netstat.sockets", "type": "object"}),
+            line_schema: None,
+            rows: true,
+            keep_millis: 60_000,
+        }]
+    }
+
+    fn answer(&self, question: &Question) -> Result<Vec<u8>, Refusal> {
+        assert_eq!(question.format, Format::Json);
+        if question.parameters.iter().any(|(_, value)| value == "wrong") {
+            return Err(Refusal::Usage("--port \"wrong\" is no port".to_owned()));
+        }
+        let rows: Vec<String> = (0..5).map(|number| format!("{{\"a\":{number}}}")).collect();
+        Ok(format!(
+            "{{\"time\":\"2026-01-01T00:00:00Z\",\"rows\":[\n{}\n],\"limits\":[]}}\n",
+            rows.join(",\n")
+        )
+        .into())
+    }
+}
+
+struct Server {
+    address: SocketAddr,
+    unix: PathBuf,
+    _directory: tempfile::TempDir,
+}
+
+fn start(change: impl FnOnce(&mut Options)) -> Server {
+    let directory = tempfile::tempdir().unwrap();
+    let unix = directory.path().join("serve.sock");
+    let mut options = Options {
+        listen: vec![
+            "127.0.0.1:0".parse().unwrap(),
+            format!("unix:{}", unix.display()).parse().unwrap(),
+        ],
+        token: Token::chosen(TOKEN).unwrap(),
+        web_config: None,
+        hosts: vec!["server.example".to_owned()],
+        insecure: false,
+        allow_actions: false,
+        interval: Duration::from_millis(200),
+        programs: 10,
+        audit_every: None,
+        otlp: None,
+        version: "0.0.0".to_owned(),
+    };
+    change(&mut options);
+    let (tell, started) = mpsc::channel();
+    std::thread::spawn(move || {
+        let report = move |event: Event| {
+            if let Event::Started { addresses, .. } = event {
+                let _ = tell.send(addresses[0]);
+            }
+        };
+        serve(
+            options,
+            Box::new(netstat_os::Native::default()),
+            Arc::new(Echo),
+            Arc::new(report),
+        )
+        .unwrap();
+    });
+    Server {
+        address: started.recv_timeout(Duration::from_secs(60)).unwrap(),
+        unix,
+        _directory: directory,
+    }
+}
+
+/// The one that most tests share.
+fn shared() -> &'static Server {
+    static SERVER: OnceLock<Server> = OnceLock::new();
+    SERVER.get_or_init(|| start(|_| {}))
+}
+
+#[derive(Debug)]
+struct Answer {
+    status: u16,
+    head: String,
+    body: String,
+}
+
+impl Answer {
+    fn header(&self, name: &str) -> Option<&str> {
+        let lines = self.head.lines().filter_map(|line| line.split_once(": "));
+        lines
+            .into_iter()
+            .find(|(known, _)| known.eq_ignore_ascii_case(name))
+            .map(|(_, value)| value)
+    }
+
+    fn json(&self) -> Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+
+    /// That it is a problem document (RFC 9457) of its own status.
+    fn is_problem(&self) -> bool {
+        self.header("content-type") == Some("application/problem+json")
+            && self.json()["status"] == self.status
+            && self.json()["detail"].as_str().is_some_and(|detail| !detail.is_empty())
+    }
+}
+
+fn exchange(stream: &mut (impl Read + Write), request: &[u8]) -> Answer {
+    let _ = stream.write_all(request);
+    let mut bytes = Vec::new();
+    let _ = stream.read_to_end(&mut bytes);
+    let text = String::from_utf8_lossy(&bytes).into_owned();
+    let (head, body) = text.split_once("\r\n\r\n").unwrap_or((&text, ""));
+    Answer {
+        status: head
+            .split(' ')
+            .nth(1)
+            .and_then(|status| status.parse().ok())
+            .unwrap_or(0),
+        head: head.to_owned(),
+        body: body.to_owned(),
+    }
+}
+
+fn raw(server: &Server, request: &[u8]) -> Answer {
+    let mut stream = TcpStream::connect(server.address).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    exchange(&mut stream, request)
+}
+
+fn ask(server: &Server, line: &str, headers: &[&str]) -> Answer {
+    let mut request = format!("{line} HTTP/1.1\r\nConnection: close\r\n");
+    if !headers.iter().any(|header| header.starts_with("Host:")) {
+        request.push_str("Host: localhost\r\n");
+    }
+    for header in headers {
+        request.push_str(header);
+        request.push_str("\r\n");
+    }
+    request.push_str("\r\n");
+    raw(server, request.as_bytes())
+}
+
+fn bearer() -> String {
+    format!("Authorization: Bearer {TOKEN}")
+}
+
+#[test]
+fn without_token_only_metrics_and_health_answer() {
+    let server = shared();
+    for (path, status) in [
+        ("/healthz", 200),
+        ("/metrics", 200),
+        ("/", 401),
+        ("/app.js", 401),
+        ("/api/v1/sockets", 401),
+        ("/api/v1/live", 401),
+        ("/api/v1/openapi.json", 401),
+        ("/api/v1/nothing", 401),
+        ("/nothing", 401),
+    ] {
+        let answer = ask(server, &format!("GET {path}"), &[]);
+        assert_eq!(answer.status, status, "{path}: {answer:?}");
+        if status == 401 && path != "/" {
+            assert!(
+                answer.is_problem() && answer.header("www-authenticate").is_some(),
+                "{answer:?}"
+            );
+        }
+    }
+    assert_eq!(ask(server, "GET /api/v1/sockets", &[&bearer()]).status, 200);
+    assert_eq!(ask(server, "GET /nothing", &[&bearer()]).status, 404);
+}
+
+#[test]
+fn every_reply_forbids_what_browsers_could_be_made_to_do() {
+    for (path, token) in [
+        ("/", true),
+        ("/", false),
+        ("/api/v1/sockets", true),
+        ("/metrics", false),
+        ("/x", true),
+    ] {
+        let bearer = bearer();
+        let headers: &[&str] = if token { &[&bearer] } else { &[] };
+        let answer = ask(shared(), &format!("GET {path}"), headers);
+        let policy = answer.header("content-security-policy").unwrap_or_default();
+        assert!(
+            policy.starts_with("default-src 'none'") && !policy.contains("unsafe"),
+            "{answer:?}"
+        );
+        assert_eq!(answer.header("x-content-type-options"), Some("nosniff"));
+        assert_eq!(answer.header("access-control-allow-origin"), None);
+    }
+}
+
+#[test]
+fn a_page_that_rebinds_its_name_gets_nothing() {
+    for (host, status) in [
+        ("Host: rebind.example", 421),
+        ("Host: rebind.example:80", 421),
+        ("Host: server.example", 200),
+        ("Host: 127.0.0.1:1", 200),
+    ] {
+        for path in ["/metrics", "/api/v1/sockets"] {
+            let answer = ask(shared(), &format!("GET {path}"), &[host, &bearer()]);
+            assert_eq!(answer.status, status, "{host} {path}");
+        }
+    }
+    let none = raw(shared(), b"GET /metrics HTTP/1.1\r\nConnection: close\r\n\r\n");
+    assert!(matches!(none.status, 400 | 421), "{none:?}");
+}
+
+#[test]
+fn the_link_gives_a_cookie_that_opens_until_it_is_signed_out() {
+    let server = start(|_| {});
+    let opened = ask(&server, &format!("GET /?token={TOKEN}"), &[]);
+    assert_eq!((opened.status, opened.header("location")), (303, Some("/")));
+    let cookie = opened.header("set-cookie").unwrap();
+    assert!(
+        cookie.contains("; HttpOnly; SameSite=Strict") && !cookie.contains(TOKEN),
+        "{cookie}"
+    );
+    let pair = format!("Cookie: {}", cookie.split(';').next().unwrap());
+    let page = ask(&server, "GET /", &[&pair]);
+    assert!(
+        page.status == 200 && page.body.contains("<script type=\"module\""),
+        "{page:?}"
+    );
+    // Another page may neither sign out nor in.
+    let foreign = ask(&server, "POST /logout", &[&pair, "Origin: http://evil.example"]);
+    assert!(foreign.status == 403 && foreign.is_problem());
+    let foreign = ask(
+        &server,
+        "POST /login",
+        &["Sec-Fetch-Site: cross-site", "Content-Length: 0"],
+    );
+    assert_eq!(foreign.status, 403);
+    assert_eq!(
+        ask(&server, "POST /logout", &[&pair, "Origin: http://localhost"]).status,
+        303
+    );
+    assert_eq!(ask(&server, "GET /", &[&pair]).status, 401);
+    assert_eq!(ask(&server, "GET /?token=wrong", &[]).status, 401);
+}
+
+#[test]
+fn wrong_tokens_are_limited() {
+    let server = start(|_| {});
+    let statuses: Vec<u16> = (0..40)
+        .map(|_| ask(&server, "GET /api/v1/sockets", &["Authorization: Bearer wrong"]).status)
+        .collect();
+    assert_eq!(statuses[0], 401);
+    let limited = statuses.iter().filter(|status| **status == 429).count();
+    assert!(limited > 10, "{statuses:?}");
+    assert_eq!(ask(&server, "GET /metrics", &[]).status, 200);
+}
+
+#[test]
+fn a_peer_with_the_same_user_needs_no_token_on_a_unix_socket() {
+    let server = shared();
+    let mut stream = std::os::unix::net::UnixStream::connect(&server.unix).unwrap();
+    let request = b"GET /api/v1/sockets HTTP/1.1\r\nHost: any\r\nConnection: close\r\n\r\n";
+    assert_eq!(exchange(&mut stream, request).status, 200);
+    let mode = std::os::unix::fs::PermissionsExt::mode(&std::fs::metadata(&server.unix).unwrap().permissions());
+    assert_eq!(mode & 0o777, 0o660);
+}
+
+#[test]
+fn other_addresses_than_loopback_need_tls_or_a_word() {
+    let options = |insecure| Options {
+        listen: vec!["0.0.0.0:0".parse().unwrap()],
+        token: Token::chosen(TOKEN).unwrap(),
+        web_config: None,
+        hosts: Vec::new(),
+        insecure,
+        allow_actions: false,
+        interval: Duration::from_secs(1),
+        programs: 10,
+        audit_every: None,
+        otlp: None,
+        version: String::new(),
+    };
+    let system = Box::new(netstat_os::Native::default());
+    let refused = serve(options(false), system, Arc::new(Echo), Arc::new(|_| {})).unwrap_err();
+    assert!(refused.to_string().contains("--insecure"), "{refused}");
+}
+
+#[test]
+fn documents_come_in_pages_with_tags() {
+    let server = shared();
+    let page = ask(server, "GET /api/v1/sockets?limit=2&offset=1&port=80", &[&bearer()]);
+    assert_eq!(page.json()["rows"], json!([{"a": 1}, {"a": 2}]));
+    assert_eq!(page.header("x-total-count"), Some("5"));
+    assert_eq!(
+        page.header("link"),
+        Some("</api/v1/sockets?port=80&limit=2&offset=3>; rel=\"next\"")
+    );
+    let tag = page.header("etag").unwrap();
+    let same = ask(
+        server,
+        "GET /api/v1/sockets?limit=2&offset=1&port=80",
+        &[&bearer(), &format!("If-None-Match: {tag}")],
+    );
+    assert_eq!((same.status, &*same.body), (304, ""));
+    let last = ask(server, "GET /api/v1/sockets?limit=5", &[&bearer()]);
+    assert_eq!(last.header("link"), None);
+    let head = ask(server, "HEAD /api/v1/sockets", &[&bearer()]);
+    assert_eq!((head.status, &*head.body), (200, ""));
+    let zipped = ask(server, "GET /app.js", &[&bearer(), "Accept-Encoding: gzip"]);
+    assert_eq!(zipped.header("content-encoding"), Some("gzip"));
+}
+
+#[test]
+fn wrong_questions_are_problems_that_name_the_word() {
+    let server = shared();
+    for (line, status, word) in [
+        ("GET /api/v1/sockets?port=wrong", 400, "wrong"),
+        ("GET /api/v1/sockets?colour=red", 400, "colour"),
+        ("GET /api/v1/sockets?listening=maybe", 400, "listening"),
+        ("GET /api/v1/sockets?limit=-1", 400, "limit"),
+        ("GET /api/v1/sockets?limit=99999999999999999999", 400, "limit"),
+        ("GET /api/v1/sockets?limit=1&limit=2", 400, "limit"),
+        ("GET /api/v1/sockets?format=xml", 400, "format"),
+        ("GET /api/v1/sockets?format=csv", 406, "JSON"),
+        ("GET /api/v1/sockets?port=%zz", 400, "encoded"),
+        ("POST /api/v1/sockets", 405, "GET"),
+        ("DELETE /api/v1/sockets", 405, "GET"),
+        ("PUT /metrics", 405, "GET"),
+        ("GET /api/v1/actions", 405, "POST"),
+        ("POST /api/v1/actions", 403, "--allow-actions"),
+        ("GET /api/v1/Sockets", 404, "nothing"),
+        ("GET /api/v1/sockets/", 404, "nothing"),
+    ] {
+        let answer = ask(server, line, &[&bearer()]);
+        assert!(answer.status == status && answer.is_problem(), "{line}: {answer:?}");
+        assert!(
+            answer.json()["detail"].as_str().unwrap().contains(word),
+            "{line}: {answer:?}"
+        );
+    }
+}
+
+#[test]
+fn paths_lead_to_no_file() {
+    for path in [
+        "/../etc/passwd",
+        "/..%2f..%2fetc/passwd",
+        "/%2e%2e/etc/passwd",
+        "//etc/passwd",
+        "/vendor/../app.js",
+        "/app.js/",
+        "/views/",
+        "/app.js%00",
+        "/\\..\\x",
+    ] {
+        let answer = ask(shared(), &format!("GET {path}"), &[&bearer()]);
+        assert!(matches!(answer.status, 400 | 404), "{path}: {answer:?}");
+        assert!(!answer.body.contains("root:"));
+    }
+}
+
+#[test]
+fn requests_that_are_too_large_are_refused() {
+    let server = shared();
+    let long = "a".repeat(40_000);
+    assert!(matches!(
+        ask(server, &format!("GET /{long}"), &[]).status,
+        0 | 400 | 414 | 431
+    ));
+    assert!(matches!(
+        ask(server, "GET /metrics", &[&format!("X: {long}")]).status,
+        0 | 400 | 431
+    ));
+    let many: Vec<String> = (0..500).map(|number| format!("X-{number}: 1")).collect();
+    let many: Vec<&str> = many.iter().map(String::as_str).collect();
+    assert!(matches!(ask(server, "GET /metrics", &many).status, 0 | 400 | 431));
+    let mut body =
+        format!("POST /login HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: 40000\r\n\r\n");
+    body.push_str(&long);
+    assert!(matches!(raw(server, body.as_bytes()).status, 0 | 413));
+    assert!(matches!(raw(server, b"\x16\x03\x01 no HTTP\r\n\r\n").status, 0 | 400));
+    assert_eq!(ask(server, "GET /healthz", &[]).status, 200);
+}
+
+#[test]
+fn slow_and_many_clients_do_not_keep_others_out() {
+    let server = start(|_| {});
+    let mut slow = TcpStream::connect(server.address).unwrap();
+    slow.write_all(b"GET /metrics HTTP/1.1\r\nHost: loc").unwrap();
+    // More than it serves at once; none of them says a word.
+    let many: Vec<TcpStream> = (0..900)
+        .map_while(|_| TcpStream::connect(server.address).ok())
+        .collect();
+    // The head of a request must come within a time; then the connection is closed from the other side.
+    slow.set_read_timeout(Some(Duration::from_secs(120))).unwrap();
+    let mut rest = Vec::new();
+    let closed = slow.read_to_end(&mut rest);
+    assert!(closed.is_ok() || rest.is_empty(), "{closed:?}");
+    let mut tries = 0;
+    while ask(&server, "GET /healthz", &[]).status != 200 {
+        tries += 1;
+        assert!(tries < 600, "silent clients keep others out");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    drop(many);
+}
+
+#[test]
+fn changes_are_streamed_as_lines() {
+    let server = shared();
+    let mut stream = TcpStream::connect(server.address).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+    let request = format!(
+        "GET /api/v1/changes HTTP/1.1\r\nHost: localhost\r\nAccept: application/x-ndjson\r\n{}\r\n\r\n",
+        bearer()
+    );
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut seen = String::new();
+    let mut buffer = [0; 4096];
+    // A listener that opens after the stream began is told, and so is its end.
+    let mut listener = None;
+    let mut port = String::new();
+    for _ in 0..400 {
+        let count = stream.read(&mut buffer).unwrap();
+        seen.push_str(&String::from_utf8_lossy(&buffer[..count]));
+        if listener.is_none() && port.is_empty() && seen.contains("\r\n\r\n") {
+            std::thread::sleep(Duration::from_secs(2));
+            let new = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+            port = format!("\"local_port\":{}", new.local_addr().unwrap().port());
+            listener = Some(new);
+        }
+        let told = |what: &str| seen.lines().any(|line| line.contains(what) && line.contains(&port));
+        if listener.is_some() && told("\"change\":\"opened\"") {
+            listener = None;
+        }
+        if !port.is_empty() && told("\"change\":\"closed\"") {
+            return;
+        }
+    }
+    panic!("{seen}");
+}
+
+#[test]
+fn actions_need_their_confirmation_once() {
+    let server = start(|options| options.allow_actions = true);
+    let post = |path: &str, body: &str, headers: &[&str]| {
+        let mut request = format!(
+            "POST {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{}\r\nContent-Length: {}\r\n",
+            bearer(),
+            body.len()
+        );
+        for header in headers {
+            request.push_str(header);
+            request.push_str("\r\n");
+        }
+        raw(&server, format!("{request}\r\n{body}").as_bytes())
+    };
+    const JSON: &str = "Content-Type: application/json";
+    for (body, headers, status) in [
+        ("{}", &[][..], 415),
+        ("{}", &["Content-Type: text/plain"][..], 415),
+        ("{}", &[JSON, "Origin: http://evil.example"][..], 403),
+        ("{", &[JSON][..], 400),
+        ("{}", &[JSON][..], 400),
+        ("{\"action\":\"close\",\"id\":\"zz\"}", &[JSON][..], 400),
+        ("{\"action\":\"close\",\"id\":\"1\"}", &[JSON][..], 404),
+        ("{\"action\":\"end\",\"pid\":1}", &[JSON][..], 400),
+    ] {
+        let answer = post("/api/v1/actions", body, headers);
+        assert!(answer.status == status && answer.is_problem(), "{body}: {answer:?}");
+    }
+    assert_eq!(post("/api/v1/actions/made-up", "{}", &[JSON]).status, 404);
+    let mut child = std::process::Command::new("sleep").arg("1000").spawn().unwrap();
+    let stat = std::fs::read_to_string(format!("/proc/{}/stat", child.id())).unwrap();
+    // Field 22 of proc_pid_stat(5); the name in parentheses is field 2.
+    let start = stat.rsplit(')').next().unwrap().split_whitespace().nth(19).unwrap();
+    let body = format!(
+        "{{\"action\":\"end\",\"pid\":{},\"process_start\":{start}}}",
+        child.id()
+    );
+    let mut prepared = post("/api/v1/actions", &body, &[JSON]);
+    for _ in 0..100 {
+        if prepared.status == 200 {
+            break;
+        }
+        std::thread::sleep(Duration::from_millis(100));
+        prepared = post("/api/v1/actions", &body, &[JSON]);
+    }
+    assert!(
+        prepared.json()["summary"].as_str().unwrap().contains("(sleep)"),
+        "{prepared:?}"
+    );
+    assert!(
+        child.try_wait().unwrap().is_none(),
+        "nothing happens before it is confirmed"
+    );
+    let path = format!("/api/v1/actions/{}", prepared.json()["confirmation"].as_str().unwrap());
+    assert_eq!(post(&path, "{}", &[JSON]).status, 200);
+    assert!(!child.wait().unwrap().success());
+    assert_eq!(post(&path, "{}", &[JSON]).status, 404);
+}
