@@ -169,7 +169,7 @@ struct Thread {
 impl Thread {
     fn run(mut self, inbox: &mpsc::Receiver<Order>) {
         self.sample();
-        self.collector.watch();
+        let mut watched = false;
         let mut next = Instant::now() + self.pause();
         loop {
             let left = next.saturating_duration_since(Instant::now());
@@ -204,7 +204,11 @@ impl Thread {
                     continue;
                 }
                 Err(RecvTimeoutError::Timeout) if left > LISTEN_EVERY => {
-                    self.collector.listen();
+                    // Beginning to watch takes a while: whoever waits for the first sample has it by now.
+                    match std::mem::replace(&mut watched, true) {
+                        true => self.collector.listen(),
+                        false => self.collector.watch(),
+                    }
                     continue;
                 }
                 Err(RecvTimeoutError::Timeout) => {}
