@@ -1,6 +1,7 @@
 //! Chores of this workspace: `cargo xtask CHORE [options]`.
 
 mod arrows;
+mod audit_scenes;
 mod bench;
 mod bpf;
 mod floor;
@@ -27,6 +28,7 @@ chores:
   record-churn make many short connections and count what the recorder has of them; in a network namespace of its own
   record-store fill a record with made-up flows and ask it
   record-memory give a recorder more than it can hold, and see what memory it takes
+  audit-scenes make harmless intrusions and everyday work in namespaces, and see what the audit finds; as root. Words choose scenes, --verbose, --digests
   kernels      boot Debian's kernels under qemu and run tests there (docs/kernels.md)
   bpf          compile the eBPF program; --check: prove that the committed object is what the source makes
   package      make the manual pages and completion scripts of the packages anew; --check: prove that they are up to date
@@ -49,6 +51,7 @@ fn main() -> ExitCode {
         "record-store" => flows::store().map(success),
         "record-memory" => flows::memory().map(success),
         "kernels" => kernels::run(),
+        "audit-scenes" => audit_scenes::run(words),
         "bpf" => bpf::run(words),
         "package" => package::run(words),
         "services" => services::run(words).map(success),

@@ -1,6 +1,6 @@
 //! What a rule is given: a process with its sockets and files, and the computer. Nothing in it changes.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -104,6 +104,11 @@ impl FileLook {
             verified: None,
             authority: Authority::Own,
         }
+    }
+
+    /// Whether the word of the databases that list it counts.
+    pub fn is_vouched(&self) -> bool {
+        !matches!(self.authority, Authority::Nobody(_))
     }
 
     /// The package that lists it.
@@ -223,10 +228,39 @@ impl<'a> Case<'a> {
         }
     }
 
-    /// Whether a package owns its program, which has not been seen to differ from it.
+    /// Whether a package owns its program, which has not been seen to differ from it. The databases of a root that an ordinary user can
+    /// have made count for nothing.
     pub fn is_packaged(&self) -> bool {
-        self.program
-            .is_some_and(|program| program.package().is_some() && !program.differs())
+        self.program.is_some_and(|program| {
+            program.package().is_some() && !program.differs() && !matches!(program.authority, Authority::Nobody(_))
+        })
+    }
+
+    /// Whether it lies in a hidden directory or a place for short-lived files.
+    pub fn is_hidden_place(&self) -> bool {
+        self.program.is_some_and(|program| super::rules::is_odd_place(&program.path))
+    }
+
+    /// When the first of its ancestors that run the same program was started: children that a server forks have its files.
+    pub fn first_started(&self) -> Option<SystemTime> {
+        /// Clock ticks per second (proc_pid_stat(5), `USER_HZ` on every architecture that Linux has today).
+        const TICKS: u64 = 100;
+        let started = *self.facts.started.as_ref().known()?;
+        let own = self.facts.program.as_ref().known()?.path.as_slice();
+        let chain = self.facts.ancestors.as_ref().known().map_or(&[][..], Vec::as_slice);
+        let first = chain
+            .iter()
+            .take_while(|ancestor| ancestor.path.as_ref().known().is_some_and(|path| path == own))
+            .last();
+        let earlier = first.map_or(0, |first| self.facts.start_ticks.saturating_sub(first.start_ticks));
+        started.checked_sub(std::time::Duration::from_millis(earlier * 1000 / TICKS))
+    }
+
+    /// Whether the package of the file was installed since its program was first started.
+    pub fn was_upgraded(&self, look: &FileLook) -> bool {
+        look.package()
+            .zip(self.first_started())
+            .is_some_and(|(package, started)| package.installed_since(started).known() == Some(true))
     }
 
     /// Whether no package owns its program.
@@ -342,9 +376,15 @@ impl<'a> Case<'a> {
 
     /// Lines of evidence about what it can reach: none where it has no sockets.
     pub fn reach_evidence(&self) -> Vec<String> {
+        let behind = self.sockets.iter().find_map(|socket| {
+            let port = socket.foreign().port;
+            let name = self.host.tunnels.get(&port).filter(|_| socket.is_connected() && is_loopback(socket.foreign().address))?;
+            Some(format!("port {port} of this computer is that of {name}: what lies behind it counts"))
+        });
         self.farthest()
-            .map(|socket| format!("on the network: {socket} ({})", self.exposure.words()))
+            .map(|socket| format!("on the network: {socket} ({})", Exposure::words(self.exposure)))
             .into_iter()
+            .chain(behind)
             .collect()
     }
 }
@@ -476,6 +516,14 @@ pub struct Host {
     pub probe: Option<Probe>,
     /// Connections without a known owner.
     pub ownerless: Vec<Socket>,
+    /// Directories of processes in `/proc` that something is mounted over.
+    pub mounted_over: Vec<Vec<u8>>,
+    /// The processes that hold each socket, by its inode.
+    pub shared: HashMap<u32, Vec<u32>>,
+    /// Pipes that a process with a connection beyond this computer reads, by their inode.
+    pub network_pipes: HashSet<u64>,
+    /// Ports of this computer behind which a tunnel or proxy waits, with its name: what connects there reaches what lies behind.
+    pub tunnels: HashMap<u16, String>,
     /// Local TCP and UDP ports that something waits on: what is connected there was called.
     pub ports: HashSet<(Protocol, u16)>,
     /// What filters packets on their way in; `None` where it was not asked.
@@ -512,6 +560,10 @@ impl Host {
             one_sided: Ok(Vec::new()),
             probe: None,
             ownerless: Vec::new(),
+            mounted_over: Vec::new(),
+            shared: HashMap::new(),
+            network_pipes: HashSet::new(),
+            tunnels: HashMap::new(),
             ports: HashSet::new(),
             packet_filter: None,
             block: Arc::default(),

@@ -8,8 +8,9 @@ use netstat_model::{Fact, NoOwner, Owner, Owners, Protocol, Socket, State};
 use netstat_os::{OwnersAsk, ProcessAsk, SocketAsk, SocketList, System};
 use netstat_record::Beacon;
 
-use super::case::{FileLook, Host, OneSided, Probe, Promiscuous, TakenPort, waits};
+use super::case::{Exposure, FileLook, Host, OneSided, Probe, Promiscuous, TakenPort, waits};
 use super::gather::preloads_everywhere;
+use super::known;
 use super::{Auditor, Clock, Options};
 
 /// How often views are compared, and ports tried, before a difference counts.
@@ -59,6 +60,7 @@ pub(super) fn look(auditor: &mut Auditor<'_>, list: &SocketList, owners: &Owners
     if !options.host {
         return host;
     }
+    host.mounted_over = mounted_over(system);
     host.packet_filter = Some(system.packet_filter());
     let unheld = |socket: &&Socket| matches!(owners.of(socket), Owner::None(_));
     host.ownerless = list.sockets.iter().filter(unheld).cloned().collect();
@@ -87,6 +89,51 @@ pub(super) fn look(auditor: &mut Auditor<'_>, list: &SocketList, owners: &Owners
 
 /// How far back calls at regular times are looked for.
 const WEEK: Duration = Duration::from_secs(7 * 86_400);
+
+/// Directories of processes in `/proc` that something is mounted over, by the table of mounts (proc_pid_mountinfo(5)).
+fn mounted_over(system: &mut dyn System) -> Vec<Vec<u8>> {
+    let own = std::process::id();
+    let Ok(facts) = system.process(own, &ProcessAsk::default()) else { return Vec::new() };
+    let Ok(text) = system.process_text(own, facts.start_ticks, netstat_os::ProcessText::Mounts) else {
+        return Vec::new();
+    };
+    let mut found: Vec<Vec<u8>> = text
+        .split(|byte| *byte == b'\n')
+        .filter_map(|line| line.split(|byte| *byte == b' ').nth(4))
+        .filter(|place| place.strip_prefix(b"/proc/").and_then(|rest| rest.first()).is_some_and(u8::is_ascii_digit))
+        .map(<[u8]>::to_vec)
+        .collect();
+    found.dedup();
+    found
+}
+
+impl Host {
+    /// What the processes have to do with each other.
+    pub(super) fn relate(&mut self, processes: &[super::gather::Process], held: &HashMap<u32, Vec<&Socket>>) {
+        for (pid, sockets) in held {
+            for inode in sockets.iter().filter_map(|socket| socket.inode()) {
+                self.shared.entry(inode.get()).or_default().push(*pid);
+            }
+        }
+        for process in processes {
+            let sockets = held.get(&process.facts.pid).map_or(&[][..], Vec::as_slice);
+            let far = sockets.iter().any(|socket| socket.is_connected() && Exposure::of(socket) > Exposure::Loopback);
+            let input = process.facts.descriptors.as_ref().known().map(|open| &open.standard[0]);
+            if let (true, Some(Fact::Known(Some(netstat_model::process::Descriptor::Pipe(inode))))) = (far, input) {
+                self.network_pipes.insert(*inode);
+            }
+            let name = process.program.as_ref().map_or(process.facts.comm.as_slice(), FileLook::name);
+            let words = process.facts.arguments.as_ref().known().map_or(&[][..], Vec::as_slice);
+            let forwards = name == b"ssh" && words.iter().any(|word| word.starts_with(b"-") && word.iter().any(|letter| matches!(letter, b'D' | b'L')));
+            if !(known::is_tunnel(name) || known::is_tunnel(&process.facts.comm) || forwards) {
+                continue;
+            }
+            for socket in sockets.iter().filter(|socket| socket.state() == State::Listening && socket.protocol() == Protocol::Tcp) {
+                self.tunnels.insert(socket.local().port, netstat_model::text::escape(name).into_owned());
+            }
+        }
+    }
+}
 
 impl Auditor<'_> {
     /// Adds what the record knows: how far back it reaches, and with `calls` which programs call at regular intervals. Nothing where none

@@ -77,6 +77,12 @@ const TERMINAL_SERVERS: &[&str] = &[
     "code-server",
     "jupyter-lab",
     "jupyter-notebook",
+    "jupyterhub-singleuser",
+    "jupyter-server",
+    "jupyter",
+    "ipykernel_launcher",
+    "rstudio-server",
+    "rsession",
     "in.telnetd",
     "telnetd",
     "in.rlogind",
@@ -399,13 +405,104 @@ const PROXIES: &[&str] = &[
     "httpd",
 ];
 
+/// Security sensors and the networking of containers, whose work needs packet or raw sockets and which their makers install themselves.
+const SENSORS: &[&str] = &[
+    "suricata", "snort", "zeek", "falco", "sysdig", "tetragon", "cilium-agent", "cilium", "calico-node", "felix", "flanneld", "weaver",
+    "kube-router", "speaker", "antrea-agent", "datadog-agent", "system-probe", "agent", "falcon-sensor", "packetbeat", "netdata",
+    "ntopng", "ntopng-bin", "capture", "wazuh-agentd", "osqueryd", "tailscaled", "zerotier-one", "netbird", "nebula", "kubelet", "k3s", "k3s-server",
+    "coredns", "keepalived", "bird", "gobgpd", "vector", "tcpdump", "dumpcap", "arpwatch", "blackbox_exporter", "smokeping", "telegraf",
+    "containerd", "dockerd", "multus", "dhcp", "ovn-controller", "sensor", "elastic-agent", "mdatp", "wdavdaemon", "ds_agent", "cbagentd",
+    "nmap", "masscan", "mtr", "fping", "trippy", "trip",
+];
+
+/// Whether a program of this file name is a security sensor or part of a container's network.
+pub fn is_sensor(name: &[u8]) -> bool {
+    among(SENSORS, name) || is_sniffer(name)
+}
+
+/// Servers that people often build or unpack themselves: their name in an ordinary place is no disguise.
+const SERVERS: &[&str] = &[
+    "nginx", "apache2", "httpd", "mysqld", "mariadbd", "postgres", "redis-server", "named", "dnsmasq", "chronyd", "ntpd", "dockerd",
+    "containerd", "rpcbind", "smbd", "nmbd", "master", "exim4", "dhclient", "Xorg", "pipewire", "pulseaudio",
+];
+
+/// Whether a daemon of this name is a server that people build themselves.
+pub fn is_server(name: &str) -> bool {
+    SERVERS.contains(&name)
+}
+
+/// Services that answer strangers: what a shell below them runs, a stranger may have sent.
+const SERVICES: &[&str] = &[
+    "nginx", "apache2", "httpd", "lighttpd", "caddy", "php-fpm", "php-cgi", "tomcat", "jetty", "uwsgi", "gunicorn", "mysqld", "mariadbd",
+    "postgres", "postmaster", "redis-server", "valkey-server", "mongod", "memcached", "exim4", "exim", "smtpd", "dovecot", "vsftpd",
+    "proftpd", "smbd", "named", "squid", "haproxy", "kubelet", "dockerd", "confluence", "jira", "gitlab-workhorse", "puma",
+];
+
+/// Whether a program of this name answers strangers.
+pub fn is_service(name: &[u8]) -> bool {
+    among(SERVICES, without_version(name)) || among(SERVICES, claimed(name)) || name.starts_with(b"php-fpm")
+}
+
+/// Tools that fetch files.
+const DOWNLOADERS: &[&str] = &["curl", "wget", "wget2", "aria2c", "ftp", "tftp", "lftp", "lwp-download", "fetch"];
+
+/// Whether a program of this file name fetches files.
+pub fn is_downloader(name: &[u8]) -> bool {
+    among(DOWNLOADERS, name)
+}
+
+/// Programs that tunnel connections, relay strangers or mine, and that intruders bring along.
+const INTRUDERS_TOOLS: &[&str] = &[
+    "chisel", "frpc", "gost", "iodine", "iodined", "dnscat", "dnscat2", "ptunnel", "ptunnel-ng", "hans", "icmptunnel", "ligolo", "ligolo-agent",
+    "gs-netcat", "gsocket", "revsocks", "rathole", "npc", "stowaway", "earthworm", "iox", "venom", "pwncat", "reGeorg", "sliver", "merlin",
+    "xmrig", "minerd", "cpuminer", "t-rex", "nbminer", "lolMiner", "kinsing", "kdevtmpfsi", "masscan", "pnscan", "zmap", "tsh", "reptile",
+];
+
+/// Tunnels and proxies that administrators use as well.
+const TUNNELS: &[&str] = &[
+    "ngrok", "frps", "cloudflared", "bore", "tor", "3proxy", "microsocks", "sockd", "danted", "ss-local", "ss-server", "sslocal", "ssserver",
+    "v2ray", "xray", "sing-box", "trojan", "hysteria", "brook", "inlets", "localtunnel", "lt", "privoxy", "proxychains4", "sshuttle",
+    "wstunnel", "websocat", "stunnel4", "stunnel", "obfs4proxy", "lyrebird", "snowflake-client", "dns2tcpc", "dns2tcpd", "udp2raw", "kcptun",
+];
+
+/// Whether a program of this file name is one that intruders bring along.
+pub fn is_intruders_tool(name: &[u8]) -> bool {
+    among(INTRUDERS_TOOLS, name)
+}
+
+/// Whether a program of this file name is a tunnel or a proxy.
+pub fn is_tunnel(name: &[u8]) -> bool {
+    among(TUNNELS, name) || is_intruders_tool(name)
+}
+
+/// Libraries that make code while they run: programs that map one have memory without a file.
+const CODE_MAKERS: &[&str] = &[
+    "libpcre", "libffi", "libLLVM", "libluajit", "libv8", "libnode", "libmozjs", "libjavascriptcoregtk", "libwebkit", "liborc", "libclamav",
+    "libguile", "libjvm", "libcoreclr", "libmono", "libgallium", "libhs", "libbpf", "libruby", "libphp", "libQt5Qml", "libQt6Qml", "libgccjit", "libtcc",
+    "libperl", "libasan", "libtsan", "libvulkan", "libGL", "libdynasm", "libdpdk", "libgnutls", "libcrypto-jit",
+];
+
+/// Whether a library of this file name makes code while it runs.
+pub fn is_code_maker(name: &[u8]) -> bool {
+    CODE_MAKERS.iter().any(|known| name.starts_with(known.as_bytes()))
+}
+
+/// Whether `name`, a file's, looks like that of a thread of the kernel without being one: `.kworkerd`.
+pub fn resembles_kernel_thread(name: &[u8]) -> bool {
+    let end = name.iter().position(|byte| *byte != b'.').unwrap_or(name.len());
+    let bare = &name[end..];
+    [&b"kworker"[..], b"ksoftirq", b"kswapd", b"kthread", b"khugepaged", b"kdevtmp", b"kdmtmp", b"kauditd", b"kblockd", b"kcompactd", b"rcu_", b"jbd2"]
+        .iter()
+        .any(|known| bare.starts_with(known))
+}
+
 /// Whether `name` stands in `list`.
 fn among(list: &[&str], name: &[u8]) -> bool {
     list.iter().any(|known| known.as_bytes() == name)
 }
 
 /// The name without a version behind it: `python3.11` is `python`.
-fn without_version(name: &[u8]) -> &[u8] {
+pub(crate) fn without_version(name: &[u8]) -> &[u8] {
     let end = name
         .iter()
         .rposition(|byte| !byte.is_ascii_digit() && !matches!(byte, b'.' | b'-'))

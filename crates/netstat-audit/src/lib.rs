@@ -42,7 +42,7 @@ pub use past::Past;
 pub use verdict::{Judgement, Verdict};
 
 use case::{Case, Exposure, FileLook};
-use finding::{Check, Notes};
+use finding::{Check, Note, Notes};
 use gather::Gathered;
 use verdict::Standing;
 
@@ -177,6 +177,7 @@ impl Auditor<'_> {
         let mut host = host::look(self, list, owners, options);
         self.remember(&mut host, options.host);
         let held = held(&list.sockets, owners);
+        host.relate(&gathered.processes, &held);
         let Gathered { processes, ended } = gathered;
         let mut judged = Vec::with_capacity(processes.len());
         let mut seen: HashMap<Vec<u8>, ProgramHistory> = HashMap::new();
@@ -217,11 +218,7 @@ fn judge_one(
     let case = Case {
         facts: &process.facts,
         sockets,
-        exposure: sockets
-            .iter()
-            .map(|socket| Exposure::of(socket))
-            .max()
-            .unwrap_or(Exposure::None),
+        exposure: exposure(sockets, host),
         program: process.program.as_ref(),
         script: process.script.as_ref(),
         libraries: &process.libraries,
@@ -248,6 +245,54 @@ fn judge_one(
         script: process.script.map(|script| script.look),
         first_seen,
     }
+}
+
+/// How far the sockets of a process reach. A tunnel or proxy on this computer counts as what lies behind it.
+fn exposure(sockets: &[&Socket], host: &case::Host) -> Exposure {
+    let of = |socket: &&Socket| {
+        let foreign = socket.foreign();
+        let tunnelled = socket.is_connected() && host.tunnels.contains_key(&foreign.port) && netstat_model::reach::is_loopback(foreign.address);
+        // The tunnel's own end of the same connection is not its client.
+        match tunnelled && !host.tunnels.contains_key(&socket.local().port) {
+            true => Exposure::World,
+            false => Exposure::of(socket),
+        }
+    };
+    sockets.iter().map(of).max().unwrap_or(Exposure::None)
+}
+
+/// The finding that weak signs of several kinds add up to, if they do.
+fn several(case: &Case<'_>, findings: &[Finding]) -> Option<Note> {
+    const KINDS: usize = 3;
+    const POINTS: u32 = 5;
+    if findings.iter().any(|finding| finding.severity >= Severity::High) {
+        return None;
+    }
+    let mut kinds: std::collections::BTreeMap<finding::Family, &Finding> = std::collections::BTreeMap::new();
+    // An open port is a door, no sign of an intruder.
+    let is_sign = |finding: &&Finding| finding.severity >= Severity::Low && finding.rule.name != "open-port";
+    for finding in findings.iter().filter(is_sign) {
+        let known = kinds.entry(finding.rule.family).or_insert(finding);
+        if finding.severity > known.severity {
+            *known = finding;
+        }
+    }
+    let points = |finding: &&Finding| if finding.severity >= Severity::Medium { 2 } else { 1 };
+    let sum: u32 = kinds.values().map(points).sum();
+    if kinds.len() < KINDS || sum < POINTS {
+        return None;
+    }
+    let mut evidence: Vec<String> = kinds.values().map(|finding| format!("{} ({}, {} of {sum} points)", finding.headline, finding.rule.name, points(finding))).collect();
+    evidence.extend(case.reach_evidence());
+    Some(Note {
+        severity: Severity::High,
+        headline: format!("shows {} weak signs of different kinds that support each other", kinds.len()),
+        evidence,
+        verify: case.host.own(&format!("inspect pid:{}", case.facts.pid)),
+        would_change: "most of the signs have a reason that you know".to_owned(),
+        pid: None,
+        program: None,
+    })
 }
 
 /// The sockets that each process holds.
@@ -289,6 +334,9 @@ fn check(case: &Case<'_>) -> (Vec<Finding>, Vec<String>) {
         findings.extend(notes.found.into_iter().map(of));
     }
     unexamined.dedup();
+    if let Some(note) = several(case, &findings) {
+        findings.push(Finding::of(rules::SEVERAL, note, Some(case.facts.pid), Some(program)));
+    }
     sort(&mut findings);
     (findings, unexamined)
 }
@@ -332,6 +380,20 @@ fn standing(case: &Case<'_>) -> Standing {
         return Standing::Unknown;
     }
     match look.ownership.as_ref().map(|found| (&found.owner, &found.origin)) {
+        Some((FileOwner::Package(package), _)) if look.authority != files::Authority::Own => {
+            let (files::Authority::Other(root) | files::Authority::Nobody(root)) = &look.authority else {
+                return Standing::Unknown;
+            };
+            Standing::Foreign {
+                name: escape_str(&package.name).into_owned(),
+                root: root.clone(),
+                counts: look.is_vouched(),
+            }
+        }
+        Some((FileOwner::Package(package), _)) if runs_what(case).is_some() => Standing::Runs {
+            name: escape_str(&package.name).into_owned(),
+            what: runs_what(case).unwrap_or_default(),
+        },
         Some((FileOwner::Package(package), _)) => Standing::Packaged {
             name: escape_str(&package.name).into_owned(),
             compared: matches!(look.verified, Some(Match::Matches { .. })),
@@ -340,5 +402,22 @@ fn standing(case: &Case<'_>) -> Standing {
         Some((FileOwner::Nobody, None)) => Standing::Unknown,
         Some((FileOwner::Unknown(why), None)) => Standing::Unread(escape_str(&why.words()).into_owned()),
         None => Standing::Unread("it was not looked up".to_owned()),
+    }
+}
+
+/// What a packaged interpreter, shell or relay does that its package does not vouch for, to follow "it "; `None` where the package vouches.
+fn runs_what(case: &Case<'_>) -> Option<String> {
+    use script::Runs;
+    if known::is_relay(case.name()) && case.name() != b"openssl" && case.name() != b"busybox" {
+        return Some("passes on what comes to it over the network".to_owned());
+    }
+    match case.runs()? {
+        Runs::Input => Some("runs code given by its standard input".to_owned()),
+        Runs::Text(_) => Some("runs code given on its command line".to_owned()),
+        Runs::Module(name) => Some(format!("runs the module {}", escape(name))).filter(|_| case.name() == b"java"),
+        Runs::File(path) => match case.script {
+            Some(script) if script.look.package().is_some() && script.look.is_vouched() => None,
+            _ => Some(format!("runs code given by {}, which no package is known to own", escape(path))),
+        },
     }
 }

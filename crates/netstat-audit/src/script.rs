@@ -1,7 +1,7 @@
 //! Interpreters: what runs is the script, not the program file.
 
 /// Programs that run a script, by the beginning of their file name; a version number may follow (`python3.11`).
-const INTERPRETERS: [Interpreter; 17] = [
+const INTERPRETERS: [Interpreter; 25] = [
     Interpreter::new("python", b"c", b"WX", true),
     Interpreter::new("pypy", b"c", b"WX", true),
     Interpreter::new("perl", b"eE", b"ICMm", false),
@@ -19,6 +19,14 @@ const INTERPRETERS: [Interpreter; 17] = [
     Interpreter::new("fish", b"c", b"Cd", false),
     Interpreter::new("tclsh", b"", b"", false),
     Interpreter::new("Rscript", b"e", b"", false),
+    Interpreter::new("wish", b"", b"", false),
+    Interpreter::new("expect", b"c", b"", false),
+    Interpreter::new("ash", b"c", b"o", false),
+    Interpreter::new("mksh", b"c", b"o", false),
+    Interpreter::new("awk", b"", b"Fv", false),
+    Interpreter::new("gawk", b"e", b"Fv", false),
+    Interpreter::new("mawk", b"", b"FvW", false),
+    Interpreter::new("java", b"", b"", false),
 ];
 
 /// How the words of an interpreter's command line are to be read.
@@ -64,6 +72,9 @@ pub fn runs<'a>(program: &[u8], words: &'a [Vec<u8>]) -> Option<Runs<'a>> {
     let interpreter = INTERPRETERS
         .iter()
         .find(|interpreter| interpreter.name.as_bytes() == bare)?;
+    if interpreter.name == "java" {
+        return Some(java(words));
+    }
     let mut rest = words.iter().skip(1).map(Vec::as_slice);
     while let Some(word) = rest.next() {
         match word {
@@ -80,10 +91,30 @@ pub fn runs<'a>(program: &[u8], words: &'a [Vec<u8>]) -> Option<Runs<'a>> {
                     return Some(found);
                 }
             }
+            // The first word of awk is the program itself unless -f names a file.
+            text if interpreter.name.ends_with("awk") => return Some(Runs::Text(text)),
             file => return Some(Runs::File(file)),
         }
     }
     Some(Runs::Input)
+}
+
+/// What the Java launcher was given: `-jar FILE`, a source file, or the name of a class.
+fn java(words: &[Vec<u8>]) -> Runs<'_> {
+    let mut rest = words.iter().skip(1).map(Vec::as_slice);
+    while let Some(word) = rest.next() {
+        match word {
+            b"-jar" => return rest.next().map_or(Runs::Input, Runs::File),
+            b"-cp" | b"-classpath" | b"--class-path" | b"-p" | b"--module-path" => {
+                rest.next();
+            }
+            b"-m" | b"--module" => return rest.next().map_or(Runs::Input, Runs::Module),
+            [b'-', ..] => {}
+            file if file.ends_with(b".java") => return Runs::File(file),
+            class => return Runs::Module(class),
+        }
+    }
+    Runs::Input
 }
 
 /// Reads a cluster of short options; gives what is run when one of them says so.
@@ -111,7 +142,9 @@ fn option<'a>(
             };
             return Some(module.map_or(Runs::Input, Runs::Module));
         }
-        if interpreter.name == "php" && matches!(letter, b'f' | b'F') {
+        if (interpreter.name == "php" && matches!(letter, b'f' | b'F'))
+            || (interpreter.name.ends_with("awk") && *letter == b'f')
+        {
             let file = if attached.is_empty() {
                 rest.next()
             } else {

@@ -1,8 +1,6 @@
 //! What the findings about one process come to.
 
-use std::collections::BTreeSet;
-
-use super::finding::{Family, Finding, Severity};
+use super::finding::{Finding, Severity};
 
 /// What a person may think of a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -42,8 +40,7 @@ impl Judgement {
 pub struct Verdict {
     /// The judgement.
     pub judgement: Judgement,
-    /// How much the process is worth a look: that of the gravest finding, or one more where several kinds of signs support each other.
-    /// `None` without findings.
+    /// How much the process is worth a look: that of the gravest finding. `None` without findings.
     pub severity: Option<Severity>,
     /// Why, the weightiest first.
     pub reasons: Vec<String>,
@@ -56,6 +53,10 @@ pub struct Verdict {
 pub(super) enum Standing {
     /// A package lists it; `compared` tells whether its content was found to match.
     Packaged { name: String, compared: bool },
+    /// A package owns the program, but not what the program was given to do.
+    Runs { name: String, what: String },
+    /// The databases of another root list it; `counts` tells whether only the superuser can have made that root.
+    Foreign { name: String, root: String, counts: bool },
     /// No package lists it, but its place names who installs things there.
     Placed(String),
     /// No package lists it, and nothing is known of its place.
@@ -64,25 +65,16 @@ pub(super) enum Standing {
     Unread(String),
 }
 
-/// How many kinds of signs must each be medium for the process to count as high.
-const KINDS: usize = 3;
-
 /// The verdict on a process with these findings, the gravest first.
 pub(super) fn verdict(findings: &[Finding], standing: &Standing, unexamined: &[String]) -> Verdict {
     let gravest = findings.iter().map(|finding| finding.severity).max();
-    let kinds: BTreeSet<Family> = findings
-        .iter()
-        .filter(|finding| finding.severity >= Severity::Medium)
-        .map(|finding| finding.rule.family)
-        .collect();
-    let supported = kinds.len() >= KINDS && gravest == Some(Severity::Medium);
-    let severity = if supported { Some(Severity::High) } else { gravest };
+    let severity = gravest;
     let judgement = match severity {
         Some(Severity::High | Severity::Critical) => Judgement::Suspicious,
         Some(Severity::Medium) => Judgement::Unusual,
         _ => match standing {
             Standing::Packaged { .. } | Standing::Placed(_) => Judgement::Expected,
-            Standing::Unknown | Standing::Unread(_) => Judgement::CannotTell,
+            Standing::Unknown | Standing::Unread(_) | Standing::Runs { .. } | Standing::Foreign { .. } => Judgement::CannotTell,
         },
     };
     let mut reasons: Vec<String> = findings
@@ -90,15 +82,19 @@ pub(super) fn verdict(findings: &[Finding], standing: &Standing, unexamined: &[S
         .filter(|finding| finding.severity >= Severity::Low)
         .map(|finding| format!("it {} ({})", finding.headline, finding.severity))
         .collect();
-    if supported {
-        reasons.push(format!("signs of {} kinds support each other", kinds.len()));
-    }
     reasons.push(match standing {
         Standing::Packaged { name, compared: true } => {
             format!("package {name} owns its program, which is as the package recorded it")
         }
         Standing::Packaged { name, compared: false } => {
             format!("package {name} owns its program, which was not compared with the package")
+        }
+        Standing::Runs { name, what } => format!("package {name} owns its program, but it {what}"),
+        Standing::Foreign { name, root, counts: true } => {
+            format!("the package database of {root} says that package {name} owns its program; that is the word of that root alone")
+        }
+        Standing::Foreign { root, counts: false, .. } => {
+            format!("only the package database of {root} lists its program, and an ordinary user can have made that root: it counts for nothing")
         }
         Standing::Placed(place) => format!("its program lies in the place of {place}; nothing vouches for its content"),
         Standing::Unknown => "no package owns its program, and its place says nothing".to_owned(),
@@ -154,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn the_gravest_decides_and_kinds_support_each_other() {
+    fn verdict_gravest_finding_decides() {
         let of = |findings: &[Finding]| verdict(findings, &packaged(), &[]);
         assert_eq!(of(&[]).judgement, Judgement::Expected);
         assert_eq!(of(&[finding("traced", Severity::Low)]).judgement, Judgement::Expected);
@@ -163,17 +159,6 @@ mod tests {
             of(&[finding("traced", Severity::High)]).judgement,
             Judgement::Suspicious
         );
-        let medium = |rules: &[&str]| {
-            let findings: Vec<Finding> = rules.iter().map(|rule| finding(rule, Severity::Medium)).collect();
-            of(&findings).severity
-        };
-        assert_eq!(medium(&["unpackaged", "odd-place"]), Some(Severity::Medium));
-        // Two of one kind are one.
-        assert_eq!(
-            medium(&["unpackaged", "odd-place", "writable", "deleted-program"]),
-            Some(Severity::Medium)
-        );
-        assert_eq!(medium(&["unpackaged", "odd-place", "odd-port"]), Some(Severity::High));
     }
 
     #[test]

@@ -54,6 +54,21 @@ pub fn escape_str(text: &str) -> Cow<'_, str> {
     escape(text.as_bytes())
 }
 
+/// A command as it is to be typed: `program` and its arguments, each quoted where a shell needs it.
+pub fn shell_command(program: &str, arguments: &[&[u8]]) -> String {
+    let mut line = program.to_owned();
+    for argument in arguments {
+        line.push(' ');
+        // Options stand as they are.
+        let dashes = argument.iter().take_while(|byte| **byte == b'-').count();
+        line.push_str(&"-".repeat(dashes));
+        if dashes == 0 || dashes < argument.len() {
+            line.push_str(&shell_quoted(&argument[dashes..]));
+        }
+    }
+    line
+}
+
 /// `word` as one word of a POSIX shell, safe to print: what a plain name may hold stands as it is, anything else between single
 /// quotes, and bytes that are no printable text in the form that `$'...'` takes.
 pub fn shell_quoted(word: &[u8]) -> String {

@@ -37,10 +37,8 @@ fn check(case: &Case<'_>, notes: &mut Notes) {
         ));
     }
     let package = look.package();
-    let upgraded = package.zip(case.facts.started.known()).and_then(|(package, started)| {
-        let since = package.installed_since(started).known()?;
-        Some((package, since))
-    });
+    let upgraded = package.map(|package| (package, case.was_upgraded(look)));
+    let renewed = look.origin().is_some_and(|origin| origin.manager.renews_itself()) && !case.is_hidden_place();
     let (severity, headline) = match (program.place, upgraded) {
         (FileStatus::There | FileStatus::Memory, _) => return,
         (_, Some((package, true))) => {
@@ -52,6 +50,14 @@ fn check(case: &Case<'_>, notes: &mut Notes) {
                 Severity::Info,
                 "runs an older file than its package has installed: restart it".to_owned(),
             )
+        }
+        (FileStatus::Removed, _) if renewed => (
+            Severity::Low,
+            "runs from a file that its updater has removed".to_owned(),
+        ),
+        (FileStatus::Removed, _) if is_release(case, &look.path) => {
+            evidence.push("it lies in a directory of releases, which are replaced as a whole".to_owned());
+            (Severity::Medium, "runs from a release that was removed".to_owned())
         }
         (FileStatus::Removed, _) if package.is_some() => (
             Severity::Medium,
@@ -104,6 +110,18 @@ fn check(case: &Case<'_>, notes: &mut Notes) {
         pid: None,
         program: None,
     });
+}
+
+/// Whether the path has a directory of releases in it, in a place where services or users keep their own programs, and the process runs as the
+/// file's owner.
+fn is_release(case: &Case<'_>, path: &[u8]) -> bool {
+    let place = [&b"/srv/"[..], b"/opt/", b"/home/", b"/var/www/", b"/usr/local/"].iter().any(|place| path.starts_with(place));
+    let mut parts = path.split(|byte| *byte == b'/');
+    let releases = parts.any(|part| matches!(part, b"releases" | b"versions" | b"deployments" | b"revisions"));
+    let running = case.facts.program.as_ref().known().and_then(|program| program.running.known());
+    let users = case.facts.users.known();
+    let same = running.zip(users).is_some_and(|(file, users)| file.user == users.effective || file.user == 0);
+    place && releases && same && !case.is_hidden_place()
 }
 
 #[cfg(test)]

@@ -1,9 +1,10 @@
 //! The program is not what its package installed.
 
-use netstat_model::text::escape_str;
-use netstat_packages::packages::Match;
+use netstat_model::text::{escape_str, shell_command};
+use netstat_packages::packages::{Database, Match};
 
 use crate::case::{Case, FileLook};
+use crate::files::Authority;
 use crate::finding::{Check, Family, Note, Notes, Rule, Severity};
 
 /// See the module.
@@ -62,17 +63,37 @@ fn note(case: &Case<'_>, what: &str, look: &FileLook, recorded: &str, found: &st
             _ => format!("runs a {what} that differs from what package {package} installed"),
         },
         evidence,
-        verify: match look.package().map(|package| package.database) {
-            Some(netstat_packages::packages::Database::Rpm) => format!("rpm -V {package}"),
-            Some(netstat_packages::packages::Database::Apk) => format!("apk audit --system; sha1sum {}", look.shown()),
-            Some(netstat_packages::packages::Database::Pacman) => format!("pacman -Qkk {package}"),
-            _ => format!("dpkg --verify {package}"),
-        },
+        verify: verify(case, look),
         would_change:
             "the digest is that of another release of the package; somebody replaced the file and can say why"
                 .to_owned(),
         pid: None,
         program: None,
+    }
+}
+
+/// The command by which the package manager compares the file, in the root that the package is of.
+fn verify(case: &Case<'_>, look: &FileLook) -> String {
+    let name = look.package().map_or(&b""[..], |package| package.name.as_bytes());
+    let root = match look.authority {
+        Authority::Own => "/".to_owned(),
+        _ => format!("/proc/{}/root", case.facts.pid),
+    };
+    let own = look.authority == Authority::Own;
+    let with = |program: &str, option: &str, words: &[&[u8]]| {
+        let mut all: Vec<&[u8]> = Vec::new();
+        let joined = format!("{option}{root}");
+        if !own {
+            all.push(joined.as_bytes());
+        }
+        all.extend_from_slice(words);
+        shell_command(program, &all)
+    };
+    match look.package().map(|package| package.database) {
+        Some(Database::Rpm) => with("rpm", "--root=", &[b"-V", b"--", name]),
+        Some(Database::Apk) => with("apk", "--root=", &[b"audit", b"--system"]),
+        Some(Database::Pacman) => with("pacman", "--sysroot=", &[b"-Qkk", b"--", name]),
+        _ => with("dpkg", "--root=", &[b"--verify", name]),
     }
 }
 

@@ -15,9 +15,9 @@ pub(crate) static RULE: Rule = Rule {
     title: "code in the program's memory comes from a removed file, from a place anyone may write to, or from nowhere",
     explanation: "What was injected into a program shows in its map of memory. High: code from /dev or /dev/shm, and code from /tmp or another passing place in \
         a packaged program that is no interpreter or runtime; medium in the others. Code from a library that no package owns in a system directory, in a \
-        packaged program, is medium. Code from a removed library is info when a package has installed another meanwhile (restart the program), else medium. Code \
-        from a file in memory is medium, memory without a file that is both writable and executable is medium where no package owns the program. Runtimes that make code while they run (browsers, node, java, \
-        ...) and packaged programs are not blamed for such memory; neither are packed modules that java and Python unpack (low).",
+        packaged program, is high where libraries for all programs lie, medium where plugins do. Code from a removed library is medium, unless a package has installed another meanwhile (see outdated-libraries). Code \
+        from a file in memory is medium, and so is executable memory without a file in a program that makes no code: high when it is on the network beyond this computer. Runtimes that make code while they run (browsers, node, java, \
+        ...) and programs that map a library which makes code are not blamed for such memory; neither are packed modules that java and Python unpack (low).",
     harmless: "runtimes that translate while they run; modules unpacked to /tmp by java and Python; libraries replaced by an upgrade; drivers of graphics \
         cards that were not installed as a package",
     technique: "T1055",
@@ -67,7 +67,7 @@ fn check(case: &Case<'_>, notes: &mut Notes) {
         evidence.push((severity, line));
     };
     let own = case.program.map(|program| program.path.as_slice());
-    let mut bare = 0;
+    let (mut bare, mut read_only) = (0, 0);
     for mapping in mappings {
         match &mapping.what {
             Mapped::File { path, .. } if Some(path.as_slice()) == own || seen.contains(&path.as_slice()) => {}
@@ -103,14 +103,22 @@ fn check(case: &Case<'_>, notes: &mut Notes) {
                 }
             }
             Mapped::Anonymous if mapping.writable => bare += mapping.size(),
-            Mapped::Anonymous | Mapped::Named(_) => {}
+            Mapped::Anonymous => read_only += mapping.size(),
+            Mapped::Named(_) => {}
         }
     }
-    if bare > 0 && case.is_unowned() && !runtime {
+    let makes_code = case.libraries.iter().any(|library| known::is_code_maker(library.name()));
+    if bare + read_only > 0 && !hosts_modules && !makes_code {
+        let far = case.exposure > crate::case::Exposure::Loopback;
+        let severity = match (case.is_unowned(), far, bare > 0) {
+            (true, true, _) | (false, true, true) => Severity::High,
+            (true, false, _) | (false, false, true) => Severity::Medium,
+            (false, _, false) => Severity::Low,
+        };
         note(
-            Severity::Medium,
-            "has memory that is both writable and executable",
-            format!("{bare} bytes of memory without a file are both writable and executable"),
+            severity,
+            "has code in memory without a file",
+            format!("{bare} bytes are writable and executable, {read_only} bytes executable, without a file, in a program that makes no code"),
         );
     }
     let Some((severity, headline)) = worst else { return };
@@ -164,16 +172,18 @@ fn file(case: &Case<'_>, path: &[u8], deleted: bool, hosts_modules: bool) -> Opt
         .program
         .is_some_and(|program| directory(&program.path) == directory(path) || program.path.starts_with(b"/tmp/"));
     if passing && !beside {
+        let packed = path.starts_with(b"/tmp/_MEI") && case.is_unowned();
         let severity = match (hosts_modules, deleted) {
+            _ if packed => Severity::Low,
             (true, true) => Severity::Low,
             (false, _) if case.is_packaged() => Severity::High,
             _ => Severity::Medium,
         };
         return Some((
             severity,
-            "has code from a place that anyone may write to",
+            "has code from a place for short-lived files",
             format!(
-                "anyone may write there{}",
+                "a place for short-lived files{}",
                 if deleted { ", and it was removed since" } else { "" }
             ),
         ));
@@ -186,21 +196,19 @@ fn file(case: &Case<'_>, path: &[u8], deleted: bool, hosts_modules: bool) -> Opt
         ));
     }
     if deleted {
-        let package = look.and_then(|look| look.package());
-        let upgraded = package
-            .zip(case.facts.started.known())
-            .and_then(|(package, started)| package.installed_since(started).known());
-        return Some(match (upgraded, hosts_modules, look.and_then(|look| look.origin())) {
-            (Some(true), ..) => (
-                Severity::Info,
-                "runs older libraries than their packages have installed: restart it",
-                "replaced by an upgrade".to_owned(),
-            ),
-            (_, true, _) | (.., Some(_)) => (Severity::Low, "has code from a removed file", "removed".to_owned()),
+        // Another rule tells what was upgraded.
+        if look.is_some_and(|look| case.was_upgraded(look)) {
+            return None;
+        }
+        return Some(match (hosts_modules, look.and_then(|look| look.origin())) {
+            (true, _) | (_, Some(_)) => (Severity::Low, "has code from a removed file", "removed".to_owned()),
             _ => (
                 Severity::Medium,
                 "has code from a removed file",
-                "removed, and not by an upgrade of its package".to_owned(),
+                match look.and_then(|look| look.package()) {
+                    Some(_) => "removed, and its package was not upgraded since".to_owned(),
+                    None => "removed, and no package is known to have owned it".to_owned(),
+                },
             ),
         });
     }
@@ -216,8 +224,11 @@ fn file(case: &Case<'_>, path: &[u8], deleted: bool, hosts_modules: bool) -> Opt
         // Caches that programs make of their own (gconv-modules.cache, locale archives, .so made by ldconfig triggers).
         && base(path).windows(3).any(|part| part == b".so")
     {
+        // What every program may load lies in these directories themselves; plugins lie deeper.
+        let shared = path.split(|byte| *byte == b'/').filter(|part| !part.is_empty()).count() <= 4
+            && (path.starts_with(b"/usr/lib") || path.starts_with(b"/lib"));
         return Some((
-            Severity::Medium,
+            if shared { Severity::High } else { Severity::Medium },
             "has a library that no package owns",
             "it lies in a system directory, and no package lists it".to_owned(),
         ));
@@ -250,6 +261,10 @@ mod tests {
         assert_eq!(with("/usr/bin/java", "/tmp/x.so", true), [Severity::Low]);
         assert_eq!(
             with("/usr/sbin/sshd", "/usr/lib/security/pam_x.so", false),
+            [Severity::High]
+        );
+        assert_eq!(
+            with("/usr/sbin/nginx", "/usr/lib/nginx/modules/own/x.so", false),
             [Severity::Medium]
         );
         assert_eq!(with("/usr/sbin/sshd", "/opt/x/y.so", false), []);
@@ -260,14 +275,18 @@ mod tests {
             .packaged("x")
             .mapped(testing::upgraded("/usr/lib/libssl.so.3", "libssl3"), true)
             .check(&RULE);
-        assert_eq!(upgraded, [Severity::Info]);
+        // What an upgrade replaced is another rule's.
+        assert_eq!(upgraded, []);
     }
 
     #[test]
     fn code_without_a_file() {
         let bare = |made: Made| made.bare_memory().connected("203.0.113.7:1").check(&RULE);
-        assert_eq!(bare(Made::program("/srv/x/agent").unowned()), [Severity::Medium]);
-        assert_eq!(bare(Made::program("/usr/sbin/nginx").packaged("nginx")), []);
+        assert_eq!(bare(Made::program("/srv/x/agent").unowned()), [Severity::High]);
+        assert_eq!(bare(Made::program("/usr/sbin/cron").packaged("cron")), [Severity::High]);
+        let makes_code = testing::upgraded("/usr/lib/libpcre2-8.so.0", "libpcre2-8-0");
+        let nginx = Made::program("/usr/sbin/nginx").packaged("nginx").mapped(makes_code, false);
+        assert_eq!(bare(nginx), []);
         assert_eq!(
             bare(Made::program("/home/u/.nvm/versions/node/v20/bin/node").unowned()),
             []

@@ -33,6 +33,7 @@ fn check(case: &Case<'_>, notes: &mut Notes) {
     let (severity, what) = match bracketed {
         Some(inner) if known::is_kernel_thread_name(inner) => (Severity::Critical, first),
         _ if known::is_kernel_thread_name(comm) => (Severity::Critical, comm),
+        None if case.is_unowned() && known::resembles_kernel_thread(case.name()) => (Severity::Critical, case.name()),
         Some(inner) if !inner.contains(&b' ') && !inner.is_empty() => (Severity::High, first),
         Some(_) => (Severity::Low, first),
         None => return,

@@ -24,6 +24,17 @@ mod traced;
 mod unpackaged;
 mod views;
 mod writable;
+mod tunnel;
+mod system_place;
+mod several;
+mod outdated;
+mod odd_name;
+mod mounted_over;
+mod listener_exec;
+mod lineage;
+mod environment;
+mod code;
+mod capabilities;
 
 use super::finding::Rule;
 
@@ -55,7 +66,26 @@ pub static RULES: &[&Rule] = &[
     &blocked::OWNERLESS,
     &beacon::RULE,
     &novelty::RULE,
+    &code::RULE,
+    &listener_exec::RULE,
+    &lineage::RULE,
+    &environment::RULE,
+    &system_place::RULE,
+    &odd_name::RULE,
+    &capabilities::RULE,
+    &tunnel::RULE,
+    &mounted_over::RULE,
+    &outdated::RULE,
+    &several::RULE,
 ];
+
+/// Whether the path is that of a place for short-lived files, or hidden.
+pub(crate) fn is_odd_place(path: &[u8]) -> bool {
+    place::is_odd(path)
+}
+
+/// The rule that adds weak signs up; [`crate::Auditor`] applies it after all others.
+pub(crate) static SEVERAL: &Rule = &several::RULE;
 
 /// The rule called `name`, in any case of letter.
 pub fn find(name: &str) -> Option<&'static Rule> {
@@ -78,6 +108,9 @@ mod tests {
                 "{rule:?}"
             );
             // T1234 or T1234.001 (attack.mitre.org).
+            if rule.technique.is_empty() {
+                continue;
+            }
             let number = rule.technique.strip_prefix('T').unwrap();
             let (technique, sub) = number.split_once('.').unwrap_or((number, "001"));
             assert!(

@@ -58,7 +58,7 @@ fn check(case: &Case<'_>, notes: &mut Notes) {
         }
         notes.found(Note {
             severity,
-            headline: format!("port {port} is open: {what}"),
+            headline: format!("leaves port {port} open to others: {what}"),
             evidence,
             verify: case.host.own(&format!("-ano --exposed --port {port}")),
             would_change: "it listens on 127.0.0.1 only, or a packet filter keeps strangers out".to_owned(),

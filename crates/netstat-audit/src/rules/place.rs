@@ -12,7 +12,8 @@ pub(crate) static RULE: Rule = Rule {
     title: "the program runs from a place that anyone may write to, or that is hidden",
     explanation: "What broke in without rights can write to few places: /tmp, /var/tmp, /dev/shm, spool and lock directories. Programs are installed \
         elsewhere. High in /dev and /dev/shm, in a hidden directory outside a home, and elsewhere of these when it is on the network beyond this \
-        computer without a terminal or a build tool as its parent; else medium. AppImages, which mount themselves below /tmp, are info; a program \
+        computer without a terminal or a build tool as its parent; else medium. In a home, a hidden directory within a hidden one and the cache are high for what is \
+        connected beyond this computer, unless a tool is known to keep programs there. AppImages, which mount themselves below /tmp, are info; a program \
         that a package owns is none of this. Of an interpreter, the script counts.",
     harmless: "builds and test runs (their parent is a compiler, build tool or test runner), AppImages, installers, something you tried out yourself",
     technique: "T1036.005",
@@ -31,6 +32,10 @@ enum Kind {
     Data,
     /// Hidden, and in no home.
     Hidden,
+    /// Hidden in a home, where no tool is known to keep programs.
+    HomeHidden,
+    /// In the cache of a home, where no tool is known to keep programs.
+    HomeCache,
 }
 
 /// Directories (Filesystem Hierarchy Standard 3.0; hier(7)), the more telling first.
@@ -43,13 +48,14 @@ const PLACES: &[(&[u8], Kind)] = &[
     (b"/var/tmp/", Kind::Passing),
     (b"/run/user/", Kind::Passing),
     (b"/run/lock/", Kind::Passing),
+    (b"/run/", Kind::Passing),
     (b"/var/lock/", Kind::Passing),
     (b"/var/spool/", Kind::Data),
     (b"/var/mail/", Kind::Data),
     (b"/var/www/", Kind::Data),
     (b"/srv/www/", Kind::Data),
     (b"/var/log/", Kind::Data),
-    (b"/etc/cron", Kind::Data),
+    (b"/etc/", Kind::Data),
     (b"/boot/", Kind::Data),
 ];
 
@@ -80,6 +86,16 @@ const BUILDERS: &[&[u8]] = &[
     b"code",
     b"gdb",
     b"rust-analyzer",
+    b"Runner.Worker",
+    b"Runner.Listener",
+    b"gitlab-runner",
+    b"buildkite-agent",
+    b"act_runner",
+    b"woodpecker-agent",
+    b"drone-runner-docker",
+    b"tox",
+    b"nox",
+    b"ansible-playbook",
 ];
 
 fn check(case: &Case<'_>, notes: &mut Notes) {
@@ -116,6 +132,11 @@ fn one(case: &Case<'_>, what: &str, look: &FileLook, notes: &mut Notes) {
         (Kind::Data, _) if what == "script" => return,
         (_, Some(Manager::GoBuild | Manager::CargoBuild)) => Severity::Low,
         (Kind::Never | Kind::Hidden, _) if case.exposure > Exposure::Loopback => Severity::High,
+        (Kind::Data, _) if case.exposure > Exposure::Loopback && !look.path.starts_with(b"/var/www/") && !look.path.starts_with(b"/srv/www/") => Severity::High,
+        (Kind::HomeHidden | Kind::HomeCache, Some(_)) => return,
+        (Kind::HomeHidden | Kind::HomeCache, None) if case.is_connected_far() => Severity::High,
+        (Kind::HomeHidden, _) => Severity::Medium,
+        (Kind::HomeCache, _) => Severity::Low,
         (Kind::Never | Kind::Hidden | Kind::Data, _) => Severity::Medium,
         (Kind::Passing, _) if built.is_none() && case.exposure > Exposure::Loopback => Severity::High,
         (Kind::Passing, _) => Severity::Medium,
@@ -125,7 +146,9 @@ fn one(case: &Case<'_>, what: &str, look: &FileLook, notes: &mut Notes) {
     evidence.extend(case.reach_evidence());
     let place = match kind {
         Kind::Never => "a place where no program belongs",
-        Kind::Passing => "a place for short-lived files that anyone may write to",
+        Kind::Passing => "a place for short-lived files",
+        Kind::HomeHidden => "a hidden directory of a home that no known tool uses",
+        Kind::HomeCache => "the cache of a home",
         Kind::Data => "a place for data of services",
         Kind::Hidden => "a hidden place outside any home",
     };
@@ -144,20 +167,78 @@ fn one(case: &Case<'_>, what: &str, look: &FileLook, notes: &mut Notes) {
 }
 
 fn kind(path: &[u8]) -> Option<Kind> {
+    if is_hidden(path) {
+        return Some(Kind::Hidden);
+    }
     if let Some((_, kind)) = PLACES.iter().find(|(place, _)| path.starts_with(place)) {
         return Some(*kind);
     }
-    let home = [&b"/home/"[..], b"/root/", b"/Users/"]
-        .iter()
-        .any(|home| path.starts_with(home));
-    let mut parts = path.split(|&byte| byte == b'/').filter(|part| !part.is_empty());
-    let hidden = parts.clone().any(|part| {
-        let odd = part.iter().all(|byte| matches!(byte, b'.' | b' ')) || part.iter().any(u8::is_ascii_control);
-        odd || (part.starts_with(b".") && !home)
-    });
-    // Homes of services (/var/lib/NAME/.cache/...) have hidden directories like any other home.
-    let service_home = parts.next() == Some(b"var") && parts.next() == Some(b"lib");
-    (hidden && !service_home).then_some(Kind::Hidden)
+    let parts: Vec<&[u8]> = path.split(|&byte| byte == b'/').filter(|part| !part.is_empty()).collect();
+    let below = match parts.as_slice() {
+        [b"home" | b"Users", _, below @ ..] | [b"root", below @ ..] => below,
+        _ => return None,
+    };
+    let (_, directories) = below.split_last()?;
+    let known = |part: &[u8], list: &[&str]| list.iter().any(|known| part.starts_with(known.as_bytes()));
+    if let [b".cache", rest @ ..] = directories {
+        let tool = rest.first().is_some_and(|first| known(first, CACHES));
+        return (!tool).then_some(Kind::HomeCache);
+    }
+    let mut hidden = directories.iter().filter(|part| part.starts_with(b".")).chain(below.last().filter(|name| name.starts_with(b".")));
+    let first = hidden.next()?;
+    // A hidden directory within a hidden one, or one with hardly a name, is made to be overlooked.
+    let nested = hidden.any(|part| !known(part, HOME_TOOLS));
+    let short = first.len() <= 2;
+    (nested || short).then_some(Kind::HomeHidden)
+}
+
+/// What tools keep below `~/.cache` and run from there.
+const CACHES: &[&str] = &[
+    "ms-playwright", "puppeteer", "bazel", "pre-commit", "electron", "Cypress", "cypress", "huggingface", "rod", "selenium", "uv", "pip", "node", "yarn", "pnpm", "prisma",
+    "deno", "go-build", "JetBrains", "embedded-postgres", "pypoetry", "nix", "cargo", "coursier", "trunk", "zig", "helm", "claude", "codeium", "sccache", "ccache", "pdm", "act",
+];
+
+/// Hidden directories within other hidden directories that tools make.
+const HOME_TOOLS: &[&str] = &[
+    ".venv", ".bin", ".git", ".cargo", ".rustup", ".nvm", ".npm", ".pyenv", ".local", ".cache", ".config", ".tox", ".nox", ".yarn", ".pnpm", ".pnpm-store", ".pack", ".build", ".conda", ".next",
+    ".store", ".linuxbrew", ".gradle", ".m2", ".terraform", ".svelte-kit", ".vscode", ".idea", ".dotnet", ".nuget", ".pixi", ".mise", ".asdf", ".eggs",
+];
+
+/// Whether the path is hidden outside a home, or has a part that is made to be overlooked: dots, blanks or control characters only.
+pub(crate) fn is_hidden(path: &[u8]) -> bool {
+    let parts: Vec<&[u8]> = path.split(|&byte| byte == b'/').filter(|part| !part.is_empty()).collect();
+    let odd = |part: &&[u8]| part.iter().all(|byte| matches!(byte, b'.' | b' ')) || part.iter().any(u8::is_ascii_control);
+    if parts.iter().any(odd) {
+        return true;
+    }
+    match parts.as_slice() {
+        [b"home" | b"Users" | b"root", ..] => false,
+        // Homes of services (/var/lib/NAME/.cache/...) have hidden directories like any other home.
+        [b"var", b"lib", name, ..] => name.starts_with(b"."),
+        // Mounts of AppImages.
+        [b"tmp", first, ..] if first.starts_with(b".mount_") => false,
+        // Tools that unpack beside a service's files.
+        [b"srv" | b"opt", rest @ ..] | [b"var", b"www", rest @ ..] => {
+            rest.iter().any(|part| part.starts_with(b".") && !HOME_TOOLS.iter().any(|known| *part == known.as_bytes()))
+        }
+        all => all.iter().any(|part| part.starts_with(b".")),
+    }
+}
+
+/// Whether the path is that of a place for short-lived files, or hidden.
+pub(crate) fn is_odd(path: &[u8]) -> bool {
+    matches!(kind(path), Some(Kind::Never | Kind::Passing | Kind::Hidden | Kind::HomeHidden))
+}
+
+impl Case<'_> {
+    /// Whether it is connected to more than this computer, or through a tunnel.
+    fn is_connected_far(&self) -> bool {
+        self.exposure > Exposure::Loopback
+            && self.sockets.iter().any(|socket| {
+                let through = self.host.tunnels.contains_key(&socket.foreign().port);
+                socket.is_connected() && (Exposure::of(socket) > Exposure::Loopback || through)
+            })
+    }
 }
 
 /// Whether it was started by a person at a terminal or by a build, in words.

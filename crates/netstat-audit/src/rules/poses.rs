@@ -4,7 +4,7 @@ use netstat_model::Fact;
 use netstat_model::text::escape;
 use netstat_packages::packages::Manager;
 
-use crate::case::{Case, base};
+use crate::case::{Case, FileLook, base};
 use crate::finding::{Check, Family, Note, Notes, Rule, Severity};
 use crate::known;
 use crate::script::Runs;
@@ -14,7 +14,8 @@ pub(crate) static RULE: Rule = Rule {
     name: "poses-as",
     title: "bears the name of a well-known program that it is not",
     explanation: "A name in a list proves nothing: a program chooses its file name, the first word of its command line and its short name itself. High when a \
-        program that no package owns bears the name of a well-known daemon (low where its place names another way of installing), or when a shell, interpreter \
+        program that no package owns bears the name of a well-known daemon (low where its place names another way of installing, and for servers that people often build \
+        themselves; high wherever it lies when only its command line or short name claims to be the daemon), or when a shell, interpreter \
         or network tool calls itself by a daemon's name; medium when the name of an unowned program is all but that of a daemon. Multi-call programs, scripts \
         that are called like a daemon and owned by a package, and daemons that change their own title are left out.",
     harmless: "a daemon that was built here and runs from a directory of its own; a daemon that is a script",
@@ -44,13 +45,7 @@ fn check(case: &Case<'_>, notes: &mut Notes) {
         .find_map(|(what, name)| Some((*what, known::daemon(name)?)));
     let tool = known::is_shell(file) || known::is_interpreter(file) || known::is_relay(file);
     let found = match claimed {
-        Some((what, daemon)) if case.is_unowned() => {
-            let severity = match program.origin().map(|origin| origin.manager) {
-                Some(Manager::CargoBuild | Manager::GoBuild) | None => Severity::High,
-                Some(_) => Severity::Low,
-            };
-            Some((severity, what, daemon))
-        }
+        Some((what, daemon)) if case.is_unowned() => Some((unowned(case, program, daemon), what, daemon)),
         // Multi-call programs are many daemons in one.
         Some((what, daemon)) if tool && case.is_packaged() && file != b"busybox" && !is_script(case, daemon) => {
             Some((Severity::High, what, daemon))
@@ -95,6 +90,20 @@ fn check(case: &Case<'_>, notes: &mut Notes) {
         pid: None,
         program: None,
     });
+}
+
+/// How much it is worth a look that a program which no package owns bears the name of `daemon`.
+fn unowned(case: &Case<'_>, program: &FileLook, daemon: &str) -> Severity {
+    // A program that is called otherwise than it says poses, wherever it lies.
+    if program.name() != daemon.as_bytes() || case.is_hidden_place() {
+        let renamed = program.name().starts_with(daemon.as_bytes()) || daemon.as_bytes().starts_with(program.name());
+        return if renamed && !case.is_hidden_place() { Severity::Medium } else { Severity::High };
+    }
+    match program.origin().map(|origin| origin.manager) {
+        Some(Manager::CargoBuild | Manager::GoBuild) | None if known::is_server(daemon) => Severity::Low,
+        Some(Manager::CargoBuild | Manager::GoBuild) | None => Severity::High,
+        Some(_) => Severity::Low,
+    }
 }
 
 /// Whether the interpreter runs a script that is called like `daemon` and is owned by a package, or called so by its file.

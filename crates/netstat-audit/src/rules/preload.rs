@@ -1,6 +1,7 @@
 //! Libraries that are loaded into a program from outside.
 
 use netstat_model::Fact;
+use netstat_model::text::shell_quoted;
 
 use crate::case::{Case, Exposure, FileLook, Host, Preload};
 use crate::finding::{Check, Family, Note, Notes, Rule, Severity};
@@ -10,7 +11,7 @@ pub(crate) static RULE: Rule = Rule {
     name: "preload",
     title: "a library was loaded into the program by LD_PRELOAD or LD_AUDIT",
     explanation: "A library that is loaded before all others can change everything a program does. The environment at the start is read, and the library looked \
-        up. Info when a package owns it; low when its place names another way of installing; high when no package owns it, medium where the program only talks \
+        up. Info when a package owns it; low when its place names another way of installing; high when no package owns it (low when a user keeps it in ~/.local/lib for own programs), medium where the program only talks \
         to this computer; low when it is named but is not in the program's memory.",
     harmless: "jemalloc, tcmalloc, faketime, fakeroot, proxychains, stderred, game overlays",
     technique: "T1574.006",
@@ -32,7 +33,11 @@ pub(crate) static EVERYWHERE: Rule = Rule {
 
 fn check(case: &Case<'_>, notes: &mut Notes) {
     for preload in case.preloads {
-        let (mut severity, kind) = weigh(&preload.look);
+        let (mut severity, mut kind) = weigh(&preload.look);
+        if severity == Severity::High && preload.by == "LD_PRELOAD" && is_own(case, &preload.look) {
+            severity = Severity::Low;
+            kind = "it belongs to the user who runs the program, or was unpacked by the program itself".to_owned();
+        }
         if severity == Severity::High && case.exposure <= Exposure::Loopback {
             severity = Severity::Medium;
         }
@@ -51,15 +56,26 @@ fn check(case: &Case<'_>, notes: &mut Notes) {
             headline: "runs with a library loaded from outside".to_owned(),
             evidence,
             verify: format!(
-                "tr '\\0' '\\n' </proc/{0}/environ | grep ^LD_; grep -F '{1}' /proc/{0}/maps",
+                "tr '\\0' '\\n' </proc/{0}/environ | grep ^LD_; grep -F {1} /proc/{0}/maps",
                 case.facts.pid,
-                preload.look.shown()
+                shell_quoted(&preload.look.path)
             ),
             would_change: "you know the library and who asked for it".to_owned(),
             pid: None,
             program: None,
         });
     }
+}
+
+/// Whether the library is one that the process's own user keeps in the home for such use, or that a packed program unpacked for itself.
+fn is_own(case: &Case<'_>, look: &FileLook) -> bool {
+    let users = case.facts.users.known();
+    let file = look.file.known();
+    let same = users.zip(file).is_some_and(|(users, file)| users.effective != 0 && file.user == users.effective);
+    let parts: Vec<&[u8]> = look.path.split(|byte| *byte == b'/').collect();
+    let library = matches!(parts.as_slice(), [b"", b"home", _, b".local", b"lib" | b"lib64", ..]);
+    let packed = look.path.starts_with(b"/tmp/_MEI") && case.is_unowned() && !case.is_hidden_place();
+    (same && library) || packed
 }
 
 fn weigh(look: &FileLook) -> (Severity, String) {
@@ -95,7 +111,7 @@ fn check_host(host: &Host, notes: &mut Notes) {
             severity,
             headline: "a library is loaded into every program".to_owned(),
             evidence: vec![format!("{} names {}", preload.by, preload.look.shown()), kind],
-            verify: format!("cat /etc/ld.so.preload; ls -l {}", preload.look.shown()),
+            verify: format!("cat /etc/ld.so.preload; ls -l {}", shell_quoted(&preload.look.path)),
             would_change: "a package owns the library, or you know who wrote the file".to_owned(),
             pid: None,
             program: None,

@@ -1,6 +1,7 @@
 //! Takes packets that are not its own.
 
-use netstat_model::{Detail, Protocol, Socket};
+use netstat_model::process::Descriptor;
+use netstat_model::{Detail, Fact, Protocol, Socket};
 
 use crate::case::Case;
 use crate::finding::{Check, Family, Note, Notes, Rule, Severity};
@@ -13,7 +14,8 @@ pub(crate) static RULE: Rule = Rule {
     explanation: "A packet socket sees the frames of an interface, a raw socket the packets of one protocol, whichever program they are for: the way to read the \
         traffic of others, and to wait for a secret knock without an open port. Programs that do so for a living (DHCP clients, tcpdump, ping, routing daemons) \
         are info when a package owns them. Other packaged programs are medium with a packet socket, and low with a raw one for ICMP or OSPF and the like, else \
-        medium. A program that no package owns is high, and medium with a raw socket for ICMP only.",
+        medium. A program that no package owns is high (medium with a raw socket for ICMP only at a terminal); known sensors and container \
+        networking in /usr/local, /opt and the like are low. What is piped to a process with a connection to another computer is high.",
     harmless: "DHCP clients, network managers, tcpdump and other tools at a terminal, routing daemons, ping",
     technique: "T1040",
     family: Family::Network,
@@ -32,6 +34,7 @@ const ECHO: [u16; 2] = [1, 58];
 fn check(case: &Case<'_>, notes: &mut Notes) {
     let mut evidence = Vec::new();
     let mut severity = None;
+    let placed = !case.is_hidden_place() && case.program.is_some_and(|program| program.origin().is_some());
     let expert = known::is_sniffer(case.name()) && !case.is_unowned();
     for socket in case.sockets {
         let Some((line, protocol)) = taken(socket) else {
@@ -39,7 +42,9 @@ fn check(case: &Case<'_>, notes: &mut Notes) {
         };
         let weight = match (expert, case.is_unowned(), protocol) {
             (true, ..) => Severity::Info,
-            (_, true, Some(protocol)) if ECHO.contains(&protocol) => Severity::Medium,
+            // Makers and administrators install sensors and the networking of containers in their own directories.
+            (_, true, _) if placed && known::is_sensor(case.name()) => Severity::Low,
+            (_, true, Some(protocol)) if ECHO.contains(&protocol) && case.facts.terminal.is_some() => Severity::Medium,
             (_, true, _) => Severity::High,
             (_, false, Some(protocol)) if CONTROL.contains(&protocol) => Severity::Low,
             (_, false, _) => Severity::Medium,
@@ -49,7 +54,14 @@ fn check(case: &Case<'_>, notes: &mut Notes) {
             evidence.push(line);
         }
     }
-    let Some(severity) = severity else { return };
+    let Some(mut severity) = severity else { return };
+    let output = case.facts.descriptors.as_ref().known().map(|open| &open.standard[1]);
+    if let Some(Fact::Known(Some(Descriptor::Pipe(inode)))) = output
+        && case.host.network_pipes.contains(inode)
+    {
+        severity = severity.max(Severity::High);
+        evidence.push("what it takes goes through a pipe to a process with a connection to another computer".to_owned());
+    }
     if case.facts.terminal.is_some() {
         evidence.push("it runs at a terminal".to_owned());
     }
@@ -116,7 +128,10 @@ mod tests {
             [Severity::Medium]
         );
         let raw = |made: Made, protocol| made.raw(protocol).check(&RULE);
-        assert_eq!(raw(Made::program("/srv/x/y").unowned(), 1), [Severity::Medium]);
+        assert_eq!(raw(Made::program("/srv/x/y").unowned(), 1), [Severity::High]);
+        assert_eq!(raw(Made::program("/srv/x/y").unowned().terminal(), 1), [Severity::Medium]);
+        let sensor = Made::program("/opt/suricata/bin/suricata").unowned();
+        assert_eq!(packet(sensor), [Severity::Low]);
         assert_eq!(raw(Made::program("/srv/x/y").unowned(), 6), [Severity::High]);
         assert_eq!(raw(Made::program("/usr/sbin/x").packaged("x"), 89), [Severity::Low]);
         assert_eq!(

@@ -56,6 +56,29 @@ pub enum Manager {
 }
 
 impl Manager {
+    /// Whether what it installs is replaced as a whole, old files and all, while it may still run.
+    pub const fn renews_itself(self) -> bool {
+        matches!(
+            self,
+            Manager::EditorServer
+                | Manager::JetBrains
+                | Manager::Snap
+                | Manager::Flatpak
+                | Manager::Nix
+                | Manager::Guix
+                | Manager::Homebrew
+                | Manager::Steam
+                | Manager::Npm
+                | Manager::Nvm
+                | Manager::Rustup
+                | Manager::Uv
+                | Manager::Pipx
+                | Manager::Mise
+                | Manager::CargoBuild
+                | Manager::GoBuild
+        )
+    }
+
     /// The manager or habit in plain words, to follow "installed by" or "in the place of".
     pub const fn words(self) -> &'static str {
         match self {
