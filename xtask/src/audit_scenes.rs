@@ -34,7 +34,10 @@ pub(crate) fn run(words: impl Iterator<Item = std::ffi::OsString>) -> Result<Exi
     for (kind, bad) in FILES {
         let file = here.join(format!("{kind}.sh"));
         let text = std::fs::read_to_string(&file)?;
-        for scene in text.lines().filter_map(|line| line.strip_prefix("scene_")?.split("()").next()) {
+        for scene in text
+            .lines()
+            .filter_map(|line| line.strip_prefix("scene_")?.split("()").next())
+        {
             if !wanted.is_empty() && !wanted.iter().any(|word| scene.contains(word.as_str())) {
                 continue;
             }
@@ -45,7 +48,11 @@ pub(crate) fn run(words: impl Iterator<Item = std::ffi::OsString>) -> Result<Exi
             count[1] += usize::from(grave);
             count[2] += usize::from(matches!(severity.as_str(), "-" | "info"));
             let right = grave == bad;
-            println!("{kind:<10} {scene:<34} {severity:<9} {}{}", if right { "" } else { "<-- " }, lines.first().map_or("", String::as_str));
+            println!(
+                "{kind:<10} {scene:<34} {severity:<9} {}{}",
+                if right { "" } else { "<-- " },
+                lines.first().map_or("", String::as_str)
+            );
             if verbose || !right {
                 for line in lines.iter().skip(1) {
                     println!("{:<55} {line}", "");
@@ -60,10 +67,18 @@ pub(crate) fn run(words: impl Iterator<Item = std::ffi::OsString>) -> Result<Exi
         }
     }
     for (kind, [all, grave, none]) in &rates {
-        let what = if *kind == "malicious" { "found at high or above" } else { "with a false alarm" };
+        let what = if *kind == "malicious" {
+            "found at high or above"
+        } else {
+            "with a false alarm"
+        };
         println!("{kind}: {grave} of {all} {what}, {none} with no finding above info");
     }
-    Ok(if wrong.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    Ok(if wrong.is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
 }
 
 /// The gravest severity of a scene, its findings in lines, and what it and the audit wrote.
@@ -80,7 +95,13 @@ fn one(
     std::fs::copy(work.join("agent"), own.join("agent"))?;
     // A scene that cannot be made must not stop the others.
     let mut command = Command::new("timeout");
-    command.args(["--kill-after=2", "30"]).arg(here.join("run.sh")).arg(file).arg(scene).arg(netstat).arg(&own);
+    command
+        .args(["--kill-after=2", "30"])
+        .arg(here.join("run.sh"))
+        .arg(file)
+        .arg(scene)
+        .arg(netstat)
+        .arg(&own);
     if digests {
         command.env("SCENE_AUDIT", "--color=never");
     }
@@ -97,16 +118,28 @@ fn one(
         let severity = text(&finding["severity"]);
         lines.push((
             rank(&severity),
-            format!("{severity} {}: {} {}", text(&finding["rule"]), text(&finding["program"]), text(&finding["headline"])),
+            format!(
+                "{severity} {}: {} {}",
+                text(&finding["rule"]),
+                text(&finding["program"]),
+                text(&finding["headline"])
+            ),
         ));
     }
     for program in document["programs"].as_array().into_iter().flatten() {
         let severity = text(&program["severity"]);
-        let line = format!("{severity} verdict {}: {}", text(&program["verdict"]), text(&program["program"]));
+        let line = format!(
+            "{severity} verdict {}: {}",
+            text(&program["verdict"]),
+            text(&program["program"])
+        );
         lines.push((rank(&severity), line));
     }
     lines.sort_by_key(|(rank, _)| std::cmp::Reverse(*rank));
-    let gravest = lines.first().and_then(|(rank, _)| *rank).map_or("-", |rank| ORDER[rank]);
+    let gravest = lines
+        .first()
+        .and_then(|(rank, _)| *rank)
+        .map_or("-", |rank| ORDER[rank]);
     let lines = lines.into_iter().map(|(_, line)| line).collect();
     Ok((gravest.to_owned(), lines, log))
 }

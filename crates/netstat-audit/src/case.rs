@@ -238,7 +238,8 @@ impl<'a> Case<'a> {
 
     /// Whether it lies in a hidden directory or a place for short-lived files.
     pub fn is_hidden_place(&self) -> bool {
-        self.program.is_some_and(|program| super::rules::is_odd_place(&program.path))
+        self.program
+            .is_some_and(|program| super::rules::is_odd_place(&program.path))
     }
 
     /// When the first of its ancestors that run the same program was started: children that a server forks have its files.
@@ -378,8 +379,14 @@ impl<'a> Case<'a> {
     pub fn reach_evidence(&self) -> Vec<String> {
         let behind = self.sockets.iter().find_map(|socket| {
             let port = socket.foreign().port;
-            let name = self.host.tunnels.get(&port).filter(|_| socket.is_connected() && is_loopback(socket.foreign().address))?;
-            Some(format!("port {port} of this computer is that of {name}: what lies behind it counts"))
+            let name = self
+                .host
+                .tunnels
+                .get(&port)
+                .filter(|_| socket.is_connected() && is_loopback(socket.foreign().address))?;
+            Some(format!(
+                "port {port} of this computer is that of {name}: what lies behind it counts"
+            ))
         });
         self.farthest()
             .map(|socket| format!("on the network: {socket} ({})", Exposure::words(self.exposure)))

@@ -93,14 +93,21 @@ const WEEK: Duration = Duration::from_secs(7 * 86_400);
 /// Directories of processes in `/proc` that something is mounted over, by the table of mounts (proc_pid_mountinfo(5)).
 fn mounted_over(system: &mut dyn System) -> Vec<Vec<u8>> {
     let own = std::process::id();
-    let Ok(facts) = system.process(own, &ProcessAsk::default()) else { return Vec::new() };
+    let Ok(facts) = system.process(own, &ProcessAsk::default()) else {
+        return Vec::new();
+    };
     let Ok(text) = system.process_text(own, facts.start_ticks, netstat_os::ProcessText::Mounts) else {
         return Vec::new();
     };
     let mut found: Vec<Vec<u8>> = text
         .split(|byte| *byte == b'\n')
         .filter_map(|line| line.split(|byte| *byte == b' ').nth(4))
-        .filter(|place| place.strip_prefix(b"/proc/").and_then(|rest| rest.first()).is_some_and(u8::is_ascii_digit))
+        .filter(|place| {
+            place
+                .strip_prefix(b"/proc/")
+                .and_then(|rest| rest.first())
+                .is_some_and(u8::is_ascii_digit)
+        })
         .map(<[u8]>::to_vec)
         .collect();
     found.dedup();
@@ -117,19 +124,31 @@ impl Host {
         }
         for process in processes {
             let sockets = held.get(&process.facts.pid).map_or(&[][..], Vec::as_slice);
-            let far = sockets.iter().any(|socket| socket.is_connected() && Exposure::of(socket) > Exposure::Loopback);
+            let far = sockets
+                .iter()
+                .any(|socket| socket.is_connected() && Exposure::of(socket) > Exposure::Loopback);
             let input = process.facts.descriptors.as_ref().known().map(|open| &open.standard[0]);
             if let (true, Some(Fact::Known(Some(netstat_model::process::Descriptor::Pipe(inode))))) = (far, input) {
                 self.network_pipes.insert(*inode);
             }
-            let name = process.program.as_ref().map_or(process.facts.comm.as_slice(), FileLook::name);
+            let name = process
+                .program
+                .as_ref()
+                .map_or(process.facts.comm.as_slice(), FileLook::name);
             let words = process.facts.arguments.as_ref().known().map_or(&[][..], Vec::as_slice);
-            let forwards = name == b"ssh" && words.iter().any(|word| word.starts_with(b"-") && word.iter().any(|letter| matches!(letter, b'D' | b'L')));
+            let forwards = name == b"ssh"
+                && words
+                    .iter()
+                    .any(|word| word.starts_with(b"-") && word.iter().any(|letter| matches!(letter, b'D' | b'L')));
             if !(known::is_tunnel(name) || known::is_tunnel(&process.facts.comm) || forwards) {
                 continue;
             }
-            for socket in sockets.iter().filter(|socket| socket.state() == State::Listening && socket.protocol() == Protocol::Tcp) {
-                self.tunnels.insert(socket.local().port, netstat_model::text::escape(name).into_owned());
+            for socket in sockets
+                .iter()
+                .filter(|socket| socket.state() == State::Listening && socket.protocol() == Protocol::Tcp)
+            {
+                self.tunnels
+                    .insert(socket.local().port, netstat_model::text::escape(name).into_owned());
             }
         }
     }

@@ -251,7 +251,9 @@ fn judge_one(
 fn exposure(sockets: &[&Socket], host: &case::Host) -> Exposure {
     let of = |socket: &&Socket| {
         let foreign = socket.foreign();
-        let tunnelled = socket.is_connected() && host.tunnels.contains_key(&foreign.port) && netstat_model::reach::is_loopback(foreign.address);
+        let tunnelled = socket.is_connected()
+            && host.tunnels.contains_key(&foreign.port)
+            && netstat_model::reach::is_loopback(foreign.address);
         // The tunnel's own end of the same connection is not its client.
         match tunnelled && !host.tunnels.contains_key(&socket.local().port) {
             true => Exposure::World,
@@ -282,11 +284,24 @@ fn several(case: &Case<'_>, findings: &[Finding]) -> Option<Note> {
     if kinds.len() < KINDS || sum < POINTS {
         return None;
     }
-    let mut evidence: Vec<String> = kinds.values().map(|finding| format!("{} ({}, {} of {sum} points)", finding.headline, finding.rule.name, points(finding))).collect();
+    let mut evidence: Vec<String> = kinds
+        .values()
+        .map(|finding| {
+            format!(
+                "{} ({}, {} of {sum} points)",
+                finding.headline,
+                finding.rule.name,
+                points(finding)
+            )
+        })
+        .collect();
     evidence.extend(case.reach_evidence());
     Some(Note {
         severity: Severity::High,
-        headline: format!("shows {} weak signs of different kinds that support each other", kinds.len()),
+        headline: format!(
+            "shows {} weak signs of different kinds that support each other",
+            kinds.len()
+        ),
         evidence,
         verify: case.host.own(&format!("inspect pid:{}", case.facts.pid)),
         would_change: "most of the signs have a reason that you know".to_owned(),
@@ -417,7 +432,10 @@ fn runs_what(case: &Case<'_>) -> Option<String> {
         Runs::Module(name) => Some(format!("runs the module {}", escape(name))).filter(|_| case.name() == b"java"),
         Runs::File(path) => match case.script {
             Some(script) if script.look.package().is_some() && script.look.is_vouched() => None,
-            _ => Some(format!("runs code given by {}, which no package is known to own", escape(path))),
+            _ => Some(format!(
+                "runs code given by {}, which no package is known to own",
+                escape(path)
+            )),
         },
     }
 }

@@ -74,7 +74,9 @@ pub(super) fn verdict(findings: &[Finding], standing: &Standing, unexamined: &[S
         Some(Severity::Medium) => Judgement::Unusual,
         _ => match standing {
             Standing::Packaged { .. } | Standing::Placed(_) => Judgement::Expected,
-            Standing::Unknown | Standing::Unread(_) | Standing::Runs { .. } | Standing::Foreign { .. } => Judgement::CannotTell,
+            Standing::Unknown | Standing::Unread(_) | Standing::Runs { .. } | Standing::Foreign { .. } => {
+                Judgement::CannotTell
+            }
         },
     };
     let mut reasons: Vec<String> = findings

@@ -25,19 +25,32 @@ fn check(case: &Case<'_>, notes: &mut Notes) {
     let own = case.facts.namespaces.user.known().is_none_or(|space| space.ours);
     let has = |number: u32| sets.effective.0 & (1 << number) != 0 && sets.ambient.0 & (1 << number) == 0;
     // cap_dac_override, cap_setuid, cap_net_admin, cap_net_raw, cap_sys_module, cap_sys_ptrace, cap_sys_admin, cap_bpf (linux/capability.h).
-    let held: Vec<&str> = [1, 7, 12, 13, 16, 19, 21, 39].into_iter().filter(|number| has(*number)).filter_map(Capabilities::name).collect();
+    let held: Vec<&str> = [1, 7, 12, 13, 16, 19, 21, 39]
+        .into_iter()
+        .filter(|number| has(*number))
+        .filter_map(Capabilities::name)
+        .collect();
     if users.real == 0 || users.effective == 0 || !own || held.is_empty() || !case.is_unowned() {
         return;
     }
     let Some(program) = case.program else { return };
-    let exposed = [&b"/home/"[..], b"/tmp/", b"/var/tmp/", b"/dev/", b"/run/"].iter().any(|place| program.path.starts_with(place));
-    let mut evidence = vec![format!("user {} has the capabilities {}", users.effective, held.join(", "))];
+    let exposed = [&b"/home/"[..], b"/tmp/", b"/var/tmp/", b"/dev/", b"/run/"]
+        .iter()
+        .any(|place| program.path.starts_with(place));
+    let mut evidence = vec![format!(
+        "user {} has the capabilities {}",
+        users.effective,
+        held.join(", ")
+    )];
     evidence.extend(case.reach_evidence());
     notes.found(Note {
         severity: if exposed { Severity::High } else { Severity::Medium },
         headline: "gives an ordinary user rights of the superuser".to_owned(),
         evidence,
-        verify: format!("getcap \"$(readlink /proc/{0}/exe)\"; grep Cap /proc/{0}/status", case.facts.pid),
+        verify: format!(
+            "getcap \"$(readlink /proc/{0}/exe)\"; grep Cap /proc/{0}/status",
+            case.facts.pid
+        ),
         would_change: "you gave the file these capabilities".to_owned(),
         pid: None,
         program: None,

@@ -39,7 +39,11 @@ fn check(case: &Case<'_>, notes: &mut Notes) {
         (
             format!("is the loader, which was given the program {}", escape(program)),
             weigh.max(Severity::Medium),
-            format!("the program {} was started by the loader {}, so it is not listed by its own name", escape(program), escape(name)),
+            format!(
+                "the program {} was started by the loader {}, so it is not listed by its own name",
+                escape(program),
+                escape(name)
+            ),
         )
     } else {
         match case.runs() {
@@ -54,10 +58,18 @@ fn check(case: &Case<'_>, notes: &mut Notes) {
                     Input::Terminal => return,
                     Input::Other(what) => what,
                 };
-                (format!("is {} running code from standard input, on the network", escape(name)), weigh, what)
+                (
+                    format!("is {} running code from standard input, on the network", escape(name)),
+                    weigh,
+                    what,
+                )
             }
             Some(Runs::File(path)) if case.script_is_gone() => (
-                format!("is {} running a script that has been removed: {}", escape(name), escape(path)),
+                format!(
+                    "is {} running a script that has been removed: {}",
+                    escape(name),
+                    escape(path)
+                ),
                 weigh,
                 format!("script: {}, which is not there any more", escape(path)),
             ),
@@ -79,7 +91,10 @@ fn check(case: &Case<'_>, notes: &mut Notes) {
 
 /// Whether a program of this file name is the dynamic linker (ld.so(8)).
 fn is_loader(name: &[u8]) -> bool {
-    name.starts_with(b"ld-linux") || name.starts_with(b"ld-musl") || name == b"ld.so" || (name.starts_with(b"ld-2.") && name.ends_with(b".so"))
+    name.starts_with(b"ld-linux")
+        || name.starts_with(b"ld-musl")
+        || name == b"ld.so"
+        || (name.starts_with(b"ld-2.") && name.ends_with(b".so"))
 }
 
 /// The program that the loader was given.
@@ -87,7 +102,12 @@ fn loaded<'a>(case: &Case<'a>) -> Option<&'a [u8]> {
     let mut words = case.facts.arguments.as_ref().known()?.iter().skip(1).map(Vec::as_slice);
     while let Some(word) = words.next() {
         match word {
-            b"--library-path" | b"--preload" | b"--audit" | b"--argv0" | b"--inhibit-rpath" | b"--glibc-hwcaps-prepend" => {
+            b"--library-path"
+            | b"--preload"
+            | b"--audit"
+            | b"--argv0"
+            | b"--inhibit-rpath"
+            | b"--glibc-hwcaps-prepend" => {
                 words.next();
             }
             [b'-', ..] => {}
@@ -101,7 +121,11 @@ fn loaded<'a>(case: &Case<'a>) -> Option<&'a [u8]> {
 fn is_worker(case: &Case<'_>, text: &[u8]) -> bool {
     let parent = case.facts.ancestors.as_ref().known().and_then(|chain| chain.first());
     let same = parent.is_some_and(|parent| {
-        parent.path.as_ref().known().is_some_and(|path| case.program.is_some_and(|program| program.path == **path))
+        parent
+            .path
+            .as_ref()
+            .known()
+            .is_some_and(|path| case.program.is_some_and(|program| program.path == **path))
     });
     same && text.starts_with(b"from multiprocessing.")
 }
@@ -116,7 +140,11 @@ fn standard_input(case: &Case<'_>) -> Input {
         return Input::Other("standard input is not known".to_owned());
     };
     match &open.standard[0] {
-        Fact::Known(Some(Descriptor::Path { path, .. })) if path.starts_with(b"/dev/pts/") || path.starts_with(b"/dev/tty") => Input::Terminal,
+        Fact::Known(Some(Descriptor::Path { path, .. }))
+            if path.starts_with(b"/dev/pts/") || path.starts_with(b"/dev/tty") =>
+        {
+            Input::Terminal
+        }
         Fact::Known(Some(Descriptor::Path { path, .. })) => Input::Other(format!("standard input is {}", escape(path))),
         Fact::Known(Some(Descriptor::Pipe(_))) => Input::Other("standard input is a pipe".to_owned()),
         Fact::Known(Some(Descriptor::Socket(_))) => Input::Other("standard input is a socket".to_owned()),
@@ -134,17 +162,34 @@ fn shortened(text: &[u8]) -> String {
 impl Case<'_> {
     /// Whether the script that its command line names is a path at which nothing stands.
     fn script_is_gone(&self) -> bool {
-        let Some(Runs::File(path)) = self.runs() else { return false };
-        let there = self.facts.program.as_ref().known().is_some_and(|program| program.place == FileStatus::There);
+        let Some(Runs::File(path)) = self.runs() else {
+            return false;
+        };
+        let there = self
+            .facts
+            .program
+            .as_ref()
+            .known()
+            .is_some_and(|program| program.place == FileStatus::There);
         // Titles that programs give themselves are no paths.
-        there && path.starts_with(b"/") && !path.starts_with(b"/dev/") && !path.starts_with(b"/proc/") && self.script.is_none() && base(path).contains(&b'.')
+        there
+            && path.starts_with(b"/")
+            && !path.starts_with(b"/dev/")
+            && !path.starts_with(b"/proc/")
+            && self.script.is_none()
+            && base(path).contains(&b'.')
     }
 
     /// Whether its sockets are all held by its parent as well: it inherited them and does nothing with them itself.
     pub(super) fn holds_only_inherited(&self) -> bool {
         !self.sockets.is_empty()
             && self.sockets.iter().all(|socket| {
-                socket.inode().is_some_and(|inode| self.host.shared.get(&inode.get()).is_some_and(|pids| pids.contains(&self.facts.parent)))
+                socket.inode().is_some_and(|inode| {
+                    self.host
+                        .shared
+                        .get(&inode.get())
+                        .is_some_and(|pids| pids.contains(&self.facts.parent))
+                })
             })
     }
 }

@@ -115,12 +115,21 @@ fn check(case: &Case<'_>, notes: &mut Notes) {
 /// Whether the path has a directory of releases in it, in a place where services or users keep their own programs, and the process runs as the
 /// file's owner.
 fn is_release(case: &Case<'_>, path: &[u8]) -> bool {
-    let place = [&b"/srv/"[..], b"/opt/", b"/home/", b"/var/www/", b"/usr/local/"].iter().any(|place| path.starts_with(place));
+    let place = [&b"/srv/"[..], b"/opt/", b"/home/", b"/var/www/", b"/usr/local/"]
+        .iter()
+        .any(|place| path.starts_with(place));
     let mut parts = path.split(|byte| *byte == b'/');
     let releases = parts.any(|part| matches!(part, b"releases" | b"versions" | b"deployments" | b"revisions"));
-    let running = case.facts.program.as_ref().known().and_then(|program| program.running.known());
+    let running = case
+        .facts
+        .program
+        .as_ref()
+        .known()
+        .and_then(|program| program.running.known());
     let users = case.facts.users.known();
-    let same = running.zip(users).is_some_and(|(file, users)| file.user == users.effective || file.user == 0);
+    let same = running
+        .zip(users)
+        .is_some_and(|(file, users)| file.user == users.effective || file.user == 0);
     place && releases && same && !case.is_hidden_place()
 }
 

@@ -20,19 +20,47 @@ pub(crate) static RULE: Rule = Rule {
 };
 
 const NAMES: &[&[u8]] = &[
-    b"PYTHONPATH", b"PYTHONSTARTUP", b"PYTHONHOME", b"PERL5OPT", b"PERL5LIB", b"PERL5DB", b"RUBYOPT", b"RUBYLIB", b"NODE_OPTIONS", b"NODE_PATH",
-    b"JAVA_TOOL_OPTIONS", b"_JAVA_OPTIONS", b"JDK_JAVA_OPTIONS", b"LUA_INIT", b"LUA_PATH", b"BASH_ENV", b"PHP_INI_SCAN_DIR", b"R_PROFILE", b"LD_LIBRARY_PATH",
-    b"GCONV_PATH", b"OPENSSL_CONF", b"OPENSSL_ENGINES", b"GTK_MODULES",
+    b"PYTHONPATH",
+    b"PYTHONSTARTUP",
+    b"PYTHONHOME",
+    b"PERL5OPT",
+    b"PERL5LIB",
+    b"PERL5DB",
+    b"RUBYOPT",
+    b"RUBYLIB",
+    b"NODE_OPTIONS",
+    b"NODE_PATH",
+    b"JAVA_TOOL_OPTIONS",
+    b"_JAVA_OPTIONS",
+    b"JDK_JAVA_OPTIONS",
+    b"LUA_INIT",
+    b"LUA_PATH",
+    b"BASH_ENV",
+    b"PHP_INI_SCAN_DIR",
+    b"R_PROFILE",
+    b"LD_LIBRARY_PATH",
+    b"GCONV_PATH",
+    b"OPENSSL_CONF",
+    b"OPENSSL_ENGINES",
+    b"GTK_MODULES",
 ];
 
 fn check(case: &Case<'_>, notes: &mut Notes) {
-    let Fact::Known(environment) = &case.facts.environment else { return };
+    let Fact::Known(environment) = &case.facts.environment else {
+        return;
+    };
     let mut severity = None;
     let mut evidence = Vec::new();
     for variable in environment {
-        let Some(equals) = variable.iter().position(|byte| *byte == b'=') else { continue };
+        let Some(equals) = variable.iter().position(|byte| *byte == b'=') else {
+            continue;
+        };
         let (name, value) = (&variable[..equals], &variable[equals + 1..]);
-        if !NAMES.contains(&name) || !value.split(|byte| matches!(byte, b':' | b' ' | b'=' | b',')).any(is_odd) {
+        if !NAMES.contains(&name)
+            || !value
+                .split(|byte| matches!(byte, b':' | b' ' | b'=' | b','))
+                .any(is_odd)
+        {
             continue;
         }
         let weight = match name {
@@ -49,7 +77,10 @@ fn check(case: &Case<'_>, notes: &mut Notes) {
         severity,
         headline: "was made to load code from an unusual place by its environment".to_owned(),
         evidence,
-        verify: format!("tr '\\0' '\\n' </proc/{}/environ | grep -E 'PYTHON|PERL|RUBY|NODE|JAVA|LUA|BASH_ENV|LD_'", case.facts.pid),
+        verify: format!(
+            "tr '\\0' '\\n' </proc/{}/environ | grep -E 'PYTHON|PERL|RUBY|NODE|JAVA|LUA|BASH_ENV|LD_'",
+            case.facts.pid
+        ),
         would_change: "you set the variable".to_owned(),
         pid: None,
         program: None,
@@ -57,7 +88,9 @@ fn check(case: &Case<'_>, notes: &mut Notes) {
 }
 
 fn is_odd(path: &[u8]) -> bool {
-    let passing = [&b"/tmp/"[..], b"/var/tmp/", b"/dev/", b"/run/"].iter().any(|place| path.starts_with(place));
+    let passing = [&b"/tmp/"[..], b"/var/tmp/", b"/dev/", b"/run/"]
+        .iter()
+        .any(|place| path.starts_with(place));
     let packed = path.starts_with(b"/tmp/_MEI") || path.starts_with(b"/tmp/.mount_") || path == b"/dev/null";
     (passing && !packed) || super::place::is_hidden(path)
 }

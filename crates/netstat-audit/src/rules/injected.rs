@@ -107,7 +107,10 @@ fn check(case: &Case<'_>, notes: &mut Notes) {
             Mapped::Named(_) => {}
         }
     }
-    let makes_code = case.libraries.iter().any(|library| known::is_code_maker(library.name()));
+    let makes_code = case
+        .libraries
+        .iter()
+        .any(|library| known::is_code_maker(library.name()));
     if bare + read_only > 0 && !hosts_modules && !makes_code {
         let far = case.exposure > crate::case::Exposure::Loopback;
         let severity = match (case.is_unowned(), far, bare > 0) {
@@ -118,7 +121,9 @@ fn check(case: &Case<'_>, notes: &mut Notes) {
         note(
             severity,
             "has code in memory without a file",
-            format!("{bare} bytes are writable and executable, {read_only} bytes executable, without a file, in a program that makes no code"),
+            format!(
+                "{bare} bytes are writable and executable, {read_only} bytes executable, without a file, in a program that makes no code"
+            ),
         );
     }
     let Some((severity, headline)) = worst else { return };
@@ -285,7 +290,9 @@ mod tests {
         assert_eq!(bare(Made::program("/srv/x/agent").unowned()), [Severity::High]);
         assert_eq!(bare(Made::program("/usr/sbin/cron").packaged("cron")), [Severity::High]);
         let makes_code = testing::upgraded("/usr/lib/libpcre2-8.so.0", "libpcre2-8-0");
-        let nginx = Made::program("/usr/sbin/nginx").packaged("nginx").mapped(makes_code, false);
+        let nginx = Made::program("/usr/sbin/nginx")
+            .packaged("nginx")
+            .mapped(makes_code, false);
         assert_eq!(bare(nginx), []);
         assert_eq!(
             bare(Made::program("/home/u/.nvm/versions/node/v20/bin/node").unowned()),

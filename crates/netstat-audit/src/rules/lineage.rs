@@ -22,7 +22,10 @@ pub(crate) static RULE: Rule = Rule {
 };
 
 /// Programs that never use the network themselves: a connection came from the shell that became them.
-const LOCAL: &[&str] = &["sleep", "cat", "tee", "dd", "tail", "head", "sed", "grep", "tr", "cut", "xargs", "env", "timeout", "nohup", "setsid", "true", "yes", "od", "xxd", "base64"];
+const LOCAL: &[&str] = &[
+    "sleep", "cat", "tee", "dd", "tail", "head", "sed", "grep", "tr", "cut", "xargs", "env", "timeout", "nohup",
+    "setsid", "true", "yes", "od", "xxd", "base64",
+];
 
 fn check(case: &Case<'_>, notes: &mut Notes) {
     let name = case.name();
@@ -32,28 +35,47 @@ fn check(case: &Case<'_>, notes: &mut Notes) {
     if !(tool || local || known::is_interpreter(name)) || case.holds_only_inherited() {
         return;
     }
-    let Some(chain) = case.facts.ancestors.as_ref().known() else { return };
+    let Some(chain) = case.facts.ancestors.as_ref().known() else {
+        return;
+    };
     let service = chain.iter().find(|ancestor| {
-        let path = ancestor.path.as_ref().known().map_or(&b""[..], |path| crate::case::base(path));
+        let path = ancestor
+            .path
+            .as_ref()
+            .known()
+            .map_or(&b""[..], |path| crate::case::base(path));
         known::is_service(&ancestor.comm) || known::is_service(path)
     });
-    let listens = case.sockets.iter().any(|socket| socket.state() == State::Listening && socket.protocol().has_ports());
-    let connected = case.sockets.iter().any(|socket| socket.is_connected() && Exposure::of(socket) > Exposure::Loopback);
+    let listens = case
+        .sockets
+        .iter()
+        .any(|socket| socket.state() == State::Listening && socket.protocol().has_ports());
+    let connected = case
+        .sockets
+        .iter()
+        .any(|socket| socket.is_connected() && Exposure::of(socket) > Exposure::Loopback);
     let (severity, headline, line) = match service {
         Some(service) if connected => (
             if tool || local { Severity::High } else { Severity::Low },
-            format!("was started below {} and has a connection of its own", escape(&service.comm)),
+            format!(
+                "was started below {} and has a connection of its own",
+                escape(&service.comm)
+            ),
             format!("ancestor: {} (PID {})", escape(&service.comm), service.pid),
         ),
         None if local && connected => (
             Severity::Medium,
             "has a connection although it has no use for the network".to_owned(),
-            format!("{} reads and writes files; a shell gave it the connection", escape(name)),
+            format!(
+                "{} reads and writes files; a shell gave it the connection",
+                escape(name)
+            ),
         ),
         _ if shell && listens && matches!(case.runs(), Some(Runs::Input)) => (
             Severity::High,
             "is a shell that holds a listening socket".to_owned(),
-            "a shell that reads commands has no use for a listening socket: it belongs to the service that started it".to_owned(),
+            "a shell that reads commands has no use for a listening socket: it belongs to the service that started it"
+                .to_owned(),
         ),
         _ => return,
     };
@@ -63,7 +85,10 @@ fn check(case: &Case<'_>, notes: &mut Notes) {
         severity,
         headline,
         evidence,
-        verify: format!("ps -o pid,ppid,user,lstart,args -p {},{}", case.facts.pid, case.facts.parent),
+        verify: format!(
+            "ps -o pid,ppid,user,lstart,args -p {},{}",
+            case.facts.pid, case.facts.parent
+        ),
         would_change: "the service is configured to start it".to_owned(),
         pid: None,
         program: None,

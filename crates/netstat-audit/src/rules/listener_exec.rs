@@ -22,29 +22,46 @@ pub(crate) static RULE: Rule = Rule {
 
 fn check(case: &Case<'_>, notes: &mut Notes) {
     let name = case.name();
-    let Fact::Known(words) = &case.facts.arguments else { return };
+    let Fact::Known(words) = &case.facts.arguments else {
+        return;
+    };
     let words = known::called_as(name, words);
     let tool = match words.first() {
         Some(first) if name == b"busybox" => known::claimed(first),
         _ => name,
     };
-    if !(known::is_relay(name) || known::is_relay(tool) || matches!(tool, b"tcpsvd" | b"udpsvd" | b"tcpserver")) || case.sockets.is_empty() {
+    if !(known::is_relay(name) || known::is_relay(tool) || matches!(tool, b"tcpsvd" | b"udpsvd" | b"tcpserver"))
+        || case.sockets.is_empty()
+    {
         return;
     }
     let far = case.exposure > Exposure::Loopback;
     let Some(target) = target(tool, words) else {
         let listens = case.waiting().any(|socket| Exposure::of(socket) > Exposure::Loopback);
         if listens && case.facts.terminal.is_none() {
-            notes.found(note(case, Severity::Low, "is a network tool that listens".to_owned(), "it starts no program itself".to_owned()));
+            notes.found(note(
+                case,
+                Severity::Low,
+                "is a network tool that listens".to_owned(),
+                "it starts no program itself".to_owned(),
+            ));
         }
         return;
     };
-    let program = target.split(|byte| *byte == b' ' || *byte == b',').find(|part| !part.is_empty()).unwrap_or_default();
+    let program = target
+        .split(|byte| *byte == b' ' || *byte == b',')
+        .find(|part| !part.is_empty())
+        .unwrap_or_default();
     let shell = known::is_shell(base(program)) || known::is_interpreter(base(program));
     let severity = if shell { Severity::Critical } else { Severity::High };
     let severity = if far { severity } else { severity.lower() };
     let what = format!("it starts {} for the other end", escape(&target));
-    notes.found(note(case, severity, format!("hands {} to the network", escape(program)), what));
+    notes.found(note(
+        case,
+        severity,
+        format!("hands {} to the network", escape(program)),
+        what,
+    ));
 }
 
 fn note(case: &Case<'_>, severity: Severity, headline: String, what: String) -> Note {
@@ -79,10 +96,15 @@ fn target(tool: &[u8], words: &[Vec<u8>]) -> Option<Vec<u8>> {
     }
     for (at, word) in rest.iter().enumerate() {
         let long = [&b"--exec"[..], b"--sh-exec", b"--lua-exec"];
-        if let Some(value) = long.iter().find_map(|long| word.strip_prefix(*long)?.strip_prefix(b"=")) {
+        if let Some(value) = long
+            .iter()
+            .find_map(|long| word.strip_prefix(*long)?.strip_prefix(b"="))
+        {
             return Some(value.to_vec());
         }
-        let short = word.starts_with(b"-") && !word.starts_with(b"--") && word.last().is_some_and(|letter| matches!(letter, b'e' | b'c'));
+        let short = word.starts_with(b"-")
+            && !word.starts_with(b"--")
+            && word.last().is_some_and(|letter| matches!(letter, b'e' | b'c'));
         if long.contains(&word.as_slice()) || short {
             return rest.get(at + 1).cloned();
         }
@@ -97,13 +119,34 @@ mod tests {
 
     #[test]
     fn commands_of_relays_are_found() {
-        let seen = |program: &str, line: &str| Made::program(program).packaged("x").arguments(line).listening("0.0.0.0:8888").check(&RULE);
-        assert_eq!(seen("/usr/bin/ncat", "ncat -lk 8888 --sh-exec sh"), [Severity::Critical]);
+        let seen = |program: &str, line: &str| {
+            Made::program(program)
+                .packaged("x")
+                .arguments(line)
+                .listening("0.0.0.0:8888")
+                .check(&RULE)
+        };
+        assert_eq!(
+            seen("/usr/bin/ncat", "ncat -lk 8888 --sh-exec sh"),
+            [Severity::Critical]
+        );
         assert_eq!(seen("/usr/bin/ncat", "ncat -l 8888 -e /bin/sh"), [Severity::Critical]);
-        assert_eq!(seen("/usr/bin/socat", "socat TCP-LISTEN:8888,fork EXEC:/bin/bash,pty"), [Severity::Critical]);
-        assert_eq!(seen("/usr/bin/socat", "socat TCP-LISTEN:8888,fork system:rsync"), [Severity::High]);
-        assert_eq!(seen("/usr/bin/socat", "socat TCP-LISTEN:8888 TCP:10.0.0.1:80"), [Severity::Low]);
-        assert_eq!(seen("/usr/bin/busybox", "busybox tcpsvd 0 8888 /bin/sh"), [Severity::Critical]);
+        assert_eq!(
+            seen("/usr/bin/socat", "socat TCP-LISTEN:8888,fork EXEC:/bin/bash,pty"),
+            [Severity::Critical]
+        );
+        assert_eq!(
+            seen("/usr/bin/socat", "socat TCP-LISTEN:8888,fork system:rsync"),
+            [Severity::High]
+        );
+        assert_eq!(
+            seen("/usr/bin/socat", "socat TCP-LISTEN:8888 TCP:10.0.0.1:80"),
+            [Severity::Low]
+        );
+        assert_eq!(
+            seen("/usr/bin/busybox", "busybox tcpsvd 0 8888 /bin/sh"),
+            [Severity::Critical]
+        );
         assert_eq!(seen("/usr/sbin/sshd", "sshd -e"), []);
     }
 }

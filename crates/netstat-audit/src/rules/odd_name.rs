@@ -16,17 +16,27 @@ pub(crate) static RULE: Rule = Rule {
 };
 
 fn check(case: &Case<'_>, notes: &mut Notes) {
-    for (what, look) in [("program", case.program), ("script", case.script.map(|script| &script.look))] {
+    for (what, look) in [
+        ("program", case.program),
+        ("script", case.script.map(|script| &script.look)),
+    ] {
         let Some(look) = look else { continue };
         let Some(why) = odd(look.name()) else { continue };
-        let severity = if look.package().is_some() { Severity::Low } else { Severity::High };
+        let severity = if look.package().is_some() {
+            Severity::Low
+        } else {
+            Severity::High
+        };
         let mut evidence = vec![format!("the {what} is {}: {why}", look.shown())];
         evidence.extend(case.reach_evidence());
         notes.found(Note {
             severity,
             headline: format!("has a {what} whose name is made to be overlooked"),
             evidence,
-            verify: format!("ls -b /proc/{0}/exe; readlink /proc/{0}/exe | od -c | head", case.facts.pid),
+            verify: format!(
+                "ls -b /proc/{0}/exe; readlink /proc/{0}/exe | od -c | head",
+                case.facts.pid
+            ),
             would_change: "you know who named it so".to_owned(),
             pid: None,
             program: None,
@@ -50,8 +60,6 @@ fn odd(name: &[u8]) -> Option<&'static str> {
     }
     let latin = text.chars().any(|letter| letter.is_ascii_alphabetic());
     // Greek, Cyrillic, Armenian, Cherokee and full-width forms have letters that look like Latin ones.
-    let alike = |letter: char| {
-        matches!(letter, '\u{370}'..='\u{52f}' | '\u{531}'..='\u{58f}' | '\u{13a0}'..='\u{13ff}' | '\u{ff01}'..='\u{ff5e}' | '\u{251}'..='\u{29f}')
-    };
+    let alike = |letter: char| matches!(letter, '\u{370}'..='\u{52f}' | '\u{531}'..='\u{58f}' | '\u{13a0}'..='\u{13ff}' | '\u{ff01}'..='\u{ff5e}' | '\u{251}'..='\u{29f}');
     (latin && text.chars().any(alike)).then_some("it mixes letters of another alphabet with Latin ones")
 }

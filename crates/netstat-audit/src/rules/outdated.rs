@@ -19,13 +19,24 @@ pub(crate) static RULE: Rule = Rule {
 };
 
 fn check(case: &Case<'_>, notes: &mut Notes) {
-    let Some(mappings) = case.facts.executable.as_ref().known() else { return };
+    let Some(mappings) = case.facts.executable.as_ref().known() else {
+        return;
+    };
     let mut evidence: Vec<String> = Vec::new();
     for mapping in mappings {
-        let Mapped::File { path, deleted: true } = &mapping.what else { continue };
+        let Mapped::File { path, deleted: true } = &mapping.what else {
+            continue;
+        };
         let look = case.libraries.iter().find(|library| library.path == *path);
-        if let Some(package) = look.filter(|look| case.was_upgraded(look)).and_then(|look| look.package()) {
-            let line = format!("{} was replaced by an upgrade of package {}", escape(path), netstat_model::text::escape_str(&package.name));
+        if let Some(package) = look
+            .filter(|look| case.was_upgraded(look))
+            .and_then(|look| look.package())
+        {
+            let line = format!(
+                "{} was replaced by an upgrade of package {}",
+                escape(path),
+                netstat_model::text::escape_str(&package.name)
+            );
             if !evidence.contains(&line) {
                 evidence.push(line);
             }

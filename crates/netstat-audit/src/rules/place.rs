@@ -132,7 +132,13 @@ fn one(case: &Case<'_>, what: &str, look: &FileLook, notes: &mut Notes) {
         (Kind::Data, _) if what == "script" => return,
         (_, Some(Manager::GoBuild | Manager::CargoBuild)) => Severity::Low,
         (Kind::Never | Kind::Hidden, _) if case.exposure > Exposure::Loopback => Severity::High,
-        (Kind::Data, _) if case.exposure > Exposure::Loopback && !look.path.starts_with(b"/var/www/") && !look.path.starts_with(b"/srv/www/") => Severity::High,
+        (Kind::Data, _)
+            if case.exposure > Exposure::Loopback
+                && !look.path.starts_with(b"/var/www/")
+                && !look.path.starts_with(b"/srv/www/") =>
+        {
+            Severity::High
+        }
         (Kind::HomeHidden | Kind::HomeCache, Some(_)) => return,
         (Kind::HomeHidden | Kind::HomeCache, None) if case.is_connected_far() => Severity::High,
         (Kind::HomeHidden, _) => Severity::Medium,
@@ -173,7 +179,10 @@ fn kind(path: &[u8]) -> Option<Kind> {
     if let Some((_, kind)) = PLACES.iter().find(|(place, _)| path.starts_with(place)) {
         return Some(*kind);
     }
-    let parts: Vec<&[u8]> = path.split(|&byte| byte == b'/').filter(|part| !part.is_empty()).collect();
+    let parts: Vec<&[u8]> = path
+        .split(|&byte| byte == b'/')
+        .filter(|part| !part.is_empty())
+        .collect();
     let below = match parts.as_slice() {
         [b"home" | b"Users", _, below @ ..] | [b"root", below @ ..] => below,
         _ => return None,
@@ -184,7 +193,10 @@ fn kind(path: &[u8]) -> Option<Kind> {
         let tool = rest.first().is_some_and(|first| known(first, CACHES));
         return (!tool).then_some(Kind::HomeCache);
     }
-    let mut hidden = directories.iter().filter(|part| part.starts_with(b".")).chain(below.last().filter(|name| name.starts_with(b".")));
+    let mut hidden = directories
+        .iter()
+        .filter(|part| part.starts_with(b"."))
+        .chain(below.last().filter(|name| name.starts_with(b".")));
     let first = hidden.next()?;
     // A hidden directory within a hidden one, or one with hardly a name, is made to be overlooked.
     let nested = hidden.any(|part| !known(part, HOME_TOOLS));
@@ -194,20 +206,87 @@ fn kind(path: &[u8]) -> Option<Kind> {
 
 /// What tools keep below `~/.cache` and run from there.
 const CACHES: &[&str] = &[
-    "ms-playwright", "puppeteer", "bazel", "pre-commit", "electron", "Cypress", "cypress", "huggingface", "rod", "selenium", "uv", "pip", "node", "yarn", "pnpm", "prisma",
-    "deno", "go-build", "JetBrains", "embedded-postgres", "pypoetry", "nix", "cargo", "coursier", "trunk", "zig", "helm", "claude", "codeium", "sccache", "ccache", "pdm", "act",
+    "ms-playwright",
+    "puppeteer",
+    "bazel",
+    "pre-commit",
+    "electron",
+    "Cypress",
+    "cypress",
+    "huggingface",
+    "rod",
+    "selenium",
+    "uv",
+    "pip",
+    "node",
+    "yarn",
+    "pnpm",
+    "prisma",
+    "deno",
+    "go-build",
+    "JetBrains",
+    "embedded-postgres",
+    "pypoetry",
+    "nix",
+    "cargo",
+    "coursier",
+    "trunk",
+    "zig",
+    "helm",
+    "claude",
+    "codeium",
+    "sccache",
+    "ccache",
+    "pdm",
+    "act",
 ];
 
 /// Hidden directories within other hidden directories that tools make.
 const HOME_TOOLS: &[&str] = &[
-    ".venv", ".bin", ".git", ".cargo", ".rustup", ".nvm", ".npm", ".pyenv", ".local", ".cache", ".config", ".tox", ".nox", ".yarn", ".pnpm", ".pnpm-store", ".pack", ".build", ".conda", ".next",
-    ".store", ".linuxbrew", ".gradle", ".m2", ".terraform", ".svelte-kit", ".vscode", ".idea", ".dotnet", ".nuget", ".pixi", ".mise", ".asdf", ".eggs",
+    ".venv",
+    ".bin",
+    ".git",
+    ".cargo",
+    ".rustup",
+    ".nvm",
+    ".npm",
+    ".pyenv",
+    ".local",
+    ".cache",
+    ".config",
+    ".tox",
+    ".nox",
+    ".yarn",
+    ".pnpm",
+    ".pnpm-store",
+    ".pack",
+    ".build",
+    ".conda",
+    ".next",
+    ".store",
+    ".linuxbrew",
+    ".gradle",
+    ".m2",
+    ".terraform",
+    ".svelte-kit",
+    ".vscode",
+    ".idea",
+    ".dotnet",
+    ".nuget",
+    ".pixi",
+    ".mise",
+    ".asdf",
+    ".eggs",
 ];
 
 /// Whether the path is hidden outside a home, or has a part that is made to be overlooked: dots, blanks or control characters only.
 pub(crate) fn is_hidden(path: &[u8]) -> bool {
-    let parts: Vec<&[u8]> = path.split(|&byte| byte == b'/').filter(|part| !part.is_empty()).collect();
-    let odd = |part: &&[u8]| part.iter().all(|byte| matches!(byte, b'.' | b' ')) || part.iter().any(u8::is_ascii_control);
+    let parts: Vec<&[u8]> = path
+        .split(|&byte| byte == b'/')
+        .filter(|part| !part.is_empty())
+        .collect();
+    let odd =
+        |part: &&[u8]| part.iter().all(|byte| matches!(byte, b'.' | b' ')) || part.iter().any(u8::is_ascii_control);
     if parts.iter().any(odd) {
         return true;
     }
@@ -218,16 +297,19 @@ pub(crate) fn is_hidden(path: &[u8]) -> bool {
         // Mounts of AppImages.
         [b"tmp", first, ..] if first.starts_with(b".mount_") => false,
         // Tools that unpack beside a service's files.
-        [b"srv" | b"opt", rest @ ..] | [b"var", b"www", rest @ ..] => {
-            rest.iter().any(|part| part.starts_with(b".") && !HOME_TOOLS.iter().any(|known| *part == known.as_bytes()))
-        }
+        [b"srv" | b"opt", rest @ ..] | [b"var", b"www", rest @ ..] => rest
+            .iter()
+            .any(|part| part.starts_with(b".") && !HOME_TOOLS.iter().any(|known| *part == known.as_bytes())),
         all => all.iter().any(|part| part.starts_with(b".")),
     }
 }
 
 /// Whether the path is that of a place for short-lived files, or hidden.
 pub(crate) fn is_odd(path: &[u8]) -> bool {
-    matches!(kind(path), Some(Kind::Never | Kind::Passing | Kind::Hidden | Kind::HomeHidden))
+    matches!(
+        kind(path),
+        Some(Kind::Never | Kind::Passing | Kind::Hidden | Kind::HomeHidden)
+    )
 }
 
 impl Case<'_> {

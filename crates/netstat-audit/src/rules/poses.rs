@@ -97,7 +97,11 @@ fn unowned(case: &Case<'_>, program: &FileLook, daemon: &str) -> Severity {
     // A program that is called otherwise than it says poses, wherever it lies.
     if program.name() != daemon.as_bytes() || case.is_hidden_place() {
         let renamed = program.name().starts_with(daemon.as_bytes()) || daemon.as_bytes().starts_with(program.name());
-        return if renamed && !case.is_hidden_place() { Severity::Medium } else { Severity::High };
+        return if renamed && !case.is_hidden_place() {
+            Severity::Medium
+        } else {
+            Severity::High
+        };
     }
     match program.origin().map(|origin| origin.manager) {
         Some(Manager::CargoBuild | Manager::GoBuild) | None if known::is_server(daemon) => Severity::Low,

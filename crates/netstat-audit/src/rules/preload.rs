@@ -71,7 +71,9 @@ fn check(case: &Case<'_>, notes: &mut Notes) {
 fn is_own(case: &Case<'_>, look: &FileLook) -> bool {
     let users = case.facts.users.known();
     let file = look.file.known();
-    let same = users.zip(file).is_some_and(|(users, file)| users.effective != 0 && file.user == users.effective);
+    let same = users
+        .zip(file)
+        .is_some_and(|(users, file)| users.effective != 0 && file.user == users.effective);
     let parts: Vec<&[u8]> = look.path.split(|byte| *byte == b'/').collect();
     let library = matches!(parts.as_slice(), [b"", b"home", _, b".local", b"lib" | b"lib64", ..]);
     let packed = look.path.starts_with(b"/tmp/_MEI") && case.is_unowned() && !case.is_hidden_place();

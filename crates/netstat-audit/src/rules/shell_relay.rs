@@ -37,7 +37,8 @@ fn check(case: &Case<'_>, notes: &mut Notes) {
             if away { Severity::Critical } else { Severity::High }
         } else if known::is_interpreter(name) {
             let script = case.script.map(|script| &script.look);
-            let server = script.is_some_and(|script| known::is_terminal_server(script.name()) && !super::is_odd_place(&script.path));
+            let server = script
+                .is_some_and(|script| known::is_terminal_server(script.name()) && !super::is_odd_place(&script.path));
             if server { Severity::Medium } else { Severity::High }
         } else if known::is_terminal_server(name) && !case.is_unowned() {
             continue;

@@ -60,7 +60,8 @@ fn check(case: &Case<'_>, notes: &mut Notes) {
         && case.host.network_pipes.contains(inode)
     {
         severity = severity.max(Severity::High);
-        evidence.push("what it takes goes through a pipe to a process with a connection to another computer".to_owned());
+        evidence
+            .push("what it takes goes through a pipe to a process with a connection to another computer".to_owned());
     }
     if case.facts.terminal.is_some() {
         evidence.push("it runs at a terminal".to_owned());
@@ -129,7 +130,10 @@ mod tests {
         );
         let raw = |made: Made, protocol| made.raw(protocol).check(&RULE);
         assert_eq!(raw(Made::program("/srv/x/y").unowned(), 1), [Severity::High]);
-        assert_eq!(raw(Made::program("/srv/x/y").unowned().terminal(), 1), [Severity::Medium]);
+        assert_eq!(
+            raw(Made::program("/srv/x/y").unowned().terminal(), 1),
+            [Severity::Medium]
+        );
         let sensor = Made::program("/opt/suricata/bin/suricata").unowned();
         assert_eq!(packet(sensor), [Severity::Low]);
         assert_eq!(raw(Made::program("/srv/x/y").unowned(), 6), [Severity::High]);

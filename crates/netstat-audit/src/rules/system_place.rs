@@ -20,8 +20,20 @@ pub(crate) static RULE: Rule = Rule {
 };
 
 const PLACES: &[&[u8]] = &[
-    b"/usr/bin/", b"/usr/sbin/", b"/usr/lib/", b"/usr/lib32/", b"/usr/lib64/", b"/usr/libexec/", b"/usr/share/", b"/usr/games/", b"/usr/include/", b"/bin/", b"/sbin/",
-    b"/lib/", b"/lib32/", b"/lib64/",
+    b"/usr/bin/",
+    b"/usr/sbin/",
+    b"/usr/lib/",
+    b"/usr/lib32/",
+    b"/usr/lib64/",
+    b"/usr/libexec/",
+    b"/usr/share/",
+    b"/usr/games/",
+    b"/usr/include/",
+    b"/bin/",
+    b"/sbin/",
+    b"/lib/",
+    b"/lib32/",
+    b"/lib64/",
 ];
 
 fn check(case: &Case<'_>, notes: &mut Notes) {
