@@ -17,7 +17,7 @@ export class Grid {
     this.lines = new Map();
     this.head = h("div", { class: "head", role: "row", "aria-rowindex": "1" });
     this.body = h("div", { class: "body", role: "rowgroup" });
-    this.element = h("div", { class: "grid", role: "grid", tabindex: "0", "aria-label": label, onscroll: () => this.draw(), onkeydown: (event) => this.key(event) },
+    this.element = h("div", { class: "grid", hidden: true, role: "grid", tabindex: "0", "aria-label": label, onscroll: () => this.draw(), onkeydown: (event) => this.key(event) },
       h("div", { role: "rowgroup" }, this.head), this.body);
     this.observer = new ResizeObserver(() => this.draw());
     this.observer.observe(this.element);
