@@ -346,10 +346,6 @@ mod tests {
                 "{content}"
             );
             assert!(
-                !content.contains("netstat-rs") || manager != Manager::Systemd,
-                "{content}"
-            );
-            assert!(
                 !content.contains("/usr/bin/netstat-rs") && content.contains(OURS),
                 "{content}"
             );
