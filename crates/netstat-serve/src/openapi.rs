@@ -35,6 +35,9 @@ pub(crate) fn document(resources: &[Resource], version: &str, actions: bool) -> 
     let mut schemas = Map::new();
     schemas.insert("problem".to_owned(), problem());
     schemas.insert("change".to_owned(), change());
+    for resource in resources {
+        schemas.insert(resource.name.to_owned(), embedded(&resource.schema, resource.name));
+    }
     json!({
         "openapi": "3.1.0",
         "info": {
@@ -75,7 +78,7 @@ fn operation(resource: &Resource) -> Value {
     let mut content = Map::new();
     content.insert(
         "application/json".to_owned(),
-        json!({"schema": embedded(&resource.schema)}),
+        json!({"schema": {"$ref": format!("#/components/schemas/{}", resource.name)}}),
     );
     if let Some(line) = &resource.line_schema {
         let about = format!("One object a line: {}", line["title"].as_str().unwrap_or_default());
@@ -108,17 +111,22 @@ fn operation(resource: &Resource) -> Value {
     })
 }
 
-/// A schema within the document: its definitions are found from its own root.
-fn embedded(schema: &Value) -> Value {
-    let mut schema = schema.clone();
-    if let Some(object) = schema.as_object_mut() {
-        let id = format!(
-            "urn:netstat:{}",
-            object.get("title").and_then(Value::as_str).unwrap_or("schema")
-        );
-        object.insert("$id".to_owned(), id.into());
+/// The schema of a resource as it stands within the document: its own definitions are found there.
+fn embedded(schema: &Value, name: &str) -> Value {
+    match schema {
+        Value::Object(members) => {
+            let moved = members.iter().filter(|(key, _)| *key != "$schema").map(|(key, value)| {
+                let value = match value.as_str().and_then(|target| target.strip_prefix("#/$defs/")) {
+                    Some(rest) if key == "$ref" => format!("#/components/schemas/{name}/$defs/{rest}").into(),
+                    _ => embedded(value, name),
+                };
+                (key.clone(), value)
+            });
+            Value::Object(moved.collect())
+        }
+        Value::Array(members) => members.iter().map(|member| embedded(member, name)).collect(),
+        other => other.clone(),
     }
-    schema
 }
 
 fn with_problems(ok: Value) -> Value {
@@ -232,4 +240,31 @@ fn action_paths() -> Vec<(String, Value)> {
             }}),
         ),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn references_of_a_schema_lead_into_the_document() {
+        let schema = json!({
+            "$schema": "https://json-schema.org/draft/2020-12/schema",
+            "properties": {"rows": {"items": {"$ref": "#/$defs/row"}}},
+            "$defs": {"row": {"type": "object"}},
+        });
+        let resource = Resource {
+            name: "sockets",
+            about: String::new(),
+            parameters: Vec::new(),
+            schema,
+            line_schema: None,
+            rows: true,
+            keep_millis: 0,
+        };
+        let document = document(&[resource], "1", false);
+        let target = document["components"]["schemas"]["sockets"]["properties"]["rows"]["items"]["$ref"].as_str();
+        let target = target.and_then(|target| target.strip_prefix('#')).unwrap_or_default();
+        assert_eq!(document.pointer(target), Some(&json!({"type": "object"})));
+    }
 }
