@@ -15,8 +15,8 @@ use netstat_model::counters::{
     Block, BlockSet, InterfaceRates, InterfaceStatistics, ProtocolRates, ProtocolStatistics,
 };
 use netstat_model::route::{RouteQuery, TableSelection};
-use netstat_model::{Fact, Family, Filter, Ports, Protocol, Sides, Socket, State, Why};
-use netstat_os::{SocketAsk, SocketList};
+use netstat_model::{Fact, Family, Filter, Limit, Ports, Protocol, Sides, Socket, State, Why};
+use netstat_os::{NOT_SUPPORTED, SocketAsk, SocketList};
 
 use crate::args::shape::Format;
 use crate::args::{PacketPlan, Plan, ProtocolName, RouteTable, RoutesPlan, StatisticsPlan, Which};
@@ -172,6 +172,7 @@ impl<'a, 's> Job<'a, 's> {
             drop(progress);
             self.incomplete |= listing.ipv4.why().is_some() && listing.interfaces.why().is_some();
             match self.plan.format {
+                Format::Text | Format::Csv if not_supported(&listing.limits) => {}
                 Format::Text => {
                     let options = classic::routes::RoutesOptions { table: self.tables };
                     classic::routes::write(self.context.out, &listing, &options)?;
@@ -199,14 +200,18 @@ impl<'a, 's> Job<'a, 's> {
             }
             self.diagnostics.limits(listing.limits);
         }
-        self.lister.print(
-            self.plan,
-            &self.filter,
-            self.context,
-            &mut self.sockets,
-            &mut self.front,
-            &mut self.diagnostics,
-        )?;
+        if not_supported(&self.sockets.limits) && matches!(self.plan.format, Format::Text | Format::Csv) {
+            self.diagnostics.limits(self.sockets.limits.drain(..));
+        } else {
+            self.lister.print(
+                self.plan,
+                &self.filter,
+                self.context,
+                &mut self.sockets,
+                &mut self.front,
+                &mut self.diagnostics,
+            )?;
+        }
         // With the connection list the document has been written already.
         if self.plan.list.is_none() && matches!(self.plan.format, Format::Json | Format::NdJson) {
             let host = self.context.system.computer_name();
@@ -235,6 +240,7 @@ impl<'a, 's> Job<'a, 's> {
             .rates
             .then(|| InterfaceRates::between(self.interfaces.as_ref(), &interfaces));
         match self.plan.format {
+            Format::Text | Format::Csv if not_supported(&limits) => {}
             Format::Text => {
                 classic::ethernet::write(self.context.out, &interfaces, ethernet.per_interface, rates.as_ref())?
             }
@@ -262,7 +268,9 @@ impl<'a, 's> Job<'a, 's> {
             .plan
             .rates
             .then(|| ProtocolRates::between(self.protocols.as_ref(), &protocols));
-        if self.plan.format == Format::Text {
+        if not_supported(&limits) && matches!(self.plan.format, Format::Text | Format::Csv) {
+            // The diagnostics say it.
+        } else if self.plan.format == Format::Text {
             let options = classic::statistics::StatisticsOptions {
                 blocks,
                 verbose: plan.verbose,
@@ -281,11 +289,16 @@ impl<'a, 's> Job<'a, 's> {
             self.front.member("statistics", &value);
             self.front.limits(&limits);
         }
-        self.incomplete |= blocks.iter().all(|block| unreadable(&protocols, block));
+        self.incomplete |= not_supported(&limits) || blocks.iter().all(|block| unreadable(&protocols, block));
         self.diagnostics.limits(limits);
         self.protocols = Some(protocols);
         Ok(())
     }
+}
+
+/// Whether there is no code for the question on this system: a table would be nothing but headings, so the diagnostics alone answer.
+fn not_supported(limits: &[Limit]) -> bool {
+    limits.iter().any(|limit| limit.why == NOT_SUPPORTED)
 }
 
 /// Whether no figure of `block` is known, and not because the system keeps none.
