@@ -35,6 +35,8 @@ pub enum Why {
     Gone,
     /// Reading failed, or what was read made no sense.
     Failed,
+    /// It was read, but the caller wants it left out of what is written.
+    LeftOut,
 }
 
 impl Why {
@@ -50,6 +52,7 @@ impl Why {
             Why::Unlimited => "there is no limit",
             Why::Gone => "it ended meanwhile",
             Why::Failed => "it could not be read",
+            Why::LeftOut => "left out (--redact)",
         }
     }
 }

@@ -106,6 +106,8 @@ proptest! {
     /// A long option sends the whole line through `clap`; the answer stays what it was.
     #[test]
     fn a_long_option_changes_nothing_else(mut words in proptest::collection::vec(near_word(), 0..6)) {
+        // `help` in front is a command, and commands come first.
+        prop_assume!(words.first().is_none_or(|word| !word.eq_ignore_ascii_case("help")));
         let without = answer(&words);
         words.insert(0, "--owners=auto".to_owned());
         prop_assert_eq!(answer(&words), without);

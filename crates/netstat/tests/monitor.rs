@@ -796,7 +796,7 @@ fn where_no_screen_can_be_drawn_it_says_so() {
     );
     let (status, words) = monitor(&["--interval", "0.01"]);
     assert_eq!(status, Some(2));
-    assert!(words.contains("0.2 to 60") && words.lines().count() == 1, "{words}");
+    assert!(words.contains("200ms to 60s") && words.lines().count() == 1, "{words}");
     let dir = tempfile::tempdir().unwrap();
     let config = dir.path().join("monitor.toml");
     std::fs::write(&config, "theme = \"dark\"\n\nnmaes = true\n").unwrap();

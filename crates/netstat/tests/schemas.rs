@@ -263,3 +263,92 @@ fn every_event_has_a_schema() {
         assert!(kinds.iter().any(|seen| seen == kind), "{kind} in {kinds:?}");
     }
 }
+
+/// What a reader written for `old` would miss in `new`: properties, types, members of lists and definitions that are gone, and values
+/// that are others. Texts for people may change.
+fn missing(old: &Value, new: &Value, place: &str, found: &mut Vec<String>) {
+    match (old, new) {
+        (Value::Object(old), Value::Object(new)) => {
+            for (key, value) in old {
+                let place = format!("{place}/{key}");
+                // A property may well be called `description`; then it is an object.
+                if matches!(key.as_str(), "description" | "title") && value.is_string() {
+                    continue;
+                }
+                match new.get(key) {
+                    Some(new) => missing(value, new, &place, found),
+                    None => found.push(place),
+                }
+            }
+        }
+        (Value::Array(old), Value::Array(new)) => {
+            for value in old {
+                // Members of `enum`, `type` and `required` in any order; of `oneOf` and the like, one that lacks nothing.
+                let kept = new.iter().any(|new| {
+                    let mut lacks = Vec::new();
+                    missing(value, new, place, &mut lacks);
+                    lacks.is_empty()
+                });
+                if !kept {
+                    found.push(format!("{place}: {value}"));
+                }
+            }
+        }
+        _ if old != new => found.push(format!("{place}: {old}")),
+        _ => {}
+    }
+}
+
+#[test]
+fn published_schemas_only_gain() {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut compared = 0;
+    for entry in fs::read_dir(here.join("tests/fixtures/schema-0.1")).unwrap() {
+        let published = entry.unwrap().path();
+        let read = |path: &Path| -> Value { serde_json::from_slice(&fs::read(path).unwrap()).unwrap() };
+        let name = published
+            .file_stem()
+            .unwrap()
+            .to_str()
+            .unwrap()
+            .trim_start_matches("netstat.");
+        let outcome = Netstat::new(env!("CARGO_BIN_EXE_netstat")).run(["schema", name]);
+        let today: Value = serde_json::from_str(outcome.success()).unwrap();
+        let mut found = Vec::new();
+        missing(&read(&published), &today, name, &mut found);
+        assert_eq!(found, [""; 0], "gone from {name} since 0.1");
+        compared += 1;
+    }
+    assert_eq!(compared, 9);
+}
+
+#[test]
+fn schema_that_lost_something_is_noticed() {
+    let old = serde_json::json!({
+        "description": "old", "type": ["string", "null"], "enum": ["a", "b"],
+        "properties": {"x": {"type": "integer"}, "description": {"type": "string"}},
+    });
+    let lost = |new: Value| {
+        let mut found = Vec::new();
+        missing(&old, &new, "", &mut found);
+        found.sort();
+        found
+    };
+    let mut new = old.clone();
+    new["description"] = "new".into();
+    new["enum"] = serde_json::json!(["c", "b", "a"]);
+    new["properties"]["y"] = serde_json::json!({"type": "string"});
+    assert_eq!(lost(new.clone()), [""; 0]);
+    new["enum"] = serde_json::json!(["b"]);
+    new["type"] = serde_json::json!(["string"]);
+    new["properties"] = serde_json::json!({"x": {"type": "string"}});
+    assert_eq!(
+        lost(new),
+        [
+            "/enum: \"a\"",
+            "/properties/description",
+            "/properties/x/type: \"integer\"",
+            "/type: \"null\""
+        ]
+    );
+}

@@ -96,7 +96,7 @@ fn fish_completes_with_meanings() {
     let outcome = in_reach(command.args(["--no-config", "-c", &text]));
     assert_eq!(
         outcome.success(),
-        "--state=listening,time_wait\n--numeric\tnumbers only, no look-ups; wins over -f\n"
+        "--state=listening,time_wait\n--numeric\tnumbers only, no lookups; wins over -f\n"
     );
 }
 

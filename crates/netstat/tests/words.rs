@@ -21,7 +21,7 @@ fn refused(words: &[&str], names: &[&str]) {
 }
 
 #[test]
-fn unknown_switches_are_named() {
+fn unknown_switch_is_named() {
     refused(&["--bogus"], &["--bogus"]);
     refused(&["-x"], &["x"]);
     refused(&["-anx"], &["x"]);
@@ -31,7 +31,7 @@ fn unknown_switches_are_named() {
 }
 
 #[test]
-fn the_nearest_right_word_is_offered() {
+fn misspelt_word_suggests_nearest() {
     refused(&["--hlep"], &["--hlep", "--help"]);
     refused(&["--versoin"], &["--version"]);
     refused(&["--cuont", "3"], &["--count"]);
@@ -40,7 +40,7 @@ fn the_nearest_right_word_is_offered() {
 }
 
 #[test]
-fn a_missing_or_unknown_protocol_lists_all_eight() {
+fn missing_or_unknown_protocol_lists_known_ones() {
     let all = ["TCP", "UDP", "TCPv6", "UDPv6", "IP", "IPv6", "ICMP", "ICMPv6"];
     for words in [
         &["-p"][..],
@@ -55,7 +55,7 @@ fn a_missing_or_unknown_protocol_lists_all_eight() {
 }
 
 #[test]
-fn protocols_without_connections_need_statistics() {
+fn protocol_without_connections_requires_statistics() {
     refused(&["-p", "icmp"], &["-s"]);
     refused(&["-anp", "ICMPv6"], &["-s"]);
     refused(&["-an", "-p", "ip"], &["-s"]);
@@ -63,8 +63,8 @@ fn protocols_without_connections_need_statistics() {
 }
 
 #[test]
-fn intervals_are_whole_seconds_above_zero() {
-    for word in ["0", "-5", "1.5", "99999999999", "1s", "+1", "0x10", "1e3"] {
+fn interval_not_whole_seconds_above_zero_is_usage_error() {
+    for word in ["0", "-5", "1.5", "99999999999", "0s", "500ms", "+1", "0x10", "1e3"] {
         refused(&["-an", word], &[word]);
         refused(&[word, "-an"], &[word]);
     }
@@ -72,7 +72,7 @@ fn intervals_are_whole_seconds_above_zero() {
 }
 
 #[test]
-fn counts_are_whole_numbers_above_zero() {
+fn count_not_above_zero_is_usage_error() {
     for word in ["0", "-1", "1.5", "x", ""] {
         refused(&["-an", "1", "--count", word], &[]);
     }
@@ -80,7 +80,7 @@ fn counts_are_whole_numbers_above_zero() {
 }
 
 #[test]
-fn words_that_are_no_utf8_are_shown_escaped() {
+fn invalid_utf8_is_shown_escaped() {
     use std::os::unix::ffi::OsStringExt;
     let word = std::ffi::OsString::from_vec(b"--b\xff".to_vec());
     let outcome = Netstat::new(env!("CARGO_BIN_EXE_netstat")).run([word]);

@@ -11,6 +11,7 @@ use sha2::{Digest as _, Sha256};
 use tar::{Builder, Header};
 
 use super::card::{Report, Subject};
+use super::redact::{LEFT_OUT, Withheld};
 use crate::context::Progress;
 use crate::output::json::Document;
 
@@ -38,8 +39,8 @@ pub(super) struct Contents<'a> {
     pub(super) host: &'a [u8],
     /// When it was read.
     pub(super) time: SystemTime,
-    /// Whether environment values and arguments are left out.
-    pub(super) redact: bool,
+    /// With `--redact`, what was taken out of the report and must not come back with the copies.
+    pub(super) withheld: Option<&'a Withheld>,
 }
 
 /// Writes the bundle: an uncompressed tar archive (POSIX ustar) with `manifest.json` as its last member. Gives back how many
@@ -61,7 +62,7 @@ pub(super) fn write(
     };
     bundle.add("cards.json", &pretty(contents.document)?)?;
     for subject in contents.report.cards.iter().filter_map(|card| card.owner.as_ref().ok()) {
-        bundle.add_process(subject, contents.redact, system, progress)?;
+        bundle.add_process(subject, contents.withheld, system, progress)?;
     }
     let missing = bundle.missing.len();
     bundle.finish(contents)?;
@@ -87,23 +88,27 @@ impl<W: Write> Bundle<W> {
     fn add_process(
         &mut self,
         subject: &Subject,
-        redact: bool,
+        withheld: Option<&Withheld>,
         system: &mut dyn System,
         progress: &Progress,
     ) -> io::Result<()> {
         let (pid, start) = (subject.facts.pid, subject.facts.start_ticks);
         let name = |what: &str| format!("{pid}/{what}");
         for (what, which) in TEXTS {
-            if redact && which == ProcessText::Arguments {
-                self.leave_out(&name(what), "left out (--redact)");
+            if withheld.is_some() && which == ProcessText::Arguments {
+                self.leave_out(&name(what), LEFT_OUT);
                 continue;
             }
             match system.process_text(pid, start, which) {
-                Ok(text) if redact && which == ProcessText::Environment => {
-                    self.add(&name(what), &without_values(&text))?;
+                Ok(text) => {
+                    let text = match (withheld, which) {
+                        (Some(_), ProcessText::Environment) => without_values(&text),
+                        (Some(_), ProcessText::Status) => without_name(&text),
+                        (Some(withheld), ProcessText::Maps) => withheld.without_directory(pid, &text),
+                        _ => text,
+                    };
+                    self.add(&name(what), &text)?;
                 }
-                Ok(text) if redact && which == ProcessText::Status => self.add(&name(what), &without_name(&text))?,
-                Ok(text) => self.add(&name(what), &text)?,
                 Err(why) => self.leave_out(&name(what), why.words()),
             }
         }
@@ -118,8 +123,8 @@ impl<W: Write> Bundle<W> {
                 Err(why) => self.leave_out(&name("exe"), why.words()),
             }
         }
-        if redact && subject.script.is_some() {
-            self.leave_out(&name("script"), "left out (--redact)");
+        if withheld.is_some() && subject.script.is_some() {
+            self.leave_out(&name("script"), LEFT_OUT);
         } else if let Some(script) = &subject.script {
             match system.file_in_view(pid, start, &script.path) {
                 Ok(file) => self.copy(&name("script"), file, LONGEST_SCRIPT)?,
@@ -186,7 +191,7 @@ impl<W: Write> Bundle<W> {
             "program".to_owned(),
             concat!("netstat ", env!("CARGO_PKG_VERSION")).into(),
         );
-        body.insert("redacted".to_owned(), contents.redact.into());
+        body.insert("redacted".to_owned(), contents.withheld.is_some().into());
         body.insert("members".to_owned(), Value::Array(std::mem::take(&mut self.members)));
         body.insert("missing".to_owned(), Value::Array(std::mem::take(&mut self.missing)));
         let manifest = Document {
@@ -261,24 +266,6 @@ fn without_name(text: &[u8]) -> Vec<u8> {
         .collect()
 }
 
-/// Takes the arguments out of a JSON document, wherever they stand.
-pub(super) fn redact(value: &mut Value) {
-    match value {
-        Value::Object(fields) => {
-            if let Some(arguments) = fields.get_mut("arguments")
-                && arguments.is_array()
-            {
-                *arguments = Value::Null;
-                let unknown = fields.entry("unknown").or_insert_with(|| json!({}));
-                unknown["arguments"] = "left out (--redact)".into();
-            }
-            fields.values_mut().for_each(redact);
-        }
-        Value::Array(items) => items.iter_mut().for_each(redact),
-        _ => {}
-    }
-}
-
 /// A remark about what is missing, for stderr.
 pub(super) fn missing(count: usize) -> Option<String> {
     (count > 0).then(|| {
@@ -294,26 +281,6 @@ mod tests {
     #[test]
     fn names_stay_and_values_go() {
         assert_eq!(without_values(b"A=1\0SECRET=x=y\0nonsense\0\0B="), b"A=\0SECRET=\0B=\0");
-    }
-
-    #[test]
-    fn arguments_are_taken_out_everywhere() {
-        let mut value = json!({
-            "cards": [{"process": {"arguments": ["a", "b"], "ancestors": [{"arguments": ["c"], "unknown": {"path": "x"}}]}}],
-            "arguments": null,
-        });
-        redact(&mut value);
-        assert_eq!(
-            value,
-            json!({
-                "cards": [{"process": {
-                    "arguments": null,
-                    "ancestors": [{"arguments": null, "unknown": {"path": "x", "arguments": "left out (--redact)"}}],
-                    "unknown": {"arguments": "left out (--redact)"},
-                }}],
-                "arguments": null,
-            })
-        );
     }
 
     #[test]

@@ -100,7 +100,7 @@ pub(crate) struct Subject {
     /// The name of the user whose login it stems from.
     pub(crate) login_name: Option<Arc<str>>,
     /// Other processes that hold sockets of the card, too.
-    pub(crate) sharers: Vec<(u32, Vec<u8>)>,
+    pub(crate) sharers: Vec<Sharer>,
     /// All Internet sockets that it holds, and others by kind.
     pub(crate) held: Held,
     /// Each socket that it holds.
@@ -119,6 +119,17 @@ pub(crate) struct Subject {
     pub(crate) past: Result<Past, String>,
     /// What it uses now.
     pub(crate) usage: Usage,
+}
+
+/// Another process that holds sockets of a card.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Sharer {
+    /// Process id.
+    pub(crate) pid: u32,
+    /// The name of its program, else its short name; empty where neither is known. Not escaped.
+    pub(crate) name: Vec<u8>,
+    /// Whether `name` is that of the program file. A short name may be that of a script.
+    pub(crate) is_program: bool,
 }
 
 /// What the rules of the audit say about a process.

@@ -4,7 +4,7 @@ use netstat_model::metrics::ProcessKey;
 use netstat_model::{Fact, NoOwner, Owner, Owners, Socket, Why, text};
 use netstat_os::{SocketList, System};
 
-use super::card::{Card, Held, Nobody, Opinion, SocketView, Subject};
+use super::card::{Card, Held, Nobody, Opinion, Sharer, SocketView, Subject};
 use super::files::Examined;
 use super::past::Past;
 use super::reach::{Network, waits};
@@ -215,20 +215,24 @@ fn elsewhere(list: &SocketList, socket: &Socket) -> Option<String> {
 }
 
 /// Processes other than `pid` that hold one of `sockets`, each once, in the order of their start.
-fn sharers(owners: &Owners, sockets: &[&Socket], pid: u32) -> Vec<(u32, Vec<u8>)> {
-    let mut found: Vec<(u32, Vec<u8>)> = Vec::new();
+fn sharers(owners: &Owners, sockets: &[&Socket], pid: u32) -> Vec<Sharer> {
+    let mut found: Vec<Sharer> = Vec::new();
     for socket in sockets {
         let Owner::Held(holders) = owners.of(socket) else {
             continue;
         };
         for process in holders.iter().filter(|process| process.pid != pid) {
-            if !found.iter().any(|(known, _)| *known == process.pid) {
-                let name = match (&process.image, &process.comm) {
-                    (Fact::Known(image), _) => image.file_name().to_vec(),
-                    (_, Fact::Known(comm)) => comm.clone(),
-                    _ => Vec::new(),
+            if !found.iter().any(|known| known.pid == process.pid) {
+                let (name, is_program) = match (&process.image, &process.comm) {
+                    (Fact::Known(image), _) => (image.file_name().to_vec(), true),
+                    (_, Fact::Known(comm)) => (comm.clone(), false),
+                    _ => (Vec::new(), false),
                 };
-                found.push((process.pid, name));
+                found.push(Sharer {
+                    pid: process.pid,
+                    name,
+                    is_program,
+                });
             }
         }
     }

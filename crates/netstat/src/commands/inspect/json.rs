@@ -273,7 +273,7 @@ fn process(subject: &Subject) -> Value {
     let sharers: Vec<Value> = subject
         .sharers
         .iter()
-        .map(|(pid, name)| json!({"pid": pid, "program": text(name)}))
+        .map(|sharer| json!({"pid": sharer.pid, "program": text(&sharer.name)}))
         .collect();
     let counts: Map<String, Value> = subject
         .held

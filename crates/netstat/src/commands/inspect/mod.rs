@@ -132,18 +132,10 @@ pub(crate) fn run(matches: &ArgMatches, context: &mut Context<'_>) -> Result<Out
         return Err(cannot_write(path, &std::io::ErrorKind::AlreadyExists.into()));
     }
     let mut report = inspect(&words, context, &mut diagnostics)?;
-    if words.redact {
-        redact::redact(&mut report);
-    }
+    let withheld = words.redact.then(|| redact::redact(&mut report));
     let now = (context.now)();
     let host = context.system.computer_name();
-    let document = || {
-        let mut document = json::document(&report, &host, now);
-        if words.redact {
-            bundle::redact(&mut document);
-        }
-        document
-    };
+    let document = || json::document(&report, &host, now);
     if let Some(path) = words.bundle.as_ref().filter(|_| !report.cards.is_empty()) {
         let file = netstat_os::create_private(path).map_err(|error| cannot_write(path, &error))?;
         let progress = Progress::start(context.terminal, "writing the bundle");
@@ -152,7 +144,7 @@ pub(crate) fn run(matches: &ArgMatches, context: &mut Context<'_>) -> Result<Out
             document: &document(),
             host: &host,
             time: now,
-            redact: words.redact,
+            withheld: withheld.as_ref(),
         };
         let missing = bundle::write(file, &contents, context.system, &progress);
         let missing = missing.map_err(|error| cannot_write(path, &error))?;

@@ -1,33 +1,72 @@
 //! `--redact`: what may hold secrets is taken out of the report before anything is made of it.
 
-use netstat_model::process::{Descriptor, ProcessFacts};
+use std::collections::HashMap;
+
+use netstat_model::process::{Descriptor, Mapped, ProcessFacts};
 use netstat_model::{Fact, Why};
 
-use super::card::{Card, Opinion, Report, Subject};
+use super::card::{Answered, Card, Opinion, Report, Subject};
 use netstat_audit::Finding;
 
-/// What stands in the place of a text that was left out.
-pub(super) const LEFT_OUT: &str = "left out (--redact)";
+/// The replacement for a text that was left out.
+pub(super) const LEFT_OUT: &str = Why::LeftOut.words();
 
 /// The short name of a process is cut to so many bytes by the kernel (`TASK_COMM_LEN` without its zero byte, proc_pid_comm(5)).
 const LONGEST_COMM: usize = 15;
 
-/// Takes command lines, script names, environments and working directories out of `report`, and every text that may quote them:
-/// what the rules of the audit say beyond their names, severities and fixed texts.
-pub(super) fn redact(report: &mut Report) {
-    for card in &mut report.cards {
-        redact_card(card);
+/// The working directories that were taken out of a report, by process id: copies of what the system says may quote them.
+#[derive(Debug, Default)]
+pub(super) struct Withheld {
+    directories: HashMap<u32, Vec<u8>>,
+}
+
+impl Withheld {
+    /// A memory map (proc_pid_maps(5)) without the paths of files below the working directory of its process.
+    pub(super) fn without_directory(&self, pid: u32, maps: &[u8]) -> Vec<u8> {
+        let Some(directory) = self.directories.get(&pid) else {
+            return maps.to_vec();
+        };
+        let mut kept = Vec::with_capacity(maps.len());
+        for line in maps.split_inclusive(|&byte| byte == b'\n') {
+            match line.iter().position(|&byte| byte == b'/') {
+                Some(at) if is_below(line[at..].trim_ascii_end(), directory) => {
+                    kept.extend_from_slice(&line[..at]);
+                    kept.extend_from_slice(LEFT_OUT.as_bytes());
+                    kept.push(b'\n');
+                }
+                _ => kept.extend_from_slice(line),
+            }
+        }
+        kept
     }
 }
 
-fn redact_card(card: &mut Card) {
+/// Takes command lines, script names, environments and working directories out of `report`, and every text that may quote them:
+/// what the rules of the audit say beyond their names, severities and fixed texts.
+pub(super) fn redact(report: &mut Report) -> Withheld {
+    let mut withheld = Withheld::default();
+    for card in &mut report.cards {
+        redact_card(card, &mut report.targets, &mut withheld);
+    }
+    withheld
+}
+
+fn redact_card(card: &mut Card, answered: &mut [Answered], withheld: &mut Withheld) {
     let Ok(subject) = &mut card.owner else {
         return;
     };
     let names = script_names(subject);
-    redact_facts(&mut subject.facts, &names);
-    for (_, name) in &mut subject.sharers {
-        hide(name, &names);
+    let quotes = |text: &str| names.iter().any(|name| contains(text.as_bytes(), name));
+    if let Fact::Known(directory) = &subject.facts.directory
+        && directory != b"/"
+    {
+        withheld.directories.insert(subject.facts.pid, directory.clone());
+    }
+    redact_facts(&mut subject.facts);
+    for sharer in &mut subject.sharers {
+        if !sharer.is_program {
+            sharer.name = LEFT_OUT.as_bytes().to_vec();
+        }
     }
     if let Some(script) = &mut subject.script {
         script.path = LEFT_OUT.as_bytes().to_vec();
@@ -35,10 +74,20 @@ fn redact_card(card: &mut Card) {
     if let Some(opinion) = &mut subject.opinion {
         redact_opinion(opinion);
     }
-    // Commands name paths and units, which may be called after what they run.
+    // Commands name paths, units and targets, which may be called after what they run.
     for step in &mut card.steps {
-        if names.iter().any(|name| contains(step.command.as_bytes(), name)) {
+        if quotes(&step.command) {
             step.command = LEFT_OUT.to_owned();
+        }
+    }
+    // A process may have been asked for by the name of its script.
+    let answers = answered.iter_mut().flat_map(|target| {
+        let texts = [&mut target.word, &mut target.sought];
+        texts.into_iter().chain(&mut target.remarks)
+    });
+    for text in answers.chain(&mut card.targets) {
+        if quotes(text) {
+            *text = LEFT_OUT.to_owned();
         }
     }
 }
@@ -67,46 +116,68 @@ fn script_names(subject: &Subject) -> Vec<Vec<u8>> {
     names
 }
 
-fn redact_facts(facts: &mut ProcessFacts, names: &[Vec<u8>]) {
-    // Arguments are taken out of the document, where their absence is explained.
-    facts.environment = Fact::Unknown(Why::NotAsked);
-    facts.directory = Fact::Unknown(Why::NotAsked);
-    hide(&mut facts.comm, names);
+fn redact_facts(facts: &mut ProcessFacts) {
+    if !facts.kernel_thread && !is_called_after_program(&facts.comm, facts) {
+        facts.comm = LEFT_OUT.as_bytes().to_vec();
+    }
+    if let Fact::Known(mappings) = &mut facts.executable
+        && let Fact::Known(directory) = &facts.directory
+    {
+        for mapping in mappings {
+            if let Mapped::File { path, .. } = &mut mapping.what
+                && is_below(path, directory)
+            {
+                *path = LEFT_OUT.as_bytes().to_vec();
+            }
+        }
+    }
+    leave_out(&mut facts.arguments);
+    leave_out(&mut facts.environment);
+    leave_out(&mut facts.directory);
     if let Fact::Known(ancestors) = &mut facts.ancestors {
         for ancestor in ancestors {
-            // A shell that runs a script is called after it; its words, which would tell, go with the name.
+            // A shell that runs a script is called after it.
             let called = comm_of_path(ancestor.path.as_ref().known());
             if called.is_none_or(|called| called != ancestor.comm) {
                 ancestor.comm = LEFT_OUT.as_bytes().to_vec();
             }
+            leave_out(&mut ancestor.arguments);
         }
     }
     if let Fact::Known(descriptors) = &mut facts.descriptors {
         for stream in &mut descriptors.standard {
             // Output goes into files whose names are chosen by whoever wrote the command line.
             if matches!(stream, Fact::Known(Some(Descriptor::Path { path, .. })) if !path.starts_with(b"/dev/")) {
-                *stream = Fact::Unknown(Why::NotAsked);
+                *stream = Fact::Unknown(Why::LeftOut);
             }
         }
     }
+}
+
+/// Replaces what is known; what is unknown keeps its reason.
+fn leave_out<T>(fact: &mut Fact<T>) {
+    if matches!(fact, Fact::Known(_)) {
+        *fact = Fact::Unknown(Why::LeftOut);
+    }
+}
+
+/// Whether a process's short name is that of its program, and not one of a script or of its own choice. Where the program may not
+/// be read, the name by which it was started decides.
+fn is_called_after_program(comm: &[u8], facts: &ProcessFacts) -> bool {
+    let program = facts.program.as_ref().known().map(|program| &program.path);
+    let started_as = || facts.arguments.as_ref().known().and_then(|words| words.first());
+    comm_of_path(program.or_else(started_as)).is_some_and(|called| called == comm)
+}
+
+/// Whether a path lies below a directory.
+fn is_below(path: &[u8], directory: &[u8]) -> bool {
+    directory != b"/" && path.strip_prefix(directory).is_some_and(|rest| rest.starts_with(b"/"))
 }
 
 /// The short name that a program of this path begins with.
 fn comm_of_path(path: Option<&Vec<u8>>) -> Option<Vec<u8>> {
     let name = path?.rsplit(|&byte| byte == b'/').next()?;
     Some(name[..name.len().min(LONGEST_COMM)].to_vec())
-}
-
-/// Replaces a short name that comes from one of `names`.
-fn hide(comm: &mut Vec<u8>, names: &[Vec<u8>]) {
-    if is_name_of(comm, names) {
-        *comm = LEFT_OUT.as_bytes().to_vec();
-    }
-}
-
-/// Whether a short name is one of `names`, cut as the kernel cuts it.
-fn is_name_of(comm: &[u8], names: &[Vec<u8>]) -> bool {
-    names.iter().any(|name| &name[..name.len().min(LONGEST_COMM)] == comm)
 }
 
 fn contains(text: &[u8], part: &[u8]) -> bool {
@@ -125,8 +196,35 @@ fn redact_opinion(opinion: &mut Opinion) {
 }
 
 fn redact_finding(finding: &mut Finding) {
+    // In round brackets it is the short name of a process whose program may not be read, which may be that of a script.
+    if finding.program.as_ref().is_some_and(|program| program.starts_with('(')) {
+        finding.program = Some(LEFT_OUT.to_owned());
+    }
     finding.headline = finding.rule.title.to_owned();
     finding.evidence = vec![LEFT_OUT.to_owned()];
     finding.verify = LEFT_OUT.to_owned();
     finding.would_change = LEFT_OUT.to_owned();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_map_without_directory_keeps_other_files() {
+        let withheld = Withheld {
+            directories: HashMap::from([(7, b"/srv/app".to_vec())]),
+        };
+        let maps =
+            b"1-2 r-xp 0 08:01 5   /srv/app/lib/x.so\n2-3 r-xp 0 08:01 6   /srv/application\n3-4 rw-p 0 00:00 0\n";
+        let kept =
+            b"1-2 r-xp 0 08:01 5   left out (--redact)\n2-3 r-xp 0 08:01 6   /srv/application\n3-4 rw-p 0 00:00 0\n";
+        assert_eq!(withheld.without_directory(7, maps), kept);
+        assert_eq!(withheld.without_directory(8, maps), maps);
+    }
+
+    #[test]
+    fn root_as_working_directory_hides_no_path() {
+        assert!(!is_below(b"/usr/bin/sleep", b"/"));
+    }
 }

@@ -302,7 +302,7 @@ fn sockets(subject: &Subject) -> String {
             .sharers
             .iter()
             .take(NAMED)
-            .map(|(pid, name)| format!("{} [{pid}]", text::escape(name)))
+            .map(|sharer| format!("{} [{}]", text::escape(&sharer.name), sharer.pid))
             .collect();
         let more = subject.sharers.len().saturating_sub(NAMED);
         let more = if more > 0 {
