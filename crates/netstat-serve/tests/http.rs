@@ -414,7 +414,7 @@ fn requests_that_are_too_large_are_refused() {
     let many: Vec<&str> = many.iter().map(String::as_str).collect();
     assert!(matches!(ask(server, "GET /metrics", &many).status, 0 | 400 | 431));
     let mut body =
-        format!("POST /login HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: 40000\r\n\r\n");
+        "POST /login HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: 40000\r\n\r\n".to_owned();
     body.push_str(&long);
     assert!(matches!(raw(server, body.as_bytes()).status, 0 | 413));
     assert!(matches!(raw(server, b"\x16\x03\x01 no HTTP\r\n\r\n").status, 0 | 400));

@@ -29,7 +29,7 @@ impl Space {
     pub(super) fn read_further(&mut self, ask: &SocketAsk, list: &mut SocketList) {
         let table = std::fs::read_to_string(self.proc.join("thread-self/net/protocols"));
         for &protocol in &ask.further {
-            let has_no_address = !protocol.is_ip() && !(ask.local.is_empty() && ask.foreign.is_empty());
+            let has_no_address = !protocol.is_ip() && (!ask.local.is_empty() || !ask.foreign.is_empty());
             let has_no_port = !protocol.has_ports() && protocol != Protocol::Vsock && !ask.ports.is_empty();
             if has_no_address || has_no_port {
                 continue;

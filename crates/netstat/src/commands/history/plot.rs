@@ -9,22 +9,13 @@ use jiff::tz::TimeZone;
 use super::Answer;
 use super::args::{PlotBy, PlotOf};
 use super::people::Zone;
-use super::svg;
+use super::svg::{self, Bar};
 use crate::context::{Diagnostics, Failure, human};
 
 /// A full bar's length in columns, where the terminal does not tell its width.
 const USUAL: usize = 60;
 /// Bars at most: more than a screen can show in an hour's scrolling, and than a picture has columns for.
 const MOST: usize = 5_000;
-
-/// One bar.
-#[derive(Clone, Debug, PartialEq)]
-pub(super) struct Bar {
-    /// What stands beside it.
-    pub(super) label: String,
-    /// What it counts.
-    pub(super) value: u64,
-}
 
 /// `--plot`.
 pub(super) fn plot(answer: &mut Answer<'_, '_, '_>, by: PlotBy, diagnostics: &mut Diagnostics) -> Result<(), Failure> {

@@ -2,8 +2,6 @@
 
 use std::fmt::Write;
 
-use super::plot::Bar;
-
 const WIDTH: usize = 960;
 const HEIGHT: usize = 320;
 /// Room for the numbers on the left, the labels below and the title above.
@@ -12,6 +10,15 @@ const BELOW: usize = 40;
 const ABOVE: usize = 36;
 /// Labels below at most.
 const LABELS: usize = 8;
+
+/// One bar.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Bar {
+    /// The label beside it.
+    pub(super) label: String,
+    /// What it counts.
+    pub(super) value: u64,
+}
 
 /// The picture of `bars`; `shown` writes a value.
 pub(super) fn picture(title: &str, bars: &[Bar], shown: &dyn Fn(u64) -> String) -> String {
