@@ -279,10 +279,10 @@ pub(super) fn kernel_image(folder: &Path) -> Result<PathBuf> {
 /// The folder of the kernel's modules, named after its version.
 pub(super) fn modules(folder: &Path) -> Result<PathBuf> {
     for place in ["lib/modules", "usr/lib/modules"] {
-        if let Ok(mut entries) = fs::read_dir(folder.join(place)) {
-            if let Some(entry) = entries.next() {
-                return Ok(entry?.path());
-            }
+        if let Ok(mut entries) = fs::read_dir(folder.join(place))
+            && let Some(entry) = entries.next()
+        {
+            return Ok(entry?.path());
         }
     }
     bail!("{} has no modules", folder.display())
