@@ -173,11 +173,13 @@ fn one(case: &Case<'_>, what: &str, look: &FileLook, notes: &mut Notes) {
 }
 
 fn kind(path: &[u8]) -> Option<Kind> {
-    if is_hidden(path) {
-        return Some(Kind::Hidden);
-    }
-    if let Some((_, kind)) = PLACES.iter().find(|(place, _)| path.starts_with(place)) {
-        return Some(*kind);
+    let place = PLACES.iter().find(|(place, _)| path.starts_with(place)).map(|(_, kind)| *kind);
+    match place {
+        // A hidden directory weighs at least as much as any other place, and says more than most.
+        Some(Kind::Never) => return place,
+        _ if is_hidden(path) => return Some(Kind::Hidden),
+        Some(_) => return place,
+        None => {}
     }
     let parts: Vec<&[u8]> = path
         .split(|&byte| byte == b'/')

@@ -38,7 +38,7 @@ fn programs_that_take_packets() {
     let of = |running: &Running| severities(&document, running.pid(), "sniffer");
     assert_eq!(of(&frames), ["high"]);
     assert_eq!(of(&packaged), ["medium"]);
-    assert_eq!(of(&echo), ["medium"]);
+    assert_eq!(of(&echo), ["high"]);
     assert_eq!(of(&plain), [] as [&str; 0]);
 }
 
