@@ -173,7 +173,10 @@ fn one(case: &Case<'_>, what: &str, look: &FileLook, notes: &mut Notes) {
 }
 
 fn kind(path: &[u8]) -> Option<Kind> {
-    let place = PLACES.iter().find(|(place, _)| path.starts_with(place)).map(|(_, kind)| *kind);
+    let place = PLACES
+        .iter()
+        .find(|(place, _)| path.starts_with(place))
+        .map(|(_, kind)| *kind);
     match place {
         // A hidden directory weighs at least as much as any other place, and says more than most.
         Some(Kind::Never) => return place,
