@@ -190,7 +190,7 @@ fn title(buffer: &mut Buffer, area: Rect, pane: Pane, folded: bool, app: &mut Ap
         let height = usize::from(lines.saturating_sub(2));
         if !folded && height > 0 && count > height {
             let top = state.top.min(count - height);
-            words += &format!(", {} to {} shown", top + 1, top + height);
+            words += &format!(" ({}-{})", top + 1, top + height);
         }
     }
     if spec.source == Source::Processes {
