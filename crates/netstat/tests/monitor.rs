@@ -529,7 +529,7 @@ fn keys_in_a_real_terminal() {
     tmux.wait("frozen", |screen| screen.contains("FROZEN"));
     tmux.keys(&["p", "2"]);
     tmux.wait("the CPU tab", |screen| {
-        screen.contains("Units") && screen.contains("waiting for disks")
+        screen.contains("Units") && screen.contains("CPU 0")
     });
     tmux.keys(&["t"]);
     tmux.wait("the tree", |screen| screen.contains("by parent"));

@@ -452,6 +452,12 @@ mod tests {
             "mark",
             "uid",
             "script",
+            "listen",
+            "host",
+            "max_programs",
+            "audit_every",
+            "otlp",
+            "otlp_interval",
         ];
         let all = prepared(program());
         for command in std::iter::once(&all).chain(all.get_subcommands()) {

@@ -394,13 +394,16 @@ mod tests {
         for (resource, parameters, word) in [
             ("sockets", [("port", "x")], "x"),
             ("sockets", [("columns", "--json")], "--json"),
-            ("inspect", [("target", "--bundle=/tmp/never")], "--bundle=/tmp/never"),
         ] {
             match ask(resource, &parameters, Format::Json) {
                 Err(Refusal::Usage(why) | Refusal::NotFound(why)) => assert!(why.contains(word), "{why}"),
                 other => panic!("{resource} {parameters:?}: {other:?}"),
             }
         }
+        // It is looked for as a program of that name, and there is none.
+        let found = ask("inspect", &[("target", "--bundle=/tmp/never")], Format::Json);
+        let found: Value = serde_json::from_slice(&found.unwrap()).unwrap();
+        assert_eq!(found["cards"].as_array().map(Vec::len), Some(0));
         assert!(!std::path::Path::new("/tmp/never").exists());
     }
 }
