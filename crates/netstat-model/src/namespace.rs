@@ -4,6 +4,7 @@ use crate::Component;
 
 /// A network namespace that was looked into.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Namespace {
     /// The inode that stands for it: the number in `net:[4026531840]` (`namespaces(7)`).
     pub inode: u64,
@@ -15,9 +16,10 @@ pub struct Namespace {
 
 /// What a network namespace is known by. Names come from outside: escape before printing.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum NamespaceLabel {
     /// A name in `/run/netns` (`ip-netns(8)`).
-    Name(Vec<u8>),
+    Name(#[cfg_attr(feature = "serde", serde(with = "crate::wire::text"))] Vec<u8>),
     /// The container or unit of the process that has been in it longest.
     Component(Component),
     /// The process that has been in it longest.
@@ -25,6 +27,7 @@ pub enum NamespaceLabel {
         /// Process id.
         pid: u32,
         /// The kernel's short name for it.
+        #[cfg_attr(feature = "serde", serde(with = "crate::wire::text"))]
         comm: Vec<u8>,
     },
     /// It is the one that the computer started with: the kernel's own threads are in it.

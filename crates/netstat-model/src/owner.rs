@@ -7,12 +7,14 @@ use crate::{Fact, NoOwner, Protocol, Socket, State, Why};
 
 /// A process, identified by id and start time together: ids are used again.
 #[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Process {
     /// Process id (Linux: thread group id) as seen from the reader's PID namespace.
     pub pid: u32,
     /// Start time in clock ticks since boot (`/proc/PID/stat`, field 22).
     pub start_ticks: Fact<u64>,
     /// The kernel's short name (Linux `comm`, at most 15 bytes). Chosen by the process: escape before printing.
+    #[cfg_attr(feature = "serde", serde(with = "crate::wire::fact_text"))]
     pub comm: Fact<Vec<u8>>,
     /// The program file.
     pub image: Fact<ImageName>,
@@ -24,11 +26,14 @@ pub struct Process {
 
 /// How a process was started: what tells the programs of one interpreter apart. Chosen by the process: escape before printing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Invocation {
     /// Its arguments, the name it was called by in front (`/proc/PID/cmdline`). The process may have overwritten them.
+    #[cfg_attr(feature = "serde", serde(with = "crate::wire::texts"))]
     pub arguments: Vec<Vec<u8>>,
     /// What an interpreter or virtual machine was given to run: the path of a script, a module, a main class. The system does
     /// not tell it; whoever knows interpreters fills it in.
+    #[cfg_attr(feature = "serde", serde(with = "crate::wire::option_text"))]
     pub script: Option<Vec<u8>>,
 }
 
@@ -166,6 +171,7 @@ pub enum Owner<'a> {
 
 /// How the holders of a socket were found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum FoundBy {
     /// By the kernel's iterator over all descriptors.
     Iterator,
@@ -214,10 +220,12 @@ impl<'a> OwnerList<'a> {
 
 /// What the kernel made a socket for.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct KernelUser {
     /// The part of the kernel: `VXLAN`, `WireGuard`, `NFS server`.
-    pub part: &'static str,
+    pub part: std::borrow::Cow<'static, str>,
     /// The network interface that it belongs to, if any. Chosen by who made it: escape before printing.
+    #[cfg_attr(feature = "serde", serde(with = "crate::wire::option_text"))]
     pub interface: Option<Vec<u8>>,
 }
 
@@ -226,13 +234,14 @@ impl KernelUser {
     pub fn shown(&self) -> String {
         match &self.interface {
             Some(name) => format!("{} interface {}", self.part, crate::text::escape(name)),
-            None => self.part.to_owned(),
+            None => self.part.clone().into_owned(),
         }
     }
 }
 
 /// How a running process is kept out of the process list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Concealment {
     /// Something is mounted over its directory in the process list (Linux: `/proc/PID`).
     Mount,
@@ -252,6 +261,8 @@ impl Concealment {
 
 /// Who holds what: the result of one search through the processes.
 #[derive(Clone, Debug, PartialEq, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(into = "WrittenOwners", try_from = "WrittenOwners"))]
 pub struct Owners {
     /// Sorted by start time, then id.
     processes: Vec<Process>,
@@ -273,6 +284,64 @@ pub struct Owners {
     kernel_users: BTreeMap<u32, KernelUser>,
     /// The holders that are kept out of the process list, by process id.
     concealed: BTreeMap<u32, Concealment>,
+}
+
+/// [`Owners`] as it is written: without the index, and nothing in it is believed when it is read.
+#[cfg(feature = "serde")]
+#[derive(serde::Serialize, serde::Deserialize)]
+struct WrittenOwners {
+    processes: Vec<Process>,
+    /// (inode, index into `processes`).
+    holders: Vec<(u32, u32)>,
+    all_held: bool,
+    reasons: BTreeMap<u32, NoOwner>,
+    otherwise: Option<NoOwner>,
+    found_by: Option<FoundBy>,
+    found_otherwise: BTreeMap<u32, FoundBy>,
+    kernel_users: BTreeMap<u32, KernelUser>,
+    concealed: BTreeMap<u32, Concealment>,
+}
+
+#[cfg(feature = "serde")]
+impl From<Owners> for WrittenOwners {
+    fn from(owners: Owners) -> Self {
+        WrittenOwners {
+            processes: owners.processes,
+            holders: owners.holders,
+            all_held: owners.all_held,
+            reasons: owners.reasons,
+            otherwise: owners.otherwise,
+            found_by: owners.found_by,
+            found_otherwise: owners.found_otherwise,
+            kernel_users: owners.kernel_users,
+            concealed: owners.concealed,
+        }
+    }
+}
+
+#[cfg(feature = "serde")]
+impl TryFrom<WrittenOwners> for Owners {
+    type Error = &'static str;
+
+    fn try_from(written: WrittenOwners) -> Result<Self, Self::Error> {
+        let known = |&(_, process): &(u32, u32)| (process as usize) < written.processes.len();
+        if !written.holders.iter().all(known) {
+            return Err("a socket is held by a process that is not in the list of processes");
+        }
+        let builder = OwnersBuilder {
+            processes: written.processes,
+            holders: written.holders,
+            reasons: written.reasons,
+            all_held: written.all_held,
+            found_by: written.found_by,
+            found_otherwise: written.found_otherwise,
+            kernel_users: written.kernel_users,
+            concealed: written.concealed,
+        };
+        let mut owners = builder.finish(NoOwner::NoProcessList);
+        owners.otherwise = written.otherwise;
+        Ok(owners)
+    }
 }
 
 impl Owners {

@@ -24,18 +24,24 @@ pub const TABLE_DEFAULT: u32 = 253;
 
 /// A network interface.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Interface {
     /// The number the system knows it by.
     pub index: NonZeroU32,
     /// Its name. Chosen by others: escape before printing.
+    #[cfg_attr(feature = "serde", serde(with = "crate::wire::text"))]
     pub name: Vec<u8>,
     /// A text the administrator gave it (`IFLA_IFALIAS`). Escape before printing.
+    #[cfg_attr(feature = "serde", serde(with = "crate::wire::option_text"))]
     pub alias: Option<Vec<u8>>,
     /// The driver module of a virtual interface, `veth` or `bridge` say (`IFLA_INFO_KIND`). Escape before printing.
+    #[cfg_attr(feature = "serde", serde(with = "crate::wire::option_text"))]
     pub kind: Option<Vec<u8>>,
     /// The driver of a real device. Escape before printing.
+    #[cfg_attr(feature = "serde", serde(with = "crate::wire::fact_text"))]
     pub driver: Fact<Vec<u8>>,
     /// The product name that the device tells of itself (USB devices do). Escape before printing.
+    #[cfg_attr(feature = "serde", serde(with = "crate::wire::fact_text"))]
     pub product: Fact<Vec<u8>>,
     /// Hardware type (`ARPHRD_*`, linux/if_arp.h): 1 Ethernet, 32 InfiniBand, 772 loopback.
     pub hardware_type: u16,
@@ -74,6 +80,7 @@ impl Interface {
 
 /// An address of an interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct InterfaceAddress {
     /// Index of the interface.
     pub interface: u32,
@@ -104,6 +111,7 @@ impl InterfaceAddress {
 
 /// How far an address or route reaches (`RT_SCOPE_*`, linux/rtnetlink.h); smaller is farther.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Scope(pub u8);
 
 impl Scope {
@@ -170,6 +178,7 @@ fn mask4(length: u8) -> u32 {
 
 /// What happens to a packet that matches a route (`RTN_*`, linux/rtnetlink.h).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum RouteKind {
     /// Forwarded, or delivered on the link.
     Unicast,
@@ -224,6 +233,7 @@ impl RouteProtocol {
 
 /// How much a router wants to be used as the default (RFC 4191, 2.1), from router advertisements.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum RouterPreference {
     /// Before others.
     High,
@@ -235,6 +245,7 @@ pub enum RouterPreference {
 
 /// Where a packet goes next.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct NextHop {
     /// The router; `None` when the destination is on the link. May be IPv6 on an IPv4 route (RFC 5549).
     pub gateway: Option<IpAddr>,
@@ -262,6 +273,7 @@ impl NextHop {
 
 /// The next hops of a route. Nearly always one, which then costs no allocation.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum NextHops {
     /// The route leads nowhere, or its next-hop object could not be read.
     None,
@@ -298,6 +310,7 @@ impl FromIterator<NextHop> for NextHops {
 
 /// One route.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Route {
     /// Which packets it is for.
     pub destination: Prefix,
@@ -403,6 +416,7 @@ impl Default for TableSelection {
 
 /// The names of routing tables.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct TableNames(BTreeMap<u32, Vec<u8>>);
 
 impl Default for TableNames {
@@ -442,6 +456,7 @@ impl TableNames {
 
 /// All that `netstat -r` shows. A part that could not be read says why; the others are there nevertheless.
 #[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct RouteListing {
     /// Every interface, physical ones first, the loopback last, each group by index.
     pub interfaces: Fact<Vec<Interface>>,

@@ -57,17 +57,72 @@ pub(crate) mod fact_text {
         Unknown(Why),
     }
 
-    pub(crate) fn serialize<S: Serializer>(fact: &Fact<Box<[u8]>>, serializer: S) -> Result<S::Ok, S::Error> {
+    pub(crate) fn serialize<S: Serializer, T: AsRef<[u8]>>(fact: &Fact<T>, serializer: S) -> Result<S::Ok, S::Error> {
         match fact {
-            Fact::Known(bytes) => One(bytes, ()).serialize(serializer),
+            Fact::Known(bytes) => One(bytes.as_ref(), ()).serialize(serializer),
             Fact::Unknown(why) => why.serialize(serializer),
         }
     }
 
-    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Fact<Box<[u8]>>, D::Error> {
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>, T: From<Vec<u8>>>(
+        deserializer: D,
+    ) -> Result<Fact<T>, D::Error> {
         Ok(match Read::deserialize(deserializer)? {
             Read::Known(known, ()) => Fact::Known(known.bytes().into()),
             Read::Unknown(why) => Fact::Unknown(why),
         })
+    }
+}
+
+/// One text, where `serde(with)` does not reach.
+#[derive(serde::Serialize, serde::Deserialize)]
+struct Text(#[serde(with = "text")] Vec<u8>);
+
+/// Text that may be missing.
+pub(crate) mod option_text {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    use super::Text;
+
+    pub(crate) fn serialize<S: Serializer>(text: &Option<Vec<u8>>, serializer: S) -> Result<S::Ok, S::Error> {
+        text.clone().map(Text).serialize(serializer)
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Vec<u8>>, D::Error> {
+        Ok(Option::<Text>::deserialize(deserializer)?.map(|text| text.0))
+    }
+}
+
+/// A list of texts.
+pub(crate) mod texts {
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    use super::Text;
+
+    pub(crate) fn serialize<S: Serializer>(texts: &[Vec<u8>], serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq(texts.iter().map(|text| Text(text.clone())))
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Vec<u8>>, D::Error> {
+        let texts = Vec::<Text>::deserialize(deserializer)?;
+        Ok(texts.into_iter().map(|text| text.0).collect())
+    }
+}
+
+/// A fact that is a list of texts.
+pub(crate) mod fact_texts {
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    use super::Text;
+    use crate::Fact;
+
+    pub(crate) fn serialize<S: Serializer>(fact: &Fact<Vec<Vec<u8>>>, serializer: S) -> Result<S::Ok, S::Error> {
+        let texts = |texts: &Vec<Vec<u8>>| texts.iter().cloned().map(Text).collect::<Vec<Text>>();
+        fact.as_ref().map(texts).serialize(serializer)
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Fact<Vec<Vec<u8>>>, D::Error> {
+        let fact = Fact::<Vec<Text>>::deserialize(deserializer)?;
+        Ok(fact.map(|texts| texts.into_iter().map(|text| text.0).collect()))
     }
 }

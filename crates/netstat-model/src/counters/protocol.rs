@@ -1,5 +1,7 @@
 //! The counters of all protocols at one moment.
 
+#[cfg(feature = "serde")]
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::classic::{Block, BlockSet, ClassicRow, Kind, LinuxSource};
@@ -8,6 +10,7 @@ use crate::{Fact, Why};
 
 /// Whether the system counts TCP over IPv4 and over IPv6 separately.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum TcpFamilies {
     /// One set for both: it is kept in [`Block::Tcpv4`]. Linux does so.
     Together,
@@ -17,6 +20,7 @@ pub enum TcpFamilies {
 
 /// A value under the system's own name for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Metric {
     /// Grows only.
     Counter(u64),
@@ -50,6 +54,7 @@ impl std::fmt::Display for Metric {
 
 /// A counter beyond the classic ones.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct NamedCounter {
     /// The system's name within the group: `ListenDrops`. From outside: escape before printing.
     pub name: Box<str>,
@@ -59,6 +64,7 @@ pub struct NamedCounter {
 
 /// The counters of one group, in the system's order.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct CounterGroup {
     /// The system's name: `TcpExt`. From outside: escape before printing.
     pub name: Box<str>,
@@ -108,6 +114,8 @@ pub fn group_blocks(group: &str) -> BlockSet {
 
 /// The counters of all protocols, as read at one moment.
 #[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(into = "WrittenStatistics", from = "WrittenStatistics"))]
 pub struct ProtocolStatistics {
     /// When they were read, on a clock that never goes back (its zero does not matter).
     pub at: Duration,
@@ -116,6 +124,51 @@ pub struct ProtocolStatistics {
     /// Every group that was read, classic figures included, under the system's own names.
     pub groups: Vec<CounterGroup>,
     values: [Vec<Pair<u64>>; 8],
+}
+
+/// [`ProtocolStatistics`] as it is written: values by the ids of block and row, so that a row that comes or goes harms no old file.
+#[cfg(feature = "serde")]
+#[derive(serde::Serialize, serde::Deserialize)]
+struct WrittenStatistics {
+    at: Duration,
+    tcp_families: TcpFamilies,
+    groups: Vec<CounterGroup>,
+    values: BTreeMap<String, BTreeMap<String, Pair<u64>>>,
+}
+
+#[cfg(feature = "serde")]
+impl From<ProtocolStatistics> for WrittenStatistics {
+    fn from(statistics: ProtocolStatistics) -> Self {
+        let rows = |block| {
+            statistics
+                .rows(block)
+                .map(|(row, value)| (row.id.to_owned(), value))
+                .collect()
+        };
+        let values = Block::ALL.map(|block| (block.id().to_owned(), rows(block))).into();
+        WrittenStatistics {
+            at: statistics.at,
+            tcp_families: statistics.tcp_families,
+            groups: statistics.groups,
+            values,
+        }
+    }
+}
+
+#[cfg(feature = "serde")]
+impl From<WrittenStatistics> for ProtocolStatistics {
+    fn from(written: WrittenStatistics) -> Self {
+        let WrittenStatistics {
+            at,
+            tcp_families,
+            groups,
+            values,
+        } = written;
+        ProtocolStatistics::new(at, tcp_families, groups, |block, row| {
+            let value = values.get(block.id()).and_then(|rows| rows.get(row.id));
+            value.copied().unwrap_or_else(|| Pair::unknown(Why::NotKept))
+        })
+    }
 }
 
 impl ProtocolStatistics {

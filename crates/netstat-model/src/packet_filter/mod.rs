@@ -13,25 +13,31 @@ use rules::Ruleset;
 
 /// The filters of a network namespace, as far as they can be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct PacketFilter {
     /// Chains of nftables (also those that the newer `iptables` makes) that packets for this computer pass through.
     pub nftables: Fact<Vec<Chain>>,
     /// The rules of all its chains.
     pub rules: Fact<Ruleset>,
     /// Tables of the older iptables in use, by name: `filter`, `nat`. Their rules are not read.
+    #[cfg_attr(feature = "serde", serde(with = "crate::wire::fact_texts"))]
     pub iptables: Fact<Vec<Vec<u8>>>,
 }
 
 /// A chain of rules on the way in. Names come from outside: escape before printing.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Chain {
     /// Which packets it is about.
     pub family: ChainFamily,
     /// Its table.
+    #[cfg_attr(feature = "serde", serde(with = "crate::wire::text"))]
     pub table: Vec<u8>,
     /// Its name.
+    #[cfg_attr(feature = "serde", serde(with = "crate::wire::text"))]
     pub name: Vec<u8>,
     /// What it is for: `filter`, `nat`, `route`.
+    #[cfg_attr(feature = "serde", serde(with = "crate::wire::text"))]
     pub kind: Vec<u8>,
     /// Where packets meet it.
     pub hook: Hook,
@@ -45,6 +51,7 @@ pub struct Chain {
 
 /// The packets that a chain is about (nft(8), "Address families").
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum ChainFamily {
     /// IPv4.
     Ip,
@@ -73,6 +80,7 @@ impl ChainFamily {
 
 /// Where a packet for this computer meets a chain, in this order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Hook {
     /// As it comes from the interface.
     Ingress,

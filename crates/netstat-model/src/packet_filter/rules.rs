@@ -5,6 +5,7 @@ use super::ChainFamily;
 
 /// Every chain with its rules, and the sets that rules look into.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Ruleset {
     /// Chains that have rules, those without a hook too.
     pub chains: Vec<RuleChain>,
@@ -14,12 +15,15 @@ pub struct Ruleset {
 
 /// A chain's rules, in order.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct RuleChain {
     /// Which packets its table is about.
     pub family: ChainFamily,
     /// Its table.
+    #[cfg_attr(feature = "serde", serde(with = "crate::wire::text"))]
     pub table: Vec<u8>,
     /// Its name.
+    #[cfg_attr(feature = "serde", serde(with = "crate::wire::text"))]
     pub name: Vec<u8>,
     /// Its rules.
     pub rules: Vec<Rule>,
@@ -30,12 +34,15 @@ pub type Rule = Vec<Step>;
 
 /// A set, or a map of verdicts.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Set {
     /// Which packets its table is about.
     pub family: ChainFamily,
     /// Its table.
+    #[cfg_attr(feature = "serde", serde(with = "crate::wire::text"))]
     pub table: Vec<u8>,
     /// Its name; `__set0` and the like for one written within a rule.
+    #[cfg_attr(feature = "serde", serde(with = "crate::wire::text"))]
     pub name: Vec<u8>,
     /// Whether its elements are the ends of intervals (`NFT_SET_INTERVAL`): one begins a stretch, the next one with
     /// [`Element::ends`] is the first key behind it.
@@ -48,6 +55,7 @@ pub struct Set {
 
 /// An element of a set.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Element {
     /// Its key; empty for the one that stands for all others (`NFT_SET_ELEM_CATCHALL`).
     pub key: Vec<u8>,
@@ -61,6 +69,7 @@ pub struct Element {
 
 /// What a rule, or the end of a chain, makes of a packet.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum RuleVerdict {
     /// This chain lets it pass.
     Accept,
@@ -71,15 +80,16 @@ pub enum RuleVerdict {
     /// The chain that called this one goes on.
     Return,
     /// Another chain is asked, then the next rule.
-    Jump(Vec<u8>),
+    Jump(#[cfg_attr(feature = "serde", serde(with = "crate::wire::text"))] Vec<u8>),
     /// Another chain is asked instead of the rest of this one.
-    Goto(Vec<u8>),
+    Goto(#[cfg_attr(feature = "serde", serde(with = "crate::wire::text"))] Vec<u8>),
     /// Something else, by the expression's name: a program decides (`queue`), ...
-    Other(Vec<u8>),
+    Other(#[cfg_attr(feature = "serde", serde(with = "crate::wire::text"))] Vec<u8>),
 }
 
 /// One expression of a rule. Registers are byte offsets into the rule's scratch space, the verdict's left out.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Step {
     /// A fact about the packet goes into a register.
     Load {
@@ -131,6 +141,7 @@ pub enum Step {
         /// What is looked for.
         register: u32,
         /// The set, of the rule's own table.
+        #[cfg_attr(feature = "serde", serde(with = "crate::wire::text"))]
         set: Vec<u8>,
         /// Whether it is not to be there.
         inverted: bool,
@@ -160,11 +171,12 @@ pub enum Step {
     /// Matches no packet that comes from outside to this computer.
     Never,
     /// An expression that this program does not work out, by its name: it may match or not.
-    Other(Vec<u8>),
+    Other(#[cfg_attr(feature = "serde", serde(with = "crate::wire::text"))] Vec<u8>),
 }
 
 /// How two values are compared (`enum nft_cmp_ops`), as numbers in network byte order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Operator {
     /// `==`
     Equal,
@@ -182,6 +194,7 @@ pub enum Operator {
 
 /// A fact about a packet.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Source {
     /// Bytes of the network header.
     Network {
@@ -212,5 +225,5 @@ pub enum Source {
     /// What is 0 for the first packet of a connection to this computer: so many bytes.
     Nothing(u8),
     /// Something else, by name.
-    Other(Vec<u8>),
+    Other(#[cfg_attr(feature = "serde", serde(with = "crate::wire::text"))] Vec<u8>),
 }

@@ -2,6 +2,7 @@
 
 /// A set of capabilities, one bit each, numbered as in the kernel's `include/uapi/linux/capability.h`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Capabilities(pub u64);
 
 /// The names, by number, of `include/uapi/linux/capability.h` (Linux 6.18), without `CAP_` and in lower case.
@@ -100,6 +101,7 @@ impl Capabilities {
 
 /// The capability sets of a process (capabilities(7), "Thread capability sets").
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct CapabilitySets {
     /// What it may do now.
     pub effective: Capabilities,

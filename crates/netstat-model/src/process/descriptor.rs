@@ -4,10 +4,12 @@ use crate::Fact;
 
 /// What one descriptor is.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Descriptor {
     /// A file, directory or device by its path, without the kernel's mark.
     Path {
         /// The path in the view of the process's own root.
+        #[cfg_attr(feature = "serde", serde(with = "crate::wire::text"))]
         path: Vec<u8>,
         /// Whether the kernel says that it has been removed.
         deleted: bool,
@@ -17,11 +19,11 @@ pub enum Descriptor {
     /// One end of a pipe, by its inode: the other end has the same.
     Pipe(u64),
     /// A file in memory only, by the name it was given (memfd_create(2)).
-    Memory(Vec<u8>),
+    Memory(#[cfg_attr(feature = "serde", serde(with = "crate::wire::text"))] Vec<u8>),
     /// Something of the kernel's without a file: `eventfd`, `[io_uring]`, `bpf-prog`.
-    Anonymous(Vec<u8>),
+    Anonymous(#[cfg_attr(feature = "serde", serde(with = "crate::wire::text"))] Vec<u8>),
     /// Anything else, as told.
-    Other(Vec<u8>),
+    Other(#[cfg_attr(feature = "serde", serde(with = "crate::wire::text"))] Vec<u8>),
 }
 
 impl Descriptor {
@@ -38,6 +40,7 @@ impl Descriptor {
 
 /// What a process has open.
 #[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Descriptors {
     /// How many there are.
     pub count: Fact<u64>,
@@ -48,6 +51,7 @@ pub struct Descriptors {
     /// The inodes of the sockets, ascending, each once; only when all were asked for.
     pub sockets: Fact<Vec<u64>>,
     /// The names of the kernel's objects without a file, ascending, each once; only when all were asked for.
+    #[cfg_attr(feature = "serde", serde(with = "crate::wire::fact_texts"))]
     pub anonymous: Fact<Vec<Vec<u8>>>,
     /// Pipes and FIFOs, ascending, each once for each way it is open: what one process writes, another that reads the same one
     /// gets. Only when all were asked for.
@@ -59,6 +63,7 @@ pub struct Descriptors {
 
 /// A pipe, and what may be done with it through one descriptor.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct OpenPipe {
     /// Which one.
     pub pipe: Pipe,
@@ -70,6 +75,7 @@ pub struct OpenPipe {
 
 /// A pipe or FIFO (pipe(7), fifo(7)).
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Pipe {
     /// Without a name, by its inode.
     Unnamed(u64),
@@ -80,6 +86,7 @@ pub enum Pipe {
         /// Its number there.
         inode: u64,
         /// The path by which it is open, in the view of the process's own root, without the kernel's mark.
+        #[cfg_attr(feature = "serde", serde(with = "crate::wire::text"))]
         path: Vec<u8>,
     },
 }
@@ -104,6 +111,7 @@ impl Pipe {
 
 /// How many descriptors there are of each kind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct OpenKinds {
     /// Files, directories and devices.
     pub files: u64,

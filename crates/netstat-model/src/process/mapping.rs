@@ -2,6 +2,7 @@
 
 /// A part of memory with code (proc_pid_maps(5)).
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Mapping {
     /// First address.
     pub start: u64,
@@ -30,18 +31,20 @@ impl Mapping {
 
 /// What a part of memory was made from.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Mapped {
     /// A file, by its path in the view of the process's own root.
     File {
         /// The path without the kernel's mark; a newline in it stands as `\012`.
+        #[cfg_attr(feature = "serde", serde(with = "crate::wire::text"))]
         path: Vec<u8>,
         /// Whether the kernel says that it has been removed.
         deleted: bool,
     },
     /// A file in memory only, by the name it was given (memfd_create(2)).
-    Memory(Vec<u8>),
+    Memory(#[cfg_attr(feature = "serde", serde(with = "crate::wire::text"))] Vec<u8>),
     /// Nothing: bare memory.
     Anonymous,
     /// A part that the kernel or the process has named, as `[vdso]`, `[stack]`, `[anon:name]`.
-    Named(Vec<u8>),
+    Named(#[cfg_attr(feature = "serde", serde(with = "crate::wire::text"))] Vec<u8>),
 }

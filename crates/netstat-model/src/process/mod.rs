@@ -21,6 +21,7 @@ use crate::{Component, Fact, Why};
 
 /// Everything that was asked about one process. What was not asked for is unknown with [`Why::NotAsked`].
 #[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct ProcessFacts {
     /// Process id (Linux: thread group id) as seen from the reader's PID namespace.
     pub pid: u32,
@@ -29,6 +30,7 @@ pub struct ProcessFacts {
     /// Start by the clock of the computer as it goes now.
     pub started: Fact<SystemTime>,
     /// The short name (Linux `comm`, at most 15 bytes). Chosen by the process.
+    #[cfg_attr(feature = "serde", serde(with = "crate::wire::text"))]
     pub comm: Vec<u8>,
     /// The state letter of proc_pid_stat(5): `R` running, `S` sleeping, `D` waiting for a device, `T` stopped, `t` stopped by a
     /// tracer, `Z` ended and not yet waited for, `I` idle kernel thread.
@@ -47,14 +49,18 @@ pub struct ProcessFacts {
     pub kernel_thread: bool,
     /// The words it was started with, the program's name first, unless the process has overwritten them. Empty for a kernel
     /// thread and an ended process.
+    #[cfg_attr(feature = "serde", serde(with = "crate::wire::fact_texts"))]
     pub arguments: Fact<Vec<Vec<u8>>>,
     /// `NAME=value` strings as they were at the start, unless the process has overwritten them.
+    #[cfg_attr(feature = "serde", serde(with = "crate::wire::fact_texts"))]
     pub environment: Fact<Vec<Vec<u8>>>,
     /// The program it runs.
     pub program: Fact<Program>,
     /// Its working directory, as a path in the view of its own root.
+    #[cfg_attr(feature = "serde", serde(with = "crate::wire::fact_text"))]
     pub directory: Fact<Vec<u8>>,
     /// Its root directory: `/` unless it was moved elsewhere.
+    #[cfg_attr(feature = "serde", serde(with = "crate::wire::fact_text"))]
     pub root: Fact<Vec<u8>>,
     /// The namespaces it runs in.
     pub namespaces: Namespaces,
@@ -75,10 +81,12 @@ pub struct ProcessFacts {
     /// Which system calls it may make (seccomp(2)).
     pub seccomp: Fact<Seccomp>,
     /// The label of a security module such as AppArmor or SELinux; empty when it has none.
+    #[cfg_attr(feature = "serde", serde(with = "crate::wire::fact_text"))]
     pub label: Fact<Vec<u8>>,
     /// Its ids in the PID namespaces it is in, the reader's first, its own last. One when it is in the reader's.
     pub inner_pids: Fact<Vec<u32>>,
     /// The path of its control group (cgroups(7)), version 2 before version 1.
+    #[cfg_attr(feature = "serde", serde(with = "crate::wire::fact_text"))]
     pub cgroup: Fact<Vec<u8>>,
     /// What it runs in, outermost first: units and containers. Empty when in none.
     pub components: Fact<Vec<Component>>,
@@ -95,6 +103,7 @@ pub struct ProcessFacts {
 
 /// A parent, or a parent's parent.
 #[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Ancestor {
     /// Process id.
     pub pid: u32,
@@ -103,15 +112,19 @@ pub struct Ancestor {
     /// Its own parent; 0 for the first process in the reader's PID namespace.
     pub parent: u32,
     /// The short name.
+    #[cfg_attr(feature = "serde", serde(with = "crate::wire::text"))]
     pub comm: Vec<u8>,
     /// The path of its program as told, without the mark of a deleted file.
+    #[cfg_attr(feature = "serde", serde(with = "crate::wire::fact_text"))]
     pub path: Fact<Vec<u8>>,
     /// The words it was started with.
+    #[cfg_attr(feature = "serde", serde(with = "crate::wire::fact_texts"))]
     pub arguments: Fact<Vec<Vec<u8>>>,
 }
 
 /// The users or groups a process acts as.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Ids {
     /// Who started it.
     pub real: u32,
@@ -125,6 +138,7 @@ pub struct Ids {
 
 /// One namespace (namespaces(7)) of a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct ProcessNamespace {
     /// Its number, as in `net:[4026531840]`.
     pub inode: u64,
@@ -134,6 +148,7 @@ pub struct ProcessNamespace {
 
 /// The namespaces of a process that decide what it sees.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Namespaces {
     /// Which files it sees: paths of a process in another one are not the reader's.
     pub mount: Fact<ProcessNamespace>,
@@ -159,6 +174,7 @@ impl Namespaces {
 
 /// The memory of a process in bytes (Linux: proc_pid_smaps(5), all parts together).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct MemoryUse {
     /// In memory now.
     pub resident: u64,
@@ -174,6 +190,7 @@ pub struct MemoryUse {
 
 /// How far a process is confined to certain system calls.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Seccomp {
     /// Not at all.
     Off,

@@ -6,10 +6,13 @@ use crate::Fact;
 
 /// The program of a process: the file that is really running, and what stands in its place now.
 #[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Program {
     /// What the kernel says, letter for letter: `/usr/bin/x`, `/usr/bin/x (deleted)`, `/memfd:x (deleted)`.
+    #[cfg_attr(feature = "serde", serde(with = "crate::wire::text"))]
     pub reported: Vec<u8>,
     /// The path in the view of the process's own root, without the kernel's mark. Of a program in memory only, its name.
+    #[cfg_attr(feature = "serde", serde(with = "crate::wire::text"))]
     pub path: Vec<u8>,
     /// Where the file is now.
     pub place: FileStatus,
@@ -35,6 +38,7 @@ impl Program {
 
 /// Where the file of a program is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum FileStatus {
     /// At its path.
     There,
@@ -50,8 +54,10 @@ pub enum FileStatus {
 
 /// A directory on the way to a program.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Directory {
     /// Absolute path.
+    #[cfg_attr(feature = "serde", serde(with = "crate::wire::text"))]
     pub path: Vec<u8>,
     /// What stands there; unknown when it may not be looked at.
     pub file: Fact<FileFacts>,
@@ -59,6 +65,7 @@ pub struct Directory {
 
 /// What the file system says about a file (stat(2)).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct FileFacts {
     /// The device it lies on.
     pub device: u64,
@@ -105,6 +112,7 @@ impl FileFacts {
 
 /// A moment in the life of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct FileTime {
     /// Seconds after 1970-01-01 00:00 UTC; negative before.
     pub seconds: i64,

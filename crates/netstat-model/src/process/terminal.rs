@@ -4,6 +4,7 @@ use std::fmt;
 
 /// A terminal, by the numbers of its device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Terminal {
     /// Which driver.
     pub major: u32,

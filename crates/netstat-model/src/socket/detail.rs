@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 /// What belongs to the identity of a socket of a rarer kind.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Detail {
     /// A socket that sends and receives ICMP echo only (Linux: `ping` without privilege, `icmp(7)`).
     Ping {
@@ -133,6 +134,7 @@ pub fn netlink_name(protocol: u8) -> Option<&'static str> {
 
 /// How a packet socket gives frames to its program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum PacketKind {
     /// With the link-layer header.
     Raw,
@@ -155,6 +157,7 @@ impl PacketKind {
 
 /// How data flows through a socket of AF_UNIX.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum UnixKind {
     /// A stream of bytes.
     Stream,
@@ -177,11 +180,12 @@ impl UnixKind {
 
 /// The name of a socket of AF_UNIX. Chosen by a program: escape before printing.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum UnixName {
     /// A file. The path as the program gave it: it may be relative, and the file may be gone.
-    Path(Arc<[u8]>),
+    Path(#[cfg_attr(feature = "serde", serde(with = "crate::wire::text"))] Arc<[u8]>),
     /// In a space of names without files (Linux): any bytes, without the leading NUL.
-    Abstract(Arc<[u8]>),
+    Abstract(#[cfg_attr(feature = "serde", serde(with = "crate::wire::text"))] Arc<[u8]>),
     /// Bound to no name.
     Unnamed,
 }
@@ -209,6 +213,7 @@ impl UnixName {
 
 /// The socket at the other end of one of AF_UNIX.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct UnixPeer {
     /// Its inode. The peer may stand in another network namespace.
     pub inode: NonZeroU32,

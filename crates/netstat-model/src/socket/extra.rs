@@ -55,6 +55,7 @@ impl FromIterator<Extras> for Extras {
 
 /// Facts that are read only when the question needs them; the default is that none was asked for.
 #[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Extra {
     /// Milliseconds since the connection came into its state.
     pub time_in_state: Fact<u64>,
@@ -101,6 +102,7 @@ impl Default for Extra {
 
 /// What the kernel waits for next on a socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Timer {
     /// What happens when it runs out.
     pub kind: TimerKind,
@@ -113,6 +115,7 @@ pub struct Timer {
 
 /// What happens when a timer runs out (`idiag_timer`, `sock_diag(7)`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum TimerKind {
     /// Nothing: no timer runs.
     Off,
@@ -141,6 +144,8 @@ impl TimerKind {
 
 /// A short name that the kernel gives: at most 15 bytes. Modules choose it: escape before printing.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(into = "WrittenName", from = "WrittenName"))]
 pub struct ShortName([u8; 16]);
 
 impl ShortName {
@@ -160,6 +165,25 @@ impl ShortName {
     }
 }
 
+/// A list of one text, so that a known name cannot be taken for the reason why there is none.
+#[cfg(feature = "serde")]
+#[derive(serde::Serialize, serde::Deserialize)]
+struct WrittenName(#[serde(with = "crate::wire::text")] Vec<u8>, ());
+
+#[cfg(feature = "serde")]
+impl From<ShortName> for WrittenName {
+    fn from(name: ShortName) -> Self {
+        WrittenName(name.as_bytes().to_vec(), ())
+    }
+}
+
+#[cfg(feature = "serde")]
+impl From<WrittenName> for ShortName {
+    fn from(written: WrittenName) -> Self {
+        ShortName::new(&written.0)
+    }
+}
+
 impl std::fmt::Debug for ShortName {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{:?}", String::from_utf8_lossy(self.as_bytes()))
@@ -171,6 +195,7 @@ pub type CongestionControl = ShortName;
 
 /// Memory that a socket uses, in bytes (Linux `SK_MEMINFO_*`, `sock_diag.h`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Memory {
     /// Received and not yet read by the program, with what the kernel needs beside the data.
     pub receive: u32,
@@ -194,6 +219,7 @@ pub struct Memory {
 
 /// What works on top of a TCP connection within the kernel (Linux `tcp_ulp`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum UpperLayer {
     /// Nothing.
     None,
@@ -208,6 +234,7 @@ pub enum UpperLayer {
 
 /// What only an MPTCP connection has (RFC 8684; Linux `struct mptcp_info`, `include/uapi/linux/mptcp.h`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Mptcp {
     /// The connection's token on this side (RFC 8684, 3.2): its paths carry the same in [`UpperLayer::Mptcp`].
     pub token: u32,

@@ -96,6 +96,7 @@ impl Protocol {
 /// The address family a socket was made for. An IPv6 socket may carry IPv4-mapped addresses (RFC 4291, 2.5.5.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(u8)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Family {
     /// AF_INET.
     V4,

@@ -32,6 +32,8 @@ pub struct Endpoint {
 /// One socket. Compact on purpose: a million of these must fit beside each other in less than 100 MB, so the optional
 /// facts are packed and read through methods.
 #[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(into = "WrittenSocket", from = "WrittenSocket"))]
 pub struct Socket {
     local: u128,
     foreign: u128,
@@ -60,6 +62,7 @@ const NO_QUEUE: u32 = u32::MAX;
 
 /// What a collector knows of a socket; see [`Socket::new`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct SocketFacts {
     /// What it speaks.
     pub protocol: Protocol,
@@ -94,6 +97,56 @@ pub struct SocketFacts {
 struct Apart {
     detail: Option<Detail>,
     extra: Extra,
+}
+
+/// [`Socket`] as it is written.
+#[cfg(feature = "serde")]
+#[derive(serde::Serialize, serde::Deserialize)]
+struct WrittenSocket {
+    facts: SocketFacts,
+    namespace: u32,
+    detail: Option<Detail>,
+    extra: Option<Extra>,
+}
+
+#[cfg(feature = "serde")]
+impl From<Socket> for WrittenSocket {
+    fn from(socket: Socket) -> Self {
+        WrittenSocket {
+            facts: SocketFacts {
+                protocol: socket.protocol,
+                family: socket.family,
+                state: socket.state,
+                local: socket.local().address,
+                local_port: socket.local_port,
+                foreign: socket.foreign().address,
+                foreign_port: socket.foreign_port,
+                interface: socket.interface,
+                inode: socket.inode,
+                user: socket.user().known(),
+                cookie: socket.cookie,
+                receive_queue: socket.receive_queue,
+                send_queue: socket.send_queue().known(),
+            },
+            namespace: socket.namespace,
+            extra: socket.extra().cloned(),
+            detail: socket.apart.and_then(|apart| apart.detail),
+        }
+    }
+}
+
+#[cfg(feature = "serde")]
+impl From<WrittenSocket> for Socket {
+    fn from(written: WrittenSocket) -> Self {
+        let mut socket = Socket::new(&written.facts).in_namespace(written.namespace);
+        if let Some(detail) = written.detail {
+            socket = socket.with_detail(detail);
+        }
+        match written.extra {
+            Some(extra) => socket.with_extra(extra),
+            None => socket,
+        }
+    }
 }
 
 /// IPv4 addresses are kept as a number in the low 32 bits, so that both families compare as numbers.

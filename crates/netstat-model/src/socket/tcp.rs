@@ -6,6 +6,7 @@ use crate::{Fact, Why};
 /// (`include/uapi/linux/tcp.h`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(u8)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum TcpMetric {
     // Of 64 bits.
     /// Bytes per second at which data goes out at most (`SO_MAX_PACING_RATE` or the congestion control).
@@ -240,6 +241,8 @@ impl TcpMetric {
 
 /// The figures and properties of one TCP connection, each known or not; some 290 bytes.
 #[derive(Clone, Debug, PartialEq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+#[cfg_attr(feature = "serde", serde(into = "WrittenInfo", from = "WrittenInfo"))]
 pub struct TcpInfo {
     wide: [u64; WIDE],
     narrow: [u32; FIGURES - WIDE],
@@ -253,6 +256,50 @@ pub struct TcpInfo {
     pub app_limited: Fact<bool>,
     /// The shifts of the windows that the peer offers, and of those offered to it (RFC 7323, 2.2), 0 to 14.
     pub window_scales: Fact<(u8, u8)>,
+}
+
+/// [`TcpInfo`] as it is written: metrics by name, so that one that comes or goes harms no old file.
+#[cfg(feature = "serde")]
+#[derive(serde::Serialize, serde::Deserialize)]
+struct WrittenInfo {
+    metrics: std::collections::BTreeMap<String, Fact<u64>>,
+    phase: Fact<CongestionPhase>,
+    options: Fact<TcpOptions>,
+    app_limited: Fact<bool>,
+    window_scales: Fact<(u8, u8)>,
+}
+
+#[cfg(feature = "serde")]
+impl From<TcpInfo> for WrittenInfo {
+    fn from(info: TcpInfo) -> Self {
+        let named = |metric: TcpMetric| (metric.name().to_owned(), info.get(metric));
+        WrittenInfo {
+            metrics: TcpMetric::ALL.into_iter().map(named).collect(),
+            phase: info.phase,
+            options: info.options,
+            app_limited: info.app_limited,
+            window_scales: info.window_scales,
+        }
+    }
+}
+
+#[cfg(feature = "serde")]
+impl From<WrittenInfo> for TcpInfo {
+    fn from(written: WrittenInfo) -> Self {
+        let mut info = TcpInfo::unknown(Why::NotKept);
+        for metric in TcpMetric::ALL {
+            if let Some(fact) = written.metrics.get(metric.name()) {
+                info.set(metric, *fact);
+            }
+        }
+        TcpInfo {
+            phase: written.phase,
+            options: written.options,
+            app_limited: written.app_limited,
+            window_scales: written.window_scales,
+            ..info
+        }
+    }
 }
 
 impl TcpInfo {
@@ -301,6 +348,7 @@ impl TcpInfo {
 
 /// Where a sender stands in its reaction to loss (Linux `enum tcp_ca_state`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum CongestionPhase {
     /// Nothing is wrong.
     Open,
@@ -329,6 +377,7 @@ impl CongestionPhase {
 
 /// What both sides agreed on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct TcpOptions {
     /// Timestamps (RFC 7323, 3).
     pub timestamps: bool,

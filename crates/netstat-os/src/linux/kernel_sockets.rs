@@ -53,13 +53,19 @@ impl KernelPorts {
 
     /// Whether the sockets of this part were made by a program, which has handed them to the kernel and keeps no descriptor.
     pub(super) fn takes_over(user: &KernelUser) -> bool {
-        matches!(user.part, "NFS server" | "L2TP")
+        matches!(user.part.as_ref(), "NFS server" | "L2TP")
     }
 
     fn add(&mut self, protocol: Protocol, port: u16, part: &'static str, interface: Option<&[u8]>) {
         if port != 0 {
             let interface = interface.map(<[u8]>::to_vec);
-            self.0.insert((protocol, port), KernelUser { part, interface });
+            self.0.insert(
+                (protocol, port),
+                KernelUser {
+                    part: part.into(),
+                    interface,
+                },
+            );
         }
     }
 
