@@ -42,6 +42,8 @@ mod process_ask;
 mod refused;
 mod replay;
 mod signals;
+#[cfg(feature = "snapshot")]
+mod snapshot;
 mod system;
 #[cfg(any(test, not(target_os = "linux")))]
 #[cfg_attr(target_os = "linux", expect(unreachable_pub, reason = "only its tests run here"))]
@@ -57,6 +59,8 @@ pub use process_ask::{DescriptorsAsk, NoProcess, ProcessAsk, ProcessText};
 pub use refused::{NOT_SUPPORTED, Refused, RefusedKind};
 pub use replay::{Replay, ReplayClock};
 pub use signals::{Caught, Signal, catch_signals, stop_self};
+#[cfg(feature = "snapshot")]
+pub use snapshot::{SNAPSHOT_SCHEMA, SNAPSHOT_SIZE_MAX, SNAPSHOT_VERSION, Snapshot};
 pub use system::{NotDestroyed, OwnerSource, OwnersAsk, OwnersFound, System};
 #[cfg(not(target_os = "linux"))]
 pub use unsupported::Unsupported as Native;

@@ -106,8 +106,12 @@ pub struct Replay {
     pub processes: Vec<ProcessFacts>,
     /// Counters of the protocols.
     pub protocols: ProtocolStatistics,
+    /// What is missing of them.
+    pub protocol_limits: Vec<Limit>,
     /// Counters of the interfaces.
     pub interfaces: InterfaceStatistics,
+    /// What is missing of them.
+    pub interface_limits: Vec<Limit>,
     /// Packet filters.
     pub packet_filter: PacketFilter,
     /// Interfaces and routes.
@@ -153,6 +157,8 @@ impl Default for Replay {
                 at: Duration::ZERO,
                 interfaces: Fact::Unknown(Why::NotKept),
             },
+            protocol_limits: Vec::new(),
+            interface_limits: Vec::new(),
             packet_filter: PacketFilter {
                 rules: Fact::Known(netstat_model::packet_filter::rules::Ruleset::default()),
                 nftables: Fact::Unknown(Why::NotKept),
@@ -361,11 +367,11 @@ impl System for Replay {
     }
 
     fn protocol_statistics(&mut self, _: BlockSet, _: bool) -> (ProtocolStatistics, Vec<Limit>) {
-        (self.protocols.clone(), Vec::new())
+        (self.protocols.clone(), self.protocol_limits.clone())
     }
 
     fn interface_statistics(&mut self) -> (InterfaceStatistics, Vec<Limit>) {
-        (self.interfaces.clone(), Vec::new())
+        (self.interfaces.clone(), self.interface_limits.clone())
     }
 
     fn metrics(&mut self, ask: &MetricsAsk) -> Metrics {
@@ -382,16 +388,24 @@ impl System for Replay {
     fn table(&mut self, name: &str) -> Result<TableSelection, Refused> {
         match name {
             "all" => Ok(TableSelection::All),
-            "main" => Ok(TableSelection::default()),
-            other => Err(Refused::new(
-                RefusedKind::Invalid,
-                format!("unknown routing table \"{other}\": use all or main"),
-            )),
+            other => {
+                let number = other.parse().ok().or_else(|| self.routes.tables.number(other.as_bytes()));
+                number.map(TableSelection::One).ok_or_else(|| Refused::new(
+                    RefusedKind::Invalid,
+                    format!("unknown routing table \"{other}\": use all, main, or a number"),
+                ))
+            }
         }
     }
 
-    fn routes(&mut self, _: TableSelection) -> RouteListing {
-        self.routes.clone()
+    fn routes(&mut self, tables: TableSelection) -> RouteListing {
+        let mut listing = self.routes.clone();
+        for routes in [&mut listing.ipv4, &mut listing.ipv6] {
+            if let Fact::Known(routes) = routes {
+                routes.retain(|route| tables.holds(route.table));
+            }
+        }
+        listing
     }
 }
 

@@ -25,13 +25,22 @@ fn main() -> ExitCode {
         Ok(stdout) => stdout,
         Err(error) => return complain(FAILURE, &format!("standard output: {error}")),
     };
+    let mut replay = match registry::replay(&parsed) {
+        Ok(replay) => replay,
+        Err(why) => return complain(FAILURE, &why),
+    };
+    let clock = replay.as_ref().map(|replay| replay.clock.clone());
+    let mut native = netstat_os::Native::default();
     let mut context = Context {
-        system: &mut netstat_os::Native::default(),
+        system: match &mut replay {
+            Some(replay) => replay,
+            None => &mut native,
+        },
         out: &mut io::BufWriter::new(&mut out),
         err: &mut io::stderr(),
         terminal: io::stderr().is_terminal(),
         screen: Screen::of_stdout(),
-        now: &mut SystemTime::now,
+        now: &mut || clock.as_ref().map_or_else(SystemTime::now, |clock| clock.now().wall),
         wait_until: &mut |moment| std::thread::sleep(moment.saturating_duration_since(Instant::now())),
     };
     let outcome = match parsed {

@@ -1,9 +1,12 @@
 //! The list of commands, and the parser that knows them all.
 
 use std::ffi::OsString;
+use std::path::PathBuf;
+
+use netstat_os::Replay;
 
 use crate::args::{self, Parsed, UsageError};
-use crate::commands::{audit, completions, history, inspect, man, monitor, record, schema};
+use crate::commands::{audit, completions, history, inspect, man, monitor, record, schema, snapshot};
 use crate::context::Command;
 
 /// Every command, in the order of the help.
@@ -36,6 +39,11 @@ pub static COMMANDS: &[Command] = &[
         run: crate::commands::serve::run,
     },
     Command {
+        name: "snapshot",
+        definition: snapshot::definition,
+        run: snapshot::run,
+    },
+    Command {
         name: "schema",
         definition: schema::definition,
         run: schema::run,
@@ -51,6 +59,19 @@ pub static COMMANDS: &[Command] = &[
         run: |matches, context| completions::run(matches, context, COMMANDS),
     },
 ];
+
+/// The computer that `parsed` is to be answered from, where that is a snapshot: `--replay`.
+///
+/// # Errors
+/// One sentence, when the file cannot be read or is no snapshot.
+pub fn replay(parsed: &Parsed) -> Result<Option<Replay>, String> {
+    let path = match parsed {
+        Parsed::Run(plan) => plan.replay.as_ref(),
+        Parsed::Command(_, matches) => matches.try_get_one::<PathBuf>("snapshot").ok().flatten(),
+        Parsed::Print(_) => None,
+    };
+    path.map(|path| snapshot::load(path)).transpose()
+}
 
 /// The whole program, all commands under the classic switches: what completions and manual pages are made from.
 pub fn program() -> clap::Command {

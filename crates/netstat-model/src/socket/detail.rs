@@ -64,6 +64,7 @@ impl Detail {
 
 /// The address of a socket of AF_VSOCK.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct VsockAddress {
     /// The machine: 2 is the host (`VMADDR_CID_HOST`), `u32::MAX` any.
     pub cid: u32,
@@ -84,6 +85,7 @@ impl VsockAddress {
 
 /// How data flows through a socket of AF_VSOCK.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum VsockKind {
     /// A stream of bytes.
     Stream,

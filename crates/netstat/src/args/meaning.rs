@@ -55,6 +55,7 @@ pub(super) fn plan(raw: &RawArgs) -> Result<Plan, UsageError> {
         verbose: raw.verbose,
         dns_timeout: raw.dns_timeout.unwrap_or(DEFAULT_DNS_TIMEOUT),
         owners: raw.owners.unwrap_or_default(),
+        replay: raw.replay.clone(),
     };
     refuse_mixtures(&plan)?;
     Ok(plan)
@@ -191,6 +192,9 @@ fn refuse_contradictions(raw: &RawArgs) -> Result<(), UsageError> {
     }
     if raw.table.is_some() && !raw.routes {
         return refuse("--table needs -r: netstat -r --table all");
+    }
+    if raw.replay.is_some() && (raw.follow || raw.until.is_some() || raw.interval.is_some()) {
+        return refuse("--replay shows one moment: it does not go together with --follow, --until or an interval");
     }
     refuse_way(raw)?;
     if raw.rates && !(raw.statistics || raw.ethernet) {

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 use std::num::NonZeroU64;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use netstat_model::columns::{Column, Sockets};
@@ -48,6 +49,8 @@ pub struct Plan {
     pub dns_timeout: Duration,
     /// `--owners`.
     pub owners: OwnerMethod,
+    /// `--replay`: the snapshot that answers instead of this computer.
+    pub replay: Option<PathBuf>,
 }
 
 /// `--follow` and `--until`.
@@ -254,6 +257,7 @@ impl Default for Plan {
             verbose: false,
             dns_timeout: DEFAULT_DNS_TIMEOUT,
             owners: OwnerMethod::Auto,
+            replay: None,
         }
     }
 }

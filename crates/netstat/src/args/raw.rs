@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::net::IpAddr;
 use std::num::NonZeroU64;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Arg, ArgAction, Command, CommandFactory, FromArgMatches, Parser};
@@ -190,6 +191,9 @@ pub(super) struct RawArgs {
     /// with -s every further counter; always, on stderr, how owners were found
     #[arg(long, help_heading = OTHER)]
     pub(super) verbose: bool,
+    /// answer from this snapshot (netstat snapshot) instead of this computer
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath, help_heading = OTHER)]
+    pub(super) replay: Option<PathBuf>,
 }
 
 /// The value of `--sort`, one value for `clap` although it is a list.

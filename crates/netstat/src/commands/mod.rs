@@ -10,3 +10,4 @@ pub(crate) mod record;
 pub(crate) mod schema;
 #[cfg(feature = "serve")]
 pub(crate) mod serve;
+pub(crate) mod snapshot;

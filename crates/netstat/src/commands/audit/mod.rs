@@ -32,7 +32,7 @@ use netstat_audit::{Auditor, Judged, Options, Past, Survey, case, host};
 /// The command, for the list of commands.
 pub(crate) const COMMAND: Command = Command {
     name: "audit",
-    definition: AuditArgs::command,
+    definition: || AuditArgs::command().arg(super::snapshot::replay_argument()),
     run,
 };
 

@@ -114,7 +114,7 @@ fn wait(text: &str) -> Result<Duration, String> {
 
 /// The definition of the command for help, completions and the manual.
 pub(crate) fn definition() -> clap::Command {
-    InspectArgs::command()
+    InspectArgs::command().arg(super::snapshot::replay_argument())
 }
 
 /// Carries out the command.

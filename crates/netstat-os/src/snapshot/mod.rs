@@ -1,0 +1,249 @@
+//! One moment of a computer in a file, from which a [`Replay`] is made: a bug report becomes a test.
+
+mod redact;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{Read, Write};
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use netstat_model::counters::{BlockSet, InterfaceStatistics, ProtocolStatistics};
+use netstat_model::packet_filter::PacketFilter;
+use netstat_model::process::ProcessFacts;
+use netstat_model::route::{RouteListing, TableSelection};
+use netstat_model::{Extras, Limit, Moment, Owners, Socket};
+use serde::{Deserialize, Serialize};
+
+use crate::{OwnersAsk, ProcessAsk, Refused, Replay, ReplayClock, SocketAsk, SocketList, System};
+
+/// What a snapshot calls itself.
+pub const SNAPSHOT_SCHEMA: &str = "netstat.snapshot";
+
+/// The version that is written, and the only one that is read.
+pub const SNAPSHOT_VERSION: u32 = 1;
+
+/// The largest file that is read, in bytes: some 200,000 sockets with all their metrics.
+pub const SNAPSHOT_SIZE_MAX: u64 = 256 << 20;
+
+/// What the collectors read at one moment, of the caller's own network namespace.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Snapshot {
+    /// [`SNAPSHOT_SCHEMA`].
+    pub schema: String,
+    /// [`SNAPSHOT_VERSION`].
+    pub version: u32,
+    /// The version of the program that wrote it.
+    pub program_version: String,
+    /// Whether [`Snapshot::redact`] was applied.
+    pub redacted: bool,
+    /// The time of day.
+    pub time: SystemTime,
+    /// Nanoseconds since boot.
+    pub since_boot: u64,
+    /// The id of the boot.
+    pub boot_id: Option<String>,
+    /// The computer's name; what is not UTF-8 in it is replaced.
+    pub computer_name: String,
+    /// Whether the caller was the superuser.
+    pub superuser: bool,
+    /// See [`System::unmapped_user`].
+    pub unmapped_user: Option<u32>,
+    /// The names of the users that the rest mentions.
+    pub users: BTreeMap<u32, Arc<str>>,
+    /// The names of the groups that the rest mentions.
+    pub groups: BTreeMap<u32, Arc<str>>,
+    /// Own addresses, each with the index of its interface.
+    pub own_addresses: Vec<(IpAddr, u32)>,
+    /// Every socket, with all that can be read of it.
+    pub sockets: Vec<Socket>,
+    /// What is missing of them.
+    pub socket_limits: Vec<Limit>,
+    /// See [`SocketList::failed`].
+    pub sockets_failed: bool,
+    /// See [`SocketList::fell_back`].
+    pub sockets_fell_back: bool,
+    /// Who holds them.
+    pub owners: Owners,
+    /// What is missing of the owners.
+    pub owner_limits: Vec<Limit>,
+    /// The processes that hold a socket.
+    pub processes: Vec<ProcessFacts>,
+    /// Counters of the protocols.
+    pub protocols: ProtocolStatistics,
+    /// What is missing of them.
+    pub protocol_limits: Vec<Limit>,
+    /// Counters of the interfaces.
+    pub interfaces: InterfaceStatistics,
+    /// What is missing of them.
+    pub interface_limits: Vec<Limit>,
+    /// Packet filters.
+    pub packet_filter: PacketFilter,
+    /// Interfaces, routes of all tables, and rules.
+    pub routes: RouteListing,
+}
+
+/// The part of a file that is read first.
+#[derive(Deserialize)]
+struct Header {
+    schema: String,
+    version: u32,
+}
+
+impl Snapshot {
+    /// Reads everything from `system`.
+    ///
+    /// # Errors
+    /// When the owners of sockets cannot be looked for at all.
+    pub fn take(system: &mut dyn System, program_version: &str) -> Result<Snapshot, Refused> {
+        let moment = system.now();
+        let mut list = SocketList::default();
+        let ask = SocketAsk {
+            extra: Extras::ALL,
+            ..SocketAsk::everything()
+        };
+        system.sockets(&ask, &mut list);
+        let ask = OwnersAsk {
+            start: true,
+            image: true,
+            names: true,
+            components: true,
+            ..OwnersAsk::default()
+        };
+        let found = system.owners(&list.sockets, &ask)?;
+        let ask = ProcessAsk {
+            environment: true,
+            ..ProcessAsk::CARD
+        };
+        let pids: BTreeSet<u32> = found.owners.processes().iter().map(|process| process.pid).collect();
+        // A process may have ended since.
+        let processes: Vec<ProcessFacts> = pids.into_iter().filter_map(|pid| system.process(pid, &ask).ok()).collect();
+        let (users, groups) = account_names(system, &list.sockets, &processes);
+        let (protocols, protocol_limits) = system.protocol_statistics(BlockSet::ALL, true);
+        let (interfaces, interface_limits) = system.interface_statistics();
+        Ok(Snapshot {
+            schema: SNAPSHOT_SCHEMA.to_owned(),
+            version: SNAPSHOT_VERSION,
+            program_version: program_version.to_owned(),
+            redacted: false,
+            time: moment.wall,
+            since_boot: moment.since_boot,
+            boot_id: system.boot_id().ok(),
+            computer_name: String::from_utf8_lossy(&system.computer_name()).into_owned(),
+            superuser: system.is_superuser(),
+            unmapped_user: system.unmapped_user(),
+            users,
+            groups,
+            own_addresses: system.own_addresses().unwrap_or_default(),
+            sockets: list.sockets,
+            socket_limits: list.limits,
+            sockets_failed: list.failed,
+            sockets_fell_back: list.fell_back,
+            owners: found.owners,
+            owner_limits: found.limits,
+            processes,
+            protocols,
+            protocol_limits,
+            interfaces,
+            interface_limits,
+            packet_filter: system.packet_filter(),
+            routes: system.routes(TableSelection::All),
+        })
+    }
+
+    /// Reads a snapshot. Nothing in the file is believed: it may come from anybody.
+    ///
+    /// # Errors
+    /// One sentence without a full stop, about "it": too large, no snapshot, another version, or damaged.
+    pub fn read(from: impl Read) -> Result<Snapshot, String> {
+        let mut bytes = Vec::new();
+        let read = from.take(SNAPSHOT_SIZE_MAX + 1).read_to_end(&mut bytes);
+        read.map_err(|error| format!("it cannot be read: {error}"))?;
+        if bytes.len() as u64 > SNAPSHOT_SIZE_MAX {
+            return Err(format!("it is larger than {} MiB", SNAPSHOT_SIZE_MAX >> 20));
+        }
+        let header: Header = match serde_json::from_slice(&bytes) {
+            Ok(header) => header,
+            Err(error) => return Err(format!("it is not a snapshot of netstat: {error}")),
+        };
+        if header.schema != SNAPSHOT_SCHEMA {
+            return Err("it is not a snapshot of netstat, but another document".to_owned());
+        }
+        if header.version != SNAPSHOT_VERSION {
+            let version = header.version;
+            return Err(format!(
+                "it is a snapshot of version {version}, and this program reads version {SNAPSHOT_VERSION}"
+            ));
+        }
+        serde_json::from_slice(&bytes).map_err(|error| format!("it is a damaged snapshot: {error}"))
+    }
+
+    /// Writes it.
+    ///
+    /// # Errors
+    /// When `to` cannot be written to, or a time in it lies before 1970.
+    pub fn write(&self, to: impl Write) -> std::io::Result<()> {
+        let mut to = std::io::BufWriter::new(to);
+        serde_json::to_writer(&mut to, &self)?;
+        to.write_all(b"\n")?;
+        to.flush()
+    }
+
+    /// The computer that answers from this snapshot.
+    pub fn into_replay(self) -> Replay {
+        Replay {
+            clock: ReplayClock::at(Moment {
+                wall: self.time,
+                since_boot: self.since_boot,
+            }),
+            boot_id: self.boot_id,
+            computer_name: self.computer_name.into_bytes(),
+            superuser: self.superuser,
+            unmapped_user: self.unmapped_user,
+            users: self.users,
+            groups: self.groups,
+            own_addresses: self.own_addresses,
+            sockets: vec![SocketList {
+                sockets: self.sockets,
+                namespaces: Vec::new(),
+                limits: self.socket_limits,
+                failed: self.sockets_failed,
+                fell_back: self.sockets_fell_back,
+            }],
+            owners: self.owners,
+            owner_limits: self.owner_limits,
+            processes: self.processes,
+            protocols: self.protocols,
+            protocol_limits: self.protocol_limits,
+            interfaces: self.interfaces,
+            interface_limits: self.interface_limits,
+            packet_filter: self.packet_filter,
+            routes: self.routes,
+            ..Replay::default()
+        }
+    }
+}
+
+type Names = BTreeMap<u32, Arc<str>>;
+
+/// The names of all users and groups of `sockets` and `processes`.
+fn account_names(system: &mut dyn System, sockets: &[Socket], processes: &[ProcessFacts]) -> (Names, Names) {
+    let mut users: BTreeSet<u32> = sockets.iter().filter_map(|socket| socket.user().known()).collect();
+    let mut groups = BTreeSet::new();
+    for process in processes {
+        if let Some(ids) = process.users.known() {
+            users.extend([ids.real, ids.effective, ids.saved, ids.file_system]);
+        }
+        users.extend(process.login_user.known().flatten());
+        if let Some(ids) = process.groups.known() {
+            groups.extend([ids.real, ids.effective, ids.saved, ids.file_system]);
+        }
+        groups.extend(process.other_groups.as_ref().known().into_iter().flatten());
+    }
+    let users = users.into_iter().filter_map(|id| Some((id, system.user_name(id)?))).collect();
+    let groups = groups.into_iter().filter_map(|id| Some((id, system.group_name(id)?))).collect();
+    (users, groups)
+}
+
+#[cfg(test)]
+mod tests;
