@@ -389,11 +389,16 @@ impl System for Replay {
         match name {
             "all" => Ok(TableSelection::All),
             other => {
-                let number = other.parse().ok().or_else(|| self.routes.tables.number(other.as_bytes()));
-                number.map(TableSelection::One).ok_or_else(|| Refused::new(
-                    RefusedKind::Invalid,
-                    format!("unknown routing table \"{other}\": use all, main, or a number"),
-                ))
+                let number = other
+                    .parse()
+                    .ok()
+                    .or_else(|| self.routes.tables.number(other.as_bytes()));
+                number.map(TableSelection::One).ok_or_else(|| {
+                    Refused::new(
+                        RefusedKind::Invalid,
+                        format!("unknown routing table \"{other}\": use all, main, or a number"),
+                    )
+                })
             }
         }
     }

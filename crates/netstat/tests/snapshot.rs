@@ -47,6 +47,10 @@ fn replay_of_another_file_is_one_sentence() {
     std::fs::write(&path, "{}").unwrap();
     let refused = netstat().run(["--replay", path.to_str().unwrap(), "-an"]);
     assert_eq!(refused.status.code(), Some(1));
-    assert!(refused.stderr.contains("it is not a snapshot of netstat"), "{}", refused.stderr);
+    assert!(
+        refused.stderr.contains("it is not a snapshot of netstat"),
+        "{}",
+        refused.stderr
+    );
     assert_eq!(refused.stderr.lines().count(), 1);
 }

@@ -117,7 +117,10 @@ impl Snapshot {
         };
         let pids: BTreeSet<u32> = found.owners.processes().iter().map(|process| process.pid).collect();
         // A process may have ended since.
-        let processes: Vec<ProcessFacts> = pids.into_iter().filter_map(|pid| system.process(pid, &ask).ok()).collect();
+        let processes: Vec<ProcessFacts> = pids
+            .into_iter()
+            .filter_map(|pid| system.process(pid, &ask).ok())
+            .collect();
         let (users, groups) = account_names(system, &list.sockets, &processes);
         let (protocols, protocol_limits) = system.protocol_statistics(BlockSet::ALL, true);
         let (interfaces, interface_limits) = system.interface_statistics();
@@ -240,8 +243,14 @@ fn account_names(system: &mut dyn System, sockets: &[Socket], processes: &[Proce
         }
         groups.extend(process.other_groups.as_ref().known().into_iter().flatten());
     }
-    let users = users.into_iter().filter_map(|id| Some((id, system.user_name(id)?))).collect();
-    let groups = groups.into_iter().filter_map(|id| Some((id, system.group_name(id)?))).collect();
+    let users = users
+        .into_iter()
+        .filter_map(|id| Some((id, system.user_name(id)?)))
+        .collect();
+    let groups = groups
+        .into_iter()
+        .filter_map(|id| Some((id, system.group_name(id)?)))
+        .collect();
     (users, groups)
 }
 

@@ -26,7 +26,11 @@ impl Snapshot {
     /// When the rest could not be read any more, because a name in it is a word of the format.
     pub fn redact(mut self) -> Result<Snapshot, String> {
         let mut secrets: BTreeSet<Vec<u8>> = BTreeSet::new();
-        let people = self.users.iter().chain(&self.groups).filter(|(id, _)| PEOPLE.contains(id));
+        let people = self
+            .users
+            .iter()
+            .chain(&self.groups)
+            .filter(|(id, _)| PEOPLE.contains(id));
         secrets.extend(people.map(|(_, name)| name.as_bytes().to_vec()));
         secrets.insert(self.computer_name.clone().into_bytes());
         let short = self.computer_name.split('.').next().unwrap_or_default();
@@ -173,7 +177,11 @@ fn without(bytes: &[u8], secrets: &BTreeSet<Vec<u8>>) -> Option<Vec<u8>> {
         let begins = at == 0 || !word(bytes.get(at - 1));
         // The longest first: one name may begin with another.
         let stands = |secret: &&Vec<u8>| bytes[at..].starts_with(secret) && !word(bytes.get(at + secret.len()));
-        let secret = secrets.iter().filter(stands).max_by_key(|secret| secret.len()).filter(|_| begins);
+        let secret = secrets
+            .iter()
+            .filter(stands)
+            .max_by_key(|secret| secret.len())
+            .filter(|_| begins);
         match secret {
             Some(secret) => {
                 new.extend_from_slice(REDACTED.as_bytes());

@@ -100,8 +100,16 @@ fn snapshot_that_names_a_missing_process_is_refused() {
 
 #[test]
 fn snapshot_redacted_holds_no_argument_and_no_name() {
-    let arguments = vec![b"sh".to_vec(), b"/home/canaryhome/canaryscript".to_vec(), b"--canaryword".to_vec()];
-    let mut full = snapshot(vec![socket(1, 5, Some(1000), Some(2))], b"canaryscript".to_vec(), arguments);
+    let arguments = vec![
+        b"sh".to_vec(),
+        b"/home/canaryhome/canaryscript".to_vec(),
+        b"--canaryword".to_vec(),
+    ];
+    let mut full = snapshot(
+        vec![socket(1, 5, Some(1000), Some(2))],
+        b"canaryscript".to_vec(),
+        arguments,
+    );
     full.socket_limits.push(Limit {
         what: "sockets of canaryuser in /home/canarydir/x on canaryhost".into(),
         why: "x".into(),

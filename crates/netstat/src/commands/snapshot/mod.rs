@@ -71,7 +71,11 @@ pub(crate) fn run(matches: &ArgMatches, context: &mut Context<'_>) -> Result<Out
         shown(path),
         snapshot.sockets.len(),
         snapshot.processes.len(),
-        if arguments.redact { "" } else { ", with their arguments and environments" },
+        if arguments.redact {
+            ""
+        } else {
+            ", with their arguments and environments"
+        },
     ));
     diagnostics.say(context.err);
     Ok(match snapshot.sockets_failed {
@@ -96,7 +100,8 @@ pub(crate) fn replay_argument() -> Arg {
 /// One sentence with the path.
 pub(crate) fn load(path: &Path) -> Result<Replay, String> {
     let file = File::open(path).map_err(|error| format!("cannot open {}: {error}", shown(path)))?;
-    let snapshot = Snapshot::read(file).map_err(|why| escape_str(&format!("{}: {why}", path.display())).into_owned())?;
+    let snapshot =
+        Snapshot::read(file).map_err(|why| escape_str(&format!("{}: {why}", path.display())).into_owned())?;
     Ok(snapshot.into_replay())
 }
 
