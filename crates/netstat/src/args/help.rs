@@ -260,6 +260,7 @@ mod tests {
                 &"NAME" if long == "--protocol" => "tcp",
                 &"NAME" => "main",
                 &"ADDRESS" => "203.0.113.5",
+                &"FILE" => "snapshot.json",
                 &"TIME" => "500ms",
                 &"HOW" => "proc",
                 &"FILTER" => "--port=443",
@@ -285,6 +286,7 @@ mod tests {
                 "--follow" | "--until" => "-n",
                 "--timeout" => "--follow",
                 "--to" => "-r",
+                "--replay" => "-n",
                 "--from" | "--mark" | "--uid" => "-r --to 203.0.113.9",
                 _ => "-e -s -r --verbose 5",
             };
