@@ -160,14 +160,14 @@ fn open_file_of_another_user_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("record.db");
     with_flows(&path, &[1]);
-    if std::os::unix::fs::chown(&path, Some(65_534), None).is_err() {
+    if std::os::unix::fs::chown(&path, Some(65_533), None).is_err() {
         netstat_testkit::skip(
             "the test of stores of others",
             "only the superuser can give a file away",
         );
         return;
     }
-    assert!(refused(&path).contains("belongs to the user with the id 65534"));
+    assert!(refused(&path).contains("belongs to the user with the id 65533"));
 }
 
 #[test]
