@@ -109,8 +109,8 @@ enum { KERNEL, GIVEN, UNDER_WAY };
 #define SOCKFS_MAGIC 0x534F434B
 // Messages of one queue, and descriptors of one message, that are looked at: the verifier walks through each. Nothing is said
 // of further ones.
-#define MESSAGES 32
-#define DESCRIPTORS 32
+#define MESSAGES 16
+#define DESCRIPTORS 4
 
 char _license[] SEC("license") = "Dual MIT/GPL";
 
