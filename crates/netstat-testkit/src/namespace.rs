@@ -206,6 +206,8 @@ fn run_inside(entrance: Vec<&'static str>, name: &str) {
         .args(&entrance[1..])
         .arg(program)
         .args(harness_words(name))
+        // Cargo sets it for test programs. Processes that a test starts would inherit it, and the rules judge it.
+        .env_remove("LD_LIBRARY_PATH")
         .env(INSIDE, name);
     let (output, in_time) = finish(&mut command, patience(PATIENCE)).expect("unshare can be started");
     let out = String::from_utf8_lossy(&output.stdout);
