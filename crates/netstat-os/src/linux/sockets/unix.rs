@@ -32,12 +32,62 @@ const UNIX_DIAG_PEER: u16 = 2;
 const UNIX_DIAG_RQLEN: u16 = 4;
 const UNIX_DIAG_MEMINFO: u16 = 5;
 const UNIX_DIAG_UID: u16 = 7;
+/// `TCP_LISTEN` (`net/tcp_states.h`), which unix_diag uses as well.
+const LISTENING: u8 = 10;
 /// `sizeof(struct unix_diag_msg)`.
 const MESSAGE: usize = 16;
 /// `SOCK_STREAM`, `SOCK_DGRAM`, `SOCK_SEQPACKET` (`linux/net.h`).
 const SOCK_STREAM: u32 = 1;
 const SOCK_DGRAM: u32 = 2;
 const SOCK_SEQPACKET: u32 = 5;
+
+/// Whether a message waits in a queue of the calling thread's network namespace, and with it perhaps descriptors (SCM_RIGHTS).
+///
+/// A message counts as its receiver's unread bytes (`unix_inq_len`) and as its sender's memory, so that one of no bytes counts,
+/// too, for as long as its sender is open.
+///
+/// # Errors
+/// What the kernel answered (`ENOENT` where the module is missing), or a malformed answer as `InvalidData`.
+pub(in crate::linux) fn messages_wait() -> io::Result<bool> {
+    let mut waits = false;
+    let dump = Connection::sock_diag()?.dump(SOCK_DIAG_BY_FAMILY, &request(SHOW_RQLEN | SHOW_MEMINFO), |answer| {
+        waits |= has_message(answer)?;
+        Ok(())
+    })?;
+    // Of a dump that was interrupted by changes nothing can be said.
+    Ok(waits || dump == Dump::Interrupted)
+}
+
+/// Whether one `struct unix_diag_msg` with its attributes shows a message that was sent or waits to be read.
+fn has_message(answer: &[u8]) -> io::Result<bool> {
+    let Some((message, attributes)) = answer.split_first_chunk::<MESSAGE>() else {
+        return Err(malformed("a unix socket's message is too short"));
+    };
+    // A listener's queue holds connections; each of them is a socket of its own in the dump.
+    let is_listener = message[2] == LISTENING;
+    for attribute in Attributes(attributes) {
+        let attribute = attribute?;
+        let waits = match attribute.kind {
+            UNIX_DIAG_RQLEN => !is_listener && u32_at(attribute.value, 0).is_some_and(|unread| unread > 0),
+            UNIX_DIAG_MEMINFO => extra::memory(attribute.value).is_some_and(|memory| memory.transmit > 0),
+            _ => false,
+        };
+        if waits {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// `struct unix_diag_req`: family, protocol, pad, states, inode, show, cookie.
+fn request(show: u32) -> Vec<u8> {
+    let mut body = vec![AF_UNIX, 0, 0, 0];
+    body.extend(u32::MAX.to_ne_bytes());
+    body.extend([0; 4]);
+    body.extend(show.to_ne_bytes());
+    body.extend([0; 8]);
+    body
+}
 
 /// Dumps all sockets of AF_UNIX. Names of peers are not filled in: see [`name_peers`].
 ///
@@ -50,13 +100,7 @@ pub(super) fn dump(diag: &mut Connection, extras: Extras, mut found: impl FnMut(
         0
     };
     let show = SHOW_NAME | SHOW_PEER | SHOW_RQLEN | SHOW_UID | memory;
-    // struct unix_diag_req: family, protocol, pad, states, inode, show, cookie.
-    let mut body = vec![AF_UNIX, 0, 0, 0];
-    body.extend(u32::MAX.to_ne_bytes());
-    body.extend([0; 4]);
-    body.extend(show.to_ne_bytes());
-    body.extend([0; 8]);
-    diag.dump(SOCK_DIAG_BY_FAMILY, &body, |answer| {
+    diag.dump(SOCK_DIAG_BY_FAMILY, &request(show), |answer| {
         if let Some(socket) = parse(answer, extras)? {
             found(socket);
         }
@@ -73,7 +117,7 @@ pub(super) fn parse(answer: &[u8], extras: Extras) -> io::Result<Option<Socket>>
     let state = match message[2] {
         1 => State::Established,
         2 => State::SynSent,
-        10 => State::Listening,
+        LISTENING => State::Listening,
         _ => State::Closed,
     };
     let cookie = u64::from(number_at(8)) | u64::from(number_at(12)) << 32;
@@ -250,6 +294,27 @@ fn parse_line(line: &[u8]) -> Option<Row> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn message_in_a_queue_waits_until_it_is_read() {
+        netstat_testkit::own_namespace!();
+        use std::os::unix::net::{UnixDatagram, UnixListener, UnixStream};
+        assert!(!messages_wait().unwrap(), "nothing was sent");
+        // A connection that waits for accept(2) is no message.
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("socket");
+        let _listener = UnixListener::bind(&path).unwrap();
+        let _client = UnixStream::connect(&path).unwrap();
+        assert!(!messages_wait().unwrap(), "a connection");
+        // Also a message of no bytes: it may carry descriptors.
+        for message in [&b"x"[..], b""] {
+            let (sender, receiver) = UnixDatagram::pair().unwrap();
+            sender.send(message).unwrap();
+            assert!(messages_wait().unwrap(), "{message:?}");
+            receiver.recv(&mut [0; 1]).unwrap();
+            assert!(!messages_wait().unwrap(), "{message:?} was read");
+        }
+    }
     use crate::linux::netlink::testing::body;
     use proptest::prelude::*;
 
