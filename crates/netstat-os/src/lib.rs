@@ -32,10 +32,13 @@
 #[cfg(unix)]
 mod accounts;
 mod ask;
+mod capabilities;
 mod events;
 pub mod files;
 #[cfg(target_os = "linux")]
 pub mod linux;
+#[cfg(feature = "tokio")]
+pub mod local;
 mod optional;
 mod output;
 mod process_ask;
@@ -50,6 +53,7 @@ mod system;
 mod unsupported;
 
 pub use ask::{MetricsAsk, PortTries, SocketAsk, SocketList};
+pub use capabilities::drop_capabilities;
 pub use events::{EventSource, EventWay, EventsAsk, Lost, UdpBytes};
 #[cfg(target_os = "linux")]
 pub use linux::Linux as Native;

@@ -13,7 +13,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
 use crate::access::Peer;
-use crate::handler::{Site, handle};
+use crate::handler::{Caller, Site, handle};
+use crate::room::Badge;
 
 /// The head of a request must be there within this; so long a connection may wait for its next request, too.
 const HEAD_TIME: Duration = Duration::from_secs(10);
@@ -27,14 +28,18 @@ const MOST_HEADERS: usize = 64;
 const STOP_TIME: Duration = Duration::from_secs(3);
 
 /// Serves one connection until it ends.
-pub(crate) async fn serve<S>(stream: S, peer: Peer, site: Arc<Site>)
+pub(crate) async fn serve<S>(stream: S, peer: Peer, badge: Badge, site: Arc<Site>)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let mut stop = site.stop.clone();
     let service = service_fn(move |request| {
+        let caller = Caller {
+            peer,
+            badge: badge.clone(),
+        };
         let site = Arc::clone(&site);
-        async move { Ok::<_, std::convert::Infallible>(handle(site, peer, request).await) }
+        async move { Ok::<_, std::convert::Infallible>(handle(site, caller, request).await) }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())

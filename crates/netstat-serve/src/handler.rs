@@ -22,6 +22,7 @@ use crate::metrics;
 use crate::problem::Problem;
 use crate::provider::{Format, ParameterKind, Question, Resource};
 use crate::reply::{Reply, compress, empty, harden, problem, reply, set, set_text};
+use crate::room::{Badge, Standing};
 use crate::{assets, query, streams};
 
 /// Bodies of requests are no longer.
@@ -58,11 +59,21 @@ pub(crate) struct Site {
     pub(crate) stop: tokio::sync::watch::Receiver<bool>,
 }
 
+/// Who asks.
+#[derive(Debug)]
+pub(crate) struct Caller {
+    /// The other end of the connection.
+    pub(crate) peer: Peer,
+    /// Tells the server what this connection has shown.
+    pub(crate) badge: Badge,
+}
+
 /// The reply to one request.
-pub(crate) async fn handle(site: Arc<Site>, peer: Peer, request: Request<Incoming>) -> Reply {
+pub(crate) async fn handle(site: Arc<Site>, caller: Caller, request: Request<Incoming>) -> Reply {
+    caller.badge.show(Standing::Anonymous);
     let asked = request.headers().clone();
     let head = request.method() == Method::HEAD;
-    let result = route(&site, peer, request).await;
+    let result = route(&site, &caller, request).await;
     let mut answer = compress(result.unwrap_or_else(|refused| problem(&refused)), &asked);
     harden(&mut answer);
     if head {
@@ -71,7 +82,8 @@ pub(crate) async fn handle(site: Arc<Site>, peer: Peer, request: Request<Incomin
     answer
 }
 
-async fn route(site: &Arc<Site>, peer: Peer, request: Request<Incoming>) -> Result<Reply, Problem> {
+async fn route(site: &Arc<Site>, caller: &Caller, request: Request<Incoming>) -> Result<Reply, Problem> {
+    let peer = caller.peer;
     if !site.access.host_is_own(peer, request.headers()) {
         return Err(Problem::new(
             StatusCode::MISDIRECTED_REQUEST,
@@ -93,7 +105,7 @@ async fn route(site: &Arc<Site>, peer: Peer, request: Request<Incoming>) -> Resu
         _ => {}
     }
     match verdict(site, peer, request.headers()).await {
-        Verdict::Allowed => {}
+        Verdict::Allowed => caller.badge.show(Standing::Allowed),
         Verdict::Limited => return Ok(limited()),
         unknown => return Ok(unauthorized(site, &path, unknown)),
     }

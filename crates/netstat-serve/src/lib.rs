@@ -14,9 +14,6 @@ mod documents;
 mod handler;
 mod listen;
 mod live;
-#[cfg_attr(unix, path = "unix.rs")]
-#[cfg_attr(not(unix), path = "elsewhere.rs")]
-mod local;
 mod metrics;
 mod openapi;
 mod otlp;
@@ -24,6 +21,7 @@ mod problem;
 mod provider;
 mod query;
 mod reply;
+mod room;
 mod server;
 mod streams;
 
@@ -33,7 +31,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use netstat_os::System;
+use netstat_os::{System, local};
 use serde_json::Value;
 use tokio::sync::{Semaphore, watch};
 
@@ -89,6 +87,8 @@ pub enum Event {
     },
     /// The web configuration has changed and cannot be used; what was in use stays.
     NotRefreshed(WebConfigError),
+    /// Rights that are not needed could not be given up; it serves all the same.
+    RightsKept(io::Error),
 }
 
 /// Why nothing is served.
@@ -160,6 +160,10 @@ async fn begin(
     let mut hosts = options.hosts;
     let host = netstat_model::text::escape(&system.computer_name()).into_owned();
     hosts.push(host.clone());
+    // Before the first thread: they inherit what is left. Everything that needed more is open.
+    if let Err(error) = netstat_os::drop_capabilities(options.allow_actions) {
+        report(Event::RightsKept(error));
+    }
     let setup = collector::Setup {
         interval: options.interval,
         programs: options.programs,

@@ -3,7 +3,7 @@
 //! Rows are compared with those of the sample before, so that a stream carries what has changed and not the whole table. A client that
 //! was too slow for one change gets the whole table again.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -127,32 +127,7 @@ impl State {
             }
             marks.insert(row.id, mark);
         }
-        let mut gone = Vec::new();
-        if left > 0
-            && let Some(before) = &self.before
-        {
-            for (index, row) in before.sockets.open.iter().enumerate() {
-                if !marks.contains_key(&row.id) {
-                    let told = model.sockets.closed.iter().position(|closed| closed.row.id == row.id);
-                    let last = match told {
-                        Some(place) => socket(model, model.sockets.open.len() + place),
-                        None => socket(before, index),
-                    };
-                    gone.push((row.id, last));
-                }
-            }
-        }
-        // Connections that no reading has shown: they open and end at once.
-        for (place, closed) in model.sockets.closed.iter().enumerate() {
-            let seen = known.contains_key(&closed.row.id);
-            let told = self.before.as_ref().is_some_and(|before| {
-                let mut rows = before.sockets.closed.iter();
-                rows.any(|row| row.row.id == closed.row.id)
-            });
-            if !seen && !told && after > 0 {
-                gone.push((closed.row.id, socket(model, model.sockets.open.len() + place)));
-            }
-        }
+        let gone = self.gone(model, &known, &marks, left > 0);
         self.number = model.number;
         self.marks = marks;
         self.before = Some(Arc::clone(model));
@@ -163,6 +138,40 @@ impl State {
             gone,
             overview: overview(model),
         }
+    }
+
+    /// Rows of the sample before that are gone (where `some_left`), and connections that no sample has shown: those open and end between
+    /// two of them.
+    fn gone(
+        &self,
+        model: &Arc<Model>,
+        known: &HashMap<u64, (u64, u64)>,
+        open: &HashMap<u64, (u64, u64)>,
+        some_left: bool,
+    ) -> Vec<(u64, Value)> {
+        let mut gone = Vec::new();
+        let Some(before) = &self.before else { return gone };
+        let first = model.sockets.open.len();
+        let closed = || model.sockets.closed.iter().enumerate();
+        if some_left {
+            let places: HashMap<u64, usize> = closed().map(|(place, closed)| (closed.row.id, place)).collect();
+            for (index, row) in before.sockets.open.iter().enumerate() {
+                if !open.contains_key(&row.id) {
+                    let last = match places.get(&row.id) {
+                        Some(place) => socket(model, first + place),
+                        None => socket(before, index),
+                    };
+                    gone.push((row.id, last));
+                }
+            }
+        }
+        let told: HashSet<u64> = before.sockets.closed.iter().map(|closed| closed.row.id).collect();
+        for (place, closed) in closed() {
+            if !known.contains_key(&closed.row.id) && !told.contains(&closed.row.id) {
+                gone.push((closed.row.id, socket(model, first + place)));
+            }
+        }
+        gone
     }
 }
 

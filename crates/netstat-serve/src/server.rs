@@ -5,18 +5,19 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use netstat_os::local::{self, LocalListener, LocalStream};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio_rustls::TlsAcceptor;
 
 use crate::access::Peer;
 use crate::access::web_config::WebConfig;
 use crate::handler::Site;
 use crate::listen::Listen;
-use crate::local::{self, LocalListener, LocalStream};
+use crate::room::Room;
 use crate::{Event, ServeError, connection};
 
-/// Connections that are open at once; further ones are closed at once.
+/// Connections that are open at once; see [`Room`].
 const MOST_CONNECTIONS: usize = 512;
 /// A TLS handshake takes no longer.
 const HANDSHAKE_TIME: Duration = Duration::from_secs(10);
@@ -77,7 +78,7 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
 struct Shared {
     site: Arc<Site>,
     web: Option<Arc<WebConfig>>,
-    room: Arc<Semaphore>,
+    room: Arc<Room>,
     report: Arc<dyn Fn(Event) + Send + Sync>,
 }
 
@@ -92,7 +93,7 @@ pub(crate) async fn run(
     let shared = Shared {
         site,
         web,
-        room: Arc::new(Semaphore::new(MOST_CONNECTIONS)),
+        room: Room::new(MOST_CONNECTIONS),
         report,
     };
     let mut accepting = Vec::new();
@@ -105,8 +106,7 @@ pub(crate) async fn run(
     let signal = local::stopped().await;
     accepting.iter().for_each(tokio::task::JoinHandle::abort);
     stop.send_replace(true);
-    let all = u32::try_from(MOST_CONNECTIONS).unwrap_or(u32::MAX);
-    let _ = tokio::time::timeout(STOP_TIME, shared.room.acquire_many(all)).await;
+    let _ = tokio::time::timeout(STOP_TIME, shared.room.emptied()).await;
     signal.map_err(ServeError::System)
 }
 
@@ -130,44 +130,36 @@ async fn accept_unix(listener: LocalListener, shared: Shared) {
 
 fn tcp(stream: TcpStream, address: SocketAddr, shared: &Shared) {
     // Without room it is closed at once: waiting ones would only hold descriptors.
-    let Ok(permit) = Arc::clone(&shared.room).try_acquire_owned() else {
-        return;
-    };
+    let Some(seat) = shared.room.enter() else { return };
     let _ = stream.set_nodelay(true);
     let peer = Peer::Address(address.ip());
-    let site = Arc::clone(&shared.site);
+    let (badge, site) = (seat.badge(), Arc::clone(&shared.site));
     let Some(web) = shared.web.clone() else {
-        tokio::spawn(async move {
-            let _permit = permit;
-            connection::serve(stream, peer, site).await;
-        });
-        return;
+        return Room::run(seat, connection::serve(stream, peer, badge, site));
     };
-    if let Err(error) = web.refresh() {
-        (shared.report)(Event::NotRefreshed(error));
-    }
-    tokio::spawn(async move {
-        let _permit = permit;
+    refresh(&web, shared);
+    Room::run(seat, async move {
         let Some(tls) = web.tls() else {
-            return connection::serve(stream, peer, site).await;
+            return connection::serve(stream, peer, badge, site).await;
         };
         let handshake = TlsAcceptor::from(tls).accept(stream);
         if let Ok(Ok(stream)) = tokio::time::timeout(HANDSHAKE_TIME, handshake).await {
-            connection::serve(stream, peer, site).await;
+            connection::serve(stream, peer, badge, site).await;
         }
     });
 }
 
 fn local(stream: LocalStream, user: Option<u32>, shared: &Shared) {
-    let Ok(permit) = Arc::clone(&shared.room).try_acquire_owned() else {
-        return;
-    };
-    if let Some(Err(error)) = shared.web.as_ref().map(|web| web.refresh()) {
+    let Some(seat) = shared.room.enter() else { return };
+    if let Some(web) = &shared.web {
+        refresh(web, shared);
+    }
+    let (badge, site) = (seat.badge(), Arc::clone(&shared.site));
+    Room::run(seat, connection::serve(stream, Peer::User(user), badge, site));
+}
+
+fn refresh(web: &WebConfig, shared: &Shared) {
+    if let Err(error) = web.refresh() {
         (shared.report)(Event::NotRefreshed(error));
     }
-    let site = Arc::clone(&shared.site);
-    tokio::spawn(async move {
-        let _permit = permit;
-        connection::serve(stream, Peer::User(user), site).await;
-    });
 }

@@ -1,6 +1,7 @@
 //! Linux: netlink and `/proc`.
 
 mod bpf;
+pub(crate) mod capabilities;
 mod cgroups;
 pub mod counters;
 mod events;

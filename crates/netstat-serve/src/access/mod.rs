@@ -16,8 +16,8 @@ use hyper::header::{AUTHORIZATION, COOKIE, HOST, HeaderName, ORIGIN};
 
 use limiter::Limiter;
 use session::Sessions;
-pub(crate) use token::random_secret;
 pub use token::{Token, TokenError};
+pub(crate) use token::{random_secret, read_text};
 use web_config::Users;
 
 /// Who is at the other end of a connection.

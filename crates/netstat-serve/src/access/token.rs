@@ -1,6 +1,8 @@
 //! The token: made at start, or read from a file.
 
 use std::fmt;
+use std::fs::File;
+use std::io::{self, Read as _};
 use std::path::Path;
 
 use base64::Engine as _;
@@ -32,7 +34,7 @@ impl fmt::Debug for Token {
 pub enum TokenError {
     /// The file cannot be read.
     #[error("{0}")]
-    File(#[from] std::io::Error),
+    File(#[from] io::Error),
     /// It is too short to be safe.
     #[error("the token needs at least {SHORTEST} characters")]
     Short,
@@ -84,10 +86,11 @@ impl Token {
     /// # Errors
     /// When the file cannot be read, or as for [`Token::chosen`].
     pub fn from_file(path: &Path) -> Result<Token, TokenError> {
-        if std::fs::metadata(path)?.len() > LONGEST {
-            return Err(TokenError::Long);
+        match read_text(path, LONGEST) {
+            Err(error) if error.kind() == io::ErrorKind::FileTooLarge => Err(TokenError::Long),
+            Err(error) => Err(error.into()),
+            Ok(text) => Token::chosen(text.trim()),
         }
-        Token::chosen(std::fs::read_to_string(path)?.trim())
     }
 
     /// The secret itself.
@@ -118,6 +121,19 @@ pub(super) fn digest(secret: &str) -> [u8; 32] {
     Sha256::digest(secret.as_bytes()).into()
 }
 
+/// The text of the file at `path`, which may hold up to `longest` bytes. Never reads more, whatever kind of file it is.
+///
+/// # Errors
+/// The system's; [`io::ErrorKind::FileTooLarge`] when it is longer.
+pub(crate) fn read_text(path: &Path, longest: u64) -> io::Result<String> {
+    let mut text = String::new();
+    let read = File::open(path)?.take(longest + 1).read_to_string(&mut text)?;
+    match read as u64 > longest {
+        true => Err(io::ErrorKind::FileTooLarge.into()),
+        false => Ok(text),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -133,5 +149,13 @@ mod tests {
         assert!(token.matches("0123456789abcdef") && !token.matches("0123456789abcdeF"));
         assert_ne!(Token::random().unwrap().secret(), Token::random().unwrap().secret());
         assert_eq!(format!("{token:?}"), "Token");
+    }
+
+    #[test]
+    fn file_without_end_is_refused_as_too_long() {
+        let endless = Path::new("/dev/zero");
+        if endless.exists() {
+            assert!(matches!(Token::from_file(endless), Err(TokenError::Long)));
+        }
     }
 }

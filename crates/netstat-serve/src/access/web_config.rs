@@ -16,7 +16,7 @@ use rustls::server::WebPkiClientVerifier;
 use rustls::version::{TLS12, TLS13};
 use saphyr::{LoadableYamlNode, Yaml};
 
-use super::token::digest;
+use super::token::{digest, read_text};
 
 /// No configuration is longer.
 const LONGEST: u64 = 1 << 20;
@@ -139,6 +139,10 @@ impl WebConfig {
         if tls.is_some() != state.tls.is_some() {
             return Err(error(&self.path, "TLS can be switched on or off only by a new start"));
         }
+        if content.users.is_empty() != self.users.is_empty() {
+            let why = "the first user can be added, and the last one removed, only by a new start";
+            return Err(error(&self.path, why));
+        }
         (state.tls, state.stamps) = (tls, stamps);
         self.users.replace(content.users);
         Ok(())
@@ -153,12 +157,8 @@ fn stamp_of(path: &Path) -> Stamp {
 type Loaded = (Content, Option<Arc<ServerConfig>>, Vec<(PathBuf, Stamp)>);
 
 fn load(path: &Path) -> Result<Loaded, WebConfigError> {
-    let about = std::fs::metadata(path).map_err(|why| error(path, why))?;
-    if about.len() > LONGEST {
-        return Err(error(path, "the file is too long for a web configuration"));
-    }
     let mut files = vec![path.to_owned()];
-    let text = std::fs::read_to_string(path).map_err(|why| error(path, why))?;
+    let text = read_text(path, LONGEST).map_err(|why| error(path, why))?;
     let content = parse(path, &text)?;
     if let Some(tls) = &content.tls {
         files.extend([tls.certificate.clone(), tls.key.clone()]);

@@ -12,6 +12,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use opentelemetry_proto::tonic::logs::v1::LogRecord;
 use prost::Message as _;
 
+use crate::access::read_text;
 use crate::handler::Site;
 use crate::live::Live;
 use crate::metrics::{Family, Kind, Value};
@@ -47,6 +48,9 @@ pub enum OtlpError {
 
 /// A log holds no more records; the oldest are left out and counted.
 const MOST_RECORDS: usize = 10_000;
+
+/// A file of headers is no longer, in bytes.
+const MOST_HEADERS: u64 = 64 << 10;
 
 /// What was sent, for the metrics.
 #[derive(Debug, Default)]
@@ -85,7 +89,7 @@ impl Sent {
 /// Reads a file of headers.
 fn headers(path: &Path) -> Result<Vec<(String, String)>, OtlpError> {
     let wrong = |why: String| OtlpError::Headers(path.display().to_string(), why);
-    let text = std::fs::read_to_string(path).map_err(|error| wrong(error.to_string()))?;
+    let text = read_text(path, MOST_HEADERS).map_err(|error| wrong(error.to_string()))?;
     let lines = text
         .lines()
         .map(str::trim)

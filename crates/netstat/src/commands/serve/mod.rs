@@ -1,5 +1,6 @@
 //! `netstat serve`: the same over HTTP. What it serves and how is in `netstat-serve`; here are its options, and the documents.
 
+mod config;
 mod provider;
 
 use std::fs;
@@ -20,6 +21,9 @@ use provider::CommandLine;
 #[derive(Parser, Debug)]
 #[command(name = "serve", after_help = AFTER_HELP)]
 struct Words {
+    /// read options from this TOML file: the long options below as keys, without their dashes; the command line replaces them
+    #[arg(long, value_name = "FILE")]
+    config: Option<PathBuf>,
     /// where to listen: an address with a port, unix:PATH, or fd for the sockets that systemd hands over; may be repeated
     #[arg(long, value_name = "ADDRESS", value_parser = listen, default_value = DEFAULT_LISTEN)]
     listen: Vec<Listen>,
@@ -94,7 +98,8 @@ pub(crate) fn definition() -> clap::Command {
 /// # Errors
 /// When it cannot serve.
 pub(crate) fn run(matches: &ArgMatches, context: &mut Context<'_>) -> Result<Outcome, Failure> {
-    let words = Words::from_arg_matches(matches).map_err(|error| Failure::Usage(error.to_string()))?;
+    let matches = config::with_file(matches)?;
+    let words = Words::from_arg_matches(&matches).map_err(|error| Failure::Usage(error.to_string()))?;
     if words.interval.is_zero() {
         return Err(Failure::Usage("--interval 0s is not possible".to_owned()));
     }
@@ -131,6 +136,7 @@ pub(crate) fn run(matches: &ArgMatches, context: &mut Context<'_>) -> Result<Out
                 }
             }
             Event::NotRefreshed(error) => writeln!(err, "netstat: {}", escape_str(&error.to_string())),
+            Event::RightsKept(error) => writeln!(err, "netstat: capabilities that are not needed stay: {error}"),
         };
     };
     let (flows, findings) = (

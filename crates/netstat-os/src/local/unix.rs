@@ -1,20 +1,20 @@
-//! What only Unix has: sockets in the file system with the peer's user, sockets handed over, SIGTERM.
+//! Unix: sockets in the file system with the peer's user, sockets that were handed over, SIGTERM.
 
 use std::io;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use listenfd::ListenFd;
-pub(crate) use tokio::net::UnixStream as LocalStream;
+pub use tokio::net::UnixStream as LocalStream;
 use tokio::net::{TcpListener, UnixListener, UnixStream};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// The owner and the group may connect; who that is decides what they see.
 const MODE: u32 = 0o660;
 
-/// A listening socket of this computer alone. One that was made here is removed from the file system in the end.
+/// A listening socket in the file system. One that was made here is removed when it is dropped.
 #[derive(Debug)]
-pub(crate) struct LocalListener {
+pub struct LocalListener {
     listener: UnixListener,
     made: Option<PathBuf>,
 }
@@ -28,16 +28,22 @@ impl Drop for LocalListener {
 }
 
 impl LocalListener {
-    /// The next connection, and the user at its other end as the kernel says it (SO_PEERCRED of unix(7)).
-    pub(crate) async fn accept(&self) -> io::Result<(LocalStream, Option<u32>)> {
+    /// The next connection, and the user at its other end according to the kernel (SO_PEERCRED of unix(7)).
+    ///
+    /// # Errors
+    /// Those of accept(2).
+    pub async fn accept(&self) -> io::Result<(LocalStream, Option<u32>)> {
         let (stream, _) = self.listener.accept().await?;
         let user = stream.peer_cred().ok().map(|peer| peer.uid());
         Ok((stream, user))
     }
 }
 
-/// Listens at `path`. What an earlier process left there is removed if nobody listens any more.
-pub(crate) fn listen(path: &Path) -> io::Result<LocalListener> {
+/// Listens at `path`. A socket that an earlier process left there is removed if nobody listens to it any more.
+///
+/// # Errors
+/// Those of bind(2); [`io::ErrorKind::AddrInUse`] when somebody listens there.
+pub fn listen(path: &Path) -> io::Result<LocalListener> {
     if let Ok(about) = std::fs::symlink_metadata(path)
         && about.file_type().is_socket()
     {
@@ -55,8 +61,11 @@ pub(crate) fn listen(path: &Path) -> io::Result<LocalListener> {
     Ok(listener)
 }
 
-/// What the service manager hands over.
-pub(crate) fn inherited() -> io::Result<(Vec<TcpListener>, Vec<LocalListener>)> {
+/// The sockets that the service manager hands over (`LISTEN_FDS` of sd_listen_fds(3)).
+///
+/// # Errors
+/// When it hands over none, or one that cannot be used.
+pub fn inherited() -> io::Result<(Vec<TcpListener>, Vec<LocalListener>)> {
     let mut handed = ListenFd::from_env();
     let (mut tcp, mut unix) = (Vec::new(), Vec::new());
     for place in 0..handed.len() {
@@ -78,7 +87,10 @@ pub(crate) fn inherited() -> io::Result<(Vec<TcpListener>, Vec<LocalListener>)> 
 }
 
 /// Waits for SIGTERM or SIGINT.
-pub(crate) async fn stopped() -> io::Result<()> {
+///
+/// # Errors
+/// When signals cannot be caught.
+pub async fn stopped() -> io::Result<()> {
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     tokio::select! {
         _ = terminate.recv() => {}
@@ -88,7 +100,10 @@ pub(crate) async fn stopped() -> io::Result<()> {
 }
 
 /// The user this process runs as.
-pub(crate) fn own_user() -> io::Result<u32> {
+///
+/// # Errors
+/// When the kernel does not say.
+pub fn own_user() -> io::Result<u32> {
     let (one, _other) = UnixStream::pair()?;
     one.peer_cred().map(|peer| peer.uid())
 }

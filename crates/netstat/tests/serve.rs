@@ -1,0 +1,181 @@
+//! `netstat serve` as it is started: by hand with a configuration file, and by a service manager that hands over its sockets.
+#![cfg(all(target_os = "linux", feature = "serve"))]
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::os::fd::OwnedFd;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+const TOKEN: &str = "token-of-the-tests";
+
+struct Running {
+    child: Child,
+    address: String,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Running {
+    /// Waits until it says where it serves.
+    fn of(mut command: Command) -> Running {
+        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
+        let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+        let line = lines.next().unwrap().unwrap();
+        // The rest is read, so that nobody is kept waiting.
+        std::thread::spawn(move || lines.for_each(drop));
+        let address = line
+            .strip_prefix("netstat: serving at ")
+            .unwrap_or_else(|| panic!("{line}"));
+        let address = address.split([',', ';']).next().unwrap().to_owned();
+        Running { child, address }
+    }
+
+    fn get(&self, path: &str) -> (u16, String) {
+        let mut stream = TcpStream::connect(&self.address).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+        write!(
+            stream,
+            "GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nAuthorization: Bearer {TOKEN}\r\n\r\n"
+        )
+        .unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).unwrap();
+        let status = answer.split(' ').nth(1).unwrap().parse().unwrap();
+        (status, answer)
+    }
+
+    fn stop(&mut self) -> Option<i32> {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+        self.child.wait().unwrap().code()
+    }
+}
+
+fn netstat() -> Command {
+    Command::new(env!("CARGO_BIN_EXE_netstat"))
+}
+
+fn with_token(directory: &Path) -> String {
+    let file = directory.join("token");
+    fs::write(&file, format!("{TOKEN}\n")).unwrap();
+    file.display().to_string()
+}
+
+#[test]
+fn configuration_file_is_served_until_sigterm() {
+    let directory = tempfile::tempdir().unwrap();
+    let config = directory.path().join("serve.toml");
+    let socket = directory.path().join("serve.sock");
+    fs::write(
+        &config,
+        format!(
+            "listen = [\"127.0.0.1:0\", \"unix:{}\"]\ntoken-file = \"{}\"\naudit-every = \"0s\"\n",
+            socket.display(),
+            with_token(directory.path())
+        ),
+    )
+    .unwrap();
+    let mut command = netstat();
+    command.arg("serve").arg("--config").arg(&config);
+    let mut running = Running::of(command);
+    let (status, answer) = running.get("/api/v1/sockets?listening=true");
+    assert!(status == 200 && answer.contains("\"netstat.sockets\""), "{answer}");
+    // Its own listener, with its own process as the owner: the data are those of this computer.
+    let port = running.address.rsplit(':').next().unwrap();
+    let (_, own) = running.get(&format!(
+        "/api/v1/sockets?listening=true&port={port}&columns=local_port,pid"
+    ));
+    assert!(own.contains(&format!("\"pid\":{}", running.child.id())), "{own}");
+    assert!(socket.exists());
+    assert_eq!(running.stop(), Some(0));
+    assert!(!socket.exists());
+}
+
+#[test]
+fn configuration_file_with_a_mistake_is_a_usage_error_that_names_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let config = directory.path().join("serve.toml");
+    for (text, word) in [("colour = 1\n", "colour"), ("listen = \"nowhere\"\n", "nowhere")] {
+        fs::write(&config, text).unwrap();
+        let ended = netstat().arg("serve").arg("--config").arg(&config).output().unwrap();
+        let said = String::from_utf8(ended.stderr).unwrap();
+        assert!(
+            ended.status.code() == Some(2) && said.contains(word) && said.contains("serve.toml"),
+            "{said}"
+        );
+    }
+    let missing = netstat().args(["serve", "--config", "/nonexistent"]).output().unwrap();
+    assert_eq!(missing.status.code(), Some(1));
+}
+
+#[test]
+fn capabilities_that_watching_does_not_need_are_given_up_in_every_thread() {
+    let directory = tempfile::tempdir().unwrap();
+    let token = with_token(directory.path());
+    let mut command = netstat();
+    command.args([
+        "serve",
+        "--listen",
+        "127.0.0.1:0",
+        "--token-file",
+        &token,
+        "--audit-every",
+        "0s",
+    ]);
+    let running = Running::of(command);
+    assert_eq!(running.get("/api/v1/sockets").0, 200);
+    // linux/capability.h: NET_ADMIN 12, SYS_PTRACE 19, DAC_READ_SEARCH 2, PERFMON 38, BPF 39; before 5.8 SYS_ADMIN 21, SYS_RESOURCE 24.
+    let kept: u64 = [2, 12, 19, 38, 39, 21, 24].iter().map(|bit| 1 << bit).sum();
+    let mut threads = 0;
+    for task in fs::read_dir(format!("/proc/{}/task", running.child.id())).unwrap() {
+        let status = fs::read_to_string(task.unwrap().path().join("status")).unwrap();
+        let field = |name: &str| status.lines().find_map(|line| line.strip_prefix(name)).unwrap().trim();
+        for name in ["CapEff:", "CapPrm:", "CapInh:", "CapAmb:"] {
+            assert_eq!(u64::from_str_radix(field(name), 16).unwrap() & !kept, 0, "{status}");
+        }
+        assert_eq!(field("NoNewPrivs:"), "1");
+        threads += 1;
+    }
+    assert!(threads > 1, "the collector is a thread");
+}
+
+#[test]
+fn sockets_that_a_service_manager_hands_over_are_served() {
+    let directory = tempfile::tempdir().unwrap();
+    let token = with_token(directory.path());
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    // sd_listen_fds(3): the first is descriptor 3, and LISTEN_PID is the process that they are for.
+    let mut command = Command::new("sh");
+    command
+        .args([
+            "-c",
+            "exec 3<&0 </dev/null; export LISTEN_PID=$$ LISTEN_FDS=1; exec \"$0\" serve --listen fd --audit-every 0s --token-file \"$1\"",
+            env!("CARGO_BIN_EXE_netstat"),
+            &token,
+        ])
+        .stdin(Stdio::from(OwnedFd::from(listener)));
+    let mut running = Running::of(command);
+    assert_eq!(running.address, address.to_string());
+    assert_eq!(running.get("/api/v1/routes").0, 200);
+    assert_eq!(running.stop(), Some(0));
+}
+
+#[test]
+fn inherited_sockets_that_are_not_there_are_an_error() {
+    let ended = netstat()
+        .args(["serve", "--listen", "fd"])
+        .env_remove("LISTEN_FDS")
+        .output()
+        .unwrap();
+    let said = String::from_utf8(ended.stderr).unwrap();
+    assert!(ended.status.code() == Some(1) && said.contains("LISTEN_FDS"), "{said}");
+}
