@@ -129,7 +129,7 @@ fn usage(pid: u32) -> Result<(f64, u64)> {
 
 /// Runs the churn.
 pub(crate) fn churn() -> Result<()> {
-    let churn = Churn::parse_from(crate::chore_arguments());
+    let churn = Churn::parse_from(crate::task_arguments());
     if namespace::is_the_first()? {
         bail!("run it in a network namespace of its own: unshare -n cargo xtask record-churn");
     }
@@ -283,7 +283,7 @@ impl Random {
 pub(crate) fn store() -> Result<()> {
     // As the recorder does under load.
     const BATCH: u64 = 5_000;
-    let words = Store::parse_from(crate::chore_arguments());
+    let words = Store::parse_from(crate::task_arguments());
     ensure!(!words.store.exists(), "{} is there already", words.store.display());
     let load = fs::read_to_string("/proc/loadavg")?;
     let now = millis(SystemTime::now());
@@ -513,7 +513,7 @@ fn strange(kind: EventKind, number: u64, since_boot: u64) -> Event {
 /// Runs the measurement.
 pub(crate) fn memory() -> Result<()> {
     const SECOND: u64 = 1_000_000_000;
-    let words = Memory::parse_from(crate::chore_arguments());
+    let words = Memory::parse_from(crate::task_arguments());
     ensure!(!words.store.exists(), "{} is there already", words.store.display());
     let peak = |what: &str| -> Result<()> {
         println!(

@@ -1,4 +1,4 @@
-//! Chores of this workspace: `cargo xtask CHORE [options]`.
+//! Tasks for maintainers: `cargo xtask TASK [options]`.
 
 mod arrows;
 mod audit_scenes;
@@ -16,9 +16,9 @@ mod services;
 
 use std::process::ExitCode;
 
-/// One line per chore that a person calls; the others are parts of `bench`.
-const CHORES: &str = "\
-chores:
+/// One line per task that a person runs; the others are parts of `bench`.
+const TASKS: &str = "\
+tasks:
   arrows       check that crates and modules depend on each other in the order that ARCHITECTURE.md states
   bench        measure netstat, the floors and its peers under made loads
   load         hold many sockets in this network namespace until stdin closes
@@ -27,7 +27,7 @@ chores:
   picture      draw the picture of `netstat monitor` in the README: a terminal, captured
   record-churn make many short connections and count what the recorder has of them; in a network namespace of its own
   record-store fill a record with made-up flows and ask it
-  record-memory give a recorder more than it can hold, and see what memory it takes
+  record-memory give a recorder more than it can hold, and measure its memory
   audit-scenes make harmless intrusions and everyday work in namespaces, and see what the audit finds; as root. Words choose scenes, --verbose, --digests
   kernels      boot Debian's kernels under qemu and run tests there (docs/kernels.md)
   bpf          compile the eBPF program; --check: prove that the committed object is what the source makes
@@ -35,9 +35,9 @@ chores:
   services     make the table of service names anew";
 
 fn main() -> ExitCode {
-    let chore = std::env::args().nth(1).unwrap_or_default();
+    let task = std::env::args().nth(1).unwrap_or_default();
     let words = std::env::args_os().skip(2);
-    let done = match chore.as_str() {
+    let done = match task.as_str() {
         "arrows" => arrows::run(),
         "bench" => bench::run().map(success),
         "bench-run" => bench::measure::run().map(success),
@@ -56,16 +56,16 @@ fn main() -> ExitCode {
         "package" => package::run(words),
         "services" => services::run(words).map(success),
         "" | "help" | "--help" | "-h" => {
-            println!("{CHORES}");
+            println!("{TASKS}");
             Ok(ExitCode::SUCCESS)
         }
         other => {
-            eprintln!("xtask: unknown chore `{other}`\n{CHORES}");
+            eprintln!("xtask: unknown task `{other}`\n{TASKS}");
             return ExitCode::from(2);
         }
     };
     done.unwrap_or_else(|error| {
-        eprintln!("xtask {chore}: {error:#}");
+        eprintln!("xtask {task}: {error:#}");
         ExitCode::FAILURE
     })
 }
@@ -74,7 +74,7 @@ fn success((): ()) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-/// The words after `xtask` with the chore's name first, as clap expects them.
-fn chore_arguments() -> impl Iterator<Item = std::ffi::OsString> {
+/// The words after `xtask` with the task's name first, as clap expects them.
+fn task_arguments() -> impl Iterator<Item = std::ffi::OsString> {
     std::env::args_os().skip(1)
 }

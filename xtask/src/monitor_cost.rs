@@ -53,7 +53,7 @@ struct Options {
 /// # Errors
 /// A load or a monitor that does not come up.
 pub(crate) fn run() -> Result<()> {
-    let options = Options::parse_from(crate::chore_arguments());
+    let options = Options::parse_from(crate::task_arguments());
     let (width, height) = options.size.split_once('x').context("--size is WIDTHxHEIGHT")?;
     let size = (width.parse()?, height.parse()?);
     println!("| sockets | processes | CPU, % of one core | memory, MB | most, MB | key, median ms | key, slowest ms |");

@@ -47,7 +47,7 @@ struct Options {
 /// # Errors
 /// Without tmux, or when the program does not start.
 pub(crate) fn run() -> Result<()> {
-    let options = Options::parse_from(crate::chore_arguments());
+    let options = Options::parse_from(crate::task_arguments());
     let (width, height) = options.size.split_once('x').context("--size is WIDTHxHEIGHT")?;
     let home = std::env::temp_dir().join(format!("picture-{}", std::process::id()));
     std::fs::create_dir_all(&home)?;

@@ -143,7 +143,7 @@ struct Options {
 /// # Errors
 /// The namespace cannot be joined or the command not started.
 pub(crate) fn run() -> Result<()> {
-    let options = Options::parse_from(crate::chore_arguments());
+    let options = Options::parse_from(crate::task_arguments());
     if let Some(process) = options.join {
         join(process).with_context(|| format!("joining the namespaces of process {process}"))?;
     }

@@ -72,7 +72,7 @@ struct Patience {
 /// # Errors
 /// No namespace can be made, our program does not build or run, a file cannot be written.
 pub(crate) fn run() -> Result<()> {
-    let options = Options::parse_from(crate::chore_arguments());
+    let options = Options::parse_from(crate::task_arguments());
     let (repeats, idle_repeats, limit, budget) = if options.short {
         (3, 30, 20, 5)
     } else {

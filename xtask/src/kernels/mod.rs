@@ -149,7 +149,7 @@ struct Program {
 
 /// Runs the task.
 pub(crate) fn run() -> Result<ExitCode> {
-    let args = Args::parse_from(crate::chore_arguments());
+    let args = Args::parse_from(crate::task_arguments());
     std::fs::create_dir_all(&args.folder).with_context(|| args.folder.display().to_string())?;
     let folder = args.folder.canonicalize()?;
     let store = fetch::Store::new(&folder, args.arch)?;

@@ -40,7 +40,7 @@ struct Options {
 /// # Errors
 /// Limits that are too low, no right to set up the namespace, a worker that fails.
 pub(crate) fn run() -> Result<()> {
-    let options = Options::parse_from(crate::chore_arguments());
+    let options = Options::parse_from(crate::task_arguments());
     if !options.here && namespace::is_the_first()? {
         bail!(
             "this is the machine's own network namespace; start it under `unshare -n` (user: `unshare -Urn`), or say --here"

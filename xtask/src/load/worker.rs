@@ -34,7 +34,7 @@ struct Options {
 /// # Errors
 /// A socket that cannot be made; the parent is told so with a byte on stdout.
 pub(crate) fn run() -> Result<()> {
-    let share = Options::parse_from(crate::chore_arguments()).share;
+    let share = Options::parse_from(crate::task_arguments()).share;
     // Should memory run out all the same, the load is to go first. Without the file there is nothing to protect.
     let _ = std::fs::write("/proc/self/oom_score_adj", "900");
     super::raise_open_files(share.total() + super::SPARE_DESCRIPTORS);
