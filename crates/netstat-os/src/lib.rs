@@ -1,6 +1,6 @@
 //! Asks the operating system: the only crate with `unsafe` and with code for one system.
 //!
-//! [`System`] is the list of questions; its supertraits ([`Inspect`], [`Events`], [`Firewall`], [`Integrity`], [`Control`]) are those that a
+//! [`System`] is the list of questions; its supertraits ([`Inspect`], [`Events`], [`Firewall`], [`Integrity`], [`Checkup`], [`Control`]) are those that a
 //! system may lack. [`Native`] answers them from the running system (Linux: netlink, `/proc` and eBPF; other systems: "not supported
 //! on this system yet"), [`Replay`] from memory, for tests. [`SocketAsk`] and similar types say what a question needs, so that nothing
 //! else is read. Answers are the plain data of `netstat-model`. What could not be seen is never left out silently: it is unknown with
@@ -33,6 +33,7 @@
 mod accounts;
 mod ask;
 mod capabilities;
+mod checks;
 mod events;
 pub mod files;
 #[cfg(target_os = "linux")]
@@ -54,10 +55,11 @@ mod unsupported;
 
 pub use ask::{MetricsAsk, PortTries, SocketAsk, SocketList};
 pub use capabilities::drop_capabilities;
+pub use checks::{Check, CheckArea, CheckStatus};
 pub use events::{EventSource, EventWay, EventsAsk, Lost, UdpBytes};
 #[cfg(target_os = "linux")]
 pub use linux::Linux as Native;
-pub use optional::{Control, Events, FileSystemSpace, Firewall, Inspect, Integrity, OpenFile};
+pub use optional::{Checkup, Control, Events, FileSystemSpace, Firewall, Inspect, Integrity, OpenFile};
 pub use output::{create_private, stdout, terminal_width};
 pub use process_ask::{DescriptorsAsk, NoProcess, ProcessAsk, ProcessText};
 pub use refused::{NOT_SUPPORTED, Refused, RefusedKind};

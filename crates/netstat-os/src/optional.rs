@@ -13,7 +13,8 @@ use netstat_model::packet_filter::PacketFilter;
 use netstat_model::{Component, Fact, Protocol, Socket, Why};
 
 use crate::{
-    Caught, EventSource, EventsAsk, NotDestroyed, PortTries, ProcessText, Refused, Signal, SocketAsk, SocketList,
+    Caught, Check, CheckArea, CheckStatus, EventSource, EventsAsk, NotDestroyed, PortTries, ProcessText, Refused,
+    Signal, SocketAsk, SocketList,
 };
 
 /// A file that a process has open.
@@ -182,6 +183,20 @@ pub trait Integrity {
     /// When the system does not say.
     fn promiscuous(&mut self) -> Result<Vec<(Vec<u8>, u32)>, Refused> {
         Err(Refused::not_supported())
+    }
+}
+
+/// What of the system can be seen, and what not.
+pub trait Checkup {
+    /// Everything that decides what the other questions can answer, each with its reason and, where there is one, the command that
+    /// mends it. Some of the questions are asked for it, and eBPF programs are loaded for a moment.
+    fn checks(&mut self) -> Vec<Check> {
+        vec![Check::new(
+            CheckArea::Answers,
+            "system",
+            CheckStatus::Unknown,
+            "what this system answers from cannot be checked",
+        )]
     }
 }
 

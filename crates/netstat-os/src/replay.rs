@@ -16,9 +16,9 @@ use netstat_model::route::{RouteListing, TableNames, TableSelection};
 use netstat_model::{Event, EventOrigin, Fact, Limit, Moment, Owners, Protocol, Socket, Why};
 
 use crate::{
-    Control, DescriptorsAsk, EventSource, Events, EventsAsk, Firewall, Inspect, Integrity, Lost, MetricsAsk, NoProcess,
-    NotDestroyed, OwnersAsk, OwnersFound, PortTries, ProcessAsk, ProcessText, Refused, RefusedKind, Signal, SocketAsk,
-    SocketList, System,
+    Check, CheckArea, CheckStatus, Checkup, Control, DescriptorsAsk, EventSource, Events, EventsAsk, Firewall, Inspect,
+    Integrity, Lost, MetricsAsk, NoProcess, NotDestroyed, OwnersAsk, OwnersFound, PortTries, ProcessAsk, ProcessText,
+    Refused, RefusedKind, Signal, SocketAsk, SocketList, System,
 };
 
 /// Where the clocks of a replay without a recorded time stand.
@@ -474,6 +474,18 @@ impl Integrity for Replay {
 
     fn promiscuous(&mut self) -> Result<Vec<(Vec<u8>, u32)>, Refused> {
         Ok(self.promiscuous.clone())
+    }
+}
+
+impl Checkup for Replay {
+    fn checks(&mut self) -> Vec<Check> {
+        let check = Check::new(
+            CheckArea::Answers,
+            "system",
+            CheckStatus::Note,
+            "a snapshot answers, not this computer",
+        );
+        vec![check.effect("what the computer of the snapshot allows is not known")]
     }
 }
 

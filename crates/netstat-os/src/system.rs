@@ -13,8 +13,8 @@ use netstat_model::route::{RouteAnswer, RouteListing, RouteQuery, TableSelection
 use netstat_model::{Extras, Limit, Moment, Owners, Socket, State, Transfer};
 
 use crate::{
-    Control, Events, Firewall, Inspect, Integrity, MetricsAsk, NoProcess, ProcessAsk, Refused, RefusedKind, SocketAsk,
-    SocketList,
+    Checkup, Control, Events, Firewall, Inspect, Integrity, MetricsAsk, NoProcess, ProcessAsk, Refused, RefusedKind,
+    SocketAsk, SocketList,
 };
 
 /// The states in which a connection has figures of its own.
@@ -105,7 +105,7 @@ impl std::error::Error for NotDestroyed {}
 ///
 /// Answers never fail as a whole where a part of them can be had: what is missing is unknown in the answer and reported as a
 /// [`Limit`].
-pub trait System: Inspect + Events + Firewall + Integrity + Control {
+pub trait System: Inspect + Events + Firewall + Integrity + Checkup + Control {
     /// Now, on both clocks.
     fn now(&self) -> Moment;
 

@@ -125,6 +125,11 @@ impl Recall {
         })
     }
 
+    /// Whether a recorder is seen writing to it.
+    pub(crate) fn is_watched(&self) -> bool {
+        self.watched
+    }
+
     /// Whether it is where `netstat history` looks when nothing is said.
     pub(crate) fn is_usual(&self, root: bool) -> bool {
         places(None, root).first() == Some(&self.path)

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use netstat_os::Replay;
 
 use crate::args::{self, Parsed, UsageError};
-use crate::commands::{audit, completions, history, inspect, man, monitor, record, schema, snapshot};
+use crate::commands::{audit, completions, doctor, history, inspect, man, monitor, record, schema, snapshot};
 use crate::context::Command;
 
 /// Every command, in the order of the help.
@@ -37,6 +37,11 @@ pub static COMMANDS: &[Command] = &[
         name: "serve",
         definition: crate::commands::serve::definition,
         run: crate::commands::serve::run,
+    },
+    Command {
+        name: "doctor",
+        definition: doctor::definition,
+        run: doctor::run,
     },
     Command {
         name: "snapshot",

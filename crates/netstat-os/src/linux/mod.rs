@@ -3,6 +3,7 @@
 mod bpf;
 pub(crate) mod capabilities;
 mod cgroups;
+mod checks;
 pub mod counters;
 mod events;
 mod file_locks;

@@ -317,7 +317,7 @@ fn lockdown() -> Option<String> {
 }
 
 /// The word in brackets: `none [integrity] confidentiality`.
-fn chosen(modes: &str) -> Option<&str> {
+pub(crate) fn chosen(modes: &str) -> Option<&str> {
     Some(modes.split_once('[')?.1.split_once(']')?.0)
 }
 

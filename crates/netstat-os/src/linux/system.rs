@@ -20,11 +20,11 @@ use super::metrics::FigureReader;
 use super::owner_source::OwnerFinder;
 use super::process::ProcessReader;
 use super::sockets::{SocketReader, lists_bound_ports};
-use super::{cgroups, counters, packet_filter, port_probe, routes, users};
+use super::{cgroups, checks, counters, packet_filter, port_probe, routes, users};
 use crate::accounts::Accounts;
 use crate::{
-    Caught, Control, EventSource, Events, EventsAsk, FileSystemSpace, Firewall, Inspect, Integrity, MetricsAsk,
-    NoProcess, NotDestroyed, OpenFile, OwnersAsk, OwnersFound, PortTries, ProcessAsk, ProcessText, Refused,
+    Caught, Check, Checkup, Control, EventSource, Events, EventsAsk, FileSystemSpace, Firewall, Inspect, Integrity,
+    MetricsAsk, NoProcess, NotDestroyed, OpenFile, OwnersAsk, OwnersFound, PortTries, ProcessAsk, ProcessText, Refused,
     RefusedKind, Signal, SocketAsk, SocketList, System,
 };
 
@@ -227,6 +227,13 @@ impl Integrity for Linux {
     fn promiscuous(&mut self) -> Result<Vec<(Vec<u8>, u32)>, Refused> {
         let found = routes::promiscuous().map_err(netlink_refused)?;
         Ok(found.rows)
+    }
+}
+
+impl Checkup for Linux {
+    fn checks(&mut self) -> Vec<Check> {
+        let proc = self.proc.clone();
+        checks::all(self, &proc)
     }
 }
 

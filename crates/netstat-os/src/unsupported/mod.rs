@@ -11,8 +11,8 @@ use netstat_model::route::{RouteListing, TableNames, TableSelection};
 use netstat_model::{Fact, Limit, Moment, Socket, Why};
 
 use crate::{
-    Control, Events, Firewall, Inspect, Integrity, MetricsAsk, NOT_SUPPORTED, NoProcess, OwnersAsk, OwnersFound,
-    ProcessAsk, Refused, SocketAsk, SocketList, System,
+    Check, CheckArea, CheckStatus, Checkup, Control, Events, Firewall, Inspect, Integrity, MetricsAsk, NOT_SUPPORTED,
+    NoProcess, OwnersAsk, OwnersFound, ProcessAsk, Refused, SocketAsk, SocketList, System,
 };
 
 /// The running system, of which nothing can be read yet.
@@ -141,6 +141,19 @@ impl Firewall for Unsupported {}
 impl Integrity for Unsupported {}
 impl Control for Unsupported {}
 
+impl Checkup for Unsupported {
+    fn checks(&mut self) -> Vec<Check> {
+        let name = std::env::consts::OS;
+        let check = Check::new(
+            CheckArea::Answers,
+            "system",
+            CheckStatus::Failed,
+            format!("{name} is not supported"),
+        );
+        vec![check.because(NOT_SUPPORTED).effect("nothing can be listed")]
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -170,6 +183,7 @@ mod tests {
                 (RefusedKind::NotSupported, NOT_SUPPORTED)
             );
         }
+        assert_eq!(system.checks()[0].status, CheckStatus::Failed);
         let routes = system.routes(TableSelection::All);
         assert_eq!(routes.ipv4.why(), Some(Why::NotSupported));
         assert!(!routes.limits.is_empty());

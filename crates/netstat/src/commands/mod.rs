@@ -2,6 +2,7 @@
 
 pub(crate) mod audit;
 pub(crate) mod completions;
+pub(crate) mod doctor;
 pub(crate) mod history;
 pub(crate) mod inspect;
 pub(crate) mod man;

@@ -5,3 +5,4 @@ pub(crate) mod events;
 pub mod json;
 mod json_string;
 pub mod rows;
+pub(crate) mod wrap;

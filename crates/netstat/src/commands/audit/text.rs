@@ -9,6 +9,7 @@ use netstat_model::text::escape_str;
 use super::Shown;
 use crate::context::human::plural;
 use crate::output::rows::paint::Look;
+use crate::output::wrap::wrapped;
 use netstat_audit::finding::{Finding, Severity};
 use netstat_audit::{Judged, case};
 
@@ -139,27 +140,6 @@ impl Page {
             ),
         );
     }
-}
-
-/// `text` in lines of at most `room` letters, broken at blanks where there are any.
-fn wrapped(text: &str, room: usize) -> Vec<String> {
-    let mut lines = vec![String::new()];
-    let mut used = 0;
-    for word in text.split(' ') {
-        let length = unicode_width::UnicodeWidthStr::width(word);
-        if used > 0 && used + 1 + length > room {
-            lines.push(String::new());
-            used = 0;
-        }
-        let last = lines.len() - 1;
-        if used > 0 {
-            lines[last].push(' ');
-            used += 1;
-        }
-        lines[last].push_str(word);
-        used += length;
-    }
-    lines
 }
 
 fn summary(out: &mut Vec<u8>, shown: &Shown<'_>, page: &Page) {

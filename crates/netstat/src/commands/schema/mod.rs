@@ -55,6 +55,11 @@ pub(crate) static SCHEMAS: &[Schema] = &[
         make: super::inspect::schema::inspect,
     },
     Schema {
+        name: "doctor",
+        about: "doctor --json: what can be seen here, and what not",
+        make: super::doctor::schema,
+    },
+    Schema {
         name: "bundle",
         about: "the manifest.json in a bundle of inspect",
         make: super::inspect::schema::bundle,
