@@ -80,7 +80,7 @@ pub(crate) fn run(matches: &ArgMatches, context: &mut Context<'_>) -> Result<Out
     if arguments.json {
         let host = context.system.computer_name();
         let document = Document {
-            schema: "doctor",
+            schema: "netstat.doctor",
             host: &host,
             time: (context.now)(),
             limits: &[],
@@ -118,7 +118,7 @@ fn body(checks: &[Check]) -> Map<String, Value> {
         })
     };
     let mut body = Map::new();
-    body.insert("version".into(), env!("CARGO_PKG_VERSION").into());
+    body.insert("program_version".into(), env!("CARGO_PKG_VERSION").into());
     body.insert("system".into(), std::env::consts::OS.into());
     body.insert("architecture".into(), std::env::consts::ARCH.into());
     body.insert("checks".into(), checks.iter().map(check).collect());
@@ -156,7 +156,7 @@ pub(crate) fn schema() -> Value {
     json::schema::document(
         "doctor",
         &[
-            ("version", text("the version of netstat")),
+            ("program_version", text("the version of netstat")),
             ("system", text("the operating system: linux")),
             ("architecture", text("the architecture: x86_64")),
             ("checks", json!({"type": "array", "items": {"$ref": "#/$defs/check"}})),
