@@ -279,6 +279,10 @@ impl EventSource for Replayed {
 }
 
 impl System for Replay {
+    fn another(&self) -> Box<dyn System + Send> {
+        Box::new(self.clone())
+    }
+
     fn now(&self) -> Moment {
         self.clock.now()
     }

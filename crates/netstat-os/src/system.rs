@@ -106,6 +106,9 @@ impl std::error::Error for NotDestroyed {}
 /// Answers never fail as a whole where a part of them can be had: what is missing is unknown in the answer and reported as a
 /// [`Limit`].
 pub trait System: Inspect + Events + Firewall + Integrity + Checkup + Control {
+    /// Another handle on the same computer, for a thread of its own. It shares nothing with this one but the clock.
+    fn another(&self) -> Box<dyn System + Send>;
+
     /// Now, on both clocks.
     fn now(&self) -> Moment;
 

@@ -64,6 +64,10 @@ impl Default for Linux {
 }
 
 impl System for Linux {
+    fn another(&self) -> Box<dyn System + Send> {
+        Box::new(Linux::default())
+    }
+
     fn now(&self) -> Moment {
         super::events::moment()
     }

@@ -32,6 +32,10 @@ fn missing(what: &str) -> Limit {
 static BEGAN: OnceLock<Instant> = OnceLock::new();
 
 impl System for Unsupported {
+    fn another(&self) -> Box<dyn System + Send> {
+        Box::new(Unsupported)
+    }
+
     /// `since_boot` counts from the first call, because the time since boot is not known here: distances are right.
     fn now(&self) -> Moment {
         let began = BEGAN.get_or_init(Instant::now);

@@ -11,11 +11,11 @@ use netstat_os::{OwnersAsk, ProcessAsk, SocketAsk, SocketList, System};
 use netstat_packages::digest::Cache;
 
 use crate::context::{Context, Failure, Outcome, Screen, SystemClock};
-use netstat_audit::{Auditor, HostFiles, Options};
+use netstat_audit::{Auditor, Options};
 
-/// Answers from the running system.
-#[derive(Debug, Default)]
+/// Answers from the system that the monitor shows.
 pub(super) struct Cards {
+    system: Box<dyn System + Send>,
     /// What was found about each process that was examined.
     examined: HashMap<ProcessKey, Vec<Finding>>,
 }
@@ -26,9 +26,20 @@ const AT_ONCE: usize = 100;
 /// The width of a card within the monitor's frame.
 const WIDTH: u16 = 112;
 
+impl Cards {
+    /// Answers from `system`.
+    pub(super) fn new(system: Box<dyn System + Send>) -> Self {
+        Cards {
+            system,
+            examined: HashMap::new(),
+        }
+    }
+}
+
 impl Companion for Cards {
     fn inspect(&mut self, target: &Target) -> Result<(String, Vec<String>), String> {
-        let mut system = netstat_os::Native::default();
+        // A handle of its own, so that its buffers go with the answer.
+        let mut system = self.system.another();
         let word = match target {
             Target::Process(key) => {
                 // The id may be another process's by now.
@@ -41,7 +52,7 @@ impl Companion for Cards {
             Target::Socket(row) => word(row),
         };
         let (mut out, mut diagnostics) = (Vec::new(), Vec::new());
-        let outcome = run(&word, &mut system, &mut out, &mut diagnostics);
+        let outcome = run(&word, &mut *system, &mut out, &mut diagnostics);
         let lines = |text: &[u8]| {
             String::from_utf8_lossy(text)
                 .lines()
@@ -61,7 +72,8 @@ impl Companion for Cards {
     }
 
     fn audit(&mut self, sockets: Vec<SocketRow>, anew: bool) -> Result<Vec<Finding>, String> {
-        let mut system = netstat_os::Native::default();
+        let mut system = self.system.another();
+        let mut files = netstat_audit::files_of(&*system);
         let mut list = SocketList::default();
         system.sockets(&others(), &mut list);
         list.sockets.extend(sockets.iter().map(SocketRow::socket));
@@ -88,15 +100,15 @@ impl Companion for Cards {
         // Contents are not compared: that reads every program, and `netstat audit` does it.
         let options = Options {
             compare: false,
-            program: crate::context::program_path_for(&system),
+            program: crate::context::program_path_for(&*system),
             ..Options::default()
         };
         // Not all at once: a monitor must stay small.
         for some in pids.chunks(AT_ONCE) {
             let mut auditor = Auditor {
-                system: &mut system,
+                system: &mut *system,
                 clock: &mut SystemClock,
-                files: &mut HostFiles,
+                files: &mut *files,
                 cache: &mut Cache::in_memory(),
                 past: None,
                 progress: &|_| {},
@@ -192,7 +204,7 @@ mod tests {
         let mut collector = Collector::new(Box::new(netstat_os::Native::default()));
         let sample = collector.look();
         let own = |cards: &Cards| cards.examined.keys().copied().find(|key| key.pid == std::process::id());
-        let mut cards = Cards::default();
+        let mut cards = Cards::new(Box::new(netstat_os::Native::default()));
         cards.audit(subjects(&sample.sockets), true).unwrap();
         let key = own(&cards).unwrap();
         // What is known of it stays, until all are examined anew.

@@ -138,8 +138,8 @@ pub(crate) fn run(matches: &ArgMatches, context: &mut Context<'_>) -> Result<Out
         replay: args.replay,
         bell: args.bell,
         exec: args.exec,
-        system: Box::new(netstat_os::Native::default()),
-        companion: Some(Box::new(Cards::default())),
+        system: context.system.another(),
+        companion: Some(Box::new(Cards::new(context.system.another()))),
     });
     match end {
         Ok(End::Quit) => Ok(Outcome::Printed),
