@@ -36,6 +36,7 @@ mod capabilities;
 mod checks;
 mod events;
 pub mod files;
+mod heap;
 #[cfg(target_os = "linux")]
 pub mod linux;
 #[cfg(feature = "tokio")]
@@ -57,6 +58,7 @@ pub use ask::{MetricsAsk, PortTries, SocketAsk, SocketList};
 pub use capabilities::drop_capabilities;
 pub use checks::{Check, CheckArea, CheckStatus};
 pub use events::{EventSource, EventWay, EventsAsk, Lost, UdpBytes};
+pub use heap::return_memory_early;
 #[cfg(target_os = "linux")]
 pub use linux::Linux as Native;
 pub use optional::{Checkup, Control, Events, FileSystemSpace, Firewall, Inspect, Integrity, OpenFile};

@@ -14,6 +14,7 @@ mod reader;
 mod recorder;
 mod retention;
 mod schema;
+mod status;
 mod store;
 
 pub use beacon::{BEACON_CALLS, BEACON_SPREAD, Beacon, CANDIDATE_CALLS, Rhythm, rhythm};
@@ -23,4 +24,5 @@ pub use past::{Coverage, OpenFlow, ProgramHistory, StateAge};
 pub use reader::{FirstSeen, Gap, Novelty, Question, Reader};
 pub use recorder::{Flushed, Recorder, ResolveProcess, millis};
 pub use retention::Retention;
+pub use status::{GapSums, RecordStatus};
 pub use store::{Batch, NewFlow, ProcessNumber, StoreError, Writer, default_path};

@@ -18,6 +18,10 @@ use crate::metrics::{Accumulator, Beside, Family, Findings};
 const LISTEN_EVERY: Duration = Duration::from_millis(200);
 /// So often a sample is made while nobody asks, so that counters miss little.
 const UNATTENDED: Duration = Duration::from_secs(15);
+/// Such samples take one part in this many of the time at most.
+const UNATTENDED_SHARE: u32 = 250;
+/// But they are made this often.
+const MOST_UNATTENDED: Duration = Duration::from_secs(60);
 /// A younger sample answers a scrape.
 const FRESH: Duration = Duration::from_millis(900);
 /// After so long without a viewer, rates are not worked out any more.
@@ -230,7 +234,7 @@ impl Thread {
             _ => {
                 self.attended = None;
                 self.modeler = None;
-                UNATTENDED
+                (self.took * UNATTENDED_SHARE).clamp(UNATTENDED, MOST_UNATTENDED)
             }
         }
     }

@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 use sha2::{Digest, Sha256};
 use tokio::sync::{OnceCell, Semaphore};
 
+use crate::metrics::{Family, Kind, Value};
 use crate::problem::Problem;
-use crate::provider::{Format, Provider, Question, Refusal};
+use crate::provider::{Figure, Format, Provider, Question, Refusal, Resource};
 
 /// So many questions are worked on at once.
 const AT_ONCE: usize = 2;
@@ -16,6 +17,8 @@ const AT_ONCE: usize = 2;
 const MOST_KEPT: usize = 24;
 /// So many bytes of answers are kept.
 const MOST_BYTES: usize = 32 << 20;
+/// The provider's figures hold for so long.
+const KEEP_FIGURES: Duration = Duration::from_secs(5);
 /// So many questions may wait.
 const MOST_WAITING: usize = 64;
 
@@ -41,6 +44,9 @@ pub(crate) struct Documents {
     kept: Mutex<HashMap<Question, Kept>>,
     working: Semaphore,
     waiting: Semaphore,
+    figures: tokio::sync::Mutex<Option<(Instant, Vec<Family>)>>,
+    /// How many regular callers the record knows, as last counted.
+    callers: Mutex<Option<u64>>,
 }
 
 impl std::fmt::Debug for Documents {
@@ -56,7 +62,48 @@ impl Documents {
             kept: Mutex::new(HashMap::new()),
             working: Semaphore::new(AT_ONCE),
             waiting: Semaphore::new(MOST_WAITING),
+            figures: tokio::sync::Mutex::default(),
+            callers: Mutex::default(),
         }
+    }
+
+    /// What the provider adds to the metrics, no older than a few seconds.
+    pub(crate) async fn figures(&self) -> Vec<Family> {
+        // Who comes while another asks waits for the same answer.
+        let mut last = self.figures.lock().await;
+        if let Some((at, families)) = &*last
+            && at.elapsed() < KEEP_FIGURES
+        {
+            return families.clone();
+        }
+        let provider = Arc::clone(&self.provider);
+        let figures = tokio::task::spawn_blocking(move || provider.figures()).await;
+        let mut families = families(figures.unwrap_or_default());
+        if let Some(callers) = *self.callers.lock().unwrap_or_else(PoisonError::into_inner) {
+            let help = "Programs that call the same place at regular times, by the record";
+            let family = Family::new("netstat_regular_callers", Kind::Gauge, help);
+            families.push(family.single(Value::Whole(callers)));
+        }
+        *last = Some((Instant::now(), families.clone()));
+        families
+    }
+
+    /// Counts the regular callers of the record, for the metrics. Reads much of it: to be called rarely.
+    pub(crate) async fn count_callers(&self, resources: &[Resource]) {
+        let Some(resource) = resources.iter().find(|resource| resource.name == "history") else {
+            return;
+        };
+        let question = Question {
+            resource: resource.name,
+            parameters: vec![("beacons".to_owned(), "true".to_owned())],
+            format: Format::Json,
+        };
+        let answer = self.get(question, Duration::from_millis(resource.keep_millis)).await;
+        let count = answer.ok().and_then(|answer| {
+            let document: serde_json::Value = serde_json::from_str(&answer.body).ok()?;
+            Some(document.get("rows")?.as_array()?.len() as u64)
+        });
+        *self.callers.lock().unwrap_or_else(PoisonError::into_inner) = count;
     }
 
     /// The answer to `question`, no older than `keep`. Whoever asks the same at the same time gets the same.
@@ -106,6 +153,21 @@ impl Documents {
         });
         answer.await.unwrap_or_else(|_| Err(failed()))
     }
+}
+
+/// Figures as families; those of one name follow each other.
+fn families(figures: Vec<Figure>) -> Vec<Family> {
+    let mut families: Vec<Family> = Vec::new();
+    for figure in figures {
+        let kind = if figure.counter { Kind::Counter } else { Kind::Gauge };
+        if families.last().is_none_or(|last| last.name != figure.name) {
+            families.push(Family::new(figure.name, kind, figure.help));
+        }
+        if let Some(family) = families.last_mut() {
+            family.push(&figure.labels, Value::Real(figure.value));
+        }
+    }
+    families
 }
 
 fn make_room(kept: &mut HashMap<Question, Kept>) {

@@ -317,6 +317,7 @@ async fn scrape(site: &Arc<Site>, headers: &HeaderMap) -> Result<Reply, Problem>
         .map_err(|_| Problem::busy("the collector has ended"))?;
     let mut all = families.to_vec();
     all.extend(site.otlp.families());
+    all.extend(site.documents.figures().await);
     all.push(
         metrics::Family::new(
             "netstat_scrape_duration_seconds",

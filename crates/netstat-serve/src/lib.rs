@@ -39,7 +39,7 @@ pub use access::web_config::WebConfigError;
 pub use access::{Token, TokenError};
 pub use listen::{DEFAULT as DEFAULT_LISTEN, Listen, ListenError};
 pub use otlp::{OtlpError, OtlpOptions};
-pub use provider::{Format, Parameter, ParameterKind, Provider, Question, Refusal, Resource};
+pub use provider::{Figure, Format, Parameter, ParameterKind, Provider, Question, Refusal, Resource};
 
 use access::web_config::WebConfig;
 use access::{Access, Rules};
@@ -121,6 +121,7 @@ pub fn serve(
     provider: Arc<dyn Provider>,
     report: Arc<dyn Fn(Event) + Send + Sync>,
 ) -> Result<(), ServeError> {
+    netstat_os::return_memory_early();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .max_blocking_threads(8)
@@ -221,6 +222,7 @@ async fn audit(site: Arc<Site>, pause: Duration) {
         {
             site.collector.audited(findings);
         }
+        site.documents.count_callers(&site.resources).await;
         tokio::time::sleep(pause).await;
     }
 }

@@ -78,6 +78,21 @@ pub enum Refusal {
     Failed(String),
 }
 
+/// A figure that the program adds to the metrics.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Figure {
+    /// The name of the metric, without `_total`. Figures of one name follow each other.
+    pub name: &'static str,
+    /// What it means, in one line.
+    pub help: &'static str,
+    /// Whether it only grows.
+    pub counter: bool,
+    /// Names and values of its labels; few combinations.
+    pub labels: Vec<(&'static str, &'static str)>,
+    /// Its value, in the unit that the name says.
+    pub value: f64,
+}
+
 /// Answers for the rest of the program. May be asked from several threads at once.
 pub trait Provider: Send + Sync {
     /// Everything that can be asked.
@@ -88,4 +103,9 @@ pub trait Provider: Send + Sync {
     /// # Errors
     /// See [`Refusal`].
     fn answer(&self, question: &Question) -> Result<Vec<u8>, Refusal>;
+
+    /// What the program adds to the metrics; may take some milliseconds.
+    fn figures(&self) -> Vec<Figure> {
+        Vec::new()
+    }
 }

@@ -130,6 +130,8 @@ pub(crate) async fn run(site: Arc<Site>, client: Arc<Client>, options: OtlpOptio
         }
         next = tokio::time::Instant::now() + options.interval;
         if let Ok(families) = site.collector.scrape().await {
+            let mut families = families.to_vec();
+            families.extend(site.documents.figures().await);
             let request = messages::metrics(&site.host, &site.version, &families, started, nanos());
             sent.count(
                 client

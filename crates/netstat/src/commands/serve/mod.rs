@@ -2,6 +2,7 @@
 
 mod config;
 mod provider;
+mod record;
 
 use std::fs;
 use std::io::Write;
@@ -164,7 +165,7 @@ pub(crate) fn run(matches: &ArgMatches, context: &mut Context<'_>) -> Result<Out
         version: env!("CARGO_PKG_VERSION").to_owned(),
     };
     let system = Box::new(netstat_os::Native::default());
-    let served = serve(options, system, Arc::new(CommandLine), Arc::new(report));
+    let served = serve(options, system, Arc::new(CommandLine::default()), Arc::new(report));
     if let Some(path) = kept {
         let _ = fs::remove_file(path);
     }

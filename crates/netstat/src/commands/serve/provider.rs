@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::time::{Instant, SystemTime};
 
 use clap::{Arg, ArgAction};
-use netstat_serve::{Format, Parameter, ParameterKind, Provider, Question, Refusal, Resource};
+use netstat_serve::{Figure, Format, Parameter, ParameterKind, Provider, Question, Refusal, Resource};
 use serde_json::Value;
 
 use crate::args::{self, Parsed};
@@ -186,8 +186,10 @@ static SOURCES: &[Source] = &[
 ];
 
 /// Answers from the running system.
-#[derive(Debug)]
-pub(super) struct CommandLine;
+#[derive(Debug, Default)]
+pub(super) struct CommandLine {
+    record: super::record::RecordFigures,
+}
 
 impl Source {
     fn definition(&self) -> clap::Command {
@@ -331,6 +333,10 @@ impl Provider for CommandLine {
             Err(Failure::Output(error)) => Err(Refusal::Failed(error.to_string())),
         }
     }
+
+    fn figures(&self) -> Vec<Figure> {
+        self.record.of_this_computer()
+    }
 }
 
 #[cfg(test)]
@@ -339,7 +345,7 @@ mod tests {
 
     fn ask(resource: &'static str, parameters: &[(&str, &str)], format: Format) -> Result<Vec<u8>, Refusal> {
         let own = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
-        CommandLine.answer(&Question {
+        CommandLine::default().answer(&Question {
             resource,
             parameters: parameters.iter().map(own).collect(),
             format,
@@ -348,7 +354,7 @@ mod tests {
 
     #[test]
     fn every_parameter_is_an_option_of_the_command_line() {
-        for (source, resource) in SOURCES.iter().zip(CommandLine.resources()) {
+        for (source, resource) in SOURCES.iter().zip(CommandLine::default().resources()) {
             let wanted = source.options.len() + if source.filters { FILTERS.len() } else { 0 };
             let positional = usize::from(source.positional.is_some());
             assert_eq!(resource.parameters.len(), wanted + positional, "{}", source.name);

@@ -1,0 +1,155 @@
+//! What the record adds to the metrics.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use netstat_os::System;
+use netstat_record::{GapSums, Reader, RecordStatus};
+use netstat_serve::Figure;
+
+use crate::recall;
+
+/// Sums that only grow, though the record forgets its old gaps.
+#[derive(Debug, Default)]
+pub(super) struct RecordFigures {
+    seen: Mutex<Option<Seen>>,
+}
+
+#[derive(Debug)]
+struct Seen {
+    path: PathBuf,
+    newest_gap: i64,
+    sums: GapSums,
+}
+
+impl RecordFigures {
+    /// The figures of the record there is; none where there is none that can be read.
+    pub(super) fn of_this_computer(&self) -> Vec<Figure> {
+        let system = netstat_os::Native::default();
+        let places = recall::places(None, system.is_superuser());
+        let read = places.iter().find_map(|path| Some((path, self.read(path)?)));
+        read.map(|(path, (status, sums))| figures(path, &status, sums))
+            .unwrap_or_default()
+    }
+
+    fn read(&self, path: &Path) -> Option<(RecordStatus, GapSums)> {
+        let reader = Reader::open(path).ok()?;
+        let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = seen.take().filter(|seen| seen.path == path);
+        let after = known.as_ref().map_or(0, |seen| seen.newest_gap);
+        let mut status = reader.status(after).ok()?;
+        let mut sums = known.map_or(GapSums::default(), |seen| seen.sums);
+        // The store was begun anew.
+        if status.newest_gap < after {
+            status = reader.status(0).ok()?;
+            sums = GapSums::default();
+        }
+        sums.nothing += status.gaps.nothing;
+        sums.with_losses += status.gaps.with_losses;
+        sums.lost += status.gaps.lost;
+        *seen = Some(Seen {
+            path: path.to_owned(),
+            newest_gap: status.newest_gap,
+            sums,
+        });
+        Some((status, sums))
+    }
+}
+
+fn figures(path: &Path, status: &RecordStatus, sums: GapSums) -> Vec<Figure> {
+    let figure = |name, help, counter, value| Figure {
+        name,
+        help,
+        counter,
+        labels: Vec::new(),
+        value,
+    };
+    let size = |end: &str| {
+        let mut file = path.as_os_str().to_owned();
+        file.push(end);
+        std::fs::metadata(file).map_or(0, |about| about.len())
+    };
+    let gap = |reason, millis: u64| Figure {
+        labels: vec![("reason", reason)],
+        ..figure(
+            "netstat_record_gap_seconds",
+            "Time of which the record lacks everything (nothing_recorded) or some events (events_lost)",
+            true,
+            millis as f64 / 1000.0,
+        )
+    };
+    let mut all = vec![
+        figure(
+            "netstat_record_flows",
+            "Connections that the record has taken in",
+            true,
+            status.flows as f64,
+        ),
+        figure(
+            "netstat_record_lost_events",
+            "Events and connections that the record lacks, as far as they could be counted",
+            true,
+            sums.lost as f64,
+        ),
+        gap("nothing_recorded", sums.nothing),
+        gap("events_lost", sums.with_losses),
+        figure(
+            "netstat_record_store_bytes",
+            "Size of the record's files",
+            false,
+            (size("") + size("-wal") + size("-shm")) as f64,
+        ),
+        figure(
+            "netstat_new_programs",
+            "Programs that the record has seen on the network for the first time",
+            true,
+            status.programs as f64,
+        ),
+    ];
+    if let Some(last) = status.last_write {
+        all.push(figure(
+            "netstat_record_last_write_timestamp_seconds",
+            "When the recorder last wrote, in seconds since 1970",
+            false,
+            last as f64 / 1000.0,
+        ));
+    }
+    all
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use netstat_record::Writer;
+
+    #[test]
+    fn sums_of_gaps_grow_and_begin_again_with_a_new_store() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("record.db");
+        let figures = RecordFigures::default();
+        let read = || {
+            figures
+                .read(&path)
+                .map(|(_, sums)| (sums.nothing, sums.with_losses, sums.lost))
+        };
+        assert_eq!(read(), None);
+        let write = |gaps: &[(i64, i64, Option<u64>)]| {
+            let mut writer = Writer::open(&path, b"host", "00000000-0000-0000-0000-000000000000").unwrap();
+            let mut batch = writer.batch().unwrap();
+            for (since, until, lost) in gaps {
+                batch.gap(*since, *until, "for the test", *lost).unwrap();
+            }
+            batch.commit().unwrap();
+        };
+        write(&[(0, 1000, None), (2000, 2500, Some(3))]);
+        assert_eq!(read(), Some((1000, 500, 3)));
+        assert_eq!(read(), Some((1000, 500, 3)));
+        write(&[(3000, 3100, Some(1))]);
+        assert_eq!(read(), Some((1000, 600, 4)));
+        for end in ["", "-wal", "-shm", ".lock"] {
+            let _ = std::fs::remove_file(format!("{}{end}", path.display()));
+        }
+        write(&[(0, 70, None)]);
+        assert_eq!(read(), Some((70, 0, 0)));
+    }
+}
