@@ -1,4 +1,4 @@
-// What the audit finds, with its evidence. What was acknowledged here is remembered by this browser.
+// What the audit finds, with its evidence. Acknowledgements are those of the audit's baseline; beside them, this browser can hide a finding.
 
 import { tree, limits } from "./process.js";
 import { api, h, save } from "../util.js";
@@ -6,22 +6,24 @@ import { api, h, save } from "../util.js";
 const ORDER = ["critical", "high", "medium", "low", "info"];
 const CLASS = { critical: "bad", high: "bad", medium: "warn", low: "soft", info: "soft" };
 
-const known = () => { try { return new Set(JSON.parse(localStorage.getItem("acknowledged") || "[]")); } catch { return new Set(); } };
-const key = (finding, programs) => JSON.stringify([finding.rule, finding.headline, programs]);
+const known = () => { try { return new Set(JSON.parse(localStorage.getItem("hidden-findings") || "[]")); } catch { return new Set(); } };
+// Other evidence is another finding: it is shown again.
+const key = (finding) => finding.id ?? JSON.stringify([finding.rule, finding.headline, finding.evidence]);
 
 export function show(main, parameters, remember) {
   const box = h("div", { class: "stack" }, h("p", { role: "status" }, "The audit runs…"));
   let document_ = null;
   const hidden = h("input", { type: "checkbox", checked: parameters.get("all") === "1", onchange: () => { remember({ all: hidden.checked ? "1" : "" }); draw(); } });
-  main.append(h("h2", {}, "Findings"), h("div", { class: "row" }, h("label", {}, hidden, " show acknowledged ones, too"),
+  main.append(h("h2", {}, "Findings"), h("div", { class: "row" }, h("label", {}, hidden, " show acknowledged and hidden ones, too"),
     h("button", { type: "button", onclick: () => document_ && save("netstat-findings.json", "application/json", JSON.stringify(document_, null, 1)) }, "JSON")), box);
   function draw() {
     const seen = known();
     const all = [...document_.findings].sort((one, other) => ORDER.indexOf(one.severity) - ORDER.indexOf(other.severity));
-    const shown = all.filter((finding) => hidden.checked || !seen.has(key(finding)));
+    const shown = all.filter((finding) => hidden.checked || !(finding.acknowledged || seen.has(key(finding))));
+    const acknowledged = all.filter((finding) => finding.acknowledged).length;
     box.replaceChildren(
-      h("p", {}, `${document_.examined} programs examined; ${all.length} findings, ${all.length - shown.length} of them acknowledged and not shown.`),
-      shown.length === 0 ? h("p", { class: "good" }, all.length === 0 ? "The audit found nothing." : "Everything is acknowledged.") : null ?? "",
+      h("p", {}, `${document_.examined} programs examined; ${all.length} findings, ${acknowledged} of them acknowledged${all.length > shown.length ? `; ${all.length - shown.length} not shown` : ""}.`),
+      shown.length === 0 ? h("p", { class: "good" }, all.length === 0 ? "The audit found nothing." : "Nothing is left: all findings are acknowledged or hidden.") : null ?? "",
       ...shown.map((finding) => {
         const id = key(finding);
         const { severity, headline, evidence, harmless, verify, ...rest } = finding;
@@ -30,12 +32,14 @@ export function show(main, parameters, remember) {
           harmless ? h("p", {}, h("span", { class: "soft" }, "Harmless when: "), harmless) : null,
           verify ? h("p", {}, h("span", { class: "soft" }, "Look yourself: "), h("code", { class: "mono" }, [verify].flat().join("; "))) : null,
           h("details", {}, h("summary", {}, "All of it"), tree(rest)),
+          finding.acknowledged ? h("p", {}, h("span", { class: "soft" }, "Acknowledged: "), finding.acknowledged)
+            : finding.id && h("p", {}, h("span", { class: "soft" }, "Acknowledge it for everybody: "), h("code", { class: "mono" }, `netstat audit --acknowledge ${finding.id} --why "..."`)),
           h("div", {}, h("button", { type: "button", "aria-pressed": seen.has(id), onclick: () => {
             const now = known();
             if (!now.delete(id)) now.add(id);
-            localStorage.setItem("acknowledged", JSON.stringify([...now].slice(-500)));
+            localStorage.setItem("hidden-findings", JSON.stringify([...now].slice(-500)));
             draw();
-          } }, seen.has(id) ? "Acknowledged" : "Acknowledge")));
+          } }, seen.has(id) ? "Show again here" : "Hide in this browser")));
       }),
       document_.unexamined?.length ? h("details", {}, h("summary", {}, "What was not examined"), h("ul", { class: "plain" }, document_.unexamined.map((line) => h("li", {}, line)))) : "",
       limits(document_.limits) ?? "");

@@ -1,13 +1,16 @@
-// Whether what is shown can be trusted: what could not be seen, how old the figures are, what this server costs.
+// Whether what is shown can be trusted: what could not be seen, how old the figures are, what this server costs, what the doctor says.
 
 import { store, watch } from "../store.js";
-import { h, number, span, table } from "../util.js";
+import { api, h, number, span, table } from "../util.js";
+
+const STATUS = { ok: "good", note: "soft", unknown: "soft", limited: "warn", failed: "bad" };
 
 export function show(main) {
   const facts = h("section", { class: "card" });
   const missing = h("section", { class: "card" });
   const metrics = h("section", { class: "card" });
-  main.append(h("h2", {}, "Health"), facts, missing, metrics);
+  const checks = h("section", { class: "card" }, h("p", {}, "Checking…"));
+  main.append(h("h2", {}, "Health"), facts, missing, checks, metrics);
   const draw = () => {
     const now = store.overview;
     if (!now) return;
@@ -22,6 +25,19 @@ export function show(main) {
     metrics.replaceChildren(h("h2", {}, "Metrics"), h("dl", {}, [["Version", (/netstat_build_info\{version="([^"]*)"/.exec(text) || [])[1] ?? "–"], ["Series", value("netstat_series ")], ["Last sample took", seconds("netstat_sample_duration_seconds")], ["This scrape took", seconds("netstat_scrape_duration_seconds")], ["Events lost", value("netstat_lost_events_total")]].map(([name, shown]) => [h("dt", {}, name), h("dd", {}, shown)])),
       h("p", {}, h("a", { href: "/metrics" }, "/metrics"), " · ", h("a", { href: "/api/v1/openapi.json" }, "/api/v1/openapi.json")));
   }, (error) => metrics.replaceChildren(h("p", { class: "empty" }, error.message)));
+  api("doctor").then((document) => {
+    const areas = new Map();
+    for (const one of document.checks) areas.set(one.area, [...(areas.get(one.area) ?? []), one]);
+    const troubled = document.checks.filter((one) => one.status === "limited" || one.status === "failed").length;
+    checks.replaceChildren(h("h2", {}, "What netstat can see here"),
+      h("p", {}, troubled === 0 ? h("span", { class: "good" }, "Nothing is missing.") : `${troubled} of ${document.checks.length} checks found that something is missing.`),
+      ...[...areas].map(([area, list]) => table(area, [
+        ["Status", (one) => h("span", { class: STATUS[one.status] ?? "soft" }, one.status)],
+        ["Check", (one) => one.id.replaceAll("_", " ")],
+        ["Found", (one) => [one.found, one.reason, one.effect].filter(Boolean).join("; ")],
+        ["What would help", (one) => (one.remedy ? h("code", { class: "mono" }, one.remedy) : "–")],
+      ], list)));
+  }, (error) => checks.replaceChildren(h("p", { class: "empty" }, error.message)));
   draw();
   return watch(draw);
 }

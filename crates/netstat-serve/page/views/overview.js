@@ -60,8 +60,8 @@ export function show(main) {
   draw();
   api("findings").then((document) => {
     const counts = new Map();
-    for (const finding of document.findings) counts.set(finding.severity, (counts.get(finding.severity) || 0) + 1);
-    found.replaceChildren(counts.size === 0 ? h("p", { class: "good" }, "The audit found nothing.") : h("p", {}, h("a", { href: "#/findings" }, [...counts].map(([name, count]) => `${count} ${name}`).join(", "))));
+    for (const finding of document.findings.filter((one) => !one.acknowledged)) counts.set(finding.severity, (counts.get(finding.severity) || 0) + 1);
+    found.replaceChildren(counts.size === 0 ? h("p", { class: "good" }, "Nothing that is not acknowledged.") : h("p", {}, h("a", { href: "#/findings" }, [...counts].map(([name, count]) => `${count} ${name}`).join(", "))));
   }, (error) => found.replaceChildren(h("p", { class: "empty" }, error.message)));
   return () => { stop(); charts.forEach((one) => one.destroy()); };
 }

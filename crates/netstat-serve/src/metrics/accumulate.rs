@@ -67,7 +67,11 @@ impl Findings {
     pub(crate) fn read(document: &str) -> Option<Findings> {
         let document: serde_json::Value = serde_json::from_str(document).ok()?;
         let mut by_severity: BTreeMap<String, u64> = SEVERITIES.map(|name| (name.to_owned(), 0)).into();
+        let acknowledged = |finding: &serde_json::Value| finding.get("acknowledged").is_some_and(|why| !why.is_null());
         for finding in document.get("findings")?.as_array()? {
+            if acknowledged(finding) {
+                continue;
+            }
             if let Some(count) = by_severity.get_mut(finding.get("severity")?.as_str()?) {
                 *count += 1;
             }
@@ -298,7 +302,7 @@ impl Accumulator {
             let mut family = Family::new(
                 "netstat_audit_findings",
                 Kind::Gauge,
-                "Findings of the last audit by severity",
+                "Findings of the last audit by severity, without those that are acknowledged",
             );
             for (severity, count) in &findings.by_severity {
                 family.push(&[("severity", severity)], Value::Whole(*count));

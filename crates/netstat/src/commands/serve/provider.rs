@@ -8,7 +8,7 @@ use netstat_serve::{Figure, Format, Parameter, ParameterKind, Provider, Question
 use serde_json::Value;
 
 use crate::args::{self, Parsed};
-use crate::commands::{audit, history, inspect};
+use crate::commands::{audit, doctor, history, inspect};
 use crate::context::{Context, Failure, Outcome, Screen};
 use crate::list;
 use crate::output::json::schema;
@@ -164,6 +164,23 @@ static SOURCES: &[Source] = &[
         line_schema: None,
         rows: false,
         keep_millis: 60_000,
+    },
+    Source {
+        name: "doctor",
+        about: "What can be seen on this computer and what not, as netstat doctor --json prints it",
+        command: Some(Entry {
+            definition: doctor::definition,
+            run: doctor::run,
+        }),
+        // A name server is asked only by whoever asks for that himself.
+        fixed: &["--numeric"],
+        options: &["problems"],
+        filters: false,
+        positional: None,
+        schema: doctor::schema,
+        line_schema: None,
+        rows: false,
+        keep_millis: 10_000,
     },
     Source {
         name: "history",
