@@ -33,7 +33,7 @@ impl EventKind {
         EventKind::Closed,
     ];
 
-    /// The word for it in lower case, as machine formats carry it.
+    /// Its name in lower case, as in JSON and CSV.
     pub const fn name(self) -> &'static str {
         match self {
             EventKind::Present => "present",
@@ -50,7 +50,7 @@ impl EventKind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum Direction {
-    /// Not known: it was there before, or is no connection.
+    /// Not known: it was there before, or is not a connection.
     Unknown = 0,
     /// This computer.
     Outgoing = 1,
@@ -61,7 +61,7 @@ pub enum Direction {
 }
 
 impl Direction {
-    /// The word for it, as machine formats carry it.
+    /// Its name, as in JSON and CSV.
     pub const fn name(self) -> &'static str {
         match self {
             Direction::Unknown => "unknown",
@@ -96,12 +96,12 @@ pub enum EventOrigin {
     Trace = 0,
     /// From the kernel's message about a destroyed socket (netlink): the end and the bytes are exact, the beginning is not.
     Destroyed = 1,
-    /// From comparing two looks: what lived and died between them is missing.
+    /// From comparing two snapshots: what opened and closed between them is missing.
     Poll = 2,
 }
 
 impl EventOrigin {
-    /// The word for it, as machine formats carry it.
+    /// Its name, as in JSON and CSV.
     pub const fn name(self) -> &'static str {
         match self {
             EventOrigin::Trace => "trace",

@@ -27,7 +27,7 @@ pub enum Why {
     NotSupported,
     /// The caller lacks the privilege to read it.
     NotPermitted,
-    /// There is nothing to tell yet: no sample, no event.
+    /// There is nothing to report yet: no sample, no event.
     NotYet,
     /// There is no limit, so no number says it.
     Unlimited,

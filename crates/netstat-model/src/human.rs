@@ -1,4 +1,4 @@
-//! Sizes, times and ages in the words of a reader.
+//! Sizes, times and ages for people to read.
 
 use std::time::{Duration, SystemTime};
 

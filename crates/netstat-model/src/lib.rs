@@ -24,7 +24,7 @@
 //! });
 //! assert!(matches!(socket.user(), Fact::Unknown(_)));
 //!
-//! // The words of the command line make the same filter.
+//! // The arguments of the command line make the same filter.
 //! let filter: Filter = "--port 80,443 --established".parse()?;
 //! assert!(filter.wants(&socket));
 //! # Ok::<(), netstat_model::FilterError>(())

@@ -6,7 +6,7 @@ use crate::Component;
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Namespace {
-    /// The inode that stands for it: the number in `net:[4026531840]` (`namespaces(7)`).
+    /// The inode that identifies it: the number in `net:[4026531840]` (`namespaces(7)`).
     pub inode: u64,
     /// Whether it is the caller's own.
     pub own: bool,
@@ -39,7 +39,7 @@ pub enum NamespaceLabel {
 }
 
 impl Namespace {
-    /// The label in one word or a few: `web`, `docker 0123456789ab`, `ssh.service`, `42/sleep`, `initial`, `this`, `net:[4026531840]`. To be
+    /// The label in short: `web`, `docker 0123456789ab`, `ssh.service`, `42/sleep`, `initial`, `this`, `net:[4026531840]`. To be
     /// escaped
     /// before it is printed.
     pub fn shown(&self) -> Vec<u8> {

@@ -1,4 +1,4 @@
-//! Why the owner of a socket is not known, and what to tell the user about it.
+//! Why the owner of a socket is not known, and what to say to the user about it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,7 +8,7 @@ use crate::{KernelUser, Owner, Owners, Socket};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum NoOwner {
-    /// Some processes' descriptors may not be read by the caller; the socket was made by this user (`None`: not told).
+    /// Some processes' descriptors may not be read by the caller; the socket was made by this user (`None`: not reported).
     NotPermitted {
         /// The user id of the socket's maker.
         user: Option<u32>,
@@ -41,7 +41,7 @@ pub enum NoOwner {
 }
 
 impl NoOwner {
-    /// The reason in a few words, to follow a number: `2 in TIME_WAIT`. The same for every user.
+    /// The reason in short, to follow a number: `2 in TIME_WAIT`. The same for every user.
     pub const fn words(self) -> &'static str {
         match self {
             NoOwner::NotPermitted { .. } => "not permitted",
@@ -117,7 +117,7 @@ impl OwnerSummary {
         self.counts.values().sum()
     }
 
-    /// The reasons that occur, in words.
+    /// The reasons that occur, as text.
     pub fn reasons(&self) -> impl Iterator<Item = &'static str> {
         self.counts.keys().map(|reason| reason.words())
     }
@@ -128,7 +128,7 @@ impl OwnerSummary {
     }
 
     /// The one line that sums it up: `7 of 212 owners unknown: 5 not permitted (try sudo), 2 in TIME_WAIT`. The most frequent
-    /// reason stands first. `None` when every owner is known. To a superuser it does not say `try sudo`.
+    /// reason comes first. `None` when every owner is known. To a superuser it does not say `try sudo`.
     pub fn line(&self, superuser: bool) -> Option<String> {
         if self.counts.is_empty() {
             return None;
@@ -171,7 +171,7 @@ impl OwnerSummary {
     /// stop. `None` when nothing was forbidden.
     ///
     /// Both capabilities are needed: `/proc/PID/fd` belongs to the process's user with mode 0500, which `cap_dac_read_search`
-    /// overrides, and its links are told only to those who may trace the process (ptrace(2), `PTRACE_MODE_READ_FSCREDS`), which
+    /// overrides, and its links are shown only to those who may trace the process (ptrace(2), `PTRACE_MODE_READ_FSCREDS`), which
     /// is what `cap_sys_ptrace` grants. A program with file capabilities shows every user what root sees.
     pub fn advice(&self, program: &str) -> Option<String> {
         (self.of(NoOwner::NotPermitted { user: None }) > 0).then(|| {
@@ -184,7 +184,7 @@ impl OwnerSummary {
     }
 }
 
-/// `path` as a word of a shell's command line.
+/// `path` as an argument of a shell command.
 fn quoted(path: &str) -> String {
     let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+".contains(c);
     if !path.is_empty() && path.chars().all(plain) {

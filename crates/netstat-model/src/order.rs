@@ -18,7 +18,7 @@ pub fn sort_classic(sockets: &mut [Socket]) {
     sockets.sort_unstable_by(classic_order);
 }
 
-/// Takes out rows that stand twice for one socket: a table that changes while it is read can show one again. Twins that are
+/// Takes out rows that show one socket twice: a table that changes while it is read can show one again. Twins that are
 /// different sockets have different cookies and stay; without cookies nothing is taken out. `sockets` must be sorted.
 pub fn remove_repeats(sockets: &mut Vec<Socket>) {
     sockets.dedup_by(|next, kept| next.cookie().is_some() && classic_order(next, kept) == Ordering::Equal);

@@ -24,7 +24,7 @@ pub struct Process {
     pub components: Fact<Vec<Component>>,
 }
 
-/// How a process was started: what tells the programs of one interpreter apart. Chosen by the process: escape before printing.
+/// How a process was started: what distinguishes the programs of one interpreter. Chosen by the process: escape before printing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Invocation {
@@ -32,7 +32,7 @@ pub struct Invocation {
     #[cfg_attr(feature = "serde", serde(with = "crate::wire::texts"))]
     pub arguments: Vec<Vec<u8>>,
     /// What an interpreter or virtual machine was given to run: the path of a script, a module, a main class. The system does
-    /// not tell it; whoever knows interpreters fills it in.
+    /// report it; code that knows interpreters fills it in.
     #[cfg_attr(feature = "serde", serde(with = "crate::wire::option_text"))]
     pub script: Option<Vec<u8>>,
 }
@@ -50,7 +50,7 @@ impl Invocation {
 }
 
 impl Process {
-    /// What stands beside the program's name to say what it does: the script's name, else the name it was called by where that
+    /// What is shown beside the program's name to say what it does: the script's name, else the name it was called by where that
     /// is another one (`redis-server`, whose file is `redis-check-rdb`). `python3` says nothing new of `python3.11`.
     pub fn label(&self) -> Option<&[u8]> {
         let invocation = self.invocation.as_ref().known()?;
@@ -79,7 +79,7 @@ impl Process {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct ImageName {
-    /// Absolute path as the kernel tells it (`/proc/PID/exe`), without its ` (deleted)` mark.
+    /// Absolute path as the kernel reports it (`/proc/PID/exe`), without its ` (deleted)` mark.
     #[cfg_attr(feature = "serde", serde(with = "crate::wire::text"))]
     pub path: Vec<u8>,
     /// Whether the file is gone or replaced (`st_nlink` is 0).
@@ -177,7 +177,7 @@ pub enum FoundBy {
     Iterator,
     /// By a walk through the descriptors of the processes.
     Walk,
-    /// By an event that told of the socket while it was made or used.
+    /// By an event that reported the socket while it was created or used.
     Event,
 }
 
@@ -250,7 +250,7 @@ pub enum Concealment {
 }
 
 impl Concealment {
-    /// In words, about process `pid`: `a mount covers /proc/42`.
+    /// As text, about process `pid`: `a mount covers /proc/42`.
     pub fn shown(self, pid: u32) -> String {
         match self {
             Concealment::Mount => format!("a mount covers /proc/{pid}"),
@@ -272,7 +272,7 @@ pub struct Owners {
     index: Index,
     /// Whether every socket with an inode that was asked for has a holder.
     all_held: bool,
-    /// Reasons that the look found for single sockets, by inode.
+    /// Reasons that the search found for single sockets, by inode.
     reasons: BTreeMap<u32, NoOwner>,
     /// The reason for every other socket that has an inode and no holder.
     otherwise: Option<NoOwner>,
@@ -392,7 +392,7 @@ impl Owners {
         self.concealed.get(&pid).copied()
     }
 
-    /// Whether every socket that has an inode has a holder, so that nobody needs to look one by one.
+    /// Whether every socket that has an inode has a holder, so that no socket needs to be looked up.
     pub(crate) fn all_held(&self) -> bool {
         self.all_held
     }
@@ -429,7 +429,7 @@ impl Owners {
 /// be looked up directly: a search for each of a million rows costs more than all else in a listing.
 #[derive(Clone, Debug, Default, PartialEq)]
 struct Index {
-    /// The inode that `direct[0]` stands for.
+    /// The inode of `direct[0]`.
     first: u32,
     /// By distance from `first`: 0 for an inode without a holder, else one more than the process that alone holds it, or
     /// [`SEVERAL`] and its place in the holders. Empty when the inodes lie too far apart.
@@ -490,7 +490,7 @@ impl Index {
     }
 }
 
-/// A socket without an inode has no descriptor; its state tells why (Linux: `sock_i_ino` is 0 without a `struct socket`).
+/// A socket without an inode has no descriptor; its state says why (Linux: `sock_i_ino` is 0 without a `struct socket`).
 fn without_inode(socket: &Socket) -> NoOwner {
     match socket.state() {
         State::TimeWait => NoOwner::TimeWait,
@@ -523,7 +523,7 @@ impl OwnersBuilder {
         self.holders.extend(inodes.into_iter().map(|inode| (inode, index)));
     }
 
-    /// Adds a process; the number given back stands for it in [`OwnersBuilder::hold`].
+    /// Adds a process; the returned number identifies it in [`OwnersBuilder::hold`].
     pub fn process(&mut self, process: Process) -> u32 {
         self.processes.push(process);
         self.processes.len() as u32 - 1
@@ -539,7 +539,7 @@ impl OwnersBuilder {
         self.holders.push((inode, process));
     }
 
-    /// Notes how this look finds holders.
+    /// Notes how this search finds holders.
     pub fn found_by(&mut self, how: FoundBy) {
         self.found_by = Some(how);
     }

@@ -40,12 +40,12 @@ pub struct Interface {
     /// The driver of a real device. Escape before printing.
     #[cfg_attr(feature = "serde", serde(with = "crate::wire::fact_text"))]
     pub driver: Fact<Vec<u8>>,
-    /// The product name that the device tells of itself (USB devices do). Escape before printing.
+    /// The product name that the device reports for itself (USB devices do). Escape before printing.
     #[cfg_attr(feature = "serde", serde(with = "crate::wire::fact_text"))]
     pub product: Fact<Vec<u8>>,
     /// Hardware type (`ARPHRD_*`, linux/if_arp.h): 1 Ethernet, 32 InfiniBand, 772 loopback.
     pub hardware_type: u16,
-    /// Link-layer address as the system tells it: 6 bytes for Ethernet, 20 for InfiniBand, empty where there is none. For
+    /// Link-layer address as the system reports it: 6 bytes for Ethernet, 20 for InfiniBand, empty where there is none. For
     /// tunnels it is an IP address; see [`Interface::hardware_address`].
     pub link_address: Vec<u8>,
     /// `IFF_*` flags (linux/if.h).
@@ -65,7 +65,7 @@ impl Interface {
         self.flags & 0x8 != 0
     }
 
-    /// Whether a device stands behind it: one with a driver, not made by software alone.
+    /// Whether it is a device: one with a driver, not made by software alone.
     pub fn is_physical(&self) -> bool {
         self.driver.as_ref().known().is_some() && self.kind.is_none()
     }
@@ -190,7 +190,7 @@ pub enum RouteKind {
     Anycast,
     /// Multicast.
     Multicast,
-    /// Dropped without a word.
+    /// Dropped silently.
     Blackhole,
     /// Refused: host unreachable.
     Unreachable,
@@ -205,7 +205,7 @@ pub enum RouteKind {
 }
 
 impl RouteKind {
-    /// The word for a route that leads nowhere, as the Gateway column shows it; `None` for one that leads somewhere.
+    /// The keyword for a route that leads nowhere, as the Gateway column shows it; `None` for one that leads somewhere.
     pub const fn refusal(self) -> Option<&'static str> {
         match self {
             RouteKind::Blackhole => Some("Blackhole"),
@@ -326,7 +326,7 @@ pub struct Route {
     pub tos: u8,
     /// How much the advertising router wants to be used (IPv6).
     pub preference: Option<RouterPreference>,
-    /// The table it stands in.
+    /// The table it belongs to.
     pub table: u32,
     /// Among routes to the same destination the smallest wins. Linux leaves out a metric of 0.
     pub metric: u32,

@@ -9,7 +9,7 @@ use std::fmt::Write as _;
 
 /// `bytes` as one line of printable text.
 ///
-/// Printable characters stand as they are; newline, tab, carriage return and escape become `\n \t \r \e`, other control
+/// Printable characters are left as they are; newline, tab, carriage return and escape become `\n \t \r \e`, other control
 /// characters and bytes that are no UTF-8 `\xNN`, and invisible or direction-changing characters `\u{N}`. Allocates only
 /// when something had to be escaped.
 pub fn escape(bytes: &[u8]) -> Cow<'_, str> {
@@ -59,7 +59,7 @@ pub fn shell_command(program: &str, arguments: &[&[u8]]) -> String {
     let mut line = program.to_owned();
     for argument in arguments {
         line.push(' ');
-        // Options stand as they are.
+        // Options are left as they are.
         let dashes = argument.iter().take_while(|byte| **byte == b'-').count();
         line.push_str(&"-".repeat(dashes));
         if dashes == 0 || dashes < argument.len() {
@@ -69,7 +69,7 @@ pub fn shell_command(program: &str, arguments: &[&[u8]]) -> String {
     line
 }
 
-/// `word` as one word of a POSIX shell, safe to print: what a plain name may hold stands as it is, anything else between single
+/// `word` as one argument in a POSIX shell, safe to print: what a plain name may hold is left as it is, anything else between single
 /// quotes, and bytes that are no printable text in the form that `$'...'` takes.
 pub fn shell_quoted(word: &[u8]) -> String {
     let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"@%+=:,./_-".contains(byte);

@@ -98,7 +98,7 @@ mod tests {
             (open.rtt, open.retransmits),
             (Fact::Known(20_000), Fact::Unknown(Why::NotSupported))
         );
-        // The peer has closed its side: its FIN stands in the figure.
+        // The peer has closed its side: its FIN is counted in the figure.
         let half = Transfer::of_socket(&connection(State::CloseWait, true)).unwrap();
         assert_eq!(half.received, Fact::Known(300));
     }

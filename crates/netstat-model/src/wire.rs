@@ -40,7 +40,7 @@ pub(crate) mod text {
     }
 }
 
-/// The same for a fact; known text stands at the head of a list, so that it cannot be taken for a reason.
+/// The same for a fact; known text is wrapped in a list, so that it cannot be taken for a reason.
 pub(crate) mod fact_text {
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
 

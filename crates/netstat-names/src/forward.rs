@@ -7,7 +7,7 @@ use std::time::Duration;
 /// Why a host name has no addresses.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NotFound {
-    /// The system's resolver says so; in its words.
+    /// The system's resolver says so; its own message.
     #[error("{0}")]
     Refused(String),
     /// No answer came in time.

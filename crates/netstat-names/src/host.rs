@@ -59,7 +59,7 @@ impl HostName {
     }
 }
 
-/// Whether a character may stand in a label.
+/// Whether a character is allowed in a label.
 fn belongs(c: char) -> bool {
     match c {
         'a'..='z' | 'A'..='Z' | '0'..='9' | '-' | '_' => true,

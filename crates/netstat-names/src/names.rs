@@ -1,4 +1,4 @@
-//! What stands on the foreign side of a row instead of numbers.
+//! Names in place of numbers on the remote side of a row.
 
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
@@ -40,7 +40,7 @@ pub struct Names {
 }
 
 impl Names {
-    /// `computer` is the computer's own name as the system gives it; one that is no host name is not shown. `own` are its
+    /// `computer` is the computer's own name as the system gives it; one that is not a host name is not shown. `own` are its
     /// addresses with the index of their interface, which counts for link-local ones only. Loopback addresses and the
     /// unspecified ones ("this host", RFC 1122, 3.2.1.3) are its own anyway.
     pub fn new(

@@ -21,7 +21,7 @@ const PROGRESS_EVERY: Duration = Duration::from_millis(100);
 /// in nsswitch.conf(5) want room of their own. Only touched pages count as memory.
 const STACK: usize = 256 << 10;
 
-/// Where the look-up of one address stands.
+/// The progress of one address's look-up.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Lookup {
     /// Not asked yet, or asked and within its first deadline.
@@ -30,7 +30,7 @@ pub enum Lookup {
     Resolved(HostName),
     /// The address has no name.
     NotFound,
-    /// The address has a "name" that is no host name and is not shown.
+    /// The address has a "name" that is not a host name and is not shown.
     Refused,
     /// The resolver could not answer.
     Failed,
@@ -71,7 +71,7 @@ pub struct Summary {
     pub resolved: usize,
     /// Without one.
     pub not_found: usize,
-    /// With something that is no host name.
+    /// With something that is not a host name.
     pub refused: usize,
     /// Where the resolver failed.
     pub failed: usize,

@@ -17,7 +17,7 @@ pub const NOTICE: &str = include_str!("../data/NOTICE");
 /// Made by `cargo xtask services`.
 const TABLE: &str = include_str!("../data/services.tsv");
 
-/// Where the computer's own names stand (services(5)).
+/// Where the computer's own names are (services(5)).
 const SYSTEM_FILE: &str = "/etc/services";
 
 /// No services file is longer than this; more of a file is not read (Debian's has 13 kB, the whole registry 1.2 MB).
@@ -80,7 +80,7 @@ impl Services {
         }
     }
 
-    /// What the registry says about the service at `port` in a few words. `None` also where the services file gives the
+    /// What the registry says about the service at `port` in short. `None` also where the services file gives the
     /// port to another service than the registry, and above the system ports where the file does not name the service.
     pub fn description(&self, protocol: Protocol, port: u16) -> Option<&'static str> {
         let (name, description) = find(TABLE, protocol, port)?;
@@ -114,7 +114,7 @@ fn read(path: &Path) -> Vec<u8> {
 }
 
 /// Reads lines of `name port/protocol aliases... # comment` (services(5)). Lines that are not of this form, or whose name
-/// could not stand in a table, are skipped; of several names for one port the first counts, as for getservbyport(3).
+/// would break a table, are skipped; of several names for one port the first counts, as for getservbyport(3).
 fn parse(content: &[u8]) -> Vec<FileEntry> {
     let mut entries: Vec<FileEntry> = content.split(|&byte| byte == b'\n').filter_map(parse_line).collect();
     // Stable, so the first of equals stays the first.
@@ -196,7 +196,7 @@ fn next_line(bytes: &[u8], at: usize) -> usize {
         .map_or(bytes.len(), |end| at + end + 1)
 }
 
-/// The number before the first tab of a row. `None` if it is no port.
+/// The number before the first tab of a row. `None` if it is not a port.
 fn row_port(row: &[u8]) -> Option<u32> {
     let mut port = 0;
     for (digits, byte) in row.iter().take(6).enumerate() {

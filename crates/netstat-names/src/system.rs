@@ -33,7 +33,7 @@ pub struct SystemResolver;
 
 impl Resolver for SystemResolver {
     fn name_of(&self, address: IpAddr) -> Answer {
-        // Asked with NI_NAMEREQD, so an address without a name should be an error; a numeric text is no name anyway.
+        // Asked with NI_NAMEREQD, so an address without a name should be an error; a numeric text is not a name in any case.
         match dns_lookup::lookup_addr(&address) {
             Ok(name) if is_numeric(&name) => Answer::NotFound,
             Ok(name) => Answer::Name(name.into_bytes()),

@@ -47,7 +47,7 @@ pub struct Process {
     pub container: Option<Arc<[u8]>>,
     /// The name of that container, as its manager had it.
     pub container_name: Option<Arc<[u8]>>,
-    /// A hash of its command line, the same for the same words.
+    /// A hash of its command line, the same for the same arguments.
     pub command: Option<u64>,
     /// The path of the script that its program, an interpreter, runs.
     pub script: Option<Arc<[u8]>>,
@@ -201,7 +201,7 @@ pub(crate) fn short_name(name: &ShortName) -> Vec<u8> {
     name.as_bytes().to_vec()
 }
 
-/// A hash of the words of a command line that stays the same in every version of this program: FNV-1a, 64 bits. It tells
+/// A hash of the arguments of a command line that stays the same in every version of this program: FNV-1a, 64 bits. It tells
 /// whether two are the same; it hides nothing.
 pub fn command_hash<'a>(words: impl IntoIterator<Item = &'a [u8]>) -> u64 {
     let mut hash = 0xcbf2_9ce4_8422_2325u64;

@@ -25,7 +25,7 @@ pub struct OpenFlow {
     pub begun: bool,
     /// Who began.
     pub direction: Direction,
-    /// The last state that was told of it: it was in it at `last` or some time before.
+    /// The last state that was reported of it: it was in it at `last` or some time before.
     pub state: State,
     ends: (Protocol, (IpAddr, u16), (IpAddr, u16)),
 }
@@ -59,7 +59,7 @@ impl OpenFlow {
         self.ends.0 == socket.protocol() && same(self.ends.1, socket.local()) && same(self.ends.2, socket.foreign())
     }
 
-    /// How long a TCP socket that is in `state` at `now` has been in it; `None` where the record does not tell. `watched` says that
+    /// How long a TCP socket that is in `state` at `now` has been in it; `None` where the record does not say. `watched` says that
     /// a recorder has run since it was written, so that nothing has escaped it.
     ///
     /// A TCP socket does not come back to a state that it has left (RFC 9293, 3.3.2), so one that was in it before has been in it
@@ -88,7 +88,7 @@ impl OpenFlow {
 pub struct Coverage {
     /// When anything was first seen; `None` for an empty record.
     pub begins: Option<Millis>,
-    /// When the first foreign network and the first listening port were noted: ways of watching that do not tell who began a
+    /// When the first foreign network and the first listening port were noted: ways of watching that do not say who began a
     /// connection note none.
     pub networks: Option<Millis>,
     /// See `networks`.
@@ -229,13 +229,13 @@ impl Reader {
 }
 
 impl Gap {
-    /// Whether it tells that the clock was set: moments before and after it do not fit together.
+    /// Whether it says that the clock was set: moments before and after it do not fit together.
     pub fn is_clock(&self) -> bool {
         self.reason.starts_with(CLOCK_WAS_SET)
     }
 }
 
-/// How the reason of a gap begins that tells that the clock was set.
+/// How the reason of a gap begins that says that the clock was set.
 pub(crate) const CLOCK_WAS_SET: &str = "the clock was set";
 
 #[cfg(test)]
@@ -371,7 +371,7 @@ mod tests {
         let incoming = flow(Direction::Incoming, true, State::Established);
         assert_eq!(age(&incoming, State::Established, true), Some((9_000, true)));
         assert_eq!(age(&incoming, State::Established, false), Some((9_000, false)));
-        // When it left ESTABLISHED was not told.
+        // When it left ESTABLISHED was not reported.
         assert_eq!(age(&incoming, State::CloseWait, true), None);
         let outgoing = flow(Direction::Outgoing, true, State::Established);
         assert_eq!(age(&outgoing, State::Established, true), Some((6_000, false)));

@@ -45,7 +45,7 @@ pub struct Gap {
     pub until: Millis,
     /// Why, in plain words.
     pub reason: String,
-    /// How many flows or events, where it can be told.
+    /// How many flows or events, where that is known.
     pub lost: Option<u64>,
 }
 

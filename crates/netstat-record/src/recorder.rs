@@ -310,7 +310,7 @@ impl Recorder {
             return;
         }
         let Some(key) = socket_key(event) else {
-            // Without a number it cannot be told again: its end is all that can be kept.
+            // Without a number it cannot be recognized again: its end is all that can be kept.
             if event.kind == EventKind::Closed {
                 let mut open = self.begin(event, None);
                 self.end(&mut open, event, describe);
@@ -481,7 +481,7 @@ impl Recorder {
         Rc::strong_count(&self.described) - 1
     }
 
-    /// Adds what `event` tells.
+    /// Adds what `event` says.
     fn news(&mut self, open: &mut Open, event: &Event, describe: &mut dyn ResolveProcess) {
         let flow = &mut open.flow;
         flow.span = event.at.since_boot.saturating_sub(open.since) / 1_000_000;
@@ -624,7 +624,7 @@ impl Recorder {
         }
     }
 
-    /// Begins the store anew where it was deleted, moved or replaced; tells whether it did. What was written since the last look may be
+    /// Begins the store anew where it was deleted, moved or replaced; returns whether it did. What was written since the last look may be
     /// lost, and that is a gap of the new one; what is open goes into it.
     fn stay_in_place(&mut self, since_boot: u64, now: Millis) -> Result<bool, StoreError> {
         if since_boot.saturating_sub(self.looked) < IN_PLACE && self.writer.is_some() {
@@ -814,7 +814,7 @@ impl Recorder {
     }
 }
 
-/// Whether `event` tells that a UDP socket has another peer now.
+/// Whether `event` says that a UDP socket has another peer now.
 fn moved(open: &Open, event: &Event) -> bool {
     event.protocol == Protocol::Udp
         && open.flow.foreign.1 != 0

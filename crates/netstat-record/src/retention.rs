@@ -20,7 +20,7 @@ pub struct Retention {
 /// Flows removed in one transaction, so that recording never waits long.
 const ROUND: i64 = 20_000;
 
-/// Removes the flows that `text` says, adds their processes to `processes`, and tells how many flows they were.
+/// Removes the flows that `text` says, adds their processes to `processes`, and returns how many flows they were.
 fn remove(
     connection: &Connection,
     text: &str,

@@ -90,7 +90,7 @@ impl Behaviour {
         Self::with(|_| Reply::NoName)
     }
 
-    /// Replies to these addresses as told and knows no other.
+    /// Answers for these addresses as given and knows no other.
     pub fn ptr(replies: HashMap<IpAddr, Reply>) -> Self {
         Self::with(move |address| replies.get(&address).cloned().unwrap_or(Reply::NoName))
     }

@@ -2,7 +2,7 @@
 //!
 //! A test that starts with [`own_namespace!`] runs in a network of its own, as root and as an ordinary user. There a
 //! [`peer::Peer`] plays the far end of TCP connections segment by segment, so that [`states::AllStates`] can hold a
-//! real kernel socket in every state of RFC 9293; [`actors`] are programs that hold sockets; [`oracle`] tells what `ss`,
+//! real kernel socket in every state of RFC 9293; [`actors`] are programs that hold sockets; [`oracle`] reads what `ss`,
 //! `/proc/net` and `/proc/PID/fd` know; [`listing`] reads back what `netstat` printed; [`trouble`] takes away what a program
 //! relies on; [`dns`] is a name server.
 //!

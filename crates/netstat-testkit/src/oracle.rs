@@ -88,7 +88,7 @@ pub struct End {
     pub address: IpAddr,
     /// Port; 0 when there is none.
     pub port: u16,
-    /// Interface index of a link-local address, where the witness tells it; else 0.
+    /// Interface index of a link-local address, where the witness reports it; else 0.
     pub scope: u32,
 }
 
@@ -176,7 +176,7 @@ pub fn rows(witnessed: &[Witnessed]) -> Vec<Row> {
     rows
 }
 
-/// All TCP and UDP sockets of `/proc/net/{tcp,tcp6,udp,udp6}`. Bound-only TCP sockets and scopes are not told there.
+/// All TCP and UDP sockets of `/proc/net/{tcp,tcp6,udp,udp6}`. Bound-only TCP sockets and scopes are not listed there.
 pub fn proc_net() -> Vec<Witnessed> {
     let mut all = Vec::new();
     for (table, udp, v6) in [
@@ -229,7 +229,7 @@ fn proc_end(text: &str, v6: bool) -> End {
     End::new(address, u16::from_str_radix(port, 16).expect("a port"))
 }
 
-/// All TCP and UDP sockets that `ss` tells. The scope is told with the local address only; older versions leave out
+/// All TCP and UDP sockets that `ss` lists. The scope is listed with the local address only; older versions leave out
 /// bound-only sockets.
 ///
 /// # Panics

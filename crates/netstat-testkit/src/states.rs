@@ -92,7 +92,7 @@ impl AllStates {
         rows
     }
 
-    /// Waits until `/proc/net` shows exactly these sockets for their family; bound-only ones are not told there.
+    /// Waits until `/proc/net` shows exactly these sockets for their family; bound-only ones are not listed there.
     fn settle(&self) {
         let told: Vec<&Held> = self
             .sockets

@@ -55,7 +55,7 @@ const LOOKING_X86_64: [i64; 14] = [2, 4, 6, 41, 42, 59, 78, 89, 217, 257, 262, 2
 const LOOKING_GENERIC: [i64; 9] = [56, 61, 78, 79, 198, 203, 221, 291, 437];
 
 /// Runs `body` in a thread in which every system call that reads files or the network of the machine ends the whole process with SIGSYS.
-/// Meant for a child process, whose status tells. `None` where the kernel has no seccomp.
+/// Meant for a child process, whose exit status says what happened. `None` where the kernel has no seccomp.
 pub fn blind<T: Send>(body: impl FnOnce() -> T + Send) -> Option<T> {
     let calls = match cfg!(target_arch = "x86_64") {
         true => &LOOKING_X86_64[..],

@@ -20,7 +20,7 @@ pub trait Table: Copy + Eq + std::fmt::Debug + 'static {
     /// What a row is, in one word: `socket`.
     const ROW: &'static str;
 
-    /// All columns, in the order in which they are listed. No name stands twice.
+    /// All columns, in the order in which they are listed. No name occurs twice.
     fn columns() -> &'static [Column<Self>];
 }
 
@@ -31,9 +31,9 @@ pub type Getter<T> = for<'r, 'a> fn(&'r <T as Table>::Row<'a>) -> Value<'r>;
 pub struct Column<T: Table> {
     /// What it is called in options, CSV and JSON: lower case, with underscores.
     pub name: &'static str,
-    /// What stands over it in a table.
+    /// Its heading in a table.
     pub heading: &'static str,
-    /// What it means, in a few words.
+    /// What it means, in short.
     pub meaning: &'static str,
     /// What its numbers count: `bytes`, `µs`; empty where there is none.
     pub unit: &'static str,
@@ -153,7 +153,7 @@ pub fn find<T: Table>(name: &str) -> Option<&'static Column<T>> {
     T::columns().iter().find(|column| same(column.name))
 }
 
-/// The columns of `T` called `names`, in that order. For lists that stand in the program, whose names are tested: a name that no column
+/// The columns of `T` called `names`, in that order. For lists in the source code, whose names are tested: a name that no column
 /// has is left out.
 pub fn named<T: Table>(names: &[&str]) -> Vec<&'static Column<T>> {
     names.iter().filter_map(|name| find(name)).collect()

@@ -8,7 +8,7 @@ use crate::{
     netlink_name,
 };
 
-/// The local side: address and port, or what stands for them.
+/// The local side: address and port, or what is shown in place of them.
 pub(super) fn local<'r>(row: &'r SocketRow<'_>) -> Value<'r> {
     match row.socket.detail() {
         Some(Detail::Packet { ethertype, .. }) => {
@@ -34,7 +34,7 @@ pub(super) fn local<'r>(row: &'r SocketRow<'_>) -> Value<'r> {
     }
 }
 
-/// The foreign side: address and port, or what stands for them.
+/// The foreign side: address and port, or what is shown in place of them.
 pub(super) fn foreign<'r>(row: &'r SocketRow<'_>) -> Value<'r> {
     match row.socket.detail() {
         Some(Detail::Unix { peer, .. }) => match peer {

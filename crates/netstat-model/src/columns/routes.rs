@@ -97,7 +97,7 @@ fn word_or_number(word: Option<&'static str>, number: u8) -> Value<'static> {
     }
 }
 
-/// The words of ip-route(8).
+/// The keywords of ip-route(8).
 fn kind(kind: RouteKind) -> Value<'static> {
     let (word, number) = match kind {
         RouteKind::Unicast => (Some("unicast"), 0),
@@ -115,7 +115,7 @@ fn kind(kind: RouteKind) -> Value<'static> {
     word_or_number(word, number)
 }
 
-/// The words of rt_protos, as far as the kernel fixes them (linux/rtnetlink.h).
+/// The names in rt_protos, as far as the kernel fixes them (linux/rtnetlink.h).
 fn protocol(protocol: RouteProtocol) -> Value<'static> {
     let word = match protocol {
         RouteProtocol::KERNEL => Some("kernel"),

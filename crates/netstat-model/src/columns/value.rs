@@ -16,13 +16,13 @@ pub enum Value<'a> {
     Unknown(Missing),
     /// Known to be nothing: a process in no unit, a socket bound to no interface.
     Nothing,
-    /// A word of this program's own, printable as it is.
+    /// A keyword of this program, printable as it is.
     Word(&'a str),
     /// Text from outside: to be escaped before it is printed.
     Text(Cow<'a, [u8]>),
     /// A whole number.
     Number(u64),
-    /// A whole number that is a lower bound: it is this or more. Machines get the number; another column tells that it is a bound.
+    /// A whole number that is a lower bound: it is this or more. Machines get the number; another column says that it is a bound.
     AtLeast(u64),
     /// A number with a fraction; finite.
     Decimal(f64),

@@ -16,7 +16,7 @@ pub enum Block {
     Icmpv4,
     /// Control messages of IPv6.
     Icmpv6,
-    /// TCP over IPv4, or over both where the system does not tell them apart ([`super::TcpFamilies`]).
+    /// TCP over IPv4, or over both where the system does not separate them ([`super::TcpFamilies`]).
     Tcpv4,
     /// TCP over IPv6.
     Tcpv6,

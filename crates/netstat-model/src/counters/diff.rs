@@ -88,7 +88,7 @@ fn group_rates(before: Option<&CounterGroup>, now: &CounterGroup, elapsed: Durat
         let Some(before) = before else {
             return Fact::Unknown(Why::NotYet);
         };
-        // The order seldom changes, so the same place is tried first.
+        // The order rarely changes, so the same place is tried first.
         let previous = match before.counters.get(i) {
             Some(same) if same.name == counter.name => Some(same.value),
             _ => before.get(&counter.name),

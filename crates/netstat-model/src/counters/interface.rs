@@ -12,7 +12,7 @@ use crate::{Fact, Why};
 /// | figure | received | sent |
 /// |---|---|---|
 /// | bytes | `rx_bytes` | `tx_bytes` |
-/// | unicast, non-unicast | not told apart | not told apart |
+/// | unicast, non-unicast | not separated | not separated |
 /// | discards | `rx_dropped` + `rx_missed_errors` | `tx_dropped` |
 /// | errors | `rx_errors` | `tx_errors` |
 /// | unknown protocols | within `rx_dropped` | |
@@ -21,7 +21,7 @@ use crate::{Fact, Why};
 /// Linux counts packets of all kinds together. Its `multicast` counter does not split them: broadcasts are in none, many
 /// devices (veth, bridges) leave it at 0 although multicast arrives, on others the device counts more than reached the host,
 /// and for sent packets there is none at all. So `rx_packets - multicast` would be no count of unicast packets, and the
-/// two rows stay unknown rather than nearly right; the true sum stands in [`InterfaceMetric::AllPackets`]. Packets of a
+/// two rows stay unknown rather than nearly right; the true sum is in [`InterfaceMetric::AllPackets`]. Packets of a
 /// protocol that nobody handles are dropped into `rx_dropped` without a counter of their own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum InterfaceMetric {
@@ -37,7 +37,7 @@ pub enum InterfaceMetric {
     Errors,
     /// Received packets of a protocol that nobody handles.
     UnknownProtocols,
-    /// Packets, whoever they were addressed to. Shown only where unicast and the rest are not told apart.
+    /// Packets, whoever they were addressed to. Shown only where unicast and the rest are not separated.
     AllPackets,
 }
 

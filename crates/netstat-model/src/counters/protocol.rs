@@ -81,7 +81,7 @@ impl CounterGroup {
             .map(|counter| counter.value)
     }
 
-    /// A counter of this group from the text of its value; what is no number is unknown.
+    /// A counter of this group from the text of its value; what is not a number is unknown.
     ///
     /// The kernel sums signed parts and may print a negative gauge as a number above `i64::MAX`; it is brought back.
     pub fn figure(group: &str, name: &str, text: &str) -> Fact<Metric> {

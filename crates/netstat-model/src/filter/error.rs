@@ -1,10 +1,10 @@
-//! What is wrong with a filter's word.
+//! What is wrong with an argument of a filter.
 
 use std::fmt;
 
 use crate::text;
 
-/// A word that means nothing in a filter.
+/// An argument that means nothing in a filter.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FilterError {
     word: String,
@@ -38,12 +38,12 @@ impl FilterError {
         }
     }
 
-    /// The wrong word as it was typed; one of the words of a list. To be escaped before it is printed.
+    /// The wrong argument as it was typed, or the wrong item of a list. Escape before printing.
     pub fn word(&self) -> &str {
         &self.word
     }
 
-    /// What is wrong with it, as the end of a sentence about it: `is no state`.
+    /// What is wrong with it, as the end of a sentence about it.
     pub fn why(&self) -> &'static str {
         match self.mistake {
             Mistake::Option => "is no filter",
@@ -64,7 +64,7 @@ impl FilterError {
         }
     }
 
-    /// Right words in place of it.
+    /// Valid values to use in place of it.
     pub fn example(&self) -> &'static str {
         match self.mistake {
             Mistake::State => "--state LISTENING,TIME_WAIT",

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use super::error::{FilterError, Mistake};
 use super::list;
 
-/// Patterns for a name, of which one must match. `*` stands for any text, `?` for one byte; letters match in any case.
+/// Patterns for a name, of which one must match. `*` matches any text, `?` one byte; letters match in any case.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Globs {
     patterns: Vec<String>,
@@ -83,7 +83,7 @@ impl fmt::Display for Globs {
 impl FromStr for Globs {
     type Err = FilterError;
 
-    /// Reads patterns parted by commas, at least one.
+    /// Reads patterns separated by commas, at least one.
     fn from_str(list: &str) -> Result<Globs, FilterError> {
         let mut globs = Globs::default();
         for word in list.split(',') {

@@ -1,4 +1,4 @@
-//! `--pid` and `--user`: numbers, and names that stand for one.
+//! `--pid` and `--user`: numbers, and names of users and groups.
 
 use std::fmt;
 use std::str::FromStr;
@@ -63,7 +63,7 @@ impl fmt::Display for Pids {
 impl FromStr for Pids {
     type Err = FilterError;
 
-    /// Reads ids parted by commas, at least one.
+    /// Reads ids separated by commas, at least one.
     fn from_str(list: &str) -> Result<Pids, FilterError> {
         list.split(',')
             .map(|word| number(word, 1).ok_or_else(|| FilterError::new(word, Mistake::Pid)))
@@ -84,7 +84,7 @@ enum User {
     Name(String, Option<u32>),
 }
 
-/// `(uid_t)-1` is no user (POSIX chown(2)).
+/// `(uid_t)-1` is not a user (POSIX chown(2)).
 const NO_USER: u32 = u32::MAX;
 
 impl Users {
@@ -145,7 +145,7 @@ impl fmt::Display for Users {
 impl FromStr for Users {
     type Err = FilterError;
 
-    /// Reads names and ids parted by commas, at least one.
+    /// Reads names and ids separated by commas, at least one.
     fn from_str(list: &str) -> Result<Users, FilterError> {
         let mut users = Users::default();
         for word in list.split(',') {

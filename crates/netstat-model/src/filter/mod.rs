@@ -27,9 +27,9 @@ use crate::{Component, Endpoint, Owner, Protocol, Socket, State};
 use error::Mistake;
 
 /// What a socket must be to be shown. Kinds are joined by AND, the values of one kind by OR; an empty kind lets all through, so
-/// that the default is no filter at all.
+/// that the default filters nothing.
 ///
-/// Written and read as the words of a command line: `--state LISTENING,TIME_WAIT --port 443,8000-8010`.
+/// Written and read as the arguments of a command line: `--state LISTENING,TIME_WAIT --port 443,8000-8010`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Filter {
     /// `--state`: the states wanted. UDP has none (RFC 768), so with states named no UDP socket is shown.
@@ -72,7 +72,7 @@ pub trait Subject {
     fn user(&self) -> Option<u32>;
 }
 
-/// Who stands behind a subject, as far as a filter asks.
+/// The holders of a subject, as far as a filter asks.
 pub trait Holders {
     /// Whether the id of one of them is `wanted`.
     fn any_pid(&self, wanted: &dyn Fn(u32) -> bool) -> bool;
@@ -147,7 +147,7 @@ impl Filter {
         *self == Filter::default()
     }
 
-    /// Whether it asks for something that only the holders of a socket tell.
+    /// Whether it asks for something that only the holders of a socket can answer.
     pub fn needs_owners(&self) -> bool {
         !(self.pids.is_empty() && self.programs.is_empty() && self.units.is_empty())
     }
@@ -169,7 +169,7 @@ impl Filter {
         self.states.is_empty() && !self.established
     }
 
-    /// Whether `subject` is wanted, as far as its socket tells; [`Filter::wants_holders`] is the rest.
+    /// Whether `subject` is wanted, as far as its socket says; [`Filter::wants_holders`] is the rest.
     pub fn wants(&self, subject: &impl Subject) -> bool {
         let (local, foreign) = (subject.local(), subject.foreign());
         let protocol = subject.protocol();
@@ -177,7 +177,7 @@ impl Filter {
             true => self.allows_state(subject.state()),
             false => self.allows_stateless(),
         };
-        // What has no ports matches none, whatever number stands in its place.
+        // What has no ports matches none, whatever number is in its place.
         let port = |port| protocol.has_ports() && self.ports.contains(port);
         let ports = self.ports.is_empty() || port(local.port) || port(foreign.port);
         let side = |sides: &Sides, end| sides.is_empty() || (protocol.is_ip() && sides.matches(end));
@@ -267,7 +267,7 @@ impl Filter {
     }
 }
 
-/// Whether `option` stands alone, without a list behind it.
+/// Whether `option` takes no list after it.
 fn is_flag(option: &str) -> bool {
     matches!(option, "--listening" | "--established" | "--public" | "--exposed")
 }
@@ -308,7 +308,7 @@ impl fmt::Display for Filter {
 impl FromStr for Filter {
     type Err = FilterError;
 
-    /// Reads words parted by blanks, with quotes around what holds a blank; a kind named twice adds up.
+    /// Reads arguments separated by blanks, with quotes around those that hold a blank; values of an option given twice add up.
     fn from_str(text: &str) -> Result<Filter, FilterError> {
         let mut filter = Filter::default();
         let mut words = words::split(text)?.into_iter();

@@ -8,7 +8,7 @@ use super::error::{FilterError, Mistake};
 use super::list;
 use crate::Socket;
 
-/// A set of ports, each from 1 to 65535: 0 stands for a side without a port.
+/// A set of ports, each from 1 to 65535: 0 means an end without a port.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Ports {
     /// By rising port, with at least one port between two ranges.
@@ -96,7 +96,7 @@ impl fmt::Display for Ports {
 impl FromStr for Ports {
     type Err = FilterError;
 
-    /// Reads ports and ranges parted by commas, at least one.
+    /// Reads ports and ranges separated by commas, at least one.
     fn from_str(list: &str) -> Result<Ports, FilterError> {
         list.split(',')
             .map(Ports::range)

@@ -107,7 +107,7 @@ impl Side {
         place && (self.ports.is_empty() || self.ports.contains(end.port))
     }
 
-    /// `ADDRESS`, `NETWORK`, `NAME`, `:PORTS`, or one of the first three with `:PORTS` behind it; IPv6 with a port stands in
+    /// `ADDRESS`, `NETWORK`, `NAME`, `:PORTS`, or one of the first three with `:PORTS` behind it; IPv6 with a port is written in
     /// brackets.
     fn read(word: &str) -> Result<Side, FilterError> {
         let ports = |word: &str| Ports::range(word).map(|range| Ports::join(vec![range]));
@@ -123,7 +123,7 @@ impl Side {
             let (place, rest) = inner
                 .split_once(']')
                 .ok_or_else(|| FilterError::new(word, Mistake::Side))?;
-            // The length of a network may stand within the brackets or behind them.
+            // The length of a network may be within the brackets or after them.
             let (length, range) = match rest.split_once(':') {
                 Some((length, range)) => (length, Some(range)),
                 None => (rest, None),
@@ -205,7 +205,7 @@ impl fmt::Display for Sides {
 impl FromStr for Sides {
     type Err = FilterError;
 
-    /// Reads sides parted by commas, at least one.
+    /// Reads sides separated by commas, at least one.
     fn from_str(list: &str) -> Result<Sides, FilterError> {
         let mut sides = Sides::default();
         for word in list.split(',') {

@@ -72,7 +72,7 @@ impl fmt::Display for States {
 impl FromStr for States {
     type Err = FilterError;
 
-    /// Reads names parted by commas, at least one.
+    /// Reads names separated by commas, at least one.
     fn from_str(list: &str) -> Result<States, FilterError> {
         list.split(',')
             .map(|word| States::state(word).ok_or_else(|| FilterError::new(word, Mistake::State)))

@@ -205,7 +205,7 @@ proptest! {
     }
 }
 
-/// The words of any filter.
+/// The arguments of any filter.
 fn words() -> impl Strategy<Value = Vec<String>> {
     let list = |one: &'static str| proptest::collection::vec(one, 1..4).prop_map(|words| words.join(","));
     let address = prop_oneof![

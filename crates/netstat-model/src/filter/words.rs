@@ -1,8 +1,8 @@
-//! A filter in words, as it stands on a command line or behind the `/` of a screen.
+//! A filter as text, as on a command line or after the `/` of a screen.
 
 use super::error::{FilterError, Mistake};
 
-/// Parts `text` at its blanks. What stands between quotes, single or double, is one word or part of one.
+/// Splits `text` at its blanks. What is between quotes, single or double, is one argument or part of one.
 pub(super) fn split(text: &str) -> Result<Vec<String>, FilterError> {
     let mut words = Vec::new();
     let mut word: Option<String> = None;
@@ -25,7 +25,7 @@ pub(super) fn split(text: &str) -> Result<Vec<String>, FilterError> {
     Ok(words)
 }
 
-/// `value` so that [`split`] reads it back as one word.
+/// `value` so that [`split`] reads it back as one argument.
 pub(super) fn quoted(value: &str) -> String {
     if !value.is_empty() && !value.contains(|c: char| c.is_whitespace() || matches!(c, '"' | '\'')) {
         return value.to_owned();

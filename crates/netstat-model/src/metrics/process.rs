@@ -49,11 +49,11 @@ pub struct ProcessMetrics {
     pub read_bytes: Fact<u64>,
     /// Bytes it caused to be written to storage.
     pub written_bytes: Fact<u64>,
-    /// What changes seldom.
+    /// What rarely changes.
     pub identity: Arc<ProcessIdentity>,
 }
 
-/// What changes seldom about a process; shared between readings. Texts come from outside: escape before printing.
+/// What rarely changes about a process; shared between readings. Texts come from outside: escape before printing.
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct ProcessIdentity {
@@ -62,7 +62,7 @@ pub struct ProcessIdentity {
     pub comm: Box<[u8]>,
     /// The program file.
     pub image: Fact<ImageName>,
-    /// The words it was started with, each ended by a zero byte as the system keeps them; at most the first 512 bytes.
+    /// The arguments it was started with, each ended by a zero byte as the system keeps them; at most the first 512 bytes.
     #[cfg_attr(feature = "serde", serde(with = "crate::wire::fact_text"))]
     pub command: Fact<Box<[u8]>>,
     /// What it runs in, outermost first: units, containers.
@@ -115,7 +115,7 @@ impl ProcessState {
         }
     }
 
-    /// One word for it.
+    /// Its name.
     pub const fn name(self) -> &'static str {
         match self {
             ProcessState::Running => "running",

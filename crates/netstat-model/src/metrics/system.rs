@@ -182,7 +182,7 @@ pub struct Disk {
 }
 
 impl Disk {
-    /// Whether anything was ever read or written: devices that stand by idle (`loop0`) need no row.
+    /// Whether anything was ever read or written: idle devices (`loop0`) need no row.
     pub fn was_used(&self) -> bool {
         self.reads > 0 || self.writes > 0 || self.in_flight > 0
     }

@@ -54,7 +54,7 @@ pub enum FilterVerdict {
     AllBut(Vec<FilterPath>),
     /// It depends on these, in a manner that is not worked out.
     Depends(Vec<FilterPath>),
-    /// It cannot be told: why, in plain words.
+    /// It cannot be decided: the reason, in plain English.
     Unknown(&'static str),
 }
 
@@ -80,7 +80,7 @@ enum Content {
     Open(Side, Vec<u8>),
     Interface,
     InterfaceName,
-    /// Something that the question does not tell, by name.
+    /// Something that the question does not say, by name.
     Unknown(Vec<u8>),
 }
 
@@ -159,7 +159,7 @@ impl PacketFilter {
     }
 }
 
-/// Whether packets to this address are of IPv6: an IPv4-mapped one stands for IPv4.
+/// Whether packets to this address are of IPv6: an IPv4-mapped one counts as IPv4.
 fn v6(address: IpAddr) -> bool {
     address.to_canonical().is_ipv6()
 }
@@ -279,7 +279,7 @@ impl<'a> Evaluator<'a> {
                     // What went there does not come back here, and its end is the policy.
                     found.unclear = true;
                 }
-                // Who returns early is not told apart from the others any more.
+                // Packets that return early are no longer distinguished from the others.
                 Some(RuleVerdict::Return | RuleVerdict::Other(_)) => {
                     found.unclear = true;
                 }
@@ -396,7 +396,7 @@ impl<'a> Evaluator<'a> {
         None
     }
 
-    /// What the question tells about the packet.
+    /// What the question says about the packet.
     fn load(&self, source: &Source) -> Content {
         let v6 = v6(self.arrival.address);
         let arrival = &self.arrival;
@@ -454,7 +454,7 @@ fn head(bytes: &[u8], length: usize) -> &[u8] {
 }
 
 impl Found {
-    /// Takes note of a way with conditions; one without them is told by the chain's end.
+    /// Takes note of a way with conditions; one without them is reported by the chain's end.
     fn keep(&mut self, way: FilterPath, lets_in: bool) {
         if way.is_empty() || self.ways.iter().any(|(one, _)| *one == way) {
             return;
@@ -484,7 +484,7 @@ fn get(registers: &[(u32, Content)], register: u32) -> &Content {
 }
 
 impl Content {
-    /// The condition that stands for a question about it that is not worked out.
+    /// The condition for a question about it that is not evaluated.
     fn name(&self) -> Condition {
         Condition::Other(match self {
             Content::Known(_) => b"the packet".to_vec(),
@@ -564,7 +564,7 @@ fn cut(name: &[u8]) -> &[u8] {
     name.split(|&byte| byte == 0).next().unwrap_or(name)
 }
 
-/// The network of the addresses whose bits under `asked`, as wide as an address, are those of `value`; `None` when that is no network.
+/// The network of the addresses whose bits under `asked`, as wide as an address, are those of `value`; `None` when that is not a network.
 fn network(asked: &[u8], value: &[u8]) -> Option<Network> {
     let (mut mask, mut address) = ([0u8; 16], [0u8; 16]);
     for (at, (asked, value)) in asked.iter().zip(value).enumerate() {

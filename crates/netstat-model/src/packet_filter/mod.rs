@@ -66,7 +66,7 @@ pub enum ChainFamily {
 }
 
 impl ChainFamily {
-    /// The word that `nft` takes.
+    /// The keyword of `nft`.
     pub const fn name(self) -> &'static str {
         match self {
             ChainFamily::Ip => "ip",
@@ -91,7 +91,7 @@ pub enum Hook {
 }
 
 impl Hook {
-    /// The word that `nft` takes.
+    /// The keyword of `nft`.
     pub const fn name(self) -> &'static str {
         match self {
             Hook::Ingress => "ingress",

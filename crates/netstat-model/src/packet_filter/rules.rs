@@ -57,11 +57,11 @@ pub struct Set {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Element {
-    /// Its key; empty for the one that stands for all others (`NFT_SET_ELEM_CATCHALL`).
+    /// Its key; empty for the one that matches all others (`NFT_SET_ELEM_CATCHALL`).
     pub key: Vec<u8>,
     /// Whether it ends an interval.
     pub ends: bool,
-    /// Whether it stands for all keys that are not in the set.
+    /// Whether it matches all keys that are not in the set.
     pub all_others: bool,
     /// Of a map of verdicts: what becomes of the packet.
     pub verdict: Option<RuleVerdict>,

@@ -22,7 +22,7 @@ pub enum Descriptor {
     Memory(#[cfg_attr(feature = "serde", serde(with = "crate::wire::text"))] Vec<u8>),
     /// Something of the kernel's without a file: `eventfd`, `[io_uring]`, `bpf-prog`.
     Anonymous(#[cfg_attr(feature = "serde", serde(with = "crate::wire::text"))] Vec<u8>),
-    /// Anything else, as told.
+    /// Anything else, as reported.
     Other(#[cfg_attr(feature = "serde", serde(with = "crate::wire::text"))] Vec<u8>),
 }
 

@@ -35,7 +35,7 @@ impl Mapping {
 pub enum Mapped {
     /// A file, by its path in the view of the process's own root.
     File {
-        /// The path without the kernel's mark; a newline in it stands as `\012`.
+        /// The path without the kernel's mark; a newline in it is written `\012`.
         #[cfg_attr(feature = "serde", serde(with = "crate::wire::text"))]
         path: Vec<u8>,
         /// Whether the kernel says that it has been removed.

@@ -47,7 +47,7 @@ pub struct ProcessFacts {
     pub threads: u32,
     /// Whether it is a thread of the kernel itself, which has no program file.
     pub kernel_thread: bool,
-    /// The words it was started with, the program's name first, unless the process has overwritten them. Empty for a kernel
+    /// The arguments it was started with, the program's name first, unless the process has overwritten them. Empty for a kernel
     /// thread and an ended process.
     #[cfg_attr(feature = "serde", serde(with = "crate::wire::fact_texts"))]
     pub arguments: Fact<Vec<Vec<u8>>>,
@@ -114,10 +114,10 @@ pub struct Ancestor {
     /// The short name.
     #[cfg_attr(feature = "serde", serde(with = "crate::wire::text"))]
     pub comm: Vec<u8>,
-    /// The path of its program as told, without the mark of a deleted file.
+    /// The path of its program as reported, without the mark of a deleted file.
     #[cfg_attr(feature = "serde", serde(with = "crate::wire::fact_text"))]
     pub path: Fact<Vec<u8>>,
-    /// The words it was started with.
+    /// The arguments it was started with.
     #[cfg_attr(feature = "serde", serde(with = "crate::wire::fact_texts"))]
     pub arguments: Fact<Vec<Vec<u8>>>,
 }
@@ -240,7 +240,7 @@ impl ProcessFacts {
         }
     }
 
-    /// What could not be read for want of permission or by a failure, in plain words, each with its reason. What was not asked
+    /// What could not be read for lack of permission or by a failure, in plain words, each with its reason. What was not asked
     /// for, or does not exist for such a process, is none of it.
     pub fn unread(&self) -> Vec<(&'static str, Why)> {
         [

@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::Fact;
 
-/// The program of a process: the file that is really running, and what stands in its place now.
+/// The program of a process: the file that is really running, and what is in its place now.
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Program {
@@ -18,11 +18,11 @@ pub struct Program {
     pub place: FileStatus,
     /// The file that is really running, wherever it is and also when it has no name any more.
     pub running: Fact<FileFacts>,
-    /// The file that stands at `path` now, in the process's own root. [`Why::Gone`](crate::Why::Gone) when none does.
+    /// The file that is at `path` now, in the process's own root. [`Why::Gone`](crate::Why::Gone) when none does.
     pub current: Fact<FileFacts>,
     /// The number of the kind of file system the running file lies on (statfs(2), `f_type`).
     pub file_system: Fact<u64>,
-    /// The directories above `path`, the nearest first, each as it stands in the process's own root.
+    /// The directories above `path`, the nearest first, each as it is in the process's own root.
     pub directories: Fact<Vec<Directory>>,
 }
 
@@ -42,13 +42,13 @@ impl Program {
 pub enum FileStatus {
     /// At its path.
     There,
-    /// It has been removed, and nothing stands at its path.
+    /// It has been removed, and there is nothing at its path.
     Removed,
-    /// It has been removed or renamed, and another file stands at its path: an update, or a disguise.
+    /// It has been removed or renamed, and another file is at its path: an update, or a disguise.
     Replaced,
     /// It was never in a directory: memfd_create(2).
     Memory,
-    /// The kernel says that it was removed, and what stands at its path cannot be seen.
+    /// The kernel says that it was removed, and what is at its path now cannot be seen.
     RemovedUnseen,
 }
 
@@ -59,7 +59,7 @@ pub struct Directory {
     /// Absolute path.
     #[cfg_attr(feature = "serde", serde(with = "crate::wire::text"))]
     pub path: Vec<u8>,
-    /// What stands there; unknown when it may not be looked at.
+    /// What is there; unknown when it may not be read.
     pub file: Fact<FileFacts>,
 }
 
@@ -170,7 +170,7 @@ mod tests {
         let time = |seconds, nanoseconds| FileTime { seconds, nanoseconds }.time().unwrap();
         assert_eq!(time(1, 5), UNIX_EPOCH + Duration::new(1, 5));
         assert_eq!(time(-1, 500_000_000), UNIX_EPOCH - Duration::from_millis(500));
-        // The earliest and the latest moment: known or not, as the system's clock can tell them, but never a panic.
+        // The earliest and the latest moment: known or not, as the system's clock can give them, but never a panic.
         for seconds in [i64::MIN, i64::MAX] {
             let time = FileTime {
                 seconds,

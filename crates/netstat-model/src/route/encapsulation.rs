@@ -9,7 +9,7 @@ use std::net::{IpAddr, Ipv6Addr};
 pub enum Encapsulation {
     /// Labels of MPLS, the outermost first; 0 to 1048575 each.
     Mpls(Vec<u32>),
-    /// A tunnel with an IP header of its own: key, and the far end if it is told.
+    /// A tunnel with an IP header of its own: key, and the remote end if it is known.
     Ip {
         /// Whether the outer header is IPv6.
         ipv6: bool,

@@ -1,4 +1,4 @@
-//! Which own address stands for an interface in a route's row.
+//! Which own address represents an interface in a route's row.
 
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
@@ -31,7 +31,7 @@ struct PerInterface {
 }
 
 impl OutgoingAddresses {
-    /// Learns the IPv4 addresses of `addresses`, which stand in the system's order.
+    /// Learns the IPv4 addresses of `addresses`, which are in the system's order.
     pub fn new(addresses: &[InterfaceAddress]) -> Self {
         let list: Vec<InterfaceAddress> = addresses.iter().filter(|a| a.address.is_ipv4()).copied().collect();
         let mut networks = HashMap::new();
@@ -75,7 +75,7 @@ impl OutgoingAddresses {
     /// first. `None` when the interface has no IPv4 address.
     pub fn of(&self, route: &Route, hop: &NextHop) -> Option<Ipv4Addr> {
         let interface = hop.interface?.get();
-        // A preferred source of another interface, `lo` say, tells nothing of the interface that the packet leaves by.
+        // A preferred source of another interface, for example `lo`, says nothing about the interface that the packet leaves by.
         if let Some(IpAddr::V4(preferred)) = route.preferred_source
             && self.own.contains(&(interface, preferred))
         {

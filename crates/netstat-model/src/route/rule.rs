@@ -246,7 +246,7 @@ pub struct RouteWay {
     pub query: RouteQuery,
     /// What the system answers for this packet: kind, table, the one next hop, and the source address as `preferred_source`.
     pub answer: super::Route,
-    /// The row of the routing table that decided, where the system tells it.
+    /// The row of the routing table that decided, where the system reports it.
     pub matched: Option<super::Route>,
 }
 
@@ -259,7 +259,7 @@ impl RouteWay {
             .into()
     }
 
-    /// The rule that led to the table. The system does not tell it, so the rules are followed: the first one that matches
+    /// The rule that led to the table. The system does not report it, so the rules are followed: the first one that matches
     /// the packet, looks up the table of the answer, and does not suppress its row. `None` when no rule does, because rules
     /// changed meanwhile or a selector is not known here.
     pub fn rule<'r>(&self, rules: &'r [PolicyRule]) -> Option<&'r PolicyRule> {

@@ -1,4 +1,4 @@
-//! What a socket that is no plain TCP or UDP is, beside addresses and ports.
+//! Details of sockets of other kinds than plain TCP and UDP, beside addresses and ports.
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
@@ -106,7 +106,7 @@ impl VsockKind {
     }
 }
 
-/// The part of the kernel that a netlink protocol stands for (`linux/netlink.h`), as `ss` calls it; `None` for a number that
+/// The part of the kernel behind a netlink protocol (`linux/netlink.h`), as `ss` calls it; `None` for a number that
 /// has no name.
 pub fn netlink_name(protocol: u8) -> Option<&'static str> {
     Some(match protocol {
@@ -203,7 +203,7 @@ impl UnixName {
         }
     }
 
-    /// `/run/x.sock`, `@name` for an abstract one; `None` without a name. To be escaped before it is printed.
+    /// `/run/x.sock`, `@name` for an abstract one; `None` without a name. Escape before printing.
     pub fn shown(&self) -> Option<Vec<u8>> {
         match self {
             UnixName::Path(path) => Some(path.to_vec()),
@@ -217,7 +217,7 @@ impl UnixName {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct UnixPeer {
-    /// Its inode. The peer may stand in another network namespace.
+    /// Its inode. The peer may be in another network namespace.
     pub inode: NonZeroU32,
     /// Its name, where the peer was seen too.
     pub name: UnixName,

@@ -63,7 +63,7 @@ pub struct Extra {
     pub tos: Fact<u8>,
     /// What the kernel waits for next.
     pub timer: Fact<Timer>,
-    /// The mark of the socket's packets, for rules of routing and filtering (Linux `SO_MARK`); 0 is no mark.
+    /// The mark of the socket's packets, for rules of routing and filtering (Linux `SO_MARK`); 0 means no mark.
     pub mark: Fact<u32>,
     /// The id of the control group in which the socket was made (Linux cgroup v2: the inode of its directory).
     pub cgroup: Fact<u64>,
@@ -213,7 +213,7 @@ pub struct Memory {
     pub options: u32,
     /// Received while the program was busy with the socket.
     pub backlog: u32,
-    /// Packets (not bytes) dropped for want of room, since the socket was made. `None` where the running kernel does not tell (before Linux 4.6).
+    /// Packets (not bytes) dropped because a buffer was full, since the socket was created. `None` where the running kernel does not report it (before Linux 4.6).
     pub drops: Option<u32>,
 }
 

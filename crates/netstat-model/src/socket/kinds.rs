@@ -12,7 +12,7 @@ pub enum Protocol {
     /// Whole packets of one protocol above IP, and the sockets by which `ping` works without privilege
     /// ([`Detail::Ping`](super::Detail::Ping)). Its port is the number of that protocol (1 ICMP, 58 ICMPv6: IANA, Protocol Numbers).
     Raw,
-    /// Multipath TCP (RFC 8684): the connection as its program sees it. The TCP connections that it consists of stand
+    /// Multipath TCP (RFC 8684): the connection as its program sees it. The TCP connections that it consists of appear
     /// beside it as [`Protocol::Tcp`].
     Mptcp,
     /// Frames of a network interface (Linux AF_PACKET, `packet(7)`).
@@ -180,7 +180,7 @@ impl State {
         State::Bound,
     ];
 
-    /// The word in the State column.
+    /// The name in the State column.
     pub const fn name(self) -> &'static str {
         match self {
             State::Established => "ESTABLISHED",

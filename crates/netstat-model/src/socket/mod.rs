@@ -54,10 +54,10 @@ pub struct Socket {
 
 const _: () = assert!(size_of::<Socket>() <= 80, "a million sockets must fit into 100 MB");
 
-/// `Socket::user` when it was not told: `(uid_t)-1` is no user (POSIX chown(2), kernel `INVALID_UID`).
+/// `Socket::user` when it was not reported: `(uid_t)-1` is not a user (POSIX chown(2), kernel `INVALID_UID`).
 const NO_USER: u32 = u32::MAX;
 
-/// `Socket::send_queue` when it was not told; the kernel's queues stay far below it (`net.core.wmem_max` is an int).
+/// `Socket::send_queue` when it was not reported; the kernel's queues stay far below it (`net.core.wmem_max` is an int).
 const NO_QUEUE: u32 = u32::MAX;
 
 /// What a collector knows of a socket; see [`Socket::new`].
@@ -82,13 +82,13 @@ pub struct SocketFacts {
     pub interface: u32,
     /// Inode of the descriptor in the kernel's socket file system; 0 when no descriptor belongs to the socket.
     pub inode: u32,
-    /// User id of the socket's maker; `None` when not told.
+    /// User id of the socket's maker; `None` when not reported.
     pub user: Option<u32>,
-    /// The kernel's cookie, unique since boot; `None` when not told.
+    /// The kernel's cookie, unique since boot; `None` when not reported.
     pub cookie: Option<NonZeroU64>,
     /// For a listener: connections waiting to be accepted. Else: bytes received and not yet read by the program.
     pub receive_queue: u32,
-    /// For a listener: the limit of that queue (backlog). Else: bytes sent and not yet acknowledged. `None`: not told.
+    /// For a listener: the limit of that queue (backlog). Else: bytes sent and not yet acknowledged. `None`: not reported.
     pub send_queue: Option<u32>,
 }
 

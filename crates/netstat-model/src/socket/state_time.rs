@@ -18,7 +18,7 @@ pub enum TimeFrom {
     RecordedChange,
     /// From a record that has seen it in the state before: it may be longer.
     Record,
-    /// From looks at the sockets, the earliest of those that all saw it in the state: it may be longer.
+    /// From snapshots, the earliest of an unbroken series that shows it in the state: it may be longer.
     Looks,
 }
 
@@ -30,7 +30,7 @@ impl StateTime {
 }
 
 impl TimeFrom {
-    /// The word for it, as machine formats carry it.
+    /// Its name, as in JSON and CSV.
     pub const fn name(self) -> &'static str {
         match self {
             TimeFrom::Kernel => "kernel",

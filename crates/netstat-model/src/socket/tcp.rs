@@ -110,7 +110,7 @@ pub enum TcpMetric {
     TimeoutTime,
 }
 
-/// So many figures of 64 bits stand in front.
+/// The number of 64-bit figures at the beginning.
 const WIDE: usize = TcpMetric::BytesRetransmitted as usize + 1;
 const FIGURES: usize = TcpMetric::TimeoutTime as usize + 1;
 
@@ -132,7 +132,7 @@ pub enum TcpUnit {
 }
 
 impl TcpUnit {
-    /// The unit as it stands beside a figure or in a table of columns: `bytes/s`, `µs`.
+    /// The unit as shown beside a figure or in a table of columns: `bytes/s`, `µs`.
     pub const fn name(self) -> &'static str {
         match self {
             TcpUnit::Bytes => "bytes",
@@ -228,7 +228,7 @@ impl TcpMetric {
         ABOUT[self as usize].2
     }
 
-    /// What it means, in a few words.
+    /// What it means, in short.
     pub const fn meaning(self) -> &'static str {
         ABOUT[self as usize].3
     }
@@ -248,7 +248,7 @@ pub struct TcpInfo {
     narrow: [u32; FIGURES - WIDE],
     /// Why a figure is not known.
     unknown: [Option<Why>; FIGURES],
-    /// Where the sender stands in its reaction to loss.
+    /// How the sender is reacting to loss.
     pub phase: Fact<CongestionPhase>,
     /// What both sides agreed on in the handshake, and what was seen of it.
     pub options: Fact<TcpOptions>,
@@ -346,7 +346,7 @@ impl TcpInfo {
     }
 }
 
-/// Where a sender stands in its reaction to loss (Linux `enum tcp_ca_state`).
+/// How a sender is reacting to loss (Linux `enum tcp_ca_state`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum CongestionPhase {

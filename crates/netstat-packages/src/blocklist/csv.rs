@@ -3,7 +3,7 @@
 use super::network::Network;
 use super::{Loader, Target, plain};
 
-/// How many lines may stand before the header: licences and descriptions.
+/// How many lines may precede the header: licences and descriptions.
 const SAMPLE: usize = 100;
 
 /// Columns that hold an address, the likeliest first. Also the keys of JSON objects.
@@ -174,7 +174,7 @@ fn fields(line: &[u8], separator: u8) -> Vec<std::borrow::Cow<'_, [u8]>> {
             }
         };
         fields.push(field);
-        // Text between a closing quote and the separator is no field of its own.
+        // Text between a closing quote and the separator is not a field of its own.
         match memchr::memchr(separator, after) {
             Some(at) => rest = &after[at + 1..],
             None => return fields,

@@ -252,7 +252,7 @@ enum Target<'a> {
 struct Loader<'a> {
     list: &'a mut BlockList,
     source: usize,
-    /// Where the label of the entry before stands: many follow with the same.
+    /// Where the label of the previous entry is: many follow with the same.
     last_label: Option<std::ops::Range<u32>>,
 }
 

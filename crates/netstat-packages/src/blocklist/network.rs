@@ -256,7 +256,7 @@ mod tests {
         ] {
             assert!(special(word), "{word}");
         }
-        // Narrower ones stand in a list on purpose.
+        // Narrower ones are in a list on purpose.
         for word in [
             "10.1.2.3",
             "192.168.7.0/24",

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use super::network::{Network, address_of};
 use super::{Loader, Target};
 
-/// How many lines tell the form of a list.
+/// How many lines show the format of a list.
 const SAMPLE: usize = 200;
 
 /// The numbered lines of a list that say something, trimmed.
@@ -17,7 +17,7 @@ fn lines(content: &[u8]) -> impl Iterator<Item = (u32, &[u8])> {
         .filter(|(_, line)| !matches!(line.first(), None | Some(b'#' | b';')))
 }
 
-/// Whether names stand behind sinkhole addresses.
+/// Whether names follow sinkhole addresses.
 pub(super) fn looks_like_hosts(content: &[u8]) -> bool {
     lines(content).take(SAMPLE).any(|(_, line)| {
         let Ok(line) = std::str::from_utf8(line) else {
@@ -191,7 +191,7 @@ fn is_own_name(name: &str) -> bool {
 }
 
 /// Whether `name` can be a host's name: RFC 1123, 2.1, and the underscore that DNS names hold in practice. A name has at
-/// least two labels, and the last is no number, so that a mistyped address is none.
+/// least two labels, and the last is not a number, so that a mistyped address is not taken for a name.
 pub(super) fn host_name(name: &str) -> Result<(), &'static str> {
     const NOT: Result<(), &str> = Err("no address, network or host name");
     let name = trim_dot(name);
@@ -230,7 +230,7 @@ fn first_word(text: &str) -> (&str, &str) {
     }
 }
 
-/// What a comment says, or else what stands behind the entry.
+/// What a comment says, or else what follows the entry.
 fn choose<'a>(comment: &'a [u8], behind: &'a (impl AsRef<[u8]> + ?Sized)) -> &'a [u8] {
     if comment.is_empty() { behind.as_ref() } else { comment }
 }

@@ -47,7 +47,7 @@ fn plain_addresses_and_networks() {
     assert_eq!(counts(&list), [5, 0, 1, 0, 0]);
     assert_eq!(at(&list, "198.51.100.7"), hit(3, "198.51.100.7", ""));
     assert_eq!(at(&list, "203.0.113.1"), hit(4, "203.0.113.0/24", "scanner"));
-    // The narrower network, although the wider stands before it.
+    // The narrower network, although the wider comes before it.
     assert_eq!(at(&list, "203.0.113.65"), hit(6, "203.0.113.64/26", ""));
     assert_eq!(at(&list, "::ffff:203.0.113.65"), hit(6, "203.0.113.64/26", ""));
     assert_eq!(at(&list, "2001:db8:bad:1::1"), hit(7, "2001:db8:bad::/48", ""));
@@ -146,7 +146,7 @@ fn ranges_and_other_forms() {
          198.51.106.1:4444\n[2001:db8::5]:80\n2001:db8::8-2001:db8::9\nbad.example\n198.51.107.1\t8\n",
     );
     assert_eq!(list.reports()[0].bad, 1, "{:?}", list.reports()[0].first);
-    // A name with a blank cannot be told from an entry with text behind it.
+    // A name with a blank cannot be distinguished from an entry with text behind it.
     assert_eq!(list.reports()[0].first[0].line, 5);
     assert_eq!(at(&list, "198.51.100.2"), hit(1, "198.51.100.0/30", ""));
     assert_eq!(at(&list, "198.51.101.77"), hit(2, "198.51.101.0/24", "x"));

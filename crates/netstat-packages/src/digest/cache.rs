@@ -27,7 +27,7 @@ const MAX_FILE: u64 = 16 << 20;
 #[derive(Debug, Default)]
 pub struct Cache {
     known: HashMap<(FileId, Algorithm), Known>,
-    /// Counts the uses, to tell the latest.
+    /// Counts the uses, to know the latest.
     clock: u64,
     changed: bool,
     dir: Option<PathBuf>,

@@ -25,7 +25,7 @@ pub struct FileId {
 }
 
 impl FileId {
-    /// That of an open file; `None` for what is no regular file.
+    /// That of an open file; `None` for what is not a regular file.
     pub fn of(file: &File) -> std::io::Result<Option<FileId>> {
         if !file.metadata()?.is_file() {
             return Ok(None);

@@ -15,7 +15,7 @@ use super::state::State;
 use super::{Algorithm, Digest, FileId};
 use crate::why;
 
-/// How much is read at once, and how often progress is told.
+/// How much is read at once, and how often progress is reported.
 const BLOCK: usize = 256 * 1024;
 
 /// At most this many files are read at a time: more wait for the disk, not for a processor.
@@ -67,7 +67,7 @@ pub struct Hashed {
 pub enum Unhashed {
     /// It could not be opened or read.
     Read(Why),
-    /// It is no regular file.
+    /// It is not a regular file.
     NotRegular,
     /// It is larger than the limit, which is this many bytes.
     TooLarge(u64),

@@ -96,7 +96,7 @@ pub fn files(text: &[u8]) -> impl Iterator<Item = File<'_>> {
                 b'F' => now.directory = value,
                 b'R' => {
                     let mut file = File { name: value, ..now };
-                    // What is said of a file stands behind it, in small letters, but for its checksum.
+                    // The attributes of a file follow it, in lower-case letters, but for its checksum.
                     while let Some(line) = lines.next_if(|line| matches!(line.get(..2), Some(b"a:" | b"Z:"))) {
                         if let Some(checksum) = line.strip_prefix(b"Z:") {
                             file.checksum = Some(checksum);

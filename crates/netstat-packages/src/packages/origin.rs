@@ -1,13 +1,13 @@
-//! What the place of a file tells about who put it there, where no package of the distribution owns it.
+//! What the location of a file says about who put it there, where no package of the distribution owns it.
 //!
-//! A place is evidence, no proof: whoever may write to the directory may put anything there.
+//! A location is evidence, not proof: whoever may write to the directory may put anything there.
 
 use std::borrow::Cow;
 use std::path::Path;
 
 use netstat_model::text;
 
-/// What a file's place tells.
+/// What a file's location says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Origin {
     /// Whose place it is.
@@ -119,7 +119,7 @@ impl Manager {
     }
 }
 
-/// Where the components of a rule must stand in a path.
+/// Where the components of a rule must be in a path.
 #[derive(Clone, Copy)]
 enum At {
     Start,
@@ -213,14 +213,14 @@ const RULES: &[Rule] = &[
 /// Places in which nobody installs anything; what looks like a manager's directory in them proves less than nothing.
 const PASSING: &[&[&str]] = &[&["tmp"], &["var", "tmp"], &["dev"], &["run"], &["proc"]];
 
-/// What the place of the file `path`, absolute and without links, tells.
+/// What the location of the file `path`, absolute and without links, says.
 ///
 /// Below `/tmp`, `/var/tmp`, `/dev`, `/run` and `/proc` only mounted AppImages and `go run` are recognised: a directory
-/// `/tmp/.cargo/bin` is no habit of cargo.
+/// `/tmp/.cargo/bin` is not where cargo installs.
 pub fn origin(path: &Path) -> Option<Origin> {
     let bytes = path.as_os_str().as_encoded_bytes();
     let parts: Vec<&[u8]> = bytes.strip_prefix(b"/")?.split(|&byte| byte == b'/').collect();
-    // The file itself is no place.
+    // The file itself is not a directory.
     let dirs = &parts[..parts.len() - 1];
     let passing = PASSING.iter().any(|place| starts(place, dirs));
     RULES.iter().find_map(|Rule(manager, at, pattern, names)| {

@@ -15,7 +15,7 @@ pub struct Ownership {
     pub path: PathBuf,
     /// Who owns the file.
     pub owner: FileOwner,
-    /// What the file's place tells when no package is known to list it: another package manager, a tool, a habit.
+    /// What the file's location says when no package is known to list it: another package manager, a tool, a habit.
     pub origin: Option<Origin>,
 }
 

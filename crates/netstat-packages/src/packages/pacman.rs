@@ -39,7 +39,7 @@ pub(super) fn search(search: &mut Search<'_>) -> bool {
             search.problem(Database::Pacman, LOCAL, Problem::Format("other than version 9"));
             return true;
         }
-        // Where it is missing, as in images that were made without pacman, the directories tell.
+        // Where it is missing, as in images that were made without pacman, the directories say it.
         _ => {}
     }
     let names = match local.names() {

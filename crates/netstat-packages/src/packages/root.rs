@@ -56,7 +56,7 @@ impl Root {
         itself: impl Fn(&Directory) -> io::Result<T>,
     ) -> io::Result<T> {
         let mut todo: VecDeque<Vec<u8>> = components(path).map(<[u8]>::to_vec).collect();
-        // The directories from the root down to where the walk stands.
+        // The directories from the root down to where the walk is.
         let mut stack: Vec<Directory> = Vec::new();
         let mut links = 0;
         while let Some(name) = todo.pop_front() {
@@ -98,7 +98,7 @@ impl Root {
     }
 
     /// The directory `dir` without symbolic links, as the root sees it; `/` is the empty text. What does not exist or
-    /// may not be read is taken as it stands.
+    /// may not be read is taken as it is.
     ///
     /// The answer is a name to compare, not to open: another process may change a link meanwhile.
     pub(super) fn real_dir(&self, dir: &[u8]) -> Vec<u8> {
@@ -150,7 +150,7 @@ pub(super) fn dir_in(dir: &Directory, name: &[u8]) -> io::Result<Directory> {
     }
 }
 
-/// Puts the content of `file`, a text, into `content`, which is emptied first, and tells when the file was changed last.
+/// Puts the content of `file`, a text, into `content`, which is emptied first, and returns when the file was last changed.
 pub(super) fn read_whole(file: File, content: &mut Vec<u8>) -> io::Result<SystemTime> {
     let modified = files::facts(&file)?.modified;
     read_up_to(file, MAX_TEXT, content)?;
@@ -166,7 +166,7 @@ pub(super) fn read_up_to(file: File, most: u64, content: &mut Vec<u8>) -> io::Re
         return Err(too_large());
     }
     content.reserve(usize::try_from(length).unwrap_or(0) + 1);
-    // One byte more than allowed tells a file that grew meanwhile.
+    // One byte more than allowed reveals a file that grew meanwhile.
     if file.take(most + 1).read_to_end(content)? as u64 > most {
         return Err(too_large());
     }

@@ -1,4 +1,4 @@
-//! One look-up of many paths in every database there is.
+//! One look-up of many paths in every database present.
 
 use std::path::{Path, PathBuf};
 

@@ -227,7 +227,7 @@ impl Batch<'_> {
         Ok(())
     }
 
-    /// Writes that something is missing from `since` to `until`. `lost`: how many events or flows, where it can be told.
+    /// Writes that something is missing from `since` to `until`. `lost`: how many events or flows, where that is known.
     ///
     /// # Errors
     /// What SQLite says.

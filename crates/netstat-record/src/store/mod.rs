@@ -381,7 +381,7 @@ impl Writer {
         Ok(optional(found)?)
     }
 
-    /// When a recorder last wrote, as far as the store tells; `None` for a store in which nothing stands.
+    /// When a recorder last wrote, as far as the store says; `None` for an empty store.
     ///
     /// # Errors
     /// What SQLite says.

@@ -1,8 +1,8 @@
 //! What the counters of the system mean, in plain words.
 //!
-//! The words are this project's own; the facts are those of the kernel's Documentation/networking/snmp_counter.rst, the
+//! The descriptions are this project's own; the facts are those of the kernel's Documentation/networking/snmp_counter.rst, the
 //! comments of include/uapi/linux/snmp.h and net/mptcp/mib.h, the change notes that introduced a counter, and of RFC
-//! 4293 (IP, ICMP), RFC 2466 (ICMPv6), RFC 4022 (TCP) and RFC 4113 (UDP). A counter that is not listed has no words rather
+//! 4293 (IP, ICMP), RFC 2466 (ICMPv6), RFC 4022 (TCP) and RFC 4113 (UDP). A counter that is not listed has no description rather
 //! than guessed ones.
 
 mod icmp;
@@ -98,7 +98,7 @@ mod tests {
             meaning("Icmp6", "OutType143").as_deref(),
             Some("ICMPv6 messages of type 143 sent: multicast listener report, version 2")
         );
-        // The two families share words, but not where they differ.
+        // The two families share descriptions, but not where they differ.
         assert_eq!(meaning("Icmp6", "InMsgs"), meaning("Icmp", "InMsgs"));
         assert_eq!(meaning("Tcp", "ListenDrops"), None);
         assert_eq!(meaning("XfrmStat", "InMsgs"), None);

@@ -137,7 +137,7 @@ fn diverted_files_belong_to_the_other_package() {
         ("bash", Path::new("/bin/sh"))
     );
     assert_eq!(digest(&moved), "f96b697d7cb7938d525a2f31aaf161d0");
-    // Diverted by the administrator: what stands there now is nobody's. The diversion is written after the merge.
+    // Diverted by the administrator: what is there now is owned by no package. The diversion is written after the merge.
     assert_eq!(owner(dir.path(), "/usr/bin/vi"), FileOwner::Nobody);
     assert_eq!(package(dir.path(), "/usr/bin/vi.real").name, "bash");
 }

@@ -30,7 +30,7 @@ mod tag {
 /// `RPMFILE_CONFIG` and `RPMFILE_GHOST` of `include/rpm/rpmfiles.h`.
 const CONFIG: u32 = 1;
 const GHOST: u32 = 1 << 6;
-/// `RPMFILE_STATE_REPLACED`: the file of another package stands there. `RPMFILE_STATE_NOTINSTALLED`. The same header.
+/// `RPMFILE_STATE_REPLACED`: the file of another package is there. `RPMFILE_STATE_NOTINSTALLED`. The same header.
 const REPLACED: u8 = 1;
 const NOT_INSTALLED: u8 = 2;
 /// As many entries and bytes as rpm takes (`headerMaxbytes` of lib/header.c; 16-bit entry counts for V4 packages).
@@ -55,7 +55,7 @@ pub struct File<'a> {
     pub configuration: bool,
     /// Whether it is named but no part of the package's content.
     pub ghost: bool,
-    /// The digest in hexadecimal digits; empty for what is no regular file.
+    /// The digest in hexadecimal digits; empty for what is not a regular file.
     pub digest: &'a [u8],
 }
 

@@ -1,4 +1,4 @@
-//! An SQLite database file as one image in memory, with what stands in its write-ahead log.
+//! An SQLite database file as one image in memory, with the pages of its write-ahead log.
 //!
 //! The file is read, not opened by SQLite: so links are followed within the root only, no lock is taken and nothing is
 //! written beside it. (SQLite, "Database File Format", sections 1.3 and 4.)

@@ -29,7 +29,7 @@ const FORMS: &[(&str, Option<&str>)] = &[
 /// How many steps of SQLite's machine a look-up may take: a hundred times what a large system needs. A database made to
 /// keep its reader busy ends here.
 const MAX_STEPS: u32 = 100_000_000;
-/// How many steps are between two looks at the count.
+/// How many steps there are between two checks of the count.
 const STEPS_AT_ONCE: i32 = 100_000;
 
 /// Looks in rpm's database; whether there is one.
