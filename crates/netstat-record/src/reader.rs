@@ -47,6 +47,8 @@ pub struct Gap {
     pub reason: String,
     /// How many flows or events, where that is known.
     pub lost: Option<u64>,
+    /// The computer, in the store of a fleet; `None` in the record of one computer.
+    pub host: Option<Arc<[u8]>>,
 }
 
 /// What a program did for the first time.
@@ -289,15 +291,7 @@ impl Reader {
         let text = "SELECT since, until, reason, lost FROM gap WHERE until >= ?1 AND since <= ?2 ORDER BY since";
         let mut statement = self.connection().prepare(text)?;
         let range = params![since.unwrap_or(Millis::MIN), until.unwrap_or(Millis::MAX)];
-        let gaps = statement.query_map(range, |row| {
-            let lost: Option<i64> = row.get(3)?;
-            Ok(Gap {
-                since: row.get(0)?,
-                until: row.get(1)?,
-                reason: row.get(2)?,
-                lost: lost.and_then(|lost| u64::try_from(lost).ok()),
-            })
-        })?;
+        let gaps = statement.query_map(range, gap_of)?;
         Ok(gaps.collect::<Result<_, _>>()?)
     }
 
@@ -351,21 +345,37 @@ impl Reader {
         };
         let mut found = Vec::with_capacity(raw.len());
         for (program, kind, value, first) in raw {
-            use rusqlite::types::Value::{Blob, Integer};
-            let port = |port: i64| u16::try_from(port).ok();
-            let what = match (kind, value) {
-                (0, _) => Some(Novelty::Program),
-                (1, Integer(number)) => port(number).map(Novelty::Port),
-                (2, Blob(bytes)) => network(&bytes).map(Novelty::Network),
-                (3, Integer(number)) => port(number).map(Novelty::Listens),
-                _ => None,
-            };
-            if let Some(what) = what {
+            if let Some(what) = novelty_of(kind, &value) {
                 let program = self.names.program(&self.connection, program)?;
                 found.push(FirstSeen { program, what, first });
             }
         }
         Ok(found)
+    }
+}
+
+/// The gap of a row with since, until, reason and lost.
+pub(crate) fn gap_of(row: &rusqlite::Row<'_>) -> rusqlite::Result<Gap> {
+    let lost: Option<i64> = row.get(3)?;
+    Ok(Gap {
+        since: row.get(0)?,
+        until: row.get(1)?,
+        reason: row.get(2)?,
+        lost: lost.and_then(|lost| u64::try_from(lost).ok()),
+        host: None,
+    })
+}
+
+/// What a sighting of this kind, with this value, is about.
+pub(crate) fn novelty_of(kind: u8, value: &rusqlite::types::Value) -> Option<Novelty> {
+    use rusqlite::types::Value::{Blob, Integer};
+    let port = |port: i64| u16::try_from(port).ok();
+    match (kind, value) {
+        (0, _) => Some(Novelty::Program),
+        (1, Integer(number)) => port(*number).map(Novelty::Port),
+        (2, Blob(bytes)) => network(bytes).map(Novelty::Network),
+        (3, Integer(number)) => port(*number).map(Novelty::Listens),
+        _ => None,
     }
 }
 

@@ -194,6 +194,14 @@ impl Recorder {
         self
     }
 
+    /// The store that this one writes to, for what is to be sent from it.
+    ///
+    /// # Errors
+    /// When there is no store any more.
+    pub fn store(&mut self) -> Result<&mut Writer, StoreError> {
+        self.writer()
+    }
+
     /// How many flows have begun since the start, those that were there included.
     pub fn flows(&self) -> u64 {
         self.flows

@@ -20,7 +20,7 @@ use crate::StoreError;
 pub(crate) const APPLICATION: i32 = 0x4e53_5452;
 
 /// The version that this program writes, in `PRAGMA user_version`.
-pub(crate) const VERSION: i32 = 4;
+pub(crate) const VERSION: i32 = 5;
 
 /// Flows longer than this, in milliseconds, have an index of their own, so that a question about an hour need not look at all
 /// flows that began before it.
@@ -97,6 +97,19 @@ ALTER TABLE process ADD COLUMN script INTEGER;
 ALTER TABLE process ADD COLUMN container_name INTEGER;
 CREATE TABLE clock(id INTEGER PRIMARY KEY CHECK(id = 1), boot INTEGER NOT NULL, since_boot INTEGER NOT NULL, wall INTEGER NOT NULL,
   sense INTEGER NOT NULL);
+";
+
+/// What version 5 adds: what is to be sent to the store of a fleet; see [`crate::outbox`]. `ship` has one row once something is sent.
+const OUTBOX: &str = "
+CREATE TABLE ship(id INTEGER PRIMARY KEY CHECK(id = 1), store INTEGER NOT NULL, next INTEGER NOT NULL, gap INTEGER NOT NULL,
+  lost INTEGER NOT NULL, paused INTEGER);
+CREATE TABLE unsent(flow INTEGER PRIMARY KEY);
+CREATE TABLE unsent_sighting(program INTEGER NOT NULL, kind INTEGER NOT NULL, value BLOB NOT NULL,
+  PRIMARY KEY(program, kind, value)) WITHOUT ROWID;
+CREATE TABLE unsent_gap(id INTEGER PRIMARY KEY, since INTEGER NOT NULL, until INTEGER NOT NULL, reason TEXT NOT NULL,
+  lost INTEGER NOT NULL);
+CREATE TABLE segment(number INTEGER PRIMARY KEY, kind INTEGER NOT NULL, rows INTEGER NOT NULL, since INTEGER NOT NULL,
+  until INTEGER NOT NULL, body BLOB NOT NULL);
 ";
 
 /// Definitions of earlier versions that are others now.
@@ -214,6 +227,9 @@ fn make(connection: &mut Connection, from: i32) -> Result<(), StoreError> {
     }
     if from < 4 {
         change.execute_batch(SCRIPTS)?;
+    }
+    if from < 5 {
+        change.execute_batch(OUTBOX)?;
     }
     change.pragma_update(None, "application_id", APPLICATION)?;
     change.pragma_update(None, "user_version", VERSION)?;

@@ -189,6 +189,10 @@ impl Batch<'_> {
             flow.namespace.known().map(|inode| i64::from(inode) - FIRST_NAMESPACE),
         ])?;
         let number = number.unwrap_or_else(|| connection.last_insert_rowid());
+        if self.writer.shipping {
+            let text = "INSERT OR IGNORE INTO unsent(flow) VALUES(?1)";
+            connection.prepare_cached(text)?.execute([number])?;
+        }
         self.writer.note_time(number, flow);
         Ok(number)
     }
@@ -262,14 +266,20 @@ impl Batch<'_> {
         }
         let text = "INSERT OR IGNORE INTO sighting(program, kind, value, first) VALUES(?1, ?2, ?3, ?4)";
         let mut statement = self.writer.reading().prepare_cached(text)?;
-        match &what {
-            NoveltyKey::Program => statement.execute(params![program, 0, b"".as_slice(), first])?,
-            NoveltyKey::Port(port) => statement.execute(params![program, 1, port, first])?,
-            NoveltyKey::Network4(bytes) => statement.execute(params![program, 2, bytes.as_slice(), first])?,
-            NoveltyKey::Network6(bytes) => statement.execute(params![program, 2, bytes.as_slice(), first])?,
-            NoveltyKey::Listens(port) => statement.execute(params![program, 3, port, first])?,
+        let (kind, value): (u8, &dyn rusqlite::ToSql) = match &what {
+            NoveltyKey::Program => (0, &b"".as_slice()),
+            NoveltyKey::Port(port) => (1, port),
+            NoveltyKey::Network4(bytes) => (2, &bytes.as_slice()),
+            NoveltyKey::Network6(bytes) => (2, &bytes.as_slice()),
+            NoveltyKey::Listens(port) => (3, port),
         };
+        let new = statement.execute(params![program, kind, value, first])? > 0;
         drop(statement);
+        if new && self.writer.shipping {
+            let text = "INSERT OR IGNORE INTO unsent_sighting(program, kind, value) VALUES(?1, ?2, ?3)";
+            let mut statement = self.writer.reading().prepare_cached(text)?;
+            statement.execute(params![program, kind, value])?;
+        }
         self.writer.first_times.put(key, 0);
         Ok(())
     }

@@ -205,6 +205,8 @@ pub struct Writer {
     first_times: Numbers<(i64, NoveltyKey)>,
     /// Since when and until when the flows were that the running batch has written, by their segment.
     segments: HashMap<i64, (Millis, Millis)>,
+    /// Whether what is written is noted for a fleet.
+    pub(crate) shipping: bool,
     /// The store itself, and the lock file: dropped after the connection, because closing any descriptor of a file ends SQLite's own
     /// locks on it.
     locks: Locks,
@@ -286,6 +288,7 @@ impl Writer {
             programs: Numbers::new(NAMES),
             first_times: Numbers::new(MANY_NAMES),
             segments: HashMap::new(),
+            shipping: false,
             locks,
         })
     }
@@ -323,13 +326,18 @@ impl Writer {
             host,
             boot_id,
             locks,
+            shipping,
             ..
         } = self;
         // What a file that was only moved has not yet got from its journal.
         let _ = connection.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)");
         drop(connection);
         drop(locks);
-        Writer::open(&path, &host, &boot_id)
+        let mut writer = Writer::open(&path, &host, &boot_id)?;
+        if shipping {
+            writer.begin_shipping()?;
+        }
+        Ok(writer)
     }
 
     /// The connection, for retention.
