@@ -8,7 +8,7 @@ use std::sync::Arc;
 use netstat_model::{Direction, Filter, Protocol};
 use rusqlite::params;
 
-use crate::flow::{Millis, Program};
+use crate::flow::{Flow, Millis, Program};
 use crate::names::from_octets;
 use crate::reader::{Question, Reader};
 use crate::store::StoreError;
@@ -112,6 +112,43 @@ fn middle(values: &[i64]) -> Option<i64> {
     sorted.get(sorted.len().checked_sub(1)? / 2).copied()
 }
 
+/// Those that call most often first.
+fn sort(found: &mut [Beacon]) {
+    type Order<'a> = (Option<&'a [u8]>, &'a [u8], Option<&'a [u8]>, IpAddr, u16, u8);
+    fn order(beacon: &Beacon) -> Order<'_> {
+        let (address, port) = beacon.foreign;
+        let program = &beacon.program;
+        (
+            program.path.as_deref(),
+            &program.name,
+            beacon.script.as_deref(),
+            address,
+            port,
+            beacon.protocol as u8,
+        )
+    }
+    found.sort_by(|a, b| {
+        let calls = b.rhythm.calls.cmp(&a.rhythm.calls);
+        calls.then_with(|| order(a).cmp(&order(b)))
+    });
+}
+
+/// The rhythms in the flows that `each` shows, which began at `since` or later; with `candidates` also those that are not yet sure.
+/// Time servers are left out.
+///
+/// # Errors
+/// Those of `each`.
+pub fn collect_rhythms(
+    since: Millis,
+    candidates: bool,
+    each: impl FnOnce(&mut dyn FnMut(Flow) -> ControlFlow<()>) -> Result<(), StoreError>,
+) -> Result<Vec<Beacon>, StoreError> {
+    let judge = if candidates { CANDIDATE.judge } else { BEACON.judge };
+    let mut found = of_flows(since, judge, each)?;
+    sort(&mut found);
+    Ok(found)
+}
+
 /// How long and how often calls must go on to be looked at.
 #[derive(Clone, Copy, Debug)]
 struct Least {
@@ -154,11 +191,7 @@ impl Reader {
             true => self.all_rhythms(since, least)?,
             false => self.some_rhythms(since, filter, least)?,
         };
-        let order = |beacon: &Beacon| (beacon.program.id, beacon.script.clone(), beacon.foreign);
-        found.sort_by(|a, b| {
-            let calls = b.rhythm.calls.cmp(&a.rhythm.calls);
-            calls.then_with(|| order(a).cmp(&order(b)))
-        });
+        sort(&mut found);
         Ok(found)
     }
 
@@ -217,52 +250,63 @@ impl Reader {
     }
 
     fn some_rhythms(&mut self, since: Millis, filter: &Filter, least: Least) -> Result<Vec<Beacon>, StoreError> {
-        type Calls = (Arc<Program>, Vec<Millis>);
-        type Key = (i64, Option<Arc<[u8]>>, IpAddr, u16, Protocol);
-        let mut calls: HashMap<Key, Calls> = HashMap::new();
         let question = Question {
             since: Some(since),
             filter: filter.clone(),
             ..Question::default()
         };
-        self.flows(&question, &mut |flow| {
-            let called = flow.direction == Direction::Outgoing
-                || (flow.protocol == Protocol::Udp && flow.foreign.1 != 0 && flow.local.1 > flow.foreign.1);
-            let time = flow.protocol == Protocol::Udp && flow.foreign.1 == NTP;
-            if called
-                && !time
-                && flow.begun
-                && flow.first >= since
-                && let Some(process) = &flow.process
-            {
-                let program = &process.program;
-                let foreign = flow.foreign.0.to_canonical();
-                let key = (
-                    program.id,
-                    process.script.clone(),
-                    foreign,
-                    flow.foreign.1,
-                    flow.protocol,
-                );
-                let entry = calls.entry(key).or_insert_with(|| (Arc::clone(program), Vec::new()));
-                entry.1.push(flow.first);
-            }
-            ControlFlow::Continue(())
-        })?;
-        let found = calls
-            .into_iter()
-            .filter_map(|((_, script, address, port, protocol), (program, times))| {
-                Some(Beacon {
-                    program,
-                    script,
-                    foreign: (address, port),
-                    protocol,
-                    rhythm: (least.judge)(&times)?,
-                })
-            })
-            .collect();
-        Ok(found)
+        of_flows(since, least.judge, |visit| self.flows(&question, visit))
     }
+}
+
+/// The rhythms in the flows that `each` shows.
+fn of_flows(
+    since: Millis,
+    judge: fn(&[Millis]) -> Option<Rhythm>,
+    each: impl FnOnce(&mut dyn FnMut(Flow) -> ControlFlow<()>) -> Result<(), StoreError>,
+) -> Result<Vec<Beacon>, StoreError> {
+    type Calls = (Arc<Program>, Vec<Millis>);
+    type Key = (i64, Option<Arc<[u8]>>, IpAddr, u16, Protocol, Vec<u8>);
+    let mut calls: HashMap<Key, Calls> = HashMap::new();
+    each(&mut |flow| {
+        let called = flow.direction == Direction::Outgoing
+            || (flow.protocol == Protocol::Udp && flow.foreign.1 != 0 && flow.local.1 > flow.foreign.1);
+        let time = flow.protocol == Protocol::Udp && flow.foreign.1 == NTP;
+        if called
+            && !time
+            && flow.begun
+            && flow.first >= since
+            && let Some(process) = &flow.process
+        {
+            let program = &process.program;
+            let foreign = flow.foreign.0.to_canonical();
+            let key = (
+                program.id,
+                process.script.clone(),
+                foreign,
+                flow.foreign.1,
+                flow.protocol,
+                // In a fleet each computer calls by its own clock.
+                flow.boot.host.clone(),
+            );
+            let entry = calls.entry(key).or_insert_with(|| (Arc::clone(program), Vec::new()));
+            entry.1.push(flow.first);
+        }
+        ControlFlow::Continue(())
+    })?;
+    let found = calls
+        .into_iter()
+        .filter_map(|((_, script, address, port, protocol, _), (program, times))| {
+            Some(Beacon {
+                program,
+                script,
+                foreign: (address, port),
+                protocol,
+                rhythm: judge(&times)?,
+            })
+        })
+        .collect();
+    Ok(found)
 }
 
 #[cfg(test)]

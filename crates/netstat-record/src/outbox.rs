@@ -20,10 +20,17 @@ pub enum SegmentKind {
     Sightings,
     /// Times of which something is missing.
     Gaps,
+    /// Sums of flows.
+    Sums,
 }
 
 impl SegmentKind {
-    const ALL: [SegmentKind; 3] = [SegmentKind::Flows, SegmentKind::Sightings, SegmentKind::Gaps];
+    const ALL: [SegmentKind; 4] = [
+        SegmentKind::Flows,
+        SegmentKind::Sightings,
+        SegmentKind::Gaps,
+        SegmentKind::Sums,
+    ];
 
     /// The number that the store keeps: never changed, only added to.
     const fn number(self) -> i64 {
@@ -32,8 +39,7 @@ impl SegmentKind {
 
     fn from_number(number: i64) -> Result<SegmentKind, StoreError> {
         let kind = usize::try_from(number).ok().and_then(|at| Self::ALL.get(at));
-        kind.copied()
-            .ok_or(StoreError::Damaged("a segment of an unknown kind"))
+        kind.copied().ok_or(StoreError::Damaged("a segment of an unknown kind"))
     }
 }
 
@@ -49,14 +55,6 @@ pub enum SegmentRows<'a> {
 }
 
 impl SegmentRows<'_> {
-    fn kind(&self) -> SegmentKind {
-        match self {
-            SegmentRows::Flows(_) => SegmentKind::Flows,
-            SegmentRows::Sightings(_) => SegmentKind::Sightings,
-            SegmentRows::Gaps(_) => SegmentKind::Gaps,
-        }
-    }
-
     fn len(&self) -> usize {
         match self {
             SegmentRows::Flows(rows) => rows.len(),
@@ -79,8 +77,8 @@ impl SegmentRows<'_> {
     }
 }
 
-/// Turns rows into the body of a segment with this number; `None`: nothing of them is to be sent.
-pub type Encode<'e> = dyn FnMut(SegmentRows<'_>, u64) -> Option<Vec<u8>> + 'e;
+/// Turns rows into the body of a segment with this number, and says what they are there; `None`: nothing of them is to be sent.
+pub type Encode<'e> = dyn FnMut(SegmentRows<'_>, u64) -> Option<(SegmentKind, Vec<u8>)> + 'e;
 
 /// Rows that are sent as they are, as often as it takes.
 #[derive(Clone, PartialEq, Eq)]
@@ -99,7 +97,11 @@ pub struct Segment {
 
 impl std::fmt::Debug for Segment {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "segment {} of {:016x}, {} rows of {:?}", self.number, self.store, self.rows, self.kind)
+        write!(
+            f,
+            "segment {} of {:016x}, {} rows of {:?}",
+            self.number, self.store, self.rows, self.kind
+        )
     }
 }
 
@@ -149,7 +151,8 @@ impl Writer {
                      WHERE s.until >= ?1 AND f.id BETWEEN s.number << 16 AND (s.number + 1 << 16) - 1 AND f.first + f.span >= ?1",
                     [since],
                 )?;
-                let text = "INSERT OR IGNORE INTO unsent_sighting SELECT program, kind, value FROM sighting WHERE first >= ?1";
+                let text =
+                    "INSERT OR IGNORE INTO unsent_sighting SELECT program, kind, value FROM sighting WHERE first >= ?1";
                 change.execute(text, [since])?;
                 change.execute("UPDATE ship SET paused = NULL", [])?;
             }
@@ -214,7 +217,10 @@ impl Writer {
     }
 
     /// The random number of this record among those that send; 0 as long as none does.
-    fn ship_store(&self) -> Result<u64, StoreError> {
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn ship_store(&self) -> Result<u64, StoreError> {
         let store = self
             .reading()
             .query_row("SELECT store FROM ship", [], |row| row.get::<_, i64>(0));
@@ -323,7 +329,8 @@ fn give_up(change: &Connection, old: rusqlite::Result<Old>, reason: &str) -> Res
 
 /// Notes a gap that only the fleet's store has. Those for the same reason that wait to be sent are one.
 fn note_loss(change: &Connection, (since, until): (Millis, Millis), reason: &str, lost: i64) -> Result<(), StoreError> {
-    let text = "UPDATE unsent_gap SET since = min(since, ?1), until = max(until, ?2), lost = lost + ?4 WHERE reason = ?3";
+    let text =
+        "UPDATE unsent_gap SET since = min(since, ?1), until = max(until, ?2), lost = lost + ?4 WHERE reason = ?3";
     if change.execute(text, params![since, until, reason, lost])? == 0 {
         let text = "INSERT INTO unsent_gap(since, until, reason, lost) VALUES(?1, ?2, ?3, ?4)";
         change.execute(text, params![since, until, reason, lost])?;
@@ -338,14 +345,17 @@ fn keep(change: &Connection, rows: SegmentRows<'_>, encode: &mut Encode<'_>) -> 
         return Ok(());
     }
     let number: i64 = change.query_row("SELECT next FROM ship", [], |row| row.get(0))?;
-    let Some(body) = encode(rows, number as u64) else { return Ok(()) };
+    let Some((kind, body)) = encode(rows, number as u64) else {
+        return Ok(());
+    };
     if body.len() > LARGEST && rows.len() > 1 {
         let half = rows.len() / 2;
         let (first, second) = match rows {
             SegmentRows::Flows(rows) => (SegmentRows::Flows(&rows[..half]), SegmentRows::Flows(&rows[half..])),
-            SegmentRows::Sightings(rows) => {
-                (SegmentRows::Sightings(&rows[..half]), SegmentRows::Sightings(&rows[half..]))
-            }
+            SegmentRows::Sightings(rows) => (
+                SegmentRows::Sightings(&rows[..half]),
+                SegmentRows::Sightings(&rows[half..]),
+            ),
             SegmentRows::Gaps(rows) => (SegmentRows::Gaps(&rows[..half]), SegmentRows::Gaps(&rows[half..])),
         };
         keep(change, first, encode)?;
@@ -354,7 +364,7 @@ fn keep(change: &Connection, rows: SegmentRows<'_>, encode: &mut Encode<'_>) -> 
     let (since, until) = rows.range();
     change
         .prepare_cached("INSERT INTO segment(number, kind, rows, since, until, body) VALUES(?1, ?2, ?3, ?4, ?5, ?6)")?
-        .execute(params![number, rows.kind().number(), rows.len() as i64, since, until, body])?;
+        .execute(params![number, kind.number(), rows.len() as i64, since, until, body])?;
     change.execute("UPDATE ship SET next = next + 1", [])?;
     Ok(())
 }
@@ -388,7 +398,12 @@ fn cut_flows(
     change.execute("DELETE FROM unsent WHERE flow <= ?1", [last])?;
     if missing > 0 {
         let range = SegmentRows::Flows(&flows).range();
-        note_loss(change, range, "connections left the record before they were sent", missing)?;
+        note_loss(
+            change,
+            range,
+            "connections left the record before they were sent",
+            missing,
+        )?;
     }
     keep(change, SegmentRows::Flows(&flows), encode)?;
     Ok(numbers)
@@ -411,7 +426,8 @@ fn cut_sightings(
         rows.collect::<Result<_, _>>()?
     };
     let mut seen = Vec::with_capacity(raw.len());
-    let mut done = change.prepare_cached("DELETE FROM unsent_sighting WHERE program = ?1 AND kind = ?2 AND value = ?3")?;
+    let mut done =
+        change.prepare_cached("DELETE FROM unsent_sighting WHERE program = ?1 AND kind = ?2 AND value = ?3")?;
     for (program, kind, value, first) in &raw {
         done.execute(params![program, kind, value])?;
         if let (Some(first), Some(what)) = (first, novelty_of(*kind, value)) {
@@ -431,7 +447,8 @@ fn cut_gaps(change: &Connection, most: usize, encode: &mut Encode<'_>) -> Result
     let mut gaps: Vec<Gap> = Vec::new();
     let mut last = None;
     {
-        let text = "SELECT since, until, reason, lost, id FROM gap WHERE id > (SELECT gap FROM ship) ORDER BY id LIMIT ?1";
+        let text =
+            "SELECT since, until, reason, lost, id FROM gap WHERE id > (SELECT gap FROM ship) ORDER BY id LIMIT ?1";
         let mut statement = change.prepare_cached(text)?;
         let mut rows = statement.query([most as i64])?;
         while let Some(row) = rows.next()? {

@@ -23,15 +23,21 @@ pub struct Question {
     pub filter: Filter,
     /// Only flows of processes that run one of these scripts; empty: of any.
     pub scripts: Globs,
+    /// Only flows of these computers; empty: of any.
+    pub hosts: Globs,
     /// Whether those that began last come first.
     pub newest_first: bool,
+    /// So many are enough, where the store can stop by itself.
+    pub most: Option<usize>,
 }
 
 impl Question {
-    fn wants(&self, flow: &Flow) -> bool {
+    /// Whether `flow` is wanted, as far as the filters say.
+    pub fn wants(&self, flow: &Flow) -> bool {
         let script = || flow.process.as_ref()?.script.clone();
         self.filter.wants(flow)
             && self.filter.wants_holders(flow)
+            && (self.hosts.is_empty() || self.hosts.matches(&flow.boot.host))
             && (self.scripts.is_empty() || script().is_some_and(|script| self.scripts.matches_path(&script)))
     }
 }
@@ -73,6 +79,16 @@ pub struct FirstSeen {
     pub what: Novelty,
     /// When.
     pub first: Millis,
+}
+
+impl FirstSeen {
+    /// The order of an answer: by time, then by program and what it did.
+    pub fn order(&self, other: &FirstSeen) -> std::cmp::Ordering {
+        fn key(seen: &FirstSeen) -> (Millis, Option<&[u8]>, &[u8], Novelty) {
+            (seen.first, seen.program.path.as_deref(), &seen.program.name, seen.what)
+        }
+        key(self).cmp(&key(other))
+    }
 }
 
 /// Up to so many addresses or processes a question is answered by their index; beyond, the time is the better way. Each costs one look
@@ -155,7 +171,8 @@ impl Reader {
         // While rows are read, names come from the same view of the store, and without a transaction each.
         let mut statement = connection.prepare(&text)?;
         let mut rows = statement.query(params![since, until])?;
-        let everything = question.filter == Filter::default() && question.scripts.is_empty();
+        let everything =
+            question.filter == Filter::default() && question.scripts.is_empty() && question.hosts.is_empty();
         while let Some(row) = rows.next()? {
             watchdog.feed();
             let flow = match names.flow(connection, row) {
@@ -305,14 +322,26 @@ impl Reader {
             .query_row("SELECT min(first) FROM flow", [], |row| row.get(0))?)
     }
 
+    /// How many flows there are.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn count(&self) -> Result<u64, StoreError> {
+        let count: i64 = self
+            .connection()
+            .query_row("SELECT count(*) FROM flow", [], |row| row.get(0))?;
+        Ok(count as u64)
+    }
+
     /// Everything that programs did for the first time since `since`, oldest first.
     ///
     /// # Errors
     /// What SQLite says.
     pub fn novelties(&mut self, since: Millis) -> Result<Vec<FirstSeen>, StoreError> {
-        let text =
-            "SELECT program, kind, value, first FROM sighting WHERE first >= ?1 ORDER BY first, program, kind, value";
-        self.sightings(text, since)
+        let text = "SELECT program, kind, value, first FROM sighting WHERE first >= ?1";
+        let mut seen = self.sightings(text, since)?;
+        seen.sort_by(FirstSeen::order);
+        Ok(seen)
     }
 
     /// Everything that the programs with this path, or this short name where no path is known, ever did for the first time, oldest

@@ -9,7 +9,9 @@ use std::time::SystemTime;
 use netstat_model::text::{escape_str, shell_quoted};
 use netstat_model::{Filter, Protocol, Socket, State};
 use netstat_os::System;
-use netstat_record::{Beacon, Coverage, Millis, OpenFlow, ProgramHistory, Reader, StateAge, StoreError};
+use netstat_record::{
+    Beacon, Coverage, FlowStore, Millis, OpenFlow, ProgramHistory, Question, Reader, StateAge, StoreError,
+};
 
 use netstat_audit::Past;
 pub(crate) use netstat_audit::past::{is_older, time};
@@ -46,7 +48,7 @@ impl NoRecord {
 /// An open record.
 #[derive(Debug)]
 pub(crate) struct Recall {
-    pub(crate) reader: Reader,
+    pub(crate) reader: Box<dyn FlowStore>,
     /// Where it is.
     pub(crate) path: PathBuf,
     /// How far back it reaches.
@@ -110,16 +112,34 @@ impl Recall {
             error => unusable(path, &error.to_string()),
         };
         let reader = Reader::open(path).map_err(failed)?;
-        let now = netstat_record::millis(now);
-        let reach = reader.reach(now).map_err(failed)?;
-        let gaps = reader.gaps(None, None).map_err(failed)?;
+        let mut recall = Recall::of_store(Box::new(reader), path, system, now).map_err(failed)?;
         let mut lock = path.as_os_str().to_owned();
         lock.push(".lock");
+        recall.watched = system.is_locked(Path::new(&lock)).unwrap_or(false);
+        Ok(recall)
+    }
+
+    /// What `store` remembers, which is at `path`.
+    ///
+    /// # Errors
+    /// What the store says.
+    pub(crate) fn of_store(
+        mut store: Box<dyn FlowStore>,
+        path: &Path,
+        system: &dyn System,
+        now: SystemTime,
+    ) -> Result<Recall, StoreError> {
+        let reach = store.reach(netstat_record::millis(now))?;
+        // Whose clock was set in a fleet says nothing about this computer's.
+        let gaps = match store.is_fleet() {
+            true => Vec::new(),
+            false => store.gaps(&Question::default())?,
+        };
         Ok(Recall {
-            reader,
+            reader: store,
             path: path.to_owned(),
             reach,
-            watched: system.is_locked(Path::new(&lock)).unwrap_or(false),
+            watched: false,
             boot_id: system.boot_id().ok(),
             clock_set: gaps.iter().filter(|gap| gap.is_clock()).map(|gap| gap.until).max(),
         })
@@ -178,7 +198,8 @@ impl Past for Recall {
     }
 
     fn beacons(&mut self, since: SystemTime) -> Result<Vec<Beacon>, String> {
-        let found = self.reader.beacons(netstat_record::millis(since), &Filter::default());
+        let since = netstat_record::millis(since);
+        let found = self.reader.rhythms(since, &Filter::default(), false);
         found.map_err(|error| escape_str(&error.to_string()).into_owned())
     }
 

@@ -32,6 +32,12 @@ pub static COMMANDS: &[Command] = &[
         definition: history::definition,
         run: history::run,
     },
+    #[cfg(feature = "fleet")]
+    Command {
+        name: "fleet",
+        definition: crate::commands::fleet::definition,
+        run: crate::commands::fleet::run,
+    },
     #[cfg(feature = "serve")]
     Command {
         name: "serve",

@@ -101,6 +101,14 @@ impl Users {
         })
     }
 
+    /// The ids in it; names that have not been found have none.
+    pub fn ids(&self) -> impl Iterator<Item = u32> {
+        self.users.iter().filter_map(|user| match user {
+            User::Id(id) => Some(*id),
+            User::Name(_, found) => *found,
+        })
+    }
+
     /// Adds every user of `other` that is not there yet.
     pub fn add(&mut self, other: Users) {
         for user in other.users {

@@ -59,6 +59,9 @@ pub enum StoreError {
     /// An older program made it, and only a recorder may change it.
     #[error("{0}: the record has the older version {1}: `netstat record --for 1s` brings it up to date")]
     Older(PathBuf, i32),
+    /// What the store of a fleet, or the way to it, says.
+    #[error("{0}")]
+    Fleet(String),
     /// A value in it cannot be; which.
     #[error("the record is damaged: {0}")]
     Damaged(&'static str),

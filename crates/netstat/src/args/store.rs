@@ -1,32 +1,91 @@
-//! `--store`: where the record is.
+//! `--store`: where the record is: a file of this computer, or the store of a fleet.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use clap::Args;
+use netstat_os::System;
+use netstat_record::{FlowStore, Reader, StoreError};
 
 use crate::context::Failure;
-use netstat_os::System;
+use crate::recall::{NoRecord, Recall, refused};
 
-/// The file of the record.
+/// The file of the record, or the address of a fleet's store.
 #[derive(Args, Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct StoreArgs {
     /// record file [default: $XDG_STATE_HOME/netstat/record.db or ~/.local/state/netstat/record.db; for root
-    /// /var/lib/netstat/record.db]
+    /// /var/lib/netstat/record.db], or a fleet's store: clickhouse://HOST[:PORT]/DATABASE
     #[arg(long, value_name = "PATH", alias = "history")]
     store: Option<PathBuf>,
+    #[cfg(feature = "fleet")]
+    #[command(flatten)]
+    fleet: FleetArgs,
+}
+
+/// Where the fleet's configuration is.
+#[cfg(feature = "fleet")]
+#[derive(Args, Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct FleetArgs {
+    /// the fleet's user, password and certificates [default: /etc/netstat/fleet.toml for root, else
+    /// ~/.config/netstat/fleet.toml]
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    fleet_config: Option<PathBuf>,
+}
+
+#[cfg(feature = "fleet")]
+impl FleetArgs {
+    /// What the configuration says.
+    ///
+    /// # Errors
+    /// When it cannot be used, or a named file is not there.
+    pub(crate) fn config(&self, root: bool) -> Result<netstat_fleet::FleetConfig, Failure> {
+        let named = self.fleet_config.as_deref();
+        if let Some(path) = named.filter(|path| !path.exists()) {
+            return Err(unusable(&format!("{}: there is no such file", path.display())));
+        }
+        let usual = || netstat_fleet::default_path(root, |name| std::env::var_os(name));
+        match named.map(Path::to_owned).or_else(usual) {
+            Some(path) => netstat_fleet::FleetConfig::read(&path).map_err(|error| unusable(&error.to_string())),
+            None => Ok(netstat_fleet::FleetConfig::default()),
+        }
+    }
+
+    /// A client of the engine at `address`, or where the configuration says.
+    ///
+    /// # Errors
+    /// When neither names one, the address is wrong, or the configuration cannot be used.
+    pub(crate) fn client(
+        &self,
+        address: Option<&netstat_fleet::Address>,
+        root: bool,
+    ) -> Result<netstat_fleet::Client, Failure> {
+        let config = self.config(root)?;
+        let Some(address) = address.or(config.at.as_ref()) else {
+            let why =
+                "no fleet is named: --at clickhouse://HOST/DATABASE, or at = \"...\" in the fleet's configuration";
+            return Err(Failure::Usage(why.to_owned()));
+        };
+        netstat_fleet::Client::new(address, &config).map_err(|error| unusable(&error.to_string()))
+    }
+}
+
+/// A failure in one line.
+#[cfg(feature = "fleet")]
+fn unusable(why: &str) -> Failure {
+    Failure::Refused(netstat_model::text::escape_str(why).into_owned())
 }
 
 impl StoreArgs {
     /// Files that may hold a record to read; none of them has to exist.
     pub(crate) fn places(&self, system: &dyn System) -> Vec<PathBuf> {
         // The usual record is of this machine, and says nothing of another.
-        if !self.is_named() && !system.has_files() {
+        if self.store.is_none() && !system.has_files() {
             return Vec::new();
         }
         crate::recall::places(self.store.as_deref(), system.is_superuser())
     }
 
-    /// Whether a file was named.
+    /// Whether a store was named.
     pub(crate) fn is_named(&self) -> bool {
         self.store.is_some()
     }
@@ -34,11 +93,113 @@ impl StoreArgs {
     /// The file's path.
     ///
     /// # Errors
-    /// When none is named and no HOME says where the default is.
+    /// When none is named and no HOME says where the default is, or a fleet's store is named.
     pub(crate) fn path(&self, root: bool) -> Result<PathBuf, Failure> {
+        if let Some(text) = self.fleet_address() {
+            return Err(Failure::Usage(format!(
+                "--store {text} is a fleet's store; the record itself is a file"
+            )));
+        }
         self.store
             .clone()
             .or_else(|| netstat_record::default_path(root, |name| std::env::var_os(name)))
             .ok_or_else(|| Failure::Usage("HOME is not set; name the record file with --store PATH".to_owned()))
     }
+
+    /// What was typed, where it is meant as the address of a fleet's store.
+    fn fleet_address(&self) -> Option<&str> {
+        let text = self.store.as_deref()?.to_str()?;
+        let schemes = ["clickhouse:", "clickhouses:", "http://", "https://"];
+        schemes.iter().any(|scheme| text.starts_with(scheme)).then_some(text)
+    }
+
+    /// Opens the store to ask it.
+    ///
+    /// # Errors
+    /// When there is none, or it cannot be used.
+    pub(crate) fn open(&self, system: &dyn System) -> Result<Box<dyn FlowStore>, Failure> {
+        if let Some(text) = self.fleet_address() {
+            return self.open_fleet(text, system.is_superuser());
+        }
+        let path = self.path(system.is_superuser())?;
+        Ok(Box::new(Reader::open(&path).map_err(|error| refused(&error))?))
+    }
+
+    /// What the record remembers, for the commands that show what is there now.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub(crate) fn recall(&self, system: &dyn System, now: SystemTime) -> Result<Recall, NoRecord> {
+        let Some(text) = self.fleet_address() else {
+            return Recall::open(&self.places(system), system, now);
+        };
+        let unusable = |failure: Failure| match failure {
+            Failure::Usage(why) | Failure::Refused(why) => NoRecord::Unusable(why),
+            Failure::Output(error) => NoRecord::Unusable(error.to_string()),
+        };
+        let store = self.open_fleet(text, system.is_superuser()).map_err(unusable)?;
+        let failed = |error: StoreError| unusable(refused(&error));
+        Recall::of_store(store, Path::new(text), system, now).map_err(failed)
+    }
+
+    #[cfg(feature = "fleet")]
+    fn open_fleet(&self, text: &str, root: bool) -> Result<Box<dyn FlowStore>, Failure> {
+        let client = self.fleet_client(text, root)?;
+        let shown = client.address().to_string();
+        let store = netstat_fleet::FleetStore::open(client);
+        Ok(Box::new(store.map_err(|error| unusable(&format!("{shown}: {error}")))?))
+    }
+
+    #[cfg(feature = "fleet")]
+    fn fleet_client(&self, text: &str, root: bool) -> Result<netstat_fleet::Client, Failure> {
+        // `clickhouse:` alone stands for the store that the configuration names.
+        let address = match text {
+            "clickhouse:" | "clickhouse://" => None,
+            text => Some(parsed("--store", text)?),
+        };
+        self.fleet.client(address.as_ref(), root)
+    }
+
+    /// A client of the fleet's store; `None` where the store is a file.
+    ///
+    /// # Errors
+    /// When the address or the configuration cannot be used.
+    #[cfg(feature = "fleet")]
+    pub(crate) fn fleet(&self, root: bool) -> Result<Option<netstat_fleet::Client>, Failure> {
+        self.fleet_address()
+            .map(|text| self.fleet_client(text, root))
+            .transpose()
+    }
+
+    /// The fleet's configuration.
+    #[cfg(feature = "fleet")]
+    pub(crate) fn fleet_args(&self) -> &FleetArgs {
+        &self.fleet
+    }
+
+    #[cfg(not(feature = "fleet"))]
+    fn open_fleet(&self, text: &str, _: bool) -> Result<Box<dyn FlowStore>, Failure> {
+        Err(Failure::Refused(format!(
+            "--store {text}: this netstat was built without the feature \"fleet\""
+        )))
+    }
+}
+
+/// The address that was typed for `option`.
+///
+/// # Errors
+/// What is wrong with it.
+#[cfg(feature = "fleet")]
+fn parsed(option: &str, text: &str) -> Result<netstat_fleet::Address, Failure> {
+    let address = text.parse::<netstat_fleet::Address>();
+    address.map_err(|why| Failure::Usage(format!("{option} {text} {why}")))
+}
+
+/// A value of the command line that is the address of a fleet's store.
+///
+/// # Errors
+/// What is wrong with it.
+#[cfg(feature = "fleet")]
+pub(crate) fn address(text: &str) -> Result<netstat_fleet::Address, String> {
+    text.parse::<netstat_fleet::Address>().map_err(|why| why.to_string())
 }

@@ -3,6 +3,8 @@
 pub(crate) mod audit;
 pub(crate) mod completions;
 pub(crate) mod doctor;
+#[cfg(feature = "fleet")]
+pub(crate) mod fleet;
 pub(crate) mod history;
 pub(crate) mod inspect;
 pub(crate) mod man;

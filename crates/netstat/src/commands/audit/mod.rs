@@ -24,7 +24,6 @@ use crate::args::similar::nearest;
 use crate::args::store::StoreArgs;
 use crate::context::{Command, Context, ContextClock, Diagnostics, Failure, Outcome, Progress, names};
 use crate::output::json::{self, Document};
-use crate::recall::Recall;
 use netstat_audit::finding::{Finding, Rule, Severity};
 use netstat_audit::rules::{self, RULES};
 use netstat_audit::{Auditor, Judged, Options, Past, Survey, case, host};
@@ -196,7 +195,7 @@ fn run(matches: &ArgMatches, context: &mut Context<'_>) -> Result<Outcome, Failu
         program: crate::context::program_path_for(context.system),
     };
     let now = (context.now)();
-    let mut past = Recall::open(&words.store.places(context.system), context.system, now);
+    let mut past = words.store.recall(context.system, now);
     let mut cache = crate::context::digests(context.system);
     let mut files = netstat_audit::files_of(context.system);
     let mut auditor = Auditor {

@@ -34,6 +34,9 @@ pub(super) struct HistoryArgs {
     /// only connections of processes that run these scripts: file names, or paths if they hold a slash, with * and ?
     #[arg(long, value_name = "LIST", value_parser = crate::args::values::globs, help_heading = crate::args::filter::FILTERS)]
     pub(super) script: Vec<Globs>,
+    /// only connections of these computers, in the store of a fleet: names, with * and ?
+    #[arg(long, value_name = "LIST", value_parser = crate::args::values::globs, help_heading = crate::args::filter::FILTERS)]
+    pub(super) host: Vec<Globs>,
     /// only connections that were open after this time: 12h, "2 hours ago", yesterday, 03:50, 2026-11-22, 2026-11-22T03:00, all
     #[arg(long, value_name = "TIME", value_parser = units::when, default_value = "1d")]
     pub(super) since: When,
@@ -98,6 +101,9 @@ pub(super) struct HistoryArgs {
     /// programs that contact the same remote address at regular intervals, and candidates
     #[arg(long, conflicts_with_all = ["flow_group", "flow_columns", "flow_sort"])]
     pub(super) beacons: bool,
+    /// programs, ports and networks that few computers of a fleet have, those of one computer first; needs a fleet's store
+    #[arg(long, conflicts_with_all = ["flow_group", "flow_columns", "flow_sort", "new", "follow", "plot", "beacons", "gaps", "summary"])]
+    pub(super) rare: bool,
     /// when nothing was recorded or something was lost, and why
     #[arg(long, conflicts_with_all = ["flow_group", "flow_columns", "flow_sort", "new", "follow", "plot", "beacons"])]
     pub(super) gaps: bool,
@@ -126,6 +132,19 @@ pub(super) enum PlotOf {
 }
 
 impl HistoryArgs {
+    /// Whether it asks about one computer, by its whole name.
+    pub(super) fn is_one_host(&self) -> bool {
+        let patterns: Vec<&String> = self.host.iter().flat_map(Globs::patterns).collect();
+        matches!(&patterns[..], [one] if !one.contains(['*', '?']))
+    }
+
+    /// How many connections are listed at most, where they are listed as they come.
+    pub(super) fn listed(&self) -> Option<usize> {
+        let all = self.group.is_some() || self.sort.is_some() || self.plot.is_some();
+        self.top
+            .filter(|_| !all && !self.beacons && !self.new && !self.gaps && !self.rare && !self.summary)
+    }
+
     /// In which form the answer is printed.
     pub(super) fn format(&self) -> Format {
         match (self.json, self.ndjson, self.csv) {

@@ -66,11 +66,41 @@ pub(super) const GAPS: [NamedColumn; 4] = [
     (head("reason", "Reason", ValueKind::Text), "why, in plain words"),
 ];
 
-/// A gap as JSON.
-pub(super) fn gap_value(gap: &Gap) -> serde_json::Value {
+/// The columns of `--rare`.
+pub(super) const RARE: [NamedColumn; 7] = [
+    (
+        head("what", "What", ValueKind::Text),
+        "what it did: first on the network, first to port, first to network, first listening on port",
+    ),
+    (
+        head("program", "Program", ValueKind::Text),
+        "the path of the program, or its short name",
+    ),
+    (
+        head("value", "Value", ValueKind::Text),
+        "the port or network; empty for a program",
+    ),
+    (head("hosts", "Hosts", ValueKind::Number), "on how many computers"),
+    (head("of", "Of", ValueKind::Number), "of how many"),
+    (head("first", "First", ValueKind::Time), "when it was first seen on any"),
+    (head("host", "Host", ValueKind::Text), "the computer that was first"),
+];
+
+/// Which computer a gap is about, in an answer about several.
+pub(super) const GAP_HOST: NamedColumn = (
+    head("host", "Host", ValueKind::Text),
+    "the computer, in the store of a fleet",
+);
+
+/// A gap as JSON; `with_host`: the answer may be about several computers.
+pub(super) fn gap_value(gap: &Gap, with_host: bool) -> serde_json::Value {
     let time = |millis: i64| {
         let since = std::time::Duration::from_millis(u64::try_from(millis).unwrap_or(0));
         timestamp(std::time::SystemTime::UNIX_EPOCH + since)
     };
-    json!({"since": time(gap.since), "until": time(gap.until), "reason": gap.reason, "lost": gap.lost})
+    let mut value = json!({"since": time(gap.since), "until": time(gap.until), "reason": gap.reason, "lost": gap.lost});
+    if let Some(host) = gap.host.as_deref().filter(|_| with_host) {
+        value["host"] = String::from_utf8_lossy(host).into();
+    }
+    value
 }

@@ -6,6 +6,7 @@ mod line;
 mod novelty;
 mod people;
 mod plot;
+mod rare;
 mod rows;
 pub(crate) mod schema;
 mod summary;
@@ -19,7 +20,7 @@ use clap::{ArgMatches, CommandFactory, FromArgMatches};
 use netstat_model::columns::{self, Column};
 use netstat_model::{Filter, Globs, Pids};
 use netstat_os::System;
-use netstat_record::{DEFAULT_TEXT, Flow, Flows, Gap, Question, Reader};
+use netstat_record::{DEFAULT_TEXT, Flow, FlowStore, FlowTotals, Flows, Gap, Question};
 
 use crate::args::shape::{self, ColumnList, Format};
 use crate::context::Diagnostics;
@@ -30,6 +31,8 @@ use crate::recall::refused;
 
 use args::HistoryArgs;
 
+/// Columns of the screen that most names of computers take.
+const HOST_WIDTH: u16 = 18;
 /// Rows that are laid out at a time where all need not be known first.
 const CHUNK: usize = 20_000;
 /// Rows that are kept in memory at most where all must be known first: some 3 GB.
@@ -46,7 +49,7 @@ type Visit<'v> = dyn FnMut(&mut dyn System, &mut dyn Write, Flow) -> io::Result<
 struct Answer<'w, 's, 'a> {
     args: &'w HistoryArgs,
     context: &'s mut Context<'a>,
-    reader: Reader,
+    reader: Box<dyn FlowStore>,
     question: Question,
     now: SystemTime,
     gaps: Vec<Gap>,
@@ -58,7 +61,6 @@ pub(crate) fn run(matches: &ArgMatches, context: &mut Context<'_>) -> Result<Out
         context.out.write_all(shape::column_help::<Flows>().as_bytes())?;
         return Ok(Outcome::Printed);
     }
-    let path = args.store.path(context.system.is_superuser())?;
     let mut filter = names::resolved(&args.filter.filter(), context, Duration::from_secs(2))?;
     if let Some(target) = &args.follow {
         follow(&mut filter, target)?;
@@ -67,24 +69,28 @@ pub(crate) fn run(matches: &ArgMatches, context: &mut Context<'_>) -> Result<Out
     for list in &args.script {
         scripts.add(list.clone());
     }
+    let mut hosts = Globs::default();
+    for list in &args.host {
+        hosts.add(list.clone());
+    }
     let now = (context.now)();
     let question = Question {
         since: args.since.millis(now),
         until: args.until.and_then(|when| when.millis(now)),
         filter,
         scripts,
+        hosts,
         // A time line is told from its beginning.
         newest_first: args.follow.is_none(),
+        most: args.listed(),
     };
     if let (Some(since), Some(until)) = (question.since, question.until)
         && since > until
     {
         return Err(Failure::Usage("--since is later than --until".to_owned()));
     }
-    let reader = Reader::open(&path).map_err(|error| refused(&error))?;
-    let gaps = reader
-        .gaps(question.since, question.until)
-        .map_err(|error| refused(&error))?;
+    let mut reader = args.store.open(context.system)?;
+    let gaps = reader.gaps(&question).map_err(|error| refused(&error))?;
     let mut answer = Answer {
         args: &args,
         context,
@@ -100,6 +106,8 @@ pub(crate) fn run(matches: &ArgMatches, context: &mut Context<'_>) -> Result<Out
         novelty::gaps(&mut answer, &mut diagnostics)
     } else if args.new {
         novelty::novelties(&mut answer, &mut diagnostics)
+    } else if args.rare {
+        rare::rare(&mut answer, &mut diagnostics)
     } else if args.beacons {
         novelty::beacons(&mut answer, &mut diagnostics)
     } else if let Some(by) = args.plot {
@@ -126,7 +134,7 @@ fn is_bare(matches: &ArgMatches) -> bool {
     definition()
         .get_arguments()
         .map(|argument| argument.get_id().as_str())
-        .all(|id| id == "store" || !typed(id))
+        .all(|id| matches!(id, "store" | "fleet_config" | "host") || !typed(id))
 }
 
 /// `--follow`: a number is a process, anything else a program.
@@ -183,14 +191,56 @@ impl Answer<'_, '_, '_> {
         read.map_err(|error| refused(&error))
     }
 
+    /// As [`Answer::each`], with flows added up that have the same values in `columns`.
+    fn totals(
+        &mut self,
+        columns: &[&'static Column<Flows>],
+        visit: &mut dyn FnMut(&mut dyn System, Flow, FlowTotals),
+    ) -> Result<(), Failure> {
+        let Answer {
+            context,
+            reader,
+            question,
+            ..
+        } = self;
+        let progress = Progress::start(context.terminal, "reading the record");
+        let names: Vec<&str> = columns.iter().map(|column| column.name).collect();
+        let read = reader.totals(question, &names, &mut |flow, totals| {
+            visit(context.system, flow, totals);
+            ControlFlow::Continue(())
+        });
+        drop(progress);
+        read.map_err(|error| refused(&error))
+    }
+
+    /// Whether rows of several computers may stand in the answer, so that each says which.
+    fn names_hosts(&self) -> bool {
+        self.reader.is_fleet() && !self.args.is_one_host()
+    }
+
     /// The columns of a listing.
     fn columns(&self) -> Vec<&'static Column<Flows>> {
         match &self.args.columns {
             Some(ColumnList::These(columns)) => columns.clone(),
             _ if self.args.format() == Format::Text => {
-                people::columns_that_fit(columns::named(DEFAULT_TEXT), self.context.screen.width)
+                let width = self.context.screen.width;
+                match self.names_hosts() {
+                    true => {
+                        let rest = width.map(|width| width.saturating_sub(HOST_WIDTH));
+                        let mut all = columns::named(&["host"]);
+                        all.extend(people::columns_that_fit(columns::named(DEFAULT_TEXT), rest));
+                        all
+                    }
+                    false => people::columns_that_fit(columns::named(DEFAULT_TEXT), width),
+                }
             }
-            _ => columns::named(&ALL_OF_MACHINES),
+            _ => {
+                let mut all = columns::named(&ALL_OF_MACHINES);
+                if self.names_hosts() {
+                    all.extend(columns::named::<Flows>(&["host"]));
+                }
+                all
+            }
         }
     }
 }

@@ -7,7 +7,7 @@ use netstat_model::{Endpoint, Holders};
 use netstat_record::{BEACON_CALLS, BEACON_SPREAD, CANDIDATE_CALLS, Novelty, Program, Rhythm};
 
 use super::Answer;
-use super::headings::{BEACONS, GAPS, NEW, NamedColumn};
+use super::headings::{BEACONS, GAP_HOST, GAPS, NEW, NamedColumn};
 use super::people::with_script;
 use super::rows::Paper;
 use crate::args::shape::Format;
@@ -39,7 +39,7 @@ impl Grid for Ready {
 }
 
 /// Prints the rows; where there are none, a table says so.
-fn print(
+pub(super) fn print(
     answer: &mut Answer<'_, '_, '_>,
     columns: &[NamedColumn],
     mut rows: Vec<Vec<Value<'static>>>,
@@ -90,9 +90,9 @@ pub(super) fn novelties(answer: &mut Answer<'_, '_, '_>, diagnostics: &mut Diagn
             "the record is {age} old: what programs do less often than that is new to it, too"
         ));
     }
-    let since = answer.question.since.unwrap_or(i64::MIN);
     let until = answer.question.until.unwrap_or(i64::MAX);
-    let seen = answer.reader.novelties(since).map_err(|error| refused(&error))?;
+    let seen = answer.reader.novelties(&answer.question);
+    let seen = seen.map_err(|error| refused(&error))?;
     let filter = &answer.question.filter;
     let rows = seen
         .into_iter()
@@ -140,7 +140,7 @@ pub(super) fn beacons(answer: &mut Answer<'_, '_, '_>, diagnostics: &mut Diagnos
     let since = answer.question.since.unwrap_or(i64::MIN / 2);
     let filter = answer.question.filter.clone();
     let scripts = answer.question.scripts.clone();
-    let found = answer.reader.beacon_candidates(since, &filter);
+    let found = answer.reader.rhythms(since, &filter, true);
     let mut found = found.map_err(|error| refused(&error))?;
     found.retain(|beacon| {
         let script = beacon.script.as_deref();
@@ -202,6 +202,11 @@ fn certainty(rhythm: &Rhythm) -> String {
 
 /// `--gaps`.
 pub(super) fn gaps(answer: &mut Answer<'_, '_, '_>, diagnostics: &mut Diagnostics) -> Result<(), Failure> {
+    let names_hosts = answer.names_hosts();
+    let mut columns = GAPS.to_vec();
+    if names_hosts {
+        columns.push(GAP_HOST);
+    }
     let rows = answer
         .gaps
         .iter()
@@ -210,13 +215,17 @@ pub(super) fn gaps(answer: &mut Answer<'_, '_, '_>, diagnostics: &mut Diagnostic
             let lost = gap
                 .lost
                 .map_or(Value::unknown(netstat_model::Why::NotKept), Value::Number);
-            vec![
+            let mut row = vec![
                 Value::Time(gap.since),
                 Value::Time(gap.until),
                 lost,
                 text(gap.reason.as_bytes()),
-            ]
+            ];
+            if names_hosts {
+                row.push(text(gap.host.as_deref().unwrap_or_default()));
+            }
+            row
         })
         .collect();
-    print(answer, &GAPS, rows, ("no gaps in this time", diagnostics))
+    print(answer, &columns, rows, ("no gaps in this time", diagnostics))
 }

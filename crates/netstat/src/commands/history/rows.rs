@@ -9,7 +9,7 @@ use std::sync::Arc;
 use netstat_model::Fact;
 use netstat_model::columns::{Column, Value, ValueKind};
 use netstat_os::System;
-use netstat_record::{Flow, FlowRow, Flows};
+use netstat_record::{Flow, FlowRow, FlowTotals, Flows};
 
 use super::people::{self, Readable, Zone};
 use super::{Answer, CHUNK, MOST};
@@ -84,7 +84,7 @@ impl Paper {
             if at > 0 {
                 head.push(',');
             }
-            head.push_str(json::to_text(&super::headings::gap_value(gap), false).trim_end());
+            head.push_str(json::to_text(&super::headings::gap_value(gap, answer.names_hosts()), false).trim_end());
         }
         head.push_str("],\"rows\":[");
         Paper {
@@ -263,13 +263,7 @@ pub(super) fn rows(answer: &mut Answer<'_, '_, '_>, diagnostics: &mut Diagnostic
 
 /// What is added up of a group.
 #[derive(Clone, Copy, Debug, Default)]
-struct Sum {
-    count: u64,
-    sent: u64,
-    received: u64,
-    first: i64,
-    last: i64,
-}
+struct Sum(FlowTotals);
 
 /// The values that the flows of a group have in common. Most groups are by one column: then it needs no memory of its own.
 trait Key: Ord + Hash + Sync {
@@ -339,14 +333,15 @@ const SUMS: [Head; 5] = [
 
 impl Sum {
     fn value(&self, name: &str) -> Option<Value<'static>> {
+        let totals = &self.0;
         Some(match name {
-            "count" => Value::Number(self.count),
-            "sent" => Value::Number(self.sent),
-            "received" => Value::Number(self.received),
-            "bytes" => Value::Number(self.sent.saturating_add(self.received)),
-            "first" => Value::Time(self.first),
-            "last" => Value::Time(self.last),
-            "duration" => Value::Number(u64::try_from(self.last - self.first).unwrap_or(0)),
+            "count" => Value::Number(totals.count),
+            "sent" => Value::Number(totals.sent),
+            "received" => Value::Number(totals.received),
+            "bytes" => Value::Number(totals.sent.saturating_add(totals.received)),
+            "first" => Value::Time(totals.first),
+            "last" => Value::Time(totals.last),
+            "duration" => Value::Number(u64::try_from(totals.last - totals.first).unwrap_or(0)),
             _ => return None,
         })
     }
@@ -411,31 +406,21 @@ fn counted<K: Key>(
 ) -> Result<(), Failure> {
     let mut users = Users::default();
     let mut sums: HashMap<K, Sum> = HashMap::new();
-    answer.each(&mut |system, _, flow| {
+    answer.totals(group, &mut |system, flow, totals| {
         users.meet(system, &flow);
         let row = FlowRow {
             flow: &flow,
             users: &users.names,
         };
-        let sum = sums.entry(K::of(group, &row)).or_insert(Sum {
-            first: flow.first,
-            last: flow.last,
-            ..Sum::default()
-        });
-        sum.count += 1;
-        sum.sent = sum.sent.saturating_add(flow.sent.known().unwrap_or(0));
-        sum.received = sum.received.saturating_add(flow.received.known().unwrap_or(0));
-        sum.first = sum.first.min(flow.first);
-        sum.last = sum.last.max(flow.last);
-        Ok(ControlFlow::Continue(()))
+        sums.entry(K::of(group, &row)).or_default().0.add(&totals);
     })?;
     let mut rows: Vec<(K, Sum)> = sums.into_iter().collect();
-    rows.sort_unstable_by(|a, b| b.1.count.cmp(&a.1.count).then_with(|| a.0.cmp(&b.0)));
+    rows.sort_unstable_by(|a, b| b.1.0.count.cmp(&a.1.0.count).then_with(|| a.0.cmp(&b.0)));
     if !sort.is_empty() {
         let directions: Vec<Direction> = sort.iter().map(|key| Direction { down: key.down }).collect();
         let values = |row: &(K, Sum)| -> Vec<Value<'static>> {
             let one = |key: &SortKey<Flows>| match key.column {
-                None => Value::Number(row.1.count),
+                None => Value::Number(row.1.0.count),
                 Some(column) => match group.iter().position(|one| *one == column) {
                     Some(at) => row.0.values()[at].clone(),
                     None => row.1.value(column.name).unwrap_or(Value::Nothing),

@@ -3,7 +3,7 @@
 use netstat_record::Flows;
 use serde_json::{Map, Value, json};
 
-use super::headings::{BEACONS, GAPS, NEW, NamedColumn};
+use super::headings::{BEACONS, GAP_HOST, GAPS, NEW, NamedColumn, RARE};
 use crate::output::json::schema::{DRAFT, document, of_kind, row};
 
 /// The schema of `netstat.history`.
@@ -31,7 +31,7 @@ pub(crate) fn line() -> Value {
 
 /// What a row may be.
 fn kinds() -> Value {
-    ["flow", "new", "beacon", "gap"]
+    ["flow", "new", "beacon", "gap", "rare"]
         .iter()
         .map(|name| json!({"$ref": format!("#/$defs/{name}")}))
         .collect()
@@ -41,11 +41,20 @@ fn definitions(limits: bool) -> Value {
     let count = json!({"type": "integer", "minimum": 1, "description": "with --group: how many connections; sent and received are then sums, first and last the outermost"});
     let mut flow = row::<Flows>(&[("count", count)], limits);
     flow["description"] = "a connection, or with --group those with the same values".into();
+    let mut gap = object(
+        &GAPS,
+        limits,
+        "with --gaps, and in each document: a time of which something is missing",
+    );
+    let (head, meaning) = GAP_HOST;
+    gap["properties"][head.name] = of_kind(head.kind);
+    gap["properties"][head.name]["description"] = meaning.into();
     json!({
         "flow": flow,
         "new": object(&NEW, limits, "with --new: what a program did for the first time"),
         "beacon": object(&BEACONS, limits, "with --beacons: a program that calls by the clock"),
-        "gap": object(&GAPS, limits, "with --gaps, and in each document: a time of which something is missing"),
+        "gap": gap,
+        "rare": object(&RARE, limits, "with --rare: what few computers of a fleet have"),
     })
 }
 

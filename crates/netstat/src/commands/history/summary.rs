@@ -288,9 +288,9 @@ fn fitted(name: &str) -> String {
 
 /// What programs did for the first time in this time, the newest first.
 fn first_times(answer: &mut Answer<'_, '_, '_>, zone: &Zone) -> Result<Vec<String>, Failure> {
-    let since = answer.question.since.unwrap_or(i64::MIN);
     let until = answer.question.until.unwrap_or(i64::MAX);
-    let seen = answer.reader.novelties(since).map_err(|error| refused(&error))?;
+    let seen = answer.reader.novelties(&answer.question);
+    let seen = seen.map_err(|error| refused(&error))?;
     let lines = seen
         .iter()
         .rev()

@@ -30,7 +30,7 @@ use netstat_os::{MetricsAsk, NoProcess, OwnersAsk, ProcessAsk, SocketAsk, Socket
 use crate::args::store::StoreArgs;
 use crate::args::units;
 use crate::context::{Context, ContextClock, Diagnostics, Failure, Outcome, Progress};
-use crate::recall::{NoRecord, OpenFlows, Recall};
+use crate::recall::{NoRecord, OpenFlows};
 use netstat_audit as audit;
 
 use card::{Answered, Opinion, Report};
@@ -305,13 +305,12 @@ fn inspect(words: &InspectArgs, context: &mut Context<'_>, diagnostics: &mut Dia
     let mut files_read = audit::files_of(context.system);
     let judged: Vec<u32> = pids.iter().chain(&sharers).map(|(pid, _)| *pid).collect();
 
-    let places = words.store.places(context.system);
     let options = audit::Options {
         program: crate::context::program_path_for(context.system),
         ..audit::Options::default()
     };
     let now = (context.now)();
-    let mut past = Recall::open(&places, context.system, now);
+    let mut past = words.store.recall(context.system, now);
     let mut auditor = audit::Auditor {
         system: &mut *context.system,
         clock: &mut ContextClock {
@@ -389,6 +388,7 @@ fn inspect(words: &InspectArgs, context: &mut Context<'_>, diagnostics: &mut Dia
     if let Err(why) = &record
         && (words.store.is_named() || matches!(why, NoRecord::Unusable(_)))
     {
+        let places = words.store.places(context.system);
         let named = places.first().filter(|_| !matches!(why, NoRecord::Unusable(_)));
         let named = named.map_or_else(String::new, |path| format!("{}: ", path.display()));
         diagnostics.line(format!("{named}{}", why.words()));

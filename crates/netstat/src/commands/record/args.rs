@@ -45,6 +45,9 @@ pub(super) struct RecordArgs {
     /// only this network namespace, not those of containers
     #[arg(long)]
     pub(super) own_namespace: bool,
+    #[cfg(feature = "fleet")]
+    #[command(flatten)]
+    pub(super) ship: super::ship::ShipArgs,
     /// report how connections are seen and what was recorded
     #[arg(long)]
     pub(super) verbose: bool,
@@ -67,8 +70,12 @@ const SERVICE: &str = "As a service";
 impl RecordArgs {
     /// What bounds the record, as it is typed.
     pub(super) fn limits(&self) -> String {
+        #[cfg(feature = "fleet")]
+        let ship = self.ship.words();
+        #[cfg(not(feature = "fleet"))]
+        let ship = "";
         format!(
-            "--keep {}s --max-size {}",
+            "--keep {}s --max-size {}{ship}",
             self.keep.as_secs().max(1),
             size(self.max_size)
         )

@@ -2,6 +2,8 @@
 
 mod args;
 mod service;
+#[cfg(feature = "fleet")]
+mod ship;
 
 use std::collections::HashSet;
 use std::path::Path;
@@ -45,9 +47,20 @@ pub(crate) fn run(matches: &ArgMatches, context: &mut Context<'_>) -> Result<Out
         .map_err(|refused| Failure::Refused(refused.message))?;
     let host = context.system.computer_name();
     let writer = Writer::open(&path, &host, &boot_id).map_err(|error| refused(error, &path))?;
-    let recorder = Recorder::new(writer)
+    let mut recorder = Recorder::new(writer)
         .map_err(|error| refused(error, &path))?
         .with_heartbeat(args.heartbeat);
+    #[cfg(feature = "fleet")]
+    let sender = {
+        let store = recorder.store().map_err(|error| refused(error, &path))?;
+        ship::start(&args, store, &boot_id, &host, context)?
+    };
+    #[cfg(not(feature = "fleet"))]
+    {
+        let now = millis((context.now)());
+        let store = recorder.store().map_err(|error| refused(error, &path))?;
+        store.pause_shipping(now).map_err(|error| refused(error, &path))?;
+    }
     let ask = EventsAsk {
         way: args.events.into(),
         all_namespaces: !args.own_namespace,
@@ -85,6 +98,8 @@ pub(crate) fn run(matches: &ArgMatches, context: &mut Context<'_>) -> Result<Out
         lost: Lost::default(),
         flushed_at: millis(context.system.now().wall),
         paused: false,
+        #[cfg(feature = "fleet")]
+        sender,
         diagnostics,
     };
     recording.until(&args, &stop, context)?;
@@ -123,6 +138,9 @@ struct Recording<'p> {
     lost: Lost,
     flushed_at: i64,
     paused: bool,
+    /// Sends to a fleet.
+    #[cfg(feature = "fleet")]
+    sender: Option<netstat_fleet::Sender>,
     diagnostics: Diagnostics,
 }
 
@@ -154,6 +172,7 @@ impl Recording<'_> {
             }
             next_flush = now + FLUSH;
             self.flush(context)?;
+            self.ship(context)?;
             if !self.paused && now >= next_retain {
                 let removed = self.recorder.retain(retention).unwrap_or(0);
                 next_retain = if removed > 0 { now + FLUSH } else { now + RETAIN };
@@ -210,15 +229,36 @@ impl Recording<'_> {
         Ok(())
     }
 
+    /// Sends to a fleet what is due.
+    #[cfg(feature = "fleet")]
+    fn ship(&mut self, context: &mut Context<'_>) -> Result<(), Failure> {
+        let Some(sender) = &mut self.sender else { return Ok(()) };
+        let now = millis(context.system.now().wall);
+        let store = self.recorder.store().map_err(|error| refused(error, self.path))?;
+        ship::turn(sender, store, now, context.err).map_err(|error| refused(error, self.path))
+    }
+
+    #[cfg(not(feature = "fleet"))]
+    fn ship(&mut self, _: &mut Context<'_>) -> Result<(), Failure> {
+        Ok(())
+    }
+
     /// Brings everything up to date and writes it.
     fn stop(&mut self, context: &mut Context<'_>) -> Result<Flushed, Failure> {
         self.note_lost(millis(context.system.now().wall));
         let open = self.recorder.open_connections();
         self.refresh(&open, context.system);
         let now = context.system.now();
-        self.recorder
+        let last = self
+            .recorder
             .stop(now.since_boot, now.wall)
-            .map_err(|error| refused(error, self.path))
+            .map_err(|error| refused(error, self.path))?;
+        #[cfg(feature = "fleet")]
+        if let Some(sender) = self.sender.take() {
+            let store = self.recorder.store().map_err(|error| refused(error, self.path))?;
+            ship::finish(sender, store, context.err);
+        }
+        Ok(last)
     }
 
     /// Tells the recorder what the connections with these cookies have moved so far.

@@ -1,0 +1,336 @@
+//! Requests over ClickHouse's HTTP interface.
+
+use std::io::Read;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use ureq::http::Response;
+use ureq::tls::{Certificate, ClientCert, PrivateKey, RootCerts, TlsConfig, TlsProvider};
+use ureq::{Body, RequestBuilder};
+
+use crate::address::Address;
+use crate::config::FleetConfig;
+use crate::error::EngineError;
+use crate::rows::{Rows, one_line, refused_text};
+
+/// Making a connection takes no longer.
+const CONNECT: Duration = Duration::from_secs(10);
+/// The engine may think so long about a question before it says anything.
+const THINK: Duration = Duration::from_secs(120);
+/// An answer that stands still for so long has ended.
+const STALL: Duration = Duration::from_secs(60);
+/// Errors are read so far, in bytes.
+const MOST_ERROR: u64 = 64 << 10;
+/// The oldest version that is known to work: deduplication in dependent views, exact skip indexes under FINAL need newer ones, and what
+/// is missing before 25.6 is said in `docs/fleet.md`.
+const OLDEST: (u32, u32) = (24, 8);
+/// Where systems keep the certificates they trust.
+const TRUSTED: [&str; 3] = [
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/cert.pem",
+];
+
+/// One engine, and how it is asked.
+#[derive(Clone)]
+pub struct Client {
+    agent: ureq::Agent,
+    address: Address,
+    /// Headers that say who asks.
+    credentials: Vec<(&'static str, String)>,
+}
+
+impl std::fmt::Debug for Client {
+    /// Without credentials.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "client of {}", self.address)
+    }
+}
+
+/// Rows to be inserted.
+#[derive(Clone, Copy, Debug)]
+pub struct Insert<'a> {
+    /// The table.
+    pub table: &'a str,
+    /// A block in the format Native, compressed by gzip.
+    pub body: &'a [u8],
+    /// What the same rows always have, and others never: the engine drops what it has had.
+    pub token: &'a str,
+}
+
+impl Client {
+    /// A client of the engine at `address`, with the credentials and certificates of `config`. Connects to nothing yet.
+    ///
+    /// # Errors
+    /// When a certificate or key cannot be used.
+    pub fn new(address: &Address, config: &FleetConfig) -> Result<Client, EngineError> {
+        let tls = TlsConfig::builder()
+            .provider(TlsProvider::Rustls)
+            .root_certs(roots(config, address.tls)?)
+            .client_cert(certificate_of_this_computer(config)?)
+            .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::ring::default_provider()))
+            .build();
+        let agent = ureq::Agent::config_builder()
+            .tls_config(tls)
+            .timeout_connect(Some(CONNECT))
+            .timeout_resolve(Some(CONNECT))
+            .timeout_recv_response(Some(THINK))
+            .timeout_per_read(Some(STALL))
+            .timeout_per_write(Some(STALL))
+            .http_status_as_error(false)
+            // Credentials must not follow to another server.
+            .max_redirects(0)
+            .max_redirects_will_error(false)
+            .user_agent(concat!("netstat/", env!("CARGO_PKG_VERSION")))
+            .build();
+        let user = address.user.clone().or_else(|| config.user.clone());
+        let password = config.password.clone().unwrap_or_default();
+        let credentials = match user {
+            // Basic authentication would send an empty password where none is needed.
+            None if password.is_empty() => Vec::new(),
+            user => {
+                let user = user.unwrap_or_else(|| "default".to_owned());
+                match config.headers {
+                    true => vec![("X-ClickHouse-User", user), ("X-ClickHouse-Key", password)],
+                    false => {
+                        let pair = BASE64_STANDARD.encode(format!("{user}:{password}"));
+                        vec![("Authorization", format!("Basic {pair}"))]
+                    }
+                }
+            }
+        };
+        Ok(Client {
+            agent: agent.into(),
+            address: address.clone(),
+            credentials,
+        })
+    }
+
+    /// Where the engine is.
+    pub fn address(&self) -> &Address {
+        &self.address
+    }
+
+    fn request(&self, settings: &[(&str, &str)]) -> RequestBuilder<ureq::typestate::WithBody> {
+        let mut request = self.agent.post(self.address.url());
+        for (name, value) in &self.credentials {
+            request = request.header(*name, value.as_str());
+        }
+        for (name, value) in settings {
+            request = request.query(*name, *value);
+        }
+        request
+    }
+
+    /// Asks, and returns the rows in the format RowBinary as they come.
+    ///
+    /// # Errors
+    /// When the engine cannot be reached or refuses.
+    pub fn rows(&self, text: &str, settings: &[(&str, &str)]) -> Result<Rows, EngineError> {
+        let mut all = vec![("default_format", "RowBinary"), ("readonly", "2")];
+        all.extend_from_slice(settings);
+        let answer = sent(self.request(&all).send(text))?;
+        let tag = header(&answer, "X-ClickHouse-Exception-Tag");
+        Ok(Rows::new(
+            Box::new(answer.into_body().into_with_config().limit(u64::MAX).reader()),
+            tag,
+        ))
+    }
+
+    /// Asks for bytes in any format, and passes them on as they come, to the end.
+    ///
+    /// # Errors
+    /// When the engine refuses or fails in the middle, and those of `out`.
+    pub fn copy(&self, text: &str, out: &mut dyn std::io::Write) -> Result<u64, EngineError> {
+        let answer = sent(
+            self.request(&[("readonly", "2"), ("wait_end_of_query", "1")])
+                .send(text),
+        )?;
+        let mut body = answer.into_body().into_with_config().limit(u64::MAX).reader();
+        std::io::copy(&mut body, out).map_err(|error| EngineError::Truncated(error.to_string()))
+    }
+
+    /// Asks for text.
+    ///
+    /// # Errors
+    /// When the engine cannot be reached or refuses.
+    pub fn text(&self, text: &str) -> Result<String, EngineError> {
+        let mut bytes = Vec::new();
+        self.copy(text, &mut bytes)?;
+        Ok(String::from_utf8_lossy(&bytes).into_owned())
+    }
+
+    /// Lets the engine do something that changes it.
+    ///
+    /// # Errors
+    /// When the engine cannot be reached or refuses.
+    pub fn execute(&self, text: &str) -> Result<(), EngineError> {
+        let answer = sent(self.request(&[("wait_end_of_query", "1")]).send(text))?;
+        drain(answer);
+        Ok(())
+    }
+
+    /// Inserts rows, and returns when the engine has them: on all shards, and in all views.
+    ///
+    /// # Errors
+    /// When the engine cannot be reached or refuses. Then it may have them all the same, and the same insert may be made again.
+    pub fn insert(&self, insert: &Insert<'_>) -> Result<(), EngineError> {
+        let Insert { table, body, token } = insert;
+        let query = format!("INSERT INTO {}.{table} FORMAT Native", self.address.database);
+        let request = self
+            .request(&[
+                ("query", &query),
+                ("insert_deduplication_token", token),
+                ("insert_deduplicate", "1"),
+                ("deduplicate_blocks_in_dependent_materialized_views", "1"),
+                ("async_insert", "0"),
+                // All shards, not the disk of the first that is asked.
+                ("distributed_foreground_insert", "1"),
+                // A computer whose clock was wrong has flows of many days.
+                ("max_partitions_per_insert_block", "0"),
+                ("input_format_skip_unknown_fields", "1"),
+            ])
+            .header("Content-Encoding", "gzip");
+        drain(sent(request.send(*body))?);
+        Ok(())
+    }
+
+    /// The engine's version.
+    ///
+    /// # Errors
+    /// When it cannot be reached, is no ClickHouse, or older than 24.8.
+    pub fn version(&self) -> Result<String, EngineError> {
+        let version = self.text("SELECT version() FORMAT TSVRaw")?.trim().to_owned();
+        let mut parts = version.split('.').map(|part| part.parse::<u32>().ok());
+        match (parts.next().flatten(), parts.next().flatten()) {
+            (Some(year), Some(month)) if (year, month) >= OLDEST => Ok(version),
+            (Some(_), Some(_)) => Err(EngineError::Version(version)),
+            _ => Err(EngineError::NotClickHouse(one_line(&version))),
+        }
+    }
+
+    /// The version of the tables; `None`: there are none.
+    ///
+    /// # Errors
+    /// When the engine cannot be reached or refuses.
+    pub fn schema_version(&self) -> Result<Option<u32>, EngineError> {
+        let text = format!(
+            "SELECT max(version) FROM {}.schema_version FORMAT TSVRaw",
+            self.address.database
+        );
+        match self.text(&text) {
+            Ok(text) => Ok(text.trim().parse().ok().filter(|version| *version > 0)),
+            Err(EngineError::Refused { code: 60 | 81, .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Fails unless the tables are those of this program.
+    ///
+    /// # Errors
+    /// When there are none, or those of another version that this program cannot use.
+    pub fn check_schema(&self) -> Result<(), EngineError> {
+        match self.schema_version()? {
+            None => Err(EngineError::NoSchema),
+            // Versions only add: what is newer has everything that is asked for.
+            Some(found) if found >= crate::ddl::VERSION => Ok(()),
+            Some(found) => Err(EngineError::Schema {
+                found,
+                needed: crate::ddl::VERSION,
+            }),
+        }
+    }
+}
+
+fn header(answer: &Response<Body>, name: &str) -> Option<String> {
+    Some(answer.headers().get(name)?.to_str().ok()?.to_owned())
+}
+
+/// Reads an answer to its end, so that the connection can be used again.
+fn drain(mut answer: Response<Body>) {
+    let _ = answer.body_mut().with_config().limit(MOST_ERROR).read_to_vec();
+}
+
+/// The answer, where the engine did not refuse.
+fn sent(result: Result<Response<Body>, ureq::Error>) -> Result<Response<Body>, EngineError> {
+    let answer = result.map_err(|error| of_connection(&error))?;
+    let status = answer.status().as_u16();
+    let code = header(&answer, "X-ClickHouse-Exception-Code").and_then(|code| code.parse::<u32>().ok());
+    if status == 200 && code.is_none() {
+        return Ok(answer);
+    }
+    let mut text = Vec::new();
+    let _ = answer.into_body().into_reader().take(MOST_ERROR).read_to_end(&mut text);
+    let text = String::from_utf8_lossy(&text);
+    Err(match code {
+        Some(code) => EngineError::Refused {
+            code,
+            text: one_line(&text),
+        },
+        None if text.starts_with("Code: ") => refused_text(&text),
+        // What stands before the engine, and may let through later.
+        None if matches!(status, 429 | 502..=504) => EngineError::Unreachable(format!("status {status}")),
+        None => EngineError::NotClickHouse(format!("status {status}")),
+    })
+}
+
+fn of_connection(error: &ureq::Error) -> EngineError {
+    let text = error.to_string();
+    match error {
+        ureq::Error::Tls(_) | ureq::Error::Rustls(_) | ureq::Error::Pem(_) => EngineError::Tls(text),
+        // A certificate that does not fit comes as an I/O error of the handshake.
+        ureq::Error::Io(io) if io.get_ref().is_some_and(|inner| inner.is::<rustls::Error>()) => EngineError::Tls(text),
+        ureq::Error::Protocol(_) => EngineError::NotClickHouse(text),
+        _ => EngineError::Unreachable(text),
+    }
+}
+
+/// The certificates that are trusted: the given ones, those of `SSL_CERT_FILE`, or the system's.
+fn roots(config: &FleetConfig, tls: bool) -> Result<RootCerts, EngineError> {
+    if !tls {
+        return Ok(RootCerts::new_with_certs(&[]));
+    }
+    let named = std::env::var("SSL_CERT_FILE").ok();
+    let found = match &config.ca {
+        Some(path) => certificates(path)?,
+        None => named
+            .as_deref()
+            .into_iter()
+            .chain(TRUSTED)
+            .find_map(|path| certificates(Path::new(path)).ok())
+            .unwrap_or_default(),
+    };
+    Ok(RootCerts::new_with_certs(&found))
+}
+
+fn unusable(path: &Path, why: impl std::fmt::Display) -> EngineError {
+    EngineError::Tls(format!("{}: {why}", path.display()))
+}
+
+fn certificates(path: &Path) -> Result<Vec<Certificate<'static>>, EngineError> {
+    let list = CertificateDer::pem_file_iter(path).map_err(|error| unusable(path, error))?;
+    let list: Vec<Certificate<'static>> = list
+        .filter_map(Result::ok)
+        .map(|one| Certificate::from_der(&one).to_owned())
+        .collect();
+    match list.is_empty() {
+        true => Err(unusable(path, "no certificate in it")),
+        false => Ok(list),
+    }
+}
+
+fn certificate_of_this_computer(config: &FleetConfig) -> Result<Option<ClientCert>, EngineError> {
+    let (Some(certificate), Some(key)) = (&config.certificate, &config.key) else {
+        return Ok(None);
+    };
+    // Read by rustls first, which names what is wrong; then as the client wants it.
+    PrivateKeyDer::from_pem_file(key).map_err(|error| unusable(key, error))?;
+    let pem = std::fs::read(key).map_err(|error| unusable(key, error))?;
+    let key = PrivateKey::from_pem(&pem).map_err(|error| unusable(key, error))?;
+    Ok(Some(ClientCert::new_with_certs(&certificates(certificate)?, key)))
+}

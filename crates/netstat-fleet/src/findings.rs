@@ -1,0 +1,302 @@
+//! What only a fleet can see: what is new anywhere, what hardly anyone has, what many do at once, who has fallen silent.
+
+use netstat_record::Millis;
+
+use crate::client::Client;
+use crate::error::EngineError;
+use crate::rows::Rows;
+use crate::select::{literal, moment};
+
+/// In smaller fleets, what one computer alone has says nothing.
+pub const SMALLEST_FLEET: u64 = 10;
+/// So many computers that meet an address for the first time within an hour are many; in a large fleet a twentieth of it.
+const MANY: u64 = 3;
+/// Nothing heard for so long, in seconds: three times the longest that a computer is silent by itself.
+pub const SILENT: u64 = 1_200;
+/// Findings of each kind at most.
+const MOST: usize = 1_000;
+
+/// What was found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum FindingKind {
+    /// Nothing is heard from a computer any more.
+    SilentHost,
+    /// Many computers met an address for the first time within an hour.
+    SuddenAddress,
+    /// Programs on several computers call the same address at regular times.
+    RegularCallers,
+    /// An audit found something on few computers only.
+    RareFinding,
+    /// A program that one computer alone has.
+    RareProgram,
+    /// A program that was on no computer before.
+    NewProgram,
+    /// A program listens on a port on which it did on no computer before.
+    NewListener,
+    /// A program calls a port that it called on no computer before.
+    NewPort,
+    /// An address that no computer called before.
+    NewAddress,
+}
+
+impl FindingKind {
+    /// Every kind, those first that are most worth a look.
+    pub const ALL: [FindingKind; 9] = [
+        FindingKind::SilentHost,
+        FindingKind::SuddenAddress,
+        FindingKind::RegularCallers,
+        FindingKind::RareFinding,
+        FindingKind::RareProgram,
+        FindingKind::NewProgram,
+        FindingKind::NewListener,
+        FindingKind::NewPort,
+        FindingKind::NewAddress,
+    ];
+
+    /// The word for it, as machine formats carry it.
+    pub const fn name(self) -> &'static str {
+        match self {
+            FindingKind::SilentHost => "silent_host",
+            FindingKind::SuddenAddress => "sudden_address",
+            FindingKind::RegularCallers => "regular_callers",
+            FindingKind::RareFinding => "rare_finding",
+            FindingKind::RareProgram => "rare_program",
+            FindingKind::NewProgram => "new_program",
+            FindingKind::NewListener => "new_listener",
+            FindingKind::NewPort => "new_port",
+            FindingKind::NewAddress => "new_address",
+        }
+    }
+
+    /// What it says, for people.
+    pub const fn meaning(self) -> &'static str {
+        match self {
+            FindingKind::SilentHost => "a computer that went silent",
+            FindingKind::SuddenAddress => "an address that many computers met for the first time within an hour",
+            FindingKind::RegularCallers => "programs on several computers that call an address at regular times",
+            FindingKind::RareFinding => "an audit finding that only one computer has",
+            FindingKind::RareProgram => "a program that only one computer has",
+            FindingKind::NewProgram => "a program that is new in the fleet",
+            FindingKind::NewListener => "a listening port that is new for a program",
+            FindingKind::NewPort => "a foreign port that is new for a program",
+            FindingKind::NewAddress => "an address that is new in the fleet",
+        }
+    }
+}
+
+/// Something that only a fleet can see.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FleetFinding {
+    /// What kind.
+    pub kind: FindingKind,
+    /// The program, address or computer. To be escaped.
+    pub subject: Vec<u8>,
+    /// What goes with it: a port, a rule, the time between calls. To be escaped.
+    pub detail: Vec<u8>,
+    /// On how many computers.
+    pub hosts: u64,
+    /// Of how many.
+    pub of: u64,
+    /// Since when.
+    pub first: Millis,
+    /// Until when, where that is known.
+    pub last: Option<Millis>,
+    /// One of the computers: the first. To be escaped.
+    pub host: Vec<u8>,
+}
+
+/// How common something is in a fleet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Prevalence {
+    /// On how many computers it is.
+    pub hosts: u64,
+    /// Of how many.
+    pub of: u64,
+}
+
+fn each<T>(
+    client: &Client,
+    text: &str,
+    mut row: impl FnMut(&mut Rows) -> Result<T, EngineError>,
+) -> Result<Vec<T>, EngineError> {
+    let mut rows = client.rows(
+        text,
+        &[
+            ("skip_unavailable_shards", "0"),
+            ("do_not_merge_across_partitions_select_final", "1"),
+        ],
+    )?;
+    let mut all = Vec::new();
+    while rows.more()? {
+        all.push(row(&mut rows)?);
+    }
+    Ok(all)
+}
+
+/// How many computers have ever sent.
+///
+/// # Errors
+/// When the engine cannot be reached or refuses.
+pub fn host_count(client: &Client) -> Result<u64, EngineError> {
+    let database = &client.address().database;
+    let text = format!(
+        "SELECT uniqExact(host_id) FROM (SELECT host_id FROM {database}.host UNION ALL SELECT host_id FROM {database}.sighting WHERE kind = 'program')"
+    );
+    Ok(each(client, &text, Rows::u64)?.pop().unwrap_or(0))
+}
+
+/// On how many computers the program at `path` is.
+///
+/// # Errors
+/// When the engine cannot be reached or refuses.
+pub fn prevalence(client: &Client, path: &[u8]) -> Result<Prevalence, EngineError> {
+    let text = format!(
+        "SELECT uniqExact(host_id) FROM {}.sighting WHERE program = {} AND kind = 'program'",
+        client.address().database,
+        literal(path)
+    );
+    Ok(Prevalence {
+        hosts: each(client, &text, Rows::u64)?.pop().unwrap_or(0),
+        of: host_count(client)?,
+    })
+}
+
+/// What is known of programs, ports and networks by how many computers have them, the rarest first: at most `most` rows with at most
+/// `hosts` computers.
+///
+/// # Errors
+/// When the engine cannot be reached or refuses.
+pub fn rare(client: &Client, since: Millis, hosts: u64, most: usize) -> Result<Vec<FleetFinding>, EngineError> {
+    let of = host_count(client)?;
+    let text = format!(
+        "SELECT toUInt8(kind), if(program = '', toString(program_name), toString(program)) AS p, \
+         multiIf(kind IN ('port', 'listens'), toString(port), kind = 'network', replaceOne(toString(network), '::ffff:', ''), ''), \
+         uniqExact(host_id) AS n, toUnixTimestamp64Milli(min(first)) AS f, toString(argMin(host, first)) \
+         FROM {}.sighting GROUP BY kind, program, program_name, port, network HAVING n <= {hosts} AND f >= {since} \
+         ORDER BY n, f DESC, p LIMIT {most}",
+        client.address().database
+    );
+    each(client, &text, |rows| {
+        let kind = match rows.u8()? {
+            0 => FindingKind::RareProgram,
+            1 => FindingKind::NewPort,
+            2 => FindingKind::NewAddress,
+            _ => FindingKind::NewListener,
+        };
+        Ok(FleetFinding {
+            kind,
+            subject: rows.bytes()?,
+            detail: rows.bytes()?,
+            hosts: rows.u64()?,
+            of,
+            first: rows.i64()?,
+            last: None,
+            host: rows.bytes()?,
+        })
+    })
+}
+
+/// Everything of the kinds `kinds` that was found since `since`.
+///
+/// # Errors
+/// When the engine cannot be reached or refuses.
+pub fn findings(client: &Client, since: Millis, kinds: &[FindingKind]) -> Result<Vec<FleetFinding>, EngineError> {
+    let of = host_count(client)?;
+    let mut all = Vec::new();
+    for kind in kinds {
+        let small = of < SMALLEST_FLEET && matches!(kind, FindingKind::RareProgram | FindingKind::RareFinding);
+        if small {
+            continue;
+        }
+        let text = statement(&client.address().database, *kind, since, of);
+        all.extend(each(client, &text, |rows| {
+            Ok(FleetFinding {
+                kind: *kind,
+                subject: rows.bytes()?,
+                detail: rows.bytes()?,
+                hosts: rows.u64()?,
+                of,
+                first: rows.i64()?,
+                last: Some(rows.i64()?).filter(|last| *last != 0),
+                host: rows.bytes()?,
+            })
+        })?);
+    }
+    Ok(all)
+}
+
+/// The statement that finds one kind: subject, detail, hosts, first, last, host.
+fn statement(database: &str, kind: FindingKind, since: Millis, of: u64) -> String {
+    let program = "if(program = '', toString(program_name), toString(program))";
+    let plain = |column: &str| format!("replaceOne(toString({column}), '::ffff:', '')");
+    let sighting = |kind: &str, detail: &str, having: &str| {
+        format!(
+            "SELECT {program} AS subject, {detail} AS detail, uniqExact(host_id) AS n, toUnixTimestamp64Milli(min(first)) AS f, toInt64(0), \
+             toString(argMin(host, first)) FROM {database}.sighting WHERE kind = '{kind}' \
+             GROUP BY program, program_name, port HAVING f >= {since}{having} ORDER BY f DESC, subject, detail LIMIT {MOST}"
+        )
+    };
+    match kind {
+        FindingKind::NewProgram => sighting("program", "''", ""),
+        FindingKind::RareProgram => sighting("program", "''", " AND n = 1"),
+        FindingKind::NewListener => sighting("listens", "toString(port)", ""),
+        FindingKind::NewPort => sighting("port", "toString(port)", ""),
+        FindingKind::NewAddress => format!(
+            "SELECT {} AS subject, '', toUInt64(uniqCombinedMerge(12)(hosts)), toUnixTimestamp64Milli(min(first)) AS f, \
+             toUnixTimestamp64Milli(max(last)), argMinMerge(first_host) FROM {database}.address_seen GROUP BY foreign_address \
+             HAVING f >= {since} ORDER BY f DESC, subject LIMIT {MOST}",
+            plain("foreign_address")
+        ),
+        FindingKind::SuddenAddress => {
+            let many = MANY.max(of / 20);
+            format!(
+                "SELECT {} AS subject, '', n, f, l, h FROM (SELECT foreign_address, groupArray(t) AS times, \
+                 toUInt64(arrayCount(x -> x <= arrayMin(times) + 3600000, times)) AS n, arrayMin(times) AS f, arrayMax(times) AS l, argMin(h, t) AS h \
+                 FROM (SELECT foreign_address, host_id, toUnixTimestamp64Milli(min(first)) AS t, toString(argMin(host, first)) AS h \
+                 FROM {database}.contact WHERE direction = 'out' AND foreign_address IN \
+                 (SELECT foreign_address FROM {database}.address_seen GROUP BY foreign_address \
+                 HAVING min(first) >= {} AND uniqCombinedMerge(12)(hosts) >= {many}) GROUP BY foreign_address, host_id) \
+                 GROUP BY foreign_address) WHERE n >= {many} ORDER BY n DESC, subject LIMIT {MOST}",
+                plain("foreign_address"),
+                moment(since)
+            )
+        }
+        FindingKind::RegularCallers => format!(
+            "SELECT concat(p, ' -> ', {}, ' port ', toString(foreign_port)) AS subject, concat('every ', toString(round(avg(period) / 1000)), ' s'), \
+             uniqExact(host_id) AS n, min(f), max(l), argMin(h, f) FROM \
+             (SELECT host_id, any(toString(host)) AS h, {program} AS p, foreign_address, foreign_port, \
+             arraySort(groupArray(toUnixTimestamp64Milli(first))) AS t, arrayPopFront(arrayDifference(t)) AS gaps, \
+             arraySort(gaps)[intDiv(length(gaps) + 1, 2)] AS period, \
+             arraySort(arrayMap(x -> abs(x - period), gaps))[intDiv(length(gaps) + 1, 2)] AS off, t[1] AS f, t[-1] AS l \
+             FROM {database}.flow FINAL WHERE direction = 'out' AND begun AND pid != 0 AND first >= {} AND NOT (protocol = 'UDP' AND foreign_port = 123) \
+             GROUP BY host_id, p, foreign_address, foreign_port HAVING count() >= {} AND l - f >= {} AND period >= 5000 AND off <= period * 0.2) \
+             GROUP BY p, foreign_address, foreign_port HAVING n >= 2 ORDER BY n DESC, subject LIMIT {MOST}",
+            plain("foreign_address"),
+            moment(since),
+            netstat_record::BEACON_CALLS,
+            netstat_record::BEACON_SPREAD
+        ),
+        FindingKind::RareFinding => format!(
+            "SELECT toString(if(program = '', subject, program)) AS what, concat(toString(rule), ' (', toString(any(severity)), ')'), uniqExact(host_id) AS n, \
+             toUnixTimestamp64Milli(min(seen)) AS f, toUnixTimestamp64Milli(max(seen)), toString(any(host)) FROM {database}.finding \
+             GROUP BY rule, program, digest, subject HAVING n = 1 AND max(seen) >= {} ORDER BY f DESC, what LIMIT {MOST}",
+            moment(since)
+        ),
+        FindingKind::SilentHost => format!(
+            "SELECT host AS subject, concat('heard ', toString(dateDiff('minute', arrived, now64(3))), ' minutes ago'), toUInt64(1), \
+             toUnixTimestamp64Milli(arrived), toInt64(0), host FROM {database}.host FINAL \
+             WHERE arrived < now64(3) - toIntervalSecond({SILENT}) ORDER BY arrived, subject LIMIT {MOST}"
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn kinds_have_names_of_their_own() {
+        let names: std::collections::HashSet<&str> = FindingKind::ALL.iter().map(|kind| kind.name()).collect();
+        assert_eq!(names.len(), FindingKind::ALL.len());
+    }
+}

@@ -1,0 +1,40 @@
+//! `netstat fleet`: the store of a fleet, for its administrator.
+
+mod answers;
+mod args;
+mod tables;
+
+use clap::{ArgMatches, CommandFactory, FromArgMatches};
+use netstat_fleet::{Client, EngineError};
+use netstat_model::text::escape_str;
+
+use crate::context::{Context, Failure, Outcome};
+
+use args::{Action, FleetCommand};
+
+pub(crate) fn definition() -> clap::Command {
+    FleetCommand::command()
+}
+
+/// Carries it out.
+///
+/// # Errors
+/// When the engine cannot be reached or refuses.
+pub(crate) fn run(matches: &ArgMatches, context: &mut Context<'_>) -> Result<Outcome, Failure> {
+    let args = FleetCommand::from_arg_matches(matches).map_err(|error| Failure::Usage(error.to_string()))?;
+    let client = args.fleet.client(args.at.as_ref(), context.system.is_superuser())?;
+    match args.action {
+        Action::Init => tables::init(&args, &client, context),
+        Action::Upgrade => tables::upgrade(&args, &client, context),
+        Action::Forget => tables::forget(&args, &client, context),
+        Action::Status => answers::status(&args, &client, context),
+        Action::Hosts => answers::hosts(&args, &client, context),
+        Action::Findings => answers::findings(&args, &client, context),
+    }
+}
+
+/// The failure of the engine in one line, with where it is.
+fn refused(client: &Client, error: &EngineError) -> Failure {
+    let text = format!("{}: {error}", client.address());
+    Failure::Refused(escape_str(&text).into_owned())
+}
