@@ -62,10 +62,7 @@ impl Engine {
             address: format!("clickhouse://127.0.0.1:{port}/netstat").parse().unwrap(),
             folder,
         };
-        assert!(
-            eventually(Duration::from_secs(120), || ping(port)),
-            "the engine does not answer"
-        );
+        eventually(|| ping(port), || format!("the engine does not answer on port {port}"));
         Some(engine)
     }
 
@@ -148,7 +145,7 @@ fn random(seed: u64) -> impl FnMut(u64) -> u64 {
 /// A flow of any kind that a record may have.
 fn any_flow(random: &mut dyn FnMut(u64) -> u64, now: i64) -> NewFlow {
     let family = if random(3) == 0 { Family::V6 } else { Family::V4 };
-    let mut address = |low: u64| -> IpAddr {
+    let address = |low: u64| -> IpAddr {
         match (family, low % 4) {
             (Family::V6, 0) => format!("::ffff:192.0.2.{}", low % 200).parse().unwrap(),
             (Family::V6, _) => format!("2001:db8:{:x}::{:x}", low % 5, low).parse().unwrap(),
@@ -671,7 +668,7 @@ fn record_ship_sends_what_it_records() {
         let outcome = netstat().run(words);
         outcome.success().contains("listen")
     };
-    assert!(eventually(Duration::from_secs(60), seen), "the listener never came");
+    eventually(seen, || "the listener never came".to_owned());
     child.kill().unwrap();
     child.wait().unwrap();
     let hosts = engine.run(&["fleet", "hosts", "--at", "AT", "--csv"]);
