@@ -88,6 +88,12 @@ pub(crate) fn flows(question: &Question) -> Condition {
         let script = paths("script", &question.scripts, &mut all.exact);
         all.add(format!("(pid != 0 AND {script})"));
     }
+    if !question.community_ids.is_empty() {
+        let ids: Vec<String> = question.community_ids.iter().map(|id| literal(id.as_bytes())).collect();
+        all.add(format!("foreign_port != 0 AND {} IN ({})", community_id(), ids.join(", ")));
+        // A connection without an address on its other side has none.
+        all.exact = false;
+    }
     if !question.hosts.is_empty() {
         let host = names("host", &question.hosts, &mut all.exact);
         all.add(host);
@@ -96,6 +102,21 @@ pub(crate) fn flows(question: &Question) -> Condition {
         text: join(&all.parts, " AND ", "1"),
         exact: all.exact,
     }
+}
+
+/// The Community ID of a row (version 1, seed 0), as the engine works it out.
+fn community_id() -> String {
+    let address = |side: &str| {
+        let bytes = format!("reinterpretAsFixedString({side}_address)");
+        format!("if({side}_address BETWEEN toIPv6('::ffff:0.0.0.0') AND toIPv6('::ffff:255.255.255.255'), substring({bytes}, 13, 4), toString({bytes}))")
+    };
+    let port = |side: &str| format!("toString(reinterpretAsFixedString(byteSwap({side}_port)))");
+    let (a, b, p, r) = (address("local"), address("foreign"), port("local"), port("foreign"));
+    let first = format!("({a}, local_port) < ({b}, foreign_port)");
+    format!(
+        "concat('1:', base64Encode(SHA1(concat(unhex('0000'), if({first}, concat({a}, {b}), concat({b}, {a})), \
+         char(toUInt8(protocol)), unhex('00'), if({first}, concat({p}, {r}), concat({r}, {p}))))))"
+    )
 }
 
 /// The condition of rows of the computers that `question` wants.

@@ -203,7 +203,30 @@ impl FleetStore {
         read.map_err(|error| self.failed(&error))
     }
 
-    /// The community's and this program's way to read one statement's flows.
+    /// Writes the flows that `question` wants as a file in the format Parquet, with all columns of the table. `None`: it wants what only
+    /// this program can tell, and nothing was written.
+    ///
+    /// # Errors
+    /// When the engine refuses or fails, or the file cannot be written.
+    pub fn parquet(
+        &self,
+        question: &Question,
+        out: &mut dyn std::io::Write,
+    ) -> Result<Option<u64>, EngineError> {
+        let condition = flows(question);
+        if !condition.exact {
+            return Ok(None);
+        }
+        let limit = question.most.map_or(String::new(), |most| format!(" LIMIT {most}"));
+        let text = format!(
+            "SELECT * FROM {} FINAL WHERE {} ORDER BY first, flow, host_id{limit} FORMAT Parquet",
+            self.table("flow"),
+            condition.text
+        );
+        self.client.copy(&text, out).map(Some)
+    }
+
+    /// The statement that reads flows.
     fn select(&self, question: &Question, condition: &Condition) -> String {
         let columns: Vec<&str> = FACTS.iter().map(|(_, text)| *text).collect();
         let down = if question.newest_first { " DESC" } else { "" };
@@ -248,6 +271,14 @@ fn facts_of(column: &str) -> Option<&'static [&'static str]> {
         "retransmits" => &["retransmits"],
         "rtt" => &["rtt"],
         "learned" => &["learned"],
+        "community_id" => &[
+            "protocol",
+            "family",
+            "local_address",
+            "local_port",
+            "foreign_address",
+            "foreign_port",
+        ],
         "host" => &["host"],
         "boot" => &["boot"],
         _ => return None,

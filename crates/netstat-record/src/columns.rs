@@ -372,6 +372,17 @@ static COLUMNS: &[Column<Flows>] = &[
         Value::text(row.flow.boot.host.as_slice())
     }),
     column(
+        "community_id",
+        "Community ID",
+        ValueKind::Text,
+        "",
+        "the name of the connection in Zeek, Suricata and Elastic (Community ID 1, seed 0)",
+        |row| match row.flow.community_id() {
+            Some(id) => Value::text(id.into_bytes()),
+            None => Value::unknown(Why::NotApplicable),
+        },
+    ),
+    column(
         "boot",
         "Boot",
         ValueKind::Text,

@@ -7,6 +7,7 @@
 mod beacon;
 mod clock;
 mod columns;
+mod community_id;
 mod flow;
 mod flow_store;
 mod names;
@@ -21,6 +22,7 @@ mod store;
 
 pub use beacon::{BEACON_CALLS, BEACON_SPREAD, Beacon, CANDIDATE_CALLS, Rhythm, collect_rhythms, rhythm};
 pub use columns::{DEFAULT_TEXT, FlowRow, Flows};
+pub use community_id::community_id;
 pub use flow::{Boot, Flow, Millis, NewProcess, Process, Program, command_hash};
 pub use flow_store::{FlowStore, FlowTotals};
 pub use outbox::{Encode, Segment, SegmentKind, SegmentRows, SpoolState};

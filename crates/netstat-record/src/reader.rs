@@ -23,6 +23,8 @@ pub struct Question {
     pub filter: Filter,
     /// Only flows of processes that run one of these scripts; empty: of any.
     pub scripts: Globs,
+    /// Only flows with one of these Community IDs; empty: with any.
+    pub community_ids: Vec<String>,
     /// Only flows of these computers; empty: of any.
     pub hosts: Globs,
     /// Whether those that began last come first.
@@ -37,6 +39,8 @@ impl Question {
         let script = || flow.process.as_ref()?.script.clone();
         self.filter.wants(flow)
             && self.filter.wants_holders(flow)
+            && (self.community_ids.is_empty()
+                || flow.community_id().is_some_and(|id| self.community_ids.contains(&id)))
             && (self.hosts.is_empty() || self.hosts.matches(&flow.boot.host))
             && (self.scripts.is_empty() || script().is_some_and(|script| self.scripts.matches_path(&script)))
     }
@@ -172,7 +176,9 @@ impl Reader {
         let mut statement = connection.prepare(&text)?;
         let mut rows = statement.query(params![since, until])?;
         let everything =
-            question.filter == Filter::default() && question.scripts.is_empty() && question.hosts.is_empty();
+            question.filter == Filter::default() && question.scripts.is_empty()
+            && question.hosts.is_empty()
+            && question.community_ids.is_empty();
         while let Some(row) = rows.next()? {
             watchdog.feed();
             let flow = match names.flow(connection, row) {

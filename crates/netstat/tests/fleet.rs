@@ -696,3 +696,99 @@ fn ship_address_with_a_password_is_refused() {
     ]);
     assert!(outcome.stderr.contains("there is no such file"), "{outcome:?}");
 }
+
+#[test]
+fn grafana_dashboard_every_query_is_answered() {
+    let Some(engine) = Engine::with_tables() else { return };
+    let now = millis(SystemTime::now());
+    record(&engine, "mill", |writer| {
+        let mut random = random(3);
+        let mut batch = writer.batch().unwrap();
+        let process = batch.process(7, Some(1), &any_process(0)).unwrap();
+        for _ in 0..20 {
+            let flow = NewFlow {
+                first: now - 10 * MINUTE,
+                direction: Direction::Outgoing,
+                closed: true,
+                process: Some(process),
+                ..any_flow(&mut random, now)
+            };
+            batch.insert(&flow, None).unwrap();
+        }
+        batch.gap(now - 2 * MINUTE, now - MINUTE, "no room", Some(1)).unwrap();
+        batch.commit().unwrap();
+    });
+    let path = format!("{}/../../packaging/grafana/netstat-fleet.json", env!("CARGO_MANIFEST_DIR"));
+    let dashboard: Value = serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap();
+    let panels = dashboard["panels"].as_array().unwrap();
+    assert!(panels.len() > 10);
+    for panel in panels {
+        let query = panel["targets"][0]["rawSql"].as_str().unwrap();
+        // What the data source fills in.
+        let mut text = query.replace("${database}", "netstat");
+        for (macro_name, filled) in [
+            ("$__timeFilter(", "({} >= now() - 21600 AND {} <= now())"),
+            ("$__timeInterval(", "toStartOfInterval({}, INTERVAL 60 second)"),
+        ] {
+            while let Some((before, rest)) = text.split_once(macro_name) {
+                let (column, after) = rest.split_once(')').unwrap();
+                text = format!("{before}{}{after}", filled.replace("{}", column));
+            }
+        }
+        assert!(!text.contains('$'), "{text}");
+        let answer = engine.client().text(&format!("{text} FORMAT TSV"));
+        let answer = answer.unwrap_or_else(|error| panic!("{}: {error}\n{text}", panel["title"]));
+        assert!(!answer.trim().is_empty(), "{}: nothing\n{text}", panel["title"]);
+    }
+}
+
+#[test]
+fn exports_are_the_same_from_both_stores_and_parquet_comes_from_the_engine() {
+    let Some(engine) = Engine::with_tables() else { return };
+    let now = millis(SystemTime::now());
+    let file = record(&engine, "mill", |writer| {
+        let mut random = random(5);
+        let mut batch = writer.batch().unwrap();
+        for at in 0..300 {
+            let mut flow = any_flow(&mut random, now);
+            if at % 3 != 0 {
+                flow.process = Some(batch.process(50 + at % 9, Some(1), &any_process(u64::from(at % 9))).unwrap());
+            }
+            batch.insert(&flow, None).unwrap();
+        }
+        batch.commit().unwrap();
+    });
+    let file = file.to_str().unwrap();
+    let mut id = None;
+    for format in ["zeek", "ecs", "ocsf", "netflow-json"] {
+        let words = ["history", "--format", format, "--since", "5d", "--store"];
+        let of = |store: &str| engine.run(&[&words[..], &[store]].concat());
+        let (from_file, from_fleet) = (of(file), of("AT"));
+        assert_eq!(from_file.lines().count(), from_fleet.lines().count(), "{format}");
+        // A uid of Zeek is made of the row's number, which both have.
+        assert_eq!(from_file, from_fleet, "{format}");
+        assert!(from_file.bytes().all(|byte| byte == b'\n' || byte == b'\t' || byte >= 0x20), "{format}");
+        if format == "ecs" {
+            for line in from_file.lines() {
+                let line: Value = serde_json::from_str(line).unwrap();
+                let found = line["network"]["community_id"].as_str().map(str::to_owned);
+                id = id.or(found);
+            }
+        }
+    }
+    let id = id.unwrap();
+    let words = ["history", "--community-id", &id, "--since", "5d", "--csv", "--columns", "first,foreign,community_id", "--store"];
+    let (from_file, from_fleet) = (engine.run(&[&words[..], &[file]].concat()), engine.run(&[&words[..], &["AT"]].concat()));
+    assert_eq!(from_file, from_fleet);
+    assert!(from_file.lines().count() >= 2 && from_file.contains(&id), "{from_file}");
+    let out = engine.folder.path().join("flows.parquet");
+    let out = out.to_str().unwrap();
+    engine.run(&["history", "--store", "AT", "--since", "5d", "--parquet", out]);
+    // The magic number at both ends (https://parquet.apache.org/docs/file-format/).
+    let bytes = fs::read(out).unwrap();
+    assert!(bytes.starts_with(b"PAR1") && bytes.ends_with(b"PAR1"));
+    let again = netstat().run(["history", "--store", &engine.address.to_string(), "--parquet", out]);
+    assert!(!again.status.success(), "a file that is there is not overwritten");
+    let of_record = netstat().run(["history", "--store", file, "--parquet", "/nonexistent/x"]);
+    assert!(of_record.stderr.contains("needs --store clickhouse://"), "{of_record:?}");
+}

@@ -9,35 +9,36 @@ CREATE TABLE IF NOT EXISTS @DB@.schema_version@LOCAL@@ON@
 ENGINE = @ENGINE:schema_version:Replacing@
 ORDER BY version;
 
--- One row a connection; while it is open, a later revision replaces an earlier one. `pid` 0, and empty texts: not known.
+-- One row a connection; while it is open, a later revision replaces an earlier one. `pid` 0, and empty texts: not known. No column of
+-- the key changes between revisions. Large blocks compress addresses and processes, which repeat far apart.
 CREATE TABLE IF NOT EXISTS @DB@.flow@LOCAL@@ON@
 (
   host_id UInt64,
-  host LowCardinality(String),
+  host LowCardinality(String) CODEC(ZSTD(1)),
   boot String CODEC(ZSTD(1)),
   flow UInt64 CODEC(Delta, ZSTD(1)),
   revision UInt32 CODEC(T64, ZSTD(1)),
   first DateTime64(3, 'UTC') CODEC(Delta, ZSTD(1)),
   span UInt64 CODEC(T64, ZSTD(1)),
-  closed Bool,
-  begun Bool,
-  protocol Enum8('TCP' = 6, 'UDP' = 17),
-  family Enum8('IPv4' = 4, 'IPv6' = 6),
-  direction Enum8('unknown' = 0, 'out' = 1, 'in' = 2, 'listen' = 3),
-  state LowCardinality(String),
-  learned LowCardinality(String),
+  closed Bool CODEC(ZSTD(1)),
+  begun Bool CODEC(ZSTD(1)),
+  protocol Enum8('TCP' = 6, 'UDP' = 17) CODEC(ZSTD(1)),
+  family Enum8('IPv4' = 4, 'IPv6' = 6) CODEC(ZSTD(1)),
+  direction Enum8('unknown' = 0, 'out' = 1, 'in' = 2, 'listen' = 3) CODEC(ZSTD(1)),
+  state LowCardinality(String) CODEC(ZSTD(1)),
+  learned LowCardinality(String) CODEC(ZSTD(1)),
   local_address IPv6 CODEC(ZSTD(1)),
   local_port UInt16 CODEC(ZSTD(1)),
   foreign_address IPv6 CODEC(ZSTD(1)),
   foreign_port UInt16 CODEC(ZSTD(1)),
   pid UInt32 CODEC(ZSTD(1)),
   process_start Nullable(UInt64) CODEC(ZSTD(1)),
-  program LowCardinality(String),
-  program_name LowCardinality(String),
-  script LowCardinality(String),
-  unit LowCardinality(String),
-  container LowCardinality(String),
-  container_name LowCardinality(String),
+  program LowCardinality(String) CODEC(ZSTD(1)),
+  program_name LowCardinality(String) CODEC(ZSTD(1)),
+  script LowCardinality(String) CODEC(ZSTD(1)),
+  unit LowCardinality(String) CODEC(ZSTD(1)),
+  container LowCardinality(String) CODEC(ZSTD(1)),
+  container_name LowCardinality(String) CODEC(ZSTD(1)),
   command Nullable(UInt64) CODEC(ZSTD(1)),
   user Nullable(UInt32) CODEC(ZSTD(1)),
   namespace Nullable(UInt32) CODEC(ZSTD(1)),
@@ -54,7 +55,8 @@ PARTITION BY toDate(first)
 PRIMARY KEY (toStartOfHour(first), host_id)
 ORDER BY (toStartOfHour(first), host_id, first, boot, flow)
 TTL arrived + INTERVAL @KEEP@ DAY
-SETTINGS ttl_only_drop_parts = 1, non_replicated_deduplication_window = 10000;
+SETTINGS ttl_only_drop_parts = 1, min_compress_block_size = 1048576, max_compress_block_size = 2097152,
+  non_replicated_deduplication_window = 10000;
 
 -- Who met whom on which day, for answers about a year. Bytes and flows count where a connection ended.
 CREATE TABLE IF NOT EXISTS @DB@.contact@LOCAL@@ON@

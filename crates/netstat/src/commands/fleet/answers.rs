@@ -87,7 +87,7 @@ fn print(
             let store = json!(client.address().to_string());
             write!(context.out, "{{{head},\"store\":{store},\"rows\":[")?;
             rows::json::write_elements(context.out, grid)?;
-            writeln!(context.out, "]}}")?;
+            writeln!(context.out, "],\"limits\":[]}}")?;
         }
         _ => {
             let layout = Layout {
@@ -206,7 +206,7 @@ pub(super) fn status(args: &FleetCommand, client: &Client, context: &mut Context
             let fields = json!({
                 "store": client.address().to_string(),
                 "engine": status.engine,
-                "schema": status.schema,
+                "schema_version": status.schema,
                 "hosts": status.hosts,
                 "late": status.late,
                 "waiting_rows": status.spool_rows,
@@ -216,6 +216,7 @@ pub(super) fn status(args: &FleetCommand, client: &Client, context: &mut Context
                 "parts": status.parts,
                 "free_bytes": status.free,
                 "versions": versions,
+                "limits": [],
             });
             let fields = json::to_text(&fields, false);
             writeln!(context.out, "{{{head},{}", fields.trim_end().trim_start_matches('{'))?;

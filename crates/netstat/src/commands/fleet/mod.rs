@@ -2,6 +2,7 @@
 
 mod answers;
 mod args;
+pub(crate) mod schema;
 mod tables;
 
 use clap::{ArgMatches, CommandFactory, FromArgMatches};

@@ -34,6 +34,9 @@ pub(super) struct HistoryArgs {
     /// only connections of processes that run these scripts: file names, or paths if they hold a slash, with * and ?
     #[arg(long, value_name = "LIST", value_parser = crate::args::values::globs, help_heading = crate::args::filter::FILTERS)]
     pub(super) script: Vec<Globs>,
+    /// only connections with these Community IDs: 1:LQU9qZlK+B5F3KDmev6m5PMibrg=
+    #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = community_id, help_heading = crate::args::filter::FILTERS)]
+    pub(super) community_id: Vec<String>,
     /// only connections of these computers, in the store of a fleet: names, with * and ?
     #[arg(long, value_name = "LIST", value_parser = crate::args::values::globs, help_heading = crate::args::filter::FILTERS)]
     pub(super) host: Vec<Globs>,
@@ -65,6 +68,22 @@ pub(super) struct HistoryArgs {
     /// comma-separated values
     #[arg(long)]
     pub(super) csv: bool,
+    /// each connection as other tools read it: zeek (conn.log), ecs (Elastic Common Schema), ocsf (class 4001) or netflow-json (IPFIX
+    /// names); a line each
+    #[arg(
+        long = "format",
+        value_name = "FORMAT",
+        value_enum,
+        hide_possible_values = true,
+        conflicts_with_all = ["flow_group", "flow_columns", "flow_sort", "summary", "new", "follow", "plot", "beacons", "gaps", "rare", "json", "ndjson", "csv"]
+    )]
+    pub(super) export: Option<Export>,
+    /// print connections as they end, until Ctrl+C: a JSON object per line, or --format
+    #[arg(long, conflicts_with_all = ["flow_group", "flow_sort", "summary", "new", "follow", "plot", "beacons", "gaps", "rare", "json", "csv", "until", "since", "top"])]
+    pub(super) follow_new: bool,
+    /// write the connections into this new file in the format Parquet; needs a fleet's store
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath, conflicts_with_all = ["flow_group", "flow_columns", "flow_sort", "summary", "new", "follow", "plot", "beacons", "gaps", "rare", "json", "ndjson", "csv", "export", "follow_new"])]
+    pub(super) parquet: Option<PathBuf>,
     /// a summary: the top programs and peers, what is new, gaps, a small graph
     #[arg(long, conflicts_with_all = ["flow_group", "flow_columns", "flow_sort", "new", "follow", "plot", "beacons", "gaps", "json", "ndjson", "csv"])]
     pub(super) summary: bool,
@@ -109,6 +128,28 @@ pub(super) struct HistoryArgs {
     pub(super) gaps: bool,
 }
 
+/// `--format`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Export {
+    /// Zeek's conn.log.
+    Zeek,
+    /// Elastic Common Schema.
+    Ecs,
+    /// Open Cybersecurity Schema Framework, class 4001.
+    Ocsf,
+    /// JSON with the names of IPFIX.
+    NetflowJson,
+}
+
+/// A Community ID of version 1: base64 of 20 bytes.
+fn community_id(text: &str) -> Result<String, String> {
+    let letter = |byte: u8| byte.is_ascii_alphanumeric() || b"+/=".contains(&byte);
+    match text.strip_prefix("1:") {
+        Some(rest) if rest.len() == 28 && rest.bytes().all(letter) => Ok(text.to_owned()),
+        _ => Err("is not a Community ID of version 1, which is 1: and 28 letters".to_owned()),
+    }
+}
+
 /// What a bar of `--plot` stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum PlotBy {
@@ -151,6 +192,7 @@ impl HistoryArgs {
             (true, _, _) => Format::Json,
             (_, true, _) => Format::NdJson,
             (_, _, true) => Format::Csv,
+            _ if self.follow_new => Format::NdJson,
             _ => Format::Text,
         }
     }

@@ -1,9 +1,12 @@
 //! `netstat history`: questions about the past.
 
 mod args;
+mod export;
+mod follow_new;
 mod headings;
 mod line;
 mod novelty;
+mod parquet;
 mod people;
 mod plot;
 mod rare;
@@ -79,6 +82,7 @@ pub(crate) fn run(matches: &ArgMatches, context: &mut Context<'_>) -> Result<Out
         until: args.until.and_then(|when| when.millis(now)),
         filter,
         scripts,
+        community_ids: args.community_id.clone(),
         hosts,
         // A time line is told from its beginning.
         newest_first: args.follow.is_none(),
@@ -88,6 +92,9 @@ pub(crate) fn run(matches: &ArgMatches, context: &mut Context<'_>) -> Result<Out
         && since > until
     {
         return Err(Failure::Usage("--since is later than --until".to_owned()));
+    }
+    if let Some(path) = &args.parquet {
+        return parquet::parquet(&args, path, &question, context);
     }
     let mut reader = args.store.open(context.system)?;
     let gaps = reader.gaps(&question).map_err(|error| refused(&error))?;
@@ -102,7 +109,11 @@ pub(crate) fn run(matches: &ArgMatches, context: &mut Context<'_>) -> Result<Out
     let mut diagnostics = Diagnostics::default();
     let asked = matches.value_source("since") == Some(clap::parser::ValueSource::CommandLine);
     answer.tell_limits(asked, &mut diagnostics)?;
-    let printed = if args.gaps {
+    let printed = if args.follow_new {
+        follow_new::follow_new(&mut answer)
+    } else if let Some(format) = args.export {
+        export::export(&mut answer, format, &mut diagnostics)
+    } else if args.gaps {
         novelty::gaps(&mut answer, &mut diagnostics)
     } else if args.new {
         novelty::novelties(&mut answer, &mut diagnostics)

@@ -167,6 +167,25 @@ impl Users {
     }
 }
 
+/// Writes one flow as a JSON object on a line.
+pub(super) fn write_line(
+    system: &mut dyn System,
+    out: &mut dyn Write,
+    flow: &Flow,
+    columns: &[&'static Column<Flows>],
+) -> io::Result<()> {
+    let mut users = Users::default();
+    users.meet(system, flow);
+    let grid = FlowGrid {
+        people: false,
+        columns,
+        flows: std::slice::from_ref(flow),
+        order: None,
+        users: &users.names,
+    };
+    rows::json::write_lines(out, &grid)
+}
+
 pub(super) fn rows(answer: &mut Answer<'_, '_, '_>, diagnostics: &mut Diagnostics) -> Result<(), Failure> {
     if let Some(group) = answer.args.group.clone() {
         return groups(answer, &group);

@@ -128,6 +128,7 @@ fn installation(manager: Manager, program: &str, limits: &str, packaged: bool) -
                 "command_args=\"record --keep 30d --max-size 2GB --verbose\"",
                 &format!("command_args=\"record {limits} --verbose\""),
             )
+            .replace(NO_NETWORK, if limits.contains(" --ship ") { NETWORK } else { NO_NETWORK })
             .replace("# The package installs the program under this name beside net-tools; change ExecStart where it is called otherwise.\n", "")
     };
     match manager {
@@ -161,6 +162,11 @@ fn installation(manager: Manager, program: &str, limits: &str, packaged: bool) -
         },
     }
 }
+
+/// What keeps the unit off the network,
+const NO_NETWORK: &str = "RestrictAddressFamilies=AF_NETLINK AF_UNIX\nIPAddressDeny=any\n";
+/// and what stands there for a recorder that sends to a fleet.
+const NETWORK: &str = "RestrictAddressFamilies=AF_NETLINK AF_UNIX AF_INET AF_INET6\n";
 
 fn removal(manager: Manager) -> Plan {
     match manager {

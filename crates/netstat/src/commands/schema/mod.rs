@@ -64,6 +64,24 @@ pub(crate) static SCHEMAS: &[Schema] = &[
         about: "the manifest.json in a bundle of inspect",
         make: super::inspect::schema::bundle,
     },
+    #[cfg(feature = "fleet")]
+    Schema {
+        name: "fleet-hosts",
+        about: "fleet hosts --json: the computers of a fleet",
+        make: super::fleet::schema::hosts,
+    },
+    #[cfg(feature = "fleet")]
+    Schema {
+        name: "fleet-findings",
+        about: "fleet findings --json: what only a fleet can see",
+        make: super::fleet::schema::findings,
+    },
+    #[cfg(feature = "fleet")]
+    Schema {
+        name: "fleet-status",
+        about: "fleet status --json: a fleet as a whole",
+        make: super::fleet::schema::status,
+    },
     Schema {
         name: "tables",
         about: "--json and --ndjson with -e, -s, -r and -c: one document a print",

@@ -37,6 +37,13 @@ struct Words {
     /// a further host name that requests may ask for, as behind a reverse proxy; may be repeated
     #[arg(long, value_name = "NAME")]
     host: Vec<String>,
+    /// where history comes from: a record file, or a fleet's store as clickhouse://HOST[:PORT]/DATABASE, which adds its hosts and findings
+    #[arg(long, value_name = "PATH")]
+    store: Option<String>,
+    /// the fleet's user, password and certificates
+    #[cfg(feature = "fleet")]
+    #[arg(long, value_name = "FILE")]
+    fleet_config: Option<String>,
     /// serve other addresses than loopback without TLS
     #[arg(long)]
     insecure: bool,
@@ -165,7 +172,12 @@ pub(crate) fn run(matches: &ArgMatches, context: &mut Context<'_>) -> Result<Out
         version: env!("CARGO_PKG_VERSION").to_owned(),
     };
     let system = Box::new(netstat_os::Native::default());
-    let served = serve(options, system, Arc::new(CommandLine::default()), Arc::new(report));
+    #[cfg(feature = "fleet")]
+    let fleet_config = words.fleet_config;
+    #[cfg(not(feature = "fleet"))]
+    let fleet_config = None;
+    let provider = CommandLine::about(words.store, fleet_config);
+    let served = serve(options, system, Arc::new(provider), Arc::new(report));
     if let Some(path) = kept {
         let _ = fs::remove_file(path);
     }

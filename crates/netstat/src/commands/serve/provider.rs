@@ -191,7 +191,19 @@ static SOURCES: &[Source] = &[
         }),
         fixed: &[],
         options: &[
-            "since", "until", "group", "sort", "top", "columns", "new", "follow", "beacons", "gaps",
+            "since",
+            "until",
+            "group",
+            "sort",
+            "top",
+            "columns",
+            "new",
+            "follow",
+            "beacons",
+            "gaps",
+            "rare",
+            "host",
+            "community-id",
         ],
         filters: true,
         positional: None,
@@ -202,10 +214,84 @@ static SOURCES: &[Source] = &[
     },
 ];
 
-/// Answers from the running system.
+/// What a fleet's store adds.
+#[cfg(feature = "fleet")]
+static FLEET_SOURCES: &[Source] = &[
+    Source {
+        name: "fleet-hosts",
+        about: "The computers of the fleet, as netstat fleet hosts --json lists them",
+        command: Some(Entry {
+            definition: crate::commands::fleet::definition,
+            run: crate::commands::fleet::run,
+        }),
+        fixed: &["hosts"],
+        options: &["late", "late-after", "top"],
+        filters: false,
+        positional: None,
+        schema: crate::commands::fleet::schema::hosts,
+        line_schema: None,
+        rows: false,
+        keep_millis: 5000,
+    },
+    Source {
+        name: "fleet-findings",
+        about: "What only a fleet can see, as netstat fleet findings --json lists it",
+        command: Some(Entry {
+            definition: crate::commands::fleet::definition,
+            run: crate::commands::fleet::run,
+        }),
+        fixed: &["findings"],
+        options: &["since", "kind", "top"],
+        filters: false,
+        positional: None,
+        schema: crate::commands::fleet::schema::findings,
+        line_schema: None,
+        rows: false,
+        keep_millis: 30_000,
+    },
+];
+#[cfg(not(feature = "fleet"))]
+static FLEET_SOURCES: &[Source] = &[];
+
+/// Answers from the running system, and about the past from a record or a fleet's store.
 #[derive(Debug, Default)]
 pub(super) struct CommandLine {
     record: super::record::RecordFigures,
+    /// What is given to `history` and `fleet`: the store, and the fleet's configuration.
+    store: Option<String>,
+    fleet_config: Option<String>,
+}
+
+impl CommandLine {
+    /// One that asks about the past in `store`, with this configuration of the fleet.
+    pub(super) fn about(store: Option<String>, fleet_config: Option<String>) -> CommandLine {
+        CommandLine {
+            store,
+            fleet_config,
+            ..CommandLine::default()
+        }
+    }
+
+    fn is_of_fleet(&self) -> bool {
+        self.store.as_deref().is_some_and(|store| store.contains("://"))
+    }
+
+    fn sources(&self) -> impl Iterator<Item = &'static Source> {
+        let fleet = if self.is_of_fleet() { FLEET_SOURCES } else { &[] };
+        SOURCES.iter().chain(fleet)
+    }
+
+    /// The words that say where a source asks.
+    fn place(&self, source: &Source) -> Vec<OsString> {
+        let option = match source.name {
+            "history" => "--store",
+            name if name.starts_with("fleet-") => "--at",
+            _ => return Vec::new(),
+        };
+        let named = |option: &str, value: &Option<String>| value.as_ref().map(|value| format!("{option}={value}").into());
+        let words = [named(option, &self.store), named("--fleet-config", &self.fleet_config)];
+        words.into_iter().flatten().collect()
+    }
 }
 
 impl Source {
@@ -303,13 +389,14 @@ fn parameter(long: &str, arg: &Arg) -> Parameter {
 
 impl Provider for CommandLine {
     fn resources(&self) -> Vec<Resource> {
-        SOURCES.iter().map(Source::resource).collect()
+        self.sources().map(Source::resource).collect()
     }
 
     fn answer(&self, question: &Question) -> Result<Vec<u8>, Refusal> {
-        let source = SOURCES.iter().find(|source| source.name == question.resource);
+        let source = self.sources().find(|source| source.name == question.resource);
         let source = source.ok_or_else(|| Refusal::NotFound("there is no such resource".to_owned()))?;
-        let words = source.arguments(question);
+        let mut words = source.arguments(question);
+        words.splice(0..0, self.place(source));
         let (mut out, mut err) = (Vec::new(), Vec::new());
         let mut context = Context {
             system: &mut netstat_os::Native::default(),
