@@ -9,6 +9,7 @@ use flate2::write::GzEncoder;
 use netstat_model::{Direction, Fact, Family, Protocol};
 use netstat_record::{FirstSeen, Flow, Gap, Novelty, Process, SegmentKind, SegmentRows};
 
+use crate::findings::FindingRow;
 use crate::identity::HostId;
 use crate::native::Block;
 
@@ -279,6 +280,29 @@ pub(crate) fn host_row(encoder: &Encoder, boot: &str, now: i64, spool: (u64, u64
     block.fixed("last_sent", TIME, std::iter::once(now.to_le_bytes()));
     block.fixed("spool_rows", "UInt64", std::iter::once(spool.0.to_le_bytes()));
     block.fixed("lost", "UInt64", std::iter::once(spool.1.to_le_bytes()));
+    compressed(&block.finish())
+}
+
+/// The findings of an audit at `now`.
+pub(crate) fn finding_rows(host_id: HostId, host: &[u8], now: i64, rows: &[FindingRow]) -> Vec<u8> {
+    let encoder = Encoder {
+        host_id,
+        host: host.to_vec(),
+        detail: Detail::Flows,
+    };
+    let mut block = encoder.start(rows.len());
+    let columns: [(&str, fn(&FindingRow) -> &str); 6] = [
+        ("rule", |row| &row.rule),
+        ("severity", |row| &row.severity),
+        ("program", |row| &row.program),
+        ("digest", |row| &row.digest),
+        ("subject", |row| &row.subject),
+        ("document", |row| &row.document),
+    ];
+    for (name, of) in columns {
+        block.text(name, rows.iter().map(|row| of(row).as_bytes()));
+    }
+    block.fixed("seen", TIME, std::iter::repeat(now.to_le_bytes()));
     compressed(&block.finish())
 }
 

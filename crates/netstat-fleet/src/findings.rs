@@ -4,6 +4,7 @@ use netstat_record::Millis;
 
 use crate::client::Client;
 use crate::error::EngineError;
+use crate::identity::HostId;
 use crate::rows::Rows;
 use crate::select::{literal, moment};
 
@@ -158,6 +159,66 @@ pub fn prevalence(client: &Client, path: &[u8]) -> Result<Prevalence, EngineErro
     Ok(Prevalence {
         hosts: each(client, &text, Rows::u64)?.pop().unwrap_or(0),
         of: host_count(client)?,
+    })
+}
+
+/// A finding of an audit, as it is sent.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FindingRow {
+    /// The name of the rule.
+    pub rule: String,
+    /// The severity in lower case.
+    pub severity: String,
+    /// The path of the program; empty where it is about the computer.
+    pub program: String,
+    /// The hexadecimal SHA-256 of the program file; empty where it is not known.
+    pub digest: String,
+    /// What it is about, where that is no program.
+    pub subject: String,
+    /// Everything else, as JSON.
+    pub document: String,
+}
+
+/// How many computers other than `me` have sent findings in the last two days.
+///
+/// # Errors
+/// When the engine cannot be reached or refuses.
+pub fn audited_hosts(client: &Client, me: HostId) -> Result<u64, EngineError> {
+    let text = format!(
+        "SELECT uniqExact(host_id) FROM {}.finding WHERE host_id != {me} AND arrived >= now() - toIntervalDay(2)",
+        client.address().database
+    );
+    Ok(each(client, &text, Rows::u64)?.pop().unwrap_or(0))
+}
+
+/// How many computers other than `me` have sent the same finding about the same program file in the last two days.
+///
+/// # Errors
+/// When the engine cannot be reached or refuses.
+pub fn others_with(client: &Client, me: HostId, row: &FindingRow) -> Result<u64, EngineError> {
+    let is = |column: &str, value: &str| format!("{column} = {}", literal(value.as_bytes()));
+    let text = format!(
+        "SELECT uniqExact(host_id) FROM {}.finding WHERE host_id != {me} AND arrived >= now() - toIntervalDay(2) AND {} AND {} AND {} AND {}",
+        client.address().database,
+        is("rule", &row.rule),
+        is("program", &row.program),
+        is("digest", &row.digest),
+        is("subject", &row.subject)
+    );
+    Ok(each(client, &text, Rows::u64)?.pop().unwrap_or(0))
+}
+
+/// Sends the findings of an audit at `now`, and returns when the engine has them. A second audit on the same day replaces what it finds again.
+///
+/// # Errors
+/// When the engine cannot be reached or refuses.
+pub fn send(client: &Client, host_id: HostId, host: &[u8], now: Millis, rows: &[FindingRow]) -> Result<(), EngineError> {
+    let body = crate::encode::finding_rows(host_id, host, now, rows);
+    let token = format!("{host_id:016x}-findings-{now}");
+    client.insert(&crate::client::Insert {
+        table: "finding",
+        body: &body,
+        token: &token,
     })
 }
 

@@ -203,3 +203,27 @@ fn parsed(option: &str, text: &str) -> Result<netstat_fleet::Address, Failure> {
 pub(crate) fn address(text: &str) -> Result<netstat_fleet::Address, String> {
     text.parse::<netstat_fleet::Address>().map_err(|why| why.to_string())
 }
+
+/// Where a computer's own id is (`machine-id(5)`).
+#[cfg(feature = "fleet")]
+const MACHINE_ID: [&str; 2] = ["/etc/machine-id", "/var/lib/dbus/machine-id"];
+
+/// The number of this computer in a fleet, by the machine id in `file` or where it usually is; `None`: it has none.
+///
+/// # Errors
+/// When a named file cannot be read, or holds none.
+#[cfg(feature = "fleet")]
+pub(crate) fn identity(file: Option<&Path>) -> Result<Option<netstat_fleet::HostId>, Failure> {
+    if let Some(path) = file {
+        let shown = path.display();
+        let text = std::fs::read_to_string(path).map_err(|error| unusable(&format!("{shown}: {error}")))?;
+        return match text.trim().is_empty() {
+            true => Err(unusable(&format!("{shown}: holds no machine id"))),
+            false => Ok(Some(netstat_fleet::host_id(&text))),
+        };
+    }
+    let found = MACHINE_ID.iter().find_map(|path| std::fs::read_to_string(path).ok());
+    // `uninitialized` is what a computer has before its first start has ended.
+    let found = found.filter(|text| !matches!(text.trim(), "" | "uninitialized"));
+    Ok(found.map(|text| netstat_fleet::host_id(&text)))
+}

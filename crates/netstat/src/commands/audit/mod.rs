@@ -1,6 +1,8 @@
 //! `netstat audit`.
 
 mod document;
+#[cfg(feature = "fleet")]
+mod fleet;
 mod text;
 
 use std::collections::BTreeSet;
@@ -69,6 +71,10 @@ struct AuditArgs {
     probe_ports: bool,
     #[command(flatten)]
     store: StoreArgs,
+    /// send the findings to the fleet's store that --store names, where other computers' audits compare with them
+    #[cfg(feature = "fleet")]
+    #[arg(long, requires = "store")]
+    ship: bool,
     /// look into every network namespace
     #[arg(long)]
     all_namespaces: bool,
@@ -213,6 +219,8 @@ fn run(matches: &ArgMatches, context: &mut Context<'_>) -> Result<Outcome, Failu
         progress: &|stage| progress.stage(|| stage.to_owned()),
     };
     let mut survey = auditor.judge(&list, &found.owners, &pids, &options);
+    #[cfg(feature = "fleet")]
+    compare_with_fleet(&words, &mut survey, context, now)?;
     // The cache saves time only: where it cannot be kept, nothing is lost.
     let _ = cache.save();
     drop(progress);
@@ -247,6 +255,30 @@ fn run(matches: &ArgMatches, context: &mut Context<'_>) -> Result<Outcome, Failu
     diagnostics.limits(limits);
     diagnostics.say(context.err);
     Ok(outcome(&words, &survey, &list))
+}
+
+/// Adds what other computers have of the same, where the store is a fleet's.
+#[cfg(feature = "fleet")]
+fn compare_with_fleet(
+    words: &AuditArgs,
+    survey: &mut Survey,
+    context: &mut Context<'_>,
+    now: std::time::SystemTime,
+) -> Result<(), Failure> {
+    let root = context.system.is_superuser();
+    let Some(client) = words.store.fleet(root)? else {
+        return match words.ship {
+            true => Err(Failure::Usage("--ship needs a fleet's store: --store clickhouse://HOST/DATABASE".to_owned())),
+            false => Ok(()),
+        };
+    };
+    let config = words.store.fleet_args().config(root)?;
+    let host_id = crate::args::store::identity(config.ship.machine_id.as_deref())?.ok_or_else(|| {
+        Failure::Refused("this computer has no machine id to be known by in a fleet (machine-id(5))".to_owned())
+    })?;
+    let host = context.system.computer_name();
+    fleet::compare(survey, &client, (host_id, &host), words.ship, now)
+        .map_err(|error| Failure::Refused(escape_str(&format!("{}: {error}", client.address())).into_owned()))
 }
 
 fn outcome(words: &AuditArgs, survey: &Survey, list: &SocketList) -> Outcome {

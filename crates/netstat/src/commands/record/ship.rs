@@ -13,8 +13,6 @@ use crate::args::store::address;
 use crate::args::units;
 use crate::context::{Context, Failure};
 
-/// Where a computer's own id is (`machine-id(5)`).
-const MACHINE_ID: [&str; 2] = ["/etc/machine-id", "/var/lib/dbus/machine-id"];
 /// Rows are sent once in this time if nothing else is said, give or take a third.
 const INTERVAL: Duration = Duration::from_secs(45);
 /// What waits may take so many bytes if nothing else is said.
@@ -103,18 +101,8 @@ pub(super) fn start(
 
 /// The number of this computer: by its machine id, else by the record's own random number.
 fn identity(file: Option<&std::path::Path>, writer: &Writer) -> Result<HostId, Failure> {
-    if let Some(path) = file {
-        let shown = escape_str(&path.display().to_string()).into_owned();
-        let text = std::fs::read_to_string(path).map_err(|error| Failure::Refused(format!("{shown}: {error}")))?;
-        return match text.trim().is_empty() {
-            true => Err(Failure::Refused(format!("{shown}: holds no machine id"))),
-            false => Ok(host_id(&text)),
-        };
-    }
-    let found = MACHINE_ID.iter().find_map(|path| std::fs::read_to_string(path).ok());
-    // `uninitialized` is what a computer has before its first start has ended.
-    if let Some(text) = found.filter(|text| !matches!(text.trim(), "" | "uninitialized")) {
-        return Ok(host_id(&text));
+    if let Some(number) = crate::args::store::identity(file)? {
+        return Ok(number);
     }
     let store = writer.ship_store().map_err(|error| crate::recall::refused(&error))?;
     Ok(host_id(&format!("record {store:016x}")))

@@ -1,0 +1,154 @@
+#!/usr/bin/env python3
+"""Figures of a fleet's store: how fast it takes flows, what they need on disk, how long questions take, how it copes with many agents.
+usage: figures.py NETSTAT ENGINE_COMMAND MILLIONS [AGENTS SECONDS]
+ENGINE_COMMAND is NETSTAT_FLEET_ENGINE of .ci/fleet. Times are those that the engine counts itself (X-ClickHouse-Summary), the best of five."""
+import gzip
+import http.client
+import json
+import random
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from pathlib import Path
+from urllib.parse import urlencode
+
+netstat, engine_command, millions, *rest = sys.argv[1:]
+millions = int(millions)
+agents, seconds = (int(word) for word in (rest + ["1000", "60"][len(rest):])[:2])
+HOSTS = 1000
+DATABASE = "netstat"
+generator = (Path(__file__).parent / "generator.sql").read_text()
+
+
+def free_port():
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        return one.getsockname()[1]
+
+
+port = free_port()
+work = tempfile.mkdtemp(prefix="netstat-figures.")
+engine = subprocess.Popen([*engine_command.split(), f"{work}/data", str(port)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+
+def ask(query, body=b"", headers=None, connection=None, **parameters):
+    """The answer, and what the engine counted."""
+    connection = connection or http.client.HTTPConnection("127.0.0.1", port, timeout=600)
+    if body:
+        parameters["query"] = query
+    data = body if body else query.encode()
+    connection.request("POST", "/?" + urlencode({"wait_end_of_query": "1", **parameters}), data, headers or {})
+    answer = connection.getresponse()
+    text = answer.read()
+    if answer.status != 200 or answer.headers.get("X-ClickHouse-Exception-Code"):
+        raise RuntimeError(text[:400])
+    return text, json.loads(answer.headers.get("X-ClickHouse-Summary", "{}"))
+
+
+def rows(first, count):
+    parameters = {"param_hosts": HOSTS, "param_span": 86400, "param_total": millions * 1_000_000, "param_from": first, "param_n": count}
+    return generator.rstrip(), parameters
+
+
+def main():
+    for _ in range(600):
+        try:
+            ask("SELECT 1")
+            break
+        except OSError:
+            time.sleep(0.1)
+    subprocess.run([netstat, "fleet", "init", "--no-roles", "--at", f"clickhouse://127.0.0.1:{port}/{DATABASE}"], check=True)
+    spent = 0
+    for step in range(millions):
+        text, parameters = rows(step * 1_000_000, 1_000_000)
+        _, counted = ask(f"INSERT INTO {DATABASE}.flow {text}", max_insert_block_size="1000000", max_threads="2", **parameters)
+        spent += int(counted["elapsed_ns"])
+    print(f"insert: {millions * 1e9 / spent * 1e6:,.0f} flows/s with two views, generation included, max_threads 2")
+    ask(f"OPTIMIZE TABLE {DATABASE}.flow FINAL")
+    ask(f"OPTIMIZE TABLE {DATABASE}.contact FINAL")
+    text, _ = ask(f"SELECT table, sum(rows), sum(bytes_on_disk) FROM system.parts WHERE active AND database = '{DATABASE}' GROUP BY table ORDER BY table")
+    flows = millions * 1_000_000
+    for line in text.decode().splitlines():
+        table, count, size = line.split("\t")
+        if int(count) > 100:
+            print(f"disk: {table} {int(size) / flows:.1f} bytes a flow ({count} rows)")
+    address, _ = ask(f"SELECT foreign_address FROM {DATABASE}.flow WHERE direction = 'out' GROUP BY foreign_address HAVING count() BETWEEN 5 AND 20 LIMIT 1")
+    address = address.decode().strip()
+    common, _ = ask(f"SELECT foreign_address FROM {DATABASE}.flow WHERE protocol = 'TCP' GROUP BY foreign_address ORDER BY count() DESC LIMIT 1")
+    for name, query in {
+        "who talked to a rare address, flow FINAL": f"SELECT host, program, count() FROM {DATABASE}.flow FINAL WHERE foreign_address = toIPv6('{address}') GROUP BY host, program",
+        "who talked to a rare address, contact": f"SELECT host, program, sum(flows) FROM {DATABASE}.contact WHERE foreign_address = toIPv6('{address}') GROUP BY host, program",
+        "an address that nobody met, flow FINAL": f"SELECT host, program, count() FROM {DATABASE}.flow FINAL WHERE foreign_address = toIPv6('2001:db8::dead') GROUP BY host, program",
+        "a popular address by host, contact": f"SELECT host, sum(flows) FROM {DATABASE}.contact WHERE foreign_address = toIPv6('{common.decode().strip()}') GROUP BY host",
+        "one host, one hour, by program": f"SELECT program, count() FROM {DATABASE}.flow FINAL WHERE host LIKE 'web-00007%' AND first >= '2026-11-27 05:00:00' AND first < '2026-11-27 06:00:00' GROUP BY program",
+    }.items():
+        settings = {"do_not_merge_across_partitions_select_final": "1"}
+        best = min(int(ask(query, **settings)[1]["elapsed_ns"]) for _ in range(5))
+        print(f"question: {name}: {best / 1e6:.0f} ms at {millions} M flows")
+    many_agents()
+
+
+def many_agents():
+    """Each agent sends 450 rows every 45 seconds, at its own time."""
+    period, count = 45.0, 450
+    bodies = []
+    for at in range(50):
+        text, parameters = rows(at * count, count)
+        body, _ = ask(f"{text} FORMAT Native", **parameters)
+        bodies.append(gzip.compress(body, 4))
+    before = int(ask(f"SELECT count() FROM {DATABASE}.flow")[0])
+    latencies, errors, lock = [], [], threading.Lock()
+    due = sorted(random.uniform(0, period) + turn * period for _ in range(agents) for turn in range(int(seconds / period) + 1))
+    due = [moment for moment in due if moment < seconds]
+    begin = time.monotonic()
+    position = iter(enumerate(due))
+
+    def work_off():
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
+        while True:
+            with lock:
+                number, moment = next(position, (None, None))
+            if number is None:
+                return
+            time.sleep(max(0.0, begin + moment - time.monotonic()))
+            start = time.monotonic()
+            try:
+                ask(
+                    f"INSERT INTO {DATABASE}.flow FORMAT Native",
+                    bodies[number % len(bodies)],
+                    {"Content-Encoding": "gzip"},
+                    connection,
+                    insert_deduplication_token=f"figures-{number}",
+                    async_insert="0",
+                )
+                with lock:
+                    latencies.append(time.monotonic() - start)
+            except (OSError, RuntimeError, http.client.HTTPException) as error:
+                connection = http.client.HTTPConnection("127.0.0.1", port, timeout=120)
+                with lock:
+                    errors.append(str(error))
+
+    threads = [threading.Thread(target=work_off) for _ in range(40)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    took = time.monotonic() - begin
+    latencies.sort()
+    after = int(ask(f"SELECT count() FROM {DATABASE}.flow")[0])
+    print(
+        f"agents: {agents} agents, {len(due)} inserts of {count} rows in {took:.0f} s ({len(due) / took:.1f}/s), {len(errors)} errors, "
+        f"median {latencies[len(latencies) // 2] * 1e3:.0f} ms, 99 % {latencies[len(latencies) * 99 // 100] * 1e3:.0f} ms"
+    )
+    # These rows are in the table already, so that merges may have removed some of them again.
+    print(f"agents: {after - before} rows more before merging")
+
+
+try:
+    main()
+finally:
+    engine.terminate()
+    engine.wait()

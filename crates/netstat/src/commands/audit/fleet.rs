@@ -1,0 +1,107 @@
+//! What other computers of a fleet have of the same: `audit --store clickhouse://...`, and `--ship`.
+
+use std::fs::File;
+use std::io::Read;
+use std::time::SystemTime;
+
+use netstat_audit::finding::Finding;
+use netstat_audit::{Severity, Survey};
+use netstat_fleet::findings::{FindingRow, SMALLEST_FLEET, audited_hosts, others_with, send};
+use netstat_fleet::{Client, EngineError, HostId};
+use serde_json::json;
+use sha2::{Digest, Sha256};
+
+/// Program files are read so far for their digest, in bytes; larger ones have none.
+const LARGEST: u64 = 1 << 30;
+
+/// Adds to each finding how many other computers have the same, and sends all where `ship` says so.
+///
+/// # Errors
+/// When the engine cannot be reached or refuses.
+pub(super) fn compare(
+    survey: &mut Survey,
+    client: &Client,
+    (host_id, host): (HostId, &[u8]),
+    ship: bool,
+    now: SystemTime,
+) -> Result<(), EngineError> {
+    client.version()?;
+    client.check_schema()?;
+    let of = audited_hosts(client, host_id)?;
+    let mut rows = Vec::new();
+    for judged in &mut survey.judged {
+        if judged.findings.is_empty() {
+            continue;
+        }
+        let digest = digest(judged.facts.identity.pid).unwrap_or_default();
+        for finding in &mut judged.findings {
+            rows.push(row(finding, &digest));
+            weigh(finding, &digest, others_with(client, host_id, rows.last().unwrap_or(&FindingRow::default()))?, of);
+        }
+    }
+    for finding in &mut survey.host {
+        rows.push(row(finding, ""));
+        weigh(finding, "", others_with(client, host_id, rows.last().unwrap_or(&FindingRow::default()))?, of);
+    }
+    match ship && !rows.is_empty() {
+        true => send(client, host_id, host, netstat_record::millis(now), &rows),
+        false => Ok(()),
+    }
+}
+
+fn row(finding: &Finding, digest: &str) -> FindingRow {
+    let document = json!({"headline": finding.headline, "evidence": finding.evidence, "technique": finding.technique});
+    FindingRow {
+        rule: finding.rule.name.to_owned(),
+        severity: finding.severity.name().to_owned(),
+        program: finding.program.clone().unwrap_or_default(),
+        digest: digest.to_owned(),
+        subject: match &finding.program {
+            Some(_) => String::new(),
+            None => finding.headline.clone(),
+        },
+        document: document.to_string(),
+    }
+}
+
+/// What most have is less odd, what nobody else has is more; either is said. Only the same file counts as the same, and what is grave
+/// stays grave.
+fn weigh(finding: &mut Finding, digest: &str, others: u64, of: u64) {
+    if of == 0 {
+        return;
+    }
+    let same = if digest.is_empty() { "of a program at this path" } else { "about the same program file" };
+    let before = finding.severity;
+    let mut text = format!("{others} of the {of} other computers of the fleet that were audited have this finding {same}");
+    if of + 1 >= SMALLEST_FLEET {
+        match (others, before) {
+            (0, Severity::Low) => finding.severity = Severity::Medium,
+            (0, Severity::Medium) => finding.severity = Severity::High,
+            (others, Severity::Medium | Severity::Low) if !digest.is_empty() && others * 2 > of => {
+                finding.severity = before.lower();
+            }
+            _ => {}
+        }
+        if finding.severity != before {
+            text.push_str(&format!(": {} instead of {before}", finding.severity));
+        }
+    }
+    finding.evidence.push(text);
+}
+
+/// The hexadecimal SHA-256 of the program file that the process `pid` runs, also where its path has another file by now.
+fn digest(pid: u32) -> Option<String> {
+    let mut file = File::open(format!("/proc/{pid}/exe")).ok()?;
+    if file.metadata().ok()?.len() > LARGEST {
+        return None;
+    }
+    let mut hash = Sha256::new();
+    let mut buffer = vec![0; 64 << 10];
+    loop {
+        match file.read(&mut buffer).ok()? {
+            0 => break,
+            read => hash.update(&buffer[..read]),
+        }
+    }
+    Some(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+}
