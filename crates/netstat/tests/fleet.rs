@@ -8,13 +8,13 @@ use std::io::{Read, Write};
 use std::net::{IpAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use netstat_fleet::ddl::{self, Layout};
 use netstat_fleet::{Address, Client, Detail, Encoder, FleetConfig, Sender, Shipping, host_id};
 use netstat_model::{Direction, EventOrigin, Fact, Family, Protocol, State, Why};
 use netstat_record::{NewFlow, NewProcess, Writer, millis};
-use netstat_testkit::{Netstat, eventually, skip};
+use netstat_testkit::{Netstat, skip};
 use serde_json::Value;
 
 const MINUTE: i64 = 60_000;
@@ -62,7 +62,7 @@ impl Engine {
             address: format!("clickhouse://127.0.0.1:{port}/netstat").parse().unwrap(),
             folder,
         };
-        eventually(|| ping(port), || format!("the engine does not answer on port {port}"));
+        within(Duration::from_secs(120), "the engine answers", || ping(port));
         Some(engine)
     }
 
@@ -90,6 +90,16 @@ impl Engine {
             .collect();
         let outcome = netstat().run(&words);
         outcome.success().to_owned()
+    }
+}
+
+/// Waits until `done`: an engine needs a second on an idle computer, and a minute on a busy one.
+#[track_caller]
+fn within(time: Duration, what: &str, mut done: impl FnMut() -> bool) {
+    let end = Instant::now() + time;
+    while !done() {
+        assert!(Instant::now() < end, "waited in vain: {what}");
+        std::thread::sleep(Duration::from_millis(50));
     }
 }
 
@@ -668,7 +678,7 @@ fn record_ship_sends_what_it_records() {
         let outcome = netstat().run(words);
         outcome.success().contains("listen")
     };
-    eventually(seen, || "the listener never came".to_owned());
+    within(Duration::from_secs(90), "the listener is in the fleet", seen);
     child.kill().unwrap();
     child.wait().unwrap();
     let hosts = engine.run(&["fleet", "hosts", "--at", "AT", "--csv"]);
