@@ -33,7 +33,7 @@ pub(super) fn compare(
         if judged.findings.is_empty() {
             continue;
         }
-        let digest = digest(judged.facts.identity.pid).unwrap_or_default();
+        let digest = digest(judged.facts.pid).unwrap_or_default();
         for finding in &mut judged.findings {
             rows.push(row(finding, &digest));
             weigh(finding, &digest, others_with(client, host_id, rows.last().unwrap_or(&FindingRow::default()))?, of);
