@@ -100,7 +100,7 @@ fn described(number: u32) -> NewProcess {
 
 fn made_up(at: u64, now: i64) -> NewFlow {
     let mixed = at.wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    let v6 = at % 5 == 0;
+    let v6 = at.is_multiple_of(5);
     let address = |low: u64| -> IpAddr {
         match v6 {
             true => Ipv6Addr::from_bits(0x2001_0db8 << 96 | u128::from(low)).into(),
@@ -110,9 +110,13 @@ fn made_up(at: u64, now: i64) -> NewFlow {
     NewFlow {
         first: now,
         span: mixed >> 50,
-        closed: at % 10 != 0,
+        closed: !at.is_multiple_of(10),
         begun: true,
-        protocol: if at % 8 == 0 { Protocol::Udp } else { Protocol::Tcp },
+        protocol: if at.is_multiple_of(8) {
+            Protocol::Udp
+        } else {
+            Protocol::Tcp
+        },
         family: if v6 { Family::V6 } else { Family::V4 },
         local: (address(1), 32_768 + (mixed >> 52) as u16),
         foreign: (address(mixed >> 44), 443),

@@ -291,7 +291,8 @@ pub(crate) fn finding_rows(host_id: HostId, host: &[u8], now: i64, rows: &[Findi
         detail: Detail::Flows,
     };
     let mut block = encoder.start(rows.len());
-    let columns: [(&str, fn(&FindingRow) -> &str); 6] = [
+    type Column = (&'static str, fn(&FindingRow) -> &str);
+    let columns: [Column; 6] = [
         ("rule", |row| &row.rule),
         ("severity", |row| &row.severity),
         ("program", |row| &row.program),

@@ -212,7 +212,13 @@ pub fn others_with(client: &Client, me: HostId, row: &FindingRow) -> Result<u64,
 ///
 /// # Errors
 /// When the engine cannot be reached or refuses.
-pub fn send(client: &Client, host_id: HostId, host: &[u8], now: Millis, rows: &[FindingRow]) -> Result<(), EngineError> {
+pub fn send(
+    client: &Client,
+    host_id: HostId,
+    host: &[u8],
+    now: Millis,
+    rows: &[FindingRow],
+) -> Result<(), EngineError> {
     let body = crate::encode::finding_rows(host_id, host, now, rows);
     let token = format!("{host_id:016x}-findings-{now}");
     client.insert(&crate::client::Insert {

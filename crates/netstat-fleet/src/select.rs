@@ -90,7 +90,11 @@ pub(crate) fn flows(question: &Question) -> Condition {
     }
     if !question.community_ids.is_empty() {
         let ids: Vec<String> = question.community_ids.iter().map(|id| literal(id.as_bytes())).collect();
-        all.add(format!("foreign_port != 0 AND {} IN ({})", community_id(), ids.join(", ")));
+        all.add(format!(
+            "foreign_port != 0 AND {} IN ({})",
+            community_id(),
+            ids.join(", ")
+        ));
         // A connection without an address on its other side has none.
         all.exact = false;
     }
@@ -108,7 +112,9 @@ pub(crate) fn flows(question: &Question) -> Condition {
 fn community_id() -> String {
     let address = |side: &str| {
         let bytes = format!("reinterpretAsFixedString({side}_address)");
-        format!("if({side}_address BETWEEN toIPv6('::ffff:0.0.0.0') AND toIPv6('::ffff:255.255.255.255'), substring({bytes}, 13, 4), toString({bytes}))")
+        format!(
+            "if({side}_address BETWEEN toIPv6('::ffff:0.0.0.0') AND toIPv6('::ffff:255.255.255.255'), substring({bytes}, 13, 4), toString({bytes}))"
+        )
     };
     let port = |side: &str| format!("toString(reinterpretAsFixedString(byteSwap({side}_port)))");
     let (a, b, p, r) = (address("local"), address("foreign"), port("local"), port("foreign"));

@@ -208,11 +208,7 @@ impl FleetStore {
     ///
     /// # Errors
     /// When the engine refuses or fails, or the file cannot be written.
-    pub fn parquet(
-        &self,
-        question: &Question,
-        out: &mut dyn std::io::Write,
-    ) -> Result<Option<u64>, EngineError> {
+    pub fn parquet(&self, question: &Question, out: &mut dyn std::io::Write) -> Result<Option<u64>, EngineError> {
         let condition = flows(question);
         if !condition.exact {
             return Ok(None);

@@ -7,8 +7,11 @@ use std::sync::mpsc::{Receiver, channel};
 use netstat_fleet::{Address, Client, EngineError, FleetConfig, FleetStore, Insert, Retry};
 use netstat_record::{FlowStore, Question, StoreError};
 
+/// Head and body of each request.
+type Requests = Receiver<(String, Vec<u8>)>;
+
 /// A server that gives these answers, one a request, and then no more. What it was asked goes to the receiver: head and body.
-fn server(answers: Vec<Vec<u8>>) -> (Address, Receiver<(String, Vec<u8>)>) {
+fn server(answers: Vec<Vec<u8>>) -> (Address, Requests) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = format!(
         "clickhouse://ann@127.0.0.1:{}/netstat",
@@ -67,7 +70,7 @@ fn config() -> FleetConfig {
     }
 }
 
-fn insert(answers: Vec<Vec<u8>>) -> (Result<(), EngineError>, Receiver<(String, Vec<u8>)>) {
+fn insert(answers: Vec<Vec<u8>>) -> (Result<(), EngineError>, Requests) {
     let (address, requests) = server(answers);
     let client = Client::new(&address, &config()).unwrap();
     let insert = Insert {

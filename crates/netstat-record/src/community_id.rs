@@ -23,7 +23,11 @@ pub fn community_id(protocol: Protocol, local: (IpAddr, u16), foreign: (IpAddr, 
     if foreign.1 == 0 || foreign.0.is_unspecified() {
         return None;
     }
-    let (smaller, larger) = if local < foreign { (local, foreign) } else { (foreign, local) };
+    let (smaller, larger) = if local < foreign {
+        (local, foreign)
+    } else {
+        (foreign, local)
+    };
     let mut hash = Sha1::new();
     hash.update([0, 0]);
     for (address, _) in [smaller, larger] {
@@ -53,8 +57,18 @@ mod tests {
     fn community_id_examples_of_the_specification_from_both_sides() {
         // The baseline of the specification's repository: TCP, UDP, IPv6.
         for (protocol, one, other, id) in [
-            (Protocol::Tcp, ("128.232.110.120", 34_855), ("66.35.250.204", 80), "1:LQU9qZlK+B5F3KDmev6m5PMibrg="),
-            (Protocol::Udp, ("192.168.1.52", 54_585), ("8.8.8.8", 53), "1:d/FP5EW3wiY1vCndhwleRRKHowQ="),
+            (
+                Protocol::Tcp,
+                ("128.232.110.120", 34_855),
+                ("66.35.250.204", 80),
+                "1:LQU9qZlK+B5F3KDmev6m5PMibrg=",
+            ),
+            (
+                Protocol::Udp,
+                ("192.168.1.52", 54_585),
+                ("8.8.8.8", 53),
+                "1:d/FP5EW3wiY1vCndhwleRRKHowQ=",
+            ),
         ] {
             let side = |(address, port): (&str, u16)| (address.parse().unwrap(), port);
             let (one, other) = (side(one), side(other));
@@ -69,6 +83,9 @@ mod tests {
         let plain = community_id(Protocol::Tcp, side("192.0.2.1", 1), side("192.0.2.2", 2));
         let mapped = community_id(Protocol::Tcp, side("::ffff:192.0.2.1", 1), side("::ffff:192.0.2.2", 2));
         assert_eq!(plain, mapped);
-        assert_eq!(community_id(Protocol::Tcp, side("0.0.0.0", 22), side("0.0.0.0", 0)), None);
+        assert_eq!(
+            community_id(Protocol::Tcp, side("0.0.0.0", 22), side("0.0.0.0", 0)),
+            None
+        );
     }
 }

@@ -470,3 +470,181 @@ fn cut_gaps(change: &Connection, most: usize, encode: &mut Encode<'_>) -> Result
     change.execute("DELETE FROM unsent_gap", [])?;
     keep(change, SegmentRows::Gaps(&gaps), encode)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{NewFlow, NewProcess};
+    use netstat_model::{Direction, EventOrigin, Fact, Family, Protocol, State, Why};
+
+    fn flow(first: Millis) -> NewFlow {
+        NewFlow {
+            first,
+            span: 10,
+            closed: false,
+            begun: true,
+            protocol: Protocol::Tcp,
+            family: Family::V4,
+            local: ([192, 0, 2, 1].into(), 40_000),
+            foreign: ([203, 0, 113, 7].into(), 443),
+            direction: Direction::Outgoing,
+            state: State::Established,
+            origin: EventOrigin::Trace,
+            process: None,
+            user: Fact::Known(0),
+            namespace: Fact::Unknown(Why::NotAsked),
+            sent: Fact::Known(1),
+            received: Fact::Unknown(Why::NotAsked),
+            retransmits: Fact::Unknown(Why::NotAsked),
+            rtt: Fact::Unknown(Why::NotAsked),
+        }
+    }
+
+    fn writer() -> (tempfile::TempDir, Writer) {
+        let folder = tempfile::tempdir().unwrap();
+        let writer = Writer::open(&folder.path().join("record.db"), b"mill", "boot").unwrap();
+        (folder, writer)
+    }
+
+    fn write(writer: &mut Writer, flows: impl IntoIterator<Item = Millis>) -> Vec<i64> {
+        let mut batch = writer.batch().unwrap();
+        let process = batch
+            .process(
+                7,
+                Some(1),
+                &NewProcess {
+                    name: b"x".to_vec(),
+                    ..NewProcess::default()
+                },
+            )
+            .unwrap();
+        let insert = |first| {
+            let flow = NewFlow {
+                process: Some(process),
+                ..flow(first)
+            };
+            batch.insert(&flow, None).unwrap()
+        };
+        let numbers = flows.into_iter().map(insert).collect();
+        batch.commit().unwrap();
+        numbers
+    }
+
+    /// Cuts, with the number of rows as the body.
+    fn cut(writer: &mut Writer, most: usize) -> usize {
+        writer
+            .cut(most, &mut |rows, _| {
+                let kind = match rows {
+                    SegmentRows::Flows(_) => SegmentKind::Flows,
+                    SegmentRows::Sightings(_) => SegmentKind::Sightings,
+                    SegmentRows::Gaps(_) => SegmentKind::Gaps,
+                };
+                Some((kind, vec![rows.len() as u8; rows.len()]))
+            })
+            .unwrap()
+    }
+
+    fn kinds(writer: &Writer) -> Vec<(u64, SegmentKind, u64)> {
+        let segments = writer.segments(0, 100).unwrap();
+        segments.iter().map(|one| (one.number, one.kind, one.rows)).collect()
+    }
+
+    #[test]
+    fn cut_every_row_is_in_one_segment_until_it_is_acknowledged() {
+        let (_folder, mut writer) = writer();
+        write(&mut writer, [1]);
+        writer.begin_shipping().unwrap();
+        assert_eq!(
+            writer.spool().unwrap().unsent,
+            3,
+            "what was seen first, and no flow that was there before"
+        );
+        let numbers = write(&mut writer, 2..5);
+        assert_eq!(cut(&mut writer, 100), 3);
+        assert_eq!(
+            kinds(&writer),
+            [(1, SegmentKind::Flows, 3), (2, SegmentKind::Sightings, 3)]
+        );
+        assert_eq!(cut(&mut writer, 100), 0, "nothing is cut twice");
+        // A later revision of a row is sent again.
+        let mut batch = writer.batch().unwrap();
+        batch
+            .update(
+                numbers[0],
+                &NewFlow {
+                    closed: true,
+                    ..flow(2)
+                },
+                None,
+            )
+            .unwrap();
+        batch.commit().unwrap();
+        assert_eq!(cut(&mut writer, 100), 1);
+        let store = writer.ship_store().unwrap();
+        writer.acknowledge(store, 1).unwrap();
+        writer.acknowledge(store ^ 1, 2).unwrap();
+        assert_eq!(
+            kinds(&writer),
+            [(2, SegmentKind::Sightings, 3), (3, SegmentKind::Flows, 1)]
+        );
+    }
+
+    #[test]
+    fn cut_more_rows_than_fit_makes_several_segments() {
+        let (_folder, mut writer) = writer();
+        writer.begin_shipping().unwrap();
+        write(&mut writer, 0..25);
+        while cut(&mut writer, 10) >= 10 {}
+        let flows: Vec<u64> = kinds(&writer)
+            .iter()
+            .filter(|one| one.1 == SegmentKind::Flows)
+            .map(|one| one.2)
+            .collect();
+        assert_eq!(flows, [10, 10, 5]);
+    }
+
+    #[test]
+    fn bound_spool_what_is_dropped_becomes_a_gap_with_its_count() {
+        let (_folder, mut writer) = writer();
+        writer.begin_shipping().unwrap();
+        write(&mut writer, [1_000, 2_000]);
+        cut(&mut writer, 100);
+        assert_eq!(writer.bound_spool(3).unwrap(), 2, "the oldest first");
+        let spool = writer.spool().unwrap();
+        assert_eq!((spool.segments, spool.rows, spool.lost), (1, 3, 2));
+        let mut told = Vec::new();
+        writer
+            .cut(100, &mut |rows, _| {
+                if let SegmentRows::Gaps(gaps) = rows {
+                    told = gaps.to_vec();
+                }
+                Some((SegmentKind::Gaps, vec![0]))
+            })
+            .unwrap();
+        assert_eq!((told[0].since, told[0].until, told[0].lost), (1_000, 2_010, Some(2)));
+    }
+
+    #[test]
+    fn begin_shipping_after_a_pause_catches_up() {
+        let (_folder, mut writer) = writer();
+        writer.begin_shipping().unwrap();
+        write(&mut writer, [1_000]);
+        cut(&mut writer, 100);
+        writer.pause_shipping(5_000).unwrap();
+        write(&mut writer, [6_000, 7_000]);
+        assert_eq!(cut(&mut writer, 100), 0);
+        writer.begin_shipping().unwrap();
+        assert_eq!(cut(&mut writer, 100), 2, "those of the pause");
+    }
+
+    #[test]
+    fn cut_rows_that_are_gone_are_told_as_lost() {
+        let (_folder, mut writer) = writer();
+        writer.begin_shipping().unwrap();
+        let numbers = write(&mut writer, [1_000]);
+        let text = "DELETE FROM flow WHERE id = ?1";
+        writer.reading().execute(text, [numbers[0]]).unwrap();
+        cut(&mut writer, 100);
+        assert_eq!(writer.spool().unwrap().lost, 1);
+    }
+}

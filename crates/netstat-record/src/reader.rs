@@ -39,8 +39,7 @@ impl Question {
         let script = || flow.process.as_ref()?.script.clone();
         self.filter.wants(flow)
             && self.filter.wants_holders(flow)
-            && (self.community_ids.is_empty()
-                || flow.community_id().is_some_and(|id| self.community_ids.contains(&id)))
+            && (self.community_ids.is_empty() || flow.community_id().is_some_and(|id| self.community_ids.contains(&id)))
             && (self.hosts.is_empty() || self.hosts.matches(&flow.boot.host))
             && (self.scripts.is_empty() || script().is_some_and(|script| self.scripts.matches_path(&script)))
     }
@@ -175,8 +174,8 @@ impl Reader {
         // While rows are read, names come from the same view of the store, and without a transaction each.
         let mut statement = connection.prepare(&text)?;
         let mut rows = statement.query(params![since, until])?;
-        let everything =
-            question.filter == Filter::default() && question.scripts.is_empty()
+        let everything = question.filter == Filter::default()
+            && question.scripts.is_empty()
             && question.hosts.is_empty()
             && question.community_ids.is_empty();
         while let Some(row) = rows.next()? {

@@ -235,22 +235,26 @@ fn any_process(number: u64) -> NewProcess {
         } else {
             name.as_bytes().to_vec()
         },
-        unit: if number % 3 == 0 {
+        unit: if number.is_multiple_of(3) {
             bytes(format!("{name}.service"))
         } else {
             None
         },
-        container: if number % 4 == 0 {
+        container: if number.is_multiple_of(4) {
             bytes(format!("docker {number:012x}"))
         } else {
             None
         },
-        container_name: if number % 8 == 0 {
+        container_name: if number.is_multiple_of(8) {
             bytes(format!("box-{number}"))
         } else {
             None
         },
-        command: if number % 2 == 0 { Some(u64::MAX - number) } else { None },
+        command: if number.is_multiple_of(2) {
+            Some(u64::MAX - number)
+        } else {
+            None
+        },
         script: if name == "python3.11" {
             bytes(format!("/srv/app-{number}.py"))
         } else {
@@ -281,7 +285,7 @@ fn history_every_kind_of_question_has_the_same_answer_from_both_stores() {
             let mut flow = any_flow(&mut random, now);
             let kind = random(40);
             if kind < 32 {
-                let start = if kind % 9 == 0 { None } else { Some(kind * 100) };
+                let start = if kind.is_multiple_of(9) { None } else { Some(kind * 100) };
                 flow.process = Some(batch.process(100 + kind as u32, start, &any_process(kind)).unwrap());
             }
             let row = batch.insert(&flow, None).unwrap();
@@ -728,7 +732,10 @@ fn grafana_dashboard_every_query_is_answered() {
         batch.gap(now - 2 * MINUTE, now - MINUTE, "no room", Some(1)).unwrap();
         batch.commit().unwrap();
     });
-    let path = format!("{}/../../packaging/grafana/netstat-fleet.json", env!("CARGO_MANIFEST_DIR"));
+    let path = format!(
+        "{}/../../packaging/grafana/netstat-fleet.json",
+        env!("CARGO_MANIFEST_DIR")
+    );
     let dashboard: Value = serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap();
     let panels = dashboard["panels"].as_array().unwrap();
     assert!(panels.len() > 10);
@@ -762,7 +769,11 @@ fn exports_are_the_same_from_both_stores_and_parquet_comes_from_the_engine() {
         for at in 0..300 {
             let mut flow = any_flow(&mut random, now);
             if at % 3 != 0 {
-                flow.process = Some(batch.process(50 + at % 9, Some(1), &any_process(u64::from(at % 9))).unwrap());
+                flow.process = Some(
+                    batch
+                        .process(50 + at % 9, Some(1), &any_process(u64::from(at % 9)))
+                        .unwrap(),
+                );
             }
             batch.insert(&flow, None).unwrap();
         }
@@ -777,7 +788,12 @@ fn exports_are_the_same_from_both_stores_and_parquet_comes_from_the_engine() {
         assert_eq!(from_file.lines().count(), from_fleet.lines().count(), "{format}");
         // A uid of Zeek is made of the row's number, which both have.
         assert_eq!(from_file, from_fleet, "{format}");
-        assert!(from_file.bytes().all(|byte| byte == b'\n' || byte == b'\t' || byte >= 0x20), "{format}");
+        assert!(
+            from_file
+                .bytes()
+                .all(|byte| byte == b'\n' || byte == b'\t' || byte >= 0x20),
+            "{format}"
+        );
         if format == "ecs" {
             for line in from_file.lines() {
                 let line: Value = serde_json::from_str(line).unwrap();
@@ -787,8 +803,21 @@ fn exports_are_the_same_from_both_stores_and_parquet_comes_from_the_engine() {
         }
     }
     let id = id.unwrap();
-    let words = ["history", "--community-id", &id, "--since", "5d", "--csv", "--columns", "first,foreign,community_id", "--store"];
-    let (from_file, from_fleet) = (engine.run(&[&words[..], &[file]].concat()), engine.run(&[&words[..], &["AT"]].concat()));
+    let words = [
+        "history",
+        "--community-id",
+        &id,
+        "--since",
+        "5d",
+        "--csv",
+        "--columns",
+        "first,foreign,community_id",
+        "--store",
+    ];
+    let (from_file, from_fleet) = (
+        engine.run(&[&words[..], &[file]].concat()),
+        engine.run(&[&words[..], &["AT"]].concat()),
+    );
     assert_eq!(from_file, from_fleet);
     assert!(from_file.lines().count() >= 2 && from_file.contains(&id), "{from_file}");
     let out = engine.folder.path().join("flows.parquet");
@@ -800,5 +829,8 @@ fn exports_are_the_same_from_both_stores_and_parquet_comes_from_the_engine() {
     let again = netstat().run(["history", "--store", &engine.address.to_string(), "--parquet", out]);
     assert!(!again.status.success(), "a file that is there is not overwritten");
     let of_record = netstat().run(["history", "--store", file, "--parquet", "/nonexistent/x"]);
-    assert!(of_record.stderr.contains("needs --store clickhouse://"), "{of_record:?}");
+    assert!(
+        of_record.stderr.contains("needs --store clickhouse://"),
+        "{of_record:?}"
+    );
 }

@@ -36,12 +36,22 @@ pub(super) fn compare(
         let digest = digest(judged.facts.pid).unwrap_or_default();
         for finding in &mut judged.findings {
             rows.push(row(finding, &digest));
-            weigh(finding, &digest, others_with(client, host_id, rows.last().unwrap_or(&FindingRow::default()))?, of);
+            weigh(
+                finding,
+                &digest,
+                others_with(client, host_id, rows.last().unwrap_or(&FindingRow::default()))?,
+                of,
+            );
         }
     }
     for finding in &mut survey.host {
         rows.push(row(finding, ""));
-        weigh(finding, "", others_with(client, host_id, rows.last().unwrap_or(&FindingRow::default()))?, of);
+        weigh(
+            finding,
+            "",
+            others_with(client, host_id, rows.last().unwrap_or(&FindingRow::default()))?,
+            of,
+        );
     }
     match ship && !rows.is_empty() {
         true => send(client, host_id, host, netstat_record::millis(now), &rows),
@@ -70,9 +80,14 @@ fn weigh(finding: &mut Finding, digest: &str, others: u64, of: u64) {
     if of == 0 {
         return;
     }
-    let same = if digest.is_empty() { "of a program at this path" } else { "about the same program file" };
+    let same = if digest.is_empty() {
+        "of a program at this path"
+    } else {
+        "about the same program file"
+    };
     let before = finding.severity;
-    let mut text = format!("{others} of the {of} other computers of the fleet that were audited have this finding {same}");
+    let mut text =
+        format!("{others} of the {of} other computers of the fleet that were audited have this finding {same}");
     if of + 1 >= SMALLEST_FLEET {
         match (others, before) {
             (0, Severity::Low) => finding.severity = Severity::Medium,

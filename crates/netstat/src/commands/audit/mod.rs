@@ -268,7 +268,9 @@ fn compare_with_fleet(
     let root = context.system.is_superuser();
     let Some(client) = words.store.fleet(root)? else {
         return match words.ship {
-            true => Err(Failure::Usage("--ship needs a fleet's store: --store clickhouse://HOST/DATABASE".to_owned())),
+            true => Err(Failure::Usage(
+                "--ship needs a fleet's store: --store clickhouse://HOST/DATABASE".to_owned(),
+            )),
             false => Ok(()),
         };
     };

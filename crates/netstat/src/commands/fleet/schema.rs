@@ -21,7 +21,10 @@ fn rows(name: &str, heads: &[Head], meanings: &[&str]) -> Value {
         "additionalProperties": false,
     });
     let members = [
-        ("store", json!({"type": "string", "description": "the address of the fleet's store"})),
+        (
+            "store",
+            json!({"type": "string", "description": "the address of the fleet's store"}),
+        ),
         ("rows", json!({"type": "array", "items": {"$ref": "#/$defs/row"}})),
     ];
     document(name, &members, json!({"row": row}))
@@ -66,10 +69,16 @@ pub(crate) fn status() -> Value {
         ("engine", text("the engine's version")),
         ("schema_version", count("the version of the tables")),
         ("hosts", count("computers that have ever sent")),
-        ("late", count("those from which nothing was heard for longer than --late-after")),
+        (
+            "late",
+            count("those from which nothing was heard for longer than --late-after"),
+        ),
         ("waiting_rows", count("rows that wait on all computers")),
         ("lost_rows", count("rows that all computers have given up")),
-        ("flow_rows", count("rows of connections; revisions that are not merged yet count, too")),
+        (
+            "flow_rows",
+            count("rows of connections; revisions that are not merged yet count, too"),
+        ),
         ("bytes", count("bytes of all tables on the engine's disk")),
         ("parts", count("parts of all tables")),
         (

@@ -30,7 +30,11 @@ pub(super) fn export(
             }
         }
         left -= 1;
-        Ok(if left == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) })
+        Ok(if left == 0 {
+            ControlFlow::Break(())
+        } else {
+            ControlFlow::Continue(())
+        })
     })?;
     if listeners > 0 {
         let left_out = crate::context::human::plural(listeners, "listener");
@@ -157,8 +161,16 @@ fn zeek(flow: &Flow) -> Option<String> {
         return None;
     }
     let here = begun_here(flow);
-    let (from, to) = if here { (flow.local, flow.foreign) } else { (flow.foreign, flow.local) };
-    let (from_bytes, to_bytes) = if here { (flow.sent, flow.received) } else { (flow.received, flow.sent) };
+    let (from, to) = if here {
+        (flow.local, flow.foreign)
+    } else {
+        (flow.foreign, flow.local)
+    };
+    let (from_bytes, to_bytes) = if here {
+        (flow.sent, flow.received)
+    } else {
+        (flow.received, flow.sent)
+    };
     let seconds = |millis: i64| format!("{}.{:03}000", millis.div_euclid(1_000), millis.rem_euclid(1_000));
     let count = |fact: Fact<u64>| fact.known().map_or_else(|| "-".to_owned(), |value| value.to_string());
     let flag = |value: bool| if value { "T" } else { "F" }.to_owned();
@@ -209,7 +221,11 @@ fn side(address: std::net::IpAddr, port: u16, bytes: Fact<u64>) -> Value {
 }
 
 fn family(flow: &Flow) -> &'static str {
-    if flow.local.0.to_canonical().is_ipv4() { "ipv4" } else { "ipv6" }
+    if flow.local.0.to_canonical().is_ipv4() {
+        "ipv4"
+    } else {
+        "ipv6"
+    }
 }
 
 /// Elastic Common Schema 8: `network` events of type `connection`.
@@ -292,7 +308,11 @@ fn ocsf(flow: &Flow) -> Value {
         put(&mut end, "port", Some(port.into()).filter(|_| port != 0));
         Value::from(end)
     };
-    let (source, destination) = if here { (flow.local, flow.foreign) } else { (flow.foreign, flow.local) };
+    let (source, destination) = if here {
+        (flow.local, flow.foreign)
+    } else {
+        (flow.foreign, flow.local)
+    };
     let (activity, activity_name) = match (flow.direction, flow.closed) {
         (Direction::Listening, _) => (7, "Listen"),
         (_, true) => (2, "Close"),
@@ -314,7 +334,11 @@ fn ocsf(flow: &Flow) -> Value {
         connection["community_uid"] = id.into();
     }
     let mut traffic = Map::new();
-    let (out, into) = if here { (flow.sent, flow.received) } else { (flow.received, flow.sent) };
+    let (out, into) = if here {
+        (flow.sent, flow.received)
+    } else {
+        (flow.received, flow.sent)
+    };
     put(&mut traffic, "bytes_out", out.known().map(Value::from));
     put(&mut traffic, "bytes_in", into.known().map(Value::from));
     let mut document = json!({
@@ -359,17 +383,37 @@ fn ocsf(flow: &Flow) -> Value {
 /// The names of IPFIX information elements, as goflow2, nfdump and Logstash's netflow codec spell them in JSON.
 fn netflow(flow: &Flow) -> Value {
     let here = begun_here(flow);
-    let (source, destination) = if here { (flow.local, flow.foreign) } else { (flow.foreign, flow.local) };
-    let (out, back) = if here { (flow.sent, flow.received) } else { (flow.received, flow.sent) };
+    let (source, destination) = if here {
+        (flow.local, flow.foreign)
+    } else {
+        (flow.foreign, flow.local)
+    };
+    let (out, back) = if here {
+        (flow.sent, flow.received)
+    } else {
+        (flow.received, flow.sent)
+    };
     let mut record = Map::new();
     let version = if family(flow) == "ipv4" { "IPv4" } else { "IPv6" };
     put(&mut record, "flowStartMilliseconds", Some(flow.first.into()));
     put(&mut record, "flowEndMilliseconds", Some(flow.last.into()));
-    put(&mut record, &format!("source{version}Address"), Some(source.0.to_canonical().to_string().into()));
-    put(&mut record, &format!("destination{version}Address"), Some(destination.0.to_canonical().to_string().into()));
+    put(
+        &mut record,
+        &format!("source{version}Address"),
+        Some(source.0.to_canonical().to_string().into()),
+    );
+    put(
+        &mut record,
+        &format!("destination{version}Address"),
+        Some(destination.0.to_canonical().to_string().into()),
+    );
     put(&mut record, "sourceTransportPort", Some(source.1.into()));
     put(&mut record, "destinationTransportPort", Some(destination.1.into()));
-    put(&mut record, "protocolIdentifier", Some(if flow.protocol == Protocol::Udp { 17 } else { 6 }.into()));
+    put(
+        &mut record,
+        "protocolIdentifier",
+        Some(if flow.protocol == Protocol::Udp { 17 } else { 6 }.into()),
+    );
     put(&mut record, "octetDeltaCount", out.known().map(Value::from));
     put(&mut record, "reverseOctetDeltaCount", back.known().map(Value::from));
     // RFC 5102: 0 ingress, 1 egress.

@@ -288,7 +288,8 @@ impl CommandLine {
             name if name.starts_with("fleet-") => "--at",
             _ => return Vec::new(),
         };
-        let named = |option: &str, value: &Option<String>| value.as_ref().map(|value| format!("{option}={value}").into());
+        let named =
+            |option: &str, value: &Option<String>| value.as_ref().map(|value| format!("{option}={value}").into());
         let words = [named(option, &self.store), named("--fleet-config", &self.fleet_config)];
         words.into_iter().flatten().collect()
     }
