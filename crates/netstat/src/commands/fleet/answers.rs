@@ -5,6 +5,7 @@ use std::io::Write;
 use netstat_fleet::findings::{self, FindingKind};
 use netstat_fleet::status::{self, HostStatus, Status};
 use netstat_fleet::{Client, EngineError};
+use netstat_model::Why;
 use netstat_model::columns::{Value, ValueKind};
 use netstat_model::text::escape_str;
 use serde_json::json;
@@ -175,7 +176,7 @@ pub(super) fn findings(args: &FleetCommand, client: &Client, context: &mut Conte
                 Value::Number(finding.hosts),
                 Value::Number(finding.of),
                 Value::Time(finding.first),
-                finding.last.map_or(Value::Nothing, Value::Time),
+                finding.last.map_or(Value::unknown(Why::NotApplicable), Value::Time),
                 text(&finding.host),
             ]
         })

@@ -54,7 +54,7 @@ pub(crate) fn findings() -> Value {
         "on how many computers",
         "of how many",
         "since when",
-        "until when; empty where that is not known",
+        "until when; null where that is not known",
         "one of the computers",
     ];
     rows("fleet-findings", &FINDINGS, &meanings)
