@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use netstat_model::Concealment;
-use netstat_model::packet_filter::PacketFilter;
+use netstat_model::packet_filter::{FilterVerdict, PacketFilter, Published};
 use netstat_model::process::{FileFacts, ProcessFacts};
 use netstat_model::reach::{is_loopback, is_public};
 use netstat_model::text::{escape, shell_quoted};
@@ -496,6 +496,17 @@ pub struct Probe {
     pub bound_are_listed: bool,
 }
 
+/// A port that NAT hands on, with the processes behind it and what the packet filters make of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PublishedPort {
+    /// The port and where it leads.
+    pub published: Published,
+    /// Process ids and program names of those who serve it; empty where nobody of this computer does, or it is not known.
+    pub servers: Vec<(u32, Vec<u8>)>,
+    /// Who gets through.
+    pub verdict: FilterVerdict,
+}
+
 /// The computer, and what is asked about it as a whole.
 #[derive(Debug)]
 pub struct Host {
@@ -535,6 +546,12 @@ pub struct Host {
     pub ports: HashSet<(Protocol, u16)>,
     /// What filters packets on their way in; `None` where it was not asked.
     pub packet_filter: Option<PacketFilter>,
+    /// What decides who reaches the sockets of this computer's own network; `None` where it was not asked.
+    pub network: Option<netstat_model::reach::LocalNetwork>,
+    /// Ports that NAT hands on.
+    pub published: Vec<PublishedPort>,
+    /// Why there may be more of them, in plain words.
+    pub published_incomplete: Option<&'static str>,
     /// Addresses with a bad name.
     pub block: Arc<BlockList>,
     /// Programs that have called the same address at regular times, with what is known of their files; an error where there is no
@@ -573,6 +590,9 @@ impl Host {
             tunnels: HashMap::new(),
             ports: HashSet::new(),
             packet_filter: None,
+            network: None,
+            published: Vec::new(),
+            published_incomplete: None,
             block: Arc::default(),
             calls: Ok(Vec::new()),
             store: String::new(),

@@ -4,13 +4,15 @@ use std::collections::{HashMap, HashSet};
 use std::time::{Duration, SystemTime};
 
 use netstat_model::Concealment;
+use netstat_model::packet_filter::PacketFilter;
 use netstat_model::{Fact, NoOwner, Owner, Owners, Protocol, Socket, State};
 use netstat_os::{OwnersAsk, ProcessAsk, SocketAsk, SocketList, System};
 use netstat_record::Beacon;
 
-use super::case::{Exposure, FileLook, Host, OneSided, Probe, Promiscuous, TakenPort, waits};
+use super::case::{Exposure, FileLook, Host, OneSided, Probe, Promiscuous, PublishedPort, TakenPort, waits};
 use super::gather::preloads_everywhere;
 use super::known;
+use super::published;
 use super::{Auditor, Clock, Options};
 
 /// How often views are compared, and ports tried, before a difference counts.
@@ -61,7 +63,10 @@ pub(super) fn look(auditor: &mut Auditor<'_>, list: &SocketList, owners: &Owners
         return host;
     }
     host.mounted_over = mounted_over(system);
-    host.packet_filter = Some(system.packet_filter());
+    let filter = system.packet_filter();
+    (host.published, host.published_incomplete) = published(system, &filter, list, owners);
+    host.packet_filter = Some(filter);
+    host.network = Some(system.local_network(0));
     let unheld = |socket: &&Socket| matches!(owners.of(socket), Owner::None(_));
     host.ownerless = list.sockets.iter().filter(unheld).cloned().collect();
     host.preloads = preloads_everywhere(system, auditor.files);
@@ -85,6 +90,50 @@ pub(super) fn look(auditor: &mut Auditor<'_>, list: &SocketList, owners: &Owners
         host.probe = Some(probe(system, auditor.clock, progress));
     }
     host
+}
+
+/// The ports that NAT hands on, with who is behind them.
+fn published(
+    system: &mut dyn System,
+    filter: &PacketFilter,
+    list: &SocketList,
+    owners: &Owners,
+) -> (Vec<PublishedPort>, Option<&'static str>) {
+    let found = filter.published();
+    if found.ports.is_empty() {
+        return (Vec::new(), found.incomplete);
+    }
+    let count = list.namespaces.len().max(1);
+    // There are less than 2^32 of them: each is an inode, which the kernel numbers with 32 bits.
+    let networks: Vec<_> = (0..count as u32)
+        .map(|namespace| system.local_network(namespace))
+        .collect();
+    let here = found
+        .ports
+        .into_iter()
+        .filter(|port| published::is_here(port, &networks[0]));
+    let ports = here.map(|port| {
+        let behind = published::behind(&port, port.ports.0, &list.sockets, &networks);
+        let mut servers = Vec::new();
+        for place in behind {
+            if let Owner::Held(holders) = owners.of(&list.sockets[place]) {
+                let process = holders.first();
+                let name = match (&process.image, &process.comm) {
+                    (Fact::Known(image), _) => image.file_name().to_vec(),
+                    (_, Fact::Known(comm)) => comm.clone(),
+                    _ => Vec::new(),
+                };
+                servers.push((process.pid, name));
+            }
+        }
+        servers.dedup();
+        PublishedPort {
+            verdict: published::passage(filter, &port),
+            published: port,
+            servers,
+        }
+    });
+    (ports.collect(), found.incomplete)
 }
 
 /// How far back calls at regular times are looked for.

@@ -14,7 +14,9 @@ mod gather;
 pub mod host;
 pub mod known;
 pub mod passage;
+
 pub mod past;
+pub mod published;
 mod relay;
 pub mod rules;
 pub mod script;

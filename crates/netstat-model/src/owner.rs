@@ -144,6 +144,10 @@ pub enum ContainerRuntime {
     Lxc,
     /// Kubernetes, with a runtime that the cgroup path does not name.
     Kubernetes,
+    /// systemd-nspawn.
+    Nspawn,
+    /// No container, but the pod of Kubernetes that containers are in; its id is the pod's UID.
+    Pod,
 }
 
 impl ContainerRuntime {
@@ -156,6 +160,8 @@ impl ContainerRuntime {
             ContainerRuntime::CriO => "cri-o",
             ContainerRuntime::Lxc => "lxc",
             ContainerRuntime::Kubernetes => "kubernetes",
+            ContainerRuntime::Nspawn => "nspawn",
+            ContainerRuntime::Pod => "pod",
         }
     }
 }

@@ -52,6 +52,9 @@ pub struct Interface {
     pub flags: u32,
     /// Largest packet in bytes.
     pub mtu: Fact<u32>,
+    /// The bridge, bond or VRF that it belongs to (`IFLA_MASTER`).
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub master: Option<NonZeroU32>,
 }
 
 impl Interface {
@@ -63,6 +66,11 @@ impl Interface {
     /// Whether it leads back to this host (`IFF_LOOPBACK`).
     pub fn is_loopback(&self) -> bool {
         self.flags & 0x8 != 0
+    }
+
+    /// Whether it is a virtual routing table for the interfaces that belong to it (VRF, ip-vrf(8)).
+    pub fn is_vrf(&self) -> bool {
+        self.kind.as_deref() == Some(b"vrf")
     }
 
     /// Whether it is a device: one with a driver, not made by software alone.
@@ -474,6 +482,21 @@ pub struct RouteListing {
     pub limits: Vec<Limit>,
 }
 
+/// A multicast group that an interface has joined.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub struct MulticastGroup {
+    /// The interface's index.
+    pub index: u32,
+    /// Its name. Chosen by others: escape before printing.
+    #[cfg_attr(feature = "serde", serde(with = "crate::wire::text"))]
+    pub interface: Vec<u8>,
+    /// The group's address.
+    pub group: IpAddr,
+    /// How many sockets, and parts of the kernel, have joined it there.
+    pub users: u32,
+}
+
 /// Sorts interfaces for a listing: physical ones first, then virtual ones, the loopback last; each group by index.
 pub fn sort_interfaces(interfaces: &mut [Interface]) {
     interfaces.sort_by_key(|interface| (interface.is_loopback(), !interface.is_physical(), interface.index));
@@ -592,6 +615,7 @@ mod tests {
             link_address: vec![2, 0, 0, 0, 0, 1],
             flags: 1,
             mtu: Fact::Known(1500),
+            master: None,
         };
         assert_eq!(link.hardware_address(), Some(&[2, 0, 0, 0, 0, 1][..]));
         link.hardware_type = 776;

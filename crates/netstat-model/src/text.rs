@@ -54,6 +54,44 @@ pub fn escape_str(text: &str) -> Cow<'_, str> {
     escape(text.as_bytes())
 }
 
+/// `bytes` as text from which they can be had back: UTF-8 stands as it is, each byte that is none as `\xNN` (80 to ff, in lower case). So
+/// that nothing else reads like that, a backslash in front of `xNN` of such a byte, or in front of `x5c` before it, stands as `\x5c`.
+/// Control characters stay: this is for documents that escape them in their own way, not for a terminal.
+pub fn lossless(bytes: &[u8]) -> Cow<'_, str> {
+    if let Ok(text) = std::str::from_utf8(bytes)
+        && !text.contains('\\')
+    {
+        return Cow::Borrowed(text);
+    }
+    let mut out = String::with_capacity(bytes.len() + 8);
+    let mut rest = bytes;
+    while !rest.is_empty() {
+        let (plain, after) = match rest.iter().position(|&byte| byte == b'\\') {
+            Some(at) => rest.split_at(at),
+            None => (rest, &rest[rest.len()..]),
+        };
+        for chunk in plain.utf8_chunks() {
+            out.push_str(chunk.valid());
+            chunk.invalid().iter().for_each(|&byte| push_hex(&mut out, byte));
+        }
+        rest = after;
+        if let Some(behind) = after.strip_prefix(b"\\") {
+            out.push_str(if reads_as_byte(behind) { "\\x5c" } else { "\\" });
+            rest = behind;
+        }
+    }
+    Cow::Owned(out)
+}
+
+/// Whether a backslash in front of this would read like the escape of a byte.
+fn reads_as_byte(mut behind: &[u8]) -> bool {
+    while let Some(after) = behind.strip_prefix(b"x5c") {
+        behind = after;
+    }
+    let hex = |byte: &u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(byte);
+    matches!(behind, [b'x', high, low, ..] if hex(high) && *high >= b'8' && hex(low))
+}
+
 /// A command as it is to be typed: `program` and its arguments, each quoted where a shell needs it.
 pub fn shell_command(program: &str, arguments: &[&[u8]]) -> String {
     let mut line = program.to_owned();
@@ -131,10 +169,55 @@ mod tests {
         assert_eq!(escape("\u{202e}gpj.exe\u{9b}1m".as_bytes()), "\\u{202e}gpj.exe\\x9b1m");
     }
 
+    /// The bytes that [`lossless`] text stands for.
+    fn bytes_of(text: &str) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        let mut rest = text.as_bytes();
+        while let Some((&byte, after)) = rest.split_first() {
+            let escaped = (byte == b'\\' && reads_as_byte(after)).then(|| &after[1..3]);
+            let digits = escaped.and_then(|digits| std::str::from_utf8(digits).ok());
+            match digits.and_then(|digits| u8::from_str_radix(digits, 16).ok()) {
+                Some(byte) => {
+                    bytes.push(byte);
+                    rest = &after[3..];
+                }
+                None => {
+                    bytes.push(byte);
+                    rest = after;
+                }
+            }
+        }
+        bytes
+    }
+
+    #[test]
+    fn bytes_and_what_looks_like_them_stay_distinct() {
+        for (bytes, text) in [
+            (&b"plain"[..], "plain"),
+            (b"\xff", "\\xff"),
+            (b"\\xff", "\\x5cxff"),
+            (b"\\x5cxff", "\\x5cx5cxff"),
+            (b"a\\\xff\n", "a\\\\xff\n"),
+            // The escapes of unit names stay as they are.
+            (b"my\\x2dnet.service", "my\\x2dnet.service"),
+            (b"\\xFF", "\\xFF"),
+            (b"C:\\dir", "C:\\dir"),
+        ] {
+            assert_eq!(lossless(bytes), text, "{bytes:?}");
+        }
+    }
+
     proptest! {
         #[test]
         fn never_a_control_character(bytes: Vec<u8>) {
             prop_assert!(escape(&bytes).chars().all(|c| !c.is_control() && is_plain(c)));
+        }
+
+        #[test]
+        fn lossless_text_tells_its_bytes(bytes: Vec<u8>, alike in r"(\\|x5c|xff|x8|\PC){0,12}") {
+            for bytes in [bytes, alike.into_bytes()] {
+                prop_assert_eq!(bytes_of(&lossless(&bytes)), bytes);
+            }
         }
     }
 }

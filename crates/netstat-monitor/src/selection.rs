@@ -91,6 +91,9 @@ pub fn parse_filter(text: &str, users: &BTreeMap<u32, Arc<str>>) -> Result<Filte
             "\"{host}\": write an address or a network; names of hosts are not looked up for a filter here"
         ));
     }
+    if let Some(zone) = filter.zones().first() {
+        return Err(format!("\"{zone}\": write the number of the interface behind the %"));
+    }
     let names: Vec<String> = filter.users.names().map(str::to_owned).collect();
     for name in names {
         match users.iter().find(|(_, known)| ***known == *name) {

@@ -9,8 +9,9 @@ use std::time::Duration;
 use netstat_model::counters::{BlockSet, InterfaceStatistics, ProtocolStatistics};
 use netstat_model::metrics::Metrics;
 use netstat_model::process::ProcessFacts;
-use netstat_model::route::{RouteAnswer, RouteListing, RouteQuery, TableSelection};
-use netstat_model::{Extras, Limit, Moment, Owners, Socket, State, Transfer};
+use netstat_model::reach::LocalNetwork;
+use netstat_model::route::{MulticastGroup, RouteAnswer, RouteListing, RouteQuery, TableSelection};
+use netstat_model::{Extras, Limit, Moment, Owners, Socket, State, Transfer, Why};
 
 use crate::{
     Checkup, Control, Events, Firewall, Inspect, Integrity, MetricsAsk, NoProcess, ProcessAsk, Refused, RefusedKind,
@@ -225,6 +226,29 @@ pub trait System: Inspect + Events + Firewall + Integrity + Checkup + Control {
             RefusedKind::NotSupported,
             "a way can only be asked of the running system",
         ))
+    }
+
+    /// What decides who reaches the sockets of a network namespace: 0 is the caller's own, others are those of the last listing of
+    /// all namespaces ([`Socket::namespace`]).
+    fn local_network(&mut self, namespace: u32) -> LocalNetwork {
+        if namespace != 0 {
+            return LocalNetwork::unknown(Why::NotKept);
+        }
+        let routes = self.routes(TableSelection::default());
+        LocalNetwork {
+            interfaces: routes.interfaces,
+            addresses: routes.addresses,
+            rules: routes.rules,
+            ..LocalNetwork::unknown(Why::NotKept)
+        }
+    }
+
+    /// The multicast groups that interfaces have joined, IPv4 before IPv6.
+    ///
+    /// # Errors
+    /// When the system does not tell.
+    fn multicast_groups(&mut self) -> Result<Vec<MulticastGroup>, Refused> {
+        Err(Refused::new(RefusedKind::NotSupported, crate::NOT_SUPPORTED))
     }
 
     /// Interfaces and routes.

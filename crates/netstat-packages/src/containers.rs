@@ -56,6 +56,26 @@ pub fn parse_docker_container(text: &[u8]) -> Option<DockerContainer> {
     })
 }
 
+/// The pods of Kubernetes whose logs the kubelet below `root` keeps, each UID with `NAMESPACE/NAME`: the directories of
+/// `/var/log/pods` are called `NAMESPACE_NAME_UID`, and only root may make any. Names come from outside: escape before printing.
+pub fn pods(root: impl AsRef<Path>) -> Vec<(String, String)> {
+    let Ok(entries) = fs::read_dir(root.as_ref().join("var/log/pods")) else {
+        return Vec::new();
+    };
+    let read = |entry: fs::DirEntry| parse_pod(entry.file_name().to_str()?);
+    let mut pods: Vec<(String, String)> = entries.flatten().filter_map(read).collect();
+    pods.sort_unstable();
+    pods
+}
+
+/// Reads `NAMESPACE_NAME_UID`, none of which has a `_` in it; a static pod's UID may be a digest.
+fn parse_pod(name: &str) -> Option<(String, String)> {
+    let mut parts = name.split('_');
+    let (space, pod, uid) = (parts.next()?, parts.next()?, parts.next()?);
+    let whole = parts.next().is_none() && ![space, pod, uid].contains(&"");
+    whole.then(|| (uid.to_owned(), format!("{space}/{pod}")))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -90,5 +110,25 @@ mod tests {
         fn any_text_is_read_or_refused(text: Vec<u8>) {
             let _ = parse_docker_container(&text);
         }
+    }
+
+    #[test]
+    fn pods_are_known_by_the_directories_of_their_logs() {
+        let directory = tempfile::tempdir().unwrap();
+        assert_eq!(pods(directory.path()), []);
+        for name in [
+            "default_web-0_5f0a-11",
+            "kube-system_etcd_aabb",
+            "broken",
+            "a_b_c_d",
+            "__",
+        ] {
+            fs::create_dir_all(directory.path().join("var/log/pods").join(name)).unwrap();
+        }
+        let expected = [("5f0a-11", "default/web-0"), ("aabb", "kube-system/etcd")];
+        assert_eq!(
+            pods(directory.path()),
+            expected.map(|(uid, name)| (uid.to_owned(), name.to_owned()))
+        );
     }
 }

@@ -48,6 +48,11 @@ pub fn link_up(index: u32, no_neighbours: bool) -> io::Result<()> {
     request(RTM_NEWLINK, 0, &interface(index, flags))
 }
 
+/// Binds a socket to the device called `name` (`SO_BINDTODEVICE`, socket(7)).
+pub fn bind_to_device(socket: &impl std::os::fd::AsFd, name: &str) -> io::Result<()> {
+    socket2::SockRef::from(socket).bind_device(Some(name.as_bytes()))
+}
+
 /// Makes a pair of virtual Ethernet interfaces, both down.
 pub fn veth(name: &str, other: &str) -> io::Result<()> {
     let mut peer = interface(0, 0);

@@ -357,7 +357,7 @@ fn an_interpreter_is_shown_by_its_script() {
 
 #[test]
 fn traffic_is_counted_and_its_rate_told() {
-    own_namespace!();
+    own_namespace!(Needs::PROCESSES);
     const PIECE: usize = 100_000;
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
@@ -408,7 +408,7 @@ fn traffic_is_counted_and_its_rate_told() {
 
 #[test]
 fn who_can_reach_a_port_depends_on_where_it_is_bound() {
-    own_namespace!();
+    own_namespace!(Needs::PROCESSES);
     let here = TcpListener::bind("127.0.0.1:0").unwrap();
     let all = TcpListener::bind("0.0.0.0:0").unwrap();
     let reach = |listener: &TcpListener| {
@@ -455,7 +455,7 @@ fn who_can_reach_a_port_depends_on_where_it_is_bound() {
 
 #[test]
 fn packet_filters_are_told_as_nft_shows_them() {
-    own_namespace!();
+    own_namespace!(Needs::PROCESSES);
     let listener = TcpListener::bind("0.0.0.0:0").unwrap();
     let word = format!("tcp:{}", listener.local_addr().unwrap().port());
     let filter = json(&[&word])["packet_filter"].clone();
@@ -540,7 +540,7 @@ fn the_verdict_is_that_of_the_rules() {
 
 #[test]
 fn a_socket_without_a_process_says_why() {
-    own_namespace!();
+    own_namespace!(Needs::PROCESSES);
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
     let at = client.local_addr().unwrap();
@@ -626,14 +626,16 @@ fn nothing_found_is_said_with_what_is_near() {
     let other = if port % 10 == 9 { port - 1 } else { port + 1 };
     let outcome = inspect(&[&format!("tcp:{other}"), "waitre", "203.0.113.9"]);
     assert_eq!(outcome.status.code(), Some(1));
-    assert_eq!(outcome.stdout, "");
+    // The only similar name is shown, with what was asked for.
+    assert!(outcome.stdout.starts_with("waiter ["), "{outcome:#?}");
     let lines: Vec<&str> = outcome.stderr.lines().collect();
     let expected = [
         format!(
             "netstat: \"tcp:{other}\": nothing found: no TCP port {other} in sight; near: port {port} of waiter [{}]",
             holder.pid()
         ),
-        "netstat: \"waitre\": nothing found: no program, unit, container or host waitre in sight; near: waiter"
+        "netstat: \"waitre\": nothing found: no program, unit, container or host waitre in sight; near: waiter; the only \
+         similar name is waiter: shown instead"
             .to_owned(),
         "netstat: \"203.0.113.9\": nothing found: no address 203.0.113.9 in sight".to_owned(),
     ];

@@ -108,3 +108,113 @@ fn without_privilege_it_says_what_it_could_not_enter() {
         assert!(outcome.stderr.contains(name), "{outcome:#?}");
     }
 }
+
+/// A network namespace without a name, kept by a process alone.
+struct Nameless(std::process::Child);
+
+impl Nameless {
+    fn new() -> Option<Nameless> {
+        if !have("unshare") {
+            return None;
+        }
+        let child = Command::new("unshare").args(["--net", "sleep", "600"]).spawn().unwrap();
+        let space = Nameless(child);
+        let exe = |pid: u32| std::fs::read_link(format!("/proc/{pid}/exe")).unwrap_or_default();
+        namespace::eventually(
+            || exe(space.0.id()).ends_with("sleep"),
+            || "unshare did not come up".to_owned(),
+        );
+        Some(space)
+    }
+
+    fn file(&self) -> std::path::PathBuf {
+        format!("/proc/{}/ns/net", self.0.id()).into()
+    }
+}
+
+impl Drop for Nameless {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// The rows of `--all-namespaces` for a port, each with its process id.
+fn pids_at(port: u16) -> Vec<u64> {
+    let outcome = netstat().run([
+        "-an",
+        "--all-namespaces",
+        "--json",
+        "--columns",
+        "local,pid,namespace",
+        "--port",
+        &port.to_string(),
+    ]);
+    let document: Value = serde_json::from_str(outcome.success()).unwrap();
+    let rows = document["rows"].as_array().unwrap();
+    rows.iter().map(|row| row["pid"].as_u64().unwrap_or(0)).collect()
+}
+
+#[test]
+fn a_namespace_that_only_a_socket_keeps_is_found() {
+    own_namespace!(Needs::PROCESSES);
+    let Some(space) = Nameless::new() else { return };
+    let listener = namespace::in_network(&space.file(), || TcpListener::bind("0.0.0.0:7500").unwrap());
+    let holder = Actor::named("keeper").hold(listener);
+    let pid = holder.pid();
+    assert_eq!(pids_at(7500), [u64::from(pid)], "while a process is in it");
+    drop(space);
+    assert_eq!(pids_at(7500), [u64::from(pid)], "when only the socket keeps it");
+    let text = netstat()
+        .run(["inspect", "--sample", "0", &format!("pid:{pid}")])
+        .stdout;
+    assert!(text.contains("listens    TCP 0.0.0.0:7500  LISTENING"), "{text}");
+    assert!(!text.contains("it holds no Internet socket"), "{text}");
+    let text = netstat().run(["inspect", "--sample", "0", "7500"]).stdout;
+    assert!(text.starts_with(&format!("keeper [{pid}]")), "{text}");
+    // An ordinary user is told that there may be more.
+    let outcome = netstat().unprivileged().run(["-an", "--all-namespaces"]);
+    assert!(outcome.stderr.contains("may be missing"), "{outcome:#?}");
+}
+
+#[test]
+fn a_namespace_that_only_a_thread_is_in_is_found() {
+    own_namespace!(Needs::PROCESSES);
+    let Some(space) = Nameless::new() else { return };
+    let (ready, is_ready) = std::sync::mpsc::channel();
+    let (done, is_done) = std::sync::mpsc::channel::<()>();
+    let file = space.file();
+    std::thread::scope(|scope| {
+        scope.spawn(move || {
+            namespace::in_network(&file, move || {
+                let listener = TcpListener::bind("0.0.0.0:7501").unwrap();
+                ready.send(()).unwrap();
+                let _ = is_done.recv();
+                drop(listener);
+            });
+        });
+        is_ready.recv().unwrap();
+        drop(space);
+        assert_eq!(pids_at(7501), [u64::from(std::process::id())]);
+        drop(done);
+    });
+}
+
+#[test]
+fn a_filter_for_a_process_elsewhere_says_where_it_would_match() {
+    own_namespace!(Needs::PROCESSES);
+    let Some(space) = Nameless::new() else { return };
+    let pid = space.0.id();
+    for filter in [
+        ["--pid".to_owned(), pid.to_string()],
+        ["--program".into(), "sleep".into()],
+    ] {
+        let outcome = netstat().run([&["-an".to_owned()], &filter[..]].concat());
+        let said = format!(
+            "sleep [{pid}]: in another network namespace, where the sockets of this list are not (--all-namespaces lists them all)"
+        );
+        assert!(outcome.stderr.contains(&said), "{outcome:#?}");
+    }
+    let outcome = netstat().run(["-an", "--pid", &std::process::id().to_string()]);
+    assert!(!outcome.stderr.contains("another network namespace"), "{outcome:#?}");
+}

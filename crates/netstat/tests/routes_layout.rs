@@ -23,6 +23,7 @@ fn interface(index: u32, name: &str, link_address: &[u8]) -> Interface {
         link_address: link_address.to_vec(),
         flags: 1,
         mtu: Fact::Known(1500),
+        master: None,
     }
 }
 

@@ -24,6 +24,7 @@ mod port;
 mod poses;
 mod preload;
 mod promiscuous;
+mod published_port;
 mod several;
 mod shell_relay;
 mod shell_socket;
@@ -58,6 +59,7 @@ pub static RULES: &[&Rule] = &[
     &promiscuous::RULE,
     &port::RULE,
     &open_port::RULE,
+    &published_port::RULE,
     &no_unit::RULE,
     &hidden_owner::RULE,
     &views::RULE,

@@ -52,7 +52,13 @@ fn check(case: &Case<'_>, notes: &mut Notes) {
             continue;
         }
         told.push(port);
-        let mut evidence = vec![format!("{} ({})", describe(socket), Exposure::of(socket).words())];
+        // Another namespace has interfaces of its own.
+        let own = case.host.network.as_ref().filter(|_| socket.namespace() == 0);
+        let reach = match own {
+            Some(network) => format!("reachable from {}", network.extent(socket, None).1),
+            None => Exposure::of(socket).words().to_owned(),
+        };
+        let mut evidence = vec![format!("{} ({reach})", describe(socket))];
         if passages.iter().any(|(_, passage)| *passage != FilterVerdict::Everybody) {
             evidence.extend(passage::words(&passages));
         }

@@ -124,6 +124,8 @@ impl Needs {
     pub const NAMESPACES: Needs = Needs(1 << 12);
     /// How long sockets have been in their states, from wherever that can be had.
     pub const STATE_TIMES: Needs = Needs(1 << 13 | 1 << 7);
+    /// The interfaces and addresses of the namespaces, and whether sockets of IPv6 take IPv4.
+    pub const NETWORKS: Needs = Needs(1 << 15 | 1 << 7);
 
     /// Whether all of `other` is in it.
     pub const fn contains(self, other: Needs) -> bool {

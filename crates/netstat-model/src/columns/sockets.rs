@@ -4,10 +4,10 @@ use std::borrow::Cow;
 
 use super::readers::*;
 use super::{Column, Missing, Needs, Table, Value, ValueKind};
-use crate::reach::{is_loopback, is_public};
+use crate::reach::{Extent, is_loopback, is_public, waits};
 use crate::{
-    Component, Endpoint, Fact, Owner, Owners, Process, Protocol, Socket, State, StateTime, TcpMetric, TimeFrom,
-    UnitManager, Why,
+    Component, ContainerRuntime, Endpoint, Fact, Owner, Owners, Process, Protocol, Socket, State, StateTime, TcpMetric,
+    TimeFrom, UnitManager, Why,
 };
 
 /// The kind of rows that a listing of sockets has.
@@ -57,6 +57,16 @@ pub trait Books: Sync {
     fn state_time(&self, _socket: &Socket) -> Option<StateTime> {
         None
     }
+    /// From how far away a socket that waits can be reached.
+    fn extent(&self, _socket: &Socket) -> Option<Extent> {
+        None
+    }
+
+    /// The namespace and name of the pod with this UID: `default/web-0`.
+    fn pod(&self, _uid: &[u8]) -> Option<&[u8]> {
+        None
+    }
+
     /// What the network namespace with this index into the listing's namespaces is known by.
     fn namespace(&self, _index: u32) -> Option<&[u8]> {
         None
@@ -205,6 +215,7 @@ static COLUMNS: &[Column<Sockets>] = {
         column("mapped", "Mapped", Flag, "", NONE, "whether an IPv6 socket speaks IPv4 (IPv4-mapped addresses)", |row| Value::Flag(is_mapped(row.socket))),
         column("public", "Public", Flag, "", NONE, "whether the foreign side is on the public Internet", |row| ip(row, || Value::Flag(is_public(row.socket.foreign().address)))),
         column("reach", "Bound To", Text, "", NONE, "loopback, one address, or any", reach),
+        column("reachable_from", "Reachable From", Text, "", Needs::NETWORKS, "of what waits: from how far away it can be reached, by address, interface, VRF and local routes alone: here, networks, anywhere", reachable_from),
         column("kind", "ValueKind", Text, "", NONE, "of RAW, PACKET and UNIX: what kind of socket", kind),
         column("state", "State", Text, "", NONE, "state of the connection (RFC 9293)", state),
         column("recv_q", "Recv-Q", Number, "bytes", NONE, "received and not yet read; of a listener: connections not yet accepted", |row| Value::number(Fact::Known(row.socket.receive_queue()))),
@@ -229,6 +240,7 @@ static COLUMNS: &[Column<Sockets>] = {
         column("deleted", "Deleted", Flag, "", Needs::IMAGE, "whether the program file is gone or replaced", |row| holder(row, |process| image(process, |image| Value::Flag(image.deleted)))),
         column("unit", "Unit", Text, "", Needs::COMPONENTS, "systemd unit or container the process runs in", unit),
         column("container", "Container", Text, "", Needs::COMPONENTS, "container the process runs in", container),
+        column("pod", "Pod", Text, "", Needs::COMPONENTS, "pod of Kubernetes the process runs in: NAMESPACE/NAME where this node keeps its logs, else its UID", pod),
         column("namespace", "Namespace", Text, "", Needs::NAMESPACES, "network namespace: its name, container, unit or first process", namespace),
         column("tos", "TOS", Number, "", Needs::BASIC, "type of service or traffic class of outgoing packets", |row| extra(row, |extra| extra.tos, |tos| Value::Number(tos.into()))),
         column("dscp", "DSCP", Number, "", Needs::BASIC, "differentiated services code point of outgoing packets (RFC 2474)", |row| Value::number(row.socket.dscp())),
@@ -284,6 +296,17 @@ fn reach<'r>(row: &'r SocketRow<'_>) -> Value<'r> {
         _ if is_loopback(local) => "loopback",
         _ => "address",
     })
+}
+
+fn reachable_from<'r>(row: &'r SocketRow<'_>) -> Value<'r> {
+    if !waits(row.socket) {
+        return Value::unknown(Why::NotApplicable);
+    }
+    match row.books.extent(row.socket) {
+        Some(Extent::Unknown(why)) => Value::unknown(why),
+        Some(extent) => Value::Word(extent.name()),
+        None => Value::unknown(Why::NotAsked),
+    }
 }
 
 fn listener<'r>(row: &'r SocketRow<'_>, figure: Fact<u32>) -> Value<'r> {
@@ -425,12 +448,24 @@ fn component_name(component: &Component) -> Cow<'_, [u8]> {
     }
 }
 
+/// A component within the container around it: a unit there is another one than that of the same name outside.
+fn component_within<'a>(components: &'a [Component], at: usize) -> Cow<'a, [u8]> {
+    let name = component_name(&components[at]);
+    let is_container = |component: &&Component| matches!(component, Component::Container { runtime, .. } if *runtime != ContainerRuntime::Pod);
+    match (&components[at], components[..at].iter().rev().find(is_container)) {
+        (Component::Unit { .. }, Some(container)) => {
+            Cow::Owned([&name, &b" ("[..], &component_name(container), b")"].concat())
+        }
+        _ => name,
+    }
+}
+
 /// The innermost of the components that `wanted` lets through.
 fn component<'r>(row: &'r SocketRow<'_>, wanted: impl Fn(&Component) -> bool) -> Value<'r> {
     holder(row, |process| match &process.components {
         Fact::Known(components) => {
-            let innermost = components.iter().rev().find(|component| wanted(component));
-            innermost.map_or(Value::Nothing, |component| Value::text(component_name(component)))
+            let innermost = components.iter().rposition(wanted);
+            innermost.map_or(Value::Nothing, |at| Value::text(component_within(components, at)))
         }
         Fact::Unknown(why) => Value::unknown(*why),
     })
@@ -441,7 +476,26 @@ fn unit<'r>(row: &'r SocketRow<'_>) -> Value<'r> {
 }
 
 fn container<'r>(row: &'r SocketRow<'_>) -> Value<'r> {
-    component(row, |component| matches!(component, Component::Container { .. }))
+    component(
+        row,
+        |component| matches!(component, Component::Container { runtime, .. } if *runtime != ContainerRuntime::Pod),
+    )
+}
+
+fn pod<'r>(row: &'r SocketRow<'_>) -> Value<'r> {
+    holder(row, |process| match &process.components {
+        Fact::Known(components) => {
+            let uid = components.iter().rev().find_map(|component| match component {
+                Component::Container {
+                    runtime: ContainerRuntime::Pod,
+                    id,
+                } => Some(id.as_slice()),
+                _ => None,
+            });
+            uid.map_or(Value::Nothing, |uid| Value::text(row.books.pod(uid).unwrap_or(uid)))
+        }
+        Fact::Unknown(why) => Value::unknown(*why),
+    })
 }
 
 #[cfg(test)]

@@ -24,6 +24,7 @@ pub(super) enum Mistake {
     Address,
     PrefixLength,
     Zone,
+    Interface,
     Host,
     Pid,
     Glob,
@@ -56,7 +57,8 @@ impl FilterError {
             Mistake::Side => "is no address, network, port or host name",
             Mistake::Address => "is no IP address",
             Mistake::PrefixLength => "has no prefix length from 0 to 32 (IPv4) or 128 (IPv6)",
-            Mistake::Zone => "names a zone, which a filter does not know: leave out the part from %",
+            Mistake::Zone => "names a zone, which a network does not have",
+            Mistake::Interface => "names no interface behind the %",
             Mistake::Host => "is no host name",
             Mistake::Pid => "is no process id from 1 to 4294967295",
             Mistake::Glob => "is no pattern",
@@ -71,9 +73,12 @@ impl FilterError {
             Mistake::Quote | Mistake::Glob => "--program 'ssh*,nginx'",
             Mistake::Value => "--listening",
             Mistake::Option | Mistake::Port | Mistake::PortNumber | Mistake::PortOrder => "--port 443,8000-8010",
-            Mistake::Side | Mistake::Address | Mistake::PrefixLength | Mistake::Zone | Mistake::Host => {
-                "--foreign 203.0.113.7,10.0.0.0/8,[2001:db8::1]:443,:8000-8010"
-            }
+            Mistake::Side
+            | Mistake::Address
+            | Mistake::PrefixLength
+            | Mistake::Zone
+            | Mistake::Interface
+            | Mistake::Host => "--foreign 203.0.113.7,10.0.0.0/8,[2001:db8::1]:443,:8000-8010",
             Mistake::Pid => "--pid 700,4321",
             Mistake::User => "--user root,1000",
         }

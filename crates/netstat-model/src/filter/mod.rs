@@ -64,9 +64,9 @@ pub trait Subject {
     fn protocol(&self) -> Protocol;
     /// The state; see [`State`] for what it means where the protocol has none.
     fn state(&self) -> State;
-    /// The local side.
+    /// The local side; its scope is also that of the device that the socket is bound to.
     fn local(&self) -> Endpoint;
-    /// The foreign side; port 0 and no address where there is none.
+    /// The foreign side likewise; port 0 and no address where there is none.
     fn foreign(&self) -> Endpoint;
     /// The user who made it, where known.
     fn user(&self) -> Option<u32>;
@@ -93,16 +93,22 @@ impl Subject for Socket {
     }
 
     fn local(&self) -> Endpoint {
-        Socket::local(self)
+        on_device(self, Socket::local(self))
     }
 
     fn foreign(&self) -> Endpoint {
-        Socket::foreign(self)
+        on_device(self, Socket::foreign(self))
     }
 
     fn user(&self) -> Option<u32> {
         Socket::user(self).known()
     }
+}
+
+/// `end` with the device that the socket is bound to, which says over which interface packets come and go.
+fn on_device(socket: &Socket, end: Endpoint) -> Endpoint {
+    let bound = socket.interface().map_or(0, u32::from);
+    Endpoint { scope: bound, ..end }
 }
 
 impl Holders for Owner<'_> {
@@ -214,6 +220,21 @@ impl Filter {
     pub fn resolve_host(&mut self, name: &str, addresses: &[std::net::IpAddr]) {
         self.local.resolve(name, addresses);
         self.foreign.resolve(name, addresses);
+    }
+
+    /// The names of interfaces in it, each once, whose numbers [`Filter::resolve_zone`] wants to know.
+    pub fn zones(&self) -> Vec<String> {
+        let zones = self.local.zones().chain(self.foreign.zones());
+        let mut names: Vec<String> = zones.map(str::to_owned).collect();
+        names.sort_unstable();
+        names.dedup();
+        names
+    }
+
+    /// Says which number an interface has.
+    pub fn resolve_zone(&mut self, name: &str, index: u32) {
+        self.local.resolve_zone(name, index);
+        self.foreign.resolve_zone(name, index);
     }
 
     /// Reads one option: `--port` with its list, or `--listening` without.

@@ -19,8 +19,34 @@ pub struct Sides {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Side {
     place: Place,
+    zone: Option<Zone>,
     /// Empty: any port, and none. Else one range.
     ports: Ports,
+}
+
+/// The interface behind `%`: the zone of a link-local address (RFC 4007), or the device that a socket is bound to.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Zone {
+    /// As typed: a name or a number.
+    name: String,
+    /// Its number; `None` until it is known.
+    index: Option<u32>,
+}
+
+impl Zone {
+    fn read(name: &str, word: &str) -> Result<Zone, FilterError> {
+        // What the kernel takes for a name (dev_valid_name): no blanks, slashes or colons.
+        let plain = !name.is_empty()
+            && name.bytes().all(|byte| byte.is_ascii_graphic())
+            && !name.contains(['/', ':', '%', '[', ']', ',']);
+        match plain {
+            true => Ok(Zone {
+                name: name.to_owned(),
+                index: name.parse().ok(),
+            }),
+            false => Err(FilterError::new(word, Mistake::Interface)),
+        }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -64,6 +90,21 @@ impl Sides {
         names
     }
 
+    /// The names of interfaces in it whose numbers are not known yet.
+    pub(super) fn zones(&self) -> impl Iterator<Item = &str> {
+        let zones = self.sides.iter().filter_map(|side| side.zone.as_ref());
+        zones.filter(|zone| zone.index.is_none()).map(|zone| zone.name.as_str())
+    }
+
+    /// Says which number the interface `name` has. Before that, it matches nothing.
+    pub(super) fn resolve_zone(&mut self, name: &str, index: u32) {
+        for zone in self.sides.iter_mut().filter_map(|side| side.zone.as_mut()) {
+            if zone.name == name {
+                zone.index = Some(index);
+            }
+        }
+    }
+
     /// Says which addresses the host `name` has. Before that, it matches nothing.
     pub fn resolve(&mut self, name: &str, found: &[IpAddr]) {
         for side in &mut self.sides {
@@ -104,17 +145,22 @@ impl Side {
             Place::Network(network) => network.contains(end.address),
             Place::Host(_, addresses) => addresses.contains(&end.address.to_canonical()),
         };
-        place && (self.ports.is_empty() || self.ports.contains(end.port))
+        let zone = self.zone.as_ref().is_none_or(|zone| zone.index == Some(end.scope));
+        place && zone && (self.ports.is_empty() || self.ports.contains(end.port))
     }
 
     /// `ADDRESS`, `NETWORK`, `NAME`, `:PORTS`, or one of the first three with `:PORTS` behind it; IPv6 with a port is written in
     /// brackets.
     fn read(word: &str) -> Result<Side, FilterError> {
         let ports = |word: &str| Ports::range(word).map(|range| Ports::join(vec![range]));
+        if word.contains('%') {
+            return Side::read_zoned(word);
+        }
         if let Some(range) = word.strip_prefix(':')
             && !range.starts_with(':')
         {
             return Ok(Side {
+                zone: None,
                 place: Place::Anywhere,
                 ports: ports(range)?,
             });
@@ -132,6 +178,7 @@ impl Side {
                 return Err(FilterError::new(word, Mistake::Side));
             }
             return Ok(Side {
+                zone: None,
                 place: Place::Network(format!("{place}{length}").parse()?),
                 ports: range.map(ports).transpose()?.unwrap_or_default(),
             });
@@ -139,6 +186,7 @@ impl Side {
         // Two colons or more: an IPv6 address without port.
         if word.bytes().filter(|byte| *byte == b':').count() > 1 {
             return Ok(Side {
+                zone: None,
                 place: Place::Network(word.parse()?),
                 ports: Ports::default(),
             });
@@ -148,8 +196,43 @@ impl Side {
             None => (word, None),
         };
         Ok(Side {
+            zone: None,
             place: Place::read(place)?,
             ports: range.map(ports).transpose()?.unwrap_or_default(),
+        })
+    }
+
+    /// `fe80::1%eth0`, `[fe80::1%eth0]:80`, `[fe80::1]%eth0:80`, `192.0.2.1%eth0:80`: one address with an interface.
+    fn read_zoned(word: &str) -> Result<Side, FilterError> {
+        let wrong = || FilterError::new(word, Mistake::Interface);
+        let (before, after) = word.split_once('%').ok_or_else(wrong)?;
+        let (address, zone, rest) = match before.strip_prefix('[') {
+            Some(inner) => match inner.strip_suffix(']') {
+                Some(address) => (
+                    address,
+                    after.split(':').next().unwrap_or_default(),
+                    after.split_once(':').map(|(_, rest)| rest),
+                ),
+                None => {
+                    let (zone, rest) = after.split_once(']').ok_or_else(wrong)?;
+                    let rest = match rest {
+                        "" => None,
+                        rest => Some(rest.strip_prefix(':').ok_or_else(wrong)?),
+                    };
+                    (inner, zone, rest)
+                }
+            },
+            None => match after.split_once(':') {
+                Some((zone, rest)) => (before, zone, Some(rest)),
+                None => (before, after, None),
+            },
+        };
+        let ports = rest.map(|rest| Ports::range(rest).map(|range| Ports::join(vec![range])));
+        let address: IpAddr = address.parse().map_err(|_| FilterError::new(word, Mistake::Address))?;
+        Ok(Side {
+            place: Place::Network(Network::host(address)),
+            zone: Some(Zone::read(zone, word)?),
+            ports: ports.transpose()?.unwrap_or_default(),
         })
     }
 }
@@ -181,12 +264,16 @@ impl Place {
 
 impl fmt::Display for Side {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let zone = self
+            .zone
+            .as_ref()
+            .map_or_else(String::new, |zone| format!("%{}", zone.name));
         match &self.place {
             Place::Anywhere => {}
             Place::Network(network) if network.address().is_ipv6() && !self.ports.is_empty() => {
-                write!(f, "[{network}]")?;
+                write!(f, "[{network}{zone}]")?;
             }
-            Place::Network(network) => write!(f, "{network}")?,
+            Place::Network(network) => write!(f, "{network}{zone}")?,
             Place::Host(name, _) => f.write_str(name)?,
         }
         match self.ports.is_empty() {
@@ -252,6 +339,39 @@ mod tests {
         ] {
             let sides: Sides = word.parse().unwrap();
             assert_eq!(sides.matches(&end(side)), wanted, "{word} {side}");
+        }
+    }
+
+    #[test]
+    fn a_zone_matches_the_interface_with_its_number() {
+        let on = |scope| Endpoint {
+            scope,
+            ..end("[fe80::1]:80")
+        };
+        for word in ["fe80::1%3", "[fe80::1%3]:80", "[fe80::1]%3:80"] {
+            let sides: Sides = word.parse().unwrap();
+            assert_eq!(
+                [0, 2, 3].map(|scope| sides.matches(&on(scope))),
+                [false, false, true],
+                "{word}"
+            );
+            assert_eq!(sides.zones().count(), 0);
+        }
+        let mut sides: Sides = "[fe80::1%lan0]:80,192.0.2.1%lan1:80-90".parse().unwrap();
+        assert_eq!(sides.zones().collect::<Vec<_>>(), ["lan0", "lan1"]);
+        assert!(!sides.matches(&on(3)));
+        sides.resolve_zone("lan0", 3);
+        assert!(sides.matches(&on(3)) && !sides.matches(&on(4)));
+        assert_eq!(sides.to_string(), "[fe80::1%lan0]:80,192.0.2.1%lan1:80-90");
+        for word in [
+            "fe80::1%",
+            "%lan0",
+            "10.0.0.0/8%lan0",
+            "[fe80::1%lan0",
+            "example.org%lan0",
+            "fe80::1%a/b",
+        ] {
+            assert!(word.parse::<Sides>().is_err(), "{word}");
         }
     }
 

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
 
-use super::rules::{Element, Operator, Rule, RuleVerdict, Ruleset, Set, Source, Step};
+use super::rules::{Element, Operand, Operator, Rule, RuleVerdict, Ruleset, Set, Source, Step};
 use super::{Chain, ChainFamily, Hook, PacketFilter};
 use crate::{Fact, Network, text};
 
@@ -36,6 +36,19 @@ pub enum Condition {
     Interface(Vec<u8>, bool),
     /// Anything else, in short: `the sender's port`, `limit`. Escape before printing.
     Other(Vec<u8>),
+}
+
+/// Where a packet goes whose destination a rule has changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Translated {
+    /// Whether it stays on this computer.
+    pub here: bool,
+    /// The new address; `None` where it stays here, keeps its address, or cannot be worked out.
+    pub address: Option<IpAddr>,
+    /// The new port; `None`: the old one, or one that cannot be worked out.
+    pub port: Option<u16>,
+    /// Whether address and port are all that there is to know: else they come from somewhere that is not worked out.
+    pub known: bool,
 }
 
 /// All conditions of one way through the rules hold together.
@@ -105,6 +118,8 @@ struct Found {
     ways: Vec<(FilterPath, bool)>,
     /// A way was passed over that may end otherwise.
     unclear: bool,
+    /// New destinations, in the order in which they are met, with the conditions of each.
+    translations: Vec<(FilterPath, Translated)>,
 }
 
 /// How a chain ends for what no rule with conditions has decided.
@@ -119,13 +134,51 @@ enum End {
 struct Evaluator<'a> {
     rules: &'a Ruleset,
     arrival: Arrival,
+    /// Whether the packet's destination has been changed already, and it goes on to another computer.
+    forwarded: bool,
     left: usize,
 }
 
 impl PacketFilter {
     /// What becomes of `arrival`: its first packet, from another computer, over an interface other than the loopback. Rules that
-    /// change addresses (`nat`) are left out.
+    /// change addresses (`nat`) are left out: see [`PacketFilter::published`].
     pub fn evaluate(&self, arrival: Arrival) -> FilterVerdict {
+        self.judge(arrival, false)
+    }
+
+    /// The same for a packet that goes on to `arrival`'s address and port behind this computer, after a rule has changed its
+    /// destination to that.
+    pub fn evaluate_forwarded(&self, arrival: Arrival) -> FilterVerdict {
+        self.judge(arrival, true)
+    }
+
+    /// The new destinations that rules give to `arrival`, in the order in which they are tried, with the conditions of each; and
+    /// whether there may be others that are not worked out.
+    pub(super) fn translate(&self, arrival: Arrival) -> (Vec<(FilterPath, Translated)>, bool) {
+        let (Fact::Known(chains), Fact::Known(rules)) = (&self.nftables, &self.rules) else {
+            return (Vec::new(), false);
+        };
+        let mut judge = Evaluator {
+            rules,
+            arrival,
+            forwarded: false,
+            left: MOST_RULES,
+        };
+        let mut found = Found::default();
+        for chain in chains
+            .iter()
+            .filter(|chain| chain.may_translate() && meets(chain.family, arrival.address))
+        {
+            let sure = |found: &Found| found.translations.iter().any(|(way, _)| way.is_empty());
+            if sure(&found) {
+                break;
+            }
+            judge.chain(chain.family, &chain.table, &chain.name, &Vec::new(), 0, &mut found);
+        }
+        (found.translations, found.unclear || judge.left == 0)
+    }
+
+    fn judge(&self, arrival: Arrival, forwarded: bool) -> FilterVerdict {
         let (chains, rules) = match (&self.nftables, &self.rules) {
             (Fact::Known(chains), Fact::Known(rules)) => (chains, rules),
             (Fact::Unknown(crate::Why::NotSupported), _) => (&Vec::new(), &Ruleset::default()),
@@ -139,23 +192,34 @@ impl PacketFilter {
         let mut judge = Evaluator {
             rules,
             arrival,
+            forwarded,
             left: MOST_RULES,
         };
         let mut all = FilterVerdict::Everybody;
-        for chain in chains.iter().filter(|chain| chain.may_drop()) {
-            let meets = match chain.family {
-                ChainFamily::Inet => true,
-                ChainFamily::Ip => !v6(arrival.address),
-                ChainFamily::Ip6 => v6(arrival.address),
-                // Frames of one interface: another one may lead around it.
-                ChainFamily::Netdev => true,
-                ChainFamily::Bridge => false,
-            };
-            if meets {
+        let on_the_way = |chain: &&Chain| match chain.hook {
+            Hook::Input => !forwarded,
+            Hook::Forward => forwarded,
+            // The destination was another one there.
+            Hook::Ingress | Hook::Prerouting => !forwarded,
+        };
+        for chain in chains.iter().filter(|chain| chain.may_drop()).filter(on_the_way) {
+            if meets(chain.family, arrival.address) {
                 all = all.and(judge.hooked(chain));
             }
         }
         all
+    }
+}
+
+/// Whether chains of this family see packets to `address`.
+fn meets(family: ChainFamily, address: IpAddr) -> bool {
+    match family {
+        ChainFamily::Inet => true,
+        ChainFamily::Ip => !v6(address),
+        ChainFamily::Ip6 => v6(address),
+        // Frames of one interface: another one may lead around it.
+        ChainFamily::Netdev => true,
+        ChainFamily::Bridge => false,
     }
 }
 
@@ -379,6 +443,31 @@ impl<'a> Evaluator<'a> {
                         (_, content) => Match::If(content.name()),
                     }
                 }
+                Step::Map { register, set, to } => {
+                    let map = self
+                        .rules
+                        .sets
+                        .iter()
+                        .find(|one| one.family == family && one.table == table && one.name == *set);
+                    match (map, get(&registers, *register)) {
+                        (Some(map), Content::Known(bytes)) if !map.concatenated => match map.find(bytes) {
+                            Some(element) => {
+                                put_pieces(&mut registers, *to, &element.data);
+                                Match::Yes
+                            }
+                            None => Match::No,
+                        },
+                        _ => {
+                            put(&mut registers, *to, Content::Unknown(b"a map".to_vec()));
+                            Match::Yes
+                        }
+                    }
+                }
+                Step::Translate { here, address, port } => {
+                    let translated = translated(&registers, *here, address.as_ref(), port.as_ref());
+                    found.translate(way, translated);
+                    return Some(RuleVerdict::Accept);
+                }
                 Step::States { mask, inverted } => sure((mask & NEW != 0) != *inverted),
                 Step::Port { low, high, inverted } => sure((*low..=*high).contains(&self.arrival.port) != *inverted),
                 Step::Other(name) => Match::If(Condition::Other(name.clone())),
@@ -407,6 +496,11 @@ impl<'a> Evaluator<'a> {
             Source::Interface => Content::Interface,
             Source::InterfaceName => Content::InterfaceName,
             Source::ConnectionState => Content::Known(NEW.to_ne_bytes().to_vec()),
+            // `RTN_LOCAL`, `RTN_UNICAST`; `IPS_DST_NAT`.
+            Source::DestinationType => Content::Known(if self.forwarded { 1u32 } else { 2u32 }.to_ne_bytes().to_vec()),
+            Source::ConnectionStatus => {
+                Content::Known(if self.forwarded { 1u32 << 5 } else { 0 }.to_ne_bytes().to_vec())
+            }
             Source::Nothing(length) => Content::Known(vec![0; usize::from(*length)]),
             Source::Transport { offset: 2, length: 2 } => Content::Known(arrival.port.to_be_bytes().to_vec()),
             // The flags of the first segment: SYN (RFC 9293, 3.1).
@@ -453,7 +547,60 @@ fn head(bytes: &[u8], length: usize) -> &[u8] {
     bytes.get(..length).unwrap_or(bytes)
 }
 
+/// The new destination in these operands.
+fn translated(
+    registers: &[(u32, Content)],
+    here: bool,
+    address: Option<&Operand>,
+    port: Option<&Operand>,
+) -> Translated {
+    let bytes = |operand: &Operand| match operand {
+        Operand::Constant(bytes) => Some(bytes.clone()),
+        Operand::Register(register) => match get(registers, *register) {
+            Content::Known(bytes) if !bytes.is_empty() => Some(bytes.clone()),
+            _ => None,
+        },
+    };
+    let read_address = |bytes: Vec<u8>| match bytes.len() {
+        0..4 => None,
+        // A map's value goes on with the port behind an address of IPv4.
+        4..16 => Some(IpAddr::from(<[u8; 4]>::try_from(&bytes[..4]).ok()?)),
+        _ => Some(IpAddr::V6(Ipv6Addr::from(<[u8; 16]>::try_from(&bytes[..16]).ok()?))),
+    };
+    let read_port = |bytes: Vec<u8>| Some(u16::from_be_bytes(*bytes.first_chunk()?));
+    let new_address = address.and_then(bytes).and_then(read_address);
+    let new_port = port.and_then(bytes).and_then(read_port);
+    Translated {
+        here,
+        address: new_address,
+        port: new_port,
+        known: new_address.is_some() == address.is_some() && new_port.is_some() == port.is_some(),
+    }
+}
+
+/// A value that is longer than a piece of four bytes stands in the registers behind, too.
+fn put_pieces(registers: &mut Vec<(u32, Content)>, register: u32, value: &[u8]) {
+    for (place, at) in (0..value.len()).step_by(4).enumerate() {
+        // Values have at most 64 bytes (`NFT_REG_SIZE` times four).
+        put(
+            registers,
+            register + 4 * place as u32,
+            Content::Known(value[at..].to_vec()),
+        );
+    }
+}
+
 impl Found {
+    /// Takes note of a new destination under the conditions of `way`, unless one without conditions came before.
+    fn translate(&mut self, way: &FilterPath, translated: Translated) {
+        let first = !self.translations.iter().any(|(known, _)| known.is_empty());
+        if first && self.translations.len() < MOST_WAYS {
+            self.translations.push((way.clone(), translated));
+        } else if first {
+            self.unclear = true;
+        }
+    }
+
     /// Takes note of a way with conditions; one without them is reported by the chain's end.
     fn keep(&mut self, way: FilterPath, lets_in: bool) {
         if way.is_empty() || self.ways.iter().any(|(one, _)| *one == way) {

@@ -1,12 +1,14 @@
 //! Packet filters on the way in: what may keep a packet from a port although somebody listens there.
 
 mod evaluator;
+mod published;
 pub mod rules;
 
 #[cfg(test)]
 mod tests;
 
-pub use evaluator::{Arrival, Condition, FilterPath, FilterVerdict};
+pub use evaluator::{Arrival, Condition, FilterPath, FilterVerdict, Translated};
+pub use published::{Published, PublishedPorts};
 
 use crate::Fact;
 use rules::Ruleset;
@@ -88,6 +90,8 @@ pub enum Hook {
     Prerouting,
     /// When it is known to be for this computer.
     Input,
+    /// When it is known to be for another one.
+    Forward,
 }
 
 impl Hook {
@@ -97,6 +101,7 @@ impl Hook {
             Hook::Ingress => "ingress",
             Hook::Prerouting => "prerouting",
             Hook::Input => "input",
+            Hook::Forward => "forward",
         }
     }
 }
@@ -106,5 +111,15 @@ impl Chain {
     /// nothing by themselves.
     pub fn may_drop(&self) -> bool {
         self.kind != b"nat" && (self.drops || self.rules > 0)
+    }
+
+    /// Whether it may keep packets away that are for this computer itself: see [`Chain::may_drop`].
+    pub fn may_drop_input(&self) -> bool {
+        self.hook != Hook::Forward && self.may_drop()
+    }
+
+    /// Whether it may give packets from outside another destination.
+    pub fn may_translate(&self) -> bool {
+        self.kind == b"nat" && self.hook == Hook::Prerouting && self.rules > 0
     }
 }

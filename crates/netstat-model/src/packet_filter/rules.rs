@@ -65,6 +65,9 @@ pub struct Element {
     pub all_others: bool,
     /// Of a map of verdicts: what becomes of the packet.
     pub verdict: Option<RuleVerdict>,
+    /// Of a map of values: the value; empty where there is none.
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub data: Vec<u8>,
 }
 
 /// What a rule, or the end of a chain, makes of a packet.
@@ -164,6 +167,26 @@ pub enum Step {
         /// Whether it is to be another one.
         inverted: bool,
     },
+    /// What a map has for a register's value goes into another register, in as many pieces of four bytes as it is long; goes on only if
+    /// it has something.
+    Map {
+        /// What is looked for.
+        register: u32,
+        /// The map, of the rule's own table.
+        #[cfg_attr(feature = "serde", serde(with = "crate::wire::text"))]
+        set: Vec<u8>,
+        /// Where to.
+        to: u32,
+    },
+    /// The packet gets another destination, and no further rule of the chain is asked.
+    Translate {
+        /// Whether it stays on this computer (`redirect`); else it goes to `address`.
+        here: bool,
+        /// The new address, 4 or 16 bytes; `None`: that of the interface, or the old one.
+        address: Option<Operand>,
+        /// The new port, 2 bytes in network order; `None`: the old one.
+        port: Option<Operand>,
+    },
     /// The rule's verdict.
     Verdict(RuleVerdict),
     /// Decides nothing: it counts, logs, marks.
@@ -172,6 +195,16 @@ pub enum Step {
     Never,
     /// An expression that this program does not work out, by its name: it may match or not.
     Other(#[cfg_attr(feature = "serde", serde(with = "crate::wire::text"))] Vec<u8>),
+}
+
+/// A value of a [`Step`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub enum Operand {
+    /// A register's content.
+    Register(u32),
+    /// This one.
+    Constant(Vec<u8>),
 }
 
 /// How two values are compared (`enum nft_cmp_ops`), as numbers in network byte order.
@@ -222,6 +255,10 @@ pub enum Source {
     InterfaceName,
     /// The state of the connection, a bit each (`NF_CT_STATE_BIT`), in the host's byte order.
     ConnectionState,
+    /// What the destination is to the routing tables (`RTN_*`, linux/rtnetlink.h), four bytes in the host's byte order.
+    DestinationType,
+    /// What has happened to the connection (`IPS_*`, linux/netfilter/nf_conntrack_common.h), four bytes in the host's byte order.
+    ConnectionStatus,
     /// What is 0 for the first packet of a connection to this computer: so many bytes.
     Nothing(u8),
     /// Something else, by name.

@@ -195,6 +195,7 @@ fn any_set() -> impl Strategy<Value = Set> {
                 ends,
                 all_others,
                 verdict: (!ends).then_some(RuleVerdict::Drop),
+                data: Vec::new(),
             })
             .collect(),
     })

@@ -1,14 +1,13 @@
 //! The network namespaces of the computer: namespaces(7), network_namespaces(7).
 //!
 //! A namespace lives as long as a process is in it, a file stands for it in the file system (`ip netns add`, container
-//! runtimes), or something keeps it open. Those of the first two kinds can be found.
+//! runtimes), or something keeps it open. Those of the first two kinds are found here, the others in `kept_namespaces`.
 
 use std::collections::BTreeMap;
-use std::ffi::OsString;
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd};
-use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -17,6 +16,8 @@ use rustix::fs::{AtFlags, Mode, OFlags, open, statat};
 use rustix::io::Errno;
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
+use super::kept_namespaces::{Entry, Kept, namespace_of};
+use super::mountinfo::mounted;
 use super::owners::{OwnerAsk, ProcessDir, parse_stat, process_ids};
 
 /// What helps against most refusals.
@@ -26,8 +27,31 @@ pub(super) const REMEDY: &str = "sudo netstat --all-namespaces";
 #[derive(Clone, Debug)]
 pub(super) struct Found {
     pub(super) namespace: Namespace,
-    /// A file that stands for it.
-    path: PathBuf,
+    entry: Entry,
+}
+
+impl Found {
+    /// A namespace that something keeps although no process's first thread is in it.
+    pub(super) fn kept(proc: &Path, kept: &Kept) -> Found {
+        Found {
+            namespace: Namespace {
+                inode: kept.inode,
+                own: false,
+                label: match &kept.name {
+                    Some(name) => NamespaceLabel::Name(name.clone()),
+                    None => label(proc, kept.pid),
+                },
+            },
+            entry: kept.entry.clone(),
+        }
+    }
+
+    fn open(&self) -> io::Result<OwnedFd> {
+        match &self.entry {
+            Entry::Path(path) => Ok(File::open(path)?.into()),
+            Entry::Socket { pid, fd } => namespace_of(*pid, *fd),
+        }
+    }
 }
 
 /// Who is in a namespace.
@@ -85,7 +109,7 @@ pub(super) fn find(proc: &Path) -> (Vec<Found>, Vec<Limit>) {
                 None => NamespaceLabel::Own,
             },
         },
-        path: own_path,
+        entry: Entry::Path(own_path),
     }];
     for inode in inodes {
         let inhabited = inhabited.get(&inode);
@@ -105,7 +129,10 @@ pub(super) fn find(proc: &Path) -> (Vec<Found>, Vec<Limit>) {
             own: false,
             label,
         };
-        found.push(Found { namespace, path });
+        found.push(Found {
+            namespace,
+            entry: Entry::Path(path),
+        });
     }
     (found, limits)
 }
@@ -187,84 +214,19 @@ fn inhabited(
     Ok(found)
 }
 
-/// The paths in the text of `/proc/PID/mountinfo` that stand for network namespaces.
-fn mounted(mountinfo: &[u8]) -> impl Iterator<Item = PathBuf> {
-    mounts(mountinfo)
-        .filter(|mount| mount.kind == b"nsfs" && mount.root.starts_with(b"net:"))
-        .map(|mount| mount.point())
-}
-
-/// A line of `/proc/PID/mountinfo`.
-#[derive(Clone, Copy, Debug)]
-struct Mount<'a> {
-    /// The type of the file system.
-    kind: &'a [u8],
-    /// What of the file system is mounted.
-    root: &'a [u8],
-    point: &'a [u8],
-}
-
-impl Mount<'_> {
-    /// Where it is mounted.
-    fn point(&self) -> PathBuf {
-        PathBuf::from(unescaped(self.point))
-    }
-}
-
-/// The mounts in the text of `/proc/PID/mountinfo` (proc_pid_mountinfo(5)).
-fn mounts(mountinfo: &[u8]) -> impl Iterator<Item = Mount<'_>> {
-    mountinfo.split(|&byte| byte == b'\n').filter_map(|line| {
-        // ID PARENT MAJOR:MINOR ROOT MOUNT-POINT OPTIONS OPTIONAL... - TYPE SOURCE OPTIONS
-        let mut fields = line.split(|&byte| byte == b' ');
-        let (root, point) = (fields.nth(3)?, fields.next()?);
-        let kind = fields.skip_while(|&field| field != b"-").nth(1)?;
-        Some(Mount { kind, root, point })
-    })
-}
-
-/// Blanks, tabulators, line ends and backslashes stand as `\` and three octal digits.
-fn unescaped(path: &[u8]) -> OsString {
-    let mut bytes = Vec::with_capacity(path.len());
-    let mut rest = path;
-    while let Some((&byte, after)) = rest.split_first() {
-        let digits = after
-            .first_chunk::<3>()
-            .filter(|digits| byte == b'\\' && is_octal(digits));
-        match digits {
-            Some(digits) => {
-                // At most 0o377.
-                let value = digits
-                    .iter()
-                    .fold(0u32, |sum, digit| sum << 3 | u32::from(digit - b'0'));
-                bytes.push(value as u8);
-                rest = &after[3..];
-            }
-            None => {
-                bytes.push(byte);
-                rest = after;
-            }
-        }
-    }
-    OsString::from_vec(bytes)
-}
-
-fn is_octal(digits: &[u8; 3]) -> bool {
-    digits[0] <= b'3' && digits.iter().all(|digit| (b'0'..=b'7').contains(digit))
-}
-
 /// Does something in a network namespace: in a thread of its own, since the calling thread must stay where it is.
 ///
 /// # Errors
 /// When the namespace is gone or may not be entered (`EPERM` without `CAP_SYS_ADMIN` in the user namespace that owns it and in the
 /// caller's), or no thread can be started.
 pub(super) fn within<T: Send>(place: &Found, act: impl FnOnce() -> T + Send) -> io::Result<T> {
-    let file = File::open(&place.path).map_err(|error| match error.raw_os_error() {
+    let file = place.open().map_err(|error| match error.raw_os_error() {
         // What a process's own files say about another user's process.
         Some(libc::EACCES) => io::Error::from_raw_os_error(libc::EPERM),
         _ => error,
     })?;
     // The process that stood for it may have ended and its id be in use again.
-    if file.metadata()?.ino() != place.namespace.inode {
+    if rustix::fs::fstat(&file)?.st_ino != place.namespace.inode {
         return Err(io::Error::from_raw_os_error(libc::ENOENT));
     }
     std::thread::scope(|scope| {
@@ -285,20 +247,6 @@ pub(super) fn within<T: Send>(place: &Found, act: impl FnOnce() -> T + Send) -> 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use proptest::prelude::*;
-
-    #[test]
-    fn mounts_that_stand_for_namespaces() {
-        let text = b"36 35 98:0 / /mnt1 rw,noatime master:1 - ext3 /dev/root rw\n\
-            100 36 0:4 net:[4026532001] /run/netns/web rw shared:7 - nsfs nsfs rw\n\
-            101 36 0:4 net:[4026532002] /run/docker/netns/a\\040b\\134 rw - nsfs nsfs rw\n\
-            102 36 0:4 mnt:[4026532003] /run/mnt rw - nsfs nsfs rw\n";
-        let paths: Vec<PathBuf> = mounted(text).collect();
-        assert_eq!(
-            paths,
-            [Path::new("/run/netns/web"), Path::new("/run/docker/netns/a b\\")]
-        );
-    }
 
     #[test]
     fn the_calling_thread_stays_where_it_is() {
@@ -315,14 +263,5 @@ mod tests {
         let mut gone = found[0].clone();
         gone.namespace.inode += 1;
         assert_eq!(within(&gone, || ()).unwrap_err().raw_os_error(), Some(libc::ENOENT));
-    }
-
-    proptest! {
-        #[test]
-        fn arbitrary_text_never_panics(bytes: Vec<u8>, text in "[0-7a-z/ \\\\\n-]{0,200}") {
-            let _ = mounted(&bytes).count();
-            let _ = mounted(text.as_bytes()).count();
-            let _ = unescaped(text.as_bytes());
-        }
     }
 }

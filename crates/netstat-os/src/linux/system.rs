@@ -12,7 +12,8 @@ use netstat_model::counters::{BlockSet, InterfaceStatistics, ProtocolStatistics}
 use netstat_model::metrics::{Metrics, ProcessKey};
 use netstat_model::packet_filter::PacketFilter;
 use netstat_model::process::ProcessFacts;
-use netstat_model::route::{RouteAnswer, RouteListing, RouteQuery, TableSelection};
+use netstat_model::reach::LocalNetwork;
+use netstat_model::route::{MulticastGroup, RouteAnswer, RouteListing, RouteQuery, TableSelection};
 use netstat_model::{Component, Limit, Moment, Protocol, Socket, Transfer, Why};
 
 use super::events::Watch;
@@ -155,6 +156,16 @@ impl System for Linux {
 
     fn route_to(&mut self, query: &RouteQuery) -> Result<RouteAnswer, Refused> {
         routes::way(query).map_err(netlink_refused)
+    }
+
+    fn multicast_groups(&mut self) -> Result<Vec<MulticastGroup>, Refused> {
+        super::multicast::groups(&self.proc)
+    }
+
+    fn local_network(&mut self, namespace: u32) -> LocalNetwork {
+        let proc = self.proc.clone();
+        let read = self.sockets.within(namespace, || routes::local_network(&proc));
+        read.unwrap_or_else(|error| LocalNetwork::unknown(counters::why(&error)))
     }
 
     fn routes(&mut self, tables: TableSelection) -> RouteListing {

@@ -596,19 +596,19 @@ mod tests {
         for (words, message) in [
             (
                 "-anz",
-                "unknown switch -z in \"-anz\"; the letters are abcdefhilnopqrstu (netstat --help)",
+                "unknown switch -z in \"-anz\"; the letters are abcdefghilnopqrstu (netstat --help)",
             ),
             (
                 "-Z",
-                "unknown switch -Z in \"-Z\"; the letters are abcdefhilnopqrstu (netstat --help)",
+                "unknown switch -Z in \"-Z\"; the letters are abcdefghilnopqrstu (netstat --help)",
             ),
             (
                 "-a=5",
-                "unknown switch -= in \"-a=5\"; the letters are abcdefhilnopqrstu (netstat --help)",
+                "unknown switch -= in \"-a=5\"; the letters are abcdefghilnopqrstu (netstat --help)",
             ),
             (
                 "-5a",
-                "unknown switch -5 in \"-5a\"; the letters are abcdefhilnopqrstu (netstat --help)",
+                "unknown switch -5 in \"-5a\"; the letters are abcdefghilnopqrstu (netstat --help)",
             ),
             (
                 "-v",
@@ -616,7 +616,7 @@ mod tests {
             ),
             (
                 "-\u{e9}",
-                "unknown switch -\u{e9} in \"-\u{e9}\"; the letters are abcdefhilnopqrstu (netstat --help)",
+                "unknown switch -\u{e9} in \"-\u{e9}\"; the letters are abcdefghilnopqrstu (netstat --help)",
             ),
             ("-", "unknown word \"-\" (netstat --help)"),
             ("/", "unknown word \"/\" (netstat --help)"),

@@ -19,7 +19,8 @@ slash: -ano, -ONA, -a -n -o and /a /n /o are the same. Without a switch, TCP
 connections that are not LISTENING are listed, with names.
 
 -p TCP means IPv4 only and -p TCPv6 IPv6 only, as ever; -t and -u take both.
--e, -s, -r and -c print their own tables, in this order, and the connection
+Listeners of IPv6 that take IPv4 as well are in -p TCP, too.
+-e, -s, -r, -g and -c print their own tables, in this order, and the connection
 list follows if one of -a -b -d -i -l -o -p -q -t -u or a filter asks for it.
 Other users' programs are shown only with sudo.
 ";
@@ -59,7 +60,9 @@ pub(super) fn version() -> String {
 /// `-h`: the letters on one screen.
 pub(super) fn short(command: &Command) -> String {
     let mut out = format!("{}\n\n", USAGE.lines().next().unwrap_or_default());
-    for arg in by_heading(command).filter(|arg| arg.get_short().is_some() || arg.is_positional()) {
+    // The version is in the last line, so that all of it fits one screen.
+    let shown = |arg: &&Arg| arg.is_positional() || arg.get_short().is_some_and(|letter| letter != 'V');
+    for arg in by_heading(command).filter(shown) {
         let label = match arg.get_short() {
             Some(letter) => format!("-{letter}{}", value(arg)),
             None => value(arg).trim_start().to_owned(),
@@ -73,7 +76,7 @@ pub(super) fn short(command: &Command) -> String {
             SHORT_TEXT_AT,
         );
     }
-    out.push_str("\nLong options, rules and examples: netstat --help\n");
+    out.push_str("\nLong options, rules and examples: netstat --help; the version: -V\n");
     out
 }
 

@@ -199,7 +199,7 @@ mod tests {
     #[test]
     fn letters() {
         for (letter, rest, hint) in [
-            ('z', "anz", "; the letters are abcdefhilnopqrstu (netstat --help)"),
+            ('z', "anz", "; the letters are abcdefghilnopqrstu (netstat --help)"),
             ('v', "v", "; did you mean --verbose or --version?"),
             ('v', "version", "; did you mean --version?"),
             ('m', "numeric", "; did you mean --numeric?"),

@@ -39,6 +39,7 @@ pub(super) fn plan(raw: &RawArgs) -> Result<Plan, UsageError> {
                 uid: raw.uid,
             }),
         }),
+        groups: raw.groups,
         processes: raw.processes,
         list: lists(raw, &protocols).then(|| list(raw, &protocols)),
         filter: raw.filter.filter(),
@@ -68,6 +69,7 @@ fn refuse_mixtures(plan: &Plan) -> Result<(), UsageError> {
         (plan.ethernet.is_some(), "-e"),
         (plan.statistics.is_some(), "-s"),
         (plan.routes.is_some(), "-r"),
+        (plan.groups, "-g"),
         (plan.processes, "-c"),
     ];
     let parts: Vec<&str> = parts.into_iter().filter_map(|(is, name)| is.then_some(name)).collect();
@@ -75,8 +77,12 @@ fn refuse_mixtures(plan: &Plan) -> Result<(), UsageError> {
         return Ok(());
     };
     match plan.format {
-        Format::Csv if plan.statistics.is_some() || plan.processes => {
-            let part = if plan.statistics.is_some() { "-s" } else { "-c" };
+        Format::Csv if plan.statistics.is_some() || plan.groups || plan.processes => {
+            let part = match (plan.statistics.is_some(), plan.groups) {
+                (true, _) => "-s",
+                (false, true) => "-g",
+                (false, false) => "-c",
+            };
             refuse(format!(
                 "--csv is for the connection list, -e and -r; {part} has --json"
             ))
@@ -121,6 +127,7 @@ fn refuse_contradictions(raw: &RawArgs) -> Result<(), UsageError> {
         (raw.ethernet, "-e"),
         (raw.statistics, "-s"),
         (raw.routes, "-r"),
+        (raw.groups, "-g"),
         (raw.processes, "-c"),
     ];
     let follows = raw.follow || raw.until.is_some();
@@ -280,7 +287,7 @@ impl Protocols {
 
 /// Whether the connection list is printed: alone always, beside another part only if a switch asks for it.
 fn lists(raw: &RawArgs, protocols: &Protocols) -> bool {
-    let other_part = raw.ethernet || raw.statistics || raw.routes || raw.processes;
+    let other_part = raw.ethernet || raw.statistics || raw.routes || raw.groups || raw.processes;
     let which = raw.all || raw.bound || raw.listen || protocols.names_rows();
     let columns = raw.pids || raw.executables || raw.programs || raw.dscp || raw.time_in_state;
     let shape = raw.wide || raw.columns.is_some() || raw.sort.is_some() || raw.top.is_some() || raw.group.is_some();

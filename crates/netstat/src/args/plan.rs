@@ -14,7 +14,7 @@ use super::values::{OwnerMethod, ProtocolName};
 /// How long a whole listing waits for names where `--dns-timeout` says nothing else.
 pub const DEFAULT_DNS_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// What to print. The parts are printed in the order of the fields: `ethernet`, `statistics`, `routes`, `processes`, `list`.
+/// What to print. The parts are printed in the order of the fields: `ethernet`, `statistics`, `routes`, `groups`, `processes`, `list`.
 /// At least one of them is asked for. The default is the meaning of a line without words.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Plan {
@@ -24,6 +24,8 @@ pub struct Plan {
     pub statistics: Option<StatisticsPlan>,
     /// `-r`: routes.
     pub routes: Option<RoutesPlan>,
+    /// `-g`: multicast groups.
+    pub groups: bool,
     /// `-c`: processes, sorted by the number of ports they hold.
     pub processes: bool,
     /// The connection list. Beside other parts it is there only if a switch that concerns nothing else asks for it: `-n`, `-f`
@@ -245,6 +247,7 @@ impl Default for Plan {
             ethernet: None,
             statistics: None,
             routes: None,
+            groups: false,
             processes: false,
             list: Some(ListPlan::default()),
             filter: Filter::default(),

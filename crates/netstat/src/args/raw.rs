@@ -153,6 +153,9 @@ pub(super) struct RawArgs {
     /// routing table
     #[arg(short = 'r', long, help_heading = FIGURES)]
     pub(super) routes: bool,
+    /// multicast groups that interfaces have joined
+    #[arg(short = 'g', long, help_heading = FIGURES)]
+    pub(super) groups: bool,
     /// with -r: this routing table (name or number), or all
     #[arg(long, value_name = "NAME", value_parser = values::table, help_heading = FIGURES)]
     pub(super) table: Option<String>,
@@ -285,6 +288,7 @@ impl RawArgs {
             'd' => &mut self.dscp,
             'e' => &mut self.ethernet,
             'f' => &mut self.full_names,
+            'g' => &mut self.groups,
             'i' => &mut self.time_in_state,
             'l' => &mut self.listen,
             'n' => &mut self.numeric,

@@ -3,7 +3,7 @@
 use super::values::ProtocolName;
 
 /// Every letter that is a switch, in lower case.
-pub(super) const LETTERS: &str = "abcdefhilnopqrstu";
+pub(super) const LETTERS: &str = "abcdefghilnopqrstu";
 
 /// One thing typed, whatever its spelling was.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -31,6 +31,16 @@ pub(crate) fn resolved(filter: &Filter, context: &mut Context<'_>, deadline: Dur
             }
         }
     }
+    for zone in filter.zones() {
+        let network = context.system.local_network(0);
+        match network.interface_called(zone.as_bytes()) {
+            Some(interface) => filter.resolve_zone(&zone, interface.index.get()),
+            None => {
+                let zone = escape_str(&zone);
+                return Err(Failure::Usage(format!("\"{zone}\" is no interface of this computer")));
+            }
+        }
+    }
     let users: Vec<String> = filter.users.names().map(str::to_owned).collect();
     for user in users {
         match context.system.user_id(&user) {

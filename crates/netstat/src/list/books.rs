@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use netstat_model::columns::{Books, Needs};
+use netstat_model::reach::{Extent, LocalNetwork};
 use netstat_model::{Endpoint, Fact, Namespace, Protocol, Socket, StateTime};
 use netstat_names::{Names, Services};
 use netstat_os::System;
@@ -19,6 +20,10 @@ pub(super) struct Gathered {
     interfaces: HashMap<(u32, u32), Vec<u8>>,
     cgroups: HashMap<u64, Vec<u8>>,
     namespaces: Vec<Vec<u8>>,
+    /// Those of the namespaces, in the order in which sockets count them.
+    networks: Vec<LocalNetwork>,
+    /// Names by UID.
+    pods: HashMap<String, String>,
 }
 
 impl Gathered {
@@ -39,10 +44,11 @@ impl Gathered {
             }
         }
         // Sockets of packets show their interface in their name.
+        // Others with a device do so, too, but for link-local addresses.
         if needs.contains(Needs::INTERFACES)
-            || sockets
-                .iter()
-                .any(|socket| matches!(socket.protocol(), Protocol::Packet | Protocol::Xdp))
+            || sockets.iter().any(|socket| {
+                socket.interface().is_some() || matches!(socket.protocol(), Protocol::Packet | Protocol::Xdp)
+            })
         {
             let mut seen = HashSet::new();
             // An index means something in its own namespace only.
@@ -54,6 +60,17 @@ impl Gathered {
                     gathered.interfaces.insert((namespace, index), name);
                 }
             }
+        }
+        if needs.contains(Needs::NETWORKS) {
+            let count = namespaces.len().max(1);
+            // There are less than 2^32 of them: each is an inode, which the kernel numbers with 32 bits.
+            gathered.networks = (0..count as u32)
+                .map(|namespace| system.local_network(namespace))
+                .collect();
+        }
+        // A replay's pods are not those of this computer.
+        if needs.contains(Needs::COMPONENTS) && system.has_files() {
+            gathered.pods = netstat_packages::containers::pods("/").into_iter().collect();
         }
         let with_cgroup = |socket: &Socket| matches!(socket.fact(|extra| extra.cgroup), Fact::Known(_));
         if needs.contains(Needs::CGROUPS) && sockets.iter().any(with_cgroup) {
@@ -102,6 +119,16 @@ impl Books for Shelf<'_> {
 
     fn state_time(&self, socket: &Socket) -> Option<StateTime> {
         self.times.of(socket)
+    }
+
+    fn extent(&self, socket: &Socket) -> Option<Extent> {
+        let network = self.gathered.networks.get(socket.namespace() as usize)?;
+        Some(network.extent(socket, None).0)
+    }
+
+    fn pod(&self, uid: &[u8]) -> Option<&[u8]> {
+        let name = self.gathered.pods.get(std::str::from_utf8(uid).ok()?)?;
+        Some(name.as_bytes())
     }
 
     fn namespace(&self, index: u32) -> Option<&[u8]> {

@@ -1,7 +1,8 @@
 //! Which sockets a list shows, under which columns, in which order.
 
 use netstat_model::columns::{self, Column, Needs, Sockets, Value, owner_columns};
-use netstat_model::{Extras, Filter, Owners, Protocol, Socket, State};
+use netstat_model::reach::waits;
+use netstat_model::{Extras, Fact, Filter, Owners, Protocol, Socket, State};
 use netstat_os::{SocketAsk, SocketList};
 
 use super::books::Shelf;
@@ -17,7 +18,7 @@ pub(super) fn cut(plan: &Plan, filter: &Filter, list: &ListPlan, sockets: &mut S
     let by_peer = list.states == Which::ListeningOnly;
     // The kernel chooses among TCP states; those of the others are chosen here.
     let others = list.unix || list.mptcp || !list.further.is_empty();
-    if more_was_read || by_peer || others {
+    if more_was_read || by_peer || others || only_v4(list) != [false; 2] {
         sockets.sockets.retain(|socket| shows(list, filter, socket));
     }
 }
@@ -27,9 +28,9 @@ pub(super) fn shows(list: &ListPlan, filter: &Filter, socket: &Socket) -> bool {
     use netstat_model::Family::{V4, V6};
     let asked = match (socket.protocol(), socket.family()) {
         (Protocol::Tcp, V4) => list.tcp4,
-        (Protocol::Tcp, V6) => list.tcp6,
+        (Protocol::Tcp, V6) => list.tcp6 || list.tcp4 && takes_v4(socket),
         (Protocol::Udp, V4) => list.udp4,
-        (Protocol::Udp, V6) => list.udp6,
+        (Protocol::Udp, V6) => list.udp6 || list.udp4 && takes_v4(socket),
         (Protocol::Raw, V4) => list.raw4,
         (Protocol::Raw, V6) => list.raw6,
         (Protocol::Mptcp, _) => list.mptcp,
@@ -51,6 +52,17 @@ pub(super) fn shows(list: &ListPlan, filter: &Filter, socket: &Socket) -> bool {
         _ => list.states != Which::ListeningOnly || !socket.is_connected(),
     };
     asked && state
+}
+
+/// Whether a socket of IPv6 waits for whoever comes over IPv4, too.
+fn takes_v4(socket: &Socket) -> bool {
+    let v6_only = socket.fact(|extra| extra.v6_only);
+    waits(socket) && socket.local().address.is_unspecified() && v6_only == Fact::Known(false)
+}
+
+/// Whether IPv4 is asked for without IPv6, so that sockets of IPv6 which take IPv4 must be looked for.
+pub(super) fn only_v4(list: &ListPlan) -> [bool; 2] {
+    [list.tcp4 && !list.tcp6, list.udp4 && !list.udp6]
 }
 
 /// The columns behind those of the classic layout.

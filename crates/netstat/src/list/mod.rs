@@ -6,6 +6,7 @@ mod choice;
 mod follow;
 mod output;
 mod owners;
+mod published;
 mod rows;
 mod state_times;
 
@@ -15,7 +16,7 @@ use netstat_model::counters::{
     Block, BlockSet, InterfaceRates, InterfaceStatistics, ProtocolRates, ProtocolStatistics,
 };
 use netstat_model::route::{RouteQuery, TableSelection};
-use netstat_model::{Fact, Family, Filter, Limit, Ports, Protocol, Sides, Socket, State, Why};
+use netstat_model::{Extras, Fact, Family, Filter, Limit, Ports, Protocol, Sides, Socket, State, Why};
 use netstat_os::{NOT_SUPPORTED, SocketAsk, SocketList};
 
 use crate::args::shape::Format;
@@ -23,6 +24,7 @@ use crate::args::{PacketPlan, Plan, ProtocolName, RouteTable, RoutesPlan, Statis
 use crate::context::{Context, Diagnostics, Failure, Outcome, Progress, names};
 use crate::output::classic;
 use crate::output::json::{self, front::Front};
+use published::PublishedList;
 use rows::Lister;
 
 /// Carries out `plan` until it ends.
@@ -200,9 +202,14 @@ impl<'a, 's> Job<'a, 's> {
             }
             self.diagnostics.limits(listing.limits);
         }
+        if self.plan.groups {
+            self.print_groups()?;
+        }
         if not_supported(&self.sockets.limits) && matches!(self.plan.format, Format::Text | Format::Csv) {
             self.diagnostics.limits(self.sockets.limits.drain(..));
         } else {
+            let published = self.published()?;
+            self.lister.published = published.len();
             self.lister.print(
                 self.plan,
                 &self.filter,
@@ -211,6 +218,9 @@ impl<'a, 's> Job<'a, 's> {
                 &mut self.front,
                 &mut self.diagnostics,
             )?;
+            if self.plan.format == Format::Text {
+                published.write(self.context.out)?;
+            }
         }
         // With the connection list the document has been written already.
         if self.plan.list.is_none() && matches!(self.plan.format, Format::Json | Format::NdJson) {
@@ -227,6 +237,33 @@ impl<'a, 's> Job<'a, 's> {
         }
         self.diagnostics.say(self.context.err);
         Ok(())
+    }
+
+    /// The ports that `--exposed` shows beside the sockets; those of a JSON document are put into its front.
+    fn published(&mut self) -> Result<PublishedList, Failure> {
+        let list = match &self.plan.list {
+            Some(list) if self.filter.exposed && !list.changes && list.group.is_empty() => list,
+            _ => return Ok(PublishedList::default()),
+        };
+        let found = published::gather(self.context, list, &self.filter)?;
+        if let Some(why) = found.incomplete {
+            let hint = if self.context.system.is_superuser() {
+                ""
+            } else {
+                " (try sudo)"
+            };
+            self.diagnostics
+                .line(format!("ports published by NAT may be missing: {why}{hint}"));
+        }
+        match self.plan.format {
+            Format::Json => self.front.published(&found.value()),
+            Format::Csv | Format::NdJson if found.len() > 0 => self.diagnostics.line(format!(
+                "{} published by NAT: this format has none of them (--json has)",
+                netstat_model::human::plural(found.len() as u64, "port")
+            )),
+            _ => {}
+        }
+        Ok(found)
     }
 
     fn print_ethernet(&mut self) -> Result<(), Failure> {
@@ -256,6 +293,31 @@ impl<'a, 's> Job<'a, 's> {
         }
         self.diagnostics.limits(limits);
         self.interfaces = Some(interfaces);
+        Ok(())
+    }
+
+    fn print_groups(&mut self) -> Result<(), Failure> {
+        let groups = match self.context.system.multicast_groups() {
+            Ok(groups) => groups,
+            Err(refused) => {
+                self.incomplete = true;
+                let limit = Limit {
+                    what: "multicast groups are missing".to_owned(),
+                    why: refused.to_string(),
+                    remedy: None,
+                };
+                if matches!(self.plan.format, Format::Json | Format::NdJson) {
+                    self.front.member("groups", &serde_json::Value::Null);
+                    self.front.limits(std::slice::from_ref(&limit));
+                }
+                self.diagnostics.limits([limit]);
+                return Ok(());
+            }
+        };
+        match self.plan.format {
+            Format::Json | Format::NdJson => self.front.member("groups", &json::groups::value(&groups)),
+            Format::Text | Format::Csv => classic::groups::write(self.context.out, &groups)?,
+        }
         Ok(())
     }
 
@@ -366,6 +428,14 @@ fn socket_ask(plan: &Plan, filter: &Filter) -> SocketAsk {
             all_namespaces: list.all_namespaces,
             ..ask
         };
+        // Listeners of IPv6 that take IPv4 are listed with those of IPv4.
+        let [tcp, udp] = choice::only_v4(list);
+        let listeners = listed_states(list.states, filter).contains(&State::Listening);
+        ask.tcp6 |= tcp && listeners;
+        ask.udp6 |= udp && ask.udp4;
+        if tcp && ask.tcp6 || udp && ask.udp6 {
+            ask.extra = ask.extra | Extras::BASIC;
+        }
         if list.tcp4 || list.tcp6 || list.mptcp {
             ask.tcp_states = match list.changes {
                 // A change of state may lead out of the filter, or into it.
@@ -448,8 +518,9 @@ mod tests {
             ("-c --port 1-9", "t4 t6 u4 u6", 12, "1-9"),
             // The count of all connections needs all of them.
             ("-s --port 443", "t4 t6", 10, ""),
-            ("-s -p tcp --state LISTENING --port 443", "t4", 3, ""),
-            ("-s -p udp --port 53", "u4", 0, "53"),
+            // Listeners of IPv6 may take IPv4.
+            ("-s -p tcp --state LISTENING --port 443", "t4 t6", 3, ""),
+            ("-s -p udp --port 53", "u4 u6", 0, "53"),
         ] {
             let ask = ask(words);
             let asked = [(ask.tcp4, "t4"), (ask.tcp6, "t6"), (ask.udp4, "u4"), (ask.udp6, "u6")];

@@ -1,9 +1,10 @@
 //! Looking for owners, and what is said about it.
 
 use netstat_audit::script::Runs;
+use netstat_model::process::ProcessFacts;
 use netstat_model::text::escape;
-use netstat_model::{Fact, Filter, NoOwner, OwnerSummary, Owners, Process, Socket, Why};
-use netstat_os::{OwnerSource, OwnersAsk, OwnersFound};
+use netstat_model::{Component, Fact, Filter, Holders, NoOwner, OwnerSummary, Owners, Process, Socket, Why};
+use netstat_os::{OwnerSource, OwnersAsk, OwnersFound, ProcessAsk};
 
 use crate::args::{OwnerMethod, Plan};
 use crate::context::Diagnostics;
@@ -116,6 +117,83 @@ pub(super) fn say_no_match(filter: &Filter, owners: Option<&Owners>, diagnostics
         false => format!("; similar names: {}", names.join(", ")),
     };
     diagnostics.line(format!("no socket matches {filter}{near}"));
+}
+
+/// Says which of the processes that a filter asks for have their sockets in another network namespace, where a list of this one has
+/// none.
+pub(super) fn say_elsewhere(filter: &Filter, context: &mut Context<'_>, diagnostics: &mut Diagnostics) {
+    /// So many processes are named.
+    const MOST: usize = 3;
+    let Ok(pids) = context.system.processes() else { return };
+    let ask = ProcessAsk {
+        namespaces: true,
+        arguments: true,
+        program: true,
+        components: true,
+        ..ProcessAsk::default()
+    };
+    let mut elsewhere = Vec::new();
+    for pid in pids {
+        let chosen = filter.pids.is_empty() || filter.pids.contains(pid);
+        let Some(facts) = chosen.then(|| context.system.process(pid, &ask).ok()).flatten() else {
+            continue;
+        };
+        let foreign = facts.namespaces.network.known().is_some_and(|space| !space.ours);
+        if foreign && filter.wants_holders(&Asked(&facts)) {
+            elsewhere.push(format!("{} [{pid}]", escape(&facts.comm)));
+        }
+    }
+    if elsewhere.is_empty() {
+        return;
+    }
+    let more = elsewhere.len().saturating_sub(MOST);
+    elsewhere.truncate(MOST);
+    let more = if more > 0 {
+        format!(" and {more} more")
+    } else {
+        String::new()
+    };
+    diagnostics.line(format!(
+        "{}{more}: in another network namespace, where the sockets of this list are not (--all-namespaces lists them all)",
+        elsewhere.join(", ")
+    ));
+}
+
+/// A process as filters ask for it.
+struct Asked<'a>(&'a ProcessFacts);
+
+impl Holders for Asked<'_> {
+    fn any_pid(&self, wanted: &dyn Fn(u32) -> bool) -> bool {
+        wanted(self.0.pid)
+    }
+
+    fn any_program(&self, wanted: &dyn Fn(&[u8]) -> bool) -> bool {
+        let facts = self.0;
+        let path = facts.program.as_ref().known().map(|program| &program.path);
+        let words = facts.arguments.as_ref().known();
+        let first = words.and_then(|words| words.first());
+        let script = path.zip(words).and_then(|(path, words)| {
+            let name = path.rsplit(|&byte| byte == b'/').next().unwrap_or(path);
+            match netstat_audit::script::runs(name, words) {
+                Some(Runs::File(name) | Runs::Module(name)) => Some(name.to_vec()),
+                _ => None,
+            }
+        });
+        [path, Some(&facts.comm), first, script.as_ref()]
+            .into_iter()
+            .flatten()
+            .any(|name| wanted(name))
+    }
+
+    fn any_unit(&self, wanted: &dyn Fn(&[u8]) -> bool) -> bool {
+        let components = self.0.components.as_ref().known().map_or(&[][..], Vec::as_slice);
+        components.iter().any(|component| match component {
+            Component::Unit { name, .. } => wanted(name),
+            Component::Container { runtime, id } => {
+                wanted(id) || wanted(&[runtime.name().as_bytes(), b" ", id].concat())
+            }
+        })
+    }
 }
 
 /// Says how many sockets a filter by process has left out without knowing whose they are.

@@ -12,7 +12,7 @@ use super::books::{Gathered, NameView, Shelf};
 use super::changes::{Changes, Seen};
 use super::choice::{classic_columns, columns, cut, needs, order, shows};
 use super::output::{Beside, write_grid};
-use super::owners::{find_owners, say_no_match, source, tell_owners, tell_unfiltered};
+use super::owners::{find_owners, say_elsewhere, say_no_match, source, tell_owners, tell_unfiltered};
 use super::state_times::StateTimes;
 use crate::args::shape::{Format, Shape};
 use crate::args::{ListPlan, Naming, Plan, Which};
@@ -43,6 +43,10 @@ pub(super) struct Lister {
     look_began: Option<Instant>,
     /// How many prints there were.
     prints: u64,
+    /// Whether `--wide` has a column for the devices that sockets are bound to.
+    has_bound: bool,
+    /// How many published ports stand beside the rows of this print.
+    pub(super) published: usize,
 }
 
 impl Lister {
@@ -104,7 +108,13 @@ impl Lister {
             }
         }
         sort(&mut sockets.sockets);
-        let columns = columns(list, plan.format);
+        let mut columns = columns(list, plan.format);
+        if list.shape == Shape::Wide && list.group.is_empty() && plan.format == Format::Text {
+            // Kept once it is there, so that later prints at an interval have the same columns.
+            self.has_bound |= self.prints == 0 && sockets.sockets.iter().any(is_bound);
+            let interface = netstat_model::columns::find::<Sockets>("interface");
+            columns.extend(interface.filter(|interface| self.has_bound && !columns.contains(interface)));
+        }
         let needs = needs(list, &columns, filter);
         let ask = OwnersAsk {
             image: needs.contains(Needs::IMAGE),
@@ -127,8 +137,11 @@ impl Lister {
                 .sockets
                 .retain(|socket| filter.wants_holders(&found.owners.of(socket)));
         }
-        if sockets.sockets.is_empty() && !filter.is_empty() && !changes && !stateless {
+        if sockets.sockets.is_empty() && !filter.is_empty() && !changes && !stateless && self.published == 0 {
             say_no_match(filter, found.as_ref().map(|found| &found.owners), diagnostics);
+            if filter.needs_owners() && !list.all_namespaces {
+                say_elsewhere(filter, context, diagnostics);
+            }
         }
         let by_habit = plan.format == Format::Text && list.shape == Shape::Classic && !changes;
         // Numbers win, so that a line with -n never sends a query.
@@ -408,4 +421,9 @@ fn sort(sockets: &mut Vec<Socket>) {
         sockets.par_sort_unstable_by(classic_order);
     }
     remove_repeats(sockets);
+}
+
+/// Whether `socket` is bound to a device and its address does not show it, as link-local ones do.
+fn is_bound(socket: &Socket) -> bool {
+    socket.protocol().is_ip() && socket.interface().is_some() && socket.local().scope == 0 && !socket.is_connected()
 }

@@ -1,8 +1,8 @@
 //! Text as a JSON string (RFC 8259).
 
-use netstat_model::text::{escape, is_plain};
+use netstat_model::text::{is_plain, lossless};
 
-/// Writes `bytes` as a JSON string. What [`is_plain`] calls not plain stands as `\uNNNN`, so that a document that is looked at in
+/// Writes `bytes` as a JSON string, bytes that are no UTF-8 as [`lossless`] has them. What [`is_plain`] calls not plain stands as `\uNNNN`, so that a document that is looked at in
 /// a terminal cannot drive it.
 pub(super) fn push_string(out: &mut Vec<u8>, bytes: &[u8]) {
     let simple = |byte: &u8| (0x20..0x7f).contains(byte) && !matches!(byte, b'"' | b'\\');
@@ -10,10 +10,7 @@ pub(super) fn push_string(out: &mut Vec<u8>, bytes: &[u8]) {
     if bytes.iter().all(simple) {
         out.extend_from_slice(bytes);
     } else {
-        match std::str::from_utf8(bytes) {
-            Ok(text) => push_escaped(out, text),
-            Err(_) => push_escaped(out, &escape(bytes)),
-        }
+        push_escaped(out, &lossless(bytes));
     }
     out.push(b'"');
 }

@@ -66,11 +66,21 @@ fn in_path(path: &[u8]) -> Vec<Component> {
     // A path outside the reader's cgroup namespace begins with `/..`.
     for segment in path.split(|&b| b == b'/').filter(|s| !s.is_empty() && *s != b"..") {
         in_kubernetes |= segment.starts_with(b"kubepods");
+        if in_kubernetes && let Some(id) = pod(segment) {
+            found.push(Component::Container {
+                runtime: ContainerRuntime::Pod,
+                id,
+            });
+        }
         if let Some((runtime, id)) = container(segment, parent, in_kubernetes) {
             found.push(Component::Container { runtime, id });
             // A container may run a systemd of its own.
             level = Level::Open(UnitManager::System);
-        } else if parent_is_payload(parent, segment) {
+        } else if let Some(id) = nspawn(parent, segment) {
+            found.push(Component::Container {
+                runtime: ContainerRuntime::Nspawn,
+                id,
+            });
             level = Level::Open(UnitManager::System);
         } else if let Level::Open(manager) = level {
             let name = segment.strip_prefix(b"_").unwrap_or(segment);
@@ -97,9 +107,56 @@ fn in_path(path: &[u8]) -> Vec<Component> {
     found
 }
 
-/// systemd-nspawn keeps what runs inside below `payload`.
-fn parent_is_payload(parent: &[u8], segment: &[u8]) -> bool {
-    segment == b"payload" && (parent.starts_with(b"machine-") || parent.starts_with(b"systemd-nspawn@"))
+/// The name of the machine of systemd-nspawn, which keeps what runs inside below `payload`.
+fn nspawn(parent: &[u8], segment: &[u8]) -> Option<Vec<u8>> {
+    if segment != b"payload" {
+        return None;
+    }
+    let name = match parent.strip_prefix(b"machine-") {
+        Some(name) => name.strip_suffix(b".scope")?,
+        None => parent.strip_prefix(b"systemd-nspawn@")?.strip_suffix(b".service")?,
+    };
+    (!name.is_empty()).then(|| unescaped(name))
+}
+
+/// A name without the escapes of unit names: `\x2d` is `-` (systemd-escape(1)).
+fn unescaped(name: &[u8]) -> Vec<u8> {
+    let mut plain = Vec::with_capacity(name.len());
+    let mut rest = name;
+    while let Some((&byte, after)) = rest.split_first() {
+        let digits = after.strip_prefix(b"x").and_then(|after| after.get(..2));
+        let escaped = digits
+            .filter(|_| byte == b'\\')
+            .and_then(|digits| std::str::from_utf8(digits).ok())
+            .and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        match escaped {
+            Some(byte) => {
+                plain.push(byte);
+                rest = &after[3..];
+            }
+            None => {
+                plain.push(byte);
+                rest = after;
+            }
+        }
+    }
+    plain
+}
+
+/// The UID of the pod in `kubepods-burstable-podUID.slice` (with `_` for `-`), `podUID`, or containerd's `kubepods-besteffort-podUID.slice:...`.
+fn pod(segment: &[u8]) -> Option<Vec<u8>> {
+    let name = segment.split(|&byte| byte == b':').next()?;
+    let uid = match name.strip_prefix(b"pod") {
+        Some(uid) => uid,
+        None => {
+            let name = name.strip_prefix(b"kubepods")?.strip_suffix(b".slice")?;
+            let at = name.windows(4).position(|part| part == b"-pod")?;
+            &name[at + 4..]
+        }
+    };
+    let plain = |byte: &u8| byte.is_ascii_hexdigit() || matches!(byte, b'-' | b'_');
+    (!uid.is_empty() && uid.iter().all(plain))
+        .then(|| uid.iter().map(|&byte| if byte == b'_' { b'-' } else { byte }).collect())
 }
 
 /// The user id in `user@1000.service`.
@@ -121,8 +178,10 @@ fn is_unit_with_processes(name: &[u8]) -> bool {
 /// The container that `segment` of a path stands for, seen below `parent`.
 fn container(segment: &[u8], parent: &[u8], in_kubernetes: bool) -> Option<(ContainerRuntime, Vec<u8>)> {
     use ContainerRuntime::{Containerd, CriO, Docker, Kubernetes, Lxc, Podman};
-    const PREFIXES: [(&[u8], ContainerRuntime); 6] = [
+    const PREFIXES: [(&[u8], ContainerRuntime); 7] = [
         (b"docker-", Docker),
+        // Podman's `--cgroups=split`, as Quadlet has it: below the unit that runs the container.
+        (b"libpod-payload-", Podman),
         (b"libpod-", Podman),
         (b"cri-containerd-", Containerd),
         (b"nerdctl-", Containerd),
@@ -292,22 +351,22 @@ mod tests {
                 "user@1000.service podman/0123456789ab",
             ),
             (
-                "/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod5f.slice/cri-containerd-{ID}.scope",
-                "containerd/0123456789ab",
+                "/kubepods.slice/kubepods-burstable.slice/kubepods-burstable-pod5f_0a.slice/cri-containerd-{ID}.scope",
+                "pod/5f-0a containerd/0123456789ab",
             ),
             (
                 "/kubepods.slice/kubepods-pod5f.slice/crio-{ID}.scope",
-                "cri-o/0123456789ab",
+                "pod/5f cri-o/0123456789ab",
             ),
-            ("/kubepods/besteffort/pod5f/crio-{ID}", "cri-o/0123456789ab"),
-            ("/kubepods/besteffort/pod5f/{ID}", "kubernetes/0123456789ab"),
+            ("/kubepods/besteffort/pod5f/crio-{ID}", "pod/5f cri-o/0123456789ab"),
+            ("/kubepods/besteffort/pod5f/{ID}", "pod/5f kubernetes/0123456789ab"),
             (
                 "/kubepods.slice/kubepods-pod5f.slice/docker-{ID}.scope",
-                "docker/0123456789ab",
+                "pod/5f docker/0123456789ab",
             ),
             (
                 "/system.slice/containerd.service/kubepods-besteffort-pod5f.slice:cri-containerd:{ID}",
-                "containerd.service containerd/0123456789ab",
+                "containerd.service pod/5f containerd/0123456789ab",
             ),
             ("/system.slice/nerdctl-{ID}.scope", "containerd/0123456789ab"),
             ("/lxc/web", "lxc/web"),
@@ -331,8 +390,12 @@ mod tests {
                 "snap.lxd.daemon.service lxc/web docker/0123456789ab",
             ),
             (
-                "/machine.slice/machine-box.scope/payload/system.slice/ssh.service",
-                "machine-box.scope ssh.service",
+                "/system.slice/web.service/libpod-payload-{ID}",
+                "web.service podman/0123456789ab",
+            ),
+            (
+                r"/machine.slice/machine-my\x2dbox.scope/payload/system.slice/ssh.service",
+                r"machine-my\x2dbox.scope nspawn/my-box ssh.service",
             ),
             (
                 "/machine.slice/systemd-nspawn@box.service/supervisor",
@@ -340,7 +403,7 @@ mod tests {
             ),
             (
                 "/machine.slice/systemd-nspawn@box.service/payload/init.scope",
-                "systemd-nspawn@box.service init.scope",
+                "systemd-nspawn@box.service nspawn/box init.scope",
             ),
         ];
         for (path, expected) in table {

@@ -19,13 +19,14 @@ const HOOK_PRIORITY: u16 = 2;
 /// `enum nf_inet_hooks` and, for frames of an interface, `enum nf_dev_hooks` (linux/netfilter.h).
 const INET_PREROUTING: u32 = 0;
 const INET_INPUT: u32 = 1;
+const INET_FORWARD: u32 = 2;
 const INET_INGRESS: u32 = 5;
 const NETDEV_INGRESS: u32 = 0;
 
 /// `NF_DROP`.
 const DROP: u32 = 0;
 
-/// Reads an answer to `NFT_MSG_GETCHAIN` without its netlink header; `None` for a chain that packets for this computer do not meet by
+/// Reads an answer to `NFT_MSG_GETCHAIN` without its netlink header; `None` for a chain that packets from outside do not meet by
 /// themselves.
 ///
 /// # Errors
@@ -61,6 +62,7 @@ pub fn parse_chain(answer: &[u8]) -> Result<Option<Chain>, Malformed> {
         (ChainFamily::Netdev, _) => return Ok(None),
         (_, INET_PREROUTING) => Hook::Prerouting,
         (_, INET_INPUT) => Hook::Input,
+        (_, INET_FORWARD) => Hook::Forward,
         _ => return Ok(None),
     };
     Ok(Some(Chain {

@@ -35,8 +35,10 @@ const ALL_FAMILIES: [u8; 4] = [0; 4];
 pub(super) fn packet_filter(proc: &Path) -> PacketFilter {
     let nftables = nftables();
     let rules = match &nftables {
-        // Without a chain that drops anything, nobody asks for the rules.
-        Fact::Known(chains) if !chains.iter().any(Chain::may_drop) => Fact::Known(Ruleset::default()),
+        // Without a chain that drops or changes anything, nobody asks for the rules.
+        Fact::Known(chains) if !chains.iter().any(|chain| chain.may_drop() || chain.may_translate()) => {
+            Fact::Known(Ruleset::default())
+        }
         Fact::Known(_) => match ruleset() {
             Ok(rules) => Fact::Known(rules),
             Err(error) => Fact::Unknown(reason(&error)),

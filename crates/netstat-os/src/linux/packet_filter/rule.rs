@@ -2,7 +2,7 @@
 //! network byte order; values in registers are as the packet, or the kernel, has them.
 
 use netstat_model::packet_filter::ChainFamily;
-use netstat_model::packet_filter::rules::{Element, Operator, Rule, RuleVerdict, Set, Source, Step};
+use netstat_model::packet_filter::rules::{Element, Operand, Operator, Rule, RuleVerdict, Set, Source, Step};
 
 use super::chain::{big, family};
 use crate::linux::netlink::attributes::{Attributes, Malformed, text};
@@ -133,12 +133,15 @@ pub fn parse_elements(answer: &[u8], elements: &mut Vec<Element>) -> Result<(), 
 }
 
 fn parse_element(nested: &[u8]) -> Result<Element, Malformed> {
-    let (mut key, mut verdict, mut flags) = (Vec::new(), None, 0);
+    let (mut key, mut verdict, mut flags, mut data) = (Vec::new(), None, 0, Vec::new());
     for attribute in Attributes(nested) {
         let attribute = attribute?;
         match attribute.kind {
             element::KEY => key = value(attribute.value)?,
-            element::DATA => verdict = parse_verdict(attribute.value)?,
+            element::DATA => {
+                verdict = parse_verdict(attribute.value)?;
+                data = value(attribute.value)?;
+            }
             element::FLAGS => flags = big(attribute.value)?,
             _ => {}
         }
@@ -148,6 +151,7 @@ fn parse_element(nested: &[u8]) -> Result<Element, Malformed> {
         ends: flags & element::INTERVAL_END != 0,
         all_others: flags & element::CATCHALL != 0,
         verdict,
+        data,
     })
 }
 
@@ -240,6 +244,14 @@ impl<'a> Fields<'a> {
         }
     }
 
+    /// A register that may be left out.
+    fn operand(&self, number: usize) -> Result<Option<Operand>, Malformed> {
+        match self.has(number) {
+            true => Ok(Some(Operand::Register(self.value_register(number)?))),
+            false => Ok(None),
+        }
+    }
+
     fn value_register(&self, number: usize) -> Result<u32, Malformed> {
         self.register(number)?
             .ok_or(Malformed("a value in the verdict's register"))
@@ -275,7 +287,7 @@ fn parse_expression(nested: &[u8]) -> Result<Option<Step>, Malformed> {
                 // `enum nft_ct_keys`: state, direction, status. Addresses that rules have changed are left out of the question.
                 0 => Source::ConnectionState,
                 1 => Source::Nothing(1),
-                2 => Source::Nothing(4),
+                2 => Source::ConnectionStatus,
                 _ => Source::Other(b"what is kept of the connection (ct)".to_vec()),
             },
         },
@@ -325,10 +337,10 @@ fn parse_expression(nested: &[u8]) -> Result<Option<Step>, Malformed> {
             let maps = fields.has(3);
             let verdict = maps && fields.register(3)?.is_none();
             if maps && !verdict {
-                // A map of values: what it gives is not worked out.
-                return Ok(Some(Step::Load {
-                    register: fields.value_register(3)?,
-                    source: Source::Other(b"a map".to_vec()),
+                return Ok(Some(Step::Map {
+                    register: fields.value_register(2)?,
+                    set: text(fields.bytes(1)).to_vec(),
+                    to: fields.value_register(3)?,
                 }));
             }
             Step::Lookup {
@@ -348,10 +360,28 @@ fn parse_expression(nested: &[u8]) -> Result<Option<Step>, Malformed> {
         },
         b"reject" => Step::Verdict(RuleVerdict::Drop),
         b"queue" => Step::Verdict(RuleVerdict::Other(b"another program (queue)".to_vec())),
+        // `enum nft_fib_attributes`, `NFT_FIB_RESULT_ADDRTYPE`, `NFTA_FIB_F_DADDR`.
         b"fib" => Step::Load {
             register: fields.value_register(1)?,
-            source: Source::Other(b"where it would be routed (fib)".to_vec()),
+            source: match (fields.number_or_0(2)?, fields.number_or_0(3)?) {
+                (3, 2) => Source::DestinationType,
+                _ => Source::Other(b"where it would be routed (fib)".to_vec()),
+            },
         },
+        // `enum nft_nat_attributes`, `NFT_NAT_DNAT`. What only changes the sender lets the packet pass.
+        b"nat" if fields.number_or_0(1)? != 1 => Step::Verdict(RuleVerdict::Accept),
+        b"nat" => Step::Translate {
+            here: false,
+            address: fields.operand(3)?,
+            port: fields.operand(5)?,
+        },
+        // `enum nft_redir_attributes`.
+        b"redir" => Step::Translate {
+            here: true,
+            address: None,
+            port: fields.operand(1)?,
+        },
+        b"masq" => Step::Verdict(RuleVerdict::Accept),
         b"limit" => Step::Other(b"how many come (limit)".to_vec()),
         b"connlimit" => Step::Other(b"how many are connected (connlimit)".to_vec()),
         b"quota" => Step::Other(b"how much has come (quota)".to_vec()),
@@ -359,6 +389,7 @@ fn parse_expression(nested: &[u8]) -> Result<Option<Step>, Malformed> {
         b"match" => compat_match(text(fields.bytes(1)), fields.number_or_0(2)?, fields.bytes(3)),
         b"target" => match text(fields.bytes(1)) {
             b"REJECT" | b"DROP" => Step::Verdict(RuleVerdict::Drop),
+            name @ (b"DNAT" | b"REDIRECT") => compat_translation(name, fields.number_or_0(2)?, fields.bytes(3)),
             b"LOG" | b"NFLOG" | b"MARK" | b"CONNMARK" | b"CT" | b"TCPMSS" | b"SECMARK" | b"CONNSECMARK" => {
                 Step::Nothing
             }
@@ -380,6 +411,37 @@ fn meta(key: u32) -> Source {
         19 => Source::Nothing(1),
         3 => Source::Other(b"the packet's mark".to_vec()),
         _ => Source::Other(b"the packet's circumstances (meta)".to_vec()),
+    }
+}
+
+/// The new destination that a target of iptables gives: `struct nf_nat_ipv4_multi_range_compat` (revision 0 for IPv4),
+/// `struct nf_nat_range` and `struct nf_nat_range2` (linux/netfilter/nf_nat.h).
+fn compat_translation(name: &[u8], revision: u32, info: &[u8]) -> Step {
+    /// `NF_NAT_RANGE_MAP_IPS`, `NF_NAT_RANGE_PROTO_SPECIFIED`.
+    const MAP_IPS: u32 = 1;
+    const PROTO: u32 = 2;
+    let number = |at: usize| {
+        info.get(at..at + 4)
+            .and_then(<[u8]>::first_chunk)
+            .map(|four| u32::from_ne_bytes(*four))
+    };
+    let bytes = |at: usize, length: usize| info.get(at..at + length).map(|bytes| Operand::Constant(bytes.to_vec()));
+    // The older structure has 20 bytes, rounded up to 24; the newer ones 40 and more.
+    let (flags, address, port) = match (revision, info.len()) {
+        (0, 20..=24) => (number(4), bytes(8, 4), bytes(16, 2)),
+        _ => {
+            // An address of IPv4 leaves the rest of its 16 bytes zero; the families are not told apart otherwise.
+            let v6 = info.get(8..20).is_some_and(|rest| rest.iter().any(|&byte| byte != 0));
+            (number(0), bytes(4, if v6 { 16 } else { 4 }), bytes(36, 2))
+        }
+    };
+    match flags {
+        Some(flags) => Step::Translate {
+            here: name == b"REDIRECT",
+            address: address.filter(|_| flags & MAP_IPS != 0 && name == b"DNAT"),
+            port: port.filter(|_| flags & PROTO != 0),
+        },
+        None => Step::Other([b"a target of iptables: ", name].concat()),
     }
 }
 

@@ -32,6 +32,7 @@ pub fn parse_link(payload: &[u8]) -> Result<LinkMessage, Malformed> {
         pub(super) const ADDRESS: u16 = 1;
         pub(super) const IFNAME: u16 = 3;
         pub(super) const MTU: u16 = 4;
+        pub(super) const MASTER: u16 = 10;
         pub(super) const LINKINFO: u16 = 18;
         pub(super) const INFO_KIND: u16 = 1;
         pub(super) const IFALIAS: u16 = 20;
@@ -53,6 +54,7 @@ pub fn parse_link(payload: &[u8]) -> Result<LinkMessage, Malformed> {
         link_address: Vec::new(),
         flags,
         mtu: Fact::Unknown(Why::NotKept),
+        master: None,
     };
     let (mut bus, mut device) = (None, None);
     for attribute in Attributes(payload.get(HEADER..).ok_or(cut)?) {
@@ -63,6 +65,7 @@ pub fn parse_link(payload: &[u8]) -> Result<LinkMessage, Malformed> {
             kind::IFALIAS => interface.alias = Some(text(value).to_vec()).filter(|alias| !alias.is_empty()),
             kind::ADDRESS => interface.link_address = value.to_vec(),
             kind::MTU => interface.mtu = Fact::Known(number(value)?),
+            kind::MASTER => interface.master = NonZeroU32::new(number(value)?),
             kind::LINKINFO => {
                 for inner in Attributes(value) {
                     let inner = inner?;

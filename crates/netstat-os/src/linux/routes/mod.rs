@@ -17,6 +17,7 @@ use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 use std::path::Path;
 
+use netstat_model::reach::{LocalNetwork, VrfAccept};
 use netstat_model::route::{
     Interface, InterfaceAddress, PolicyRule, Route, RouteAnswer, RouteKind, RouteListing, RouteQuery, RouteWay,
     TABLE_LOCAL, TABLE_MAIN, TableNames, TableSelection, sort_interfaces, sort_routes,
@@ -130,6 +131,64 @@ pub fn listing(selection: TableSelection) -> RouteListing {
         rules: part(rules_of(&mut dumper), "policy rules", &mut limits),
         tables,
         limits,
+    }
+}
+
+/// What decides who reaches the sockets of the calling thread's namespace. Parts that cannot be read are unknown.
+pub fn local_network(proc: &Path) -> LocalNetwork {
+    let mut dumper = match Dumper::open() {
+        Ok(dumper) => dumper,
+        Err(error) => return LocalNetwork::unknown(error.why()),
+    };
+    let fact = |why: NetlinkError| why.why();
+    let addresses = match addresses_of(&mut dumper) {
+        Ok(listed) => Fact::Known(listed.rows),
+        Err(error) => Fact::Unknown(fact(error)),
+    };
+    let own: Vec<IpAddr> = addresses
+        .as_ref()
+        .known()
+        .map_or_else(Vec::new, |own| own.iter().map(|own| own.address).collect());
+    let mut local_routes = Ok(Vec::new());
+    for family in [AF_INET, AF_INET6] {
+        let routes = routes_of(&mut dumper, family, TableSelection::One(TABLE_LOCAL));
+        if let (Ok(found), Ok(listed)) = (&mut local_routes, &routes) {
+            let local = listed.rows.iter().filter(|route| route.kind == RouteKind::Local);
+            let further = local.map(|route| route.destination).filter(|destination| {
+                let host = destination.length == if destination.address.is_ipv4() { 32 } else { 128 };
+                !(destination.address.is_loopback() || host && own.contains(&destination.address))
+            });
+            found.extend(further);
+        } else if let Err(error) = routes {
+            local_routes = Err(fact(error));
+        }
+    }
+    LocalNetwork {
+        interfaces: match links_of(&mut dumper) {
+            Ok(listed) => Fact::Known(listed.rows),
+            Err(error) => Fact::Unknown(fact(error)),
+        },
+        addresses,
+        local_routes: local_routes.map_or_else(Fact::Unknown, Fact::Known),
+        rules: match rules_of(&mut dumper) {
+            Ok(listed) => Fact::Known(listed.rows),
+            Err(error) => Fact::Unknown(fact(error)),
+        },
+        vrf_accept: vrf_accept(proc),
+    }
+}
+
+/// The switches of VRFs in `/proc/sys`, which shows the calling thread's namespace. A kernel without VRFs has none.
+fn vrf_accept(proc: &Path) -> VrfAccept {
+    let read = |name: &str| match std::fs::read(proc.join("sys/net/ipv4").join(name)) {
+        Ok(text) => Fact::Known(text.trim_ascii() != b"0"),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Fact::Known(false),
+        Err(error) => Fact::Unknown(crate::linux::counters::why(&error)),
+    };
+    VrfAccept {
+        tcp: read("tcp_l3mdev_accept"),
+        udp: read("udp_l3mdev_accept"),
+        raw: read("raw_l3mdev_accept"),
     }
 }
 

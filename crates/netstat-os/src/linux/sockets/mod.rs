@@ -14,15 +14,17 @@ pub mod unix;
 mod vsock;
 mod xdp;
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::io;
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 use netstat_model::{Extras, Limit, Protocol, Socket, State, Transfer};
 
 use rustix::net::netdevice::index_to_name;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
 
+use super::kept_namespaces::{self, Kepts};
 use super::namespaces::{self, Found};
 use crate::{NotDestroyed, Refused, SocketAsk, SocketList};
 use space::Space;
@@ -100,7 +102,12 @@ pub struct SocketReader {
     /// The namespaces of the last read, as [`Socket::namespace`] counts them; the first is the caller's own. Kept as places to go
     /// to, not as open files, which would keep a namespace alive.
     namespaces: Vec<Found>,
+    /// What processes keep beside the namespaces that they are in, and when that was looked for.
+    kept: Option<(Instant, Kepts)>,
 }
+
+/// A look into the descriptors of all processes takes as long as a search for owners, so that readings that follow each other share one.
+const KEPT_FOR: Duration = Duration::from_secs(10);
 
 impl SocketReader {
     /// A reader that falls back to the tables below `proc` (usually `/proc`).
@@ -110,6 +117,7 @@ impl SocketReader {
             own: Space::new(&proc),
             proc,
             namespaces: Vec::new(),
+            kept: None,
         }
     }
 
@@ -151,7 +159,7 @@ impl SocketReader {
     pub fn progress(&mut self, cookies: &HashSet<u64>, all_namespaces: bool) -> Vec<Transfer> {
         let mut found = self.own.progress(cookies).unwrap_or_default();
         if all_namespaces && found.len() < cookies.len() {
-            for place in namespaces::find(&self.proc).0.iter().skip(1) {
+            for place in self.find_namespaces().0.iter().skip(1) {
                 let inside = namespaces::within(place, || Space::new(&self.proc).progress(cookies));
                 // One that may not be entered tells nothing.
                 found.extend(inside.and_then(|inside| inside).unwrap_or_default());
@@ -162,11 +170,58 @@ impl SocketReader {
 
     /// The sockets of every namespace but the caller's own.
     fn read_others(&mut self, ask: &SocketAsk, list: &mut SocketList) {
-        let (found, limits) = namespaces::find(&self.proc);
+        let (found, limits) = self.find_namespaces();
         list.limits.extend(limits);
         self.namespaces = found;
         let mut closed = Vec::new();
-        for (index, place) in self.namespaces.iter().enumerate().skip(1) {
+        self.read_namespaces(1, ask, list, &mut closed);
+        let before = self.namespaces.len();
+        self.add_namespaces_of_sockets(list);
+        self.read_namespaces(before, ask, list, &mut closed);
+        if !closed.is_empty() {
+            list.limits.push(not_entered(&closed));
+        }
+        list.namespaces
+            .extend(self.namespaces.iter().map(|place| place.namespace.clone()));
+    }
+
+    /// Every namespace that processes are in, that has a name, or that a process keeps by a descriptor, a thread or a mount.
+    fn find_namespaces(&mut self) -> (Vec<Found>, Vec<Limit>) {
+        let (mut found, limits) = namespaces::find(&self.proc);
+        let fresh = self.kept.as_ref().is_some_and(|(then, _)| then.elapsed() < KEPT_FOR);
+        if !fresh {
+            self.kept = Some((Instant::now(), kept_namespaces::kept(&self.proc)));
+        }
+        let kept = self.kept.iter().flat_map(|(_, kept)| &kept.namespaces);
+        for kept in kept {
+            if found.iter().all(|known| known.namespace.inode != kept.inode) {
+                found.push(Found::kept(&self.proc, kept));
+            }
+        }
+        (found, limits)
+    }
+
+    /// Adds the namespaces that only sockets lead to, of those that are in no table so far.
+    fn add_namespaces_of_sockets(&mut self, list: &mut SocketList) {
+        let Some((_, kept)) = &self.kept else { return };
+        let inodes = list.sockets.iter().filter_map(|socket| socket.inode());
+        let listed: HashSet<u32> = inodes.map(u32::from).collect();
+        let known: BTreeSet<u64> = self.namespaces.iter().map(|place| place.namespace.inode).collect();
+        let (found, left) = kept_namespaces::of_sockets(&self.proc, &kept.sockets, &listed, &known);
+        if left > 0 {
+            list.limits.push(Limit {
+                what: "network namespaces that nothing but a socket keeps may be missing".into(),
+                why: format!("{left} sockets were not asked which one they belong to, since there are very many"),
+                remedy: None,
+            });
+        }
+        self.namespaces
+            .extend(found.iter().map(|kept| Found::kept(&self.proc, kept)));
+    }
+
+    /// The sockets of the namespaces from place `first` on.
+    fn read_namespaces(&self, first: usize, ask: &SocketAsk, list: &mut SocketList, closed: &mut Vec<String>) {
+        for (index, place) in self.namespaces.iter().enumerate().skip(first) {
             // There are less than 2^32 of them: each is an inode, which the kernel numbers with 32 bits.
             let index = index as u32;
             let read = namespaces::within(place, || {
@@ -195,11 +250,6 @@ impl SocketReader {
                 }),
             }
         }
-        if !closed.is_empty() {
-            list.limits.push(not_entered(&closed));
-        }
-        list.namespaces
-            .extend(self.namespaces.iter().map(|place| place.namespace.clone()));
     }
 
     /// Which of `sockets`, all from the last read, still exist, in their order; `None` when it cannot be told.

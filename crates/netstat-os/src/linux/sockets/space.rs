@@ -5,7 +5,7 @@ use std::io;
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
-use netstat_model::{Extras, Family, Limit, Protocol, Sides, Socket, State, Transfer};
+use netstat_model::{Extras, Family, Limit, Protocol, Sides, Socket, State, Subject, Transfer};
 
 use super::inet::{Question, Table};
 use super::proc_net::{self, BadLine};
@@ -549,7 +549,9 @@ fn chooser(ask: &SocketAsk) -> impl Fn(&Socket) -> bool + '_ {
 
 fn ends_wanted(ask: &SocketAsk, socket: &Socket) -> bool {
     let side = |sides: &Sides, end| sides.is_empty() || (socket.protocol().is_ip() && sides.matches(&end));
-    ask.ports.matches(socket) && side(&ask.local, socket.local()) && side(&ask.foreign, socket.foreign())
+    ask.ports.matches(socket)
+        && side(&ask.local, Subject::local(socket))
+        && side(&ask.foreign, Subject::foreign(socket))
 }
 
 /// Whether the kernel dumps ports that are only bound: Linux 6.8 and newer (`TCP_BOUND_INACTIVE`).

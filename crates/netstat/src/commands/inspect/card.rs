@@ -39,13 +39,15 @@ pub(crate) struct Answered {
     pub(crate) sockets: usize,
     /// How many processes matched.
     pub(crate) processes: usize,
+    /// Published ports that it means, with where they lead; each safe to print.
+    pub(crate) published: Vec<String>,
     /// What is there instead, when nothing matched; else remarks, such as what a host name led to.
     pub(crate) remarks: Vec<String>,
 }
 
 impl Answered {
     pub(crate) fn is_empty(&self) -> bool {
-        self.sockets == 0 && self.processes == 0
+        self.sockets == 0 && self.processes == 0 && self.published.is_empty()
     }
 }
 
@@ -56,6 +58,8 @@ pub(crate) struct Card {
     pub(crate) targets: Vec<String>,
     /// The sockets it is about: those that matched, else those that the process holds; the most telling one in front.
     pub(crate) sockets: Vec<SocketView>,
+    /// Whether sockets matched, and not the process.
+    pub(crate) by_socket: bool,
     /// The process, or why there is none.
     pub(crate) owner: Result<Box<Subject>, Nobody>,
     /// What to do next, the safest first.
@@ -88,6 +92,10 @@ pub(crate) struct SocketView {
     pub(crate) rates: Rates,
     /// Where it was seen, when it is another network namespace than the caller's. Escaped.
     pub(crate) namespace: Option<String>,
+    /// The interface that it is bound to, or that its link-local address belongs to. Escaped.
+    pub(crate) interface: Option<String>,
+    /// What is wrong with it; each safe to print.
+    pub(crate) trouble: Vec<String>,
 }
 
 /// A process with what is known beside its own facts.

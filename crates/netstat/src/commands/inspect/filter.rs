@@ -5,7 +5,7 @@ use netstat_model::{Fact, Why, text};
 
 /// Whether any filter may keep something out, as far as is known.
 pub(super) fn active(filter: &PacketFilter) -> bool {
-    let none = matches!(&filter.nftables, Fact::Known(chains) if !chains.iter().any(Chain::may_drop))
+    let none = matches!(&filter.nftables, Fact::Known(chains) if !chains.iter().any(Chain::may_drop_input))
         || matches!(&filter.nftables, Fact::Unknown(Why::NotSupported));
     !none || !matches!(&filter.iptables, Fact::Known(tables) if !tables.iter().any(|table| table == b"filter"))
 }
@@ -17,7 +17,7 @@ pub(super) fn words(filter: &PacketFilter) -> String {
     let mut parts = Vec::new();
     match &filter.nftables {
         Fact::Known(chains) => {
-            let active: Vec<&Chain> = chains.iter().filter(|chain| chain.may_drop()).collect();
+            let active: Vec<&Chain> = chains.iter().filter(|chain| chain.may_drop_input()).collect();
             parts.extend(active.iter().take(MOST).map(|chain| self::chain(chain)));
             if active.len() > MOST {
                 parts.push(format!("{} more chains", active.len() - MOST));

@@ -1,17 +1,21 @@
 //! Puts the cards together.
 
+use std::collections::HashMap;
+
 use netstat_model::metrics::ProcessKey;
-use netstat_model::{Fact, NoOwner, Owner, Owners, Socket, Why, text};
+use netstat_model::{Fact, NoOwner, Owner, Owners, Socket, TcpMetric, Why, text};
 use netstat_os::{SocketList, System};
 
 use super::card::{Card, Held, Nobody, Opinion, Sharer, SocketView, Subject};
 use super::files::Examined;
 use super::past::Past;
-use super::reach::{Network, waits};
+use super::reach::Reach;
 use super::stand_in::stands_for;
 use super::steps::{About, steps};
+use super::trouble::trouble;
 use super::usage::Sample;
 use crate::recall::{NoRecord, OpenFlows, Recall};
+use netstat_model::reach::{LocalNetwork, waits};
 
 /// What led to a card.
 #[derive(Debug, Default)]
@@ -32,8 +36,10 @@ pub(super) struct Sources<'a> {
     pub(super) owners: &'a Owners,
     /// What changed between the two looks.
     pub(super) sample: &'a Sample<'a>,
-    /// This computer's network.
-    pub(super) network: &'a Network,
+    /// The network of each namespace, the caller's own first.
+    pub(super) networks: &'a [LocalNetwork],
+    /// The published ports that lead to sockets, by their place in the list.
+    pub(super) published: &'a HashMap<usize, Vec<String>>,
     /// The names of other sides, as far as they were asked for.
     pub(super) host: &'a dyn Fn(&Socket) -> Option<String>,
 }
@@ -72,14 +78,11 @@ pub(super) fn process_card(
         Fact::Unknown(why) => Fact::Unknown(*why),
     };
     let usage = sources.sample.usage(key, held.iter().copied(), count, facts.memory);
-    let reach = held
+    let reach = sockets
         .iter()
-        .filter(|socket| waits(socket))
-        .map(|socket| {
-            sources
-                .network
-                .reach(socket, elsewhere(sources.list, socket).as_deref())
-        })
+        .enumerate()
+        .filter(|(_, socket)| waits(socket) && holds(sources.owners, socket, facts.pid))
+        .map(|(place, socket)| reach(sources, place, socket))
         .collect::<Vec<_>>();
     let users = facts.users.known();
     let steps = steps(&About {
@@ -132,6 +135,7 @@ pub(super) fn process_card(
         facts,
     };
     Card {
+        by_socket: !lead.sockets.is_empty(),
         targets: lead.targets,
         sockets: views(sources, shown),
         owner: Ok(Box::new(subject)),
@@ -161,6 +165,7 @@ pub(super) fn ownerless_card(system: &mut dyn System, sources: &Sources<'_>, lea
         _ => None,
     };
     Card {
+        by_socket: true,
         targets: lead.targets,
         sockets: views(sources, shown),
         owner: Err(Nobody {
@@ -180,9 +185,27 @@ fn holds(owners: &Owners, socket: &Socket, pid: u32) -> bool {
     }
 }
 
-/// Connections to public addresses first, then other connections, then what waits, then the rest; each in the classic order.
+/// What waits first, then connections, then the rest; of those alike, public ones first, then those that have moved most, then the
+/// classic order.
 fn sort(sockets: &mut [&Socket]) {
-    sockets.sort_by(|a, b| rank(a).cmp(&rank(b)).then_with(|| netstat_model::classic_order(a, b)));
+    let key = |socket: &Socket| (rank(socket), std::cmp::Reverse(weight(socket)));
+    sockets.sort_by(|a, b| key(a).cmp(&key(b)).then_with(|| netstat_model::classic_order(a, b)));
+}
+
+/// The bytes that a connection has moved, and those that wait in its queues.
+fn weight(socket: &Socket) -> u64 {
+    let moved = [TcpMetric::BytesReceived, TcpMetric::BytesSent].map(|figure| socket.tcp(figure).known().unwrap_or(0));
+    let queues = u64::from(socket.receive_queue()) + u64::from(socket.send_queue().known().unwrap_or(0));
+    moved.iter().fold(queues, |sum, bytes| sum.saturating_add(*bytes))
+}
+
+fn reach(sources: &Sources<'_>, place: usize, socket: &Socket) -> Reach {
+    const UNREAD: &LocalNetwork = &LocalNetwork::unknown(Why::NotKept);
+    let network = sources.networks.get(socket.namespace() as usize).unwrap_or(UNREAD);
+    Reach {
+        published: sources.published.get(&place).cloned().unwrap_or_default(),
+        ..Reach::of(socket, network, elsewhere(sources.list, socket).as_deref())
+    }
 }
 
 fn rank(socket: &Socket) -> u8 {
@@ -190,9 +213,9 @@ fn rank(socket: &Socket) -> u8 {
     let over =
         matches!(socket.state(), State::TimeWait | State::Closed) && socket.protocol() == netstat_model::Protocol::Tcp;
     match (socket.is_connected(), over, waits(socket)) {
-        (true, false, _) if netstat_model::reach::is_public(socket.foreign().address) => 0,
-        (true, false, _) => 1,
-        (_, _, true) => 2,
+        (_, _, true) => 0,
+        (true, false, _) if netstat_model::reach::is_public(socket.foreign().address) => 1,
+        (true, false, _) => 2,
         _ => 3,
     }
 }
@@ -203,9 +226,20 @@ fn views(sources: &Sources<'_>, sockets: Vec<&Socket>) -> Vec<SocketView> {
         since: sources.flows.since(socket),
         rates: sources.sample.rates(socket),
         namespace: elsewhere(sources.list, socket),
+        interface: interface(sources, socket),
+        trouble: trouble(socket, sources.networks.get(socket.namespace() as usize)),
         socket: socket.clone(),
     };
     sockets.into_iter().map(view).collect()
+}
+
+/// The interface that a socket is bound to, or that one of its link-local addresses belongs to.
+fn interface(sources: &Sources<'_>, socket: &Socket) -> Option<String> {
+    let scopes = [socket.local().scope, socket.foreign().scope];
+    let scope = scopes.into_iter().find(|&scope| scope != 0);
+    let index = socket.interface().map(u32::from).or(scope)?;
+    let network = sources.networks.get(socket.namespace() as usize);
+    Some(network.map_or_else(|| index.to_string(), |network| network.name_of(index)))
 }
 
 /// The name of the network namespace a socket was seen in, when it is not the caller's; safe to print.

@@ -27,6 +27,7 @@ pub(super) fn document(report: &Report, host: &[u8], now: SystemTime) -> Value {
             "sought": target.sought,
             "sockets": target.sockets,
             "processes": target.processes,
+            "published": target.published,
             "remarks": target.remarks,
         })
     });
@@ -181,12 +182,21 @@ fn socket(view: &SocketView, services: &Services) -> Value {
         .fact("round_trip_microseconds", figure(TcpMetric::Rtt))
         .fact("segments_sent_again", figure(TcpMetric::RetransmitsTotal))
         .fact("milliseconds_open_at_least", open_at_least(socket))
+        .set("interface", view.interface.clone())
+        .set("ipv6_only", ipv6_only(socket))
+        .set("problems", view.trouble.clone())
         .set("first_seen", view.since.map(|since| timestamp(since.at)))
         .set("first_seen_exact", view.since.map(|since| since.exact))
         .finish()
 }
 
-/// The longest time since something happened on the connection.
+/// Whether a socket of IPv6 without an address of its own takes no IPv4; null for others and where it is not known.
+fn ipv6_only(socket: &Socket) -> Option<bool> {
+    let wildcard = socket.family() == Family::V6 && socket.local().address.is_unspecified();
+    wildcard.then(|| socket.fact(|extra| extra.v6_only).known()).flatten()
+}
+
+/// The longest time since something happened on the connection, or in which it had something to send.
 fn open_at_least(socket: &Socket) -> Fact<u64> {
     let since = [
         TcpMetric::LastDataSent,
@@ -194,7 +204,11 @@ fn open_at_least(socket: &Socket) -> Fact<u64> {
         TcpMetric::LastAckReceived,
     ]
     .map(|figure| socket.tcp(figure));
-    let longest = since.iter().filter_map(|since| since.known()).max();
+    let busy = socket
+        .tcp(TcpMetric::BusyTime)
+        .known()
+        .map(|microseconds| microseconds / 1000);
+    let longest = since.iter().filter_map(|since| since.known()).chain(busy).max();
     match (longest, since[0]) {
         (Some(longest), _) => Fact::Known(longest),
         (None, Fact::Unknown(why)) => Fact::Unknown(why),
@@ -583,6 +597,7 @@ fn reach(reach: &Reach) -> Value {
         "port": reach.port,
         "from": reach.extent.name(),
         "words": reach.words,
+        "published": reach.published,
         "passages": reach.passages.iter().map(passage).collect::<Vec<_>>(),
     })
 }

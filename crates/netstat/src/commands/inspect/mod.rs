@@ -1,12 +1,16 @@
 //! `netstat inspect`: who is behind a port, an address or a process, what it is, what it does, and what to do about it.
 
+mod answering;
 mod bundle;
 mod card;
+mod endpoint;
 mod files;
 mod filter;
 mod gather;
 mod json;
+mod leads;
 mod past;
+mod published;
 mod reach;
 mod redact;
 pub(crate) mod schema;
@@ -14,6 +18,7 @@ mod search;
 mod stand_in;
 mod steps;
 mod target;
+mod trouble;
 mod usage;
 mod view;
 
@@ -23,9 +28,10 @@ use std::time::{Duration, Instant};
 
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser};
 use netstat_model::process::ProcessFacts;
-use netstat_model::{Extras, NoOwner, Owner, Owners, Socket, State};
-use netstat_names::{HostStyle, Names, ReverseDns, Services, addresses};
-use netstat_os::{MetricsAsk, NoProcess, OwnersAsk, ProcessAsk, SocketAsk, SocketList};
+use netstat_model::reach::{LocalNetwork, waits};
+use netstat_model::{Extras, Owner, Socket, State};
+use netstat_names::{HostStyle, Names, ReverseDns, Services};
+use netstat_os::{MetricsAsk, OwnersAsk, ProcessAsk, SocketAsk, SocketList};
 
 use crate::args::store::StoreArgs;
 use crate::args::units;
@@ -35,8 +41,8 @@ use netstat_audit as audit;
 
 use card::{Answered, Opinion, Report};
 use gather::{Lead, Sources};
-use reach::Network;
-use search::{Found, World};
+use leads::{find, leads, near, sharers};
+use search::World;
 use target::{Kind, Target};
 use usage::{Sample, traffic};
 
@@ -53,10 +59,11 @@ const MOST_CARDS: usize = 10;
 )]
 struct InspectArgs {
     /// what to inspect: a port (2078, :2078, tcp:2078), a process (pid:5356; a bare number may be both), an address or
-    /// network (203.0.113.0/24), one endpoint (203.0.113.7:443), a program (nginx, python*, /usr/sbin/sshd), a unit or container
-    /// (ssh.service, unit:NAME), a host name, or a whole connection (192.168.1.114:2078->203.0.113.7:80)
+    /// network (203.0.113.0/24), what answers or is connected at an endpoint (127.0.0.1:8080, localhost:8080, [::1]:8080, a URL), a
+    /// program (nginx, python*, /usr/sbin/sshd), a unit or container (ssh.service, unit:NAME), an interface (eth0), a host name, a
+    /// whole connection (192.168.1.114:2078->203.0.113.7:80), or a line copied from a list of sockets
     #[arg(value_name = "TARGET", required = true)]
-    targets: Vec<Target>,
+    targets: Vec<String>,
 
     /// sampling time for per-second figures; 0 does not wait
     #[arg(long, value_name = "TIME", default_value = "1s", value_parser = wait)]
@@ -101,6 +108,7 @@ What an ordinary user may not see is named; root sees most. nftables rules are e
 Examples:
   netstat inspect 2078                              who is behind port 2078
   netstat inspect tcp:443 --sample 5s               sample for five seconds
+  netstat inspect localhost:8080                    what answers there
   netstat inspect '192.0.2.5:2078->203.0.113.7:80'  one connection
   netstat inspect nginx --json                      every nginx, as JSON
   netstat inspect pid:5356 --bundle evidence.tar    keep what would be lost with it
@@ -131,7 +139,8 @@ pub(crate) fn run(matches: &ArgMatches, context: &mut Context<'_>) -> Result<Out
         // Told before all the work; what appears meanwhile is not overwritten either.
         return Err(cannot_write(path, &std::io::ErrorKind::AlreadyExists.into()));
     }
-    let mut report = inspect(&words, context, &mut diagnostics)?;
+    let targets = targets(&words.targets)?;
+    let mut report = inspect(&words, &targets, context, &mut diagnostics)?;
     let withheld = words.redact.then(|| redact::redact(&mut report));
     let now = (context.now)();
     let host = context.system.computer_name();
@@ -182,6 +191,25 @@ pub(crate) fn run(matches: &ArgMatches, context: &mut Context<'_>) -> Result<Out
     diagnostics.limits(report.limits);
     diagnostics.say(context.err);
     Ok(if missed { Outcome::Status(1) } else { Outcome::Printed })
+}
+
+/// The targets as typed. A line of a list of sockets that the shell has split into words is one target.
+fn targets(typed: &[String]) -> Result<Vec<Target>, Failure> {
+    let line = typed.join(" ");
+    if typed.len() > 1
+        && let Some(pasted) = endpoint::pasted(&line)
+        && !typed
+            .iter()
+            .all(|word| word.parse::<Target>().is_ok_and(|target| target.kind.is_endpoint()))
+    {
+        let kind = target::Kind::from(pasted);
+        return Ok(vec![Target { word: line, kind }]);
+    }
+    let read = |word: &String| {
+        word.parse()
+            .map_err(|error| Failure::Usage(format!("TARGET \"{}\" {error}", netstat_model::text::escape_str(word))))
+    };
+    typed.iter().map(read).collect()
 }
 
 fn cannot_write(path: &std::path::Path, error: &std::io::Error) -> Failure {
@@ -256,7 +284,12 @@ fn look(context: &mut Context<'_>) -> SocketList {
     list
 }
 
-fn inspect(words: &InspectArgs, context: &mut Context<'_>, diagnostics: &mut Diagnostics) -> Result<Report, Failure> {
+fn inspect(
+    words: &InspectArgs,
+    targets: &[Target],
+    context: &mut Context<'_>,
+    diagnostics: &mut Diagnostics,
+) -> Result<Report, Failure> {
     let progress = Progress::start(context.terminal, "reading sockets");
     let mut first = look(context);
     let first_read = Instant::now();
@@ -269,28 +302,54 @@ fn inspect(words: &InspectArgs, context: &mut Context<'_>, diagnostics: &mut Dia
     let found = context.system.owners(&first.sockets, &ask);
     let owners = found.map_err(|refused| Failure::Refused(refused.to_string()))?;
     progress.stage(|| "looking at processes".to_owned());
-    let processes = shallow(words, context)?;
+    let processes = shallow(targets, context)?;
+    let networks = networks(context, &first);
+    let computer = context.system.computer_name();
     let world = World {
         sockets: &first.sockets,
         owners: &owners.owners,
         processes: &processes,
+        networks: &networks,
+        computer: &computer,
     };
     let mut report = Report::default();
     let mut answers = Vec::new();
-    for target in &words.targets {
-        let (found, remarks) = find(&world, target, words.dns_timeout, &progress);
+    let rules = context.system.packet_filter();
+    let published = published::Known::of(&rules, &world);
+    for target in targets {
+        let (mut found, mut remarks) = find(&world, target, words.dns_timeout, &progress);
+        let (sockets, processes) = (found.sockets.len(), found.pids.len());
+        let handed_on = published.meant_by(&world, &target.kind);
+        found.add(published.sockets(&handed_on));
+        found.add(published::behind_proxies(context, &world, &found));
+        if found.is_empty() && handed_on.is_empty() {
+            remarks = near(context, &world, target, remarks);
+            if let Some((only, what)) = world.only_near(&target.kind) {
+                found = only;
+                remarks.push(format!("{what}: shown instead"));
+            }
+        }
         report.targets.push(Answered {
             word: target.word.clone(),
             sought: target.kind.words(),
-            sockets: found.sockets.len(),
-            processes: found.pids.len(),
-            remarks: match found.is_empty() {
-                true => near(context, &world, target, remarks),
-                false => remarks,
-            },
+            sockets,
+            processes,
+            published: published.words(&handed_on, &world),
+            remarks,
         });
         answers.push((target, found));
     }
+    if let Some(why) = published.incomplete
+        && targets.iter().any(|target| target.kind.has_port())
+    {
+        let hint = if context.system.is_superuser() {
+            ""
+        } else {
+            " (try sudo)"
+        };
+        diagnostics.line(format!("whether NAT hands the port on may be unknown: {why}{hint}"));
+    }
+    let by_socket = published.by_socket();
     let (mut pids, nobody) = leads(&first.sockets, &owners.owners, answers);
     let mut sharers = sharers(&first.sockets, &owners.owners, &pids);
     if pids.is_empty() && nobody.is_empty() {
@@ -370,11 +429,6 @@ fn inspect(words: &InspectArgs, context: &mut Context<'_>, diagnostics: &mut Dia
     if sampling {
         refresh(&mut first, &second);
     }
-    let routes = context.system.routes(netstat_model::route::TableSelection::default());
-    let network = Network {
-        interfaces: routes.interfaces,
-        addresses: routes.addresses,
-    };
     let names = words.names.then(|| {
         progress.stage(|| "looking up names".to_owned());
         resolve(context, words, &first, &pids, diagnostics)
@@ -408,7 +462,8 @@ fn inspect(words: &InspectArgs, context: &mut Context<'_>, diagnostics: &mut Dia
         flows: &flows,
         owners: &owners.owners,
         sample: &sample,
-        network: &network,
+        networks: &networks,
+        published: &by_socket,
         host: &host,
     };
     for (pid, lead) in pids {
@@ -432,7 +487,7 @@ fn inspect(words: &InspectArgs, context: &mut Context<'_>, diagnostics: &mut Dia
         .filter_map(|card| card.owner.as_ref().ok())
         .any(|subject| !subject.reach.is_empty());
     if waits {
-        let filter = context.system.packet_filter();
+        let filter = rules;
         let subjects = report.cards.iter_mut().filter_map(|card| card.owner.as_mut().ok());
         for reach in subjects.flat_map(|subject| &mut subject.reach) {
             reach.ask(&filter);
@@ -450,45 +505,17 @@ fn is_worrying(severity: audit::Severity) -> bool {
     severity >= audit::Severity::Medium
 }
 
-/// The other holders of the sockets that led to a process, with the same leads; at most some.
-fn sharers(sockets: &[Socket], owners: &Owners, pids: &Leads<u32>) -> Leads<u32> {
-    /// Judging one takes about a millisecond.
-    const MOST: usize = 200;
-    let mut sharers = Leads::<u32>::new();
-    for (_, lead) in pids {
-        for &place in &lead.sockets {
-            let Owner::Held(holders) = owners.of(&sockets[place]) else {
-                continue;
-            };
-            for process in holders
-                .iter()
-                .filter(|process| pids.iter().all(|(pid, _)| *pid != process.pid))
-            {
-                let known = sharers.iter().position(|(pid, _)| *pid == process.pid);
-                if known.is_none() && sharers.len() == MOST {
-                    return sharers;
-                }
-                let at = known.unwrap_or_else(|| {
-                    let targets = lead.targets.clone();
-                    sharers.push((
-                        process.pid,
-                        Lead {
-                            targets,
-                            sockets: Vec::new(),
-                        },
-                    ));
-                    sharers.len() - 1
-                });
-                if !sharers[at].1.sockets.contains(&place) {
-                    sharers[at].1.sockets.push(place);
-                }
-            }
-        }
-    }
-    sharers
+/// The network of each namespace that sockets were seen in, the caller's own first.
+fn networks(context: &mut Context<'_>, list: &SocketList) -> Vec<LocalNetwork> {
+    let count = list.namespaces.len().max(1);
+    // There are less than 2^32 of them: each is an inode, which the kernel numbers with 32 bits.
+    (0..count as u32)
+        .map(|namespace| context.system.local_network(namespace))
+        .collect()
 }
 
-/// Of the cards for one target, those that are most worth a look come first; else the order stays.
+/// Of the cards for one target, the one whose process answers there comes first, that of this namespace before those of others; then
+/// those that are most worth a look; else the order stays.
 fn worst_first(cards: &mut [card::Card]) {
     let targets: Vec<String> = cards.iter().filter_map(|card| card.targets.first()).cloned().collect();
     let place = |card: &card::Card| targets.iter().position(|word| Some(word) == card.targets.first());
@@ -497,18 +524,26 @@ fn worst_first(cards: &mut [card::Card]) {
         let severity = subject.opinion.as_ref()?.verdict.severity?;
         is_worrying(severity).then_some(severity)
     };
-    cards.sort_by_key(|card| (place(card), std::cmp::Reverse(worry(card))));
+    let answers = |card: &card::Card| {
+        let matched = card.by_socket.then_some(&card.sockets);
+        let listeners = matched.into_iter().flatten().filter(|view| waits(&view.socket));
+        listeners
+            .map(|view| u8::from(view.namespace.is_none()))
+            .max()
+            .map_or(0, |own| own + 1)
+    };
+    cards.sort_by_key(|card| (place(card), std::cmp::Reverse((answers(card), worry(card)))));
 }
 
 /// Every process with what targets are compared with; only those named by number where no target needs more.
-fn shallow(words: &InspectArgs, context: &mut Context<'_>) -> Result<Vec<ProcessFacts>, Failure> {
+fn shallow(targets: &[Target], context: &mut Context<'_>) -> Result<Vec<ProcessFacts>, Failure> {
     let by_name = |target: &Target| matches!(target.kind, Kind::Program(_) | Kind::Unit(_) | Kind::Word(_));
-    let pids = match words.targets.iter().any(by_name) {
+    let pids = match targets.iter().any(by_name) {
         true => {
             let all = context.system.processes();
             all.map_err(|refused| Failure::Refused(refused.to_string()))?
         }
-        false => words.targets.iter().filter_map(|target| target.kind.pid()).collect(),
+        false => targets.iter().filter_map(|target| target.kind.pid()).collect(),
     };
     let ask = ProcessAsk {
         arguments: true,
@@ -521,108 +556,6 @@ fn shallow(words: &InspectArgs, context: &mut Context<'_>) -> Result<Vec<Process
         .into_iter()
         .filter_map(|pid| context.system.process(pid, &ask).ok())
         .collect())
-}
-
-/// What a target matches; a host name is looked up when nothing else is called so.
-fn find(world: &World<'_>, target: &Target, deadline: Duration, progress: &Progress) -> (Found, Vec<String>) {
-    let mut found = world.find(&target.kind);
-    let mut remarks = Vec::new();
-    if let Kind::Number {
-        port: Some(port),
-        pid: Some(_),
-    } = &target.kind
-        && !found.sockets.is_empty()
-        && !found.pids.is_empty()
-    {
-        remarks.push(format!(
-            "both a port and a process: tcp:{port} or pid:{port} means one of them"
-        ));
-    }
-    if found.is_empty()
-        && let Some(names) = target.kind.unit()
-    {
-        let (places, unit) = stand_in::waits_for(&names, world.sockets);
-        found.sockets = places;
-        if let Some(unit) = unit {
-            remarks.push(format!(
-                "{} waits for {}, which runs once somebody comes",
-                unit.name, unit.service
-            ));
-        }
-    }
-    if found.is_empty()
-        && let Some(name) = target.kind.host()
-    {
-        progress.stage(|| "looking up a host name".to_owned());
-        match addresses(name, deadline) {
-            Ok(addresses) => {
-                found = world.find_addresses(&addresses);
-                let shown: Vec<String> = addresses.iter().map(ToString::to_string).collect();
-                remarks.push(format!("the host has the address {}", shown.join(", ")));
-            }
-            Err(error) => remarks.push(format!("no host of that name: {error}")),
-        }
-    }
-    (found, remarks)
-}
-
-/// What is there in place of a target that matched nothing.
-fn near(context: &mut Context<'_>, world: &World<'_>, target: &Target, mut remarks: Vec<String>) -> Vec<String> {
-    if let Some(pid) = target.kind.pid() {
-        match context.system.process(pid, &ProcessAsk::default()) {
-            Err(NoProcess::ThreadOf(process)) => {
-                remarks.push(format!("{pid} is a thread of process {process}: try pid:{process}"));
-            }
-            Err(NoProcess::Failed(why)) => remarks.push(format!("process {pid} could not be read: {why}")),
-            Err(NoProcess::None) | Ok(_) => {}
-        }
-    }
-    // Programs are known by the file that runs, wherever a link to it stands.
-    if let Ok(file) = std::fs::canonicalize(&target.word)
-        && target.word.starts_with('/')
-        && file.as_os_str() != target.word.as_str()
-    {
-        remarks.push(format!("it leads to {}", file.display()));
-    }
-    let near = world.near(target);
-    if !near.is_empty() {
-        remarks.push(format!("near: {}", near.join(", ")));
-    }
-    remarks
-}
-
-/// What led where, in the order in which it came up.
-type Leads<K> = Vec<(K, Lead)>;
-
-/// The leads by process, in the order in which they came up, and those without an owner by reason.
-fn leads(sockets: &[Socket], owners: &Owners, answers: Vec<(&Target, Found)>) -> (Leads<u32>, Leads<NoOwner>) {
-    let (mut pids, mut nobody) = (Leads::<u32>::new(), Leads::<NoOwner>::new());
-    fn add<K: PartialEq>(leads: &mut Leads<K>, key: K, word: &str, socket: Option<usize>) {
-        let place = leads.iter().position(|(known, _)| *known == key).unwrap_or_else(|| {
-            leads.push((key, Lead::default()));
-            leads.len() - 1
-        });
-        let lead = &mut leads[place].1;
-        if !lead.targets.iter().any(|known| known == word) {
-            lead.targets.push(word.to_owned());
-        }
-        if let Some(socket) = socket.filter(|socket| !lead.sockets.contains(socket)) {
-            lead.sockets.push(socket);
-        }
-    }
-    for (target, found) in answers {
-        for place in found.sockets {
-            let socket = &sockets[place];
-            match owners.of(socket) {
-                Owner::Held(holders) => add(&mut pids, holders.first().pid, &target.word, Some(place)),
-                Owner::None(reason) => add(&mut nobody, reason, &target.word, Some(place)),
-            }
-        }
-        for pid in found.pids {
-            add(&mut pids, pid, &target.word, None);
-        }
-    }
-    (pids, nobody)
 }
 
 /// Puts the state of the second look in the place of the first, for sockets that are in both.

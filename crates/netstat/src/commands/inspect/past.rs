@@ -7,7 +7,7 @@ use netstat_model::reach::is_loopback;
 use netstat_model::{Protocol, Socket, State};
 use netstat_record::{Millis, Novelty, ProgramHistory};
 
-use super::reach::waits;
+use netstat_model::reach::waits;
 
 /// When its program was first seen, and first seen doing what it does now.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -36,6 +36,12 @@ const TARGET: &[Field] = &[
     ("sockets", Is::Count, false, "how many sockets matched"),
     ("processes", Is::Count, false, "how many processes it names"),
     (
+        "published",
+        Is::Texts,
+        false,
+        "the published ports (NAT) that it means, and where they lead",
+    ),
+    (
         "remarks",
         Is::Texts,
         false,
@@ -179,6 +185,24 @@ const SOCKET: &[Field] = &[
         Is::Count,
         true,
         "the longest time since something last happened on it: it is at least as old",
+    ),
+    (
+        "interface",
+        Is::Text,
+        true,
+        "the interface that it is bound to, or that its link-local address belongs to",
+    ),
+    (
+        "ipv6_only",
+        Is::Flag,
+        true,
+        "whether a socket bound to :: takes no IPv4; null for others",
+    ),
+    (
+        "problems",
+        Is::Texts,
+        false,
+        "what is wrong with it: a full accept queue, an address that nobody has, a peer that does not answer",
     ),
     (
         "first_seen",
@@ -489,6 +513,12 @@ const REACH: &[Field] = &[
         "here, networks, anywhere or unknown, by address and interface alone",
     ),
     ("words", Is::Text, false, "the same in words, to follow \"from\""),
+    (
+        "published",
+        Is::Texts,
+        false,
+        "the ports of this computer at which NAT publishes it",
+    ),
     (
         "passages",
         Is::List("passage"),

@@ -4,8 +4,10 @@ use std::collections::BTreeSet;
 use std::net::IpAddr;
 
 use netstat_model::process::ProcessFacts;
+use netstat_model::reach::{LocalNetwork, waits};
 use netstat_model::{Component, Fact, Network, Owner, Owners, Socket, text};
 
+use super::endpoint::{Host, LookedUp};
 use super::target::{Kind, Target};
 use netstat_audit::script::{self, Runs};
 
@@ -18,6 +20,10 @@ pub(super) struct World<'a> {
     pub(super) owners: &'a Owners,
     /// Every process in sight, with arguments, program and components.
     pub(super) processes: &'a [ProcessFacts],
+    /// The network of each namespace that sockets were seen in, the caller's own first.
+    pub(super) networks: &'a [LocalNetwork],
+    /// This computer's name.
+    pub(super) computer: &'a [u8],
 }
 
 /// What a target matched.
@@ -33,22 +39,110 @@ impl Found {
     pub(super) fn is_empty(&self) -> bool {
         self.sockets.is_empty() && self.pids.is_empty()
     }
+
+    /// Adds further sockets.
+    pub(super) fn add(&mut self, sockets: Vec<usize>) {
+        self.sockets.extend(sockets);
+        self.sockets.sort_unstable();
+        self.sockets.dedup();
+    }
 }
 
 impl World<'_> {
-    /// What `kind` matches. A host name matches nothing until its addresses are known: [`World::find_addresses`].
-    pub(super) fn find(&self, kind: &Kind) -> Found {
-        let sockets = self.sockets.iter().enumerate();
-        let mut found = Found {
-            sockets: sockets
-                .filter(|(_, socket)| kind.matches_socket(socket))
-                .map(|(place, _)| place)
-                .collect(),
-            pids: BTreeSet::new(),
+    /// What `kind` matches; `looked_up` has the addresses of the host names in it. A plain host name matches nothing until its
+    /// addresses are known: [`World::find_addresses`].
+    pub(super) fn find(&self, kind: &Kind, looked_up: &LookedUp) -> Found {
+        let sockets = match kind {
+            Kind::Endpoint(protocol, end) => self.find_endpoint(*protocol, &self.ends(end, looked_up)),
+            Kind::Connection(protocol, one, other) => {
+                self.find_connection(*protocol, &self.ends(one, looked_up), &self.ends(other, looked_up))
+            }
+            Kind::Zoned(address, zone) => self.find_zoned(*address, zone),
+            kind => {
+                let sockets = self.sockets.iter().enumerate();
+                let matching = sockets.filter(|(_, socket)| kind.matches_socket(socket));
+                matching.map(|(place, _)| place).collect()
+            }
         };
         let pids = self.processes.iter().filter(|process| names(kind, process));
-        found.pids.extend(pids.map(|process| process.pid));
+        let mut found = Found {
+            sockets,
+            pids: pids.map(|process| process.pid).collect(),
+        };
+        if found.is_empty()
+            && let Kind::Word(word) = kind
+        {
+            found.sockets = self.find_interface(word);
+        }
         found
+    }
+
+    /// What is meant in all likelihood where nothing matched: the listeners of an endpoint's port, or the processes of a program or
+    /// unit whose name is the only similar one. With what it is, safe to print.
+    pub(super) fn only_near(&self, kind: &Kind) -> Option<(Found, String)> {
+        match kind {
+            Kind::Endpoint(protocol, end) => self.only_listener(*protocol, end.port),
+            Kind::Program(globs) | Kind::Unit(globs) => match globs.patterns() {
+                [pattern] => self.only_name(pattern),
+                _ => None,
+            },
+            Kind::Word(word) => self.only_name(word),
+            _ => None,
+        }
+    }
+
+    /// The listeners of a port, all of one process, in the caller's own namespace.
+    fn only_listener(&self, protocol: Option<netstat_model::Protocol>, port: u16) -> Option<(Found, String)> {
+        let listens = |socket: &Socket| {
+            waits(socket)
+                && socket.local().port == port
+                && socket.namespace() == 0
+                && protocol.is_none_or(|protocol| socket.protocol() == protocol)
+        };
+        let mut found = Found::default();
+        let (mut holder, mut ends) = (None, Vec::new());
+        for (place, socket) in self.sockets.iter().enumerate().filter(|(_, socket)| listens(socket)) {
+            let pid = match self.owners.of(socket) {
+                Owner::Held(holders) => Some(holders.first().pid),
+                Owner::None(_) => None,
+            };
+            if *holder.get_or_insert(pid) != pid {
+                return None;
+            }
+            found.sockets.push(place);
+            ends.push(std::net::SocketAddr::new(socket.local().address, port).to_string());
+        }
+        ends.dedup();
+        (!found.is_empty()).then(|| (found, format!("port {port} is served at {} only", ends.join(", "))))
+    }
+
+    /// The processes with a name like `word`, if all of them run the same program.
+    fn only_name(&self, word: &str) -> Option<(Found, String)> {
+        /// Shorter words are in too many names.
+        const SHORTEST: usize = 3;
+        let word = word.trim_matches(['*', '?']).to_lowercase();
+        if word.len() < SHORTEST {
+            return None;
+        }
+        let mut found = Found::default();
+        let mut program = None;
+        let mut shown = None;
+        for process in self.processes {
+            let mut own = called(process).into_iter().chain(components(process));
+            let Some(name) = own.find(|name| likeness(&word, &text::escape(name).to_lowercase()) > LIKE) else {
+                continue;
+            };
+            let file = match &process.program {
+                Fact::Known(program) => program.path.clone(),
+                Fact::Unknown(_) => process.comm.clone(),
+            };
+            if *program.get_or_insert_with(|| file.clone()) != file {
+                return None;
+            }
+            shown.get_or_insert_with(|| text::escape(&name).into_owned());
+            found.pids.insert(process.pid);
+        }
+        Some((found, format!("the only similar name is {}", shown?)))
     }
 
     /// The sockets with one of `addresses` on either side.
@@ -56,7 +150,7 @@ impl World<'_> {
         let mut found = Found::default();
         for &address in addresses {
             let network = Kind::Network(Network::host(address));
-            found.sockets.extend(self.find(&network).sockets);
+            found.sockets.extend(self.find(&network, &LookedUp::new()).sockets);
         }
         found.sockets.sort_unstable();
         found.sockets.dedup();
@@ -69,10 +163,20 @@ impl World<'_> {
         let mut near = match &target.kind {
             Kind::Number { port: Some(port), .. } | Kind::Port { port, .. } => self.near_ports(*port),
             Kind::Network(network) => self.near_addresses(network.address()),
-            Kind::Side(address, _) => self.near_addresses(*address),
-            Kind::Connection((_, port), (address, _)) => {
-                let mut near = self.near_addresses(*address);
-                near.extend(self.exact_port(*port));
+            Kind::Zoned(address, _) => self.near_addresses(*address),
+            Kind::Endpoint(_, end) => {
+                let mut near: Vec<String> = self.exact_port(end.port).into_iter().collect();
+                if let Host::Address(address) = end.host {
+                    near.extend(self.near_addresses(address));
+                }
+                near
+            }
+            Kind::Connection(_, local, remote) => {
+                let mut near = match remote.host {
+                    Host::Address(address) => self.near_addresses(address),
+                    _ => Vec::new(),
+                };
+                near.extend(self.exact_port(local.port));
                 near
             }
             Kind::Program(globs) | Kind::Unit(globs) => globs
@@ -150,18 +254,25 @@ impl World<'_> {
             let own = called(process).into_iter().chain(components(process));
             for name in own {
                 let name = text::escape(&name).into_owned();
-                let lower = name.to_lowercase();
-                let likeness = match lower.contains(&word) && !word.is_empty() {
-                    true => 1.0,
-                    false => strsim::jaro_winkler(&word, &lower),
-                };
-                if likeness > 0.84 && !names.iter().any(|(_, known)| *known == name) {
+                let likeness = likeness(&word, &name.to_lowercase());
+                if likeness > LIKE && !names.iter().any(|(_, known)| *known == name) {
                     names.push((likeness, name));
                 }
             }
         }
         names.sort_by(|a, b| b.0.total_cmp(&a.0).then_with(|| a.1.cmp(&b.1)));
         names.into_iter().map(|(_, name)| name).collect()
+    }
+}
+
+/// Names that are at least this much alike are suggested.
+const LIKE: f64 = 0.84;
+
+/// How alike two names are, 0 to 1; both in lower case. One that holds the other is wholly alike.
+fn likeness(word: &str, name: &str) -> f64 {
+    match name.contains(word) && !word.is_empty() {
+        true => 1.0,
+        false => strsim::jaro_winkler(word, name),
     }
 }
 
@@ -232,7 +343,7 @@ fn names(kind: &Kind, process: &ProcessFacts) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use netstat_model::process::{FileStatus, Program};
     use netstat_model::{Family, NoOwner, OwnersBuilder, Process, Protocol, SocketFacts, State, UnitManager, Why};
@@ -255,6 +366,36 @@ mod tests {
             manager: UnitManager::System,
         }]);
         facts
+    }
+
+    /// A TCP socket in `state`, bound to the interface with this index.
+    pub(in super::super) fn socket_of(
+        state: State,
+        local: (&str, u16),
+        foreign: (&str, u16),
+        interface: u32,
+    ) -> Socket {
+        let address: IpAddr = local.0.parse().unwrap();
+        let foreign_address: IpAddr = foreign.0.parse().unwrap();
+        let foreign_address = match (address, foreign_address.is_unspecified()) {
+            (IpAddr::V6(_), true) => std::net::Ipv6Addr::UNSPECIFIED.into(),
+            _ => foreign_address,
+        };
+        Socket::new(&SocketFacts {
+            protocol: Protocol::Tcp,
+            family: if address.is_ipv4() { Family::V4 } else { Family::V6 },
+            state,
+            local: address,
+            local_port: local.1,
+            foreign: foreign_address,
+            foreign_port: foreign.1,
+            interface,
+            inode: 1,
+            user: None,
+            cookie: None,
+            receive_queue: 0,
+            send_queue: None,
+        })
     }
 
     fn socket(port: u16, foreign: (&str, u16), inode: u32) -> Socket {
@@ -298,10 +439,12 @@ mod tests {
             sockets: &sockets,
             owners: &owners.finish(NoOwner::Unheld),
             processes: &processes,
+            networks: &[],
+            computer: b"",
         });
     }
 
-    fn read(word: &str) -> Target {
+    pub(in super::super) fn read(word: &str) -> Target {
         word.parse().unwrap()
     }
 
@@ -328,7 +471,7 @@ mod tests {
                 ("ginx", &[], &[]),
                 ("9", &[], &[]),
             ] {
-                let found = world.find(&read(word).kind);
+                let found = world.find(&read(word).kind, &LookedUp::new());
                 assert_eq!(
                     (&found.sockets[..], found.pids),
                     (sockets, pids.iter().copied().collect()),
@@ -349,6 +492,12 @@ mod tests {
             assert_eq!(world.near(&read("ngnix")), ["nginx"]);
             assert_eq!(world.near(&read("ginx")), ["nginx", "nginx.service", "nginx: master"]);
             assert_eq!(world.near(&read("firefox")), [""; 0]);
+            let only = |word: &str| world.only_near(&read(word).kind);
+            let (found, what) = only("ngnix").unwrap();
+            assert_eq!(found.pids, [8080].into());
+            assert_eq!(what, "the only similar name is nginx");
+            assert_eq!(only("firefox"), None);
+            assert_eq!(only("n"), None, "nginx and python both have the letter");
             assert_eq!(world.near(&read("pid:3")), [""; 0]);
         });
     }

@@ -4,12 +4,13 @@
 use std::net::{IpAddr, SocketAddr};
 
 use netstat_model::process::ProcessFacts;
+use netstat_model::reach::waits;
 use netstat_model::{Fact, Globs, Socket};
 use netstat_packages::activation::{SocketUnit, socket_units};
 use netstat_packages::containers::{DockerContainer, docker_containers};
 
 use super::card::StandsFor;
-use super::reach::{Reach, waits};
+use super::reach::Reach;
 
 /// What `facts` holds the ports of `reach` for.
 pub(super) fn stands_for(facts: &ProcessFacts, reach: &[Reach]) -> Vec<StandsFor> {
@@ -67,9 +68,10 @@ fn units(reach: &[Reach], known: &[SocketUnit]) -> Vec<StandsFor> {
 
 /// A port that is handed on.
 #[derive(Debug, PartialEq, Eq)]
-struct Forwarding {
+pub(super) struct Forwarding {
     port: u16,
-    to: SocketAddr,
+    /// The container's address and port.
+    pub(super) to: SocketAddr,
 }
 
 impl Forwarding {
@@ -86,7 +88,7 @@ impl Forwarding {
 }
 
 /// What Docker's proxy was told on its command line: `-host-port 8080 -container-ip 172.17.0.2 -container-port 80`.
-fn docker_proxy(facts: &ProcessFacts) -> Option<Forwarding> {
+pub(super) fn docker_proxy(facts: &ProcessFacts) -> Option<Forwarding> {
     let Fact::Known(words) = &facts.arguments else {
         return None;
     };
@@ -107,8 +109,8 @@ fn docker_proxy(facts: &ProcessFacts) -> Option<Forwarding> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::reach::Extent;
     use super::*;
+    use netstat_model::reach::Extent;
     use netstat_model::{Family, Protocol, SocketFacts, State, Why};
     use netstat_packages::activation::parse_socket_unit;
 
@@ -187,8 +189,11 @@ mod tests {
             address: "::".parse().unwrap(),
             port,
             extent: Extent::Anywhere,
+            zone: None,
             words: String::new(),
             takes: Vec::new(),
+            published: Vec::new(),
+            elsewhere: false,
             passages: Vec::new(),
         };
         assert_eq!(

@@ -154,6 +154,14 @@ fn stop(process: &ProcessFacts, sudo: &str) -> (&'static str, String) {
                 return ("stop its container", format!("{sudo}podman stop {}", shell_quoted(id)));
             }
             ContainerRuntime::Lxc => return ("stop its container", format!("{sudo}lxc-stop -n {}", shell_quoted(id))),
+            ContainerRuntime::Nspawn => {
+                return (
+                    "stop its container",
+                    format!("{sudo}machinectl poweroff {}", shell_quoted(id)),
+                );
+            }
+            // A pod is not stopped by its UID.
+            ContainerRuntime::Pod => {}
             ContainerRuntime::Containerd | ContainerRuntime::CriO | ContainerRuntime::Kubernetes => {
                 return ("stop its container", format!("{sudo}crictl stop {}", shell_quoted(id)));
             }

@@ -1,10 +1,12 @@
 //! What is to be inspected, as it is typed.
 
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::str::FromStr;
 
 use netstat_model::{Detail, Globs, Network, Protocol, Socket};
+
+use super::endpoint::{Endpoint, Host, Pasted, endpoint, pasted, url};
 
 /// The largest process id that Linux ever gives (`PID_MAX_LIMIT` of the kernel's `include/linux/threads.h`).
 const LARGEST_PID: u32 = 1 << 22;
@@ -39,10 +41,12 @@ pub(crate) enum Kind {
     Pid(u32),
     /// `203.0.113.7`, `203.0.113.0/24`: addresses on either side.
     Network(Network),
-    /// `203.0.113.7:443`: address and port of one side.
-    Side(IpAddr, u16),
+    /// `fe80::1%eth0`: an address with its zone, on either side.
+    Zoned(IpAddr, String),
+    /// `203.0.113.7:443`, `localhost:80`, `https://example.org/`: what answers there, and what is connected there.
+    Endpoint(Option<Protocol>, Endpoint),
     /// `192.168.1.114:2078->203.0.113.7:80`: a whole connection, seen from either end.
-    Connection((IpAddr, u16), (IpAddr, u16)),
+    Connection(Option<Protocol>, Endpoint, Endpoint),
     /// `program:nginx`, a path, or a pattern with `*` or `?`.
     Program(Globs),
     /// `unit:ssh.service`, `ssh.service`: a unit or container.
@@ -61,7 +65,8 @@ impl fmt::Display for NoTarget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
             f,
-            "{} (a target is a port, pid:N, tcp:PORT, an address, a network, a program, a unit, a host name, or A:PORT->B:PORT)",
+            "{} (a target is a port, pid:N, tcp:PORT, an address, a network, ADDRESS:PORT, a URL, a program, a unit, an interface, a host name, or \
+             A:PORT->B:PORT)",
             self.0
         )
     }
@@ -84,9 +89,13 @@ fn kind(word: &str) -> Result<Kind, NoTarget> {
     if word.is_empty() {
         return Err(NoTarget("is empty"));
     }
-    if let Some((local, foreign)) = word.split_once("->") {
-        let side = |text: &str| side(text.trim()).ok_or(NoTarget("needs an address and a port on either side of ->"));
-        return Ok(Kind::Connection(side(local)?, side(foreign)?));
+    if let Some(line) = pasted(word) {
+        return Ok(line.into());
+    }
+    if let Some((local, remote)) = word.split_once("->") {
+        let side =
+            |text: &str| endpoint(text.trim()).ok_or(NoTarget("needs an address and a port on either side of ->"));
+        return Ok(Kind::Connection(None, side(local)?, side(remote)?));
     }
     if word.bytes().all(|byte| byte.is_ascii_digit()) {
         let number: Option<u32> = word.parse().ok();
@@ -108,11 +117,33 @@ fn kind(word: &str) -> Result<Kind, NoTarget> {
     if let Ok(network) = word.parse::<Network>() {
         return Ok(Kind::Network(network));
     }
-    if let Some((address, port)) = side(word) {
-        return Ok(Kind::Side(address, port));
+    if let Some((address, zone)) = word.split_once('%')
+        && let Ok(address) = address.trim_start_matches('[').parse::<IpAddr>()
+        && let zone = zone.trim_end_matches(']')
+        && !zone.is_empty()
+        && !zone.contains([':', '/', '%', ']'])
+    {
+        return Ok(Kind::Zoned(address.to_canonical(), zone.to_owned()));
     }
-    if let Some((prefix, rest)) = word.split_once(':') {
-        return prefixed(&prefix.to_ascii_lowercase(), rest);
+    if word.contains("://") {
+        let (protocol, end) = url(word).ok_or(NoTarget(
+            "is a URL without a host, or of a scheme whose port is not known",
+        ))?;
+        return Ok(Kind::Endpoint(protocol, end));
+    }
+    let prefix = word
+        .split_once(':')
+        .map(|(prefix, rest)| (prefix.to_ascii_lowercase(), rest));
+    if let Some((prefix, rest)) = &prefix
+        && PREFIXES.contains(&prefix.as_str())
+    {
+        return prefixed(prefix, rest);
+    }
+    if let Some(end) = endpoint(word) {
+        return Ok(Kind::Endpoint(None, end));
+    }
+    if prefix.is_some() && !word.contains(['/', '*', '?']) {
+        return Err(NoTarget("is no target"));
     }
     if word.contains('/') || word.contains(['*', '?']) {
         return Ok(Kind::Program(globs(word)?));
@@ -127,12 +158,30 @@ fn kind(word: &str) -> Result<Kind, NoTarget> {
     Ok(Kind::Word(word.to_owned()))
 }
 
+/// What may stand in front of a colon with a meaning of its own.
+const PREFIXES: [&str; 13] = [
+    "tcp",
+    "udp",
+    "mptcp",
+    "udplite",
+    "sctp",
+    "dccp",
+    "vsock",
+    "port",
+    "pid",
+    "program",
+    "unit",
+    "container",
+    "host",
+];
+
 fn prefixed(prefix: &str, rest: &str) -> Result<Kind, NoTarget> {
-    let port = |protocol| {
-        Ok(Kind::Port {
+    let port = |protocol| match endpoint(rest) {
+        Some(end) => Ok(Kind::Endpoint(Some(protocol), end)),
+        None => Ok(Kind::Port {
             protocol: Some(protocol),
             port: port_number(rest)?,
-        })
+        }),
     };
     match prefix {
         "tcp" => port(Protocol::Tcp),
@@ -154,7 +203,10 @@ fn prefixed(prefix: &str, rest: &str) -> Result<Kind, NoTarget> {
             .ok_or(NoTarget("needs a process id behind pid:")),
         "program" => Ok(Kind::Program(globs(rest)?)),
         "unit" | "container" => Ok(Kind::Unit(globs(rest)?)),
-        "host" if !rest.is_empty() => Ok(Kind::Host(rest.to_ascii_lowercase())),
+        "host" if !rest.is_empty() => Ok(match endpoint(rest) {
+            Some(end) => Kind::Endpoint(None, end),
+            None => Kind::Host(rest.to_ascii_lowercase()),
+        }),
         _ => Err(NoTarget("is no target")),
     }
 }
@@ -166,13 +218,6 @@ fn port_number(digits: &str) -> Result<u16, NoTarget> {
         .ok_or(NoTarget("needs a port, 1 to 65535"))
 }
 
-/// `A.B.C.D:PORT` or `[ADDRESS]:PORT`.
-fn side(word: &str) -> Option<(IpAddr, u16)> {
-    // A socket address with a scope number would be taken as well: numbers of interfaces mean nothing to a reader.
-    let side: SocketAddr = (!word.contains('%')).then(|| word.parse().ok()).flatten()?;
-    (side.port() > 0).then(|| (side.ip().to_canonical(), side.port()))
-}
-
 fn globs(word: &str) -> Result<Globs, NoTarget> {
     // A comma parts patterns elsewhere; here it belongs to the name.
     if word.contains(',') {
@@ -181,7 +226,29 @@ fn globs(word: &str) -> Result<Globs, NoTarget> {
     word.parse().map_err(|_| NoTarget("needs a name"))
 }
 
+impl From<Pasted> for Kind {
+    fn from(line: Pasted) -> Kind {
+        match line.remote {
+            Some(remote) => Kind::Connection(line.protocol, line.local, remote),
+            None => Kind::Endpoint(line.protocol, line.local),
+        }
+    }
+}
+
 impl Kind {
+    /// Whether it names a port at which something may answer.
+    pub(crate) fn has_port(&self) -> bool {
+        matches!(
+            self,
+            Kind::Number { port: Some(_), .. } | Kind::Port { .. } | Kind::Endpoint(..)
+        )
+    }
+
+    /// Whether it is one endpoint.
+    pub(crate) fn is_endpoint(&self) -> bool {
+        matches!(self, Kind::Endpoint(..))
+    }
+
     /// What is looked for, in words.
     pub(crate) fn words(&self) -> String {
         match self {
@@ -198,10 +265,12 @@ impl Kind {
             Kind::Port { protocol: None, port } => format!("port {port}"),
             Kind::Pid(pid) => format!("process {pid}"),
             Kind::Network(network) => format!("address {network}"),
-            Kind::Side(address, port) => format!("{}", SocketAddr::new(*address, *port)),
-            Kind::Connection(one, other) => {
-                format!("connection {} -> {}", SocketAddr::from(*one), SocketAddr::from(*other))
-            }
+            Kind::Zoned(address, zone) => format!("address {address}%{}", netstat_model::text::escape_str(zone)),
+            Kind::Endpoint(protocol, end) => match protocol {
+                Some(protocol) => format!("{} socket at {end}", protocol.name()),
+                None => format!("socket at {end}"),
+            },
+            Kind::Connection(_, one, other) => format!("connection {one} -> {other}"),
             Kind::Program(globs) => format!("program {globs}"),
             Kind::Unit(globs) => format!("unit or container {globs}"),
             Kind::Host(name) => format!("host {name}"),
@@ -228,7 +297,6 @@ impl Kind {
         }
         let (local, foreign) = (socket.local(), socket.foreign());
         let has_port = |port: u16| socket.protocol().has_ports() && (local.port == port || foreign.port == port);
-        let end = |side: &netstat_model::Endpoint| (side.address.to_canonical(), side.port);
         match self {
             Kind::Number { port: Some(port), .. } | Kind::Port { protocol: None, port } => has_port(*port),
             Kind::Port {
@@ -239,14 +307,26 @@ impl Kind {
                 let foreign_matches = socket.is_connected() && network.contains(foreign.address);
                 network.contains(local.address) || foreign_matches
             }
-            Kind::Side(address, port) => [end(&local), end(&foreign)].contains(&(*address, *port)),
-            Kind::Connection(one, other) => {
-                let ends = (end(&local), end(&foreign));
-                ends == (*one, *other) || ends == (*other, *one)
-            }
             Kind::Number { port: None, .. } | Kind::Pid(_) => false,
             Kind::Program(_) | Kind::Unit(_) | Kind::Host(_) | Kind::Word(_) => false,
+            // Those depend on the addresses and interfaces of this computer: see `search`.
+            Kind::Zoned(..) | Kind::Endpoint(..) | Kind::Connection(..) => false,
         }
+    }
+
+    /// The names in it that a name server may have to be asked for.
+    pub(crate) fn names(&self) -> Vec<&str> {
+        let ends: Vec<&Endpoint> = match self {
+            Kind::Endpoint(_, end) => vec![end],
+            Kind::Connection(_, one, other) => vec![one, other],
+            _ => Vec::new(),
+        };
+        ends.into_iter()
+            .filter_map(|end| match &end.host {
+                Host::Named(name) if is_domain(name) => Some(name.as_str()),
+                _ => None,
+            })
+            .collect()
     }
 
     /// The process that it names by number.
@@ -308,6 +388,11 @@ mod tests {
     fn words_are_told_apart() {
         let address: IpAddr = "203.0.113.7".parse().unwrap();
         let v6: IpAddr = "2001:db8::1".parse().unwrap();
+        let at = |address, port| Endpoint {
+            host: Host::Address(address),
+            zone: None,
+            port,
+        };
         for (word, kind) in [
             (
                 "2078",
@@ -342,11 +427,22 @@ mod tests {
             ("203.0.113.9/24", Kind::Network(Network::new(address, 24).unwrap())),
             ("::1", Kind::Network(Network::host("::1".parse().unwrap()))),
             ("::ffff:203.0.113.7", Kind::Network(Network::host(address))),
-            ("203.0.113.7:443", Kind::Side(address, 443)),
-            ("[2001:db8::1]:443", Kind::Side(v6, 443)),
+            ("203.0.113.7:443", Kind::Endpoint(None, at(address, 443))),
+            ("[2001:db8::1]:443", Kind::Endpoint(None, at(v6, 443))),
+            (
+                "tcp:203.0.113.7:443",
+                Kind::Endpoint(Some(Protocol::Tcp), at(address, 443)),
+            ),
+            ("https://203.0.113.7/x", Kind::Endpoint(None, at(address, 443))),
+            ("fe80::1%eth0", Kind::Zoned("fe80::1".parse().unwrap(), "eth0".into())),
+            ("[fe80::1%3]", Kind::Zoned("fe80::1".parse().unwrap(), "3".into())),
             (
                 "203.0.113.7:80 -> [2001:db8::1]:9",
-                Kind::Connection((address, 80), (v6, 9)),
+                Kind::Connection(None, at(address, 80), at(v6, 9)),
+            ),
+            (
+                "TCP    203.0.113.7:80    [2001:db8::1]:9    ESTABLISHED",
+                Kind::Connection(Some(Protocol::Tcp), at(address, 80), at(v6, 9)),
             ),
             ("nginx*", Kind::Program("nginx*".parse().unwrap())),
             ("/usr/sbin/sshd", Kind::Program("/usr/sbin/sshd".parse().unwrap())),
@@ -434,10 +530,6 @@ mod tests {
             ("203.0.113.0/24", [true, true, false]),
             ("192.0.2.1", [true, true, false]),
             ("0.0.0.0", [false, false, true]),
-            ("203.0.113.7:80", [true, true, false]),
-            ("203.0.113.7:2078", [false, false, false]),
-            ("192.0.2.1:2078->203.0.113.7:80", [true, true, false]),
-            ("203.0.113.7:80->192.0.2.1:2078", [true, true, false]),
             ("pid:80", [false, false, false]),
         ] {
             let kind = read(word);

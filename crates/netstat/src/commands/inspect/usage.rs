@@ -186,7 +186,7 @@ impl Sample<'_> {
             };
         };
         for socket in sockets.filter(|socket| socket.protocol() == Protocol::Tcp) {
-            if super::reach::waits(socket) {
+            if netstat_model::reach::waits(socket) {
                 continue;
             }
             let rates = self.rates(socket);

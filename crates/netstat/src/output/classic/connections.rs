@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use netstat_model::columns::{self, Books, SocketRow, Sockets};
-use netstat_model::digits::{push_decimal, push_endpoint};
+use netstat_model::digits::{push_bare_address, push_decimal, push_endpoint};
 use netstat_model::text::escape;
 use netstat_model::{Component, Endpoint, Fact, Owner, Owners, Process, Protocol, Socket, State, UnitManager};
 use rayon::iter::{IndexedParallelIterator, IntoParallelRefMutIterator, ParallelIterator};
@@ -165,7 +165,7 @@ fn push_row(text: &mut Vec<u8>, socket: &Socket, view: &View<'_>) {
     let local = text.len();
     let is_ip = socket.protocol().is_ip();
     match is_ip {
-        true => push_endpoint(text, &socket.local()),
+        true => push_local(text, socket, view),
         false => push_named(text, socket, view, "local"),
     }
     pad_to(text, local, FOREIGN_AT - LOCAL_AT);
@@ -196,6 +196,26 @@ fn push_row(text: &mut Vec<u8>, socket: &Socket, view: &View<'_>) {
     {
         push_owner_lines(text, socket, owner);
     }
+}
+
+/// The local side, of a socket without a peer with the device that it is bound to: `0.0.0.0%eth0:68`. Link-local addresses have it as
+/// their zone.
+fn push_local(text: &mut Vec<u8>, socket: &Socket, view: &View<'_>) {
+    let local = socket.local();
+    let index = match socket.interface() {
+        Some(index) if local.scope == 0 && !socket.is_connected() => index.get(),
+        _ => return push_endpoint(text, &local),
+    };
+    let is_v6 = local.address.is_ipv6();
+    text.extend_from_slice(if is_v6 { b"[" } else { b"" });
+    push_bare_address(text, &local);
+    text.push(b'%');
+    match view.books.and_then(|books| books.interface(socket.namespace(), index)) {
+        Some(name) => text.extend_from_slice(escape(name).as_bytes()),
+        None => push_decimal(text, index.into()),
+    }
+    text.extend_from_slice(if is_v6 { b"]:" } else { b":" });
+    push_decimal(text, local.port.into());
 }
 
 /// An end that is no IP address, as its column has it.
@@ -422,11 +442,11 @@ mod tests {
             Active Connections\n\
             \n  \
               Proto  Local Address          Foreign Address        State\n  \
-              TCP    0.0.0.0:22             0.0.0.0:0              LISTENING\n  \
+              TCP    0.0.0.0%3:22           0.0.0.0:0              LISTENING\n  \
               TCP    192.0.2.130:50312      198.51.100.7:443       ESTABLISHED\n  \
               TCP    192.0.2.130:50313      198.51.100.7:443       TIME_WAIT\n  \
               TCP    [2001:db8::1:2:3:4]:22  [2001:db8::ffff:1]:60001  CLOSE_WAIT\n  \
-              UDP    0.0.0.0:68             *:*                    \n  \
+              UDP    0.0.0.0%3:68           *:*                    \n  \
               UDP    [fe80::1%3]:546        *:*                    \n";
         assert_eq!(text(&sample(), &View::default()), expected);
     }
@@ -486,11 +506,11 @@ mod tests {
             Active Connections\n\
             \n  \
               Proto  Local Address          Foreign Address        State           PID\n  \
-              TCP    0.0.0.0:22             0.0.0.0:0              LISTENING       700\n  \
+              TCP    0.0.0.0%3:22           0.0.0.0:0              LISTENING       700\n  \
               TCP    192.0.2.130:50312      198.51.100.7:443       ESTABLISHED     12345\n  \
               TCP    192.0.2.130:50313      198.51.100.7:443       TIME_WAIT       0\n  \
               TCP    [2001:db8::1:2:3:4]:22  [2001:db8::ffff:1]:60001  CLOSE_WAIT      700\n  \
-              UDP    0.0.0.0:68             *:*                                    -\n  \
+              UDP    0.0.0.0%3:68           *:*                                    -\n  \
               UDP    [fe80::1%3]:546        *:*                                    -\n";
         assert_eq!(text(&sample(), &view), expected);
     }
@@ -507,7 +527,7 @@ mod tests {
             Active Connections\n\
             \n  \
               Proto  Local Address          Foreign Address        State\n  \
-              TCP    0.0.0.0:22             0.0.0.0:0              LISTENING\n  \
+              TCP    0.0.0.0%3:22           0.0.0.0:0              LISTENING\n  \
               ssh.service\n \
              [sshd]\n  \
               TCP    192.0.2.130:50312      198.51.100.7:443       ESTABLISHED\n  \
@@ -519,7 +539,7 @@ mod tests {
               ssh.service\n \
              [sshd]\n \
              [sshd]\n  \
-              UDP    0.0.0.0:68             *:*                    \n \
+              UDP    0.0.0.0%3:68           *:*                    \n \
              Can not obtain ownership information\n  \
               UDP    [fe80::1%3]:546        *:*                    \n \
              Can not obtain ownership information\n";
@@ -554,7 +574,7 @@ mod tests {
         let expected = format!(
             "\nActive Connections\n\n\
              {head}PID         DSCP  Time in State (ms)  PID/Program\n  \
-               TCP    0.0.0.0:22             0.0.0.0:0              LISTENING       700         46    -                   700/sshd\n  \
+               TCP    0.0.0.0%3:22           0.0.0.0:0              LISTENING       700         46    -                   700/sshd\n  \
                TCP    192.0.2.130:50312      198.51.100.7:443       ESTABLISHED     12345       46    -                   12345/we\\eb\\n (deleted)\n  \
                TCP    192.0.2.130:50313      198.51.100.7:443       TIME_WAIT       0           46    1500                -\n"
         );
@@ -581,11 +601,11 @@ mod tests {
             Active Connections\n\
             \n  \
               Proto  Local Address          Foreign Address        State\n  \
-              TCP    0.0.0.0:22             mill:0                 LISTENING\n  \
+              TCP    0.0.0.0%3:22           mill:0                 LISTENING\n  \
               TCP    192.0.2.130:50312      www:https              ESTABLISHED\n  \
               TCP    192.0.2.130:50313      www:https              TIME_WAIT\n  \
               TCP    [2001:db8::1:2:3:4]:22  [2001:db8::ffff:1]:60001  CLOSE_WAIT\n  \
-              UDP    0.0.0.0:68             *:*                    \n  \
+              UDP    0.0.0.0%3:68           *:*                    \n  \
               UDP    [fe80::1%3]:546        *:*                    \n";
         assert_eq!(
             text(

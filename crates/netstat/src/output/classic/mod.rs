@@ -2,6 +2,7 @@
 
 pub mod connections;
 pub mod ethernet;
+pub(crate) mod groups;
 pub mod processes;
 pub mod routes;
 pub mod statistics;

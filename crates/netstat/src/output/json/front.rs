@@ -16,6 +16,8 @@ use crate::output::rows::{Grid, Head};
 pub(crate) struct Front {
     /// Each with a comma in front.
     members: Vec<u8>,
+    /// The same, for what belongs to the connection list.
+    beside_list: Vec<u8>,
     limits: Vec<Value>,
 }
 
@@ -29,6 +31,13 @@ impl Front {
     pub(crate) fn member(&mut self, name: &str, value: &Value) {
         self.name(name);
         self.members
+            .extend_from_slice(to_text(value, false).trim_end().as_bytes());
+    }
+
+    /// Adds the ports that the packet filter hands on, which belong to the connection list.
+    pub(crate) fn published(&mut self, value: &Value) {
+        self.beside_list.extend_from_slice(b",\"published\":");
+        self.beside_list
             .extend_from_slice(to_text(value, false).trim_end().as_bytes());
     }
 
@@ -49,6 +58,7 @@ impl Front {
     /// What `out` says.
     pub(crate) fn write(&self, out: &mut dyn Write) -> io::Result<&[Value]> {
         out.write_all(&self.members)?;
+        out.write_all(&self.beside_list)?;
         Ok(&self.limits)
     }
 

@@ -2,7 +2,9 @@
 
 pub(crate) mod ethernet;
 pub(crate) mod front;
+pub(crate) mod groups;
 pub(crate) mod processes;
+mod published;
 pub(crate) mod routes;
 pub mod schema;
 pub(crate) mod statistics;
@@ -10,7 +12,7 @@ pub(crate) mod statistics;
 use std::time::SystemTime;
 
 use netstat_model::Limit;
-use netstat_model::text::{escape, is_plain};
+use netstat_model::text::{is_plain, lossless};
 use serde_json::{Map, Value, json};
 
 use super::json_string::{push_code, push_string};
@@ -63,13 +65,9 @@ pub fn limit(limit: &Limit) -> Value {
     json!({"what": limit.what, "why": limit.why, "remedy": limit.remedy})
 }
 
-/// Bytes from outside as a JSON string: UTF-8 as it is, other bytes as `\xNN` (and with it each backslash doubled, so that
-/// nothing can pose as an escape).
+/// Bytes from outside as a JSON string: UTF-8 as it is, other bytes as [`lossless`] has them.
 pub fn text(bytes: &[u8]) -> Value {
-    match std::str::from_utf8(bytes) {
-        Ok(text) => text.into(),
-        Err(_) => escape(bytes).into_owned().into(),
-    }
+    lossless(bytes).into_owned().into()
 }
 
 /// A document as text: on one line, or with each member on a line of its own (`pretty`). Ends with a line end.
@@ -152,6 +150,6 @@ mod tests {
     #[test]
     fn names_never_break_the_document() {
         assert_eq!(text("a\"\n\u{202e}".as_bytes()), "a\"\n\u{202e}");
-        assert_eq!(text(b"a\xff\n"), "a\\xff\\n");
+        assert_eq!(text(b"a\xff\n"), "a\\xff\n");
     }
 }

@@ -15,7 +15,9 @@ pub(crate) fn tables() -> Value {
         ("statistics", super::statistics::schema()),
         ("routes", super::routes::schema()),
         ("route_to", super::routes::way_schema()),
+        ("groups", super::groups::schema()),
         ("processes", super::processes::schema()),
+        ("published", super::published::schema()),
         ("rows", rows),
     ];
     if let Some(properties) = whole["properties"].as_object_mut() {
@@ -26,11 +28,13 @@ pub(crate) fn tables() -> Value {
 
 pub(crate) fn sockets() -> Value {
     let rows = json!({"type": "array", "items": {"$ref": "#/$defs/row"}});
-    document(
+    let mut whole = document(
         "sockets",
         &[("rows", rows)],
         json!({"row": row::<Sockets>(&listing_members(), false)}),
-    )
+    );
+    whole["properties"]["published"] = super::published::schema();
+    whole
 }
 
 pub(crate) fn sockets_line() -> Value {
@@ -50,9 +54,14 @@ pub(crate) fn events_line() -> Value {
 fn line(name: &str, about: &str, mut row: Value) -> Value {
     row["$schema"] = DRAFT.into();
     row["title"] = format!("netstat.{name}").into();
+    row["$comment"] = TEXTS.into();
     row["description"] = about.into();
     row
 }
+
+/// How text from outside is written.
+const TEXTS: &str = "Names, paths and arguments are UTF-8 as they are. A byte that is no UTF-8 stands as \\xNN, 80 to ff in lower case; so that nothing else \
+    reads like that, a backslash in front of xNN of such a byte, or in front of x5c before it, stands as \\x5c.";
 
 pub(crate) const DRAFT: &str = "https://json-schema.org/draft/2020-12/schema";
 
@@ -107,6 +116,7 @@ pub fn document(name: &str, members: &[(&str, Value)], definitions: Value) -> Va
     json!({
         "$schema": DRAFT,
         "title": format!("netstat.{name}"),
+        "$comment": TEXTS,
         "type": "object",
         "properties": properties,
         "required": required,

@@ -1,16 +1,16 @@
 //! The sockets of a card.
 
 use netstat_model::{Endpoint, Fact, Protocol, Socket, TcpMetric, Why, text};
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::time::{Duration, SystemTime};
 
 use super::super::card::SocketView;
-use super::super::reach::waits;
 use super::super::usage::Rates;
 use super::Screen;
 use super::lines::Lines;
 use crate::context::human::{bytes, bytes_per_second, moment, plural, span};
 use crate::recall::Since;
+use netstat_model::reach::waits;
 
 /// So many sockets are told in full.
 const IN_FULL: usize = 2;
@@ -36,10 +36,17 @@ pub(super) fn write(lines: &mut Lines, sockets: &[SocketView], unseen: Option<Wh
         if !traffic.is_empty() {
             lines.row("", &traffic);
         }
+        for trouble in &view.trouble {
+            lines.row("problem", trouble);
+        }
     }
+    // What is wrong is said of those that are only named, too.
     let rest: Vec<&SocketView> = sockets.iter().skip(IN_FULL).collect();
     for (place, view) in rest.iter().take(NAMED).enumerate() {
         lines.row(if place == 0 { "also" } else { "" }, &ends_with_names(view));
+        for trouble in &view.trouble {
+            lines.row("", &format!("problem: {trouble}"));
+        }
     }
     if rest.len() > NAMED {
         lines.row(
@@ -56,9 +63,9 @@ pub(super) fn ends(view: &SocketView) -> String {
     if !protocol.is_ip() {
         return protocol.name().to_owned();
     }
-    let local = side(protocol, socket.local());
+    let local = side(view, socket.local());
     match socket.is_connected() {
-        true => format!("{} {local} -> {}", protocol.name(), side(protocol, socket.foreign())),
+        true => format!("{} {local} -> {}", protocol.name(), side(view, socket.foreign())),
         false => format!("{} {local}", protocol.name()),
     }
 }
@@ -72,16 +79,31 @@ fn ends_with_names(view: &SocketView) -> String {
         line.push_str("  ");
         line.push_str(state.name());
     }
+    if waits(&view.socket) && view.socket.local().address == Ipv6Addr::UNSPECIFIED {
+        line.push_str(match view.socket.fact(|extra| extra.v6_only) {
+            Fact::Known(true) => "  IPv6 only",
+            Fact::Known(false) => "  IPv4 and IPv6",
+            Fact::Unknown(_) => "",
+        });
+    }
     if let Some(namespace) = &view.namespace {
         line.push_str(&format!("  in the network namespace {namespace}"));
     }
     line
 }
 
-fn side(protocol: Protocol, end: Endpoint) -> String {
-    match protocol.has_ports() {
-        true => SocketAddr::new(end.address, end.port).to_string(),
-        false => end.address.to_string(),
+/// `192.0.2.1:80`, `[fe80::1%eth0]:80`, `0.0.0.0%eth0:80`: with the zone of a link-local address, and the device that a socket without
+/// an address is bound to.
+fn side(view: &SocketView, end: Endpoint) -> String {
+    let bound = end.address.is_unspecified() && view.socket.interface().is_some();
+    let zone = match &view.interface {
+        Some(name) if end.scope != 0 || bound => format!("%{name}"),
+        _ => String::new(),
+    };
+    match (view.socket.protocol().has_ports(), end.address) {
+        (true, IpAddr::V4(v4)) => format!("{v4}{zone}:{}", end.port),
+        (true, IpAddr::V6(v6)) => format!("[{v6}{zone}]:{}", end.port),
+        (false, address) => format!("{address}{zone}"),
     }
 }
 
@@ -147,7 +169,7 @@ fn traffic(view: &SocketView, now: SystemTime) -> String {
     parts.push(format!("queues {} in, {} out", bytes(queue), bytes(waiting.into())));
     match (view.since, socket.protocol()) {
         (Some(since), _) if socket.time_in_state().known().is_none() => {
-            parts.push(first_seen(since, "open", quiet(socket), now));
+            parts.push(first_seen(since, "open", least_age(socket), now));
         }
         (_, Protocol::Tcp) => parts.push(age(socket)),
         _ => {}
@@ -171,10 +193,19 @@ fn age(socket: &Socket) -> String {
     if let Fact::Known(time) = socket.time_in_state() {
         return format!("in this state for {}", span(Duration::from_millis(time)));
     }
-    match quiet(socket) {
-        Some(least) => format!("open for at least {}", span(least)),
-        None => format!("age: {}", Why::NotKept.words()),
+    match least_age(socket) {
+        Some(least) if least >= WORTH_TELLING => format!("open for at least {}", span(least)),
+        _ => format!("age: {}", Why::NotKept.words()),
     }
+}
+
+/// A bound below this says nothing: something happens on a busy connection all the time, however old it is.
+const WORTH_TELLING: Duration = Duration::from_secs(1);
+
+/// The least that the age of a connection can be: the time since something last happened on it, or in which it had something to send.
+fn least_age(socket: &Socket) -> Option<Duration> {
+    let busy = socket.tcp(TcpMetric::BusyTime).known().map(Duration::from_micros);
+    quiet(socket).max(busy)
 }
 
 /// The longest time since something last happened on the connection.

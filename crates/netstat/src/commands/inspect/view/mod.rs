@@ -36,6 +36,17 @@ pub(super) struct Screen<'a> {
 /// # Errors
 /// The writer's.
 pub(super) fn write(out: &mut dyn Write, report: &Report, screen: &Screen<'_>, most: usize) -> io::Result<()> {
+    let published: Vec<&String> = report.targets.iter().flat_map(|target| &target.published).collect();
+    if !published.is_empty() {
+        let mut lines = Lines::new(screen.width);
+        for line in &published {
+            lines.row("published", line);
+        }
+        out.write_all(lines.finish().as_bytes())?;
+        if !report.cards.is_empty() {
+            writeln!(out)?;
+        }
+    }
     for (place, card) in report.cards.iter().take(most).enumerate() {
         if place > 0 {
             writeln!(out)?;

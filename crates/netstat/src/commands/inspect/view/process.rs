@@ -319,11 +319,17 @@ fn sockets(subject: &Subject) -> String {
 pub(super) fn write_reach(lines: &mut Lines, subject: &Subject, filter: Option<&PacketFilter>) {
     const MOST: usize = 5;
     for (place, reach) in subject.reach.iter().take(MOST).enumerate() {
-        let side = std::net::SocketAddr::new(reach.address, reach.port);
+        let side = match &reach.zone {
+            Some(zone) => format!("[{}%{zone}]:{}", reach.address, reach.port),
+            None => std::net::SocketAddr::new(reach.address, reach.port).to_string(),
+        };
         lines.row(
             if place == 0 { "reach" } else { "" },
             &format!("{} {side} from {}", reach.protocol.name(), reach.words),
         );
+        for published in &reach.published {
+            lines.row("", &format!("- published by NAT at {published}"));
+        }
         // Where no filter drops anything, the line about them says so for all ports.
         if filter.is_some_and(filter::active) {
             for line in passage::words(&reach.passages) {

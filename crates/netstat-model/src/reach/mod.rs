@@ -1,6 +1,10 @@
-//! How far an address reaches.
+//! How far an address reaches, and from how far away a listener can be reached.
+
+mod extent;
 
 use std::net::IpAddr;
+
+pub use extent::{Extent, LocalNetwork, VrfAccept, waits};
 
 /// Whether `address` is one of a machine's own loopback addresses: 127.0.0.0/8 (RFC 1122, 3.2.1.3), `::1` (RFC 4291, 2.5.3), also
 /// in IPv4-mapped form.

@@ -1,0 +1,447 @@
+//! One endpoint as people write it: `localhost:80`, `[::1]:80`, `*:80`, `[fe80::1%eth0]:80`, a URL, or a line copied from a list of
+//! sockets.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::net::IpAddr;
+
+use netstat_model::{Protocol, text};
+use netstat_names::Services;
+
+/// The addresses of host names, as far as they were looked up.
+pub(super) type LookedUp = HashMap<String, Vec<IpAddr>>;
+
+/// Where an endpoint is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Host {
+    /// `*`: every address.
+    Any,
+    /// An address; IPv4-mapped ones as IPv4.
+    Address(IpAddr),
+    /// `localhost`: the loopback addresses of both families (RFC 6761, 6.3).
+    Loopback,
+    /// An interface, this computer by its name, or a host to be looked up.
+    Named(String),
+}
+
+/// A host and a port, with the zone or interface where one is named.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Endpoint {
+    /// Where.
+    pub(crate) host: Host,
+    /// The interface, by name or number: the zone of a link-local address (RFC 4007), or the device that a socket is bound to.
+    pub(crate) zone: Option<String>,
+    /// The port, 1 to 65535.
+    pub(crate) port: u16,
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let zone = self
+            .zone
+            .as_ref()
+            .map_or_else(String::new, |zone| format!("%{}", text::escape_str(zone)));
+        let port = self.port;
+        match &self.host {
+            Host::Any => write!(f, "*{zone}:{port}"),
+            Host::Address(IpAddr::V4(v4)) => write!(f, "{v4}{zone}:{port}"),
+            Host::Address(IpAddr::V6(v6)) => write!(f, "[{v6}{zone}]:{port}"),
+            Host::Loopback => write!(f, "localhost:{port}"),
+            Host::Named(name) => write!(f, "{}:{port}", text::escape_str(name)),
+        }
+    }
+}
+
+/// Host, zone and port of a word, as they are written.
+struct Parts<'a> {
+    host: Host,
+    zone: Option<&'a str>,
+    port: &'a str,
+}
+
+impl Parts<'_> {
+    fn with_port(self, port: u16) -> Endpoint {
+        Endpoint {
+            host: self.host,
+            zone: self.zone.map(str::to_owned),
+            port,
+        }
+    }
+}
+
+/// `HOST:PORT` in any of the usual forms; IPv6 with or without brackets, the zone inside of them or, as `ss` writes it, behind.
+fn split(word: &str) -> Option<Parts<'_>> {
+    let (place, port) = word.rsplit_once(':')?;
+    let (place, behind) = match place.strip_prefix('[') {
+        Some(inner) => {
+            let (inner, behind) = inner.split_once(']')?;
+            let behind = match behind {
+                "" => None,
+                behind => Some(behind.strip_prefix('%')?),
+            };
+            (inner, behind)
+        }
+        None => (place, None),
+    };
+    let (place, zone) = match place.split_once('%') {
+        Some((place, zone)) => (place, Some(zone)),
+        None => (place, behind),
+    };
+    // Names of interfaces have no blanks and no slashes (dev_valid_name of the kernel).
+    if zone.is_some_and(|zone| zone.is_empty() || zone.contains(['/', '%', ' '])) {
+        return None;
+    }
+    let host = match place {
+        "*" => Host::Any,
+        place if place.eq_ignore_ascii_case("localhost") => Host::Loopback,
+        place => match place.parse::<IpAddr>() {
+            Ok(address) => Host::Address(address.to_canonical()),
+            Err(_) if is_name(place) => Host::Named(place.to_owned()),
+            Err(_) => return None,
+        },
+    };
+    Some(Parts { host, zone, port })
+}
+
+/// Whether `word` may be the name of a host or an interface: what begins with a digit or ends in a number is meant for an address.
+fn is_name(word: &str) -> bool {
+    let last = word.rsplit('.').next().unwrap_or_default();
+    word.bytes()
+        .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.'))
+        && word.starts_with(|first: char| first.is_ascii_alphanumeric() || first == '_')
+        && !last.is_empty()
+        && !last.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+fn number(digits: &str) -> Option<u16> {
+    let plain = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
+    plain.then(|| digits.parse().ok()).flatten()
+}
+
+/// `HOST:PORT` with a port number; `None` for anything else.
+pub(super) fn endpoint(word: &str) -> Option<Endpoint> {
+    let parts = split(word)?;
+    let port = number(parts.port).filter(|&port| port > 0)?;
+    Some(parts.with_port(port))
+}
+
+/// `https://user@host:8443/path?query`: the host, and its port or that of the scheme; with the protocol for schemes that name one.
+pub(super) fn url(word: &str) -> Option<(Option<Protocol>, Endpoint)> {
+    let (scheme, rest) = word.split_once("://")?;
+    let scheme = scheme.to_ascii_lowercase();
+    let authority = rest.split(['/', '?', '#']).next()?;
+    let authority = authority.rsplit('@').next()?;
+    let protocol = match scheme.as_str() {
+        "tcp" => Some(Protocol::Tcp),
+        "udp" => Some(Protocol::Udp),
+        _ => None,
+    };
+    if let Some(end) = endpoint(authority) {
+        return Some((protocol, end));
+    }
+    let port = default_port(&scheme)?;
+    // Without a port of its own, an address of IPv6 stands in brackets (RFC 3986, 3.2.2).
+    let with_port = format!("{}:{port}", authority.trim_end_matches(':'));
+    Some((protocol, endpoint(&with_port)?))
+}
+
+/// The port of a URL's scheme: as its registration says, else that of the service of this name.
+fn default_port(scheme: &str) -> Option<u16> {
+    Some(match scheme {
+        "http" | "ws" => 80,
+        "https" | "wss" => 443,
+        "postgres" | "postgresql" => 5432,
+        "mysql" | "mariadb" => 3306,
+        "redis" | "valkey" => 6379,
+        "rediss" => 6380,
+        "mongodb" => 27017,
+        "amqp" => 5672,
+        "amqps" => 5671,
+        "mqtt" => 1883,
+        "mqtts" => 8883,
+        "sftp" => 22,
+        name => service_port(name)?,
+    })
+}
+
+/// The port of a service by its name.
+fn service_port(name: &str) -> Option<u16> {
+    let services = Services::system();
+    let named = |protocol| (1..=u16::MAX).find(|&port| services.name(protocol, port) == Some(name));
+    named(Protocol::Tcp).or_else(|| named(Protocol::Udp))
+}
+
+/// What a line copied from a list of sockets is about: one of our own lists, `ss`, the net-tools' `netstat` or `lsof -i`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Pasted {
+    /// The protocol that it names.
+    pub(super) protocol: Option<Protocol>,
+    /// The local endpoint.
+    pub(super) local: Endpoint,
+    /// The remote endpoint, of a connection.
+    pub(super) remote: Option<Endpoint>,
+}
+
+/// Reads such a line: it has a protocol or a state of a socket in it, or nothing but endpoints.
+pub(super) fn pasted(line: &str) -> Option<Pasted> {
+    let words: Vec<&str> = line.split_whitespace().collect();
+    if words.len() < 2 {
+        return None;
+    }
+    let protocol = words.iter().find_map(|word| protocol(word));
+    let is_state = |word: &&str| STATES.contains(&word.trim_matches(['(', ')']).to_ascii_uppercase().as_str());
+    let is_listing = protocol.is_some() || words.iter().any(is_state);
+    let mut ends = Vec::new();
+    for word in &words {
+        match word.split_once("->") {
+            Some((local, remote)) => {
+                ends.extend(end_of_line(local));
+                ends.extend(end_of_line(remote));
+            }
+            None => ends.extend(end_of_line(word)),
+        }
+    }
+    if !is_listing && ends.len() != words.len() {
+        return None;
+    }
+    let mut ends = ends.into_iter();
+    let (local, local_port) = ends.next()?;
+    let local = local.with_port(local_port.filter(|&port| port > 0)?);
+    let remote = ends.next().and_then(|(remote, port)| {
+        let port = port.filter(|&port| port > 0)?;
+        let somewhere = !matches!(&remote.host, Host::Any)
+            && !matches!(&remote.host, Host::Address(address) if address.is_unspecified());
+        somewhere.then(|| remote.with_port(port))
+    });
+    Some(Pasted {
+        protocol,
+        local,
+        remote,
+    })
+}
+
+/// The states as the programs that list sockets write them.
+const STATES: [&str; 22] = [
+    "LISTEN",
+    "LISTENING",
+    "ESTAB",
+    "ESTABLISHED",
+    "UNCONN",
+    "TIME-WAIT",
+    "TIME_WAIT",
+    "CLOSE-WAIT",
+    "CLOSE_WAIT",
+    "SYN-SENT",
+    "SYN_SENT",
+    "SYN-RECV",
+    "SYN_RECV",
+    "SYN_RECEIVED",
+    "FIN-WAIT-1",
+    "FIN-WAIT-2",
+    "FIN_WAIT1",
+    "FIN_WAIT2",
+    "FIN_WAIT_1",
+    "FIN_WAIT_2",
+    "LAST-ACK",
+    "LAST_ACK",
+];
+
+fn protocol(word: &str) -> Option<Protocol> {
+    Some(match word.to_ascii_lowercase().as_str() {
+        "tcp" | "tcp4" | "tcp6" => Protocol::Tcp,
+        "udp" | "udp4" | "udp6" => Protocol::Udp,
+        "mptcp" => Protocol::Mptcp,
+        "udplite" | "udpl" | "udpl6" => Protocol::UdpLite,
+        "sctp" => Protocol::Sctp,
+        "dccp" => Protocol::Dccp,
+        _ => return None,
+    })
+}
+
+/// An endpoint within a line; its port may be `*`, 0 or the name of a service.
+fn end_of_line(word: &str) -> Option<(Parts<'_>, Option<u16>)> {
+    let parts = split(word)?;
+    let port = match parts.port {
+        "*" => None,
+        port => match number(port) {
+            Some(port) => Some(port),
+            // `rto:204` of `ss -i` has a number; names of services stand behind an address or a dotted name only.
+            None if is_name(port) => Some(service_port(port)?),
+            None => return None,
+        },
+    };
+    Some((parts, port))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn shown(word: &str) -> Option<String> {
+        endpoint(word).map(|end| end.to_string())
+    }
+
+    #[test]
+    fn endpoints_are_read_in_every_usual_form() {
+        for (word, expected) in [
+            ("127.0.0.1:80", "127.0.0.1:80"),
+            ("[::1]:80", "[::1]:80"),
+            ("[::ffff:192.0.2.1]:80", "192.0.2.1:80"),
+            ("*:80", "*:80"),
+            ("localhost:80", "localhost:80"),
+            ("LOCALHOST:80", "localhost:80"),
+            ("[fe80::1%eth0]:80", "[fe80::1%eth0]:80"),
+            ("[fe80::1]%eth0:80", "[fe80::1%eth0]:80"),
+            ("[fe80::1%3]:80", "[fe80::1%3]:80"),
+            ("0.0.0.0%t0:8090", "0.0.0.0%t0:8090"),
+            ("*%t0:8090", "*%t0:8090"),
+            (":::22", "[::]:22"),
+            ("example.org:443", "example.org:443"),
+            ("eth0:443", "eth0:443"),
+        ] {
+            assert_eq!(shown(word).as_deref(), Some(expected), "{word}");
+        }
+        for word in [
+            "",
+            ":",
+            "80",
+            "a:b",
+            "127.0.0.1:0",
+            "127.0.0.1:65536",
+            "127.0.0.1:+1",
+            "[::1:80",
+            "[::1]80",
+            "[fe80::1%]:80",
+            "1.2.3:80",
+            "a b:80",
+            "a/b:80",
+        ] {
+            assert_eq!(shown(word), None, "{word}");
+        }
+    }
+
+    #[test]
+    fn urls_have_the_port_of_their_scheme() {
+        for (word, expected) in [
+            ("http://localhost:3000", "localhost:3000"),
+            ("https://example.org", "example.org:443"),
+            ("http://user:secret@[::1]/x:1", "[::1]:80"),
+            ("https://example.org:8443/path?x=a@b:1#c", "example.org:8443"),
+            ("postgresql://db@127.0.0.1/app", "127.0.0.1:5432"),
+            ("udp://127.0.0.1:53", "127.0.0.1:53"),
+        ] {
+            assert_eq!(
+                url(word).map(|(_, end)| end.to_string()).as_deref(),
+                Some(expected),
+                "{word}"
+            );
+        }
+        assert_eq!(url("udp://127.0.0.1:53").unwrap().0, Some(Protocol::Udp));
+        assert_eq!(url("nosuchscheme://example.org"), None);
+        assert_eq!(url("http://"), None);
+    }
+
+    #[test]
+    fn lines_of_other_programs_are_read() {
+        let local = |line: &str| {
+            let pasted = pasted(line).unwrap_or_else(|| panic!("{line}"));
+            let remote = pasted.remote.map(|end| end.to_string());
+            (pasted.protocol, pasted.local.to_string(), remote)
+        };
+        let tcp = Some(Protocol::Tcp);
+        for (line, protocol, ends) in [
+            (
+                "  TCP    127.0.0.1:7400         0.0.0.0:0              LISTENING       812",
+                tcp,
+                ("127.0.0.1:7400", None),
+            ),
+            (
+                "  TCP    [fe80::1%3]:9090       [::]:0                 LISTENING",
+                tcp,
+                ("[fe80::1%3]:9090", None),
+            ),
+            (
+                "  TCP    192.0.2.1:50000        203.0.113.7:443        ESTABLISHED",
+                tcp,
+                ("192.0.2.1:50000", Some("203.0.113.7:443")),
+            ),
+            (
+                "  UDP    0.0.0.0:5353           *:*",
+                Some(Protocol::Udp),
+                ("0.0.0.0:5353", None),
+            ),
+            (
+                "LISTEN 0      5      0.0.0.0%t0:8090 0.0.0.0:*",
+                None,
+                ("0.0.0.0%t0:8090", None),
+            ),
+            (
+                "tcp   LISTEN 0      128        *:8081         *:*    users:((\"sshd\",pid=812,fd=3))",
+                tcp,
+                ("*:8081", None),
+            ),
+            (
+                "ESTAB 0 0 [::1]:22 [::1]:50022 timer:(keepalive,110min,0) cubic rto:204",
+                None,
+                ("[::1]:22", Some("[::1]:50022")),
+            ),
+            (
+                "tcp        0      0 0.0.0.0:22              0.0.0.0:*               LISTEN      812/sshd: /usr/sbin",
+                tcp,
+                ("0.0.0.0:22", None),
+            ),
+            (
+                "tcp6       0      0 :::22                   :::*                    LISTEN      812/sshd",
+                tcp,
+                ("[::]:22", None),
+            ),
+            ("sshd 812 root 3u IPv4 12345 0t0 TCP *:22 (LISTEN)", tcp, ("*:22", None)),
+            (
+                "ssh 813 me 3u IPv4 12346 0t0 TCP 192.0.2.1:50000->203.0.113.7:22 (ESTABLISHED)",
+                tcp,
+                ("192.0.2.1:50000", Some("203.0.113.7:22")),
+            ),
+            (
+                "192.0.2.1:50000 203.0.113.7:22",
+                None,
+                ("192.0.2.1:50000", Some("203.0.113.7:22")),
+            ),
+            (
+                "TCP 192.0.2.1:50000 example.org:ssh ESTABLISHED",
+                tcp,
+                ("192.0.2.1:50000", Some("example.org:22")),
+            ),
+        ] {
+            assert_eq!(
+                local(line),
+                (protocol, ends.0.to_owned(), ends.1.map(str::to_owned)),
+                "{line}"
+            );
+        }
+        for line in [
+            "nginx: master process",
+            "a b",
+            "LISTENING",
+            "tcp udp",
+            "nginx 127.0.0.1:80",
+        ] {
+            assert_eq!(pasted(line), None, "{line}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn arbitrary_words_never_panic(word in "\\PC{0,60}") {
+            let _ = endpoint(&word);
+            let _ = url(&word);
+            let _ = pasted(&word);
+        }
+
+        #[test]
+        fn what_is_printed_is_read_again(address: IpAddr, zone in proptest::option::of("[a-z][a-z0-9]{0,8}"), port in 1u16..) {
+            let end = Endpoint { host: Host::Address(address.to_canonical()), zone, port };
+            prop_assert_eq!(endpoint(&end.to_string()), Some(end));
+        }
+    }
+}
