@@ -175,22 +175,14 @@ impl OwnerSummary {
     /// is what `cap_sys_ptrace` grants. A program with file capabilities shows every user what root sees.
     pub fn advice(&self, program: &str) -> Option<String> {
         (self.of(NoOwner::NotPermitted { user: None }) > 0).then(|| {
-            let program = quoted(program);
+            let setcap: [&[u8]; 3] = [b"setcap", b"cap_sys_ptrace,cap_dac_read_search+ep", program.as_bytes()];
+            let setcap = crate::text::shell_command("sudo", &setcap);
             format!(
                 "the sockets of other users' processes show their owners only to root: use sudo, or allow it once for \
-                 all users with `sudo setcap cap_sys_ptrace,cap_dac_read_search+ep {program}`"
+                 all users with `{setcap}`"
             )
         })
     }
-}
-
-/// `path` as an argument of a shell command.
-fn quoted(path: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+".contains(c);
-    if !path.is_empty() && path.chars().all(plain) {
-        return path.to_owned();
-    }
-    format!("'{}'", path.replace('\'', r"'\''"))
 }
 
 #[cfg(test)]

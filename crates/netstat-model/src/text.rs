@@ -92,9 +92,12 @@ fn reads_as_byte(mut behind: &[u8]) -> bool {
     matches!(behind, [b'x', high, low, ..] if hex(high) && *high >= b'8' && hex(low))
 }
 
-/// A command as it is to be typed: `program` and its arguments, each quoted where a shell needs it.
+/// A command as it is to be typed into a shell: `program` and its arguments, each quoted where a shell needs it. Every command that is shown is
+/// made by this function.
+///
+/// Quotes do not keep a word that begins with `-` from being an option: names from outside belong after a `--`.
 pub fn shell_command(program: &str, arguments: &[&[u8]]) -> String {
-    let mut line = program.to_owned();
+    let mut line = shell_quoted(program.as_bytes());
     for argument in arguments {
         line.push(' ');
         // Options are left as they are.
@@ -207,7 +210,40 @@ mod tests {
         }
     }
 
+    #[test]
+    fn shell_command_quotes_program_and_arguments() {
+        assert_eq!(
+            shell_command("/opt/a b/x", &[b"--root=/a b", b"x$(id)"]),
+            "'/opt/a b/x' --'root=/a b' 'x$(id)'"
+        );
+        assert_eq!(
+            shell_command("ss", &[b"-K", b"--", b"[::1]", b"="]),
+            "ss -K -- '[::1]' ="
+        );
+    }
+
+    #[test]
+    fn names_cannot_break_out_of_their_quotes() {
+        assert_eq!(shell_quoted(b"ssh.service"), "ssh.service");
+        assert_eq!(shell_quoted(b"-rf"), "'-rf'");
+        assert_eq!(shell_quoted(b""), "''");
+        assert_eq!(shell_quoted(b"a'; rm -rf /; '"), r"'a'\''; rm -rf /; '\'''");
+        assert_eq!(shell_quoted(b"a\x1b[2J'\\"), r"$'a\x1b[2J\'\\'");
+    }
+
     proptest! {
+        #[test]
+        fn shell_quoted_word_comes_back_from_a_shell(word in prop::collection::vec(1u8.., 1..20)) {
+            // bash knows $'...', which POSIX has since 2024.
+            let Ok(output) = std::process::Command::new("bash")
+                .args(["-c", &format!("printf %s {}", shell_quoted(&word))])
+                .output()
+            else {
+                return Ok(());
+            };
+            prop_assert_eq!(output.stdout, word);
+        }
+
         #[test]
         fn never_a_control_character(bytes: Vec<u8>) {
             prop_assert!(escape(&bytes).chars().all(|c| !c.is_control() && is_plain(c)));

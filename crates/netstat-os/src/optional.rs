@@ -13,8 +13,8 @@ use netstat_model::packet_filter::PacketFilter;
 use netstat_model::{Component, Fact, Protocol, Socket, Why};
 
 use crate::{
-    Caught, Check, CheckArea, CheckStatus, EventSource, EventsAsk, NotDestroyed, PortTries, ProcessText, Refused,
-    Signal, SocketAsk, SocketList,
+    Caught, Check, CheckArea, CheckStatus, Confined, Confinement, EventSource, EventsAsk, NotDestroyed, PortTries,
+    ProcessText, Refused, Signal, SocketAsk, SocketList,
 };
 
 /// A file that a process has open.
@@ -91,6 +91,17 @@ pub trait Inspect {
     /// Why they cannot be read; [`Why::Gone`] when that process has ended.
     fn open_files(&mut self, pid: u32, start_ticks: u64) -> Result<Vec<OpenFile>, Why> {
         let _ = (pid, start_ticks);
+        Err(Why::NotSupported)
+    }
+
+    /// The regular file behind descriptor `number` of process `pid`, started at `start_ticks`, opened for reading anew: also one whose
+    /// name has been removed.
+    ///
+    /// # Errors
+    /// Why it cannot be opened; [`Why::Gone`] when that process has ended or has no such descriptor, [`Why::NotApplicable`] when it is no
+    /// regular file.
+    fn open_file(&mut self, pid: u32, start_ticks: u64, number: u32) -> Result<File, Why> {
+        let _ = (pid, start_ticks, number);
         Err(Why::NotSupported)
     }
 
@@ -218,6 +229,13 @@ pub trait Control {
     fn signal(&mut self, process: ProcessKey, signal: Signal) -> Result<(), Refused> {
         let _ = (process, signal);
         Err(Refused::not_supported())
+    }
+
+    /// Gives up what this process does not need, for the rest of its life. `None` where the system is not asked by a program of its
+    /// own process, which others may not confine.
+    fn confine(&mut self, how: &Confinement) -> Option<Confined> {
+        let _ = how;
+        None
     }
 
     /// Calls `notify` from a thread of its own for each signal that would end or stop this program, which the signal then no longer

@@ -88,6 +88,35 @@ fn set_mode(path: &Path, mode: u32) {
     std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
 }
 
+/// What is not compiled in (`.cargo/config.toml`) cannot be reached by a file that means harm.
+#[test]
+fn sqlite_has_no_full_text_search_no_r_trees_and_loads_no_extensions() {
+    let connection = Connection::open_in_memory().unwrap();
+    let mut statement = connection.prepare("PRAGMA compile_options").unwrap();
+    let options: Vec<String> = statement
+        .query_map([], |row| row.get(0))
+        .unwrap()
+        .map(Result::unwrap)
+        .collect();
+    for refused in [
+        "ENABLE_FTS3",
+        "ENABLE_FTS5",
+        "ENABLE_RTREE",
+        "ENABLE_DBSTAT_VTAB",
+        "ENABLE_STAT4",
+    ] {
+        assert!(!options.iter().any(|option| option.starts_with(refused)), "{options:?}");
+    }
+    assert!(
+        options.iter().any(|option| option == "OMIT_LOAD_EXTENSION"),
+        "{options:?}"
+    );
+    for module in ["fts3", "fts5", "rtree"] {
+        let made = connection.execute(&format!("CREATE VIRTUAL TABLE t USING {module}(a, b, c)"), []);
+        assert!(made.unwrap_err().to_string().contains("no such module"));
+    }
+}
+
 #[test]
 fn open_foreign_file_is_left_as_it_is_and_named() {
     let folder = tempfile::tempdir().unwrap();

@@ -16,6 +16,12 @@ const FAILURE: u8 = 1;
 const USAGE: u8 = 2;
 
 fn main() -> ExitCode {
+    if let Err(error) = netstat_os::lower_lent_capabilities() {
+        return complain(
+            FAILURE,
+            &format!("cannot give up the rights of this program's file: {error}"),
+        );
+    }
     let parsed = match registry::parse(std::env::args_os().skip(1)) {
         Ok(Parsed::Print(text)) => return written(io::stdout().write_all(text.as_bytes())),
         Ok(parsed) => parsed,
@@ -25,12 +31,17 @@ fn main() -> ExitCode {
         Ok(stdout) => stdout,
         Err(error) => return complain(FAILURE, &format!("standard output: {error}")),
     };
+    if !registry::needs_privileges(&parsed)
+        && let Err(error) = netstat_os::give_up_lent_capabilities()
+    {
+        return complain(FAILURE, &format!("cannot give up capabilities: {error}"));
+    }
     let mut replay = match registry::replay(&parsed) {
         Ok(replay) => replay,
         Err(why) => return complain(FAILURE, &why),
     };
     let clock = replay.as_ref().map(|replay| replay.clock.clone());
-    let mut native = netstat_os::Native::default();
+    let mut native = netstat_os::Native::of_whole_process();
     let mut context = Context {
         system: match &mut replay {
             Some(replay) => replay,

@@ -71,17 +71,32 @@ pub static COMMANDS: &[Command] = &[
     },
 ];
 
+/// Whether `parsed` asks the running system, so that capabilities of the program's file are of use. Else they are given up before any file is opened.
+pub fn needs_privileges(parsed: &Parsed) -> bool {
+    match parsed {
+        Parsed::Print(_) => false,
+        Parsed::Run(plan) => plan.replay.is_none(),
+        Parsed::Command(command, _) => {
+            replay_path(parsed).is_none() && !["history", "schema", "man", "completions"].contains(&command.name)
+        }
+    }
+}
+
+/// The file that `--replay` names.
+fn replay_path(parsed: &Parsed) -> Option<&PathBuf> {
+    match parsed {
+        Parsed::Run(plan) => plan.replay.as_ref(),
+        Parsed::Command(_, matches) => matches.try_get_one::<PathBuf>("snapshot").ok().flatten(),
+        Parsed::Print(_) => None,
+    }
+}
+
 /// The computer that `parsed` is to be answered from, where that is a snapshot: `--replay`.
 ///
 /// # Errors
 /// One sentence, when the file cannot be read or is no snapshot.
 pub fn replay(parsed: &Parsed) -> Result<Option<Replay>, String> {
-    let path = match parsed {
-        Parsed::Run(plan) => plan.replay.as_ref(),
-        Parsed::Command(_, matches) => matches.try_get_one::<PathBuf>("snapshot").ok().flatten(),
-        Parsed::Print(_) => None,
-    };
-    path.map(|path| snapshot::load(path)).transpose()
+    replay_path(parsed).map(|path| snapshot::load(path)).transpose()
 }
 
 /// The whole program, all commands under the classic switches: what completions and manual pages are made from.

@@ -758,12 +758,118 @@ fn a_bundle_keeps_what_would_be_lost() {
     let into = directory.path().join("public");
     let manifest = unpack(&bundle, &into);
     assert_eq!(manifest["redacted"], true);
-    assert_eq!(fs::read(into.join(format!("{pid}/environ"))).unwrap(), b"TOKEN=\0");
-    assert!(!into.join(format!("{pid}/cmdline")).exists());
+    assert!(!into.join(pid.to_string()).exists(), "nothing of the process is copied");
+    let missing = manifest["missing"].as_array().unwrap();
+    let program = missing
+        .iter()
+        .find(|entry| entry["name"] == format!("{pid}/exe"))
+        .unwrap();
+    assert_eq!(program["sha256"], sha256(&content));
     let all = fs::read(&bundle).unwrap();
     assert!(!all.windows(9).any(|bytes| bytes == b"hush-hush"));
     let cards: Value = serde_json::from_slice(&fs::read(into.join("cards.json")).unwrap()).unwrap();
     assert_eq!(cards["cards"][0]["process"]["arguments"], Value::Null);
+}
+
+/// A process is free to name any file in its arguments.
+#[test]
+fn bundle_file_that_only_arguments_name_is_not_copied() {
+    own_namespace!(Needs::PROCESSES);
+    let directory = tempfile::tempdir().unwrap();
+    let secret = directory.path().join("secret");
+    fs::write(&secret, "root:hush-hush").unwrap();
+    let mut command = Command::new("python3");
+    if !have("python3") {
+        return;
+    }
+    let script = directory.path().join("script.py");
+    let ready = directory.path().join("ready");
+    fs::write(&script, "import sys, time\nopen(sys.argv[1], 'w')\ntime.sleep(600)\n").unwrap();
+    let running = start(command.arg(&script).arg(&ready));
+    let pid = running.0.id();
+    eventually(|| ready.exists(), || "the script does not run".to_owned());
+    // Python has read its script and closed it; by now another file is there.
+    fs::rename(&secret, &script).unwrap();
+    let bundle = directory.path().join("evidence.tar");
+    inspect(&[&format!("pid:{pid}"), "--bundle", bundle.to_str().unwrap()]).success();
+    let into = directory.path().join("whole");
+    let manifest = unpack(&bundle, &into);
+    assert!(!fs::read(&bundle).unwrap().windows(9).any(|bytes| bytes == b"hush-hush"));
+    let missing = manifest["missing"].as_array().unwrap();
+    assert_eq!(missing[0]["name"], format!("{pid}/script"), "{manifest}");
+    assert_eq!(
+        missing[0]["why"],
+        "the process does not have it open: only its arguments name it"
+    );
+}
+
+#[test]
+fn bundle_script_that_the_shell_has_open_is_copied() {
+    own_namespace!(Needs::PROCESSES);
+    if !have("bash") {
+        return;
+    }
+    let directory = tempfile::tempdir().unwrap();
+    let script = directory.path().join("script.sh");
+    fs::write(&script, "read line\n").unwrap();
+    let running = start(Command::new("bash").arg(&script).stdin(Stdio::piped()));
+    let pid = running.0.id();
+    eventually(
+        || fs::read_link(format!("/proc/{pid}/fd/255")).is_ok_and(|path| path == script),
+        || "bash did not open its script".to_owned(),
+    );
+    let bundle = directory.path().join("evidence.tar");
+    inspect(&[&format!("pid:{pid}"), "--bundle", bundle.to_str().unwrap()]).success();
+    let into = directory.path().join("whole");
+    unpack(&bundle, &into);
+    assert_eq!(fs::read(into.join(format!("{pid}/script"))).unwrap(), b"read line\n");
+}
+
+/// A program of a few kilobytes that says it is three gigabytes long.
+#[test]
+fn bundle_holes_of_a_program_stay_holes_and_size_is_limited() {
+    own_namespace!(Needs::PROCESSES);
+    let directory = tempfile::tempdir().unwrap();
+    let program = directory.path().join("sparse");
+    fs::copy(fs::canonicalize("/bin/sleep").unwrap(), &program).unwrap();
+    let size = fs::metadata(&program).unwrap().len();
+    fs::OpenOptions::new()
+        .write(true)
+        .open(&program)
+        .unwrap()
+        .set_len(300 << 20)
+        .unwrap();
+    let running = start(Command::new(&program).arg("600"));
+    let pid = running.0.id();
+    let bundle = directory.path().join("evidence.tar");
+    inspect(&[&format!("pid:{pid}"), "--bundle", bundle.to_str().unwrap()]).success();
+    let length = fs::metadata(&bundle).unwrap().len();
+    assert!(length < size + (4 << 20), "{length} bytes");
+    let mut archive = tar::Archive::new(fs::File::open(&bundle).unwrap());
+    let name = format!("{pid}/exe");
+    let entry = archive.entries().unwrap().find_map(|entry| {
+        let entry = entry.unwrap();
+        (entry.path().unwrap() == Path::new(&name)).then_some(entry)
+    });
+    assert_eq!(entry.unwrap().size(), 300 << 20);
+    drop(running);
+
+    // Longer than anything that is copied.
+    fs::OpenOptions::new()
+        .write(true)
+        .open(&program)
+        .unwrap()
+        .set_len(20 << 30)
+        .unwrap();
+    let running = start(Command::new(&program).arg("600"));
+    let pid = running.0.id();
+    let bundle = directory.path().join("limited.tar");
+    inspect(&[&format!("pid:{pid}"), "--bundle", bundle.to_str().unwrap()]).success();
+    assert!(fs::metadata(&bundle).unwrap().len() < 4 << 20);
+    let manifest = unpack(&bundle, &directory.path().join("limited"));
+    let missing = manifest["missing"].as_array().unwrap();
+    let program = missing.iter().find(|entry| entry["name"] == format!("{pid}/exe"));
+    assert_eq!(program.unwrap()["why"], "it is too large", "{manifest}");
 }
 
 #[test]

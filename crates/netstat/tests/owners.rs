@@ -323,7 +323,7 @@ fn ports_by_process_begin_with_the_one_that_holds_most() {
         let pid = pid.to_string();
         let found = text
             .lines()
-            .position(|line| line.split_whitespace().any(|word| word == pid));
+            .position(|line| line.split_whitespace().nth(2) == Some(&pid));
         let at = found.unwrap_or_else(|| panic!("process {pid} in\n{text}"));
         (at, text.lines().nth(at).unwrap().split_whitespace().collect::<Vec<_>>())
     };

@@ -1,7 +1,9 @@
 //! The program is not what its package installed.
 
-use netstat_model::text::{escape_str, shell_command};
-use netstat_packages::packages::{Database, Match};
+use std::path::PathBuf;
+
+use netstat_model::text::escape_str;
+use netstat_packages::packages::Match;
 
 use crate::case::{Case, FileLook};
 use crate::files::Authority;
@@ -74,27 +76,12 @@ fn note(case: &Case<'_>, what: &str, look: &FileLook, recorded: &str, found: &st
 
 /// The command by which the package manager compares the file, in the root that the package is of.
 fn verify(case: &Case<'_>, look: &FileLook) -> String {
-    let name = look.package().map_or(&b""[..], |package| package.name.as_bytes());
     let root = match look.authority {
-        Authority::Own => "/".to_owned(),
-        _ => format!("/proc/{}/root", case.facts.pid),
+        Authority::Own => None,
+        _ => Some(PathBuf::from(format!("/proc/{}/root", case.facts.pid))),
     };
-    let own = look.authority == Authority::Own;
-    let with = |program: &str, option: &str, words: &[&[u8]]| {
-        let mut all: Vec<&[u8]> = Vec::new();
-        let joined = format!("{option}{root}");
-        if !own {
-            all.push(joined.as_bytes());
-        }
-        all.extend_from_slice(words);
-        shell_command(program, &all)
-    };
-    match look.package().map(|package| package.database) {
-        Some(Database::Rpm) => with("rpm", "--root=", &[b"-V", b"--", name]),
-        Some(Database::Apk) => with("apk", "--root=", &[b"audit", b"--system"]),
-        Some(Database::Pacman) => with("pacman", "--sysroot=", &[b"-Qkk", b"--", name]),
-        _ => with("dpkg", "--root=", &[b"--verify", name]),
-    }
+    look.package()
+        .map_or_else(String::new, |package| package.verify_command(root.as_deref()))
 }
 
 #[cfg(test)]

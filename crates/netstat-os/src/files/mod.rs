@@ -164,6 +164,15 @@ pub fn read_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize>
     native::read_at(file, buffer, offset)
 }
 
+/// Where the content of a regular file is, as ascending (offset, length) in bytes: what lies between reads as zeros and takes no room. At
+/// most `most` ranges; `None` when there are more. One range where the file system keeps no holes, or does not say.
+///
+/// # Errors
+/// The system's.
+pub fn data_ranges(file: &File, most: usize) -> io::Result<Option<Vec<(u64, u64)>>> {
+    native::data_ranges(file, most)
+}
+
 /// What the system says about an open file.
 ///
 /// # Errors

@@ -96,6 +96,39 @@ pub(super) fn read_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result
     file.read_at(buffer, offset)
 }
 
+#[cfg(any(target_os = "linux", target_os = "freebsd", target_os = "illumos"))]
+pub(super) fn data_ranges(file: &File, most: usize) -> io::Result<Option<Vec<(u64, u64)>>> {
+    use rustix::fs::{SeekFrom, seek};
+    let size = file.metadata()?.len();
+    let mut ranges = Vec::new();
+    let mut at = 0;
+    while at < size {
+        let start = match seek(file, SeekFrom::Data(at)) {
+            Ok(start) => start,
+            // Nothing but a hole follows.
+            Err(Errno::NXIO) => break,
+            Err(Errno::INVAL | Errno::OPNOTSUPP) => return Ok(Some(vec![(0, size)])),
+            Err(error) => return Err(error.into()),
+        };
+        let end = seek(file, SeekFrom::Hole(start))?.min(size);
+        if end <= start {
+            // It became shorter meanwhile.
+            break;
+        }
+        if ranges.len() == most {
+            return Ok(None);
+        }
+        ranges.push((start, end - start));
+        at = end;
+    }
+    Ok(Some(ranges))
+}
+
+#[cfg(not(any(target_os = "linux", target_os = "freebsd", target_os = "illumos")))]
+pub(super) fn data_ranges(file: &File, _: usize) -> io::Result<Option<Vec<(u64, u64)>>> {
+    Ok(Some(vec![(0, file.metadata()?.len())]))
+}
+
 pub(super) fn facts(metadata: &Metadata) -> io::Result<FileFacts> {
     let time = |seconds: i64, nanoseconds: i64| FileTime {
         seconds,

@@ -71,6 +71,10 @@ pub(super) fn read_at(_: &File, _: &mut [u8], _: u64) -> io::Result<usize> {
     unsupported()
 }
 
+pub(super) fn data_ranges(file: &File, _: usize) -> io::Result<Option<Vec<(u64, u64)>>> {
+    Ok(Some(vec![(0, file.metadata()?.len())]))
+}
+
 pub(super) fn facts(_: &Metadata) -> io::Result<FileFacts> {
     unsupported()
 }

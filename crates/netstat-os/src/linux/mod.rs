@@ -4,6 +4,7 @@ mod bpf;
 pub(crate) mod capabilities;
 mod cgroups;
 mod checks;
+pub(crate) mod confine;
 pub mod counters;
 mod events;
 mod file_locks;
@@ -20,6 +21,7 @@ pub mod owners;
 pub mod owners_ebpf;
 pub mod packet_filter;
 mod port_probe;
+pub(crate) mod privilege;
 pub mod process;
 pub mod routes;
 mod socket_origin;
@@ -41,6 +43,12 @@ pub fn boot_id() -> std::io::Result<String> {
     Ok(std::fs::read_to_string("/proc/sys/kernel/random/boot_id")?
         .trim()
         .to_owned())
+}
+
+/// The command that mounts the process list at `place`.
+fn mount_proc(place: &std::path::Path) -> String {
+    let place = place.as_os_str().as_encoded_bytes();
+    netstat_model::text::shell_command("mount", &[b"-t", b"proc", b"proc", place])
 }
 
 /// What the control group at `path`, below the root of version 2, stands for: units and containers, outermost first.

@@ -21,12 +21,12 @@ use super::metrics::FigureReader;
 use super::owner_source::OwnerFinder;
 use super::process::ProcessReader;
 use super::sockets::{SocketReader, lists_bound_ports};
-use super::{cgroups, checks, counters, packet_filter, port_probe, routes, users};
+use super::{cgroups, checks, counters, packet_filter, port_probe, privilege, routes, users};
 use crate::accounts::Accounts;
 use crate::{
-    Caught, Check, Checkup, Control, EventSource, Events, EventsAsk, FileSystemSpace, Firewall, Inspect, Integrity,
-    MetricsAsk, NoProcess, NotDestroyed, OpenFile, OwnersAsk, OwnersFound, PortTries, ProcessAsk, ProcessText, Refused,
-    RefusedKind, Signal, SocketAsk, SocketList, System,
+    Caught, Check, Checkup, Confined, Confinement, Control, EventSource, Events, EventsAsk, FileSystemSpace, Firewall,
+    Inspect, Integrity, MetricsAsk, NoProcess, NotDestroyed, OpenFile, OwnersAsk, OwnersFound, PortTries, ProcessAsk,
+    ProcessText, Refused, RefusedKind, Signal, SocketAsk, SocketList, System,
 };
 
 /// A failure of netlink as the caller gets it.
@@ -48,6 +48,17 @@ pub struct Linux {
     figures: FigureReader,
     accounts: Accounts,
     processes: ProcessReader,
+    whole_process: bool,
+}
+
+impl Linux {
+    /// The system of a program that is a process of its own: the only one that [`Control::confine`] confines.
+    pub fn of_whole_process() -> Self {
+        Linux {
+            whole_process: true,
+            ..Linux::default()
+        }
+    }
 }
 
 impl Default for Linux {
@@ -60,6 +71,7 @@ impl Default for Linux {
             accounts: Accounts::default(),
             processes: ProcessReader::new(&proc),
             proc,
+            whole_process: false,
         }
     }
 }
@@ -106,47 +118,58 @@ impl System for Linux {
     }
 
     fn interface_name(&mut self, namespace: u32, index: u32) -> Option<Vec<u8>> {
+        let _raised = privilege::raised();
         self.sockets.interface_name(namespace, index)
     }
 
     fn own_addresses(&mut self) -> Result<Vec<(IpAddr, u32)>, Refused> {
+        let _raised = privilege::raised();
         let addresses = routes::addresses().map_err(netlink_refused)?;
         Ok(addresses.rows.iter().map(|own| (own.address, own.interface)).collect())
     }
 
     fn sockets(&mut self, ask: &SocketAsk, list: &mut SocketList) {
+        let _raised = privilege::raised();
         self.sockets.read(ask, list);
     }
 
     fn each_socket(&mut self, ask: &SocketAsk, list: &mut SocketList, visit: &mut dyn FnMut(Socket)) {
+        let _raised = privilege::raised();
         self.sockets.each(ask, list, visit);
     }
 
     fn progress(&mut self, cookies: &HashSet<u64>, all_namespaces: bool) -> Vec<Transfer> {
+        let _raised = privilege::raised();
         self.sockets.progress(cookies, all_namespaces)
     }
 
     fn owners(&mut self, sockets: &[Socket], ask: &OwnersAsk) -> Result<OwnersFound, Refused> {
+        let _raised = privilege::raised();
         self.owners.find(sockets, ask, &mut self.sockets)
     }
 
     fn processes(&mut self) -> Result<Vec<u32>, Refused> {
+        let _raised = privilege::raised();
         self.processes.list()
     }
 
     fn process(&mut self, pid: u32, ask: &ProcessAsk) -> Result<ProcessFacts, NoProcess> {
+        let _raised = privilege::raised();
         self.processes.read(pid, ask)
     }
 
     fn protocol_statistics(&mut self, blocks: BlockSet, further: bool) -> (ProtocolStatistics, Vec<Limit>) {
+        let _raised = privilege::raised();
         counters::protocol_statistics(&self.proc, counters::Wanted { blocks, further })
     }
 
     fn interface_statistics(&mut self) -> (InterfaceStatistics, Vec<Limit>) {
+        let _raised = privilege::raised();
         counters::interface_statistics(&self.proc)
     }
 
     fn metrics(&mut self, ask: &MetricsAsk) -> Metrics {
+        let _raised = privilege::raised();
         self.figures.read(ask)
     }
 
@@ -155,6 +178,7 @@ impl System for Linux {
     }
 
     fn route_to(&mut self, query: &RouteQuery) -> Result<RouteAnswer, Refused> {
+        let _raised = privilege::raised();
         routes::way(query).map_err(netlink_refused)
     }
 
@@ -169,6 +193,7 @@ impl System for Linux {
     }
 
     fn routes(&mut self, tables: TableSelection) -> RouteListing {
+        let _raised = privilege::raised();
         routes::listing(tables)
     }
 }
@@ -179,6 +204,7 @@ impl Inspect for Linux {
     }
 
     fn cgroup_paths(&mut self) -> HashMap<u64, Vec<u8>> {
+        let _raised = privilege::raised();
         cgroups::paths(&self.proc)
     }
 
@@ -195,7 +221,12 @@ impl Inspect for Linux {
     }
 
     fn open_files(&mut self, pid: u32, start_ticks: u64) -> Result<Vec<OpenFile>, Why> {
+        let _raised = privilege::raised();
         self.processes.open_files(pid, start_ticks)
+    }
+
+    fn open_file(&mut self, pid: u32, start_ticks: u64, number: u32) -> Result<File, Why> {
+        self.processes.open_file(pid, start_ticks, number)
     }
 
     fn file_systems(&mut self) -> Result<Vec<FileSystemSpace>, Why> {
@@ -216,18 +247,21 @@ impl Inspect for Linux {
 
 impl Events for Linux {
     fn events(&mut self, ask: &EventsAsk) -> Result<Box<dyn EventSource>, Refused> {
+        let _raised = privilege::raised();
         Ok(Box::new(Watch::open(&self.proc, ask)?))
     }
 }
 
 impl Firewall for Linux {
     fn packet_filter(&mut self) -> PacketFilter {
+        let _raised = privilege::raised();
         packet_filter::packet_filter(&self.proc)
     }
 }
 
 impl Integrity for Linux {
     fn sockets_as_text(&mut self, ask: &SocketAsk, list: &mut SocketList) -> Result<(), Refused> {
+        let _raised = privilege::raised();
         self.sockets.read_as_text(ask, list)
     }
 
@@ -240,6 +274,7 @@ impl Integrity for Linux {
     }
 
     fn promiscuous(&mut self) -> Result<Vec<(Vec<u8>, u32)>, Refused> {
+        let _raised = privilege::raised();
         let found = routes::promiscuous().map_err(netlink_refused)?;
         Ok(found.rows)
     }
@@ -259,6 +294,10 @@ impl Control for Linux {
 
     fn signal(&mut self, process: ProcessKey, signal: Signal) -> Result<(), Refused> {
         self.figures.signal(process, signal)
+    }
+
+    fn confine(&mut self, how: &Confinement) -> Option<Confined> {
+        self.whole_process.then(|| crate::confine(how))
     }
 
     fn catch_signals(&mut self, notify: Box<dyn FnMut(Caught) + Send>) -> io::Result<()> {

@@ -19,6 +19,14 @@ use crate::{
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Unsupported;
 
+#[cfg_attr(target_os = "linux", expect(dead_code, reason = "only its tests run here"))]
+impl Unsupported {
+    /// The system of a program that is a process of its own.
+    pub fn of_whole_process() -> Self {
+        Unsupported
+    }
+}
+
 /// What is missing: all of `what`.
 fn missing(what: &str) -> Limit {
     Limit {

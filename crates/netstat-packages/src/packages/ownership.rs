@@ -1,8 +1,9 @@
 //! What is known about the owner of a file.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
+use netstat_model::text::shell_command;
 use netstat_model::{Fact, Why};
 
 use super::origin::Origin;
@@ -68,6 +69,25 @@ impl Package {
     /// may since have been replaced.
     pub fn installed_since(&self, moment: SystemTime) -> Fact<bool> {
         self.installed.map(|installed| installed > moment)
+    }
+
+    /// The command by which the package manager compares the package's files with its database: that of the caller's own root, or of
+    /// the directory `root`. It runs nothing that the package brings.
+    pub fn verify_command(&self, root: Option<&Path>) -> String {
+        let (program, root_option, rest): (_, _, &[&[u8]]) = match self.database {
+            Database::Dpkg => ("dpkg", "--root=", &[b"--verify"]),
+            Database::Rpm => ("rpm", "--root=", &[b"-V", b"--noscripts", b"--"]),
+            Database::Apk => ("apk", "--root=", &[b"audit", b"--packages", b"--"]),
+            Database::Pacman => ("pacman", "--sysroot=", &[b"-Qkk", b"--"]),
+        };
+        let root = root.map(|root| [root_option.as_bytes(), root.as_os_str().as_encoded_bytes()].concat());
+        let words: Vec<&[u8]> = root.iter().map(Vec::as_slice).chain(rest.iter().copied()).collect();
+        // dpkg takes no "--" before names; names of its packages begin with a letter or digit (deb-control(5)).
+        let name = self.name.as_bytes();
+        match name.first() {
+            Some(first) if *first != b'-' => shell_command(program, &[words.as_slice(), &[name]].concat()),
+            _ => shell_command(program, &words),
+        }
     }
 }
 

@@ -191,7 +191,9 @@ impl Line {
                 Some([first, ..]) => first.to_string(),
                 _ => name.to_ascii_uppercase(),
             });
+        let is_optional = option.get_num_args().is_some_and(|number| number.min_values() == 0);
         let value = match (value_name, value) {
+            (Some(_), None) if is_optional => None,
             (None, Some(_)) => {
                 return Err(UsageError::new(format!(
                     "--{name} takes no value, but {} gives one",

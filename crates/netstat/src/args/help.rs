@@ -146,7 +146,12 @@ fn value(arg: &Arg) -> String {
         .get_value_names()
         .filter(|_| arg.get_action().takes_values())
         .unwrap_or_default();
-    names.iter().map(|name| format!(" {name}")).collect()
+    let is_optional = arg.get_num_args().is_some_and(|number| number.min_values() == 0);
+    let shown = |name| match is_optional {
+        true => format!("[={name}]"),
+        false => format!(" {name}"),
+    };
+    names.iter().map(shown).collect()
 }
 
 fn text(arg: &Arg) -> String {
@@ -258,7 +263,7 @@ mod tests {
                 .unwrap()
                 .split_whitespace()
                 .collect();
-            let long = *words.iter().find(named).unwrap();
+            let long = words.iter().find(named).unwrap().split('[').next().unwrap();
             let value = match words.last().unwrap() {
                 &"NAME" if long == "--protocol" => "tcp",
                 &"NAME" => "main",
@@ -279,7 +284,7 @@ mod tests {
                 &"WHEN" => "never",
                 &"N" => "3",
                 word => {
-                    assert_eq!(*word, long, "an unknown value in {line:?}");
+                    assert_eq!(word.split('[').next(), Some(long), "an unknown value in {line:?}");
                     ""
                 }
             };

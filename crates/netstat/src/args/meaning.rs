@@ -77,7 +77,7 @@ fn refuse_mixtures(plan: &Plan) -> Result<(), UsageError> {
         return Ok(());
     };
     match plan.format {
-        Format::Csv if plan.statistics.is_some() || plan.groups || plan.processes => {
+        Format::Csv(_) if plan.statistics.is_some() || plan.groups || plan.processes => {
             let part = match (plan.statistics.is_some(), plan.groups) {
                 (true, _) => "-s",
                 (false, true) => "-g",
@@ -87,12 +87,12 @@ fn refuse_mixtures(plan: &Plan) -> Result<(), UsageError> {
                 "--csv is for the connection list, -e and -r; {part} has --json"
             ))
         }
-        Format::Csv if parts.len() > 1 => refuse(format!(
+        Format::Csv(_) if parts.len() > 1 => refuse(format!(
             "--csv has one kind of rows, not those of {} together",
             parts.join(" and ")
         )),
-        Format::Csv | Format::NdJson if plan.list.is_some() => {
-            let format = if plan.format == Format::Csv {
+        Format::Csv(_) | Format::NdJson if plan.list.is_some() => {
+            let format = if matches!(plan.format, Format::Csv(_)) {
                 "--csv"
             } else {
                 "--ndjson"
@@ -140,7 +140,7 @@ fn refuse_contradictions(raw: &RawArgs) -> Result<(), UsageError> {
     }
     let shapes_of_lists = [
         (raw.json, "--json (use --ndjson)"),
-        (raw.csv, "--csv (use --ndjson)"),
+        (raw.csv.is_some(), "--csv (use --ndjson)"),
         (raw.interval.is_some(), "the interval"),
         (raw.count.is_some(), "--count"),
         (raw.changes, "--changes"),
@@ -236,7 +236,7 @@ fn refuse_way(raw: &RawArgs) -> Result<(), UsageError> {
     if raw.table.is_some() {
         return refuse("--to and --table do not go together: the system chooses the table");
     }
-    if raw.csv {
+    if raw.csv.is_some() {
         return refuse("--to has no CSV form; use --json");
     }
     match raw.from {
@@ -301,7 +301,7 @@ fn format(raw: &RawArgs) -> Result<Format, UsageError> {
     let formats = [
         (raw.json, "--json", Format::Json),
         (raw.ndjson, "--ndjson", Format::NdJson),
-        (raw.csv, "--csv", Format::Csv),
+        (raw.csv.is_some(), "--csv", Format::Csv(raw.csv.unwrap_or_default())),
     ];
     let mut asked = formats.into_iter().filter(|(is, ..)| *is);
     match (asked.next(), asked.next()) {

@@ -13,6 +13,8 @@ use netstat_model::columns::{Column, Sockets};
 
 use super::error::UsageError;
 use super::filter::{FILTERS, FilterArgs};
+use crate::output::rows::csv::CsvStyle;
+
 use super::shape::{self, ColorChoice, ColumnList, SortKey};
 use super::token::Token;
 use super::values::{self, OwnerMethod, ProtocolName};
@@ -102,9 +104,9 @@ pub(super) struct RawArgs {
     /// one JSON object per row
     #[arg(long, help_heading = FORMAT)]
     pub(super) ndjson: bool,
-    /// comma-separated values
-    #[arg(long, help_heading = FORMAT)]
-    pub(super) csv: bool,
+    /// comma-separated values; safe: no text that a spreadsheet would calculate
+    #[arg(long, value_name = "STYLE", value_enum, num_args = 0..=1, require_equals = true, default_missing_value = "plain", help_heading = FORMAT)]
+    pub(super) csv: Option<CsvStyle>,
     /// colours: auto (on a terminal, unless NO_COLOR is set), always or never
     #[arg(long, value_name = "WHEN", value_enum, ignore_case = true, hide_possible_values = true, help_heading = FORMAT)]
     pub(super) color: Option<ColorChoice>,

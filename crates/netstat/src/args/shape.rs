@@ -7,6 +7,7 @@ use netstat_model::columns::{self, Column, Sockets, Table};
 
 use super::error::quoted;
 use super::similar;
+use crate::output::rows::csv::CsvStyle;
 
 /// In which form a listing is printed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -19,7 +20,7 @@ pub enum Format {
     /// One JSON object a row.
     NdJson,
     /// Comma-separated values.
-    Csv,
+    Csv(CsvStyle),
 }
 
 /// When colours are used.

@@ -106,6 +106,11 @@ impl StoreArgs {
             .ok_or_else(|| Failure::Usage("HOME is not set; name the record file with --store PATH".to_owned()))
     }
 
+    /// Whether it is asked over the network.
+    pub(crate) fn needs_network(&self) -> bool {
+        self.fleet_address().is_some()
+    }
+
     /// What was typed, where it is meant as the address of a fleet's store.
     fn fleet_address(&self) -> Option<&str> {
         let text = self.store.as_deref()?.to_str()?;

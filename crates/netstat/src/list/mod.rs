@@ -140,7 +140,7 @@ impl<'a, 's> Job<'a, 's> {
         // For the names of tables and interfaces, and for the rules.
         let listing = self.context.system.routes(TableSelection::All);
         match self.plan.format {
-            Format::Text | Format::Csv => classic::routes::write_way(self.context.out, &query, &answer, &listing)?,
+            Format::Text | Format::Csv(_) => classic::routes::write_way(self.context.out, &query, &answer, &listing)?,
             Format::Json | Format::NdJson => {
                 let value = json::routes::way(&query, &answer, &listing);
                 self.front.member("route_to", &value);
@@ -174,14 +174,14 @@ impl<'a, 's> Job<'a, 's> {
             drop(progress);
             self.incomplete |= listing.ipv4.why().is_some() && listing.interfaces.why().is_some();
             match self.plan.format {
-                Format::Text | Format::Csv if not_supported(&listing.limits) => {}
+                Format::Text | Format::Csv(_) if not_supported(&listing.limits) => {}
                 Format::Text => {
                     let options = classic::routes::RoutesOptions { table: self.tables };
                     classic::routes::write(self.context.out, &listing, &options)?;
                 }
-                Format::Csv => {
+                Format::Csv(style) => {
                     let grid = json::routes::grid(&listing);
-                    crate::output::rows::csv::write(self.context.out, &grid, self.prints == 0)?;
+                    crate::output::rows::csv::write(self.context.out, &grid, self.prints == 0, style)?;
                 }
                 Format::Json | Format::NdJson => {
                     let value = json::routes::value(&mut self.front, &listing);
@@ -205,7 +205,7 @@ impl<'a, 's> Job<'a, 's> {
         if self.plan.groups {
             self.print_groups()?;
         }
-        if not_supported(&self.sockets.limits) && matches!(self.plan.format, Format::Text | Format::Csv) {
+        if not_supported(&self.sockets.limits) && matches!(self.plan.format, Format::Text | Format::Csv(_)) {
             self.diagnostics.limits(self.sockets.limits.drain(..));
         } else {
             let published = self.published()?;
@@ -277,13 +277,13 @@ impl<'a, 's> Job<'a, 's> {
             .rates
             .then(|| InterfaceRates::between(self.interfaces.as_ref(), &interfaces));
         match self.plan.format {
-            Format::Text | Format::Csv if not_supported(&limits) => {}
+            Format::Text | Format::Csv(_) if not_supported(&limits) => {}
             Format::Text => {
                 classic::ethernet::write(self.context.out, &interfaces, ethernet.per_interface, rates.as_ref())?
             }
-            Format::Csv => {
+            Format::Csv(style) => {
                 let grid = json::ethernet::grid(&interfaces, rates.as_ref());
-                crate::output::rows::csv::write(self.context.out, &grid, self.prints == 0)?;
+                crate::output::rows::csv::write(self.context.out, &grid, self.prints == 0, style)?;
             }
             Format::Json | Format::NdJson => {
                 let value = json::ethernet::value(&mut self.front, &interfaces, rates.as_ref());
@@ -330,7 +330,7 @@ impl<'a, 's> Job<'a, 's> {
             .plan
             .rates
             .then(|| ProtocolRates::between(self.protocols.as_ref(), &protocols));
-        if not_supported(&limits) && matches!(self.plan.format, Format::Text | Format::Csv) {
+        if not_supported(&limits) && matches!(self.plan.format, Format::Text | Format::Csv(_)) {
             // The diagnostics say it.
         } else if self.plan.format == Format::Text {
             let options = classic::statistics::StatisticsOptions {

@@ -39,10 +39,10 @@ pub(super) fn write_grid(
             table::write(context.out, grid, layout, widths)?;
         }
         // Where prints follow each other, a row says which it belongs to.
-        Format::Csv if plan.interval.is_some() => {
-            rows::csv::write(context.out, &Timed::new(grid, time), prints == 0)?;
+        Format::Csv(style) if plan.interval.is_some() => {
+            rows::csv::write(context.out, &Timed::new(grid, time), prints == 0, style)?;
         }
-        Format::Csv => rows::csv::write(context.out, grid, prints == 0)?,
+        Format::Csv(style) => rows::csv::write(context.out, grid, prints == 0, style)?,
         Format::NdJson => rows::json::write_lines(context.out, &Timed::new(grid, time))?,
         Format::Json => write_document(context, grid, beside, time)?,
     }

@@ -290,6 +290,7 @@ impl Lister {
                 color,
                 width: None,
                 bare: self.prints > 0,
+                for_people: false,
             };
             write_grid(plan, context, &grid, &layout, &mut self.widths, self.prints, beside)?;
             self.before = Some(seen);
@@ -338,6 +339,7 @@ impl Lister {
             color,
             width: context.screen.width.filter(|_| context.screen.terminal),
             bare: false,
+            for_people: false,
         };
         if list.group.is_empty() {
             return write_grid(plan, context, &grid, &layout, &mut self.widths, self.prints, beside);

@@ -205,8 +205,7 @@ fn unreadable(proc: &Path, name: &str, what: &str, error: &io::Error) -> Limit {
     Limit {
         what: format!("{what} are missing"),
         why: format!("{}: {error}", proc.join("net").join(name).display()),
-        remedy: (error.kind() == io::ErrorKind::NotFound && !mounted)
-            .then(|| format!("mount -t proc proc {}", proc.display())),
+        remedy: (error.kind() == io::ErrorKind::NotFound && !mounted).then(|| super::super::mount_proc(proc)),
     }
 }
 

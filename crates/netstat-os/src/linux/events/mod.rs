@@ -493,6 +493,7 @@ impl EventSource for Watch {
     }
 
     fn next(&mut self, limit: Duration, visit: &mut dyn FnMut(Event)) -> Result<(), Refused> {
+        let _raised = crate::linux::privilege::raised();
         let start = Instant::now();
         let polls = self.tracer.is_none() || !self.tracer.as_ref().is_some_and(|tracer| tracer.sight().uses);
         if self.live.round > 0 {

@@ -258,7 +258,7 @@ impl OwnerReader {
                 ),
                 None => format!("there is no process list at {root}"),
             },
-            remedy: Some(format!("mount -t proc proc {root}")),
+            remedy: Some(super::mount_proc(&self.root)),
         }
     }
 }

@@ -21,6 +21,7 @@ use super::{fact, failed, why_optional};
 use crate::linux::owners::process::{ProcessDir, small_number, why};
 use crate::linux::owners::table::BUFFER;
 use crate::linux::owners::{components, parse_stat};
+use crate::linux::privilege;
 use crate::{DescriptorsAsk, NoProcess, ProcessAsk};
 
 /// `(uid_t)-1` in `/proc/PID/loginuid`: the process stems from no login (proc_pid_loginuid(5)).
@@ -115,6 +116,8 @@ impl<'a> Look<'a> {
             facts.arguments = fact(dir.text(c"cmdline", &mut text)).map(|()| parse_arguments(&text));
         }
         if self.ask.environment {
+            // It may hold secrets: whoever may not read it himself does not get it from here.
+            let _own = privilege::callers_own();
             facts.environment = fact(dir.text(c"environ", &mut text)).map(|()| parse_environment(&text));
         }
         if self.ask.program {

@@ -24,6 +24,7 @@ use rustix::io::Errno;
 use super::owners::process::{ProcessDir, why};
 use super::owners::table::process_ids;
 use super::owners::{hidden, parse_stat};
+use super::privilege;
 use crate::{NoProcess, ProcessAsk, Refused};
 
 pub use status::{Status, parse_status};
@@ -96,6 +97,7 @@ impl ProcessReader {
     /// # Errors
     /// Why it cannot be opened; [`Why::Gone`] when that process has ended.
     pub fn program_file(&mut self, pid: u32, start_ticks: u64) -> Result<File, Why> {
+        let _links = privilege::links_only();
         let dir = self.same(pid, start_ticks)?;
         let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
         openat(dir.as_fd(), c"exe", flags, Mode::empty())
@@ -141,6 +143,28 @@ impl ProcessReader {
     pub fn open_files(&mut self, pid: u32, start_ticks: u64) -> Result<Vec<crate::OpenFile>, Why> {
         let dir = self.same(pid, start_ticks)?;
         open_files::read(&dir).map_err(why)
+    }
+
+    /// The plain file behind a descriptor of process `pid`, started at `start_ticks`.
+    ///
+    /// # Errors
+    /// Why it cannot be opened; [`Why::NotApplicable`] when it is no plain file.
+    pub fn open_file(&mut self, pid: u32, start_ticks: u64, number: u32) -> Result<File, Why> {
+        let _links = privilege::links_only();
+        let dir = self.same(pid, start_ticks)?;
+        let name = format!("fd/{number}");
+        let is_plain = |file: &OwnedFd| rustix::fs::fstat(file).map(|stat| program::file_facts(&stat).is_file());
+        // Examined before it is opened for reading: opening a device may do something.
+        let place = openat(dir.as_fd(), &name, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).map_err(why)?;
+        if !is_plain(&place).map_err(why)? {
+            return Err(Why::NotApplicable);
+        }
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
+        let file = openat(dir.as_fd(), &name, flags, Mode::empty()).map_err(why)?;
+        match is_plain(&file).map_err(why)? {
+            true => Ok(File::from(file)),
+            false => Err(Why::NotApplicable),
+        }
     }
 
     /// The directory of process `pid` if it is the one that started at `start_ticks`.

@@ -11,6 +11,7 @@ use rustix::io::Errno;
 use super::fact;
 use super::texts::{DELETED, memory_name};
 use crate::linux::owners::process::{ProcessDir, why};
+use crate::linux::privilege;
 
 /// The program of the process, from `/proc/PID/exe`. `directories` has those above it looked at, too.
 pub(super) fn read(dir: &ProcessDir, directories: bool, text: &mut Vec<u8>) -> Fact<Program> {
@@ -42,6 +43,8 @@ pub(super) fn read(dir: &ProcessDir, directories: bool, text: &mut Vec<u8>) -> F
         });
     }
     let views = Views::of(dir);
+    // The process chooses what lies at its paths.
+    let _links = privilege::links_only();
     let marked = reported.strip_suffix(DELETED);
     let (view, current) = views.find(&reported, running);
     let same = is_same(running, current);
@@ -150,8 +153,7 @@ fn in_root(root: &OwnedFd, path: &[u8], flags: OFlags) -> Result<OwnedFd, Errno>
 /// # Errors
 /// Why it is not known; [`Why::Gone`] when nothing stands there.
 pub fn file_status(root: &std::path::Path, path: &[u8]) -> Result<FileFacts, Why> {
-    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let root = rustix::fs::openat(rustix::fs::CWD, root, flags, Mode::empty()).map_err(why)?;
+    let root = open_root(root).map_err(why)?;
     let place = in_root(&root, path, OFlags::PATH).map_err(why)?;
     fstat(&place).map(|stat| file_facts(&stat)).map_err(why)
 }
@@ -163,8 +165,7 @@ pub fn file_status(root: &std::path::Path, path: &[u8]) -> Result<FileFacts, Why
 /// Why it cannot be read; [`Why::NotApplicable`] when it is no plain file.
 pub fn file_beginning(root: &std::path::Path, path: &[u8], limit: usize) -> Result<Vec<u8>, Why> {
     use std::io::Read;
-    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    let root = rustix::fs::openat(rustix::fs::CWD, root, flags, Mode::empty()).map_err(why)?;
+    let root = open_root(root).map_err(why)?;
     let file = open_plain(&root, path)?;
     let mut content = Vec::new();
     match file.take(limit as u64).read_to_end(&mut content) {
@@ -173,8 +174,21 @@ pub fn file_beginning(root: &std::path::Path, path: &[u8], limit: usize) -> Resu
     }
 }
 
-/// Opens the plain file at `path` in the view of a process; a relative path counts from its working directory.
+/// Opens the root directory of a process, or another directory; what is below it is opened with the caller's own rights.
+fn open_root(root: &std::path::Path) -> Result<OwnedFd, Errno> {
+    let _links = privilege::links_only();
+    openat(
+        CWD,
+        root,
+        OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC,
+        Mode::empty(),
+    )
+}
+
+/// Opens the plain file at `path` in the view of a process; a relative path counts from its working directory. Any process may name any
+/// file: it is opened with the caller's own rights, whatever the program's file lends.
 pub(super) fn open_in_view(dir: &ProcessDir, path: &[u8]) -> Result<File, Why> {
+    let links = privilege::links_only();
     let mut whole = Vec::new();
     if !path.starts_with(b"/") {
         dir.link(c"cwd", &mut whole).map_err(why)?;
@@ -183,6 +197,7 @@ pub(super) fn open_in_view(dir: &ProcessDir, path: &[u8]) -> Result<File, Why> {
     whole.extend_from_slice(path);
     let views = Views::of(dir);
     let root = views.process.as_ref().map_err(|error| why(*error))?;
+    drop(links);
     open_plain(root, &whole)
 }
 

@@ -14,7 +14,7 @@ use std::time::Duration;
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser};
 use netstat_model::text::escape_str;
 use netstat_model::{Filter, Limit, Owner, OwnerSummary};
-use netstat_os::{OwnersAsk, SocketList};
+use netstat_os::{Confinement, OwnersAsk, SocketList};
 use netstat_packages::blocklist::BlockList;
 use serde_json::{Value, json};
 
@@ -178,6 +178,11 @@ fn run(matches: &ArgMatches, context: &mut Context<'_>) -> Result<Outcome, Failu
     }
     let mut diagnostics = Diagnostics::default();
     let filter = names::resolved(&words.filter.filter(), context, Duration::from_secs(5))?;
+    context.system.confine(&Confinement {
+        // Ports are tried by binding internet sockets.
+        network: words.probe_ports || words.store.needs_network(),
+        ..Confinement::default()
+    });
     let block = block_lists(&words.blocklist, context, &mut diagnostics)?;
     let progress = Progress::start(context.terminal, "reading sockets");
     let mut list = SocketList::default();

@@ -80,7 +80,7 @@ fn print(
 ) -> Result<Outcome, Failure> {
     grid.rows.truncate(args.top.unwrap_or(usize::MAX));
     match args.format() {
-        Format::Csv => rows::csv::write(context.out, grid, true)?,
+        Format::Csv(style) => rows::csv::write(context.out, grid, true, style)?,
         Format::NdJson => rows::json::write_lines(context.out, grid)?,
         Format::Json => {
             let host = context.system.computer_name();
@@ -95,6 +95,7 @@ fn print(
                 color: false,
                 width: context.screen.width,
                 bare: false,
+                for_people: true,
             };
             table::write(context.out, grid, &layout, &mut Widths::default())?;
         }
@@ -193,7 +194,7 @@ pub(super) fn status(args: &FleetCommand, client: &Client, context: &mut Context
     let status = checked(client, |client| status::status(client, args.late_after.as_secs()))?;
     match args.format() {
         Format::Text => status_text(&status, args, client, context.out)?,
-        Format::Csv | Format::NdJson => {
+        Format::Csv(_) | Format::NdJson => {
             return Err(Failure::Usage("fleet status is text or --json".to_owned()));
         }
         _ => {

@@ -10,6 +10,7 @@ use netstat_fleet::findings::FindingKind;
 use crate::args::shape::{self, Format};
 use crate::args::store::{FleetArgs, address};
 use crate::args::units::{self, When};
+use crate::output::rows::csv::CsvStyle;
 
 /// Set up and watch the ClickHouse to which many computers send their connections
 #[derive(Parser, Debug)]
@@ -83,9 +84,9 @@ pub(super) struct FleetCommand {
     /// one JSON object per line
     #[arg(long, conflicts_with = "csv")]
     pub(super) ndjson: bool,
-    /// comma-separated values
-    #[arg(long)]
-    pub(super) csv: bool,
+    /// comma-separated values; safe: no text that a spreadsheet would calculate
+    #[arg(long, value_name = "STYLE", value_enum, num_args = 0..=1, require_equals = true, default_missing_value = "plain")]
+    pub(super) csv: Option<CsvStyle>,
 }
 
 /// What is to be done.
@@ -119,7 +120,7 @@ impl FleetCommand {
         match (self.json, self.ndjson, self.csv) {
             (true, _, _) => Format::Json,
             (_, true, _) => Format::NdJson,
-            (_, _, true) => Format::Csv,
+            (_, _, Some(style)) => Format::Csv(style),
             _ => Format::Text,
         }
     }

@@ -11,6 +11,7 @@ use crate::args::filter::FilterArgs;
 use crate::args::shape::{self, ColumnList, Format, SortKey};
 use crate::args::store::StoreArgs;
 use crate::args::units::{self, When};
+use crate::output::rows::csv::CsvStyle;
 
 /// Connections of the past, from what `netstat record` has kept
 #[derive(Parser, Debug)]
@@ -65,9 +66,9 @@ pub(super) struct HistoryArgs {
     /// one JSON object per line
     #[arg(long, conflicts_with = "csv")]
     pub(super) ndjson: bool,
-    /// comma-separated values
-    #[arg(long)]
-    pub(super) csv: bool,
+    /// comma-separated values; safe: no text that a spreadsheet would calculate
+    #[arg(long, value_name = "STYLE", value_enum, num_args = 0..=1, require_equals = true, default_missing_value = "plain")]
+    pub(super) csv: Option<CsvStyle>,
     /// each connection as other tools read it: zeek (conn.log), ecs (Elastic Common Schema), ocsf (class 4001) or netflow-json (IPFIX
     /// names); a line each
     #[arg(
@@ -191,7 +192,7 @@ impl HistoryArgs {
         match (self.json, self.ndjson, self.csv) {
             (true, _, _) => Format::Json,
             (_, true, _) => Format::NdJson,
-            (_, _, true) => Format::Csv,
+            (_, _, Some(style)) => Format::Csv(style),
             _ if self.follow_new => Format::NdJson,
             _ => Format::Text,
         }

@@ -17,12 +17,13 @@ mod svg;
 
 use std::io::{self, Write};
 use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use clap::{ArgMatches, CommandFactory, FromArgMatches};
 use netstat_model::columns::{self, Column};
 use netstat_model::{Filter, Globs, Pids};
-use netstat_os::System;
+use netstat_os::{Confinement, System};
 use netstat_record::{DEFAULT_TEXT, Flow, FlowStore, FlowTotals, Flows, Gap, Question};
 
 use crate::args::shape::{self, ColumnList, Format};
@@ -96,6 +97,16 @@ pub(crate) fn run(matches: &ArgMatches, context: &mut Context<'_>) -> Result<Out
     if let Some(path) = &args.parquet {
         return parquet::parquet(&args, path, &question, context);
     }
+    let mut writable: Vec<PathBuf> = args.svg.iter().filter_map(|svg| svg.parent().map(beside)).collect();
+    // SQLite keeps the index of the log of changes beside the record.
+    let record = args.store.path(context.system.is_superuser()).ok();
+    writable.extend(record.as_deref().and_then(Path::parent).map(beside));
+    context.system.confine(&Confinement {
+        network: args.store.needs_network(),
+        // Landlock would refuse connections to a fleet's store.
+        writable: (!args.store.needs_network()).then_some(writable),
+        ..Confinement::default()
+    });
     let mut reader = args.store.open(context.system)?;
     let gaps = reader.gaps(&question).map_err(|error| refused(&error))?;
     let mut answer = Answer {
@@ -137,6 +148,14 @@ pub(crate) fn run(matches: &ArgMatches, context: &mut Context<'_>) -> Result<Out
     }
     diagnostics.say(answer.context.err);
     printed.map(|()| Outcome::Printed)
+}
+
+/// The directory of a file, whose path may be a name alone.
+fn beside(parent: &Path) -> PathBuf {
+    match parent.as_os_str().is_empty() {
+        true => PathBuf::from("."),
+        false => parent.to_owned(),
+    }
 }
 
 /// Whether nothing was said but where the record is: then a summary tells more than a list.

@@ -112,10 +112,11 @@ impl Paper {
                     color: false,
                     width: self.width,
                     bare: !first,
+                    for_people: true,
                 };
                 table::write(out, &Readable::new(grid, &self.zone), &layout, &mut self.widths)
             }
-            Format::Csv => rows::csv::write(out, grid, first),
+            Format::Csv(style) => rows::csv::write(out, grid, first, style),
             Format::NdJson => rows::json::write_lines(out, grid),
             Format::Json => {
                 if first {

@@ -4,19 +4,26 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::time::SystemTime;
 
-use netstat_model::Why;
+use netstat_model::{Fact, Why};
 use netstat_os::{ProcessText, System};
 use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};
-use tar::{Builder, Header};
+use tar::{Builder, EntryType, Header};
 
-use super::card::{Report, Subject};
-use super::redact::{LEFT_OUT, Withheld};
+use super::card::{FileView, Report, Script, Subject};
+use super::pieces::{self, Pieces};
+use super::redact::LEFT_OUT;
 use crate::context::Progress;
 use crate::output::json::Document;
 
-/// A script longer than this is not copied: no one writes such a one.
-const LONGEST_SCRIPT: u64 = 64 << 20;
+/// No more bytes of one file are copied: programs of some hundred megabytes exist.
+const LARGEST_FILE: u64 = 512 << 20;
+
+/// No longer file is copied, however much of it is holes: its length is hashed, and the archive's format has eleven octal digits.
+const LONGEST_FILE: u64 = (8 << 30) - 1;
+
+/// No more bytes of all files together are copied.
+const LARGEST_BUNDLE: u64 = 2 << 30;
 
 /// The texts that are copied of each process, by the name of the member.
 const TEXTS: [(&str, ProcessText); 7] = [
@@ -39,12 +46,12 @@ pub(super) struct Contents<'a> {
     pub(super) host: &'a [u8],
     /// When it was read.
     pub(super) time: SystemTime,
-    /// With `--redact`, what was taken out of the report and must not come back with the copies.
-    pub(super) withheld: Option<&'a Withheld>,
+    /// `--redact`: nothing is copied, and files are represented by their digests.
+    pub(super) redacted: bool,
 }
 
-/// Writes the bundle: an uncompressed tar archive (POSIX ustar) with `manifest.json` as its last member. Gives back how many
-/// things could not be had; the manifest names them.
+/// Writes the bundle: an uncompressed tar archive (POSIX ustar, GNU's format for sparse files) with `manifest.json` as its last member.
+/// Gives back how many things could not be had; the manifest names them.
 ///
 /// # Errors
 /// The system's, when the archive cannot be written.
@@ -57,85 +64,99 @@ pub(super) fn write(
     let mut bundle = Bundle {
         archive: Builder::new(io::BufWriter::new(to)),
         time: contents.time,
+        room: LARGEST_BUNDLE,
         members: Vec::new(),
         missing: Vec::new(),
     };
-    bundle.add("cards.json", &pretty(contents.document)?)?;
+    bundle.add("cards.json", &pretty(contents.document))?;
     for subject in contents.report.cards.iter().filter_map(|card| card.owner.as_ref().ok()) {
-        bundle.add_process(subject, contents.withheld, system, progress)?;
+        match contents.redacted {
+            true => bundle.withhold_process(subject),
+            false => bundle.add_process(subject, system, progress)?,
+        }
     }
-    let missing = bundle.missing.len();
+    let missing = if contents.redacted { 0 } else { bundle.missing.len() };
     bundle.finish(contents)?;
     Ok(missing)
 }
 
-fn pretty(value: &Value) -> io::Result<Vec<u8>> {
-    let mut text = serde_json::to_vec_pretty(value)?;
-    text.push(b'\n');
-    Ok(text)
+fn pretty(value: &Value) -> Vec<u8> {
+    crate::output::json::to_text(value, true).into_bytes()
 }
 
 /// An archive on its way.
 struct Bundle<W: Write> {
     archive: Builder<W>,
     time: SystemTime,
+    /// How many bytes of files may still be copied.
+    room: u64,
     members: Vec<Value>,
     missing: Vec<Value>,
 }
 
 impl<W: Write> Bundle<W> {
-    /// Everything of one process, below a directory of its id.
-    fn add_process(
-        &mut self,
-        subject: &Subject,
-        withheld: Option<&Withheld>,
-        system: &mut dyn System,
-        progress: &Progress,
-    ) -> io::Result<()> {
+    /// Everything of one process, below a directory of its id: what it runs and what the system says about it. A file that it only names is
+    /// not copied, for it may name any file.
+    fn add_process(&mut self, subject: &Subject, system: &mut dyn System, progress: &Progress) -> io::Result<()> {
         let (pid, start) = (subject.facts.pid, subject.facts.start_ticks);
         let name = |what: &str| format!("{pid}/{what}");
+        let mut is_readable = Ok(());
         for (what, which) in TEXTS {
-            if withheld.is_some() && which == ProcessText::Arguments {
-                self.leave_out(&name(what), LEFT_OUT);
-                continue;
-            }
             match system.process_text(pid, start, which) {
-                Ok(text) => {
-                    let text = match (withheld, which) {
-                        (Some(_), ProcessText::Environment) => without_values(&text),
-                        (Some(_), ProcessText::Status) => without_name(&text),
-                        (Some(withheld), ProcessText::Maps) => withheld.without_directory(pid, &text),
-                        _ => text,
-                    };
-                    self.add(&name(what), &text)?;
+                Ok(text) => self.add(&name(what), &text)?,
+                Err(why) => {
+                    self.leave_out(&name(what), why.words(), None);
+                    if which == ProcessText::Environment {
+                        is_readable = Err(why);
+                    }
                 }
-                Err(why) => self.leave_out(&name(what), why.words()),
             }
         }
         let sockets = super::json::sockets(&subject.open_sockets);
-        self.add(&name("sockets.json"), &pretty(&sockets)?)?;
+        self.add(&name("sockets.json"), &pretty(&sockets))?;
         if subject.facts.kernel_thread {
-            self.leave_out(&name("exe"), Why::NotApplicable.words());
+            self.leave_out(&name("exe"), Why::NotApplicable.words(), None);
         } else {
             progress.stage(|| format!("copying the program of process {pid}"));
-            match system.program_file(pid, start) {
-                Ok(file) => self.copy(&name("exe"), file, u64::MAX)?,
-                Err(why) => self.leave_out(&name("exe"), why.words()),
+            // Whoever may not look into the process gets no file of it either.
+            match is_readable.and_then(|()| system.program_file(pid, start)) {
+                Ok(file) => self.copy(&name("exe"), &file, Some(&subject.file))?,
+                Err(why) => self.leave_out(&name("exe"), why.words(), Some(&subject.file)),
             }
         }
-        if withheld.is_some() && subject.script.is_some() {
-            self.leave_out(&name("script"), LEFT_OUT);
-        } else if let Some(script) = &subject.script {
-            match system.file_in_view(pid, start, &script.path) {
-                Ok(file) => self.copy(&name("script"), file, LONGEST_SCRIPT)?,
-                Err(why) => self.leave_out(&name("script"), why.words()),
+        if let Some(script) = &subject.script {
+            match is_readable.and_then(|()| open_script(subject, script, system)) {
+                Ok(Some(file)) => self.copy(&name("script"), &file, Some(&script.view))?,
+                Ok(None) => {
+                    let why = "the process does not have it open: only its arguments name it";
+                    self.leave_out(&name("script"), why, Some(&script.view));
+                }
+                Err(why) => self.leave_out(&name("script"), why.words(), Some(&script.view)),
             }
         }
         Ok(())
     }
 
-    fn leave_out(&mut self, name: &str, why: &str) {
-        self.missing.push(json!({"name": name, "why": why}));
+    /// Notes what would be copied of a process: nothing of it but the digests of its files.
+    fn withhold_process(&mut self, subject: &Subject) {
+        let pid = subject.facts.pid;
+        for (what, _) in TEXTS {
+            self.leave_out(&format!("{pid}/{what}"), LEFT_OUT, None);
+        }
+        self.leave_out(&format!("{pid}/sockets.json"), LEFT_OUT, None);
+        self.leave_out(&format!("{pid}/exe"), LEFT_OUT, Some(&subject.file));
+        if let Some(script) = &subject.script {
+            self.leave_out(&format!("{pid}/script"), LEFT_OUT, Some(&script.view));
+        }
+    }
+
+    /// Notes what is not in the bundle, and the digest of the file where it is known.
+    fn leave_out(&mut self, name: &str, why: &str, file: Option<&FileView>) {
+        let mut entry = json!({"name": name, "why": why});
+        if let Some(Ok(digest)) = file.map(|view| &view.sha256) {
+            entry["sha256"] = digest.to_string().into();
+        }
+        self.missing.push(entry);
     }
 
     fn header(&self, size: u64, mode: u32) -> Header {
@@ -154,27 +175,52 @@ impl<W: Write> Bundle<W> {
         Ok(())
     }
 
-    /// Copies a file as long as it is now. One that grows meanwhile is cut there; one that shrinks is filled up with zero bytes, which
-    /// is noted.
-    fn copy(&mut self, name: &str, file: File, longest: u64) -> io::Result<()> {
+    /// Copies a file as long as it is now; its holes stay holes. One that grows meanwhile is cut there; one that shrinks is filled up with
+    /// zero bytes, which is noted.
+    fn copy(&mut self, name: &str, file: &File, view: Option<&FileView>) -> io::Result<()> {
         let size = file.metadata()?.len();
-        if size > longest {
-            self.leave_out(name, "it is too large");
+        let ranges = match netstat_os::files::data_ranges(file, pieces::MOST) {
+            Ok(Some(ranges)) if size <= LONGEST_FILE => ranges,
+            Ok(_) => {
+                self.leave_out(name, "it is too large", view);
+                return Ok(());
+            }
+            Err(error) => {
+                self.leave_out(name, &error.to_string(), view);
+                return Ok(());
+            }
+        };
+        let data: u64 = ranges.iter().map(|(_, length)| length).sum();
+        if data > LARGEST_FILE {
+            self.leave_out(name, "it is too large", view);
             return Ok(());
         }
-        // Never executable: it is evidence.
-        let mut header = self.header(size, 0o400);
-        let mut content = Hashing {
-            from: file.take(size),
-            left: size,
-            digest: Sha256::new(),
-            failed: None,
-        };
-        self.archive.append_data(&mut header, name, &mut content)?;
-        if let Some(error) = content.failed.take() {
-            self.leave_out(&format!("{name} (its end)"), &error);
+        if data > self.room {
+            self.leave_out(name, "the bundle is full", view);
+            return Ok(());
         }
-        let digest = content.digest.finalize();
+        self.room -= data;
+        // Never executable: it is evidence.
+        let mut header = self.header(data, 0o400);
+        let whole = ranges.iter().copied().eq((size > 0).then_some((0, size)));
+        let extensions = match whole {
+            true => Vec::new(),
+            false => pieces::describe(&mut header, &ranges, size)?,
+        };
+        let mut content = Pieces::new(file, &ranges, size);
+        if whole {
+            self.archive.append_data(&mut header, name, &mut content)?;
+        } else {
+            header.set_entry_type(EntryType::GNUSparse);
+            header.set_path(name)?;
+            header.set_cksum();
+            self.archive
+                .append(&header, extensions.as_slice().chain(&mut content))?;
+        }
+        let (digest, failed) = content.finish();
+        if let Some(error) = failed {
+            self.leave_out(&format!("{name} (its end)"), &error, None);
+        }
         self.note(name, size, &digest);
         Ok(())
     }
@@ -191,7 +237,7 @@ impl<W: Write> Bundle<W> {
             "program".to_owned(),
             concat!("netstat ", env!("CARGO_PKG_VERSION")).into(),
         );
-        body.insert("redacted".to_owned(), contents.withheld.is_some().into());
+        body.insert("redacted".to_owned(), contents.redacted.into());
         body.insert("members".to_owned(), Value::Array(std::mem::take(&mut self.members)));
         body.insert("missing".to_owned(), Value::Array(std::mem::take(&mut self.missing)));
         let manifest = Document {
@@ -201,7 +247,7 @@ impl<W: Write> Bundle<W> {
             limits: &contents.report.limits,
             body,
         };
-        let manifest = pretty(&manifest.value())?;
+        let manifest = pretty(&manifest.value());
         let mut header = self.header(manifest.len() as u64, 0o600);
         self.archive
             .append_data(&mut header, "manifest.json", manifest.as_slice())?;
@@ -209,61 +255,21 @@ impl<W: Write> Bundle<W> {
     }
 }
 
-/// A file on its way into the archive: exactly as many bytes as were announced, digested as they pass.
-struct Hashing<R> {
-    from: R,
-    left: u64,
-    digest: Sha256,
-    failed: Option<String>,
-}
-
-impl<R: Read> Read for Hashing<R> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        if self.left == 0 || buffer.is_empty() {
-            return Ok(0);
-        }
-        let room = buffer.len().min(usize::try_from(self.left).unwrap_or(usize::MAX));
-        let length = match self.from.read(&mut buffer[..room]) {
-            Ok(0) => {
-                self.failed.get_or_insert_with(|| "the file became shorter".to_owned());
-                buffer[..room].fill(0);
-                room
-            }
-            Ok(length) => length,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => return Err(error),
-            Err(error) => {
-                self.failed.get_or_insert_with(|| error.to_string());
-                buffer[..room].fill(0);
-                room
-            }
+/// The script of a process, if the process has that file open; by what is open, not by the path, which may lead elsewhere by now.
+fn open_script(subject: &Subject, script: &Script, system: &mut dyn System) -> Result<Option<File>, Why> {
+    let Fact::Known(named) = script.file else {
+        return Ok(None);
+    };
+    let (pid, start) = (subject.facts.pid, subject.facts.start_ticks);
+    for open in system.open_files(pid, start)? {
+        let Ok(file) = system.open_file(pid, start, open.number) else {
+            continue;
         };
-        self.left -= length as u64;
-        self.digest.update(&buffer[..length]);
-        Ok(length)
-    }
-}
-
-/// The strings of an environment without what follows their `=`.
-fn without_values(text: &[u8]) -> Vec<u8> {
-    let mut names = Vec::new();
-    for string in text.split(|&byte| byte == 0).filter(|string| !string.is_empty()) {
-        // A string without a name may be anything the process has put there.
-        if let Some(at) = string.iter().position(|&byte| byte == b'=') {
-            names.extend_from_slice(&string[..=at]);
-            names.push(0);
+        if netstat_os::files::facts(&file).is_ok_and(|facts| facts.is_same_file(&named)) {
+            return Ok(Some(file));
         }
     }
-    names
-}
-
-/// The text of `status` without the line of the process's name, which may be that of a script (proc_pid_status(5)).
-fn without_name(text: &[u8]) -> Vec<u8> {
-    let lines = text.split_inclusive(|&byte| byte == b'\n');
-    lines
-        .filter(|line| !line.starts_with(b"Name:"))
-        .flatten()
-        .copied()
-        .collect()
+    Ok(None)
 }
 
 /// A remark about what is missing, for stderr.
@@ -272,29 +278,4 @@ pub(super) fn missing(count: usize) -> Option<String> {
         let things = crate::context::human::plural(count as u64, "thing");
         format!("{things} could not be put into the bundle: its manifest.json names them with the reasons")
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_stay_and_values_go() {
-        assert_eq!(without_values(b"A=1\0SECRET=x=y\0nonsense\0\0B="), b"A=\0SECRET=\0B=\0");
-    }
-
-    #[test]
-    fn a_member_is_as_long_as_announced() {
-        let mut reader = Hashing {
-            from: &b"abc"[..],
-            left: 5,
-            digest: Sha256::new(),
-            failed: None,
-        };
-        let mut read = Vec::new();
-        reader.read_to_end(&mut read).unwrap();
-        assert_eq!(read, b"abc\0\0");
-        assert_eq!(reader.failed.as_deref(), Some("the file became shorter"));
-        assert_eq!(reader.digest.finalize(), Sha256::digest(b"abc\0\0"));
-    }
 }

@@ -192,11 +192,24 @@ impl Default for Held {
     }
 }
 
+/// Another root directory than the caller's: its package database is that root's word only.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct ForeignRoot {
+    /// What names it, escaped: `container 0123`.
+    pub(crate) name: String,
+    /// Whether an ordinary user can have made it, so that its database counts for nothing.
+    pub(crate) is_anybodys: bool,
+    /// Where the caller finds it.
+    pub(crate) path: std::path::PathBuf,
+}
+
 /// The file of a program or script.
 #[derive(Debug)]
 pub(crate) struct FileView {
     /// Who installed it.
     pub(crate) package: Option<Ownership>,
+    /// The root whose package database says so, where that is not the caller's.
+    pub(crate) root: Option<ForeignRoot>,
     /// Whether it still is as the package recorded it.
     pub(crate) verified: Option<Match>,
     /// SHA-256 of the running file; else the reason in words.

@@ -4,13 +4,14 @@ use std::collections::BTreeMap;
 
 use netstat_audit::Judged;
 use netstat_audit::case::FileLook;
+use netstat_audit::files::Authority;
 use netstat_model::process::{FileFacts, FileStatus, ProcessFacts};
 use netstat_model::{Fact, Why};
 use netstat_os::{NoProcess, ProcessAsk, System};
 use netstat_packages::digest::{self, Algorithm, Cache, FileId, Hashed, Job};
 use netstat_packages::packages::{Match, Ownership, Recorded};
 
-use super::card::{FileView, Script};
+use super::card::{FileView, ForeignRoot, Script};
 use crate::context::Progress;
 use netstat_audit::script::{self, Runs};
 
@@ -98,6 +99,23 @@ struct ScriptFile {
 struct Owned {
     program: Option<Ownership>,
     script: Option<Ownership>,
+    /// The roots that say so.
+    program_root: Option<ForeignRoot>,
+    script_root: Option<ForeignRoot>,
+}
+
+/// The root of a file that was judged, where it is not the caller's.
+fn foreign_root(look: &Option<FileLook>, pid: u32) -> Option<ForeignRoot> {
+    let (name, is_anybodys) = match &look.as_ref()?.authority {
+        Authority::Own => return None,
+        Authority::Other(name) => (name, false),
+        Authority::Nobody(name) => (name, true),
+    };
+    Some(ForeignRoot {
+        name: name.clone(),
+        is_anybodys,
+        path: format!("/proc/{pid}/root").into(),
+    })
 }
 
 /// Who owns the program and the script of each process, as the judgement found it.
@@ -111,6 +129,8 @@ fn owned(all: &[Candidate], judged: &[Judged]) -> Vec<Owned> {
         Owned {
             program: ownership(&judged.program).filter(|_| !runs_from_memory(facts)),
             script: ownership(&judged.script),
+            program_root: foreign_root(&judged.program, facts.pid),
+            script_root: foreign_root(&judged.script, facts.pid),
         }
     };
     all.iter().map(of).collect()
@@ -177,11 +197,13 @@ fn verify(
             Ok(job) => results.get(job).cloned().ok_or(Why::Failed),
             Err(why) => Err(why),
         };
-        let file = view(system, running, owned.program, of(program_job));
-        let script = script
-            .as_ref()
-            .zip(script_job)
-            .map(|(script, job)| view(system, script.file, owned.script, of(job)));
+        let mut file = view(system, running, owned.program, of(program_job));
+        file.root = owned.program_root;
+        let script = script.as_ref().zip(script_job).map(|(script, job)| {
+            let mut view = view(system, script.file, owned.script, of(job));
+            view.root = owned.script_root;
+            view
+        });
         views.push((file, script));
     }
     views
@@ -239,6 +261,7 @@ fn view(
     FileView {
         verified: recorded_digest.filter(|_| package.as_ref().is_some_and(|found| found.owner.package().is_some())),
         package,
+        root: None,
         sha256,
         owner_names,
     }

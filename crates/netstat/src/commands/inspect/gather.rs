@@ -1,12 +1,14 @@
 //! Puts the cards together.
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 
 use netstat_model::metrics::ProcessKey;
 use netstat_model::{Fact, NoOwner, Owner, Owners, Socket, TcpMetric, Why, text};
 use netstat_os::{SocketList, System};
+use netstat_packages::packages::Package;
 
-use super::card::{Card, Held, Nobody, Opinion, Sharer, SocketView, Subject};
+use super::card::{Card, FileView, Held, Nobody, Opinion, Sharer, SocketView, Subject};
 use super::files::Examined;
 use super::past::Past;
 use super::reach::Reach;
@@ -89,7 +91,7 @@ pub(super) fn process_card(
         process: Some(&facts),
         hidden: facts.program.why() == Some(Why::NotPermitted),
         targets: &lead.targets,
-        package: file.package.as_ref().and_then(|ownership| ownership.owner.package()),
+        package: verifiable(&file),
         socket: lead.sockets.first().and_then(|_| shown.first().copied()),
         superuser: system.is_superuser(),
         netstat: &crate::context::program_path(),
@@ -141,6 +143,16 @@ pub(super) fn process_card(
         owner: Ok(Box::new(subject)),
         steps,
     }
+}
+
+/// The package of a program and the root to verify it in; `None` also where an ordinary user can have made its database, which root had
+/// better not read.
+fn verifiable(file: &FileView) -> Option<(&Package, Option<PathBuf>)> {
+    if file.root.as_ref().is_some_and(|root| root.is_anybodys) {
+        return None;
+    }
+    let package = file.package.as_ref()?.owner.package()?;
+    Some((package, file.root.as_ref().map(|root| root.path.clone())))
 }
 
 /// The card of sockets that no process is known to hold, all for the same reason.

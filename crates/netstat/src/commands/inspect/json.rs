@@ -11,7 +11,7 @@ use netstat_names::Services;
 use netstat_packages::packages::{FileOwner, Match, Ownership};
 use serde_json::{Map, Value, json};
 
-use super::card::{Card, FileView, Nobody, Opinion, Report, Script, SocketView, StandsFor, Subject};
+use super::card::{Card, FileView, ForeignRoot, Nobody, Opinion, Report, Script, SocketView, StandsFor, Subject};
 use super::past::Past;
 use super::reach::Reach;
 use super::usage::Usage;
@@ -487,7 +487,10 @@ fn file_view(object: Object, view: &FileView) -> Object {
     let object = object
         .set("user", view.owner_names.0.as_deref())
         .set("group", view.owner_names.1.as_deref())
-        .set("package", view.package.as_ref().map(package))
+        .set(
+            "package",
+            view.package.as_ref().map(|found| package(found, view.root.as_ref())),
+        )
         .set(
             "matches_package",
             match &view.verified {
@@ -531,12 +534,20 @@ fn script(script: &Script) -> Value {
     file_view(file_facts(object, script.file), &script.view).finish()
 }
 
-fn package(ownership: &Ownership) -> Value {
+fn package(ownership: &Ownership, root: Option<&ForeignRoot>) -> Value {
     let origin = ownership
         .origin
         .as_ref()
         .map(|origin| json!({"manager": origin.manager.words(), "name": origin.name}));
-    match &ownership.owner {
+    let value = match &ownership.owner {
+        // Whose word counts for nothing names no package.
+        FileOwner::Package(package) if root.is_some_and(|root| root.is_anybodys) => {
+            let why = format!(
+                "the package database is one that any user can have made; it says {}",
+                package.name
+            );
+            json!({"name": null, "origin": origin, "unknown": {"name": why}})
+        }
         FileOwner::Package(package) => Object::default()
             .set("database", package.database.name())
             .set("name", package.name.as_str())
@@ -546,6 +557,13 @@ fn package(ownership: &Ownership) -> Value {
             .finish(),
         FileOwner::Nobody => json!({"name": null, "origin": origin}),
         FileOwner::Unknown(reason) => json!({"name": null, "origin": origin, "unknown": {"name": reason.words()}}),
+    };
+    match (value, root) {
+        (Value::Object(mut value), Some(root)) => {
+            value.insert("root".to_owned(), root.name.as_str().into());
+            Value::Object(value)
+        }
+        (value, _) => value,
     }
 }
 

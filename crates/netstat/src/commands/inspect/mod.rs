@@ -10,6 +10,7 @@ mod gather;
 mod json;
 mod leads;
 mod past;
+mod pieces;
 mod published;
 mod reach;
 mod redact;
@@ -31,7 +32,7 @@ use netstat_model::process::ProcessFacts;
 use netstat_model::reach::{LocalNetwork, waits};
 use netstat_model::{Extras, Owner, Socket, State};
 use netstat_names::{HostStyle, Names, ReverseDns, Services};
-use netstat_os::{MetricsAsk, OwnersAsk, ProcessAsk, SocketAsk, SocketList};
+use netstat_os::{Confinement, MetricsAsk, OwnersAsk, ProcessAsk, SocketAsk, SocketList};
 
 use crate::args::store::StoreArgs;
 use crate::args::units;
@@ -89,11 +90,13 @@ struct InspectArgs {
     json: bool,
 
     /// write evidence to this new file, readable only by you: a tar archive of the cards as JSON and, of each process, its
-    /// running program, memory map, environment, arguments and sockets, with a manifest of SHA-256 digests
+    /// running program, a script that it has open, memory map, environment, arguments and sockets, with a manifest of SHA-256 digests; at
+    /// most 512 MiB of one file and 2 GiB of all
     #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     bundle: Option<PathBuf>,
 
-    /// leave out command lines, script names, working directories and values of environment variables, everywhere
+    /// leave out command lines, script names, working directories and environments everywhere; a bundle then has the cards and digests
+    /// only, and no copies
     #[arg(long)]
     redact: bool,
 }
@@ -140,8 +143,14 @@ pub(crate) fn run(matches: &ArgMatches, context: &mut Context<'_>) -> Result<Out
         return Err(cannot_write(path, &std::io::ErrorKind::AlreadyExists.into()));
     }
     let targets = targets(&words.targets)?;
+    context.system.confine(&Confinement {
+        network: words.names || words.store.needs_network() || targets.iter().any(Target::may_be_looked_up),
+        ..Confinement::default()
+    });
     let mut report = inspect(&words, &targets, context, &mut diagnostics)?;
-    let withheld = words.redact.then(|| redact::redact(&mut report));
+    if words.redact {
+        redact::redact(&mut report);
+    }
     let now = (context.now)();
     let host = context.system.computer_name();
     let document = || json::document(&report, &host, now);
@@ -153,7 +162,7 @@ pub(crate) fn run(matches: &ArgMatches, context: &mut Context<'_>) -> Result<Out
             document: &document(),
             host: &host,
             time: now,
-            withheld: withheld.as_ref(),
+            redacted: words.redact,
         };
         let missing = bundle::write(file, &contents, context.system, &progress);
         let missing = missing.map_err(|error| cannot_write(path, &error))?;
@@ -163,8 +172,9 @@ pub(crate) fn run(matches: &ArgMatches, context: &mut Context<'_>) -> Result<Out
     }
     if words.json {
         let document = document();
-        serde_json::to_writer(&mut *context.out, &document).map_err(std::io::Error::from)?;
-        writeln!(context.out)?;
+        context
+            .out
+            .write_all(crate::output::json::to_text(&document, false).as_bytes())?;
     } else {
         let services = Services::system();
         let screen = view::Screen {

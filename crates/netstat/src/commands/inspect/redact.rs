@@ -1,7 +1,5 @@
 //! `--redact`: what may hold secrets is taken out of the report before anything is made of it.
 
-use std::collections::HashMap;
-
 use netstat_model::process::{Descriptor, Mapped, ProcessFacts};
 use netstat_model::{Fact, Why};
 
@@ -14,54 +12,20 @@ pub(super) const LEFT_OUT: &str = Why::LeftOut.words();
 /// The short name of a process is cut to so many bytes by the kernel (`TASK_COMM_LEN` without its zero byte, proc_pid_comm(5)).
 const LONGEST_COMM: usize = 15;
 
-/// The working directories that were taken out of a report, by process id: copies of what the system says may quote them.
-#[derive(Debug, Default)]
-pub(super) struct Withheld {
-    directories: HashMap<u32, Vec<u8>>,
-}
-
-impl Withheld {
-    /// A memory map (proc_pid_maps(5)) without the paths of files below the working directory of its process.
-    pub(super) fn without_directory(&self, pid: u32, maps: &[u8]) -> Vec<u8> {
-        let Some(directory) = self.directories.get(&pid) else {
-            return maps.to_vec();
-        };
-        let mut kept = Vec::with_capacity(maps.len());
-        for line in maps.split_inclusive(|&byte| byte == b'\n') {
-            match line.iter().position(|&byte| byte == b'/') {
-                Some(at) if is_below(line[at..].trim_ascii_end(), directory) => {
-                    kept.extend_from_slice(&line[..at]);
-                    kept.extend_from_slice(LEFT_OUT.as_bytes());
-                    kept.push(b'\n');
-                }
-                _ => kept.extend_from_slice(line),
-            }
-        }
-        kept
-    }
-}
-
 /// Takes command lines, script names, environments and working directories out of `report`, and every text that may quote them:
 /// what the rules of the audit say beyond their names, severities and fixed texts.
-pub(super) fn redact(report: &mut Report) -> Withheld {
-    let mut withheld = Withheld::default();
+pub(super) fn redact(report: &mut Report) {
     for card in &mut report.cards {
-        redact_card(card, &mut report.targets, &mut withheld);
+        redact_card(card, &mut report.targets);
     }
-    withheld
 }
 
-fn redact_card(card: &mut Card, answered: &mut [Answered], withheld: &mut Withheld) {
+fn redact_card(card: &mut Card, answered: &mut [Answered]) {
     let Ok(subject) = &mut card.owner else {
         return;
     };
     let names = script_names(subject);
     let quotes = |text: &str| names.iter().any(|name| contains(text.as_bytes(), name));
-    if let Fact::Known(directory) = &subject.facts.directory
-        && directory != b"/"
-    {
-        withheld.directories.insert(subject.facts.pid, directory.clone());
-    }
     redact_facts(&mut subject.facts);
     for sharer in &mut subject.sharers {
         if !sharer.is_program {
@@ -209,19 +173,6 @@ fn redact_finding(finding: &mut Finding) {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn memory_map_without_directory_keeps_other_files() {
-        let withheld = Withheld {
-            directories: HashMap::from([(7, b"/srv/app".to_vec())]),
-        };
-        let maps =
-            b"1-2 r-xp 0 08:01 5   /srv/app/lib/x.so\n2-3 r-xp 0 08:01 6   /srv/application\n3-4 rw-p 0 00:00 0\n";
-        let kept =
-            b"1-2 r-xp 0 08:01 5   left out (--redact)\n2-3 r-xp 0 08:01 6   /srv/application\n3-4 rw-p 0 00:00 0\n";
-        assert_eq!(withheld.without_directory(7, maps), kept);
-        assert_eq!(withheld.without_directory(8, maps), maps);
-    }
 
     #[test]
     fn root_as_working_directory_hides_no_path() {

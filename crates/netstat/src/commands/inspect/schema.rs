@@ -639,13 +639,19 @@ pub(crate) fn bundle() -> Value {
         ("name", Is::Text, false, "what is missing"),
         ("why", Is::Text, false, "the reason"),
     ];
+    const DIGEST: &[Field] = &[(
+        "sha256",
+        Is::Text,
+        false,
+        "the SHA-256 digest of the file that is missing, where it is known",
+    )];
     let members = [
         ("program", of(Is::Text)),
         ("redacted", of(Is::Flag)),
         ("members", of(Is::List("member"))),
         ("missing", of(Is::List("missing"))),
     ];
-    let definitions = json!({"member": object(MEMBER, &[]), "missing": object(MISSING, &[])});
+    let definitions = json!({"member": object(MEMBER, &[]), "missing": object(MISSING, DIGEST)});
     document("bundle", &members, definitions)
 }
 

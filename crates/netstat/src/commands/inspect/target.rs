@@ -57,6 +57,17 @@ pub(crate) enum Kind {
     Word(String),
 }
 
+impl Target {
+    /// Whether it may turn out to be a host name, which is looked up over the network.
+    pub(crate) fn may_be_looked_up(&self) -> bool {
+        match &self.kind {
+            Kind::Host(_) => true,
+            Kind::Word(word) => word.contains('.'),
+            _ => false,
+        }
+    }
+}
+
 /// Why a word is no target.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct NoTarget(&'static str);

@@ -13,6 +13,7 @@ use netstat_monitor::config::{self, INTERVALS, Settings};
 use netstat_monitor::pane::Tab;
 use netstat_monitor::theme::ThemeName;
 use netstat_monitor::{End, Options};
+use netstat_os::Confinement;
 
 use crate::args::units;
 use crate::context::{Context, Failure, Outcome};
@@ -129,6 +130,12 @@ pub(crate) fn run(matches: &ArgMatches, context: &mut Context<'_>) -> Result<Out
     settings.names &= !args.numeric;
     settings.ascii |= args.ascii;
     check_terminal(&|name| std::env::var_os(name))?;
+    context.system.confine(&Confinement {
+        network: true,
+        programs: args.exec.is_some(),
+        signals: !args.read_only,
+        writable: None,
+    });
     let end = netstat_monitor::run(Options {
         settings,
         state,

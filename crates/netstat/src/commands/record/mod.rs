@@ -14,7 +14,7 @@ use std::time::Duration;
 use clap::{ArgMatches, CommandFactory, FromArgMatches};
 use netstat_model::text::escape_str;
 use netstat_model::{EventOwner, Fact};
-use netstat_os::{Caught, EventSource, EventsAsk, Lost, System};
+use netstat_os::{Caught, Confinement, EventSource, EventsAsk, Lost, System};
 use netstat_record::{Flushed, Recorder, Retention, StoreError, Writer, millis};
 
 use crate::context::{Context, Diagnostics, Failure, Outcome, ProcessResolver};
@@ -80,6 +80,15 @@ pub(crate) fn run(matches: &ArgMatches, context: &mut Context<'_>) -> Result<Out
     };
     let caught = context.system.catch_signals(Box::new(notify));
     caught.map_err(|error| failed("signals", error))?;
+    // Everything is open, and the signals have their thread. Files stay as they are: the store may have to be begun anew.
+    #[cfg(feature = "fleet")]
+    let network = sender.is_some();
+    #[cfg(not(feature = "fleet"))]
+    let network = false;
+    context.system.confine(&Confinement {
+        network,
+        ..Confinement::default()
+    });
     let mut diagnostics = Diagnostics::default();
     diagnostics.limits(source.limits().iter().cloned());
     let shown = escape_str(&path.display().to_string()).into_owned();

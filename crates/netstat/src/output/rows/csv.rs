@@ -1,18 +1,29 @@
 //! Comma-separated values (RFC 4180), with the columns' names in the first line.
 //!
-//! What is not known is an empty field. What comes from outside is escaped as everywhere, since CSV is looked at in terminals too.
+//! A field with a separator of any usual kind, or with blanks at its ends, stands between quotes. What is not known is an empty field. What comes from outside is escaped as everywhere, since CSV is looked at in terminals too.
 
 use std::io::{self, Write};
 
+use clap::ValueEnum;
 use netstat_model::columns::{Value, folded};
 
 use super::{Grid, write_in_order};
+
+/// How comma-separated values treat text that a spreadsheet would calculate.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, ValueEnum)]
+pub enum CsvStyle {
+    /// As it is.
+    #[default]
+    Plain,
+    /// With an apostrophe before it, so that a spreadsheet takes it for text.
+    Safe,
+}
 
 /// Writes `grid`; the names of the columns only with `heading`.
 ///
 /// # Errors
 /// What `out` says.
-pub fn write(out: &mut dyn Write, grid: &dyn Grid, heading: bool) -> io::Result<()> {
+pub fn write(out: &mut dyn Write, grid: &dyn Grid, heading: bool, style: CsvStyle) -> io::Result<()> {
     if heading {
         let names: Vec<&str> = grid.heads().iter().map(|head| head.name).collect();
         out.write_all(names.join(",").as_bytes())?;
@@ -26,6 +37,9 @@ pub fn write(out: &mut dyn Write, grid: &dyn Grid, heading: bool) -> io::Result<
             }
             first = false;
             cell.clear();
+            if style == CsvStyle::Safe && matches!(&value, Value::Text(text) if is_calculated(text)) {
+                cell.push(b'\'');
+            }
             push_plain(cell, &value);
             push_field(text, cell);
         });
@@ -47,8 +61,20 @@ pub(super) fn push_plain(out: &mut Vec<u8>, value: &Value<'_>) {
     }
 }
 
+/// Whether a spreadsheet may take a text for a formula: by its first character, blanks aside.
+fn is_calculated(text: &[u8]) -> bool {
+    let first = text.iter().find(|byte| !byte.is_ascii_whitespace());
+    // The full-width forms count for some spreadsheets, too.
+    const WIDE: [&str; 4] = ["\u{ff1d}", "\u{ff0b}", "\u{ff0d}", "\u{ff20}"];
+    first.is_some_and(|byte| b"=+-@|%".contains(byte)) || WIDE.iter().any(|wide| text.starts_with(wide.as_bytes()))
+}
+
 fn push_field(out: &mut Vec<u8>, field: &[u8]) {
-    let needs_quotes = field.iter().any(|byte| matches!(byte, b',' | b'"' | b'\r' | b'\n'));
+    let at_ends = [field.first(), field.last()].contains(&Some(&b' '));
+    let needs_quotes = at_ends
+        || field
+            .iter()
+            .any(|byte| matches!(byte, b',' | b';' | b'"' | b'\r' | b'\n' | b'\t'));
     if !needs_quotes {
         return out.extend_from_slice(field);
     }
@@ -68,7 +94,15 @@ mod tests {
 
     #[test]
     fn fields() {
-        for (field, written) in [("a", "a"), ("a,b", "\"a,b\""), ("a\"b", "\"a\"\"b\""), ("", "")] {
+        for (field, written) in [
+            ("a", "a"),
+            ("a,b", "\"a,b\""),
+            ("a\"b", "\"a\"\"b\""),
+            ("", ""),
+            ("a;b", "\"a;b\""),
+            (" a", "\" a\""),
+            ("a b", "a b"),
+        ] {
             let mut out = Vec::new();
             push_field(&mut out, field.as_bytes());
             assert_eq!(String::from_utf8(out).unwrap(), written);

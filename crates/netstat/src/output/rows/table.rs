@@ -1,4 +1,5 @@
-//! A table of text: one row a line, two blanks between columns, as wide as its content.
+//! A table of text: one row a line, two blanks between columns, as wide as its content. Names from outside never shift a column: a blank in
+//! one is written `\x20`, but for the last column.
 
 use std::io::{self, Write};
 
@@ -16,6 +17,8 @@ pub struct Layout {
     pub width: Option<u16>,
     /// Whether the headings are left out.
     pub bare: bool,
+    /// Whether it is read by people only, so that single blanks may stand in its texts.
+    pub for_people: bool,
 }
 
 /// Columns of text are not cut below this width.
@@ -37,7 +40,7 @@ pub fn write(out: &mut dyn Write, grid: &dyn Grid, layout: &Layout, widths: &mut
     for (column, (width, head)) in widths.columns.iter_mut().zip(&heads).enumerate() {
         *width = (*width).max(head.heading.chars().count()).max(grid.least(column));
     }
-    for gathered in measured(grid)? {
+    for gathered in measured(grid, layout)? {
         for (width, cell) in widths.columns.iter_mut().zip(gathered) {
             *width = (*width).max(cell);
         }
@@ -67,7 +70,7 @@ pub fn write(out: &mut dyn Write, grid: &dyn Grid, layout: &Layout, widths: &mut
         let mut column = 0;
         grid.row(at, &mut |value| {
             cell.clear();
-            value.push_cell(cell);
+            push_text(cell, &value, layout.for_people || column + 1 == heads.len());
             let look = if layout.color {
                 grid.look(at, column)
             } else {
@@ -89,7 +92,8 @@ pub fn write(out: &mut dyn Write, grid: &dyn Grid, layout: &Layout, widths: &mut
 }
 
 /// The widest cell of each column.
-fn measured(grid: &dyn Grid) -> io::Result<Vec<Vec<usize>>> {
+fn measured(grid: &dyn Grid, layout: &Layout) -> io::Result<Vec<Vec<usize>>> {
+    let columns = grid.heads().len();
     let gathered = write_in_order(
         &mut io::sink(),
         grid.len(),
@@ -97,7 +101,7 @@ fn measured(grid: &dyn Grid) -> io::Result<Vec<Vec<usize>>> {
             let mut column = 0;
             grid.row(at, &mut |value: Value<'_>| {
                 cell.clear();
-                value.push_cell(cell);
+                push_text(cell, &value, layout.for_people || column + 1 == columns);
                 if widths.len() <= column {
                     widths.push(0);
                 }
@@ -107,6 +111,23 @@ fn measured(grid: &dyn Grid) -> io::Result<Vec<Vec<usize>>> {
         },
     )?;
     Ok(gathered.into_iter().map(|(widths, _)| widths).collect())
+}
+
+/// The text of a cell. A blank of a name becomes `\x20`; where blanks may stay, only those that could pass for the end of a column.
+fn push_text(cell: &mut Vec<u8>, value: &Value<'_>, may_have_blanks: bool) {
+    let begin = cell.len();
+    value.push_cell(cell);
+    if !matches!(value, Value::Text(_)) || !cell[begin..].contains(&b' ') {
+        return;
+    }
+    let text = cell.split_off(begin);
+    for (at, &byte) in text.iter().enumerate() {
+        let is_between_letters = at > 0 && text[at - 1] != b' ' && text.get(at + 1).is_some_and(|next| *next != b' ');
+        match byte {
+            b' ' if !(may_have_blanks && is_between_letters) => cell.extend_from_slice(b"\\x20"),
+            byte => cell.push(byte),
+        }
+    }
 }
 
 /// The columns of a terminal that printable UTF-8 takes.
@@ -222,6 +243,20 @@ mod tests {
              a-rather-long-program-name  123456  -\n\
              caf\u{e9}                             1  LISTENING\n"
         );
+    }
+
+    #[test]
+    fn blanks_in_names_shift_no_column_but_may_stand_in_the_last() {
+        for (name, may_have_blanks, shown) in [
+            ("tmux: server", false, "tmux:\\x20server"),
+            ("tmux: server", true, "tmux: server"),
+            ("sshd  22", true, "sshd\\x20\\x2022"),
+            (" a b ", true, "\\x20a b\\x20"),
+        ] {
+            let mut cell = Vec::new();
+            push_text(&mut cell, &Value::text(name.as_bytes()), may_have_blanks);
+            assert_eq!(String::from_utf8(cell).unwrap(), shown);
+        }
     }
 
     #[test]

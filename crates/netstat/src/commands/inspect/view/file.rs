@@ -125,11 +125,19 @@ fn package(view: &FileView) -> String {
                 Some(found) => found.words(),
                 None => "not compared".to_owned(),
             };
-            format!(
-                "package {}{version} ({}): {verified}",
+            let said = format!(
+                "package {}{version} ({})",
                 text::escape_str(&package.name),
                 package.database.name()
-            )
+            );
+            match &view.root {
+                None => format!("{said}: {verified}"),
+                Some(root) if root.is_anybodys => format!(
+                    "package unknown: {} claims {said}, but any user can have made that database",
+                    root.name
+                ),
+                Some(root) => format!("{said} by the database of {}: {verified}", root.name),
+            }
         }
         FileOwner::Nobody => match &ownership.origin {
             Some(origin) => {
