@@ -257,7 +257,7 @@ impl<'a, 's> Job<'a, 's> {
         }
         match self.plan.format {
             Format::Json => self.front.published(&found.value()),
-            Format::Csv | Format::NdJson if found.len() > 0 => self.diagnostics.line(format!(
+            Format::Csv(_) | Format::NdJson if found.len() > 0 => self.diagnostics.line(format!(
                 "{} published by NAT: this format has none of them (--json has)",
                 netstat_model::human::plural(found.len() as u64, "port")
             )),
@@ -316,7 +316,7 @@ impl<'a, 's> Job<'a, 's> {
         };
         match self.plan.format {
             Format::Json | Format::NdJson => self.front.member("groups", &json::groups::value(&groups)),
-            Format::Text | Format::Csv => classic::groups::write(self.context.out, &groups)?,
+            Format::Text | Format::Csv(_) => classic::groups::write(self.context.out, &groups)?,
         }
         Ok(())
     }

@@ -156,7 +156,10 @@ fn stop(process: &ProcessFacts) -> (&'static str, Vec<Vec<u8>>) {
     let components = process.components.as_ref().known().map_or(&[][..], Vec::as_slice);
     match components.last() {
         // A pod is not stopped by its UID.
-        Some(Component::Container { runtime: ContainerRuntime::Pod, .. }) => {}
+        Some(Component::Container {
+            runtime: ContainerRuntime::Pod,
+            ..
+        }) => {}
         Some(Component::Container { runtime, id }) => {
             let command = match runtime {
                 ContainerRuntime::Docker => named("docker stop", id),
@@ -166,9 +169,7 @@ fn stop(process: &ProcessFacts) -> (&'static str, Vec<Vec<u8>>) {
                 ContainerRuntime::Containerd
                 | ContainerRuntime::CriO
                 | ContainerRuntime::Kubernetes
-                | ContainerRuntime::Pod => {
-                    named("crictl stop", id)
-                }
+                | ContainerRuntime::Pod => named("crictl stop", id),
             };
             return ("stop its container", command);
         }
