@@ -25,6 +25,7 @@ for (const [name, options] of [["light", { viewport: { width: 1280, height: 800 
     await page.goto(`${base}/#/${view}`);
     await page.waitForFunction((view) => document.querySelector("nav [aria-current=page]")?.getAttribute("href") === `#/${view}`, view);
     await page.waitForTimeout(view === "overview" ? 6000 : 2500);
+    if (view === "health") await page.waitForFunction(() => document.querySelector("main").textContent.includes("What netstat can see here"), null, { timeout: 60000 }).catch(() => check(false, `${name}: the doctor does not answer`));
     await page.screenshot({ path: `${pictures}/${name}-${view}.png` });
     const wide = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
     check(wide <= 1, `${name} ${view}: ${wide} pixels too wide`);

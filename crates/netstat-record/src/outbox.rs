@@ -8,7 +8,7 @@ use rusqlite::{Connection, Row, params};
 
 use crate::flow::{Flow, Millis};
 use crate::names::{COLUMNS, Names};
-use crate::reader::{FirstSeen, Gap, gap_of, novelty_of};
+use crate::reader::{FirstSeen, Gap, Reader, gap_of, novelty_of};
 use crate::store::{StoreError, Writer, optional};
 
 /// What the rows of a segment are.
@@ -278,20 +278,36 @@ impl Writer {
     /// # Errors
     /// What SQLite says.
     pub fn spool(&self) -> Result<SpoolState, StoreError> {
-        let number = |text: &str| -> Result<u64, StoreError> {
-            let value: i64 = self.reading().prepare_cached(text)?.query_row([], |row| row.get(0))?;
-            Ok(value as u64)
-        };
-        let oldest = "SELECT min(since) FROM segment";
-        Ok(SpoolState {
-            unsent: number("SELECT (SELECT count(*) FROM unsent) + (SELECT count(*) FROM unsent_sighting)")?,
-            segments: number("SELECT count(*) FROM segment")?,
-            rows: number("SELECT coalesce(sum(rows), 0) FROM segment")?,
-            bytes: bytes(self.reading())?,
-            oldest: self.reading().query_row(oldest, [], |row| row.get(0))?,
-            lost: number("SELECT coalesce(max(lost), 0) FROM ship")?,
-        })
+        spool(self.reading())
     }
+}
+
+impl Reader {
+    /// How much waits for the store of a fleet; `None` where nothing is sent.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub fn spool(&self) -> Result<Option<SpoolState>, StoreError> {
+        let sends = "SELECT count(*) FROM ship WHERE paused IS NULL";
+        let sends: i64 = self.connection().query_row(sends, [], |row| row.get(0))?;
+        (sends > 0).then(|| spool(self.connection())).transpose()
+    }
+}
+
+fn spool(connection: &Connection) -> Result<SpoolState, StoreError> {
+    let number = |text: &str| -> Result<u64, StoreError> {
+        let value: i64 = connection.prepare_cached(text)?.query_row([], |row| row.get(0))?;
+        Ok(value as u64)
+    };
+    let oldest = "SELECT min(since) FROM segment";
+    Ok(SpoolState {
+        unsent: number("SELECT (SELECT count(*) FROM unsent) + (SELECT count(*) FROM unsent_sighting)")?,
+        segments: number("SELECT count(*) FROM segment")?,
+        rows: number("SELECT coalesce(sum(rows), 0) FROM segment")?,
+        bytes: bytes(connection)?,
+        oldest: connection.query_row(oldest, [], |row| row.get(0))?,
+        lost: number("SELECT coalesce(max(lost), 0) FROM ship")?,
+    })
 }
 
 fn bytes(connection: &Connection) -> Result<u64, StoreError> {

@@ -440,7 +440,9 @@ impl Provider for CommandLine {
     }
 
     fn figures(&self) -> Vec<Figure> {
-        self.record.of_this_computer()
+        // A fleet's store is of many computers.
+        let named = self.store.as_deref().filter(|store| !store.contains("://"));
+        self.record.of_this_computer(named.map(std::path::Path::new))
     }
 }
 

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use netstat_os::System;
-use netstat_record::{GapSums, Reader, RecordStatus};
+use netstat_record::{GapSums, Reader, RecordStatus, SpoolState};
 use netstat_serve::Figure;
 
 use crate::recall;
@@ -23,17 +23,23 @@ struct Seen {
 }
 
 impl RecordFigures {
-    /// The figures of the record there is; none where there is none that can be read.
-    pub(super) fn of_this_computer(&self) -> Vec<Figure> {
+    /// The figures of the record at `named`, else of the one there is; none where there is none that can be read.
+    pub(super) fn of_this_computer(&self, named: Option<&Path>) -> Vec<Figure> {
         let system = netstat_os::Native::default();
-        let places = recall::places(None, system.is_superuser());
-        let read = places.iter().find_map(|path| Some((path, self.read(path)?)));
-        read.map(|(path, (status, sums))| figures(path, &status, sums))
-            .unwrap_or_default()
+        let places = recall::places(named, system.is_superuser());
+        let read = places.iter().find_map(|path| {
+            let reader = Reader::open(path).ok()?;
+            let (status, sums) = self.read(path, &reader)?;
+            let mut all = figures(path, &status, sums);
+            if let Ok(Some(spool)) = reader.spool() {
+                all.extend(shipping(&spool));
+            }
+            Some(all)
+        });
+        read.unwrap_or_default()
     }
 
-    fn read(&self, path: &Path) -> Option<(RecordStatus, GapSums)> {
-        let reader = Reader::open(path).ok()?;
+    fn read(&self, path: &Path, reader: &Reader) -> Option<(RecordStatus, GapSums)> {
         let mut seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         let known = seen.take().filter(|seen| seen.path == path);
         let after = known.as_ref().map_or(0, |seen| seen.newest_gap);
@@ -56,14 +62,50 @@ impl RecordFigures {
     }
 }
 
-fn figures(path: &Path, status: &RecordStatus, sums: GapSums) -> Vec<Figure> {
-    let figure = |name, help, counter, value| Figure {
+fn figure(name: &'static str, help: &'static str, counter: bool, value: f64) -> Figure {
+    Figure {
         name,
         help,
         counter,
         labels: Vec::new(),
         value,
-    };
+    }
+}
+
+/// What waits for the store of a fleet.
+fn shipping(spool: &SpoolState) -> Vec<Figure> {
+    let mut all = vec![
+        figure(
+            "netstat_ship_spool_rows",
+            "Rows of the record that the fleet's store has not acknowledged yet",
+            false,
+            (spool.rows + spool.unsent) as f64,
+        ),
+        figure(
+            "netstat_ship_spool_bytes",
+            "Size of the segments that the fleet's store has not acknowledged yet",
+            false,
+            spool.bytes as f64,
+        ),
+        figure(
+            "netstat_ship_dropped_rows",
+            "Rows that were given up unsent because there were too many",
+            true,
+            spool.lost as f64,
+        ),
+    ];
+    if let Some(oldest) = spool.oldest {
+        all.push(figure(
+            "netstat_ship_oldest_unsent_timestamp_seconds",
+            "When the oldest row that waits in a segment begins, in seconds since 1970",
+            false,
+            oldest as f64 / 1000.0,
+        ));
+    }
+    all
+}
+
+fn figures(path: &Path, status: &RecordStatus, sums: GapSums) -> Vec<Figure> {
     let size = |end: &str| {
         let mut file = path.as_os_str().to_owned();
         file.push(end);
@@ -151,5 +193,22 @@ mod tests {
         }
         write(&[(0, 70, None)]);
         assert_eq!(read(), Some((70, 0, 0)));
+    }
+
+    #[test]
+    fn what_waits_for_a_fleet_is_told_only_where_something_is_sent() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("record.db");
+        let figures = RecordFigures::default();
+        let names = || {
+            let all = figures.of_this_computer(Some(&path));
+            all.iter()
+                .filter(|figure| figure.name.starts_with("netstat_ship"))
+                .count()
+        };
+        let mut writer = Writer::open(&path, b"host", "00000000-0000-0000-0000-000000000000").unwrap();
+        assert_eq!(names(), 0);
+        writer.begin_shipping().unwrap();
+        assert_eq!(names(), 3);
     }
 }
