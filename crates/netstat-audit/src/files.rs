@@ -15,7 +15,7 @@ use super::Clock;
 use super::case::FileLook;
 
 /// Files above this size are not read: it would take minutes.
-const LARGEST: u64 = 512 << 20;
+pub(crate) const LARGEST: u64 = 512 << 20;
 
 /// An upgrade replaces files and records within this time.
 const UPGRADE: Duration = Duration::from_secs(2);

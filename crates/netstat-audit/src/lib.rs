@@ -6,13 +6,16 @@
 //!
 //! Nothing here prints, parses a command line, or reads the machine but through what [`Auditor`] is given.
 
+pub mod baseline;
 pub mod case;
 mod clock;
+pub mod contacts;
 pub mod files;
 pub mod finding;
 mod gather;
 pub mod host;
 pub mod known;
+pub mod next;
 pub mod passage;
 
 pub mod past;
@@ -30,14 +33,15 @@ use std::time::SystemTime;
 
 use netstat_model::process::{FileStatus, ProcessFacts};
 use netstat_model::text::{escape, escape_str};
-use netstat_model::{Owner, Owners, Socket};
+use netstat_model::{Fact, Owner, Owners, Socket};
 use netstat_os::{SocketList, System};
 use netstat_packages::blocklist::BlockList;
-use netstat_packages::digest::Cache;
+use netstat_packages::digest::{Algorithm, Cache, Job, Source, digests};
 use netstat_packages::packages::{FileOwner, Match};
 use netstat_record::{Millis, Novelty, ProgramHistory};
 
 pub use clock::Clock;
+pub use contacts::Contacts;
 pub use files::{Files, HostFiles, NoFiles, files_of};
 pub use finding::{Finding, Rule, Severity};
 pub use past::Past;
@@ -100,6 +104,8 @@ pub struct Judged {
     pub script: Option<FileLook>,
     /// The farthest that one of its sockets reaches.
     pub exposure: Exposure,
+    /// Who it talks to, and who can reach it.
+    pub contacts: Contacts,
     /// The judgement.
     pub verdict: Verdict,
     /// What was found, the gravest first.
@@ -141,6 +147,58 @@ impl Judged {
     /// The path of its program, or its short name in round brackets; safe to print.
     pub fn shown(&self) -> String {
         shown(&self.facts, self.program.as_ref())
+    }
+
+    /// The name of the program's file, with that of the script that it runs: `python3.11 (srv.py)`; safe to print.
+    pub fn name(&self) -> String {
+        let name = match &self.program {
+            Some(program) => escape(program.name()).into_owned(),
+            None => format!("({})", escape(&self.facts.comm)),
+        };
+        match &self.script {
+            Some(script) => format!("{name} ({})", escape(script.name())),
+            None => name,
+        }
+    }
+
+    /// How much all findings together weigh, to order processes of one severity: 27 points for a critical one, 9 for a high, 3 for a
+    /// medium, 1 for a low.
+    pub fn weight(&self) -> u32 {
+        let points = |finding: &Finding| match finding.severity {
+            Severity::Critical => 27,
+            Severity::High => 9,
+            Severity::Medium => 3,
+            Severity::Low => 1,
+            Severity::Info => 0,
+        };
+        self.findings.iter().map(points).sum()
+    }
+
+    /// The SHA-256 digest of the code that it runs, in hexadecimal digits: of its script where there is one, else of the running
+    /// program. `None` where that cannot be read or is larger than half a gigabyte.
+    pub fn digest(&self, system: &mut dyn System, cache: &mut Cache) -> Option<String> {
+        let (pid, start) = (self.facts.pid, self.facts.start_ticks);
+        let source = match &self.script {
+            Some(script) => Source::from(system.file_in_view(pid, start, &script.path).ok()?),
+            None => Source::Path(format!("/proc/{pid}/exe").into()),
+        };
+        let job = Job {
+            source,
+            algorithms: vec![Algorithm::Sha256],
+        };
+        let hashed = digests(std::slice::from_ref(&job), files::LARGEST, cache, &|_| {});
+        let hashed = hashed.into_iter().next()?.ok()?;
+        // The process may have ended, and its id be another's.
+        let same = match (
+            &self.script,
+            self.facts.program.as_ref().known().map(|program| &program.running),
+        ) {
+            (None, Some(Fact::Known(running))) => {
+                (running.device, running.inode) == (hashed.id.device, hashed.id.inode)
+            }
+            _ => true,
+        };
+        same.then(|| hashed.digests.first().map(ToString::to_string)).flatten()
     }
 }
 
@@ -237,8 +295,10 @@ fn judge_one(
     findings.iter_mut().for_each(|finding| finding.first_seen = first_seen);
     let verdict = verdict::verdict(&findings, &standing(&case), &unexamined);
     let exposure = case.exposure;
+    let is_listening = |protocol, port| host.ports.contains(&(protocol, port));
     Judged {
         exposure,
+        contacts: Contacts::of(sockets, is_listening, |socket| exposure_of(socket, host)),
         verdict,
         findings,
         unexamined,
@@ -249,20 +309,23 @@ fn judge_one(
     }
 }
 
-/// How far the sockets of a process reach. A tunnel or proxy on this computer counts as what lies behind it.
+/// How far the sockets of a process reach.
 fn exposure(sockets: &[&Socket], host: &case::Host) -> Exposure {
-    let of = |socket: &&Socket| {
-        let foreign = socket.foreign();
-        let tunnelled = socket.is_connected()
-            && host.tunnels.contains_key(&foreign.port)
-            && netstat_model::reach::is_loopback(foreign.address);
-        // The tunnel's own end of the same connection is not its client.
-        match tunnelled && !host.tunnels.contains_key(&socket.local().port) {
-            true => Exposure::World,
-            false => Exposure::of(socket),
-        }
-    };
-    sockets.iter().map(of).max().unwrap_or(Exposure::None)
+    let all = sockets.iter().map(|socket| exposure_of(socket, host));
+    all.max().unwrap_or(Exposure::None)
+}
+
+/// How far a socket reaches. A tunnel or proxy on this computer counts as what lies behind it.
+fn exposure_of(socket: &Socket, host: &case::Host) -> Exposure {
+    let foreign = socket.foreign();
+    let tunnelled = socket.is_connected()
+        && host.tunnels.contains_key(&foreign.port)
+        && netstat_model::reach::is_loopback(foreign.address);
+    // The tunnel's own end of the same connection is not its client.
+    match tunnelled && !host.tunnels.contains_key(&socket.local().port) {
+        true => Exposure::World,
+        false => Exposure::of(socket),
+    }
 }
 
 /// The finding that weak signs of several kinds add up to, if they do.

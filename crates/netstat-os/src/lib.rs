@@ -42,6 +42,7 @@ mod heap;
 pub mod linux;
 #[cfg(feature = "tokio")]
 pub mod local;
+mod notify;
 mod optional;
 mod output;
 mod privileges;
@@ -64,6 +65,7 @@ pub use events::{EventSource, EventWay, EventsAsk, Lost, UdpBytes};
 pub use heap::return_memory_early;
 #[cfg(target_os = "linux")]
 pub use linux::Linux as Native;
+pub use notify::{end_group, in_own_group, send_datagram};
 pub use optional::{Checkup, Control, Events, FileSystemSpace, Firewall, Inspect, Integrity, OpenFile};
 pub use output::{create_private, stdout, terminal_width};
 pub use privileges::{give_up_lent_capabilities, lower_lent_capabilities};

@@ -37,7 +37,7 @@ fn check(case: &Case<'_>, notes: &mut Notes) {
     let (headline, severity, source) = if is_loader(name) {
         let Some(program) = loaded(case) else { return };
         (
-            format!("is the loader, which was given the program {}", escape(program)),
+            format!("runs the program {} by way of the loader", escape(program)),
             weigh.max(Severity::Medium),
             format!(
                 "the program {} was started by the loader {}, so it is not listed by its own name",
@@ -49,7 +49,7 @@ fn check(case: &Case<'_>, notes: &mut Notes) {
         match case.runs() {
             Some(Runs::Text(text)) if is_worker(case, text) => return,
             Some(Runs::Text(text)) => (
-                format!("is {} running code from its command line, on the network", escape(name)),
+                "is on the network and runs code from its command line".to_owned(),
                 weigh,
                 format!("code: {}", shortened(text)),
             ),
@@ -59,17 +59,13 @@ fn check(case: &Case<'_>, notes: &mut Notes) {
                     Input::Other(what) => what,
                 };
                 (
-                    format!("is {} running code from standard input, on the network", escape(name)),
+                    "is on the network and runs code from standard input".to_owned(),
                     weigh,
                     what,
                 )
             }
             Some(Runs::File(path)) if case.script_is_gone() => (
-                format!(
-                    "is {} running a script that has been removed: {}",
-                    escape(name),
-                    escape(path)
-                ),
+                format!("runs a script that has been removed: {}", escape(path)),
                 weigh,
                 format!("script: {}, which is not there any more", escape(path)),
             ),

@@ -1,4 +1,4 @@
-//! Poses as a thread of the kernel.
+//! Poses as a kernel thread.
 
 use netstat_model::Fact;
 use netstat_model::text::escape;
@@ -10,7 +10,7 @@ use crate::known;
 /// See the module.
 pub(crate) static RULE: Rule = Rule {
     name: "kernel-thread",
-    title: "poses as a thread of the kernel",
+    title: "poses as a kernel thread",
     explanation: "Lists show threads of the kernel in square brackets, and nobody wonders about [kworker/0:1]. A program can call itself so. The kernel's own \
         mark (PF_KTHREAD, and Kthread in /proc/PID/status) cannot be forged: what lacks it and bears the name of a kernel thread is critical. Any other name in \
         square brackets without a blank in it is high; with a blank in it low, because a few programs title themselves like that.",
@@ -47,7 +47,7 @@ fn check(case: &Case<'_>, notes: &mut Notes) {
     evidence.extend(case.reach_evidence());
     notes.found(Note {
         severity,
-        headline: "poses as a thread of the kernel".to_owned(),
+        headline: "poses as a kernel thread".to_owned(),
         evidence,
         verify: format!("grep -E '^(Name|PPid|Kthread)' /proc/{pid}/status; ls -l /proc/{pid}/exe"),
         would_change: "nothing: a thread of the kernel has no program file".to_owned(),

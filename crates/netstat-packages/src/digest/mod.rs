@@ -10,6 +10,7 @@ use std::fmt;
 pub use cache::{Cache, parse as parse_cache};
 pub use file_id::FileId;
 pub use hash::{Hashed, Job, Progress, Source, Unhashed, digests};
+pub use state::digest_of;
 
 /// A digest algorithm that package databases use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

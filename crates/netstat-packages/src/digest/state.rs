@@ -53,7 +53,7 @@ impl State {
 }
 
 /// The digest of bytes in memory.
-pub(super) fn digest_of(algorithm: Algorithm, bytes: &[u8]) -> Digest {
+pub fn digest_of(algorithm: Algorithm, bytes: &[u8]) -> Digest {
     let mut state = State::new(algorithm);
     state.update(bytes);
     state.finish()

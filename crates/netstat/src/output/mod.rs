@@ -4,5 +4,6 @@ pub mod classic;
 pub(crate) mod events;
 pub mod json;
 mod json_string;
+pub(crate) mod report;
 pub mod rows;
 pub(crate) mod wrap;

@@ -1,5 +1,6 @@
 //! Every rule of `netstat audit` against the real thing, made in namespaces of the tests' own.
 
+mod acknowledge;
 mod beacons;
 mod disguise;
 mod files;
@@ -9,4 +10,5 @@ mod memory;
 mod network;
 mod replay;
 mod shells;
+mod watch;
 mod words;

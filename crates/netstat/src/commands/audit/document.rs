@@ -1,12 +1,15 @@
 //! The answer as a JSON document: `netstat.audit`.
 
+use std::time::SystemTime;
+
 use netstat_model::Fact;
 use serde_json::{Map, Value, json};
 
-use super::Shown;
+use super::acknowledge::Item;
+use super::{Shown, overview};
 use crate::output::json::timestamp;
 use netstat_audit::finding::Finding;
-use netstat_audit::{Judged, Judgement, Severity, case};
+use netstat_audit::{Judged, Judgement, Severity, case, contacts, next};
 
 /// What a field of the document holds.
 #[derive(Clone, Copy)]
@@ -18,6 +21,7 @@ enum Holds {
     Verdict,
     Moment,
     Flag,
+    Steps,
 }
 
 /// A field: its name, what it holds, whether it may be null, and its meaning.
@@ -57,6 +61,24 @@ const FINDING: &[Field] = &[
     ),
     FIRST_SEEN,
     OR_EARLIER,
+    (
+        "id",
+        Holds::Text,
+        false,
+        "the finding's id, the same from run to run; --acknowledge takes it",
+    ),
+    (
+        "acknowledged",
+        Holds::Text,
+        true,
+        "why it was acknowledged as harmless; null where it is not",
+    ),
+    (
+        "new",
+        Holds::Flag,
+        true,
+        "whether it was not found at the last run; null without --new",
+    ),
 ];
 
 const FIRST_SEEN: Field = (
@@ -107,6 +129,19 @@ const PROGRAM: &[Field] = &[
     ("unexamined", Holds::Texts, false, "what could not be looked at"),
     FIRST_SEEN,
     OR_EARLIER,
+    (
+        "unit",
+        Holds::Text,
+        true,
+        "the innermost unit or container; null without any",
+    ),
+    (
+        "network",
+        Holds::Texts,
+        false,
+        "whom it reaches, and from where it can be reached, a line for each",
+    ),
+    ("next", Holds::Steps, false, "what to do next, the safest first"),
 ];
 
 /// The schema of the document.
@@ -118,6 +153,10 @@ pub(crate) fn schema() -> Value {
         ("programs", list("program")),
         ("examined", count("how many processes were looked at")),
         ("ended", count("how many processes ended before they could be read")),
+        (
+            "acknowledged",
+            count("how many findings are acknowledged as harmless; left out of the list without --all"),
+        ),
         (
             "unexamined",
             json!({"type": "array", "items": {"type": "string"}, "description": "what could not be looked at of the computer"}),
@@ -155,6 +194,12 @@ fn object(fields: &[Field]) -> Value {
                 moment
             }
             Holds::Texts => json!({"type": "array", "items": {"type": "string"}}),
+            Holds::Steps => json!({"type": "array", "items": {
+                "type": "object",
+                "properties": {"what": {"type": "string"}, "command": {"type": "string"}},
+                "required": ["what", "command"],
+                "additionalProperties": false,
+            }}),
             Holds::Severity => words(Severity::ALL.into_iter().map(Severity::name).collect()),
             Holds::Verdict => words(Judgement::ALL.into_iter().map(Judgement::word).collect()),
         };
@@ -165,9 +210,55 @@ fn object(fields: &[Field]) -> Value {
     json!({"type": "object", "properties": properties, "required": required, "additionalProperties": false})
 }
 
-/// A finding as an object.
+/// A finding as an object, for commands that do not keep acknowledgements.
 pub(crate) fn finding(found: &Finding) -> Value {
-    json!({
+    let object = finding_object(found);
+    Value::Object(object)
+}
+
+/// A finding with its id and what became of it.
+fn item(item: &Item<'_>) -> Value {
+    let mut object = finding_object(item.finding);
+    object.insert("id".into(), item.mark.id().into());
+    let why = item.standing.acknowledged.as_ref().map(|entry| entry.why.as_str());
+    object.insert("acknowledged".into(), why.into());
+    object.insert("new".into(), item.standing.new.into());
+    Value::Object(object)
+}
+
+/// A new finding with what is known of its process, as alerts carry it: `netstat.finding`.
+pub(super) fn alert(one: &Item<'_>, host: &[u8], time: SystemTime, netstat: &str, superuser: bool) -> Value {
+    let mut object = Map::new();
+    object.insert("schema".into(), "netstat.finding".into());
+    object.insert("version".into(), crate::output::json::VERSION.into());
+    object.insert("host".into(), crate::output::json::text(host));
+    object.insert("time".into(), timestamp(time).into());
+    if let Value::Object(finding) = item(one) {
+        object.extend(finding);
+    }
+    let steps = one.judged.map(|judged| next::steps(judged, netstat, superuser));
+    let steps = steps.iter().flatten();
+    object.insert(
+        "next".into(),
+        steps
+            .map(|step| json!({"what": step.what, "command": step.command}))
+            .collect(),
+    );
+    let judged = one.judged;
+    let of = |value: Option<Value>| value.unwrap_or(Value::Null);
+    let script = judged.and_then(|judged| judged.script.as_ref());
+    object.insert("script".into(), of(script.map(|script| script.shown().into())));
+    let line = judged.map(|judged| case::command_line(&judged.facts.arguments).into());
+    object.insert("command_line".into(), of(line));
+    let unit = judged.and_then(|judged| contacts::component(&judged.facts));
+    object.insert("unit".into(), of(unit.map(Value::from)));
+    let network = judged.map(|judged| judged.contacts.lines());
+    object.insert("network".into(), network.unwrap_or_default().into());
+    Value::Object(object)
+}
+
+fn finding_object(found: &Finding) -> Map<String, Value> {
+    let value = json!({
         "pid": found.pid,
         "program": found.program,
         "severity": found.severity.name(),
@@ -180,11 +271,20 @@ pub(crate) fn finding(found: &Finding) -> Value {
         "would_change": found.would_change,
         "first_seen": found.first_seen.map(|first| timestamp(first.at)),
         "first_seen_or_earlier": found.first_seen.map(|first| first.or_earlier),
-    })
+    });
+    match value {
+        Value::Object(object) => object,
+        _ => Map::new(),
+    }
 }
 
 /// A program as an object, without its findings.
-pub(super) fn program(judged: &Judged) -> Value {
+pub(super) fn program(judged: &Judged, shown: &Shown<'_>) -> Value {
+    let steps = next::steps(judged, &shown.netstat, shown.superuser);
+    let steps: Vec<Value> = steps
+        .iter()
+        .map(|step| json!({"what": step.what, "command": step.command}))
+        .collect();
     json!({
         "pid": judged.facts.pid,
         "program": judged.shown(),
@@ -202,14 +302,21 @@ pub(super) fn program(judged: &Judged) -> Value {
         "unexamined": judged.unexamined,
         "first_seen": judged.first_seen.map(|first| timestamp(first.at)),
         "first_seen_or_earlier": judged.first_seen.map(|first| first.or_earlier),
+        "unit": contacts::component(&judged.facts),
+        "network": judged.contacts.lines(),
+        "next": steps,
     })
 }
 
 /// The members of the document behind its frame.
 pub(super) fn body(shown: &Shown<'_>) -> Map<String, Value> {
     let mut body = Map::new();
-    body.insert("findings".into(), shown.findings().map(finding).collect());
-    body.insert("programs".into(), shown.programs().map(program).collect());
+    let groups = overview::every(shown.items, &shown.choice);
+    let findings = groups.iter().flat_map(|group| &group.items).map(|one| item(one));
+    body.insert("findings".into(), findings.collect());
+    let programs = shown.programs().map(|judged| program(judged, shown));
+    body.insert("programs".into(), programs.collect());
+    body.insert("acknowledged".into(), shown.acknowledged().into());
     body.insert("examined".into(), shown.survey.judged.len().into());
     body.insert("ended".into(), shown.survey.ended.into());
     body.insert(

@@ -1,9 +1,14 @@
 //! `netstat audit`.
 
+mod acknowledge;
+pub(crate) mod alert;
 mod document;
 #[cfg(feature = "fleet")]
 mod fleet;
+mod overview;
+mod report;
 mod text;
+pub(crate) mod watch;
 
 use std::collections::BTreeSet;
 use std::io::Write;
@@ -24,11 +29,17 @@ use crate::args::filter::FilterArgs;
 use crate::args::shape::ColorChoice;
 use crate::args::similar::nearest;
 use crate::args::store::StoreArgs;
+use crate::args::units;
 use crate::context::{Command, Context, ContextClock, Diagnostics, Failure, Outcome, Progress, names};
 use crate::output::json::{self, Document};
-use netstat_audit::finding::{Finding, Rule, Severity};
+use crate::output::report::{Report, ReportFile};
+use acknowledge::Item;
+use alert::AlertArgs;
+use netstat_audit::baseline::{Baseline, Entry};
+use netstat_audit::finding::{Rule, Severity};
 use netstat_audit::rules::{self, RULES};
 use netstat_audit::{Auditor, Judged, Options, Past, Survey, case, host};
+use overview::Choice;
 
 /// The command, for the list of commands.
 pub(crate) const COMMAND: Command = Command {
@@ -46,7 +57,10 @@ const ABOUT: &str = "Look at every program that listens or is connected, most su
 
 const LONG_ABOUT: &str = "Look at every program that listens or is connected, most suspicious first.\n\n\
     Each finding has a severity, what was seen, a command to verify it, which harmless reasons there are, and the technique of MITRE ATT&CK. Everything is read-only: \
-    nothing on the system is changed but netstat's own cache of digests, nothing is sent, nothing is uploaded. Root sees everything; for other users it names what it could not see.";
+    nothing on the system is changed but netstat's own files (digests that were read, what you acknowledge, what --new remembers), nothing is sent, nothing is uploaded. Root \
+    sees everything; for other users it names what it could not see.\n\n\
+    The summary comes first; details follow for findings of severity high and critical, or for all of them with --details. A finding that you know to be harmless is \
+    acknowledged by its id and is then only counted; another program at the same path, another peer or port, and the end of the date bring it back.";
 
 const AFTER: &str = "Exit status: 0 when nothing at or above --fail-on was found (or --fail-on is not given), 3 when something was, 1 when the sockets could not be read, \
     2 for a usage error.\n\n";
@@ -54,12 +68,34 @@ const AFTER: &str = "Exit status: 0 when nothing at or above --fail-on was found
 #[derive(Debug, Parser)]
 #[command(name = "audit", about = ABOUT, long_about = LONG_ABOUT, after_long_help = format!("{AFTER}{LIMITS}"))]
 struct AuditArgs {
-    /// show only findings of this severity and above
-    #[arg(long, value_name = "SEVERITY", default_value = "low", value_parser = severity)]
-    min: Severity,
-    /// exit with status 3 when there is a finding of this severity or above
+    /// show only findings of this severity and above, with details of all of them [default: low, with details of high and critical]
+    #[arg(long, value_name = "SEVERITY", value_parser = severity)]
+    min: Option<Severity>,
+    /// show the details of every finding, not only of high and critical ones
+    #[arg(long)]
+    details: bool,
+    /// show acknowledged findings, too
+    #[arg(long)]
+    all: bool,
+    /// show only what was not found at the last run with --new; the list is kept beside the record
+    #[arg(long)]
+    new: bool,
+    /// exit with status 3 when there is a finding of this severity or above that is not acknowledged
     #[arg(long, value_name = "SEVERITY", value_parser = severity)]
     fail_on: Option<Severity>,
+    /// read acknowledged findings from this TOML file [default: $XDG_CONFIG_HOME/netstat/audit.toml or
+    /// ~/.config/netstat/audit.toml; for root /etc/netstat/audit.toml]
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    baseline: Option<PathBuf>,
+    /// acknowledge the finding with this id and write that to the baseline; may be repeated
+    #[arg(long, value_name = "ID", requires = "why", conflicts_with_all = ["json", "new"])]
+    acknowledge: Vec<String>,
+    /// why the acknowledged finding is harmless
+    #[arg(long, value_name = "TEXT", requires = "acknowledge")]
+    why: Option<String>,
+    /// the last day on which the acknowledgement counts, such as 2027-01-31
+    #[arg(long, value_name = "DATE", requires = "acknowledge", value_parser = a_day)]
+    until: Option<String>,
     /// look up foreign addresses in this list: addresses, CIDR, netset, Spamhaus DROP, hosts, JSON, CSV with a header; may be repeated
     #[arg(long, value_name = "FILE")]
     blocklist: Vec<PathBuf>,
@@ -81,6 +117,18 @@ struct AuditArgs {
     /// print one JSON document
     #[arg(long)]
     json: bool,
+    /// write a report into this file, HTML or Markdown by its name, with the details of all findings
+    #[arg(long, value_name = "FILE.html|FILE.md", value_hint = clap::ValueHint::FilePath, conflicts_with = "watch")]
+    report: Option<ReportFile>,
+    /// keep watching: examine what listens or connects for the first time as it does, and print each new finding of severity high or above
+    /// (or --min), with --json as one JSON object per line
+    #[arg(long, conflicts_with_all = ["new", "acknowledge", "details", "all", "fail_on", "probe_ports"])]
+    watch: bool,
+    /// end --watch after this time: 30s, 1h
+    #[arg(long = "for", value_name = "TIME", requires = "watch", value_parser = units::positive_duration)]
+    period: Option<Duration>,
+    #[command(flatten)]
+    alerts: AlertArgs,
     /// list the rules
     #[arg(long, conflicts_with_all = ["explain"])]
     rules: bool,
@@ -94,7 +142,14 @@ struct AuditArgs {
     filter: FilterArgs,
 }
 
-fn severity(word: &str) -> Result<Severity, String> {
+fn a_day(word: &str) -> Result<String, String> {
+    match netstat_audit::baseline::is_day(word) {
+        true => Ok(word.to_owned()),
+        false => Err("is not a day such as 2027-01-31".to_owned()),
+    }
+}
+
+pub(crate) fn severity(word: &str) -> Result<Severity, String> {
     let found = Severity::ALL
         .into_iter()
         .find(|severity| severity.name().eq_ignore_ascii_case(word));
@@ -110,59 +165,64 @@ fn rule(word: &str) -> Result<&'static Rule, String> {
 
 /// What is to be shown.
 #[derive(Debug)]
-pub(super) struct Shown<'a> {
-    pub(super) survey: &'a Survey,
-    pub(super) min: Severity,
-    pub(super) all_namespaces: bool,
+pub(crate) struct Shown<'a> {
+    pub(crate) survey: &'a Survey,
+    pub(crate) items: &'a [Item<'a>],
+    pub(crate) choice: Choice,
+    pub(crate) all_namespaces: bool,
+    /// With `--new`, since when, in words.
+    pub(crate) new_since: Option<String>,
+    /// The path of this program, for commands.
+    pub(crate) netstat: String,
+    pub(crate) superuser: bool,
 }
 
 impl<'a> Shown<'a> {
-    /// The findings about the computer, the gravest first.
-    pub(super) fn host(&self) -> impl Iterator<Item = &'a Finding> {
-        let min = self.min;
-        self.survey.host.iter().filter(move |finding| finding.severity >= min)
-    }
-
-    /// The processes with findings to be shown, the most suspicious first.
-    pub(super) fn grouped(&self) -> Vec<(&'a Judged, Vec<&'a Finding>)> {
-        let min = self.min;
-        let of = |judged: &'a Judged| {
-            let findings: Vec<&Finding> = judged
-                .findings
-                .iter()
-                .filter(|finding| finding.severity >= min)
-                .collect();
-            (!findings.is_empty()).then_some((judged, findings))
-        };
-        let mut all: Vec<_> = self.survey.judged.iter().filter_map(of).collect();
-        all.sort_by_key(|(judged, findings)| {
-            (
-                std::cmp::Reverse(judged.verdict.severity),
-                std::cmp::Reverse(judged.exposure),
-                std::cmp::Reverse(findings.len()),
-                judged.facts.pid,
-            )
-        });
-        all
-    }
-
-    /// All findings to be shown, those about the computer first, then those of the most suspicious process.
-    pub(super) fn findings(&self) -> impl Iterator<Item = &'a Finding> {
-        let of_processes = self.grouped().into_iter().flat_map(|(_, findings)| findings);
-        self.host().chain(of_processes)
+    /// How many findings at or above the least severity are acknowledged.
+    pub(crate) fn acknowledged(&self) -> usize {
+        let counts =
+            |item: &&Item<'_>| item.standing.acknowledged.is_some() && item.finding.severity >= self.choice.min;
+        self.items.iter().filter(counts).count()
     }
 
     /// All processes, the most suspicious first.
-    pub(super) fn programs(&self) -> impl Iterator<Item = &'a Judged> {
+    pub(crate) fn programs(&self) -> impl Iterator<Item = &'a Judged> {
         let mut all: Vec<&Judged> = self.survey.judged.iter().collect();
         all.sort_by_key(|judged| {
             (
                 std::cmp::Reverse(judged.verdict.severity),
+                std::cmp::Reverse(judged.weight()),
                 std::cmp::Reverse(judged.exposure),
                 judged.facts.pid,
             )
         });
         all.into_iter()
+    }
+
+    /// What could not be looked at, a line for each kind.
+    pub(crate) fn missing(&self) -> Vec<String> {
+        let of_host = self.survey.unexamined.iter();
+        let mut missing: Vec<String> = of_host.map(|line| escape_str(line).into_owned()).collect();
+        let mut kinds: Vec<(&str, usize)> = Vec::new();
+        for line in self.survey.judged.iter().flat_map(|judged| &judged.unexamined) {
+            match kinds.iter_mut().find(|(known, _)| known == line) {
+                Some((_, count)) => *count += 1,
+                None => kinds.push((line, 1)),
+            }
+        }
+        let processes = |count| text::plural_of(count, "process", "processes");
+        missing.extend(
+            kinds
+                .into_iter()
+                .map(|(line, count)| format!("{line} ({})", processes(count))),
+        );
+        if self.survey.ended > 0 {
+            missing.push(format!("{} ended meanwhile", processes(self.survey.ended)));
+        }
+        if !self.all_namespaces {
+            missing.push("other network namespaces, such as those of containers (--all-namespaces)".to_owned());
+        }
+        missing
     }
 }
 
@@ -177,13 +237,232 @@ fn run(matches: &ArgMatches, context: &mut Context<'_>) -> Result<Outcome, Failu
         return Ok(Outcome::Printed);
     }
     let mut diagnostics = Diagnostics::default();
+    if words.alerts.is_any() && !words.watch {
+        return Err(Failure::Usage(
+            "--exec, --journald and --syslog need --watch".to_owned(),
+        ));
+    }
+    if words.watch {
+        return watched(&words, context, &mut diagnostics);
+    }
+    let now = (context.now)();
+    let baseline_path = words.baseline.clone().or_else(|| usual_baseline(context));
+    let mut baseline = match &baseline_path {
+        // One that is to be written need not be there yet.
+        Some(path) => {
+            let must_exist = words.baseline.is_some() && words.acknowledge.is_empty();
+            acknowledge::read_baseline(path, must_exist, &mut diagnostics)?
+        }
+        None => Baseline::default(),
+    };
+    let looked = look(&words, context, &mut diagnostics)?;
+    let survey = &looked.survey;
+    let mut items = acknowledge::items(survey);
+    let mut cache = crate::context::digests(context.system);
+    if !baseline.entries().is_empty() {
+        let today = acknowledge::day(now);
+        acknowledge::apply(&baseline, &today, &mut items, context.system, &mut cache);
+    }
+    if !words.acknowledge.is_empty() {
+        let Some(path) = baseline_path else {
+            return Err(Failure::Usage(
+                "HOME is not set; name the file with --baseline FILE".to_owned(),
+            ));
+        };
+        let done = write_acknowledged(&words, &mut baseline, &path, &mut items, context, &mut cache);
+        let _ = cache.save();
+        return done;
+    }
+    let mut new_since = None;
+    if words.new {
+        for item in items.iter_mut().filter(|_| !words.no_digests) {
+            acknowledge::add_digest(item, context.system, &mut cache);
+        }
+        let path = acknowledge::seen_beside(&words.store.path(context.system.is_superuser())?);
+        let then = acknowledge::compare(&path, &mut items)?;
+        new_since = Some(match then {
+            Some(then) => format!("new since {}", crate::context::human::moment(then)),
+            None => "this is the first run with --new: everything is new".to_owned(),
+        });
+    }
+    if words.report.is_some() && !words.no_digests {
+        for item in items.iter_mut().filter(|item| item.finding.severity >= Severity::High) {
+            acknowledge::add_digest(item, context.system, &mut cache);
+        }
+    }
+    // The cache saves time only: where it cannot be kept, nothing is lost.
+    let _ = cache.save();
+    let min = words.min.unwrap_or(Severity::Low);
+    let shown = Shown {
+        survey,
+        items: &items,
+        choice: Choice {
+            min,
+            details: match (words.details, words.min) {
+                (true, _) | (false, Some(_)) => min,
+                (false, None) => Severity::High,
+            },
+            all: words.all,
+            only_new: words.new,
+        },
+        all_namespaces: words.all_namespaces,
+        new_since,
+        netstat: crate::context::program_path_for(context.system),
+        superuser: context.system.is_superuser(),
+    };
+    if let Some(file) = &words.report {
+        let report = Report {
+            title: "Audit of programs on the network".to_owned(),
+            host: context.system.computer_name(),
+            time: now,
+            blocks: report::blocks(&shown),
+        };
+        diagnostics.line(file.write(&report)?);
+    }
+    if words.json || words.report.is_none() {
+        print(&words, &shown, &looked.limits, context)?;
+    }
+    diagnostics.limits(looked.limits);
+    diagnostics.say(context.err);
+    Ok(outcome(&words, &shown, looked.failed))
+}
+
+/// `--watch`.
+fn watched(words: &AuditArgs, context: &mut Context<'_>, diagnostics: &mut Diagnostics) -> Result<Outcome, Failure> {
+    let filter = names::resolved(&words.filter.filter(), context, Duration::from_secs(5))?;
+    let block = block_lists(&words.blocklist, context, diagnostics)?;
+    diagnostics.say(context.err);
+    let named = words.baseline.clone().map(|path| (path, true));
+    let ask = watch::WatchAsk {
+        min: words.min.unwrap_or(Severity::High),
+        compare: !words.no_digests,
+        all_namespaces: words.all_namespaces,
+        block: Arc::new(block),
+        baseline: named.or_else(|| usual_baseline(context).map(|path| (path, false))),
+        places: words.store.places(context.system),
+        filter,
+        netstat: crate::context::program_path_for(context.system),
+    };
+    if let Some((path, true)) = &ask.baseline {
+        // A fault in it is told at once.
+        acknowledge::read_baseline(path, true, diagnostics)?;
+    }
+    watch::run(ask, &words.alerts, words.json, words.period, context)
+}
+
+/// What `netstat record --audit` watches for, with findings from `min` on.
+pub(crate) fn watch_for_record(
+    min: Severity,
+    all_namespaces: bool,
+    store: PathBuf,
+    context: &Context<'_>,
+) -> watch::WatchAsk {
+    watch::WatchAsk {
+        min,
+        compare: true,
+        all_namespaces,
+        block: Arc::default(),
+        baseline: usual_baseline(context).map(|path| (path, false)),
+        places: vec![store],
+        filter: Filter::default(),
+        netstat: crate::context::program_path_for(context.system),
+    }
+}
+
+/// The usual baseline, where the system is this machine.
+fn usual_baseline(context: &Context<'_>) -> Option<PathBuf> {
+    match context.system.has_files() {
+        true => acknowledge::usual_baseline(context.system.is_superuser()),
+        false => None,
+    }
+}
+
+fn print(words: &AuditArgs, shown: &Shown<'_>, limits: &[Limit], context: &mut Context<'_>) -> Result<(), Failure> {
+    if words.json {
+        let document = Document {
+            schema: "netstat.audit",
+            host: &context.system.computer_name(),
+            time: (context.now)(),
+            limits,
+            body: document::body(shown),
+        };
+        context
+            .out
+            .write_all(json::to_text(&document.value(), context.screen.terminal).as_bytes())?;
+    } else {
+        let mut out = Vec::new();
+        let colored = words.color.colored(context.screen);
+        let now = (context.now)();
+        text::write(&mut out, shown, context.screen.width.map(usize::from), colored, now);
+        context.out.write_all(&out)?;
+    }
+    context.out.flush()?;
+    Ok(())
+}
+
+/// `--acknowledge`: adds the findings with these ids to the baseline.
+fn write_acknowledged(
+    words: &AuditArgs,
+    baseline: &mut Baseline,
+    path: &std::path::Path,
+    items: &mut [Item<'_>],
+    context: &mut Context<'_>,
+    cache: &mut netstat_packages::digest::Cache,
+) -> Result<Outcome, Failure> {
+    let mut lines = Vec::new();
+    for id in &words.acknowledge {
+        let mut known = false;
+        for item in items.iter_mut().filter(|item| item.mark.id().eq_ignore_ascii_case(id)) {
+            acknowledge::add_digest(item, context.system, cache);
+            baseline.acknowledge(Entry {
+                mark: item.mark.clone(),
+                why: words.why.clone().unwrap_or_default(),
+                until: words.until.clone(),
+            });
+            let program = item.finding.program.as_deref().unwrap_or("this computer");
+            let line = format!(
+                "acknowledged: {program}: {} ({})",
+                item.finding.headline, item.mark.rule
+            );
+            if !std::mem::replace(&mut known, true) {
+                lines.push(line);
+            }
+        }
+        if !known {
+            return Err(Failure::Refused(format!(
+                "no finding has the id {:?} now; netstat audit --details shows the ids",
+                escape_str(id)
+            )));
+        }
+    }
+    let shown = escape_str(&path.display().to_string()).into_owned();
+    acknowledge::write_whole(path, &baseline.text(), 0o644)
+        .map_err(|error| Failure::Refused(format!("{shown}: {error}")))?;
+    for line in lines {
+        writeln!(context.out, "{line}")?;
+    }
+    writeln!(context.out, "written to {shown}")?;
+    context.out.flush()?;
+    Ok(Outcome::Printed)
+}
+
+/// What an audit saw.
+struct Looked {
+    survey: Survey,
+    limits: Vec<Limit>,
+    /// Whether a kind of socket could not be read at all.
+    failed: bool,
+}
+
+/// Examines the processes that the filter lets through, and without a filter the computer.
+fn look(words: &AuditArgs, context: &mut Context<'_>, diagnostics: &mut Diagnostics) -> Result<Looked, Failure> {
     let filter = names::resolved(&words.filter.filter(), context, Duration::from_secs(5))?;
     context.system.confine(&Confinement {
         // Ports are tried by binding internet sockets.
         network: words.probe_ports || words.store.needs_network(),
         ..Confinement::default()
     });
-    let block = block_lists(&words.blocklist, context, &mut diagnostics)?;
+    let block = block_lists(&words.blocklist, context, diagnostics)?;
     let progress = Progress::start(context.terminal, "reading sockets");
     let mut list = SocketList::default();
     context.system.sockets(&host::ask(words.all_namespaces), &mut list);
@@ -225,41 +504,17 @@ fn run(matches: &ArgMatches, context: &mut Context<'_>) -> Result<Outcome, Failu
     };
     let mut survey = auditor.judge(&list, &found.owners, &pids, &options);
     #[cfg(feature = "fleet")]
-    compare_with_fleet(&words, &mut survey, context, now)?;
+    compare_with_fleet(words, &mut survey, context, now)?;
     // The cache saves time only: where it cannot be kept, nothing is lost.
     let _ = cache.save();
-    drop(progress);
     if let Some(line) = OwnerSummary::count(&found.owners, &list.sockets).line(context.system.is_superuser()) {
         survey.unexamined.push(line);
     }
-    let shown = Shown {
-        survey: &survey,
-        min: words.min,
-        all_namespaces: words.all_namespaces,
-    };
-    let limits: Vec<Limit> = list.limits.iter().chain(&found.limits).cloned().collect();
-    if words.json {
-        let document = Document {
-            schema: "netstat.audit",
-            host: &context.system.computer_name(),
-            time: (context.now)(),
-            limits: &limits,
-            body: document::body(&shown),
-        };
-        context
-            .out
-            .write_all(json::to_text(&document.value(), context.screen.terminal).as_bytes())?;
-    } else {
-        let mut out = Vec::new();
-        let colored = words.color.colored(context.screen);
-        let now = (context.now)();
-        text::write(&mut out, &shown, context.screen.width.map(usize::from), colored, now);
-        context.out.write_all(&out)?;
-    }
-    context.out.flush()?;
-    diagnostics.limits(limits);
-    diagnostics.say(context.err);
-    Ok(outcome(&words, &survey, &list))
+    Ok(Looked {
+        survey,
+        limits: list.limits.iter().chain(&found.limits).cloned().collect(),
+        failed: list.failed,
+    })
 }
 
 /// Adds what other computers have of the same, where the store is a fleet's.
@@ -288,18 +543,17 @@ fn compare_with_fleet(
         .map_err(|error| Failure::Refused(escape_str(&format!("{}: {error}", client.address())).into_owned()))
 }
 
-fn outcome(words: &AuditArgs, survey: &Survey, list: &SocketList) -> Outcome {
+fn outcome(words: &AuditArgs, shown: &Shown<'_>, failed: bool) -> Outcome {
     /// Something was found at or above `--fail-on`.
     const FOUND: u8 = 3;
-    let worst = survey
-        .judged
+    let counted = shown
+        .items
         .iter()
-        .filter_map(|judged| judged.verdict.severity)
-        .chain(survey.host.iter().map(|finding| finding.severity))
-        .max();
+        .filter(|item| item.standing.acknowledged.is_none() && shown.choice.counts(item));
+    let worst = counted.map(|item| item.finding.severity).max();
     match words.fail_on {
         Some(least) if worst >= Some(least) => Outcome::Status(FOUND),
-        _ if list.failed => Outcome::Incomplete,
+        _ if failed => Outcome::Incomplete,
         _ => Outcome::Printed,
     }
 }

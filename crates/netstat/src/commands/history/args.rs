@@ -30,6 +30,9 @@ use crate::output::rows::csv::CsvStyle;
 pub(super) struct HistoryArgs {
     #[command(flatten)]
     pub(super) store: StoreArgs,
+    /// write the answer into this file as a report, HTML or Markdown by its name
+    #[arg(long, value_name = "FILE.html|FILE.md", value_hint = clap::ValueHint::FilePath, conflicts_with_all = ["json", "ndjson", "csv", "svg"])]
+    pub(super) report: Option<ReportFile>,
     #[command(flatten)]
     pub(super) filter: FilterArgs,
     /// only connections of processes that run these scripts: file names, or paths if they hold a slash, with * and ?

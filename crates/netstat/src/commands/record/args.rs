@@ -51,6 +51,14 @@ pub(super) struct RecordArgs {
     /// report how connections are seen and what was recorded
     #[arg(long)]
     pub(super) verbose: bool,
+    /// examine what listens or connects for the first time, as netstat audit --watch does, and print each new finding
+    #[arg(long)]
+    pub(super) audit: bool,
+    /// with --audit, print findings of this severity and above
+    #[arg(long, value_name = "SEVERITY", default_value = "high", value_parser = crate::commands::audit::severity)]
+    pub(super) audit_min: netstat_audit::Severity,
+    #[command(flatten)]
+    pub(super) alerts: crate::commands::audit::alert::AlertArgs,
     /// make the recorder a service that starts with the computer, with the given --keep and --max-size; shows what it will do, and asks
     #[arg(long, help_heading = SERVICE, conflicts_with_all = ["store", "period", "events", "heartbeat", "own_namespace"])]
     pub(super) install_service: bool,

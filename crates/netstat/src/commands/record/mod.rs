@@ -17,6 +17,8 @@ use netstat_model::{EventOwner, Fact};
 use netstat_os::{Caught, Confinement, EventSource, EventsAsk, Lost, System};
 use netstat_record::{Flushed, Recorder, Retention, StoreError, Writer, millis};
 
+use crate::commands::audit;
+use crate::commands::audit::watch::Reporter;
 use crate::context::{Context, Diagnostics, Failure, Outcome, ProcessResolver};
 
 use args::RecordArgs;
@@ -38,6 +40,11 @@ pub(crate) fn run(matches: &ArgMatches, context: &mut Context<'_>) -> Result<Out
     let args = RecordArgs::from_arg_matches(matches).map_err(|error| Failure::Usage(error.to_string()))?;
     if args.install_service {
         return service::service(&args, context);
+    }
+    if args.alerts.is_any() && !args.audit {
+        return Err(Failure::Usage(
+            "--exec, --journald and --syslog need --audit".to_owned(),
+        ));
     }
     let path = args.store.path(context.system.is_superuser())?;
     let failed = |what: &str, error: std::io::Error| Failure::Refused(format!("{what}: {error}"));
@@ -85,10 +92,10 @@ pub(crate) fn run(matches: &ArgMatches, context: &mut Context<'_>) -> Result<Out
     let network = sender.is_some();
     #[cfg(not(feature = "fleet"))]
     let network = false;
-    context.system.confine(&Confinement {
+    context.system.confine(&args.alerts.confinement(Confinement {
         network,
         ..Confinement::default()
-    });
+    }));
     let mut diagnostics = Diagnostics::default();
     diagnostics.limits(source.limits().iter().cloned());
     let shown = escape_str(&path.display().to_string()).into_owned();
@@ -110,7 +117,12 @@ pub(crate) fn run(matches: &ArgMatches, context: &mut Context<'_>) -> Result<Out
         #[cfg(feature = "fleet")]
         sender,
         diagnostics,
+        audit: None,
     };
+    if args.audit {
+        let watch = audit::watch_for_record(args.audit_min, ask.all_namespaces, path.clone(), context);
+        recording.audit = Some(Reporter::start(watch, &args.alerts, false)?);
+    }
     recording.until(&args, &stop, context)?;
     let last = recording.stop(context)?;
     if talkative {
@@ -151,6 +163,8 @@ struct Recording<'p> {
     #[cfg(feature = "fleet")]
     sender: Option<netstat_fleet::Sender>,
     diagnostics: Diagnostics,
+    /// With `--audit`.
+    audit: Option<Reporter>,
 }
 
 impl Recording<'_> {
@@ -197,13 +211,23 @@ impl Recording<'_> {
             recorder,
             source,
             resolver,
+            audit,
             ..
         } = self;
         let system = &mut *context.system;
         let mut describe = |owner: &EventOwner, cgroup: Fact<u64>| resolver.describe(system, owner, cgroup);
         source
-            .next(time, &mut |event| recorder.observe(&event, &mut describe))
-            .map_err(|refused| Failure::Refused(refused.message))
+            .next(time, &mut |event| {
+                if let Some(audit) = audit.as_mut() {
+                    audit.watch.event(&event);
+                }
+                recorder.observe(&event, &mut describe);
+            })
+            .map_err(|refused| Failure::Refused(refused.message))?;
+        if let Some(audit) = audit {
+            audit.report(context.out, context.err)?;
+        }
+        Ok(())
     }
 
     /// Writes what waits, and says what has changed about the store.

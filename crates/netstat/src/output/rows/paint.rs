@@ -21,6 +21,8 @@ pub enum Look {
     Changed,
     /// A heading.
     Heading,
+    /// What needs a look first.
+    Alarm,
 }
 
 impl Look {
@@ -44,6 +46,7 @@ impl Look {
             Look::Gone => color(AnsiColor::Red),
             Look::Changed => color(AnsiColor::Magenta),
             Look::Heading => Style::new().bold(),
+            Look::Alarm => color(AnsiColor::Red).bold(),
         }
     }
 

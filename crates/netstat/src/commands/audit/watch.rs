@@ -1,0 +1,439 @@
+//! `audit --watch` and `record --audit`: what is new on the network is examined as it comes.
+
+use std::collections::{BTreeSet, HashMap};
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::thread;
+use std::time::{Duration, Instant, SystemTime};
+
+use netstat_audit::baseline::Baseline;
+use netstat_audit::{Auditor, HostFiles, Options, Past, Severity, Survey, host};
+use netstat_model::text::escape_str;
+use netstat_model::{Event, EventKind, Fact, Filter, Protocol, State};
+use netstat_os::{Caught, Confinement, EventWay, EventsAsk, OwnersAsk, SocketList, System};
+use netstat_packages::blocklist::BlockList;
+use netstat_packages::digest::Cache;
+
+use super::acknowledge;
+use super::alert::{Alert, AlertArgs, Sinks};
+use super::document;
+use super::overview::Choice;
+use crate::context::{Context, Diagnostics, Failure, Outcome, SystemClock};
+use crate::output::json;
+use crate::recall::Recall;
+
+/// What comes within this time is examined together: a shell is seldom tied to its connection at once.
+const SETTLE: Duration = Duration::from_millis(300);
+
+/// Between two examinations, so that a flood of connections costs no more than this.
+const PACE: Duration = Duration::from_secs(1);
+
+/// Everything is examined anew after this time: what happens to a running program is told by no event.
+const ANEW: Duration = Duration::from_secs(300);
+
+/// A finding that was gone for this long is told again.
+const REPEAT: Duration = Duration::from_secs(3600);
+
+/// At most so many findings and processes are remembered.
+const REMEMBERED: usize = 20_000;
+
+/// At most so many processes wait for their examination; what does not fit is seen when everything is examined anew.
+const WAITING: usize = 1024;
+
+/// At most so many findings wait to be printed.
+const FINDINGS: usize = 1024;
+
+/// How long an event may wait in the kernel, and how often findings are looked for.
+const LATENCY: Duration = Duration::from_millis(100);
+
+/// What is to be watched for.
+#[derive(Clone, Debug)]
+pub(crate) struct WatchAsk {
+    pub(crate) min: Severity,
+    pub(crate) compare: bool,
+    pub(crate) all_namespaces: bool,
+    pub(crate) block: Arc<BlockList>,
+    /// The file with acknowledged findings, and whether it has to be there.
+    pub(crate) baseline: Option<(PathBuf, bool)>,
+    /// Where the record may be.
+    pub(crate) places: Vec<PathBuf>,
+    pub(crate) filter: Filter,
+    /// The path of this program, for commands.
+    pub(crate) netstat: String,
+}
+
+/// A thread that examines what it is told of.
+#[derive(Debug)]
+pub(crate) struct Watch {
+    /// `None` asks for everything that was not examined yet.
+    pids: SyncSender<Option<u32>>,
+    found: Receiver<Result<Alert, String>>,
+    /// Which processes have listened and connected so far.
+    known: HashMap<(u32, u64), [bool; 2]>,
+}
+
+impl Watch {
+    /// Starts the thread. It examines everything that is there first.
+    ///
+    /// # Errors
+    /// The system's.
+    pub(crate) fn start(ask: WatchAsk) -> io::Result<Watch> {
+        let (pids, wanted) = sync_channel(WAITING);
+        let (found, receiver) = sync_channel(FINDINGS);
+        let work = move || Worker::new(ask, found).work(&wanted);
+        thread::Builder::new().name("audit".to_owned()).spawn(work)?;
+        Ok(Watch {
+            pids,
+            found: receiver,
+            known: HashMap::new(),
+        })
+    }
+
+    /// Takes note of what happened: a process that listens or connects for the first time is examined.
+    pub(crate) fn event(&mut self, event: &Event) {
+        if matches!(event.kind, EventKind::Closed | EventKind::Present) {
+            return;
+        }
+        let listens = event.kind == EventKind::Listening || event.state == State::Listening;
+        let Fact::Known(owner) = &event.owner else {
+            // Whoever it is, everything new is examined.
+            self.ask(None);
+            return;
+        };
+        let key = (owner.pid, owner.start_ticks.known().unwrap_or(0));
+        if self.known.len() >= REMEMBERED {
+            self.known.clear();
+        }
+        let done = self.known.entry(key).or_default();
+        if !std::mem::replace(&mut done[usize::from(listens)], true) {
+            self.ask(Some(owner.pid));
+        }
+    }
+
+    fn ask(&self, pid: Option<u32>) {
+        // Where so many wait already, all are examined soon.
+        let _: Result<(), TrySendError<_>> = self.pids.try_send(pid);
+    }
+
+    /// What was found since the last call, and what went wrong.
+    pub(crate) fn found(&self) -> impl Iterator<Item = Result<Alert, String>> + '_ {
+        self.found.try_iter()
+    }
+}
+
+/// The findings that were told, so that none is told twice.
+#[derive(Debug, Default)]
+struct Told {
+    last: HashMap<(String, Severity), Instant>,
+}
+
+impl Told {
+    /// Whether a finding is to be told, which is noted.
+    fn is_new(&mut self, id: String, severity: Severity, now: Instant) -> bool {
+        if self.last.len() >= REMEMBERED {
+            self.last
+                .retain(|_, then| now.saturating_duration_since(*then) < ANEW * 2);
+        }
+        let before = self.last.insert((id, severity), now);
+        before.is_none_or(|before| now.saturating_duration_since(before) > REPEAT)
+    }
+}
+
+struct Worker {
+    ask: WatchAsk,
+    found: SyncSender<Result<Alert, String>>,
+    system: netstat_os::Native,
+    cache: Cache,
+    told: Told,
+    /// Processes that were examined, by when they started.
+    examined: HashMap<u32, u64>,
+}
+
+impl Worker {
+    fn new(ask: WatchAsk, found: SyncSender<Result<Alert, String>>) -> Worker {
+        let system = netstat_os::Native::default();
+        Worker {
+            ask,
+            found,
+            cache: crate::context::digests(&system),
+            system,
+            told: Told::default(),
+            examined: HashMap::new(),
+        }
+    }
+
+    fn work(mut self, wanted: &Receiver<Option<u32>>) {
+        let mut next = Instant::now();
+        loop {
+            let mut pids = BTreeSet::new();
+            let mut unknown = false;
+            match wanted.recv_timeout(next.saturating_duration_since(Instant::now())) {
+                Ok(first) => {
+                    thread::sleep(SETTLE);
+                    for pid in std::iter::once(first).chain(wanted.try_iter()) {
+                        match pid {
+                            Some(pid) => drop(pids.insert(pid)),
+                            None => unknown = true,
+                        }
+                    }
+                }
+                Err(RecvTimeoutError::Timeout) => next = Instant::now() + ANEW,
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+            let which = match (pids.is_empty(), unknown) {
+                (true, false) => Which::All,
+                _ => Which::Some(pids, unknown),
+            };
+            if let Err(why) = self.examine(&which) {
+                // Where nobody reads any more, nothing is left to be done.
+                let _ = self.found.try_send(Err(why));
+            }
+            thread::sleep(PACE);
+        }
+    }
+
+    fn examine(&mut self, which: &Which) -> Result<(), String> {
+        let (survey, superuser) = self.survey(which)?;
+        let mut diagnostics = Diagnostics::default();
+        let baseline = match &self.ask.baseline {
+            Some((path, must_exist)) => match acknowledge::read_baseline(path, *must_exist, &mut diagnostics) {
+                Ok(baseline) => baseline,
+                Err(Failure::Usage(why) | Failure::Refused(why)) => return Err(why),
+                Err(Failure::Output(error)) => return Err(error.to_string()),
+            },
+            None => Baseline::default(),
+        };
+        let mut items = acknowledge::items(&survey);
+        let now = SystemTime::now();
+        if !baseline.entries().is_empty() {
+            let today = acknowledge::day(now);
+            acknowledge::apply(&baseline, &today, &mut items, &mut self.system, &mut self.cache);
+        }
+        let choice = Choice {
+            min: self.ask.min,
+            details: self.ask.min,
+            all: false,
+            only_new: false,
+        };
+        let host = self.system.computer_name();
+        for group in super::overview::every(&items, &choice) {
+            for item in &group.items {
+                if !self.told.is_new(item.mark.id(), item.finding.severity, Instant::now()) {
+                    continue;
+                }
+                let alert = Alert {
+                    severity: item.finding.severity,
+                    line: line(item),
+                    document: document::alert(item, &host, now, &self.ask.netstat, superuser),
+                    time: now,
+                };
+                // Waits for whoever prints it: a finding must not be lost.
+                if self.found.send(Ok(alert)).is_err() {
+                    return Ok(());
+                }
+            }
+        }
+        // The cache saves time only: where it cannot be kept, nothing is lost.
+        let _ = self.cache.save();
+        Ok(())
+    }
+
+    fn survey(&mut self, which: &Which) -> Result<(Survey, bool), String> {
+        let mut list = SocketList::default();
+        self.system.sockets(&host::ask(self.ask.all_namespaces), &mut list);
+        let ask = OwnersAsk {
+            image: true,
+            components: true,
+            start: true,
+            ..OwnersAsk::default()
+        };
+        let found = self.system.owners(&list.sockets, &ask);
+        let found = found.map_err(|refused| refused.to_string())?;
+        let holders: HashMap<u32, u64> = found
+            .owners
+            .processes()
+            .iter()
+            .map(|process| (process.pid, process.start_ticks.known().unwrap_or(0)))
+            .collect();
+        self.examined.retain(|pid, start| holders.get(pid) == Some(start));
+        let of_filter = super::wanted(&list, &found.owners, &self.ask.filter);
+        let is_wanted = |pid: &u32| match which {
+            Which::All => true,
+            Which::Some(pids, unknown) => pids.contains(pid) || (*unknown && !self.examined.contains_key(pid)),
+        };
+        let pids: Vec<u32> = of_filter.into_iter().filter(is_wanted).collect();
+        for pid in &pids {
+            self.examined.insert(*pid, holders.get(pid).copied().unwrap_or(0));
+        }
+        let options = Options {
+            block: Arc::clone(&self.ask.block),
+            compare: self.ask.compare,
+            host: matches!(which, Which::All) && self.ask.filter.is_empty(),
+            probe_ports: false,
+            program: self.ask.netstat.clone(),
+        };
+        let mut past = Recall::open(&self.ask.places, &self.system, SystemTime::now());
+        let mut auditor = Auditor {
+            system: &mut self.system,
+            clock: &mut SystemClock,
+            files: &mut HostFiles,
+            cache: &mut self.cache,
+            past: Some(match &mut past {
+                Ok(past) => Ok(past as &mut dyn Past),
+                Err(why) => Err(why.words()),
+            }),
+            progress: &|_| {},
+        };
+        let survey = auditor.judge(&list, &found.owners, &pids, &options);
+        Ok((survey, self.system.is_superuser()))
+    }
+}
+
+/// Which processes are to be examined.
+enum Which {
+    All,
+    /// These, and with `true` those that were not examined yet.
+    Some(BTreeSet<u32>, bool),
+}
+
+/// A finding in one line.
+fn line(item: &acknowledge::Item<'_>) -> String {
+    let finding = item.finding;
+    let network = match item.judged.map(|judged| judged.contacts.brief()) {
+        Some(brief) if !brief.is_empty() => format!(" [{brief}]"),
+        _ => String::new(),
+    };
+    let who = match (&item.judged, &finding.program) {
+        (Some(judged), _) => {
+            let script = judged.script.as_ref();
+            let script = script.map_or_else(String::new, |script| format!(" running {}", script.shown()));
+            format!("{}{script} (PID {}){network}", judged.shown(), judged.facts.pid)
+        }
+        (None, Some(program)) => program.clone(),
+        (None, None) => "this computer".to_owned(),
+    };
+    format!(
+        "{}: {who} {} ({})",
+        finding.severity, finding.headline, finding.rule.name
+    )
+}
+
+/// Prints findings as they come, and passes them on.
+pub(crate) struct Reporter {
+    pub(crate) watch: Watch,
+    pub(crate) sinks: Sinks,
+    /// Whether each line is a JSON object.
+    pub(crate) ndjson: bool,
+}
+
+impl Reporter {
+    /// # Errors
+    /// See [`Failure`].
+    pub(crate) fn start(ask: WatchAsk, alerts: &AlertArgs, ndjson: bool) -> Result<Reporter, Failure> {
+        let sinks = Sinks::start(alerts)?;
+        let watch = Watch::start(ask).map_err(|error| Failure::Refused(format!("no thread for the audit: {error}")))?;
+        Ok(Reporter { watch, sinks, ndjson })
+    }
+
+    /// Prints what was found since the last call.
+    ///
+    /// # Errors
+    /// The writer's.
+    pub(crate) fn report(&mut self, out: &mut dyn Write, err: &mut dyn Write) -> io::Result<()> {
+        let mut any = false;
+        for found in self.watch.found() {
+            match found {
+                Ok(alert) => {
+                    any = true;
+                    if self.ndjson {
+                        out.write_all(json::to_text(&alert.document, false).as_bytes())?;
+                    } else {
+                        writeln!(out, "{} {}", crate::context::human::moment(alert.time), alert.line)?;
+                    }
+                    self.sinks.send(&alert);
+                }
+                Err(why) => drop(writeln!(err, "netstat: audit: {}", escape_str(&why))),
+            }
+        }
+        for line in self.sinks.troubles() {
+            // Where stderr is closed, nobody wants to know.
+            let _ = writeln!(err, "netstat: {line}");
+        }
+        if any { out.flush() } else { Ok(()) }
+    }
+}
+
+/// `audit --watch`: until a signal, or until the time is over.
+pub(super) fn run(
+    ask: WatchAsk,
+    alerts: &AlertArgs,
+    ndjson: bool,
+    period: Option<Duration>,
+    context: &mut Context<'_>,
+) -> Result<Outcome, Failure> {
+    if !context.system.has_files() {
+        return Err(Failure::Usage(
+            "--watch watches this computer, not a snapshot".to_owned(),
+        ));
+    }
+    let events = EventsAsk {
+        way: EventWay::Auto,
+        all_namespaces: ask.all_namespaces,
+        latency: LATENCY,
+        ..EventsAsk::default()
+    };
+    let mut source = context
+        .system
+        .events(&events)
+        .map_err(|refused| Failure::Refused(refused.message))?;
+    let stop = Arc::new(AtomicBool::new(false));
+    let asked = Arc::clone(&stop);
+    let notify = move |signal| match signal {
+        Caught::End(_) => asked.store(true, Ordering::Relaxed),
+        Caught::Stop => drop(netstat_os::stop_self()),
+        Caught::Continue => {}
+    };
+    let caught = context.system.catch_signals(Box::new(notify));
+    caught.map_err(|error| Failure::Refused(format!("signals: {error}")))?;
+    context.system.confine(&alerts.confinement(Confinement::default()));
+    let mut reporter = Reporter::start(ask, alerts, ndjson)?;
+    let mut diagnostics = Diagnostics::default();
+    diagnostics.limits(source.limits().iter().cloned());
+    if context.terminal {
+        diagnostics.line(format!("watching, {}; Ctrl+C ends", source.how()));
+    }
+    diagnostics.say(context.err);
+    let end = period.map(|period| Instant::now() + period);
+    while !stop.load(Ordering::Relaxed) && end.is_none_or(|end| Instant::now() < end) {
+        let watch = &mut reporter.watch;
+        source
+            .next(LATENCY, &mut |event| {
+                if matches!(event.protocol, Protocol::Tcp | Protocol::Udp) {
+                    watch.event(&event);
+                }
+            })
+            .map_err(|refused| Failure::Refused(refused.message))?;
+        reporter.report(context.out, context.err)?;
+    }
+    Ok(Outcome::Printed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finding_is_told_once_and_again_after_it_was_gone_for_long() {
+        let mut told = Told::default();
+        let start = Instant::now();
+        let id = || "12345678".to_owned();
+        assert!(told.is_new(id(), Severity::High, start));
+        assert!(!told.is_new(id(), Severity::High, start + ANEW));
+        assert!(told.is_new(id(), Severity::Critical, start + ANEW));
+        assert!(!told.is_new(id(), Severity::High, start + REPEAT));
+        assert!(told.is_new(id(), Severity::High, start + REPEAT * 3));
+    }
+}
