@@ -1,6 +1,6 @@
 //! What the audit finds in scenes made on a copy of this machine: harmless re-enactments of intrusions, and everyday work.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
@@ -8,7 +8,8 @@ use serde_json::Value;
 
 const FILES: [(&str, bool); 2] = [("malicious", true), ("benign", false)];
 
-/// Runs every scene whose name contains one of the words, or all; the words `--verbose` and `--digests` are options.
+/// Runs every scene whose name contains one of the words, or all; the words `--verbose`, `--digests` and `--record` are options. With `--record`, which
+/// needs all scenes, the figures of the rules and the table in `docs/audit.md` are written anew.
 ///
 /// # Errors
 /// Where the scenes cannot be made at all.
@@ -16,7 +17,11 @@ pub(crate) fn run(words: impl Iterator<Item = std::ffi::OsString>) -> Result<Exi
     let words: Vec<String> = words.map(|word| word.to_string_lossy().into_owned()).collect();
     let verbose = words.iter().any(|word| word == "--verbose");
     let digests = words.iter().any(|word| word == "--digests");
+    let record = words.iter().any(|word| word == "--record");
     let wanted: Vec<&String> = words.iter().filter(|word| !word.starts_with("--")).collect();
+    if record && !wanted.is_empty() {
+        anyhow::bail!("--record needs all scenes");
+    }
     let here = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenes");
     let netstat = std::env::current_exe()?.with_file_name("netstat");
     let work = tempfile::tempdir()?;
@@ -30,6 +35,7 @@ pub(crate) fn run(words: impl Iterator<Item = std::ffi::OsString>) -> Result<Exi
     }
     let mut wrong = Vec::new();
     let mut rates: BTreeMap<&str, [usize; 3]> = BTreeMap::new();
+    let mut rules: BTreeMap<String, [usize; 2]> = BTreeMap::new();
     println!("{:<10} {:<34} {:<9} findings", "kind", "scene", "severity");
     for (kind, bad) in FILES {
         let file = here.join(format!("{kind}.sh"));
@@ -41,7 +47,15 @@ pub(crate) fn run(words: impl Iterator<Item = std::ffi::OsString>) -> Result<Exi
             if !wanted.is_empty() && !wanted.iter().any(|word| scene.contains(word.as_str())) {
                 continue;
             }
-            let (severity, lines, log) = one(&here, &file, scene, &netstat, work.path(), digests)?;
+            let Seen {
+                severity,
+                lines,
+                log,
+                grave: grave_rules,
+            } = one(&here, &file, scene, &netstat, work.path(), digests)?;
+            for rule in grave_rules {
+                rules.entry(rule).or_default()[usize::from(!bad)] += 1;
+            }
             let grave = matches!(severity.as_str(), "high" | "critical");
             let count = rates.entry(kind).or_default();
             count[0] += 1;
@@ -74,6 +88,10 @@ pub(crate) fn run(words: impl Iterator<Item = std::ffi::OsString>) -> Result<Exi
         };
         println!("{kind}: {grave} of {all} {what}, {none} with no finding above info");
     }
+    if record {
+        write_figures(&rates, &rules)?;
+        document(&netstat)?;
+    }
     Ok(if wrong.is_empty() {
         ExitCode::SUCCESS
     } else {
@@ -81,7 +99,112 @@ pub(crate) fn run(words: impl Iterator<Item = std::ffi::OsString>) -> Result<Exi
     })
 }
 
-/// The gravest severity of a scene, its findings in lines, and what it and the audit wrote.
+/// The figures of the rules, for `--explain` and the table.
+fn write_figures(
+    rates: &BTreeMap<&str, [usize; 3]>,
+    rules: &BTreeMap<String, [usize; 2]>,
+) -> Result<(), anyhow::Error> {
+    let of = |kind: &str, place: usize| rates.get(kind).map_or(0, |rate| rate[place]);
+    let mut text = String::from(
+        "# Written by `cargo xtask audit-scenes --record`: in how many scenes of intrusions and of everyday work a rule found something high or critical.\n",
+    );
+    text.push_str(&format!("scenes\t{}\t{}\n", of("malicious", 0), of("benign", 0)));
+    text.push_str(&format!("any\t{}\t{}\n", of("malicious", 1), of("benign", 1)));
+    for (rule, [found, alarms]) in rules {
+        text.push_str(&format!("{rule}\t{found}\t{alarms}\n"));
+    }
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates/netstat-audit/src/measured.tsv");
+    std::fs::write(path, text)?;
+    Ok(())
+}
+
+/// Where the generated table stands in `docs/audit.md`.
+const MARKS: [&str; 2] = ["<!-- rules: cargo xtask audit-docs -->", "<!-- end of rules -->"];
+
+/// Writes the table of rules in `docs/audit.md` anew; with `--check`, says whether it is up to date.
+///
+/// # Errors
+/// Where the program or the page cannot be read.
+pub(crate) fn docs(mut words: impl Iterator<Item = std::ffi::OsString>) -> Result<ExitCode, anyhow::Error> {
+    let check = words.next().is_some_and(|word| word == "--check");
+    let netstat = std::env::current_exe()?.with_file_name("netstat");
+    if !check {
+        document(&netstat)?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    let (old, new) = page(&netstat)?;
+    if old == new {
+        return Ok(ExitCode::SUCCESS);
+    }
+    eprintln!(
+        "xtask audit-docs: docs/audit.md is not what the rules say; `cargo xtask audit-docs` makes its table anew"
+    );
+    Ok(ExitCode::FAILURE)
+}
+
+fn document(netstat: &Path) -> Result<(), anyhow::Error> {
+    let (_, new) = page(netstat)?;
+    std::fs::write(audit_page(), new)?;
+    Ok(())
+}
+
+fn audit_page() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/audit.md")
+}
+
+/// The page as it is and as it should be. Names and titles come from the program that was built, figures from the file.
+fn page(netstat: &Path) -> Result<(String, String), anyhow::Error> {
+    let output = Command::new(netstat).args(["audit", "--rules", "--json"]).output()?;
+    let rules: Value = serde_json::from_slice(&output.stdout)?;
+    let figures = std::fs::read_to_string(
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../crates/netstat-audit/src/measured.tsv"),
+    )?;
+    let figure = |name: &str| {
+        let line = figures.lines().find(|line| line.split('\t').next() == Some(name));
+        let mut cells = line.unwrap_or_default().split('\t').skip(1).map(str::to_owned);
+        [cells.next(), cells.next()].map(|cell| cell.unwrap_or_else(|| "0".to_owned()))
+    };
+    let ([malicious, benign], [found, alarms]) = (figure("scenes"), figure("any"));
+    let mut table = format!(
+        "{}\n\nOn the project's own scenes, `netstat audit` reports severity high or above in **{found} of {malicious}** re-enactments of intrusions, and in **{alarms} of \
+         {benign}** scenes of everyday work.\n\n\
+         | Rule | Reports that ... | ATT&CK | Intrusions found | False alarms |\n| --- | --- | --- | --- | --- |\n",
+        MARKS[0]
+    );
+    for rule in rules.as_array().into_iter().flatten() {
+        let text = |key: &str| rule[key].as_str().unwrap_or_default().replace('|', "\\|");
+        let technique = match rule["link"].as_str() {
+            Some(link) => format!("[{}]({link})", text("technique")),
+            None => "-".to_owned(),
+        };
+        let [found, alarms] = figure(&text("name"));
+        table.push_str(&format!(
+            "| `{}` | {} | {technique} | {found} | {alarms} |\n",
+            text("name"),
+            text("title")
+        ));
+    }
+    table.push('\n');
+    let old = std::fs::read_to_string(audit_page())?;
+    let (Some(start), Some(end)) = (old.find(MARKS[0]), old.find(MARKS[1])) else {
+        anyhow::bail!("docs/audit.md has lost its marks");
+    };
+    let new = format!("{}{table}{}", &old[..start], &old[end..]);
+    Ok((old, new))
+}
+
+/// What was seen of a scene.
+struct Seen {
+    /// The gravest severity.
+    severity: String,
+    /// The findings, one line each.
+    lines: Vec<String>,
+    /// What the scene and the audit wrote.
+    log: String,
+    /// The rules that found something high or critical.
+    grave: BTreeSet<String>,
+}
+
 fn one(
     here: &Path,
     file: &Path,
@@ -89,7 +212,7 @@ fn one(
     netstat: &PathBuf,
     work: &Path,
     digests: bool,
-) -> Result<(String, Vec<String>, String), anyhow::Error> {
+) -> Result<Seen, anyhow::Error> {
     let own = work.join(scene);
     std::fs::create_dir_all(&own)?;
     std::fs::copy(work.join("agent"), own.join("agent"))?;
@@ -108,14 +231,23 @@ fn one(
     let output = command.output()?;
     let log = String::from_utf8_lossy(&output.stderr).into_owned();
     let Ok(document) = serde_json::from_slice::<Value>(&output.stdout) else {
-        return Ok(("error".to_owned(), vec![log.clone()], log));
+        return Ok(Seen {
+            severity: "error".to_owned(),
+            lines: vec![log.clone()],
+            log,
+            grave: BTreeSet::new(),
+        });
     };
     const ORDER: [&str; 5] = ["info", "low", "medium", "high", "critical"];
     let rank = |severity: &str| ORDER.iter().position(|known| *known == severity);
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let mut lines: Vec<(Option<usize>, String)> = Vec::new();
+    let mut grave = BTreeSet::new();
     for finding in document["findings"].as_array().into_iter().flatten() {
         let severity = text(&finding["severity"]);
+        if matches!(severity.as_str(), "high" | "critical") {
+            grave.insert(text(&finding["rule"]));
+        }
         lines.push((
             rank(&severity),
             format!(
@@ -141,5 +273,10 @@ fn one(
         .and_then(|(rank, _)| *rank)
         .map_or("-", |rank| ORDER[rank]);
     let lines = lines.into_iter().map(|(_, line)| line).collect();
-    Ok((gravest.to_owned(), lines, log))
+    Ok(Seen {
+        severity: gravest.to_owned(),
+        lines,
+        log,
+        grave,
+    })
 }

@@ -28,7 +28,8 @@ tasks:
   record-churn make many short connections and count what the recorder has of them; in a network namespace of its own
   record-store fill a record with made-up flows and ask it
   record-memory give a recorder more than it can hold, and measure its memory
-  audit-scenes make harmless intrusions and everyday work in namespaces, and see what the audit finds; as root. Words choose scenes, --verbose, --digests
+  audit-scenes make harmless intrusions and everyday work in namespaces, and see what the audit finds; as root. Words choose scenes, --verbose, --digests, --record
+  audit-docs   make the table of rules in docs/audit.md anew; --check: prove that it is up to date
   kernels      boot Debian's kernels under qemu and run tests there (docs/kernels.md)
   bpf          compile the eBPF program; --check: prove that the committed object is what the source makes
   package      make the manual pages and completion scripts of the packages anew; --check: prove that they are up to date
@@ -52,6 +53,7 @@ fn main() -> ExitCode {
         "record-memory" => flows::memory().map(success),
         "kernels" => kernels::run(),
         "audit-scenes" => audit_scenes::run(words),
+        "audit-docs" => audit_scenes::docs(words),
         "bpf" => bpf::run(words),
         "package" => package::run(words),
         "services" => services::run(words).map(success),

@@ -8,7 +8,7 @@ use netstat_model::Concealment;
 use netstat_model::packet_filter::{FilterVerdict, PacketFilter, Published};
 use netstat_model::process::{FileFacts, ProcessFacts};
 use netstat_model::reach::{is_loopback, is_public};
-use netstat_model::text::{escape, shell_quoted};
+use netstat_model::text::{escape, shell_command, shell_quoted, shell_words};
 use netstat_model::{Component, Fact, Protocol, Socket, State};
 use netstat_packages::blocklist::BlockList;
 use netstat_packages::packages::{FileOwner, Match, Origin, Ownership, Package};
@@ -92,6 +92,26 @@ pub struct FileLook {
     pub verified: Option<Match>,
     /// Whose word that is.
     pub authority: Authority,
+    /// Whether only the superuser can have put it there: the file and every directory above it belong to the superuser, nobody else may
+    /// write to them, and the path is one of the caller's own root. `false` where that is not known.
+    pub rooted: bool,
+}
+
+/// An ancestor of a process, as far as it can speak for what it started.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Elder {
+    /// Its id.
+    pub pid: u32,
+    /// The name of its program's file.
+    pub name: Vec<u8>,
+    /// Whether only the superuser can have put that program there; see [`FileLook::rooted`].
+    pub rooted: bool,
+    /// Whether it runs as the superuser of the computer.
+    pub superuser: bool,
+    /// Its effective user; `None` where that is not known, or it runs in another user namespace.
+    pub user: Option<u32>,
+    /// Whether its file gives the rights of its owner to whoever starts it.
+    pub setuid: bool,
 }
 
 impl FileLook {
@@ -103,7 +123,14 @@ impl FileLook {
             ownership: None,
             verified: None,
             authority: Authority::Own,
+            rooted: false,
         }
+    }
+
+    /// Whether more than its name speaks for it: a package that counts owns it, and it does not differ, or only the superuser can have put
+    /// it there.
+    pub fn is_trusted(&self) -> bool {
+        self.rooted || (self.package().is_some() && self.is_vouched() && !self.differs())
     }
 
     /// Whether the word of the databases that list it counts.
@@ -213,6 +240,10 @@ pub struct Case<'a> {
     pub tracer: Option<&'a Tracer>,
     /// Shells that it connects with the network.
     pub shells: &'a [Relayed],
+    /// Its ancestors, the nearest first.
+    pub elders: &'a [Elder],
+    /// The loader that its program's file names; `None` where it names none or that cannot be read.
+    pub loader: Option<&'a FileLook>,
     /// What its program did first, and when, by the record; `None` without a record or a known program.
     pub past: Option<&'a ProgramHistory>,
     /// The computer.
@@ -234,6 +265,21 @@ impl<'a> Case<'a> {
         self.program.is_some_and(|program| {
             program.package().is_some() && !program.differs() && !matches!(program.authority, Authority::Nobody(_))
         })
+    }
+
+    /// Whether more than its name speaks for its program, and for the script that it runs: names alone lower no suspicion, since anyone can
+    /// choose them.
+    pub fn is_trusted(&self) -> bool {
+        self.program.is_some_and(FileLook::is_trusted) && self.script.is_none_or(|script| script.look.is_trusted())
+    }
+
+    /// Whether somebody works at its terminal: it has one, and stems from a login, or from a process of the superuser that is no service.
+    /// A terminal alone proves nothing: any program can make one.
+    pub fn has_session(&self) -> bool {
+        let logged_in = matches!(self.facts.login_user, Fact::Known(Some(_)));
+        let from_superuser =
+            |elder: &Elder| elder.superuser && elder.rooted && elder.pid != 1 && !known::is_service(&elder.name);
+        self.facts.terminal.is_some() && (logged_in || self.elders.iter().any(from_superuser))
     }
 
     /// Whether it lies in a hidden directory or a place for short-lived files.
@@ -303,6 +349,15 @@ impl<'a> Case<'a> {
                 runs(name, words)
             }
             Fact::Unknown(_) => None,
+        }
+    }
+
+    /// Whether it is an interpreter with code that neither a package nor the superuser alone put there, or that stands in no file.
+    pub fn runs_foreign_code(&self) -> bool {
+        match self.runs() {
+            Some(Runs::File(_)) => self.script.is_none_or(|script| !script.look.is_trusted()),
+            Some(Runs::Text(_) | Runs::Input) => true,
+            Some(Runs::Module(_)) | None => false,
         }
     }
 
@@ -556,14 +611,43 @@ pub struct Host {
     pub block: Arc<BlockList>,
     /// Programs that have called the same address at regular times, with what is known of their files; an error where there is no
     /// history, in words.
-    pub calls: Result<Vec<(Beacon, Option<FileLook>)>, String>,
+    pub calls: Result<Vec<Caller>, String>,
+    /// Of processes that are there now, the id and the command line, by the program and the script that they run.
+    pub running: HashMap<(Vec<u8>, Option<Vec<u8>>), (u32, String)>,
+    /// The name servers that this computer uses, loopback aside, by `/etc/resolv.conf`.
+    pub resolvers: Fact<Vec<std::net::IpAddr>>,
     /// What names the record to `netstat history`, to follow that word: nothing for the usual one.
     pub store: String,
     /// How far back a record of the past reaches; an error where there is none, in words.
     pub reach: Result<Coverage, String>,
 }
 
+/// A program that has called the same address at regular times.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    /// Whom it called, and how.
+    pub beacon: Beacon,
+    /// The file of its program, where its path is known.
+    pub program: Option<FileLook>,
+    /// The file of the script that it runs.
+    pub script: Option<FileLook>,
+}
+
 impl Host {
+    /// A command that asks the record which was asked here.
+    pub fn history_command(&self, words: &[&str]) -> String {
+        let words: Vec<&[u8]> = words.iter().map(|word| word.as_bytes()).collect();
+        let own = shell_command(&self.program, &[b"history"]);
+        // The option that names the record is quoted already.
+        format!("{own}{}{}", self.store, shell_words(&words))
+    }
+
+    /// A command of this very program with these words, each quoted where a shell needs it.
+    pub fn own_command(&self, words: &[&str]) -> String {
+        let words: Vec<&[u8]> = words.iter().map(|word| word.as_bytes()).collect();
+        shell_command(&self.program, &words)
+    }
+
     /// A command of this very program, as it is to be typed: another `netstat` may come first on the path.
     pub fn own(&self, words: &str) -> String {
         format!("{} {words}", shell_quoted(self.program.as_bytes()))
@@ -595,6 +679,8 @@ impl Host {
             published_incomplete: None,
             block: Arc::default(),
             calls: Ok(Vec::new()),
+            running: HashMap::new(),
+            resolvers: Fact::Unknown(netstat_model::Why::NotAsked),
             store: String::new(),
             reach: Err("no history was asked".to_owned()),
         }

@@ -287,6 +287,12 @@ impl FileSet {
         Ticket(self.looks.len() - 1)
     }
 
+    /// Finds out whether only the superuser can have put a file where it is.
+    pub(super) fn find_rooted(&mut self, files: &mut dyn Files, ticket: Ticket) {
+        let look = &mut self.looks[ticket.0];
+        look.rooted = self.views[ticket.0].is_own() && is_rooted(files, &look.path);
+    }
+
     /// What is known of a file.
     pub(super) fn look(&self, ticket: Ticket) -> FileLook {
         self.looks[ticket.0].clone()
@@ -368,6 +374,20 @@ impl FileSet {
             _ => Match::NotRead(Unhashed::Changed),
         }
     }
+}
+
+/// Whether the file at `path` of the caller's own root and every directory above it belong to the superuser, and nobody else may write to
+/// them.
+pub(super) fn is_rooted(files: &mut dyn Files, path: &[u8]) -> bool {
+    /// Write permission for group and others (inode(7)).
+    const OTHERS_WRITE: u32 = 0o022;
+    let path = path_of(path);
+    path.is_absolute()
+        && path.ancestors().all(|part| {
+            files
+                .status(Path::new("/"), part)
+                .is_ok_and(|file| file.user == 0 && file.mode & OTHERS_WRITE == 0)
+        })
 }
 
 /// The caller's own root where the very same file stands at the same path there: services with a private /tmp have mounts of their own

@@ -108,6 +108,14 @@ impl fmt::Debug for Rule {
     }
 }
 
+impl Rule {
+    /// The page about the technique at MITRE ATT&CK; `None` where there is none.
+    pub fn link(&self) -> Option<String> {
+        let path = self.technique.replace('.', "/");
+        (!path.is_empty()).then(|| format!("https://attack.mitre.org/techniques/{path}/"))
+    }
+}
+
 impl PartialEq for Rule {
     fn eq(&self, other: &Self) -> bool {
         self.name == other.name

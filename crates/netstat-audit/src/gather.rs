@@ -1,13 +1,21 @@
 //! Reads the facts about the processes, and about their files.
 
+use std::collections::HashMap;
+
 use netstat_model::process::{FileStatus, Mapped, ProcessFacts};
 use netstat_model::{Fact, Why};
 use netstat_os::{ProcessAsk, System};
 
-use super::case::{FileLook, Preload, Script, Tracer, base};
-use super::files::{FileSet, Files, RootView, Ticket};
+use super::case::{Elder, FileLook, Preload, Script, Tracer, base};
+use super::files::{FileSet, Files, RootView, Ticket, is_rooted};
 use super::{Auditor, Options};
 use crate::script::{Runs, runs};
+
+/// The bit of a file's mode that gives its owner's rights to whoever starts it (inode(7)).
+const SETUID: u32 = 0o4000;
+
+/// So much of a program's file is read to find its loader: its headers, and what they point to in practice.
+const HEADERS: u64 = 16 << 10;
 
 /// What is asked of each process.
 const ASK: ProcessAsk = ProcessAsk {
@@ -24,6 +32,8 @@ pub(super) struct Process {
     pub(super) libraries: Vec<FileLook>,
     pub(super) preloads: Vec<Preload>,
     pub(super) tracer: Option<Tracer>,
+    pub(super) elders: Vec<Elder>,
+    pub(super) loader: Option<FileLook>,
 }
 
 /// All processes that were asked for and are still there.
@@ -41,6 +51,8 @@ struct Noted {
     libraries: Vec<Ticket>,
     preloads: Vec<(String, Ticket, Option<bool>)>,
     tracer: Option<(ProcessFacts, Option<Ticket>)>,
+    elders: Vec<Elder>,
+    loader: Option<Ticket>,
 }
 
 /// Reads the facts of `pids`; packages are looked up, and contents compared, for all files together.
@@ -50,6 +62,7 @@ pub(super) fn gather(auditor: &mut Auditor<'_>, pids: &[u32], options: &Options)
         files: &mut *auditor.files,
         set: FileSet::default(),
         compare: options.compare,
+        elders: HashMap::new(),
     };
     let mut noted = Vec::with_capacity(pids.len());
     let mut ended = 0;
@@ -76,6 +89,8 @@ struct Reading<'a> {
     files: &'a mut dyn Files,
     set: FileSet,
     compare: bool,
+    /// Ancestors that were read already, by id and start.
+    elders: HashMap<(u32, u64), Option<Elder>>,
 }
 
 impl Reading<'_> {
@@ -83,6 +98,11 @@ impl Reading<'_> {
         let view = RootView::of(&facts);
         let program = self.program(&facts, self.compare);
         let script = self.script(&view, &facts);
+        let loader = self.loader(&view, &facts);
+        for ticket in [program, script, loader].into_iter().flatten() {
+            self.set.find_rooted(self.files, ticket);
+        }
+        let elders = self.elders(&facts);
         let mut libraries = Vec::new();
         let mut seen: Vec<&[u8]> = Vec::new();
         let own = facts.program.as_ref().known().map(|program| program.path.as_slice());
@@ -103,8 +123,73 @@ impl Reading<'_> {
             libraries,
             preloads,
             tracer,
+            elders,
+            loader,
             facts,
         }
+    }
+
+    /// The loader that its program names. A script's interpreter is not meant here.
+    fn loader(&mut self, view: &RootView, facts: &ProcessFacts) -> Option<Ticket> {
+        use std::io::Read;
+        let program = facts.program.as_ref().known()?;
+        if program.place != FileStatus::There {
+            return None;
+        }
+        let file = self
+            .system
+            .file_in_view(facts.pid, facts.start_ticks, &program.path)
+            .ok()?;
+        let mut head = Vec::new();
+        file.take(HEADERS).read_to_end(&mut head).ok()?;
+        let name = crate::rules::loader::named(&head)?;
+        Some(self.set.file(self.files, view, name, false))
+    }
+
+    /// The ancestors of a process that can be read.
+    fn elders(&mut self, facts: &ProcessFacts) -> Vec<Elder> {
+        let chain = facts.ancestors.as_ref().known().map_or(&[][..], Vec::as_slice);
+        let mut found = Vec::with_capacity(chain.len());
+        for ancestor in chain {
+            let key = (ancestor.pid, ancestor.start_ticks);
+            if !self.elders.contains_key(&key) {
+                let elder = self.elder(ancestor.pid, ancestor.start_ticks);
+                self.elders.insert(key, elder);
+            }
+            found.extend(self.elders.get(&key).cloned().flatten());
+        }
+        found
+    }
+
+    fn elder(&mut self, pid: u32, start_ticks: u64) -> Option<Elder> {
+        let ask = ProcessAsk {
+            program: true,
+            places: true,
+            namespaces: true,
+            standing: true,
+            ..ProcessAsk::default()
+        };
+        let facts = self.system.process(pid, &ask).ok()?;
+        if facts.start_ticks != start_ticks {
+            return None;
+        }
+        let own = facts.namespaces.user.known().is_some_and(|space| space.ours);
+        let user = facts.users.known().filter(|_| own).map(|users| users.effective);
+        let superuser = own
+            && facts
+                .users
+                .known()
+                .is_some_and(|users| users.effective == 0 && users.real == 0);
+        let program = facts.program.as_ref().known()?;
+        let there = program.place == FileStatus::There && RootView::of(&facts).is_own();
+        Some(Elder {
+            pid,
+            name: program.file_name().to_vec(),
+            rooted: there && is_rooted(self.files, &program.path),
+            superuser,
+            user,
+            setuid: program.running.known().is_some_and(|file| file.mode & SETUID != 0),
+        })
     }
 
     fn tracer(&mut self, pid: u32) -> Option<(ProcessFacts, Option<Ticket>)> {
@@ -219,6 +304,8 @@ fn finish(noted: Noted, files: &FileSet) -> Process {
         libraries: noted.libraries.into_iter().map(look).collect(),
         preloads: noted.preloads.into_iter().map(preload).collect(),
         tracer: noted.tracer.map(tracer),
+        elders: noted.elders,
+        loader: noted.loader.map(look),
         facts: noted.facts,
     }
 }
@@ -270,6 +357,10 @@ pub(super) fn programs(files: &mut dyn Files, paths: &[Option<Vec<u8>>]) -> Vec<
         .map(|path| path.as_ref().map(|path| set.file(files, &view, path, false)))
         .collect();
     set.find_packages(files);
+    tickets
+        .iter()
+        .flatten()
+        .for_each(|ticket| set.find_rooted(files, *ticket));
     tickets.into_iter().map(|ticket| Some(set.look(ticket?))).collect()
 }
 

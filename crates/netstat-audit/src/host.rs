@@ -9,7 +9,7 @@ use netstat_model::{Fact, NoOwner, Owner, Owners, Protocol, Socket, State};
 use netstat_os::{OwnersAsk, ProcessAsk, SocketAsk, SocketList, System};
 use netstat_record::Beacon;
 
-use super::case::{Exposure, FileLook, Host, OneSided, Probe, Promiscuous, PublishedPort, TakenPort, waits};
+use super::case::{Caller, Exposure, FileLook, Host, OneSided, Probe, Promiscuous, PublishedPort, TakenPort, waits};
 use super::gather::preloads_everywhere;
 use super::known;
 use super::published;
@@ -59,6 +59,7 @@ pub(super) fn look(auditor: &mut Auditor<'_>, list: &SocketList, owners: &Owners
         .map(|socket| (socket.protocol(), socket.local().port))
         .collect();
     host.block = options.block.clone();
+    host.resolvers = resolvers(system);
     if !options.host {
         return host;
     }
@@ -163,6 +164,40 @@ fn mounted_over(system: &mut dyn System) -> Vec<Vec<u8>> {
     found
 }
 
+/// The name servers of `/etc/resolv.conf` (resolv.conf(5)), those of the loopback network left out: what they ask is their own matter.
+fn resolvers(system: &mut dyn System) -> Fact<Vec<std::net::IpAddr>> {
+    use std::io::Read;
+    const PATH: &[u8] = b"/etc/resolv.conf";
+    const LARGEST: u64 = 64 << 10;
+    let own = std::process::id();
+    let Ok(facts) = system.process(own, &ProcessAsk::default()) else {
+        return Fact::Unknown(netstat_model::Why::Failed);
+    };
+    let file = match system.file_in_view(own, facts.start_ticks, PATH) {
+        Ok(file) => file,
+        Err(why) => return Fact::Unknown(why),
+    };
+    let mut text = String::new();
+    if file.take(LARGEST).read_to_string(&mut text).is_err() {
+        return Fact::Unknown(netstat_model::Why::Failed);
+    }
+    Fact::Known(name_servers(&text))
+}
+
+fn name_servers(text: &str) -> Vec<std::net::IpAddr> {
+    let server = |line: &str| {
+        let address = line.trim().strip_prefix("nameserver")?;
+        let address = address.strip_prefix(char::is_whitespace)?.split_whitespace().next()?;
+        // fe80::1%eth0 names an interface.
+        let address: std::net::IpAddr = address.split('%').next()?.parse().ok()?;
+        Some(address.to_canonical())
+    };
+    let servers = text.lines().filter_map(server);
+    servers
+        .filter(|address| !netstat_model::reach::is_loopback(*address))
+        .collect()
+}
+
 impl Host {
     /// What the processes have to do with each other.
     pub(super) fn relate(&mut self, processes: &[super::gather::Process], held: &HashMap<u32, Vec<&Socket>>) {
@@ -172,6 +207,13 @@ impl Host {
             }
         }
         for process in processes {
+            if let Some(program) = &process.program {
+                let script = process.script.as_ref().map(|script| script.look.path.clone());
+                let line = super::case::command_line(&process.facts.arguments);
+                self.running
+                    .entry((program.path.clone(), script))
+                    .or_insert((process.facts.pid, line));
+            }
             let sockets = held.get(&process.facts.pid).map_or(&[][..], Vec::as_slice);
             let far = sockets
                 .iter()
@@ -224,10 +266,26 @@ impl Auditor<'_> {
         }
     }
 
-    fn programs(&mut self, beacons: Vec<Beacon>) -> Vec<(Beacon, Option<FileLook>)> {
-        let paths: Vec<Option<Vec<u8>>> = beacons.iter().map(|beacon| beacon.program.path.clone()).collect();
-        let looks = super::gather::programs(self.files, &paths);
-        beacons.into_iter().zip(looks).collect()
+    fn programs(&mut self, beacons: Vec<Beacon>) -> Vec<Caller> {
+        let programs = beacons.iter().map(|beacon| beacon.program.path.clone());
+        let scripts = beacons
+            .iter()
+            .map(|beacon| beacon.script.as_ref().map(|script| script.to_vec()));
+        // A script that was not named by its whole path cannot be looked up.
+        let scripts = scripts.map(|script| script.filter(|path| path.starts_with(b"/")));
+        let paths: Vec<Option<Vec<u8>>> = programs.chain(scripts).collect();
+        let mut looks = super::gather::programs(self.files, &paths);
+        let scripts = looks.split_off(beacons.len());
+        let both = looks.into_iter().zip(scripts);
+        beacons
+            .into_iter()
+            .zip(both)
+            .map(|(beacon, (program, script))| Caller {
+                beacon,
+                program,
+                script,
+            })
+            .collect()
     }
 }
 
@@ -424,4 +482,19 @@ fn listed(system: &mut dyn System, protocol: Protocol) -> HashSet<u16> {
         ports.extend(list.sockets.iter().map(|socket| socket.local().port));
     }
     ports
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn name_servers_of_networks_are_read() {
+        let text = "# comment\nnameserver 127.0.0.53\nnameserver\t192.0.2.1 # x\nnameservers 192.0.2.9\nnameserver fe80::1%eth0\nsearch a\n";
+        let expected: Vec<std::net::IpAddr> = ["192.0.2.1", "fe80::1"]
+            .iter()
+            .map(|one| one.parse().unwrap())
+            .collect();
+        assert_eq!(name_servers(text), expected);
+    }
 }

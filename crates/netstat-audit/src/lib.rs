@@ -15,6 +15,7 @@ pub mod finding;
 mod gather;
 pub mod host;
 pub mod known;
+pub mod measured;
 pub mod next;
 pub mod passage;
 
@@ -285,6 +286,8 @@ fn judge_one(
         preloads: &process.preloads,
         tracer: process.tracer.as_ref(),
         shells,
+        elders: &process.elders,
+        loader: process.loader.as_ref(),
         past,
         host,
     };
@@ -478,7 +481,10 @@ fn standing(case: &Case<'_>) -> Standing {
             name: escape_str(&package.name).into_owned(),
             compared: matches!(look.verified, Some(Match::Matches { .. })),
         },
-        Some((_, Some(origin))) => Standing::Placed(origin.manager.words().to_owned()),
+        // Anyone can lay a program into such a place of the own home.
+        Some((_, Some(origin))) if look.rooted => Standing::Placed(origin.manager.words().to_owned()),
+        Some((FileOwner::Nobody, Some(_))) => Standing::Unknown,
+        Some((FileOwner::Unknown(why), Some(_))) => Standing::Unread(escape_str(&why.words()).into_owned()),
         Some((FileOwner::Nobody, None)) => Standing::Unknown,
         Some((FileOwner::Unknown(why), None)) => Standing::Unread(escape_str(&why.words()).into_owned()),
         None => Standing::Unread("it was not looked up".to_owned()),

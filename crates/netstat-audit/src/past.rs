@@ -10,7 +10,8 @@ pub trait Past {
     fn coverage(&self) -> &Coverage;
     /// What the program at `path` did for the first time; nothing where that cannot be read.
     fn first_seen(&mut self, path: &[u8], name: &[u8]) -> ProgramHistory;
-    /// The programs that have called the same address at regular intervals since then.
+    /// The programs that have called the same address at regular intervals since then, those included that have not done so often or long
+    /// enough to be sure.
     ///
     /// # Errors
     /// Why that cannot be read, in one line that is safe to print.

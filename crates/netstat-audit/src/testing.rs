@@ -15,7 +15,7 @@ use netstat_packages::digest::{Algorithm, Digest, FileId};
 use netstat_packages::packages::{Database, FileOwner, Match, NoRecord, Ownership, Package, Recorded, origin};
 use netstat_record::ProgramHistory;
 
-use super::case::{Case, Exposure, FileLook, Host, Preload, Relayed, Script, Tracer, base};
+use super::case::{Case, Elder, Exposure, FileLook, Host, Preload, Relayed, Script, Tracer, base};
 use super::finding::{Check, Notes, Rule, Severity};
 
 /// When the made-up processes started.
@@ -160,6 +160,8 @@ pub(super) struct Made {
     preloads: Vec<Preload>,
     tracer: Option<Tracer>,
     shells: Vec<Relayed>,
+    elders: Vec<Elder>,
+    loader: Option<FileLook>,
     past: Option<ProgramHistory>,
     pub(super) host: Host,
 }
@@ -207,6 +209,8 @@ impl Made {
             preloads: Vec::new(),
             tracer: None,
             shells: Vec::new(),
+            elders: Vec::new(),
+            loader: None,
             past: None,
             host: host(),
         }
@@ -229,6 +233,8 @@ impl Made {
             preloads: &self.preloads,
             tracer: self.tracer.as_ref(),
             shells: &self.shells,
+            elders: &self.elders,
+            loader: self.loader.as_ref(),
             past: self.past.as_ref(),
             host: &self.host,
         };
@@ -391,7 +397,53 @@ impl Made {
         self
     }
 
+    /// Only the superuser can have put its program there.
+    pub(super) fn rooted(mut self) -> Made {
+        self.look.rooted = true;
+        self
+    }
+
+    /// It was started by a program of this name, which with `rooted` only the superuser can have put where it is.
+    pub(super) fn below(mut self, name: &str, rooted: bool) -> Made {
+        self.elders.push(Elder {
+            pid: 100,
+            name: name.into(),
+            rooted,
+            superuser: false,
+            user: Some(0),
+            setuid: false,
+        });
+        self
+    }
+
+    /// An ancestor that the superuser installed and that `user` runs; the nearest is added first.
+    pub(super) fn elder(mut self, name: &str, user: u32) -> Made {
+        self.elders.push(Elder {
+            pid: 100,
+            name: name.into(),
+            rooted: true,
+            superuser: user == 0,
+            user: Some(user),
+            setuid: false,
+        });
+        self
+    }
+
+    /// The loader that its program names.
+    pub(super) fn loader(mut self, look: FileLook) -> Made {
+        self.loader = Some(look);
+        self
+    }
+
+    /// Whose word the database that lists its program is.
+    pub(super) fn authority(mut self, authority: super::files::Authority) -> Made {
+        self.look.authority = authority;
+        self
+    }
+
+    /// It has the terminal of a login.
     pub(super) fn terminal(mut self) -> Made {
+        self.facts.login_user = Fact::Known(Some(0));
         self.facts.terminal = Some(Terminal { major: 136, minor: 0 });
         self
     }

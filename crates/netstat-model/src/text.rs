@@ -97,7 +97,12 @@ fn reads_as_byte(mut behind: &[u8]) -> bool {
 ///
 /// Quotes do not keep a word that begins with `-` from being an option: names from outside belong after a `--`.
 pub fn shell_command(program: &str, arguments: &[&[u8]]) -> String {
-    let mut line = shell_quoted(program.as_bytes());
+    format!("{}{}", shell_quoted(program.as_bytes()), shell_words(arguments))
+}
+
+/// The arguments of a command as they are to be typed, each with a blank in front and quoted where a shell needs it.
+pub fn shell_words(arguments: &[&[u8]]) -> String {
+    let mut line = String::new();
     for argument in arguments {
         line.push(' ');
         // Options are left as they are.

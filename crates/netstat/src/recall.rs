@@ -199,7 +199,7 @@ impl Past for Recall {
 
     fn beacons(&mut self, since: SystemTime) -> Result<Vec<Beacon>, String> {
         let since = netstat_record::millis(since);
-        let found = self.reader.rhythms(since, &Filter::default(), false);
+        let found = self.reader.rhythms(since, &Filter::default(), true);
         found.map_err(|error| escape_str(&error.to_string()).into_owned())
     }
 

@@ -29,7 +29,7 @@ fn check(case: &Case<'_>, notes: &mut Notes) {
     }
     let name = case.name();
     let far = case.exposure >= Exposure::World;
-    let terminal = case.facts.terminal.is_some();
+    let terminal = case.has_session();
     let weigh = match (far, terminal) {
         (true, false) => Severity::High,
         _ => Severity::Medium,

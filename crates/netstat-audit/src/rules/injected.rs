@@ -17,7 +17,7 @@ pub(crate) static RULE: Rule = Rule {
         a packaged program that is no interpreter or runtime; medium in the others. Code from a library that no package owns in a system directory, in a \
         packaged program, is high where libraries for all programs lie, medium where plugins do. Code from a removed library is medium, unless a package has installed another meanwhile (see outdated-libraries). Code \
         from a file in memory is medium, and so is executable memory without a file in a program that makes no code: high when it is on the network beyond this computer. Runtimes that make code while they run (browsers, node, java, \
-        ...) and programs that map a library which makes code are not blamed for such memory; neither are packed modules that java and Python unpack (low).",
+        ...) and programs that map a library which makes code are not blamed for such memory where a package owns them or only the superuser can have installed them (else low); neither are packed modules that java and Python unpack (low).",
     harmless: "runtimes that translate while they run; modules unpacked to /tmp by java and Python; libraries replaced by an upgrade; drivers of graphics \
         cards that were not installed as a package",
     technique: "T1055",
@@ -55,7 +55,9 @@ fn check(case: &Case<'_>, notes: &mut Notes) {
         return;
     };
     let name = case.name();
-    let runtime = known::makes_code(name) || known::makes_code(&case.facts.comm);
+    // What a program is called proves nothing by itself.
+    let trusted = case.program.is_some_and(crate::case::FileLook::is_trusted);
+    let runtime = known::makes_code(name);
     let hosts_modules = runtime || known::is_interpreter(name) || runs(name, &[]).is_some();
     let mut worst: Option<(Severity, &'static str)> = None;
     let mut evidence = Vec::new();
@@ -111,9 +113,11 @@ fn check(case: &Case<'_>, notes: &mut Notes) {
         .libraries
         .iter()
         .any(|library| known::is_code_maker(library.name()));
-    if bare + read_only > 0 && !hosts_modules && !makes_code {
+    let expected = hosts_modules || makes_code;
+    if bare + read_only > 0 && !(expected && trusted) {
         let far = case.exposure > crate::case::Exposure::Loopback;
         let severity = match (case.is_unowned(), far, bare > 0) {
+            _ if expected => Severity::Low,
             (true, true, _) | (false, true, true) => Severity::High,
             (true, false, _) | (false, false, true) => Severity::Medium,
             (false, _, false) => Severity::Low,
@@ -294,10 +298,9 @@ mod tests {
             .packaged("nginx")
             .mapped(makes_code, false);
         assert_eq!(bare(nginx), []);
-        assert_eq!(
-            bare(Made::program("/home/u/.nvm/versions/node/v20/bin/node").unowned()),
-            []
-        );
+        let node = || Made::program("/opt/node/bin/node").unowned();
+        assert_eq!(bare(node().rooted()), []);
+        assert_eq!(bare(node()), [Severity::Low]);
         let memory = |made: Made, label: &str| made.memory_code(label).check(&RULE);
         assert_eq!(
             memory(Made::program("/usr/sbin/sshd").packaged("x"), "x"),

@@ -13,7 +13,7 @@ pub(crate) static RULE: Rule = Rule {
     title: "poses as a kernel thread",
     explanation: "Lists show threads of the kernel in square brackets, and nobody wonders about [kworker/0:1]. A program can call itself so. The kernel's own \
         mark (PF_KTHREAD, and Kthread in /proc/PID/status) cannot be forged: what lacks it and bears the name of a kernel thread is critical. Any other name in \
-        square brackets without a blank in it is high; with a blank in it low, because a few programs title themselves like that.",
+        square brackets without a blank in it is high; with a blank in it medium, because a few programs title themselves like that.",
     harmless: "none known for the names of kernel threads; Celery titles itself [celeryd: ...]",
     technique: "T1036.004",
     family: Family::Hiding,
@@ -35,7 +35,7 @@ fn check(case: &Case<'_>, notes: &mut Notes) {
         _ if known::is_kernel_thread_name(comm) => (Severity::Critical, comm),
         None if case.is_unowned() && known::resembles_kernel_thread(case.name()) => (Severity::Critical, case.name()),
         Some(inner) if !inner.contains(&b' ') && !inner.is_empty() => (Severity::High, first),
-        Some(_) => (Severity::Low, first),
+        Some(_) => (Severity::Medium, first),
         None => return,
     };
     let pid = case.facts.pid;
@@ -88,9 +88,9 @@ mod tests {
     }
 
     #[test]
-    fn titles_with_blanks_are_weak() {
+    fn titles_with_blanks_are_medium() {
         let mut made = Made::program("/usr/bin/python3.11").packaged("python");
         made.facts.arguments = Fact::Known(vec![b"[celeryd: worker@host:MainProcess]".to_vec()]);
-        assert_eq!(made.check(&RULE), [Severity::Low]);
+        assert_eq!(made.check(&RULE), [Severity::Medium]);
     }
 }

@@ -38,7 +38,7 @@ fn check(case: &Case<'_>, notes: &mut Notes) {
     let far = case.exposure > Exposure::Loopback;
     let Some(target) = target(tool, words) else {
         let listens = case.waiting().any(|socket| Exposure::of(socket) > Exposure::Loopback);
-        if listens && case.facts.terminal.is_none() {
+        if listens && !case.has_session() {
             notes.found(note(
                 case,
                 Severity::Low,

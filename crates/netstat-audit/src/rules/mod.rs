@@ -6,12 +6,14 @@ mod capabilities;
 mod code;
 mod deleted;
 mod differs;
+mod dns_channel;
 mod environment;
 mod hidden_owner;
 mod injected;
 mod kernel_thread;
 mod lineage;
 mod listener_exec;
+pub(crate) mod loader;
 mod memory;
 mod mounted_over;
 mod no_unit;
@@ -19,10 +21,12 @@ mod novelty;
 mod odd_name;
 mod open_port;
 mod outdated;
+mod own_root;
 mod place;
 mod port;
 mod poses;
 mod preload;
+mod privilege;
 mod promiscuous;
 mod published_port;
 mod several;
@@ -77,6 +81,10 @@ pub static RULES: &[&Rule] = &[
     &capabilities::RULE,
     &tunnel::RULE,
     &mounted_over::RULE,
+    &privilege::RULE,
+    &dns_channel::RULE,
+    &loader::RULE,
+    &own_root::RULE,
     &outdated::RULE,
     &several::RULE,
 ];

@@ -28,7 +28,7 @@ fn check(case: &Case<'_>, notes: &mut Notes) {
     let mut evidence = vec![format!("open to every network: {}", crate::case::describe(socket))];
     evidence.push(format!("parent: PID {}", case.facts.parent));
     let login = case.facts.login_user.known().flatten();
-    let by_hand = case.facts.terminal.is_some() || login.is_some();
+    let by_hand = case.has_session() || login.is_some();
     evidence.push(match (case.facts.terminal, login) {
         (Some(terminal), _) => format!("started from terminal {terminal}"),
         (None, Some(user)) => format!("started from a login of user {user}"),

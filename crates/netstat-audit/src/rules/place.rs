@@ -3,7 +3,7 @@
 use netstat_model::process::FileStatus;
 use netstat_packages::packages::Manager;
 
-use crate::case::{Case, Exposure, FileLook};
+use crate::case::{Case, Elder, Exposure, FileLook};
 use crate::finding::{Check, Family, Note, Notes, Rule, Severity};
 
 /// See the module.
@@ -12,8 +12,8 @@ pub(crate) static RULE: Rule = Rule {
     title: "the program runs from a place that anyone may write to, or that is hidden",
     explanation: "What broke in without rights can write to few places: /tmp, /var/tmp, /dev/shm, spool and lock directories. Programs are installed \
         elsewhere. High in /dev and /dev/shm, in a hidden directory outside a home, and elsewhere of these when it is on the network beyond this \
-        computer without a terminal or a build tool as its parent; else medium. In a home, a hidden directory within a hidden one and the cache are high for what is \
-        connected beyond this computer, unless a tool is known to keep programs there. AppImages, which mount themselves below /tmp, are info; a program \
+        computer, unless it runs at the terminal of a login or below a build tool that only the superuser can have installed: then, and on this computer only, medium. In a home, a hidden directory within a hidden one and the cache are high for what is \
+        connected beyond this computer, unless a tool is known to keep programs there. AppImages, which mount themselves below /tmp, are info where they are mounts of FUSE; a program \
         that a package owns is none of this. Of an interpreter, the script counts.",
     harmless: "builds and test runs (their parent is a compiler, build tool or test runner), AppImages, installers, something you tried out yourself",
     technique: "T1036.005",
@@ -76,14 +76,12 @@ const BUILDERS: &[&[u8]] = &[
     b"mvn",
     b"bazel",
     b"npm",
-    b"node",
     b"dpkg-buildpackage",
     b"rpmbuild",
     b"makepkg",
     b"sbt",
     b"dotnet",
     b"cargo-nextest",
-    b"code",
     b"gdb",
     b"rust-analyzer",
     b"Runner.Worker",
@@ -127,10 +125,11 @@ fn one(case: &Case<'_>, what: &str, look: &FileLook, notes: &mut Notes) {
     let manager = look.origin().map(|origin| origin.manager);
     let built = built(case);
     let severity = match (kind, manager) {
-        (_, Some(Manager::AppImage)) => Severity::Info,
+        // Anyone can call a directory so; a mount can only be made with a helper of the superuser's.
+        (_, Some(Manager::AppImage)) if is_fuse(case) => Severity::Info,
         // Document roots hold scripts: that is what they are for.
         (Kind::Data, _) if what == "script" => return,
-        (_, Some(Manager::GoBuild | Manager::CargoBuild)) => Severity::Low,
+        (_, Some(Manager::GoBuild | Manager::CargoBuild)) if built.is_some() => Severity::Low,
         (Kind::Never | Kind::Hidden, _) if case.exposure > Exposure::Loopback => Severity::High,
         (Kind::Data, _)
             if case.exposure > Exposure::Loopback
@@ -330,19 +329,49 @@ impl Case<'_> {
 
 /// Whether it was started by a person at a terminal or by a build, in words.
 fn built(case: &Case<'_>) -> Option<String> {
-    let known = case.facts.ancestors.as_ref().known();
-    let builder = known.and_then(|chain| chain.iter().find(|parent| BUILDERS.contains(&parent.comm.as_slice())));
-    if let Some(parent) = builder {
+    // The short name of a process is its own choice; where the file of a program lies is not.
+    let is_builder = |elder: &&Elder| elder.rooted && BUILDERS.contains(&elder.name.as_slice());
+    if let Some(elder) = case.elders.iter().find(is_builder) {
         return Some(format!(
-            "started by {} ({}), which builds or tests programs",
-            netstat_model::text::escape(&parent.comm),
-            parent.pid
+            "started below {} (PID {}), which builds or tests programs",
+            netstat_model::text::escape(&elder.name),
+            elder.pid
+        ));
+    }
+    if let Some(unit) = case
+        .service()
+        .filter(|unit| RUNNERS.iter().any(|known| unit.starts_with(known)))
+    {
+        return Some(format!(
+            "it belongs to {}, a service that runs jobs of builds",
+            netstat_model::text::escape(unit)
         ));
     }
     case.facts
         .terminal
+        .filter(|_| case.has_session())
         .map(|terminal| format!("its terminal is {terminal}"))
 }
+
+/// Whether the program lies on a file system of FUSE (`FUSE_SUPER_MAGIC`, linux/magic.h).
+fn is_fuse(case: &Case<'_>) -> bool {
+    const FUSE: u64 = 0x6573_5546;
+    let program = case.facts.program.as_ref().known();
+    program.is_some_and(|program| program.file_system.known() == Some(FUSE))
+}
+
+/// Beginnings of the names of services that run jobs of builds. Only the superuser can make a service of the system.
+const RUNNERS: &[&[u8]] = &[
+    b"actions.runner.",
+    b"gitlab-runner",
+    b"jenkins",
+    b"buildkite-agent",
+    b"act_runner",
+    b"forgejo-runner",
+    b"woodpecker-agent",
+    b"teamcity",
+    b"buildbot",
+];
 
 #[cfg(test)]
 mod tests {
@@ -358,7 +387,17 @@ mod tests {
         assert_eq!(seen("/tmp/x", "127.0.0.1:443"), [Severity::Medium]);
         assert_eq!(seen("/usr/lib/.x/y", "203.0.113.7:443"), [Severity::High]);
         assert_eq!(seen("/home/u/.../y", "203.0.113.7:443"), [Severity::High]);
-        assert_eq!(seen("/tmp/.mount_app/AppRun", "203.0.113.7:443"), [Severity::Info]);
+        // Names that anyone can choose excuse nothing.
+        assert_eq!(seen("/tmp/.mount_app/AppRun", "203.0.113.7:443"), [Severity::High]);
+        assert_eq!(seen("/tmp/go-build7/b001/exe/x", "203.0.113.7:443"), [Severity::High]);
+        let job = |rooted| {
+            let made = Made::program("/tmp/build/x").unowned().connected("203.0.113.7:443");
+            made.parent("Runner.Worker").below("Runner.Worker", rooted).check(&RULE)
+        };
+        assert_eq!((job(true), job(false)), (vec![Severity::Medium], vec![Severity::High]));
+        let made = || Made::program("/tmp/x").unowned().connected("203.0.113.7:443");
+        assert_eq!(made().unit("gitlab-runner.service").check(&RULE), [Severity::Medium]);
+        assert_eq!(made().unit("nginx.service").check(&RULE), [Severity::High]);
         for path in [
             "/home/u/.cargo/bin/x",
             "/usr/sbin/sshd",

@@ -14,7 +14,8 @@ pub(crate) static RULE: Rule = Rule {
     name: "poses-as",
     title: "bears the name of a well-known program that it is not",
     explanation: "A name in a list proves nothing: a program chooses its file name, the first word of its command line and its short name itself. High when a \
-        program that no package owns bears the name of a well-known daemon (low where its place names another way of installing, and for servers that people often build \
+        program that no package owns bears the name of a well-known daemon (where its place names another way of installing, low if only the superuser can have put it there, \
+        else medium; low for servers that people often build \
         themselves; high wherever it lies when only its command line or short name claims to be the daemon), or when a shell, interpreter \
         or network tool calls itself by a daemon's name; medium when the name of an unowned program is all but that of a daemon. Multi-call programs, scripts \
         that are called like a daemon and owned by a package, and daemons that change their own title are left out.",
@@ -106,7 +107,8 @@ fn unowned(case: &Case<'_>, program: &FileLook, daemon: &str) -> Severity {
     match program.origin().map(|origin| origin.manager) {
         Some(Manager::CargoBuild | Manager::GoBuild) | None if known::is_server(daemon) => Severity::Low,
         Some(Manager::CargoBuild | Manager::GoBuild) | None => Severity::High,
-        Some(_) => Severity::Low,
+        Some(_) if program.rooted => Severity::Low,
+        Some(_) => Severity::Medium,
     }
 }
 
@@ -129,10 +131,14 @@ mod tests {
     #[test]
     fn a_daemons_name_on_another_program() {
         let named = |made: Made| made.listening("0.0.0.0:9000").check(&RULE);
-        assert_eq!(named(Made::program("/opt/x/sshd").unowned()), [Severity::Low]);
+        assert_eq!(named(Made::program("/opt/x/sshd").unowned().rooted()), [Severity::Low]);
+        assert_eq!(named(Made::program("/opt/x/sshd").unowned()), [Severity::Medium]);
         assert_eq!(named(Made::program("/srv/x/sshd").unowned()), [Severity::High]);
         assert_eq!(named(Made::program("/usr/sbin/sshd").packaged("openssh-server")), []);
-        assert_eq!(named(Made::program("/usr/local/sbin/nginx").unowned()), [Severity::Low]);
+        assert_eq!(
+            named(Made::program("/usr/local/sbin/nginx").unowned().rooted()),
+            [Severity::Low]
+        );
         let bash = |line: &str| Made::program("/usr/bin/bash").packaged("bash").arguments(line);
         assert_eq!(named(bash("sshd")), [Severity::High]);
         assert_eq!(named(bash("-bash")), []);

@@ -13,7 +13,7 @@ pub(crate) static RULE: Rule = Rule {
     explanation: "A reverse shell need not hold the connection itself: a relay such as nc or a few lines of Python can, and pass everything on through \
         pipes, a FIFO, a pair of sockets or a terminal. Looked for are shells that read commands (no script, no -c) and whose input and output both lead to a \
         program with a connection. Through nc, socat and their like it is critical when the other end is another computer, else high; through an \
-        interpreter high; through another program without a package high (medium when the other end is this computer), with one low; a notebook's or terminal's server medium. Programs whose work this is (sshd, tmux, container runtimes, \
+        interpreter high; through another program without a package high (medium when the other end is this computer), with one low; a notebook's or terminal's server medium where only the superuser can have installed it or nobody else can reach it. Programs whose work this is (sshd, tmux, container runtimes, \
         terminals) are left out when a package owns them.",
     harmless: "remote logins and terminals in the browser; an installer read from a pipe (curl ... | sh goes one way only and is no finding)",
     technique: "T1059.004",
@@ -37,14 +37,18 @@ fn check(case: &Case<'_>, notes: &mut Notes) {
             if away { Severity::Critical } else { Severity::High }
         } else if known::is_interpreter(name) {
             let script = case.script.map(|script| &script.look);
-            let server = script
-                .is_some_and(|script| known::is_terminal_server(script.name()) && !super::is_odd_place(&script.path));
+            // A name alone is anyone's choice: what an ordinary user installed counts only where nobody else can reach it.
+            let server = script.is_some_and(|script| {
+                known::is_terminal_server(script.name())
+                    && !super::is_odd_place(&script.path)
+                    && (script.is_trusted() || !away)
+            });
             if server { Severity::Medium } else { Severity::High }
-        } else if known::is_terminal_server(name) && !case.is_unowned() {
+        } else if known::is_terminal_server(name) && case.is_packaged() {
             continue;
         } else if case.is_packaged() {
             Severity::Low
-        } else if away && !known::is_terminal_server(name) {
+        } else if away && !(known::is_terminal_server(name) && case.is_trusted()) {
             Severity::High
         } else {
             Severity::Medium
@@ -97,6 +101,7 @@ mod tests {
         assert_eq!(
             Made::program("/x/sshd")
                 .unowned()
+                .rooted()
                 .connected("203.0.113.7:4444")
                 .shell("sh")
                 .check(&RULE),

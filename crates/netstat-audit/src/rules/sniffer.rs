@@ -13,9 +13,9 @@ pub(crate) static RULE: Rule = Rule {
     title: "has a raw or packet socket",
     explanation: "A packet socket sees the frames of an interface, a raw socket the packets of one protocol, whichever program they are for: the way to read the \
         traffic of others, and to wait for a secret knock without an open port. Programs that do so for a living (DHCP clients, tcpdump, ping, routing daemons) \
-        are info when a package owns them. Other packaged programs are medium with a packet socket, and low with a raw one for ICMP or OSPF and the like, else \
-        medium. A program that no package owns is high (medium with a raw socket for ICMP only at a terminal); known sensors and container \
-        networking in /usr/local, /opt and the like are low. What is piped to a process with a connection to another computer is high.",
+        are info when a package owns them. Other packaged programs are medium with a packet socket, and low with a raw one for ICMP or OSPF and the like (high when it is an interpreter with code that neither a package nor the superuser \
+        installed), else medium. A program that no package owns is high (medium with a raw socket for ICMP only at a terminal); known sensors and container \
+        networking are low where only the superuser can have installed them (in /usr/local, /opt and the like). What is piped to a process with a connection to another computer is high.",
     harmless: "DHCP clients, network managers, tcpdump and other tools at a terminal, routing daemons, ping",
     technique: "T1040",
     family: Family::Network,
@@ -34,8 +34,8 @@ const ECHO: [u16; 2] = [1, 58];
 fn check(case: &Case<'_>, notes: &mut Notes) {
     let mut evidence = Vec::new();
     let mut severity = None;
-    let placed = !case.is_hidden_place() && case.program.is_some_and(|program| program.origin().is_some());
-    let expert = known::is_sniffer(case.name()) && !case.is_unowned();
+    let placed = !case.is_hidden_place() && case.is_trusted();
+    let expert = known::is_sniffer(case.name()) && case.is_packaged();
     for socket in case.sockets {
         let Some((line, protocol)) = taken(socket) else {
             continue;
@@ -44,8 +44,14 @@ fn check(case: &Case<'_>, notes: &mut Notes) {
             (true, ..) => Severity::Info,
             // Makers and administrators install sensors and the networking of containers in their own directories.
             (_, true, _) if placed && known::is_sensor(case.name()) => Severity::Low,
-            (_, true, Some(protocol)) if ECHO.contains(&protocol) && case.facts.terminal.is_some() => Severity::Medium,
+            (_, true, Some(protocol)) if ECHO.contains(&protocol) && case.has_session() => Severity::Medium,
             (_, true, _) => Severity::High,
+            // An interpreter that sends ICMP by code of its own is no ping.
+            (_, false, Some(protocol))
+                if ECHO.contains(&protocol) && case.runs_foreign_code() && !case.has_session() =>
+            {
+                Severity::High
+            }
             (_, false, Some(protocol)) if CONTROL.contains(&protocol) => Severity::Low,
             (_, false, _) => Severity::Medium,
         };
@@ -134,10 +140,16 @@ mod tests {
             raw(Made::program("/srv/x/y").unowned().terminal(), 1),
             [Severity::Medium]
         );
-        let sensor = Made::program("/opt/suricata/bin/suricata").unowned();
-        assert_eq!(packet(sensor), [Severity::Low]);
+        let sensor = || Made::program("/opt/suricata/bin/suricata").unowned();
+        assert_eq!(packet(sensor().rooted()), [Severity::Low]);
+        assert_eq!(packet(sensor()), [Severity::High]);
         assert_eq!(raw(Made::program("/srv/x/y").unowned(), 6), [Severity::High]);
         assert_eq!(raw(Made::program("/usr/sbin/x").packaged("x"), 89), [Severity::Low]);
+        let python = Made::program("/usr/bin/python3.11").packaged("python");
+        assert_eq!(
+            raw(python.arguments("python3 /srv/x.py").script("/srv/x.py"), 1),
+            [Severity::High]
+        );
         assert_eq!(
             Made::program("/srv/x/y").unowned().listening("0.0.0.0:80").check(&RULE),
             []

@@ -90,7 +90,7 @@ fn ssh(case: &Case<'_>, parts: &[&[u8]]) -> Found {
             break;
         }
     }
-    let terminal = case.facts.terminal.is_some();
+    let terminal = case.has_session();
     if let Some(value) = remote {
         let severity = if terminal && !is_open(value, false) {
             Severity::Medium
@@ -164,7 +164,7 @@ fn other(case: &Case<'_>, parts: &[&[u8]]) -> Found {
         case.facts.comm.as_slice(),
     ];
     let owned = case.is_packaged();
-    let terminal = case.facts.terminal.is_some();
+    let terminal = case.has_session();
     let tool = names.iter().find(|name| known::is_intruders_tool(name));
     if let Some(tool) = tool.filter(|_| !owned) {
         let severity = if terminal { Severity::Medium } else { Severity::High };

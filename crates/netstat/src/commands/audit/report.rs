@@ -15,7 +15,11 @@ pub(super) fn blocks(shown: &Shown<'_>) -> Vec<Block> {
         .flat_map(|group| std::iter::repeat_n(group.severity(), group.processes()));
     let counts = overview::counts(of_processes);
     let examined = super::text::plural_of(shown.survey.judged.len(), "process", "processes");
-    let what = if counts.is_empty() { "nothing was found" } else { &counts };
+    let what = if counts.is_empty() {
+        "nothing was found"
+    } else {
+        &counts
+    };
     let mut blocks = vec![Block::Paragraph(format!("{examined} with sockets examined: {what}."))];
     if shown.acknowledged() > 0 {
         blocks.push(Block::Paragraph(format!(

@@ -11,6 +11,7 @@ use crate::args::filter::FilterArgs;
 use crate::args::shape::{self, ColumnList, Format, SortKey};
 use crate::args::store::StoreArgs;
 use crate::args::units::{self, When};
+use crate::output::report::ReportFile;
 use crate::output::rows::csv::CsvStyle;
 
 /// Connections of the past, from what `netstat record` has kept

@@ -30,7 +30,8 @@ use crate::args::shape::{self, ColumnList, Format};
 use crate::context::Diagnostics;
 use crate::context::Progress;
 use crate::context::names;
-use crate::context::{Context, Failure, Outcome};
+use crate::context::{Context, Failure, Outcome, Screen};
+use crate::output::report::{Block, Report};
 use crate::recall::refused;
 
 use args::HistoryArgs;
@@ -65,6 +66,41 @@ pub(crate) fn run(matches: &ArgMatches, context: &mut Context<'_>) -> Result<Out
         context.out.write_all(shape::column_help::<Flows>().as_bytes())?;
         return Ok(Outcome::Printed);
     }
+    let Some(file) = &args.report else {
+        return answered(&args, matches, context);
+    };
+    let mut text = Vec::new();
+    let mut inner = Context {
+        system: &mut *context.system,
+        out: &mut text,
+        err: &mut *context.err,
+        terminal: context.terminal,
+        screen: Screen {
+            terminal: false,
+            width: Some(REPORT_WIDTH),
+            no_color: true,
+        },
+        now: &mut *context.now,
+        wait_until: &mut *context.wait_until,
+    };
+    let outcome = answered(&args, matches, &mut inner)?;
+    let report = Report {
+        title: "Connections of the past".to_owned(),
+        host: context.system.computer_name(),
+        time: (context.now)(),
+        blocks: vec![Block::Text(String::from_utf8_lossy(&text).into_owned())],
+    };
+    let line = file.write(&report)?;
+    let mut diagnostics = Diagnostics::default();
+    diagnostics.line(line);
+    diagnostics.say(context.err);
+    Ok(outcome)
+}
+
+/// Columns of the text in a report: what a page takes on paper.
+const REPORT_WIDTH: u16 = 120;
+
+fn answered(args: &HistoryArgs, matches: &ArgMatches, context: &mut Context<'_>) -> Result<Outcome, Failure> {
     let mut filter = names::resolved(&args.filter.filter(), context, Duration::from_secs(2))?;
     if let Some(target) = &args.follow {
         follow(&mut filter, target)?;
@@ -95,7 +131,7 @@ pub(crate) fn run(matches: &ArgMatches, context: &mut Context<'_>) -> Result<Out
         return Err(Failure::Usage("--since is later than --until".to_owned()));
     }
     if let Some(path) = &args.parquet {
-        return parquet::parquet(&args, path, &question, context);
+        return parquet::parquet(args, path, &question, context);
     }
     let mut writable: Vec<PathBuf> = args.svg.iter().filter_map(|svg| svg.parent().map(beside)).collect();
     // SQLite keeps the index of the log of changes beside the record.
@@ -110,7 +146,7 @@ pub(crate) fn run(matches: &ArgMatches, context: &mut Context<'_>) -> Result<Out
     let mut reader = args.store.open(context.system)?;
     let gaps = reader.gaps(&question).map_err(|error| refused(&error))?;
     let mut answer = Answer {
-        args: &args,
+        args,
         context,
         reader,
         question,
@@ -164,7 +200,7 @@ fn is_bare(matches: &ArgMatches) -> bool {
     definition()
         .get_arguments()
         .map(|argument| argument.get_id().as_str())
-        .all(|id| matches!(id, "store" | "fleet_config" | "host") || !typed(id))
+        .all(|id| matches!(id, "store" | "fleet_config" | "host" | "report") || !typed(id))
 }
 
 /// `--follow`: a number is a process, anything else a program.

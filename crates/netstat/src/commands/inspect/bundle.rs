@@ -51,7 +51,7 @@ pub(super) struct Contents<'a> {
 }
 
 /// Writes the bundle: an uncompressed tar archive (POSIX ustar, GNU's format for sparse files) with `manifest.json` as its last member.
-/// Gives back how many things could not be had; the manifest names them.
+/// Gives back what was written, and how many things could not be had; the manifest names them.
 ///
 /// # Errors
 /// The system's, when the archive cannot be written.
@@ -60,7 +60,7 @@ pub(super) fn write(
     contents: &Contents<'_>,
     system: &mut dyn System,
     progress: &Progress,
-) -> io::Result<usize> {
+) -> io::Result<Written> {
     let mut bundle = Bundle {
         archive: Builder::new(io::BufWriter::new(to)),
         time: contents.time,
@@ -76,8 +76,32 @@ pub(super) fn write(
         }
     }
     let missing = if contents.redacted { 0 } else { bundle.missing.len() };
+    let members = bundle.members.clone();
     bundle.finish(contents)?;
-    Ok(missing)
+    Ok(Written { missing, members })
+}
+
+/// What was written.
+#[derive(Debug, Default)]
+pub(super) struct Written {
+    /// How many things could not be had.
+    pub(super) missing: usize,
+    /// The members as the manifest lists them.
+    members: Vec<Value>,
+}
+
+impl Written {
+    /// Each member with its size in bytes and its SHA-256 digest.
+    pub(super) fn digests(&self) -> Vec<Vec<String>> {
+        let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        let row = |member: &Value| {
+            ["name", "size", "sha256"]
+                .iter()
+                .map(|key| text(&member[*key]))
+                .collect()
+        };
+        self.members.iter().map(row).collect()
+    }
 }
 
 fn pretty(value: &Value) -> Vec<u8> {

@@ -37,6 +37,7 @@ use netstat_os::{Confinement, MetricsAsk, OwnersAsk, ProcessAsk, SocketAsk, Sock
 use crate::args::store::StoreArgs;
 use crate::args::units;
 use crate::context::{Context, ContextClock, Diagnostics, Failure, Outcome, Progress};
+use crate::output::report::{Block, ReportFile};
 use crate::recall::{NoRecord, OpenFlows};
 use netstat_audit as audit;
 
@@ -95,6 +96,10 @@ struct InspectArgs {
     #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
     bundle: Option<PathBuf>,
 
+    /// write the cards into this file as a report, HTML or Markdown by its name; with --bundle, with the digests of what was bundled
+    #[arg(long, value_name = "FILE.html|FILE.md", value_hint = clap::ValueHint::FilePath, conflicts_with = "json")]
+    report: Option<ReportFile>,
+
     /// leave out command lines, script names, working directories and environments everywhere; a bundle then has the cards and digests
     /// only, and no copies
     #[arg(long)]
@@ -135,8 +140,8 @@ pub(crate) fn definition() -> clap::Command {
 pub(crate) fn run(matches: &ArgMatches, context: &mut Context<'_>) -> Result<Outcome, Failure> {
     let words = InspectArgs::from_arg_matches(matches).map_err(|error| Failure::Usage(error.to_string()))?;
     let mut diagnostics = Diagnostics::default();
-    if words.redact && words.bundle.is_none() && !words.json {
-        return Err(Failure::Usage("--redact needs --bundle or --json".to_owned()));
+    if words.redact && words.bundle.is_none() && !words.json && words.report.is_none() {
+        return Err(Failure::Usage("--redact needs --bundle, --report or --json".to_owned()));
     }
     if let Some(path) = words.bundle.as_ref().filter(|path| path.symlink_metadata().is_ok()) {
         // Told before all the work; what appears meanwhile is not overwritten either.
@@ -154,6 +159,7 @@ pub(crate) fn run(matches: &ArgMatches, context: &mut Context<'_>) -> Result<Out
     let now = (context.now)();
     let host = context.system.computer_name();
     let document = || json::document(&report, &host, now);
+    let mut bundled = bundle::Written::default();
     if let Some(path) = words.bundle.as_ref().filter(|_| !report.cards.is_empty()) {
         let file = netstat_os::create_private(path).map_err(|error| cannot_write(path, &error))?;
         let progress = Progress::start(context.terminal, "writing the bundle");
@@ -164,25 +170,28 @@ pub(crate) fn run(matches: &ArgMatches, context: &mut Context<'_>) -> Result<Out
             time: now,
             redacted: words.redact,
         };
-        let missing = bundle::write(file, &contents, context.system, &progress);
-        let missing = missing.map_err(|error| cannot_write(path, &error))?;
-        bundle::missing(missing)
+        let written = bundle::write(file, &contents, context.system, &progress);
+        bundled = written.map_err(|error| cannot_write(path, &error))?;
+        bundle::missing(bundled.missing)
             .into_iter()
             .for_each(|line| diagnostics.line(line));
     }
-    if words.json {
+    let services = Services::system();
+    let mut screen = view::Screen {
+        width: context.screen.width.map_or(100, usize::from),
+        bold: context.screen.terminal && !context.screen.no_color,
+        now,
+        services: &services,
+    };
+    if let Some(file) = words.report.as_ref().filter(|_| !report.cards.is_empty()) {
+        screen.bold = false;
+        diagnostics.line(write_report(file, &report, &screen, &bundled, &host)?);
+    } else if words.json {
         let document = document();
         context
             .out
             .write_all(crate::output::json::to_text(&document, false).as_bytes())?;
     } else {
-        let services = Services::system();
-        let screen = view::Screen {
-            width: context.screen.width.map_or(100, usize::from),
-            bold: context.screen.terminal && !context.screen.no_color,
-            now,
-            services: &services,
-        };
         let most = if words.all { usize::MAX } else { MOST_CARDS };
         view::write(context.out, &report, &screen, most)?;
     }
@@ -220,6 +229,40 @@ fn targets(typed: &[String]) -> Result<Vec<Target>, Failure> {
             .map_err(|error| Failure::Usage(format!("TARGET \"{}\" {error}", netstat_model::text::escape_str(word))))
     };
     typed.iter().map(read).collect()
+}
+
+/// `--report`: the cards, and the digests of what was bundled.
+fn write_report(
+    file: &ReportFile,
+    report: &Report,
+    screen: &view::Screen<'_>,
+    bundled: &bundle::Written,
+    host: &[u8],
+) -> Result<String, Failure> {
+    let mut blocks = view::blocks(report, screen);
+    let members = bundled.digests();
+    if !members.is_empty() {
+        blocks.push(Block::heading(2, "Evidence bundle"));
+        blocks.push(Block::Table {
+            headings: ["Member", "Bytes", "SHA-256"].map(str::to_owned).to_vec(),
+            rows: members,
+        });
+    }
+    let limits = report
+        .limits
+        .iter()
+        .map(|limit| format!("{}: {}", limit.what, limit.why));
+    let limits: Vec<String> = limits.collect();
+    if !limits.is_empty() {
+        blocks.push(Block::heading(2, "Not seen"));
+        blocks.push(Block::List(limits));
+    }
+    file.write(&crate::output::report::Report {
+        title: "Inspection".to_owned(),
+        host: host.to_vec(),
+        time: screen.now,
+        blocks,
+    })
 }
 
 fn cannot_write(path: &std::path::Path, error: &std::io::Error) -> Failure {

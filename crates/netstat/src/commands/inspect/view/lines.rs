@@ -57,6 +57,14 @@ impl Lines {
     }
 }
 
+/// The label and the text of a row that was not broken.
+pub(super) fn parts(line: &str) -> (&str, &str) {
+    match line.split_at_checked(LABEL) {
+        Some((label, text)) => (label.trim(), text.trim()),
+        None => (line.trim(), ""),
+    }
+}
+
 /// `text` in lines of at most `room` characters; at least one line.
 fn broken(text: &str, room: usize) -> Vec<String> {
     let mut lines = vec![String::new()];

@@ -16,6 +16,7 @@ use netstat_model::{NoOwner, text};
 use netstat_names::Services;
 
 use super::card::{Card, Nobody, Report, Subject};
+use crate::output::report::Block;
 use lines::Lines;
 
 /// What a card is written for.
@@ -64,6 +65,37 @@ pub(super) fn write(out: &mut dyn Write, report: &Report, screen: &Screen<'_>, m
         )?;
     }
     Ok(())
+}
+
+/// The cards for a report: a heading, facts and commands of each.
+pub(super) fn blocks(report: &Report, screen: &Screen<'_>) -> Vec<Block> {
+    /// Wide enough that no row is broken.
+    const WIDTH: usize = 4096;
+    let wide = Screen {
+        width: WIDTH,
+        bold: false,
+        ..*screen
+    };
+    let mut blocks = Vec::new();
+    for card in &report.cards {
+        blocks.push(Block::heading(2, title(card)));
+        let mut facts: Vec<(String, Vec<String>)> = Vec::new();
+        // The title stands above, the steps below.
+        for line in card_text(card, report.filter.as_ref(), &wide).lines().skip(1) {
+            let (label, text) = lines::parts(line);
+            match facts.last_mut() {
+                Some((_, lines)) if label.is_empty() => lines.push(text.to_owned()),
+                _ => facts.push((label.to_owned(), vec![text.to_owned()])),
+            }
+        }
+        facts.retain(|(label, _)| label != "next");
+        blocks.push(Block::Facts(facts));
+        let steps = card.steps.iter();
+        blocks.push(Block::Commands(
+            steps.map(|step| (step.what.to_owned(), step.command.clone())).collect(),
+        ));
+    }
+    blocks
 }
 
 /// One card.

@@ -1,0 +1,72 @@
+//! How the rules did on the project's own scenes: harmless re-enactments of intrusions, and everyday work
+//! (`cargo xtask audit-scenes`). The figures are written by `cargo xtask audit-scenes --record`.
+
+use crate::finding::Rule;
+
+/// In how many scenes a rule found something of severity high or above.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Measured {
+    /// Of the scenes of intrusions.
+    pub found: u32,
+    /// Of the scenes of everyday work: false alarms.
+    pub alarms: u32,
+}
+
+const FIGURES: &str = include_str!("measured.tsv");
+
+/// The name in the file for how many scenes there are.
+const SCENES: &str = "scenes";
+
+/// The name in the file for all rules together.
+const ANY: &str = "any";
+
+/// How many scenes there are of each kind.
+pub fn scenes() -> Measured {
+    line(SCENES)
+}
+
+/// What all rules together found.
+pub fn all_rules() -> Measured {
+    line(ANY)
+}
+
+/// What `rule` found.
+pub fn of_rule(rule: &Rule) -> Measured {
+    line(rule.name)
+}
+
+fn line(name: &str) -> Measured {
+    let parse = |line: &str| {
+        let mut cells = line.split('\t');
+        let is_it = cells.next()? == name;
+        let mut number = || cells.next()?.parse().ok();
+        is_it.then_some(Measured {
+            found: number()?,
+            alarms: number()?,
+        })
+    };
+    // What is in no line found nothing.
+    let none = Measured { found: 0, alarms: 0 };
+    FIGURES.lines().find_map(parse).unwrap_or(none)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rules::RULES;
+
+    #[test]
+    fn figures_name_rules_that_exist_and_fit_the_scenes() {
+        let all = scenes();
+        assert!(all.found > 0 && all.alarms > 0, "{all:?}");
+        for line in FIGURES.lines().filter(|line| !line.starts_with('#')) {
+            let name = line.split('\t').next().unwrap();
+            let known = name == SCENES || name == ANY || RULES.iter().any(|rule| rule.name == name);
+            assert!(known, "{line}");
+            assert!(
+                super::line(name).found <= all.found && super::line(name).alarms <= all.alarms,
+                "{line}"
+            );
+        }
+    }
+}
