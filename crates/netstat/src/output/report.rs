@@ -79,6 +79,11 @@ impl std::str::FromStr for ReportFile {
 }
 
 impl ReportFile {
+    /// Where it is written.
+    pub(crate) fn path(&self) -> &std::path::Path {
+        &self.path
+    }
+
     /// Writes the report, readable by its user alone; a file that is there is replaced, a link too. Gives back a line that says where it is.
     ///
     /// # Errors
