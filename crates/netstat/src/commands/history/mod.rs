@@ -134,7 +134,12 @@ fn answered(args: &HistoryArgs, matches: &ArgMatches, context: &mut Context<'_>)
         return parquet::parquet(args, path, &question, context);
     }
     let mut writable: Vec<PathBuf> = args.svg.iter().filter_map(|svg| svg.parent().map(beside)).collect();
-    writable.extend(args.report.as_ref().and_then(|report| report.path().parent()).map(beside));
+    writable.extend(
+        args.report
+            .as_ref()
+            .and_then(|report| report.path().parent())
+            .map(beside),
+    );
     // SQLite keeps the index of the log of changes beside the record.
     let record = args.store.path(context.system.is_superuser()).ok();
     writable.extend(record.as_deref().and_then(Path::parent).map(beside));
