@@ -81,7 +81,9 @@ impl Rows {
         };
         match found {
             Some(at) => {
-                let begin = text[at..].find("Code: ").map_or(at, |more| at + more);
+                // Within the marked block the code follows the mark; in the plain text of earlier versions it stands before.
+                let after = text[at..].find("Code: ").map(|more| at + more);
+                let begin = after.or_else(|| text[..at].rfind("Code: ")).unwrap_or(at);
                 Err(refused_text(&text[begin..]))
             }
             None => Ok(()),

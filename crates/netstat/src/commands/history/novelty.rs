@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use netstat_model::columns::Value;
 use netstat_model::{Endpoint, Holders};
-use netstat_record::{BEACON_CALLS, BEACON_SPREAD, CANDIDATE_CALLS, Novelty, Program, Rhythm};
+use netstat_record::{
+    BEACON_CALLS, BEACON_SPREAD, CANDIDATE_CALLS, Novelty, Program, Question, Rhythm, collect_rhythms,
+};
 
 use super::Answer;
 use super::headings::{BEACONS, GAP_HOST, GAPS, NEW, NamedColumn};
@@ -140,7 +142,20 @@ pub(super) fn beacons(answer: &mut Answer<'_, '_, '_>, diagnostics: &mut Diagnos
     let since = answer.question.since.unwrap_or(i64::MIN / 2);
     let filter = answer.question.filter.clone();
     let scripts = answer.question.scripts.clone();
-    let found = answer.reader.rhythms(since, &filter, true);
+    let found = match answer.question.hosts.is_empty() {
+        true => answer.reader.rhythms(since, &filter, true),
+        // Only what these computers called.
+        false => {
+            let question = Question {
+                since: Some(since),
+                filter,
+                hosts: answer.question.hosts.clone(),
+                ..Question::default()
+            };
+            let reader = &mut answer.reader;
+            collect_rhythms(since, true, |visit| reader.flows(&question, visit))
+        }
+    };
     let mut found = found.map_err(|error| refused(&error))?;
     found.retain(|beacon| {
         let script = beacon.script.as_deref();
