@@ -17,6 +17,7 @@ use crate::address::Address;
 use crate::config::FleetConfig;
 use crate::error::EngineError;
 use crate::rows::{Rows, one_line, refused_text};
+use crate::version::VERSION;
 
 /// Making a connection takes no longer.
 const CONNECT: Duration = Duration::from_secs(10);
@@ -238,11 +239,8 @@ impl Client {
         match self.schema_version()? {
             None => Err(EngineError::NoSchema),
             // Versions only add: what is newer has everything that is asked for.
-            Some(found) if found >= crate::ddl::VERSION => Ok(()),
-            Some(found) => Err(EngineError::Schema {
-                found,
-                needed: crate::ddl::VERSION,
-            }),
+            Some(found) if found >= VERSION => Ok(()),
+            Some(found) => Err(EngineError::Schema { found, needed: VERSION }),
         }
     }
 }

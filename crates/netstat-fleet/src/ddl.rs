@@ -7,8 +7,7 @@
 use crate::error::EngineError;
 use crate::{Address, Client};
 
-/// The version of the tables that this program makes and asks.
-pub const VERSION: u32 = 1;
+pub use crate::version::VERSION;
 
 /// The statements of each version, the first first.
 const VERSIONS: [&str; VERSION as usize] = [include_str!("schema/1.sql")];

@@ -9,7 +9,6 @@ use flate2::write::GzEncoder;
 use netstat_model::{Direction, Fact, Family, Protocol};
 use netstat_record::{FirstSeen, Flow, Gap, Novelty, Process, SegmentKind, SegmentRows};
 
-use crate::findings::FindingRow;
 use crate::identity::HostId;
 use crate::native::Block;
 
@@ -281,6 +280,23 @@ pub(crate) fn host_row(encoder: &Encoder, boot: &str, now: i64, spool: (u64, u64
     block.fixed("spool_rows", "UInt64", std::iter::once(spool.0.to_le_bytes()));
     block.fixed("lost", "UInt64", std::iter::once(spool.1.to_le_bytes()));
     compressed(&block.finish())
+}
+
+/// A finding of an audit, as it is sent.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct FindingRow {
+    /// The name of the rule.
+    pub rule: String,
+    /// The severity in lower case.
+    pub severity: String,
+    /// The path of the program; empty where it is about the computer.
+    pub program: String,
+    /// The hexadecimal SHA-256 of the program file; empty where it is not known.
+    pub digest: String,
+    /// What it is about, where that is no program.
+    pub subject: String,
+    /// Everything else, as JSON.
+    pub document: String,
 }
 
 /// The findings of an audit at `now`.

@@ -3,6 +3,7 @@
 use netstat_record::Millis;
 
 use crate::client::Client;
+pub use crate::encode::FindingRow;
 use crate::error::EngineError;
 use crate::identity::HostId;
 use crate::rows::Rows;
@@ -160,23 +161,6 @@ pub fn prevalence(client: &Client, path: &[u8]) -> Result<Prevalence, EngineErro
         hosts: each(client, &text, Rows::u64)?.pop().unwrap_or(0),
         of: host_count(client)?,
     })
-}
-
-/// A finding of an audit, as it is sent.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct FindingRow {
-    /// The name of the rule.
-    pub rule: String,
-    /// The severity in lower case.
-    pub severity: String,
-    /// The path of the program; empty where it is about the computer.
-    pub program: String,
-    /// The hexadecimal SHA-256 of the program file; empty where it is not known.
-    pub digest: String,
-    /// What it is about, where that is no program.
-    pub subject: String,
-    /// Everything else, as JSON.
-    pub document: String,
 }
 
 /// How many computers other than `me` have sent findings in the last two days.

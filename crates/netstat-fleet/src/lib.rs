@@ -18,6 +18,7 @@ mod select;
 mod sender;
 pub mod status;
 mod store;
+mod version;
 
 pub use address::Address;
 pub use client::{Client, Insert};

@@ -60,7 +60,7 @@ pub(crate) fn run(matches: &ArgMatches, context: &mut Context<'_>) -> Result<Out
     #[cfg(feature = "fleet")]
     let sender = {
         let store = recorder.store().map_err(|error| refused(error, &path))?;
-        ship::start(&args, store, &boot_id, &host, context)?
+        ship::start((&args.ship, &args.store), store, &boot_id, &host, context)?
     };
     #[cfg(not(feature = "fleet"))]
     {

@@ -8,8 +8,7 @@ use netstat_fleet::{Address, Client, Detail, Encoder, HostId, Report, Sender, Sh
 use netstat_model::text::escape_str;
 use netstat_record::{Millis, StoreError, Writer};
 
-use super::args::RecordArgs;
-use crate::args::store::address;
+use crate::args::store::{StoreArgs, address};
 use crate::args::units;
 use crate::context::{Context, Failure};
 
@@ -62,15 +61,15 @@ impl ShipArgs {
 /// # Errors
 /// When the configuration cannot be used.
 pub(super) fn start(
-    args: &RecordArgs,
+    (ship, store): (&ShipArgs, &StoreArgs),
     writer: &mut Writer,
     boot_id: &str,
     host: &[u8],
     context: &mut Context<'_>,
 ) -> Result<Option<Sender>, Failure> {
     let failed = |error: StoreError| crate::recall::refused(&error);
-    let config = args.store.fleet_args().config(context.system.is_superuser())?;
-    let Some(address) = args.ship.ship.clone().or_else(|| config.ship.to.clone()) else {
+    let config = store.fleet_args().config(context.system.is_superuser())?;
+    let Some(address) = ship.ship.clone().or_else(|| config.ship.to.clone()) else {
         let now = netstat_record::millis((context.now)());
         writer.pause_shipping(now).map_err(failed)?;
         return Ok(None);
@@ -78,7 +77,7 @@ pub(super) fn start(
     let client = Client::new(&address, &config)
         .map_err(|error| Failure::Refused(escape_str(&error.to_string()).into_owned()))?;
     writer.begin_shipping().map_err(failed)?;
-    let detail = match args.ship.detail {
+    let detail = match ship.detail {
         Some(DetailArg::Flows) => Detail::Flows,
         Some(DetailArg::Sums) => Detail::Sums,
         None => config.ship.detail.unwrap_or_default(),
@@ -91,8 +90,8 @@ pub(super) fn start(
             detail,
         },
         boot: boot_id.to_owned(),
-        interval: args.ship.ship_every.or(config.ship.interval).unwrap_or(INTERVAL),
-        spool_bytes: args.ship.spool_size.or(config.ship.spool_bytes).unwrap_or(SPOOL),
+        interval: ship.ship_every.or(config.ship.interval).unwrap_or(INTERVAL),
+        spool_bytes: ship.spool_size.or(config.ship.spool_bytes).unwrap_or(SPOOL),
     };
     let sender = Sender::start(client, shipping);
     let sender = sender.map_err(|error| Failure::Refused(format!("no thread to send in: {error}")))?;
