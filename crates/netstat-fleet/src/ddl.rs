@@ -180,9 +180,9 @@ impl Layout {
 
     /// The statements that change for how long connections are kept.
     pub fn retention(&self) -> Vec<String> {
-        let text = "ALTER TABLE @DB@.TABLE@LOCAL@@ON@ MODIFY TTL arrived + INTERVAL @KEEP@ DAY";
+        let text = "ALTER TABLE @DB@.@TABLE@@LOCAL@@ON@ MODIFY TTL arrived + INTERVAL @KEEP@ DAY";
         ["flow", "sum"]
-            .map(|table| self.filled(&text.replace("TABLE", table)))
+            .map(|table| self.filled(&text.replace("@TABLE@", table)))
             .to_vec()
     }
 }

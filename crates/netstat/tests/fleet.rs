@@ -357,7 +357,7 @@ fn history_every_kind_of_question_has_the_same_answer_from_both_stores() {
         "--json --unit *.service",
         "--json --unit docker*",
         "--json --unit 00000000000*",
-        "--json --pid 100-110,99",
+        "--json --pid 100,101,105,99",
         "--json --user 0,2",
         "--json --state established,listening",
         "--json --listening",
