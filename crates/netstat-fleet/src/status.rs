@@ -51,8 +51,6 @@ pub struct Status {
     pub free: Option<u64>,
     /// The versions of recorders, and how many computers have each.
     pub versions: Vec<(String, u64)>,
-    /// Shards that did not answer; without a cluster there are none.
-    pub silent_shards: Vec<String>,
 }
 
 fn each<T>(

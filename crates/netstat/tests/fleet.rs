@@ -834,3 +834,38 @@ fn exports_are_the_same_from_both_stores_and_parquet_comes_from_the_engine() {
         "{of_record:?}"
     );
 }
+
+#[test]
+fn fleet_init_for_a_cluster_is_accepted_by_the_parser() {
+    let Some(engine) = Engine::start(&[]) else { return };
+    let secret = engine.folder.path().join("secret");
+    fs::write(&secret, "correct horse\n").unwrap();
+    let secret = secret.to_str().unwrap();
+    let words = [
+        "fleet",
+        "init",
+        "--at",
+        "AT",
+        "--print",
+        "--cluster",
+        "main",
+        "--agent",
+        "shipper",
+        "--agent-password",
+        secret,
+    ];
+    let printed = engine.run(&words);
+    assert!(!printed.contains("correct horse"), "the password itself is never sent");
+    let mut count = 0;
+    for statement in printed.split(";\n") {
+        let lines: Vec<&str> = statement.lines().filter(|line| !line.starts_with("--")).collect();
+        let text = lines.join("\n");
+        if text.trim().is_empty() {
+            continue;
+        }
+        count += 1;
+        let parsed = engine.client().execute(&format!("EXPLAIN AST {text}"));
+        parsed.unwrap_or_else(|error| panic!("{error}\n{text}"));
+    }
+    assert!(count > 30, "{count} statements");
+}
