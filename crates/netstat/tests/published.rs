@@ -185,10 +185,23 @@ fn a_port_that_is_handed_on_by_dnat_is_exposed_with_its_container() {
         "table inet guard { chain way { type filter hook forward priority 0; policy drop; ip saddr 10.0.0.0/8 accept; }; }"
     ));
     assert!(!connects(&stranger, "198.51.100.1:18089"));
-    let text = netstat(&["--exposed", "-n"]).stdout;
+    let outcome = netstat(&["--exposed", "-n"]);
+    if outcome
+        .stderr
+        .contains("whether the older iptables is in use cannot be read")
+    {
+        assert!(outcome.stdout.contains("cannot be told"), "{outcome:#?}");
+        skip(
+            "packet filters in front of published ports",
+            "the tables of the older iptables may not be read in a user namespace",
+        );
+        return;
+    }
     assert!(
-        text.contains("packet filters let in only what comes from 10.0.0.0/8"),
-        "{text}"
+        outcome
+            .stdout
+            .contains("packet filters let in only what comes from 10.0.0.0/8"),
+        "{outcome:#?}"
     );
 }
 
