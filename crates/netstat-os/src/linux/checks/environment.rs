@@ -76,7 +76,7 @@ fn proc_options(mounts: &str) -> &str {
             let mut fields = back.split(' ');
             (at_proc && fields.next() == Some("proc")).then(|| fields.nth(1))?
         })
-        .last()
+        .next_back()
         .unwrap_or_default()
 }
 

@@ -7,8 +7,15 @@ use rustix::thread::CapabilitySet;
 use crate::CheckArea::Privileges;
 use crate::{Check, CheckStatus};
 
+/// Names of a check, capabilities, and what stays closed without them.
+type Wanted = (
+    &'static str,
+    &'static [&'static [(CapabilitySet, &'static str)]],
+    &'static str,
+);
+
 /// Capabilities that open something up, and what stays closed without them. One of each inner list is enough for its place.
-const WANTED: &[(&str, &[&[(CapabilitySet, &str)]], &str)] = &[
+const WANTED: &[Wanted] = &[
     (
         "owners-of-others",
         &[
