@@ -15,6 +15,8 @@ pub struct Confinement {
     pub programs: bool,
     /// Whether it sends signals to other processes.
     pub signals: bool,
+    /// Whether it asks sockets of other processes which network namespace they belong to, through copies of their descriptors.
+    pub foreign_sockets: bool,
     /// The files and directories below which it may write and make files, when it reads no other processes; `None` leaves files as they are.
     pub writable: Option<Vec<PathBuf>>,
 }

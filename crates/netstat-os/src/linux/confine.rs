@@ -25,7 +25,6 @@ const NEVER: &[i64] = &[
     libc::SYS_ptrace,
     libc::SYS_process_vm_readv,
     libc::SYS_process_vm_writev,
-    libc::SYS_pidfd_getfd,
     libc::SYS_mount,
     libc::SYS_umount2,
     libc::SYS_pivot_root,
@@ -167,6 +166,9 @@ fn rules(how: &Confinement) -> Result<Rules, seccompiler::BackendError> {
         if !accounts_need_sockets() {
             refuse(libc::SYS_connect, None);
         }
+    }
+    if !how.foreign_sockets {
+        refuse(libc::SYS_pidfd_getfd, None);
     }
     if !how.signals {
         let own = u64::from(std::process::id());

@@ -459,6 +459,7 @@ struct Looked {
 fn look(words: &AuditArgs, context: &mut Context<'_>, diagnostics: &mut Diagnostics) -> Result<Looked, Failure> {
     let filter = names::resolved(&words.filter.filter(), context, Duration::from_secs(5))?;
     context.system.confine(&Confinement {
+        foreign_sockets: true,
         // Ports are tried by binding internet sockets.
         network: words.probe_ports || words.store.needs_network(),
         ..Confinement::default()

@@ -149,6 +149,7 @@ pub(crate) fn run(matches: &ArgMatches, context: &mut Context<'_>) -> Result<Out
     }
     let targets = targets(&words.targets)?;
     context.system.confine(&Confinement {
+        foreign_sockets: true,
         network: words.names || words.store.needs_network() || targets.iter().any(Target::may_be_looked_up),
         ..Confinement::default()
     });

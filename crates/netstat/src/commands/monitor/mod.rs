@@ -131,6 +131,7 @@ pub(crate) fn run(matches: &ArgMatches, context: &mut Context<'_>) -> Result<Out
     settings.ascii |= args.ascii;
     check_terminal(&|name| std::env::var_os(name))?;
     context.system.confine(&Confinement {
+        foreign_sockets: true,
         network: true,
         programs: args.exec.is_some(),
         signals: !args.read_only,
