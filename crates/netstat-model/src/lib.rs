@@ -49,6 +49,7 @@ pub mod process;
 pub mod reach;
 pub mod route;
 mod socket;
+mod system_kind;
 pub mod text;
 mod transfer;
 #[cfg(feature = "serde")]
@@ -70,6 +71,7 @@ pub use socket::{
     ShortName, Socket, SocketFacts, State, StateTime, TcpInfo, TcpMetric, TcpOptions, TcpUnit, TimeFrom, Timer,
     TimerKind, UnixKind, UnixName, UnixPeer, UpperLayer, VsockAddress, VsockKind, netlink_name,
 };
+pub use system_kind::SystemKind;
 pub use transfer::Transfer;
 
 /// The example of the README runs with the documentation's.

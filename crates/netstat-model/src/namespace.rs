@@ -45,7 +45,9 @@ impl Namespace {
     pub fn shown(&self) -> Vec<u8> {
         match &self.label {
             NamespaceLabel::Name(name) => name.clone(),
-            NamespaceLabel::Component(Component::Unit { name, .. }) => name.clone(),
+            NamespaceLabel::Component(
+                Component::Unit { name, .. } | Component::Service { name } | Component::Package { name },
+            ) => name.clone(),
             NamespaceLabel::Component(Component::Container { runtime, id }) => {
                 [runtime.name().as_bytes(), b" ", id].concat()
             }

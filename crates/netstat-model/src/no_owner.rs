@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::{KernelUser, Owner, Owners, Socket};
+use crate::{KernelUser, Owner, Owners, Socket, SystemKind};
 
 /// Why a socket has no known owner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -83,7 +83,7 @@ impl OwnerSummary {
     pub fn count<'a>(owners: &Owners, sockets: impl IntoIterator<Item = &'a Socket>) -> Self {
         let mut summary = OwnerSummary::default();
         for socket in sockets {
-            if owners.all_held() && socket.inode().is_some() {
+            if owners.all_held() && socket.holder_key().is_some() {
                 summary.add(None);
                 continue;
             }
@@ -129,7 +129,7 @@ impl OwnerSummary {
 
     /// The one line that sums it up: `7 of 212 owners unknown: 5 not permitted (try sudo), 2 in TIME_WAIT`. The most frequent
     /// reason comes first. `None` when every owner is known. To a superuser it does not say `try sudo`.
-    pub fn line(&self, superuser: bool) -> Option<String> {
+    pub fn line(&self, system: SystemKind, superuser: bool) -> Option<String> {
         if self.counts.is_empty() {
             return None;
         }
@@ -139,7 +139,7 @@ impl OwnerSummary {
             .into_iter()
             .map(|(reason, count)| {
                 let hint = match reason {
-                    NoOwner::NotPermitted { .. } if !superuser => " (try sudo)".to_owned(),
+                    NoOwner::NotPermitted { .. } => system.privilege_hint(superuser).to_owned(),
                     NoOwner::Kernel => self.kernel_users_shown(),
                     _ => String::new(),
                 };
@@ -173,8 +173,10 @@ impl OwnerSummary {
     /// Both capabilities are needed: `/proc/PID/fd` belongs to the process's user with mode 0500, which `cap_dac_read_search`
     /// overrides, and its links are shown only to those who may trace the process (ptrace(2), `PTRACE_MODE_READ_FSCREDS`), which
     /// is what `cap_sys_ptrace` grants. A program with file capabilities shows every user what root sees.
-    pub fn advice(&self, program: &str) -> Option<String> {
-        (self.of(NoOwner::NotPermitted { user: None }) > 0).then(|| {
+    ///
+    /// Windows tells everybody the owner of every socket, so that nothing helps further there.
+    pub fn advice(&self, system: SystemKind, program: &str) -> Option<String> {
+        (system == SystemKind::Linux && self.of(NoOwner::NotPermitted { user: None }) > 0).then(|| {
             let setcap: [&[u8]; 3] = [b"setcap", b"cap_sys_ptrace,cap_dac_read_search+ep", program.as_bytes()];
             let setcap = crate::text::shell_command("sudo", &setcap);
             format!(
@@ -200,9 +202,9 @@ mod tests {
 
     #[test]
     fn nothing_unknown_says_nothing() {
-        assert_eq!(summary(0, &[]).line(false), None);
-        assert_eq!(summary(5, &[]).line(false), None);
-        assert_eq!(summary(5, &[]).advice("netstat"), None);
+        assert_eq!(summary(0, &[]).line(SystemKind::Linux, false), None);
+        assert_eq!(summary(5, &[]).line(SystemKind::Linux, false), None);
+        assert_eq!(summary(5, &[]).advice(SystemKind::Linux, "netstat"), None);
     }
 
     #[test]
@@ -214,12 +216,12 @@ mod tests {
             (NoOwner::NotPermitted { user: Some(33) }, 1),
         ];
         assert_eq!(
-            summary(205, &users).line(false).unwrap(),
+            summary(205, &users).line(SystemKind::Linux, false).unwrap(),
             "7 of 212 owners unknown: 5 not permitted (try sudo), 2 in TIME_WAIT"
         );
         assert_eq!(
             summary(1, &[(NoOwner::Kernel, 1), (NoOwner::Handshake, 1)])
-                .line(false)
+                .line(SystemKind::Linux, false)
                 .unwrap(),
             "2 of 3 owners unknown: 1 still in the handshake, 1 of the kernel itself"
         );
@@ -228,16 +230,21 @@ mod tests {
     #[test]
     fn one_is_singular() {
         assert_eq!(
-            summary(0, &[(NoOwner::Unheld, 1)]).line(false).unwrap(),
+            summary(0, &[(NoOwner::Unheld, 1)])
+                .line(SystemKind::Linux, false)
+                .unwrap(),
             "1 of 1 owner unknown: 1 held by no process"
         );
     }
 
     #[test]
     fn advice_is_given_only_where_it_helps() {
-        assert_eq!(summary(1, &[(NoOwner::TimeWait, 9)]).advice("netstat"), None);
+        assert_eq!(
+            summary(1, &[(NoOwner::TimeWait, 9)]).advice(SystemKind::Linux, "netstat"),
+            None
+        );
         let advice = summary(1, &[(NoOwner::NotPermitted { user: Some(0) }, 1)])
-            .advice("/usr/bin/netstat")
+            .advice(SystemKind::Linux, "/usr/bin/netstat")
             .unwrap();
         assert!(
             advice.contains("sudo setcap cap_sys_ptrace,cap_dac_read_search+ep /usr/bin/netstat"),

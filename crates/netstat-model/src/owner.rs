@@ -43,8 +43,11 @@ impl Invocation {
     pub fn called(&self) -> Option<&[u8]> {
         let first = self.arguments.first()?;
         let first = first.strip_prefix(b"-").unwrap_or(first);
-        let name = first.split(|&byte| byte == b':' || byte == b' ').next()?;
-        let name = name.rsplit(|&byte| byte == b'/').next()?;
+        let name = match crate::text::is_windows_path(first) {
+            true => first,
+            false => first.split(|&byte| byte == b':' || byte == b' ').next()?,
+        };
+        let name = crate::text::file_name(name);
         (!name.is_empty()).then_some(name)
     }
 }
@@ -79,7 +82,8 @@ impl Process {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct ImageName {
-    /// Absolute path as the kernel reports it (`/proc/PID/exe`), without its ` (deleted)` mark.
+    /// Absolute path as the kernel reports it (`/proc/PID/exe`), without its ` (deleted)` mark. On Windows the file name alone where the
+    /// path may not be read.
     #[cfg_attr(feature = "serde", serde(with = "crate::wire::text"))]
     pub path: Vec<u8>,
     /// Whether the file is gone or replaced (`st_nlink` is 0).
@@ -89,14 +93,11 @@ pub struct ImageName {
 impl ImageName {
     /// The file name alone: what `[name]` shows.
     pub fn file_name(&self) -> &[u8] {
-        match self.path.iter().rposition(|&byte| byte == b'/') {
-            Some(slash) if slash + 1 < self.path.len() => &self.path[slash + 1..],
-            _ => &self.path,
-        }
+        crate::text::file_name(&self.path)
     }
 }
 
-/// What a process runs in: the Linux counterpart of a Windows service. Names come from outside: escape before printing.
+/// What a process runs in or for. Names come from outside: escape before printing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Component {
@@ -107,6 +108,18 @@ pub enum Component {
         name: Vec<u8>,
         /// The system's manager or a user's.
         manager: UnitManager,
+    },
+    /// A service of Windows.
+    Service {
+        /// Its name, as `sc query` takes it: `RpcSs`.
+        #[cfg_attr(feature = "serde", serde(with = "crate::wire::text"))]
+        name: Vec<u8>,
+    },
+    /// A package of Windows, such as a program from its store.
+    Package {
+        /// Its full name: name, version, architecture and the publisher's id.
+        #[cfg_attr(feature = "serde", serde(with = "crate::wire::text"))]
+        name: Vec<u8>,
     },
     /// A container.
     Container {
@@ -179,6 +192,8 @@ pub enum Owner<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum FoundBy {
+    /// By the process id that the system keeps with the socket (Windows).
+    Row,
     /// By the kernel's iterator over all descriptors.
     Iterator,
     /// By a walk through the descriptors of the processes.
@@ -188,9 +203,10 @@ pub enum FoundBy {
 }
 
 impl FoundBy {
-    /// `iterator`, `walk` or `event`.
+    /// `row`, `iterator`, `walk` or `event`.
     pub const fn name(self) -> &'static str {
         match self {
+            FoundBy::Row => "row",
             FoundBy::Iterator => "iterator",
             FoundBy::Walk => "walk",
             FoundBy::Event => "event",
@@ -353,8 +369,8 @@ impl TryFrom<WrittenOwners> for Owners {
 impl Owners {
     /// The owner of `socket`, or why it is not known.
     pub fn of(&self, socket: &Socket) -> Owner<'_> {
-        let Some(inode) = socket.inode() else {
-            return Owner::None(without_inode(socket));
+        let Some(inode) = socket.holder_key() else {
+            return Owner::None(without_holder(socket));
         };
         if let Some((first, others)) = self.holders_of(inode) {
             return Owner::Held(OwnerList {
@@ -379,7 +395,7 @@ impl Owners {
 
     /// How the holders of `socket` were found; [`Why::NotApplicable`] where none is known.
     pub fn found_by(&self, socket: &Socket) -> Fact<FoundBy> {
-        match (self.of(socket), socket.inode()) {
+        match (self.of(socket), socket.holder_key()) {
             (Owner::Held(_), Some(inode)) => {
                 let how = self.found_otherwise.get(&inode.get()).copied().or(self.found_by);
                 Fact::from_option(how, Why::NotKept)
@@ -390,7 +406,7 @@ impl Owners {
 
     /// What the kernel made `socket` for, where it is the kernel's own and that is known.
     pub fn kernel_user(&self, socket: &Socket) -> Option<&KernelUser> {
-        self.kernel_users.get(&socket.inode()?.get())
+        self.kernel_users.get(&socket.holder_key()?.get())
     }
 
     /// How the holder `pid` is kept out of the process list; `None` where it is listed as it should be.
@@ -496,9 +512,16 @@ impl Index {
     }
 }
 
-/// A socket without an inode has no descriptor; its state says why (Linux: `sock_i_ino` is 0 without a `struct socket`).
-fn without_inode(socket: &Socket) -> NoOwner {
+/// A socket without an inode has no descriptor; its state says why (Linux: `sock_i_ino` is 0 without a `struct socket`). So it is with
+/// one whose row names process 0 (Windows), but there is no such thing as a connection not yet accepted, or a socket of the kernel
+/// itself, which would be of process 4.
+fn without_holder(socket: &Socket) -> NoOwner {
     match socket.state() {
+        State::Established | State::CloseWait | State::Listening | State::Closed | State::Bound | State::SynSent
+            if socket.row_process().is_some() =>
+        {
+            NoOwner::Unheld
+        }
         State::TimeWait => NoOwner::TimeWait,
         State::SynReceived => NoOwner::Handshake,
         State::Established | State::CloseWait if matches!(socket.protocol(), Protocol::Tcp | Protocol::Mptcp) => {

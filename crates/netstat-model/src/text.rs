@@ -49,6 +49,22 @@ pub fn escape(bytes: &[u8]) -> Cow<'_, str> {
     }
 }
 
+/// Whether `path` is an absolute one of Windows: `C:\x`, `\\server\share\x`, `\Device\x`.
+pub fn is_windows_path(path: &[u8]) -> bool {
+    matches!(path, [letter, b':', b'\\' | b'/', ..] if letter.is_ascii_alphabetic()) || path.starts_with(b"\\")
+}
+
+/// The last part of a path, of Windows or of any other system, where a backslash is a letter like any other. The whole path when it
+/// ends in its separator.
+pub fn file_name(path: &[u8]) -> &[u8] {
+    let windows = is_windows_path(path);
+    let is_separator = |&byte: &u8| byte == b'/' || (windows && byte == b'\\');
+    match path.iter().rposition(is_separator) {
+        Some(last) if last + 1 < path.len() => &path[last + 1..],
+        _ => path,
+    }
+}
+
 /// [`escape`] for text that is already UTF-8.
 pub fn escape_str(text: &str) -> Cow<'_, str> {
     escape(text.as_bytes())
@@ -163,6 +179,22 @@ pub fn is_plain(c: char) -> bool {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn file_name_follows_the_system_of_the_path() {
+        for (path, name) in [
+            (&b"/usr/bin/x"[..], &b"x"[..]),
+            (br"/usr/bin/a\b", br"a\b"),
+            (br"C:\Windows\System32\svchost.exe", b"svchost.exe"),
+            (br"Z:/dir\probe.exe", b"probe.exe"),
+            (br"\\server\share\x.exe", b"x.exe"),
+            (b"svchost.exe", b"svchost.exe"),
+            (b"/", b"/"),
+            (b"", b""),
+        ] {
+            assert_eq!(file_name(path), name, "{}", escape(path));
+        }
+    }
 
     #[test]
     fn plain_text_is_borrowed() {

@@ -363,7 +363,7 @@ impl Holders for ProcessRow {
     fn any_unit(&self, wanted: &dyn Fn(&[u8]) -> bool) -> bool {
         let components = self.identity.components.as_ref().known().map_or(&[][..], Vec::as_slice);
         components.iter().any(|component| match component {
-            Component::Unit { name, .. } => wanted(name),
+            Component::Unit { name, .. } | Component::Service { name } | Component::Package { name } => wanted(name),
             Component::Container { runtime, id } => {
                 wanted(id) || wanted(&[runtime.name().as_bytes(), b" ", id].concat())
             }

@@ -1,7 +1,7 @@
 //! Asks the operating system: the only crate with `unsafe` and with code for one system.
 //!
 //! [`System`] is the list of questions; its supertraits ([`Inspect`], [`Events`], [`Firewall`], [`Integrity`], [`Checkup`], [`Control`]) are those that a
-//! system may lack. [`Native`] answers them from the running system (Linux: netlink, `/proc` and eBPF; other systems: "not supported
+//! system may lack. [`Native`] answers them from the running system (Linux: netlink, `/proc` and eBPF; Windows: its tables; other systems: "not supported
 //! on this system yet"), [`Replay`] from memory, for tests. [`SocketAsk`] and similar types say what a question needs, so that nothing
 //! else is read. Answers are the plain data of `netstat-model`. What could not be seen is never left out silently: it is unknown with
 //! its reason, or reported as a [`Limit`](netstat_model::Limit).
@@ -53,9 +53,13 @@ mod signals;
 #[cfg(feature = "snapshot")]
 mod snapshot;
 mod system;
-#[cfg(any(test, not(target_os = "linux")))]
-#[cfg_attr(target_os = "linux", expect(unreachable_pub, reason = "only its tests run here"))]
+#[cfg(any(test, not(any(target_os = "linux", windows))))]
+#[cfg_attr(
+    any(target_os = "linux", windows),
+    expect(unreachable_pub, reason = "only its tests run here")
+)]
 mod unsupported;
+pub mod windows;
 
 pub use ask::{MetricsAsk, PortTries, SocketAsk, SocketList};
 pub use capabilities::drop_capabilities;
@@ -67,7 +71,7 @@ pub use heap::return_memory_early;
 pub use linux::Linux as Native;
 pub use notify::{end_group, in_own_group, send_datagram};
 pub use optional::{Checkup, Control, Events, FileSystemSpace, Firewall, Inspect, Integrity, OpenFile};
-pub use output::{create_private, stdout, terminal_width};
+pub use output::{Console, create_private, prepare_console, stdout, terminal_width};
 pub use privileges::{give_up_lent_capabilities, lower_lent_capabilities};
 pub use process_ask::{DescriptorsAsk, NoProcess, ProcessAsk, ProcessText};
 pub use refused::{NOT_SUPPORTED, Refused, RefusedKind};
@@ -76,8 +80,19 @@ pub use signals::{Caught, Signal, catch_signals, stop_self};
 #[cfg(feature = "snapshot")]
 pub use snapshot::{SNAPSHOT_SCHEMA, SNAPSHOT_SIZE_MAX, SNAPSHOT_VERSION, Snapshot};
 pub use system::{NotDestroyed, OwnerSource, OwnersAsk, OwnersFound, System};
-#[cfg(not(target_os = "linux"))]
+#[cfg(not(any(target_os = "linux", windows)))]
 pub use unsupported::Unsupported as Native;
+/// The operating system that this program was built for.
+pub const NATIVE_KIND: netstat_model::SystemKind = if cfg!(windows) {
+    netstat_model::SystemKind::Windows
+} else if cfg!(target_os = "linux") {
+    netstat_model::SystemKind::Linux
+} else {
+    netstat_model::SystemKind::Other
+};
+/// The running Windows.
+#[cfg(windows)]
+pub type Native = windows::Windows<windows::Calls>;
 
 /// The example of the README runs with the documentation's.
 #[cfg(doctest)]

@@ -16,6 +16,29 @@ pub fn stdout() -> io::Result<File> {
     Ok(File::from(owned))
 }
 
+/// A console made ready for output; put back as it was when this is dropped.
+#[derive(Debug)]
+pub struct Console {
+    #[cfg(windows)]
+    _before: crate::windows::ConsoleState,
+    /// Whether it shows colours, where the console itself says so (Windows); elsewhere the variable `TERM` does.
+    pub colours: Option<bool>,
+}
+
+/// Makes the console, where output goes to one, take UTF-8 and colours (Windows). Terminals of other systems do.
+pub fn prepare_console() -> Console {
+    #[cfg(windows)]
+    {
+        let (before, colours) = crate::windows::prepare_console();
+        Console {
+            _before: before,
+            colours: Some(colours),
+        }
+    }
+    #[cfg(not(windows))]
+    Console { colours: None }
+}
+
 /// The width of the terminal that standard output is, in columns; `None` where it is none, or does not tell.
 pub fn terminal_width() -> Option<u16> {
     #[cfg(target_os = "linux")]
@@ -23,7 +46,9 @@ pub fn terminal_width() -> Option<u16> {
         .ok()
         .map(|size| size.ws_col)
         .filter(|columns| *columns > 0);
-    #[cfg(not(target_os = "linux"))]
+    #[cfg(windows)]
+    return crate::windows::console_width();
+    #[cfg(not(any(target_os = "linux", windows)))]
     None
 }
 

@@ -13,7 +13,7 @@ use netstat_model::metrics::{Metrics, ProcessKey};
 use netstat_model::packet_filter::PacketFilter;
 use netstat_model::process::{Namespaces, ProcessFacts};
 use netstat_model::route::{RouteListing, TableNames, TableSelection};
-use netstat_model::{Event, EventOrigin, Fact, Limit, Moment, Owners, Protocol, Socket, Why};
+use netstat_model::{Event, EventOrigin, Fact, Limit, Moment, Owners, Protocol, Socket, SystemKind, Why};
 
 use crate::{
     Check, CheckArea, CheckStatus, Checkup, Control, DescriptorsAsk, EventSource, Events, EventsAsk, Firewall, Inspect,
@@ -78,6 +78,8 @@ pub struct Replay {
     pub boot_id: Option<String>,
     /// The computer's name.
     pub computer_name: Vec<u8>,
+    /// Which operating system it is.
+    pub kind: SystemKind,
     /// Whether the caller is to be taken for the superuser.
     pub superuser: bool,
     /// The number of users that have none.
@@ -139,6 +141,7 @@ impl Default for Replay {
             clock: ReplayClock::default(),
             boot_id: None,
             computer_name: Vec::new(),
+            kind: SystemKind::default(),
             superuser: false,
             unmapped_user: None,
             users: BTreeMap::new(),
@@ -281,6 +284,10 @@ impl EventSource for Replayed {
 impl System for Replay {
     fn another(&self) -> Box<dyn System + Send> {
         Box::new(self.clone())
+    }
+
+    fn kind(&self) -> SystemKind {
+        self.kind
     }
 
     fn now(&self) -> Moment {

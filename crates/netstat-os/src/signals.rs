@@ -3,6 +3,8 @@
 #[cfg(not(unix))]
 use std::io;
 
+#[cfg(windows)]
+pub use crate::windows::catch_signals;
 #[cfg(unix)]
 pub use caught::{catch_signals, stop_self};
 
@@ -115,7 +117,7 @@ mod caught {
 ///
 /// # Errors
 /// None.
-#[cfg(not(unix))]
+#[cfg(not(any(unix, windows)))]
 pub fn catch_signals(notify: impl FnMut(Caught) + Send + 'static) -> io::Result<()> {
     drop(notify);
     Ok(())

@@ -11,7 +11,7 @@ use netstat_model::metrics::Metrics;
 use netstat_model::process::ProcessFacts;
 use netstat_model::reach::LocalNetwork;
 use netstat_model::route::{MulticastGroup, RouteAnswer, RouteListing, RouteQuery, TableSelection};
-use netstat_model::{Extras, Limit, Moment, Owners, Socket, State, Transfer, Why};
+use netstat_model::{Extras, Limit, Moment, Owners, Socket, State, SystemKind, Transfer, Why};
 
 use crate::{
     Checkup, Control, Events, Firewall, Inspect, Integrity, MetricsAsk, NoProcess, ProcessAsk, Refused, RefusedKind,
@@ -109,6 +109,9 @@ impl std::error::Error for NotDestroyed {}
 pub trait System: Inspect + Events + Firewall + Integrity + Checkup + Control {
     /// Another handle on the same computer, for a thread of its own. It shares nothing with this one but the clock.
     fn another(&self) -> Box<dyn System + Send>;
+
+    /// Which operating system it is: hints are given in its terms.
+    fn kind(&self) -> SystemKind;
 
     /// Now, on both clocks.
     fn now(&self) -> Moment;

@@ -78,7 +78,9 @@ fn the_advice_is_true() {
     let (_dir, program) = copy();
     let mut summary = OwnerSummary::default();
     summary.add(Some(NoOwner::NotPermitted { user: Some(0) }));
-    let advice = summary.advice(program.to_str().unwrap()).unwrap();
+    let advice = summary
+        .advice(netstat_model::SystemKind::Linux, program.to_str().unwrap())
+        .unwrap();
     let command = advice.split('`').nth(1).unwrap();
     assert!(command.starts_with("sudo setcap "), "{command}");
 

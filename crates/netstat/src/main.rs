@@ -22,6 +22,12 @@ fn main() -> ExitCode {
             &format!("cannot give up the rights of this program's file: {error}"),
         );
     }
+    // Dropped, and so put back, when the program is done.
+    let console = netstat_os::prepare_console();
+    run_program(&console)
+}
+
+fn run_program(console: &netstat_os::Console) -> ExitCode {
     let parsed = match registry::parse(std::env::args_os().skip(1)) {
         Ok(Parsed::Print(text)) => return written(io::stdout().write_all(text.as_bytes())),
         Ok(parsed) => parsed,
@@ -50,7 +56,7 @@ fn main() -> ExitCode {
         out: &mut io::BufWriter::new(&mut out),
         err: &mut io::stderr(),
         terminal: io::stderr().is_terminal(),
-        screen: Screen::of_stdout(),
+        screen: Screen::of_stdout(console.colours),
         now: &mut || clock.as_ref().map_or_else(SystemTime::now, |clock| clock.now().wall),
         wait_until: &mut |moment| std::thread::sleep(moment.saturating_duration_since(Instant::now())),
     };

@@ -77,7 +77,7 @@ pub(crate) fn places(named: Option<&Path>, root: bool) -> Vec<PathBuf> {
         return vec![path.to_owned()];
     }
     let own = netstat_record::default_path(root, |name| std::env::var_os(name));
-    let system = netstat_record::default_path(true, |_| None);
+    let system = netstat_record::default_path(true, |name| std::env::var_os(name));
     let mut places: Vec<PathBuf> = own.into_iter().collect();
     places.extend(system.filter(|path| !places.contains(path)));
     places

@@ -218,9 +218,9 @@ static COLUMNS: &[Column<Sockets>] = {
         column("reachable_from", "Reachable From", Text, "", Needs::NETWORKS, "of what waits: from how far away it can be reached, by address, interface, VRF and local routes alone: here, networks, anywhere", reachable_from),
         column("kind", "ValueKind", Text, "", NONE, "of RAW, PACKET and UNIX: what kind of socket", kind),
         column("state", "State", Text, "", NONE, "state of the connection (RFC 9293)", state),
-        column("recv_q", "Recv-Q", Number, "bytes", NONE, "received and not yet read; of a listener: connections not yet accepted", |row| Value::number(Fact::Known(row.socket.receive_queue()))),
+        column("recv_q", "Recv-Q", Number, "bytes", NONE, "received and not yet read; of a listener: connections not yet accepted", |row| Value::number(row.socket.known_receive_queue())),
         column("send_q", "Send-Q", Number, "bytes", NONE, "sent and not yet acknowledged; of a listener: the limit of its queue", |row| Value::number(row.socket.send_queue())),
-        column("accept_queue", "Accept-Q", Number, "connections", NONE, "of a listener: connections not yet accepted", |row| listener(row, Fact::Known(row.socket.receive_queue()))),
+        column("accept_queue", "Accept-Q", Number, "connections", NONE, "of a listener: connections not yet accepted", |row| listener(row, row.socket.known_receive_queue())),
         column("backlog", "Backlog", Number, "connections", NONE, "of a listener: how many may wait", |row| listener(row, row.socket.send_queue())),
         column("user", "User", Text, "", Needs::USERS, "name of the user who made the socket", user),
         column("uid", "UID", Number, "", NONE, "id of the user who made the socket", |row| Value::number(row.socket.user())),
@@ -439,7 +439,9 @@ fn component_name(component: &Component) -> Cow<'_, [u8]> {
         Component::Unit {
             name,
             manager: UnitManager::System,
-        } => Cow::Borrowed(name),
+        }
+        | Component::Service { name }
+        | Component::Package { name } => Cow::Borrowed(name),
         Component::Unit {
             name,
             manager: UnitManager::User(user),

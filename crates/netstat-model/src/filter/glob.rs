@@ -37,10 +37,13 @@ impl Globs {
         self.patterns.iter().any(|pattern| matches(pattern.as_bytes(), name))
     }
 
-    /// Whether one pattern matches the program file at `path`: a pattern with a slash the whole path, another its file name.
+    /// Whether one pattern matches the program file at `path`: a pattern with a slash or, for a path of
+    /// Windows, a backslash the whole path, another its file name.
     pub fn matches_path(&self, path: &[u8]) -> bool {
-        let name = path.rsplit(|&byte| byte == b'/').next().unwrap_or(path);
-        self.patterns.iter().any(|pattern| match pattern.contains('/') {
+        let windows = crate::text::is_windows_path(path);
+        let name = crate::text::file_name(path);
+        let whole = |pattern: &str| pattern.contains('/') || (windows && pattern.contains('\\'));
+        self.patterns.iter().any(|pattern| match whole(pattern) {
             true => matches(pattern.as_bytes(), path),
             false => matches(pattern.as_bytes(), name),
         })
@@ -139,6 +142,19 @@ mod tests {
         ] {
             assert_eq!(
                 pattern.parse::<Globs>().unwrap().matches_path(b"/usr/sbin/sshd"),
+                fits,
+                "{pattern}"
+            );
+        }
+        for (pattern, fits) in [
+            ("svchost.exe", true),
+            ("SVCHOST*", true),
+            (r"c:\windows\*", true),
+            (r"*\temp\*", false),
+        ] {
+            let globs = pattern.parse::<Globs>().unwrap();
+            assert_eq!(
+                globs.matches_path(br"C:\Windows\System32\svchost.exe"),
                 fits,
                 "{pattern}"
             );

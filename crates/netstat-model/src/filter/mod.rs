@@ -127,7 +127,7 @@ impl Holders for Owner<'_> {
     fn any_unit(&self, wanted: &dyn Fn(&[u8]) -> bool) -> bool {
         let Owner::Held(holders) = self else { return false };
         let is_wanted = |component: &Component| match component {
-            Component::Unit { name, .. } => wanted(name),
+            Component::Unit { name, .. } | Component::Service { name } | Component::Package { name } => wanted(name),
             Component::Container { runtime, id } => {
                 wanted(id) || wanted(&[runtime.name().as_bytes(), b" ", id].concat())
             }

@@ -29,10 +29,7 @@ pub struct Program {
 impl Program {
     /// The file name alone.
     pub fn file_name(&self) -> &[u8] {
-        match self.path.iter().rposition(|&byte| byte == b'/') {
-            Some(slash) if slash + 1 < self.path.len() => &self.path[slash + 1..],
-            _ => &self.path,
-        }
+        crate::text::file_name(&self.path)
     }
 }
 

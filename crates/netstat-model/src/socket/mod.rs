@@ -42,7 +42,8 @@ pub struct Socket {
     local_port: u16,
     foreign_port: u16,
     interface: u32,
-    inode: u32,
+    /// The inode; with `by_process` the process id.
+    holder: u32,
     user: u32,
     receive_queue: u32,
     send_queue: u32,
@@ -50,6 +51,8 @@ pub struct Socket {
     protocol: Protocol,
     family: Family,
     state: State,
+    /// Whether the system names the process that holds the socket in the socket's own row, as Windows does.
+    by_process: bool,
 }
 
 const _: () = assert!(size_of::<Socket>() <= 80, "a million sockets must fit into 100 MB");
@@ -107,6 +110,9 @@ struct WrittenSocket {
     namespace: u32,
     detail: Option<Detail>,
     extra: Option<Extra>,
+    /// The process id of the row, on systems that have it there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    process: Option<u32>,
 }
 
 #[cfg(feature = "serde")]
@@ -122,13 +128,14 @@ impl From<Socket> for WrittenSocket {
                 foreign: socket.foreign().address,
                 foreign_port: socket.foreign_port,
                 interface: socket.interface,
-                inode: socket.inode,
+                inode: socket.inode().map_or(0, u32::from),
                 user: socket.user().known(),
                 cookie: socket.cookie,
                 receive_queue: socket.receive_queue,
                 send_queue: socket.send_queue().known(),
             },
             namespace: socket.namespace,
+            process: socket.row_process(),
             extra: socket.extra().cloned(),
             detail: socket.apart.and_then(|apart| apart.detail),
         }
@@ -139,6 +146,9 @@ impl From<Socket> for WrittenSocket {
 impl From<WrittenSocket> for Socket {
     fn from(written: WrittenSocket) -> Self {
         let mut socket = Socket::new(&written.facts).in_namespace(written.namespace);
+        if let Some(process) = written.process {
+            socket = socket.held_by_process(process);
+        }
         if let Some(detail) = written.detail {
             socket = socket.with_detail(detail);
         }
@@ -168,7 +178,8 @@ impl Socket {
             local_port: facts.local_port,
             foreign_port: facts.foreign_port,
             interface: facts.interface,
-            inode: facts.inode,
+            holder: facts.inode,
+            by_process: false,
             user: facts.user.unwrap_or(NO_USER),
             receive_queue: facts.receive_queue,
             send_queue: facts.send_queue.unwrap_or(NO_QUEUE),
@@ -198,6 +209,13 @@ impl Socket {
     /// The same socket, seen in the namespace with this index; see [`Socket::namespace`].
     pub fn in_namespace(mut self, index: u32) -> Self {
         self.namespace = index;
+        self
+    }
+
+    /// The same socket on a system that names the holder in the socket's own row: process `pid`, or 0 for none. It has no inode.
+    pub fn held_by_process(mut self, pid: u32) -> Self {
+        self.holder = pid;
+        self.by_process = true;
         self
     }
 
@@ -290,7 +308,18 @@ impl Socket {
     /// Inode of the descriptor in the kernel's socket file system; `None` when no descriptor belongs to the socket
     /// (TIME_WAIT, SYN_RECEIVED, not yet accepted, closed by its program).
     pub fn inode(&self) -> Option<NonZeroU32> {
-        NonZeroU32::new(self.inode)
+        NonZeroU32::new(self.holder).filter(|_| !self.by_process)
+    }
+
+    /// The process id in the socket's own row (Windows: `dwOwningPid`), 0 for none; `None` on systems that keep none there.
+    pub fn row_process(&self) -> Option<u32> {
+        self.by_process.then_some(self.holder)
+    }
+
+    /// What [`Owners`](crate::Owners) finds the holders by: the inode, or the process id where the row has one. `None` when nothing
+    /// holds the socket.
+    pub fn holder_key(&self) -> Option<NonZeroU32> {
+        NonZeroU32::new(self.holder)
     }
 
     /// User id of the socket's maker.
@@ -302,7 +331,8 @@ impl Socket {
         }
     }
 
-    /// The kernel's number for this socket, unique since boot.
+    /// A number that stands for this socket alone since boot. Linux: the kernel's own. Windows gives none, so one is formed from the
+    /// addresses, the process and the time of creation.
     pub fn cookie(&self) -> Option<NonZeroU64> {
         self.cookie
     }
@@ -310,6 +340,14 @@ impl Socket {
     /// For a listener: connections waiting to be accepted. Else: bytes received and not yet read.
     pub fn receive_queue(&self) -> u32 {
         self.receive_queue
+    }
+
+    /// [`Socket::receive_queue`], unknown on systems that keep none with the socket's row (Windows).
+    pub fn known_receive_queue(&self) -> Fact<u32> {
+        match self.by_process {
+            true => Fact::Unknown(Why::NotKept),
+            false => Fact::Known(self.receive_queue),
+        }
     }
 
     /// For a listener: the limit of its accept queue. Else: bytes sent and not yet acknowledged.

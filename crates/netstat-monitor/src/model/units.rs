@@ -13,7 +13,9 @@ pub(super) fn unit_name(components: &Fact<Vec<Component>>) -> Arc<str> {
         return "".into();
     };
     match components.last() {
-        Some(Component::Unit { name, .. }) => netstat_model::text::escape(name).into(),
+        Some(Component::Unit { name, .. } | Component::Service { name } | Component::Package { name }) => {
+            netstat_model::text::escape(name).into()
+        }
         Some(Component::Container { runtime, id }) => {
             format!("{} {}", runtime.name(), netstat_model::text::escape(id)).into()
         }

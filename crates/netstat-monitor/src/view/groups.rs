@@ -191,7 +191,7 @@ fn container(process: &ProcessRow) -> Arc<str> {
         .map_or(&[][..], Vec::as_slice);
     let innermost = components.iter().rev().find_map(|component| match component {
         Component::Container { runtime, id } => Some(format!("{} {}", runtime.name(), escape(id))),
-        Component::Unit { .. } => None,
+        Component::Unit { .. } | Component::Service { .. } | Component::Package { .. } => None,
     });
     innermost.map_or_else(|| "(no container)".into(), Into::into)
 }

@@ -9,9 +9,9 @@ mod unix;
 #[cfg(unix)]
 use unix as native;
 #[cfg(not(unix))]
-mod unsupported;
+mod without_directories;
 #[cfg(not(unix))]
-use unsupported as native;
+use without_directories as native;
 
 use std::fs::File;
 use std::io;
@@ -178,7 +178,7 @@ pub fn data_ranges(file: &File, most: usize) -> io::Result<Option<Vec<(u64, u64)
 /// # Errors
 /// The system's.
 pub fn facts(file: &File) -> io::Result<FileFacts> {
-    native::facts(&file.metadata()?)
+    native::facts_of(file)
 }
 
 /// What the system says about the file at `path`; of a symbolic link, about the link itself.
@@ -186,7 +186,7 @@ pub fn facts(file: &File) -> io::Result<FileFacts> {
 /// # Errors
 /// The system's.
 pub fn link_facts(path: &Path) -> io::Result<FileFacts> {
-    native::facts(&std::fs::symlink_metadata(path)?)
+    native::link_facts(path)
 }
 
 /// What the system says about the file at `path`; links are followed.
@@ -194,7 +194,7 @@ pub fn link_facts(path: &Path) -> io::Result<FileFacts> {
 /// # Errors
 /// The system's.
 pub fn path_facts(path: &Path) -> io::Result<FileFacts> {
-    native::facts(&std::fs::metadata(path)?)
+    native::path_facts(path)
 }
 
 /// The path that these bytes are. Where paths are text, bytes that are none become U+FFFD, so that the path names nothing.

@@ -88,7 +88,12 @@ impl From<&std::fs::Metadata> for Entry {
 /// # Errors
 /// The system's; [`io::ErrorKind::NotFound`] when nothing does.
 pub fn entry(path: &Path) -> io::Result<Entry> {
-    Ok(Entry::from(&std::fs::symlink_metadata(path)?))
+    let metadata = std::fs::symlink_metadata(path)?;
+    #[cfg(windows)]
+    if metadata.is_file() {
+        return entry_of(&open_in_place(path, false)?);
+    }
+    Ok(Entry::from(&metadata))
 }
 
 /// What an open file is.
@@ -96,7 +101,15 @@ pub fn entry(path: &Path) -> io::Result<Entry> {
 /// # Errors
 /// The system's.
 pub fn entry_of(file: &File) -> io::Result<Entry> {
-    Ok(Entry::from(&file.metadata()?))
+    let mut entry = Entry::from(&file.metadata()?);
+    #[cfg(windows)]
+    {
+        let (volume, number, links) = crate::windows::file_identity(file)?;
+        (entry.identity, entry.links) = ((volume, number), links);
+    }
+    #[cfg(not(windows))]
+    let _ = &mut entry;
+    Ok(entry)
 }
 
 /// Opens the file that stands at `path`, for reading and, with `write`, for writing. Never follows a link in the last part of the path, and never
@@ -109,6 +122,9 @@ pub fn open_in_place(path: &Path, write: bool) -> io::Result<File> {
     options.read(true).write(write);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, libc::O_NOFOLLOW | libc::O_NONBLOCK);
+    // FILE_FLAG_OPEN_REPARSE_POINT: a link itself, which is no file then.
+    #[cfg(windows)]
+    std::os::windows::fs::OpenOptionsExt::custom_flags(&mut options, 0x0020_0000);
     options.open(path)
 }
 
@@ -153,7 +169,9 @@ pub fn try_lock(file: &File) -> io::Result<bool> {
             Err(error) => Err(error.into()),
         }
     }
-    #[cfg(not(unix))]
+    #[cfg(windows)]
+    return crate::windows::lock_exclusively(file);
+    #[cfg(not(any(unix, windows)))]
     {
         let _ = file;
         Err(io::ErrorKind::Unsupported.into())

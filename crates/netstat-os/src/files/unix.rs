@@ -129,7 +129,19 @@ pub(super) fn data_ranges(file: &File, _: usize) -> io::Result<Option<Vec<(u64, 
     Ok(Some(vec![(0, file.metadata()?.len())]))
 }
 
-pub(super) fn facts(metadata: &Metadata) -> io::Result<FileFacts> {
+pub(super) fn facts_of(file: &File) -> io::Result<FileFacts> {
+    facts(&file.metadata()?)
+}
+
+pub(super) fn path_facts(path: &Path) -> io::Result<FileFacts> {
+    facts(&std::fs::metadata(path)?)
+}
+
+pub(super) fn link_facts(path: &Path) -> io::Result<FileFacts> {
+    facts(&std::fs::symlink_metadata(path)?)
+}
+
+fn facts(metadata: &Metadata) -> io::Result<FileFacts> {
     let time = |seconds: i64, nanoseconds: i64| FileTime {
         seconds,
         // Below a thousand million (stat(3type)).

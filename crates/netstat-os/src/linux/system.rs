@@ -14,7 +14,7 @@ use netstat_model::packet_filter::PacketFilter;
 use netstat_model::process::ProcessFacts;
 use netstat_model::reach::LocalNetwork;
 use netstat_model::route::{MulticastGroup, RouteAnswer, RouteListing, RouteQuery, TableSelection};
-use netstat_model::{Component, Limit, Moment, Protocol, Socket, Transfer, Why};
+use netstat_model::{Component, Limit, Moment, Protocol, Socket, SystemKind, Transfer, Why};
 
 use super::events::Watch;
 use super::metrics::FigureReader;
@@ -79,6 +79,10 @@ impl Default for Linux {
 impl System for Linux {
     fn another(&self) -> Box<dyn System + Send> {
         Box::new(Linux::default())
+    }
+
+    fn kind(&self) -> SystemKind {
+        SystemKind::Linux
     }
 
     fn now(&self) -> Moment {

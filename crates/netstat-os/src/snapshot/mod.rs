@@ -45,6 +45,9 @@ pub struct Snapshot {
     pub boot_id: Option<String>,
     /// The computer's name; what is not UTF-8 in it is replaced.
     pub computer_name: String,
+    /// Which operating system it is.
+    #[serde(default)]
+    pub kind: netstat_model::SystemKind,
     /// Whether the caller was the superuser.
     pub superuser: bool,
     /// See [`System::unmapped_user`].
@@ -133,6 +136,7 @@ impl Snapshot {
             since_boot: moment.since_boot,
             boot_id: system.boot_id().ok(),
             computer_name: String::from_utf8_lossy(&system.computer_name()).into_owned(),
+            kind: system.kind(),
             superuser: system.is_superuser(),
             unmapped_user: system.unmapped_user(),
             users,
@@ -201,6 +205,7 @@ impl Snapshot {
             }),
             boot_id: self.boot_id,
             computer_name: self.computer_name.into_bytes(),
+            kind: self.kind,
             superuser: self.superuser,
             unmapped_user: self.unmapped_user,
             users: self.users,

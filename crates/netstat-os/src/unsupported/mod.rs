@@ -19,7 +19,10 @@ use crate::{
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Unsupported;
 
-#[cfg_attr(target_os = "linux", expect(dead_code, reason = "only its tests run here"))]
+#[cfg_attr(
+    any(target_os = "linux", windows),
+    expect(dead_code, reason = "only its tests run here")
+)]
 impl Unsupported {
     /// The system of a program that is a process of its own.
     pub fn of_whole_process() -> Self {
@@ -42,6 +45,10 @@ static BEGAN: OnceLock<Instant> = OnceLock::new();
 impl System for Unsupported {
     fn another(&self) -> Box<dyn System + Send> {
         Box::new(Unsupported)
+    }
+
+    fn kind(&self) -> netstat_model::SystemKind {
+        netstat_model::SystemKind::Other
     }
 
     /// `since_boot` counts from the first call, because the time since boot is not known here: distances are right.

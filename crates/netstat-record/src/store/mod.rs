@@ -127,6 +127,11 @@ impl StoreError {
 /// (`$XDG_STATE_HOME`, XDG Base Directory Specification). `None` when a user has no home.
 pub fn default_path(root: bool, variable: impl Fn(&str) -> Option<std::ffi::OsString>) -> Option<PathBuf> {
     const FILE: &str = "netstat/record.db";
+    if netstat_os::NATIVE_KIND == netstat_model::SystemKind::Windows {
+        let base = if root { "ProgramData" } else { "LOCALAPPDATA" };
+        let base = variable(base).map(PathBuf::from).filter(|path| path.is_absolute())?;
+        return Some(base.join("netstat").join("record.db"));
+    }
     if root {
         return Some(Path::new("/var/lib").join(FILE));
     }
@@ -494,6 +499,20 @@ mod tests {
                 found.map(|(_, value)| OsString::from(value))
             })
         };
+        if netstat_os::NATIVE_KIND == netstat_model::SystemKind::Windows {
+            let variables = [
+                ("LOCALAPPDATA", r"C:\Users\Ann\AppData\Local"),
+                ("ProgramData", r"C:\ProgramData"),
+            ];
+            let own = PathBuf::from(r"C:\Users\Ann\AppData\Local\netstat\record.db");
+            assert_eq!(place(false, &variables), Some(own));
+            assert_eq!(
+                place(true, &variables),
+                Some(PathBuf::from(r"C:\ProgramData\netstat\record.db"))
+            );
+            assert_eq!(place(true, &[]), None);
+            return;
+        }
         let path = |text: &str| Some(PathBuf::from(text));
         let home = ("HOME", "/home/ann");
         assert_eq!(place(true, &[home]), path("/var/lib/netstat/record.db"));

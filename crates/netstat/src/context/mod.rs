@@ -52,12 +52,17 @@ pub struct Screen {
 }
 
 impl Screen {
-    /// This process's stdout and environment.
-    pub fn of_stdout() -> Screen {
+    /// This process's stdout and environment. `colours` is what the console itself says of them; without, the variable `TERM` does.
+    pub fn of_stdout(colours: Option<bool>) -> Screen {
         let set = |name| std::env::var_os(name).filter(|value| !value.is_empty());
         let is_terminal = io::stdout().is_terminal();
         Screen {
-            terminal: is_terminal && set("TERM").is_some_and(|term| term != "dumb"),
+            terminal: is_terminal
+                && match (colours, set("TERM")) {
+                    (_, Some(term)) if term == "dumb" => false,
+                    (Some(colours), _) => colours,
+                    (None, term) => term.is_some(),
+                },
             width: netstat_os::terminal_width().filter(|_| is_terminal),
             no_color: set("NO_COLOR").is_some(),
         }

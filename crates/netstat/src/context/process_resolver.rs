@@ -62,7 +62,9 @@ impl ProcessResolver {
     fn note(&mut self, system: &mut dyn System, components: &[Component], facts: &mut NewProcess) {
         for component in components {
             match component {
-                Component::Unit { name, .. } => facts.unit = Some(name.clone()),
+                Component::Unit { name, .. } | Component::Service { name } | Component::Package { name } => {
+                    facts.unit = Some(name.clone())
+                }
                 Component::Container { runtime, id } => {
                     facts.container = Some([runtime.name().as_bytes(), b" ", id].concat());
                     facts.container_name = self.container_name(system, id);

@@ -3,7 +3,9 @@
 use netstat_audit::script::Runs;
 use netstat_model::process::ProcessFacts;
 use netstat_model::text::escape;
-use netstat_model::{Component, Fact, Filter, Holders, NoOwner, OwnerSummary, Owners, Process, Socket, Why};
+use netstat_model::{
+    Component, Fact, Filter, Holders, NoOwner, OwnerSummary, Owners, Process, Socket, SystemKind, Why,
+};
 use netstat_os::{OwnerSource, OwnersAsk, OwnersFound, ProcessAsk};
 
 use crate::args::{OwnerMethod, Plan};
@@ -58,7 +60,7 @@ pub(super) fn name_scripts(owners: &mut Owners) {
 pub(super) fn tell_owners(
     plan: &Plan,
     ask: &OwnersAsk,
-    superuser: bool,
+    (system, superuser): (SystemKind, bool),
     sockets: &[Socket],
     found: OwnersFound,
     diagnostics: &mut Diagnostics,
@@ -68,20 +70,20 @@ pub(super) fn tell_owners(
     }
     let summary = OwnerSummary::count(&found.owners, sockets);
     let nothing_read = summary.unknown() == summary.of(NoOwner::NoProcessList);
-    if let Some(line) = summary.line(superuser)
+    if let Some(line) = summary.line(system, superuser)
         && (!nothing_read || found.limits.is_empty())
     {
         diagnostics.news(summary.reasons().map(str::to_owned), line);
     }
     let nameless = if ask.image { nameless(&found.owners) } else { 0 };
     if nameless > 0 {
-        let hint = if superuser { "" } else { " (try sudo)" };
+        let hint = system.privilege_hint(superuser);
         let programs = if nameless == 1 { "program" } else { "programs" };
         diagnostics.line(format!(
             "{nameless} {programs} not shown although the PID is known: not permitted{hint}"
         ));
     }
-    if !superuser && let Some(line) = summary.advice(&program_path()) {
+    if !superuser && let Some(line) = summary.advice(system, &program_path()) {
         diagnostics.line(line);
     }
     diagnostics.limits(found.limits);
@@ -93,7 +95,7 @@ pub(super) fn say_no_match(filter: &Filter, owners: Option<&Owners>, diagnostics
     let mut near: Vec<(f64, String)> = Vec::new();
     for process in owners.map_or(&[][..], Owners::processes) {
         for name in process.names() {
-            let name = name.rsplit(|&byte| byte == b'/').next().unwrap_or(name);
+            let name = netstat_model::text::file_name(name);
             let name = escape(name).into_owned();
             let likeness = |pattern: &String| {
                 let pattern = pattern.trim_matches('*').to_lowercase();
@@ -173,7 +175,7 @@ impl Holders for Asked<'_> {
         let words = facts.arguments.as_ref().known();
         let first = words.and_then(|words| words.first());
         let script = path.zip(words).and_then(|(path, words)| {
-            let name = path.rsplit(|&byte| byte == b'/').next().unwrap_or(path);
+            let name = netstat_model::text::file_name(path);
             match netstat_audit::script::runs(name, words) {
                 Some(Runs::File(name) | Runs::Module(name)) => Some(name.to_vec()),
                 _ => None,
@@ -188,7 +190,7 @@ impl Holders for Asked<'_> {
     fn any_unit(&self, wanted: &dyn Fn(&[u8]) -> bool) -> bool {
         let components = self.0.components.as_ref().known().map_or(&[][..], Vec::as_slice);
         components.iter().any(|component| match component {
-            Component::Unit { name, .. } => wanted(name),
+            Component::Unit { name, .. } | Component::Service { name } | Component::Package { name } => wanted(name),
             Component::Container { runtime, id } => {
                 wanted(id) || wanted(&[runtime.name().as_bytes(), b" ", id].concat())
             }
@@ -201,7 +203,7 @@ pub(super) fn tell_unfiltered(
     filter: &Filter,
     owners: &Owners,
     sockets: &[Socket],
-    superuser: bool,
+    (system, superuser): (SystemKind, bool),
     diagnostics: &mut Diagnostics,
 ) {
     let forbidden = |socket: &&Socket| {
@@ -213,7 +215,7 @@ pub(super) fn tell_unfiltered(
     let count = sockets.iter().filter(forbidden).count();
     if count > 0 {
         let sockets = if count == 1 { "socket is" } else { "sockets are" };
-        let hint = if superuser { "" } else { " (try sudo)" };
+        let hint = system.privilege_hint(superuser);
         diagnostics.line(format!(
             "{count} {sockets} left out because their owner may not be seen: {filter} asks for it{hint}"
         ));

@@ -131,7 +131,7 @@ impl Lister {
             && !changes
             && let Some(found) = &found
         {
-            let superuser = context.system.is_superuser();
+            let superuser = (context.system.kind(), context.system.is_superuser());
             tell_unfiltered(filter, &found.owners, &sockets.sockets, superuser, diagnostics);
             sockets
                 .sockets
@@ -169,7 +169,7 @@ impl Lister {
         }
         if let Some(found) = found {
             limits.extend(found.limits.iter().cloned());
-            let superuser = context.system.is_superuser();
+            let superuser = (context.system.kind(), context.system.is_superuser());
             let owners = tell_owners(plan, &ask, superuser, &sockets.sockets, found, diagnostics);
             self.rows(
                 plan,
@@ -196,7 +196,7 @@ impl Lister {
             )?;
         }
         if needs.contains(Needs::STATE_TIMES) {
-            self.times.tell(diagnostics);
+            self.times.tell(context.system.kind(), diagnostics);
         }
         diagnostics.limits(limits);
         self.prints += 1;
@@ -221,7 +221,7 @@ impl Lister {
         };
         let found = find_owners(context, &sockets.sockets, &ask)?;
         if filter.needs_owners() {
-            let superuser = context.system.is_superuser();
+            let superuser = (context.system.kind(), context.system.is_superuser());
             tell_unfiltered(filter, &found.owners, &sockets.sockets, superuser, diagnostics);
             sockets
                 .sockets
@@ -235,7 +235,7 @@ impl Lister {
                 front.limits(&found.limits);
             }
         }
-        let superuser = context.system.is_superuser();
+        let superuser = (context.system.kind(), context.system.is_superuser());
         tell_owners(plan, &ask, superuser, &sockets.sockets, found, diagnostics);
         Ok(())
     }

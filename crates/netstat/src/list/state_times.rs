@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::time::{Instant, SystemTime};
 
-use netstat_model::{Endpoint, Protocol, Socket, State, StateTime, TimeFrom};
+use netstat_model::{Endpoint, Protocol, Socket, State, StateTime, SystemKind, TimeFrom};
 use netstat_os::System;
 
 use crate::context::Diagnostics;
@@ -107,13 +107,18 @@ impl StateTimes {
     }
 
     /// Says where the times come from.
-    pub(super) fn tell(&self, diagnostics: &mut Diagnostics) {
+    pub(super) fn tell(&self, system: SystemKind, diagnostics: &mut Diagnostics) {
         let record = match &self.record {
             Some(Ok(_)) => "the record",
             _ => "netstat record",
         };
+        let which = match system {
+            SystemKind::Linux => "Linux tells the time in a state for TIME_WAIT only; other",
+            SystemKind::Windows => "Windows does not tell the time in a state; the",
+            SystemKind::Other => "this system does not tell the time in a state; the",
+        };
         let mut line = format!(
-            "Linux tells the time in a state for TIME_WAIT only; other times are from {record} and from earlier looks of this run: \
+            "{which} times are from {record} and from earlier looks of this run: \
              >= is at least that, - is unknown"
         );
         if let Some(Err(why)) = &self.record {

@@ -75,7 +75,7 @@ fn owners(system: &mut dyn System, list: &SocketList) -> Vec<Check> {
     let superuser = system.is_superuser();
     let refused = summary.of(netstat_model::NoOwner::NotPermitted { user: None });
     let line = summary
-        .line(superuser)
+        .line(netstat_model::SystemKind::Linux, superuser)
         .unwrap_or_else(|| "every owner is known".to_owned());
     let mut checks = vec![match refused {
         0 => Check::new(Answers, "owners", CheckStatus::Good, line).because(found.how),

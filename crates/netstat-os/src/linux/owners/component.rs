@@ -263,6 +263,7 @@ mod tests {
                 Component::Container { runtime, id } => {
                     format!("{}/{}", runtime.name(), String::from_utf8(id).unwrap())
                 }
+                other => panic!("{other:?} is of another system"),
             })
             .collect();
         words.join(" ")

@@ -509,7 +509,9 @@ fn look(words: &AuditArgs, context: &mut Context<'_>, diagnostics: &mut Diagnost
     compare_with_fleet(words, &mut survey, context, now)?;
     // The cache saves time only: where it cannot be kept, nothing is lost.
     let _ = cache.save();
-    if let Some(line) = OwnerSummary::count(&found.owners, &list.sockets).line(context.system.is_superuser()) {
+    if let Some(line) =
+        OwnerSummary::count(&found.owners, &list.sockets).line(context.system.kind(), context.system.is_superuser())
+    {
         survey.unexamined.push(line);
     }
     Ok(Looked {

@@ -75,6 +75,8 @@ pub(crate) struct Nobody {
     pub(crate) user_name: Option<Arc<str>>,
     /// What the kernel made the sockets for, where they are its own and that is known. Ready to print.
     pub(crate) kernel_user: Option<String>,
+    /// Which operating system it is about.
+    pub(crate) system: netstat_model::SystemKind,
     /// Whether the caller is the superuser, to whom `sudo` gives nothing more.
     pub(crate) superuser: bool,
 }

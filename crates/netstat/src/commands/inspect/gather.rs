@@ -93,6 +93,7 @@ pub(super) fn process_card(
         targets: &lead.targets,
         package: verifiable(&file),
         socket: lead.sockets.first().and_then(|_| shown.first().copied()),
+        system: system.kind(),
         superuser: system.is_superuser(),
         netstat: &crate::context::program_path(),
     });
@@ -165,6 +166,7 @@ pub(super) fn ownerless_card(system: &mut dyn System, sources: &Sources<'_>, lea
         targets: &lead.targets,
         package: None,
         socket: shown.first().copied(),
+        system: system.kind(),
         superuser: system.is_superuser(),
         netstat: &crate::context::program_path(),
     });
@@ -184,6 +186,7 @@ pub(super) fn ownerless_card(system: &mut dyn System, sources: &Sources<'_>, lea
             reason,
             user_name,
             kernel_user,
+            system: system.kind(),
             superuser: system.is_superuser(),
         }),
         steps,

@@ -172,7 +172,7 @@ fn socket(view: &SocketView, services: &Services) -> Value {
         .set("inode", socket.inode().map(u32::from))
         .set("cookie", socket.cookie().map(u64::from))
         .fact("user", socket.user())
-        .set("receive_queue", socket.receive_queue())
+        .fact("receive_queue", socket.known_receive_queue())
         .fact("send_queue", socket.send_queue())
         .fact("milliseconds_in_state", socket.time_in_state())
         .fact("bytes_received", figure(TcpMetric::BytesReceived))
@@ -395,6 +395,8 @@ fn component(component: &Component) -> Value {
                 UnitManager::User(user) => Some(*user),
             },
         }),
+        Component::Service { name } => json!({"kind": "service", "name": text(name)}),
+        Component::Package { name } => json!({"kind": "package", "name": text(name)}),
         Component::Container { runtime, id } => {
             json!({"kind": "container", "runtime": runtime.name(), "id": text(id)})
         }

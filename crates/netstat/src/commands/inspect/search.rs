@@ -303,7 +303,7 @@ fn called(process: &ProcessFacts) -> Vec<Vec<u8>> {
 }
 
 fn last_part(path: &[u8]) -> &[u8] {
-    path.rsplit(|&byte| byte == b'/').next().unwrap_or(path)
+    netstat_model::text::file_name(path)
 }
 
 /// The names of the units and containers a process is in, units also without their kind.
@@ -319,6 +319,7 @@ fn components(process: &ProcessFacts) -> Vec<Vec<u8>> {
                 .map(|dot| name[..dot].to_vec());
             vec![Some(name.clone()), bare]
         }
+        Component::Service { name } | Component::Package { name } => vec![Some(name.clone()), None],
         Component::Container { id, .. } => vec![Some(id.clone()), None],
     };
     components.iter().flat_map(names).flatten().collect()

@@ -1,12 +1,14 @@
 //! What to do next, as commands to copy: the safest first, and evidence before anything that destroys it. Nothing is done here.
 
+mod windows;
+
 use std::net::IpAddr;
 use std::path::PathBuf;
 
 use netstat_model::process::{FileStatus, ProcessFacts};
 use netstat_model::reach::is_loopback;
 use netstat_model::text::shell_command;
-use netstat_model::{Component, ContainerRuntime, Protocol, Socket, UnitManager};
+use netstat_model::{Component, ContainerRuntime, Protocol, Socket, SystemKind, UnitManager};
 use netstat_packages::packages::Package;
 
 /// One thing to do.
@@ -31,6 +33,8 @@ pub(super) struct About<'a> {
     pub(super) package: Option<(&'a Package, Option<PathBuf>)>,
     /// The socket that the card is about first of all.
     pub(super) socket: Option<&'a Socket>,
+    /// Which operating system it is about.
+    pub(super) system: SystemKind,
     /// Whether the caller is root already.
     pub(super) superuser: bool,
     /// Where this program's file is.
@@ -53,6 +57,9 @@ fn words(text: &str) -> Vec<Vec<u8>> {
 
 /// The steps, the safest first.
 pub(super) fn steps(about: &About<'_>) -> Vec<Step> {
+    if about.system == SystemKind::Windows {
+        return windows::steps(about);
+    }
     let root = |words: &[Vec<u8>]| as_root(about.superuser, words);
     let netstat = |more: &[&str]| {
         let own = [about.netstat.as_bytes().to_vec(), b"inspect".to_vec()];
@@ -244,6 +251,7 @@ mod tests {
             targets: &[],
             package: None,
             socket: Some(&socket),
+            system: SystemKind::Linux,
             superuser: false,
             netstat: "/usr/bin/netstat",
         };
@@ -305,6 +313,7 @@ mod tests {
                 targets: &[],
                 package: None,
                 socket: None,
+                system: SystemKind::Linux,
                 superuser: true,
                 netstat: "netstat",
             };
@@ -321,6 +330,7 @@ mod tests {
             targets: &[],
             package: None,
             socket: Some(&socket),
+            system: SystemKind::Linux,
             superuser: true,
             netstat: "netstat",
         };
@@ -339,11 +349,13 @@ mod tests {
             targets: &["tcp:80".into(), "a b".into()],
             package: None,
             socket: Some(&socket),
+            system: SystemKind::Linux,
             superuser: false,
             netstat: "netstat",
         };
         assert_eq!(commands(&about)[0], "sudo netstat inspect tcp:80 'a b'");
         let root = About {
+            system: SystemKind::Linux,
             superuser: true,
             ..about
         };

@@ -354,6 +354,7 @@ pub(crate) fn push_component(text: &mut Vec<u8>, component: &Component) {
                 text.push(b')');
             }
         }
+        Component::Service { name } | Component::Package { name } => text.extend_from_slice(escape(name).as_bytes()),
         Component::Container { runtime, id } => {
             text.extend_from_slice(runtime.name().as_bytes());
             text.push(b' ');

@@ -143,6 +143,7 @@ fn traffic(view: &SocketView, now: SystemTime) -> String {
             (_, Fact::Known(limit)) => {
                 parts.push(format!("{queue} of at most {limit} connections wait to be accepted"))
             }
+            _ if socket.known_receive_queue().why().is_some() => {}
             (_, Fact::Unknown(_)) => parts.push(format!("{} to be accepted", plural(queue, "connection"))),
         }
         parts.extend(view.since.map(|since| first_seen(since, "waiting", None, now)));
@@ -166,7 +167,9 @@ fn traffic(view: &SocketView, now: SystemTime) -> String {
         }
     }
     let waiting = socket.send_queue().known().unwrap_or(0);
-    parts.push(format!("queues {} in, {} out", bytes(queue), bytes(waiting.into())));
+    if socket.known_receive_queue().why().is_none() {
+        parts.push(format!("queues {} in, {} out", bytes(queue), bytes(waiting.into())));
+    }
     match (view.since, socket.protocol()) {
         (Some(since), _) if socket.time_in_state().known().is_none() => {
             parts.push(first_seen(since, "open", least_age(socket), now));

@@ -205,7 +205,7 @@ fn nobody_in_words(nobody: &Nobody) -> String {
             None => "none: a socket of the kernel itself".to_owned(),
         };
     }
-    let hint = if nobody.superuser { "" } else { " (try sudo)" };
+    let hint = nobody.system.privilege_hint(nobody.superuser);
     let more = match (nobody.reason, &nobody.user_name) {
         (NoOwner::NotPermitted { user: Some(_) }, Some(name)) => {
             format!("; a process of user {} made it{hint}", text::escape_str(name))

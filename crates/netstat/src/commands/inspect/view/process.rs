@@ -183,6 +183,8 @@ pub(super) fn component(component: &Component) -> String {
             name,
             manager: UnitManager::User(user),
         } => format!("unit {} of user {user}", text::escape(name)),
+        Component::Service { name } => format!("service {}", text::escape(name)),
+        Component::Package { name } => format!("package {}", text::escape(name)),
         Component::Container { runtime, id } => format!("{} container {}", runtime.name(), text::escape(id)),
     }
 }

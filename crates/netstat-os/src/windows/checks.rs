@@ -1,0 +1,230 @@
+//! What of Windows can be seen, and what not: each question asked once, so that a report says what the running version answers.
+
+use std::time::Duration;
+
+use netstat_model::{Family, Why};
+
+use super::connections::{self, Row};
+use super::source::{Offer, Source};
+use super::statistics::Wide;
+use super::{processes, services};
+use crate::{Check, CheckArea, CheckStatus};
+
+const WITHOUT_BOUND: &str = "ports that are bound and neither listen nor connect are missing from -q";
+const WITHOUT_PEERS: &str = "UDP sockets are shown without their peers";
+
+/// All checks.
+pub(super) fn all(source: &mut impl Source) -> Vec<Check> {
+    let mut checks = vec![elevation(source)];
+    for family in [Family::V4, Family::V6] {
+        checks.push(tcp(source, family));
+        checks.push(udp(source, family));
+        checks.push(bound(source, family));
+    }
+    checks.push(list(source));
+    checks.push(service_list(source));
+    checks.push(own_process(source));
+    checks.push(counters(source));
+    checks.push(routes(source));
+    let up = source.since_boot();
+    let status = if up > Duration::ZERO {
+        CheckStatus::Good
+    } else {
+        CheckStatus::Failed
+    };
+    checks.push(Check::new(
+        CheckArea::Answers,
+        "clock",
+        status,
+        format!("up for {} seconds", up.as_secs()),
+    ));
+    checks
+}
+
+fn elevation(source: &impl Source) -> Check {
+    match source.is_elevated() {
+        true => Check::new(CheckArea::Privileges, "elevation", CheckStatus::Good, "elevated"),
+        false => Check::new(CheckArea::Privileges, "elevation", CheckStatus::Limited, "not elevated")
+            .effect("of a process with several services all are named, not the one that holds the socket; command lines of other users' processes are missing")
+            .remedy("run netstat from an elevated prompt"),
+    }
+}
+
+fn failed(id: &'static str, what: String, why: impl ToString) -> Check {
+    Check::new(CheckArea::Answers, id, CheckStatus::Failed, what).because(why.to_string())
+}
+
+fn tcp(source: &mut impl Source, family: Family) -> Check {
+    let id = if family == Family::V6 { "tcp6" } else { "tcp4" };
+    let what = format!("TCP over {}", family.name());
+    let table = match source.tcp_table(family) {
+        Ok(table) => table,
+        Err(error) => return failed(id, what, error),
+    };
+    let (mut rows, mut owned, mut dated, mut tagged) = (0, 0, 0, 0);
+    let read = connections::tcp(&table, family, &mut |row| {
+        rows += 1;
+        owned += usize::from(row.pid != 0);
+        dated += usize::from(row.created != 0);
+        tagged += usize::from(row.tag != 0);
+    });
+    match read {
+        Err(error) => failed(id, what, error),
+        Ok(()) => {
+            let found = format!(
+                "{what}: {rows} rows, {owned} with a process, {dated} with a time, {tagged} with a service tag"
+            );
+            Check::new(CheckArea::Answers, id, CheckStatus::Good, found)
+        }
+    }
+}
+
+fn udp(source: &mut impl Source, family: Family) -> Check {
+    let id = if family == Family::V6 { "udp6" } else { "udp4" };
+    let what = format!("UDP over {}", family.name());
+    let mut rows: Vec<Row> = Vec::new();
+    match source.udp_table(family) {
+        Err(error) => return failed(id, what, error),
+        Ok(table) => {
+            if let Err(error) = connections::udp(&table, family, &mut |row| rows.push(row)) {
+                return failed(id, what, error);
+            }
+        }
+    }
+    let found = format!("{what}: {} rows", rows.len());
+    let limited = |reason: String| {
+        Check::new(CheckArea::Answers, id, CheckStatus::Limited, found.clone())
+            .because(reason)
+            .effect(WITHOUT_PEERS)
+    };
+    match source.udp_peer_table(family) {
+        Ok(Offer::Lacks) => limited("this version of Windows does not tell them".to_owned()),
+        Err(error) => limited(error.to_string()),
+        Ok(Offer::Has(table)) => match connections::udp_peers(&table, family, &rows) {
+            Some(with) => {
+                let connected = with.iter().filter(|row| row.foreign_port != 0).count();
+                let found = format!("{found}, {connected} with a peer");
+                Check::new(CheckArea::Answers, id, CheckStatus::Good, found)
+            }
+            None => limited(format!(
+                "its table of peers ({} bytes) does not match the documented one",
+                table.len()
+            )),
+        },
+    }
+}
+
+fn bound(source: &mut impl Source, family: Family) -> Check {
+    let id = if family == Family::V6 { "bound6" } else { "bound4" };
+    let what = format!("bound TCP ports over {}", family.name());
+    let limited = |reason: String| {
+        Check::new(CheckArea::Answers, id, CheckStatus::Limited, what.clone())
+            .because(reason)
+            .effect(WITHOUT_BOUND)
+    };
+    match source.bound_table(family) {
+        Ok(Offer::Lacks) => limited("this version of Windows does not list them".to_owned()),
+        Err(error) => limited(error.to_string()),
+        Ok(Offer::Has(table)) => {
+            let mut rows = 0;
+            match connections::bound(&table, family, &mut |_| rows += 1) {
+                Ok(()) => Check::new(CheckArea::Answers, id, CheckStatus::Good, format!("{what}: {rows}")),
+                Err(error) => limited(error.to_string()),
+            }
+        }
+    }
+}
+
+fn list(source: &mut impl Source) -> Check {
+    let read = source.processes().map_err(|error| error.to_string());
+    match read.and_then(|buffer| processes::processes(&buffer).map_err(|error| error.to_string())) {
+        Ok(list) => {
+            let named = list.iter().filter(|entry| !entry.name.is_empty()).count();
+            let found = format!("{} processes, {named} with a name", list.len());
+            Check::new(CheckArea::Answers, "processes", CheckStatus::Good, found)
+        }
+        Err(why) => failed("processes", "the list of processes".to_owned(), why),
+    }
+}
+
+fn service_list(source: &mut impl Source) -> Check {
+    let read = source.services().map_err(|error| error.to_string());
+    match read.and_then(|(buffer, count)| services::by_process(&buffer, count).map_err(|error| error.to_string())) {
+        Ok(by_process) => {
+            let count: usize = by_process.values().map(Vec::len).sum();
+            let found = format!("{count} services in {} processes", by_process.len());
+            Check::new(CheckArea::Answers, "services", CheckStatus::Good, found)
+        }
+        Err(why) => failed("services", "the services".to_owned(), why),
+    }
+}
+
+/// What is asked of a process, asked of this one.
+fn own_process(source: &mut impl Source) -> Check {
+    let pid = std::process::id();
+    let mut missing: Vec<(&str, Why)> = Vec::new();
+    let mut note = |what, why: Option<Why>| missing.extend(why.map(|why| (what, why)));
+    note("its path", source.image(pid).err());
+    note("its path by the kernel's name", source.native_image(pid).err());
+    note("its command line", source.command_line(pid).err());
+    note("its rights", source.token(pid).err());
+    note("its code", source.regions(pid).err());
+    match missing.is_empty() {
+        true => Check::new(
+            CheckArea::Answers,
+            "process",
+            CheckStatus::Good,
+            "all facts of this process",
+        ),
+        false => {
+            let reasons: Vec<String> = missing
+                .iter()
+                .map(|(what, why)| format!("{what}: {}", why.words()))
+                .collect();
+            Check::new(
+                CheckArea::Answers,
+                "process",
+                CheckStatus::Limited,
+                "some facts of this process are missing",
+            )
+            .because(reasons.join("; "))
+        }
+    }
+}
+
+fn counters(source: &mut impl Source) -> Check {
+    let ([v4, v6], apart) = source.statistics();
+    let missing = [&v4, &v6]
+        .into_iter()
+        .any(|tables| tables.ip.is_none() || tables.icmp.is_none() || tables.tcp.is_none() || tables.udp.is_none());
+    let wide = matches!(v4.tcp, Some(Wide::Wide(_)));
+    let found = match (wide, apart) {
+        (true, true) => "counters of 64 bits, each family apart",
+        (false, true) => "counters of 32 bits, each family apart",
+        (_, false) => "counters of TCP for both families together",
+    };
+    let status = match (missing, wide && apart) {
+        (true, _) => CheckStatus::Failed,
+        (false, true) => CheckStatus::Good,
+        (false, false) => CheckStatus::Limited,
+    };
+    Check::new(CheckArea::Answers, "counters", status, found)
+}
+
+fn routes(source: &mut impl Source) -> Check {
+    let mut counts = Vec::new();
+    for family in [Family::V4, Family::V6] {
+        let read = source.routes(family).map_err(|error| error.to_string());
+        let rows = read.and_then(|table| super::interfaces::routes(&table, |_| 0).map_err(|error| error.to_string()));
+        match rows {
+            Ok(rows) => counts.push(format!("{} over {}", rows.len(), family.name())),
+            Err(why) => return failed("routes", format!("routes over {}", family.name()), why),
+        }
+    }
+    Check::new(
+        CheckArea::Answers,
+        "routes",
+        CheckStatus::Good,
+        format!("routes: {}", counts.join(", ")),
+    )
+}

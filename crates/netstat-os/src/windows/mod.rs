@@ -1,0 +1,50 @@
+//! Windows: each question is one call of the system that returns bytes (`calls`), and a parser of these bytes. Parsers, and everything
+//! that is made of them, are compiled and tested on every system; only the calls are not.
+//!
+//! A function that not every Windows from 8.1 on has is looked up at run time.
+
+mod arguments;
+mod bytes;
+#[cfg(windows)]
+mod calls;
+mod checks;
+mod connections;
+mod facts;
+mod figures;
+mod interfaces;
+mod listing;
+mod owners;
+mod paths;
+mod poll;
+mod processes;
+mod services;
+mod source;
+mod statistics;
+mod system;
+#[cfg(test)]
+mod tests;
+mod text;
+mod time;
+
+pub use bytes::{Buffer, Malformed};
+#[cfg(windows)]
+pub use calls::{Calls, ConsoleState, catch_signals, console_width, prepare_console};
+#[cfg(windows)]
+pub(crate) use calls::{file_identity, lock_exclusively};
+pub use source::{MemoryStatus, Offer, Region, Signature, Source, TokenFacts};
+pub use statistics::{Tables, Wide};
+pub use system::Windows;
+
+/// The parsers, for tests and fuzz targets.
+pub mod parse {
+    pub use super::arguments::split as arguments;
+    pub use super::connections::{Row, bound, tcp, udp, udp_peers};
+    pub use super::interfaces::{
+        InterfaceRow, addresses, interface_metrics, interfaces, persistent as persistent_route, route, routes,
+    };
+    pub use super::processes::{ProcessEntry, ProcessorTimes, processes, processors};
+    pub use super::services::by_process as services;
+    pub use super::statistics::statistics;
+    pub use super::text::{to_bytes, to_units};
+    pub use super::time::{TICKS_PER_SECOND, filetime, wall};
+}

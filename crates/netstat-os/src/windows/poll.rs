@@ -1,0 +1,222 @@
+//! What happens to sockets, found by comparing the list with the one before.
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+use netstat_model::{
+    Event, EventKind, EventOrigin, EventOwner, Fact, Limit, Moment, Owner, ShortName, Socket, State, Why,
+};
+
+use super::listing::{self, RowFacts};
+use super::owners;
+use super::source::Source;
+use super::time;
+use crate::{EventSource, EventWay, EventsAsk, Lost, OwnersAsk, Refused, RefusedKind, SocketAsk, SocketList};
+
+/// What is looked at: TIME_WAIT belongs to nobody, SYN_RECEIVED is no connection yet, BOUND neither.
+fn looked_at() -> SocketAsk {
+    SocketAsk {
+        tcp4: true,
+        tcp6: true,
+        udp4: true,
+        udp6: true,
+        tcp_states: vec![
+            State::Listening,
+            State::Established,
+            State::CloseWait,
+            State::SynSent,
+            State::FinWait1,
+            State::FinWait2,
+            State::LastAck,
+            State::Closing,
+            State::Closed,
+        ],
+        ..SocketAsk::default()
+    }
+}
+
+#[derive(Debug)]
+struct Live {
+    socket: Socket,
+    owner: Fact<EventOwner>,
+    opened: Fact<u64>,
+    round: u32,
+}
+
+/// A watch by polling.
+#[derive(Debug)]
+pub(super) struct PollWatch<S> {
+    source: S,
+    interval: Duration,
+    list: SocketList,
+    facts: RowFacts,
+    live: HashMap<u64, Live>,
+    round: u32,
+    next_look: Instant,
+    limits: Vec<Limit>,
+    now: fn(&S) -> Moment,
+}
+
+impl<S: Source> PollWatch<S> {
+    pub(super) fn open(source: S, ask: &EventsAsk, now: fn(&S) -> Moment) -> Result<Self, Refused> {
+        if matches!(ask.way, EventWay::Trace | EventWay::Netlink) {
+            return Err(Refused::new(
+                RefusedKind::NotSupported,
+                "on Windows sockets are watched by polling only",
+            ));
+        }
+        Ok(PollWatch {
+            source,
+            interval: ask.interval.max(Duration::from_millis(10)),
+            list: SocketList::default(),
+            facts: RowFacts::default(),
+            live: HashMap::new(),
+            round: 0,
+            next_look: Instant::now(),
+            limits: vec![Limit {
+                what: "connections shorter than a poll are not seen".to_owned(),
+                why: "sockets are watched by polling".to_owned(),
+                remedy: None,
+            }],
+            now,
+        })
+    }
+
+    fn look(&mut self, visit: &mut dyn FnMut(Event)) {
+        let first = self.round == 0;
+        self.round = self.round.wrapping_add(1).max(1);
+        listing::read(&mut self.source, &looked_at(), &mut self.list, &mut self.facts);
+        let at = (self.now)(&self.source);
+        let mut fresh = Vec::new();
+        for socket in self.list.sockets.drain(..) {
+            let Some(number) = socket.cookie().map(u64::from) else {
+                continue;
+            };
+            let Some(live) = self.live.get_mut(&number) else {
+                fresh.push(socket);
+                continue;
+            };
+            live.round = self.round;
+            let before = live.socket.state();
+            if before != socket.state() || live.socket.foreign() != socket.foreign() {
+                live.socket = socket;
+                let mut event = event(live, EventKind::Changed, at);
+                event.before = (before != event.state).then_some(before);
+                visit(event);
+            }
+        }
+        // Ends before beginnings: a port that is used again was free in between.
+        if !self.list.failed {
+            let round = self.round;
+            let mut gone: Vec<Live> = self
+                .live
+                .extract_if(|_, live| live.round != round)
+                .map(|(_, live)| live)
+                .collect();
+            gone.sort_by(|one, other| netstat_model::classic_order(&one.socket, &other.socket));
+            for live in gone {
+                let mut event = event(&live, EventKind::Closed, at);
+                event.before = Some(event.state);
+                event.state = State::Closed;
+                visit(event);
+            }
+        }
+        netstat_model::sort_classic(&mut fresh);
+        self.tell_new(fresh, first, at, visit);
+    }
+
+    fn tell_new(&mut self, fresh: Vec<Socket>, first: bool, at: Moment, visit: &mut dyn FnMut(Event)) {
+        if fresh.is_empty() {
+            return;
+        }
+        let ask = OwnersAsk {
+            start: true,
+            repeated: true,
+            ..OwnersAsk::default()
+        };
+        let found = owners::find(&mut self.source, &fresh, &ask, &mut self.facts);
+        let wall = time::filetime(at.wall);
+        for socket in fresh {
+            let kind = match (first, socket.state()) {
+                (true, _) => EventKind::Present,
+                (false, State::Listening) => EventKind::Listening,
+                (false, _) => EventKind::Opened,
+            };
+            let owner = match &found {
+                Ok(found) => owner(found.owners.of(&socket)),
+                Err(_) => Fact::Unknown(Why::Failed),
+            };
+            let opened = match self.facts.of(&socket) {
+                Some((created, _)) if created != 0 && created <= wall => {
+                    let age = time::span(wall - created).as_nanos();
+                    Fact::Known(at.since_boot.saturating_sub(u64::try_from(age).unwrap_or(u64::MAX)))
+                }
+                _ => Fact::Unknown(Why::NotKept),
+            };
+            let live = Live {
+                socket,
+                owner,
+                opened,
+                round: self.round,
+            };
+            visit(event(&live, kind, at));
+            if let Some(number) = live.socket.cookie() {
+                self.live.insert(number.get(), live);
+            }
+        }
+    }
+}
+
+fn event(live: &Live, kind: EventKind, at: Moment) -> Event {
+    Event {
+        owner: live.owner,
+        opened: live.opened,
+        ..Event::of_socket(kind, at, EventOrigin::Poll, &live.socket)
+    }
+}
+
+fn owner(owner: Owner<'_>) -> Fact<EventOwner> {
+    match owner {
+        Owner::Held(holders) => {
+            let first = holders.first();
+            let name = first.comm.as_ref().known().map_or(&[][..], Vec::as_slice);
+            Fact::Known(EventOwner {
+                pid: first.pid,
+                start_ticks: first.start_ticks,
+                name: ShortName::new(name),
+            })
+        }
+        Owner::None(_) => Fact::Unknown(Why::Gone),
+    }
+}
+
+impl<S: Source> EventSource for PollWatch<S> {
+    fn origin(&self) -> EventOrigin {
+        EventOrigin::Poll
+    }
+
+    fn how(&self) -> &str {
+        "watched by polling"
+    }
+
+    fn limits(&self) -> &[Limit] {
+        &self.limits
+    }
+
+    fn lost(&self) -> Lost {
+        Lost::default()
+    }
+
+    fn next(&mut self, limit: Duration, visit: &mut dyn FnMut(Event)) -> Result<(), Refused> {
+        let now = Instant::now();
+        let wait = self.next_look.saturating_duration_since(now);
+        if wait > limit {
+            std::thread::sleep(limit);
+            return Ok(());
+        }
+        std::thread::sleep(wait);
+        self.look(visit);
+        self.next_look = Instant::now() + self.interval;
+        Ok(())
+    }
+}

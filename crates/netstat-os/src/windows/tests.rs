@@ -1,0 +1,540 @@
+//! The whole system on a made-up computer: what the calls would return, as bytes.
+
+use std::io;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use netstat_model::{
+    Component, EventKind, Extras, Fact, Family, NoOwner, Owner, Protocol, Socket, State, Why, sort_classic,
+};
+
+use super::bytes::Buffer;
+use super::connections::Row;
+use super::connections::tests::{row, written};
+use super::processes::ProcessEntry;
+use super::processes::tests::{entry, written as written_processes};
+use super::services::tests::written as written_services;
+use super::source::{MemoryStatus, Offer, Region, Signature, Source, TokenFacts};
+use super::statistics::Tables;
+use super::system::Windows;
+use crate::{EventWay, EventsAsk, MetricsAsk, OwnersAsk, ProcessAsk, SocketAsk, SocketList, System};
+
+/// What the computer is made of.
+#[derive(Debug, Default)]
+struct Made {
+    rows: Vec<Row>,
+    bound: Option<Vec<u8>>,
+    processes: Vec<ProcessEntry>,
+    services: Vec<(&'static str, u32)>,
+    /// Paths of programs by process; others may not be read.
+    paths: Vec<(u32, &'static str)>,
+    native: Vec<(u32, &'static str)>,
+    tags: Vec<(u32, u32, &'static str)>,
+    packages: Vec<(u32, &'static str)>,
+    elevated: bool,
+    /// How many processes were asked about by a handle.
+    opened: usize,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Fake(Arc<Mutex<Made>>);
+
+fn units(text: &str) -> Vec<u16> {
+    text.encode_utf16().collect()
+}
+
+impl Fake {
+    fn table(&self, protocol: Protocol, family: Family) -> Vec<u8> {
+        let made = self.0.lock().unwrap();
+        let rows: Vec<Row> = made
+            .rows
+            .iter()
+            .filter(|row| row.protocol == protocol && row.family == family)
+            .copied()
+            .collect();
+        written(&rows)
+    }
+}
+
+impl Source for Fake {
+    fn tcp_table(&mut self, family: Family) -> io::Result<Vec<u8>> {
+        Ok(self.table(Protocol::Tcp, family))
+    }
+
+    fn udp_table(&mut self, family: Family) -> io::Result<Vec<u8>> {
+        Ok(self.table(Protocol::Udp, family))
+    }
+
+    fn bound_table(&mut self, _: Family) -> io::Result<Offer<Vec<u8>>> {
+        Ok(self.0.lock().unwrap().bound.clone().map_or(Offer::Lacks, Offer::Has))
+    }
+
+    fn udp_peer_table(&mut self, _: Family) -> io::Result<Offer<Vec<u8>>> {
+        Ok(Offer::Lacks)
+    }
+
+    fn processes(&mut self) -> io::Result<Buffer> {
+        Ok(written_processes(&self.0.lock().unwrap().processes, 0x7ff0_0000))
+    }
+
+    fn services(&mut self) -> io::Result<(Buffer, u32)> {
+        let made = self.0.lock().unwrap();
+        Ok((written_services(&made.services, 0x10), made.services.len() as u32))
+    }
+
+    fn service_of_tag(&mut self, pid: u32, tag: u32) -> Result<Vec<u16>, Why> {
+        let made = self.0.lock().unwrap();
+        let found = made.tags.iter().find(|one| (one.0, one.1) == (pid, tag));
+        found.map(|one| units(one.2)).ok_or(Why::NotPermitted)
+    }
+
+    fn image(&mut self, pid: u32) -> Result<(Vec<u16>, u64), Why> {
+        let mut made = self.0.lock().unwrap();
+        made.opened += 1;
+        let created = made
+            .processes
+            .iter()
+            .find(|one| one.pid == pid)
+            .ok_or(Why::Gone)?
+            .created;
+        let found = made.paths.iter().find(|one| one.0 == pid);
+        found.map(|one| (units(one.1), created)).ok_or(Why::NotPermitted)
+    }
+
+    fn native_image(&mut self, pid: u32) -> Result<Vec<u16>, Why> {
+        let made = self.0.lock().unwrap();
+        let found = made.native.iter().find(|one| one.0 == pid);
+        found.map(|one| units(one.1)).ok_or(Why::NotSupported)
+    }
+
+    fn drives(&mut self) -> Vec<(Vec<u16>, Vec<u16>)> {
+        vec![(units("C:"), units(r"\Device\HarddiskVolume3"))]
+    }
+
+    fn package(&mut self, pid: u32) -> Result<Option<Vec<u16>>, Why> {
+        let made = self.0.lock().unwrap();
+        Ok(made.packages.iter().find(|one| one.0 == pid).map(|one| units(one.1)))
+    }
+
+    fn command_line(&mut self, _: u32) -> Result<Vec<u16>, Why> {
+        Err(Why::NotPermitted)
+    }
+
+    fn token(&mut self, _: u32) -> Result<TokenFacts, Why> {
+        Err(Why::NotPermitted)
+    }
+
+    fn regions(&mut self, _: u32) -> Result<Vec<Region>, Why> {
+        Err(Why::NotPermitted)
+    }
+
+    fn signature(&mut self, _: &[u16]) -> Result<Signature, Why> {
+        Ok(Signature::None)
+    }
+
+    fn interfaces(&mut self) -> io::Result<Vec<u8>> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    fn addresses(&mut self) -> io::Result<Vec<u8>> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    fn ip_interfaces(&mut self) -> io::Result<Vec<u8>> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    fn routes(&mut self, _: Family) -> io::Result<Vec<u8>> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    fn persistent_routes(&mut self) -> io::Result<Vec<String>> {
+        Err(io::ErrorKind::NotFound.into())
+    }
+
+    fn best_route(&mut self, _: IpAddr, _: Option<IpAddr>) -> io::Result<(Vec<u8>, Vec<u8>)> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    fn statistics(&mut self) -> ([Tables; 2], bool) {
+        Default::default()
+    }
+
+    fn processors(&mut self) -> io::Result<Vec<Vec<u8>>> {
+        Ok(vec![
+            [70u64, 100, 20, 0, 0, 0]
+                .iter()
+                .flat_map(|number| number.to_le_bytes())
+                .collect(),
+        ])
+    }
+
+    fn memory(&mut self) -> io::Result<MemoryStatus> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    fn computer_name(&self) -> Vec<u16> {
+        units("DESK")
+    }
+
+    fn is_elevated(&self) -> bool {
+        self.0.lock().unwrap().elevated
+    }
+
+    fn since_boot(&self) -> Duration {
+        Duration::from_secs(1000)
+    }
+
+    fn end_process(&mut self, _: u32, _: u64, _: bool) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    fn suspend_process(&mut self, _: u32, _: u64, _: bool) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    fn close_connection(&mut self, _: &[u8; 20]) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    fn bind_alone(&mut self, _: bool, _: bool, _: u16) -> io::Result<()> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+}
+
+/// The moment at which the process of a made-up row started: before the row.
+const STARTED: u64 = 132_000_000_000_000_000;
+
+fn computer() -> Fake {
+    let fake = Fake::default();
+    *fake.0.lock().unwrap() = Made {
+        rows: vec![
+            row(Protocol::Tcp, "0.0.0.0:135", "0.0.0.0:0", State::Listening, 900),
+            row(Protocol::Tcp, "0.0.0.0:445", "0.0.0.0:0", State::Listening, 4),
+            row(
+                Protocol::Tcp,
+                "10.0.0.5:50000",
+                "192.0.2.1:443",
+                State::Established,
+                3000,
+            ),
+            row(Protocol::Tcp, "10.0.0.5:50001", "192.0.2.1:443", State::TimeWait, 0),
+            row(Protocol::Tcp, "[::]:80", "[::]:0", State::Listening, 3400),
+            row(Protocol::Udp, "0.0.0.0:5353", "0.0.0.0:0", State::Closed, 3000),
+            row(Protocol::Udp, "0.0.0.0:5353", "0.0.0.0:0", State::Closed, 3000),
+        ],
+        processes: vec![
+            entry(0, 0, "", 0),
+            entry(4, 0, "System", STARTED - 10),
+            entry(900, 700, "svchost.exe", STARTED),
+            entry(3000, 2000, "chrome.exe", STARTED),
+            entry(3400, 2000, "game.exe", STARTED),
+        ],
+        services: vec![("RpcSs", 900), ("RpcEptMapper", 900), ("Spooler", 1)],
+        paths: vec![(3000, r"C:\Program Files\Chrome\chrome.exe")],
+        native: vec![(900, r"\Device\HarddiskVolume3\Windows\System32\svchost.exe")],
+        packages: vec![(3400, "Contoso.Game_1.0.0.0_x64__8wekyb3d8bbwe")],
+        ..Made::default()
+    };
+    fake
+}
+
+fn ask() -> SocketAsk {
+    SocketAsk::everything()
+}
+
+fn list(system: &mut impl System, ask: &SocketAsk) -> SocketList {
+    let mut list = SocketList::default();
+    system.sockets(ask, &mut list);
+    sort_classic(&mut list.sockets);
+    list
+}
+
+fn with_port(list: &SocketList, port: u16) -> &Socket {
+    list.sockets.iter().find(|socket| socket.local().port == port).unwrap()
+}
+
+const WHOLE: OwnersAsk = OwnersAsk {
+    source: crate::OwnerSource::Auto,
+    start: true,
+    image: true,
+    names: false,
+    components: true,
+    repeated: false,
+};
+
+#[test]
+fn list_with_pids_alone_opens_no_process() {
+    let fake = computer();
+    let mut system = Windows::new(fake.clone());
+    let list = list(&mut system, &ask());
+    assert!(!list.failed);
+    assert_eq!(list.sockets.len(), 7);
+    let found = system.owners(&list.sockets, &OwnersAsk::default()).unwrap();
+    let Owner::Held(holders) = found.owners.of(with_port(&list, 445)) else {
+        panic!()
+    };
+    assert_eq!(holders.first().pid, 4);
+    assert_eq!(fake.0.lock().unwrap().opened, 0);
+    // Nobody holds a connection that is over.
+    assert_eq!(found.owners.of(with_port(&list, 50001)), Owner::None(NoOwner::TimeWait));
+}
+
+#[test]
+fn equal_rows_are_sockets_of_their_own() {
+    let mut system = Windows::new(computer());
+    let first = list(&mut system, &ask());
+    let numbers = |list: &SocketList| {
+        let twins = list.sockets.iter().filter(|socket| socket.local().port == 5353);
+        twins.map(|socket| socket.cookie().unwrap()).collect::<Vec<_>>()
+    };
+    let twins = numbers(&first);
+    assert_eq!(twins.len(), 2);
+    assert_ne!(twins[0], twins[1]);
+    let mut again = list(&mut system, &ask());
+    assert_eq!(numbers(&again), twins);
+    let before = again.sockets.len();
+    netstat_model::remove_repeats(&mut again.sockets);
+    assert_eq!(again.sockets.len(), before);
+}
+
+#[test]
+fn programs_services_and_packages_are_named_without_elevation() {
+    let mut system = Windows::new(computer());
+    let list = list(&mut system, &ask());
+    let found = system.owners(&list.sockets, &WHOLE).unwrap();
+    assert_eq!(found.limits, []);
+    let holder = |port| match found.owners.of(with_port(&list, port)) {
+        Owner::Held(holders) => holders.first().clone(),
+        Owner::None(why) => panic!("{port}: {why:?}"),
+    };
+    let path = |port| holder(port).image.map(|image| String::from_utf8(image.path).unwrap());
+    assert_eq!(path(50000).known().unwrap(), r"C:\Program Files\Chrome\chrome.exe");
+    // Of another user's: by the kernel's name of the file.
+    assert_eq!(path(135).known().unwrap(), r"C:\Windows\System32\svchost.exe");
+    // Neither: the name that everybody may see.
+    assert_eq!(path(80).known().unwrap(), "game.exe");
+    // The kernel itself has no program.
+    assert_eq!(path(445), Fact::Unknown(Why::NotApplicable));
+    let names: Vec<Component> = ["RpcSs", "RpcEptMapper"]
+        .map(|name| Component::Service { name: name.into() })
+        .into();
+    assert_eq!(holder(135).components, Fact::Known(names));
+    let package = Component::Package {
+        name: b"Contoso.Game_1.0.0.0_x64__8wekyb3d8bbwe".to_vec(),
+    };
+    assert_eq!(holder(80).components, Fact::Known(vec![package]));
+}
+
+#[test]
+fn service_tag_names_the_exact_service_when_elevated() {
+    for elevated in [false, true] {
+        let fake = computer();
+        {
+            let mut made = fake.0.lock().unwrap();
+            made.elevated = elevated;
+            made.tags = vec![(900, 450, "RpcEptMapper")];
+        }
+        let mut system = Windows::new(fake);
+        let list = list(&mut system, &ask());
+        let found = system.owners(&list.sockets, &WHOLE).unwrap();
+        let Owner::Held(holders) = found.owners.of(with_port(&list, 135)) else {
+            panic!()
+        };
+        let components = holders.first().components.clone().known().unwrap();
+        assert_eq!(components.len(), if elevated { 1 } else { 2 }, "{components:?}");
+        if elevated {
+            let name = b"RpcEptMapper".to_vec();
+            assert_eq!(components, [Component::Service { name }]);
+        }
+    }
+}
+
+#[test]
+fn process_that_started_after_its_socket_is_not_the_owner() {
+    let fake = computer();
+    for process in &mut fake.0.lock().unwrap().processes {
+        if process.pid == 3000 {
+            process.created = 134_000_000_000_000_000;
+        }
+    }
+    let mut system = Windows::new(fake);
+    let list = list(&mut system, &ask());
+    let found = system.owners(&list.sockets, &WHOLE).unwrap();
+    assert_eq!(found.owners.of(with_port(&list, 50000)), Owner::None(NoOwner::Ended));
+    assert!(matches!(found.owners.of(with_port(&list, 135)), Owner::Held(_)));
+}
+
+#[test]
+fn process_that_ended_is_not_the_owner() {
+    let fake = computer();
+    fake.0.lock().unwrap().processes.retain(|process| process.pid != 3400);
+    let mut system = Windows::new(fake);
+    let list = list(&mut system, &ask());
+    let found = system.owners(&list.sockets, &WHOLE).unwrap();
+    assert_eq!(found.owners.of(with_port(&list, 80)), Owner::None(NoOwner::Ended));
+}
+
+#[test]
+fn bound_ports_are_listed_or_said_to_be_missing() {
+    let fake = computer();
+    let mut system = Windows::new(fake.clone());
+    let found = list(&mut system, &ask());
+    assert_eq!(found.limits.len(), 2, "{:?}", found.limits);
+    assert!(found.limits[0].what.starts_with("bound TCP ports over IPv4"));
+    fake.0.lock().unwrap().bound = Some(0u32.to_le_bytes().to_vec());
+    assert_eq!(list(&mut system, &ask()).limits, []);
+    let without = SocketAsk {
+        tcp_states: vec![State::Listening],
+        ..ask()
+    };
+    fake.0.lock().unwrap().bound = None;
+    let listening = list(&mut system, &without);
+    assert_eq!(listening.limits, []);
+    assert_eq!(
+        listening
+            .sockets
+            .iter()
+            .filter(|socket| socket.protocol() == Protocol::Tcp)
+            .count(),
+        3
+    );
+}
+
+#[test]
+fn facts_that_windows_does_not_keep_are_unknown() {
+    let mut system = Windows::new(computer());
+    let asked = SocketAsk {
+        extra: Extras::ALL,
+        ..ask()
+    };
+    let list = list(&mut system, &asked);
+    let socket = with_port(&list, 50000);
+    assert_eq!(socket.time_in_state(), Fact::Unknown(Why::NotKept));
+    assert_eq!(socket.user(), Fact::Unknown(Why::NotKept));
+    assert_eq!(socket.send_queue(), Fact::Unknown(Why::NotKept));
+    assert_eq!((socket.inode(), socket.row_process()), (None, Some(3000)));
+}
+
+#[test]
+fn kinds_that_windows_does_not_list_are_said_to_be_missing() {
+    let mut system = Windows::new(computer());
+    let unix = SocketAsk {
+        unix: true,
+        ..SocketAsk::default()
+    };
+    let list = list(&mut system, &unix);
+    assert!(list.failed);
+    assert_eq!(list.limits[0].what, "Unix sockets are missing");
+}
+
+#[test]
+fn watch_tells_what_opens_changes_and_ends() {
+    let fake = computer();
+    let mut system = Windows::new(fake.clone());
+    let ask = EventsAsk {
+        interval: Duration::from_millis(10),
+        ..EventsAsk::default()
+    };
+    let mut watch = crate::Events::events(&mut system, &ask).unwrap();
+    let mut look = || {
+        let mut events = Vec::new();
+        while events.is_empty() {
+            watch
+                .next(Duration::from_millis(20), &mut |event| events.push(event))
+                .unwrap();
+        }
+        events
+    };
+    let first = look();
+    // Without the connection that is over.
+    assert_eq!(first.len(), 6);
+    assert!(first.iter().all(|event| event.kind == EventKind::Present));
+    let web = first.iter().find(|event| event.foreign.port == 443).unwrap();
+    assert_eq!(web.owner.known().unwrap().pid, 3000);
+    assert_eq!(web.owner.known().unwrap().name.as_bytes(), b"chrome.exe");
+    {
+        let mut made = fake.0.lock().unwrap();
+        made.rows[2].state = State::CloseWait;
+        made.rows.remove(0);
+        made.rows
+            .push(row(Protocol::Tcp, "127.0.0.1:9", "0.0.0.0:0", State::Listening, 3400));
+    }
+    let mut kinds: Vec<(EventKind, u16, State)> = look()
+        .iter()
+        .map(|event| (event.kind, event.local.port, event.state))
+        .collect();
+    kinds.sort_by_key(|one| one.1);
+    assert_eq!(
+        kinds,
+        [
+            (EventKind::Listening, 9, State::Listening),
+            (EventKind::Closed, 135, State::Closed),
+            (EventKind::Changed, 50000, State::CloseWait),
+        ]
+    );
+    let traced = EventsAsk {
+        way: EventWay::Trace,
+        ..ask
+    };
+    assert!(crate::Events::events(&mut system, &traced).is_err());
+}
+
+#[test]
+fn parent_that_started_later_is_another_process() {
+    let fake = computer();
+    fake.0.lock().unwrap().processes.extend([
+        entry(5000, 900, "child.exe", STARTED + 10),
+        entry(5004, 5008, "orphan.exe", STARTED + 10),
+        entry(5008, 4, "later.exe", STARTED + 20),
+    ]);
+    let mut system = Windows::new(fake);
+    let ask = ProcessAsk {
+        ancestors: true,
+        program: true,
+        ..ProcessAsk::default()
+    };
+    let child = system.process(5000, &ask).unwrap();
+    assert_eq!(child.parent, 900);
+    assert_eq!(child.ancestors.known().unwrap()[0].comm, b"svchost.exe");
+    let orphan = system.process(5004, &ask).unwrap();
+    assert_eq!((orphan.parent, orphan.ancestors), (0, Fact::Known(Vec::new())));
+    assert_eq!(system.process(0, &ask), Err(crate::NoProcess::None));
+}
+
+#[test]
+fn checks_say_what_this_version_lacks() {
+    let mut system = Windows::new(computer());
+    let checks = crate::Checkup::checks(&mut system);
+    let status = |id: &str| checks.iter().find(|check| check.id == id).unwrap().status;
+    assert_eq!(status("elevation"), crate::CheckStatus::Limited);
+    assert_eq!(status("tcp4"), crate::CheckStatus::Good);
+    assert_eq!(status("udp4"), crate::CheckStatus::Limited);
+    assert_eq!(status("bound6"), crate::CheckStatus::Limited);
+    assert_eq!(status("services"), crate::CheckStatus::Good);
+    assert_eq!(status("routes"), crate::CheckStatus::Failed);
+    let tcp = checks.iter().find(|check| check.id == "tcp4").unwrap();
+    assert_eq!(
+        tcp.found,
+        "TCP over IPv4: 4 rows, 3 with a process, 4 with a time, 3 with a service tag"
+    );
+    let mut ids: Vec<&str> = checks.iter().map(|check| check.id).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    assert_eq!(ids.len(), checks.len());
+}
+
+#[test]
+fn figures_have_one_row_for_each_process() {
+    let mut system = Windows::new(computer());
+    let metrics = system.metrics(&MetricsAsk { processes: true });
+    let processes = metrics.processes.known().unwrap();
+    let pids: Vec<u32> = processes.iter().map(|process| process.key.pid).collect();
+    assert_eq!(pids, [4, 900, 3000, 3400]);
+    assert_eq!(processes[2].identity.name(), b"chrome.exe");
+    let cpu = metrics.system.cpu.known().unwrap();
+    assert_eq!((cpu.total.idle, cpu.total.system, cpu.total.user), (70, 30, 20));
+    assert!(metrics.system.memory.total.known().is_none());
+    assert!(metrics.limits.iter().any(|limit| limit.what.contains("memory")));
+}

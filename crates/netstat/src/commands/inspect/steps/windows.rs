@@ -1,0 +1,90 @@
+//! What to do next on Windows: commands for PowerShell, the safest first.
+
+use netstat_model::Component;
+use netstat_model::reach::is_loopback;
+
+use super::{About, Step, is_connection};
+
+/// `word` as one argument of PowerShell: within single quotes only a quote is special, and typographic ones count as quotes, too.
+fn quoted(word: &[u8]) -> String {
+    let text = String::from_utf8_lossy(word);
+    let mut out = String::from("'");
+    for letter in text.chars() {
+        match letter {
+            '\'' | '\u{2018}' | '\u{2019}' | '\u{201a}' | '\u{201b}' => out.extend([letter, letter]),
+            // A line break would end the command; control characters must not reach a terminal.
+            letter if letter.is_control() => out.push('?'),
+            letter => out.push(letter),
+        }
+    }
+    out.push('\'');
+    out
+}
+
+/// The steps, the safest first.
+pub(super) fn steps(about: &About<'_>) -> Vec<Step> {
+    let mut steps = Vec::new();
+    let mut add = |what, command: String| steps.push(Step { what, command });
+    let netstat = quoted(about.netstat.as_bytes());
+    if about.hidden && !about.superuser {
+        let targets: Vec<String> = about.targets.iter().map(|word| quoted(word.as_bytes())).collect();
+        add(
+            "see more of it, elevated",
+            format!("& {netstat} inspect {}", targets.join(" ")),
+        );
+    }
+    let process = about.process.filter(|process| !process.kernel_thread);
+    if let Some(process) = process {
+        let pid = process.pid;
+        if let Some(program) = process
+            .program
+            .as_ref()
+            .known()
+            .filter(|program| program.path.contains(&b'\\'))
+        {
+            add(
+                "check its signature",
+                format!("Get-AuthenticodeSignature {} | Format-List", quoted(&program.path)),
+            );
+        }
+        add(
+            "see its modules",
+            format!("(Get-Process -Id {pid}).Modules | Format-Table -AutoSize"),
+        );
+    }
+    if let Some(socket) = about.socket.filter(|socket| is_connection(socket)) {
+        let foreign = socket.foreign().address.to_canonical();
+        if !is_loopback(foreign) {
+            let rule = format!("-DisplayName 'Block {foreign}' -RemoteAddress {foreign} -Action Block");
+            add(
+                "block that address",
+                format!("New-NetFirewallRule -Direction Outbound {rule}"),
+            );
+        }
+    }
+    let Some(process) = process else { return steps };
+    let services = process.components.as_ref().known().map_or(&[][..], Vec::as_slice);
+    let names = services.iter().filter_map(|component| match component {
+        Component::Service { name } => Some(quoted(name)),
+        _ => None,
+    });
+    let names: Vec<String> = names.collect();
+    match names.is_empty() {
+        true => add("end it", format!("taskkill /PID {} /F", process.pid)),
+        // Ending a host of services would end them all without a chance to finish.
+        false => add("stop its services", format!("Stop-Service -Name {}", names.join(", "))),
+    }
+    steps
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quotes_of_every_kind_are_doubled() {
+        assert_eq!(quoted(br"C:\a b\x.exe"), r"'C:\a b\x.exe'");
+        assert_eq!(quoted("it's\u{2019}\n".as_bytes()), "'it''s\u{2019}\u{2019}?'");
+        assert_eq!(quoted(b"$(calc)`n"), "'$(calc)`n'");
+    }
+}
