@@ -193,7 +193,9 @@ pub fn component(facts: &netstat_model::process::ProcessFacts) -> Option<String>
     let innermost = components.last()?;
     Some(match innermost {
         netstat_model::Component::Container { runtime, id } => format!("{} {}", runtime.name(), escape(id)),
-        netstat_model::Component::Unit { name, .. } => escape(name).into_owned(),
+        netstat_model::Component::Unit { name, .. }
+        | netstat_model::Component::Service { name }
+        | netstat_model::Component::Package { name } => escape(name).into_owned(),
     })
 }
 
