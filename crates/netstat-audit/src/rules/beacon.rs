@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use netstat_model::Why;
 use netstat_model::reach::{is_loopback, is_public};
 use netstat_model::text::escape;
 use netstat_record::{BEACON_CALLS, BEACON_SPREAD, Rhythm};
@@ -17,7 +16,7 @@ pub(crate) static RULE: Rule = Rule {
     title: "a program calls the same address again and again at regular times",
     explanation: "Malware asks its master for orders by the clock. Where netstat record has kept a history, the calls of each program, or of each script, to each remote address in the last week are \
         looked at: ten or more with gaps that are all about the same are a candidate, a dozen or more over two hours or more a beacon. Of an interpreter the script counts. Medium for a beacon to a public address when no package owns the code, \
-        high when the code lies in a hidden place or one for short-lived files, or has been removed since; low when a package owns it or only the superuser can have installed it, as administrators do in /usr/local, or when the address is private. A candidate is one step less. \
+        high when the code lies in a hidden place or one for short-lived files; low when a package owns it or only the superuser can have installed it, as administrators do in /usr/local, or when the address is private. A candidate is one step less. \
         Time servers are left out. Without a history there is nothing to look at, and that is said.",
     harmless: "update checks, monitoring, mail polling, synchronisation, keeping a name up to date",
     technique: "T1071",
@@ -48,7 +47,7 @@ fn one(caller: &Caller, host: &Host, notes: &mut Notes) {
         caller.program.as_ref()
     };
     let trusted = code.is_some_and(FileLook::is_trusted);
-    let odd = code.is_some_and(|code| super::is_odd_place(&code.path) || code.file.why() == Some(Why::Gone));
+    let odd = code.is_some_and(|code| super::is_odd_place(&code.path));
     let sure = beacon.rhythm.is_beacon();
     let severity = match (trusted, is_public(address)) {
         (false, true) if odd => Severity::High,
