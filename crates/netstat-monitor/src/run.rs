@@ -9,13 +9,13 @@ use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::sync::{Arc, Mutex, Weak};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use crossterm::event::Event;
 use netstat_model::Endpoint;
 use netstat_model::metrics::ProcessKey;
-use netstat_names::{HostStyle, Names, ReverseDns, Services};
-use netstat_os::{Caught, Signal, System};
+use netstat_names::{AskedNames, HostStyle, Names, ReverseDns, Services};
+use netstat_os::{Caught, DnsAnswers, Signal, System};
 
 use crate::alerts::Alerts;
 use crate::app::{App, Effect};
@@ -46,6 +46,9 @@ const AUDIT_EVERY: Duration = Duration::from_secs(300);
 /// Delay before the next attempt when there was nothing to examine.
 const RETRY_AUDIT: Duration = Duration::from_millis(500);
 
+/// How often DNS answers are looked at.
+const ANSWERS_EVERY: Duration = Duration::from_millis(500);
+
 /// What the monitor is run with.
 pub struct Options {
     /// What the configuration says, changed by what the command line says.
@@ -64,6 +67,8 @@ pub struct Options {
     pub bell: bool,
     /// A program to run for new listeners and findings.
     pub exec: Option<PathBuf>,
+    /// Whether the names that programs ask for are learned from the DNS answers that come back.
+    pub dns_names: bool,
     /// Whom to ask.
     pub system: Box<dyn System + Send>,
     /// Whom to ask for cards and findings.
@@ -127,6 +132,7 @@ pub fn run(options: Options) -> Result<End, String> {
         replay,
         bell,
         exec,
+        dns_names,
         mut system,
         companion,
     } = options;
@@ -140,6 +146,11 @@ pub fn run(options: Options) -> Result<End, String> {
         None => system.computer_name(),
     };
     let own = system.own_addresses().unwrap_or_default();
+    // Without the privilege there is nothing to see, and the names of name servers remain.
+    let answers = match dns_names && player.is_none() {
+        true => system.dns_answers().ok(),
+        false => None,
+    };
     let start_settings = settings.clone();
     let mut app = App::new(settings, &computer, no_color, Services::system());
     app.read_only = read_only;
@@ -152,7 +163,9 @@ pub fn run(options: Options) -> Result<End, String> {
     let interval = app.settings.interval;
     let own_name = computer.clone();
     let tell_names = tell.clone();
-    start("names", move || names(&own_name, own, &asked_names, &tell_names))?;
+    start("names", move || {
+        names(&own_name, own, answers, &asked_names, &tell_names)
+    })?;
     let newest = Newest::default();
     match (companion, app.replay) {
         (Some(companion), false) => {
@@ -472,8 +485,16 @@ fn play(mut player: FilePlayer, tell: &Sender<Message>) {
     let _ = tell.send(Message::Notice(words, tone));
 }
 
-/// Looks names up, and tells those that came.
-fn names(computer: &[u8], own: Vec<(IpAddr, u32)>, asked: &Receiver<Vec<Endpoint>>, tell: &Sender<Message>) {
+/// Looks names up, and tells those that came. A name that a program asked for, as `answers` show it, says more than the one that the
+/// owner of the address has chosen.
+fn names(
+    computer: &[u8],
+    own: Vec<(IpAddr, u32)>,
+    mut answers: Option<Box<dyn DnsAnswers>>,
+    asked: &Receiver<Vec<Endpoint>>,
+    tell: &Sender<Message>,
+) {
+    let mut learned = AskedNames::default();
     let mut names = Names::new(
         computer,
         own,
@@ -481,14 +502,44 @@ fn names(computer: &[u8], own: Vec<(IpAddr, u32)>, asked: &Receiver<Vec<Endpoint
         Services::embedded(),
         ReverseDns::system(),
     );
-    while let Ok(first) = asked.recv() {
-        let wanted: Vec<Endpoint> = first.into_iter().chain(asked.try_iter().flatten()).collect();
-        names.resolve(wanted.iter().copied(), NAME_DEADLINE, &mut |_, _| {});
-        let found = wanted.iter().map(|end| {
-            let name = names.host(end.address, end.scope).map(Arc::from);
-            (end.address.to_canonical(), name)
+    loop {
+        let wait = if answers.is_some() {
+            ANSWERS_EVERY
+        } else {
+            Duration::MAX
+        };
+        let wanted: Vec<Endpoint> = match asked.recv_timeout(wait) {
+            Ok(first) => first.into_iter().chain(asked.try_iter().flatten()).collect(),
+            Err(RecvTimeoutError::Timeout) => Vec::new(),
+            Err(RecvTimeoutError::Disconnected) => return,
+        };
+        let mut found: Vec<(IpAddr, Option<Arc<str>>)> = Vec::new();
+        let drained = answers.as_mut().map(|answers| {
+            answers.drain(&mut |message| {
+                if let Some(answer) = learned.learn(message, SystemTime::now()) {
+                    let name: Arc<str> = Arc::from(answer.name.full());
+                    found.extend(
+                        answer
+                            .addresses
+                            .iter()
+                            .map(|address| (address.to_canonical(), Some(Arc::clone(&name)))),
+                    );
+                }
+            })
         });
-        if tell.send(Message::Names(found.collect())).is_err() {
+        if let Some(Err(_)) = drained {
+            answers = None;
+        }
+        if !wanted.is_empty() {
+            names.resolve(wanted.iter().copied(), NAME_DEADLINE, &mut |_, _| {});
+        }
+        found.extend(wanted.iter().map(|end| {
+            let known = learned
+                .newest(end.address)
+                .or_else(|| names.host(end.address, end.scope));
+            (end.address.to_canonical(), known.map(Arc::from))
+        }));
+        if !found.is_empty() && tell.send(Message::Names(found)).is_err() {
             return;
         }
     }

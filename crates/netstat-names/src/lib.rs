@@ -4,15 +4,19 @@
 //! shows them. Only views and commands ask for names; a collector never does.
 #![forbid(unsafe_code)]
 
+mod asked;
 mod forward;
 mod host;
+mod locations;
 mod names;
 mod reverse;
 mod services;
 mod system;
 
+pub use asked::{AskedName, AskedNames, DnsAnswer, dns_answer};
 pub use forward::{NotFound, addresses};
 pub use host::HostName;
+pub use locations::{Locations, NoDatabase};
 pub use names::{Foreign, HostStyle, Names};
 pub use reverse::{Answers, Limits, Lookup, ReverseDns, Summary, askable};
 pub use services::{NOTICE, Services};

@@ -97,6 +97,16 @@ pub trait EventSource {
     }
 }
 
+/// DNS answers that reach this computer.
+pub trait DnsAnswers: Send {
+    /// Shows the messages that have come since the last call to `visit`, without their IP, UDP and TCP headers. They are untrusted:
+    /// whoever can send packets to this computer can forge them.
+    ///
+    /// # Errors
+    /// When the watch cannot go on.
+    fn drain(&mut self, visit: &mut dyn FnMut(&[u8])) -> Result<(), Refused>;
+}
+
 /// Bytes of payload of a UDP socket.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct UdpBytes {

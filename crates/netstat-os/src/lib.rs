@@ -65,13 +65,13 @@ pub use ask::{MetricsAsk, PortTries, SocketAsk, SocketList};
 pub use capabilities::drop_capabilities;
 pub use checks::{Check, CheckArea, CheckStatus};
 pub use confine::{Confined, Confinement, ConfinementSupport, confine, confinement_support};
-pub use events::{EventSource, EventWay, EventsAsk, Lost, UdpBytes};
+pub use events::{DnsAnswers, EventSource, EventWay, EventsAsk, Lost, UdpBytes};
 pub use heap::return_memory_early;
 #[cfg(target_os = "linux")]
 pub use linux::Linux as Native;
 pub use notify::{end_group, in_own_group, send_datagram};
 pub use optional::{Checkup, Control, Events, FileSystemSpace, Firewall, Inspect, Integrity, OpenFile};
-pub use output::{Console, create_private, prepare_console, stdout, terminal_width};
+pub use output::{Console, create_private, prepare_console, stdout, terminal_size, terminal_width};
 pub use privileges::{give_up_lent_capabilities, lower_lent_capabilities};
 pub use process_ask::{DescriptorsAsk, NoProcess, ProcessAsk, ProcessText};
 pub use refused::{NOT_SUPPORTED, Refused, RefusedKind};

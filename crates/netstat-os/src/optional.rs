@@ -13,7 +13,7 @@ use netstat_model::packet_filter::PacketFilter;
 use netstat_model::{Component, Fact, Protocol, Socket, Why};
 
 use crate::{
-    Caught, Check, CheckArea, CheckStatus, Confined, Confinement, EventSource, EventsAsk, NotDestroyed, PortTries,
+    Caught, Check, CheckArea, CheckStatus, Confined, Confinement, DnsAnswers, EventSource, EventsAsk, NotDestroyed, PortTries,
     ProcessText, Refused, Signal, SocketAsk, SocketList,
 };
 
@@ -142,6 +142,14 @@ pub trait Events {
     /// When `ask` forces a way that cannot be used.
     fn events(&mut self, ask: &EventsAsk) -> Result<Box<dyn EventSource>, Refused> {
         let _ = ask;
+        Err(Refused::not_supported())
+    }
+
+    /// Starts to watch DNS answers in the caller's network namespace: only those that come from port 53, unencrypted.
+    ///
+    /// # Errors
+    /// When the caller lacks the privilege (on Linux `CAP_NET_RAW`), or the system has no way to see them.
+    fn dns_answers(&mut self) -> Result<Box<dyn DnsAnswers>, Refused> {
         Err(Refused::not_supported())
     }
 }

@@ -52,6 +52,17 @@ pub fn terminal_width() -> Option<u16> {
     None
 }
 
+/// The columns and rows of the terminal that standard output is; `None` where it is none, or does not tell.
+pub fn terminal_size() -> Option<(u16, u16)> {
+    #[cfg(target_os = "linux")]
+    return rustix::termios::tcgetwinsize(io::stdout())
+        .ok()
+        .map(|size| (size.ws_col, size.ws_row))
+        .filter(|(columns, rows)| *columns > 0 && *rows > 0);
+    #[cfg(not(target_os = "linux"))]
+    None
+}
+
 /// Makes a new file that only its user may read or write, for what others must not see. Never opens one that is there: it might
 /// be a link, or hold what is still needed.
 ///

@@ -14,6 +14,7 @@ pub mod command;
 pub mod dns;
 pub mod kinds;
 pub mod listing;
+pub mod mmdb;
 pub mod namespace;
 pub mod netlink;
 pub mod oracle;

@@ -28,7 +28,7 @@ fn main() -> ExitCode {
 }
 
 fn run_program(console: &netstat_os::Console) -> ExitCode {
-    let parsed = match registry::parse(std::env::args_os().skip(1)) {
+    let parsed = match registry::parse_for_user(std::env::args_os().skip(1).collect(), io::stdout().is_terminal()) {
         Ok(Parsed::Print(text)) => return written(io::stdout().write_all(text.as_bytes())),
         Ok(parsed) => parsed,
         Err(error) => return complain(USAGE, &error.to_string()),

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use netstat_os::Replay;
 
-use crate::args::{self, Parsed, UsageError};
+use crate::args::{self, Defaults, Parsed, UsageError};
 use crate::commands::{audit, completions, doctor, history, inspect, man, monitor, record, schema, snapshot};
 use crate::context::Command;
 
@@ -110,6 +110,15 @@ pub fn program() -> clap::Command {
 /// The first wrong word, in one line.
 pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Parsed, UsageError> {
     args::parse(words, COMMANDS)
+}
+
+/// The same for a person: with the default switches and aliases of the user where stdout is a `terminal`, or the line asks for them.
+///
+/// # Errors
+/// As [`parse`], and what is wrong with the defaults.
+pub fn parse_for_user(words: Vec<OsString>, terminal: bool) -> Result<Parsed, UsageError> {
+    let defaults = Defaults::of_user(&words, terminal)?;
+    args::parse_with(words, COMMANDS, &defaults)
 }
 
 #[cfg(test)]

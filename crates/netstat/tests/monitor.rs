@@ -686,6 +686,7 @@ fn monitor_that_panics() {
         no_color: false,
         record: None,
         replay: None,
+        dns_names: false,
         system: Box::new(netstat_os::Native::default()),
         companion: Some(Box::new(Panics)),
     });

@@ -103,7 +103,15 @@ fn listing() -> RouteListing {
 
 fn text(listing: &RouteListing, table: TableSelection) -> String {
     let mut out = Vec::new();
-    write(&mut out, listing, &RoutesOptions { table }).unwrap();
+    write(
+        &mut out,
+        listing,
+        &RoutesOptions {
+            table,
+            ..RoutesOptions::default()
+        },
+    )
+    .unwrap();
     String::from_utf8(out).unwrap()
 }
 

@@ -157,6 +157,7 @@ mod tests {
             mac: Fact::Unknown(Why::NotApplicable),
             loopback: Fact::Known(false),
             traffic,
+            kinds: Vec::new(),
         };
         let row = InterfaceRow {
             counters: &counters,

@@ -9,7 +9,7 @@ mod value;
 
 pub use interfaces::{InterfaceRow, Interfaces, is_rate, traffic_columns};
 pub use routes::{RouteRow, Routes};
-pub use sockets::{Books, DEFAULT_MACHINE, SocketRow, Sockets, WIDE, owner_columns};
+pub use sockets::{Books, DEFAULT_MACHINE, Location, Rates, SocketRow, Sockets, WIDE, owner_columns};
 pub use value::{Missing, Value, folded, push_time};
 
 /// A kind of rows and the columns they have.
@@ -89,7 +89,7 @@ impl ValueKind {
 
 /// What must be asked of the system before a column can be read. A set.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Needs(u16);
+pub struct Needs(u32);
 
 impl Needs {
     /// Nothing but the row itself.
@@ -126,6 +126,12 @@ impl Needs {
     pub const STATE_TIMES: Needs = Needs(1 << 13 | 1 << 7);
     /// The interfaces and addresses of the namespaces, and whether sockets of IPv6 take IPv4.
     pub const NETWORKS: Needs = Needs(1 << 15 | 1 << 7);
+    /// Bytes per second: takes two looks.
+    pub const RATES: Needs = Needs(1 << 16 | 1 << 8);
+    /// The names that programs asked for, from DNS answers seen.
+    pub const ASKED_NAMES: Needs = Needs(1 << 17);
+    /// Countries and autonomous systems of foreign addresses.
+    pub const LOCATIONS: Needs = Needs(1 << 18);
 
     /// Whether all of `other` is in it.
     pub const fn contains(self, other: Needs) -> bool {

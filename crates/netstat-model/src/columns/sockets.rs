@@ -1,6 +1,7 @@
 //! The columns of a socket.
 
 use std::borrow::Cow;
+use std::net::IpAddr;
 
 use super::readers::*;
 use super::{Column, Missing, Needs, Table, Value, ValueKind};
@@ -67,6 +68,18 @@ pub trait Books: Sync {
         None
     }
 
+    /// Bytes per second that the socket has sent and received since the look before.
+    fn rates(&self, _socket: &Socket) -> Fact<Rates> {
+        Fact::Unknown(Why::NotAsked)
+    }
+    /// The name whose address this is, as a program on this computer asked for it; printable.
+    fn asked_name(&self, _address: IpAddr) -> Fact<Option<&str>> {
+        Fact::Unknown(Why::NotAsked)
+    }
+    /// Where an address is registered.
+    fn location(&self, _address: IpAddr) -> Fact<&Location> {
+        Fact::Unknown(Why::NotAsked)
+    }
     /// What the network namespace with this index into the listing's namespaces is known by.
     fn namespace(&self, _index: u32) -> Option<&[u8]> {
         None
@@ -75,6 +88,26 @@ pub trait Books: Sync {
 
 /// No names at all.
 impl Books for () {}
+
+/// Bytes per second of a socket.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Rates {
+    /// Sent and acknowledged; of UDP: handed over by programs.
+    pub sent: f64,
+    /// Received.
+    pub received: f64,
+}
+
+/// Where an address is registered, by a database that the user has. Text from outside: to be escaped.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Location {
+    /// The country's code (ISO 3166-1 alpha-2): `DE`. `None` where the database has none.
+    pub country: Option<String>,
+    /// The number of the autonomous system.
+    pub system: Option<u32>,
+    /// Whose it is.
+    pub organization: Option<String>,
+}
 
 /// The useful row: what `--wide` shows.
 pub const WIDE: &[&str] = &[
@@ -254,6 +287,12 @@ static COLUMNS: &[Column<Sockets>] = {
         column("cgroup", "Cgroup", Text, "", Needs::CGROUPS, "path of the control group the socket was made in", cgroup),
         column("cgroup_id", "Cgroup ID", Number, "", Needs::BASIC, "id of that control group", |row| extra(row, |extra| extra.cgroup, Value::Number)),
         column("v6_only", "V6 Only", Flag, "", Needs::BASIC, "whether an IPv6 socket takes no IPv4", |row| extra(row, |extra| extra.v6_only, Value::Flag)),
+        column("sent_rate", "Sent/s", Decimal, "bytes/s", Needs::RATES, "bytes sent and acknowledged per second since the print before; of UDP: sent", |row| rate(row, |rates| rates.sent)),
+        column("received_rate", "Received/s", Decimal, "bytes/s", Needs::RATES, "bytes received per second since the print before", |row| rate(row, |rates| rates.received)),
+        column("asked_name", "Asked Name", Text, "", Needs::ASKED_NAMES, "the name that a program on this computer asked for, whose DNS answer had the foreign address", asked_name),
+        column("country", "Country", Text, "", Needs::LOCATIONS, "country that the foreign address is registered in (--mmdb)", |row| location(row, |place| place.country.as_ref().map(|code| Value::text(code.as_bytes())))),
+        column("as_number", "AS", Number, "", Needs::LOCATIONS, "autonomous system of the foreign address (--mmdb)", |row| location(row, |place| place.system.map(|number| Value::Number(number.into())))),
+        column("as_name", "AS Name", Text, "", Needs::LOCATIONS, "whose autonomous system that is (--mmdb)", |row| location(row, |place| place.organization.as_ref().map(|name| Value::text(name.as_bytes())))),
         column("congestion", "Congestion", Text, "", Needs::CONGESTION, "congestion control", |row| extra(row, |extra| extra.congestion, |name| Value::text(name.as_bytes().to_vec()))),
         column("phase", "Phase", Text, "", Needs::TCP, "reaction to loss: open, disorder, cwr, recovery, loss", phase),
         column("timestamps", "Timestamps", Flag, "", Needs::TCP, "whether both sides send timestamps (RFC 7323)", |row| option(row, |options| options.timestamps)),
@@ -430,7 +469,50 @@ fn cmdline(invocation: &crate::Invocation) -> Value<'_> {
 }
 
 fn program<'r>(row: &'r SocketRow<'_>) -> Value<'r> {
-    holder(row, |process| image(process, |image| Value::text(image.file_name())))
+    holder(row, |process| {
+        image(process, |image| match image.deleted {
+            true => Value::Remarked(Cow::Borrowed(image.file_name()), "(deleted)"),
+            false => Value::text(image.file_name()),
+        })
+    })
+}
+
+fn rate<'r>(row: &'r SocketRow<'_>, read: impl FnOnce(Rates) -> f64) -> Value<'r> {
+    match row.books.rates(row.socket) {
+        Fact::Known(rates) => Value::Rate(read(rates)),
+        Fact::Unknown(why) => Value::unknown(why),
+    }
+}
+
+/// What is known of the foreign address.
+fn foreign_fact<'r, T>(
+    row: &'r SocketRow<'_>,
+    read: impl FnOnce(IpAddr) -> Fact<T>,
+    show: impl FnOnce(T) -> Value<'r>,
+) -> Value<'r> {
+    let foreign = row.socket.foreign().address.to_canonical();
+    if !row.socket.protocol().is_ip() || foreign.is_unspecified() {
+        return Value::unknown(Why::NotApplicable);
+    }
+    match read(foreign) {
+        Fact::Known(value) => show(value),
+        Fact::Unknown(why) => Value::unknown(why),
+    }
+}
+
+fn asked_name<'r>(row: &'r SocketRow<'_>) -> Value<'r> {
+    let books = row.books;
+    foreign_fact(
+        row,
+        |address| books.asked_name(address),
+        |name| name.map_or(Value::Nothing, Value::Word),
+    )
+}
+
+fn location<'r>(row: &'r SocketRow<'_>, read: impl FnOnce(&'r Location) -> Option<Value<'r>>) -> Value<'r> {
+    let books = row.books;
+    let show = |place| read(place).unwrap_or(Value::Nothing);
+    foreign_fact(row, |address| books.location(address), show)
 }
 
 /// The name of a component as `--unit` takes it.

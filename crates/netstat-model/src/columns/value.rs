@@ -26,6 +26,10 @@ pub enum Value<'a> {
     AtLeast(u64),
     /// A number with a fraction; finite.
     Decimal(f64),
+    /// Bytes per second, 0 or more: people read them with a unit.
+    Rate(f64),
+    /// Text from outside with a remark behind it for people, such as `(deleted)`; machines get the text alone.
+    Remarked(Cow<'a, [u8]>, &'static str),
     /// Yes or no.
     Flag(bool),
     /// An IP address; the port is not shown.
@@ -104,6 +108,12 @@ impl<'a> Value<'a> {
                 push_decimal(out, *number);
             }
             Value::Decimal(number) => push_fraction(out, *number),
+            Value::Rate(rate) => out.extend_from_slice(crate::human::bytes_per_second(*rate).as_bytes()),
+            Value::Remarked(text, remark) => {
+                out.extend_from_slice(escape(text).as_bytes());
+                out.push(b' ');
+                out.extend_from_slice(remark.as_bytes());
+            }
             Value::Flag(flag) => out.extend_from_slice(if *flag { b"yes" } else { b"no" }),
             Value::Address(end) => {
                 let mapped = folded(end);
@@ -137,8 +147,8 @@ impl<'a> Value<'a> {
         match self {
             Value::Unknown(_) => 0,
             Value::Nothing | Value::AnyEndpoint => 1,
-            Value::Word(_) | Value::Text(_) => 2,
-            Value::Number(_) | Value::AtLeast(_) | Value::Decimal(_) => 3,
+            Value::Word(_) | Value::Text(_) | Value::Remarked(..) => 2,
+            Value::Number(_) | Value::AtLeast(_) | Value::Decimal(_) | Value::Rate(_) => 3,
             Value::Flag(_) => 4,
             Value::Address(_) | Value::Endpoint(_) => 5,
             Value::Time(_) => 6,
@@ -149,7 +159,7 @@ impl<'a> Value<'a> {
     fn bytes(&self) -> &[u8] {
         match self {
             Value::Word(word) => word.as_bytes(),
-            Value::Text(text) => text,
+            Value::Text(text) | Value::Remarked(text, _) => text,
             _ => &[],
         }
     }
@@ -164,6 +174,8 @@ impl<'a> Value<'a> {
             Value::Number(number) => Value::Number(number),
             Value::AtLeast(number) => Value::AtLeast(number),
             Value::Decimal(number) => Value::Decimal(number),
+            Value::Rate(rate) => Value::Rate(rate),
+            Value::Remarked(text, remark) => Value::Remarked(Cow::Owned(text.into_owned()), remark),
             Value::Flag(flag) => Value::Flag(flag),
             Value::Address(end) => Value::Address(end),
             Value::Endpoint(end) => Value::Endpoint(end),
@@ -255,9 +267,9 @@ impl Ord for Value<'_> {
             // The same number as a bound is more.
             (Value::Number(a), Value::AtLeast(b)) => a.cmp(b).then(Ordering::Less),
             (Value::AtLeast(a), Value::Number(b)) => a.cmp(b).then(Ordering::Greater),
-            (Value::Number(a) | Value::AtLeast(a), Value::Decimal(b)) => (*a as f64).total_cmp(b),
-            (Value::Decimal(a), Value::Number(b) | Value::AtLeast(b)) => a.total_cmp(&(*b as f64)),
-            (Value::Decimal(a), Value::Decimal(b)) => a.total_cmp(b),
+            (Value::Number(a) | Value::AtLeast(a), Value::Decimal(b) | Value::Rate(b)) => (*a as f64).total_cmp(b),
+            (Value::Decimal(a) | Value::Rate(a), Value::Number(b) | Value::AtLeast(b)) => a.total_cmp(&(*b as f64)),
+            (Value::Decimal(a) | Value::Rate(a), Value::Decimal(b) | Value::Rate(b)) => a.total_cmp(b),
             (Value::Flag(a), Value::Flag(b)) => a.cmp(b),
             (Value::Time(a), Value::Time(b)) => a.cmp(b),
             (Value::Numbers(a), Value::Numbers(b)) => a.cmp(b),
@@ -268,7 +280,10 @@ impl Ord for Value<'_> {
                 let key = |end: &Endpoint| (end.address.to_canonical(), end.port, end.scope);
                 key(a).cmp(&key(b))
             }
-            (Value::Word(_) | Value::Text(_), Value::Word(_) | Value::Text(_)) => self.bytes().cmp(other.bytes()),
+            (
+                Value::Word(_) | Value::Text(_) | Value::Remarked(..),
+                Value::Word(_) | Value::Text(_) | Value::Remarked(..),
+            ) => self.bytes().cmp(other.bytes()),
             (Value::Unknown(_), Value::Unknown(_)) => Ordering::Equal,
             _ => self.rank().cmp(&other.rank()),
         }
@@ -292,10 +307,10 @@ impl Eq for Value<'_> {}
 impl Hash for Value<'_> {
     fn hash<H: Hasher>(&self, state: &mut H) {
         match self {
-            Value::Word(_) | Value::Text(_) => (2u8, self.bytes()).hash(state),
+            Value::Word(_) | Value::Text(_) | Value::Remarked(..) => (2u8, self.bytes()).hash(state),
             // Whole and fractional numbers may be equal.
             Value::Number(number) | Value::AtLeast(number) => (3u8, (*number as f64).to_bits()).hash(state),
-            Value::Decimal(number) => (3u8, number.to_bits()).hash(state),
+            Value::Decimal(number) | Value::Rate(number) => (3u8, number.to_bits()).hash(state),
             Value::Flag(flag) => (4u8, flag).hash(state),
             Value::Address(end) => (5u8, end.address.to_canonical()).hash(state),
             Value::Endpoint(end) => (5u8, end.address.to_canonical()).hash(state),
@@ -334,6 +349,8 @@ mod tests {
             (Value::Word("LISTENING"), "LISTENING"),
             (Value::text(b"a\x1b[2Jb\n".as_slice()), "a\\e[2Jb\\n"),
             (Value::Number(1 << 63), "9223372036854775808"),
+            (Value::Rate(58_256.9), "58 kB/s"),
+            (Value::Remarked(Cow::Borrowed(b"a\x1b"), "(deleted)"), "a\\e (deleted)"),
             (Value::Decimal(1.5), "1.5"),
             (Value::Decimal(20.0), "20"),
             (Value::Flag(true), "yes"),

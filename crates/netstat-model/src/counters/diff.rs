@@ -273,6 +273,7 @@ mod tests {
             mac: Fact::Unknown(Why::NotApplicable),
             loopback: Fact::Known(loopback),
             traffic: Traffic::unknown(Why::NotKept).with(InterfaceMetric::Bytes, known(bytes), known(bytes * 2)),
+            kinds: Vec::new(),
         }
     }
 

@@ -146,6 +146,96 @@ impl Traffic<f64> {
     );
 }
 
+/// What stands behind errors and discards, as far as the system tells it apart.
+///
+/// On Linux these are fields of struct rtnl_link_stats64 (linux/if_link.h), whose documentation says that drivers may count some of them
+/// together; those of received and of sent packets need not add up to [`InterfaceMetric::Errors`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
+pub enum ErrorKind {
+    /// Received, thrown away by the device for want of room (`rx_missed_errors`).
+    Missed,
+    /// Received with a wrong length (`rx_length_errors`).
+    Length,
+    /// Received while the device's buffer overflowed (`rx_over_errors`).
+    Overflow,
+    /// Received with a wrong checksum (`rx_crc_errors`).
+    Checksum,
+    /// Received with a broken frame (`rx_frame_errors`).
+    Frame,
+    /// Received while the device's queue overran (`rx_fifo_errors`).
+    ReceiveQueue,
+    /// Received for a protocol or on a port that nobody handles (`rx_nohandler`).
+    NoHandler,
+    /// Received and addressed to another station (`rx_otherhost_dropped`).
+    OtherHost,
+    /// Not sent: the device gave up (`tx_aborted_errors`).
+    Aborted,
+    /// Not sent: the carrier was lost (`tx_carrier_errors`).
+    Carrier,
+    /// Not sent: the device's queue ran empty (`tx_fifo_errors`).
+    SendQueue,
+    /// Not sent: no heartbeat (`tx_heartbeat_errors`).
+    Heartbeat,
+    /// Not sent: a collision came too late (`tx_window_errors`).
+    Window,
+    /// Collisions while sending (`collisions`).
+    Collisions,
+}
+
+impl ErrorKind {
+    /// All of them, those of received packets first.
+    pub const ALL: [ErrorKind; 14] = [
+        ErrorKind::Missed,
+        ErrorKind::Length,
+        ErrorKind::Overflow,
+        ErrorKind::Checksum,
+        ErrorKind::Frame,
+        ErrorKind::ReceiveQueue,
+        ErrorKind::NoHandler,
+        ErrorKind::OtherHost,
+        ErrorKind::Aborted,
+        ErrorKind::Carrier,
+        ErrorKind::SendQueue,
+        ErrorKind::Heartbeat,
+        ErrorKind::Window,
+        ErrorKind::Collisions,
+    ];
+
+    /// A label of at most 18 letters.
+    pub const fn label(self) -> &'static str {
+        match self {
+            ErrorKind::Missed => "missed, no room",
+            ErrorKind::Length => "wrong length",
+            ErrorKind::Overflow => "buffer overflow",
+            ErrorKind::Checksum => "wrong checksum",
+            ErrorKind::Frame => "broken frame",
+            ErrorKind::ReceiveQueue => "receive queue",
+            ErrorKind::NoHandler => "no handler",
+            ErrorKind::OtherHost => "for another host",
+            ErrorKind::Aborted => "aborted",
+            ErrorKind::Carrier => "carrier lost",
+            ErrorKind::SendQueue => "send queue",
+            ErrorKind::Heartbeat => "no heartbeat",
+            ErrorKind::Window => "late collision",
+            ErrorKind::Collisions => "collisions",
+        }
+    }
+
+    /// Whether it is about packets to be sent.
+    pub const fn of_sent(self) -> bool {
+        matches!(
+            self,
+            ErrorKind::Aborted
+                | ErrorKind::Carrier
+                | ErrorKind::SendQueue
+                | ErrorKind::Heartbeat
+                | ErrorKind::Window
+                | ErrorKind::Collisions
+        )
+    }
+}
+
 /// The counters of one interface.
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
@@ -161,6 +251,9 @@ pub struct InterfaceCounters {
     pub loopback: Fact<bool>,
     /// Its figures.
     pub traffic: Traffic,
+    /// What stands behind its errors and discards: the kinds that the system counts.
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub kinds: Vec<(ErrorKind, u64)>,
 }
 
 /// The counters of all interfaces, as read at one moment.
@@ -201,6 +294,28 @@ impl InterfaceStatistics {
     }
 }
 
+impl InterfaceStatistics {
+    /// The kinds of errors and discards, summed over all interfaces but loopback; empty where none is counted.
+    pub fn kinds(&self) -> Vec<(ErrorKind, u64)> {
+        let interfaces = self.interfaces.as_ref().known().map_or(&[][..], Vec::as_slice);
+        let others = || {
+            interfaces
+                .iter()
+                .filter(|interface| interface.loopback != Fact::Known(true))
+        };
+        let of_kind = |kind: ErrorKind| {
+            let mut counts = others()
+                .flat_map(|interface| &interface.kinds)
+                .filter(|(other, _)| *other == kind)
+                .map(|(_, count)| *count)
+                .peekable();
+            counts.peek()?;
+            Some((kind, counts.fold(0, u64::saturating_add)))
+        };
+        ErrorKind::ALL.into_iter().filter_map(of_kind).collect()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -216,6 +331,7 @@ mod tests {
                 Fact::Known(received),
                 Fact::Known(received * 2),
             ),
+            kinds: Vec::new(),
         }
     }
 

@@ -15,7 +15,7 @@ mod protocol;
 
 pub use classic::{Block, BlockSet, Cells, ClassicRow, Kind, LinuxSource};
 pub use diff::{InterfaceRates, ProtocolRates};
-pub use interface::{InterfaceCounters, InterfaceMetric, InterfaceStatistics, Traffic};
+pub use interface::{ErrorKind, InterfaceCounters, InterfaceMetric, InterfaceStatistics, Traffic};
 pub use meaning::{is_gauge, meaning};
 pub use protocol::{CounterGroup, Metric, NamedCounter, ProtocolStatistics, TcpFamilies, group_blocks};
 

@@ -6,6 +6,7 @@ mod cgroups;
 mod checks;
 pub(crate) mod confine;
 pub mod counters;
+pub mod dns_watch;
 mod events;
 mod file_locks;
 mod file_systems;

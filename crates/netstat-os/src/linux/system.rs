@@ -16,6 +16,7 @@ use netstat_model::reach::LocalNetwork;
 use netstat_model::route::{MulticastGroup, RouteAnswer, RouteListing, RouteQuery, TableSelection};
 use netstat_model::{Component, Limit, Moment, Protocol, Socket, SystemKind, Transfer, Why};
 
+use super::dns_watch::DnsWatch;
 use super::events::Watch;
 use super::metrics::FigureReader;
 use super::owner_source::OwnerFinder;
@@ -24,7 +25,7 @@ use super::sockets::{SocketReader, lists_bound_ports};
 use super::{cgroups, checks, counters, packet_filter, port_probe, privilege, routes, users};
 use crate::accounts::Accounts;
 use crate::{
-    Caught, Check, Checkup, Confined, Confinement, Control, EventSource, Events, EventsAsk, FileSystemSpace, Firewall,
+    Caught, Check, Checkup, Confined, Confinement, Control, DnsAnswers, EventSource, Events, EventsAsk, FileSystemSpace, Firewall,
     Inspect, Integrity, MetricsAsk, NoProcess, NotDestroyed, OpenFile, OwnersAsk, OwnersFound, PortTries, ProcessAsk,
     ProcessText, Refused, RefusedKind, Signal, SocketAsk, SocketList, System,
 };
@@ -253,6 +254,10 @@ impl Events for Linux {
     fn events(&mut self, ask: &EventsAsk) -> Result<Box<dyn EventSource>, Refused> {
         let _raised = privilege::raised();
         Ok(Box::new(Watch::open(&self.proc, ask)?))
+    }
+
+    fn dns_answers(&mut self) -> Result<Box<dyn DnsAnswers>, Refused> {
+        Ok(Box::new(DnsWatch::open()?))
     }
 }
 

@@ -306,6 +306,13 @@ fn is_letter(c: char) -> bool {
 
 /// Whether a word can only have been meant as a number: `5`, `-5`, `1.5`, `+3`, `5s`.
 fn is_like_number(text: &str) -> bool {
+    // The switches -4 and -6, which no interval can be.
+    if text
+        .strip_prefix('-')
+        .is_some_and(|letters| !letters.is_empty() && letters.bytes().all(|b| matches!(b, b'4' | b'6')))
+    {
+        return false;
+    }
     let unsigned = text.strip_prefix(['-', '+']).unwrap_or(text);
     let digits = unsigned.strip_prefix('.').unwrap_or(unsigned);
     let starts = digits.starts_with(|c: char| c.is_ascii_digit());
@@ -598,19 +605,19 @@ mod tests {
         for (words, message) in [
             (
                 "-anz",
-                "unknown switch -z in \"-anz\"; the letters are abcdefghilnopqrstu (netstat --help)",
+                "unknown switch -z in \"-anz\"; the letters are 46abcdefghilnopqrstuwx (netstat --help)",
             ),
             (
                 "-Z",
-                "unknown switch -Z in \"-Z\"; the letters are abcdefghilnopqrstu (netstat --help)",
+                "unknown switch -Z in \"-Z\"; the letters are 46abcdefghilnopqrstuwx (netstat --help)",
             ),
             (
                 "-a=5",
-                "unknown switch -= in \"-a=5\"; the letters are abcdefghilnopqrstu (netstat --help)",
+                "unknown switch -= in \"-a=5\"; the letters are 46abcdefghilnopqrstuwx (netstat --help)",
             ),
             (
                 "-5a",
-                "unknown switch -5 in \"-5a\"; the letters are abcdefghilnopqrstu (netstat --help)",
+                "unknown switch -5 in \"-5a\"; the letters are 46abcdefghilnopqrstuwx (netstat --help)",
             ),
             (
                 "-v",
@@ -618,7 +625,7 @@ mod tests {
             ),
             (
                 "-\u{e9}",
-                "unknown switch -\u{e9} in \"-\u{e9}\"; the letters are abcdefghilnopqrstu (netstat --help)",
+                "unknown switch -\u{e9} in \"-\u{e9}\"; the letters are 46abcdefghilnopqrstuwx (netstat --help)",
             ),
             ("-", "unknown word \"-\" (netstat --help)"),
             ("/", "unknown word \"/\" (netstat --help)"),

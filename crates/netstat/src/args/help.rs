@@ -57,12 +57,32 @@ pub(super) fn version() -> String {
     concat!("netstat ", env!("CARGO_PKG_VERSION"), "\n").to_owned()
 }
 
+/// Letters that share a line of the short help, and what they mean.
+const PAIRS: [(char, char, &str); 5] = [
+    ('t', 'u', "TCP, UDP, of both families"),
+    (
+        'w',
+        'x',
+        "RAW sockets of both families; sockets within this computer (UNIX)",
+    ),
+    ('4', '6', "only IPv4; only IPv6"),
+    ('n', 'f', "numbers only, no lookups, wins over -f; full names of foreign addresses"),
+    ('h', 'V', "this help, --help is complete; the version"),
+];
+
 /// `-h`: the letters on one screen.
 pub(super) fn short(command: &Command) -> String {
     let mut out = format!("{}\n\n", USAGE.lines().next().unwrap_or_default());
-    // The version is in the last line, so that all of it fits one screen.
-    let shown = |arg: &&Arg| arg.is_positional() || arg.get_short().is_some_and(|letter| letter != 'V');
-    for arg in by_heading(command).filter(shown) {
+    for arg in by_heading(command).filter(|arg| arg.get_short().is_some() || arg.is_positional()) {
+        if let Some((first, second, text)) = PAIRS
+            .iter()
+            .find(|(first, second, _)| [Some(*first), Some(*second)].contains(&arg.get_short()))
+        {
+            if arg.get_short() == Some(*first) {
+                entry(&mut out, &format!("-{first}, -{second}"), text, SHORT_TEXT_AT);
+            }
+            continue;
+        }
         let label = match arg.get_short() {
             Some(letter) => format!("-{letter}{}", value(arg)),
             None => value(arg).trim_start().to_owned(),
@@ -76,7 +96,7 @@ pub(super) fn short(command: &Command) -> String {
             SHORT_TEXT_AT,
         );
     }
-    out.push_str("\nLong options, rules and examples: netstat --help; the version: -V\n");
+    out.push_str("\nLong options, commands (inspect, audit, monitor, history ...): netstat --help\n");
     out
 }
 
@@ -235,7 +255,9 @@ mod tests {
     fn all_options_are_in_the_help() {
         let (brief, whole) = (short(&command()), long(&command(), crate::registry::COMMANDS));
         for letter in LETTERS.chars() {
-            assert!(brief.contains(&format!("\n  -{letter} ")), "-{letter} in {brief}");
+            let alone = brief.contains(&format!("\n  -{letter} "));
+            let in_pair = brief.contains(&format!("\n  -{letter}, -")) || brief.contains(&format!(", -{letter} "));
+            assert!(alone || in_pair, "-{letter} in {brief}");
             assert!(whole.contains(&format!("\n  -{letter}, --")), "-{letter} in {whole}");
         }
         for arg in command().get_arguments() {
@@ -278,6 +300,8 @@ mod tests {
                     "--pid" => "7,8",
                     "--program" | "--unit" => "ssh*,nginx",
                     "--user" => "root,1000",
+                    "--as" => "13335,AS64500",
+                    "--country" => "DE,US",
                     "--columns" | "--sort" | "--group" => "local,state",
                     _ => "443,8000-8010",
                 },
@@ -294,7 +318,7 @@ mod tests {
                 "--follow" | "--until" => "-n",
                 "--timeout" => "--follow",
                 "--to" => "-r",
-                "--replay" => "-n",
+                "--replay" | "--tree" => "-n",
                 "--from" | "--mark" | "--uid" => "-r --to 203.0.113.9",
                 _ => "-e -s -r --verbose 5",
             };

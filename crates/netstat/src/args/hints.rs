@@ -67,8 +67,6 @@ pub(super) fn for_long(name: &str, command: &Command) -> String {
 /// The hint for a letter that is no switch, in a cluster whose letters are `rest`.
 pub(super) fn for_letter(letter: char, rest: &str, command: &Command) -> String {
     match letter {
-        '4' => return "; for IPv4 only: -p tcp -p udp".to_owned(),
-        '6' => return "; for IPv6 only: -p tcpv6 -p udpv6".to_owned(),
         'v' | 'V' if rest.chars().count() <= 2 => return did_you_mean("--verbose or --version"),
         _ => {}
     }
@@ -107,11 +105,6 @@ pub(super) fn protocol_names() -> String {
 
 /// The hint for a number that is no interval: the nearest that is one.
 pub(super) fn for_interval(word: &str) -> String {
-    match word {
-        "-4" => return did_you_mean("4, or -p tcp for IPv4 only"),
-        "-6" => return did_you_mean("6, or -p tcpv6 for IPv6 only"),
-        _ => {}
-    }
     let number = word.trim_start_matches(['-', '+']).trim_end_matches(['s', 'S']);
     match number.parse::<f64>() {
         Ok(seconds) => did_you_mean(&(seconds.round().clamp(1.0, f64::from(INTERVAL_MAX)) as u32).to_string()),
@@ -199,11 +192,10 @@ mod tests {
     #[test]
     fn letters() {
         for (letter, rest, hint) in [
-            ('z', "anz", "; the letters are abcdefghilnopqrstu (netstat --help)"),
+            ('z', "anz", "; the letters are 46abcdefghilnopqrstuwx (netstat --help)"),
             ('v', "v", "; did you mean --verbose or --version?"),
             ('v', "version", "; did you mean --version?"),
             ('m', "numeric", "; did you mean --numeric?"),
-            ('4', "tuln4", "; for IPv4 only: -p tcp -p udp"),
         ] {
             assert_eq!(for_letter(letter, rest, &command()), hint, "{letter} in {rest}");
         }
@@ -226,7 +218,6 @@ mod tests {
             ("0.2", "; did you mean 1?"),
             ("5s", "; did you mean 5?"),
             ("99999999999", "; did you mean 31536000?"),
-            ("-4", "; did you mean 4, or -p tcp for IPv4 only?"),
             ("5x", " (netstat --help)"),
         ] {
             assert_eq!(for_interval(word), hint, "{word}");

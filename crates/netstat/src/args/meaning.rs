@@ -3,12 +3,13 @@
 use std::time::Duration;
 
 use netstat_model::Protocol;
+use netstat_model::columns::Needs;
 use netstat_os::SocketAsk;
 
 use super::error::UsageError;
 use super::plan::{
-    DEFAULT_DNS_TIMEOUT, EthernetPlan, FollowPlan, ListPlan, Naming, PacketPlan, Plan, RouteTable, RoutesPlan,
-    StatisticsPlan, Which,
+    DEFAULT_DNS_TIMEOUT, EthernetPlan, Families, FollowPlan, ListPlan, LocationPlan, Naming, PacketPlan, Plan,
+    RouteTable, RoutesPlan, StatisticsPlan, Which,
 };
 use super::raw::{Grouping, RawArgs, Sorting};
 use super::shape::{ColumnList, Format, Shape};
@@ -21,12 +22,14 @@ use super::values::ProtocolName;
 pub(super) fn plan(raw: &RawArgs) -> Result<Plan, UsageError> {
     refuse_contradictions(raw)?;
     let protocols = Protocols::of(raw);
+    let families = families(raw);
+    refuse_families(raw, &protocols)?;
     let plan = Plan {
         ethernet: raw.ethernet.then_some(EthernetPlan {
             per_interface: raw.per_interface,
         }),
         statistics: raw.statistics.then(|| StatisticsPlan {
-            blocks: protocols.blocks(),
+            blocks: protocols.blocks(families),
             verbose: raw.verbose,
             zeros: raw.zeros,
         }),
@@ -51,6 +54,13 @@ pub(super) fn plan(raw: &RawArgs) -> Result<Plan, UsageError> {
             timeout: raw.timeout,
         }),
         rates: raw.rates,
+        scroll: raw.scroll,
+        families,
+        locations: LocationPlan {
+            databases: raw.mmdb.clone(),
+            systems: raw.systems.clone().unwrap_or_default().0,
+            countries: raw.country.clone().unwrap_or_default().0,
+        },
         interval: raw.interval.map(|seconds| Duration::from_secs(seconds.into())),
         count: raw.count,
         verbose: raw.verbose,
@@ -149,6 +159,7 @@ fn refuse_contradictions(raw: &RawArgs) -> Result<(), UsageError> {
         (raw.group.is_some(), "--group"),
         (raw.sort.is_some(), "--sort"),
         (raw.top.is_some(), "--top"),
+        (raw.tree, "--tree"),
     ];
     if let Some((_, other)) = shapes_of_lists.into_iter().find(|(is, _)| *is && follows) {
         return refuse(&format!("{word} shows events as they happen: leave out {other}"));
@@ -204,8 +215,29 @@ fn refuse_contradictions(raw: &RawArgs) -> Result<(), UsageError> {
         return refuse("--replay shows one moment: it does not go together with --follow, --until or an interval");
     }
     refuse_way(raw)?;
-    if raw.rates && !(raw.statistics || raw.ethernet) {
-        return refuse("--rates needs -s or -e: netstat -s --rates 5");
+    refuse_tree(raw)?;
+    let located = [(raw.systems.is_some(), "--as"), (raw.country.is_some(), "--country")];
+    if let Some((_, word)) = located.into_iter().find(|(is, _)| *is)
+        && (raw.changes || follows)
+    {
+        return refuse(&format!(
+            "{word} chooses rows of the list: leave out --changes, --follow and --until"
+        ));
+    }
+    if raw.rates && !(raw.statistics || raw.ethernet || raw.wide) {
+        return refuse("--rates needs -s, -e or --wide: netstat -s --rates 5");
+    }
+    let shown = match &raw.columns {
+        Some(ColumnList::These(columns)) => &columns[..],
+        _ => &[],
+    };
+    if let Some(column) = shown.iter().find(|column| column.needs.contains(Needs::RATES))
+        && raw.interval.is_none()
+    {
+        let name = column.name;
+        return refuse(&format!(
+            "--columns {name} needs an interval: netstat --columns local,foreign,{name} 2"
+        ));
     }
     if raw.rates && raw.interval.is_none() {
         return refuse("--rates needs an interval: netstat -s --rates 5");
@@ -214,6 +246,27 @@ fn refuse_contradictions(raw: &RawArgs) -> Result<(), UsageError> {
         return refuse(&format!("--count {count} needs an interval: netstat 5 --count {count}"));
     }
     Ok(())
+}
+
+/// What does not go with `--tree`.
+fn refuse_tree(raw: &RawArgs) -> Result<(), UsageError> {
+    let others = [
+        (raw.json, "--json"),
+        (raw.ndjson, "--ndjson"),
+        (raw.csv, "--csv"),
+        (raw.columns.is_some(), "--columns"),
+        (raw.wide, "--wide"),
+        (raw.group.is_some(), "--group"),
+        (raw.sort.is_some(), "--sort"),
+        (raw.top.is_some(), "--top"),
+        (raw.changes, "--changes"),
+    ];
+    match others.into_iter().find(|(is, _)| *is && raw.tree) {
+        Some((_, other)) => Err(UsageError::new(format!(
+            "--tree is a layout of its own, in text: leave out {other}"
+        ))),
+        None => Ok(()),
+    }
 }
 
 /// What does not go with `--to`, or not without it.
@@ -258,7 +311,9 @@ impl Protocols {
         let mut named = [false; ProtocolName::ALL.len()];
         let tcp: &[ProtocolName] = if raw.tcp { &[Tcp, TcpV6] } else { &[] };
         let udp: &[ProtocolName] = if raw.udp { &[Udp, UdpV6] } else { &[] };
-        for &protocol in raw.protocols.iter().chain(tcp).chain(udp) {
+        let ip: &[ProtocolName] = if raw.raw { &[Raw, Raw6] } else { &[] };
+        let unix: &[ProtocolName] = if raw.unix { &[Unix] } else { &[] };
+        for &protocol in raw.protocols.iter().chain(tcp).chain(udp).chain(ip).chain(unix) {
             // The order of declaration is the order of ALL; a test holds the two together.
             named[protocol as usize] = true;
         }
@@ -276,12 +331,54 @@ impl Protocols {
     }
 
     /// The blocks of `-s`: those named, or all.
-    fn blocks(&self) -> Vec<ProtocolName> {
+    fn blocks(&self, families: Families) -> Vec<ProtocolName> {
         let all = !ProtocolName::BLOCKS.into_iter().any(|protocol| self.has(protocol));
         ProtocolName::BLOCKS
             .into_iter()
             .filter(|protocol| all || self.has(*protocol))
+            .filter(|protocol| is_of(*protocol, families))
             .collect()
+    }
+}
+
+/// Whether rows or counters of `protocol` belong to one of `families`, or to none.
+fn is_of(protocol: ProtocolName, families: Families) -> bool {
+    use ProtocolName::*;
+    match protocol {
+        Ip | Icmp | Tcp | Udp | Raw => families.v4,
+        IpV6 | IcmpV6 | TcpV6 | UdpV6 | Raw6 => families.v6,
+        _ => true,
+    }
+}
+
+/// `-4` and `-6`: together they mean both, as none of them does.
+fn families(raw: &RawArgs) -> Families {
+    Families {
+        v4: raw.ipv4 || !raw.ipv6,
+        v6: raw.ipv6 || !raw.ipv4,
+    }
+}
+
+/// `-p tcp -6` leaves nothing: that `-p tcp` means IPv4 is easily forgotten.
+fn refuse_families(raw: &RawArgs, protocols: &Protocols) -> Result<(), UsageError> {
+    let families = families(raw);
+    let named: Vec<ProtocolName> = ProtocolName::ALL
+        .into_iter()
+        .filter(|name| protocols.has(*name))
+        .collect();
+    match named.first() {
+        Some(first) if !named.iter().any(|name| is_of(*name, families)) => {
+            let (name, letter) = (first.name().to_ascii_lowercase(), if families.v4 { '4' } else { '6' });
+            let (family, other) = if families.v4 {
+                ("IPv6", "IPv4")
+            } else {
+                ("IPv4", "IPv6")
+            };
+            Err(UsageError::new(format!(
+                "-p {name} means {family} only and -{letter} {other} only; for both families: -t, -u or -w"
+            )))
+        }
+        _ => Ok(()),
     }
 }
 
@@ -290,8 +387,10 @@ fn lists(raw: &RawArgs, protocols: &Protocols) -> bool {
     let other_part = raw.ethernet || raw.statistics || raw.routes || raw.groups || raw.processes;
     let which = raw.all || raw.bound || raw.listen || protocols.names_rows();
     let columns = raw.pids || raw.executables || raw.programs || raw.dscp || raw.time_in_state;
-    let shape = raw.wide || raw.columns.is_some() || raw.sort.is_some() || raw.top.is_some() || raw.group.is_some();
-    let rows = raw.changes || raw.all_namespaces;
+    let shape =
+        raw.wide || raw.tree || raw.columns.is_some() || raw.sort.is_some() || raw.top.is_some() || raw.group.is_some();
+    let located = raw.systems.is_some() || raw.country.is_some();
+    let rows = raw.changes || raw.all_namespaces || located;
     // -c has sockets for a filter to choose from; -e, -s and -r have none.
     let filters = !(raw.processes || raw.filter.filter().is_empty());
     !other_part || which || columns || shape || rows || filters
@@ -338,12 +437,14 @@ fn list(raw: &RawArgs, protocols: &Protocols) -> ListPlan {
     // What listens listens over UDP too.
     let filter = raw.filter.filter();
     let everything = raw.all || raw.bound || raw.follow || raw.until.is_some() || filter.listening || filter.exposed;
+    let families = families(raw);
     let kind = |protocol, unnamed| {
-        if protocols.names_rows() {
+        let named = if protocols.names_rows() {
             protocols.has(protocol)
         } else {
             unnamed
-        }
+        };
+        named && is_of(protocol, families)
     };
     ListPlan {
         tcp4: kind(ProtocolName::Tcp, true),
@@ -353,6 +454,7 @@ fn list(raw: &RawArgs, protocols: &Protocols) -> ListPlan {
         raw4: kind(ProtocolName::Raw, false),
         raw6: kind(ProtocolName::Raw6, false),
         mptcp: kind(ProtocolName::Mptcp, false),
+        families,
         packet: kind(ProtocolName::Packet, false),
         unix: kind(ProtocolName::Unix, false),
         further: further(
@@ -391,6 +493,8 @@ fn list(raw: &RawArgs, protocols: &Protocols) -> ListPlan {
             .as_ref()
             .map_or_else(Vec::new, |Grouping(columns)| columns.clone()),
         changes: raw.changes,
+        tree: raw.tree,
+        rates: raw.rates && raw.wide,
     }
 }
 
@@ -758,8 +862,8 @@ mod tests {
                 "--zeros needs -s and --verbose: netstat -s --verbose --zeros",
             ),
             ("--table main", "--table needs -r: netstat -r --table all"),
-            ("--rates 5", "--rates needs -s or -e: netstat -s --rates 5"),
-            ("-r --rates 5", "--rates needs -s or -e: netstat -s --rates 5"),
+            ("--rates 5", "--rates needs -s, -e or --wide: netstat -s --rates 5"),
+            ("-r --rates 5", "--rates needs -s, -e or --wide: netstat -s --rates 5"),
             ("-s --rates", "--rates needs an interval: netstat -s --rates 5"),
             ("--count 3", "--count 3 needs an interval: netstat 5 --count 3"),
         ] {

@@ -10,6 +10,7 @@
 
 mod classic;
 mod commands;
+mod defaults;
 mod error;
 pub mod filter;
 mod help;
@@ -28,12 +29,13 @@ use std::ffi::{OsStr, OsString};
 
 use netstat_model::columns::Sockets;
 
+pub use defaults::{Defaults, VARIABLE as OPTIONS_VARIABLE};
 pub use error::UsageError;
 pub(crate) use help::EXAMPLES as HELP_EXAMPLES;
 pub use help::markdown as switches_as_markdown;
 pub use plan::{
-    DEFAULT_DNS_TIMEOUT, EthernetPlan, FollowPlan, ListPlan, Naming, PacketPlan, Plan, RouteTable, RoutesPlan,
-    StatisticsPlan, Which,
+    DEFAULT_DNS_TIMEOUT, EthernetPlan, Families, FollowPlan, ListPlan, LocationPlan, Naming, PacketPlan, Plan,
+    RouteTable, RoutesPlan, StatisticsPlan, Which,
 };
 pub use raw::command;
 pub use values::{INTERVAL_MAX, OwnerMethod, ProtocolName};
@@ -61,6 +63,20 @@ pub enum Parsed {
 /// # Errors
 /// The first wrong word, or the first pair of words that do not go together, in one line.
 pub fn parse(words: impl IntoIterator<Item = OsString>, commands: &'static [Command]) -> Result<Parsed, UsageError> {
+    parse_with(words, commands, &Defaults::default())
+}
+
+/// The same, with default switches and aliases.
+///
+/// # Errors
+/// As [`parse`], and for a wrong word among the default switches.
+pub fn parse_with(
+    words: impl IntoIterator<Item = OsString>,
+    commands: &'static [Command],
+    defaults: &Defaults,
+) -> Result<Parsed, UsageError> {
+    let is_command = |word: &OsStr| find(commands, word).is_some() || word.eq_ignore_ascii_case("help");
+    let words = defaults.expanded(words.into_iter().collect(), is_command);
     let mut words = words.into_iter().peekable();
     if let Some(command) = words.peek().and_then(|word| find(commands, word)) {
         words.next();
@@ -82,6 +98,18 @@ pub fn parse(words: impl IntoIterator<Item = OsString>, commands: &'static [Comm
     }
     if let Some(error) = line.error.take() {
         return Err(error);
+    }
+    if !defaults.has_no_options() {
+        let own = classic::read(defaults.options(), commands);
+        let asks = own
+            .ask
+            .map(|_| UsageError::new("help and the version are no default switches"));
+        if let Some(error) = own.error.or(asks) {
+            return Err(UsageError::new(format!(
+                "default switches (--no-defaults leaves them out): {error}"
+            )));
+        }
+        line.tokens = defaults::merged(own.tokens, line.tokens);
     }
     let raw = match raw::RawArgs::without_clap(&line.tokens) {
         Some(raw) => raw,

@@ -41,6 +41,12 @@ pub struct Plan {
     pub follow: Option<FollowPlan>,
     /// `--rates`: the change per second instead of totals in `ethernet` and `statistics`. Only with an interval.
     pub rates: bool,
+    /// `--scroll`: prints follow each other on a terminal, too.
+    pub scroll: bool,
+    /// `-4` and `-6`.
+    pub families: Families,
+    /// `--mmdb`, `--as` and `--country`.
+    pub locations: LocationPlan,
     /// Time from one print to the next: whole seconds, from 1 to [`INTERVAL_MAX`](super::INTERVAL_MAX). `None`: print once.
     pub interval: Option<Duration>,
     /// `--count`: prints until the end. `None`: once without an interval, for ever with one. More than 1 only with an interval.
@@ -55,6 +61,21 @@ pub struct Plan {
     pub replay: Option<PathBuf>,
 }
 
+/// Which address families are shown. Sockets without IP addresses belong to neither and are always shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Families {
+    /// IPv4.
+    pub v4: bool,
+    /// IPv6.
+    pub v6: bool,
+}
+
+impl Default for Families {
+    fn default() -> Self {
+        Families { v4: true, v6: true }
+    }
+}
+
 /// `--follow` and `--until`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FollowPlan {
@@ -64,6 +85,24 @@ pub struct FollowPlan {
     pub until: Option<Filter>,
     /// `--timeout`.
     pub timeout: Option<Duration>,
+}
+
+/// Where foreign addresses must be registered, and what says so.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct LocationPlan {
+    /// `--mmdb`: databases; empty: those at the usual places.
+    pub databases: Vec<PathBuf>,
+    /// `--as`: only these autonomous systems; empty: all.
+    pub systems: Vec<u32>,
+    /// `--country`: only these countries, codes in capitals; empty: all.
+    pub countries: Vec<String>,
+}
+
+impl LocationPlan {
+    /// Whether rows are chosen by it.
+    pub fn filters(&self) -> bool {
+        !(self.systems.is_empty() && self.countries.is_empty())
+    }
 }
 
 /// `-e`.
@@ -135,6 +174,8 @@ pub struct ListPlan {
     pub raw6: bool,
     /// Rows of MPTCP over both families.
     pub mptcp: bool,
+    /// Which families of sockets with IP addresses: within what the other fields choose.
+    pub families: Families,
     /// Rows of packet sockets.
     pub packet: bool,
     /// Rows of sockets within this computer.
@@ -169,6 +210,10 @@ pub struct ListPlan {
     pub group: Vec<&'static Column<Sockets>>,
     /// Only what has changed since the last print. Only with an interval.
     pub changes: bool,
+    /// `--tree`: under the processes.
+    pub tree: bool,
+    /// `--wide --rates`: columns of bytes per second. Only with an interval.
+    pub rates: bool,
 }
 
 /// Which rows of the chosen protocols, by state, where [`Plan::filter`] names no states; with states named they are shown
@@ -216,6 +261,7 @@ impl Default for ListPlan {
             raw4: false,
             raw6: false,
             mptcp: false,
+            families: Families::default(),
             packet: false,
             unix: false,
             further: Vec::new(),
@@ -226,6 +272,8 @@ impl Default for ListPlan {
             top: None,
             group: Vec::new(),
             changes: false,
+            tree: false,
+            rates: false,
         }
     }
 }
@@ -255,6 +303,9 @@ impl Default for Plan {
             color: ColorChoice::default(),
             follow: None,
             rates: false,
+            scroll: false,
+            families: Families::default(),
+            locations: LocationPlan::default(),
             interval: None,
             count: None,
             verbose: false,

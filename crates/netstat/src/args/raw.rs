@@ -17,7 +17,7 @@ use crate::output::rows::csv::CsvStyle;
 
 use super::shape::{self, ColorChoice, ColumnList, SortKey};
 use super::token::Token;
-use super::values::{self, OwnerMethod, ProtocolName};
+use super::values::{self, NumberList, OwnerMethod, ProtocolName, WordList};
 
 /// The headings of the help, in order.
 pub(super) const HEADINGS: [&str; 9] = [
@@ -67,6 +67,18 @@ pub(super) struct RawArgs {
     /// UDP of both families: -p UDP and -p UDPv6
     #[arg(short = 'u', long, help_heading = CONNECTIONS)]
     pub(super) udp: bool,
+    /// RAW of both families, those of ping too: -p RAW and -p RAWv6
+    #[arg(short = 'w', long, help_heading = CONNECTIONS)]
+    pub(super) raw: bool,
+    /// sockets within this computer: -p UNIX
+    #[arg(short = 'x', long, help_heading = CONNECTIONS)]
+    pub(super) unix: bool,
+    /// only IPv4; with -s and -r too
+    #[arg(short = '4', long, help_heading = CONNECTIONS)]
+    pub(super) ipv4: bool,
+    /// only IPv6; with -s and -r too
+    #[arg(short = '6', long, help_heading = CONNECTIONS)]
+    pub(super) ipv6: bool,
     /// only this protocol: TCP and UDP (IPv4 only!), TCPv6, UDPv6; with -s also IP, IPv6, ICMP, ICMPv6; several -p add up
     #[arg(short = 'p', long = "protocol", value_name = "NAME", value_enum, ignore_case = true, help_heading = CONNECTIONS)]
     pub(super) protocols: Vec<ProtocolName>,
@@ -75,6 +87,13 @@ pub(super) struct RawArgs {
     pub(super) all_namespaces: bool,
     #[command(flatten)]
     pub(super) filter: FilterArgs,
+
+    /// only rows whose foreign address is in these autonomous systems, by number: 13335,AS64500 (--mmdb)
+    #[arg(long = "as", value_name = "LIST", value_parser = values::systems, help_heading = super::filter::FILTERS)]
+    pub(super) systems: Option<NumberList>,
+    /// only rows whose foreign address is in these countries, by code: DE,US (--mmdb)
+    #[arg(long, value_name = "LIST", value_parser = values::countries, help_heading = super::filter::FILTERS)]
+    pub(super) country: Option<WordList>,
 
     /// DSCP value of each connection
     #[arg(short = 'd', long, help_heading = SHOW)]
@@ -85,6 +104,9 @@ pub(super) struct RawArgs {
     /// one line per socket with the most useful columns: protocol, addresses, state, PID, program, user, unit, queues
     #[arg(long, help_heading = SHOW)]
     pub(super) wide: bool,
+    /// sockets under the processes that hold them, and these under their parents
+    #[arg(long, help_heading = SHOW)]
+    pub(super) tree: bool,
     /// these columns, by name; "help" lists them all with meaning and unit
     #[arg(long, value_name = "LIST", value_parser = shape::columns_of::<Sockets>, help_heading = SHOW)]
     pub(super) columns: Option<ColumnList<Sockets>>,
@@ -137,6 +159,10 @@ pub(super) struct RawArgs {
     #[arg(long, value_name = "TIME", value_parser = values::timeout, help_heading = NAMES)]
     pub(super) dns_timeout: Option<Duration>,
 
+    /// database in the MaxMind DB format for countries and autonomous systems; may be repeated [default: those at the usual places]
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath, help_heading = NAMES)]
+    pub(super) mmdb: Vec<PathBuf>,
+
     /// interface statistics
     #[arg(short = 'e', long, help_heading = FIGURES)]
     pub(super) ethernet: bool,
@@ -149,7 +175,7 @@ pub(super) struct RawArgs {
     /// with -s --verbose: counters that are 0 too
     #[arg(long, help_heading = FIGURES)]
     pub(super) zeros: bool,
-    /// with -s or -e and an INTERVAL: the change per second
+    /// with -s, -e or --wide and an INTERVAL: the change per second; with --wide bytes sent and received
     #[arg(long, help_heading = FIGURES)]
     pub(super) rates: bool,
     /// routing table
@@ -180,6 +206,9 @@ pub(super) struct RawArgs {
     /// print N times, then exit
     #[arg(long, value_name = "N", value_parser = values::count, help_heading = REPEATING)]
     pub(super) count: Option<NonZeroU64>,
+    /// with an INTERVAL on a terminal: print each list below the last one, instead of in its place
+    #[arg(long, help_heading = REPEATING)]
+    pub(super) scroll: bool,
     /// with an INTERVAL: only what opened (+), closed (-) or changed its state (~)
     #[arg(long, help_heading = REPEATING)]
     pub(super) changes: bool,
@@ -193,9 +222,15 @@ pub(super) struct RawArgs {
     #[arg(long, value_name = "TIME", value_parser = values::timeout, help_heading = REPEATING)]
     pub(super) timeout: Option<Duration>,
 
-    /// with -s every further counter; always, on stderr, how owners were found
+    /// with -s every further counter, with -e errors and discards by kind; always, on stderr, how owners were found
     #[arg(long, help_heading = OTHER)]
     pub(super) verbose: bool,
+    /// apply the default switches and aliases of ~/.config/netstat/config.toml and NETSTAT_OPTIONS where stdout is no terminal, too
+    #[arg(long, help_heading = OTHER, conflicts_with = "no_defaults")]
+    pub(super) defaults: bool,
+    /// leave them out on a terminal, too
+    #[arg(long, help_heading = OTHER)]
+    pub(super) no_defaults: bool,
     /// answer from this snapshot (netstat snapshot) instead of this computer
     #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath, help_heading = OTHER)]
     pub(super) replay: Option<PathBuf>,
@@ -300,6 +335,10 @@ impl RawArgs {
             's' => &mut self.statistics,
             't' => &mut self.tcp,
             'u' => &mut self.udp,
+            'w' => &mut self.raw,
+            'x' => &mut self.unix,
+            '4' => &mut self.ipv4,
+            '6' => &mut self.ipv6,
             _ => return None,
         })
     }

@@ -3,7 +3,7 @@
 use super::values::ProtocolName;
 
 /// Every letter that is a switch, in lower case.
-pub(super) const LETTERS: &str = "abcdefghilnopqrstu";
+pub(super) const LETTERS: &str = "46abcdefghilnopqrstuwx";
 
 /// One thing typed, whatever its spelling was.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -278,6 +278,39 @@ fn digits(word: &str) -> Option<&str> {
     (!word.is_empty() && word.bytes().all(|b| b.is_ascii_digit())).then_some(word)
 }
 
+/// The value of `--as`, one value for `clap` although it is a list.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct NumberList(pub(super) Vec<u32>);
+
+/// The value of `--country`, one value for `clap` although it is a list.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct WordList(pub(super) Vec<String>);
+
+/// `--as`: numbers of autonomous systems, with or without `AS` in front.
+pub(super) fn systems(list: &str) -> Result<NumberList, String> {
+    let number = |word: &str| {
+        let digits = word
+            .strip_prefix("AS")
+            .or_else(|| word.strip_prefix("as"))
+            .unwrap_or(word);
+        digits.parse::<u32>().map_err(|_| {
+            format!("holds \"{word}\", which is no number of an autonomous system; for example: --as 13335,AS64500")
+        })
+    };
+    list.split(',').map(number).collect::<Result<_, _>>().map(NumberList)
+}
+
+/// `--country`: codes of two letters.
+pub(super) fn countries(list: &str) -> Result<WordList, String> {
+    let code = |word: &str| match word.len() == 2 && word.bytes().all(|byte| byte.is_ascii_alphabetic()) {
+        true => Ok(word.to_ascii_uppercase()),
+        false => Err(format!(
+            "holds \"{word}\", which is no code of a country (ISO 3166: two letters); for example: --country DE,US"
+        )),
+    };
+    list.split(',').map(code).collect::<Result<_, _>>().map(WordList)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

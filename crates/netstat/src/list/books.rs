@@ -1,14 +1,17 @@
 //! The names that the columns of a print need, gathered before the rows are written.
 
 use std::collections::{HashMap, HashSet};
+use std::net::IpAddr;
 use std::sync::Arc;
 
-use netstat_model::columns::{Books, Needs};
+use netstat_model::columns::{Books, Location, Needs, Rates};
 use netstat_model::reach::{Extent, LocalNetwork};
 use netstat_model::{Endpoint, Fact, Namespace, Protocol, Socket, StateTime};
 use netstat_names::{Names, Services};
 use netstat_os::System;
 
+use super::foreign_facts::KnownFacts;
+use super::rates::RateTable;
 use super::state_times::Times;
 use crate::output::classic::connections::ForeignNames;
 
@@ -87,6 +90,8 @@ pub(super) struct Shelf<'a> {
     pub(super) names: Option<&'a dyn ForeignNames>,
     pub(super) services: Option<&'a Services>,
     pub(super) times: &'a Times,
+    pub(super) rates: &'a RateTable,
+    pub(super) facts: &'a KnownFacts,
 }
 
 impl Books for Shelf<'_> {
@@ -129,6 +134,18 @@ impl Books for Shelf<'_> {
     fn pod(&self, uid: &[u8]) -> Option<&[u8]> {
         let name = self.gathered.pods.get(std::str::from_utf8(uid).ok()?)?;
         Some(name.as_bytes())
+    }
+
+    fn rates(&self, socket: &Socket) -> Fact<Rates> {
+        self.rates.of(socket)
+    }
+
+    fn asked_name(&self, address: IpAddr) -> Fact<Option<&str>> {
+        self.facts.asked_name(address)
+    }
+
+    fn location(&self, address: IpAddr) -> Fact<&Location> {
+        self.facts.location(address)
     }
 
     fn namespace(&self, index: u32) -> Option<&[u8]> {

@@ -8,7 +8,7 @@ use netstat_os::{SocketAsk, SocketList};
 use super::books::Shelf;
 use super::listed_states;
 use crate::args::shape::{Format, Shape};
-use crate::args::{ListPlan, Naming, Plan, Which};
+use crate::args::{Families, ListPlan, Naming, Plan, Which};
 use crate::output::classic;
 use crate::output::rows::sort::{self, Direction};
 
@@ -17,7 +17,7 @@ pub(super) fn cut(plan: &Plan, filter: &Filter, list: &ListPlan, sockets: &mut S
     let more_was_read = plan.processes || plan.statistics.is_some();
     let by_peer = list.states == Which::ListeningOnly;
     // The kernel chooses among TCP states; those of the others are chosen here.
-    let others = list.unix || list.mptcp || !list.further.is_empty();
+    let others = list.unix || list.mptcp || !list.further.is_empty() || list.families != Families::default();
     if more_was_read || by_peer || others || only_v4(list) != [false; 2] {
         sockets.sockets.retain(|socket| shows(list, filter, socket));
     }
@@ -51,7 +51,13 @@ pub(super) fn shows(list: &ListPlan, filter: &Filter, socket: &Socket) -> bool {
         // A socket without a peer takes packets from anyone: these protocols' way of listening.
         _ => list.states != Which::ListeningOnly || !socket.is_connected(),
     };
-    asked && state
+    let family = !socket.protocol().is_ip()
+        || match socket.family() {
+            V4 => list.families.v4,
+            V6 => list.families.v6,
+            _ => true,
+        };
+    asked && state && family
 }
 
 /// Whether a socket of IPv6 waits for whoever comes over IPv4, too.
@@ -127,6 +133,7 @@ pub(super) fn columns(list: &ListPlan, format: Format) -> Vec<&'static Column<So
                 || !list.further.is_empty() && !list.further_where_present,
             &["kind"],
         ),
+        (list.rates, &["sent_rate", "received_rate"]),
         (list.all_namespaces, &["namespace"]),
         (list.names == Naming::Full, &["foreign_host"]),
     ];
@@ -156,6 +163,12 @@ pub(super) fn needs(list: &ListPlan, columns: &[&'static Column<Sockets>], filte
         (false, true) => Needs::BASIC,
         (false, false) => Needs::NONE,
     });
+    let tree = if list.tree {
+        Needs::IMAGE.and(Needs::COMPONENTS).and(Needs::NAMES)
+    } else {
+        Needs::NONE
+    };
+    let classic = classic.and(tree);
     let shown = columns.iter().map(|column| column.needs);
     let sorted = list.sort.iter().filter_map(|key| key.column).map(|column| column.needs);
     let filtered = [

@@ -4,11 +4,15 @@ mod books;
 mod changes;
 mod choice;
 mod follow;
+mod foreign_facts;
 mod output;
 mod owners;
 mod published;
+mod rates;
+mod redraw;
 mod rows;
 mod state_times;
+mod tree;
 
 use std::time::{Duration, Instant};
 
@@ -25,6 +29,7 @@ use crate::context::{Context, Diagnostics, Failure, Outcome, Progress, names};
 use crate::output::classic;
 use crate::output::json::{self, front::Front};
 use published::PublishedList;
+use redraw::{Buffer, Frame, Redraw};
 use rows::Lister;
 
 /// Carries out `plan` until it ends.
@@ -34,6 +39,9 @@ use rows::Lister;
 pub fn run(plan: &Plan, context: &mut Context<'_>) -> Result<Outcome, Failure> {
     if let Some(follow) = &plan.follow {
         return follow::follow(plan, follow, context);
+    }
+    if redraws(plan, context) {
+        return redrawn(plan, context);
     }
     let mut job = Job::new(plan, context)?;
     let mut prints = plan
@@ -53,6 +61,68 @@ pub fn run(plan: &Plan, context: &mut Context<'_>) -> Result<Outcome, Failure> {
         Outcome::Incomplete
     } else {
         Outcome::Printed
+    })
+}
+
+/// Whether each print takes the place of the last one: at an interval, on a terminal, for people.
+fn redraws(plan: &Plan, context: &Context<'_>) -> bool {
+    let changes = plan.list.as_ref().is_some_and(|list| list.changes);
+    plan.interval.is_some() && !plan.scroll && !changes && plan.format == Format::Text && context.screen.terminal
+}
+
+/// Carries out `plan` with each print in the place of the last one.
+fn redrawn(plan: &Plan, context: &mut Context<'_>) -> Result<Outcome, Failure> {
+    let (text, notes) = (Buffer::default(), Buffer::default());
+    let Context {
+        system,
+        out,
+        err,
+        screen,
+        now,
+        wait_until,
+        terminal,
+    } = context;
+    let mut inner = Context {
+        system: &mut **system,
+        out: &mut text.clone(),
+        // Notes would run through the picture; where stderr goes elsewhere, they go there.
+        err: match *terminal {
+            true => &mut notes.clone(),
+            false => &mut **err,
+        },
+        terminal: false,
+        screen: *screen,
+        now: &mut **now,
+        wait_until: &mut **wait_until,
+    };
+    let mut job = Job::new(plan, &mut inner)?;
+    let mut clock = Ticker::new(plan.interval);
+    let mut redraw = Redraw::default();
+    let mut prints = plan.count.map_or(u64::MAX, |count| count.get());
+    // A note is told once; it stays on the screen.
+    let mut told = Vec::new();
+    loop {
+        job.print()?;
+        told.extend(notes.take());
+        let (columns, rows) = netstat_os::terminal_size().unwrap_or((80, 24));
+        let frame = Frame {
+            columns: columns.into(),
+            rows: rows.into(),
+            color: plan.color.colored(*screen),
+            interval: plan.interval.unwrap_or_default(),
+            now: (job.context.now)(),
+        };
+        redraw.draw(&mut **out, &text.take(), &told, frame)?;
+        prints -= 1;
+        if prints == 0 {
+            break;
+        }
+        let next = clock.next(Instant::now());
+        (job.context.wait_until)(next);
+    }
+    Ok(match job.incomplete {
+        true => Outcome::Incomplete,
+        false => Outcome::Printed,
     })
 }
 
@@ -170,13 +240,24 @@ impl<'a, 's> Job<'a, 's> {
             self.print_way(&packet)?;
         } else if self.plan.routes.is_some() {
             let progress = Progress::start(self.context.terminal, "reading routes");
-            let listing = self.context.system.routes(self.tables);
+            let mut listing = self.context.system.routes(self.tables);
             drop(progress);
             self.incomplete |= listing.ipv4.why().is_some() && listing.interfaces.why().is_some();
+            let families = self.plan.families;
+            if !families.v4 {
+                listing.ipv4 = Fact::Unknown(Why::NotAsked);
+            }
+            if !families.v6 {
+                listing.ipv6 = Fact::Unknown(Why::NotAsked);
+            }
             match self.plan.format {
                 Format::Text | Format::Csv(_) if not_supported(&listing.limits) => {}
                 Format::Text => {
-                    let options = classic::routes::RoutesOptions { table: self.tables };
+                    let options = classic::routes::RoutesOptions {
+                        table: self.tables,
+                        v4: families.v4,
+                        v6: families.v6,
+                    };
                     classic::routes::write(self.context.out, &listing, &options)?;
                 }
                 Format::Csv(style) => {
@@ -279,7 +360,8 @@ impl<'a, 's> Job<'a, 's> {
         match self.plan.format {
             Format::Text | Format::Csv(_) if not_supported(&limits) => {}
             Format::Text => {
-                classic::ethernet::write(self.context.out, &interfaces, ethernet.per_interface, rates.as_ref())?
+                let (each, kinds) = (ethernet.per_interface, self.plan.verbose);
+                classic::ethernet::write(self.context.out, &interfaces, each, kinds, rates.as_ref())?;
             }
             Format::Csv(style) => {
                 let grid = json::ethernet::grid(&interfaces, rates.as_ref());
@@ -413,8 +495,8 @@ fn socket_ask(plan: &Plan, filter: &Filter) -> SocketAsk {
             udp6: list.udp6 && stateless,
             raw4: list.raw4 && stateless,
             raw6: list.raw6 && stateless,
-            mptcp4: list.mptcp,
-            mptcp6: list.mptcp,
+            mptcp4: list.mptcp && list.families.v4,
+            mptcp6: list.mptcp && list.families.v6,
             packet: list.packet && stateless,
             unix: list.unix,
             further: list
@@ -446,10 +528,10 @@ fn socket_ask(plan: &Plan, filter: &Filter) -> SocketAsk {
     }
     if plan.processes {
         ask = SocketAsk {
-            tcp4: true,
-            tcp6: true,
-            udp4: stateless,
-            udp6: stateless,
+            tcp4: plan.families.v4,
+            tcp6: plan.families.v6,
+            udp4: stateless && plan.families.v4,
+            udp6: stateless && plan.families.v6,
             tcp_states: listed_states(Which::AllAndBound, filter),
             ..ask
         };

@@ -11,9 +11,12 @@ use rayon::slice::ParallelSliceMut;
 use super::books::{Gathered, NameView, Shelf};
 use super::changes::{Changes, Seen};
 use super::choice::{classic_columns, columns, cut, needs, order, shows};
+use super::foreign_facts::ForeignFacts;
 use super::output::{Beside, write_grid};
 use super::owners::{find_owners, say_elsewhere, say_no_match, source, tell_owners, tell_unfiltered};
+use super::rates::RateMeter;
 use super::state_times::StateTimes;
+use super::tree::ProcessTree;
 use crate::args::shape::{Format, Shape};
 use crate::args::{ListPlan, Naming, Plan, Which};
 use crate::context::Diagnostics;
@@ -39,6 +42,10 @@ pub(super) struct Lister {
     known: Option<Known>,
     /// How long sockets have been in their states, where a column shows that.
     times: StateTimes,
+    /// Bytes per second, where a column shows them.
+    rates: RateMeter,
+    /// What is known of foreign addresses beside their names.
+    facts: ForeignFacts,
     /// When the look at the sockets of this print began.
     look_began: Option<Instant>,
     /// How many prints there were.
@@ -115,7 +122,10 @@ impl Lister {
             let interface = netstat_model::columns::find::<Sockets>("interface");
             columns.extend(interface.filter(|interface| self.has_bound && !columns.contains(interface)));
         }
-        let needs = needs(list, &columns, filter);
+        let needs = needs(list, &columns, filter).and(match plan.locations.filters() {
+            true => Needs::LOCATIONS,
+            false => Needs::NONE,
+        });
         let ask = OwnersAsk {
             image: needs.contains(Needs::IMAGE),
             components: needs.contains(Needs::COMPONENTS),
@@ -136,6 +146,12 @@ impl Lister {
             sockets
                 .sockets
                 .retain(|socket| filter.wants_holders(&found.owners.of(socket)));
+        }
+        self.facts.gather(plan, needs, context, &sockets.sockets, diagnostics)?;
+        if plan.locations.filters() {
+            sockets
+                .sockets
+                .retain(|socket| self.facts.known().wants(&plan.locations, socket));
         }
         if sockets.sockets.is_empty() && !filter.is_empty() && !changes && !stateless && self.published == 0 {
             say_no_match(filter, found.as_ref().map(|found| &found.owners), diagnostics);
@@ -160,6 +176,9 @@ impl Lister {
                 context.system,
                 plan.interval.is_some(),
             );
+        }
+        if needs.contains(Needs::RATES) {
+            self.rates.look(&sockets.sockets, context.system, diagnostics);
         }
         let gathered = Gathered::of(context.system, needs, &sockets.sockets, &sockets.namespaces);
         let mut limits = std::mem::take(&mut sockets.limits);
@@ -273,6 +292,8 @@ impl Lister {
                 names,
                 services: self.services.as_ref(),
                 times: self.times.times(),
+                rates: self.rates.table(),
+                facts: self.facts.known(),
             };
             let wanted = |seen: &Seen, socket: &Socket| {
                 filter.wants(socket)
@@ -301,6 +322,8 @@ impl Lister {
             names,
             services: self.services.as_ref(),
             times: self.times.times(),
+            rates: self.rates.table(),
+            facts: self.facts.known(),
         };
         // A sign for new rows is for eyes that watch.
         let watched = plan.interval.is_some() && color && plan.format == Format::Text && list.group.is_empty();
@@ -309,6 +332,10 @@ impl Lister {
             // In the first print nothing is new.
             self.known.replace(now.clone()).unwrap_or(now)
         });
+        if let (true, Some(owners)) = (list.tree, &owners) {
+            let tree = ProcessTree::of(&sockets.sockets, owners, context.system);
+            return Ok(tree.write(context.out, &sockets.sockets, &shelf, color)?);
+        }
         let order = order(list, &sockets.sockets, owners.as_ref(), &shelf);
         let classic = plan.format == Format::Text && list.shape == Shape::Classic && list.group.is_empty();
         if classic {

@@ -129,6 +129,7 @@ fn from_proc(proc: &Path, refusal: &io::Error, limits: &mut Vec<Limit>) -> Fact<
                 mac,
                 loopback,
                 traffic,
+                kinds: Vec::new(),
             }
         })
         .collect();

@@ -2,7 +2,7 @@
 //!
 //! Only what is needed is decoded, so an attribute of a newer kernel never costs an interface its counters.
 
-use netstat_model::counters::{InterfaceCounters, InterfaceMetric, Traffic};
+use netstat_model::counters::{ErrorKind, InterfaceCounters, InterfaceMetric, Traffic};
 use netstat_model::{Fact, Why};
 
 /// linux/netlink.h: nlmsghdr is length (4), type (2), flags (2), sequence (4), port (4).
@@ -119,6 +119,7 @@ fn link(body: &[u8]) -> Option<InterfaceCounters> {
         mac: Fact::Unknown(Why::NotApplicable),
         loopback: Fact::Known(flags & IFF_LOOPBACK != 0 || kind == ARPHRD_LOOPBACK),
         traffic: Traffic::unknown(Why::Failed),
+        kinds: Vec::new(),
     };
     let mut rest = body.get(IFINFOMSG..)?;
     // struct rtattr: length with its own 4 bytes, type, value, padded to 4.
@@ -130,7 +131,10 @@ fn link(body: &[u8]) -> Option<InterfaceCounters> {
             IFLA_ADDRESS if kind == ARPHRD_ETHER => {
                 link.mac = Fact::from_option(value.try_into().ok(), Why::NotApplicable);
             }
-            IFLA_STATS64 => link.traffic = stats64(value),
+            IFLA_STATS64 => {
+                link.traffic = stats64(value);
+                link.kinds = kinds64(value);
+            }
             _ => {}
         }
         rest = rest.get(align4(length)..).unwrap_or_default();
@@ -156,6 +160,36 @@ fn stats64(value: &[u8]) -> Traffic {
         .with(InterfaceMetric::Discards, received_discards, at(7))
         .with(InterfaceMetric::Errors, at(4), at(5))
         .with(InterfaceMetric::AllPackets, at(0), at(1))
+}
+
+/// Where each kind stands in struct rtnl_link_stats64. Older kernels end before the last ones.
+const KINDS: [(ErrorKind, usize); 14] = [
+    (ErrorKind::Missed, 15),
+    (ErrorKind::Length, 10),
+    (ErrorKind::Overflow, 11),
+    (ErrorKind::Checksum, 12),
+    (ErrorKind::Frame, 13),
+    (ErrorKind::ReceiveQueue, 14),
+    (ErrorKind::NoHandler, 23),
+    (ErrorKind::OtherHost, 24),
+    (ErrorKind::Aborted, 16),
+    (ErrorKind::Carrier, 17),
+    (ErrorKind::SendQueue, 18),
+    (ErrorKind::Heartbeat, 19),
+    (ErrorKind::Window, 20),
+    (ErrorKind::Collisions, 9),
+];
+
+fn kinds64(value: &[u8]) -> Vec<(ErrorKind, u64)> {
+    let count = |place: usize| {
+        Some(u64::from_ne_bytes(
+            value.get(place * 8..place * 8 + 8)?.try_into().ok()?,
+        ))
+    };
+    KINDS
+        .iter()
+        .filter_map(|(kind, place)| Some((*kind, count(*place)?)))
+        .collect()
 }
 
 fn u16_at(bytes: &[u8], place: usize) -> Option<u16> {

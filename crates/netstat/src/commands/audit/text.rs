@@ -47,7 +47,7 @@ struct Page {
 fn look(severity: Severity) -> Look {
     match severity {
         Severity::Critical => Look::Alarm,
-        Severity::High => Look::Privileged,
+        Severity::High => Look::Alarming,
         Severity::Medium => Look::Changed,
         Severity::Low | Severity::Info => Look::Plain,
     }

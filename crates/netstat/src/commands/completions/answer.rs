@@ -1,15 +1,19 @@
 //! What may stand at a place of a command line.
 
 use std::ffi::{OsStr, OsString};
+use std::sync::Arc;
 
 use clap::builder::StyledStr;
 use clap::{Arg, Command, ValueHint};
 use clap_complete::engine::{ArgValueCompleter, CompletionCandidate, complete};
 use netstat_model::State;
 use netstat_model::columns::{Sockets, Table};
+use netstat_os::System;
 use netstat_record::Flows;
 
 use netstat_audit::Severity;
+
+use super::live::Live;
 
 /// One thing that may stand there.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,7 +29,13 @@ const FILES: &str = ":files";
 
 /// What may stand at `place` of `words`, whose first is the program's name. `splits_at_equals`: the shell makes three words of
 /// `--name=value`, as bash does.
-pub(super) fn answers(program: Command, words: Vec<String>, place: usize, splits_at_equals: bool) -> Vec<Answer> {
+pub(super) fn answers(
+    program: Command,
+    words: Vec<String>,
+    place: usize,
+    splits_at_equals: bool,
+    system: &mut dyn System,
+) -> Vec<Answer> {
     let mut words = words;
     words.truncate(place.saturating_add(1));
     if words.len() <= place {
@@ -38,7 +48,11 @@ pub(super) fn answers(program: Command, words: Vec<String>, place: usize, splits
         && program
             .get_subcommands()
             .any(|own| own.get_name().eq_ignore_ascii_case(&words[1]));
-    let mut program = prepared(program);
+    let live = Arc::new(match Live::is_wanted(&words) {
+        true => Live::read(system),
+        false => Live::default(),
+    });
+    let mut program = prepared(program, &live);
     let mut found = Vec::new();
     if is_command {
         words[1] = words[1].to_ascii_lowercase();
@@ -145,17 +159,17 @@ fn without_commands(program: Command) -> Command {
 }
 
 /// `program` with completers for the values of its options.
-fn prepared(program: Command) -> Command {
-    let program = program.mut_args(prepared_arg);
-    program.mut_subcommands(|command| command.mut_args(prepared_arg))
+fn prepared(program: Command, live: &Arc<Live>) -> Command {
+    let program = program.mut_args(|arg| prepared_arg(arg, live));
+    program.mut_subcommands(|command| command.mut_args(|arg| prepared_arg(arg, live)))
 }
 
-fn prepared_arg(arg: Arg) -> Arg {
+fn prepared_arg(arg: Arg, live: &Live) -> Arg {
     // A command may know better what its option takes.
     if !arg.get_action().takes_values() || arg.get::<ArgValueCompleter>().is_some() {
         return arg;
     }
-    let values = Values::of(&arg);
+    let values = Values::of(&arg, live);
     if matches!(values, Values::Free) {
         return arg;
     }
@@ -182,7 +196,11 @@ enum Values {
 }
 
 impl Values {
-    fn of(arg: &Arg) -> Values {
+    fn of(arg: &Arg, live: &Live) -> Values {
+        let list = |words: &[(String, String)]| Values::List {
+            words: words.to_vec(),
+            reversible: false,
+        };
         let named = |names: &[&str]| names.iter().map(|name| ((*name).to_owned(), String::new())).collect();
         match arg.get_id().as_str() {
             "state" => Values::List {
@@ -213,6 +231,12 @@ impl Values {
                 words: with(columns::<Sockets>(), "count", "with --group: how many rows"),
                 reversible: true,
             },
+            "port" => list(&live.ports),
+            "program" => list(&live.programs),
+            "pid" => list(&live.pids),
+            "unit" => list(&live.units),
+            "user" => list(&live.users),
+            _ if called(arg, &["TARGET"]) => Values::One(live.targets()),
             "table" => Values::One(named(&["all", "main", "local", "default"])),
             _ if called(arg, &["FILE", "FOLDER"]) => Values::Path,
             _ if called(arg, &["SEVERITY"]) => Values::One(named(&Severity::ALL.map(Severity::name))),
@@ -310,7 +334,7 @@ mod tests {
     fn offered(line: &str) -> Vec<String> {
         let words: Vec<String> = line.split(' ').map(str::to_owned).collect();
         let place = words.len() - 1;
-        answers(program(), words, place, true)
+        answers(program(), words, place, true, &mut netstat_os::Replay::default())
             .into_iter()
             .map(|answer| match answer {
                 Answer::Word { value, .. } => value,
@@ -325,7 +349,7 @@ mod tests {
         assert_eq!(offered("netstat -ano --statis"), ["--statistics"]);
         assert_eq!(offered("netstat -p tcp --listeni"), ["--listening"]);
         assert_eq!(offered("netstat /a /n --listeni"), ["--listening"]);
-        assert_eq!(offered("netstat 5 --cou"), ["--count"]);
+        assert_eq!(offered("netstat 5 --cou"), ["--country", "--count"]);
         assert!(offered("netstat -").contains(&"-a".to_owned()));
         assert!(offered("netstat ").contains(&"completions".to_owned()));
         assert!(!offered("netstat -a ").contains(&"completions".to_owned()));
@@ -378,7 +402,7 @@ mod tests {
         assert!(!offered("netstat --state listening,").contains(&"listening,LISTENING".to_owned()));
         assert!(offered("netstat --state =").contains(&"TIME_WAIT".to_owned()));
         assert_eq!(offered("netstat --STATE bo"), ["bound"]);
-        assert_eq!(offered("netstat --sort -coun"), ["-count"]);
+        assert_eq!(offered("netstat --sort -coun"), ["-country", "-count"]);
         assert_eq!(offered("netstat --columns local_add"), ["local_address"]);
         assert_eq!(offered("netstat --color al"), ["always"]);
     }
@@ -386,7 +410,7 @@ mod tests {
     #[test]
     fn a_shell_that_keeps_the_equals_sign() {
         let words = ["netstat", "--state=LISTENING,est"].map(str::to_owned).to_vec();
-        let found = answers(program(), words, 1, false);
+        let found = answers(program(), words, 1, false, &mut netstat_os::Replay::default());
         assert_eq!(
             found,
             [Answer::Word {
@@ -419,13 +443,8 @@ mod tests {
     fn every_value_is_known_or_free_for_a_reason() {
         // Numbers, addresses and names that only the user knows.
         const FREE: &[&str] = &[
-            "port",
             "local",
             "foreign",
-            "pid",
-            "program",
-            "user",
-            "unit",
             "top",
             "dns_timeout",
             "to",
@@ -437,7 +456,6 @@ mod tests {
             "called",
             "answer",
             "words",
-            "targets",
             "sample",
             "heartbeat",
             "keep",
@@ -461,11 +479,14 @@ mod tests {
             "audit_every",
             "otlp",
             "otlp_interval",
+            "systems",
+            "country",
         ];
-        let all = prepared(program());
+        let live = Arc::new(Live::default());
+        let all = prepared(program(), &live);
         for command in std::iter::once(&all).chain(all.get_subcommands()) {
             for arg in command.get_arguments().filter(|arg| arg.get_action().takes_values()) {
-                let free = matches!(Values::of(arg), Values::Free);
+                let free = matches!(Values::of(arg, &live), Values::Free);
                 assert_eq!(
                     free,
                     FREE.contains(&arg.get_id().as_str()),
@@ -491,7 +512,13 @@ mod tests {
             let words: Vec<String> = line.split(' ').map(str::to_owned).collect();
             for place in [0, 1, 2, 3, 7, usize::MAX] {
                 for splits in [false, true] {
-                    answers(program(), words.clone(), place, splits);
+                    answers(
+                        program(),
+                        words.clone(),
+                        place,
+                        splits,
+                        &mut netstat_os::Replay::default(),
+                    );
                 }
             }
         }

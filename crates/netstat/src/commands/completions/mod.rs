@@ -5,11 +5,14 @@
 //! of letter and the classic clusters are completed alike in every shell.
 
 mod answer;
+mod live;
 
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
 
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, ValueEnum};
+
+use netstat_os::System;
 
 use crate::args::with_commands;
 use crate::context::{Command, Context, Failure, Outcome};
@@ -70,7 +73,7 @@ pub(crate) fn definition() -> clap::Command {
 pub(crate) fn run(matches: &ArgMatches, context: &mut Context<'_>, commands: &[Command]) -> Result<Outcome, Failure> {
     let words = CompletionsArgs::from_arg_matches(matches).map_err(|error| Failure::Usage(error.to_string()))?;
     let text = match words.answer {
-        Some(place) => answers(words.shell, place, words.words, commands),
+        Some(place) => answers(words.shell, place, words.words, commands, context.system),
         None => script(words.shell, &words.called.unwrap_or_else(own_name)),
     };
     context.out.write_all(text.as_bytes())?;
@@ -114,13 +117,13 @@ fn script(shell: Shell, name: &str) -> String {
 }
 
 /// The answers as `shell`'s script reads them: one a line. `:files` alone: the shell knows better.
-fn answers(shell: Shell, place: usize, words: Vec<OsString>, commands: &[Command]) -> String {
+fn answers(shell: Shell, place: usize, words: Vec<OsString>, commands: &[Command], system: &mut dyn System) -> String {
     let words = words
         .into_iter()
         .map(|word| word.to_string_lossy().into_owned())
         .collect();
     let mut out = String::new();
-    for answer in answer::answers(with_commands(commands), words, place, shell == Shell::Bash) {
+    for answer in answer::answers(with_commands(commands), words, place, shell == Shell::Bash, system) {
         match answer {
             Answer::Files => return ":files\n".to_owned(),
             Answer::Word { value, help } => {
@@ -167,16 +170,55 @@ mod tests {
     #[test]
     fn each_shell_gets_its_form() {
         let words = || vec!["netstat".into(), "completions".into(), "fi".into()];
-        assert_eq!(answers(Shell::Bash, 2, words(), crate::registry::COMMANDS), "fish\n");
-        assert_eq!(answers(Shell::Zsh, 2, words(), crate::registry::COMMANDS), "fish:\n");
-        assert_eq!(answers(Shell::Fish, 2, words(), crate::registry::COMMANDS), "fish\t\n");
+        assert_eq!(
+            answers(
+                Shell::Bash,
+                2,
+                words(),
+                crate::registry::COMMANDS,
+                &mut netstat_os::Replay::default()
+            ),
+            "fish\n"
+        );
+        assert_eq!(
+            answers(
+                Shell::Zsh,
+                2,
+                words(),
+                crate::registry::COMMANDS,
+                &mut netstat_os::Replay::default()
+            ),
+            "fish:\n"
+        );
+        assert_eq!(
+            answers(
+                Shell::Fish,
+                2,
+                words(),
+                crate::registry::COMMANDS,
+                &mut netstat_os::Replay::default()
+            ),
+            "fish\t\n"
+        );
         let words = || vec!["netstat".into(), "--nume".into()];
         assert_eq!(
-            answers(Shell::Elvish, 1, words(), crate::registry::COMMANDS),
+            answers(
+                Shell::Elvish,
+                1,
+                words(),
+                crate::registry::COMMANDS,
+                &mut netstat_os::Replay::default()
+            ),
             "--numeric\tnumbers only, no lookups; wins over -f\n"
         );
         assert_eq!(
-            answers(Shell::Zsh, 1, words(), crate::registry::COMMANDS),
+            answers(
+                Shell::Zsh,
+                1,
+                words(),
+                crate::registry::COMMANDS,
+                &mut netstat_os::Replay::default()
+            ),
             "--numeric:numbers only, no lookups; wins over -f\n"
         );
     }

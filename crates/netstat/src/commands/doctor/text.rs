@@ -32,7 +32,7 @@ const fn look(status: CheckStatus) -> Look {
     match status {
         CheckStatus::Good | CheckStatus::Note => Look::Plain,
         CheckStatus::Unknown | CheckStatus::Limited => Look::Changed,
-        CheckStatus::Failed => Look::Privileged,
+        CheckStatus::Failed => Look::Alarming,
     }
 }
 

@@ -40,6 +40,10 @@ struct MonitorArgs {
     #[arg(short = 'n', long)]
     numeric: bool,
 
+    /// do not learn the names that programs ask for from DNS answers (as root, or with CAP_NET_RAW)
+    #[arg(long)]
+    no_dns_names: bool,
+
     /// colours of the screen
     #[arg(long, value_name = "THEME", value_parser = PossibleValuesParser::new(ThemeName::ALL.map(|(name, _)| name)))]
     theme: Option<String>,
@@ -146,6 +150,7 @@ pub(crate) fn run(matches: &ArgMatches, context: &mut Context<'_>) -> Result<Out
         replay: args.replay,
         bell: args.bell,
         exec: args.exec,
+        dns_names: !args.no_dns_names,
         system: context.system.another(),
         companion: Some(Box::new(Cards::new(context.system.another()))),
     });

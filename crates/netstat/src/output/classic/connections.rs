@@ -10,7 +10,7 @@ use rayon::iter::{IndexedParallelIterator, IntoParallelRefMutIterator, ParallelI
 use rayon::slice::ParallelSlice;
 
 use crate::output::rows::paint::Look;
-use crate::output::rows::sockets::{Known, is_new};
+use crate::output::rows::sockets::{Known, is_exposed, is_new};
 
 /// The heading of the list and its first four columns; offsets 2, 9, 32, 55.
 const TITLE: &[u8] = b"\nActive Connections\n\n";
@@ -164,10 +164,20 @@ fn push_row(text: &mut Vec<u8>, socket: &Socket, view: &View<'_>) {
     pad_to(text, start, LOCAL_AT);
     let local = text.len();
     let is_ip = socket.protocol().is_ip();
-    match is_ip {
-        true => push_local(text, socket, view),
-        false => push_named(text, socket, view, "local"),
-    }
+    let exposed = view.color && is_exposed(socket);
+    let painted = text.len();
+    let look = if exposed { Look::Unusual } else { Look::Plain };
+    let mut shown = 0;
+    look.paint(text, |text| {
+        let start = text.len();
+        match is_ip {
+            true => push_local(text, socket, view),
+            false => push_named(text, socket, view, "local"),
+        }
+        shown = text.len() - start;
+    });
+    // What a terminal does not show takes no room.
+    let local = local + (text.len() - painted - shown);
     pad_to(text, local, FOREIGN_AT - LOCAL_AT);
     let foreign = text.len();
     match is_ip {

@@ -14,13 +14,17 @@
 
 use std::io::{self, Write};
 
-use netstat_model::counters::{InterfaceCounters, InterfaceMetric, InterfaceRates, InterfaceStatistics, Traffic};
+use netstat_model::counters::{
+    ErrorKind, InterfaceCounters, InterfaceMetric, InterfaceRates, InterfaceStatistics, Traffic,
+};
 use netstat_model::text::escape;
 use netstat_model::{Fact, Why};
 
 use super::statistics::{count, rate};
 
 /// Writes the sum over the interfaces but loopback, or with `per_interface` one block for each, loopback included.
+///
+/// With `kinds`, what stands behind errors and discards follows each block.
 ///
 /// `rates` must be made of the same statistics ([`InterfaceRates::between`]).
 ///
@@ -30,8 +34,13 @@ pub fn write(
     out: &mut dyn Write,
     statistics: &InterfaceStatistics,
     per_interface: bool,
+    kinds: bool,
     rates: Option<&InterfaceRates>,
 ) -> io::Result<()> {
+    let push_kinds = |out: &mut dyn Write, counted: &[(ErrorKind, u64)]| match kinds {
+        true => write_kinds(out, counted),
+        false => Ok(()),
+    };
     match &statistics.interfaces {
         Fact::Known(interfaces) if per_interface => {
             for (i, interface) in interfaces.iter().enumerate() {
@@ -40,16 +49,16 @@ pub fn write(
                 }
                 let rates = rates.map(|rates| rates.each.get(i).copied().unwrap_or(UNKNOWN));
                 write_block(out, &title(interface), &interface.traffic, rates.as_ref())?;
+                push_kinds(out, &interface.kinds)?;
             }
             Ok(())
         }
         // What is not known is shown as unknown in either form.
-        _ => write_block(
-            out,
-            "Interface Statistics",
-            &statistics.sum(),
-            rates.map(|rates| &rates.sum),
-        ),
+        _ => {
+            let rates = rates.map(|rates| &rates.sum);
+            write_block(out, "Interface Statistics", &statistics.sum(), rates)?;
+            push_kinds(out, &statistics.kinds())
+        }
     }
 }
 
@@ -84,9 +93,37 @@ fn write_block(out: &mut dyn Write, title: &str, traffic: &Traffic, rates: Optio
         let row = format!("{:<20} {:>14} {sent:>15}", figure.label(), count(pair.received));
         match rates.map(|rates| rates.get(figure)) {
             None => writeln!(out, "{}", row.trim_end())?,
+            Some(pair) if figure == InterfaceMetric::Bytes => {
+                writeln!(out, "{row}  ({}, {})", byte_rate(pair.received), byte_rate(pair.sent))?;
+            }
             Some(pair) if both => writeln!(out, "{row}  ({}, {})", rate(pair.received), rate(pair.sent))?,
             Some(pair) => writeln!(out, "{row}  ({})", rate(pair.received))?,
         }
+    }
+    Ok(())
+}
+
+/// `+58.3 kB/s`: bytes have a unit that people read at a glance; JSON and CSV have the exact number.
+fn byte_rate(rate: Fact<f64>) -> String {
+    match rate {
+        Fact::Known(rate) => format!("+{}", netstat_model::human::bytes_per_second(rate)),
+        Fact::Unknown(_) => "-".to_owned(),
+    }
+}
+
+/// The kinds of errors and discards, each in the column of its direction.
+fn write_kinds(out: &mut dyn Write, kinds: &[(ErrorKind, u64)]) -> io::Result<()> {
+    if kinds.is_empty() {
+        return Ok(());
+    }
+    writeln!(out, "\nErrors and discards by kind")?;
+    for (kind, count) in kinds {
+        let (received, sent) = match kind.of_sent() {
+            true => (String::new(), count.to_string()),
+            false => (count.to_string(), String::new()),
+        };
+        let row = format!("  {:<18} {received:>14} {sent:>15}", kind.label());
+        writeln!(out, "{}", row.trim_end())?;
     }
     Ok(())
 }
@@ -104,7 +141,7 @@ mod tests {
 
     fn text(statistics: &InterfaceStatistics, per_interface: bool, rates: Option<&InterfaceRates>) -> String {
         let mut out = Vec::new();
-        write(&mut out, statistics, per_interface, rates).unwrap();
+        write(&mut out, statistics, per_interface, false, rates).unwrap();
         String::from_utf8(out).unwrap()
     }
 
@@ -129,6 +166,7 @@ mod tests {
                     Fact::Known(bytes / 100),
                     Fact::Known(bytes / 200),
                 ),
+            kinds: vec![(ErrorKind::Checksum, 2), (ErrorKind::Carrier, 1)],
         }
     }
 
@@ -220,6 +258,27 @@ Packets of all kinds             30              15
     }
 
     #[test]
+    fn kinds_of_errors_stand_in_the_column_of_their_direction() {
+        let statistics = statistics(
+            0,
+            vec![
+                interface(2, b"a", 0, false),
+                interface(3, b"b", 0, false),
+                interface(1, b"lo", 0, true),
+            ],
+        );
+        let mut out = Vec::new();
+        write(&mut out, &statistics, false, true, None).unwrap();
+        let text = String::from_utf8(out).unwrap();
+        let kinds = "
+Errors and discards by kind
+  wrong checksum                  4
+  carrier lost                                    2
+";
+        assert!(text.ends_with(kinds), "{text}");
+    }
+
+    #[test]
     fn one_block_for_each_interface_with_rates() {
         let before = statistics(
             10,
@@ -235,7 +294,7 @@ Interface Statistics for lo (1, loopback)
 
                            Received            Sent
 
-Bytes                           400             100  (+0.0/s, +0.0/s)
+Bytes                           400             100  (+0 B/s, +0 B/s)
 Unicast packets                   -               -  (-, -)
 Non-unicast packets               -               -  (-, -)
 Discards                          3               0  (+0.0/s, +0.0/s)
@@ -247,7 +306,7 @@ Interface Statistics for e\\e[2J (2, 02:fc:00:00:00:09)
 
                            Received            Sent
 
-Bytes                          1201             300  (+100.5/s, +25.0/s)
+Bytes                          1201             300  (+100 B/s, +25 B/s)
 Unicast packets                   -               -  (-, -)
 Non-unicast packets               -               -  (-, -)
 Discards                          3               0  (+0.0/s, +0.0/s)

@@ -30,10 +30,25 @@ const NONE: &str = "  None\n";
 const UNKNOWN: &str = "  -\n";
 
 /// What to print of a listing.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RoutesOptions {
     /// The tables asked for. Headings name the table unless it is the main one alone, the default.
     pub table: TableSelection,
+    /// Whether routes of IPv4 are shown.
+    pub v4: bool,
+    /// Whether routes of IPv6 are shown.
+    pub v6: bool,
+}
+
+impl Default for RoutesOptions {
+    /// The main table, both families.
+    fn default() -> Self {
+        RoutesOptions {
+            table: TableSelection::default(),
+            v4: true,
+            v6: true,
+        }
+    }
 }
 
 /// Writes `listing` to `out`, which should be buffered.
@@ -54,8 +69,13 @@ pub fn write(out: &mut dyn Write, listing: &RouteListing, options: &RoutesOption
         write_rules(out, rules, listing)?;
     }
     let page = Page { listing, options };
-    page.write_family(out, &V4::new(listing))?;
-    page.write_family(out, &V6)
+    if options.v4 {
+        page.write_family(out, &V4::new(listing))?;
+    }
+    if options.v6 {
+        page.write_family(out, &V6)?;
+    }
+    Ok(())
 }
 
 fn write_interfaces(out: &mut dyn Write, interfaces: &[Interface]) -> io::Result<()> {

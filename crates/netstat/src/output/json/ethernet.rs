@@ -43,6 +43,7 @@ pub(crate) fn value(front: &mut Front, statistics: &InterfaceStatistics, rates: 
         mac: Fact::Unknown(Why::NotApplicable),
         loopback: Fact::Unknown(Why::NotApplicable),
         traffic: statistics.sum(),
+        kinds: Vec::new(),
     };
     let row = InterfaceRow {
         counters: &sum,

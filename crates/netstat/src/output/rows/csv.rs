@@ -56,6 +56,8 @@ pub(super) fn push_plain(out: &mut Vec<u8>, value: &Value<'_>) {
         Value::Flag(flag) => out.extend_from_slice(if *flag { b"true" } else { b"false" }),
         Value::Address(end) if folded(end).is_some() => Value::Address(folded(end).unwrap_or(*end)).push_cell(out),
         Value::Endpoint(end) if folded(end).is_some() => Value::Endpoint(folded(end).unwrap_or(*end)).push_cell(out),
+        Value::Rate(rate) => Value::Decimal(*rate).push_cell(out),
+        Value::Remarked(text, _) => Value::text(text.as_ref()).push_cell(out),
         Value::Numbers(numbers) if numbers.is_empty() => {}
         value => value.push_cell(out),
     }

@@ -90,10 +90,10 @@ pub(crate) fn push_value(text: &mut Vec<u8>, value: &Value<'_>) {
         Value::Unknown(_) => text.extend_from_slice(b"null"),
         Value::Nothing => text.extend_from_slice(b"\"\""),
         Value::Number(number) | Value::AtLeast(number) => push_decimal(text, *number),
-        Value::Decimal(number) => text.extend_from_slice(number.to_string().as_bytes()),
+        Value::Decimal(number) | Value::Rate(number) => text.extend_from_slice(number.to_string().as_bytes()),
         Value::Flag(flag) => text.extend_from_slice(if *flag { b"true" } else { b"false" }),
         Value::Word(word) => push_string(text, word.as_bytes()),
-        Value::Text(bytes) => push_string(text, bytes),
+        Value::Text(bytes) | Value::Remarked(bytes, _) => push_string(text, bytes),
         Value::Numbers(numbers) => {
             text.push(b'[');
             for (at, number) in numbers.iter().enumerate() {

@@ -11,8 +11,10 @@ pub enum Look {
     Plain,
     /// A socket in this state.
     State(State),
-    /// Something that the superuser runs.
-    Privileged,
+    /// Something that deserves a look: it is serious, or failed.
+    Alarming,
+    /// Something out of the ordinary: reachable from other computers, or held by no process.
+    Unusual,
     /// New since the last print.
     New,
     /// Gone since the last print.
@@ -41,7 +43,8 @@ impl Look {
                     color(AnsiColor::Cyan)
                 }
             },
-            Look::Privileged => color(AnsiColor::Red),
+            Look::Alarming => color(AnsiColor::Red),
+            Look::Unusual => color(AnsiColor::Magenta),
             Look::New => color(AnsiColor::Green).bold(),
             Look::Gone => color(AnsiColor::Red),
             Look::Changed => color(AnsiColor::Magenta),

@@ -1,7 +1,7 @@
 //! Sockets as rows.
 
 use netstat_model::columns::{Books, Column, SocketRow, Sockets, Value};
-use netstat_model::{Owners, Socket};
+use netstat_model::{Fact, Filter, NoOwner, Owner, Owners, Socket};
 
 use super::paint::Look;
 use super::{Grid, Head};
@@ -47,10 +47,38 @@ impl<'a> SocketGrid<'a> {
 pub(crate) fn look(row: &SocketRow<'_>, column: &Column<Sockets>) -> Look {
     match column.name {
         "state" => row.socket.shown_state().map_or(Look::Plain, Look::State),
-        // Its own word says it too: root, 0.
-        "user" | "uid" if row.socket.user().known() == Some(0) => Look::Privileged,
+        // The words beside it say it too: (deleted).
+        "program" | "path" | "deleted" if is_deleted(row) => Look::Alarming,
+        // The address says it: 0.0.0.0, or that of an interface.
+        "local" | "local_address" if is_exposed(row.socket) => Look::Unusual,
+        "pid" | "owner_reason" if is_unowned(row) => Look::Alarming,
         _ => Look::Plain,
     }
+}
+
+/// Whether the program file of the holder is gone or replaced.
+fn is_deleted(row: &SocketRow<'_>) -> bool {
+    let Some(Owner::Held(holders)) = row.owner else {
+        return false;
+    };
+    matches!(&holders.first().image, Fact::Known(image) if image.deleted)
+}
+
+/// Whether it listens on more than loopback.
+pub(crate) fn is_exposed(socket: &Socket) -> bool {
+    let filter = Filter {
+        exposed: true,
+        ..Filter::default()
+    };
+    socket.protocol().is_ip() && filter.wants(socket)
+}
+
+/// Whether nothing holds the socket although something should.
+fn is_unowned(row: &SocketRow<'_>) -> bool {
+    matches!(
+        row.owner,
+        Some(Owner::None(NoOwner::Hidden | NoOwner::Unheld | NoOwner::UnheldHere))
+    )
 }
 
 impl Grid for SocketGrid<'_> {

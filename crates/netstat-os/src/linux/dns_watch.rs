@@ -1,0 +1,259 @@
+//! DNS answers as they reach this computer: a packet socket (packet(7)) whose filter lets nothing but answers from port 53 through.
+//!
+//! The filter runs in the kernel, so no other packet is copied to this program. There are two sockets, for IPv4 and for IPv6, bound to
+//! these kinds of frames: such sockets see incoming packets only, each once, those of the loopback interface included (the stub of
+//! systemd-resolved at 127.0.0.53). What is not seen: DNS over TLS, HTTPS or QUIC, other ports, fragments, IPv6 packets with extension
+//! headers, answers over TCP that do not fit into one segment, and whatever a cache answers without the network.
+
+use std::io;
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
+
+use crate::{DnsAnswers, Refused};
+
+/// linux/if_ether.h.
+const ETH_P_IP: u16 = 0x0800;
+const ETH_P_IPV6: u16 = 0x86dd;
+/// asm-generic/socket.h.
+const SO_ATTACH_FILTER: libc::c_int = 26;
+/// RFC 1035, 4.2.
+const DNS: u32 = 53;
+const TCP: u8 = 6;
+const UDP: u8 = 17;
+/// The largest IP packet.
+const MOST: usize = 65_536;
+/// Packets that are read at once at most, so that a flood cannot keep the caller.
+const MOST_AT_ONCE: usize = 2_000;
+
+/// Classic BPF (linux/filter.h, linux/bpf_common.h): operation, where to jump when true and when false, operand.
+type Instruction = (u16, u8, u8, u32);
+
+const LOAD_BYTE: u16 = 0x30;
+const LOAD_HALF: u16 = 0x28;
+const LOAD_BYTE_AT_X: u16 = 0x50;
+const LOAD_HALF_AT_X: u16 = 0x48;
+/// X becomes the length of the IPv4 header that begins at the operand.
+const LOAD_X_HEADER: u16 = 0xb1;
+const JUMP_EQUAL: u16 = 0x15;
+const JUMP_SET: u16 = 0x45;
+const RETURN: u16 = 0x06;
+
+/// IPv4: no later fragment; UDP from port 53 with the bit of answers (RFC 1035, 4.1.1), or TCP from port 53.
+const FILTER4: [Instruction; 17] = [
+    (LOAD_HALF, 0, 0, 6),
+    (JUMP_SET, 14, 0, 0x1fff),
+    (LOAD_BYTE, 0, 0, 9),
+    (JUMP_EQUAL, 0, 6, UDP as u32),
+    (LOAD_X_HEADER, 0, 0, 0),
+    (LOAD_HALF_AT_X, 0, 0, 0),
+    (JUMP_EQUAL, 0, 9, DNS),
+    (LOAD_BYTE_AT_X, 0, 0, 10),
+    (JUMP_SET, 6, 7, 0x80),
+    (RETURN, 0, 0, 0),
+    (JUMP_EQUAL, 0, 5, TCP as u32),
+    (LOAD_X_HEADER, 0, 0, 0),
+    (LOAD_HALF_AT_X, 0, 0, 0),
+    (JUMP_EQUAL, 1, 2, DNS),
+    (RETURN, 0, 0, 0),
+    (RETURN, 0, 0, MOST as u32),
+    (RETURN, 0, 0, 0),
+];
+
+/// IPv6, without extension headers.
+const FILTER6: [Instruction; 11] = [
+    (LOAD_BYTE, 0, 0, 6),
+    (JUMP_EQUAL, 0, 4, UDP as u32),
+    (LOAD_HALF, 0, 0, 40),
+    (JUMP_EQUAL, 0, 6, DNS),
+    (LOAD_BYTE, 0, 0, 50),
+    (JUMP_SET, 3, 4, 0x80),
+    (JUMP_EQUAL, 0, 3, TCP as u32),
+    (LOAD_HALF, 0, 0, 40),
+    (JUMP_EQUAL, 0, 1, DNS),
+    (RETURN, 0, 0, MOST as u32),
+    (RETURN, 0, 0, 0),
+];
+
+/// The two sockets.
+#[derive(Debug)]
+pub(super) struct DnsWatch {
+    sockets: [OwnedFd; 2],
+    buffer: Vec<u8>,
+}
+
+impl DnsWatch {
+    /// Opens the sockets in the caller's network namespace.
+    ///
+    /// # Errors
+    /// Without CAP_NET_RAW, or where the kernel has no packet sockets.
+    pub(super) fn open() -> Result<DnsWatch, Refused> {
+        let refused = |error: io::Error| Refused::from_io("a packet socket for DNS answers", &error);
+        Ok(DnsWatch {
+            sockets: [
+                open(ETH_P_IP, &FILTER4).map_err(refused)?,
+                open(ETH_P_IPV6, &FILTER6).map_err(refused)?,
+            ],
+            buffer: vec![0; MOST],
+        })
+    }
+}
+
+impl DnsAnswers for DnsWatch {
+    fn drain(&mut self, visit: &mut dyn FnMut(&[u8])) -> Result<(), Refused> {
+        for socket in &self.sockets {
+            for _ in 0..MOST_AT_ONCE {
+                match rustix::io::read(socket, &mut self.buffer[..]) {
+                    Ok(length) => {
+                        if let Some(message) = self.buffer.get(..length).and_then(message) {
+                            visit(message);
+                        }
+                    }
+                    Err(rustix::io::Errno::AGAIN) => break,
+                    // The interface went down: the others go on.
+                    Err(rustix::io::Errno::INTR | rustix::io::Errno::NETDOWN) => {}
+                    Err(error) => return Err(Refused::from_io("DNS answers", &error.into())),
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A socket that gets frames of `kind` that pass `filter`, from their IP header on.
+fn open(kind: u16, filter: &[Instruction]) -> io::Result<OwnedFd> {
+    // Protocol 0: no frame comes in before the filter is there.
+    let flags = libc::SOCK_DGRAM | libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;
+    // SAFETY: socket(2) takes numbers only.
+    let number = unsafe { libc::socket(libc::AF_PACKET, flags, 0) };
+    if number < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: the descriptor was made just now and belongs to nobody else.
+    let socket = unsafe { OwnedFd::from_raw_fd(number) };
+    let mut code: Vec<libc::sock_filter> = filter
+        .iter()
+        .map(|&(code, jt, jf, k)| libc::sock_filter { code, jt, jf, k })
+        .collect();
+    let program = libc::sock_fprog {
+        len: u16::try_from(code.len()).unwrap_or(0),
+        filter: code.as_mut_ptr(),
+    };
+    // SAFETY: `program` points to `len` instructions that live until the call returns; the kernel copies them.
+    let attached = unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            SO_ATTACH_FILTER,
+            (&raw const program).cast(),
+            size_of::<libc::sock_fprog>() as libc::socklen_t,
+        )
+    };
+    if attached != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    // SAFETY: all bytes zero is a valid address of this kind.
+    let mut address: libc::sockaddr_ll = unsafe { std::mem::zeroed() };
+    address.sll_family = libc::AF_PACKET as u16;
+    address.sll_protocol = kind.to_be();
+    // SAFETY: `address` is a whole sockaddr_ll, of the length that is given.
+    let bound = unsafe {
+        libc::bind(
+            socket.as_raw_fd(),
+            (&raw const address).cast(),
+            size_of::<libc::sockaddr_ll>() as libc::socklen_t,
+        )
+    };
+    match bound {
+        0 => Ok(socket),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+/// The DNS message in an IP packet that the filters let through; of TCP only one that the packet holds whole.
+pub fn message(packet: &[u8]) -> Option<&[u8]> {
+    let (protocol, rest) = match packet.first()? >> 4 {
+        4 => {
+            let header = usize::from(packet[0] & 0x0f) * 4;
+            let length = usize::from(u16::from_be_bytes([*packet.get(2)?, *packet.get(3)?]));
+            (*packet.get(9)?, packet.get(header.max(20)..length.min(packet.len()))?)
+        }
+        6 => {
+            let length = usize::from(u16::from_be_bytes([*packet.get(4)?, *packet.get(5)?]));
+            (*packet.get(6)?, packet.get(40..(40 + length).min(packet.len()))?)
+        }
+        _ => return None,
+    };
+    match protocol {
+        UDP => rest.get(8..),
+        TCP => {
+            let header = usize::from(*rest.get(12)? >> 4) * 4;
+            let data = rest.get(header.max(20)..)?;
+            // RFC 1035, 4.2.2: two bytes of length come first.
+            let length = usize::from(u16::from_be_bytes([*data.first()?, *data.get(1)?]));
+            data.get(2..2 + length)
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn udp4(payload: &[u8]) -> Vec<u8> {
+        let length = (28 + payload.len()) as u16;
+        let mut packet = vec![0x45, 0, 0, 0, 0, 0, 0, 0, 64, UDP, 0, 0, 127, 0, 0, 1, 127, 0, 0, 1];
+        packet[2..4].copy_from_slice(&length.to_be_bytes());
+        packet.extend([0, 53, 0x30, 0x39, 0, 0, 0, 0]);
+        packet.extend(payload);
+        packet
+    }
+
+    #[test]
+    fn message_is_found_behind_the_headers() {
+        let mut packet = udp4(b"answer");
+        assert_eq!(message(&packet), Some(&b"answer"[..]));
+        // What the link adds to short frames does not count.
+        packet.extend([0; 6]);
+        assert_eq!(message(&packet), Some(&b"answer"[..]));
+        assert_eq!(message(&packet[..20]), None);
+        let mut six = vec![0x60, 0, 0, 0, 0, 14, UDP, 64];
+        six.extend([0; 32]);
+        six.extend([0, 53, 0, 9, 0, 14, 0, 0]);
+        six.extend(b"answer");
+        assert_eq!(message(&six), Some(&b"answer"[..]));
+    }
+
+    #[test]
+    fn message_over_tcp_must_be_whole() {
+        let mut packet = udp4(&[]);
+        packet[9] = TCP;
+        packet.truncate(20);
+        packet.extend([0, 53, 0, 9, 0, 0, 0, 0, 0, 0, 0, 0, 0x50, 0, 0, 0, 0, 0, 0, 0]);
+        packet.extend([0, 3, 1, 2, 3]);
+        let length = packet.len() as u16;
+        packet[2..4].copy_from_slice(&length.to_be_bytes());
+        assert_eq!(message(&packet), Some(&[1, 2, 3][..]));
+        packet[41] = 4;
+        assert_eq!(message(&packet), None);
+    }
+
+    #[test]
+    fn every_jump_stays_within_the_filter() {
+        for filter in [&FILTER4[..], &FILTER6[..]] {
+            for (at, (code, jt, jf, _)) in filter.iter().enumerate() {
+                if [JUMP_EQUAL, JUMP_SET].contains(code) {
+                    assert!(at + 1 + usize::from(*jt).max(usize::from(*jf)) < filter.len(), "{at}");
+                }
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn arbitrary_packets_never_panic(packet: Vec<u8>, head in 0x40u8..0x6f) {
+            let _ = message(&packet);
+            let _ = message(&[&[head], &packet[..]].concat());
+        }
+    }
+}

@@ -1,0 +1,162 @@
+//! What is known of foreign addresses beside what name servers say: the names that programs asked for, countries, autonomous systems.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::path::Path;
+
+use netstat_model::columns::{Location, Needs};
+use netstat_model::text::escape_str;
+use netstat_model::{Fact, Socket, Why};
+use netstat_names::{AskedNames, Locations};
+use netstat_os::DnsAnswers;
+
+use crate::args::{LocationPlan, Plan};
+use crate::context::{Context, Diagnostics, Failure};
+
+/// What is kept from print to print.
+#[derive(Default)]
+pub(super) struct ForeignFacts {
+    known: KnownFacts,
+    /// Where answers are seen.
+    answers: Option<Box<dyn DnsAnswers>>,
+}
+
+/// What is known so far.
+#[derive(Debug, Default)]
+pub(super) struct KnownFacts {
+    /// Names from the answers seen; `None`: nobody asked for them.
+    asked: Option<AskedNames>,
+    /// The databases; `None`: nobody asked for them.
+    databases: Option<Locations>,
+    locations: HashMap<IpAddr, Location>,
+}
+
+impl std::fmt::Debug for ForeignFacts {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ForeignFacts")
+            .field("known", &self.known)
+            .finish_non_exhaustive()
+    }
+}
+
+impl ForeignFacts {
+    /// Gathers what `needs` asks for of the foreign sides of `sockets`.
+    ///
+    /// # Errors
+    /// When a database that was named cannot be used.
+    pub(super) fn gather(
+        &mut self,
+        plan: &Plan,
+        needs: Needs,
+        context: &mut Context<'_>,
+        sockets: &[Socket],
+        diagnostics: &mut Diagnostics,
+    ) -> Result<(), Failure> {
+        if needs.contains(Needs::ASKED_NAMES) {
+            self.learn_names(plan, context, diagnostics);
+        }
+        if needs.contains(Needs::LOCATIONS) {
+            let KnownFacts {
+                databases, locations, ..
+            } = &mut self.known;
+            let databases = match databases {
+                Some(databases) => databases,
+                None => databases.insert(open(&plan.locations, context, diagnostics)?),
+            };
+            for socket in sockets {
+                let address = socket.foreign().address.to_canonical();
+                locations.entry(address).or_insert_with(|| databases.look_up(address));
+            }
+        }
+        Ok(())
+    }
+
+    fn learn_names(&mut self, plan: &Plan, context: &mut Context<'_>, diagnostics: &mut Diagnostics) {
+        let now = (context.now)();
+        if self.known.asked.is_none() {
+            self.known.asked = Some(AskedNames::default());
+            // What comes only after the only print is of no use to it.
+            if plan.interval.is_some() {
+                match context.system.dns_answers() {
+                    Ok(answers) => self.answers = Some(answers),
+                    Err(refused) => diagnostics.line(format!("DNS answers are not seen: {refused}")),
+                }
+            } else {
+                diagnostics.line("names that were asked for are seen while a list repeats: add an interval".to_owned());
+            }
+        }
+        if let (Some(names), Some(answers)) = (&mut self.known.asked, &mut self.answers) {
+            let drained = answers.drain(&mut |message| {
+                names.learn(message, now);
+            });
+            if let Err(refused) = drained {
+                diagnostics.line(format!("DNS answers are not seen any more: {refused}"));
+                self.answers = None;
+            }
+        }
+    }
+
+    /// What is known so far.
+    pub(super) fn known(&self) -> &KnownFacts {
+        &self.known
+    }
+}
+
+impl KnownFacts {
+    /// The name that was asked for and has this address.
+    pub(super) fn asked_name(&self, address: IpAddr) -> Fact<Option<&str>> {
+        match &self.asked {
+            Some(names) => match names.newest(address) {
+                Some(name) => Fact::Known(Some(name)),
+                // It may have been asked for before anybody looked.
+                None => Fact::Unknown(Why::NotKept),
+            },
+            None => Fact::Unknown(Why::NotAsked),
+        }
+    }
+
+    /// Where this address is registered.
+    pub(super) fn location(&self, address: IpAddr) -> Fact<&Location> {
+        match &self.databases {
+            None => Fact::Unknown(Why::NotAsked),
+            Some(databases) if databases.is_empty() => Fact::Unknown(Why::NotKept),
+            Some(_) => Fact::from_option(self.locations.get(&address.to_canonical()), Why::NotAsked),
+        }
+    }
+
+    /// Whether `--as` and `--country` let `socket` through.
+    pub(super) fn wants(&self, plan: &LocationPlan, socket: &Socket) -> bool {
+        let Fact::Known(location) = self.location(socket.foreign().address) else {
+            return false;
+        };
+        let system = location.system.is_some_and(|number| plan.systems.contains(&number));
+        let country = location
+            .country
+            .as_ref()
+            .is_some_and(|code| plan.countries.contains(code));
+        (plan.systems.is_empty() || system) && (plan.countries.is_empty() || country)
+    }
+}
+
+/// The databases that were named, or those at the usual places.
+fn open(plan: &LocationPlan, context: &Context<'_>, diagnostics: &mut Diagnostics) -> Result<Locations, Failure> {
+    let refused = |error: netstat_names::NoDatabase| Failure::Refused(escape_str(&error.to_string()).into_owned());
+    if !plan.databases.is_empty() {
+        return Locations::open(&plan.databases).map_err(refused);
+    }
+    let paths = match context.system.has_files() {
+        true => Locations::usual(Path::new("/")),
+        false => Vec::new(),
+    };
+    if paths.is_empty() {
+        let line = "countries and autonomous systems are unknown: no database at the usual places (--mmdb FILE)";
+        if plan.filters() {
+            return Err(Failure::Refused(line.to_owned()));
+        }
+        diagnostics.line(line.to_owned());
+    }
+    Locations::open(&paths).or_else(|error| {
+        diagnostics.line(escape_str(&error.to_string()).into_owned());
+        Ok(Locations::default())
+    })
+}
