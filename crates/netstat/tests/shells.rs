@@ -59,7 +59,7 @@ fn bash_completes_switches_values_and_commands() {
     assert_eq!(bash(&["netstat", "compl"]), ["completions"]);
     assert_eq!(bash(&["netstat", "completions", "f"]), ["fish"]);
     // Classic words are no obstacle, and nothing is said about what cannot be completed.
-    assert_eq!(bash(&["netstat", "/a", "-N", "5", "--coun"]), ["--count"]);
+    assert_eq!(bash(&["netstat", "/a", "-N", "5", "--coun"]), ["--country", "--count"]);
     assert_eq!(bash(&["netstat", "/usr/b"]), [""; 0]);
     assert_eq!(bash(&["netstat", "--port", "44"]), [""; 0]);
 }

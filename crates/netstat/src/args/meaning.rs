@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use netstat_model::Protocol;
-use netstat_model::columns::Needs;
 use netstat_os::SocketAsk;
 
 use super::error::UsageError;
@@ -226,18 +225,6 @@ fn refuse_contradictions(raw: &RawArgs) -> Result<(), UsageError> {
     }
     if raw.rates && !(raw.statistics || raw.ethernet || raw.wide) {
         return refuse("--rates needs -s, -e or --wide: netstat -s --rates 5");
-    }
-    let shown = match &raw.columns {
-        Some(ColumnList::These(columns)) => &columns[..],
-        _ => &[],
-    };
-    if let Some(column) = shown.iter().find(|column| column.needs.contains(Needs::RATES))
-        && raw.interval.is_none()
-    {
-        let name = column.name;
-        return refuse(&format!(
-            "--columns {name} needs an interval: netstat --columns local,foreign,{name} 2"
-        ));
     }
     if raw.rates && raw.interval.is_none() {
         return refuse("--rates needs an interval: netstat -s --rates 5");

@@ -177,7 +177,9 @@ impl Lister {
                 plan.interval.is_some(),
             );
         }
-        if needs.contains(Needs::RATES) {
+        if needs.contains(Needs::RATES) && plan.interval.is_none() {
+            diagnostics.line("bytes per second need an interval: netstat --columns local,foreign,sent_rate 2");
+        } else if needs.contains(Needs::RATES) {
             self.rates.look(&sockets.sockets, context.system, diagnostics);
         }
         let gathered = Gathered::of(context.system, needs, &sockets.sockets, &sockets.namespaces);
