@@ -240,7 +240,7 @@ fn refuse_tree(raw: &RawArgs) -> Result<(), UsageError> {
     let others = [
         (raw.json, "--json"),
         (raw.ndjson, "--ndjson"),
-        (raw.csv, "--csv"),
+        (raw.csv.is_some(), "--csv"),
         (raw.columns.is_some(), "--columns"),
         (raw.wide, "--wide"),
         (raw.group.is_some(), "--group"),
