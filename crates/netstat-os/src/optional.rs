@@ -13,8 +13,8 @@ use netstat_model::packet_filter::PacketFilter;
 use netstat_model::{Component, Fact, Protocol, Socket, Why};
 
 use crate::{
-    Caught, Check, CheckArea, CheckStatus, Confined, Confinement, DnsAnswers, EventSource, EventsAsk, NotDestroyed, PortTries,
-    ProcessText, Refused, Signal, SocketAsk, SocketList,
+    Caught, Check, CheckArea, CheckStatus, Confined, Confinement, DnsAnswers, EventSource, EventsAsk, NotDestroyed,
+    PortTries, ProcessText, Refused, Signal, SocketAsk, SocketList,
 };
 
 /// A file that a process has open.

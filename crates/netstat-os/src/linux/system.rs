@@ -25,9 +25,9 @@ use super::sockets::{SocketReader, lists_bound_ports};
 use super::{cgroups, checks, counters, packet_filter, port_probe, privilege, routes, users};
 use crate::accounts::Accounts;
 use crate::{
-    Caught, Check, Checkup, Confined, Confinement, Control, DnsAnswers, EventSource, Events, EventsAsk, FileSystemSpace, Firewall,
-    Inspect, Integrity, MetricsAsk, NoProcess, NotDestroyed, OpenFile, OwnersAsk, OwnersFound, PortTries, ProcessAsk,
-    ProcessText, Refused, RefusedKind, Signal, SocketAsk, SocketList, System,
+    Caught, Check, Checkup, Confined, Confinement, Control, DnsAnswers, EventSource, Events, EventsAsk,
+    FileSystemSpace, Firewall, Inspect, Integrity, MetricsAsk, NoProcess, NotDestroyed, OpenFile, OwnersAsk,
+    OwnersFound, PortTries, ProcessAsk, ProcessText, Refused, RefusedKind, Signal, SocketAsk, SocketList, System,
 };
 
 /// A failure of netlink as the caller gets it.

@@ -66,7 +66,11 @@ const PAIRS: [(char, char, &str); 5] = [
         "RAW sockets of both families; sockets within this computer (UNIX)",
     ),
     ('4', '6', "only IPv4; only IPv6"),
-    ('n', 'f', "numbers only, no lookups, wins over -f; full names of foreign addresses"),
+    (
+        'n',
+        'f',
+        "numbers only, no lookups, wins over -f; full names of foreign addresses",
+    ),
     ('h', 'V', "this help, --help is complete; the version"),
 ];
 
