@@ -118,6 +118,7 @@ fn interface(row: &[u8], hardware: bool) -> Option<InterfaceRow> {
             mac: Fact::from_option(address.as_slice().try_into().ok(), Why::NotApplicable),
             loopback: Fact::Known(loopback),
             traffic,
+            kinds: Vec::new(),
         },
         interface: Interface {
             index,
