@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use netstat_model::{Component, Fact, Owner, Protocol, Socket, State, UnitManager};
+use netstat_model::{Component, Fact, Owner, Protocol, Socket, State};
 use netstat_os::{OwnersAsk, SocketAsk, SocketList, System};
 
 /// So many values of a kind are offered at most.
@@ -78,11 +78,9 @@ impl Live {
                 add(&mut kinds[2], process.pid.to_string().as_bytes(), || shown.clone());
                 for component in process.components.as_ref().known().into_iter().flatten() {
                     let unit = match component {
-                        Component::Unit {
-                            name,
-                            manager: UnitManager::System,
-                        } => name,
-                        Component::Unit { name, .. } => name,
+                        Component::Unit { name, .. } | Component::Service { name } | Component::Package { name } => {
+                            name
+                        }
                         Component::Container { id, .. } => id,
                     };
                     add(&mut kinds[3], unit, || shown.clone());
