@@ -58,7 +58,7 @@ pub(super) fn version() -> String {
 }
 
 /// Letters that share a line of the short help, and what they mean.
-const PAIRS: [(char, char, &str); 5] = [
+const PAIRS: [(char, char, &str); 6] = [
     ('t', 'u', "TCP, UDP, of both families"),
     (
         'w',
@@ -70,6 +70,11 @@ const PAIRS: [(char, char, &str); 5] = [
         'n',
         'f',
         "numbers only, no lookups, wins over -f; full names of foreign addresses",
+    ),
+    (
+        'e',
+        's',
+        "interface statistics; statistics by protocol (-p, -t, -u choose)",
     ),
     ('h', 'V', "this help, --help is complete; the version"),
 ];
