@@ -268,7 +268,7 @@ fn without_time(text: &str) -> String {
     let Some((before, rest)) = text.split_once("\"time\":\"") else {
         return text.to_owned();
     };
-    let Some((_, after)) = rest.split_once('"') else {
+    let Some((_, after)) = rest.split_once("\",") else {
         return text.to_owned();
     };
     format!("{before}{after}")
@@ -277,7 +277,8 @@ fn without_time(text: &str) -> String {
 #[test]
 fn history_every_kind_of_question_has_the_same_answer_from_both_stores() {
     let Some(engine) = Engine::with_tables() else { return };
-    let now = millis(SystemTime::now());
+    // Nothing begins so late that it matters which of two stores is asked first.
+    let now = millis(SystemTime::now()) - 5 * MINUTE;
     let file = record(&engine, "mill", |writer| {
         let mut random = random(7);
         let mut batch = writer.batch().unwrap();
