@@ -562,6 +562,9 @@ pub struct PublishedPort {
     pub verdict: FilterVerdict,
 }
 
+/// What a process runs: its program and, of an interpreter, the script.
+pub type Running = (Vec<u8>, Option<Vec<u8>>);
+
 /// The computer, and what is asked about it as a whole.
 #[derive(Debug)]
 pub struct Host {
@@ -613,7 +616,7 @@ pub struct Host {
     /// history, in words.
     pub calls: Result<Vec<Caller>, String>,
     /// Of processes that are there now, the id and the command line, by the program and the script that they run.
-    pub running: HashMap<(Vec<u8>, Option<Vec<u8>>), (u32, String)>,
+    pub running: HashMap<Running, (u32, String)>,
     /// The name servers that this computer uses, loopback aside, by `/etc/resolv.conf`.
     pub resolvers: Fact<Vec<std::net::IpAddr>>,
     /// What names the record to `netstat history`, to follow that word: nothing for the usual one.

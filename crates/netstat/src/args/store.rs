@@ -43,7 +43,12 @@ impl FleetArgs {
         if let Some(path) = named.filter(|path| !path.exists()) {
             return Err(unusable(&format!("{}: there is no such file", path.display())));
         }
-        let usual = || netstat_fleet::default_path(root, |name| std::env::var_os(name));
+        // A home directory that the user may not enter is another's, as after `setpriv` or `su` without a login.
+        let refused = |path: &Path| {
+            path.metadata()
+                .is_err_and(|error| error.kind() == std::io::ErrorKind::PermissionDenied)
+        };
+        let usual = || netstat_fleet::default_path(root, |name| std::env::var_os(name)).filter(|path| !refused(path));
         match named.map(Path::to_owned).or_else(usual) {
             Some(path) => netstat_fleet::FleetConfig::read(&path).map_err(|error| unusable(&error.to_string())),
             None => Ok(netstat_fleet::FleetConfig::default()),

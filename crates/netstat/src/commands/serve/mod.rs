@@ -38,7 +38,7 @@ struct Words {
     #[arg(long, value_name = "NAME")]
     host: Vec<String>,
     /// where history comes from: a record file, or a fleet's store as clickhouse://HOST[:PORT]/DATABASE, which adds its hosts and findings
-    #[arg(long, value_name = "PATH")]
+    #[arg(long, value_name = "PATH", value_hint = clap::ValueHint::FilePath)]
     store: Option<String>,
     /// the fleet's user, password and certificates
     #[cfg(feature = "fleet")]
