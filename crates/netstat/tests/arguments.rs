@@ -38,7 +38,18 @@ fn check_plan(plan: &Plan) -> Result<(), TestCaseError> {
     let parts = plan.ethernet.is_some() || plan.statistics.is_some() || plan.routes.is_some() || plan.processes;
     prop_assert!(parts || plan.list.is_some());
     if let Some(list) = &plan.list {
-        prop_assert!(list.tcp4 || list.tcp6 || list.udp4 || list.udp6);
+        let kinds = [
+            list.tcp4,
+            list.tcp6,
+            list.udp4,
+            list.udp6,
+            list.raw4,
+            list.raw6,
+            list.mptcp,
+            list.packet,
+            list.unix,
+        ];
+        prop_assert!(kinds.contains(&true) || !list.further.is_empty());
     }
     if let Some(statistics) = &plan.statistics {
         prop_assert!(!statistics.blocks.is_empty());
