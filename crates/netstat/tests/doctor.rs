@@ -1,6 +1,6 @@
 //! `netstat doctor`: what it says about this computer, as whoever runs the tests and with privileges taken away.
 
-use netstat_testkit::Netstat;
+use netstat_testkit::{Netstat, own_namespace};
 use serde_json::Value;
 
 fn netstat() -> Netstat {
@@ -40,6 +40,28 @@ fn doctor_document_matches_its_schema_and_the_computer() {
             assert!(check["reason"].is_string() || check["effect"].is_string(), "{check}");
         }
     }
+}
+
+#[test]
+fn remedy_for_the_superuser_has_no_sudo() {
+    own_namespace!();
+    // Without a record there is always something to mend.
+    let store = tempfile::tempdir().unwrap();
+    let store = store.path().join("none.db");
+    let words = ["doctor", "--json", "--numeric", "--store", store.to_str().unwrap()];
+    let text = netstat().run(words).success().to_owned();
+    let all = checks(&text);
+    let remedies: Vec<&str> = all.iter().filter_map(|check| check["remedy"].as_str()).collect();
+    assert!(
+        remedies
+            .iter()
+            .any(|remedy| remedy.contains("record --install-service")),
+        "{text}"
+    );
+    assert!(
+        !remedies.iter().any(|remedy| remedy.starts_with("sudo ")),
+        "{remedies:?}"
+    );
 }
 
 #[test]

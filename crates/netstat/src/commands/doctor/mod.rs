@@ -61,7 +61,21 @@ pub(crate) fn checks(context: &mut Context<'_>, store: &StoreArgs, ask_names: bo
     checks.extend(installation::checks(context, store, names));
     // The sort is stable: within an area the order stays.
     checks.sort_by_key(|check| check.area);
+    if context.system.is_superuser() {
+        for check in &mut checks {
+            without_sudo(&mut check.remedy);
+        }
+    }
     checks
+}
+
+/// Takes `sudo` away from a command: it gives nothing to somebody who is the superuser already.
+fn without_sudo(remedy: &mut Option<String>) {
+    if let Some(command) = remedy
+        && let Some(plain) = command.strip_prefix("sudo ")
+    {
+        *command = plain.to_owned();
+    }
 }
 
 /// Carries out the command.
