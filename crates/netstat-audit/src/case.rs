@@ -594,6 +594,8 @@ pub struct Host {
     pub ownerless: Vec<Socket>,
     /// Directories of processes in `/proc` that something is mounted over.
     pub mounted_over: Vec<Vec<u8>>,
+    /// The network namespaces that have a name, or belong to a container or unit, by their inodes; `None` where only one was examined.
+    pub named_networks: Option<HashSet<u64>>,
     /// The processes that hold each socket, by its inode.
     pub shared: HashMap<u32, Vec<u32>>,
     /// Pipes that a process with a connection beyond this computer reads, by their inode.
@@ -672,6 +674,7 @@ impl Host {
             probe: None,
             ownerless: Vec::new(),
             mounted_over: Vec::new(),
+            named_networks: None,
             shared: HashMap::new(),
             network_pipes: HashSet::new(),
             tunnels: HashMap::new(),

@@ -34,6 +34,11 @@ pub trait Files {
     /// # Errors
     /// Why it cannot be read.
     fn beginning(&mut self, root: &Path, path: &Path, limit: usize) -> Result<Vec<u8>, Why>;
+    /// The names in the directory at `path` below `root`, sorted; at most `limit` of them.
+    ///
+    /// # Errors
+    /// Why it cannot be read; [`Why::Gone`] where there is no such directory.
+    fn names(&mut self, root: &Path, path: &Path, limit: usize) -> Result<Vec<Vec<u8>>, Why>;
 }
 
 /// The files of the running system.
@@ -51,6 +56,10 @@ impl Files for HostFiles {
 
     fn beginning(&mut self, root: &Path, path: &Path, limit: usize) -> Result<Vec<u8>, Why> {
         netstat_os::files::beginning_in(root, path.as_os_str().as_encoded_bytes(), limit)
+    }
+
+    fn names(&mut self, root: &Path, path: &Path, limit: usize) -> Result<Vec<Vec<u8>>, Why> {
+        netstat_os::files::names_in(root, path.as_os_str().as_encoded_bytes(), limit)
     }
 }
 
@@ -73,6 +82,10 @@ impl Files for NoFiles {
     }
 
     fn beginning(&mut self, _: &Path, _: &Path, _: usize) -> Result<Vec<u8>, Why> {
+        Err(Why::NotKept)
+    }
+
+    fn names(&mut self, _: &Path, _: &Path, _: usize) -> Result<Vec<Vec<u8>>, Why> {
         Err(Why::NotKept)
     }
 }

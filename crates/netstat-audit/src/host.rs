@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use netstat_model::Concealment;
 use netstat_model::packet_filter::PacketFilter;
-use netstat_model::{Fact, NoOwner, Owner, Owners, Protocol, Socket, State};
+use netstat_model::{Fact, NamespaceLabel, NoOwner, Owner, Owners, Protocol, Socket, State};
 use netstat_os::{OwnersAsk, ProcessAsk, SocketAsk, SocketList, System};
 use netstat_record::Beacon;
 
@@ -58,6 +58,7 @@ pub(super) fn look(auditor: &mut Auditor<'_>, list: &SocketList, owners: &Owners
         .filter(|socket| waits(socket))
         .map(|socket| (socket.protocol(), socket.local().port))
         .collect();
+    host.named_networks = named_networks(list);
     host.block = options.block.clone();
     host.resolvers = resolvers(system);
     if !options.host {
@@ -139,6 +140,13 @@ fn published(
 
 /// How far back calls at regular times are looked for.
 const WEEK: Duration = Duration::from_secs(7 * 86_400);
+
+/// The inodes of the network namespaces that `ip netns`, a container or a unit gave a name; `None` where the list is of one namespace.
+fn named_networks(list: &SocketList) -> Option<HashSet<u64>> {
+    let is_named = |label: &NamespaceLabel| !matches!(label, NamespaceLabel::Process { .. });
+    let named = list.namespaces.iter().filter(|one| one.own || is_named(&one.label));
+    (!list.namespaces.is_empty()).then(|| named.map(|one| one.inode).collect())
+}
 
 /// Directories of processes in `/proc` that something is mounted over, by the table of mounts (proc_pid_mountinfo(5)).
 fn mounted_over(system: &mut dyn System) -> Vec<Vec<u8>> {

@@ -24,6 +24,7 @@ pub mod published;
 mod relay;
 pub mod rules;
 pub mod script;
+pub mod starters;
 #[cfg(any(test, feature = "testing"))]
 mod testing;
 mod verdict;
@@ -115,6 +116,8 @@ pub struct Judged {
     pub unexamined: Vec<String>,
     /// When its program was first seen on the network, by the record.
     pub first_seen: Option<FirstSight>,
+    /// What started it and would start it again; searched for where something medium or graver was found.
+    pub starters: starters::Starters,
 }
 
 /// When a program was first seen on the network, by a record of the past.
@@ -241,6 +244,7 @@ impl Auditor<'_> {
         host.relate(&gathered.processes, &held);
         let Gathered { processes, ended } = gathered;
         let mut judged = Vec::with_capacity(processes.len());
+        let mut starters = starters::Search::default();
         let mut seen: HashMap<Vec<u8>, ProgramHistory> = HashMap::new();
         for process in processes {
             let past = match (&mut self.past, &process.program) {
@@ -253,7 +257,16 @@ impl Auditor<'_> {
             };
             let sockets: &[&Socket] = held.get(&process.facts.pid).map_or(&[], Vec::as_slice);
             let of_process = shells.get(&process.facts.pid).map_or(&[][..], Vec::as_slice);
-            judged.push(judge_one(process, sockets, of_process, past, &host));
+            let mut one = judge_one(process, sockets, of_process, past, &host);
+            if one.verdict.severity >= Some(Severity::Medium) {
+                let packaged = one
+                    .program
+                    .as_ref()
+                    .is_some_and(|program| program.is_vouched() && program.package().is_some());
+                let script = one.script.as_ref().map(|script| script.path.as_slice());
+                one.starters = starters.of(self.files, &one.facts, packaged, script);
+            }
+            judged.push(one);
         }
         let (found, unexamined) = if options.host {
             check_host(&host, &judged)
@@ -309,6 +322,7 @@ fn judge_one(
         program: process.program,
         script: process.script.map(|script| script.look),
         first_seen,
+        starters: starters::Starters::default(),
     }
 }
 

@@ -628,7 +628,8 @@ fn nothing_found_is_said_with_what_is_near() {
     assert_eq!(outcome.status.code(), Some(1));
     // The only similar name is shown, with what was asked for.
     assert!(outcome.stdout.starts_with("waiter ["), "{outcome:#?}");
-    let lines: Vec<&str> = outcome.stderr.lines().collect();
+    // Whether the rules of NAT can be read depends on the machine; that they cannot is a line of its own.
+    let lines: Vec<&str> = outcome.stderr.lines().filter(|line| !line.contains("hands the port on may be unknown")).collect();
     let expected = [
         format!(
             "netstat: \"tcp:{other}\": nothing found: no TCP port {other} in sight; near: port {port} of waiter [{}]",
@@ -639,7 +640,7 @@ fn nothing_found_is_said_with_what_is_near() {
             .to_owned(),
         "netstat: \"203.0.113.9\": nothing found: no address 203.0.113.9 in sight".to_owned(),
     ];
-    assert_eq!(lines[..3], expected);
+    assert_eq!(lines.get(..3), Some(&expected.each_ref().map(String::as_str)[..]));
     // What is found is shown although another target is not.
     let outcome = inspect(&["waiter", "203.0.113.9"]);
     assert_eq!(outcome.status.code(), Some(1));

@@ -16,6 +16,7 @@ mod listener_exec;
 pub(crate) mod loader;
 mod memory;
 mod mounted_over;
+mod nameless;
 mod no_unit;
 mod novelty;
 mod odd_name;
@@ -66,6 +67,7 @@ pub static RULES: &[&Rule] = &[
     &published_port::RULE,
     &no_unit::RULE,
     &hidden_owner::RULE,
+    &nameless::RULE,
     &views::RULE,
     &taken_port::RULE,
     &blocked::RULE,

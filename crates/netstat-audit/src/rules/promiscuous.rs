@@ -1,7 +1,7 @@
 //! An interface that takes frames for others.
 
 use netstat_model::Fact;
-use netstat_model::text::escape;
+use netstat_model::text::{escape, shell_quoted};
 
 use crate::case::Host;
 use crate::finding::{Check, Family, Note, Notes, Rule, Severity};
@@ -33,7 +33,11 @@ fn check(host: &Host, notes: &mut Notes) {
             severity: Severity::Low,
             headline: format!("interface {name} takes frames that are not for this computer"),
             evidence: vec![format!("promiscuity of {name}: {}", interface.count)],
-            verify: format!("ip -d link show {name}; {}", host.own("-an -p PACKET -o")),
+            verify: format!(
+                "ip -d link show {}; {}",
+                shell_quoted(&interface.name),
+                host.own("-an -p PACKET -o")
+            ),
             would_change: "a bridge, a virtual machine or a sniffer of yours uses the interface".to_owned(),
             pid: None,
             program: None,

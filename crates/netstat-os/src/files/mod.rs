@@ -21,9 +21,9 @@ use netstat_model::Why;
 use netstat_model::process::FileFacts;
 
 #[cfg(target_os = "linux")]
-pub use crate::linux::process::{file_beginning as beginning_in, file_status as status_in};
+pub use crate::linux::process::{file_beginning as beginning_in, file_names as names_in, file_status as status_in};
 #[cfg(not(target_os = "linux"))]
-pub use in_root::{beginning_in, status_in};
+pub use in_root::{beginning_in, names_in, status_in};
 pub use private::{
     Entry, EntryKind, create_private_directory, effective_user, entry, entry_of, open_in_place, set_mode, try_lock,
 };
@@ -236,6 +236,14 @@ mod in_root {
     /// # Errors
     /// [`Why::NotSupported`] always.
     pub fn beginning_in(_: &Path, _: &[u8], _: usize) -> Result<Vec<u8>, Why> {
+        Err(Why::NotSupported)
+    }
+
+    /// The names in the directory at `path` below the directory `root`, sorted; at most `limit` of them.
+    ///
+    /// # Errors
+    /// [`Why::NotSupported`] always.
+    pub fn names_in(_: &Path, _: &[u8], _: usize) -> Result<Vec<Vec<u8>>, Why> {
         Err(Why::NotSupported)
     }
 }

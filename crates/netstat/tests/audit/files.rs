@@ -215,3 +215,35 @@ fn a_program_that_others_may_change() {
     assert_eq!(severities(&document, running.pid(), "writable"), ["medium"]);
     assert_eq!(severities(&document, plain.pid(), "writable"), [] as [&str; 0]);
 }
+
+#[test]
+fn program_in_a_table_of_cron_is_reported_with_the_line() {
+    own_namespace!(Needs::PROCESSES);
+    let directory = tempfile::tempdir().unwrap();
+    let server = directory.path().join("server");
+    let etc = directory.path().join("etc");
+    fs::create_dir_all(etc.join("cron.d")).unwrap();
+    for name in ["passwd", "group", "nsswitch.conf", "ld.so.cache"] {
+        let _ = fs::copy(Path::new("/etc").join(name), etc.join(name));
+    }
+    let table = format!(
+        "# {0}\n@reboot root {0} --quiet\n@daily root {0}-other\n",
+        server.display()
+    );
+    fs::write(etc.join("cron.d/update"), table).unwrap();
+    cover(Path::new("/etc"), &etc);
+    let started_again = Running::with(&mut sleep_at(&server), open());
+    let not_named = Running::with(&mut sleep_at(&directory.path().join("another")), open());
+    let document = quick();
+    let named_in = |running: &Running| entry(&document, running.pid())["named_in"].clone();
+    assert_eq!(named_in(&started_again), serde_json::json!(["/etc/cron.d/update, line 2"]));
+    assert_eq!(named_in(&not_named), serde_json::json!([]));
+    let text = kit::netstat().run(["audit", "--no-digests", "--details"]).stdout;
+    assert!(text.contains("/etc/cron.d/update, line 2 names it"), "{text}");
+    let target = format!("pid:{}", started_again.pid());
+    let text = kit::netstat().run(["inspect", "--sample", "0", &target]).stdout;
+    assert!(
+        text.contains("started by /etc/cron.d/update, line 2 names it"),
+        "{text}"
+    );
+}

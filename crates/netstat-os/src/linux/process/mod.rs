@@ -10,7 +10,7 @@ mod program;
 mod status;
 mod texts;
 
-pub use program::{file_beginning, file_status};
+pub use program::{file_beginning, file_names, file_status};
 
 use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};

@@ -174,6 +174,31 @@ pub fn file_beginning(root: &std::path::Path, path: &[u8], limit: usize) -> Resu
     }
 }
 
+/// The names in the directory at `path` below the directory `root`, sorted, without `.` and `..`; at most `limit` of them. Links are
+/// followed within `root` and never out of it.
+///
+/// # Errors
+/// Why it cannot be read; [`Why::Gone`] when there is no such directory.
+pub fn file_names(root: &std::path::Path, path: &[u8], limit: usize) -> Result<Vec<Vec<u8>>, Why> {
+    let root = open_root(root).map_err(why)?;
+    let directory = in_root(&root, path, OFlags::RDONLY | OFlags::DIRECTORY).map_err(why)?;
+    let entries = rustix::fs::Dir::new(directory).map_err(why)?;
+    let mut names = Vec::new();
+    for entry in entries {
+        let entry = entry.map_err(why)?;
+        let name = entry.file_name().to_bytes();
+        if name == b"." || name == b".." {
+            continue;
+        }
+        if names.len() == limit {
+            break;
+        }
+        names.push(name.to_vec());
+    }
+    names.sort_unstable();
+    Ok(names)
+}
+
 /// Opens the root directory of a process, or another directory; what is below it is opened with the caller's own rights.
 fn open_root(root: &std::path::Path) -> Result<OwnedFd, Errno> {
     let _links = privilege::links_only();

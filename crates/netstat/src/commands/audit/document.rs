@@ -141,6 +141,19 @@ const PROGRAM: &[Field] = &[
         false,
         "whom it reaches, and from where it can be reached, a line for each",
     ),
+    (
+        "started_by",
+        Holds::Texts,
+        false,
+        "the timer or the user's service manager that it descends from",
+    ),
+    (
+        "named_in",
+        Holds::Texts,
+        false,
+        "files that would start it again, such as tables of cron, units and profile scripts, each with the line that names its program or script; \
+         searched where the severity is medium or above",
+    ),
     ("next", Holds::Steps, false, "what to do next, the safest first"),
 ];
 
@@ -304,6 +317,8 @@ pub(super) fn program(judged: &Judged, shown: &Shown<'_>) -> Value {
         "first_seen_or_earlier": judged.first_seen.map(|first| first.or_earlier),
         "unit": contacts::component(&judged.facts),
         "network": judged.contacts.lines(),
+        "started_by": judged.starters.by,
+        "named_in": judged.starters.named_in,
         "next": steps,
     })
 }

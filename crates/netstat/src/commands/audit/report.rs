@@ -75,6 +75,10 @@ fn details(blocks: &mut Vec<Block>, group: &Group<'_>, shown: &Shown<'_>) {
             facts.push(("Unit".to_owned(), vec![unit]));
         }
         facts.push(("Network".to_owned(), judged.contacts.lines()));
+        let starters = judged.starters.lines();
+        if !starters.is_empty() {
+            facts.push(("Started by".to_owned(), starters));
+        }
         if !group.others.is_empty() {
             let pids: Vec<String> = group.others.iter().map(u32::to_string).collect();
             facts.push(("The same for PID".to_owned(), vec![pids.join(", ")]));

@@ -310,6 +310,9 @@ impl Page {
         if !line.is_empty() {
             self.line(out, "command line:", &line);
         }
+        for (at, line) in judged.starters.lines().iter().enumerate() {
+            self.line(out, if at == 0 { "started by:" } else { "" }, line);
+        }
         if let Some(first) = judged.first_seen {
             self.line(out, "first seen:", &format!("on the network {}", first.words(self.now)));
         }

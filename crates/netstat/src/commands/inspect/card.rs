@@ -151,6 +151,8 @@ pub(crate) struct Opinion {
     pub(crate) findings: Vec<Finding>,
     /// What could not be looked at; each one line.
     pub(crate) unexamined: Vec<String>,
+    /// What started it, and would start it again.
+    pub(crate) starters: netstat_audit::starters::Starters,
 }
 
 /// What a process holds a port for.

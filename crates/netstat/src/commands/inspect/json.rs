@@ -273,6 +273,8 @@ fn verdict(opinion: &Opinion) -> Value {
         "would_change": opinion.verdict.would_change,
         "findings": opinion.findings.iter().map(super::super::audit::finding_value).collect::<Vec<_>>(),
         "unexamined": opinion.unexamined,
+        "started_by": opinion.starters.by,
+        "named_in": opinion.starters.named_in,
     })
 }
 

@@ -456,6 +456,7 @@ fn inspect(
             verdict: judged.verdict,
             findings: judged.findings,
             unexamined: judged.unexamined,
+            starters: judged.starters,
         };
         opinions.insert((judged.facts.pid, judged.facts.start_ticks), opinion);
     }

@@ -154,6 +154,8 @@ fn redact_opinion(opinion: &mut Opinion) {
     opinion.verdict.reasons = some(&opinion.verdict.reasons);
     opinion.verdict.would_change = some(&opinion.verdict.would_change);
     opinion.unexamined = some(&opinion.unexamined);
+    opinion.starters.by = some(&opinion.starters.by);
+    opinion.starters.named_in = some(&opinion.starters.named_in);
     for finding in &mut opinion.findings {
         redact_finding(finding);
     }

@@ -672,8 +672,10 @@ fn verdict() -> Value {
             "would_change": texts,
             "findings": {"type": "array", "items": {"type": "object"}, "description": "as in the schema netstat.audit"},
             "unexamined": texts,
+            "started_by": texts,
+            "named_in": texts,
         },
-        "required": ["judgement", "severity", "reasons", "would_change", "findings", "unexamined"],
+        "required": ["judgement", "severity", "reasons", "would_change", "findings", "unexamined", "started_by", "named_in"],
         "additionalProperties": false,
     })
 }

@@ -49,6 +49,10 @@ pub(super) fn write(lines: &mut Lines, subject: &Subject, screen: &Screen<'_>) {
     if let Some(parents) = parents(facts) {
         lines.row("parents", &parents);
     }
+    let starters = subject.opinion.as_ref().map(|opinion| opinion.starters.lines());
+    for line in starters.into_iter().flatten() {
+        lines.row("started by", &line);
+    }
     lines.row("runs in", &runs_in(facts));
     if let Some(place) = place(facts) {
         lines.row("place", &place);
