@@ -629,7 +629,11 @@ fn nothing_found_is_said_with_what_is_near() {
     // The only similar name is shown, with what was asked for.
     assert!(outcome.stdout.starts_with("waiter ["), "{outcome:#?}");
     // Whether the rules of NAT can be read depends on the machine; that they cannot is a line of its own.
-    let lines: Vec<&str> = outcome.stderr.lines().filter(|line| !line.contains("hands the port on may be unknown")).collect();
+    let lines: Vec<&str> = outcome
+        .stderr
+        .lines()
+        .filter(|line| !line.contains("hands the port on may be unknown"))
+        .collect();
     let expected = [
         format!(
             "netstat: \"tcp:{other}\": nothing found: no TCP port {other} in sight; near: port {port} of waiter [{}]",

@@ -73,12 +73,20 @@ mod tests {
 
     #[test]
     fn namespace_without_a_name_is_a_sign_and_with_one_is_none() {
-        let made = || Made::program("/opt/x").unowned().connected("203.0.113.7:443").other_network();
+        let made = || {
+            Made::program("/opt/x")
+                .unowned()
+                .connected("203.0.113.7:443")
+                .other_network()
+        };
         assert_eq!(severities(made(), &[1]), [Severity::Medium]);
         assert_eq!(severities(made(), &[1, 2]), []);
         assert_eq!(severities(made().packaged("x"), &[1]), [Severity::Low]);
         assert_eq!(severities(made().unit("x.service"), &[1]), []);
-        assert_eq!(severities(Made::program("/opt/x").connected("203.0.113.7:443"), &[1]), []);
+        assert_eq!(
+            severities(Made::program("/opt/x").connected("203.0.113.7:443"), &[1]),
+            []
+        );
         let near = Made::program("/opt/x").connected("127.0.0.1:443").other_network();
         assert_eq!(severities(near, &[1]), []);
         // Where only one namespace was examined, nothing is said.

@@ -236,7 +236,10 @@ fn program_in_a_table_of_cron_is_reported_with_the_line() {
     let not_named = Running::with(&mut sleep_at(&directory.path().join("another")), open());
     let document = quick();
     let named_in = |running: &Running| entry(&document, running.pid())["named_in"].clone();
-    assert_eq!(named_in(&started_again), serde_json::json!(["/etc/cron.d/update, line 2"]));
+    assert_eq!(
+        named_in(&started_again),
+        serde_json::json!(["/etc/cron.d/update, line 2"])
+    );
     assert_eq!(named_in(&not_named), serde_json::json!([]));
     let text = kit::netstat().run(["audit", "--no-digests", "--details"]).stdout;
     assert!(text.contains("/etc/cron.d/update, line 2 names it"), "{text}");
