@@ -8,8 +8,9 @@ use netstat_model::Concealment;
 use netstat_model::packet_filter::{FilterVerdict, PacketFilter, Published};
 use netstat_model::process::{FileFacts, ProcessFacts};
 use netstat_model::reach::{is_loopback, is_public};
-use netstat_model::text::{escape, shell_command, shell_quoted, shell_words};
-use netstat_model::{Component, Fact, Protocol, Socket, State};
+use netstat_model::text::{escape, powershell_command, powershell_word, shell_command, shell_quoted, shell_words};
+use netstat_model::windows_host::WindowsHost;
+use netstat_model::{Component, Fact, Protocol, Socket, State, SystemKind};
 use netstat_packages::blocklist::BlockList;
 use netstat_packages::packages::{FileOwner, Match, Origin, Ownership, Package};
 use netstat_record::{Beacon, Coverage, ProgramHistory};
@@ -501,10 +502,7 @@ pub fn command_line(words: &Fact<Vec<Vec<u8>>>) -> String {
 
 /// The last part of a path.
 pub fn base(path: &[u8]) -> &[u8] {
-    match path.iter().rposition(|&byte| byte == b'/') {
-        Some(slash) if slash + 1 < path.len() => &path[slash + 1..],
-        _ => path,
-    }
+    netstat_model::text::file_name(path)
 }
 
 /// An interface that takes frames for others too.
@@ -572,6 +570,10 @@ pub struct Host {
     pub superuser: bool,
     /// The number that stands for users without one; see [`netstat_os::System::unmapped_user`].
     pub unmapped_user: Option<u32>,
+    /// Which operating system it is: commands that are shown are in its terms.
+    pub kind: SystemKind,
+    /// What Windows is configured to start, to pass on and to let in; `None` on another system.
+    pub windows: Option<WindowsHost>,
     /// How this program is called in commands that are shown.
     pub program: String,
     /// The time of the examination.
@@ -642,6 +644,12 @@ impl Host {
     /// A command that asks the record which was asked here.
     pub fn history_command(&self, words: &[&str]) -> String {
         let words: Vec<&[u8]> = words.iter().map(|word| word.as_bytes()).collect();
+        if self.kind == SystemKind::Windows {
+            let own = powershell_command(&self.program, &[b"history"]);
+            let words: Vec<String> = words.iter().map(|word| powershell_word(word)).collect();
+            // The option that names the record is quoted already.
+            return format!("{own}{} {}", self.store, words.join(" "));
+        }
         let own = shell_command(&self.program, &[b"history"]);
         // The option that names the record is quoted already.
         format!("{own}{}{}", self.store, shell_words(&words))
@@ -650,18 +658,34 @@ impl Host {
     /// A command of this very program with these words, each quoted where a shell needs it.
     pub fn own_command(&self, words: &[&str]) -> String {
         let words: Vec<&[u8]> = words.iter().map(|word| word.as_bytes()).collect();
-        shell_command(&self.program, &words)
+        match self.kind {
+            SystemKind::Windows => powershell_command(&self.program, &words),
+            _ => shell_command(&self.program, &words),
+        }
+    }
+
+    /// `word` as one argument of the shell that commands are shown for.
+    pub fn quoted(&self, word: &[u8]) -> String {
+        match self.kind {
+            SystemKind::Windows => powershell_word(word),
+            _ => shell_quoted(word),
+        }
     }
 
     /// A command of this very program, as it is to be typed: another `netstat` may come first on the path.
     pub fn own(&self, words: &str) -> String {
-        format!("{} {words}", shell_quoted(self.program.as_bytes()))
+        match self.kind {
+            SystemKind::Windows => format!("{} {words}", powershell_command(&self.program, &[])),
+            _ => format!("{} {words}", shell_quoted(self.program.as_bytes())),
+        }
     }
 
     /// A computer of which nothing is known.
     pub fn unknown(now: SystemTime) -> Host {
         Host {
             superuser: false,
+            kind: SystemKind::default(),
+            windows: None,
             program: "netstat".to_owned(),
             unmapped_user: None,
             now,

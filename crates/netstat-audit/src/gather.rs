@@ -298,8 +298,12 @@ fn finish(noted: Noted, files: &FileSet) -> Process {
         program: ticket.map(look),
         terminal: facts.terminal.is_some(),
     };
+    let mut program = noted.program.map(look);
+    if let (Some(program), Some(windows)) = (&mut program, &noted.facts.windows) {
+        program.rooted = windows.is_protected_place();
+    }
     Process {
-        program: noted.program.map(look),
+        program,
         script: noted.script.map(|ticket| Script { look: look(ticket) }),
         libraries: noted.libraries.into_iter().map(look).collect(),
         preloads: noted.preloads.into_iter().map(preload).collect(),

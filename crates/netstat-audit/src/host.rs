@@ -48,6 +48,7 @@ pub(super) fn look(auditor: &mut Auditor<'_>, list: &SocketList, owners: &Owners
     let progress = auditor.progress;
     let system = &mut *auditor.system;
     host.superuser = system.is_superuser();
+    host.kind = system.kind();
     host.unmapped_user = system.unmapped_user();
     host.has_units = system
         .process(1, &ProcessAsk::default())
@@ -61,6 +62,7 @@ pub(super) fn look(auditor: &mut Auditor<'_>, list: &SocketList, owners: &Owners
     host.named_networks = named_networks(list);
     host.block = options.block.clone();
     host.resolvers = resolvers(system);
+    host.windows = system.windows_host();
     if !options.host {
         return host;
     }

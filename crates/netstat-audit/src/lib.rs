@@ -33,7 +33,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use netstat_model::process::{FileStatus, ProcessFacts};
+use netstat_model::process::{FileStatus, ProcessFacts, Signature, WindowsProcess};
 use netstat_model::text::{escape, escape_str};
 use netstat_model::{Fact, Owner, Owners, Socket};
 use netstat_os::{SocketList, System};
@@ -415,14 +415,15 @@ fn check(case: &Case<'_>) -> (Vec<Finding>, Vec<String>) {
         .into_iter()
         .map(|(what, why)| format!("{what}: {}", why.words()))
         .collect();
-    if let Some(FileOwner::Unknown(why)) = case
+    if case.facts.windows.is_none()
+        && let Some(FileOwner::Unknown(why)) = case
         .program
         .and_then(|program| program.ownership.as_ref())
         .map(|found| &found.owner)
     {
         unexamined.push(format!("the package of its program: {}", escape_str(&why.words())));
     }
-    for rule in rules::RULES {
+    for rule in rules::of(case.host.kind) {
         let Check::Process(check) = rule.check else { continue };
         let mut notes = Notes::default();
         check(case, &mut notes);
@@ -440,7 +441,7 @@ fn check(case: &Case<'_>) -> (Vec<Finding>, Vec<String>) {
 
 fn check_host(host: &case::Host, judged: &[Judged]) -> (Vec<Finding>, Vec<String>) {
     let (mut findings, mut unexamined) = (Vec::new(), Vec::new());
-    for rule in rules::RULES {
+    for rule in rules::of(host.kind) {
         let Check::Host(check) = rule.check else { continue };
         let mut notes = Notes::default();
         check(host, &mut notes);
@@ -476,6 +477,9 @@ fn standing(case: &Case<'_>) -> Standing {
     {
         return Standing::Unknown;
     }
+    if let Some(windows) = &case.facts.windows {
+        return signed(case, windows, look.rooted);
+    }
     match look.ownership.as_ref().map(|found| (&found.owner, &found.origin)) {
         Some((FileOwner::Package(package), _)) if look.authority != files::Authority::Own => {
             let (files::Authority::Other(root) | files::Authority::Nobody(root)) = &look.authority else {
@@ -502,6 +506,28 @@ fn standing(case: &Case<'_>) -> Standing {
         Some((FileOwner::Nobody, None)) => Standing::Unknown,
         Some((FileOwner::Unknown(why), None)) => Standing::Unread(escape_str(&why.words()).into_owned()),
         None => Standing::Unread("it was not looked up".to_owned()),
+    }
+}
+
+/// What a signature says of a program of Windows.
+fn signed(case: &Case<'_>, windows: &WindowsProcess, rooted: bool) -> Standing {
+    /// Programs of Windows that run what they are given, in lower case.
+    const HOSTS: [&str; 9] = [
+        "powershell", "pwsh", "powershell_ise", "cmd", "wscript", "cscript", "mshta", "rundll32", "regsvr32",
+    ];
+    let name = case.name().to_ascii_lowercase();
+    let name = name.strip_suffix(b".exe").unwrap_or(&name);
+    let runs_others = known::is_interpreter(name) || HOSTS.iter().any(|host| host.as_bytes() == name);
+    match &windows.signature {
+        Fact::Known(Signature::Valid { signer, .. }) => Standing::Signed {
+            signer: escape(signer).into_owned(),
+            runs: runs_others.then_some("runs what it was given"),
+        },
+        Fact::Known(Signature::None | Signature::Invalid(_)) => Standing::Unsigned { rooted },
+        Fact::Known(Signature::NotInFile) => {
+            Standing::SignatureUnread("none is in the file, and the system's catalogues could not be asked".to_owned())
+        }
+        Fact::Unknown(why) => Standing::SignatureUnread(why.words().to_owned()),
     }
 }
 

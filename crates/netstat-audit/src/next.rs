@@ -1,7 +1,7 @@
 //! What to do about a process next, as commands to copy: the safest first, evidence before anything that destroys it.
 
 use netstat_model::reach::is_loopback;
-use netstat_model::text::shell_command;
+use netstat_model::text::{powershell_command, powershell_quoted, shell_command};
 use netstat_model::{Protocol, Socket};
 
 use crate::{Judged, Judgement};
@@ -21,6 +21,9 @@ pub struct Step {
 pub fn steps(judged: &Judged, netstat: &str, superuser: bool) -> Vec<Step> {
     let pid = judged.facts.pid;
     let target = format!("pid:{pid}");
+    if judged.facts.windows.is_some() {
+        return windows_steps(judged, netstat, &target);
+    }
     let mut steps = vec![
         Step {
             what: "look closer",
@@ -56,6 +59,41 @@ pub fn steps(judged: &Judged, netstat: &str, superuser: bool) -> Vec<Step> {
             command: close(socket, superuser),
         });
     }
+    steps
+}
+
+/// The steps on Windows, for PowerShell: where more rights are needed, they are those of an elevated prompt.
+fn windows_steps(judged: &Judged, netstat: &str, target: &str) -> Vec<Step> {
+    let mut steps = vec![Step {
+        what: "look closer",
+        command: powershell_command(netstat, &[b"inspect", target.as_bytes()]),
+    }];
+    if let Some(program) = judged.program.as_ref().filter(|program| program.path.contains(&b'\\')) {
+        steps.push(Step {
+            what: "check its signature",
+            command: format!(
+                "Get-AuthenticodeSignature {} | Format-List",
+                powershell_quoted(&program.path)
+            ),
+        });
+    }
+    if !may_be_stopped(judged) {
+        return steps;
+    }
+    let connections = judged.contacts.outgoing.iter().chain(&judged.contacts.incoming);
+    let far = connections.map(|socket| socket.foreign().address.to_canonical());
+    if let Some(address) = far.into_iter().find(|&address| !is_loopback(address)) {
+        steps.push(Step {
+            what: "block that address",
+            command: format!(
+                "New-NetFirewallRule -Direction Outbound -DisplayName 'Block {address}' -RemoteAddress {address} -Action Block"
+            ),
+        });
+    }
+    steps.push(Step {
+        what: "end it",
+        command: format!("taskkill /PID {} /F", judged.facts.pid),
+    });
     steps
 }
 

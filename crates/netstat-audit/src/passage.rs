@@ -20,13 +20,17 @@ pub fn takes(socket: &Socket) -> Vec<Family> {
     }
 }
 
-/// Asks `filter` who gets through to this address and port, in each of the families `takes`.
-pub fn ask(filter: &PacketFilter, protocol: Protocol, to: (IpAddr, u16), takes: &[Family]) -> Passages {
-    // Numbers of RFC 768 and RFC 9293; an MPTCP socket waits at a port of TCP.
-    let protocol = match protocol {
+/// The number of a protocol with ports (RFC 768, RFC 9293); an MPTCP socket waits at a port of TCP.
+pub const fn number(protocol: Protocol) -> u8 {
+    match protocol {
         Protocol::Udp => 17,
         _ => 6,
-    };
+    }
+}
+
+/// Asks `filter` who gets through to this address and port, in each of the families `takes`.
+pub fn ask(filter: &PacketFilter, protocol: Protocol, to: (IpAddr, u16), takes: &[Family]) -> Passages {
+    let protocol = number(protocol);
     let passage = |&family: &Family| {
         let address = match (to.0.is_unspecified(), family) {
             (true, Family::V4) => Ipv4Addr::UNSPECIFIED.into(),

@@ -6,10 +6,11 @@ use std::time::{Duration, SystemTime};
 
 use netstat_model::process::{
     Ancestor, Descriptor, Descriptors, Directory, FileFacts, FileStatus, FileTime, Ids, Mapped, Mapping, Namespaces,
-    ProcessFacts, ProcessNamespace, Program, Terminal,
+    ProcessFacts, ProcessNamespace, Program, Signature, Terminal, WindowsProcess,
 };
+use netstat_model::windows_host::{ProfilePolicy, WindowsFirewall, WindowsHost};
 use netstat_model::{
-    Component, Detail, Fact, Family, PacketKind, Protocol, Socket, SocketFacts, State, UnitManager, Why,
+    Component, Detail, Fact, Family, PacketKind, Protocol, Socket, SocketFacts, State, SystemKind, UnitManager, Why,
 };
 use netstat_packages::digest::{Algorithm, Digest, FileId};
 use netstat_packages::packages::{Database, FileOwner, Match, NoRecord, Ownership, Package, Recorded, origin};
@@ -30,6 +31,28 @@ pub(super) fn host() -> Host {
         preloads: Fact::Known(Vec::new()),
         promiscuous: Fact::Known(Vec::new()),
         ..Host::unknown(start() + Duration::from_secs(3_600))
+    }
+}
+
+/// A Windows where everything may be read and nothing is odd.
+pub(super) fn windows_host() -> Host {
+    let policy = ProfilePolicy {
+        enabled: true,
+        allows_by_default: false,
+        blocks_all: false,
+    };
+    Host {
+        kind: SystemKind::Windows,
+        windows: Some(WindowsHost {
+            services: Fact::Known(Vec::new()),
+            port_proxies: Fact::Known(Vec::new()),
+            firewall: Fact::Known(WindowsFirewall {
+                profiles: [policy; 3],
+                rules: Vec::new(),
+                unread: 0,
+            }),
+        }),
+        ..host()
     }
 }
 
@@ -216,8 +239,37 @@ impl Made {
         }
     }
 
+    /// One of Windows that runs `path`, as an ordinary user, signed by nobody.
+    pub(super) fn windows(path: &str) -> Made {
+        let mut made = Made::program(path);
+        let mut windows = WindowsProcess::unknown(Why::NotAsked);
+        windows.signature = Fact::Known(Signature::None);
+        made.facts.windows = Some(Box::new(windows));
+        made.facts.users = Fact::Unknown(Why::NotApplicable);
+        made.facts.login_user = Fact::Unknown(Why::NotApplicable);
+        made.host = windows_host();
+        made
+    }
+
+    /// The signature of its program.
+    pub(super) fn signature(mut self, signature: Fact<Signature>) -> Made {
+        if let Some(windows) = &mut self.facts.windows {
+            windows.signature = signature;
+        }
+        self
+    }
+
     /// The severities that `rule` finds.
     pub(super) fn check(&self, rule: &Rule) -> Vec<Severity> {
+        severities(self.notes(rule))
+    }
+
+    /// What `rule` could not look at.
+    pub(super) fn unexamined(&self, rule: &Rule) -> Vec<String> {
+        self.notes(rule).unexamined
+    }
+
+    fn notes(&self, rule: &Rule) -> Notes {
         let sockets: Vec<&Socket> = self.sockets.iter().collect();
         let case = Case {
             facts: &self.facts,
@@ -243,7 +295,7 @@ impl Made {
             Check::Process(check) => check(&case, &mut notes),
             Check::Host(_) => panic!("{rule:?} is a rule of the host"),
         }
-        severities(notes)
+        notes
     }
 
     fn path(&self) -> String {

@@ -57,6 +57,12 @@ pub(super) enum Standing {
     Runs { name: String, what: String },
     /// The databases of another root list it; `counts` tells whether only the superuser can have made that root.
     Foreign { name: String, root: String, counts: bool },
+    /// A signature stands for it (Windows); `runs` is what others gave it to run, to follow "it ".
+    Signed { signer: String, runs: Option<&'static str> },
+    /// No signature stands for it (Windows); `rooted` tells whether only administrators can have put it there.
+    Unsigned { rooted: bool },
+    /// Whether a signature stands for it could not be found out, for this reason.
+    SignatureUnread(String),
     /// No package lists it, but its place names who installs things there.
     Placed(String),
     /// No package lists it, and nothing is known of its place.
@@ -73,7 +79,8 @@ pub(super) fn verdict(findings: &[Finding], standing: &Standing, unexamined: &[S
         Some(Severity::High | Severity::Critical) => Judgement::Suspicious,
         Some(Severity::Medium) => Judgement::Unusual,
         _ => match standing {
-            Standing::Packaged { .. } | Standing::Placed(_) => Judgement::Expected,
+            Standing::Packaged { .. } | Standing::Placed(_) | Standing::Signed { runs: None, .. } => Judgement::Expected,
+            Standing::Signed { .. } | Standing::Unsigned { .. } | Standing::SignatureUnread(_) => Judgement::CannotTell,
             Standing::Unknown | Standing::Unread(_) | Standing::Runs { .. } | Standing::Foreign { .. } => {
                 Judgement::CannotTell
             }
@@ -98,6 +105,15 @@ pub(super) fn verdict(findings: &[Finding], standing: &Standing, unexamined: &[S
         Standing::Foreign { root, counts: false, .. } => {
             format!("only the package database of {root} lists its program, and an ordinary user can have made that root: it counts for nothing")
         }
+        Standing::Signed { signer, runs: None } => format!("its program is signed by {signer}"),
+        Standing::Signed { signer, runs: Some(what) } => format!("its program is signed by {signer}, but it {what}"),
+        Standing::Unsigned { rooted: true } => {
+            "its program is not signed; only administrators can have put it there".to_owned()
+        }
+        Standing::Unsigned { rooted: false } => {
+            "its program is not signed, and others than administrators can have put it there".to_owned()
+        }
+        Standing::SignatureUnread(why) => format!("whether its program is signed could not be found out: {why}"),
         Standing::Placed(place) => format!("its program lies in the place of {place}; nothing vouches for its content"),
         Standing::Unknown => "no package owns its program, and its place says nothing".to_owned(),
         Standing::Unread(why) => format!("what its program is could not be found out: {why}"),
@@ -109,6 +125,7 @@ pub(super) fn verdict(findings: &[Finding], standing: &Standing, unexamined: &[S
         .collect();
     if judgement == Judgement::CannotTell {
         would_change.push(match standing {
+            Standing::SignatureUnread(_) => "a look from an elevated prompt, or at its signature with Get-AuthenticodeSignature".to_owned(),
             Standing::Unread(_) => "a look with more rights (sudo), or a package database that can be read".to_owned(),
             _ => "you know who put the program there, or its maker knows its digest".to_owned(),
         });

@@ -52,6 +52,7 @@ mod socket;
 mod system_kind;
 pub mod text;
 mod transfer;
+pub mod windows_host;
 #[cfg(feature = "serde")]
 mod wire;
 

@@ -65,6 +65,43 @@ pub fn file_name(path: &[u8]) -> &[u8] {
     }
 }
 
+/// `word` as one argument of PowerShell, safe to print: within single quotes only a quote is special, and typographic ones count as quotes, too.
+pub fn powershell_quoted(word: &[u8]) -> String {
+    let text = String::from_utf8_lossy(word);
+    let mut out = String::from("'");
+    for letter in text.chars() {
+        match letter {
+            '\'' | '\u{2018}' | '\u{2019}' | '\u{201a}' | '\u{201b}' => out.extend([letter, letter]),
+            // A line break would end the command; control characters must not reach a terminal.
+            letter if !is_plain(letter) => out.push('?'),
+            letter => out.push(letter),
+        }
+    }
+    out.push('\'');
+    out
+}
+
+/// A word of a command of PowerShell: quoted unless it consists of letters, digits and `-_:./` alone.
+pub fn powershell_word(word: &[u8]) -> String {
+    // PowerShell parts words that begin with a dash at a dot or a colon.
+    let is_plain = match word {
+        [b'-', rest @ ..] => rest.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'-'),
+        word => !word.is_empty() && word.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-_:./".contains(byte)),
+    };
+    match is_plain {
+        true => String::from_utf8_lossy(word).into_owned(),
+        false => powershell_quoted(word),
+    }
+}
+
+/// A command of PowerShell; a quoted program is called with `&`.
+pub fn powershell_command(program: &str, words: &[&[u8]]) -> String {
+    let program = powershell_word(program.as_bytes());
+    let call = if program.starts_with('\'') { "& " } else { "" };
+    let words: String = words.iter().map(|word| format!(" {}", powershell_word(word))).collect();
+    format!("{call}{program}{words}")
+}
+
 /// [`escape`] for text that is already UTF-8.
 pub fn escape_str(text: &str) -> Cow<'_, str> {
     escape(text.as_bytes())
@@ -257,6 +294,18 @@ mod tests {
             shell_command("ss", &[b"-K", b"--", b"[::1]", b"="]),
             "ss -K -- '[::1]' ="
         );
+    }
+
+    #[test]
+    fn powershell_command_quotes_program_and_arguments() {
+        assert_eq!(powershell_quoted(br"C:\a b\x.exe"), r"'C:\a b\x.exe'");
+        assert_eq!(powershell_quoted("it's\u{2019}\n\u{202e}".as_bytes()), "'it''s\u{2019}\u{2019}??'");
+        assert_eq!(powershell_quoted(b"$(calc)`n"), "'$(calc)`n'");
+        assert_eq!(
+            powershell_command(r"C:\a b\x.exe", &[b"inspect", b"pid:4", b"-a", b"-x.y", b"a b"]),
+            r"& 'C:\a b\x.exe' inspect pid:4 -a '-x.y' 'a b'"
+        );
+        assert_eq!(powershell_command("netstat", &[b"-ano"]), "netstat -ano");
     }
 
     #[test]

@@ -1,8 +1,9 @@
 //! Names of services by protocol and port.
 //!
-//! `/etc/services` wins, an embedded table made of IANA's registry fills the rest. The table is text, sorted by port and
+//! The system's services file wins, an embedded table made of IANA's registry fills the rest. The table is text, sorted by port and
 //! searched where it lies, so that having it costs nothing at start-up.
 
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -17,8 +18,16 @@ pub const NOTICE: &str = include_str!("../data/NOTICE");
 /// Made by `cargo xtask services`.
 const TABLE: &str = include_str!("../data/services.tsv");
 
-/// Where the computer's own names are (services(5)).
-const SYSTEM_FILE: &str = "/etc/services";
+/// Where the computer's own names are: services(5), or on Windows the file below the system's directory, which `variable` names.
+fn system_file(windows: bool, variable: impl Fn(&str) -> Option<OsString>) -> PathBuf {
+    if !windows {
+        return "/etc/services".into();
+    }
+    let directory = variable("SystemRoot").map(PathBuf::from);
+    directory
+        .unwrap_or_else(|| r"C:\Windows".into())
+        .join(r"System32\drivers\etc\services")
+}
 
 /// No services file is longer than this; more of a file is not read (Debian's has 13 kB, the whole registry 1.2 MB).
 const FILE_LIMIT: u64 = 8 << 20;
@@ -42,9 +51,9 @@ struct FileEntry {
 }
 
 impl Services {
-    /// `/etc/services`, then the embedded table.
+    /// The system's services file (`/etc/services`, on Windows `%SystemRoot%\System32\drivers\etc\services`), then the embedded table.
     pub fn system() -> Self {
-        Self::at(SYSTEM_FILE)
+        Self::at(system_file(std::env::consts::OS == "windows", |name| std::env::var_os(name)))
     }
 
     /// The services file at `path`, then the embedded table. A file that cannot be read counts as empty.

@@ -29,6 +29,8 @@ pub struct ProcessAsk {
     pub executable: bool,
     /// Its parents.
     pub ancestors: bool,
+    /// On Windows: whether its program is signed, and who may change it; the file is read as a whole. Needs `program`.
+    pub signature: bool,
 }
 
 impl ProcessAsk {
@@ -46,6 +48,7 @@ impl ProcessAsk {
         descriptors: DescriptorsAsk::All,
         executable: true,
         ancestors: true,
+        signature: true,
     };
 }
 

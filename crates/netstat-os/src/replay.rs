@@ -13,6 +13,7 @@ use netstat_model::metrics::{Metrics, ProcessKey};
 use netstat_model::packet_filter::PacketFilter;
 use netstat_model::process::{Namespaces, ProcessFacts};
 use netstat_model::route::{RouteListing, TableNames, TableSelection};
+use netstat_model::windows_host::WindowsHost;
 use netstat_model::{Event, EventOrigin, Fact, Limit, Moment, Owners, Protocol, Socket, SystemKind, Why};
 
 use crate::{
@@ -116,6 +117,8 @@ pub struct Replay {
     pub interface_limits: Vec<Limit>,
     /// Packet filters.
     pub packet_filter: PacketFilter,
+    /// What Windows is configured to start, to pass on and to let in.
+    pub windows_host: Option<WindowsHost>,
     /// Interfaces and routes.
     pub routes: RouteListing,
     /// What happens to sockets, in batches: one for each time that is asked for more.
@@ -167,6 +170,7 @@ impl Default for Replay {
                 nftables: Fact::Unknown(Why::NotKept),
                 iptables: Fact::Unknown(Why::NotKept),
             },
+            windows_host: None,
             routes: RouteListing {
                 interfaces: Fact::Unknown(Why::NotKept),
                 addresses: Fact::Unknown(Why::NotKept),
@@ -243,6 +247,17 @@ fn cut(mut facts: ProcessFacts, ask: &ProcessAsk) -> ProcessFacts {
     unless(ask.descriptors != DescriptorsAsk::Nothing, &mut facts.descriptors);
     unless(ask.executable, &mut facts.executable);
     unless(ask.ancestors, &mut facts.ancestors);
+    if let Some(windows) = &mut facts.windows {
+        unless(ask.standing, &mut windows.sid);
+        unless(ask.standing, &mut windows.user);
+        unless(ask.standing, &mut windows.elevated);
+        unless(ask.standing, &mut windows.integrity);
+        unless(ask.standing, &mut windows.app_container);
+        unless(ask.standing, &mut windows.protection);
+        unless(ask.signature, &mut windows.signature);
+        unless(ask.signature, &mut windows.file_access);
+        unless(ask.signature, &mut windows.directory_access);
+    }
     facts
 }
 
@@ -296,6 +311,10 @@ impl System for Replay {
 
     fn wait(&mut self, time: Duration) {
         self.clock.advance(time);
+    }
+
+    fn windows_host(&mut self) -> Option<WindowsHost> {
+        self.windows_host.clone()
     }
 
     fn boot_id(&self) -> Result<String, Refused> {

@@ -11,6 +11,7 @@ use netstat_model::metrics::Metrics;
 use netstat_model::process::ProcessFacts;
 use netstat_model::reach::LocalNetwork;
 use netstat_model::route::{MulticastGroup, RouteAnswer, RouteListing, RouteQuery, TableSelection};
+use netstat_model::windows_host::WindowsHost;
 use netstat_model::{Extras, Limit, Moment, Owners, Socket, State, SystemKind, Transfer, Why};
 
 use crate::{
@@ -203,6 +204,11 @@ pub trait System: Inspect + Events + Firewall + Integrity + Checkup + Control {
     /// # Errors
     /// When there is no such process, or nothing can be told about it.
     fn process(&mut self, pid: u32, ask: &ProcessAsk) -> Result<ProcessFacts, NoProcess>;
+
+    /// What Windows is configured to start, to pass on and to let in; `None` on another system.
+    fn windows_host(&mut self) -> Option<WindowsHost> {
+        None
+    }
 
     /// The counters of the protocols in `blocks`, with `further` also those beyond the classic ones.
     fn protocol_statistics(&mut self, blocks: BlockSet, further: bool) -> (ProtocolStatistics, Vec<Limit>);

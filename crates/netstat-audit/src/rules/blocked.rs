@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use netstat_model::Socket;
-use netstat_model::text::escape_str;
+use netstat_model::{Socket, SystemKind};
+use netstat_model::text::{escape_str, powershell_quoted};
 use netstat_packages::blocklist::Hit;
 
 use crate::case::{Case, Host, describe};
@@ -96,10 +96,18 @@ fn look_up(socket: &Socket, host: &Host) -> Option<Note> {
         severity,
         headline: format!("talks to {}, which is on {list}", foreign.address),
         evidence,
-        verify: format!(
-            "sed -n {}p {list}; netstat -ano --foreign {}",
-            hit.line, foreign.address
-        ),
+        verify: match host.kind {
+            SystemKind::Windows => format!(
+                "Get-Content {} | Select-Object -Index {}; netstat -ano | Select-String {}",
+                powershell_quoted(list.as_bytes()),
+                hit.line.saturating_sub(1),
+                foreign.address
+            ),
+            _ => format!(
+                "sed -n {}p {list}; netstat -ano --foreign {}",
+                hit.line, foreign.address
+            ),
+        },
         would_change: "a newer list no longer has the address, or it is known to serve many".to_owned(),
         pid: None,
         program: None,

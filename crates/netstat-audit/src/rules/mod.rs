@@ -40,7 +40,10 @@ mod traced;
 mod tunnel;
 mod unpackaged;
 mod views;
+mod windows;
 mod writable;
+
+use netstat_model::SystemKind;
 
 use super::finding::Rule;
 
@@ -88,8 +91,39 @@ pub static RULES: &[&Rule] = &[
     &loader::RULE,
     &own_root::RULE,
     &outdated::RULE,
+    &windows::unsigned::RULE,
+    &windows::names::RULE,
+    &windows::names::EXTENSION,
+    &windows::parent::RULE,
+    &windows::helper::RULE,
+    &windows::memory::HOLLOWED,
+    &windows::memory::PRIVATE,
+    &windows::let_in::RULE,
+    &windows::service::RULE,
+    &windows::port_proxy::RULE,
     &several::RULE,
 ];
+
+/// The rules that look at facts which every system has; they speak of files and commands in the terms of the system.
+static EVERYWHERE: &[&Rule] = &[
+    &place::RULE,
+    &open_port::RULE,
+    &blocked::RULE,
+    &blocked::OWNERLESS,
+    &beacon::RULE,
+    &novelty::RULE,
+    &taken_port::RULE,
+    &several::RULE,
+];
+
+/// The rules that are made for a system.
+pub(crate) fn of(kind: SystemKind) -> impl Iterator<Item = &'static Rule> {
+    let is_of = move |rule: &&'static Rule| match kind {
+        SystemKind::Windows => EVERYWHERE.contains(rule) || windows::RULES.contains(rule),
+        SystemKind::Linux | SystemKind::Other => !windows::RULES.contains(rule),
+    };
+    RULES.iter().copied().filter(is_of)
+}
 
 /// Whether the path is that of a place for short-lived files, or hidden.
 pub(crate) fn is_odd_place(path: &[u8]) -> bool {
@@ -107,6 +141,16 @@ pub fn find(name: &str) -> Option<&'static Rule> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn each_rule_is_of_a_system() {
+        let windows: Vec<&str> = of(SystemKind::Windows).map(|rule| rule.name).collect();
+        let linux: Vec<&str> = of(SystemKind::Linux).map(|rule| rule.name).collect();
+        assert_eq!(windows.len(), windows::RULES.len() + EVERYWHERE.len());
+        assert_eq!(linux.len() + windows::RULES.len(), RULES.len());
+        assert!(windows.contains(&"unsigned") && !linux.contains(&"unsigned"));
+        assert!(linux.contains(&"deleted-program") && !windows.contains(&"deleted-program"));
+    }
 
     #[test]
     fn rules_are_well_formed() {

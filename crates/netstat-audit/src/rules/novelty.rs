@@ -92,7 +92,7 @@ fn check(case: &Case<'_>, notes: &mut Notes) {
         verify: case.host.own(&format!(
             "history{} --since all --program {}{verify}",
             case.host.store,
-            netstat_model::text::shell_quoted(&program.path)
+            case.host.quoted(&program.path)
         )),
         would_change: "you know what was installed or changed in the last day".to_owned(),
         pid: None,

@@ -1,9 +1,10 @@
 //! The program, or the script, lies where programs do not belong.
 
-use netstat_model::process::FileStatus;
+use netstat_model::process::{FileStatus, Signature};
 use netstat_packages::packages::Manager;
 
 use crate::case::{Case, Elder, Exposure, FileLook};
+use super::windows;
 use crate::finding::{Check, Family, Note, Notes, Rule, Severity};
 
 /// See the module.
@@ -14,7 +15,8 @@ pub(crate) static RULE: Rule = Rule {
         elsewhere. High in /dev and /dev/shm, in a hidden directory outside a home, and elsewhere of these when it is on the network beyond this \
         computer, unless it runs at the terminal of a login or below a build tool that only the superuser can have installed: then, and on this computer only, medium. In a home, a hidden directory within a hidden one and the cache are high for what is \
         connected beyond this computer, unless a tool is known to keep programs there. AppImages, which mount themselves below /tmp, are info where they are mounts of FUSE; a program \
-        that a package owns is none of this. Of an interpreter, the script counts.",
+        that a package owns is none of this. Of an interpreter, the script counts. On Windows the places are Temp directories, the recycle bin, Public, Downloads, the startup folder, AppData and ProgramData themselves, streams of files, \
+        and directories of the system to which users may write; a valid signature lowers the severity by one step.",
     harmless: "builds and test runs (their parent is a compiler, build tool or test runner), AppImages, installers, something you tried out yourself",
     technique: "T1036.005",
     family: Family::FileStatus,
@@ -23,7 +25,7 @@ pub(crate) static RULE: Rule = Rule {
 
 /// A kind of place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
+pub(super) enum Kind {
     /// No program ever belongs there.
     Never,
     /// For short-lived files of anyone.
@@ -146,8 +148,12 @@ fn one(case: &Case<'_>, what: &str, look: &FileLook, notes: &mut Notes) {
         (Kind::Passing, _) if built.is_none() && case.exposure > Exposure::Loopback => Severity::High,
         (Kind::Passing, _) => Severity::Medium,
     };
+    let signed = signer(case);
+    // An installer unpacks itself to Temp: who signed it stands for it.
+    let severity = if signed.is_some() { severity.lower() } else { severity };
     let mut evidence = vec![format!("the {what} is {}", look.shown())];
     evidence.extend(built);
+    evidence.extend(signed);
     evidence.extend(case.reach_evidence());
     let place = match kind {
         Kind::Never => "a place where no program belongs",
@@ -164,7 +170,10 @@ fn one(case: &Case<'_>, what: &str, look: &FileLook, notes: &mut Notes) {
             _ => format!("runs a script from {place}"),
         },
         evidence,
-        verify: format!("ls -ld /proc/{0}/exe; tr '\\0' ' ' </proc/{0}/cmdline", case.facts.pid),
+        verify: match case.facts.windows {
+            Some(_) => windows::show_process(case.facts),
+            None => format!("ls -ld /proc/{0}/exe; tr '\\0' ' ' </proc/{0}/cmdline", case.facts.pid),
+        },
         would_change: "you, or a tool of yours, put it there".to_owned(),
         pid: None,
         program: None,
@@ -172,6 +181,9 @@ fn one(case: &Case<'_>, what: &str, look: &FileLook, notes: &mut Notes) {
 }
 
 fn kind(path: &[u8]) -> Option<Kind> {
+    if netstat_model::text::is_windows_path(path) {
+        return windows::places::kind(path);
+    }
     let place = PLACES
         .iter()
         .find(|(place, _)| path.starts_with(place))
@@ -324,6 +336,15 @@ impl Case<'_> {
                 let through = self.host.tunnels.contains_key(&socket.foreign().port);
                 socket.is_connected() && (Exposure::of(socket) > Exposure::Loopback || through)
             })
+    }
+}
+
+/// Who signed its program, on Windows, in words.
+fn signer(case: &Case<'_>) -> Option<String> {
+    let windows = case.facts.windows.as_deref()?;
+    match windows.signature.as_ref().known()? {
+        Signature::Valid { signer, .. } => Some(format!("it is signed by {}", netstat_model::text::escape(signer))),
+        _ => None,
     }
 }
 

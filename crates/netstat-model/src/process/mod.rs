@@ -8,6 +8,7 @@ mod descriptor;
 mod mapping;
 mod program;
 mod terminal;
+mod windows;
 
 use std::time::SystemTime;
 
@@ -16,6 +17,9 @@ pub use descriptor::{Descriptor, Descriptors, OpenKinds, OpenPipe, Pipe};
 pub use mapping::{Mapped, Mapping};
 pub use program::{Directory, FileFacts, FileStatus, FileTime, Program};
 pub use terminal::Terminal;
+pub use windows::{
+    FileAccess, IntegrityLevel, Protection, ServiceProgram, Signature, WindowsProcess, is_administrative, sid_name,
+};
 
 use crate::{Component, Fact, Why};
 
@@ -99,6 +103,9 @@ pub struct ProcessFacts {
     /// Its parents, the nearest first, up to the first process of the reader's PID namespace. Where the last one has a parent of its
     /// own, that could not be read.
     pub ancestors: Fact<Vec<Ancestor>>,
+    /// What only Windows keeps; `None` for a process of another system.
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub windows: Option<Box<WindowsProcess>>,
 }
 
 /// A parent, or a parent's parent.
@@ -237,6 +244,7 @@ impl ProcessFacts {
             descriptors: Fact::Unknown(why),
             executable: Fact::Unknown(why),
             ancestors: Fact::Unknown(why),
+            windows: None,
         }
     }
 

@@ -82,6 +82,9 @@ pub struct Snapshot {
     pub interface_limits: Vec<Limit>,
     /// Packet filters.
     pub packet_filter: PacketFilter,
+    /// What Windows is configured to start, to pass on and to let in; absent on other systems.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub windows_host: Option<netstat_model::windows_host::WindowsHost>,
     /// Interfaces, routes of all tables, and rules.
     pub routes: RouteListing,
 }
@@ -154,6 +157,7 @@ impl Snapshot {
             interfaces,
             interface_limits,
             packet_filter: system.packet_filter(),
+            windows_host: system.windows_host(),
             routes: system.routes(TableSelection::All),
         })
     }
@@ -226,6 +230,7 @@ impl Snapshot {
             interfaces: self.interfaces,
             interface_limits: self.interface_limits,
             packet_filter: self.packet_filter,
+            windows_host: self.windows_host,
             routes: self.routes,
             ..Replay::default()
         }

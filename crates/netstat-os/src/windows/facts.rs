@@ -2,13 +2,16 @@
 
 use std::collections::BTreeMap;
 
-use netstat_model::process::{Ancestor, FileStatus, Mapped, Mapping, MemoryUse, ProcessFacts, Program};
+use netstat_model::process::{
+    Ancestor, FileStatus, IntegrityLevel, Mapped, Mapping, MemoryUse, ProcessFacts, Program, Protection, Signature,
+    WindowsProcess,
+};
 use netstat_model::{Component, Fact, Why};
 
 use super::processes::{ProcessEntry, SYSTEM};
-use super::source::{Region, Source};
-use super::text::to_bytes;
-use super::{arguments, owners, paths, services, time};
+use super::source::{self, Region, Source};
+use super::text::{to_bytes, to_units};
+use super::{arguments, host, owners, paths, services, time};
 use crate::{NoProcess, ProcessAsk};
 
 /// Ancestors are followed at most this far: ids that are used again could lead in a circle.
@@ -63,8 +66,90 @@ pub(super) fn read(
     if ask.ancestors {
         facts.ancestors = Fact::Known(ancestors(source, list, entry, &drives));
     }
+    let mut windows = WindowsProcess::unknown(Why::NotAsked);
+    if ask.standing {
+        rights(source, pid, &mut windows);
+    }
+    facts.windows = Some(Box::new(windows));
     not_here(&mut facts, ask);
     Ok(facts)
+}
+
+/// Its user and its rights.
+fn rights(source: &mut impl Source, pid: u32, windows: &mut WindowsProcess) {
+    match source.token(pid) {
+        Ok(token) => {
+            windows.sid = Fact::Known(token.sid.into_bytes());
+            windows.user = Fact::from_option(token.user.as_deref().map(to_bytes), Why::NotKept);
+            windows.elevated = Fact::Known(token.elevated);
+            windows.integrity = Fact::from_option(token.integrity.map(IntegrityLevel), Why::NotKept);
+            windows.app_container = Fact::Known(token.app_container);
+        }
+        Err(why) => {
+            windows.sid = Fact::Unknown(why);
+            windows.user = Fact::Unknown(why);
+            windows.elevated = Fact::Unknown(why);
+            windows.integrity = Fact::Unknown(why);
+            windows.app_container = Fact::Unknown(why);
+        }
+    }
+    windows.protection = match source.protection(pid) {
+        Ok(byte) => Fact::Known(Protection(byte)),
+        Err(why) => Fact::Unknown(why),
+    };
+}
+
+/// What a program's file is worth: its signature, and who may change it and add files beside it.
+#[derive(Clone, Debug)]
+pub(super) struct Worth {
+    signature: Fact<Signature>,
+    file_access: Fact<netstat_model::process::FileAccess>,
+    directory_access: Fact<netstat_model::process::FileAccess>,
+}
+
+impl Worth {
+    /// Asks about the file at `path`: it is read as a whole.
+    pub(super) fn of(source: &mut impl Source, path: &[u8]) -> Worth {
+        if !path.contains(&b'\\') {
+            // A name alone is no place.
+            return Worth::unknown(Why::NotPermitted);
+        }
+        let signature = match source.signature(&to_units(path)) {
+            Ok(source::Signature::Valid { signer, catalogue }) => Fact::Known(Signature::Valid {
+                signer: to_bytes(&signer),
+                catalogue,
+            }),
+            Ok(source::Signature::None) => Fact::Known(Signature::None),
+            Ok(source::Signature::NotInFile) => Fact::Known(Signature::NotInFile),
+            Ok(source::Signature::Invalid(code)) => Fact::Known(Signature::Invalid(code)),
+            Err(why) => Fact::Unknown(why),
+        };
+        let directory = path.iter().rposition(|&byte| byte == b'\\');
+        // The root of a drive keeps its backslash.
+        let directory = directory.map_or(path, |last| &path[..last.max(3).min(path.len())]);
+        Worth {
+            signature,
+            file_access: host::access(source, path, false),
+            directory_access: host::access(source, directory, true),
+        }
+    }
+
+    pub(super) fn unknown(why: Why) -> Worth {
+        Worth {
+            signature: Fact::Unknown(why),
+            file_access: Fact::Unknown(why),
+            directory_access: Fact::Unknown(why),
+        }
+    }
+
+    /// Puts it beside the other facts.
+    pub(super) fn tell(self, facts: &mut ProcessFacts) {
+        if let Some(windows) = &mut facts.windows {
+            windows.signature = self.signature;
+            windows.file_access = self.file_access;
+            windows.directory_access = self.directory_access;
+        }
+    }
 }
 
 /// What Windows has no counterpart of is said so, not left unasked.

@@ -11,12 +11,14 @@ mod checks;
 mod connections;
 mod facts;
 mod figures;
+mod host;
 mod interfaces;
 mod listing;
 mod owners;
 mod paths;
 mod poll;
 mod processes;
+mod security;
 mod services;
 mod source;
 mod statistics;
@@ -31,7 +33,7 @@ pub use bytes::{Buffer, Malformed};
 pub use calls::{Calls, ConsoleState, catch_signals, console_width, prepare_console};
 #[cfg(windows)]
 pub(crate) use calls::{file_identity, lock_exclusively};
-pub use source::{MemoryStatus, Offer, Region, Signature, Source, TokenFacts};
+pub use source::{MemoryStatus, Offer, Region, RegistryValue, Signature, Source, TokenFacts};
 pub use statistics::{Tables, Wide};
 pub use system::Windows;
 
@@ -43,6 +45,7 @@ pub mod parse {
         InterfaceRow, addresses, interface_metrics, interfaces, persistent as persistent_route, route, routes,
     };
     pub use super::processes::{ProcessEntry, ProcessorTimes, processes, processors};
+    pub use super::security::access as file_access;
     pub use super::services::by_process as services;
     pub use super::statistics::statistics;
     pub use super::text::{to_bytes, to_units};

@@ -82,6 +82,31 @@ pub enum Signature {
     NotInFile,
 }
 
+/// A value of the registry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RegistryValue {
+    /// Its name, UTF-16.
+    pub name: Vec<u16>,
+    /// Its type: `REG_SZ` 1, `REG_EXPAND_SZ` 2, `REG_DWORD` 4 (winnt.h).
+    pub kind: u32,
+    /// Its data.
+    pub data: Vec<u8>,
+}
+
+impl RegistryValue {
+    /// The text, up to its first zero; `None` for a value of another type.
+    pub fn text(&self) -> Option<Vec<u16>> {
+        let units = self.data.chunks_exact(2).map(|pair| u16::from_le_bytes([pair[0], pair[1]]));
+        matches!(self.kind, 1 | 2).then(|| units.take_while(|&unit| unit != 0).collect())
+    }
+
+    /// The number; `None` for a value of another type.
+    pub fn number(&self) -> Option<u32> {
+        let bytes = self.data.first_chunk().filter(|_| self.kind == 4)?;
+        Some(u32::from_le_bytes(*bytes))
+    }
+}
+
 /// Windows, or what stands for it in tests.
 pub trait Source: fmt::Debug {
     /// `GetExtendedTcpTable` with `TCP_TABLE_OWNER_MODULE_ALL`.
@@ -170,6 +195,33 @@ pub trait Source: fmt::Debug {
     /// # Errors
     /// Why it cannot be told.
     fn signature(&mut self, path: &[u16]) -> Result<Signature, Why>;
+
+    /// How process `pid` is protected (`ProcessProtectionInformation`): `PS_PROTECTION`.
+    ///
+    /// # Errors
+    /// Why it cannot be told.
+    fn protection(&mut self, pid: u32) -> Result<u8, Why>;
+
+    /// The owner and the access list of the file or directory at `path`: a self-relative `SECURITY_DESCRIPTOR`.
+    ///
+    /// # Errors
+    /// Why it cannot be told.
+    fn security(&mut self, path: &[u16]) -> Result<Vec<u8>, Why>;
+
+    /// The values of a key below `HKEY_LOCAL_MACHINE`.
+    ///
+    /// # Errors
+    /// The system's; of kind `NotFound` when there is no such key.
+    fn registry_values(&mut self, key: &str) -> io::Result<Vec<RegistryValue>>;
+
+    /// The names of the keys below a key of `HKEY_LOCAL_MACHINE`.
+    ///
+    /// # Errors
+    /// As above.
+    fn registry_keys(&mut self, key: &str) -> io::Result<Vec<Vec<u16>>>;
+
+    /// `text` with variables such as `%SystemRoot%` replaced (`ExpandEnvironmentStringsW`).
+    fn expand(&self, text: &[u16]) -> Vec<u16>;
 
     /// `GetIfTable2`.
     ///

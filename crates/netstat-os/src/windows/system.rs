@@ -8,13 +8,15 @@ use std::time::{Duration, Instant, SystemTime};
 
 use netstat_model::counters::{BlockSet, InterfaceStatistics, ProtocolStatistics};
 use netstat_model::metrics::{Metrics, ProcessKey};
-use netstat_model::process::ProcessFacts;
+use netstat_model::process::{FileTime, ProcessFacts};
 use netstat_model::route::{
     Route, RouteAnswer, RouteListing, RouteQuery, RouteWay, TABLE_MAIN, TableNames, TableSelection, sort_interfaces,
     sort_routes,
 };
+use netstat_model::windows_host::WindowsHost;
 use netstat_model::{Fact, Family, Limit, Moment, Protocol, Socket, State, SystemKind, Why};
 
+use super::facts::Worth;
 use super::figures::{self, Figures};
 use super::listing::{self, RowFacts};
 use super::poll::PollWatch;
@@ -33,6 +35,8 @@ pub struct Windows<S> {
     facts: RowFacts,
     figures: Figures,
     interface_names: HashMap<u32, Vec<u8>>,
+    /// What files of programs are worth, by path, size and times.
+    worth: HashMap<(Vec<u8>, u64, FileTime, FileTime), Worth>,
     /// The zero of the clock of readings.
     started: Instant,
 }
@@ -58,8 +62,32 @@ impl<S: Source> Windows<S> {
             facts: RowFacts::default(),
             figures: Figures::default(),
             interface_names: HashMap::new(),
+            worth: HashMap::new(),
             started: Instant::now(),
         }
+    }
+
+    /// What the program of a process is worth; asked once for each file as it stands.
+    fn worth(&mut self, facts: &ProcessFacts) -> Worth {
+        /// More programs than run on any computer; then it begins again.
+        const MOST: usize = 4096;
+        let program = match &facts.program {
+            Fact::Known(program) => program,
+            Fact::Unknown(why) => return Worth::unknown(*why),
+        };
+        let Fact::Known(file) = program.current else {
+            return Worth::of(&mut self.source, &program.path);
+        };
+        let key = (program.path.clone(), file.size, file.modified, file.changed);
+        if let Some(known) = self.worth.get(&key) {
+            return known.clone();
+        }
+        let worth = Worth::of(&mut self.source, &program.path);
+        if self.worth.len() >= MOST {
+            self.worth.clear();
+        }
+        self.worth.insert(key, worth.clone());
+        worth
     }
 
     fn process_list(&mut self) -> Result<Vec<processes::ProcessEntry>, Refused> {
@@ -177,7 +205,15 @@ impl<S: Source + Clone + Send + 'static> System for Windows<S> {
         let list = self
             .process_list()
             .map_err(|refused| NoProcess::Failed(refused.message))?;
-        facts::read(&mut self.source, &list, pid, ask)
+        let mut facts = facts::read(&mut self.source, &list, pid, ask)?;
+        if ask.signature {
+            self.worth(&facts).tell(&mut facts);
+        }
+        Ok(facts)
+    }
+
+    fn windows_host(&mut self) -> Option<WindowsHost> {
+        Some(super::host::read(&mut self.source))
     }
 
     fn protocol_statistics(&mut self, _: BlockSet, _: bool) -> (ProtocolStatistics, Vec<Limit>) {

@@ -15,7 +15,7 @@ use super::connections::tests::{row, written};
 use super::processes::ProcessEntry;
 use super::processes::tests::{entry, written as written_processes};
 use super::services::tests::written as written_services;
-use super::source::{MemoryStatus, Offer, Region, Signature, Source, TokenFacts};
+use super::source::{MemoryStatus, Offer, Region, RegistryValue, Signature, Source, TokenFacts};
 use super::statistics::Tables;
 use super::system::Windows;
 use crate::{EventWay, EventsAsk, MetricsAsk, OwnersAsk, ProcessAsk, SocketAsk, SocketList, System};
@@ -32,6 +32,8 @@ struct Made {
     native: Vec<(u32, &'static str)>,
     tags: Vec<(u32, u32, &'static str)>,
     packages: Vec<(u32, &'static str)>,
+    /// Keys of the registry with their values; what is a number is one.
+    registry: Vec<(&'static str, Vec<(&'static str, &'static str)>)>,
     elevated: bool,
     /// How many processes were asked about by a handle.
     opened: usize,
@@ -121,8 +123,17 @@ impl Source for Fake {
         Err(Why::NotPermitted)
     }
 
-    fn token(&mut self, _: u32) -> Result<TokenFacts, Why> {
-        Err(Why::NotPermitted)
+    fn token(&mut self, pid: u32) -> Result<TokenFacts, Why> {
+        match pid {
+            3000 => Ok(TokenFacts {
+                sid: "S-1-5-21-1-2-3-1001".to_owned(),
+                user: Some(units(r"DESK\anna")),
+                elevated: false,
+                integrity: Some(0x1000),
+                app_container: false,
+            }),
+            _ => Err(Why::NotPermitted),
+        }
     }
 
     fn regions(&mut self, _: u32) -> Result<Vec<Region>, Why> {
@@ -131,6 +142,49 @@ impl Source for Fake {
 
     fn signature(&mut self, _: &[u16]) -> Result<Signature, Why> {
         Ok(Signature::None)
+    }
+
+    fn protection(&mut self, _: u32) -> Result<u8, Why> {
+        Ok(0x31)
+    }
+
+    fn security(&mut self, path: &[u16]) -> Result<Vec<u8>, Why> {
+        let users = String::from_utf16_lossy(path).contains("Users");
+        let writers: &[(u8, u8, u32, &str)] = match users {
+            true => &[(0, 0, 0x001f_01ff, "S-1-5-21-1-2-3-1001")],
+            false => &[(0, 0, 0x001f_01ff, "S-1-5-32-544"), (0, 0, 0x0012_00a9, "S-1-5-32-545")],
+        };
+        Ok(super::security::tests::descriptor("S-1-5-18", writers))
+    }
+
+    fn registry_values(&mut self, key: &str) -> io::Result<Vec<RegistryValue>> {
+        let made = self.0.lock().unwrap();
+        let found = made.registry.iter().find(|(path, _)| *path == key);
+        let (_, values) = found.ok_or(io::ErrorKind::NotFound)?;
+        let value = |(name, text): &(&str, &str)| match text.parse::<u32>() {
+            Ok(number) => RegistryValue {
+                name: units(name),
+                kind: 4,
+                data: number.to_le_bytes().to_vec(),
+            },
+            Err(_) => RegistryValue {
+                name: units(name),
+                kind: 2,
+                data: units(text).iter().flat_map(|unit| unit.to_le_bytes()).collect(),
+            },
+        };
+        Ok(values.iter().map(value).collect())
+    }
+
+    fn registry_keys(&mut self, key: &str) -> io::Result<Vec<Vec<u16>>> {
+        let made = self.0.lock().unwrap();
+        let below = |path: &&str| path.strip_prefix(key)?.strip_prefix('\\').map(str::to_owned);
+        let names = made.registry.iter().filter_map(|(path, _)| below(path));
+        Ok(names.filter(|name| !name.contains('\\')).map(|name| units(&name)).collect())
+    }
+
+    fn expand(&self, text: &[u16]) -> Vec<u16> {
+        units(&String::from_utf16_lossy(text).replace("%SystemRoot%", r"C:\Windows"))
     }
 
     fn interfaces(&mut self) -> io::Result<Vec<u8>> {
@@ -537,4 +591,64 @@ fn figures_have_one_row_for_each_process() {
     assert_eq!((cpu.total.idle, cpu.total.system, cpu.total.user), (70, 30, 20));
     assert!(metrics.system.memory.total.known().is_none());
     assert!(metrics.limits.iter().any(|limit| limit.what.contains("memory")));
+}
+
+#[test]
+fn process_has_user_rights_and_signature_in_terms_of_windows() {
+    let mut system = Windows::new(computer());
+    let facts = system.process(3000, &ProcessAsk::CARD).unwrap();
+    let windows = facts.windows.clone().unwrap();
+    assert_eq!(windows.user, Fact::Known(br"DESK\anna".to_vec()));
+    assert_eq!(windows.integrity.known().unwrap().name(), "low");
+    assert_eq!(windows.protection.known().unwrap().words(), "protected light (antimalware)");
+    assert_eq!(windows.signature, Fact::Known(netstat_model::process::Signature::None));
+    assert!(windows.is_protected_place());
+    // What was not permitted is said so, and what was not asked for as well.
+    let other = system.process(900, &ProcessAsk { standing: true, ..ProcessAsk::default() }).unwrap();
+    let windows = other.windows.unwrap();
+    assert_eq!(windows.sid, Fact::Unknown(Why::NotPermitted));
+    assert_eq!(windows.signature, Fact::Unknown(Why::NotAsked));
+}
+
+#[test]
+fn configuration_is_read_from_the_registry() {
+    let fake = computer();
+    fake.0.lock().unwrap().registry = vec![
+        (
+            r"SYSTEM\CurrentControlSet\Services\Spooler",
+            vec![("ImagePath", r"%SystemRoot%\System32\spoolsv.exe"), ("Type", "16"), ("Start", "2"), ("ObjectName", "LocalSystem")],
+        ),
+        (r"SYSTEM\CurrentControlSet\Services\Off", vec![("ImagePath", r"C:\x.exe"), ("Type", "16"), ("Start", "4")]),
+        (r"SYSTEM\CurrentControlSet\Services\Driver", vec![("ImagePath", r"C:\x.sys"), ("Type", "1"), ("Start", "2")]),
+        (
+            r"SYSTEM\CurrentControlSet\Services\Mine",
+            vec![("imagepath", r"C:\Users\anna\my service.exe -x"), ("Type", "16"), ("Start", "3")],
+        ),
+        (r"SYSTEM\CurrentControlSet\Services\PortProxy\v4tov4\tcp", vec![("*/8080", "192.0.2.9/22")]),
+        (
+            r"SYSTEM\CurrentControlSet\Services\SharedAccess\Parameters\FirewallPolicy\FirewallRules",
+            vec![
+                ("{1}", r"v2.31|Action=Allow|Active=TRUE|Dir=In|App=%SystemRoot%\x.exe|Name=One|"),
+                ("{2}", "v2.31|Action=Allow|Active=FALSE|Dir=In|Name=Two|"),
+                ("{3}", "nonsense"),
+            ],
+        ),
+        (r"SYSTEM\CurrentControlSet\Services\SharedAccess\Parameters\FirewallPolicy\DomainProfile", vec![("EnableFirewall", "1")]),
+        (r"SYSTEM\CurrentControlSet\Services\SharedAccess\Parameters\FirewallPolicy\StandardProfile", vec![("EnableFirewall", "1")]),
+        (r"SYSTEM\CurrentControlSet\Services\SharedAccess\Parameters\FirewallPolicy\PublicProfile", vec![("EnableFirewall", "1")]),
+        // A domain's word counts first.
+        (r"SOFTWARE\Policies\Microsoft\WindowsFirewall\PublicProfile", vec![("EnableFirewall", "0")]),
+    ];
+    let host = Windows::new(fake).windows_host().unwrap();
+    let services = host.services.known().unwrap();
+    let names: Vec<&[u8]> = services.iter().map(|service| service.name.as_slice()).collect();
+    assert_eq!(names, [&b"Spooler"[..], b"Mine"]);
+    assert_eq!(services[0].path(), br"C:\Windows\System32\spoolsv.exe");
+    assert!(services[0].access.as_ref().known().unwrap().is_administrators_only());
+    assert_eq!(services[1].access.as_ref().known().unwrap().writers, ["S-1-5-21-1-2-3-1001"]);
+    assert_eq!(host.port_proxies.known().unwrap()[0].port(), Some(8080));
+    let firewall = host.firewall.known().unwrap();
+    assert_eq!((firewall.rules.len(), firewall.unread), (1, 1));
+    assert_eq!(firewall.rules[0].program.as_deref(), Some(r"C:\Windows\x.exe"));
+    assert_eq!(firewall.profiles.map(|profile| profile.enabled), [true, true, false]);
 }

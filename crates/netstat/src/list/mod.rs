@@ -328,11 +328,8 @@ impl<'a, 's> Job<'a, 's> {
         };
         let found = published::gather(self.context, list, &self.filter)?;
         if let Some(why) = found.incomplete {
-            let hint = if self.context.system.is_superuser() {
-                ""
-            } else {
-                " (try sudo)"
-            };
+            let system = &self.context.system;
+            let hint = system.kind().privilege_hint(system.is_superuser());
             self.diagnostics
                 .line(format!("ports published by NAT may be missing: {why}{hint}"));
         }

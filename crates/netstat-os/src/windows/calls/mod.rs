@@ -6,6 +6,8 @@ mod handle;
 mod lookup;
 mod network;
 mod process;
+mod registry;
+mod security;
 mod signature;
 mod tables;
 
@@ -20,7 +22,7 @@ pub use console::{ConsoleState, catch_signals, console_width, prepare_console};
 pub(crate) use handle::{file_identity, lock_exclusively};
 
 use super::bytes::Buffer;
-use super::source::{MemoryStatus, Offer, Region, Signature, Source, TokenFacts};
+use super::source::{MemoryStatus, Offer, Region, RegistryValue, Signature, Source, TokenFacts};
 use super::statistics::Tables;
 
 /// The running Windows.
@@ -113,6 +115,26 @@ impl Source for Calls {
 
     fn signature(&mut self, path: &[u16]) -> Result<Signature, Why> {
         signature::check(path)
+    }
+
+    fn protection(&mut self, pid: u32) -> Result<u8, Why> {
+        process::protection(pid)
+    }
+
+    fn security(&mut self, path: &[u16]) -> Result<Vec<u8>, Why> {
+        security::of_file(path)
+    }
+
+    fn registry_values(&mut self, key: &str) -> io::Result<Vec<RegistryValue>> {
+        registry::values(key)
+    }
+
+    fn registry_keys(&mut self, key: &str) -> io::Result<Vec<Vec<u16>>> {
+        registry::keys(key)
+    }
+
+    fn expand(&self, text: &[u16]) -> Vec<u16> {
+        registry::expand(text)
     }
 
     fn interfaces(&mut self) -> io::Result<Vec<u8>> {

@@ -6,7 +6,7 @@ use std::mem::{offset_of, size_of};
 use std::net::IpAddr;
 
 use netstat_model::Family;
-use windows_sys::Win32::Foundation::{ERROR_MORE_DATA, ERROR_NO_MORE_ITEMS, NO_ERROR};
+use windows_sys::Win32::Foundation::NO_ERROR;
 use windows_sys::Win32::NetworkManagement::IpHelper::{
     FreeMibTable, GetBestRoute2, GetIcmpStatisticsEx, GetIfTable2, GetIpForwardTable2, GetIpStatisticsEx,
     GetTcpStatisticsEx, GetUdpStatisticsEx, GetUnicastIpAddressTable, MIB_ICMP_EX_XPSP1, MIB_IF_ROW2,
@@ -14,13 +14,11 @@ use windows_sys::Win32::NetworkManagement::IpHelper::{
     MIB_UDPSTATS2, MIB_UNICASTIPADDRESS_ROW,
 };
 use windows_sys::Win32::Networking::WinSock::{AF_INET, AF_INET6, AF_UNSPEC, SOCKADDR_INET};
-use windows_sys::Win32::System::Registry::{
-    HKEY, HKEY_LOCAL_MACHINE, KEY_READ, RegCloseKey, RegEnumValueW, RegOpenKeyExW,
-};
 
 use super::lookup::found;
-use super::{code, wide};
+use super::code;
 use crate::windows::interfaces::{ADDRESS_ROW, INTERFACE_ROW, IP_INTERFACE_ROW, ROUTE_ROW};
+use crate::windows::source::RegistryValue;
 use crate::windows::statistics::{Tables, Wide};
 
 // The parsers read by offsets.
@@ -143,10 +141,12 @@ pub(super) fn statistics() -> [Tables; 2] {
     let udp2 = found!("iphlpapi.dll", c"GetUdpStatisticsEx2", UdpEx2);
     [AF_INET, AF_INET6].map(|family| {
         let family = u32::from(family);
-        // SAFETY (all of them): a place of the structure's size.
-        let tcp_wide = tcp2.and_then(|call| filled(|place: &mut MIB_TCPSTATS2| unsafe { call(place, family) }));
+        // SAFETY: both functions fill a place of the structure's size.
+        let ask_tcp = |call: TcpEx2, place: &mut MIB_TCPSTATS2| unsafe { call(place, family) };
         // SAFETY: as above.
-        let udp_wide = udp2.and_then(|call| filled(|place: &mut MIB_UDPSTATS2| unsafe { call(place, family) }));
+        let ask_udp = |call: UdpEx2, place: &mut MIB_UDPSTATS2| unsafe { call(place, family) };
+        let tcp_wide = tcp2.and_then(|call| filled(|place| ask_tcp(call, place)));
+        let udp_wide = udp2.and_then(|call| filled(|place| ask_udp(call, place)));
         // SAFETY: as above.
         let tcp = || filled(|place: &mut MIB_TCPSTATS_LH| unsafe { GetTcpStatisticsEx(place, family) });
         // SAFETY: as above.
@@ -164,44 +164,7 @@ pub(super) fn statistics() -> [Tables; 2] {
 
 /// The names of the values below a key of the machine.
 pub(super) fn persistent_routes() -> io::Result<Vec<String>> {
-    let path = wide(r"SYSTEM\CurrentControlSet\Services\Tcpip\Parameters\PersistentRoutes");
-    let mut key: HKEY = std::ptr::null_mut();
-    // SAFETY: the path ends in zero; a place for the key.
-    let error = unsafe { RegOpenKeyExW(HKEY_LOCAL_MACHINE, path.as_ptr(), 0, KEY_READ, &mut key) };
-    if error != NO_ERROR {
-        return Err(code(error));
-    }
-    let mut names = Vec::new();
-    let mut result = Ok(());
-    for number in 0.. {
-        let mut name = [0u16; 256];
-        let mut length = name.len() as u32;
-        // SAFETY: the room has the length that is passed; no data is asked for.
-        let error = unsafe {
-            let null = std::ptr::null_mut();
-            RegEnumValueW(
-                key,
-                number,
-                name.as_mut_ptr(),
-                &mut length,
-                null,
-                null,
-                std::ptr::null_mut(),
-                null,
-            )
-        };
-        match error {
-            // A name of more than 255 units is no route.
-            NO_ERROR => names.push(String::from_utf16_lossy(&name[..length as usize])),
-            ERROR_MORE_DATA => {}
-            ERROR_NO_MORE_ITEMS => break,
-            error => {
-                result = Err(code(error));
-                break;
-            }
-        }
-    }
-    // SAFETY: open, and closed once.
-    unsafe { RegCloseKey(key) };
-    result.map(|()| names)
+    let values = super::registry::values(r"SYSTEM\CurrentControlSet\Services\Tcpip\Parameters\PersistentRoutes")?;
+    let name = |value: RegistryValue| String::from_utf16_lossy(&value.name);
+    Ok(values.into_iter().map(name).collect())
 }

@@ -261,6 +261,19 @@ pub(super) fn command_line(pid: u32) -> Result<Vec<u16>, Why> {
     from_memory(query, pid)
 }
 
+pub(super) fn protection(pid: u32) -> Result<u8, Why> {
+    const PROTECTION: u32 = 61;
+    let query = found!("ntdll.dll", c"NtQueryInformationProcess", QueryProcess).ok_or(Why::NotSupported)?;
+    let process = handle::process(pid, PROCESS_QUERY_LIMITED_INFORMATION).map_err(|error| why(&error))?;
+    let (mut protection, mut needed) = (0u8, 0);
+    // SAFETY: a place of one byte, PS_PROTECTION.
+    let number = unsafe { query(process.0, PROTECTION, std::ptr::from_mut(&mut protection).cast(), 1, &mut needed) };
+    match number {
+        0 => Ok(protection),
+        number => Err(why(&status(number))),
+    }
+}
+
 /// The command line as it lies in the memory of the process: PEB, then its parameters (winternl.h). The process may have changed it.
 fn from_memory(query: QueryProcess, pid: u32) -> Result<Vec<u16>, Why> {
     let rights = PROCESS_QUERY_INFORMATION | PROCESS_VM_READ;

@@ -20,6 +20,8 @@ use netstat_audit::{Finding, Verdict};
 pub(crate) struct Report {
     /// Each target with how many sockets and processes it matched.
     pub(crate) targets: Vec<Answered>,
+    /// What Windows lets in and passes on; `None` on other systems, or where no port waits.
+    pub(crate) windows_host: Option<netstat_model::windows_host::WindowsHost>,
     /// The packet filters, where some process waits at a port.
     pub(crate) filter: Option<PacketFilter>,
     /// The cards, in the order of the targets.

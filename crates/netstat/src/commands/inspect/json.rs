@@ -4,7 +4,8 @@ use std::time::SystemTime;
 
 use netstat_model::packet_filter::{Chain, Condition, FilterPath, FilterVerdict, PacketFilter};
 use netstat_model::process::{
-    Ancestor, Capabilities, Descriptor, FileFacts, FileStatus, Mapped, ProcessFacts, ProcessNamespace, Seccomp,
+    Ancestor, Capabilities, Descriptor, FileAccess, FileFacts, FileStatus, Mapped, ProcessFacts, ProcessNamespace,
+    Seccomp, Signature, WindowsProcess,
 };
 use netstat_model::{Component, Fact, Family, NoOwner, Socket, TcpMetric, UnitManager, Why};
 use netstat_names::Services;
@@ -349,6 +350,7 @@ fn process(subject: &Subject) -> Value {
         .set("namespaces", namespaces(facts))
         .fact("inner_pids", facts.inner_pids.clone())
         .fact("cgroup", facts.cgroup.as_ref().map(|path| text(path)))
+        .set("windows", facts.windows.as_deref().map(windows))
         .fact(
             "components",
             facts
@@ -374,6 +376,29 @@ fn process(subject: &Subject) -> Value {
         .set("sockets_by_state", counts)
         .fact("sockets_in_no_list", subject.held.unlisted)
         .set("shares_sockets_with", sharers)
+        .finish()
+}
+
+fn windows(windows: &WindowsProcess) -> Value {
+    let access = |access: &FileAccess| json!({"owner": access.owner, "writers": access.writers, "open": access.open});
+    let signature = |signature: &Signature| match signature {
+        Signature::Valid { signer, catalogue } => {
+            json!({"status": "valid", "signer": text(signer), "catalogue": catalogue})
+        }
+        Signature::None => json!({"status": "none"}),
+        Signature::Invalid(code) => json!({"status": "invalid", "code": format!("{code:#010x}")}),
+        Signature::NotInFile => json!({"status": "not-in-file"}),
+    };
+    Object::default()
+        .fact("sid", windows.sid.as_ref().map(|sid| text(sid)))
+        .fact("user", windows.user.as_ref().map(|name| text(name)))
+        .fact("integrity", windows.integrity.map(|level| level.name()))
+        .fact("elevated", windows.elevated)
+        .fact("app_container", windows.app_container)
+        .fact("protection", windows.protection.map(|protection| protection.words()))
+        .fact("signature", windows.signature.as_ref().map(signature))
+        .fact("file_access", windows.file_access.as_ref().map(access))
+        .fact("directory_access", windows.directory_access.as_ref().map(access))
         .finish()
 }
 

@@ -396,11 +396,7 @@ fn inspect(
     if let Some(why) = published.incomplete
         && targets.iter().any(|target| target.kind.has_port())
     {
-        let hint = if context.system.is_superuser() {
-            ""
-        } else {
-            " (try sudo)"
-        };
+        let hint = context.system.kind().privilege_hint(context.system.is_superuser());
         diagnostics.line(format!("whether NAT hands the port on may be unknown: {why}{hint}"));
     }
     let by_socket = published.by_socket();
@@ -547,7 +543,9 @@ fn inspect(
         for reach in subjects.flat_map(|subject| &mut subject.reach) {
             reach.ask(&filter);
         }
-        report.filter = Some(filter);
+        // Windows has no packet filter of the kind that these rules are of.
+        report.windows_host = context.system.windows_host();
+        report.filter = Some(filter).filter(|_| report.windows_host.is_none());
     }
     worst_first(&mut report.cards);
     report.limits = std::mem::take(&mut first.limits);

@@ -51,10 +51,15 @@ impl Reach {
         }
     }
 
+    /// Whether somebody beyond this computer may reach it, in a network with the caller's filters.
+    pub(crate) fn is_beyond(&self) -> bool {
+        !self.elsewhere && matches!(self.extent, Extent::Networks | Extent::Anywhere)
+    }
+
     /// Asks `filter` who gets through to it.
     pub(crate) fn ask(&mut self, filter: &PacketFilter) {
         // Packets within this computer are seldom filtered, and another namespace has filters of its own.
-        if self.elsewhere || !matches!(self.extent, Extent::Networks | Extent::Anywhere) {
+        if !self.is_beyond() {
             return;
         }
         self.passages = passage::ask(filter, self.protocol, (self.address, self.port), &self.takes);

@@ -338,6 +338,13 @@ const PROCESS: &[Field] = &[
     ),
     ("cgroup", Is::Text, true, "its control group"),
     (
+        "windows",
+        Is::Open,
+        true,
+        "what only Windows keeps: sid, user, integrity, elevated, app_container, protection, signature (status, signer, catalogue, code), \
+         file_access and directory_access (owner, writers, open); null on other systems",
+    ),
+    (
         "components",
         Is::List("component"),
         true,

@@ -2,32 +2,17 @@
 
 use netstat_model::Component;
 use netstat_model::reach::is_loopback;
+use netstat_model::text::powershell_quoted;
 
 use super::{About, Step, is_connection};
-
-/// `word` as one argument of PowerShell: within single quotes only a quote is special, and typographic ones count as quotes, too.
-fn quoted(word: &[u8]) -> String {
-    let text = String::from_utf8_lossy(word);
-    let mut out = String::from("'");
-    for letter in text.chars() {
-        match letter {
-            '\'' | '\u{2018}' | '\u{2019}' | '\u{201a}' | '\u{201b}' => out.extend([letter, letter]),
-            // A line break would end the command; control characters must not reach a terminal.
-            letter if letter.is_control() => out.push('?'),
-            letter => out.push(letter),
-        }
-    }
-    out.push('\'');
-    out
-}
 
 /// The steps, the safest first.
 pub(super) fn steps(about: &About<'_>) -> Vec<Step> {
     let mut steps = Vec::new();
     let mut add = |what, command: String| steps.push(Step { what, command });
-    let netstat = quoted(about.netstat.as_bytes());
+    let netstat = powershell_quoted(about.netstat.as_bytes());
     if about.hidden && !about.superuser {
-        let targets: Vec<String> = about.targets.iter().map(|word| quoted(word.as_bytes())).collect();
+        let targets: Vec<String> = about.targets.iter().map(|word| powershell_quoted(word.as_bytes())).collect();
         add(
             "see more of it, elevated",
             format!("& {netstat} inspect {}", targets.join(" ")),
@@ -44,7 +29,7 @@ pub(super) fn steps(about: &About<'_>) -> Vec<Step> {
         {
             add(
                 "check its signature",
-                format!("Get-AuthenticodeSignature {} | Format-List", quoted(&program.path)),
+                format!("Get-AuthenticodeSignature {} | Format-List", powershell_quoted(&program.path)),
             );
         }
         add(
@@ -65,7 +50,7 @@ pub(super) fn steps(about: &About<'_>) -> Vec<Step> {
     let Some(process) = process else { return steps };
     let services = process.components.as_ref().known().map_or(&[][..], Vec::as_slice);
     let names = services.iter().filter_map(|component| match component {
-        Component::Service { name } => Some(quoted(name)),
+        Component::Service { name } => Some(powershell_quoted(name)),
         _ => None,
     });
     let names: Vec<String> = names.collect();
@@ -75,16 +60,4 @@ pub(super) fn steps(about: &About<'_>) -> Vec<Step> {
         false => add("stop its services", format!("Stop-Service -Name {}", names.join(", "))),
     }
     steps
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn quotes_of_every_kind_are_doubled() {
-        assert_eq!(quoted(br"C:\a b\x.exe"), r"'C:\a b\x.exe'");
-        assert_eq!(quoted("it's\u{2019}\n".as_bytes()), "'it''s\u{2019}\u{2019}?'");
-        assert_eq!(quoted(b"$(calc)`n"), "'$(calc)`n'");
-    }
 }

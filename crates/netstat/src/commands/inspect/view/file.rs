@@ -28,6 +28,14 @@ pub(super) fn write(lines: &mut Lines, subject: &Subject, screen: &Screen<'_>) {
         FileStatus::Memory => format!("IN MEMORY ONLY, called \"{path}\""),
     };
     lines.row("file", &line);
+    if let Some(windows) = &subject.facts.windows {
+        if let Some(file) = program.running.known() {
+            lines.row("", &format!("{}, {}", bytes(file.size), changed(&file, screen)));
+        }
+        super::windows::file(lines, windows);
+        write_digest(lines, &subject.file);
+        return;
+    }
     if let Some(facts) = what(program.running, &subject.file, screen) {
         lines.row("", &facts);
     }
@@ -57,10 +65,7 @@ fn what(file: Fact<FileFacts>, view: &FileView, screen: &Screen<'_>) -> Option<S
         Some(name) => text::escape_str(name).into_owned(),
         None => id.to_string(),
     };
-    let changed = match file.changed.time() {
-        Some(time) => format!("changed {}", ago(time, screen.now)),
-        None => "changed at a moment out of all bounds".to_owned(),
-    };
+    let changed = changed(&file, screen);
     let writable = if file.writable_by_all() {
         ", WRITABLE BY ANYONE"
     } else {
@@ -73,6 +78,13 @@ fn what(file: Fact<FileFacts>, view: &FileView, screen: &Screen<'_>) -> Option<S
         name(file.group, &view.owner_names.1),
         mode(file.mode)
     ))
+}
+
+fn changed(file: &FileFacts, screen: &Screen<'_>) -> String {
+    match file.changed.time() {
+        Some(time) => format!("changed {}", ago(time, screen.now)),
+        None => "changed at a moment out of all bounds".to_owned(),
+    }
 }
 
 /// Permissions as `ls -l` shows them, without the kind: `rwxr-xr-x`.
@@ -102,6 +114,10 @@ fn mode(mode: u32) -> String {
 
 fn write_view(lines: &mut Lines, view: &FileView) {
     lines.row("", &package(view));
+    write_digest(lines, view);
+}
+
+fn write_digest(lines: &mut Lines, view: &FileView) {
     match &view.sha256 {
         Ok(digest) => lines.row("SHA-256", &digest.to_string()),
         Err(why) => lines.row("SHA-256", &format!("unknown: {why}")),

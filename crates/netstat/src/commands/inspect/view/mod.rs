@@ -7,11 +7,11 @@ mod past;
 mod process;
 mod usage;
 mod verdict;
+mod windows;
 
 use std::io::{self, Write};
 use std::time::SystemTime;
 
-use netstat_model::packet_filter::PacketFilter;
 use netstat_model::{NoOwner, text};
 use netstat_names::Services;
 
@@ -52,7 +52,7 @@ pub(super) fn write(out: &mut dyn Write, report: &Report, screen: &Screen<'_>, m
         if place > 0 {
             writeln!(out)?;
         }
-        out.write_all(card_text(card, report.filter.as_ref(), screen).as_bytes())?;
+        out.write_all(card_text(card, report, screen).as_bytes())?;
     }
     let left = report.cards.len().saturating_sub(most);
     if left > 0 {
@@ -81,7 +81,7 @@ pub(super) fn blocks(report: &Report, screen: &Screen<'_>) -> Vec<Block> {
         blocks.push(Block::heading(2, title(card)));
         let mut facts: Vec<(String, Vec<String>)> = Vec::new();
         // The title stands above, the steps below.
-        for line in card_text(card, report.filter.as_ref(), &wide).lines().skip(1) {
+        for line in card_text(card, report, &wide).lines().skip(1) {
             let (label, text) = lines::parts(line);
             match facts.last_mut() {
                 Some((_, lines)) if label.is_empty() => lines.push(text.to_owned()),
@@ -99,7 +99,8 @@ pub(super) fn blocks(report: &Report, screen: &Screen<'_>) -> Vec<Block> {
 }
 
 /// One card.
-fn card_text(card: &Card, filter: Option<&PacketFilter>, screen: &Screen<'_>) -> String {
+fn card_text(card: &Card, report: &Report, screen: &Screen<'_>) -> String {
+    let (filter, windows_host) = (report.filter.as_ref(), report.windows_host.as_ref());
     let mut lines = Lines::new(screen.width);
     let targets: Vec<String> = card
         .targets
@@ -128,7 +129,7 @@ fn card_text(card: &Card, filter: Option<&PacketFilter>, screen: &Screen<'_>) ->
             if let Some(opinion) = &subject.opinion {
                 verdict::write_details(&mut lines, opinion);
             }
-            process::write_reach(&mut lines, subject, filter);
+            process::write_reach(&mut lines, subject, filter, windows_host);
             let unread = subject.facts.unread();
             // The findings have told already what they could not look at.
             if !unread.is_empty() && subject.opinion.is_none() {

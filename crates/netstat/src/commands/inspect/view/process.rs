@@ -2,13 +2,14 @@
 
 use netstat_model::packet_filter::PacketFilter;
 use netstat_model::process::{Capabilities, Descriptor, Namespaces, ProcessFacts, Seccomp};
+use netstat_model::windows_host::WindowsHost;
 use netstat_model::{Component, Fact, UnitManager, text};
 
 use super::super::card::{StandsFor, Subject};
 use super::super::filter;
 
-use super::Screen;
 use super::lines::Lines;
+use super::{Screen, windows};
 use crate::context::human::{ago, moment, plural};
 use netstat_audit::passage;
 
@@ -53,11 +54,22 @@ pub(super) fn write(lines: &mut Lines, subject: &Subject, screen: &Screen<'_>) {
     for line in starters.into_iter().flatten() {
         lines.row("started by", &line);
     }
-    lines.row("runs in", &runs_in(facts));
-    if let Some(place) = place(facts) {
-        lines.row("place", &place);
+    match &facts.windows {
+        Some(windows) => {
+            lines.row("runs in", &windows::runs_in(facts));
+            lines.row("rights", &windows::rights(windows));
+            if let Some(memory) = windows::memory(facts) {
+                lines.row("memory", &memory);
+            }
+        }
+        None => {
+            lines.row("runs in", &runs_in(facts));
+            if let Some(place) = place(facts) {
+                lines.row("place", &place);
+            }
+            lines.row("rights", &rights(facts));
+        }
     }
-    lines.row("rights", &rights(facts));
     if let Some(streams) = streams(facts) {
         lines.row("streams", &streams);
     }
@@ -65,6 +77,9 @@ pub(super) fn write(lines: &mut Lines, subject: &Subject, screen: &Screen<'_>) {
 }
 
 fn user(subject: &Subject) -> String {
+    if let Some(windows) = &subject.facts.windows {
+        return windows::user(windows);
+    }
     let name = |id: u32, name: &Option<std::sync::Arc<str>>| match name {
         Some(name) => text::escape_str(name).into_owned(),
         None => format!("uid {id}"),
@@ -123,7 +138,7 @@ fn parents(facts: &ProcessFacts) -> Option<String> {
     }
     let name = |ancestor: &netstat_model::process::Ancestor| {
         let file = ancestor.path.as_ref().known();
-        let name = file.and_then(|path| path.rsplit(|&byte| byte == b'/').next());
+        let name = file.map(|path| text::file_name(path));
         format!("{} [{}]", text::escape(name.unwrap_or(&ancestor.comm)), ancestor.pid)
     };
     let mut shown: Vec<String> = ancestors.iter().take(PARENTS).map(name).collect();
@@ -322,7 +337,12 @@ fn sockets(subject: &Subject) -> String {
 }
 
 /// Who can reach the ports at which it waits.
-pub(super) fn write_reach(lines: &mut Lines, subject: &Subject, filter: Option<&PacketFilter>) {
+pub(super) fn write_reach(
+    lines: &mut Lines,
+    subject: &Subject,
+    filter: Option<&PacketFilter>,
+    windows_host: Option<&WindowsHost>,
+) {
     const MOST: usize = 5;
     for (place, reach) in subject.reach.iter().take(MOST).enumerate() {
         let side = match &reach.zone {
@@ -335,6 +355,11 @@ pub(super) fn write_reach(lines: &mut Lines, subject: &Subject, filter: Option<&
         );
         for published in &reach.published {
             lines.row("", &format!("- published by NAT at {published}"));
+        }
+        if let Some(host) = windows_host.filter(|_| reach.is_beyond()) {
+            for line in windows::reach(host, reach, &subject.facts) {
+                lines.row("", &format!("- {line}"));
+            }
         }
         // Where no filter drops anything, the line about them says so for all ports.
         if filter.is_some_and(filter::active) {
