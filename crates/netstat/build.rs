@@ -62,7 +62,12 @@ fn icons(file: &[u8]) -> Vec<Resource> {
 fn version() -> Vec<u8> {
     let package = |name: &str| std::env::var(format!("CARGO_PKG_{name}")).unwrap_or_default();
     let number = |name: &str| package(name).parse::<u16>().unwrap_or(0);
-    let parts = [number("VERSION_MINOR"), number("VERSION_MAJOR"), 0, number("VERSION_PATCH")];
+    let parts = [
+        number("VERSION_MINOR"),
+        number("VERSION_MAJOR"),
+        0,
+        number("VERSION_PATCH"),
+    ];
     let mut fixed = Vec::new();
     fixed.extend(0xfeef_04bd_u32.to_le_bytes());
     fixed.extend(0x0001_0000_u32.to_le_bytes());
@@ -83,7 +88,10 @@ fn version() -> Vec<u8> {
         ("ProductName", "netstat-rs".to_owned()),
         ("ProductVersion", package("VERSION")),
     ];
-    let strings: Vec<Vec<u8>> = strings.iter().map(|(key, text)| block(key, Value::Text(text), &[])).collect();
+    let strings: Vec<Vec<u8>> = strings
+        .iter()
+        .map(|(key, text)| block(key, Value::Text(text), &[]))
+        .collect();
     // English, UTF-16.
     let table = block("040904b0", Value::None, &strings);
     let translation = block("Translation", Value::Bytes(&[0x09, 0x04, 0xb0, 0x04]), &[]);
@@ -103,7 +111,12 @@ enum Value<'a> {
 
 /// A block of a version resource: length, length of the value, type, key, value, children; each part begins at a multiple of four.
 fn block(key: &str, value: Value<'_>, children: &[Vec<u8>]) -> Vec<u8> {
-    let units = |text: &str| text.encode_utf16().chain([0]).flat_map(u16::to_le_bytes).collect::<Vec<u8>>();
+    let units = |text: &str| {
+        text.encode_utf16()
+            .chain([0])
+            .flat_map(u16::to_le_bytes)
+            .collect::<Vec<u8>>()
+    };
     let (bytes, length, kind) = match value {
         Value::None => (Vec::new(), 0, 1),
         // The length of a text is counted in units.

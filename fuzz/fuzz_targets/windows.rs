@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use libfuzzer_sys::fuzz_target;
 use netstat_model::Family;
+use netstat_model::windows_host::{Door, FirewallRule, ProfilePolicy, WindowsFirewall};
 use netstat_os::windows::parse;
 use netstat_os::windows::{Buffer, Tables, Wide};
 
@@ -24,6 +25,18 @@ fuzz_target!(|data: &[u8]| {
     let _ = parse::processes(&buffer);
     let _ = parse::services(&buffer, data.len() as u32);
     let _ = parse::processors(data);
+    for directory in [false, true] {
+        let _ = parse::file_access(data, directory);
+    }
+    let text = String::from_utf8_lossy(data);
+    for text in [text.clone().into_owned(), format!("v2.31|Action=Allow|Active=TRUE|Dir=In|{text}")] {
+        if let Some(rule) = FirewallRule::parse(&text) {
+            let on = ProfilePolicy { enabled: true, allows_by_default: false, blocks_all: false };
+            let firewall = WindowsFirewall { profiles: [on; 3], rules: vec![rule], unread: 0 };
+            let door = Door { protocol: 6, port: 80, program: Some(data), services: Some(&[]) };
+            assert!(firewall.lines(&door).iter().all(|line| !line.contains(char::is_control)));
+        }
+    }
     let _ = parse::interfaces(data);
     let _ = parse::addresses(data);
     let _ = parse::interface_metrics(data);

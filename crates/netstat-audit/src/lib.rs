@@ -417,9 +417,9 @@ fn check(case: &Case<'_>) -> (Vec<Finding>, Vec<String>) {
         .collect();
     if case.facts.windows.is_none()
         && let Some(FileOwner::Unknown(why)) = case
-        .program
-        .and_then(|program| program.ownership.as_ref())
-        .map(|found| &found.owner)
+            .program
+            .and_then(|program| program.ownership.as_ref())
+            .map(|found| &found.owner)
     {
         unexamined.push(format!("the package of its program: {}", escape_str(&why.words())));
     }
@@ -513,7 +513,15 @@ fn standing(case: &Case<'_>) -> Standing {
 fn signed(case: &Case<'_>, windows: &WindowsProcess, rooted: bool) -> Standing {
     /// Programs of Windows that run what they are given, in lower case.
     const HOSTS: [&str; 9] = [
-        "powershell", "pwsh", "powershell_ise", "cmd", "wscript", "cscript", "mshta", "rundll32", "regsvr32",
+        "powershell",
+        "pwsh",
+        "powershell_ise",
+        "cmd",
+        "wscript",
+        "cscript",
+        "mshta",
+        "rundll32",
+        "regsvr32",
     ];
     let name = case.name().to_ascii_lowercase();
     let name = name.strip_suffix(b".exe").unwrap_or(&name);

@@ -79,7 +79,9 @@ pub(super) fn verdict(findings: &[Finding], standing: &Standing, unexamined: &[S
         Some(Severity::High | Severity::Critical) => Judgement::Suspicious,
         Some(Severity::Medium) => Judgement::Unusual,
         _ => match standing {
-            Standing::Packaged { .. } | Standing::Placed(_) | Standing::Signed { runs: None, .. } => Judgement::Expected,
+            Standing::Packaged { .. } | Standing::Placed(_) | Standing::Signed { runs: None, .. } => {
+                Judgement::Expected
+            }
             Standing::Signed { .. } | Standing::Unsigned { .. } | Standing::SignatureUnread(_) => Judgement::CannotTell,
             Standing::Unknown | Standing::Unread(_) | Standing::Runs { .. } | Standing::Foreign { .. } => {
                 Judgement::CannotTell
@@ -125,7 +127,9 @@ pub(super) fn verdict(findings: &[Finding], standing: &Standing, unexamined: &[S
         .collect();
     if judgement == Judgement::CannotTell {
         would_change.push(match standing {
-            Standing::SignatureUnread(_) => "a look from an elevated prompt, or at its signature with Get-AuthenticodeSignature".to_owned(),
+            Standing::SignatureUnread(_) => {
+                "a look from an elevated prompt, or at its signature with Get-AuthenticodeSignature".to_owned()
+            }
             Standing::Unread(_) => "a look with more rights (sudo), or a package database that can be read".to_owned(),
             _ => "you know who put the program there, or its maker knows its digest".to_owned(),
         });

@@ -86,7 +86,12 @@ pub fn powershell_word(word: &[u8]) -> String {
     // PowerShell parts words that begin with a dash at a dot or a colon.
     let is_plain = match word {
         [b'-', rest @ ..] => rest.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'-'),
-        word => !word.is_empty() && word.iter().all(|byte| byte.is_ascii_alphanumeric() || b"-_:./".contains(byte)),
+        word => {
+            !word.is_empty()
+                && word
+                    .iter()
+                    .all(|byte| byte.is_ascii_alphanumeric() || b"-_:./".contains(byte))
+        }
     };
     match is_plain {
         true => String::from_utf8_lossy(word).into_owned(),
@@ -299,7 +304,10 @@ mod tests {
     #[test]
     fn powershell_command_quotes_program_and_arguments() {
         assert_eq!(powershell_quoted(br"C:\a b\x.exe"), r"'C:\a b\x.exe'");
-        assert_eq!(powershell_quoted("it's\u{2019}\n\u{202e}".as_bytes()), "'it''s\u{2019}\u{2019}??'");
+        assert_eq!(
+            powershell_quoted("it's\u{2019}\n\u{202e}".as_bytes()),
+            "'it''s\u{2019}\u{2019}??'"
+        );
         assert_eq!(powershell_quoted(b"$(calc)`n"), "'$(calc)`n'");
         assert_eq!(
             powershell_command(r"C:\a b\x.exe", &[b"inspect", b"pid:4", b"-a", b"-x.y", b"a b"]),

@@ -41,7 +41,13 @@ impl fmt::Display for PortProxy {
     /// Safe to print.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let side = |text: &str| escape_str(&text.replacen('/', " port ", 1)).into_owned();
-        write!(f, "{} leads to {} ({})", side(&self.listen), side(&self.to), escape_str(&self.kind))
+        write!(
+            f,
+            "{} leads to {} ({})",
+            side(&self.listen),
+            side(&self.to),
+            escape_str(&self.kind)
+        )
     }
 }
 
@@ -178,7 +184,10 @@ impl FirewallRule {
     fn is_about(&self, door: &Door<'_>) -> Option<bool> {
         let other_protocol = self.protocol.is_some_and(|protocol| protocol != door.protocol);
         let port_in = |ports: &Vec<(u16, u16)>| ports.iter().any(|&(from, to)| (from..=to).contains(&door.port));
-        let other_port = self.ports.as_ref().is_some_and(|ports| !port_in(ports) && !self.further);
+        let other_port = self
+            .ports
+            .as_ref()
+            .is_some_and(|ports| !port_in(ports) && !self.further);
         if other_protocol || other_port {
             return Some(false);
         }
@@ -193,7 +202,9 @@ impl FirewallRule {
         if let Some(service) = &self.service {
             match door.services {
                 Some([]) => return Some(false),
-                Some(own) if service != "*" && !own.iter().any(|name| name.eq_ignore_ascii_case(service.as_bytes())) => {
+                Some(own)
+                    if service != "*" && !own.iter().any(|name| name.eq_ignore_ascii_case(service.as_bytes())) =>
+                {
                     return Some(false);
                 }
                 Some(_) => {}
@@ -252,7 +263,11 @@ impl WindowsFirewall {
         let mut doubtful: Option<&FirewallRule> = None;
         let mut senders: (Vec<String>, Option<&FirewallRule>) = (Vec::new(), None);
         let mut everybody: Option<&FirewallRule> = None;
-        for rule in self.rules.iter().filter(|rule| rule.active && rule.inbound && rule.is_of(profile)) {
+        for rule in self
+            .rules
+            .iter()
+            .filter(|rule| rule.active && rule.inbound && rule.is_of(profile))
+        {
             match (rule.is_about(door), rule.allows) {
                 (Some(false), _) => {}
                 (Some(true), false) if rule.senders.is_empty() => {
@@ -370,7 +385,10 @@ mod tests {
 
     #[test]
     fn nobody_gets_in_without_a_rule() {
-        assert_eq!(firewall(&[]).verdict(Profile::Public, &door(80)), ProfileVerdict::Nobody(None));
+        assert_eq!(
+            firewall(&[]).verdict(Profile::Public, &door(80)),
+            ProfileVerdict::Nobody(None)
+        );
         let mut off = firewall(&[]);
         off.profiles[2].enabled = false;
         assert_eq!(off.verdict(Profile::Public, &door(80)), ProfileVerdict::Off);
@@ -393,11 +411,29 @@ mod tests {
         assert_eq!(asked(&[port], 81), nobody);
         let program = r"v2.31|Action=Allow|Active=TRUE|Dir=In|App=c:\SRV\web.exe|Name=Web|";
         assert_eq!(asked(&[program], 81), everybody);
-        assert_eq!(asked(&[r"v2.31|Action=Allow|Active=TRUE|Dir=In|App=C:\other.exe|Name=Web|"], 81), nobody);
-        assert_eq!(asked(&[r"v2.31|Action=Allow|Active=TRUE|Dir=In|Svc=Dnscache|Name=Web|"], 81), nobody);
-        assert_eq!(asked(&[r"v2.31|Action=Allow|Active=TRUE|Dir=In|Profile=Public|Name=Web|"], 81), nobody);
-        assert_eq!(asked(&[r"v2.31|Action=Allow|Active=FALSE|Dir=In|Name=Web|"], 81), nobody);
-        assert_eq!(asked(&[r"v2.31|Action=Allow|Active=TRUE|Dir=Out|Name=Web|"], 81), nobody);
+        assert_eq!(
+            asked(
+                &[r"v2.31|Action=Allow|Active=TRUE|Dir=In|App=C:\other.exe|Name=Web|"],
+                81
+            ),
+            nobody
+        );
+        assert_eq!(
+            asked(&[r"v2.31|Action=Allow|Active=TRUE|Dir=In|Svc=Dnscache|Name=Web|"], 81),
+            nobody
+        );
+        assert_eq!(
+            asked(&[r"v2.31|Action=Allow|Active=TRUE|Dir=In|Profile=Public|Name=Web|"], 81),
+            nobody
+        );
+        assert_eq!(
+            asked(&[r"v2.31|Action=Allow|Active=FALSE|Dir=In|Name=Web|"], 81),
+            nobody
+        );
+        assert_eq!(
+            asked(&[r"v2.31|Action=Allow|Active=TRUE|Dir=Out|Name=Web|"], 81),
+            nobody
+        );
         // What blocks wins, in whichever order they stand.
         let block = r"v2.31|Action=Block|Active=TRUE|Dir=In|Protocol=6|LPort=80|Name=No|";
         assert_eq!(asked(&[port, block], 80), ProfileVerdict::Nobody(Some("No".to_owned())));

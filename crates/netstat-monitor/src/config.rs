@@ -145,7 +145,9 @@ pub struct BadConfig {
 /// Specification). `None` when neither is known. `environment` gives the value of a variable.
 pub fn path(environment: impl Fn(&str) -> Option<std::ffi::OsString>) -> Option<PathBuf> {
     let absolute = |name| environment(name).map(PathBuf::from).filter(|path| path.is_absolute());
-    let base = absolute("XDG_CONFIG_HOME").or_else(|| absolute("HOME").map(|home| home.join(".config")))?;
+    let base = absolute("XDG_CONFIG_HOME")
+        .or_else(|| absolute("HOME").map(|home| home.join(".config")))
+        .or_else(|| absolute("APPDATA"))?;
     Some(base.join("netstat").join("monitor.toml"))
 }
 
@@ -170,7 +172,9 @@ fn name_of<T: PartialEq + Copy>(list: &[(&'static str, T)], wanted: T) -> &'stat
 /// Directory Specification). `None` when neither is known.
 pub fn state_path(environment: impl Fn(&str) -> Option<std::ffi::OsString>) -> Option<PathBuf> {
     let absolute = |name| environment(name).map(PathBuf::from).filter(|path| path.is_absolute());
-    let base = absolute("XDG_STATE_HOME").or_else(|| absolute("HOME").map(|home| home.join(".local/state")))?;
+    let base = absolute("XDG_STATE_HOME")
+        .or_else(|| absolute("HOME").map(|home| home.join(".local/state")))
+        .or_else(|| absolute("LOCALAPPDATA"))?;
     Some(base.join("netstat").join("monitor.toml"))
 }
 

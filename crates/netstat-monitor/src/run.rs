@@ -440,9 +440,10 @@ fn collect(
                     break;
                 }
                 Ok(Order::Close(row)) => {
+                    let kind = collector.system().kind();
                     let done = collector.system().destroy(&row.socket());
                     let done = done.map(|()| "the connection was closed".to_owned());
-                    let _ = tell.send(outcome(done.map_err(|refused| refused.to_string())));
+                    let _ = tell.send(outcome(done.map_err(|refused| refused.reason(kind).to_owned())));
                     break;
                 }
                 Err(RecvTimeoutError::Timeout) => break,

@@ -19,7 +19,7 @@ pub const NOTICE: &str = include_str!("../data/NOTICE");
 const TABLE: &str = include_str!("../data/services.tsv");
 
 /// Where the computer's own names are: services(5), or on Windows the file below the system's directory, which `variable` names.
-fn system_file(windows: bool, variable: impl Fn(&str) -> Option<OsString>) -> PathBuf {
+fn file_of(windows: bool, variable: impl Fn(&str) -> Option<OsString>) -> PathBuf {
     if !windows {
         return "/etc/services".into();
     }
@@ -53,7 +53,12 @@ struct FileEntry {
 impl Services {
     /// The system's services file (`/etc/services`, on Windows `%SystemRoot%\System32\drivers\etc\services`), then the embedded table.
     pub fn system() -> Self {
-        Self::at(system_file(std::env::consts::OS == "windows", |name| std::env::var_os(name)))
+        Self::at(Self::system_file())
+    }
+
+    /// Where the system keeps its services file.
+    pub fn system_file() -> PathBuf {
+        file_of(std::env::consts::OS == "windows", |name| std::env::var_os(name))
     }
 
     /// The services file at `path`, then the embedded table. A file that cannot be read counts as empty.
@@ -224,6 +229,15 @@ mod tests {
     use Protocol::{Tcp, Udp};
     use proptest::prelude::*;
     use std::collections::HashMap;
+
+    #[test]
+    fn services_file_lies_where_the_system_has_it() {
+        assert_eq!(file_of(false, |_| None), Path::new("/etc/services"));
+        let file = file_of(true, |name| (name == "SystemRoot").then(|| "D:".into()));
+        assert!(file.starts_with("D:"), "{file:?}");
+        let file = file.to_string_lossy().into_owned();
+        assert!(file.ends_with(r"System32\drivers\etc\services"), "{file}");
+    }
 
     #[test]
     fn the_table_is_sorted_well_formed_and_modest() {

@@ -1,6 +1,8 @@
 //! Opens sockets of every kind that a listing tells apart, prints each and its own process id, and keeps them until standard input ends or
 //! says `go`: then it opens one more connection and closes it at the next line. For tests of whole commands on systems where the test kit
 //! does not work.
+//!
+//! `hold_sockets ADDRESS:PORT HOST` also listens there, and connects to that port of HOST.
 
 use std::io::{self, BufRead, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
@@ -30,6 +32,16 @@ fn main() -> io::Result<()> {
         writeln!(out, "udp {}", alone.local_addr()?)?;
         writeln!(out, "udp-connected {} {}", connected.local_addr()?, alone.local_addr()?)?;
         datagrams.extend([alone, connected]);
+    }
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    if let [listen, host] = words.as_slice() {
+        let listener = TcpListener::bind(listen)?;
+        listener.set_ttl(64)?;
+        let near = TcpStream::connect((host.as_str(), listener.local_addr()?.port()))?;
+        let (far, _) = listener.accept()?;
+        near.set_nodelay(true)?;
+        far.set_nodelay(true)?;
+        kept.push((listener, near, far));
     }
     writeln!(out, "ready")?;
     out.flush()?;

@@ -87,16 +87,30 @@ pub enum NotDestroyed {
     Failed(String),
 }
 
-impl fmt::Display for NotDestroyed {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
+impl NotDestroyed {
+    /// The reason, with what helps on this system.
+    pub fn reason(&self, system: SystemKind) -> &str {
+        let windows = system == SystemKind::Windows;
+        match self {
+            NotDestroyed::NotPermitted if windows => {
+                "not permitted: closing a connection needs the rights of an administrator (try an elevated prompt)"
+            }
             NotDestroyed::NotPermitted => "not permitted: closing a connection needs CAP_NET_ADMIN (try sudo)",
+            NotDestroyed::NotSupported if windows => "this version of Windows cannot close connections from outside",
             NotDestroyed::NotSupported => "the running kernel cannot close connections from outside",
             NotDestroyed::Gone => "it has ended already",
+            NotDestroyed::Kind if windows => "Windows closes only TCP connections over IPv4 from outside",
             NotDestroyed::Kind => "only TCP, UDP and RAW sockets can be closed from outside",
             NotDestroyed::NoCookie => "the system told no cookie for it, so it might be another one by now",
             NotDestroyed::Failed(words) => words,
-        })
+        }
+    }
+}
+
+impl fmt::Display for NotDestroyed {
+    /// The reason in the terms of the system that this program runs on; see [`NotDestroyed::reason`].
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.reason(crate::NATIVE_KIND))
     }
 }
 

@@ -202,8 +202,9 @@ impl Thread {
                     continue;
                 }
                 Ok(Order::Close(row, answer)) => {
+                    let kind = self.collector.system().kind();
                     let result = self.collector.system().destroy(&row.socket());
-                    let _ = answer.send(result.map_err(|refused| refused.to_string()));
+                    let _ = answer.send(result.map_err(|refused| refused.reason(kind).to_owned()));
                     next = Instant::now();
                     continue;
                 }

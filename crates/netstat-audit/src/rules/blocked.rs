@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use netstat_model::{Socket, SystemKind};
 use netstat_model::text::{escape_str, powershell_quoted};
+use netstat_model::{Socket, SystemKind};
 use netstat_packages::blocklist::Hit;
 
 use crate::case::{Case, Host, describe};

@@ -3,8 +3,8 @@
 use netstat_model::process::{FileStatus, Signature};
 use netstat_packages::packages::Manager;
 
-use crate::case::{Case, Elder, Exposure, FileLook};
 use super::windows;
+use crate::case::{Case, Elder, Exposure, FileLook};
 use crate::finding::{Check, Family, Note, Notes, Rule, Severity};
 
 /// See the module.

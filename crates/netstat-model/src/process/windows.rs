@@ -261,10 +261,16 @@ mod tests {
     #[test]
     fn service_path_ends_where_windows_ends_it() {
         for (command, path) in [
-            (r#""C:\Program Files\a b\x.exe" -k y.exe"#, r"C:\Program Files\a b\x.exe"),
+            (
+                r#""C:\Program Files\a b\x.exe" -k y.exe"#,
+                r"C:\Program Files\a b\x.exe",
+            ),
             (r"C:\Program Files\x.EXE -k", r"C:\Program Files\x.EXE"),
             (r"\??\C:\x.exe", r"C:\x.exe"),
-            (r"C:\Windows\system32\drivers\x.sys y", r"C:\Windows\system32\drivers\x.sys"),
+            (
+                r"C:\Windows\system32\drivers\x.sys y",
+                r"C:\Windows\system32\drivers\x.sys",
+            ),
             ("", ""),
             ("\"", ""),
         ] {
@@ -289,7 +295,10 @@ mod tests {
         assert!(access("S-1-5-21-1-2-3-500", &[]).is_administrators_only());
         assert!(!access("S-1-5-21-1-2-3-1001", &[]).is_administrators_only());
         assert!(!access("S-1-5-18", &["S-1-5-32-545"]).is_administrators_only());
-        let open = FileAccess { open: true, ..access("S-1-5-18", &[]) };
+        let open = FileAccess {
+            open: true,
+            ..access("S-1-5-18", &[])
+        };
         assert!(!open.is_administrators_only());
     }
 

@@ -150,7 +150,9 @@ fn firewall(source: &mut impl Source) -> io::Result<WindowsFirewall> {
 /// The policy of one profile: what the domain sets counts before what is set here.
 fn profile(source: &mut impl Source, name: &str) -> io::Result<ProfilePolicy> {
     let own = source.registry_values(&format!("{FIREWALL}\\{name}"))?;
-    let domain = source.registry_values(&format!("{FIREWALL_OF_DOMAIN}\\{name}")).unwrap_or_default();
+    let domain = source
+        .registry_values(&format!("{FIREWALL_OF_DOMAIN}\\{name}"))
+        .unwrap_or_default();
     let number = |name: &str| {
         let find = |values| value(values, name).and_then(RegistryValue::number);
         find(&domain).or_else(|| find(&own))

@@ -106,7 +106,9 @@ fn sid(bytes: &[u8]) -> Option<(String, usize)> {
     if revision != 1 || count > 15 {
         return None;
     }
-    let authority = array::<6>(bytes, 2)?.iter().fold(0u64, |sum, &byte| sum << 8 | u64::from(byte));
+    let authority = array::<6>(bytes, 2)?
+        .iter()
+        .fold(0u64, |sum, &byte| sum << 8 | u64::from(byte));
     let mut text = format!("S-1-{authority}");
     for place in 0..usize::from(count) {
         text.push_str(&format!("-{}", u32_at(bytes, 8 + 4 * place)?));
@@ -124,7 +126,9 @@ pub(super) mod tests {
         let parts: Vec<u64> = text.split('-').skip(2).map(|part| part.parse().unwrap()).collect();
         let mut bytes = vec![1, (parts.len() - 1) as u8];
         bytes.extend(&parts[0].to_be_bytes()[2..]);
-        parts[1..].iter().for_each(|part| bytes.extend((*part as u32).to_le_bytes()));
+        parts[1..]
+            .iter()
+            .for_each(|part| bytes.extend((*part as u32).to_le_bytes()));
         bytes
     }
 
@@ -160,7 +164,11 @@ pub(super) mod tests {
     #[test]
     fn writers_of_a_file_are_those_with_a_right_to_change_it() {
         let of = |entries: &[(u8, u8, u32, &str)]| access(&descriptor("S-1-5-18", entries), false).unwrap().writers;
-        let system = [(0, 0, FULL, "S-1-5-18"), (0, 0, FULL, "S-1-5-32-544"), (0, 0, READ, "S-1-5-32-545")];
+        let system = [
+            (0, 0, FULL, "S-1-5-18"),
+            (0, 0, FULL, "S-1-5-32-544"),
+            (0, 0, READ, "S-1-5-32-545"),
+        ];
         assert!(of(&system).is_empty());
         assert_eq!(of(&[(0, 0, FULL, "S-1-5-32-545")]), ["S-1-5-32-545"]);
         assert_eq!(of(&[(0, 0, 0x2, "S-1-5-11"), (0, 0, 0x2, "S-1-5-11")]), ["S-1-5-11"]);

@@ -96,7 +96,10 @@ pub struct RegistryValue {
 impl RegistryValue {
     /// The text, up to its first zero; `None` for a value of another type.
     pub fn text(&self) -> Option<Vec<u16>> {
-        let units = self.data.chunks_exact(2).map(|pair| u16::from_le_bytes([pair[0], pair[1]]));
+        let units = self
+            .data
+            .chunks_exact(2)
+            .map(|pair| u16::from_le_bytes([pair[0], pair[1]]));
         matches!(self.kind, 1 | 2).then(|| units.take_while(|&unit| unit != 0).collect())
     }
 

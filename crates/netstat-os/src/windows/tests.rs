@@ -180,7 +180,10 @@ impl Source for Fake {
         let made = self.0.lock().unwrap();
         let below = |path: &&str| path.strip_prefix(key)?.strip_prefix('\\').map(str::to_owned);
         let names = made.registry.iter().filter_map(|(path, _)| below(path));
-        Ok(names.filter(|name| !name.contains('\\')).map(|name| units(&name)).collect())
+        Ok(names
+            .filter(|name| !name.contains('\\'))
+            .map(|name| units(&name))
+            .collect())
     }
 
     fn expand(&self, text: &[u16]) -> Vec<u16> {
@@ -600,11 +603,22 @@ fn process_has_user_rights_and_signature_in_terms_of_windows() {
     let windows = facts.windows.clone().unwrap();
     assert_eq!(windows.user, Fact::Known(br"DESK\anna".to_vec()));
     assert_eq!(windows.integrity.known().unwrap().name(), "low");
-    assert_eq!(windows.protection.known().unwrap().words(), "protected light (antimalware)");
+    assert_eq!(
+        windows.protection.known().unwrap().words(),
+        "protected light (antimalware)"
+    );
     assert_eq!(windows.signature, Fact::Known(netstat_model::process::Signature::None));
     assert!(windows.is_protected_place());
     // What was not permitted is said so, and what was not asked for as well.
-    let other = system.process(900, &ProcessAsk { standing: true, ..ProcessAsk::default() }).unwrap();
+    let other = system
+        .process(
+            900,
+            &ProcessAsk {
+                standing: true,
+                ..ProcessAsk::default()
+            },
+        )
+        .unwrap();
     let windows = other.windows.unwrap();
     assert_eq!(windows.sid, Fact::Unknown(Why::NotPermitted));
     assert_eq!(windows.signature, Fact::Unknown(Why::NotAsked));
@@ -616,28 +630,61 @@ fn configuration_is_read_from_the_registry() {
     fake.0.lock().unwrap().registry = vec![
         (
             r"SYSTEM\CurrentControlSet\Services\Spooler",
-            vec![("ImagePath", r"%SystemRoot%\System32\spoolsv.exe"), ("Type", "16"), ("Start", "2"), ("ObjectName", "LocalSystem")],
+            vec![
+                ("ImagePath", r"%SystemRoot%\System32\spoolsv.exe"),
+                ("Type", "16"),
+                ("Start", "2"),
+                ("ObjectName", "LocalSystem"),
+            ],
         ),
-        (r"SYSTEM\CurrentControlSet\Services\Off", vec![("ImagePath", r"C:\x.exe"), ("Type", "16"), ("Start", "4")]),
-        (r"SYSTEM\CurrentControlSet\Services\Driver", vec![("ImagePath", r"C:\x.sys"), ("Type", "1"), ("Start", "2")]),
+        (
+            r"SYSTEM\CurrentControlSet\Services\Off",
+            vec![("ImagePath", r"C:\x.exe"), ("Type", "16"), ("Start", "4")],
+        ),
+        (
+            r"SYSTEM\CurrentControlSet\Services\Driver",
+            vec![("ImagePath", r"C:\x.sys"), ("Type", "1"), ("Start", "2")],
+        ),
         (
             r"SYSTEM\CurrentControlSet\Services\Mine",
-            vec![("imagepath", r"C:\Users\anna\my service.exe -x"), ("Type", "16"), ("Start", "3")],
+            vec![
+                ("imagepath", r"C:\Users\anna\my service.exe -x"),
+                ("Type", "16"),
+                ("Start", "3"),
+            ],
         ),
-        (r"SYSTEM\CurrentControlSet\Services\PortProxy\v4tov4\tcp", vec![("*/8080", "192.0.2.9/22")]),
+        (
+            r"SYSTEM\CurrentControlSet\Services\PortProxy\v4tov4\tcp",
+            vec![("*/8080", "192.0.2.9/22")],
+        ),
         (
             r"SYSTEM\CurrentControlSet\Services\SharedAccess\Parameters\FirewallPolicy\FirewallRules",
             vec![
-                ("{1}", r"v2.31|Action=Allow|Active=TRUE|Dir=In|App=%SystemRoot%\x.exe|Name=One|"),
+                (
+                    "{1}",
+                    r"v2.31|Action=Allow|Active=TRUE|Dir=In|App=%SystemRoot%\x.exe|Name=One|",
+                ),
                 ("{2}", "v2.31|Action=Allow|Active=FALSE|Dir=In|Name=Two|"),
                 ("{3}", "nonsense"),
             ],
         ),
-        (r"SYSTEM\CurrentControlSet\Services\SharedAccess\Parameters\FirewallPolicy\DomainProfile", vec![("EnableFirewall", "1")]),
-        (r"SYSTEM\CurrentControlSet\Services\SharedAccess\Parameters\FirewallPolicy\StandardProfile", vec![("EnableFirewall", "1")]),
-        (r"SYSTEM\CurrentControlSet\Services\SharedAccess\Parameters\FirewallPolicy\PublicProfile", vec![("EnableFirewall", "1")]),
+        (
+            r"SYSTEM\CurrentControlSet\Services\SharedAccess\Parameters\FirewallPolicy\DomainProfile",
+            vec![("EnableFirewall", "1")],
+        ),
+        (
+            r"SYSTEM\CurrentControlSet\Services\SharedAccess\Parameters\FirewallPolicy\StandardProfile",
+            vec![("EnableFirewall", "1")],
+        ),
+        (
+            r"SYSTEM\CurrentControlSet\Services\SharedAccess\Parameters\FirewallPolicy\PublicProfile",
+            vec![("EnableFirewall", "1")],
+        ),
         // A domain's word counts first.
-        (r"SOFTWARE\Policies\Microsoft\WindowsFirewall\PublicProfile", vec![("EnableFirewall", "0")]),
+        (
+            r"SOFTWARE\Policies\Microsoft\WindowsFirewall\PublicProfile",
+            vec![("EnableFirewall", "0")],
+        ),
     ];
     let host = Windows::new(fake).windows_host().unwrap();
     let services = host.services.known().unwrap();
@@ -645,7 +692,10 @@ fn configuration_is_read_from_the_registry() {
     assert_eq!(names, [&b"Spooler"[..], b"Mine"]);
     assert_eq!(services[0].path(), br"C:\Windows\System32\spoolsv.exe");
     assert!(services[0].access.as_ref().known().unwrap().is_administrators_only());
-    assert_eq!(services[1].access.as_ref().known().unwrap().writers, ["S-1-5-21-1-2-3-1001"]);
+    assert_eq!(
+        services[1].access.as_ref().known().unwrap().writers,
+        ["S-1-5-21-1-2-3-1001"]
+    );
     assert_eq!(host.port_proxies.known().unwrap()[0].port(), Some(8080));
     let firewall = host.firewall.known().unwrap();
     assert_eq!((firewall.rules.len(), firewall.unread), (1, 1));

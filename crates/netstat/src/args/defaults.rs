@@ -134,7 +134,9 @@ impl Defaults {
 /// Where the file is: `$XDG_CONFIG_HOME/netstat/config.toml`, else `~/.config/netstat/config.toml` (XDG Base Directory Specification).
 fn path(environment: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
     let absolute = |name| environment(name).map(PathBuf::from).filter(|path| path.is_absolute());
-    let base = absolute("XDG_CONFIG_HOME").or_else(|| absolute("HOME").map(|home| home.join(".config")))?;
+    let base = absolute("XDG_CONFIG_HOME")
+        .or_else(|| absolute("HOME").map(|home| home.join(".config")))
+        .or_else(|| absolute("APPDATA"))?;
     Some(base.join("netstat").join("config.toml"))
 }
 

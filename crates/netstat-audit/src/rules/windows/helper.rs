@@ -22,24 +22,98 @@ pub(crate) static RULE: Rule = Rule {
 
 /// Tools that have hardly any use for the network themselves, and programs that have none.
 const TELLING: &[&str] = &[
-    "mshta", "regsvr32", "cmstp", "installutil", "regasm", "regsvcs", "msbuild", "certutil", "odbcconf", "ieexec", "mavinject", "forfiles",
-    "pcalua", "presentationhost", "infdefaultinstall", "msdt", "hh", "esentutl", "extrac32", "cmd", "wmic", "csc", "jsc", "vbc", "ftp", "finger",
-    "notepad", "calc", "mspaint", "write", "wordpad", "charmap", "werfault", "dllhost",
+    "mshta",
+    "regsvr32",
+    "cmstp",
+    "installutil",
+    "regasm",
+    "regsvcs",
+    "msbuild",
+    "certutil",
+    "odbcconf",
+    "ieexec",
+    "mavinject",
+    "forfiles",
+    "pcalua",
+    "presentationhost",
+    "infdefaultinstall",
+    "msdt",
+    "hh",
+    "esentutl",
+    "extrac32",
+    "cmd",
+    "wmic",
+    "csc",
+    "jsc",
+    "vbc",
+    "ftp",
+    "finger",
+    "notepad",
+    "calc",
+    "mspaint",
+    "write",
+    "wordpad",
+    "charmap",
+    "werfault",
+    "dllhost",
 ];
 
 /// Tools that are connected for good reasons, too.
-const USUAL: &[&str] = &["powershell", "pwsh", "powershell_ise", "wscript", "cscript", "rundll32", "msiexec", "bitsadmin"];
+const USUAL: &[&str] = &[
+    "powershell",
+    "pwsh",
+    "powershell_ise",
+    "wscript",
+    "cscript",
+    "rundll32",
+    "msiexec",
+    "bitsadmin",
+];
 
 /// Programs that open what comes from outside, and servers that answer strangers: a tool that they start was hardly meant to run.
 const OPENERS: &[&str] = &[
-    "winword", "excel", "powerpnt", "outlook", "onenote", "mspub", "visio", "msaccess", "eqnedt32", "wordpad", "acrord32", "acrobat",
-    "foxitreader", "foxitpdfreader", "w3wp", "httpd", "nginx", "php-cgi", "tomcat9", "tomcat10", "sqlservr", "mysqld", "postgres", "umworkerprocess",
+    "winword",
+    "excel",
+    "powerpnt",
+    "outlook",
+    "onenote",
+    "mspub",
+    "visio",
+    "msaccess",
+    "eqnedt32",
+    "wordpad",
+    "acrord32",
+    "acrobat",
+    "foxitreader",
+    "foxitpdfreader",
+    "w3wp",
+    "httpd",
+    "nginx",
+    "php-cgi",
+    "tomcat9",
+    "tomcat10",
+    "sqlservr",
+    "mysqld",
+    "postgres",
+    "umworkerprocess",
 ];
 
 /// Parts of command lines that hide what is run, in lower case.
 const HIDING: &[&str] = &[
-    "-encodedcommand", "-enc ", "-ec ", "frombase64string", "downloadstring", "downloadfile", "iex ", "iex(", "invoke-expression", "-w hidden",
-    "-windowstyle hidden", "javascript:", "vbscript:", "scrobj.dll",
+    "-encodedcommand",
+    "-enc ",
+    "-ec ",
+    "frombase64string",
+    "downloadstring",
+    "downloadfile",
+    "iex ",
+    "iex(",
+    "invoke-expression",
+    "-w hidden",
+    "-windowstyle hidden",
+    "javascript:",
+    "vbscript:",
+    "scrobj.dll",
 ];
 
 fn check(case: &Case<'_>, notes: &mut Notes) {
@@ -73,7 +147,10 @@ fn check(case: &Case<'_>, notes: &mut Notes) {
     let headline = match &opener {
         Some((name, pid)) => {
             evidence.push(format!("started below {} (PID {pid})", escape(name)));
-            format!("is a tool of Windows that {} started, and has a connection", escape(name))
+            format!(
+                "is a tool of Windows that {} started, and has a connection",
+                escape(name)
+            )
         }
         None => "is a tool of Windows with a connection of its own".to_owned(),
     };
@@ -103,9 +180,18 @@ mod tests {
 
     #[test]
     fn tools_count_where_they_are_connected_beyond_the_computer() {
-        assert_eq!(tool("MSHTA").connected("203.0.113.7:443").check(&RULE), [Severity::High]);
-        assert_eq!(tool("notepad").connected("203.0.113.7:443").check(&RULE), [Severity::High]);
-        assert_eq!(tool("powershell").connected("203.0.113.7:443").check(&RULE), [Severity::Medium]);
+        assert_eq!(
+            tool("MSHTA").connected("203.0.113.7:443").check(&RULE),
+            [Severity::High]
+        );
+        assert_eq!(
+            tool("notepad").connected("203.0.113.7:443").check(&RULE),
+            [Severity::High]
+        );
+        assert_eq!(
+            tool("powershell").connected("203.0.113.7:443").check(&RULE),
+            [Severity::Medium]
+        );
         assert_eq!(tool("powershell").connected("127.0.0.1:443").check(&RULE), []);
         assert_eq!(tool("powershell").listening("0.0.0.0:5985").check(&RULE), []);
         assert_eq!(tool("svchost").connected("203.0.113.7:443").check(&RULE), []);
@@ -116,7 +202,13 @@ mod tests {
         let shell = || tool("powershell").connected("203.0.113.7:443");
         assert_eq!(shell().parent("WINWORD.EXE").check(&RULE), [Severity::High]);
         assert_eq!(shell().parent("explorer.exe").check(&RULE), [Severity::Medium]);
-        assert_eq!(shell().arguments("powershell -NoP -Enc aQBlAHgA").check(&RULE), [Severity::High]);
-        assert_eq!(shell().arguments("powershell -File backup.ps1").check(&RULE), [Severity::Medium]);
+        assert_eq!(
+            shell().arguments("powershell -NoP -Enc aQBlAHgA").check(&RULE),
+            [Severity::High]
+        );
+        assert_eq!(
+            shell().arguments("powershell -File backup.ps1").check(&RULE),
+            [Severity::Medium]
+        );
     }
 }

@@ -33,7 +33,10 @@ fn check(case: &Case<'_>, notes: &mut Notes) {
     let firewall = match &host.firewall {
         Fact::Known(firewall) => firewall,
         Fact::Unknown(why) => {
-            notes.unexamined(format!("whether Windows Firewall lets others in to it: {}", why.words()));
+            notes.unexamined(format!(
+                "whether Windows Firewall lets others in to it: {}",
+                why.words()
+            ));
             return;
         }
     };
@@ -50,7 +53,12 @@ fn check(case: &Case<'_>, notes: &mut Notes) {
         program: Some(path),
         services: services.as_deref(),
     };
-    let open = |profile| matches!(firewall.verdict(profile, &door), ProfileVerdict::Off | ProfileVerdict::Everybody(_));
+    let open = |profile| {
+        matches!(
+            firewall.verdict(profile, &door),
+            ProfileVerdict::Off | ProfileVerdict::Everybody(_)
+        )
+    };
     let severity = match (open(Profile::Public), open(Profile::Private) || open(Profile::Domain)) {
         (true, _) => Severity::Medium,
         (false, true) => Severity::Low,
@@ -80,16 +88,23 @@ mod tests {
         let made = |rule: &str| {
             let mut host = windows_host();
             if let Some(Fact::Known(firewall)) = host.windows.as_mut().map(|windows| &mut windows.firewall) {
-                firewall.rules.extend(netstat_model::windows_host::FirewallRule::parse(rule));
+                firewall
+                    .rules
+                    .extend(netstat_model::windows_host::FirewallRule::parse(rule));
             }
-            Made::windows(r"C:\Users\a\share.exe").host(host).listening("0.0.0.0:9000")
+            Made::windows(r"C:\Users\a\share.exe")
+                .host(host)
+                .listening("0.0.0.0:9000")
         };
         let rule = r"v2.31|Action=Allow|Active=TRUE|Dir=In|App=C:\Users\a\share.exe|Name=Share|";
         assert_eq!(made(rule).check(&RULE), [Severity::Medium]);
         assert_eq!(made(&format!("{rule}Profile=Private|")).check(&RULE), [Severity::Low]);
         assert_eq!(made("").check(&RULE), []);
         assert_eq!(made(rule).rooted().check(&RULE), []);
-        let valid = Fact::Known(Signature::Valid { signer: b"x".to_vec(), catalogue: false });
+        let valid = Fact::Known(Signature::Valid {
+            signer: b"x".to_vec(),
+            catalogue: false,
+        });
         assert_eq!(made(rule).signature(valid).check(&RULE), []);
     }
 }

@@ -35,9 +35,35 @@ pub(crate) static PRIVATE: Rule = Rule {
 
 /// Libraries that make code while they run, in lower case, by the beginning of their names.
 const MAKERS: &[&str] = &[
-    "clr.dll", "coreclr.dll", "clrjit.dll", "mscorwks.dll", "jvm.dll", "v8.dll", "libnode.dll", "mozjs", "mozglue.dll", "xul.dll", "chrome.dll", "msedge.dll",
-    "libcef.dll", "jscript9.dll", "jscript.dll", "chakra.dll", "chakracore.dll", "mono-2.0", "lua51.dll", "libffi", "electron", "webkit",
-    "javascriptcore", "qt5qml", "qt6qml", "qt5webengine", "qt6webengine", "php8", "beam.smp",
+    "clr.dll",
+    "coreclr.dll",
+    "clrjit.dll",
+    "mscorwks.dll",
+    "jvm.dll",
+    "v8.dll",
+    "libnode.dll",
+    "mozjs",
+    "mozglue.dll",
+    "xul.dll",
+    "chrome.dll",
+    "msedge.dll",
+    "libcef.dll",
+    "jscript9.dll",
+    "jscript.dll",
+    "chakra.dll",
+    "chakracore.dll",
+    "mono-2.0",
+    "lua51.dll",
+    "libffi",
+    "electron",
+    "webkit",
+    "javascriptcore",
+    "qt5qml",
+    "qt6qml",
+    "qt5webengine",
+    "qt6webengine",
+    "php8",
+    "beam.smp",
 ];
 
 /// The files whose code is in its memory.
@@ -50,7 +76,9 @@ fn files<'m>(mappings: &'m [Mapping]) -> impl Iterator<Item = &'m [u8]> + use<'m
 
 fn check_hollowed(case: &Case<'_>, notes: &mut Notes) {
     let Some((_, path)) = told(case) else { return };
-    let Fact::Known(mappings) = &case.facts.executable else { return };
+    let Fact::Known(mappings) = &case.facts.executable else {
+        return;
+    };
     let path = lower(path);
     let own = behind_drive(&path);
     // A mounted or substituted drive has several names: what follows it counts.
@@ -65,7 +93,11 @@ fn check_hollowed(case: &Case<'_>, notes: &mut Notes) {
     const MOST: usize = 4;
     evidence.push(format!(
         "its memory has code of {}",
-        files(mappings).take(MOST).map(|file| escape(file).into_owned()).collect::<Vec<_>>().join(", ")
+        files(mappings)
+            .take(MOST)
+            .map(|file| escape(file).into_owned())
+            .collect::<Vec<_>>()
+            .join(", ")
     ));
     evidence.extend(case.reach_evidence());
     notes.found(Note {
@@ -80,14 +112,28 @@ fn check_hollowed(case: &Case<'_>, notes: &mut Notes) {
 }
 
 fn modules(case: &Case<'_>) -> String {
-    format!("(Get-Process -Id {}).Modules | Format-Table ModuleName, FileName -AutoSize", case.facts.pid)
+    format!(
+        "(Get-Process -Id {}).Modules | Format-Table ModuleName, FileName -AutoSize",
+        case.facts.pid
+    )
 }
 
 fn check_private(case: &Case<'_>, notes: &mut Notes) {
     let Some((windows, path)) = told(case) else { return };
-    let Fact::Known(mappings) = &case.facts.executable else { return };
-    let private = || mappings.iter().filter(|mapping| matches!(mapping.what, Mapped::Anonymous) && !mapping.shared);
-    let size = |writable: bool| -> u64 { private().filter(|mapping| mapping.writable == writable).map(Mapping::size).sum() };
+    let Fact::Known(mappings) = &case.facts.executable else {
+        return;
+    };
+    let private = || {
+        mappings
+            .iter()
+            .filter(|mapping| matches!(mapping.what, Mapped::Anonymous) && !mapping.shared)
+    };
+    let size = |writable: bool| -> u64 {
+        private()
+            .filter(|mapping| mapping.writable == writable)
+            .map(Mapping::size)
+            .sum()
+    };
     let (open, fixed) = (size(true), size(false));
     if open + fixed == 0 {
         return;
@@ -98,7 +144,9 @@ fn check_private(case: &Case<'_>, notes: &mut Notes) {
     });
     let is_protected = |file: &[u8]| {
         let file = lower(file);
-        [&br"\windows\"[..], br"\program files\", br"\program files (x86)\"].iter().any(|place| behind_drive(&file).starts_with(place))
+        [&br"\windows\"[..], br"\program files\", br"\program files (x86)\"]
+            .iter()
+            .any(|place| behind_drive(&file).starts_with(place))
     };
     let name = super::bare(case.name());
     let trusted = is_signed(windows) || case.is_trusted();
@@ -147,10 +195,26 @@ mod tests {
     fn program_that_is_not_in_its_memory_is_found() {
         let ntdll = || unowned(r"C:\Windows\System32\ntdll.dll");
         assert_eq!(agent().mapped(ntdll(), false).check(&HOLLOWED), [Severity::High]);
-        assert_eq!(agent().mapped(ntdll(), false).mapped(unowned(r"C:\TOOLS\agent.exe"), false).check(&HOLLOWED), []);
+        assert_eq!(
+            agent()
+                .mapped(ntdll(), false)
+                .mapped(unowned(r"C:\TOOLS\agent.exe"), false)
+                .check(&HOLLOWED),
+            []
+        );
         // By another name of the drive, and renamed by an updater.
-        assert_eq!(agent().mapped(unowned(r"\Device\HarddiskVolume7\tools\agent.exe"), false).check(&HOLLOWED), []);
-        assert_eq!(agent().mapped(unowned(r"C:\tools\old_agent.exe"), false).check(&HOLLOWED), []);
+        assert_eq!(
+            agent()
+                .mapped(unowned(r"\Device\HarddiskVolume7\tools\agent.exe"), false)
+                .check(&HOLLOWED),
+            []
+        );
+        assert_eq!(
+            agent()
+                .mapped(unowned(r"C:\tools\old_agent.exe"), false)
+                .check(&HOLLOWED),
+            []
+        );
         assert_eq!(agent().check(&HOLLOWED), []);
     }
 
@@ -159,8 +223,14 @@ mod tests {
         assert_eq!(agent().bare_memory().check(&PRIVATE), [Severity::High]);
         assert_eq!(agent().check(&PRIVATE), []);
         assert_eq!(Made::windows(AGENT).bare_memory().check(&PRIVATE), [Severity::Low]);
-        let valid = Fact::Known(Signature::Valid { signer: b"x".to_vec(), catalogue: false });
-        assert_eq!(agent().signature(valid).bare_memory().check(&PRIVATE), [Severity::Medium]);
+        let valid = Fact::Known(Signature::Valid {
+            signer: b"x".to_vec(),
+            catalogue: false,
+        });
+        assert_eq!(
+            agent().signature(valid).bare_memory().check(&PRIVATE),
+            [Severity::Medium]
+        );
         let with = |library: &str| agent().bare_memory().mapped(unowned(library), false).check(&PRIVATE);
         assert_eq!(with(r"C:\Windows\Microsoft.NET\Framework64\v4.0.30319\clr.dll"), []);
         // A name alone does not acquit.

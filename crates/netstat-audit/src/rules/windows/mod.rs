@@ -88,7 +88,11 @@ fn show_signature(path: &[u8]) -> String {
 fn parents<'a>(case: &Case<'a>) -> impl Iterator<Item = (Vec<u8>, u32)> + use<'a> {
     let chain = case.facts.ancestors.as_ref().known().map_or(&[][..], Vec::as_slice);
     chain.iter().map(|ancestor| {
-        let path = ancestor.path.as_ref().known().map(|path| netstat_model::text::file_name(path));
+        let path = ancestor
+            .path
+            .as_ref()
+            .known()
+            .map(|path| netstat_model::text::file_name(path));
         (bare(path.unwrap_or(&ancestor.comm)), ancestor.pid)
     })
 }

@@ -60,10 +60,40 @@ const SYSTEM: &[(&str, &[&str])] = &[
 
 /// Letters and digits that look like others, as they are taken when names are compared: digits, Cyrillic, Greek.
 const ALIKE: &[(char, char)] = &[
-    ('0', 'o'), ('1', 'l'), ('3', 'e'), ('5', 's'), ('$', 's'), ('@', 'a'), ('|', 'l'),
-    ('а', 'a'), ('е', 'e'), ('о', 'o'), ('р', 'p'), ('с', 'c'), ('у', 'y'), ('х', 'x'), ('і', 'i'), ('ѕ', 's'), ('һ', 'h'), ('ԁ', 'd'),
-    ('ѵ', 'v'), ('ԝ', 'w'), ('ӏ', 'l'), ('т', 't'), ('м', 'm'), ('н', 'h'), ('к', 'k'), ('в', 'b'),
-    ('ο', 'o'), ('α', 'a'), ('ν', 'v'), ('ι', 'i'), ('ρ', 'p'), ('τ', 't'), ('ı', 'i'), ('ɡ', 'g'),
+    ('0', 'o'),
+    ('1', 'l'),
+    ('3', 'e'),
+    ('5', 's'),
+    ('$', 's'),
+    ('@', 'a'),
+    ('|', 'l'),
+    ('а', 'a'),
+    ('е', 'e'),
+    ('о', 'o'),
+    ('р', 'p'),
+    ('с', 'c'),
+    ('у', 'y'),
+    ('х', 'x'),
+    ('і', 'i'),
+    ('ѕ', 's'),
+    ('һ', 'h'),
+    ('ԁ', 'd'),
+    ('ѵ', 'v'),
+    ('ԝ', 'w'),
+    ('ӏ', 'l'),
+    ('т', 't'),
+    ('м', 'm'),
+    ('н', 'h'),
+    ('к', 'k'),
+    ('в', 'b'),
+    ('ο', 'o'),
+    ('α', 'a'),
+    ('ν', 'v'),
+    ('ι', 'i'),
+    ('ρ', 'p'),
+    ('τ', 't'),
+    ('ı', 'i'),
+    ('ɡ', 'g'),
 ];
 
 /// What a name looks like to a quick reader: `lsass` for `1sass`, `winlogon` for `wın1og0n`.
@@ -72,7 +102,10 @@ fn appearance(name: &str) -> String {
         // Full-width forms stand 0xfee0 behind ASCII.
         '\u{ff01}'..='\u{ff5e}' => char::from_u32(letter as u32 - 0xfee0).unwrap_or(letter),
         // An I can be an l in the letters of Explorer.
-        letter => ALIKE.iter().find(|(from, _)| *from == letter).map_or(letter, |(_, to)| *to),
+        letter => ALIKE
+            .iter()
+            .find(|(from, _)| *from == letter)
+            .map_or(letter, |(_, to)| *to),
     };
     let folded: String = name.chars().flat_map(char::to_lowercase).map(fold).collect();
     folded.replace("rn", "m").replace("vv", "w").replace('i', "l")
@@ -82,7 +115,9 @@ fn check_name(case: &Case<'_>, notes: &mut Notes) {
     let Some((_, path)) = told(case) else { return };
     let Some(program) = case.program else { return };
     let name = bare(program.name());
-    let Some((severity, headline, line)) = judged(&name, path, program.rooted) else { return };
+    let Some((severity, headline, line)) = judged(&name, path, program.rooted) else {
+        return;
+    };
     let mut evidence = vec![format!("the program is {}", escape(path)), line];
     evidence.extend(case.reach_evidence());
     notes.found(Note {
@@ -111,7 +146,8 @@ fn judged(name: &[u8], path: &[u8], rooted: bool) -> Option<(Severity, String, S
             directory == whole.as_bytes()
         });
         // Parts of the system that are being replaced.
-        let servicing = directory.starts_with(br"\windows\winsxs\") || directory.starts_with(br"\windows\softwaredistribution\");
+        let servicing =
+            directory.starts_with(br"\windows\winsxs\") || directory.starts_with(br"\windows\softwaredistribution\");
         if right || servicing {
             return None;
         }
@@ -123,18 +159,27 @@ fn judged(name: &[u8], path: &[u8], rooted: bool) -> Option<(Severity, String, S
         return Some((
             severity,
             format!("is called {known}.exe and lies elsewhere"),
-            format!("Windows' own {known}.exe lies in {}", place.map_or_else(|| r"C:\Windows".to_owned(), |place| format!(r"C:\Windows\{place}"))),
+            format!(
+                "Windows' own {known}.exe lies in {}",
+                place.map_or_else(|| r"C:\Windows".to_owned(), |place| format!(r"C:\Windows\{place}"))
+            ),
         ));
     }
     if let Some((known, _)) = SYSTEM.iter().find(|(known, _)| appearance(known) == appearance(name)) {
         return Some((
             Severity::High,
             format!("has a name that looks like {known}.exe"),
-            format!("{}.exe is not {known}.exe: letters or digits that look alike stand in it", escape(name.as_bytes())),
+            format!(
+                "{}.exe is not {known}.exe: letters or digits that look alike stand in it",
+                escape(name.as_bytes())
+            ),
         ));
     }
     let near = |known: &&str| known.len() >= SHORTEST && strsim::damerau_levenshtein(name, known) == 1;
-    let (known, _) = SYSTEM.iter().find(|(known, _)| near(known)).filter(|_| name.len() >= SHORTEST && !rooted)?;
+    let (known, _) = SYSTEM
+        .iter()
+        .find(|(known, _)| near(known))
+        .filter(|_| name.len() >= SHORTEST && !rooted)?;
     Some((
         Severity::Medium,
         format!("has a name that is nearly {known}.exe"),
@@ -145,16 +190,21 @@ fn judged(name: &[u8], path: &[u8], rooted: bool) -> Option<(Severity, String, S
 fn check_extension(case: &Case<'_>, notes: &mut Notes) {
     /// Extensions of documents, pictures and archives.
     const DOCUMENTS: &[&str] = &[
-        "pdf", "doc", "docx", "xls", "xlsx", "ppt", "pptx", "txt", "rtf", "jpg", "jpeg", "png", "gif", "mp3", "mp4", "zip", "rar", "7z",
-        "htm", "html", "csv",
+        "pdf", "doc", "docx", "xls", "xlsx", "ppt", "pptx", "txt", "rtf", "jpg", "jpeg", "png", "gif", "mp3", "mp4",
+        "zip", "rar", "7z", "htm", "html", "csv",
     ];
     /// Left-to-right and right-to-left embeddings and overrides, isolates (Unicode, UAX 9).
-    const TURNS: &[char] = &['\u{202a}', '\u{202b}', '\u{202d}', '\u{202e}', '\u{2066}', '\u{2067}', '\u{2068}', '\u{200f}'];
+    const TURNS: &[char] = &[
+        '\u{202a}', '\u{202b}', '\u{202d}', '\u{202e}', '\u{2066}', '\u{2067}', '\u{2068}', '\u{200f}',
+    ];
     let Some((_, path)) = told(case) else { return };
     let Some(program) = case.program else { return };
     let name = String::from_utf8_lossy(program.name()).into_owned();
     let stem = String::from_utf8_lossy(&bare(program.name())).into_owned();
-    let document = stem.trim_end().rsplit_once('.').filter(|(_, end)| DOCUMENTS.contains(end));
+    let document = stem
+        .trim_end()
+        .rsplit_once('.')
+        .filter(|(_, end)| DOCUMENTS.contains(end));
     let line = if name.contains(TURNS) {
         "a character in its name turns the direction of writing, so that it reads otherwise than it is".to_owned()
     } else if let Some((_, end)) = document {
@@ -205,7 +255,10 @@ mod tests {
         assert_eq!(seen(r"C:\x\scvhost.exe"), [Severity::Medium]);
         assert_eq!(seen(r"C:\x\lsasss.exe"), [Severity::Medium]);
         assert_eq!(seen(r"C:\x\server.exe"), []);
-        assert_eq!(Made::windows(r"C:\Program Files\x\service.exe").rooted().check(&RULE), []);
+        assert_eq!(
+            Made::windows(r"C:\Program Files\x\service.exe").rooted().check(&RULE),
+            []
+        );
         assert_eq!(Made::windows(r"C:\x\service.exe").check(&RULE), [Severity::Medium]);
         // Of another system.
         assert_eq!(Made::program("/opt/svchost.exe").check(&RULE), []);

@@ -46,7 +46,11 @@ fn check(case: &Case<'_>, notes: &mut Notes) {
     let (headline, line) = match (odd, ungrouped) {
         (Some((name, pid)), _) => (
             format!("was started by {}, not by {}.exe", escape(&name), expected[0]),
-            format!("parent: {} (PID {pid}); {known}.exe is started by {}.exe", escape(&name), expected[0]),
+            format!(
+                "parent: {} (PID {pid}); {known}.exe is started by {}.exe",
+                escape(&name),
+                expected[0]
+            ),
         ),
         (None, true) => (
             "runs without a group of services".to_owned(),
@@ -82,7 +86,10 @@ mod tests {
         assert_eq!(made("svchost", "explorer.exe").check(&RULE), [Severity::High]);
         assert_eq!(made("lsass", "cmd.exe").check(&RULE), [Severity::High]);
         assert_eq!(made("notepad", "cmd.exe").check(&RULE), []);
-        assert_eq!(made("svchost", "services.exe").arguments("svchost.exe").check(&RULE), [Severity::High]);
+        assert_eq!(
+            made("svchost", "services.exe").arguments("svchost.exe").check(&RULE),
+            [Severity::High]
+        );
         // A parent that has ended proves nothing.
         let orphan = Made::windows(r"C:\Windows\System32\taskhostw.exe").arguments("taskhostw.exe");
         assert_eq!(orphan.check(&RULE), []);

@@ -28,11 +28,17 @@ const PLACES: &[(&[u8], Kind)] = &[
 
 /// Directories below that of a user, in lower case.
 const BELOW_USER: &[(&[u8], Kind)] = &[
-    (br"appdata\roaming\microsoft\windows\start menu\programs\startup\", Kind::Never),
+    (
+        br"appdata\roaming\microsoft\windows\start menu\programs\startup\",
+        Kind::Never,
+    ),
     (br"appdata\local\temp\", Kind::Passing),
     (br"appdata\locallow\temp\", Kind::Passing),
     (br"appdata\local\microsoft\windows\inetcache\", Kind::Passing),
-    (br"appdata\local\microsoft\windows\temporary internet files\", Kind::Passing),
+    (
+        br"appdata\local\microsoft\windows\temporary internet files\",
+        Kind::Passing,
+    ),
     (br"downloads\", Kind::HomeCache),
 ];
 
@@ -61,8 +67,16 @@ pub(in super::super) fn kind(path: &[u8]) -> Option<Kind> {
     if let Some(kind) = listed(BELOW_USER, below) {
         return Some(kind);
     }
-    let data = [&br"appdata\roaming\"[..], br"appdata\local\", br"appdata\locallow\", br"appdata\"];
-    let alone = data.iter().find_map(|data| below.strip_prefix(*data)).is_some_and(is_alone);
+    let data = [
+        &br"appdata\roaming\"[..],
+        br"appdata\local\",
+        br"appdata\locallow\",
+        br"appdata\",
+    ];
+    let alone = data
+        .iter()
+        .find_map(|data| below.strip_prefix(*data))
+        .is_some_and(is_alone);
     alone.then_some(Kind::HomeHidden)
 }
 

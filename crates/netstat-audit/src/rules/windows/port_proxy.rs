@@ -27,9 +27,15 @@ fn check(host: &Host, notes: &mut Notes) {
         }
     };
     for proxy in proxies {
-        let address = proxy.listen.rsplit_once('/').map_or(proxy.listen.as_str(), |(address, _)| address);
-        let own = address.parse().is_ok_and(netstat_model::reach::is_loopback) || address.eq_ignore_ascii_case("localhost");
-        let port = proxy.port().map_or_else(|| "a port".to_owned(), |port| format!("port {port}"));
+        let address = proxy
+            .listen
+            .rsplit_once('/')
+            .map_or(proxy.listen.as_str(), |(address, _)| address);
+        let own =
+            address.parse().is_ok_and(netstat_model::reach::is_loopback) || address.eq_ignore_ascii_case("localhost");
+        let port = proxy
+            .port()
+            .map_or_else(|| "a port".to_owned(), |port| format!("port {port}"));
         notes.found(Note {
             severity: if own { Severity::Low } else { Severity::Medium },
             headline: format!("{port} is passed on to another address"),

@@ -28,9 +28,15 @@ fn check(host: &Host, notes: &mut Notes) {
             return;
         }
     };
-    let unknown = services.iter().filter(|service| service.access.as_ref().known().is_none()).count();
+    let unknown = services
+        .iter()
+        .filter(|service| service.access.as_ref().known().is_none())
+        .count();
     if unknown > 0 {
-        notes.unexamined(format!("who may change the programs of {unknown} of {} services", services.len()));
+        notes.unexamined(format!(
+            "who may change the programs of {unknown} of {} services",
+            services.len()
+        ));
     }
     for service in services {
         one(service, notes);
@@ -46,7 +52,11 @@ fn one(service: &ServiceProgram, notes: &mut Notes) {
         false => escape(&service.account),
     };
     let mut evidence = vec![format!("service {name} runs {} as {account}", escape(&service.command))];
-    let writable = service.access.as_ref().known().filter(|access| !access.is_administrators_only());
+    let writable = service
+        .access
+        .as_ref()
+        .known()
+        .filter(|access| !access.is_administrators_only());
     let (severity, headline) = match writable {
         Some(access) => {
             let mut writers: Vec<&str> = access.writers.iter().map(|sid| sid_name(sid)).collect();
@@ -56,15 +66,27 @@ fn one(service: &ServiceProgram, notes: &mut Notes) {
             if writers.is_empty() {
                 writers.push(sid_name(&access.owner));
             }
-            evidence.push(format!("its program can be changed by {}", escape_str(&writers.join(", "))));
+            evidence.push(format!(
+                "its program can be changed by {}",
+                escape_str(&writers.join(", "))
+            ));
             let anybody = access.open || access.writers.iter().any(|sid| ANYBODY.contains(&sid.as_str()));
             let severity = if anybody { Severity::High } else { Severity::Medium };
-            (severity, format!("the program of service {name} can be replaced by others than administrators"))
+            (
+                severity,
+                format!("the program of service {name} can be replaced by others than administrators"),
+            )
         }
         None if !service.plantable.is_empty() => {
             let paths: Vec<String> = service.plantable.iter().map(|path| escape(path).into_owned()).collect();
-            evidence.push(format!("Windows tries {} first, where others than administrators may put a file", paths.join(", ")));
-            (Severity::High, format!("another program can be put in the way of service {name}"))
+            evidence.push(format!(
+                "Windows tries {} first, where others than administrators may put a file",
+                paths.join(", ")
+            ));
+            (
+                Severity::High,
+                format!("another program can be put in the way of service {name}"),
+            )
         }
         None => return,
     };
@@ -111,7 +133,10 @@ mod tests {
     fn service_counts_by_who_may_change_it() {
         assert_eq!(seen(service(r"C:\x\agent.exe", &[])), []);
         assert_eq!(seen(service(r"C:\x\agent.exe", &["S-1-5-32-545"])), [Severity::High]);
-        assert_eq!(seen(service(r"C:\x\agent.exe", &["S-1-5-21-1-2-3-1001"])), [Severity::Medium]);
+        assert_eq!(
+            seen(service(r"C:\x\agent.exe", &["S-1-5-21-1-2-3-1001"])),
+            [Severity::Medium]
+        );
         let planted = ServiceProgram {
             plantable: vec![br"C:\my.exe".to_vec()],
             ..service(r"C:\my tools\agent.exe", &[])

@@ -47,7 +47,9 @@ fn check(case: &Case<'_>, notes: &mut Notes) {
         ),
         netstat_model::Fact::Known(Signature::Valid { .. }) => return,
         netstat_model::Fact::Known(Signature::NotInFile) => {
-            notes.unexamined("whether its program is signed: none is in the file, and the system's catalogues could not be asked");
+            notes.unexamined(
+                "whether its program is signed: none is in the file, and the system's catalogues could not be asked",
+            );
             return;
         }
         netstat_model::Fact::Unknown(why) => {
@@ -80,7 +82,9 @@ mod tests {
     #[test]
     fn signature_counts_by_its_state_place_and_reach() {
         let seen = |signature: Fact<Signature>, rooted: bool, foreign: &str| {
-            let made = Made::windows(r"C:\tools\agent.exe").signature(signature).connected(foreign);
+            let made = Made::windows(r"C:\tools\agent.exe")
+                .signature(signature)
+                .connected(foreign);
             if rooted { made.rooted() } else { made }.check(&RULE)
         };
         let none = || Fact::Known(Signature::None);
@@ -90,14 +94,19 @@ mod tests {
         let invalid = |code| Fact::Known(Signature::Invalid(code));
         assert_eq!(seen(invalid(0x8009_6010), true, "203.0.113.7:443"), [Severity::High]);
         assert_eq!(seen(invalid(0x800B_0109), false, "203.0.113.7:443"), [Severity::Medium]);
-        let valid = Signature::Valid { signer: b"Contoso".to_vec(), catalogue: true };
+        let valid = Signature::Valid {
+            signer: b"Contoso".to_vec(),
+            catalogue: true,
+        };
         assert_eq!(seen(Fact::Known(valid), false, "203.0.113.7:443"), []);
     }
 
     #[test]
     fn signature_that_could_not_be_read_is_no_finding() {
         for signature in [Fact::Known(Signature::NotInFile), Fact::Unknown(Why::NotPermitted)] {
-            let made = Made::windows(r"C:\tools\agent.exe").signature(signature).connected("203.0.113.7:443");
+            let made = Made::windows(r"C:\tools\agent.exe")
+                .signature(signature)
+                .connected("203.0.113.7:443");
             assert_eq!(made.check(&RULE), []);
             assert_eq!(made.unexamined(&RULE).len(), 1);
         }

@@ -15,8 +15,8 @@ use windows_sys::Win32::NetworkManagement::IpHelper::{
 };
 use windows_sys::Win32::Networking::WinSock::{AF_INET, AF_INET6, AF_UNSPEC, SOCKADDR_INET};
 
-use super::lookup::found;
 use super::code;
+use super::lookup::found;
 use crate::windows::interfaces::{ADDRESS_ROW, INTERFACE_ROW, IP_INTERFACE_ROW, ROUTE_ROW};
 use crate::windows::source::RegistryValue;
 use crate::windows::statistics::{Tables, Wide};

@@ -267,7 +267,15 @@ pub(super) fn protection(pid: u32) -> Result<u8, Why> {
     let process = handle::process(pid, PROCESS_QUERY_LIMITED_INFORMATION).map_err(|error| why(&error))?;
     let (mut protection, mut needed) = (0u8, 0);
     // SAFETY: a place of one byte, PS_PROTECTION.
-    let number = unsafe { query(process.0, PROTECTION, std::ptr::from_mut(&mut protection).cast(), 1, &mut needed) };
+    let number = unsafe {
+        query(
+            process.0,
+            PROTECTION,
+            std::ptr::from_mut(&mut protection).cast(),
+            1,
+            &mut needed,
+        )
+    };
     match number {
         0 => Ok(protection),
         number => Err(why(&status(number))),

@@ -109,7 +109,8 @@ pub(super) fn expand(text: &[u16]) -> Vec<u16> {
     // ExpandEnvironmentStringsW takes and gives at most 32 K units.
     let mut room = vec![0u16; 32 * 1024];
     // SAFETY: the text ends in zero; the room has the length that is passed.
-    let length = unsafe { ExpandEnvironmentStringsW(with_zero.as_ptr(), room.as_mut_ptr(), room.len() as u32) } as usize;
+    let length =
+        unsafe { ExpandEnvironmentStringsW(with_zero.as_ptr(), room.as_mut_ptr(), room.len() as u32) } as usize;
     match length {
         // With the zero.
         1.. if length <= room.len() => room[..length - 1].to_vec(),

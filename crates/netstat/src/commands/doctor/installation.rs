@@ -1,9 +1,9 @@
 //! What this program uses beside the kernel: time zone, names, package databases, the record, the terminal.
 
 use std::net::IpAddr;
-use std::path::Path;
 use std::time::{Duration, Instant};
 
+use netstat_model::SystemKind;
 use netstat_names::ReverseDns;
 use netstat_os::CheckArea::Installation;
 use netstat_os::{Check, CheckStatus};
@@ -20,14 +20,21 @@ pub(super) fn checks(context: &mut Context<'_>, store: &StoreArgs, names: Option
         return checks;
     }
     checks.push(time_zone(std::env::var("TZ").ok().as_deref()));
-    checks.push(name_service(
-        std::fs::read_to_string("/etc/resolv.conf").ok().as_deref(),
-        names,
-    ));
+    // Windows has neither resolv.conf(5) nor databases of packages.
+    if !is_windows() {
+        checks.push(name_service(
+            std::fs::read_to_string("/etc/resolv.conf").ok().as_deref(),
+            names,
+        ));
+        checks.push(packages());
+    }
     checks.push(services());
-    checks.push(packages());
     checks.push(record(context, store));
     checks
+}
+
+fn is_windows() -> bool {
+    netstat_os::NATIVE_KIND == SystemKind::Windows
 }
 
 fn program() -> Check {
@@ -52,6 +59,8 @@ fn terminal(context: &Context<'_>) -> Check {
     };
     let check = |status, rest: &str| Check::new(Installation, "terminal", status, format!("{colours}{width}{rest}"));
     match utf8 {
+        // The console is set to UTF-8 while this program runs.
+        _ if is_windows() => check(CheckStatus::Good, ""),
         Some(true) => check(CheckStatus::Good, ", UTF-8"),
         _ => check(CheckStatus::Note, ", no UTF-8 locale")
             .because("neither LC_ALL, LC_CTYPE nor LANG names one")
@@ -118,11 +127,11 @@ fn name_service(resolv: Option<&str>, limit: Option<Duration>) -> Check {
 }
 
 fn services() -> Check {
-    let path = "/etc/services";
-    match Path::new(path).metadata() {
-        Ok(_) => Check::new(Installation, "services", CheckStatus::Good, path),
+    let path = netstat_names::Services::system_file();
+    match path.metadata() {
+        Ok(_) => Check::new(Installation, "services", CheckStatus::Good, path.to_string_lossy()),
         Err(error) => Check::new(Installation, "services", CheckStatus::Note, "no services file")
-            .because(format!("{path}: {error}"))
+            .because(format!("{}: {error}", path.display()))
             .effect("ports up to 1023 are named by the built-in table, those above it are not"),
     }
 }
@@ -147,24 +156,30 @@ fn packages() -> Check {
 fn record(context: &mut Context<'_>, store: &StoreArgs) -> Check {
     let check = |status, found: String| Check::new(Installation, "record", status, found);
     let now = (context.now)();
-    let install = "sudo netstat record --install-service";
+    let with_remedy = |check: Check| match is_windows() {
+        true => check.remedy("netstat record"),
+        false => check.remedy("sudo netstat record --install-service"),
+    };
     match Recall::open(&store.places(context.system), context.system, now) {
         Ok(recall) if recall.is_watched() => check(
             CheckStatus::Good,
             format!("a recorder writes to {}", recall.path.display()),
         ),
-        Ok(recall) => check(
-            CheckStatus::Note,
-            format!("no recorder is seen running; {} is old", recall.path.display()),
-        )
-        .effect("history has a gap until a recorder runs again")
-        .remedy(install),
-        Err(NoRecord::Absent) => check(CheckStatus::Note, "no record is kept".to_owned())
-            .effect("history is empty, and audit cannot say what is new")
-            .remedy(install),
+        Ok(recall) => with_remedy(
+            check(
+                CheckStatus::Note,
+                format!("no recorder is seen running; {} is old", recall.path.display()),
+            )
+            .effect("history has a gap until a recorder runs again"),
+        ),
+        Err(NoRecord::Absent) => with_remedy(
+            check(CheckStatus::Note, "no record is kept".to_owned())
+                .effect("history is empty, and audit cannot say what is new"),
+        ),
         Err(why) => {
             let check = check(CheckStatus::Limited, "the record cannot be read".to_owned()).because(why.words());
             match why {
+                NoRecord::NotPermitted if is_windows() => check.remedy("run netstat from an elevated prompt"),
                 NoRecord::NotPermitted => check.remedy("sudo netstat doctor"),
                 _ => check,
             }

@@ -12,7 +12,11 @@ pub(super) fn steps(about: &About<'_>) -> Vec<Step> {
     let mut add = |what, command: String| steps.push(Step { what, command });
     let netstat = powershell_quoted(about.netstat.as_bytes());
     if about.hidden && !about.superuser {
-        let targets: Vec<String> = about.targets.iter().map(|word| powershell_quoted(word.as_bytes())).collect();
+        let targets: Vec<String> = about
+            .targets
+            .iter()
+            .map(|word| powershell_quoted(word.as_bytes()))
+            .collect();
         add(
             "see more of it, elevated",
             format!("& {netstat} inspect {}", targets.join(" ")),
@@ -29,7 +33,10 @@ pub(super) fn steps(about: &About<'_>) -> Vec<Step> {
         {
             add(
                 "check its signature",
-                format!("Get-AuthenticodeSignature {} | Format-List", powershell_quoted(&program.path)),
+                format!(
+                    "Get-AuthenticodeSignature {} | Format-List",
+                    powershell_quoted(&program.path)
+                ),
             );
         }
         add(

@@ -74,7 +74,9 @@ pub(super) fn memory(facts: &ProcessFacts) -> Option<String> {
         let all = mappings.iter();
         all.filter(|mapping| matches!(mapping.what, Mapped::Anonymous) && !mapping.shared)
     };
-    let files = mappings.iter().filter(|mapping| matches!(mapping.what, Mapped::File { .. }));
+    let files = mappings
+        .iter()
+        .filter(|mapping| matches!(mapping.what, Mapped::File { .. }));
     let mut names: Vec<&[u8]> = files
         .filter_map(|mapping| match &mapping.what {
             Mapped::File { path, .. } => Some(path.as_slice()),
@@ -117,7 +119,11 @@ pub(super) fn file(lines: &mut Lines, windows: &WindowsProcess) {
 fn signature(signature: &Fact<Signature>) -> String {
     match signature {
         Fact::Known(Signature::Valid { signer, catalogue }) => {
-            let how = if *catalogue { "by a catalogue of the system" } else { "in the file" };
+            let how = if *catalogue {
+                "by a catalogue of the system"
+            } else {
+                "in the file"
+            };
             let name = match signer.is_empty() {
                 true => "a signer without a name".into(),
                 false => text::escape(signer),
@@ -164,7 +170,10 @@ pub(super) fn reach(host: &WindowsHost, reach: &Reach, facts: &ProcessFacts) -> 
                 services: services.as_deref(),
             })
         }
-        Fact::Unknown(why) => vec![format!("whether Windows Firewall lets anybody in is unknown: {}", why.words())],
+        Fact::Unknown(why) => vec![format!(
+            "whether Windows Firewall lets anybody in is unknown: {}",
+            why.words()
+        )],
     };
     let proxies = host.port_proxies.as_ref().known().into_iter().flatten();
     let of_port = |proxy: &&PortProxy| proxy.port() == Some(reach.port);
