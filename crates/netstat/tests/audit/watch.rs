@@ -96,6 +96,10 @@ fn new_finding_is_printed_once_and_given_to_the_program() {
     let second = Running::with(&mut sleep_at(&shared.path().join("second")), open());
     let line: Value = serde_json::from_str(&watching.line_with("odd-place")).unwrap();
     assert_eq!(line["pid"], second.pid());
+    let schema = include_str!("../../../../docs/schema/netstat.finding.json");
+    let schema = jsonschema::validator_for(&serde_json::from_str(schema).unwrap()).unwrap();
+    let errors: Vec<String> = schema.iter_errors(&line).map(|error| error.to_string()).collect();
+    assert_eq!(errors, [""; 0], "{line:#}");
     for key in [
         "id",
         "headline",

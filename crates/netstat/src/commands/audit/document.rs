@@ -141,21 +141,60 @@ const PROGRAM: &[Field] = &[
         false,
         "whom it reaches, and from where it can be reached, a line for each",
     ),
-    (
-        "started_by",
-        Holds::Texts,
-        false,
-        "the timer or the user's service manager that it descends from",
-    ),
-    (
-        "named_in",
-        Holds::Texts,
-        false,
-        "files that would start it again, such as tables of cron, units and profile scripts, each with the line that names its program or script; \
-         searched where the severity is medium or above",
-    ),
+    STARTED_BY,
+    NAMED_IN,
     ("next", Holds::Steps, false, "what to do next, the safest first"),
 ];
+
+/// What an alert has beside the fields of its finding, in order; see [`alert`].
+const ALERT: &[Field] = &[
+    ("next", Holds::Steps, false, "what to do next, the safest first"),
+    ("script", Holds::Text, true, "the script that it runs"),
+    (
+        "command_line",
+        Holds::Text,
+        true,
+        "its command line, cut to some 80 letters; null for findings about the computer",
+    ),
+    (
+        "unit",
+        Holds::Text,
+        true,
+        "the innermost unit or container; null without any",
+    ),
+    (
+        "network",
+        Holds::Texts,
+        false,
+        "whom it reaches, and from where it can be reached, a line for each",
+    ),
+    STARTED_BY,
+    NAMED_IN,
+];
+
+const STARTED_BY: Field = (
+    "started_by",
+    Holds::Texts,
+    false,
+    "the timer or the user's service manager that it descends from",
+);
+const NAMED_IN: Field = (
+    "named_in",
+    Holds::Texts,
+    false,
+    "files that would start it again, such as tables of cron, units and profile scripts, each with the line that names its program or script; \
+     searched where the severity is medium or above",
+);
+
+/// The schema of an alert: one line of `--watch --json`, and the standard input of `--exec`.
+pub(crate) fn alert_schema() -> Value {
+    let fields: Vec<Field> = FINDING.iter().chain(ALERT).copied().collect();
+    crate::output::json::schema::framed_line(
+        "finding",
+        "A new finding, as `audit --watch --json` prints it and `--exec` passes it on.",
+        object(&fields),
+    )
+}
 
 /// The schema of the document.
 pub(crate) fn schema() -> Value {
@@ -267,6 +306,9 @@ pub(super) fn alert(one: &Item<'_>, host: &[u8], time: SystemTime, netstat: &str
     object.insert("unit".into(), of(unit.map(Value::from)));
     let network = judged.map(|judged| judged.contacts.lines());
     object.insert("network".into(), network.unwrap_or_default().into());
+    let starters = judged.map(|judged| judged.starters.clone()).unwrap_or_default();
+    object.insert("started_by".into(), starters.by.into());
+    object.insert("named_in".into(), starters.named_in.into());
     Value::Object(object)
 }
 

@@ -23,7 +23,7 @@ use netstat_os::{Confinement, OwnersAsk, SocketList};
 use netstat_packages::blocklist::BlockList;
 use serde_json::{Value, json};
 
-pub(crate) use document::{finding as finding_value, schema};
+pub(crate) use document::{alert_schema, finding as finding_value, schema};
 
 use crate::args::filter::FilterArgs;
 use crate::args::shape::ColorChoice;

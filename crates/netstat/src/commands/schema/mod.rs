@@ -50,6 +50,11 @@ pub(crate) static SCHEMAS: &[Schema] = &[
         make: super::audit::schema,
     },
     Schema {
+        name: "finding",
+        about: "audit --watch --json, --exec: one new finding",
+        make: super::audit::alert_schema,
+    },
+    Schema {
         name: "inspect",
         about: "inspect --json: cards about sockets and processes",
         make: super::inspect::schema::inspect,

@@ -59,6 +59,36 @@ fn line(name: &str, about: &str, mut row: Value) -> Value {
     row
 }
 
+/// The schema of a line that has the name of its schema, the computer and the time in front of the members of `row`.
+pub(crate) fn framed_line(name: &str, about: &str, mut row: Value) -> Value {
+    let mut properties = Map::new();
+    let mut required: Vec<Value> = Vec::new();
+    for (member, schema) in frame(name) {
+        properties.insert(member.to_owned(), schema);
+        required.push(member.into());
+    }
+    if let (Some(members), Some(needed)) = (row["properties"].as_object(), row["required"].as_array()) {
+        properties.extend(members.clone());
+        required.extend(needed.iter().cloned());
+    }
+    row["properties"] = properties.into();
+    row["required"] = required.into();
+    line(name, about, row)
+}
+
+/// What every document begins with.
+fn frame(name: &str) -> [(&'static str, Value); 4] {
+    [
+        ("schema", json!({"const": format!("netstat.{name}")})),
+        ("version", json!({"const": VERSION})),
+        ("host", json!({"type": "string", "description": "the computer's name"})),
+        (
+            "time",
+            json!({"type": "string", "format": "date-time", "description": "when it was read (RFC 3339, UTC)"}),
+        ),
+    ]
+}
+
 /// How text from outside is written.
 const TEXTS: &str = "Names, paths and arguments are UTF-8 as they are. A byte that is no UTF-8 stands as \\xNN, 80 to ff in lower case; so that nothing else \
     reads like that, a backslash in front of xNN of such a byte, or in front of x5c before it, stands as \\x5c.";
@@ -90,16 +120,9 @@ fn listing_members() -> Vec<(&'static str, Value)> {
 /// The schema of a document with the usual frame and these members.
 pub fn document(name: &str, members: &[(&str, Value)], definitions: Value) -> Value {
     let mut properties = Map::new();
-    properties.insert("schema".into(), json!({"const": format!("netstat.{name}")}));
-    properties.insert("version".into(), json!({"const": VERSION}));
-    properties.insert(
-        "host".into(),
-        json!({"type": "string", "description": "the computer's name"}),
-    );
-    properties.insert(
-        "time".into(),
-        json!({"type": "string", "format": "date-time", "description": "when it was read (RFC 3339, UTC)"}),
-    );
+    for (member, schema) in frame(name) {
+        properties.insert(member.to_owned(), schema);
+    }
     properties.insert(
         "limits".into(),
         json!({"type": "array", "items": {"$ref": "#/$defs/limit"}, "description": "what could not be seen"}),
