@@ -5,18 +5,18 @@ use std::fmt;
 use super::FirstSight;
 use super::case::{Case, Host};
 
-/// How much a finding is worth a look.
+/// How suspicious a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Severity {
     /// Worth knowing; no reason to worry.
     Info,
     /// Proves nothing alone; supports other findings.
     Low,
-    /// Unusual: a person should know why it is so.
+    /// Unusual: somebody should know the reason.
     Medium,
-    /// Programs of good faith seldom do this: look now.
+    /// Legitimate programs rarely do this: investigate now.
     High,
-    /// Hardly anything but malice or a break-in test does this: look first.
+    /// Almost nothing but an intrusion or a penetration test does this: investigate first.
     Critical,
 }
 

@@ -12,7 +12,7 @@ use crate::finding::{Check, Family, Note, Notes, Rule, Severity};
 /// See the module.
 pub(crate) static RULE: Rule = Rule {
     name: "block-list",
-    title: "a foreign address stands on a list given with --blocklist",
+    title: "a foreign address is on a list given with --blocklist",
     explanation: "The foreign side of each connection is looked up in the lists that you give. High when this computer called it; medium when it called a port that waits \
         here (servers are scanned by everyone), when the list means another port, or names a whole network wider than /16 (IPv6: /32). One step less when the list is \
         older than 30 days. The program ships and downloads no list.",

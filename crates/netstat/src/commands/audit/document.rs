@@ -41,7 +41,7 @@ const FINDING: &[Field] = &[
         true,
         "the path of its program, its short name in round brackets where that may not be read; null where the finding is about the computer",
     ),
-    ("severity", Holds::Severity, false, "how much it is worth a look"),
+    ("severity", Holds::Severity, false, "how suspicious it is"),
     ("rule", Holds::Text, false, "the name of the rule"),
     ("headline", Holds::Text, false, "what was found, in a few words"),
     ("evidence", Holds::Texts, false, "what was seen"),
@@ -85,7 +85,7 @@ const FIRST_SEEN: Field = (
     "first_seen",
     Holds::Moment,
     true,
-    "when the program was first seen on the network; null where no record tells",
+    "when the program was first seen on the network; null without a record",
 );
 const OR_EARLIER: Field = (
     "first_seen_or_earlier",
