@@ -28,7 +28,7 @@ SELECT
   toUInt8(1) AS closed, toUInt8(1) AS begun,
   if(kind = 2, 'UDP', 'TCP') AS protocol,
   multiIf(kind = 1, 'in', 'out') AS direction,
-  if(kind = 2, 'none', 'TIME_WAIT') AS state,
+  if(kind = 2, 'ESTABLISHED', 'TIME_WAIT') AS state,
   'tracepoints' AS learned,
   toIPv6(concat('::ffff:10.', toString(h % 3), '.', toString(intDiv(h, 256) % 256), '.', toString(h % 256))) AS local_address,
   toUInt16(if(kind = 1, [443, 8080, 22, 9100, 5432][1 + prog % 5], 32768 + r2 % 28232)) AS local_port,

@@ -79,6 +79,10 @@ await page.waitForFunction(() => document.querySelectorAll(".grid .line").length
 check((await page.locator(".grid [role=columnheader]").count()) === 4, "no groups");
 const [download] = await Promise.all([page.waitForEvent("download"), page.getByRole("button", { name: "CSV" }).click()]);
 check(readFileSync(await download.path(), "utf8").startsWith("program,count,sent,received"), "the export is not what is seen");
+// A group opens as the rows that it stands for.
+await page.locator(".grid .line", { hasNotText: "–" }).first().click();
+await page.waitForFunction(() => document.querySelectorAll(".grid [role=columnheader]").length > 4 && document.querySelectorAll(".grid .line").length > 0, null, { timeout: 10000 }).catch(() => check(false, "a group does not open"));
+check((await page.inputValue("#filter")).startsWith("program:"), "a group does not become a filter");
 await page.goto(`${base}/`);
 signedOut = true;
 await page.getByRole("button", { name: "Sign out" }).click();

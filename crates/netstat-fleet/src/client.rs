@@ -7,8 +7,10 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
+use rustls::AlertDescription;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::sign::CertifiedKey;
 use ureq::http::Response;
 use ureq::tls::{Certificate, ClientCert, PrivateKey, RootCerts, TlsConfig, TlsProvider};
 use ureq::{Body, RequestBuilder};
@@ -282,7 +284,13 @@ fn of_connection(error: &ureq::Error) -> EngineError {
     match error {
         ureq::Error::Tls(_) | ureq::Error::Rustls(_) | ureq::Error::Pem(_) => EngineError::Tls(text),
         // A certificate that does not fit comes as an I/O error of the handshake.
-        ureq::Error::Io(io) if io.get_ref().is_some_and(|inner| inner.is::<rustls::Error>()) => EngineError::Tls(text),
+        ureq::Error::Io(io) => match io.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
+            Some(rustls::Error::AlertReceived(AlertDescription::CertificateRequired)) => EngineError::Tls(
+                "the engine asks for a certificate: `certificate` and `key` in the fleet's configuration name it".to_owned(),
+            ),
+            Some(_) => EngineError::Tls(text),
+            None => EngineError::Unreachable(text),
+        },
         ureq::Error::Protocol(_) => EngineError::NotClickHouse(text),
         _ => EngineError::Unreachable(text),
     }
@@ -326,9 +334,15 @@ fn certificate_of_this_computer(config: &FleetConfig) -> Result<Option<ClientCer
     let (Some(certificate), Some(key)) = (&config.certificate, &config.key) else {
         return Ok(None);
     };
-    // Read by rustls first, which names what is wrong; then as the client wants it.
-    PrivateKeyDer::from_pem_file(key).map_err(|error| unusable(key, error))?;
+    // Read by rustls first, which names what is wrong; then as the client wants it, which panics where key and certificate differ.
+    let secret = PrivateKeyDer::from_pem_file(key).map_err(|error| unusable(key, error))?;
+    let secret = rustls::crypto::ring::sign::any_supported_type(&secret).map_err(|error| unusable(key, error))?;
+    let chain = certificates(certificate)?;
+    let ders = chain.iter().map(|one| CertificateDer::from(one.der().to_vec()));
+    let pair = CertifiedKey::new(ders.collect(), secret);
+    pair.keys_match()
+        .map_err(|error| unusable(certificate, format!("the key does not fit the certificate: {error}")))?;
     let pem = std::fs::read(key).map_err(|error| unusable(key, error))?;
     let key = PrivateKey::from_pem(&pem).map_err(|error| unusable(key, error))?;
-    Ok(Some(ClientCert::new_with_certs(&certificates(certificate)?, key)))
+    Ok(Some(ClientCert::new_with_certs(&chain, key)))
 }

@@ -1,6 +1,6 @@
 // The frame of the page: views by the part of the address behind #, theme, pause, report.
 
-import { connect, pause, store, watch } from "./store.js";
+import { connect, onAbout, pause, store, watch } from "./store.js";
 import { h, notice, save } from "./util.js";
 import * as overview from "./views/overview.js";
 import * as connections from "./views/connections.js";
@@ -9,9 +9,11 @@ import * as findings from "./views/findings.js";
 import * as history from "./views/history.js";
 import * as routes from "./views/routes.js";
 import * as health from "./views/health.js";
+import * as fleet from "./views/fleet.js";
 
 const VIEWS = [["overview", "Overview", overview], ["connections", "Connections", connections], ["process", "Processes", process],
-  ["findings", "Findings", findings], ["history", "History", history], ["routes", "Routes and counters", routes], ["health", "Health", health]];
+  ["findings", "Findings", findings], ["history", "History", history], ["routes", "Routes and counters", routes], ["health", "Health", health], ["fleet", "Fleet", fleet]];
+const offered = ([name]) => name !== "fleet" || store.about.fleet;
 
 const main = document.getElementById("main");
 const nav = document.getElementById("nav");
@@ -39,7 +41,7 @@ function go() {
   const [name, parameters] = where();
   leave?.();
   const [, title, view] = VIEWS.find(([known]) => known === name);
-  nav.replaceChildren(...VIEWS.map(([known, label]) => h("li", {}, h("a", { href: `#/${known}`, "aria-current": known === name ? "page" : undefined }, label))));
+  nav.replaceChildren(...VIEWS.filter(offered).map(([known, label]) => h("li", {}, h("a", { href: `#/${known}`, "aria-current": known === name ? "page" : undefined }, label))));
   document.title = `${title} – netstat`;
   main.replaceChildren();
   try {
@@ -83,6 +85,8 @@ document.getElementById("report").addEventListener("click", () => {
 // Links in the page change the part behind # themselves; a skip link must not.
 document.querySelector(".skip").addEventListener("click", (event) => { event.preventDefault(); main.focus(); });
 addEventListener("hashchange", go);
+// What the server can do changes what views offer.
+onAbout(() => { shown = null; go(); });
 watch(() => { const age = store.overview.sockets_age; document.getElementById("host").textContent = store.about.host + (age > 5 ? ` – sockets are ${Math.round(age)} s old` : ""); });
 connect(status);
 go();

@@ -94,7 +94,7 @@ function side(text) {
   return (address, port) => hosts(address) && ports(port);
 }
 
-const C = { protocol: 1, local: 2, localPort: 3, foreign: 4, foreignPort: 5, state: 6, pid: 7, program: 9, user: 10, unit: 11 };
+const C = { protocol: 1, local: 2, localPort: 3, foreign: 4, foreignPort: 5, state: 6, pid: 7, program: 9, user: 10, unit: 11, country: 21, system: 22 };
 const listens = (row) => (row[C.protocol] === "UDP" ? row[C.foreignPort] === null : row[C.state] === "LISTENING");
 
 /** Fields with values: a test of a row from one value, or null. */
@@ -108,6 +108,9 @@ const FIELDS = {
   program: (text) => { const test = glob(text); return (row) => test(row[C.program]); },
   user: (text) => { const test = glob(text); return (row) => test(row[C.user]); },
   unit: (text) => { const test = glob(text); return (row) => test(row[C.unit]); },
+  country: (text) => { const test = glob(text); return (row) => test(row[C.country]); },
+  // "13335", "AS13335" or a part of the name.
+  as: (text) => { const test = /^(?:AS)?\d+$/i.test(text) ? glob(`AS${text.replace(/^AS/i, "")}*`) : glob(`*${text}*`); const number = /^(?:AS)?\d+$/i.test(text) ? `AS${text.replace(/^AS/i, "")}` : null; return (row) => test(row[C.system]) && (number === null || row[C.system].split(" ")[0].toUpperCase() === number); },
 };
 
 const FLAGS = {
@@ -168,4 +171,4 @@ export function complete(text, values) {
     .map((value) => [value, `${before}${dash}${name}:${list.slice(0, comma)}${value}`]);
 }
 
-export const FIELD_COLUMNS = { state: C.state, protocol: C.protocol, port: C.localPort, local: C.local, foreign: C.foreign, pid: C.pid, program: C.program, user: C.user, unit: C.unit };
+export const FIELD_COLUMNS = { state: C.state, protocol: C.protocol, port: C.localPort, local: C.local, foreign: C.foreign, pid: C.pid, program: C.program, user: C.user, unit: C.unit, country: C.country, as: C.system };

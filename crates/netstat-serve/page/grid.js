@@ -14,6 +14,8 @@ export class Grid {
     this.columns = [];
     this.rows = [];
     this.at = -1;
+    /** The key of the row at `at`. */
+    this.selected = null;
     this.lines = new Map();
     this.head = h("div", { class: "head", role: "row", "aria-rowindex": "1" });
     this.body = h("div", { class: "body", role: "rowgroup" });
@@ -23,6 +25,7 @@ export class Grid {
     this.observer.observe(this.element);
   }
 
+  /** Rows follow by `setRows`: those that are there may be of another kind. */
   setColumns(columns, sort, down) {
     this.columns = columns;
     this.element.hidden = columns.length === 0;
@@ -35,12 +38,12 @@ export class Grid {
     this.element.setAttribute("aria-colcount", columns.length);
     for (const line of this.lines.values()) line.element.remove();
     this.lines.clear();
-    this.draw();
+    this.rows = [];
   }
 
   /** Rows with a key and a mark ("new", "gone" or ""). */
   setRows(rows, key, mark) {
-    const selected = this.at >= 0 && this.rows[this.at] !== undefined ? this.key_(this.rows[this.at]) : null;
+    const selected = this.selected;
     this.key_ = key;
     this.mark = mark;
     this.rows = rows;
@@ -48,6 +51,7 @@ export class Grid {
       const place = rows.findIndex((row) => key(row) === selected);
       this.at = place >= 0 ? place : Math.min(this.at, rows.length - 1);
     }
+    this.selected = this.at >= 0 && rows[this.at] !== undefined ? key(rows[this.at]) : null;
     this.element.setAttribute("aria-rowcount", rows.length + 1);
     this.body.style.height = `${rows.length * HEIGHT}px`;
     this.draw();
@@ -87,6 +91,7 @@ export class Grid {
 
   select(place) {
     this.at = Math.max(0, Math.min(place, this.rows.length - 1));
+    this.selected = this.rows[this.at] === undefined ? null : this.key_(this.rows[this.at]);
     const [top, height] = [this.at * HEIGHT, this.element.clientHeight - 2 * HEIGHT];
     if (top < this.element.scrollTop) this.element.scrollTop = top;
     if (top > this.element.scrollTop + height) this.element.scrollTop = top - height;

@@ -5,7 +5,7 @@ const KEEP_NEW = 4000;
 const KEEP_POINTS = 450;
 
 export const store = {
-  about: { host: "", version: "", actions: false },
+  about: { host: "", version: "", actions: false, locations: false, fleet: false },
   columns: [],
   rows: new Map(),
   gone: new Map(),
@@ -22,6 +22,10 @@ const listeners = new Set();
 /** Calls `tell` after every sample, until the function it gives is called. */
 export function watch(tell) { listeners.add(tell); return () => listeners.delete(tell); }
 
+/** Called when the server has said what it can do. */
+let introduced = () => {};
+export function onAbout(tell) { introduced = tell; }
+
 function tellAll() { store.version += 1; for (const tell of [...listeners]) tell(); }
 
 const note = (kind, row) => {
@@ -31,7 +35,11 @@ const note = (kind, row) => {
 
 let resetting = false;
 const handlers = {
-  about(data) { store.about = data; },
+  about(data) {
+    const changed = ["actions", "locations", "fleet"].some((name) => data[name] !== store.about[name]);
+    store.about = data;
+    if (changed) introduced();
+  },
   columns(data) { store.columns = data; },
   reset() { store.rows = new Map(); store.born.clear(); store.gone.clear(); resetting = true; },
   rows(data) {

@@ -40,6 +40,7 @@ static ASSETS: &[Asset] = assets![
     "/vendor/uPlot.min.css" "text/css; charset=utf-8" "vendor/uPlot.min.css",
     "/vendor/uPlot.LICENSE" "text/plain; charset=utf-8" "vendor/uPlot.LICENSE",
     "/views/connections.js" "text/javascript; charset=utf-8" "views/connections.js",
+    "/views/fleet.js" "text/javascript; charset=utf-8" "views/fleet.js",
     "/views/findings.js" "text/javascript; charset=utf-8" "views/findings.js",
     "/views/health.js" "text/javascript; charset=utf-8" "views/health.js",
     "/views/history.js" "text/javascript; charset=utf-8" "views/history.js",

@@ -9,7 +9,7 @@ use tokio::sync::{OnceCell, Semaphore};
 
 use crate::metrics::{Family, Kind, Value};
 use crate::problem::Problem;
-use crate::provider::{Figure, Format, Provider, Question, Refusal, Resource};
+use crate::provider::{Acknowledgement, Figure, Format, Provider, Question, Refusal, Resource};
 
 /// So many questions are worked on at once.
 const AT_ONCE: usize = 2;
@@ -118,6 +118,22 @@ impl Documents {
         let cell = self.cell(&question, keep);
         let answer = cell.get_or_init(|| self.ask(question)).await;
         Ok(Arc::clone(answer.as_ref().map_err(|refusal| refusal.clone())?))
+    }
+
+    /// Acknowledges a finding of the audit; whoever asks for findings afterwards sees it.
+    ///
+    /// # Errors
+    /// Why it could not be done.
+    pub(crate) async fn acknowledge(&self, finding: Acknowledgement) -> Result<(), String> {
+        let interrupted = || "it was interrupted".to_owned();
+        let _working = self.working.acquire().await.map_err(|_| interrupted())?;
+        let provider = Arc::clone(&self.provider);
+        let done = tokio::task::spawn_blocking(move || provider.acknowledge(&finding)).await;
+        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        kept.retain(|question, _| question.resource != "findings");
+        done.map_err(|_| interrupted())?.map_err(|refusal| match refusal {
+            Refusal::Usage(why) | Refusal::NotFound(why) | Refusal::Failed(why) => why,
+        })
     }
 
     fn cell(&self, question: &Question, keep: Duration) -> Cell {

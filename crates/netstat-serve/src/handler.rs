@@ -52,6 +52,8 @@ pub(crate) struct Site {
     pub(crate) resources: Vec<Resource>,
     pub(crate) open_api: String,
     pub(crate) live: Live,
+    /// Whether countries and autonomous systems are known.
+    pub(crate) locates: bool,
     pub(crate) actions: Option<Actions>,
     pub(crate) streams: Arc<Semaphore>,
     pub(crate) passwords: Semaphore,
@@ -202,7 +204,7 @@ async fn post(site: &Arc<Site>, path: &str, request: Request<Incoming>) -> Resul
         }
         _ => {
             let word = rest.strip_prefix('/').ok_or_else(Problem::not_found)?;
-            actions.confirm(word, &site.collector).await?
+            actions.confirm(word, &site.collector, &site.documents).await?
         }
     };
     Ok(reply(StatusCode::OK, "application/json", done.to_string()))

@@ -39,7 +39,7 @@ pub use access::web_config::WebConfigError;
 pub use access::{Token, TokenError};
 pub use listen::{DEFAULT as DEFAULT_LISTEN, Listen, ListenError};
 pub use otlp::{OtlpError, OtlpOptions};
-pub use provider::{Figure, Format, Parameter, ParameterKind, Provider, Question, Refusal, Resource};
+pub use provider::{Acknowledgement, Figure, Format, Parameter, ParameterKind, Provider, Question, Refusal, Resource};
 
 use access::web_config::WebConfig;
 use access::{Access, Rules};
@@ -184,10 +184,11 @@ async fn begin(
             own_user: local::own_user().map_err(ServeError::System)?,
         }),
         collector,
+        locates: provider.locates(),
+        live: live::Live::new(Arc::clone(&provider)),
         documents: Documents::new(provider),
         open_api: openapi::document(&resources, &options.version, options.allow_actions).to_string(),
         resources,
-        live: live::Live::default(),
         actions: options.allow_actions.then(Actions::default),
         streams: Arc::new(Semaphore::new(MOST_STREAMS)),
         passwords: Semaphore::new(PASSWORDS_AT_ONCE),

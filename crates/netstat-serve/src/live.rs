@@ -3,14 +3,20 @@
 //! Rows are compared with those of the sample before, so that a stream carries what has changed and not the whole table. A client that
 //! was too slow for one change gets the whole table again.
 
+use std::borrow::Cow;
 use std::collections::{HashMap, HashSet};
+use std::fmt::{self, Display};
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io::Write as _;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use netstat_model::{Fact, NoOwner, Protocol};
+use netstat_model::columns::Location;
+use netstat_model::{Fact, Protocol};
 use netstat_monitor::model::{Model, Presence, ProcessRow, Throughput};
 use netstat_monitor::sample::{Holder, SocketRow};
 use serde_json::{Map, Value, json};
+
+use crate::provider::Provider;
 
 /// What the values of a socket's row are, in their order.
 pub(crate) const COLUMNS: &[&str] = &[
@@ -35,10 +41,12 @@ pub(crate) const COLUMNS: &[&str] = &[
     "loss",
     "recv_q",
     "send_q",
+    "country",
+    "as",
 ];
 
 /// Rows are sent in pieces of this many.
-const PIECE: usize = 2000;
+pub(crate) const PIECE: usize = 2000;
 /// Processes that are told, those that do most first.
 const MOST_PROCESSES: usize = 400;
 
@@ -52,7 +60,7 @@ pub(crate) struct Changes {
     /// Rows that are new or have changed, with what happened.
     pub(crate) rows: Vec<Change>,
     /// Ids of rows that are gone, with their last row.
-    pub(crate) gone: Vec<(u64, Value)>,
+    pub(crate) gone: Vec<(u64, Row)>,
     /// The computer as a whole, its processes and limits.
     pub(crate) overview: Value,
 }
@@ -65,13 +73,23 @@ pub(crate) struct Change {
     /// Whether more than what went through it has changed.
     pub(crate) state: bool,
     /// The row.
-    pub(crate) row: Value,
+    pub(crate) row: Row,
 }
 
+/// The values of a row as a JSON array. Written at once: a tree of values takes ten times the memory.
+pub(crate) type Row = Box<[u8]>;
+
 /// Works out what has changed, once for all.
-#[derive(Debug, Default)]
 pub(crate) struct Live {
+    /// Knows where addresses are registered.
+    provider: Arc<dyn Provider>,
     state: Mutex<State>,
+}
+
+impl fmt::Debug for Live {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Live")
+    }
 }
 
 #[derive(Debug, Default)]
@@ -84,6 +102,18 @@ struct State {
 }
 
 impl Live {
+    pub(crate) fn new(provider: Arc<dyn Provider>) -> Live {
+        Live {
+            provider,
+            state: Mutex::default(),
+        }
+    }
+
+    /// One that compares samples by itself.
+    pub(crate) fn beside(&self) -> Live {
+        Live::new(Arc::clone(&self.provider))
+    }
+
     /// What changed with `model`. Takes time in proportion to the sockets: not to be called where others wait.
     pub(crate) fn changes(&self, model: &Arc<Model>) -> Arc<Changes> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
@@ -96,7 +126,7 @@ impl Live {
         if model.number <= state.number {
             *state = State::default();
         }
-        let changes = Arc::new(state.compare(model));
+        let changes = Arc::new(state.compare(model, &*self.provider));
         state.last = Some(Arc::clone(&changes));
         changes
     }
@@ -105,10 +135,21 @@ impl Live {
     pub(crate) fn clear(&self) {
         *self.state.lock().unwrap_or_else(PoisonError::into_inner) = State::default();
     }
+
+    /// The rows from `start` on, as many as one piece of the whole table has, as a JSON array. Takes some milliseconds.
+    pub(crate) fn piece(&self, model: &Model, start: usize) -> Vec<u8> {
+        let end = (start + PIECE).min(model.sockets.open.len());
+        let mut line = Line::default();
+        for index in start..end {
+            line.separate();
+            socket(&mut line, model, index, &*self.provider);
+        }
+        line.array()
+    }
 }
 
 impl State {
-    fn compare(&mut self, model: &Arc<Model>) -> Changes {
+    fn compare(&mut self, model: &Arc<Model>, provider: &dyn Provider) -> Changes {
         let after = self.number;
         let known = std::mem::take(&mut self.marks);
         let mut marks = HashMap::with_capacity(model.sockets.open.len());
@@ -118,16 +159,17 @@ impl State {
             let mark = marks_of(model, index);
             let old = known.get(&row.id);
             left -= usize::from(old.is_some());
-            if old != Some(&mark) {
+            // After the first sample everybody gets the whole table.
+            if old != Some(&mark) && after != 0 {
                 rows.push(Change {
                     opened: old.is_none(),
                     state: old.is_none_or(|old| old.0 != mark.0),
-                    row: socket(model, index),
+                    row: written(model, index, provider),
                 });
             }
             marks.insert(row.id, mark);
         }
-        let gone = self.gone(model, &known, &marks, left > 0);
+        let gone = self.gone(model, (&known, &marks), left > 0, provider);
         self.number = model.number;
         self.marks = marks;
         self.before = Some(Arc::clone(model));
@@ -145,10 +187,10 @@ impl State {
     fn gone(
         &self,
         model: &Arc<Model>,
-        known: &HashMap<u64, (u64, u64)>,
-        open: &HashMap<u64, (u64, u64)>,
+        (known, open): (&HashMap<u64, (u64, u64)>, &HashMap<u64, (u64, u64)>),
         some_left: bool,
-    ) -> Vec<(u64, Value)> {
+        provider: &dyn Provider,
+    ) -> Vec<(u64, Row)> {
         let mut gone = Vec::new();
         let Some(before) = &self.before else { return gone };
         let first = model.sockets.open.len();
@@ -158,8 +200,8 @@ impl State {
             for (index, row) in before.sockets.open.iter().enumerate() {
                 if !open.contains_key(&row.id) {
                     let last = match places.get(&row.id) {
-                        Some(place) => socket(model, first + place),
-                        None => socket(before, index),
+                        Some(place) => written(model, first + place, provider),
+                        None => written(before, index, provider),
                     };
                     gone.push((row.id, last));
                 }
@@ -168,26 +210,67 @@ impl State {
         let told: HashSet<u64> = before.sockets.closed.iter().map(|closed| closed.row.id).collect();
         for (place, closed) in closed() {
             if !known.contains_key(&closed.row.id) && !told.contains(&closed.row.id) {
-                gone.push((closed.row.id, socket(model, first + place)));
+                gone.push((closed.row.id, written(model, first + place, provider)));
             }
         }
         gone
     }
 }
 
-/// The whole table, in pieces.
-pub(crate) fn table(model: &Model) -> impl Iterator<Item = Value> + '_ {
-    let count = model.sockets.open.len();
-    (0..count).step_by(PIECE).map(move |start| {
-        let rows = start..(start + PIECE).min(count);
-        Value::Array(rows.map(|index| socket(model, index)).collect())
-    })
+/// A row as an object, with the names of [`COLUMNS`].
+pub(crate) fn object(row: &[u8]) -> Map<String, Value> {
+    let values: Vec<Value> = serde_json::from_slice(row).unwrap_or_default();
+    COLUMNS.iter().map(|name| (*name).to_owned()).zip(values).collect()
 }
 
-/// A row as an object, with the names of [`COLUMNS`].
-pub(crate) fn object(row: &Value) -> Map<String, Value> {
-    let values = row.as_array().into_iter().flatten().cloned();
-    COLUMNS.iter().map(|name| (*name).to_owned()).zip(values).collect()
+/// These rows as a JSON array.
+pub(crate) fn array<'a>(rows: impl Iterator<Item = &'a Row>) -> Vec<u8> {
+    let mut line = Line::default();
+    for row in rows {
+        line.separate();
+        line.0.extend_from_slice(row);
+    }
+    line.array()
+}
+
+/// JSON that is being written.
+#[derive(Default)]
+struct Line(Vec<u8>);
+
+impl Line {
+    /// A comma, after what is not the first.
+    fn separate(&mut self) {
+        self.0.push(if self.0.is_empty() { b'[' } else { b',' });
+    }
+
+    fn array(mut self) -> Vec<u8> {
+        if self.0.is_empty() {
+            self.0.push(b'[');
+        }
+        self.0.push(b']');
+        self.0
+    }
+
+    fn text(&mut self, text: Option<&str>) {
+        self.0.push(b',');
+        // Writing to memory cannot fail.
+        let _ = serde_json::to_writer(&mut self.0, &text);
+    }
+
+    /// Text without anything that JSON would escape.
+    fn plain(&mut self, value: Option<impl Display>) {
+        let _ = match value {
+            Some(value) => write!(self.0, ",\"{value}\""),
+            None => self.0.write_all(b",null"),
+        };
+    }
+
+    fn number(&mut self, value: Option<impl Display>) {
+        let _ = match value {
+            Some(value) => write!(self.0, ",{value}"),
+            None => self.0.write_all(b",null"),
+        };
+    }
 }
 
 fn marks_of(model: &Model, index: usize) -> (u64, u64) {
@@ -221,73 +304,92 @@ impl HashInto for (netstat_model::State, Holder) {
     }
 }
 
+fn rounded(fact: Fact<f64>, parts: f64) -> Option<f64> {
+    let rounded = fact.known().map(|value| (value * parts).round() / parts);
+    // JSON has no other numbers.
+    rounded.filter(|value| value.is_finite())
+}
+
 fn number(fact: Fact<f64>) -> Value {
     // One figure more than is shown.
-    fact.known()
-        .map_or(Value::Null, |value| json!((value * 10.0).round() / 10.0))
+    rounded(fact, 10.0).map_or(Value::Null, Into::into)
 }
 
 fn known<T: Into<Value>>(fact: Fact<T>) -> Value {
     fact.known().map_or(Value::Null, Into::into)
 }
 
-fn socket(model: &Model, index: usize) -> Value {
+fn written(model: &Model, index: usize, provider: &dyn Provider) -> Row {
+    let mut line = Line::default();
+    socket(&mut line, model, index, provider);
+    line.0.into()
+}
+
+/// Writes the values of [`COLUMNS`] as an array.
+fn socket(line: &mut Line, model: &Model, index: usize, provider: &dyn Provider) {
     let (row, flow) = (model.sockets.row(index), model.sockets.flow(index));
     let process = row.process().and_then(|key| model.process(key));
     let told = model.sockets.closed(index).and_then(|closed| closed.name.as_deref());
-    let program = process.map(|process| &*process.text.name).or(told);
     let reason = match row.holder {
         Holder::Process(_) => None,
-        Holder::None(why) => Some(reason(why)),
-        Holder::Pending => Some("not looked for yet".to_owned()),
+        Holder::None(why) => Some(why.words()),
+        Holder::Pending => Some("not looked for yet"),
     };
     let connected = row.foreign.port != 0;
     let state = match row.protocol {
         Protocol::Udp => None,
         _ => Some(row.state.name()),
     };
-    json!([
-        // A number in a script holds 53 bits.
-        format!("{:x}", row.id),
-        row.protocol.name(),
-        row.local.address.to_string(),
-        row.local.port,
-        connected.then(|| row.foreign.address.to_string()),
-        connected.then_some(row.foreign.port),
-        state,
-        row.process().map(|key| key.pid),
-        row.process().map(|key| key.start_ticks),
-        program,
-        user(model, row, process),
-        process
-            .map(|process| &*process.text.unit)
-            .filter(|unit| !unit.is_empty()),
-        reason,
-        number(flow.sent.map(f64::from)),
-        number(flow.received.map(f64::from)),
-        known(row.bytes.map(|bytes| bytes.sent)),
-        known(row.bytes.map(|bytes| bytes.received)),
-        known(row.rtt),
-        flow.loss
-            .known()
-            .map(|share| (f64::from(share) * 10_000.0).round() / 10_000.0),
-        row.receive_queue,
-        known(row.send_queue),
-    ])
+    let location = match connected {
+        true => provider.location(row.foreign.address),
+        false => Location::default(),
+    };
+    // A number in a script holds 53 bits.
+    let _ = write!(line.0, "[\"{:x}\"", row.id);
+    line.text(Some(row.protocol.name()));
+    line.plain(Some(row.local.address));
+    line.number(Some(row.local.port));
+    line.plain(connected.then_some(row.foreign.address));
+    line.number(connected.then_some(row.foreign.port));
+    line.text(state);
+    line.number(row.process().map(|key| key.pid));
+    line.number(row.process().map(|key| key.start_ticks));
+    line.text(process.map(|process| &*process.text.name).or(told));
+    line.text(user(model, row, process).as_deref());
+    let unit = process.map(|process| &*process.text.unit);
+    line.text(unit.filter(|unit| !unit.is_empty()));
+    line.text(reason);
+    line.number(rounded(flow.sent.map(f64::from), 10.0));
+    line.number(rounded(flow.received.map(f64::from), 10.0));
+    line.number(row.bytes.known().map(|bytes| bytes.sent));
+    line.number(row.bytes.known().map(|bytes| bytes.received));
+    line.number(row.rtt.known());
+    line.number(rounded(flow.loss.map(f64::from), 10_000.0));
+    line.number(Some(row.receive_queue));
+    line.number(row.send_queue.known());
+    line.text(location.country.as_deref());
+    line.text(autonomous_system(&location).as_deref());
+    line.0.push(b']');
 }
 
-fn reason(why: NoOwner) -> String {
-    why.words().to_owned()
+/// `AS64500 Example`.
+fn autonomous_system(location: &Location) -> Option<String> {
+    let organization = location.organization.as_deref().map(netstat_model::text::escape_str);
+    Some(match (location.system, organization) {
+        (Some(number), Some(name)) => format!("AS{number} {name}"),
+        (Some(number), None) => format!("AS{number}"),
+        (None, name) => name?.into_owned(),
+    })
 }
 
-fn user(model: &Model, row: &SocketRow, process: Option<&ProcessRow>) -> Option<String> {
+fn user<'a>(model: &'a Model, row: &SocketRow, process: Option<&'a ProcessRow>) -> Option<Cow<'a, str>> {
     if let Some(process) = process {
-        return Some(process.text.user.to_string());
+        return Some(Cow::Borrowed(&*process.text.user));
     }
     let user = row.user.known()?;
     Some(match model.users.get(&user) {
-        Some(name) => netstat_model::text::escape_str(name).into_owned(),
-        None => user.to_string(),
+        Some(name) => netstat_model::text::escape_str(name),
+        None => user.to_string().into(),
     })
 }
 

@@ -203,6 +203,16 @@ fn action_paths() -> Vec<(String, Value)> {
                 "properties": {"action": {"const": "close"}, "id": {"type": "string"}},
                 "required": ["action", "id"],
             },
+            {
+                "type": "object",
+                "properties": {
+                    "action": {"const": "acknowledge"},
+                    "id": {"type": "string", "pattern": "^[0-9a-fA-F]{8}$", "description": "the id of a finding"},
+                    "why": {"type": "string", "description": "why it is harmless"},
+                    "until": {"type": ["string", "null"], "format": "date", "description": "the last day on which this counts"},
+                },
+                "required": ["action", "id", "why"],
+            },
         ],
     });
     let problems = |ok: Value| {

@@ -1,5 +1,8 @@
 //! What the rest of the program answers: the documents of the command line.
 
+use std::net::IpAddr;
+
+use netstat_model::columns::Location;
 use serde_json::Value;
 
 /// One resource of the API.
@@ -93,6 +96,17 @@ pub struct Figure {
     pub value: f64,
 }
 
+/// A finding of the audit that is to be acknowledged as harmless.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Acknowledgement {
+    /// The finding's id: eight hexadecimal digits.
+    pub id: String,
+    /// Why it is harmless.
+    pub why: String,
+    /// The last day on which the acknowledgement counts, such as `2027-01-31`; `None` for ever.
+    pub until: Option<String>,
+}
+
 /// Answers for the rest of the program. May be asked from several threads at once.
 pub trait Provider: Send + Sync {
     /// Everything that can be asked.
@@ -107,5 +121,23 @@ pub trait Provider: Send + Sync {
     /// What the program adds to the metrics; may take some milliseconds.
     fn figures(&self) -> Vec<Figure> {
         Vec::new()
+    }
+
+    /// Writes an acknowledgement to the audit's baseline. May take seconds: the audit runs once more.
+    ///
+    /// # Errors
+    /// When there is no such finding, or the baseline cannot be written.
+    fn acknowledge(&self, _: &Acknowledgement) -> Result<(), Refusal> {
+        Err(Refusal::Failed("findings cannot be acknowledged here".to_owned()))
+    }
+
+    /// Whether [`Provider::location`] knows anything.
+    fn locates(&self) -> bool {
+        false
+    }
+
+    /// Where a foreign address is registered. Asked for each row: to be fast.
+    fn location(&self, _: IpAddr) -> Location {
+        Location::default()
     }
 }

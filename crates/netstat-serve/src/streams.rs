@@ -6,6 +6,7 @@ use std::time::Duration;
 use hyper::HeaderMap;
 use hyper::body::Bytes;
 use hyper::header::ACCEPT;
+use netstat_monitor::model::Model;
 use serde_json::{Value, json};
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 
@@ -99,7 +100,13 @@ async fn follow(site: &Arc<Site>, pieces: &Pieces, kind: Kind) -> Result<(), Gon
     let mut frames = site.collector.attend();
     let mut stop = site.stop.clone();
     if kind == Kind::Page {
-        let about = json!({"host": site.host, "version": site.version, "actions": site.actions.is_some()});
+        let about = json!({
+            "host": site.host,
+            "version": site.version,
+            "actions": site.actions.is_some(),
+            "locations": site.locates,
+            "fleet": site.resources.iter().any(|resource| resource.name == "fleet-hosts"),
+        });
         send(pieces, event("about", &about)).await?;
         send(pieces, event("columns", &json!(COLUMNS))).await?;
     }
@@ -120,9 +127,7 @@ async fn follow(site: &Arc<Site>, pieces: &Pieces, kind: Kind) -> Result<(), Gon
                     Kind::Page => {
                         if shown != Some(changes.after) || changes.after == 0 {
                             send(pieces, event("reset", &json!({"rows": model.sockets.open.len()}))).await?;
-                            for piece in live::table(&model) {
-                                send(pieces, event("rows", &piece)).await?;
-                            }
+                            whole_table(site, &model, pieces).await?;
                         } else {
                             page_changes(pieces, &changes).await?;
                         }
@@ -157,14 +162,32 @@ async fn follow(site: &Arc<Site>, pieces: &Pieces, kind: Kind) -> Result<(), Gon
     }
 }
 
-async fn page_changes(pieces: &Pieces, changes: &Changes) -> Result<(), Gone> {
-    for some in changes.rows.chunks(1000) {
-        let rows: Vec<&Value> = some.iter().map(|change| &change.row).collect();
-        send(pieces, event("rows", &json!(rows))).await?;
+/// The whole table, in pieces. Each is written beside this thread, which answers others meanwhile.
+async fn whole_table(site: &Arc<Site>, model: &Arc<Model>, pieces: &Pieces) -> Result<(), Gone> {
+    for start in (0..model.sockets.open.len()).step_by(live::PIECE) {
+        let (worker, of) = (Arc::clone(site), Arc::clone(model));
+        let piece = tokio::task::spawn_blocking(move || rows_event("rows", &worker.live.piece(&of, start))).await;
+        send(pieces, piece.map_err(|_| Gone)?).await?;
     }
-    if !changes.gone.is_empty() {
-        let rows: Vec<&Value> = changes.gone.iter().map(|(_, row)| row).collect();
-        send(pieces, event("gone", &json!(rows))).await?;
+    Ok(())
+}
+
+fn rows_event(name: &str, rows: &[u8]) -> Bytes {
+    let mut event = Vec::with_capacity(rows.len() + 32);
+    event.extend_from_slice(format!("event: {name}\ndata: ").as_bytes());
+    event.extend_from_slice(rows);
+    event.extend_from_slice(b"\n\n");
+    event.into()
+}
+
+async fn page_changes(pieces: &Pieces, changes: &Changes) -> Result<(), Gone> {
+    for some in changes.rows.chunks(live::PIECE) {
+        let rows = live::array(some.iter().map(|change| &change.row));
+        send(pieces, rows_event("rows", &rows)).await?;
+    }
+    for some in changes.gone.chunks(live::PIECE) {
+        let rows = live::array(some.iter().map(|(_, row)| row));
+        send(pieces, rows_event("gone", &rows)).await?;
     }
     Ok(())
 }

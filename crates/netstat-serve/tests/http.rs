@@ -7,7 +7,7 @@ use std::net::TcpStream;
 use std::sync::Arc;
 use std::time::Duration;
 
-use kit::{Echo, TOKEN, ask, bearer, exchange, raw, shared, start};
+use kit::{ACKNOWLEDGED, Answer, Echo, Server, TOKEN, ask, bearer, exchange, raw, shared, start};
 use netstat_serve::{Options, Token, serve};
 use serde_json::json;
 
@@ -331,22 +331,64 @@ fn changes_are_streamed_as_lines() {
     panic!("{seen}");
 }
 
+const JSON: &str = "Content-Type: application/json";
+
+fn post(server: &Server, path: &str, body: &str, headers: &[&str]) -> Answer {
+    let mut request = format!(
+        "POST {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{}\r\nContent-Length: {}\r\n",
+        bearer(),
+        body.len()
+    );
+    for header in headers {
+        request.push_str(header);
+        request.push_str("\r\n");
+    }
+    raw(server, format!("{request}\r\n{body}").as_bytes())
+}
+
+#[test]
+fn finding_is_acknowledged_after_its_confirmation_only() {
+    let server = start(|options| options.allow_actions = true);
+    let prepare = |id: &str| {
+        let body = format!("{{\"action\":\"acknowledge\",\"id\":\"{id}\",\"why\":\"a known tool\",\"until\":\"2099-01-31\"}}");
+        let mut prepared = post(&server, "/api/v1/actions", &body, &[JSON]);
+        // Until the first sample is there.
+        for _ in 0..600 {
+            if prepared.status != 503 {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(100));
+            prepared = post(&server, "/api/v1/actions", &body, &[JSON]);
+        }
+        prepared
+    };
+    let done = || {
+        let all = ACKNOWLEDGED.lock().unwrap();
+        all.iter().filter(|finding| finding.id == "00c0ffee").cloned().collect::<Vec<_>>()
+    };
+    assert_eq!(prepare("all of them").status, 400);
+    let prepared = prepare("00c0ffee").json();
+    let summary = prepared["summary"].as_str().unwrap();
+    assert!(summary.contains("00c0ffee") && summary.contains("a known tool"), "{summary}");
+    assert!(done().is_empty(), "nothing happens before it is confirmed");
+    let path = format!("/api/v1/actions/{}", prepared["confirmation"].as_str().unwrap());
+    assert_eq!(post(&server, &path, "{}", &[JSON]).status, 200);
+    assert_eq!(post(&server, &path, "{}", &[JSON]).status, 404);
+    let done = done();
+    assert_eq!(done.len(), 1);
+    assert_eq!((&*done[0].why, done[0].until.as_deref()), ("a known tool", Some("2099-01-31")));
+    // What the audit refuses is a conflict that says why.
+    let prepared = prepare("ffffffff").json();
+    let path = format!("/api/v1/actions/{}", prepared["confirmation"].as_str().unwrap());
+    let refused = post(&server, &path, "{}", &[JSON]);
+    assert!(refused.status == 409 && refused.is_problem(), "{refused:?}");
+    assert!(refused.json()["detail"].as_str().unwrap().contains("no finding has this id"), "{refused:?}");
+}
+
 #[test]
 fn actions_need_their_confirmation_once() {
     let server = start(|options| options.allow_actions = true);
-    let post = |path: &str, body: &str, headers: &[&str]| {
-        let mut request = format!(
-            "POST {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{}\r\nContent-Length: {}\r\n",
-            bearer(),
-            body.len()
-        );
-        for header in headers {
-            request.push_str(header);
-            request.push_str("\r\n");
-        }
-        raw(&server, format!("{request}\r\n{body}").as_bytes())
-    };
-    const JSON: &str = "Content-Type: application/json";
+    let post = |path: &str, body: &str, headers: &[&str]| post(&server, path, body, headers);
     for (body, headers, status) in [
         ("{}", &[][..], 415),
         ("{}", &["Content-Type: text/plain"][..], 415),

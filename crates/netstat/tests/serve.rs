@@ -9,6 +9,9 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use netstat_testkit::mmdb::{self, Field};
+use netstat_testkit::own_namespace;
+
 const TOKEN: &str = "token-of-the-tests";
 
 struct Running {
@@ -178,4 +181,58 @@ fn inherited_sockets_that_are_not_there_are_an_error() {
         .unwrap();
     let said = String::from_utf8(ended.stderr).unwrap();
     assert!(ended.status.code() == Some(1) && said.contains("LISTEN_FDS"), "{said}");
+}
+
+#[test]
+fn changes_have_country_and_autonomous_system_of_the_named_database() {
+    own_namespace!();
+    let loopback = netstat_testkit::netlink::index_of("lo").unwrap();
+    netstat_testkit::netlink::add_address(loopback, "198.51.100.7".parse().unwrap(), 32).unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("test.mmdb");
+    let text = |text: &str| Field::Text(text.to_owned());
+    let record = Field::Map(vec![
+        ("country", Field::Map(vec![("iso_code", text("DE"))])),
+        ("autonomous_system_number", Field::Number(64_500)),
+        ("autonomous_system_organization", text("Example \u{1b}[2J")),
+    ]);
+    let networks = [("198.51.100.0".parse().unwrap(), 24, record)];
+    fs::write(&file, mmdb::database("Test", &networks)).unwrap();
+    let mut command = netstat();
+    command.args(["serve", "--listen", "127.0.0.1:0", "--interval", "200ms", "--audit-every", "0s"]);
+    command.arg("--token-file").arg(with_token(directory.path()));
+    command.arg("--mmdb").arg(&file);
+    let running = Running::of(command);
+    let mut stream = TcpStream::connect(&running.address).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(120))).unwrap();
+    write!(
+        stream,
+        "GET /api/v1/changes HTTP/1.1\r\nHost: localhost\r\nAccept: application/x-ndjson\r\nAuthorization: Bearer {TOKEN}\r\n\r\n"
+    )
+    .unwrap();
+    // Until one of them opens after the stream has begun.
+    let listener = TcpListener::bind("198.51.100.7:443").unwrap();
+    let mut lines = BufReader::new(stream).lines();
+    let (tell, told) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        let found = lines.find_map(|line| line.ok().filter(|line| line.contains("\"foreign_port\":443")));
+        let _ = tell.send(found);
+    });
+    let mut kept = Vec::new();
+    let line = loop {
+        assert!(kept.len() < 1_000, "no connection is shown");
+        kept.push(TcpStream::connect(listener.local_addr().unwrap()).unwrap());
+        if let Ok(found) = told.recv_timeout(Duration::from_millis(300)) {
+            break found.unwrap();
+        }
+    };
+    assert!(
+        line.contains("\"country\":\"DE\"") && line.contains("\"as\":\"AS64500 Example \\\\e[2J\""),
+        "{line}"
+    );
+    let (status, answer) = running.get("/api/v1/sockets?country=DE&columns=foreign_port,country");
+    assert!(status == 200 && answer.contains("\"DE\""), "{answer}");
+    let refused = netstat().args(["serve", "--mmdb", "/nowhere.mmdb"]).output().unwrap();
+    assert_eq!(refused.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("/nowhere.mmdb"));
 }

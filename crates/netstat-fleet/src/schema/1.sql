@@ -10,7 +10,7 @@ ENGINE = @ENGINE:schema_version:Replacing@
 ORDER BY version;
 
 -- One row a connection; while it is open, a later revision replaces an earlier one. `pid` 0, and empty texts: not known. No column of
--- the key changes between revisions. Large blocks compress addresses and processes, which repeat far apart.
+-- the key changes between revisions. Large blocks, and level 3 of ZSTD, compress what repeats far apart: addresses, processes, commands.
 CREATE TABLE IF NOT EXISTS @DB@.flow@LOCAL@@ON@
 (
   host_id UInt64,
@@ -29,18 +29,18 @@ CREATE TABLE IF NOT EXISTS @DB@.flow@LOCAL@@ON@
   learned LowCardinality(String) CODEC(ZSTD(1)),
   local_address IPv6 CODEC(ZSTD(1)),
   local_port UInt16 CODEC(ZSTD(1)),
-  foreign_address IPv6 CODEC(ZSTD(1)),
+  foreign_address IPv6 CODEC(ZSTD(3)),
   foreign_port UInt16 CODEC(ZSTD(1)),
-  pid UInt32 CODEC(ZSTD(1)),
-  process_start Nullable(UInt64) CODEC(ZSTD(1)),
+  pid UInt32 CODEC(T64, ZSTD(1)),
+  process_start Nullable(UInt64) CODEC(ZSTD(3)),
   program LowCardinality(String) CODEC(ZSTD(1)),
   program_name LowCardinality(String) CODEC(ZSTD(1)),
   script LowCardinality(String) CODEC(ZSTD(1)),
   unit LowCardinality(String) CODEC(ZSTD(1)),
   container LowCardinality(String) CODEC(ZSTD(1)),
   container_name LowCardinality(String) CODEC(ZSTD(1)),
-  command Nullable(UInt64) CODEC(ZSTD(1)),
-  user Nullable(UInt32) CODEC(ZSTD(1)),
+  command Nullable(UInt64) CODEC(ZSTD(3)),
+  user Nullable(UInt32) CODEC(T64, ZSTD(1)),
   namespace Nullable(UInt32) CODEC(ZSTD(1)),
   sent Nullable(UInt64) CODEC(T64, ZSTD(1)),
   received Nullable(UInt64) CODEC(T64, ZSTD(1)),

@@ -26,9 +26,14 @@ const COLUMNS = [
   { name: "loss", label: "Sent again", width: 90, num: true, show: (row) => (row[18] === null ? "–" : percent(row[18] * 100)), value: (row) => row[18] },
   { name: "recv_q", label: "Recv-Q", width: 80, num: true, show: text(19), value: (row) => row[19] },
   { name: "send_q", label: "Send-Q", width: 80, num: true, show: text(20), value: (row) => row[20] },
+  { name: "country", label: "Country", width: 90, show: text(21), value: (row) => row[21] },
+  { name: "as", label: "Autonomous system", width: 200, show: text(22), value: (row) => row[22] },
 ];
 const USUAL = ["protocol", "local", "foreign", "state", "program", "pid", "user", "sent", "received", "rtt"];
-const GROUPS = [["", "no groups"], ["program", "program"], ["foreign", "peer"], ["state", "state"], ["user", "user"], ["unit", "unit or container"], ["local_port", "local port"]];
+const GROUPS = [["", "no groups"], ["program", "program"], ["foreign", "peer"], ["state", "state"], ["user", "user"], ["unit", "unit or container"], ["local_port", "local port"], ["country", "country"], ["as", "autonomous system"]];
+/** Where the server has a database of them. */
+const LOCATED = new Set(["country", "as"]);
+const offered = (name) => !LOCATED.has(name) || store.about.locations;
 const FRAME = 1000;
 
 const compare = (one, other) => {
@@ -41,9 +46,9 @@ const compare = (one, other) => {
 export function show(main, parameters, remember) {
   const state = {
     filter: parameters.get("filter") || "",
-    columns: (parameters.get("columns") || "").split(",").filter((name) => COLUMNS.some((column) => column.name === name)),
+    columns: (parameters.get("columns") || "").split(",").filter((name) => offered(name) && COLUMNS.some((column) => column.name === name)),
     sort: parameters.get("sort") || "program",
-    group: GROUPS.some(([name]) => name === parameters.get("group")) ? parameters.get("group") : "",
+    group: GROUPS.some(([name]) => offered(name) && name === parameters.get("group")) ? parameters.get("group") : "",
   };
   if (state.columns.length === 0) state.columns = [...USUAL];
   let filter = parse(state.filter);
@@ -52,9 +57,9 @@ export function show(main, parameters, remember) {
   const wrong = h("p", { class: "bad", role: "alert" });
   const list = h("ul", { role: "listbox", id: "suggestions", hidden: true, "aria-label": "Completions" });
   const input = h("input", { type: "text", id: "filter", value: state.filter, autocomplete: "off", spellcheck: "false", role: "combobox", "aria-expanded": "false", "aria-controls": "suggestions", "aria-autocomplete": "list", placeholder: "program:nginx port:443 -state:TIME_WAIT public" });
-  const groups = h("select", { id: "group", onchange: () => { state.group = groups.value; layout(); } }, GROUPS.map(([name, label]) => h("option", { value: name, selected: name === state.group }, label)));
+  const groups = h("select", { id: "group", onchange: () => { state.group = groups.value; layout(); } }, GROUPS.filter(([name]) => offered(name)).map(([name, label]) => h("option", { value: name, selected: name === state.group }, label)));
   const grid = new Grid({ label: "Sockets", open, sorted: (name) => { const down = state.sort === name; state.sort = down ? `-${name}` : name; layout(); } });
-  const chosen = h("fieldset", {}, h("legend", {}, "Columns"), COLUMNS.map((column) => h("label", {}, h("input", { type: "checkbox", checked: state.columns.includes(column.name), onchange: (event) => {
+  const chosen = h("fieldset", {}, h("legend", {}, "Columns"), COLUMNS.filter((column) => offered(column.name)).map((column) => h("label", {}, h("input", { type: "checkbox", checked: state.columns.includes(column.name), onchange: (event) => {
     state.columns = COLUMNS.map((one) => one.name).filter((name) => (name === column.name ? event.target.checked : state.columns.includes(name)));
     if (state.columns.length === 0) state.columns = ["program"];
     layout();
@@ -67,6 +72,8 @@ export function show(main, parameters, remember) {
     wrong, h("details", {}, h("summary", {}, "Columns"), chosen), grid.element, details);
 
   let sorted = [];
+  // Rows in the order that they had last: nearly sorted already, which sorting takes much less time for.
+  let order = new Map();
   let columns = [];
   function layout() {
     const down = state.sort.startsWith("-");
@@ -79,7 +86,7 @@ export function show(main, parameters, remember) {
   function grouped() {
     const by = COLUMNS.find((column) => column.name === state.group);
     return [
-      { name: state.group, label: GROUPS.find(([name]) => name === state.group)[1], width: 280, show: (row) => row.shown, value: (row) => row.key, by },
+      { name: state.group, label: GROUPS.find(([name]) => name === state.group)[1].replace(/^./, (letter) => letter.toUpperCase()), width: 280, show: (row) => row.shown, value: (row) => row.key, by },
       { name: "count", label: "Sockets", width: 100, num: true, show: (row) => number(row.count), value: (row) => row.count },
       { name: "sent", label: "Sent", width: 110, num: true, show: (row) => rate(row.sent), value: (row) => row.sent },
       { name: "received", label: "Received", width: 110, num: true, show: (row) => rate(row.received), value: (row) => row.received },
@@ -87,7 +94,8 @@ export function show(main, parameters, remember) {
   }
   function refresh() {
     let rows = [];
-    for (const row of store.rows.values()) if (filter.test(row)) rows.push(row);
+    if (!state.group) for (const id of order.keys()) { const row = store.rows.get(id); if (row !== undefined && filter.test(row)) rows.push(row); }
+    for (const [id, row] of store.rows) if ((state.group || !order.has(id)) && filter.test(row)) rows.push(row);
     const open = rows.length;
     if (state.group) {
       const by = columns[0].by;
@@ -109,10 +117,12 @@ export function show(main, parameters, remember) {
     const turn = state.sort.startsWith("-") ? -1 : 1;
     const value = by.value;
     // What is not known comes last in both orders; equal ones keep the order they have.
-    sorted = rows.map((row) => [value(row), row]).sort(([one], [other]) => {
+    sorted = rows.sort((first, second) => {
+      const [one, other] = [value(first), value(second)];
       if (one === null || other === null || one === undefined || other === undefined) return compare(one, other);
       return turn * compare(one, other);
-    }).map(([, row]) => row);
+    });
+    if (!state.group) { order = new Map(); for (const row of sorted) order.set(row[0], true); }
     grid.setRows(sorted, state.group ? (row) => row.key : (row) => row[0], state.group ? null : (row) => (store.gone.has(row[0]) ? "gone" : store.born.has(row[0]) ? "new" : ""));
     count.textContent = `${number(open)} of ${number(store.rows.size)} sockets${state.group ? `, ${number(rows.length)} groups` : ""}`;
   }
@@ -163,8 +173,10 @@ export function show(main, parameters, remember) {
   function open(row) {
     if (state.group) {
       const field = { local_port: "port" }[state.group] || state.group;
-      if (row.key === null || row.key === undefined || /\s/.test(String(row.key))) return;
-      input.value = `${state.filter} ${field}:${row.key}`.trim();
+      if (row.key === null || row.key === undefined) return;
+      const key = state.group === "as" ? String(row.key).split(" ")[0] : String(row.key);
+      if (/\s/.test(key)) return;
+      input.value = `${state.filter} ${field}:${key}`.trim();
       groups.value = "";
       state.group = "";
       apply();
@@ -189,6 +201,7 @@ function socket(dialog, row) {
   const pairs = [["Protocol", value(1)], ["Local", end(row[2], row[3])], ["Foreign", end(row[4], row[5]) || "–"], ["State", value(6)],
     ["Program", row[9] ?? `– (${row[12] ?? "not known"})`], ["PID", row[7] === null ? "–" : h("a", { href: `#/process?pid=${row[7]}` }, row[7])], ["User", value(10)], ["Unit or container", value(11)],
     ["Sent", `${rate(row[13])}, ${bytes(row[15])} in all`], ["Received", `${rate(row[14])}, ${bytes(row[16])} in all`], ["Round trip", rtt(row[17])], ["Sent again", row[18] === null ? "–" : percent(row[18] * 100)], ["Recv-Q, Send-Q", `${value(19)}, ${value(20)}`]];
+  if (store.about.locations) pairs.splice(3, 0, ["Country", value(21)], ["Autonomous system", value(22)]);
   dialog.replaceChildren(h("h2", {}, `${end(row[2], row[3])} ${row[4] === null ? "" : `→ ${end(row[4], row[5])}`}`),
     h("dl", {}, pairs.map(([name, shown]) => [h("dt", {}, name), h("dd", { class: "mono" }, shown)])),
     h("p", { class: "row" },
@@ -198,7 +211,7 @@ function socket(dialog, row) {
   dialog.querySelectorAll("a").forEach((link) => link.addEventListener("click", () => dialog.close()));
 }
 
-/** Asks the server what an action would do, asks the user, does it. */
+/** Asks the server what an action would do, asks the user, does it. Whether it was done. */
 export async function act(asked) {
   const post = async (path, body) => {
     const reply = await fetch(path, { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) });
@@ -208,10 +221,12 @@ export async function act(asked) {
   };
   try {
     const { summary, confirmation } = await post("/api/v1/actions", asked);
-    if (!confirm(`Really ${summary}?`)) return;
+    if (!confirm(`Really ${summary}?`)) return false;
     await post(`/api/v1/actions/${confirmation}`, {});
     notice(`Done: ${summary}`);
+    return true;
   } catch (error) {
     notice(error.message);
+    return false;
   }
 }

@@ -1,6 +1,8 @@
 // What the audit finds, with its evidence. Acknowledgements are those of the audit's baseline; beside them, this browser can hide a finding.
 
+import { act } from "./connections.js";
 import { tree, limits } from "./process.js";
+import { store } from "../store.js";
 import { api, h, save } from "../util.js";
 
 const ORDER = ["critical", "high", "medium", "low", "info"];
@@ -14,7 +16,8 @@ export function show(main, parameters, remember) {
   const box = h("div", { class: "stack" }, h("p", { role: "status" }, "The audit runs…"));
   let document_ = null;
   const hidden = h("input", { type: "checkbox", checked: parameters.get("all") === "1", onchange: () => { remember({ all: hidden.checked ? "1" : "" }); draw(); } });
-  main.append(h("h2", {}, "Findings"), h("div", { class: "row" }, h("label", {}, hidden, " show acknowledged and hidden ones, too"),
+  const dialog = h("dialog", { "aria-label": "Acknowledge a finding" });
+  main.append(dialog, h("h2", {}, "Findings"), h("div", { class: "row" }, h("label", {}, hidden, " show acknowledged and hidden ones, too"),
     h("button", { type: "button", onclick: () => document_ && save("netstat-findings.json", "application/json", JSON.stringify(document_, null, 1)) }, "JSON")), box);
   function draw() {
     const seen = known();
@@ -33,8 +36,8 @@ export function show(main, parameters, remember) {
           verify ? h("p", {}, h("span", { class: "soft" }, "Look yourself: "), h("code", { class: "mono" }, [verify].flat().join("; "))) : null,
           h("details", {}, h("summary", {}, "All of it"), tree(rest)),
           finding.acknowledged ? h("p", {}, h("span", { class: "soft" }, "Acknowledged: "), finding.acknowledged)
-            : finding.id && h("p", {}, h("span", { class: "soft" }, "Acknowledge it for everybody: "), h("code", { class: "mono" }, `netstat audit --acknowledge ${finding.id} --why "..."`)),
-          h("div", {}, h("button", { type: "button", "aria-pressed": seen.has(id), onclick: () => {
+            : finding.id && !store.about.actions && h("p", {}, h("span", { class: "soft" }, "Acknowledge it for everybody: "), h("code", { class: "mono" }, `netstat audit --acknowledge ${finding.id} --why "..."`)),
+          h("div", { class: "row" }, finding.id && !finding.acknowledged && store.about.actions && h("button", { type: "button", onclick: () => acknowledge(dialog, finding, load) }, "Acknowledge…"), h("button", { type: "button", "aria-pressed": seen.has(id), onclick: () => {
             const now = known();
             if (!now.delete(id)) now.add(id);
             localStorage.setItem("hidden-findings", JSON.stringify([...now].slice(-500)));
@@ -45,6 +48,27 @@ export function show(main, parameters, remember) {
       limits(document_.limits) ?? "");
   }
   let here = true;
-  api("findings").then((document) => { document_ = document; if (here) draw(); }, (error) => box.replaceChildren(h("p", { class: "empty" }, error.message)));
+  const load = () => api("findings").then((document) => { document_ = document; if (here) draw(); }, (error) => box.replaceChildren(h("p", { class: "empty" }, error.message)));
+  load();
   return () => { here = false; };
+}
+
+/** Asks why, and until when, a finding is harmless; writes that to the audit's baseline. */
+function acknowledge(dialog, finding, done) {
+  const why = h("input", { type: "text", id: "why", required: true, maxlength: "500", autocomplete: "off" });
+  const until = h("input", { type: "date", id: "until", min: new Date().toISOString().slice(0, 10) });
+  const submit = h("button", { type: "submit" }, "Acknowledge");
+  const form = h("form", { method: "dialog", class: "stack", onsubmit: async (event) => {
+    event.preventDefault();
+    submit.disabled = true;
+    const asked = { action: "acknowledge", id: finding.id, why: why.value.trim(), until: until.value || null };
+    if (await act(asked)) { dialog.close(); done(); }
+    submit.disabled = false;
+  } },
+  h("h2", {}, finding.headline ?? finding.rule), h("p", { class: "soft" }, "It then counts as harmless for everybody, as long as program, script and peer stay the same."),
+  h("p", { class: "row" }, h("label", { for: "why" }, "Why is it harmless?"), h("span", { class: "grow" }, why)), h("p", { class: "row" }, h("label", { for: "until" }, "Until (optional)"), until),
+  h("p", { class: "row" }, submit, h("button", { type: "button", onclick: () => dialog.close() }, "Cancel")));
+  dialog.replaceChildren(form);
+  dialog.showModal();
+  why.focus();
 }

@@ -2,16 +2,19 @@
 
 import { chart } from "../chart.js";
 import { Grid } from "../grid.js";
+import { store } from "../store.js";
 import { api, bytes, csv, end, h, number, save } from "../util.js";
 
 const ROWS = 20000;
-const QUESTIONS = [["", "connections"], ["new", "what programs did for the first time"], ["beacons", "regular callers"], ["gaps", "gaps of the record"]];
+const QUESTIONS = [["", "connections"], ["new", "what programs did for the first time"], ["beacons", "regular callers"], ["gaps", "gaps of the record"], ["rare", "what one host alone does"]];
 const SINCE = [["1h", "1 hour"], ["12h", "12 hours"], ["1d", "1 day"], ["7d", "7 days"], ["30d", "30 days"], ["all", "all"]];
-const WIDTH = { first: 190, last: 190, path: 260, foreign_address: 170, local_address: 170, program: 150, what: 180, value: 180 };
+const WIDTH = { host: 200, first: 190, last: 190, path: 260, foreign_address: 170, local_address: 170, program: 150, what: 180, value: 180 };
 
 export function show(main, parameters, remember) {
   const choice = (list, value, usual) => (list.some(([name]) => name === value) ? value : usual);
-  const state = { ask: choice(QUESTIONS, parameters.get("ask"), ""), since: choice(SINCE, parameters.get("since"), "12h"), program: parameters.get("program") || "", foreign: parameters.get("foreign") || "", from: Number(parameters.get("from")) || null, to: Number(parameters.get("to")) || null };
+  const { fleet } = store.about;
+  const questions = QUESTIONS.filter(([name]) => name !== "rare" || fleet);
+  const state = { host: (fleet && parameters.get("host")) || "", ask: choice(questions, parameters.get("ask"), ""), since: choice(SINCE, parameters.get("since"), "12h"), program: parameters.get("program") || "", foreign: parameters.get("foreign") || "", from: Number(parameters.get("from")) || null, to: Number(parameters.get("to")) || null };
   const select = (name, list, label) => { const box = h("select", { onchange: () => { state[name] = box.value; state.from = state.to = null; load(); } }, list.map(([value, text]) => h("option", { value, selected: value === state[name] }, text))); return h("label", {}, `${label} `, box); };
   const word = (name, label, hint) => { const box = h("input", { type: "search", value: state[name], placeholder: hint, size: "18", onchange: () => { state[name] = box.value.trim(); load(); } }); return h("label", {}, `${label} `, box); };
   const status = h("p", { role: "status", class: "soft" });
@@ -19,7 +22,7 @@ export function show(main, parameters, remember) {
   const range = h("span", { class: "soft" });
   const clear = h("button", { type: "button", hidden: true, onclick: () => { state.from = state.to = null; draw(); } }, "Whole time");
   const grid = new Grid({ label: "History", open: () => {}, sorted: (name) => { sort = sort === name ? `-${name}` : name; draw(); } });
-  main.append(h("h2", {}, "History"), h("div", { class: "row" }, select("ask", QUESTIONS, "Show"), select("since", SINCE, "of the last"), word("program", "Program", "curl, *ssh*"), word("foreign", "Talked to", "10.0.0.0/8, :443"),
+  main.append(h("h2", {}, "History"), h("div", { class: "row" }, select("ask", questions, "Show"), select("since", SINCE, "of the last"), fleet && word("host", "Host", "all hosts"), word("program", "Program", "curl, *ssh*"), word("foreign", "Talked to", "10.0.0.0/8, :443"),
     h("button", { type: "button", onclick: () => save("netstat-history.csv", "text/csv", csv(names, shown.map((row) => names.map((name) => row[name])))) }, "CSV")),
   h("section", { class: "card" }, h("div", { class: "row" }, h("h2", {}, "Beginnings over time"), range, clear), box, h("p", { class: "soft" }, "Drag over the bars to choose a part of the time.")), status, grid.element);
   let rows = [];
@@ -32,18 +35,18 @@ export function show(main, parameters, remember) {
   function load() {
     turn += 1;
     const mine = turn;
-    status.textContent = "Asking the record…";
+    status.textContent = fleet ? "Asking the fleet's store…" : "Asking the record…";
     save_();
-    const asked = { since: state.since, program: state.program, foreign: state.foreign };
+    const asked = { host: state.host, since: state.since, program: state.program, foreign: state.foreign };
     if (state.ask) { asked[state.ask] = "true"; } else { asked.limit = ROWS; asked.sort = "-first"; }
     api("history", asked).then((document) => {
       if (mine !== turn) return;
       rows = document.rows;
       status.textContent = rows.length === 0 ? "The record holds nothing of that kind." : `${number(rows.length)} rows${rows.length >= ROWS ? "; there may be more: choose a shorter time or a program" : ""}`;
       draw();
-    }, (error) => { if (mine !== turn) return; rows = []; draw(); status.textContent = `${error.message} – netstat record keeps a history.`; });
+    }, (error) => { if (mine !== turn) return; rows = []; draw(); status.textContent = fleet ? error.message : `${error.message} – netstat record keeps a history.`; });
   }
-  function save_() { remember({ ask: state.ask, since: state.since === "12h" ? "" : state.since, program: state.program, foreign: state.foreign, from: state.from, to: state.to }); }
+  function save_() { remember({ host: state.host, ask: state.ask, since: state.since === "12h" ? "" : state.since, program: state.program, foreign: state.foreign, from: state.from, to: state.to }); }
   const time = (row) => Date.parse(row.first ?? row.since ?? row.time ?? "") / 1000;
   function draw() {
     save_();

@@ -19,9 +19,11 @@ export function show(main) {
   const recent = h("div", {});
   const busy = h("div", {});
   const found = h("div", {}, h("p", { class: "empty" }, "Looking…"));
+  const fleet = h("div", {}, h("p", { class: "empty" }, "Asking the store…"));
   main.append(h("h2", {}, "Overview"), h("div", { class: "cards four" }, cards.map((card) => card.element)),
     h("div", { class: "cards" },
       h("section", { class: "card" }, h("h2", {}, "Connections"), facts),
+      store.about.fleet && h("section", { class: "card" }, h("h2", {}, "Fleet"), fleet),
       h("section", { class: "card" }, h("h2", {}, "Findings"), found),
       h("section", { class: "card" }, h("h2", {}, "Opened and closed lately"), recent),
       h("section", { class: "card" }, h("h2", {}, "Programs that do most"), busy)));
@@ -58,6 +60,11 @@ export function show(main) {
   };
   const stop = watch(draw);
   draw();
+  if (store.about.fleet) {
+    api("fleet-status").then((status) => fleet.replaceChildren(h("p", {}, h("a", { href: "#/fleet" }, `${number(status.hosts)} hosts`), status.late > 0 ? [", ", h("a", { class: "warn", href: "#/fleet?late=1" }, `${number(status.late)} late`)] : ""),
+      h("p", {}, `${number(status.flow_rows)} connections, ${number(status.waiting_rows)} rows waiting, `, h("span", { class: status.lost_rows > 0 ? "warn" : "" }, `${number(status.lost_rows)} lost`))),
+    (error) => fleet.replaceChildren(h("p", { class: "bad" }, error.message)));
+  }
   api("findings").then((document) => {
     const counts = new Map();
     for (const finding of document.findings.filter((one) => !one.acknowledged)) counts.set(finding.severity, (counts.get(finding.severity) || 0) + 1);

@@ -114,7 +114,11 @@ fn headers(path: &Path) -> Result<Vec<(String, String)>, OtlpError> {
 pub(crate) async fn run(site: Arc<Site>, client: Arc<Client>, options: OtlpOptions) {
     let sent = &site.otlp;
     let started = nanos();
-    let mut ended = Ended::default();
+    let mut ended = Ended {
+        live: Arc::new(site.live.beside()),
+        records: Vec::new(),
+        dropped: 0,
+    };
     let mut told: HashSet<String> = HashSet::new();
     let mut frames = options.flows.then(|| site.collector.attend());
     let mut next = tokio::time::Instant::now() + options.interval;
@@ -162,7 +166,6 @@ async fn changed(frames: &mut Option<Frames>) -> Result<(), ()> {
 }
 
 /// Connections that ended since the last log.
-#[derive(Default)]
 struct Ended {
     live: Arc<Live>,
     records: Vec<LogRecord>,
@@ -178,7 +181,8 @@ impl Ended {
         let Ok(changes) = changes else { return };
         let now = nanos();
         for (_, row) in &changes.gone {
-            if let Some(record) = messages::flow(row, now) {
+            let Ok(row) = serde_json::from_slice(row) else { continue };
+            if let Some(record) = messages::flow(&row, now) {
                 if self.records.len() >= MOST_RECORDS {
                     self.dropped += 1;
                 } else {

@@ -5,11 +5,11 @@ use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::path::PathBuf;
 use std::sync::mpsc;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use netstat_serve::{
-    Event, Format, Options, Parameter, ParameterKind, Provider, Question, Refusal, Resource, Token, serve,
+    Acknowledgement, Event, Format, Options, Parameter, ParameterKind, Provider, Question, Refusal, Resource, Token, serve,
 };
 use serde_json::{Value, json};
 
@@ -17,6 +17,9 @@ pub(crate) const TOKEN: &str = "token-of-the-tests";
 
 /// Answers with the question itself.
 pub(crate) struct Echo;
+
+/// What was acknowledged by any server of this program.
+pub(crate) static ACKNOWLEDGED: Mutex<Vec<Acknowledgement>> = Mutex::new(Vec::new());
 
 impl Provider for Echo {
     fn resources(&self) -> Vec<Resource> {
@@ -51,6 +54,14 @@ impl Provider for Echo {
             rows.join(",\n")
         )
         .into())
+    }
+
+    fn acknowledge(&self, finding: &Acknowledgement) -> Result<(), Refusal> {
+        if finding.id == "ffffffff" {
+            return Err(Refusal::Failed("no finding has this id now".to_owned()));
+        }
+        ACKNOWLEDGED.lock().unwrap().push(finding.clone());
+        Ok(())
     }
 }
 

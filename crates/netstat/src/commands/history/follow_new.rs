@@ -13,7 +13,7 @@ use crate::context::Failure;
 
 /// How often the store is asked.
 const EVERY: Duration = Duration::from_secs(1);
-/// What ended longer ago than this, in milliseconds, is not told any more: a recorder writes within seconds,
+/// What ended longer ago than this, in milliseconds, is not printed any more: a recorder writes within seconds,
 const LATE: Millis = 120_000;
 /// and what comes from a fleet may have waited for its minute, and for the way.
 const LATE_IN_FLEET: Millis = 900_000;
@@ -37,7 +37,7 @@ pub(super) fn follow_new(answer: &mut Answer<'_, '_, '_>) -> Result<(), Failure>
         printed.retain(|_, last| *last >= since);
         answer.each(&mut |system, out, flow| {
             let key = (flow.boot.id, flow.id, flow.first);
-            if is_told(&flow, begin) && printed.insert(key, flow.last.max(now)).is_none() {
+            if is_new(&flow, begin) && printed.insert(key, flow.last.max(now)).is_none() {
                 print(system, out, &flow, format, &columns)?;
             }
             Ok(ControlFlow::Continue(()))
@@ -47,8 +47,8 @@ pub(super) fn follow_new(answer: &mut Answer<'_, '_, '_>) -> Result<(), Failure>
     }
 }
 
-/// Whether it is told: once it has ended, or once it listens.
-fn is_told(flow: &Flow, begin: Millis) -> bool {
+/// Whether it is printed: it has ended, or begun to listen, since the command began.
+fn is_new(flow: &Flow, begin: Millis) -> bool {
     match flow.direction {
         netstat_model::Direction::Listening => flow.first >= begin,
         _ => flow.closed && flow.last >= begin,

@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, ValueEnum};
 use netstat_model::text::escape_str;
+use netstat_names::Locations;
 use netstat_serve::{DEFAULT_LISTEN, Event, Listen, Options, OtlpOptions, Token, serve};
 
 use crate::args::units;
@@ -37,17 +38,21 @@ struct Words {
     /// a further host name that requests may ask for, as behind a reverse proxy; may be repeated
     #[arg(long, value_name = "NAME")]
     host: Vec<String>,
-    /// where history comes from: a record file, or a fleet's store as clickhouse://HOST[:PORT]/DATABASE, which adds its hosts and findings
+    /// where history comes from, and what audits compare with: a record file, or a fleet's store as clickhouse://HOST[:PORT]/DATABASE, which adds its hosts and findings
     #[arg(long, value_name = "PATH", value_hint = clap::ValueHint::FilePath)]
     store: Option<String>,
     /// the fleet's user, password and certificates
     #[cfg(feature = "fleet")]
     #[arg(long, value_name = "FILE")]
     fleet_config: Option<String>,
+    /// countries and autonomous systems from this database in the MaxMind format, as netstat --mmdb; may be repeated [default: those at the
+    /// usual places]
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    mmdb: Vec<PathBuf>,
     /// serve other addresses than loopback without TLS
     #[arg(long)]
     insecure: bool,
-    /// let the page and the API end processes and close connections, each after a confirmation
+    /// let the page and the API end processes, close connections and acknowledge findings, each after a confirmation
     #[arg(long)]
     allow_actions: bool,
     /// how often to sample while somebody watches: 1s, 10s
@@ -176,13 +181,22 @@ pub(crate) fn run(matches: &ArgMatches, context: &mut Context<'_>) -> Result<Out
     let fleet_config = words.fleet_config;
     #[cfg(not(feature = "fleet"))]
     let fleet_config = None;
-    let provider = CommandLine::about(words.store, fleet_config);
+    let locations = locations(&words.mmdb)?;
+    let provider = CommandLine::about(words.store, fleet_config).with_locations(words.mmdb, locations);
     let served = serve(options, system, Arc::new(provider), Arc::new(report));
     if let Some(path) = kept {
         let _ = fs::remove_file(path);
     }
     served.map_err(|error| Failure::Refused(escape_str(&error.to_string()).into_owned()))?;
     Ok(Outcome::Printed)
+}
+
+/// The databases that were named, or those at the usual places that can be used.
+fn locations(named: &[PathBuf]) -> Result<Locations, Failure> {
+    if named.is_empty() {
+        return Ok(Locations::open(&Locations::usual(Path::new("/"))).unwrap_or_default());
+    }
+    Locations::open(named).map_err(|error| Failure::Refused(escape_str(&error.to_string()).into_owned()))
 }
 
 fn token(words: &Words) -> Result<Token, Failure> {

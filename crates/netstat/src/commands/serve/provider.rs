@@ -1,10 +1,16 @@
 //! The API's documents: those of the command line, made in the same way.
 
 use std::ffi::OsString;
+use std::net::IpAddr;
+use std::path::PathBuf;
 use std::time::{Instant, SystemTime};
 
 use clap::{Arg, ArgAction};
-use netstat_serve::{Figure, Format, Parameter, ParameterKind, Provider, Question, Refusal, Resource};
+use netstat_model::columns::Location;
+use netstat_names::Locations;
+use netstat_serve::{
+    Acknowledgement, Figure, Format, Parameter, ParameterKind, Provider, Question, Refusal, Resource,
+};
 use serde_json::Value;
 
 use crate::args::{self, Parsed};
@@ -28,6 +34,9 @@ const FILTERS: &[&str] = &[
     "public",
     "exposed",
 ];
+
+/// Those of sockets where countries and autonomous systems are known.
+const LOCATION_FILTERS: &[&str] = &["as", "country"];
 
 /// What makes the documents of a resource.
 struct Source {
@@ -218,6 +227,22 @@ static SOURCES: &[Source] = &[
 #[cfg(feature = "fleet")]
 static FLEET_SOURCES: &[Source] = &[
     Source {
+        name: "fleet-status",
+        about: "How the fleet's store is, as netstat fleet status --json prints it",
+        command: Some(Entry {
+            definition: crate::commands::fleet::definition,
+            run: crate::commands::fleet::run,
+        }),
+        fixed: &["status"],
+        options: &[],
+        filters: false,
+        positional: None,
+        schema: crate::commands::fleet::schema::status,
+        line_schema: None,
+        rows: false,
+        keep_millis: 5000,
+    },
+    Source {
         name: "fleet-hosts",
         about: "The computers of the fleet, as netstat fleet hosts --json lists them",
         command: Some(Entry {
@@ -257,9 +282,12 @@ static FLEET_SOURCES: &[Source] = &[];
 #[derive(Debug, Default)]
 pub(super) struct CommandLine {
     record: super::record::RecordFigures,
-    /// What is given to `history` and `fleet`: the store, and the fleet's configuration.
+    /// What is given to commands that ask about the past: the store, and the fleet's configuration.
     store: Option<String>,
     fleet_config: Option<String>,
+    /// `--mmdb`, as it is given to the list, and what it holds.
+    mmdb: Vec<PathBuf>,
+    locations: Locations,
 }
 
 impl CommandLine {
@@ -269,6 +297,15 @@ impl CommandLine {
             store,
             fleet_config,
             ..CommandLine::default()
+        }
+    }
+
+    /// The same with countries and autonomous systems from these databases.
+    pub(super) fn with_locations(self, mmdb: Vec<PathBuf>, locations: Locations) -> CommandLine {
+        CommandLine {
+            mmdb,
+            locations,
+            ..self
         }
     }
 
@@ -284,7 +321,15 @@ impl CommandLine {
     /// The words that say where a source asks.
     fn place(&self, source: &Source) -> Vec<OsString> {
         let option = match source.name {
-            "history" => "--store",
+            "history" | "findings" | "inspect" => "--store",
+            "sockets" => {
+                let named = |path: &PathBuf| {
+                    let mut word = OsString::from("--mmdb=");
+                    word.push(path);
+                    word
+                };
+                return self.mmdb.iter().map(named).collect();
+            }
             name if name.starts_with("fleet-") => "--at",
             _ => return Vec::new(),
         };
@@ -303,15 +348,17 @@ impl Source {
         }
     }
 
-    fn is_parameter(&self, long: &str) -> bool {
-        self.options.contains(&long) || (self.filters && FILTERS.contains(&long))
+    fn is_parameter(&self, long: &str, locates: bool) -> bool {
+        self.options.contains(&long)
+            || (self.filters && FILTERS.contains(&long))
+            || (locates && self.name == "sockets" && LOCATION_FILTERS.contains(&long))
     }
 
-    fn resource(&self) -> Resource {
+    fn resource(&self, locates: bool) -> Resource {
         let definition = self.definition();
         let options = definition.get_arguments().filter_map(|arg| {
             let long = arg.get_long()?;
-            self.is_parameter(long).then(|| parameter(long, arg))
+            self.is_parameter(long, locates).then(|| parameter(long, arg))
         });
         let target = self.positional.map(|(name, about)| Parameter {
             name: name.to_owned(),
@@ -390,7 +437,8 @@ fn parameter(long: &str, arg: &Arg) -> Parameter {
 
 impl Provider for CommandLine {
     fn resources(&self) -> Vec<Resource> {
-        self.sources().map(Source::resource).collect()
+        let locates = self.locates();
+        self.sources().map(|source| source.resource(locates)).collect()
     }
 
     fn answer(&self, question: &Question) -> Result<Vec<u8>, Refusal> {
@@ -398,51 +446,78 @@ impl Provider for CommandLine {
         let source = source.ok_or_else(|| Refusal::NotFound("there is no such resource".to_owned()))?;
         let mut words = source.arguments(question);
         words.splice(0..0, self.place(source));
-        let (mut out, mut err) = (Vec::new(), Vec::new());
-        let mut context = Context {
-            system: &mut netstat_os::Native::default(),
-            out: &mut out,
-            err: &mut err,
-            terminal: false,
-            screen: Screen::default(),
-            now: &mut SystemTime::now,
-            wait_until: &mut |moment| std::thread::sleep(moment.saturating_duration_since(Instant::now())),
-        };
-        let outcome = match source.command {
-            Some(entry) => {
-                let definition = (entry.definition)().no_binary_name(true);
-                let matches = definition.try_get_matches_from(words);
-                let matches = matches
-                    .map_err(|error| Refusal::Usage(args::UsageError::of_command(source.name, &error).to_string()))?;
-                (entry.run)(&matches, &mut context)
-            }
-            None => match args::parse(words, &[]) {
-                Ok(Parsed::Run(plan)) => list::run(&plan, &mut context),
-                Ok(_) => return Err(Refusal::Usage("this asks for help, not for an answer".to_owned())),
-                Err(error) => return Err(Refusal::Usage(error.to_string())),
-            },
-        };
-        let said = String::from_utf8_lossy(&err)
-            .trim_start_matches("netstat: ")
-            .lines()
-            .next()
-            .map(str::to_owned);
-        match outcome {
-            Ok(_) if !out.is_empty() => Ok(out),
-            // A command that found nothing says so.
-            Ok(_) => Err(Refusal::NotFound(
-                said.unwrap_or_else(|| "nothing was found".to_owned()),
-            )),
-            Err(Failure::Usage(why)) => Err(Refusal::Usage(why)),
-            Err(Failure::Refused(why)) => Err(Refusal::Failed(why)),
-            Err(Failure::Output(error)) => Err(Refusal::Failed(error.to_string())),
-        }
+        run(source.name, source.command, words)
     }
 
     fn figures(&self) -> Vec<Figure> {
         // A fleet's store is of many computers.
         let named = self.store.as_deref().filter(|store| !store.contains("://"));
         self.record.of_this_computer(named.map(std::path::Path::new))
+    }
+
+    fn acknowledge(&self, finding: &Acknowledgement) -> Result<(), Refusal> {
+        let source = self.sources().find(|source| source.name == "findings");
+        let source = source.ok_or_else(|| Refusal::NotFound("there is no audit".to_owned()))?;
+        // One word each, so that no value can become an option.
+        let mut words = self.place(source);
+        words.push(format!("--acknowledge={}", finding.id).into());
+        words.push(format!("--why={}", finding.why).into());
+        words.extend(finding.until.as_ref().map(|day| format!("--until={day}").into()));
+        run(source.name, source.command, words).map(drop)
+    }
+
+    fn locates(&self) -> bool {
+        !self.locations.is_empty()
+    }
+
+    fn location(&self, address: IpAddr) -> Location {
+        match self.locations.is_empty() {
+            true => Location::default(),
+            false => self.locations.look_up(address),
+        }
+    }
+}
+
+/// Runs a command, or the classic list, and gives what it prints.
+fn run(name: &str, command: Option<Entry>, words: Vec<OsString>) -> Result<Vec<u8>, Refusal> {
+    let (mut out, mut err) = (Vec::new(), Vec::new());
+    let mut context = Context {
+        system: &mut netstat_os::Native::default(),
+        out: &mut out,
+        err: &mut err,
+        terminal: false,
+        screen: Screen::default(),
+        now: &mut SystemTime::now,
+        wait_until: &mut |moment| std::thread::sleep(moment.saturating_duration_since(Instant::now())),
+    };
+    let outcome = match command {
+        Some(entry) => {
+            let definition = (entry.definition)().no_binary_name(true);
+            let matches = definition.try_get_matches_from(words);
+            let matches =
+                matches.map_err(|error| Refusal::Usage(args::UsageError::of_command(name, &error).to_string()))?;
+            (entry.run)(&matches, &mut context)
+        }
+        None => match args::parse(words, &[]) {
+            Ok(Parsed::Run(plan)) => list::run(&plan, &mut context),
+            Ok(_) => return Err(Refusal::Usage("this asks for help, not for an answer".to_owned())),
+            Err(error) => return Err(Refusal::Usage(error.to_string())),
+        },
+    };
+    let said = String::from_utf8_lossy(&err)
+        .trim_start_matches("netstat: ")
+        .lines()
+        .next()
+        .map(str::to_owned);
+    match outcome {
+        Ok(_) if !out.is_empty() => Ok(out),
+        // A command that found nothing says so.
+        Ok(_) => Err(Refusal::NotFound(
+            said.unwrap_or_else(|| "nothing was found".to_owned()),
+        )),
+        Err(Failure::Usage(why)) => Err(Refusal::Usage(why)),
+        Err(Failure::Refused(why)) => Err(Refusal::Failed(why)),
+        Err(Failure::Output(error)) => Err(Refusal::Failed(error.to_string())),
     }
 }
 
@@ -466,6 +541,44 @@ mod tests {
             let positional = usize::from(source.positional.is_some());
             assert_eq!(resource.parameters.len(), wanted + positional, "{}", source.name);
             assert!(resource.parameters.iter().all(|parameter| !parameter.about.is_empty()));
+        }
+    }
+
+    #[test]
+    fn acknowledgement_of_a_finding_that_is_not_there_is_refused() {
+        let directory = tempfile::tempdir().unwrap();
+        let baseline = directory.path().join("audit.toml");
+        let word = |name: &str, value: &str| OsString::from(format!("--{name}={value}"));
+        let refused = run(
+            "findings",
+            Some(Entry {
+                definition: audit::COMMAND.definition,
+                run: audit::COMMAND.run,
+            }),
+            vec![
+                word("baseline", &baseline.display().to_string()),
+                word("acknowledge", "00000000"),
+                word("why", "--min=info"),
+            ],
+        );
+        let Err(Refusal::Failed(why)) = refused else {
+            panic!("{refused:?}")
+        };
+        assert!(why.contains("00000000"), "{why}");
+        assert!(!baseline.exists());
+    }
+
+    #[test]
+    fn fleet_resources_are_there_with_a_fleets_store_only() {
+        let names = |store: Option<&str>| -> Vec<&str> {
+            let provider = CommandLine::about(store.map(str::to_owned), None);
+            provider.resources().into_iter().map(|resource| resource.name).collect()
+        };
+        assert!(!names(None).iter().any(|name| name.starts_with("fleet-")));
+        assert!(!names(Some("/var/lib/netstat/record.db")).contains(&"fleet-hosts"));
+        let all = names(Some("clickhouse://127.0.0.1:1/netstat"));
+        for name in ["fleet-status", "fleet-hosts", "fleet-findings"] {
+            assert_eq!(all.contains(&name), cfg!(feature = "fleet"), "{name}");
         }
     }
 

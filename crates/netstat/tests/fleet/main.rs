@@ -3,6 +3,10 @@
 //! `NETSTAT_FLEET_ENGINE` is the command that runs an engine; it is given a folder and a port (`.ci/fleet` sets it).
 #![cfg(all(target_os = "linux", feature = "fleet"))]
 
+mod more;
+#[cfg(feature = "serve")]
+mod serve;
+
 use std::fs;
 use std::io::{Read, Write};
 use std::net::{IpAddr, TcpListener, TcpStream};
