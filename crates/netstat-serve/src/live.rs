@@ -92,11 +92,13 @@ impl fmt::Debug for Live {
     }
 }
 
+/// Marks of each row, by its id: of its state, and of what went through it.
+type Marks = HashMap<u64, (u64, u64)>;
+
 #[derive(Debug, Default)]
 struct State {
     number: u64,
-    /// Marks of each row: of its state, and of what went through it.
-    marks: HashMap<u64, (u64, u64)>,
+    marks: Marks,
     before: Option<Arc<Model>>,
     last: Option<Arc<Changes>>,
 }
@@ -187,7 +189,7 @@ impl State {
     fn gone(
         &self,
         model: &Arc<Model>,
-        (known, open): (&HashMap<u64, (u64, u64)>, &HashMap<u64, (u64, u64)>),
+        (known, open): (&Marks, &Marks),
         some_left: bool,
         provider: &dyn Provider,
     ) -> Vec<(u64, Row)> {
