@@ -286,7 +286,8 @@ fn of_connection(error: &ureq::Error) -> EngineError {
         // A certificate that does not fit comes as an I/O error of the handshake.
         ureq::Error::Io(io) => match io.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()) {
             Some(rustls::Error::AlertReceived(AlertDescription::CertificateRequired)) => EngineError::Tls(
-                "the engine asks for a certificate: `certificate` and `key` in the fleet's configuration name it".to_owned(),
+                "the engine asks for a certificate: `certificate` and `key` in the fleet's configuration name it"
+                    .to_owned(),
             ),
             Some(_) => EngineError::Tls(text),
             None => EngineError::Unreachable(text),

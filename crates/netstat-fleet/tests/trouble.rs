@@ -52,7 +52,11 @@ fn engine_with_a_full_disk_gets_everything_when_there_is_room_again() {
     let mount = "mount -t tmpfs -o size=48m tmpfs \"$0\" && exec \"$@\"";
     let unshare = ["unshare", "--user", "--map-root-user", "--mount"];
     let mut trial = Command::new(unshare[0]);
-    trial.args(&unshare[1..]).args(["sh", "-c", mount]).arg(&disk).arg("true");
+    trial
+        .args(&unshare[1..])
+        .args(["sh", "-c", mount])
+        .arg(&disk)
+        .arg("true");
     let tried = trial.stderr(Stdio::null()).status();
     if !tried.is_ok_and(|status| status.success()) {
         netstat_testkit::skip("", "no mount namespace may be made here");

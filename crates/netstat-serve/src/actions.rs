@@ -208,7 +208,10 @@ mod tests {
             (json!({"id": "00c0ffee", "why": "w", "until": "2027-01-31-1"}), "until"),
         ] {
             let problem = acknowledge(&bad).map(drop).unwrap_err();
-            assert!(format!("{problem:?}").contains(&format!("{word}: ")), "{bad}: {problem:?}");
+            assert!(
+                format!("{problem:?}").contains(&format!("{word}: ")),
+                "{bad}: {problem:?}"
+            );
         }
     }
 }

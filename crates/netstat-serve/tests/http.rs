@@ -350,7 +350,8 @@ fn post(server: &Server, path: &str, body: &str, headers: &[&str]) -> Answer {
 fn finding_is_acknowledged_after_its_confirmation_only() {
     let server = start(|options| options.allow_actions = true);
     let prepare = |id: &str| {
-        let body = format!("{{\"action\":\"acknowledge\",\"id\":\"{id}\",\"why\":\"a known tool\",\"until\":\"2099-01-31\"}}");
+        let body =
+            format!("{{\"action\":\"acknowledge\",\"id\":\"{id}\",\"why\":\"a known tool\",\"until\":\"2099-01-31\"}}");
         let mut prepared = post(&server, "/api/v1/actions", &body, &[JSON]);
         // Until the first sample is there.
         for _ in 0..600 {
@@ -364,25 +365,40 @@ fn finding_is_acknowledged_after_its_confirmation_only() {
     };
     let done = || {
         let all = ACKNOWLEDGED.lock().unwrap();
-        all.iter().filter(|finding| finding.id == "00c0ffee").cloned().collect::<Vec<_>>()
+        all.iter()
+            .filter(|finding| finding.id == "00c0ffee")
+            .cloned()
+            .collect::<Vec<_>>()
     };
     assert_eq!(prepare("all of them").status, 400);
     let prepared = prepare("00c0ffee").json();
     let summary = prepared["summary"].as_str().unwrap();
-    assert!(summary.contains("00c0ffee") && summary.contains("a known tool"), "{summary}");
+    assert!(
+        summary.contains("00c0ffee") && summary.contains("a known tool"),
+        "{summary}"
+    );
     assert!(done().is_empty(), "nothing happens before it is confirmed");
     let path = format!("/api/v1/actions/{}", prepared["confirmation"].as_str().unwrap());
     assert_eq!(post(&server, &path, "{}", &[JSON]).status, 200);
     assert_eq!(post(&server, &path, "{}", &[JSON]).status, 404);
     let done = done();
     assert_eq!(done.len(), 1);
-    assert_eq!((&*done[0].why, done[0].until.as_deref()), ("a known tool", Some("2099-01-31")));
+    assert_eq!(
+        (&*done[0].why, done[0].until.as_deref()),
+        ("a known tool", Some("2099-01-31"))
+    );
     // What the audit refuses is a conflict that says why.
     let prepared = prepare("ffffffff").json();
     let path = format!("/api/v1/actions/{}", prepared["confirmation"].as_str().unwrap());
     let refused = post(&server, &path, "{}", &[JSON]);
     assert!(refused.status == 409 && refused.is_problem(), "{refused:?}");
-    assert!(refused.json()["detail"].as_str().unwrap().contains("no finding has this id"), "{refused:?}");
+    assert!(
+        refused.json()["detail"]
+            .as_str()
+            .unwrap()
+            .contains("no finding has this id"),
+        "{refused:?}"
+    );
 }
 
 #[test]

@@ -199,7 +199,15 @@ fn changes_have_country_and_autonomous_system_of_the_named_database() {
     let networks = [("198.51.100.0".parse().unwrap(), 24, record)];
     fs::write(&file, mmdb::database("Test", &networks)).unwrap();
     let mut command = netstat();
-    command.args(["serve", "--listen", "127.0.0.1:0", "--interval", "200ms", "--audit-every", "0s"]);
+    command.args([
+        "serve",
+        "--listen",
+        "127.0.0.1:0",
+        "--interval",
+        "200ms",
+        "--audit-every",
+        "0s",
+    ]);
     command.arg("--token-file").arg(with_token(directory.path()));
     command.arg("--mmdb").arg(&file);
     let running = Running::of(command);

@@ -9,7 +9,8 @@ use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use netstat_serve::{
-    Acknowledgement, Event, Format, Options, Parameter, ParameterKind, Provider, Question, Refusal, Resource, Token, serve,
+    Acknowledgement, Event, Format, Options, Parameter, ParameterKind, Provider, Question, Refusal, Resource, Token,
+    serve,
 };
 use serde_json::{Value, json};
 

@@ -52,7 +52,10 @@ fn history_follow_new_gives_what_hosts_send_from_then_on_once() {
     let mut seen = Vec::new();
     while seen.len() < 6 {
         let line: Value = serde_json::from_str(&lines.next().unwrap().unwrap()).unwrap();
-        seen.push((line["host"].as_str().unwrap().to_owned(), line["foreign_port"].as_u64().unwrap()));
+        seen.push((
+            line["host"].as_str().unwrap().to_owned(),
+            line["foreign_port"].as_u64().unwrap(),
+        ));
     }
     seen.sort();
     let of = |host: &str, port| vec![(host.to_owned(), port); 3];

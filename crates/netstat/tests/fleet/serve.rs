@@ -115,7 +115,16 @@ fn serve_about_a_fleet_gives_the_documents_of_the_commands_for_all_hosts() {
         ),
         (
             "/api/v1/history?foreign=203.0.113.9&group=host",
-            &["history", "--store", &at, "--foreign", "203.0.113.9", "--group", "host", "--json"],
+            &[
+                "history",
+                "--store",
+                &at,
+                "--foreign",
+                "203.0.113.9",
+                "--group",
+                "host",
+                "--json",
+            ],
         ),
         (
             "/api/v1/history?host=forge",
@@ -130,7 +139,11 @@ fn serve_about_a_fleet_gives_the_documents_of_the_commands_for_all_hosts() {
     let own = server.document("/api/v1/history?host=forge");
     assert_eq!(own["rows"].as_array().map(Vec::len), Some(5));
     // What an administrator does stays on the command line.
-    for path in ["/api/v1/fleet-forget", "/api/v1/fleet-init", "/api/v1/fleet-hosts?fleet-config=/etc/passwd"] {
+    for path in [
+        "/api/v1/fleet-forget",
+        "/api/v1/fleet-init",
+        "/api/v1/fleet-hosts?fleet-config=/etc/passwd",
+    ] {
         let (status, body) = server.get(path);
         assert!(status.contains(" 40"), "{path}: {status} {body}");
     }

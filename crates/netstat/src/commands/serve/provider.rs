@@ -8,9 +8,7 @@ use std::time::{Instant, SystemTime};
 use clap::{Arg, ArgAction};
 use netstat_model::columns::Location;
 use netstat_names::Locations;
-use netstat_serve::{
-    Acknowledgement, Figure, Format, Parameter, ParameterKind, Provider, Question, Refusal, Resource,
-};
+use netstat_serve::{Acknowledgement, Figure, Format, Parameter, ParameterKind, Provider, Question, Refusal, Resource};
 use serde_json::Value;
 
 use crate::args::{self, Parsed};
