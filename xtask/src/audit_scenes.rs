@@ -25,14 +25,7 @@ pub(crate) fn run(words: impl Iterator<Item = std::ffi::OsString>) -> Result<Exi
     let here = Path::new(env!("CARGO_MANIFEST_DIR")).join("scenes");
     let netstat = std::env::current_exe()?.with_file_name("netstat");
     let work = tempfile::tempdir()?;
-    let compiled = Command::new("gcc")
-        .args(["-O1", "-o"])
-        .arg(work.path().join("agent"))
-        .arg(here.join("agent.c"))
-        .status()?;
-    if !compiled.success() {
-        anyhow::bail!("agent.c does not compile");
-    }
+    compile_agent(&here, work.path())?;
     let mut wrong = Vec::new();
     let mut rates: BTreeMap<&str, [usize; 3]> = BTreeMap::new();
     let mut rules: BTreeMap<String, [usize; 2]> = BTreeMap::new();
@@ -97,6 +90,19 @@ pub(crate) fn run(words: impl Iterator<Item = std::ffi::OsString>) -> Result<Exi
     } else {
         ExitCode::FAILURE
     })
+}
+
+/// Compiles the program that plays a part in many scenes.
+fn compile_agent(sources: &Path, work: &Path) -> Result<(), anyhow::Error> {
+    let compiled = Command::new("gcc")
+        .args(["-O1", "-o"])
+        .arg(work.join("agent"))
+        .arg(sources.join("agent.c"))
+        .status()?;
+    if !compiled.success() {
+        anyhow::bail!("agent.c does not compile");
+    }
+    Ok(())
 }
 
 /// The figures of the rules, for `--explain` and the table.

@@ -15,7 +15,7 @@ use netstat_model::{
     Direction, Endpoint, Event, EventKind, EventOrigin, EventOwner, Fact, Family, Filter, Moment, Protocol, ShortName,
     State, Transfer, Why,
 };
-use netstat_record::{NewFlow, NewProcess, Question, Reader, Recorder, Writer, millis};
+use netstat_record::{NewFlow, NewProcess, ProcessNumber, Question, Reader, Recorder, Writer, millis};
 
 use crate::load::namespace;
 
@@ -175,16 +175,7 @@ fn measure(churn: &Churn, store: &Path) -> Result<()> {
     children.0.push(server);
     let (before, _) = usage(recorder.id())?;
     let begun = Instant::now();
-    let mut clients = Vec::new();
-    for _ in 0..churn.clients {
-        let words = [
-            "client".into(),
-            port.trim().into(),
-            (churn.rate / churn.clients).to_string(),
-            churn.seconds.to_string(),
-        ];
-        clients.push(role(&words)?);
-    }
+    let clients = start_clients(churn, port.trim())?;
     let pids: Vec<u32> = clients.iter().map(Child::id).collect();
     let (mut made, mut failed) = (HashMap::new(), 0);
     for client in clients {
@@ -207,23 +198,12 @@ fn measure(churn: &Churn, store: &Path) -> Result<()> {
     ensure!(recorder.wait()?.success(), "the recorder failed");
 
     let total: u64 = made.values().sum();
-    let mut reader = Reader::open(store)?;
-    let (mut right, mut wrong, mut ownerless) = ([0u64; 2], 0u64, 0u64);
-    let port: u16 = port.trim().parse()?;
-    reader.flows(&Question::default(), &mut |flow| {
-        let outgoing = flow.foreign.1 == port;
-        if flow.direction == Direction::Listening || !(outgoing || flow.local.1 == port) {
-            return ControlFlow::Continue(());
-        }
-        match flow.process.as_ref().map(|process| process.pid) {
-            None => ownerless += 1,
-            Some(pid) if outgoing && pids.contains(&pid) => right[0] += 1,
-            Some(pid) if !outgoing && pid == server_pid => right[1] += 1,
-            Some(_) => wrong += 1,
-        }
-        ControlFlow::Continue(())
-    })?;
-    let lost: u64 = reader.gaps(None, None)?.iter().filter_map(|gap| gap.lost).sum();
+    let Counted {
+        right,
+        wrong,
+        ownerless,
+        lost,
+    } = counted(store, port.trim().parse()?, &pids, server_pid)?;
     let size = fs::metadata(store)?.len();
     println!("machine: load before {}", load.trim());
     println!(
@@ -243,6 +223,51 @@ fn measure(churn: &Churn, store: &Path) -> Result<()> {
         size as f64 / (2 * total).max(1) as f64,
     );
     Ok(())
+}
+
+fn start_clients(churn: &Churn, port: &str) -> Result<Vec<Child>> {
+    let mut clients = Vec::new();
+    for _ in 0..churn.clients {
+        let words = [
+            "client".into(),
+            port.into(),
+            (churn.rate / churn.clients).to_string(),
+            churn.seconds.to_string(),
+        ];
+        clients.push(role(&words)?);
+    }
+    Ok(clients)
+}
+
+/// How many flows of the churn are in the record.
+#[derive(Default)]
+struct Counted {
+    /// With the right owner: outgoing, incoming.
+    right: [u64; 2],
+    wrong: u64,
+    ownerless: u64,
+    /// Lost, as the record says itself.
+    lost: u64,
+}
+
+fn counted(store: &Path, port: u16, clients: &[u32], server: u32) -> Result<Counted> {
+    let mut reader = Reader::open(store)?;
+    let mut counted = Counted::default();
+    reader.flows(&Question::default(), &mut |flow| {
+        let outgoing = flow.foreign.1 == port;
+        if flow.direction == Direction::Listening || !(outgoing || flow.local.1 == port) {
+            return ControlFlow::Continue(());
+        }
+        match flow.process.as_ref().map(|process| process.pid) {
+            None => counted.ownerless += 1,
+            Some(pid) if outgoing && clients.contains(&pid) => counted.right[0] += 1,
+            Some(pid) if !outgoing && pid == server => counted.right[1] += 1,
+            Some(_) => counted.wrong += 1,
+        }
+        ControlFlow::Continue(())
+    })?;
+    counted.lost = reader.gaps(None, None)?.iter().filter_map(|gap| gap.lost).sum();
+    Ok(counted)
 }
 
 /// Fills a store with made-up flows, and asks it.
@@ -279,6 +304,41 @@ impl Random {
     }
 }
 
+/// A flow like those of everyday work; `first` is when it began.
+fn made_up(random: &mut Random, process: Option<ProcessNumber>, first: i64) -> NewFlow {
+    let outgoing = random.next(3) > 0;
+    // 200,000 foreign addresses, some far more often met.
+    let host = random.skewed(200_000) as u32;
+    let foreign = IpAddr::from(Ipv4Addr::from_bits(0x0b00_0000 + host * 61));
+    let high = 32_768 + random.next(28_000) as u16;
+    let service = [443, 443, 443, 80, 53, 22][random.next(6) as usize];
+    let (local_port, foreign_port) = if outgoing { (high, service) } else { (service, high) };
+    NewFlow {
+        first,
+        span: random.skewed(200_000),
+        closed: true,
+        begun: true,
+        protocol: if service == 53 { Protocol::Udp } else { Protocol::Tcp },
+        family: Family::V4,
+        local: (IpAddr::from([10, 0, 0, 7]), local_port),
+        foreign: (foreign, foreign_port),
+        direction: if outgoing {
+            Direction::Outgoing
+        } else {
+            Direction::Incoming
+        },
+        state: State::FinWait2,
+        origin: EventOrigin::Trace,
+        process,
+        user: Fact::Known(1000),
+        namespace: Fact::Known(4_026_531_840),
+        sent: Fact::Known(random.skewed(100_000)),
+        received: Fact::Known(random.skewed(5_000_000)),
+        retransmits: Fact::Known(0),
+        rtt: Fact::Known(random.next(80_000) as u32),
+    }
+}
+
 /// Runs the measurement.
 pub(crate) fn store() -> Result<()> {
     // As the recorder does under load.
@@ -310,40 +370,12 @@ pub(crate) fn store() -> Result<()> {
                 };
                 process = Some(batch.process(1000 + (at / 20 % 4_000_000) as u32, Some(at), &facts)?);
             }
-            let outgoing = random.next(3) > 0;
-            // 200,000 foreign addresses, some far more often met.
-            let host = random.skewed(200_000) as u32;
-            let foreign = IpAddr::from(Ipv4Addr::from_bits(0x0b00_0000 + host * 61));
-            let high = 32_768 + random.next(28_000) as u16;
-            let service = [443, 443, 443, 80, 53, 22][random.next(6) as usize];
-            let (local_port, foreign_port) = if outgoing { (high, service) } else { (service, high) };
-            batch.insert(
-                &NewFlow {
-                    first: now - span + (at * span as u64 / words.flows) as i64,
-                    span: random.skewed(200_000),
-                    closed: true,
-                    begun: true,
-                    protocol: if service == 53 { Protocol::Udp } else { Protocol::Tcp },
-                    family: Family::V4,
-                    local: (IpAddr::from([10, 0, 0, 7]), local_port),
-                    foreign: (foreign, foreign_port),
-                    direction: if outgoing {
-                        Direction::Outgoing
-                    } else {
-                        Direction::Incoming
-                    },
-                    state: State::FinWait2,
-                    origin: EventOrigin::Trace,
-                    process,
-                    user: Fact::Known(1000),
-                    namespace: Fact::Known(4_026_531_840),
-                    sent: Fact::Known(random.skewed(100_000)),
-                    received: Fact::Known(random.skewed(5_000_000)),
-                    retransmits: Fact::Known(0),
-                    rtt: Fact::Known(random.next(80_000) as u32),
-                },
-                None,
-            )?;
+            let flow = made_up(
+                &mut random,
+                process,
+                now - span + (at * span as u64 / words.flows) as i64,
+            );
+            batch.insert(&flow, None)?;
         }
         batch.commit()?;
         let done = batch_at + BATCH;
@@ -365,6 +397,20 @@ pub(crate) fn store() -> Result<()> {
         size as f64 / words.flows as f64
     );
     println!("the writer: {:.1} MB at most", peak as f64 / 1e6);
+    ask(&words)?;
+    let mut reader = Reader::open(&words.store)?;
+    let start = Instant::now();
+    let found = reader.beacons(now - 86_400_000, &Filter::default())?;
+    println!(
+        "beacons of one day: {:.1} ms, {} found",
+        start.elapsed().as_secs_f64() * 1e3,
+        found.len()
+    );
+    Ok(())
+}
+
+/// Asks the store what people ask, five times each, and prints the medians.
+fn ask(words: &Store) -> Result<()> {
     // Numbers of hosts as `skewed` makes them: the last are met once or never, the first more than a thousand times.
     let host = |number: u32| Ipv4Addr::from_bits(0x0b00_0000 + number * 61).to_string();
     let (rare, busy) = (host(150_001), host(100));
@@ -429,14 +475,6 @@ pub(crate) fn store() -> Result<()> {
             question.join(" ")
         );
     }
-    let mut reader = Reader::open(&words.store)?;
-    let start = Instant::now();
-    let found = reader.beacons(now - 86_400_000, &Filter::default())?;
-    println!(
-        "beacons of one day: {:.1} ms, {} found",
-        start.elapsed().as_secs_f64() * 1e3,
-        found.len()
-    );
     Ok(())
 }
 

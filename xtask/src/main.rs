@@ -13,6 +13,7 @@ mod monitor_cost;
 mod package;
 mod picture;
 mod services;
+mod sizes;
 
 use std::process::ExitCode;
 
@@ -20,6 +21,7 @@ use std::process::ExitCode;
 const TASKS: &str = "\
 tasks:
   arrows       check that crates and modules depend on each other in the order that ARCHITECTURE.md states
+  sizes        check that no function, parameter list or source file is too long
   bench        measure netstat, the floors and its peers under made loads
   load         hold many sockets in this network namespace until stdin closes
   floor-dump   read the raw TCP dump of the kernel and count its rows
@@ -40,6 +42,7 @@ fn main() -> ExitCode {
     let words = std::env::args_os().skip(2);
     let done = match task.as_str() {
         "arrows" => arrows::run(),
+        "sizes" => sizes::run(),
         "bench" => bench::run().map(success),
         "bench-run" => bench::measure::run().map(success),
         "load" => load::run().map(success),

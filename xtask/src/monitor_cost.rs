@@ -186,21 +186,7 @@ fn measure(options: &Options, sockets: u64, size: (u16, u16)) -> Result<Measured
     let used = (ticks(pid)? - before) as f64 / rustix::param::clock_ticks_per_second() as f64;
     let cpu = used / begun.elapsed().as_secs_f64() * 100.0;
 
-    let mut times = Vec::new();
-    for round in 0..5 {
-        for key in KEYS {
-            // At another moment of the second each time.
-            std::thread::sleep(Duration::from_millis(137 + round * 31));
-            frames.try_iter().for_each(drop);
-            let pressed = Instant::now();
-            master.write_all(key)?;
-            let answered = frames
-                .recv_timeout(Duration::from_secs(10))
-                .context("a key was not answered")?;
-            times.push(answered.saturating_duration_since(pressed).as_secs_f64() * 1000.0);
-        }
-    }
-    times.sort_by(f64::total_cmp);
+    let times = key_times(&mut master, &frames)?;
     let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
     let megabytes = |name: &str| -> Result<f64> {
         let line = status
@@ -220,6 +206,26 @@ fn measure(options: &Options, sockets: u64, size: (u16, u16)) -> Result<Measured
     drop(monitor);
     std::fs::remove_dir_all(home)?;
     Ok(measured)
+}
+
+/// How long the answers to keys take, in milliseconds, the shortest first.
+fn key_times(master: &mut File, frames: &Receiver<Instant>) -> Result<Vec<f64>> {
+    let mut times = Vec::new();
+    for round in 0..5 {
+        for key in KEYS {
+            // At another moment of the second each time.
+            std::thread::sleep(Duration::from_millis(137 + round * 31));
+            frames.try_iter().for_each(drop);
+            let pressed = Instant::now();
+            master.write_all(key)?;
+            let answered = frames
+                .recv_timeout(Duration::from_secs(10))
+                .context("a key was not answered")?;
+            times.push(answered.saturating_duration_since(pressed).as_secs_f64() * 1000.0);
+        }
+    }
+    times.sort_by(f64::total_cmp);
+    Ok(times)
 }
 
 /// A terminal: the side that this program plays, and the side of the monitor.

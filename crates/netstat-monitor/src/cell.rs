@@ -318,8 +318,62 @@ fn process(model: &Model, at: usize, column: Column) -> Cell {
     }
 }
 
-fn socket(model: &Model, names: &NameBook, at: usize, column: Column) -> Cell {
+/// The process that holds a socket, or why none is shown.
+fn holder(model: &Model, at: usize) -> Cell {
+    let row = model.sockets.row(at);
+    let closed = model.sockets.closed(at);
+    match row.process().and_then(|key| model.process(key)) {
+        Some(process) if row.others > 0 => Cell::plain(format!("{} +{}", process.text.name, row.others)),
+        Some(process) => Cell::plain(&*process.text.name),
+        None => match (row.holder, closed.and_then(|closed| closed.name.as_deref())) {
+            (_, Some(name)) => Cell::plain(name),
+            (holder, None) => match holder {
+                Holder::None(why) => Cell::dim(format!("({})", why.words())),
+                Holder::Pending => Cell::dim("(looking)"),
+                Holder::Process(_) => Cell::dim("(ended)"),
+            },
+        },
+    }
+}
+
+/// The state of a socket, or what became of it.
+fn state(model: &Model, at: usize) -> Cell {
     use netstat_model::State;
+    let row = model.sockets.row(at);
+    if model.sockets.closed(at).is_some_and(|closed| closed.told) {
+        return Cell::plain(match (row.state, model.sockets.lifetime(at)) {
+            (State::SynSent, _) => "failed".to_owned(),
+            (_, Fact::Known(lived)) => format!("lived {}", format::span(lived)),
+            (_, Fact::Unknown(_)) => "closed".to_owned(),
+        });
+    }
+    Cell {
+        text: row.state.name().to_owned(),
+        tone: match row.state {
+            State::TimeWait => Tone::Dim,
+            State::CloseWait | State::SynSent => Tone::Warn,
+            _ => Tone::Plain,
+        },
+    }
+}
+
+/// The share of segments that were sent again.
+fn loss(loss: Fact<f32>) -> Cell {
+    match loss {
+        Fact::Known(share) => Cell {
+            text: format::percent(share.into()),
+            tone: match share {
+                0.0 => Tone::Dim,
+                0.05.. => Tone::Bad,
+                0.01.. => Tone::Warn,
+                _ => Tone::Plain,
+            },
+        },
+        Fact::Unknown(_) => Cell::dim(UNKNOWN),
+    }
+}
+
+fn socket(model: &Model, names: &NameBook, at: usize, column: Column) -> Cell {
     let row = model.sockets.row(at);
     let flow = model.sockets.flow(at);
     let closed = model.sockets.closed(at);
@@ -329,18 +383,7 @@ fn socket(model: &Model, names: &NameBook, at: usize, column: Column) -> Cell {
         _ => Cell::figure(fact, |value| format::rate(value.into())),
     };
     match column {
-        Column::Image => match row.process().and_then(|key| model.process(key)) {
-            Some(process) if row.others > 0 => Cell::plain(format!("{} +{}", process.text.name, row.others)),
-            Some(process) => Cell::plain(&*process.text.name),
-            None => match (row.holder, closed.and_then(|closed| closed.name.as_deref())) {
-                (_, Some(name)) => Cell::plain(name),
-                (holder, None) => match holder {
-                    Holder::None(why) => Cell::dim(format!("({})", why.words())),
-                    Holder::Pending => Cell::dim("(looking)"),
-                    Holder::Process(_) => Cell::dim("(ended)"),
-                },
-            },
-        },
+        Column::Image => holder(model, at),
         Column::Pid => match row.process() {
             Some(key) => Cell::plain(key.pid.to_string()),
             None => Cell::dim(UNKNOWN),
@@ -362,21 +405,7 @@ fn socket(model: &Model, names: &NameBook, at: usize, column: Column) -> Cell {
         Column::RemotePort => Cell::plain(names.port(row.protocol, row.foreign.port)),
         Column::LocalAddress => Cell::plain(address(&row.local)),
         Column::LocalPort => Cell::plain(row.local.port.to_string()),
-        Column::State if closed.is_some_and(|closed| closed.told) => {
-            Cell::plain(match (row.state, model.sockets.lifetime(at)) {
-                (State::SynSent, _) => "failed".to_owned(),
-                (_, Fact::Known(lived)) => format!("lived {}", format::span(lived)),
-                (_, Fact::Unknown(_)) => "closed".to_owned(),
-            })
-        }
-        Column::State => Cell {
-            text: row.state.name().to_owned(),
-            tone: match row.state {
-                State::TimeWait => Tone::Dim,
-                State::CloseWait | State::SynSent => Tone::Warn,
-                _ => Tone::Plain,
-            },
-        },
+        Column::State => state(model, at),
         Column::Protocol => Cell::plain(row.protocol.name()),
         Column::Reach => {
             let (far, words) = reachable_from(row);
@@ -385,18 +414,7 @@ fn socket(model: &Model, names: &NameBook, at: usize, column: Column) -> Cell {
                 tone: if far == 0 { Tone::Dim } else { Tone::Plain },
             }
         }
-        Column::Loss => match flow.loss {
-            Fact::Known(share) => Cell {
-                text: format::percent(share.into()),
-                tone: match share {
-                    0.0 => Tone::Dim,
-                    0.05.. => Tone::Bad,
-                    0.01.. => Tone::Warn,
-                    _ => Tone::Plain,
-                },
-            },
-            Fact::Unknown(_) => Cell::dim(UNKNOWN),
-        },
+        Column::Loss => loss(flow.loss),
         Column::Latency => Cell::figure(row.rtt, format::milliseconds),
         Column::Send => rate(flow.sent, |bytes| bytes.sent),
         Column::Receive => rate(flow.received, |bytes| bytes.received),

@@ -161,10 +161,9 @@ pub fn run(options: Options) -> Result<End, String> {
     let (ask_names, asked_names) = channel();
     let (ask_card, asked_cards) = channel();
     let interval = app.settings.interval;
-    let own_name = computer.clone();
     let tell_names = tell.clone();
     start("names", move || {
-        names(&own_name, own, answers, &asked_names, &tell_names)
+        names(&computer, own, answers, &asked_names, &tell_names)
     })?;
     let newest = Newest::default();
     match (companion, app.replay) {
@@ -175,24 +174,9 @@ pub fn run(options: Options) -> Result<End, String> {
         }
         _ => app.no_findings = Some("a recording cannot be examined".to_owned()).filter(|_| app.replay),
     }
-
-    let tell_alerts = tell.clone();
-    let report = move |text| {
-        // The loop may be gone already.
-        let _ = tell_alerts.send(Message::Notice(text, Tone::Bad));
-    };
-    let alerts = exec
-        .map(|program| Alerts::start(program, report))
-        .transpose()
-        .map_err(|error| format!("no thread can be started: {error}"))?;
+    let alerts = start_alerts(exec, &tell)?;
     let mut screen = Screen::take().map_err(|error| format!("the terminal cannot be used: {error}"))?;
-    let tell_signals = tell.clone();
-    let notify = move |caught| {
-        // The loop may be gone already.
-        let _ = tell_signals.send(Message::Caught(caught));
-    };
-    let caught = system.catch_signals(Box::new(notify));
-    caught.map_err(|error| format!("signals cannot be caught: {error}"))?;
+    catch_signals(system.as_mut(), &tell)?;
     let tell_events = tell.clone();
     start("input", move || input(&tell_events))?;
     start("collector", move || match player {
@@ -214,6 +198,28 @@ pub fn run(options: Options) -> Result<End, String> {
         config::save(&path, &start_settings, &app.settings).map_err(|error| format!("{}: {error}", path.display()))?;
     }
     end.map_err(|error| format!("the terminal is gone: {error}"))
+}
+
+/// `--exec`: the thread that runs a program for each finding.
+fn start_alerts(exec: Option<PathBuf>, tell: &Sender<Message>) -> Result<Option<Alerts>, String> {
+    let tell = tell.clone();
+    let report = move |text| {
+        // The loop may be gone already.
+        let _ = tell.send(Message::Notice(text, Tone::Bad));
+    };
+    exec.map(|program| Alerts::start(program, report))
+        .transpose()
+        .map_err(|error| format!("no thread can be started: {error}"))
+}
+
+fn catch_signals(system: &mut dyn System, tell: &Sender<Message>) -> Result<(), String> {
+    let tell = tell.clone();
+    let notify = move |caught| {
+        // The loop may be gone already.
+        let _ = tell.send(Message::Caught(caught));
+    };
+    let caught = system.catch_signals(Box::new(notify));
+    caught.map_err(|error| format!("signals cannot be caught: {error}"))
 }
 
 fn start(name: &str, work: impl FnOnce() + Send + 'static) -> Result<(), String> {

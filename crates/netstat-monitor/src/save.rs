@@ -4,62 +4,15 @@ use netstat_model::Fact;
 use serde_json::{Map, Value, json as value};
 
 use crate::cell::{Sheet, cell};
-use crate::model::{Item, Model, PaneRow};
+use crate::model::{Item, Model, PaneRow, ProcessRow};
 use crate::pane::{Column, Pane};
 use crate::selection::Selection;
 
-/// The number that stands in a column, where it holds one: whole figures, not the shortened texts of the screen.
+/// The number in a column, where it holds one: the exact figure, not the shortened text of the screen.
 fn figure(model: &Model, item: Item, column: Column) -> Option<Fact<f64>> {
-    let whole = |fact: Fact<u64>| fact.map(|value| value as f64);
-    let percent = |fact: Fact<f64>| fact.map(|share| share * 100.0);
     Some(match item {
-        Item::Process(at) => {
-            let row = &model.processes[at as usize];
-            match column {
-                Column::Pid => Fact::Known(row.key.pid.into()),
-                Column::Threads => Fact::Known(row.threads.into()),
-                Column::Sockets => Fact::Known(row.sockets.into()),
-                Column::Cpu => percent(row.rates.cpu),
-                Column::CpuAverage => percent(row.cpu_average),
-                Column::Read => row.rates.read,
-                Column::Write => row.rates.written,
-                Column::DiskTotal => crate::model::Throughput {
-                    outbound: row.rates.written,
-                    inbound: row.rates.read,
-                }
-                .total(),
-                Column::Send => row.network.outbound,
-                Column::Receive => row.network.inbound,
-                Column::NetworkTotal => row.network.total(),
-                Column::Faults => row.rates.major_faults,
-                Column::MinorFaults => row.rates.minor_faults,
-                Column::Resident => whole(row.resident),
-                Column::Shareable => whole(row.shareable),
-                Column::Private => whole(row.private),
-                Column::Swap => whole(row.swapped),
-                _ => return None,
-            }
-        }
-        Item::Socket(at) => {
-            let row = model.sockets.row(at as usize);
-            let flow = model.sockets.flow(at as usize);
-            match column {
-                Column::Pid => Fact::Known(row.process()?.pid.into()),
-                Column::LocalPort => Fact::Known(row.local.port.into()),
-                Column::RemotePort => Fact::Known(row.foreign.port.into()),
-                Column::Send => flow.sent.map(f64::from),
-                Column::Receive => flow.received.map(f64::from),
-                Column::NetworkTotal => flow.total().map(f64::from),
-                Column::Latency => row.rtt.map(|micros| f64::from(micros) / 1000.0),
-                Column::Loss => flow.loss.map(|share| f64::from(share) * 100.0),
-                Column::Sent => row.bytes.map(|bytes| bytes.sent as f64),
-                Column::Received => row.bytes.map(|bytes| bytes.received as f64),
-                Column::Lived => model.sockets.lifetime(at as usize).map(|lived| lived as f64 / 1e6),
-                Column::ReceiveQueue => Fact::Known(row.receive_queue.into()),
-                Column::SendQueue => row.send_queue.map(f64::from),
-                _ => return None,
-            }
-        }
+        Item::Process(at) => return figure_of_process(&model.processes[at as usize], column),
+        Item::Socket(at) => return figure_of_socket(model, at as usize, column),
         Item::Brief(at) => {
             let row = &model.sockets.brief[at as usize];
             match column {
@@ -96,6 +49,62 @@ fn figure(model: &Model, item: Item, column: Column) -> Option<Fact<f64>> {
                 _ => return None,
             }
         }
+    })
+}
+
+fn whole(fact: Fact<u64>) -> Fact<f64> {
+    fact.map(|value| value as f64)
+}
+
+fn percent(fact: Fact<f64>) -> Fact<f64> {
+    fact.map(|share| share * 100.0)
+}
+
+fn figure_of_process(row: &ProcessRow, column: Column) -> Option<Fact<f64>> {
+    Some(match column {
+        Column::Pid => Fact::Known(row.key.pid.into()),
+        Column::Threads => Fact::Known(row.threads.into()),
+        Column::Sockets => Fact::Known(row.sockets.into()),
+        Column::Cpu => percent(row.rates.cpu),
+        Column::CpuAverage => percent(row.cpu_average),
+        Column::Read => row.rates.read,
+        Column::Write => row.rates.written,
+        Column::DiskTotal => crate::model::Throughput {
+            outbound: row.rates.written,
+            inbound: row.rates.read,
+        }
+        .total(),
+        Column::Send => row.network.outbound,
+        Column::Receive => row.network.inbound,
+        Column::NetworkTotal => row.network.total(),
+        Column::Faults => row.rates.major_faults,
+        Column::MinorFaults => row.rates.minor_faults,
+        Column::Resident => whole(row.resident),
+        Column::Shareable => whole(row.shareable),
+        Column::Private => whole(row.private),
+        Column::Swap => whole(row.swapped),
+        _ => return None,
+    })
+}
+
+fn figure_of_socket(model: &Model, at: usize, column: Column) -> Option<Fact<f64>> {
+    let row = model.sockets.row(at);
+    let flow = model.sockets.flow(at);
+    Some(match column {
+        Column::Pid => Fact::Known(row.process()?.pid.into()),
+        Column::LocalPort => Fact::Known(row.local.port.into()),
+        Column::RemotePort => Fact::Known(row.foreign.port.into()),
+        Column::Send => flow.sent.map(f64::from),
+        Column::Receive => flow.received.map(f64::from),
+        Column::NetworkTotal => flow.total().map(f64::from),
+        Column::Latency => row.rtt.map(|micros| f64::from(micros) / 1000.0),
+        Column::Loss => flow.loss.map(|share| f64::from(share) * 100.0),
+        Column::Sent => row.bytes.map(|bytes| bytes.sent as f64),
+        Column::Received => row.bytes.map(|bytes| bytes.received as f64),
+        Column::Lived => model.sockets.lifetime(at).map(|lived| lived as f64 / 1e6),
+        Column::ReceiveQueue => Fact::Known(row.receive_queue.into()),
+        Column::SendQueue => row.send_queue.map(f64::from),
+        _ => return None,
     })
 }
 

@@ -185,30 +185,7 @@ fn take(
     *kept += 1;
     let name = owner.filter(|(known, _)| Some(*known) == key).map(|(_, name)| name);
     passing.ended.push(Ended {
-        row: SocketRow {
-            id,
-            cookie: true,
-            protocol: event.protocol,
-            state: event.before.or(seen.map(|row| row.state)).unwrap_or(State::Closed),
-            local: event.local,
-            foreign: event.foreign,
-            user: event.user,
-            holder: match (key, seen) {
-                (Some(key), _) => Holder::Process(key),
-                (None, Some(row)) => row.holder,
-                (None, None) => Holder::None(NoOwner::Ended),
-            },
-            others: seen.map_or(0, |row| row.others),
-            receive_queue: 0,
-            send_queue: Fact::Unknown(Why::Gone),
-            bytes,
-            rtt: event.rtt,
-            segments: match seen.map(|row| row.segments) {
-                Some(Fact::Known(Segments { sent, again })) => Fact::Known(Segments { sent, again }),
-                _ => Fact::Unknown(Why::Gone),
-            },
-            inode: 0,
-        },
+        row: ended_row(event, id, (key, bytes), seen),
         short,
         name: name.map(|name| Arc::from(String::from_utf8_lossy(name.as_bytes()))),
         lived: event
@@ -220,4 +197,37 @@ fn take(
             Direction::Unknown | Direction::Listening => None,
         },
     });
+}
+
+/// The row of a connection that ended; `seen` is the row of the last sample, if it was in it.
+fn ended_row(
+    event: &Event,
+    id: u64,
+    (key, bytes): (Option<ProcessKey>, Fact<Bytes>),
+    seen: Option<&SocketRow>,
+) -> SocketRow {
+    SocketRow {
+        id,
+        cookie: true,
+        protocol: event.protocol,
+        state: event.before.or(seen.map(|row| row.state)).unwrap_or(State::Closed),
+        local: event.local,
+        foreign: event.foreign,
+        user: event.user,
+        holder: match (key, seen) {
+            (Some(key), _) => Holder::Process(key),
+            (None, Some(row)) => row.holder,
+            (None, None) => Holder::None(NoOwner::Ended),
+        },
+        others: seen.map_or(0, |row| row.others),
+        receive_queue: 0,
+        send_queue: Fact::Unknown(Why::Gone),
+        bytes,
+        rtt: event.rtt,
+        segments: match seen.map(|row| row.segments) {
+            Some(Fact::Known(Segments { sent, again })) => Fact::Known(Segments { sent, again }),
+            _ => Fact::Unknown(Why::Gone),
+        },
+        inode: 0,
+    }
 }

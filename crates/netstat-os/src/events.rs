@@ -1,16 +1,16 @@
-//! What is asked of, and told by, a watch over sockets.
+//! What is asked of a watch over sockets, and what it reports.
 
 use std::num::NonZeroU64;
 use std::time::Duration;
 
-use netstat_model::{Event, EventOrigin, Fact, Limit, Why};
+use netstat_model::{Event, EventKind, EventOrigin, EventOwner, Fact, Limit, Owner, ShortName, State, Why};
 
-use crate::Refused;
+use crate::{OwnersAsk, Refused, SocketAsk};
 
 /// How sockets are to be watched.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum EventWay {
-    /// The best way that is allowed.
+    /// The best way that is permitted.
     #[default]
     Auto,
     /// The kernel's tracepoints (eBPF) only.
@@ -30,9 +30,9 @@ pub struct EventsAsk {
     pub changes: bool,
     /// Whether sockets of every network namespace are wanted, not only the caller's. Tracepoints only.
     pub all_namespaces: bool,
-    /// How often is looked where polling is needed; at least 10 ms.
+    /// The time between two polls where polling is needed; at least 10 ms.
     pub interval: Duration,
-    /// How long an event may wait before it is told; at least 1 ms. Longer waits cost less.
+    /// How long an event may wait before it is reported; at least 1 ms. Longer waits cost less.
     pub latency: Duration,
 }
 
@@ -48,7 +48,7 @@ impl Default for EventsAsk {
     }
 }
 
-/// What slipped by since the watch began.
+/// What was missed since the watch began.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Lost {
     /// Events for which there was no room, as far as they could be counted.
@@ -57,7 +57,7 @@ pub struct Lost {
     pub gaps: u64,
     /// Owners for which there was no room.
     pub owners: u64,
-    /// Ends that no event told, and a look has found out.
+    /// Ends that no event reported and a list of sockets has shown.
     pub untold: u64,
 }
 
@@ -114,4 +114,61 @@ pub struct UdpBytes {
     pub sent: u64,
     /// Received; what was only peeked at (`MSG_PEEK`) does not count.
     pub received: u64,
+}
+
+/// What a watch that polls lists: every TCP and UDP socket that a program holds or has just closed. TIME_WAIT and SYN_RECEIVED belong to
+/// no process, and BOUND is no connection yet.
+pub(crate) fn watched_sockets() -> SocketAsk {
+    SocketAsk {
+        tcp4: true,
+        tcp6: true,
+        udp4: true,
+        udp6: true,
+        tcp_states: vec![
+            State::Listening,
+            State::Established,
+            State::CloseWait,
+            State::SynSent,
+            State::FinWait1,
+            State::FinWait2,
+            State::LastAck,
+            State::Closing,
+            State::Closed,
+        ],
+        ..SocketAsk::default()
+    }
+}
+
+/// How the owners of listed sockets are looked for: with their start, by which a process is known.
+pub(crate) fn watched_owners() -> OwnersAsk {
+    OwnersAsk {
+        start: true,
+        repeated: true,
+        ..OwnersAsk::default()
+    }
+}
+
+/// The owner of an event, from the processes that hold its socket; unknown for the reason `unowned` where none does.
+pub(crate) fn event_owner(owner: Owner<'_>, unowned: Why) -> Fact<EventOwner> {
+    match owner {
+        Owner::Held(holders) => {
+            let first = holders.first();
+            let name = first.comm.as_ref().known().map_or(&[][..], Vec::as_slice);
+            Fact::Known(EventOwner {
+                pid: first.pid,
+                start_ticks: first.start_ticks,
+                name: ShortName::new(name),
+            })
+        }
+        Owner::None(_) => Fact::Unknown(unowned),
+    }
+}
+
+/// The kind of event for a socket that a list shows for the first time; `present`: it may have been there before the watch began.
+pub(crate) fn kind_of_new(present: bool, state: State) -> EventKind {
+    match (present, state) {
+        (true, _) => EventKind::Present,
+        (false, State::Listening) => EventKind::Listening,
+        (false, _) => EventKind::Opened,
+    }
 }

@@ -712,6 +712,16 @@ impl Recorder {
         ));
     }
 
+    /// The last reading of the clock; before the first there is only the time of day.
+    fn reading(&self, now: Millis) -> Reading {
+        let unread = Reading {
+            since_boot: 0,
+            wall: now,
+            sense: now,
+        };
+        self.clock.map_or(unread, |clock| clock.reading())
+    }
+
     fn write(&mut self, since_boot: u64, now: Millis) -> Result<u64, StoreError> {
         if self.beats(since_boot) {
             self.begin_beat(since_boot, self.every / 2);
@@ -723,14 +733,7 @@ impl Recorder {
         if nothing && told && self.beat.is_empty() && self.paused.is_none() {
             return Ok(0);
         }
-        let clock = self.clock.map_or(
-            Reading {
-                since_boot: 0,
-                wall: now,
-                sense: now,
-            },
-            |clock| clock.reading(),
-        );
+        let clock = self.reading(now);
         let Recorder {
             writer,
             open,

@@ -362,115 +362,36 @@ impl<'a> Evaluator<'a> {
         found: &mut Found,
     ) -> Option<RuleVerdict> {
         let mut registers: Vec<(u32, Content)> = Vec::new();
+        let set = |name: &[u8]| {
+            let mut sets = self.rules.sets.iter();
+            sets.find(|set| set.family == family && set.table == table && set.name == name)
+        };
         for step in rule {
             let matched = match step {
-                Step::Nothing => Match::Yes,
-                Step::Never => Match::No,
                 Step::Verdict(verdict) => return Some(verdict.clone()),
-                Step::Load { register, source } => {
-                    put(&mut registers, *register, self.load(source));
-                    Match::Yes
-                }
-                Step::Constant { register, value } => {
-                    put(&mut registers, *register, Content::Known(value.clone()));
-                    Match::Yes
-                }
-                Step::Bits { from, to, mask, xor } => {
-                    let content = bits(get(&registers, *from), mask, xor);
-                    put(&mut registers, *to, content);
-                    Match::Yes
-                }
-                Step::Compare {
-                    register,
-                    operator,
-                    value,
-                } => compare(get(&registers, *register), *operator, value),
-                Step::Range {
-                    register,
-                    low,
-                    high,
-                    outside,
-                } => match get(&registers, *register) {
-                    Content::Known(bytes) => {
-                        let key = head(bytes, low.len());
-                        sure((key >= &low[..] && key <= &high[..]) != *outside)
-                    }
-                    open => Match::If(open.name()),
-                },
-                Step::Lookup {
-                    register,
-                    set,
-                    inverted,
-                    verdict,
-                } => {
-                    let set = self
-                        .rules
-                        .sets
-                        .iter()
-                        .find(|one| one.family == family && one.table == table && one.name == *set);
-                    match (set, get(&registers, *register)) {
-                        (Some(set), Content::Known(bytes)) if !set.concatenated => {
-                            let element = set.find(bytes);
-                            if *verdict {
-                                // The verdict of a map ends the rule.
-                                return element.and_then(|element| element.verdict.clone());
-                            }
-                            sure(element.is_some() != *inverted)
-                        }
-                        (set, content) if *verdict => {
-                            // Any of the map's verdicts may be taken.
-                            let name = content.name();
-                            let verdicts = set.map_or(&[][..], |set| &set.elements);
-                            for element in verdicts.iter().filter(|element| !element.ends) {
-                                let mut way = way.clone();
-                                way.push(name.clone());
-                                match &element.verdict {
-                                    Some(RuleVerdict::Accept) => found.keep(way, true),
-                                    Some(RuleVerdict::Drop) => found.keep(way, false),
-                                    Some(RuleVerdict::Continue) | None => {}
-                                    _ => found.unclear = true,
-                                }
-                            }
-                            found.unclear |= set.is_none();
-                            return None;
-                        }
-                        (Some(set), content @ Content::Open(side, _)) if !set.concatenated => {
-                            Match::If(match set.only_network() {
-                                Some(network) => side.condition(network, !inverted),
-                                None => content.name(),
-                            })
-                        }
-                        (_, content) => Match::If(content.name()),
-                    }
-                }
-                Step::Map { register, set, to } => {
-                    let map = self
-                        .rules
-                        .sets
-                        .iter()
-                        .find(|one| one.family == family && one.table == table && one.name == *set);
-                    match (map, get(&registers, *register)) {
-                        (Some(map), Content::Known(bytes)) if !map.concatenated => match map.find(bytes) {
-                            Some(element) => {
-                                put_pieces(&mut registers, *to, &element.data);
-                                Match::Yes
-                            }
-                            None => Match::No,
-                        },
-                        _ => {
-                            put(&mut registers, *to, Content::Unknown(b"a map".to_vec()));
-                            Match::Yes
-                        }
-                    }
-                }
                 Step::Translate { here, address, port } => {
                     let translated = translated(&registers, *here, address.as_ref(), port.as_ref());
                     found.translate(way, translated);
                     return Some(RuleVerdict::Accept);
                 }
-                Step::States { mask, inverted } => sure((mask & NEW != 0) != *inverted),
-                Step::Port { low, high, inverted } => sure((*low..=*high).contains(&self.arrival.port) != *inverted),
-                Step::Other(name) => Match::If(Condition::Other(name.clone())),
+                Step::Lookup {
+                    register,
+                    set: name,
+                    inverted,
+                    verdict,
+                } => {
+                    let content = get(&registers, *register);
+                    if *verdict {
+                        return mapped_verdict(set(name), content, way, found);
+                    }
+                    is_in(set(name), content, *inverted)
+                }
+                Step::Map {
+                    register,
+                    set: name,
+                    to,
+                } => map(set(name), &mut registers, *register, *to),
+                other => self.step(other, &mut registers),
             };
             match matched {
                 Match::Yes => {}
@@ -483,6 +404,50 @@ impl<'a> Evaluator<'a> {
             }
         }
         None
+    }
+
+    /// A step that neither ends a rule nor needs a set.
+    fn step(&self, step: &Step, registers: &mut Vec<(u32, Content)>) -> Match {
+        match step {
+            Step::Load { register, source } => {
+                put(registers, *register, self.load(source));
+                Match::Yes
+            }
+            Step::Constant { register, value } => {
+                put(registers, *register, Content::Known(value.clone()));
+                Match::Yes
+            }
+            Step::Bits { from, to, mask, xor } => {
+                let content = bits(get(registers, *from), mask, xor);
+                put(registers, *to, content);
+                Match::Yes
+            }
+            Step::Compare {
+                register,
+                operator,
+                value,
+            } => compare(get(registers, *register), *operator, value),
+            Step::Range {
+                register,
+                low,
+                high,
+                outside,
+            } => match get(registers, *register) {
+                Content::Known(bytes) => {
+                    let key = head(bytes, low.len());
+                    sure((key >= &low[..] && key <= &high[..]) != *outside)
+                }
+                open => Match::If(open.name()),
+            },
+            Step::States { mask, inverted } => sure((mask & NEW != 0) != *inverted),
+            Step::Port { low, high, inverted } => sure((*low..=*high).contains(&self.arrival.port) != *inverted),
+            Step::Other(name) => Match::If(Condition::Other(name.clone())),
+            Step::Never => Match::No,
+            // The others are dealt with by `rule`.
+            Step::Nothing | Step::Verdict(_) | Step::Translate { .. } | Step::Lookup { .. } | Step::Map { .. } => {
+                Match::Yes
+            }
+        }
     }
 
     /// What the question says about the packet.
@@ -545,6 +510,58 @@ fn sure(is: bool) -> Match {
 
 fn head(bytes: &[u8], length: usize) -> &[u8] {
     bytes.get(..length).unwrap_or(bytes)
+}
+
+/// The verdict that a map of verdicts has for `content`, which ends the rule. Where the content is open any of them may be taken: all
+/// are kept in `found` then.
+fn mapped_verdict(map: Option<&Set>, content: &Content, way: &FilterPath, found: &mut Found) -> Option<RuleVerdict> {
+    if let (Some(map), Content::Known(bytes)) = (map, content)
+        && !map.concatenated
+    {
+        return map.find(bytes).and_then(|element| element.verdict.clone());
+    }
+    let name = content.name();
+    let elements = map.map_or(&[][..], |map| &map.elements);
+    for element in elements.iter().filter(|element| !element.ends) {
+        let mut way = way.clone();
+        way.push(name.clone());
+        match &element.verdict {
+            Some(RuleVerdict::Accept) => found.keep(way, true),
+            Some(RuleVerdict::Drop) => found.keep(way, false),
+            Some(RuleVerdict::Continue) | None => {}
+            _ => found.unclear = true,
+        }
+    }
+    found.unclear |= map.is_none();
+    None
+}
+
+/// Whether `content` is in a set, or with `inverted` is not.
+fn is_in(set: Option<&Set>, content: &Content, inverted: bool) -> Match {
+    match (set, content) {
+        (Some(set), Content::Known(bytes)) if !set.concatenated => sure(set.find(bytes).is_some() != inverted),
+        (Some(set), Content::Open(side, _)) if !set.concatenated => Match::If(match set.only_network() {
+            Some(network) => side.condition(network, !inverted),
+            None => content.name(),
+        }),
+        (_, content) => Match::If(content.name()),
+    }
+}
+
+/// Loads the register `to` with what a map has for the content of another.
+fn map(map: Option<&Set>, registers: &mut Vec<(u32, Content)>, from: u32, to: u32) -> Match {
+    let data = match (map, get(registers, from)) {
+        (Some(map), Content::Known(bytes)) if !map.concatenated => {
+            Some(map.find(bytes).map(|element| element.data.clone()))
+        }
+        _ => None,
+    };
+    match data {
+        Some(Some(data)) => put_pieces(registers, to, &data),
+        Some(None) => return Match::No,
+        None => put(registers, to, Content::Unknown(b"a map".to_vec())),
+    }
+    Match::Yes
 }
 
 /// The new destination in these operands.

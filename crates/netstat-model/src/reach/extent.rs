@@ -342,20 +342,7 @@ impl LocalNetwork {
             .find(|own| bound == Some(own.interface))
             .or_else(|| candidates.next());
         let Some(own) = own else {
-            return match self.is_routed_here(address) {
-                true if is_public(address) => (
-                    Extent::Anywhere,
-                    format!("anywhere: a local route takes in the public {address}{only}"),
-                ),
-                true => (
-                    Extent::Networks,
-                    format!("whoever is routed to {address}, which a local route takes in{only}"),
-                ),
-                false => (
-                    Extent::Here,
-                    format!("nobody now: no interface has the address {address}"),
-                ),
-            };
+            return self.of_unassigned(address, &only);
         };
         if self
             .interface(own.interface)
@@ -405,6 +392,24 @@ impl LocalNetwork {
                     ),
                 )
             }
+        }
+    }
+
+    /// Who can reach a port bound to an address that no interface has.
+    fn of_unassigned(&self, address: IpAddr, only: &str) -> (Extent, String) {
+        match self.is_routed_here(address) {
+            true if is_public(address) => (
+                Extent::Anywhere,
+                format!("anywhere: a local route takes in the public {address}{only}"),
+            ),
+            true => (
+                Extent::Networks,
+                format!("whoever is routed to {address}, which a local route takes in{only}"),
+            ),
+            false => (
+                Extent::Here,
+                format!("nobody now: no interface has the address {address}"),
+            ),
         }
     }
 

@@ -98,22 +98,7 @@ impl Modeler {
             }
             let rates = ProcessRates::between(known, figures, ticks);
             let elapsed = known.map_or(Duration::ZERO, |past| figures.at.saturating_sub(past.at));
-            let past = self.past.entry(figures.key).or_insert_with(|| Past {
-                first: at,
-                new: previous.is_some(),
-                ticks: VecDeque::new(),
-                recent: Recent::default(),
-                last_disk: None,
-                last_network: None,
-                identity: Arc::clone(&figures.identity),
-                text: Arc::new(text(&figures.identity, figures.kernel, sample)),
-                seen: 0,
-            });
-            past.seen = self.number;
-            if !Arc::ptr_eq(&past.identity, &figures.identity) && *past.identity != *figures.identity {
-                past.text = Arc::new(text(&figures.identity, figures.kernel, sample));
-                past.identity = Arc::clone(&figures.identity);
-            }
+            let past = self.past_of(figures, previous.is_some(), sample);
             let traffic = traffic.get(&figures.key);
             let network = traffic.map_or(
                 Throughput {
@@ -123,13 +108,7 @@ impl Modeler {
                 |traffic| traffic.rate,
             );
             past.recent.add(&rates, &network, weight(elapsed));
-            let some = |fact: Fact<f64>| fact.known().is_some_and(|rate| rate > 0.0);
-            if some(rates.read) || some(rates.written) {
-                past.last_disk = Some(at);
-            }
-            if some(network.outbound) || some(network.inbound) {
-                past.last_network = Some(at);
-            }
+            past.note_use(&rates, &network, at);
             let lately = |last: Option<Duration>| last.is_some_and(|last| at.saturating_sub(last) < SHORT_WHILE);
             rows.push(ProcessRow {
                 key: figures.key,
@@ -163,6 +142,27 @@ impl Modeler {
         rows.sort_by_key(|row| row.key);
         rows.dedup_by_key(|row| row.key);
         rows
+    }
+
+    /// What earlier samples left of a process; its texts are made anew when it has become another program.
+    fn past_of(&mut self, figures: &ProcessMetrics, new: bool, sample: &Sample) -> &mut Past {
+        let past = self.past.entry(figures.key).or_insert_with(|| Past {
+            first: sample.figures.at,
+            new,
+            ticks: VecDeque::new(),
+            recent: Recent::default(),
+            last_disk: None,
+            last_network: None,
+            identity: Arc::clone(&figures.identity),
+            text: Arc::new(text(&figures.identity, figures.kernel, sample)),
+            seen: 0,
+        });
+        past.seen = self.number;
+        if !Arc::ptr_eq(&past.identity, &figures.identity) && *past.identity != *figures.identity {
+            past.text = Arc::new(text(&figures.identity, figures.kernel, sample));
+            past.identity = Arc::clone(&figures.identity);
+        }
+        past
     }
 
     /// Moves the processes that ended to those that are shown for a moment more.
@@ -270,6 +270,17 @@ struct Traffic {
 }
 
 impl Past {
+    /// Remembers that the process used a disk or the network at `at`.
+    fn note_use(&mut self, rates: &ProcessRates, network: &Throughput, at: Duration) {
+        let some = |fact: Fact<f64>| fact.known().is_some_and(|rate| rate > 0.0);
+        if some(rates.read) || some(rates.written) {
+            self.last_disk = Some(at);
+        }
+        if some(network.outbound) || some(network.inbound) {
+            self.last_network = Some(at);
+        }
+    }
+
     /// The average of the last minute, or of the time it was seen.
     fn average(&mut self, figures: &ProcessMetrics, ticks_per_second: u64) -> Fact<f64> {
         while self.ticks.len() > 1 && figures.at.saturating_sub(self.ticks[1].0) >= MINUTE {

@@ -5,11 +5,12 @@ use ratatui::layout::{Position, Rect};
 use ratatui::style::Style;
 
 use super::{fill, put, put_right};
-use crate::app::{App, Hit, PromptKind};
+use crate::app::{App, Hit, Prompt, PromptKind};
 use crate::cell::Tone;
 use crate::companion::Severity;
 use crate::format;
 use crate::pane::Tab;
+use crate::theme::Theme;
 
 /// The tabs, and what holds for the whole screen.
 pub(super) fn top(buffer: &mut Buffer, area: Rect, app: &mut App) {
@@ -168,58 +169,61 @@ pub(super) fn filter(buffer: &mut Buffer, area: Rect, app: &App) {
     put_right(buffer, area.x, area.right(), area.y, "u: clear ", style);
 }
 
-/// Keys, or what is being typed or told. Gives back where the cursor stands.
+/// What is being typed, and what is wrong with it. Returns where the cursor is.
+fn typed(buffer: &mut Buffer, area: Rect, theme: &Theme, prompt: &Prompt) -> Position {
+    let label = match prompt.kind {
+        PromptKind::Filter if area.width >= 100 => "Filter (part of a program name, or: port 443 state ESTABLISHED): ",
+        kind => kind.label(),
+    };
+    let x = put(
+        buffer,
+        area.x,
+        area.y,
+        area.width,
+        &format!(" {label}"),
+        theme.bar.patch(theme.key),
+    );
+    let wanted = prompt
+        .error
+        .as_ref()
+        .map_or(0, |error| error.len().min(usize::from(area.width) / 2));
+    let room = usize::from(area.right().saturating_sub(x).saturating_sub(2))
+        .saturating_sub(wanted)
+        .max(8);
+    // The end of what is typed is what matters.
+    let skip = prompt.text.chars().count().saturating_sub(room);
+    let shown: String = prompt.text.chars().skip(skip).collect();
+    let end = put(
+        buffer,
+        x,
+        area.y,
+        area.right() - x,
+        &netstat_model::text::escape_str(&shown),
+        theme.bar,
+    );
+    if let Some(error) = &prompt.error {
+        let style = theme.bar.patch(theme.bad);
+        put(
+            buffer,
+            end + 2,
+            area.y,
+            area.right().saturating_sub(end + 2),
+            error,
+            style,
+        );
+    }
+    Position {
+        x: end.min(area.right() - 1),
+        y: area.y,
+    }
+}
+
+/// Keys, what is being typed, or a message. Returns where the cursor is.
 pub(super) fn bottom(buffer: &mut Buffer, area: Rect, app: &App) -> Option<Position> {
     let theme = app.theme;
     fill(buffer, area, theme.bar);
     if let Some(prompt) = &app.prompt {
-        let label = match prompt.kind {
-            PromptKind::Filter if area.width >= 100 => {
-                "Filter (part of a program name, or: port 443 state ESTABLISHED): "
-            }
-            kind => kind.label(),
-        };
-        let x = put(
-            buffer,
-            area.x,
-            area.y,
-            area.width,
-            &format!(" {label}"),
-            theme.bar.patch(theme.key),
-        );
-        let wanted = prompt
-            .error
-            .as_ref()
-            .map_or(0, |error| error.len().min(usize::from(area.width) / 2));
-        let room = usize::from(area.right().saturating_sub(x).saturating_sub(2))
-            .saturating_sub(wanted)
-            .max(8);
-        // The end of what is typed is what is looked at.
-        let skip = prompt.text.chars().count().saturating_sub(room);
-        let shown: String = prompt.text.chars().skip(skip).collect();
-        let end = put(
-            buffer,
-            x,
-            area.y,
-            area.right() - x,
-            &netstat_model::text::escape_str(&shown),
-            theme.bar,
-        );
-        if let Some(error) = &prompt.error {
-            let style = theme.bar.patch(theme.bad);
-            put(
-                buffer,
-                end + 2,
-                area.y,
-                area.right().saturating_sub(end + 2),
-                error,
-                style,
-            );
-        }
-        return Some(Position {
-            x: end.min(area.right() - 1),
-            y: area.y,
-        });
+        return Some(typed(buffer, area, &theme, prompt));
     }
     if let Some(message) = &app.message {
         let style = match message.tone {

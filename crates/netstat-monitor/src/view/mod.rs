@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use netstat_model::{Fact, State};
 
-use crate::model::{BriefRow, Item, Model, PaneRow, Presence, reachable_from};
+use crate::model::{BriefRow, Item, Model, PaneRow, Presence, ProcessRow, reachable_from};
 use crate::pane::{Column, Grouping, Pane, ShortConnections, Sort, Source, Tree};
 use crate::selection::{Selection, is_connection};
 
@@ -201,67 +201,8 @@ fn address(address: IpAddr, low: u32) -> Key {
 /// What a row is compared by: what its cell shows.
 fn key(model: &Model, item: Item, column: Column) -> Key {
     match item {
-        Item::Process(at) => {
-            let row = &model.processes[at as usize];
-            let rate = |fact: Fact<f64>| number(fact, |value| value);
-            match column {
-                Column::Image => Key::Text(Arc::clone(&row.text.name)),
-                Column::Pid => Key::Number(row.key.pid.into()),
-                Column::User => Key::Text(Arc::clone(&row.text.user)),
-                Column::Unit => Key::Text(Arc::clone(&row.text.unit)),
-                Column::Command => Key::Text(Arc::clone(&row.text.command)),
-                Column::Status => Key::Text(row.state.name().into()),
-                Column::Threads => Key::Number(row.threads.into()),
-                Column::Cpu => rate(row.rates.cpu),
-                Column::CpuAverage => number(row.cpu_average, |value| value),
-                Column::Read => rate(row.rates.read),
-                Column::Write => rate(row.rates.written),
-                Column::DiskTotal => rate(sum(row.rates.read, row.rates.written)),
-                Column::Send => rate(row.network.outbound),
-                Column::Receive => rate(row.network.inbound),
-                Column::NetworkTotal => rate(row.network.total()),
-                Column::Faults => rate(row.rates.major_faults),
-                Column::MinorFaults => number(row.rates.minor_faults, |value| value),
-                Column::Resident => number(row.resident, |bytes| bytes as f64),
-                Column::Shareable => number(row.shareable, |bytes| bytes as f64),
-                Column::Private => number(row.private, |bytes| bytes as f64),
-                Column::Swap => number(row.swapped, |bytes| bytes as f64),
-                Column::Sockets => Key::Number(row.sockets.into()),
-                _ => Key::Number(0.0),
-            }
-        }
-        Item::Socket(at) => {
-            let row = model.sockets.row(at as usize);
-            let flow = model.sockets.flow(at as usize);
-            match column {
-                Column::Image => {
-                    let process = row.process().and_then(|key| model.process(key));
-                    let closed = || model.sockets.closed(at as usize)?.name.clone();
-                    let name = process.map(|process| Arc::clone(&process.text.name)).or_else(closed);
-                    Key::Text(name.unwrap_or_else(|| "".into()))
-                }
-                Column::Pid => Key::Number(row.process().map_or(-1.0, |key| key.pid.into())),
-                Column::User => number(row.user, f64::from),
-                Column::Address => address(row.foreign.address, row.foreign.port.into()),
-                Column::RemotePort => Key::Number(row.foreign.port.into()),
-                Column::LocalAddress => address(row.local.address, row.local.port.into()),
-                Column::LocalPort => Key::Number(row.local.port.into()),
-                Column::State => Key::Text(row.state.name().into()),
-                Column::Protocol => Key::Text(row.protocol.name().into()),
-                Column::Reach => Key::Number(reachable_from(row).0.into()),
-                Column::Loss => number(flow.loss, f64::from),
-                Column::Latency => number(row.rtt, f64::from),
-                Column::Send => number(flow.sent, f64::from),
-                Column::Receive => number(flow.received, f64::from),
-                Column::NetworkTotal => number(flow.total(), f64::from),
-                Column::Sent => number(row.bytes, |bytes| bytes.sent as f64),
-                Column::Received => number(row.bytes, |bytes| bytes.received as f64),
-                Column::Lived => number(model.sockets.lifetime(at as usize), |lived| lived as f64),
-                Column::ReceiveQueue => Key::Number(row.receive_queue.into()),
-                Column::SendQueue => number(row.send_queue, f64::from),
-                _ => Key::Number(0.0),
-            }
-        }
+        Item::Process(at) => process_key(&model.processes[at as usize], column),
+        Item::Socket(at) => socket_key(model, at as usize, column),
         Item::Brief(at) => brief_key(&model.sockets.brief[at as usize], model, column),
         Item::Group(_) => Key::Number(0.0),
         Item::Unit(at) => {
@@ -289,6 +230,68 @@ fn key(model: &Model, item: Item, column: Column) -> Key {
                 _ => Key::Number(0.0),
             }
         }
+    }
+}
+
+fn process_key(row: &ProcessRow, column: Column) -> Key {
+    let rate = |fact: Fact<f64>| number(fact, |value| value);
+    match column {
+        Column::Image => Key::Text(Arc::clone(&row.text.name)),
+        Column::Pid => Key::Number(row.key.pid.into()),
+        Column::User => Key::Text(Arc::clone(&row.text.user)),
+        Column::Unit => Key::Text(Arc::clone(&row.text.unit)),
+        Column::Command => Key::Text(Arc::clone(&row.text.command)),
+        Column::Status => Key::Text(row.state.name().into()),
+        Column::Threads => Key::Number(row.threads.into()),
+        Column::Cpu => rate(row.rates.cpu),
+        Column::CpuAverage => number(row.cpu_average, |value| value),
+        Column::Read => rate(row.rates.read),
+        Column::Write => rate(row.rates.written),
+        Column::DiskTotal => rate(sum(row.rates.read, row.rates.written)),
+        Column::Send => rate(row.network.outbound),
+        Column::Receive => rate(row.network.inbound),
+        Column::NetworkTotal => rate(row.network.total()),
+        Column::Faults => rate(row.rates.major_faults),
+        Column::MinorFaults => number(row.rates.minor_faults, |value| value),
+        Column::Resident => number(row.resident, |bytes| bytes as f64),
+        Column::Shareable => number(row.shareable, |bytes| bytes as f64),
+        Column::Private => number(row.private, |bytes| bytes as f64),
+        Column::Swap => number(row.swapped, |bytes| bytes as f64),
+        Column::Sockets => Key::Number(row.sockets.into()),
+        _ => Key::Number(0.0),
+    }
+}
+
+fn socket_key(model: &Model, at: usize, column: Column) -> Key {
+    let row = model.sockets.row(at);
+    let flow = model.sockets.flow(at);
+    match column {
+        Column::Image => {
+            let process = row.process().and_then(|key| model.process(key));
+            let closed = || model.sockets.closed(at)?.name.clone();
+            let name = process.map(|process| Arc::clone(&process.text.name)).or_else(closed);
+            Key::Text(name.unwrap_or_else(|| "".into()))
+        }
+        Column::Pid => Key::Number(row.process().map_or(-1.0, |key| key.pid.into())),
+        Column::User => number(row.user, f64::from),
+        Column::Address => address(row.foreign.address, row.foreign.port.into()),
+        Column::RemotePort => Key::Number(row.foreign.port.into()),
+        Column::LocalAddress => address(row.local.address, row.local.port.into()),
+        Column::LocalPort => Key::Number(row.local.port.into()),
+        Column::State => Key::Text(row.state.name().into()),
+        Column::Protocol => Key::Text(row.protocol.name().into()),
+        Column::Reach => Key::Number(reachable_from(row).0.into()),
+        Column::Loss => number(flow.loss, f64::from),
+        Column::Latency => number(row.rtt, f64::from),
+        Column::Send => number(flow.sent, f64::from),
+        Column::Receive => number(flow.received, f64::from),
+        Column::NetworkTotal => number(flow.total(), f64::from),
+        Column::Sent => number(row.bytes, |bytes| bytes.sent as f64),
+        Column::Received => number(row.bytes, |bytes| bytes.received as f64),
+        Column::Lived => number(model.sockets.lifetime(at), |lived| lived as f64),
+        Column::ReceiveQueue => Key::Number(row.receive_queue.into()),
+        Column::SendQueue => number(row.send_queue, f64::from),
+        _ => Key::Number(0.0),
     }
 }
 

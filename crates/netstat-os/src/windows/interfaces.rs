@@ -75,6 +75,45 @@ fn interface(row: &[u8], hardware: bool) -> Option<InterfaceRow> {
     let address = row[1060..1060 + length].to_vec();
     // IfOperStatusUp (ifdef.h).
     let up = u32_at(row, 1156)? == 1;
+    let name = if alias.is_empty() {
+        description.clone()
+    } else {
+        alias.clone()
+    };
+    Some(InterfaceRow {
+        counters: InterfaceCounters {
+            index: Fact::Known(index.get()),
+            name: name.into(),
+            mac: Fact::from_option(address.as_slice().try_into().ok(), Why::NotApplicable),
+            loopback: Fact::Known(loopback),
+            traffic: traffic(row),
+            kinds: Vec::new(),
+        },
+        interface: Interface {
+            index,
+            // `route print` shows the description.
+            name: description,
+            alias: None,
+            kind: (!hardware && !loopback).then(|| b"virtual".to_vec()),
+            driver: Fact::Unknown(Why::NotAsked),
+            product: Fact::Unknown(Why::NotAsked),
+            hardware_type: match kind {
+                // The numbers of ARPHRD_*: loopback, tunnel, Ethernet.
+                LOOPBACK => 772,
+                TUNNEL => 768,
+                _ => 1,
+            },
+            link_address: address,
+            flags: u32::from(up) | u32::from(loopback) << 3,
+            master: None,
+            mtu: Fact::from_option(u32_at(row, 1124).filter(|&mtu| mtu != u32::MAX), Why::Unlimited),
+        },
+        up,
+    })
+}
+
+/// The counters of a row.
+fn traffic(row: &[u8]) -> Traffic {
     let both = |received: usize, sent: usize| {
         let value = |at| Fact::from_option(u64_at(row, at), Why::Failed);
         (value(received), value(sent))
@@ -105,42 +144,7 @@ fn interface(row: &[u8], hardware: bool) -> Option<InterfaceRow> {
         traffic.get(InterfaceMetric::NonUnicast),
     );
     let all = (sum(unicast.received, others.received), sum(unicast.sent, others.sent));
-    traffic = traffic.with(InterfaceMetric::AllPackets, all.0, all.1);
-    let name = if alias.is_empty() {
-        description.clone()
-    } else {
-        alias.clone()
-    };
-    Some(InterfaceRow {
-        counters: InterfaceCounters {
-            index: Fact::Known(index.get()),
-            name: name.into(),
-            mac: Fact::from_option(address.as_slice().try_into().ok(), Why::NotApplicable),
-            loopback: Fact::Known(loopback),
-            traffic,
-            kinds: Vec::new(),
-        },
-        interface: Interface {
-            index,
-            // `route print` shows the description.
-            name: description,
-            alias: None,
-            kind: (!hardware && !loopback).then(|| b"virtual".to_vec()),
-            driver: Fact::Unknown(Why::NotAsked),
-            product: Fact::Unknown(Why::NotAsked),
-            hardware_type: match kind {
-                // The numbers of ARPHRD_*: loopback, tunnel, Ethernet.
-                LOOPBACK => 772,
-                TUNNEL => 768,
-                _ => 1,
-            },
-            link_address: address,
-            flags: u32::from(up) | u32::from(loopback) << 3,
-            master: None,
-            mtu: Fact::from_option(u32_at(row, 1124).filter(|&mtu| mtu != u32::MAX), Why::Unlimited),
-        },
-        up,
-    })
+    traffic.with(InterfaceMetric::AllPackets, all.0, all.1)
 }
 
 /// A `SOCKADDR_INET`; `None` for another family.

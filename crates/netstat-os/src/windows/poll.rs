@@ -3,37 +3,14 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use netstat_model::{
-    Event, EventKind, EventOrigin, EventOwner, Fact, Limit, Moment, Owner, ShortName, Socket, State, Why,
-};
+use netstat_model::{Event, EventKind, EventOrigin, EventOwner, Fact, Limit, Moment, Socket, State, Why};
 
 use super::listing::{self, RowFacts};
 use super::owners;
 use super::source::Source;
 use super::time;
-use crate::{EventSource, EventWay, EventsAsk, Lost, OwnersAsk, Refused, RefusedKind, SocketAsk, SocketList};
-
-/// What is looked at: TIME_WAIT belongs to nobody, SYN_RECEIVED is no connection yet, BOUND neither.
-fn looked_at() -> SocketAsk {
-    SocketAsk {
-        tcp4: true,
-        tcp6: true,
-        udp4: true,
-        udp6: true,
-        tcp_states: vec![
-            State::Listening,
-            State::Established,
-            State::CloseWait,
-            State::SynSent,
-            State::FinWait1,
-            State::FinWait2,
-            State::LastAck,
-            State::Closing,
-            State::Closed,
-        ],
-        ..SocketAsk::default()
-    }
-}
+use crate::events::{event_owner, kind_of_new, watched_owners, watched_sockets};
+use crate::{EventSource, EventWay, EventsAsk, Lost, Refused, RefusedKind, SocketList};
 
 #[derive(Debug)]
 struct Live {
@@ -52,7 +29,7 @@ pub(super) struct PollWatch<S> {
     facts: RowFacts,
     live: HashMap<u64, Live>,
     round: u32,
-    next_look: Instant,
+    next_comparison: Instant,
     limits: Vec<Limit>,
     now: fn(&S) -> Moment,
 }
@@ -72,7 +49,7 @@ impl<S: Source> PollWatch<S> {
             facts: RowFacts::default(),
             live: HashMap::new(),
             round: 0,
-            next_look: Instant::now(),
+            next_comparison: Instant::now(),
             limits: vec![Limit {
                 what: "connections shorter than a poll are not seen".to_owned(),
                 why: "sockets are watched by polling".to_owned(),
@@ -82,10 +59,10 @@ impl<S: Source> PollWatch<S> {
         })
     }
 
-    fn look(&mut self, visit: &mut dyn FnMut(Event)) {
+    fn compare(&mut self, visit: &mut dyn FnMut(Event)) {
         let first = self.round == 0;
         self.round = self.round.wrapping_add(1).max(1);
-        listing::read(&mut self.source, &looked_at(), &mut self.list, &mut self.facts);
+        listing::read(&mut self.source, &watched_sockets(), &mut self.list, &mut self.facts);
         let at = (self.now)(&self.source);
         let mut fresh = Vec::new();
         for socket in self.list.sockets.drain(..) {
@@ -122,28 +99,19 @@ impl<S: Source> PollWatch<S> {
             }
         }
         netstat_model::sort_classic(&mut fresh);
-        self.tell_new(fresh, first, at, visit);
+        self.report_new(fresh, first, at, visit);
     }
 
-    fn tell_new(&mut self, fresh: Vec<Socket>, first: bool, at: Moment, visit: &mut dyn FnMut(Event)) {
+    fn report_new(&mut self, fresh: Vec<Socket>, first: bool, at: Moment, visit: &mut dyn FnMut(Event)) {
         if fresh.is_empty() {
             return;
         }
-        let ask = OwnersAsk {
-            start: true,
-            repeated: true,
-            ..OwnersAsk::default()
-        };
-        let found = owners::find(&mut self.source, &fresh, &ask, &mut self.facts);
+        let found = owners::find(&mut self.source, &fresh, &watched_owners(), &mut self.facts);
         let wall = time::filetime(at.wall);
         for socket in fresh {
-            let kind = match (first, socket.state()) {
-                (true, _) => EventKind::Present,
-                (false, State::Listening) => EventKind::Listening,
-                (false, _) => EventKind::Opened,
-            };
+            let kind = kind_of_new(first, socket.state());
             let owner = match &found {
-                Ok(found) => owner(found.owners.of(&socket)),
+                Ok(found) => event_owner(found.owners.of(&socket), Why::Gone),
                 Err(_) => Fact::Unknown(Why::Failed),
             };
             let opened = match self.facts.of(&socket) {
@@ -175,21 +143,6 @@ fn event(live: &Live, kind: EventKind, at: Moment) -> Event {
     }
 }
 
-fn owner(owner: Owner<'_>) -> Fact<EventOwner> {
-    match owner {
-        Owner::Held(holders) => {
-            let first = holders.first();
-            let name = first.comm.as_ref().known().map_or(&[][..], Vec::as_slice);
-            Fact::Known(EventOwner {
-                pid: first.pid,
-                start_ticks: first.start_ticks,
-                name: ShortName::new(name),
-            })
-        }
-        Owner::None(_) => Fact::Unknown(Why::Gone),
-    }
-}
-
 impl<S: Source> EventSource for PollWatch<S> {
     fn origin(&self) -> EventOrigin {
         EventOrigin::Poll
@@ -209,14 +162,14 @@ impl<S: Source> EventSource for PollWatch<S> {
 
     fn next(&mut self, limit: Duration, visit: &mut dyn FnMut(Event)) -> Result<(), Refused> {
         let now = Instant::now();
-        let wait = self.next_look.saturating_duration_since(now);
+        let wait = self.next_comparison.saturating_duration_since(now);
         if wait > limit {
             std::thread::sleep(limit);
             return Ok(());
         }
         std::thread::sleep(wait);
-        self.look(visit);
-        self.next_look = Instant::now() + self.interval;
+        self.compare(visit);
+        self.next_comparison = Instant::now() + self.interval;
         Ok(())
     }
 }

@@ -1,4 +1,4 @@
-//! How a wrong command line is told: one line that names the wrong word and the nearest right one.
+//! How a wrong command line is reported: one line that names the wrong word and the nearest right one.
 
 use std::ffi::OsStr;
 use std::fmt;
@@ -31,12 +31,7 @@ impl UsageError {
             Some(ContextValue::Strings(many)) => Some(many.join(", ")),
             _ => None,
         };
-        // clap names the option with its value's name: `--count <N>`.
-        let option = context(ContextKind::InvalidArg).map(|arg| {
-            let word = arg.split(' ').next().unwrap_or_default();
-            // A word without an option: `<TARGET>...`.
-            word.trim_matches(['<', '>', '.', '[', ']']).to_owned()
-        });
+        let option = context(ContextKind::InvalidArg).map(|argument| bare_name(&argument).to_owned());
         let value = context(ContextKind::InvalidValue).map(|value| quoted(OsStr::new(&value)));
         match (error.kind(), option, value) {
             (ErrorKind::InvalidValue, Some(option), Some(value)) => {
@@ -73,6 +68,16 @@ impl fmt::Display for UsageError {
 
 impl std::error::Error for UsageError {}
 
+/// The name of an argument that `clap` shows with its value: `--count` of `--count <N>`, `--csv` of `--csv[=<STYLE>]`, `TARGET` of
+/// `<TARGET>...`.
+fn bare_name(argument: &str) -> &str {
+    let end = match argument.starts_with('-') {
+        true => argument.find([' ', '[', '=', '<']),
+        false => argument.find(' '),
+    };
+    argument[..end.unwrap_or(argument.len())].trim_matches(['<', '>', '.', '[', ']'])
+}
+
 /// A word as it was typed, between quotes, escaped, and cut when it is longer than any sane word.
 pub(super) fn quoted(word: &OsStr) -> String {
     const LONGEST: usize = 60;
@@ -88,22 +93,38 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_word_is_quoted_escaped_and_cut() {
+    fn quoted_word_is_escaped_and_cut() {
         assert_eq!(quoted(OsStr::new("-z")), "\"-z\"");
         assert_eq!(quoted(OsStr::new("a\nb\x1b[2J")), "\"a\\nb\\e[2J\"");
         let long = quoted(OsStr::new(&"x".repeat(10_000)));
         assert_eq!(long, format!("\"{}...\"", "x".repeat(60)));
     }
 
-    #[cfg(unix)]
     #[test]
-    fn bytes_that_are_no_text_are_shown() {
-        use std::os::unix::ffi::OsStrExt;
-        assert_eq!(quoted(OsStr::from_bytes(b"-a\xff")), "\"-a\\xff\"");
+    fn quoted_bytes_that_are_not_text_are_escaped() {
+        // Where words are always text, there is nothing to escape.
+        let word = netstat_os::files::path_of(b"-a\xff".to_vec()).into_os_string();
+        if word.to_str().is_none() {
+            assert_eq!(quoted(&word), "\"-a\\xff\"");
+        }
     }
 
     #[test]
-    fn an_error_is_always_one_line() {
+    fn from_clap_names_the_argument_without_its_value() {
+        for (shown, name) in [
+            ("--count <N>", "--count"),
+            ("--csv[=<STYLE>]", "--csv"),
+            ("--sample=<TIME>", "--sample"),
+            ("<TARGET>...", "TARGET"),
+            ("[TARGET]", "TARGET"),
+            ("-v", "-v"),
+        ] {
+            assert_eq!(bare_name(shown), name, "{shown}");
+        }
+    }
+
+    #[test]
+    fn new_message_becomes_one_line() {
         assert_eq!(UsageError::new("a\nb\u{202e}").to_string(), "a\\nb\\u{202e}");
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use netstat_model::Protocol;
 use netstat_os::SocketAsk;
 
+use super::contradictions::{refuse_contradictions, refuse_mixtures};
 use super::error::UsageError;
 use super::plan::{
     DEFAULT_DNS_TIMEOUT, EthernetPlan, Families, FollowPlan, ListPlan, LocationPlan, Naming, PacketPlan, Plan,
@@ -69,222 +70,6 @@ pub(super) fn plan(raw: &RawArgs) -> Result<Plan, UsageError> {
     };
     refuse_mixtures(&plan)?;
     Ok(plan)
-}
-
-/// CSV has one kind of rows, and a line of JSON is either a row of the list or all other parts together.
-fn refuse_mixtures(plan: &Plan) -> Result<(), UsageError> {
-    let refuse = |message: String| Err(UsageError::new(message));
-    let parts = [
-        (plan.ethernet.is_some(), "-e"),
-        (plan.statistics.is_some(), "-s"),
-        (plan.routes.is_some(), "-r"),
-        (plan.groups, "-g"),
-        (plan.processes, "-c"),
-    ];
-    let parts: Vec<&str> = parts.into_iter().filter_map(|(is, name)| is.then_some(name)).collect();
-    let Some(first) = parts.first() else {
-        return Ok(());
-    };
-    match plan.format {
-        Format::Csv(_) if plan.statistics.is_some() || plan.groups || plan.processes => {
-            let part = match (plan.statistics.is_some(), plan.groups) {
-                (true, _) => "-s",
-                (false, true) => "-g",
-                (false, false) => "-c",
-            };
-            refuse(format!(
-                "--csv is for the connection list, -e and -r; {part} has --json"
-            ))
-        }
-        Format::Csv(_) if parts.len() > 1 => refuse(format!(
-            "--csv has one kind of rows, not those of {} together",
-            parts.join(" and ")
-        )),
-        Format::Csv(_) | Format::NdJson if plan.list.is_some() => {
-            let format = if matches!(plan.format, Format::Csv(_)) {
-                "--csv"
-            } else {
-                "--ndjson"
-            };
-            refuse(format!(
-                "{format} has one kind of rows: either the connection list or {first}; --json has all in one document"
-            ))
-        }
-        _ => Ok(()),
-    }
-}
-
-/// Words that mean nothing without another are a mistake: better told than passed over.
-fn refuse_contradictions(raw: &RawArgs) -> Result<(), UsageError> {
-    let refuse = |message: &str| Err(UsageError::new(message));
-    if !raw.statistics
-        && let Some(protocol) = raw.protocols.iter().find(|protocol| !protocol.has_rows())
-    {
-        let name = protocol.name().to_ascii_lowercase();
-        return refuse(&format!("-p {name} needs -s: netstat -s -p {name}"));
-    }
-    if raw.statistics
-        && let Some(protocol) = raw.protocols.iter().find(|protocol| !protocol.has_block())
-        && !raw.all
-    {
-        let name = protocol.name();
-        return refuse(&format!(
-            "-s has no counters of {name}; its sockets: netstat -a -p {name}"
-        ));
-    }
-    let parts = [
-        (raw.ethernet, "-e"),
-        (raw.statistics, "-s"),
-        (raw.routes, "-r"),
-        (raw.groups, "-g"),
-        (raw.processes, "-c"),
-    ];
-    let follows = raw.follow || raw.until.is_some();
-    let word = if raw.follow { "--follow" } else { "--until" };
-    if raw.timeout.is_some() && !follows {
-        return refuse("--timeout needs --until or --follow: netstat --until \"--listening --port 8080\" --timeout 30");
-    }
-    if let Some((_, part)) = parts.into_iter().find(|(is, _)| *is && follows) {
-        return refuse(&format!("{word} shows what happens to sockets: leave out {part}"));
-    }
-    let shapes_of_lists = [
-        (raw.json, "--json (use --ndjson)"),
-        (raw.csv.is_some(), "--csv (use --ndjson)"),
-        (raw.interval.is_some(), "the interval"),
-        (raw.count.is_some(), "--count"),
-        (raw.changes, "--changes"),
-        (raw.columns.is_some(), "--columns"),
-        (raw.wide, "--wide"),
-        (raw.group.is_some(), "--group"),
-        (raw.sort.is_some(), "--sort"),
-        (raw.top.is_some(), "--top"),
-        (raw.tree, "--tree"),
-    ];
-    if let Some((_, other)) = shapes_of_lists.into_iter().find(|(is, _)| *is && follows) {
-        return refuse(&format!("{word} shows events as they happen: leave out {other}"));
-    }
-    if raw.changes && raw.interval.is_none() {
-        return refuse("--changes needs an interval: netstat -a --changes 5");
-    }
-    let shapes = [
-        ("--columns", raw.columns.is_some()),
-        ("--wide", raw.wide),
-        ("--group", raw.group.is_some()),
-    ];
-    let shapes: Vec<&str> = shapes.into_iter().filter_map(|(name, is)| is.then_some(name)).collect();
-    if let [first, second, ..] = shapes[..] {
-        return refuse(&format!(
-            "{first} and {second} do not go together: both choose the columns"
-        ));
-    }
-    if raw.changes && (raw.group.is_some() || raw.sort.is_some() || raw.top.is_some()) {
-        return refuse("--changes shows changes in the order of the list: leave out --group, --sort and --top");
-    }
-    if let Some(Sorting(keys)) = &raw.sort
-        && raw.group.is_none()
-        && keys.iter().any(|key| key.column.is_none())
-    {
-        return refuse("--sort count needs --group: netstat --group foreign_address --sort -count");
-    }
-    if let (Some(Sorting(keys)), Some(Grouping(columns))) = (&raw.sort, &raw.group)
-        && let Some(column) = keys
-            .iter()
-            .filter_map(|key| key.column)
-            .find(|column| !columns.contains(column))
-    {
-        let (name, columns) = (
-            column.name,
-            columns.iter().map(|column| column.name).collect::<Vec<_>>(),
-        );
-        return refuse(&format!(
-            "--sort {name} is none of the columns of --group: count,{}",
-            columns.join(",")
-        ));
-    }
-    if raw.per_interface && !raw.ethernet {
-        return refuse("--per-interface needs -e: netstat -e --per-interface");
-    }
-    if raw.zeros && !(raw.statistics && raw.verbose) {
-        return refuse("--zeros needs -s and --verbose: netstat -s --verbose --zeros");
-    }
-    if raw.table.is_some() && !raw.routes {
-        return refuse("--table needs -r: netstat -r --table all");
-    }
-    if raw.replay.is_some() && (raw.follow || raw.until.is_some() || raw.interval.is_some()) {
-        return refuse("--replay shows one moment: it does not go together with --follow, --until or an interval");
-    }
-    refuse_way(raw)?;
-    refuse_tree(raw)?;
-    let located = [(raw.systems.is_some(), "--as"), (raw.country.is_some(), "--country")];
-    if let Some((_, word)) = located.into_iter().find(|(is, _)| *is)
-        && (raw.changes || follows)
-    {
-        return refuse(&format!(
-            "{word} chooses rows of the list: leave out --changes, --follow and --until"
-        ));
-    }
-    if raw.rates && !(raw.statistics || raw.ethernet || raw.wide) {
-        return refuse("--rates needs -s, -e or --wide: netstat -s --rates 5");
-    }
-    if raw.rates && raw.interval.is_none() {
-        return refuse("--rates needs an interval: netstat -s --rates 5");
-    }
-    if let Some(count) = raw.count.filter(|count| count.get() > 1 && raw.interval.is_none()) {
-        return refuse(&format!("--count {count} needs an interval: netstat 5 --count {count}"));
-    }
-    Ok(())
-}
-
-/// What does not go with `--tree`.
-fn refuse_tree(raw: &RawArgs) -> Result<(), UsageError> {
-    let others = [
-        (raw.json, "--json"),
-        (raw.ndjson, "--ndjson"),
-        (raw.csv.is_some(), "--csv"),
-        (raw.columns.is_some(), "--columns"),
-        (raw.wide, "--wide"),
-        (raw.group.is_some(), "--group"),
-        (raw.sort.is_some(), "--sort"),
-        (raw.top.is_some(), "--top"),
-        (raw.changes, "--changes"),
-    ];
-    match others.into_iter().find(|(is, _)| *is && raw.tree) {
-        Some((_, other)) => Err(UsageError::new(format!(
-            "--tree is a layout of its own, in text: leave out {other}"
-        ))),
-        None => Ok(()),
-    }
-}
-
-/// What does not go with `--to`, or not without it.
-fn refuse_way(raw: &RawArgs) -> Result<(), UsageError> {
-    let refuse = |message: &str| Err(UsageError::new(message));
-    let parts = [
-        ("--from", raw.from.is_some()),
-        ("--mark", raw.mark.is_some()),
-        ("--uid", raw.uid.is_some()),
-    ];
-    let Some(to) = raw.to else {
-        return match parts.iter().find(|(_, given)| *given) {
-            Some((name, _)) => refuse(&format!("{name} needs --to: netstat -r --to 203.0.113.5")),
-            None => Ok(()),
-        };
-    };
-    if !raw.routes {
-        return refuse(&format!("--to needs -r: netstat -r --to {to}"));
-    }
-    if raw.table.is_some() {
-        return refuse("--to and --table do not go together: the system chooses the table");
-    }
-    if raw.csv.is_some() {
-        return refuse("--to has no CSV form; use --json");
-    }
-    match raw.from {
-        Some(from) if from.is_ipv4() != to.is_ipv4() => {
-            refuse(&format!("--from {from} and --to {to} are of different families"))
-        }
-        _ => Ok(()),
-    }
 }
 
 /// Which protocols the line names, by `-p`, `-t` or `-u`. All of them together count.
@@ -856,6 +641,12 @@ mod tests {
         ] {
             assert_eq!(error(words), message, "{words}");
         }
+    }
+
+    #[test]
+    fn plan_wrong_value_of_option_names_the_option_alone() {
+        let wrong = error("-an --csv=saef");
+        assert!(wrong.starts_with("--csv \"saef\" is not one of "), "{wrong}");
     }
 
     #[test]

@@ -10,6 +10,7 @@
 
 mod classic;
 mod commands;
+mod contradictions;
 mod defaults;
 mod error;
 pub mod filter;

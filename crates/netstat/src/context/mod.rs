@@ -9,6 +9,7 @@ pub(crate) mod human;
 pub(crate) mod names;
 mod process_resolver;
 mod progress;
+pub(crate) mod signals;
 
 use std::io::{self, IsTerminal, Write};
 use std::time::{Instant, SystemTime};

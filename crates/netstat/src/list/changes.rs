@@ -56,15 +56,22 @@ enum Change {
 
 /// Changes as rows.
 pub(super) struct Changes<'a> {
-    pub(super) columns: &'a [&'static Column<Sockets>],
+    form: ChangesForm<'a>,
     old: &'a Seen,
     new: &'a Seen,
     changes: Vec<Change>,
-    names: Shelf<'a>,
-    /// For people: signs instead of words, the time of day of this place, both states in one cell.
-    people: bool,
-    time: SystemTime,
+    /// The local time of day.
     clock: String,
+}
+
+/// How changes are shown.
+pub(super) struct ChangesForm<'a> {
+    pub(super) columns: &'a [&'static Column<Sockets>],
+    pub(super) names: Shelf<'a>,
+    /// For people: signs instead of words, the local time of day, both states in one cell.
+    pub(super) people: bool,
+    /// When the new sample was taken.
+    pub(super) time: SystemTime,
 }
 
 impl<'a> Changes<'a> {
@@ -72,10 +79,7 @@ impl<'a> Changes<'a> {
     pub(super) fn between(
         old: &'a Seen,
         new: &'a Seen,
-        columns: &'a [&'static Column<Sockets>],
-        names: Shelf<'a>,
-        people: bool,
-        time: SystemTime,
+        form: ChangesForm<'a>,
         wanted: impl Fn(&Seen, &Socket) -> bool,
     ) -> Changes<'a> {
         let mut before: HashMap<Identity, usize> = HashMap::with_capacity(old.sockets.len());
@@ -102,19 +106,16 @@ impl<'a> Changes<'a> {
         gone.sort_unstable();
         changes.extend(gone.into_iter().map(Change::Closed));
         Changes {
-            columns,
+            clock: clock(form.time),
+            form,
             old,
             new,
             changes,
-            names,
-            people,
-            time,
-            clock: clock(time),
         }
     }
 
     fn row_of(&self, change: Change) -> SocketRow<'_> {
-        let row = |look: &'a Seen, at: usize| SocketRow::new(&look.sockets[at], look.owners.as_ref(), &self.names);
+        let row = |look: &'a Seen, at: usize| SocketRow::new(&look.sockets[at], look.owners.as_ref(), &self.form.names);
         match change {
             Change::Opened(at) => row(self.new, at),
             Change::Closed(at) => row(self.old, at),
@@ -133,7 +134,7 @@ impl<'a> Changes<'a> {
     }
 }
 
-/// The time of day at this place: `22:30:00`.
+/// The local time of day: `22:30:00`.
 fn clock(time: SystemTime) -> String {
     let zoned = jiff::Timestamp::try_from(time).map(|time| time.to_zoned(jiff::tz::TimeZone::system()));
     zoned.map_or_else(|_| "-".to_owned(), |zoned| zoned.strftime("%H:%M:%S").to_string())
@@ -142,7 +143,7 @@ fn clock(time: SystemTime) -> String {
 impl Grid for Changes<'_> {
     fn heads(&self) -> Vec<Head> {
         let head = |name, heading, kind| Head { name, heading, kind };
-        let mut heads = match self.people {
+        let mut heads = match self.form.people {
             true => vec![
                 head("time", "Time", ValueKind::Text),
                 head("change", " ", ValueKind::Text),
@@ -153,7 +154,7 @@ impl Grid for Changes<'_> {
                 head("was", "Was", ValueKind::Text),
             ],
         };
-        heads.extend(self.columns.iter().map(|column| Head::of(column)));
+        heads.extend(self.form.columns.iter().map(|column| Head::of(column)));
         heads
     }
 
@@ -169,18 +170,22 @@ impl Grid for Changes<'_> {
             Change::Closed(_) => ("-", "closed", None),
             Change::State(_, before) => ("~", "changed", Some(self.old.sockets[before].state())),
         };
-        if self.people {
+        if self.form.people {
             each(Value::Word(&self.clock));
             each(Value::Word(sign));
         } else {
-            let since = self.time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+            let since = self
+                .form
+                .time
+                .duration_since(SystemTime::UNIX_EPOCH)
+                .unwrap_or_default();
             each(Value::Time(i64::try_from(since.as_millis()).unwrap_or(i64::MAX)));
             each(Value::Word(word));
             each(was.map_or(Value::Nothing, |was| Value::Word(was.name())));
         }
-        for column in self.columns {
+        for column in self.form.columns {
             match was {
-                Some(was) if self.people && column.name == "state" => {
+                Some(was) if self.form.people && column.name == "state" => {
                     let both = format!("{} > {}", was.name(), row.socket.state().name());
                     each(Value::Word(&both));
                 }
@@ -190,8 +195,8 @@ impl Grid for Changes<'_> {
     }
 
     fn least(&self, column: usize) -> usize {
-        let shown = column.checked_sub(self.heads().len() - self.columns.len());
-        match shown.map(|column| self.columns[column]) {
+        let shown = column.checked_sub(self.heads().len() - self.form.columns.len());
+        match shown.map(|column| self.form.columns[column]) {
             // "HH:MM:SS", and the sign.
             None => [8, 1][column.min(1)],
             // An IPv4 address with its port; IPv6 is often longer.
@@ -207,11 +212,11 @@ impl Grid for Changes<'_> {
     fn look(&self, at: usize, column: usize) -> Look {
         let change = self.changes[at];
         match (column, change) {
-            (1, Change::Opened(_)) if self.people => Look::New,
-            (1, Change::Closed(_)) if self.people => Look::Gone,
-            (1, Change::State(..)) if self.people => Look::Changed,
-            _ => match column.checked_sub(self.heads().len() - self.columns.len()) {
-                Some(column) => look(&self.row_of(change), self.columns[column]),
+            (1, Change::Opened(_)) if self.form.people => Look::New,
+            (1, Change::Closed(_)) if self.form.people => Look::Gone,
+            (1, Change::State(..)) if self.form.people => Look::Changed,
+            _ => match column.checked_sub(self.heads().len() - self.form.columns.len()) {
+                Some(column) => look(&self.row_of(change), self.form.columns[column]),
                 None => Look::Plain,
             },
         }

@@ -3,14 +3,14 @@
 use std::collections::HashMap;
 use std::io::{self, Write};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use netstat_model::text::escape;
 use netstat_model::{
     Direction, Endpoint, Event, EventKind, EventOrigin, EventOwner, Fact, Family, Filter, Holders, Protocol, State,
 };
-use netstat_os::{Caught, EventsAsk, Lost};
+use netstat_os::{EventSource, EventsAsk, Lost};
 use netstat_record::NewProcess;
 
 use crate::args::shape::Format;
@@ -18,7 +18,7 @@ use crate::args::{FollowPlan, ListPlan, Plan};
 use crate::context::Diagnostics;
 use crate::context::ProcessResolver;
 use crate::context::human;
-use crate::context::{Context, Failure, Outcome, names};
+use crate::context::{Context, Failure, Outcome, names, signals};
 use crate::output::events::{EventRow, One, program};
 use crate::output::rows;
 
@@ -60,8 +60,9 @@ pub(super) fn follow(plan: &Plan, follow: &FollowPlan, context: &mut Context<'_>
         None => None,
     };
     let list = plan.list.clone().unwrap_or_default();
-    let clock = |context: &Context<'_>| Duration::from_nanos(context.system.now().since_boot);
-    let end = follow.timeout.map(|timeout| clock(context).saturating_add(timeout));
+    let end = follow
+        .timeout
+        .map(|timeout| since_boot(context).saturating_add(timeout));
     let ask = EventsAsk {
         changes: !filter.states.is_empty() || until.as_ref().is_some_and(|until| !until.states.is_empty()),
         ..EventsAsk::default()
@@ -76,18 +77,12 @@ pub(super) fn follow(plan: &Plan, follow: &FollowPlan, context: &mut Context<'_>
         diagnostics.line(source.how());
     }
     diagnostics.say(context.err);
-    let stop = Arc::new(AtomicBool::new(false));
-    if plan.format == Format::Text || follow.every {
-        let asked = Arc::clone(&stop);
+    let stop = match plan.format == Format::Text || follow.every {
         // Where signals cannot be caught they end the program as ever.
-        let notify = move |signal| match signal {
-            Caught::End(_) => asked.store(true, Ordering::Relaxed),
-            Caught::Stop => drop(netstat_os::stop_self()),
-            Caught::Continue => {}
-        };
-        let _ = context.system.catch_signals(Box::new(notify));
-    }
-    let mut teller = Teller {
+        true => signals::end_requested(context.system).unwrap_or_default(),
+        false => Arc::default(),
+    };
+    let mut printer = EventPrinter {
         plan,
         list: &list,
         filter: &filter,
@@ -100,7 +95,7 @@ pub(super) fn follow(plan: &Plan, follow: &FollowPlan, context: &mut Context<'_>
     let mut before = Lost::default();
     let mut watching = false;
     loop {
-        let now = clock(context);
+        let now = since_boot(context);
         if stop.load(Ordering::Relaxed) {
             return Ok(Outcome::Printed);
         }
@@ -113,43 +108,40 @@ pub(super) fn follow(plan: &Plan, follow: &FollowPlan, context: &mut Context<'_>
         // The first call reads what is there already, and returns at once.
         let step = if watching { STEP } else { Duration::ZERO };
         let wait = end.map_or(step, |end| end.saturating_sub(now).min(step));
-        let mut events = Vec::new();
-        source
-            .next(wait, &mut |event| events.push(event))
-            .map_err(|refused| Failure::Refused(refused.message))?;
-        for event in &events {
-            if teller.tell(event, context)? {
-                context.out.flush()?;
-                return Ok(Outcome::Printed);
-            }
-        }
-        if !events.is_empty() {
-            context.out.flush()?;
+        if printer.print_next(source.as_mut(), wait, context)? {
+            return Ok(Outcome::Printed);
         }
         if !std::mem::replace(&mut watching, true) && plan.verbose {
             let _ = writeln!(context.err, "netstat: watching");
         }
         let lost = source.lost();
         if lost != before {
-            let count = lost.events - before.events;
-            let untold = lost.untold - before.untold;
-            let what = if count > 0 {
-                format!("{} lost", human::plural(count, "event"))
-            } else if untold > 0 {
-                format!("{} not told by the kernel", human::plural(untold, "end"))
-            } else {
-                "events were lost, the kernel does not tell how many".to_owned()
-            };
-            let _ = writeln!(
-                context.err,
-                "netstat: {what}; what is there now has been looked at again"
-            );
+            let _ = writeln!(context.err, "netstat: {}", lost_line(lost, before));
             before = lost;
         }
     }
 }
 
-struct Teller<'a> {
+/// The time since boot, which no one can set back.
+fn since_boot(context: &Context<'_>) -> Duration {
+    Duration::from_nanos(context.system.now().since_boot)
+}
+
+/// What was lost since `before`.
+fn lost_line(lost: Lost, before: Lost) -> String {
+    let count = lost.events - before.events;
+    let untold = lost.untold - before.untold;
+    let what = if count > 0 {
+        format!("{} lost", human::plural(count, "event"))
+    } else if untold > 0 {
+        format!("{} not reported by the kernel", human::plural(untold, "end"))
+    } else {
+        "events were lost, the kernel does not say how many".to_owned()
+    };
+    format!("{what}; all sockets have been read again")
+}
+
+struct EventPrinter<'a> {
     plan: &'a Plan,
     list: &'a ListPlan,
     filter: &'a Filter,
@@ -160,9 +152,32 @@ struct Teller<'a> {
     users: HashMap<u32, Option<Arc<str>>>,
 }
 
-impl Teller<'_> {
+impl EventPrinter<'_> {
+    /// Waits for events and shows those that are wanted; whether one of them is the one that was waited for.
+    fn print_next(
+        &mut self,
+        source: &mut dyn EventSource,
+        wait: Duration,
+        context: &mut Context<'_>,
+    ) -> Result<bool, Failure> {
+        let mut events = Vec::new();
+        source
+            .next(wait, &mut |event| events.push(event))
+            .map_err(|refused| Failure::Refused(refused.message))?;
+        for event in &events {
+            if self.print(event, context)? {
+                context.out.flush()?;
+                return Ok(true);
+            }
+        }
+        if !events.is_empty() {
+            context.out.flush()?;
+        }
+        Ok(false)
+    }
+
     /// Shows one event, if it is wanted; whether it is the one that was waited for.
-    fn tell(&mut self, event: &Event, context: &mut Context<'_>) -> Result<bool, Failure> {
+    fn print(&mut self, event: &Event, context: &mut Context<'_>) -> Result<bool, Failure> {
         let kind = match (event.protocol, event.family) {
             (Protocol::Tcp, Family::V4) => self.list.tcp4,
             (Protocol::Tcp, _) => self.list.tcp6,

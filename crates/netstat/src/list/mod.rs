@@ -30,7 +30,7 @@ use crate::output::classic;
 use crate::output::json::{self, front::Front};
 use published::PublishedList;
 use redraw::{Buffer, Frame, Redraw};
-use rows::Lister;
+use rows::{Lister, PrintJob};
 
 /// Carries out `plan` until it ends.
 ///
@@ -225,84 +225,19 @@ impl<'a, 's> Job<'a, 's> {
         if self.plan.ethernet.is_some() {
             self.print_ethernet()?;
         }
-        let ask = socket_ask(self.plan, &self.filter);
-        if ask != SocketAsk::default() {
-            let progress = Progress::start(self.context.terminal, "reading sockets");
-            self.lister.look_begins();
-            self.context.system.sockets(&ask, &mut self.sockets);
-            drop(progress);
-            self.incomplete |= self.sockets.failed;
-        }
+        self.read_sockets();
         if let Some(statistics) = &self.plan.statistics {
             self.print_statistics(statistics)?;
         }
         if let Some(packet) = self.plan.routes.as_ref().and_then(|routes| routes.to) {
             self.print_way(&packet)?;
-        } else if self.plan.routes.is_some() {
-            let progress = Progress::start(self.context.terminal, "reading routes");
-            let mut listing = self.context.system.routes(self.tables);
-            drop(progress);
-            self.incomplete |= listing.ipv4.why().is_some() && listing.interfaces.why().is_some();
-            let families = self.plan.families;
-            if !families.v4 {
-                listing.ipv4 = Fact::Unknown(Why::NotAsked);
-            }
-            if !families.v6 {
-                listing.ipv6 = Fact::Unknown(Why::NotAsked);
-            }
-            match self.plan.format {
-                Format::Text | Format::Csv(_) if not_supported(&listing.limits) => {}
-                Format::Text => {
-                    let options = classic::routes::RoutesOptions {
-                        table: self.tables,
-                        v4: families.v4,
-                        v6: families.v6,
-                    };
-                    classic::routes::write(self.context.out, &listing, &options)?;
-                }
-                Format::Csv(style) => {
-                    let grid = json::routes::grid(&listing);
-                    crate::output::rows::csv::write(self.context.out, &grid, self.prints == 0, style)?;
-                }
-                Format::Json | Format::NdJson => {
-                    let value = json::routes::value(&mut self.front, &listing);
-                    self.front.member("routes", &value);
-                    self.front.limits(&listing.limits);
-                }
-            }
-            let no_route = |routes: &Fact<Vec<_>>| routes.as_ref().known().is_some_and(Vec::is_empty);
-            if let Some(RoutesPlan {
-                table: RouteTable::Named(name),
-                ..
-            }) = &self.plan.routes
-                && no_route(&listing.ipv4)
-                && no_route(&listing.ipv6)
-            {
-                self.diagnostics
-                    .line(format!("routing table \"{name}\" is empty or does not exist"));
-            }
-            self.diagnostics.limits(listing.limits);
+        } else if let Some(routes) = &self.plan.routes {
+            self.print_routes(routes)?;
         }
         if self.plan.groups {
             self.print_groups()?;
         }
-        if not_supported(&self.sockets.limits) && matches!(self.plan.format, Format::Text | Format::Csv(_)) {
-            self.diagnostics.limits(self.sockets.limits.drain(..));
-        } else {
-            let published = self.published()?;
-            self.lister.published = published.len();
-            self.lister.print(
-                self.plan,
-                &self.filter,
-                self.context,
-                &mut self.sockets,
-                &mut self.front,
-                &mut self.diagnostics,
-            )?;
-            if self.plan.format == Format::Text {
-                published.write(self.context.out)?;
-            }
-        }
+        self.print_sockets()?;
         // With the connection list the document has been written already.
         if self.plan.list.is_none() && matches!(self.plan.format, Format::Json | Format::NdJson) {
             let host = self.context.system.computer_name();
@@ -317,6 +252,85 @@ impl<'a, 's> Job<'a, 's> {
             self.diagnostics.line("watching");
         }
         self.diagnostics.say(self.context.err);
+        Ok(())
+    }
+
+    /// Reads the sockets that all parts of the plan need together.
+    fn read_sockets(&mut self) {
+        let ask = socket_ask(self.plan, &self.filter);
+        if ask != SocketAsk::default() {
+            let progress = Progress::start(self.context.terminal, "reading sockets");
+            self.lister.look_begins();
+            self.context.system.sockets(&ask, &mut self.sockets);
+            drop(progress);
+            self.incomplete |= self.sockets.failed;
+        }
+    }
+
+    /// `-r`.
+    fn print_routes(&mut self, plan: &RoutesPlan) -> Result<(), Failure> {
+        let progress = Progress::start(self.context.terminal, "reading routes");
+        let mut listing = self.context.system.routes(self.tables);
+        drop(progress);
+        self.incomplete |= listing.ipv4.why().is_some() && listing.interfaces.why().is_some();
+        let families = self.plan.families;
+        if !families.v4 {
+            listing.ipv4 = Fact::Unknown(Why::NotAsked);
+        }
+        if !families.v6 {
+            listing.ipv6 = Fact::Unknown(Why::NotAsked);
+        }
+        match self.plan.format {
+            Format::Text | Format::Csv(_) if not_supported(&listing.limits) => {}
+            Format::Text => {
+                let options = classic::routes::RoutesOptions {
+                    table: self.tables,
+                    v4: families.v4,
+                    v6: families.v6,
+                };
+                classic::routes::write(self.context.out, &listing, &options)?;
+            }
+            Format::Csv(style) => {
+                let grid = json::routes::grid(&listing);
+                crate::output::rows::csv::write(self.context.out, &grid, self.prints == 0, style)?;
+            }
+            Format::Json | Format::NdJson => {
+                let value = json::routes::value(&mut self.front, &listing);
+                self.front.member("routes", &value);
+                self.front.limits(&listing.limits);
+            }
+        }
+        let no_route = |routes: &Fact<Vec<_>>| routes.as_ref().known().is_some_and(Vec::is_empty);
+        if let RouteTable::Named(name) = &plan.table
+            && no_route(&listing.ipv4)
+            && no_route(&listing.ipv6)
+        {
+            self.diagnostics
+                .line(format!("routing table \"{name}\" is empty or does not exist"));
+        }
+        self.diagnostics.limits(listing.limits);
+        Ok(())
+    }
+
+    /// The parts made of sockets, and the ports published beside them.
+    fn print_sockets(&mut self) -> Result<(), Failure> {
+        if not_supported(&self.sockets.limits) && matches!(self.plan.format, Format::Text | Format::Csv(_)) {
+            self.diagnostics.limits(self.sockets.limits.drain(..));
+            return Ok(());
+        }
+        let published = self.published()?;
+        self.lister.published = published.len();
+        self.lister.print(&mut PrintJob {
+            plan: self.plan,
+            filter: &self.filter,
+            context: self.context,
+            sockets: &mut self.sockets,
+            front: &mut self.front,
+            diagnostics: &mut self.diagnostics,
+        })?;
+        if self.plan.format == Format::Text {
+            published.write(self.context.out)?;
+        }
         Ok(())
     }
 

@@ -20,29 +20,38 @@ pub(super) struct Beside<'a> {
     pub(super) front: &'a Front,
 }
 
+/// What the prints of a run share.
+#[derive(Debug, Default)]
+pub(super) struct Series {
+    /// How wide the columns of a table have become.
+    widths: Widths,
+    /// How many prints there were.
+    pub(super) prints: u64,
+}
+
 /// Writes rows as a table or for a machine.
 pub(super) fn write_grid(
     plan: &Plan,
     context: &mut Context<'_>,
     grid: &dyn Grid,
     layout: &Layout,
-    widths: &mut Widths,
-    prints: u64,
+    series: &mut Series,
     beside: Beside<'_>,
 ) -> Result<(), Failure> {
     let time = (context.now)();
+    let first = series.prints == 0;
     match plan.format {
         Format::Text => {
-            if prints > 0 && !layout.bare {
+            if !first && !layout.bare {
                 context.out.write_all(b"\n")?;
             }
-            table::write(context.out, grid, layout, widths)?;
+            table::write(context.out, grid, layout, &mut series.widths)?;
         }
         // Where prints follow each other, a row says which it belongs to.
         Format::Csv(style) if plan.interval.is_some() => {
-            rows::csv::write(context.out, &Timed::new(grid, time), prints == 0, style)?;
+            rows::csv::write(context.out, &Timed::new(grid, time), first, style)?;
         }
-        Format::Csv(style) => rows::csv::write(context.out, grid, prints == 0, style)?,
+        Format::Csv(style) => rows::csv::write(context.out, grid, first, style)?,
         Format::NdJson => rows::json::write_lines(context.out, &Timed::new(grid, time))?,
         Format::Json => write_document(context, grid, beside, time)?,
     }

@@ -7,7 +7,7 @@ use netstat_audit::passage;
 use netstat_audit::published::{behind, conditions, destination, family, is_here, passage, ports, protocol};
 use netstat_model::packet_filter::{FilterVerdict, Published};
 use netstat_model::reach::LocalNetwork;
-use netstat_model::{Endpoint, Extras, Fact, Filter, Owner, Ports, Protocol, State, text};
+use netstat_model::{Endpoint, Extras, Fact, Filter, Owner, Owners, Ports, Protocol, Socket, State, text};
 use netstat_os::{OwnersAsk, SocketAsk, SocketList};
 use serde_json::{Value, json};
 
@@ -70,49 +70,16 @@ pub(super) fn gather(context: &mut Context<'_>, list: &ListPlan, filter: &Filter
     let networks: Vec<LocalNetwork> = (0..count as u32)
         .map(|namespace| context.system.local_network(namespace))
         .collect();
-    let places: Vec<Vec<usize>> = wanted
+    let listeners: Vec<Vec<usize>> = wanted
         .iter()
         .map(|published| behind(published, published.ports.0, &sockets.sockets, &networks))
         .collect();
-    let concerned: BTreeSet<usize> = places.iter().flatten().copied().collect();
-    let concerned: Vec<_> = concerned
-        .into_iter()
-        .map(|place| (place, sockets.sockets[place].clone()))
-        .collect();
-    let only: Vec<_> = concerned.iter().map(|(_, socket)| socket.clone()).collect();
-    let owners_ask = OwnersAsk {
-        image: true,
-        names: true,
-        components: true,
-        ..OwnersAsk::default()
-    };
-    let looked = context.system.owners(&only, &owners_ask);
-    let mut owners = looked.map_err(|refused| Failure::Refused(refused.to_string()))?.owners;
-    name_scripts(&mut owners);
+    let owners = owners_of(context, &sockets, &listeners)?;
     let mut rows = Vec::new();
-    for (published, places) in wanted.into_iter().zip(places) {
-        let mut servers: Vec<Server> = Vec::new();
-        let mut asked_for = !filter.needs_owners();
-        for &place in &places {
-            let socket = &sockets.sockets[place];
-            let owner = owners.of(socket);
-            asked_for |= filter.wants_holders(&owner);
-            let namespace = sockets
-                .namespaces
-                .get(socket.namespace() as usize)
-                .filter(|space| !space.own);
-            let namespace = namespace.map(|space| text::escape(&space.shown()).into_owned());
-            let server = server(&owner, namespace);
-            if !servers
-                .iter()
-                .any(|known| known.pid == server.pid && known.name == server.name)
-            {
-                servers.push(server);
-            }
-        }
-        if !asked_for {
+    for (published, listeners) in wanted.into_iter().zip(listeners) {
+        let Some(servers) = servers(&sockets, &listeners, &owners, filter) else {
             continue;
-        }
+        };
         let verdict = passage(&rules, &published);
         let family = family(&published);
         rows.push(Row {
@@ -129,6 +96,46 @@ pub(super) fn gather(context: &mut Context<'_>, list: &ListPlan, filter: &Filter
         rows,
         incomplete: found.incomplete,
     })
+}
+
+/// The owners of those of `sockets` whose indexes are in `listeners`.
+fn owners_of(context: &mut Context<'_>, sockets: &SocketList, listeners: &[Vec<usize>]) -> Result<Owners, Failure> {
+    let indexes: BTreeSet<usize> = listeners.iter().flatten().copied().collect();
+    let only: Vec<Socket> = indexes.into_iter().map(|at| sockets.sockets[at].clone()).collect();
+    let ask = OwnersAsk {
+        image: true,
+        names: true,
+        components: true,
+        ..OwnersAsk::default()
+    };
+    let found = context.system.owners(&only, &ask);
+    let mut owners = found.map_err(|refused| Failure::Refused(refused.to_string()))?.owners;
+    name_scripts(&mut owners);
+    Ok(owners)
+}
+
+/// The processes behind a published port, each once; `None` when the filter asks for none of them.
+fn servers(sockets: &SocketList, listeners: &[usize], owners: &Owners, filter: &Filter) -> Option<Vec<Server>> {
+    let mut servers: Vec<Server> = Vec::new();
+    let mut asked_for = !filter.needs_owners();
+    for &at in listeners {
+        let socket = &sockets.sockets[at];
+        let owner = owners.of(socket);
+        asked_for |= filter.wants_holders(&owner);
+        let namespace = sockets
+            .namespaces
+            .get(socket.namespace() as usize)
+            .filter(|namespace| !namespace.own);
+        let namespace = namespace.map(|namespace| text::escape(&namespace.shown()).into_owned());
+        let server = server(&owner, namespace);
+        if !servers
+            .iter()
+            .any(|known| known.pid == server.pid && known.name == server.name)
+        {
+            servers.push(server);
+        }
+    }
+    asked_for.then_some(servers)
 }
 
 fn server(owner: &Owner<'_>, namespace: Option<String>) -> Server {

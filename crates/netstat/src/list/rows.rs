@@ -3,16 +3,16 @@
 use std::time::Instant;
 
 use netstat_model::columns::{Column, Needs, Sockets};
-use netstat_model::{Filter, Owners, Protocol, Socket, classic_order, remove_repeats, sort_classic};
+use netstat_model::{Filter, Limit, Owners, Protocol, Socket, SystemKind, classic_order, remove_repeats, sort_classic};
 use netstat_names::{HostStyle, Names, ReverseDns, Services};
 use netstat_os::{OwnersAsk, SocketList};
 use rayon::slice::ParallelSliceMut;
 
 use super::books::{Gathered, NameView, Shelf};
-use super::changes::{Changes, Seen};
+use super::changes::{Changes, ChangesForm, Seen};
 use super::choice::{classic_columns, columns, cut, needs, order, shows};
 use super::foreign_facts::ForeignFacts;
-use super::output::{Beside, write_grid};
+use super::output::{Beside, Series, write_grid};
 use super::owners::{find_owners, say_elsewhere, say_no_match, source, tell_owners, tell_unfiltered};
 use super::rates::RateMeter;
 use super::state_times::StateTimes;
@@ -28,14 +28,14 @@ use crate::output::json;
 use crate::output::json::front::Front;
 use crate::output::rows::group::Groups;
 use crate::output::rows::sockets::{Known, SocketGrid};
-use crate::output::rows::table::{Layout, Widths};
+use crate::output::rows::table::Layout;
 
 /// What is kept from print to print.
 #[derive(Debug, Default)]
 pub(super) struct Lister {
     names: Option<NameView>,
     services: Option<Services>,
-    widths: Widths,
+    series: Series,
     /// The look before, where changes are shown.
     before: Option<Seen>,
     /// The sockets of the print before, where new ones get a sign.
@@ -48,12 +48,32 @@ pub(super) struct Lister {
     facts: ForeignFacts,
     /// When the look at the sockets of this print began.
     look_began: Option<Instant>,
-    /// How many prints there were.
-    prints: u64,
     /// Whether `--wide` has a column for the devices that sockets are bound to.
     has_bound: bool,
     /// How many published ports stand beside the rows of this print.
     pub(super) published: usize,
+}
+
+/// What one print works with.
+pub(super) struct PrintJob<'a, 's> {
+    pub(super) plan: &'a Plan,
+    /// The plan's filter with its names resolved.
+    pub(super) filter: &'a Filter,
+    pub(super) context: &'a mut Context<'s>,
+    /// What was read; ends up sorted and cut to the rows of the list.
+    pub(super) sockets: &'a mut SocketList,
+    /// The members of a JSON document that come before the rows; without a list, those of `-c` are put into it.
+    pub(super) front: &'a mut Front,
+    pub(super) diagnostics: &'a mut Diagnostics,
+}
+
+/// What the rows of a list are made of, beside the sockets.
+struct Rows<'a> {
+    list: &'a ListPlan,
+    columns: &'a [&'static Column<Sockets>],
+    owners: Option<Owners>,
+    gathered: Gathered,
+    limits: &'a [Limit],
 }
 
 impl Lister {
@@ -62,66 +82,44 @@ impl Lister {
         self.look_began = Some(Instant::now());
     }
 
-    /// Prints what `plan` wants of `sockets`, which end up sorted and cut to the rows of the list. `front` holds the members of a
-    /// JSON document that stand in front of the rows; without a list, those of `-c` are put into it.
-    pub(super) fn print(
-        &mut self,
-        plan: &Plan,
-        filter: &Filter,
-        context: &mut Context<'_>,
-        sockets: &mut SocketList,
-        front: &mut Front,
-        diagnostics: &mut Diagnostics,
-    ) -> Result<(), Failure> {
-        if sockets.failed && sockets.sockets.is_empty() && plan.format == Format::Text {
+    /// Prints what the plan wants of the sockets.
+    pub(super) fn print(&mut self, job: &mut PrintJob<'_, '_>) -> Result<(), Failure> {
+        let plan = job.plan;
+        if job.sockets.failed && job.sockets.sockets.is_empty() && plan.format == Format::Text {
             // A heading without rows would say that there is no connection.
-            diagnostics.limits(std::mem::take(&mut sockets.limits));
+            job.diagnostics.limits(std::mem::take(&mut job.sockets.limits));
             return Ok(());
         }
         let changes = plan.list.as_ref().is_some_and(|list| list.changes);
-        if !filter.is_empty() && !changes {
+        if !job.filter.is_empty() && !changes {
             // The system may have been asked for more, for the counts of -s.
-            sockets.sockets.retain(|socket| filter.wants(socket));
+            job.sockets.sockets.retain(|socket| job.filter.wants(socket));
         }
         if plan.processes {
-            self.processes(plan, filter, context, sockets, front, diagnostics)?;
+            job.print_processes()?;
         }
-        let Some(list) = &plan.list else {
-            front.limits(&sockets.limits);
-            diagnostics.limits(std::mem::take(&mut sockets.limits));
-            return Ok(());
-        };
-        if !changes {
-            cut(plan, filter, list, sockets);
-        }
-        let with_states = list.tcp4
-            || list.tcp6
-            || list.mptcp
-            || list.unix
-            || list.further.iter().any(|protocol| protocol.has_states());
-        let stateless = !with_states && !filter.allows_stateless();
-        if stateless {
-            let stateless = [
-                (list.udp4 || list.udp6, Protocol::Udp),
-                (list.raw4 || list.raw6, Protocol::Raw),
-                (list.packet, Protocol::Packet),
-            ];
-            let further = list.further.iter().map(|&protocol| (true, protocol));
-            for (_, protocol) in stateless.into_iter().chain(further).filter(|(listed, _)| *listed) {
-                let name = protocol.name();
-                diagnostics.line(format!(
-                    "{name} has no states, so --state leaves out all of its sockets"
-                ));
+        match &plan.list {
+            Some(list) => self.print_list(job, list),
+            None => {
+                job.front.limits(&job.sockets.limits);
+                job.diagnostics.limits(std::mem::take(&mut job.sockets.limits));
+                Ok(())
             }
         }
-        sort(&mut sockets.sockets);
-        let mut columns = columns(list, plan.format);
-        if list.shape == Shape::Wide && list.group.is_empty() && plan.format == Format::Text {
-            // Kept once it is there, so that later prints at an interval have the same columns.
-            self.has_bound |= self.prints == 0 && sockets.sockets.iter().any(is_bound);
-            let interface = netstat_model::columns::find::<Sockets>("interface");
-            columns.extend(interface.filter(|interface| self.has_bound && !columns.contains(interface)));
+    }
+
+    /// The connection list, or what has changed in it.
+    fn print_list(&mut self, job: &mut PrintJob<'_, '_>, list: &ListPlan) -> Result<(), Failure> {
+        let (plan, filter) = (job.plan, job.filter);
+        if !list.changes {
+            cut(plan, filter, list, job.sockets);
         }
+        let stateless = !has_states(list) && !filter.allows_stateless();
+        if stateless {
+            say_stateless(list, job.diagnostics);
+        }
+        sort(&mut job.sockets.sockets);
+        let columns = self.columns(job, list);
         let needs = needs(list, &columns, filter).and(match plan.locations.filters() {
             true => Needs::LOCATIONS,
             false => Needs::NONE,
@@ -134,257 +132,174 @@ impl Lister {
             ..source(plan)
         };
         let found = match needs.contains(Needs::OWNERS) {
-            true => Some(find_owners(context, &sockets.sockets, &ask)?),
+            true => Some(find_owners(job.context, &job.sockets.sockets, &ask)?),
             false => None,
         };
-        if filter.needs_owners()
-            && !changes
-            && let Some(found) = &found
-        {
-            let superuser = (context.system.kind(), context.system.is_superuser());
-            tell_unfiltered(filter, &found.owners, &sockets.sockets, superuser, diagnostics);
-            sockets
-                .sockets
-                .retain(|socket| filter.wants_holders(&found.owners.of(socket)));
+        if let Some(found) = found.as_ref().filter(|_| !list.changes) {
+            job.keep_wanted_owners(&found.owners);
         }
-        self.facts.gather(plan, needs, context, &sockets.sockets, diagnostics)?;
+        self.facts
+            .gather(plan, needs, job.context, &job.sockets.sockets, job.diagnostics)?;
         if plan.locations.filters() {
-            sockets
+            let known = self.facts.known();
+            job.sockets
                 .sockets
-                .retain(|socket| self.facts.known().wants(&plan.locations, socket));
+                .retain(|socket| known.wants(&plan.locations, socket));
         }
-        if sockets.sockets.is_empty() && !filter.is_empty() && !changes && !stateless && self.published == 0 {
-            say_no_match(filter, found.as_ref().map(|found| &found.owners), diagnostics);
-            if filter.needs_owners() && !list.all_namespaces {
-                say_elsewhere(filter, context, diagnostics);
-            }
+        if !list.changes && !stateless && self.published == 0 {
+            job.say_no_match(list, found.as_ref().map(|found| &found.owners));
         }
-        let by_habit = plan.format == Format::Text && list.shape == Shape::Classic && !changes;
+        self.look_up(job, list, needs);
+        let gathered = Gathered::of(job.context.system, needs, &job.sockets.sockets, &job.sockets.namespaces);
+        let mut limits = std::mem::take(&mut job.sockets.limits);
+        let connected = list.states == Which::Connected && !filter.names_states();
+        if job.sockets.sockets.is_empty() && !filter.is_empty() && connected {
+            job.diagnostics
+                .line("no row matches; listening and UDP sockets are shown with -a");
+        }
+        let owners = found.map(|found| {
+            limits.extend(found.limits.iter().cloned());
+            let privileges = job.privileges();
+            tell_owners(plan, &ask, privileges, &job.sockets.sockets, found, job.diagnostics)
+        });
+        let rows = Rows {
+            list,
+            columns: &columns,
+            owners,
+            gathered,
+            limits: &limits,
+        };
+        match list.changes {
+            true => self.write_changes(job, rows)?,
+            false => self.write_rows(job, rows)?,
+        }
+        if needs.contains(Needs::STATE_TIMES) {
+            self.times.tell(job.context.system.kind(), job.diagnostics);
+        }
+        job.diagnostics.limits(limits);
+        self.series.prints += 1;
+        Ok(())
+    }
+
+    /// The columns of the list. `--wide` has one for the devices that sockets are bound to, where there are such sockets.
+    fn columns(&mut self, job: &PrintJob<'_, '_>, list: &ListPlan) -> Vec<&'static Column<Sockets>> {
+        let mut columns = columns(list, job.plan.format);
+        if list.shape == Shape::Wide && list.group.is_empty() && job.plan.format == Format::Text {
+            // Kept once it is there, so that later prints at an interval have the same columns.
+            self.has_bound |= self.series.prints == 0 && job.sockets.sockets.iter().any(is_bound);
+            let interface = netstat_model::columns::find::<Sockets>("interface");
+            columns.extend(interface.filter(|interface| self.has_bound && !columns.contains(interface)));
+        }
+        columns
+    }
+
+    /// Names, services, times and rates, as far as the columns need them.
+    fn look_up(&mut self, job: &mut PrintJob<'_, '_>, list: &ListPlan, needs: Needs) {
+        let plan = job.plan;
+        let by_habit = plan.format == Format::Text && list.shape == Shape::Classic && !list.changes;
         // Numbers win, so that a line with -n never sends a query.
         if list.names != Naming::Numeric && (by_habit || needs.contains(Needs::HOSTS)) {
-            self.resolve(plan, list, context, &sockets.sockets, diagnostics);
+            self.resolve(plan, list, job.context, &job.sockets.sockets, job.diagnostics);
         }
         if needs.contains(Needs::SERVICES) && self.services.is_none() {
             self.services = Some(Services::system());
         }
         if needs.contains(Needs::STATE_TIMES) {
             let began = self.look_began.unwrap_or_else(Instant::now);
-            self.times.look(
-                &sockets.sockets,
-                began,
-                (context.now)(),
-                context.system,
-                plan.interval.is_some(),
-            );
+            let now = (job.context.now)();
+            let repeated = plan.interval.is_some();
+            self.times
+                .look(&job.sockets.sockets, began, now, job.context.system, repeated);
         }
         if needs.contains(Needs::RATES) && plan.interval.is_none() {
-            diagnostics.line("bytes per second need an interval: netstat --columns local,foreign,sent_rate 2");
+            job.diagnostics
+                .line("bytes per second need an interval: netstat --columns local,foreign,sent_rate 2");
         } else if needs.contains(Needs::RATES) {
-            self.rates.look(&sockets.sockets, context.system, diagnostics);
+            self.rates
+                .look(&job.sockets.sockets, job.context.system, job.diagnostics);
         }
-        let gathered = Gathered::of(context.system, needs, &sockets.sockets, &sockets.namespaces);
-        let mut limits = std::mem::take(&mut sockets.limits);
-        if sockets.sockets.is_empty() && !filter.is_empty() && list.states == Which::Connected && !filter.names_states()
-        {
-            diagnostics.line("no row matches; listening and UDP sockets are shown with -a");
-        }
-        if let Some(found) = found {
-            limits.extend(found.limits.iter().cloned());
-            let superuser = (context.system.kind(), context.system.is_superuser());
-            let owners = tell_owners(plan, &ask, superuser, &sockets.sockets, found, diagnostics);
-            self.rows(
-                plan,
-                filter,
-                list,
-                &columns,
-                context,
-                sockets,
-                Some(owners),
-                gathered,
-                Beside { limits: &limits, front },
-            )?;
-        } else {
-            self.rows(
-                plan,
-                filter,
-                list,
-                &columns,
-                context,
-                sockets,
-                None,
-                gathered,
-                Beside { limits: &limits, front },
-            )?;
-        }
-        if needs.contains(Needs::STATE_TIMES) {
-            self.times.tell(context.system.kind(), diagnostics);
-        }
-        diagnostics.limits(limits);
-        self.prints += 1;
-        Ok(())
     }
 
-    /// `-c`.
-    fn processes(
-        &mut self,
-        plan: &Plan,
-        filter: &Filter,
-        context: &mut Context<'_>,
-        sockets: &mut SocketList,
-        front: &mut Front,
-        diagnostics: &mut Diagnostics,
-    ) -> Result<(), Failure> {
-        let ask = OwnersAsk {
-            image: true,
-            names: true,
-            components: !filter.units.is_empty(),
-            ..source(plan)
-        };
-        let found = find_owners(context, &sockets.sockets, &ask)?;
-        if filter.needs_owners() {
-            let superuser = (context.system.kind(), context.system.is_superuser());
-            tell_unfiltered(filter, &found.owners, &sockets.sockets, superuser, diagnostics);
-            sockets
-                .sockets
-                .retain(|socket| filter.wants_holders(&found.owners.of(socket)));
-        }
-        match plan.format {
-            Format::Text => classic::processes::write(context.out, &sockets.sockets, &found.owners)?,
-            _ => {
-                let value = json::processes::value(front, &sockets.sockets, &found.owners);
-                front.member("processes", &value);
-                front.limits(&found.limits);
-            }
-        }
-        let superuser = (context.system.kind(), context.system.is_superuser());
-        tell_owners(plan, &ask, superuser, &sockets.sockets, found, diagnostics);
-        Ok(())
-    }
-
-    /// Writes the rows in the form that is asked for.
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "everything that a print has gathered, used once"
-    )]
-    fn rows(
-        &mut self,
-        plan: &Plan,
-        filter: &Filter,
-        list: &ListPlan,
-        columns: &[&'static Column<Sockets>],
-        context: &mut Context<'_>,
-        sockets: &mut SocketList,
-        owners: Option<Owners>,
-        gathered: Gathered,
-        beside: Beside<'_>,
-    ) -> Result<(), Failure> {
-        let names = self.names.as_ref().map(|names| names as &dyn ForeignNames);
-        let color = plan.color.colored(context.screen);
-        if list.changes {
-            let seen = Seen {
-                sockets: std::mem::take(&mut sockets.sockets),
-                owners,
-                gathered,
-            };
-            let empty = Seen::default();
-            let first = self.before.is_none();
-            let before = self.before.take().unwrap_or(empty);
-            let shelf = Shelf {
-                gathered: &seen.gathered,
-                names,
-                services: self.services.as_ref(),
-                times: self.times.times(),
-                rates: self.rates.table(),
-                facts: self.facts.known(),
-            };
-            let wanted = |seen: &Seen, socket: &Socket| {
-                filter.wants(socket)
-                    && shows(list, filter, socket)
-                    && seen
-                        .owners
-                        .as_ref()
-                        .is_none_or(|owners| filter.wants_holders(&owners.of(socket)))
-            };
-            let people = plan.format == Format::Text;
-            // The first look is what later ones are compared with: nothing has changed in it.
-            let old = if first { &seen } else { &before };
-            let grid = Changes::between(old, &seen, columns, shelf, people, (context.now)(), wanted);
-            let layout = Layout {
-                color,
-                width: None,
-                bare: self.prints > 0,
-                for_people: false,
-            };
-            write_grid(plan, context, &grid, &layout, &mut self.widths, self.prints, beside)?;
-            self.before = Some(seen);
-            return Ok(());
-        }
-        let shelf = Shelf {
-            gathered: &gathered,
-            names,
+    /// What is known beside the sockets, as columns ask for it.
+    fn shelf<'a>(&'a self, gathered: &'a Gathered) -> Shelf<'a> {
+        Shelf {
+            gathered,
+            names: self.names.as_ref().map(|names| names as &dyn ForeignNames),
             services: self.services.as_ref(),
             times: self.times.times(),
             rates: self.rates.table(),
             facts: self.facts.known(),
+        }
+    }
+
+    /// What is other than in the last print.
+    fn write_changes(&mut self, job: &mut PrintJob<'_, '_>, rows: Rows<'_>) -> Result<(), Failure> {
+        let (list, filter) = (rows.list, job.filter);
+        let seen = Seen {
+            sockets: std::mem::take(&mut job.sockets.sockets),
+            owners: rows.owners,
+            gathered: rows.gathered,
         };
+        let before = self.before.take();
+        let wanted = |seen: &Seen, socket: &Socket| {
+            filter.wants(socket)
+                && shows(list, filter, socket)
+                && seen
+                    .owners
+                    .as_ref()
+                    .is_none_or(|owners| filter.wants_holders(&owners.of(socket)))
+        };
+        let mut series = std::mem::take(&mut self.series);
+        let form = ChangesForm {
+            columns: rows.columns,
+            names: self.shelf(&seen.gathered),
+            people: job.plan.format == Format::Text,
+            time: (job.context.now)(),
+        };
+        // The first sample is what later ones are compared with: nothing has changed in it.
+        let grid = Changes::between(before.as_ref().unwrap_or(&seen), &seen, form, wanted);
+        let layout = Layout {
+            color: job.plan.color.colored(job.context.screen),
+            width: None,
+            bare: series.prints > 0,
+            for_people: false,
+        };
+        let beside = Beside {
+            limits: rows.limits,
+            front: job.front,
+        };
+        let written = write_grid(job.plan, job.context, &grid, &layout, &mut series, beside);
+        self.series = series;
+        written?;
+        self.before = Some(seen);
+        Ok(())
+    }
+
+    /// Writes the rows in the form that is asked for.
+    fn write_rows(&mut self, job: &mut PrintJob<'_, '_>, rows: Rows<'_>) -> Result<(), Failure> {
+        let (plan, list) = (job.plan, rows.list);
+        let color = plan.color.colored(job.context.screen);
         // A sign for new rows is for eyes that watch.
         let watched = plan.interval.is_some() && color && plan.format == Format::Text && list.group.is_empty();
         let before = watched.then(|| {
-            let now: Known = sockets.sockets.iter().filter_map(Socket::cookie).collect();
+            let now: Known = job.sockets.sockets.iter().filter_map(Socket::cookie).collect();
             // In the first print nothing is new.
             self.known.replace(now.clone()).unwrap_or(now)
         });
-        if let (true, Some(owners)) = (list.tree, &owners) {
-            let tree = ProcessTree::of(&sockets.sockets, owners, context.system);
-            return Ok(tree.write(context.out, &sockets.sockets, &shelf, color)?);
-        }
-        let order = order(list, &sockets.sockets, owners.as_ref(), &shelf);
+        let mut series = std::mem::take(&mut self.series);
+        let shelf = self.shelf(&rows.gathered);
         let classic = plan.format == Format::Text && list.shape == Shape::Classic && list.group.is_empty();
-        if classic {
-            if let Some(order) = &order {
-                sockets.sockets = order.iter().map(|&at| sockets.sockets[at as usize].clone()).collect();
+        let written = match (list.tree, &rows.owners) {
+            (true, Some(owners)) => {
+                let tree = ProcessTree::of(&job.sockets.sockets, owners, job.context.system);
+                let written = tree.write(job.context.out, &job.sockets.sockets, &shelf, color);
+                written.map_err(Failure::from)
             }
-            let columns = classic_columns(list);
-            let view = View {
-                columns: &columns,
-                owners: owners.as_ref(),
-                program_lines: list.program_lines,
-                names: names.filter(|_| list.names != Naming::Numeric),
-                books: Some(&shelf),
-                color,
-                before: before.as_ref(),
-            };
-            return Ok(classic::connections::write(context.out, &sockets.sockets, &view)?);
-        }
-        let grid = SocketGrid {
-            columns,
-            sockets: &sockets.sockets,
-            order: order.as_deref(),
-            owners: owners.as_ref(),
-            books: &shelf,
-            before: before.as_ref(),
+            _ if classic => job.write_classic(&rows, &shelf, before.as_ref(), color),
+            _ => job.write_table(&rows, &shelf, before.as_ref(), &mut series),
         };
-        let layout = Layout {
-            color,
-            width: context.screen.width.filter(|_| context.screen.terminal),
-            bare: false,
-            for_people: false,
-        };
-        if list.group.is_empty() {
-            return write_grid(plan, context, &grid, &layout, &mut self.widths, self.prints, beside);
-        }
-        let mut groups = Groups::of(&grid);
-        if !list.sort.is_empty() {
-            let place = |column: &&'static Column<Sockets>| list.group.iter().position(|other| other == column);
-            let keys: Vec<(usize, bool)> = list
-                .sort
-                .iter()
-                .map(|key| (key.column.as_ref().and_then(place).map_or(0, |at| at + 1), key.down))
-                .collect();
-            groups.sort(&keys);
-        }
-        groups.truncate(list.top.unwrap_or(usize::MAX));
-        write_grid(plan, context, &groups, &layout, &mut self.widths, self.prints, beside)
+        self.series = series;
+        written
     }
 
     /// Asks for the names of the foreign sides, with the plan's deadline for all of them together.
@@ -439,6 +354,166 @@ impl Lister {
                 summary.timed_out, summary.total
             ));
         }
+    }
+}
+
+impl PrintJob<'_, '_> {
+    /// The system, and whether this user may see everything on it: what remarks about missing owners depend on.
+    fn privileges(&self) -> (SystemKind, bool) {
+        (self.context.system.kind(), self.context.system.is_superuser())
+    }
+
+    /// Leaves only the sockets whose owners the filter asks for, and says how many it could not judge.
+    fn keep_wanted_owners(&mut self, owners: &Owners) {
+        let filter = self.filter;
+        if filter.needs_owners() {
+            let privileges = self.privileges();
+            tell_unfiltered(filter, owners, &self.sockets.sockets, privileges, self.diagnostics);
+            self.sockets
+                .sockets
+                .retain(|socket| filter.wants_holders(&owners.of(socket)));
+        }
+    }
+
+    /// Says why a filter has left nothing, if it has.
+    fn say_no_match(&mut self, list: &ListPlan, owners: Option<&Owners>) {
+        if !self.sockets.sockets.is_empty() || self.filter.is_empty() {
+            return;
+        }
+        say_no_match(self.filter, owners, self.diagnostics);
+        if self.filter.needs_owners() && !list.all_namespaces {
+            say_elsewhere(self.filter, self.context, self.diagnostics);
+        }
+    }
+
+    /// `-c`.
+    fn print_processes(&mut self) -> Result<(), Failure> {
+        let ask = OwnersAsk {
+            image: true,
+            names: true,
+            components: !self.filter.units.is_empty(),
+            ..source(self.plan)
+        };
+        let found = find_owners(self.context, &self.sockets.sockets, &ask)?;
+        self.keep_wanted_owners(&found.owners);
+        let sockets = &self.sockets.sockets;
+        match self.plan.format {
+            Format::Text => classic::processes::write(self.context.out, sockets, &found.owners)?,
+            _ => {
+                let value = json::processes::value(self.front, sockets, &found.owners);
+                self.front.member("processes", &value);
+                self.front.limits(&found.limits);
+            }
+        }
+        let privileges = self.privileges();
+        tell_owners(
+            self.plan,
+            &ask,
+            privileges,
+            &self.sockets.sockets,
+            found,
+            self.diagnostics,
+        );
+        Ok(())
+    }
+
+    /// The classic table.
+    fn write_classic(
+        &mut self,
+        rows: &Rows<'_>,
+        shelf: &Shelf<'_>,
+        before: Option<&Known>,
+        color: bool,
+    ) -> Result<(), Failure> {
+        let sockets = &mut self.sockets.sockets;
+        if let Some(order) = order(rows.list, sockets, rows.owners.as_ref(), shelf) {
+            *sockets = order.iter().map(|&at| sockets[at as usize].clone()).collect();
+        }
+        let columns = classic_columns(rows.list);
+        let view = View {
+            columns: &columns,
+            owners: rows.owners.as_ref(),
+            program_lines: rows.list.program_lines,
+            names: shelf.names.filter(|_| rows.list.names != Naming::Numeric),
+            books: Some(shelf),
+            color,
+            before,
+        };
+        Ok(classic::connections::write(self.context.out, sockets, &view)?)
+    }
+
+    /// A table of chosen columns, rows for a machine, or groups of rows.
+    fn write_table(
+        &mut self,
+        rows: &Rows<'_>,
+        shelf: &Shelf<'_>,
+        before: Option<&Known>,
+        series: &mut Series,
+    ) -> Result<(), Failure> {
+        let list = rows.list;
+        let order = order(list, &self.sockets.sockets, rows.owners.as_ref(), shelf);
+        let grid = SocketGrid {
+            columns: rows.columns,
+            sockets: &self.sockets.sockets,
+            order: order.as_deref(),
+            owners: rows.owners.as_ref(),
+            books: shelf,
+            before,
+        };
+        let screen = self.context.screen;
+        let layout = Layout {
+            color: self.plan.color.colored(screen),
+            width: screen.width.filter(|_| screen.terminal),
+            bare: false,
+            for_people: false,
+        };
+        let beside = Beside {
+            limits: rows.limits,
+            front: self.front,
+        };
+        if list.group.is_empty() {
+            return write_grid(self.plan, self.context, &grid, &layout, series, beside);
+        }
+        let groups = sorted_groups(&grid, list);
+        write_grid(self.plan, self.context, &groups, &layout, series, beside)
+    }
+}
+
+/// The rows of `grid` counted by the columns of `--group-by`, in the order of `--sort`, at most as many as `--top` says.
+fn sorted_groups(grid: &SocketGrid<'_>, list: &ListPlan) -> Groups {
+    let mut groups = Groups::of(grid);
+    if !list.sort.is_empty() {
+        let place = |column: &&'static Column<Sockets>| list.group.iter().position(|other| other == column);
+        let keys: Vec<(usize, bool)> = list
+            .sort
+            .iter()
+            .map(|key| (key.column.as_ref().and_then(place).map_or(0, |at| at + 1), key.down))
+            .collect();
+        groups.sort(&keys);
+    }
+    groups.truncate(list.top.unwrap_or(usize::MAX));
+    groups
+}
+
+/// Whether the list has sockets of a protocol with states.
+fn has_states(list: &ListPlan) -> bool {
+    let further = list.further.iter().any(|protocol| protocol.has_states());
+    list.tcp4 || list.tcp6 || list.mptcp || list.unix || further
+}
+
+/// Says which protocols of the list have no states, where a filter asks for some.
+fn say_stateless(list: &ListPlan, diagnostics: &mut Diagnostics) {
+    let stateless = [
+        (list.udp4 || list.udp6, Protocol::Udp),
+        (list.raw4 || list.raw6, Protocol::Raw),
+        (list.packet, Protocol::Packet),
+    ];
+    let further = list.further.iter().map(|&protocol| (true, protocol));
+    for (_, protocol) in stateless.into_iter().chain(further).filter(|(listed, _)| *listed) {
+        let name = protocol.name();
+        diagnostics.line(format!(
+            "{name} has no states, so --state leaves out all of its sockets"
+        ));
     }
 }
 

@@ -1,19 +1,20 @@
-//! The sockets that exist as far as events have told, so that each event can say all that is known of its socket.
+//! The sockets that exist according to the events so far, so that each event can carry all that is known of its socket.
 
 use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
 
-use netstat_model::{Direction, Event, EventKind, EventOrigin, EventOwner, Fact, Moment, Socket, State, Why};
+use netstat_model::{Direction, Event, EventKind, EventOrigin, EventOwner, Fact, Moment, Socket, State};
 
-/// Sockets kept at most where tracepoints tell each end with all its facts: some 6 MB. Of more only the number is kept: they are watched
-/// as well, but what is lost of them is not repaired.
+/// Sockets kept at most where tracepoints report each end with all its facts: some 6 MB. Of further sockets only the keys are kept: they
+/// are watched, too, but lost events about them are not made up for.
 pub(super) const MOST_TRACED: usize = 28_000;
-/// Sockets kept at most where facts about an end have to come from here: some 25 MB. An end of more is told only by the kernel's messages.
+/// Sockets kept at most where facts about an end have to come from here: some 25 MB. The ends of further sockets are known only from the
+/// kernel's messages.
 pub(super) const MOST: usize = 100_000;
-/// Numbers of further sockets kept at most, so that no look tells them again: some 20 MB.
-const MOST_NUMBERS: usize = 1_000_000;
-/// When an owner that no event told is looked for, after the socket was opened; then it is given up.
-const LOOK_AFTER: [Duration; 3] = [
+/// Keys of further sockets kept at most, so that no listing reports them again: some 20 MB.
+const MOST_KEYS: usize = 1_000_000;
+/// How long after a socket was opened its owner is looked for where no event had it; after the last time it stays unknown.
+const RETRY_AFTER: [Duration; 3] = [
     Duration::from_millis(500),
     Duration::from_secs(3),
     Duration::from_secs(15),
@@ -29,7 +30,7 @@ pub(super) struct Live {
     pub(super) opened: Fact<u64>,
     pub(super) direction: Direction,
     namespace: Fact<u32>,
-    /// The number of the look after which it was last seen or told of.
+    /// The number of the last listing that showed it, or that came before the last event about it.
     pub(super) round: u32,
 }
 
@@ -61,7 +62,7 @@ impl Live {
     }
 }
 
-/// The number a socket is known by: its cookie, or where none is told (`/proc/net`) its inode beside all cookies.
+/// What a socket is known by: its cookie, or where there is none (`/proc/net`) its inode, in a range that cookies do not reach.
 pub(super) fn key(socket: &Socket) -> u64 {
     match (socket.cookie(), socket.inode()) {
         (Some(cookie), _) => cookie.get(),
@@ -70,16 +71,16 @@ pub(super) fn key(socket: &Socket) -> u64 {
     }
 }
 
-/// All of them.
+/// All live sockets.
 #[derive(Debug)]
 pub(super) struct LiveTable {
     most: usize,
     sockets: HashMap<u64, Live>,
-    /// Sockets for which there was no room, by number.
+    /// The keys of sockets for which there was no room.
     others: HashSet<u64>,
-    /// Sockets without owner, when to look for it, and how often that was done.
+    /// Sockets without a known owner: when to look for it next, and how often that was done.
     unowned: HashMap<u64, (Instant, usize)>,
-    /// The number of the last look.
+    /// The number of the last listing.
     pub(super) round: u32,
 }
 
@@ -102,7 +103,7 @@ impl LiveTable {
         }
     }
 
-    /// Takes note of `event`, and adds to it what earlier ones told.
+    /// Takes note of `event`, and adds to it what earlier ones said.
     pub(super) fn note(&mut self, event: &mut Event, now: Instant) {
         let key = key(&event.socket());
         if key == 0 {
@@ -131,19 +132,19 @@ impl LiveTable {
             self.unowned.remove(&key);
             return;
         }
-        // A program reads from a connection whose end was told: that brings nothing back.
+        // A program reads from a connection whose end was reported: that does not bring it back.
         if event.state == State::Closed && !self.contains(key) {
             return;
         }
         let room = self.sockets.len() < self.most || self.sockets.contains_key(&key);
         if !room {
-            if self.others.len() < MOST_NUMBERS {
+            if self.others.len() < MOST_KEYS {
                 self.others.insert(key);
             }
             return;
         }
         if event.owner.why().is_some() {
-            self.unowned.entry(key).or_insert((now + LOOK_AFTER[0], 0));
+            self.unowned.entry(key).or_insert((now + RETRY_AFTER[0], 0));
         } else {
             self.unowned.remove(&key);
         }
@@ -153,14 +154,14 @@ impl LiveTable {
         self.sockets.insert(key, live);
     }
 
-    /// Whether the socket `key` is known, if only by its number.
+    /// Whether the socket `key` is known, if only by its key.
     pub(super) fn contains(&self, key: u64) -> bool {
         self.sockets.contains_key(&key) || self.others.contains(&key)
     }
 
     /// Whether a further socket can be remembered.
     pub(super) fn has_room(&self) -> bool {
-        self.sockets.len() < self.most || self.others.len() < MOST_NUMBERS
+        self.sockets.len() < self.most || self.others.len() < MOST_KEYS
     }
 
     /// What is known of the socket `key`.
@@ -168,8 +169,7 @@ impl LiveTable {
         self.sockets.get_mut(&key)
     }
 
-    /// Every socket that the last look has not seen, no event since has told of, and that a look could see: those of the namespace
-    /// `own`.
+    /// Every socket that neither the last listing nor an event since has shown, although a listing could: those of the namespace `own`.
     pub(super) fn missing(&self, own: u32) -> Vec<Live> {
         let foreign = |namespace: Fact<u32>| namespace.known().is_some_and(|inode| inode != own);
         let missing = |live: &&Live| live.round != self.round && !foreign(live.namespace);
@@ -187,7 +187,7 @@ impl LiveTable {
             let Some(live) = sockets.get(key) else { return false };
             due.push(live.socket.clone());
             *tries += 1;
-            match LOOK_AFTER.get(*tries) {
+            match RETRY_AFTER.get(*tries) {
                 Some(after) => {
                     *when = now + *after;
                     true
@@ -204,26 +204,10 @@ impl LiveTable {
     }
 }
 
-/// An owner as events tell it, from the processes that hold a socket.
-pub(super) fn owner_of(owner: netstat_model::Owner<'_>) -> Fact<EventOwner> {
-    match owner {
-        netstat_model::Owner::Held(holders) => {
-            let first = holders.first();
-            let name = first.comm.as_ref().known().map(Vec::as_slice).unwrap_or_default();
-            Fact::Known(EventOwner {
-                pid: first.pid,
-                start_ticks: first.start_ticks,
-                name: netstat_model::ShortName::new(name),
-            })
-        }
-        netstat_model::Owner::None(_) => Fact::Unknown(Why::NotYet),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use netstat_model::{Family, Protocol, SocketFacts};
+    use netstat_model::{Family, Protocol, SocketFacts, Why};
     use std::num::NonZeroU64;
     use std::time::SystemTime;
 
@@ -260,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_told_once_is_told_with_every_event() {
+    fn note_later_event_gets_facts_of_earlier_ones() {
         let mut table = LiveTable::new(MOST);
         let mut opened = event(EventKind::Opened, 9, 80);
         opened.owner = owner();
@@ -277,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn of_too_many_the_numbers_are_kept() {
+    fn note_full_table_keeps_only_keys() {
         let mut table = LiveTable::new(1);
         let now = Instant::now();
         for cookie in [1, 2] {
@@ -293,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn a_read_after_the_end_brings_nothing_back() {
+    fn note_read_after_end_does_not_bring_socket_back() {
         let mut table = LiveTable::new(MOST);
         let now = Instant::now();
         table.note(&mut event(EventKind::Opened, 9, 80), now);
@@ -305,7 +289,7 @@ mod tests {
     }
 
     #[test]
-    fn owners_are_looked_for_later_and_not_for_ever() {
+    fn due_unowned_socket_is_retried_a_few_times() {
         let mut table = LiveTable::new(MOST);
         let start = Instant::now();
         table.note(&mut event(EventKind::Opened, 1, 80), start);
@@ -313,19 +297,19 @@ mod tests {
         owned.owner = owner();
         table.note(&mut owned, start);
         assert!(!table.is_due(start) && table.due(start).is_empty());
-        let mut looks = 0;
+        let mut tries = 0;
         for second in 1..120 {
             let now = start + Duration::from_secs(second);
             let due = table.is_due(now);
             assert_eq!(due, !table.due(now).is_empty());
-            looks += usize::from(due);
+            tries += usize::from(due);
         }
-        assert_eq!(looks, LOOK_AFTER.len());
+        assert_eq!(tries, RETRY_AFTER.len());
         assert!(table.unowned.is_empty());
     }
 
     #[test]
-    fn missing_are_those_of_the_own_namespace_that_no_look_saw() {
+    fn missing_unlisted_sockets_of_own_namespace_only() {
         let mut table = LiveTable::new(MOST);
         for (cookie, namespace) in [
             (1, Fact::Known(10)),

@@ -1,14 +1,14 @@
 //! What happens to sockets, as it happens.
 //!
-//! Three ways, the best that is allowed first; every event says which one told it:
-//! * [`trace`]: the kernel's tracepoints. Nothing slips by, and owners are taken where the kernel runs for them (`bpf/events.bpf.c`).
+//! Three sources, the best that is permitted first; every event says which one it comes from:
+//! * [`trace`]: the kernel's tracepoints. Nothing is missed, and owners are taken in the context of the process (`bpf/events.bpf.c`).
 //!   UDP sockets are seen from their first use on, their end through [`destroyed`];
 //! * [`destroyed`]: the kernel's messages about destroyed sockets, for the caller's namespace. Ends and bytes are exact; beginnings
 //!   and owners come from polling, so a short connection has none;
 //! * polling: two dumps compared. What lives and dies between them is not seen.
 //!
-//! Each way starts with a look at what is there, and looks again after events were lost, and every now and then to see whether any were:
-//! on Linux 6.18, some one connection in 20,000 between busy processes was seen to leave FIN_WAIT_1 without any tracepoint.
+//! Each starts with a list of all sockets, which is read and compared again after events were lost, and now and then to see whether any
+//! were: on Linux 6.18, about one connection in 20,000 between busy processes was seen to leave FIN_WAIT_1 without any tracepoint.
 
 mod destroyed;
 mod live;
@@ -26,51 +26,28 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::owner_source::OwnerFinder;
 use super::sockets::SocketReader;
-use crate::{EventSource, EventWay, EventsAsk, Lost, OwnersAsk, Refused, SocketAsk, SocketList, UdpBytes};
+use crate::events::{event_owner, kind_of_new, watched_owners, watched_sockets};
+use crate::{EventSource, EventWay, EventsAsk, Lost, Refused, SocketAsk, SocketList, UdpBytes};
 use destroyed::Destroyed;
-use live::{Live, LiveTable, MOST, MOST_TRACED, key, owner_of};
+use live::{Live, LiveTable, MOST, MOST_TRACED, key};
 use trace::{Dropped, Tracer};
 
-/// What a look asks for: all sockets that a program holds or has just closed. TIME_WAIT and SYN_RECEIVED belong to nobody, and BOUND is
-/// no connection yet.
-fn looked_at() -> SocketAsk {
-    SocketAsk {
-        tcp4: true,
-        tcp6: true,
-        udp4: true,
-        udp6: true,
-        tcp_states: vec![
-            State::Listening,
-            State::Established,
-            State::CloseWait,
-            State::SynSent,
-            State::FinWait1,
-            State::FinWait2,
-            State::LastAck,
-            State::Closing,
-            State::Closed,
-        ],
-        ..SocketAsk::default()
-    }
-}
-
-/// Owners of so many sockets are looked for at once: what is found takes room.
+/// Sockets whose owners are looked for at once: what is found takes memory.
 const OWNERS_AT_ONCE: usize = 20_000;
 
-/// How often the kernel is asked what it had no room for, and owners are looked for.
+/// How often the kernel is asked what it had no room for, and missing owners are looked for.
 const CHECK_EVERY: Duration = Duration::from_millis(500);
 
-/// How often events from tracepoints are compared with what is there, at least: no way of telling is trusted to tell all.
+/// The longest time between two comparisons of tracepoint events with the list of sockets: no source is trusted to report everything.
 const COMPARE_EVERY: Duration = Duration::from_secs(10);
-/// A look takes at most this part of the time.
+/// Comparisons take at most one part in so many of the time.
 const COMPARE_SHARE: u32 = 100;
-/// A socket that events have told of and a look does not show may be on its way into the kernel's tables, or out of them with its end
-/// still to be told, or passed over by a list that changes while it is read. So a look tells its end only when so many in a row have not
-/// shown it ...
+/// A socket known from events that a list does not show may be on its way into the kernel's tables, or out of them with its end still to
+/// be reported, or skipped by a list that changes while it is read. So its end is reported only after so many lists in a row without it ...
 const SURE: u8 = 3;
 /// ... for so long.
 const SURE_AFTER: Duration = Duration::from_secs(2);
-/// The time between those looks, unless they are made more often anyway.
+/// The time between those lists, unless they are read more often anyway.
 const AGAIN: Duration = Duration::from_secs(1);
 
 /// A watch over the sockets of the calling thread's network namespace, or of all.
@@ -90,11 +67,11 @@ pub(super) struct Watch {
     live: LiveTable,
     /// Connections begun whose local port is not chosen yet.
     begun: HashMap<u64, Event>,
-    /// Sockets told of that the last looks did not show: how many did not, and since when.
+    /// Sockets known from events that the last lists did not show: how many did not, and since when.
     suspects: HashMap<u64, (u8, Instant)>,
-    /// The own namespace's inode; 0 where it cannot be told.
+    /// The own namespace's inode; 0 where it is unknown.
     own: u32,
-    next_look: Instant,
+    next_comparison: Instant,
     next_check: Instant,
 }
 
@@ -105,89 +82,36 @@ impl Watch {
     /// When the way that is insisted on cannot be used.
     pub(super) fn open(proc: &Path, ask: &EventsAsk) -> Result<Watch, Refused> {
         let own = own_namespace().unwrap_or(0);
-        let mut limits = Vec::new();
-        let mut how = String::new();
-        let mut tracer = None;
-        if matches!(ask.way, EventWay::Auto | EventWay::Trace) {
-            match Tracer::load((!ask.all_namespaces).then_some(own), ask.changes) {
-                Ok(loaded) => tracer = Some(loaded),
-                Err(error) if ask.way == EventWay::Trace => {
-                    return Err(Refused::failed(format!("tracepoints: {error}")));
-                }
-                Err(error) => how = format!("tracepoints not used: {error}; "),
-            }
-        }
-        let mut destroyed = None;
-        if ask.way != EventWay::Poll {
-            match Destroyed::open(tracer.is_none()) {
-                Ok(open) => destroyed = Some(open),
-                Err(error) if ask.way == EventWay::Netlink => return Err(Refused::failed(format!("netlink: {error}"))),
-                Err(error) => how.push_str(&format!("messages about destroyed sockets not used: {error}; ")),
-            }
-        }
-        let remedy = (tracer.is_none()).then(|| "run it as root, or with CAP_BPF and CAP_PERFMON".to_owned());
-        let origin = match (&tracer, &destroyed) {
-            (Some(tracer), _) => {
-                how.push_str("watched by the kernel's tracepoints (eBPF)");
-                let sight = tracer.sight();
-                if !sight.uses {
-                    limits.push(Limit {
-                        what: "UDP sockets are seen by polling only".into(),
-                        why: "the running kernel has no tracepoints for sends and receives (Linux 6.3)".into(),
-                        remedy: None,
-                    });
-                }
-                if !sight.uses && !sight.accepts {
-                    limits.push(Limit {
-                        what: "the owner of an accepted connection is known only when it closes or a look finds it"
-                            .into(),
-                        why: "the running kernel can trace neither accepts nor receives".into(),
-                        remedy: None,
-                    });
-                }
-                EventOrigin::Trace
-            }
-            (None, Some(_)) => {
-                how.push_str("watched by the kernel's messages about destroyed sockets and by polling");
-                limits.push(Limit {
-                    what: "connections shorter than a poll have no owner and no beginning".into(),
-                    why: "the kernel's tracepoints cannot be used".into(),
-                    remedy,
-                });
-                EventOrigin::Destroyed
-            }
-            (None, None) => {
-                how.push_str("watched by polling");
-                limits.push(Limit {
-                    what: "connections shorter than a poll are not seen".into(),
-                    why: "neither tracepoints nor messages about destroyed sockets are used".into(),
-                    remedy,
-                });
-                EventOrigin::Poll
-            }
+        let (tracer, destroyed, unused) = open_sources(ask, own)?;
+        let (origin, how) = match (&tracer, &destroyed) {
+            (Some(_), _) => (EventOrigin::Trace, "the kernel's tracepoints (eBPF)"),
+            (None, Some(_)) => (
+                EventOrigin::Destroyed,
+                "the kernel's messages about destroyed sockets and by polling",
+            ),
+            (None, None) => (EventOrigin::Poll, "polling"),
         };
         let now = Instant::now();
         Ok(Watch {
             ask: *ask,
+            limits: limits_of(origin, tracer.as_ref()),
             tracer,
             destroyed,
             origin,
-            how,
-            limits,
+            how: format!("{unused}watched by {how}"),
             lost: Lost::default(),
             dropped: Dropped::default(),
             reader: SocketReader::new(proc),
             owners: OwnerFinder::new(proc),
             list: SocketList::default(),
-            live: LiveTable::new(if origin == EventOrigin::Trace {
-                MOST_TRACED
-            } else {
-                MOST
+            live: LiveTable::new(match origin {
+                EventOrigin::Trace => MOST_TRACED,
+                _ => MOST,
             }),
             begun: HashMap::new(),
             suspects: HashMap::new(),
             own,
-            next_look: now,
+            next_comparison: now,
             next_check: now + CHECK_EVERY,
         })
     }
@@ -204,12 +128,12 @@ impl Watch {
             ..
         } = self;
         if let Some(tracer) = tracer {
-            tracer.drain(&mut |event| told(event, live, begun, now, visit));
+            tracer.drain(&mut |event| report(event, live, begun, now, visit));
         }
         if let Some(destroyed) = destroyed {
             let at = moment();
             let gaps = destroyed.drain(at, &mut |mut event| {
-                // A UDP socket that never sent or received anything has told nobody anything.
+                // A UDP socket that never sent or received anything was never reported.
                 if tracer.is_some() && !live.contains(key(&event.socket())) {
                     return;
                 }
@@ -217,47 +141,27 @@ impl Watch {
                     && let Some(cookie) = event.cookie
                     && let Some(bytes) = tracer.as_ref().and_then(|tracer| tracer.take_udp(cookie.get()))
                 {
-                    event.sent = netstat_model::Fact::Known(bytes.sent);
-                    event.received = netstat_model::Fact::Known(bytes.received);
+                    event.sent = Fact::Known(bytes.sent);
+                    event.received = Fact::Known(bytes.received);
                     event.origin = EventOrigin::Trace;
                 }
-                told(event, live, begun, now, visit);
+                report(event, live, begun, now, visit);
             });
             let gaps = gaps.map_err(|error| Refused::failed(format!("netlink: {error}")))?;
             if gaps > 0 {
                 lost.gaps += gaps;
-                self.next_look = now;
+                self.next_comparison = now;
             }
         }
         Ok(())
     }
 
-    /// Looks at what is there, and tells the differences to what events have told.
-    fn look(&mut self, visit: &mut dyn FnMut(Event)) {
+    /// Lists the sockets, and reports what differs from the events so far.
+    fn compare(&mut self, visit: &mut dyn FnMut(Event)) {
         let first = self.live.round == 0;
         self.live.round += 1;
-        let round = self.live.round;
-        let traced = self.tracer.is_some();
-        let (mut altered, mut fresh) = (Vec::new(), Vec::new());
-        let Watch { reader, list, live, .. } = self;
-        reader.each(&looked_at(), list, &mut |socket| {
-            let key = key(&socket);
-            // In FIN_WAIT_2 without a user: the kernel waits for the foreign side, the socket is gone.
-            let waits = socket.state() == State::FinWait2 && socket.user().why().is_some();
-            if key == 0 || waits {
-                return;
-            }
-            if let Some(live) = live.get_mut(key) {
-                live.round = round;
-                // With tracepoints the list is older than what they have told.
-                if !traced && !same(live, &socket) {
-                    altered.push(socket);
-                }
-            } else if !live.contains(key) && (first || live.has_room()) {
-                fresh.push(socket);
-            }
-        });
-        // What ended during the look stands in the list, and its end is told by the events that are read now.
+        let (altered, mut fresh) = self.list(first);
+        // The list still has what ended while it was read; events read now report the end.
         let mut ended = HashSet::new();
         let mut later = Vec::new();
         let drained = self.drain(&mut |event| {
@@ -267,74 +171,113 @@ impl Watch {
             later.push(event);
         });
         if drained.is_err() {
-            self.next_look = Instant::now() + self.ask.interval;
+            self.next_comparison = Instant::now() + self.ask.interval;
         }
         for event in later {
             visit(event);
         }
         let at = moment();
-        let now = Instant::now();
         for socket in altered {
-            let Some(live) = self.live.get_mut(key(&socket)) else {
-                continue;
-            };
-            if same(live, &socket) {
-                continue;
-            }
-            let before = live.socket.state();
-            let mut event = live.event(EventKind::Changed, at, EventOrigin::Poll);
-            event.state = socket.state();
-            (event.local, event.foreign) = (socket.local(), socket.foreign());
-            event.before = (before != event.state).then_some(before);
-            self.live.note(&mut event, now);
-            visit(event);
+            self.report_altered(&socket, at, visit);
         }
         fresh.retain(|socket| !ended.contains(&key(socket)));
         for some in fresh.chunks(OWNERS_AT_ONCE) {
-            let found = self.find(some);
-            for socket in some {
-                // Told by an event that was read after the list, or twice in it.
-                if self.live.contains(key(socket)) {
-                    continue;
-                }
-                let kind = match (first || traced, socket.state()) {
-                    (true, _) => EventKind::Present,
-                    (false, State::Listening) => EventKind::Listening,
-                    (false, _) => EventKind::Opened,
-                };
-                let mut event = Event::of_socket(kind, at, EventOrigin::Poll, socket);
-                if let Some(found) = &found {
-                    event.owner = owner_of(found.owners.of(socket));
-                }
-                if self.own != 0 {
-                    event.namespace = netstat_model::Fact::Known(self.own);
-                }
-                self.live.note(&mut event, now);
-                if let Some(live) = self.live.get_mut(key(socket)) {
-                    // With its inode, which an event does not carry.
-                    live.socket = socket.clone();
-                    live.round = round;
-                }
-                visit(event);
-            }
+            self.report_fresh(some, first, at, visit);
         }
         if !self.list.failed {
-            let mut missing = self.live.missing(self.own);
-            if self.origin != EventOrigin::Poll {
-                self.suspect(&mut missing, now);
-                self.lost.untold += missing.len() as u64;
-            }
-            for gone in missing {
-                let mut event = gone.event(EventKind::Closed, at, EventOrigin::Poll);
-                event.before = Some(event.state);
-                event.state = State::Closed;
-                self.live.note(&mut event, now);
-                visit(event);
-            }
+            self.report_missing(at, visit);
         }
     }
 
-    /// Leaves only those in `missing` that are surely gone, though no event has told it.
+    /// Lists the sockets: those that events have shown otherwise, and those that they have not shown.
+    fn list(&mut self, first: bool) -> (Vec<Socket>, Vec<Socket>) {
+        let round = self.live.round;
+        let traced = self.tracer.is_some();
+        let (mut altered, mut fresh) = (Vec::new(), Vec::new());
+        let Watch { reader, list, live, .. } = self;
+        reader.each(&watched_sockets(), list, &mut |socket| {
+            let key = key(&socket);
+            // In FIN_WAIT_2 without a user: the kernel waits for the foreign side, the socket is gone.
+            let waits = socket.state() == State::FinWait2 && socket.user().why().is_some();
+            if key == 0 || waits {
+                return;
+            }
+            if let Some(live) = live.get_mut(key) {
+                live.round = round;
+                // With tracepoints the list is older than the events.
+                if !traced && !same(live, &socket) {
+                    altered.push(socket);
+                }
+            } else if !live.contains(key) && (first || live.has_room()) {
+                fresh.push(socket);
+            }
+        });
+        (altered, fresh)
+    }
+
+    fn report_altered(&mut self, socket: &Socket, at: Moment, visit: &mut dyn FnMut(Event)) {
+        let Some(live) = self.live.get_mut(key(socket)) else {
+            return;
+        };
+        if same(live, socket) {
+            return;
+        }
+        let before = live.socket.state();
+        let mut event = live.event(EventKind::Changed, at, EventOrigin::Poll);
+        event.state = socket.state();
+        (event.local, event.foreign) = (socket.local(), socket.foreign());
+        event.before = (before != event.state).then_some(before);
+        self.live.note(&mut event, Instant::now());
+        visit(event);
+    }
+
+    /// Reports sockets that no event has shown, with their owners.
+    fn report_fresh(&mut self, sockets: &[Socket], first: bool, at: Moment, visit: &mut dyn FnMut(Event)) {
+        let found = self.find(sockets);
+        let now = Instant::now();
+        let present = first || self.tracer.is_some();
+        for socket in sockets {
+            // Reported by an event that was read after the list, or twice in it.
+            if self.live.contains(key(socket)) {
+                continue;
+            }
+            let kind = kind_of_new(present, socket.state());
+            let mut event = Event::of_socket(kind, at, EventOrigin::Poll, socket);
+            if let Some(found) = &found {
+                event.owner = event_owner(found.owners.of(socket), Why::NotYet);
+            }
+            if self.own != 0 {
+                event.namespace = Fact::Known(self.own);
+            }
+            self.live.note(&mut event, now);
+            let round = self.live.round;
+            if let Some(live) = self.live.get_mut(key(socket)) {
+                // With its inode, which an event does not carry.
+                live.socket = socket.clone();
+                live.round = round;
+            }
+            visit(event);
+        }
+    }
+
+    /// Reports the end of sockets that the list does not show any more.
+    fn report_missing(&mut self, at: Moment, visit: &mut dyn FnMut(Event)) {
+        let now = Instant::now();
+        let mut missing = self.live.missing(self.own);
+        if self.origin != EventOrigin::Poll {
+            self.suspect(&mut missing, now);
+            self.lost.untold += missing.len() as u64;
+        }
+        for gone in missing {
+            let mut event = gone.event(EventKind::Closed, at, EventOrigin::Poll);
+            event.before = Some(event.state);
+            event.state = State::Closed;
+            self.live.note(&mut event, now);
+            visit(event);
+        }
+    }
+
+    /// Leaves only those in `missing` that are certainly gone, although no event has reported it.
     fn suspect(&mut self, missing: &mut Vec<Live>, now: Instant) {
         let before = std::mem::take(&mut self.suspects);
         missing.retain(|gone| {
@@ -351,15 +294,10 @@ impl Watch {
     }
 
     fn find(&mut self, sockets: &[Socket]) -> Option<crate::OwnersFound> {
-        let ask = OwnersAsk {
-            start: true,
-            repeated: true,
-            ..OwnersAsk::default()
-        };
-        self.owners.find(sockets, &ask, &mut self.reader).ok()
+        self.owners.find(sockets, &watched_owners(), &mut self.reader).ok()
     }
 
-    /// Looks for owners that no event told.
+    /// Looks for owners that no event had.
     fn find_owners(&mut self, visit: &mut dyn FnMut(Event)) {
         let now = Instant::now();
         let due: Vec<u64> = self.live.due(now).iter().map(key).collect();
@@ -367,14 +305,14 @@ impl Watch {
             return;
         }
         // Events carry no inodes, by which holders are found: the list does.
-        self.reader.read(&looked_at(), &mut self.list);
+        self.reader.read(&watched_sockets(), &mut self.list);
         let due: HashSet<u64> = due.into_iter().collect();
         let mut sockets = std::mem::take(&mut self.list.sockets);
         sockets.retain(|socket| due.contains(&key(socket)));
         let Some(found) = self.find(&sockets) else { return };
         let at = moment();
         for socket in &sockets {
-            let owner = owner_of(found.owners.of(socket));
+            let owner = event_owner(found.owners.of(socket), Why::NotYet);
             if owner.why().is_none()
                 && let Some(live) = self.live.get_mut(key(socket))
             {
@@ -386,11 +324,11 @@ impl Watch {
         }
     }
 
-    /// Tells the connections whose port nobody has told for a while: the list of those that are being opened knows it.
+    /// Reports connections whose port no event has had for a while: the list of connections being opened has it.
     ///
     /// # Errors
     /// When events cannot be read.
-    fn tell_begun(&mut self, visit: &mut dyn FnMut(Event)) -> Result<(), Refused> {
+    fn report_begun(&mut self, visit: &mut dyn FnMut(Event)) -> Result<(), Refused> {
         let mut ports = HashMap::new();
         let ask = SocketAsk {
             tcp4: true,
@@ -402,7 +340,7 @@ impl Watch {
         for socket in &self.list.sockets {
             ports.insert(key(socket), socket.local());
         }
-        // What the list does not show any more has been established, or has failed, and that was told before.
+        // What the list does not show any more has been established, or has failed, and that was reported before.
         self.drain(visit)?;
         let now = Instant::now();
         let mut begun: Vec<(u64, Event)> = self.begun.drain().collect();
@@ -439,13 +377,13 @@ impl Watch {
     }
 }
 
-/// Whether nothing about `live` has changed that a list tells.
+/// Whether nothing about `live` has changed that a list shows.
 fn same(live: &Live, socket: &Socket) -> bool {
     live.socket.state() == socket.state() && live.socket.foreign() == socket.foreign()
 }
 
-/// Tells one event from the kernel: completed by what is known, and a connection's beginning with its port.
-fn told(
+/// Reports one event from the kernel: completed by what is known, the beginning of a connection only once its port is known.
+fn report(
     mut event: Event,
     live: &mut LiveTable,
     begun: &mut HashMap<u64, Event>,
@@ -466,6 +404,74 @@ fn told(
     }
     live.note(&mut event, now);
     visit(event);
+}
+
+/// What events are read from.
+type Sources = (Option<Tracer>, Option<Destroyed>, String);
+
+/// Opens the best sources that `ask` and the system permit; with a remark about those that cannot be used, which ends in `; `.
+///
+/// # Errors
+/// When the way that is insisted on cannot be used.
+fn open_sources(ask: &EventsAsk, own: u32) -> Result<Sources, Refused> {
+    let mut unused = String::new();
+    let mut tracer = None;
+    if matches!(ask.way, EventWay::Auto | EventWay::Trace) {
+        match Tracer::load((!ask.all_namespaces).then_some(own), ask.changes) {
+            Ok(loaded) => tracer = Some(loaded),
+            Err(error) if ask.way == EventWay::Trace => {
+                return Err(Refused::failed(format!("tracepoints: {error}")));
+            }
+            Err(error) => unused = format!("tracepoints not used: {error}; "),
+        }
+    }
+    let mut destroyed = None;
+    if ask.way != EventWay::Poll {
+        match Destroyed::open(tracer.is_none()) {
+            Ok(open) => destroyed = Some(open),
+            Err(error) if ask.way == EventWay::Netlink => return Err(Refused::failed(format!("netlink: {error}"))),
+            Err(error) => unused.push_str(&format!("messages about destroyed sockets not used: {error}; ")),
+        }
+    }
+    Ok((tracer, destroyed, unused))
+}
+
+/// What a watch cannot see.
+fn limits_of(origin: EventOrigin, tracer: Option<&Tracer>) -> Vec<Limit> {
+    let limit = |what: &str, why: &str| Limit {
+        what: what.to_owned(),
+        why: why.to_owned(),
+        remedy: match tracer {
+            Some(_) => None,
+            None => Some("run it as root, or with CAP_BPF and CAP_PERFMON".to_owned()),
+        },
+    };
+    match (origin, tracer.map(Tracer::sight)) {
+        (_, Some(sight)) => {
+            let mut limits = Vec::new();
+            if !sight.uses {
+                limits.push(limit(
+                    "UDP sockets are seen by polling only",
+                    "the running kernel has no tracepoints for sends and receives (Linux 6.3)",
+                ));
+            }
+            if !sight.uses && !sight.accepts {
+                limits.push(limit(
+                    "the owner of an accepted connection is known only when it closes or a list shows it",
+                    "the running kernel can trace neither accepts nor receives",
+                ));
+            }
+            limits
+        }
+        (EventOrigin::Destroyed, None) => vec![limit(
+            "connections shorter than a poll have no owner and no beginning",
+            "the kernel's tracepoints cannot be used",
+        )],
+        (_, None) => vec![limit(
+            "connections shorter than a poll are not seen",
+            "neither tracepoints nor messages about destroyed sockets are used",
+        )],
+    }
 }
 
 impl EventSource for Watch {
@@ -499,16 +505,16 @@ impl EventSource for Watch {
         if self.live.round > 0 {
             let mut wait = limit;
             if polls {
-                wait = wait.min(self.next_look.saturating_duration_since(start));
+                wait = wait.min(self.next_comparison.saturating_duration_since(start));
             }
             self.wait(wait)?;
         }
         self.drain(visit)?;
         let now = Instant::now();
-        if self.live.round == 0 || now >= self.next_look {
-            self.look(visit);
+        if self.live.round == 0 || now >= self.next_comparison {
+            self.compare(visit);
             let after = Instant::now();
-            self.next_look = after
+            self.next_comparison = after
                 + if polls {
                     self.ask.interval.max(Duration::from_millis(10))
                 } else if !self.suspects.is_empty() {
@@ -520,7 +526,7 @@ impl EventSource for Watch {
         let oldest = self.begun.values().map(|event| event.at.since_boot).min();
         if oldest.is_some_and(|oldest| trace::since_boot().saturating_sub(oldest) > self.ask.latency.as_nanos() as u64)
         {
-            self.tell_begun(visit)?;
+            self.report_begun(visit)?;
         }
         if now >= self.next_check {
             self.next_check = now + CHECK_EVERY;
@@ -532,7 +538,7 @@ impl EventSource for Watch {
                     self.lost.events += dropped.events - self.dropped.events;
                     self.lost.owners += dropped.owners - self.dropped.owners;
                     self.dropped = dropped;
-                    self.next_look = now;
+                    self.next_comparison = now;
                 }
             }
             if self.live.is_due(now) {

@@ -44,6 +44,21 @@ fn bytes<const N: usize>(record: &[u8; RECORD_BYTES], at: usize) -> [u8; N] {
     out
 }
 
+/// The address at `at`, with its port; link-local ones are in the scope of the interface.
+fn endpoint(record: &[u8; RECORD_BYTES], at: usize, (family, port, interface): (Family, u16, u32)) -> Endpoint {
+    let address = match family {
+        Family::V6 => IpAddr::V6(Ipv6Addr::from(bytes::<16>(record, at))),
+        _ => IpAddr::V4(Ipv4Addr::from(bytes::<4>(record, at))),
+    };
+    // fe80::/10 (RFC 4291, 2.5.6).
+    let local = matches!(address, IpAddr::V6(v6) if v6.is_unicast_link_local());
+    Endpoint {
+        address,
+        port,
+        scope: if local { interface } else { 0 },
+    }
+}
+
 /// Reads one record; `None` for one that this reader does not know.
 pub(super) fn event(record: &[u8], clock: &Clock) -> Option<Event> {
     let record = <&[u8; RECORD_BYTES]>::try_from(record).ok()?;
@@ -62,19 +77,7 @@ pub(super) fn event(record: &[u8], clock: &Clock) -> Option<Event> {
     };
     let state = state(record[136])?;
     let interface = word(92);
-    let endpoint = |at, port| {
-        let address = match family {
-            Family::V6 => IpAddr::V6(Ipv6Addr::from(bytes::<16>(record, at))),
-            _ => IpAddr::V4(Ipv4Addr::from(bytes::<4>(record, at))),
-        };
-        // fe80::/10 (RFC 4291, 2.5.6).
-        let local = matches!(address, IpAddr::V6(v6) if v6.is_unicast_link_local());
-        Endpoint {
-            address,
-            port,
-            scope: if local { interface } else { 0 },
-        }
-    };
+    let endpoint = |at, port| endpoint(record, at, (family, port, interface));
     let kind = match record[132] {
         OPENED if state == State::Listening => EventKind::Listening,
         OPENED => EventKind::Opened,

@@ -273,51 +273,8 @@ fn parse_expression(nested: &[u8]) -> Result<Option<Step>, Malformed> {
         b"counter" | b"log" | b"last" | b"notrack" => Step::Nothing,
         // `enum nft_objref_attributes`; `NFT_OBJECT_COUNTER`, `NFT_OBJECT_CT_HELPER`.
         b"objref" if matches!(fields.number_or_0(1)?, 1 | 3) => Step::Nothing,
-        // `enum nft_meta_attributes`: a source register means that it is set.
-        b"meta" if fields.has(3) => Step::Nothing,
-        b"meta" => Step::Load {
-            register: fields.value_register(1)?,
-            source: meta(fields.number(2)?),
-        },
-        // `enum nft_ct_attributes`.
-        b"ct" if fields.has(4) => Step::Nothing,
-        b"ct" => Step::Load {
-            register: fields.value_register(1)?,
-            source: match fields.number(2)? {
-                // `enum nft_ct_keys`: state, direction, status. Addresses that rules have changed are left out of the question.
-                0 => Source::ConnectionState,
-                1 => Source::Nothing(1),
-                2 => Source::ConnectionStatus,
-                _ => Source::Other(b"what is kept of the connection (ct)".to_vec()),
-            },
-        },
-        // `enum nft_payload_attributes`, `enum nft_payload_bases`.
-        b"payload" if fields.has(5) => Step::Nothing,
-        b"payload" => {
-            let (offset, length) = (fields.number(3)?, fields.number(4)?);
-            Step::Load {
-                register: fields.value_register(1)?,
-                source: match fields.number(2)? {
-                    1 => Source::Network { offset, length },
-                    2 => Source::Transport { offset, length },
-                    _ => Source::Other(b"the frame's header".to_vec()),
-                },
-            }
-        }
-        // `enum nft_cmp_attributes`, `enum nft_cmp_ops`.
-        b"cmp" => Step::Compare {
-            register: fields.value_register(1)?,
-            operator: match fields.number(2)? {
-                0 => Operator::Equal,
-                1 => Operator::NotEqual,
-                2 => Operator::Less,
-                3 => Operator::LessOrEqual,
-                4 => Operator::Greater,
-                5 => Operator::GreaterOrEqual,
-                _ => return Err(Malformed("a comparison that does not exist")),
-            },
-            value: value(fields.bytes(3))?,
-        },
+        b"meta" | b"ct" | b"payload" | b"fib" => load(name, &fields)?,
+        b"cmp" => compare(&fields)?,
         // `enum nft_range_attributes`, `enum nft_range_ops`.
         b"range" => Step::Range {
             register: fields.value_register(1)?,
@@ -332,24 +289,7 @@ fn parse_expression(nested: &[u8]) -> Result<Option<Step>, Malformed> {
             mask: value(fields.bytes(4))?,
             xor: value(fields.bytes(5))?,
         },
-        // `enum nft_lookup_attributes`, `NFT_LOOKUP_F_INV`.
-        b"lookup" => {
-            let maps = fields.has(3);
-            let verdict = maps && fields.register(3)?.is_none();
-            if maps && !verdict {
-                return Ok(Some(Step::Map {
-                    register: fields.value_register(2)?,
-                    set: text(fields.bytes(1)).to_vec(),
-                    to: fields.value_register(3)?,
-                }));
-            }
-            Step::Lookup {
-                register: fields.value_register(2)?,
-                set: text(fields.bytes(1)).to_vec(),
-                inverted: fields.number_or_0(5)? & 1 != 0,
-                verdict,
-            }
-        }
+        b"lookup" => lookup(&fields)?,
         // `enum nft_immediate_attributes`.
         b"immediate" => match fields.register(1)? {
             None => Step::Verdict(parse_verdict(fields.bytes(2))?.ok_or(Malformed("a rule without its verdict"))?),
@@ -360,17 +300,100 @@ fn parse_expression(nested: &[u8]) -> Result<Option<Step>, Malformed> {
         },
         b"reject" => Step::Verdict(RuleVerdict::Drop),
         b"queue" => Step::Verdict(RuleVerdict::Other(b"another program (queue)".to_vec())),
-        // `enum nft_fib_attributes`, `NFT_FIB_RESULT_ADDRTYPE`, `NFTA_FIB_F_DADDR`.
-        b"fib" => Step::Load {
-            register: fields.value_register(1)?,
-            source: match (fields.number_or_0(2)?, fields.number_or_0(3)?) {
-                (3, 2) => Source::DestinationType,
-                _ => Source::Other(b"where it would be routed (fib)".to_vec()),
-            },
+        b"nat" | b"redir" | b"masq" => translation(name, &fields)?,
+        b"limit" => Step::Other(b"how many come (limit)".to_vec()),
+        b"connlimit" => Step::Other(b"how many are connected (connlimit)".to_vec()),
+        b"quota" => Step::Other(b"how much has come (quota)".to_vec()),
+        // `enum nft_match_attributes`, `enum nft_target_attributes` (linux/netfilter/nf_tables_compat.h).
+        b"match" => compat_match(text(fields.bytes(1)), fields.number_or_0(2)?, fields.bytes(3)),
+        b"target" => compat_target(&fields)?,
+        other => Step::Other(other.to_vec()),
+    }))
+}
+
+/// What loads a register.
+fn load(name: &[u8], fields: &Fields<'_>) -> Result<Step, Malformed> {
+    // A source register means that a value is set instead: its attribute in `enum nft_meta_attributes`, `nft_ct_attributes` and
+    // `nft_payload_attributes`.
+    let sets = match name {
+        b"meta" => fields.has(3),
+        b"ct" => fields.has(4),
+        b"payload" => fields.has(5),
+        _ => false,
+    };
+    if sets {
+        return Ok(Step::Nothing);
+    }
+    let register = fields.value_register(1)?;
+    let source = match name {
+        b"meta" => meta(fields.number(2)?),
+        b"ct" => match fields.number(2)? {
+            // `enum nft_ct_keys`: state, direction, status. Addresses that rules have changed are left out of the question.
+            0 => Source::ConnectionState,
+            1 => Source::Nothing(1),
+            2 => Source::ConnectionStatus,
+            _ => Source::Other(b"what is kept of the connection (ct)".to_vec()),
         },
-        // `enum nft_nat_attributes`, `NFT_NAT_DNAT`. What only changes the sender lets the packet pass.
-        b"nat" if fields.number_or_0(1)? != 1 => Step::Verdict(RuleVerdict::Accept),
-        b"nat" => Step::Translate {
+        b"payload" => {
+            let (offset, length) = (fields.number(3)?, fields.number(4)?);
+            // `enum nft_payload_bases`.
+            match fields.number(2)? {
+                1 => Source::Network { offset, length },
+                2 => Source::Transport { offset, length },
+                _ => Source::Other(b"the frame's header".to_vec()),
+            }
+        }
+        // `enum nft_fib_attributes`, `NFT_FIB_RESULT_ADDRTYPE`, `NFTA_FIB_F_DADDR`.
+        _ => match (fields.number_or_0(2)?, fields.number_or_0(3)?) {
+            (3, 2) => Source::DestinationType,
+            _ => Source::Other(b"where it would be routed (fib)".to_vec()),
+        },
+    };
+    Ok(Step::Load { register, source })
+}
+
+/// `enum nft_cmp_attributes`, `enum nft_cmp_ops`.
+fn compare(fields: &Fields<'_>) -> Result<Step, Malformed> {
+    Ok(Step::Compare {
+        register: fields.value_register(1)?,
+        operator: match fields.number(2)? {
+            0 => Operator::Equal,
+            1 => Operator::NotEqual,
+            2 => Operator::Less,
+            3 => Operator::LessOrEqual,
+            4 => Operator::Greater,
+            5 => Operator::GreaterOrEqual,
+            _ => return Err(Malformed("a comparison that does not exist")),
+        },
+        value: value(fields.bytes(3))?,
+    })
+}
+
+/// `enum nft_lookup_attributes`, `NFT_LOOKUP_F_INV`.
+fn lookup(fields: &Fields<'_>) -> Result<Step, Malformed> {
+    let (register, set) = (fields.value_register(2)?, text(fields.bytes(1)).to_vec());
+    let maps = fields.has(3);
+    let verdict = maps && fields.register(3)?.is_none();
+    Ok(match maps && !verdict {
+        true => Step::Map {
+            register,
+            set,
+            to: fields.value_register(3)?,
+        },
+        false => Step::Lookup {
+            register,
+            set,
+            inverted: fields.number_or_0(5)? & 1 != 0,
+            verdict,
+        },
+    })
+}
+
+/// What changes addresses. A change of the sender alone lets the packet pass.
+fn translation(name: &[u8], fields: &Fields<'_>) -> Result<Step, Malformed> {
+    Ok(match name {
+        // `enum nft_nat_attributes`, `NFT_NAT_DNAT`.
+        b"nat" if fields.number_or_0(1)? == 1 => Step::Translate {
             here: false,
             address: fields.operand(3)?,
             port: fields.operand(5)?,
@@ -381,22 +404,18 @@ fn parse_expression(nested: &[u8]) -> Result<Option<Step>, Malformed> {
             address: None,
             port: fields.operand(1)?,
         },
-        b"masq" => Step::Verdict(RuleVerdict::Accept),
-        b"limit" => Step::Other(b"how many come (limit)".to_vec()),
-        b"connlimit" => Step::Other(b"how many are connected (connlimit)".to_vec()),
-        b"quota" => Step::Other(b"how much has come (quota)".to_vec()),
-        // `enum nft_match_attributes`, `enum nft_target_attributes` (linux/netfilter/nf_tables_compat.h).
-        b"match" => compat_match(text(fields.bytes(1)), fields.number_or_0(2)?, fields.bytes(3)),
-        b"target" => match text(fields.bytes(1)) {
-            b"REJECT" | b"DROP" => Step::Verdict(RuleVerdict::Drop),
-            name @ (b"DNAT" | b"REDIRECT") => compat_translation(name, fields.number_or_0(2)?, fields.bytes(3)),
-            b"LOG" | b"NFLOG" | b"MARK" | b"CONNMARK" | b"CT" | b"TCPMSS" | b"SECMARK" | b"CONNSECMARK" => {
-                Step::Nothing
-            }
-            other => Step::Verdict(RuleVerdict::Other(other.to_vec())),
-        },
-        other => Step::Other(other.to_vec()),
-    }))
+        _ => Step::Verdict(RuleVerdict::Accept),
+    })
+}
+
+/// A target of the older iptables.
+fn compat_target(fields: &Fields<'_>) -> Result<Step, Malformed> {
+    Ok(match text(fields.bytes(1)) {
+        b"REJECT" | b"DROP" => Step::Verdict(RuleVerdict::Drop),
+        name @ (b"DNAT" | b"REDIRECT") => compat_translation(name, fields.number_or_0(2)?, fields.bytes(3)),
+        b"LOG" | b"NFLOG" | b"MARK" | b"CONNMARK" | b"CT" | b"TCPMSS" | b"SECMARK" | b"CONNSECMARK" => Step::Nothing,
+        other => Step::Verdict(RuleVerdict::Other(other.to_vec())),
+    })
 }
 
 /// `enum nft_meta_keys`.

@@ -12,7 +12,7 @@ use rustix::fs::{AtFlags, FileType, Mode, OFlags, RawDir, openat, readlinkat_raw
 use rustix::io::Errno;
 
 use super::program::{self, trimmed};
-use super::status::parse_status;
+use super::status::{Status, parse_status};
 use super::texts::{
     parse_arguments, parse_cgroup_path, parse_descriptor, parse_environment, parse_executable_mappings, parse_memory,
     parse_namespace,
@@ -20,7 +20,7 @@ use super::texts::{
 use super::{fact, failed, why_optional};
 use crate::linux::owners::process::{ProcessDir, small_number, why};
 use crate::linux::owners::table::BUFFER;
-use crate::linux::owners::{components, parse_stat};
+use crate::linux::owners::{Stat, components, parse_stat};
 use crate::linux::privilege;
 use crate::{DescriptorsAsk, NoProcess, ProcessAsk};
 
@@ -32,6 +32,32 @@ const MOST_ANCESTORS: usize = 256;
 
 /// The device through which the other ends of terminals are opened, and its place in the file system of terminals (pts(4)).
 const MASTERS: [&[u8]; 2] = [b"/dev/ptmx", b"/dev/pts/ptmx"];
+
+/// The facts of `/proc/PID/stat`.
+fn of_stat(pid: u32, stat: &Stat<'_>) -> ProcessFacts {
+    let mut facts = ProcessFacts::bare(pid, stat.start_ticks, Why::NotAsked);
+    facts.started = started(stat.start_ticks);
+    facts.comm = stat.comm.to_vec();
+    facts.state = stat.state;
+    facts.parent = stat.parent;
+    facts.group = stat.group;
+    facts.session = stat.session;
+    facts.terminal = Terminal::from_number(stat.terminal);
+    facts.threads = stat.threads;
+    facts.kernel_thread = stat.is_kernel_thread();
+    facts
+}
+
+/// The control group in the text of `/proc/PID/cgroup`, which was read or not.
+fn cgroup(read: Fact<()>, text: &[u8]) -> Fact<Vec<u8>> {
+    match read {
+        Fact::Known(()) => match parse_cgroup_path(text) {
+            Some(path) => Fact::Known(path.to_vec()),
+            None => Fact::Unknown(Why::NotKept),
+        },
+        Fact::Unknown(why) => Fact::Unknown(why),
+    }
+}
 
 /// What a look works with.
 pub(super) struct Look<'a> {
@@ -72,16 +98,7 @@ impl<'a> Look<'a> {
         let mut text = std::mem::take(&mut self.text);
         self.dir.text(c"stat", &mut text).map_err(failed)?;
         let stat = parse_stat(&text).map_err(|error| NoProcess::Failed(error.to_string()))?;
-        let mut facts = ProcessFacts::bare(pid, stat.start_ticks, Why::NotAsked);
-        facts.started = started(stat.start_ticks);
-        facts.comm = stat.comm.to_vec();
-        facts.state = stat.state;
-        facts.parent = stat.parent;
-        facts.group = stat.group;
-        facts.session = stat.session;
-        facts.terminal = Terminal::from_number(stat.terminal);
-        facts.threads = stat.threads;
-        facts.kernel_thread = stat.is_kernel_thread();
+        let mut facts = of_stat(pid, &stat);
         // The first thread may have ended while others go on: it has no memory, program or descriptors left to show.
         let living = match stat.first_has_ended() {
             true => self.dir.living_thread(pid),
@@ -98,19 +115,7 @@ impl<'a> Look<'a> {
         }
         facts.kernel_thread = status.kernel_thread.known().unwrap_or(facts.kernel_thread);
         if self.ask.standing {
-            facts.users = status.users;
-            facts.groups = status.groups;
-            facts.other_groups = status.other_groups;
-            facts.capabilities = status.capabilities;
-            facts.tracer = status.tracer;
-            facts.no_new_privileges = status.no_new_privileges;
-            facts.seccomp = status.seccomp;
-            facts.inner_pids = status.inner_pids;
-            facts.login_user = self.login_user(&mut text);
-            facts.label = match self.dir.text(c"attr/current", &mut text) {
-                Ok(()) => Fact::Known(trimmed(&text)),
-                Err(error) => Fact::Unknown(why_optional(error)),
-            };
+            self.credentials(status, &mut facts, &mut text);
         }
         if self.ask.arguments {
             facts.arguments = fact(dir.text(c"cmdline", &mut text)).map(|()| parse_arguments(&text));
@@ -136,13 +141,7 @@ impl<'a> Look<'a> {
         if self.ask.components {
             let read = fact(self.dir.text(c"cgroup", &mut text));
             facts.components = read.map(|()| components(&text));
-            facts.cgroup = match read {
-                Fact::Known(()) => match parse_cgroup_path(&text) {
-                    Some(path) => Fact::Known(path.to_vec()),
-                    None => Fact::Unknown(Why::NotKept),
-                },
-                Fact::Unknown(why) => Fact::Unknown(why),
-            };
+            facts.cgroup = cgroup(read, &text);
         }
         if self.ask.memory {
             facts.memory = match dir.text(c"smaps_rollup", &mut text) {
@@ -163,6 +162,23 @@ impl<'a> Look<'a> {
         }
         self.text = text;
         Ok(facts)
+    }
+
+    /// As whom the process acts and what it may do.
+    fn credentials(&self, status: Status, facts: &mut ProcessFacts, text: &mut Vec<u8>) {
+        facts.users = status.users;
+        facts.groups = status.groups;
+        facts.other_groups = status.other_groups;
+        facts.capabilities = status.capabilities;
+        facts.tracer = status.tracer;
+        facts.no_new_privileges = status.no_new_privileges;
+        facts.seccomp = status.seccomp;
+        facts.inner_pids = status.inner_pids;
+        facts.login_user = self.login_user(text);
+        facts.label = match self.dir.text(c"attr/current", text) {
+            Ok(()) => Fact::Known(trimmed(text)),
+            Err(error) => Fact::Unknown(why_optional(error)),
+        };
     }
 
     fn login_user(&self, text: &mut Vec<u8>) -> Fact<Option<u32>> {

@@ -118,20 +118,9 @@ pub(super) fn parse_answer(payload: &[u8]) -> Result<Option<Route>, Malformed> {
         match attribute.kind {
             kind::ENCAP_TYPE => wrapped.kind = u16_at(value, 0),
             kind::ENCAP => wrapped.value = Some(value),
-            kind::DST => route.destination.address = address(family, value)?,
-            kind::SRC => {
-                let address = address(family, value)?;
-                if let Some(source) = &mut route.source {
-                    source.address = address;
-                }
-            }
-            kind::PRIORITY => route.metric = number(value)?,
-            kind::PREFSRC => route.preferred_source = Some(address(family, value)?),
-            kind::TABLE => route.table = number(value)?,
-            kind::NH_ID => route.next_hop_object = NonZeroU32::new(number(value)?),
-            kind::PREF => route.preference = value.first().and_then(|&byte| preference(byte)),
             kind::MULTIPATH => several = Some(multipath(family, value)?),
-            kind => hop_attribute(&mut only, family, kind, value)?,
+            kind::OIF | kind::GATEWAY | kind::VIA => hop_attribute(&mut only, family, attribute.kind, value)?,
+            kind => route_attribute(&mut route, family, kind, value)?,
         }
     }
     only.encapsulation = wrapped.parse()?;
@@ -157,6 +146,26 @@ impl Wrapped<'_> {
             None => Ok(None),
         }
     }
+}
+
+/// Takes `kind` into `route` if it is about the route as a whole.
+fn route_attribute(route: &mut Route, family: u8, kind: u16, value: &[u8]) -> Result<(), Malformed> {
+    match kind {
+        kind::DST => route.destination.address = address(family, value)?,
+        kind::SRC => {
+            let address = address(family, value)?;
+            if let Some(source) = &mut route.source {
+                source.address = address;
+            }
+        }
+        kind::PRIORITY => route.metric = number(value)?,
+        kind::PREFSRC => route.preferred_source = Some(address(family, value)?),
+        kind::TABLE => route.table = number(value)?,
+        kind::NH_ID => route.next_hop_object = NonZeroU32::new(number(value)?),
+        kind::PREF => route.preference = value.first().and_then(|&byte| preference(byte)),
+        _ => {}
+    }
+    Ok(())
 }
 
 /// Takes `kind` into `hop` if it says where a packet goes next.

@@ -246,7 +246,6 @@ fn run(matches: &ArgMatches, context: &mut Context<'_>) -> Result<Outcome, Failu
     if words.watch {
         return watched(&words, context, &mut diagnostics);
     }
-    let now = (context.now)();
     let baseline_path = words.baseline.clone().or_else(|| usual_baseline(context));
     let mut baseline = match &baseline_path {
         // One that is to be written need not be there yet.
@@ -257,11 +256,10 @@ fn run(matches: &ArgMatches, context: &mut Context<'_>) -> Result<Outcome, Failu
         None => Baseline::default(),
     };
     let looked = look(&words, context, &mut diagnostics)?;
-    let survey = &looked.survey;
-    let mut items = acknowledge::items(survey);
+    let mut items = acknowledge::items(&looked.survey);
     let mut cache = crate::context::digests(context.system);
     if !baseline.entries().is_empty() {
-        let today = acknowledge::day(now);
+        let today = acknowledge::day((context.now)());
         acknowledge::apply(&baseline, &today, &mut items, context.system, &mut cache);
     }
     if !words.acknowledge.is_empty() {
@@ -274,18 +272,10 @@ fn run(matches: &ArgMatches, context: &mut Context<'_>) -> Result<Outcome, Failu
         let _ = cache.save();
         return done;
     }
-    let mut new_since = None;
-    if words.new {
-        for item in items.iter_mut().filter(|_| !words.no_digests) {
-            acknowledge::add_digest(item, context.system, &mut cache);
-        }
-        let path = acknowledge::seen_beside(&words.store.path(context.system.is_superuser())?);
-        let then = acknowledge::compare(&path, &mut items)?;
-        new_since = Some(match then {
-            Some(then) => format!("new since {}", crate::context::human::moment(then)),
-            None => "this is the first run with --new: everything is new".to_owned(),
-        });
-    }
+    let new_since = match words.new {
+        true => Some(only_new(&words, &mut items, context, &mut cache)?),
+        false => None,
+    };
     if words.report.is_some() && !words.no_digests {
         for item in items.iter_mut().filter(|item| item.finding.severity >= Severity::High) {
             acknowledge::add_digest(item, context.system, &mut cache);
@@ -293,32 +283,17 @@ fn run(matches: &ArgMatches, context: &mut Context<'_>) -> Result<Outcome, Failu
     }
     // The cache saves time only: where it cannot be kept, nothing is lost.
     let _ = cache.save();
-    let min = words.min.unwrap_or(Severity::Low);
     let shown = Shown {
-        survey,
+        survey: &looked.survey,
         items: &items,
-        choice: Choice {
-            min,
-            details: match (words.details, words.min) {
-                (true, _) | (false, Some(_)) => min,
-                (false, None) => Severity::High,
-            },
-            all: words.all,
-            only_new: words.new,
-        },
+        choice: choice(&words),
         all_namespaces: words.all_namespaces,
         new_since,
         netstat: crate::context::program_path_for(context.system),
         superuser: context.system.is_superuser(),
     };
     if let Some(file) = &words.report {
-        let report = Report {
-            title: "Audit of programs on the network".to_owned(),
-            host: context.system.computer_name(),
-            time: now,
-            blocks: report::blocks(&shown),
-        };
-        diagnostics.line(file.write(&report)?);
+        diagnostics.line(write_report(file, &shown, context)?);
     }
     if words.json || words.report.is_none() {
         print(&words, &shown, &looked.limits, context)?;
@@ -326,6 +301,48 @@ fn run(matches: &ArgMatches, context: &mut Context<'_>) -> Result<Outcome, Failu
     diagnostics.limits(looked.limits);
     diagnostics.say(context.err);
     Ok(outcome(&words, &shown, looked.failed))
+}
+
+/// `--report`. Returns a line that says what was written.
+fn write_report(file: &ReportFile, shown: &Shown<'_>, context: &mut Context<'_>) -> Result<String, Failure> {
+    file.write(&Report {
+        title: "Audit of programs on the network".to_owned(),
+        host: context.system.computer_name(),
+        time: (context.now)(),
+        blocks: report::blocks(shown),
+    })
+}
+
+/// `--new`: marks what the last such run did not find. Returns a line that says since when.
+fn only_new(
+    words: &AuditArgs,
+    items: &mut [Item<'_>],
+    context: &mut Context<'_>,
+    cache: &mut netstat_packages::digest::Cache,
+) -> Result<String, Failure> {
+    for item in items.iter_mut().filter(|_| !words.no_digests) {
+        acknowledge::add_digest(item, context.system, cache);
+    }
+    let path = acknowledge::seen_beside(&words.store.path(context.system.is_superuser())?);
+    let then = acknowledge::compare(&path, items)?;
+    Ok(match then {
+        Some(then) => format!("new since {}", crate::context::human::moment(then)),
+        None => "this is the first run with --new: everything is new".to_owned(),
+    })
+}
+
+/// Which findings are shown, and how fully.
+fn choice(words: &AuditArgs) -> Choice {
+    let min = words.min.unwrap_or(Severity::Low);
+    Choice {
+        min,
+        details: match (words.details, words.min) {
+            (true, _) | (false, Some(_)) => min,
+            (false, None) => Severity::High,
+        },
+        all: words.all,
+        only_new: words.new,
+    }
 }
 
 /// `--watch`.

@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
@@ -13,7 +13,7 @@ use netstat_audit::baseline::Baseline;
 use netstat_audit::{Auditor, HostFiles, Options, Past, Severity, Survey, host};
 use netstat_model::text::escape_str;
 use netstat_model::{Event, EventKind, Fact, Filter, Protocol, State};
-use netstat_os::{Caught, Confinement, EventWay, EventsAsk, OwnersAsk, SocketList, System};
+use netstat_os::{Confinement, EventWay, EventsAsk, OwnersAsk, SocketList, System};
 use netstat_packages::blocklist::BlockList;
 use netstat_packages::digest::Cache;
 
@@ -21,7 +21,7 @@ use super::acknowledge;
 use super::alert::{Alert, AlertArgs, Sinks};
 use super::document;
 use super::overview::Choice;
-use crate::context::{Context, Diagnostics, Failure, Outcome, SystemClock};
+use crate::context::{Context, Diagnostics, Failure, Outcome, SystemClock, signals};
 use crate::output::json;
 use crate::recall::Recall;
 
@@ -389,15 +389,8 @@ pub(super) fn run(
         .system
         .events(&events)
         .map_err(|refused| Failure::Refused(refused.message))?;
-    let stop = Arc::new(AtomicBool::new(false));
-    let asked = Arc::clone(&stop);
-    let notify = move |signal| match signal {
-        Caught::End(_) => asked.store(true, Ordering::Relaxed),
-        Caught::Stop => drop(netstat_os::stop_self()),
-        Caught::Continue => {}
-    };
-    let caught = context.system.catch_signals(Box::new(notify));
-    caught.map_err(|error| Failure::Refused(format!("signals: {error}")))?;
+    let stop = signals::end_requested(context.system);
+    let stop = stop.map_err(|error| Failure::Refused(format!("signals: {error}")))?;
     context.system.confine(&alerts.confinement(Confinement::default()));
     let mut reporter = Reporter::start(ask, alerts, ndjson)?;
     let mut diagnostics = Diagnostics::default();

@@ -101,6 +101,37 @@ pub(crate) fn run(matches: &ArgMatches, context: &mut Context<'_>) -> Result<Out
 const REPORT_WIDTH: u16 = 120;
 
 fn answered(args: &HistoryArgs, matches: &ArgMatches, context: &mut Context<'_>) -> Result<Outcome, Failure> {
+    let question = question(args, context)?;
+    if let Some(path) = &args.parquet {
+        return parquet::parquet(args, path, &question, context);
+    }
+    confine(args, context);
+    let now = (context.now)();
+    let mut reader = args.store.open(context.system)?;
+    let gaps = reader.gaps(&question).map_err(|error| refused(&error))?;
+    let mut answer = Answer {
+        args,
+        context,
+        reader,
+        question,
+        now,
+        gaps,
+    };
+    let mut diagnostics = Diagnostics::default();
+    let asked = matches.value_source("since") == Some(clap::parser::ValueSource::CommandLine);
+    answer.tell_limits(asked, &mut diagnostics)?;
+    let printed = answer.print(matches, &mut diagnostics);
+    answer.context.out.flush()?;
+    if answer.reader.skipped() > 0 {
+        let rows = crate::context::human::plural(answer.reader.skipped(), "damaged row");
+        diagnostics.line(format!("{rows} of the record left out"));
+    }
+    diagnostics.say(answer.context.err);
+    printed.map(|()| Outcome::Printed)
+}
+
+/// What is asked of the record.
+fn question(args: &HistoryArgs, context: &mut Context<'_>) -> Result<Question, Failure> {
     let mut filter = names::resolved(&args.filter.filter(), context, Duration::from_secs(2))?;
     if let Some(target) = &args.follow {
         follow(&mut filter, target)?;
@@ -121,18 +152,18 @@ fn answered(args: &HistoryArgs, matches: &ArgMatches, context: &mut Context<'_>)
         scripts,
         community_ids: args.community_id.clone(),
         hosts,
-        // A time line is told from its beginning.
+        // A time line starts at its beginning.
         newest_first: args.follow.is_none(),
         most: args.listed(),
     };
-    if let (Some(since), Some(until)) = (question.since, question.until)
-        && since > until
-    {
-        return Err(Failure::Usage("--since is later than --until".to_owned()));
+    match (question.since, question.until) {
+        (Some(since), Some(until)) if since > until => Err(Failure::Usage("--since is later than --until".to_owned())),
+        _ => Ok(question),
     }
-    if let Some(path) = &args.parquet {
-        return parquet::parquet(args, path, &question, context);
-    }
+}
+
+/// Gives up what answering does not need.
+fn confine(args: &HistoryArgs, context: &mut Context<'_>) {
     let mut writable: Vec<PathBuf> = args.svg.iter().filter_map(|svg| svg.parent().map(beside)).collect();
     writable.extend(
         args.report
@@ -149,47 +180,6 @@ fn answered(args: &HistoryArgs, matches: &ArgMatches, context: &mut Context<'_>)
         writable: (!args.store.needs_network()).then_some(writable),
         ..Confinement::default()
     });
-    let mut reader = args.store.open(context.system)?;
-    let gaps = reader.gaps(&question).map_err(|error| refused(&error))?;
-    let mut answer = Answer {
-        args,
-        context,
-        reader,
-        question,
-        now,
-        gaps,
-    };
-    let mut diagnostics = Diagnostics::default();
-    let asked = matches.value_source("since") == Some(clap::parser::ValueSource::CommandLine);
-    answer.tell_limits(asked, &mut diagnostics)?;
-    let printed = if args.follow_new {
-        follow_new::follow_new(&mut answer)
-    } else if let Some(format) = args.export {
-        export::export(&mut answer, format, &mut diagnostics)
-    } else if args.gaps {
-        novelty::gaps(&mut answer, &mut diagnostics)
-    } else if args.new {
-        novelty::novelties(&mut answer, &mut diagnostics)
-    } else if args.rare {
-        rare::rare(&mut answer, &mut diagnostics)
-    } else if args.beacons {
-        novelty::beacons(&mut answer, &mut diagnostics)
-    } else if let Some(by) = args.plot {
-        plot::plot(&mut answer, by, &mut diagnostics)
-    } else if args.follow.is_some() {
-        line::line(&mut answer, &mut diagnostics)
-    } else if args.summary || is_bare(matches) {
-        summary::summary(&mut answer)
-    } else {
-        rows::rows(&mut answer, &mut diagnostics)
-    };
-    answer.context.out.flush()?;
-    if answer.reader.skipped() > 0 {
-        let rows = crate::context::human::plural(answer.reader.skipped(), "damaged row");
-        diagnostics.line(format!("{rows} of the record left out"));
-    }
-    diagnostics.say(answer.context.err);
-    printed.map(|()| Outcome::Printed)
 }
 
 /// The directory of a file, whose path may be a name alone.
@@ -221,6 +211,32 @@ fn follow(filter: &mut Filter, target: &str) -> Result<(), Failure> {
 }
 
 impl Answer<'_, '_, '_> {
+    /// Prints the answer in the form that was asked for.
+    fn print(&mut self, matches: &ArgMatches, diagnostics: &mut Diagnostics) -> Result<(), Failure> {
+        let args = self.args;
+        if args.follow_new {
+            follow_new::follow_new(self)
+        } else if let Some(format) = args.export {
+            export::export(self, format, diagnostics)
+        } else if args.gaps {
+            novelty::gaps(self, diagnostics)
+        } else if args.new {
+            novelty::novelties(self, diagnostics)
+        } else if args.rare {
+            rare::rare(self, diagnostics)
+        } else if args.beacons {
+            novelty::beacons(self, diagnostics)
+        } else if let Some(by) = args.plot {
+            plot::plot(self, by, diagnostics)
+        } else if args.follow.is_some() {
+            line::line(self, diagnostics)
+        } else if args.summary || is_bare(matches) {
+            summary::summary(self)
+        } else {
+            rows::rows(self, diagnostics)
+        }
+    }
+
     /// Says what the record cannot know about the time asked for.
     fn tell_limits(&mut self, since: bool, diagnostics: &mut Diagnostics) -> Result<(), Failure> {
         let oldest = self.reader.oldest().map_err(|error| refused(&error))?;

@@ -197,51 +197,69 @@ pub(super) fn rows(answer: &mut Answer<'_, '_, '_>, diagnostics: &mut Diagnostic
         let dash = if key.down { "-" } else { "" };
         return Err(Failure::Usage(format!("--sort {dash}count needs --group")));
     }
+    match sort.is_empty() {
+        true => in_pieces(answer, &columns, diagnostics),
+        false => sorted(answer, &columns, &sort),
+    }
+}
+
+/// The flows in the order of `keys`, which all have to be read first.
+fn sorted(
+    answer: &mut Answer<'_, '_, '_>,
+    columns: &[&'static Column<Flows>],
+    keys: &[SortKey<Flows>],
+) -> Result<(), Failure> {
+    let mut paper = Paper::new(answer);
+    let mut users = Users::default();
+    let mut flows: Vec<Flow> = Vec::new();
+    let mut more = false;
+    answer.each(&mut |system, _, flow| {
+        more = flows.len() >= MOST;
+        if more {
+            return Ok(ControlFlow::Break(()));
+        }
+        users.meet(system, &flow);
+        flows.push(flow);
+        Ok(ControlFlow::Continue(()))
+    })?;
+    if more {
+        return Err(Failure::Refused(format!(
+            "more than {MOST} connections cannot be sorted: choose fewer with --since or a filter"
+        )));
+    }
+    let directions: Vec<Direction> = keys.iter().map(|key| Direction { down: key.down }).collect();
+    let mut order = sort::order(flows.len(), &directions, |at, values| {
+        let row = FlowRow {
+            flow: &flows[at],
+            users: &users.names,
+        };
+        for column in keys.iter().filter_map(|key| key.column) {
+            values.push((column.get)(&row).into_owned());
+        }
+    });
+    order.truncate(answer.args.top.unwrap_or(usize::MAX));
+    let grid = FlowGrid {
+        people: paper.format == Format::Text,
+        columns,
+        flows: &flows,
+        order: Some(&order),
+        users: &users.names,
+    };
+    paper.write(answer.context.out, &grid)?;
+    Ok(paper.finish(answer.context.out)?)
+}
+
+/// The flows in the order of the record: a listing of any length needs little memory, because it is written in pieces.
+fn in_pieces(
+    answer: &mut Answer<'_, '_, '_>,
+    columns: &[&'static Column<Flows>],
+    diagnostics: &mut Diagnostics,
+) -> Result<(), Failure> {
     let top = answer.args.top.unwrap_or(usize::MAX);
     let mut paper = Paper::new(answer);
     let mut users = Users::default();
     let mut flows: Vec<Flow> = Vec::new();
-    if !sort.is_empty() {
-        let mut more = false;
-        answer.each(&mut |system, _, flow| {
-            more = flows.len() >= MOST;
-            if more {
-                return Ok(ControlFlow::Break(()));
-            }
-            users.meet(system, &flow);
-            flows.push(flow);
-            Ok(ControlFlow::Continue(()))
-        })?;
-        if more {
-            return Err(Failure::Refused(format!(
-                "more than {MOST} connections cannot be sorted: choose fewer with --since or a filter"
-            )));
-        }
-        let directions: Vec<Direction> = sort.iter().map(|key| Direction { down: key.down }).collect();
-        let order = {
-            let mut order = sort::order(flows.len(), &directions, |at, values| {
-                let row = FlowRow {
-                    flow: &flows[at],
-                    users: &users.names,
-                };
-                for column in sort.iter().filter_map(|key| key.column) {
-                    values.push((column.get)(&row).into_owned());
-                }
-            });
-            order.truncate(top);
-            order
-        };
-        let grid = FlowGrid {
-            people: paper.format == Format::Text,
-            columns: &columns,
-            flows: &flows,
-            order: Some(&order),
-            users: &users.names,
-        };
-        paper.write(answer.context.out, &grid)?;
-        return Ok(paper.finish(answer.context.out)?);
-    }
-    // Without an order of its own a listing of any length needs little memory: it is written in pieces.
+    let people = paper.format == Format::Text;
     let mut count = 0;
     answer.each(&mut |system, out, flow| {
         users.meet(system, &flow);
@@ -249,8 +267,8 @@ pub(super) fn rows(answer: &mut Answer<'_, '_, '_>, diagnostics: &mut Diagnostic
         count += 1;
         if flows.len() >= CHUNK {
             let grid = FlowGrid {
-                people: paper.format == Format::Text,
-                columns: &columns,
+                people,
+                columns,
                 flows: &flows,
                 order: None,
                 users: &users.names,
@@ -264,14 +282,14 @@ pub(super) fn rows(answer: &mut Answer<'_, '_, '_>, diagnostics: &mut Diagnostic
             ControlFlow::Break(())
         })
     })?;
-    if count == 0 && paper.format == Format::Text {
+    if count == 0 && people {
         diagnostics.line("no connection matches");
         return Ok(());
     }
     if !flows.is_empty() || paper.pages == 0 {
         let grid = FlowGrid {
-            people: paper.format == Format::Text,
-            columns: &columns,
+            people,
+            columns,
             flows: &flows,
             order: None,
             users: &users.names,

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 
 use netstat_model::metrics::ProcessKey;
+use netstat_model::process::ProcessFacts;
 use netstat_model::{Fact, NoOwner, Owner, Owners, Socket, TcpMetric, Why, text};
 use netstat_os::{SocketList, System};
 use netstat_packages::packages::Package;
@@ -61,15 +62,7 @@ pub(super) fn process_card(
         .iter()
         .filter(|socket| holds(sources.owners, socket, facts.pid))
         .collect();
-    let mut shown: Vec<&Socket> = match lead.sockets.is_empty() {
-        false => lead.sockets.iter().map(|&place| &sockets[place]).collect(),
-        true => held
-            .iter()
-            .copied()
-            .filter(|socket| socket.protocol().is_ip())
-            .collect(),
-    };
-    sort(&mut shown);
+    let shown = shown(&lead, sockets, &held);
     let key = ProcessKey {
         pid: facts.pid,
         start_ticks: facts.start_ticks,
@@ -80,12 +73,7 @@ pub(super) fn process_card(
         Fact::Unknown(why) => Fact::Unknown(*why),
     };
     let usage = sources.sample.usage(key, held.iter().copied(), count, facts.memory);
-    let reach = sockets
-        .iter()
-        .enumerate()
-        .filter(|(_, socket)| waits(socket) && holds(sources.owners, socket, facts.pid))
-        .map(|(place, socket)| reach(sources, place, socket))
-        .collect::<Vec<_>>();
+    let reach = reaches(sources, facts.pid);
     let users = facts.users.known();
     let steps = steps(&About {
         process: Some(&facts),
@@ -101,23 +89,7 @@ pub(super) fn process_card(
         users.and_then(|users| system.user_name(users.real)),
         users.and_then(|users| system.user_name(users.effective)),
     );
-    let past = match record {
-        Ok(record) => match &facts.program {
-            Fact::Known(program) => {
-                let seen = record.first_seen(&program.path, &facts.comm);
-                Ok(Past::of(&seen, record.reach.begins, &held))
-            }
-            Fact::Unknown(why) => Err(why.words().to_owned()),
-        },
-        Err(why) => {
-            if let Some(opinion) = &mut opinion {
-                opinion
-                    .unexamined
-                    .push(format!("when it was first seen: {}", why.words()));
-            }
-            Err(why.words())
-        }
-    };
+    let past = past(record, &facts, &held, opinion.as_mut());
     let subject = Subject {
         past,
         user_names: names,
@@ -143,6 +115,55 @@ pub(super) fn process_card(
         sockets: views(sources, shown),
         owner: Ok(Box::new(subject)),
         steps,
+    }
+}
+
+/// The sockets that the card is about: those that led to it, or else all of the process that have an IP address.
+fn shown<'a>(lead: &Lead, sockets: &'a [Socket], held: &[&'a Socket]) -> Vec<&'a Socket> {
+    let mut shown: Vec<&Socket> = match lead.sockets.is_empty() {
+        false => lead.sockets.iter().map(|&index| &sockets[index]).collect(),
+        true => held
+            .iter()
+            .copied()
+            .filter(|socket| socket.protocol().is_ip())
+            .collect(),
+    };
+    sort(&mut shown);
+    shown
+}
+
+/// From where each socket that waits for peers can be reached.
+fn reaches(sources: &Sources<'_>, pid: u32) -> Vec<Reach> {
+    let sockets = sources.list.sockets.iter().enumerate();
+    sockets
+        .filter(|(_, socket)| waits(socket) && holds(sources.owners, socket, pid))
+        .map(|(index, socket)| reach(sources, index, socket))
+        .collect()
+}
+
+/// What the record has of the program, or why it has nothing, which limits the opinion, too.
+fn past(
+    record: &mut Result<Recall, NoRecord>,
+    facts: &ProcessFacts,
+    held: &[&Socket],
+    opinion: Option<&mut Opinion>,
+) -> Result<Past, String> {
+    match record {
+        Ok(record) => match &facts.program {
+            Fact::Known(program) => {
+                let seen = record.first_seen(&program.path, &facts.comm);
+                Ok(Past::of(&seen, record.reach.begins, held))
+            }
+            Fact::Unknown(why) => Err(why.words().to_owned()),
+        },
+        Err(why) => {
+            if let Some(opinion) = opinion {
+                opinion
+                    .unexamined
+                    .push(format!("when it was first seen: {}", why.words()));
+            }
+            Err(why.words())
+        }
     }
 }
 

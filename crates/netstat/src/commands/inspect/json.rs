@@ -285,8 +285,10 @@ fn texts(words: &[Vec<u8>]) -> Value {
 
 fn process(subject: &Subject) -> Value {
     let facts = &subject.facts;
-    let ids = |ids: netstat_model::process::Ids| json!({"real": ids.real, "effective": ids.effective, "saved": ids.saved, "file_system": ids.file_system});
-    let names = |set: Capabilities| Value::from(set.names());
+    let document = identity(Object::default(), facts)
+        .set("user", subject.user_names.1.as_deref())
+        .set("real_user", subject.user_names.0.as_deref());
+    let document = surroundings(privileges(document, facts), facts);
     let sharers: Vec<Value> = subject
         .sharers
         .iter()
@@ -298,7 +300,16 @@ fn process(subject: &Subject) -> Value {
         .iter()
         .map(|(word, count)| ((*word).to_owned(), (*count).into()))
         .collect();
-    Object::default()
+    document
+        .set("sockets_by_state", counts)
+        .fact("sockets_in_no_list", subject.held.unlisted)
+        .set("shares_sockets_with", sharers)
+        .finish()
+}
+
+/// Adds what a process is and how it was started.
+fn identity(document: Object, facts: &ProcessFacts) -> Object {
+    document
         .set("pid", facts.pid)
         .set("start_ticks", facts.start_ticks)
         .fact("started", facts.started.map(timestamp))
@@ -313,8 +324,13 @@ fn process(subject: &Subject) -> Value {
         .fact("arguments", facts.arguments.as_ref().map(|words| texts(words)))
         .fact("directory", facts.directory.as_ref().map(|path| text(path)))
         .fact("root", facts.root.as_ref().map(|path| text(path)))
-        .set("user", subject.user_names.1.as_deref())
-        .set("real_user", subject.user_names.0.as_deref())
+}
+
+/// Adds what a process may do.
+fn privileges(document: Object, facts: &ProcessFacts) -> Object {
+    let ids = |ids: netstat_model::process::Ids| json!({"real": ids.real, "effective": ids.effective, "saved": ids.saved, "file_system": ids.file_system});
+    let names = |set: Capabilities| Value::from(set.names());
+    document
         .fact("user_ids", facts.users.map(ids))
         .fact("group_ids", facts.groups.map(ids))
         .fact("other_group_ids", facts.other_groups.clone())
@@ -347,6 +363,11 @@ fn process(subject: &Subject) -> Value {
             }),
         )
         .fact("label", facts.label.as_ref().map(|label| text(label)))
+}
+
+/// Adds what surrounds a process, and what it has open.
+fn surroundings(document: Object, facts: &ProcessFacts) -> Object {
+    document
         .set("namespaces", namespaces(facts))
         .fact("inner_pids", facts.inner_pids.clone())
         .fact("cgroup", facts.cgroup.as_ref().map(|path| text(path)))
@@ -373,10 +394,6 @@ fn process(subject: &Subject) -> Value {
                 .as_ref()
                 .map(|all| all.iter().map(mapping).collect::<Vec<_>>()),
         )
-        .set("sockets_by_state", counts)
-        .fact("sockets_in_no_list", subject.held.unlisted)
-        .set("shares_sockets_with", sharers)
-        .finish()
 }
 
 fn windows(windows: &WindowsProcess) -> Value {

@@ -7,6 +7,7 @@ mod endpoint;
 mod files;
 mod filter;
 mod gather;
+mod inspection;
 mod json;
 mod leads;
 mod past;
@@ -23,30 +24,21 @@ mod trouble;
 mod usage;
 mod view;
 
-use std::collections::HashMap;
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser};
-use netstat_model::process::ProcessFacts;
-use netstat_model::reach::{LocalNetwork, waits};
-use netstat_model::{Extras, Owner, Socket, State};
-use netstat_names::{HostStyle, Names, ReverseDns, Services};
-use netstat_os::{Confinement, MetricsAsk, OwnersAsk, ProcessAsk, SocketAsk, SocketList};
+use netstat_names::Services;
+use netstat_os::Confinement;
 
 use crate::args::store::StoreArgs;
 use crate::args::units;
-use crate::context::{Context, ContextClock, Diagnostics, Failure, Outcome, Progress};
+use crate::context::{Context, Diagnostics, Failure, Outcome, Progress};
 use crate::output::report::{Block, ReportFile};
-use crate::recall::{NoRecord, OpenFlows};
-use netstat_audit as audit;
 
-use card::{Answered, Opinion, Report};
-use gather::{Lead, Sources};
-use leads::{find, leads, near, sharers};
-use search::World;
-use target::{Kind, Target};
-use usage::{Sample, traffic};
+use card::{Answered, Report};
+use inspection::inspect;
+use target::Target;
 
 /// Without `--all`, no more cards than this.
 const MOST_CARDS: usize = 10;
@@ -144,7 +136,7 @@ pub(crate) fn run(matches: &ArgMatches, context: &mut Context<'_>) -> Result<Out
         return Err(Failure::Usage("--redact needs --bundle, --report or --json".to_owned()));
     }
     if let Some(path) = words.bundle.as_ref().filter(|path| path.symlink_metadata().is_ok()) {
-        // Told before all the work; what appears meanwhile is not overwritten either.
+        // Reported before all the work; what appears meanwhile is not overwritten either.
         return Err(cannot_write(path, &std::io::ErrorKind::AlreadyExists.into()));
     }
     let targets = targets(&words.targets)?;
@@ -157,26 +149,21 @@ pub(crate) fn run(matches: &ArgMatches, context: &mut Context<'_>) -> Result<Out
     if words.redact {
         redact::redact(&mut report);
     }
-    let now = (context.now)();
-    let host = context.system.computer_name();
+    let (now, host) = ((context.now)(), context.system.computer_name());
     let document = || json::document(&report, &host, now);
-    let mut bundled = bundle::Written::default();
-    if let Some(path) = words.bundle.as_ref().filter(|_| !report.cards.is_empty()) {
-        let file = netstat_os::create_private(path).map_err(|error| cannot_write(path, &error))?;
-        let progress = Progress::start(context.terminal, "writing the bundle");
-        let contents = bundle::Contents {
-            report: &report,
-            document: &document(),
-            host: &host,
-            time: now,
-            redacted: words.redact,
-        };
-        let written = bundle::write(file, &contents, context.system, &progress);
-        bundled = written.map_err(|error| cannot_write(path, &error))?;
-        bundle::missing(bundled.missing)
-            .into_iter()
-            .for_each(|line| diagnostics.line(line));
-    }
+    let bundled = match words.bundle.as_ref().filter(|_| !report.cards.is_empty()) {
+        Some(path) => {
+            let contents = bundle::Contents {
+                report: &report,
+                document: &document(),
+                host: &host,
+                time: now,
+                redacted: words.redact,
+            };
+            write_bundle(path, &contents, context, &mut diagnostics)?
+        }
+        None => bundle::Written::default(),
+    };
     let services = Services::system();
     let mut screen = view::Screen {
         width: context.screen.width.map_or(100, usize::from),
@@ -197,10 +184,38 @@ pub(crate) fn run(matches: &ArgMatches, context: &mut Context<'_>) -> Result<Out
         view::write(context.out, &report, &screen, most)?;
     }
     context.out.flush()?;
-    let mut missed = false;
+    let found_all = say_not_found(&report, &mut diagnostics);
+    diagnostics.limits(report.limits);
+    diagnostics.say(context.err);
+    Ok(match found_all {
+        true => Outcome::Printed,
+        false => Outcome::Status(1),
+    })
+}
+
+/// `--bundle`: writes the evidence into a new file at `path`.
+fn write_bundle(
+    path: &std::path::Path,
+    contents: &bundle::Contents<'_>,
+    context: &mut Context<'_>,
+    diagnostics: &mut Diagnostics,
+) -> Result<bundle::Written, Failure> {
+    let file = netstat_os::create_private(path).map_err(|error| cannot_write(path, &error))?;
+    let progress = Progress::start(context.terminal, "writing the bundle");
+    let written = bundle::write(file, contents, context.system, &progress);
+    let written = written.map_err(|error| cannot_write(path, &error))?;
+    if let Some(line) = bundle::missing(written.missing) {
+        diagnostics.line(line);
+    }
+    Ok(written)
+}
+
+/// Says which targets matched nothing, and what else is remarkable about targets. Whether all of them matched something.
+fn say_not_found(report: &Report, diagnostics: &mut Diagnostics) -> bool {
+    let mut found_all = true;
     for target in &report.targets {
-        missed |= target.is_empty();
         if target.is_empty() {
+            found_all = false;
             diagnostics.line(format!("{:?}: nothing found: {}", target.word, sought(target)));
         } else {
             for remark in &target.remarks {
@@ -208,9 +223,7 @@ pub(crate) fn run(matches: &ArgMatches, context: &mut Context<'_>) -> Result<Out
             }
         }
     }
-    diagnostics.limits(report.limits);
-    diagnostics.say(context.err);
-    Ok(if missed { Outcome::Status(1) } else { Outcome::Printed })
+    found_all
 }
 
 /// The targets as typed. A line of a list of sockets that the shell has split into words is one target.
@@ -282,382 +295,4 @@ fn sought(target: &Answered) -> String {
         line.push_str(remark);
     }
     line
-}
-
-/// Every kind of socket, of every namespace that can be seen, with all that a card tells.
-fn everything() -> SocketAsk {
-    SocketAsk {
-        tcp4: true,
-        tcp6: true,
-        udp4: true,
-        udp6: true,
-        mptcp4: true,
-        mptcp6: true,
-        packet: true,
-        unix: true,
-        further: SocketAsk::TRANSPORTS.to_vec(),
-        further_where_present: true,
-        tcp_states: State::ALL.to_vec(),
-        extra: Extras::BASIC | Extras::TCP,
-        all_namespaces: true,
-        ..SocketAsk::default()
-    }
-}
-
-/// Every socket in sight. Those of RAW are asked for apart: what cannot be seen of them matters only where there are some.
-fn look(context: &mut Context<'_>) -> SocketList {
-    let mut list = SocketList::default();
-    context.system.sockets(&everything(), &mut list);
-    let ask = SocketAsk {
-        raw4: true,
-        raw6: true,
-        extra: Extras::BASIC,
-        all_namespaces: true,
-        ..SocketAsk::default()
-    };
-    let mut raw = SocketList::default();
-    context.system.sockets(&ask, &mut raw);
-    if !raw.sockets.is_empty() {
-        list.limits.append(&mut raw.limits);
-    }
-    let place = |index: u32| {
-        let inode = raw.namespaces.get(index as usize)?.inode;
-        let place = list.namespaces.iter().position(|known| known.inode == inode)?;
-        u32::try_from(place).ok()
-    };
-    // The namespaces of the second list may stand in another order; one that has come meanwhile is left out.
-    let raw_sockets = raw.sockets.into_iter().filter_map(|socket| {
-        let index = socket.namespace();
-        match raw.namespaces.is_empty() {
-            true => Some(socket),
-            false => Some(socket.in_namespace(place(index)?)),
-        }
-    });
-    let more: Vec<Socket> = raw_sockets.collect();
-    list.sockets.extend(more);
-    list
-}
-
-fn inspect(
-    words: &InspectArgs,
-    targets: &[Target],
-    context: &mut Context<'_>,
-    diagnostics: &mut Diagnostics,
-) -> Result<Report, Failure> {
-    let progress = Progress::start(context.terminal, "reading sockets");
-    let mut first = look(context);
-    let first_read = Instant::now();
-    progress.stage(|| "looking for owners".to_owned());
-    let ask = OwnersAsk {
-        image: true,
-        components: true,
-        ..OwnersAsk::default()
-    };
-    let found = context.system.owners(&first.sockets, &ask);
-    let owners = found.map_err(|refused| Failure::Refused(refused.to_string()))?;
-    progress.stage(|| "looking at processes".to_owned());
-    let processes = shallow(targets, context)?;
-    let networks = networks(context, &first);
-    let computer = context.system.computer_name();
-    let world = World {
-        sockets: &first.sockets,
-        owners: &owners.owners,
-        processes: &processes,
-        networks: &networks,
-        computer: &computer,
-    };
-    let mut report = Report::default();
-    let mut answers = Vec::new();
-    let rules = context.system.packet_filter();
-    let published = published::Known::of(&rules, &world);
-    for target in targets {
-        let (mut found, mut remarks) = find(&world, target, words.dns_timeout, &progress);
-        let (sockets, processes) = (found.sockets.len(), found.pids.len());
-        let handed_on = published.meant_by(&world, &target.kind);
-        found.add(published.sockets(&handed_on));
-        found.add(published::behind_proxies(context, &world, &found));
-        if found.is_empty() && handed_on.is_empty() {
-            remarks = near(context, &world, target, remarks);
-            if let Some((only, what)) = world.only_near(&target.kind) {
-                found = only;
-                remarks.push(format!("{what}: shown instead"));
-            }
-        }
-        report.targets.push(Answered {
-            word: target.word.clone(),
-            sought: target.kind.words(),
-            sockets,
-            processes,
-            published: published.words(&handed_on, &world),
-            remarks,
-        });
-        answers.push((target, found));
-    }
-    if let Some(why) = published.incomplete
-        && targets.iter().any(|target| target.kind.has_port())
-    {
-        let hint = context.system.kind().privilege_hint(context.system.is_superuser());
-        diagnostics.line(format!("whether NAT hands the port on may be unknown: {why}{hint}"));
-    }
-    let by_socket = published.by_socket();
-    let (mut pids, nobody) = leads(&first.sockets, &owners.owners, answers);
-    let mut sharers = sharers(&first.sockets, &owners.owners, &pids);
-    if pids.is_empty() && nobody.is_empty() {
-        return Ok(report);
-    }
-    let figures = |context: &mut Context<'_>| context.system.metrics(&MetricsAsk { processes: true });
-    let sampling = !words.sample.is_zero();
-    let early = sampling.then(|| figures(context));
-    let sampled = Instant::now();
-    // What is read of files is read once, for the card and for the rules.
-    let mut cache = crate::context::digests(context.system);
-    let mut files_read = audit::files_of(context.system);
-    let judged: Vec<u32> = pids.iter().chain(&sharers).map(|(pid, _)| *pid).collect();
-
-    let options = audit::Options {
-        program: crate::context::program_path_for(context.system),
-        ..audit::Options::default()
-    };
-    let now = (context.now)();
-    let mut past = words.store.recall(context.system, now);
-    let mut auditor = audit::Auditor {
-        system: &mut *context.system,
-        clock: &mut ContextClock {
-            now: &mut *context.now,
-            wait_until: &mut *context.wait_until,
-        },
-        files: &mut *files_read,
-        cache: &mut cache,
-        past: Some(match &mut past {
-            Ok(past) => Ok(past as &mut dyn audit::Past),
-            Err(why) => Err(why.words()),
-        }),
-        progress: &|stage| progress.stage(|| stage.to_owned()),
-    };
-    let survey = auditor.judge(&first, &owners.owners, &judged, &options);
-    // Of those who share a socket, the one that holds it longest stands for all, and whoever is worth a look for himself.
-    let worrying = |pid: u32| {
-        let mut of_it = survey.judged.iter().filter(|judged| judged.facts.pid == pid);
-        of_it.any(|judged| judged.verdict.severity.is_some_and(is_worrying))
-    };
-    sharers.retain(|(pid, _)| worrying(*pid));
-    pids.append(&mut sharers);
-    let order: Vec<u32> = pids.iter().map(|(pid, _)| *pid).collect();
-    let mut examined = files::examine(context.system, &order, &survey.judged, &mut cache, &progress);
-    // The cache saves time only: where it cannot be kept, nothing is lost.
-    let _ = cache.save();
-    let mut opinions: HashMap<(u32, u64), Opinion> = HashMap::new();
-    for judged in survey.judged {
-        let opinion = Opinion {
-            verdict: judged.verdict,
-            findings: judged.findings,
-            unexamined: judged.unexamined,
-            starters: judged.starters,
-        };
-        opinions.insert((judged.facts.pid, judged.facts.start_ticks), opinion);
-    }
-
-    // The second look: what changed meanwhile tells the rates.
-    let mut second = SocketList::default();
-    let mut over = Duration::ZERO;
-    if sampling {
-        progress.stage(|| "watching".to_owned());
-        (context.wait_until)(sampled + words.sample);
-        context.system.sockets(&everything(), &mut second);
-        over = first_read.elapsed();
-    }
-    let late = figures(context);
-    let before = first
-        .sockets
-        .iter()
-        .filter_map(|socket| Some((socket.cookie()?, traffic(socket))));
-    let sample = Sample {
-        over,
-        figures: (early.as_ref(), &late),
-        before: before.collect(),
-    };
-    // The sockets that led here are shown as they are now, if they are still there.
-    if sampling {
-        refresh(&mut first, &second);
-    }
-    let names = words.names.then(|| {
-        progress.stage(|| "looking up names".to_owned());
-        resolve(context, words, &first, &pids, diagnostics)
-    });
-    let host = |socket: &Socket| -> Option<String> {
-        let side = socket.foreign();
-        let name = names.as_ref()?.host(side.address, side.scope)?;
-        socket.is_connected().then(|| name.to_owned())
-    };
-    let mut record = past;
-    if let Err(why) = &record
-        && (words.store.is_named() || matches!(why, NoRecord::Unusable(_)))
-    {
-        let places = words.store.places(context.system);
-        let named = places.first().filter(|_| !matches!(why, NoRecord::Unusable(_)));
-        let named = named.map_or_else(String::new, |path| format!("{}: ", path.display()));
-        diagnostics.line(format!("{named}{}", why.words()));
-    }
-    let flows = match &mut record {
-        Ok(record) => {
-            let of_cards = |socket: &&Socket| match owners.owners.of(socket) {
-                Owner::Held(holders) => holders.iter().any(|process| order.contains(&process.pid)),
-                Owner::None(_) => nobody.iter().any(|(_, lead)| !lead.sockets.is_empty()),
-            };
-            record.open_flows(first.sockets.iter().filter(of_cards), (context.now)())
-        }
-        Err(_) => OpenFlows::default(),
-    };
-    let sources = Sources {
-        list: &first,
-        flows: &flows,
-        owners: &owners.owners,
-        sample: &sample,
-        networks: &networks,
-        published: &by_socket,
-        host: &host,
-    };
-    for (pid, lead) in pids {
-        match examined.remove(&pid) {
-            Some(examined) => {
-                let opinion = opinions.remove(&(pid, examined.facts.start_ticks));
-                let card = gather::process_card(context.system, &sources, &mut record, lead, examined, opinion);
-                report.cards.push(card);
-            }
-            None => diagnostics.line(format!("process {pid} ended while it was looked at")),
-        }
-    }
-    for (reason, lead) in nobody {
-        report
-            .cards
-            .push(gather::ownerless_card(context.system, &sources, lead, reason));
-    }
-    let waits = report
-        .cards
-        .iter()
-        .filter_map(|card| card.owner.as_ref().ok())
-        .any(|subject| !subject.reach.is_empty());
-    if waits {
-        let filter = rules;
-        let subjects = report.cards.iter_mut().filter_map(|card| card.owner.as_mut().ok());
-        for reach in subjects.flat_map(|subject| &mut subject.reach) {
-            reach.ask(&filter);
-        }
-        // Windows has no packet filter of the kind that these rules are of.
-        report.windows_host = context.system.windows_host();
-        report.filter = Some(filter).filter(|_| report.windows_host.is_none());
-    }
-    worst_first(&mut report.cards);
-    report.limits = std::mem::take(&mut first.limits);
-    report.limits.extend(owners.limits);
-    Ok(report)
-}
-
-/// Whether findings this severe are worth a look before those of others.
-fn is_worrying(severity: audit::Severity) -> bool {
-    severity >= audit::Severity::Medium
-}
-
-/// The network of each namespace that sockets were seen in, the caller's own first.
-fn networks(context: &mut Context<'_>, list: &SocketList) -> Vec<LocalNetwork> {
-    let count = list.namespaces.len().max(1);
-    // There are less than 2^32 of them: each is an inode, which the kernel numbers with 32 bits.
-    (0..count as u32)
-        .map(|namespace| context.system.local_network(namespace))
-        .collect()
-}
-
-/// Of the cards for one target, the one whose process answers there comes first, that of this namespace before those of others; then
-/// those that are most worth a look; else the order stays.
-fn worst_first(cards: &mut [card::Card]) {
-    let targets: Vec<String> = cards.iter().filter_map(|card| card.targets.first()).cloned().collect();
-    let place = |card: &card::Card| targets.iter().position(|word| Some(word) == card.targets.first());
-    let worry = |card: &card::Card| {
-        let subject = card.owner.as_ref().ok()?;
-        let severity = subject.opinion.as_ref()?.verdict.severity?;
-        is_worrying(severity).then_some(severity)
-    };
-    let answers = |card: &card::Card| {
-        let matched = card.by_socket.then_some(&card.sockets);
-        let listeners = matched.into_iter().flatten().filter(|view| waits(&view.socket));
-        listeners
-            .map(|view| u8::from(view.namespace.is_none()))
-            .max()
-            .map_or(0, |own| own + 1)
-    };
-    cards.sort_by_key(|card| (place(card), std::cmp::Reverse((answers(card), worry(card)))));
-}
-
-/// Every process with what targets are compared with; only those named by number where no target needs more.
-fn shallow(targets: &[Target], context: &mut Context<'_>) -> Result<Vec<ProcessFacts>, Failure> {
-    let by_name = |target: &Target| matches!(target.kind, Kind::Program(_) | Kind::Unit(_) | Kind::Word(_));
-    let pids = match targets.iter().any(by_name) {
-        true => {
-            let all = context.system.processes();
-            all.map_err(|refused| Failure::Refused(refused.to_string()))?
-        }
-        false => targets.iter().filter_map(|target| target.kind.pid()).collect(),
-    };
-    let ask = ProcessAsk {
-        arguments: true,
-        program: true,
-        components: true,
-        ..ProcessAsk::default()
-    };
-    // Those that end meanwhile, or are threads, are told of where nothing is found.
-    Ok(pids
-        .into_iter()
-        .filter_map(|pid| context.system.process(pid, &ask).ok())
-        .collect())
-}
-
-/// Puts the state of the second look in the place of the first, for sockets that are in both.
-fn refresh(first: &mut SocketList, second: &SocketList) {
-    let mut now: HashMap<_, &Socket> = second
-        .sockets
-        .iter()
-        .filter_map(|socket| Some((socket.cookie()?, socket)))
-        .collect();
-    for socket in &mut first.sockets {
-        if let Some(cookie) = socket.cookie()
-            && let Some(new) = now.remove(&cookie)
-        {
-            // The namespaces of the second look may stand in another order.
-            *socket = new.clone().in_namespace(socket.namespace());
-        }
-    }
-}
-
-/// Looks up the names of the other sides of the sockets that cards will show.
-fn resolve(
-    context: &mut Context<'_>,
-    words: &InspectArgs,
-    list: &SocketList,
-    pids: &[(u32, Lead)],
-    diagnostics: &mut Diagnostics,
-) -> Names {
-    let own = context.system.own_addresses().unwrap_or_default();
-    let computer = context.system.computer_name();
-    let mut names = Names::new(
-        &computer,
-        own,
-        HostStyle::Full,
-        Services::system(),
-        ReverseDns::system(),
-    );
-    let shown = pids
-        .iter()
-        .flat_map(|(_, lead)| &lead.sockets)
-        .map(|&place| &list.sockets[place]);
-    let sides = shown.filter(|socket| socket.is_connected()).map(Socket::foreign);
-    let summary = names.resolve(sides, words.dns_timeout, &mut |_, _| {});
-    if summary.timed_out > 0 {
-        diagnostics.line(format!(
-            "{} of {} addresses had no name within {} s (--dns-timeout)",
-            summary.timed_out,
-            summary.total,
-            words.dns_timeout.as_secs_f64()
-        ));
-    }
-    names
 }

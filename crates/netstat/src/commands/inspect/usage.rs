@@ -65,15 +65,15 @@ impl Rates {
     }
 }
 
-/// Two looks at the computer, some time apart.
+/// Two samples of the computer, some time apart.
 #[derive(Debug)]
 pub(super) struct Sample<'a> {
-    /// The time between the two looks at the sockets; 0: there was one look only.
+    /// The time between the two samples of the sockets; 0: there is one only.
     pub(super) over: Duration,
-    /// Metrics of the first look; of the second.
+    /// The metrics of both.
     pub(super) figures: (Option<&'a Metrics>, &'a Metrics),
-    /// Sockets of the first look by cookie.
-    pub(super) before: HashMap<NonZeroU64, (Fact<u64>, Fact<u64>)>,
+    /// The traffic of each socket at the first, by cookie.
+    pub(super) before: &'a HashMap<NonZeroU64, (Fact<u64>, Fact<u64>)>,
 }
 
 /// Bytes received and sent so far.
@@ -230,22 +230,26 @@ mod tests {
         })
     }
 
-    fn sample(figures: &Metrics, milliseconds: u64) -> Sample<'_> {
-        let old = [connection(1, Fact::Known(100), Fact::Known(1000))];
+    type Before = HashMap<NonZeroU64, (Fact<u64>, Fact<u64>)>;
+
+    fn before() -> Before {
+        let old = connection(1, Fact::Known(100), Fact::Known(1000));
+        HashMap::from([(old.cookie().unwrap(), traffic(&old))])
+    }
+
+    fn sample<'a>(figures: &'a Metrics, before: &'a Before, milliseconds: u64) -> Sample<'a> {
         Sample {
             over: Duration::from_millis(milliseconds),
             figures: (None, figures),
-            before: old
-                .iter()
-                .map(|socket| (socket.cookie().unwrap(), traffic(socket)))
-                .collect(),
+            before,
         }
     }
 
     #[test]
     fn rates_are_differences_by_time() {
         let figures = Metrics::unknown(Why::NotAsked);
-        let sample = sample(&figures, 500);
+        let before = before();
+        let sample = sample(&figures, &before, 500);
         let rates = |socket: &Socket| {
             let rates = sample.rates(socket);
             (rates.received, rates.sent)
@@ -271,6 +275,9 @@ mod tests {
     fn one_look_has_no_rates() {
         let figures = Metrics::unknown(Why::NotAsked);
         let socket = connection(1, Fact::Known(150), Fact::Known(1000));
-        assert_eq!(sample(&figures, 0).rates(&socket), Rates::unknown(Why::NotAsked));
+        assert_eq!(
+            sample(&figures, &before(), 0).rates(&socket),
+            Rates::unknown(Why::NotAsked)
+        );
     }
 }

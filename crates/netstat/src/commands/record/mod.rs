@@ -7,19 +7,18 @@ mod ship;
 
 use std::collections::HashSet;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use clap::{ArgMatches, CommandFactory, FromArgMatches};
 use netstat_model::text::escape_str;
 use netstat_model::{EventOwner, Fact};
-use netstat_os::{Caught, Confinement, EventSource, EventsAsk, Lost, System};
+use netstat_os::{Confinement, EventSource, EventsAsk, Lost, System};
 use netstat_record::{Flushed, Recorder, Retention, StoreError, Writer, millis};
 
 use crate::commands::audit;
 use crate::commands::audit::watch::Reporter;
-use crate::context::{Context, Diagnostics, Failure, Outcome, ProcessResolver};
+use crate::context::{Context, Diagnostics, Failure, Outcome, ProcessResolver, signals};
 
 use args::RecordArgs;
 
@@ -47,27 +46,7 @@ pub(crate) fn run(matches: &ArgMatches, context: &mut Context<'_>) -> Result<Out
         ));
     }
     let path = args.store.path(context.system.is_superuser())?;
-    let failed = |what: &str, error: std::io::Error| Failure::Refused(format!("{what}: {error}"));
-    let boot_id = context
-        .system
-        .boot_id()
-        .map_err(|refused| Failure::Refused(refused.message))?;
-    let host = context.system.computer_name();
-    let writer = Writer::open(&path, &host, &boot_id).map_err(|error| refused(error, &path))?;
-    let mut recorder = Recorder::new(writer)
-        .map_err(|error| refused(error, &path))?
-        .with_heartbeat(args.heartbeat);
-    #[cfg(feature = "fleet")]
-    let sender = {
-        let store = recorder.store().map_err(|error| refused(error, &path))?;
-        ship::start((&args.ship, &args.store), store, &boot_id, &host, context)?
-    };
-    #[cfg(not(feature = "fleet"))]
-    {
-        let now = millis((context.now)());
-        let store = recorder.store().map_err(|error| refused(error, &path))?;
-        store.pause_shipping(now).map_err(|error| refused(error, &path))?;
-    }
+    let (recorder, sender) = open(&args, &path, context)?;
     let ask = EventsAsk {
         way: args.events.into(),
         all_namespaces: !args.own_namespace,
@@ -78,29 +57,18 @@ pub(crate) fn run(matches: &ArgMatches, context: &mut Context<'_>) -> Result<Out
         .system
         .events(&ask)
         .map_err(|refused| Failure::Refused(refused.message))?;
-    let stop = Arc::new(AtomicBool::new(false));
-    let asked = Arc::clone(&stop);
-    let notify = move |signal| match signal {
-        Caught::End(_) => asked.store(true, Ordering::Relaxed),
-        Caught::Stop => drop(netstat_os::stop_self()),
-        Caught::Continue => {}
-    };
-    let caught = context.system.catch_signals(Box::new(notify));
-    caught.map_err(|error| failed("signals", error))?;
+    let stop = signals::end_requested(context.system);
+    let stop = stop.map_err(|error| Failure::Refused(format!("signals: {error}")))?;
     // Everything is open, and the signals have their thread. Files stay as they are: the store may have to be begun anew.
-    #[cfg(feature = "fleet")]
-    let network = sender.is_some();
-    #[cfg(not(feature = "fleet"))]
-    let network = false;
     context.system.confine(&args.alerts.confinement(Confinement {
-        network,
+        network: sender.is_some(),
         ..Confinement::default()
     }));
     let mut diagnostics = Diagnostics::default();
     diagnostics.limits(source.limits().iter().cloned());
     let shown = escape_str(&path.display().to_string()).into_owned();
-    let talkative = args.verbose || context.terminal;
-    if talkative {
+    let verbose = args.verbose || context.terminal;
+    if verbose {
         let end = if args.period.is_some() { "" } else { "; Ctrl+C ends" };
         diagnostics.line(format!("recording into {shown}, {}{end}", source.how()));
     }
@@ -114,7 +82,6 @@ pub(crate) fn run(matches: &ArgMatches, context: &mut Context<'_>) -> Result<Out
         lost: Lost::default(),
         flushed_at: millis(context.system.now().wall),
         paused: false,
-        #[cfg(feature = "fleet")]
         sender,
         diagnostics,
         audit: None,
@@ -125,7 +92,7 @@ pub(crate) fn run(matches: &ArgMatches, context: &mut Context<'_>) -> Result<Out
     }
     recording.until(&args, &stop, context)?;
     let last = recording.stop(context)?;
-    if talkative {
+    if verbose {
         let line = format!("{} connections recorded", recording.recorder.flows());
         recording.diagnostics.line(line);
     }
@@ -136,6 +103,36 @@ pub(crate) fn run(matches: &ArgMatches, context: &mut Context<'_>) -> Result<Out
         )));
     }
     Ok(Outcome::Printed)
+}
+
+/// What sends flows to a fleet.
+#[cfg(feature = "fleet")]
+type Sender = netstat_fleet::Sender;
+/// A program without the fleet never has one.
+#[cfg(not(feature = "fleet"))]
+type Sender = std::convert::Infallible;
+
+/// Opens the store at `path` and, with `--ship`, the way to the fleet.
+fn open(args: &RecordArgs, path: &Path, context: &mut Context<'_>) -> Result<(Recorder, Option<Sender>), Failure> {
+    let boot_id = context
+        .system
+        .boot_id()
+        .map_err(|refused| Failure::Refused(refused.message))?;
+    let host = context.system.computer_name();
+    let writer = Writer::open(path, &host, &boot_id).map_err(|error| refused(error, path))?;
+    let mut recorder = Recorder::new(writer)
+        .map_err(|error| refused(error, path))?
+        .with_heartbeat(args.heartbeat);
+    let store = recorder.store().map_err(|error| refused(error, path))?;
+    #[cfg(feature = "fleet")]
+    let sender = ship::start((&args.ship, &args.store), store, &boot_id, &host, context)?;
+    #[cfg(not(feature = "fleet"))]
+    let sender = {
+        let now = millis((context.now)());
+        store.pause_shipping(now).map_err(|error| refused(error, path))?;
+        None
+    };
+    Ok((recorder, sender))
 }
 
 /// The time since boot.
@@ -160,8 +157,8 @@ struct Recording<'p> {
     flushed_at: i64,
     paused: bool,
     /// Sends to a fleet.
-    #[cfg(feature = "fleet")]
-    sender: Option<netstat_fleet::Sender>,
+    #[cfg_attr(not(feature = "fleet"), expect(dead_code, reason = "there is never one"))]
+    sender: Option<Sender>,
     diagnostics: Diagnostics,
     /// With `--audit`.
     audit: Option<Reporter>,

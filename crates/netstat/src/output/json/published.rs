@@ -2,10 +2,16 @@
 
 use serde_json::{Map, Value, json};
 
+fn text(about: &str) -> Value {
+    json!({"type": "string", "description": about})
+}
+
+fn optional(kind: &str, about: &str) -> Value {
+    json!({"type": [kind, "null"], "description": about})
+}
+
 /// The schema of the member `published`.
 pub(crate) fn schema() -> Value {
-    let text = |about: &str| json!({"type": "string", "description": about});
-    let optional = |kind: &str, about: &str| json!({"type": [kind, "null"], "description": about});
     let properties = [
         ("protocol", text("TCP or UDP")),
         ("family", text("IPv4 or IPv6")),
@@ -58,23 +64,7 @@ pub(crate) fn schema() -> Value {
             "closed_by_filters",
             json!({"type": "boolean", "description": "whether the packet filters let nobody through"}),
         ),
-        (
-            "served_by",
-            json!({
-                "type": "array",
-                "description": "the processes behind it, as far as they are on this computer",
-                "items": {
-                    "type": "object",
-                    "properties": {
-                        "pid": optional("integer", "process id; null where the owner is not known"),
-                        "program": text("its program, or why that is not known"),
-                        "namespace": optional("string", "its network namespace, where it is not the caller's"),
-                    },
-                    "required": ["pid", "program", "namespace"],
-                    "additionalProperties": false,
-                },
-            }),
-        ),
+        ("served_by", served_by()),
     ];
     let required: Vec<&str> = properties.iter().map(|(name, _)| *name).collect();
     let required = json!(required);
@@ -86,5 +76,23 @@ pub(crate) fn schema() -> Value {
         "type": "array",
         "description": "with --exposed: ports that the packet filter hands on (DNAT, REDIRECT), which no socket has",
         "items": {"type": "object", "properties": properties, "required": required, "additionalProperties": false},
+    })
+}
+
+/// The schema of the processes behind a published port.
+fn served_by() -> Value {
+    json!({
+        "type": "array",
+        "description": "the processes behind it, as far as they are on this computer",
+        "items": {
+            "type": "object",
+            "properties": {
+                "pid": optional("integer", "process id; null where the owner is not known"),
+                "program": text("its program, or why that is not known"),
+                "namespace": optional("string", "its network namespace, where it is not the caller's"),
+            },
+            "required": ["pid", "program", "namespace"],
+            "additionalProperties": false,
+        },
     })
 }

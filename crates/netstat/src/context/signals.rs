@@ -1,0 +1,23 @@
+//! Signals that end a command in an orderly way.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use netstat_os::{Caught, System};
+
+/// A flag that becomes `true` when a signal asks the program to end: Ctrl+C, SIGTERM, SIGHUP. Ctrl+Z stops it as usual.
+///
+/// # Errors
+/// When signals cannot be caught; they then end the program at once.
+pub(crate) fn end_requested(system: &mut dyn System) -> io::Result<Arc<AtomicBool>> {
+    let flag = Arc::new(AtomicBool::new(false));
+    let set = Arc::clone(&flag);
+    system.catch_signals(Box::new(move |signal| match signal {
+        Caught::End(_) => set.store(true, Ordering::Relaxed),
+        // Where the program cannot stop itself it goes on.
+        Caught::Stop => drop(netstat_os::stop_self()),
+        Caught::Continue => {}
+    }))?;
+    Ok(flag)
+}
