@@ -141,7 +141,10 @@ impl Reading<'_> {
             .file_in_view(facts.pid, facts.start_ticks, &program.path)
             .ok()?;
         let mut head = Vec::new();
-        file.take(HEADERS).read_to_end(&mut head).ok()?;
+        netstat_os::files::content(&file)
+            .take(HEADERS)
+            .read_to_end(&mut head)
+            .ok()?;
         let name = crate::rules::loader::named(&head)?;
         Some(self.set.file(self.files, view, name, false))
     }
@@ -333,8 +336,11 @@ pub(super) fn preloads_everywhere(system: &mut dyn System, files: &mut dyn Files
         Err(why) => return Fact::Unknown(why),
         Ok(file) => {
             use std::io::Read;
-            if file.take(1 << 20).read_to_end(&mut content).is_err() {
-                return Fact::Unknown(Why::Failed);
+            let read = netstat_os::files::content(&file)
+                .take(1 << 20)
+                .read_to_end(&mut content);
+            if let Err(error) = read {
+                return Fact::Unknown(netstat_os::files::why(&error));
             }
         }
     }

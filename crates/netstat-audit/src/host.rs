@@ -188,8 +188,9 @@ fn resolvers(system: &mut dyn System) -> Fact<Vec<std::net::IpAddr>> {
         Err(why) => return Fact::Unknown(why),
     };
     let mut text = String::new();
-    if file.take(LARGEST).read_to_string(&mut text).is_err() {
-        return Fact::Unknown(netstat_model::Why::Failed);
+    let content = netstat_os::files::content(&file).take(LARGEST);
+    if let Err(error) = std::io::BufReader::new(content).read_to_string(&mut text) {
+        return Fact::Unknown(netstat_os::files::why(&error));
     }
     Fact::Known(name_servers(&text))
 }

@@ -13,6 +13,10 @@ pub enum Fact<T> {
     Unknown(Why),
 }
 
+/// How long a file system that may never answer (FUSE, NFS) is waited for, in seconds. Shorter, and a busy server or a disk that spins up would count
+/// as silent.
+pub const FILE_LIMIT_SECONDS: u64 = 2;
+
 /// Why a fact is unknown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
@@ -35,6 +39,8 @@ pub enum Why {
     Gone,
     /// Reading failed, or what was read made no sense.
     Failed,
+    /// The file system did not answer within [`FILE_LIMIT_SECONDS`].
+    NoAnswer,
     /// It was read, but the caller wants it left out of what is written.
     LeftOut,
 }
@@ -52,6 +58,7 @@ impl Why {
             Why::Unlimited => "there is no limit",
             Why::Gone => "it ended meanwhile",
             Why::Failed => "it could not be read",
+            Why::NoAnswer => "the file system did not answer within 2 s",
             Why::LeftOut => "left out (--redact)",
         }
     }

@@ -57,7 +57,7 @@ pub mod windows_host;
 mod wire;
 
 pub use event::{Direction, Event, EventKind, EventOrigin, EventOwner, Moment};
-pub use fact::{Fact, Why};
+pub use fact::{FILE_LIMIT_SECONDS, Fact, Why};
 pub use filter::{Filter, FilterError, Globs, Holders, Network, Pids, Ports, Side, Sides, States, Subject, Users};
 pub use limit::Limit;
 pub use namespace::{Namespace, NamespaceLabel};

@@ -459,13 +459,24 @@ fn sub_table<'a>(table: &'a mut Table, key: &str) -> Option<&'a mut Table> {
     entry.as_table_mut()
 }
 
+/// The longest configuration that is read, in bytes.
+const LONGEST: u64 = 1 << 20;
+
+/// The text of the configuration at `path`.
+///
+/// # Errors
+/// As [`netstat_os::files::text_named`].
+pub fn read(path: &Path) -> std::io::Result<String> {
+    netstat_os::files::text_named(path, LONGEST)
+}
+
 /// Puts all that changed from `old` to `settings` into the file at `path`. The file is replaced as a whole, so that it is never half
 /// written. A file that cannot be understood is written anew.
 ///
 /// # Errors
 /// When the file cannot be read or written.
 pub fn save(path: &Path, old: &Settings, settings: &Settings) -> std::io::Result<()> {
-    let text = match std::fs::read_to_string(path) {
+    let text = match read(path) {
         Ok(text) if parse(&text).is_ok() => text,
         Ok(_) => String::new(),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),

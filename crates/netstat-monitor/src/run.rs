@@ -15,7 +15,7 @@ use crossterm::event::Event;
 use netstat_model::Endpoint;
 use netstat_model::metrics::ProcessKey;
 use netstat_names::{AskedNames, HostStyle, Names, ReverseDns, Services};
-use netstat_os::{Caught, DnsAnswers, Signal, System};
+use netstat_os::{Caught, DnsAnswers, Signal, System, files};
 
 use crate::alerts::Alerts;
 use crate::app::{App, Effect};
@@ -234,7 +234,7 @@ type FilePlayer = Player<BufReader<File>>;
 type FileRecorder = Recorder<BufWriter<File>>;
 
 fn open_player(path: &Path) -> Result<FilePlayer, String> {
-    let file = File::open(path).map_err(|error| format!("{}: {error}", path.display()))?;
+    let file = files::open_named(path).map_err(|error| format!("{}: {error}", path.display()))?;
     Player::new(BufReader::new(file)).map_err(|error| format!("{}: {error}", path.display()))
 }
 

@@ -42,6 +42,22 @@ pub struct NoDatabase {
     pub why: String,
 }
 
+/// The largest database that is read, in bytes. The largest that are published have some 150 MB.
+const LARGEST: u64 = 2 << 30;
+
+fn read(path: &Path) -> Result<Reader<Vec<u8>>, String> {
+    let about = std::fs::metadata(path).map_err(|error| error.to_string())?;
+    // A FIFO would be waited for, and a device may have no end.
+    if !about.is_file() {
+        return Err("it is not a regular file".to_owned());
+    }
+    if about.len() > LARGEST {
+        return Err("it is larger than 2 GiB".to_owned());
+    }
+    let first_line = |text: String| text.lines().next().unwrap_or_default().to_owned();
+    Reader::open_readfile(path).map_err(|error| first_line(error.to_string()))
+}
+
 /// Databases, asked in turn: the first that knows a fact counts.
 #[derive(Debug, Default)]
 pub struct Locations {
@@ -54,11 +70,11 @@ impl Locations {
     /// # Errors
     /// The first that cannot be used.
     pub fn open(paths: &[PathBuf]) -> Result<Locations, NoDatabase> {
-        let open = |path: &PathBuf| match Reader::open_readfile(path) {
+        let open = |path: &PathBuf| match read(path) {
             Ok(reader) => Ok((path.clone(), reader)),
-            Err(error) => Err(NoDatabase {
+            Err(why) => Err(NoDatabase {
                 path: path.clone(),
-                why: error.to_string().lines().next().unwrap_or_default().to_owned(),
+                why,
             }),
         };
         let databases = paths.iter().map(open).collect::<Result<_, _>>()?;

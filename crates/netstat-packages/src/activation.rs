@@ -1,12 +1,12 @@
 //! Which unit systemd starts for whom: ports at which the first process waits in the place of a service (systemd.socket(5)).
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::io::Read;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use netstat_model::Protocol;
+use netstat_os::files::{self, Directory};
 
 /// Where unit files lie, the strongest first (systemd.unit(5), "System Unit Search Path").
 const DIRECTORIES: [&str; 6] = [
@@ -93,23 +93,25 @@ pub fn socket_units(root: impl AsRef<Path>) -> Vec<SocketUnit> {
 }
 
 fn entries(directory: &Path) -> Vec<(String, PathBuf)> {
-    let Ok(entries) = fs::read_dir(directory) else {
-        return Vec::new();
-    };
-    entries
-        .flatten()
-        .filter_map(|entry| Some((entry.file_name().into_string().ok()?, entry.path())))
+    let names = Directory::open(directory).and_then(|directory| directory.names());
+    let texts = names.unwrap_or_default().into_iter();
+    texts
+        .filter_map(|name| String::from_utf8(name).ok())
+        .map(|name| {
+            let path = directory.join(&name);
+            (name, path)
+        })
         .collect()
 }
 
 /// The text of a plain file: a masked unit is a link to `/dev/null`.
 fn read(path: &Path) -> Option<Vec<u8>> {
-    if !fs::metadata(path).ok()?.is_file() {
+    if !files::path_facts(path).ok()?.is_file() {
         return None;
     }
     let mut text = Vec::new();
-    let file = fs::File::open(path).ok()?;
-    file.take(FILE_LIMIT).read_to_end(&mut text).ok()?;
+    let file = files::open_foreign(path).ok()?;
+    files::content(&file).take(FILE_LIMIT).read_to_end(&mut text).ok()?;
     Some(text)
 }
 
@@ -180,6 +182,8 @@ fn listen(protocol: Protocol, place: &str) -> Option<Listen> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
     use proptest::prelude::*;
 

@@ -1,10 +1,10 @@
 //! The names of containers, as their runtime keeps them on disk.
 
-use std::fs;
 use std::io::Read;
 use std::net::IpAddr;
 use std::path::Path;
 
+use netstat_os::files::{self, Directory};
 use serde_json::Value;
 
 /// No container's description is longer; more of one is not read.
@@ -25,16 +25,15 @@ pub struct DockerContainer {
 /// none or nothing may be read.
 pub fn docker_containers(root: impl AsRef<Path>) -> Vec<DockerContainer> {
     let directory = root.as_ref().join("var/lib/docker/containers");
-    let Ok(entries) = fs::read_dir(directory) else {
-        return Vec::new();
-    };
-    let read = |entry: fs::DirEntry| {
+    let names = Directory::open(&directory).and_then(|directory| directory.names());
+    let read = |name: Vec<u8>| {
         let mut text = Vec::new();
-        let file = fs::File::open(entry.path().join("config.v2.json")).ok()?;
-        file.take(FILE_LIMIT).read_to_end(&mut text).ok()?;
+        let path = directory.join(files::path_of(name)).join("config.v2.json");
+        let file = files::open_foreign(&path).ok()?;
+        files::content(&file).take(FILE_LIMIT).read_to_end(&mut text).ok()?;
         parse_docker_container(&text)
     };
-    let mut containers: Vec<_> = entries.flatten().filter_map(read).collect();
+    let mut containers: Vec<_> = names.unwrap_or_default().into_iter().filter_map(read).collect();
     containers.sort_by(|a, b| a.id.cmp(&b.id));
     containers
 }
@@ -59,11 +58,10 @@ pub fn parse_docker_container(text: &[u8]) -> Option<DockerContainer> {
 /// The pods of Kubernetes whose logs the kubelet below `root` keeps, each UID with `NAMESPACE/NAME`: the directories of
 /// `/var/log/pods` are called `NAMESPACE_NAME_UID`, and only root may make any. Names come from outside: escape before printing.
 pub fn pods(root: impl AsRef<Path>) -> Vec<(String, String)> {
-    let Ok(entries) = fs::read_dir(root.as_ref().join("var/log/pods")) else {
-        return Vec::new();
-    };
-    let read = |entry: fs::DirEntry| parse_pod(entry.file_name().to_str()?);
-    let mut pods: Vec<(String, String)> = entries.flatten().filter_map(read).collect();
+    let directory = Directory::open(&root.as_ref().join("var/log/pods"));
+    let names = directory.and_then(|directory| directory.names()).unwrap_or_default();
+    let read = |name: &Vec<u8>| parse_pod(std::str::from_utf8(name).ok()?);
+    let mut pods: Vec<(String, String)> = names.iter().filter_map(read).collect();
     pods.sort_unstable();
     pods
 }
@@ -78,6 +76,8 @@ fn parse_pod(name: &str) -> Option<(String, String)> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
     use proptest::prelude::*;
 

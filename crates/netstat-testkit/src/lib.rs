@@ -12,6 +12,7 @@
 pub mod actors;
 pub mod command;
 pub mod dns;
+pub mod fuse;
 pub mod kinds;
 pub mod listing;
 pub mod mmdb;

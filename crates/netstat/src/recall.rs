@@ -1,14 +1,13 @@
 //! What the record remembers of what is there now: asked by `inspect`, `audit` and the time in a state.
 
 use std::collections::HashMap;
-use std::fs::File;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use netstat_model::text::{escape_str, shell_quoted};
 use netstat_model::{Filter, Protocol, Socket, State};
-use netstat_os::System;
+use netstat_os::{System, files};
 use netstat_record::{
     Beacon, Coverage, FlowStore, Millis, OpenFlow, ProgramHistory, Question, Reader, StateAge, StoreError,
 };
@@ -90,7 +89,7 @@ impl Recall {
     /// Why there is none.
     pub(crate) fn open(places: &[PathBuf], system: &dyn System, now: SystemTime) -> Result<Recall, NoRecord> {
         for path in places {
-            match File::open(path) {
+            match files::open_without_waiting(path) {
                 Ok(_) => return Recall::at(path, system, now),
                 Err(error) if error.kind() == ErrorKind::NotFound => {}
                 // A folder that may not be entered says nothing of what is in it, unless it is there for records alone.

@@ -1,8 +1,14 @@
 //! Files as the rest of the workspace needs them beyond the standard library: directories whose links are not followed, identities,
 //! files that only their owner may read, locks.
 //!
+//! The files may be those of others: on Linux no function that reads waits longer for a file system than [`netstat_model::FILE_LIMIT_SECONDS`], but for
+//! [`open_without_waiting`] and [`open_in_place`], which are for the caller's own; the error is [`io::ErrorKind::TimedOut`] then.
+//!
 //! The same functions exist on every system. Where there is no code for a system yet, they return [`io::ErrorKind::Unsupported`].
 
+#[cfg(all(unix, not(target_os = "linux")))]
+mod direct;
+mod named;
 mod private;
 #[cfg(unix)]
 mod unix;
@@ -24,6 +30,7 @@ use netstat_model::process::FileFacts;
 pub use crate::linux::process::{file_beginning as beginning_in, file_names as names_in, file_status as status_in};
 #[cfg(not(target_os = "linux"))]
 pub use in_root::{beginning_in, names_in, status_in};
+pub use named::{open_named, read_named, text_named};
 pub use private::{
     Entry, EntryKind, create_private_directory, effective_user, entry, entry_of, open_in_place, set_mode, try_lock,
 };
@@ -142,7 +149,7 @@ impl Directory {
 /// # Errors
 /// [`io::ErrorKind::InvalidInput`] if not; the system's.
 pub fn regular(file: File) -> io::Result<File> {
-    if !file.metadata()?.is_file() {
+    if !native::facts_of(&file)?.is_file() {
         return Err(io::Error::new(io::ErrorKind::InvalidInput, "not a regular file"));
     }
     Ok(file)
@@ -156,12 +163,38 @@ pub fn open_without_waiting(path: &Path) -> io::Result<File> {
     native::open_without_waiting(path)
 }
 
+/// As [`open_without_waiting`], for a path that others choose: its file system is waited for only as long as those of other functions here.
+///
+/// # Errors
+/// The system's.
+pub fn open_foreign(path: &Path) -> io::Result<File> {
+    native::open_foreign(path)
+}
+
 /// Reads from `offset`, counted in bytes from the beginning, without moving the position that others may share.
 ///
 /// # Errors
 /// The system's.
 pub fn read_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
     native::read_at(file, buffer, offset)
+}
+
+/// The content of an open file, from its beginning, without moving the position that others may share.
+pub fn content(file: &File) -> impl io::Read + '_ {
+    Content { file, at: 0 }
+}
+
+struct Content<'a> {
+    file: &'a File,
+    at: u64,
+}
+
+impl io::Read for Content<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let read = read_at(self.file, buffer, self.at)?;
+        self.at += read as u64;
+        Ok(read)
+    }
 }
 
 /// Where the content of a regular file is, as ascending (offset, length) in bytes: what lies between reads as zeros and takes no room. At
@@ -213,6 +246,7 @@ pub fn why(error: &io::Error) -> Why {
         io::ErrorKind::PermissionDenied => Why::NotPermitted,
         io::ErrorKind::NotFound => Why::Gone,
         io::ErrorKind::Unsupported => Why::NotSupported,
+        io::ErrorKind::TimedOut => Why::NoAnswer,
         // The root directory of a process that ended.
         _ if native::is_ended_process(error) => Why::Gone,
         _ => Why::Failed,

@@ -1,18 +1,21 @@
 //! Files on Unix.
 
 use std::ffi::OsString;
-use std::fs::{File, Metadata};
+use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::ffi::OsStringExt;
-use std::os::unix::fs::{FileExt, MetadataExt};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::Path;
 
-use netstat_model::process::{FileFacts, FileTime};
+use netstat_model::process::FileFacts;
 use rustix::fs::{AtFlags, Mode, OFlags};
 use rustix::io::Errno;
 
 use super::Opened;
+#[cfg(not(target_os = "linux"))]
+use super::direct as way;
+#[cfg(target_os = "linux")]
+use crate::linux::bounded::files as way;
 
 pub(super) type Handle = OwnedFd;
 
@@ -28,11 +31,11 @@ pub(super) fn open_directory(path: &Path, follow: bool) -> io::Result<Handle> {
         true => DIRECTORY,
         false => DIRECTORY.union(OFlags::NOFOLLOW),
     };
-    Ok(rustix::fs::open(path, flags, Mode::empty())?)
+    Ok(way::open_path(path.as_os_str().as_bytes(), flags)?)
 }
 
 fn open_in(directory: &Handle, name: &[u8], flags: OFlags) -> io::Result<Opened<OwnedFd>> {
-    match rustix::fs::openat(directory, name, flags.union(OFlags::NOFOLLOW), Mode::empty()) {
+    match way::open_below(directory.as_fd(), name, flags.union(OFlags::NOFOLLOW)) {
         Ok(opened) => Ok(Opened::Is(opened)),
         // A link gives ELOOP, or with O_DIRECTORY ENOTDIR (open(2)).
         Err(error @ (Errno::LOOP | Errno::NOTDIR)) => Ok(Opened::LinkOrOther(error.into())),
@@ -52,7 +55,7 @@ pub(super) fn file_in(directory: &Handle, name: &[u8]) -> io::Result<Opened<File
 }
 
 pub(super) fn again(directory: &Handle) -> io::Result<Handle> {
-    Ok(rustix::fs::openat(directory, ".", DIRECTORY, Mode::empty())?)
+    Ok(way::open_below(directory.as_fd(), b".", DIRECTORY)?)
 }
 
 pub(super) fn as_file(directory: &Handle) -> io::Result<File> {
@@ -60,19 +63,11 @@ pub(super) fn as_file(directory: &Handle) -> io::Result<File> {
 }
 
 pub(super) fn link_target(directory: &Handle, path: &[u8]) -> io::Result<Vec<u8>> {
-    Ok(rustix::fs::readlinkat(directory, path, Vec::new())?.into_bytes())
+    Ok(way::link_target(directory.as_fd(), path)?)
 }
 
 pub(super) fn names(directory: &Handle) -> io::Result<Vec<Vec<u8>>> {
-    let mut names = Vec::new();
-    for entry in rustix::fs::Dir::read_from(directory)? {
-        let entry = entry?;
-        let name = entry.file_name().to_bytes();
-        if name != b"." && name != b".." {
-            names.push(name.to_vec());
-        }
-    }
-    Ok(names)
+    Ok(way::names(directory.as_fd())?)
 }
 
 pub(super) fn create_private_in(directory: &Handle, name: &str) -> io::Result<File> {
@@ -92,25 +87,46 @@ pub(super) fn open_without_waiting(path: &Path) -> io::Result<File> {
     Ok(rustix::fs::open(path, READING, Mode::empty())?.into())
 }
 
-pub(super) fn read_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-    file.read_at(buffer, offset)
+pub(super) fn open_foreign(path: &Path) -> io::Result<File> {
+    Ok(way::open_path(path.as_os_str().as_bytes(), READING)?.into())
 }
 
-#[cfg(any(target_os = "linux", target_os = "freebsd", target_os = "illumos"))]
+/// Whether a FIFO is a pipe without a name (pipe(2)).
+pub(super) fn is_unnamed_pipe(file: &File) -> bool {
+    // PIPEFS_MAGIC of linux/magic.h: the file system of pipes.
+    #[cfg(target_os = "linux")]
+    return way::type_of(file.as_fd()) == Some(0x5049_5045);
+    #[cfg(not(target_os = "linux"))]
+    {
+        let _ = file;
+        false
+    }
+}
+
+/// Reads wait for content again.
+pub(super) fn wait_again(file: &File) -> io::Result<()> {
+    let flags = rustix::fs::fcntl_getfl(file)?;
+    Ok(rustix::fs::fcntl_setfl(file, flags - OFlags::NONBLOCK)?)
+}
+
+pub(super) fn read_at(file: &File, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+    Ok(way::read_at(file.as_fd(), buffer, offset)?)
+}
+
+#[cfg(target_os = "linux")]
 pub(super) fn data_ranges(file: &File, most: usize) -> io::Result<Option<Vec<(u64, u64)>>> {
-    use rustix::fs::{SeekFrom, seek};
-    let size = file.metadata()?.len();
+    let size = facts_of(file)?.size;
     let mut ranges = Vec::new();
     let mut at = 0;
     while at < size {
-        let start = match seek(file, SeekFrom::Data(at)) {
+        let start = match way::seek_content(file.as_fd(), at, false) {
             Ok(start) => start,
             // Nothing but a hole follows.
             Err(Errno::NXIO) => break,
             Err(Errno::INVAL | Errno::OPNOTSUPP) => return Ok(Some(vec![(0, size)])),
             Err(error) => return Err(error.into()),
         };
-        let end = seek(file, SeekFrom::Hole(start))?.min(size);
+        let end = way::seek_content(file.as_fd(), start, true)?.min(size);
         if end <= start {
             // It became shorter meanwhile.
             break;
@@ -124,40 +140,24 @@ pub(super) fn data_ranges(file: &File, most: usize) -> io::Result<Option<Vec<(u6
     Ok(Some(ranges))
 }
 
-#[cfg(not(any(target_os = "linux", target_os = "freebsd", target_os = "illumos")))]
+#[cfg(not(target_os = "linux"))]
 pub(super) fn data_ranges(file: &File, _: usize) -> io::Result<Option<Vec<(u64, u64)>>> {
-    Ok(Some(vec![(0, file.metadata()?.len())]))
+    Ok(Some(vec![(0, facts_of(file)?.size)]))
 }
 
 pub(super) fn facts_of(file: &File) -> io::Result<FileFacts> {
-    facts(&file.metadata()?)
+    Ok(way::facts(file.as_fd())?)
 }
 
 pub(super) fn path_facts(path: &Path) -> io::Result<FileFacts> {
-    facts(&std::fs::metadata(path)?)
+    let place = way::open_path(path.as_os_str().as_bytes(), way::PLACE)?;
+    Ok(way::facts(place.as_fd())?)
 }
 
 pub(super) fn link_facts(path: &Path) -> io::Result<FileFacts> {
-    facts(&std::fs::symlink_metadata(path)?)
-}
-
-fn facts(metadata: &Metadata) -> io::Result<FileFacts> {
-    let time = |seconds: i64, nanoseconds: i64| FileTime {
-        seconds,
-        // Below a thousand million (stat(3type)).
-        nanoseconds: u32::try_from(nanoseconds).unwrap_or(0),
-    };
-    Ok(FileFacts {
-        device: metadata.dev(),
-        inode: metadata.ino(),
-        links: metadata.nlink(),
-        size: metadata.size(),
-        mode: metadata.mode(),
-        user: metadata.uid(),
-        group: metadata.gid(),
-        modified: time(metadata.mtime(), metadata.mtime_nsec()),
-        changed: time(metadata.ctime(), metadata.ctime_nsec()),
-    })
+    let flags = way::PLACE.union(OFlags::NOFOLLOW);
+    let place = way::open_path(path.as_os_str().as_bytes(), flags)?;
+    Ok(way::facts(place.as_fd())?)
 }
 
 pub(super) fn os_string(bytes: Vec<u8>) -> OsString {

@@ -117,8 +117,10 @@ pub(super) fn kept(proc: &Path) -> Kepts {
         for point in mounted(&text) {
             let inside = point.strip_prefix("/").unwrap_or(&point);
             let path = proc.join(format!("{pid}/root")).join(inside);
-            let Ok(file) = std::fs::metadata(&path) else { continue };
-            let inode = std::os::unix::fs::MetadataExt::ino(&file);
+            let Ok(file) = crate::files::path_facts(&path) else {
+                continue;
+            };
+            let inode = file.inode;
             if known.insert(inode) {
                 let name = point
                     .file_name()

@@ -1,5 +1,6 @@
 //! Linux: netlink and `/proc`.
 
+pub(crate) mod bounded;
 mod bpf;
 pub(crate) mod capabilities;
 mod cgroups;

@@ -71,7 +71,7 @@ pub(super) fn find(proc: &Path) -> (Vec<Found>, Vec<Limit>) {
     // By inode: the path that stands for it in the file system.
     let mounted: BTreeMap<u64, PathBuf> = match std::fs::read(proc.join("thread-self/mountinfo")) {
         Ok(mounts) => mounted(&mounts)
-            .filter_map(|path| Some((std::fs::metadata(&path).ok()?.ino(), path)))
+            .filter_map(|path| Some((crate::files::path_facts(&path).ok()?.inode, path)))
             .collect(),
         Err(error) => {
             limits.push(Limit {

@@ -50,6 +50,11 @@ pub(crate) fn lower() -> io::Result<()> {
     Ok(())
 }
 
+/// Whether the program's file lends anything.
+pub(crate) fn is_lent() -> bool {
+    LENT.load(Ordering::Relaxed) != 0
+}
+
 fn become_caller(user: Uid, group: Gid) -> io::Result<()> {
     rustix::thread::set_thread_res_gid(group, group, group)?;
     rustix::thread::set_thread_res_uid(user, user, user)?;

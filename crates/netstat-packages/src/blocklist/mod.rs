@@ -22,13 +22,13 @@ mod plain;
 mod table;
 
 use std::collections::HashMap;
-use std::fs::File;
 use std::io::Read;
 use std::net::IpAddr;
 use std::path::Path;
 use std::time::SystemTime;
 
 use netstat_model::text;
+use netstat_os::files;
 
 pub use network::Network;
 
@@ -153,7 +153,7 @@ impl BlockList {
     /// The file cannot be opened or read, or is larger than 1 GiB.
     pub fn add_file(&mut self, path: impl AsRef<Path>) -> std::io::Result<&Report> {
         let path = path.as_ref();
-        let file = File::open(path)?;
+        let file = files::open_named(path)?;
         let meta = file.metadata()?;
         let modified = if meta.is_file() { meta.modified().ok() } else { None };
         let mut content = Vec::new();

@@ -27,10 +27,10 @@ pub struct FileId {
 impl FileId {
     /// That of an open file; `None` for what is not a regular file.
     pub fn of(file: &File) -> std::io::Result<Option<FileId>> {
-        if !file.metadata()?.is_file() {
+        let facts = netstat_os::files::facts(file)?;
+        if !facts.is_file() {
             return Ok(None);
         }
-        let facts = netstat_os::files::facts(file)?;
         let nanos = |time: FileTime| i128::from(time.seconds) * 1_000_000_000 + i128::from(time.nanoseconds);
         Ok(Some(FileId {
             device: facts.device,

@@ -182,7 +182,7 @@ fn digest(job: &Job, limit: u64, cache: &Mutex<&mut Cache>, told: &dyn Fn(u64)) 
     }
     // Before reading, so that a change during it counts as one just now.
     let now = SystemTime::now();
-    let digests = digests_of(&mut FromStart { file: &file, at: 0 }, &job.algorithms, id.size, told)?;
+    let digests = digests_of(&mut files::content(&file), &job.algorithms, id.size, told)?;
     if FileId::of(&file).map_err(failed)? != Some(id) {
         return Err(Unhashed::Changed);
     }
@@ -199,21 +199,7 @@ fn digest(job: &Job, limit: u64, cache: &Mutex<&mut Cache>, told: &dyn Fn(u64)) 
 
 /// Opens without waiting, should the path mean a FIFO or a terminal.
 fn open(path: &Path) -> std::io::Result<File> {
-    files::open_without_waiting(path)
-}
-
-/// Reads a file from its beginning without moving its position, which another thread may share.
-struct FromStart<'a> {
-    file: &'a File,
-    at: u64,
-}
-
-impl Read for FromStart<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        let read = files::read_at(self.file, buffer, self.at)?;
-        self.at += read as u64;
-        Ok(read)
-    }
+    files::open_foreign(path)
 }
 
 /// The digests of the `size` bytes of `source`.

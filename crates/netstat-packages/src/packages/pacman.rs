@@ -6,7 +6,7 @@ use std::time::SystemTime;
 
 use flate2::read::MultiGzDecoder;
 use netstat_model::{Fact, Why};
-use netstat_os::files::Directory;
+use netstat_os::files::{self, Directory};
 
 use super::dpkg::parse::lines;
 use super::ownership::{Database, NoRecord, Package, Problem, Recorded};
@@ -136,7 +136,11 @@ impl Details {
 
 fn unpack(file: File) -> std::io::Result<Vec<u8>> {
     let mut text = Vec::new();
-    if MultiGzDecoder::new(file).take(MAX_MTREE + 1).read_to_end(&mut text)? as u64 > MAX_MTREE {
+    if MultiGzDecoder::new(files::content(&file))
+        .take(MAX_MTREE + 1)
+        .read_to_end(&mut text)? as u64
+        > MAX_MTREE
+    {
         return Err(std::io::Error::new(
             std::io::ErrorKind::FileTooLarge,
             "list of digests too long",

@@ -161,13 +161,13 @@ pub(super) fn read_whole(file: File, content: &mut Vec<u8>) -> io::Result<System
 pub(super) fn read_up_to(file: File, most: u64, content: &mut Vec<u8>) -> io::Result<()> {
     let too_large = || io::Error::new(io::ErrorKind::FileTooLarge, "too large for a package database");
     content.clear();
-    let length = file.metadata()?.len();
+    let length = files::facts(&file)?.size;
     if length > most {
         return Err(too_large());
     }
     content.reserve(usize::try_from(length).unwrap_or(0) + 1);
     // One byte more than allowed reveals a file that grew meanwhile.
-    if file.take(most + 1).read_to_end(content)? as u64 > most {
+    if files::content(&file).take(most + 1).read_to_end(content)? as u64 > most {
         return Err(too_large());
     }
     Ok(())

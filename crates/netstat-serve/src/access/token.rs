@@ -1,8 +1,7 @@
 //! The token: made at start, or read from a file.
 
 use std::fmt;
-use std::fs::File;
-use std::io::{self, Read as _};
+use std::io;
 use std::path::Path;
 
 use base64::Engine as _;
@@ -126,12 +125,7 @@ pub(super) fn digest(secret: &str) -> [u8; 32] {
 /// # Errors
 /// The system's; [`io::ErrorKind::FileTooLarge`] when it is longer.
 pub(crate) fn read_text(path: &Path, longest: u64) -> io::Result<String> {
-    let mut text = String::new();
-    let read = File::open(path)?.take(longest + 1).read_to_string(&mut text)?;
-    match read as u64 > longest {
-        true => Err(io::ErrorKind::FileTooLarge.into()),
-        false => Ok(text),
-    }
+    netstat_os::files::text_named(path, longest)
 }
 
 #[cfg(test)]

@@ -143,10 +143,10 @@ fn path(environment: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
 /// The file's text. One that belongs to somebody else than the caller is left out: with sudo, HOME may be that of another user, and
 /// what an ordinary user writes decides nothing for root.
 fn read(path: &Path) -> Option<String> {
-    let file = files::regular(files::open_without_waiting(path).ok()?).ok()?;
-    if let (Ok(facts), Some(own)) = (files::facts(&file), files::own_user())
-        && facts.user != own
-    {
+    let file = files::open_without_waiting(path).ok()?;
+    let entry = files::entry_of(&file).ok()?;
+    let foreign = files::own_user().is_some_and(|own| entry.user != own);
+    if entry.kind != files::EntryKind::File || foreign {
         return None;
     }
     let mut text = String::new();

@@ -226,7 +226,7 @@ const MACHINE_ID: [&str; 2] = ["/etc/machine-id", "/var/lib/dbus/machine-id"];
 pub(crate) fn identity(file: Option<&Path>) -> Result<Option<netstat_fleet::HostId>, Failure> {
     if let Some(path) = file {
         let shown = path.display();
-        let text = std::fs::read_to_string(path).map_err(|error| unusable(&format!("{shown}: {error}")))?;
+        let text = netstat_os::files::text_named(path, 4096).map_err(|error| unusable(&format!("{shown}: {error}")))?;
         return match text.trim().is_empty() {
             true => Err(unusable(&format!("{shown}: holds no machine id"))),
             false => Ok(Some(netstat_fleet::host_id(&text))),

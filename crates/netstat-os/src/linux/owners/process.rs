@@ -4,12 +4,13 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use netstat_model::{Fact, ImageName, Invocation, Process, Why};
-use rustix::fs::{AtFlags, Mode, OFlags, RawDir, openat, readlinkat_raw, statat};
+use rustix::fs::{Mode, OFlags, RawDir, ResolveFlags, openat, readlinkat_raw};
 use rustix::io::{Errno, read};
 
 use super::OwnerAsk;
 use super::component::components;
 use super::table::PathBuffer;
+use crate::linux::bounded;
 
 /// `PF_KTHREAD` of the kernel's `include/linux/sched.h`: a thread of the kernel itself.
 const PF_KTHREAD: u32 = 0x0020_0000;
@@ -166,6 +167,7 @@ pub(crate) fn why(error: Errno) -> Why {
         // A process that has ended says ESRCH, its removed directory ENOENT.
         Errno::NOENT | Errno::SRCH => Why::Gone,
         Errno::ACCESS | Errno::PERM => Why::NotPermitted,
+        Errno::TIMEDOUT => Why::NoAnswer,
         _ => Why::Failed,
     }
 }
@@ -333,16 +335,18 @@ impl ProcessDir {
     /// tell: the file may have another name elsewhere.
     fn is_gone(&self, target: &[u8]) -> Result<bool, Errno> {
         // Follows the link to the very file, wherever it is in the caller's view of the file systems.
-        let file = statat(&self.0, c"exe", AtFlags::empty())?;
-        if file.st_nlink == 0 {
+        let file = bounded::remembered(self.0.as_fd(), c"exe")?;
+        if file.links == 0 {
             return Ok(true);
         }
         // The path is one of the process's own view.
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let root = openat(&self.0, c"root", flags, Mode::empty())?;
         let below = target.strip_prefix(b"/").unwrap_or(target);
-        match statat(&root, below, AtFlags::empty()) {
-            Ok(there) => Ok((there.st_dev, there.st_ino) != (file.st_dev, file.st_ino)),
+        let there = bounded::open_below(root.as_fd(), below, OFlags::PATH, ResolveFlags::empty())
+            .and_then(|there| bounded::remembered_of(there.as_fd()));
+        match there {
+            Ok(there) => Ok((there.device, there.inode) != (file.device, file.inode)),
             Err(Errno::NOENT) => Ok(true),
             Err(error) => Err(error),
         }

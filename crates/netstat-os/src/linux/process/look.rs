@@ -21,7 +21,7 @@ use super::{fact, failed, why_optional};
 use crate::linux::owners::process::{ProcessDir, small_number, why};
 use crate::linux::owners::table::BUFFER;
 use crate::linux::owners::{Stat, components, parse_stat};
-use crate::linux::privilege;
+use crate::linux::{bounded, privilege};
 use crate::{DescriptorsAsk, NoProcess, ProcessAsk};
 
 /// `(uid_t)-1` in `/proc/PID/loginuid`: the process stems from no login (proc_pid_loginuid(5)).
@@ -341,11 +341,11 @@ fn list(dir: &ProcessDir, table: &impl std::os::fd::AsFd, found: &mut Descriptor
                 masters.extend(matches!(read, Ok(Ok(()))).then(|| terminal_index(&text)).flatten());
             }
             Descriptor::Path { path, .. } if !path.starts_with(b"/dev/") => {
-                // A look only: a FIFO is not opened by it.
-                if let Ok(stat) = statat(table, entry.file_name(), AtFlags::empty())
-                    && FileType::from_raw_mode(stat.st_mode) == FileType::Fifo
+                // A look only: a FIFO is not opened by it, and its file system is not asked.
+                if let Ok(file) = bounded::remembered(table.as_fd(), entry.file_name())
+                    && FileType::from_raw_mode(file.mode) == FileType::Fifo
                 {
-                    let (device, inode) = (stat.st_dev, stat.st_ino);
+                    let (device, inode) = (file.device, file.inode);
                     pipes.push(open_pipe(table, entry.file_name(), Pipe::Named { device, inode, path }));
                 }
             }

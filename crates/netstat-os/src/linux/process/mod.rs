@@ -10,6 +10,7 @@ mod program;
 mod status;
 mod texts;
 
+pub(crate) use program::file_facts as stat_facts;
 pub use program::{file_beginning, file_names, file_status};
 
 use std::fs::File;
@@ -21,6 +22,7 @@ use netstat_model::{Fact, Why};
 use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::io::Errno;
 
+use super::bounded;
 use super::owners::process::{ProcessDir, why};
 use super::owners::table::process_ids;
 use super::owners::{hidden, parse_stat};
@@ -99,8 +101,8 @@ impl ProcessReader {
     pub fn program_file(&mut self, pid: u32, start_ticks: u64) -> Result<File, Why> {
         let _links = privilege::links_only();
         let dir = self.same(pid, start_ticks)?;
-        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK;
-        openat(dir.as_fd(), c"exe", flags, Mode::empty())
+        let place = bounded::open_link(dir.as_fd(), c"exe", OFlags::empty()).map_err(why)?;
+        bounded::open_place(place.as_fd(), OFlags::RDONLY)
             .map(File::from)
             .map_err(why)
     }
@@ -153,18 +155,10 @@ impl ProcessReader {
         let _links = privilege::links_only();
         let dir = self.same(pid, start_ticks)?;
         let name = format!("fd/{number}");
-        let is_plain = |file: &OwnedFd| rustix::fs::fstat(file).map(|stat| program::file_facts(&stat).is_file());
         // Examined before it is opened for reading: opening a device may do something.
-        let place = openat(dir.as_fd(), &name, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).map_err(why)?;
-        if !is_plain(&place).map_err(why)? {
-            return Err(Why::NotApplicable);
-        }
-        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
-        let file = openat(dir.as_fd(), &name, flags, Mode::empty()).map_err(why)?;
-        match is_plain(&file).map_err(why)? {
-            true => Ok(File::from(file)),
-            false => Err(Why::NotApplicable),
-        }
+        let name = std::ffi::CString::new(name).map_err(|_| Why::Failed)?;
+        let place = bounded::open_link(dir.as_fd(), &name, OFlags::empty()).map_err(why)?;
+        program::open_if_plain(&place)
     }
 
     /// The directory of process `pid` if it is the one that started at `start_ticks`.
@@ -212,7 +206,7 @@ impl ProcessReader {
 /// # Errors
 /// The system's.
 pub fn file_facts(file: &File) -> std::io::Result<netstat_model::process::FileFacts> {
-    Ok(program::file_facts(&rustix::fs::fstat(file)?))
+    Ok(bounded::facts(file.as_fd())?)
 }
 
 fn failed(error: Errno) -> NoProcess {

@@ -1,15 +1,17 @@
 //! The program of a process and the files around it.
 
 use std::fs::File;
-use std::os::fd::OwnedFd;
+use std::io::Read;
+use std::os::fd::{AsFd, OwnedFd};
 
 use netstat_model::process::{Directory, FileFacts, FileStatus, FileTime, Program};
 use netstat_model::{Fact, Why};
-use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, Stat, fstat, fstatfs, openat, openat2};
+use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, Stat, openat};
 use rustix::io::Errno;
 
 use super::fact;
 use super::texts::{DELETED, memory_name};
+use crate::linux::bounded;
 use crate::linux::owners::process::{ProcessDir, why};
 use crate::linux::privilege;
 
@@ -20,13 +22,13 @@ pub(super) fn read(dir: &ProcessDir, directories: bool, text: &mut Vec<u8>) -> F
         Err(error) => return Fact::Unknown(why(error)),
     };
     // Opened only as a place, which neither waits nor needs the right to read.
-    let file = openat(dir.as_fd(), c"exe", OFlags::PATH | OFlags::CLOEXEC, Mode::empty());
+    let file = bounded::open_link(dir.as_fd(), c"exe", OFlags::empty());
     let running = match &file {
-        Ok(file) => fact(fstat(file).map(|stat| file_facts(&stat))),
+        Ok(file) => fact(bounded::facts(file.as_fd())),
         Err(error) => Fact::Unknown(why(*error)),
     };
     let file_system = match &file {
-        Ok(file) => fact(fstatfs(file).map(|system| system.f_type as u64)),
+        Ok(file) => fact(bounded::file_system(file.as_fd())),
         Err(error) => Fact::Unknown(why(*error)),
     };
     if let Some(name) = memory_name(&reported)
@@ -95,7 +97,7 @@ impl Views {
     fn of(dir: &ProcessDir) -> Views {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         Views {
-            process: openat(dir.as_fd(), c"root", flags, Mode::empty()),
+            process: bounded::open_link(dir.as_fd(), c"root", OFlags::DIRECTORY),
             caller: openat(CWD, c"/", flags, Mode::empty()),
         }
     }
@@ -135,12 +137,12 @@ fn look(view: &View, path: &[u8]) -> Fact<FileFacts> {
         Err(error) => return Fact::Unknown(why(*error)),
     };
     let file = in_root(view, path, OFlags::PATH);
-    fact(file.and_then(fstat).map(|stat| file_facts(&stat)))
+    fact(file.and_then(|file| bounded::facts(file.as_fd())))
 }
 
 fn in_root(root: &OwnedFd, path: &[u8], flags: OFlags) -> Result<OwnedFd, Errno> {
     let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
-    match openat2(root, path, flags | OFlags::CLOEXEC, Mode::empty(), resolve) {
+    match bounded::open_below(root.as_fd(), path, flags, resolve) {
         // A part of the path is no directory: nothing stands there.
         Err(Errno::NOTDIR) => Err(Errno::NOENT),
         other => other,
@@ -155,7 +157,7 @@ fn in_root(root: &OwnedFd, path: &[u8], flags: OFlags) -> Result<OwnedFd, Errno>
 pub fn file_status(root: &std::path::Path, path: &[u8]) -> Result<FileFacts, Why> {
     let root = open_root(root).map_err(why)?;
     let place = in_root(&root, path, OFlags::PATH).map_err(why)?;
-    fstat(&place).map(|stat| file_facts(&stat)).map_err(why)
+    bounded::facts(place.as_fd()).map_err(why)
 }
 
 /// The beginning of the plain file at `path` below the directory `root`, at most `limit` bytes. Links are followed within `root` and
@@ -164,14 +166,14 @@ pub fn file_status(root: &std::path::Path, path: &[u8]) -> Result<FileFacts, Why
 /// # Errors
 /// Why it cannot be read; [`Why::NotApplicable`] when it is no plain file.
 pub fn file_beginning(root: &std::path::Path, path: &[u8], limit: usize) -> Result<Vec<u8>, Why> {
-    use std::io::Read;
     let root = open_root(root).map_err(why)?;
     let file = open_plain(&root, path)?;
     let mut content = Vec::new();
-    match file.take(limit as u64).read_to_end(&mut content) {
-        Ok(_) => Ok(content),
-        Err(_) => Err(Why::Failed),
-    }
+    let read = crate::files::content(&file)
+        .take(limit as u64)
+        .read_to_end(&mut content);
+    read.map_err(|error| crate::files::why(&error))?;
+    Ok(content)
 }
 
 /// The names in the directory at `path` below the directory `root`, sorted, without `.` and `..`; at most `limit` of them. Links are
@@ -182,19 +184,8 @@ pub fn file_beginning(root: &std::path::Path, path: &[u8], limit: usize) -> Resu
 pub fn file_names(root: &std::path::Path, path: &[u8], limit: usize) -> Result<Vec<Vec<u8>>, Why> {
     let root = open_root(root).map_err(why)?;
     let directory = in_root(&root, path, OFlags::RDONLY | OFlags::DIRECTORY).map_err(why)?;
-    let entries = rustix::fs::Dir::new(directory).map_err(why)?;
-    let mut names = Vec::new();
-    for entry in entries {
-        let entry = entry.map_err(why)?;
-        let name = entry.file_name().to_bytes();
-        if name == b"." || name == b".." {
-            continue;
-        }
-        if names.len() == limit {
-            break;
-        }
-        names.push(name.to_vec());
-    }
+    let mut names = bounded::names(directory.as_fd()).map_err(why)?;
+    names.truncate(limit);
     names.sort_unstable();
     Ok(names)
 }
@@ -202,12 +193,16 @@ pub fn file_names(root: &std::path::Path, path: &[u8], limit: usize) -> Result<V
 /// Opens the root directory of a process, or another directory; what is below it is opened with the caller's own rights.
 fn open_root(root: &std::path::Path) -> Result<OwnedFd, Errno> {
     let _links = privilege::links_only();
-    openat(
-        CWD,
-        root,
-        OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC,
-        Mode::empty(),
-    )
+    // `/proc/PID/root`, which leads to no path.
+    if let (Some(directory), Some(name)) = (root.parent(), root.file_name())
+        && directory.starts_with("/proc")
+        && name == "root"
+    {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let process = openat(CWD, directory, flags, Mode::empty())?;
+        return bounded::open_link(process.as_fd(), c"root", OFlags::DIRECTORY);
+    }
+    bounded::open_path(root.as_os_str().as_encoded_bytes(), OFlags::PATH | OFlags::DIRECTORY)
 }
 
 /// Opens the plain file at `path` in the view of a process; a relative path counts from its working directory. Any process may name any
@@ -229,16 +224,15 @@ pub(super) fn open_in_view(dir: &ProcessDir, path: &[u8]) -> Result<File, Why> {
 fn open_plain(root: &OwnedFd, path: &[u8]) -> Result<File, Why> {
     // Examined before it is opened for reading: opening a device may do something.
     let place = in_root(root, path, OFlags::PATH).map_err(why)?;
-    let facts = fstat(&place).map(|stat| file_facts(&stat)).map_err(why)?;
-    if !facts.is_file() {
+    open_if_plain(&place)
+}
+
+/// Opens for reading the plain file that `place` stands for.
+pub(super) fn open_if_plain(place: &OwnedFd) -> Result<File, Why> {
+    if !bounded::facts(place.as_fd()).map_err(why)?.is_file() {
         return Err(Why::NotApplicable);
     }
-    let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY;
-    let file = in_root(root, path, flags).map_err(why)?;
-    let opened = fstat(&file).map(|stat| file_facts(&stat)).map_err(why)?;
-    if !opened.is_file() {
-        return Err(Why::NotApplicable);
-    }
+    let file = bounded::open_place(place.as_fd(), OFlags::RDONLY).map_err(why)?;
     Ok(File::from(file))
 }
 

@@ -5,6 +5,8 @@
 
 use std::io;
 
+use netstat_os::files;
+
 use crate::packages::root::{Root, read_up_to};
 
 /// The largest database in use have some hundred MB.
@@ -20,8 +22,8 @@ pub(super) fn read(root: &Root, path: &str) -> io::Result<Vec<u8>> {
     let stamp = || -> io::Result<_> {
         let of = |path: &str| {
             root.file(path.as_bytes())
-                .and_then(|file| file.metadata())
-                .and_then(|meta| Ok((meta.len(), meta.modified()?)))
+                .and_then(|file| files::facts(&file))
+                .map(|facts| (facts.size, facts.modified))
         };
         let log = match of(&format!("{path}-wal")) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,

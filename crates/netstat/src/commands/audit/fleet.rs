@@ -1,13 +1,14 @@
 //! What other computers of a fleet have of the same: `audit --store clickhouse://...`, and `--ship`.
 
-use std::fs::File;
 use std::io::Read;
+use std::path::Path;
 use std::time::SystemTime;
 
 use netstat_audit::finding::Finding;
 use netstat_audit::{Severity, Survey};
 use netstat_fleet::findings::{FindingRow, SMALLEST_FLEET, audited_hosts, others_with, send};
 use netstat_fleet::{Client, EngineError, HostId};
+use netstat_os::files;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
@@ -106,14 +107,15 @@ fn weigh(finding: &mut Finding, digest: &str, others: u64, of: u64) {
 
 /// The hexadecimal SHA-256 of the program file that the process `pid` runs, also where its path has another file by now.
 fn digest(pid: u32) -> Option<String> {
-    let mut file = File::open(format!("/proc/{pid}/exe")).ok()?;
-    if file.metadata().ok()?.len() > LARGEST {
+    let file = files::open_foreign(Path::new(&format!("/proc/{pid}/exe"))).ok()?;
+    if files::facts(&file).ok()?.size > LARGEST {
         return None;
     }
+    let mut content = files::content(&file);
     let mut hash = Sha256::new();
     let mut buffer = vec![0; 64 << 10];
     loop {
-        match file.read(&mut buffer).ok()? {
+        match content.read(&mut buffer).ok()? {
             0 => break,
             read => hash.update(&buffer[..read]),
         }

@@ -202,7 +202,7 @@ impl<W: Write> Bundle<W> {
     /// Copies a file as long as it is now; its holes stay holes. One that grows meanwhile is cut there; one that shrinks is filled up with
     /// zero bytes, which is noted.
     fn copy(&mut self, name: &str, file: &File, view: Option<&FileView>) -> io::Result<()> {
-        let size = file.metadata()?.len();
+        let size = netstat_os::files::facts(file)?.size;
         let ranges = match netstat_os::files::data_ranges(file, pieces::MOST) {
             Ok(Some(ranges)) if size <= LONGEST_FILE => ranges,
             Ok(_) => {

@@ -91,8 +91,8 @@ pub(super) fn near(
         }
     }
     // Programs are known by the file that runs, wherever a link to it stands.
-    if let Ok(file) = std::fs::canonicalize(&target.word)
-        && target.word.starts_with('/')
+    if target.word.starts_with('/')
+        && let Ok(file) = std::fs::canonicalize(&target.word)
         && file.as_os_str() != target.word.as_str()
     {
         remarks.push(format!("it leads to {}", file.display()));

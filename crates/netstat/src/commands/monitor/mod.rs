@@ -170,7 +170,7 @@ fn read_settings(named: Option<PathBuf>, state: Option<&Path>) -> Result<Setting
     let written = |path: &Path| std::fs::metadata(path).and_then(|meta| meta.modified()).ok();
     let text = match &path {
         None => String::new(),
-        Some(path) => match std::fs::read_to_string(path) {
+        Some(path) => match config::read(path) {
             Ok(text) => text,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound && !insisted => String::new(),
             Err(error) => return Err(Failure::Usage(format!("{}: {error}", path.display()))),
@@ -181,7 +181,7 @@ fn read_settings(named: Option<PathBuf>, state: Option<&Path>) -> Result<Setting
         Failure::Usage(format!("{}: {bad}", path.display()))
     };
     let configured = config::parse(&text).map_err(bad)?;
-    let Some(kept) = state.and_then(|state| std::fs::read_to_string(state).ok()) else {
+    let Some(kept) = state.and_then(|state| config::read(state).ok()) else {
         return Ok(configured);
     };
     match path.as_deref().and_then(written) > state.and_then(written) {

@@ -2,8 +2,6 @@
 //! says replaces what the file says.
 
 use std::ffi::OsString;
-use std::fs::File;
-use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use clap::parser::ValueSource;
@@ -36,13 +34,7 @@ pub(super) fn with_file(matches: &ArgMatches) -> Result<ArgMatches, Failure> {
 }
 
 fn read(path: &Path) -> Result<String, String> {
-    let mut text = String::new();
-    let file = File::open(path).map_err(|error| error.to_string())?;
-    let size = file.take(SIZE_MAX + 1).read_to_string(&mut text);
-    match size.map_err(|error| error.to_string())? as u64 > SIZE_MAX {
-        true => Err(format!("it is longer than {} KiB", SIZE_MAX >> 10)),
-        false => Ok(text),
-    }
+    netstat_os::files::text_named(path, SIZE_MAX).map_err(|error| error.to_string())
 }
 
 /// What is wrong with a file.
