@@ -336,6 +336,7 @@ fn made_up(random: &mut Random, process: Option<ProcessNumber>, first: i64) -> N
         received: Fact::Known(random.skewed(5_000_000)),
         retransmits: Fact::Known(0),
         rtt: Fact::Known(random.next(80_000) as u32),
+        asked_name: None,
     }
 }
 
@@ -545,6 +546,7 @@ fn strange(kind: EventKind, number: u64, since_boot: u64) -> Event {
         received: Fact::Known(number),
         retransmits: Fact::Known(0),
         rtt: Fact::Known(300),
+        asked_name: None,
     }
 }
 
@@ -592,6 +594,7 @@ pub(crate) fn memory() -> Result<()> {
                 received: Fact::Known(cookie),
                 retransmits: Fact::Known(1),
                 rtt: Fact::Known(1),
+                asked_name: None,
             })
             .collect();
         recorder.refresh(&all);

@@ -576,6 +576,8 @@ pub struct Host {
     pub windows: Option<WindowsHost>,
     /// How this program is called in commands that are shown.
     pub program: String,
+    /// The file of this program, which takes no packets but DNS answers (see SECURITY.md); `None` where that cannot be read.
+    pub own_file: Option<FileFacts>,
     /// The time of the examination.
     pub now: SystemTime,
     /// Whether a service manager runs that says which unit a process belongs to.
@@ -687,6 +689,7 @@ impl Host {
             kind: SystemKind::default(),
             windows: None,
             program: "netstat".to_owned(),
+            own_file: None,
             unmapped_user: None,
             now,
             has_units: false,

@@ -1,6 +1,6 @@
 //! Who a process talks to, and who can reach it.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use netstat_model::text::escape;
 use netstat_model::{Protocol, Socket};
@@ -31,6 +31,9 @@ pub struct Contacts {
     pub listeners_total: usize,
     /// Raw and packet sockets, in words.
     pub special: Vec<String>,
+    /// The names that were asked for before connections that it opened, by the kernel's cookie; each safe to print. A hint, for answers can
+    /// be forged.
+    pub asked_names: HashMap<u64, String>,
 }
 
 impl Contacts {
@@ -95,6 +98,7 @@ impl Contacts {
             listeners: Vec::new(),
             listeners_total: 0,
             special: Vec::new(),
+            asked_names: HashMap::new(),
         }
     }
 
@@ -132,7 +136,11 @@ impl Contacts {
             }
             names.join(", ")
         };
-        let remote = |socket: &Socket| end(socket.foreign());
+        let remote = |socket: &Socket| {
+            let name = socket.cookie().and_then(|cookie| self.asked_names.get(&cookie.get()));
+            let name = name.map_or_else(String::new, |name| format!(" (asked for as {name})"));
+            format!("{}{name}", end(socket.foreign()))
+        };
         let local = |socket: &Socket| format!("{} {}", socket.protocol().name(), end(socket.local()));
         let mut lines = Vec::new();
         if !self.outgoing.is_empty() {

@@ -47,6 +47,16 @@ pub(super) fn look(auditor: &mut Auditor<'_>, list: &SocketList, owners: &Owners
     host.program = options.program.clone();
     let progress = auditor.progress;
     let system = &mut *auditor.system;
+    let own = ProcessAsk {
+        program: true,
+        ..ProcessAsk::default()
+    };
+    // In a replay the number is another process's.
+    host.own_file = match system.has_files() {
+        true => system.process(std::process::id(), &own).ok(),
+        false => None,
+    }
+    .and_then(|own| own.program.known()?.running.known());
     host.superuser = system.is_superuser();
     host.kind = system.kind();
     host.unmapped_user = system.unmapped_user();

@@ -268,6 +268,7 @@ impl Auditor<'_> {
             }
             judged.push(one);
         }
+        self.name_contacts(&mut judged);
         let (found, unexamined) = if options.host {
             check_host(&host, &judged)
         } else {
@@ -278,6 +279,23 @@ impl Auditor<'_> {
             host: found,
             unexamined,
             ended,
+        }
+    }
+}
+
+impl Auditor<'_> {
+    /// Adds the names that were asked for to what is shown. Nothing is judged by them.
+    fn name_contacts(&mut self, judged: &mut [Judged]) {
+        let Some(Ok(record)) = &mut self.past else { return };
+        let sockets: Vec<&Socket> = judged.iter().flat_map(|one| &one.contacts.outgoing).collect();
+        if sockets.is_empty() {
+            return;
+        }
+        let names = record.asked_names(&sockets, self.clock.now());
+        for one in judged {
+            let cookies = one.contacts.outgoing.iter().filter_map(Socket::cookie);
+            let known = cookies.filter_map(|cookie| Some((cookie.get(), names.get(&cookie.get())?.clone())));
+            one.contacts.asked_names = known.collect();
         }
     }
 }

@@ -1,7 +1,9 @@
 //! What a record of the past can be asked.
 
+use std::collections::HashMap;
 use std::time::{Duration, SystemTime};
 
+use netstat_model::Socket;
 use netstat_record::{Beacon, Coverage, Millis, ProgramHistory};
 
 /// A record of the past: what was on the network, and when.
@@ -16,6 +18,9 @@ pub trait Past {
     /// # Errors
     /// Why that cannot be read, in one line that is safe to print.
     fn beacons(&mut self, since: SystemTime) -> Result<Vec<Beacon>, String>;
+    /// The names that programs asked for before they made those of these connections that are open at `now`, by their cookies; each safe to
+    /// print. Such a name is shown and never judged by: whoever can send packets can forge one.
+    fn asked_names(&mut self, sockets: &[&Socket], now: SystemTime) -> HashMap<u64, String>;
     /// What names the record to `netstat history`, with a blank in front, quoted; empty for the one that
     /// it finds by itself, which depends on whether the caller is root.
     fn store_option(&self, root: bool) -> String;

@@ -407,6 +407,14 @@ impl Made {
         self
     }
 
+    /// The file that examines is the one that runs.
+    pub(super) fn own_program(mut self) -> Made {
+        if let Fact::Known(program) = &self.facts.program {
+            self.host.own_file = program.running.known();
+        }
+        self
+    }
+
     pub(super) fn packet(self, ethertype: u16) -> Made {
         let detail = Detail::Packet {
             kind: PacketKind::Raw,

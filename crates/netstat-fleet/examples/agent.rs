@@ -130,5 +130,6 @@ fn made_up(at: u64, now: i64) -> NewFlow {
         received: Fact::Known(mixed >> 46),
         retransmits: Fact::Unknown(Why::NotKept),
         rtt: Fact::Known(1_000),
+        asked_name: None,
     }
 }

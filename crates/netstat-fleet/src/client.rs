@@ -233,7 +233,15 @@ impl Client {
         }
     }
 
-    /// Fails unless the tables are those of this program.
+    /// Fails unless there are tables. What those of an older version have no column for is left out of the rows sent.
+    ///
+    /// # Errors
+    /// When there are none, or the engine cannot be reached.
+    pub fn check_tables(&self) -> Result<(), EngineError> {
+        self.schema_version()?.map(drop).ok_or(EngineError::NoSchema)
+    }
+
+    /// Fails unless the tables have everything that this program asks for.
     ///
     /// # Errors
     /// When there are none, or those of another version that this program cannot use.

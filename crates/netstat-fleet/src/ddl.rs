@@ -1,7 +1,7 @@
 //! The tables of a fleet, their versions, and who may do what with them.
 //!
 //! The statements stand in `schema/VERSION.sql`. There `@DB@` is the database, `@ON@` the cluster, `@LOCAL@` the end of the names of a
-//! shard's own tables, and `@ENGINE:TABLE:FAMILY@` the engine, in a cluster with the path of the table. Versions only add: what an older recorder sends fits into newer tables, and what a
+//! shard's own tables, and `@ENGINE:TABLE:FAMILY@` the engine, in a cluster with the path of the table. A statement with `@OVER@` is for clusters only. Versions only add: what an older recorder sends fits into newer tables, and what a
 //! newer one sends into older tables.
 
 use crate::error::EngineError;
@@ -10,7 +10,7 @@ use crate::{Address, Client};
 pub use crate::version::VERSION;
 
 /// The statements of each version, the first first.
-const VERSIONS: [&str; VERSION as usize] = [include_str!("schema/1.sql")];
+const VERSIONS: [&str; VERSION as usize] = [include_str!("schema/1.sql"), include_str!("schema/2.sql")];
 
 /// The tables that rows are sent to.
 const SENT_TO: [&str; 6] = ["flow", "sighting", "gap", "host", "sum", "finding"];
@@ -77,6 +77,7 @@ impl Layout {
             .replace("@DB@", &self.database)
             .replace("@ON@", &self.on_cluster())
             .replace("@LOCAL@", local)
+            .replace("@OVER@ ", "")
             .replace("@KEEP@", &self.keep_days.to_string());
         while let Some((before, rest)) = text.split_once("@ENGINE:") {
             let Some((engine, after)) = rest.split_once('@') else {
@@ -114,7 +115,8 @@ impl Layout {
     pub fn statements(&self, from: u32) -> Vec<String> {
         let mut all = Vec::new();
         for (text, version) in VERSIONS.iter().zip(1..).skip(from as usize) {
-            all.extend(split(text).map(|statement| self.filled(statement)));
+            let mine = split(text).filter(|statement| self.cluster.is_some() || !statement.contains("@OVER@"));
+            all.extend(mine.map(|statement| self.filled(statement)));
             if version == 1 {
                 all.extend(self.distributed());
             }
@@ -241,6 +243,21 @@ mod tests {
             all.iter()
                 .any(|text| text.starts_with("GRANT ON CLUSTER 'main' INSERT ON netstat.flow"))
         );
+    }
+
+    #[test]
+    fn statements_from_version_1_add_to_each_shard_and_to_the_table_over_them() {
+        let added = |cluster| -> Vec<String> {
+            let all = layout(cluster).statements(1);
+            all.into_iter().filter(|text| text.contains("ADD COLUMN")).collect()
+        };
+        assert_eq!(added(None).len(), 1);
+        let both = added(Some("main"));
+        assert!(
+            both.len() == 2 && both[0].contains("netstat.flow_local ON CLUSTER 'main'"),
+            "{both:?}"
+        );
+        assert!(both[1].contains("netstat.flow ON CLUSTER 'main'"), "{both:?}");
     }
 
     #[test]

@@ -118,6 +118,10 @@ impl Encoder {
         block.nullable("received", "UInt64", each().map(|flow| number8(flow.received)));
         block.nullable("retransmits", "UInt32", each().map(|flow| number4(flow.retransmits)));
         block.nullable("rtt", "UInt32", each().map(|flow| number4(flow.rtt)));
+        block.text(
+            "asked_name",
+            each().map(|flow| flow.asked_name.as_deref().unwrap_or_default()),
+        );
         block.finish()
     }
 

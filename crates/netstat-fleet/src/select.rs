@@ -88,6 +88,10 @@ pub(crate) fn flows(question: &Question) -> Condition {
         let script = paths("script", &question.scripts, &mut all.exact);
         all.add(format!("(pid != 0 AND {script})"));
     }
+    if !question.names.is_empty() {
+        let name = names("asked_name", &question.names, &mut all.exact);
+        all.add(format!("(asked_name != '' AND {name})"));
+    }
     if !question.community_ids.is_empty() {
         let ids: Vec<String> = question.community_ids.iter().map(|id| literal(id.as_bytes())).collect();
         all.add(format!(

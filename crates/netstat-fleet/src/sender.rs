@@ -324,7 +324,7 @@ impl Worker {
     fn check(&mut self) -> Result<(), EngineError> {
         if !self.checked {
             self.client.version()?;
-            self.client.check_schema()?;
+            self.client.check_tables()?;
             self.checked = true;
         }
         Ok(())

@@ -23,7 +23,7 @@ const KEPT: usize = 200_000;
 
 /// The columns of a flow, in the order in which [`FleetStore::flow`] reads them. An array of facts that one column of an answer needs
 /// stands for itself; what it does not need is replaced by [`NOTHING`].
-const FACTS: [(&str, &str); 32] = [
+const FACTS: [(&str, &str); 33] = [
     ("first", "toUnixTimestamp64Milli(first)"),
     ("span", "span"),
     ("closed", "closed"),
@@ -52,6 +52,7 @@ const FACTS: [(&str, &str); 32] = [
     ("received", "received"),
     ("retransmits", "retransmits"),
     ("rtt", "rtt"),
+    ("asked_name", "asked_name"),
     ("host", "toString(host)"),
     ("boot", "boot"),
     ("host_id", "host_id"),
@@ -266,6 +267,7 @@ fn facts_of(column: &str) -> Option<&'static [&'static str]> {
         "namespace" => &["namespace"],
         "retransmits" => &["retransmits"],
         "rtt" => &["rtt"],
+        "asked_name" => &["asked_name"],
         "learned" => &["learned"],
         "community_id" => &[
             "protocol",
@@ -332,6 +334,7 @@ fn flow(names: &mut Names, rows: &mut Rows) -> Result<Flow, EngineError> {
     let (user, namespace) = (number4(rows)?, number4(rows)?);
     let (sent, received) = (number8(rows)?, number8(rows)?);
     let (retransmits, rtt) = (number4(rows)?, number4(rows)?);
+    let asked_name = names.word(rows.bytes()?);
     let (host, boot) = (rows.bytes()?, rows.bytes()?);
     let _host_id = rows.u64()?;
     Ok(Flow {
@@ -354,6 +357,7 @@ fn flow(names: &mut Names, rows: &mut Rows) -> Result<Flow, EngineError> {
         received,
         retransmits,
         rtt,
+        asked_name,
         boot: names.boot(host, boot),
     })
 }

@@ -42,6 +42,19 @@ pub fn span(time: Duration) -> String {
     plural(number, unit)
 }
 
+/// A span of time in a few characters: `<1 ms`, `250 ms`, `2.1 s`, `8 min`, `3 h`, `2 d`. Rounded down.
+pub fn short_span(time: Duration) -> String {
+    let (seconds, millis) = (time.as_secs(), time.as_millis());
+    match seconds {
+        0 if millis == 0 => "<1 ms".to_owned(),
+        0 => format!("{millis} ms"),
+        1..120 => format!("{}.{} s", seconds, time.subsec_millis() / 100),
+        120..7_200 => format!("{} min", seconds / 60),
+        7_200..172_800 => format!("{} h", seconds / 3_600),
+        _ => format!("{} d", seconds / 86_400),
+    }
+}
+
 /// `1 thread`, `2 threads`.
 pub fn plural(number: u64, what: &str) -> String {
     match number {
@@ -81,6 +94,21 @@ mod tests {
             assert_eq!(bytes(number), shown);
         }
         assert_eq!(bytes_per_second(0.4), "0 B/s");
+    }
+
+    #[test]
+    fn short_spans_are_rounded_down() {
+        for (seconds, text) in [
+            (0.0, "<1 ms"),
+            (0.000_9, "<1 ms"),
+            (0.25, "250 ms"),
+            (2.19, "2.1 s"),
+            (600.0, "10 min"),
+            (9_000.0, "2 h"),
+            (400_000.0, "4 d"),
+        ] {
+            assert_eq!(short_span(Duration::from_secs_f64(seconds)), text);
+        }
     }
 
     #[test]

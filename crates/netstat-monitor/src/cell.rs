@@ -13,6 +13,7 @@ use crate::format::{self, UNKNOWN};
 use crate::history::{History, Trend};
 use crate::model::{BriefRow, Item, Model, PaneRow, reachable_from};
 use crate::pane::Column;
+use crate::places::Places;
 use crate::sample::{Bytes, Holder};
 use crate::view::Group;
 
@@ -71,6 +72,8 @@ pub(crate) struct NameBook {
     pub(crate) hosts: HashMap<IpAddr, Arc<str>>,
     /// Names of ports.
     pub(crate) services: Services,
+    /// Countries and autonomous systems of addresses.
+    pub(crate) places: Places,
     /// Whether names are shown.
     pub(crate) shown: bool,
 }
@@ -203,6 +206,7 @@ fn brief(sheet: &Sheet<'_>, brief: &BriefRow, column: Column) -> Cell {
             let rate = format::rate(brief.per_second);
             Cell::plain(format!("{arrow} {}  {rate}/s", names.address(&row.foreign)))
         }
+        Column::Country | Column::System => place(names, &row.foreign, column),
         Column::RemotePort if row.foreign.port == 0 => Cell::dim("*"),
         // Of the side that opened them, each has another port.
         Column::RemotePort if brief.incoming => Cell::dim("*"),
@@ -286,7 +290,7 @@ fn process(model: &Model, at: usize, column: Column) -> Cell {
         Column::Status
             if row.threads > 1
                 && row.state == ProcessState::Sleeping
-                && row.rates.cpu.known().is_some_and(|cpu| cpu >= 0.5) =>
+                && row.rates.cpu.known().is_some_and(|cpu| cpu >= 0.1) =>
         {
             Cell::plain(ProcessState::Running.name())
         }
@@ -333,6 +337,23 @@ fn holder(model: &Model, at: usize) -> Cell {
                 Holder::Process(_) => Cell::dim("(ended)"),
             },
         },
+    }
+}
+
+/// Where a remote address is registered.
+fn place(names: &NameBook, end: &Endpoint, column: Column) -> Cell {
+    if end.port == 0 || names.places.is_empty() {
+        return Cell::dim(UNKNOWN);
+    }
+    let place = names.places.of(end.address);
+    let text = if column == Column::Country {
+        place.country
+    } else {
+        place.system
+    };
+    match text.is_empty() {
+        true => Cell::dim(UNKNOWN),
+        false => Cell::plain(&*text),
     }
 }
 
@@ -398,6 +419,7 @@ fn socket(model: &Model, names: &NameBook, at: usize, column: Column) -> Cell {
         // A UDP socket that is not connected speaks to anybody.
         Column::Address | Column::RemotePort if row.foreign.port == 0 => Cell::dim("*"),
         Column::Address => Cell::plain(names.address(&row.foreign)),
+        Column::Country | Column::System => place(names, &row.foreign, column),
         // A higher port facing a lower one was given to a client for the while: whatever service has that number, it is not it.
         Column::RemotePort if row.foreign.port >= 1024 && row.foreign.port > row.local.port => {
             Cell::plain(row.foreign.port.to_string())

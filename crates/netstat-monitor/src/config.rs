@@ -10,7 +10,7 @@
 //! names = true            # names of hosts and services, or numbers
 //! tab = "overview"        # overview, cpu, memory, disk, network
 //! tree = "flat"           # flat, parent, unit
-//! group = "none"          # none, program, unit, container, peer, network
+//! group = "none"          # none, program, unit, container, peer, network, country, as
 //! short = "fold"          # connections shorter than a refresh: fold, list, hide
 //! symbols = "unicode"     # unicode or ascii
 //!

@@ -31,6 +31,11 @@ pub(crate) fn rate(value: f64) -> String {
     scaled(value, 1000.0)
 }
 
+/// A figure at an axis: as [`rate`], round numbers in at most four characters.
+pub(crate) fn axis(value: f64) -> String {
+    rate(value).replacen(".0", "", 1)
+}
+
 /// An amount of bytes where rates stand beside it, in powers of 1000 with the unit: `512B`, `1.2kB`.
 pub(crate) fn amount(bytes: u64) -> String {
     format!("{}B", scaled(bytes as f64, 1000.0))
@@ -183,6 +188,20 @@ pub(crate) fn cut(text: &str, width: usize) -> std::borrow::Cow<'_, str> {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn axis_round_numbers_fit_into_four_characters() {
+        for (value, shown) in [
+            (10_000.0, "10k"),
+            (5_000.0, "5k"),
+            (2_500.0, "2.5k"),
+            (25e6, "25M"),
+            (100e6, "100M"),
+            (50.0, "50"),
+        ] {
+            assert_eq!(axis(value), shown);
+        }
+    }
 
     #[test]
     fn rates_and_sizes() {

@@ -76,7 +76,7 @@ impl Handles {
         }
     }
 
-    /// The lines of the window, safe for the terminal; `before` is the reading before, which gives rates.
+    /// The lines of the window, safe for the terminal, with a tab before a path; `before` is the reading before, which gives rates.
     pub(crate) fn lines(&self, before: Option<&Handles>) -> Vec<(String, Tone)> {
         let mut lines = vec![(
             "Files: bytes per second by the position in each, which pread, pwrite and mmap do not move".to_owned(),
@@ -87,7 +87,7 @@ impl Handles {
             Ok(files) => {
                 lines.push((
                     format!(
-                        "  {:>5} {:>9} {:>9} {:>9}  {}",
+                        "  {:>5} {:>9} {:>9} {:>9}\t{}",
                         "FD", "Read B/s", "Write B/s", "Position", "Path"
                     ),
                     Tone::Plain,
@@ -113,7 +113,7 @@ impl Handles {
             Ok(modules) => lines.extend(
                 modules
                     .iter()
-                    .map(|(path, size)| (format!("  {:>9}  {}", format::size(*size), escape(path)), Tone::Plain)),
+                    .map(|(path, size)| (format!("  {:>9}\t{}", format::size(*size), escape(path)), Tone::Plain)),
             ),
         }
         lines
@@ -152,7 +152,7 @@ fn row(file: &OpenFile, at: Instant, before: Option<&Handles>) -> (f64, String) 
     };
     let deleted = if file.deleted { " (deleted)" } else { "" };
     let line = format!(
-        "  {:>5} {read:>9} {write:>9} {:>9}  {}{deleted}",
+        "  {:>5} {read:>9} {write:>9} {:>9}\t{}{deleted}",
         file.number,
         format::size(file.position),
         escape(&file.path)
@@ -198,7 +198,7 @@ mod tests {
             "{lines:?}"
         );
         assert!(
-            lines.iter().any(|(line, _)| line.contains("1.0M  /usr/lib/libc.so.6")),
+            lines.iter().any(|(line, _)| line.contains("1.0M\t/usr/lib/libc.so.6")),
             "{lines:?}"
         );
         // The first reading has no rate, and going back is no transfer.

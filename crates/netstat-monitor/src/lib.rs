@@ -15,6 +15,7 @@ mod history;
 mod keys;
 pub mod model;
 pub mod pane;
+mod places;
 pub mod recording;
 mod run;
 pub mod sample;

@@ -150,23 +150,34 @@ pub enum Grouping {
     Peer,
     /// The remote network: /24 of IPv4, /64 of IPv6.
     Network,
+    /// The country in which the remote address is registered.
+    Country,
+    /// The autonomous system of the remote address.
+    System,
 }
 
 impl Grouping {
     /// Every grouping with its name in the configuration.
-    pub const ALL: [(&'static str, Grouping); 6] = [
+    pub const ALL: [(&'static str, Grouping); 8] = [
         ("none", Grouping::None),
         ("program", Grouping::Program),
         ("unit", Grouping::Unit),
         ("container", Grouping::Container),
         ("peer", Grouping::Peer),
         ("network", Grouping::Network),
+        ("country", Grouping::Country),
+        ("as", Grouping::System),
     ];
 
     /// Its name.
     pub fn name(self) -> &'static str {
         let found = Self::ALL.iter().find(|(_, grouping)| *grouping == self);
         found.map_or("none", |(name, _)| name)
+    }
+
+    /// Whether databases of countries and autonomous systems are needed for it.
+    pub const fn needs_databases(self) -> bool {
+        matches!(self, Grouping::Country | Grouping::System)
     }
 
     /// The next one.
@@ -267,6 +278,10 @@ pub enum Column {
     Sockets,
     /// Foreign address with its name.
     Address,
+    /// Country of the foreign address.
+    Country,
+    /// Autonomous system of the foreign address.
+    System,
     /// Foreign port with its name.
     RemotePort,
     /// Own address.
@@ -354,7 +369,7 @@ const fn figure(key: &'static str, title: &'static str, width: u16, meaning: &'s
 
 impl Column {
     /// Every column.
-    pub const ALL: [Column; 45] = [
+    pub const ALL: [Column; 47] = [
         Column::Image,
         Column::Pid,
         Column::User,
@@ -378,6 +393,8 @@ impl Column {
         Column::Swap,
         Column::Sockets,
         Column::Address,
+        Column::Country,
+        Column::System,
         Column::RemotePort,
         Column::LocalAddress,
         Column::LocalPort,
@@ -429,6 +446,8 @@ impl Column {
             Column::Swap => figure("swap", "Swap", 7, "memory moved to swap space"),
             Column::Sockets => figure("sockets", "Sockets", 7, "sockets it has held longest of all that hold them"),
             Column::Address => text("address", "Remote address", 15, 4, "address of the other side, or its name"),
+            Column::Country => text("country", "Country", 7, 0, "country in which the remote address is registered"),
+            Column::System => text("as", "AS", 12, 2, "autonomous system of the remote address"),
             Column::RemotePort => text("remote_port", "R.port", 6, 1, "port of the other side, or its service"),
             Column::LocalAddress => text("local_address", "Local address", 13, 2, "own address"),
             Column::LocalPort => text("local_port", "L.port", 6, 0, "own port"),
@@ -514,7 +533,7 @@ impl Pane {
             Image, Pid, Faults, Resident, Shareable, Private, Swap, MinorFaults, User, Unit, Command,
         ];
         const DISK: &[Column] = &[Image, Pid, Read, Write, DiskTotal, Trend, User, Unit, Command];
-        const ACTIVITY: &[Column] = &[Image, Pid, Address, RemotePort, Send, Receive, NetworkTotal, State, Latency, LocalPort, LocalAddress];
+        const ACTIVITY: &[Column] = &[Image, Pid, Address, RemotePort, Send, Receive, NetworkTotal, Country, System, State, Latency, LocalPort, LocalAddress];
         let (key, title, source, columns, shown, sort, height): (_, _, _, &'static [Column], _, _, _) = match self {
             Pane::OverviewCpu => ("overview.cpu", "CPU", Source::Processes, PROCESS, 7, Cpu, 3),
             Pane::OverviewDisk => ("overview.disk", "Disk", Source::DiskUsers, DISK, 5, DiskTotal, 2),
@@ -529,7 +548,7 @@ impl Pane {
                 &[Image, Pid, Send, Receive, NetworkTotal, Trend, Sockets, User, Unit, Command], 5, NetworkTotal, 2),
             Pane::NetworkActivity => ("network.activity", "Network Activity", Source::ActiveSockets, ACTIVITY, 7, NetworkTotal, 2),
             Pane::Connections => ("network.connections", "TCP Connections", Source::Connections,
-                &[Image, Pid, LocalPort, Address, RemotePort, State, NetworkTotal, Send, Receive, Latency, Loss, LocalAddress,
+                &[Image, Pid, LocalPort, Address, RemotePort, State, NetworkTotal, Send, Receive, Latency, Loss, Country, System, LocalAddress,
                   Sent, Received, ReceiveQueue, SendQueue, User, Lived], 9, NetworkTotal, 3),
             Pane::Listening => ("network.listening", "Listening Ports", Source::Listeners,
                 &[Image, Pid, LocalAddress, LocalPort, Protocol, Reach, ReceiveQueue, SendQueue, User], 6, LocalPort, 2),

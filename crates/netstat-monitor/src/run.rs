@@ -14,7 +14,7 @@ use std::time::{Duration, Instant, SystemTime};
 use crossterm::event::Event;
 use netstat_model::Endpoint;
 use netstat_model::metrics::ProcessKey;
-use netstat_names::{AskedNames, HostStyle, Names, ReverseDns, Services};
+use netstat_names::{AskedNames, HostStyle, Locations, Names, ReverseDns, Services};
 use netstat_os::{Caught, DnsAnswers, Signal, System, files};
 
 use crate::alerts::Alerts;
@@ -24,7 +24,8 @@ use crate::collect::Collector;
 use crate::companion::{self, Companion, Finding, Target};
 use crate::config::{self, Settings};
 use crate::handles::Handles;
-use crate::model::{Model, Modeler};
+use crate::model::{LabelOf, Model, Modeler};
+use crate::places::Places;
 use crate::recording::{BadRecording, Player, Recorder};
 use crate::sample::SocketRow;
 use crate::terminal::Screen;
@@ -69,6 +70,10 @@ pub struct Options {
     pub exec: Option<PathBuf>,
     /// Whether the names that programs ask for are learned from the DNS answers that come back.
     pub dns_names: bool,
+    /// What is shown beside the name of a program.
+    pub label: Option<LabelOf>,
+    /// Countries and autonomous systems of addresses.
+    pub locations: Locations,
     /// Whom to ask.
     pub system: Box<dyn System + Send>,
     /// Whom to ask for cards and findings.
@@ -133,6 +138,8 @@ pub fn run(options: Options) -> Result<End, String> {
         bell,
         exec,
         dns_names,
+        label,
+        locations,
         mut system,
         companion,
     } = options;
@@ -153,6 +160,7 @@ pub fn run(options: Options) -> Result<End, String> {
     };
     let start_settings = settings.clone();
     let mut app = App::new(settings, &computer, no_color, Services::system());
+    app.names.places = Places::new(locations);
     app.read_only = read_only;
     app.replay = player.is_some();
 
@@ -180,8 +188,11 @@ pub fn run(options: Options) -> Result<End, String> {
     let tell_events = tell.clone();
     start("input", move || input(&tell_events))?;
     start("collector", move || match player {
-        Some(player) => play(player, &tell),
-        None => collect(Collector::new(system), interval, recorder, &orders, &tell),
+        Some(player) => play(player, Modeler::with_label(label), &tell),
+        None => {
+            let modeler = Modeler::with_label(label);
+            collect(Collector::new(system), modeler, (interval, recorder), &orders, &tell);
+        }
     })?;
 
     let outside = Outside {
@@ -394,12 +405,11 @@ fn input(tell: &Sender<Message>) {
 /// Looks at the system again and again, and does what is ordered.
 fn collect(
     mut collector: Collector,
-    mut interval: Duration,
-    mut recorder: Option<FileRecorder>,
+    mut modeler: Modeler,
+    (mut interval, mut recorder): (Duration, Option<FileRecorder>),
     orders: &Receiver<Order>,
     tell: &Sender<Message>,
 ) {
-    let mut modeler = Modeler::default();
     let mut wait = SECOND_SAMPLE;
     let mut watched = false;
     let mut opened: Option<ProcessKey> = None;
@@ -469,8 +479,7 @@ fn outcome(done: Result<String, String>) -> Message {
 }
 
 /// Plays a recording at the pace at which it was made.
-fn play(mut player: FilePlayer, tell: &Sender<Message>) {
-    let mut modeler = Modeler::default();
+fn play(mut player: FilePlayer, mut modeler: Modeler, tell: &Sender<Message>) {
     let mut last: Option<(Duration, Instant)> = None;
     let (words, tone) = loop {
         match player.next_sample() {

@@ -5,7 +5,7 @@
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use crate::HostName;
 
@@ -15,6 +15,9 @@ const MOST_ADDRESSES: usize = 16_384;
 const MOST_NAMES: usize = 4;
 /// Records of one answer that are read.
 const MOST_RECORDS: usize = 256;
+
+/// An answer is read up to so long after it came, when the connection that it was for may have begun already.
+const DELAY: Duration = Duration::from_secs(2);
 
 /// RFC 1035, 3.2.2 and 3.2.4; RFC 3596, 2.1.
 const TYPE_A: u16 = 1;
@@ -154,6 +157,17 @@ impl AskedNames {
         self.of(address).first().map(|asked| asked.name.full())
     }
 
+    /// The name of `address` that a connection which began at `time` was most likely for: of those asked for by then the one that was
+    /// asked for last. `None` when none was.
+    pub fn at(&self, address: IpAddr, time: SystemTime) -> Option<&AskedName> {
+        let limit = time + DELAY;
+        let by_then = || self.of(address).iter().filter(|asked| asked.first <= limit);
+        let before = by_then().filter(|asked| asked.last <= limit);
+        before
+            .max_by_key(|asked| asked.last)
+            .or_else(|| by_then().max_by_key(|asked| asked.first))
+    }
+
     /// How many addresses have names.
     pub fn len(&self) -> usize {
         self.names.len()
@@ -176,8 +190,6 @@ impl AskedNames {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
     use proptest::prelude::*;
 
@@ -252,6 +264,20 @@ mod tests {
         assert_eq!((names.of(address)[0].first, names.of(address)[0].last), (at(7), at(20)));
         let mapped: IpAddr = "::ffff:192.0.2.7".parse().unwrap();
         assert_eq!(names.newest(mapped), Some("site7.example"));
+    }
+
+    #[test]
+    fn at_the_name_asked_for_before_the_connection_is_chosen() {
+        let mut names = AskedNames::default();
+        let address: IpAddr = "192.0.2.7".parse().unwrap();
+        for (name, when) in [("a.example", 100), ("b.example", 200), ("a.example", 300)] {
+            names.learn(&message(name, &[address]), at(when)).unwrap();
+        }
+        let chosen = |when| names.at(address, at(when)).map(|asked| asked.name.full());
+        assert_eq!(chosen(50), None, "nobody had asked yet");
+        assert_eq!(chosen(99), Some("a.example"), "the answer was read a second later");
+        assert_eq!(chosen(250), Some("b.example"));
+        assert_eq!(chosen(400), Some("a.example"));
     }
 
     #[test]

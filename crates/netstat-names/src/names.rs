@@ -37,6 +37,8 @@ pub struct Names {
     dns: ReverseDns,
     /// The names of peers as they are shown.
     peers: HashMap<IpAddr, Box<str>>,
+    /// Names that were asked for on this computer: they say more than those that the owners of addresses have chosen.
+    asked: HashMap<IpAddr, HostName>,
 }
 
 impl Names {
@@ -57,6 +59,7 @@ impl Names {
             services,
             dns,
             peers: HashMap::new(),
+            asked: HashMap::new(),
         };
         names.set_own(own);
         names
@@ -70,6 +73,12 @@ impl Names {
             .collect();
     }
 
+    /// Takes the names that were asked for on this computer; these addresses are not looked up any more.
+    pub fn set_asked(&mut self, names: impl IntoIterator<Item = (IpAddr, HostName)>) {
+        let named = names.into_iter().map(|(address, name)| (address.to_canonical(), name));
+        self.asked = named.filter(|(_, name)| self.shown(name).is_some()).collect();
+    }
+
     /// Looks up the peers among `endpoints`, waiting for `deadline` at most; see [`ReverseDns::resolve`], also for
     /// `progress`. What has no answer by then stays a number in this listing.
     pub fn resolve(
@@ -81,7 +90,11 @@ impl Names {
         let mut peers: HashSet<IpAddr> = HashSet::new();
         for endpoint in endpoints {
             let address = endpoint.address.to_canonical();
-            if !peers.contains(&address) && askable(address) && !self.is_own(address, endpoint.scope) {
+            if !peers.contains(&address)
+                && !self.asked.contains_key(&address)
+                && askable(address)
+                && !self.is_own(address, endpoint.scope)
+            {
                 peers.insert(address);
             }
         }
@@ -108,7 +121,10 @@ impl Names {
         if self.is_own(address, scope) {
             return self.computer.as_ref().map(|name| self.styled(name));
         }
-        self.peers.get(&address).map(|name| &**name)
+        match self.asked.get(&address) {
+            Some(name) => self.shown(name),
+            None => self.peers.get(&address).map(|name| &**name),
+        }
     }
 
     /// The names of ports.

@@ -471,6 +471,7 @@ mod tests {
                 received: netstat_model::Fact::Unknown(unknown),
                 retransmits: netstat_model::Fact::Unknown(unknown),
                 rtt: netstat_model::Fact::Unknown(unknown),
+                asked_name: None,
             };
             batch.insert(&flow, None).unwrap();
             // A clock beside all that.

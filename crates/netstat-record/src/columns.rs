@@ -266,6 +266,17 @@ static COLUMNS: &[Column<Flows>] = &[
         Value::number(row.flow.user)
     }),
     column(
+        "asked_name",
+        "Asked Name",
+        ValueKind::Text,
+        "",
+        "the name that a program asked for, whose DNS answer had the foreign address; a hint, for answers can be forged",
+        |row| match &row.flow.asked_name {
+            Some(name) => Value::text(&name[..]),
+            None => Value::unknown(Why::NotKept),
+        },
+    ),
+    column(
         "user",
         "User",
         ValueKind::Text,

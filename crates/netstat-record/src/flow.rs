@@ -94,6 +94,9 @@ pub struct Flow {
     pub retransmits: Fact<u32>,
     /// Smoothed round-trip time in microseconds.
     pub rtt: Fact<u32>,
+    /// The name that a program of this computer asked for before it connected, by the DNS answers that were seen. A hint and no proof:
+    /// whoever can send packets can forge an answer.
+    pub asked_name: Option<Arc<[u8]>>,
     /// The host and boot it belongs to.
     pub boot: Arc<Boot>,
 }

@@ -14,7 +14,7 @@ use crate::store::{FIRST_NAMESPACE, StoreError, optional, unpack};
 /// The columns of `flow` that [`Names::flow`] reads, in its order.
 pub(crate) const COLUMNS: &str =
     "id, first, span, process, boot, local, local_port, remote, remote_port, kind, sent, received, retransmits, rtt,
-  user, netns";
+  user, netns, asked_name";
 
 /// Addresses and processes kept in memory at most.
 const KEPT: usize = 200_000;
@@ -114,6 +114,7 @@ impl Names {
             received: long(11)?,
             retransmits: number(12)?,
             rtt: number(13)?,
+            asked_name: self.word(connection, row.get(16)?)?,
             boot: self.boot(connection, row.get(4)?)?,
         })
     }

@@ -513,6 +513,7 @@ mod tests {
             received: Fact::Unknown(Why::NotAsked),
             retransmits: Fact::Unknown(Why::NotAsked),
             rtt: Fact::Unknown(Why::NotAsked),
+            asked_name: None,
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
+use std::sync::Arc;
 
 use netstat_model::{Direction, Protocol, Socket, State};
 use rusqlite::params;
@@ -27,6 +28,8 @@ pub struct OpenFlow {
     pub direction: Direction,
     /// The last state that was reported of it: it was in it at `last` or some time before.
     pub state: State,
+    /// The name that a program asked for before it connected: a hint, for answers can be forged. Escape before printing.
+    pub asked_name: Option<Arc<[u8]>>,
     ends: (Protocol, (IpAddr, u16), (IpAddr, u16)),
 }
 
@@ -47,6 +50,7 @@ impl OpenFlow {
             begun: flow.begun,
             direction: flow.direction,
             state: flow.state,
+            asked_name: flow.asked_name,
             ends: (flow.protocol, flow.local, flow.foreign),
         }
     }
@@ -267,6 +271,7 @@ mod tests {
             received: Fact::Unknown(Why::NotAsked),
             retransmits: Fact::Unknown(Why::NotAsked),
             rtt: Fact::Unknown(Why::NotAsked),
+            asked_name: None,
         }
     }
 
@@ -356,6 +361,7 @@ mod tests {
             begun,
             direction,
             state,
+            asked_name: None,
             ends: (
                 Protocol::Tcp,
                 ([10, 0, 0, 1].into(), 80),

@@ -23,6 +23,8 @@ pub struct Question {
     pub filter: Filter,
     /// Only flows of processes that run one of these scripts; empty: of any.
     pub scripts: Globs,
+    /// Only flows to one of these names, as programs asked for them; empty: to any, and to none.
+    pub names: Globs,
     /// Only flows with one of these Community IDs; empty: with any.
     pub community_ids: Vec<String>,
     /// Only flows of these computers; empty: of any.
@@ -40,6 +42,7 @@ impl Question {
         self.filter.wants(flow)
             && self.filter.wants_holders(flow)
             && (self.community_ids.is_empty() || flow.community_id().is_some_and(|id| self.community_ids.contains(&id)))
+            && (self.names.is_empty() || flow.asked_name.as_ref().is_some_and(|name| self.names.matches(name)))
             && (self.hosts.is_empty() || self.hosts.matches(&flow.boot.host))
             && (self.scripts.is_empty() || script().is_some_and(|script| self.scripts.matches_path(&script)))
     }
@@ -176,6 +179,7 @@ impl Reader {
         let mut rows = statement.query(params![since, until])?;
         let everything = question.filter == Filter::default()
             && question.scripts.is_empty()
+            && question.names.is_empty()
             && question.hosts.is_empty()
             && question.community_ids.is_empty();
         while let Some(row) = rows.next()? {
@@ -215,6 +219,11 @@ impl Reader {
                 return Ok(Some(Narrow::Remote(ids)));
             }
         }
+        if !question.names.is_empty()
+            && let Some(ids) = self.words(&question.names)?
+        {
+            return Ok(Some(Narrow::AskedName(ids)));
+        }
         let ids = match (filter.programs.is_empty(), filter.pids.is_empty()) {
             _ if !question.scripts.is_empty() => self.processes_by_script(&question.scripts)?,
             (true, true) => None,
@@ -236,6 +245,22 @@ impl Reader {
             }
             if ids.len() > FEW {
                 return Ok(None);
+            }
+        }
+        Ok(Some(ids))
+    }
+
+    /// The numbers of the texts that are one of `patterns`; `None`: more than [`FEW`].
+    fn words(&self, patterns: &Globs) -> Result<Option<Vec<i64>>, StoreError> {
+        let mut statement = self.connection().prepare("SELECT id, text FROM word")?;
+        let mut rows = statement.query([])?;
+        let mut ids = Vec::new();
+        while let Some(row) = rows.next()? {
+            if patterns.matches(&row.get::<_, Vec<u8>>(1)?) {
+                ids.push(row.get(0)?);
+                if ids.len() > FEW {
+                    return Ok(None);
+                }
             }
         }
         Ok(Some(ids))
@@ -418,6 +443,8 @@ pub(crate) fn novelty_of(kind: u8, value: &rusqlite::types::Value) -> Option<Nov
 enum Narrow {
     /// The numbers of foreign addresses.
     Remote(Vec<i64>),
+    /// The numbers of names that programs asked for.
+    AskedName(Vec<i64>),
     /// The numbers of processes.
     Process(Vec<i64>),
 }
@@ -425,7 +452,7 @@ enum Narrow {
 impl Narrow {
     fn numbers(&self) -> &[i64] {
         match self {
-            Narrow::Remote(numbers) | Narrow::Process(numbers) => numbers,
+            Narrow::Remote(numbers) | Narrow::AskedName(numbers) | Narrow::Process(numbers) => numbers,
         }
     }
 }
@@ -456,6 +483,10 @@ fn text_of(narrow: Option<&Narrow>, part: bool, newest_first: bool) -> String {
         Narrow::Remote(_) => (
             "stretch CROSS JOIN flow INDEXED BY flow_remote",
             format!("id >> {SEGMENT_BITS} = +number AND remote IN ({numbers})"),
+        ),
+        Narrow::AskedName(_) => (
+            "stretch CROSS JOIN flow INDEXED BY flow_asked_name",
+            format!("id >> {SEGMENT_BITS} = +number AND asked_name IN ({numbers})"),
         ),
         // A process is mostly in one segment only, and its flows are found in one look: the segments are worth their looks where
         // most of them can be passed over.
@@ -534,6 +565,7 @@ mod tests {
         let (connection, _) = open_to_read(&path).unwrap();
         let remote = Narrow::Remote(vec![3, 9]);
         let process = Narrow::Process(vec![3, 9]);
+        let name = Narrow::AskedName(vec![3, 9]);
         for (narrow, part, search) in [
             (
                 &remote,
@@ -544,6 +576,11 @@ mod tests {
                 &remote,
                 true,
                 "SEARCH flow USING INDEX flow_remote (<expr>=? AND remote=?)",
+            ),
+            (
+                &name,
+                false,
+                "SEARCH flow USING INDEX flow_asked_name (<expr>=? AND asked_name=?)",
             ),
             (&process, false, "SEARCH flow USING INDEX flow_process (process=?)"),
             (

@@ -2,7 +2,9 @@
 
 use std::cell::Cell;
 use std::collections::{HashMap, HashSet, VecDeque};
+use std::net::IpAddr;
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use netstat_model::{Direction, Event, EventKind, EventOrigin, EventOwner, Fact, Protocol, State, Transfer};
@@ -244,6 +246,60 @@ impl Recorder {
         }
     }
 
+    /// Gives connections that still have no row, or have just ended, the name that a program asked for before: `name_of` tells it by the
+    /// foreign address and the moment of the beginning. To be called before [`Recorder::flush`]. Connections from outside have none.
+    pub fn name_flows(&mut self, name_of: &mut dyn FnMut(IpAddr, Millis) -> Option<Arc<[u8]>>) {
+        let Recorder {
+            open,
+            fresh,
+            late,
+            done,
+            ..
+        } = self;
+        let mut name = |flow: &mut NewFlow| {
+            let outwards = !matches!(flow.direction, Direction::Incoming | Direction::Listening);
+            if outwards && flow.foreign.1 != 0 && flow.asked_name.is_none() {
+                flow.asked_name = name_of(flow.foreign.0, flow.first);
+            }
+        };
+        for key in fresh.iter() {
+            if let Some(one) = open.get_mut(key) {
+                name(&mut one.flow);
+            }
+        }
+        for one in late.values_mut().chain(done.iter_mut()) {
+            name(&mut one.flow);
+        }
+    }
+
+    /// Whether the next flush brings the rows of open flows up to date.
+    pub fn is_due(&self, since_boot: u64) -> bool {
+        self.paused.is_none() && self.beats(since_boot)
+    }
+
+    /// Takes in what open UDP sockets have sent and received since a source of events began to count, as `bytes_of` tells by the kernel's
+    /// number. To be called before a flush that brings rows up to date, and before a stop.
+    pub fn refresh_datagrams(&mut self, bytes_of: &dyn Fn(u64) -> Fact<(u64, u64)>) {
+        let open = self
+            .open
+            .iter_mut()
+            .filter(|(_, open)| open.flow.protocol == Protocol::Udp);
+        for (key, open) in open {
+            let Fact::Known((sent, received)) = bytes_of(*key) else {
+                continue;
+            };
+            let (sent, received) = (
+                sent.saturating_sub(open.before.0),
+                received.saturating_sub(open.before.1),
+            );
+            // Of a socket that is older than the count, nothing counted says nothing.
+            if open.flow.begun || sent + received > 0 {
+                set(&mut open.flow.sent, Fact::Known(sent));
+                set(&mut open.flow.received, Fact::Known(received));
+            }
+        }
+    }
+
     /// Whether it is time to bring the rows of open flows up to date.
     fn beats(&self, since_boot: u64) -> bool {
         !self.open.is_empty() && self.beat.is_empty() && since_boot.saturating_sub(self.heartbeat) >= self.every
@@ -426,6 +482,7 @@ impl Recorder {
                 received: event.received,
                 retransmits: event.retransmits,
                 rtt: event.rtt,
+                asked_name: None,
             },
             process: None,
             cookie,

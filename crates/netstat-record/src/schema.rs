@@ -20,7 +20,7 @@ use crate::StoreError;
 pub(crate) const APPLICATION: i32 = 0x4e53_5452;
 
 /// The version that this program writes, in `PRAGMA user_version`.
-pub(crate) const VERSION: i32 = 5;
+pub(crate) const VERSION: i32 = 6;
 
 /// Flows longer than this, in milliseconds, have an index of their own, so that a question about an hour need not look at all
 /// flows that began before it.
@@ -112,8 +112,21 @@ CREATE TABLE segment(number INTEGER PRIMARY KEY, kind INTEGER NOT NULL, rows INT
   until INTEGER NOT NULL, body BLOB NOT NULL);
 ";
 
+/// What version 6 adds: the name that a program asked for before it connected (a number of `word`), and an index by it for the flows
+/// that have one.
+const ASKED_NAMES: &str = "
+ALTER TABLE flow ADD COLUMN asked_name INTEGER;
+CREATE INDEX flow_asked_name ON flow(id >> 16, asked_name) WHERE asked_name IS NOT NULL;
+";
+
 /// Definitions of earlier versions that are others now.
-const EARLIER: [(&str, &str); 2] = [
+const EARLIER: [(&str, &str); 3] = [
+    (
+        "flow",
+        "CREATE TABLE flow(id INTEGER PRIMARY KEY, first INTEGER NOT NULL, span INTEGER NOT NULL, process INTEGER, boot INTEGER NOT NULL,
+         local INTEGER NOT NULL, local_port INTEGER NOT NULL, remote INTEGER NOT NULL, remote_port INTEGER NOT NULL, kind INTEGER NOT NULL,
+         sent INTEGER, received INTEGER, retransmits INTEGER, rtt INTEGER, user INTEGER, netns INTEGER)",
+    ),
     ("flow_remote", "CREATE INDEX flow_remote ON flow(remote)"),
     (
         "process",
@@ -230,6 +243,9 @@ fn make(connection: &mut Connection, from: i32) -> Result<(), StoreError> {
     }
     if from < 5 {
         change.execute_batch(OUTBOX)?;
+    }
+    if from < 6 {
+        change.execute_batch(ASKED_NAMES)?;
     }
     change.pragma_update(None, "application_id", APPLICATION)?;
     change.pragma_update(None, "user_version", VERSION)?;

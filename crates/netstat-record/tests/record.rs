@@ -376,6 +376,49 @@ fn a_record_of_version_1_is_brought_up_to_date() {
 }
 
 #[test]
+fn name_flows_names_what_goes_out_and_questions_find_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("record.db");
+    let mut recorder = recorder(&path);
+    recorder.observe(&event(EventKind::Accepted, 1, 10 * SECOND), &mut describe);
+    recorder.observe(&event(EventKind::Closed, 2, 11 * SECOND), &mut describe);
+    let incoming = Event {
+        direction: Direction::Incoming,
+        ..event(EventKind::Closed, 3, 12 * SECOND)
+    };
+    recorder.observe(&incoming, &mut describe);
+    let mut asked = Vec::new();
+    recorder.name_flows(&mut |address, first| {
+        asked.push((address.to_string(), first));
+        Some(std::sync::Arc::from(&b"www.example.org"[..]))
+    });
+    let moments = [10, 11].map(|second| ("203.0.113.7".to_owned(), millis(wall(second * SECOND))));
+    asked.sort();
+    assert_eq!(asked, moments);
+    recorder.flush(13 * SECOND, wall(13 * SECOND)).unwrap();
+    // What is known of the name stays when the row is written again.
+    recorder.observe(&event(EventKind::Closed, 1, 20 * SECOND), &mut describe);
+    recorder.flush(21 * SECOND, wall(21 * SECOND)).unwrap();
+    let named = |names: &str| {
+        let question = Question {
+            names: names.parse().unwrap(),
+            ..Question::default()
+        };
+        let found = flows(&path, &question);
+        let name = |flow: &Flow| flow.asked_name.as_deref() == Some(&b"www.example.org"[..]);
+        assert!(found.iter().all(name), "{found:?}");
+        found.len()
+    };
+    for (names, count) in [("*.example.org", 2), ("WWW.example.org,other", 2), ("example.org", 0)] {
+        assert_eq!(named(names), count, "{names}");
+    }
+    let incoming = all(&path)
+        .into_iter()
+        .find(|flow| flow.direction == Direction::Incoming);
+    assert_eq!(incoming.unwrap().asked_name, None);
+}
+
+#[test]
 fn other_files_and_newer_records_are_left_alone() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("other.db");
@@ -453,6 +496,48 @@ fn heartbeats_bring_what_a_connection_has_moved() {
     assert_eq!((flow.sent, flow.received), (Fact::Known(5_000), Fact::Known(10_000)));
     assert_eq!((flow.retransmits, flow.state), (Fact::Known(4), State::CloseWait));
     assert_eq!(flow.rtt, Fact::Known(300), "what is not told keeps its last value");
+}
+
+#[test]
+fn refresh_datagrams_counts_of_open_sockets_reach_their_rows_and_never_shrink() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("record.db");
+    let datagrams = Event {
+        protocol: Protocol::Udp,
+        sent: Fact::Unknown(Why::NotAsked),
+        received: Fact::Unknown(Why::NotAsked),
+        ..event(EventKind::Opened, 1, 10 * SECOND)
+    };
+    let counted = |path: &Path| {
+        let flow = all(path).remove(0);
+        (flow.sent, flow.received)
+    };
+    let mut recorder = recorder(&path).with_heartbeat(Duration::from_secs(1));
+    recorder.observe(&datagrams, &mut describe);
+    recorder.flush(11 * SECOND, wall(11 * SECOND)).unwrap();
+    assert!(recorder.is_due(13 * SECOND));
+    recorder.refresh_datagrams(&|cookie| Fact::Known((500 * cookie, 7)));
+    recorder.flush(13 * SECOND, wall(13 * SECOND)).unwrap();
+    assert_eq!(counted(&path), (Fact::Known(500), Fact::Known(7)));
+    drop(recorder);
+    // The next recorder counts from its own start.
+    let mut again = self::recorder(&path).with_heartbeat(Duration::from_secs(1));
+    let present = Event {
+        opened: Fact::Unknown(Why::NotKept),
+        ..Event {
+            kind: EventKind::Present,
+            at: Moment {
+                wall: wall(20 * SECOND),
+                since_boot: 20 * SECOND,
+            },
+            ..datagrams
+        }
+    };
+    again.observe(&present, &mut describe);
+    again.flush(21 * SECOND, wall(21 * SECOND)).unwrap();
+    again.refresh_datagrams(&|_| Fact::Known((20, 0)));
+    again.flush(30 * SECOND, wall(30 * SECOND)).unwrap();
+    assert_eq!(counted(&path), (Fact::Known(500), Fact::Known(7)));
 }
 
 #[test]
@@ -658,6 +743,7 @@ fn open_record_of_version_3_is_brought_up_to_date() {
     let mut recorder = recorder(&path);
     let before = all(&path);
     assert_eq!(before.len(), 3);
+    assert!(before.iter().all(|flow| flow.asked_name.is_none()));
     let process = before.iter().find_map(|flow| flow.process.clone()).unwrap();
     assert_eq!(
         (process.script.as_deref(), process.container_name.as_deref()),

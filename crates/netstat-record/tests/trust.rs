@@ -47,6 +47,7 @@ fn new_flow(first: i64) -> NewFlow {
         received: Fact::Known(2),
         retransmits: Fact::Unknown(Why::NotAsked),
         rtt: Fact::Unknown(Why::NotAsked),
+        asked_name: None,
     }
 }
 

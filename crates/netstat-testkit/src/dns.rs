@@ -101,6 +101,47 @@ pub fn name_for(address: IpAddr) -> String {
     format!("host-{}.test", address.to_string().replace(['.', ':'], "-"))
 }
 
+/// Answers every question at 127.0.0.1:53 with one A record of `address`, until the process ends.
+///
+/// # Errors
+/// When the socket cannot be bound, or no thread be started.
+pub fn serve_address(address: Ipv4Addr) -> io::Result<()> {
+    let server = UdpSocket::bind((Ipv4Addr::LOCALHOST, 53))?;
+    let serve = move || {
+        let mut query = [0; 512];
+        while let Ok((length, from)) = server.recv_from(&mut query) {
+            let mut answer = query[..length].to_vec();
+            if length < HEADER {
+                continue;
+            }
+            // An answer with one record, whose name is the question's (RFC 1035, 4.1.1 and 4.1.4).
+            answer[2..4].copy_from_slice(&[0x81, 0x80]);
+            answer[6..8].copy_from_slice(&[0, 1]);
+            answer[8..12].fill(0);
+            answer.extend([0xc0, 0x0c, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4]);
+            answer.extend(address.octets());
+            let _ = server.send_to(&answer, from);
+        }
+    };
+    thread::Builder::new().spawn(serve).map(drop)
+}
+
+/// Asks the server at 127.0.0.1:53 for the addresses of `name`, and waits for its answer.
+///
+/// # Errors
+/// When it cannot be reached.
+pub fn ask_for(name: &str) -> io::Result<()> {
+    let mut message = vec![0, 7, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0];
+    for label in name.split('.') {
+        message.push(u8::try_from(label.len()).unwrap_or(63));
+        message.extend(label.as_bytes());
+    }
+    message.extend([0, 0, 1, 0, 1]);
+    let socket = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0))?;
+    socket.send_to(&message, (Ipv4Addr::LOCALHOST, 53))?;
+    socket.recv(&mut [0; 512]).map(drop)
+}
+
 /// A name server that runs until it is dropped.
 #[derive(Debug)]
 pub struct NameServer {

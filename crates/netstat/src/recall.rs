@@ -7,6 +7,7 @@ use std::time::SystemTime;
 
 use netstat_model::text::{escape_str, shell_quoted};
 use netstat_model::{Filter, Protocol, Socket, State};
+use netstat_names::HostName;
 use netstat_os::{System, files};
 use netstat_record::{
     Beacon, Coverage, FlowStore, Millis, OpenFlow, ProgramHistory, Question, Reader, StateAge, StoreError,
@@ -202,6 +203,12 @@ impl Past for Recall {
         found.map_err(|error| escape_str(&error.to_string()).into_owned())
     }
 
+    fn asked_names(&mut self, sockets: &[&Socket], now: SystemTime) -> HashMap<u64, String> {
+        let open = self.open_flows(sockets.iter().copied(), now);
+        let named = |socket: &&Socket| Some((socket.cookie()?.get(), open.asked_name(socket)?.to_owned()));
+        sockets.iter().filter_map(named).collect()
+    }
+
     fn store_option(&self, root: bool) -> String {
         match self.is_usual(root) {
             true => String::new(),
@@ -232,6 +239,13 @@ impl OpenFlows {
             at: time(flow.first),
             exact: flow.begun && self.watched,
         })
+    }
+
+    /// The name that a program asked for before it made this connection; printable.
+    pub(crate) fn asked_name(&self, socket: &Socket) -> Option<&str> {
+        let flow = self.flows.get(&socket.cookie()?.get())?;
+        let name = std::str::from_utf8(flow.asked_name.as_ref()?).ok()?;
+        HostName::parse(name.as_bytes()).is_some().then_some(name)
     }
 
     /// How long `socket` has been in its state.

@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream, UdpSocket};
 use std::process::{Child, Command, Stdio};
 
+use netstat_testkit::dns;
 use netstat_testkit::mmdb::{self, Field};
 use netstat_testkit::{Netstat, have, own_namespace, skip};
 
@@ -205,42 +206,10 @@ fn rates_without_an_interval_are_unknown_and_said_to_be() {
     assert!(listed.stderr.contains("need an interval"), "{listed:?}");
 }
 
-/// An answer to `query` for any name: this address.
-fn answer(query: &[u8], address: Ipv4Addr) -> Vec<u8> {
-    let mut answer = query.to_vec();
-    answer[2..4].copy_from_slice(&[0x81, 0x80]);
-    answer[6..8].copy_from_slice(&[0, 1]);
-    answer[8..12].fill(0);
-    answer.extend([0xc0, 0x0c, 0, 1, 0, 1, 0, 0, 0, 60, 0, 4]);
-    answer.extend(address.octets());
-    answer
-}
-
-/// Asks the name server at 127.0.0.1 for `name`.
-fn query(name: &str) {
-    let mut message = vec![0, 7, 1, 0, 0, 1, 0, 0, 0, 0, 0, 0];
-    for label in name.split('.') {
-        message.push(label.len() as u8);
-        message.extend(label.as_bytes());
-    }
-    message.extend([0, 0, 1, 0, 1]);
-    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-    socket.send_to(&message, "127.0.0.1:53").unwrap();
-    let mut reply = [0; 512];
-    socket.recv(&mut reply).unwrap();
-}
-
 #[test]
 fn name_that_was_asked_for_stands_beside_the_address() {
     own_namespace!();
-    let server = UdpSocket::bind("127.0.0.1:53").unwrap();
-    std::thread::spawn(move || {
-        let mut buffer = [0; 512];
-        while let Ok((length, from)) = server.recv_from(&mut buffer) {
-            let reply = answer(&buffer[..length], Ipv4Addr::new(127, 0, 0, 77));
-            let _ = server.send_to(&reply, from);
-        }
-    });
+    dns::serve_address(Ipv4Addr::new(127, 0, 0, 77)).unwrap();
     let listener = TcpListener::bind("127.0.0.77:80").unwrap();
     let _client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
     let (mut child, mut lines) = repeating("-n --columns foreign,asked_name --csv 1");
@@ -250,7 +219,7 @@ fn name_that_was_asked_for_stands_beside_the_address() {
     };
     // Not seen yet.
     assert!(row().ends_with("127.0.0.77:80,"));
-    query("Files.example.org");
+    dns::ask_for("Files.example.org").unwrap();
     let named = (0..20).map(|_| row()).find(|row| row.ends_with(",files.example.org"));
     child.kill().unwrap();
     child.wait().unwrap();

@@ -251,8 +251,8 @@ fn facts_of_the_process_are_those_of_proc() {
     assert!(text.starts_with(&format!("sleep [{pid}]")), "{text}");
     for piece in [
         "\ncommand    sleep 600 0\n",
-        &format!("directory {}", directory.display()),
-        "not traced",
+        &format!("\ndirectory  {}", directory.display()),
+        "no debugger attached",
         "socket     it holds no Internet socket\n",
     ] {
         assert!(text.contains(piece), "{piece:?} in {text}");

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use netstat_monitor::collect::Collector;
 use netstat_monitor::model::Modeler;
 use netstat_monitor::sample::Holder;
+use netstat_testkit::mmdb::{self, Field};
 use netstat_testkit::{own_namespace, skip};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_netstat");
@@ -687,6 +688,8 @@ fn monitor_that_panics() {
         record: None,
         replay: None,
         dns_names: false,
+        label: None,
+        locations: netstat_names::Locations::default(),
         system: Box::new(netstat_os::Native::default()),
         companion: Some(Box::new(Panics)),
     });
@@ -776,6 +779,38 @@ fn a_recording_is_played() {
     tmux.wait("the refusal", |screen| {
         screen.contains("File exists") && screen.contains("status=1")
     });
+}
+
+#[test]
+fn countries_and_systems_of_a_database_are_columns_and_groups() {
+    own_namespace!();
+    let test = "countries_and_systems_of_a_database_are_columns_and_groups";
+    let Some(tmux) = Tmux::start(test, 200, 50) else { return };
+    let loopback = netstat_testkit::netlink::index_of("lo").unwrap();
+    netstat_testkit::netlink::add_address(loopback, "203.0.113.7".parse().unwrap(), 32).unwrap();
+    let listener = TcpListener::bind("203.0.113.7:2078").unwrap();
+    let _client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let text = |text: &str| Field::Text(text.to_owned());
+    let record = Field::Map(vec![
+        ("country", Field::Map(vec![("iso_code", text("DE"))])),
+        ("autonomous_system_number", Field::Number(64_500)),
+        ("autonomous_system_organization", text("Example")),
+    ]);
+    let networks = [("203.0.113.0".parse().unwrap(), 24, record)];
+    let file = tmux.home.path().join("test.mmdb");
+    std::fs::write(&file, mmdb::database("Test", &networks)).unwrap();
+    tmux.type_line(&format!("{PROGRAM} monitor network -n --mmdb {}", file.display()));
+    tmux.wait("the columns", |screen| {
+        screen.contains(" Country ") && screen.contains(" DE ") && screen.contains("AS64500 Exam")
+    });
+    // By program, unit, container, peer, network, country.
+    tmux.keys(&["G", "G", "G", "G", "G", "G"]);
+    tmux.wait("the group", |screen| {
+        screen.contains("▸ DE (") && screen.contains("grouped by country")
+    });
+    tmux.keys(&["G"]);
+    tmux.wait("the other group", |screen| screen.contains("▸ AS64500 Example ("));
+    tmux.keys(&["q"]);
 }
 
 #[test]

@@ -147,6 +147,7 @@ impl Past {
             received: Fact::Known(100),
             retransmits: Fact::Unknown(Why::NotAsked),
             rtt: Fact::Unknown(Why::NotAsked),
+            asked_name: None,
         };
         batch.insert(&flow, None).unwrap();
         batch.commit().unwrap();

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{Read, Write};
-use std::net::{IpAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, TcpListener, TcpStream, UdpSocket};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::Path;
@@ -12,7 +12,7 @@ use std::time::{Duration, SystemTime};
 
 use netstat_model::{Direction, EventOrigin, Fact, Family, Protocol, State};
 use netstat_record::{NewFlow, NewProcess, Writer, millis};
-use netstat_testkit::{own_namespace, skip};
+use netstat_testkit::{dns, own_namespace, skip};
 use serde_json::Value;
 
 struct Running(Child);
@@ -442,6 +442,7 @@ fn made_up(store: &Path) -> i64 {
             received: Fact::Known(1_000 * ((at * 7) % 60) as u64),
             retransmits: Fact::Known(0),
             rtt: Fact::Known(300),
+            asked_name: None,
         };
         batch.insert(&flow, None).unwrap();
     }
@@ -762,6 +763,7 @@ fn what_is_too_old_or_too_much_goes() {
             received: Fact::Known(1),
             retransmits: Fact::Known(0),
             rtt: Fact::Known(300),
+            asked_name: None,
         };
         batch.insert(&flow, None).unwrap();
     }
@@ -783,4 +785,98 @@ fn what_is_too_old_or_too_much_goes() {
         "the oldest go first"
     );
     is_whole(&store);
+}
+
+#[test]
+fn record_name_that_was_asked_for_is_kept_found_and_shown() {
+    own_namespace!();
+    dns::serve_address(Ipv4Addr::new(127, 0, 0, 77)).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let store = folder.path().join("record.db");
+    let listener = TcpListener::bind("127.0.0.77:80").unwrap();
+    let recorder = record(&store);
+    dns::ask_for("Files.example.org").unwrap();
+    let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let names = || {
+        let out = history(
+            &store,
+            &["--name", "*.example.org", "--columns", "foreign,asked_name", "--csv"],
+        );
+        String::from_utf8(out.stdout).unwrap()
+    };
+    let row = "127.0.0.77:80,files.example.org";
+    wait_for("a row with the name", || names().contains(row));
+    let other = history(&store, &["--name", "*.example.net", "--csv"]);
+    assert_eq!(String::from_utf8(other.stdout).unwrap().lines().count(), 1);
+    let port = client.local_addr().unwrap().port();
+    let word = format!("127.0.0.1:{port}->127.0.0.77:80");
+    let card = netstat()
+        .args(["inspect", "--sample", "0", "--store"])
+        .arg(&store)
+        .arg(&word)
+        .output()
+        .unwrap();
+    let card = String::from_utf8(card.stdout).unwrap();
+    assert!(
+        card.contains("127.0.0.77:80 (asked for as files.example.org)"),
+        "{card}"
+    );
+    drop(recorder);
+}
+
+#[test]
+fn record_without_dns_names_keeps_none() {
+    own_namespace!();
+    dns::serve_address(Ipv4Addr::new(127, 0, 0, 77)).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let store = folder.path().join("record.db");
+    let listener = TcpListener::bind("127.0.0.77:80").unwrap();
+    let _recorder = record_with(&store, &["--no-dns-names"]);
+    dns::ask_for("files.example.org").unwrap();
+    let _client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+    let rows = || {
+        let out = history(&store, &["--columns", "foreign,asked_name", "--csv"]);
+        String::from_utf8(out.stdout).unwrap()
+    };
+    wait_for("a row without a name", || rows().contains("127.0.0.77:80,\r\n"));
+}
+
+#[test]
+fn record_bytes_of_an_open_udp_socket_stand_in_its_row() {
+    own_namespace!();
+    let test = "record_bytes_of_an_open_udp_socket_stand_in_its_row";
+    let folder = tempfile::tempdir().unwrap();
+    let store = folder.path().join("record.db");
+    let _recorder = record_with(&store, &["--heartbeat", "1s"]);
+    let receiver = UdpSocket::bind("127.0.0.1:2078").unwrap();
+    let sender = UdpSocket::bind("127.0.0.1:0").unwrap();
+    sender.connect(receiver.local_addr().unwrap()).unwrap();
+    for _ in 0..50 {
+        sender.send(&[7; 1_000]).unwrap();
+        receiver.recv(&mut [0; 2_000]).unwrap();
+    }
+    let rows = || -> Vec<Value> {
+        let out = history(&store, &["--foreign", "127.0.0.1:2078", "--ndjson"]);
+        let text = String::from_utf8(out.stdout).unwrap();
+        text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    };
+    wait_for("the row", || !rows().is_empty());
+    if rows()[0]["learned"] != "trace" {
+        return skip(test, "no tracepoints here");
+    }
+    // The first heartbeat after the traffic has all of it; without the tracepoints of sends it stays unknown.
+    let last = |row: &Value| row["last"].as_str().unwrap_or_default().to_owned();
+    let before = last(&rows()[0]);
+    wait_for("two heartbeats", || last(&rows()[0]) > before);
+    let between = last(&rows()[0]);
+    wait_for("two heartbeats", || last(&rows()[0]) > between);
+    let row = rows().remove(0);
+    if row["sent"].is_null() {
+        return skip(test, "no tracepoints for sends and receives here");
+    }
+    assert_eq!(
+        (&row["closed"], &row["sent"]),
+        (&Value::Bool(false), &Value::from(50_000)),
+        "{row}"
+    );
 }

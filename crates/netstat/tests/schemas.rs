@@ -76,6 +76,7 @@ fn made_up(store: &Path) {
         received: Fact::Known(100),
         retransmits: Fact::Known(1),
         rtt: Fact::Known(20),
+        asked_name: None,
     };
     for number in (1..40).rev() {
         let flow = NewFlow {
@@ -100,6 +101,7 @@ fn made_up(store: &Path) {
         received: Fact::Unknown(unknown),
         retransmits: Fact::Unknown(unknown),
         rtt: Fact::Unknown(unknown),
+        asked_name: None,
         ..call.clone()
     };
     batch.insert(&listener, None).unwrap();

@@ -13,7 +13,7 @@ pub(crate) static RULE: Rule = Rule {
     title: "has a raw or packet socket",
     explanation: "A packet socket sees the frames of an interface, a raw socket the packets of one protocol, whichever program they are for: the way to read the \
         traffic of others, and to wait for a secret knock without an open port. Programs that do so for a living (DHCP clients, tcpdump, ping, routing daemons) \
-        are info when a package owns them. Other packaged programs are medium with a packet socket, and low with a raw one for ICMP or OSPF and the like (high when it is an interpreter with code that neither a package nor the superuser \
+        are info when a package owns them, and so are the sockets by which this program itself takes DNS answers. Other packaged programs are medium with a packet socket, and low with a raw one for ICMP or OSPF and the like (high when it is an interpreter with code that neither a package nor the superuser \
         installed), else medium. A program that no package owns is high (medium with a raw socket for ICMP only at a terminal); known sensors and container \
         networking are low where only the superuser can have installed them (in /usr/local, /opt and the like). What is piped to a process with a connection to another computer is high.",
     harmless: "DHCP clients, network managers, tcpdump and other tools at a terminal, routing daemons, ping",
@@ -42,6 +42,7 @@ fn check(case: &Case<'_>, notes: &mut Notes) {
         };
         let weight = match (expert, case.is_unowned(), protocol) {
             (true, ..) => Severity::Info,
+            _ if is_own_answers(case, socket) => Severity::Info,
             // Makers and administrators install sensors and the networking of containers in their own directories.
             (_, true, _) if placed && known::is_sensor(case.name()) => Severity::Low,
             (_, true, Some(protocol)) if ECHO.contains(&protocol) && case.has_session() => Severity::Medium,
@@ -85,6 +86,24 @@ fn check(case: &Case<'_>, notes: &mut Notes) {
         pid: None,
         program: None,
     });
+}
+
+/// Ethertypes of IPv4 and IPv6 (linux/if_ether.h).
+const IP_FRAMES: [u16; 2] = [0x0800, 0x86dd];
+
+/// Whether it is one of the sockets by which this program itself learns the names that are asked for. Their filters let DNS answers through
+/// and nothing else. It must be the very file that runs here: no name or path counts.
+fn is_own_answers(case: &Case<'_>, socket: &Socket) -> bool {
+    let running = case.facts.program.as_ref().known().map(|program| &program.running);
+    let same = match (running, &case.host.own_file) {
+        (Some(Fact::Known(running)), Some(own)) => running.is_same_file(own),
+        _ => false,
+    };
+    let takes_ip = match socket.detail() {
+        Some(Detail::Packet { ethertype, .. }) => IP_FRAMES.contains(ethertype),
+        _ => false,
+    };
+    same && takes_ip && socket.protocol() == Protocol::Packet
 }
 
 /// What a socket takes, and of a raw one the number of the protocol.
@@ -133,6 +152,17 @@ mod tests {
         assert_eq!(
             packet(Made::program("/usr/bin/python3.11").packaged("python")),
             [Severity::Medium]
+        );
+        let own = || Made::program("/srv/netstat").unowned().own_program();
+        assert_eq!(own().packet(0x0800).check(&RULE), [Severity::Info]);
+        assert_eq!(
+            own().packet(ALL_FRAMES).check(&RULE),
+            [Severity::High],
+            "not its DNS answers"
+        );
+        assert_eq!(
+            Made::program("/srv/netstat").unowned().packet(0x0800).check(&RULE),
+            [Severity::High]
         );
         let raw = |made: Made, protocol| made.raw(protocol).check(&RULE);
         assert_eq!(raw(Made::program("/srv/x/y").unowned(), 1), [Severity::High]);

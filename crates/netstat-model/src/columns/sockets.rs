@@ -72,8 +72,8 @@ pub trait Books: Sync {
     fn rates(&self, _socket: &Socket) -> Fact<Rates> {
         Fact::Unknown(Why::NotAsked)
     }
-    /// The name whose address this is, as a program on this computer asked for it; printable.
-    fn asked_name(&self, _address: IpAddr) -> Fact<Option<&str>> {
+    /// The name for the foreign side of `socket` that a program on this computer asked for; printable.
+    fn asked_name(&self, _socket: &Socket) -> Fact<Option<&str>> {
         Fact::Unknown(Why::NotAsked)
     }
     /// Where an address is registered.
@@ -504,7 +504,7 @@ fn asked_name<'r>(row: &'r SocketRow<'_>) -> Value<'r> {
     let books = row.books;
     foreign_fact(
         row,
-        |address| books.asked_name(address),
+        |_| books.asked_name(row.socket),
         |name| name.map_or(Value::Nothing, Value::Word),
     )
 }

@@ -99,7 +99,8 @@ impl FromStr for Ports {
     /// Reads ports and ranges separated by commas, at least one.
     fn from_str(list: &str) -> Result<Ports, FilterError> {
         list.split(',')
-            .map(Ports::range)
+            // As in addresses: `:80`.
+            .map(|range| Ports::range(range.strip_prefix(':').unwrap_or(range)))
             .collect::<Result<_, _>>()
             .map(Ports::join)
     }

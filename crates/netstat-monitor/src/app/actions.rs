@@ -128,7 +128,11 @@ impl App {
                 self.refresh();
             }
             Action::Grouping => {
-                self.settings.grouping = self.settings.grouping.next();
+                let mut next = self.settings.grouping.next();
+                while next.needs_databases() && self.names.places.is_empty() {
+                    next = next.next();
+                }
+                self.settings.grouping = next;
                 let text = match self.settings.grouping {
                     Grouping::None => "sockets are not grouped".to_owned(),
                     grouping => format!("sockets grouped by {}", grouping.name()),

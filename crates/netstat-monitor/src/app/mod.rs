@@ -23,6 +23,7 @@ use crate::handles::Handles;
 use crate::history::{History, Scale, Trend};
 use crate::model::{Item, Model, PaneRow, RowId};
 use crate::pane::{Column, Pane, Source, Tab};
+use crate::places::Places;
 use crate::sample::SocketRow;
 use crate::selection::Selection;
 use crate::theme::{Theme, ThemeName};
@@ -190,6 +191,7 @@ impl App {
             names: NameBook {
                 hosts: HashMap::new(),
                 services,
+                places: Places::default(),
                 shown: settings.names,
             },
             popup: None,
@@ -263,6 +265,7 @@ impl App {
                     first: *pane == first,
                     grouping: self.settings.grouping,
                     short: self.settings.short,
+                    places: &self.names.places,
                     open: &state.open,
                 },
             );

@@ -26,7 +26,7 @@ use crate::sample::SocketRow;
 pub use brief::BriefRow;
 pub use exposure::reachable_from;
 pub use item::{Item, PaneRow, RowId};
-pub use modeler::Modeler;
+pub use modeler::{LabelOf, Modeler};
 pub use rows::{DiskRow, Flow, InterfaceRow, Presence, ProcessRow, ProcessText, Recent, Throughput, UnitRow};
 pub use units::unit_of;
 

@@ -19,9 +19,13 @@ use crate::sample::{Holder, Sample, Space};
 /// The span of the longer average of processor time.
 const MINUTE: Duration = Duration::from_secs(60);
 
+/// What tells the processes of one program apart: the script of an interpreter, or another name that it was called by. Not escaped.
+pub type LabelOf = fn(&ProcessIdentity) -> Option<Vec<u8>>;
+
 /// Makes models. Takes samples in their order.
 #[derive(Debug, Default)]
 pub struct Modeler {
+    label: Option<LabelOf>,
     previous: Option<Arc<Sample>>,
     number: u64,
     past: HashMap<ProcessKey, Past>,
@@ -47,6 +51,14 @@ struct Past {
 }
 
 impl Modeler {
+    /// One that shows beside the name of a program what `label` says.
+    pub fn with_label(label: Option<LabelOf>) -> Modeler {
+        Modeler {
+            label,
+            ..Modeler::default()
+        }
+    }
+
     /// The model of `sample`, which comes after those before.
     pub fn model(&mut self, sample: &Arc<Sample>) -> Model {
         self.number += 1;
@@ -154,12 +166,12 @@ impl Modeler {
             last_disk: None,
             last_network: None,
             identity: Arc::clone(&figures.identity),
-            text: Arc::new(text(&figures.identity, figures.kernel, sample)),
+            text: Arc::new(text(&figures.identity, figures.kernel, sample, self.label)),
             seen: 0,
         });
         past.seen = self.number;
         if !Arc::ptr_eq(&past.identity, &figures.identity) && *past.identity != *figures.identity {
-            past.text = Arc::new(text(&figures.identity, figures.kernel, sample));
+            past.text = Arc::new(text(&figures.identity, figures.kernel, sample, self.label));
             past.identity = Arc::clone(&figures.identity);
         }
         past
@@ -324,7 +336,7 @@ impl Recent {
     }
 }
 
-fn text(identity: &ProcessIdentity, kernel: bool, sample: &Sample) -> ProcessText {
+fn text(identity: &ProcessIdentity, kernel: bool, sample: &Sample, label: Option<LabelOf>) -> ProcessText {
     let command = match &identity.command {
         Fact::Known(words) => {
             let words: Vec<u8> = words.iter().map(|&byte| if byte == 0 { b' ' } else { byte }).collect();
@@ -334,7 +346,10 @@ fn text(identity: &ProcessIdentity, kernel: bool, sample: &Sample) -> ProcessTex
         Fact::Unknown(why) => format!("({})", why.words()).into(),
     };
     ProcessText {
-        name: escape(identity.name()).into(),
+        name: match label.and_then(|label| label(identity)) {
+            Some(label) => format!("{} ({})", escape(identity.name()), escape(&label)).into(),
+            None => escape(identity.name()).into(),
+        },
         unit: unit_name(&identity.components),
         command,
         user: match identity.user {

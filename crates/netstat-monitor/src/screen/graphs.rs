@@ -370,7 +370,7 @@ fn scale(buffer: &mut Buffer, area: Rect, plot: Rect, graph: &Graph, top: f32, a
     let dim = app.theme.dim;
     let figure = |share: f32| match graph.top {
         Top::Whole => format!("{:.0}%", share * 100.0),
-        Top::Rate(_) => format::rate((top * share).into()),
+        Top::Rate(_) => format::axis((top * share).into()),
         Top::Count(_) => format!("{:.0}", top * share),
     };
     let right = plot.x.saturating_sub(1);

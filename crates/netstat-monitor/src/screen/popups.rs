@@ -93,7 +93,7 @@ impl Frame {
         let room = usize::from(self.body.width.saturating_sub(6).min(112));
         let lines: Vec<(String, Tone)> = lines
             .iter()
-            .flat_map(|(line, tone)| wrapped(line, room).into_iter().map(|piece| (piece, *tone)))
+            .flat_map(|(line, tone)| fitted(line, room).into_iter().map(|piece| (piece, *tone)))
             .collect();
         let area = self.window(buffer, (116, lines.len().max(1)), title);
         *top = (*top).min(lines.len().saturating_sub(area.height.into()));
@@ -173,6 +173,25 @@ impl Frame {
         ];
         hints(buffer, area, &keys, &self.theme);
     }
+}
+
+/// The lines of `line` in so much room. The end of a path tells more than its beginning: behind a tab stands one that is cut there.
+fn fitted(line: &str, room: usize) -> Vec<String> {
+    use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
+    let Some((head, path)) = line.split_once('\t') else {
+        return wrapped(line, room);
+    };
+    let left = room.saturating_sub(head.width() + 2);
+    if path.width() <= left {
+        return vec![format!("{head}  {path}")];
+    }
+    let mut width = 1;
+    let kept = path.char_indices().rev().take_while(|(_, c)| {
+        width += c.width().unwrap_or(0);
+        width <= left
+    });
+    let begin = kept.last().map_or(path.len(), |(at, _)| at);
+    vec![format!("{head}  …{}", &path[begin..])]
 }
 
 /// A line cut between words so that each piece fits; the further pieces are set in as the first, and a little more.
@@ -307,5 +326,17 @@ fn window(
         y: area.y + 1,
         width: area.width.saturating_sub(4),
         height: area.height.saturating_sub(2),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn fitted_long_path_keeps_its_end() {
+        assert_eq!(fitted("  12\t/usr/lib/libc.so", 40), ["  12  /usr/lib/libc.so"]);
+        assert_eq!(fitted("  12\t/usr/lib/libc.so", 16), ["  12  …b/libc.so"]);
+        assert_eq!(fitted("  12\t/usr/lib/libc.so", 3), ["  12  …"]);
     }
 }

@@ -1,4 +1,4 @@
-//! Sockets grouped by program, unit, container, peer or network.
+//! Sockets grouped by program, unit, container, or where their peers are.
 
 use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -61,7 +61,7 @@ pub(super) fn applies(grouping: Grouping, source: Source) -> bool {
     match grouping {
         Grouping::None => false,
         Grouping::Program | Grouping::Unit | Grouping::Container => true,
-        Grouping::Peer | Grouping::Network => source != Source::Listeners,
+        Grouping::Peer | Grouping::Network | Grouping::Country | Grouping::System => source != Source::Listeners,
     }
 }
 
@@ -90,7 +90,7 @@ pub(super) fn table(model: &Model, items: &[Item], how: &Arrangement<'_>) -> Tab
             _ => continue,
         };
         let name = brief.and_then(|brief| brief.name.clone());
-        let members = found.entry(label(model, row, name, how.grouping)).or_default();
+        let members = found.entry(label(model, row, name, how)).or_default();
         members.items.push(item);
         members.processes.extend(row.process());
         members.peers.insert(row.foreign.address.to_canonical());
@@ -160,7 +160,7 @@ fn group(label: Arc<str>, members: Members, how: &Arrangement<'_>) -> (Group, Ve
     (group, members.items)
 }
 
-fn label(model: &Model, row: &SocketRow, name: Option<Arc<str>>, grouping: Grouping) -> Arc<str> {
+fn label(model: &Model, row: &SocketRow, name: Option<Arc<str>>, how: &Arrangement<'_>) -> Arc<str> {
     let process = row.process().and_then(|key| model.process(key));
     let nobody = || -> Arc<str> {
         match row.holder {
@@ -169,7 +169,7 @@ fn label(model: &Model, row: &SocketRow, name: Option<Arc<str>>, grouping: Group
             Holder::Process(_) => "(ended)".into(),
         }
     };
-    match grouping {
+    match how.grouping {
         Grouping::None | Grouping::Program => match (process, name) {
             (Some(process), _) => Arc::clone(&process.text.name),
             (None, Some(name)) => name,
@@ -179,6 +179,8 @@ fn label(model: &Model, row: &SocketRow, name: Option<Arc<str>>, grouping: Group
         Grouping::Container => process.map_or_else(nobody, container),
         Grouping::Peer => row.foreign.address.to_canonical().to_string().into(),
         Grouping::Network => network(row.foreign.address).into(),
+        Grouping::Country => how.places.country_label(row.foreign.address),
+        Grouping::System => how.places.system_label(row.foreign.address),
     }
 }
 

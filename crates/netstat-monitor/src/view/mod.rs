@@ -11,6 +11,7 @@ use netstat_model::{Fact, State};
 
 use crate::model::{BriefRow, Item, Model, PaneRow, Presence, ProcessRow, reachable_from};
 use crate::pane::{Column, Grouping, Pane, ShortConnections, Sort, Source, Tree};
+use crate::places::Places;
 use crate::selection::{Selection, is_connection};
 
 pub(crate) use groups::Group;
@@ -54,6 +55,8 @@ pub(crate) struct Arrangement<'a> {
     pub(crate) short: ShortConnections,
     /// The labels of the groups whose members are shown.
     pub(crate) open: &'a BTreeSet<Arc<str>>,
+    /// Countries and autonomous systems.
+    pub(crate) places: &'a Places,
 }
 
 /// The rows of a pane, and the groups among them.
@@ -69,14 +72,14 @@ pub(crate) struct Table {
 pub(crate) fn table(model: &Model, selection: &Selection, how: &Arrangement<'_>) -> Table {
     let source = how.pane.spec().source;
     let items = items(model, selection, source, how);
-    let items = sorted(model, items, how.sort);
+    let items = sorted(model, items, how.sort, how.places);
     let flat = |items: Vec<Item>| items.into_iter().map(|item| PaneRow { item, depth: 0 }).collect();
     let rows = match how.tree {
         _ if source.is_sockets() && groups::applies(how.grouping, source) => {
             return groups::table(model, &items, how);
         }
         Tree::Parent if source == Source::Processes => by_parent(model, &items),
-        Tree::Unit if source == Source::Processes => by_unit(model, &items, how.sort),
+        Tree::Unit if source == Source::Processes => by_unit(model, &items, how),
         _ => flat(items),
     };
     Table {
@@ -156,12 +159,12 @@ fn rank(model: &Model, item: Item) -> u8 {
     }
 }
 
-fn sorted(model: &Model, items: Vec<Item>, sort: Sort) -> Vec<Item> {
+fn sorted(model: &Model, items: Vec<Item>, sort: Sort, places: &Places) -> Vec<Item> {
     let Some(first) = items.first() else { return items };
     // Equal rows keep the model's order, which is that of identities. Numbers are compared much faster, and in much less memory, without
     // the rest.
-    if let Key::Number(_) = key(model, *first, sort.column) {
-        let number = |item: &Item| match key(model, *item, sort.column) {
+    if let Key::Number(_) = key(model, *first, sort.column, places) {
+        let number = |item: &Item| match key(model, *item, sort.column, places) {
             Key::Number(number) if sort.falling => -number,
             Key::Number(number) => number,
             // Never: one column gives keys of one kind.
@@ -177,7 +180,7 @@ fn sorted(model: &Model, items: Vec<Item>, sort: Sort) -> Vec<Item> {
     }
     let mut keyed: Vec<(Key, Item)> = items
         .into_iter()
-        .map(|item| (key(model, item, sort.column), item))
+        .map(|item| (key(model, item, sort.column, places), item))
         .collect();
     keyed.sort_by(|(a, x), (b, y)| {
         let order = if sort.falling { b.compare(a) } else { a.compare(b) };
@@ -199,11 +202,18 @@ fn address(address: IpAddr, low: u32) -> Key {
 }
 
 /// What a row is compared by: what its cell shows.
-fn key(model: &Model, item: Item, column: Column) -> Key {
+fn key(model: &Model, item: Item, column: Column, places: &Places) -> Key {
     match item {
         Item::Process(at) => process_key(&model.processes[at as usize], column),
-        Item::Socket(at) => socket_key(model, at as usize, column),
-        Item::Brief(at) => brief_key(&model.sockets.brief[at as usize], model, column),
+        Item::Socket(at) => socket_key(model, at as usize, column, places),
+        Item::Brief(at) => {
+            let brief = &model.sockets.brief[at as usize];
+            match column {
+                Column::Country => Key::Text(places.of(brief.row.foreign.address).country),
+                Column::System => Key::Text(places.of(brief.row.foreign.address).system),
+                column => brief_key(brief, model, column),
+            }
+        }
         Item::Group(_) => Key::Number(0.0),
         Item::Unit(at) => {
             let row = &model.units[at as usize];
@@ -262,7 +272,7 @@ fn process_key(row: &ProcessRow, column: Column) -> Key {
     }
 }
 
-fn socket_key(model: &Model, at: usize, column: Column) -> Key {
+fn socket_key(model: &Model, at: usize, column: Column, places: &Places) -> Key {
     let row = model.sockets.row(at);
     let flow = model.sockets.flow(at);
     match column {
@@ -275,6 +285,8 @@ fn socket_key(model: &Model, at: usize, column: Column) -> Key {
         Column::Pid => Key::Number(row.process().map_or(-1.0, |key| key.pid.into())),
         Column::User => number(row.user, f64::from),
         Column::Address => address(row.foreign.address, row.foreign.port.into()),
+        Column::Country => Key::Text(places.of(row.foreign.address).country),
+        Column::System => Key::Text(places.of(row.foreign.address).system),
         Column::RemotePort => Key::Number(row.foreign.port.into()),
         Column::LocalAddress => address(row.local.address, row.local.port.into()),
         Column::LocalPort => Key::Number(row.local.port.into()),
@@ -364,7 +376,7 @@ fn by_parent(model: &Model, items: &[Item]) -> Vec<PaneRow> {
 }
 
 /// Hangs each process below its unit.
-fn by_unit(model: &Model, items: &[Item], sort: Sort) -> Vec<PaneRow> {
+fn by_unit(model: &Model, items: &[Item], how: &Arrangement<'_>) -> Vec<PaneRow> {
     let mut of_unit: HashMap<&str, Vec<Item>> = HashMap::new();
     for &item in items {
         if let Item::Process(index) = item {
@@ -374,7 +386,7 @@ fn by_unit(model: &Model, items: &[Item], sort: Sort) -> Vec<PaneRow> {
     }
     let units = (0u32..).zip(&model.units).map(|(at, _)| Item::Unit(at)).collect();
     let mut rows = Vec::with_capacity(items.len() + model.units.len());
-    for unit in sorted(model, units, sort) {
+    for unit in sorted(model, units, how.sort, how.places) {
         let Item::Unit(at) = unit else { continue };
         if let Some(processes) = of_unit.get(&*model.units[at as usize].name) {
             rows.push(PaneRow { item: unit, depth: 0 });

@@ -158,18 +158,22 @@ impl Batch<'_> {
         Ok(())
     }
 
-    /// Writes the row of a flow, and returns its number. What was known stays where nothing is known any more.
+    /// Writes the row of a flow, and returns its number. What was known stays where nothing is known any more, and bytes never become
+    /// fewer: those of UDP are counted anew by each recorder.
     fn write(&mut self, number: Option<i64>, flow: &NewFlow) -> Result<i64, StoreError> {
         let local = self.address(flow.local.0)?;
         let remote = self.address(flow.foreign.0)?;
+        let asked_name = flow.asked_name.as_deref().map(|name| self.word(name)).transpose()?;
         self.note_first_times(flow)?;
         let connection = self.writer.reading();
         let text = "INSERT INTO flow(id, first, span, process, boot, local, local_port, remote, remote_port, kind, sent, received,
-                      retransmits, rtt, user, netns)
-                    VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)
+                      retransmits, rtt, user, netns, asked_name)
+                    VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)
                     ON CONFLICT(id) DO UPDATE SET span = ?3, process = coalesce(?4, process), local = ?6, local_port = ?7,
-                      remote = ?8, remote_port = ?9, kind = ?10, sent = coalesce(?11, sent), received = coalesce(?12, received),
-                      retransmits = coalesce(?13, retransmits), rtt = coalesce(?14, rtt), user = coalesce(?15, user)";
+                      remote = ?8, remote_port = ?9, kind = ?10,
+                      sent = max(coalesce(?11, sent), coalesce(sent, ?11)), received = max(coalesce(?12, received), coalesce(received, ?12)),
+                      retransmits = coalesce(?13, retransmits), rtt = coalesce(?14, rtt), user = coalesce(?15, user),
+                      asked_name = coalesce(?17, asked_name)";
         connection.prepare_cached(text)?.execute(params![
             number,
             flow.first,
@@ -187,6 +191,7 @@ impl Batch<'_> {
             flow.rtt.known(),
             flow.user.known(),
             flow.namespace.known().map(|inode| i64::from(inode) - FIRST_NAMESPACE),
+            asked_name,
         ])?;
         let number = number.unwrap_or_else(|| connection.last_insert_rowid());
         if self.writer.shipping {

@@ -5,6 +5,7 @@ use std::fs::File;
 use std::io;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use netstat_model::{Direction, EventOrigin, Fact, Family, Protocol, State};
@@ -189,6 +190,8 @@ pub struct NewFlow {
     pub retransmits: Fact<u32>,
     /// Smoothed round-trip time in microseconds.
     pub rtt: Fact<u32>,
+    /// The name that a program asked for before it connected.
+    pub asked_name: Option<Arc<[u8]>>,
 }
 
 /// A process in the record, and its program.

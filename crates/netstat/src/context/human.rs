@@ -2,7 +2,7 @@
 
 use std::time::SystemTime;
 
-pub(crate) use netstat_model::human::{ago, bytes, bytes_per_second, plural, span};
+pub(crate) use netstat_model::human::{ago, bytes, bytes_per_second, plural, short_span, span};
 
 /// A moment in the computer's own time zone, to the second: `2026-11-23 22:30:00`.
 pub(crate) fn moment(time: SystemTime) -> String {

@@ -140,8 +140,8 @@ impl Books for Shelf<'_> {
         self.rates.of(socket)
     }
 
-    fn asked_name(&self, address: IpAddr) -> Fact<Option<&str>> {
-        self.facts.asked_name(address)
+    fn asked_name(&self, socket: &Socket) -> Fact<Option<&str>> {
+        self.facts.asked_name(socket)
     }
 
     fn location(&self, address: IpAddr) -> Fact<&Location> {

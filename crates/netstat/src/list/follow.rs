@@ -1,6 +1,6 @@
 //! `--follow` and `--until`: what happens to sockets, as it happens.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io::{self, Write};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -88,6 +88,7 @@ pub(super) fn follow(plan: &Plan, follow: &FollowPlan, context: &mut Context<'_>
         filter: &filter,
         until: until.as_ref(),
         every: follow.every,
+        color: plan.color.colored(context.screen),
         describer: ProcessResolver::default(),
         processes: HashMap::new(),
         users: HashMap::new(),
@@ -147,6 +148,7 @@ struct EventPrinter<'a> {
     filter: &'a Filter,
     until: Option<&'a Filter>,
     every: bool,
+    color: bool,
     describer: ProcessResolver,
     processes: HashMap<(u32, Option<u64>), NewProcess>,
     users: HashMap<u32, Option<Arc<str>>>,
@@ -164,8 +166,12 @@ impl EventPrinter<'_> {
         source
             .next(wait, &mut |event| events.push(event))
             .map_err(|refused| Failure::Refused(refused.message))?;
-        for event in &events {
-            if self.print(event, context)? {
+        let folded = match self.plan.format == Format::Text && !self.plan.verbose {
+            true => folded(&events),
+            false => HashSet::new(),
+        };
+        for (at, event) in events.iter().enumerate() {
+            if self.print(event, !folded.contains(&at), context)? {
                 context.out.flush()?;
                 return Ok(true);
             }
@@ -176,8 +182,8 @@ impl EventPrinter<'_> {
         Ok(false)
     }
 
-    /// Shows one event, if it is wanted; whether it is the one that was waited for.
-    fn print(&mut self, event: &Event, context: &mut Context<'_>) -> Result<bool, Failure> {
+    /// Shows one event, if it is wanted and no later line says it as well (`alone`); whether it is the one that was waited for.
+    fn print(&mut self, event: &Event, alone: bool, context: &mut Context<'_>) -> Result<bool, Failure> {
         let kind = match (event.protocol, event.family) {
             (Protocol::Tcp, Family::V4) => self.list.tcp4,
             (Protocol::Tcp, _) => self.list.tcp6,
@@ -210,7 +216,7 @@ impl EventPrinter<'_> {
             && self
                 .until
                 .is_some_and(|until| until.wants(&socket) && until.wants_holders(&who));
-        let shown = (self.every && wanted && event.kind != EventKind::Present) || ends;
+        let shown = (self.every && wanted && alone && event.kind != EventKind::Present) || ends;
         if shown {
             let user = match event.user {
                 Fact::Known(id) => self
@@ -222,7 +228,10 @@ impl EventPrinter<'_> {
             };
             match self.plan.format {
                 Format::NdJson => write_object(context.out, event, &who, user.as_deref())?,
-                _ => write_line(context.out, event, &who, user.as_deref())?,
+                _ => {
+                    let line = line_of(event, &who, user.as_deref());
+                    write_line(context.out, event, &line, self.color)?;
+                }
             }
         }
         Ok(ends)
@@ -263,7 +272,7 @@ fn word(event: &Event) -> &'static str {
 }
 
 /// `22:30:05.123 opened    TCP 10.0.0.1:40000 -> 203.0.113.7:443  curl[77] root`.
-fn write_line(out: &mut dyn Write, event: &Event, who: &Who, user: Option<&str>) -> io::Result<()> {
+fn line_of(event: &Event, who: &Who, user: Option<&str>) -> Vec<u8> {
     let time = match jiff::Timestamp::try_from(event.at.wall) {
         Ok(time) => time
             .to_zoned(jiff::tz::TimeZone::system())
@@ -287,7 +296,9 @@ fn write_line(out: &mut dyn Write, event: &Event, who: &Who, user: Option<&str>)
     }
     match &who.0 {
         Some((pid, facts)) => {
-            line.extend_from_slice(format!("  {}[{pid}]", escape(program(facts))).as_bytes());
+            let script = facts.script.as_deref().map(netstat_model::text::file_name);
+            let script = script.map_or_else(String::new, |script| format!(" ({})", escape(script)));
+            line.extend_from_slice(format!("  {}{script}[{pid}]", escape(program(facts))).as_bytes());
         }
         None => line.extend_from_slice(b"  -"),
     }
@@ -296,19 +307,149 @@ fn write_line(out: &mut dyn Write, event: &Event, who: &Who, user: Option<&str>)
     }
     if event.kind == EventKind::Closed {
         if let Fact::Known(time) = event.duration() {
-            line.extend_from_slice(format!("  {}", human::span(time)).as_bytes());
+            line.extend_from_slice(format!("  {}", human::short_span(time)).as_bytes());
         }
         if let (Fact::Known(sent), Fact::Known(received)) = (event.sent, event.received) {
             let bytes = format!(", {} sent, {} received", human::bytes(sent), human::bytes(received));
             line.extend_from_slice(bytes.as_bytes());
         }
     }
-    line.push(b'\n');
-    out.write_all(&line)
+    line
+}
+
+/// Writes a line, in the colour of what happened: beginnings green, ends dim, failures yellow.
+fn write_line(out: &mut dyn Write, event: &Event, line: &[u8], color: bool) -> io::Result<()> {
+    // SGR (ECMA-48, 8.3.117).
+    let look = match word(event) {
+        "opened" | "connected" | "accepted" | "listening" => "32",
+        "failed" => "33",
+        "closed" => "2",
+        _ => "0",
+    };
+    match color {
+        true => {
+            write!(out, "\x1b[{look}m")?;
+            out.write_all(line)?;
+            out.write_all(b"\x1b[0m\n")
+        }
+        false => {
+            out.write_all(line)?;
+            out.write_all(b"\n")
+        }
+    }
+}
+
+/// The places of events of which a later one of the same socket, that came with them, says as much: an opening before it is connected or
+/// accepted, and all of a connection that has ended already, whose end tells how long it lived and what it moved.
+fn folded(events: &[Event]) -> HashSet<usize> {
+    let mut later: HashMap<u64, bool> = HashMap::new();
+    let mut folded = HashSet::new();
+    for (at, event) in events.iter().enumerate().rev() {
+        let Some(cookie) = event.cookie else { continue };
+        let cookie = cookie.get();
+        let word = word(event);
+        match later.get(&cookie) {
+            Some(true) if matches!(word, "opened" | "connected" | "accepted") => drop(folded.insert(at)),
+            Some(false) if word == "opened" => drop(folded.insert(at)),
+            _ => {}
+        }
+        match word {
+            // The end tells all only where the beginning was seen.
+            "closed" | "failed" if event.duration().why().is_none() => drop(later.insert(cookie, true)),
+            "connected" | "accepted" => drop(later.entry(cookie).or_insert(false)),
+            _ => {}
+        }
+    }
+    folded
 }
 
 /// The same for machines.
 fn write_object(out: &mut dyn Write, event: &Event, who: &Who, user: Option<&str>) -> io::Result<()> {
     let who = who.0.as_ref().map(|(pid, facts)| (*pid, facts));
     rows::json::write_lines(out, &One(EventRow { event, who, user }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use netstat_model::{Moment, ShortName, Why};
+    use std::num::NonZeroU64;
+    use std::time::SystemTime;
+
+    fn event(kind: EventKind, cookie: u64, state: State) -> Event {
+        let end = |port| Endpoint {
+            address: [10, 0, 0, 1].into(),
+            port,
+            scope: 0,
+        };
+        Event {
+            kind,
+            at: Moment {
+                wall: SystemTime::UNIX_EPOCH,
+                since_boot: 5_000_000,
+            },
+            origin: EventOrigin::Trace,
+            cookie: NonZeroU64::new(cookie),
+            protocol: Protocol::Tcp,
+            family: Family::V4,
+            local: end(40_000),
+            foreign: end(80),
+            state,
+            before: None,
+            direction: Direction::Outgoing,
+            interface: 0,
+            namespace: Fact::Unknown(Why::NotKept),
+            owner: Fact::Known(EventOwner {
+                pid: 7,
+                start_ticks: Fact::Known(1),
+                name: ShortName::new(b"python3"),
+            }),
+            user: Fact::Known(0),
+            cgroup: Fact::Unknown(Why::NotKept),
+            opened: Fact::Known(4_000_000),
+            sent: Fact::Known(10),
+            received: Fact::Known(20),
+            retransmits: Fact::Known(0),
+            rtt: Fact::Known(10),
+        }
+    }
+
+    #[test]
+    fn folded_events_of_one_batch_leave_the_line_that_says_most() {
+        let opened = |cookie| event(EventKind::Opened, cookie, State::SynSent);
+        let connected = |cookie| event(EventKind::Changed, cookie, State::Established);
+        let closed = |cookie| event(EventKind::Closed, cookie, State::Closed);
+        let events = [opened(1), opened(2), connected(1), connected(2), closed(2), opened(3)];
+        let mut folded: Vec<usize> = folded(&events).into_iter().collect();
+        folded.sort_unstable();
+        assert_eq!(folded, [0, 1, 3]);
+        assert!(
+            super::folded(&[closed(4), opened(4)]).is_empty(),
+            "the next socket of that number"
+        );
+    }
+
+    #[test]
+    fn line_of_a_script_names_it_and_a_short_life() {
+        let facts = NewProcess {
+            path: Some(b"/usr/bin/python3.11".to_vec()),
+            script: Some(b"/srv/app/srv.py".to_vec()),
+            ..NewProcess::default()
+        };
+        let line = line_of(
+            &event(EventKind::Closed, 1, State::Closed),
+            &Who(Some((7, facts))),
+            Some("ann"),
+        );
+        let line = String::from_utf8(line).unwrap();
+        assert!(
+            line.ends_with(
+                "TCP 10.0.0.1:40000 -> 10.0.0.1:80  python3.11 (srv.py)[7] ann  1 ms, 10 B sent, 20 B received"
+            ),
+            "{line}"
+        );
+        let mut out = Vec::new();
+        write_line(&mut out, &event(EventKind::Closed, 1, State::Closed), b"x", true).unwrap();
+        assert_eq!(out, b"\x1b[2mx\x1b[0m\n");
+    }
 }

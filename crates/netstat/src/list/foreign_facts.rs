@@ -12,6 +12,7 @@ use netstat_os::DnsAnswers;
 
 use crate::args::{LocationPlan, Plan};
 use crate::context::{Context, Diagnostics, Failure};
+use crate::recall::{self, NoRecord, Recall};
 
 /// What is kept from print to print.
 #[derive(Default)]
@@ -19,6 +20,8 @@ pub(super) struct ForeignFacts {
     known: KnownFacts,
     /// Where answers are seen.
     answers: Option<Box<dyn DnsAnswers>>,
+    /// The record, once it was looked for.
+    record: Option<Result<Recall, NoRecord>>,
 }
 
 /// What is known so far.
@@ -26,6 +29,8 @@ pub(super) struct ForeignFacts {
 pub(super) struct KnownFacts {
     /// Names from the answers seen; `None`: nobody asked for them.
     asked: Option<AskedNames>,
+    /// Those that a record has kept, by the kernel's cookie.
+    recorded: HashMap<u64, String>,
     /// The databases; `None`: nobody asked for them.
     databases: Option<Locations>,
     locations: HashMap<IpAddr, Location>,
@@ -53,6 +58,7 @@ impl ForeignFacts {
         diagnostics: &mut Diagnostics,
     ) -> Result<(), Failure> {
         if needs.contains(Needs::ASKED_NAMES) {
+            self.recall_names(context, sockets);
             self.learn_names(plan, context, diagnostics);
         }
         if needs.contains(Needs::LOCATIONS) {
@@ -71,6 +77,23 @@ impl ForeignFacts {
         Ok(())
     }
 
+    /// Learns the names that a record has kept of those of `sockets` that are open.
+    pub(super) fn recall_names(&mut self, context: &mut Context<'_>, sockets: &[Socket]) {
+        let now = (context.now)();
+        // The usual record is of this computer, and says nothing of another.
+        if !context.system.has_files() {
+            return;
+        }
+        let record = self.record.get_or_insert_with(|| {
+            let places = recall::places(None, context.system.is_superuser());
+            Recall::open(&places, context.system, now)
+        });
+        let Ok(record) = record else { return };
+        let open = record.open_flows(sockets.iter(), now);
+        let named = |socket: &Socket| Some((socket.cookie()?.get(), open.asked_name(socket)?.to_owned()));
+        self.known.recorded = sockets.iter().filter_map(named).collect();
+    }
+
     fn learn_names(&mut self, plan: &Plan, context: &mut Context<'_>, diagnostics: &mut Diagnostics) {
         let now = (context.now)();
         if self.known.asked.is_none() {
@@ -81,8 +104,9 @@ impl ForeignFacts {
                     Ok(answers) => self.answers = Some(answers),
                     Err(refused) => diagnostics.line(format!("DNS answers are not seen: {refused}")),
                 }
-            } else {
-                diagnostics.line("names that were asked for are seen while a list repeats: add an interval".to_owned());
+            } else if !matches!(self.record, Some(Ok(_))) {
+                let line = "names that were asked for come from a record (netstat record), or are seen while a list repeats: add an interval";
+                diagnostics.line(line.to_owned());
             }
         }
         if let (Some(names), Some(answers)) = (&mut self.known.asked, &mut self.answers) {
@@ -103,10 +127,18 @@ impl ForeignFacts {
 }
 
 impl KnownFacts {
-    /// The name that was asked for and has this address.
-    pub(super) fn asked_name(&self, address: IpAddr) -> Fact<Option<&str>> {
+    /// The name that a record has of this connection.
+    pub(super) fn recorded_name(&self, socket: &Socket) -> Option<&str> {
+        self.recorded.get(&socket.cookie()?.get()).map(String::as_str)
+    }
+
+    /// The name that was asked for before this connection was made, by a record, else that of its foreign address.
+    pub(super) fn asked_name(&self, socket: &Socket) -> Fact<Option<&str>> {
+        if let Some(name) = self.recorded_name(socket) {
+            return Fact::Known(Some(name));
+        }
         match &self.asked {
-            Some(names) => match names.newest(address) {
+            Some(names) => match names.newest(socket.foreign().address) {
                 Some(name) => Fact::Known(Some(name)),
                 // It may have been asked for before anybody looked.
                 None => Fact::Unknown(Why::NotKept),

@@ -372,7 +372,9 @@ impl<'a, 's> Job<'a, 's> {
             Format::Text | Format::Csv(_) if not_supported(&limits) => {}
             Format::Text => {
                 let (each, kinds) = (ethernet.per_interface, self.plan.verbose);
-                classic::ethernet::write(self.context.out, &interfaces, each, kinds, rates.as_ref())?;
+                // The first print has none: they follow with the next.
+                let rates = rates.as_ref().filter(|_| self.interfaces.is_some());
+                classic::ethernet::write(self.context.out, &interfaces, each, kinds, rates)?;
             }
             Format::Csv(style) => {
                 let grid = json::ethernet::grid(&interfaces, rates.as_ref());

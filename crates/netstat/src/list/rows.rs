@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use netstat_model::columns::{Column, Needs, Sockets};
 use netstat_model::{Filter, Limit, Owners, Protocol, Socket, SystemKind, classic_order, remove_repeats, sort_classic};
-use netstat_names::{HostStyle, Names, ReverseDns, Services};
+use netstat_names::{HostName, HostStyle, Names, ReverseDns, Services};
 use netstat_os::{OwnersAsk, SocketList};
 use rayon::slice::ParallelSliceMut;
 
@@ -334,6 +334,15 @@ impl Lister {
                 })
             }
         };
+        if list.names == Naming::Full {
+            self.facts.recall_names(context, sockets);
+            let facts = self.facts.known();
+            let asked = sockets.iter().filter_map(|socket| {
+                let name = HostName::parse(facts.recorded_name(socket)?.as_bytes())?;
+                Some((socket.foreign().address, name))
+            });
+            names.names.set_asked(asked);
+        }
         let progress = Progress::start(context.terminal, "looking up names");
         let peers = sockets
             .iter()

@@ -44,6 +44,7 @@ fn calls(file: &std::path::Path, path: &str, (protocol, port): (Protocol, u16), 
             received: Fact::Known(100),
             retransmits: Fact::Unknown(unknown),
             rtt: Fact::Unknown(unknown),
+            asked_name: None,
         };
         batch.insert(&flow, None).unwrap();
     }

@@ -212,6 +212,14 @@ fn any_flow(random: &mut dyn FnMut(u64) -> u64, now: i64) -> NewFlow {
         received: number(random, 1 << 40),
         retransmits: small(random, 10),
         rtt: small(random, 1_000_000),
+        asked_name: match random(3) {
+            0 => Some(
+                format!("host{}.example.{}", random(20), ["org", "net"][random(2) as usize])
+                    .into_bytes()
+                    .into(),
+            ),
+            _ => None,
+        },
     }
 }
 
@@ -359,6 +367,9 @@ fn history_every_kind_of_question_has_the_same_answer_from_both_stores() {
         "--json --program app-*.py",
         "--json --program %_x",
         "--json --script app-*",
+        "--json --name *.example.org",
+        "--json --name host7.EXAMPLE.net,host1*",
+        "--json --name *.example.org --foreign 198.51.1.0/24",
         "--json --unit *.service",
         "--json --unit docker*",
         "--json --unit 00000000000*",
@@ -470,7 +481,7 @@ fn fleet_commands_tell_of_hosts_and_forget_them() {
     assert!(
         engine
             .run(&["fleet", "init", "--at", "AT", "--no-roles"])
-            .contains("tables of version 1 made")
+            .contains("tables of version 2 made")
     );
     assert!(
         engine

@@ -26,6 +26,7 @@ use crate::output::rows::csv::CsvStyle;
                   netstat history --group program --sort -bytes       which program moves the most\n  \
                   netstat history --follow curl                       what it did, one line after the other\n  \
                   netstat history --script srv.py                     what this script did\n  \
+                  netstat history --name '*.example.org'              what connected to a host of this domain\n  \
                   netstat history --plot hour --of bytes --svg a.svg  a picture of the last day"
 )]
 pub(super) struct HistoryArgs {
@@ -39,6 +40,9 @@ pub(super) struct HistoryArgs {
     /// only connections of processes that run these scripts: file names, or paths if they hold a slash, with * and ?
     #[arg(long, value_name = "LIST", value_parser = crate::args::values::globs, help_heading = crate::args::filter::FILTERS)]
     pub(super) script: Vec<Globs>,
+    /// only connections to these names, as programs asked for them: *.example.org
+    #[arg(long, value_name = "LIST", value_parser = crate::args::values::globs, help_heading = crate::args::filter::FILTERS)]
+    pub(super) name: Vec<Globs>,
     /// only connections with these Community IDs: 1:LQU9qZlK+B5F3KDmev6m5PMibrg=
     #[arg(long, value_name = "LIST", value_delimiter = ',', value_parser = community_id, help_heading = crate::args::filter::FILTERS)]
     pub(super) community_id: Vec<String>,

@@ -68,7 +68,10 @@ fn sentence(flow: &Flow) -> String {
     };
     let what = match flow.direction {
         Direction::Listening => format!("listens on {}", cell("local")),
-        Direction::Outgoing => format!("-> {}", cell("foreign")),
+        Direction::Outgoing => match &flow.asked_name {
+            Some(name) => format!("-> {} ({})", cell("foreign"), escape(name)),
+            None => format!("-> {}", cell("foreign")),
+        },
         Direction::Incoming => format!("<- {} to {}", cell("foreign"), cell("local")),
         Direction::Unknown if flow.foreign.1 == 0 => format!("on {}", cell("local")),
         Direction::Unknown => format!("{} -- {}", cell("local"), cell("foreign")),

@@ -140,6 +140,10 @@ fn question(args: &HistoryArgs, context: &mut Context<'_>) -> Result<Question, F
     for list in &args.script {
         scripts.add(list.clone());
     }
+    let mut names = Globs::default();
+    for list in &args.name {
+        names.add(list.clone());
+    }
     let mut hosts = Globs::default();
     for list in &args.host {
         hosts.add(list.clone());
@@ -150,6 +154,7 @@ fn question(args: &HistoryArgs, context: &mut Context<'_>) -> Result<Question, F
         until: args.until.and_then(|when| when.millis(now)),
         filter,
         scripts,
+        names,
         community_ids: args.community_id.clone(),
         hosts,
         // A time line starts at its beginning.
@@ -334,7 +339,7 @@ impl Answer<'_, '_, '_> {
 }
 
 /// The columns of CSV and JSON when none are named.
-const ALL_OF_MACHINES: [&str; 25] = [
+const ALL_OF_MACHINES: [&str; 26] = [
     "first",
     "last",
     "duration",
@@ -360,6 +365,7 @@ const ALL_OF_MACHINES: [&str; 25] = [
     "rtt",
     "learned",
     "script",
+    "asked_name",
 ];
 
 #[cfg(test)]

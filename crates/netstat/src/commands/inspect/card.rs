@@ -90,6 +90,8 @@ pub(crate) struct SocketView {
     pub(crate) socket: Socket,
     /// The name of the other side, where it was asked for and found.
     pub(crate) host: Option<String>,
+    /// The name that a program asked for before it made this connection, by a record; a hint, for answers can be forged.
+    pub(crate) asked_name: Option<String>,
     /// When it was first seen, by a record; `None` where none tells.
     pub(crate) since: Option<Since>,
     /// Bytes in and out per second.

@@ -18,6 +18,7 @@ use super::steps::{About, steps};
 use super::trouble::trouble;
 use super::usage::Sample;
 use crate::recall::{NoRecord, OpenFlows, Recall};
+use netstat_audit::Judgement;
 use netstat_model::reach::{LocalNetwork, waits};
 
 /// What led to a card.
@@ -81,6 +82,9 @@ pub(super) fn process_card(
         targets: &lead.targets,
         package: verifiable(&file),
         socket: lead.sockets.first().and_then(|_| shown.first().copied()),
+        expected: opinion
+            .as_ref()
+            .is_some_and(|opinion| opinion.verdict.judgement == Judgement::Expected),
         system: system.kind(),
         superuser: system.is_superuser(),
         netstat: &crate::context::program_path(),
@@ -187,6 +191,7 @@ pub(super) fn ownerless_card(system: &mut dyn System, sources: &Sources<'_>, lea
         targets: &lead.targets,
         package: None,
         socket: shown.first().copied(),
+        expected: false,
         system: system.kind(),
         superuser: system.is_superuser(),
         netstat: &crate::context::program_path(),
@@ -259,6 +264,7 @@ fn rank(socket: &Socket) -> u8 {
 fn views(sources: &Sources<'_>, sockets: Vec<&Socket>) -> Vec<SocketView> {
     let view = |socket: &Socket| SocketView {
         host: (sources.host)(socket),
+        asked_name: sources.flows.asked_name(socket).map(str::to_owned),
         since: sources.flows.since(socket),
         rates: sources.sample.rates(socket),
         namespace: elsewhere(sources.list, socket),

@@ -168,6 +168,7 @@ fn socket(view: &SocketView, services: &Services) -> Value {
         .set("local", end(socket.local()))
         .set("foreign", if connected { end(socket.foreign()) } else { Value::Null })
         .set("host", view.host.clone())
+        .set("asked_name", view.asked_name.clone())
         .set("state", socket.shown_state().map(|state| state.name()))
         .set("namespace", view.namespace.clone())
         .set("inode", socket.inode().map(u32::from))

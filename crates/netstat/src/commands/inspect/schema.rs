@@ -126,6 +126,12 @@ const SOCKET: &[Field] = &[
     ("local", Is::Of("end"), false, "this side"),
     ("foreign", Is::Of("end"), true, "the other side; null without one"),
     ("host", Is::Text, true, "the other side's name, with --names"),
+    (
+        "asked_name",
+        Is::Text,
+        true,
+        "the name that a program asked for before it connected, by a record; a hint, for answers can be forged",
+    ),
     ("state", Is::Text, true, "the state; null where the protocol has none"),
     (
         "namespace",

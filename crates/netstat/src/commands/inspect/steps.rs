@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use netstat_model::process::{FileStatus, ProcessFacts};
 use netstat_model::reach::is_loopback;
 use netstat_model::text::shell_command;
-use netstat_model::{Component, ContainerRuntime, Protocol, Socket, SystemKind, UnitManager};
+use netstat_model::{Component, ContainerRuntime, Protocol, Socket, State, SystemKind, UnitManager};
 use netstat_packages::packages::Package;
 
 /// One thing to do.
@@ -33,6 +33,8 @@ pub(super) struct About<'a> {
     pub(super) package: Option<(&'a Package, Option<PathBuf>)>,
     /// The socket that the card is about first of all.
     pub(super) socket: Option<&'a Socket>,
+    /// Whether nothing unusual was found: then nothing is offered that stops it.
+    pub(super) expected: bool,
     /// Which operating system it is about.
     pub(super) system: SystemKind,
     /// Whether the caller is root already.
@@ -101,8 +103,10 @@ pub(super) fn steps(about: &About<'_>) -> Vec<Step> {
                 false => words(&format!("ls -l /proc/{pid}/fd")),
             };
             add("see its files", root(&files));
-            add("freeze it", root(&words(&format!("kill -STOP {pid}"))));
-            add("let it go on", root(&words(&format!("kill -CONT {pid}"))));
+            if !about.expected {
+                add("freeze it", root(&words(&format!("kill -STOP {pid}"))));
+                add("let it go on", root(&words(&format!("kill -CONT {pid}"))));
+            }
         }
     }
     if let Some(socket) = about.socket.filter(|socket| is_connection(socket)) {
@@ -119,6 +123,7 @@ pub(super) fn steps(about: &About<'_>) -> Vec<Step> {
     }
     if let Some(process) = about.process
         && !process.kernel_thread
+        && !about.expected
         && process.pid != 1
     {
         let (what, command) = stop(process);
@@ -128,7 +133,8 @@ pub(super) fn steps(about: &About<'_>) -> Vec<Step> {
 }
 
 fn is_connection(socket: &Socket) -> bool {
-    socket.protocol() == Protocol::Tcp && socket.is_connected()
+    // What the kernel keeps of an ended one cannot be closed.
+    socket.protocol() == Protocol::Tcp && socket.is_connected() && socket.state() != State::TimeWait
 }
 
 /// `ss -K` closes sockets where the kernel has `CONFIG_INET_DIAG_DESTROY`.
@@ -251,6 +257,7 @@ mod tests {
             targets: &[],
             package: None,
             socket: Some(&socket),
+            expected: false,
             system: SystemKind::Linux,
             superuser: false,
             netstat: "/usr/bin/netstat",
@@ -313,6 +320,7 @@ mod tests {
                 targets: &[],
                 package: None,
                 socket: None,
+                expected: false,
                 system: SystemKind::Linux,
                 superuser: true,
                 netstat: "netstat",
@@ -330,6 +338,7 @@ mod tests {
             targets: &[],
             package: None,
             socket: Some(&socket),
+            expected: false,
             system: SystemKind::Linux,
             superuser: true,
             netstat: "netstat",
@@ -349,12 +358,14 @@ mod tests {
             targets: &["tcp:80".into(), "a b".into()],
             package: None,
             socket: Some(&socket),
+            expected: false,
             system: SystemKind::Linux,
             superuser: false,
             netstat: "netstat",
         };
         assert_eq!(commands(&about)[0], "sudo netstat inspect tcp:80 'a b'");
         let root = About {
+            expected: false,
             system: SystemKind::Linux,
             superuser: true,
             ..about

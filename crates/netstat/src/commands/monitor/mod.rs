@@ -2,6 +2,7 @@
 //! asks of the rest of the program.
 
 mod companion;
+mod label;
 
 use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
@@ -9,10 +10,12 @@ use std::time::Duration;
 
 use clap::builder::PossibleValuesParser;
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser};
+use netstat_model::text::escape_str;
 use netstat_monitor::config::{self, INTERVALS, Settings};
 use netstat_monitor::pane::Tab;
 use netstat_monitor::theme::ThemeName;
 use netstat_monitor::{End, Options};
+use netstat_names::Locations;
 use netstat_os::Confinement;
 
 use crate::args::units;
@@ -43,6 +46,10 @@ struct MonitorArgs {
     /// do not learn the names that programs ask for from DNS answers (as root, or with CAP_NET_RAW)
     #[arg(long)]
     no_dns_names: bool,
+
+    /// database in the MaxMind DB format for countries and autonomous systems; may be repeated [default: those at the usual places]
+    #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+    mmdb: Vec<PathBuf>,
 
     /// colours of the screen
     #[arg(long, value_name = "THEME", value_parser = PossibleValuesParser::new(ThemeName::ALL.map(|(name, _)| name)))]
@@ -134,6 +141,7 @@ pub(crate) fn run(matches: &ArgMatches, context: &mut Context<'_>) -> Result<Out
     settings.names &= !args.numeric;
     settings.ascii |= args.ascii;
     check_terminal(&|name| std::env::var_os(name))?;
+    let locations = locations(&args.mmdb, context)?;
     context.system.confine(&Confinement {
         foreign_sockets: true,
         network: true,
@@ -151,6 +159,8 @@ pub(crate) fn run(matches: &ArgMatches, context: &mut Context<'_>) -> Result<Out
         bell: args.bell,
         exec: args.exec,
         dns_names: !args.no_dns_names,
+        label: Some(label::label),
+        locations,
         system: context.system.another(),
         companion: Some(Box::new(Cards::new(context.system.another()))),
     });
@@ -191,6 +201,19 @@ fn read_settings(named: Option<PathBuf>, state: Option<&Path>) -> Result<Setting
         },
         false => Ok(config::parse_onto(&kept, configured.clone()).unwrap_or(configured)),
     }
+}
+
+/// The databases that were named, else those at the usual places that can be used.
+fn locations(named: &[PathBuf], context: &Context<'_>) -> Result<Locations, Failure> {
+    if !named.is_empty() {
+        let opened = Locations::open(named);
+        return opened.map_err(|error| Failure::Refused(escape_str(&error.to_string()).into_owned()));
+    }
+    let usual = match context.system.has_files() {
+        true => Locations::usual(Path::new("/")),
+        false => Vec::new(),
+    };
+    Ok(Locations::open(&usual).unwrap_or_default())
 }
 
 /// Whether a whole screen can be drawn.

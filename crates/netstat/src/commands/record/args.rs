@@ -42,6 +42,9 @@ pub(super) struct RecordArgs {
     /// interval between updates of open connections: 10s, 5m
     #[arg(long, value_name = "TIME", value_parser = units::positive_duration, default_value = "60s")]
     pub(super) heartbeat: Duration,
+    /// do not learn the names that programs ask for from DNS answers (as root, or with CAP_NET_RAW)
+    #[arg(long)]
+    pub(super) no_dns_names: bool,
     /// only this network namespace, not those of containers
     #[arg(long)]
     pub(super) own_namespace: bool,
@@ -60,7 +63,7 @@ pub(super) struct RecordArgs {
     #[command(flatten)]
     pub(super) alerts: crate::commands::audit::alert::AlertArgs,
     /// make the recorder a service that starts with the computer, with the given --keep and --max-size; shows what it will do, and asks
-    #[arg(long, help_heading = SERVICE, conflicts_with_all = ["store", "period", "events", "heartbeat", "own_namespace"])]
+    #[arg(long, help_heading = SERVICE, conflicts_with_all = ["store", "period", "events", "heartbeat", "own_namespace", "no_dns_names"])]
     pub(super) install_service: bool,
     /// remove that service; the record stays
     #[arg(long, help_heading = SERVICE, requires = "install_service")]

@@ -1,18 +1,20 @@
 //! `netstat record`: keeps every connection.
 
 mod args;
+mod asked;
 mod service;
 #[cfg(feature = "fleet")]
 mod ship;
 
 use std::collections::HashSet;
+use std::num::NonZeroU64;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use clap::{ArgMatches, CommandFactory, FromArgMatches};
 use netstat_model::text::escape_str;
-use netstat_model::{EventOwner, Fact};
+use netstat_model::{EventOwner, Fact, Why};
 use netstat_os::{Confinement, EventSource, EventsAsk, Lost, System};
 use netstat_record::{Flushed, Recorder, Retention, StoreError, Writer, millis};
 
@@ -21,6 +23,7 @@ use crate::commands::audit::watch::Reporter;
 use crate::context::{Context, Diagnostics, Failure, Outcome, ProcessResolver, signals};
 
 use args::RecordArgs;
+use asked::LearnedNames;
 
 /// How often rows are written.
 const FLUSH: Duration = Duration::from_secs(1);
@@ -57,6 +60,7 @@ pub(crate) fn run(matches: &ArgMatches, context: &mut Context<'_>) -> Result<Out
         .system
         .events(&ask)
         .map_err(|refused| Failure::Refused(refused.message))?;
+    let names = LearnedNames::start(&args, context.system);
     let stop = signals::end_requested(context.system);
     let stop = stop.map_err(|error| Failure::Refused(format!("signals: {error}")))?;
     // Everything is open, and the signals have their thread. Files stay as they are: the store may have to be begun anew.
@@ -66,6 +70,9 @@ pub(crate) fn run(matches: &ArgMatches, context: &mut Context<'_>) -> Result<Out
     }));
     let mut diagnostics = Diagnostics::default();
     diagnostics.limits(source.limits().iter().cloned());
+    if let (true, Some(why)) = (args.verbose, names.refused()) {
+        diagnostics.line(format!("names that programs ask for are not recorded: {why}"));
+    }
     let shown = escape_str(&path.display().to_string()).into_owned();
     let verbose = args.verbose || context.terminal;
     if verbose {
@@ -76,6 +83,7 @@ pub(crate) fn run(matches: &ArgMatches, context: &mut Context<'_>) -> Result<Out
     let mut recording = Recording {
         recorder,
         source,
+        names,
         path: &path,
         all_namespaces: ask.all_namespaces,
         resolver: ProcessResolver::default(),
@@ -149,6 +157,7 @@ fn refused(error: StoreError, path: &Path) -> Failure {
 struct Recording<'p> {
     recorder: Recorder,
     source: Box<dyn EventSource>,
+    names: LearnedNames,
     path: &'p Path,
     all_namespaces: bool,
     resolver: ProcessResolver,
@@ -233,6 +242,10 @@ impl Recording<'_> {
         self.note_lost(millis(now.wall));
         let wanted = self.recorder.wants_progress(now.since_boot);
         self.refresh(&wanted, context.system);
+        if self.recorder.is_due(now.since_boot) {
+            self.refresh_datagrams();
+        }
+        self.names.give(&mut self.recorder, context.system);
         let now = context.system.now();
         let flushed = self
             .recorder
@@ -278,6 +291,8 @@ impl Recording<'_> {
         self.note_lost(millis(context.system.now().wall));
         let open = self.recorder.open_connections();
         self.refresh(&open, context.system);
+        self.refresh_datagrams();
+        self.names.give(&mut self.recorder, context.system);
         let now = context.system.now();
         let last = self
             .recorder
@@ -296,6 +311,16 @@ impl Recording<'_> {
         if !cookies.is_empty() {
             self.recorder.refresh(&system.progress(cookies, self.all_namespaces));
         }
+    }
+
+    /// Tells the recorder what the open UDP sockets have moved so far, where tracepoints count that.
+    fn refresh_datagrams(&mut self) {
+        let source = &self.source;
+        self.recorder
+            .refresh_datagrams(&|cookie| match NonZeroU64::new(cookie) {
+                Some(cookie) => source.udp_bytes(cookie).map(|bytes| (bytes.sent, bytes.received)),
+                None => Fact::Unknown(Why::NotKept),
+            });
     }
 
     /// Puts what the source has lost since the last flush into the record.

@@ -54,7 +54,9 @@ pub(super) fn steps(about: &About<'_>) -> Vec<Step> {
             );
         }
     }
-    let Some(process) = process else { return steps };
+    let Some(process) = process.filter(|_| !about.expected) else {
+        return steps;
+    };
     let services = process.components.as_ref().known().map_or(&[][..], Vec::as_slice);
     let names = services.iter().filter_map(|component| match component {
         Component::Service { name } => Some(powershell_quoted(name)),

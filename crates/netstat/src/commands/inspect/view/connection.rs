@@ -75,6 +75,9 @@ fn ends_with_names(view: &SocketView) -> String {
     if let Some(host) = &view.host {
         line.push_str(&format!(" ({})", text::escape_str(host)));
     }
+    if let Some(name) = &view.asked_name {
+        line.push_str(&format!(" (asked for as {})", text::escape_str(name)));
+    }
     if let Some(state) = view.socket.shown_state() {
         line.push_str("  ");
         line.push_str(state.name());
@@ -160,7 +163,8 @@ fn traffic(view: &SocketView, now: SystemTime) -> String {
             parts.push(format!("bytes: {}", why.words()));
         }
         if let Fact::Known(rtt) = socket.tcp(TcpMetric::Rtt) {
-            parts.push(format!("round trip {:.1} ms", rtt as f64 / 1000.0));
+            let places = if rtt < 1_000 { 2 } else { 1 };
+            parts.push(format!("round trip {:.places$} ms", rtt as f64 / 1000.0));
         }
         if let Fact::Known(again) = socket.tcp(TcpMetric::RetransmitsTotal) {
             parts.push(format!("{} sent again", plural(again, "segment")));

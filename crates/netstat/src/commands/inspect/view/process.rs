@@ -57,7 +57,7 @@ pub(super) fn write(lines: &mut Lines, subject: &Subject, screen: &Screen<'_>) {
     match &facts.windows {
         Some(windows) => {
             lines.row("runs in", &windows::runs_in(facts));
-            lines.row("rights", &windows::rights(windows));
+            lines.row("privileges", &windows::rights(windows));
             if let Some(memory) = windows::memory(facts) {
                 lines.row("memory", &memory);
             }
@@ -65,9 +65,9 @@ pub(super) fn write(lines: &mut Lines, subject: &Subject, screen: &Screen<'_>) {
         None => {
             lines.row("runs in", &runs_in(facts));
             if let Some(place) = place(facts) {
-                lines.row("place", &place);
+                lines.row("directory", &place);
             }
-            lines.row("rights", &rights(facts));
+            lines.row("privileges", &rights(facts));
         }
     }
     if let Some(streams) = streams(facts) {
@@ -210,7 +210,7 @@ pub(super) fn component(component: &Component) -> String {
 
 fn place(facts: &ProcessFacts) -> Option<String> {
     let directory = facts.directory.as_ref().known()?;
-    let mut line = format!("directory {}", text::escape(directory));
+    let mut line = text::escape(directory).into_owned();
     if let Fact::Known(root) = &facts.root
         && root.as_slice() != b"/"
     {
@@ -229,10 +229,10 @@ fn rights(facts: &ProcessFacts) -> String {
     if let Fact::Known(Some(tracer)) = facts.tracer {
         parts.push(format!("TRACED by process {tracer}"));
     } else if let Fact::Known(None) = facts.tracer {
-        parts.push("not traced".to_owned());
+        parts.push("no debugger attached".to_owned());
     }
     if facts.no_new_privileges == Fact::Known(true) {
-        parts.push("cannot gain rights".to_owned());
+        parts.push("cannot gain privileges".to_owned());
     }
     match facts.seccomp {
         Fact::Known(Seccomp::Filter) => parts.push("system calls filtered".to_owned()),
@@ -252,7 +252,11 @@ fn capabilities(effective: Capabilities, bounding: Capabilities) -> String {
     const FEW: usize = 6;
     let names = effective.names();
     if effective == bounding && names.len() > FEW {
-        return format!("every capability that it can have ({})", names.len());
+        let known = (0..).take_while(|number| Capabilities::name(*number).is_some()).count();
+        return match names.len() == known {
+            true => format!("all of root's ({} capabilities)", names.len()),
+            false => format!("every capability of its bounding set ({})", names.len()),
+        };
     }
     match names.len() {
         0..=FEW => format!("capabilities {}", names.join(", ")),
