@@ -64,6 +64,17 @@ pub fn run(plan: &Plan, context: &mut Context<'_>) -> Result<Outcome, Failure> {
     })
 }
 
+/// Seconds from which on an interval is more likely meant as a port.
+const PORT_LIKE: u64 = 70;
+
+/// What to type for a port, where a number that may be one was taken for the interval.
+fn port_hint(plan: &Plan) -> Option<String> {
+    let seconds = plan.interval?.as_secs();
+    let ports = PORT_LIKE..=u64::from(u16::MAX);
+    let meant = plan.list.is_some() && plan.count.is_none() && ports.contains(&seconds);
+    meant.then(|| format!("this repeats every {seconds} s; for port {seconds}: --port {seconds}"))
+}
+
 /// Whether each print takes the place of the last one: at an interval, on a terminal, for people.
 fn redraws(plan: &Plan, context: &Context<'_>) -> bool {
     let changes = plan.list.as_ref().is_some_and(|list| list.changes);
@@ -181,11 +192,17 @@ impl<'a, 's> Job<'a, 's> {
                 .map_err(|refused| Failure::Usage(refused.message))?,
         };
         let filter = names::resolved(&plan.filter, context, plan.dns_timeout)?;
+        let mut diagnostics = Diagnostics::default();
+        if context.screen.terminal
+            && let Some(hint) = port_hint(plan)
+        {
+            diagnostics.line(hint);
+        }
         Ok(Job {
             plan,
             filter,
             context,
-            diagnostics: Diagnostics::default(),
+            diagnostics,
             tables,
             sockets: SocketList::default(),
             lister: Lister::default(),
