@@ -155,7 +155,7 @@ pub(crate) static TABLE: &[(&str, &[Binding])] = &[
         bind("C", &[(KeyCode::Char('C'), NONE)], &[Action::Columns], "choose columns"),
         bind("t", &[(KeyCode::Char('t'), NONE)], &[Action::Tree], "processes below their parent, below their unit, or flat"),
         bind("G", &[(KeyCode::Char('G'), NONE)], &[Action::Grouping],
-            "group sockets by program, unit, container, peer, network, country or AS; Enter opens a group"),
+            "group sockets by program, unit, container, peer, network, country, AS; Enter opens one"),
         bind("h", &[(KeyCode::Char('h'), NONE)], &[Action::Short],
             "connections shorter than a refresh: folded per program and peer, listed, hidden"),
     ]),

