@@ -546,7 +546,6 @@ fn strange(kind: EventKind, number: u64, since_boot: u64) -> Event {
         received: Fact::Known(number),
         retransmits: Fact::Known(0),
         rtt: Fact::Known(300),
-        asked_name: None,
     }
 }
 
@@ -594,7 +593,6 @@ pub(crate) fn memory() -> Result<()> {
                 received: Fact::Known(cookie),
                 retransmits: Fact::Known(1),
                 rtt: Fact::Known(1),
-                asked_name: None,
             })
             .collect();
         recorder.refresh(&all);
