@@ -26,7 +26,7 @@ tasks:
   load         hold many sockets in this network namespace until stdin closes
   floor-dump   read the raw TCP dump of the kernel and count its rows
   monitor-cost measure what `netstat monitor` costs with many processes and sockets
-  picture      draw the picture of `netstat monitor` in the README: a terminal, captured
+  pictures     draw the pictures in README and docs: terminals that show recordings, captured
   record-churn make many short connections and count what the recorder has of them; in a network namespace of its own
   record-store fill a record with made-up flows and ask it
   record-memory give a recorder more than it can hold, and measure its memory
@@ -48,7 +48,7 @@ fn main() -> ExitCode {
         "load" => load::run().map(success),
         "load-worker" => load::worker::run().map(success),
         "monitor-cost" => monitor_cost::run().map(success),
-        "picture" => picture::run().map(success),
+        "pictures" => picture::run().map(success),
         "floor-dump" => floor::dump().map(success),
         "record-churn" => flows::churn().map(success),
         "record-churn-role" => flows::play().map(success),

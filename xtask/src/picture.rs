@@ -1,9 +1,10 @@
-//! `picture`: the picture of `netstat monitor` in the README. The real program plays the recording of the tests in a real terminal (tmux);
-//! what the terminal shows then is written as SVG, character by character with its colours.
+//! `pictures`: the pictures in README and docs. The real program shows recordings in a real terminal (tmux); what the terminal shows then is
+//! written as SVG, character by character with its colours.
 
 use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use clap::Parser;
@@ -15,50 +16,163 @@ const FONT: f64 = 14.0;
 const GROUND: &str = "#16181d";
 const TEXT: &str = "#d0d4dc";
 
-/// Draw the picture of `netstat monitor` in the README.
+/// Draw the pictures in README and docs.
 #[derive(Debug, Parser)]
-#[command(name = "cargo xtask picture")]
+#[command(name = "cargo xtask pictures")]
 struct Options {
     /// The program to show
     #[arg(long, default_value = "target/release/netstat")]
-    program: String,
-    /// The recording it plays
+    program: PathBuf,
+    /// The folder with demo.json and demo.db, as crates/netstat-monitor/tests/data/demo.sh makes them
+    #[arg(long, default_value = "xtask/data")]
+    data: PathBuf,
+    /// The recording that the monitor plays
     #[arg(long, default_value = "crates/netstat-monitor/tests/data/demo.ndjson")]
-    replay: String,
-    /// The tab it shows
-    #[arg(long, default_value = "network")]
-    tab: String,
-    /// Keys to press, as `tmux send-keys` names them
-    #[arg(long, value_delimiter = ',', default_value = "Right,Right,Down,Down")]
-    keys: Vec<String>,
-    /// Seconds to play
-    #[arg(long, default_value_t = 60)]
-    seconds: u64,
-    /// Size of the terminal
-    #[arg(long, default_value = "130x38")]
-    size: String,
-    /// The file to write
-    #[arg(long, default_value = "docs/monitor.svg")]
-    out: String,
+    replay: PathBuf,
+    /// Only these: list, inspect, audit, history, monitor, live
+    #[arg(long, value_delimiter = ',')]
+    only: Vec<String>,
+    /// The folder to write to
+    #[arg(long, default_value = "docs")]
+    out: PathBuf,
 }
 
-/// Runs the chore.
+/// What is typed, and how much of the screen is shown.
+struct Shot {
+    name: &'static str,
+    line: &'static str,
+    size: (u16, u16),
+}
+
+/// Pictures of commands that end. More lines than the height are cut at the bottom.
+const SHOTS: [Shot; 4] = [
+    Shot {
+        name: "list",
+        line: "netstat -tulpn",
+        size: (100, 20),
+    },
+    Shot {
+        name: "inspect",
+        line: "netstat inspect 4444",
+        size: (110, 48),
+    },
+    Shot {
+        name: "audit",
+        line: "netstat audit",
+        size: (120, 44),
+    },
+    Shot {
+        name: "history",
+        line: "netstat history --group program,asked_name --sort -bytes --since all",
+        size: (110, 22),
+    },
+];
+
+/// The size of the monitor, and the keys pressed after so many seconds.
+const MONITOR: (u16, u16) = (130, 38);
+const MONITOR_AFTER: Duration = Duration::from_secs(60);
+/// The moving picture: its size, and how many frames, a second apart.
+const LIVE: (u16, u16) = (100, 30);
+const LIVE_FRAMES: usize = 12;
+const LIVE_AFTER: Duration = Duration::from_secs(20);
+
+/// Runs the task.
 ///
 /// # Errors
 /// Without tmux, or when the program does not start.
 pub(crate) fn run() -> Result<()> {
     let options = Options::parse_from(crate::task_arguments());
-    let (width, height) = options.size.split_once('x').context("--size is WIDTHxHEIGHT")?;
-    let home = std::env::temp_dir().join(format!("picture-{}", std::process::id()));
-    std::fs::create_dir_all(&home)?;
-    let socket = home.join("tmux");
-    let tmux = |words: &[&str]| -> Result<String> {
+    let program = options.program.canonicalize().context("--program")?;
+    let wanted = |name: &str| options.only.is_empty() || options.only.iter().any(|only| only == name);
+    for shot in SHOTS.iter().filter(|shot| wanted(shot.name)) {
+        let data = options.data.canonicalize().context("--data")?;
+        let terminal = Terminal::start((shot.size.0, 200), &program, &data)?;
+        terminal.keys(&["-l", shot.line])?;
+        terminal.keys(&["Enter"])?;
+        let mut lines = terminal.wait_for_prompt()?;
+        lines.truncate(shot.size.1.into());
+        let title = format!("{} on a recording", shot.line);
+        write(&options.out, shot.name, &svg(&[lines], &title))?;
+    }
+    let replay = options.replay.canonicalize().context("--replay")?;
+    let monitor = format!("exec netstat monitor network --theme dark --replay {}", replay.display());
+    if wanted("monitor") {
+        let terminal = Terminal::start(MONITOR, &program, Path::new("."))?;
+        terminal.keys(&["-l", &monitor])?;
+        terminal.keys(&["Enter"])?;
+        std::thread::sleep(MONITOR_AFTER);
+        for key in ["Right", "Right", "Down", "Down"] {
+            terminal.keys(&[key])?;
+            std::thread::sleep(Duration::from_millis(100));
+        }
+        std::thread::sleep(Duration::from_millis(300));
+        let title = "netstat monitor: the network tab, playing a recording";
+        write(&options.out, "monitor", &svg(&[terminal.screen()?], title))?;
+    }
+    if wanted("live") {
+        let terminal = Terminal::start(LIVE, &program, Path::new("."))?;
+        terminal.keys(&["-l", &monitor.replace("network", "overview")])?;
+        terminal.keys(&["Enter"])?;
+        std::thread::sleep(LIVE_AFTER);
+        let mut frames = Vec::new();
+        for _ in 0..LIVE_FRAMES {
+            frames.push(terminal.screen()?);
+            std::thread::sleep(Duration::from_secs(1));
+        }
+        let title = "netstat monitor: the overview, playing a recording";
+        write(&options.out, "monitor-live", &svg(&frames, title))?;
+    }
+    Ok(())
+}
+
+fn write(folder: &Path, name: &str, picture: &str) -> Result<()> {
+    let path = folder.join(format!("{name}.svg"));
+    std::fs::write(&path, picture)?;
+    println!("{} written", path.display());
+    Ok(())
+}
+
+/// A terminal with a shell, in which `netstat` shows the recordings.
+struct Terminal {
+    home: PathBuf,
+}
+
+impl Terminal {
+    fn start((width, height): (u16, u16), program: &Path, data: &Path) -> Result<Terminal> {
+        let home = std::env::temp_dir().join(format!("pictures-{}", std::process::id()));
+        std::fs::create_dir_all(home.join("bin"))?;
+        let (program, json) = (program.display(), data.join("demo.json"));
+        let (json, record) = (json.display(), data.join("demo.db"));
+        let record = record.display();
+        let wrapper = format!(
+            "#!/bin/sh\ncase $1 in\nhistory) exec {program} \"$@\" --store {record} ;;\nmonitor) exec {program} \"$@\" ;;\n\
+             inspect|audit) exec {program} \"$@\" --replay {json} ;;\n*) exec {program} --replay {json} \"$@\" ;;\nesac\n"
+        );
+        let file = home.join("bin/netstat");
+        std::fs::write(&file, wrapper)?;
+        let done = Command::new("chmod").arg("+x").arg(&file).status()?;
+        ensure!(done.success(), "chmod");
+        let terminal = Terminal { home };
+        let size = [width.to_string(), height.to_string()];
+        let path = std::env::var("PATH").unwrap_or_default();
+        let shell = format!(
+            "env PATH={}:{path} PS1='$ ' TERM=tmux-256color TZ=UTC sh",
+            terminal.home.join("bin").display()
+        );
+        terminal.tmux(&[
+            "-f", "/dev/null", "new-session", "-d", "-x", &size[0], "-y", &size[1], &shell,
+        ])?;
+        terminal.wait_for_prompt()?;
+        Ok(terminal)
+    }
+
+    fn tmux(&self, words: &[&str]) -> Result<String> {
         let mut command = Command::new("tmux");
         command
             .arg("-S")
-            .arg(&socket)
+            .arg(self.home.join("tmux"))
             .args(words)
-            .env("HOME", &home)
+            .env("HOME", &self.home)
             .env_remove("NO_COLOR")
             .env("LC_ALL", "C.UTF-8");
         let output = command.output().context("tmux")?;
@@ -68,35 +182,41 @@ pub(crate) fn run() -> Result<()> {
             String::from_utf8_lossy(&output.stderr)
         );
         Ok(String::from_utf8_lossy(&output.stdout).into_owned())
-    };
-    let program = format!(
-        "TERM=tmux-256color {} monitor {} --theme dark --replay {}",
-        options.program, options.tab, options.replay
-    );
-    tmux(&[
-        "-f",
-        "/dev/null",
-        "new-session",
-        "-d",
-        "-x",
-        width,
-        "-y",
-        height,
-        &program,
-    ])?;
-    std::thread::sleep(Duration::from_secs(options.seconds));
-    for key in &options.keys {
-        tmux(&["send-keys", key])?;
-        std::thread::sleep(Duration::from_millis(100));
     }
-    std::thread::sleep(Duration::from_millis(300));
-    let screen = tmux(&["capture-pane", "-e", "-p", "-N"])?;
-    tmux(&["kill-server"])?;
-    std::fs::remove_dir_all(&home)?;
-    let lines: Vec<Vec<Cell>> = screen.lines().map(cells).collect();
-    std::fs::write(&options.out, svg(&lines, (width.parse()?, height.parse()?)))?;
-    println!("{} written", options.out);
-    Ok(())
+
+    fn keys(&self, keys: &[&str]) -> Result<()> {
+        self.tmux(&[&["send-keys"], keys].concat()).map(drop)
+    }
+
+    fn screen(&self) -> Result<Vec<Vec<Cell>>> {
+        let screen = self.tmux(&["capture-pane", "-e", "-p", "-N"])?;
+        Ok(screen.lines().map(cells).collect())
+    }
+
+    /// The lines up to the prompt that follows them.
+    fn wait_for_prompt(&self) -> Result<Vec<Vec<Cell>>> {
+        let begun = Instant::now();
+        loop {
+            let mut lines = self.screen()?;
+            let text = |line: &Vec<Cell>| line.iter().map(|cell| cell.character).collect::<String>();
+            while lines.last().is_some_and(|line| text(line).trim().is_empty()) {
+                lines.pop();
+            }
+            if lines.last().is_some_and(|line| text(line).trim() == "$") {
+                lines.pop();
+                return Ok(lines);
+            }
+            ensure!(begun.elapsed() < Duration::from_secs(120), "the command does not end");
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+}
+
+impl Drop for Terminal {
+    fn drop(&mut self) {
+        let _ = self.tmux(&["kill-server"]);
+        let _ = std::fs::remove_dir_all(&self.home);
+    }
 }
 
 /// How a character looks.
@@ -182,8 +302,11 @@ fn color(number: u8) -> String {
     }
 }
 
-fn svg(lines: &[Vec<Cell>], (width, height): (usize, usize)) -> String {
+/// The picture of one screen, or of several that follow each other a second apart.
+fn svg(frames: &[Vec<Vec<Cell>>], title: &str) -> String {
     let (margin, bar) = (14.0, 30.0);
+    let height = frames.iter().map(Vec::len).max().unwrap_or(0);
+    let width = frames.iter().flatten().map(Vec::len).max().unwrap_or(0);
     let (w, h) = (
         width as f64 * CELL.0 + 2.0 * margin,
         height as f64 * CELL.1 + 2.0 * margin + bar,
@@ -194,10 +317,7 @@ fn svg(lines: &[Vec<Cell>], (width, height): (usize, usize)) -> String {
         out,
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {w:.0} {h:.0}\" font-family=\"'DejaVu Sans Mono','Cascadia Mono',Menlo,Consolas,monospace\" font-size=\"{FONT}\">"
     );
-    let _ = writeln!(
-        out,
-        "<title>netstat monitor: the network tab, playing a recording</title>"
-    );
+    let _ = writeln!(out, "<title>{}</title>", escaped(title));
     let _ = writeln!(
         out,
         "<rect width=\"{w:.0}\" height=\"{h:.0}\" rx=\"9\" fill=\"{GROUND}\"/>"
@@ -209,16 +329,53 @@ fn svg(lines: &[Vec<Cell>], (width, height): (usize, usize)) -> String {
             22 + at * 20
         );
     }
-    for (y, line) in lines.iter().enumerate() {
+    for y in 0..height {
         let top = bar + margin + y as f64 * CELL.1;
-        let mut x = 0;
-        for run in line.chunk_by(|a, b| a.look == b.look && is_block(a.character) == is_block(b.character)) {
-            run_of(&mut out, run, margin + x as f64 * CELL.0, top);
-            x += run.len();
+        let lines: Vec<&[Cell]> = frames.iter().map(|frame| frame.get(y).map_or(&[][..], Vec::as_slice)).collect();
+        let mut at = 0;
+        for same in lines.chunk_by(|a, b| a == b) {
+            let (begin, end) = (at, at + same.len());
+            at = end;
+            let mut row = String::new();
+            let mut x = 0;
+            for run in same[0].chunk_by(|a, b| a.look == b.look && is_block(a.character) == is_block(b.character)) {
+                run_of(&mut row, run, margin + x as f64 * CELL.0, top);
+                x += run.len();
+            }
+            if same.len() == frames.len() || row.is_empty() {
+                out.push_str(&row);
+                continue;
+            }
+            let _ = writeln!(out, "<g display=\"none\">{}\n{row}</g>", shown(begin, end, frames.len()));
         }
     }
     out.push_str("</svg>\n");
     out
+}
+
+/// The animation of what is to be seen in the frames from `begin` to before `end`, of `count`.
+fn shown(begin: usize, end: usize, count: usize) -> String {
+    let time = |frame: usize| format!("{:.4}", frame as f64 / count as f64);
+    let (mut values, mut times) = (Vec::new(), Vec::new());
+    if begin > 0 {
+        values.push("none");
+        times.push(time(0));
+    }
+    values.push("inline");
+    times.push(time(begin));
+    if end < count {
+        values.push("none");
+        times.push(time(end));
+    }
+    format!(
+        "<animate attributeName=\"display\" dur=\"{count}s\" repeatCount=\"indefinite\" calcMode=\"discrete\" values=\"{}\" keyTimes=\"{}\"/>",
+        values.join(";"),
+        times.join(";")
+    )
+}
+
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
 }
 
 /// Eighths of a block, drawn as rectangles so that no font leaves gaps between them.
@@ -259,7 +416,7 @@ fn run_of(out: &mut String, run: &[Cell], x: f64, top: f64) {
     if text.trim().is_empty() {
         return;
     }
-    let escaped = text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;");
+    let escaped = escaped(&text);
     let weight = if look.bold { " font-weight=\"bold\"" } else { "" };
     let struck = if look.struck {
         " text-decoration=\"line-through\""
@@ -297,11 +454,21 @@ mod tests {
 
     #[test]
     fn text_is_escaped_and_blocks_are_drawn() {
-        let picture = svg(&[cells("<a> & ▄█")], (8, 1));
+        let picture = svg(&[vec![cells("<a> & ▄█")]], "a < b");
         assert!(picture.contains("&lt;a&gt; &amp; "), "{picture}");
         assert!(
             !picture.contains('▄') && picture.matches("<rect").count() == 3,
             "{picture}"
         );
+        assert!(picture.contains("<title>a &lt; b</title>"), "{picture}");
+    }
+
+    #[test]
+    fn rows_that_change_are_shown_in_their_frames() {
+        let frames = [vec![cells("same"), cells("one")], vec![cells("same"), cells("two")], vec![cells("same"), cells("two")]];
+        let picture = svg(&frames, "x");
+        assert_eq!(picture.matches(">same<").count(), 1, "{picture}");
+        assert!(picture.contains("values=\"inline;none\" keyTimes=\"0.0000;0.3333\""), "{picture}");
+        assert!(picture.contains("values=\"none;inline\" keyTimes=\"0.0000;0.3333\""), "{picture}");
     }
 }

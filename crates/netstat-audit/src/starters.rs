@@ -94,7 +94,13 @@ impl Starters {
         let mut lines = self.by.clone();
         lines.extend(self.named_in.iter().map(|place| format!("{place} names it")));
         if !self.unread.is_empty() {
-            lines.push(format!("not searched: {}", self.unread.join(", ")));
+            const NAMED: usize = 3;
+            let named = self.unread.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ");
+            let more = match self.unread.len().saturating_sub(NAMED) {
+                0 => String::new(),
+                more => format!(" and {more} more"),
+            };
+            lines.push(format!("not searched: {named}{more}"));
         }
         lines
     }

@@ -256,8 +256,18 @@ impl Recorder {
             done,
             ..
         } = self;
+        // Polling does not tell who began: what has the port of a listener came from outside.
+        let listening = open.values().map(|open| &open.flow);
+        let listening: HashSet<u16> = listening
+            .filter(|flow| flow.direction == Direction::Listening)
+            .map(|flow| flow.local.1)
+            .collect();
         let mut name = |flow: &mut NewFlow| {
-            let outwards = !matches!(flow.direction, Direction::Incoming | Direction::Listening);
+            let outwards = match flow.direction {
+                Direction::Outgoing => true,
+                Direction::Unknown => !listening.contains(&flow.local.1),
+                Direction::Incoming | Direction::Listening => false,
+            };
             if outwards && flow.foreign.1 != 0 && flow.asked_name.is_none() {
                 flow.asked_name = name_of(flow.foreign.0, flow.first);
             }

