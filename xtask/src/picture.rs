@@ -63,8 +63,8 @@ const SHOTS: [Shot; 4] = [
     },
     Shot {
         name: "history",
-        line: "netstat history --group program,asked_name --sort -bytes --since all",
-        size: (110, 22),
+        line: "netstat history --summary --since all",
+        size: (110, 46),
     },
 ];
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use netstat_model::columns::{Books, Location, Needs, Rates};
 use netstat_model::reach::{Extent, LocalNetwork};
-use netstat_model::{Endpoint, Fact, Namespace, Protocol, Socket, StateTime};
+use netstat_model::{Endpoint, Fact, Namespace, NamespaceLabel, Protocol, Socket, StateTime, SystemKind};
 use netstat_names::{Names, Services};
 use netstat_os::System;
 
@@ -33,7 +33,18 @@ impl Gathered {
     /// Asks `system` for what the columns with these `needs` show of `sockets`.
     pub(super) fn of(system: &mut dyn System, needs: Needs, sockets: &[Socket], namespaces: &[Namespace]) -> Gathered {
         let mut gathered = Gathered {
-            namespaces: namespaces.iter().map(Namespace::shown).collect(),
+            namespaces: match namespaces.is_empty() && system.kind() == SystemKind::Linux {
+                // Only the caller's own was asked for.
+                true => vec![
+                    Namespace {
+                        inode: 0,
+                        own: true,
+                        label: NamespaceLabel::Own,
+                    }
+                    .shown(),
+                ],
+                false => namespaces.iter().map(Namespace::shown).collect(),
+            },
             ..Gathered::default()
         };
         if needs.contains(Needs::USERS) {
