@@ -95,7 +95,10 @@ pub(crate) fn run() -> Result<()> {
         write(&options.out, shot.name, &svg(&[lines], &title))?;
     }
     let replay = options.replay.canonicalize().context("--replay")?;
-    let monitor = format!("exec netstat monitor network --theme dark --replay {}", replay.display());
+    let monitor = format!(
+        "exec netstat monitor network --theme dark --replay {}",
+        replay.display()
+    );
     if wanted("monitor") {
         let terminal = Terminal::start(MONITOR, &program, Path::new("."))?;
         terminal.keys(&["-l", &monitor])?;
@@ -160,7 +163,15 @@ impl Terminal {
             terminal.home.join("bin").display()
         );
         terminal.tmux(&[
-            "-f", "/dev/null", "new-session", "-d", "-x", &size[0], "-y", &size[1], &shell,
+            "-f",
+            "/dev/null",
+            "new-session",
+            "-d",
+            "-x",
+            &size[0],
+            "-y",
+            &size[1],
+            &shell,
         ])?;
         terminal.wait_for_prompt()?;
         Ok(terminal)
@@ -331,7 +342,10 @@ fn svg(frames: &[Vec<Vec<Cell>>], title: &str) -> String {
     }
     for y in 0..height {
         let top = bar + margin + y as f64 * CELL.1;
-        let lines: Vec<&[Cell]> = frames.iter().map(|frame| frame.get(y).map_or(&[][..], Vec::as_slice)).collect();
+        let lines: Vec<&[Cell]> = frames
+            .iter()
+            .map(|frame| frame.get(y).map_or(&[][..], Vec::as_slice))
+            .collect();
         let mut at = 0;
         for same in lines.chunk_by(|a, b| a == b) {
             let (begin, end) = (at, at + same.len());
@@ -346,7 +360,11 @@ fn svg(frames: &[Vec<Vec<Cell>>], title: &str) -> String {
                 out.push_str(&row);
                 continue;
             }
-            let _ = writeln!(out, "<g display=\"none\">{}\n{row}</g>", shown(begin, end, frames.len()));
+            let _ = writeln!(
+                out,
+                "<g display=\"none\">{}\n{row}</g>",
+                shown(begin, end, frames.len())
+            );
         }
     }
     out.push_str("</svg>\n");
@@ -465,10 +483,20 @@ mod tests {
 
     #[test]
     fn rows_that_change_are_shown_in_their_frames() {
-        let frames = [vec![cells("same"), cells("one")], vec![cells("same"), cells("two")], vec![cells("same"), cells("two")]];
+        let frames = [
+            vec![cells("same"), cells("one")],
+            vec![cells("same"), cells("two")],
+            vec![cells("same"), cells("two")],
+        ];
         let picture = svg(&frames, "x");
         assert_eq!(picture.matches(">same<").count(), 1, "{picture}");
-        assert!(picture.contains("values=\"inline;none\" keyTimes=\"0.0000;0.3333\""), "{picture}");
-        assert!(picture.contains("values=\"none;inline\" keyTimes=\"0.0000;0.3333\""), "{picture}");
+        assert!(
+            picture.contains("values=\"inline;none\" keyTimes=\"0.0000;0.3333\""),
+            "{picture}"
+        );
+        assert!(
+            picture.contains("values=\"none;inline\" keyTimes=\"0.0000;0.3333\""),
+            "{picture}"
+        );
     }
 }
