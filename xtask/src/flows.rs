@@ -145,14 +145,8 @@ pub(crate) fn churn() -> Result<()> {
 fn measure(churn: &Churn, store: &Path) -> Result<()> {
     let load = fs::read_to_string("/proc/loadavg")?;
     let mut recorder = Command::new(&churn.netstat)
-        .args([
-            "record",
-            "--own-namespace",
-            "--verbose",
-            "--events",
-            &churn.events,
-            "--store",
-        ])
+        .args(["record", "--own-namespace", "--verbose"])
+        .args(["--events", &churn.events, "--store"])
         .arg(store)
         .spawn()
         .context("starting the recorder")?;

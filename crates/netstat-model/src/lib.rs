@@ -32,6 +32,7 @@
 #![forbid(unsafe_code)]
 
 pub mod columns;
+mod component;
 pub mod counters;
 pub mod digits;
 mod event;
@@ -44,6 +45,7 @@ mod namespace;
 mod no_owner;
 mod order;
 mod owner;
+mod owner_summary;
 pub mod packet_filter;
 pub mod process;
 pub mod reach;
@@ -56,17 +58,18 @@ pub mod windows_host;
 #[cfg(feature = "serde")]
 mod wire;
 
+pub use component::{Component, ContainerRuntime, UnitManager};
 pub use event::{Direction, Event, EventKind, EventOrigin, EventOwner, Moment};
 pub use fact::{FILE_LIMIT_SECONDS, Fact, Why};
 pub use filter::{Filter, FilterError, Globs, Holders, Network, Pids, Ports, Side, Sides, States, Subject, Users};
 pub use limit::Limit;
 pub use namespace::{Namespace, NamespaceLabel};
-pub use no_owner::{NoOwner, OwnerSummary};
+pub use no_owner::NoOwner;
 pub use order::{classic_order, remove_repeats, sort_classic};
 pub use owner::{
-    Component, Concealment, ContainerRuntime, FoundBy, ImageName, Invocation, KernelUser, Owner, OwnerList, Owners,
-    OwnersBuilder, Process, UnitManager,
+    Concealment, FoundBy, ImageName, Invocation, KernelUser, Owner, OwnerList, Owners, OwnersBuilder, Process,
 };
+pub use owner_summary::OwnerSummary;
 pub use socket::{
     CongestionControl, CongestionPhase, Detail, Endpoint, Extra, Extras, Family, Memory, Mptcp, PacketKind, Protocol,
     ShortName, Socket, SocketFacts, State, StateTime, TcpInfo, TcpMetric, TcpOptions, TcpUnit, TimeFrom, Timer,

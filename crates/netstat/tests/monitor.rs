@@ -12,7 +12,7 @@ use netstat_monitor::collect::Collector;
 use netstat_monitor::model::Modeler;
 use netstat_monitor::sample::Holder;
 use netstat_testkit::mmdb::{self, Field};
-use netstat_testkit::{own_namespace, skip};
+use netstat_testkit::{own_namespace, skip, tool};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_netstat");
 
@@ -848,4 +848,89 @@ fn where_no_screen_can_be_drawn_it_says_so() {
             screen.contains("TERM is dumb") && screen.contains("status=1")
         });
     }
+}
+
+/// Not a test by itself: the whole command on a computer in memory, run by [`monitor_replay_shows_the_computer_in_memory_only`].
+#[test]
+#[ignore = "a part of another test"]
+fn monitor_of_memory() {
+    use netstat_model::metrics::{Metrics, ProcessIdentity, ProcessKey, ProcessMetrics, ProcessState};
+    use netstat_model::{Fact, Why};
+    let unknown = Fact::Unknown(Why::NotKept);
+    let process = ProcessMetrics {
+        // A process of the real computer has this number, too.
+        key: ProcessKey {
+            pid: 1,
+            start_ticks: 5000,
+        },
+        at: Duration::from_secs(1),
+        parent: 0,
+        state: ProcessState::Sleeping,
+        threads: 1,
+        kernel: false,
+        cpu_ticks: 10,
+        minor_faults: 0,
+        major_faults: 0,
+        resident: Fact::Known(4096),
+        shareable: unknown,
+        private: unknown,
+        swapped: unknown,
+        read_bytes: unknown,
+        written_bytes: unknown,
+        identity: Arc::new(ProcessIdentity {
+            comm: Box::from(*b"remembered"),
+            image: Fact::Unknown(Why::NotKept),
+            command: Fact::Unknown(Why::NotKept),
+            components: Fact::Known(Vec::new()),
+            user: Fact::Known(1000),
+        }),
+    };
+    let mut computer = netstat_os::Replay {
+        computer_name: b"mill".to_vec(),
+        figures: vec![Metrics {
+            processes: Fact::Known(vec![process]),
+            ticks_per_second: 100,
+            ..Metrics::unknown(Why::NotAsked)
+        }],
+        ..netstat_os::Replay::default()
+    };
+    let words = ["monitor", "cpu"].map(std::ffi::OsString::from);
+    let Ok(netstat::args::Parsed::Command(command, matches)) = netstat::registry::parse(words) else {
+        panic!("the command line is wrong");
+    };
+    let outcome = (command.run)(
+        &matches,
+        &mut netstat::context::Context {
+            system: &mut computer,
+            out: &mut std::io::sink(),
+            err: &mut std::io::sink(),
+            terminal: true,
+            screen: netstat::context::Screen::default(),
+            now: &mut || std::time::UNIX_EPOCH,
+            wait_until: &mut |_| {},
+        },
+    );
+    assert!(matches!(outcome, Ok(netstat::context::Outcome::Printed)));
+}
+
+#[test]
+fn monitor_replay_shows_the_computer_in_memory_only() {
+    own_namespace!();
+    let test = "monitor_replay_shows_the_computer_in_memory_only";
+    let own = std::env::current_exe().unwrap();
+    // Without a process list nothing of the real computer can get onto the screen.
+    let covered = tool("mount").args(["-t", "tmpfs", "none", "/proc"]).status();
+    if !covered.is_ok_and(|status| status.success()) {
+        skip(test, "/proc cannot be covered here");
+        return;
+    }
+    let Some(tmux) = Tmux::start(test, 120, 30) else { return };
+    tmux.type_line(&format!(
+        "{} --ignored --exact monitor_of_memory --nocapture; echo status=$?",
+        own.display()
+    ));
+    let screen = tmux.wait("the process in memory", |screen| screen.contains("remembered"));
+    assert!(screen.contains("mill"), "{screen}");
+    tmux.keys(&["q"]);
+    tmux.wait("the end", |screen| screen.contains("status=0"));
 }

@@ -1,8 +1,8 @@
 //! The program's file is gone.
 
-use netstat_model::process::FileStatus;
+use netstat_model::process::{FileStatus, Program};
 
-use crate::case::{Case, Exposure};
+use crate::case::{Case, Exposure, FileLook};
 use crate::finding::{Check, Family, Note, Notes, Rule, Severity};
 
 /// See the module.
@@ -36,11 +36,39 @@ fn check(case: &Case<'_>, notes: &mut Notes) {
             file.links, file.size
         ));
     }
+    let Some((severity, headline)) = judge(case, program, look, &mut evidence) else {
+        return;
+    };
+    evidence.extend(case.reach_evidence());
+    notes.found(Note {
+        severity,
+        headline,
+        evidence,
+        verify: format!(
+            "ls -l /proc/{0}/exe; stat -Lc '%h names, %s bytes' /proc/{0}/exe",
+            case.facts.pid
+        ),
+        would_change: format!(
+            "a copy is still there: cp /proc/{}/exe COPY; compare it with what you expect at {path}",
+            case.facts.pid
+        ),
+        pid: None,
+        program: None,
+    });
+}
+
+/// How suspicious it is that the program's file is not in its place; adds what the judgement rests on to `evidence`.
+fn judge(
+    case: &Case<'_>,
+    program: &Program,
+    look: &FileLook,
+    evidence: &mut Vec<String>,
+) -> Option<(Severity, String)> {
     let package = look.package();
     let upgraded = package.map(|package| (package, case.was_upgraded(look)));
     let renewed = look.origin().is_some_and(|origin| origin.manager.renews_itself()) && !case.is_hidden_place();
-    let (severity, headline) = match (program.place, upgraded) {
-        (FileStatus::There | FileStatus::Memory, _) => return,
+    Some(match (program.place, upgraded) {
+        (FileStatus::There | FileStatus::Memory, _) => return None,
         (_, Some((package, true))) => {
             evidence.push(format!(
                 "package {} was installed after the process started",
@@ -76,7 +104,7 @@ fn check(case: &Case<'_>, notes: &mut Notes) {
                 (program.running.known(), program.current.known()),
                 (Some(running), Some(standing)) if running.user == standing.user
             );
-            evidence.push(format!("another file stands at {path} now"));
+            evidence.push(format!("another file is at {} now", look.shown()));
             match (package.is_some(), same_owner) {
                 (false, true) => (Severity::Low, "runs from a file that its owner has replaced".to_owned()),
                 (true, _) => (
@@ -91,25 +119,9 @@ fn check(case: &Case<'_>, notes: &mut Notes) {
         }
         (FileStatus::RemovedUnseen, _) => (
             Severity::Low,
-            "runs from a file that was removed; what stands in its place cannot be seen".to_owned(),
+            "runs from a file that was removed; what is in its place cannot be seen".to_owned(),
         ),
-    };
-    evidence.extend(case.reach_evidence());
-    notes.found(Note {
-        severity,
-        headline,
-        evidence,
-        verify: format!(
-            "ls -l /proc/{0}/exe; stat -Lc '%h names, %s bytes' /proc/{0}/exe",
-            case.facts.pid
-        ),
-        would_change: format!(
-            "a copy is still there: cp /proc/{}/exe COPY; compare it with what you expect at {path}",
-            case.facts.pid
-        ),
-        pid: None,
-        program: None,
-    });
+    })
 }
 
 /// Whether the path has a directory of releases in it, in a place where services or users keep their own programs, and the process runs as the

@@ -4,7 +4,7 @@ use netstat_model::Fact;
 use netstat_model::process::Mapped;
 use netstat_model::text::escape;
 
-use crate::case::{Case, base};
+use crate::case::{Case, Exposure, FileLook, base};
 use crate::finding::{Check, Family, Note, Notes, Rule, Severity};
 use crate::known;
 use crate::script::runs;
@@ -55,8 +55,6 @@ fn check(case: &Case<'_>, notes: &mut Notes) {
         return;
     };
     let name = case.name();
-    // What a program is called proves nothing by itself.
-    let trusted = case.program.is_some_and(crate::case::FileLook::is_trusted);
     let runtime = known::makes_code(name);
     let hosts_modules = runtime || known::is_interpreter(name) || runs(name, &[]).is_some();
     let mut worst: Option<(Severity, &'static str)> = None;
@@ -109,26 +107,10 @@ fn check(case: &Case<'_>, notes: &mut Notes) {
             Mapped::Named(_) => {}
         }
     }
-    let makes_code = case
-        .libraries
-        .iter()
-        .any(|library| known::is_code_maker(library.name()));
-    let expected = hosts_modules || makes_code;
-    if bare + read_only > 0 && !(expected && trusted) {
-        let far = case.exposure > crate::case::Exposure::Loopback;
-        let severity = match (case.is_unowned(), far, bare > 0) {
-            _ if expected => Severity::Low,
-            (true, true, _) | (false, true, true) => Severity::High,
-            (true, false, _) | (false, false, true) => Severity::Medium,
-            (false, _, false) => Severity::Low,
-        };
-        note(
-            severity,
-            "has code in memory without a file",
-            format!(
-                "{bare} bytes are writable and executable, {read_only} bytes executable, without a file, in a program that makes no code"
-            ),
-        );
+    if bare + read_only > 0
+        && let Some((severity, line)) = without_file(case, (bare, read_only), hosts_modules)
+    {
+        note(severity, "has code in memory without a file", line);
     }
     let Some((severity, headline)) = worst else { return };
     evidence.sort_by_key(|(severity, _)| std::cmp::Reverse(*severity));
@@ -153,6 +135,39 @@ fn check(case: &Case<'_>, notes: &mut Notes) {
     });
 }
 
+/// How suspicious executable memory without a file is, of which `bare` bytes are writable and `read_only` are not; `None` in a program
+/// that is expected to have it.
+fn without_file(case: &Case<'_>, (bare, read_only): (u64, u64), hosts_modules: bool) -> Option<(Severity, String)> {
+    let makes_code = case
+        .libraries
+        .iter()
+        .any(|library| known::is_code_maker(library.name()));
+    let expected = hosts_modules || makes_code;
+    // A name proves nothing by itself.
+    if expected && case.program.is_some_and(FileLook::is_trusted) {
+        return None;
+    }
+    let far = case.exposure > Exposure::Loopback;
+    let severity = match (case.is_unowned(), far, bare > 0) {
+        _ if expected => Severity::Low,
+        (true, true, _) | (false, true, true) => Severity::High,
+        (true, false, _) | (false, false, true) => Severity::Medium,
+        (false, _, false) => Severity::Low,
+    };
+    let line = format!(
+        "{bare} bytes are writable and executable, {read_only} bytes executable, without a file, in a program that makes no code"
+    );
+    Some((severity, line))
+}
+
+/// Whether the mapping is shared memory, which is named `/dev/zero` or `/SYSV...`, or a device mapped by a driver: no library.
+fn is_no_library(path: &[u8]) -> bool {
+    path == b"/dev/zero"
+        || path.starts_with(b"/dev/dri/")
+        || path.starts_with(b"/dev/nvidia")
+        || path.starts_with(b"/SYSV")
+}
+
 fn file(case: &Case<'_>, path: &[u8], deleted: bool, hosts_modules: bool) -> Option<(Severity, &'static str, String)> {
     let look = case.libraries.iter().find(|library| library.path == path);
     let never = [&b"/dev/"[..], b"/run/shm/"]
@@ -161,12 +176,7 @@ fn file(case: &Case<'_>, path: &[u8], deleted: bool, hosts_modules: bool) -> Opt
     let passing = [&b"/tmp/"[..], b"/var/tmp/", b"/run/user/", b"/run/lock/"]
         .iter()
         .any(|place| path.starts_with(place));
-    // Shared memory is named /dev/zero or /SYSV... and is no library; devices are mapped by drivers.
-    if path == b"/dev/zero"
-        || path.starts_with(b"/dev/dri/")
-        || path.starts_with(b"/dev/nvidia")
-        || path.starts_with(b"/SYSV")
-    {
+    if is_no_library(path) {
         return None;
     }
     if never {
@@ -205,21 +215,7 @@ fn file(case: &Case<'_>, path: &[u8], deleted: bool, hosts_modules: bool) -> Opt
         ));
     }
     if deleted {
-        // Another rule tells what was upgraded.
-        if look.is_some_and(|look| case.was_upgraded(look)) {
-            return None;
-        }
-        return Some(match (hosts_modules, look.and_then(|look| look.origin())) {
-            (true, _) | (_, Some(_)) => (Severity::Low, "has code from a removed file", "removed".to_owned()),
-            _ => (
-                Severity::Medium,
-                "has code from a removed file",
-                match look.and_then(|look| look.package()) {
-                    Some(_) => "removed, and its package was not upgraded since".to_owned(),
-                    None => "removed, and no package is known to have owned it".to_owned(),
-                },
-            ),
-        });
+        return removed(case, look, hosts_modules);
     }
     let system = [&b"/usr/lib"[..], b"/lib", b"/usr/share/"]
         .iter()
@@ -243,6 +239,25 @@ fn file(case: &Case<'_>, path: &[u8], deleted: bool, hosts_modules: bool) -> Opt
         ));
     }
     None
+}
+
+/// How suspicious code from a removed file is.
+fn removed(case: &Case<'_>, look: Option<&FileLook>, hosts_modules: bool) -> Option<(Severity, &'static str, String)> {
+    // Upgraded files are the subject of another rule.
+    if look.is_some_and(|look| case.was_upgraded(look)) {
+        return None;
+    }
+    Some(match (hosts_modules, look.and_then(|look| look.origin())) {
+        (true, _) | (_, Some(_)) => (Severity::Low, "has code from a removed file", "removed".to_owned()),
+        _ => (
+            Severity::Medium,
+            "has code from a removed file",
+            match look.and_then(|look| look.package()) {
+                Some(_) => "removed, and its package was not upgraded since".to_owned(),
+                None => "removed, and no package is known to have owned it".to_owned(),
+            },
+        ),
+    })
 }
 
 fn directory(path: &[u8]) -> &[u8] {

@@ -2,6 +2,7 @@
 
 mod evaluator;
 mod published;
+mod registers;
 pub mod rules;
 
 #[cfg(test)]

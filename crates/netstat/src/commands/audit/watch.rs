@@ -10,7 +10,7 @@ use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
 use netstat_audit::baseline::Baseline;
-use netstat_audit::{Auditor, HostFiles, Options, Past, Severity, Survey, host};
+use netstat_audit::{Auditor, Options, Past, Severity, Survey, host};
 use netstat_model::text::escape_str;
 use netstat_model::{Event, EventKind, Fact, Filter, Protocol, State};
 use netstat_os::{Confinement, EventWay, EventsAsk, OwnersAsk, SocketList, System};
@@ -76,14 +76,14 @@ pub(crate) struct Watch {
 }
 
 impl Watch {
-    /// Starts the thread. It examines everything that is there first.
+    /// Starts the thread, which asks `system`. It examines everything that is there first.
     ///
     /// # Errors
     /// The system's.
-    pub(crate) fn start(ask: WatchAsk) -> io::Result<Watch> {
+    pub(crate) fn start(ask: WatchAsk, system: Box<dyn System + Send>) -> io::Result<Watch> {
         let (pids, wanted) = sync_channel(WAITING);
         let (found, receiver) = sync_channel(FINDINGS);
-        let work = move || Worker::new(ask, found).work(&wanted);
+        let work = move || Worker::new(ask, system, found).work(&wanted);
         thread::Builder::new().name("audit".to_owned()).spawn(work)?;
         Ok(Watch {
             pids,
@@ -145,7 +145,7 @@ impl Told {
 struct Worker {
     ask: WatchAsk,
     found: SyncSender<Result<Alert, String>>,
-    system: netstat_os::Native,
+    system: Box<dyn System + Send>,
     cache: Cache,
     told: Told,
     /// Processes that were examined, by when they started.
@@ -153,12 +153,11 @@ struct Worker {
 }
 
 impl Worker {
-    fn new(ask: WatchAsk, found: SyncSender<Result<Alert, String>>) -> Worker {
-        let system = netstat_os::Native::default();
+    fn new(ask: WatchAsk, system: Box<dyn System + Send>, found: SyncSender<Result<Alert, String>>) -> Worker {
         Worker {
             ask,
             found,
-            cache: crate::context::digests(&system),
+            cache: crate::context::digests(&*system),
             system,
             told: Told::default(),
             examined: HashMap::new(),
@@ -210,7 +209,7 @@ impl Worker {
         let now = SystemTime::now();
         if !baseline.entries().is_empty() {
             let today = acknowledge::day(now);
-            acknowledge::apply(&baseline, &today, &mut items, &mut self.system, &mut self.cache);
+            acknowledge::apply(&baseline, &today, &mut items, &mut *self.system, &mut self.cache);
         }
         let choice = Choice {
             min: self.ask.min,
@@ -275,11 +274,12 @@ impl Worker {
             probe_ports: false,
             program: self.ask.netstat.clone(),
         };
-        let mut past = Recall::open(&self.ask.places, &self.system, SystemTime::now());
+        let mut past = Recall::open(&self.ask.places, &*self.system, SystemTime::now());
+        let mut files = netstat_audit::files_of(&*self.system);
         let mut auditor = Auditor {
-            system: &mut self.system,
+            system: &mut *self.system,
             clock: &mut SystemClock,
-            files: &mut HostFiles,
+            files: &mut *files,
             cache: &mut self.cache,
             past: Some(match &mut past {
                 Ok(past) => Ok(past as &mut dyn Past),
@@ -332,9 +332,15 @@ pub(crate) struct Reporter {
 impl Reporter {
     /// # Errors
     /// See [`Failure`].
-    pub(crate) fn start(ask: WatchAsk, alerts: &AlertArgs, ndjson: bool) -> Result<Reporter, Failure> {
+    pub(crate) fn start(
+        ask: WatchAsk,
+        system: Box<dyn System + Send>,
+        alerts: &AlertArgs,
+        ndjson: bool,
+    ) -> Result<Reporter, Failure> {
         let sinks = Sinks::start(alerts)?;
-        let watch = Watch::start(ask).map_err(|error| Failure::Refused(format!("no thread for the audit: {error}")))?;
+        let watch = Watch::start(ask, system);
+        let watch = watch.map_err(|error| Failure::Refused(format!("no thread for the audit: {error}")))?;
         Ok(Reporter { watch, sinks, ndjson })
     }
 
@@ -392,7 +398,7 @@ pub(super) fn run(
     let stop = signals::end_requested(context.system);
     let stop = stop.map_err(|error| Failure::Refused(format!("signals: {error}")))?;
     context.system.confine(&alerts.confinement(Confinement::default()));
-    let mut reporter = Reporter::start(ask, alerts, ndjson)?;
+    let mut reporter = Reporter::start(ask, context.system.another(), alerts, ndjson)?;
     let mut diagnostics = Diagnostics::default();
     diagnostics.limits(source.limits().iter().cloned());
     if context.terminal {

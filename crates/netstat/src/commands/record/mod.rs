@@ -96,7 +96,7 @@ pub(crate) fn run(matches: &ArgMatches, context: &mut Context<'_>) -> Result<Out
     };
     if args.audit {
         let watch = audit::watch_for_record(args.audit_min, ask.all_namespaces, path.clone(), context);
-        recording.audit = Some(Reporter::start(watch, &args.alerts, false)?);
+        recording.audit = Some(Reporter::start(watch, context.system.another(), &args.alerts, false)?);
     }
     recording.until(&args, &stop, context)?;
     let last = recording.stop(context)?;

@@ -176,13 +176,13 @@ pub(crate) fn run(matches: &ArgMatches, context: &mut Context<'_>) -> Result<Out
         otlp,
         version: env!("CARGO_PKG_VERSION").to_owned(),
     };
-    let system = Box::new(netstat_os::Native::default());
+    let system = context.system.another();
     #[cfg(feature = "fleet")]
     let fleet_config = words.fleet_config;
     #[cfg(not(feature = "fleet"))]
     let fleet_config = None;
     let locations = locations(&words.mmdb)?;
-    let provider = CommandLine::about(words.store, fleet_config).with_locations(words.mmdb, locations);
+    let provider = CommandLine::about(context.system.another(), words.store, fleet_config).with_locations(words.mmdb, locations);
     let served = serve(options, system, Arc::new(provider), Arc::new(report));
     if let Some(path) = kept {
         let _ = fs::remove_file(path);

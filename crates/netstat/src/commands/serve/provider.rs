@@ -3,11 +3,13 @@
 use std::ffi::OsString;
 use std::net::IpAddr;
 use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
 use std::time::{Instant, SystemTime};
 
 use clap::{Arg, ArgAction};
 use netstat_model::columns::Location;
 use netstat_names::Locations;
+use netstat_os::System;
 use netstat_serve::{Acknowledgement, Figure, Format, Parameter, ParameterKind, Provider, Question, Refusal, Resource};
 use serde_json::Value;
 
@@ -277,8 +279,8 @@ static FLEET_SOURCES: &[Source] = &[
 static FLEET_SOURCES: &[Source] = &[];
 
 /// Answers from the running system, and about the past from a record or a fleet's store.
-#[derive(Debug, Default)]
 pub(super) struct CommandLine {
+    system: Mutex<Box<dyn System + Send>>,
     record: super::record::RecordFigures,
     /// What is given to commands that ask about the past: the store, and the fleet's configuration.
     store: Option<String>,
@@ -289,12 +291,19 @@ pub(super) struct CommandLine {
 }
 
 impl CommandLine {
-    /// One that asks about the past in `store`, with this configuration of the fleet.
-    pub(super) fn about(store: Option<String>, fleet_config: Option<String>) -> CommandLine {
+    /// One that asks `system`, and about the past `store`, with this configuration of the fleet.
+    pub(super) fn about(
+        system: Box<dyn System + Send>,
+        store: Option<String>,
+        fleet_config: Option<String>,
+    ) -> CommandLine {
         CommandLine {
+            system: Mutex::new(system),
+            record: super::record::RecordFigures::default(),
             store,
             fleet_config,
-            ..CommandLine::default()
+            mmdb: Vec::new(),
+            locations: Locations::default(),
         }
     }
 
@@ -304,6 +313,55 @@ impl CommandLine {
             mmdb,
             locations,
             ..self
+        }
+    }
+
+    /// A handle on the computer for one answer: several are made at the same time.
+    fn system(&self) -> Box<dyn System + Send> {
+        self.system.lock().unwrap_or_else(PoisonError::into_inner).another()
+    }
+
+    /// Runs a command, or the classic list, and returns what it prints.
+    fn run(&self, name: &str, command: Option<Entry>, words: Vec<OsString>) -> Result<Vec<u8>, Refusal> {
+        let (mut out, mut err) = (Vec::new(), Vec::new());
+        let mut system = self.system();
+        let mut context = Context {
+            system: &mut *system,
+            out: &mut out,
+            err: &mut err,
+            terminal: false,
+            screen: Screen::default(),
+            now: &mut SystemTime::now,
+            wait_until: &mut |moment| std::thread::sleep(moment.saturating_duration_since(Instant::now())),
+        };
+        let outcome = match command {
+            Some(entry) => {
+                let definition = (entry.definition)().no_binary_name(true);
+                let matches = definition.try_get_matches_from(words);
+                let matches =
+                    matches.map_err(|error| Refusal::Usage(args::UsageError::of_command(name, &error).to_string()))?;
+                (entry.run)(&matches, &mut context)
+            }
+            None => match args::parse(words, &[]) {
+                Ok(Parsed::Run(plan)) => list::run(&plan, &mut context),
+                Ok(_) => return Err(Refusal::Usage("this asks for help, not for an answer".to_owned())),
+                Err(error) => return Err(Refusal::Usage(error.to_string())),
+            },
+        };
+        let said = String::from_utf8_lossy(&err)
+            .trim_start_matches("netstat: ")
+            .lines()
+            .next()
+            .map(str::to_owned);
+        match outcome {
+            Ok(_) if !out.is_empty() => Ok(out),
+            // A command that found nothing says so.
+            Ok(_) => Err(Refusal::NotFound(
+                said.unwrap_or_else(|| "nothing was found".to_owned()),
+            )),
+            Err(Failure::Usage(why)) => Err(Refusal::Usage(why)),
+            Err(Failure::Refused(why)) => Err(Refusal::Failed(why)),
+            Err(Failure::Output(error)) => Err(Refusal::Failed(error.to_string())),
         }
     }
 
@@ -444,13 +502,15 @@ impl Provider for CommandLine {
         let source = source.ok_or_else(|| Refusal::NotFound("there is no such resource".to_owned()))?;
         let mut words = source.arguments(question);
         words.splice(0..0, self.place(source));
-        run(source.name, source.command, words)
+        self.run(source.name, source.command, words)
     }
 
     fn figures(&self) -> Vec<Figure> {
         // A fleet's store is of many computers.
         let named = self.store.as_deref().filter(|store| !store.contains("://"));
-        self.record.of_this_computer(named.map(std::path::Path::new))
+        let superuser = self.system().is_superuser();
+        self.record
+            .of_this_computer(named.map(std::path::Path::new), superuser)
     }
 
     fn acknowledge(&self, finding: &Acknowledgement) -> Result<(), Refusal> {
@@ -461,7 +521,7 @@ impl Provider for CommandLine {
         words.push(format!("--acknowledge={}", finding.id).into());
         words.push(format!("--why={}", finding.why).into());
         words.extend(finding.until.as_ref().map(|day| format!("--until={day}").into()));
-        run(source.name, source.command, words).map(drop)
+        self.run(source.name, source.command, words).map(drop)
     }
 
     fn locates(&self) -> bool {
@@ -476,56 +536,17 @@ impl Provider for CommandLine {
     }
 }
 
-/// Runs a command, or the classic list, and gives what it prints.
-fn run(name: &str, command: Option<Entry>, words: Vec<OsString>) -> Result<Vec<u8>, Refusal> {
-    let (mut out, mut err) = (Vec::new(), Vec::new());
-    let mut context = Context {
-        system: &mut netstat_os::Native::default(),
-        out: &mut out,
-        err: &mut err,
-        terminal: false,
-        screen: Screen::default(),
-        now: &mut SystemTime::now,
-        wait_until: &mut |moment| std::thread::sleep(moment.saturating_duration_since(Instant::now())),
-    };
-    let outcome = match command {
-        Some(entry) => {
-            let definition = (entry.definition)().no_binary_name(true);
-            let matches = definition.try_get_matches_from(words);
-            let matches =
-                matches.map_err(|error| Refusal::Usage(args::UsageError::of_command(name, &error).to_string()))?;
-            (entry.run)(&matches, &mut context)
-        }
-        None => match args::parse(words, &[]) {
-            Ok(Parsed::Run(plan)) => list::run(&plan, &mut context),
-            Ok(_) => return Err(Refusal::Usage("this asks for help, not for an answer".to_owned())),
-            Err(error) => return Err(Refusal::Usage(error.to_string())),
-        },
-    };
-    let said = String::from_utf8_lossy(&err)
-        .trim_start_matches("netstat: ")
-        .lines()
-        .next()
-        .map(str::to_owned);
-    match outcome {
-        Ok(_) if !out.is_empty() => Ok(out),
-        // A command that found nothing says so.
-        Ok(_) => Err(Refusal::NotFound(
-            said.unwrap_or_else(|| "nothing was found".to_owned()),
-        )),
-        Err(Failure::Usage(why)) => Err(Refusal::Usage(why)),
-        Err(Failure::Refused(why)) => Err(Refusal::Failed(why)),
-        Err(Failure::Output(error)) => Err(Refusal::Failed(error.to_string())),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn provider(store: Option<&str>) -> CommandLine {
+        CommandLine::about(Box::new(netstat_os::Native::default()), store.map(str::to_owned), None)
+    }
+
     fn ask(resource: &'static str, parameters: &[(&str, &str)], format: Format) -> Result<Vec<u8>, Refusal> {
         let own = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
-        CommandLine::default().answer(&Question {
+        provider(None).answer(&Question {
             resource,
             parameters: parameters.iter().map(own).collect(),
             format,
@@ -534,7 +555,7 @@ mod tests {
 
     #[test]
     fn every_parameter_is_an_option_of_the_command_line() {
-        for (source, resource) in SOURCES.iter().zip(CommandLine::default().resources()) {
+        for (source, resource) in SOURCES.iter().zip(provider(None).resources()) {
             let wanted = source.options.len() + if source.filters { FILTERS.len() } else { 0 };
             let positional = usize::from(source.positional.is_some());
             assert_eq!(resource.parameters.len(), wanted + positional, "{}", source.name);
@@ -547,7 +568,7 @@ mod tests {
         let directory = tempfile::tempdir().unwrap();
         let baseline = directory.path().join("audit.toml");
         let word = |name: &str, value: &str| OsString::from(format!("--{name}={value}"));
-        let refused = run(
+        let refused = provider(None).run(
             "findings",
             Some(Entry {
                 definition: audit::COMMAND.definition,
@@ -569,8 +590,11 @@ mod tests {
     #[test]
     fn fleet_resources_are_there_with_a_fleets_store_only() {
         let names = |store: Option<&str>| -> Vec<&str> {
-            let provider = CommandLine::about(store.map(str::to_owned), None);
-            provider.resources().into_iter().map(|resource| resource.name).collect()
+            provider(store)
+                .resources()
+                .into_iter()
+                .map(|resource| resource.name)
+                .collect()
         };
         assert!(!names(None).iter().any(|name| name.starts_with("fleet-")));
         assert!(!names(Some("/var/lib/netstat/record.db")).contains(&"fleet-hosts"));

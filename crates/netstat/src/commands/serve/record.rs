@@ -3,7 +3,6 @@
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
-use netstat_os::System;
 use netstat_record::{GapSums, Reader, RecordStatus, SpoolState};
 use netstat_serve::Figure;
 
@@ -24,9 +23,8 @@ struct Seen {
 
 impl RecordFigures {
     /// The figures of the record at `named`, else of the one there is; none where there is none that can be read.
-    pub(super) fn of_this_computer(&self, named: Option<&Path>) -> Vec<Figure> {
-        let system = netstat_os::Native::default();
-        let places = recall::places(named, system.is_superuser());
+    pub(super) fn of_this_computer(&self, named: Option<&Path>, superuser: bool) -> Vec<Figure> {
+        let places = recall::places(named, superuser);
         let read = places.iter().find_map(|path| {
             let reader = Reader::open(path).ok()?;
             let (status, sums) = self.read(path, &reader)?;
@@ -200,7 +198,7 @@ mod tests {
         let path = directory.path().join("record.db");
         let figures = RecordFigures::default();
         let names = || {
-            let all = figures.of_this_computer(Some(&path));
+            let all = figures.of_this_computer(Some(&path), false);
             all.iter()
                 .filter(|figure| figure.name.starts_with("netstat_ship"))
                 .count()

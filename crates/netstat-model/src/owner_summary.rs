@@ -1,0 +1,189 @@
+//! How many owners of a listing are missing, why, and what to say to the user about it.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::{KernelUser, NoOwner, Owner, Owners, Socket, SystemKind};
+
+/// How many sockets of a listing have no known owner, by reason.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OwnerSummary {
+    total: usize,
+    counts: BTreeMap<NoOwner, usize>,
+    /// What the kernel made its own sockets for.
+    kernel_users: BTreeSet<KernelUser>,
+}
+
+impl OwnerSummary {
+    /// Counts the sockets of a listing.
+    pub fn count<'a>(owners: &Owners, sockets: impl IntoIterator<Item = &'a Socket>) -> Self {
+        let mut summary = OwnerSummary::default();
+        for socket in sockets {
+            if owners.all_held() && socket.holder_key().is_some() {
+                summary.add(None);
+                continue;
+            }
+            let reason = match owners.of(socket) {
+                Owner::Held(_) => None,
+                Owner::None(reason) => {
+                    if reason == NoOwner::Kernel
+                        && let Some(user) = owners.kernel_user(socket)
+                        && !summary.kernel_users.contains(user)
+                    {
+                        summary.kernel_users.insert(user.clone());
+                    }
+                    Some(reason)
+                }
+            };
+            summary.add(reason);
+        }
+        summary
+    }
+
+    /// Counts one socket: `None` when its owner is known.
+    pub fn add(&mut self, reason: Option<NoOwner>) {
+        self.total += 1;
+        if let Some(reason) = reason {
+            *self.counts.entry(reason.kind()).or_default() += 1;
+        }
+    }
+
+    /// How many sockets have no known owner.
+    pub fn unknown(&self) -> usize {
+        self.counts.values().sum()
+    }
+
+    /// The reasons that occur, as text.
+    pub fn reasons(&self) -> impl Iterator<Item = &'static str> {
+        self.counts.keys().map(|reason| reason.words())
+    }
+
+    /// How many have none for this reason.
+    pub fn of(&self, reason: NoOwner) -> usize {
+        self.counts.get(&reason.kind()).copied().unwrap_or(0)
+    }
+
+    /// The one line that sums it up: `7 of 212 owners unknown: 5 not permitted (try sudo), 2 in TIME_WAIT`. The most frequent
+    /// reason comes first. `None` when every owner is known. To a superuser it does not say `try sudo`.
+    pub fn line(&self, system: SystemKind, superuser: bool) -> Option<String> {
+        if self.counts.is_empty() {
+            return None;
+        }
+        let mut counts: Vec<(NoOwner, usize)> = self.counts.iter().map(|(&reason, &count)| (reason, count)).collect();
+        counts.sort_by_key(|&(reason, count)| (std::cmp::Reverse(count), reason));
+        let reasons: Vec<String> = counts
+            .into_iter()
+            .map(|(reason, count)| {
+                let hint = match reason {
+                    NoOwner::NotPermitted { .. } => system.privilege_hint(superuser).to_owned(),
+                    NoOwner::Kernel => self.kernel_users_shown(),
+                    _ => String::new(),
+                };
+                format!("{count} {}{hint}", reason.words())
+            })
+            .collect();
+        let owners = if self.total == 1 { "owner" } else { "owners" };
+        Some(format!(
+            "{} of {} {owners} unknown: {}",
+            self.unknown(),
+            self.total,
+            reasons.join(", ")
+        ))
+    }
+
+    /// ` (VXLAN interface vx0, NFS server)`: what the kernel made its sockets for; empty where nothing is known of it.
+    fn kernel_users_shown(&self) -> String {
+        /// So many are named.
+        const NAMED: usize = 4;
+        if self.kernel_users.is_empty() {
+            return String::new();
+        }
+        let named: Vec<String> = self.kernel_users.iter().take(NAMED).map(KernelUser::shown).collect();
+        let more = if self.kernel_users.len() > NAMED { ", ..." } else { "" };
+        format!(" ({}{more})", named.join(", "))
+    }
+
+    /// Why owners are missing for lack of permission and what helps, for the program file `program`: one line without a full
+    /// stop. `None` when nothing was forbidden.
+    ///
+    /// Both capabilities are needed: `/proc/PID/fd` belongs to the process's user with mode 0500, which `cap_dac_read_search`
+    /// overrides, and its links are shown only to those who may trace the process (ptrace(2), `PTRACE_MODE_READ_FSCREDS`), which
+    /// is what `cap_sys_ptrace` grants. A program with file capabilities shows every user what root sees.
+    ///
+    /// Windows tells everybody the owner of every socket, so that nothing helps further there.
+    pub fn advice(&self, system: SystemKind, program: &str) -> Option<String> {
+        (system == SystemKind::Linux && self.of(NoOwner::NotPermitted { user: None }) > 0).then(|| {
+            let setcap: [&[u8]; 3] = [b"setcap", b"cap_sys_ptrace,cap_dac_read_search+ep", program.as_bytes()];
+            let setcap = crate::text::shell_command("sudo", &setcap);
+            format!(
+                "the sockets of other users' processes show their owners only to root: use sudo, or allow it once for \
+                 all users with `{setcap}`"
+            )
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn summary(known: usize, reasons: &[(NoOwner, usize)]) -> OwnerSummary {
+        let mut summary = OwnerSummary::default();
+        (0..known).for_each(|_| summary.add(None));
+        for &(reason, count) in reasons {
+            (0..count).for_each(|_| summary.add(Some(reason)));
+        }
+        summary
+    }
+
+    #[test]
+    fn line_nothing_unknown_is_none() {
+        assert_eq!(summary(0, &[]).line(SystemKind::Linux, false), None);
+        assert_eq!(summary(5, &[]).line(SystemKind::Linux, false), None);
+        assert_eq!(summary(5, &[]).advice(SystemKind::Linux, "netstat"), None);
+    }
+
+    #[test]
+    fn line_most_frequent_reason_comes_first() {
+        let users = [
+            (NoOwner::TimeWait, 2),
+            (NoOwner::NotPermitted { user: Some(0) }, 3),
+            (NoOwner::NotPermitted { user: None }, 1),
+            (NoOwner::NotPermitted { user: Some(33) }, 1),
+        ];
+        assert_eq!(
+            summary(205, &users).line(SystemKind::Linux, false).unwrap(),
+            "7 of 212 owners unknown: 5 not permitted (try sudo), 2 in TIME_WAIT"
+        );
+        assert_eq!(
+            summary(1, &[(NoOwner::Kernel, 1), (NoOwner::Handshake, 1)])
+                .line(SystemKind::Linux, false)
+                .unwrap(),
+            "2 of 3 owners unknown: 1 still in the handshake, 1 of the kernel itself"
+        );
+    }
+
+    #[test]
+    fn line_one_owner_is_singular() {
+        assert_eq!(
+            summary(0, &[(NoOwner::Unheld, 1)])
+                .line(SystemKind::Linux, false)
+                .unwrap(),
+            "1 of 1 owner unknown: 1 held by no process"
+        );
+    }
+
+    #[test]
+    fn advice_only_where_it_helps() {
+        assert_eq!(
+            summary(1, &[(NoOwner::TimeWait, 9)]).advice(SystemKind::Linux, "netstat"),
+            None
+        );
+        let advice = summary(1, &[(NoOwner::NotPermitted { user: Some(0) }, 1)])
+            .advice(SystemKind::Linux, "/usr/bin/netstat")
+            .unwrap();
+        assert!(
+            advice.contains("sudo setcap cap_sys_ptrace,cap_dac_read_search+ep /usr/bin/netstat"),
+            "{advice}"
+        );
+    }
+}
