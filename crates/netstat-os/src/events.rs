@@ -79,7 +79,7 @@ pub trait EventSource {
     /// What it cannot see.
     fn limits(&self) -> &[Limit];
 
-    /// What slipped by so far. It has been repaired by a fresh look: what is there now was told as
+    /// What was missed so far. It has been made up for by a fresh list: what is there now was reported as
     /// [`netstat_model::EventKind::Present`], what is gone as closed.
     fn lost(&self) -> Lost;
 

@@ -1,4 +1,4 @@
-//! Ways to tell other programs of something: datagrams to the system's log, and helper programs that can be ended whole.
+//! Ways to notify other programs: datagrams to the system's log, and helper programs that can be ended whole.
 
 use std::io;
 use std::path::Path;

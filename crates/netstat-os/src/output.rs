@@ -39,7 +39,7 @@ pub fn prepare_console() -> Console {
     Console { colours: None }
 }
 
-/// The width of the terminal that standard output is, in columns; `None` where it is none, or does not tell.
+/// The width of the terminal that standard output is, in columns; `None` where it is none, or does not report it.
 pub fn terminal_width() -> Option<u16> {
     #[cfg(target_os = "linux")]
     return rustix::termios::tcgetwinsize(io::stdout())
@@ -52,7 +52,7 @@ pub fn terminal_width() -> Option<u16> {
     None
 }
 
-/// The columns and rows of the terminal that standard output is; `None` where it is none, or does not tell.
+/// The columns and rows of the terminal that standard output is; `None` where it is none, or does not report it.
 pub fn terminal_size() -> Option<(u16, u16)> {
     #[cfg(target_os = "linux")]
     return rustix::termios::tcgetwinsize(io::stdout())

@@ -83,7 +83,7 @@ pub enum ProcessText {
     Limits,
 }
 
-/// Why nothing can be told about a process.
+/// Why nothing can be learned about a process.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NoProcess {
     /// There is none with this id, or none that the caller may see.

@@ -91,11 +91,11 @@ pub struct Replay {
     pub groups: BTreeMap<u32, Arc<str>>,
     /// Own addresses, each with the index of its interface.
     pub own_addresses: Vec<(IpAddr, u32)>,
-    /// The sockets at each look, the last ones again and again. Only those that are asked for are told.
+    /// The sockets of each listing, the last ones again and again. Only those that are asked for are listed.
     pub sockets: Vec<SocketList>,
     /// Who holds them.
     pub owners: Owners,
-    /// The TCP and UDP sockets that the second view tells; `None` where it cannot be had.
+    /// The TCP and UDP sockets of the second view; `None` where it cannot be had.
     pub sockets_as_text: Option<Vec<Socket>>,
     /// Whether ports that are only bound are listed.
     pub lists_bound_ports: bool,
@@ -105,7 +105,7 @@ pub struct Replay {
     pub promiscuous: Vec<(Vec<u8>, u32)>,
     /// What could not be seen of the owners.
     pub owner_limits: Vec<Limit>,
-    /// Processes in depth, all that is known of each; told cut to what is asked for.
+    /// Processes in depth, all that is known of each; answers are cut to what is asked for.
     pub processes: Vec<ProcessFacts>,
     /// Counters of the protocols.
     pub protocols: ProtocolStatistics,
@@ -127,14 +127,14 @@ pub struct Replay {
     pub figures: Vec<Metrics>,
     /// How often the figures have been asked for.
     pub figure_looks: usize,
-    /// The sockets that were closed for their programs, which are not told any more.
+    /// The sockets that were closed for their programs, which are not listed any more.
     pub destroyed: Vec<Socket>,
     /// How often the sockets have been asked for.
     pub looks: usize,
 }
 
 impl Default for Replay {
-    /// A computer that tells nothing.
+    /// A computer that reports nothing.
     fn default() -> Self {
         let nothing = |_: Block, _| Pair {
             received: Fact::Unknown(Why::NotKept),

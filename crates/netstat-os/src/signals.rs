@@ -103,7 +103,7 @@ mod caught {
             .map(drop)
     }
 
-    /// Stops this program until it is told to go on: returns then.
+    /// Stops this program until it is continued, and then returns.
     ///
     /// # Errors
     /// The system's.

@@ -33,7 +33,7 @@ pub(crate) const MOVING: [State; 7] = [
 /// How the owners of sockets are to be found.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum OwnerSource {
-    /// The quickest way that is allowed and tells everything.
+    /// The fastest way that is permitted and reports everything.
     #[default]
     Auto,
     /// By the kernel's iterator over descriptors (eBPF) only.
@@ -81,7 +81,7 @@ pub enum NotDestroyed {
     Gone,
     /// Sockets of this kind cannot be closed from outside.
     Kind,
-    /// It carries no cookie, so that it cannot be told from a later one at the same addresses.
+    /// It carries no cookie, so that it cannot be distinguished from a later one at the same addresses.
     NoCookie,
     /// Anything else, in the system's words.
     Failed(String),
@@ -169,14 +169,14 @@ pub trait System: Inspect + Events + Firewall + Integrity + Checkup + Control {
     /// The computer's own addresses, each with the index of its interface.
     ///
     /// # Errors
-    /// When the system does not tell.
+    /// When the system does not report it.
     fn own_addresses(&mut self) -> Result<Vec<(IpAddr, u32)>, Refused>;
 
     /// The sockets that `ask` wants, in no order; `list` is emptied first and keeps its memory.
     fn sockets(&mut self, ask: &SocketAsk, list: &mut SocketList);
 
     /// Shows every socket that `ask` wants to `visit` as soon as it is read, so that not all of them need to be in memory with all that
-    /// was asked for. A socket may be shown twice, when reading had to begin again: the last time holds. `list` tells the rest
+    /// was asked for. A socket may be shown twice, when reading had to begin again: the last time holds. `list` has the rest
     /// ([`SocketList::limits`] and so on); its sockets are empty in the end.
     fn each_socket(&mut self, ask: &SocketAsk, list: &mut SocketList, visit: &mut dyn FnMut(Socket)) {
         self.sockets(ask, list);
@@ -184,7 +184,7 @@ pub trait System: Inspect + Events + Firewall + Integrity + Checkup + Control {
     }
 
     /// What the open TCP connections with these cookies have moved so far, in no order; with `all_namespaces` also in other network
-    /// namespaces, as far as they may be entered. What cannot be told is missing. Where it can, a system keeps no list of all sockets
+    /// namespaces, as far as they may be entered. What is unknown is missing. Where it can, a system keeps no list of all sockets
     /// for it: there may be very many, and few are asked for.
     fn progress(&mut self, cookies: &HashSet<u64>, all_namespaces: bool) -> Vec<Transfer> {
         let ask = SocketAsk {
@@ -210,13 +210,13 @@ pub trait System: Inspect + Events + Firewall + Integrity + Checkup + Control {
     /// The ids of all processes in sight, ascending.
     ///
     /// # Errors
-    /// When the system does not tell.
+    /// When the system does not report it.
     fn processes(&mut self) -> Result<Vec<u32>, Refused>;
 
     /// What `ask` wants to know about process `pid`.
     ///
     /// # Errors
-    /// When there is no such process, or nothing can be told about it.
+    /// When there is no such process, or nothing can be learned about it.
     fn process(&mut self, pid: u32, ask: &ProcessAsk) -> Result<ProcessFacts, NoProcess>;
 
     /// What Windows is configured to start, to pass on and to let in; `None` on another system.
@@ -269,7 +269,7 @@ pub trait System: Inspect + Events + Firewall + Integrity + Checkup + Control {
     /// The multicast groups that interfaces have joined, IPv4 before IPv6.
     ///
     /// # Errors
-    /// When the system does not tell.
+    /// When the system does not report it.
     fn multicast_groups(&mut self) -> Result<Vec<MulticastGroup>, Refused> {
         Err(Refused::new(RefusedKind::NotSupported, crate::NOT_SUPPORTED))
     }

@@ -85,7 +85,7 @@ fn written(result: io::Result<()>) -> ExitCode {
 }
 
 fn complain(status: u8, words: &str) -> ExitCode {
-    // Nobody to tell if stderr is closed.
+    // Nobody is listening if stderr is closed.
     let _ = writeln!(io::stderr(), "netstat: {words}");
     ExitCode::from(status)
 }

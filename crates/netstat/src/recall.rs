@@ -55,7 +55,7 @@ pub(crate) struct Recall {
     pub(crate) reach: Coverage,
     /// Whether a recorder writes to it.
     watched: bool,
-    /// The running boot, where the system tells it.
+    /// The running boot, where the system reports it.
     boot_id: Option<String>,
     /// When the clock was last set, as far as a recorder saw it: ages from before are void.
     clock_set: Option<Millis>,
@@ -250,7 +250,7 @@ impl OpenFlows {
 
     /// How long `socket` has been in its state.
     pub(crate) fn state_age(&self, socket: &Socket) -> Option<StateAge> {
-        // The kernel's own timer tells more of this one.
+        // The kernel's own timer is more exact for this one.
         let state = Some(socket.state()).filter(|state| *state != State::TimeWait)?;
         let flow = self.flows.get(&socket.cookie()?.get())?;
         flow.age_of(state, self.now, self.watched)

@@ -1,4 +1,4 @@
-//! Files that nobody but their owner may change: made, opened, locked and told apart without following links.
+//! Files that nobody but their owner may change: created, opened, locked and compared without following links.
 
 use std::fs::File;
 use std::io;

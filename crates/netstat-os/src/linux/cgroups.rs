@@ -7,7 +7,7 @@ use std::os::unix::fs::DirEntryExt;
 use std::path::{Path, PathBuf};
 
 /// The path of each control group of version 2 below its root, by its id: the inode of its directory (`cgroups(7)`; what
-/// `INET_DIAG_CGROUP_ID` tells). `/` is the root. Empty where the hierarchy cannot be read.
+/// `INET_DIAG_CGROUP_ID` holds). `/` is the root. Empty where the hierarchy cannot be read.
 pub(super) fn paths(proc: &Path) -> HashMap<u64, Vec<u8>> {
     let mut found = HashMap::new();
     let Some(root) = fs::read(proc.join("self/mountinfo"))

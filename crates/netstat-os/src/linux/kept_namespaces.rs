@@ -239,7 +239,7 @@ pub(super) fn of_sockets(
     (found, left)
 }
 
-/// Whether a socket speaks an Internet protocol: the name of its protocol, which an extended attribute of its file tells
+/// Whether a socket speaks an Internet protocol: the name of its protocol, which is in an extended attribute of its file
 /// (`system.sockprotoname`, `net/socket.c` of the kernel).
 fn is_internet(proc: &Path, socket: &HeldSocket) -> bool {
     let path: PathBuf = proc.join(format!("{}/fd/{}", socket.pid, socket.fd));

@@ -1,5 +1,5 @@
 //! What the kernel makes sockets for: the tunnels of the network namespace with the UDP ports that they are set up for, and the
-//! parts that tell their ports in files. A socket at such a port is the kernel's own where no process holds it: these sockets
+//! parts that publish their ports in files. A socket at such a port is the kernel's own where no process holds it: these sockets
 //! do not share their port (no SO_REUSEPORT), so no other can be bound there.
 //!
 //! Numbers: `include/uapi/linux/if_link.h`, `wireguard.h`, `l2tp.h`, `genetlink.h`.
@@ -118,7 +118,7 @@ impl KernelPorts {
         Ok(())
     }
 
-    /// Parts of the kernel that tell their ports in files.
+    /// Parts of the kernel that publish their ports in files.
     fn read_files(&mut self, proc: &Path) {
         // `tcp 2049`, `ipv6 udp 2049`: write_ports in fs/nfsd/nfsctl.c.
         if let Ok(list) = std::fs::read_to_string(proc.join("fs/nfsd/portlist")) {
@@ -126,7 +126,7 @@ impl KernelPorts {
                 self.add(protocol, port, "NFS server", None);
             }
         }
-        // Ports that lockd was told to use; 0 where it takes any.
+        // Ports that lockd is configured to use; 0 where it takes any.
         for (name, protocol) in [("nlm_tcpport", Protocol::Tcp), ("nlm_udpport", Protocol::Udp)] {
             if let Some(port) = number_in(&proc.join("sys/fs/nfs").join(name)) {
                 self.add(protocol, port, "lockd", None);

@@ -167,7 +167,7 @@ fn by_iterator(owners: Owners, limits: Vec<Limit>, why: &str) -> OwnersFound {
     }
 }
 
-/// Which of `inodes` still belong to one of `sockets`; `None` when it cannot be told.
+/// Which of `inodes` still belong to one of `sockets`; `None` when that is unknown.
 fn still_there(reader: &mut SocketReader, sockets: &[Socket], inodes: &[u32]) -> Option<Vec<u32>> {
     let sought = WantedInodes::new(inodes.iter().copied());
     let inode = |socket: &Socket| socket.inode().map_or(0, u32::from);

@@ -56,7 +56,7 @@ const BUFFER_BYTES: usize = 32 * 1024 / RECORD_BYTES * RECORD_BYTES;
 /// One descriptor that is a socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Holding {
-    /// The socket's inode in sockfs, as sock_diag and `/proc/net/tcp` tell it.
+    /// The socket's inode in sockfs, as sock_diag and `/proc/net/tcp` show it.
     pub inode: u32,
     /// The process, in the initial PID namespace.
     pub pid: u32,
@@ -69,7 +69,7 @@ pub struct Holding {
 }
 
 impl Holding {
-    /// The start time as `/proc/PID/stat` tells it in field 22, in clock ticks: equal to it exactly while `pid` is still the
+    /// The start time as in field 22 of `/proc/PID/stat`, in clock ticks: equal to it exactly while `pid` is still the
     /// same process. `ticks_per_second` is `sysconf(_SC_CLK_TCK)`, 100 on nearly every machine.
     pub fn start_ticks(&self, ticks_per_second: u64) -> u64 {
         match 1_000_000_000u64.checked_div(ticks_per_second) {
@@ -100,11 +100,11 @@ pub enum Unavailable {
     },
     /// The caller is in a user namespace of its own: its capabilities mean nothing to `bpf(2)`.
     UserNamespace,
-    /// The caller is in a PID namespace of its own, and the program tells outermost numbers.
+    /// The caller is in a PID namespace of its own, and the program reports numbers of the outermost one.
     PidNamespace,
     /// The caller is in a time namespace of its own, where start times are shifted.
     TimeNamespace,
-    /// The caller's namespaces cannot be told: no `/proc`.
+    /// The caller's namespaces are unknown: no `/proc`.
     NoProc(io::Error),
     /// The kernel does not publish its types, or they cannot be read.
     NoBtf(io::Error),

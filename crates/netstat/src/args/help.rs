@@ -96,7 +96,7 @@ pub(super) fn short(command: &Command) -> String {
             Some(letter) => format!("-{letter}{}", value(arg)),
             None => value(arg).trim_start().to_owned(),
         };
-        // What a line has no room for is told by --help.
+        // What a line has no room for is in --help.
         let text = text(arg);
         entry(
             &mut out,

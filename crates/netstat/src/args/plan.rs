@@ -51,7 +51,7 @@ pub struct Plan {
     pub interval: Option<Duration>,
     /// `--count`: prints until the end. `None`: once without an interval, for ever with one. More than 1 only with an interval.
     pub count: Option<NonZeroU64>,
-    /// `--verbose`: tell on stderr how owners were found.
+    /// `--verbose`: say on stderr how owners were found.
     pub verbose: bool,
     /// The deadline of all name look-ups of one print, from 1 ms to one hour. Without meaning where [`Naming::Numeric`] rules.
     pub dns_timeout: Duration,

@@ -61,7 +61,7 @@ pub enum Shape {
 /// What `--columns` was given.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ColumnList<T: Table> {
-    /// To tell which columns there are.
+    /// To list the columns.
     Help,
     /// These.
     These(Vec<&'static Column<T>>),

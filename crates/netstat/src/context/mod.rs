@@ -46,7 +46,7 @@ pub struct Context<'a> {
 pub struct Screen {
     /// Whether it is a terminal that takes colours: no `TERM=dumb`.
     pub terminal: bool,
-    /// Its width in columns; `None` where it is no terminal, or one that does not tell.
+    /// Its width in columns; `None` where it is no terminal, or one that does not report it.
     pub width: Option<u16>,
     /// Whether the environment forbids colours: `NO_COLOR` is set and not empty (no-color.org).
     pub no_color: bool,
@@ -73,7 +73,7 @@ impl Screen {
 /// How a run ended that could be carried out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// All that was asked for has been printed, as far as the system tells it.
+    /// All that was asked for has been printed, as far as the system reports it.
     Printed,
     /// A part that was asked for could not be read in any way; the rest has been printed.
     Incomplete,

@@ -12,7 +12,7 @@ use crate::output::rows::paint::Look;
 use crate::output::rows::sockets::look;
 use crate::output::rows::{Grid, Head};
 
-/// One look: the sockets with all that is shown of them, so that one that is gone by the next look can still be told.
+/// One sample: the sockets with all that is shown of them, so that one that is gone by the next can still be shown.
 #[derive(Debug, Default)]
 pub(super) struct Seen {
     pub(super) sockets: Vec<Socket>,

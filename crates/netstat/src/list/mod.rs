@@ -110,7 +110,7 @@ fn redrawn(plan: &Plan, context: &mut Context<'_>) -> Result<Outcome, Failure> {
     let mut clock = Ticker::new(plan.interval);
     let mut redraw = Redraw::default();
     let mut prints = plan.count.map_or(u64::MAX, |count| count.get());
-    // A note is told once; it stays on the screen.
+    // A note is given once; it stays on the screen.
     let mut told = Vec::new();
     loop {
         job.print()?;

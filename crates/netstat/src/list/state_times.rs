@@ -1,4 +1,4 @@
-//! How long sockets have been in their states, where the kernel does not tell: from the record of the past, and from this run's own
+//! How long sockets have been in their states, where the kernel does not report it: from the record of the past, and from this run's own
 //! earlier looks.
 
 use std::collections::HashMap;

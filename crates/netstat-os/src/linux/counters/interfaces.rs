@@ -68,7 +68,7 @@ fn dump_once(socket: &OwnedFd, sequence: u32, buffer: &mut Vec<u8>) -> io::Resul
     let mut found = Vec::new();
     let mut interrupted = false;
     loop {
-        // The real length tells whether the buffer is large enough; only then is the datagram taken.
+        // The real length shows whether the buffer is large enough; only then is the datagram taken.
         let (_, length) = retry_on_intr(|| recv(socket, &mut buffer[..], RecvFlags::PEEK | RecvFlags::TRUNC))?;
         if length > buffer.len() {
             buffer.resize(length, 0);

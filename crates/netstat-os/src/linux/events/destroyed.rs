@@ -170,7 +170,7 @@ fn event(body: &[u8], at: Moment) -> Option<Event> {
         cgroup: Fact::Unknown(Why::Gone),
         opened: Fact::Unknown(Why::NotKept),
         sent,
-        // The peer's FIN counts as one byte here, and nothing tells whether it came.
+        // The peer's FIN counts as one byte here, and nothing shows whether it came.
         received: figure(128, 8),
         retransmits: figure(100, 4).map(|number| number as u32),
         rtt: figure(68, 4).map(|number| number as u32),

@@ -24,7 +24,7 @@ const PEER: u8 = 5;
 pub(super) struct Clock {
     /// The time of day at boot: `CLOCK_REALTIME` less `CLOCK_BOOTTIME`.
     pub(super) boot: SystemTime,
-    /// Nanoseconds a clock tick: process start times are told in ticks.
+    /// Nanoseconds per clock tick: process start times are in ticks.
     pub(super) tick: u64,
 }
 

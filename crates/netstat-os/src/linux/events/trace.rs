@@ -60,7 +60,7 @@ const NESTED: Part = Part {
     name: "netstat_nested",
 };
 
-/// Tells the ends that neither has told.
+/// Reports the ends that neither has reported.
 const ENDS: Part = Part {
     section: "tp_btf/tcp_destroy_sock",
     place: Place::Tracepoint,
@@ -69,7 +69,7 @@ const ENDS: Part = Part {
     name: "netstat_destroy",
 };
 
-/// These two tell who uses an accepted connection, and of UDP at all. Since Linux 6.3.
+/// These two show who uses an accepted connection, and are the only source for UDP. Since Linux 6.3.
 const USES: [Part; 2] = [
     Part {
         section: "tp_btf/sock_send_length",
@@ -87,7 +87,7 @@ const USES: [Part; 2] = [
     },
 ];
 
-/// One of these tells who accepts, where the kernel can trace functions; its arguments changed in Linux 6.10.
+/// One of these shows who accepts, where the kernel can trace functions; its arguments changed in Linux 6.10.
 const ACCEPTS: [Part; 2] = [
     Part {
         section: "fexit/inet_csk_accept",
@@ -200,7 +200,7 @@ impl Tracer {
         settings.put(&0u32.to_ne_bytes(), &chosen).map_err(no_map)?;
         let ring = Ring::new(ring).map_err(Unavailable::Read)?;
 
-        // Owners first, so that no connection is seen before what tells its owner.
+        // Owners first, so that no connection is seen before its owner.
         let mut others: Vec<Attached> = ACCEPTS.iter().filter_map(|accept| fitted(accept).ok()).collect();
         let uses: Result<Vec<Attached>, Unavailable> = USES.iter().map(fitted).collect();
         let uses = uses.unwrap_or_default();

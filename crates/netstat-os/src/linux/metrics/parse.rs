@@ -58,7 +58,7 @@ fn cpu_times<'a>(mut fields: impl Iterator<Item = &'a [u8]>) -> Option<CpuTimes>
     })
 }
 
-/// `/proc/meminfo` (proc_meminfo(5)); what a kernel does not tell is unknown.
+/// `/proc/meminfo` (proc_meminfo(5)); what a kernel does not report is unknown.
 pub fn memory(text: &[u8]) -> Memory {
     let bytes = |name: &[u8]| {
         let value = lines(text).find_map(|line| line.strip_prefix(name)?.strip_prefix(b":"));
@@ -121,7 +121,7 @@ fn stalled(line: &[u8]) -> Option<Stalled> {
 }
 
 /// The rows of `/proc/diskstats` (Documentation/admin-guide/iostats.rst), in order; those that are none are left out. What kind each is,
-/// the text does not tell.
+/// the text does not say.
 pub fn disks(text: &[u8]) -> Vec<Disk> {
     lines(text).filter_map(disk).collect()
 }

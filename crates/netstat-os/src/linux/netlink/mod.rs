@@ -111,7 +111,7 @@ impl Connection {
         }
     }
 
-    /// Asks for one object, which the kernel tells in one datagram.
+    /// Asks for one object, which the kernel returns in one datagram.
     ///
     /// # Errors
     /// As [`Connection::dump`].

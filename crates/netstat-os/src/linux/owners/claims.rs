@@ -1,4 +1,4 @@
-//! Holdings that another source has told as bare pairs of inode and process id, made sure of before facts are read.
+//! Holdings that another source reported as bare pairs of inode and process id, verified before facts are read.
 
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
@@ -29,7 +29,7 @@ impl Walk<'_> {
     ///
     /// Between the telling and the reading a process may have ended and its id be in use again. So facts are read only
     /// through a directory of which it is known, after it was opened, that the process still holds one of the sockets.
-    /// Where no fact is asked for, nothing is read and the pairs stand as told. A process that has meanwhile ended or closed
+    /// Where no fact is asked for, nothing is read and the pairs are taken as reported. A process that has meanwhile ended or closed
     /// all its sockets is left out.
     pub(crate) fn claims(&self, pairs: &mut Vec<(u32, u32)>) -> Found {
         pairs.retain(|&(inode, _)| self.wanted.contains(inode));
@@ -169,7 +169,7 @@ impl Found {
 }
 
 impl Worker {
-    /// Adds a process and its pairs as told.
+    /// Adds a process and its pairs as reported.
     fn take(&mut self, process: Process, pairs: &[(u32, u32)]) {
         let (holder, thread) = (self.found.holders.len() as u32, process.pid);
         self.found.holders.push(Holder { process, thread });

@@ -206,7 +206,7 @@ fn container(segment: &[u8], parent: &[u8], in_kubernetes: bool) -> Option<(Cont
         }
     }
 
-    // containerd told to use systemd's notation without systemd: `SLICE:cri-containerd:<id>`.
+    // containerd configured to use systemd's notation without systemd: `SLICE:cri-containerd:<id>`.
     if let Some(at) = segment.iter().rposition(|&b| b == b':') {
         let id = short_id(&segment[at + 1..])?;
         let before = &segment[..at];

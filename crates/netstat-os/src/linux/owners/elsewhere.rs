@@ -73,7 +73,7 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// How many processes do not tell the caller what their descriptors are.
+    /// How many processes do not show their descriptors to the caller.
     pub(crate) fn denied(&self, pids: &[u32]) -> u32 {
         let workers = spread(
             pids,

@@ -3,7 +3,7 @@
 use netstat_model::Process;
 use rustix::io::Errno;
 
-/// A number that is no descriptor: the source does not tell it.
+/// A number that is no descriptor: the source does not report it.
 pub(crate) const NO_DESCRIPTOR: u32 = u32::MAX;
 
 /// One socket in one descriptor table.
@@ -44,7 +44,7 @@ pub(crate) struct Found {
     pub(crate) descriptors: u64,
     /// Processes whose descriptors the caller may not read.
     pub(crate) denied: u32,
-    /// Holdings told by another source, (inode, process id), of processes that `/proc` does not show.
+    /// Holdings reported by another source, (inode, process id), of processes that `/proc` does not show.
     pub(crate) missing: Vec<(u32, u32)>,
     /// An error that is neither a lack of permission nor the end of a process, such as too many open files.
     pub(crate) failed: Option<Errno>,

@@ -49,7 +49,7 @@ pub(crate) fn uncovered(root: &Path) -> Option<OwnedFd> {
     Some(clone)
 }
 
-/// Whether process `pid` runs although `/proc` does not show it: its directory is not there or tells of another process, and the
+/// Whether process `pid` runs although `/proc` does not show it: its directory is missing or belongs to another process, and the
 /// kernel knows the id. `covered` are those under a mount.
 pub(crate) fn concealment(proc: BorrowedFd<'_>, covered: &[u32], pid: u32) -> Option<Concealment> {
     if !runs(pid) {

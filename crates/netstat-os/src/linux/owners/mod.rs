@@ -1,13 +1,13 @@
 //! Which processes hold which sockets.
 //!
 //! A look has three steps. The first finds holdings, (socket inode, process) pairs: by the walk through `/proc/PID/fd`
-//! (`walk`), or from another source that tells bare pairs (`claims`). It also reads the facts of the holders that were asked
+//! (`walk`), or from another source that reports bare pairs (`claims`). It also reads the facts of the holders that were asked
 //! for, through a directory that stays with the process it was opened for, so that a process id in use again can never give
 //! another's name. The second looks for what is left over where it costs more (`elsewhere`). The third finds the reasons for what
 //! is left then (`reason`).
 //!
 //! What no look can see: a descriptor on its way between processes that is taken out after the receiver was read, and a socket
-//! that changes hands during the look. Both are told as what they then are, "in flight" or "nothing holds it", never as
+//! that changes hands during the walk. Both are reported as what they then are, "in flight" or "nothing holds it", never as
 //! somebody else's.
 
 mod claims;
@@ -52,7 +52,7 @@ pub struct OwnerAsk {
     pub image: bool,
     /// Systemd units and containers.
     pub components: bool,
-    /// Start time and short name. The start of processes that share a socket is read in any case, to tell which has held it
+    /// Start time and short name. The start of processes that share a socket is read in any case, to know which has held it
     /// longest.
     pub start: bool,
     /// Short name and arguments.
@@ -87,7 +87,7 @@ pub struct KernelMade {
 /// (`still_there` again before a socket is called hidden).
 #[derive(Default)]
 pub struct Hooks<'a> {
-    /// Which of these inodes belong to sockets that still exist; `None` when it cannot be told.
+    /// Which of these inodes belong to sockets that still exist; `None` when that is unknown.
     pub still_there: Option<Hook<'a>>,
     /// Which of these inodes belong to sockets that the kernel made for itself. Without an answer nothing is ever called
     /// hidden.
@@ -95,7 +95,7 @@ pub struct Hooks<'a> {
     /// Which of these inodes belong to sockets whose descriptor is on its way between processes; `None` when it cannot be
     /// told.
     pub in_flight: Option<Hook<'a>>,
-    /// Who holds these sockets, as a source tells that sees the descriptors of every process: pairs of inode and process id, as
+    /// Who holds these sockets, from a source that sees the descriptors of every process: pairs of inode and process id, as
     /// [`OwnerReader::read_with`] takes them. Asked after a walk; `None` when there is no such source.
     pub second_source: Option<PairsHook<'a>>,
 }
@@ -154,7 +154,7 @@ impl OwnerReader {
         answer
     }
 
-    /// Finds the holders of `sockets` as [`OwnerReader::read`] does, with the holdings told by `source` instead of a walk: it is
+    /// Finds the holders of `sockets` as [`OwnerReader::read`] does, with the holdings reported by `source` instead of a walk: it is
     /// given the inodes that are wanted and appends (inode, process id) pairs, more than wanted and the same ones twice if it
     /// likes. `source` must see the descriptors of every process of the system.
     ///
@@ -271,7 +271,7 @@ const RINGS_WITHIN: u64 = 50_000;
 /// About so many sockets the caller is asked whether they still exist even when lack of permission is the likely reason.
 const ASK_ABOUT: usize = 256;
 
-/// How many descriptors the processes have open; 0 when the kernel does not tell (before Linux 6.2).
+/// How many descriptors the processes have open; 0 when the kernel does not report it (before Linux 6.2).
 fn count_descriptors(proc: BorrowedFd<'_>, pids: &[u32]) -> u64 {
     let count = |pid: &u32| {
         let mut path = PathBuffer::new();
@@ -286,7 +286,7 @@ fn count_descriptors(proc: BorrowedFd<'_>, pids: &[u32]) -> u64 {
 enum First<'a> {
     /// The walk, with the memory of the last look.
     Walk(Option<&'a mut Memory>),
-    /// Pairs of inode and process id that were told by a source that sees every process.
+    /// Pairs of inode and process id that were reported by a source that sees every process.
     Pairs(&'a mut Vec<(u32, u32)>),
 }
 
@@ -390,7 +390,7 @@ impl Look<'_> {
         self.by_second_source.extend(found);
     }
 
-    /// Looks for the sockets `left` in processes that the process list keeps out of sight, and takes what was told of such
+    /// Looks for the sockets `left` in processes that the process list hides, and takes what was reported of such
     /// processes.
     fn search_concealed(&mut self, left: &mut Vec<u32>) {
         let missing = std::mem::take(&mut self.found.missing);
@@ -414,7 +414,7 @@ impl Look<'_> {
             };
             self.take_concealed(left, walk);
         }
-        // What was told of the others stands, as long as they run.
+        // What was reported of the others holds as long as they run.
         let left_still = WantedInodes::new(left.iter().copied());
         for pairs in missing.chunk_by(|a, b| a.1 == b.1) {
             let pid = pairs[0].1;
@@ -615,7 +615,7 @@ impl Look<'_> {
             .collect();
         if self.sees_all {
             builder.found_by(FoundBy::Iterator);
-            // What the source did not tell was walked for.
+            // What the source did not report was found by a walk.
             for holding in &self.found.holdings[self.told..] {
                 builder.found_otherwise(holding.inode, FoundBy::Walk);
             }

@@ -15,7 +15,7 @@ use crate::linux::bounded;
 /// `PF_KTHREAD` of the kernel's `include/linux/sched.h`: a thread of the kernel itself.
 const PF_KTHREAD: u32 = 0x0020_0000;
 
-/// What the text of `/proc/PID/stat` tells (proc_pid_stat(5)).
+/// The text of `/proc/PID/stat`, parsed (proc_pid_stat(5)).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stat<'a> {
     /// Field 1: the process id, in the PID namespace of the `/proc` mount.
@@ -48,7 +48,7 @@ pub struct Stat<'a> {
     pub start_ticks: u64,
     /// Field 23: the size of the address space in bytes.
     pub virtual_bytes: u64,
-    /// Field 24: pages in memory. The kernel may tell a little less or more than there are (proc_pid_stat(5)).
+    /// Field 24: pages in memory. The kernel may report a little less or more than there are (proc_pid_stat(5)).
     pub resident_pages: u64,
 }
 
@@ -107,7 +107,7 @@ pub fn parse_stat(text: &[u8]) -> Result<Stat<'_>, BadStat> {
     let threads = field(4, "no number of threads")?;
     let start_ticks = field(1, "no start time")?;
     let virtual_bytes = field(0, "no size")?;
-    // A count of pages that is told below 0 stands for none.
+    // A count of pages below 0 means none.
     let resident_pages = fields.next().ok_or(BadStat("no size in memory"))?;
     let resident_pages = match resident_pages {
         [b'-', rest @ ..] => number(rest).map(|_| 0),
@@ -302,7 +302,7 @@ impl ProcessDir {
         process
     }
 
-    /// Fills in what `/proc/PID/stat` tells: start time and short name.
+    /// Fills in start time and short name from `/proc/PID/stat`.
     pub(crate) fn read_start(&self, process: &mut Process, text: &mut Vec<u8>) {
         let stat = self
             .text(c"stat", text)
@@ -378,7 +378,7 @@ impl ProcessDir {
     /// The target of a link of the process.
     pub(crate) fn link(&self, name: &std::ffi::CStr, into: &mut Vec<u8>) -> Result<(), Errno> {
         into.clear();
-        // The kernel tells no path longer than a page.
+        // The kernel reports no path longer than a page.
         into.reserve(4096);
         loop {
             let room = into.spare_capacity_mut();
@@ -437,7 +437,7 @@ pub(crate) fn read_text(dir: BorrowedFd<'_>, name: &std::ffi::CStr, into: &mut V
     }
 }
 
-/// The program file from the target of `/proc/PID/exe`. `gone` tells whether the file no longer stands at that path; it is
+/// The program file from the target of `/proc/PID/exe`. `gone` says whether the file is no longer at that path; it is
 /// asked only when the target ends in the kernel's mark, because a file may really be called `x (deleted)`.
 fn image_name(target: &[u8], gone: impl FnOnce() -> Result<bool, Errno>) -> ImageName {
     let marked = target.strip_suffix(b" (deleted)");

@@ -30,7 +30,7 @@ pub(crate) struct Sight {
 }
 
 impl Sight {
-    /// The reason for a socket that no search found a holder for and that still exists. `kernel` tells whether it is known to be
+    /// The reason for a socket that no search found a holder for and that still exists. `kernel` says whether it is known to be
     /// (`Some(true)`) or not to be (`Some(false)`) a socket of the kernel.
     ///
     /// [`NoOwner::Hidden`] is an alarm, so it needs everything: all processes of the system in sight, all of them read, no

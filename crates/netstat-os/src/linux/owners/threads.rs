@@ -41,7 +41,7 @@ pub(crate) fn threads_with_tables(proc: BorrowedFd<'_>, pid: u32) -> Result<Vec<
     Ok(met)
 }
 
-/// Whether two threads have the same descriptor table. Where the kernel does not tell, they are taken to: that is so for all
+/// Whether two threads have the same descriptor table. Where the kernel does not say, they are taken to: that is so for all
 /// but a few programs.
 fn share_table(one: u32, other: u32) -> bool {
     // SAFETY: kcmp(2) with these arguments takes numbers only and touches no memory of ours.

@@ -1,4 +1,4 @@
-//! A chain of nftables as the kernel tells it (linux/netfilter/nf_tables.h). Numbers are in network byte order.
+//! A chain of nftables as the kernel reports it (linux/netfilter/nf_tables.h). Numbers are in network byte order.
 
 use netstat_model::packet_filter::{Chain, ChainFamily, Hook};
 

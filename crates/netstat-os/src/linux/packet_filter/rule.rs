@@ -1,4 +1,4 @@
-//! A rule of nftables and an element of a set as the kernel tells them (linux/netfilter/nf_tables.h). Numbers of the protocol are in
+//! A rule of nftables and an element of a set as the kernel reports them (linux/netfilter/nf_tables.h). Numbers of the protocol are in
 //! network byte order; values in registers are as the packet, or the kernel, has them.
 
 use netstat_model::packet_filter::ChainFamily;
@@ -225,7 +225,7 @@ impl<'a> Fields<'a> {
         big(self.bytes(number))
     }
 
-    /// A number that is 0 where it is not told.
+    /// A number that is 0 where it is missing.
     fn number_or_0(&self, number: usize) -> Result<u32, Malformed> {
         self.0[number].map_or(Ok(0), big)
     }

@@ -369,7 +369,7 @@ fn list(dir: &ProcessDir, table: &impl std::os::fd::AsFd, found: &mut Descriptor
     Ok(())
 }
 
-/// How a pipe is open: the permissions of a descriptor's link tell (proc_pid_fd(5)).
+/// How a pipe is open: the permissions of a descriptor's link say so (proc_pid_fd(5)).
 fn open_pipe(table: &impl std::os::fd::AsFd, name: &std::ffi::CStr, pipe: Pipe) -> OpenPipe {
     let mode = statat(table, name, AtFlags::SYMLINK_NOFOLLOW).map_or(0, |stat| stat.st_mode);
     OpenPipe {

@@ -86,7 +86,7 @@ fn is_same(running: Fact<FileFacts>, current: Fact<FileFacts>) -> bool {
 /// A place from which paths are looked up.
 type View = Result<OwnedFd, Errno>;
 
-/// The two ways to read a path that the kernel tells of a process: its own root, and the caller's, which holds when the process
+/// The two ways to read a path that the kernel reports of a process: its own root, and the caller's, which holds when the process
 /// was only moved below a directory of the same file systems (chroot(2)).
 struct Views {
     process: View,
@@ -256,7 +256,7 @@ pub(crate) fn file_facts(stat: &Stat) -> FileFacts {
     }
 }
 
-/// The path that the kernel tells, without its mark of a removed file.
+/// The path that the kernel reports, without its mark of a removed file.
 pub(super) fn unmarked(reported: &[u8]) -> &[u8] {
     reported.strip_suffix(DELETED).unwrap_or(reported)
 }

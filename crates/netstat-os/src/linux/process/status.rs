@@ -5,7 +5,7 @@ use netstat_model::{Fact, Why};
 
 use crate::linux::owners::process::small_number;
 
-/// What the text of `/proc/PID/status` tells, as far as it is read. A line that this kernel does not have is unknown.
+/// What is read of the text of `/proc/PID/status`. A line that this kernel does not have is unknown.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Status {
     /// `Tgid`: the process that the thread belongs to.

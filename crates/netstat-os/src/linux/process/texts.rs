@@ -141,7 +141,7 @@ fn mapped(name: &[u8]) -> Mapped {
     }
 }
 
-/// The sums in the text of `/proc/PID/smaps_rollup`; unknown when it does not tell the resident memory.
+/// The sums in the text of `/proc/PID/smaps_rollup`; unknown when it lacks the resident memory.
 pub fn parse_memory(text: &[u8]) -> Fact<MemoryUse> {
     let mut memory = MemoryUse::default();
     let mut complete = false;

@@ -1,4 +1,4 @@
-//! Link messages (`RTM_NEWLINK`): `ifinfomsg` and its attributes, linux/if_link.h; and what sysfs tells of the device behind
+//! Link messages (`RTM_NEWLINK`): `ifinfomsg` and its attributes, linux/if_link.h; and what sysfs has about the device behind
 //! a link.
 
 use std::num::NonZeroU32;
@@ -13,7 +13,7 @@ use crate::linux::netlink::attributes::{Attributes, Malformed, number, text, u16
 /// Size of `ifinfomsg` in bytes.
 const HEADER: usize = 16;
 
-/// A link as the kernel tells it, its driver not yet looked up.
+/// A link as the kernel reports it, its driver not yet looked up.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LinkMessage {
     /// The interface; [`Interface::driver`] and [`Interface::product`] are not asked for yet.
@@ -106,7 +106,7 @@ pub(super) fn with_device(link: LinkMessage, sysfs: &Path) -> Interface {
         Ok(target) => Fact::from_option(target.file_name().map(|name| name.as_bytes().to_vec()), Why::Failed),
         Err(error) => Fact::Unknown(reason(&error)),
     };
-    // A USB interface's parent is the device, which tells its product name. Other buses keep none.
+    // A USB interface's parent is the device, which has its product name. Other buses keep none.
     interface.product = match &device {
         Some((bus, _)) if bus == b"usb" => match std::fs::read(folder.join("../product")) {
             Ok(product) => Fact::Known(product.trim_ascii().to_vec()),

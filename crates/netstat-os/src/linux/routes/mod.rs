@@ -328,7 +328,7 @@ pub fn way(query: &RouteQuery) -> Result<RouteAnswer, NetlinkError> {
 }
 
 /// Dumps `question` and parses each message; `None` is passed over. A message that makes no sense costs its row, and a limit
-/// tells how many did.
+/// says how many did.
 fn list<T>(
     dumper: &mut Dumper<RouteSocket>,
     question: Question,

@@ -1,5 +1,5 @@
 //! Next-hop objects (`ip nexthop`): `nhmsg` and its attributes, linux/nexthop.h. Routes name them by number, and with
-//! `net.ipv4.nexthop_compat_mode=0` the kernel tells no more than that.
+//! `net.ipv4.nexthop_compat_mode=0` the kernel reports no more than that.
 
 use std::collections::HashMap;
 use std::num::NonZeroU32;
@@ -92,7 +92,7 @@ fn member(bytes: &[u8]) -> Option<(NonZeroU32, u32)> {
     Some((id, (u32::from(high) << 8) + u32::from(low) + 1))
 }
 
-/// Fills in the next hops of routes that tell only their object's number.
+/// Fills in the next hops of routes that have only their object's number.
 pub(super) fn resolve(routes: &mut [Route], objects: &HashMap<NonZeroU32, Target>) {
     for route in routes.iter_mut().filter(|route| route.is_unresolved()) {
         let Some(target) = route.next_hop_object.and_then(|id| objects.get(&id)) else {

@@ -7,7 +7,7 @@ use crate::linux::netlink::attributes::{Attributes, Malformed, number, text, u32
 /// Size of `ifinfomsg` in bytes.
 const HEADER: usize = 16;
 
-/// What a link message tells of promiscuity.
+/// What a link message says about promiscuity.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Promiscuity {
     /// The interface's index.

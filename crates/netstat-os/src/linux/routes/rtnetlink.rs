@@ -24,7 +24,7 @@ const ERROR: u16 = 2;
 const DONE: u16 = 3;
 
 /// The kernel fills dumps in pieces of up to 32 KiB when the reader's buffer allows (`netlink_recvmsg`); a single link
-/// with much to tell may need more, then the buffer grows.
+/// with much content may need more, then the buffer grows.
 const BUFFER: usize = 64 * 1024;
 /// No message is larger than this: beyond it the answer makes no sense.
 const BUFFER_MAX: usize = 64 * 1024 * 1024;
@@ -323,7 +323,7 @@ impl<C: Carrier> Dumper<C> {
         loop {
             let mut value = start();
             let attempt = self.attempt(question, &mut value, &mut take).map_err(|errno| {
-                // The next question must not meet what is left of this one. If that fails, asking it will tell.
+                // The next question must not meet what is left of this one. If that fails, asking it will show.
                 let _ = self.carrier.restart();
                 failed(errno)
             })?;

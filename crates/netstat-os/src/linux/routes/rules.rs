@@ -97,7 +97,7 @@ pub fn parse_rule(payload: &[u8]) -> Result<Option<PolicyRule>, Malformed> {
             _ => {}
         }
     }
-    // The kernel tells a mask of 0 for a rule that asks for no mark.
+    // The kernel reports a mask of 0 for a rule that asks for no mark.
     rule.mark = match (mark, mask) {
         (mark, Some(mask)) if mask != 0 => Some((mark.unwrap_or(0), mask)),
         (Some(mark), None) if mark != 0 => Some((mark, u32::MAX)),
@@ -126,7 +126,7 @@ fn name(value: &[u8]) -> Vec<u8> {
     value.strip_suffix(&[0]).unwrap_or(value).to_vec()
 }
 
-/// The kernel tells -1 for "suppresses nothing".
+/// The kernel reports -1 for "suppresses nothing".
 fn suppressed(value: u32) -> Option<u32> {
     (value != u32::MAX).then_some(value)
 }

@@ -60,8 +60,8 @@ enum Operation {
 /// Operations that must all hold.
 type Term = Vec<Operation>;
 
-/// The program that takes the sockets whose ports and addresses `ask` wants, as far as the kernel can tell: it may take more.
-/// `None` where all are to be told: nothing is asked about them, or too much.
+/// The program that takes the sockets whose ports and addresses `ask` wants, as far as the kernel can judge: it may take more.
+/// `None` where all are to be listed: nothing is asked about them, or too much.
 pub(super) fn for_ask(ask: &SocketAsk) -> Option<Vec<u8>> {
     let either = ports(&ask.ports, LOCAL).into_iter().chain(ports(&ask.ports, FOREIGN));
     let choices = [either.collect(), sides(&ask.local, LOCAL), sides(&ask.foreign, FOREIGN)];

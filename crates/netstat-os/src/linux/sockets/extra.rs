@@ -1,4 +1,4 @@
-//! What sock_diag tells of a TCP, UDP, RAW or MPTCP socket beside its addresses: the attributes of an answer.
+//! What sock_diag reports about a TCP, UDP, RAW or MPTCP socket besides its addresses: the attributes of an answer.
 //!
 //! Numbers: `include/uapi/linux/inet_diag.h`, `sock_diag.h`, `mptcp.h`.
 
@@ -32,7 +32,7 @@ mod attribute {
 /// `TCP_TIMEWAIT_LEN` (`include/net/tcp.h`): how long TIME_WAIT lasts, in milliseconds.
 const TIME_WAIT_MS: u32 = 60_000;
 
-/// `idiag_ext`: what the kernel is asked to tell beside what it always does.
+/// `idiag_ext`: what the kernel is asked to report besides what it always reports.
 pub(super) fn extensions(extras: Extras) -> u8 {
     use attribute::{CONG, INFO, SKMEMINFO, TCLASS, TOS};
     [
@@ -53,7 +53,7 @@ pub(super) struct About {
     pub(super) protocol: Protocol,
     pub(super) family: Family,
     pub(super) state: State,
-    /// Whether it is one of the kernel's small objects, which have no more to tell.
+    /// Whether it is one of the kernel's small objects, which have nothing more.
     pub(super) small: bool,
     /// `idiag_timer`, `idiag_retrans` and `idiag_expires`.
     pub(super) timer: u8,
@@ -120,7 +120,7 @@ struct Told<'a> {
 }
 
 impl About {
-    /// A fact that small objects do not have; `why` is the reason where another does not tell it.
+    /// A fact that small objects do not have; `why` is the reason where another lacks it.
     fn fact<T>(&self, value: Option<T>, why: Why) -> Fact<T> {
         Fact::from_option(value, if self.small { Why::NotApplicable } else { why })
     }
@@ -137,7 +137,7 @@ impl About {
             4 => TimerKind::Persist,
             _ => return Fact::Unknown(Why::Failed),
         };
-        // A timer that is about to run out may be told as just past, a number below 0.
+        // A timer that is about to expire may be reported as just past, a number below 0.
         let expires_ms = if self.expires > i32::MAX as u32 {
             0
         } else {
@@ -201,7 +201,7 @@ impl Told<'_> {
         extra.upper_layer = match (about.protocol, self.upper_layer) {
             (Protocol::Tcp, Some(layer)) => Fact::Known(layer),
             (Protocol::Tcp, None) if about.small => Fact::Unknown(Why::NotApplicable),
-            // The kernel tells it, as the mark, to CAP_NET_ADMIN only, so that nothing told means something only there.
+            // The kernel reports it, like the mark, to CAP_NET_ADMIN only, so that its absence means something only there.
             (Protocol::Tcp, None) if self.mark.is_some() => Fact::Known(UpperLayer::None),
             (Protocol::Tcp, None) => Fact::Unknown(Why::NotPermitted),
             _ => Fact::Unknown(Why::NotApplicable),
@@ -225,7 +225,7 @@ pub(super) fn memory(value: &[u8]) -> Option<Memory> {
     })
 }
 
-/// The name of the layer, and what MPTCP tells of its path.
+/// The name of the layer, and what MPTCP reports about its path.
 fn upper_layer(value: &[u8]) -> Result<Option<UpperLayer>, Malformed> {
     let (mut name, mut token) = (None, None);
     for attribute in Attributes(value) {

@@ -297,7 +297,7 @@ fn sctp_state(message: &[u8; DIAG_MESSAGE], attributes: &[u8]) -> io::Result<Opt
     })
 }
 
-/// Whether a message tells of one of the kernel's small objects. TIME_WAIT (also in its FIN_WAIT_2 form) and SYN_RECEIVED are
+/// Whether a message is about one of the kernel's small objects. TIME_WAIT (also in its FIN_WAIT_2 form) and SYN_RECEIVED are
 /// such: they carry no user, the field is 0 (inet_twsk_diag_fill, inet_req_diag_fill), which must not read as root.
 fn is_small(message: &[u8; DIAG_MESSAGE], state: State) -> bool {
     message[2] == TIMER_TIME_WAIT || state == State::SynReceived || state == State::TimeWait

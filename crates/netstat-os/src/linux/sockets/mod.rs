@@ -132,7 +132,7 @@ impl SocketReader {
     }
 
     /// Shows every socket that `ask` names to `visit`: those of TCP, of which there may be very many, as soon as they are read. One
-    /// may be shown twice, when reading had to begin again. `list` tells the rest.
+    /// may be shown twice, when reading had to begin again. `list` has the rest.
     pub fn each(&mut self, ask: &SocketAsk, list: &mut SocketList, visit: &mut dyn FnMut(Socket)) {
         let mut rest = ask.clone();
         if !ask.all_namespaces && self.own.each_tcp(ask, visit) {
@@ -145,7 +145,7 @@ impl SocketReader {
     /// Reads the TCP and UDP sockets that `ask` names from the text tables of the caller's own namespace into `list`, which is
     /// emptied first, also where netlink would serve: a second view of the same sockets.
     ///
-    /// The tables tell neither cookies nor ports that are only bound, and a table that changes meanwhile may miss or repeat rows.
+    /// The tables have neither cookies nor ports that are only bound, and a table that changes meanwhile may miss or repeat rows.
     ///
     /// # Errors
     /// When none of the tables can be read.
@@ -155,13 +155,13 @@ impl SocketReader {
     }
 
     /// What the open TCP connections with these cookies have moved so far, in no order; see [`crate::System::progress`]. Nothing of
-    /// the others is kept, and nothing is told where netlink refuses: the text tables have no such figures.
+    /// the others is kept, and nothing is reported where netlink refuses: the text tables have no such figures.
     pub fn progress(&mut self, cookies: &HashSet<u64>, all_namespaces: bool) -> Vec<Transfer> {
         let mut found = self.own.progress(cookies).unwrap_or_default();
         if all_namespaces && found.len() < cookies.len() {
             for place in self.find_namespaces().0.iter().skip(1) {
                 let inside = namespaces::within(place, || Space::new(&self.proc).progress(cookies));
-                // One that may not be entered tells nothing.
+                // One that may not be entered reports nothing.
                 found.extend(inside.and_then(|inside| inside).unwrap_or_default());
             }
         }
@@ -252,7 +252,7 @@ impl SocketReader {
         }
     }
 
-    /// Which of `sockets`, all from the last read, still exist, in their order; `None` when it cannot be told.
+    /// Which of `sockets`, all from the last read, still exist, in their order; `None` when that is unknown.
     pub fn still_there(&mut self, sockets: &[&Socket]) -> Option<Vec<bool>> {
         if self.namespaces.is_empty() {
             return self.own.still_there(sockets);

@@ -1,4 +1,4 @@
-//! `struct mptcp_info`: what the kernel tells of an MPTCP connection (`include/uapi/linux/mptcp.h`). Newer kernels append
+//! `struct mptcp_info`: what the kernel reports about an MPTCP connection (`include/uapi/linux/mptcp.h`). Newer kernels append
 //! fields.
 
 use netstat_model::{Fact, Mptcp, State, TcpInfo, TcpMetric, Why};

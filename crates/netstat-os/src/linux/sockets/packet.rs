@@ -75,7 +75,7 @@ pub(super) fn parse(answer: &[u8], extras: Extras) -> io::Result<Socket> {
     Ok(row.socket(extras, Why::NotSupported))
 }
 
-/// What both sources tell.
+/// What both sources have.
 struct Row {
     kind: u8,
     ethertype: u16,
@@ -87,7 +87,7 @@ struct Row {
 }
 
 impl Row {
-    /// The socket; `no_memory` is the reason where its memory was not told.
+    /// The socket; `no_memory` is the reason where its memory was not reported.
     fn socket(&self, extras: Extras, no_memory: Why) -> Socket {
         let nowhere = Ipv4Addr::UNSPECIFIED.into();
         let kind = match self.kind {
@@ -131,7 +131,7 @@ pub(super) fn only_memory(extras: Extras, memory: Fact<Memory>) -> Extra {
         extra.timer = Fact::Unknown(Why::NotApplicable);
         extra.tos = Fact::Unknown(Why::NotApplicable);
         extra.v6_only = Fact::Unknown(Why::NotApplicable);
-        // The kernel keeps them, but tells them of IP sockets only.
+        // The kernel keeps them, but reports them for IP sockets only.
         extra.mark = Fact::Unknown(Why::NotSupported);
         extra.cgroup = Fact::Unknown(Why::NotSupported);
     }

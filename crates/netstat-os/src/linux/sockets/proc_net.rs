@@ -1,5 +1,5 @@
 //! Sockets through `/proc/net/{tcp,udp,raw,icmp}` and those of IPv6: the text tables, where netlink is refused, and for the
-//! sockets of `ping`, which netlink does not tell.
+//! sockets of `ping`, which netlink does not list.
 //!
 //! Format: `Documentation/networking/proc_net_tcp.rst`; addresses are 32-bit words in the machine's byte order, written in
 //! hexadecimal (`get_tcp4_sock`, `get_tcp6_sock` in `net/ipv4/tcp_ipv4.c` and `net/ipv6/tcp_ipv6.c`).
@@ -18,7 +18,7 @@ pub struct BadLine {
 
 /// Reads one whole table; each socket goes to `found`.
 ///
-/// The table tells neither the interface a socket is bound to, nor its cookie, nor the limit of an accept queue, nor
+/// The table has neither the interface a socket is bound to, nor its cookie, nor the limit of an accept queue, nor
 /// ports that are only bound.
 ///
 /// # Errors
@@ -58,7 +58,7 @@ fn parse_lines(
     Ok(())
 }
 
-/// Reads the whole table `icmp` or `icmp6` of the sockets by which `ping` works without privilege. The kernel tells the
+/// Reads the whole table `icmp` or `icmp6` of the sockets by which `ping` works without privilege. The kernel reports the
 /// identifier of their echo requests as the port.
 ///
 /// # Errors
@@ -78,7 +78,7 @@ pub fn parse_ping(table: &[u8], family: Family, extras: Extras, found: &mut dyn 
     })
 }
 
-/// The tables tell none of it.
+/// The tables have none of it.
 fn no_extra(extras: Extras) -> Extra {
     const WHY: Why = Why::NotSupported;
     let mut extra = Extra::default();

@@ -20,7 +20,7 @@ const FEW: usize = 5_000;
 /// How often an interrupted dump is repeated before what was read is taken.
 const ATTEMPTS: usize = 3;
 
-/// Takes each socket that a table tells.
+/// Takes each socket of a table.
 pub(super) type Found<'a> = &'a mut dyn FnMut(Socket);
 /// Reads a text table.
 pub(super) type Parse<'a> = &'a mut dyn FnMut(&[u8], Found<'_>) -> Result<(), BadLine>;
@@ -83,7 +83,7 @@ impl Space {
         }
     }
 
-    /// Shows every TCP socket that `ask` names to `visit`. False when the kernel did not tell all of them in one go; then some may have
+    /// Shows every TCP socket that `ask` names to `visit`. False when the kernel did not list all of them in one go; then some may have
     /// been shown all the same.
     pub(super) fn each_tcp(&mut self, ask: &SocketAsk, visit: &mut dyn FnMut(Socket)) -> bool {
         // Where a kernel cannot list bound ports, that is to be said.
@@ -138,7 +138,7 @@ impl Space {
         }
     }
 
-    /// Which of `sockets` still exist, in their order; `None` when it cannot be told.
+    /// Which of `sockets` still exist, in their order; `None` when that is unknown.
     ///
     /// Connections are asked for one by one as long as there are few; of the rest the tables that they stand in are read.
     pub(super) fn still_there(&mut self, sockets: &[&Socket]) -> Option<Vec<bool>> {
@@ -261,7 +261,7 @@ impl Space {
         }
     }
 
-    /// Raw sockets and those of `ping`, which only the text table `ping` tells.
+    /// Raw sockets and those of `ping`, which only the text table `ping` lists.
     fn read_raw(
         &mut self,
         table: Table,
@@ -390,7 +390,7 @@ impl Space {
         }
     }
 
-    /// A dump, repeated when interrupted. What the kernel told but `ask` does not want is left out. After an error, `list` holds
+    /// A dump, repeated when interrupted. What the kernel listed but `ask` does not want is left out. After an error, `list` holds
     /// what it held before.
     pub(super) fn dump_whole(
         &mut self,

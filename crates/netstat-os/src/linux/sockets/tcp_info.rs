@@ -1,4 +1,4 @@
-//! `struct tcp_info`: what the kernel tells of a TCP connection's internals (`include/uapi/linux/tcp.h`).
+//! `struct tcp_info`: what the kernel reports about a TCP connection's internals (`include/uapi/linux/tcp.h`).
 //!
 //! Newer kernels append fields; an older one gives a shorter structure.
 

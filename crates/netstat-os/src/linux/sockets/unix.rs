@@ -147,7 +147,7 @@ pub(super) fn parse(answer: &[u8], extras: Extras) -> io::Result<Option<Socket>>
     Ok(row.socket(extras))
 }
 
-/// What both sources tell.
+/// What both sources have.
 struct Row {
     kind: u32,
     state: State,
@@ -219,7 +219,7 @@ pub(super) fn name_peers(sockets: &mut [Socket]) {
     }
 }
 
-/// Reads the whole text table; each socket goes to `found`. It tells neither peers nor queues nor users.
+/// Reads the whole text table; each socket goes to `found`. It has neither peers nor queues nor users.
 ///
 /// A path may hold anything, line ends too, which the kernel writes as they are: lines that do not parse are passed over, so that
 /// one program cannot hide the sockets of all others.

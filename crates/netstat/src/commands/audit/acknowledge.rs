@@ -221,7 +221,7 @@ pub(super) fn compare(path: &Path, items: &mut [Item<'_>]) -> Result<Option<Syst
         text.push_str(line);
         text.push('\n');
     }
-    /// Readable by its owner alone: it tells which programs run.
+    /// Readable by its owner only: it shows which programs run.
     const PRIVATE: u32 = 0o600;
     write_whole(path, &text, PRIVATE).map_err(|error| failed(&error))?;
     Ok(then)

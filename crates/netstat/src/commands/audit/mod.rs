@@ -362,7 +362,7 @@ fn watched(words: &AuditArgs, context: &mut Context<'_>, diagnostics: &mut Diagn
         netstat: crate::context::program_path_for(context.system),
     };
     if let Some((path, true)) = &ask.baseline {
-        // A fault in it is told at once.
+        // A fault in it is reported at once.
         acknowledge::read_baseline(path, true, diagnostics)?;
     }
     watch::run(ask, &words.alerts, words.json, words.period, context)

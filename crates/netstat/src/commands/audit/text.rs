@@ -385,7 +385,7 @@ fn padded(cells: &[&str], widths: &[usize]) -> String {
     line
 }
 
-/// The text cut in the middle to `width` columns: both ends of a path or name tell most.
+/// The text cut in the middle to `width` columns: both ends of a path or name matter most.
 fn shortened(text: &str, width: usize) -> String {
     const DOTS: &str = "...";
     if text.width() <= width {

@@ -31,10 +31,10 @@ const SETTLE: Duration = Duration::from_millis(300);
 /// Between two examinations, so that a flood of connections costs no more than this.
 const PACE: Duration = Duration::from_secs(1);
 
-/// Everything is examined anew after this time: what happens to a running program is told by no event.
+/// Everything is examined again after this time: no event reports what happens to a running program.
 const ANEW: Duration = Duration::from_secs(300);
 
-/// A finding that was gone for this long is told again.
+/// A finding that was gone for this long is reported again.
 const REPEAT: Duration = Duration::from_secs(3600);
 
 /// At most so many findings and processes are remembered.
@@ -65,7 +65,7 @@ pub(crate) struct WatchAsk {
     pub(crate) netstat: String,
 }
 
-/// A thread that examines what it is told of.
+/// A thread that examines the processes that it is given.
 #[derive(Debug)]
 pub(crate) struct Watch {
     /// `None` asks for everything that was not examined yet.
@@ -124,14 +124,14 @@ impl Watch {
     }
 }
 
-/// The findings that were told, so that none is told twice.
+/// The findings that were reported, so that none is reported twice.
 #[derive(Debug, Default)]
 struct Told {
     last: HashMap<(String, Severity), Instant>,
 }
 
 impl Told {
-    /// Whether a finding is to be told, which is noted.
+    /// Whether a finding is to be reported, which is noted.
     fn is_new(&mut self, id: String, severity: Severity, now: Instant) -> bool {
         if self.last.len() >= REMEMBERED {
             self.last

@@ -145,7 +145,7 @@ fn uid(flow: &Flow) -> String {
     format!("C{hex}")
 }
 
-/// Zeek's word for how a connection went, as far as the record tells.
+/// Zeek's word for how a connection went, as far as the record has it.
 fn conn_state(flow: &Flow) -> &'static str {
     match (flow.protocol, flow.closed, flow.state) {
         (Protocol::Tcp, _, State::SynSent) => "S0",

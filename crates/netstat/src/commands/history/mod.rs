@@ -195,7 +195,7 @@ fn beside(parent: &Path) -> PathBuf {
     }
 }
 
-/// Whether nothing was said but where the record is: then a summary tells more than a list.
+/// Whether only the record was named: then a summary is more useful than a list.
 fn is_bare(matches: &ArgMatches) -> bool {
     let typed = |id: &str| matches.value_source(id) == Some(clap::parser::ValueSource::CommandLine);
     definition()

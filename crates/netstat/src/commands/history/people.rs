@@ -166,7 +166,7 @@ impl Grid for Readable<'_> {
     }
 }
 
-/// The value of a flow's column for a table: what only the whole flow tells is in it as well.
+/// The value of a flow's column for a table: what only the whole flow shows is in it as well.
 pub(super) fn of_flow<'r>(column: &Column<Flows>, row: &'r FlowRow<'_>) -> Value<'r> {
     let value = (column.get)(row);
     match (column.name, value, &row.flow.process) {

@@ -12,7 +12,7 @@ use super::people::Zone;
 use super::svg::{self, Bar};
 use crate::context::{Diagnostics, Failure, human};
 
-/// A full bar's length in columns, where the terminal does not tell its width.
+/// A full bar's length in columns, where the terminal does not report its width.
 const USUAL: usize = 60;
 /// Bars at most: more than a screen can show in an hour's scrolling, and than a picture has columns for.
 const MOST: usize = 5_000;

@@ -340,7 +340,7 @@ struct GroupGrid<K> {
     rows: Vec<(K, Sum)>,
 }
 
-/// What is told of each group before its own columns.
+/// The sums of each group, before its own columns.
 const SUMS: [Head; 5] = [
     Head {
         name: "count",

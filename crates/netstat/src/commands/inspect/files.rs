@@ -209,7 +209,7 @@ fn verify(
     views
 }
 
-/// What is to be told of one file.
+/// What is shown of one file.
 fn view(
     system: &mut dyn System,
     file: Fact<FileFacts>,

@@ -34,7 +34,7 @@ pub(super) struct Lead {
 pub(super) struct Sources<'a> {
     /// Every socket in sight, at the last look.
     pub(super) list: &'a SocketList,
-    /// What a record tells of those that are open.
+    /// What a record has of those that are open.
     pub(super) flows: &'a OpenFlows,
     /// Who holds them.
     pub(super) owners: &'a Owners,
@@ -321,7 +321,7 @@ fn count_held(held: &[&Socket], open: Option<&Vec<u64>>) -> Held {
     let mut inodes = std::collections::HashSet::new();
     for socket in held {
         inodes.extend(socket.inode().map(|inode| u64::from(inode.get())));
-        // The states of TCP tell more than its name; of the others, the name does.
+        // A TCP state says more than the name TCP; for the others, the name says more.
         let word = match socket.protocol() {
             netstat_model::Protocol::Tcp => socket.state().name(),
             other => other.name(),

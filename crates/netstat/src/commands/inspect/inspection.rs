@@ -365,7 +365,7 @@ impl Usage {
     }
 }
 
-/// Every kind of socket, of every namespace that can be seen, with all that a card tells.
+/// Every kind of socket, of every namespace that can be seen, with all that a card shows.
 fn everything() -> SocketAsk {
     SocketAsk {
         tcp4: true,

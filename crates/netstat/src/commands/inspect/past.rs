@@ -1,4 +1,4 @@
-//! What a record of the past tells of the process of a card.
+//! What a record of the past has about the process of a card.
 
 use std::collections::HashSet;
 
@@ -27,7 +27,7 @@ pub(crate) struct Past {
 }
 
 impl Past {
-    /// What `seen` tells of a process that holds `sockets`; `begins`: when the record began.
+    /// What `seen` says about a process that holds `sockets`; `begins`: when the record began.
     pub(super) fn of(seen: &ProgramHistory, begins: Option<Millis>, sockets: &[&Socket]) -> Past {
         let mut past = Past {
             begins,

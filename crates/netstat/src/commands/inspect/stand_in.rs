@@ -87,7 +87,7 @@ impl Forwarding {
     }
 }
 
-/// What Docker's proxy was told on its command line: `-host-port 8080 -container-ip 172.17.0.2 -container-port 80`.
+/// The command line of Docker's proxy: `-host-port 8080 -container-ip 172.17.0.2 -container-port 80`.
 pub(super) fn docker_proxy(facts: &ProcessFacts) -> Option<Forwarding> {
     let Fact::Known(words) = &facts.arguments else {
         return None;

@@ -1,4 +1,4 @@
-//! What is wrong with a socket, told from its own figures: a full accept queue, a listener that nobody reaches, a peer that does not
+//! What is wrong with a socket, judged by its own figures: a full accept queue, a listener that nobody reaches, a peer that does not
 //! answer.
 
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! Cards for the monitor: what `netstat inspect` tells about the selected row.
+//! Cards for the monitor: what `netstat inspect` says about the selected row.
 
 use std::collections::{HashMap, HashSet};
 use std::time::{Instant, SystemTime};

@@ -166,7 +166,7 @@ pub(crate) fn run(matches: &ArgMatches, context: &mut Context<'_>) -> Result<Out
     });
     match end {
         Ok(End::Quit) => Ok(Outcome::Printed),
-        // As a shell tells it (128 + number); signals have small numbers.
+        // As a shell reports it (128 + number); signals have small numbers.
         Ok(End::Signal(number)) => Ok(Outcome::Status(u8::try_from(128 + number).unwrap_or(1))),
         Err(why) => Err(Failure::Refused(why)),
     }

@@ -82,7 +82,7 @@ pub(super) fn service(args: &RecordArgs, context: &mut Context<'_>) -> Result<Ou
     Ok(Outcome::Printed)
 }
 
-/// The manager of services that runs here; `exists` tells whether a path does.
+/// The manager of services that runs here; `exists` says whether a path does.
 fn manager(exists: &dyn Fn(&str) -> bool) -> Option<Manager> {
     match () {
         // sd_booted(3).

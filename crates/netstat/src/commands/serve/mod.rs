@@ -135,7 +135,7 @@ pub(crate) fn run(matches: &ArgMatches, context: &mut Context<'_>) -> Result<Out
         .map(ToString::to_string)
         .collect();
     let report = move |event: Event| {
-        // Nobody to tell if stderr is closed.
+        // Nobody is listening if stderr is closed.
         let mut err = std::io::stderr();
         let _ = match event {
             Event::Started { addresses, tls } => {

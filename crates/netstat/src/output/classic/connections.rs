@@ -312,7 +312,7 @@ fn push_program(text: &mut Vec<u8>, process: &Process) {
     }
 }
 
-/// ` (srv.py)`: what tells the program from others of the same file.
+/// ` (srv.py)`: what distinguishes the program from others of the same file.
 fn push_label(text: &mut Vec<u8>, process: &Process) {
     if let Some(label) = process.label() {
         text.extend_from_slice(b" (");

@@ -9,7 +9,7 @@
 //! ```
 //!
 //! The label is 20 wide, the values are right-aligned in 14 and 15. With rates, the change per second of both directions
-//! follows the row in brackets: `(+120.0/s, +33.5/s)`. Where the system does not tell unicast packets from the rest, a
+//! follows the row in brackets: `(+120.0/s, +33.5/s)`. Where the system does not distinguish unicast packets from the rest, a
 //! last row shows the packets of all kinds.
 
 use std::io::{self, Write};

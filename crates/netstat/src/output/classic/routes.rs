@@ -4,7 +4,7 @@
 //! * A route that leads nowhere shows the word in the Gateway column (`Blackhole`, `Unreachable`, `Prohibit`, `Throw`) and `-` as
 //!   its interface. IPv6 rows show the index the kernel names (that of the loopback), `-` if it names none.
 //! * Several next hops: one row each with the same destination and metric, and after the last column `hop 1 of 2, weight 3`.
-//!   The same place tells of a hop whose link is down, and of a route for some source or type of service only.
+//!   The same place is used for a hop whose link is down, and of a route for some source or type of service only.
 //! * The Interface column is an address of the interface that packets leave by, as Windows has it; the interface's name where it
 //!   has none.
 //! * Policy rules stand before the tables where there are others than the usual ones, and with `--table all`.
@@ -26,7 +26,7 @@ use netstat_model::text::escape;
 const RULE: &str = "===========================================================================\n";
 /// The line for a part that is known to be empty.
 const NONE: &str = "  None\n";
-/// The line for a part that could not be read; why, stderr tells.
+/// The line for a part that could not be read; the reason is on stderr.
 const UNKNOWN: &str = "  -\n";
 
 /// What to print of a listing.

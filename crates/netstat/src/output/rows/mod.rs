@@ -1,4 +1,4 @@
-//! Rows and columns of any kind, as a table, CSV or JSON. What a row is and which columns it has is told by a [`Grid`].
+//! Rows and columns of any kind, as a table, CSV or JSON. A [`Grid`] says what a row is and which columns it has.
 
 pub mod csv;
 pub mod group;

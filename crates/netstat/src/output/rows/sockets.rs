@@ -26,7 +26,7 @@ pub struct SocketGrid<'a> {
 /// The sockets of a print, by the kernel's cookie.
 pub type Known = std::collections::HashSet<std::num::NonZeroU64>;
 
-/// Whether `socket` is none of those `before`. A socket without a cookie cannot be told from others.
+/// Whether `socket` is none of those `before`. A socket without a cookie cannot be distinguished from others.
 pub(crate) fn is_new(socket: &Socket, before: &Known) -> bool {
     socket.cookie().is_some_and(|cookie| !before.contains(&cookie))
 }

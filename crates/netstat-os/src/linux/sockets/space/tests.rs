@@ -11,7 +11,7 @@ fn sockets(address: &str) -> (TcpListener, [TcpStream; 2], Vec<TcpListener>) {
     (listener, [near, far], others)
 }
 
-/// All that the kernel tells, before anything is left out here.
+/// All that the kernel lists, before anything is left out here.
 fn told(table: Table, states: StateSet, ports: &str) -> Vec<Socket> {
     let ask = SocketAsk {
         ports: ports.parse().unwrap(),

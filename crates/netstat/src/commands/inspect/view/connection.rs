@@ -12,7 +12,7 @@ use crate::context::human::{bytes, bytes_per_second, moment, plural, span};
 use crate::recall::Since;
 use netstat_model::reach::waits;
 
-/// So many sockets are told in full.
+/// Sockets that are shown in full, at most.
 const IN_FULL: usize = 2;
 
 /// So many more are named.
@@ -228,7 +228,7 @@ fn quiet(socket: &Socket) -> Option<Duration> {
     .map(Duration::from_millis)
 }
 
-/// Since when, as a record tells; `least`: what is known without it.
+/// Since when, according to a record; `least`: what is known without it.
 fn first_seen(since: Since, what: &str, least: Option<Duration>, now: SystemTime) -> String {
     let age = now.duration_since(since.at).unwrap_or_default();
     match since.exact {

@@ -131,7 +131,7 @@ fn card_text(card: &Card, report: &Report, screen: &Screen<'_>) -> String {
             }
             process::write_reach(&mut lines, subject, filter, windows_host);
             let unread = subject.facts.unread();
-            // The findings have told already what they could not look at.
+            // The findings have already said what could not be examined.
             if !unread.is_empty() && subject.opinion.is_none() {
                 let words: Vec<String> = unread
                     .iter()

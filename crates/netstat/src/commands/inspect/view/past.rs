@@ -1,4 +1,4 @@
-//! What the record tells of the process of a card.
+//! What the record has about the process of a card.
 
 use netstat_record::Millis;
 

@@ -32,7 +32,7 @@ pub(super) fn write_details(lines: &mut Lines, opinion: &Opinion) {
         let label = if place == 0 { "found" } else { "" };
         write_finding(lines, label, finding);
     }
-    // What could not be looked at is among what would change it, and is told by itself.
+    // What could not be looked at is among what would change it, and is shown separately.
     let changes = opinion
         .verdict
         .would_change
