@@ -1,4 +1,4 @@
-//! What an inspection tells: one card for each process, and one for each socket without a known owner.
+//! The result of an inspection: one card for each process, and one for each socket without a known owner.
 
 use std::sync::Arc;
 
@@ -92,7 +92,7 @@ pub(crate) struct SocketView {
     pub(crate) host: Option<String>,
     /// The name that a program asked for before it made this connection, by a record; a hint, for answers can be forged.
     pub(crate) asked_name: Option<String>,
-    /// When it was first seen, by a record; `None` where none tells.
+    /// When it was first seen, by a record; `None` where there is none.
     pub(crate) since: Option<Since>,
     /// Bytes in and out per second.
     pub(crate) rates: Rates,
@@ -185,7 +185,7 @@ pub(crate) enum StandsFor {
 /// The sockets a process holds, counted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Held {
-    /// How many in each state, as `LISTENING`, or by protocol for those without states, as `UDP`; in the order they are told.
+    /// How many in each state, as `LISTENING`, or by protocol for those without states, as `UDP`; in the order in which they are shown.
     pub(crate) counts: Vec<(&'static str, usize)>,
     /// Sockets that were in no list: of a kind that was not asked for, or in a namespace that was not looked into.
     pub(crate) unlisted: Fact<usize>,
