@@ -182,7 +182,8 @@ pub(crate) fn run(matches: &ArgMatches, context: &mut Context<'_>) -> Result<Out
     #[cfg(not(feature = "fleet"))]
     let fleet_config = None;
     let locations = locations(&words.mmdb)?;
-    let provider = CommandLine::about(context.system.another(), words.store, fleet_config).with_locations(words.mmdb, locations);
+    let provider =
+        CommandLine::about(context.system.another(), words.store, fleet_config).with_locations(words.mmdb, locations);
     let served = serve(options, system, Arc::new(provider), Arc::new(report));
     if let Some(path) = kept {
         let _ = fs::remove_file(path);

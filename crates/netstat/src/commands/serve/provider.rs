@@ -509,8 +509,7 @@ impl Provider for CommandLine {
         // A fleet's store is of many computers.
         let named = self.store.as_deref().filter(|store| !store.contains("://"));
         let superuser = self.system().is_superuser();
-        self.record
-            .of_this_computer(named.map(std::path::Path::new), superuser)
+        self.record.of_this_computer(named.map(std::path::Path::new), superuser)
     }
 
     fn acknowledge(&self, finding: &Acknowledgement) -> Result<(), Refusal> {
