@@ -53,6 +53,7 @@ struct sock_common {
 	u32 skc_daddr;
 	u32 skc_rcv_saddr;
 	u16 skc_dport;
+	u16 skc_num;
 	u16 skc_family;
 	volatile u8 skc_state;
 	int skc_bound_dev_if;
@@ -71,7 +72,12 @@ struct inet_sock {
 	u16 inet_sport;
 };
 
+struct inet_connection_sock {
+	struct inet_sock icsk_inet;
+};
+
 struct tcp_sock {
+	struct inet_connection_sock inet_conn;
 	u64 bytes_sent;
 	u64 bytes_retrans;
 	u64 bytes_received;
@@ -104,7 +110,6 @@ static long (*bpf_map_update_elem)(void *map, const void *key, const void *value
 static long (*bpf_map_delete_elem)(void *map, const void *key) = (void *)3;
 static u64 (*bpf_get_socket_cookie)(void *sk) = (void *)46;
 static u64 (*bpf_get_current_cgroup_id)(void) = (void *)80;
-static long (*bpf_probe_read_kernel)(void *to, u32 size, const void *from) = (void *)113;
 static u64 (*bpf_ktime_get_boot_ns)(void) = (void *)125;
 static void *(*bpf_ringbuf_reserve)(void *ring, u64 size, u64 flags) = (void *)131;
 static void (*bpf_ringbuf_submit)(void *data, u64 flags) = (void *)132;
@@ -136,7 +141,7 @@ enum { NO_DIRECTION, OUTGOING, INCOMING };
 // Addresses in network order; IPv4 in the first word, the others 0.
 struct address {
 	u32 words[4];
-};
+} __attribute__((aligned(8)));
 
 struct owner {
 	u64 start; // when the process started: nanoseconds since boot, suspend included
@@ -215,6 +220,16 @@ INLINE struct settings *set(void)
 	return bpf_map_lookup_elem(&settings, &zero);
 }
 
+// Copies 16 bytes of a kernel structure. By plain loads, which the verifier checks against the structure's type: the helper for it,
+// bpf_probe_read_kernel, is refused where the kernel is locked down for confidentiality.
+INLINE void copy16(void *to, const void *from)
+{
+	const u64 *source = from;
+	u64 *target = to;
+	target[0] = source[0];
+	target[1] = source[1];
+}
+
 // Whether the socket is of a kind that is wanted: its family, or 0.
 INLINE u16 wanted(struct sock *sk, struct settings *now)
 {
@@ -237,7 +252,7 @@ INLINE int take(struct owner *owner)
 	owner->start = leader->start_boottime;
 	owner->uid = task->cred->fsuid.val;
 	owner->cgroup = bpf_get_current_cgroup_id();
-	bpf_probe_read_kernel(owner->comm, sizeof(owner->comm), &leader->comm);
+	copy16(owner->comm, &leader->comm);
 	u64 *start = bpf_map_lookup_elem(&seen, &owner->tgid);
 	if (start && *start == owner->start)
 		return 0;
@@ -251,7 +266,7 @@ INLINE void read_foreign(struct address *to, struct sock *sk, u16 family)
 		to->words[0] = sk->__sk_common.skc_daddr;
 		to->words[1] = to->words[2] = to->words[3] = 0;
 	} else {
-		bpf_probe_read_kernel(to, sizeof(*to), &sk->__sk_common.skc_v6_daddr);
+		copy16(to, &sk->__sk_common.skc_v6_daddr);
 	}
 }
 
@@ -293,14 +308,16 @@ INLINE void tell(struct sock *sk, struct settings *now, u64 cookie, u16 family, 
 		record->local.words[0] = sk->__sk_common.skc_rcv_saddr;
 		record->local.words[1] = record->local.words[2] = record->local.words[3] = 0;
 	} else {
-		bpf_probe_read_kernel(&record->local, sizeof(record->local), &sk->__sk_common.skc_v6_rcv_saddr);
+		copy16(&record->local, &sk->__sk_common.skc_v6_rcv_saddr);
 	}
 	read_foreign(&record->foreign, sk, family);
-	bpf_probe_read_kernel(&record->local_port, 2, &((struct inet_sock *)sk)->inet_sport);
+	record->local_port = __builtin_bswap16(sk->__sk_common.skc_num);
 	record->foreign_port = sk->__sk_common.skc_dport;
 	if (record->protocol == IPPROTO_TCP) {
 		struct tcp_sock *tcp = bpf_skc_to_tcp_sock(sk);
 		if (tcp) {
+			// A closed connection has given back its port, and has kept this one.
+			record->local_port = tcp->inet_conn.icsk_inet.inet_sport;
 			// Payload only: what was sent again is taken off, and the peer's FIN counts as one byte received.
 			record->sent = tcp->bytes_sent - tcp->bytes_retrans;
 			record->received = tcp->bytes_received - (sk->__sk_common.skc_flags >> SOCK_DONE & 1);

@@ -11,7 +11,7 @@ use std::process::{Command, ExitCode};
 use anyhow::{Context, Result, bail};
 
 /// Every program: `bpf/NAME.bpf.c` becomes `bpf/NAME.bpf.o`.
-const PROGRAMS: &[&str] = &["task_file", "events", "socket_origin"];
+const PROGRAMS: &[&str] = &["task_file", "events", "socket_origin", "states"];
 
 /// What the check found for one program.
 #[derive(Debug, PartialEq, Eq)]

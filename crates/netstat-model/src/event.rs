@@ -1,6 +1,6 @@
 //! Something that happened to a socket, and how it came to be known.
 
-use std::num::NonZeroU64;
+use std::num::{NonZeroU32, NonZeroU64};
 use std::time::{Duration, SystemTime};
 
 use crate::{Endpoint, Fact, Family, Protocol, ShortName, Socket, SocketFacts, State, Why};
@@ -164,6 +164,8 @@ pub struct Event {
     pub origin: EventOrigin,
     /// The kernel's number of the socket, unique since boot, the same in every list of sockets.
     pub cookie: Option<NonZeroU64>,
+    /// The socket's inode, where a list of sockets had it.
+    pub inode: Option<NonZeroU32>,
     /// Transport protocol.
     pub protocol: Protocol,
     /// Address family.
@@ -208,6 +210,7 @@ impl Event {
             at,
             origin,
             cookie: socket.cookie(),
+            inode: socket.inode(),
             protocol: socket.protocol(),
             family: socket.family(),
             local: socket.local(),
@@ -244,7 +247,7 @@ impl Event {
             foreign: self.foreign.address,
             foreign_port: self.foreign.port,
             interface: self.interface,
-            inode: 0,
+            inode: self.inode.map_or(0, u32::from),
             user: self.user.known(),
             cookie: self.cookie,
             receive_queue: 0,
@@ -252,10 +255,21 @@ impl Event {
         })
     }
 
+    /// The number that all events of this socket share: see [`socket_number`].
+    pub fn number(&self) -> Option<NonZeroU64> {
+        socket_number(self.cookie, self.inode)
+    }
+
     /// How long the socket has existed, as far as its beginning is known.
     pub fn duration(&self) -> Fact<Duration> {
         self.opened.map(|opened| self.at.since(opened))
     }
+}
+
+/// The number by which a socket is recognised from one event or list to the next: its cookie or, where the source has no cookies
+/// (`/proc/net`), its inode with the top bit set, which no cookie has. An inode is used again after its socket has ended.
+pub fn socket_number(cookie: Option<NonZeroU64>, inode: Option<NonZeroU32>) -> Option<NonZeroU64> {
+    cookie.or_else(|| inode.map(|inode| NonZeroU64::from(inode) | 1 << 63))
 }
 
 #[cfg(test)]

@@ -59,7 +59,7 @@ pub mod windows_host;
 mod wire;
 
 pub use component::{Component, ContainerRuntime, UnitManager};
-pub use event::{Direction, Event, EventKind, EventOrigin, EventOwner, Moment};
+pub use event::{Direction, Event, EventKind, EventOrigin, EventOwner, Moment, socket_number};
 pub use fact::{FILE_LIMIT_SECONDS, Fact, Why};
 pub use filter::{Filter, FilterError, Globs, Holders, Network, Pids, Ports, Side, Sides, States, Subject, Users};
 pub use limit::Limit;

@@ -149,7 +149,7 @@ fn nanos(time: Duration) -> u64 {
 }
 
 fn socket_key(event: &Event) -> Option<u64> {
-    event.cookie.map(u64::from)
+    event.number().map(u64::from)
 }
 
 fn set<T: Copy>(fact: &mut Fact<T>, news: Fact<T>) {
@@ -385,7 +385,7 @@ impl Recorder {
             return;
         }
         let Some(key) = socket_key(event) else {
-            // Without a number it cannot be recognized again: its end is all that can be kept.
+            // Without any number it cannot be recognised again: its end is all that can be kept.
             if event.kind == EventKind::Closed {
                 let mut open = self.begin(event, None);
                 self.end(&mut open, event, describe);
@@ -402,7 +402,7 @@ impl Recorder {
             EventKind::Closed => {
                 let mut open = match self.open.remove(&key) {
                     Some(open) => open,
-                    None => self.begin(event, Some(key)),
+                    None => self.begin(event, event.cookie.map(u64::from)),
                 };
                 self.end(&mut open, event, describe);
                 let accepted_later = open.process.is_none()
@@ -425,7 +425,7 @@ impl Recorder {
                         ended.flow.closed = true;
                         ended.cookie = None;
                         self.finish(ended);
-                        let mut next = self.begin(event, Some(key));
+                        let mut next = self.begin(event, event.cookie.map(u64::from));
                         next.since = event.at.since_boot;
                         next.flow.first = millis(event.at.wall);
                         next.flow.begun = true;
@@ -440,7 +440,7 @@ impl Recorder {
                     Some(open) => open,
                     None => {
                         self.note_fresh(key);
-                        self.begin(event, Some(key))
+                        self.begin(event, event.cookie.map(u64::from))
                     }
                 };
                 self.news(&mut open, event, describe);
@@ -534,7 +534,11 @@ impl Recorder {
             excess = excess.max(self.open.len() / 4);
         }
         if excess > 0 {
-            let written = self.open.iter().filter(|(_, open)| open.row.is_some());
+            // A flow without a cookie cannot be found in the store again.
+            let written = self
+                .open
+                .iter()
+                .filter(|(_, open)| open.row.is_some() && open.cookie.is_some());
             let keys: Vec<u64> = written.map(|(key, _)| *key).take(excess).collect();
             self.spilled |= !keys.is_empty();
             for key in keys {

@@ -40,6 +40,7 @@ fn event(kind: EventKind, cookie: u64, since_boot: u64) -> Event {
         },
         origin: EventOrigin::Trace,
         cookie: NonZeroU64::new(cookie),
+        inode: None,
         protocol: Protocol::Tcp,
         family: Family::V4,
         local: endpoint("10.0.0.7", 40_000 + (cookie % 20_000) as u16),

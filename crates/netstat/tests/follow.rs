@@ -2,11 +2,11 @@
 #![cfg(target_os = "linux")]
 
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::process::{Child, ChildStderr, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use netstat_testkit::own_namespace;
+use netstat_testkit::{Netstat, own_namespace};
 use serde_json::Value;
 
 struct Running(Child);
@@ -84,6 +84,57 @@ fn connections_are_told_with_program_duration_and_bytes() {
     }
     assert_eq!(seen.first().map(String::as_str), Some("opened"), "{seen:?}");
     assert_eq!(seen.last().map(String::as_str), Some("closed"), "{seen:?}");
+}
+
+/// Makes UDP sockets one after the other, each when the one before was reported; every one is reported as opened once.
+fn udp_sockets_are_opened_once(mut command: Command) {
+    let child = command
+        .args(["--follow", "--ndjson", "--timeout", "60", "--verbose"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut running = Running(child);
+    let mut lines = BufReader::new(running.0.stdout.take().unwrap()).lines();
+    let _err = wait_until_watching(&mut running);
+    let mut sockets = Vec::new();
+    let mut opened: Vec<u64> = Vec::new();
+    for _ in 0..3 {
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let at = socket.local_addr().unwrap();
+        // Unconnected, but used: tracepoints see a socket at its first use.
+        socket.send_to(b"x", at).unwrap();
+        sockets.push(socket);
+        loop {
+            let event: Value = serde_json::from_str(&lines.next().unwrap().unwrap()).unwrap();
+            if event["event"] != "opened" {
+                continue;
+            }
+            opened.push(event["local_port"].as_u64().unwrap());
+            if event["local_port"] == at.port() {
+                break;
+            }
+        }
+    }
+    let ports: Vec<u64> = sockets
+        .iter()
+        .map(|socket| socket.local_addr().unwrap().port().into())
+        .collect();
+    assert_eq!(opened, ports);
+}
+
+#[test]
+fn unconnected_udp_socket_is_reported_once() {
+    own_namespace!();
+    udp_sockets_are_opened_once(Command::new(env!("CARGO_BIN_EXE_netstat")));
+}
+
+#[test]
+fn unconnected_udp_socket_is_reported_once_to_an_ordinary_user() {
+    own_namespace!();
+    let none: [&str; 0] = [];
+    let netstat = Netstat::new(env!("CARGO_BIN_EXE_netstat")).unprivileged();
+    udp_sockets_are_opened_once(netstat.command(none));
 }
 
 #[test]

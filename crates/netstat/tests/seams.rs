@@ -37,6 +37,7 @@ fn event(kind: EventKind, since_boot: u64) -> Event {
         at: moment(since_boot),
         origin: EventOrigin::Trace,
         cookie: NonZeroU64::new(9),
+        inode: None,
         protocol: Protocol::Tcp,
         family: Family::V4,
         local: endpoint("10.0.0.7", 40_000),

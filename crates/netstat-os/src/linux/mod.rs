@@ -47,6 +47,17 @@ pub fn boot_id() -> std::io::Result<String> {
         .to_owned())
 }
 
+/// The first two numbers of the running kernel's release, such as (6, 18); `None` when it has an unknown form.
+fn release() -> Option<(u32, u32)> {
+    release_numbers(&rustix::system::uname().release().to_string_lossy())
+}
+
+/// The first two numbers of a release such as `6.18.5+deb14-amd64`.
+fn release_numbers(release: &str) -> Option<(u32, u32)> {
+    let mut parts = release.split(|c: char| !c.is_ascii_digit());
+    Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
+}
+
 /// The command that mounts the process list at `place`.
 fn mount_proc(place: &std::path::Path) -> String {
     let place = place.as_os_str().as_encoded_bytes();

@@ -18,7 +18,7 @@ use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 use super::kept_namespaces::{Entry, Kept, namespace_of};
 use super::mountinfo::mounted;
-use super::owners::{OwnerAsk, ProcessDir, parse_stat, process_ids};
+use super::owners::{OwnerAsk, ProcessDir, hides_processes, parse_stat, process_ids};
 
 /// What helps against most refusals.
 pub(super) const REMEDY: &str = "sudo netstat --all-namespaces";
@@ -194,6 +194,13 @@ fn inhabited(
         });
         known.first = known.first.min(process);
         known.by_kernel |= stat.is_some_and(|stat| stat.is_kernel_thread());
+    }
+    if hides_processes(proc) {
+        limits.push(Limit {
+            what: "network namespaces of other users' processes may be missing".into(),
+            why: "/proc is mounted with hidepid, which hides them".into(),
+            remedy: Some(REMEDY.into()),
+        });
     }
     if refused > 0 {
         let processes = if refused == 1 { "process" } else { "processes" };

@@ -117,6 +117,13 @@ pub enum Unavailable {
         /// The lockdown mode in force, if there is one.
         lockdown: Option<String>,
     },
+    /// Programs and maps count as locked memory, of which the caller may have too little (Linux before 5.11).
+    LockedMemory,
+    /// The kernel has no such helper function for programs of this kind.
+    Helper {
+        /// The first version of Linux that has it.
+        since: &'static str,
+    },
     /// The verifier refused the program.
     Verifier {
         /// What the kernel answered.
@@ -146,10 +153,19 @@ impl fmt::Display for Unavailable {
             Unavailable::NoBtf(error) => write!(f, "{} cannot be read: {error}", kernel_btf::PATH),
             Unavailable::Kernel(what) => f.write_str(what),
             Unavailable::NoSystemCall => f.write_str("the kernel has no bpf(2)"),
-            Unavailable::Forbidden { lockdown: Some(mode) } => write!(f, "bpf(2) is forbidden (lockdown: {mode})"),
+            Unavailable::Forbidden { lockdown: Some(mode) } => {
+                write!(
+                    f,
+                    "the kernel is locked down (lockdown={mode}), which forbids the eBPF program"
+                )
+            }
             Unavailable::Forbidden { lockdown: None } => {
                 f.write_str("bpf(2) is forbidden, by a seccomp filter or a security module")
             }
+            Unavailable::LockedMemory => f.write_str(
+                "the limit on locked memory (ulimit -l) is too low for eBPF, which counts against it before Linux 5.11",
+            ),
+            Unavailable::Helper { since } => write!(f, "it needs Linux {since} or later"),
             Unavailable::Verifier { error, line } if line.is_empty() => {
                 write!(f, "the kernel refused the program: {error}")
             }
@@ -161,6 +177,72 @@ impl fmt::Display for Unavailable {
 }
 
 impl std::error::Error for Unavailable {}
+
+impl Unavailable {
+    /// What the user can do about it; `None` where nothing helps that is known here.
+    pub(crate) fn remedy(&self) -> Option<String> {
+        match self {
+            Unavailable::Capabilities { .. } if !rustix::process::geteuid().is_root() => {
+                Some("run it as root, or with CAP_BPF and CAP_PERFMON".to_owned())
+            }
+            Unavailable::LockedMemory => Some("run it with CAP_SYS_RESOURCE, or raise the limit".to_owned()),
+            _ => None,
+        }
+    }
+
+    /// Why the kernel did not load a program, from its answer and the last line of the verifier's log. `lockdown`: the mode in force.
+    fn of_load(error: io::Error, line: String, lockdown: Option<String>) -> Unavailable {
+        match (error.raw_os_error(), refused_helper(&line)) {
+            (Some(libc::ENOSYS), _) => Unavailable::NoSystemCall,
+            (_, Some(PROBE_READ_KERNEL)) if lockdown.as_deref() == Some("confidentiality") => {
+                Unavailable::Forbidden { lockdown }
+            }
+            (_, Some(helper)) if let Some((_, since)) = HELPERS.iter().find(|(number, _)| *number == helper) => {
+                Unavailable::Helper { since }
+            }
+            (Some(libc::EPERM), _) if line.is_empty() && sys::is_locked_memory_limited() => Unavailable::LockedMemory,
+            (Some(libc::EPERM), _) if line.is_empty() => Unavailable::Forbidden { lockdown },
+            _ => Unavailable::Verifier { error, line },
+        }
+    }
+
+    /// Why the kernel did not make a map.
+    pub(crate) fn of_map(error: io::Error) -> Unavailable {
+        match error.raw_os_error() {
+            Some(libc::ENOSYS) => Unavailable::NoSystemCall,
+            Some(libc::EPERM) if sys::is_locked_memory_limited() => Unavailable::LockedMemory,
+            Some(libc::EPERM) => Unavailable::Forbidden { lockdown: lockdown() },
+            _ => Unavailable::Kernel(format!("the kernel makes no such map: {error}")),
+        }
+    }
+}
+
+/// `bpf_probe_read_kernel`.
+const PROBE_READ_KERNEL: u32 = 113;
+
+/// Helper functions that tracing programs here call, by their numbers in `enum bpf_func_id`, and the version of Linux that lets them:
+/// `bpf_get_socket_cookie`, `bpf_probe_read_kernel`, `bpf_ktime_get_boot_ns`, `bpf_seq_write`, the three of ring buffers,
+/// `bpf_skc_to_tcp_sock`, `bpf_get_current_task_btf`, `bpf_sock_from_file`.
+const HELPERS: [(u32, &str); 10] = [
+    (46, "5.12"),
+    (PROBE_READ_KERNEL, "5.5"),
+    (125, "5.8"),
+    (127, "5.8"),
+    (131, "5.8"),
+    (132, "5.8"),
+    (134, "5.8"),
+    (137, "5.9"),
+    (158, "5.11"),
+    (162, "5.11"),
+];
+
+/// The number of the helper function that the verifier refused: `unknown func bpf_sock_from_file#162`, `invalid func unknown#162`,
+/// `program of this type cannot use helper bpf_x#46` (`check_helper_call` of `kernel/bpf/verifier.c`).
+fn refused_helper(line: &str) -> Option<u32> {
+    let refused = line.contains("func ") || line.contains("cannot use helper ");
+    let digits = line.rsplit_once('#').filter(|_| refused)?.1;
+    digits.trim_end().parse().ok()
+}
 
 /// The loaded program. Load once, pass as often as wanted; dropping it takes the program out of the kernel.
 #[derive(Debug)]
@@ -275,18 +357,11 @@ pub(crate) fn load_fitted(place: sys::Place, program: &Program<'_>, name: &str) 
         let instructions = &program.instructions;
         sys::load(place, instructions, program.license, name, program.attach_to, log)
     };
-    load(None).map_err(|error| match error.raw_os_error() {
-        Some(libc::ENOSYS) => Unavailable::NoSystemCall,
+    load(None).map_err(|error| {
         // The verifier says EPERM too; then it has something to say.
-        _ => {
-            let mut log = vec![0; 64 * 1024];
-            let _ = load(Some(&mut log));
-            let line = last_line(&log);
-            if error.raw_os_error() == Some(libc::EPERM) && line.is_empty() {
-                return Unavailable::Forbidden { lockdown: lockdown() };
-            }
-            Unavailable::Verifier { error, line }
-        }
+        let mut log = vec![0; 64 * 1024];
+        let _ = load(Some(&mut log));
+        Unavailable::of_load(error, last_line(&log), lockdown())
     })
 }
 
@@ -370,6 +445,35 @@ mod tests {
         assert_eq!(last_line(log), "invalid func unknown#162");
         assert_eq!(last_line(b"processed 0 insns\n"), "");
         assert_eq!(last_line(&[0; 9]), "");
+    }
+
+    #[test]
+    fn refused_load_gives_the_reason_in_plain_words() {
+        let invalid = || io::Error::from_raw_os_error(libc::EINVAL);
+        let why = |line: &str, lockdown: Option<&str>| {
+            Unavailable::of_load(invalid(), line.to_owned(), lockdown.map(str::to_owned)).to_string()
+        };
+        assert_eq!(why("invalid func unknown#162", None), "it needs Linux 5.11 or later");
+        assert_eq!(
+            why("unknown func bpf_get_socket_cookie#46", None),
+            "it needs Linux 5.12 or later"
+        );
+        assert_eq!(
+            why("program of this type cannot use helper bpf_get_socket_cookie#46", None),
+            "it needs Linux 5.12 or later"
+        );
+        let locked = why("unknown func bpf_probe_read_kernel#113", Some("confidentiality"));
+        assert_eq!(
+            locked,
+            "the kernel is locked down (lockdown=confidentiality), which forbids the eBPF program"
+        );
+        assert!(why("R1 type=inv expected=ctx", None).contains("R1 type=inv"));
+        let refused = io::Error::from_raw_os_error(libc::EPERM);
+        let refused = Unavailable::of_load(refused, String::new(), Some("integrity".to_owned()));
+        assert!(
+            matches!(refused, Unavailable::Forbidden { .. } | Unavailable::LockedMemory),
+            "{refused}"
+        );
     }
 
     #[test]

@@ -8,6 +8,7 @@
 //! * [`object`]: reads the object file and puts the running kernel's field offsets into its instructions (CO-RE);
 //! * [`kernel_btf`]: `/sys/kernel/btf/vmlinux` in memory;
 //! * [`maps`]: the maps of an object file;
+//! * [`perf`]: attaches programs to classic tracepoints, and reads perf buffers;
 //! * [`ring`]: reads a ring buffer that programs write;
 //! * [`sys`]: the `bpf(2)` commands.
 
@@ -15,5 +16,6 @@ pub(crate) mod btf;
 pub(crate) mod kernel_btf;
 pub(crate) mod maps;
 pub(crate) mod object;
+pub(crate) mod perf;
 pub(crate) mod ring;
 pub(crate) mod sys;

@@ -121,6 +121,17 @@ impl<'a> Object<'a> {
         &self.maps
     }
 
+    /// The program as it was compiled, for places that need no types of the kernel.
+    pub(crate) fn as_written(&self) -> Program<'a> {
+        Program {
+            instructions: self.instructions.to_vec(),
+            license: self.license,
+            attach_to: 0,
+            arguments: None,
+            uses: self.uses.clone(),
+        }
+    }
+
     /// Puts the offsets of the running kernel in, and finds the function or type `attach_to`.
     ///
     /// # Errors

@@ -4,6 +4,7 @@
 //! a row, so that no record is ever split.
 
 use std::io;
+use std::os::fd::BorrowedFd;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::Duration;
@@ -22,27 +23,24 @@ const HEADER: usize = 8;
 
 /// One piece of memory shared with the kernel, given back when dropped.
 #[derive(Debug)]
-struct Mapping {
+pub(super) struct Mapping {
     start: NonNull<u8>,
     length: usize,
 }
 
 impl Mapping {
-    fn new(map: &Map, offset: u64, length: usize, protection: ProtFlags) -> io::Result<Self> {
+    pub(super) fn new(of: BorrowedFd<'_>, offset: u64, length: usize, protection: ProtFlags) -> io::Result<Self> {
         // SAFETY: a new mapping at a place the kernel chooses overlaps nothing; whatever the kernel writes there is read
         // through atomics or behind them.
-        let start = unsafe {
-            rustix::mm::mmap(
-                std::ptr::null_mut(),
-                length,
-                protection,
-                MapFlags::SHARED,
-                map.descriptor(),
-                offset,
-            )?
-        };
+        let start =
+            unsafe { rustix::mm::mmap(std::ptr::null_mut(), length, protection, MapFlags::SHARED, of, offset)? };
         let start = NonNull::new(start.cast()).ok_or(io::ErrorKind::OutOfMemory)?;
         Ok(Mapping { start, length })
+    }
+
+    /// Where it begins.
+    pub(super) fn start(&self) -> *mut u8 {
+        self.start.as_ptr()
     }
 }
 
@@ -77,8 +75,8 @@ impl Ring {
         if !size.is_power_of_two() || !size.is_multiple_of(page) {
             return Err(io::ErrorKind::InvalidInput.into());
         }
-        let consumer = Mapping::new(&map, 0, page, ProtFlags::READ | ProtFlags::WRITE)?;
-        let producer = Mapping::new(&map, page as u64, page + 2 * size, ProtFlags::READ)?;
+        let consumer = Mapping::new(map.descriptor(), 0, page, ProtFlags::READ | ProtFlags::WRITE)?;
+        let producer = Mapping::new(map.descriptor(), page as u64, page + 2 * size, ProtFlags::READ)?;
         Ok(Ring {
             map,
             consumer,

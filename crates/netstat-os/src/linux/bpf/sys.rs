@@ -6,6 +6,8 @@
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
 const BPF_MAP_CREATE: libc::c_int = 0;
 const BPF_MAP_LOOKUP_ELEM: libc::c_int = 1;
 const BPF_MAP_UPDATE_ELEM: libc::c_int = 2;
@@ -16,6 +18,7 @@ const BPF_RAW_TRACEPOINT_OPEN: libc::c_int = 17;
 const BPF_LINK_CREATE: libc::c_int = 28;
 const BPF_ITER_CREATE: libc::c_int = 33;
 
+const BPF_PROG_TYPE_TRACEPOINT: u32 = 5;
 const BPF_PROG_TYPE_TRACING: u32 = 26;
 const BPF_TRACE_RAW_TP: u32 = 23;
 const BPF_TRACE_FEXIT: u32 = 25;
@@ -30,6 +33,8 @@ pub(crate) enum Place {
     Tracepoint,
     /// The return of a kernel function.
     Return,
+    /// A tracepoint, with the fields of its `format` file (Linux 4.7). The program is attached by a perf event.
+    Classic,
 }
 
 impl Place {
@@ -38,6 +43,15 @@ impl Place {
             Place::Iterator => BPF_TRACE_ITER,
             Place::Tracepoint => BPF_TRACE_RAW_TP,
             Place::Return => BPF_TRACE_FEXIT,
+            // It has none.
+            Place::Classic => 0,
+        }
+    }
+
+    fn program_type(self) -> u32 {
+        match self {
+            Place::Classic => BPF_PROG_TYPE_TRACEPOINT,
+            _ => BPF_PROG_TYPE_TRACING,
         }
     }
 }
@@ -142,6 +156,38 @@ unsafe fn bpf<T>(command: libc::c_int, attributes: &T) -> io::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(descriptor) })
 }
 
+/// Makes a program or map. Before Linux 5.11 its memory counts as locked memory of the user (RLIMIT_MEMLOCK, 64 KiB by default), and
+/// too much of it is refused with `EPERM`; so the limit is raised for the moment, where that is allowed.
+fn with_locked_memory(make: impl Fn() -> io::Result<OwnedFd>) -> io::Result<OwnedFd> {
+    let made = make();
+    let refused = made
+        .as_ref()
+        .is_err_and(|error| error.raw_os_error() == Some(libc::EPERM));
+    if !refused {
+        return made;
+    }
+    let before = getrlimit(Resource::Memlock);
+    let unlimited = Rlimit {
+        current: None,
+        maximum: None,
+    };
+    if before == unlimited || setrlimit(Resource::Memlock, unlimited).is_err() {
+        return made;
+    }
+    // What is made is charged once, here.
+    let made = make();
+    let _ = setrlimit(Resource::Memlock, before);
+    made
+}
+
+/// Whether the kernel may refuse programs and maps because of the limit on locked memory, and this process may not raise it.
+pub(crate) fn is_locked_memory_limited() -> bool {
+    let counts = crate::linux::release().is_some_and(|release| release < (5, 11));
+    let may_raise = rustix::thread::capabilities(None)
+        .is_ok_and(|sets| sets.effective.contains(rustix::thread::CapabilitySet::SYS_RESOURCE));
+    counts && !may_raise && getrlimit(Resource::Memlock).current.is_some()
+}
+
 /// Loads a tracing program for `place`: `instructions` of 8 bytes each, `license` with its terminating zero, `name` at most 15 bytes of letters,
 /// digits, `_` and `.`, `attach_to` the BTF id of
 /// the function or tracepoint. What the verifier says goes into `log` (not empty).
@@ -160,7 +206,7 @@ pub(crate) fn load(
         return Err(io::ErrorKind::InvalidInput.into());
     }
     let mut attributes = ProgramLoad {
-        prog_type: BPF_PROG_TYPE_TRACING,
+        prog_type: place.program_type(),
         insn_cnt: (instructions.len() / 8) as u32,
         insns: instructions.as_ptr() as u64,
         license: license.as_ptr() as u64,
@@ -176,7 +222,7 @@ pub(crate) fn load(
     }
     // SAFETY: `insns` points to `insn_cnt` instructions, `license` to a zero-terminated string, `log_buf` to `log_size` bytes that
     // may be written; all outlive the call.
-    unsafe { bpf(BPF_PROG_LOAD, &attributes) }
+    with_locked_memory(|| unsafe { bpf(BPF_PROG_LOAD, &attributes) })
 }
 
 /// Makes a map; it goes when the last descriptor and the last program that uses it are gone.
@@ -192,7 +238,7 @@ pub(crate) fn create_map(shape: &MapShape) -> io::Result<OwnedFd> {
         map_flags: shape.flags,
     };
     // SAFETY: no pointers inside.
-    unsafe { bpf(BPF_MAP_CREATE, &attributes) }
+    with_locked_memory(|| unsafe { bpf(BPF_MAP_CREATE, &attributes) })
 }
 
 /// What a map is: `struct map` in `bpf/events.bpf.c`, sizes in bytes.
@@ -211,6 +257,7 @@ const ELEMENT_KINDS: [u32; 3] = [BPF_MAP_TYPE_HASH, BPF_MAP_TYPE_ARRAY, BPF_MAP_
 const BPF_MAP_TYPE_HASH: u32 = 1;
 const BPF_MAP_TYPE_ARRAY: u32 = 2;
 const BPF_MAP_TYPE_LRU_HASH: u32 = 9;
+const BPF_MAP_TYPE_PERF_EVENT_ARRAY: u32 = 4;
 
 /// A map made here. Its elements can be reached through [`Map::into_elements`] only.
 #[derive(Debug)]
@@ -232,6 +279,25 @@ impl Map {
     /// The descriptor, for programs and `mmap`.
     pub(crate) fn descriptor(&self) -> BorrowedFd<'_> {
         std::os::fd::AsFd::as_fd(&self.descriptor)
+    }
+
+    /// Puts the descriptor of a perf event under `key` of a map of `BPF_MAP_TYPE_PERF_EVENT_ARRAY`.
+    ///
+    /// # Errors
+    /// What the kernel answers; `InvalidInput` for a map of another kind.
+    pub(super) fn put_descriptor(&self, key: u32, event: BorrowedFd<'_>) -> io::Result<()> {
+        if (self.shape.kind, self.shape.key, self.shape.value) != (BPF_MAP_TYPE_PERF_EVENT_ARRAY, 4, 4) {
+            return Err(io::ErrorKind::InvalidInput.into());
+        }
+        let value = event.as_raw_fd();
+        let attributes = Element {
+            map_fd: self.descriptor.as_raw_fd() as u32,
+            key: &raw const key as u64,
+            value: &raw const value as u64,
+            ..Element::default()
+        };
+        // SAFETY: key and value have 4 bytes each, as the map was made, and outlive the call.
+        unsafe { call(BPF_MAP_UPDATE_ELEM, &attributes) }.map(|_| ())
     }
 
     /// What it is.

@@ -5,6 +5,7 @@ use std::path::Path;
 
 use crate::CheckArea::Kernel;
 use crate::linux::owners_ebpf::{TaskFile, Unavailable};
+use crate::linux::release_numbers;
 use crate::{Check, CheckStatus};
 
 /// Options of the kernel's configuration that open something up, and what is missing without them.
@@ -47,15 +48,9 @@ pub(super) fn checks(proc: &Path, root: &Path) -> Vec<Check> {
     checks
 }
 
-/// The first two numbers of a release such as `6.18.5+deb14-amd64`.
-fn numbers(release: &str) -> Option<(u32, u32)> {
-    let mut parts = release.split(|c: char| !c.is_ascii_digit());
-    Some((parts.next()?.parse().ok()?, parts.next()?.parse().ok()?))
-}
-
 fn version(release: &str) -> Check {
     let check = |status| Check::new(Kernel, "version", status, format!("Linux {release}"));
-    match numbers(release) {
+    match release_numbers(release) {
         None => check(CheckStatus::Unknown).because("its version has an unknown form"),
         Some(version) if version < (5, 10) => check(CheckStatus::Limited)
             .because("netstat is tested with Linux 5.10 and later")
@@ -221,9 +216,9 @@ mod tests {
 
     #[test]
     fn release_numbers_are_read() {
-        assert_eq!(numbers("6.18.5+deb14-amd64"), Some((6, 18)));
-        assert_eq!(numbers("7.1-rc3"), Some((7, 1)));
-        assert_eq!(numbers("unknown"), None);
+        assert_eq!(release_numbers("6.18.5+deb14-amd64"), Some((6, 18)));
+        assert_eq!(release_numbers("7.1-rc3"), Some((7, 1)));
+        assert_eq!(release_numbers("unknown"), None);
         assert_eq!(version("5.10.0-39-amd64").status, CheckStatus::Limited);
         assert_eq!(version("6.1.0").effect.as_deref(), Some("UDP sockets have no rates"));
         assert_eq!(version("6.12.1").status, CheckStatus::Good);

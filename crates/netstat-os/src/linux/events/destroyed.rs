@@ -8,6 +8,7 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::num::NonZeroU64;
 
+use crate::linux::sockets::has_diag;
 use netstat_model::{Direction, Endpoint, Event, EventKind, EventOrigin, Fact, Family, Moment, Protocol, State, Why};
 use rustix::fd::OwnedFd;
 use rustix::io::Errno;
@@ -34,14 +35,22 @@ const RECEIVE_BYTES: usize = 8 << 20;
 pub(super) struct Destroyed {
     socket: OwnedFd,
     buffer: Vec<u8>,
+    tells_udp: bool,
 }
 
 impl Destroyed {
     /// Subscribes to the ends of UDP sockets, and with `tcp` to those of TCP connections.
     ///
     /// # Errors
-    /// What `socket(2)`, `bind(2)` and `setsockopt(2)` say.
+    /// What `socket(2)`, `bind(2)` and `setsockopt(2)` say; the kernel module that sends the messages is missing.
     pub(super) fn open(tcp: bool) -> io::Result<Self> {
+        // Without the modules a subscription succeeds, and nothing ever comes.
+        let tells_udp = has_diag(Protocol::Udp);
+        match (tcp, tells_udp) {
+            (true, _) if !has_diag(Protocol::Tcp) => return Err(missing("tcp_diag")),
+            (false, false) => return Err(missing("udp_diag")),
+            _ => {}
+        }
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
         let protocol = Some(netlink::SOCK_DIAG);
         let socket = rustix::net::socket_with(AddressFamily::NETLINK, SocketType::RAW, flags, protocol)?;
@@ -58,7 +67,13 @@ impl Destroyed {
         Ok(Destroyed {
             socket,
             buffer: vec![0; 32 * 1024],
+            tells_udp,
         })
+    }
+
+    /// Whether the ends of UDP sockets are among the messages.
+    pub(super) fn tells_udp(&self) -> bool {
+        self.tells_udp
     }
 
     /// The descriptor, to wait for.
@@ -82,6 +97,10 @@ impl Destroyed {
             }
         }
     }
+}
+
+fn missing(module: &str) -> io::Error {
+    io::Error::other(format!("the kernel module {module} is not loaded and cannot be loaded"))
 }
 
 /// Shows the sockets of the messages in `rest`; what is no such message is passed over.
@@ -156,6 +175,7 @@ fn event(body: &[u8], at: Moment) -> Option<Event> {
         at,
         origin: EventOrigin::Destroyed,
         cookie: NonZeroU64::new(number(&message[44..52])),
+        inode: None,
         protocol,
         family,
         local: endpoint(4, 8)?,
@@ -170,11 +190,19 @@ fn event(body: &[u8], at: Moment) -> Option<Event> {
         cgroup: Fact::Unknown(Why::Gone),
         opened: Fact::Unknown(Why::NotKept),
         sent,
-        // The peer's FIN counts as one byte here, and nothing shows whether it came.
-        received: figure(128, 8),
+        received: received(figure(128, 8), figure(152, 4)),
         retransmits: figure(100, 4).map(|number| number as u32),
         rtt: figure(68, 4).map(|number| number as u32),
     })
+}
+
+/// Payload bytes received, from `tcpi_bytes_received` and `tcpi_data_segs_in` of a connection that has ended. The kernel counts the
+/// peer's FIN as a byte, and does not tell here whether it came; where no segment had data, it is the only byte.
+fn received(bytes: Fact<u64>, segments: Fact<u64>) -> Fact<u64> {
+    match (bytes, segments) {
+        (Fact::Known(1), Fact::Known(0)) => Fact::Known(0),
+        _ => bytes,
+    }
 }
 
 /// The value of the first attribute of type `wanted`.
@@ -247,6 +275,16 @@ mod tests {
         assert_eq!((end.sent, end.received), (Fact::Known(400), Fact::Known(900)));
         assert_eq!((end.retransmits, end.rtt), (Fact::Known(2), Fact::Known(250)));
         assert_eq!((end.user, end.owner), (Fact::Known(33), Fact::Unknown(Why::Gone)));
+    }
+
+    #[test]
+    fn fin_without_data_is_no_received_byte() {
+        let mut info = vec![0; 216];
+        info[128..136].copy_from_slice(&1u64.to_ne_bytes());
+        assert_eq!(read(&message(IPPROTO_TCP, &info))[0].received, Fact::Known(0));
+        // One byte of data, of which nobody can say that it is a FIN.
+        info[152..156].copy_from_slice(&1u32.to_ne_bytes());
+        assert_eq!(read(&message(IPPROTO_TCP, &info))[0].received, Fact::Known(1));
     }
 
     #[test]

@@ -1,9 +1,12 @@
 //! The sockets that exist according to the events so far, so that each event can carry all that is known of its socket.
 
 use std::collections::{HashMap, HashSet};
+use std::num::NonZeroU32;
 use std::time::{Duration, Instant};
 
-use netstat_model::{Direction, Event, EventKind, EventOrigin, EventOwner, Fact, Moment, Socket, State};
+use netstat_model::{
+    Direction, Endpoint, Event, EventKind, EventOrigin, EventOwner, Fact, Moment, Protocol, Socket, State,
+};
 
 /// Sockets kept at most where tracepoints report each end with all its facts: some 6 MB. Of further sockets only the keys are kept: they
 /// are watched, too, but lost events about them are not made up for.
@@ -62,13 +65,19 @@ impl Live {
     }
 }
 
-/// What a socket is known by: its cookie, or where there is none (`/proc/net`) its inode, in a range that cookies do not reach.
+/// The number a socket is known by; 0 when it has none.
 pub(super) fn key(socket: &Socket) -> u64 {
-    match (socket.cookie(), socket.inode()) {
-        (Some(cookie), _) => cookie.get(),
-        (None, Some(inode)) => 1 << 63 | u64::from(inode.get()),
-        (None, None) => 0,
-    }
+    netstat_model::socket_number(socket.cookie(), socket.inode()).map_or(0, u64::from)
+}
+
+/// Both ends of a socket: what a list without cookies and an event without an inode have in common.
+pub(super) type Ends = (Protocol, Endpoint, Endpoint);
+
+/// The keys of the sockets with these ends.
+pub(super) type ByEnds = HashMap<Ends, Vec<u64>>;
+
+pub(super) fn ends(socket: &Socket) -> Ends {
+    (socket.protocol(), socket.local(), socket.foreign())
 }
 
 /// All live sockets.
@@ -78,6 +87,8 @@ pub(super) struct LiveTable {
     sockets: HashMap<u64, Live>,
     /// The keys of sockets for which there was no room.
     others: HashSet<u64>,
+    /// The inodes of sockets from a list without cookies, by their ends: the kernel's events name sockets by cookies.
+    without_cookie: HashMap<Ends, NonZeroU32>,
     /// Sockets without a known owner: when to look for it next, and how often that was done.
     unowned: HashMap<u64, (Instant, usize)>,
     /// The number of the last listing.
@@ -98,6 +109,7 @@ impl LiveTable {
             most,
             sockets: HashMap::new(),
             others: HashSet::new(),
+            without_cookie: HashMap::new(),
             unowned: HashMap::new(),
             round: 0,
         }
@@ -105,9 +117,18 @@ impl LiveTable {
 
     /// Takes note of `event`, and adds to it what earlier ones said.
     pub(super) fn note(&mut self, event: &mut Event, now: Instant) {
-        let key = key(&event.socket());
+        let mut key = key(&event.socket());
         if key == 0 {
             return;
+        }
+        if !self.without_cookie.is_empty()
+            && !self.contains(key)
+            && event.cookie.is_some()
+            && let Some(inode) = self.without_cookie.get(&ends(&event.socket()))
+        {
+            // It keeps the number under which it was reported first.
+            (event.cookie, event.inode) = (None, Some(*inode));
+            key = self::key(&event.socket());
         }
         if let Some(live) = self.sockets.get_mut(&key) {
             event.owner = known_or(event.owner, live.owner);
@@ -127,13 +148,18 @@ impl LiveTable {
             }
         }
         if event.kind == EventKind::Closed {
-            self.sockets.remove(&key);
+            if let Some(live) = self.sockets.remove(&key)
+                && live.socket.cookie().is_none()
+            {
+                self.without_cookie.remove(&ends(&live.socket));
+            }
             self.others.remove(&key);
             self.unowned.remove(&key);
             return;
         }
-        // A program reads from a connection whose end was reported: that does not bring it back.
-        if event.state == State::Closed && !self.contains(key) {
+        // A program reads from a connection whose end was reported: that does not bring it back. (Closed is also the state of every UDP
+        // socket that is not connected.)
+        if event.protocol == Protocol::Tcp && event.state == State::Closed && !self.contains(key) {
             return;
         }
         let room = self.sockets.len() < self.most || self.sockets.contains_key(&key);
@@ -150,6 +176,9 @@ impl LiveTable {
         }
         let mut live = Live::of(event);
         live.round = self.round;
+        if let (None, Some(inode)) = (event.cookie, event.inode) {
+            self.without_cookie.insert(ends(&live.socket), inode);
+        }
         self.others.remove(&key);
         self.sockets.insert(key, live);
     }
@@ -167,6 +196,28 @@ impl LiveTable {
     /// What is known of the socket `key`.
     pub(super) fn get_mut(&mut self, key: u64) -> Option<&mut Live> {
         self.sockets.get_mut(&key)
+    }
+
+    /// Whether `socket`, from a list without cookies, is one that events have named by a cookie; then it counts as shown by the last
+    /// listing. `by_cookie` is made at the first call for a listing.
+    pub(super) fn is_known_by_cookie(&mut self, socket: &Socket, by_cookie: &mut Option<ByEnds>) -> bool {
+        let by_cookie = by_cookie.get_or_insert_with(|| {
+            let mut keys = ByEnds::new();
+            for (key, live) in self.sockets.iter().filter(|(_, live)| live.socket.cookie().is_some()) {
+                keys.entry(ends(&live.socket)).or_default().push(*key);
+            }
+            keys
+        });
+        let Some(keys) = by_cookie.get(&ends(socket)) else {
+            return false;
+        };
+        // Several listeners may share a port: one in the list stands for all.
+        for key in keys {
+            if let Some(live) = self.sockets.get_mut(key) {
+                live.round = self.round;
+            }
+        }
+        true
     }
 
     /// Every socket that neither the last listing nor an event since has shown, although a listing could: those of the namespace `own`.
@@ -207,7 +258,7 @@ impl LiveTable {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use netstat_model::{Family, Protocol, SocketFacts, Why};
+    use netstat_model::{Family, SocketFacts, Why};
     use std::num::NonZeroU64;
     use std::time::SystemTime;
 
@@ -325,5 +376,38 @@ mod tests {
         table.note(&mut event(EventKind::Opened, 4, 80), Instant::now());
         let missing: Vec<u64> = table.missing(10).iter().map(|live| key(&live.socket)).collect();
         assert_eq!(missing, [1]);
+    }
+
+    #[test]
+    fn unconnected_udp_socket_is_remembered() {
+        let mut table = LiveTable::new(MOST);
+        let mut udp = event(EventKind::Opened, 9, 0);
+        (udp.protocol, udp.state) = (Protocol::Udp, State::Closed);
+        table.note(&mut udp, Instant::now());
+        assert!(table.contains(9));
+    }
+
+    #[test]
+    fn socket_from_list_without_cookies_is_recognised_in_events() {
+        let mut table = LiveTable::new(MOST);
+        let now = Instant::now();
+        let mut listed = event(EventKind::Present, 1, 80);
+        (listed.cookie, listed.inode) = (None, NonZeroU32::new(77));
+        listed.owner = owner();
+        table.note(&mut listed, now);
+        let mut closed = event(EventKind::Closed, 9, 80);
+        table.note(&mut closed, now);
+        assert_eq!((closed.number(), closed.owner), (listed.number(), owner()));
+        assert!(table.sockets.is_empty() && table.without_cookie.is_empty());
+        // The other way round: named by an event first, then in the list.
+        table.note(&mut event(EventKind::Opened, 10, 80), now);
+        table.round = 1;
+        let mut again = event(EventKind::Present, 1, 80);
+        (again.cookie, again.inode) = (None, NonZeroU32::new(78));
+        assert!(table.is_known_by_cookie(&again.socket(), &mut None));
+        assert!(table.missing(0).is_empty());
+        let mut other = again;
+        other.foreign.port = 81;
+        assert!(!table.is_known_by_cookie(&other.socket(), &mut None));
     }
 }

@@ -4,7 +4,7 @@
 //! * [`trace`]: the kernel's tracepoints. Nothing is missed, and owners are taken in the context of the process (`bpf/events.bpf.c`).
 //!   UDP sockets are seen from their first use on, their end through [`destroyed`];
 //! * [`destroyed`]: the kernel's messages about destroyed sockets, for the caller's namespace. Ends and bytes are exact; beginnings
-//!   and owners come from polling, so a short connection has none;
+//!   and owners come from polling and, for root, from [`owner_hints`];
 //! * polling: two dumps compared. What lives and dies between them is not seen.
 //!
 //! Each starts with a list of all sockets, which is read and compared again after events were lost, and now and then to see whether any
@@ -12,24 +12,31 @@
 
 mod destroyed;
 mod live;
+mod owner_hints;
 mod record;
+mod sources;
+mod state_changes;
 mod trace;
 
 use std::collections::{HashMap, HashSet};
 use std::num::NonZeroU64;
 use std::os::fd::AsFd;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use netstat_model::{Event, EventKind, EventOrigin, Fact, Limit, Moment, Protocol, Socket, State, Why};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{Mode, OFlags};
 
 use super::owner_source::OwnerFinder;
+use super::owners::{ProcessDir, parse_stat};
 use super::sockets::SocketReader;
 use crate::events::{event_owner, kind_of_new, watched_owners, watched_sockets};
-use crate::{EventSource, EventWay, EventsAsk, Lost, Refused, SocketAsk, SocketList, UdpBytes};
+use crate::{EventSource, EventsAsk, Lost, Refused, SocketAsk, SocketList, UdpBytes};
 use destroyed::Destroyed;
-use live::{Live, LiveTable, MOST, MOST_TRACED, key};
+use live::{Live, LiveTable, MOST, MOST_TRACED, ends, key};
+use owner_hints::{Living, OwnerHints};
+use sources::Sources;
 use trace::{Dropped, Tracer};
 
 /// Sockets whose owners are looked for at once: what is found takes memory.
@@ -56,11 +63,14 @@ pub(super) struct Watch {
     ask: EventsAsk,
     tracer: Option<Tracer>,
     destroyed: Option<Destroyed>,
+    /// Where tracepoints report no events, but owners.
+    hints: Option<OwnerHints>,
     origin: EventOrigin,
     how: String,
     limits: Vec<Limit>,
     lost: Lost,
     dropped: Dropped,
+    proc: PathBuf,
     reader: SocketReader,
     owners: OwnerFinder,
     list: SocketList,
@@ -82,25 +92,20 @@ impl Watch {
     /// When the way that is insisted on cannot be used.
     pub(super) fn open(proc: &Path, ask: &EventsAsk) -> Result<Watch, Refused> {
         let own = own_namespace().unwrap_or(0);
-        let (tracer, destroyed, unused) = open_sources(ask, own)?;
-        let (origin, how) = match (&tracer, &destroyed) {
-            (Some(_), _) => (EventOrigin::Trace, "the kernel's tracepoints (eBPF)"),
-            (None, Some(_)) => (
-                EventOrigin::Destroyed,
-                "the kernel's messages about destroyed sockets and by polling",
-            ),
-            (None, None) => (EventOrigin::Poll, "polling"),
-        };
+        let sources = Sources::open(proc, ask, own)?;
+        let origin = sources.origin;
         let now = Instant::now();
         Ok(Watch {
             ask: *ask,
-            limits: limits_of(origin, tracer.as_ref()),
-            tracer,
-            destroyed,
+            limits: sources.limits,
+            tracer: sources.tracer,
+            destroyed: sources.destroyed,
+            hints: sources.hints,
             origin,
-            how: format!("{unused}watched by {how}"),
+            how: sources.how,
             lost: Lost::default(),
             dropped: Dropped::default(),
+            proc: proc.to_owned(),
             reader: SocketReader::new(proc),
             owners: OwnerFinder::new(proc),
             list: SocketList::default(),
@@ -122,9 +127,11 @@ impl Watch {
         let Watch {
             tracer,
             destroyed,
+            hints,
             live,
             begun,
             lost,
+            proc,
             ..
         } = self;
         if let Some(tracer) = tracer {
@@ -132,10 +139,18 @@ impl Watch {
         }
         if let Some(destroyed) = destroyed {
             let at = moment();
-            let gaps = destroyed.drain(at, &mut |mut event| {
+            let mut ended = Vec::new();
+            let gaps = destroyed.drain(at, &mut |event| ended.push(event));
+            // Read after the messages: a socket changes its state before it is destroyed.
+            if let Some(hints) = hints {
+                let lost_before = hints.lost();
+                hints.drain(trace::boot_and_awake(), trace::clock().tick, |pid| living(proc, pid));
+                lost.owners += hints.lost() - lost_before;
+            }
+            for mut event in ended {
                 // A UDP socket that never sent or received anything was never reported.
                 if tracer.is_some() && !live.contains(key(&event.socket())) {
-                    return;
+                    continue;
                 }
                 if event.protocol == Protocol::Udp
                     && let Some(cookie) = event.cookie
@@ -145,8 +160,11 @@ impl Watch {
                     event.received = Fact::Known(bytes.received);
                     event.origin = EventOrigin::Trace;
                 }
+                if let Some(hints) = hints {
+                    hints.complete(&mut event);
+                }
                 report(event, live, begun, now, visit);
-            });
+            }
             let gaps = gaps.map_err(|error| Refused::failed(format!("netlink: {error}")))?;
             if gaps > 0 {
                 lost.gaps += gaps;
@@ -162,11 +180,13 @@ impl Watch {
         self.live.round += 1;
         let (altered, mut fresh) = self.list(first);
         // The list still has what ended while it was read; events read now report the end.
-        let mut ended = HashSet::new();
+        let (mut ended, mut ended_ends) = (HashSet::new(), HashSet::new());
         let mut later = Vec::new();
         let drained = self.drain(&mut |event| {
             if event.kind == EventKind::Closed {
-                ended.insert(key(&event.socket()));
+                let socket = event.socket();
+                ended.insert(key(&socket));
+                ended_ends.insert(ends(&socket));
             }
             later.push(event);
         });
@@ -180,7 +200,13 @@ impl Watch {
         for socket in altered {
             self.report_altered(&socket, at, visit);
         }
-        fresh.retain(|socket| !ended.contains(&key(socket)));
+        let mut by_cookie = None;
+        fresh.retain(|socket| {
+            let without_cookie = socket.cookie().is_none();
+            let known = without_cookie
+                && (ended_ends.contains(&ends(socket)) || self.live.is_known_by_cookie(socket, &mut by_cookie));
+            !known && !ended.contains(&key(socket))
+        });
         for some in fresh.chunks(OWNERS_AT_ONCE) {
             self.report_fresh(some, first, at, visit);
         }
@@ -194,6 +220,7 @@ impl Watch {
         let round = self.live.round;
         let traced = self.tracer.is_some();
         let (mut altered, mut fresh) = (Vec::new(), Vec::new());
+        let mut by_cookie = None;
         let Watch { reader, list, live, .. } = self;
         reader.each(&watched_sockets(), list, &mut |socket| {
             let key = key(&socket);
@@ -208,7 +235,10 @@ impl Watch {
                 if !traced && !same(live, &socket) {
                     altered.push(socket);
                 }
-            } else if !live.contains(key) && (first || live.has_room()) {
+            } else if !live.contains(key)
+                && (first || live.has_room())
+                && (socket.cookie().is_some() || !live.is_known_by_cookie(&socket, &mut by_cookie))
+            {
                 fresh.push(socket);
             }
         });
@@ -248,6 +278,9 @@ impl Watch {
             }
             if self.own != 0 {
                 event.namespace = Fact::Known(self.own);
+            }
+            if let Some(hints) = &mut self.hints {
+                hints.complete(&mut event);
             }
             self.live.note(&mut event, now);
             let round = self.live.round;
@@ -362,6 +395,12 @@ impl Watch {
             // The programs do not wake the reader for each event: it comes by itself.
             (Some(tracer), _) => tracer.wait(limit.min(self.ask.latency)).map_err(failed),
             (None, Some(destroyed)) => {
+                // What the program of the hints writes wakes nobody, and its buffers are small.
+                let limit = if self.hints.is_some() {
+                    limit.min(self.ask.latency)
+                } else {
+                    limit
+                };
                 let limit = Timespec::try_from(limit).map_err(|error| failed(std::io::Error::other(error)))?;
                 let mut descriptors = [PollFd::from_borrowed_fd(destroyed.descriptor().as_fd(), PollFlags::IN)];
                 match poll(&mut descriptors, Some(&limit)) {
@@ -406,72 +445,18 @@ fn report(
     visit(event);
 }
 
-/// What events are read from.
-type Sources = (Option<Tracer>, Option<Destroyed>, String);
-
-/// Opens the best sources that `ask` and the system permit; with a remark about those that cannot be used, which ends in `; `.
-///
-/// # Errors
-/// When the way that is insisted on cannot be used.
-fn open_sources(ask: &EventsAsk, own: u32) -> Result<Sources, Refused> {
-    let mut unused = String::new();
-    let mut tracer = None;
-    if matches!(ask.way, EventWay::Auto | EventWay::Trace) {
-        match Tracer::load((!ask.all_namespaces).then_some(own), ask.changes) {
-            Ok(loaded) => tracer = Some(loaded),
-            Err(error) if ask.way == EventWay::Trace => {
-                return Err(Refused::failed(format!("tracepoints: {error}")));
-            }
-            Err(error) => unused = format!("tracepoints not used: {error}; "),
-        }
-    }
-    let mut destroyed = None;
-    if ask.way != EventWay::Poll {
-        match Destroyed::open(tracer.is_none()) {
-            Ok(open) => destroyed = Some(open),
-            Err(error) if ask.way == EventWay::Netlink => return Err(Refused::failed(format!("netlink: {error}"))),
-            Err(error) => unused.push_str(&format!("messages about destroyed sockets not used: {error}; ")),
-        }
-    }
-    Ok((tracer, destroyed, unused))
-}
-
-/// What a watch cannot see.
-fn limits_of(origin: EventOrigin, tracer: Option<&Tracer>) -> Vec<Limit> {
-    let limit = |what: &str, why: &str| Limit {
-        what: what.to_owned(),
-        why: why.to_owned(),
-        remedy: match tracer {
-            Some(_) => None,
-            None => Some("run it as root, or with CAP_BPF and CAP_PERFMON".to_owned()),
-        },
-    };
-    match (origin, tracer.map(Tracer::sight)) {
-        (_, Some(sight)) => {
-            let mut limits = Vec::new();
-            if !sight.uses {
-                limits.push(limit(
-                    "UDP sockets are seen by polling only",
-                    "the running kernel has no tracepoints for sends and receives (Linux 6.3)",
-                ));
-            }
-            if !sight.uses && !sight.accepts {
-                limits.push(limit(
-                    "the owner of an accepted connection is known only when it closes or a list shows it",
-                    "the running kernel can trace neither accepts nor receives",
-                ));
-            }
-            limits
-        }
-        (EventOrigin::Destroyed, None) => vec![limit(
-            "connections shorter than a poll have no owner and no beginning",
-            "the kernel's tracepoints cannot be used",
-        )],
-        (_, None) => vec![limit(
-            "connections shorter than a poll are not seen",
-            "neither tracepoints nor messages about destroyed sockets are used",
-        )],
-    }
+/// What `/proc` has about the process `pid`; `None` when there is none.
+fn living(proc: &Path, pid: u32) -> Option<Living> {
+    let proc = rustix::fs::open(proc, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()).ok()?;
+    let mut text = Vec::new();
+    let process = ProcessDir::open(proc.as_fd(), pid).ok()?;
+    process.text(c"stat", &mut text).ok()?;
+    let stat = parse_stat(&text).ok()?;
+    Some(Living {
+        start_ticks: stat.start_ticks,
+        name: netstat_model::ShortName::new(stat.comm),
+        is_kernel_thread: stat.is_kernel_thread(),
+    })
 }
 
 impl EventSource for Watch {

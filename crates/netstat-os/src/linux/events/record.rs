@@ -106,6 +106,7 @@ pub(super) fn event(record: &[u8], clock: &Clock) -> Option<Event> {
         at: clock.moment(long(0)),
         origin: EventOrigin::Trace,
         cookie: NonZeroU64::new(long(8)),
+        inode: None,
         protocol,
         family,
         local: endpoint(96, port(128)),
@@ -150,7 +151,7 @@ fn tcp_only(protocol: Protocol, value: u32) -> Fact<u32> {
 
 /// The state with the kernel's number `number` (`include/net/tcp_states.h`), as a live socket has it: unlike in a dump, CLOSE is
 /// the end.
-fn state(number: u8) -> Option<State> {
+pub(super) fn state(number: u8) -> Option<State> {
     Some(match number {
         1 => State::Established,
         2 => State::SynSent,

@@ -168,7 +168,7 @@ impl Tracer {
         let object = Object::parse(OBJECT, STATES.section).map_err(unfit)?;
         let mut maps = Vec::with_capacity(MAPS);
         for shape in object.maps() {
-            maps.push(Map::create(*shape).map_err(no_map)?);
+            maps.push(Map::create(*shape).map_err(Unavailable::of_map)?);
         }
         let descriptors: Vec<i32> = maps.iter().map(|map| map.descriptor().as_raw_fd()).collect();
         let fitted = |part: &Part| {
@@ -195,9 +195,11 @@ impl Tracer {
         let Ok([settings, _tcp_notes, udp_notes, _seen, ring, _running]) = <[Map; MAPS]>::try_from(maps) else {
             return Err(Unavailable::Kernel("the object file has other maps".to_owned()));
         };
-        let settings = settings.into_elements().map_err(no_map)?;
-        let udp_notes = udp_notes.into_elements().map_err(no_map)?;
-        settings.put(&0u32.to_ne_bytes(), &chosen).map_err(no_map)?;
+        let settings = settings.into_elements().map_err(Unavailable::of_map)?;
+        let udp_notes = udp_notes.into_elements().map_err(Unavailable::of_map)?;
+        settings
+            .put(&0u32.to_ne_bytes(), &chosen)
+            .map_err(Unavailable::of_map)?;
         let ring = Ring::new(ring).map_err(Unavailable::Read)?;
 
         // Owners first, so that no connection is seen before its owner.
@@ -300,14 +302,6 @@ fn udp_bytes(note: &[u8]) -> UdpBytes {
     }
 }
 
-fn no_map(error: io::Error) -> Unavailable {
-    match error.raw_os_error() {
-        Some(libc::ENOSYS) => Unavailable::NoSystemCall,
-        Some(libc::EPERM) => Unavailable::Forbidden { lockdown: None },
-        _ => Unavailable::Kernel(format!("the kernel makes no such map: {error}")),
-    }
-}
-
 fn long_at(bytes: &[u8], at: usize) -> u64 {
     let mut long = [0; 8];
     if let Some(part) = bytes.get(at..at + 8) {
@@ -328,7 +322,16 @@ pub(super) fn clock() -> Clock {
 
 /// Nanoseconds since boot, time asleep included.
 pub(super) fn since_boot() -> u64 {
-    let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+    nanoseconds(rustix::time::ClockId::Boottime)
+}
+
+/// Nanoseconds since boot, with the time asleep and without it.
+pub(super) fn boot_and_awake() -> (u64, u64) {
+    (since_boot(), nanoseconds(rustix::time::ClockId::Monotonic))
+}
+
+fn nanoseconds(clock: rustix::time::ClockId) -> u64 {
+    let now = rustix::time::clock_gettime(clock);
     u64::try_from(now.tv_sec).unwrap_or(0) * 1_000_000_000 + u64::try_from(now.tv_nsec).unwrap_or(0)
 }
 

@@ -37,6 +37,7 @@ pub use process::{BadStat, Stat, parse_stat};
 pub use wanted::WantedInodes;
 
 pub(crate) use process::{ProcessDir, why};
+pub(crate) use reason::hides_processes;
 pub(crate) use table::{process_ids, socket_inode};
 
 use found::{Found, Ring};

@@ -26,6 +26,7 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};
 
 use super::kept_namespaces::{self, Kepts};
 use super::namespaces::{self, Found};
+use super::netlink::Connection;
 use crate::{NotDestroyed, Refused, SocketAsk, SocketList};
 use space::Space;
 pub(super) use space::lists_bound_ports;
@@ -323,6 +324,24 @@ impl SocketReader {
         let place = self.namespaces.get(index as usize).ok_or(io::ErrorKind::NotFound)?;
         namespaces::within(place, || act(&mut Space::new(&self.proc)))
     }
+}
+
+/// Whether the kernel's module that answers sock_diag's questions about TCP or UDP is there. The question loads it, where that is
+/// allowed and possible.
+pub(super) fn has_diag(protocol: Protocol) -> bool {
+    let question = inet::Question {
+        table: match protocol {
+            Protocol::Udp => inet::Table::Udp4,
+            _ => inet::Table::Tcp4,
+        },
+        // No socket is in one of no states.
+        states: StateSet(0),
+        program: None,
+        extras: Extras::NONE,
+    };
+    let answer = Connection::sock_diag().and_then(|mut diag| inet::dump(&mut diag, &question, |_| {}));
+    // EPERM, where a security policy refuses, is not about the module.
+    !answer.is_err_and(|error| error.raw_os_error() == Some(libc::ENOENT))
 }
 
 /// Reads what follows the netlink header of an answer about a socket of `protocol`. `None` for a kind or state that is not shown.

@@ -143,7 +143,8 @@ impl Space {
     /// Connections are asked for one by one as long as there are few; of the rest the tables that they stand in are read.
     pub(super) fn still_there(&mut self, sockets: &[&Socket]) -> Option<Vec<bool>> {
         let connections = sockets.iter().filter(|socket| is_connection(socket)).count();
-        let one_by_one = connections <= FEW;
+        // One without a cookie is from a text table: sock_diag does not answer.
+        let one_by_one = connections <= FEW && sockets.iter().all(|socket| socket.cookie().is_some());
         let mut ask = SocketAsk::default();
         let mut tables = false;
         for socket in sockets.iter().filter(|socket| !(one_by_one && is_connection(socket))) {
@@ -556,17 +557,7 @@ fn ends_wanted(ask: &SocketAsk, socket: &Socket) -> bool {
 
 /// Whether the kernel dumps ports that are only bound: Linux 6.8 and newer (`TCP_BOUND_INACTIVE`).
 pub(in crate::linux) fn lists_bound_ports() -> bool {
-    let name = rustix::system::uname();
-    let release = name.release().to_bytes();
-    let mut parts = release.split(|byte| !byte.is_ascii_digit()).map(|digits| {
-        digits.iter().try_fold(0u32, |sum, digit| {
-            sum.checked_mul(10)?.checked_add(u32::from(digit - b'0'))
-        })
-    });
-    match (parts.next().flatten(), parts.next().flatten()) {
-        (Some(major), Some(minor)) => (major, minor) >= (6, 8),
-        _ => false,
-    }
+    crate::linux::release().is_some_and(|release| release >= (6, 8))
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use clap::{ArgMatches, CommandFactory, FromArgMatches};
 use netstat_model::text::escape_str;
-use netstat_model::{EventOwner, Fact, Why};
+use netstat_model::{EventOrigin, EventOwner, Fact, Limit, Why};
 use netstat_os::{Confinement, EventSource, EventsAsk, Lost, System};
 use netstat_record::{Flushed, Recorder, Retention, StoreError, Writer, millis};
 
@@ -49,7 +49,8 @@ pub(crate) fn run(matches: &ArgMatches, context: &mut Context<'_>) -> Result<Out
         ));
     }
     let path = args.store.path(context.system.is_superuser())?;
-    let (recorder, sender) = open(&args, &path, context)?;
+    let (boot_id, unknown_boot) = boot_id(context.system);
+    let (recorder, sender) = open(&args, (&path, &boot_id), context)?;
     let ask = EventsAsk {
         way: args.events.into(),
         all_namespaces: !args.own_namespace,
@@ -69,6 +70,7 @@ pub(crate) fn run(matches: &ArgMatches, context: &mut Context<'_>) -> Result<Out
         ..Confinement::default()
     }));
     let mut diagnostics = Diagnostics::default();
+    diagnostics.limits(unknown_boot);
     diagnostics.limits(source.limits().iter().cloned());
     if let (true, Some(why)) = (args.verbose, names.refused()) {
         diagnostics.line(format!("names that programs ask for are not recorded: {why}"));
@@ -89,6 +91,7 @@ pub(crate) fn run(matches: &ArgMatches, context: &mut Context<'_>) -> Result<Out
         resolver: ProcessResolver::default(),
         lost: Lost::default(),
         flushed_at: millis(context.system.now().wall),
+        begun_at: millis(context.system.now().wall),
         paused: false,
         sender,
         diagnostics,
@@ -120,20 +123,20 @@ type Sender = netstat_fleet::Sender;
 #[cfg(not(feature = "fleet"))]
 type Sender = std::convert::Infallible;
 
-/// Opens the store at `path` and, with `--ship`, the way to the fleet.
-fn open(args: &RecordArgs, path: &Path, context: &mut Context<'_>) -> Result<(Recorder, Option<Sender>), Failure> {
-    let boot_id = context
-        .system
-        .boot_id()
-        .map_err(|refused| Failure::Refused(refused.message))?;
+/// Opens the store at `path` for this boot and, with `--ship`, the way to the fleet.
+fn open(
+    args: &RecordArgs,
+    (path, boot_id): (&Path, &str),
+    context: &mut Context<'_>,
+) -> Result<(Recorder, Option<Sender>), Failure> {
     let host = context.system.computer_name();
-    let writer = Writer::open(path, &host, &boot_id).map_err(|error| refused(error, path))?;
+    let writer = Writer::open(path, &host, boot_id).map_err(|error| refused(error, path))?;
     let mut recorder = Recorder::new(writer)
         .map_err(|error| refused(error, path))?
         .with_heartbeat(args.heartbeat);
     let store = recorder.store().map_err(|error| refused(error, path))?;
     #[cfg(feature = "fleet")]
-    let sender = ship::start((&args.ship, &args.store), store, &boot_id, &host, context)?;
+    let sender = ship::start((&args.ship, &args.store), store, boot_id, &host, context)?;
     #[cfg(not(feature = "fleet"))]
     let sender = {
         let now = millis((context.now)());
@@ -141,6 +144,21 @@ fn open(args: &RecordArgs, path: &Path, context: &mut Context<'_>) -> Result<(Re
         None
     };
     Ok((recorder, sender))
+}
+
+/// The id of this boot; where the system does not tell it, one that no other recorder has, and what follows from that.
+fn boot_id(system: &dyn System) -> (String, Option<Limit>) {
+    let refused = match system.boot_id() {
+        Ok(id) => return (id, None),
+        Err(refused) => refused,
+    };
+    let limit = Limit {
+        what: "connections that outlive this recorder will be recorded twice".into(),
+        why: refused.message,
+        remedy: None,
+    };
+    let id = format!("unknown-{}-{}", millis(system.now().wall), std::process::id());
+    (id, Some(limit))
 }
 
 /// The time since boot.
@@ -164,6 +182,8 @@ struct Recording<'p> {
     /// What the source had lost up to the last flush, and when that was.
     lost: Lost,
     flushed_at: i64,
+    /// When the recording began.
+    begun_at: i64,
     paused: bool,
     /// Sends to a fleet.
     #[cfg_attr(not(feature = "fleet"), expect(dead_code, reason = "there is never one"))]
@@ -288,7 +308,12 @@ impl Recording<'_> {
 
     /// Brings everything up to date and writes it.
     fn stop(&mut self, context: &mut Context<'_>) -> Result<Flushed, Failure> {
-        self.note_lost(millis(context.system.now().wall));
+        let until = millis(context.system.now().wall);
+        self.note_lost(until);
+        if self.source.origin() == EventOrigin::Poll {
+            let reason = "watched by polling, which does not see short connections";
+            self.recorder.lost(self.begun_at, until, reason, None);
+        }
         let open = self.recorder.open_connections();
         self.refresh(&open, context.system);
         self.refresh_datagrams();

@@ -1,0 +1,409 @@
+//! Who opened and closed connections, and when, for kernels whose tracepoints tell nothing else ([`super::state_changes`]).
+//!
+//! What is learned here makes no event: it is added to those that the kernel's messages and polling make, by both ends of the
+//! connection. The tracepoint sees all network namespaces and does not tell which; where two connections with the same ends are
+//! possible, nothing is said of either.
+
+use std::collections::HashMap;
+
+use netstat_model::{Direction, Endpoint, Event, EventKind, EventOwner, Fact, ShortName, State};
+
+use super::state_changes::{Change, Current, StateChanges};
+use crate::linux::owners_ebpf::Unavailable;
+
+/// Connections remembered at most: some 20 MB.
+const MOST: usize = 100_000;
+/// What ended so long ago without being asked for was of another network namespace: nanoseconds.
+const KEPT_AFTER_END: u64 = 10_000_000_000;
+
+/// Both ends of a connection, the local one first. Scopes are not told, so they do not count.
+type Ends = ((std::net::IpAddr, u16), (std::net::IpAddr, u16));
+
+fn ends(local: Endpoint, foreign: Endpoint) -> Ends {
+    ((local.address, local.port), (foreign.address, foreign.port))
+}
+
+/// A process that made a system call on a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Caller {
+    owner: EventOwner,
+    uid: u32,
+    cgroup: u64,
+}
+
+/// What is known of a connection.
+#[derive(Clone, Copy, Debug)]
+struct Hint {
+    /// Nanoseconds since boot, time asleep included.
+    opened: u64,
+    direction: Direction,
+    caller: Option<Caller>,
+    ends: Option<Ends>,
+    closed: Option<u64>,
+}
+
+/// What is known of a process while it lives.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Living {
+    /// Clock ticks since boot.
+    pub(super) start_ticks: u64,
+    pub(super) name: ShortName,
+    pub(super) is_kernel_thread: bool,
+}
+
+/// Connections by the kernel's address of the socket.
+#[derive(Debug, Default)]
+struct Hints {
+    sockets: HashMap<u64, Hint>,
+    by_ends: HashMap<Ends, Vec<u64>>,
+}
+
+impl Hints {
+    /// Takes in one change. `at`: its time in nanoseconds since boot, time asleep included; `caller`: the process that ran, if it is one
+    /// that can own a socket.
+    fn note(&mut self, change: &Change, at: u64, caller: impl FnOnce() -> Option<Caller>) {
+        let fresh = match (change.before, change.state) {
+            (_, State::SynSent) => Some(Direction::Outgoing),
+            (State::SynReceived, State::Established) => Some(Direction::Incoming),
+            _ => None,
+        };
+        if let Some(direction) = fresh {
+            self.remove(change.socket);
+            if self.sockets.len() >= MOST {
+                return;
+            }
+            let hint = Hint {
+                opened: at,
+                direction,
+                // The kernel completes an incoming connection whoever runs; connect(2) changes the state itself.
+                caller: (direction == Direction::Outgoing).then(caller).flatten(),
+                ends: None,
+                closed: None,
+            };
+            self.sockets.insert(change.socket, hint);
+        } else if let Some(hint) = self.sockets.get_mut(&change.socket) {
+            // Only close(2), shutdown(2) and the end of the process begin to close; resets come while anybody runs.
+            let closes = matches!(
+                (change.before, change.state),
+                (State::Established, State::FinWait1) | (State::CloseWait, State::LastAck)
+            );
+            if closes && hint.caller.is_none() {
+                hint.caller = caller();
+            }
+            if change.state == State::Closed {
+                hint.closed = Some(at);
+            }
+        }
+        self.note_ends(change);
+    }
+
+    fn note_ends(&mut self, change: &Change) {
+        if change.local.port == 0 || change.foreign.port == 0 {
+            return;
+        }
+        let Some(hint) = self.sockets.get_mut(&change.socket) else {
+            return;
+        };
+        let ends = ends(change.local, change.foreign);
+        if hint.ends.is_none() {
+            hint.ends = Some(ends);
+            self.by_ends.entry(ends).or_default().push(change.socket);
+        }
+    }
+
+    fn remove(&mut self, socket: u64) -> Option<Hint> {
+        let hint = self.sockets.remove(&socket)?;
+        if let Some(ends) = hint.ends
+            && let Some(sockets) = self.by_ends.get_mut(&ends)
+        {
+            sockets.retain(|other| *other != socket);
+            if sockets.is_empty() {
+                self.by_ends.remove(&ends);
+            }
+        }
+        Some(hint)
+    }
+
+    /// Adds to `event` what is known of its connection; of one that has ended nothing is kept.
+    fn complete(&mut self, event: &mut Event) {
+        let Some(sockets) = self.by_ends.get(&ends(event.local, event.foreign)) else {
+            return;
+        };
+        let &[socket] = sockets.as_slice() else { return };
+        let Some(hint) = self.sockets.get(&socket).copied() else {
+            return;
+        };
+        let has_ended = event.kind == EventKind::Closed;
+        // An open connection and one that is closed already are not the same.
+        if has_ended != hint.closed.is_some() {
+            return;
+        }
+        event.opened = Fact::Known(hint.opened);
+        event.direction = hint.direction;
+        if let Some(caller) = hint.caller
+            && event.owner.why().is_some()
+        {
+            event.owner = Fact::Known(caller.owner);
+            event.user = Fact::Known(caller.uid);
+            event.cgroup = Fact::Known(caller.cgroup);
+        }
+        if has_ended {
+            self.remove(socket);
+        }
+    }
+
+    /// Forgets what ended long ago.
+    fn expire(&mut self, now: u64) {
+        let old = |hint: &Hint| {
+            hint.closed
+                .is_some_and(|closed| closed.saturating_add(KEPT_AFTER_END) < now)
+        };
+        let gone: Vec<u64> = self
+            .sockets
+            .iter()
+            .filter(|(_, hint)| old(hint))
+            .map(|(socket, _)| *socket)
+            .collect();
+        for socket in gone {
+            self.remove(socket);
+        }
+    }
+}
+
+/// The process that `current` names, with what `living` knows of the process that has its id now.
+fn caller(current: &Current, at: u64, tick: u64, living: Option<Living>) -> Option<Caller> {
+    if current.pid == 0 {
+        return None;
+    }
+    // One that started later has only got the same id. Starts are rounded down to a tick.
+    let living = living.filter(|living| living.start_ticks.saturating_mul(tick) <= at);
+    if living.is_some_and(|living| living.is_kernel_thread) {
+        return None;
+    }
+    Some(Caller {
+        owner: EventOwner {
+            pid: current.pid,
+            start_ticks: living.map_or(Fact::Unknown(netstat_model::Why::Gone), |living| {
+                Fact::Known(living.start_ticks)
+            }),
+            name: living.map_or(current.comm, |living| living.name),
+        },
+        uid: current.uid,
+        cgroup: current.cgroup,
+    })
+}
+
+/// The watch over changes of state, and what it has learned.
+#[derive(Debug)]
+pub(super) struct OwnerHints {
+    changes: StateChanges,
+    waiting: Vec<Change>,
+    hints: Hints,
+    lost: u64,
+}
+
+impl OwnerHints {
+    /// Begins to watch.
+    ///
+    /// # Errors
+    /// The reason why it cannot.
+    pub(super) fn open() -> Result<Self, Unavailable> {
+        Ok(OwnerHints {
+            changes: StateChanges::load()?,
+            waiting: Vec::new(),
+            hints: Hints::default(),
+            lost: 0,
+        })
+    }
+
+    /// Takes in what the kernel has written so far. `now`: nanoseconds since boot with and without the time asleep; `tick`: nanoseconds
+    /// of a clock tick; `living`: what is known of the process with this id now.
+    pub(super) fn drain(&mut self, now: (u64, u64), tick: u64, mut living: impl FnMut(u32) -> Option<Living>) {
+        let mut changes = std::mem::take(&mut self.waiting);
+        self.lost += self.changes.drain(&mut changes);
+        let asleep = now.0.saturating_sub(now.1);
+        let mut seen: HashMap<u32, Option<Living>> = HashMap::new();
+        for change in changes.drain(..) {
+            let at = change.time.saturating_add(asleep);
+            let current = change.current;
+            self.hints.note(&change, at, || {
+                let living = *seen.entry(current.pid).or_insert_with(|| living(current.pid));
+                caller(&current, at, tick, living)
+            });
+        }
+        self.waiting = changes;
+        self.hints.expire(now.0);
+    }
+
+    /// Adds to an event what is known of its connection.
+    pub(super) fn complete(&mut self, event: &mut Event) {
+        self.hints.complete(event);
+    }
+
+    /// Changes for which there was no room since the watch began.
+    pub(super) fn lost(&self) -> u64 {
+        self.lost
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use netstat_model::{EventOrigin, Family, Moment, Protocol, Socket, SocketFacts, Why};
+    use std::time::SystemTime;
+
+    const TICK: u64 = 10_000_000;
+
+    fn change(socket: u64, before: State, state: State, port: u16, pid: u32) -> Change {
+        let end = |port| Endpoint {
+            address: [127, 0, 0, 1].into(),
+            port,
+            scope: 0,
+        };
+        Change {
+            time: 1_000,
+            socket,
+            before,
+            state,
+            local: end(port),
+            foreign: end(80),
+            current: Current {
+                pid,
+                uid: 7,
+                cgroup: 5,
+                comm: ShortName::new(b"thread"),
+            },
+        }
+    }
+
+    fn noted(changes: &[Change]) -> Hints {
+        let mut hints = Hints::default();
+        for change in changes {
+            let current = change.current;
+            hints.note(change, change.time, || caller(&current, change.time, TICK, None));
+        }
+        hints
+    }
+
+    fn event(kind: EventKind, port: u16) -> Event {
+        let socket = Socket::new(&SocketFacts {
+            protocol: Protocol::Tcp,
+            family: Family::V4,
+            state: if kind == EventKind::Closed {
+                State::Closed
+            } else {
+                State::Established
+            },
+            local: [127, 0, 0, 1].into(),
+            local_port: port,
+            foreign: [127, 0, 0, 1].into(),
+            foreign_port: 80,
+            interface: 0,
+            inode: 0,
+            user: None,
+            cookie: None,
+            receive_queue: 0,
+            send_queue: None,
+        });
+        let at = Moment {
+            wall: SystemTime::UNIX_EPOCH,
+            since_boot: 9_000,
+        };
+        Event::of_socket(kind, at, EventOrigin::Destroyed, &socket)
+    }
+
+    fn completed(hints: &mut Hints, kind: EventKind, port: u16) -> Event {
+        let mut event = event(kind, port);
+        hints.complete(&mut event);
+        event
+    }
+
+    fn pid(event: &Event) -> Option<u32> {
+        event.owner.known().map(|owner| owner.pid)
+    }
+
+    use State::{CloseWait, Closed, Established, FinWait1, FinWait2, LastAck, SynReceived, SynSent};
+
+    #[test]
+    fn client_is_known_from_connecting_and_server_from_closing() {
+        let mut hints = noted(&[
+            change(1, Closed, SynSent, 0, 10),
+            // Completed while a stranger runs.
+            change(1, SynSent, Established, 4_000, 99),
+            change(2, SynReceived, Established, 4_001, 99),
+            change(1, Established, FinWait1, 4_000, 10),
+            change(2, Established, CloseWait, 4_001, 99),
+            change(1, FinWait1, FinWait2, 4_000, 99),
+            change(2, CloseWait, LastAck, 4_001, 20),
+            change(1, FinWait2, Closed, 4_000, 99),
+            change(2, LastAck, Closed, 4_001, 99),
+        ]);
+        let client = completed(&mut hints, EventKind::Closed, 4_000);
+        assert_eq!((pid(&client), client.direction), (Some(10), Direction::Outgoing));
+        assert_eq!((client.opened, client.user), (Fact::Known(1_000), Fact::Known(7)));
+        let server = completed(&mut hints, EventKind::Closed, 4_001);
+        assert_eq!((pid(&server), server.direction), (Some(20), Direction::Incoming));
+        assert!(hints.sockets.is_empty() && hints.by_ends.is_empty());
+    }
+
+    #[test]
+    fn connection_that_the_peer_resets_has_no_owner_of_chance() {
+        let mut hints = noted(&[
+            change(2, SynReceived, Established, 4_001, 99),
+            change(2, Established, Closed, 4_001, 99),
+        ]);
+        let server = completed(&mut hints, EventKind::Closed, 4_001);
+        assert_eq!((pid(&server), server.direction), (None, Direction::Incoming));
+    }
+
+    #[test]
+    fn same_ends_in_two_namespaces_say_nothing() {
+        let one = |socket, pid| {
+            [
+                change(socket, Closed, SynSent, 4_000, pid),
+                change(socket, SynSent, Closed, 4_000, pid),
+            ]
+        };
+        let mut hints = noted(&[one(1, 10), one(2, 11)].concat());
+        assert_eq!(pid(&completed(&mut hints, EventKind::Closed, 4_000)), None);
+        hints.expire(KEPT_AFTER_END + 1_001);
+        assert!(hints.sockets.is_empty() && hints.by_ends.is_empty());
+    }
+
+    #[test]
+    fn open_connection_is_not_mistaken_for_an_ended_one() {
+        let mut hints = noted(&[change(1, Closed, SynSent, 4_000, 10)]);
+        assert_eq!(pid(&completed(&mut hints, EventKind::Closed, 4_000)), None);
+        assert_eq!(pid(&completed(&mut hints, EventKind::Opened, 4_000)), Some(10));
+        assert_eq!(pid(&completed(&mut hints, EventKind::Opened, 4_000)), Some(10));
+        hints.note(&change(1, SynSent, Closed, 4_000, 0), 2_000, || None);
+        assert_eq!(pid(&completed(&mut hints, EventKind::Opened, 4_000)), None);
+        assert_eq!(pid(&completed(&mut hints, EventKind::Closed, 4_000)), Some(10));
+    }
+
+    #[test]
+    fn caller_is_no_kernel_thread_and_no_later_process() {
+        let current = change(1, Closed, SynSent, 0, 10).current;
+        let living = |start_ticks, is_kernel_thread| {
+            Some(Living {
+                start_ticks,
+                name: ShortName::new(b"program"),
+                is_kernel_thread,
+            })
+        };
+        let at = 50 * TICK;
+        let owner = |living| caller(&current, at, TICK, living).map(|caller| caller.owner);
+        let known = owner(living(50, false)).unwrap();
+        assert_eq!(
+            (known.start_ticks, known.name),
+            (Fact::Known(50), ShortName::new(b"program"))
+        );
+        let reused = owner(living(51, false)).unwrap();
+        assert_eq!(
+            (reused.start_ticks, reused.name),
+            (Fact::Unknown(Why::Gone), ShortName::new(b"thread"))
+        );
+        assert!(owner(living(3, true)).is_none());
+        assert!(caller(&Current { pid: 0, ..current }, at, TICK, None).is_none());
+    }
+}
