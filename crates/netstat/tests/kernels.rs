@@ -234,7 +234,7 @@ fn record(way: &str) {
     // What was open before is recorded, too, both ends of it, and once.
     let before: Vec<_> = history(&store, &["--port", &earlier_port.to_string()])
         .into_iter()
-        .filter(|row| row["foreign_port"] != 0)
+        .filter(|row| row["direction"] != "listen")
         .collect();
     assert_eq!(before.len(), 2, "{before:#?}");
     drop(open);

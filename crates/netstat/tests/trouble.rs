@@ -157,6 +157,31 @@ fn hidden_processes_are_said_to_be_hidden_not_guessed() {
 }
 
 #[test]
+fn all_namespaces_with_hidden_processes_says_what_may_be_missing() {
+    own_namespace!(Needs::PROCESSES);
+    let hidden = trouble::with_hidepid(&netstat().unprivileged()).run(["-an", "--all-namespaces"]);
+    no_panic(&hidden);
+    let line = "network namespaces of other users' processes may be missing: /proc is mounted with hidepid";
+    assert!(hidden.stderr.contains(line), "{}", hidden.stderr);
+}
+
+#[test]
+fn record_without_proc_records_and_says_what_is_unknown() {
+    own_namespace!();
+    let folder = tempfile::tempdir().unwrap();
+    let store = folder.path().join("record.db");
+    let socket = TcpListener::bind("127.0.0.1:0").unwrap();
+    let words = ["record", "--own-namespace", "--for", "1", "--store", store.to_str().unwrap()];
+    let outcome = trouble::without_proc(&netstat()).run(words);
+    no_panic(&outcome);
+    outcome.success();
+    assert!(outcome.stderr.contains("the id of this boot"), "{}", outcome.stderr);
+    let port = socket.local_addr().unwrap().port().to_string();
+    let history = netstat().run(["history", "--store", store.to_str().unwrap(), "--ndjson", "--port", &port]);
+    assert_eq!(history.success().lines().count(), 1, "{history:#?}");
+}
+
+#[test]
 fn without_ipv6_the_rest_is_there() {
     own_namespace!();
     for what in ["all", "default", "lo"] {

@@ -24,6 +24,8 @@ pub(super) struct OwnerFinder {
     reader: OwnerReader,
     remembers: bool,
     iterator: Option<TaskFile>,
+    /// Why the iterator could not be loaded: it is not tried again.
+    unloadable: Option<String>,
     buffer: Vec<u8>,
     origins: OriginReader,
 }
@@ -34,6 +36,7 @@ impl OwnerFinder {
             reader: OwnerReader::new(proc),
             remembers: false,
             iterator: None,
+            unloadable: None,
             buffer: Vec::new(),
             origins: OriginReader {
                 proc: proc.to_owned(),
@@ -78,10 +81,19 @@ impl OwnerFinder {
         };
         let reader = RefCell::new(reader);
         let (iterator, buffer, origins) = (&mut self.iterator, &mut self.buffer, RefCell::new(&mut self.origins));
+        let unloadable = &mut self.unloadable;
         let may_iterate = ask.source == OwnerSource::Auto;
-        let mut second_source = |wanted: &WantedInodes| match may_iterate {
-            true => iterate_for(iterator, buffer, wanted),
-            false => None,
+        let mut second_source = |wanted: &WantedInodes| {
+            if !may_iterate || unloadable.is_some() {
+                return None;
+            }
+            match loaded(iterator) {
+                Ok(iterator) => iterate_for(iterator, buffer, wanted),
+                Err(unavailable) => {
+                    *unloadable = Some(unavailable.to_string());
+                    None
+                }
+            }
         };
         let mut still_there = |inodes: &[u32]| still_there(&mut reader.borrow_mut(), sockets, inodes);
         let mut kernel_made = |inodes: &[u32]| {
@@ -109,6 +121,9 @@ impl OwnerFinder {
         if self.iterator.is_some() {
             return Ok("it is loaded".to_owned());
         }
+        if let Some(why) = &self.unloadable {
+            return Err(format!("eBPF not used: {why}"));
+        }
         TaskFile::check().map_err(|unavailable| format!("eBPF not used: {unavailable}"))?;
         match self.reader.descriptor_count() {
             Some(count) if count < WORTH_LOADING => {
@@ -125,9 +140,12 @@ impl OwnerFinder {
         ask: &OwnerAsk,
         reader: &mut SocketReader,
     ) -> Result<(Owners, Vec<Limit>), Unavailable> {
-        let iterator = match &self.iterator {
-            Some(loaded) => loaded,
-            None => self.iterator.insert(TaskFile::load()?),
+        let iterator = match loaded(&mut self.iterator) {
+            Ok(iterator) => iterator,
+            Err(unavailable) => {
+                self.unloadable = Some(unavailable.to_string());
+                return Err(unavailable);
+            }
         };
         let buffer = &mut self.buffer;
         let source = |wanted: &WantedInodes, pairs: &mut Vec<(u32, u32)>| {
@@ -177,16 +195,16 @@ fn still_there(reader: &mut SocketReader, sockets: &[Socket], inodes: &[u32]) ->
     Some(left.map(|(socket, _)| inode(socket)).collect())
 }
 
-/// Who holds `wanted`, by the iterator; `None` where it cannot be used.
-fn iterate_for(
-    iterator: &mut Option<TaskFile>,
-    buffer: &mut Vec<u8>,
-    wanted: &WantedInodes,
-) -> Option<Vec<(u32, u32)>> {
-    let iterator = match iterator {
+/// The iterator, loaded now unless it was before.
+fn loaded(iterator: &mut Option<TaskFile>) -> Result<&TaskFile, Unavailable> {
+    Ok(match iterator {
         Some(loaded) => loaded,
-        None => iterator.insert(TaskFile::load().ok()?),
-    };
+        none => none.insert(TaskFile::load()?),
+    })
+}
+
+/// Who holds `wanted`, by the iterator; `None` when its pass failed.
+fn iterate_for(iterator: &TaskFile, buffer: &mut Vec<u8>, wanted: &WantedInodes) -> Option<Vec<(u32, u32)>> {
     let mut pairs = Vec::new();
     let pass = iterator.holdings(buffer, |holding| {
         if wanted.contains(holding.inode) {
