@@ -171,13 +171,27 @@ fn record_without_proc_records_and_says_what_is_unknown() {
     let folder = tempfile::tempdir().unwrap();
     let store = folder.path().join("record.db");
     let socket = TcpListener::bind("127.0.0.1:0").unwrap();
-    let words = ["record", "--own-namespace", "--for", "1", "--store", store.to_str().unwrap()];
+    let words = [
+        "record",
+        "--own-namespace",
+        "--for",
+        "1",
+        "--store",
+        store.to_str().unwrap(),
+    ];
     let outcome = trouble::without_proc(&netstat()).run(words);
     no_panic(&outcome);
     outcome.success();
     assert!(outcome.stderr.contains("the id of this boot"), "{}", outcome.stderr);
     let port = socket.local_addr().unwrap().port().to_string();
-    let history = netstat().run(["history", "--store", store.to_str().unwrap(), "--ndjson", "--port", &port]);
+    let history = netstat().run([
+        "history",
+        "--store",
+        store.to_str().unwrap(),
+        "--ndjson",
+        "--port",
+        &port,
+    ]);
     assert_eq!(history.success().lines().count(), 1, "{history:#?}");
 }
 
