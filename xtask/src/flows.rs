@@ -503,6 +503,7 @@ fn strange(kind: EventKind, number: u64, since_boot: u64) -> Event {
         },
         origin: EventOrigin::Trace,
         cookie: std::num::NonZeroU64::new(number + 1),
+        inode: None,
         protocol: Protocol::Tcp,
         family: Family::V4,
         local: Endpoint {
