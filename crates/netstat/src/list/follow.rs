@@ -390,6 +390,7 @@ mod tests {
             },
             origin: EventOrigin::Trace,
             cookie: NonZeroU64::new(cookie),
+            inode: None,
             protocol: Protocol::Tcp,
             family: Family::V4,
             local: end(40_000),
