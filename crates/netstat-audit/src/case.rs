@@ -383,6 +383,17 @@ impl<'a> Case<'a> {
             })
     }
 
+    /// The name of the innermost service of the system's own manager, outside containers: only the superuser names those.
+    pub fn system_service(&self) -> Option<&'a [u8]> {
+        let components = self.facts.components.as_ref().known()?;
+        let own = |component: &Component| match component {
+            Component::Unit { manager, .. } => *manager == netstat_model::UnitManager::System,
+            _ => false,
+        };
+        self.service()
+            .filter(|name| components.iter().all(own) && !name.contains(&b'/'))
+    }
+
     /// Whether it runs in a container that its control group names.
     pub fn in_container(&self) -> bool {
         let components = self.facts.components.as_ref().known();

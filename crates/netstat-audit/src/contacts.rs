@@ -198,13 +198,8 @@ pub fn end(end: netstat_model::Endpoint) -> String {
 /// The name of the innermost unit or container of a process, for a table; `None` where it has neither or that is unknown.
 pub fn component(facts: &netstat_model::process::ProcessFacts) -> Option<String> {
     let components = facts.components.as_ref().known()?;
-    let innermost = components.last()?;
-    Some(match innermost {
-        netstat_model::Component::Container { runtime, id } => format!("{} {}", runtime.name(), escape(id)),
-        netstat_model::Component::Unit { name, .. }
-        | netstat_model::Component::Service { name }
-        | netstat_model::Component::Package { name } => escape(name).into_owned(),
-    })
+    let innermost = components.len().checked_sub(1)?;
+    Some(escape(&netstat_model::component_name(components, innermost)).into_owned())
 }
 
 #[cfg(test)]

@@ -33,6 +33,7 @@
 
 pub mod columns;
 mod component;
+mod component_name;
 pub mod counters;
 pub mod digits;
 mod event;
@@ -59,6 +60,7 @@ pub mod windows_host;
 mod wire;
 
 pub use component::{Component, ContainerRuntime, UnitManager};
+pub use component_name::component_name;
 pub use event::{Direction, Event, EventKind, EventOrigin, EventOwner, Moment, socket_number};
 pub use fact::{FILE_LIMIT_SECONDS, Fact, Why};
 pub use filter::{Filter, FilterError, Globs, Holders, Network, Pids, Ports, Side, Sides, States, Subject, Users};

@@ -58,8 +58,16 @@ pub(crate) struct Screen {
 fn blank() -> io::Result<Drawing> {
     let (width, height) = crossterm::terminal::size()?;
     let backend = CrosstermBackend::new(BufWriter::with_capacity(FRAME, netstat_os::stdout()?));
-    let viewport = Viewport::Fixed(Rect::new(0, 0, width, height));
+    let viewport = Viewport::Fixed(drawn(width, height));
     Terminal::with_options(backend, TerminalOptions { viewport })
+}
+
+/// The part of a terminal of this size that is drawn on: all of it but for sizes that no screen has. A cell takes some 40 bytes, twice, and
+/// whoever makes the terminal chooses up to 65,535 by 65,535 of them.
+fn drawn(width: u16, height: u16) -> Rect {
+    const WIDEST: u16 = 2000;
+    const HIGHEST: u16 = 1000;
+    Rect::new(0, 0, width.min(WIDEST), height.min(HIGHEST))
 }
 
 impl std::fmt::Debug for Screen {
@@ -181,4 +189,15 @@ fn give_back() {
     );
     let _ = out.flush();
     let _ = disable_raw_mode();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn drawn_part_of_a_huge_terminal_is_bounded() {
+        assert_eq!(drawn(80, 24), Rect::new(0, 0, 80, 24));
+        assert!(drawn(u16::MAX, u16::MAX).area() <= 2_000_000);
+    }
 }

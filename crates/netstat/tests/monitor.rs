@@ -934,3 +934,23 @@ fn monitor_replay_shows_the_computer_in_memory_only() {
     tmux.keys(&["q"]);
     tmux.wait("the end", |screen| screen.contains("status=0"));
 }
+
+#[test]
+fn terminal_of_65535_columns_and_rows_takes_bounded_memory() {
+    own_namespace!();
+    let Some(tmux) = Tmux::start("terminal_of_65535_columns_and_rows_takes_bounded_memory", 100, 30) else {
+        return;
+    };
+    // Several times what a screen of the largest size drawn on needs, and far below what all those cells would.
+    let limit = "ulimit -v 4000000";
+    tmux.type_line(&format!(
+        "{limit}; stty cols 65535 rows 65535; {PROGRAM} monitor; echo ended=$?; stty cols 100 rows 30"
+    ));
+    let begun = Instant::now();
+    while !tmux.modes().starts_with("1 1") {
+        assert!(begun.elapsed() < Duration::from_secs(40), "{}", tmux.screen());
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    tmux.keys(&["q"]);
+    tmux.wait("the end", |screen| screen.contains("ended=0"));
+}

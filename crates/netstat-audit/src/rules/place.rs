@@ -360,7 +360,7 @@ fn built(case: &Case<'_>) -> Option<String> {
         ));
     }
     if let Some(unit) = case
-        .service()
+        .system_service()
         .filter(|unit| RUNNERS.iter().any(|known| unit.starts_with(known)))
     {
         return Some(format!(

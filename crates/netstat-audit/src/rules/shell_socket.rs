@@ -115,7 +115,7 @@ fn is_served_by_its_like(case: &Case<'_>, socket: &Socket) -> bool {
 fn served_by(case: &Case<'_>) -> Option<String> {
     // A unit that is started for each connection has both ends in its name: `echo@3-127.0.0.1:7-127.0.0.1:40000.service`
     // (systemd.socket(5), Accept=).
-    if let Some(unit) = case.service()
+    if let Some(unit) = case.system_service()
         && unit.contains(&b'@')
         && case
             .facts

@@ -5,10 +5,11 @@ use std::net::IpAddr;
 
 use super::readers::*;
 use super::{Column, Missing, Needs, Table, Value, ValueKind};
+use crate::component_name::component_name;
 use crate::reach::{Extent, is_loopback, is_public, waits};
 use crate::{
     Component, ContainerRuntime, Endpoint, Fact, Owner, Owners, Process, Protocol, Socket, State, StateTime, TcpMetric,
-    TimeFrom, UnitManager, Why,
+    TimeFrom, Why,
 };
 
 /// The kind of rows that a listing of sockets has.
@@ -515,41 +516,12 @@ fn location<'r>(row: &'r SocketRow<'_>, read: impl FnOnce(&'r Location) -> Optio
     foreign_fact(row, |address| books.location(address), show)
 }
 
-/// The name of a component as `--unit` takes it.
-fn component_name(component: &Component) -> Cow<'_, [u8]> {
-    match component {
-        Component::Unit {
-            name,
-            manager: UnitManager::System,
-        }
-        | Component::Service { name }
-        | Component::Package { name } => Cow::Borrowed(name),
-        Component::Unit {
-            name,
-            manager: UnitManager::User(user),
-        } => Cow::Owned([name, format!(" (user {user})").as_bytes()].concat()),
-        Component::Container { runtime, id } => Cow::Owned([runtime.name().as_bytes(), b" ", id.as_slice()].concat()),
-    }
-}
-
-/// A component within the container around it: a unit there is another one than that of the same name outside.
-fn component_within<'a>(components: &'a [Component], at: usize) -> Cow<'a, [u8]> {
-    let name = component_name(&components[at]);
-    let is_container = |component: &&Component| matches!(component, Component::Container { runtime, .. } if *runtime != ContainerRuntime::Pod);
-    match (&components[at], components[..at].iter().rev().find(is_container)) {
-        (Component::Unit { .. }, Some(container)) => {
-            Cow::Owned([&name, &b" ("[..], &component_name(container), b")"].concat())
-        }
-        _ => name,
-    }
-}
-
 /// The innermost of the components that `wanted` lets through.
 fn component<'r>(row: &'r SocketRow<'_>, wanted: impl Fn(&Component) -> bool) -> Value<'r> {
     holder(row, |process| match &process.components {
         Fact::Known(components) => {
             let innermost = components.iter().rposition(wanted);
-            innermost.map_or(Value::Nothing, |at| Value::text(component_within(components, at)))
+            innermost.map_or(Value::Nothing, |at| Value::text(component_name(components, at)))
         }
         Fact::Unknown(why) => Value::unknown(*why),
     })

@@ -12,15 +12,8 @@ pub(super) fn unit_name(components: &Fact<Vec<Component>>) -> Arc<str> {
     let Fact::Known(components) = components else {
         return "".into();
     };
-    match components.last() {
-        Some(Component::Unit { name, .. } | Component::Service { name } | Component::Package { name }) => {
-            netstat_model::text::escape(name).into()
-        }
-        Some(Component::Container { runtime, id }) => {
-            format!("{} {}", runtime.name(), netstat_model::text::escape(id)).into()
-        }
-        None => "".into(),
-    }
+    let last = components.len().saturating_sub(1);
+    netstat_model::text::escape(&netstat_model::component_name(components, last)).into()
 }
 
 /// The name of the unit a process stands under, also for those that are in none.

@@ -10,7 +10,7 @@ use netstat_os::files::{self, Directory};
 
 use super::dpkg::parse::lines;
 use super::ownership::{Database, NoRecord, Package, Problem, Recorded};
-use super::root::{absolute, dir_in, epoch, file_in, read_whole, split};
+use super::root::{MAX_LISTS, absolute, dir_in, epoch, file_in, read_whole, split};
 use super::search::Search;
 use crate::digest::{Algorithm, Digest};
 use crate::why;
@@ -49,7 +49,14 @@ pub(super) fn search(search: &mut Search<'_>) -> bool {
             return true;
         }
     };
+    let mut total = 0;
     for name in names.iter().filter(|name| *name != b"ALPM_DB_VERSION") {
+        total += text.len() as u64;
+        if total > MAX_LISTS {
+            search.trouble(Database::Pacman, LOCAL, Why::Failed);
+            break;
+        }
+        text.clear();
         if search.is_done() {
             break;
         }

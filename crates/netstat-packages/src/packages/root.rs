@@ -18,6 +18,9 @@ const MAX_LINKS: usize = 40;
 /// How large a text of a package database may be; the largest in use have some ten MB. A container's must not fill the memory.
 const MAX_TEXT: u64 = 256 << 20;
 
+/// How much the lists of one database may have together: a system with 10,000 packages has some 100 MB of them.
+pub(super) const MAX_LISTS: u64 = 1 << 30;
+
 /// A directory that is taken for `/`.
 #[derive(Debug)]
 pub(super) struct Root {

@@ -6,7 +6,7 @@ use std::path::Path;
 use crate::CheckArea::Kernel;
 use crate::linux::owners_ebpf::{TaskFile, Unavailable};
 use crate::linux::release_numbers;
-use crate::{Check, CheckStatus};
+use crate::{Check, CheckStatus, ConfinementSupport};
 
 /// Options of the kernel's configuration that open something up, and what is missing without them.
 const OPTIONS: &[(&str, &str)] = &[
@@ -44,6 +44,7 @@ pub(super) fn checks(proc: &Path, root: &Path) -> Vec<Check> {
     checks.push(modules(proc, root, &release));
     checks.push(btf(root));
     checks.push(lockdown(root));
+    checks.push(confinement(crate::confinement_support()));
     checks.push(iterator(TaskFile::load().err()));
     checks
 }
@@ -186,6 +187,25 @@ fn lockdown(root: &Path) -> Check {
     }
 }
 
+/// What this program confines itself with.
+fn confinement(support: ConfinementSupport) -> Check {
+    let check = |status, found: &str| Check::new(Kernel, "confinement", status, found);
+    match (support.system_calls, support.landlock) {
+        (true, Some(version)) => check(CheckStatus::Good, &format!("seccomp, Landlock version {version}")),
+        (true, None) => check(CheckStatus::Note, "seccomp, no Landlock")
+            .because(
+                "it needs Linux 5.13 with CONFIG_SECURITY_LANDLOCK, and landlock among the security modules (lsm=)",
+            )
+            .effect("netstat history is not confined to its own files"),
+        (false, landlock) => check(
+            CheckStatus::Note,
+            landlock.map_or("neither seccomp nor Landlock", |_| "Landlock, no seccomp"),
+        )
+        .because("the kernel needs CONFIG_SECCOMP_FILTER, and /proc/sys/kernel/seccomp must be readable")
+        .effect("netstat runs without giving up system calls that it does not need"),
+    }
+}
+
 /// The iterator over descriptors, after it was loaded.
 fn iterator(failed: Option<Unavailable>) -> Check {
     let Some(why) = failed else {
@@ -213,6 +233,22 @@ fn iterator(failed: Option<Unavailable>) -> Check {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn confinement_missing_parts_are_named() {
+        let found = |system_calls, landlock| {
+            let check = confinement(ConfinementSupport { system_calls, landlock });
+            (check.status, check.found, check.effect.is_some())
+        };
+        let all = (CheckStatus::Good, "seccomp, Landlock version 6".to_owned(), false);
+        assert_eq!(found(true, Some(6)), all);
+        assert_eq!(
+            found(true, None),
+            (CheckStatus::Note, "seccomp, no Landlock".to_owned(), true)
+        );
+        assert_eq!(found(false, Some(1)).1, "Landlock, no seccomp");
+        assert_eq!(found(false, None).1, "neither seccomp nor Landlock");
+    }
 
     #[test]
     fn release_numbers_are_read() {

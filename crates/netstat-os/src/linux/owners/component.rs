@@ -63,6 +63,8 @@ fn in_path(path: &[u8]) -> Vec<Component> {
     let mut level = Level::Open(UnitManager::System);
     let mut parent: &[u8] = b"";
     let mut in_kubernetes = false;
+    // Where groups begin that neither systemd nor a container's runtime makes at this place.
+    let mut foreign: Option<usize> = None;
     // A path outside the reader's cgroup namespace begins with `/..`.
     for segment in path.split(|&b| b == b'/').filter(|s| !s.is_empty() && *s != b"..") {
         in_kubernetes |= segment.starts_with(b"kubepods");
@@ -72,11 +74,14 @@ fn in_path(path: &[u8]) -> Vec<Component> {
                 id,
             });
         }
+        let begin = segment.as_ptr().addr() - path.as_ptr().addr();
         if let Some((runtime, id)) = container(segment, parent, in_kubernetes) {
+            foreign = None;
             found.push(Component::Container { runtime, id });
             // A container may run a systemd of its own.
             level = Level::Open(UnitManager::System);
         } else if let Some(id) = nspawn(parent, segment) {
+            foreign = None;
             found.push(Component::Container {
                 runtime: ContainerRuntime::Nspawn,
                 id,
@@ -95,11 +100,19 @@ fn in_path(path: &[u8]) -> Vec<Component> {
                         // A user's unit stands for the service of the user's manager around it.
                         found.pop();
                     }
+                    // Whoever makes a group `x/system.slice/sshd.service` makes no service of systemd: it is named with its path, as no unit
+                    // can be.
+                    let name = match foreign {
+                        Some(start) => &path[start..begin + segment.len()],
+                        None => name,
+                    };
                     found.push(Component::Unit {
                         name: name.to_vec(),
                         manager,
                     });
                 }
+            } else if !is_grouping(segment, in_kubernetes) {
+                foreign = foreign.or(Some(begin));
             }
         }
         parent = segment;
@@ -163,6 +176,19 @@ fn pod(segment: &[u8]) -> Option<Vec<u8>> {
 fn user_manager(name: &[u8]) -> Option<u32> {
     let id = name.strip_prefix(b"user@")?.strip_suffix(b".service")?;
     std::str::from_utf8(id).ok()?.parse().ok()
+}
+
+/// Whether a group of this name stands above units or containers by systemd's or a runtime's own layout.
+fn is_grouping(segment: &[u8], in_kubernetes: bool) -> bool {
+    const RUNTIMES: [&[u8]; 6] = [
+        b"docker",
+        b"lxc",
+        b"lxc.payload",
+        b"lxc.monitor",
+        b"libpod_parent",
+        b"machine",
+    ];
+    segment.ends_with(b".slice") || RUNTIMES.contains(&segment) || in_kubernetes
 }
 
 /// Whether `name` is a valid unit name (systemd.unit(5)) of a kind that holds processes. Slices only group units.
@@ -281,6 +307,10 @@ mod tests {
             // Units of the system's manager.
             ("/init.scope", "init.scope"),
             ("/system.slice/ssh.service", "ssh.service"),
+            ("/lxc/x/system.slice/sshd.service", "lxc/x sshd.service"),
+            ("/x/system.slice/sshd.service", "x/system.slice/sshd.service"),
+            ("/system.slice/x/sshd.service", "x/sshd.service"),
+            ("/../x/system.slice/sshd.service", "x/system.slice/sshd.service"),
             ("/system.slice/ssh.service (deleted)", "ssh.service"),
             ("/system.slice/cups.socket", "cups.socket"),
             ("/system.slice/home.mount", "home.mount"),

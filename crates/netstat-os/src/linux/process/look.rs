@@ -1,7 +1,7 @@
 //! One look at one process.
 
 use std::mem::MaybeUninit;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, SystemTime};
 
 use netstat_model::process::{
@@ -14,8 +14,7 @@ use rustix::io::Errno;
 use super::program::{self, trimmed};
 use super::status::{Status, parse_status};
 use super::texts::{
-    parse_arguments, parse_cgroup_path, parse_descriptor, parse_environment, parse_executable_mappings, parse_memory,
-    parse_namespace,
+    parse_arguments, parse_cgroup_path, parse_environment, parse_executable_mappings, parse_memory, parse_namespace,
 };
 use super::{fact, failed, why_optional};
 use crate::linux::owners::process::{ProcessDir, small_number, why};
@@ -155,7 +154,11 @@ impl<'a> Look<'a> {
             facts.descriptors = fact(self.descriptors(dir));
         }
         if self.ask.executable {
-            facts.executable = fact(dir.text(c"maps", &mut text)).map(|()| parse_executable_mappings(&text));
+            facts.executable = fact(dir.text(c"maps", &mut text)).map(|()| {
+                let mut mappings = parse_executable_mappings(&text);
+                program::name_mapped_files(dir, &mut mappings);
+                mappings
+            });
         }
         if self.ask.ancestors {
             facts.ancestors = self.ancestors(facts.parent, facts.start_ticks, &mut text);
@@ -231,7 +234,7 @@ impl<'a> Look<'a> {
         let standard = [c"0", c"1", c"2"].map(|name| {
             let mut target = [MaybeUninit::uninit(); 4096];
             match readlinkat_raw(&table, name, &mut target) {
-                Ok((target, _)) => Fact::Known(Some(parse_descriptor(target))),
+                Ok((target, _)) => Fact::Known(Some(program::descriptor(dir, table.as_fd(), name, target))),
                 Err(Errno::NOENT) => Fact::Known(None),
                 Err(error) => Fact::Unknown(why(error)),
             }
@@ -324,7 +327,7 @@ fn list(dir: &ProcessDir, table: &impl std::os::fd::AsFd, found: &mut Descriptor
         }
         let mut target = [MaybeUninit::uninit(); 4096];
         let descriptor = match readlinkat_raw(table, entry.file_name(), &mut target) {
-            Ok((target, _)) => parse_descriptor(target),
+            Ok((target, _)) => program::descriptor(dir, table.as_fd(), entry.file_name(), target),
             // Closed meanwhile.
             Err(Errno::NOENT) => continue,
             Err(error) => return Err(error),

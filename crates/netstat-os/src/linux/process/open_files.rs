@@ -1,13 +1,14 @@
 //! The files that a process has open, with the position in each.
 
 use std::mem::MaybeUninit;
+use std::os::fd::AsFd;
 
 use netstat_model::process::Descriptor;
 use rustix::fs::{Mode, OFlags, RawDir, openat, readlinkat_raw};
 use rustix::io::Errno;
 
 use super::super::owners::process::ProcessDir;
-use super::parse_descriptor;
+use super::program;
 use crate::OpenFile;
 
 /// Files listed at most; some servers have a million sockets, which are no files.
@@ -31,7 +32,7 @@ pub(super) fn read(dir: &ProcessDir) -> Result<Vec<OpenFile>, Errno> {
         };
         let mut target = [MaybeUninit::uninit(); 4096];
         let (path, deleted) = match readlinkat_raw(&table, entry.file_name(), &mut target) {
-            Ok((target, _)) => match parse_descriptor(target) {
+            Ok((target, _)) => match program::descriptor(dir, table.as_fd(), entry.file_name(), target) {
                 Descriptor::Path { path, deleted } => (path, deleted),
                 Descriptor::Memory(name) => (name, false),
                 _ => continue,
@@ -81,6 +82,56 @@ mod tests {
         assert_eq!(parse(text), Some((1234, 0o102_002)));
         assert_eq!(parse(b"pos:\t1\n"), None);
         assert_eq!(parse(b"\xff"), None);
+    }
+
+    #[test]
+    fn files_really_called_deleted_are_not_deleted() {
+        use netstat_model::process::Mapped;
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        let text = |name: &str| path(name).into_os_string().into_encoded_bytes();
+        let open = |name: &str| {
+            std::fs::write(path(name), [0; 5000]).unwrap();
+            std::fs::File::open(path(name)).unwrap()
+        };
+        let [kept, removed] = ["kept (deleted)", "removed"].map(open);
+        let map = |file: &std::fs::File| {
+            use rustix::mm::{MapFlags, ProtFlags, mmap};
+            let access = ProtFlags::READ | ProtFlags::EXEC;
+            // SAFETY: a new mapping that nothing uses.
+            unsafe { mmap(std::ptr::null_mut(), 4096, access, MapFlags::PRIVATE, file, 0) }.unwrap();
+        };
+        map(&kept);
+        map(&removed);
+        std::fs::remove_file(path("removed")).unwrap();
+        let mut reader = super::super::ProcessReader::default();
+        let ask = crate::ProcessAsk {
+            executable: true,
+            ..crate::ProcessAsk::default()
+        };
+        let facts = reader.read(std::process::id(), &ask).unwrap();
+        let files = reader.open_files(facts.pid, facts.start_ticks).unwrap();
+        let open = |name: &str| {
+            files
+                .iter()
+                .find(|file| file.path == text(name))
+                .map(|file| file.deleted)
+        };
+        assert_eq!(
+            [open("kept (deleted)"), open("removed"), open("kept")],
+            [Some(false), Some(true), None]
+        );
+        let mapped = facts.executable.known().unwrap();
+        let find = |name: &str| {
+            mapped.iter().find_map(|one| match &one.what {
+                Mapped::File { path, deleted } if *path == text(name) => Some(*deleted),
+                _ => None,
+            })
+        };
+        assert_eq!(
+            [find("kept (deleted)"), find("removed"), find("kept")],
+            [Some(false), Some(true), None]
+        );
     }
 
     #[test]

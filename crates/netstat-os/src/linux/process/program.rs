@@ -1,16 +1,17 @@
 //! The program of a process and the files around it.
 
+use std::ffi::CStr;
 use std::fs::File;
 use std::io::Read;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use netstat_model::process::{Directory, FileFacts, FileStatus, FileTime, Program};
+use netstat_model::process::{Descriptor, Directory, FileFacts, FileStatus, FileTime, Mapped, Mapping, Program};
 use netstat_model::{Fact, Why};
 use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, Stat, openat};
 use rustix::io::Errno;
 
 use super::fact;
-use super::texts::{DELETED, memory_name};
+use super::texts::{DELETED, memory_name, parse_descriptor};
 use crate::linux::bounded;
 use crate::linux::owners::process::{ProcessDir, why};
 use crate::linux::privilege;
@@ -112,6 +113,53 @@ impl Views {
             }
         }
         (&self.process, own)
+    }
+}
+
+/// Whether the file with this device and inode stands at the path that the kernel tells, mark and all: it may really be called
+/// `x (deleted)`.
+fn stands_at(view: &View, reported: &[u8], device: u64, inode: u64) -> bool {
+    let Ok(view) = view else { return false };
+    let place = in_root(view, reported, OFlags::PATH | OFlags::NOFOLLOW);
+    let file = place.and_then(|place| bounded::remembered_of(place.as_fd()));
+    file.is_ok_and(|file| (file.device, file.inode) == (device, inode))
+}
+
+/// What the link `name` in the table of descriptors of a process, whose target is `target`, says.
+pub(super) fn descriptor(dir: &ProcessDir, table: BorrowedFd<'_>, name: &CStr, target: &[u8]) -> Descriptor {
+    let parsed = parse_descriptor(target);
+    if let Descriptor::Path { deleted: true, .. } = parsed {
+        let _links = privilege::links_only();
+        if let Ok(file) = bounded::remembered(table, name)
+            && stands_at(&Views::of(dir).process, target, file.device, file.inode)
+        {
+            return Descriptor::Path {
+                path: target.to_vec(),
+                deleted: false,
+            };
+        }
+    }
+    parsed
+}
+
+/// Gives mapped files that really are called `x (deleted)` their names.
+pub(super) fn name_mapped_files(dir: &ProcessDir, mappings: &mut [Mapping]) {
+    let _links = privilege::links_only();
+    let mut root: Option<View> = None;
+    for mapping in mappings {
+        let Mapped::File {
+            path,
+            deleted: deleted @ true,
+        } = &mut mapping.what
+        else {
+            continue;
+        };
+        let root = root.get_or_insert_with(|| Views::of(dir).process);
+        let reported = [path.as_slice(), DELETED].concat();
+        let device = rustix::fs::makedev(mapping.device.0, mapping.device.1);
+        if stands_at(root, &reported, device, mapping.inode) {
+            (*path, *deleted) = (reported, false);
+        }
     }
 }
 

@@ -12,7 +12,7 @@ use netstat_os::files::Directory;
 
 use self::parse::{Diversion, Stanza};
 use super::ownership::{Database, NoRecord, Package, Recorded};
-use super::root::{absolute, file_in, read_whole, split};
+use super::root::{MAX_LISTS, absolute, file_in, read_whole, split};
 use super::search::Search;
 use crate::why;
 
@@ -35,7 +35,7 @@ pub(super) fn search(search: &mut Search<'_>) -> bool {
         }
     }
     if let Ok(info) = info {
-        lists(search, &info);
+        lists(search, &info, MAX_LISTS);
     }
     if let Ok(pieces) = pieces {
         distroless(search, &pieces);
@@ -43,8 +43,8 @@ pub(super) fn search(search: &mut Search<'_>) -> bool {
     any
 }
 
-/// The packages of a usual system: one list of paths each in `info`, their state in `status`.
-fn lists(search: &mut Search<'_>, info: &Directory) {
+/// The packages of a usual system: one list of paths each in `info`, their state in `status`. Of lists, at most some `limit` bytes are read.
+fn lists(search: &mut Search<'_>, info: &Directory, limit: u64) {
     let status = search.root.read(format!("{ADMIN}/status").as_bytes());
     if let Err(error) = &status {
         search.trouble(Database::Dpkg, format!("{ADMIN}/status"), why(error));
@@ -67,7 +67,13 @@ fn lists(search: &mut Search<'_>, info: &Directory) {
         Err(error) => return search.trouble(Database::Dpkg, format!("{ADMIN}/info"), why(&error)),
     };
     let mut list = Vec::new();
+    let mut read = 0;
     for file in &names {
+        read += list.len() as u64;
+        if read > limit {
+            return search.trouble(Database::Dpkg, format!("{ADMIN}/info"), Why::Failed);
+        }
+        list.clear();
         if search.is_done() {
             return;
         }

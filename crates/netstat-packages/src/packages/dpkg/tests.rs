@@ -261,3 +261,38 @@ fn a_link_out_of_the_root_is_not_followed() {
         FileOwner::Unknown(Unsaid::NoDatabase)
     );
 }
+
+#[test]
+fn lists_longer_than_the_limit_are_trouble() {
+    let dir = usual();
+    let root = crate::packages::root::Root::open(dir.path()).unwrap();
+    let find = |limit| {
+        let mut search = crate::packages::search::Search::new(&root, &["/usr/bin/nowhere"]);
+        let info = root.dir(b"/var/lib/dpkg/info").unwrap();
+        super::lists(&mut search, &info, limit);
+        search.finish().1
+    };
+    assert_eq!(find(1 << 20), []);
+    assert!(
+        matches!(&find(10)[..], [trouble] if trouble.path.ends_with("info")),
+        "{:?}",
+        find(10)
+    );
+}
+
+#[test]
+fn sparse_list_of_300_megabytes_is_trouble() {
+    let dir = usual();
+    let list = dir.path().join(ADMIN).join("info/bash.list");
+    fs::File::options()
+        .write(true)
+        .open(list)
+        .unwrap()
+        .set_len(300 << 20)
+        .unwrap();
+    let answers = Packages::open(dir.path()).owners(&["/bin/vi"]);
+    assert!(
+        matches!(answers[0].owner, FileOwner::Unknown(Unsaid::Trouble(_))),
+        "{answers:?}"
+    );
+}

@@ -187,7 +187,7 @@ fn stop(process: &ProcessFacts) -> (&'static str, Vec<Vec<u8>>) {
             return ("stop its container", command);
         }
         // A scope such as that of a login session holds more than this process.
-        Some(Component::Unit { name, manager }) if name.ends_with(b".service") => {
+        Some(Component::Unit { name, manager }) if name.ends_with(b".service") && !name.contains(&b'/') => {
             let inside = components
                 .iter()
                 .any(|component| matches!(component, Component::Container { .. }));

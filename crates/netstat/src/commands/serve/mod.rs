@@ -13,6 +13,7 @@ use std::time::Duration;
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, ValueEnum};
 use netstat_model::text::escape_str;
 use netstat_names::Locations;
+use netstat_os::Confinement;
 use netstat_serve::{DEFAULT_LISTEN, Event, Listen, Options, OtlpOptions, Token, serve};
 
 use crate::args::units;
@@ -184,6 +185,12 @@ pub(crate) fn run(matches: &ArgMatches, context: &mut Context<'_>) -> Result<Out
     let locations = locations(&words.mmdb)?;
     let provider =
         CommandLine::about(context.system.another(), words.store, fleet_config).with_locations(words.mmdb, locations);
+    context.system.confine(&Confinement {
+        network: true,
+        signals: options.allow_actions,
+        foreign_sockets: true,
+        ..Confinement::default()
+    });
     let served = serve(options, system, Arc::new(provider), Arc::new(report));
     if let Some(path) = kept {
         let _ = fs::remove_file(path);

@@ -1,0 +1,119 @@
+//! Programs whose names hold separators, quotes, line breaks and formulas: no table shifts, and no spreadsheet calculates.
+#![cfg(target_os = "linux")]
+
+use std::ffi::OsString;
+use std::net::TcpListener;
+use std::os::fd::AsFd;
+
+use netstat_testkit::actors::Actor;
+use netstat_testkit::{Needs, Netstat, own_namespace};
+
+const NAMES: [&str; 9] = [
+    "=1+1",
+    "=cmd|' -C calc'!A0",
+    "+1, \"quoted\" ,",
+    "-2;3\t4",
+    "@SUM(1)",
+    "two\nlines\r\nmore",
+    " blanks at both ends ",
+    "%0a|x",
+    "plain",
+];
+
+/// The records of a text, by RFC 4180 alone.
+fn records(text: &str) -> Vec<Vec<String>> {
+    let (mut all, mut record, mut field, mut quoted) = (Vec::new(), Vec::new(), String::new(), false);
+    let mut chars = text.chars().peekable();
+    while let Some(c) = chars.next() {
+        match c {
+            '"' if quoted && chars.peek() == Some(&'"') => {
+                chars.next();
+                field.push('"');
+            }
+            '"' => quoted = !quoted,
+            ',' if !quoted => record.push(std::mem::take(&mut field)),
+            '\r' if !quoted => {}
+            '\n' if !quoted => {
+                record.push(std::mem::take(&mut field));
+                all.push(std::mem::take(&mut record));
+            }
+            c => field.push(c),
+        }
+    }
+    assert!(!quoted && record.is_empty() && field.is_empty(), "{text:?}");
+    all
+}
+
+/// Runs the body with one program of each name, and gives it the port of each.
+fn with_programs(body: impl FnOnce(&Netstat, &[(u16, &str)])) {
+    let mut actors = Vec::new();
+    let mut ports = Vec::new();
+    for name in NAMES {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        ports.push((listener.local_addr().unwrap().port(), name));
+        let socket = listener.as_fd().try_clone_to_owned().unwrap();
+        drop(listener);
+        actors.push(Actor::named(OsString::from(name)).hold(socket));
+    }
+    body(&Netstat::new(env!("CARGO_BIN_EXE_netstat")), &ports);
+}
+
+#[test]
+fn csv_safe_hostile_names_are_whole_fields_and_no_formulas() {
+    own_namespace!(Needs::PROCESSES);
+    with_programs(|netstat, ports| {
+        let words = "-tln --columns local_port,program,pid";
+        let run = |style: &str| {
+            let outcome = netstat.run(words.split(' ').chain([style]));
+            records(outcome.success())
+        };
+        let (exact, safe) = (run("--csv"), run("--csv=safe"));
+        assert_eq!(exact.len(), safe.len());
+        assert!(exact.iter().chain(&safe).all(|record| record.len() == 3), "{safe:#?}");
+        for (port, name) in ports {
+            let find = |records: &[Vec<String>]| {
+                let found = records.iter().find(|record| record[0] == port.to_string());
+                found.unwrap_or_else(|| panic!("{port} {name:?}: {records:#?}"))[1].clone()
+            };
+            let (exact, safe) = (find(&exact), find(&safe));
+            // What a spreadsheet calculates begins with one of these, blanks aside; an apostrophe makes it a text.
+            let calculated = exact.trim_start().starts_with(['=', '+', '-', '@', '|', '%']);
+            assert_eq!(safe, if calculated { format!("'{exact}") } else { exact.clone() });
+            assert!(!safe.trim_start().starts_with(['=', '+', '-', '@', '|', '%']));
+            let own: String = name.chars().filter(|c| !c.is_control()).collect();
+            let shown: String = exact.chars().filter(|c| !c.is_control()).collect();
+            // Line breaks and tabs are escaped, so nothing else may be missing.
+            assert!(shown.len() >= own.len(), "{exact:?} of {name:?}");
+        }
+    });
+}
+
+#[test]
+fn table_hostile_names_shift_no_column() {
+    own_namespace!(Needs::PROCESSES);
+    with_programs(|netstat, ports| {
+        let words = "-tln --columns local_port,program,pid";
+        let outcome = netstat.run(words.split(' '));
+        let lines: Vec<Vec<&str>> = outcome
+            .success()
+            .lines()
+            .map(|line| line.split_whitespace().collect())
+            .collect();
+        for (port, name) in ports {
+            let line = lines
+                .iter()
+                .find(|line| line.first() == Some(&port.to_string().as_str()));
+            let line = line.unwrap_or_else(|| panic!("{name:?}: {lines:#?}"));
+            assert_eq!(line.len(), 3, "{name:?}: {line:?}");
+            assert!(line[2].parse::<u32>().is_ok(), "{name:?}: {line:?}");
+        }
+        let wide = netstat.run(["-tln", "--wide"]);
+        let columns: Vec<usize> = wide
+            .success()
+            .lines()
+            .filter(|line| ports.iter().any(|(port, _)| line.contains(&format!(":{port} "))))
+            .map(|line| line.split_whitespace().count())
+            .collect();
+        assert_eq!(columns.len(), ports.len(), "{}", wide.stdout);
+    });
+}
