@@ -11,6 +11,7 @@ mod links;
 mod load;
 mod monitor_cost;
 mod package;
+mod parity;
 mod picture;
 mod services;
 mod sizes;
@@ -35,6 +36,7 @@ tasks:
   kernels      boot Debian's kernels under qemu and run tests there (docs/kernels.md)
   bpf          compile the eBPF program; --check: prove that the committed object is what the source makes
   package      make the manual pages and completion scripts of the packages anew; --check: prove that they are up to date
+  parity       make the tables in docs/windows.md anew; --check: prove that they are up to date
   services     make the table of service names anew";
 
 fn main() -> ExitCode {
@@ -59,6 +61,7 @@ fn main() -> ExitCode {
         "audit-docs" => audit_scenes::docs(words),
         "bpf" => bpf::run(words),
         "package" => package::run(words),
+        "parity" => parity::run(words),
         "services" => services::run(words).map(success),
         "" | "help" | "--help" | "-h" => {
             println!("{TASKS}");

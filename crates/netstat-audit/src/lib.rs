@@ -258,7 +258,8 @@ impl Auditor<'_> {
             let sockets: &[&Socket] = held.get(&process.facts.pid).map_or(&[], Vec::as_slice);
             let of_process = shells.get(&process.facts.pid).map_or(&[][..], Vec::as_slice);
             let mut one = judge_one(process, sockets, of_process, past, &host);
-            if one.verdict.severity >= Some(Severity::Medium) {
+            // The places that are searched are those of Unix.
+            if one.verdict.severity >= Some(Severity::Medium) && one.facts.windows.is_none() {
                 let packaged = one
                     .program
                     .as_ref()

@@ -378,13 +378,14 @@ fn row(socket: &Socket) -> SocketRow {
         rtt,
         segments,
         inode: inode(socket),
+        by_process: socket.row_process().is_some(),
     }
 }
 
 /// The socket without what only the row needs.
 fn bare(socket: &Socket) -> Socket {
     let (local, foreign) = (socket.local(), socket.foreign());
-    Socket::new(&SocketFacts {
+    let bare = Socket::new(&SocketFacts {
         protocol: socket.protocol(),
         family: socket.family(),
         state: socket.state(),
@@ -398,7 +399,11 @@ fn bare(socket: &Socket) -> Socket {
         cookie: socket.cookie(),
         receive_queue: socket.receive_queue(),
         send_queue: socket.send_queue().known(),
-    })
+    });
+    match socket.row_process() {
+        Some(process) => bare.held_by_process(process),
+        None => bare,
+    }
 }
 
 /// TCP and UDP in every state, with the internals of TCP.
@@ -414,8 +419,9 @@ fn everything() -> SocketAsk {
     }
 }
 
+/// What its holders are found by: the inode, or the process where the row has one.
 fn inode(socket: &Socket) -> u32 {
-    socket.inode().map_or(0, u32::from)
+    socket.holder_key().map_or(0, u32::from)
 }
 
 /// What names a socket for its life, and whether it is the kernel's cookie.

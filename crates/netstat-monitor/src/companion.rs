@@ -126,6 +126,7 @@ mod tests {
             rtt: Fact::Unknown(Why::NotAsked),
             segments: Fact::Unknown(Why::NotAsked),
             inode: 1,
+            by_process: false,
         }
     }
 

@@ -149,9 +149,12 @@ pub struct SocketRow {
     pub rtt: Fact<u32>,
     /// Segments with data that were sent, and those sent again.
     pub segments: Fact<Segments>,
-    /// The inode of its descriptor, by which holders are found; 0 when none belongs to it. Not recorded.
+    /// What its holders are found by: the inode of its descriptor, or the process that its row names; 0 when there is none. Not recorded.
     #[serde(skip)]
     pub inode: u32,
+    /// Whether that is a process. Not recorded.
+    #[serde(skip)]
+    pub by_process: bool,
 }
 
 const _: () = assert!(
@@ -210,7 +213,7 @@ impl SocketRow {
 
     /// The socket, as far as it is needed to name it to the system.
     pub fn socket(&self) -> Socket {
-        Socket::new(&SocketFacts {
+        let socket = Socket::new(&SocketFacts {
             protocol: self.protocol,
             family: match self.local.address.is_ipv4() {
                 true => Family::V4,
@@ -227,7 +230,11 @@ impl SocketRow {
             cookie: NonZeroU64::new(self.id).filter(|_| self.cookie),
             receive_queue: self.receive_queue,
             send_queue: self.send_queue.known(),
-        })
+        });
+        match self.by_process {
+            true => socket.held_by_process(self.inode),
+            false => socket,
+        }
     }
 
     /// The process that holds it.

@@ -229,5 +229,6 @@ fn ended_row(
             _ => Fact::Unknown(Why::Gone),
         },
         inode: 0,
+        by_process: false,
     }
 }

@@ -24,6 +24,7 @@ mod open_port;
 mod outdated;
 mod own_root;
 mod place;
+mod place_kind;
 mod port;
 mod poses;
 mod preload;
@@ -123,6 +124,16 @@ pub(crate) fn of(kind: SystemKind) -> impl Iterator<Item = &'static Rule> {
         SystemKind::Linux | SystemKind::Other => !windows::RULES.contains(rule),
     };
     RULES.iter().copied().filter(is_of)
+}
+
+/// The systems that a rule is made for: `linux`, `windows`.
+pub fn systems(rule: &Rule) -> Vec<&'static str> {
+    let of_system = |kind| of(kind).any(|known| known == rule);
+    let all = [(SystemKind::Linux, "linux"), (SystemKind::Windows, "windows")];
+    all.into_iter()
+        .filter(|(kind, _)| of_system(*kind))
+        .map(|(_, name)| name)
+        .collect()
 }
 
 /// Whether the path is that of a place for short-lived files, or hidden.

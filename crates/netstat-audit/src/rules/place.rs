@@ -3,6 +3,7 @@
 use netstat_model::process::{FileStatus, Signature};
 use netstat_packages::packages::Manager;
 
+use super::place_kind::Kind;
 use super::windows;
 use crate::case::{Case, Elder, Exposure, FileLook};
 use crate::finding::{Check, Family, Note, Notes, Rule, Severity};
@@ -22,23 +23,6 @@ pub(crate) static RULE: Rule = Rule {
     family: Family::FileStatus,
     check: Check::Process(check),
 };
-
-/// A kind of place.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Kind {
-    /// No program ever belongs there.
-    Never,
-    /// For short-lived files of anyone.
-    Passing,
-    /// For data of services.
-    Data,
-    /// Hidden, and in no home.
-    Hidden,
-    /// Hidden in a home, where no tool is known to keep programs.
-    HomeHidden,
-    /// In the cache of a home, where no tool is known to keep programs.
-    HomeCache,
-}
 
 /// Directories (Filesystem Hierarchy Standard 3.0; hier(7)), the more telling first.
 const PLACES: &[(&[u8], Kind)] = &[

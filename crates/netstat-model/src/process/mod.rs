@@ -262,6 +262,14 @@ impl ProcessFacts {
             ("what it has open", self.descriptors.why()),
             ("the code in its memory", self.executable.why()),
             ("its parents", self.ancestors.why()),
+            (
+                "its user and rights",
+                self.windows.as_ref().and_then(|windows| windows.sid.why()),
+            ),
+            (
+                "who may change its program",
+                self.windows.as_ref().and_then(|windows| windows.file_access.why()),
+            ),
         ]
         .into_iter()
         .filter_map(|(what, why)| match why? {

@@ -387,6 +387,7 @@ mod tests {
             rtt: Fact::Known(50),
             segments: Fact::Known(Segments::default()),
             inode: 1,
+            by_process: false,
         }
     }
 

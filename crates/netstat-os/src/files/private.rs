@@ -128,11 +128,21 @@ pub fn open_in_place(path: &Path, write: bool) -> io::Result<File> {
     options.open(path)
 }
 
-/// Makes a directory that only its user may enter, and those above it that are missing. One that is there is left as it is.
+/// Makes a directory that only its user may enter (on Windows the system and administrators as well), and those above it that are missing. One that
+/// is there is left as it is.
 ///
 /// # Errors
-/// The system's.
+/// The system's. On Windows also for an administrator whose directory below `%ProgramData%` was made by somebody else, or can be changed by others:
+/// every user may make directories there.
 pub fn create_private_directory(path: &Path) -> io::Result<()> {
+    #[cfg(windows)]
+    return crate::windows::create_private_directory(path);
+    #[cfg(not(windows))]
+    create_directory_of_owner(path)
+}
+
+#[cfg(not(windows))]
+fn create_directory_of_owner(path: &Path) -> io::Result<()> {
     let mut builder = std::fs::DirBuilder::new();
     builder.recursive(true);
     #[cfg(unix)]

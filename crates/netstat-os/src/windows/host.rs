@@ -34,6 +34,8 @@ pub(super) fn read(source: &mut impl Source) -> WindowsHost {
 fn fact<T>(answer: io::Result<T>) -> Fact<T> {
     match answer {
         Ok(value) => Fact::Known(value),
+        // A key that is not there: this Windows has no such part.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Fact::Unknown(Why::NotKept),
         Err(error) => Fact::Unknown(crate::files::why(&error)),
     }
 }

@@ -32,7 +32,7 @@ pub use bytes::{Buffer, Malformed};
 #[cfg(windows)]
 pub use calls::{Calls, ConsoleState, catch_signals, console_width, prepare_console};
 #[cfg(windows)]
-pub(crate) use calls::{file_identity, lock_exclusively};
+pub(crate) use calls::{create_private_directory, file_identity, lock_exclusively};
 pub use source::{MemoryStatus, Offer, Region, RegistryValue, Signature, Source, TokenFacts};
 pub use statistics::{Tables, Wide};
 pub use system::Windows;

@@ -1,6 +1,7 @@
 //! The running Windows as a [`System`].
 
 use std::collections::HashMap;
+use std::fs::File;
 use std::io;
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -255,6 +256,11 @@ impl<S: Source + Clone + Send + 'static> System for Windows<S> {
     fn route_to(&mut self, query: &RouteQuery) -> Result<RouteAnswer, Refused> {
         let (row, source) = match self.source.best_route(query.to, query.from) {
             Ok(answer) => answer,
+            // Wine has the function and not the answer: then the table is searched.
+            Err(error) if is_not_supported(&error) => {
+                let way = self.way_by_table(query);
+                return Ok(way.map_or_else(|| RouteAnswer::None(error.to_string()), RouteAnswer::Way));
+            }
             Err(error) => return Ok(RouteAnswer::None(error.to_string())),
         };
         let metrics = self.interface_metrics().unwrap_or_default();
@@ -307,10 +313,37 @@ impl<S: Source + Clone + Send + 'static> System for Windows<S> {
 }
 
 impl<S: Source> Windows<S> {
+    /// The way to an address by the routing table: the longest prefix wins, then the smallest metric.
+    fn way_by_table(&mut self, query: &RouteQuery) -> Option<Box<RouteWay>> {
+        let is_v4 = query.to.is_ipv4();
+        let metrics = self.interface_metrics().unwrap_or_default();
+        let table = self.source.routes(if is_v4 { Family::V4 } else { Family::V6 }).ok()?;
+        let routes = interfaces::routes(&table, |interface| metric_of(&metrics, is_v4, interface)).ok()?;
+        let fitting = routes.into_iter().filter(|route| route.destination.holds(query.to));
+        let mut answer = fitting.min_by_key(|route| (std::cmp::Reverse(route.destination.length), route.metric))?;
+        let interface = answer.next_hops.as_slice().first().and_then(|hop| hop.interface)?.get();
+        let addresses = self.source.addresses().ok()?;
+        let own = interfaces::addresses(&addresses).ok()?;
+        let of_interface = own
+            .iter()
+            .find(|own| own.interface == interface && own.address.is_ipv4() == is_v4);
+        answer.preferred_source = of_interface.map(|own| own.address);
+        Some(Box::new(RouteWay {
+            query: *query,
+            matched: Some(answer.clone()),
+            answer,
+        }))
+    }
+
     fn interface_metrics(&mut self) -> Option<Vec<(bool, u32, u32)>> {
         let table = self.source.ip_interfaces().ok()?;
         interfaces::interface_metrics(&table).ok()
     }
+}
+
+/// Whether the system says that it does not do this: `ERROR_NOT_SUPPORTED`.
+fn is_not_supported(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::Unsupported || error.raw_os_error() == Some(50)
 }
 
 fn metric_of(metrics: &[(bool, u32, u32)], is_v4: bool, interface: u32) -> u32 {
@@ -381,6 +414,34 @@ fn add_persistent(source: &mut impl Source, routes: &mut Vec<Route>, limits: &mu
 impl<S: Source> Inspect for Windows<S> {
     fn has_files(&self) -> bool {
         true
+    }
+
+    fn program_file(&mut self, pid: u32, start_ticks: u64) -> Result<File, Why> {
+        let (path, created) = self.source.image(pid)?;
+        match created == start_ticks {
+            true => open(&to_bytes(&path)),
+            false => Err(Why::Gone),
+        }
+    }
+
+    fn file_in_view(&mut self, pid: u32, start_ticks: u64, path: &[u8]) -> Result<File, Why> {
+        let (_, created) = self.source.image(pid)?;
+        match created == start_ticks {
+            // A relative path begins at a directory that Windows does not tell.
+            true if netstat_model::text::is_windows_path(path) => open(path),
+            true => Err(Why::NotSupported),
+            false => Err(Why::Gone),
+        }
+    }
+}
+
+/// The plain file at `path`.
+fn open(path: &[u8]) -> Result<File, Why> {
+    let file = File::open(crate::files::path_of(path.to_vec())).map_err(|error| crate::files::why(&error))?;
+    match file.metadata() {
+        Ok(metadata) if metadata.is_file() => Ok(file),
+        Ok(_) => Err(Why::NotApplicable),
+        Err(error) => Err(crate::files::why(&error)),
     }
 }
 

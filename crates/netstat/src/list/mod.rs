@@ -20,7 +20,7 @@ use netstat_model::counters::{
     Block, BlockSet, InterfaceRates, InterfaceStatistics, ProtocolRates, ProtocolStatistics,
 };
 use netstat_model::route::{RouteQuery, TableSelection};
-use netstat_model::{Extras, Fact, Family, Filter, Limit, Ports, Protocol, Sides, Socket, State, Why};
+use netstat_model::{Extras, Fact, Family, Filter, Limit, Ports, Protocol, Sides, Socket, State, SystemKind, Why};
 use netstat_os::{NOT_SUPPORTED, SocketAsk, SocketList};
 
 use crate::args::shape::Format;
@@ -353,6 +353,10 @@ impl<'a, 's> Job<'a, 's> {
 
     /// The ports that `--exposed` shows beside the sockets; those of a JSON document are put into its front.
     fn published(&mut self) -> Result<PublishedList, Failure> {
+        // Ports that NAT hands on are known from the rules of Linux; on Windows port proxies do so, which `audit` and `inspect` show.
+        if self.context.system.kind() == SystemKind::Windows {
+            return Ok(PublishedList::default());
+        }
         let list = match &self.plan.list {
             Some(list) if self.filter.exposed && !list.changes && list.group.is_empty() => list,
             _ => return Ok(PublishedList::default()),

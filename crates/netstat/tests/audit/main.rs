@@ -11,4 +11,5 @@ mod network;
 mod replay;
 mod shells;
 mod watch;
+mod windows;
 mod words;

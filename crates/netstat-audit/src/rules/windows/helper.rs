@@ -11,9 +11,9 @@ use crate::finding::{Check, Family, Note, Notes, Rule, Severity};
 pub(crate) static RULE: Rule = Rule {
     name: "system-helper",
     title: "a tool of Windows that runs others' code, or never uses the network, has a connection",
-    explanation: "Intruders bring few programs of their own: they let tools of Windows run their code (mshta, regsvr32, rundll32, msbuild, PowerShell and others). High when a tool that has hardly any use for the \
+    explanation: "Intruders bring few programs of their own: they let tools of Windows run their code (mshta, regsvr32, rundll32, PowerShell and others). High when a tool that has hardly any use for the \
         network is connected beyond this computer, when a program into which code is often injected (notepad, calc) is, and when an Office program, a reader of documents or a server that answers strangers started the tool; medium for PowerShell, rundll32, \
-        msiexec and script hosts otherwise, and high for them too when the command line hides what it runs (encoded, hidden window, a download that is run at once).",
+        msiexec, msbuild and script hosts otherwise, and high for them too when the command line hides what it runs (encoded, hidden window, a download that is run at once).",
     harmless: "scripts of administrators; installers; PowerShell sessions that manage other computers",
     technique: "T1218",
     family: Family::Input,
@@ -28,7 +28,6 @@ const TELLING: &[&str] = &[
     "installutil",
     "regasm",
     "regsvcs",
-    "msbuild",
     "certutil",
     "odbcconf",
     "ieexec",
@@ -46,7 +45,6 @@ const TELLING: &[&str] = &[
     "csc",
     "jsc",
     "vbc",
-    "ftp",
     "finger",
     "notepad",
     "calc",
@@ -54,8 +52,6 @@ const TELLING: &[&str] = &[
     "write",
     "wordpad",
     "charmap",
-    "werfault",
-    "dllhost",
 ];
 
 /// Tools that are connected for good reasons, too.
@@ -68,6 +64,10 @@ const USUAL: &[&str] = &[
     "rundll32",
     "msiexec",
     "bitsadmin",
+    "msbuild",
+    "ftp",
+    "dllhost",
+    "werfault",
 ];
 
 /// Programs that open what comes from outside, and servers that answer strangers: a tool that they start was hardly meant to run.

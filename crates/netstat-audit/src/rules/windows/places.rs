@@ -1,6 +1,6 @@
 //! Places of Windows where no program belongs; the rule `odd-place` judges them with those of other systems.
 
-use super::super::place::Kind;
+use super::super::place_kind::Kind;
 use super::{behind_drive, lower};
 
 /// Directories behind the drive, in lower case, the more telling first.

@@ -20,6 +20,7 @@ use windows_sys::Win32::System::SystemInformation as si;
 
 pub use console::{ConsoleState, catch_signals, console_width, prepare_console};
 pub(crate) use handle::{file_identity, lock_exclusively};
+pub(crate) use security::create_private_directory;
 
 use super::bytes::Buffer;
 use super::source::{MemoryStatus, Offer, Region, RegistryValue, Signature, Source, TokenFacts};

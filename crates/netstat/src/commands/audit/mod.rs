@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser};
 use netstat_model::text::escape_str;
-use netstat_model::{Filter, Limit, Owner, OwnerSummary};
+use netstat_model::{Filter, Limit, Owner, OwnerSummary, SystemKind};
 use netstat_os::{Confinement, OwnersAsk, SocketList};
 use netstat_packages::blocklist::BlockList;
 use serde_json::{Value, json};
@@ -50,7 +50,7 @@ pub(crate) const COMMAND: Command = Command {
 
 /// What is said at the end of the text and in the help.
 pub(super) const LIMITS: &str = "A finding is a reason to look, not a proof; nothing found does not mean clean. A rootkit in the kernel can lie to every program on the \
-    same computer, whoever is root can change package databases, and a packaged program can be made to do anything. This is a snapshot: what connects for moments is seen \
+    same computer, an administrator can change package databases, and a packaged program can be made to do anything. This is a snapshot: what connects for moments is seen \
     by netstat record.";
 
 const ABOUT: &str = "Look at every program that listens or is connected, most suspicious first";
@@ -287,7 +287,8 @@ fn run(matches: &ArgMatches, context: &mut Context<'_>) -> Result<Outcome, Failu
         survey: &looked.survey,
         items: &items,
         choice: choice(&words),
-        all_namespaces: words.all_namespaces,
+        // Windows has no others.
+        all_namespaces: words.all_namespaces || context.system.kind() == SystemKind::Windows,
         new_since,
         netstat: crate::context::program_path_for(context.system),
         superuser: context.system.is_superuser(),
@@ -658,7 +659,7 @@ fn list_rules(out: &mut dyn Write, as_json: bool) -> std::io::Result<()> {
                 let measured = measured::of_rule(rule);
                 json!({
                     "name": rule.name, "title": rule.title, "explanation": rule.explanation, "harmless": rule.harmless,
-                    "technique": rule.technique, "link": rule.link(),
+                    "technique": rule.technique, "link": rule.link(), "systems": rules::systems(rule),
                     "scenes_found": measured.found, "false_alarms": measured.alarms,
                 })
             })

@@ -77,6 +77,11 @@ fn time_zone(zone: Option<&str>) -> Check {
         Ok(system) if !system.is_unknown() => check(CheckStatus::Good, name(&system)),
         Ok(_) => check(CheckStatus::Note, "none is set; times are shown in UTC".to_owned())
             .because("neither TZ nor /etc/localtime names one"),
+        Err(error) if is_windows() && zone.is_none() => {
+            check(CheckStatus::Limited, "the system's time zone is not known".to_owned())
+                .because(error.to_string())
+                .effect("times are shown in UTC")
+        }
         Err(error) => {
             let zone = zone.map_or_else(|| "/etc/localtime".to_owned(), |zone| format!("TZ={zone}"));
             check(CheckStatus::Limited, format!("{zone} stands for no time zone"))

@@ -174,6 +174,10 @@ impl Inspection<'_, '_, '_> {
     /// Says that there may be more published ports than are known, where a target is about a port.
     fn say_incomplete(&mut self, published: &published::Known, targets: &[Target]) {
         let Some(why) = published.incomplete else { return };
+        // NAT is known from the rules of Linux; Windows has port proxies, which the cards show.
+        if self.context.system.kind() == netstat_model::SystemKind::Windows {
+            return;
+        }
         if targets.iter().any(|target| target.kind.has_port()) {
             let system = &self.context.system;
             let hint = system.kind().privilege_hint(system.is_superuser());

@@ -56,6 +56,11 @@ impl Reach {
         !self.elsewhere && matches!(self.extent, Extent::Networks | Extent::Anywhere)
     }
 
+    /// The same, or not known.
+    pub(crate) fn may_be_beyond(&self) -> bool {
+        !self.elsewhere && self.extent != Extent::Here
+    }
+
     /// Asks `filter` who gets through to it.
     pub(crate) fn ask(&mut self, filter: &PacketFilter) {
         // Packets within this computer are seldom filtered, and another namespace has filters of its own.

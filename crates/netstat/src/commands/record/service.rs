@@ -6,6 +6,7 @@ use std::io::{self, BufRead, IsTerminal};
 use std::path::{Path, PathBuf};
 use std::process;
 
+use netstat_model::SystemKind;
 use netstat_model::text::escape_str;
 use netstat_os::files::{self, EntryKind};
 
@@ -46,9 +47,12 @@ struct Plan {
 /// Installs the service, or removes it.
 pub(super) fn service(args: &RecordArgs, context: &mut Context<'_>) -> Result<Outcome, Failure> {
     let manager = manager(&|path| Path::new(path).exists()).ok_or_else(|| {
-        Failure::Refused(
-            "no systemd, OpenRC or runit manages services here; start `netstat record` by other means".to_owned(),
-        )
+        Failure::Refused(match netstat_os::NATIVE_KIND {
+            SystemKind::Windows => "this program is no Windows service yet; from an elevated prompt, the Task Scheduler can start it with the system: \
+                schtasks /Create /TN netstat-record /SC ONSTART /RU SYSTEM /TR \"netstat-rs record\", with the full path of the program"
+                .to_owned(),
+            _ => "no systemd, OpenRC or runit manages services here; start `netstat record` by other means".to_owned(),
+        })
     })?;
     let plan = match args.uninstall {
         true => removal(manager),

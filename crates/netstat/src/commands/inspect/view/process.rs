@@ -360,7 +360,7 @@ pub(super) fn write_reach(
         for published in &reach.published {
             lines.row("", &format!("- published by NAT at {published}"));
         }
-        if let Some(host) = windows_host.filter(|_| reach.is_beyond()) {
+        if let Some(host) = windows_host.filter(|_| reach.may_be_beyond()) {
             for line in windows::reach(host, reach, &subject.facts) {
                 lines.row("", &format!("- {line}"));
             }
