@@ -124,7 +124,7 @@ fn write_figures(
     Ok(())
 }
 
-/// Where the generated table stands in `docs/audit.md`.
+/// Where the generated table is in `docs/audit.md`.
 const MARKS: [&str; 2] = ["<!-- rules: cargo xtask audit-docs -->", "<!-- end of rules -->"];
 
 /// Writes the table of rules in `docs/audit.md` anew; with `--check`, says whether it is up to date.

@@ -61,7 +61,7 @@ mod tests {
         assert_eq!(broken, [] as [String; 0]);
     }
 
-    /// Placeholders are listed in one place, and stand in no file that the page does not name.
+    /// Placeholders are listed in one place, and are in no file that the page does not name.
     #[test]
     fn placeholders_are_listed() {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();

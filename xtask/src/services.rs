@@ -2,7 +2,7 @@
 //!
 //! The package is IANA's registry of service names, one entry for each port and protocol. Two things are lost on its way
 //! and mended here: where the registry gives several names to a port it keeps the last, and it drops ranges of ports. The
-//! file `preferred` beside the table says what stands in the registry for those that matter.
+//! file `preferred` beside the table says what is in the registry for those that matter.
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;

@@ -155,7 +155,7 @@ impl FileLook {
         )
     }
 
-    /// What its place tells, where no package lists it.
+    /// What its directory suggests, where no package lists it.
     pub fn origin(&self) -> Option<&Origin> {
         self.ownership.as_ref()?.origin.as_ref()
     }
@@ -353,7 +353,7 @@ impl<'a> Case<'a> {
         }
     }
 
-    /// Whether it is an interpreter with code that neither a package nor the superuser alone put there, or that stands in no file.
+    /// Whether it is an interpreter with code that neither a package nor the superuser alone put there, or that is in no file.
     pub fn runs_foreign_code(&self) -> bool {
         match self.runs() {
             Some(Runs::File(_)) => self.script.is_none_or(|script| !script.look.is_trusted()),
@@ -404,7 +404,7 @@ impl<'a> Case<'a> {
         })
     }
 
-    /// Whether it stands on another network, or in another tree of processes, than the reader.
+    /// Whether it is on another network, or in another tree of processes, than the reader.
     pub fn is_elsewhere(&self) -> bool {
         let spaces = &self.facts.namespaces;
         [spaces.network, spaces.pid]
@@ -432,7 +432,7 @@ impl<'a> Case<'a> {
         }
     }
 
-    /// The socket that reaches farthest, in words; to stand in evidence.
+    /// The socket that reaches farthest, in words; to be in evidence.
     pub fn farthest(&self) -> Option<String> {
         let socket = self
             .sockets
@@ -530,7 +530,7 @@ pub struct Promiscuous {
 pub struct OneSided {
     /// The socket.
     pub socket: Socket,
-    /// Whether it stands in `/proc/net` and not in sock_diag; else the reverse.
+    /// Whether it is in `/proc/net` and not in sock_diag; else the reverse.
     pub in_text: bool,
     /// How often it was looked for in both.
     pub looks: u32,

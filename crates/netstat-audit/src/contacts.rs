@@ -37,7 +37,7 @@ pub struct Contacts {
 }
 
 impl Contacts {
-    /// Those of a process that holds `sockets`. `is_listening` tells whether something on this computer waits at a local port,
+    /// Those of a process that holds `sockets`. `is_listening` says whether something on this computer waits at a local port,
     /// `exposure` how far a socket reaches.
     pub(crate) fn of(
         sockets: &[&Socket],

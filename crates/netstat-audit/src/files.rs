@@ -117,7 +117,7 @@ pub enum Authority {
 pub struct RootView {
     /// The root, as a path of the caller's.
     root: PathBuf,
-    /// What stands before the paths that the kernel reports, where the process was moved below a directory (chroot(2)).
+    /// What precedes the paths that the kernel reports, where the process was moved below a directory (chroot(2)).
     prefix: Vec<u8>,
     /// What makes it the same for several processes: the mount namespace (0: the caller's) and the prefix.
     key: RootKey,
@@ -403,7 +403,7 @@ pub(super) fn is_rooted(files: &mut dyn Files, path: &[u8]) -> bool {
         })
 }
 
-/// The caller's own root where the very same file stands at the same path there: services with a private /tmp have mounts of their own
+/// The caller's own root where the very same file is at the same path there: services with a private /tmp have mounts of their own
 /// and all programs of the caller's.
 fn own_if_same(files: &mut dyn Files, view: RootView, path: &[u8], file: &FileFacts) -> RootView {
     if view.is_own() || !view.prefix.is_empty() {

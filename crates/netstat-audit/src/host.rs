@@ -352,7 +352,7 @@ fn hidden(system: &mut dyn System, clock: &mut dyn Clock, list: &SocketList, own
         .collect()
 }
 
-/// What makes a socket the same in both views. The text tells no cookie.
+/// What makes a socket the same in both views. The text has no cookie.
 type Key = (Protocol, u32, u16, u16);
 
 /// The sockets of a list that both views must show: those with a descriptor, in a state that lasts.

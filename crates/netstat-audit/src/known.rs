@@ -70,7 +70,7 @@ pub fn resembles_kernel_thread(name: &[u8]) -> bool {
     .any(|known| bare.starts_with(known))
 }
 
-/// Whether `name` stands in `list`.
+/// Whether `name` is in `list`.
 fn among(list: &[&str], name: &[u8]) -> bool {
     list.iter().any(|known| known.as_bytes() == name)
 }

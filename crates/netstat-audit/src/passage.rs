@@ -91,7 +91,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn families_are_told_apart_where_they_differ() {
+    fn families_are_distinguished_where_they_differ() {
         let from = |network: &str| Condition::Sender(network.parse().unwrap(), true);
         let ways = vec![
             vec![from("10.0.0.0/8")],

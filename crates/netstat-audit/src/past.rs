@@ -39,7 +39,7 @@ pub fn is_older(first: Millis, begins: Option<Millis>) -> bool {
     begins.is_some_and(|begins| first - begins < BEGINNING)
 }
 
-/// When something was first seen, in words: `3 minutes ago`; what was there from the beginning is told so.
+/// When something was first seen, in words: `3 minutes ago`; what was there from the beginning is described as such.
 pub fn when(first: Millis, begins: Option<Millis>, now: SystemTime) -> String {
     let ago = netstat_model::human::ago(time(first), now);
     match is_older(first, begins) {

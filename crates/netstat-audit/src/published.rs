@@ -24,7 +24,7 @@ pub fn is_here(published: &Published, network: &LocalNetwork) -> bool {
     let Some(asked) = published.address else { return true };
     let addresses = network.addresses.as_ref().known().map_or(&[][..], Vec::as_slice);
     let mut beyond = addresses.iter().filter(|own| !is_loopback(own.address));
-    // Without the addresses it cannot be told, and an open port is better shown than missed.
+    // Without the addresses it is unknown, and an open port is better shown than missed.
     network.addresses.as_ref().known().is_none()
         || beyond.any(|own| asked.contains(own.address))
         || network.owns(asked.address()) && !is_loopback(asked.address())

@@ -621,7 +621,7 @@ impl Made {
         self
     }
 
-    /// What a record tells of its program.
+    /// What a record has about its program.
     pub(super) fn past(self, past: ProgramHistory) -> Made {
         Made {
             past: Some(past),

@@ -51,15 +51,15 @@ pub struct Verdict {
 /// What speaks for a program.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Standing {
-    /// A package lists it; `compared` tells whether its content was found to match.
+    /// A package lists it; `compared` says whether its content was found to match.
     Packaged { name: String, compared: bool },
     /// A package owns the program, but not what the program was given to do.
     Runs { name: String, what: String },
-    /// The databases of another root list it; `counts` tells whether only the superuser can have made that root.
+    /// The databases of another root list it; `counts` says whether only the superuser can have made that root.
     Foreign { name: String, root: String, counts: bool },
     /// A signature stands for it (Windows); `runs` is what others gave it to run, to follow "it ".
     Signed { signer: String, runs: Option<&'static str> },
-    /// No signature stands for it (Windows); `rooted` tells whether only administrators can have put it there.
+    /// No signature vouches for it (Windows); `rooted` says whether only administrators can have put it there.
     Unsigned { rooted: bool },
     /// Whether a signature stands for it could not be found out, for this reason.
     SignatureUnread(String),
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn without_anything_that_vouches_nobody_can_tell() {
+    fn origin_without_evidence_is_unknown() {
         let of = |standing| verdict(&[], &standing, &[]).judgement;
         assert_eq!(of(Standing::Unknown), Judgement::CannotTell);
         assert_eq!(of(Standing::Unread("not permitted".into())), Judgement::CannotTell);

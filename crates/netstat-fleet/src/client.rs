@@ -281,7 +281,7 @@ fn sent(result: Result<Response<Body>, ureq::Error>) -> Result<Response<Body>, E
             text: one_line(&text),
         },
         None if text.starts_with("Code: ") => refused_text(&text),
-        // What stands before the engine, and may let through later.
+        // What is in front of the engine, and may let requests through later.
         None if matches!(status, 429 | 502..=504) => EngineError::Unreachable(format!("status {status}")),
         None => EngineError::NotClickHouse(format!("status {status}")),
     })

@@ -1,6 +1,6 @@
 //! The tables of a fleet, their versions, and who may do what with them.
 //!
-//! The statements stand in `schema/VERSION.sql`. There `@DB@` is the database, `@ON@` the cluster, `@LOCAL@` the end of the names of a
+//! The statements are in `schema/VERSION.sql`. There `@DB@` is the database, `@ON@` the cluster, `@LOCAL@` the end of the names of a
 //! shard's own tables, and `@ENGINE:TABLE:FAMILY@` the engine, in a cluster with the path of the table. A statement with `@OVER@` is for clusters only. Versions only add: what an older recorder sends fits into newer tables, and what a
 //! newer one sends into older tables.
 
@@ -56,7 +56,7 @@ impl Layout {
         }
     }
 
-    /// Whether a name can stand in a statement as it is.
+    /// Whether a name can be in a statement as it is.
     pub fn is_name(text: &str) -> bool {
         !text.is_empty()
             && text

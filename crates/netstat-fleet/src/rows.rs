@@ -136,7 +136,7 @@ impl Rows {
         Ok(i64::from_le_bytes(self.array()?))
     }
 
-    /// An IPv6 address, as it stands.
+    /// An IPv6 address, as it is.
     pub(crate) fn ipv6(&mut self) -> Result<Ipv6Addr, EngineError> {
         Ok(Ipv6Addr::from(self.array::<16>()?))
     }

@@ -1,6 +1,6 @@
 //! Questions as conditions of a SELECT.
 //!
-//! Nothing that anybody typed stands in a statement as it is: text goes in as hexadecimal digits, addresses and numbers as this program
+//! Nothing that anybody typed is in a statement as it is: text goes in as hexadecimal digits, addresses and numbers as this program
 //! writes them. A condition lets everything through that is wanted; where it may let more through it is not exact, and the rows are
 //! looked at again.
 

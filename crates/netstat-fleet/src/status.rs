@@ -47,7 +47,7 @@ pub struct Status {
     pub bytes: u64,
     /// Parts of all tables.
     pub parts: u64,
-    /// Bytes free on the engine's disk with the least room; `None`: not told.
+    /// Bytes free on the engine's disk with the least room; `None`: unknown.
     pub free: Option<u64>,
     /// The versions of recorders, and how many computers have each.
     pub versions: Vec<(String, u64)>,

@@ -473,7 +473,7 @@ impl FlowStore for FleetStore {
             "SELECT {}, n, s, r, f, l FROM (SELECT {}, count() AS n, sum(ifNull(sent, 0)) AS s, sum(ifNull(received, 0)) AS r, \
              toUnixTimestamp64Milli(min(first)) AS f, toUnixTimestamp64Milli(max(addMilliseconds(first, span))) AS l, max(first) AS b \
              FROM {} FINAL WHERE {} GROUP BY {}) ORDER BY b DESC",
-            // As a record shows them: the reason of the newest is told for all values that are missing.
+            // As a record shows them: the reason of the newest is given for all values that are missing.
             outer.join(", "),
             inner.join(", "),
             self.table("flow"),

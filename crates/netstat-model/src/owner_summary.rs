@@ -109,7 +109,7 @@ impl OwnerSummary {
     /// overrides, and its links are shown only to those who may trace the process (ptrace(2), `PTRACE_MODE_READ_FSCREDS`), which
     /// is what `cap_sys_ptrace` grants. A program with file capabilities shows every user what root sees.
     ///
-    /// Windows tells everybody the owner of every socket, so that nothing helps further there.
+    /// Windows shows everybody the owner of every socket, so that no advice is needed there.
     pub fn advice(&self, system: SystemKind, program: &str) -> Option<String> {
         (system == SystemKind::Linux && self.of(NoOwner::NotPermitted { user: None }) > 0).then(|| {
             let setcap: [&[u8]; 3] = [b"setcap", b"cap_sys_ptrace,cap_dac_read_search+ep", program.as_bytes()];

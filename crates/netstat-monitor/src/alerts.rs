@@ -22,7 +22,7 @@ pub(crate) struct Alerts {
 }
 
 impl Alerts {
-    /// Starts the thread that runs `program`; `report` is told when a run fails.
+    /// Starts the thread that runs `program`; `report` is called when a run fails.
     ///
     /// # Errors
     /// When no thread can be started.

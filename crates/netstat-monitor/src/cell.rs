@@ -1,4 +1,4 @@
-//! What stands in a column of a row: its text and how much it matters.
+//! What is in a column of a row: its text and how much it matters.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -98,7 +98,7 @@ impl NameBook {
     }
 }
 
-/// An address without brackets: it stands in a column of its own.
+/// An address without brackets: it is in a column of its own.
 pub(crate) fn address(end: &Endpoint) -> String {
     let mut out = Vec::new();
     match end.address {
@@ -130,7 +130,7 @@ pub(crate) struct Sheet<'a> {
     pub(crate) ascii: bool,
 }
 
-/// What stands in `column` of `row`.
+/// What is in `column` of `row`.
 pub(crate) fn cell(sheet: &Sheet<'_>, row: &PaneRow, column: Column) -> Cell {
     let model = sheet.model;
     match row.item {
@@ -398,7 +398,7 @@ fn socket(model: &Model, names: &NameBook, at: usize, column: Column) -> Cell {
     let row = model.sockets.row(at);
     let flow = model.sockets.flow(at);
     let closed = model.sockets.closed(at);
-    // A connection that ended has no rate any more; what went through it in all stands there instead, with its unit.
+    // A connection that ended has no rate any more; what went through it in all is there instead, with its unit.
     let rate = |fact: Fact<f32>, part: fn(&Bytes) -> u64| match closed {
         Some(closed) if closed.told => Cell::figure(row.bytes.as_ref().map(part), format::amount),
         _ => Cell::figure(fact, |value| format::rate(value.into())),

@@ -24,7 +24,7 @@ const SPACES_EVERY: Duration = Duration::from_secs(10);
 const SOCKET_SHARE: u32 = 5;
 /// Duty cycle of owner scans: one part in this many of wall time.
 const OWNER_SHARE: u32 = 12;
-/// Clock ticks start with the system, and the time since then is told in hundredths of a second.
+/// Clock ticks start with the system, and the time since then is in hundredths of a second.
 const CLOCK_SLACK: f64 = 0.03;
 
 /// Makes samples.
@@ -252,7 +252,7 @@ impl Collector {
         }
     }
 
-    /// Counts what appeared and vanished since the reading before; the watch is told what vanished, for its end may be told later.
+    /// Counts what appeared and vanished since the reading before; the watch gets what vanished, because its end may be reported later.
     fn compare(&mut self, rows: &[SocketRow]) {
         if self.read_at.is_zero() {
             return;

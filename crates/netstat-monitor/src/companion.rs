@@ -64,7 +64,7 @@ pub trait Companion: Send {
     /// Everything about `target`: a title and lines.
     ///
     /// # Errors
-    /// Why there is nothing to tell, in one line.
+    /// Why there is nothing to show, in one line.
     fn inspect(&mut self, target: &Target) -> Result<(String, Vec<String>), String>;
 
     /// Everything suspicious about the processes that hold `sockets`. Those that were examined before are examined anew only with

@@ -72,7 +72,7 @@ pub struct PaneSettings {
 }
 
 impl PaneSettings {
-    /// How `pane` is shown unless told otherwise.
+    /// How `pane` is shown by default.
     pub fn of(pane: Pane) -> Self {
         let spec = pane.spec();
         PaneSettings {
@@ -493,7 +493,7 @@ pub fn save(path: &Path, old: &Settings, settings: &Settings) -> std::io::Result
     let beside = target.with_extension(format!("toml.{}", std::process::id()));
     std::fs::write(&beside, new)?;
     std::fs::rename(&beside, target).inspect_err(|_| {
-        // Nothing is left behind; the first error is the one to tell.
+        // Nothing is left behind; the first error is the one to report.
         let _ = std::fs::remove_file(&beside);
     })
 }

@@ -36,7 +36,7 @@ pub(crate) fn axis(value: f64) -> String {
     rate(value).replacen(".0", "", 1)
 }
 
-/// An amount of bytes where rates stand beside it, in powers of 1000 with the unit: `512B`, `1.2kB`.
+/// An amount of bytes where rates are beside it, in powers of 1000 with the unit: `512B`, `1.2kB`.
 pub(crate) fn amount(bytes: u64) -> String {
     format!("{}B", scaled(bytes as f64, 1000.0))
 }

@@ -142,7 +142,7 @@ fn row(file: &OpenFile, at: Instant, before: Option<&Handles>) -> (f64, String) 
         Some(rate) if wanted => format::rate(rate),
         _ => format::UNKNOWN.to_owned(),
     };
-    // Of a file that is open for both, the position does not tell which.
+    // Of a file that is open for both, the position does not say which.
     let (read, write) = match (file.reads, file.writes) {
         (true, true) => match rate {
             Some(rate) if rate > 0.0 => (format!("{}?", format::rate(rate)), format!("{}?", format::rate(rate))),

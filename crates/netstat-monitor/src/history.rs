@@ -49,7 +49,7 @@ struct Activity {
     network: [f32; 2],
 }
 
-/// What the selected processes and sockets did at one moment, where that cannot be told from [`Activity`].
+/// What the selected processes and sockets did at one moment, where that is not in [`Activity`].
 #[derive(Clone, Copy, Debug)]
 struct Selected {
     at: Duration,
@@ -105,7 +105,7 @@ pub(crate) enum Series {
 }
 
 impl Series {
-    /// Whether it can be told for single processes.
+    /// Whether it is known for single processes.
     pub(crate) fn is_of_processes(self) -> bool {
         matches!(
             self,
@@ -230,7 +230,7 @@ impl History {
     }
 
     /// One value (two where a graph shows two) for each of `columns` parts of the last `span`, the newest last. A part without a reading
-    /// is `NaN`. With marks or a filter it is what the selected processes and sockets did, where that can be told.
+    /// is `NaN`. With marks or a filter it is what the selected processes and sockets did, where that is known.
     pub(crate) fn columns(
         &self,
         series: Series,

@@ -225,7 +225,7 @@ impl ShortConnections {
 pub struct Sort {
     /// The column.
     pub column: Column,
-    /// Whether the largest stands first.
+    /// Whether the largest comes first.
     pub falling: bool,
 }
 
@@ -339,7 +339,7 @@ pub struct ColumnSpec {
     pub width: u16,
     /// How much of the room that is left it gets, beside others; 0: none.
     pub grow: u16,
-    /// Whether figures stand at the right.
+    /// Whether figures are at the right.
     pub right: bool,
     /// One line of help.
     pub meaning: &'static str,
@@ -478,7 +478,7 @@ impl Column {
         Column::ALL.into_iter().find(|column| column.spec().key == key)
     }
 
-    /// Whether the largest value stands first when the column is chosen for sorting.
+    /// Whether the largest value comes first when the column is chosen for sorting.
     pub const fn falls(self) -> bool {
         self.spec().right && !matches!(self, Column::Pid)
     }
@@ -495,9 +495,9 @@ pub struct PaneSpec {
     pub source: Source,
     /// The columns it may have, in order.
     pub columns: &'static [Column],
-    /// How many of them, from the first on, it has unless told otherwise.
+    /// How many of them, from the first on, it has unless configured otherwise.
     pub shown: usize,
-    /// The column it is sorted by unless told otherwise, largest first where that is usual for it.
+    /// The column it is sorted by unless configured otherwise, largest first where that is usual for it.
     pub sort: Column,
     /// Its share of the height, beside others.
     pub height: u16,

@@ -21,7 +21,7 @@
 //! | `limits` | what could not be seen |
 //! | `spaces` | file systems on local disks; left out when nothing changed, and by releases before there were any |
 //!
-//! A fact is its value, or the reason why it is not known (`"NotPermitted"`). Command lines, addresses and user names stand in it: look
+//! A fact is its value, or the reason why it is not known (`"NotPermitted"`). Command lines, addresses and user names are in it: look
 //! at a recording before giving it to others.
 
 use std::collections::BTreeMap;

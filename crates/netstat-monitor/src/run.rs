@@ -97,7 +97,7 @@ pub enum End {
     Signal(i32),
 }
 
-/// What a thread tells the loop.
+/// What a thread sends to the loop.
 enum Message {
     Event(Event),
     Caught(Caught),
@@ -359,7 +359,7 @@ fn carry_out(effect: Effect, app: &mut App, screen: &mut Screen, outside: &Outsi
             screen.enter()?;
         }
         Effect::Redraw => screen.clear()?,
-        // A thread that has ended cannot be told anything; a recording has no collector.
+        // A thread that has ended receives nothing; a recording has no collector.
         Effect::Interval(interval) => drop(outside.order.send(Order::Interval(interval))),
         Effect::Handles(process) => drop(outside.order.send(Order::Handles(process))),
         Effect::Signal(process, signal) => drop(outside.order.send(Order::Signal(process, signal))),
@@ -501,7 +501,7 @@ fn play(mut player: FilePlayer, mut modeler: Modeler, tell: &Sender<Message>) {
     let _ = tell.send(Message::Notice(words, tone));
 }
 
-/// Looks names up, and tells those that came. A name that a program asked for, as `answers` show it, says more than the one that the
+/// Looks up names, and sends those that were found. A name that a program asked for, as `answers` show it, says more than the one that the
 /// owner of the address has chosen.
 fn names(
     computer: &[u8],

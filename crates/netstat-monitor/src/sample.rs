@@ -67,7 +67,7 @@ pub struct Passing {
     pub closed: Fact<u64>,
     /// Whether short connections are seen; they are not in the two figures above where they are not.
     pub watched: bool,
-    /// The ends that events told: of connections that a reading has shown at most [`MOST_ENDS`], and as many of others.
+    /// The ends that events reported: of connections that a reading has shown at most [`MOST_ENDS`], and as many of others.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ended: Vec<Ended>,
     /// Connections too short for a reading for which there was no room in `ended`.
@@ -102,7 +102,7 @@ impl Default for Passing {
     }
 }
 
-/// The end of a connection, as an event told it.
+/// The end of a connection, as an event reported it.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Ended {
     /// The connection in the end, with all bytes that went through it. Its state is that before the end.
@@ -121,7 +121,7 @@ pub struct Ended {
 /// One socket.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SocketRow {
-    /// Names it for its whole life: the kernel's cookie, or where that is not told a number made from its addresses.
+    /// Names it for its whole life: the kernel's cookie, or where there is none a number made from its addresses.
     pub id: u64,
     /// Whether [`SocketRow::id`] is the kernel's cookie, by which it can be closed.
     pub cookie: bool,

@@ -43,7 +43,7 @@ pub struct Totals {
     pub connections: u32,
 }
 
-/// The options of the filter language, without their dashes; those that take a value stand in front.
+/// The options of the filter language, without their dashes; those that take a value come first.
 const WORDS: [&str; 12] = [
     "state",
     "port",

@@ -77,7 +77,7 @@ impl std::fmt::Debug for Screen {
 }
 
 impl Screen {
-    /// Takes the terminal over. From then on a panic anywhere gives it back before it is told.
+    /// Takes the terminal over. From then on a panic anywhere restores it before the message is printed.
     ///
     /// # Errors
     /// When the terminal cannot be set up.
@@ -177,7 +177,7 @@ fn give_back() {
         return;
     }
     let mut out = io::stdout();
-    // Nobody is left to be told.
+    // Nobody is left to report to.
     let _ = execute!(
         out,
         EndSynchronizedUpdate,

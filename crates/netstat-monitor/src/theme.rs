@@ -76,7 +76,7 @@ pub struct Theme {
     pub key: Style,
     /// The graphs: first and second part, for processors, memory, disk and network.
     pub graphs: [[Color; 2]; 4],
-    /// Whether graphs may tell two parts apart by colour.
+    /// Whether graphs may distinguish two parts by colour.
     pub two_parts: bool,
 }
 

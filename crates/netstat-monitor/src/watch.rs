@@ -23,12 +23,12 @@ pub(crate) struct Watch {
     /// How many ends are in it of connections that a reading has shown, and of others.
     told: [usize; 2],
     traffic: HashMap<ProcessKey, Bytes>,
-    /// What the last reading but one showed and the last one did not, by id: the end of some is told only then.
+    /// What the last reading but one showed and the last one did not, by id: the end of some is reported only then.
     vanished: Vec<(u64, Bytes, Option<ProcessKey>)>,
 }
 
 impl Watch {
-    /// Begins to watch what `system` tells.
+    /// Begins to watch the events of `system`.
     ///
     /// # Errors
     /// Why no short connection can be seen, in one line.

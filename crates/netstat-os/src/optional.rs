@@ -75,7 +75,7 @@ pub trait Inspect {
         Err(Why::NotSupported)
     }
 
-    /// One of the texts that the system keeps about process `pid`, started at `start_ticks`, as it stands.
+    /// One of the texts that the system keeps about process `pid`, started at `start_ticks`, as it is.
     ///
     /// # Errors
     /// Why it cannot be read; [`Why::Gone`] when that process has ended.

@@ -67,7 +67,7 @@ pub fn terminal_size() -> Option<(u16, u16)> {
 /// be a link, or hold what is still needed.
 ///
 /// # Errors
-/// The system's; [`io::ErrorKind::AlreadyExists`] when something stands at `path`.
+/// The system's; [`io::ErrorKind::AlreadyExists`] when something is at `path`.
 pub fn create_private(path: &std::path::Path) -> io::Result<File> {
     let mut options = File::options();
     options.write(true).create_new(true);

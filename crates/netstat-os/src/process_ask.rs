@@ -9,7 +9,7 @@ pub struct ProcessAsk {
     pub arguments: bool,
     /// Its environment.
     pub environment: bool,
-    /// Its program: path, running file and the file that stands at the path.
+    /// Its program: path, running file and the file that is at the path.
     pub program: bool,
     /// The directories above the program as well. Needs `program`.
     pub directories: bool,
@@ -64,7 +64,7 @@ pub enum DescriptorsAsk {
     All,
 }
 
-/// One of the texts that the system keeps about a process, as it stands (Linux: proc_pid_maps(5) and the like).
+/// One of the texts that the system keeps about a process, as it is (Linux: proc_pid_maps(5) and the like).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ProcessText {
     /// What lies in its memory.

@@ -36,7 +36,7 @@ pub struct ReplayClock {
 }
 
 impl ReplayClock {
-    /// A clock that stands at `start`.
+    /// A clock that is at `start`.
     pub fn at(start: Moment) -> Self {
         ReplayClock {
             start,

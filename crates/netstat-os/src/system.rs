@@ -77,7 +77,7 @@ pub enum NotDestroyed {
     NotPermitted,
     /// The running kernel does not offer it: on Linux, built without `CONFIG_INET_DIAG_DESTROY`.
     NotSupported,
-    /// It is gone already, or another socket stands at its addresses now.
+    /// It is gone already, or another socket is at its addresses now.
     Gone,
     /// Sockets of this kind cannot be closed from outside.
     Kind,

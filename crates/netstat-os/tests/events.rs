@@ -271,24 +271,24 @@ fn every_connection(test: &str, address: &str) {
 }
 
 #[test]
-fn every_connection_is_told_with_its_own_owner_over_ipv4() {
+fn every_ipv4_connection_has_its_own_owner() {
     play();
     own_namespace!();
-    every_connection("every_connection_is_told_with_its_own_owner_over_ipv4", "127.0.0.1:0");
+    every_connection("every_ipv4_connection_has_its_own_owner", "127.0.0.1:0");
 }
 
 #[test]
-fn every_connection_is_told_with_its_own_owner_over_ipv6() {
+fn every_ipv6_connection_has_its_own_owner() {
     play();
     own_namespace!();
-    every_connection("every_connection_is_told_with_its_own_owner_over_ipv6", "[::1]:0");
+    every_connection("every_ipv6_connection_has_its_own_owner", "[::1]:0");
 }
 
 #[test]
-fn without_tracepoints_every_end_is_told_and_no_owner_is_wrong() {
+fn without_tracepoints_every_end_is_reported_and_no_owner_is_wrong() {
     play();
     own_namespace!();
-    let test = "without_tracepoints_every_end_is_told_and_no_owner_is_wrong";
+    let test = "without_tracepoints_every_end_is_reported_and_no_owner_is_wrong";
     let Some(mut source) = watch(EventWay::Netlink) else {
         return;
     };
@@ -344,7 +344,7 @@ fn polling_sees_what_stays() {
 }
 
 #[test]
-fn udp_is_told_from_its_first_use_with_its_bytes() {
+fn udp_is_reported_from_first_use_with_its_bytes() {
     own_namespace!();
     let Some(mut source) = watch(EventWay::Trace) else {
         return;
@@ -425,7 +425,7 @@ fn what_was_there_before_is_present_and_closes_with_its_owner() {
 }
 
 #[test]
-fn an_attempt_that_nobody_answers_is_told_with_its_port() {
+fn unanswered_attempt_is_reported_with_its_port() {
     own_namespace!();
     let Some(mut source) = watch(EventWay::Trace) else {
         return;

@@ -1,4 +1,4 @@
-//! The examples, as they stand, against sockets of this test.
+//! The examples, as they are, against sockets of this test.
 #![cfg(target_os = "linux")]
 
 use std::cell::RefCell;
@@ -64,7 +64,7 @@ fn listening_programs_takes_any_system() {
 }
 
 #[test]
-fn watch_changes_tells_of_a_connection() {
+fn watch_changes_reports_a_connection() {
     own_namespace!();
     let listener = TcpListener::bind("127.0.0.1:0").expect("a listener");
     let address = listener.local_addr().expect("its address");

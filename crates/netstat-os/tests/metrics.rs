@@ -190,12 +190,9 @@ fn processes_come_become_another_program_and_go() {
 }
 
 #[test]
-fn the_input_and_output_of_other_users_is_not_told() {
+fn io_of_other_users_is_unknown() {
     if rustix::process::geteuid().is_root() {
-        return skip(
-            "the_input_and_output_of_other_users_is_not_told",
-            "root may see everything",
-        );
+        return skip("io_of_other_users_is_unknown", "root may see everything");
     }
     let figures = Native::default().metrics(&EVERYTHING);
     match process(&figures, 1) {
@@ -203,7 +200,7 @@ fn the_input_and_output_of_other_users_is_not_told() {
             assert_eq!(first.read_bytes, Fact::Unknown(Why::NotPermitted));
             assert_eq!(first.identity.user, Fact::Known(0));
         }
-        None => skip("the_input_and_output_of_other_users_is_not_told", "process 1 is hidden"),
+        None => skip("io_of_other_users_is_unknown", "process 1 is hidden"),
     }
 }
 

@@ -89,7 +89,7 @@ fn what_is_not_asked_for_is_not_read() {
 }
 
 #[test]
-fn a_shared_socket_belongs_to_all_and_the_oldest_stands_first() {
+fn shared_socket_belongs_to_all_oldest_first() {
     let _alone = alone();
     let socket = listener();
     let children: Vec<Holder> = (0..4)
@@ -316,7 +316,7 @@ fn in_flight_is_said_only_of_a_socket_that_was_seen() {
 }
 
 #[test]
-fn a_socket_that_ended_is_told_apart() {
+fn ended_socket_is_distinguished() {
     let _alone = alone();
     let socket = listener();
     let row = row(&socket);
@@ -336,7 +336,7 @@ fn a_socket_that_ended_is_told_apart() {
 }
 
 #[test]
-fn sockets_of_the_kernel_are_told_apart() {
+fn kernel_sockets_are_distinguished() {
     let _alone = alone();
     let held = listener();
     let rows = [row(&held), socket(u32::MAX, Some(0))];
@@ -390,7 +390,7 @@ fn descriptors_are_counted() {
 }
 
 #[test]
-fn pairs_told_by_another_source() {
+fn pairs_from_another_source() {
     let _alone = alone();
     let socket = listener();
     let row = row(&socket);
@@ -421,7 +421,7 @@ fn pairs_told_by_another_source() {
 }
 
 #[test]
-fn repeated_looks_follow_a_socket_from_hand_to_hand() {
+fn repeated_listings_follow_a_socket_between_processes() {
     let _alone = alone();
     let mut reader = OwnerReader::default().remember();
     let first = listener();

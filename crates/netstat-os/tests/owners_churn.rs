@@ -1,4 +1,4 @@
-//! Processes that come and go while listings repeat: no name may ever stand beside another's socket.
+//! Processes that come and go while listings repeat: no socket may ever get another's name.
 #![cfg(target_os = "linux")]
 
 mod owners_kit;

@@ -268,8 +268,8 @@ fn helper_many_plain_descriptors() {
 }
 
 #[test]
-fn a_holding_tells_inode_process_descriptor_and_start() {
-    let Some(iterator) = iterator("a_holding_tells_inode_process_descriptor_and_start") else {
+fn holding_has_inode_process_descriptor_and_start() {
+    let Some(iterator) = iterator("holding_has_inode_process_descriptor_and_start") else {
         return;
     };
     let tcp = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -549,8 +549,8 @@ fn a_descriptor_on_its_way_belongs_to_nobody() {
 }
 
 #[test]
-fn sockets_of_all_network_namespaces_are_told() {
-    let Some(iterator) = iterator("sockets_of_all_network_namespaces_are_told") else {
+fn sockets_of_all_network_namespaces_are_listed() {
+    let Some(iterator) = iterator("sockets_of_all_network_namespaces_are_listed") else {
         return;
     };
     let here = UdpSocket::bind("127.0.0.1:0").unwrap();

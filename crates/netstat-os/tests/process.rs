@@ -205,7 +205,7 @@ fn what_is_not_asked_for_is_not_read() {
 }
 
 #[test]
-fn a_program_that_was_removed_or_replaced_is_told_and_can_still_be_read() {
+fn removed_or_replaced_program_is_reported_and_readable() {
     let directory = tempfile::tempdir().unwrap();
     let directory = fs::canonicalize(directory.path()).unwrap();
     let copy = directory.join("worker");
@@ -258,7 +258,7 @@ fn a_program_whose_name_ends_like_the_mark_is_there() {
 }
 
 #[test]
-fn a_program_in_memory_only_is_told() {
+fn program_in_memory_only_is_reported() {
     let name = CString::new("ghost").unwrap();
     // Inherited by the child, which starts it through its own descriptor.
     let memory = rustix::fs::memfd_create(&name, rustix::fs::MemfdFlags::empty()).unwrap();
@@ -336,7 +336,7 @@ fn a_process_whose_first_thread_has_ended_is_still_seen() {
 }
 
 #[test]
-fn threads_and_missing_processes_are_told_apart() {
+fn threads_and_missing_processes_are_distinguished() {
     let mut reader = ProcessReader::default();
     // The largest id that Linux ever gives is 2^22.
     assert_eq!(reader.read((1 << 22) + 1, &ALL), Err(NoProcess::None));
@@ -370,7 +370,7 @@ fn kernel_threads_have_no_program() {
 }
 
 #[test]
-fn an_ended_process_is_told_as_such() {
+fn ended_process_is_reported_as_ended() {
     let mut child = Command::new(program("true")).spawn().unwrap();
     let pid = child.id();
     let deadline = Instant::now() + Duration::from_secs(10);
@@ -413,10 +413,10 @@ fn files_in_the_view_of_a_process() {
 }
 
 #[test]
-fn without_the_right_only_what_is_open_to_all_is_told() {
+fn ordinary_user_sees_only_public_facts() {
     if !rustix::process::geteuid().is_root() {
         return skip(
-            "without_the_right_only_what_is_open_to_all_is_told",
+            "ordinary_user_sees_only_public_facts",
             "needs root to become another user",
         );
     }
@@ -445,7 +445,7 @@ fn without_the_right_only_what_is_open_to_all_is_told() {
 }
 
 #[test]
-fn pipes_and_the_other_ends_of_terminals_are_told() {
+fn pipes_and_terminal_peers_are_found() {
     use netstat_model::process::Pipe;
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("fifo");

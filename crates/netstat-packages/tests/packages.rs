@@ -70,7 +70,7 @@ fn dpkg_names_the_same_packages() {
     }
     let paths = programs(3000);
     let diverted = fs::read_to_string("/var/lib/dpkg/diversions").unwrap_or_default();
-    // dpkg compares texts: a file of the merged /usr may stand under either name.
+    // dpkg compares texts: a file of the merged /usr may be under either name.
     let both: Vec<String> = paths
         .iter()
         .map(|path| path.to_str().unwrap().to_owned())

@@ -18,7 +18,7 @@ use crate::store::{NewFlow, ProcessNumber, StoreError, Writer};
 
 // With the pages that SQLite keeps, all of these together are less than 64 MB; `cargo xtask record-memory` proves it.
 
-/// Open flows kept in memory after a flush at most: some 10 MB. Further ones stand in the store only, and are found again there when
+/// Open flows kept in memory after a flush at most: some 10 MB. Further ones are in the store only, and are found again there when
 /// they end.
 const MOST_OPEN: usize = 32_000;
 /// New flows beyond those between two flushes at most.
@@ -247,7 +247,7 @@ impl Recorder {
         }
     }
 
-    /// Gives connections that still have no row, or have just ended, the name that a program asked for before: `name_of` tells it by the
+    /// Gives connections that still have no row, or have just ended, the name that a program asked for before: `name_of` finds it by the
     /// foreign address and the moment of the beginning. To be called before [`Recorder::flush`]. Connections from outside have none.
     pub fn name_flows(&mut self, name_of: &mut dyn FnMut(IpAddr, Millis) -> Option<Arc<[u8]>>) {
         let Recorder {
@@ -257,7 +257,7 @@ impl Recorder {
             done,
             ..
         } = self;
-        // Polling does not tell who began: what has the port of a listener came from outside.
+        // Polling does not show who began: what has the port of a listener came from outside.
         let listening = open.values().map(|open| &open.flow);
         let listening: HashSet<u16> = listening
             .filter(|flow| flow.direction == Direction::Listening)
@@ -288,7 +288,7 @@ impl Recorder {
         self.paused.is_none() && self.beats(since_boot)
     }
 
-    /// Takes in what open UDP sockets have sent and received since a source of events began to count, as `bytes_of` tells by the kernel's
+    /// Takes in what open UDP sockets have sent and received since a source of events began to count, as `bytes_of` finds them by the kernel's
     /// number. To be called before a flush that brings rows up to date, and before a stop.
     pub fn refresh_datagrams(&mut self, bytes_of: &dyn Fn(u64) -> Fact<(u64, u64)>) {
         let open = self
@@ -524,7 +524,7 @@ impl Recorder {
         self.fresh.push(key);
     }
 
-    /// After a flush: what stands in the store need not all be in memory.
+    /// After a flush: what is in the store need not all be in memory.
     fn make_room(&mut self) {
         if self.described() > MOST_DESCRIBED {
             self.processes.clear();

@@ -14,13 +14,11 @@ use std::path::Path;
 
 use rusqlite::Connection;
 
-use crate::StoreError;
+use crate::error::StoreError;
+pub(crate) use crate::error::VERSION;
 
 /// `PRAGMA application_id`: "NSTR". A file with another one is not ours.
 pub(crate) const APPLICATION: i32 = 0x4e53_5452;
-
-/// The version that this program writes, in `PRAGMA user_version`.
-pub(crate) const VERSION: i32 = 6;
 
 /// Flows longer than this, in milliseconds, have an index of their own, so that a question about an hour need not look at all
 /// flows that began before it.

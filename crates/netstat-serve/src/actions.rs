@@ -38,7 +38,7 @@ pub(crate) struct Actions {
 }
 
 impl Actions {
-    /// Reads what is asked for; tells what it would do, with the word that confirms it.
+    /// Reads what is asked for; says what it would do, with the word that confirms it.
     ///
     /// # Errors
     /// When it cannot be read, or what it names is not there.

@@ -279,7 +279,7 @@ impl Thread {
     }
 }
 
-/// The ports that the system hands out by itself, first and last (ip(7), `ip_local_port_range`); `None` where it does not tell.
+/// The ports that the system hands out by itself, first and last (ip(7), `ip_local_port_range`); `None` where it does not report them.
 fn ephemeral_range() -> Option<(u16, u16)> {
     let text = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").ok()?;
     let mut numbers = text.split_ascii_whitespace().map(str::parse);

@@ -47,7 +47,7 @@ pub(crate) const COLUMNS: &[&str] = &[
 
 /// Rows are sent in pieces of this many.
 pub(crate) const PIECE: usize = 2000;
-/// Processes that are told, those that do most first.
+/// Processes that are reported, the most active first.
 const MOST_PROCESSES: usize = 400;
 
 /// What one sample changed.

@@ -111,7 +111,7 @@ fn operation(resource: &Resource) -> Value {
     })
 }
 
-/// The schema of a resource as it stands within the document: its own definitions are found there.
+/// The schema of a resource as it is within the document: its own definitions are found there.
 fn embedded(schema: &Value, name: &str) -> Value {
     match schema {
         Value::Object(members) => {

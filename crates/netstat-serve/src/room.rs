@@ -125,7 +125,7 @@ impl Badge {
 }
 
 impl Seat {
-    /// What tells the room about this connection.
+    /// What informs the room about this connection.
     pub(crate) fn badge(&self) -> Badge {
         Badge {
             room: Arc::clone(&self.room),

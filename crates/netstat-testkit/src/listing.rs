@@ -4,14 +4,14 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use crate::oracle::{End, Row, TcpState};
 
-/// One row of a connection list, with what stands below it.
+/// One row of a connection list, with what is below it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Line {
     /// The socket.
     pub row: Row,
     /// The words in the columns after State.
     pub extra: Vec<String>,
-    /// The same as it stands there.
+    /// The same as it is there.
     pub tail: String,
     /// The lines of `-b` under the row, as they are.
     pub below: Vec<String>,
@@ -87,7 +87,7 @@ fn line(text: &str) -> Line {
         foreign,
         state,
     };
-    // Behind the protocol, two addresses and, for TCP, the state: as it stands, for program names may hold blanks.
+    // Behind the protocol, two addresses and, for TCP, the state: as it is, for program names may hold blanks.
     let skip = |rest: &'_ str| {
         rest.trim_start()
             .split_once(' ')

@@ -94,7 +94,7 @@ pub fn database(kind: &str, networks: &[(Ipv4Addr, u8, Field)]) -> Vec<u8> {
 fn push(out: &mut Vec<u8>, field: &Field) {
     match field {
         Field::Text(text) => {
-            // From 29 bytes on, the length stands in a byte of its own, less 29.
+            // From 29 bytes on, the length is in a byte of its own, less 29.
             match text.len() {
                 short @ 0..29 => out.push(2 << 5 | short as u8),
                 long => out.extend([
@@ -108,7 +108,7 @@ fn push(out: &mut Vec<u8>, field: &Field) {
             out.push(5 << 5 | 2);
             out.extend(number.to_be_bytes());
         }
-        // A type beyond 7 stands in the next byte, less 7.
+        // A type beyond 7 is in the next byte, less 7.
         Field::Long(number) => {
             out.extend([8, 9 - 7]);
             out.extend(number.to_be_bytes());

@@ -86,7 +86,7 @@ pub fn inside(type_name: &str, needs: Needs) -> bool {
     }
 }
 
-/// Network namespaces that somebody has named on this computer are no part of a test: an empty folder stands over theirs.
+/// Network namespaces that somebody has named on this computer are no part of a test: an empty folder is over theirs.
 fn hide_named_namespaces() {
     let named = |mut entries: std::fs::ReadDir| entries.next().is_some();
     if std::fs::read_dir("/run/netns").is_ok_and(named) {

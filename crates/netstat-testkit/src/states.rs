@@ -36,7 +36,7 @@ impl Held {
 
 /// Sockets of one family, in every state that a socket in the kernel's tables can have, and `BOUND`; kept until dropped.
 ///
-/// CLOSED is no row: a closed socket has no port and stands in no table.
+/// CLOSED is no row: a closed socket has no port and is in no table.
 #[derive(Debug)]
 pub struct AllStates {
     /// Every socket made.

@@ -139,7 +139,7 @@ proptest! {
     }
 
     #[test]
-    fn an_interval_stands_anywhere(letters in letters(), seconds in 1..=INTERVAL_MAX, at: proptest::sample::Index) {
+    fn interval_may_be_at_any_position(letters in letters(), seconds in 1..=INTERVAL_MAX, at: proptest::sample::Index) {
         let mut words: Vec<String> = letters.iter().map(|letter| format!("-{letter}")).collect();
         let Ok(Parsed::Run(mut expected)) = answer(&words) else { return Err(TestCaseError::fail("no plan")) };
         words.insert(at.index(words.len() + 1), seconds.to_string());

@@ -50,7 +50,7 @@ fn shown(change: &Value) -> String {
 }
 
 #[test]
-fn what_opens_changes_and_closes_is_told_once() {
+fn each_change_of_a_socket_is_reported_once() {
     own_namespace!();
     let mut watch = Watch::start("-an --port 80 --changes 1 --ndjson");
     let listener = TcpListener::bind("127.0.0.1:80").unwrap();

@@ -26,7 +26,7 @@ fn rows(words: &[&str]) -> Vec<Row> {
     listing::rows(&list(words))
 }
 
-fn bound_is_told() -> bool {
+fn bound_state_is_reported() -> bool {
     kernel_has("a look at ports that are only bound", 6, 8)
 }
 
@@ -43,7 +43,7 @@ fn every_state_of_both_families_in_order() {
     let connections = |row: &Row| row.state != Some(TcpState::Listening) && row.state != Some(TcpState::Bound);
     assert_eq!(rows(&["-an"]), only(&made, |row| row.state != Some(TcpState::Bound)));
     assert_eq!(rows(&["-n"]), only(&made, connections));
-    if bound_is_told() {
+    if bound_state_is_reported() {
         assert_eq!(rows(&["-qn"]), made);
         assert_eq!(rows(&["-anq"]), made);
         assert_eq!(rows(&["-nq", "-p", "TCP"]), v4.rows());

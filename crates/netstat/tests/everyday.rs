@@ -207,7 +207,7 @@ fn rates_without_an_interval_are_unknown_and_said_to_be() {
 }
 
 #[test]
-fn name_that_was_asked_for_stands_beside_the_address() {
+fn asked_name_is_shown_with_the_address() {
     own_namespace!();
     dns::serve_address(Ipv4Addr::new(127, 0, 0, 77)).unwrap();
     let listener = TcpListener::bind("127.0.0.77:80").unwrap();

@@ -71,10 +71,10 @@ fn each_state_of_both_families() {
     let v6 = AllStates::make(Family::V6).unwrap();
     let _udp = actors::udp_sockets().unwrap();
     let made = [v4.rows(), v6.rows()].concat();
-    let bound_is_told = kernel_has("a look at ports that are only bound", 6, 8);
+    let bound_state_is_reported = kernel_has("a look at ports that are only bound", 6, 8);
     for state in STATES
         .into_iter()
-        .filter(|state| *state != TcpState::Bound || bound_is_told)
+        .filter(|state| *state != TcpState::Bound || bound_state_is_reported)
     {
         let word = state.word();
         let expected = only(&made, |row| row.state == Some(state));
@@ -145,7 +145,7 @@ fn ports_on_either_side_in_every_state() {
             assert_eq!(only(&expected, unbound), only(&told, unbound), "{filter}");
         }
     }
-    // Every state has a socket that is called at this port, or stands at one of its own.
+    // Every state has a socket that is called at this port, or is at one of its own.
     let expected = only(&all, |row| has_port(row, FAR_PORT..=FAR_PORT));
     let states = |state| expected.iter().any(|row| row.state == Some(state));
     assert!(
@@ -220,7 +220,7 @@ fn without_netlink_the_same_rows() {
 }
 
 #[test]
-fn udp_has_no_states_and_that_is_told_where_nothing_is_left() {
+fn udp_with_state_filter_says_that_udp_has_no_states() {
     own_namespace!();
     let _udp = actors::udp_sockets().unwrap();
     assert_eq!(rows("-an --state ESTABLISHED"), []);

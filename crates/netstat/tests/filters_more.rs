@@ -75,7 +75,7 @@ fn mapped_addresses_fit_the_ipv4_filter() {
 }
 
 #[test]
-fn a_host_name_stands_for_its_addresses() {
+fn host_name_means_its_addresses() {
     own_namespace!();
     let _listener = TcpListener::bind("127.0.0.1:80").unwrap();
     let _other = TcpListener::bind("0.0.0.0:81").unwrap();

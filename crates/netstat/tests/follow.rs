@@ -48,7 +48,7 @@ fn talk(listener: &TcpListener) -> [TcpStream; 2] {
 }
 
 #[test]
-fn connections_are_told_with_program_duration_and_bytes() {
+fn connections_have_program_duration_and_bytes() {
     own_namespace!();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();

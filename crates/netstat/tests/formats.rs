@@ -263,7 +263,7 @@ fn the_internals_of_tcp_are_those_of_ss() {
 }
 
 #[test]
-fn colours_only_where_somebody_looks() {
+fn colours_only_on_a_terminal() {
     own_namespace!();
     let _listener = TcpListener::bind("127.0.0.1:80").unwrap();
     let escapes = |words: &str, environment: &[(&str, &str)]| {

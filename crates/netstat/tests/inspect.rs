@@ -356,7 +356,7 @@ fn an_interpreter_is_shown_by_its_script() {
 }
 
 #[test]
-fn traffic_is_counted_and_its_rate_told() {
+fn traffic_is_counted_with_its_rate() {
     own_namespace!(Needs::PROCESSES);
     const PIECE: usize = 100_000;
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -454,7 +454,7 @@ fn who_can_reach_a_port_depends_on_where_it_is_bound() {
 }
 
 #[test]
-fn packet_filters_are_told_as_nft_shows_them() {
+fn packet_filters_are_shown_as_nft_does() {
     own_namespace!(Needs::PROCESSES);
     let listener = TcpListener::bind("0.0.0.0:0").unwrap();
     let word = format!("tcp:{}", listener.local_addr().unwrap().port());

@@ -152,7 +152,7 @@ fn lines_of_listings_are_understood_as_they_are() {
 }
 
 #[test]
-fn zones_and_interfaces_tell_equal_addresses_apart() {
+fn equal_addresses_are_distinguished_by_zone_and_interface() {
     own_namespace!(Needs::PROCESSES);
     if !link("lan0", "lan0p") || !link("lan1", "lan1p") {
         skip("zones of link-local addresses", "no veth links here");
@@ -203,7 +203,7 @@ fn zones_and_interfaces_tell_equal_addresses_apart() {
 }
 
 #[test]
-fn sockets_bound_to_a_device_are_told_apart() {
+fn sockets_bound_to_a_device_are_distinguished() {
     own_namespace!(Needs::PROCESSES);
     if !link("t0", "t0p") || !link("t1", "t1p") {
         skip("sockets bound to a device", "no veth links here");

@@ -67,7 +67,7 @@ fn a_count_of_one_does_not_wait() {
 }
 
 #[test]
-fn every_print_is_a_new_look() {
+fn every_print_takes_a_new_sample() {
     own_namespace!();
     let mut child = start(&["-an", "1", "--count", "2"]);
     let mut output = BufReader::new(child.stdout.take().unwrap());

@@ -338,7 +338,7 @@ fn short_connections(count: usize, bytes: usize) -> u16 {
 }
 
 #[test]
-fn connections_shorter_than_a_look_are_seen_and_counted() {
+fn connections_shorter_than_an_interval_are_counted() {
     own_namespace!();
     let mut collector = Collector::new(Box::new(netstat_os::Native::default()));
     collector.watch();
@@ -392,7 +392,7 @@ fn connections_shorter_than_a_look_are_seen_and_counted() {
 }
 
 #[test]
-fn bytes_sent_after_the_last_look_count_too() {
+fn bytes_after_the_last_sample_are_counted() {
     own_namespace!();
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let mut near = TcpStream::connect(listener.local_addr().unwrap()).unwrap();

@@ -15,7 +15,7 @@ use netstat_testkit::peer::Family;
 use netstat_testkit::states::AllStates;
 use netstat_testkit::{Needs, Netstat, Outcome, own_namespace, skip, trouble};
 
-/// What stands under a row whose owner cannot be told.
+/// What is under a row whose owner cannot be told.
 const UNKNOWN: &str = " Can not obtain ownership information";
 
 fn netstat() -> Netstat {
@@ -85,7 +85,7 @@ fn components_stand_above_the_program_with_two_blanks() {
 }
 
 #[test]
-fn of_several_holders_the_oldest_stands_in_the_row_and_all_below() {
+fn several_holders_oldest_is_in_the_row_and_all_below() {
     own_namespace!(Needs::PROCESSES);
     let (socket, at) = listener();
     // The older process gets the greater id, so that an order by id is noticed.

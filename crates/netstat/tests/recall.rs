@@ -166,13 +166,13 @@ impl Past {
 }
 
 #[test]
-fn a_card_tells_since_when() {
+fn card_shows_since_when() {
     own_namespace!();
     let directory = tempfile::tempdir().unwrap();
     for (how, exact) in [("trace", true), ("poll", false)] {
         let store = directory.path().join(format!("{how}.db"));
         let Some(recorder) = record(&store, how) else {
-            skip("a_card_tells_since_when", "tracepoints may not be used here");
+            skip("card_shows_since_when", "tracepoints may not be used here");
             continue;
         };
         let before = SystemTime::now();
@@ -212,7 +212,7 @@ fn a_card_tells_since_when() {
 }
 
 #[test]
-fn a_card_tells_what_its_program_did_before() {
+fn card_shows_what_its_program_did_before() {
     own_namespace!(Needs::PROCESSES);
     let directory = tempfile::tempdir().unwrap();
     let store = directory.path().join("record.db");
@@ -305,7 +305,7 @@ fn a_record_that_cannot_be_used_breaks_nothing() {
 }
 
 #[test]
-fn the_audit_tells_what_is_new() {
+fn audit_new_reports_only_new_findings() {
     own_namespace!(Needs::PROCESSES);
     let directory = tempfile::tempdir().unwrap();
     let listener = TcpListener::bind("0.0.0.0:4444").unwrap();

@@ -242,7 +242,7 @@ fn a_full_device_pauses_and_what_was_lost_is_a_gap() {
 }
 
 #[test]
-fn wrong_words_and_missing_records_are_told_in_one_line() {
+fn wrong_arguments_and_missing_records_give_one_line() {
     let folder = tempfile::tempdir().unwrap();
     let none = folder.path().join("none.db");
     let none = none.to_str().unwrap();

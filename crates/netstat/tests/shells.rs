@@ -142,7 +142,7 @@ fn every_page_is_rendered_without_a_warning() {
 }
 
 #[test]
-fn a_mistake_is_told_in_one_line() {
+fn mistake_gives_one_line() {
     let refusal = |words: &str| netstat().run(words.split(' ')).refusal().to_owned();
     assert_eq!(
         refusal("completions tcsh"),

@@ -253,7 +253,7 @@ fn routes_stand_to_the_column() {
         ),
         "{text}"
     );
-    // Too wide for its place: the gateway stands below.
+    // Too wide for its place: the gateway is below.
     let long = format!("{index:>3}      6 2001:db8:1111:2222:3333:4444:5555:6666/128");
     let mut lines = text.lines().skip_while(|line| *line != long);
     assert!(lines.next().is_some(), "{long}\nin\n{text}");

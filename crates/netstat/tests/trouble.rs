@@ -307,7 +307,7 @@ fn few_descriptors_are_enough() {
 }
 
 #[test]
-fn ports_only_bound_are_told_on_kernels_that_can() {
+fn bound_ports_are_listed_where_the_kernel_can() {
     own_namespace!();
     let made = AllStates::make(Family::V6).unwrap();
     let outcome = netstat().run(["-nq", "-p", "tcpv6"]);

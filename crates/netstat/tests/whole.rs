@@ -133,7 +133,7 @@ fn a_list_is_sorted_and_shows_a_repeated_socket_once() {
 }
 
 #[test]
-fn a_program_that_may_not_be_seen_is_told_although_the_pid_is_known() {
+fn forbidden_program_is_reported_although_pid_is_known() {
     let run = command(&mut computer(), "-bn --state established");
     assert!(
         run.out.ends_with(" Can not obtain ownership information\n"),

@@ -93,7 +93,7 @@ impl Plan {
         }
     }
 
-    /// Where the load stands on the plot: its sockets.
+    /// Where the load is on the plot: its sockets.
     pub(crate) fn on_plot(&self) -> Option<u64> {
         (self.shape == Shape::Many).then(|| self.amounts.sockets())
     }

@@ -90,7 +90,7 @@ pub(crate) struct Entry {
 #[derive(Debug)]
 pub(crate) struct Group {
     pub title: String,
-    /// Where the group stands on the plot.
+    /// Where the group is on the plot.
     pub at: Option<u64>,
     /// The sockets of the load: a list with fewer lines is not whole.
     pub sockets: u64,

@@ -151,7 +151,7 @@ mod tests {
     use crate::testing::Made;
 
     #[test]
-    fn upgrades_builds_and_removals_are_told_apart() {
+    fn upgrades_builds_and_removals_are_distinguished() {
         let seen = |made: Made| made.check(&RULE);
         let gone = || Made::program("/opt/x/agent").place(FileStatus::Removed).unowned();
         assert_eq!(seen(gone().connected("203.0.113.7:443")), [Severity::High]);

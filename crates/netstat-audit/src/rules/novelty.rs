@@ -262,7 +262,7 @@ mod tests {
         let mut unsure = past(&seen);
         unsure.nameless = Some(netstat_record::millis(testing::host().now) - 20 * DAY);
         assert_eq!(calling(&seen).past(unsure).check(&RULE), []);
-        // Before, it was recorded in a way that told no networks.
+        // Before, it was recorded without networks.
         let mut late = host(30 * DAY, 7);
         if let Ok(reach) = &mut late.reach {
             reach.networks = Some(netstat_record::millis(late.now) - 5 * HOUR);

@@ -19,7 +19,7 @@ pub(crate) static RULE: Rule = Rule {
     check: Check::Process(check),
 };
 
-/// Programs to which secrets are told.
+/// Programs that are given secrets.
 const SECRETS: &[&[u8]] = &[
     b"sshd",
     b"login",

@@ -4,12 +4,14 @@
 mod interfaces;
 mod readers;
 mod routes;
+mod socket_row;
 mod sockets;
 mod value;
 
 pub use interfaces::{InterfaceRow, Interfaces, is_rate, traffic_columns};
 pub use routes::{RouteRow, Routes};
-pub use sockets::{Books, DEFAULT_MACHINE, Location, Rates, SocketRow, Sockets, WIDE, owner_columns};
+pub use socket_row::{Books, Location, Rates, SocketRow};
+pub use sockets::{DEFAULT_MACHINE, Sockets, WIDE, owner_columns};
 pub use value::{Missing, Value, folded, push_time};
 
 /// A kind of rows and the columns they have.

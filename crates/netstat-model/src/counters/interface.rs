@@ -146,7 +146,7 @@ impl Traffic<f64> {
     );
 }
 
-/// What stands behind errors and discards, as far as the system tells it apart.
+/// What causes errors and discards, as far as the system distinguishes it.
 ///
 /// On Linux these are fields of struct rtnl_link_stats64 (linux/if_link.h), whose documentation says that drivers may count some of them
 /// together; those of received and of sent packets need not add up to [`InterfaceMetric::Errors`].

@@ -101,7 +101,7 @@ pub(super) fn translated(
     }
 }
 
-/// A value that is longer than a piece of four bytes stands in the registers behind, too.
+/// A value of more than four bytes fills the registers that follow, too.
 fn put_pieces(registers: &mut Vec<(u32, Content)>, register: u32, value: &[u8]) {
     for (place, at) in (0..value.len()).step_by(4).enumerate() {
         // Values have at most 64 bytes (`NFT_REG_SIZE` times four).

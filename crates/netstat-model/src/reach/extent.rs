@@ -136,12 +136,12 @@ impl LocalNetwork {
         )
     }
 
-    /// The VRF that an interface stands in, itself included.
+    /// The VRF that an interface is in, itself included.
     fn vrf_of(&self, index: u32) -> Option<u32> {
         let interface = self.interface(index)?;
         match interface.is_vrf() {
             true => Some(index),
-            // A bridge may stand between a port and the VRF; only the bridge has addresses then.
+            // A bridge may be between a port and the VRF; only the bridge has addresses then.
             false => {
                 let master = self.interface(interface.master?.get())?;
                 master.is_vrf().then_some(master.index.get())
@@ -336,7 +336,7 @@ impl LocalNetwork {
         let only = self.binding(socket);
         let bound = socket.interface().map(u32::from);
         let mut candidates = addresses.iter().filter(|own| own.address == address);
-        // The same link-local address may stand on several interfaces.
+        // The same link-local address may be on several interfaces.
         let own = candidates
             .clone()
             .find(|own| bound == Some(own.interface))
@@ -622,7 +622,7 @@ mod tests {
         assert_eq!(extent, Extent::Unknown(Why::NotPermitted));
     }
 
-    /// `wan` with a public address stands in the VRF `red` (index 9).
+    /// `wan` with a public address is in the VRF `red` (index 9).
     fn with_vrf(accept: bool) -> LocalNetwork {
         let mut network = network(&[(3, "203.0.113.7", 29)]);
         let Fact::Known(interfaces) = &mut network.interfaces else {

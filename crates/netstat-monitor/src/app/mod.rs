@@ -73,7 +73,7 @@ pub(crate) enum Hit {
     Row(Pane, usize),
 }
 
-/// A pane as it stands.
+/// A pane with its settings.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct PaneState {
     /// Its rows.
@@ -148,7 +148,7 @@ pub(crate) struct App {
     pub(crate) prompt: Option<Prompt>,
     /// The text to find.
     pub(crate) find: String,
-    /// What is told at the bottom until the next key.
+    /// The message at the bottom until the next key.
     pub(crate) message: Option<Message>,
     /// What the process had open whose window is shown.
     pub(crate) handles: Option<Handles>,

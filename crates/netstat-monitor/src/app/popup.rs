@@ -84,14 +84,14 @@ pub(crate) enum PromptKind {
 pub(crate) struct Prompt {
     /// What it is for.
     pub(crate) kind: PromptKind,
-    /// What stands there.
+    /// What is there.
     pub(crate) text: String,
     /// What is wrong with it.
     pub(crate) error: Option<String>,
 }
 
 impl PromptKind {
-    /// What stands before the line.
+    /// What precedes the line.
     pub(crate) const fn label(self) -> &'static str {
         match self {
             PromptKind::Filter => "Filter: ",

@@ -1,4 +1,4 @@
-//! From where a listener can be reached, as far as its address tells.
+//! From where a listener can be reached, as far as its address shows.
 
 use std::net::IpAddr;
 

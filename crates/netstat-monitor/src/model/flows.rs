@@ -153,7 +153,7 @@ impl Flows {
         self.settle(&sample.sockets);
     }
 
-    /// Ends that are told only after the row had gone.
+    /// Ends that are reported only after the row had gone.
     fn complete(&mut self, told: &mut HashMap<u64, &Ended>) {
         if told.is_empty() {
             return;
@@ -238,7 +238,7 @@ impl Flows {
         let row = match told {
             Some(end) => ClosedRow {
                 row: SocketRow {
-                    // More than the event tells.
+                    // More than the event has.
                     rtt: past.rtt,
                     others: past.others,
                     ..end.row.clone()
@@ -289,7 +289,7 @@ impl Flows {
         }
     }
 
-    /// Takes in what only events tell: the short ones, and what went through those that ended.
+    /// Takes in what only events show: the short ones, and what went through those that ended.
     fn pass(&mut self, passing: &Passing, told: HashMap<u64, &Ended>, now: Duration, elapsed: Duration) {
         let seconds = elapsed.as_secs_f64().max(1e-3);
         let mut short: Vec<&Ended> = told.into_values().filter(|end| end.short).collect();
@@ -466,7 +466,7 @@ mod tests {
     }
 
     #[test]
-    fn the_end_of_one_that_was_seen_completes_its_row_also_when_it_is_told_late() {
+    fn late_end_completes_the_row() {
         let open = || (vec![row(3, 100)], Passing::default());
         for late in [false, true] {
             let told = ended(vec![end(3, 600, false)], 0);

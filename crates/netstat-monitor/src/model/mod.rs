@@ -97,7 +97,7 @@ pub struct Sockets {
     pub closed_flows: Vec<Flow>,
     /// Connections shorter than a refresh, one row for each program and peer, by rising id.
     pub brief: Vec<BriefRow>,
-    /// How many were closed a moment ago and are not told one by one, because there are too many.
+    /// How many were closed a moment ago and are not listed one by one, because there are too many.
     pub untold: u64,
     /// TCP connections that opened and that ended, per second.
     pub turnover: [Fact<f64>; 2],
@@ -110,7 +110,7 @@ pub struct Sockets {
 /// A socket that was closed a moment ago.
 #[derive(Clone, Debug)]
 pub struct ClosedRow {
-    /// As it was last seen, or as its end was told.
+    /// As it was last seen, or as its end was reported.
     pub row: SocketRow,
     /// The name of its process where no list of processes shows that, safe for the terminal.
     pub name: Option<Arc<str>>,
@@ -118,7 +118,7 @@ pub struct ClosedRow {
     pub lived: Fact<u64>,
     /// Whether no reading has shown it while it was open.
     pub short: bool,
-    /// Whether its end was told: then its bytes are all that went through it.
+    /// Whether its end was reported: then its bytes are all that it transferred.
     pub told: bool,
 }
 

@@ -19,7 +19,7 @@ use crate::sample::{Holder, Sample, Space};
 /// The span of the longer average of processor time.
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// What tells the processes of one program apart: the script of an interpreter, or another name that it was called by. Not escaped.
+/// What distinguishes the processes of one program: the script of an interpreter, or another name that it was called by. Not escaped.
 pub type LabelOf = fn(&ProcessIdentity) -> Option<Vec<u8>>;
 
 /// Makes models. Takes samples in their order.

@@ -90,7 +90,7 @@ pub struct ProcessRow {
     pub key: ProcessKey,
     /// Its texts.
     pub text: Arc<ProcessText>,
-    /// What they were made of, as the system told it.
+    /// What they were made of, as the system reported it.
     pub identity: Arc<ProcessIdentity>,
     /// The process that started it, by id.
     pub parent: u32,

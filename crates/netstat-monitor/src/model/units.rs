@@ -16,7 +16,7 @@ pub(super) fn unit_name(components: &Fact<Vec<Component>>) -> Arc<str> {
     netstat_model::text::escape(&netstat_model::component_name(components, last)).into()
 }
 
-/// The name of the unit a process stands under, also for those that are in none.
+/// The name of the unit a process is under, also for those that are in none.
 pub fn unit_of(process: &ProcessRow) -> &str {
     match (process.text.unit.is_empty(), process.kernel) {
         (false, _) => &process.text.unit,
@@ -33,7 +33,7 @@ fn add<T: std::ops::Add<Output = T>>(sum: Fact<T>, part: Fact<T>) -> Fact<T> {
     }
 }
 
-/// The units that have processes, by name. Processes in none stand together under no name.
+/// The units that have processes, by name. Processes in none are together under no name.
 pub(super) fn units(processes: &[ProcessRow]) -> Vec<UnitRow> {
     let mut units: BTreeMap<Arc<str>, UnitRow> = BTreeMap::new();
     for process in processes.iter().filter(|process| process.presence != Presence::Gone) {

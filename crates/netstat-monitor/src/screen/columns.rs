@@ -2,7 +2,6 @@
 
 use unicode_width::UnicodeWidthStr;
 
-use super::panes::FRONT;
 use crate::app::App;
 use crate::cell::cell;
 use crate::config::PaneSettings;
@@ -10,11 +9,14 @@ use crate::format::UNKNOWN;
 use crate::model::Model;
 use crate::pane::{Column, Pane};
 
+/// The columns before the first: mark and finding.
+pub(super) const FRONT: u16 = 2;
+
 /// The room left for texts to grow before further columns are shown.
 const SLACK: u16 = 12;
 /// A column counts as empty when this many rows have nothing in it.
 const SAMPLE: usize = 200;
-/// What is given up first where there is too little room: what tells rows apart least.
+/// What is left out first where there is too little room: what distinguishes rows least.
 const EXPENDABLE: [Column; 5] = [
     Column::LocalAddress,
     Column::User,

@@ -324,7 +324,7 @@ fn of_selected(graph: &Graph, totals: &Totals, model: &Model) -> (String, Option
     }
 }
 
-/// One column of characters of a graph: one moment in ASCII, else two. The two parts lie on top of each other and are told apart by colour
+/// One column of characters of a graph: one moment in ASCII, else two. The two parts lie on top of each other and differ by colour
 /// where the theme has any; a character that holds both has the colour of the part that fills more of it.
 fn column(buffer: &mut Buffer, (x, plot): (u16, Rect), moments: &[[f32; 2]], colors: [Color; 2], app: &App) {
     let whole = f32::from(plot.height) * 4.0;

@@ -17,9 +17,9 @@ use crate::pane::Tab;
 
 /// The smallest screen that shows something useful.
 pub(crate) const SMALLEST: (u16, u16) = (60, 15);
-/// From this width on, graphs stand at the side.
+/// From this width on, graphs are at the side.
 const GRAPHS_FROM: u16 = 100;
-/// From this width and height of the body on, graphs stand above the panes where there is no room at the side.
+/// From this width and height of the body on, graphs are above the panes where there is no room at the side.
 const STRIP_FROM: (u16, u16) = (80, 18);
 
 /// Draws everything.

@@ -5,7 +5,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
 
-use super::columns::{self, Placed};
+use super::columns::{self, FRONT, Placed};
 use super::{fill, put, put_right};
 use crate::app::{App, Hit};
 use crate::cell::{Sheet, Tone, cell};
@@ -15,8 +15,6 @@ use crate::model::{Item, Model, PaneRow, Presence};
 use crate::pane::{Column, Pane, ShortConnections, Source, Tree};
 use crate::selection::Totals;
 
-/// The columns before the first: mark and finding.
-pub(super) const FRONT: u16 = 2;
 /// With fewer lines for each pane than this, the pane that has the keys gets most of the room.
 const CROWDED: u16 = 8;
 /// With fewer lines for each pane than this, the others show only their titles.

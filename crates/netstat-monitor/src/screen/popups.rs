@@ -175,7 +175,7 @@ impl Frame {
     }
 }
 
-/// The lines of `line` in so much room. The end of a path tells more than its beginning: behind a tab stands one that is cut there.
+/// The lines of `line` in so much room. The end of a path matters more than its beginning: after a tab comes one that is cut there.
 fn fitted(line: &str, room: usize) -> Vec<String> {
     use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
     let Some((head, path)) = line.split_once('\t') else {

@@ -32,7 +32,7 @@ fn what_is_written_is_played() {
 }
 
 #[test]
-fn what_passed_between_two_looks_is_played_too() {
+fn replay_includes_events_between_samples() {
     let mut sample = (*samples()[5]).clone();
     let row = sample.sockets[0].clone();
     sample.passing = Passing {

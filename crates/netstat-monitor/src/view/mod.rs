@@ -189,7 +189,7 @@ fn sorted(model: &Model, items: Vec<Item>, sort: Sort, places: &Places) -> Vec<I
     keyed.into_iter().map(|(_, item)| item).collect()
 }
 
-/// An unknown figure stands below every known one.
+/// An unknown figure is below every known one.
 fn number<T>(fact: Fact<T>, value: impl FnOnce(T) -> f64) -> Key {
     Key::Number(fact.known().map_or(-1.0, value))
 }
@@ -339,7 +339,7 @@ fn brief_key(brief: &BriefRow, model: &Model, column: Column) -> Key {
     }
 }
 
-/// Hangs each process below the one that started it. One whose parent is not among the rows stands at the top.
+/// Hangs each process below the one that started it. One whose parent is not among the rows is at the top.
 fn by_parent(model: &Model, items: &[Item]) -> Vec<PaneRow> {
     let mut place = HashMap::with_capacity(items.len());
     for (at, item) in items.iter().enumerate() {

@@ -83,7 +83,7 @@ impl From<&std::fs::Metadata> for Entry {
     }
 }
 
-/// What stands at `path` itself: a link is not followed.
+/// What is at `path` itself: a link is not followed.
 ///
 /// # Errors
 /// The system's; [`io::ErrorKind::NotFound`] when nothing does.
@@ -112,7 +112,7 @@ pub fn entry_of(file: &File) -> io::Result<Entry> {
     Ok(entry)
 }
 
-/// Opens the file that stands at `path`, for reading and, with `write`, for writing. Never follows a link in the last part of the path, and never
+/// Opens the file that is at `path`, for reading and, with `write`, for writing. Never follows a link in the last part of the path, and never
 /// waits for the other side of a FIFO; makes nothing.
 ///
 /// # Errors

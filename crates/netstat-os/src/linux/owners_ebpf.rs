@@ -477,9 +477,9 @@ mod tests {
     }
 
     #[test]
-    fn what_the_verifier_says_is_told() {
+    fn verifier_message_is_reported() {
         if let Err(error) = TaskFile::load() {
-            return netstat_testkit::skip("what_the_verifier_says_is_told", &error.to_string());
+            return netstat_testkit::skip("verifier_message_is_reported", &error.to_string());
         }
         // Helpers that need a GPL-compatible licence are not for a closed program.
         let closed = b"Proprietary \0";

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use super::Snapshot;
 
-/// What stands in the place of a name that was taken out.
+/// What is in the place of a name that was taken out.
 const REDACTED: &str = "redacted";
 
 /// The first number of an account of a person, and the first behind them (login.defs(5), `UID_MIN` and `UID_MAX`, with a margin).
@@ -167,7 +167,7 @@ fn scrub(value: &mut Value, secrets: &BTreeSet<Vec<u8>>) {
     }
 }
 
-/// `bytes` with the secrets replaced; `None` where none stands in it.
+/// `bytes` with the secrets replaced; `None` where none is in it.
 fn without(bytes: &[u8], secrets: &BTreeSet<Vec<u8>>) -> Option<Vec<u8>> {
     let word = |byte: Option<&u8>| byte.is_some_and(|byte| byte.is_ascii_alphanumeric() || *byte >= 0x80);
     let mut new = Vec::with_capacity(bytes.len());

@@ -68,7 +68,7 @@ impl<S: Source> Windows<S> {
         }
     }
 
-    /// What the program of a process is worth; asked once for each file as it stands.
+    /// What the program of a process is worth; asked once for each file as it is.
     fn worth(&mut self, facts: &ProcessFacts) -> Worth {
         /// More programs than run on any computer; then it begins again.
         const MOST: usize = 4096;
@@ -385,7 +385,7 @@ fn interface_list(source: &mut impl Source, limits: &mut Vec<Limit>) -> Fact<Vec
     })
 }
 
-/// Marks the routes that the registry makes again at each start as persistent. Those that are not in force stand there, too, as
+/// Marks the routes that the registry makes again at each start as persistent. Those that are not in force are there, too, as
 /// `route print` shows them.
 fn add_persistent(source: &mut impl Source, routes: &mut Vec<Route>, limits: &mut Vec<Limit>) {
     let names = match source.persistent_routes() {

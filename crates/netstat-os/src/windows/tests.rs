@@ -487,7 +487,7 @@ fn kinds_that_windows_does_not_list_are_said_to_be_missing() {
 }
 
 #[test]
-fn watch_tells_what_opens_changes_and_ends() {
+fn watch_reports_open_change_and_end() {
     let fake = computer();
     let mut system = Windows::new(fake.clone());
     let ask = EventsAsk {

@@ -1,4 +1,4 @@
-//! Windows' names are UTF-16 in which a surrogate may stand alone; the model keeps bytes.
+//! Windows' names are UTF-16 in which a surrogate may be alone; the model keeps bytes.
 
 /// UTF-16 as bytes: UTF-8, with a lone surrogate as the three bytes that its number would have (WTF-8), so that different names stay
 /// different. Such bytes are no UTF-8: [`netstat_model::text::escape`] shows them as `\xNN`.

@@ -19,13 +19,13 @@ fn with_port(sockets: &[Socket], port: u16, state: State) -> &Socket {
 }
 
 #[test]
-fn what_ended_is_told_from_what_is_still_there() {
+fn ended_sockets_are_distinguished_from_present_ones() {
     // Alone in its process: a program that another test starts holds every descriptor for a moment.
     own_namespace!();
     for address in ["127.0.0.1:0", "[::1]:0"] {
         let Ok(listener) = TcpListener::bind(address) else {
             netstat_testkit::skip(
-                "what_ended_is_told_from_what_is_still_there",
+                "ended_sockets_are_distinguished_from_present_ones",
                 &format!("no loopback address {address} here"),
             );
             continue;

@@ -249,7 +249,7 @@ fn mptcp_connections_and_their_paths() {
         assert_eq!(of(&list, &accepted).tcp(TcpMetric::BytesReceived), Fact::Known(3000));
         assert_eq!(info.subflows_total, Fact::Known(1));
     }
-    // Its one path stands beside it, with the same addresses, inode and token.
+    // Its one path is beside it, with the same addresses, inode and token.
     let path = list
         .sockets
         .iter()

@@ -22,7 +22,7 @@ const HEADER: usize = 100;
 /// Where the header has the number of the application.
 const APPLICATION_AT: usize = 68;
 
-/// What stands at the path of a store.
+/// What is at the path of a store.
 #[derive(Debug)]
 pub(super) enum Found {
     /// Nothing.

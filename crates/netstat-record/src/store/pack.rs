@@ -27,7 +27,7 @@ pub(super) fn pack(flow: &NewFlow) -> i64 {
         | mapped(flow.foreign.0) << 13
 }
 
-/// What stands in `flow.kind`.
+/// What is in `flow.kind`.
 pub(crate) struct PackedKind {
     pub(crate) protocol: Protocol,
     pub(crate) family: Family,

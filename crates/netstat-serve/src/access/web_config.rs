@@ -121,7 +121,7 @@ impl WebConfig {
     /// Reads everything again if something has changed. Whether there is TLS stays as it was at start.
     ///
     /// # Errors
-    /// When what has changed cannot be used; told once, and what was in use stays.
+    /// When what has changed cannot be used; reported once, and what was in use stays.
     pub(crate) fn refresh(&self) -> Result<(), WebConfigError> {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if state.checked.elapsed() < CHECK_EVERY {

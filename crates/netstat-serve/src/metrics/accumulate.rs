@@ -80,7 +80,7 @@ impl Findings {
     }
 }
 
-/// What a scrape tells beside the samples.
+/// What a scrape has besides the samples.
 #[derive(Debug)]
 pub(crate) struct Beside<'a> {
     /// The program's version.
@@ -214,7 +214,7 @@ impl Accumulator {
         }
     }
 
-    /// What only events tell: short connections, lives, and the last bytes of those that ended.
+    /// What only events show: short connections, lives, and the last bytes of those that ended.
     fn pass<'a>(&mut self, old: &'a Sample, new: &'a Sample, names: &mut Names<'a>, listening: &HashSet<u16>) {
         let now = new.figures.at;
         let mut past_names = Names::of(old);

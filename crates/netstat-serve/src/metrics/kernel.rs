@@ -1,4 +1,4 @@
-//! Counters of the kernel that tell of trouble or of load, under names that say what they count.
+//! Counters of the kernel that show trouble or load, under names that say what they count.
 
 use netstat_model::counters::{Metric, ProtocolStatistics, meaning};
 

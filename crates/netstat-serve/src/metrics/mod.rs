@@ -43,7 +43,7 @@ pub(crate) type Labels = Vec<(&'static str, Arc<str>)>;
 /// One series with its present value.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Series {
-    /// What tells it from the others of its family.
+    /// What distinguishes it from the others of its family.
     pub(crate) labels: Labels,
     /// Its value.
     pub(crate) value: Value,

@@ -250,7 +250,7 @@ mod tests {
     }
 
     #[test]
-    fn alias_stands_for_its_words_and_never_for_a_command() {
+    fn alias_expands_to_its_words_and_never_to_a_command() {
         let defaults = Defaults::parse("[alias]\nweb = \"-tn --port 80\"\naudit = \"-a\"").unwrap();
         let expanded =
             |words: &[&str]| defaults.expanded(words.iter().map(OsString::from).collect(), |word| word == "audit");

@@ -74,7 +74,7 @@ fn read_duration(word: &str) -> Option<Duration> {
             .unwrap_or(after.len());
         let (unit, after) = after.split_at(end);
         let factor = match unit {
-            // Only a number that stands alone means seconds.
+            // Only a number without a unit means seconds.
             "" if last.is_infinite() && after.is_empty() => 1.0,
             unit => DURATIONS.iter().find(|(names, _)| names.contains(&unit))?.1,
         };
@@ -264,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn duration_other_words_are_refused_with_examples() {
+    fn duration_unknown_form_is_refused_with_examples() {
         for word in [
             "",
             "s",
@@ -353,7 +353,7 @@ mod tests {
     }
 
     #[test]
-    fn when_other_words_are_refused_with_examples() {
+    fn when_unknown_form_is_refused_with_examples() {
         for word in [
             "",
             "tomorrow",

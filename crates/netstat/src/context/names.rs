@@ -8,7 +8,7 @@ use netstat_model::text::escape_str;
 use crate::context::Progress;
 use crate::context::{Context, Failure};
 
-/// `filter` with the addresses of its hosts, and the ids of its users. Only a host name that stands in the filter is looked up, each
+/// `filter` with the addresses of its hosts, and the ids of its users. Only a host name that is in the filter is looked up, each
 /// within `deadline`.
 ///
 /// # Errors

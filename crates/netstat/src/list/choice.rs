@@ -194,7 +194,7 @@ pub(super) fn extras(list: &ListPlan) -> Extras {
     .collect()
 }
 
-/// Which rows, in which order, where that is not all of them as they stand.
+/// Which rows, in which order, where that is not all of them as they are.
 pub(super) fn order(
     list: &ListPlan,
     sockets: &[Socket],

@@ -158,7 +158,7 @@ fn differences(before: &[String], now: &[String]) -> Vec<Difference> {
         let best = (0..rest.len())
             .filter(|&at| rest[at].first() == words.first())
             .max_by_key(|&at| likeness(&rest[at]));
-        // A row is the same one when most of what stands at its beginning is: protocol and both addresses, or a label.
+        // A row is the same one when most of what is at its beginning is: protocol and both addresses, or a label.
         let needed = (words.len() / 2).clamp(1, 3);
         *result = Some(match best.filter(|&at| likeness(&rest[at]) >= needed) {
             Some(at) => {
@@ -257,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn new_rows_and_changed_words_are_found() {
+    fn new_and_changed_rows_are_found() {
         let before = lines(&[
             "TCP 1.1.1.1:1 2.2.2.2:2 ESTABLISHED",
             "TCP 1.1.1.1:9 3.3.3.3:3 ESTABLISHED",

@@ -50,7 +50,7 @@ pub(super) struct Lister {
     look_began: Option<Instant>,
     /// Whether `--wide` has a column for the devices that sockets are bound to.
     has_bound: bool,
-    /// How many published ports stand beside the rows of this print.
+    /// How many published ports are beside the rows of this print.
     pub(super) published: usize,
 }
 

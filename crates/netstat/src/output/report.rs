@@ -347,7 +347,7 @@ mod tests {
         }
     }
 
-    /// The tags of a page, without what stands between them.
+    /// The tags of a page, without what is between them.
     fn tags(html: &str) -> Vec<String> {
         html.split('<')
             .skip(1)

@@ -69,7 +69,7 @@ fn random(seed: u64) -> impl FnMut() -> f64 {
 }
 
 #[test]
-fn what_calls_for_hours_is_told_by_its_rhythm_and_its_kind() {
+fn beacon_is_judged_by_rhythm_and_kind() {
     own_namespace!(Needs::PROCESSES);
     let directory = tempfile::tempdir().unwrap();
     let found = |name: &str, path: &str, kind: (Protocol, u16), gaps: &[Duration]| -> Vec<String> {

@@ -89,7 +89,7 @@ fn names_cannot_drive_the_terminal() {
 }
 
 #[test]
-fn an_ordinary_user_is_told_what_is_missing() {
+fn ordinary_user_sees_what_is_missing() {
     own_namespace!(Needs::PROCESSES);
     let running = Running::with(&mut sleep(), open());
     let outcome = netstat().unprivileged().run(["audit", "--no-digests"]);

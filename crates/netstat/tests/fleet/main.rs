@@ -469,7 +469,7 @@ fn history_every_kind_of_question_has_the_same_answer_from_both_stores() {
 }
 
 #[test]
-fn fleet_commands_tell_of_hosts_and_forget_them() {
+fn fleet_commands_list_and_forget_hosts() {
     let Some(engine) = Engine::start(&[]) else { return };
     let printed = engine.run(&["fleet", "init", "--at", "AT", "--print"]);
     assert!(printed.contains("CREATE TABLE IF NOT EXISTS netstat.flow"), "{printed}");

@@ -86,7 +86,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn places_are_told_in_any_case_of_letter_and_on_any_drive() {
+    fn directories_match_in_any_case_and_on_any_drive() {
         for (path, expected) in [
             (r"C:\Users\anna\AppData\Local\Temp\x.exe", Some(Kind::Passing)),
             (r"d:\USERS\anna\appdata\LOCAL\temp\a\x.exe", Some(Kind::Passing)),

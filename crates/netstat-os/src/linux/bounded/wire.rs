@@ -14,7 +14,7 @@ const NUMBERS: usize = 4 + UNRESPONSIVE_MAX;
 pub(super) const REQUEST_MAX: usize = NUMBERS * 8 + PATH_MAX;
 /// The most content in one answer.
 pub(super) const CHUNK: usize = 64 << 10;
-/// What stands before the content: kind and error number.
+/// What precedes the content: kind and error number.
 pub(super) const HEADER: usize = 8;
 /// The largest answer.
 pub(super) const ANSWER_MAX: usize = HEADER + CHUNK;

@@ -1,6 +1,6 @@
 //! The object file that clang makes, and its adaptation to the running kernel.
 //!
-//! ELF: `elf(5)`. The relocations that carry field names (CO-RE) stand in the section `.BTF.ext`: `struct bpf_core_relo` in
+//! ELF: `elf(5)`. The relocations that carry field names (CO-RE) are in the section `.BTF.ext`: `struct bpf_core_relo` in
 //! `include/uapi/linux/bpf.h`, "BPF CO-RE relocations" in `Documentation/bpf/llvm_reloc.rst`.
 
 use std::ops::ControlFlow;

@@ -401,7 +401,7 @@ struct ObjectInfo {
     info: u64,
 }
 
-/// Where `recursion_misses` stands in `struct bpf_prog_info` (Linux 5.12).
+/// Where `recursion_misses` is in `struct bpf_prog_info` (Linux 5.12).
 const RECURSION_MISSES_AT: usize = 208;
 
 /// How often a program was to run on a processor on which it was running already, and the kernel left that out

@@ -17,7 +17,7 @@ use super::{now, procdev, read_net, why};
 
 /// How often an interrupted dump is asked for again.
 const TRIES: u32 = 4;
-/// The kernel answers at once; a longer wait means something stands between.
+/// The kernel answers at once; a longer wait means something is between.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// The kernel sends at most 32 KiB at once unless asked to; larger messages are asked for with a larger buffer.
 const BUFFER: usize = 64 * 1024;

@@ -162,7 +162,7 @@ fn stats64(value: &[u8]) -> Traffic {
         .with(InterfaceMetric::AllPackets, at(0), at(1))
 }
 
-/// Where each kind stands in struct rtnl_link_stats64. Older kernels end before the last ones.
+/// Where each kind is in struct rtnl_link_stats64. Older kernels end before the last ones.
 const KINDS: [(ErrorKind, usize); 14] = [
     (ErrorKind::Missed, 15),
     (ErrorKind::Length, 10),
@@ -310,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn refusals_and_interruptions_are_told() {
+    fn refusals_and_interruptions_are_reported() {
         let refusal = message(NLMSG_ERROR, 0, 7, &(-1i32).to_ne_bytes());
         assert_eq!(run(&refusal).0, Err(BadAnswer::Refused(1)));
         let end = message(NLMSG_DONE, NLM_F_DUMP_INTR, 7, &0u32.to_ne_bytes());

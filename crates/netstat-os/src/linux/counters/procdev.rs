@@ -72,7 +72,7 @@ mod tests {
     const HEADING: &str = "Inter-|   Receive |  Transmit\n face |bytes    packets |bytes    packets\n";
 
     #[test]
-    fn columns_are_told_apart() {
+    fn columns_are_distinguished() {
         let text = format!(
             "{HEADING}  eth0: 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16\nlo:18446744073709551615 0 0 0 0 0 0 0 0 0 0 0 0 0 0 0\n"
         );

@@ -182,7 +182,7 @@ mod tests {
         assert_eq!(value(&parsed, "Udp", "NoPorts"), COUNTER(7));
         assert_eq!(value(&parsed, "Udp", "OutDatagrams"), Some(Fact::Unknown(Why::Failed)));
         assert_eq!(value(&parsed, "Ip", "InReceives"), Some(Fact::Unknown(Why::Failed)));
-        // Values in excess cannot be trusted to stand under their names either.
+        // Values in excess cannot be trusted to be under their names either.
         assert!(pairs(b"Ip: InReceives\nIp: 1 2\n").trouble.is_some());
         assert!(pairs(b"").trouble.is_some());
         assert!(pairs(b"Ip: InReceives").trouble.is_some());

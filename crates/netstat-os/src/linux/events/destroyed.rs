@@ -288,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn what_an_older_kernel_or_udp_does_not_tell_is_unknown() {
+    fn facts_missing_on_older_kernels_or_udp_are_unknown() {
         let found = read(&message(IPPROTO_TCP, &[0; 104]));
         assert_eq!(found[0].sent, Fact::Unknown(Why::NotSupported));
         assert_eq!(found[0].retransmits, Fact::Known(0));

@@ -232,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn a_listener_and_udp_are_told_apart() {
+    fn listener_and_udp_are_distinguished() {
         let mut record = closed();
         (record[132], record[135], record[136], record[137]) = (OPENED, 7, 10, 0);
         let read = event(&record, &CLOCK).unwrap();

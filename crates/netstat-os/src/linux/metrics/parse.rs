@@ -28,7 +28,7 @@ pub fn cpu(text: &[u8]) -> Option<CpuMetrics> {
     let mut cores = Vec::new();
     for line in lines(text) {
         let Some(rest) = line.strip_prefix(b"cpu") else {
-            // They stand together at the top.
+            // They are together at the top.
             break;
         };
         let mut fields = words(rest);

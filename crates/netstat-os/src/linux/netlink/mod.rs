@@ -230,7 +230,7 @@ mod tests {
     }
 
     #[test]
-    fn errors_and_interruptions_are_told() {
+    fn errors_and_interruptions_are_reported() {
         let (batch, _) = read_all(&message(ERROR, 0, 5, &(-1i32).to_ne_bytes()));
         assert_eq!(batch.unwrap_err().raw_os_error(), Some(1));
         let done = |interrupted| Batch {

@@ -83,7 +83,7 @@ impl Memory {
             let index = holding.holder as usize;
             let place = *place_of[index].get_or_insert_with(|| {
                 let (pid, thread) = (found.holders[index].process.pid, found.holders[index].thread);
-                // A table may stand in the findings twice, with its known sockets and its new ones.
+                // A table may be in the findings twice, with its known sockets and its new ones.
                 *places.entry((pid, thread)).or_insert_with(|| {
                     let sockets = Vec::new();
                     self.tables.push(KnownTable { pid, thread, sockets });

@@ -12,6 +12,7 @@
 
 mod claims;
 mod component;
+mod digits;
 mod elsewhere;
 mod found;
 pub(crate) mod hidden;

@@ -9,6 +9,8 @@ use rustix::io::{Errno, read};
 
 use super::OwnerAsk;
 use super::component::components;
+use super::digits::number;
+pub(crate) use super::digits::small_number;
 use super::table::PathBuffer;
 use crate::linux::bounded;
 
@@ -71,7 +73,7 @@ pub struct BadStat(&'static str);
 
 /// Reads the text of `/proc/PID/stat`.
 ///
-/// The short name stands in parentheses and may itself hold parentheses, blanks and newlines; what follows are numbers, so the
+/// The short name is in parentheses and may itself hold parentheses, blanks and newlines; what follows are numbers, so the
 /// last closing parenthesis ends it.
 pub fn parse_stat(text: &[u8]) -> Result<Stat<'_>, BadStat> {
     let open = text.iter().position(|&b| b == b'(').ok_or(BadStat("no name"))?;
@@ -133,20 +135,6 @@ pub fn parse_stat(text: &[u8]) -> Result<Stat<'_>, BadStat> {
     })
 }
 
-/// A decimal number without sign that fits.
-fn number(digits: &[u8]) -> Option<u64> {
-    if digits.is_empty() {
-        return None;
-    }
-    digits.iter().try_fold(0u64, |value, &digit| {
-        if digit.is_ascii_digit() {
-            value.checked_mul(10)?.checked_add(u64::from(digit - b'0'))
-        } else {
-            None
-        }
-    })
-}
-
 /// A decimal number with or without a minus sign that fits.
 fn signed_number(digits: &[u8]) -> Option<i32> {
     let (sign, digits) = match digits.strip_prefix(b"-") {
@@ -154,11 +142,6 @@ fn signed_number(digits: &[u8]) -> Option<i32> {
         None => (1, digits),
     };
     i32::try_from(sign * i64::try_from(number(digits)?).ok()?).ok()
-}
-
-/// A decimal number as a file name of `/proc` has it: digits only, no leading zero needed.
-pub(crate) fn small_number(digits: &[u8]) -> Option<u32> {
-    number(digits).and_then(|value| u32::try_from(value).ok())
 }
 
 /// Why a file of a process could not be read.
@@ -331,7 +314,7 @@ impl ProcessDir {
         }
     }
 
-    /// Whether the program file no longer stands at `target`, the path of `/proc/PID/exe`. The number of links alone does not
+    /// Whether the program file no longer is at `target`, the path of `/proc/PID/exe`. The number of links alone does not
     /// tell: the file may have another name elsewhere.
     fn is_gone(&self, target: &[u8]) -> Result<bool, Errno> {
         // Follows the link to the very file, wherever it is in the caller's view of the file systems.
@@ -511,7 +494,7 @@ mod tests {
     }
 
     #[test]
-    fn the_deleted_mark_is_told_from_a_name() {
+    fn deleted_mark_is_distinguished_from_a_name() {
         let image = image_name(b"/usr/bin/x (deleted)", || Ok(true));
         assert_eq!((image.file_name(), image.deleted), (&b"x"[..], true));
         let image = image_name(b"/usr/bin/x (deleted)", || Ok(false));

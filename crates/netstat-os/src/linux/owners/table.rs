@@ -6,7 +6,7 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 use rustix::fs::{Mode, OFlags, RawDir, openat, readlinkat_raw};
 use rustix::io::Errno;
 
-use super::process::small_number;
+use super::digits::small_number;
 
 /// Room for the entries of one `getdents64` call. An entry of a descriptor takes 24 bytes (32 from number 10000 on).
 pub(crate) const BUFFER: usize = 32 * 1024;

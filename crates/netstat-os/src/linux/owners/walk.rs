@@ -258,7 +258,7 @@ impl Worker {
                 None => super::process::bare(pid),
             };
             // A process that became another program lost the sockets that were marked close-on-exec, and its new name must
-            // not stand beside them. The program's name was read after the first socket and is read again now; the first
+            // not be beside them. The program's name was read after the first socket and is read again now; the first
             // socket itself is looked at again.
             let sound = match &dir {
                 Some(dir) if walk.ask.image => {

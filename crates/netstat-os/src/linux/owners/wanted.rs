@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn marks_tell_what_is_left() {
+    fn marks_say_what_is_left() {
         let set = WantedInodes::new(1..=100);
         let mut marks = set.marks();
         assert!((1..100).all(|inode| set.mark(&mut marks, inode)));

@@ -107,17 +107,17 @@ impl ProcessReader {
             .map_err(why)
     }
 
-    /// The plain file that stands at `path` in the view of process `pid`, started at `start_ticks`; a relative path counts from
+    /// The plain file that is at `path` in the view of process `pid`, started at `start_ticks`; a relative path counts from
     /// its working directory. It was not opened by the process and may be any file: treat as foreign.
     ///
     /// # Errors
-    /// Why it cannot be opened; [`Why::Gone`] when nothing stands there, [`Why::NotApplicable`] when it is no plain file.
+    /// Why it cannot be opened; [`Why::Gone`] when nothing is there, [`Why::NotApplicable`] when it is no plain file.
     pub fn file_in_view(&mut self, pid: u32, start_ticks: u64, path: &[u8]) -> Result<File, Why> {
         let dir = self.same(pid, start_ticks)?;
         program::open_in_view(&dir, path)
     }
 
-    /// One of the texts below `/proc/PID` as it stands, for a copy as evidence.
+    /// One of the texts below `/proc/PID` as it is, for a copy as evidence.
     ///
     /// # Errors
     /// Why it cannot be read; [`Why::Gone`] when that process has ended.

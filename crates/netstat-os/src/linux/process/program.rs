@@ -103,7 +103,7 @@ impl Views {
         }
     }
 
-    /// What stands at `path`, in the view in which it is the `running` file; where it is in none, in the process's own.
+    /// What is at `path`, in the view in which it is the `running` file; where it is in none, in the process's own.
     fn find(&self, path: &[u8], running: Fact<FileFacts>) -> (&View, Fact<FileFacts>) {
         let own = look(&self.process, path);
         if !is_same(running, own) {
@@ -178,7 +178,7 @@ fn above(path: &[u8], view: &View) -> Vec<Directory> {
     directories
 }
 
-/// What stands at `path` below `view`; links and `..` lead nowhere outside it.
+/// What is at `path` below `view`; links and `..` lead nowhere outside it.
 fn look(view: &View, path: &[u8]) -> Fact<FileFacts> {
     let view = match view {
         Ok(view) => view,
@@ -191,7 +191,7 @@ fn look(view: &View, path: &[u8]) -> Fact<FileFacts> {
 fn in_root(root: &OwnedFd, path: &[u8], flags: OFlags) -> Result<OwnedFd, Errno> {
     let resolve = ResolveFlags::IN_ROOT | ResolveFlags::NO_MAGICLINKS;
     match bounded::open_below(root.as_fd(), path, flags, resolve) {
-        // A part of the path is no directory: nothing stands there.
+        // A part of the path is no directory: nothing is there.
         Err(Errno::NOTDIR) => Err(Errno::NOENT),
         other => other,
     }
@@ -201,7 +201,7 @@ fn in_root(root: &OwnedFd, path: &[u8], flags: OFlags) -> Result<OwnedFd, Errno>
 /// opened for reading.
 ///
 /// # Errors
-/// Why it is not known; [`Why::Gone`] when nothing stands there.
+/// Why it is not known; [`Why::Gone`] when nothing is there.
 pub fn file_status(root: &std::path::Path, path: &[u8]) -> Result<FileFacts, Why> {
     let root = open_root(root).map_err(why)?;
     let place = in_root(&root, path, OFlags::PATH).map_err(why)?;

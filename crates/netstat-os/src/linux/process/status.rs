@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_kernel_does_not_tell_is_unknown() {
+    fn facts_missing_on_a_kernel_are_unknown() {
         let status = parse_status(b"Tgid:\t1\nTracerPid:\t0\nUid:\t1\t2\t3\nGroups:\t\nCapEff:\t0\n");
         assert_eq!(status.tracer, Fact::Known(None));
         assert_eq!(status.users, Fact::Unknown(Why::Failed));

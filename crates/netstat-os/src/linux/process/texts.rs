@@ -107,7 +107,7 @@ fn mapping(line: &[u8]) -> Option<Mapping> {
     let offset = hexadecimal(fields.next()?)?;
     let device = fields.next()?;
     let inode = decimal(fields.next()?)?;
-    // The name stands behind blanks; it may itself begin with none.
+    // The name follows blanks; it may itself begin with none.
     let name = fields.next().unwrap_or_default();
     let name = &name[name.iter().take_while(|&&byte| byte == b' ').count()..];
     let dash = range.iter().position(|&byte| byte == b'-')?;
@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn descriptors_are_told_apart() {
+    fn descriptors_are_distinguished() {
         let path = |path: &str, deleted| Descriptor::Path {
             path: path.into(),
             deleted,

@@ -42,7 +42,7 @@ pub(super) fn parse(kind: u16, value: &[u8]) -> Result<Option<Box<Encapsulation>
                 to: to.filter(|to| !to.is_unspecified()),
             })
         }
-        // SEG6_IPTUNNEL_SRH: the mode, then the header of RFC 8754, whose segments stand in reverse order.
+        // SEG6_IPTUNNEL_SRH: the mode, then the header of RFC 8754, whose segments are in reverse order.
         5 => first(1)?.and_then(|value| {
             let mode = u32_at(value, 0)?;
             let list = value.get(4 + 8..)?;
@@ -76,7 +76,7 @@ mod tests {
     }
 
     #[test]
-    fn segments_are_told_in_the_order_of_the_way() {
+    fn segments_are_listed_in_order_of_the_path() {
         let mut value = 1u32.to_ne_bytes().to_vec();
         value.extend([0, 4, 4, 1, 1, 0, 0, 0]);
         value.extend("2001:db8::2".parse::<Ipv6Addr>().unwrap().octets());

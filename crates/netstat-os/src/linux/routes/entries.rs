@@ -102,7 +102,7 @@ pub(super) fn parse_answer(payload: &[u8]) -> Result<Option<Route>, Malformed> {
         next_hop_object: None,
         next_hops: NextHops::None,
     };
-    // The next hop's flags stand in the low byte of the route's.
+    // The next hop's flags are in the low byte of the route's.
     let mut only = NextHop {
         gateway: None,
         interface: None,

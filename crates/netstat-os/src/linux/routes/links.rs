@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_link_tells() {
+    fn link_message_is_read() {
         let link = link(b"virtio\0", b"virtio3\0");
         assert_eq!(link.device, Some((b"virtio".to_vec(), b"virtio3".to_vec())));
         let interface = link.interface;

@@ -18,7 +18,7 @@ pub struct Promiscuity {
     pub count: u32,
     /// The bridge, bond or the like that it is a part of (`IFLA_MASTER`).
     pub master: Option<u32>,
-    /// The interface that it stands upon (`IFLA_LINK`); of a cable's end that is the other end.
+    /// The interface that it is stacked on (`IFLA_LINK`); of a cable's end that is the other end.
     pub lower: Option<u32>,
     /// Its kind as `ip link` names it, of an interface made by software (`IFLA_INFO_KIND`).
     pub kind: Option<Vec<u8>>,
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_link_tells() {
+    fn link_message_is_read() {
         let info = attribute(1, b"veth\0");
         let attributes: [(u16, &[u8]); 5] = [
             (3, b"eth0\0"),
@@ -139,7 +139,7 @@ mod tests {
             link(4, "br0", 1, None, None, "bridge"),
             link(5, "eth2", 1, None, None, ""),
             link(6, "mac0", 1, None, Some(5), "macvlan"),
-            // In a container: its other end stands in another namespace, where that number is another's.
+            // In a container: its other end is in another namespace, where that number is another's.
             link(7, "veth0", 3, Some(0), Some(2), "veth"),
         ];
         assert_eq!(unexplained(links), [(b"eth0".to_vec(), 1), (b"veth0".to_vec(), 3)]);

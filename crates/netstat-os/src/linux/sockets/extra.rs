@@ -7,9 +7,11 @@ use netstat_model::{
     Why,
 };
 
-use super::inet::TIMER_TIME_WAIT;
 use super::{mptcp_info, tcp_info};
 use crate::linux::netlink::attributes::{Attributes, Malformed, number, u32_at};
+
+/// `idiag_timer` of a TIME_WAIT socket.
+pub(super) const TIMER_TIME_WAIT: u8 = 3;
 
 /// Attributes of an answer, and for the first eight, bit `n - 1` of the request's `idiag_ext` to ask for attribute `n`.
 mod attribute {
@@ -325,7 +327,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_not_asked_for_is_not_told() {
+    fn facts_not_asked_for_are_left_out() {
         let extra = parse(&about(State::Established, 0), &[], Extras::CONGESTION).unwrap();
         assert_eq!(extra.congestion, Fact::Unknown(Why::NotKept));
         assert_eq!(extra.mark, Fact::Unknown(Why::NotAsked));
@@ -333,7 +335,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_told_has_its_reason() {
+    fn missing_facts_have_a_reason() {
         let extra = parse(&about(State::Established, 0), &[], Extras::ALL).unwrap();
         assert_eq!(extra.mark, Fact::Unknown(Why::NotPermitted));
         assert_eq!(extra.upper_layer, Fact::Unknown(Why::NotPermitted));

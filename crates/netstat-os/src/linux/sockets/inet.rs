@@ -9,7 +9,7 @@ use std::num::NonZeroU64;
 use netstat_model::{Extras, Family, Protocol, Socket, SocketFacts, State};
 
 use super::StateSet;
-use super::extra;
+use super::extra::{self, TIMER_TIME_WAIT};
 use crate::linux::netlink::attributes::{AF_INET, AF_INET6, Attributes};
 use crate::linux::netlink::{Connection, Dump, malformed, push_attribute};
 
@@ -33,8 +33,6 @@ const INET_DIAG_REQ_BYTECODE: u16 = 1;
 const INET_DIAG_REQ_PROTOCOL: u16 = 3;
 /// Attribute of an answer: the addresses of the other side of an SCTP association.
 const INET_DIAG_PEERS: u16 = 13;
-/// `idiag_timer` of a TIME_WAIT socket.
-pub(super) const TIMER_TIME_WAIT: u8 = 3;
 
 /// What one dump asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -77,7 +75,7 @@ impl Table {
     }
 }
 
-/// `sdiag_protocol`. 0 for MPTCP, whose number has nine bits: it stands in an attribute, and a kernel that does not know that
+/// `sdiag_protocol`. 0 for MPTCP, whose number has nine bits: it is in an attribute, and a kernel that does not know that
 /// one finds no protocol 0.
 fn protocol_number(protocol: Protocol) -> u8 {
     match protocol {
@@ -159,7 +157,7 @@ fn exact_body(socket: &Socket) -> Vec<u8> {
     };
     let mut body = vec![family, protocol_number(socket.protocol()), 0, 0];
     if socket.protocol() == Protocol::Raw {
-        // struct inet_diag_req_raw: the protocol above IP stands in `pad`; all of them fit.
+        // struct inet_diag_req_raw: the protocol above IP is in `pad`; all of them fit.
         body[3] = local.port as u8;
     }
     body.extend(u32::MAX.to_ne_bytes());

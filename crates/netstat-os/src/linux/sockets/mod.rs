@@ -83,7 +83,7 @@ fn state(protocol: Protocol, number: u8) -> Option<State> {
         4 => State::FinWait1,
         5 => State::FinWait2,
         6 => State::TimeWait,
-        // A closed TCP socket stands in no table but that of the bound ports (inet_diag's TCP_BOUND_INACTIVE walk).
+        // A closed TCP socket is in no table but that of the bound ports (inet_diag's TCP_BOUND_INACTIVE walk).
         7 if protocol == Protocol::Tcp => State::Bound,
         7 => State::Closed,
         8 => State::CloseWait,

@@ -140,7 +140,7 @@ impl Space {
 
     /// Which of `sockets` still exist, in their order; `None` when that is unknown.
     ///
-    /// Connections are asked for one by one as long as there are few; of the rest the tables that they stand in are read.
+    /// Connections are asked for one by one as long as there are few; of the rest the tables that they are in are read.
     pub(super) fn still_there(&mut self, sockets: &[&Socket]) -> Option<Vec<bool>> {
         let connections = sockets.iter().filter(|socket| is_connection(socket)).count();
         // One without a cookie is from a text table: sock_diag does not answer.
@@ -462,7 +462,7 @@ impl Space {
         refusal: &io::Error,
         parse: Parse<'_>,
     ) -> bool {
-        // `/proc/net` is the network of the process's first thread; a thread may stand in another.
+        // `/proc/net` is the network of the process's first thread; a thread may be in another.
         let path = self.proc.join("thread-self/net").join(name);
         let what = |missing: &str| format!("{} {missing}", words(name));
         let table = match std::fs::read(&path) {

@@ -261,7 +261,7 @@ mod tests {
     }
 
     #[test]
-    fn bits_are_told_apart() {
+    fn bits_are_distinguished() {
         let mut info = vec![0; 248];
         info[1] = 4;
         info[5] = SACK | WINDOW_SCALE | SYN_DATA;

@@ -164,7 +164,7 @@ impl Row {
     }
 }
 
-/// So many programs of one directory with the same finding stand in one row.
+/// So many programs of one directory with the same finding are in one row.
 const MANY: usize = 3;
 
 /// The rows, the most suspicious first.

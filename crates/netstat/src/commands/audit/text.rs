@@ -321,7 +321,7 @@ impl Page {
     fn finding(&self, out: &mut Vec<u8>, item: &Item<'_>, of_process: bool) {
         let (finding, id) = (item.finding, item.mark.id());
         let mut label = "seen:";
-        // The network and the command line stand above, once for all findings.
+        // The network and the command line are above, once for all findings.
         let above =
             |line: &&String| of_process && (line.starts_with("on the network: ") || line.starts_with("command line: "));
         for line in finding.evidence.iter().filter(|line| !above(line)) {

@@ -425,7 +425,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn finding_is_told_once_and_again_after_it_was_gone_for_long() {
+    fn finding_is_reported_once_and_again_after_a_long_absence() {
         let mut told = Told::default();
         let start = Instant::now();
         let id = || "12345678".to_owned();

@@ -1,4 +1,4 @@
-//! What may stand at a place of a command line.
+//! What may be at a place of a command line.
 
 use std::ffi::{OsStr, OsString};
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use netstat_audit::Severity;
 
 use super::live::Live;
 
-/// One thing that may stand there.
+/// One thing that may be there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Answer {
     /// This word, with its meaning in one line, or nothing.
@@ -27,7 +27,7 @@ pub(super) enum Answer {
 /// Stands for [`Answer::Files`] among the candidates; no word of ours begins so.
 const FILES: &str = ":files";
 
-/// What may stand at `place` of `words`, whose first is the program's name. `splits_at_equals`: the shell makes three words of
+/// What may be at `place` of `words`, whose first is the program's name. `splits_at_equals`: the shell makes three words of
 /// `--name=value`, as bash does.
 pub(super) fn answers(
     program: Command,
@@ -266,7 +266,7 @@ impl Values {
     }
 
     /// The values that begin with `typed`, in any case of letter. They come in the case that was typed, because a shell
-    /// drops what does not begin with what stands there.
+    /// drops what does not begin with what is there.
     fn beginning_with(&self, typed: &str) -> Vec<CompletionCandidate> {
         let (words, before, part) = match self {
             Values::One(words) => (words, "", typed),
@@ -509,7 +509,7 @@ mod tests {
     }
 
     #[test]
-    fn no_line_is_too_odd() {
+    fn arbitrary_lines_never_panic() {
         for line in [
             "",
             "netstat",

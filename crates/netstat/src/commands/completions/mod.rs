@@ -39,7 +39,7 @@ struct CompletionsArgs {
     /// the name the program is called by, where it is not the one it was called by now
     #[arg(long = "as", value_name = "NAME", value_parser = command_name)]
     called: Option<String>,
-    /// what may stand at this place of WORDS, the program's name being place 0; the scripts ask this
+    /// what may be at this place of WORDS, the program's name being place 0; the scripts ask this
     #[arg(long, value_name = "PLACE", hide = true)]
     answer: Option<usize>,
     /// a command line

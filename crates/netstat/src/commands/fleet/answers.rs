@@ -16,27 +16,7 @@ use crate::args::shape::Format;
 use crate::context::{Context, Failure, Outcome, human};
 use crate::output::json;
 use crate::output::rows::table::{self, Layout, Widths};
-use crate::output::rows::{self, Grid, Head};
-
-/// Rows that are ready.
-struct Ready {
-    heads: Vec<Head>,
-    rows: Vec<Vec<Value<'static>>>,
-}
-
-impl Grid for Ready {
-    fn heads(&self) -> Vec<Head> {
-        self.heads.clone()
-    }
-
-    fn len(&self) -> usize {
-        self.rows.len()
-    }
-
-    fn row(&self, at: usize, each: &mut dyn FnMut(Value<'_>)) {
-        self.rows[at].iter().cloned().for_each(each);
-    }
-}
+use crate::output::rows::{self, Head, ReadyRows};
 
 const fn head(name: &'static str, heading: &'static str, kind: ValueKind) -> Head {
     Head { name, heading, kind }
@@ -125,7 +105,7 @@ pub(super) fn hosts(args: &FleetCommand, client: &Client, context: &mut Context<
         .filter(|host| !args.late || host.silent > late)
         .map(host_row)
         .collect();
-    let mut grid = Ready {
+    let mut grid = ReadyRows {
         heads: HOSTS.to_vec(),
         rows,
     };
@@ -182,7 +162,7 @@ pub(super) fn findings(args: &FleetCommand, client: &Client, context: &mut Conte
             ]
         })
         .collect();
-    let mut grid = Ready {
+    let mut grid = ReadyRows {
         heads: FINDINGS.to_vec(),
         rows,
     };

@@ -306,7 +306,7 @@ impl Answer<'_, '_, '_> {
         read.map_err(|error| refused(&error))
     }
 
-    /// Whether rows of several computers may stand in the answer, so that each says which.
+    /// Whether rows of several computers may be in the answer, so that each says which.
     fn names_hosts(&self) -> bool {
         self.reader.is_fleet() && !self.args.is_one_host()
     }

@@ -14,31 +14,11 @@ use super::people::with_script;
 use super::rows::Paper;
 use crate::args::shape::Format;
 use crate::context::{Diagnostics, Failure, human};
-use crate::output::rows::{Grid, Head};
+use crate::output::rows::ReadyRows;
 use crate::recall::refused;
 
 /// A record younger than this, in milliseconds, has not yet seen what programs do in a week.
 const LEARNING: i64 = 7 * 86_400_000;
-
-/// Rows that are ready.
-struct Ready {
-    heads: Vec<Head>,
-    rows: Vec<Vec<Value<'static>>>,
-}
-
-impl Grid for Ready {
-    fn heads(&self) -> Vec<Head> {
-        self.heads.clone()
-    }
-
-    fn len(&self) -> usize {
-        self.rows.len()
-    }
-
-    fn row(&self, at: usize, each: &mut dyn FnMut(Value<'_>)) {
-        self.rows[at].iter().cloned().for_each(each);
-    }
-}
 
 /// Prints the rows; where there are none, a table says so.
 pub(super) fn print(
@@ -52,7 +32,7 @@ pub(super) fn print(
         return Ok(());
     }
     rows.truncate(answer.args.top.unwrap_or(usize::MAX));
-    let ready = Ready {
+    let ready = ReadyRows {
         heads: columns.iter().map(|(head, _)| *head).collect(),
         rows,
     };

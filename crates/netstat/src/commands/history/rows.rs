@@ -308,7 +308,7 @@ trait Key: Ord + Hash + Sync {
     /// Those of `row` under `columns`.
     fn of(columns: &[&'static Column<Flows>], row: &FlowRow<'_>) -> Self;
 
-    /// As they stand.
+    /// As they are.
     fn values(&self) -> &[Value<'static>];
 }
 

@@ -231,7 +231,7 @@ pub(crate) struct FileView {
 pub(crate) struct Script {
     /// The path as the interpreter was given it.
     pub(crate) path: Vec<u8>,
-    /// What stands there now.
+    /// What is there now.
     pub(crate) file: Fact<FileFacts>,
     /// The same as for a program.
     pub(crate) view: FileView,

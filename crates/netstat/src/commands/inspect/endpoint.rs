@@ -140,7 +140,7 @@ pub(super) fn url(word: &str) -> Option<(Option<Protocol>, Endpoint)> {
         return Some((protocol, end));
     }
     let port = default_port(&scheme)?;
-    // Without a port of its own, an address of IPv6 stands in brackets (RFC 3986, 3.2.2).
+    // Without a port of its own, an address of IPv6 is in brackets (RFC 3986, 3.2.2).
     let with_port = format!("{}:{port}", authority.trim_end_matches(':'));
     Some((protocol, endpoint(&with_port)?))
 }

@@ -10,7 +10,7 @@ pub(super) fn active(filter: &PacketFilter) -> bool {
     !none || !matches!(&filter.iptables, Fact::Known(tables) if !tables.iter().any(|table| table == b"filter"))
 }
 
-/// Whether something may stand between a port and those who could reach it by its address; safe to print.
+/// Whether something may be between a port and those who could reach it by its address; safe to print.
 pub(super) fn words(filter: &PacketFilter) -> String {
     /// So many chains are named.
     const MOST: usize = 3;

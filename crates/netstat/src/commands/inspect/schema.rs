@@ -123,7 +123,7 @@ fn of(is: Is) -> Value {
     }
 }
 
-/// An object with the fields of `always`, and maybe those of `sometimes`. The reasons of what is unknown stand under `unknown`.
+/// An object with the fields of `always`, and maybe those of `sometimes`. The reasons for unknown values are under `unknown`.
 fn object(always: &[Field], sometimes: &[Field]) -> Value {
     let mut properties = Map::new();
     for (name, is, null, meaning) in always.iter().chain(sometimes) {

@@ -52,7 +52,7 @@ fn as_root<W: AsRef<[u8]>>(superuser: bool, words: &[W]) -> String {
     shell_command(&String::from_utf8_lossy(program), &arguments)
 }
 
-/// Words of a command, from a text in which each stands alone.
+/// Words of a command, from a text in which each is alone.
 fn words(text: &str) -> Vec<Vec<u8>> {
     text.split(' ').map(|word| word.as_bytes().to_vec()).collect()
 }

@@ -169,7 +169,7 @@ fn kind(word: &str) -> Result<Kind, NoTarget> {
     Ok(Kind::Word(word.to_owned()))
 }
 
-/// What may stand in front of a colon with a meaning of its own.
+/// What may precede a colon with a meaning of its own.
 const PREFIXES: [&str; 13] = [
     "tcp",
     "udp",
@@ -396,7 +396,7 @@ mod tests {
     }
 
     #[test]
-    fn words_are_told_apart() {
+    fn arguments_are_distinguished() {
         let address: IpAddr = "203.0.113.7".parse().unwrap();
         let v6: IpAddr = "2001:db8::1".parse().unwrap();
         let at = |address, port| Endpoint {

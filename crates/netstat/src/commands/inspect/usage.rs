@@ -272,7 +272,7 @@ mod tests {
     }
 
     #[test]
-    fn one_look_has_no_rates() {
+    fn single_sample_has_no_rates() {
         let figures = Metrics::unknown(Why::NotAsked);
         let socket = connection(1, Fact::Known(150), Fact::Known(1000));
         assert_eq!(

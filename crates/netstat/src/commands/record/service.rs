@@ -169,7 +169,7 @@ fn installation(manager: Manager, program: &str, limits: &str, packaged: bool) -
 
 /// What keeps the unit off the network,
 const NO_NETWORK: &str = "RestrictAddressFamilies=AF_NETLINK AF_UNIX\nIPAddressDeny=any\n";
-/// and what stands there for a recorder that sends to a fleet.
+/// and what is there for a recorder that sends to a fleet.
 const NETWORK: &str = "RestrictAddressFamilies=AF_NETLINK AF_UNIX AF_INET AF_INET6\n";
 
 fn removal(manager: Manager) -> Plan {
@@ -255,7 +255,7 @@ fn refused(path: &Path, error: &io::Error) -> Failure {
     Failure::Refused(format!("{}: {error}", path.display()))
 }
 
-/// Whether what stands at `path` may be replaced or removed: an earlier file of this program, or the link to it.
+/// Whether what is at `path` may be replaced or removed: an earlier file of this program, or the link to it.
 fn is_ours(path: &Path) -> Result<bool, Failure> {
     match files::entry(path) {
         Ok(entry) if entry.kind == EntryKind::Link => {

@@ -4,7 +4,7 @@ use clap::{Arg, ArgMatches};
 use serde_json::Value;
 
 use crate::context::{Context, Failure, Outcome};
-use crate::output::json::{schema, to_text};
+use crate::output::json::{documents, to_text};
 
 /// One published schema.
 #[derive(Clone, Copy)]
@@ -22,17 +22,17 @@ pub(crate) static SCHEMAS: &[Schema] = &[
     Schema {
         name: "sockets",
         about: "--json: the connection list",
-        make: schema::sockets,
+        make: documents::sockets,
     },
     Schema {
         name: "sockets-line",
         about: "--ndjson: one line of the connection list",
-        make: schema::sockets_line,
+        make: documents::sockets_line,
     },
     Schema {
         name: "events-line",
         about: "--follow --ndjson: one event of a socket",
-        make: schema::events_line,
+        make: documents::events_line,
     },
     Schema {
         name: "history",
@@ -90,7 +90,7 @@ pub(crate) static SCHEMAS: &[Schema] = &[
     Schema {
         name: "tables",
         about: "--json and --ndjson with -e, -s, -r and -c: one document a print",
-        make: schema::tables,
+        make: documents::tables,
     },
 ];
 

@@ -17,7 +17,7 @@ use crate::args::{self, Parsed};
 use crate::commands::{audit, doctor, history, inspect};
 use crate::context::{Context, Failure, Outcome, Screen};
 use crate::list;
-use crate::output::json::schema;
+use crate::output::json::documents;
 
 /// The options that choose rows.
 const FILTERS: &[&str] = &[
@@ -82,8 +82,8 @@ static SOURCES: &[Source] = &[
         ],
         filters: true,
         positional: None,
-        schema: schema::sockets,
-        line_schema: Some(schema::sockets_line),
+        schema: documents::sockets,
+        line_schema: Some(documents::sockets_line),
         rows: true,
         keep_millis: 1000,
     },
@@ -95,7 +95,7 @@ static SOURCES: &[Source] = &[
         options: &[],
         filters: true,
         positional: None,
-        schema: schema::tables,
+        schema: documents::tables,
         line_schema: None,
         rows: false,
         keep_millis: 1000,
@@ -108,7 +108,7 @@ static SOURCES: &[Source] = &[
         options: &["protocol", "verbose"],
         filters: false,
         positional: None,
-        schema: schema::tables,
+        schema: documents::tables,
         line_schema: None,
         rows: false,
         keep_millis: 1000,
@@ -121,7 +121,7 @@ static SOURCES: &[Source] = &[
         options: &[],
         filters: false,
         positional: None,
-        schema: schema::tables,
+        schema: documents::tables,
         line_schema: None,
         rows: false,
         keep_millis: 1000,
@@ -134,7 +134,7 @@ static SOURCES: &[Source] = &[
         options: &["table"],
         filters: false,
         positional: None,
-        schema: schema::tables,
+        schema: documents::tables,
         line_schema: None,
         rows: false,
         keep_millis: 1000,

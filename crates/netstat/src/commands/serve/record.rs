@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn what_waits_for_a_fleet_is_told_only_where_something_is_sent() {
+    fn shipping_figures_appear_only_where_something_is_sent() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("record.db");
         let figures = RecordFigures::default();

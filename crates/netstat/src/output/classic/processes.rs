@@ -19,8 +19,8 @@ pub(crate) struct Holding<'a> {
 
 /// Each process that holds a port, the one with the most ports first; last, without a PID, the ports whose owner is not known.
 ///
-/// A port counts once for a process and protocol, however many sockets stand on it: a server with a thousand accepted
-/// connections holds one. A socket that several processes share counts for each. Sockets whose owner is unknown stand in one
+/// A port counts once for a process and protocol, however many sockets are on it: a server with a thousand accepted
+/// connections holds one. A socket that several processes share counts for each. Sockets whose owner is unknown are in one
 /// row without a PID; what belongs to no process (TIME_WAIT, closed by its program, not yet accepted) is not counted.
 pub(crate) fn holdings<'a>(sockets: &[Socket], owners: &'a Owners) -> Vec<(Option<u32>, Holding<'a>)> {
     let mut holdings: BTreeMap<u32, Holding<'a>> = BTreeMap::new();
@@ -54,7 +54,7 @@ pub(crate) fn holdings<'a>(sockets: &[Socket], owners: &'a Owners) -> Vec<(Optio
             ports.dedup();
         }
     }
-    // The row of the unknown owners is no process: it stands last.
+    // The row of the unknown owners is no process: it comes last.
     rows.sort_by_key(|(pid, held)| (pid.is_none(), std::cmp::Reverse(held.tcp.len() + held.udp.len()), *pid));
     rows
 }

@@ -138,7 +138,7 @@ fn write_list(out: &mut dyn Write, statistics: &ProtocolStatistics, block: Block
         writeln!(out, "  {note}")?;
     }
     let width = label_width(block);
-    // Rates stand under each other.
+    // Rates are under each other.
     let value_width = match rates {
         Some(_) => statistics
             .rows(block)

@@ -1,4 +1,4 @@
-//! The parts of a document that stand in front of the connection list, or without it: `-e`, `-s`, `-r`, `-c`.
+//! The parts of a document that precede the connection list, or without it: `-e`, `-s`, `-r`, `-c`.
 
 use std::io::{self, Write};
 use std::time::SystemTime;

@@ -1,5 +1,6 @@
 //! The frame of every JSON document that this program prints.
 
+pub(crate) mod documents;
 pub(crate) mod ethernet;
 pub(crate) mod front;
 pub(crate) mod groups;
@@ -76,7 +77,7 @@ pub fn to_text(value: &Value, pretty: bool) -> String {
         true => format!("{value:#}"),
         false => value.to_string(),
     };
-    // What is not plain can stand within strings only, but for the line ends of the layout.
+    // What is not plain can be within strings only, but for the line ends of the layout.
     let mut out = Vec::with_capacity(text.len() + 1);
     for letter in text.chars() {
         match letter {

@@ -1,6 +1,6 @@
 //! Comma-separated values (RFC 4180), with the columns' names in the first line.
 //!
-//! A field with a separator of any usual kind, or with blanks at its ends, stands between quotes. What is not known is an empty field. What comes from outside is escaped as everywhere, since CSV is looked at in terminals too.
+//! A field with a separator of any usual kind, or with blanks at its ends, is between quotes. What is not known is an empty field. What comes from outside is escaped as everywhere, since CSV is looked at in terminals too.
 
 use std::io::{self, Write};
 

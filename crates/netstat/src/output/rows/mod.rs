@@ -5,6 +5,7 @@ pub mod group;
 pub mod json;
 pub mod paint;
 pub mod plain;
+mod ready;
 pub mod sockets;
 pub mod sort;
 pub mod table;
@@ -17,12 +18,14 @@ use rayon::iter::{IndexedParallelIterator, IntoParallelRefMutIterator, ParallelI
 
 use paint::Look;
 
-/// What stands over a column, and what kind of values it has.
+pub(crate) use ready::ReadyRows;
+
+/// The names of a column, and the kind of its values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Head {
     /// The name in CSV and JSON.
     pub name: &'static str,
-    /// What stands over it in a table.
+    /// Its heading in a table.
     pub heading: &'static str,
     /// What its values are.
     pub kind: ValueKind,

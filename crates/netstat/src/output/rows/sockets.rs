@@ -13,7 +13,7 @@ pub struct SocketGrid<'a> {
     pub columns: &'a [&'static Column<Sockets>],
     /// The sockets.
     pub sockets: &'a [Socket],
-    /// Which of them, in which order; `None`: all, as they stand.
+    /// Which of them, in which order; `None`: all, as they are.
     pub order: Option<&'a [u32]>,
     /// Who holds them.
     pub owners: Option<&'a Owners>,

@@ -17,7 +17,7 @@ pub struct Layout {
     pub width: Option<u16>,
     /// Whether the headings are left out.
     pub bare: bool,
-    /// Whether it is read by people only, so that single blanks may stand in its texts.
+    /// Whether it is read by people only, so that single blanks may be in its texts.
     pub for_people: bool,
 }
 

@@ -34,14 +34,14 @@ fn told_by(table: Table, states: StateSet, program: &[u8]) -> Vec<Socket> {
 }
 
 #[test]
-fn the_kernel_tells_the_chosen_sockets_only() {
+fn kernel_returns_only_chosen_sockets() {
     for (address, own, other) in [
         ("127.0.0.1:0", Table::Tcp4, Table::Tcp6),
         ("[::1]:0", Table::Tcp6, Table::Tcp4),
     ] {
         let Ok(_) = TcpListener::bind(address) else {
             netstat_testkit::skip(
-                "the_kernel_tells_the_chosen_sockets_only",
+                "kernel_returns_only_chosen_sockets",
                 &format!("no address {address} here"),
             );
             continue;
@@ -84,7 +84,7 @@ fn the_kernel_tells_the_chosen_sockets_only() {
 
 /// The kernel takes the programs for addresses and passes over what they do not want.
 #[test]
-fn the_kernel_tells_the_chosen_addresses_only() {
+fn kernel_returns_only_chosen_addresses() {
     let (listener, [near, _far], _others) = sockets("127.0.0.1:0");
     let other = TcpListener::bind("127.0.0.2:0").unwrap();
     let server = listener.local_addr().unwrap().port();

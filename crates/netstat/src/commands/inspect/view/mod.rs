@@ -80,7 +80,7 @@ pub(super) fn blocks(report: &Report, screen: &Screen<'_>) -> Vec<Block> {
     for card in &report.cards {
         blocks.push(Block::heading(2, title(card)));
         let mut facts: Vec<(String, Vec<String>)> = Vec::new();
-        // The title stands above, the steps below.
+        // The title is above, the steps below.
         for line in card_text(card, report, &wide).lines().skip(1) {
             let (label, text) = lines::parts(line);
             match facts.last_mut() {

@@ -6,7 +6,7 @@ use netstat_audit::{Finding, Judgement, Severity};
 
 /// The judgement and its weightiest reasons, in a row or two.
 pub(super) fn write_summary(lines: &mut Lines, opinion: &Opinion) {
-    /// So many reasons stand in front; the evidence follows below.
+    /// So many reasons come first; the evidence follows below.
     const MOST: usize = 2;
     let verdict = &opinion.verdict;
     let word = match verdict.judgement {

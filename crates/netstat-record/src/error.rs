@@ -1,0 +1,98 @@
+//! Why a record cannot be used.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+/// The version that this program writes, in `PRAGMA user_version`.
+pub(crate) const VERSION: i32 = 6;
+
+/// Why a store cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The file or its directory.
+    #[error("{0}: {1}")]
+    File(PathBuf, io::Error),
+    /// There is none at this path.
+    #[error("{0}: there is no record yet; `netstat record` makes one")]
+    Absent(PathBuf),
+    /// Another recorder writes to it.
+    #[error("{0}: another recorder is writing to it")]
+    Locked(PathBuf),
+    /// It is some other file; what it is.
+    #[error("{0}: not a netstat record but {1}")]
+    Foreign(PathBuf, String),
+    /// It has something that no version of this program makes.
+    #[error("{0}: the record contains {1}, which netstat did not make; it is not used")]
+    ForeignObject(PathBuf, String),
+    /// Another user could change it, or it is no ordinary file; why.
+    #[error("{0}: not used as a record: {1}")]
+    Unsafe(PathBuf, String),
+    /// A newer program made it.
+    #[error("{0}: the record has version {1}, which is newer than this program's {ours}", ours = VERSION)]
+    Newer(PathBuf, i32),
+    /// An older program made it, and only a recorder may change it.
+    #[error("{0}: the record has the older version {1}: `netstat record --for 1s` brings it up to date")]
+    Older(PathBuf, i32),
+    /// What the store of a fleet, or the way to it, says.
+    #[error("{0}")]
+    Fleet(String),
+    /// A value in it cannot be; which.
+    #[error("the record is damaged: {0}")]
+    Damaged(&'static str),
+    /// What SQLite says about this file.
+    #[error("{0}: {text}", text = said(.1))]
+    Sqlite(PathBuf, rusqlite::Error),
+    /// What SQLite says.
+    #[error("{}", said(.0))]
+    Statement(#[from] rusqlite::Error),
+}
+
+/// What an error of SQLite means for a record.
+fn said(error: &rusqlite::Error) -> String {
+    use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase, OperationInterrupted};
+    match error.sqlite_error_code() {
+        Some(DatabaseCorrupt | NotADatabase) => format!("the record is damaged: {error}"),
+        Some(OperationInterrupted) => "the record took too long to answer; it may be damaged".to_owned(),
+        _ => error.to_string(),
+    }
+}
+
+impl StoreError {
+    /// Whether there was no room, or the device failed: worth another try later.
+    pub fn is_temporary(&self) -> bool {
+        use rusqlite::ErrorCode::{CannotOpen, DatabaseBusy, DatabaseLocked, DiskFull, SystemIoFailure};
+        match self {
+            StoreError::Sqlite(_, error) | StoreError::Statement(error) => matches!(
+                error.sqlite_error_code(),
+                Some(DiskFull | SystemIoFailure | CannotOpen | DatabaseBusy | DatabaseLocked)
+            ),
+            _ => false,
+        }
+    }
+
+    /// The same error with the file's name in it.
+    pub fn in_file(self, path: &Path) -> StoreError {
+        match self {
+            StoreError::Statement(error) => StoreError::Sqlite(path.to_owned(), error),
+            other => other,
+        }
+    }
+
+    /// Whether it is about one row, so that the others can still be had.
+    pub(crate) fn is_of_row(&self) -> bool {
+        use rusqlite::Error::QueryReturnedNoRows;
+        use rusqlite::Error::{FromSqlConversionFailure, IntegralValueOutOfRange, InvalidColumnType, Utf8Error};
+        match self {
+            StoreError::Damaged(_) => true,
+            StoreError::Statement(error) | StoreError::Sqlite(_, error) => matches!(
+                error,
+                FromSqlConversionFailure(..)
+                    | IntegralValueOutOfRange(..)
+                    | InvalidColumnType(..)
+                    | Utf8Error(..)
+                    | QueryReturnedNoRows
+            ),
+            _ => false,
+        }
+    }
+}
