@@ -56,7 +56,7 @@ fn print(
     client: &Client,
     context: &mut Context<'_>,
     name: &str,
-    grid: &mut Ready,
+    grid: &mut ReadyRows,
 ) -> Result<Outcome, Failure> {
     grid.rows.truncate(args.top.unwrap_or(usize::MAX));
     match args.format() {

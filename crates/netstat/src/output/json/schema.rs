@@ -1,10 +1,9 @@
 //! The JSON Schemas (draft 2020-12) of the documents that this program prints, made from the lists that the documents are made from.
 
-use netstat_model::columns::{Sockets, Table, ValueKind};
+use netstat_model::columns::{Table, ValueKind};
 use serde_json::{Map, Value, json};
 
 use super::VERSION;
-use crate::output::events::Events;
 
 /// The schema of a line with the schema's own head.
 pub(super) fn line(name: &str, about: &str, mut row: Value) -> Value {
