@@ -21,7 +21,9 @@ const ALL_OWNERS_EVERY: Duration = Duration::from_secs(30);
 /// Interval between readings of the room in file systems.
 const SPACES_EVERY: Duration = Duration::from_secs(10);
 /// Duty cycle of reading the sockets: one part in this many of wall time.
-const SOCKET_SHARE: u32 = 5;
+const SOCKET_SHARE: u32 = 12;
+/// Duty cycle of full owner scans: one part in this many of wall time.
+const ALL_OWNERS_SHARE: u32 = 60;
 /// Duty cycle of owner scans: one part in this many of wall time.
 const OWNER_SHARE: u32 = 12;
 /// Clock ticks start with the system, and the time since then is in hundredths of a second.
@@ -234,7 +236,7 @@ impl Collector {
         let ended = Instant::now();
         self.next_owners = Some(ended + (ended - begun) * OWNER_SHARE);
         if all {
-            self.all_owners_due = Some(ended + ALL_OWNERS_EVERY);
+            self.all_owners_due = Some(ended + ALL_OWNERS_EVERY.max((ended - begun) * ALL_OWNERS_SHARE));
         }
         match found {
             Ok(found) => {

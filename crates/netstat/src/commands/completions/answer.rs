@@ -470,6 +470,7 @@ mod tests {
             "mark",
             "uid",
             "script",
+            "name",
             "listen",
             "host",
             "acknowledge",
