@@ -11,7 +11,7 @@ if [[ ${1:-} != inside ]]; then
     # Paths of this machine are no business of the recording, so everything that is seen lies below /srv.
     NETSTAT=$(realpath "$1") FILE=$(realpath "$2") PATH=/usr/sbin:/usr/bin:/sbin:/bin
     export NETSTAT FILE PATH
-    [[ -d $FILE ]] && rm -f "$FILE"/demo.json "$FILE"/demo.db || rm -f "$FILE"
+    if [[ -d $FILE ]]; then rm -f "$FILE"/demo.json "$FILE"/demo.db; else rm -f "$FILE"; fi
     install -D "$0" /srv/demo/demo.sh
     cd /srv/demo
     exec env -i NETSTAT="$NETSTAT" FILE="$FILE" PATH="$PATH" HOME=/srv/demo TERM=xterm LC_ALL=C.UTF-8 \
