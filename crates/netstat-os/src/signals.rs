@@ -3,6 +3,8 @@
 #[cfg(not(unix))]
 use std::io;
 
+use netstat_model::SystemKind;
+
 #[cfg(windows)]
 pub use crate::windows::catch_signals;
 #[cfg(unix)]
@@ -47,8 +49,33 @@ impl Signal {
         Signal::Continue,
     ];
 
-    /// Its name (signal(7)).
+    /// Those that the system this program runs on tells apart, the mildest way to end a process first. Windows has no signals: a process is asked to
+    /// close its windows, ended at once, suspended or resumed.
+    pub const fn offered() -> &'static [Signal] {
+        match crate::NATIVE_KIND {
+            SystemKind::Windows => &[Signal::Terminate, Signal::Kill, Signal::Stop, Signal::Continue],
+            SystemKind::Linux | SystemKind::Other => &Signal::ALL,
+        }
+    }
+
+    /// Its name (signal(7)); on Windows what is done instead.
     pub const fn name(self) -> &'static str {
+        match crate::NATIVE_KIND {
+            SystemKind::Windows => self.name_on_windows(),
+            SystemKind::Linux | SystemKind::Other => self.unix_name(),
+        }
+    }
+
+    const fn name_on_windows(self) -> &'static str {
+        match self {
+            Signal::Terminate | Signal::Interrupt | Signal::HangUp => "WM_CLOSE",
+            Signal::Kill => "end",
+            Signal::Stop => "suspend",
+            Signal::Continue => "resume",
+        }
+    }
+
+    const fn unix_name(self) -> &'static str {
         match self {
             Signal::Terminate => "SIGTERM",
             Signal::Interrupt => "SIGINT",
@@ -61,6 +88,17 @@ impl Signal {
 
     /// What it does, as half a sentence.
     pub const fn meaning(self) -> &'static str {
+        match (crate::NATIVE_KIND, self) {
+            (SystemKind::Windows, Signal::Terminate | Signal::Interrupt | Signal::HangUp) => {
+                "It asks the windows of the process to close; most save their work first"
+            }
+            (SystemKind::Windows, Signal::Stop) => "It suspends the process until it is resumed",
+            (SystemKind::Windows, Signal::Continue) => "It resumes a suspended process",
+            _ => self.unix_meaning(),
+        }
+    }
+
+    const fn unix_meaning(self) -> &'static str {
         match self {
             Signal::Terminate => "It asks the process to end; most save their work first",
             Signal::Interrupt => "It asks the process to end, as Ctrl+C does",

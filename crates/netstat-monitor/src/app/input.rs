@@ -218,9 +218,9 @@ impl App {
             }
             Some(Popup::Signals { process, name, at }) => match key.code {
                 KeyCode::Up => *at = at.saturating_sub(1),
-                KeyCode::Down => *at = (*at + 1).min(Signal::ALL.len() - 1),
+                KeyCode::Down => *at = (*at + 1).min(Signal::offered().len() - 1),
                 KeyCode::Enter => {
-                    let signal = Signal::ALL[*at];
+                    let signal = Signal::offered()[*at];
                     let lines = vec![
                         format!("Send {} to {name} (process {})?", signal.name(), process.pid),
                         String::new(),

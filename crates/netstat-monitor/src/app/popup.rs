@@ -47,7 +47,7 @@ pub(crate) enum Popup {
         process: ProcessKey,
         /// Its name.
         name: Arc<str>,
-        /// The chosen place in `Signal::ALL`.
+        /// The chosen place in `Signal::offered`.
         at: usize,
     },
     /// A question that must be answered before something happens.

@@ -128,8 +128,8 @@ impl Frame {
     }
 
     fn signals(&self, buffer: &mut Buffer, title: &str, at: usize) {
-        let area = self.window(buffer, (82, Signal::ALL.len() + 2), title);
-        for ((place, signal), y) in Signal::ALL.into_iter().enumerate().zip(area.y..area.bottom()) {
+        let area = self.window(buffer, (82, Signal::offered().len() + 2), title);
+        for ((place, signal), y) in Signal::offered().iter().enumerate().zip(area.y..area.bottom()) {
             let style = if place == at { self.theme.selected } else { Style::new() };
             let line = Rect { y, height: 1, ..area };
             fill(buffer, line, style);
