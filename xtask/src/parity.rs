@@ -18,46 +18,62 @@ const MADE_UP: &str = "made-up computer";
 const YES: Support = ("yes", WINE, "");
 const SAME: Support = ("yes", "the same code", "");
 
-/// Switches that differ from Linux, by their long names; all others are the same code over the same rows.
+/// Switches, by their long names; all others are the same code over the same rows.
 const SWITCHES: &[(&str, Support)] = &[
     ("all", YES),
     ("numeric", YES),
-    ("program", YES),
-    ("process-id", YES),
+    ("pids", YES),
+    ("executables", YES),
+    ("programs", YES),
     ("listening", YES),
     ("tcp", YES),
     ("udp", YES),
+    ("protocol", YES),
+    ("state", YES),
+    ("port", YES),
+    ("pid", YES),
+    ("program", YES),
+    ("full-names", YES),
+    ("ethernet", YES),
     ("statistics", YES),
-    ("interfaces", YES),
     ("routes", YES),
     ("to", YES),
-    ("names", YES),
     ("changes", YES),
     ("follow", YES),
     ("json", YES),
     ("csv", YES),
     ("columns", YES),
-    ("state", YES),
-    ("port", YES),
-    ("pid", YES),
+    ("replay", YES),
     (
         "bound",
         ("yes", MADE_UP, "Wine does not list bound ports; the list says so"),
     ),
-    ("groups", ("no", "-", "multicast groups are not asked for yet")),
-    ("raw", ("no", "-", "Windows lists no RAW sockets")),
-    ("unix", ("no", "-", "Windows lists no UNIX sockets")),
-    ("packet", ("no", "-", "Windows lists no packet sockets")),
-    ("all-namespaces", ("no", "-", "there are no network namespaces")),
-    ("namespace", ("no", "-", "there are no network namespaces")),
-    ("table", ("part", MADE_UP, "there is one routing table")),
     (
-        "details",
+        "time-in-state",
         (
             "part",
             WINE,
-            "Windows keeps no TCP internals, queues, memory or user with a socket",
+            "from the record and earlier looks; Windows does not tell it",
         ),
+    ),
+    (
+        "exposed",
+        ("part", WINE, "by address; port proxies are shown by audit and inspect"),
+    ),
+    ("unit", ("part", MADE_UP, "the name of a service or package")),
+    ("groups", ("no", "-", "multicast groups are not asked for yet")),
+    ("raw", ("no", "-", "Windows lists no RAW sockets")),
+    ("unix", ("no", "-", "Windows lists no UNIX sockets")),
+    ("all-namespaces", ("no", "-", "there are no network namespaces")),
+    ("table", ("part", MADE_UP, "there is one routing table")),
+    ("from", ("part", MADE_UP, "only with an address of this computer")),
+    ("mark", ("no", "-", "Windows has no marks of routing")),
+    ("uid", ("no", "-", "Windows routes by no user")),
+    ("user", ("no", "-", "Windows keeps no user with a socket")),
+    ("dscp", ("no", "-", "Windows does not keep it with a socket")),
+    (
+        "rates",
+        ("part", WINE, "of -s and -e; bytes per connection are not asked for yet"),
     ),
 ];
 
@@ -181,11 +197,17 @@ fn page(old: &str) -> Result<String> {
 }
 
 fn tables() -> Result<String> {
-    let help = printed(&["--help"])?;
+    // What may be the first argument: commands and switches, each with its meaning behind a tab.
+    let words = printed(&["completions", "fish", "--answer", "1", "--", "netstat", ""])?;
+    let first = |line: &str| line.split('\t').next().map(str::to_owned);
+    let (switches, commands): (Vec<String>, Vec<String>) =
+        words.lines().filter_map(first).partition(|name| name.starts_with("--"));
+    let switches: Vec<String> = switches
+        .iter()
+        .map(|name| name.trim_start_matches('-').to_owned())
+        .collect();
     let mut out = String::new();
-    let commands = listed(&printed(&["completions", "--answer", "1", "netstat", ""])?);
     table(&mut out, "Command", &commands, |name| find(COMMANDS, name))?;
-    let switches = switches(&help);
     for (name, _) in SWITCHES {
         ensure!(
             switches.iter().any(|known| known == name),
@@ -215,53 +237,32 @@ fn of_needs(column: &Column<Sockets>) -> Option<Support> {
     found.map(|(_, word)| *word)
 }
 
-/// The names in the first column of lines.
-fn listed(text: &str) -> Vec<String> {
-    let name = |line: &str| line.split(['\t', ' ']).next().map(str::to_owned);
-    let is_name = |name: &String| !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_lowercase());
-    text.lines().filter_map(name).filter(is_name).collect()
-}
-
-/// The long names of switches in a help text.
-fn switches(help: &str) -> Vec<String> {
-    let mut found: Vec<String> = Vec::new();
-    for line in help.lines().map(str::trim_start).filter(|line| line.starts_with('-')) {
-        let words = line
-            .split([' ', ',', '=', '['])
-            .take_while(|word| word.is_empty() || word.starts_with('-'));
-        for name in words.filter_map(|word| word.strip_prefix("--")) {
-            if !name.is_empty() && !found.iter().any(|known| known == name) {
-                found.push(name.to_owned());
-            }
-        }
-    }
-    found
-}
-
 fn table(out: &mut String, heading: &str, names: &[String], support: impl Fn(&str) -> Option<Support>) -> Result<()> {
     ensure!(!names.is_empty(), "no name for the table of {heading}");
+    // What is alike stands in one line, in the order in which the first of it comes.
+    let mut rows: Vec<(Support, Vec<String>)> = Vec::new();
+    for name in names {
+        let Some(found) = support(name) else {
+            bail!("{heading} {name}: xtask/src/parity.rs says nothing about it");
+        };
+        match rows.iter_mut().find(|(known, _)| *known == found) {
+            Some((_, alike)) => alike.push(format!("`{name}`")),
+            None => rows.push((found, vec![format!("`{name}`")])),
+        }
+    }
     write!(
         out,
         "\n| {heading} | On Windows | Shown by | Why |\n|---|---|---|---|\n"
     )?;
-    // What is the same code stands in one line.
-    let mut same = Vec::new();
-    for name in names {
-        match support(name) {
-            Some(SAME) => same.push(format!("`{name}`")),
-            Some((works, by, why)) => writeln!(out, "| `{name}` | {works} | {by} | {why} |")?,
-            None => bail!("{heading} {name}: xtask/src/parity.rs says nothing about it"),
-        }
-    }
-    if !same.is_empty() {
-        writeln!(out, "| {} | yes | the same code | |", same.join(" "))?;
+    for ((works, by, why), names) in rows {
+        writeln!(out, "| {} | {works} | {by} | {why} |", names.join(" "))?;
     }
     Ok(())
 }
 
 fn rules(out: &mut String) -> Result<()> {
-    let rules: Value = serde_json::from_str(&printed(&["audit", "--list-rules", "--json"])?)?;
-    let rules = rules.as_array().context("audit --list-rules --json")?;
+    let rules: Value = serde_json::from_str(&printed(&["audit", "--rules", "--json"])?)?;
+    let rules = rules.as_array().context("audit --rules --json")?;
     write!(
         out,
         "\n| Rule of the audit | Linux | Windows | Shown on Windows by |\n|---|---|---|---|\n"
@@ -276,7 +277,7 @@ fn rules(out: &mut String) -> Result<()> {
             .collect();
         let is = |system| if systems.contains(&system) { "yes" } else { "-" };
         let by = match (is("windows"), name) {
-            ("yes", "odd-place" | "double-extension" | "poses-as-system") => "Wine, made-up cases",
+            ("yes", "odd-place" | "double-extension") => "Wine, made-up cases",
             ("yes", _) => "made-up cases",
             _ => "",
         };
