@@ -29,6 +29,8 @@ const THINK: Duration = Duration::from_secs(120);
 const STALL: Duration = Duration::from_secs(60);
 /// Errors are read so far, in bytes.
 const MOST_ERROR: u64 = 64 << 10;
+/// Answers up to this size, in bytes, the engine gathers in its memory; longer ones in a file, for which its disk may have no room.
+const ANSWER_IN_MEMORY: &str = "4194304";
 /// The oldest version that is known to work: deduplication in dependent views, exact skip indexes under FINAL need newer ones, and what
 /// is missing before 25.6 is said in `docs/fleet.md`.
 const OLDEST: (u32, u32) = (24, 8);
@@ -150,12 +152,20 @@ impl Client {
     /// # Errors
     /// When the engine refuses or fails in the middle, and those of `out`.
     pub fn copy(&self, text: &str, out: &mut dyn std::io::Write) -> Result<u64, EngineError> {
-        let answer = sent(
-            self.request(&[("readonly", "2"), ("wait_end_of_query", "1")])
-                .send(text),
-        )?;
+        let settings = [
+            ("readonly", "2"),
+            ("wait_end_of_query", "1"),
+            ("buffer_size", ANSWER_IN_MEMORY),
+        ];
+        let answer = sent(self.request(&settings).send(text))?;
+        let summary = header(&answer, "X-ClickHouse-Summary").unwrap_or_default();
         let mut body = answer.into_body().into_with_config().limit(u64::MAX).reader();
-        std::io::copy(&mut body, out).map_err(|error| EngineError::Truncated(error.to_string()))
+        let count = std::io::copy(&mut body, out).map_err(|error| EngineError::Truncated(error.to_string()))?;
+        // An engine without room for the file in which it gathers an answer gives none, with status 200.
+        match count == 0 && summary.contains("\"result_rows\"") && !summary.contains("\"result_rows\":\"0\"") {
+            true => Err(EngineError::Truncated("the engine had rows and sent none".to_owned())),
+            false => Ok(count),
+        }
     }
 
     /// Asks for text.

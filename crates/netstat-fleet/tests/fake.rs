@@ -180,6 +180,20 @@ fn version_of_something_else_is_named() {
 }
 
 #[test]
+fn answer_without_the_rows_that_the_engine_had_is_an_error() {
+    let text = |headers: &str| {
+        let (address, _requests) = server(vec![answer("200 OK", headers, b"")]);
+        Client::new(&address, &config()).unwrap().text("SELECT 1")
+    };
+    let summary = |rows: u32| format!("X-ClickHouse-Summary: {{\"read_rows\":\"1\",\"result_rows\":\"{rows}\"}}\r\n");
+    assert_eq!(text(""), Ok(String::new()));
+    assert_eq!(text(&summary(0)), Ok(String::new()));
+    let cut = text(&summary(1)).unwrap_err();
+    assert!(matches!(cut, EngineError::Truncated(_)), "{cut:?}");
+    assert_eq!(cut.retry(), Retry::Soon);
+}
+
+#[test]
 fn open_tables_of_another_version_are_named() {
     let open = |schema: Vec<u8>| {
         let (address, _requests) = server(vec![answer("200 OK", "", b"26.7.2.1\n"), schema]);

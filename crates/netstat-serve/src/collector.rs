@@ -191,6 +191,7 @@ impl Thread {
                     let begins = self.attended.is_none();
                     self.attended = Some(Instant::now());
                     if begins {
+                        self.show_last();
                         next = Instant::now();
                     }
                     continue;
@@ -237,6 +238,20 @@ impl Thread {
                 self.modeler = None;
                 (self.took * UNATTENDED_SHARE).clamp(UNATTENDED, MOST_UNATTENDED)
             }
+        }
+    }
+
+    /// Publishes the last sample as one that can be watched: of many sockets, the next one takes seconds.
+    fn show_last(&mut self) {
+        if let Some(last) = &self.last {
+            let model = self.modeler.get_or_insert_default().model(&last.sample);
+            let frame = Arc::new(Frame {
+                sample: Arc::clone(&last.sample),
+                model: Some(Arc::new(model)),
+                at: last.at,
+            });
+            self.last = Some(Arc::clone(&frame));
+            self.publish.send_replace(Some(frame));
         }
     }
 

@@ -277,6 +277,11 @@ fn any_process(number: u64) -> NewProcess {
 
 /// The same moment everywhere, so that answers can be compared.
 fn without_time(text: &str) -> String {
+    // A summary reaches to the second in which it is asked for.
+    if let Some((since, rest)) = text.strip_prefix("From ").and_then(|rest| rest.split_once(" to ")) {
+        let (_, rest) = rest.split_once(" (UTC)").unwrap_or(("", rest));
+        return format!("From {since}{rest}");
+    }
     let Some((before, rest)) = text.split_once("\"time\":\"") else {
         return text.to_owned();
     };
