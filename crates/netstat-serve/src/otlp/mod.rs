@@ -216,6 +216,7 @@ async fn findings(site: &Arc<Site>, told: &mut HashSet<String>) -> Vec<LogRecord
         .and_then(serde_json::Value::as_array)
         .cloned()
         .unwrap_or_default();
+    let all: Vec<_> = all.into_iter().filter(|one| one["acknowledged"].is_null()).collect();
     let present: HashSet<String> = all.iter().map(ToString::to_string).collect();
     let new = all.iter().filter(|finding| !told.contains(&finding.to_string()));
     let records = new.map(|finding| messages::finding(finding, nanos())).collect();

@@ -160,12 +160,13 @@ static SOURCES: &[Source] = &[
     },
     Source {
         name: "findings",
-        about: "What netstat audit --json finds",
+        about: "What netstat audit --all --json finds: acknowledged findings, too",
         command: Some(Entry {
             definition: audit::COMMAND.definition,
             run: audit::COMMAND.run,
         }),
-        fixed: &[],
+        // Whoever asks sees which are acknowledged, and why.
+        fixed: &["--all"],
         options: &["min"],
         filters: true,
         positional: None,
