@@ -57,7 +57,7 @@ mod tests {
             String::from_utf8(component_name(components, components.len() - 1).into_owned()).unwrap()
         };
         let sshd = unit("sshd.service", UnitManager::System);
-        assert_eq!(last(&[sshd.clone()]), "sshd.service");
+        assert_eq!(last(std::slice::from_ref(&sshd)), "sshd.service");
         assert_eq!(
             last(&[unit("sshd.service", UnitManager::User(7))]),
             "sshd.service (user 7)"
