@@ -9,7 +9,7 @@ use std::process::{Child, ChildStderr, Command, Stdio};
 use std::time::Duration;
 
 use netstat_testkit::actors::Actor;
-use netstat_testkit::namespace::{patience, real_root};
+use netstat_testkit::namespace::{Needs, patience, real_root};
 use netstat_testkit::oracle::{self, End, TcpState};
 use netstat_testkit::peer::Family;
 use netstat_testkit::states::AllStates;
@@ -135,6 +135,61 @@ fn owners_are_the_processes_that_hold_the_sockets() {
     }
 }
 
+#[test]
+fn process_hidden_by_a_mount_is_found_and_named() {
+    own_namespace!(Needs::PROCESSES);
+    if !real_root() {
+        return skip("a mount over /proc/PID", "it needs the real root");
+    }
+    if case() == "noproc" {
+        return skip("a mount over /proc/PID", "there is no /proc");
+    }
+    let socket = TcpListener::bind("127.0.0.1:0").unwrap();
+    let at: End = socket.local_addr().unwrap().into();
+    let holder = Actor::named("covered").hold(socket);
+    let script = "mount -t tmpfs none \"/proc/$1\" && shift && exec \"$@\"";
+    let output = Command::new("unshare")
+        .args(["--mount", "sh", "-c", script, "sh", &holder.pid().to_string()])
+        .args([env!("CARGO_BIN_EXE_netstat"), "-ano"])
+        .env("NO_COLOR", "1")
+        .output()
+        .unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{stderr}");
+    is_understandable(&stderr);
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    let lines = listing::list(&stdout);
+    let line = lines.iter().find(|line| line.row.local == at).unwrap();
+    assert_eq!(line.extra, [holder.pid().to_string()], "{stderr}");
+    let named = format!("process {} is hidden from the process list", holder.pid());
+    assert!(stderr.contains(&named), "{stderr}");
+}
+
+#[test]
+fn wireguard_sockets_belong_to_their_interface() {
+    own_namespace!();
+    if case() == "noproc" {
+        return skip("WireGuard", "there is no /proc to look for owners");
+    }
+    let ip = |words: &str| {
+        let words = words.split(' ');
+        let status = Command::new("ip").args(words).stderr(Stdio::null()).status();
+        status.is_ok_and(|status| status.success())
+    };
+    if !ip("link add wg-test type wireguard") {
+        return skip("WireGuard", "this kernel makes no such interface here");
+    }
+    // Now the kernel opens its sockets, on a port of its choice.
+    assert!(ip("link set wg-test up"));
+    let outcome = netstat().run(["-ano", "-p", "UDP"]);
+    let lines = listing::list(outcome.success());
+    assert!(!lines.is_empty() && lines.iter().all(|line| line.extra == ["-"]), "{outcome:#?}");
+    is_understandable(&outcome.stderr);
+    if real_root() {
+        assert!(outcome.stderr.contains("WireGuard interface wg-test"), "{}", outcome.stderr);
+    }
+}
+
 /// Ends the program when the test ends.
 struct Running(Child);
 
@@ -207,7 +262,7 @@ fn record(way: &str) {
         assert!(way != "auto", "the recorder ended with {status}: {said}");
         assert_eq!(status.code(), Some(1));
         is_understandable(&said);
-        return skip(way, said.trim());
+        return skip(way, &format!("the recorder cannot use it here: {}", said.trim()));
     }
     churn(&listener, COUNT);
     let port = port.to_string();
