@@ -18,7 +18,7 @@ mod sources;
 mod state_changes;
 mod trace;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::num::NonZeroU64;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
@@ -35,7 +35,7 @@ use crate::events::{event_owner, kind_of_new, watched_owners, watched_sockets};
 use crate::{EventSource, EventsAsk, Lost, Refused, SocketAsk, SocketList, UdpBytes};
 use destroyed::Destroyed;
 use live::{Live, LiveTable, MOST, MOST_TRACED, ends, key};
-use owner_hints::{Living, OwnerHints};
+use owner_hints::{Living, OwnerHints, SETTLES_AFTER};
 use sources::Sources;
 use trace::{Dropped, Tracer};
 
@@ -65,6 +65,8 @@ pub(super) struct Watch {
     destroyed: Option<Destroyed>,
     /// Where tracepoints report no events, but owners.
     hints: Option<OwnerHints>,
+    /// Messages about destroyed sockets that wait for hints.
+    ended: VecDeque<Event>,
     origin: EventOrigin,
     how: String,
     limits: Vec<Limit>,
@@ -101,6 +103,7 @@ impl Watch {
             tracer: sources.tracer,
             destroyed: sources.destroyed,
             hints: sources.hints,
+            ended: VecDeque::new(),
             origin,
             how: sources.how,
             lost: Lost::default(),
@@ -128,6 +131,7 @@ impl Watch {
             tracer,
             destroyed,
             hints,
+            ended,
             live,
             begun,
             lost,
@@ -139,15 +143,17 @@ impl Watch {
         }
         if let Some(destroyed) = destroyed {
             let at = moment();
-            let mut ended = Vec::new();
-            let gaps = destroyed.drain(at, &mut |event| ended.push(event));
-            // Read after the messages: a socket changes its state before it is destroyed.
+            let gaps = destroyed.drain(at, &mut |event| ended.push_back(event));
             if let Some(hints) = hints {
                 let lost_before = hints.lost();
                 hints.drain(trace::boot_and_awake(), trace::clock().tick, |pid| living(proc, pid));
                 lost.owners += hints.lost() - lost_before;
             }
-            for mut event in ended {
+            // A socket changes its state before it is destroyed: the message waits as long as the hint.
+            let settles = if hints.is_some() { SETTLES_AFTER } else { 0 };
+            let has_settled = |event: &Event| event.at.since_boot.saturating_add(settles) <= at.since_boot;
+            while let Some(mut event) = ended.front().copied().filter(has_settled) {
+                ended.pop_front();
                 // A UDP socket that never sent or received anything was never reported.
                 if tracer.is_some() && !live.contains(key(&event.socket())) {
                     continue;

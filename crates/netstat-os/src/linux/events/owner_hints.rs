@@ -13,6 +13,8 @@ use crate::linux::owners_ebpf::Unavailable;
 
 /// Connections remembered at most: some 20 MB.
 const MOST: usize = 100_000;
+/// How long a change waits for earlier ones, in nanoseconds: each processor has a buffer of its own, and they are read one after the other.
+pub(super) const SETTLES_AFTER: u64 = 20_000_000;
 /// What ended so long ago without being asked for was of another network namespace: nanoseconds.
 const KEPT_AFTER_END: u64 = 10_000_000_000;
 
@@ -216,14 +218,15 @@ impl OwnerHints {
         })
     }
 
-    /// Takes in what the kernel has written so far. `now`: nanoseconds since boot with and without the time asleep; `tick`: nanoseconds
+    /// Takes in what the kernel has written up to [`SETTLES_AFTER`] ago. `now`, from before the call: nanoseconds since boot with and without the time asleep; `tick`: nanoseconds
     /// of a clock tick; `living`: what is known of the process with this id now.
     pub(super) fn drain(&mut self, now: (u64, u64), tick: u64, mut living: impl FnMut(u32) -> Option<Living>) {
         let mut changes = std::mem::take(&mut self.waiting);
         self.lost += self.changes.drain(&mut changes);
         let asleep = now.0.saturating_sub(now.1);
         let mut seen: HashMap<u32, Option<Living>> = HashMap::new();
-        for change in changes.drain(..) {
+        let settled = changes.partition_point(|change| change.time.saturating_add(SETTLES_AFTER) <= now.1);
+        for change in changes.drain(..settled) {
             let at = change.time.saturating_add(asleep);
             let current = change.current;
             self.hints.note(&change, at, || {

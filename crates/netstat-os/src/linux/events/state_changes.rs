@@ -229,9 +229,12 @@ fn tracepoint() -> Result<(u64, Format), Unavailable> {
 
 fn no_tracefs(error: io::Error) -> Unavailable {
     let places = PLACES.join(" or ");
-    Unavailable::Kernel(format!(
-        "no tracepoint sock/inet_sock_set_state below {places}: {error}"
-    ))
+    let why = match error.kind() {
+        io::ErrorKind::NotFound => "tracefs is not mounted".to_owned(),
+        io::ErrorKind::PermissionDenied => "it may not be read".to_owned(),
+        _ => error.to_string(),
+    };
+    Unavailable::Kernel(format!("no tracepoint sock/inet_sock_set_state below {places}: {why}"))
 }
 
 /// How many processors there can be: `/sys/devices/system/cpu/possible` is a list such as `0-3`.
@@ -315,6 +318,37 @@ mod tests {
             assert_eq!((current.pid, current.uid, current.cgroup), (77, 1_001, 9));
             assert_eq!(current.comm, ShortName::new(b"curl"));
         }
+    }
+
+    #[test]
+    fn changes_of_a_real_connection_are_read() {
+        let mut watch = match StateChanges::load() {
+            Ok(watch) => watch,
+            Err(error) => return netstat_testkit::skip("BPF program", &error.to_string()),
+        };
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (near, far) = (client.local_addr().unwrap(), listener.local_addr().unwrap());
+        drop(client);
+        let mut changes = Vec::new();
+        assert_eq!(watch.drain(&mut changes), 0);
+        let of = |local: u16, state: State| {
+            let found = changes
+                .iter()
+                .find(|change| change.local.port == local && change.state == state);
+            *found.unwrap_or_else(|| panic!("{local} {state:?}: {changes:#?}"))
+        };
+        let established = of(near.port(), State::Established);
+        assert_eq!(
+            (established.foreign.address, established.foreign.port),
+            (far.ip(), far.port())
+        );
+        assert_eq!(of(far.port(), State::Established).foreign.port, near.port());
+        let begun = changes
+            .iter()
+            .find(|change| change.socket == established.socket && change.state == State::SynSent);
+        assert_eq!(begun.unwrap().current.pid, std::process::id());
+        assert_eq!(of(near.port(), State::FinWait1).current.pid, std::process::id());
     }
 
     #[test]
