@@ -65,8 +65,8 @@ pub(super) struct Watch {
     destroyed: Option<Destroyed>,
     /// Where tracepoints report no events, but owners.
     hints: Option<OwnerHints>,
-    /// Messages about destroyed sockets that wait for hints.
-    ended: VecDeque<Event>,
+    /// Messages about destroyed sockets that wait for hints, with the time they were read at.
+    ended: VecDeque<(u64, Event)>,
     origin: EventOrigin,
     how: String,
     limits: Vec<Limit>,
@@ -143,16 +143,19 @@ impl Watch {
         }
         if let Some(destroyed) = destroyed {
             let at = moment();
-            let gaps = destroyed.drain(at, &mut |event| ended.push_back(event));
+            let before = ended.len();
+            let gaps = destroyed.drain(at, &mut |event| ended.push_back((0, event)));
+            let now_boot = trace::boot_and_awake();
+            ended.range_mut(before..).for_each(|(read, _)| *read = now_boot.0);
             if let Some(hints) = hints {
                 let lost_before = hints.lost();
-                hints.drain(trace::boot_and_awake(), trace::clock().tick, |pid| living(proc, pid));
+                hints.drain(now_boot, trace::clock().tick, |pid| living(proc, pid));
                 lost.owners += hints.lost() - lost_before;
             }
             // A socket changes its state before it is destroyed: the message waits as long as the hint.
             let settles = if hints.is_some() { SETTLES_AFTER } else { 0 };
-            let has_settled = |event: &Event| event.at.since_boot.saturating_add(settles) <= at.since_boot;
-            while let Some(mut event) = ended.front().copied().filter(has_settled) {
+            let has_settled = |(read, _): &(u64, Event)| read.saturating_add(settles) <= now_boot.0;
+            while let Some((_, mut event)) = ended.front().copied().filter(has_settled) {
                 ended.pop_front();
                 // A UDP socket that never sent or received anything was never reported.
                 if tracer.is_some() && !live.contains(key(&event.socket())) {

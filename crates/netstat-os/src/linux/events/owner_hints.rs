@@ -41,7 +41,8 @@ struct Hint {
     direction: Direction,
     caller: Option<Caller>,
     ends: Option<Ends>,
-    closed: Option<u64>,
+    /// Likewise; 0 while it is open.
+    closed: u64,
 }
 
 /// What is known of a process while it lives.
@@ -53,11 +54,15 @@ pub(super) struct Living {
     pub(super) is_kernel_thread: bool,
 }
 
-/// Connections by the kernel's address of the socket.
+/// What was learned of connections.
 #[derive(Debug, Default)]
 struct Hints {
-    sockets: HashMap<u64, Hint>,
-    by_ends: HashMap<Ends, Vec<u64>>,
+    /// Open connections, by the kernel's address of the socket, which the next socket may get as soon as this one has ended.
+    open: HashMap<u64, Hint>,
+    open_by_ends: HashMap<Ends, Vec<u64>>,
+    /// Ended connections that no event has asked for.
+    ended: HashMap<Ends, Vec<Hint>>,
+    ended_count: usize,
 }
 
 impl Hints {
@@ -70,8 +75,9 @@ impl Hints {
             _ => None,
         };
         if let Some(direction) = fresh {
-            self.remove(change.socket);
-            if self.sockets.len() >= MOST {
+            // The end of the one before was lost.
+            self.take_open(change.socket);
+            if self.open.len() + self.ended_count >= MOST {
                 return;
             }
             let hint = Hint {
@@ -80,10 +86,10 @@ impl Hints {
                 // The kernel completes an incoming connection whoever runs; connect(2) changes the state itself.
                 caller: (direction == Direction::Outgoing).then(caller).flatten(),
                 ends: None,
-                closed: None,
+                closed: 0,
             };
-            self.sockets.insert(change.socket, hint);
-        } else if let Some(hint) = self.sockets.get_mut(&change.socket) {
+            self.open.insert(change.socket, hint);
+        } else if let Some(hint) = self.open.get_mut(&change.socket) {
             // Only close(2), shutdown(2) and the end of the process begin to close; resets come while anybody runs.
             let closes = matches!(
                 (change.before, change.state),
@@ -92,35 +98,40 @@ impl Hints {
             if closes && hint.caller.is_none() {
                 hint.caller = caller();
             }
-            if change.state == State::Closed {
-                hint.closed = Some(at);
-            }
         }
         self.note_ends(change);
+        if change.state == State::Closed
+            && let Some(hint) = self.take_open(change.socket)
+            && let Some(ends) = hint.ends
+        {
+            self.ended_count += 1;
+            self.ended.entry(ends).or_default().push(Hint { closed: at, ..hint });
+        }
     }
 
     fn note_ends(&mut self, change: &Change) {
         if change.local.port == 0 || change.foreign.port == 0 {
             return;
         }
-        let Some(hint) = self.sockets.get_mut(&change.socket) else {
+        let Some(hint) = self.open.get_mut(&change.socket) else {
             return;
         };
         let ends = ends(change.local, change.foreign);
         if hint.ends.is_none() {
             hint.ends = Some(ends);
-            self.by_ends.entry(ends).or_default().push(change.socket);
+            self.open_by_ends.entry(ends).or_default().push(change.socket);
         }
     }
 
-    fn remove(&mut self, socket: u64) -> Option<Hint> {
-        let hint = self.sockets.remove(&socket)?;
+    /// Takes an open connection out.
+    fn take_open(&mut self, socket: u64) -> Option<Hint> {
+        let hint = self.open.remove(&socket)?;
         if let Some(ends) = hint.ends
-            && let Some(sockets) = self.by_ends.get_mut(&ends)
+            && let Some(sockets) = self.open_by_ends.get_mut(&ends)
         {
             sockets.retain(|other| *other != socket);
             if sockets.is_empty() {
-                self.by_ends.remove(&ends);
+                self.open_by_ends.remove(&ends);
             }
         }
         Some(hint)
@@ -128,18 +139,22 @@ impl Hints {
 
     /// Adds to `event` what is known of its connection; of one that has ended nothing is kept.
     fn complete(&mut self, event: &mut Event) {
-        let Some(sockets) = self.by_ends.get(&ends(event.local, event.foreign)) else {
-            return;
+        let ends = ends(event.local, event.foreign);
+        let hint = match event.kind {
+            EventKind::Closed => match self.ended.get(&ends).map(Vec::as_slice) {
+                Some(&[hint]) => {
+                    self.ended.remove(&ends);
+                    self.ended_count -= 1;
+                    Some(hint)
+                }
+                _ => None,
+            },
+            _ => match self.open_by_ends.get(&ends).map(Vec::as_slice) {
+                Some([socket]) => self.open.get(socket).copied(),
+                _ => None,
+            },
         };
-        let &[socket] = sockets.as_slice() else { return };
-        let Some(hint) = self.sockets.get(&socket).copied() else {
-            return;
-        };
-        let has_ended = event.kind == EventKind::Closed;
-        // An open connection and one that is closed already are not the same.
-        if has_ended != hint.closed.is_some() {
-            return;
-        }
+        let Some(hint) = hint else { return };
         event.opened = Fact::Known(hint.opened);
         event.direction = hint.direction;
         if let Some(caller) = hint.caller
@@ -149,26 +164,15 @@ impl Hints {
             event.user = Fact::Known(caller.uid);
             event.cgroup = Fact::Known(caller.cgroup);
         }
-        if has_ended {
-            self.remove(socket);
-        }
     }
 
     /// Forgets what ended long ago.
     fn expire(&mut self, now: u64) {
-        let old = |hint: &Hint| {
-            hint.closed
-                .is_some_and(|closed| closed.saturating_add(KEPT_AFTER_END) < now)
-        };
-        let gone: Vec<u64> = self
-            .sockets
-            .iter()
-            .filter(|(_, hint)| old(hint))
-            .map(|(socket, _)| *socket)
-            .collect();
-        for socket in gone {
-            self.remove(socket);
-        }
+        self.ended.retain(|_, hints| {
+            hints.retain(|hint| hint.closed.saturating_add(KEPT_AFTER_END) >= now);
+            !hints.is_empty()
+        });
+        self.ended_count = self.ended.values().map(Vec::len).sum();
     }
 }
 
@@ -346,7 +350,18 @@ mod tests {
         assert_eq!((client.opened, client.user), (Fact::Known(1_000), Fact::Known(7)));
         let server = completed(&mut hints, EventKind::Closed, 4_001);
         assert_eq!((pid(&server), server.direction), (Some(20), Direction::Incoming));
-        assert!(hints.sockets.is_empty() && hints.by_ends.is_empty());
+        assert!(hints.open.is_empty() && hints.open_by_ends.is_empty() && hints.ended.is_empty());
+    }
+
+    #[test]
+    fn next_socket_at_the_same_address_takes_nothing_away() {
+        let mut hints = noted(&[
+            change(1, Closed, SynSent, 4_000, 10),
+            change(1, SynSent, Closed, 4_000, 10),
+            change(1, Closed, SynSent, 4_002, 11),
+        ]);
+        assert_eq!(pid(&completed(&mut hints, EventKind::Closed, 4_000)), Some(10));
+        assert_eq!(pid(&completed(&mut hints, EventKind::Opened, 4_002)), Some(11));
     }
 
     #[test]
@@ -370,7 +385,7 @@ mod tests {
         let mut hints = noted(&[one(1, 10), one(2, 11)].concat());
         assert_eq!(pid(&completed(&mut hints, EventKind::Closed, 4_000)), None);
         hints.expire(KEPT_AFTER_END + 1_001);
-        assert!(hints.sockets.is_empty() && hints.by_ends.is_empty());
+        assert!(hints.open.is_empty() && hints.open_by_ends.is_empty() && hints.ended.is_empty());
     }
 
     #[test]
