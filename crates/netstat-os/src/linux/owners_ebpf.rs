@@ -149,8 +149,15 @@ impl fmt::Display for Unavailable {
             Unavailable::UserNamespace => f.write_str("not in the initial user namespace"),
             Unavailable::PidNamespace => f.write_str("not in the initial PID namespace"),
             Unavailable::TimeNamespace => f.write_str("not in the initial time namespace"),
-            Unavailable::NoProc(error) => write!(f, "/proc/self/ns cannot be read: {error}"),
-            Unavailable::NoBtf(error) => write!(f, "{} cannot be read: {error}", kernel_btf::PATH),
+            Unavailable::NoProc(error) => write!(f, "/proc/self/ns cannot be read: {}", plain(error)),
+            Unavailable::NoBtf(error) if error.kind() == io::ErrorKind::NotFound => {
+                write!(
+                    f,
+                    "the kernel does not publish its types (BTF): there is no {}",
+                    kernel_btf::PATH
+                )
+            }
+            Unavailable::NoBtf(error) => write!(f, "{} cannot be read: {}", kernel_btf::PATH, plain(error)),
             Unavailable::Kernel(what) => f.write_str(what),
             Unavailable::NoSystemCall => f.write_str("the kernel has no bpf(2)"),
             Unavailable::Forbidden { lockdown: Some(mode) } => {
@@ -167,12 +174,23 @@ impl fmt::Display for Unavailable {
             ),
             Unavailable::Helper { since } => write!(f, "it needs Linux {since} or later"),
             Unavailable::Verifier { error, line } if line.is_empty() => {
-                write!(f, "the kernel refused the program: {error}")
+                write!(f, "the kernel refused the program: {}", plain(error))
             }
-            Unavailable::Verifier { error, line } => write!(f, "the kernel refused the program: {error}: {line}"),
-            Unavailable::Attach(error) => write!(f, "the program could not be attached: {error}"),
-            Unavailable::Read(error) => write!(f, "reading the iterator failed: {error}"),
+            Unavailable::Verifier { error, line } => {
+                write!(f, "the kernel refused the program: {}: {line}", plain(error))
+            }
+            Unavailable::Attach(error) => write!(f, "the program could not be attached: {}", plain(error)),
+            Unavailable::Read(error) => write!(f, "reading what it found failed: {}", plain(error)),
         }
+    }
+}
+
+/// The words of an error without its number.
+fn plain(error: &io::Error) -> String {
+    let text = error.to_string();
+    match text.split_once(" (os error ") {
+        Some((words, _)) => words.to_owned(),
+        None => text,
     }
 }
 
