@@ -146,10 +146,13 @@ mod tests {
     }
 
     #[test]
-    fn file_without_end_is_refused_as_too_long() {
+    fn long_file_and_device_are_refused() {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        std::io::Write::write_all(&mut file, &[b'x'; LONGEST as usize + 1]).unwrap();
+        assert!(matches!(Token::from_file(file.path()), Err(TokenError::Long)));
         let endless = Path::new("/dev/zero");
         if endless.exists() {
-            assert!(matches!(Token::from_file(endless), Err(TokenError::Long)));
+            assert!(matches!(Token::from_file(endless), Err(TokenError::File(_))));
         }
     }
 }
