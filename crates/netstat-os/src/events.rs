@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use netstat_model::{Event, EventKind, EventOrigin, EventOwner, Fact, Limit, Owner, ShortName, State, Why};
 
-use crate::{OwnersAsk, Refused, SocketAsk};
+use crate::{Refused, SocketAsk};
 
 /// How sockets are to be watched.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -136,15 +136,6 @@ pub(crate) fn watched_sockets() -> SocketAsk {
             State::Closed,
         ],
         ..SocketAsk::default()
-    }
-}
-
-/// How the owners of listed sockets are looked for: with their start, by which a process is known.
-pub(crate) fn watched_owners() -> OwnersAsk {
-    OwnersAsk {
-        start: true,
-        repeated: true,
-        ..OwnersAsk::default()
     }
 }
 

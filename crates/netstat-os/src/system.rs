@@ -59,6 +59,17 @@ pub struct OwnersAsk {
     pub repeated: bool,
 }
 
+impl OwnersAsk {
+    /// How a watch that polls looks for owners: again and again, and with the start, by which a process is known.
+    pub(crate) fn of_watch() -> OwnersAsk {
+        OwnersAsk {
+            start: true,
+            repeated: true,
+            ..OwnersAsk::default()
+        }
+    }
+}
+
 /// The owners found.
 #[derive(Clone, Debug, PartialEq)]
 pub struct OwnersFound {

@@ -9,8 +9,8 @@ use super::listing::{self, RowFacts};
 use super::owners;
 use super::source::Source;
 use super::time;
-use crate::events::{event_owner, kind_of_new, watched_owners, watched_sockets};
-use crate::{EventSource, EventWay, EventsAsk, Lost, Refused, RefusedKind, SocketList};
+use crate::events::{event_owner, kind_of_new, watched_sockets};
+use crate::{EventSource, EventWay, EventsAsk, Lost, OwnersAsk, Refused, RefusedKind, SocketList};
 
 #[derive(Debug)]
 struct Live {
@@ -106,7 +106,7 @@ impl<S: Source> PollWatch<S> {
         if fresh.is_empty() {
             return;
         }
-        let found = owners::find(&mut self.source, &fresh, &watched_owners(), &mut self.facts);
+        let found = owners::find(&mut self.source, &fresh, &OwnersAsk::of_watch(), &mut self.facts);
         let wall = time::filetime(at.wall);
         for socket in fresh {
             let kind = kind_of_new(first, socket.state());

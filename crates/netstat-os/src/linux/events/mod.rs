@@ -31,8 +31,8 @@ use rustix::fs::{Mode, OFlags};
 use super::owner_source::OwnerFinder;
 use super::owners::{ProcessDir, parse_stat};
 use super::sockets::SocketReader;
-use crate::events::{event_owner, kind_of_new, watched_owners, watched_sockets};
-use crate::{EventSource, EventsAsk, Lost, Refused, SocketAsk, SocketList, UdpBytes};
+use crate::events::{event_owner, kind_of_new, watched_sockets};
+use crate::{EventSource, EventsAsk, Lost, OwnersAsk, Refused, SocketAsk, SocketList, UdpBytes};
 use destroyed::Destroyed;
 use live::{Live, LiveTable, MOST, MOST_TRACED, ends, key};
 use owner_hints::{Living, OwnerHints, SETTLES_AFTER};
@@ -336,7 +336,7 @@ impl Watch {
     }
 
     fn find(&mut self, sockets: &[Socket]) -> Option<crate::OwnersFound> {
-        self.owners.find(sockets, &watched_owners(), &mut self.reader).ok()
+        self.owners.find(sockets, &OwnersAsk::of_watch(), &mut self.reader).ok()
     }
 
     /// Looks for owners that no event had.
