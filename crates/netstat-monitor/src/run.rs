@@ -154,10 +154,7 @@ pub fn run(options: Options) -> Result<End, String> {
     };
     let own = system.own_addresses().unwrap_or_default();
     // Without the privilege there is nothing to see, and the names of name servers remain.
-    let answers = match dns_names && player.is_none() {
-        true => system.dns_answers().ok(),
-        false => None,
-    };
+    let answers = (dns_names && player.is_none()).then(|| system.dns_answers().ok());
     let start_settings = settings.clone();
     let mut app = App::new(settings, &computer, no_color, Services::system());
     app.names.places = Places::new(locations);
@@ -171,7 +168,7 @@ pub fn run(options: Options) -> Result<End, String> {
     let interval = app.settings.interval;
     let tell_names = tell.clone();
     start("names", move || {
-        names(&computer, own, answers, &asked_names, &tell_names)
+        names(&computer, own, answers.flatten(), &asked_names, &tell_names)
     })?;
     let newest = Newest::default();
     match (companion, app.replay) {

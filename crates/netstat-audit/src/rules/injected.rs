@@ -113,13 +113,7 @@ fn check(case: &Case<'_>, notes: &mut Notes) {
         note(severity, "has code in memory without a file", line);
     }
     let Some((severity, headline)) = worst else { return };
-    evidence.sort_by_key(|(severity, _)| std::cmp::Reverse(*severity));
-    const MOST: usize = 5;
-    let more = evidence.len().saturating_sub(MOST);
-    let mut evidence: Vec<String> = evidence.into_iter().take(MOST).map(|(_, line)| line).collect();
-    if more > 0 {
-        evidence.push(format!("and {more} more"));
-    }
+    let mut evidence = worst_lines(evidence);
     evidence.extend(case.reach_evidence());
     notes.found(Note {
         severity,
@@ -133,6 +127,18 @@ fn check(case: &Case<'_>, notes: &mut Notes) {
         pid: None,
         program: None,
     });
+}
+
+/// The lines of evidence, the most severe first, and how many more there are.
+fn worst_lines(mut evidence: Vec<(Severity, String)>) -> Vec<String> {
+    const MOST: usize = 5;
+    evidence.sort_by_key(|(severity, _)| std::cmp::Reverse(*severity));
+    let more = evidence.len().saturating_sub(MOST);
+    let mut lines: Vec<String> = evidence.into_iter().take(MOST).map(|(_, line)| line).collect();
+    if more > 0 {
+        lines.push(format!("and {more} more"));
+    }
+    lines
 }
 
 /// How suspicious executable memory without a file is, of which `bare` bytes are writable and `read_only` are not; `None` in a program

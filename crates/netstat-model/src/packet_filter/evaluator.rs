@@ -1,12 +1,12 @@
 //! What the rules of nftables come to for a port: whether those outside who begin a connection get through.
 
-use std::fmt;
 use std::net::IpAddr;
 
+use super::condition::{Condition, FilterPath, Translated};
 use super::registers::{Content, Match, Side, bits, compare, get, head, is_in, map, put, sure, translated};
 use super::rules::{Rule, RuleVerdict, Ruleset, Set, Source, Step};
 use super::{Chain, ChainFamily, Hook, PacketFilter};
-use crate::{Fact, Network, text};
+use crate::Fact;
 
 /// Chains asked by chains, at most: as many as the kernel follows (`NFT_JUMP_STACK_SIZE`).
 const DEEPEST: usize = 16;
@@ -26,35 +26,6 @@ pub struct Arrival {
     pub address: IpAddr,
 }
 
-/// Something about the packet that the question leaves open, and a rule asks for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Condition {
-    /// The sender is in this network, or not.
-    Sender(Network, bool),
-    /// It is sent to an address in this network, or not.
-    Address(Network, bool),
-    /// It came over this interface, or not. Escape before printing.
-    Interface(Vec<u8>, bool),
-    /// Anything else, in short: `the sender's port`, `limit`. Escape before printing.
-    Other(Vec<u8>),
-}
-
-/// Where a packet goes whose destination a rule has changed.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Translated {
-    /// Whether it stays on this computer.
-    pub here: bool,
-    /// The new address; `None` where it stays here, keeps its address, or cannot be worked out.
-    pub address: Option<IpAddr>,
-    /// The new port; `None`: the old one, or one that cannot be worked out.
-    pub port: Option<u16>,
-    /// Whether address and port are all that there is to know: else they come from somewhere that is not worked out.
-    pub known: bool,
-}
-
-/// All conditions of one way through the rules hold together.
-pub type FilterPath = Vec<Condition>;
-
 /// What the filters make of an [`Arrival`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FilterVerdict {
@@ -70,19 +41,6 @@ pub enum FilterVerdict {
     Depends(Vec<FilterPath>),
     /// It cannot be decided: the reason, in plain English.
     Unknown(&'static str),
-}
-
-impl fmt::Display for Condition {
-    /// Safe to print.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let not = |is: &bool| if *is { "" } else { "not " };
-        match self {
-            Condition::Sender(network, is) => write!(f, "{}from {network}", not(is)),
-            Condition::Address(network, is) => write!(f, "{}to {network}", not(is)),
-            Condition::Interface(name, is) => write!(f, "{}over {}", not(is), text::escape(name)),
-            Condition::Other(what) => write!(f, "{}", text::escape(what)),
-        }
-    }
 }
 
 /// What has been found out on the way through a chain.

@@ -1,5 +1,6 @@
 //! Packet filters on the way in: what may keep a packet from a port although somebody listens there.
 
+mod condition;
 mod evaluator;
 mod published;
 mod registers;
@@ -8,7 +9,8 @@ pub mod rules;
 #[cfg(test)]
 mod tests;
 
-pub use evaluator::{Arrival, Condition, FilterPath, FilterVerdict, Translated};
+pub use condition::{Condition, FilterPath, Translated};
+pub use evaluator::{Arrival, FilterVerdict};
 pub use published::{Published, PublishedPorts};
 
 use crate::Fact;

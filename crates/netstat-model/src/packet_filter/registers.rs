@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv6Addr};
 
-use super::evaluator::{Condition, Translated};
+use super::condition::{Condition, Translated};
 use super::rules::{Element, Operand, Operator, Set};
 use crate::Network;
 

@@ -28,6 +28,7 @@ pub mod process;
 pub mod routes;
 mod socket_origin;
 pub mod sockets;
+mod stat_facts;
 mod system;
 mod users;
 

@@ -39,7 +39,7 @@ use rustix::process::{WaitOptions, waitpid};
 use self::reader::{ANCILLARY, Reader};
 use self::wire::{ANSWER_MAX, Kind, Operation, Request, UNRESPONSIVE_MAX};
 use super::privilege;
-use super::process::stat_facts;
+use super::stat_facts::stat_facts;
 
 /// How long a file system may take to answer.
 pub(crate) const LIMIT: Duration = Duration::from_secs(netstat_model::FILE_LIMIT_SECONDS);

@@ -22,7 +22,7 @@ use rustix::process::Pid;
 
 use super::wire::{self, CHUNK, HEADER, Kind, Operation, PATH_MAX, REQUEST_MAX, Request};
 use crate::linux::privilege;
-use crate::linux::process::stat_facts;
+use crate::linux::stat_facts::stat_facts;
 
 /// Room for one descriptor in a message.
 pub(super) const ANCILLARY: usize = rustix::cmsg_space!(ScmRights(1));

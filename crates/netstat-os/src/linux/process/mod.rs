@@ -10,7 +10,6 @@ mod program;
 mod status;
 mod texts;
 
-pub(crate) use program::file_facts as stat_facts;
 pub use program::{file_beginning, file_names, file_status};
 
 use std::fs::File;

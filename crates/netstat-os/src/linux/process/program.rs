@@ -5,9 +5,9 @@ use std::fs::File;
 use std::io::Read;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use netstat_model::process::{Descriptor, Directory, FileFacts, FileStatus, FileTime, Mapped, Mapping, Program};
+use netstat_model::process::{Descriptor, Directory, FileFacts, FileStatus, Mapped, Mapping, Program};
 use netstat_model::{Fact, Why};
-use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, Stat, openat};
+use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat};
 use rustix::io::Errno;
 
 use super::fact;
@@ -282,26 +282,6 @@ pub(super) fn open_if_plain(place: &OwnedFd) -> Result<File, Why> {
     }
     let file = bounded::open_place(place.as_fd(), OFlags::RDONLY).map_err(why)?;
     Ok(File::from(file))
-}
-
-/// What stat(2) says.
-#[allow(clippy::unnecessary_cast, reason = "the types differ from processor to processor")]
-pub(crate) fn file_facts(stat: &Stat) -> FileFacts {
-    let time = |seconds: i64, nanoseconds: u64| FileTime {
-        seconds,
-        nanoseconds: nanoseconds as u32,
-    };
-    FileFacts {
-        device: stat.st_dev,
-        inode: stat.st_ino,
-        links: stat.st_nlink as u64,
-        size: stat.st_size as u64,
-        mode: stat.st_mode,
-        user: stat.st_uid,
-        group: stat.st_gid,
-        modified: time(stat.st_mtime as i64, stat.st_mtime_nsec as u64),
-        changed: time(stat.st_ctime as i64, stat.st_ctime_nsec as u64),
-    }
 }
 
 /// The path that the kernel reports, without its mark of a removed file.

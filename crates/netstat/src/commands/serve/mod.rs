@@ -123,18 +123,8 @@ pub(crate) fn run(matches: &ArgMatches, context: &mut Context<'_>) -> Result<Out
         None => keep(&token, context.system.is_superuser()),
     };
     let link = context.terminal.then(|| token.secret().to_owned());
-    let hint = match (&words.token_file, &kept) {
-        (Some(path), _) | (None, Some(path)) => {
-            format!("; the token is in {}", escape_str(&path.display().to_string()))
-        }
-        (None, None) => String::new(),
-    };
-    let unix: Vec<String> = words
-        .listen
-        .iter()
-        .filter(|listen| !matches!(listen, Listen::Address(_)))
-        .map(ToString::to_string)
-        .collect();
+    let hint = token_hint(words.token_file.as_deref().or(kept.as_deref()));
+    let unix = other_sockets(&words.listen);
     let report = move |event: Event| {
         // Nobody is listening if stderr is closed.
         let mut err = std::io::stderr();
@@ -197,6 +187,19 @@ pub(crate) fn run(matches: &ArgMatches, context: &mut Context<'_>) -> Result<Out
     }
     served.map_err(|error| Failure::Refused(escape_str(&error.to_string()).into_owned()))?;
     Ok(Outcome::Printed)
+}
+
+/// Where the token is, to follow the addresses.
+fn token_hint(path: Option<&Path>) -> String {
+    path.map_or_else(String::new, |path| {
+        format!("; the token is in {}", escape_str(&path.display().to_string()))
+    })
+}
+
+/// Where is listened other than at addresses, as typed.
+fn other_sockets(listen: &[Listen]) -> Vec<String> {
+    let others = listen.iter().filter(|listen| !matches!(listen, Listen::Address(_)));
+    others.map(ToString::to_string).collect()
 }
 
 /// The databases that were named, or those at the usual places that can be used.
