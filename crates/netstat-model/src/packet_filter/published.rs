@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use super::evaluator::{Arrival, Condition, FilterPath, Translated};
+use super::condition::{Condition, FilterPath, Translated};
+use super::evaluator::Arrival;
 use super::rules::Step;
 use super::{Chain, PacketFilter};
 use crate::{Fact, Network, Why};
