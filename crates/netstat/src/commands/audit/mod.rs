@@ -12,7 +12,6 @@ mod text;
 pub(crate) mod watch;
 
 use std::collections::BTreeSet;
-use std::io::Write;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,7 +21,6 @@ use netstat_model::text::escape_str;
 use netstat_model::{Filter, Limit, Owner, OwnerSummary, SystemKind};
 use netstat_os::{Confinement, OwnersAsk, SocketList};
 use netstat_packages::blocklist::BlockList;
-use serde_json::json;
 
 pub(crate) use document::{alert_schema, finding as finding_value, schema};
 
