@@ -215,7 +215,7 @@ fn open_tables_of_another_version_are_named() {
 fn flows(last: Vec<u8>) -> Result<usize, StoreError> {
     let (address, _requests) = server(vec![
         answer("200 OK", "", b"26.7.2.1\n"),
-        answer("200 OK", "", b"1\n"),
+        answer("200 OK", "", format!("{}\n", netstat_fleet::ddl::VERSION).as_bytes()),
         last,
     ]);
     let mut store = FleetStore::open(Client::new(&address, &config()).unwrap()).unwrap();

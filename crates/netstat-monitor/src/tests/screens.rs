@@ -1,5 +1,5 @@
 //! Whole screens, drawn from a recording and compared as a whole with the texts under `screens/`. After a wanted change write them anew
-//! with `BLESS=1 cargo test -p netstat-monitor --test screens`, and look at them before they go in.
+//! with `BLESS=1 cargo test -p netstat-monitor --lib screens`, and review them before you commit.
 
 use super::kit::{app, drawn, key, keys, text};
 use crate::config::Settings;
