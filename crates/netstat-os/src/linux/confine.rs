@@ -291,7 +291,10 @@ mod tests {
     }
 
     /// A process that ends with the namespace it is in.
-    #[expect(clippy::zombie_processes, reason = "nothing is left of the namespace when the test ends")]
+    #[expect(
+        clippy::zombie_processes,
+        reason = "nothing is left of the namespace when the test ends"
+    )]
     fn victim() -> rustix::process::Pid {
         let child = std::process::Command::new("sleep").arg("600").spawn().unwrap();
         rustix::process::Pid::from_child(&child)
