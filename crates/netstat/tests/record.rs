@@ -862,7 +862,7 @@ fn record_bytes_of_an_open_udp_socket_stand_in_its_row() {
     };
     wait_for("the row", || !rows().is_empty());
     if rows()[0]["learned"] != "trace" {
-        return skip(test, "no tracepoints here");
+        return skip(test, "tracepoints may not be used here");
     }
     // The first heartbeat after the traffic has all of it; without the tracepoints of sends it stays unknown.
     let last = |row: &Value| row["last"].as_str().unwrap_or_default().to_owned();
