@@ -1,4 +1,4 @@
-//! Bars as an SVG picture (https://www.w3.org/TR/SVG2/), without fonts, scripts or references of its own.
+//! Bars as an SVG picture (<https://www.w3.org/TR/SVG2/>), without fonts, scripts or references of its own.
 
 use std::fmt::Write;
 
