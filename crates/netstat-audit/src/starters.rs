@@ -51,7 +51,7 @@ const DIRECTORIES: &[&str] = &[
     "/etc/apt/apt.conf.d",
 ];
 
-/// The same in the home directory of a user.
+/// Such files in the home directory of a user.
 const HOME_FILES: &[&str] = &[
     ".profile",
     ".bash_profile",
@@ -65,7 +65,7 @@ const HOME_FILES: &[&str] = &[
     ".xsession",
 ];
 
-/// And directories of it.
+/// Directories of such files in the home directory of a user.
 const HOME_DIRECTORIES: &[&str] = &[".config/systemd/user", ".config/autostart"];
 
 /// So much of each file is read. Tables and units are smaller; what stands further behind is not found.

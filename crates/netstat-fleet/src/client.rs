@@ -23,13 +23,13 @@ use crate::version::VERSION;
 
 /// Making a connection takes no longer.
 const CONNECT: Duration = Duration::from_secs(10);
-/// The engine may think so long about a question before it says anything.
+/// The longest time from a question to the first byte of its answer.
 const THINK: Duration = Duration::from_secs(120);
-/// An answer that stands still for so long has ended.
+/// The longest time without another byte of an answer.
 const STALL: Duration = Duration::from_secs(60);
-/// Errors are read so far, in bytes.
+/// So much of an error message is read, in bytes.
 const MOST_ERROR: u64 = 64 << 10;
-/// Answers up to this size, in bytes, the engine gathers in its memory; longer ones in a file, for which its disk may have no room.
+/// The engine buffers answers up to this size, in bytes, in memory, and longer ones in a file, for which its disk may have no room.
 const ANSWER_IN_MEMORY: &str = "4194304";
 /// The oldest version that is known to work: deduplication in dependent views, exact skip indexes under FINAL need newer ones, and what
 /// is missing before 25.6 is said in `docs/fleet.md`.

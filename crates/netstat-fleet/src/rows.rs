@@ -136,7 +136,7 @@ impl Rows {
         Ok(i64::from_le_bytes(self.array()?))
     }
 
-    /// An IPv6 address, as it is.
+    /// The 16 bytes of an IPv6 address, in network byte order.
     pub(crate) fn ipv6(&mut self) -> Result<Ipv6Addr, EngineError> {
         Ok(Ipv6Addr::from(self.array::<16>()?))
     }

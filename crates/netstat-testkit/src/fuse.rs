@@ -93,7 +93,7 @@ impl FuseMount {
         })
     }
 
-    /// Where it is mounted.
+    /// The mount point.
     pub fn path(&self) -> &Path {
         self.place.path()
     }

@@ -79,7 +79,7 @@ impl Scene {
 impl Drop for Scene {
     fn drop(&mut self) {
         let _ = self.child.kill();
-        // Its end asks the server, which its end waits for.
+        // Its exit would wait for an answer of the file server: unmount first.
         self.mounted = None;
         let _ = self.child.wait();
     }

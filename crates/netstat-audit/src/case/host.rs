@@ -100,7 +100,7 @@ pub struct Host {
     pub promiscuous: Fact<Vec<Promiscuous>>,
     /// Sockets that no process holds although everything may be read, each looked for twice.
     pub hidden: Vec<Socket>,
-    /// Processes that hold sockets and that the process list keeps out of sight, each with its sockets.
+    /// Processes that hold sockets but are missing from the process list, each with its sockets.
     pub concealed: Vec<(u32, Concealment, Vec<Socket>)>,
     /// Sockets that one view shows and the other does not; unknown when there is one view only.
     pub one_sided: Result<Vec<OneSided>, String>,

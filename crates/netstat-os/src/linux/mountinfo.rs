@@ -22,7 +22,7 @@ struct Mount<'a> {
 }
 
 impl Mount<'_> {
-    /// Where it is mounted.
+    /// The mount point.
     fn point(&self) -> PathBuf {
         PathBuf::from(unescaped(self.point))
     }

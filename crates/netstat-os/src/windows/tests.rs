@@ -32,7 +32,7 @@ struct Made {
     native: Vec<(u32, &'static str)>,
     tags: Vec<(u32, u32, &'static str)>,
     packages: Vec<(u32, &'static str)>,
-    /// Keys of the registry with their values; what is a number is one.
+    /// Registry keys with their values; numbers are kept as numbers.
     registry: Vec<(&'static str, Vec<(&'static str, &'static str)>)>,
     elevated: bool,
     /// How many processes were asked about by a handle.

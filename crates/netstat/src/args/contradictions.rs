@@ -235,7 +235,7 @@ fn refuse_tree(raw: &RawArgs) -> Result<(), UsageError> {
         (raw.changes, "--changes"),
     ];
     match first_given(&others).filter(|_| raw.tree) {
-        Some(other) => refuse(format!("--tree is a layout of its own, in text: leave out {other}")),
+        Some(other) => refuse(format!("--tree has a text layout of its own: leave out {other}")),
         None => Ok(()),
     }
 }

@@ -58,7 +58,7 @@ const SYSTEM: &[(&str, &[&str])] = &[
     ("explorer", &["", "syswow64"]),
 ];
 
-/// Letters and digits that look like others, as they are taken when names are compared: digits, Cyrillic, Greek.
+/// Digits, Cyrillic and Greek letters, each with the Latin letter that it looks like; names are compared in Latin letters.
 const ALIKE: &[(char, char)] = &[
     ('0', 'o'),
     ('1', 'l'),

@@ -1,4 +1,4 @@
-//! Ports that the system passes on for somebody.
+//! Ports that the system forwards (`netsh interface portproxy`).
 
 use netstat_model::Fact;
 

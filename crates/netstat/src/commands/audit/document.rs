@@ -129,26 +129,16 @@ const PROGRAM: &[Field] = &[
     ("unexamined", Holds::Texts, false, "what could not be looked at"),
     FIRST_SEEN,
     OR_EARLIER,
-    (
-        "unit",
-        Holds::Text,
-        true,
-        "the innermost unit or container; null without any",
-    ),
-    (
-        "network",
-        Holds::Texts,
-        false,
-        "whom it reaches, and from where it can be reached, a line for each",
-    ),
+    UNIT,
+    NETWORK,
     STARTED_BY,
     NAMED_IN,
-    ("next", Holds::Steps, false, "what to do next, the safest first"),
+    NEXT,
 ];
 
 /// What an alert has beside the fields of its finding, in order; see [`alert`].
 const ALERT: &[Field] = &[
-    ("next", Holds::Steps, false, "what to do next, the safest first"),
+    NEXT,
     ("script", Holds::Text, true, "the script that it runs"),
     (
         "command_line",
@@ -156,22 +146,25 @@ const ALERT: &[Field] = &[
         true,
         "its command line, cut to some 80 letters; null for findings about the computer",
     ),
-    (
-        "unit",
-        Holds::Text,
-        true,
-        "the innermost unit or container; null without any",
-    ),
-    (
-        "network",
-        Holds::Texts,
-        false,
-        "whom it reaches, and from where it can be reached, a line for each",
-    ),
+    UNIT,
+    NETWORK,
     STARTED_BY,
     NAMED_IN,
 ];
 
+const UNIT: Field = (
+    "unit",
+    Holds::Text,
+    true,
+    "the innermost unit or container; null without any",
+);
+const NETWORK: Field = (
+    "network",
+    Holds::Texts,
+    false,
+    "whom it reaches, and from where it can be reached, a line for each",
+);
+const NEXT: Field = ("next", Holds::Steps, false, "what to do next, the safest first");
 const STARTED_BY: Field = (
     "started_by",
     Holds::Texts,
