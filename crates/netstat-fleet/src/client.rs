@@ -1,5 +1,6 @@
 //! Requests over ClickHouse's HTTP interface.
 
+use netstat_model::text::plain_error;
 use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
@@ -160,7 +161,7 @@ impl Client {
         let answer = sent(self.request(&settings).send(text))?;
         let summary = header(&answer, "X-ClickHouse-Summary").unwrap_or_default();
         let mut body = answer.into_body().into_with_config().limit(u64::MAX).reader();
-        let count = std::io::copy(&mut body, out).map_err(|error| EngineError::Truncated(error.to_string()))?;
+        let count = std::io::copy(&mut body, out).map_err(|error| EngineError::Truncated(plain_error(&error)))?;
         // An engine without room for the file in which it gathers an answer gives none, with status 200.
         match count == 0 && summary.contains("\"result_rows\"") && !summary.contains("\"result_rows\":\"0\"") {
             true => Err(EngineError::Truncated("the engine had rows and sent none".to_owned())),
@@ -298,7 +299,7 @@ fn sent(result: Result<Response<Body>, ureq::Error>) -> Result<Response<Body>, E
 }
 
 fn of_connection(error: &ureq::Error) -> EngineError {
-    let text = error.to_string();
+    let text = plain_error(&error);
     match error {
         ureq::Error::Tls(_) | ureq::Error::Rustls(_) | ureq::Error::Pem(_) => EngineError::Tls(text),
         // A certificate that does not fit comes as an I/O error of the handshake.
@@ -359,8 +360,12 @@ fn certificate_of_this_computer(config: &FleetConfig) -> Result<Option<ClientCer
     let chain = certificates(certificate)?;
     let ders = chain.iter().map(|one| CertificateDer::from(one.der().to_vec()));
     let pair = CertifiedKey::new(ders.collect(), secret);
-    pair.keys_match()
-        .map_err(|error| unusable(certificate, format!("the key does not fit the certificate: {error}")))?;
+    pair.keys_match().map_err(|error| {
+        unusable(
+            certificate,
+            format!("the key does not fit the certificate: {}", plain_error(&error)),
+        )
+    })?;
     let pem = std::fs::read(key).map_err(|error| unusable(key, error))?;
     let key = PrivateKey::from_pem(&pem).map_err(|error| unusable(key, error))?;
     Ok(Some(ClientCert::new_with_certs(&chain, key)))

@@ -1,5 +1,6 @@
 //! The fleet's configuration file: where the engine is, and what stays out of command lines.
 
+use netstat_model::text::plain_error;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -90,12 +91,12 @@ impl FleetConfig {
         let entry = match files::entry(path) {
             Ok(entry) => entry,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(FleetConfig::default()),
-            Err(error) => return Err(bad(error.to_string())),
+            Err(error) => return Err(bad(plain_error(&error))),
         };
         let mut text = String::new();
         files::open_in_place(path, false)
             .and_then(|file| file.take(LARGEST).read_to_string(&mut text))
-            .map_err(|error| bad(error.to_string()))?;
+            .map_err(|error| bad(plain_error(&error)))?;
         let config = FleetConfig::parse(&text).map_err(bad)?;
         let me = files::effective_user();
         if entry.user != me && entry.user != 0 {

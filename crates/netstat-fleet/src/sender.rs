@@ -1,5 +1,6 @@
 //! Sends what a recorder keeps for a fleet, in a thread of its own, until the engine has it.
 
+use netstat_model::text::plain_error;
 use std::collections::VecDeque;
 use std::hash::{BuildHasher, Hasher};
 use std::sync::Arc;
@@ -338,7 +339,7 @@ impl Worker {
             token: &token,
         };
         let sent = self.check().and_then(|()| self.client.insert(&insert));
-        sent.err().map(|error| Outcome::Waits(error.to_string()))
+        sent.err().map(|error| Outcome::Waits(plain_error(&error)))
     }
 
     /// Sends a segment until the engine has it, or will never take it; `None` when it is to stop.
@@ -363,7 +364,7 @@ impl Worker {
             };
             match error.retry() {
                 Retry::Never => {
-                    let why = error.to_string();
+                    let why = plain_error(&error);
                     return Some(Outcome::Refused { store, number, why });
                 }
                 Retry::AfterChange => {
@@ -372,7 +373,7 @@ impl Worker {
                 }
                 Retry::Soon => {}
             }
-            self.done.send(Outcome::Waits(error.to_string())).ok()?;
+            self.done.send(Outcome::Waits(plain_error(&error))).ok()?;
             let until = Instant::now() + jittered(pause);
             while Instant::now() < until {
                 if self.stop.load(Ordering::Relaxed) {

@@ -1,5 +1,6 @@
 //! The same questions as to the record of one computer, answered by a fleet's store.
 
+use netstat_model::text::plain_error;
 use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, Ipv6Addr};
 use std::ops::ControlFlow;
@@ -148,7 +149,7 @@ impl FleetStore {
 
     /// An error of the engine as one of a store.
     fn failed(&self, error: &EngineError) -> StoreError {
-        StoreError::Fleet(format!("{}: {error}", self.client.address()))
+        StoreError::Fleet(format!("{}: {}", self.client.address(), plain_error(&error)))
     }
 
     fn ask(&self, text: &str) -> Result<Rows, StoreError> {

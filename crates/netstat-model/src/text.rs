@@ -112,6 +112,27 @@ pub fn escape_str(text: &str) -> Cow<'_, str> {
     escape(text.as_bytes())
 }
 
+/// The text of an error without the number that Rust appends to an error of the system, `(os error 13)`: it tells a user nothing.
+pub fn plain_error(error: &(impl std::fmt::Display + ?Sized)) -> String {
+    const BEGIN: &str = " (os error ";
+    let mut text = error.to_string();
+    let mut from = 0;
+    while let Some(at) = text[from..].find(BEGIN).map(|at| from + at) {
+        let number = &text[at + BEGIN.len()..];
+        let digits = number
+            .bytes()
+            .take_while(|byte| byte.is_ascii_digit() || *byte == b'-')
+            .count();
+        if digits > 0 && number[digits..].starts_with(')') {
+            text.replace_range(at..at + BEGIN.len() + digits + 1, "");
+            from = at;
+        } else {
+            from = at + BEGIN.len();
+        }
+    }
+    text
+}
+
 /// `bytes` as text from which they can be had back: UTF-8 stands as it is, each byte that is none as `\xNN` (80 to ff, in lower case). So
 /// that nothing else reads like that, a backslash in front of `xNN` of such a byte, or in front of `x5c` before it, stands as `\x5c`.
 /// Control characters stay: this is for documents that escape them in their own way, not for a terminal.
@@ -221,6 +242,21 @@ pub fn is_plain(c: char) -> bool {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn error_number_is_left_out_of_a_message() {
+        let denied = std::io::Error::from_raw_os_error(2);
+        let plain = plain_error(&denied);
+        assert!(!plain.is_empty() && denied.to_string().starts_with(&plain), "{plain}");
+        assert!(!plain.contains("os error"), "{plain}");
+        assert_eq!(
+            plain_error("netlink: No such file (os error 2); /proc: Denied (os error 13): x"),
+            "netlink: No such file; /proc: Denied: x"
+        );
+        for untouched in ["", "(os error )", "a (os error x)", "a (os error 1"] {
+            assert_eq!(plain_error(untouched), untouched);
+        }
+    }
 
     #[test]
     fn file_name_follows_the_system_of_the_path() {

@@ -1,5 +1,6 @@
 //! The alarm for what appeared: a program of the user's choice, run without a shell.
 
+use netstat_model::text::plain_error;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
@@ -56,7 +57,7 @@ fn run(program: &Path, entry: &LogEntry, limit: Duration) -> Result<(), String> 
         .stdout(Stdio::null())
         .stderr(Stdio::null())
         .spawn()
-        .map_err(|error| error.to_string())?;
+        .map_err(|error| plain_error(&error))?;
     let end = wait(&mut child, Instant::now() + limit);
     if end.is_err() {
         // It may have ended just now; either way it is collected.
@@ -73,7 +74,7 @@ fn wait(child: &mut Child, until: Instant) -> Result<(), String> {
             Ok(Some(status)) => return Err(format!("failed ({status})")),
             Ok(None) if Instant::now() >= until => return Err("ran too long and was killed".to_owned()),
             Ok(None) => thread::sleep(POLL),
-            Err(error) => return Err(error.to_string()),
+            Err(error) => return Err(plain_error(&error)),
         }
     }
 }

@@ -24,6 +24,7 @@
 //! A fact is its value, or the reason why it is not known (`"NotPermitted"`). Command lines, addresses and user names are in it: look
 //! at a recording before giving it to others.
 
+use netstat_model::text::plain_error;
 use std::collections::BTreeMap;
 use std::io::{self, BufRead, Write};
 use std::sync::Arc;
@@ -319,7 +320,7 @@ impl<R: BufRead> Player<R> {
         }
         let number = self.line;
         let bad = |what: String| BadRecording::Line(number, netstat_model::text::escape_str(&what).into_owned());
-        let line: Line = serde_json::from_slice(&self.text).map_err(|error| bad(error.to_string()))?;
+        let line: Line = serde_json::from_slice(&self.text).map_err(|error| bad(plain_error(&error)))?;
         let at = Duration::from_micros(line.at);
         let processes = match line.processes {
             Fact::Known(changes) => {

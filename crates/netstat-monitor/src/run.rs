@@ -2,6 +2,7 @@
 //!
 //! The loop waits for nothing but messages, so a key answers at once however much is being read.
 
+use netstat_model::text::plain_error;
 use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Write};
 use std::net::IpAddr;
@@ -180,7 +181,7 @@ pub fn run(options: Options) -> Result<End, String> {
         _ => app.no_findings = Some("a recording cannot be examined".to_owned()).filter(|_| app.replay),
     }
     let alerts = start_alerts(exec, &tell)?;
-    let mut screen = Screen::take().map_err(|error| format!("the terminal cannot be used: {error}"))?;
+    let mut screen = Screen::take().map_err(|error| format!("the terminal cannot be used: {}", plain_error(&error)))?;
     catch_signals(system.as_mut(), &tell)?;
     let tell_events = tell.clone();
     start("input", move || input(&tell_events))?;
@@ -203,9 +204,10 @@ pub fn run(options: Options) -> Result<End, String> {
     let end = work(&mut app, &mut screen, &told, &outside);
     drop(screen);
     if let Some(path) = state.filter(|_| !app.replay) {
-        config::save(&path, &start_settings, &app.settings).map_err(|error| format!("{}: {error}", path.display()))?;
+        config::save(&path, &start_settings, &app.settings)
+            .map_err(|error| format!("{}: {}", path.display(), plain_error(&error)))?;
     }
-    end.map_err(|error| format!("the terminal is gone: {error}"))
+    end.map_err(|error| format!("the terminal is gone: {}", plain_error(&error)))
 }
 
 /// `--exec`: the thread that runs a program for each finding.
@@ -217,7 +219,7 @@ fn start_alerts(exec: Option<PathBuf>, tell: &Sender<Message>) -> Result<Option<
     };
     exec.map(|program| Alerts::start(program, report))
         .transpose()
-        .map_err(|error| format!("no thread can be started: {error}"))
+        .map_err(|error| format!("no thread can be started: {}", plain_error(&error)))
 }
 
 fn catch_signals(system: &mut dyn System, tell: &Sender<Message>) -> Result<(), String> {
@@ -227,7 +229,7 @@ fn catch_signals(system: &mut dyn System, tell: &Sender<Message>) -> Result<(), 
         let _ = tell.send(Message::Caught(caught));
     };
     let caught = system.catch_signals(Box::new(notify));
-    caught.map_err(|error| format!("signals cannot be caught: {error}"))
+    caught.map_err(|error| format!("signals cannot be caught: {}", plain_error(&error)))
 }
 
 fn start(name: &str, work: impl FnOnce() + Send + 'static) -> Result<(), String> {
@@ -235,20 +237,21 @@ fn start(name: &str, work: impl FnOnce() + Send + 'static) -> Result<(), String>
     builder
         .spawn(work)
         .map(drop)
-        .map_err(|error| format!("no thread can be started: {error}"))
+        .map_err(|error| format!("no thread can be started: {}", plain_error(&error)))
 }
 
 type FilePlayer = Player<BufReader<File>>;
 type FileRecorder = Recorder<BufWriter<File>>;
 
 fn open_player(path: &Path) -> Result<FilePlayer, String> {
-    let file = files::open_named(path).map_err(|error| format!("{}: {error}", path.display()))?;
-    Player::new(BufReader::new(file)).map_err(|error| format!("{}: {error}", path.display()))
+    let file = files::open_named(path).map_err(|error| format!("{}: {}", path.display(), plain_error(&error)))?;
+    Player::new(BufReader::new(file)).map_err(|error| format!("{}: {}", path.display(), plain_error(&error)))
 }
 
 fn open_recorder(path: &Path, computer: &[u8]) -> Result<FileRecorder, String> {
-    let file = File::create_new(path).map_err(|error| format!("{}: {error}", path.display()))?;
-    Recorder::new(BufWriter::new(file), computer).map_err(|error| format!("{}: {error}", path.display()))
+    let file = File::create_new(path).map_err(|error| format!("{}: {}", path.display(), plain_error(&error)))?;
+    Recorder::new(BufWriter::new(file), computer)
+        .map_err(|error| format!("{}: {}", path.display(), plain_error(&error)))
 }
 
 /// Whom the loop asks.
@@ -378,7 +381,7 @@ fn carry_out(effect: Effect, app: &mut App, screen: &mut Screen, outside: &Outsi
                         Tone::Bad,
                     );
                 }
-                Err(error) => app.say(format!("{}: {error}", path.display()), Tone::Bad),
+                Err(error) => app.say(format!("{}: {}", path.display(), plain_error(&error)), Tone::Bad),
             }
         }
     }
@@ -424,7 +427,10 @@ fn collect(
             && let Err(error) = open.write(&sample)
         {
             recorder = None;
-            let _ = tell.send(Message::Notice(format!("the recording ended: {error}"), Tone::Bad));
+            let _ = tell.send(Message::Notice(
+                format!("the recording ended: {}", plain_error(&error)),
+                Tone::Bad,
+            ));
         }
         if tell.send(Message::Model(Box::new(modeler.model(&sample)))).is_err() {
             return;
@@ -491,8 +497,10 @@ fn play(mut player: FilePlayer, mut modeler: Modeler, tell: &Sender<Message>) {
                 }
             }
             Ok(None) => break ("the recording ends here".to_owned(), Tone::Plain),
-            Err(error @ BadRecording::Line(..)) => break (format!("the recording is damaged: {error}"), Tone::Bad),
-            Err(error) => break (error.to_string(), Tone::Bad),
+            Err(error @ BadRecording::Line(..)) => {
+                break (format!("the recording is damaged: {}", plain_error(&error)), Tone::Bad);
+            }
+            Err(error) => break (plain_error(&error), Tone::Bad),
         }
     };
     let _ = tell.send(Message::Notice(words, tone));

@@ -1,5 +1,6 @@
 //! What is chosen to be seen: marked processes and a filter.
 
+use netstat_model::text::plain_error;
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
@@ -83,7 +84,7 @@ pub fn parse_filter(text: &str, users: &BTreeMap<u32, Arc<str>>) -> Result<Filte
         let part = format!("*{first}*");
         filter
             .add("--program", Some(&part))
-            .map_err(|error| error.to_string())?;
+            .map_err(|error| plain_error(&error))?;
         filter
     };
     if let Some(host) = filter.hosts().first() {

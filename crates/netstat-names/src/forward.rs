@@ -1,5 +1,6 @@
 //! Addresses of a host that the user named.
 
+use netstat_model::text::plain_error;
 use std::net::IpAddr;
 use std::sync::mpsc::channel;
 use std::time::Duration;
@@ -29,7 +30,7 @@ pub fn addresses(name: &str, deadline: Duration) -> Result<Vec<IpAddr>, NotFound
         let _ = sender.send(found);
     });
     if let Err(error) = asked {
-        return Err(NotFound::Refused(error.to_string()));
+        return Err(NotFound::Refused(plain_error(&error)));
     }
     match receiver.recv_timeout(deadline) {
         Ok(Ok(mut found)) => {
@@ -37,7 +38,7 @@ pub fn addresses(name: &str, deadline: Duration) -> Result<Vec<IpAddr>, NotFound
             found.dedup();
             Ok(found)
         }
-        Ok(Err(error)) => Err(NotFound::Refused(error.to_string())),
+        Ok(Err(error)) => Err(NotFound::Refused(plain_error(&error))),
         Err(_) => Err(NotFound::TimedOut(deadline)),
     }
 }

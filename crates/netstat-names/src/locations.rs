@@ -1,6 +1,7 @@
 //! Countries and autonomous systems of addresses, from databases in the MaxMind DB format that the user has. Nothing is shipped with this
 //! program, and nothing is fetched.
 
+use netstat_model::text::plain_error;
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -46,7 +47,7 @@ pub struct NoDatabase {
 const LARGEST: u64 = 2 << 30;
 
 fn read(path: &Path) -> Result<Reader<Vec<u8>>, String> {
-    let about = std::fs::metadata(path).map_err(|error| error.to_string())?;
+    let about = std::fs::metadata(path).map_err(|error| plain_error(&error))?;
     // A FIFO would be waited for, and a device may have no end.
     if !about.is_file() {
         return Err("it is not a regular file".to_owned());
@@ -55,7 +56,7 @@ fn read(path: &Path) -> Result<Reader<Vec<u8>>, String> {
         return Err("it is larger than 2 GiB".to_owned());
     }
     let first_line = |text: String| text.lines().next().unwrap_or_default().to_owned();
-    Reader::open_readfile(path).map_err(|error| first_line(error.to_string()))
+    Reader::open_readfile(path).map_err(|error| first_line(plain_error(&error)))
 }
 
 /// Databases, asked in turn: the first that knows a fact counts.

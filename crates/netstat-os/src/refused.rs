@@ -1,5 +1,6 @@
 //! Why a question has no answer at all.
 
+use netstat_model::text::plain_error;
 use std::fmt;
 use std::io;
 
@@ -64,13 +65,13 @@ impl Refused {
 
     /// An error of the system, after `what` was tried; the kind follows the error's.
     pub fn from_io(what: impl fmt::Display, error: &io::Error) -> Self {
-        Refused::new(kind_of(error), format!("{what}: {error}"))
+        Refused::new(kind_of(error), format!("{what}: {}", plain_error(&error)))
     }
 }
 
 impl From<io::Error> for Refused {
     fn from(error: io::Error) -> Self {
-        Refused::new(kind_of(&error), error.to_string())
+        Refused::new(kind_of(&error), plain_error(&error))
     }
 }
 

@@ -1,5 +1,6 @@
 //! Why a record cannot be used.
 
+use netstat_model::text::plain_error;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -51,9 +52,9 @@ pub enum StoreError {
 fn said(error: &rusqlite::Error) -> String {
     use rusqlite::ErrorCode::{DatabaseCorrupt, NotADatabase, OperationInterrupted};
     match error.sqlite_error_code() {
-        Some(DatabaseCorrupt | NotADatabase) => format!("the record is damaged: {error}"),
+        Some(DatabaseCorrupt | NotADatabase) => format!("the record is damaged: {}", plain_error(&error)),
         Some(OperationInterrupted) => "the record took too long to answer; it may be damaged".to_owned(),
-        _ => error.to_string(),
+        _ => plain_error(&error),
     }
 }
 

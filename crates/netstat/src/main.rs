@@ -3,6 +3,7 @@
 //! Exit status: 0 for success, also when the reader of the output went away early; 1 when the system or the output failed;
 //! 2 for a wrong command line.
 
+use netstat_model::text::plain_error;
 use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::process::ExitCode;
 use std::time::{Instant, SystemTime};
@@ -19,7 +20,10 @@ fn main() -> ExitCode {
     if let Err(error) = netstat_os::lower_lent_capabilities() {
         return complain(
             FAILURE,
-            &format!("cannot give up the rights of this program's file: {error}"),
+            &format!(
+                "cannot give up the rights of this program's file: {}",
+                plain_error(&error)
+            ),
         );
     }
     // Dropped, and so put back, when the program is done.
@@ -31,16 +35,19 @@ fn run_program(console: &netstat_os::Console) -> ExitCode {
     let parsed = match registry::parse_for_user(std::env::args_os().skip(1).collect(), io::stdout().is_terminal()) {
         Ok(Parsed::Print(text)) => return written(io::stdout().write_all(text.as_bytes())),
         Ok(parsed) => parsed,
-        Err(error) => return complain(USAGE, &error.to_string()),
+        Err(error) => return complain(USAGE, &plain_error(&error)),
     };
     let mut out = match netstat_os::stdout() {
         Ok(stdout) => stdout,
-        Err(error) => return complain(FAILURE, &format!("standard output: {error}")),
+        Err(error) => return complain(FAILURE, &format!("standard output: {}", plain_error(&error))),
     };
     if !registry::needs_privileges(&parsed)
         && let Err(error) = netstat_os::give_up_lent_capabilities()
     {
-        return complain(FAILURE, &format!("cannot give up capabilities: {error}"));
+        return complain(
+            FAILURE,
+            &format!("cannot give up capabilities: {}", plain_error(&error)),
+        );
     }
     let mut replay = match registry::replay(&parsed) {
         Ok(replay) => replay,
@@ -80,7 +87,7 @@ fn written(result: io::Result<()>) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) if error.kind() == ErrorKind::BrokenPipe => ExitCode::SUCCESS,
-        Err(error) => complain(FAILURE, &format!("cannot write the output: {error}")),
+        Err(error) => complain(FAILURE, &format!("cannot write the output: {}", plain_error(&error))),
     }
 }
 

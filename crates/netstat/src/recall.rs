@@ -5,7 +5,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use netstat_model::text::{escape_str, shell_quoted};
+use netstat_model::text::{escape_str, plain_error, shell_quoted};
 use netstat_model::{Filter, Protocol, Socket, State};
 use netstat_names::HostName;
 use netstat_os::{System, files};
@@ -20,7 +20,7 @@ use crate::context::Failure;
 
 /// The failure of a store, in one line.
 pub(crate) fn refused(error: &StoreError) -> Failure {
-    Failure::Refused(escape_str(&error.to_string()).into_owned())
+    Failure::Refused(escape_str(&plain_error(&error)).into_owned())
 }
 
 /// Why there is no record to ask.
@@ -100,7 +100,7 @@ impl Recall {
                         return Err(NoRecord::NotPermitted);
                     }
                 }
-                Err(error) => return Err(unusable(path, &error.to_string())),
+                Err(error) => return Err(unusable(path, &plain_error(&error))),
             }
         }
         Err(NoRecord::Absent)
@@ -109,7 +109,7 @@ impl Recall {
     fn at(path: &Path, system: &dyn System, now: SystemTime) -> Result<Recall, NoRecord> {
         let failed = |error: StoreError| match error {
             StoreError::Absent(_) => NoRecord::Absent,
-            error => unusable(path, &error.to_string()),
+            error => unusable(path, &plain_error(&error)),
         };
         let reader = Reader::open(path).map_err(failed)?;
         let mut recall = Recall::of_store(Box::new(reader), path, system, now).map_err(failed)?;
@@ -200,7 +200,7 @@ impl Past for Recall {
     fn beacons(&mut self, since: SystemTime) -> Result<Vec<Beacon>, String> {
         let since = netstat_record::millis(since);
         let found = self.reader.rhythms(since, &Filter::default(), true);
-        found.map_err(|error| escape_str(&error.to_string()).into_owned())
+        found.map_err(|error| escape_str(&plain_error(&error)).into_owned())
     }
 
     fn asked_names(&mut self, sockets: &[&Socket], now: SystemTime) -> HashMap<u64, String> {

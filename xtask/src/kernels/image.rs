@@ -152,10 +152,26 @@ fn fill(contents: &Contents<'_>, root: &Path) -> Result<()> {
             }
         }
     }
+    schemas(root)?;
     for tool in contents.tools {
         put_with_libraries(root, &tool.canonicalize().with_context(|| tool.display().to_string())?)?;
     }
     kernel_modules(contents, root)
+}
+
+/// The published schemas, at the path where tests look for them.
+fn schemas(root: &Path) -> Result<()> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/schema").canonicalize()?;
+    for entry in fs::read_dir(&folder)? {
+        let path = entry?.path();
+        let to = root.join(path.strip_prefix("/").context("a canonical path is absolute")?);
+        fs::create_dir_all(to.parent().context("a file lies in a folder")?)?;
+        fs::copy(&path, to)?;
+    }
+    // Tests name it from their own package.
+    let package = folder.ancestors().nth(2).context("a folder in the workspace")?.join("crates/netstat");
+    fs::create_dir_all(root.join(package.strip_prefix("/").unwrap_or(&package)))?;
+    Ok(())
 }
 
 /// What the guest runs, one numbered script each.

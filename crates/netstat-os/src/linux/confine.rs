@@ -1,5 +1,6 @@
 //! The confinement of this process by seccomp(2) and Landlock (landlock(7)).
 
+use netstat_model::text::plain_error;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
@@ -125,7 +126,7 @@ fn restrict_files(writable: &[PathBuf]) -> Result<(), String> {
     match restrict() {
         Ok(status) if status.ruleset == RulesetStatus::NotEnforced => Err("the kernel has no Landlock".to_owned()),
         Ok(_) => Ok(()),
-        Err(error) => Err(format!("Landlock: {error}")),
+        Err(error) => Err(format!("Landlock: {}", plain_error(&error))),
     }
 }
 
@@ -138,8 +139,8 @@ fn refuse_system_calls(how: &Confinement) -> Result<(), String> {
     });
     let program: seccompiler::BpfProgram = refused
         .and_then(TryInto::try_into)
-        .map_err(|error| format!("seccomp: {error}"))?;
-    seccompiler::apply_filter_all_threads(&program).map_err(|error| format!("seccomp: {error}"))
+        .map_err(|error| format!("seccomp: {}", plain_error(&error)))?;
+    seccompiler::apply_filter_all_threads(&program).map_err(|error| format!("seccomp: {}", plain_error(&error)))
 }
 
 fn rules(how: &Confinement) -> Result<Rules, seccompiler::BackendError> {

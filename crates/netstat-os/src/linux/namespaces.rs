@@ -3,6 +3,7 @@
 //! A namespace lives as long as a process is in it, a file stands for it in the file system (`ip netns add`, container
 //! runtimes), or something keeps it open. Those of the first two kinds are found here, the others in `kept_namespaces`.
 
+use netstat_model::text::plain_error;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
@@ -76,7 +77,7 @@ pub(super) fn find(proc: &Path) -> (Vec<Found>, Vec<Limit>) {
         Err(error) => {
             limits.push(Limit {
                 what: "network namespaces without a process may be missing".into(),
-                why: format!("{}/thread-self/mountinfo: {error}", proc.display()),
+                why: format!("{}/thread-self/mountinfo: {}", proc.display(), plain_error(&error)),
                 remedy: None,
             });
             BTreeMap::new()
@@ -88,7 +89,7 @@ pub(super) fn find(proc: &Path) -> (Vec<Found>, Vec<Limit>) {
         Err(error) => {
             limits.push(Limit {
                 what: "network namespaces of processes may be missing".into(),
-                why: format!("{}: {error}", proc.display()),
+                why: format!("{}: {}", proc.display(), plain_error(&error)),
                 remedy: None,
             });
             BTreeMap::new()

@@ -27,6 +27,7 @@
 //! says so. Nothing is pinned: the program goes when the last descriptor is closed, at the latest when the process ends in
 //! whatever way.
 
+use netstat_model::text::plain_error;
 use std::fmt;
 use std::io;
 use std::ops::ControlFlow;
@@ -149,7 +150,7 @@ impl fmt::Display for Unavailable {
             Unavailable::UserNamespace => f.write_str("not in the initial user namespace"),
             Unavailable::PidNamespace => f.write_str("not in the initial PID namespace"),
             Unavailable::TimeNamespace => f.write_str("not in the initial time namespace"),
-            Unavailable::NoProc(error) => write!(f, "/proc/self/ns cannot be read: {}", plain(error)),
+            Unavailable::NoProc(error) => write!(f, "/proc/self/ns cannot be read: {}", plain_error(error)),
             Unavailable::NoBtf(error) if error.kind() == io::ErrorKind::NotFound => {
                 write!(
                     f,
@@ -157,7 +158,7 @@ impl fmt::Display for Unavailable {
                     kernel_btf::PATH
                 )
             }
-            Unavailable::NoBtf(error) => write!(f, "{} cannot be read: {}", kernel_btf::PATH, plain(error)),
+            Unavailable::NoBtf(error) => write!(f, "{} cannot be read: {}", kernel_btf::PATH, plain_error(error)),
             Unavailable::Kernel(what) => f.write_str(what),
             Unavailable::NoSystemCall => f.write_str("the kernel has no bpf(2)"),
             Unavailable::Forbidden { lockdown: Some(mode) } => {
@@ -174,23 +175,14 @@ impl fmt::Display for Unavailable {
             ),
             Unavailable::Helper { since } => write!(f, "it needs Linux {since} or later"),
             Unavailable::Verifier { error, line } if line.is_empty() => {
-                write!(f, "the kernel refused the program: {}", plain(error))
+                write!(f, "the kernel refused the program: {}", plain_error(error))
             }
             Unavailable::Verifier { error, line } => {
-                write!(f, "the kernel refused the program: {}: {line}", plain(error))
+                write!(f, "the kernel refused the program: {}: {line}", plain_error(error))
             }
-            Unavailable::Attach(error) => write!(f, "the program could not be attached: {}", plain(error)),
-            Unavailable::Read(error) => write!(f, "reading what it found failed: {}", plain(error)),
+            Unavailable::Attach(error) => write!(f, "the program could not be attached: {}", plain_error(error)),
+            Unavailable::Read(error) => write!(f, "reading what it found failed: {}", plain_error(error)),
         }
-    }
-}
-
-/// The words of an error without its number.
-fn plain(error: &io::Error) -> String {
-    let text = error.to_string();
-    match text.split_once(" (os error ") {
-        Some((words, _)) => words.to_owned(),
-        None => text,
     }
 }
 
@@ -230,7 +222,7 @@ impl Unavailable {
             Some(libc::ENOSYS) => Unavailable::NoSystemCall,
             Some(libc::EPERM) if sys::is_locked_memory_limited() => Unavailable::LockedMemory,
             Some(libc::EPERM) => Unavailable::Forbidden { lockdown: lockdown() },
-            _ => Unavailable::Kernel(format!("the kernel makes no such map: {error}")),
+            _ => Unavailable::Kernel(format!("the kernel makes no such map: {}", plain_error(&error))),
         }
     }
 }

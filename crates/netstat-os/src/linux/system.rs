@@ -1,5 +1,6 @@
 //! The running Linux system.
 
+use netstat_model::text::plain_error;
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::io;
@@ -37,7 +38,7 @@ fn netlink_refused(error: routes::NetlinkError) -> Refused {
         Why::NotSupported => RefusedKind::NotSupported,
         _ => RefusedKind::Failed,
     };
-    Refused::new(kind, error.to_string())
+    Refused::new(kind, plain_error(&error))
 }
 
 /// The network of the calling thread and the processes below `/proc`.

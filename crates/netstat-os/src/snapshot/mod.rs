@@ -2,6 +2,7 @@
 
 mod redact;
 
+use netstat_model::text::plain_error;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read, Write};
 use std::net::IpAddr;
@@ -169,13 +170,13 @@ impl Snapshot {
     pub fn read(from: impl Read) -> Result<Snapshot, String> {
         let mut bytes = Vec::new();
         let read = from.take(SNAPSHOT_SIZE_MAX + 1).read_to_end(&mut bytes);
-        read.map_err(|error| format!("it cannot be read: {error}"))?;
+        read.map_err(|error| format!("it cannot be read: {}", plain_error(&error)))?;
         if bytes.len() as u64 > SNAPSHOT_SIZE_MAX {
             return Err(format!("it is larger than {} MiB", SNAPSHOT_SIZE_MAX >> 20));
         }
         let header: Header = match serde_json::from_slice(&bytes) {
             Ok(header) => header,
-            Err(error) => return Err(format!("it is not a snapshot of netstat: {error}")),
+            Err(error) => return Err(format!("it is not a snapshot of netstat: {}", plain_error(&error))),
         };
         if header.schema != SNAPSHOT_SCHEMA {
             return Err("it is not a snapshot of netstat, but another document".to_owned());
@@ -186,7 +187,7 @@ impl Snapshot {
                 "it is a snapshot of version {version}, and this program reads version {SNAPSHOT_VERSION}"
             ));
         }
-        serde_json::from_slice(&bytes).map_err(|error| format!("it is a damaged snapshot: {error}"))
+        serde_json::from_slice(&bytes).map_err(|error| format!("it is a damaged snapshot: {}", plain_error(&error)))
     }
 
     /// Writes it.

@@ -1,5 +1,6 @@
 //! Takes out of a snapshot what may hold secrets or says whose computer it is.
 
+use netstat_model::text::plain_error;
 use std::collections::BTreeSet;
 
 use netstat_model::process::{Descriptor, ProcessFacts};
@@ -56,11 +57,12 @@ impl Snapshot {
         if let Fact::Known(interfaces) = &mut self.routes.interfaces {
             interfaces.iter_mut().for_each(|interface| interface.alias = None);
         }
-        let mut document = serde_json::to_value(&self).map_err(|error| error.to_string())?;
+        let mut document = serde_json::to_value(&self).map_err(|error| plain_error(&error))?;
         homes(&document, &mut secrets);
         secrets.retain(|secret| secret.len() > 1);
         scrub(&mut document, &secrets);
-        serde_json::from_value(document).map_err(|error| format!("a name in it is a word of the format: {error}"))
+        serde_json::from_value(document)
+            .map_err(|error| format!("a name in it is a word of the format: {}", plain_error(&error)))
     }
 }
 

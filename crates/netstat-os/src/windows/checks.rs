@@ -1,5 +1,6 @@
 //! What of Windows can be seen, and what not: each question asked once, so that a report says what the running version answers.
 
+use netstat_model::text::plain_error;
 use std::time::Duration;
 
 use netstat_model::{Family, Why};
@@ -99,7 +100,7 @@ fn udp(source: &mut impl Source, family: Family) -> Check {
     };
     match source.udp_peer_table(family) {
         Ok(Offer::Lacks) => limited("this version of Windows does not tell them".to_owned()),
-        Err(error) => limited(error.to_string()),
+        Err(error) => limited(plain_error(&error)),
         Ok(Offer::Has(table)) => match connections::udp_peers(&table, family, &rows) {
             Some(with) => {
                 let connected = with.iter().filter(|row| row.foreign_port != 0).count();
@@ -124,20 +125,20 @@ fn bound(source: &mut impl Source, family: Family) -> Check {
     };
     match source.bound_table(family) {
         Ok(Offer::Lacks) => limited("this version of Windows does not list them".to_owned()),
-        Err(error) => limited(error.to_string()),
+        Err(error) => limited(plain_error(&error)),
         Ok(Offer::Has(table)) => {
             let mut rows = 0;
             match connections::bound(&table, family, &mut |_| rows += 1) {
                 Ok(()) => Check::new(CheckArea::Answers, id, CheckStatus::Good, format!("{what}: {rows}")),
-                Err(error) => limited(error.to_string()),
+                Err(error) => limited(plain_error(&error)),
             }
         }
     }
 }
 
 fn list(source: &mut impl Source) -> Check {
-    let read = source.processes().map_err(|error| error.to_string());
-    match read.and_then(|buffer| processes::processes(&buffer).map_err(|error| error.to_string())) {
+    let read = source.processes().map_err(|error| plain_error(&error));
+    match read.and_then(|buffer| processes::processes(&buffer).map_err(|error| plain_error(&error))) {
         Ok(list) => {
             let named = list.iter().filter(|entry| !entry.name.is_empty()).count();
             let found = format!("{} processes, {named} with a name", list.len());
@@ -148,8 +149,8 @@ fn list(source: &mut impl Source) -> Check {
 }
 
 fn service_list(source: &mut impl Source) -> Check {
-    let read = source.services().map_err(|error| error.to_string());
-    match read.and_then(|(buffer, count)| services::by_process(&buffer, count).map_err(|error| error.to_string())) {
+    let read = source.services().map_err(|error| plain_error(&error));
+    match read.and_then(|(buffer, count)| services::by_process(&buffer, count).map_err(|error| plain_error(&error))) {
         Ok(by_process) => {
             let count: usize = by_process.values().map(Vec::len).sum();
             let found = format!("{count} services in {} processes", by_process.len());
@@ -214,8 +215,8 @@ fn counters(source: &mut impl Source) -> Check {
 fn routes(source: &mut impl Source) -> Check {
     let mut counts = Vec::new();
     for family in [Family::V4, Family::V6] {
-        let read = source.routes(family).map_err(|error| error.to_string());
-        let rows = read.and_then(|table| super::interfaces::routes(&table, |_| 0).map_err(|error| error.to_string()));
+        let read = source.routes(family).map_err(|error| plain_error(&error));
+        let rows = read.and_then(|table| super::interfaces::routes(&table, |_| 0).map_err(|error| plain_error(&error)));
         match rows {
             Ok(rows) => counts.push(format!("{} over {}", rows.len(), family.name())),
             Err(why) => return failed("routes", format!("routes over {}", family.name()), why),

@@ -1,5 +1,6 @@
 //! What the computer and its processes have used so far.
 
+use netstat_model::text::plain_error;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -46,8 +47,8 @@ impl Figures {
         started: Instant,
         limits: &mut Vec<Limit>,
     ) -> Fact<Vec<ProcessMetrics>> {
-        let read = source.processes().map_err(|error| error.to_string());
-        let list = match read.and_then(|buffer| processes::processes(&buffer).map_err(|error| error.to_string())) {
+        let read = source.processes().map_err(|error| plain_error(&error));
+        let list = match read.and_then(|buffer| processes::processes(&buffer).map_err(|error| plain_error(&error))) {
             Ok(list) => list,
             Err(why) => {
                 limits.push(limit("processes are missing", why));
@@ -152,7 +153,7 @@ fn system(source: &mut impl Source, started: Instant, limits: &mut Vec<Limit>) -
     let cpu = match source.processors() {
         Ok(groups) => cpu(&groups),
         Err(error) => {
-            limits.push(limit("the processors' times are missing", error.to_string()));
+            limits.push(limit("the processors' times are missing", plain_error(&error)));
             Fact::Unknown(Why::Failed)
         }
     };
@@ -172,7 +173,7 @@ fn system(source: &mut impl Source, started: Instant, limits: &mut Vec<Limit>) -
             swap_free: Fact::Unknown(Why::NotKept),
         },
         Err(error) => {
-            limits.push(limit("the figures of the memory are missing", error.to_string()));
+            limits.push(limit("the figures of the memory are missing", plain_error(&error)));
             Memory::unknown(Why::Failed)
         }
     };
@@ -243,8 +244,8 @@ pub(super) fn interface_statistics(
     started: Instant,
     limits: &mut Vec<Limit>,
 ) -> InterfaceStatistics {
-    let read = source.interfaces().map_err(|error| error.to_string());
-    let interfaces = match read.and_then(|table| interfaces::interfaces(&table).map_err(|error| error.to_string())) {
+    let read = source.interfaces().map_err(|error| plain_error(&error));
+    let interfaces = match read.and_then(|table| interfaces::interfaces(&table).map_err(|error| plain_error(&error))) {
         Ok(mut rows) => {
             rows.sort_by_key(|row| row.interface.index);
             Fact::Known(rows.into_iter().map(|row| row.counters).collect())

@@ -1,5 +1,6 @@
 //! The list of sockets, from the tables of each protocol and family.
 
+use netstat_model::text::plain_error;
 use std::collections::HashSet;
 
 use netstat_model::{Extra, Extras, Fact, Family, Limit, Protocol, Socket, State, Why};
@@ -87,8 +88,8 @@ fn read_tcp(
     mut add: impl FnMut(Row, &mut SocketList),
 ) {
     let read = match source.tcp_table(family) {
-        Ok(table) => connections::tcp(&table, family, &mut |row| add(row, list)).map_err(|error| error.to_string()),
-        Err(error) => Err(error.to_string()),
+        Ok(table) => connections::tcp(&table, family, &mut |row| add(row, list)).map_err(|error| plain_error(&error)),
+        Err(error) => Err(plain_error(&error)),
     };
     if let Err(why) = read {
         failed(list, "TCP", family, why);
@@ -108,7 +109,7 @@ fn read_tcp(
             }
         }
         Ok(Offer::Lacks) => Err("this version of Windows does not list them".to_owned()),
-        Err(error) => Err(error.to_string()),
+        Err(error) => Err(plain_error(&error)),
     };
     if let Err(why) = bound {
         list.limits.push(Limit {
@@ -130,8 +131,8 @@ fn read_udp(
 ) {
     let mut rows = Vec::new();
     let read = match source.udp_table(family) {
-        Ok(table) => connections::udp(&table, family, &mut |row| rows.push(row)).map_err(|error| error.to_string()),
-        Err(error) => Err(error.to_string()),
+        Ok(table) => connections::udp(&table, family, &mut |row| rows.push(row)).map_err(|error| plain_error(&error)),
+        Err(error) => Err(plain_error(&error)),
     };
     if let Err(why) = read {
         return failed(list, "UDP", family, why);

@@ -1,5 +1,6 @@
 //! Who holds the sockets: the row names the process; the rest is asked once for each process.
 
+use netstat_model::text::plain_error;
 use std::collections::{BTreeMap, BTreeSet};
 
 use netstat_model::{
@@ -36,8 +37,8 @@ pub(super) fn find(
     let listed = match deep && !wanted.is_empty() {
         true => match source.processes().map(|buffer| processes::processes(&buffer)) {
             Ok(Ok(list)) => Some(list),
-            Ok(Err(error)) => limit(&mut limits, "the names of programs are missing", error.to_string()),
-            Err(error) => limit(&mut limits, "the names of programs are missing", error.to_string()),
+            Ok(Err(error)) => limit(&mut limits, "the names of programs are missing", plain_error(&error)),
+            Err(error) => limit(&mut limits, "the names of programs are missing", plain_error(&error)),
         },
         false => None,
     };
@@ -100,8 +101,8 @@ fn limit<T>(limits: &mut Vec<Limit>, what: &str, why: String) -> Option<T> {
 fn running_services(source: &mut impl Source, limits: &mut Vec<Limit>) -> Option<BTreeMap<u32, Vec<Vec<u8>>>> {
     let read = source
         .services()
-        .map_err(|error| error.to_string())
-        .and_then(|(buffer, count)| services::by_process(&buffer, count).map_err(|error| error.to_string()));
+        .map_err(|error| plain_error(&error))
+        .and_then(|(buffer, count)| services::by_process(&buffer, count).map_err(|error| plain_error(&error)));
     match read {
         Ok(found) => Some(found),
         Err(why) => limit(limits, "the names of services are missing", why),

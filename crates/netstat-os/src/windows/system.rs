@@ -1,5 +1,6 @@
 //! The running Windows as a [`System`].
 
+use netstat_model::text::plain_error;
 use std::collections::HashMap;
 use std::fs::File;
 use std::io;
@@ -96,7 +97,7 @@ impl<S: Source> Windows<S> {
             .source
             .processes()
             .map_err(|error| Refused::from_io("the list of processes", &error))?;
-        processes::processes(&buffer).map_err(|error| Refused::failed(error.to_string()))
+        processes::processes(&buffer).map_err(|error| Refused::failed(plain_error(&error)))
     }
 }
 
@@ -133,7 +134,7 @@ impl<S: Source + Clone + Send + 'static> System for Windows<S> {
             .clone()
             .processes()
             .map_err(|error| Refused::from_io("the list of processes", &error))?;
-        let list = processes::processes(&buffer).map_err(|error| Refused::failed(error.to_string()))?;
+        let list = processes::processes(&buffer).map_err(|error| Refused::failed(plain_error(&error)))?;
         let oldest = list
             .iter()
             .map(|entry| entry.created)
@@ -185,7 +186,7 @@ impl<S: Source + Clone + Send + 'static> System for Windows<S> {
             .source
             .addresses()
             .map_err(|error| Refused::from_io("the computer's addresses", &error))?;
-        let rows = interfaces::addresses(&table).map_err(|error| Refused::failed(error.to_string()))?;
+        let rows = interfaces::addresses(&table).map_err(|error| Refused::failed(plain_error(&error)))?;
         Ok(rows.iter().map(|own| (own.address, own.interface)).collect())
     }
 
@@ -259,9 +260,9 @@ impl<S: Source + Clone + Send + 'static> System for Windows<S> {
             // Wine has the function and not the answer: then the table is searched.
             Err(error) if is_not_supported(&error) => {
                 let way = self.way_by_table(query);
-                return Ok(way.map_or_else(|| RouteAnswer::None(error.to_string()), RouteAnswer::Way));
+                return Ok(way.map_or_else(|| RouteAnswer::None(plain_error(&error)), RouteAnswer::Way));
             }
-            Err(error) => return Ok(RouteAnswer::None(error.to_string())),
+            Err(error) => return Ok(RouteAnswer::None(plain_error(&error))),
         };
         let metrics = self.interface_metrics().unwrap_or_default();
         let metric = |interface| metric_of(&metrics, query.to.is_ipv4(), interface);
@@ -357,8 +358,8 @@ fn told<T>(
     what: &str,
     limits: &mut Vec<Limit>,
 ) -> Fact<Vec<T>> {
-    let rows = answer.map_err(|error| error.to_string());
-    match rows.and_then(|table| read(&table).map_err(|error| error.to_string())) {
+    let rows = answer.map_err(|error| plain_error(&error));
+    match rows.and_then(|table| read(&table).map_err(|error| plain_error(&error))) {
         Ok(rows) => Fact::Known(rows),
         Err(why) => {
             limits.push(Limit {
@@ -394,7 +395,7 @@ fn add_persistent(source: &mut impl Source, routes: &mut Vec<Route>, limits: &mu
         Err(error) => {
             return limits.push(Limit {
                 what: "persistent routes are missing".to_owned(),
-                why: error.to_string(),
+                why: plain_error(&error),
                 remedy: None,
             });
         }
@@ -493,7 +494,7 @@ impl<S: Source> Control for Windows<S> {
             io::ErrorKind::PermissionDenied => NotDestroyed::NotPermitted,
             io::ErrorKind::NotFound => NotDestroyed::Gone,
             io::ErrorKind::Unsupported => NotDestroyed::NotSupported,
-            _ => NotDestroyed::Failed(error.to_string()),
+            _ => NotDestroyed::Failed(plain_error(&error)),
         })
     }
 

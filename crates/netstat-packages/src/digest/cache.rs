@@ -4,6 +4,7 @@
 //! Whoever is root can set the clock or write to the disk beneath the file system: the cache saves time, it proves nothing
 //! that reading the file would not.
 
+use netstat_model::text::plain_error;
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, Write};
@@ -87,7 +88,7 @@ impl Cache {
             },
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => {
-                cache.trouble = Some(format!("the cache of digests is not used: {error}"));
+                cache.trouble = Some(format!("the cache of digests is not used: {}", plain_error(&error)));
                 // Not ours, so not for us to write.
                 return cache;
             }

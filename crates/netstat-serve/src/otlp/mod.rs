@@ -3,6 +3,7 @@
 mod messages;
 mod send;
 
+use netstat_model::text::plain_error;
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -89,7 +90,7 @@ impl Sent {
 /// Reads a file of headers.
 fn headers(path: &Path) -> Result<Vec<(String, String)>, OtlpError> {
     let wrong = |why: String| OtlpError::Headers(path.display().to_string(), why);
-    let text = read_text(path, MOST_HEADERS).map_err(|error| wrong(error.to_string()))?;
+    let text = read_text(path, MOST_HEADERS).map_err(|error| wrong(plain_error(&error)))?;
     let lines = text
         .lines()
         .map(str::trim)

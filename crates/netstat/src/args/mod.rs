@@ -26,6 +26,7 @@ mod token;
 pub(crate) mod units;
 pub(crate) mod values;
 
+use netstat_model::text::plain_error;
 use std::ffi::{OsStr, OsString};
 
 use netstat_model::columns::Sockets;
@@ -107,7 +108,8 @@ pub fn parse_with(
             .map(|_| UsageError::new("help and the version are no default switches"));
         if let Some(error) = own.error.or(asks) {
             return Err(UsageError::new(format!(
-                "default switches (--no-defaults leaves them out): {error}"
+                "default switches (--no-defaults leaves them out): {}",
+                plain_error(&error)
             )));
         }
         line.tokens = defaults::merged(own.tokens, line.tokens);

@@ -1,5 +1,6 @@
 //! `--store`: where the record is: a file of this computer, or the store of a fleet.
 
+use netstat_model::text::plain_error;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -50,7 +51,7 @@ impl FleetArgs {
         };
         let usual = || netstat_fleet::default_path(root, |name| std::env::var_os(name)).filter(|path| !refused(path));
         match named.map(Path::to_owned).or_else(usual) {
-            Some(path) => netstat_fleet::FleetConfig::read(&path).map_err(|error| unusable(&error.to_string())),
+            Some(path) => netstat_fleet::FleetConfig::read(&path).map_err(|error| unusable(&plain_error(&error))),
             None => Ok(netstat_fleet::FleetConfig::default()),
         }
     }
@@ -70,7 +71,7 @@ impl FleetArgs {
                 "no fleet is named: --at clickhouse://HOST/DATABASE, or at = \"...\" in the fleet's configuration";
             return Err(Failure::Usage(why.to_owned()));
         };
-        netstat_fleet::Client::new(address, &config).map_err(|error| unusable(&error.to_string()))
+        netstat_fleet::Client::new(address, &config).map_err(|error| unusable(&plain_error(&error)))
     }
 }
 
@@ -145,7 +146,7 @@ impl StoreArgs {
         };
         let unusable = |failure: Failure| match failure {
             Failure::Usage(why) | Failure::Refused(why) => NoRecord::Unusable(why),
-            Failure::Output(error) => NoRecord::Unusable(error.to_string()),
+            Failure::Output(error) => NoRecord::Unusable(plain_error(&error)),
         };
         let store = self.open_fleet(text, system.is_superuser()).map_err(unusable)?;
         let failed = |error: StoreError| unusable(refused(&error));
@@ -157,7 +158,9 @@ impl StoreArgs {
         let client = self.fleet_client(text, root)?;
         let shown = client.address().to_string();
         let store = netstat_fleet::FleetStore::open(client);
-        Ok(Box::new(store.map_err(|error| unusable(&format!("{shown}: {error}")))?))
+        Ok(Box::new(store.map_err(|error| {
+            unusable(&format!("{shown}: {}", plain_error(&error)))
+        })?))
     }
 
     #[cfg(feature = "fleet")]
@@ -226,7 +229,8 @@ const MACHINE_ID: [&str; 2] = ["/etc/machine-id", "/var/lib/dbus/machine-id"];
 pub(crate) fn identity(file: Option<&Path>) -> Result<Option<netstat_fleet::HostId>, Failure> {
     if let Some(path) = file {
         let shown = path.display();
-        let text = netstat_os::files::text_named(path, 4096).map_err(|error| unusable(&format!("{shown}: {error}")))?;
+        let text = netstat_os::files::text_named(path, 4096)
+            .map_err(|error| unusable(&format!("{shown}: {}", plain_error(&error))))?;
         return match text.trim().is_empty() {
             true => Err(unusable(&format!("{shown}: holds no machine id"))),
             false => Ok(Some(netstat_fleet::host_id(&text))),

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::path::Path;
 
 use netstat_model::columns::{Location, Needs};
-use netstat_model::text::escape_str;
+use netstat_model::text::{escape_str, plain_error};
 use netstat_model::{Fact, Socket, Why};
 use netstat_names::{AskedNames, Locations};
 use netstat_os::DnsAnswers;
@@ -172,7 +172,7 @@ impl KnownFacts {
 
 /// The databases that were named, or those at the usual places.
 fn open(plan: &LocationPlan, context: &Context<'_>, diagnostics: &mut Diagnostics) -> Result<Locations, Failure> {
-    let refused = |error: netstat_names::NoDatabase| Failure::Refused(escape_str(&error.to_string()).into_owned());
+    let refused = |error: netstat_names::NoDatabase| Failure::Refused(escape_str(&plain_error(&error)).into_owned());
     if !plan.databases.is_empty() {
         return Locations::open(&plan.databases).map_err(refused);
     }
@@ -188,7 +188,7 @@ fn open(plan: &LocationPlan, context: &Context<'_>, diagnostics: &mut Diagnostic
         diagnostics.line(line.to_owned());
     }
     Locations::open(&paths).or_else(|error| {
-        diagnostics.line(escape_str(&error.to_string()).into_owned());
+        diagnostics.line(escape_str(&plain_error(&error)).into_owned());
         Ok(Locations::default())
     })
 }

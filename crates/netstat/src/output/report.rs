@@ -7,7 +7,7 @@ use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::time::SystemTime;
 
-use netstat_model::text::escape_str;
+use netstat_model::text::{escape_str, plain_error};
 
 use crate::context::{Failure, human};
 
@@ -106,7 +106,7 @@ impl ReportFile {
         let shown = escape_str(&self.path.display().to_string()).into_owned();
         match written {
             Ok(()) => Ok(format!("report written to {shown}")),
-            Err(error) => Err(Failure::Refused(format!("--report {shown}: {error}"))),
+            Err(error) => Err(Failure::Refused(format!("--report {shown}: {}", plain_error(&error)))),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Namespaces, containers and mounts: what the caller's surroundings hide.
 
+use netstat_model::text::plain_error;
 use std::path::Path;
 
 use crate::CheckArea::Environment;
@@ -122,7 +123,7 @@ fn processes(proc: &Path) -> Check {
             CheckStatus::Unknown,
             "PID namespace unknown",
         )
-        .because(error.to_string()),
+        .because(plain_error(&error)),
         Ok(link) if link.as_os_str().as_encoded_bytes() == format!("pid:[{INITIAL_PID}]").as_bytes() => {
             Check::new(Environment, "pid-namespace", CheckStatus::Good, "the initial one")
         }

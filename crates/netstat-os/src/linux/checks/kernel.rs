@@ -1,5 +1,6 @@
 //! The running kernel: its version, its options, its types, what it forbids.
 
+use netstat_model::text::plain_error;
 use std::io::Read;
 use std::path::Path;
 
@@ -168,7 +169,10 @@ fn btf(root: &Path) -> Check {
             CheckStatus::Limited,
             "the kernel's types are not published",
         )
-        .because(format!("{path}: {error}; the kernel needs CONFIG_DEBUG_INFO_BTF"))
+        .because(format!(
+            "{path}: {}; the kernel needs CONFIG_DEBUG_INFO_BTF",
+            plain_error(&error)
+        ))
         .effect("no eBPF: short connections can slip by, UDP sockets have no rates"),
     }
 }

@@ -1,5 +1,6 @@
 //! Who the caller is, and which capabilities it has: capabilities(7).
 
+use netstat_model::text::plain_error;
 use std::path::Path;
 
 use rustix::thread::CapabilitySet;
@@ -83,7 +84,7 @@ pub(super) fn checks(proc: &Path) -> Vec<Check> {
         ),
         Err(error) => checks.push(
             Check::new(Privileges, "capabilities", CheckStatus::Unknown, "capabilities unknown")
-                .because(std::io::Error::from(error).to_string()),
+                .because(plain_error(&error)),
         ),
     }
     if status_number(proc, "NoNewPrivs:", 10) == Some(1) {

@@ -1,5 +1,6 @@
 //! Asks for the counters of the interfaces: rtnetlink first, `/proc/net/dev` where that is refused.
 
+use netstat_model::text::plain_error;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
@@ -90,21 +91,22 @@ fn from_proc(proc: &Path, refusal: &io::Error, limits: &mut Vec<Limit>) -> Fact<
         what: "interface statistics are missing".to_owned(),
         why: format!(
             "netlink refused ({refusal}), and {}: {reason}",
-            proc.join("net/dev").display()
+            proc.join("net/dev").display(),
+            refusal = plain_error(&refusal)
         ),
         remedy: None,
     };
     let text = match read_net(proc, "dev") {
         Ok(text) => text,
         Err(error) => {
-            limits.push(missing(error.to_string()));
+            limits.push(missing(plain_error(&error)));
             return Fact::Unknown(why(&error));
         }
     };
     let interfaces = match procdev::parse(&text) {
         Ok(interfaces) => interfaces,
         Err(error) => {
-            limits.push(missing(error.to_string()));
+            limits.push(missing(plain_error(&error)));
             return Fact::Unknown(Why::Failed);
         }
     };
@@ -136,7 +138,11 @@ fn from_proc(proc: &Path, refusal: &io::Error, limits: &mut Vec<Limit>) -> Fact<
     if let Some(error) = failure {
         limits.push(Limit {
             what: "the sum over the interfaces is unknown".to_owned(),
-            why: format!("netlink refused ({refusal}), and which of them is the loopback is hidden ({error})"),
+            why: format!(
+                "netlink refused ({}), and which of them is the loopback is hidden ({})",
+                plain_error(&refusal),
+                plain_error(&error)
+            ),
             remedy: Some("netstat -e --per-interface".to_owned()),
         });
     }

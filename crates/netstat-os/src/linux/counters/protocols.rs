@@ -1,5 +1,6 @@
 //! Reads the counters of the protocols.
 
+use netstat_model::text::plain_error;
 use std::io;
 use std::path::Path;
 
@@ -204,7 +205,7 @@ fn unreadable(proc: &Path, name: &str, what: &str, error: &io::Error) -> Limit {
     let mounted = proc.join("self").exists();
     Limit {
         what: format!("{what} are missing"),
-        why: format!("{}: {error}", proc.join("net").join(name).display()),
+        why: format!("{}: {}", proc.join("net").join(name).display(), plain_error(&error)),
         remedy: (error.kind() == io::ErrorKind::NotFound && !mounted).then(|| super::super::mount_proc(proc)),
     }
 }

@@ -18,6 +18,7 @@ mod sources;
 mod state_changes;
 mod trace;
 
+use netstat_model::text::plain_error;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::num::NonZeroU64;
 use std::os::fd::AsFd;
@@ -174,7 +175,7 @@ impl Watch {
                 }
                 report(event, live, begun, now, visit);
             }
-            let gaps = gaps.map_err(|error| Refused::failed(format!("netlink: {error}")))?;
+            let gaps = gaps.map_err(|error| Refused::failed(format!("netlink: {}", plain_error(&error))))?;
             if gaps > 0 {
                 lost.gaps += gaps;
                 self.next_comparison = now;
@@ -527,7 +528,7 @@ impl EventSource for Watch {
             if let Some(tracer) = &mut self.tracer {
                 let dropped = tracer
                     .dropped()
-                    .map_err(|error| Refused::failed(format!("bpf: {error}")))?;
+                    .map_err(|error| Refused::failed(format!("bpf: {}", plain_error(&error))))?;
                 if dropped != self.dropped {
                     self.lost.events += dropped.events - self.dropped.events;
                     self.lost.owners += dropped.owners - self.dropped.owners;

@@ -1,5 +1,6 @@
 //! What events are read from: the best that is asked for and permitted.
 
+use netstat_model::text::plain_error;
 use std::path::Path;
 
 use netstat_model::{EventOrigin, Limit};
@@ -56,10 +57,15 @@ impl Sources {
         if ask.way != EventWay::Poll {
             match Destroyed::open(tracer.is_none()) {
                 Ok(open) => destroyed = Some(open),
-                Err(error) if ask.way == EventWay::Netlink => return Err(Refused::failed(format!("netlink: {error}"))),
+                Err(error) if ask.way == EventWay::Netlink => {
+                    return Err(Refused::failed(format!("netlink: {}", plain_error(&error))));
+                }
                 Err(error) => {
-                    how.push_str(&format!("messages about destroyed sockets not used: {error}; "));
-                    no_messages = Some(error.to_string());
+                    how.push_str(&format!(
+                        "messages about destroyed sockets not used: {}; ",
+                        plain_error(&error)
+                    ));
+                    no_messages = Some(plain_error(&error));
                 }
             }
         }
@@ -138,9 +144,11 @@ fn open_tracer(ask: &EventsAsk, own: u32) -> Result<(Option<Tracer>, Untraced), 
     }
     match Tracer::load((!ask.all_namespaces).then_some(own), ask.changes) {
         Ok(loaded) => Ok((Some(loaded), untraced)),
-        Err(error) if ask.way == EventWay::Trace => Err(Refused::failed(format!("tracepoints: {error}"))),
+        Err(error) if ask.way == EventWay::Trace => {
+            Err(Refused::failed(format!("tracepoints: {}", plain_error(&error))))
+        }
         Err(error) => {
-            untraced.why = error.to_string();
+            untraced.why = plain_error(&error);
             untraced.remedy = error.remedy();
             Ok((None, untraced))
         }
@@ -158,7 +166,7 @@ fn open_hints(way: EventWay) -> Result<OwnerHints, Option<String>> {
         | Unavailable::PidNamespace
         | Unavailable::TimeNamespace
         | Unavailable::NoProc(_) => None,
-        error => Some(error.to_string()),
+        error => Some(plain_error(&error)),
     })
 }
 

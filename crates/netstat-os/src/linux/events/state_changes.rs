@@ -1,6 +1,7 @@
 //! Changes of TCP states with the process that made them, by the kernel's tracepoint `sock/inet_sock_set_state` and
 //! `bpf/states.bpf.c`: for kernels on which [`super::trace`] cannot run. It needs Linux 4.16, tracefs and no types of the kernel.
 
+use netstat_model::text::plain_error;
 use std::collections::HashMap;
 use std::fs;
 use std::io;
@@ -172,7 +173,7 @@ impl StateChanges {
     pub(super) fn load() -> Result<Self, Unavailable> {
         TaskFile::check()?;
         let (id, format) = tracepoint()?;
-        let unfit = |error: ObjectError| Unavailable::Kernel(error.to_string());
+        let unfit = |error: ObjectError| Unavailable::Kernel(plain_error(&error));
         // The kernel refuses a program that looks beyond the last field.
         let object = Object::parse(OBJECT, &format!("tracepoint/{}", format.end)).map_err(unfit)?;
         let [shape] = object.maps() else {
@@ -232,7 +233,7 @@ fn no_tracefs(error: io::Error) -> Unavailable {
     let why = match error.kind() {
         io::ErrorKind::NotFound => "tracefs is not mounted".to_owned(),
         io::ErrorKind::PermissionDenied => "it may not be read".to_owned(),
-        _ => error.to_string(),
+        _ => plain_error(&error),
     };
     Unavailable::Kernel(format!("no tracepoint sock/inet_sock_set_state below {places}: {why}"))
 }

@@ -1,5 +1,6 @@
 //! Events from the kernel's tracepoints: loads `bpf/events.bpf.c` and reads what it writes.
 
+use netstat_model::text::plain_error;
 use std::fmt;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
@@ -164,7 +165,7 @@ impl Tracer {
         TaskFile::check()?;
         let types = KernelBtf::open().map_err(Unavailable::NoBtf)?;
         let kernel = Btf::parse(&types).map_err(|error| Unavailable::NoBtf(io::Error::other(error)))?;
-        let unfit = |error: ObjectError| Unavailable::Kernel(error.to_string());
+        let unfit = |error: ObjectError| Unavailable::Kernel(plain_error(&error));
         let object = Object::parse(OBJECT, STATES.section).map_err(unfit)?;
         let mut maps = Vec::with_capacity(MAPS);
         for shape in object.maps() {

@@ -3,6 +3,7 @@
 pub mod parse;
 mod processes;
 
+use netstat_model::text::plain_error;
 use std::collections::HashMap;
 use std::fs::File;
 use std::io;
@@ -82,8 +83,14 @@ impl FigureReader {
                     let message = format!("not permitted: process {} belongs to another user (try sudo)", key.pid);
                     return Refused::new(RefusedKind::NotPermitted, message);
                 }
-                Errno::NOSYS => (RefusedKind::NotSupported, format!("cannot be signalled: {error}")),
-                error => (RefusedKind::Failed, format!("cannot be signalled: {error}")),
+                Errno::NOSYS => (
+                    RefusedKind::NotSupported,
+                    format!("cannot be signalled: {}", plain_error(&error)),
+                ),
+                error => (
+                    RefusedKind::Failed,
+                    format!("cannot be signalled: {}", plain_error(&error)),
+                ),
             };
             Refused::new(kind, format!("process {} {message}", key.pid))
         };
@@ -159,7 +166,7 @@ impl FigureReader {
             Err(error) => {
                 limits.push(Limit {
                     what: "processes are missing".to_owned(),
-                    why: format!("{}: {error}", self.root.display()),
+                    why: format!("{}: {}", self.root.display(), plain_error(&error)),
                     remedy: None,
                 });
                 Fact::Unknown(counters::why(&error))

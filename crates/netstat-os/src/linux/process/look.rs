@@ -1,5 +1,6 @@
 //! One look at one process.
 
+use netstat_model::text::plain_error;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, SystemTime};
@@ -96,7 +97,7 @@ impl<'a> Look<'a> {
     pub(super) fn read(&mut self, pid: u32) -> Result<ProcessFacts, NoProcess> {
         let mut text = std::mem::take(&mut self.text);
         self.dir.text(c"stat", &mut text).map_err(failed)?;
-        let stat = parse_stat(&text).map_err(|error| NoProcess::Failed(error.to_string()))?;
+        let stat = parse_stat(&text).map_err(|error| NoProcess::Failed(plain_error(&error)))?;
         let mut facts = of_stat(pid, &stat);
         // The first thread may have ended while others go on: it has no memory, program or descriptors left to show.
         let living = match stat.first_has_ended() {

@@ -10,6 +10,7 @@ mod program;
 mod status;
 mod texts;
 
+use netstat_model::text::plain_error;
 pub use program::{file_beginning, file_names, file_status};
 
 use std::fs::File;
@@ -211,7 +212,7 @@ pub fn file_facts(file: &File) -> std::io::Result<netstat_model::process::FileFa
 fn failed(error: Errno) -> NoProcess {
     match why(error) {
         Why::Gone => NoProcess::None,
-        _ => NoProcess::Failed(std::io::Error::from(error).to_string()),
+        _ => NoProcess::Failed(plain_error(&error)),
     }
 }
 

@@ -13,6 +13,7 @@ mod rules;
 mod socket_option;
 mod tables;
 
+use netstat_model::text::plain_error;
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 use std::path::Path;
@@ -208,7 +209,7 @@ fn part<T>(read: Result<Listed<T>, NetlinkError>, what: &str, limits: &mut Vec<L
 fn missing(what: &str, error: &NetlinkError) -> Limit {
     Limit {
         what: format!("{what} are missing"),
-        why: error.to_string(),
+        why: plain_error(&error),
         remedy: None,
     }
 }
@@ -351,7 +352,7 @@ fn list<T>(
     if let Some(error) = first {
         limits.push(Limit {
             what: format!("{words}: {bad} could not be read"),
-            why: error.to_string(),
+            why: plain_error(&error),
             remedy: None,
         });
     }

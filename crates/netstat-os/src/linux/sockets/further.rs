@@ -3,6 +3,7 @@
 //! The kernel loads modules for a kind that it is asked about, so it is asked only about those that it has already: the text
 //! table `protocols` names each, with the number of its sockets in the network namespace.
 
+use netstat_model::text::plain_error;
 use std::io;
 
 use netstat_model::{Family, Limit, Protocol};
@@ -96,7 +97,7 @@ fn why(protocol: Protocol, refusal: &io::Error) -> String {
     };
     match refusal.raw_os_error() {
         Some(libc::ENOENT) => format!("the running kernel has no {module}"),
-        _ => format!("netlink refused: {refusal}"),
+        _ => format!("netlink refused: {}", plain_error(&refusal)),
     }
 }
 

@@ -14,6 +14,7 @@ pub mod unix;
 mod vsock;
 mod xdp;
 
+use netstat_model::text::plain_error;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::io;
 use std::path::PathBuf;
@@ -246,7 +247,7 @@ impl SocketReader {
                 Err(error) if error.raw_os_error() == Some(libc::ENOENT) => {}
                 Err(error) => list.limits.push(Limit {
                     what: format!("sockets of the network namespace {} are missing", shown(place)),
-                    why: format!("it could not be entered: {error}"),
+                    why: format!("it could not be entered: {}", plain_error(&error)),
                     remedy: None,
                 }),
             }
@@ -292,7 +293,7 @@ impl SocketReader {
                 Some(libc::ENOENT | libc::ESTALE) => NotDestroyed::Gone,
                 Some(libc::EPERM | libc::EACCES) => NotDestroyed::NotPermitted,
                 Some(libc::EOPNOTSUPP) => NotDestroyed::NotSupported,
-                _ => NotDestroyed::Failed(error.to_string()),
+                _ => NotDestroyed::Failed(plain_error(&error)),
             })
     }
 

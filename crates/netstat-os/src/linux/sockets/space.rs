@@ -1,5 +1,6 @@
 //! The sockets of one network namespace: that of the calling thread.
 
+use netstat_model::text::plain_error;
 use std::collections::HashSet;
 use std::io;
 use std::num::NonZeroU32;
@@ -256,7 +257,10 @@ impl Space {
         if read && ask.tcp_states.contains(&State::Bound) {
             list.limits.push(Limit {
                 what: "ports that are only bound are missing".into(),
-                why: format!("netlink refused: {refusal}; /proc/net does not list them"),
+                why: format!(
+                    "netlink refused: {}; /proc/net does not list them",
+                    plain_error(&refusal)
+                ),
                 remedy: None,
             });
         }
@@ -307,7 +311,7 @@ impl Space {
                 why: match (known, refusal.raw_os_error()) {
                     (false, _) => "the running kernel has no MPTCP".into(),
                     (true, Some(libc::ENOENT)) => "the running kernel has no mptcp_diag".into(),
-                    _ => format!("netlink refused: {refusal}"),
+                    _ => format!("netlink refused: {}", plain_error(&refusal)),
                 },
                 remedy: None,
             };
@@ -444,7 +448,10 @@ impl Space {
         if read && !list.fell_back {
             list.limits.push(Limit {
                 what: "scope ids, DSCP and the limits of accept queues are missing".into(),
-                why: format!("netlink refused: {refusal}; /proc/net does not tell them"),
+                why: format!(
+                    "netlink refused: {}; /proc/net does not tell them",
+                    plain_error(&refusal)
+                ),
                 remedy: None,
             });
             list.fell_back = true;
@@ -479,7 +486,12 @@ impl Space {
                 list.failed = true;
                 list.limits.push(Limit {
                     what: what("are missing"),
-                    why: format!("netlink: {refusal}; {}: {error}", path.display()),
+                    why: format!(
+                        "netlink: {refusal}; {}: {error}",
+                        path.display(),
+                        refusal = plain_error(&refusal),
+                        error = plain_error(&error)
+                    ),
                     remedy: None,
                 });
                 return false;
@@ -528,7 +540,10 @@ fn words(name: &str) -> &'static str {
 fn without_diag(refusal: &io::Error, module: &str, table: &str) -> String {
     match refusal.raw_os_error() {
         Some(libc::ENOENT) => format!("the running kernel has no {module}; /proc/net/{table} does not tell them"),
-        _ => format!("netlink refused: {refusal}; /proc/net/{table} does not tell them"),
+        _ => format!(
+            "netlink refused: {}; /proc/net/{table} does not tell them",
+            plain_error(&refusal)
+        ),
     }
 }
 

@@ -7,7 +7,7 @@ use std::time::SystemTime;
 
 use netstat_audit::baseline::{Baseline, Entry, Mark};
 use netstat_audit::{Finding, Judged, Survey};
-use netstat_model::text::escape_str;
+use netstat_model::text::{escape_str, plain_error};
 use netstat_os::System;
 use netstat_packages::digest::Cache;
 
@@ -49,10 +49,14 @@ pub(super) fn read_baseline(path: &Path, must_exist: bool, diagnostics: &mut Dia
         Err(error) if error.kind() == io::ErrorKind::NotFound && !must_exist => Ok(Baseline::default()),
         // Nothing counts as acknowledged then, which hides nothing.
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied && !must_exist => {
-            diagnostics.line(format!("{}: {error}", escape_str(&path.display().to_string())));
+            diagnostics.line(format!(
+                "{}: {}",
+                escape_str(&path.display().to_string()),
+                plain_error(&error)
+            ));
             Ok(Baseline::default())
         }
-        Err(error) => Err(failed(&error.to_string())),
+        Err(error) => Err(failed(&plain_error(&error))),
     }
 }
 
@@ -200,7 +204,13 @@ pub(super) fn apply(
 /// # Errors
 /// Why the list cannot be kept, in one line.
 pub(super) fn compare(path: &Path, items: &mut [Item<'_>]) -> Result<Option<SystemTime>, Failure> {
-    let failed = |error: &io::Error| Failure::Refused(format!("{}: {error}", escape_str(&path.display().to_string())));
+    let failed = |error: &io::Error| {
+        Failure::Refused(format!(
+            "{}: {}",
+            escape_str(&path.display().to_string()),
+            plain_error(&error)
+        ))
+    };
     let (known, then) = match read_trusted(path) {
         Ok(text) => {
             let changed = std::fs::metadata(path).and_then(|data| data.modified());

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use clap::Args;
 use netstat_audit::Severity;
-use netstat_model::text::escape_str;
+use netstat_model::text::{escape_str, plain_error};
 use netstat_os::Confinement;
 use serde_json::Value;
 
@@ -106,7 +106,7 @@ impl Sinks {
             let (program, limit, report) = (program.clone(), args.exec_timeout, report.clone());
             let work = move || serve(&program, limit, &receiver, &report);
             let thread = thread::Builder::new().name("alerts".to_owned()).spawn(work);
-            thread.map_err(|error| Failure::Refused(format!("no thread for --exec: {error}")))?;
+            thread.map_err(|error| Failure::Refused(format!("no thread for --exec: {}", plain_error(&error))))?;
             exec = Some(sender);
         }
         Ok(Sinks {
@@ -137,7 +137,9 @@ impl Sinks {
     fn datagram(&self, path: &str, bytes: &[u8], option: &str) {
         if let Err(error) = netstat_os::send_datagram(Path::new(path), bytes) {
             // Where even the complaint finds no room, others of its kind are waiting.
-            let _ = self.report.try_send(format!("{option}: {path}: {error}"));
+            let _ = self
+                .report
+                .try_send(format!("{option}: {path}: {}", plain_error(&error)));
         }
     }
 
@@ -162,13 +164,13 @@ fn check(program: &Path) -> Result<(), Failure> {
         return Err(failed("give the whole path of the program".to_owned()));
     }
     // Links lead where only trusted directories on the way allow.
-    let program = std::fs::canonicalize(program).map_err(|error| failed(error.to_string()))?;
+    let program = std::fs::canonicalize(program).map_err(|error| failed(plain_error(&error)))?;
     let caller = netstat_os::files::effective_user();
     /// Write permission for group and others, and the bit that keeps others from replacing files (inode(7)).
     const OTHERS_WRITE: u32 = 0o022;
     const STICKY: u32 = 0o1000;
     for (place, path) in program.ancestors().enumerate() {
-        let facts = netstat_os::files::path_facts(path).map_err(|error| failed(error.to_string()))?;
+        let facts = netstat_os::files::path_facts(path).map_err(|error| failed(plain_error(&error)))?;
         if place == 0 && !facts.is_file() {
             return Err(failed("is no file".to_owned()));
         }
@@ -204,7 +206,7 @@ fn run(program: &Path, limit: Duration, document: &Value) -> Result<(), String> 
         .stderr(Stdio::null());
     let mut child = netstat_os::in_own_group(&mut command)
         .spawn()
-        .map_err(|error| error.to_string())?;
+        .map_err(|error| plain_error(&error))?;
     let until = Instant::now() + limit;
     // A program that does not read its input must not hold this thread: a pipe takes less than a large finding.
     let mut input = format!("{document}\n").into_bytes();
@@ -221,7 +223,7 @@ fn run(program: &Path, limit: Duration, document: &Value) -> Result<(), String> 
             Ok(Some(status)) => break Err(format!("failed ({status})")),
             Ok(None) if Instant::now() >= until => break Err("ran too long and was ended".to_owned()),
             Ok(None) => thread::sleep(POLL),
-            Err(error) => break Err(error.to_string()),
+            Err(error) => break Err(plain_error(&error)),
         }
     };
     if end.is_err() {

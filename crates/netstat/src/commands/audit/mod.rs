@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser};
-use netstat_model::text::escape_str;
+use netstat_model::text::{escape_str, plain_error};
 use netstat_model::{Filter, Limit, Owner, OwnerSummary, SystemKind};
 use netstat_os::{Confinement, OwnersAsk, SocketList};
 use netstat_packages::blocklist::BlockList;
@@ -456,7 +456,7 @@ fn write_acknowledged(
     }
     let shown = escape_str(&path.display().to_string()).into_owned();
     acknowledge::write_whole(path, &baseline.text(), 0o644)
-        .map_err(|error| Failure::Refused(format!("{shown}: {error}")))?;
+        .map_err(|error| Failure::Refused(format!("{shown}: {}", plain_error(&error))))?;
     for line in lines {
         writeln!(context.out, "{line}")?;
     }
@@ -561,8 +561,9 @@ fn compare_with_fleet(
         Failure::Refused("this computer has no machine id to be known by in a fleet (machine-id(5))".to_owned())
     })?;
     let host = context.system.computer_name();
-    fleet::compare(survey, &client, (host_id, &host), words.ship, now)
-        .map_err(|error| Failure::Refused(escape_str(&format!("{}: {error}", client.address())).into_owned()))
+    fleet::compare(survey, &client, (host_id, &host), words.ship, now).map_err(|error| {
+        Failure::Refused(escape_str(&format!("{}: {}", client.address(), plain_error(&error))).into_owned())
+    })
 }
 
 fn outcome(words: &AuditArgs, shown: &Shown<'_>, failed: bool) -> Outcome {
@@ -624,7 +625,7 @@ fn block_lists(
         let progress = Progress::start(context.terminal, &format!("reading {shown}"));
         let read = block.add_file(file);
         drop(progress);
-        let report = read.map_err(|error| Failure::Refused(format!("--blocklist {shown}: {error}")))?;
+        let report = read.map_err(|error| Failure::Refused(format!("--blocklist {shown}: {}", plain_error(&error))))?;
         let first = report.first.first().map_or_else(String::new, |line| {
             format!("; line {}: {} ({})", line.line, line.text, line.reason)
         });

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use netstat_audit::baseline::Baseline;
 use netstat_audit::{Auditor, Options, Past, Severity, Survey, host};
-use netstat_model::text::escape_str;
+use netstat_model::text::{escape_str, plain_error};
 use netstat_model::{Event, EventKind, Fact, Filter, Protocol, State};
 use netstat_os::{Confinement, EventWay, EventsAsk, OwnersAsk, SocketList, System};
 use netstat_packages::blocklist::BlockList;
@@ -201,7 +201,7 @@ impl Worker {
             Some((path, must_exist)) => match acknowledge::read_baseline(path, *must_exist, &mut diagnostics) {
                 Ok(baseline) => baseline,
                 Err(Failure::Usage(why) | Failure::Refused(why)) => return Err(why),
-                Err(Failure::Output(error)) => return Err(error.to_string()),
+                Err(Failure::Output(error)) => return Err(plain_error(&error)),
             },
             None => Baseline::default(),
         };
@@ -340,7 +340,8 @@ impl Reporter {
     ) -> Result<Reporter, Failure> {
         let sinks = Sinks::start(alerts)?;
         let watch = Watch::start(ask, system);
-        let watch = watch.map_err(|error| Failure::Refused(format!("no thread for the audit: {error}")))?;
+        let watch =
+            watch.map_err(|error| Failure::Refused(format!("no thread for the audit: {}", plain_error(&error))))?;
         Ok(Reporter { watch, sinks, ndjson })
     }
 
@@ -396,7 +397,7 @@ pub(super) fn run(
         .events(&events)
         .map_err(|refused| Failure::Refused(refused.message))?;
     let stop = signals::end_requested(context.system);
-    let stop = stop.map_err(|error| Failure::Refused(format!("signals: {error}")))?;
+    let stop = stop.map_err(|error| Failure::Refused(format!("signals: {}", plain_error(&error))))?;
     context.system.confine(&alerts.confinement(Confinement::default()));
     let mut reporter = Reporter::start(ask, context.system.another(), alerts, ndjson)?;
     let mut diagnostics = Diagnostics::default();

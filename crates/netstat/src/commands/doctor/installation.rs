@@ -1,5 +1,6 @@
 //! What this program uses beside the kernel: time zone, names, package databases, the record, the terminal.
 
+use netstat_model::text::plain_error;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
@@ -79,13 +80,13 @@ fn time_zone(zone: Option<&str>) -> Check {
             .because("neither TZ nor /etc/localtime names one"),
         Err(error) if is_windows() && zone.is_none() => {
             check(CheckStatus::Limited, "the system's time zone is not known".to_owned())
-                .because(error.to_string())
+                .because(plain_error(&error))
                 .effect("times are shown in UTC")
         }
         Err(error) => {
             let zone = zone.map_or_else(|| "/etc/localtime".to_owned(), |zone| format!("TZ={zone}"));
             check(CheckStatus::Limited, format!("{zone} stands for no time zone"))
-                .because(error.to_string())
+                .because(plain_error(&error))
                 .effect("times are shown in UTC")
                 .remedy("unset TZ; ls /usr/share/zoneinfo")
         }
@@ -136,7 +137,7 @@ fn services() -> Check {
     match path.metadata() {
         Ok(_) => Check::new(Installation, "services", CheckStatus::Good, path.to_string_lossy()),
         Err(error) => Check::new(Installation, "services", CheckStatus::Note, "no services file")
-            .because(format!("{}: {error}", path.display()))
+            .because(format!("{}: {}", path.display(), plain_error(&error)))
             .effect("ports up to 1023 are named by the built-in table, those above it are not"),
     }
 }

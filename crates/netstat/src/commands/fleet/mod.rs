@@ -7,7 +7,7 @@ mod tables;
 
 use clap::{ArgMatches, CommandFactory, FromArgMatches};
 use netstat_fleet::{Client, EngineError};
-use netstat_model::text::escape_str;
+use netstat_model::text::{escape_str, plain_error};
 
 use crate::context::{Context, Failure, Outcome};
 
@@ -36,6 +36,6 @@ pub(crate) fn run(matches: &ArgMatches, context: &mut Context<'_>) -> Result<Out
 
 /// The failure of the engine in one line, with where it is.
 fn refused(client: &Client, error: &EngineError) -> Failure {
-    let text = format!("{}: {error}", client.address());
+    let text = format!("{}: {}", client.address(), plain_error(&error));
     Failure::Refused(escape_str(&text).into_owned())
 }

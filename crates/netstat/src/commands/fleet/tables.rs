@@ -5,7 +5,7 @@ use std::path::Path;
 
 use netstat_fleet::ddl::{AGENT, Layout, READER, VERSION, run};
 use netstat_fleet::{Client, status};
-use netstat_model::text::{escape, escape_str};
+use netstat_model::text::{escape, escape_str, plain_error};
 use sha2::{Digest, Sha256};
 
 use super::args::FleetCommand;
@@ -101,8 +101,13 @@ pub(super) fn init(args: &FleetCommand, client: &Client, context: &mut Context<'
 /// The hexadecimal SHA-256 of the password in a file, without the line end: the engine never gets the password itself.
 fn password_digest(file: &Path) -> Result<String, Failure> {
     let text = std::fs::read_to_string(file);
-    let text =
-        text.map_err(|error| Failure::Refused(format!("{}: {error}", escape_str(&file.display().to_string()))))?;
+    let text = text.map_err(|error| {
+        Failure::Refused(format!(
+            "{}: {}",
+            escape_str(&file.display().to_string()),
+            plain_error(&error)
+        ))
+    })?;
     let password = text.trim_end_matches(['\r', '\n']);
     if password.is_empty() {
         let shown = escape_str(&file.display().to_string()).into_owned();

@@ -1,5 +1,6 @@
 //! `--parquet`: connections as a Parquet file, which the engine of a fleet writes.
 
+use netstat_model::text::plain_error;
 use std::path::Path;
 
 use netstat_record::Question;
@@ -32,8 +33,8 @@ pub(super) fn parquet(
     };
     let shown = escape_str(&path.display().to_string()).into_owned();
     let cannot = |why: &str| Failure::Refused(format!("{shown}: {}", escape_str(why)));
-    let store = FleetStore::open(client).map_err(|error| cannot(&error.to_string()))?;
-    let mut file = netstat_os::create_private(path).map_err(|error| cannot(&error.to_string()))?;
+    let store = FleetStore::open(client).map_err(|error| cannot(&plain_error(&error)))?;
+    let mut file = netstat_os::create_private(path).map_err(|error| cannot(&plain_error(&error)))?;
     match store.parquet(question, &mut file) {
         Ok(Some(bytes)) => {
             let size = crate::context::human::bytes(bytes);
@@ -45,7 +46,7 @@ pub(super) fn parquet(
             // Nothing of it is of use.
             let _ = std::fs::remove_file(path);
             match wrong {
-                Err(error) => Err(cannot(&error.to_string())),
+                Err(error) => Err(cannot(&plain_error(&error))),
                 _ => Err(Failure::Usage(
                     "--parquet does not go with --public, --exposed, --community-id or ? in a name: the engine cannot tell these".to_owned(),
                 )),

@@ -1,5 +1,6 @@
 //! When connections began: bars by the hour of the day, or for each minute, hour or day.
 
+use netstat_model::text::plain_error;
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
@@ -52,7 +53,11 @@ pub(super) fn plot(answer: &mut Answer<'_, '_, '_>, by: PlotBy, diagnostics: &mu
         let picture = svg::picture(&title, &bars, &shown);
         return std::fs::write(path, picture).map_err(|error| {
             let name = path.display().to_string();
-            Failure::Refused(format!("{}: {error}", netstat_model::text::escape_str(&name)))
+            Failure::Refused(format!(
+                "{}: {}",
+                netstat_model::text::escape_str(&name),
+                plain_error(&error)
+            ))
         });
     }
     let width = answer.context.screen.width.map(usize::from);

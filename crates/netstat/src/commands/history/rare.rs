@@ -2,6 +2,7 @@
 
 use super::Answer;
 use crate::context::{Diagnostics, Failure};
+use netstat_model::text::plain_error;
 
 /// What more computers have is not rare: one, or one of a thousand.
 #[cfg(feature = "fleet")]
@@ -34,7 +35,7 @@ pub(super) fn rare(answer: &mut Answer<'_, '_, '_>, diagnostics: &mut Diagnostic
         return Err(needs_a_fleet());
     };
     let failed = |error: netstat_fleet::EngineError| {
-        let text = format!("{}: {error}", client.address());
+        let text = format!("{}: {}", client.address(), plain_error(&error));
         Failure::Refused(netstat_model::text::escape_str(&text).into_owned())
     };
     let of = findings::host_count(&client).map_err(failed)?;

@@ -1,5 +1,6 @@
 //! An evidence bundle: the cards, and copies of what would be lost with the processes.
 
+use netstat_model::text::plain_error;
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::time::SystemTime;
@@ -210,7 +211,7 @@ impl<W: Write> Bundle<W> {
                 return Ok(());
             }
             Err(error) => {
-                self.leave_out(name, &error.to_string(), view);
+                self.leave_out(name, &plain_error(&error), view);
                 return Ok(());
             }
         };

@@ -1,5 +1,6 @@
 //! From targets to the processes and sockets that cards are about.
 
+use netstat_model::text::plain_error;
 use std::time::Duration;
 
 use netstat_model::{NoOwner, Owner, Owners, Socket};
@@ -29,8 +30,9 @@ pub(super) fn find(
                 looked_up.insert(name.to_owned(), addresses);
             }
             Err(error) => remarks.push(format!(
-                "no host of the name {}: {error}",
-                netstat_model::text::escape_str(name)
+                "no host of the name {}: {}",
+                netstat_model::text::escape_str(name),
+                plain_error(&error)
             )),
         }
     }
@@ -68,7 +70,7 @@ pub(super) fn find(
                 let shown: Vec<String> = addresses.iter().map(ToString::to_string).collect();
                 remarks.push(format!("the host has the address {}", shown.join(", ")));
             }
-            Err(error) => remarks.push(format!("no host of that name: {error}")),
+            Err(error) => remarks.push(format!("no host of that name: {}", plain_error(&error))),
         }
     }
     (found, remarks)

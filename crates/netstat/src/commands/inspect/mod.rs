@@ -24,6 +24,7 @@ mod trouble;
 mod usage;
 mod view;
 
+use netstat_model::text::plain_error;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -239,8 +240,13 @@ fn targets(typed: &[String]) -> Result<Vec<Target>, Failure> {
         return Ok(vec![Target { word: line, kind }]);
     }
     let read = |word: &String| {
-        word.parse()
-            .map_err(|error| Failure::Usage(format!("TARGET \"{}\" {error}", netstat_model::text::escape_str(word))))
+        word.parse().map_err(|error| {
+            Failure::Usage(format!(
+                "TARGET \"{}\" {}",
+                netstat_model::text::escape_str(word),
+                plain_error(&error)
+            ))
+        })
     };
     typed.iter().map(read).collect()
 }
@@ -282,7 +288,7 @@ fn write_report(
 fn cannot_write(path: &std::path::Path, error: &std::io::Error) -> Failure {
     let words = match error.kind() {
         std::io::ErrorKind::AlreadyExists => "is there already, and evidence is never overwritten".to_owned(),
-        _ => format!("cannot be written: {error}"),
+        _ => format!("cannot be written: {}", plain_error(&error)),
     };
     Failure::Refused(format!("{} {words}", path.display()))
 }

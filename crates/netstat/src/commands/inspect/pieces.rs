@@ -1,5 +1,6 @@
 //! A file with holes on its way into a tar archive, in GNU's format for sparse files (tar(5), "GNU tar archives").
 
+use netstat_model::text::plain_error;
 use std::fs::File;
 use std::io::{self, Read};
 
@@ -70,7 +71,7 @@ impl Read for Pieces<'_> {
             Ok(0) => (room, Some("the file became shorter".to_owned())),
             Ok(length) => (length, None),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => return Err(error),
-            Err(error) => (room, Some(error.to_string())),
+            Err(error) => (room, Some(plain_error(&error))),
         };
         if let Some(why) = failed {
             buffer[..room].fill(0);

@@ -3,6 +3,7 @@
 mod page;
 mod texts;
 
+use netstat_model::text::plain_error;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -82,7 +83,7 @@ pub(crate) fn run(matches: &ArgMatches, context: &mut Context<'_>, commands: &[C
 fn write_all(program: &clap::Command, name: &str, directory: &Path) -> Result<Vec<PathBuf>, Failure> {
     let refused = |what: &Path, error: io::Error| {
         let what = netstat_model::text::escape_str(&what.to_string_lossy()).into_owned();
-        Failure::Refused(format!("{what}: {error}"))
+        Failure::Refused(format!("{what}: {}", plain_error(&error)))
     };
     fs::create_dir_all(directory).map_err(|error| refused(directory, error))?;
     let mut pages = vec![(format!("{name}.1"), page::of_program(program, name))];

@@ -1,5 +1,6 @@
 //! Cards for the monitor: what `netstat inspect` says about the selected row.
 
+use netstat_model::text::plain_error;
 use std::collections::{HashMap, HashSet};
 use std::time::{Instant, SystemTime};
 
@@ -67,7 +68,7 @@ impl Companion for Cards {
                 Ok((word, card))
             }
             Err(Failure::Usage(words) | Failure::Refused(words)) => Err(words),
-            Err(Failure::Output(error)) => Err(error.to_string()),
+            Err(Failure::Output(error)) => Err(plain_error(&error)),
         }
     }
 
@@ -175,7 +176,7 @@ fn run(word: &str, system: &mut dyn System, out: &mut Vec<u8>, err: &mut Vec<u8>
     let definition = crate::commands::inspect::definition().no_binary_name(true);
     let matches = definition
         .try_get_matches_from(words)
-        .map_err(|error| Failure::Usage(error.to_string()))?;
+        .map_err(|error| Failure::Usage(plain_error(&error)))?;
     let mut context = Context {
         system,
         out,

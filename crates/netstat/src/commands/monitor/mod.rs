@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use clap::builder::PossibleValuesParser;
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser};
-use netstat_model::text::escape_str;
+use netstat_model::text::{escape_str, plain_error};
 use netstat_monitor::config::{self, INTERVALS, Settings};
 use netstat_monitor::pane::Tab;
 use netstat_monitor::theme::ThemeName;
@@ -183,7 +183,7 @@ fn read_settings(named: Option<PathBuf>, state: Option<&Path>) -> Result<Setting
         Some(path) => match config::read(path) {
             Ok(text) => text,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound && !insisted => String::new(),
-            Err(error) => return Err(Failure::Usage(format!("{}: {error}", path.display()))),
+            Err(error) => return Err(Failure::Usage(format!("{}: {}", path.display(), plain_error(&error)))),
         },
     };
     let bad = |bad: config::BadConfig| {
@@ -207,7 +207,7 @@ fn read_settings(named: Option<PathBuf>, state: Option<&Path>) -> Result<Setting
 fn locations(named: &[PathBuf], context: &Context<'_>) -> Result<Locations, Failure> {
     if !named.is_empty() {
         let opened = Locations::open(named);
-        return opened.map_err(|error| Failure::Refused(escape_str(&error.to_string()).into_owned()));
+        return opened.map_err(|error| Failure::Refused(escape_str(&plain_error(&error)).into_owned()));
     }
     let usual = match context.system.has_files() {
         true => Locations::usual(Path::new("/")),

@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use clap::{ArgMatches, CommandFactory, FromArgMatches};
-use netstat_model::text::escape_str;
+use netstat_model::text::{escape_str, plain_error};
 use netstat_model::{EventOrigin, EventOwner, Fact, Limit, Why};
 use netstat_os::{Confinement, EventSource, EventsAsk, Lost, System};
 use netstat_record::{Flushed, Recorder, Retention, StoreError, Writer, millis};
@@ -63,7 +63,7 @@ pub(crate) fn run(matches: &ArgMatches, context: &mut Context<'_>) -> Result<Out
         .map_err(|refused| Failure::Refused(refused.message))?;
     let names = LearnedNames::start(&args, context.system);
     let stop = signals::end_requested(context.system);
-    let stop = stop.map_err(|error| Failure::Refused(format!("signals: {error}")))?;
+    let stop = stop.map_err(|error| Failure::Refused(format!("signals: {}", plain_error(&error))))?;
     // Everything is open, and the signals have their thread. Files stay as they are: the store may have to be begun anew.
     context.system.confine(&args.alerts.confinement(Confinement {
         network: sender.is_some(),

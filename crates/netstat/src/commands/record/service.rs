@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process;
 
 use netstat_model::SystemKind;
-use netstat_model::text::escape_str;
+use netstat_model::text::{escape_str, plain_error};
 use netstat_os::files::{self, EntryKind};
 
 use super::args::RecordArgs;
@@ -103,10 +103,12 @@ fn manager(exists: &dyn Fn(&str) -> bool) -> Option<Manager> {
 /// # Errors
 /// When anybody else could put another program there.
 fn program() -> Result<String, Failure> {
-    let path = std::env::current_exe().map_err(|error| Failure::Refused(format!("this program's file: {error}")))?;
+    let path = std::env::current_exe()
+        .map_err(|error| Failure::Refused(format!("this program's file: {}", plain_error(&error))))?;
     let shown = escape_str(&path.display().to_string()).into_owned();
     for part in path.ancestors() {
-        let entry = files::entry(part).map_err(|error| Failure::Refused(format!("{shown}: {error}")))?;
+        let entry =
+            files::entry(part).map_err(|error| Failure::Refused(format!("{shown}: {}", plain_error(&error))))?;
         let sticky = entry.kind == EntryKind::Directory && entry.mode & 0o1000 != 0;
         if entry.user != 0 || (entry.mode & 0o022 != 0 && !sticky) {
             let part = escape_str(&part.display().to_string()).into_owned();
@@ -252,7 +254,7 @@ impl Plan {
 }
 
 fn refused(path: &Path, error: &io::Error) -> Failure {
-    Failure::Refused(format!("{}: {error}", path.display()))
+    Failure::Refused(format!("{}: {}", path.display(), plain_error(&error)))
 }
 
 /// Whether what is at `path` may be replaced or removed: an earlier file of this program, or the link to it.
@@ -308,7 +310,7 @@ fn run(command: &[&str]) -> Result<(), Failure> {
     match process::Command::new(name).args(rest).status() {
         Ok(status) if status.success() => Ok(()),
         Ok(status) => Err(Failure::Refused(format!("`{shown}` failed: {status}"))),
-        Err(error) => Err(Failure::Refused(format!("`{shown}`: {error}"))),
+        Err(error) => Err(Failure::Refused(format!("`{shown}`: {}", plain_error(&error)))),
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clap::{Args, ValueEnum};
 use netstat_fleet::{Address, Client, Detail, Encoder, HostId, Report, Sender, Shipping, host_id};
-use netstat_model::text::escape_str;
+use netstat_model::text::{escape_str, plain_error};
 use netstat_record::{Millis, StoreError, Writer};
 
 use crate::args::store::{StoreArgs, address};
@@ -75,7 +75,7 @@ pub(super) fn start(
         return Ok(None);
     };
     let client = Client::new(&address, &config)
-        .map_err(|error| Failure::Refused(escape_str(&error.to_string()).into_owned()))?;
+        .map_err(|error| Failure::Refused(escape_str(&plain_error(&error)).into_owned()))?;
     writer.begin_shipping().map_err(failed)?;
     let detail = match ship.detail {
         Some(DetailArg::Flows) => Detail::Flows,
@@ -94,7 +94,7 @@ pub(super) fn start(
         spool_bytes: ship.spool_size.or(config.ship.spool_bytes).unwrap_or(SPOOL),
     };
     let sender = Sender::start(client, shipping);
-    let sender = sender.map_err(|error| Failure::Refused(format!("no thread to send in: {error}")))?;
+    let sender = sender.map_err(|error| Failure::Refused(format!("no thread to send in: {}", plain_error(&error))))?;
     Ok(Some(sender))
 }
 
@@ -140,7 +140,7 @@ pub(super) fn finish(sender: Sender, writer: &mut Writer, err: &mut dyn Write) {
             );
         }
         Err(error) => {
-            let _ = writeln!(err, "netstat: {}", escape_str(&error.to_string()));
+            let _ = writeln!(err, "netstat: {}", escape_str(&plain_error(&error)));
         }
     }
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use clap::parser::ValueSource;
 use clap::{Arg, ArgAction, ArgMatches};
-use netstat_model::text::escape_str;
+use netstat_model::text::{escape_str, plain_error};
 use toml_edit::Item;
 
 use crate::args::UsageError;
@@ -34,7 +34,7 @@ pub(super) fn with_file(matches: &ArgMatches) -> Result<ArgMatches, Failure> {
 }
 
 fn read(path: &Path) -> Result<String, String> {
-    netstat_os::files::text_named(path, SIZE_MAX).map_err(|error| error.to_string())
+    netstat_os::files::text_named(path, SIZE_MAX).map_err(|error| plain_error(&error))
 }
 
 /// What is wrong with a file.

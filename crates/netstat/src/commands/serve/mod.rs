@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, ValueEnum};
-use netstat_model::text::escape_str;
+use netstat_model::text::{escape_str, plain_error};
 use netstat_names::Locations;
 use netstat_os::Confinement;
 use netstat_serve::{DEFAULT_LISTEN, Event, Listen, Options, OtlpOptions, Token, serve};
@@ -139,8 +139,12 @@ pub(crate) fn run(matches: &ArgMatches, context: &mut Context<'_>) -> Result<Out
                     _ => listening,
                 }
             }
-            Event::NotRefreshed(error) => writeln!(err, "netstat: {}", escape_str(&error.to_string())),
-            Event::RightsKept(error) => writeln!(err, "netstat: capabilities that are not needed stay: {error}"),
+            Event::NotRefreshed(error) => writeln!(err, "netstat: {}", escape_str(&plain_error(&error))),
+            Event::RightsKept(error) => writeln!(
+                err,
+                "netstat: capabilities that are not needed stay: {}",
+                plain_error(&error)
+            ),
         };
     };
     let (flows, findings) = (
@@ -185,7 +189,7 @@ pub(crate) fn run(matches: &ArgMatches, context: &mut Context<'_>) -> Result<Out
     if let Some(path) = kept {
         let _ = fs::remove_file(path);
     }
-    served.map_err(|error| Failure::Refused(escape_str(&error.to_string()).into_owned()))?;
+    served.map_err(|error| Failure::Refused(escape_str(&plain_error(&error)).into_owned()))?;
     Ok(Outcome::Printed)
 }
 
@@ -207,14 +211,19 @@ fn locations(named: &[PathBuf]) -> Result<Locations, Failure> {
     if named.is_empty() {
         return Ok(Locations::open(&Locations::usual(Path::new("/"))).unwrap_or_default());
     }
-    Locations::open(named).map_err(|error| Failure::Refused(escape_str(&error.to_string()).into_owned()))
+    Locations::open(named).map_err(|error| Failure::Refused(escape_str(&plain_error(&error)).into_owned()))
 }
 
 fn token(words: &Words) -> Result<Token, Failure> {
     match &words.token_file {
-        Some(path) => Token::from_file(path)
-            .map_err(|error| Failure::Refused(format!("{}: {error}", escape_str(&path.display().to_string())))),
-        None => Token::random().map_err(|error| Failure::Refused(error.to_string())),
+        Some(path) => Token::from_file(path).map_err(|error| {
+            Failure::Refused(format!(
+                "{}: {}",
+                escape_str(&path.display().to_string()),
+                plain_error(&error)
+            ))
+        }),
+        None => Token::random().map_err(|error| Failure::Refused(plain_error(&error))),
     }
 }
 

@@ -1,5 +1,6 @@
 //! The API's documents: those of the command line, made in the same way.
 
+use netstat_model::text::plain_error;
 use std::ffi::OsString;
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -346,7 +347,7 @@ impl CommandLine {
             None => match args::parse(words, &[]) {
                 Ok(Parsed::Run(plan)) => list::run(&plan, &mut context),
                 Ok(_) => return Err(Refusal::Usage("this asks for help, not for an answer".to_owned())),
-                Err(error) => return Err(Refusal::Usage(error.to_string())),
+                Err(error) => return Err(Refusal::Usage(plain_error(&error))),
             },
         };
         let said = String::from_utf8_lossy(&err)
@@ -362,7 +363,7 @@ impl CommandLine {
             )),
             Err(Failure::Usage(why)) => Err(Refusal::Usage(why)),
             Err(Failure::Refused(why)) => Err(Refusal::Failed(why)),
-            Err(Failure::Output(error)) => Err(Refusal::Failed(error.to_string())),
+            Err(Failure::Output(error)) => Err(Refusal::Failed(plain_error(&error))),
         }
     }
 

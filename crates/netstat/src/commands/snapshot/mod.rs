@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::{Arg, ArgMatches, CommandFactory, FromArgMatches, Parser};
-use netstat_model::text::escape_str;
+use netstat_model::text::{escape_str, plain_error};
 use netstat_os::{Replay, Snapshot, files};
 
 use crate::context::{Context, Diagnostics, Failure, Outcome, Progress};
@@ -98,7 +98,8 @@ pub(crate) fn replay_argument() -> Arg {
 /// # Errors
 /// One sentence with the path.
 pub(crate) fn load(path: &Path) -> Result<Replay, String> {
-    let file = files::open_named(path).map_err(|error| format!("cannot open {}: {error}", shown(path)))?;
+    let file =
+        files::open_named(path).map_err(|error| format!("cannot open {}: {}", shown(path), plain_error(&error)))?;
     let snapshot =
         Snapshot::read(file).map_err(|why| escape_str(&format!("{}: {why}", path.display())).into_owned())?;
     Ok(snapshot.into_replay())
