@@ -161,7 +161,9 @@ fn fill(contents: &Contents<'_>, root: &Path) -> Result<()> {
 
 /// The published schemas, at the path where tests look for them.
 fn schemas(root: &Path) -> Result<()> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../docs/schema").canonicalize()?;
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../docs/schema")
+        .canonicalize()?;
     for entry in fs::read_dir(&folder)? {
         let path = entry?.path();
         let to = root.join(path.strip_prefix("/").context("a canonical path is absolute")?);
@@ -169,7 +171,11 @@ fn schemas(root: &Path) -> Result<()> {
         fs::copy(&path, to)?;
     }
     // Tests name it from their own package.
-    let package = folder.ancestors().nth(2).context("a folder in the workspace")?.join("crates/netstat");
+    let package = folder
+        .ancestors()
+        .nth(2)
+        .context("a folder in the workspace")?
+        .join("crates/netstat");
     fs::create_dir_all(root.join(package.strip_prefix("/").unwrap_or(&package)))?;
     Ok(())
 }
