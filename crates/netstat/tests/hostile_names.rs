@@ -5,10 +5,10 @@ use std::ffi::OsString;
 use std::net::TcpListener;
 use std::os::fd::AsFd;
 
-use netstat_testkit::actors::Actor;
+use netstat_testkit::actors::{Actor, Holder};
 use netstat_testkit::{Needs, Netstat, own_namespace};
 
-const NAMES: [&str; 9] = [
+const NAMES: [&str; 12] = [
     "=1+1",
     "=cmd|' -C calc'!A0",
     "+1, \"quoted\" ,",
@@ -18,6 +18,9 @@ const NAMES: [&str; 9] = [
     " blanks at both ends ",
     "%0a|x",
     "plain",
+    "none",
+    "-",
+    "really called so (deleted)",
 ];
 
 /// The records of a text, by RFC 4180 alone.
@@ -44,8 +47,8 @@ fn records(text: &str) -> Vec<Vec<String>> {
     all
 }
 
-/// Runs the body with one program of each name, and gives it the port of each.
-fn with_programs(body: impl FnOnce(&Netstat, &[(u16, &str)])) {
+/// Runs the body with one program of each name, and gives it the port of each and the programs.
+fn with_programs(body: impl FnOnce(&Netstat, &[(u16, &str)], &[Holder])) {
     let mut actors = Vec::new();
     let mut ports = Vec::new();
     for name in NAMES {
@@ -55,13 +58,13 @@ fn with_programs(body: impl FnOnce(&Netstat, &[(u16, &str)])) {
         drop(listener);
         actors.push(Actor::named(OsString::from(name)).hold(socket));
     }
-    body(&Netstat::new(env!("CARGO_BIN_EXE_netstat")), &ports);
+    body(&Netstat::new(env!("CARGO_BIN_EXE_netstat")), &ports, &actors);
 }
 
 #[test]
 fn csv_safe_hostile_names_are_whole_fields_and_no_formulas() {
     own_namespace!(Needs::PROCESSES);
-    with_programs(|netstat, ports| {
+    with_programs(|netstat, ports, _| {
         let words = "-tln --columns local_port,program,pid";
         let run = |style: &str| {
             let outcome = netstat.run(words.split(' ').chain([style]));
@@ -88,32 +91,52 @@ fn csv_safe_hostile_names_are_whole_fields_and_no_formulas() {
     });
 }
 
+/// The words of each line that `words` print for a port of `ports`, with the name of its program.
+fn rows<'a>(netstat: &Netstat, words: &str, ports: &[(u16, &'a str)]) -> Vec<(&'a str, Vec<String>)> {
+    let outcome = netstat.run(words.split(' '));
+    let lines: Vec<Vec<String>> = outcome
+        .success()
+        .lines()
+        .map(|line| line.split_whitespace().map(str::to_owned).collect())
+        .collect();
+    let find = |&(port, name): &(u16, &'a str)| {
+        let is_of_port = |word: &String| word.rsplit(':').next() == Some(port.to_string().as_str());
+        let line = lines.iter().find(|line| line.iter().take(2).any(is_of_port));
+        (
+            name,
+            line.unwrap_or_else(|| panic!("{port} {name:?}: {lines:#?}")).clone(),
+        )
+    };
+    ports.iter().map(find).collect()
+}
+
 #[test]
 fn table_hostile_names_shift_no_column() {
     own_namespace!(Needs::PROCESSES);
-    with_programs(|netstat, ports| {
-        let words = "-tln --columns local_port,program,pid";
-        let outcome = netstat.run(words.split(' '));
-        let lines: Vec<Vec<&str>> = outcome
-            .success()
-            .lines()
-            .map(|line| line.split_whitespace().collect())
-            .collect();
-        for (port, name) in ports {
-            let line = lines
-                .iter()
-                .find(|line| line.first() == Some(&port.to_string().as_str()));
-            let line = line.unwrap_or_else(|| panic!("{name:?}: {lines:#?}"));
+    with_programs(|netstat, ports, _| {
+        for words in ["-tln --columns local_port,program,pid", "-tln --wide"] {
+            let listing = netstat.run(words.split(' '));
+            let headings = listing.success().lines().next().unwrap().split("  ");
+            let columns = headings.filter(|heading| !heading.trim().is_empty()).count();
+            for (name, line) in rows(netstat, words, ports) {
+                assert_eq!(line.len(), columns, "{name:?}: {line:?}");
+                let program = if words.contains("wide") { &line[5] } else { &line[1] };
+                assert!(!matches!(program.as_str(), "-" | "none"), "{name:?} looks unknown");
+                assert!(!program.ends_with("(deleted)"), "{name:?} looks deleted");
+            }
+        }
+    });
+}
+
+#[test]
+fn table_deleted_programs_with_hostile_names_shift_no_column() {
+    own_namespace!(Needs::PROCESSES);
+    with_programs(|netstat, ports, actors| {
+        actors.iter().for_each(Holder::delete_program);
+        for (name, line) in rows(netstat, "-tln --columns local_port,program,pid", ports) {
             assert_eq!(line.len(), 3, "{name:?}: {line:?}");
+            assert!(line[1].ends_with("(deleted)"), "{name:?}: {line:?}");
             assert!(line[2].parse::<u32>().is_ok(), "{name:?}: {line:?}");
         }
-        let wide = netstat.run(["-tln", "--wide"]);
-        let columns: Vec<usize> = wide
-            .success()
-            .lines()
-            .filter(|line| ports.iter().any(|(port, _)| line.contains(&format!(":{port} "))))
-            .map(|line| line.split_whitespace().count())
-            .collect();
-        assert_eq!(columns.len(), ports.len(), "{}", wide.stdout);
     });
 }

@@ -28,7 +28,7 @@ pub enum Value<'a> {
     Decimal(f64),
     /// Bytes per second, 0 or more: people read them with a unit.
     Rate(f64),
-    /// Text from outside with a remark behind it for people, such as `(deleted)`; machines get the text alone.
+    /// Text from outside and, right behind it, a remark in parentheses for people, such as `(deleted)`; machines get the text alone.
     Remarked(Cow<'a, [u8]>, &'static str),
     /// Yes or no.
     Flag(bool),
@@ -111,7 +111,6 @@ impl<'a> Value<'a> {
             Value::Rate(rate) => out.extend_from_slice(crate::human::bytes_per_second(*rate).as_bytes()),
             Value::Remarked(text, remark) => {
                 out.extend_from_slice(escape(text).as_bytes());
-                out.push(b' ');
                 out.extend_from_slice(remark.as_bytes());
             }
             Value::Flag(flag) => out.extend_from_slice(if *flag { b"yes" } else { b"no" }),
@@ -350,7 +349,7 @@ mod tests {
             (Value::text(b"a\x1b[2Jb\n".as_slice()), "a\\e[2Jb\\n"),
             (Value::Number(1 << 63), "9223372036854775808"),
             (Value::Rate(58_256.9), "58 kB/s"),
-            (Value::Remarked(Cow::Borrowed(b"a\x1b"), "(deleted)"), "a\\e (deleted)"),
+            (Value::Remarked(Cow::Borrowed(b"a\x1b"), "(deleted)"), "a\\e(deleted)"),
             (Value::Decimal(1.5), "1.5"),
             (Value::Decimal(20.0), "20"),
             (Value::Flag(true), "yes"),

@@ -263,6 +263,7 @@ impl Lister {
             width: None,
             bare: series.prints > 0,
             for_people: false,
+            omits_empty: false,
         };
         let beside = Beside {
             limits: rows.limits,
@@ -475,6 +476,7 @@ impl PrintJob<'_, '_> {
             width: screen.width.filter(|_| screen.terminal),
             bare: false,
             for_people: false,
+            omits_empty: list.shape == Shape::Wide,
         };
         let beside = Beside {
             limits: rows.limits,

@@ -76,6 +76,7 @@ fn print(
                 width: context.screen.width,
                 bare: false,
                 for_people: true,
+                omits_empty: false,
             };
             table::write(context.out, grid, &layout, &mut Widths::default())?;
         }

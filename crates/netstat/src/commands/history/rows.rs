@@ -113,6 +113,7 @@ impl Paper {
                     width: self.width,
                     bare: !first,
                     for_people: true,
+                    omits_empty: false,
                 };
                 table::write(out, &Readable::new(grid, &self.zone), &layout, &mut self.widths)
             }

@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use netstat_model::columns::{Value, ValueKind};
 
 use super::paint::Look;
-use super::{Grid, write_in_order};
+use super::{Grid, Head, write_in_order};
 
 /// How a table is laid out.
 #[derive(Clone, Copy, Debug, Default)]
@@ -19,6 +19,8 @@ pub struct Layout {
     pub bare: bool,
     /// Whether it is read by people only, so that single blanks may be in its texts.
     pub for_people: bool,
+    /// Whether columns in which no row has a value are left out where the table is wider than `width`.
+    pub omits_empty: bool,
 }
 
 /// Columns of text are not cut below this width.
@@ -40,84 +42,134 @@ pub fn write(out: &mut dyn Write, grid: &dyn Grid, layout: &Layout, widths: &mut
     for (column, (width, head)) in widths.columns.iter_mut().zip(&heads).enumerate() {
         *width = (*width).max(head.heading.chars().count()).max(grid.least(column));
     }
+    let mut is_empty = vec![true; heads.len()];
     for gathered in measured(grid, layout)? {
-        for (width, cell) in widths.columns.iter_mut().zip(gathered) {
-            *width = (*width).max(cell);
+        for (column, measure) in gathered.into_iter().enumerate() {
+            widths.columns[column] = widths.columns[column].max(measure.width);
+            is_empty[column] &= measure.is_empty;
         }
     }
-    let mut shown = widths.columns.clone();
-    if let Some(width) = layout.width {
-        let kinds: Vec<ValueKind> = heads.iter().map(|head| head.kind).collect();
-        narrow(&mut shown, &kinds, width.into());
-    }
+    let shown = shown_widths(&widths.columns, &heads, layout, &is_empty);
+    let last = shown.iter().rposition(Option::is_some).unwrap_or(0);
     if !layout.bare {
         let mut text = Vec::new();
         for (column, head) in heads.iter().enumerate() {
+            let Some(width) = shown[column] else { continue };
             let look = if layout.color { Look::Heading } else { Look::Plain };
             push_cell(
                 &mut text,
                 head.heading.as_bytes(),
                 look,
                 head.kind,
-                shown[column],
-                column + 1 == heads.len(),
+                width,
+                column == last,
             );
         }
         text.push(b'\n');
         out.write_all(&text)?;
     }
     write_in_order(out, grid.len(), |at, text, cell: &mut Vec<u8>| {
-        let mut column = 0;
+        let mut next = 0;
         grid.row(at, &mut |value| {
+            let column = next;
+            next += 1;
+            let Some(width) = shown[column] else { return };
             cell.clear();
-            push_text(cell, &value, layout.for_people || column + 1 == heads.len());
+            push_text(cell, &value, layout.for_people || column == last);
             let look = if layout.color {
                 grid.look(at, column)
             } else {
                 Look::Plain
             };
-            push_cell(
-                text,
-                cell,
-                look,
-                heads[column].kind,
-                shown[column],
-                column + 1 == heads.len(),
-            );
-            column += 1;
+            push_cell(text, cell, look, heads[column].kind, width, column == last);
         });
         text.push(b'\n');
     })?;
     Ok(())
 }
 
-/// The widest cell of each column.
-fn measured(grid: &dyn Grid, layout: &Layout) -> io::Result<Vec<Vec<usize>>> {
+/// What the cells of one column need.
+#[derive(Clone, Copy, Debug)]
+struct Measure {
+    /// The width of the widest cell.
+    width: usize,
+    /// Whether no row has a value in it.
+    is_empty: bool,
+}
+
+/// What the cells of each column need, once for each thread that measured rows.
+fn measured(grid: &dyn Grid, layout: &Layout) -> io::Result<Vec<Vec<Measure>>> {
     let columns = grid.heads().len();
     let gathered = write_in_order(
         &mut io::sink(),
         grid.len(),
-        |at, _, (widths, cell): &mut (Vec<usize>, Vec<u8>)| {
+        |at, _, (measures, cell): &mut (Vec<Measure>, Vec<u8>)| {
             let mut column = 0;
             grid.row(at, &mut |value: Value<'_>| {
                 cell.clear();
                 push_text(cell, &value, layout.for_people || column + 1 == columns);
-                if widths.len() <= column {
-                    widths.push(0);
+                if measures.len() <= column {
+                    measures.push(Measure {
+                        width: 0,
+                        is_empty: true,
+                    });
                 }
-                widths[column] = widths[column].max(width_of(cell));
+                measures[column].width = measures[column].width.max(width_of(cell));
+                measures[column].is_empty &= matches!(value, Value::Unknown(_) | Value::Nothing);
                 column += 1;
             });
         },
     )?;
-    Ok(gathered.into_iter().map(|(widths, _)| widths).collect())
+    Ok(gathered.into_iter().map(|(measures, _)| measures).collect())
 }
 
-/// The text of a cell. A blank of a name becomes `\x20`; where blanks may stay, only those that could pass for the end of a column.
+/// The width in which each column is shown, so that all fit into the width of `layout` where that is possible; `None`: the column is left out.
+fn shown_widths(widths: &[usize], heads: &[Head], layout: &Layout, is_empty: &[bool]) -> Vec<Option<usize>> {
+    let Some(limit) = layout.width.map(usize::from) else {
+        return widths.iter().copied().map(Some).collect();
+    };
+    let mut kept: Vec<usize> = (0..widths.len()).collect();
+    let total = |kept: &[usize]| {
+        kept.iter()
+            .map(|&column| widths[column] + 2)
+            .sum::<usize>()
+            .saturating_sub(2)
+    };
+    while layout.omits_empty && total(&kept) > limit {
+        let Some(at) = kept.iter().rposition(|&column| is_empty[column]) else {
+            break;
+        };
+        kept.remove(at);
+    }
+    let kinds: Vec<ValueKind> = kept.iter().map(|&column| heads[column].kind).collect();
+    let mut narrowed: Vec<usize> = kept.iter().map(|&column| widths[column]).collect();
+    narrow(&mut narrowed, &kinds, limit);
+    let mut shown = vec![None; widths.len()];
+    for (column, width) in kept.into_iter().zip(narrowed) {
+        shown[column] = Some(width);
+    }
+    shown
+}
+
+/// What a table writes behind the name of a program whose file is gone.
+const DELETED: &[u8] = b"(deleted)";
+
+/// The text of a cell. A blank of a name becomes `\x20`; where blanks may stay, only those that could pass for the end of a column. A name that
+/// could be taken for something that the table itself says has one letter of it written as `\xNN`: the parenthesis of `(deleted)`, the first
+/// letter of `-` and `none`.
 fn push_text(cell: &mut Vec<u8>, value: &Value<'_>, may_have_blanks: bool) {
     let begin = cell.len();
     value.push_cell(cell);
-    if !matches!(value, Value::Text(_)) || !cell[begin..].contains(&b' ') {
+    if !matches!(value, Value::Text(_) | Value::Remarked(..)) {
+        return;
+    }
+    let is_name = matches!(value, Value::Text(_));
+    let posing = match &cell[begin..] {
+        b"-" | b"none" if is_name => Some(0),
+        text if is_name && text.ends_with(DELETED) => Some(text.len() - DELETED.len()),
+        _ => None,
+    };
+    if posing.is_none() && !cell[begin..].contains(&b' ') {
         return;
     }
     let text = cell.split_off(begin);
@@ -125,6 +177,7 @@ fn push_text(cell: &mut Vec<u8>, value: &Value<'_>, may_have_blanks: bool) {
         let is_between_letters = at > 0 && text[at - 1] != b' ' && text.get(at + 1).is_some_and(|next| *next != b' ');
         match byte {
             b' ' if !(may_have_blanks && is_between_letters) => cell.extend_from_slice(b"\\x20"),
+            byte if posing == Some(at) => cell.extend_from_slice(format!("\\x{byte:02x}").as_bytes()),
             byte => cell.push(byte),
         }
     }
@@ -197,7 +250,6 @@ fn cut_to(cell: &[u8], width: usize) -> Vec<u8> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::Head;
     use super::*;
     use netstat_model::Why;
 
@@ -252,11 +304,25 @@ mod tests {
             ("tmux: server", true, "tmux: server"),
             ("sshd  22", true, "sshd\\x20\\x2022"),
             (" a b ", true, "\\x20a b\\x20"),
+            ("x (deleted)", false, "x\\x20\\x28deleted)"),
+            ("x (deleted)", true, "x \\x28deleted)"),
+            ("(deleted) x", true, "(deleted) x"),
+            ("-", false, "\\x2d"),
+            ("none", false, "\\x6eone"),
+            ("none-such", false, "none-such"),
         ] {
             let mut cell = Vec::new();
             push_text(&mut cell, &Value::text(name.as_bytes()), may_have_blanks);
             assert_eq!(String::from_utf8(cell).unwrap(), shown);
         }
+    }
+
+    #[test]
+    fn a_deleted_program_with_a_blank_in_its_name_is_one_word() {
+        let mut cell = Vec::new();
+        let deleted = Value::Remarked(std::borrow::Cow::Borrowed(b"tmux: server"), "(deleted)");
+        push_text(&mut cell, &deleted, false);
+        assert_eq!(String::from_utf8(cell).unwrap(), "tmux:\\x20server(deleted)");
     }
 
     #[test]
@@ -272,6 +338,57 @@ mod tests {
              a-rather-long-progra\u{2026}  123456  -\n\
              caf\u{e9}                        1  LISTENING\n"
         );
+    }
+
+    #[test]
+    fn empty_columns_where_the_table_does_not_fit_are_left_out_from_the_right() {
+        struct Sparse;
+        impl Grid for Sparse {
+            fn heads(&self) -> Vec<Head> {
+                ["State", "User", "Unit", "Recv-Q", "Script"]
+                    .map(|heading| Head {
+                        name: heading,
+                        heading,
+                        kind: ValueKind::Text,
+                    })
+                    .to_vec()
+            }
+            fn len(&self) -> usize {
+                2
+            }
+            fn row(&self, at: usize, each: &mut dyn FnMut(Value<'_>)) {
+                each(Value::Word("LISTENING"));
+                each(if at == 0 {
+                    Value::unknown(Why::NotKept)
+                } else {
+                    Value::Word("root")
+                });
+                each(Value::Nothing);
+                each(Value::Number(0));
+                each(Value::unknown(Why::NotKept));
+            }
+        }
+        let text = |width, omits_empty| {
+            let layout = Layout {
+                width,
+                omits_empty,
+                ..Layout::default()
+            };
+            let mut out = Vec::new();
+            write(&mut out, &Sparse, &layout, &mut Widths::default()).unwrap();
+            String::from_utf8(out).unwrap().lines().next().unwrap().to_owned()
+        };
+        let whole = "State      User  Unit  Recv-Q  Script";
+        for (width, omits_empty, heading) in [
+            (None, true, whole),
+            (Some(37), true, whole),
+            (Some(36), true, "State      User  Unit  Recv-Q"),
+            (Some(28), true, "State      User  Recv-Q"),
+            (Some(5), true, "State      User  Recv-Q"),
+            (Some(28), false, whole),
+        ] {
+            assert_eq!(text(width, omits_empty), heading, "width {width:?}, {omits_empty}");
+        }
     }
 
     #[test]
