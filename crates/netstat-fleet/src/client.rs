@@ -1,6 +1,5 @@
 //! Requests over ClickHouse's HTTP interface.
 
-use netstat_model::text::plain_error;
 use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
@@ -8,6 +7,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
+use netstat_model::text::plain_error;
 use rustls::AlertDescription;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};

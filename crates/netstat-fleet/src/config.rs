@@ -1,10 +1,10 @@
 //! The fleet's configuration file: where the engine is, and what stays out of command lines.
 
-use netstat_model::text::plain_error;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use netstat_model::text::plain_error;
 use netstat_os::files;
 
 use crate::address::Address;

@@ -4,9 +4,10 @@
 //! tag of the header `X-ClickHouse-Exception-Tag` (25.11 and later), or its message as text (earlier), or breaks the connection. So the
 //! last bytes of an answer are held back until it is known that none of these is in them.
 
-use netstat_model::text::plain_error;
 use std::io::{self, Read};
 use std::net::Ipv6Addr;
+
+use netstat_model::text::plain_error;
 
 use crate::error::EngineError;
 

@@ -1,6 +1,5 @@
 //! Sends what a recorder keeps for a fleet, in a thread of its own, until the engine has it.
 
-use netstat_model::text::plain_error;
 use std::collections::VecDeque;
 use std::hash::{BuildHasher, Hasher};
 use std::sync::Arc;
@@ -9,6 +8,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender as Channel, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use netstat_model::text::plain_error;
 use netstat_record::{Millis, Segment, SegmentKind, StoreError, Writer};
 
 use crate::client::{Client, Insert};

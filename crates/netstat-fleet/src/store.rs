@@ -1,12 +1,11 @@
 //! The same questions as to the record of one computer, answered by a fleet's store.
 
-use netstat_model::text::plain_error;
 use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, Ipv6Addr};
 use std::ops::ControlFlow;
 use std::sync::Arc;
 
-use netstat_model::{Direction, EventOrigin, Fact, Family, Filter, Network, Protocol, State, Why};
+use netstat_model::{Direction, EventOrigin, Fact, Family, Filter, Network, Protocol, State, Why, text::plain_error};
 use netstat_record::{
     Beacon, Boot, Coverage, FirstSeen, Flow, FlowStore, FlowTotals, Gap, Millis, Novelty, OpenFlow, Process, Program,
     ProgramHistory, Question, StoreError, collect_rhythms,

@@ -1,11 +1,12 @@
 //! The alarm for what appeared: a program of the user's choice, run without a shell.
 
-use netstat_model::text::plain_error;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
 use std::thread;
 use std::time::{Duration, Instant};
+
+use netstat_model::text::plain_error;
 
 use crate::attention::LogEntry;
 

@@ -24,14 +24,13 @@
 //! A fact is its value, or the reason why it is not known (`"NotPermitted"`). Command lines, addresses and user names are in it: look
 //! at a recording before giving it to others.
 
-use netstat_model::text::plain_error;
 use std::collections::BTreeMap;
 use std::io::{self, BufRead, Write};
 use std::sync::Arc;
 use std::time::Duration;
 
 use netstat_model::metrics::{Metrics, ProcessIdentity, ProcessKey, ProcessMetrics, ProcessState, SystemMetrics};
-use netstat_model::{Fact, Limit};
+use netstat_model::{Fact, Limit, text::plain_error};
 use serde::{Deserialize, Serialize};
 
 use crate::sample::{Passing, Sample, SocketRow, Space};

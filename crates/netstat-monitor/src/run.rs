@@ -2,7 +2,6 @@
 //!
 //! The loop waits for nothing but messages, so a key answers at once however much is being read.
 
-use netstat_model::text::plain_error;
 use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Write};
 use std::net::IpAddr;
@@ -15,6 +14,7 @@ use std::time::{Duration, Instant, SystemTime};
 use crossterm::event::Event;
 use netstat_model::Endpoint;
 use netstat_model::metrics::ProcessKey;
+use netstat_model::text::plain_error;
 use netstat_names::{AskedNames, HostStyle, Locations, Names, ReverseDns, Services};
 use netstat_os::{Caught, DnsAnswers, Signal, System, files};
 

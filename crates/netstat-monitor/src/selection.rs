@@ -1,11 +1,12 @@
 //! What is chosen to be seen: marked processes and a filter.
 
-use netstat_model::text::plain_error;
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
 
 use netstat_model::metrics::ProcessKey;
-use netstat_model::{Component, Fact, Filter, Globs, Holders, Pids, Protocol, State, Subject, Users};
+use netstat_model::{
+    Component, Fact, Filter, Globs, Holders, Pids, Protocol, State, Subject, Users, text::plain_error,
+};
 
 use crate::model::{BriefRow, ClosedRow, Model, ProcessRow, Throughput};
 use crate::sample::SocketRow;

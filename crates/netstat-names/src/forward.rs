@@ -1,9 +1,10 @@
 //! Addresses of a host that the user named.
 
-use netstat_model::text::plain_error;
 use std::net::IpAddr;
 use std::sync::mpsc::channel;
 use std::time::Duration;
+
+use netstat_model::text::plain_error;
 
 /// Why a host name has no addresses.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

@@ -1,7 +1,6 @@
 //! Countries and autonomous systems of addresses, from databases in the MaxMind DB format that the user has. Nothing is shipped with this
 //! program, and nothing is fetched.
 
-use netstat_model::text::plain_error;
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -9,6 +8,7 @@ use std::path::{Path, PathBuf};
 use maxminddb::Reader;
 use netstat_model::columns::Location;
 use netstat_model::reach::is_public;
+use netstat_model::text::plain_error;
 use serde_json::Value;
 
 /// Where packages and update programs of the known providers put their databases.

@@ -1,8 +1,9 @@
 //! Why a question has no answer at all.
 
-use netstat_model::text::plain_error;
 use std::fmt;
 use std::io;
+
+use netstat_model::text::plain_error;
 
 /// What every question gets as an answer where no code for this system exists yet.
 pub const NOT_SUPPORTED: &str = "not supported on this system yet";

@@ -314,6 +314,38 @@ fn without_tracepoints_every_end_is_reported_and_no_owner_is_wrong() {
 }
 
 #[test]
+fn fin_of_the_peer_is_not_counted_as_received_byte() {
+    own_namespace!();
+    let Some(mut source) = watch(EventWay::Netlink) else {
+        return;
+    };
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let mut client = TcpStream::connect(("127.0.0.1", port)).unwrap();
+    let (mut server, _) = listener.accept().unwrap();
+    client.write_all(&[b'x'; 1234]).unwrap();
+    server.read_exact(&mut [0; 1234]).unwrap();
+    drop(client);
+    let of_server = |event: &Event| event.local.port == port && event.foreign.port != 0;
+    let events = collect(&mut *source, |events| {
+        events.iter().any(|event| of_server(event) && event.state == State::CloseWait)
+    });
+    assert!(events.iter().any(|event| of_server(event) && event.state == State::CloseWait));
+    drop(server);
+    let events = collect(&mut *source, |events| {
+        events.iter().any(|event| of_server(event) && event.kind == EventKind::Closed)
+    });
+    let closed = events
+        .iter()
+        .find(|event| of_server(event) && event.kind == EventKind::Closed)
+        .unwrap();
+    assert_eq!(
+        (closed.origin, closed.received),
+        (EventOrigin::Destroyed, Fact::Known(1234))
+    );
+}
+
+#[test]
 fn polling_sees_what_stays() {
     own_namespace!();
     let Some(mut source) = watch(EventWay::Poll) else {

@@ -1,8 +1,9 @@
 //! Why a record cannot be used.
 
-use netstat_model::text::plain_error;
 use std::io;
 use std::path::{Path, PathBuf};
+
+use netstat_model::text::plain_error;
 
 /// The version that this program writes, in `PRAGMA user_version`.
 pub(crate) const VERSION: i32 = 6;

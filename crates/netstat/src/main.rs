@@ -3,7 +3,6 @@
 //! Exit status: 0 for success, also when the reader of the output went away early; 1 when the system or the output failed;
 //! 2 for a wrong command line.
 
-use netstat_model::text::plain_error;
 use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::process::ExitCode;
 use std::time::{Instant, SystemTime};
@@ -12,6 +11,7 @@ use netstat::args::Parsed;
 use netstat::context::{Context, Failure, Outcome, Screen};
 use netstat::list::run;
 use netstat::registry;
+use netstat_model::text::plain_error;
 
 const FAILURE: u8 = 1;
 const USAGE: u8 = 2;

@@ -3,7 +3,6 @@
 //! A namespace lives as long as a process is in it, a file stands for it in the file system (`ip netns add`, container
 //! runtimes), or something keeps it open. Those of the first two kinds are found here, the others in `kept_namespaces`.
 
-use netstat_model::text::plain_error;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io;
@@ -12,7 +11,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use netstat_model::{Fact, Limit, Namespace, NamespaceLabel};
+use netstat_model::{Fact, Limit, Namespace, NamespaceLabel, text::plain_error};
 use rustix::fs::{AtFlags, Mode, OFlags, open, statat};
 use rustix::io::Errno;
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};

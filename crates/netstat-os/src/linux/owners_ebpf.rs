@@ -27,12 +27,12 @@
 //! says so. Nothing is pinned: the program goes when the last descriptor is closed, at the latest when the process ends in
 //! whatever way.
 
-use netstat_model::text::plain_error;
 use std::fmt;
 use std::io;
 use std::ops::ControlFlow;
 use std::os::fd::{AsFd, OwnedFd};
 
+use netstat_model::text::plain_error;
 use rustix::thread::CapabilitySet;
 
 use crate::linux::bpf::btf::Btf;

@@ -1,6 +1,5 @@
 //! The running Linux system.
 
-use netstat_model::text::plain_error;
 use std::collections::{HashMap, HashSet};
 use std::fs::File;
 use std::io;
@@ -15,7 +14,7 @@ use netstat_model::packet_filter::PacketFilter;
 use netstat_model::process::ProcessFacts;
 use netstat_model::reach::LocalNetwork;
 use netstat_model::route::{MulticastGroup, RouteAnswer, RouteListing, RouteQuery, TableSelection};
-use netstat_model::{Component, Limit, Moment, Protocol, Socket, SystemKind, Transfer, Why};
+use netstat_model::{Component, Limit, Moment, Protocol, Socket, SystemKind, Transfer, Why, text::plain_error};
 
 use super::dns_watch::DnsWatch;
 use super::events::Watch;

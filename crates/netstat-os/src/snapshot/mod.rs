@@ -2,7 +2,6 @@
 
 mod redact;
 
-use netstat_model::text::plain_error;
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read, Write};
 use std::net::IpAddr;
@@ -13,7 +12,7 @@ use netstat_model::counters::{BlockSet, InterfaceStatistics, ProtocolStatistics}
 use netstat_model::packet_filter::PacketFilter;
 use netstat_model::process::ProcessFacts;
 use netstat_model::route::{RouteListing, TableSelection};
-use netstat_model::{Extras, Limit, Moment, Owners, Socket};
+use netstat_model::{Extras, Limit, Moment, Owners, Socket, text::plain_error};
 use serde::{Deserialize, Serialize};
 
 use crate::{OwnersAsk, ProcessAsk, Refused, Replay, ReplayClock, SocketAsk, SocketList, System};

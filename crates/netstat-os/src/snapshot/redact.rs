@@ -1,10 +1,9 @@
 //! Takes out of a snapshot what may hold secrets or says whose computer it is.
 
-use netstat_model::text::plain_error;
 use std::collections::BTreeSet;
 
 use netstat_model::process::{Descriptor, ProcessFacts};
-use netstat_model::{Fact, Why};
+use netstat_model::{Fact, Why, text::plain_error};
 use serde_json::Value;
 
 use super::Snapshot;

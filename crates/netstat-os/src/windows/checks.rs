@@ -1,9 +1,8 @@
 //! What of Windows can be seen, and what not: each question asked once, so that a report says what the running version answers.
 
-use netstat_model::text::plain_error;
 use std::time::Duration;
 
-use netstat_model::{Family, Why};
+use netstat_model::{Family, Why, text::plain_error};
 
 use super::connections::{self, Row};
 use super::source::{Offer, Source};

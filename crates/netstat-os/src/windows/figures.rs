@@ -1,6 +1,5 @@
 //! What the computer and its processes have used so far.
 
-use netstat_model::text::plain_error;
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -10,7 +9,7 @@ use netstat_model::metrics::{
     CpuMetrics, CpuTimes, Memory, Metrics, Pressures, ProcessIdentity, ProcessKey, ProcessMetrics, ProcessState,
     SystemMetrics,
 };
-use netstat_model::{Component, Fact, Limit, Why};
+use netstat_model::{Component, Fact, Limit, Why, text::plain_error};
 
 use super::processes::{self, ProcessEntry, SYSTEM};
 use super::source::Source;

@@ -1,9 +1,8 @@
 //! The list of sockets, from the tables of each protocol and family.
 
-use netstat_model::text::plain_error;
 use std::collections::HashSet;
 
-use netstat_model::{Extra, Extras, Fact, Family, Limit, Protocol, Socket, State, Why};
+use netstat_model::{Extra, Extras, Fact, Family, Limit, Protocol, Socket, State, Why, text::plain_error};
 
 use super::bytes::Malformed;
 use super::connections::{self, Row};

@@ -1,10 +1,10 @@
 //! Who holds the sockets: the row names the process; the rest is asked once for each process.
 
-use netstat_model::text::plain_error;
 use std::collections::{BTreeMap, BTreeSet};
 
 use netstat_model::{
     Component, Fact, FoundBy, ImageName, Invocation, Limit, NoOwner, OwnersBuilder, Process, Socket, Why,
+    text::plain_error,
 };
 
 use super::arguments;

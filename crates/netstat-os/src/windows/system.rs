@@ -1,6 +1,5 @@
 //! The running Windows as a [`System`].
 
-use netstat_model::text::plain_error;
 use std::collections::HashMap;
 use std::fs::File;
 use std::io;
@@ -16,7 +15,7 @@ use netstat_model::route::{
     sort_routes,
 };
 use netstat_model::windows_host::WindowsHost;
-use netstat_model::{Fact, Family, Limit, Moment, Protocol, Socket, State, SystemKind, Why};
+use netstat_model::{Fact, Family, Limit, Moment, Protocol, Socket, State, SystemKind, Why, text::plain_error};
 
 use super::facts::Worth;
 use super::figures::{self, Figures};

@@ -4,12 +4,12 @@
 //! Whoever is root can set the clock or write to the disk beneath the file system: the cache saves time, it proves nothing
 //! that reading the file would not.
 
-use netstat_model::text::plain_error;
 use std::collections::HashMap;
 use std::fs::File;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
+use netstat_model::text::plain_error;
 use netstat_os::files::{self, Directory, Opened};
 
 use super::state::digest_of;

@@ -3,13 +3,13 @@
 mod messages;
 mod send;
 
-use netstat_model::text::plain_error;
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use netstat_model::text::plain_error;
 use opentelemetry_proto::tonic::logs::v1::LogRecord;
 use prost::Message as _;
 

@@ -26,10 +26,10 @@ mod token;
 pub(crate) mod units;
 pub(crate) mod values;
 
-use netstat_model::text::plain_error;
 use std::ffi::{OsStr, OsString};
 
 use netstat_model::columns::Sockets;
+use netstat_model::text::plain_error;
 
 pub use defaults::{Defaults, VARIABLE as OPTIONS_VARIABLE};
 pub use error::UsageError;

@@ -1,10 +1,10 @@
 //! `--store`: where the record is: a file of this computer, or the store of a fleet.
 
-use netstat_model::text::plain_error;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use clap::Args;
+use netstat_model::text::plain_error;
 use netstat_os::System;
 use netstat_record::{FlowStore, Reader, StoreError};
 

@@ -1,7 +1,8 @@
 //! Namespaces, containers and mounts: what the caller's surroundings hide.
 
-use netstat_model::text::plain_error;
 use std::path::Path;
+
+use netstat_model::text::plain_error;
 
 use crate::CheckArea::Environment;
 use crate::linux::{namespaces, users};

@@ -1,8 +1,9 @@
 //! The running kernel: its version, its options, its types, what it forbids.
 
-use netstat_model::text::plain_error;
 use std::io::Read;
 use std::path::Path;
+
+use netstat_model::text::plain_error;
 
 use crate::CheckArea::Kernel;
 use crate::linux::owners_ebpf::{TaskFile, Unavailable};

@@ -1,8 +1,8 @@
 //! Who the caller is, and which capabilities it has: capabilities(7).
 
-use netstat_model::text::plain_error;
 use std::path::Path;
 
+use netstat_model::text::plain_error;
 use rustix::thread::CapabilitySet;
 
 use crate::CheckArea::Privileges;

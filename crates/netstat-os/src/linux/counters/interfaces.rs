@@ -1,13 +1,12 @@
 //! Asks for the counters of the interfaces: rtnetlink first, `/proc/net/dev` where that is refused.
 
-use netstat_model::text::plain_error;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 use std::time::Duration;
 
 use netstat_model::counters::{InterfaceCounters, InterfaceStatistics};
-use netstat_model::{Fact, Limit, Why};
+use netstat_model::{Fact, Limit, Why, text::plain_error};
 use rustix::io::retry_on_intr;
 use rustix::ioctl::{Opcode, Updater, ioctl};
 use rustix::net::sockopt::{Timeout, set_socket_timeout};

@@ -1,13 +1,12 @@
 //! Reads the counters of the protocols.
 
-use netstat_model::text::plain_error;
 use std::io;
 use std::path::Path;
 
 use netstat_model::counters::{
     Block, BlockSet, Cells, CounterGroup, LinuxSource, Pair, ProtocolStatistics, TcpFamilies,
 };
-use netstat_model::{Fact, Limit, Why};
+use netstat_model::{Fact, Limit, Why, text::plain_error};
 
 use super::{now, read_net, snmp, why};
 

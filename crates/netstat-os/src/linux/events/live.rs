@@ -188,6 +188,21 @@ impl LiveTable {
         self.sockets.contains_key(&key) || self.others.contains(&key)
     }
 
+    /// Whether the peer's FIN is known to have come: the last list showed the connection in a state that nothing else leads to.
+    pub(super) fn peer_has_closed(&self, socket: &Socket) -> bool {
+        let without_cookie = || {
+            let inode = self.without_cookie.get(&ends(socket))?;
+            self.sockets.get(&netstat_model::socket_number(None, Some(*inode))?.get())
+        };
+        let live = self.sockets.get(&key(socket)).or_else(without_cookie);
+        live.is_some_and(|live| {
+            matches!(
+                live.socket.state(),
+                State::CloseWait | State::LastAck | State::Closing | State::TimeWait
+            )
+        })
+    }
+
     /// Whether a further socket can be remembered.
     pub(super) fn has_room(&self) -> bool {
         self.sockets.len() < self.most || self.others.len() < MOST_KEYS

@@ -18,14 +18,15 @@ mod sources;
 mod state_changes;
 mod trace;
 
-use netstat_model::text::plain_error;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::num::NonZeroU64;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use netstat_model::{Event, EventKind, EventOrigin, Fact, Limit, Moment, Protocol, Socket, State, Why};
+use netstat_model::{
+    Event, EventKind, EventOrigin, Fact, Limit, Moment, Protocol, Socket, State, Why, text::plain_error,
+};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Mode, OFlags};
 
@@ -170,8 +171,10 @@ impl Watch {
                     event.received = Fact::Known(bytes.received);
                     event.origin = EventOrigin::Trace;
                 }
-                if let Some(hints) = hints {
-                    hints.complete(&mut event);
+                let fin = hints.as_mut().is_some_and(|hints| hints.complete(&mut event));
+                if event.protocol == Protocol::Tcp && (fin || live.peer_has_closed(&event.socket())) {
+                    // The kernel counts the peer's FIN as a byte.
+                    event.received = event.received.map(|bytes| bytes.saturating_sub(1));
                 }
                 report(event, live, begun, now, visit);
             }

@@ -43,6 +43,8 @@ struct Hint {
     ends: Option<Ends>,
     /// Likewise; 0 while it is open.
     closed: u64,
+    /// The peer's FIN has come: the states CLOSE_WAIT and CLOSING are reached by it alone.
+    fin: bool,
 }
 
 /// What is known of a process while it lives.
@@ -87,6 +89,7 @@ impl Hints {
                 caller: (direction == Direction::Outgoing).then(caller).flatten(),
                 ends: None,
                 closed: 0,
+                fin: false,
             };
             self.open.insert(change.socket, hint);
         } else if let Some(hint) = self.open.get_mut(&change.socket) {
@@ -98,6 +101,7 @@ impl Hints {
             if closes && hint.caller.is_none() {
                 hint.caller = caller();
             }
+            hint.fin |= matches!(change.state, State::CloseWait | State::Closing);
         }
         self.note_ends(change);
         if change.state == State::Closed
@@ -137,8 +141,9 @@ impl Hints {
         Some(hint)
     }
 
-    /// Adds to `event` what is known of its connection; of one that has ended nothing is kept.
-    fn complete(&mut self, event: &mut Event) {
+    /// Adds to `event` what is known of its connection; of one that has ended nothing is kept. Whether the peer's FIN is known to have
+    /// come.
+    fn complete(&mut self, event: &mut Event) -> bool {
         let ends = ends(event.local, event.foreign);
         let hint = match event.kind {
             EventKind::Closed => match self.ended.get(&ends).map(Vec::as_slice) {
@@ -154,7 +159,7 @@ impl Hints {
                 _ => None,
             },
         };
-        let Some(hint) = hint else { return };
+        let Some(hint) = hint else { return false };
         event.opened = Fact::Known(hint.opened);
         event.direction = hint.direction;
         if let Some(caller) = hint.caller
@@ -164,6 +169,7 @@ impl Hints {
             event.user = Fact::Known(caller.uid);
             event.cgroup = Fact::Known(caller.cgroup);
         }
+        hint.fin
     }
 
     /// Forgets what ended long ago.
@@ -242,9 +248,9 @@ impl OwnerHints {
         self.hints.expire(now.0);
     }
 
-    /// Adds to an event what is known of its connection.
-    pub(super) fn complete(&mut self, event: &mut Event) {
-        self.hints.complete(event);
+    /// Adds to an event what is known of its connection. Whether the peer's FIN is known to have come.
+    pub(super) fn complete(&mut self, event: &mut Event) -> bool {
+        self.hints.complete(event)
     }
 
     /// Changes for which there was no room since the watch began.
@@ -351,6 +357,23 @@ mod tests {
         let server = completed(&mut hints, EventKind::Closed, 4_001);
         assert_eq!((pid(&server), server.direction), (Some(20), Direction::Incoming));
         assert!(hints.open.is_empty() && hints.open_by_ends.is_empty() && hints.ended.is_empty());
+    }
+
+    #[test]
+    fn fin_is_known_from_the_states_that_only_it_leads_to() {
+        let ended = |changes: &[(State, State)]| {
+            let mut hints = Hints::default();
+            for (before, state) in [(Closed, SynSent), (SynSent, Established)].iter().chain(changes) {
+                hints.note(&change(1, *before, *state, 4_000, 10), 1_000, || None);
+            }
+            hints.complete(&mut event(EventKind::Closed, 4_000))
+        };
+        assert!(ended(&[(Established, CloseWait), (CloseWait, LastAck), (LastAck, Closed)]));
+        assert!(ended(&[(Established, CloseWait), (CloseWait, Closed)]), "reset after its FIN");
+        assert!(ended(&[(Established, FinWait1), (FinWait1, State::Closing), (State::Closing, Closed)]));
+        // The kernel may have stopped waiting for it.
+        assert!(!ended(&[(Established, FinWait1), (FinWait1, FinWait2), (FinWait2, Closed)]));
+        assert!(!ended(&[(Established, Closed)]), "reset");
     }
 
     #[test]

@@ -1,9 +1,8 @@
 //! What events are read from: the best that is asked for and permitted.
 
-use netstat_model::text::plain_error;
 use std::path::Path;
 
-use netstat_model::{EventOrigin, Limit};
+use netstat_model::{EventOrigin, Limit, text::plain_error};
 
 use super::destroyed::Destroyed;
 use super::owner_hints::OwnerHints;

@@ -1,7 +1,6 @@
 //! Changes of TCP states with the process that made them, by the kernel's tracepoint `sock/inet_sock_set_state` and
 //! `bpf/states.bpf.c`: for kernels on which [`super::trace`] cannot run. It needs Linux 4.16, tracefs and no types of the kernel.
 
-use netstat_model::text::plain_error;
 use std::collections::HashMap;
 use std::fs;
 use std::io;
@@ -9,7 +8,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::Path;
 
-use netstat_model::{Endpoint, ShortName, State};
+use netstat_model::{Endpoint, ShortName, State, text::plain_error};
 
 use super::record;
 use crate::linux::bpf::object::{Object, ObjectError};

@@ -1,12 +1,11 @@
 //! Events from the kernel's tracepoints: loads `bpf/events.bpf.c` and reads what it writes.
 
-use netstat_model::text::plain_error;
 use std::fmt;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::time::Duration;
 
-use netstat_model::{Event, Fact, Why};
+use netstat_model::{Event, Fact, Why, text::plain_error};
 
 use super::record::{self, Clock};
 use crate::UdpBytes;

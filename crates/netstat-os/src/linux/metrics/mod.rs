@@ -3,7 +3,6 @@
 pub mod parse;
 mod processes;
 
-use netstat_model::text::plain_error;
 use std::collections::HashMap;
 use std::fs::File;
 use std::io;
@@ -14,7 +13,7 @@ use std::time::Duration;
 
 use netstat_model::counters::Metric;
 use netstat_model::metrics::{Disk, DiskKind, Memory, Metrics, Pressure, Pressures, ProcessKey, SystemMetrics};
-use netstat_model::{Fact, Limit, Why};
+use netstat_model::{Fact, Limit, Why, text::plain_error};
 use rustix::io::Errno;
 use rustix::process::PidfdFlags;
 

@@ -1,6 +1,5 @@
 //! One look at one process.
 
-use netstat_model::text::plain_error;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, SystemTime};
@@ -8,7 +7,7 @@ use std::time::{Duration, SystemTime};
 use netstat_model::process::{
     Ancestor, Descriptor, Descriptors, Namespaces, OpenKinds, OpenPipe, Pipe, ProcessFacts, ProcessNamespace, Terminal,
 };
-use netstat_model::{Fact, Why};
+use netstat_model::{Fact, Why, text::plain_error};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, RawDir, openat, readlinkat_raw, statat};
 use rustix::io::Errno;
 

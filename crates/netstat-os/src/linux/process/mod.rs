@@ -10,7 +10,6 @@ mod program;
 mod status;
 mod texts;
 
-use netstat_model::text::plain_error;
 pub use program::{file_beginning, file_names, file_status};
 
 use std::fs::File;
@@ -18,7 +17,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use netstat_model::process::ProcessFacts;
-use netstat_model::{Fact, Why};
+use netstat_model::{Fact, Why, text::plain_error};
 use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::io::Errno;
 

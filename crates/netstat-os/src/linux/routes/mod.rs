@@ -13,7 +13,6 @@ mod rules;
 mod socket_option;
 mod tables;
 
-use netstat_model::text::plain_error;
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
 use std::path::Path;
@@ -23,7 +22,7 @@ use netstat_model::route::{
     Interface, InterfaceAddress, PolicyRule, Route, RouteAnswer, RouteKind, RouteListing, RouteQuery, RouteWay,
     TABLE_LOCAL, TABLE_MAIN, TableNames, TableSelection, sort_interfaces, sort_routes,
 };
-use netstat_model::{Fact, Limit};
+use netstat_model::{Fact, Limit, text::plain_error};
 
 pub use crate::linux::netlink::attributes::{Malformed, Message, Messages};
 pub use addresses::parse_address;

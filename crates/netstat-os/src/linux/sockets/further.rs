@@ -3,10 +3,9 @@
 //! The kernel loads modules for a kind that it is asked about, so it is asked only about those that it has already: the text
 //! table `protocols` names each, with the number of its sockets in the network namespace.
 
-use netstat_model::text::plain_error;
 use std::io;
 
-use netstat_model::{Family, Limit, Protocol};
+use netstat_model::{Family, Limit, Protocol, text::plain_error};
 
 use super::StateSet;
 use super::inet::Table;

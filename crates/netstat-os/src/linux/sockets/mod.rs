@@ -14,13 +14,12 @@ pub mod unix;
 mod vsock;
 mod xdp;
 
-use netstat_model::text::plain_error;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::io;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use netstat_model::{Extras, Limit, Protocol, Socket, State, Transfer};
+use netstat_model::{Extras, Limit, Protocol, Socket, State, Transfer, text::plain_error};
 
 use rustix::net::netdevice::index_to_name;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, socket_with};

@@ -1,12 +1,11 @@
 //! The sockets of one network namespace: that of the calling thread.
 
-use netstat_model::text::plain_error;
 use std::collections::HashSet;
 use std::io;
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
-use netstat_model::{Extras, Family, Limit, Protocol, Sides, Socket, State, Subject, Transfer};
+use netstat_model::{Extras, Family, Limit, Protocol, Sides, Socket, State, Subject, Transfer, text::plain_error};
 
 use super::inet::{Question, Table};
 use super::proc_net::{self, BadLine};

@@ -1,10 +1,10 @@
 //! What this program uses beside the kernel: time zone, names, package databases, the record, the terminal.
 
-use netstat_model::text::plain_error;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use netstat_model::SystemKind;
+use netstat_model::text::plain_error;
 use netstat_names::ReverseDns;
 use netstat_os::CheckArea::Installation;
 use netstat_os::{Check, CheckStatus};

@@ -1,8 +1,8 @@
 //! `--parquet`: connections as a Parquet file, which the engine of a fleet writes.
 
-use netstat_model::text::plain_error;
 use std::path::Path;
 
+use netstat_model::text::plain_error;
 use netstat_record::Question;
 
 use super::args::HistoryArgs;

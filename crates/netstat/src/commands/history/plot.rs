@@ -1,11 +1,11 @@
 //! When connections began: bars by the hour of the day, or for each minute, hour or day.
 
-use netstat_model::text::plain_error;
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use netstat_model::text::plain_error;
 
 use super::Answer;
 use super::args::{PlotBy, PlotOf};

@@ -1,11 +1,10 @@
 //! An evidence bundle: the cards, and copies of what would be lost with the processes.
 
-use netstat_model::text::plain_error;
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::time::SystemTime;
 
-use netstat_model::{Fact, Why};
+use netstat_model::{Fact, Why, text::plain_error};
 use netstat_os::{ProcessText, System};
 use serde_json::{Map, Value, json};
 use sha2::{Digest as _, Sha256};

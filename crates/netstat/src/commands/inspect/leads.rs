@@ -1,9 +1,8 @@
 //! From targets to the processes and sockets that cards are about.
 
-use netstat_model::text::plain_error;
 use std::time::Duration;
 
-use netstat_model::{NoOwner, Owner, Owners, Socket};
+use netstat_model::{NoOwner, Owner, Owners, Socket, text::plain_error};
 use netstat_names::addresses;
 use netstat_os::{NoProcess, ProcessAsk};
 

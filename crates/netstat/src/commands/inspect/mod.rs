@@ -24,11 +24,11 @@ mod trouble;
 mod usage;
 mod view;
 
-use netstat_model::text::plain_error;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser};
+use netstat_model::text::plain_error;
 use netstat_names::Services;
 use netstat_os::Confinement;
 

@@ -1,9 +1,9 @@
 //! A file with holes on its way into a tar archive, in GNU's format for sparse files (tar(5), "GNU tar archives").
 
-use netstat_model::text::plain_error;
 use std::fs::File;
 use std::io::{self, Read};
 
+use netstat_model::text::plain_error;
 use sha2::{Digest as _, Sha256, digest::Output};
 use tar::{GnuExtSparseHeader, GnuSparseHeader, Header};
 

@@ -3,13 +3,13 @@
 mod page;
 mod texts;
 
-use netstat_model::text::plain_error;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use clap::builder::PossibleValuesParser;
 use clap::{Arg, ArgMatches, CommandFactory, FromArgMatches, Parser, ValueHint};
+use netstat_model::text::plain_error;
 
 use crate::args::with_commands;
 use crate::commands::completions::{command_name, own_name};

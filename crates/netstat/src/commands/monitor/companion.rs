@@ -1,11 +1,11 @@
 //! Cards for the monitor: what `netstat inspect` says about the selected row.
 
-use netstat_model::text::plain_error;
 use std::collections::{HashMap, HashSet};
 use std::time::{Instant, SystemTime};
 
 use netstat_model::State;
 use netstat_model::metrics::ProcessKey;
+use netstat_model::text::plain_error;
 use netstat_monitor::companion::{Companion, Finding, Severity, Target};
 use netstat_monitor::sample::SocketRow;
 use netstat_os::{OwnersAsk, ProcessAsk, SocketAsk, SocketList, System};

@@ -1,6 +1,5 @@
 //! The API's documents: those of the command line, made in the same way.
 
-use netstat_model::text::plain_error;
 use std::ffi::OsString;
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -9,6 +8,7 @@ use std::time::{Instant, SystemTime};
 
 use clap::{Arg, ArgAction};
 use netstat_model::columns::Location;
+use netstat_model::text::plain_error;
 use netstat_names::Locations;
 use netstat_os::System;
 use netstat_serve::{Acknowledgement, Figure, Format, Parameter, ParameterKind, Provider, Question, Refusal, Resource};
