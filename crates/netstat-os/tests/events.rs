@@ -328,12 +328,20 @@ fn fin_of_the_peer_is_not_counted_as_received_byte() {
     drop(client);
     let of_server = |event: &Event| event.local.port == port && event.foreign.port != 0;
     let events = collect(&mut *source, |events| {
-        events.iter().any(|event| of_server(event) && event.state == State::CloseWait)
+        events
+            .iter()
+            .any(|event| of_server(event) && event.state == State::CloseWait)
     });
-    assert!(events.iter().any(|event| of_server(event) && event.state == State::CloseWait));
+    assert!(
+        events
+            .iter()
+            .any(|event| of_server(event) && event.state == State::CloseWait)
+    );
     drop(server);
     let events = collect(&mut *source, |events| {
-        events.iter().any(|event| of_server(event) && event.kind == EventKind::Closed)
+        events
+            .iter()
+            .any(|event| of_server(event) && event.kind == EventKind::Closed)
     });
     let closed = events
         .iter()

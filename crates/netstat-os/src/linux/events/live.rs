@@ -192,7 +192,8 @@ impl LiveTable {
     pub(super) fn peer_has_closed(&self, socket: &Socket) -> bool {
         let without_cookie = || {
             let inode = self.without_cookie.get(&ends(socket))?;
-            self.sockets.get(&netstat_model::socket_number(None, Some(*inode))?.get())
+            self.sockets
+                .get(&netstat_model::socket_number(None, Some(*inode))?.get())
         };
         let live = self.sockets.get(&key(socket)).or_else(without_cookie);
         live.is_some_and(|live| {

@@ -368,11 +368,26 @@ mod tests {
             }
             hints.complete(&mut event(EventKind::Closed, 4_000))
         };
-        assert!(ended(&[(Established, CloseWait), (CloseWait, LastAck), (LastAck, Closed)]));
-        assert!(ended(&[(Established, CloseWait), (CloseWait, Closed)]), "reset after its FIN");
-        assert!(ended(&[(Established, FinWait1), (FinWait1, State::Closing), (State::Closing, Closed)]));
+        assert!(ended(&[
+            (Established, CloseWait),
+            (CloseWait, LastAck),
+            (LastAck, Closed)
+        ]));
+        assert!(
+            ended(&[(Established, CloseWait), (CloseWait, Closed)]),
+            "reset after its FIN"
+        );
+        assert!(ended(&[
+            (Established, FinWait1),
+            (FinWait1, State::Closing),
+            (State::Closing, Closed)
+        ]));
         // The kernel may have stopped waiting for it.
-        assert!(!ended(&[(Established, FinWait1), (FinWait1, FinWait2), (FinWait2, Closed)]));
+        assert!(!ended(&[
+            (Established, FinWait1),
+            (FinWait1, FinWait2),
+            (FinWait2, Closed)
+        ]));
         assert!(!ended(&[(Established, Closed)]), "reset");
     }
 
