@@ -1,15 +1,16 @@
-//! Resources of the program for Windows: manifest, version, icon. They are written as an object file that every linker takes, so that no
-//! resource compiler is needed. For other systems this does nothing.
+//! Embeds the Windows resources of the program: manifest, version information and icon. They are written as a COFF
+//! object file, which every linker accepts, so no resource compiler is needed. On other targets this script does
+//! nothing.
 
 use std::path::{Path, PathBuf};
 
-/// `RT_ICON`, `RT_GROUP_ICON`, `RT_VERSION`, `RT_MANIFEST` (winuser.h).
+/// Resource types: `RT_ICON`, `RT_GROUP_ICON`, `RT_VERSION`, `RT_MANIFEST` (winuser.h).
 const ICON: u32 = 3;
 const GROUP_ICON: u32 = 14;
 const VERSION: u32 = 16;
 const MANIFEST: u32 = 24;
 
-/// English of the United States, in which all resources are.
+/// The language identifier of all resources: English (United States).
 const ENGLISH: u32 = 0x409;
 
 fn main() {
@@ -27,7 +28,7 @@ fn main() {
     let mut resources = icons(&read(&icon));
     resources.push((VERSION, 1, version()));
     resources.push((MANIFEST, 1, read(&manifest)));
-    // The machine and how it refers to addresses relative to the image: IMAGE_REL_*_ADDR32NB (pecoff).
+    // The machine type and the relocation type for image-relative addresses, IMAGE_REL_*_ADDR32NB (PE Format).
     let (machine, relocation) = match std::env::var("CARGO_CFG_TARGET_ARCH").as_deref() {
         Ok("aarch64") => (0xaa64, 2),
         Ok("x86") => (0x14c, 7),
@@ -38,10 +39,11 @@ fn main() {
     println!("cargo::rustc-link-arg-bins={}", object.display());
 }
 
-/// A resource: its type, its number and its content.
+/// A resource: its type, identifier and content.
 type Resource = (u32, u32, Vec<u8>);
 
-/// The pictures of an .ico file and their directory: the same entries, with a resource's number for the place in the file.
+/// Returns the images of an .ico file, and the group resource that lists them. The group has the entries of the file's
+/// directory, with the identifier of a resource in place of each offset into the file.
 fn icons(file: &[u8]) -> Vec<Resource> {
     let u16_at = |at: usize| u16::from_le_bytes([file[at], file[at + 1]]);
     let u32_at = |at: usize| u32::from_le_bytes([file[at], file[at + 1], file[at + 2], file[at + 3]]) as usize;
@@ -58,7 +60,7 @@ fn icons(file: &[u8]) -> Vec<Resource> {
     resources
 }
 
-/// `VS_VERSIONINFO` (verrsrc.h).
+/// Builds the version resource, `VS_VERSIONINFO` (verrsrc.h).
 fn version() -> Vec<u8> {
     let package = |name: &str| std::env::var(format!("CARGO_PKG_{name}")).unwrap_or_default();
     let number = |name: &str| package(name).parse::<u16>().unwrap_or(0);
@@ -74,7 +76,7 @@ fn version() -> Vec<u8> {
     for _ in ["file", "product"] {
         parts.iter().for_each(|part| fixed.extend(part.to_le_bytes()));
     }
-    // Mask of flags, flags, VOS_NT_WINDOWS32, VFT_APP, subtype, date.
+    // Mask of valid flags, flags, VOS_NT_WINDOWS32, VFT_APP, subtype, date.
     for word in [0x3f_u32, 0, 0x0004_0004, 1, 0, 0, 0] {
         fixed.extend(word.to_le_bytes());
     }
@@ -92,7 +94,7 @@ fn version() -> Vec<u8> {
         .iter()
         .map(|(key, text)| block(key, Value::Text(text), &[]))
         .collect();
-    // English, UTF-16.
+    // The key is the language and the code page of the strings: English (United States), UTF-16.
     let table = block("040904b0", Value::None, &strings);
     let translation = block("Translation", Value::Bytes(&[0x09, 0x04, 0xb0, 0x04]), &[]);
     let children = [
@@ -109,7 +111,8 @@ enum Value<'a> {
     Bytes(&'a [u8]),
 }
 
-/// A block of a version resource: length, length of the value, type, key, value, children; each part begins at a multiple of four.
+/// Builds a block of a version resource: length, length of the value, type, key, value and children. Each part is
+/// aligned to four bytes.
 fn block(key: &str, value: Value<'_>, children: &[Vec<u8>]) -> Vec<u8> {
     let units = |text: &str| {
         text.encode_utf16()
@@ -119,7 +122,7 @@ fn block(key: &str, value: Value<'_>, children: &[Vec<u8>]) -> Vec<u8> {
     };
     let (bytes, length, kind) = match value {
         Value::None => (Vec::new(), 0, 1),
-        // The length of a text is counted in units.
+        // The length of a text value is counted in UTF-16 code units.
         Value::Text(text) => (units(text), text.encode_utf16().count() + 1, 1),
         Value::Bytes(bytes) => (bytes.to_vec(), bytes.len(), 0),
     };
@@ -142,18 +145,19 @@ fn pad(bytes: &mut Vec<u8>) {
     bytes.resize(bytes.len().next_multiple_of(4), 0);
 }
 
-/// The section, and where in it the addresses of contents stand.
+/// The content of the section, and the offsets in it of the addresses that need a relocation.
 struct Section {
     bytes: Vec<u8>,
     addresses: Vec<u32>,
 }
 
-/// Three levels of directories (types, numbers, languages), descriptions, contents. `resources` are in the order of types and numbers.
+/// Builds the section: three levels of directories (types, identifiers, languages), the data entries, and the contents.
+/// `resources` must be sorted by type and identifier.
 fn section(resources: &[Resource]) -> Section {
     const DIRECTORY: usize = 16;
     const ENTRY: usize = 8;
     const DESCRIPTION: usize = 16;
-    /// The high bit of an entry: it leads to a directory.
+    /// The high bit of an entry, which says that it refers to a directory.
     const TO_DIRECTORY: u32 = 0x8000_0000;
     let mut types: Vec<u32> = resources.iter().map(|resource| resource.0).collect();
     types.dedup();
@@ -207,7 +211,8 @@ fn section(resources: &[Resource]) -> Section {
     Section { bytes, addresses }
 }
 
-/// An object file with one section, `.rsrc` ([PE Format](https://learn.microsoft.com/windows/win32/debug/pe-format)).
+/// Builds an object file with one section, `.rsrc` ([PE
+/// Format](https://learn.microsoft.com/windows/win32/debug/pe-format)).
 fn coff(machine: u16, relocation: u16, section: &Section) -> Vec<u8> {
     const HEADERS: u32 = 20 + 40;
     /// `IMAGE_SCN_CNT_INITIALIZED_DATA`, `IMAGE_SCN_ALIGN_8BYTES`, `IMAGE_SCN_MEM_READ`.
@@ -235,13 +240,13 @@ fn coff(machine: u16, relocation: u16, section: &Section) -> Vec<u8> {
         bytes.extend(0u32.to_le_bytes());
         bytes.extend(relocation.to_le_bytes());
     }
-    // The symbol of the section, which relocations refer to: value 0, section 1, IMAGE_SYM_CLASS_STATIC.
+    // The symbol of the section, to which the relocations refer: value 0, section 1, IMAGE_SYM_CLASS_STATIC.
     bytes.extend(b".rsrc\0\0\0");
     bytes.extend(0u32.to_le_bytes());
     bytes.extend(1u16.to_le_bytes());
     bytes.extend(0u16.to_le_bytes());
     bytes.extend([3, 0]);
-    // No long names.
+    // An empty string table: no symbol has a long name.
     bytes.extend(4u32.to_le_bytes());
     bytes
 }

@@ -1,6 +1,7 @@
-//! The program behind `netstat`: arguments -> plan -> run -> print.
+//! The library behind the `netstat` program: it parses the arguments into a plan, runs it, and prints the result.
 //!
-//! Everything is in this library so that a whole command can be tested with a recorded system; `main.rs` only starts it.
+//! Everything is in this library so that tests can run whole commands against recorded systems; `main.rs` only starts
+//! it.
 #![forbid(unsafe_code)]
 
 pub mod args;

@@ -1,7 +1,7 @@
-//! Starts the program; the library does the rest.
+//! Entry point of the program; everything else is in the library.
 //!
-//! Exit status: 0 for success, also when the reader of the output went away early; 1 when the system or the output failed;
-//! 2 for a wrong command line.
+//! Exit status: 0 for success, including when the reader of the output exits early; 1 if the system or the output
+//! failed; 2 for a usage error.
 
 use std::io::{self, ErrorKind, IsTerminal, Write};
 use std::process::ExitCode;
@@ -26,7 +26,7 @@ fn main() -> ExitCode {
             ),
         );
     }
-    // Dropped, and so put back, when the program is done.
+    // Restores the console when it is dropped at the end of the program.
     let console = netstat_os::prepare_console();
     run_program(&console)
 }
@@ -82,7 +82,8 @@ fn run_program(console: &netstat_os::Console) -> ExitCode {
     }
 }
 
-/// The status for the end of writing: a reader that went away (`| head`) has what it wanted.
+/// Returns the exit status for the result of writing. A reader that exits early (`| head`) has what it wanted, so a
+/// broken pipe counts as success.
 fn written(result: io::Result<()>) -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
@@ -92,7 +93,7 @@ fn written(result: io::Result<()>) -> ExitCode {
 }
 
 fn complain(status: u8, words: &str) -> ExitCode {
-    // Nobody is listening if stderr is closed.
+    // If stderr is closed, there is nobody to tell.
     let _ = writeln!(io::stderr(), "netstat: {words}");
     ExitCode::from(status)
 }

@@ -1,4 +1,4 @@
-//! What the record remembers of what is there now: asked by `inspect`, `audit` and the time in a state.
+//! What the record knows about current sockets and programs, for `inspect`, `audit` and the time in a state.
 
 use std::collections::HashMap;
 use std::io::ErrorKind;
@@ -18,24 +18,25 @@ pub(crate) use netstat_audit::past::{is_older, time};
 
 use crate::context::Failure;
 
-/// The failure of a store, in one line.
+/// Converts an error of the store to a failure with one line.
 pub(crate) fn refused(error: &StoreError) -> Failure {
     Failure::Refused(escape_str(&plain_error(&error)).into_owned())
 }
 
-/// Why there is no record to ask.
+/// Why no record is available.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum NoRecord {
-    /// None is kept.
+    /// There is no record.
     Absent,
-    /// One is kept, and this user may not read it.
+    /// There is a record, but this user may not read it.
     NotPermitted,
-    /// It is there and cannot be used: damaged, of another version, or no record at all. Escaped.
+    /// There is a file, but it cannot be used: it is damaged, has another version, or is not a record. The reason,
+    /// escaped.
     Unusable(String),
 }
 
 impl NoRecord {
-    /// The reason in words.
+    /// Returns the reason as a phrase.
     pub(crate) fn words(&self) -> String {
         match self {
             NoRecord::Absent => "there is no history (netstat record keeps one)".to_owned(),
@@ -49,29 +50,30 @@ impl NoRecord {
 #[derive(Debug)]
 pub(crate) struct Recall {
     pub(crate) reader: Box<dyn FlowStore>,
-    /// Where it is.
+    /// Its path.
     pub(crate) path: PathBuf,
-    /// How far back it reaches.
+    /// The period that it covers.
     pub(crate) reach: Coverage,
-    /// Whether a recorder writes to it.
+    /// Whether a recorder is currently writing to it.
     watched: bool,
-    /// The running boot, where the system reports it.
+    /// The id of the current boot; `None` if the system does not report it.
     boot_id: Option<String>,
-    /// When the clock was last set, as far as a recorder saw it: ages from before are void.
+    /// When the clock was last set, as far as a recorder noticed; times recorded before are not comparable with the
+    /// current time.
     clock_set: Option<Millis>,
 }
 
-/// When a socket was first seen, by the record.
+/// When a socket was first seen, according to the record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Since {
     /// The moment.
     pub(crate) at: SystemTime,
-    /// Whether it began then; else it is older.
+    /// Whether the socket was opened at that moment; otherwise it may be older.
     pub(crate) exact: bool,
 }
 
-/// The places where a record may be, the first that is there counts: what the user named, else the usual place, and for an ordinary
-/// user that of the system.
+/// Returns the places to look for a record, in order of precedence: the one that the user named, or else the default
+/// place, followed for an ordinary user by that of the system.
 pub(crate) fn places(named: Option<&Path>, root: bool) -> Vec<PathBuf> {
     if let Some(path) = named {
         return vec![path.to_owned()];
@@ -84,16 +86,17 @@ pub(crate) fn places(named: Option<&Path>, root: bool) -> Vec<PathBuf> {
 }
 
 impl Recall {
-    /// Opens the first record there is at one of `places`.
+    /// Opens the first record that exists in one of `places`.
     ///
     /// # Errors
-    /// Why there is none.
+    /// Returns the reason why no record is available.
     pub(crate) fn open(places: &[PathBuf], system: &dyn System, now: SystemTime) -> Result<Recall, NoRecord> {
         for path in places {
             match files::open_without_waiting(path) {
                 Ok(_) => return Recall::at(path, system, now),
                 Err(error) if error.kind() == ErrorKind::NotFound => {}
-                // A folder that may not be entered says nothing of what is in it, unless it is there for records alone.
+                // Whether a file exists in a directory that cannot be entered is unknown, but an existing directory of
+                // records suggests it does.
                 Err(error) if error.kind() == ErrorKind::PermissionDenied => {
                     let folder = path.parent().is_some_and(|folder| folder.is_dir());
                     if folder {
@@ -119,10 +122,10 @@ impl Recall {
         Ok(recall)
     }
 
-    /// What `store` remembers, which is at `path`.
+    /// Creates a `Recall` from `store`, which is at `path`.
     ///
     /// # Errors
-    /// What the store says.
+    /// Returns an error of the store.
     pub(crate) fn of_store(
         mut store: Box<dyn FlowStore>,
         path: &Path,
@@ -130,7 +133,7 @@ impl Recall {
         now: SystemTime,
     ) -> Result<Recall, StoreError> {
         let reach = store.reach(netstat_record::millis(now))?;
-        // Whose clock was set in a fleet says nothing about this computer's.
+        // The clocks of other computers in a fleet say nothing about the clock of this one.
         let gaps = match store.is_fleet() {
             true => Vec::new(),
             false => store.gaps(&Question::default())?,
@@ -145,17 +148,17 @@ impl Recall {
         })
     }
 
-    /// Whether a recorder is seen writing to it.
+    /// Whether a recorder is currently writing to the record.
     pub(crate) fn is_watched(&self) -> bool {
         self.watched
     }
 
-    /// Whether it is where `netstat history` looks when nothing is said.
+    /// Whether this is the record that `netstat history` reads by default.
     pub(crate) fn is_usual(&self, root: bool) -> bool {
         places(None, root).first() == Some(&self.path)
     }
 
-    /// What is kept of those of `sockets` that are open at `now`, by their cookies; empty where that cannot be read.
+    /// Returns the recorded flows of those `sockets` that are open at `now`, by cookie; empty if they cannot be read.
     pub(crate) fn open_flows<'s>(&mut self, sockets: impl Iterator<Item = &'s Socket>, now: SystemTime) -> OpenFlows {
         let now = netstat_record::millis(now);
         let sockets: HashMap<u64, &Socket> = sockets
@@ -169,7 +172,7 @@ impl Recall {
                 .unwrap_or_default(),
             _ => HashMap::new(),
         };
-        // Where the clock was set since, what was noted before says nothing about ages.
+        // If the clock was set since, times recorded earlier say nothing about ages.
         let clock_set = self.clock_set.unwrap_or(Millis::MIN);
         flows.retain(|cookie, flow| {
             let same = sockets.get(cookie).is_some_and(|socket| flow.is_of(socket));
@@ -182,7 +185,7 @@ impl Recall {
         }
     }
 
-    /// What the program at `path` did for the first time; nothing where that cannot be read.
+    /// Returns what the program at `path` did for the first time; empty if it cannot be read.
     pub(crate) fn first_seen(&mut self, path: &[u8], name: &[u8]) -> ProgramHistory {
         self.reader.first_seen_of(path, name).unwrap_or_default()
     }
@@ -223,7 +226,7 @@ fn unusable(path: &Path, why: &str) -> NoRecord {
     NoRecord::Unusable(escape_str(&format!("{path}: {why}")).into_owned())
 }
 
-/// Open sockets as the record knows them.
+/// The recorded flows of open sockets.
 #[derive(Debug, Default)]
 pub(crate) struct OpenFlows {
     flows: HashMap<u64, OpenFlow>,
@@ -232,7 +235,7 @@ pub(crate) struct OpenFlows {
 }
 
 impl OpenFlows {
-    /// When `socket` was first seen.
+    /// Returns when `socket` was first seen; `None` if it is not in the record.
     pub(crate) fn since(&self, socket: &Socket) -> Option<Since> {
         let flow = self.flows.get(&socket.cookie()?.get())?;
         Some(Since {
@@ -241,16 +244,17 @@ impl OpenFlows {
         })
     }
 
-    /// The name that a program asked for before it made this connection; printable.
+    /// Returns the name that a program looked up before it made this connection; `None` if it is unknown or not
+    /// printable.
     pub(crate) fn asked_name(&self, socket: &Socket) -> Option<&str> {
         let flow = self.flows.get(&socket.cookie()?.get())?;
         let name = std::str::from_utf8(flow.asked_name.as_ref()?).ok()?;
         HostName::parse(name.as_bytes()).is_some().then_some(name)
     }
 
-    /// How long `socket` has been in its state.
+    /// Returns how long `socket` has been in its state; `None` if the record does not say.
     pub(crate) fn state_age(&self, socket: &Socket) -> Option<StateAge> {
-        // The kernel's own timer is more exact for this one.
+        // For TIME_WAIT, the timer of the kernel is more accurate.
         let state = Some(socket.state()).filter(|state| *state != State::TimeWait)?;
         let flow = self.flows.get(&socket.cookie()?.get())?;
         flow.age_of(state, self.now, self.watched)

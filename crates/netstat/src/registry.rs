@@ -1,4 +1,4 @@
-//! The list of commands, and the parser that knows them all.
+//! The list of all commands, and the parser that knows them.
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -9,7 +9,7 @@ use crate::args::{self, Defaults, Parsed, UsageError};
 use crate::commands::{audit, completions, doctor, history, inspect, man, monitor, record, schema, snapshot};
 use crate::context::Command;
 
-/// Every command, in the order of the help.
+/// All commands, in the order of the help.
 pub static COMMANDS: &[Command] = &[
     Command {
         name: "inspect",
@@ -71,7 +71,8 @@ pub static COMMANDS: &[Command] = &[
     },
 ];
 
-/// Whether `parsed` asks the running system, so that capabilities of the program's file are of use. Else they are given up before any file is opened.
+/// Whether `parsed` queries the running system, so that the capabilities of the program's file are useful. Otherwise
+/// they are dropped before any file is opened.
 pub fn needs_privileges(parsed: &Parsed) -> bool {
     match parsed {
         Parsed::Print(_) => false,
@@ -82,7 +83,7 @@ pub fn needs_privileges(parsed: &Parsed) -> bool {
     }
 }
 
-/// The file that `--replay` names.
+/// Returns the file that `--replay` names.
 fn replay_path(parsed: &Parsed) -> Option<&PathBuf> {
     match parsed {
         Parsed::Run(plan) => plan.replay.as_ref(),
@@ -91,31 +92,33 @@ fn replay_path(parsed: &Parsed) -> Option<&PathBuf> {
     }
 }
 
-/// The computer that `parsed` is to be answered from, where that is a snapshot: `--replay`.
+/// Loads the snapshot that answers in place of this computer; `None` without `--replay`.
 ///
 /// # Errors
-/// One sentence, when the file cannot be read or is no snapshot.
+/// Returns one sentence if the file cannot be read or is not a snapshot.
 pub fn replay(parsed: &Parsed) -> Result<Option<Replay>, String> {
     replay_path(parsed).map(|path| snapshot::load(path)).transpose()
 }
 
-/// The whole program, all commands under the classic switches: what completions and manual pages are made from.
+/// Returns the definition of the whole program, with all commands, from which completions and manual pages are
+/// generated.
 pub fn program() -> clap::Command {
     args::with_commands(COMMANDS)
 }
 
-/// Reads a command line, `words` without the program's own name; see [`args::parse`].
+/// Parses a command line, given as `words` without the name of the program; see [`args::parse`].
 ///
 /// # Errors
-/// The first wrong word, in one line.
+/// Returns the first wrong word, as one line.
 pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<Parsed, UsageError> {
     args::parse(words, COMMANDS)
 }
 
-/// The same for a person: with the default switches and aliases of the user where stdout is a `terminal`, or the line asks for them.
+/// Parses a command line with the user's default switches and aliases, if stdout is a `terminal` or the command line
+/// asks for them.
 ///
 /// # Errors
-/// As [`parse`], and what is wrong with the defaults.
+/// Returns the errors of [`parse`], and what is wrong with the defaults.
 pub fn parse_for_user(words: Vec<OsString>, terminal: bool) -> Result<Parsed, UsageError> {
     let defaults = Defaults::of_user(&words, terminal)?;
     args::parse_with(words, COMMANDS, &defaults)

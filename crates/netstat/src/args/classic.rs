@@ -1,4 +1,5 @@
-//! The classic words: clusters of letters, `-p` and its name, slashes, a bare number. No argument parser knows their rules.
+//! Reads the classic syntax: clusters of letters, `-p` with a protocol name, slashes, a bare number. No argument parser
+//! supports its rules.
 
 use std::ffi::{OsStr, OsString};
 use std::iter::Peekable;
@@ -13,7 +14,7 @@ use super::token::{LETTERS, Token};
 use super::values::{self, ProtocolName};
 use crate::context;
 
-/// What is printed instead of running.
+/// What is printed instead of running the program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Ask {
     ShortHelp,
@@ -21,23 +22,23 @@ pub(super) enum Ask {
     Version,
 }
 
-/// A command line, read.
+/// A command line split into tokens.
 #[derive(Debug, Default)]
 pub(super) struct Line {
     pub(super) tokens: Vec<Token>,
-    /// The first word that asks for help or the version, before a mistake or after it.
+    /// The first request for help or the version, whether before or after a mistake.
     pub(super) ask: Option<Ask>,
-    /// The first mistake, which ends the tokens.
+    /// The first mistake. No tokens follow it.
     pub(super) error: Option<UsageError>,
-    /// The option definition, where a long option made it necessary.
+    /// The definition of all options; `None` if no long option needed it.
     pub(super) command: Option<Command>,
-    /// The commands there are.
+    /// The available commands.
     commands: &'static [context::Command],
-    /// The interval as it was typed.
+    /// The interval as typed.
     interval: Option<String>,
 }
 
-/// Reads all words. `commands` are what a misspelled first word may have meant.
+/// Reads all arguments. `commands` are used for hints when the first word is misspelled.
 pub(super) fn read(words: impl IntoIterator<Item = OsString>, commands: &'static [context::Command]) -> Line {
     let mut words = words.into_iter().peekable();
     let mut line = Line {
@@ -51,13 +52,13 @@ pub(super) fn read(words: impl IntoIterator<Item = OsString>, commands: &'static
             break;
         }
     }
-    // After a mistake only one question is left.
+    // After a mistake, the remaining arguments are only searched for a request for help or the version.
     let rest = words.take_while(|word| options && word != "--");
     line.ask = line.ask.or_else(|| rest.filter_map(|word| asks(word.to_str()?)).next());
     line
 }
 
-/// What a word asks for that is a switch on its own.
+/// Returns what `text` asks for, if it is a help or version switch.
 fn asks(text: &str) -> Option<Ask> {
     match text.strip_prefix("--") {
         Some(long) if long.eq_ignore_ascii_case("help") => return Some(Ask::LongHelp),
@@ -103,7 +104,7 @@ impl Line {
         }
     }
 
-    /// A word that is a number, or was meant as one: only an interval can be a bare number.
+    /// Reads a word that is a number, or was meant as one: only an interval can be a bare number.
     fn number(&mut self, text: &str) -> Result<(), UsageError> {
         let seconds = values::interval(text).map_err(|why| {
             UsageError::new(format!(
@@ -122,7 +123,7 @@ impl Line {
         Ok(())
     }
 
-    /// `letters` of the word `text`, without dash or slash.
+    /// Reads a cluster of switches: `letters` is the word `text` without its dash or slash.
     fn cluster<I: Iterator<Item = OsString>>(
         &mut self,
         text: &str,
@@ -131,7 +132,7 @@ impl Line {
     ) -> Result<(), UsageError> {
         for (at, typed) in letters.char_indices() {
             match typed.to_ascii_lowercase() {
-                // Beside a protocol's name, which makes the word more than switch letters: `-hp=tcp`.
+                // A protocol name beside it means that the word is more than a cluster of switches: `-hp=tcp`.
                 'h' | '?' => {
                     self.ask.get_or_insert(Ask::ShortHelp);
                 }
@@ -141,7 +142,7 @@ impl Line {
                         self.tokens.push(Token::Protocol(protocol(name)?));
                         return Ok(());
                     }
-                    // `-ptcp`, as getopt reads it. No cluster without a second `p` can be mistaken for this.
+                    // `-ptcp`, as getopt(3) reads it. Only a cluster with a second `p` could be mistaken for this.
                     if let Some(protocol) = ProtocolName::from_name(after) {
                         self.tokens.push(Token::Protocol(protocol));
                         return Ok(());
@@ -164,7 +165,7 @@ impl Line {
         Ok(())
     }
 
-    /// The long option `text` = `--long`.
+    /// Reads a long option: `text` is `--long`, `long` the same without its dashes.
     fn long<I: Iterator<Item = OsString>>(
         &mut self,
         text: &str,
@@ -229,13 +230,13 @@ impl Line {
         UsageError::new(format!("unknown word {}{hint}", quoted(OsStr::new(text))))
     }
 
-    /// The options, built when first needed.
+    /// Returns the definition of all options, built on first use.
     fn definition(&mut self) -> &Command {
         self.command.get_or_insert_with(raw::command)
     }
 }
 
-/// Whether `word` is a value of `--sort` that begins with a dash: `-rtt`.
+/// Whether `word` is a value of `--sort` that begins with a dash, such as `-rtt`.
 fn is_sort_key(option: &str, word: &OsStr) -> bool {
     option == "sort"
         && word
@@ -243,8 +244,8 @@ fn is_sort_key(option: &str, word: &OsStr) -> bool {
             .is_some_and(|word| super::shape::sort_of::<Sockets>(word).is_ok())
 }
 
-/// What a `p` at the end of a cluster means. With a protocol's name after it, that protocol; without one, in the company of
-/// `t`, `u` or `l`, what it means on Linux.
+/// Returns the meaning of a `p` at the end of a cluster: followed by a protocol name, that protocol; otherwise,
+/// together with `t`, `u` or `l`, the meaning it has on Linux (PID and program).
 fn protocol_or_programs<I: Iterator<Item = OsString>>(
     letters: &str,
     rest: &mut Peekable<I>,
@@ -289,8 +290,8 @@ fn protocol_missing(option: &str) -> UsageError {
     ))
 }
 
-/// The letters of a slash word. What holds anything but switch letters is no switch (`/tmp`), unless a `p` with its `=`
-/// introduces the rest.
+/// Returns the letters of a word that begins with a slash. A word with anything other than switch letters is not a
+/// switch (`/tmp`), unless the rest follows a `p=`.
 fn slash_cluster(text: &str) -> Option<&str> {
     let letters = text.strip_prefix('/')?;
     let (switches, _) = letters
@@ -306,7 +307,7 @@ fn is_letter(c: char) -> bool {
 
 /// Whether a word can only have been meant as a number: `5`, `-5`, `1.5`, `+3`, `5s`.
 fn is_like_number(text: &str) -> bool {
-    // The switches -4 and -6, which no interval can be.
+    // `-4` and `-6` are switches, and no valid interval is negative.
     if text
         .strip_prefix('-')
         .is_some_and(|letters| !letters.is_empty() && letters.bytes().all(|b| matches!(b, b'4' | b'6')))
@@ -316,11 +317,12 @@ fn is_like_number(text: &str) -> bool {
     let unsigned = text.strip_prefix(['-', '+']).unwrap_or(text);
     let digits = unsigned.strip_prefix('.').unwrap_or(unsigned);
     let starts = digits.starts_with(|c: char| c.is_ascii_digit());
-    // A dash begins a cluster as soon as it holds a letter.
+    // A word with a dash is a cluster as soon as it contains a letter.
     starts && (!text.starts_with('-') || digits.bytes().all(|b| b.is_ascii_digit() || b == b'.' || b == b','))
 }
 
-/// Whether a word begins like a switch, so that it is no value. A negative number is a (wrong) value.
+/// Whether a word looks like a switch, and therefore is not the value of an option. A negative number is a value,
+/// though a wrong one.
 fn is_switch(word: &OsStr) -> bool {
     let bytes = word.as_encoded_bytes();
     bytes.first() == Some(&b'-') && !word.to_str().is_some_and(is_like_number)
@@ -335,7 +337,7 @@ mod tests {
         read(words.split_whitespace().map(OsString::from), crate::registry::COMMANDS)
     }
 
-    /// The tokens of a right line, written short: a letter for a letter, `P` for programs.
+    /// Formats the tokens of a valid command line: each letter as itself, `P` for programs.
     fn tokens(words: &str) -> Vec<Token> {
         let line = line(words);
         assert_eq!(line.error, None, "{words}");
@@ -410,7 +412,7 @@ mod tests {
             );
         }
         assert_eq!(tokens("-p tcp -p udp"), [Token::Protocol(Tcp), Token::Protocol(Udp)]);
-        // The name ends the cluster; the next word is read on its own.
+        // The name ends the cluster; the next word is read separately.
         assert_eq!(
             tokens("-p tcp 5 -a"),
             [Token::Protocol(Tcp), Token::Interval(5), Token::Letter('a')]
@@ -449,7 +451,7 @@ mod tests {
                 _ => assert_eq!(tokens(words), letters(expected), "{words}"),
             }
         }
-        // A name after it makes it the protocol, whatever else the cluster holds.
+        // A protocol name after it makes it `-p NAME`, whatever else the cluster contains.
         assert_eq!(
             tokens("-tulp udp"),
             [letters("tul"), vec![Token::Protocol(Udp)]].concat()
@@ -553,7 +555,7 @@ mod tests {
             ("--HELP", Ask::LongHelp),
             ("-V", Ask::Version),
             ("--version", Ask::Version),
-            // Mistakes do not hide it, the first one asked for counts.
+            // A mistake does not hide the request, and the first request wins.
             ("-z nonsense --help", Ask::LongHelp),
             ("--help --nonsense", Ask::LongHelp),
             ("-p --help", Ask::LongHelp),
@@ -658,7 +660,7 @@ mod tests {
     fn read_word_that_is_not_text_is_named() {
         let raw = |bytes: &[u8]| netstat_os::files::path_of(bytes.to_vec()).into_os_string();
         if raw(b"\xff").to_str().is_some() {
-            // Words are always text on this system.
+            // On this system, arguments are always valid text.
             return;
         }
         let word = || raw(b"a\xff\n");

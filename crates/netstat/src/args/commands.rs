@@ -1,4 +1,4 @@
-//! The arguments after a command's name.
+//! Parses the arguments that follow the name of a command.
 
 use std::ffi::OsString;
 
@@ -7,18 +7,18 @@ use clap::ArgMatches;
 use super::UsageError;
 use crate::context::Command;
 
-/// What the words after a command ask for.
+/// What the arguments of a command ask for.
 pub(crate) enum Typed {
-    /// To carry it out.
+    /// To run the command with these arguments.
     Matches(ArgMatches),
-    /// To print this, its help.
+    /// To print this help text.
     Help(String),
 }
 
-/// Reads the words after `command`'s name.
+/// Parses the arguments that follow the name of `command`.
 ///
 /// # Errors
-/// The first wrong word, in one line.
+/// Returns the first wrong argument, as one line.
 pub(crate) fn read(command: &Command, words: impl Iterator<Item = OsString>) -> Result<Typed, UsageError> {
     let definition = (command.definition)()
         .bin_name(format!("netstat {}", command.name))

@@ -1,11 +1,12 @@
-//! Switches that do not go together, or mean nothing without another. Each is refused rather than ignored.
+//! Refuses switches that exclude each other, or that have no effect without another one, instead of ignoring them.
 
 use super::error::UsageError;
 use super::plan::Plan;
 use super::raw::{Grouping, RawArgs, Sorting};
 use super::shape::Format;
 
-/// CSV has one kind of rows, and a line of JSON is either a row of the list or all other parts together.
+/// Refuses parts that a format cannot combine: CSV has rows of one kind only, and a line of NDJSON is either a row of
+/// the list or all other parts together.
 pub(super) fn refuse_mixtures(plan: &Plan) -> Result<(), UsageError> {
     let parts = [
         (plan.ethernet.is_some(), "-e"),
@@ -51,20 +52,21 @@ fn refuse<T>(message: impl Into<String>) -> Result<T, UsageError> {
     Err(UsageError::new(message.into()))
 }
 
-/// The first of `switches` that was given.
+/// Returns the name of the first of `switches` that was given.
 fn first_given<'a>(switches: &[(bool, &'a str)]) -> Option<&'a str> {
     switches.iter().find(|(given, _)| *given).map(|(_, name)| *name)
 }
 
-/// Whether the line asks for events instead of a list.
+/// Whether the command line asks for events instead of a list.
 fn follows(raw: &RawArgs) -> bool {
     raw.follow || raw.until.is_some()
 }
 
-/// Refuses switches that do not go together. Where several are wrong, the order of the checks decides which is reported.
+/// Refuses switches that exclude each other. If several are wrong, the order of the checks decides which one is
+/// reported.
 ///
 /// # Errors
-/// The first contradiction.
+/// Returns the first contradiction.
 pub(super) fn refuse_contradictions(raw: &RawArgs) -> Result<(), UsageError> {
     refuse_protocols(raw)?;
     refuse_with_events(raw)?;
@@ -87,7 +89,7 @@ pub(super) fn refuse_contradictions(raw: &RawArgs) -> Result<(), UsageError> {
     refuse_without_interval(raw)
 }
 
-/// Protocols that have no rows, or no counters.
+/// Refuses protocols that have no rows, or no counters.
 fn refuse_protocols(raw: &RawArgs) -> Result<(), UsageError> {
     let no_rows = raw.protocols.iter().find(|protocol| !protocol.has_rows());
     if let Some(protocol) = no_rows.filter(|_| !raw.statistics) {
@@ -106,7 +108,7 @@ fn refuse_protocols(raw: &RawArgs) -> Result<(), UsageError> {
     }
 }
 
-/// What does not go with `--follow` and `--until`, or not without them.
+/// Refuses what `--follow` and `--until` exclude, and what needs one of them.
 fn refuse_with_events(raw: &RawArgs) -> Result<(), UsageError> {
     if !follows(raw) {
         return match raw.timeout {
@@ -146,7 +148,7 @@ fn refuse_with_events(raw: &RawArgs) -> Result<(), UsageError> {
     }
 }
 
-/// What does not go with `--changes`, and two switches that both choose the columns.
+/// Refuses what `--changes` excludes, and two switches that both choose the columns.
 fn refuse_layouts(raw: &RawArgs) -> Result<(), UsageError> {
     if raw.changes && raw.interval.is_none() {
         return refuse("--changes needs an interval: netstat -a --changes 5");
@@ -168,7 +170,7 @@ fn refuse_layouts(raw: &RawArgs) -> Result<(), UsageError> {
     Ok(())
 }
 
-/// Columns of `--sort` that a grouped or ungrouped list does not have.
+/// Refuses sort columns that a grouped or an ungrouped list does not have.
 fn refuse_sorting(raw: &RawArgs) -> Result<(), UsageError> {
     let Some(Sorting(keys)) = &raw.sort else {
         return Ok(());
@@ -193,7 +195,7 @@ fn refuse_sorting(raw: &RawArgs) -> Result<(), UsageError> {
     }
 }
 
-/// Switches that change a part which is not printed.
+/// Refuses switches that modify a part which is not printed.
 fn refuse_without_part(raw: &RawArgs) -> Result<(), UsageError> {
     if raw.per_interface && !raw.ethernet {
         return refuse("--per-interface needs -e: netstat -e --per-interface");
@@ -207,7 +209,7 @@ fn refuse_without_part(raw: &RawArgs) -> Result<(), UsageError> {
     Ok(())
 }
 
-/// Switches that need an interval.
+/// Refuses switches that need an interval.
 fn refuse_without_interval(raw: &RawArgs) -> Result<(), UsageError> {
     if raw.rates && !(raw.statistics || raw.ethernet || raw.wide) {
         return refuse("--rates needs -s, -e or --wide: netstat -s --rates 5");
@@ -221,7 +223,7 @@ fn refuse_without_interval(raw: &RawArgs) -> Result<(), UsageError> {
     Ok(())
 }
 
-/// What does not go with `--tree`.
+/// Refuses what `--tree` excludes.
 fn refuse_tree(raw: &RawArgs) -> Result<(), UsageError> {
     let others = [
         (raw.json, "--json"),
@@ -240,7 +242,7 @@ fn refuse_tree(raw: &RawArgs) -> Result<(), UsageError> {
     }
 }
 
-/// What does not go with `--to`, or not without it.
+/// Refuses what `--to` excludes, and what needs it.
 fn refuse_way(raw: &RawArgs) -> Result<(), UsageError> {
     let parts = [
         ("--from", raw.from.is_some()),

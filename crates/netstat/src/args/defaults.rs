@@ -1,4 +1,4 @@
-//! Default switches and aliases: from `~/.config/netstat/config.toml` and `NETSTAT_OPTIONS`.
+//! Default switches and aliases, read from `~/.config/netstat/config.toml` and `NETSTAT_OPTIONS`.
 //!
 //! ```toml
 //! options = "-n --color always"
@@ -8,8 +8,8 @@
 //! who = "inspect --json"
 //! ```
 //!
-//! They are for people: where standard output is no terminal, nothing of it applies unless `--defaults` asks for it, so that a script
-//! gets the same everywhere. `--no-defaults` leaves them out on a terminal, too.
+//! They are meant for interactive use. If standard output is not a terminal, they apply only with `--defaults`, so that
+//! a script behaves the same everywhere. `--no-defaults` ignores them on a terminal, too.
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
@@ -24,26 +24,27 @@ use super::UsageError;
 use super::error::quoted;
 use super::token::Token;
 
-/// The environment variable with further default switches.
+/// The environment variable that holds further default switches.
 pub const VARIABLE: &str = "NETSTAT_OPTIONS";
 
-/// A configuration file larger than this is none.
+/// The size limit of a configuration file, in bytes; a larger one is not read as a configuration file.
 const MOST_BYTES: u64 = 1 << 20;
 
 /// Default switches and aliases.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Defaults {
-    /// Switches for lines without a command, those of the file before those of the environment.
+    /// Switches for command lines without a command: those of the file, then those of the environment.
     options: Vec<String>,
-    /// What a first word stands for.
+    /// The words that each alias stands for.
     aliases: BTreeMap<String, Vec<String>>,
 }
 
 impl Defaults {
-    /// What applies to a line of `words`: nothing unless standard output is a `terminal`, or the line says `--defaults`.
+    /// Returns the defaults that apply to the command line `words`: none, unless standard output is a `terminal` or
+    /// `--defaults` is among `words`.
     ///
     /// # Errors
-    /// What is wrong with the file or the variable, in one line.
+    /// Returns what is wrong with the file or the variable, as one line.
     pub fn of_user(words: &[OsString], terminal: bool) -> Result<Defaults, UsageError> {
         let says = |switch: &str| words.iter().any(|word| word == switch);
         if says("--no-defaults") || !(terminal || says("--defaults")) {
@@ -68,10 +69,10 @@ impl Defaults {
         Ok(defaults)
     }
 
-    /// Reads the text of a configuration file.
+    /// Parses a configuration file.
     ///
     /// # Errors
-    /// What is wrong with it.
+    /// Returns what is wrong with the text.
     fn parse(text: &str) -> Result<Defaults, String> {
         let document: DocumentMut = text.parse().map_err(|error: toml_edit::TomlError| {
             let line = error
@@ -102,7 +103,8 @@ impl Defaults {
         Ok(defaults)
     }
 
-    /// `words` with an alias at their beginning replaced by what it stands for. Commands, given by `is_command`, win over aliases.
+    /// Replaces an alias at the beginning of `words` by what it stands for. Commands, recognized by `is_command`, take
+    /// precedence over aliases.
     pub(super) fn expanded(&self, words: Vec<OsString>, is_command: impl Fn(&OsStr) -> bool) -> Vec<OsString> {
         let Some(first) = words.first().filter(|first| !is_command(first)) else {
             return words;
@@ -125,13 +127,15 @@ impl Defaults {
         self.options.iter().map(OsString::from)
     }
 
-    /// Whether there are none.
+    /// Whether there are no default switches.
     pub(super) fn has_no_options(&self) -> bool {
         self.options.is_empty()
     }
 }
 
-/// Where the file is: `$XDG_CONFIG_HOME/netstat/config.toml`, else `~/.config/netstat/config.toml` (XDG Base Directory Specification).
+/// Returns the path of the configuration file: `$XDG_CONFIG_HOME/netstat/config.toml` or
+/// `~/.config/netstat/config.toml` (XDG Base Directory Specification), or the same below `%APPDATA%`. `None` if none of
+/// these variables is set.
 fn path(environment: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
     let absolute = |name| environment(name).map(PathBuf::from).filter(|path| path.is_absolute());
     let base = absolute("XDG_CONFIG_HOME")
@@ -140,8 +144,8 @@ fn path(environment: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
     Some(base.join("netstat").join("config.toml"))
 }
 
-/// The file's text. One that belongs to somebody else than the caller is left out: with sudo, HOME may be that of another user, and
-/// what an ordinary user writes decides nothing for root.
+/// Reads the configuration file at `path`. A file that belongs to a user other than the caller is ignored: under sudo,
+/// HOME may be that of another user, and the settings of an ordinary user must not affect root.
 fn read(path: &Path) -> Option<String> {
     let file = files::open_without_waiting(path).ok()?;
     let entry = files::entry_of(&file).ok()?;
@@ -154,12 +158,13 @@ fn read(path: &Path) -> Option<String> {
     Some(text)
 }
 
-/// The words of a line, with the quotes of a shell; `None` when a quote has no end.
+/// Splits a line into words as a shell does. `None` if a quote is not closed.
 fn split(line: &str) -> Option<Vec<String>> {
     shlex::split(line)
 }
 
-/// Switches of which a line has one: a default gives way to another of its group that was typed.
+/// Groups of switches of which one line can have only one: a default is dropped if another switch of its group was
+/// typed.
 const EXCLUSIVE: &[&[&str]] = &[
     &["numeric", "full-names"],
     &["json", "ndjson", "csv"],
@@ -168,7 +173,7 @@ const EXCLUSIVE: &[&[&str]] = &[
     &["all", "listen"],
 ];
 
-/// Default switches that also make sense where no connections are listed; the others would add a list to `-r` or `-s`.
+/// Default switches that also apply where no connections are listed. Any other would add a list to `-r` or `-s`.
 const EVERYWHERE: &[&str] = &[
     "numeric",
     "full-names",
@@ -181,7 +186,7 @@ const EVERYWHERE: &[&str] = &[
     "ipv6",
 ];
 
-/// The name of a switch, for comparing.
+/// Returns the name under which two tokens are compared.
 fn name(token: &Token) -> &str {
     match token {
         Token::Letter('n') => "numeric",
@@ -198,7 +203,7 @@ fn name(token: &Token) -> &str {
     }
 }
 
-/// `typed` behind those of the default switches that do not contradict it.
+/// Returns the default switches that do not contradict `typed`, followed by `typed`.
 pub(super) fn merged(defaults: Vec<Token>, typed: Vec<Token>) -> Vec<Token> {
     let other_part = typed.iter().any(|token| match token {
         Token::Letter(letter) => "esrc".contains(*letter),
@@ -271,7 +276,7 @@ mod tests {
             merged(defaults(), typed.clone()),
             [&[long("wide", None)][..], &typed].concat()
         );
-        // A list is not added to other parts.
+        // The defaults do not add a list to other parts.
         assert_eq!(
             merged(defaults(), vec![Token::Letter('r')]),
             [Token::Letter('n'), long("color", Some("always")), Token::Letter('r')]

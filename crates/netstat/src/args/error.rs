@@ -1,4 +1,4 @@
-//! How a wrong command line is reported: one line that names the wrong word and the nearest right one.
+//! Usage errors: one line that names the wrong argument and the nearest valid one.
 
 use std::ffi::OsStr;
 use std::fmt;
@@ -6,25 +6,25 @@ use std::fmt;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use netstat_model::text;
 
-/// Why a command line was refused: one line for stderr, without the program's name, a line end or anything that could
-/// drive a terminal. The exit status that goes with it is 2.
+/// Why a command line was refused: one line for stderr, without the program's name, a line break, or anything that
+/// could control a terminal. The exit status that belongs to it is 2.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UsageError(String);
 
 impl UsageError {
-    /// `message` with whatever is not printable escaped.
+    /// Creates an error with `message`, in which unprintable characters are escaped.
     pub(super) fn new(message: impl AsRef<str>) -> UsageError {
         UsageError(text::escape_str(message.as_ref()).into_owned())
     }
 
-    /// A mistake found by `clap` in the words of a command.
+    /// Converts an error that `clap` found in the arguments of the command `name`.
     pub(crate) fn of_command(name: &str, error: &clap::Error) -> UsageError {
         let UsageError(words) = UsageError::from_clap(error);
         let words = words.strip_suffix(" (netstat --help)").unwrap_or(&words);
         UsageError(format!("{words} (netstat {name} --help)"))
     }
 
-    /// A mistake found by `clap` in the value of a long option, without its usage lines and tips.
+    /// Converts an error that `clap` found in the value of a long option, without its usage lines and tips.
     pub(super) fn from_clap(error: &clap::Error) -> UsageError {
         let context = |kind| match error.get(kind) {
             Some(ContextValue::String(one)) => Some(one.clone()),
@@ -35,7 +35,7 @@ impl UsageError {
         let value = context(ContextKind::InvalidValue).map(|value| quoted(OsStr::new(&value)));
         match (error.kind(), option, value) {
             (ErrorKind::InvalidValue, Some(option), Some(value)) => {
-                // Without a list of right ones the value is missing.
+                // If `clap` knows no valid values, the value is missing.
                 UsageError::new(
                     match context(ContextKind::ValidValue).filter(|known| !known.is_empty()) {
                         Some(known) => format!("{option} {value} is not one of {known}"),
@@ -68,8 +68,8 @@ impl fmt::Display for UsageError {
 
 impl std::error::Error for UsageError {}
 
-/// The name of an argument that `clap` shows with its value: `--count` of `--count <N>`, `--csv` of `--csv[=<STYLE>]`, `TARGET` of
-/// `<TARGET>...`.
+/// Returns the name of an argument that `clap` shows with its value: `--count` of `--count <N>`, `--csv` of
+/// `--csv[=<STYLE>]`, `TARGET` of `<TARGET>...`.
 fn bare_name(argument: &str) -> &str {
     let end = match argument.starts_with('-') {
         true => argument.find([' ', '[', '=', '<']),
@@ -78,7 +78,7 @@ fn bare_name(argument: &str) -> &str {
     argument[..end.unwrap_or(argument.len())].trim_matches(['<', '>', '.', '[', ']'])
 }
 
-/// A word as it was typed, between quotes, escaped, and cut when it is longer than any sane word.
+/// Returns a word as it was typed, in quotes, escaped, and cut off after 60 characters.
 pub(super) fn quoted(word: &OsStr) -> String {
     const LONGEST: usize = 60;
     let shown = text::escape(word.as_encoded_bytes());
@@ -102,7 +102,7 @@ mod tests {
 
     #[test]
     fn quoted_bytes_that_are_not_text_are_escaped() {
-        // Where words are always text, there is nothing to escape.
+        // On systems where arguments are always text, there is nothing to escape.
         let word = netstat_os::files::path_of(b"-a\xff".to_vec()).into_os_string();
         if word.to_str().is_none() {
             assert_eq!(quoted(&word), "\"-a\\xff\"");

@@ -1,11 +1,11 @@
-//! The options that choose rows: the same for every command.
+//! The options that filter rows, shared by all commands.
 
 use clap::Args;
 use netstat_model::{Filter, Globs, Pids, Ports, Sides, States, Users};
 
 use super::values;
 
-/// The heading of these options in the help.
+/// The heading of these options in the help text.
 pub(crate) const FILTERS: &str = "Filters (AND between options, OR within a list)";
 
 /// Which rows are wanted. Options add up: more values of one kind let more rows through, another kind fewer.
@@ -50,7 +50,7 @@ pub struct FilterArgs {
 }
 
 impl FilterArgs {
-    /// What they mean together. Host and user names are still to be resolved.
+    /// Returns the filter that these options describe. Host and user names in it are not resolved yet.
     pub fn filter(&self) -> Filter {
         let mut filter = Filter {
             listening: self.listening,

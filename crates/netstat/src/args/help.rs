@@ -1,13 +1,13 @@
-//! The help, the version, and the table of switches for the documentation, all written from the option definition.
+//! The help texts, the version, and the Markdown table of switches, all generated from the definition of the options.
 
 use clap::{Arg, Command};
 
 use super::raw::HEADINGS;
 
-/// No line of the help is longer.
+/// The maximum width of the help text, in columns.
 const WIDTH: usize = 80;
 
-/// Where the texts begin in the whole help, and in the short one.
+/// The columns at which the descriptions begin in the long and in the short help.
 const TEXT_AT: usize = 29;
 const SHORT_TEXT_AT: usize = 14;
 
@@ -52,12 +52,12 @@ Exit status: 0 all was printed, 1 the system could not be read or the output
 not written, 2 usage error.
 ";
 
-/// `--version`.
+/// The text of `--version`.
 pub(super) fn version() -> String {
     concat!("netstat ", env!("CARGO_PKG_VERSION"), "\n").to_owned()
 }
 
-/// Letters that share a line of the short help, and what they mean.
+/// Letters that share a line of the short help, and their common description.
 const PAIRS: [(char, char, &str); 6] = [
     ('t', 'u', "TCP, UDP, of both families"),
     (
@@ -79,7 +79,7 @@ const PAIRS: [(char, char, &str); 6] = [
     ('h', 'V', "this help, --help is complete; the version"),
 ];
 
-/// `-h`: the letters on one screen.
+/// The text of `-h`: all letters on one screen.
 pub(super) fn short(command: &Command) -> String {
     let mut out = format!("{}\n\n", USAGE.lines().next().unwrap_or_default());
     for arg in by_heading(command).filter(|arg| arg.get_short().is_some() || arg.is_positional()) {
@@ -96,7 +96,7 @@ pub(super) fn short(command: &Command) -> String {
             Some(letter) => format!("-{letter}{}", value(arg)),
             None => value(arg).trim_start().to_owned(),
         };
-        // What a line has no room for is in --help.
+        // Whatever does not fit on the line can be read in --help.
         let text = text(arg);
         entry(
             &mut out,
@@ -109,7 +109,7 @@ pub(super) fn short(command: &Command) -> String {
     out
 }
 
-/// `--help`: everything.
+/// The text of `--help`.
 pub(super) fn long(command: &Command, commands: &[crate::context::Command]) -> String {
     let mut out = version();
     if let Some(about) = command.get_about() {
@@ -132,7 +132,7 @@ pub(super) fn long(command: &Command, commands: &[crate::context::Command]) -> S
     out
 }
 
-/// The switches as a Markdown table, one row an option.
+/// Returns the switches as a Markdown table with one row per option.
 pub fn markdown(command: &Command) -> String {
     let mut out = String::from("| switch | long | meaning |\n|---|---|---|\n");
     for arg in by_heading(command) {
@@ -150,7 +150,7 @@ pub fn markdown(command: &Command) -> String {
     out
 }
 
-/// All options in the order of the headings.
+/// Returns all options, in the order of the headings.
 fn by_heading(command: &Command) -> impl Iterator<Item = &Arg> {
     HEADINGS.into_iter().flat_map(|heading| {
         command
@@ -159,7 +159,8 @@ fn by_heading(command: &Command) -> impl Iterator<Item = &Arg> {
     })
 }
 
-/// `-p, --protocol NAME`, the long names of all options beginning in one column.
+/// Returns the label of an option, such as `-p, --protocol NAME`; the long names of all options begin in the same
+/// column.
 fn label(arg: &Arg) -> String {
     match (arg.get_short(), arg.get_long()) {
         (Some(letter), Some(long)) => format!("-{letter}, --{long}{}", value(arg)),
@@ -169,7 +170,7 @@ fn label(arg: &Arg) -> String {
     }
 }
 
-/// ` NAME` of an option that takes a value.
+/// Returns the placeholder of an option's value with a leading space, ` NAME`; empty if the option takes no value.
 fn value(arg: &Arg) -> String {
     let names = arg
         .get_value_names()
@@ -187,7 +188,7 @@ fn text(arg: &Arg) -> String {
     arg.get_help().map(ToString::to_string).unwrap_or_default()
 }
 
-/// One option: the label indented by two, the text from column `at`, wrapped at [`WIDTH`].
+/// Appends one option: the label indented by two columns, the description from column `at`, wrapped at [`WIDTH`].
 fn entry(out: &mut String, label: &str, text: &str, at: usize) {
     let mut line = format!("  {label}");
     if line.len() + 2 > at {
@@ -256,7 +257,7 @@ mod tests {
     #[test]
     fn the_short_help_fits_one_screen() {
         let lines = short(&command()).lines().count();
-        // The prompt wants the 24th.
+        // The prompt takes the 24th line.
         assert!(lines <= 23, "{lines} lines");
     }
 
@@ -278,7 +279,7 @@ mod tests {
         }
     }
 
-    /// Every option that the help names, with a value where it takes one and the company it needs.
+    /// Checks every option that the help names, with a value if it takes one, and with the switches that it needs.
     #[test]
     fn every_option_in_the_help_works() {
         let help = long(&command(), crate::registry::COMMANDS);
@@ -321,7 +322,7 @@ mod tests {
                     ""
                 }
             };
-            // Machine formats are for the list alone.
+            // Machine-readable formats print only the list.
             let company = match long {
                 "--json" | "--ndjson" | "--csv" => "5",
                 "--follow" | "--until" => "-n",

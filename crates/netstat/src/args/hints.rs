@@ -1,4 +1,4 @@
-//! What was probably meant.
+//! Suggestions for what a wrong word probably meant.
 
 use clap::Command;
 
@@ -7,14 +7,14 @@ use super::token::LETTERS;
 use super::values::{INTERVAL_MAX, ProtocolName};
 use crate::context;
 
-/// The hint for a bare word that means nothing, as the end of a sentence.
+/// Returns the hint for an unknown bare word, as the end of a sentence.
 pub(super) fn for_word(word: &str, command: &Command, commands: &[context::Command]) -> String {
     let lower = word.to_ascii_lowercase();
     if ProtocolName::from_name(word).is_some() {
         return did_you_mean(&format!("-p {lower}"));
     }
     let bare = lower.trim_start_matches(['/', '+']);
-    // Word processors and web pages turn a minus into these.
+    // Word processors and web pages replace a minus sign by these characters.
     if let Some(rest) = bare.strip_prefix(['\u{2010}', '\u{2011}', '\u{2012}', '\u{2013}', '\u{2014}', '\u{2212}'])
         && is_cluster(rest)
     {
@@ -27,7 +27,7 @@ pub(super) fn for_word(word: &str, command: &Command, commands: &[context::Comma
     if LIVE.contains(&bare) {
         return "; for a live view: netstat monitor".to_owned();
     }
-    // `/tmp` is a path; only whole names of options are taken from it.
+    // `/tmp` is a path, so only the exact name of an option is recognized in such a word.
     if lower.starts_with('/') {
         let long = command
             .get_arguments()
@@ -50,10 +50,10 @@ pub(super) fn for_word(word: &str, command: &Command, commands: &[context::Comma
     see_help()
 }
 
-/// Words for what the monitor does.
+/// Words that people look for when they want what the monitor does.
 const LIVE: [&str; 8] = ["top", "htop", "watch", "live", "kill", "tui", "tcpview", "nethogs"];
 
-/// The hint for `--name`, which is not an option.
+/// Returns the hint for `--name`, which is not an option.
 pub(super) fn for_long(name: &str, command: &Command) -> String {
     if let Some(long) = nearest_long(name, command) {
         return did_you_mean(&long);
@@ -64,13 +64,13 @@ pub(super) fn for_long(name: &str, command: &Command) -> String {
     see_help()
 }
 
-/// The hint for a letter that is no switch, in a cluster whose letters are `rest`.
+/// Returns the hint for an unknown letter in a cluster with the letters `rest`.
 pub(super) fn for_letter(letter: char, rest: &str, command: &Command) -> String {
     match letter {
         'v' | 'V' if rest.chars().count() <= 2 => return did_you_mean("--verbose or --version"),
         _ => {}
     }
-    // A long option typed with one dash only.
+    // A long option typed with a single dash.
     if rest.chars().count() > 2
         && let Some(long) = nearest_long(&rest.to_ascii_lowercase(), command)
     {
@@ -79,7 +79,7 @@ pub(super) fn for_letter(letter: char, rest: &str, command: &Command) -> String 
     format!("; the letters are {LETTERS} (netstat --help)")
 }
 
-/// The hint for a protocol that is none: the nearest, and always all.
+/// Returns the hint for an unknown protocol: the nearest name if there is one, and the list of all names.
 pub(super) fn for_protocol(word: &str) -> String {
     let names = protocol_names();
     match nearest_protocol(word) {
@@ -88,12 +88,12 @@ pub(super) fn for_protocol(word: &str) -> String {
     }
 }
 
-/// The protocol whose name is spelled nearly like `word`.
+/// Returns the protocol whose name is spelled most like `word`; `None` if none is similar.
 fn nearest_protocol(word: &str) -> Option<ProtocolName> {
     nearest(word, ProtocolName::ALL.into_iter().map(ProtocolName::name)).and_then(ProtocolName::from_name)
 }
 
-/// The names of `-p`, the ones with rows first.
+/// The names that `-p` accepts, starting with those that have rows.
 pub(super) fn protocol_names() -> String {
     let (rows, others): (Vec<_>, Vec<_>) = ProtocolName::ALL.into_iter().partition(|p| p.has_rows());
     rows.into_iter()
@@ -103,7 +103,7 @@ pub(super) fn protocol_names() -> String {
         .join(", ")
 }
 
-/// The hint for a number that is no interval: the nearest that is one.
+/// Returns the hint for a number that is not a valid interval: the nearest valid one.
 pub(super) fn for_interval(word: &str) -> String {
     let number = word.trim_start_matches(['-', '+']).trim_end_matches(['s', 'S']);
     match number.parse::<f64>() {
@@ -112,15 +112,16 @@ pub(super) fn for_interval(word: &str) -> String {
     }
 }
 
-/// The long option most like `name`, with its dashes.
+/// Returns the long option most similar to `name`, with its dashes; `None` if none is similar.
 fn nearest_long(name: &str, command: &Command) -> Option<String> {
     let long = nearest(name, command.get_arguments().filter_map(clap::Arg::get_long))?;
     Some(format!("--{long}"))
 }
 
-/// Whether `word` looks like switch letters without their dash: no word of a language that happens to hold only such letters.
+/// Whether `word` looks like switch letters without their dash, rather than a word that merely consists of such
+/// letters.
 fn is_likely_cluster(word: &str) -> bool {
-    /// `-tulpn` is the longest cluster that is in use.
+    /// `-tulpn` is the longest cluster in common use.
     const LONGEST: usize = 5;
     let twice = word.char_indices().any(|(at, letter)| word[..at].contains(letter));
     is_cluster(word) && word.len() <= LONGEST && !twice && word.contains(['a', 'n'])

@@ -1,4 +1,4 @@
-//! From what was typed to what it means: the rules by which switches go together.
+//! Derives a plan from the parsed switches: the rules for how switches combine.
 
 use std::time::Duration;
 
@@ -15,10 +15,10 @@ use super::raw::{Grouping, RawArgs, Sorting};
 use super::shape::{ColumnList, Format, Shape};
 use super::values::ProtocolName;
 
-/// What `raw` means.
+/// Returns the plan that `raw` describes.
 ///
 /// # Errors
-/// Two words that do not go together, or one that needs another.
+/// Returns an error if two arguments exclude each other, or if one needs another that is missing.
 pub(super) fn plan(raw: &RawArgs) -> Result<Plan, UsageError> {
     refuse_contradictions(raw)?;
     let protocols = Protocols::of(raw);
@@ -72,7 +72,7 @@ pub(super) fn plan(raw: &RawArgs) -> Result<Plan, UsageError> {
     Ok(plan)
 }
 
-/// Which protocols the line names, by `-p`, `-t` or `-u`. All of them together count.
+/// The protocols that the command line names with `-p`, `-t`, `-u` and similar switches; all of them add up.
 struct Protocols {
     named: [bool; ProtocolName::ALL.len()],
 }
@@ -86,7 +86,7 @@ impl Protocols {
         let ip: &[ProtocolName] = if raw.raw { &[Raw, Raw6] } else { &[] };
         let unix: &[ProtocolName] = if raw.unix { &[Unix] } else { &[] };
         for &protocol in raw.protocols.iter().chain(tcp).chain(udp).chain(ip).chain(unix) {
-            // The order of declaration is the order of ALL; a test holds the two together.
+            // The variants are declared in the order of ALL; a test checks this.
             named[protocol as usize] = true;
         }
         Protocols { named }
@@ -102,7 +102,7 @@ impl Protocols {
             .any(|protocol| protocol.has_rows() && self.has(protocol))
     }
 
-    /// The blocks of `-s`: those named, or all.
+    /// Returns the blocks that `-s` prints: the named ones, or all.
     fn blocks(&self, families: Families) -> Vec<ProtocolName> {
         let all = !ProtocolName::BLOCKS.into_iter().any(|protocol| self.has(protocol));
         ProtocolName::BLOCKS
@@ -113,7 +113,7 @@ impl Protocols {
     }
 }
 
-/// Whether rows or counters of `protocol` belong to one of `families`, or to none.
+/// Whether rows or counters of `protocol` belong to one of `families`, or to no family.
 fn is_of(protocol: ProtocolName, families: Families) -> bool {
     use ProtocolName::*;
     match protocol {
@@ -123,7 +123,7 @@ fn is_of(protocol: ProtocolName, families: Families) -> bool {
     }
 }
 
-/// `-4` and `-6`: together they mean both, as none of them does.
+/// Returns the families of `-4` and `-6`: both switches together mean both families, as does neither.
 fn families(raw: &RawArgs) -> Families {
     Families {
         v4: raw.ipv4 || !raw.ipv6,
@@ -131,7 +131,7 @@ fn families(raw: &RawArgs) -> Families {
     }
 }
 
-/// `-p tcp -6` leaves nothing: that `-p tcp` means IPv4 is easily forgotten.
+/// Refuses a combination that selects nothing, such as `-p tcp -6`: it is easy to forget that `-p tcp` means IPv4 only.
 fn refuse_families(raw: &RawArgs, protocols: &Protocols) -> Result<(), UsageError> {
     let families = families(raw);
     let named: Vec<ProtocolName> = ProtocolName::ALL
@@ -154,7 +154,8 @@ fn refuse_families(raw: &RawArgs, protocols: &Protocols) -> Result<(), UsageErro
     }
 }
 
-/// Whether the connection list is printed: alone always, beside another part only if a switch asks for it.
+/// Whether the connection list is printed: always if nothing else is; beside another part, only if a switch asks for
+/// it.
 fn lists(raw: &RawArgs, protocols: &Protocols) -> bool {
     let other_part = raw.ethernet || raw.statistics || raw.routes || raw.groups || raw.processes;
     let which = raw.all || raw.bound || raw.listen || protocols.names_rows();
@@ -163,7 +164,7 @@ fn lists(raw: &RawArgs, protocols: &Protocols) -> bool {
         raw.wide || raw.tree || raw.columns.is_some() || raw.sort.is_some() || raw.top.is_some() || raw.group.is_some();
     let located = raw.systems.is_some() || raw.country.is_some();
     let rows = raw.changes || raw.all_namespaces || located;
-    // -c has sockets for a filter to choose from; -e, -s and -r have none.
+    // With -c, a filter applies to the sockets of the processes; -e, -s and -r have nothing to filter.
     let filters = !(raw.processes || raw.filter.filter().is_empty());
     !other_part || which || columns || shape || rows || filters
 }
@@ -184,7 +185,8 @@ fn format(raw: &RawArgs) -> Result<Format, UsageError> {
     }
 }
 
-/// The further kinds of sockets that the line names; unnamed, the transports beside TCP and UDP.
+/// Returns the further kinds of sockets that the command line names. If it names no protocol and asks for `everything`,
+/// these are the transports beside TCP and UDP.
 fn further(protocols: &Protocols, everything: bool) -> Vec<Protocol> {
     if !protocols.names_rows() {
         return match everything {
@@ -206,7 +208,7 @@ fn further(protocols: &Protocols, everything: bool) -> Vec<Protocol> {
 }
 
 fn list(raw: &RawArgs, protocols: &Protocols) -> ListPlan {
-    // What listens listens over UDP too.
+    // A filter for listeners covers UDP, too.
     let filter = raw.filter.filter();
     let everything = raw.all || raw.bound || raw.follow || raw.until.is_some() || filter.listening || filter.exposed;
     let families = families(raw);
@@ -235,14 +237,14 @@ fn list(raw: &RawArgs, protocols: &Protocols) -> ListPlan {
         ),
         further_where_present: !protocols.names_rows() && everything,
         all_namespaces: raw.all_namespaces,
-        // -a wins over -l, as in the Linux habit -plant.
+        // -a overrides -l, as in -plant, a common habit on Linux.
         states: match (raw.bound, raw.all, raw.listen) {
             (true, _, _) => Which::AllAndBound,
             (false, true, _) => Which::All,
             (false, false, true) => Which::ListeningOnly,
             (false, false, false) => Which::Connected,
         },
-        // Numbers win, so that a line with -n never sends a query.
+        // -n overrides -f, so that a command line with -n never sends a query.
         names: match (raw.numeric, raw.full_names) {
             (true, _) => Naming::Numeric,
             (false, true) => Naming::Full,
@@ -300,7 +302,7 @@ mod tests {
             .to_string()
     }
 
-    /// Protocols of the list as `t4 t6 u4 u6`, then the states; empty without a list.
+    /// Formats the protocols of the list as `t4 t6 u4 u6`, followed by the states; empty if there is no list.
     fn rows(words: &str) -> String {
         let Some(list) = plan(words).list else {
             return String::new();
@@ -315,7 +317,7 @@ mod tests {
         format!("{} {:?}", kinds.join(" "), list.states)
     }
 
-    /// The parts in print order, as letters.
+    /// Formats the parts as letters, in print order.
     fn parts(words: &str) -> String {
         let plan = plan(words);
         let parts = [
@@ -458,7 +460,7 @@ mod tests {
             ("-es", "es"),
             ("-rse", "esr"),
             ("-rcse", "esrc"),
-            // Modifiers ask for no list.
+            // Switches that only modify do not ask for a list.
             ("-rn", "r"),
             ("-sn", "s"),
             ("-en 5", "e"),
@@ -466,7 +468,7 @@ mod tests {
             ("-rf", "r"),
             ("-s --verbose", "s"),
             ("-r --owners proc --dns-timeout 1", "r"),
-            // Each of these does.
+            // Each of these switches asks for one.
             ("-ra", "rL"),
             ("-rb", "rL"),
             ("-rd", "rL"),
@@ -482,11 +484,11 @@ mod tests {
             ("-ca", "cL"),
             ("-r --port 443", "rL"),
             ("-es --state LISTENING", "esL"),
-            // -c is filtered itself.
+            // The filter applies to -c itself.
             ("-c --port 443", "c"),
             ("-sc --state BOUND", "sc"),
             ("-co --state BOUND", "cL"),
-            // A block's name alone asks for the connections of its protocol where it has any.
+            // Naming a block also asks for the connections of its protocol, if it has any.
             ("-s -p tcp", "sL"),
             ("-s -p udpv6", "sL"),
             ("-s -p icmp", "s"),
@@ -511,7 +513,7 @@ mod tests {
         ] {
             assert_eq!(plan(words).filter.to_string(), filter, "{words}");
         }
-        // Which protocols is said by the other words.
+        // The protocols depend on the other arguments.
         assert_eq!(rows("--state LISTENING"), "t4 t6 Connected");
         assert_eq!(rows("-a --port 53"), "t4 t6 u4 u6 All");
         assert_eq!(error("--state"), "--state needs a value: --state LIST (netstat --help)");
@@ -544,7 +546,7 @@ mod tests {
         assert_eq!(rows("-s -p udp"), "u4 Connected");
         assert_eq!(rows("-s -p tcp -p icmp"), "t4 Connected");
         assert_eq!(rows("-s -p icmp"), "");
-        // A protocol without rows narrows only the blocks.
+        // A protocol without rows limits only the blocks.
         assert_eq!(rows("-s -p icmp -a"), "t4 t6 u4 u6 All");
     }
 

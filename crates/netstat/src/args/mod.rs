@@ -1,12 +1,13 @@
-//! From words to a plan.
+//! The command line, from its arguments to a plan.
 //!
 //! ```text
 //! words -> classic: tokens -> raw: what was typed -> meaning: a plan
 //! ```
 //!
-//! The classic words (`-ano`, `/a`, `-p tcp`, `5`) have rules that no argument parser knows, so `classic` reads them. The
-//! long options are defined once, with `clap`, in `raw`; help, completions and the manual page come from that definition.
-//! A line without a long option never builds it: that keeps `netstat -ano` quick to start.
+//! No argument parser supports the rules of the classic words (`-ano`, `/a`, `-p tcp`, `5`), so `classic` reads them.
+//! The long options are defined once, with `clap`, in `raw`; the help, the completions and the manual page are
+//! generated from that definition. A command line without long options never builds it, so that `netstat -ano` starts
+//! quickly.
 
 mod classic;
 mod commands;
@@ -50,28 +51,28 @@ use commands::Typed;
 /// What a command line asks for.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Parsed {
-    /// Ask the system and print.
+    /// To query the system and print the result.
     Run(Box<Plan>),
-    /// Carry out a command with what was typed after its name.
+    /// To run a command with the arguments that follow its name.
     Command(&'static Command, Box<clap::ArgMatches>),
-    /// Print this text on stdout, as it is, and end with status 0: help or the version.
+    /// To print this text (help or version) to stdout unchanged, and to exit with status 0.
     Print(String),
 }
 
-/// Reads a command line, `words` without the program's own name.
+/// Parses a command line, given as `words` without the name of the program.
 ///
-/// A word that asks for help or the version wins over everything else, mistakes included.
+/// A request for help or the version takes precedence over everything else, including mistakes.
 ///
 /// # Errors
-/// The first wrong word, or the first pair of words that do not go together, in one line.
+/// Returns the first wrong word, or the first pair of words that exclude each other, as one line.
 pub fn parse(words: impl IntoIterator<Item = OsString>, commands: &'static [Command]) -> Result<Parsed, UsageError> {
     parse_with(words, commands, &Defaults::default())
 }
 
-/// The same, with default switches and aliases.
+/// Parses a command line like [`parse`], with default switches and aliases.
 ///
 /// # Errors
-/// As [`parse`], and for a wrong word among the default switches.
+/// Returns the errors of [`parse`], and an error for a wrong word among the default switches.
 pub fn parse_with(
     words: impl IntoIterator<Item = OsString>,
     commands: &'static [Command],
@@ -124,7 +125,7 @@ pub fn parse_with(
     meaning::plan(&raw).map(|plan| Parsed::Run(Box::new(plan)))
 }
 
-/// `netstat help [COMMAND]`.
+/// Handles `netstat help [COMMAND]`.
 fn help_of(name: Option<&OsStr>, commands: &'static [Command]) -> Result<Parsed, UsageError> {
     let Some(name) = name else {
         return Ok(Parsed::Print(help::long(&command(), commands)));
@@ -148,7 +149,7 @@ fn help_of(name: Option<&OsStr>, commands: &'static [Command]) -> Result<Parsed,
     }
 }
 
-/// The definition of the whole program: the switches, and `commands` below them.
+/// Returns the definition of the whole program: the switches, and `commands` as subcommands.
 pub fn with_commands(commands: &[Command]) -> clap::Command {
     command().subcommands(commands.iter().map(|command| (command.definition)()))
 }

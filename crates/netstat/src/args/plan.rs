@@ -1,4 +1,4 @@
-//! What a command line means: pure data that the program runs by, with nothing left to decide.
+//! The meaning of a command line: plain data that the program runs from, with nothing left to decide.
 
 use std::net::IpAddr;
 use std::num::NonZeroU64;
@@ -11,57 +11,60 @@ use netstat_model::{Filter, Protocol};
 use super::shape::{ColorChoice, Format, Shape, SortKey};
 use super::values::{OwnerMethod, ProtocolName};
 
-/// How long a whole listing waits for names where `--dns-timeout` says nothing else.
+/// The default of `--dns-timeout`: how long one print waits for all its names.
 pub const DEFAULT_DNS_TIMEOUT: Duration = Duration::from_secs(2);
 
-/// What to print. The parts are printed in the order of the fields: `ethernet`, `statistics`, `routes`, `groups`, `processes`, `list`.
-/// At least one of them is asked for. The default is the meaning of a line without words.
+/// What to print. The parts are printed in the order of the fields: `ethernet`, `statistics`, `routes`, `groups`,
+/// `processes`, `list`. At least one of them is present. The default is the plan of a command line without arguments.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Plan {
     /// `-e`: interface statistics.
     pub ethernet: Option<EthernetPlan>,
-    /// `-s`: statistics by protocol.
+    /// `-s`: statistics per protocol.
     pub statistics: Option<StatisticsPlan>,
-    /// `-r`: routes.
+    /// `-r`: the routing table.
     pub routes: Option<RoutesPlan>,
     /// `-g`: multicast groups.
     pub groups: bool,
     /// `-c`: processes, sorted by the number of ports they hold.
     pub processes: bool,
-    /// The connection list. Beside other parts it is there only if a switch that concerns nothing else asks for it: `-n`, `-f`
-    /// and an interval do not.
+    /// The connection list. If other parts are printed, it is present only if a switch that concerns nothing else asks
+    /// for it; `-n`, `-f` and an interval do not.
     pub list: Option<ListPlan>,
-    /// Which rows of the list, and which sockets of `processes`. Names of hosts and users in it are not resolved.
+    /// The filter on the rows of the list, and on the sockets of `processes`. Names of hosts and users in it are not
+    /// resolved.
     pub filter: Filter,
-    /// In which form it is printed.
+    /// The format of the output.
     pub format: Format,
     /// When colours are used.
     pub color: ColorChoice,
-    /// `--follow` and `--until`: what happens to sockets instead of a list of them.
+    /// `--follow` and `--until`: events of sockets instead of a list of them.
     pub follow: Option<FollowPlan>,
-    /// `--rates`: the change per second instead of totals in `ethernet` and `statistics`. Only with an interval.
+    /// `--rates`: the change per second instead of totals in `ethernet` and `statistics`. Requires an interval.
     pub rates: bool,
-    /// `--scroll`: prints follow each other on a terminal, too.
+    /// `--scroll`: even on a terminal, each print appears below the previous one.
     pub scroll: bool,
     /// `-4` and `-6`.
     pub families: Families,
     /// `--mmdb`, `--as` and `--country`.
     pub locations: LocationPlan,
-    /// Time from one print to the next: whole seconds, from 1 to [`INTERVAL_MAX`](super::INTERVAL_MAX). `None`: print once.
+    /// The time from one print to the next: whole seconds, from 1 to [`INTERVAL_MAX`](super::INTERVAL_MAX). `None` to
+    /// print once.
     pub interval: Option<Duration>,
-    /// `--count`: prints until the end. `None`: once without an interval, for ever with one. More than 1 only with an interval.
+    /// `--count`: the number of prints. `None` means one without an interval, and no limit with one. More than 1
+    /// requires an interval.
     pub count: Option<NonZeroU64>,
-    /// `--verbose`: say on stderr how owners were found.
+    /// `--verbose`: report on stderr how owners were found.
     pub verbose: bool,
-    /// The deadline of all name look-ups of one print, from 1 ms to one hour. Without meaning where [`Naming::Numeric`] rules.
+    /// The timeout for all name lookups of one print, from 1 ms to one hour. Ignored with [`Naming::Numeric`].
     pub dns_timeout: Duration,
-    /// `--owners`.
+    /// `--owners`: how owners are found.
     pub owners: OwnerMethod,
-    /// `--replay`: the snapshot that answers instead of this computer.
+    /// `--replay`: the snapshot to answer from, instead of this computer.
     pub replay: Option<PathBuf>,
 }
 
-/// Which address families are shown. Sockets without IP addresses belong to neither and are always shown.
+/// The address families that are shown. Sockets without IP addresses belong to neither and are always shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Families {
     /// IPv4.
@@ -76,167 +79,170 @@ impl Default for Families {
     }
 }
 
-/// `--follow` and `--until`.
+/// The meaning of `--follow` and `--until`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FollowPlan {
-    /// Whether every event is shown, not only the one that ends it.
+    /// Whether every event is shown, not only the one that matches `until`.
     pub every: bool,
-    /// `--until`: the first match ends it.
+    /// `--until`: the filter whose first match ends the program.
     pub until: Option<Filter>,
-    /// `--timeout`.
+    /// `--timeout`: when to give up; `None` for never.
     pub timeout: Option<Duration>,
 }
 
-/// Where foreign addresses must be registered, and what says so.
+/// `--mmdb`, `--as` and `--country`: the location databases, and the filters that use them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct LocationPlan {
-    /// `--mmdb`: databases; empty: those at the usual places.
+    /// `--mmdb`: the databases; if empty, those in the usual places.
     pub databases: Vec<PathBuf>,
-    /// `--as`: only these autonomous systems; empty: all.
+    /// `--as`: the numbers of the autonomous systems to show; if empty, all.
     pub systems: Vec<u32>,
-    /// `--country`: only these countries, codes in capitals; empty: all.
+    /// `--country`: the codes of the countries to show, in capitals; if empty, all.
     pub countries: Vec<String>,
 }
 
 impl LocationPlan {
-    /// Whether rows are chosen by it.
+    /// Whether this plan filters rows.
     pub fn filters(&self) -> bool {
         !(self.systems.is_empty() && self.countries.is_empty())
     }
 }
 
-/// `-e`.
+/// The meaning of `-e`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct EthernetPlan {
-    /// One block for each interface, not one for their sum.
+    /// Whether each interface has a block of its own, instead of one block for their sum.
     pub per_interface: bool,
 }
 
-/// `-s`.
+/// The meaning of `-s`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StatisticsPlan {
-    /// The blocks to print, in print order, each once, never none.
+    /// The blocks to print, in print order, without duplicates. Never empty.
     pub blocks: Vec<ProtocolName>,
-    /// Every further counter that the system keeps, after the classic blocks.
+    /// Whether every further counter that the system keeps is printed after the classic blocks.
     pub verbose: bool,
-    /// Further counters that are 0 as well. Only with `verbose`.
+    /// Whether further counters that are 0 are printed, too. Requires `verbose`.
     pub zeros: bool,
 }
 
-/// `-r`.
+/// The meaning of `-r`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct RoutesPlan {
-    /// Which of the system's tables.
+    /// The tables to show.
     pub table: RouteTable,
-    /// The packet whose way is shown instead of tables.
+    /// The packet whose path is shown instead of tables.
     pub to: Option<PacketPlan>,
 }
 
-/// `--to` and what goes with it: a packet whose way is asked for.
+/// `--to`, `--from`, `--mark` and `--uid`: a packet whose path is looked up.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PacketPlan {
-    /// Where it goes.
+    /// Its destination address.
     pub to: IpAddr,
-    /// Its source address, if one was given.
+    /// Its source address; `None` if the kernel is to choose.
     pub from: Option<IpAddr>,
-    /// Its mark; 0 for none.
+    /// Its mark (`SO_MARK`); 0 for none.
     pub mark: u32,
-    /// The user who sends it; `None` for the caller.
+    /// The id of the user who sends it; `None` for the caller.
     pub uid: Option<u32>,
 }
 
-/// Which of the system's policy routing tables are shown.
+/// The routing tables that are shown.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum RouteTable {
-    /// Those that every packet is looked up in where no rule of the administrator says otherwise: what `-r` alone shows.
+    /// The tables in which every packet is looked up unless an administrator has added rules; this is what `-r` alone
+    /// shows.
     #[default]
     Default,
     /// Every table: `--table all`.
     All,
-    /// One table by its name or number, as it was typed. Not known to exist.
+    /// One table by its name or number, as typed. It may not exist.
     Named(String),
 }
 
-/// The connection list.
+/// The connection list. At least one kind of socket is selected.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ListPlan {
-    /// Rows of TCP over IPv4. At least one kind is asked for.
+    /// TCP sockets over IPv4.
     pub tcp4: bool,
-    /// Rows of TCP over IPv6.
+    /// TCP sockets over IPv6.
     pub tcp6: bool,
-    /// Rows of UDP over IPv4.
+    /// UDP sockets over IPv4.
     pub udp4: bool,
-    /// Rows of UDP over IPv6.
+    /// UDP sockets over IPv6.
     pub udp6: bool,
-    /// Rows of RAW over IPv4, `ping` included.
+    /// Raw sockets over IPv4, including those of `ping`.
     pub raw4: bool,
-    /// Rows of RAW over IPv6.
+    /// Raw sockets over IPv6, including those of `ping`.
     pub raw6: bool,
-    /// Rows of MPTCP over both families.
+    /// MPTCP sockets of both families.
     pub mptcp: bool,
-    /// Which families of sockets with IP addresses: within what the other fields choose.
+    /// The families to show, of the sockets that the other fields select.
     pub families: Families,
-    /// Rows of packet sockets.
+    /// Packet sockets.
     pub packet: bool,
-    /// Rows of sockets within this computer.
+    /// UNIX sockets.
     pub unix: bool,
-    /// Rows of further kinds, of [`netstat_os::SocketAsk::FURTHER`].
+    /// Further kinds of sockets, from [`netstat_os::SocketAsk::FURTHER`].
     pub further: Vec<Protocol>,
-    /// Whether those are shown only where the kernel has any: nobody named them.
+    /// Whether `further` is shown only if the kernel has such sockets, because the command line does not name them.
     pub further_where_present: bool,
-    /// Rows of every network namespace that can be entered.
+    /// Whether the sockets of all network namespaces that can be entered are shown.
     pub all_namespaces: bool,
-    /// Which of these rows.
+    /// The states to show.
     pub states: Which,
-    /// How the foreign side is written.
+    /// How foreign addresses are written.
     pub names: Naming,
-    /// `-o`: a column with the owning process id.
+    /// `-o`: a column with the process id of the owner.
     pub pid: bool,
-    /// `-b`: lines under each row with the owner's components and executable.
+    /// `-b`: lines below each row with the components and the executable of the owner.
     pub program_lines: bool,
     /// `-d`: a column with the DSCP value.
     pub dscp: bool,
-    /// `-i`: a column with the time a connection has spent in its state.
+    /// `-i`: a column with the time that a connection has been in its state.
     pub time_in_state: bool,
-    /// The `p` of `-tulpn`, or `--programs`: a last column with PID and program.
+    /// The `p` of `-tulpn`, or `--programs`: a last column with PID and program name.
     pub pid_program_column: bool,
-    /// Which columns.
+    /// The columns.
     pub shape: Shape,
-    /// In which order; the classic one where this is empty.
+    /// The columns to sort by; if empty, the classic order.
     pub sort: Vec<SortKey<Sockets>>,
-    /// How many rows at most.
+    /// The maximum number of rows; `None` for all.
     pub top: Option<usize>,
-    /// Counts of rows by these columns instead of rows. Empty: rows.
+    /// `--group`: the columns by which rows are grouped and counted; if empty, the rows themselves are shown.
     pub group: Vec<&'static Column<Sockets>>,
-    /// Only what has changed since the last print. Only with an interval.
+    /// Whether only changes since the last print are shown. Requires an interval.
     pub changes: bool,
-    /// `--tree`: under the processes.
+    /// `--tree`: whether the sockets are shown below their processes.
     pub tree: bool,
-    /// `--wide --rates`: columns of bytes per second. Only with an interval.
+    /// `--wide --rates`: columns with bytes per second. Requires an interval.
     pub rates: bool,
 }
 
-/// Which rows of the chosen protocols, by state, where [`Plan::filter`] names no states; with states named they are shown
-/// exactly, though `ListeningOnly` still leaves out all others. A choice among TCP rows, but for `ListeningOnly`: UDP has no states.
+/// Selects rows of the chosen protocols by state if [`Plan::filter`] names no states. If it does, exactly those states
+/// are shown, except that `ListeningOnly` still excludes everything else. Only `ListeningOnly` affects UDP, which has
+/// no states.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Which {
-    /// TCP that is neither LISTENING nor BOUND.
+    /// TCP sockets that are neither LISTENING nor BOUND.
     #[default]
     Connected,
-    /// All but BOUND: `-a`.
+    /// All sockets except BOUND ones: `-a`.
     All,
-    /// All, BOUND included: `-q`.
+    /// All sockets, including BOUND ones: `-q`.
     AllAndBound,
-    /// `-l`: TCP in LISTENING, and of UDP, where it is asked for, the sockets without a peer, which take datagrams from anyone.
+    /// `-l`: TCP sockets that are LISTENING, and, if UDP is shown, UDP sockets without a peer, which receive datagrams
+    /// from anyone.
     ListeningOnly,
 }
 
-/// How the foreign side of a row is written.
+/// How foreign addresses are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Naming {
-    /// Addresses and ports in numbers; nothing is looked up.
+    /// Numeric addresses and ports, without lookups.
     Numeric,
-    /// Names, cut to their first label.
+    /// Names, cut off after the first label.
     #[default]
     FirstLabel,
     /// Fully qualified names.
@@ -244,7 +250,7 @@ pub enum Naming {
 }
 
 impl Default for ListPlan {
-    /// What a line without words lists: connected TCP, with names.
+    /// The list of a command line without arguments: connected TCP sockets, with names.
     fn default() -> ListPlan {
         ListPlan {
             tcp4: true,

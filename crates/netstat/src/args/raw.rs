@@ -1,4 +1,4 @@
-//! The arguments as typed, one field per option, and the one definition of all options.
+//! The arguments as typed, one field per option. This is the only definition of the options.
 
 use std::ffi::OsString;
 use std::net::IpAddr;
@@ -236,7 +236,7 @@ pub(super) struct RawArgs {
     pub(super) replay: Option<PathBuf>,
 }
 
-/// The value of `--sort`, one value for `clap` although it is a list.
+/// The value of `--sort`: a single value to `clap`, although it is a list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Sorting(pub(super) Vec<SortKey<Sockets>>);
 
@@ -246,7 +246,7 @@ impl Sorting {
     }
 }
 
-/// The value of `--group`, one value for `clap` although it is a list.
+/// The value of `--group`: a single value to `clap`, although it is a list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Grouping(pub(super) Vec<&'static Column<Sockets>>);
 
@@ -256,7 +256,7 @@ impl Grouping {
     }
 }
 
-/// The definition of all options: what completions and the manual page are made from.
+/// Returns the definition of all options, from which the completions and the manual page are generated.
 pub fn command() -> Command {
     RawArgs::command()
         .arg(
@@ -279,7 +279,7 @@ pub fn command() -> Command {
 }
 
 impl RawArgs {
-    /// The line's meaning where it has classic words only; `None` where a long option needs `clap`.
+    /// Reads a command line that consists of classic words only. `None` if a long option requires `clap`.
     pub(super) fn without_clap(tokens: &[Token]) -> Option<RawArgs> {
         let mut raw = RawArgs::default();
         for token in tokens {
@@ -294,7 +294,7 @@ impl RawArgs {
         Some(raw)
     }
 
-    /// The same through `clap`, which knows the long options too.
+    /// Reads the same tokens with `clap`, which supports the long options, too.
     pub(super) fn through_clap(tokens: &[Token], command: Command) -> Result<RawArgs, UsageError> {
         let words = tokens.iter().map(|token| {
             OsString::from(match token {
@@ -316,7 +316,7 @@ impl RawArgs {
             .map_err(|error| UsageError::from_clap(&error))
     }
 
-    /// The field behind a switch letter that takes no value.
+    /// Returns the field of a switch letter that takes no value; `None` for any other letter.
     fn flag(&mut self, letter: char) -> Option<&mut bool> {
         Some(match letter {
             'a' => &mut self.all,
@@ -478,7 +478,7 @@ mod tests {
         }
     }
 
-    /// Any classic token, and the flags among the long options.
+    /// Generates any classic token, and the flags among the long options.
     fn classic_token() -> impl Strategy<Value = Token> {
         prop_oneof![
             proptest::sample::select(LETTERS.chars().filter(|c| !"hp".contains(*c)).collect::<Vec<_>>())
@@ -489,7 +489,7 @@ mod tests {
     }
 
     proptest! {
-        /// The short way and `clap` read every classic line alike.
+        /// Both ways read every classic command line in the same way.
         #[test]
         fn both_ways_agree(
             mut tokens in proptest::collection::vec(classic_token(), 0..12),

@@ -1,4 +1,4 @@
-//! How rows are shown: which columns, in which order, in which format.
+//! The shape of a listing: columns, order and format.
 
 use std::ffi::OsStr;
 
@@ -9,15 +9,15 @@ use super::error::quoted;
 use super::similar;
 use crate::output::rows::csv::CsvStyle;
 
-/// In which form a listing is printed.
+/// The format of a listing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Format {
-    /// For people.
+    /// Text for people.
     #[default]
     Text,
-    /// One JSON document a print.
+    /// One JSON document per print.
     Json,
-    /// One JSON object a row.
+    /// One JSON object per row.
     NdJson,
     /// Comma-separated values.
     Csv(CsvStyle),
@@ -36,7 +36,7 @@ pub enum ColorChoice {
 }
 
 impl ColorChoice {
-    /// Whether colours are to be written to `screen`.
+    /// Whether output to `screen` is coloured.
     pub fn colored(self, screen: crate::context::Screen) -> bool {
         match self {
             ColorChoice::Auto => screen.terminal && !screen.no_color,
@@ -46,38 +46,38 @@ impl ColorChoice {
     }
 }
 
-/// Which columns a listing has.
+/// The columns of a listing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Shape {
-    /// Those of the classic layout; of CSV and JSON: the usual ones and what the switches ask for.
+    /// The columns of the classic layout; in CSV and JSON, the usual columns and those that switches ask for.
     #[default]
     Classic,
-    /// The useful row: `--wide`.
+    /// `--wide`: the most useful columns.
     Wide,
-    /// These: `--columns`.
+    /// `--columns`: exactly these columns.
     Columns(Vec<&'static Column<Sockets>>),
 }
 
-/// What `--columns` was given.
+/// The value of `--columns`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ColumnList<T: Table> {
-    /// To list the columns.
+    /// A request to list the available columns.
     Help,
-    /// These.
+    /// The columns to show.
     These(Vec<&'static Column<T>>),
 }
 
-/// One column to sort by.
+/// A column to sort by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct SortKey<T: Table> {
     /// The column; `None` for the counts of `--group`.
     pub column: Option<&'static Column<T>>,
-    /// From high to raw.
+    /// Whether the order is descending.
     pub down: bool,
 }
 
 impl<T: Table> SortKey<T> {
-    /// Reads `rtt` or `-rtt`.
+    /// Parses one key, such as `rtt` or `-rtt`.
     fn read(word: &str, list: &str) -> Result<Self, String> {
         let (name, down) = match word.strip_prefix('-') {
             Some(name) => (name, true),
@@ -93,7 +93,7 @@ impl<T: Table> SortKey<T> {
     }
 }
 
-/// The column called `name`.
+/// Returns the column called `name`, one of the names in `list`. The error is the end of a sentence about `list`.
 fn column<T: Table>(name: &str, list: &str) -> Result<&'static Column<T>, String> {
     columns::find(name).ok_or_else(|| {
         let what = match name == list {
@@ -108,7 +108,7 @@ fn column<T: Table>(name: &str, list: &str) -> Result<&'static Column<T>, String
     })
 }
 
-/// `--columns`: names parted by commas, or `help`.
+/// Parses the value of `--columns`: names separated by commas, or `help`.
 pub fn columns_of<T: Table>(list: &str) -> Result<ColumnList<T>, String> {
     if list.eq_ignore_ascii_case("help") {
         return Ok(ColumnList::Help);
@@ -116,7 +116,7 @@ pub fn columns_of<T: Table>(list: &str) -> Result<ColumnList<T>, String> {
     Ok(ColumnList::These(distinct(list)?))
 }
 
-/// `--group`: names parted by commas.
+/// Parses the value of `--group`: names separated by commas.
 pub fn group_of<T: Table>(list: &str) -> Result<Vec<&'static Column<T>>, String> {
     distinct(list)
 }
@@ -133,17 +133,17 @@ fn distinct<T: Table>(list: &str) -> Result<Vec<&'static Column<T>>, String> {
     Ok(columns)
 }
 
-/// `--sort`: names parted by commas, with a dash in front from high to raw.
+/// Parses the value of `--sort`: names separated by commas, each with a leading dash for descending order.
 pub fn sort_of<T: Table>(list: &str) -> Result<Vec<SortKey<T>>, String> {
     list.split(',').map(|word| SortKey::read(word, list)).collect()
 }
 
-/// `--top`.
+/// Parses the value of `--top`.
 pub fn top(word: &str) -> Result<usize, String> {
     super::values::count(word).map(|count| usize::try_from(count.get()).unwrap_or(usize::MAX))
 }
 
-/// What `--columns help` prints: name, unit and meaning of each column.
+/// Returns the text of `--columns help`: name, unit and meaning of each column.
 pub fn column_help<T: Table>() -> String {
     let columns = T::columns();
     let widest = |of: fn(&Column<T>) -> &'static str| columns.iter().map(|column| of(column).chars().count()).max();

@@ -1,12 +1,12 @@
-//! The name that a misspelled word probably meant.
+//! Finds the name that a misspelled word probably meant.
 
-/// Longer words with much of their beginning in common are alike from this Jaro-Winkler similarity (0 to 1) on: `listn` and `LISTENING`.
+/// The Jaro-Winkler similarity (0 to 1) from which two words count as alike, such as `listn` and `LISTENING`.
 const ALIKE: f64 = 0.9;
 
-/// The one of `names` that is spelled nearly like `word`, in any case of letter.
+/// Returns the one of `names` whose spelling is closest to `word`, ignoring case; `None` if none is similar.
 ///
-/// Names with few typing mistakes count (insertions, deletions, replacements and swapped neighbours: one per three letters,
-/// at least one), and names of which the word is the beginning or a whole part (`sent` of `bytes_sent`).
+/// A name is similar if it differs by few typing errors (insertions, deletions, substitutions and transpositions: one
+/// per three letters, at least one), or if `word` is its beginning or a whole part of it (`sent` of `bytes_sent`).
 pub(crate) fn nearest<'a>(word: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let word = word.to_ascii_lowercase();
     let length = word.chars().count();
@@ -22,7 +22,7 @@ pub(crate) fn nearest<'a>(word: &str, names: impl IntoIterator<Item = &'a str>) 
             mistakes if begins || is_part || likeness >= ALIKE => mistakes.min(1),
             mistakes => mistakes,
         };
-        // A word of one letter is not a misspelling of another letter.
+        // A single letter is not a misspelling of another letter.
         let most = if length == 1 { 0 } else { (length / 3).max(1) };
         (mistakes <= most).then_some((mistakes, likeness, name))
     };

@@ -1,4 +1,4 @@
-//! `--store`: where the record is: a file of this computer, or the store of a fleet.
+//! `--store`: the location of the record, either a file on this computer or the store of a fleet.
 
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -35,16 +35,17 @@ pub(crate) struct FleetArgs {
 
 #[cfg(feature = "fleet")]
 impl FleetArgs {
-    /// What the configuration says.
+    /// Loads the configuration of the fleet.
     ///
     /// # Errors
-    /// When it cannot be used, or a named file is not there.
+    /// Returns an error if the configuration cannot be used, or if a file named on the command line does not exist.
     pub(crate) fn config(&self, root: bool) -> Result<netstat_fleet::FleetConfig, Failure> {
         let named = self.fleet_config.as_deref();
         if let Some(path) = named.filter(|path| !path.exists()) {
             return Err(unusable(&format!("{}: there is no such file", path.display())));
         }
-        // A home directory that the user may not enter is another's, as after `setpriv` or `su` without a login.
+        // A home directory that the user may not enter belongs to someone else, as after `setpriv`, or `su` without a
+        // login.
         let refused = |path: &Path| {
             path.metadata()
                 .is_err_and(|error| error.kind() == std::io::ErrorKind::PermissionDenied)
@@ -56,10 +57,10 @@ impl FleetArgs {
         }
     }
 
-    /// A client of the engine at `address`, or where the configuration says.
+    /// Returns a client of the store at `address`, or at the address in the configuration.
     ///
     /// # Errors
-    /// When neither names one, the address is wrong, or the configuration cannot be used.
+    /// Returns an error if there is no address, the address is wrong, or the configuration cannot be used.
     pub(crate) fn client(
         &self,
         address: Option<&netstat_fleet::Address>,
@@ -75,31 +76,32 @@ impl FleetArgs {
     }
 }
 
-/// A failure in one line.
+/// Converts a reason to a failure with one escaped line.
 #[cfg(feature = "fleet")]
 fn unusable(why: &str) -> Failure {
     Failure::Refused(netstat_model::text::escape_str(why).into_owned())
 }
 
 impl StoreArgs {
-    /// Files that may hold a record to read; none of them has to exist.
+    /// Returns the files that may hold a record to read. They need not exist.
     pub(crate) fn places(&self, system: &dyn System) -> Vec<PathBuf> {
-        // The usual record is of this machine, and says nothing of another.
+        // The default record describes this computer, and says nothing about the one of a snapshot.
         if self.store.is_none() && !system.has_files() {
             return Vec::new();
         }
         crate::recall::places(self.store.as_deref(), system.is_superuser())
     }
 
-    /// Whether a store was named.
+    /// Whether the command line names a store.
     pub(crate) fn is_named(&self) -> bool {
         self.store.is_some()
     }
 
-    /// The file's path.
+    /// Returns the path of the record file.
     ///
     /// # Errors
-    /// When none is named and no HOME says where the default is, or a fleet's store is named.
+    /// Returns an error if none is named and HOME, from which the default follows, is not set, or if the named store is
+    /// that of a fleet.
     pub(crate) fn path(&self, root: bool) -> Result<PathBuf, Failure> {
         if let Some(text) = self.fleet_address() {
             return Err(Failure::Usage(format!(
@@ -112,22 +114,22 @@ impl StoreArgs {
             .ok_or_else(|| Failure::Usage("HOME is not set; name the record file with --store PATH".to_owned()))
     }
 
-    /// Whether it is asked over the network.
+    /// Whether reading the store requires the network.
     pub(crate) fn needs_network(&self) -> bool {
         self.fleet_address().is_some()
     }
 
-    /// What was typed, where it is meant as the address of a fleet's store.
+    /// Returns the argument if it is meant as the address of a fleet's store.
     fn fleet_address(&self) -> Option<&str> {
         let text = self.store.as_deref()?.to_str()?;
         let schemes = ["clickhouse:", "clickhouses:", "http://", "https://"];
         schemes.iter().any(|scheme| text.starts_with(scheme)).then_some(text)
     }
 
-    /// Opens the store to ask it.
+    /// Opens the store for reading.
     ///
     /// # Errors
-    /// When there is none, or it cannot be used.
+    /// Returns an error if the store does not exist or cannot be used.
     pub(crate) fn open(&self, system: &dyn System) -> Result<Box<dyn FlowStore>, Failure> {
         if let Some(text) = self.fleet_address() {
             return self.open_fleet(text, system.is_superuser());
@@ -136,10 +138,10 @@ impl StoreArgs {
         Ok(Box::new(Reader::open(&path).map_err(|error| refused(&error))?))
     }
 
-    /// What the record remembers, for the commands that show what is there now.
+    /// Opens the record for commands that show the present state and add what the record knows about it.
     ///
     /// # Errors
-    /// Why there is none.
+    /// Returns the reason why there is no record.
     pub(crate) fn recall(&self, system: &dyn System, now: SystemTime) -> Result<Recall, NoRecord> {
         let Some(text) = self.fleet_address() else {
             return Recall::open(&self.places(system), system, now);
@@ -165,7 +167,7 @@ impl StoreArgs {
 
     #[cfg(feature = "fleet")]
     fn fleet_client(&self, text: &str, root: bool) -> Result<netstat_fleet::Client, Failure> {
-        // `clickhouse:` alone stands for the store that the configuration names.
+        // `clickhouse:` alone stands for the store in the configuration.
         let address = match text {
             "clickhouse:" | "clickhouse://" => None,
             text => Some(parsed("--store", text)?),
@@ -173,10 +175,10 @@ impl StoreArgs {
         self.fleet.client(address.as_ref(), root)
     }
 
-    /// A client of the fleet's store; `None` where the store is a file.
+    /// Returns a client of the fleet's store; `None` if the store is a file.
     ///
     /// # Errors
-    /// When the address or the configuration cannot be used.
+    /// Returns an error if the address or the configuration cannot be used.
     #[cfg(feature = "fleet")]
     pub(crate) fn fleet(&self, root: bool) -> Result<Option<netstat_fleet::Client>, Failure> {
         self.fleet_address()
@@ -184,7 +186,7 @@ impl StoreArgs {
             .transpose()
     }
 
-    /// The fleet's configuration.
+    /// The arguments that locate the configuration of the fleet.
     #[cfg(feature = "fleet")]
     pub(crate) fn fleet_args(&self) -> &FleetArgs {
         &self.fleet
@@ -198,33 +200,34 @@ impl StoreArgs {
     }
 }
 
-/// The address that was typed for `option`.
+/// Parses the address that was typed for `option`.
 ///
 /// # Errors
-/// What is wrong with it.
+/// Returns what is wrong with the address.
 #[cfg(feature = "fleet")]
 fn parsed(option: &str, text: &str) -> Result<netstat_fleet::Address, Failure> {
     let address = text.parse::<netstat_fleet::Address>();
     address.map_err(|why| Failure::Usage(format!("{option} {text} {why}")))
 }
 
-/// A value of the command line that is the address of a fleet's store.
+/// Parses an argument that is the address of a fleet's store.
 ///
 /// # Errors
-/// What is wrong with it.
+/// Returns what is wrong with the address.
 #[cfg(feature = "fleet")]
 pub(crate) fn address(text: &str) -> Result<netstat_fleet::Address, String> {
     text.parse::<netstat_fleet::Address>().map_err(|why| why.to_string())
 }
 
-/// Where a computer's own id is (`machine-id(5)`).
+/// The files that hold the id of this computer (`machine-id(5)`).
 #[cfg(feature = "fleet")]
 const MACHINE_ID: [&str; 2] = ["/etc/machine-id", "/var/lib/dbus/machine-id"];
 
-/// The number of this computer in a fleet, by the machine id in `file` or where it usually is; `None`: it has none.
+/// Returns the identifier of this computer in a fleet, derived from the machine id in `file` or in the usual places;
+/// `None` if the computer has no machine id.
 ///
 /// # Errors
-/// When a named file cannot be read, or holds none.
+/// Returns an error if `file` cannot be read or holds no machine id.
 #[cfg(feature = "fleet")]
 pub(crate) fn identity(file: Option<&Path>) -> Result<Option<netstat_fleet::HostId>, Failure> {
     if let Some(path) = file {
@@ -237,7 +240,7 @@ pub(crate) fn identity(file: Option<&Path>) -> Result<Option<netstat_fleet::Host
         };
     }
     let found = MACHINE_ID.iter().find_map(|path| std::fs::read_to_string(path).ok());
-    // `uninitialized` is what a computer has before its first start has ended.
+    // The file contains `uninitialized` until the first boot of the computer has completed (machine-id(5)).
     let found = found.filter(|text| !matches!(text.trim(), "" | "uninitialized"));
     Ok(found.map(|text| netstat_fleet::host_id(&text)))
 }

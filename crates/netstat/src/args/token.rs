@@ -1,21 +1,21 @@
-//! What classic words are made of.
+//! The tokens of the classic syntax.
 
 use super::values::ProtocolName;
 
-/// Every letter that is a switch, in lower case.
+/// All switch letters, in lower case.
 pub(super) const LETTERS: &str = "46abcdefghilnopqrstuwx";
 
-/// One thing typed, whatever its spelling was.
+/// One typed element, independent of its spelling.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Token {
-    /// A switch letter without value, in lower case, one of [`LETTERS`] but `h` and `p`.
+    /// A switch letter without a value, in lower case: one of [`LETTERS`] except `h` and `p`.
     Letter(char),
-    /// The `p` of `-tulpn`: PID and program.
+    /// The `p` of `-tulpn`: PID and program name.
     Programs,
     /// `-p NAME`.
     Protocol(ProtocolName),
-    /// A bare number: seconds.
+    /// A bare number: the interval in seconds.
     Interval(u32),
-    /// A long option that exists, without its dashes, in lower case; with a value exactly if it takes one.
+    /// A known long option without its dashes, in lower case, with a value if and only if it takes one.
     Long { name: String, value: Option<String> },
 }

@@ -1,4 +1,4 @@
-//! Durations, times and sizes as they are typed: one grammar for all switches and commands.
+//! Parses durations, times and sizes: one grammar for all switches and commands.
 
 use std::time::{Duration, SystemTime};
 
@@ -6,10 +6,10 @@ use jiff::civil::{Date, DateTime, Time};
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan, Zoned};
 
-/// Longer durations are typing mistakes: a hundred years.
+/// The longest valid duration, a hundred years. A longer one is a typing error.
 const LONGEST: Duration = Duration::from_secs(100 * 366 * 86_400);
 
-/// The units of durations, in seconds. A year has no fixed length and is missing.
+/// The names of the units and their lengths in seconds. A year is missing because it has no fixed length.
 const DURATIONS: [(&[&str], f64); 6] = [
     (&["ms", "millisecond", "milliseconds"], 0.001),
     (&["s", "sec", "second", "seconds"], 1.0),
@@ -19,18 +19,18 @@ const DURATIONS: [(&[&str], f64); 6] = [
     (&["w", "week", "weeks"], 604_800.0),
 ];
 
-/// Parses a duration: seconds (`5`, `0.5`) or numbers with units (`500ms`, `5s`, `1m30s`, `2 hours`); 0 is allowed.
+/// Parses a duration: seconds (`5`, `0.5`) or numbers with units (`500ms`, `5s`, `1m30s`, `2 hours`). 0 is valid.
 ///
 /// # Errors
-/// The end of a sentence about the word.
+/// Returns what is wrong, as the end of a sentence about `word`.
 pub(crate) fn duration(word: &str) -> Result<Duration, String> {
     read_duration(word).ok_or_else(|| "is not a duration; for example: 5, 500ms, 1m30s, 12h or 30d".to_owned())
 }
 
-/// Parses a duration within bounds, both included.
+/// Parses a duration from `min` to `max`, both inclusive.
 ///
 /// # Errors
-/// The end of a sentence about the word, with the bounds.
+/// Returns what is wrong, with the bounds, as the end of a sentence about `word`.
 pub(crate) fn duration_within(word: &str, min: Duration, max: Duration) -> Result<Duration, String> {
     let bounded = read_duration(word).filter(|duration| (min..=max).contains(duration));
     bounded.ok_or_else(|| {
@@ -42,10 +42,10 @@ pub(crate) fn duration_within(word: &str, min: Duration, max: Duration) -> Resul
     })
 }
 
-/// Parses a duration longer than 0.
+/// Parses a duration greater than 0.
 ///
 /// # Errors
-/// The end of a sentence about the word.
+/// Returns what is wrong, as the end of a sentence about `word`.
 pub(crate) fn positive_duration(word: &str) -> Result<Duration, String> {
     match duration(word)? {
         Duration::ZERO => Err("is not a duration longer than 0; for example: 5, 90s, 1m30s or 30d".to_owned()),
@@ -53,7 +53,7 @@ pub(crate) fn positive_duration(word: &str) -> Result<Duration, String> {
     }
 }
 
-/// A duration as it would be typed: `500ms`, `5s`.
+/// Formats a duration in the form in which it is typed: `500ms`, `5s`.
 fn short(duration: Duration) -> String {
     match duration.subsec_millis() {
         0 => format!("{}s", duration.as_secs()),
@@ -64,7 +64,7 @@ fn short(duration: Duration) -> String {
 fn read_duration(word: &str) -> Option<Duration> {
     let mut rest = word.trim();
     let mut seconds = 0.0;
-    // Units get smaller from left to right, each at most once.
+    // Units must descend from left to right, each at most once.
     let mut last = f64::INFINITY;
     while !rest.is_empty() {
         let (number, after) = leading_number(rest)?;
@@ -74,7 +74,7 @@ fn read_duration(word: &str) -> Option<Duration> {
             .unwrap_or(after.len());
         let (unit, after) = after.split_at(end);
         let factor = match unit {
-            // Only a number without a unit means seconds.
+            // A number without a unit means seconds only if it stands alone.
             "" if last.is_infinite() && after.is_empty() => 1.0,
             unit => DURATIONS.iter().find(|(names, _)| names.contains(&unit))?.1,
         };
@@ -89,7 +89,8 @@ fn read_duration(word: &str) -> Option<Duration> {
     (duration <= LONGEST).then_some(duration)
 }
 
-/// The decimal number that `text` begins with, and the rest. Rust's own parser would also take "inf", "nan", "1e3" and "+1".
+/// Splits `text` after the decimal number at its beginning. The parser of the standard library would also accept "inf",
+/// "nan", "1e3" and "+1".
 fn leading_number(text: &str) -> Option<(f64, &str)> {
     let end = text
         .find(|letter: char| !letter.is_ascii_digit() && letter != '.')
@@ -102,7 +103,7 @@ fn leading_number(text: &str) -> Option<(f64, &str)> {
 /// Parses a size in bytes of at least 1 MB: `500MB`, `2GB`, `1.5GiB`.
 ///
 /// # Errors
-/// The end of a sentence about the word.
+/// Returns what is wrong, as the end of a sentence about `word`.
 pub(crate) fn size(word: &str) -> Result<u64, String> {
     read_size(word)
         .filter(|bytes| *bytes >= 1_000_000)
@@ -124,27 +125,27 @@ fn read_size(word: &str) -> Option<u64> {
         _ => return None,
     };
     let bytes = number * factor as f64;
-    // Up to 2^53 bytes (9 PB) a float is exact.
+    // A float is exact up to 2^53 bytes (9 PB).
     (bytes <= (1_u64 << 53) as f64).then_some(bytes as u64)
 }
 
-/// A point in time, as it was typed; what it means may depend on the present.
+/// A point in time as typed; its meaning may depend on the current time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum When {
-    /// As far back as there is anything.
+    /// The earliest time available.
     All,
-    /// This long before now.
+    /// This long before the current time.
     Ago(Duration),
-    /// At this time, in milliseconds since 1970 in UTC.
+    /// A fixed time, in milliseconds since the Unix epoch (UTC).
     At(i64),
-    /// A time of the day this many days before today, in the local time zone.
+    /// A time on the day this many days before today, in the local time zone.
     DaysAgo(u8, Time),
-    /// The latest time of the day that has passed, in the local time zone.
+    /// The most recent occurrence of this time of day, in the local time zone.
     Latest(Time),
 }
 
 impl When {
-    /// In milliseconds since 1970 in UTC; `None` for all.
+    /// Returns the time in milliseconds since the Unix epoch (UTC); `None` for [`When::All`].
     pub(crate) fn millis(self, now: SystemTime) -> Option<i64> {
         self.millis_in(now, TimeZone::system())
     }
@@ -170,18 +171,18 @@ impl When {
     }
 }
 
-/// `time` of the day that is `days` before that of `here`.
+/// Returns `time` on the day that is `days` before the day of `here`, in milliseconds since the Unix epoch.
 fn on_day(here: &Zoned, days: u8, time: Time) -> Option<i64> {
     let date = here.date().checked_sub(i64::from(days).days()).ok()?;
     let moment = date.to_datetime(time).to_zoned(here.time_zone().clone()).ok()?;
     Some(moment.timestamp().as_millisecond())
 }
 
-/// Parses a time: `2026-11-28`, `2026-11-28 03:50` or `03:50` (in the local time zone), `2026-11-28T03:50:00Z`, `today`, `yesterday`,
-/// `yesterday 18:00`, `2h`, `2 hours ago`, `now`, `all`.
+/// Parses a time: `2026-11-28`, `2026-11-28 03:50` or `03:50` (in the local time zone), `2026-11-28T03:50:00Z`,
+/// `today`, `yesterday`, `yesterday 18:00`, `2h`, `2 hours ago`, `now`, `all`.
 ///
 /// # Errors
-/// The end of a sentence about the word.
+/// Returns what is wrong, as the end of a sentence about `word`.
 pub(crate) fn when(word: &str) -> Result<When, String> {
     read_when(word).ok_or_else(|| {
         "is not a time; for example: 2026-11-28, \"2026-11-28 03:50\", 03:50, yesterday, 12h, \"2 hours ago\" or all".to_owned()
@@ -206,7 +207,7 @@ fn read_when(word: &str) -> Option<When> {
         }
     }
     let ago = lower.strip_suffix("ago").map_or(lower.as_str(), str::trim_end);
-    // A bare number would be seconds, which nobody means by `--since 2026`.
+    // A bare number would be seconds, which is not what `--since 2026` means.
     if ago.ends_with(|letter: char| letter.is_ascii_alphabetic())
         && let Some(ago) = read_duration(ago)
     {
@@ -227,7 +228,7 @@ fn read_when(word: &str) -> Option<When> {
     Some(When::At(local.timestamp().as_millisecond()))
 }
 
-/// `3:50`, `03:50` or `03:50:10`.
+/// Parses `3:50`, `03:50` or `03:50:10`.
 fn clock_time(word: &str) -> Option<Time> {
     let parts: Vec<&str> = word.split(':').collect();
     let plain = |part: &&str| (1..=2).contains(&part.len()) && part.bytes().all(|byte| byte.is_ascii_digit());
@@ -375,14 +376,14 @@ mod tests {
 
     #[test]
     fn millis_words_are_relative_to_now_in_the_time_zone() {
-        // 2026-11-28T02:00Z is 03:00 in this zone.
+        // In this zone, 2026-11-28T02:00Z is 03:00.
         let now = SystemTime::from("2026-11-28T02:00:00Z".parse::<Timestamp>().unwrap());
         let zone = || TimeZone::fixed(jiff::tz::offset(1));
         for (word, moment) in [
             ("today", "2026-11-27T23:00:00Z"),
             ("yesterday", "2026-11-26T23:00:00Z"),
             ("yesterday 18:00", "2026-11-27T17:00:00Z"),
-            // Still to come today, so yesterday's.
+            // This time is still to come today, so yesterday's is meant.
             ("03:50", "2026-11-27T02:50:00Z"),
             ("02:50", "2026-11-28T01:50:00Z"),
             ("2 hours ago", "2026-11-28T00:00:00Z"),

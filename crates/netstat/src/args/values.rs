@@ -1,4 +1,4 @@
-//! Which values the options take, and how they are read.
+//! The values of the options, and their parsers.
 
 use std::ffi::OsStr;
 use std::net::IpAddr;
@@ -11,13 +11,13 @@ use netstat_model::{Filter, FilterError, Globs, Pids, Ports, Sides, State, State
 use super::error::quoted;
 use super::{similar, units};
 
-/// The longest interval in seconds: 365 days. A longer one is a typing mistake.
+/// The longest interval in seconds: 365 days. A longer one is a typing error.
 pub const INTERVAL_MAX: u32 = 365 * 86_400;
 
-/// The longest `--dns-timeout`.
+/// The longest `--dns-timeout` and `--timeout`.
 const TIMEOUT_MAX: Duration = Duration::from_secs(3600);
 
-/// The shortest `--dns-timeout`: less than any name server's answer takes.
+/// The shortest `--dns-timeout` and `--timeout`; no name server answers faster.
 const TIMEOUT_MIN: Duration = Duration::from_millis(1);
 
 /// A name that `-p` takes. In the order in which `-s` prints the blocks.
@@ -85,7 +85,7 @@ pub enum ProtocolName {
 }
 
 impl ProtocolName {
-    /// All of them: first those of `-s`, in the order in which it prints them.
+    /// All names: first those of `-s`, in the order in which it prints them.
     pub const ALL: [ProtocolName; 19] = {
         use ProtocolName::*;
         [
@@ -94,13 +94,13 @@ impl ProtocolName {
         ]
     };
 
-    /// Those that `-s` has a block of, in the order in which it prints them.
+    /// The protocols of which `-s` has a block, in the order in which it prints them.
     pub const BLOCKS: [ProtocolName; 8] = {
         use ProtocolName::*;
         [Ip, IpV6, Icmp, IcmpV6, Tcp, TcpV6, Udp, UdpV6]
     };
 
-    /// The name as Windows spells it: `TCP`, `TCPv6`, `ICMPv6`.
+    /// Returns the name in the spelling of Windows: `TCP`, `TCPv6`, `ICMPv6`.
     pub const fn name(self) -> &'static str {
         match self {
             ProtocolName::Ip => "IP",
@@ -125,9 +125,9 @@ impl ProtocolName {
         }
     }
 
-    /// The protocol called `name`, in any case of letter.
+    /// Returns the protocol called `name`, ignoring case; `None` if there is none.
     pub fn from_name(name: &str) -> Option<ProtocolName> {
-        // As /proc/net/protocols and the RFC spell it.
+        // The spelling of /proc/net/protocols and RFC 3828.
         if name.eq_ignore_ascii_case("UDP-Lite") {
             return Some(ProtocolName::UdpLite);
         }
@@ -136,7 +136,7 @@ impl ProtocolName {
             .find(|protocol| protocol.name().eq_ignore_ascii_case(name))
     }
 
-    /// Whether sockets speak it directly, so that the connection list has rows of it.
+    /// Whether sockets use this protocol directly, so that the connection list can have rows of it.
     pub const fn has_rows(self) -> bool {
         !matches!(
             self,
@@ -144,7 +144,7 @@ impl ProtocolName {
         )
     }
 
-    /// Whether `-s` has a block of it.
+    /// Whether `-s` has a block for this protocol.
     pub fn has_block(self) -> bool {
         ProtocolName::BLOCKS.contains(&self)
     }
@@ -162,7 +162,7 @@ pub enum OwnerMethod {
     Proc,
 }
 
-/// A bare word as interval in whole seconds: `5`, `5s`, `1m30s`.
+/// Parses a bare word as an interval in whole seconds: `5`, `5s`, `1m30s`.
 pub(super) fn interval(word: &str) -> Result<u32, String> {
     let whole = |duration: &Duration| duration.subsec_nanos() == 0;
     let seconds = units::duration(word)
@@ -175,19 +175,19 @@ pub(super) fn interval(word: &str) -> Result<u32, String> {
     }
 }
 
-/// `--count`.
+/// Parses the value of `--count`.
 pub(super) fn count(word: &str) -> Result<NonZeroU64, String> {
     digits(word)
         .and_then(|word| word.parse().ok())
         .ok_or_else(|| "is not a whole number of 1 or more".to_owned())
 }
 
-/// `--dns-timeout` and `--timeout`.
+/// Parses the value of `--dns-timeout` or `--timeout`.
 pub(super) fn timeout(word: &str) -> Result<Duration, String> {
     units::duration_within(word, TIMEOUT_MIN, TIMEOUT_MAX)
 }
 
-/// `--until`: a filter in the words of the command line.
+/// Parses the value of `--until`: a filter, written like the filter options of the command line.
 pub(super) fn filter(words: &str) -> Result<Filter, String> {
     let filter: Filter = words
         .parse()
@@ -198,13 +198,13 @@ pub(super) fn filter(words: &str) -> Result<Filter, String> {
     }
 }
 
-/// `--to`, `--from`: an address without a name or port.
+/// Parses the value of `--to` or `--from`: an address without a name or port.
 pub(super) fn address(word: &str) -> Result<IpAddr, String> {
     word.parse()
         .map_err(|_| "is not an IPv4 or IPv6 address; for example: --to 203.0.113.5".to_owned())
 }
 
-/// `--mark`: 32 bits, decimal or with `0x` hexadecimal.
+/// Parses the value of `--mark`: 32 bits in decimal, or in hexadecimal after `0x`.
 pub(super) fn mark(word: &str) -> Result<u32, String> {
     let number = match word.strip_prefix("0x").or_else(|| word.strip_prefix("0X")) {
         Some(digits) => u32::from_str_radix(digits, 16),
@@ -213,7 +213,7 @@ pub(super) fn mark(word: &str) -> Result<u32, String> {
     number.map_err(|_| "is not a packet mark from 0 to 4294967295; for example: --mark 0xca6c".to_owned())
 }
 
-/// `--uid`: a user's number; 4294967295 stands for no user (setresuid(2)).
+/// Parses the value of `--uid`: a user id. 4294967295 is not valid, because it stands for no user (setresuid(2)).
 pub(super) fn uid(word: &str) -> Result<u32, String> {
     word.parse()
         .ok()
@@ -221,7 +221,7 @@ pub(super) fn uid(word: &str) -> Result<u32, String> {
         .ok_or_else(|| "is not a user number from 0 to 4294967294; for example: --uid 1000".to_owned())
 }
 
-/// `--table`: any word, because tables have names of the administrator's choice.
+/// Parses the value of `--table`: any word except an empty one, because administrators name tables as they like.
 pub(super) fn table(word: &str) -> Result<String, String> {
     if word.is_empty() {
         return Err("is not the name or number of a routing table, nor \"all\"".to_owned());
@@ -229,39 +229,40 @@ pub(super) fn table(word: &str) -> Result<String, String> {
     Ok(word.to_owned())
 }
 
-/// `--state`.
+/// Parses the value of `--state`.
 pub(super) fn states(list: &str) -> Result<States, String> {
     let names = || State::ALL.into_iter().map(State::name);
     list.parse()
         .map_err(|error: FilterError| wrong(list, &error, similar::nearest(error.word(), names())))
 }
 
-/// `--local` and `--foreign`.
+/// Parses the value of `--local` or `--foreign`.
 pub(super) fn sides(list: &str) -> Result<Sides, String> {
     list.parse().map_err(|error| wrong(list, &error, None))
 }
 
-/// `--pid`.
+/// Parses the value of `--pid`.
 pub(super) fn pids(list: &str) -> Result<Pids, String> {
     list.parse().map_err(|error| wrong(list, &error, None))
 }
 
-/// `--program` and `--unit`.
+/// Parses the value of `--program` or `--unit`.
 pub(crate) fn globs(list: &str) -> Result<Globs, String> {
     list.parse().map_err(|error| wrong(list, &error, None))
 }
 
-/// `--user`.
+/// Parses the value of `--user`.
 pub(super) fn users(list: &str) -> Result<Users, String> {
     list.parse().map_err(|error| wrong(list, &error, None))
 }
 
-/// `--port`.
+/// Parses the value of `--port`.
 pub(super) fn ports(list: &str) -> Result<Ports, String> {
     list.parse().map_err(|error| wrong(list, &error, None))
 }
 
-/// What is wrong with a filter's list, as the end of a sentence about it; `meant` stands for the wrong word.
+/// Describes what is wrong with the list of a filter, as the end of a sentence about it. `meant` is a suggestion for
+/// the wrong word.
 fn wrong(list: &str, error: &FilterError, meant: Option<&str>) -> String {
     let (word, why, example) = (error.word(), error.why(), error.example());
     let what = match word == list {
@@ -278,15 +279,15 @@ fn digits(word: &str) -> Option<&str> {
     (!word.is_empty() && word.bytes().all(|b| b.is_ascii_digit())).then_some(word)
 }
 
-/// The value of `--as`, one value for `clap` although it is a list.
+/// The value of `--as`: a single value to `clap`, although it is a list.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct NumberList(pub(super) Vec<u32>);
 
-/// The value of `--country`, one value for `clap` although it is a list.
+/// The value of `--country`: a single value to `clap`, although it is a list.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct WordList(pub(super) Vec<String>);
 
-/// `--as`: numbers of autonomous systems, with or without `AS` in front.
+/// Parses the value of `--as`: numbers of autonomous systems, with or without the prefix `AS`.
 pub(super) fn systems(list: &str) -> Result<NumberList, String> {
     let number = |word: &str| {
         let digits = word
@@ -300,7 +301,7 @@ pub(super) fn systems(list: &str) -> Result<NumberList, String> {
     list.split(',').map(number).collect::<Result<_, _>>().map(NumberList)
 }
 
-/// `--country`: codes of two letters.
+/// Parses the value of `--country`: two-letter codes (ISO 3166).
 pub(super) fn countries(list: &str) -> Result<WordList, String> {
     let code = |word: &str| match word.len() == 2 && word.bytes().all(|byte| byte.is_ascii_alphabetic()) {
         true => Ok(word.to_ascii_uppercase()),

@@ -1,10 +1,10 @@
-//! The clocks that an audit is given.
+//! Implementations of the clock that an audit runs by.
 
 use std::time::{Duration, Instant, SystemTime};
 
 use netstat_audit::Clock;
 
-/// The clock of a [`Context`](super::Context).
+/// A clock that uses the functions of a [`Context`](super::Context).
 pub(crate) struct ContextClock<'a> {
     pub(crate) now: &'a mut dyn FnMut() -> SystemTime,
     pub(crate) wait_until: &'a mut dyn FnMut(Instant),
@@ -20,7 +20,7 @@ impl Clock for ContextClock<'_> {
     }
 }
 
-/// The clock of the running system, for a thread that has no context.
+/// The clock of the running system, for threads that have no context.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct SystemClock;
 

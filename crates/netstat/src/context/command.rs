@@ -1,17 +1,18 @@
-//! A command that takes arguments of its own: `netstat inspect ...`.
+//! Commands with arguments of their own, such as `netstat inspect ...`.
 
 use clap::ArgMatches;
 
 use super::{Context, Failure, Outcome};
 
-/// A command and how it is carried out.
+/// A command, and the function that runs it.
 #[derive(Clone, Copy)]
 pub struct Command {
-    /// The word it is called by, in lower case.
+    /// The name of the command, in lower case.
     pub name: &'static str,
-    /// Its words, made when needed: completions, manual pages and the help come from it. Its name is [`Command::name`].
+    /// Builds the definition of its arguments when needed, for parsing, help, completions and manual pages. The
+    /// definition has the same name as [`Command::name`].
     pub definition: fn() -> clap::Command,
-    /// Carries it out.
+    /// Runs the command.
     ///
     /// # Errors
     /// See [`Failure`].
@@ -30,7 +31,7 @@ impl PartialEq for Command {
     }
 }
 
-/// The command called `word`, in any case of letter.
+/// Returns the command called `word`, ignoring case; `None` if there is none.
 pub fn find(commands: &'static [Command], word: &std::ffi::OsStr) -> Option<&'static Command> {
     let word = word.to_str()?;
     commands.iter().find(|command| command.name.eq_ignore_ascii_case(word))

@@ -1,4 +1,4 @@
-//! What is said on stderr: limits and hints, each once in a run.
+//! Diagnostics on stderr: limits and hints, each reported once per run.
 
 use std::collections::HashSet;
 use std::io::Write;
@@ -6,7 +6,7 @@ use std::io::Write;
 use netstat_model::Limit;
 use netstat_model::text::escape_str;
 
-/// Gathers what is to be said after a print.
+/// Collects diagnostics, to be reported after a print.
 #[derive(Debug, Default)]
 pub(crate) struct Diagnostics {
     said: HashSet<String>,
@@ -14,14 +14,15 @@ pub(crate) struct Diagnostics {
 }
 
 impl Diagnostics {
-    /// A line without its `netstat: `; said once in a run, also when only its numbers have changed.
+    /// Adds a line, without its `netstat: ` prefix. It is reported once per run; a line that differs only in its
+    /// numbers counts as the same.
     pub(crate) fn line(&mut self, line: impl Into<String>) {
         let line = line.into();
         let kind = line.split(|c: char| c.is_ascii_digit()).collect();
         self.news([kind], line);
     }
 
-    /// A line about `matters`, said when one of them has not been spoken of before.
+    /// Adds a line about `matters`, unless all of them have been reported before.
     pub(crate) fn news(&mut self, matters: impl IntoIterator<Item = String>, line: String) {
         let mut new = false;
         for matter in matters {
@@ -41,7 +42,7 @@ impl Diagnostics {
         }
     }
 
-    /// Says what has been gathered. A stderr that cannot be written to does not stop the listing.
+    /// Writes the collected lines. If stderr cannot be written to, the listing continues.
     pub(crate) fn say(&mut self, err: &mut dyn Write) {
         for line in self.waiting.drain(..) {
             let _ = writeln!(err, "netstat: {}", escape_str(&line));

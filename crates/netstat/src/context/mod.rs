@@ -1,6 +1,6 @@
-//! What a command gets from outside, how it ends, and what it says on stderr.
+//! The environment of a command, its results, and its diagnostics.
 //!
-//! The bottom of the program: everything else may use it, and it uses nothing of the program.
+//! This is the lowest layer of the program: every other module may use it, and it uses none of them.
 
 mod clock;
 mod command;
@@ -23,37 +23,38 @@ pub(crate) use diagnostics::Diagnostics;
 pub(crate) use process_resolver::ProcessResolver;
 pub(crate) use progress::Progress;
 
-/// Everything a run needs from outside, so that a whole command can be tested without a real system.
+/// Everything that a run needs from outside, so that tests can run a whole command without a real system.
 pub struct Context<'a> {
-    /// Who is asked.
+    /// The system that is queried.
     pub system: &'a mut dyn System,
-    /// Where data goes: stdout.
+    /// The output: stdout.
     pub out: &'a mut dyn Write,
-    /// Where diagnostics goes: stderr.
+    /// The diagnostics: stderr.
     pub err: &'a mut dyn Write,
-    /// Whether `err` is a terminal, so that progress may be shown on it.
+    /// Whether `err` is a terminal, so that progress can be shown on it.
     pub terminal: bool,
-    /// What stdout is.
+    /// The properties of stdout.
     pub screen: Screen,
-    /// The time of day.
+    /// Returns the current time.
     pub now: &'a mut dyn FnMut() -> SystemTime,
-    /// Waits until the given moment; called between two prints.
+    /// Waits until the given moment, between two prints.
     pub wait_until: &'a mut dyn FnMut(Instant),
 }
 
-/// What stdout is, as far as the layout depends on it.
+/// The properties of stdout that affect the layout.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Screen {
-    /// Whether it is a terminal that takes colours: no `TERM=dumb`.
+    /// Whether stdout is a terminal that supports colours, that is, `TERM` is not `dumb`.
     pub terminal: bool,
-    /// Its width in columns; `None` where it is no terminal, or one that does not report it.
+    /// The width in columns; `None` if stdout is not a terminal, or the terminal does not report its width.
     pub width: Option<u16>,
-    /// Whether the environment forbids colours: `NO_COLOR` is set and not empty (no-color.org).
+    /// Whether the environment disables colours: `NO_COLOR` is set and not empty (no-color.org).
     pub no_color: bool,
 }
 
 impl Screen {
-    /// This process's stdout and environment. `colours` is what the console itself says of them; without, the variable `TERM` does.
+    /// Returns the properties of this process's stdout and environment. `colours` is what the console itself reports
+    /// about colours; if it is `None`, `TERM` decides.
     pub fn of_stdout(colours: Option<bool>) -> Screen {
         let set = |name| std::env::var_os(name).filter(|value| !value.is_empty());
         let is_terminal = io::stdout().is_terminal();
@@ -73,11 +74,11 @@ impl Screen {
 /// How a run ended that could be carried out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// All that was asked for has been printed, as far as the system reports it.
+    /// Everything that was asked for has been printed, as far as the system reports it.
     Printed,
-    /// A part that was asked for could not be read in any way; the rest has been printed.
+    /// A requested part could not be read at all; the rest has been printed.
     Incomplete,
-    /// A command's own exit status, as its help explains it.
+    /// An exit status specific to the command, as documented in its help.
     Status(u8),
 }
 
@@ -86,9 +87,9 @@ pub enum Outcome {
 pub enum Failure {
     /// The output could not be written.
     Output(io::Error),
-    /// The command line names something that this system does not have; one line.
+    /// The command line names something that does not exist on this system; one line.
     Usage(String),
-    /// The system refused what was insisted on; one line.
+    /// The system refused something that was required; one line.
     Refused(String),
 }
 
@@ -98,7 +99,7 @@ impl From<io::Error> for Failure {
     }
 }
 
-/// The digests of files that were read before, where `system`'s files are those of this machine.
+/// Opens the cache of file digests; it is kept in memory only if the files of `system` are not those of this computer.
 pub(crate) fn digests(system: &dyn System) -> Cache {
     match Cache::directory().filter(|_| system.has_files()) {
         Some(directory) => Cache::open(directory),
@@ -106,7 +107,8 @@ pub(crate) fn digests(system: &dyn System) -> Cache {
     }
 }
 
-/// The path of this program's file, for commands that are shown to the user; its plain name where `system` is not this machine.
+/// Returns the path of this program, for commands that are shown to the user; just its name if `system` is not this
+/// computer.
 pub(crate) fn program_path_for(system: &dyn System) -> String {
     match system.has_files() {
         true => program_path(),
@@ -114,7 +116,8 @@ pub(crate) fn program_path_for(system: &dyn System) -> String {
     }
 }
 
-/// The path of this program's file, for commands that are shown to the user: another `netstat` may come first in `PATH`.
+/// Returns the path of this program, for commands that are shown to the user, because `PATH` may lead to another
+/// `netstat`.
 pub(crate) fn program_path() -> String {
     match std::env::current_exe() {
         Ok(path) => path.display().to_string(),

@@ -1,4 +1,4 @@
-//! Names that the user typed into a filter: hosts and users.
+//! Resolves the names of hosts and users in a filter.
 
 use std::time::Duration;
 
@@ -8,11 +8,11 @@ use netstat_model::text::escape_str;
 use crate::context::Progress;
 use crate::context::{Context, Failure};
 
-/// `filter` with the addresses of its hosts, and the ids of its users. Only a host name that is in the filter is looked up, each
-/// within `deadline`.
+/// Returns `filter` with host names resolved to addresses, and user names to ids. Only the host names in the filter are
+/// looked up, each with the timeout `deadline`.
 ///
 /// # Errors
-/// When a name stands for nothing.
+/// Returns an error if a name cannot be resolved.
 pub(crate) fn resolved(filter: &Filter, context: &mut Context<'_>, deadline: Duration) -> Result<Filter, Failure> {
     let mut filter = filter.clone();
     for host in filter.hosts() {

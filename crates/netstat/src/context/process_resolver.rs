@@ -1,4 +1,4 @@
-//! Finds out what a process is while it lives: for events, whose processes may end at any moment.
+//! Resolves details of a process while it is alive, for events, whose processes may exit at any moment.
 
 use std::time::Duration;
 
@@ -10,15 +10,15 @@ use netstat_record::{NewProcess, command_hash};
 
 use netstat_audit::script::{Runs, runs};
 
-/// How often units are looked for by control group.
+/// How long the list of control groups is used before it is read again.
 const GROUPS: Duration = Duration::from_secs(5);
 
-/// Finds out what a process is while it lives.
+/// Resolves details of a process while it is alive.
 #[derive(Default)]
 pub(crate) struct ProcessResolver {
-    /// Paths of control groups, and when they were read, as the time since boot.
+    /// The paths of control groups by id, and the time since boot at which they were read.
     groups: Option<(Duration, std::collections::HashMap<u64, Vec<u8>>)>,
-    /// Names of containers by their full ids, and when they were read, as the time since boot.
+    /// The names of containers by full id, and the time since boot at which they were read.
     containers: Option<(Duration, Vec<DockerContainer>)>,
 }
 
@@ -36,7 +36,7 @@ impl ProcessResolver {
             ..ProcessAsk::default()
         };
         let found = system.process(owner.pid, &ask).ok();
-        // An id may have been used again, and a process may have become another program meanwhile.
+        // The PID may have been reused, and the process may have executed another program in the meantime.
         let same = |started: u64| owner.start_ticks.known().is_none_or(|ticks| ticks == started);
         if let Some(found) = found.filter(|found| same(found.start_ticks)) {
             if found.comm == facts.name || facts.name.is_empty() {
@@ -58,7 +58,7 @@ impl ProcessResolver {
         facts
     }
 
-    /// Notes the innermost unit and container.
+    /// Records the innermost unit and container.
     fn note(&mut self, system: &mut dyn System, components: &[Component], facts: &mut NewProcess) {
         for component in components {
             match component {
@@ -73,7 +73,8 @@ impl ProcessResolver {
         }
     }
 
-    /// What the container whose id begins so is called; `None` where its manager is not Docker, or does not let this user know.
+    /// Returns the name of the container whose id begins with `id`. `None` if its manager is not Docker, or does not
+    /// tell this user.
     fn container_name(&mut self, system: &mut dyn System, id: &[u8]) -> Option<Vec<u8>> {
         let find = |containers: &[DockerContainer]| {
             let mut all = containers.iter();
@@ -92,7 +93,7 @@ impl ProcessResolver {
         find(containers)
     }
 
-    /// What the control group `id` stands for: it outlives its processes.
+    /// Returns the components of the control group `id`, which outlives its processes.
     fn components(&mut self, system: &mut dyn System, id: u64) -> Vec<Component> {
         let now = Duration::from_nanos(system.now().since_boot);
         let stale = |at: Duration| now.saturating_sub(at) > GROUPS;
@@ -108,10 +109,11 @@ impl ProcessResolver {
     }
 }
 
-/// The longest path that is kept, in bytes (`PATH_MAX`, linux/limits.h): a command line may hold anything.
+/// The longest path that is kept, in bytes (`PATH_MAX`, linux/limits.h): a command line may contain anything.
 const LONGEST_PATH: usize = 4_096;
 
-/// The script that the process runs, by its command line, if its program is an interpreter: an absolute path, or `-m NAME` for a module.
+/// Returns the script that a process runs, from its command line, if its program is an interpreter: an absolute path,
+/// or `-m NAME` for a module.
 fn script_of(facts: &ProcessFacts) -> Option<Vec<u8>> {
     let program = facts.program.as_ref().known()?;
     let words = facts.arguments.as_ref().known()?;

@@ -1,21 +1,21 @@
-//! A sign of life on a terminal's stderr while something takes longer than half a second.
+//! Progress messages on a terminal, for operations that take longer than half a second.
 
 use std::io::Write;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-/// Nothing is shown before this time.
+/// The time before anything is shown.
 const PATIENCE: Duration = Duration::from_millis(500);
 
-/// Tells what is going on, after a while and only to a terminal; clears its line when dropped.
+/// Shows on a terminal's stderr what is being done, once it takes a while. Clears its line when dropped.
 #[derive(Debug)]
 pub(crate) struct Progress {
     teller: Option<(Sender<String>, JoinHandle<()>)>,
 }
 
 impl Progress {
-    /// Starts to wait; shows nothing unless `terminal`.
+    /// Starts the delay for the first message, `stage`. Nothing is ever shown unless `terminal` is true.
     pub(crate) fn start(terminal: bool, stage: &str) -> Self {
         if !terminal {
             return Progress { teller: None };
@@ -38,7 +38,7 @@ impl Progress {
                     Err(RecvTimeoutError::Timeout) => {}
                     Err(RecvTimeoutError::Disconnected) => break,
                 }
-                // A terminal that cannot be written to needs no progress.
+                // Progress is optional: ignore a terminal that cannot be written to.
                 let _ = write!(std::io::stderr(), "\r\x1b[Knetstat: {stage} ...");
                 shown = true;
                 wait = Duration::from_secs(3600);
@@ -52,10 +52,10 @@ impl Progress {
         }
     }
 
-    /// Says what is being done now.
+    /// Reports what is being done now.
     pub(crate) fn stage(&self, stage: impl FnOnce() -> String) {
         if let Some((sender, _)) = &self.teller {
-            // The other side lives until this one is dropped.
+            // The receiver lives until the sender is dropped.
             let _ = sender.send(stage());
         }
     }
@@ -65,7 +65,7 @@ impl Drop for Progress {
     fn drop(&mut self) {
         if let Some((sender, thread)) = self.teller.take() {
             drop(sender);
-            // A teller that panicked has nothing more to clear.
+            // If the thread panicked, there is nothing left to clear.
             let _ = thread.join();
         }
     }

@@ -6,16 +6,17 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use netstat_os::{Caught, System};
 
-/// A flag that becomes `true` when a signal asks the program to end: Ctrl+C, SIGTERM, SIGHUP. Ctrl+Z stops it as usual.
+/// Returns a flag that becomes `true` when a signal asks the program to end: SIGINT (Ctrl+C), SIGTERM or SIGHUP. Ctrl+Z
+/// stops the program as usual.
 ///
 /// # Errors
-/// When signals cannot be caught; they then end the program at once.
+/// Returns an error if the signals cannot be caught; they then end the program at once.
 pub(crate) fn end_requested(system: &mut dyn System) -> io::Result<Arc<AtomicBool>> {
     let flag = Arc::new(AtomicBool::new(false));
     let set = Arc::clone(&flag);
     system.catch_signals(Box::new(move |signal| match signal {
         Caught::End(_) => set.store(true, Ordering::Relaxed),
-        // Where the program cannot stop itself it goes on.
+        // If the program cannot stop itself, it continues.
         Caught::Stop => drop(netstat_os::stop_self()),
         Caught::Continue => {}
     }))?;
