@@ -1,4 +1,4 @@
-//! The commands that take arguments of their own, a folder each.
+//! The commands that take arguments of their own, one directory each.
 
 pub(crate) mod audit;
 pub(crate) mod completions;

@@ -1,4 +1,4 @@
-//! The names that the columns of a print need, gathered before the rows are written.
+//! The names that the columns of one print need, collected before the rows are written.
 
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
@@ -15,26 +15,26 @@ use super::rates::RateTable;
 use super::state_times::Times;
 use crate::output::classic::connections::ForeignNames;
 
-/// Names for one print.
+/// The names for one print.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Gathered {
     users: HashMap<u32, Arc<str>>,
-    /// By namespace and index.
+    /// Interface names by namespace and interface index.
     interfaces: HashMap<(u32, u32), Vec<u8>>,
     cgroups: HashMap<u64, Vec<u8>>,
     namespaces: Vec<Vec<u8>>,
-    /// Those of the namespaces, in the order in which sockets count them.
+    /// The addresses of the network namespaces, in the order in which sockets number them.
     networks: Vec<LocalNetwork>,
-    /// Names by UID.
+    /// Pod names by UID.
     pods: HashMap<String, String>,
 }
 
 impl Gathered {
-    /// Asks `system` for what the columns with these `needs` show of `sockets`.
+    /// Queries `system` for the names that columns with these `needs` show for `sockets`.
     pub(super) fn of(system: &mut dyn System, needs: Needs, sockets: &[Socket], namespaces: &[Namespace]) -> Gathered {
         let mut gathered = Gathered {
             namespaces: match namespaces.is_empty() && system.kind() == SystemKind::Linux {
-                // Only the caller's own was asked for.
+                // Only the caller's own namespace was asked for.
                 true => vec![
                     Namespace {
                         inode: 0,
@@ -57,15 +57,15 @@ impl Gathered {
                 }
             }
         }
-        // Sockets of packets show their interface in their name.
-        // Others with a device do so, too, but for link-local addresses.
+        // Packet and XDP sockets show their interface as part of their address. So do other sockets that are bound to a
+        // device, except those with link-local addresses.
         if needs.contains(Needs::INTERFACES)
             || sockets.iter().any(|socket| {
                 socket.interface().is_some() || matches!(socket.protocol(), Protocol::Packet | Protocol::Xdp)
             })
         {
             let mut seen = HashSet::new();
-            // An index means something in its own namespace only.
+            // An interface index is valid only within its namespace.
             let place = |socket: &Socket| Some((socket.namespace(), socket.interface()?.get()));
             for (namespace, index) in sockets.iter().filter_map(place) {
                 if seen.insert((namespace, index))
@@ -77,12 +77,12 @@ impl Gathered {
         }
         if needs.contains(Needs::NETWORKS) {
             let count = namespaces.len().max(1);
-            // There are less than 2^32 of them: each is an inode, which the kernel numbers with 32 bits.
+            // There are fewer than 2^32 namespaces, because each is an inode with a 32-bit number.
             gathered.networks = (0..count as u32)
                 .map(|namespace| system.local_network(namespace))
                 .collect();
         }
-        // A replay's pods are not those of this computer.
+        // The pods in a snapshot are not those of this computer.
         if needs.contains(Needs::COMPONENTS) && system.has_files() {
             gathered.pods = netstat_packages::containers::pods("/").into_iter().collect();
         }
@@ -94,7 +94,7 @@ impl Gathered {
     }
 }
 
-/// What was gathered for a print, and the names of this run.
+/// The names collected for one print, together with those that are kept for the whole run.
 #[derive(Clone, Copy)]
 pub(super) struct Shelf<'a> {
     pub(super) gathered: &'a Gathered,
@@ -164,7 +164,7 @@ impl Books for Shelf<'_> {
     }
 }
 
-/// The names of this run, as rows want them.
+/// The names of this run, in the form that rows need.
 #[derive(Debug)]
 pub(super) struct NameView {
     pub(super) names: Names,

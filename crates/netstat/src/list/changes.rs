@@ -1,4 +1,4 @@
-//! What has changed between two looks at the sockets.
+//! The changes between two samples of the sockets.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -12,7 +12,8 @@ use crate::output::rows::paint::Look;
 use crate::output::rows::sockets::look;
 use crate::output::rows::{Grid, Head};
 
-/// One sample: the sockets with all that is shown of them, so that one that is gone by the next can still be shown.
+/// One sample: the sockets with everything that is shown of them, so that a socket that is gone by the next sample can
+/// still be shown.
 #[derive(Debug, Default)]
 pub(super) struct Seen {
     pub(super) sockets: Vec<Socket>,
@@ -20,8 +21,8 @@ pub(super) struct Seen {
     pub(super) gathered: Gathered,
 }
 
-/// What a socket is known by from look to look: the kernel's cookie, which it keeps through its states into TIME_WAIT; without one,
-/// its ends and inode.
+/// Identifies a socket across samples: by the kernel's cookie, which it keeps through all states up to TIME_WAIT, or,
+/// without a cookie, by its endpoints and inode.
 #[derive(PartialEq, Eq, Hash)]
 enum Identity {
     Cookie(u32, u64),
@@ -43,39 +44,39 @@ impl Identity {
     }
 }
 
-/// What happened to a socket.
+/// What happened to a socket between two samples.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Change {
-    /// It is there now: its number in the new look.
+    /// It is new: its index in the new sample.
     Opened(usize),
-    /// It is gone: its number in the old look.
+    /// It is gone: its index in the old sample.
     Closed(usize),
-    /// Its state is another: its numbers in the new look and in the old.
+    /// Its state changed: its indexes in the new and in the old sample.
     State(usize, usize),
 }
 
-/// Changes as rows.
+/// The changes, as rows.
 pub(super) struct Changes<'a> {
     form: ChangesForm<'a>,
     old: &'a Seen,
     new: &'a Seen,
     changes: Vec<Change>,
-    /// The local time of day.
+    /// The local time of day at which the new sample was taken.
     clock: String,
 }
 
-/// How changes are shown.
+/// How changes are presented.
 pub(super) struct ChangesForm<'a> {
     pub(super) columns: &'a [&'static Column<Sockets>],
     pub(super) names: Shelf<'a>,
-    /// For people: signs instead of words, the local time of day, both states in one cell.
+    /// Whether the output is for people: signs instead of words, the local time of day, and both states in one cell.
     pub(super) people: bool,
     /// When the new sample was taken.
     pub(super) time: SystemTime,
 }
 
 impl<'a> Changes<'a> {
-    /// Compares two looks, each sorted. A socket counts when `wanted` lets it through, as it was or as it is now.
+    /// Compares two sorted samples. A socket is included if `wanted` accepts it as it was or as it is now.
     pub(super) fn between(
         old: &'a Seen,
         new: &'a Seen,
@@ -122,7 +123,7 @@ impl<'a> Changes<'a> {
             Change::State(at, before) => {
                 let (new, old) = (row(self.new, at), row(self.old, before));
                 match (new.owner, old.owner) {
-                    // Whose connection it was is what a person wants to know when it ends.
+                    // When a connection ends, the process that held it is still of interest.
                     (Some(Owner::None(_)), Some(Owner::Held(_))) => SocketRow {
                         socket: new.socket,
                         ..old
@@ -134,7 +135,7 @@ impl<'a> Changes<'a> {
     }
 }
 
-/// The local time of day: `22:30:00`.
+/// Formats the local time of day: `22:30:00`.
 fn clock(time: SystemTime) -> String {
     let zoned = jiff::Timestamp::try_from(time).map(|time| time.to_zoned(jiff::tz::TimeZone::system()));
     zoned.map_or_else(|_| "-".to_owned(), |zoned| zoned.strftime("%H:%M:%S").to_string())
@@ -197,9 +198,9 @@ impl Grid for Changes<'_> {
     fn least(&self, column: usize) -> usize {
         let shown = column.checked_sub(self.heads().len() - self.form.columns.len());
         match shown.map(|column| self.form.columns[column]) {
-            // "HH:MM:SS", and the sign.
+            // Room for "HH:MM:SS", and for the sign.
             None => [8, 1][column.min(1)],
-            // An IPv4 address with its port; IPv6 is often longer.
+            // Room for an IPv4 address with a port; IPv6 addresses are often longer.
             Some(column) if column.kind == ValueKind::Endpoint => 21,
             Some(column) if column.name == "state" => "ESTABLISHED > CLOSE_WAIT".len(),
             Some(column) if column.name == "protocol" => 5,

@@ -1,4 +1,4 @@
-//! Which sockets a list shows, under which columns, in which order.
+//! Selects the sockets, the columns and the order of a list.
 
 use netstat_model::columns::{self, Column, Needs, Sockets, Value, owner_columns};
 use netstat_model::reach::waits;
@@ -12,11 +12,11 @@ use crate::args::{Families, ListPlan, Naming, Plan, Which};
 use crate::output::classic;
 use crate::output::rows::sort::{self, Direction};
 
-/// Leaves only the rows of the list: the other parts of the plan may have needed more.
+/// Reduces `sockets` to the rows of the list, since the other parts of the plan may have needed more.
 pub(super) fn cut(plan: &Plan, filter: &Filter, list: &ListPlan, sockets: &mut SocketList) {
     let more_was_read = plan.processes || plan.statistics.is_some();
     let by_peer = list.states == Which::ListeningOnly;
-    // The kernel chooses among TCP states; those of the others are chosen here.
+    // The kernel filters TCP sockets by state; the others are filtered here.
     let others = list.unix || list.mptcp || !list.further.is_empty() || list.families != Families::default();
     if more_was_read || by_peer || others || only_v4(list) != [false; 2] {
         sockets.sockets.retain(|socket| shows(list, filter, socket));
@@ -48,7 +48,7 @@ pub(super) fn shows(list: &ListPlan, filter: &Filter, socket: &Socket) -> bool {
             Which::Connected => filter.names_states() || socket.state() != State::Listening,
             Which::All | Which::AllAndBound => true,
         },
-        // A socket without a peer takes packets from anyone: these protocols' way of listening.
+        // A socket of these protocols that has no peer receives packets from anyone, so it counts as a listener.
         _ => list.states != Which::ListeningOnly || !socket.is_connected(),
     };
     let family = !socket.protocol().is_ip()
@@ -60,18 +60,19 @@ pub(super) fn shows(list: &ListPlan, filter: &Filter, socket: &Socket) -> bool {
     asked && state && family
 }
 
-/// Whether a socket of IPv6 waits for whoever comes over IPv4, too.
+/// Whether an IPv6 listener also accepts IPv4.
 fn takes_v4(socket: &Socket) -> bool {
     let v6_only = socket.fact(|extra| extra.v6_only);
     waits(socket) && socket.local().address.is_unspecified() && v6_only == Fact::Known(false)
 }
 
-/// Whether IPv4 is asked for without IPv6, so that sockets of IPv6 which take IPv4 must be looked for.
+/// Whether IPv4 is selected without IPv6, for TCP and for UDP, so that IPv6 sockets that accept IPv4 must be looked
+/// for.
 pub(super) fn only_v4(list: &ListPlan) -> [bool; 2] {
     [list.tcp4 && !list.tcp6, list.udp4 && !list.udp6]
 }
 
-/// The columns behind those of the classic layout.
+/// The columns that follow those of the classic layout.
 pub(super) fn classic_columns(list: &ListPlan) -> Vec<classic::connections::Column> {
     use classic::connections::Column;
     [
@@ -86,7 +87,7 @@ pub(super) fn classic_columns(list: &ListPlan) -> Vec<classic::connections::Colu
     .collect()
 }
 
-/// What the owner switches ask for.
+/// What must be known of owners for the switches about owners.
 pub(super) fn owner_needs(list: &ListPlan) -> Needs {
     Needs::all(
         [
@@ -102,7 +103,8 @@ pub(super) fn owner_needs(list: &ListPlan) -> Needs {
     )
 }
 
-/// The columns of a table or a machine format: those named, or the usual ones and what the switches ask for.
+/// The columns of a table or a machine-readable format: those that the command line names, or the usual ones and those
+/// that switches ask for.
 pub(super) fn columns(list: &ListPlan, format: Format) -> Vec<&'static Column<Sockets>> {
     if !list.group.is_empty() {
         return list.group.clone();
@@ -124,7 +126,7 @@ pub(super) fn columns(list: &ListPlan, format: Format) -> Vec<&'static Column<So
             list.time_in_state && format != Format::Text,
             &["time_in_state", "time_in_state_exact", "time_in_state_how"],
         ),
-        // Rows of one protocol look alike, those of these do not.
+        // Rows of a single protocol need no protocol column; rows of these kinds do.
         (
             list.raw4
                 || list.raw6
@@ -156,7 +158,7 @@ pub(super) fn columns(list: &ListPlan, format: Format) -> Vec<&'static Column<So
     columns::named(&names)
 }
 
-/// What must be asked of the system for the columns, the order, and the filter.
+/// What must be read for the columns, the order and the filter.
 pub(super) fn needs(list: &ListPlan, columns: &[&'static Column<Sockets>], filter: &Filter) -> Needs {
     let classic = owner_needs(list).and(match (list.time_in_state, list.dscp) {
         (true, _) => Needs::STATE_TIMES,
@@ -180,7 +182,7 @@ pub(super) fn needs(list: &ListPlan, columns: &[&'static Column<Sockets>], filte
     classic.and(Needs::all(shown.chain(sorted).chain(filtered)))
 }
 
-/// The groups of facts that must be read with the sockets.
+/// The groups of details that must be read with the sockets.
 pub(super) fn extras(list: &ListPlan) -> Extras {
     let needs = needs(list, &columns(list, Format::Text), &Filter::default());
     [
@@ -194,7 +196,7 @@ pub(super) fn extras(list: &ListPlan) -> Extras {
     .collect()
 }
 
-/// Which rows, in which order, where that is not all of them as they are.
+/// Returns the indexes of the rows to show, in their order; `None` if all of them are shown as they are.
 pub(super) fn order(
     list: &ListPlan,
     sockets: &[Socket],

@@ -1,4 +1,4 @@
-//! `--follow` and `--until`: what happens to sockets, as it happens.
+//! `--follow` and `--until`: shows events of sockets as they happen.
 
 use std::collections::{HashMap, HashSet};
 use std::io::{self, Write};
@@ -22,12 +22,12 @@ use crate::context::{Context, Failure, Outcome, names, signals};
 use crate::output::events::{EventRow, One, program};
 use crate::output::rows;
 
-/// The longest wait before the end is looked for.
+/// The longest wait before checking whether it is time to end.
 const STEP: Duration = Duration::from_millis(200);
-/// Processes remembered at most.
+/// The maximum number of processes to remember.
 const PROCESSES: usize = 10_000;
 
-/// What is known of the process behind an event.
+/// What is known about the process that caused an event.
 struct Who(Option<(u32, NewProcess)>);
 
 impl Holders for Who {
@@ -78,7 +78,7 @@ pub(super) fn follow(plan: &Plan, follow: &FollowPlan, context: &mut Context<'_>
     }
     diagnostics.say(context.err);
     let stop = match plan.format == Format::Text || follow.every {
-        // Where signals cannot be caught they end the program as ever.
+        // If signals cannot be caught, they end the program as usual.
         true => signals::end_requested(context.system).unwrap_or_default(),
         false => Arc::default(),
     };
@@ -106,7 +106,7 @@ pub(super) fn follow(plan: &Plan, follow: &FollowPlan, context: &mut Context<'_>
                 None => Outcome::Printed,
             });
         }
-        // The first call reads what is there already, and returns at once.
+        // The first call reads the existing sockets and must return at once.
         let step = if watching { STEP } else { Duration::ZERO };
         let wait = end.map_or(step, |end| end.saturating_sub(now).min(step));
         if printer.print_next(source.as_mut(), wait, context)? {
@@ -123,12 +123,12 @@ pub(super) fn follow(plan: &Plan, follow: &FollowPlan, context: &mut Context<'_>
     }
 }
 
-/// The time since boot, which no one can set back.
+/// Returns the time since boot, which is not affected by changes of the clock.
 fn since_boot(context: &Context<'_>) -> Duration {
     Duration::from_nanos(context.system.now().since_boot)
 }
 
-/// What was lost since `before`.
+/// Describes the events that were lost since `before`.
 fn lost_line(lost: Lost, before: Lost) -> String {
     let count = lost.events - before.events;
     let untold = lost.untold - before.untold;
@@ -155,7 +155,7 @@ struct EventPrinter<'a> {
 }
 
 impl EventPrinter<'_> {
-    /// Waits for events and shows those that are wanted; whether one of them is the one that was waited for.
+    /// Waits for events and prints the wanted ones. Returns whether one of them matches `--until`.
     fn print_next(
         &mut self,
         source: &mut dyn EventSource,
@@ -182,7 +182,8 @@ impl EventPrinter<'_> {
         Ok(false)
     }
 
-    /// Shows one event, if it is wanted and no later line says it as well (`alone`); whether it is the one that was waited for.
+    /// Prints one event if it is wanted and not already covered by a later line (`alone`). Returns whether it matches
+    /// `--until`.
     fn print(&mut self, event: &Event, alone: bool, context: &mut Context<'_>) -> Result<bool, Failure> {
         let kind = match (event.protocol, event.family) {
             (Protocol::Tcp, Family::V4) => self.list.tcp4,
@@ -194,7 +195,7 @@ impl EventPrinter<'_> {
         if !kind {
             return Ok(false);
         }
-        // The end says what the socket was, not that it is closed.
+        // A filter applies to what the socket was before it closed.
         let mut subject = *event;
         if event.kind == EventKind::Closed {
             subject.state = event.before.unwrap_or(State::Closed);
@@ -208,7 +209,7 @@ impl EventPrinter<'_> {
             .known()
             .map(|owner| (owner.pid, self.describe(&owner, event, context))));
         let wanted = self.filter.wants(&socket) && self.filter.wants_holders(&who);
-        // A socket that was seen to open has been judged then.
+        // A socket that was seen to open was already checked against the filter then.
         let news =
             event.kind != EventKind::Closed || (event.origin == EventOrigin::Destroyed && event.opened.why().is_some());
         let ends = wanted
@@ -262,7 +263,7 @@ fn push_side(out: &mut Vec<u8>, side: &Endpoint) {
     }
 }
 
-/// What happened, in one word of at most nine letters.
+/// Returns what happened as a word of at most nine letters.
 fn word(event: &Event) -> &'static str {
     match (event.kind, event.state, event.before) {
         (EventKind::Changed, State::Established, _) if event.protocol == Protocol::Tcp => "connected",
@@ -271,7 +272,7 @@ fn word(event: &Event) -> &'static str {
     }
 }
 
-/// `22:30:05.123 opened    TCP 10.0.0.1:40000 -> 203.0.113.7:443  curl[77] root`.
+/// Formats an event: `22:30:05.123 opened TCP 10.0.0.1:40000 -> 203.0.113.7:443 curl[77] root`.
 fn line_of(event: &Event, who: &Who, user: Option<&str>) -> Vec<u8> {
     let time = match jiff::Timestamp::try_from(event.at.wall) {
         Ok(time) => time
@@ -317,7 +318,7 @@ fn line_of(event: &Event, who: &Who, user: Option<&str>) -> Vec<u8> {
     line
 }
 
-/// Writes a line, in the colour of what happened: beginnings green, ends dim, failures yellow.
+/// Writes a line in the colour of its event: openings green, ends dim, failures yellow.
 fn write_line(out: &mut dyn Write, event: &Event, line: &[u8], color: bool) -> io::Result<()> {
     // SGR (ECMA-48, 8.3.117).
     let look = match word(event) {
@@ -339,8 +340,9 @@ fn write_line(out: &mut dyn Write, event: &Event, line: &[u8], color: bool) -> i
     }
 }
 
-/// The places of events of which a later one of the same socket, that came with them, says as much: an opening before it is connected or
-/// accepted, and all of a connection that has ended already, whose end tells how long it lived and what it moved.
+/// Returns the indexes of events that are made redundant by a later event of the same socket in the same batch: an
+/// opening before the socket is connected or accepted, and everything about a connection that has already ended, whose
+/// end reports its duration and traffic.
 fn folded(events: &[Event]) -> HashSet<usize> {
     let mut later: HashMap<u64, bool> = HashMap::new();
     let mut folded = HashSet::new();
@@ -354,7 +356,7 @@ fn folded(events: &[Event]) -> HashSet<usize> {
             _ => {}
         }
         match word {
-            // The end tells all only where the beginning was seen.
+            // The final event covers the rest only if the opening was seen.
             "closed" | "failed" if event.duration().why().is_none() => drop(later.insert(cookie, true)),
             "connected" | "accepted" => drop(later.entry(cookie).or_insert(false)),
             _ => {}
@@ -363,7 +365,7 @@ fn folded(events: &[Event]) -> HashSet<usize> {
     folded
 }
 
-/// The same for machines.
+/// Writes the same information as a JSON object.
 fn write_object(out: &mut dyn Write, event: &Event, who: &Who, user: Option<&str>) -> io::Result<()> {
     let who = who.0.as_ref().map(|(pid, facts)| (*pid, facts));
     rows::json::write_lines(out, &One(EventRow { event, who, user }))

@@ -1,4 +1,5 @@
-//! What is known of foreign addresses beside what name servers say: the names that programs asked for, countries, autonomous systems.
+//! Facts about foreign addresses other than their host names: the names that programs looked up, countries, autonomous
+//! systems.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -14,24 +15,24 @@ use crate::args::{LocationPlan, Plan};
 use crate::context::{Context, Diagnostics, Failure};
 use crate::recall::{self, NoRecord, Recall};
 
-/// What is kept from print to print.
+/// The sources of these facts, kept from print to print.
 #[derive(Default)]
 pub(super) struct ForeignFacts {
     known: KnownFacts,
-    /// Where answers are seen.
+    /// The source of DNS answers, while they are being observed.
     answers: Option<Box<dyn DnsAnswers>>,
-    /// The record, once it was looked for.
+    /// The record, once it has been looked for.
     record: Option<Result<Recall, NoRecord>>,
 }
 
-/// What is known so far.
+/// The facts gathered so far.
 #[derive(Debug, Default)]
 pub(super) struct KnownFacts {
-    /// Names from the answers seen; `None`: nobody asked for them.
+    /// Names from observed DNS answers; `None` if they are not needed.
     asked: Option<AskedNames>,
-    /// Those that a record has kept, by the kernel's cookie.
+    /// Names kept in a record, by the kernel's cookie of the socket.
     recorded: HashMap<u64, String>,
-    /// The databases; `None`: nobody asked for them.
+    /// The location databases; `None` if they are not needed.
     databases: Option<Locations>,
     locations: HashMap<IpAddr, Location>,
 }
@@ -45,10 +46,10 @@ impl std::fmt::Debug for ForeignFacts {
 }
 
 impl ForeignFacts {
-    /// Gathers what `needs` asks for of the foreign sides of `sockets`.
+    /// Gathers what `needs` requires about the foreign addresses of `sockets`.
     ///
     /// # Errors
-    /// When a database that was named cannot be used.
+    /// Returns an error if a database named on the command line cannot be used.
     pub(super) fn gather(
         &mut self,
         plan: &Plan,
@@ -77,10 +78,10 @@ impl ForeignFacts {
         Ok(())
     }
 
-    /// Learns the names that a record has kept of those of `sockets` that are open.
+    /// Loads the names that a record has for those of `sockets` that are open.
     pub(super) fn recall_names(&mut self, context: &mut Context<'_>, sockets: &[Socket]) {
         let now = (context.now)();
-        // The usual record is of this computer, and says nothing of another.
+        // The default record describes this computer, and says nothing about the one of a snapshot.
         if !context.system.has_files() {
             return;
         }
@@ -98,7 +99,7 @@ impl ForeignFacts {
         let now = (context.now)();
         if self.known.asked.is_none() {
             self.known.asked = Some(AskedNames::default());
-            // What comes only after the only print is of no use to it.
+            // With a single print, answers that arrive after it would be of no use.
             if plan.interval.is_some() {
                 match context.system.dns_answers() {
                     Ok(answers) => self.answers = Some(answers),
@@ -120,19 +121,20 @@ impl ForeignFacts {
         }
     }
 
-    /// What is known so far.
+    /// The facts gathered so far.
     pub(super) fn known(&self) -> &KnownFacts {
         &self.known
     }
 }
 
 impl KnownFacts {
-    /// The name that a record has of this connection.
+    /// Returns the name that a record has for this connection.
     pub(super) fn recorded_name(&self, socket: &Socket) -> Option<&str> {
         self.recorded.get(&socket.cookie()?.get()).map(String::as_str)
     }
 
-    /// The name that was asked for before this connection was made, by a record, else that of its foreign address.
+    /// Returns the name that was looked up before this connection was made: according to a record, or else the newest
+    /// name for its foreign address.
     pub(super) fn asked_name(&self, socket: &Socket) -> Fact<Option<&str>> {
         if let Some(name) = self.recorded_name(socket) {
             return Fact::Known(Some(name));
@@ -140,14 +142,14 @@ impl KnownFacts {
         match &self.asked {
             Some(names) => match names.newest(socket.foreign().address) {
                 Some(name) => Fact::Known(Some(name)),
-                // It may have been asked for before anybody looked.
+                // The lookup may have happened before observation began.
                 None => Fact::Unknown(Why::NotKept),
             },
             None => Fact::Unknown(Why::NotAsked),
         }
     }
 
-    /// Where this address is registered.
+    /// Returns the country and autonomous system of this address.
     pub(super) fn location(&self, address: IpAddr) -> Fact<&Location> {
         match &self.databases {
             None => Fact::Unknown(Why::NotAsked),
@@ -156,7 +158,7 @@ impl KnownFacts {
         }
     }
 
-    /// Whether `--as` and `--country` let `socket` through.
+    /// Whether `--as` and `--country` accept `socket`.
     pub(super) fn wants(&self, plan: &LocationPlan, socket: &Socket) -> bool {
         let Fact::Known(location) = self.location(socket.foreign().address) else {
             return false;
@@ -170,7 +172,7 @@ impl KnownFacts {
     }
 }
 
-/// The databases that were named, or those at the usual places.
+/// Opens the databases named on the command line, or those in the usual places.
 fn open(plan: &LocationPlan, context: &Context<'_>, diagnostics: &mut Diagnostics) -> Result<Locations, Failure> {
     let refused = |error: netstat_names::NoDatabase| Failure::Refused(escape_str(&plain_error(&error)).into_owned());
     if !plan.databases.is_empty() {

@@ -1,4 +1,4 @@
-//! Carries out a plan: asks the system, prints, waits, prints again.
+//! Runs a plan: queries the system, prints, waits, and prints again.
 
 mod books;
 mod changes;
@@ -32,7 +32,7 @@ use published::PublishedList;
 use redraw::{Buffer, Frame, Redraw};
 use rows::{Lister, PrintJob};
 
-/// Carries out `plan` until it ends.
+/// Runs `plan` until it ends.
 ///
 /// # Errors
 /// See [`Failure`].
@@ -64,10 +64,10 @@ pub fn run(plan: &Plan, context: &mut Context<'_>) -> Result<Outcome, Failure> {
     })
 }
 
-/// Seconds from which on an interval is more likely meant as a port.
+/// The number of seconds from which an interval was more likely meant as a port.
 const PORT_LIKE: u64 = 70;
 
-/// What to type for a port, where a number that may be one was taken for the interval.
+/// Suggests what to type for a port, if a number that may be a port was read as the interval.
 fn port_hint(plan: &Plan) -> Option<String> {
     let seconds = plan.interval?.as_secs();
     let ports = PORT_LIKE..=u64::from(u16::MAX);
@@ -75,13 +75,13 @@ fn port_hint(plan: &Plan) -> Option<String> {
     meant.then(|| format!("this repeats every {seconds} s; for port {seconds}: --port {seconds}"))
 }
 
-/// Whether each print takes the place of the last one: at an interval, on a terminal, for people.
+/// Whether each print replaces the previous one: at an interval, on a terminal, in text format.
 fn redraws(plan: &Plan, context: &Context<'_>) -> bool {
     let changes = plan.list.as_ref().is_some_and(|list| list.changes);
     plan.interval.is_some() && !plan.scroll && !changes && plan.format == Format::Text && context.screen.terminal
 }
 
-/// Carries out `plan` with each print in the place of the last one.
+/// Runs `plan`, with each print in place of the previous one.
 fn redrawn(plan: &Plan, context: &mut Context<'_>) -> Result<Outcome, Failure> {
     let (text, notes) = (Buffer::default(), Buffer::default());
     let Context {
@@ -96,7 +96,7 @@ fn redrawn(plan: &Plan, context: &mut Context<'_>) -> Result<Outcome, Failure> {
     let mut inner = Context {
         system: &mut **system,
         out: &mut text.clone(),
-        // Notes would run through the picture; where stderr goes elsewhere, they go there.
+        // On a terminal, diagnostics would disturb the display; elsewhere, they are written to stderr directly.
         err: match *terminal {
             true => &mut notes.clone(),
             false => &mut **err,
@@ -110,7 +110,7 @@ fn redrawn(plan: &Plan, context: &mut Context<'_>) -> Result<Outcome, Failure> {
     let mut clock = Ticker::new(plan.interval);
     let mut redraw = Redraw::default();
     let mut prints = plan.count.map_or(u64::MAX, |count| count.get());
-    // A note is given once; it stays on the screen.
+    // Each note is reported only once, so it stays on the screen.
     let mut told = Vec::new();
     loop {
         job.print()?;
@@ -137,7 +137,8 @@ fn redrawn(plan: &Plan, context: &mut Context<'_>) -> Result<Outcome, Failure> {
     })
 }
 
-/// The moments of the prints: multiples of the interval after the first, so that the time a print takes adds no drift.
+/// The times of the prints: multiples of the interval from the first one, so that the duration of a print causes no
+/// drift.
 struct Ticker {
     next: Instant,
     interval: Duration,
@@ -151,7 +152,7 @@ impl Ticker {
         }
     }
 
-    /// The first moment of the series that is still to come; moments that a long print has overrun are left out.
+    /// Returns the first time of the series that is not in the past. Times that a long print has overrun are skipped.
     fn next(&mut self, now: Instant) -> Instant {
         self.next += self.interval;
         if self.next < now && !self.interval.is_zero() {
@@ -162,10 +163,10 @@ impl Ticker {
     }
 }
 
-/// A plan being carried out, with what is kept from print to print.
+/// A plan being run, with the state that is kept from print to print.
 struct Job<'a, 's> {
     plan: &'a Plan,
-    /// The plan's filter with its names resolved.
+    /// The filter of the plan, with its names resolved.
     filter: Filter,
     context: &'a mut Context<'s>,
     diagnostics: Diagnostics,
@@ -174,9 +175,9 @@ struct Job<'a, 's> {
     lister: Lister,
     interfaces: Option<InterfaceStatistics>,
     protocols: Option<ProtocolStatistics>,
-    /// The first parts of the JSON document of this print.
+    /// The parts of the JSON document that precede the connection list in this print.
     front: Front,
-    /// How many prints there were.
+    /// The number of completed prints.
     prints: u64,
     incomplete: bool,
 }
@@ -214,7 +215,7 @@ impl<'a, 's> Job<'a, 's> {
         })
     }
 
-    /// The way of a packet: `-r --to`.
+    /// Prints the path of a packet: `-r --to`.
     fn print_way(&mut self, packet: &PacketPlan) -> Result<(), Failure> {
         let query = RouteQuery {
             to: packet.to,
@@ -224,7 +225,7 @@ impl<'a, 's> Job<'a, 's> {
         };
         let answer = self.context.system.route_to(&query);
         let answer = answer.map_err(|refused| Failure::Refused(refused.to_string()))?;
-        // For the names of tables and interfaces, and for the rules.
+        // The full listing has the names of tables and interfaces, and the rules.
         let listing = self.context.system.routes(TableSelection::All);
         match self.plan.format {
             Format::Text | Format::Csv(_) => classic::routes::write_way(self.context.out, &query, &answer, &listing)?,
@@ -237,7 +238,7 @@ impl<'a, 's> Job<'a, 's> {
         Ok(())
     }
 
-    /// One print of everything the plan asks for, in the classic order.
+    /// Prints everything in the plan once, in the classic order.
     fn print(&mut self) -> Result<(), Failure> {
         if self.plan.ethernet.is_some() {
             self.print_ethernet()?;
@@ -255,7 +256,7 @@ impl<'a, 's> Job<'a, 's> {
             self.print_groups()?;
         }
         self.print_sockets()?;
-        // With the connection list the document has been written already.
+        // If there is a connection list, the document has already been written.
         if self.plan.list.is_none() && matches!(self.plan.format, Format::Json | Format::NdJson) {
             let host = self.context.system.computer_name();
             let time = (self.context.now)();
@@ -272,7 +273,7 @@ impl<'a, 's> Job<'a, 's> {
         Ok(())
     }
 
-    /// Reads the sockets that all parts of the plan need together.
+    /// Reads the sockets that all parts of the plan need.
     fn read_sockets(&mut self) {
         let ask = socket_ask(self.plan, &self.filter);
         if ask != SocketAsk::default() {
@@ -284,7 +285,7 @@ impl<'a, 's> Job<'a, 's> {
         }
     }
 
-    /// `-r`.
+    /// Prints `-r`.
     fn print_routes(&mut self, plan: &RoutesPlan) -> Result<(), Failure> {
         let progress = Progress::start(self.context.terminal, "reading routes");
         let mut listing = self.context.system.routes(self.tables);
@@ -329,7 +330,7 @@ impl<'a, 's> Job<'a, 's> {
         Ok(())
     }
 
-    /// The parts made of sockets, and the ports published beside them.
+    /// Prints the parts that consist of sockets, and the published ports.
     fn print_sockets(&mut self) -> Result<(), Failure> {
         if not_supported(&self.sockets.limits) && matches!(self.plan.format, Format::Text | Format::Csv(_)) {
             self.diagnostics.limits(self.sockets.limits.drain(..));
@@ -351,9 +352,11 @@ impl<'a, 's> Job<'a, 's> {
         Ok(())
     }
 
-    /// The ports that `--exposed` shows beside the sockets; those of a JSON document are put into its front.
+    /// Returns the ports that `--exposed` shows in addition to the sockets. For a JSON document they are added to its
+    /// front instead.
     fn published(&mut self) -> Result<PublishedList, Failure> {
-        // Ports that NAT hands on are known from the rules of Linux; on Windows port proxies do so, which `audit` and `inspect` show.
+        // On Linux, the ports that NAT forwards are known from the packet filter. On Windows port proxies do this,
+        // which `audit` and `inspect` report.
         if self.context.system.kind() == SystemKind::Windows {
             return Ok(PublishedList::default());
         }
@@ -393,7 +396,7 @@ impl<'a, 's> Job<'a, 's> {
             Format::Text | Format::Csv(_) if not_supported(&limits) => {}
             Format::Text => {
                 let (each, kinds) = (ethernet.per_interface, self.plan.verbose);
-                // The first print has none: they follow with the next.
+                // The first print has no rates; they begin with the second.
                 let rates = rates.as_ref().filter(|_| self.interfaces.is_some());
                 classic::ethernet::write(self.context.out, &interfaces, each, kinds, rates)?;
             }
@@ -447,7 +450,7 @@ impl<'a, 's> Job<'a, 's> {
             .rates
             .then(|| ProtocolRates::between(self.protocols.as_ref(), &protocols));
         if not_supported(&limits) && matches!(self.plan.format, Format::Text | Format::Csv(_)) {
-            // The diagnostics say it.
+            // Diagnostics report it.
         } else if self.plan.format == Format::Text {
             let options = classic::statistics::StatisticsOptions {
                 blocks,
@@ -474,12 +477,13 @@ impl<'a, 's> Job<'a, 's> {
     }
 }
 
-/// Whether there is no code for the question on this system: a table would be nothing but headings, so the diagnostics alone answer.
+/// Whether the query is not implemented on this system. A table would consist of headings only, so only the diagnostics
+/// are printed.
 fn not_supported(limits: &[Limit]) -> bool {
     limits.iter().any(|limit| limit.why == NOT_SUPPORTED)
 }
 
-/// Whether no figure of `block` is known, and not because the system keeps none.
+/// Whether no counter of `block` is known, for another reason than that the system does not keep it.
 fn unreadable(protocols: &ProtocolStatistics, block: Block) -> bool {
     let mut figures = protocols.rows(block).flat_map(|(_, pair)| [pair.received, pair.sent]);
     let mut failed = false;
@@ -489,7 +493,7 @@ fn unreadable(protocols: &ProtocolStatistics, block: Block) -> bool {
     }) && failed
 }
 
-/// The block of `-s`, where there is one of that name.
+/// Returns the block of `-s` for a protocol; `None` if it has none.
 fn block(name: ProtocolName) -> Option<Block> {
     Some(match name {
         ProtocolName::Ip => Block::Ipv4,
@@ -517,7 +521,8 @@ fn count_connections(list: &SocketList, family: Family) -> Fact<u64> {
     Fact::Known(list.sockets.iter().filter(counts).count() as u64)
 }
 
-/// The sockets that all parts of the plan need together, with `filter`'s names resolved; the default asks for none.
+/// Returns the query for the sockets that all parts of the plan need. The names in `filter` must be resolved. The
+/// default query asks for nothing.
 fn socket_ask(plan: &Plan, filter: &Filter) -> SocketAsk {
     let mut ask = SocketAsk::default();
     let stateless = filter.allows_stateless();
@@ -544,7 +549,7 @@ fn socket_ask(plan: &Plan, filter: &Filter) -> SocketAsk {
             all_namespaces: list.all_namespaces,
             ..ask
         };
-        // Listeners of IPv6 that take IPv4 are listed with those of IPv4.
+        // IPv6 listeners that accept IPv4 are listed with the IPv4 listeners.
         let [tcp, udp] = choice::only_v4(list);
         let listeners = listed_states(list.states, filter).contains(&State::Listening);
         ask.tcp6 |= tcp && listeners;
@@ -554,7 +559,7 @@ fn socket_ask(plan: &Plan, filter: &Filter) -> SocketAsk {
         }
         if list.tcp4 || list.tcp6 || list.mptcp {
             ask.tcp_states = match list.changes {
-                // A change of state may lead out of the filter, or into it.
+                // A changed state may make a socket match the filter, or no longer match it.
                 true => State::ALL.to_vec(),
                 false => listed_states(list.states, filter),
             };
@@ -579,7 +584,7 @@ fn socket_ask(plan: &Plan, filter: &Filter) -> SocketAsk {
         for (name, wanted) in [(ProtocolName::Tcp, &mut ask.tcp4), (ProtocolName::TcpV6, &mut ask.tcp6)] {
             if statistics.blocks.contains(&name) {
                 *wanted = true;
-                // The block counts all connections, whatever the list shows of them.
+                // The block counts all connections, regardless of what the list shows.
                 ask.ports = Ports::default();
                 ask.local = Sides::default();
                 ask.foreign = Sides::default();
@@ -594,7 +599,7 @@ fn socket_ask(plan: &Plan, filter: &Filter) -> SocketAsk {
     ask
 }
 
-/// The TCP states a list shows: those that `filter` names, or else those of `which`.
+/// Returns the TCP states that a list shows: those that `filter` names, or else those of `which`.
 fn listed_states(which: Which, filter: &Filter) -> Vec<State> {
     let shown = |state: &State| match which {
         _ if !filter.allows_state(*state) => false,
@@ -632,9 +637,9 @@ mod tests {
             ("-p udp --state ESTABLISHED", "", 0, ""),
             ("-c --state LISTENING --port 1-9", "t4 t6", 1, "1-9"),
             ("-c --port 1-9", "t4 t6 u4 u6", 12, "1-9"),
-            // The count of all connections needs all of them.
+            // Counting all connections requires reading all of them.
             ("-s --port 443", "t4 t6", 10, ""),
-            // Listeners of IPv6 may take IPv4.
+            // IPv6 listeners may accept IPv4.
             ("-s -p tcp --state LISTENING --port 443", "t4 t6", 3, ""),
             ("-s -p udp --port 53", "u4 u6", 0, "53"),
         ] {

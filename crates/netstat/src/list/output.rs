@@ -1,4 +1,4 @@
-//! Rows in the form that is asked for.
+//! Writes rows in the requested format.
 
 use netstat_model::Limit;
 
@@ -11,25 +11,25 @@ use crate::output::rows::table::{self, Layout, Widths};
 use crate::output::rows::timed::Timed;
 use crate::output::rows::{self, Grid};
 
-/// What a JSON document has beside the rows.
+/// The parts of a JSON document other than the rows.
 #[derive(Clone, Copy)]
 pub(super) struct Beside<'a> {
     /// What could not be seen of the sockets.
     pub(super) limits: &'a [Limit],
-    /// Its other parts.
+    /// The parts that precede the rows.
     pub(super) front: &'a Front,
 }
 
-/// What the prints of a run share.
+/// State shared by the prints of a run.
 #[derive(Debug, Default)]
 pub(super) struct Series {
-    /// How wide the columns of a table have become.
+    /// The widths that the columns of a table have reached.
     widths: Widths,
-    /// How many prints there were.
+    /// The number of completed prints.
     pub(super) prints: u64,
 }
 
-/// Writes rows as a table or for a machine.
+/// Writes rows as a table or in a machine-readable format.
 pub(super) fn write_grid(
     plan: &Plan,
     context: &mut Context<'_>,
@@ -47,7 +47,7 @@ pub(super) fn write_grid(
             }
             table::write(context.out, grid, layout, &mut series.widths)?;
         }
-        // Where prints follow each other, a row says which it belongs to.
+        // With several prints, each row shows which one it belongs to.
         Format::Csv(style) if plan.interval.is_some() => {
             rows::csv::write(context.out, &Timed::new(grid, time), first, style)?;
         }
@@ -58,7 +58,7 @@ pub(super) fn write_grid(
     Ok(())
 }
 
-/// One JSON document: head, rows, what could not be seen.
+/// Writes one JSON document: frame, rows, limits.
 pub(super) fn write_document(
     context: &mut Context<'_>,
     grid: &dyn Grid,

@@ -1,4 +1,4 @@
-//! Looking for owners, and what is said about it.
+//! Resolving owners, and reporting how that went.
 
 use netstat_audit::script::Runs;
 use netstat_model::process::ProcessFacts;
@@ -42,7 +42,7 @@ pub(super) fn find_owners(
     found.map_err(|refused| Failure::Refused(refused.to_string()))
 }
 
-/// Fills in what each interpreter runs.
+/// Adds the script that each interpreter runs.
 pub(super) fn name_scripts(owners: &mut Owners) {
     for process in owners.processes_mut() {
         let Fact::Known(image) = &process.image else { continue };
@@ -56,7 +56,7 @@ pub(super) fn name_scripts(owners: &mut Owners) {
     }
 }
 
-/// Says once how many owners are missing and why, and with `--verbose` how they were looked for.
+/// Reports once how many owners are missing and why, and with `--verbose`, how they were looked for.
 pub(super) fn tell_owners(
     plan: &Plan,
     ask: &OwnersAsk,
@@ -90,7 +90,7 @@ pub(super) fn tell_owners(
     found.owners
 }
 
-/// Says that a filter let nothing through, and which programs with sockets have a name like the one asked for.
+/// Reports that a filter matches nothing, and which programs with sockets have a similar name.
 pub(super) fn say_no_match(filter: &Filter, owners: Option<&Owners>, diagnostics: &mut Diagnostics) {
     let mut near: Vec<(f64, String)> = Vec::new();
     for process in owners.map_or(&[][..], Owners::processes) {
@@ -121,10 +121,10 @@ pub(super) fn say_no_match(filter: &Filter, owners: Option<&Owners>, diagnostics
     diagnostics.line(format!("no socket matches {filter}{near}"));
 }
 
-/// Says which of the processes that a filter asks for have their sockets in another network namespace, where a list of this one has
-/// none.
+/// Reports which of the filter's processes have their sockets in another network namespace, when the list of this
+/// namespace is empty.
 pub(super) fn say_elsewhere(filter: &Filter, context: &mut Context<'_>, diagnostics: &mut Diagnostics) {
-    /// So many processes are named.
+    /// The maximum number of processes to name.
     const MOST: usize = 3;
     let Ok(pids) = context.system.processes() else { return };
     let ask = ProcessAsk {
@@ -161,7 +161,7 @@ pub(super) fn say_elsewhere(filter: &Filter, context: &mut Context<'_>, diagnost
     ));
 }
 
-/// A process as filters ask for it.
+/// A process, for matching against a filter.
 struct Asked<'a>(&'a ProcessFacts);
 
 impl Holders for Asked<'_> {
@@ -198,7 +198,7 @@ impl Holders for Asked<'_> {
     }
 }
 
-/// Says how many sockets a filter by process has left out without knowing whose they are.
+/// Reports how many sockets a filter by process has left out because their owners are unknown.
 pub(super) fn tell_unfiltered(
     filter: &Filter,
     owners: &Owners,
@@ -222,7 +222,7 @@ pub(super) fn tell_unfiltered(
     }
 }
 
-/// How many processes are known whose program file may not be read.
+/// Returns the number of known processes whose program file may not be read.
 pub(super) fn nameless(owners: &Owners) -> usize {
     let forbidden = |process: &&Process| process.image.why() == Some(Why::NotPermitted);
     owners.processes().iter().filter(forbidden).count()

@@ -1,4 +1,5 @@
-//! Ports that the packet filter hands on, beside the sockets of `--exposed`: nobody listens at them, and yet they are open.
+//! Ports that the packet filter forwards, listed beside the sockets of `--exposed`: they have no listener of their own,
+//! and yet they are open.
 
 use std::collections::BTreeSet;
 use std::io::{self, Write};
@@ -15,11 +16,11 @@ use super::owners::name_scripts;
 use crate::args::ListPlan;
 use crate::context::{Context, Failure};
 
-/// The published ports that a listing shows.
+/// The published ports that a list shows.
 #[derive(Debug, Default)]
 pub(super) struct PublishedList {
     rows: Vec<Row>,
-    /// Why there may be more, in plain words.
+    /// Why there may be more, as a phrase.
     pub(super) incomplete: Option<&'static str>,
 }
 
@@ -27,9 +28,9 @@ pub(super) struct PublishedList {
 struct Row {
     published: Published,
     servers: Vec<Server>,
-    /// What the packet filters make of it, in words; nothing where they let everybody through.
+    /// How the packet filters restrict the port, as phrases; empty if they admit everyone.
     filters: Vec<String>,
-    /// Whether nobody gets through.
+    /// Whether the packet filters admit nobody.
     closed: bool,
 }
 
@@ -37,16 +38,16 @@ struct Row {
 #[derive(Debug)]
 struct Server {
     pid: Option<u32>,
-    /// Escaped.
+    /// The program name, escaped.
     name: String,
-    /// Escaped; `None`: the caller's own.
+    /// The network namespace, escaped; `None` for the caller's own.
     namespace: Option<String>,
 }
 
-/// The published ports that `list` and `filter` ask for, with who is behind them.
+/// Returns the published ports that `list` and `filter` select, with the processes behind them.
 ///
 /// # Errors
-/// When the owners cannot be looked for in the way that was asked for.
+/// Returns an error if the owners cannot be looked for by the requested method.
 pub(super) fn gather(context: &mut Context<'_>, list: &ListPlan, filter: &Filter) -> Result<PublishedList, Failure> {
     let rules = context.system.packet_filter();
     let found = rules.published();
@@ -66,7 +67,7 @@ pub(super) fn gather(context: &mut Context<'_>, list: &ListPlan, filter: &Filter
     let mut sockets = SocketList::default();
     context.system.sockets(&ask(&wanted), &mut sockets);
     let count = sockets.namespaces.len().max(1);
-    // There are less than 2^32 of them: each is an inode, which the kernel numbers with 32 bits.
+    // There are fewer than 2^32 namespaces, because each is an inode with a 32-bit number.
     let networks: Vec<LocalNetwork> = (0..count as u32)
         .map(|namespace| context.system.local_network(namespace))
         .collect();
@@ -98,7 +99,7 @@ pub(super) fn gather(context: &mut Context<'_>, list: &ListPlan, filter: &Filter
     })
 }
 
-/// The owners of those of `sockets` whose indexes are in `listeners`.
+/// Resolves the owners of those of `sockets` whose indexes are in `listeners`.
 fn owners_of(context: &mut Context<'_>, sockets: &SocketList, listeners: &[Vec<usize>]) -> Result<Owners, Failure> {
     let indexes: BTreeSet<usize> = listeners.iter().flatten().copied().collect();
     let only: Vec<Socket> = indexes.into_iter().map(|at| sockets.sockets[at].clone()).collect();
@@ -114,7 +115,7 @@ fn owners_of(context: &mut Context<'_>, sockets: &SocketList, listeners: &[Vec<u
     Ok(owners)
 }
 
-/// The processes behind a published port, each once; `None` when the filter asks for none of them.
+/// Returns the processes behind a published port without duplicates; `None` if the filter excludes all of them.
 fn servers(sockets: &SocketList, listeners: &[usize], owners: &Owners, filter: &Filter) -> Option<Vec<Server>> {
     let mut servers: Vec<Server> = Vec::new();
     let mut asked_for = !filter.needs_owners();
@@ -162,7 +163,7 @@ fn server(owner: &Owner<'_>, namespace: Option<String>) -> Server {
     }
 }
 
-/// Listeners of every namespace at the ports that published ones lead to.
+/// Queries the listeners of every namespace on the ports to which published ports lead.
 fn ask(wanted: &[Published]) -> SocketAsk {
     let ports: BTreeSet<u16> = wanted
         .iter()
@@ -177,7 +178,7 @@ fn ask(wanted: &[Published]) -> SocketAsk {
         mptcp4: true,
         mptcp6: true,
         tcp_states: vec![State::Listening],
-        // Made of numbers: it always reads.
+        // A list of numbers always parses.
         ports: ports.join(",").parse::<Ports>().unwrap_or_default(),
         extra: Extras::BASIC,
         all_namespaces: true,
@@ -185,7 +186,7 @@ fn ask(wanted: &[Published]) -> SocketAsk {
     }
 }
 
-/// Whether the switches and filters of the list let a published port through; those about owners are asked later.
+/// Whether the switches and filters of the list select a published port; filters by owner are applied later.
 fn is_wanted(published: &Published, list: &ListPlan, filter: &Filter) -> bool {
     let kind = match (protocol(published), published.v6) {
         (Protocol::Udp, false) => list.udp4,
@@ -209,15 +210,15 @@ fn is_wanted(published: &Published, list: &ListPlan, filter: &Filter) -> bool {
 }
 
 impl PublishedList {
-    /// How many there are.
+    /// The number of published ports.
     pub(super) fn len(&self) -> usize {
         self.rows.len()
     }
 
-    /// Writes a table of its own behind the list; nothing where no port is published.
+    /// Writes a separate table after the list; nothing if there are no published ports.
     ///
     /// # Errors
-    /// The writer's.
+    /// Returns an error of the writer.
     pub(super) fn write(&self, out: &mut dyn Write) -> io::Result<()> {
         if self.rows.is_empty() {
             return Ok(());
@@ -242,7 +243,7 @@ impl PublishedList {
         Ok(())
     }
 
-    /// The same for a JSON document.
+    /// Returns the published ports as a member of a JSON document.
     pub(super) fn value(&self) -> Value {
         self.rows.iter().map(Row::value).collect()
     }

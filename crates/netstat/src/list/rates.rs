@@ -1,4 +1,5 @@
-//! Bytes per second of each socket, from two looks: TCP from the kernel's counters, UDP from the tracepoints of sends and receives.
+//! Bytes per second of each socket, computed from two samples: for TCP from the kernel's counters, for UDP from the
+//! tracepoints of sends and receives.
 
 use std::collections::HashMap;
 use std::num::NonZeroU64;
@@ -10,20 +11,20 @@ use netstat_os::{EventSource, EventsAsk, System};
 
 use crate::context::Diagnostics;
 
-/// Bytes that a socket has sent and received so far.
+/// The bytes that a socket has sent and received so far.
 type Totals = (u64, u64);
 
-/// What is kept from print to print, and the rates of the present one.
+/// The state kept from print to print, and the rates of the current print.
 #[derive(Default)]
 pub(super) struct RateMeter {
-    /// By the kernel's cookie.
+    /// The totals of the last sample, by the kernel's cookie.
     before: HashMap<NonZeroU64, Totals>,
-    /// When that was.
+    /// When the last sample was taken.
     at: Option<Instant>,
     table: RateTable,
-    /// How many events the watch had lost at the last look.
+    /// The number of events that had been lost at the last sample.
     lost: u64,
-    /// The watch that counts the bytes of UDP; `Err` where there is none.
+    /// The source of events that counts the bytes of UDP; `Err` if it is not available.
     watch: Option<Result<Box<dyn EventSource>, String>>,
 }
 
@@ -32,7 +33,7 @@ pub(super) struct RateMeter {
 pub(super) struct RateTable(HashMap<NonZeroU64, Fact<Rates>>);
 
 impl RateTable {
-    /// The rates of `socket` as of the last look.
+    /// Returns the rates of `socket` at the last sample.
     pub(super) fn of(&self, socket: &Socket) -> Fact<Rates> {
         let rates = socket.cookie().and_then(|cookie| self.0.get(&cookie));
         rates.copied().unwrap_or(Fact::Unknown(Why::NotKept))
@@ -48,12 +49,12 @@ impl std::fmt::Debug for RateMeter {
 }
 
 impl RateMeter {
-    /// Takes note of a look at `sockets`, made now.
+    /// Adds a sample of `sockets`, taken now.
     pub(super) fn look(&mut self, sockets: &[Socket], system: &mut dyn System, diagnostics: &mut Diagnostics) {
         if sockets.iter().any(|socket| socket.protocol() == Protocol::Udp) {
             self.watch_udp(system, diagnostics);
         }
-        // After the watch was opened, which takes a while.
+        // Read the clock only after opening the event source, which takes a while.
         let now = Instant::now();
         let elapsed = self
             .at
@@ -68,7 +69,7 @@ impl RateMeter {
                     totals.insert(cookie, now);
                     match (elapsed, self.before.get(&cookie)) {
                         (Some(seconds), Some(before)) => Fact::Known(between(*before, now, seconds)),
-                        // When the bytes of a socket went that the last look did not show, nobody knows.
+                        // If the last sample did not contain the socket, the time of its bytes is unknown.
                         _ => Fact::Unknown(Why::NotKept),
                     }
                 }
@@ -80,7 +81,7 @@ impl RateMeter {
         self.at = Some(now);
     }
 
-    /// The rates as of the last look.
+    /// The rates at the last sample.
     pub(super) fn table(&self) -> &RateTable {
         &self.table
     }
@@ -102,7 +103,7 @@ impl RateMeter {
         }
     }
 
-    /// Starts the watch with the first UDP socket, and takes in what has happened.
+    /// Opens the event source when the first UDP socket appears, and processes the events that have occurred.
     fn watch_udp(&mut self, system: &mut dyn System, diagnostics: &mut Diagnostics) {
         let open = || {
             system
@@ -148,7 +149,7 @@ mod tests {
     fn rate_is_the_difference_per_second() {
         let rates = between((1_000, 10), (3_000, 10), 2.0);
         assert_eq!((rates.sent, rates.received), (1_000.0, 0.0));
-        // A counter that went back belongs to another socket.
+        // A counter that decreased belongs to another socket.
         assert_eq!(between((5, 5), (0, 0), 1.0), Rates::default());
     }
 }

@@ -1,4 +1,4 @@
-//! Prints at an interval on a terminal: each in the place of the last, with what has changed in colour.
+//! Repeated prints on a terminal: each replaces the previous one, with changes highlighted.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -10,7 +10,7 @@ use unicode_width::UnicodeWidthChar;
 
 use crate::output::rows::paint::Look;
 
-/// A writer whose text is taken out by whoever holds a clone.
+/// A writer whose text can be taken out through any clone.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Buffer(Rc<RefCell<Vec<u8>>>);
 
@@ -31,13 +31,13 @@ impl Write for Buffer {
     }
 }
 
-/// What the frame before showed.
+/// Draws frames and remembers the previous one.
 #[derive(Debug, Default)]
 pub(super) struct Redraw {
     before: Option<Vec<String>>,
 }
 
-/// The screen that a frame is for.
+/// The screen that a frame is drawn for.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Frame {
     pub(super) columns: usize,
@@ -47,27 +47,27 @@ pub(super) struct Frame {
     pub(super) now: SystemTime,
 }
 
-/// How a line differs from those of the frame before.
+/// How a line differs from the previous frame.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Difference {
     None,
     New,
-    /// Words at these places, counted from 0, are others than before.
+    /// The words at these positions, counted from 0, differ.
     Words(Vec<usize>),
 }
 
 impl Redraw {
-    /// Writes the print `text` over the last one, with the lines of `notes` below it.
+    /// Draws the print `text` over the previous one, with the lines of `notes` below it.
     ///
     /// # Errors
-    /// What `out` says.
+    /// Returns an error of `out`.
     pub(super) fn draw(&mut self, out: &mut dyn Write, text: &[u8], notes: &[u8], frame: Frame) -> io::Result<()> {
         let text = String::from_utf8_lossy(text);
         let lines: Vec<&str> = text.lines().collect();
         let plain: Vec<String> = lines.iter().map(|line| without_escapes(line)).collect();
         let notes = String::from_utf8_lossy(notes);
         let notes: Vec<&str> = notes.lines().collect();
-        // One row for the title; the last stays free, for the cursor.
+        // The title takes one row, and the last row is left to the cursor.
         let room = frame.rows.saturating_sub(2).max(1);
         let room_for_text = room.saturating_sub(notes.len().min(room / 3)).max(1);
         let shown = match lines.len() > room_for_text {
@@ -124,7 +124,7 @@ impl Redraw {
     }
 }
 
-/// What is new in `now`, line by line.
+/// Compares the frame `now` with the previous one, line by line.
 fn differences(before: &[String], now: &[String]) -> Vec<Difference> {
     let mut left: HashMap<&str, usize> = HashMap::new();
     for line in before {
@@ -158,7 +158,7 @@ fn differences(before: &[String], now: &[String]) -> Vec<Difference> {
         let best = (0..rest.len())
             .filter(|&at| rest[at].first() == words.first())
             .max_by_key(|&at| likeness(&rest[at]));
-        // A row is the same one when most of what is at its beginning is: protocol and both addresses, or a label.
+        // Two lines belong to the same row if most of their first words match: protocol and both addresses, or a label.
         let needed = (words.len() / 2).clamp(1, 3);
         *result = Some(match best.filter(|&at| likeness(&rest[at]) >= needed) {
             Some(at) => {
@@ -175,7 +175,7 @@ fn differences(before: &[String], now: &[String]) -> Vec<Difference> {
         .collect()
 }
 
-/// `line` with the words at `places` painted.
+/// Returns `line` with the words at `places` highlighted.
 fn marked(line: &str, places: &[usize]) -> String {
     let mut out = Vec::new();
     let mut word = 0;
@@ -197,13 +197,13 @@ fn marked(line: &str, places: &[usize]) -> String {
     String::from_utf8_lossy(&out).into_owned()
 }
 
-/// `line` without the colours that this program puts in.
+/// Returns `line` without the colour sequences that this program writes.
 fn without_escapes(line: &str) -> String {
     let mut out = String::with_capacity(line.len());
     let mut letters = line.chars();
     while let Some(letter) = letters.next() {
         if letter == '\x1b' {
-            // `ESC [ ... m`
+            // A sequence: `ESC [ ... m`.
             for letter in letters.by_ref() {
                 if letter.is_ascii_alphabetic() {
                     break;
@@ -216,7 +216,7 @@ fn without_escapes(line: &str) -> String {
     out
 }
 
-/// As much of `line` as fits into `columns`; colours take no room, and end with the line.
+/// Returns as much of `line` as fits into `columns`. Colours take no room, and end with the line.
 fn cut(line: &str, columns: usize, look: Look) -> Vec<u8> {
     let mut text = String::new();
     let (mut used, mut painted) = (0, false);
@@ -269,7 +269,7 @@ mod tests {
         ]);
         let expected = [Difference::None, Difference::Words(vec![3]), Difference::New];
         assert_eq!(differences(&before, &now), expected);
-        // The same line twice is new once.
+        // A line that now occurs twice is new once.
         let twice = lines(&["UDP 0.0.0.0:5 *:*", "UDP 0.0.0.0:5 *:*"]);
         assert_eq!(differences(&twice[..1], &twice), [Difference::None, Difference::New]);
     }

@@ -1,4 +1,4 @@
-//! The parts made of sockets: the connection list and the ports by process.
+//! The parts that consist of sockets: the connection list, and the ports by process.
 
 use std::time::Instant;
 
@@ -30,44 +30,44 @@ use crate::output::rows::group::Groups;
 use crate::output::rows::sockets::{Known, SocketGrid};
 use crate::output::rows::table::Layout;
 
-/// What is kept from print to print.
+/// The state that is kept from print to print.
 #[derive(Debug, Default)]
 pub(super) struct Lister {
     names: Option<NameView>,
     services: Option<Services>,
     series: Series,
-    /// The look before, where changes are shown.
+    /// The previous sample, if only changes are shown.
     before: Option<Seen>,
-    /// The sockets of the print before, where new ones get a sign.
+    /// The sockets of the previous print, if new ones are marked.
     known: Option<Known>,
-    /// How long sockets have been in their states, where a column shows that.
+    /// How long sockets have been in their states, if a column shows it.
     times: StateTimes,
-    /// Bytes per second, where a column shows them.
+    /// Bytes per second, if a column shows them.
     rates: RateMeter,
-    /// What is known of foreign addresses beside their names.
+    /// Facts about foreign addresses other than their host names.
     facts: ForeignFacts,
-    /// When the look at the sockets of this print began.
+    /// When reading the sockets of this print began.
     look_began: Option<Instant>,
     /// Whether `--wide` has a column for the devices that sockets are bound to.
     has_bound: bool,
-    /// How many published ports are beside the rows of this print.
+    /// The number of published ports beside the rows of this print.
     pub(super) published: usize,
 }
 
-/// What one print works with.
+/// The inputs and outputs of one print.
 pub(super) struct PrintJob<'a, 's> {
     pub(super) plan: &'a Plan,
-    /// The plan's filter with its names resolved.
+    /// The filter of the plan, with its names resolved.
     pub(super) filter: &'a Filter,
     pub(super) context: &'a mut Context<'s>,
-    /// What was read; ends up sorted and cut to the rows of the list.
+    /// The sockets that were read; finally sorted and reduced to the rows of the list.
     pub(super) sockets: &'a mut SocketList,
-    /// The members of a JSON document that come before the rows; without a list, those of `-c` are put into it.
+    /// The members of a JSON document that precede the rows. If there is no list, those of `-c` are added to it.
     pub(super) front: &'a mut Front,
     pub(super) diagnostics: &'a mut Diagnostics,
 }
 
-/// What the rows of a list are made of, beside the sockets.
+/// The data of the rows of a list, besides the sockets.
 struct Rows<'a> {
     list: &'a ListPlan,
     columns: &'a [&'static Column<Sockets>],
@@ -77,22 +77,22 @@ struct Rows<'a> {
 }
 
 impl Lister {
-    /// The sockets of the next print are read from now on.
+    /// Notes that reading the sockets of the next print begins now.
     pub(super) fn look_begins(&mut self) {
         self.look_began = Some(Instant::now());
     }
 
-    /// Prints what the plan wants of the sockets.
+    /// Prints the parts of the plan that consist of sockets.
     pub(super) fn print(&mut self, job: &mut PrintJob<'_, '_>) -> Result<(), Failure> {
         let plan = job.plan;
         if job.sockets.failed && job.sockets.sockets.is_empty() && plan.format == Format::Text {
-            // A heading without rows would say that there is no connection.
+            // A heading without rows would suggest that there are no connections.
             job.diagnostics.limits(std::mem::take(&mut job.sockets.limits));
             return Ok(());
         }
         let changes = plan.list.as_ref().is_some_and(|list| list.changes);
         if !job.filter.is_empty() && !changes {
-            // The system may have been asked for more, for the counts of -s.
+            // More sockets than the filter selects may have been read, for the counts of -s.
             job.sockets.sockets.retain(|socket| job.filter.wants(socket));
         }
         if plan.processes {
@@ -108,7 +108,7 @@ impl Lister {
         }
     }
 
-    /// The connection list, or what has changed in it.
+    /// Prints the connection list, or what has changed in it.
     fn print_list(&mut self, job: &mut PrintJob<'_, '_>, list: &ListPlan) -> Result<(), Failure> {
         let (plan, filter) = (job.plan, job.filter);
         if !list.changes {
@@ -181,11 +181,12 @@ impl Lister {
         Ok(())
     }
 
-    /// The columns of the list. `--wide` has one for the devices that sockets are bound to, where there are such sockets.
+    /// Returns the columns of the list. `--wide` has one for the devices that sockets are bound to, if there are such
+    /// sockets.
     fn columns(&mut self, job: &PrintJob<'_, '_>, list: &ListPlan) -> Vec<&'static Column<Sockets>> {
         let mut columns = columns(list, job.plan.format);
         if list.shape == Shape::Wide && list.group.is_empty() && job.plan.format == Format::Text {
-            // Kept once it is there, so that later prints at an interval have the same columns.
+            // Decided by the first print, so that later prints have the same columns.
             self.has_bound |= self.series.prints == 0 && job.sockets.sockets.iter().any(is_bound);
             let interface = netstat_model::columns::find::<Sockets>("interface");
             columns.extend(interface.filter(|interface| self.has_bound && !columns.contains(interface)));
@@ -193,11 +194,11 @@ impl Lister {
         columns
     }
 
-    /// Names, services, times and rates, as far as the columns need them.
+    /// Looks up names, services, times and rates, as far as the columns need them.
     fn look_up(&mut self, job: &mut PrintJob<'_, '_>, list: &ListPlan, needs: Needs) {
         let plan = job.plan;
         let by_habit = plan.format == Format::Text && list.shape == Shape::Classic && !list.changes;
-        // Numbers win, so that a line with -n never sends a query.
+        // -n overrides -f, so that a command line with -n never sends a query.
         if list.names != Naming::Numeric && (by_habit || needs.contains(Needs::HOSTS)) {
             self.resolve(plan, list, job.context, &job.sockets.sockets, job.diagnostics);
         }
@@ -220,7 +221,7 @@ impl Lister {
         }
     }
 
-    /// What is known beside the sockets, as columns ask for it.
+    /// Returns the names and facts that columns need besides the sockets.
     fn shelf<'a>(&'a self, gathered: &'a Gathered) -> Shelf<'a> {
         Shelf {
             gathered,
@@ -232,7 +233,7 @@ impl Lister {
         }
     }
 
-    /// What is other than in the last print.
+    /// Prints the changes since the last print.
     fn write_changes(&mut self, job: &mut PrintJob<'_, '_>, rows: Rows<'_>) -> Result<(), Failure> {
         let (list, filter) = (rows.list, job.filter);
         let seen = Seen {
@@ -256,7 +257,7 @@ impl Lister {
             people: job.plan.format == Format::Text,
             time: (job.context.now)(),
         };
-        // The first sample is what later ones are compared with: nothing has changed in it.
+        // The first sample is the basis for later ones: nothing has changed in it.
         let grid = Changes::between(before.as_ref().unwrap_or(&seen), &seen, form, wanted);
         let layout = Layout {
             color: job.plan.color.colored(job.context.screen),
@@ -276,15 +277,15 @@ impl Lister {
         Ok(())
     }
 
-    /// Writes the rows in the form that is asked for.
+    /// Writes the rows in the requested format.
     fn write_rows(&mut self, job: &mut PrintJob<'_, '_>, rows: Rows<'_>) -> Result<(), Failure> {
         let (plan, list) = (job.plan, rows.list);
         let color = plan.color.colored(job.context.screen);
-        // A sign for new rows is for eyes that watch.
+        // New rows are marked only on a display that someone watches.
         let watched = plan.interval.is_some() && color && plan.format == Format::Text && list.group.is_empty();
         let before = watched.then(|| {
             let now: Known = job.sockets.sockets.iter().filter_map(Socket::cookie).collect();
-            // In the first print nothing is new.
+            // In the first print, nothing is new.
             self.known.replace(now.clone()).unwrap_or(now)
         });
         let mut series = std::mem::take(&mut self.series);
@@ -303,7 +304,7 @@ impl Lister {
         written
     }
 
-    /// Asks for the names of the foreign sides, with the plan's deadline for all of them together.
+    /// Resolves the names of the foreign addresses, with the plan's timeout for all of them together.
     fn resolve(
         &mut self,
         plan: &Plan,
@@ -318,7 +319,7 @@ impl Lister {
         });
         let names = match &mut self.names {
             Some(names) => {
-                // Addresses come and go while a list repeats.
+                // The addresses of this computer may change while a list repeats.
                 names.names.set_own(own);
                 names
             }
@@ -326,7 +327,7 @@ impl Lister {
                 let classic = plan.format == Format::Text && list.shape == Shape::Classic;
                 let style = match list.names {
                     Naming::FirstLabel | Naming::Numeric if classic => HostStyle::FirstLabel,
-                    // A column of names has room for whole ones.
+                    // A separate column has room for full names.
                     _ => HostStyle::Full,
                 };
                 let computer = context.system.computer_name();
@@ -349,7 +350,7 @@ impl Lister {
             .iter()
             .filter(|socket| socket.is_connected())
             .map(Socket::foreign);
-        // A print must not outlast the interval for want of a name.
+        // Missing names must not delay a print beyond the interval.
         let deadline = plan
             .interval
             .map_or(plan.dns_timeout, |interval| interval.min(plan.dns_timeout));
@@ -368,12 +369,13 @@ impl Lister {
 }
 
 impl PrintJob<'_, '_> {
-    /// The system, and whether this user may see everything on it: what remarks about missing owners depend on.
+    /// Returns the kind of system, and whether this user may see everything on it; the notes about missing owners
+    /// depend on both.
     fn privileges(&self) -> (SystemKind, bool) {
         (self.context.system.kind(), self.context.system.is_superuser())
     }
 
-    /// Leaves only the sockets whose owners the filter asks for, and says how many it could not judge.
+    /// Keeps only the sockets whose owners the filter selects, and reports how many could not be decided.
     fn keep_wanted_owners(&mut self, owners: &Owners) {
         let filter = self.filter;
         if filter.needs_owners() {
@@ -385,7 +387,7 @@ impl PrintJob<'_, '_> {
         }
     }
 
-    /// Says why a filter has left nothing, if it has.
+    /// Reports why a filter has selected nothing, if that is the case.
     fn say_no_match(&mut self, list: &ListPlan, owners: Option<&Owners>) {
         if !self.sockets.sockets.is_empty() || self.filter.is_empty() {
             return;
@@ -396,7 +398,7 @@ impl PrintJob<'_, '_> {
         }
     }
 
-    /// `-c`.
+    /// Prints `-c`.
     fn print_processes(&mut self) -> Result<(), Failure> {
         let ask = OwnersAsk {
             image: true,
@@ -427,7 +429,7 @@ impl PrintJob<'_, '_> {
         Ok(())
     }
 
-    /// The classic table.
+    /// Writes the classic table.
     fn write_classic(
         &mut self,
         rows: &Rows<'_>,
@@ -452,7 +454,7 @@ impl PrintJob<'_, '_> {
         Ok(classic::connections::write(self.context.out, sockets, &view)?)
     }
 
-    /// A table of chosen columns, rows for a machine, or groups of rows.
+    /// Writes a table of selected columns, rows in a machine-readable format, or groups of rows.
     fn write_table(
         &mut self,
         rows: &Rows<'_>,
@@ -490,7 +492,7 @@ impl PrintJob<'_, '_> {
     }
 }
 
-/// The rows of `grid` counted by the columns of `--group-by`, in the order of `--sort`, at most as many as `--top` says.
+/// Returns the rows of `grid` counted by the columns of `--group`, in the order of `--sort`, limited by `--top`.
 fn sorted_groups(grid: &SocketGrid<'_>, list: &ListPlan) -> Groups {
     let mut groups = Groups::of(grid);
     if !list.sort.is_empty() {
@@ -506,13 +508,13 @@ fn sorted_groups(grid: &SocketGrid<'_>, list: &ListPlan) -> Groups {
     groups
 }
 
-/// Whether the list has sockets of a protocol with states.
+/// Whether the list includes a protocol with states.
 fn has_states(list: &ListPlan) -> bool {
     let further = list.further.iter().any(|protocol| protocol.has_states());
     list.tcp4 || list.tcp6 || list.mptcp || list.unix || further
 }
 
-/// Says which protocols of the list have no states, where a filter asks for some.
+/// Reports which protocols of the list have no states, if a filter selects by state.
 fn say_stateless(list: &ListPlan, diagnostics: &mut Diagnostics) {
     let stateless = [
         (list.udp4 || list.udp6, Protocol::Udp),
@@ -528,7 +530,7 @@ fn say_stateless(list: &ListPlan, diagnostics: &mut Diagnostics) {
     }
 }
 
-/// From this many rows on, sorting with several threads pays for starting them.
+/// The number of rows from which sorting with several threads is worth starting them.
 const MANY: usize = 50_000;
 
 fn sort(sockets: &mut Vec<Socket>) {
@@ -540,7 +542,7 @@ fn sort(sockets: &mut Vec<Socket>) {
     remove_repeats(sockets);
 }
 
-/// Whether `socket` is bound to a device and its address does not show it, as link-local ones do.
+/// Whether `socket` is bound to a device that its address does not show; a link-local address does.
 fn is_bound(socket: &Socket) -> bool {
     socket.protocol().is_ip() && socket.interface().is_some() && socket.local().scope == 0 && !socket.is_connected()
 }

@@ -1,5 +1,5 @@
-//! How long sockets have been in their states, where the kernel does not report it: from the record of the past, and from this run's own
-//! earlier looks.
+//! How long sockets have been in their states, where the kernel does not report it: derived from the record, and from
+//! earlier samples of this run.
 
 use std::collections::HashMap;
 use std::time::{Instant, SystemTime};
@@ -10,19 +10,19 @@ use netstat_os::System;
 use crate::context::Diagnostics;
 use crate::recall::{self, NoRecord, OpenFlows, Recall};
 
-/// What a look saw of a socket.
+/// What a sample saw of a socket.
 #[derive(Clone, Copy, Debug)]
 struct Seen {
     state: State,
     ends: (Endpoint, Endpoint),
-    /// The end of the first of the looks that all saw it so.
+    /// When the first of the consecutive samples that saw this ended.
     since: Instant,
 }
 
-/// What is kept from print to print, and the times for the present one.
+/// The state kept from print to print, and the times for the current print.
 #[derive(Debug, Default)]
 pub(super) struct StateTimes {
-    /// By the kernel's cookie.
+    /// The sockets seen, by the kernel's cookie.
     seen: HashMap<u64, Seen>,
     record: Option<Result<Recall, NoRecord>>,
     times: Times,
@@ -33,18 +33,18 @@ pub(super) struct StateTimes {
 pub(super) struct Times(HashMap<u64, StateTime>);
 
 impl Times {
-    /// What is known of `socket`.
+    /// Returns the time of `socket`; `None` if nothing is known.
     pub(super) fn of(&self, socket: &Socket) -> Option<StateTime> {
         self.0.get(&socket.cookie()?.get()).copied()
     }
 }
 
 impl StateTimes {
-    /// Takes note of a look at `sockets`, which began at `began`. `again`: whether further looks will follow.
+    /// Adds a sample of `sockets`, whose reading began at `began`. `again` says whether further samples will follow.
     ///
-    /// A TCP socket does not come back to a state that it has left (RFC 9293, 3.3.2), so what was seen in a state twice was in it all the
-    /// time between. One that a program disconnects and connects again to the same address from the same port, between two looks, is
-    /// taken for the same.
+    /// A TCP socket does not return to a state that it has left (RFC 9293, 3.3.2), so a socket that two samples saw in
+    /// the same state was in it all the time in between. A socket that a program disconnects and reconnects to the same
+    /// address from the same port, between two samples, is taken for the same connection.
     pub(super) fn look(
         &mut self,
         sockets: &[Socket],
@@ -87,7 +87,7 @@ impl StateTimes {
                     false => TimeFrom::Record,
                 },
             });
-            // An exact time is the best, of two bounds the greater.
+            // An exact time is preferred; of two lower bounds, the greater one is.
             let best = [recorded, looks]
                 .into_iter()
                 .flatten()
@@ -101,12 +101,12 @@ impl StateTimes {
         }
     }
 
-    /// The times of the last look.
+    /// The times at the last sample.
     pub(super) fn times(&self) -> &Times {
         &self.times
     }
 
-    /// Says where the times come from.
+    /// Reports where the times come from.
     pub(super) fn tell(&self, system: SystemKind, diagnostics: &mut Diagnostics) {
         let record = match &self.record {
             Some(Ok(_)) => "the record",
@@ -128,7 +128,7 @@ impl StateTimes {
     }
 }
 
-/// Whether its states are those of TCP.
+/// Whether the socket has the states of TCP.
 fn has_states(socket: &Socket) -> bool {
     matches!(socket.protocol(), Protocol::Tcp | Protocol::Mptcp)
 }

@@ -1,4 +1,4 @@
-//! `--tree`: sockets under the processes that hold them, and these under their parents.
+//! `--tree`: sockets below the processes that hold them, and processes below their parents.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
@@ -12,33 +12,33 @@ use crate::output::classic::connections::push_component;
 use crate::output::rows::paint::Look;
 use crate::output::rows::sockets::look;
 
-/// So many parents of a process are followed: nothing sensible has more.
+/// The maximum number of ancestors of a process to follow; no reasonable process has more.
 const MOST_PARENTS: usize = 64;
 
-/// What is shown of a socket, with the least width of each column.
+/// The columns of a socket, and the minimum width of each.
 const COLUMNS: [(&str, usize); 4] = [("protocol", 5), ("local", 22), ("foreign", 22), ("state", 0)];
 
 /// A process of the tree.
 #[derive(Debug, Default)]
 struct Node {
-    /// What it is called, escaped.
+    /// Its description, escaped.
     title: String,
     parent: u32,
     children: BTreeSet<u32>,
-    /// Places in the list.
+    /// The indexes of its sockets in the list.
     sockets: Vec<usize>,
 }
 
-/// The processes that hold sockets, with their parents.
+/// The processes that hold sockets, with their ancestors.
 #[derive(Debug, Default)]
 pub(super) struct ProcessTree {
     nodes: BTreeMap<u32, Node>,
-    /// Sockets that no known process holds.
+    /// The indexes of sockets that no known process holds.
     rest: Vec<usize>,
 }
 
 impl ProcessTree {
-    /// The tree of the holders of `sockets`; `system` is asked for the parents.
+    /// Builds the tree of the holders of `sockets`; the parents are read from `system`.
     pub(super) fn of(sockets: &[Socket], owners: &Owners, system: &mut dyn System) -> ProcessTree {
         let mut tree = ProcessTree::default();
         for (at, socket) in sockets.iter().enumerate() {
@@ -97,10 +97,10 @@ impl ProcessTree {
         }
     }
 
-    /// Writes it: a line for each process, and one below it for each of its sockets.
+    /// Writes a line for each process, followed by a line for each of its sockets.
     ///
     /// # Errors
-    /// What `out` says.
+    /// Returns an error of `out`.
     pub(super) fn write(
         &self,
         out: &mut dyn Write,
@@ -213,7 +213,7 @@ impl Page<'_> {
     }
 }
 
-/// `python3.11 (srv.py) 24015  app.service`, escaped.
+/// Formats the description of a process, escaped: `python3.11 (srv.py) 24015 app.service`.
 fn title(process: &Process) -> String {
     let mut text = Vec::new();
     match (&process.image, &process.comm) {

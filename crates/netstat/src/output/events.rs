@@ -1,4 +1,4 @@
-//! The columns of an event, as `--follow --ndjson` shows them: the line and its schema come from this list.
+//! The columns of an event in `--follow --ndjson`. Both the lines and their schema are generated from this list.
 
 use std::time::SystemTime;
 
@@ -8,15 +8,15 @@ use netstat_record::NewProcess;
 
 use crate::output::rows::{Grid, Head};
 
-/// The kind of rows that events are.
+/// The table whose rows are events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Events {}
 
-/// An event with what is known of the process behind it.
+/// An event with what is known about the process behind it.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct EventRow<'a> {
     pub(crate) event: &'a Event,
-    /// The process and what it runs.
+    /// The process id, and what the process runs.
     pub(crate) who: Option<(u32, &'a NewProcess)>,
     /// The user's name.
     pub(crate) user: Option<&'a str>,
@@ -115,7 +115,7 @@ fn who<'r>(row: &'r EventRow<'_>, show: impl FnOnce(u32, &'r NewProcess) -> Valu
     }
 }
 
-/// The name of the program's file, or else the short name.
+/// Returns the name of the program file, or the short name of the process if the file is unknown.
 pub(crate) fn program(facts: &NewProcess) -> &[u8] {
     let path = facts.path.as_deref();
     let name = path.and_then(|path| path.rsplit(|&byte| byte == b'/').next());
@@ -129,7 +129,7 @@ fn text<'r>(text: Option<&'r [u8]>) -> Value<'r> {
 fn user<'r>(row: &'r EventRow<'_>) -> Value<'r> {
     match (row.user, row.event.user) {
         (Some(name), _) => Value::text(name.as_bytes()),
-        // A user without a name is shown as every program shows him.
+        // A user without a name is shown by number, as in other programs.
         (None, Fact::Known(id)) => Value::text(id.to_string().into_bytes()),
         (None, Fact::Unknown(why)) => Value::unknown(why),
     }
@@ -147,7 +147,7 @@ fn cookie<'r>(row: &EventRow<'_>) -> Value<'r> {
     }
 }
 
-/// One event as a row of all columns.
+/// A grid with a single event and all columns.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct One<'a>(pub(crate) EventRow<'a>);
 

@@ -1,9 +1,9 @@
-//! Text as a JSON string (RFC 8259).
+//! Writes text as JSON strings (RFC 8259).
 
 use netstat_model::text::{is_plain, lossless};
 
-/// Writes `bytes` as a JSON string, bytes that are no UTF-8 as [`lossless`] has them. What [`is_plain`] calls not plain stands as `\uNNNN`, so that a document that is looked at in
-/// a terminal cannot drive it.
+/// Appends `bytes` as a JSON string, with bytes that are not UTF-8 as in [`lossless`]. Characters that are not plain,
+/// according to [`is_plain`], are written as `\uNNNN`, so that a document cannot control the terminal it is viewed in.
 pub(super) fn push_string(out: &mut Vec<u8>, bytes: &[u8]) {
     let simple = |byte: &u8| (0x20..0x7f).contains(byte) && !matches!(byte, b'"' | b'\\');
     out.push(b'"');
@@ -28,7 +28,7 @@ fn push_escaped(out: &mut Vec<u8>, text: &str) {
     }
 }
 
-/// `\uNNNN`, twice for a character beyond the basic plane (RFC 8259, 7).
+/// Appends `\uNNNN`, twice for a character outside the Basic Multilingual Plane (RFC 8259, 7).
 pub(super) fn push_code(out: &mut Vec<u8>, letter: char) {
     for unit in letter.encode_utf16(&mut [0; 2]) {
         out.extend_from_slice(format!("\\u{unit:04x}").as_bytes());

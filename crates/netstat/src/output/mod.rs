@@ -1,4 +1,4 @@
-//! How answers are printed: the classic layouts, tables of rows, CSV, and JSON documents. Nothing here asks the system.
+//! Prints results: the classic layouts, tables, CSV and JSON documents. Nothing here queries the system.
 
 pub mod classic;
 pub(crate) mod events;

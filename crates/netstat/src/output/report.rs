@@ -1,6 +1,7 @@
-//! A report as one self-contained file, HTML or Markdown, for people who were not there: no script, no picture, nothing from a network.
+//! Reports in a self-contained file, HTML or Markdown, to be passed on to others: without scripts, images or anything
+//! loaded from a network.
 //!
-//! Every text is plain and may come from outside; only this module writes markup.
+//! Every text is treated as plain and may come from outside; only this module writes markup.
 
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
@@ -11,28 +12,28 @@ use netstat_model::text::{escape_str, plain_error};
 
 use crate::context::{Failure, human};
 
-/// What a report is made of.
+/// A part of a report.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Block {
-    /// A heading of level 2 or 3; `badge` is a word of severity in front of it.
+    /// A heading of level 2 or 3, optionally preceded by a severity as a `badge`.
     Heading {
         level: u8,
         badge: Option<&'static str>,
         text: String,
     },
     Paragraph(String),
-    /// Rows below headings. A cell of the first column that is a word of severity is coloured.
+    /// Rows below headings. A severity in the first column is coloured.
     Table {
         headings: Vec<String>,
         rows: Vec<Vec<String>>,
     },
     /// Labels with one or more lines each.
     Facts(Vec<(String, Vec<String>)>),
-    /// What each command is for, and the command.
+    /// Pairs of a purpose and the command for it.
     Commands(Vec<(String, String)>),
-    /// Lines that stay as they are.
+    /// Preformatted lines.
     Text(String),
-    /// Lines with a mark in front of each.
+    /// A bulleted list.
     List(Vec<String>),
 }
 
@@ -50,13 +51,13 @@ impl Block {
 #[derive(Clone, Debug)]
 pub(crate) struct Report {
     pub(crate) title: String,
-    /// The computer's name.
+    /// The host name of the computer.
     pub(crate) host: Vec<u8>,
     pub(crate) time: SystemTime,
     pub(crate) blocks: Vec<Block>,
 }
 
-/// The form of a report, by the end of its file's name.
+/// The file of a report. Its extension decides the format.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ReportFile {
     path: PathBuf,
@@ -79,15 +80,16 @@ impl std::str::FromStr for ReportFile {
 }
 
 impl ReportFile {
-    /// Where it is written.
+    /// The path of the file.
     pub(crate) fn path(&self) -> &std::path::Path {
         &self.path
     }
 
-    /// Writes the report, readable by its user alone; a file that is there is replaced, a link too. Gives back a line that says where it is.
+    /// Writes the report, readable by its owner only. An existing file or link is replaced. Returns a line that says
+    /// where the report is.
     ///
     /// # Errors
-    /// The system's.
+    /// Returns an error of the system.
     pub(crate) fn write(&self, report: &Report) -> Result<String, Failure> {
         let text = if self.html { html(report) } else { markdown(report) };
         let mut name = self.path.as_os_str().to_owned();
@@ -100,7 +102,7 @@ impl ReportFile {
             std::fs::rename(&beside, &self.path)
         })();
         if written.is_err() {
-            // Nothing half-made stays behind.
+            // Leave no incomplete file behind.
             let _ = std::fs::remove_file(&beside);
         }
         let shown = escape_str(&self.path.display().to_string()).into_owned();
@@ -111,7 +113,7 @@ impl ReportFile {
     }
 }
 
-/// The words of severity, which have colours.
+/// The severities, which are coloured.
 const SEVERITIES: [&str; 5] = ["critical", "high", "medium", "low", "info"];
 
 const STYLE: &str = "\
@@ -128,7 +130,7 @@ footer{margin-top:2rem;border-top:1px solid var(--line);font-size:.85rem}\
 td{display:flex;gap:.6rem;border:0;padding:.1rem 0}td::before{content:attr(data-h);min-width:5.5rem;font-weight:600}}\
 @media print{body{max-width:none;font-size:11pt}pre{white-space:pre-wrap;overflow-wrap:anywhere}h2,h3,tr{break-inside:avoid;break-after:auto}.s{color:#000;background:none;border:1px solid #000}}";
 
-/// Text for HTML, between tags and within attributes in double quotes.
+/// Escapes text for HTML, both between tags and within attributes in double quotes.
 fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for letter in text.chars() {
@@ -140,7 +142,8 @@ fn escaped(text: &str) -> String {
             '\'' => out.push_str("&#39;"),
             '\n' => out.push('\n'),
             letter if netstat_model::text::is_plain(letter) => out.push(letter),
-            // Whoever made the block has escaped it already; nothing that drives a reader gets here.
+            // Text is normally escaped by whoever made the block; this catches any character that could control a
+            // viewer.
             letter => out.push_str(&escaped(&letter.escape_unicode().to_string())),
         }
     }
@@ -230,7 +233,7 @@ fn html_block(out: &mut String, block: &Block) {
     }
 }
 
-/// Text for Markdown (CommonMark 0.31): every punctuation that could mean something has a backslash in front.
+/// Escapes text for Markdown (CommonMark 0.31): all punctuation with a possible meaning is preceded by a backslash.
 fn plain(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for letter in text.chars() {
@@ -238,7 +241,7 @@ fn plain(text: &str) -> String {
             '\n' => out.push(' '),
             '<' => out.push_str("&lt;"),
             '&' => out.push_str("&amp;"),
-            // An address that is not written as a link must not become one.
+            // An address that is not marked up as a link must not become one.
             ':' => out.push_str("&#58;"),
             '@' => out.push_str("&#64;"),
             '.' | ',' | ';' | '/' | ' ' => out.push(letter),
@@ -250,11 +253,11 @@ fn plain(text: &str) -> String {
             letter => out.push_str(&letter.escape_unicode().to_string().replace('\\', "\\\\")),
         }
     }
-    // A number with a full stop begins a list, and `www.` a link.
+    // A number with a full stop begins a list, and `www.` begins a link.
     out.replace("www.", "www&#46;")
 }
 
-/// A block of code whose fence is longer than any within.
+/// Writes a code block whose fence is longer than any sequence of backticks within.
 fn fenced(out: &mut String, text: &str) {
     let mut longest = 0;
     let mut run = 0;
@@ -347,7 +350,7 @@ mod tests {
         }
     }
 
-    /// The tags of a page, without what is between them.
+    /// Returns the names of the tags in a page.
     fn tags(html: &str) -> Vec<String> {
         html.split('<')
             .skip(1)
@@ -361,7 +364,7 @@ mod tests {
         let (good, evil) = (html(&report("name")), html(&report(bad)));
         assert_eq!(tags(&good), tags(&evil));
         assert!(!evil.contains("<script") && !evil.contains("\"' onload") && !evil.contains('\u{202e}'));
-        // Nothing is loaded: no link, picture, script or style of elsewhere.
+        // Nothing is loaded: no external link, image, script or style.
         assert!(!evil.contains("src=") && !evil.contains("href=") && !evil.contains("url("));
     }
 

@@ -1,8 +1,8 @@
-//! Long texts in lines of a given width.
+//! Wraps long texts to a given width.
 
 use unicode_width::UnicodeWidthStr;
 
-/// `text` in lines of at most `room` columns, broken at blanks where there are any.
+/// Splits `text` into lines of at most `room` columns, at spaces if possible.
 pub(crate) fn wrapped(text: &str, room: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
     let mut used = 0;

@@ -1,4 +1,4 @@
-//! The connection list, in the classic columns.
+//! The connection list in the classic columns.
 
 use std::io::{self, Write};
 
@@ -12,32 +12,33 @@ use rayon::slice::ParallelSlice;
 use crate::output::rows::paint::Look;
 use crate::output::rows::sockets::{Known, is_exposed, is_new};
 
-/// The heading of the list and its first four columns; offsets 2, 9, 32, 55.
+/// The title, the heading, and the offsets of the columns.
 const TITLE: &[u8] = b"\nActive Connections\n\n";
 const HEADING: &[u8] = b"  Proto  Local Address          Foreign Address        State";
 const LOCAL_AT: usize = 9;
 const FOREIGN_AT: usize = 32;
 const STATE_AT: usize = 55;
 const EXTRA_AT: usize = 71;
-/// Rows are gathered to about this many bytes before each write.
+/// The size in bytes at which gathered rows are written.
 const CHUNK: usize = 64 * 1024;
-/// From this many rows on, laying them out with several threads pays for starting them.
+/// The number of rows from which formatting with several threads is worth starting them.
 const MANY: usize = 50_000;
-/// So many rows does a thread lay out at a time: about a [`CHUNK`].
+/// The number of rows that a thread formats at a time: about a [`CHUNK`].
 const PIECE: usize = 800;
 
-/// A column behind the state, in the order in which they are printed.
+/// A column after the state. The columns are printed in the order of the variants.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Column {
-    /// `-o`: id of the process that has held the socket longest; 0 for TIME_WAIT, which no process holds; `-` when unknown.
+    /// `-o`: the id of the process that has held the socket longest; 0 for TIME_WAIT, which no process holds; `-` if
+    /// unknown.
     Pid,
-    /// `-d`: differentiated services code point of outgoing packets.
+    /// `-d`: the differentiated services code point of outgoing packets.
     Dscp,
-    /// `-i`: milliseconds in the present state.
+    /// `-i`: milliseconds in the current state.
     TimeInState,
-    /// `-tulpn`: id and program file name.
+    /// `-tulpn`: process id and name of the program file.
     PidProgram,
-    /// `--all-namespaces`: what the network namespace is known by.
+    /// `--all-namespaces`: the name of the network namespace.
     Namespace,
 }
 
@@ -52,7 +53,7 @@ impl Column {
         }
     }
 
-    /// Width when another column follows.
+    /// Returns the width of the column if another one follows.
     const fn width(self) -> usize {
         match self {
             Column::Pid => 10,
@@ -63,37 +64,38 @@ impl Column {
     }
 }
 
-/// Names for the foreign side; what has none is printed as a number.
+/// Names for foreign addresses. Anything without a name is printed as a number.
 pub trait ForeignNames: Sync {
-    /// The host at the address of `side`, ready for the terminal; the computer itself at its own and at the unspecified ones.
+    /// Returns the host name for the address of `side`, safe to print; for local and unspecified addresses, the name of
+    /// this computer.
     fn host(&self, side: &Endpoint) -> Option<&str>;
-    /// The service at `port`.
+    /// Returns the name of the service at `port`.
     fn service(&self, protocol: Protocol, port: u16) -> Option<&str>;
 }
 
-/// What the list shows.
+/// The options of the list.
 #[derive(Clone, Copy, Default)]
 pub struct View<'a> {
-    /// Columns behind the state.
+    /// The columns after the state.
     pub columns: &'a [Column],
-    /// The owners, where a column or `program_lines` needs them.
+    /// The owners, if a column or `program_lines` needs them.
     pub owners: Option<&'a Owners>,
-    /// `-b`: components and program under each row.
+    /// `-b`: whether lines with components and program follow each row.
     pub program_lines: bool,
-    /// Names for the foreign side; `None` prints numbers.
+    /// Names for foreign addresses; `None` to print numbers.
     pub names: Option<&'a dyn ForeignNames>,
-    /// Names for what has no IP address.
+    /// Names for endpoints that are not IP addresses.
     pub books: Option<&'a dyn Books>,
-    /// Whether states are painted.
+    /// Whether states are coloured.
     pub color: bool,
-    /// What the print before showed; new rows get a sign in front.
+    /// The sockets of the previous print; rows that are not among them are marked as new. `None` to mark none.
     pub before: Option<&'a Known>,
 }
 
-/// Writes the title, the heading and a row for each of `sockets`, in the order given.
+/// Writes the title, the heading, and a row for each of `sockets`, in the given order.
 ///
 /// # Errors
-/// What `out` says.
+/// Returns an error of `out`.
 pub fn write(out: &mut dyn Write, sockets: &[Socket], view: &View<'_>) -> io::Result<()> {
     let mut text = Vec::with_capacity(CHUNK + 1024);
     push_heading(&mut text, view.columns);
@@ -111,7 +113,8 @@ pub fn write(out: &mut dyn Write, sockets: &[Socket], view: &View<'_>) -> io::Re
     out.write_all(&text)
 }
 
-/// Writes the rows with several threads: each round, every thread lays out a few pieces, which are then written in order.
+/// Writes the rows with several threads: in each round, every thread formats a few pieces, which are then written in
+/// order.
 fn write_many(out: &mut dyn Write, sockets: &[Socket], view: &View<'_>) -> io::Result<()> {
     let mut pieces = vec![Vec::with_capacity(CHUNK + 1024); 4 * rayon::current_num_threads()];
     for round in sockets.chunks(PIECE * pieces.len()) {
@@ -140,12 +143,12 @@ fn push_heading(text: &mut Vec<u8>, columns: &[Column]) {
     text.push(b'\n');
 }
 
-/// Where column `index` of `columns` starts.
+/// Returns the offset of column `index` of `columns`.
 fn column_at(columns: &[Column], index: usize) -> usize {
     EXTRA_AT + columns[..index].iter().map(|column| column.width() + 2).sum::<usize>()
 }
 
-/// Fills with blanks up to offset `at` of the row that starts at `start`; a longer cell pushes on, two blanks behind it.
+/// Pads the row that starts at `start` with spaces up to offset `at`; after a longer cell, with two spaces.
 fn pad_to(text: &mut Vec<u8>, start: usize, at: usize) {
     let filled = text.len() - start;
     let blanks = if filled + 2 <= at { at - filled } else { 2 };
@@ -153,11 +156,11 @@ fn pad_to(text: &mut Vec<u8>, start: usize, at: usize) {
 }
 
 fn push_row(text: &mut Vec<u8>, socket: &Socket, view: &View<'_>) {
-    // A cell that is too long moves what follows, so each column is padded from where the last one ended up.
+    // A cell that is too long shifts the following ones, so each column is padded from where the previous one ended.
     let new = view.before.is_some_and(|before| is_new(socket, before));
     let look = if new && view.color { Look::New } else { Look::Plain };
     look.paint(text, |text| text.push(if new { b'+' } else { b' ' }));
-    // What a terminal does not show takes no room.
+    // Escape sequences take no room on a terminal.
     let start = text.len() - 1;
     text.push(b' ');
     text.extend_from_slice(socket.protocol().name().as_bytes());
@@ -176,7 +179,7 @@ fn push_row(text: &mut Vec<u8>, socket: &Socket, view: &View<'_>) {
         }
         shown = text.len() - start;
     });
-    // What a terminal does not show takes no room.
+    // Escape sequences take no room on a terminal.
     let local = local + (text.len() - painted - shown);
     pad_to(text, local, FOREIGN_AT - LOCAL_AT);
     let foreign = text.len();
@@ -189,7 +192,7 @@ fn push_row(text: &mut Vec<u8>, socket: &Socket, view: &View<'_>) {
     if let Some(shown) = socket.shown_state() {
         let look = if view.color { Look::State(shown) } else { Look::Plain };
         look.paint(text, |text| text.extend_from_slice(shown.name().as_bytes()));
-        // What a terminal does not show takes no room.
+        // Escape sequences take no room on a terminal.
         state = text.len() - shown.name().len();
     }
     let owner = view.owners.map(|owners| owners.of(socket));
@@ -208,8 +211,8 @@ fn push_row(text: &mut Vec<u8>, socket: &Socket, view: &View<'_>) {
     }
 }
 
-/// The local side, of a socket without a peer with the device that it is bound to: `0.0.0.0%eth0:68`. Link-local addresses have it as
-/// their zone.
+/// Appends the local address. For a socket without a peer it includes the device that the socket is bound to, as in
+/// `0.0.0.0%eth0:68`; for a link-local address, the device is its zone.
 fn push_local(text: &mut Vec<u8>, socket: &Socket, view: &View<'_>) {
     let local = socket.local();
     let index = match socket.interface() {
@@ -228,7 +231,7 @@ fn push_local(text: &mut Vec<u8>, socket: &Socket, view: &View<'_>) {
     push_decimal(text, local.port.into());
 }
 
-/// An end that is no IP address, as its column has it.
+/// Appends an endpoint that is not an IP address, in the form of its column.
 fn push_named(text: &mut Vec<u8>, socket: &Socket, view: &View<'_>, column: &str) {
     let Some(column) = columns::find::<Sockets>(column) else {
         return;
@@ -312,7 +315,7 @@ fn push_program(text: &mut Vec<u8>, process: &Process) {
     }
 }
 
-/// ` (srv.py)`: what distinguishes the program from others of the same file.
+/// Appends ` (srv.py)`: what distinguishes the program from others with the same program file.
 fn push_label(text: &mut Vec<u8>, process: &Process) {
     if let Some(label) = process.label() {
         text.extend_from_slice(b" (");
@@ -321,7 +324,8 @@ fn push_label(text: &mut Vec<u8>, process: &Process) {
     }
 }
 
-/// The lines of `-b` under a row. Holders are listed one by one; what they run in is repeated only where it differs.
+/// Appends the lines of `-b` below a row. Holders are listed one by one; a component is repeated only if it differs
+/// from the previous one.
 fn push_owner_lines(text: &mut Vec<u8>, socket: &Socket, owner: Owner<'_>) {
     let holders = match owner {
         Owner::Held(holders) => holders,
@@ -353,7 +357,7 @@ fn push_owner_lines(text: &mut Vec<u8>, socket: &Socket, owner: Owner<'_>) {
     }
 }
 
-/// `ssh.service`, `app.service (user 1000)`, `docker 0123456789ab`.
+/// Appends a component: `ssh.service`, `app.service (user 1000)`, `docker 0123456789ab`.
 pub(crate) fn push_component(text: &mut Vec<u8>, component: &Component) {
     match component {
         Component::Unit { name, manager } => {

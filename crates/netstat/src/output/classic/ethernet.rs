@@ -8,9 +8,9 @@
 //! Bytes                    1774347996       265623222
 //! ```
 //!
-//! The label is 20 wide, the values are right-aligned in 14 and 15. With rates, the change per second of both directions
-//! follows the row in brackets: `(+120.0/s, +33.5/s)`. Where the system does not distinguish unicast packets from the rest, a
-//! last row shows the packets of all kinds.
+//! The label is 20 columns wide, the values are right-aligned in 14 and 15 columns. With rates, the change per second
+//! of both directions follows the row in parentheses: `(+120.0/s, +33.5/s)`. If the system does not distinguish unicast
+//! packets from the rest, a last row shows packets of all kinds.
 
 use std::io::{self, Write};
 
@@ -22,14 +22,15 @@ use netstat_model::{Fact, Why};
 
 use super::statistics::{count, rate};
 
-/// Writes the sum over the interfaces but loopback, or with `per_interface` one block for each, loopback included.
+/// Writes the sum of all interfaces except loopback, or, with `per_interface`, one block for each interface, including
+/// loopback.
 ///
-/// With `kinds`, what stands behind errors and discards follows each block.
+/// With `kinds`, each block is followed by the kinds of its errors and discards.
 ///
-/// `rates` must be made of the same statistics ([`InterfaceRates::between`]).
+/// `rates` must be computed from the same statistics ([`InterfaceRates::between`]).
 ///
 /// # Errors
-/// What `out` reports.
+/// Returns an error of `out`.
 pub fn write(
     out: &mut dyn Write,
     statistics: &InterfaceStatistics,
@@ -53,7 +54,7 @@ pub fn write(
             }
             Ok(())
         }
-        // What is not known is shown as unknown in either form.
+        // Unknown interfaces are shown as unknown in either form.
         _ => {
             let rates = rates.map(|rates| &rates.sum);
             write_block(out, "Interface Statistics", &statistics.sum(), rates)?;
@@ -64,7 +65,7 @@ pub fn write(
 
 const UNKNOWN: Traffic<f64> = Traffic::unknown(Why::NotApplicable);
 
-/// `Interface Statistics for eth0 (4, 02:fc:00:00:00:01)`: name, number, address.
+/// Returns a title with name, index and hardware address: `Interface Statistics for eth0 (4, 02:fc:00:00:00:01)`.
 fn title(interface: &InterfaceCounters) -> String {
     let mut title = format!("Interface Statistics for {} (", escape(&interface.name));
     match interface.index {
@@ -103,7 +104,7 @@ fn write_block(out: &mut dyn Write, title: &str, traffic: &Traffic, rates: Optio
     Ok(())
 }
 
-/// `+58.3 kB/s`: bytes have a unit that people read at a glance; JSON and CSV have the exact number.
+/// Formats a rate in bytes: `+58.3 kB/s`. The unit is chosen for readability; JSON and CSV have the exact number.
 fn byte_rate(rate: Fact<f64>) -> String {
     match rate {
         Fact::Known(rate) => format!("+{}", netstat_model::human::bytes_per_second(rate)),
@@ -111,7 +112,7 @@ fn byte_rate(rate: Fact<f64>) -> String {
     }
 }
 
-/// The kinds of errors and discards, each in the column of its direction.
+/// Writes the kinds of errors and discards, each in the column of its direction.
 fn write_kinds(out: &mut dyn Write, kinds: &[(ErrorKind, u64)]) -> io::Result<()> {
     if kinds.is_empty() {
         return Ok(());
@@ -128,7 +129,7 @@ fn write_kinds(out: &mut dyn Write, kinds: &[(ErrorKind, u64)]) -> io::Result<()
     Ok(())
 }
 
-/// Whether the system counts unicast packets by themselves, in at least one direction.
+/// Whether the system counts unicast packets separately, in at least one direction.
 fn told_apart(traffic: &Traffic) -> bool {
     let unicast = traffic.get(InterfaceMetric::Unicast);
     unicast.received.why().is_none() || unicast.sent.why().is_none()
@@ -177,7 +178,7 @@ mod tests {
         }
     }
 
-    /// A system that counts everything prints the classic rows and nothing else.
+    /// A system that keeps every counter prints exactly the classic rows.
     #[test]
     fn the_classic_layout() {
         let pair = |a, b| (Fact::Known(a), Fact::Known(b));

@@ -1,4 +1,4 @@
-//! `-g`: multicast groups, in the columns of the net-tools.
+//! `-g`: multicast groups, in the layout of net-tools.
 
 use std::io::{self, Write};
 
@@ -8,7 +8,7 @@ use netstat_model::text::escape;
 /// Writes the table.
 ///
 /// # Errors
-/// The writer's.
+/// Returns an error of the writer.
 pub(crate) fn write(out: &mut dyn Write, groups: &[MulticastGroup]) -> io::Result<()> {
     writeln!(out, "IPv6/IPv4 Group Memberships")?;
     writeln!(out, "Interface       RefCnt Group")?;

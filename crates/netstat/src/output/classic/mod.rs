@@ -1,4 +1,4 @@
-//! The classic text layouts, one file each. A view gets data and a writer; it opens nothing.
+//! The classic text layouts, one file each. A view takes data and a writer, and does no other I/O.
 
 pub mod connections;
 pub mod ethernet;

@@ -1,4 +1,4 @@
-//! `-c`: processes by the ports they hold.
+//! `-c`: processes by the number of ports they hold.
 
 use std::collections::BTreeMap;
 use std::io::{self, Write};
@@ -6,22 +6,23 @@ use std::io::{self, Write};
 use netstat_model::text::escape;
 use netstat_model::{Fact, NoOwner, Owner, Owners, Process, Protocol, Socket};
 
-/// One process and the ports it holds.
+/// The ports that one process holds.
 #[derive(Debug, Default)]
 pub(crate) struct Holding<'a> {
-    /// Its TCP ports, none twice.
+    /// Its TCP ports, without duplicates.
     pub(crate) tcp: Vec<u16>,
-    /// Its UDP ports, none twice.
+    /// Its UDP ports, without duplicates.
     pub(crate) udp: Vec<u16>,
-    /// The process; `None` for the ports whose owner is not known.
+    /// The process; `None` for ports whose owner is unknown.
     pub(crate) process: Option<&'a Process>,
 }
 
-/// Each process that holds a port, the one with the most ports first; last, without a PID, the ports whose owner is not known.
+/// Returns each process that holds a port, in descending order of the number of ports, and last, without a PID, the
+/// ports whose owner is unknown.
 ///
-/// A port counts once for a process and protocol, however many sockets are on it: a server with a thousand accepted
-/// connections holds one. A socket that several processes share counts for each. Sockets whose owner is unknown are in one
-/// row without a PID; what belongs to no process (TIME_WAIT, closed by its program, not yet accepted) is not counted.
+/// A port counts once per process and protocol, regardless of the number of sockets on it: a server with a thousand
+/// accepted connections holds one. A socket that several processes share counts for each of them. Sockets that belong
+/// to no process (in TIME_WAIT, closed by their program, not yet accepted) are not counted.
 pub(crate) fn holdings<'a>(sockets: &[Socket], owners: &'a Owners) -> Vec<(Option<u32>, Holding<'a>)> {
     let mut holdings: BTreeMap<u32, Holding<'a>> = BTreeMap::new();
     let mut unknown = Holding::default();
@@ -54,15 +55,15 @@ pub(crate) fn holdings<'a>(sockets: &[Socket], owners: &'a Owners) -> Vec<(Optio
             ports.dedup();
         }
     }
-    // The row of the unknown owners is no process: it comes last.
+    // The row of unknown owners is not a process, so it comes last.
     rows.sort_by_key(|(pid, held)| (pid.is_none(), std::cmp::Reverse(held.tcp.len() + held.udp.len()), *pid));
     rows
 }
 
-/// Writes a row for each of `holdings`.
+/// Writes the table of `-c`: a row for each process.
 ///
 /// # Errors
-/// What `out` says.
+/// Returns an error of `out`.
 pub fn write(out: &mut dyn Write, sockets: &[Socket], owners: &Owners) -> io::Result<()> {
     writeln!(
         out,

@@ -1,14 +1,16 @@
 //! `-r`: the interface list and the routing tables, in the layout of the Windows command.
 //!
-//! Where Linux has what that layout has no place for:
-//! * A route that leads nowhere shows the word in the Gateway column (`Blackhole`, `Unreachable`, `Prohibit`, `Throw`) and `-` as
-//!   its interface. IPv6 rows show the index the kernel names (that of the loopback), `-` if it names none.
-//! * Several next hops: one row each with the same destination and metric, and after the last column `hop 1 of 2, weight 3`.
-//!   The same place is used for a hop whose link is down, and of a route for some source or type of service only.
-//! * The Interface column is an address of the interface that packets leave by, as Windows has it; the interface's name where it
-//!   has none.
-//! * Policy rules stand before the tables where there are others than the usual ones, and with `--table all`.
-//! * Addresses are always numbers, so `-n` changes nothing.
+//! Linux has information for which that layout has no place:
+//! * A route that leads nowhere shows its type in the Gateway column (`Blackhole`, `Unreachable`, `Prohibit`, `Throw`)
+//!   and `-` as its interface. IPv6 rows show the interface index that the kernel reports (that of loopback), or `-` if
+//!   it reports none.
+//! * A route with several next hops has one row for each, with the same destination and metric, and after the last column
+//!   `hop 1 of 2, weight 3`. A hop whose link is down is marked in the same place, and so is a route that applies only to
+//!   some source or type of service.
+//! * The Interface column shows an address of the interface by which packets leave, as on Windows, or the name of the
+//!   interface if it has no address.
+//! * Policy rules precede the tables if there are any besides the default ones, and with `--table all`.
+//! * Addresses are always numeric, so `-n` has no effect.
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -22,26 +24,26 @@ use netstat_model::route::{
 };
 use netstat_model::text::escape;
 
-/// A rule of 75 signs.
+/// A separator of 75 characters.
 const RULE: &str = "===========================================================================\n";
 /// The line for a part that is known to be empty.
 const NONE: &str = "  None\n";
 /// The line for a part that could not be read; the reason is on stderr.
 const UNKNOWN: &str = "  -\n";
 
-/// What to print of a listing.
+/// What is printed of a listing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RoutesOptions {
-    /// The tables asked for. Headings name the table unless it is the main one alone, the default.
+    /// The selected tables. Headings name the table, unless only the main table is selected, which is the default.
     pub table: TableSelection,
-    /// Whether routes of IPv4 are shown.
+    /// Whether IPv4 routes are shown.
     pub v4: bool,
-    /// Whether routes of IPv6 are shown.
+    /// Whether IPv6 routes are shown.
     pub v6: bool,
 }
 
 impl Default for RoutesOptions {
-    /// The main table, both families.
+    /// The main table, with both families.
     fn default() -> Self {
         RoutesOptions {
             table: TableSelection::default(),
@@ -54,7 +56,7 @@ impl Default for RoutesOptions {
 /// Writes `listing` to `out`, which should be buffered.
 ///
 /// # Errors
-/// When `out` cannot be written.
+/// Returns an error of `out`.
 pub fn write(out: &mut dyn Write, listing: &RouteListing, options: &RoutesOptions) -> io::Result<()> {
     out.write_all(RULE.as_bytes())?;
     out.write_all(b"Interface List\n")?;
@@ -92,7 +94,8 @@ fn write_interfaces(out: &mut dyn Write, interfaces: &[Interface]) -> io::Result
     Ok(())
 }
 
-/// Index, MAC address, name; in brackets the driver (or kind) and product; then the administrator's text.
+/// Appends index, hardware address and name, then in parentheses the driver (or kind) and product, then the alias set
+/// by the administrator.
 fn describe_interface(line: &mut String, interface: &Interface) {
     put(line, format_args!("{:>3}...", interface.index));
     for byte in interface.hardware_address().unwrap_or(&[]) {
@@ -117,7 +120,7 @@ fn describe_interface(line: &mut String, interface: &Interface) {
     }
 }
 
-/// The rules that choose a table, in the order in which they are tried.
+/// Writes the rules that select a table, in the order in which they are tried.
 fn write_rules(out: &mut dyn Write, rules: &[PolicyRule], listing: &RouteListing) -> io::Result<()> {
     for (ipv4, title) in [(true, "IPv4 Policy Rules"), (false, "IPv6 Policy Rules")] {
         let mut rules = rules.iter().filter(|rule| rule.ipv4 == ipv4).peekable();
@@ -134,10 +137,10 @@ fn write_rules(out: &mut dyn Write, rules: &[PolicyRule], listing: &RouteListing
     Ok(())
 }
 
-/// Writes the way that a packet takes, or why it takes none: `-r --to`.
+/// Writes the path that a packet takes, or why it takes none: `-r --to`.
 ///
 /// # Errors
-/// When `out` cannot be written.
+/// Returns an error of `out`.
 pub fn write_way(
     out: &mut dyn Write,
     query: &RouteQuery,
@@ -208,18 +211,18 @@ pub fn write_way(
     Ok(())
 }
 
-/// What differs between the two families.
+/// The differences between the two families.
 trait Family {
     const TITLE: &'static str;
     const ACTIVE_HEADING: &'static str;
     const PERSISTENT_HEADING: &'static str;
-    /// Whether a rule follows persistent routes even when there are none.
+    /// Whether a separator follows persistent routes even if there are none.
     const RULE_AFTER_NONE: bool;
 
     fn routes<'a>(&self, listing: &'a RouteListing) -> Fact<&'a Vec<Route>>;
-    /// Puts a row under "Active Routes".
+    /// Appends a row of "Active Routes".
     fn active(&self, line: &mut String, row: Row<'_>);
-    /// Puts a row under "Persistent Routes".
+    /// Appends a row of "Persistent Routes".
     fn persistent(&self, line: &mut String, row: Row<'_>);
 }
 
@@ -227,9 +230,9 @@ trait Family {
 #[derive(Clone, Copy)]
 struct Row<'a> {
     route: &'a Route,
-    /// The next hop; `None` when the route has none.
+    /// The next hop; `None` if the route has none.
     hop: Option<&'a NextHop>,
-    /// Its place among the route's next hops, from 1.
+    /// Its position among the next hops of the route, from 1.
     place: usize,
 }
 
@@ -320,7 +323,7 @@ fn rows(route: &Route) -> impl Iterator<Item = Row<'_>> {
 
 struct V4 {
     outgoing: OutgoingAddresses,
-    /// Escaped names by index.
+    /// Escaped names of interfaces by index.
     names: HashMap<NonZeroU32, String>,
 }
 
@@ -338,7 +341,7 @@ impl V4 {
         }
     }
 
-    /// What both blocks begin with: destination, mask, gateway.
+    /// Appends the first columns of both blocks: destination, netmask, gateway.
     fn start(line: &mut String, row: Row<'_>) {
         let destination = row.route.destination;
         right(line, 15, |line| put(line, format_args!("{}", destination.address)));
@@ -357,7 +360,7 @@ impl V4 {
             (Some(address), _) => put(line, format_args!("{address}")),
             (None, Some(index)) => match self.names.get(&index) {
                 Some(name) => line.push_str(name),
-                // It came or went while this was read.
+                // The interface appeared or vanished during the reading.
                 None => put(line, format_args!("{index}")),
             },
             (None, None) => line.push('-'),
@@ -434,13 +437,13 @@ fn put_gateway(line: &mut String, row: Row<'_>) {
     match (row.route.kind.refusal(), row.hop.and_then(|hop| hop.gateway)) {
         (Some(word), _) => line.push_str(word),
         (None, Some(gateway)) => put(line, format_args!("{gateway}")),
-        // Its next-hop object could not be read: where it leads is not known.
+        // The next-hop object could not be read, so the gateway is unknown.
         (None, None) if row.route.is_unresolved() => line.push('-'),
         (None, None) => line.push_str("On-link"),
     }
 }
 
-/// What the layout has no column for, two blanks after the last one.
+/// Appends what the layout has no column for, two spaces after the last column.
 fn put_notes(line: &mut String, row: Row<'_>) {
     let Row { route, hop, place } = row;
     let mut lead = "  ";
@@ -471,14 +474,15 @@ fn put_notes(line: &mut String, row: Row<'_>) {
     }
 }
 
-/// Two blanks, then what `cell` puts, right-aligned in `width`; what is longer pushes the rest right.
+/// Appends two spaces, then the output of `cell`, right-aligned in `width` columns. A longer cell shifts the rest of
+/// the row.
 fn right(line: &mut String, width: usize, cell: impl FnOnce(&mut String)) {
     line.push_str("  ");
     let start = line.len();
     cell(line);
     let got = line[start..].chars().count();
     if got < width {
-        // At most 15 bytes move.
+        // This moves at most 15 bytes.
         line.insert_str(start, &BLANKS[..width - got]);
     }
 }

@@ -7,11 +7,11 @@
 //!   Datagrams Received    = 53860170
 //! ```
 //!
-//! Each block follows a blank line; the label field is 34 wide for IP, 35 for TCP, 21 for UDP. ICMP is a table: label from
-//! column 2, received from 28, sent from 40. With rates, the change per second follows in brackets, `(+12.0/s)`, in a
-//! column of its own, so that everything before it stays as it is.
+//! Each block follows a blank line. The label field is 34 columns wide for IP, 35 for TCP, 21 for UDP. ICMP is a table:
+//! labels from column 2, received from column 28, sent from column 40. With rates, the change per second follows in
+//! parentheses, `(+12.0/s)`, in a column of its own, so that everything before it is unchanged.
 //!
-//! With `verbose` the further counters of the system follow, a block for each of the system's groups:
+//! With `verbose`, the further counters of the system follow, one block for each of its groups:
 //!
 //! ```text
 //!
@@ -33,20 +33,20 @@ use netstat_model::text::escape_str;
 /// How statistics are shown.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct StatisticsOptions<'a> {
-    /// These blocks, and the further counters that belong to them. Every block by default.
+    /// The blocks to show, along with the further counters that belong to them; by default, all blocks.
     pub blocks: BlockSet,
-    /// Also the counters beyond the classic ones.
+    /// Whether counters other than the classic ones are shown.
     pub verbose: bool,
-    /// Also those of them that are 0.
+    /// Whether further counters that are 0 are shown.
     pub zeros: bool,
-    /// Changes per second, made of the same statistics ([`ProtocolRates::between`]).
+    /// The changes per second, computed from the same statistics ([`ProtocolRates::between`]).
     pub rates: Option<&'a ProtocolRates>,
 }
 
-/// Writes the blocks that `options` choose.
+/// Writes the blocks that `options` select.
 ///
 /// # Errors
-/// What `out` reports.
+/// Returns an error of `out`.
 pub fn write(out: &mut dyn Write, statistics: &ProtocolStatistics, options: &StatisticsOptions<'_>) -> io::Result<()> {
     for block in options.blocks.iter() {
         let rates = options.rates.map(|rates| rates.rows(block));
@@ -64,7 +64,7 @@ pub fn write(out: &mut dyn Write, statistics: &ProtocolStatistics, options: &Sta
     Ok(())
 }
 
-/// How many counters that are 0 [`write()`] leaves out with `options`.
+/// Returns the number of counters that [`write()`] omits with `options` because they are 0.
 pub fn zeros_left_out(statistics: &ProtocolStatistics, options: &StatisticsOptions<'_>) -> usize {
     if !options.verbose || options.zeros {
         return 0;
@@ -76,7 +76,7 @@ pub fn zeros_left_out(statistics: &ProtocolStatistics, options: &StatisticsOptio
         .count()
 }
 
-/// A count, or `-` where it is unknown.
+/// Formats a count; `-` if it is unknown.
 pub(super) fn count(value: Fact<u64>) -> String {
     match value {
         Fact::Known(value) => value.to_string(),
@@ -84,7 +84,7 @@ pub(super) fn count(value: Fact<u64>) -> String {
     }
 }
 
-/// A change per second, or `-` where it is unknown. What is not 0 is not shown as 0.
+/// Formats a change per second; `-` if it is unknown. A small change is never shown as 0.
 pub(super) fn rate(value: Fact<f64>) -> String {
     match value {
         Fact::Known(rate) if rate > 0.0 && rate < 0.0001 => "+<0.0001/s".to_owned(),
@@ -108,7 +108,7 @@ fn title(block: Block, tcp: TcpFamilies) -> &'static str {
     }
 }
 
-/// The line under a title that says whose figures these are, where the title alone would mislead.
+/// Returns the line below a title that explains whose counters these are, if the title alone would be misleading.
 fn note(block: Block, tcp: TcpFamilies) -> Option<&'static str> {
     match (block, tcp) {
         (Block::Tcpv4, TcpFamilies::Together) => {
@@ -126,7 +126,7 @@ const fn label_width(block: Block) -> usize {
         Block::Ipv4 | Block::Ipv6 => 34,
         Block::Tcpv4 | Block::Tcpv6 => 35,
         Block::Udpv4 | Block::Udpv6 => 21,
-        // A table, whose first column is this wide together with the gap.
+        // For the tables: the width of the first column, including the gap.
         Block::Icmpv4 | Block::Icmpv6 => 26,
     }
 }
@@ -138,7 +138,7 @@ fn write_list(out: &mut dyn Write, statistics: &ProtocolStatistics, block: Block
         writeln!(out, "  {note}")?;
     }
     let width = label_width(block);
-    // Rates are under each other.
+    // Rates are aligned.
     let value_width = match rates {
         Some(_) => statistics
             .rows(block)
@@ -167,7 +167,7 @@ fn write_list(out: &mut dyn Write, statistics: &ProtocolStatistics, block: Block
 fn write_table(out: &mut dyn Write, statistics: &ProtocolStatistics, block: Block, rates: Rates<'_>) -> io::Result<()> {
     let width = label_width(block);
     writeln!(out, "  {:<width$}Received    Sent", "")?;
-    // A longer number pushes the rest to the right and keeps two blanks.
+    // A longer number shifts the rest, and is still followed by two spaces.
     let sent_width = match rates {
         Some(_) => statistics
             .rows(block)
@@ -201,8 +201,8 @@ fn write_table(out: &mut dyn Write, statistics: &ProtocolStatistics, block: Bloc
     Ok(())
 }
 
-/// The groups to show with their places in the statistics, in the order of the blocks they belong to; groups of no known
-/// block last, when every block is wanted.
+/// Returns the groups to show with their indexes in the statistics, in the order of the blocks to which they belong.
+/// Groups of no known block come last, and only if all blocks are selected.
 fn further_groups<'a>(
     statistics: &'a ProtocolStatistics,
     options: &StatisticsOptions<'_>,
@@ -217,12 +217,12 @@ fn further_groups<'a>(
             blocks => blocks.iter().any(|block| options.blocks.has(block)),
         })
         .collect();
-    // Stable: within a block the system's own order stays. A group of no block comes last.
+    // A stable sort keeps the order of the system within a block. Groups of no block come last.
     groups.sort_by_key(|(_, group)| (first_block(group).is_none(), first_block(group)));
     groups
 }
 
-/// The counters of a group that are not in a classic block already, with their places.
+/// Returns the counters of a group that are not already in a classic block, with their indexes.
 fn further(group: &CounterGroup) -> impl Iterator<Item = (usize, &NamedCounter)> {
     let counters = group.counters.iter().enumerate();
     counters.filter(|(_, counter)| !ProtocolStatistics::is_classic(&group.name, &counter.name))

@@ -1,4 +1,4 @@
-//! The schemas of the documents that the lists print.
+//! The schemas of the documents that the listings print.
 
 use netstat_model::columns::{Sockets, Table};
 use serde_json::{Value, json};
@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use super::schema::{document, line, row};
 use crate::output::events::Events;
 
-/// The parts that are asked for, and the connection list if it is asked for too.
+/// Returns the schema of a document with the requested parts, and the connection list if it is requested, too.
 pub(crate) fn tables() -> Value {
     let rows = json!({"type": "array", "items": {"$ref": "#/$defs/row"}, "description": "the connection list"});
     let mut whole = document("tables", &[], json!({"row": row::<Sockets>(&listing_members(), false)}));
@@ -50,7 +50,7 @@ pub(crate) fn events_line() -> Value {
     line("events-line", about, row)
 }
 
-/// What rows of the list have beside their columns: counts of groups, and what a change is.
+/// The members of a row besides the columns: the count of a group, and the kind of a change.
 fn listing_members() -> Vec<(&'static str, Value)> {
     vec![
         (

@@ -1,4 +1,4 @@
-//! `-e` for machines.
+//! `-e` in machine-readable formats.
 
 use netstat_model::columns::{Column, InterfaceRow, Interfaces, Table, is_rate, traffic_columns};
 use netstat_model::counters::{InterfaceCounters, InterfaceRates, InterfaceStatistics, Traffic};
@@ -11,14 +11,14 @@ use crate::output::rows::plain::PlainGrid;
 
 const UNKNOWN: Traffic<f64> = Traffic::unknown(Why::NotYet);
 
-/// The columns of interfaces, those of rates only `with_rates`.
+/// Returns the columns of interfaces; those of rates only if `with_rates`.
 fn columns(with_rates: bool) -> impl Iterator<Item = &'static Column<Interfaces>> {
     Interfaces::columns()
         .iter()
         .filter(move |column| with_rates || !is_rate(column))
 }
 
-/// A row for each interface.
+/// Returns a grid with a row for each interface.
 pub(crate) fn grid<'a>(
     statistics: &'a InterfaceStatistics,
     rates: Option<&'a InterfaceRates>,
@@ -31,7 +31,7 @@ pub(crate) fn grid<'a>(
     PlainGrid::new(columns(rates.is_some()), rows.collect())
 }
 
-/// The member `ethernet`: the sum over all interfaces but loopback, and each.
+/// Returns the member `ethernet`: the sum of all interfaces except loopback, and each interface.
 pub(crate) fn value(front: &mut Front, statistics: &InterfaceStatistics, rates: Option<&InterfaceRates>) -> Value {
     if let Fact::Unknown(why) = statistics.interfaces {
         front.unknown("the interfaces", why.words());
@@ -59,7 +59,7 @@ pub(crate) fn value(front: &mut Front, statistics: &InterfaceStatistics, rates: 
     json!({"sum": sum, "interfaces": each})
 }
 
-/// The schema of that member.
+/// Returns the schema of the member `ethernet`.
 pub(super) fn schema() -> Value {
     let row = |identity: bool| {
         let mut row = schema::row::<Interfaces>(&[], false);

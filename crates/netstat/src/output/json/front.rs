@@ -1,4 +1,4 @@
-//! The parts of a document that precede the connection list, or without it: `-e`, `-s`, `-r`, `-c`.
+//! The parts of a document that precede the connection list or stand without it: `-e`, `-s`, `-r`, `-c`.
 
 use std::io::{self, Write};
 use std::time::SystemTime;
@@ -11,18 +11,18 @@ use crate::output::json_string::push_string;
 use crate::output::rows::json::{Tally, write_elements};
 use crate::output::rows::{Grid, Head};
 
-/// Members of a document, and what is missing in them.
+/// Members of a document, and the limits that apply to them.
 #[derive(Debug, Default)]
 pub(crate) struct Front {
-    /// Each with a comma in front.
+    /// The members as text, each preceded by a comma.
     members: Vec<u8>,
-    /// The same, for what belongs to the connection list.
+    /// The members that belong to the connection list, in the same form.
     beside_list: Vec<u8>,
     limits: Vec<Value>,
 }
 
 impl Front {
-    /// Whether there is no part but the connection list.
+    /// Whether the connection list is the only part.
     pub(crate) fn is_empty(&self) -> bool {
         self.members.is_empty()
     }
@@ -34,35 +34,35 @@ impl Front {
             .extend_from_slice(to_text(value, false).trim_end().as_bytes());
     }
 
-    /// Adds the ports that the packet filter hands on, which belong to the connection list.
+    /// Adds the ports that the packet filter forwards, which belong to the connection list.
     pub(crate) fn published(&mut self, value: &Value) {
         self.beside_list.extend_from_slice(b",\"published\":");
         self.beside_list
             .extend_from_slice(to_text(value, false).trim_end().as_bytes());
     }
 
-    /// Adds what could not be seen.
+    /// Adds limits.
     pub(crate) fn limits(&mut self, limits: &[Limit]) {
         self.limits.extend(limits.iter().map(limit));
     }
 
-    /// Adds that `what` is unknown.
+    /// Adds the limit that `what` is unknown.
     pub(crate) fn unknown(&mut self, what: impl Into<String>, why: &str) {
         self.limits
             .push(json!({"what": what.into(), "why": why, "remedy": null}));
     }
 
-    /// Writes the members, and gives back what is missing in them.
+    /// Writes the members, and returns the limits that apply to them.
     ///
     /// # Errors
-    /// What `out` says.
+    /// Returns an error of `out`.
     pub(crate) fn write(&self, out: &mut dyn Write) -> io::Result<&[Value]> {
         out.write_all(&self.members)?;
         out.write_all(&self.beside_list)?;
         Ok(&self.limits)
     }
 
-    /// The schema of a document with these parts, whose last is the connection list.
+    /// Returns the name of the schema of a document that consists of these parts and the connection list.
     pub(crate) fn schema(&self) -> &'static str {
         if self.is_empty() {
             "netstat.sockets"
@@ -71,10 +71,10 @@ impl Front {
         }
     }
 
-    /// The whole document, where no connection list is wanted; on one line.
+    /// Writes the whole document on one line, if no connection list is requested.
     ///
     /// # Errors
-    /// What `out` says.
+    /// Returns an error of `out`.
     pub(crate) fn document(&self, out: &mut dyn Write, host: &[u8], time: SystemTime) -> io::Result<()> {
         write!(out, "{{{}", head(self.schema(), host, time))?;
         self.write(out)?;
@@ -89,17 +89,19 @@ impl Front {
     }
 }
 
-/// The rows of `grid` as values, and in `front` what is missing in them. `rows`: what they are called.
+/// Returns the rows of `grid` as values, and adds to `front` which of them are missing. A row is called `one`, several
+/// are called `many`.
 pub(crate) fn rows(front: &mut Front, grid: &dyn Grid, one: &str, many: &str) -> Value {
     let mut text = vec![b'['];
-    // Into memory nothing can fail.
+    // Writing to memory cannot fail.
     let tally = write_elements(&mut text, grid).unwrap_or_default();
     text.push(b']');
     front.limits.extend(missing(&grid.heads(), &tally, one, many));
     serde_json::from_slice(&text).unwrap_or_default()
 }
 
-/// What is `null` in rows with the columns `heads`, which are called `one` or `many`, and why.
+/// Returns limits that say which values are `null` in rows with the columns `heads`, and why. A row is called `one`,
+/// several are called `many`.
 pub(crate) fn missing(heads: &[Head], tally: &Tally, one: &str, many: &str) -> Vec<Value> {
     tally
         .iter()

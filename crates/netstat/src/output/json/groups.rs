@@ -1,11 +1,11 @@
-//! `-g` for machines.
+//! `-g` in machine-readable formats.
 
 use netstat_model::route::MulticastGroup;
 use serde_json::{Value, json};
 
 use super::text;
 
-/// The member `groups`.
+/// Returns the member `groups`.
 pub(crate) fn value(groups: &[MulticastGroup]) -> Value {
     let one = |group: &MulticastGroup| {
         json!({
@@ -18,7 +18,7 @@ pub(crate) fn value(groups: &[MulticastGroup]) -> Value {
     groups.iter().map(one).collect()
 }
 
-/// Its schema.
+/// Returns the schema of the member `groups`.
 pub(super) fn schema() -> Value {
     json!({
         "type": ["array", "null"],

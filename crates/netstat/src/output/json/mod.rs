@@ -18,26 +18,27 @@ use serde_json::{Map, Value, json};
 
 use super::json_string::{push_code, push_string};
 
-/// The version of the published schemas. It grows when a field goes or changes its meaning, not when one comes.
+/// The version of the published schemas. It is incremented when a field is removed or changes its meaning, not when one
+/// is added.
 pub const VERSION: u32 = 1;
 
-/// A document: what it is (`netstat.sockets`), of which computer, when, what could not be seen, then the fields of `body`.
+/// A document: its kind (`netstat.sockets`), the computer, the time, the limits, and then the fields of `body`.
 #[derive(Clone, Debug)]
 pub struct Document<'a> {
-    /// The kind of document, as its schema is called: `netstat.sockets`.
+    /// The kind of document, which is also the name of its schema: `netstat.sockets`.
     pub schema: &'static str,
-    /// The computer's name.
+    /// The host name of the computer.
     pub host: &'a [u8],
-    /// When the answer was read.
+    /// When the data was read.
     pub time: SystemTime,
     /// What could not be seen, and why.
     pub limits: &'a [Limit],
-    /// The answer itself.
+    /// The data itself.
     pub body: Map<String, Value>,
 }
 
 impl Document<'_> {
-    /// The whole as one JSON object, the frame first.
+    /// Returns the document as a JSON object whose first members are the frame.
     pub fn value(self) -> Value {
         let mut whole = Map::new();
         whole.insert("schema".to_owned(), self.schema.into());
@@ -50,7 +51,7 @@ impl Document<'_> {
     }
 }
 
-/// The members that begin every document, without the brace around them.
+/// Returns the members that begin every document, without the enclosing brace.
 pub fn head(schema: &str, host: &[u8], time: SystemTime) -> String {
     let mut name = Vec::new();
     push_string(&mut name, host);
@@ -61,23 +62,24 @@ pub fn head(schema: &str, host: &[u8], time: SystemTime) -> String {
     )
 }
 
-/// A limit: what is missing, why, and what would help (null: nothing known).
+/// Returns a limit as JSON: what is missing, why, and what would help (`null` if nothing is known to).
 pub fn limit(limit: &Limit) -> Value {
     json!({"what": limit.what, "why": limit.why, "remedy": limit.remedy})
 }
 
-/// Bytes from outside as a JSON string: UTF-8 as it is, other bytes as [`lossless`] has them.
+/// Returns bytes from outside as a JSON string: UTF-8 unchanged, other bytes as in [`lossless`].
 pub fn text(bytes: &[u8]) -> Value {
     lossless(bytes).into_owned().into()
 }
 
-/// A document as text: on one line, or with each member on a line of its own (`pretty`). Ends with a line end.
+/// Returns a document as text that ends with a line break: on one line, or, if `pretty`, with each member on its own
+/// line.
 pub fn to_text(value: &Value, pretty: bool) -> String {
     let text = match pretty {
         true => format!("{value:#}"),
         false => value.to_string(),
     };
-    // What is not plain can be within strings only, but for the line ends of the layout.
+    // Apart from the line breaks of the layout, characters that need escaping can occur only within strings.
     let mut out = Vec::with_capacity(text.len() + 1);
     for letter in text.chars() {
         match letter {
@@ -87,15 +89,15 @@ pub fn to_text(value: &Value, pretty: bool) -> String {
         }
     }
     out.push(b'\n');
-    // Whole characters were written.
+    // Only whole characters were written.
     String::from_utf8_lossy(&out).into_owned()
 }
 
-/// A moment as RFC 3339 in UTC, to the millisecond: `2026-11-23T22:30:00.123Z`.
+/// Formats a moment as RFC 3339 in UTC, to the millisecond: `2026-11-23T22:30:00.123Z`.
 pub fn timestamp(time: SystemTime) -> String {
     match jiff::Timestamp::try_from(time) {
         Ok(time) => format!("{time:.3}"),
-        // Beyond the year 9999, which no clock here shows.
+        // Beyond the year 9999, which no real clock shows.
         Err(_) => String::new(),
     }
 }

@@ -1,4 +1,4 @@
-//! `-c` for machines.
+//! `-c` in machine-readable formats.
 
 use netstat_model::{Fact, Owners, Socket};
 use serde_json::{Value, json};
@@ -7,7 +7,7 @@ use super::front::Front;
 use super::text;
 use crate::output::classic::processes::holdings;
 
-/// The member `processes`: who holds how many ports, the process with the most first.
+/// Returns the member `processes`: the number of ports of each process, in descending order.
 pub(crate) fn value(front: &mut Front, sockets: &[Socket], owners: &Owners) -> Value {
     let rows = holdings(sockets, owners).into_iter().map(|(pid, held)| {
         if pid.is_none() {
@@ -26,7 +26,7 @@ pub(crate) fn value(front: &mut Front, sockets: &[Socket], owners: &Owners) -> V
     rows.collect()
 }
 
-/// The schema of that member.
+/// Returns the schema of the member `processes`.
 pub(super) fn schema() -> Value {
     json!({
         "type": "array",

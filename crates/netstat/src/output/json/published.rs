@@ -1,4 +1,4 @@
-//! The ports that the packet filter hands on, as a JSON document has them.
+//! The schema of the ports that the packet filter forwards, as a member of a JSON document.
 
 use serde_json::{Map, Value, json};
 
@@ -10,7 +10,7 @@ fn optional(kind: &str, about: &str) -> Value {
     json!({"type": [kind, "null"], "description": about})
 }
 
-/// The schema of the member `published`.
+/// Returns the schema of the member `published`.
 pub(crate) fn schema() -> Value {
     let properties = [
         ("protocol", text("TCP or UDP")),
@@ -79,7 +79,7 @@ pub(crate) fn schema() -> Value {
     })
 }
 
-/// The schema of the processes behind a published port.
+/// Returns the schema of the processes behind a published port.
 fn served_by() -> Value {
     json!({
         "type": "array",

@@ -1,4 +1,4 @@
-//! `-r` for machines.
+//! `-r` in machine-readable formats.
 
 use netstat_model::Fact;
 use netstat_model::columns::{RouteRow, Routes, Table};
@@ -11,12 +11,12 @@ use super::front::{self, Front};
 use super::{schema, text};
 use crate::output::rows::plain::PlainGrid;
 
-/// A row for each next hop of each route.
+/// Returns a grid with a row for each next hop of each route.
 pub(crate) fn grid(listing: &RouteListing) -> PlainGrid<'_, Routes> {
     PlainGrid::new(Routes::columns(), RouteRow::all(listing))
 }
 
-/// The member `routes`: interfaces with their addresses, and the rows of the tables.
+/// Returns the member `routes`: interfaces with their addresses, and the rows of the tables.
 pub(crate) fn value(front: &mut Front, listing: &RouteListing) -> Value {
     for (what, why) in [
         ("the interfaces", listing.interfaces.why()),
@@ -41,7 +41,7 @@ pub(crate) fn value(front: &mut Front, listing: &RouteListing) -> Value {
     json!({"interfaces": interfaces, "rules": rules, "rows": rows})
 }
 
-/// The member `route_to`: the way that a packet takes.
+/// Returns the member `route_to`: the path that a packet takes.
 pub(crate) fn way(query: &RouteQuery, answer: &RouteAnswer, listing: &RouteListing) -> Value {
     let mut value = json!({
         "to": query.to.to_string(),
@@ -151,7 +151,7 @@ fn interface(interface: &Interface, addresses: &Fact<Vec<InterfaceAddress>>) -> 
     })
 }
 
-/// The schema of that member.
+/// Returns the schema of the member `routes`.
 pub(super) fn schema() -> Value {
     let text = |what: &str| json!({"type": ["string", "null"], "description": what});
     let address = json!({
@@ -197,7 +197,7 @@ pub(super) fn schema() -> Value {
     })
 }
 
-/// The schema of a policy rule.
+/// Returns the schema of a policy rule.
 fn rule_schema() -> Value {
     let number = |what: &str| json!({"type": ["integer", "null"], "minimum": 0, "description": what});
     let text = |what: &str| json!({"type": ["string", "null"], "description": what});
@@ -233,7 +233,7 @@ fn rule_schema() -> Value {
     })
 }
 
-/// The schema of the member `route_to`.
+/// Returns the schema of the member `route_to`.
 pub(super) fn way_schema() -> Value {
     let number = |what: &str| json!({"type": ["integer", "null"], "minimum": 0, "description": what});
     let text = |what: &str| json!({"type": ["string", "null"], "description": what});

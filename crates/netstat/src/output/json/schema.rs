@@ -1,11 +1,12 @@
-//! The JSON Schemas (draft 2020-12) of the documents that this program prints, made from the lists that the documents are made from.
+//! The JSON Schemas (draft 2020-12) of the documents that this program prints, generated from the same definitions as
+//! the documents.
 
 use netstat_model::columns::{Table, ValueKind};
 use serde_json::{Map, Value, json};
 
 use super::VERSION;
 
-/// The schema of a line with the schema's own head.
+/// Returns the schema of a line, with the head of a schema document.
 pub(super) fn line(name: &str, about: &str, mut row: Value) -> Value {
     row["$schema"] = DRAFT.into();
     row["title"] = format!("netstat.{name}").into();
@@ -14,7 +15,8 @@ pub(super) fn line(name: &str, about: &str, mut row: Value) -> Value {
     row
 }
 
-/// The schema of a line that has the name of its schema, the computer and the time in front of the members of `row`.
+/// Returns the schema of a line in which the name of the schema, the computer and the time precede the members of
+/// `row`.
 pub(crate) fn framed_line(name: &str, about: &str, mut row: Value) -> Value {
     let mut properties = Map::new();
     let mut required: Vec<Value> = Vec::new();
@@ -31,7 +33,7 @@ pub(crate) fn framed_line(name: &str, about: &str, mut row: Value) -> Value {
     line(name, about, row)
 }
 
-/// What every document begins with.
+/// The members that begin every document.
 fn frame(name: &str) -> [(&'static str, Value); 4] {
     [
         ("schema", json!({"const": format!("netstat.{name}")})),
@@ -44,13 +46,13 @@ fn frame(name: &str) -> [(&'static str, Value); 4] {
     ]
 }
 
-/// How text from outside is written.
+/// The encoding of text from outside.
 const TEXTS: &str = "Names, paths and arguments are UTF-8 as they are. A byte that is no UTF-8 stands as \\xNN, 80 to ff in lower case; so that nothing else \
     reads like that, a backslash in front of xNN of such a byte, or in front of x5c before it, stands as \\x5c.";
 
 pub(crate) const DRAFT: &str = "https://json-schema.org/draft/2020-12/schema";
 
-/// The schema of a document with the usual frame and these members.
+/// Returns the schema of a document with the usual frame and these members.
 pub fn document(name: &str, members: &[(&str, Value)], definitions: Value) -> Value {
     let mut properties = Map::new();
     for (member, schema) in frame(name) {
@@ -96,7 +98,8 @@ fn limit() -> Value {
     })
 }
 
-/// The schema of a row of `T`, with further members; `limits` where a row says itself why a value is missing.
+/// Returns the schema of a row of `T` with further members; `limits` says whether a row itself reports why a value is
+/// missing.
 pub fn row<T: Table>(further: &[(&str, Value)], limits: bool) -> Value {
     let mut properties = Map::new();
     for column in T::columns() {
@@ -129,7 +132,7 @@ pub(crate) fn reasons() -> Value {
     })
 }
 
-/// The values of a column. Text that is known to be nothing is empty.
+/// Returns the schema of the values of a column. Text that is known to be absent is empty.
 pub(crate) fn of_kind(kind: ValueKind) -> Value {
     match kind {
         ValueKind::Text | ValueKind::Endpoint | ValueKind::Address => json!({"type": ["string", "null"]}),

@@ -1,4 +1,4 @@
-//! `-s` for machines.
+//! `-s` in machine-readable formats.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 
 use super::front::Front;
 
-/// What is `null`, by block and reason.
+/// The values that are `null`, by block and reason.
 #[derive(Default)]
 struct Gaps(BTreeMap<(String, Why), Vec<String>>);
 
@@ -43,8 +43,8 @@ impl Gaps {
     }
 }
 
-/// The member `statistics`: the classic counters of `blocks`; with `further` also every counter of the system in their groups, 0 or
-/// not; with `rates` how fast they grow.
+/// Returns the member `statistics`: the classic counters of `blocks`; with `further`, every counter of the system in
+/// its group, including those that are 0; with `rates`, how fast the counters grow.
 pub(crate) fn value(
     front: &mut Front,
     statistics: &ProtocolStatistics,
@@ -125,7 +125,7 @@ fn number(figure: Metric) -> Value {
     }
 }
 
-/// The schema of that member.
+/// Returns the schema of the member `statistics`.
 pub(super) fn schema() -> Value {
     let count = json!({"type": ["integer", "null"], "minimum": 0});
     let rate = json!({"type": ["number", "null"], "minimum": 0});

@@ -1,6 +1,7 @@
-//! Comma-separated values (RFC 4180), with the columns' names in the first line.
+//! Comma-separated values (RFC 4180), with the names of the columns in the first line.
 //!
-//! A field with a separator of any usual kind, or with blanks at its ends, is between quotes. What is not known is an empty field. What comes from outside is escaped as everywhere, since CSV is looked at in terminals too.
+//! A field that contains a common separator, or begins or ends with a space, is quoted. An unknown value is an empty
+//! field. Text from outside is escaped as everywhere else, because CSV is viewed in terminals, too.
 
 use std::io::{self, Write};
 
@@ -19,10 +20,10 @@ pub enum CsvStyle {
     Safe,
 }
 
-/// Writes `grid`; the names of the columns only with `heading`.
+/// Writes `grid`, with a line of column names if `heading`.
 ///
 /// # Errors
-/// What `out` says.
+/// Returns an error of `out`.
 pub fn write(out: &mut dyn Write, grid: &dyn Grid, heading: bool, style: CsvStyle) -> io::Result<()> {
     if heading {
         let names: Vec<&str> = grid.heads().iter().map(|head| head.name).collect();
@@ -48,7 +49,8 @@ pub fn write(out: &mut dyn Write, grid: &dyn Grid, heading: bool, style: CsvStyl
     Ok(())
 }
 
-/// The value without the marks that are for people: unknown and nothing are empty, yes and no are `true` and `false`.
+/// Appends the value without marks that are meant for people: unknown and absent values are empty, flags are `true` and
+/// `false`.
 pub(super) fn push_plain(out: &mut Vec<u8>, value: &Value<'_>) {
     match value {
         Value::Unknown(_) | Value::Nothing => {}
@@ -63,10 +65,10 @@ pub(super) fn push_plain(out: &mut Vec<u8>, value: &Value<'_>) {
     }
 }
 
-/// Whether a spreadsheet may take a text for a formula: by its first character, blanks aside.
+/// Whether a spreadsheet may take a text for a formula, judging by its first character other than white space.
 fn is_calculated(text: &[u8]) -> bool {
     let first = text.iter().find(|byte| !byte.is_ascii_whitespace());
-    // The full-width forms count for some spreadsheets, too.
+    // Some spreadsheets accept the full-width forms, too.
     const WIDE: [&str; 4] = ["\u{ff1d}", "\u{ff0b}", "\u{ff0d}", "\u{ff20}"];
     first.is_some_and(|byte| b"=+-@|%".contains(byte)) || WIDE.iter().any(|wide| text.starts_with(wide.as_bytes()))
 }

@@ -1,4 +1,4 @@
-//! How many rows have the same values in some columns.
+//! Counts rows that have the same values.
 
 use std::collections::HashMap;
 
@@ -14,7 +14,7 @@ pub const COUNT: Head = Head {
     kind: ValueKind::Number,
 };
 
-/// Rows counted by what they have in common.
+/// Rows counted by their common values.
 #[derive(Debug)]
 pub struct Groups {
     heads: Vec<Head>,
@@ -22,7 +22,7 @@ pub struct Groups {
 }
 
 impl Groups {
-    /// Counts the rows of `grid` by all of its columns: most frequent first, equal counts by their values.
+    /// Counts the rows of `grid` by all of its columns. The most frequent come first; equal counts are sorted by value.
     pub fn of(grid: &dyn Grid) -> Groups {
         let mut counts: HashMap<Vec<Value<'static>>, u64> = HashMap::new();
         let mut key: Vec<Value<'static>> = Vec::new();
@@ -43,7 +43,7 @@ impl Groups {
         Groups { heads, rows }
     }
 
-    /// Sorts by columns named by their numbers, 0 for the count.
+    /// Sorts by columns, each given as its number (0 for the count) and whether the order is descending.
     pub fn sort(&mut self, columns: &[(usize, bool)]) {
         let directions: Vec<Direction> = columns.iter().map(|&(_, down)| Direction { down }).collect();
         let key = |row: &(u64, Vec<Value<'static>>)| -> Vec<Value<'static>> {
@@ -58,7 +58,7 @@ impl Groups {
         self.rows.sort_by(|a, b| sort::compare(&key(a), &key(b), &directions));
     }
 
-    /// Leaves the first `rows`.
+    /// Keeps the first `rows` groups.
     pub fn truncate(&mut self, rows: usize) {
         self.rows.truncate(rows);
     }

@@ -12,10 +12,10 @@ use crate::output::json_string::push_string;
 /// How often values were missing, by column and reason.
 pub type Tally = BTreeMap<(usize, Missing), u64>;
 
-/// Writes the rows as the elements of an array, a line each, commas between them; gives back what was missing.
+/// Writes the rows as elements of an array, one per line, separated by commas. Returns how often values were missing.
 ///
 /// # Errors
-/// What `out` says.
+/// Returns an error of `out`.
 pub fn write_elements(out: &mut dyn Write, grid: &dyn Grid) -> io::Result<Tally> {
     let names = quoted_names(grid);
     let gathered = write_in_order(out, grid.len(), |at, text, tally: &mut Tally| {
@@ -37,10 +37,10 @@ pub fn write_elements(out: &mut dyn Write, grid: &dyn Grid) -> io::Result<Tally>
     Ok(all)
 }
 
-/// Writes the rows as one object a line. Behind the columns stands, in `limits`, why a value is missing, where one is.
+/// Writes the rows as one object per line. If values are missing, the member `limits` after the columns says why.
 ///
 /// # Errors
-/// What `out` says.
+/// Returns an error of `out`.
 pub fn write_lines(out: &mut dyn Write, grid: &dyn Grid) -> io::Result<()> {
     let names = quoted_names(grid);
     let heads = grid.heads();
@@ -69,7 +69,7 @@ pub fn write_lines(out: &mut dyn Write, grid: &dyn Grid) -> io::Result<()> {
     Ok(())
 }
 
-/// Each column's name with quotes and colon.
+/// Returns the name of each column in quotes, followed by a colon.
 fn quoted_names(grid: &dyn Grid) -> Vec<Vec<u8>> {
     grid.heads()
         .iter()
@@ -83,8 +83,8 @@ fn push_member(text: &mut Vec<u8>, name: &[u8], column: usize, value: &Value<'_>
     push_value(text, value);
 }
 
-/// A value: numbers as numbers, unknown as `null`, nothing as an empty string, moments by RFC 3339, addresses by RFC 5952, mapped ones
-/// as the IPv4 address they stand for.
+/// Appends a value: numbers as numbers, unknown values as `null`, absent ones as an empty string, moments as in RFC
+/// 3339, addresses as in RFC 5952, IPv4-mapped ones as the IPv4 address.
 pub(crate) fn push_value(text: &mut Vec<u8>, value: &Value<'_>) {
     match value {
         Value::Unknown(_) => text.extend_from_slice(b"null"),
@@ -109,7 +109,7 @@ pub(crate) fn push_value(text: &mut Vec<u8>, value: &Value<'_>) {
             push_endpoint(text, &folded(end).unwrap_or(*end));
             text.push(b'"');
         }
-        // Digits, letters, colons, points: nothing to escape.
+        // Only digits, letters, colons and points: nothing to escape.
         Value::Address(_) | Value::AnyEndpoint | Value::Time(_) => {
             text.push(b'"');
             csv::push_plain(text, value);

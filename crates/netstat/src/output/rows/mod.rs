@@ -1,4 +1,4 @@
-//! Rows and columns of any kind, as a table, CSV or JSON. A [`Grid`] says what a row is and which columns it has.
+//! Prints rows and columns of any kind as a table, CSV or JSON. A [`Grid`] supplies the rows and their columns.
 
 pub mod csv;
 pub mod group;
@@ -25,14 +25,14 @@ pub(crate) use ready::ReadyRows;
 pub struct Head {
     /// The name in CSV and JSON.
     pub name: &'static str,
-    /// Its heading in a table.
+    /// The heading in a table.
     pub heading: &'static str,
-    /// What its values are.
+    /// The kind of its values.
     pub kind: ValueKind,
 }
 
 impl Head {
-    /// Of a column of the model.
+    /// Returns the head of a column of the model.
     pub fn of<T: Table>(column: &Column<T>) -> Head {
         Head {
             name: column.name,
@@ -44,36 +44,37 @@ impl Head {
 
 /// Rows of values under the same columns.
 pub trait Grid: Sync {
-    /// The columns, none twice.
+    /// Returns the columns, without duplicates.
     fn heads(&self) -> Vec<Head>;
-    /// How many rows there are.
+    /// Returns the number of rows.
     fn len(&self) -> usize;
-    /// Whether there is no row.
+    /// Whether there are no rows.
     fn is_empty(&self) -> bool {
         self.len() == 0
     }
-    /// Gives the values of row `at`, one for each column, in their order.
+    /// Passes the values of row `at` to `each`, one for each column, in their order.
     fn row(&self, at: usize, each: &mut dyn FnMut(Value<'_>));
-    /// The least width of a column in a table, where later rows may be wider than those of the first print.
+    /// Returns the minimum width of a column in a table, if rows of later prints may be wider than those of the first
+    /// one.
     fn least(&self, _column: usize) -> usize {
         0
     }
-    /// How the cell of a row in a column is painted.
+    /// Returns how the cell of a row in a column is highlighted.
     fn look(&self, _at: usize, _column: usize) -> Look {
         Look::Plain
     }
 }
 
-/// From this many rows on, laying them out with several threads pays for starting them.
+/// The number of rows from which formatting with several threads is worth starting them.
 const MANY: usize = 20_000;
-/// So many rows does a thread lay out at a time.
+/// The number of rows that a thread formats at a time.
 const PIECE: usize = 500;
 
-/// Lays out `count` rows and writes them in order. `lay` gets a row's number, a text to add to, and what a thread gathers;
-/// what the threads have gathered is given back.
+/// Formats `count` rows and writes them in order. `lay` receives the index of a row, a buffer to append to, and the
+/// state of its thread. Returns the states of all threads.
 ///
 /// # Errors
-/// What `out` says.
+/// Returns an error of `out`.
 pub(crate) fn write_in_order<S: Send + Default>(
     out: &mut dyn Write,
     count: usize,

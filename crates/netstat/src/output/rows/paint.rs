@@ -1,17 +1,17 @@
-//! Colours: an aid for the eye on a terminal. They never carry anything that the text does not say.
+//! Colours, as a visual aid on a terminal. They never convey anything that the text does not.
 
 use anstyle::{AnsiColor, Style};
 use netstat_model::State;
 
-/// How a cell looks.
+/// How a cell is highlighted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Look {
-    /// As the terminal's text.
+    /// Not at all.
     #[default]
     Plain,
     /// A socket in this state.
     State(State),
-    /// Something that deserves a look: it is serious, or failed.
+    /// Something alarming: it is serious, or has failed.
     Alarming,
     /// Something out of the ordinary: reachable from other computers, or held by no process.
     Unusual,
@@ -23,13 +23,13 @@ pub enum Look {
     Changed,
     /// A heading.
     Heading,
-    /// What needs a look first.
+    /// What should be looked at first.
     Alarm,
 }
 
 impl Look {
-    /// The style, of the terminal's own sixteen colours: these are readable on its background whether it is light or dark. White,
-    /// black, yellow and bright colours are not used: each vanishes on one of the two.
+    /// Returns the style. It uses only those of the sixteen colours of a terminal that are readable on both light and
+    /// dark backgrounds, and therefore not white, black, yellow or the bright ones.
     pub fn style(self) -> Style {
         let color = |color: AnsiColor| Style::new().fg_color(Some(color.into()));
         match self {
@@ -53,7 +53,7 @@ impl Look {
         }
     }
 
-    /// Writes what `write` writes, in this look; no escape sequence where it is plain.
+    /// Writes the output of `write` in this style, without any escape sequence if it is [`Look::Plain`].
     pub fn paint(self, out: &mut Vec<u8>, write: impl FnOnce(&mut Vec<u8>)) {
         if self == Look::Plain {
             return write(out);

@@ -1,17 +1,17 @@
-//! Rows of any kind that need nothing but themselves.
+//! Rows of any kind that need no further data.
 
 use netstat_model::columns::{Column, Table, Value};
 
 use super::{Grid, Head};
 
-/// Rows under chosen columns.
+/// Rows with selected columns.
 pub struct PlainGrid<'a, T: Table> {
     columns: Vec<&'static Column<T>>,
     rows: Vec<T::Row<'a>>,
 }
 
 impl<'a, T: Table> PlainGrid<'a, T> {
-    /// `rows` under `columns`.
+    /// Creates a grid of `rows` with `columns`.
     pub fn new(columns: impl IntoIterator<Item = &'static Column<T>>, rows: Vec<T::Row<'a>>) -> Self {
         PlainGrid {
             columns: columns.into_iter().collect(),

@@ -1,13 +1,13 @@
-//! Rows that are ready before the first is written.
+//! Rows that are complete before the first one is written.
 
 use netstat_model::columns::Value;
 
 use super::{Grid, Head};
 
-/// Rows that are ready, with their columns.
+/// Complete rows with their columns.
 pub(crate) struct ReadyRows {
     pub(crate) heads: Vec<Head>,
-    /// The cells of each row, as many as there are columns.
+    /// The cells of each row, one for each column.
     pub(crate) rows: Vec<Vec<Value<'static>>>,
 }
 

@@ -6,57 +6,59 @@ use netstat_model::{Fact, Filter, NoOwner, Owner, Owners, Socket};
 use super::paint::Look;
 use super::{Grid, Head};
 
-/// Sockets under chosen columns.
+/// Sockets with selected columns.
 #[derive(Clone, Copy)]
 pub struct SocketGrid<'a> {
-    /// What is shown of each.
+    /// The columns.
     pub columns: &'a [&'static Column<Sockets>],
     /// The sockets.
     pub sockets: &'a [Socket],
-    /// Which of them, in which order; `None`: all, as they are.
+    /// The indexes of the sockets to show, in their order; `None` for all of them as they are.
     pub order: Option<&'a [u32]>,
-    /// Who holds them.
+    /// The owners; `None` if they were not looked for.
     pub owners: Option<&'a Owners>,
-    /// Names.
+    /// The names that columns need.
     pub books: &'a dyn Books,
-    /// What the print before showed; new rows get a sign in a column in front.
+    /// The sockets of the previous print; rows that are not among them are marked as new in a leading column. `None` to
+    /// mark none.
     pub before: Option<&'a Known>,
 }
 
 /// The sockets of a print, by the kernel's cookie.
 pub type Known = std::collections::HashSet<std::num::NonZeroU64>;
 
-/// Whether `socket` is none of those `before`. A socket without a cookie cannot be distinguished from others.
+/// Whether `socket` is not among those of the previous print. A socket without a cookie cannot be recognized and never
+/// counts as new.
 pub(crate) fn is_new(socket: &Socket, before: &Known) -> bool {
     socket.cookie().is_some_and(|cookie| !before.contains(&cookie))
 }
 
 impl<'a> SocketGrid<'a> {
-    /// The number of the socket in row `at`.
+    /// Returns the index of the socket in row `at`.
     fn place(&self, at: usize) -> usize {
         self.order.map_or(at, |order| order[at] as usize)
     }
 
-    /// Row `at`.
+    /// Returns row `at`.
     pub fn at(&self, at: usize) -> SocketRow<'a> {
         SocketRow::new(&self.sockets[self.place(at)], self.owners, self.books)
     }
 }
 
-/// How a column of a socket looks.
+/// Returns how a cell of a socket is highlighted.
 pub(crate) fn look(row: &SocketRow<'_>, column: &Column<Sockets>) -> Look {
     match column.name {
         "state" => row.socket.shown_state().map_or(Look::Plain, Look::State),
-        // The words beside it say it too: (deleted).
+        // The text shows it, too: (deleted).
         "program" | "path" | "deleted" if is_deleted(row) => Look::Alarming,
-        // The address says it: 0.0.0.0, or that of an interface.
+        // The address shows it, too: 0.0.0.0, or that of an interface.
         "local" | "local_address" if is_exposed(row.socket) => Look::Unusual,
         "pid" | "owner_reason" if is_unowned(row) => Look::Alarming,
         _ => Look::Plain,
     }
 }
 
-/// Whether the program file of the holder is gone or replaced.
+/// Whether the program file of the holder has been deleted or replaced.
 fn is_deleted(row: &SocketRow<'_>) -> bool {
     let Some(Owner::Held(holders)) = row.owner else {
         return false;
@@ -64,7 +66,7 @@ fn is_deleted(row: &SocketRow<'_>) -> bool {
     matches!(&holders.first().image, Fact::Known(image) if image.deleted)
 }
 
-/// Whether it listens on more than loopback.
+/// Whether the socket is a listener that is not limited to loopback.
 pub(crate) fn is_exposed(socket: &Socket) -> bool {
     let filter = Filter {
         exposed: true,
@@ -73,7 +75,7 @@ pub(crate) fn is_exposed(socket: &Socket) -> bool {
     socket.protocol().is_ip() && filter.wants(socket)
 }
 
-/// Whether nothing holds the socket although something should.
+/// Whether no process holds the socket, although one should.
 fn is_unowned(row: &SocketRow<'_>) -> bool {
     matches!(
         row.owner,

@@ -1,19 +1,19 @@
-//! The order of rows: by columns, up or down.
+//! Sorts rows by columns, ascending or descending.
 
 use std::cmp::Ordering;
 
 use netstat_model::columns::Value;
 use rayon::slice::ParallelSliceMut;
 
-/// One column to sort by: its number among the values of a key, and whether from high to low.
+/// The direction of one column to sort by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Direction {
-    /// From high to low.
+    /// Whether the order is descending.
     pub down: bool,
 }
 
-/// The numbers of `count` rows in the order of their keys. `key` gives a row's values, as many as there are directions. What is
-/// unknown comes last, up or down; rows with equal keys keep their order.
+/// Returns the indexes of `count` rows, sorted by their keys. `key` appends the values of a row, one for each of
+/// `directions`. Unknown values come last in either direction; rows with equal keys keep their order.
 pub fn order<'a>(count: usize, directions: &[Direction], key: impl Fn(usize, &mut Vec<Value<'a>>)) -> Vec<u32> {
     let mut keys: Vec<Value<'a>> = Vec::with_capacity(count * directions.len());
     for at in 0..count {

@@ -1,5 +1,5 @@
-//! A table of text: one row a line, two blanks between columns, as wide as its content. Names from outside never shift a column: a blank in
-//! one is written `\x20`, but for the last column.
+//! A text table: one row per line, two spaces between columns, as wide as its content. Names from outside never shift a
+//! column: a space in a name is written as `\x20`, except in the last column.
 
 use std::io::{self, Write};
 
@@ -8,34 +8,34 @@ use netstat_model::columns::{Value, ValueKind};
 use super::paint::Look;
 use super::{Grid, Head, write_in_order};
 
-/// How a table is laid out.
+/// The layout of a table.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Layout {
-    /// Whether looks are painted.
+    /// Whether colours are used.
     pub color: bool,
-    /// The width it must fit into by cutting long texts, where that is possible; `None` cuts nothing.
+    /// The width to which the table is narrowed by cutting long texts, as far as possible; `None` to cut nothing.
     pub width: Option<u16>,
-    /// Whether the headings are left out.
+    /// Whether the headings are omitted.
     pub bare: bool,
-    /// Whether it is read by people only, so that single blanks may be in its texts.
+    /// Whether the table is read by people only, so that texts may contain single spaces.
     pub for_people: bool,
-    /// Whether columns in which no row has a value are left out where the table is wider than `width`.
+    /// Whether columns without any value are omitted if the table is wider than `width`.
     pub omits_empty: bool,
 }
 
-/// Columns of text are not cut below this width.
+/// The minimum width to which a column of text is cut.
 const LEAST: usize = 12;
 
-/// The widths of a table's columns; kept from print to print, so that columns do not jump back and forth.
+/// The widths of the columns of a table, kept from print to print so that columns do not move back and forth.
 #[derive(Clone, Debug, Default)]
 pub struct Widths {
     columns: Vec<usize>,
 }
 
-/// Writes `grid` with its headings; `widths` grow to what it needs.
+/// Writes `grid` with its headings; `widths` grow as needed.
 ///
 /// # Errors
-/// What `out` says.
+/// Returns an error of `out`.
 pub fn write(out: &mut dyn Write, grid: &dyn Grid, layout: &Layout, widths: &mut Widths) -> io::Result<()> {
     let heads = grid.heads();
     widths.columns.resize(heads.len(), 0);
@@ -88,16 +88,16 @@ pub fn write(out: &mut dyn Write, grid: &dyn Grid, layout: &Layout, widths: &mut
     Ok(())
 }
 
-/// What the cells of one column need.
+/// The requirements of the cells of one column.
 #[derive(Clone, Copy, Debug)]
 struct Measure {
     /// The width of the widest cell.
     width: usize,
-    /// Whether no row has a value in it.
+    /// Whether no row has a value in the column.
     is_empty: bool,
 }
 
-/// What the cells of each column need, once for each thread that measured rows.
+/// Measures the cells of each column, once for each thread that took part.
 fn measured(grid: &dyn Grid, layout: &Layout) -> io::Result<Vec<Vec<Measure>>> {
     let columns = grid.heads().len();
     let gathered = write_in_order(
@@ -123,7 +123,8 @@ fn measured(grid: &dyn Grid, layout: &Layout) -> io::Result<Vec<Vec<Measure>>> {
     Ok(gathered.into_iter().map(|(measures, _)| measures).collect())
 }
 
-/// The width in which each column is shown, so that all fit into the width of `layout` where that is possible; `None`: the column is left out.
+/// Returns the width in which each column is shown, so that all of them fit into the width of `layout` if possible;
+/// `None` for a column that is omitted.
 fn shown_widths(widths: &[usize], heads: &[Head], layout: &Layout, is_empty: &[bool]) -> Vec<Option<usize>> {
     let Some(limit) = layout.width.map(usize::from) else {
         return widths.iter().copied().map(Some).collect();
@@ -151,12 +152,12 @@ fn shown_widths(widths: &[usize], heads: &[Head], layout: &Layout, is_empty: &[b
     shown
 }
 
-/// What a table writes behind the name of a program whose file is gone.
+/// What a table appends to the name of a program whose file has been deleted.
 const DELETED: &[u8] = b"(deleted)";
 
-/// The text of a cell. A blank of a name becomes `\x20`; where blanks may stay, only those that could pass for the end of a column. A name that
-/// could be taken for something that the table itself says has one letter of it written as `\xNN`: the parenthesis of `(deleted)`, the first
-/// letter of `-` and `none`.
+/// Appends the text of a cell. A space in a name becomes `\x20`; if spaces are allowed, only one that could be taken
+/// for the end of a column does. In a name that could be mistaken for output of the table itself, one character is
+/// written as `\xNN`: the parenthesis of `(deleted)`, the first character of `-` and `none`.
 fn push_text(cell: &mut Vec<u8>, value: &Value<'_>, may_have_blanks: bool) {
     let begin = cell.len();
     value.push_cell(cell);
@@ -183,7 +184,7 @@ fn push_text(cell: &mut Vec<u8>, value: &Value<'_>, may_have_blanks: bool) {
     }
 }
 
-/// The columns of a terminal that printable UTF-8 takes.
+/// Returns the width of printable UTF-8 on a terminal, in columns.
 fn width_of(text: &[u8]) -> usize {
     match text.is_ascii() {
         true => text.len(),
@@ -191,7 +192,7 @@ fn width_of(text: &[u8]) -> usize {
     }
 }
 
-/// Takes from the widest column of text, again and again, until all fit into `width` or none can give more.
+/// Shortens the widest column of text repeatedly, until all columns fit into `width` or none can be shortened any more.
 fn narrow(widths: &mut [usize], kinds: &[ValueKind], width: usize) {
     let total = |widths: &[usize]| widths.iter().sum::<usize>() + 2 * widths.len().saturating_sub(1);
     while total(widths) > width {
@@ -215,7 +216,7 @@ fn push_cell(out: &mut Vec<u8>, cell: &[u8], look: Look, kind: ValueKind, width:
     if used > width {
         let cut = cut_to(cell, width);
         look.paint(out, |out| out.extend_from_slice(&cut));
-        // A wide character may leave one column over.
+        // Before a wide character, one column may be left over.
         out.resize(out.len() + width.saturating_sub(width_of(&cut)), b' ');
     } else {
         let blanks = width - used;
@@ -232,7 +233,7 @@ fn push_cell(out: &mut Vec<u8>, cell: &[u8], look: Look, kind: ValueKind, width:
     }
 }
 
-/// As much of `cell` as fits into `width` columns, with a mark at its end.
+/// Returns as much of `cell` as fits into `width` columns, with a mark at its end.
 fn cut_to(cell: &[u8], width: usize) -> Vec<u8> {
     let text = String::from_utf8_lossy(cell);
     let mut out = String::new();

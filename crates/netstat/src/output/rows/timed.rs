@@ -1,4 +1,4 @@
-//! Rows with the time of their look in front.
+//! Rows with a leading column for the time of their sample.
 
 use std::time::SystemTime;
 
@@ -6,15 +6,15 @@ use netstat_model::columns::{Value, ValueKind};
 
 use super::{Grid, Head};
 
-/// A grid whose rows begin with a time, unless they have one already.
+/// A grid whose rows begin with a time, unless they already have one.
 pub struct Timed<'a> {
     grid: &'a dyn Grid,
-    /// Milliseconds since 1970-01-01 00:00 UTC; `None` where the rows have a time of their own.
+    /// Milliseconds since the Unix epoch (UTC); `None` if the rows have a time of their own.
     time: Option<i64>,
 }
 
 impl<'a> Timed<'a> {
-    /// The rows of `grid`, read at `time`.
+    /// Wraps the rows of `grid`, which were read at `time`.
     pub fn new(grid: &'a dyn Grid, time: SystemTime) -> Timed<'a> {
         let own = grid.heads().iter().any(|head| head.name == "time");
         let since = time.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();

@@ -5,7 +5,7 @@ use netstat_model::counters::{Metric, Pair};
 
 use super::*;
 
-/// Every row has its own number, so that no two can be mistaken for each other.
+/// Returns statistics in which every row has a different number, so that no two can be confused.
 fn statistics(tcp: TcpFamilies) -> ProtocolStatistics {
     let mut next = 100;
     ProtocolStatistics::new(Duration::from_secs(50), tcp, Vec::new(), |_, row| {
@@ -347,7 +347,7 @@ fn with_groups(seconds: u64, more: u64) -> ProtocolStatistics {
     })
 }
 
-/// What follows the classic blocks.
+/// Returns what follows the classic blocks.
 fn further_text(statistics: &ProtocolStatistics, options: &StatisticsOptions<'_>) -> String {
     let classic = StatisticsOptions {
         verbose: false,
