@@ -1,10 +1,10 @@
-//! Names of users and groups, each asked for once.
+//! A cache of user and group names, each of which is looked up at most once.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
-/// The names that the system's account database gives to numbers (`getpwuid_r(3)`, `getgrgid_r(3)`). What it says depends on
-/// its set-up (nsswitch.conf(5)): files, and where the administrator has arranged it also a directory service.
+/// The names of users and groups as the account database of the system has them (`getpwuid_r(3)`, `getgrgid_r(3)`).
+/// Where they come from depends on nsswitch.conf(5): local files, and a directory service if one is configured.
 #[derive(Debug, Default)]
 pub(crate) struct Accounts {
     users: HashMap<u32, Option<Arc<str>>>,
@@ -12,18 +12,18 @@ pub(crate) struct Accounts {
 }
 
 impl Accounts {
-    /// The name of user `uid`; `None` when there is none, or it cannot be had.
+    /// Returns the name of user `uid`, or `None` if there is no such user or the lookup fails.
     pub(crate) fn user(&mut self, uid: u32) -> Option<Arc<str>> {
         let look_up = || Some(nix::unistd::User::from_uid(uid.into()).ok()??.name.into());
         self.users.entry(uid).or_insert_with(look_up).clone()
     }
 
-    /// The number of the user called `name`; `None` when there is none, or it cannot be had.
+    /// Returns the id of the user called `name`, or `None` if there is no such user or the lookup fails.
     pub(crate) fn user_id(&self, name: &str) -> Option<u32> {
         Some(nix::unistd::User::from_name(name).ok()??.uid.as_raw())
     }
 
-    /// The name of group `gid`; `None` when there is none, or it cannot be had.
+    /// Returns the name of group `gid`, or `None` if there is no such group or the lookup fails.
     pub(crate) fn group(&mut self, gid: u32) -> Option<Arc<str>> {
         let look_up = || Some(nix::unistd::Group::from_gid(gid.into()).ok()??.name.into());
         self.groups.entry(gid).or_insert_with(look_up).clone()
@@ -34,7 +34,7 @@ impl Accounts {
 mod tests {
     use super::*;
 
-    /// What `getent(1)` says; `None` when it has no line.
+    /// Returns the name that `getent(1)` prints, or `None` if it finds no entry.
     fn getent(database: &str, id: u32) -> Option<String> {
         let output = std::process::Command::new("getent")
             .args([database, &id.to_string()])
@@ -51,7 +51,7 @@ mod tests {
         }
         let mut accounts = Accounts::default();
         for id in [0, 1, 65_534, 3_999_999_999] {
-            // Twice: from the database, then from memory.
+            // The first lookup asks the database, the second one the cache.
             for _ in 0..2 {
                 assert_eq!(
                     accounts.user(id).as_deref(),

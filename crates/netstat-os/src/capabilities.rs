@@ -1,13 +1,16 @@
-//! Capabilities of a process that watches the computer for as long as it runs.
+//! Drops the capabilities that a long-running process does not need.
 
 use std::io;
 
-/// Gives up, for ever, the capabilities (capabilities(7)) that watching sockets and processes does not need, so that a fault in a
-/// long-running process is worth less. `acting` keeps those that end processes and close connections. A program that is started later
-/// gains nothing back. Capabilities belong to threads: to be called while there is one. Does nothing where there are no such rights.
+/// Permanently drops the capabilities (capabilities(7)) that are not needed to watch sockets and processes, which
+/// limits the damage that a compromised long-running process can do. If `acting` is set, the capabilities to signal
+/// processes and to close connections are kept. Programs that are started later do not regain any.
+///
+/// Capabilities are per-thread attributes, so this must be called while the process has only one thread. Does nothing
+/// on systems without capabilities.
 ///
 /// # Errors
-/// The system's; whatever was given up until then stays so.
+/// Returns the error of the system; capabilities that were dropped before it stay dropped.
 pub fn drop_capabilities(acting: bool) -> io::Result<()> {
     #[cfg(target_os = "linux")]
     return crate::linux::capabilities::drop_all_but_watching(acting);

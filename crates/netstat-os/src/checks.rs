@@ -1,22 +1,22 @@
-//! What of the system can be seen, and what not: the questions behind `netstat doctor`.
+//! The checks behind `netstat doctor`: what of the system can be seen, and what cannot.
 
-/// What a check is about.
+/// The subject of a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum CheckArea {
-    /// What the caller may do.
+    /// The privileges of the caller.
     Privileges,
-    /// What the running kernel offers.
+    /// The features of the running kernel.
     Kernel,
-    /// Namespaces, containers, mounts.
+    /// The environment: namespaces, containers and mounts.
     Environment,
-    /// What the questions to the system really answer.
+    /// What the queries to the system actually return.
     Answers,
-    /// Files and services that this program uses beside the kernel.
+    /// Files and services other than the kernel that this program uses.
     Installation,
 }
 
 impl CheckArea {
-    /// All of them, in the order of the report.
+    /// All areas, in the order of the report.
     pub const ALL: [CheckArea; 5] = [
         CheckArea::Privileges,
         CheckArea::Kernel,
@@ -25,7 +25,7 @@ impl CheckArea {
         CheckArea::Installation,
     ];
 
-    /// A stable name for machines: `privileges`.
+    /// Returns the stable name for machine-readable output, such as `privileges`.
     pub const fn name(self) -> &'static str {
         match self {
             CheckArea::Privileges => "privileges",
@@ -37,23 +37,23 @@ impl CheckArea {
     }
 }
 
-/// How a check came out.
+/// The result of a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum CheckStatus {
     /// Everything is as it should be.
     Good,
-    /// Worth knowing; nothing is missing because of it.
+    /// Worth knowing, but nothing is missing because of it.
     Note,
-    /// It could not be found out.
+    /// The check could not be carried out.
     Unknown,
-    /// Something cannot be seen or done; the rest works.
+    /// Something cannot be seen or done, but the rest works.
     Limited,
-    /// It does not work at all.
+    /// Nothing works.
     Failed,
 }
 
 impl CheckStatus {
-    /// All of them.
+    /// All results, from the best to the worst.
     pub const ALL: [CheckStatus; 5] = [
         CheckStatus::Good,
         CheckStatus::Note,
@@ -62,7 +62,7 @@ impl CheckStatus {
         CheckStatus::Failed,
     ];
 
-    /// A stable name for machines: `limited`.
+    /// Returns the stable name for machine-readable output, such as `limited`.
     pub const fn name(self) -> &'static str {
         match self {
             CheckStatus::Good => "ok",
@@ -74,27 +74,27 @@ impl CheckStatus {
     }
 }
 
-/// One thing that was checked. Texts may hold what comes from outside: they are to be escaped.
+/// One check and its result. The texts may contain untrusted input and must be escaped before they are printed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Check {
-    /// A stable name: `btf`.
+    /// A stable identifier, such as `btf`.
     pub id: &'static str,
-    /// What it is about.
+    /// The subject of the check.
     pub area: CheckArea,
-    /// How it came out.
+    /// The result.
     pub status: CheckStatus,
-    /// What was found, in a few words.
+    /// A short description of what was found.
     pub found: String,
-    /// Why it is so, where something is missing.
+    /// The cause, if something is missing.
     pub reason: Option<String>,
     /// What cannot be seen or done because of it.
     pub effect: Option<String>,
-    /// The one command that mends it, where there is one; `netstat` stands for this program.
+    /// The command that fixes it, if there is one; `netstat` in it stands for this program.
     pub remedy: Option<String>,
 }
 
 impl Check {
-    /// A check without a reason, an effect or a remedy.
+    /// Creates a check without a reason, an effect or a remedy.
     pub fn new(area: CheckArea, id: &'static str, status: CheckStatus, found: impl Into<String>) -> Self {
         Check {
             id,
@@ -107,21 +107,21 @@ impl Check {
         }
     }
 
-    /// With why it is so.
+    /// Sets the reason.
     #[must_use]
     pub fn because(mut self, reason: impl Into<String>) -> Self {
         self.reason = Some(reason.into());
         self
     }
 
-    /// With what is missing because of it.
+    /// Sets the effect.
     #[must_use]
     pub fn effect(mut self, effect: impl Into<String>) -> Self {
         self.effect = Some(effect.into());
         self
     }
 
-    /// With the command that mends it.
+    /// Sets the command that fixes it.
     #[must_use]
     pub fn remedy(mut self, remedy: impl Into<String>) -> Self {
         self.remedy = Some(remedy.into());

@@ -1,4 +1,4 @@
-//! What is asked of a watch over sockets, and what it reports.
+//! Watching sockets: the request for a watch, and the interface through which it reports events.
 
 use std::num::NonZeroU64;
 use std::time::Duration;
@@ -7,32 +7,33 @@ use netstat_model::{Event, EventKind, EventOrigin, EventOwner, Fact, Limit, Owne
 
 use crate::{Refused, SocketAsk};
 
-/// How sockets are to be watched.
+/// The mechanism by which sockets are watched.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum EventWay {
-    /// The best way that is permitted.
+    /// The best mechanism that the caller may use.
     #[default]
     Auto,
     /// The kernel's tracepoints (eBPF) only.
     Trace,
-    /// The kernel's messages about destroyed sockets, and polling for the rest.
+    /// The kernel's netlink messages about destroyed sockets, and polling for the rest.
     Netlink,
-    /// Polling alone.
+    /// Polling only.
     Poll,
 }
 
-/// What is wanted of a watch.
+/// The parameters of a watch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EventsAsk {
-    /// How to watch.
+    /// The mechanism.
     pub way: EventWay,
-    /// Whether every change of a TCP state is wanted, not only open, established and closed.
+    /// Whether every change of a TCP state is reported, not only opened, established and closed.
     pub changes: bool,
-    /// Whether sockets of every network namespace are wanted, not only the caller's. Tracepoints only.
+    /// Whether sockets in all network namespaces are watched, not only in the caller's own. Supported with tracepoints
+    /// only.
     pub all_namespaces: bool,
-    /// The time between two polls where polling is needed; at least 10 ms.
+    /// The time between two polls, where polling is needed; at least 10 ms.
     pub interval: Duration,
-    /// How long an event may wait before it is reported; at least 1 ms. Longer waits cost less.
+    /// The longest time that an event may be delayed before it is reported; at least 1 ms. A longer time costs less.
     pub latency: Duration,
 }
 
@@ -48,16 +49,16 @@ impl Default for EventsAsk {
     }
 }
 
-/// What was missed since the watch began.
+/// What a watch has missed since it began.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Lost {
-    /// Events for which there was no room, as far as they could be counted.
+    /// The number of events that were dropped because a buffer was full, as far as they could be counted.
     pub events: u64,
-    /// Times that the kernel dropped messages without saying how many.
+    /// How many times the kernel dropped an unknown number of messages.
     pub gaps: u64,
-    /// Owners for which there was no room.
+    /// The number of owners that were dropped because a buffer was full.
     pub owners: u64,
-    /// Ends that no event reported and a list of sockets has shown.
+    /// The number of closed sockets that no event reported and that were noticed only in a list of sockets.
     pub untold: u64,
 }
 
@@ -70,54 +71,55 @@ impl Lost {
 
 /// A running watch over sockets.
 pub trait EventSource {
-    /// How it learns of what happens.
+    /// Returns the mechanism by which it learns of events.
     fn origin(&self) -> EventOrigin;
 
-    /// How it is done and why not in a better way, in plain words for `--verbose`.
+    /// Describes the mechanism, and why no better one is used, for `--verbose`.
     fn how(&self) -> &str;
 
-    /// What it cannot see.
+    /// Returns what the watch cannot see.
     fn limits(&self) -> &[Limit];
 
-    /// What was missed so far. It has been made up for by a fresh list: what is there now was reported as
-    /// [`netstat_model::EventKind::Present`], what is gone as closed.
+    /// Returns what was missed so far. A fresh list of sockets has made up for it: sockets that exist were reported as
+    /// [`netstat_model::EventKind::Present`], and those that no longer exist as closed.
     fn lost(&self) -> Lost;
 
-    /// Waits for events, at most `limit`, and shows them to `visit` in the order in which they happened. The first call shows
-    /// the sockets that are there already.
+    /// Waits for events for at most `limit` and passes them to `visit` in the order in which they happened. The first
+    /// call reports the sockets that already exist.
     ///
     /// # Errors
-    /// When the watch cannot go on.
+    /// Returns an error if the watch cannot continue.
     fn next(&mut self, limit: Duration, visit: &mut dyn FnMut(Event)) -> Result<(), Refused>;
 
-    /// Bytes of payload that the UDP socket with this cookie has sent and received since its first use during this watch; 0 where it has
-    /// not been used. Unknown where nothing counts them: the kernel itself keeps no such count, so only tracepoints can.
+    /// Returns the payload bytes that the UDP socket with this cookie has sent and received since its first use during
+    /// this watch; 0 if it has not been used. Unknown where nothing counts them: the kernel keeps no such counter, so
+    /// only the tracepoint mechanism can.
     fn udp_bytes(&self, _cookie: NonZeroU64) -> Fact<UdpBytes> {
         Fact::Unknown(Why::NotKept)
     }
 }
 
-/// DNS answers that reach this computer.
+/// A source of the DNS answers that reach this computer.
 pub trait DnsAnswers: Send {
-    /// Shows the messages that have come since the last call to `visit`, without their IP, UDP and TCP headers. They are untrusted:
-    /// whoever can send packets to this computer can forge them.
+    /// Passes the DNS messages that arrived since the last call to `visit`, without their IP, UDP and TCP headers. They
+    /// are untrusted: anybody who can send packets to this computer can forge them.
     ///
     /// # Errors
-    /// When the watch cannot go on.
+    /// Returns an error if the watch cannot continue.
     fn drain(&mut self, visit: &mut dyn FnMut(&[u8])) -> Result<(), Refused>;
 }
 
-/// Bytes of payload of a UDP socket.
+/// Payload bytes of a UDP socket.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct UdpBytes {
-    /// Sent.
+    /// Bytes sent.
     pub sent: u64,
-    /// Received; what was only peeked at (`MSG_PEEK`) does not count.
+    /// Bytes received; reads with `MSG_PEEK` do not count.
     pub received: u64,
 }
 
-/// What a watch that polls lists: every TCP and UDP socket that a program holds or has just closed. TIME_WAIT and SYN_RECEIVED belong to
-/// no process, and BOUND is no connection yet.
+/// Returns the request for the sockets that a polling watch lists: every TCP and UDP socket that a program holds or has
+/// just closed. Sockets in TIME_WAIT and SYN_RECEIVED belong to no process, and a BOUND socket is not a connection yet.
 pub(crate) fn watched_sockets() -> SocketAsk {
     SocketAsk {
         tcp4: true,
@@ -139,7 +141,8 @@ pub(crate) fn watched_sockets() -> SocketAsk {
     }
 }
 
-/// The owner of an event, from the processes that hold its socket; unknown for the reason `unowned` where none does.
+/// Returns the owner of an event, taken from the processes that hold its socket; unknown for the reason `unowned` if no
+/// process holds it.
 pub(crate) fn event_owner(owner: Owner<'_>, unowned: Why) -> Fact<EventOwner> {
     match owner {
         Owner::Held(holders) => {
@@ -155,7 +158,8 @@ pub(crate) fn event_owner(owner: Owner<'_>, unowned: Why) -> Fact<EventOwner> {
     }
 }
 
-/// The kind of event for a socket that a list shows for the first time; `present`: it may have been there before the watch began.
+/// Returns the kind of event for a socket that appears in a list for the first time. `present` means that it may have
+/// existed before the watch began.
 pub(crate) fn kind_of_new(present: bool, state: State) -> EventKind {
     match (present, state) {
         (true, _) => EventKind::Present,

@@ -1,13 +1,15 @@
-//! Ways to notify other programs: datagrams to the system's log, and helper programs that can be ended whole.
+//! Ways to notify other programs: datagrams to the system log, and helper programs that can be terminated with all
+//! their children.
 
 use std::io;
 use std::path::Path;
 use std::process::{Child, Command};
 
-/// Sends `bytes` as one datagram to the Unix-domain socket at `path`, without waiting where its queue is full.
+/// Sends `bytes` as one datagram to the Unix-domain socket at `path`. Does not block if the queue of the receiver is
+/// full.
 ///
 /// # Errors
-/// The system's; [`io::ErrorKind::Unsupported`] where there are no such sockets.
+/// Returns the error of the system, or [`io::ErrorKind::Unsupported`] if the platform has no such sockets.
 pub fn send_datagram(path: &Path, bytes: &[u8]) -> io::Result<()> {
     #[cfg(unix)]
     {
@@ -22,20 +24,21 @@ pub fn send_datagram(path: &Path, bytes: &[u8]) -> io::Result<()> {
     }
 }
 
-/// Makes the program that `command` starts the first of a process group of its own, so that [`end_group`] ends what it started, too.
+/// Starts the program of `command` as the leader of a new process group, so that [`end_group`] also ends the processes
+/// it started.
 pub fn in_own_group(command: &mut Command) -> &mut Command {
     #[cfg(unix)]
     std::os::unix::process::CommandExt::process_group(command, 0);
     command
 }
 
-/// Ends a program that [`in_own_group`] was applied to, with all that it started and that stayed in its process group. It must not have
-/// been waited for yet: until then its id is not used again.
+/// Kills a program that was started with [`in_own_group`], with all its descendants that stayed in the process group.
+/// It must not have been waited for yet, because only until then its process id is not reused.
 pub fn end_group(child: &mut Child) {
     #[cfg(unix)]
-    // It may have ended meanwhile.
+    // The process may have ended in the meantime.
     let _ = rustix::process::kill_process_group(rustix::process::Pid::from_child(child), rustix::process::Signal::KILL);
-    // Where there are no groups, and where the group could not be formed.
+    // For platforms without process groups, and if the group could not be created.
     let _ = child.kill();
 }
 
@@ -67,7 +70,7 @@ mod tests {
         io::BufRead::read_line(&mut out, &mut line).unwrap();
         end_group(&mut child);
         child.wait().unwrap();
-        // Its output is closed once the sleeper, which inherited it, has ended as well.
+        // The pipe reaches its end only after the sleeper, which inherited it, has ended as well.
         assert_eq!(io::Read::read_to_string(&mut out, &mut String::new()).unwrap(), 0);
     }
 }

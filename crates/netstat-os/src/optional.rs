@@ -1,7 +1,8 @@
-//! What a system may be able to do beyond the core of [`System`](crate::System).
+//! Optional capabilities of a system, beyond the core in [`System`](crate::System).
 //!
-//! Each trait has "not supported on this system yet" as its default, so that a new system begins with `impl Inspect for X {}` and
-//! fills in what it can. `dyn System` has them all; no caller needs to import them.
+//! The default methods of each trait report "not supported on this system yet", so a port to a new system begins with
+//! `impl Inspect for X {}` and adds what it can. All of them are supertraits of `System`, so callers with a `dyn
+//! System` do not need to import them.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -20,13 +21,14 @@ use crate::{
 /// A file that a process has open.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OpenFile {
-    /// The number of the descriptor.
+    /// The number of the file descriptor.
     pub number: u32,
-    /// Its path in the view of the process, without the kernel's mark; chosen by others: to be escaped.
+    /// The path as the process sees it, without the kernel's ` (deleted)` mark. It is untrusted and must be escaped.
     pub path: Vec<u8>,
-    /// Whether the file has been removed.
+    /// Whether the file has been unlinked.
     pub deleted: bool,
-    /// The position in it, in bytes. Reads and writes move it, but not those at a given offset (pread(2), mmap(2)).
+    /// The file offset in bytes. Ordinary reads and writes move it; pread(2), pwrite(2) and access through mmap(2) do
+    /// not.
     pub position: u64,
     /// Whether it is open for reading.
     pub reads: bool,
@@ -37,126 +39,130 @@ pub struct OpenFile {
 /// A file system on a local disk.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FileSystemSpace {
-    /// The block device: major and minor number.
+    /// The major and minor number of the block device.
     pub device: (u32, u32),
-    /// Where it is mounted first; chosen by others: to be escaped.
+    /// The first place where it is mounted. It is untrusted and must be escaped.
     pub mount_point: Vec<u8>,
     /// Its size in bytes.
     pub total: u64,
-    /// Bytes that an ordinary user may still use.
+    /// The number of bytes that an unprivileged user can still use.
     pub available: u64,
 }
 
-/// Files and texts of single processes.
+/// Access to files and raw `/proc` texts of single processes.
 pub trait Inspect {
-    /// Whether the paths that this system reports are those of the machine that the program runs on, so that its files may be read. Not
-    /// so for a replay.
+    /// Whether the paths that this system reports are those of the machine that the program runs on, so that the files
+    /// can be read. Not the case for a replay.
     fn has_files(&self) -> bool {
         false
     }
 
-    /// The file of the program that process `pid`, started at `start_ticks`, is running, opened for reading: also one whose name
-    /// has been removed.
+    /// Opens for reading the executable file that process `pid`, started at `start_ticks`, is running, even if it has
+    /// been unlinked.
     ///
     /// # Errors
-    /// Why it cannot be opened; [`Why::Gone`] when that process has ended.
+    /// Returns the reason why it cannot be opened; [`Why::Gone`] if that process has ended.
     fn program_file(&mut self, pid: u32, start_ticks: u64) -> Result<File, Why> {
         let _ = (pid, start_ticks);
         Err(Why::NotSupported)
     }
 
-    /// The regular file at `path` as process `pid`, started at `start_ticks`, sees it, opened for reading; a relative path starts
-    /// at its working directory. It may be any file: its content is untrusted.
+    /// Opens for reading the regular file at `path` as process `pid`, started at `start_ticks`, sees it. A relative
+    /// path starts at the working directory of the process. The file may be anything: its content is untrusted.
     ///
     /// # Errors
-    /// Why it cannot be opened; [`Why::Gone`] when nothing is there, [`Why::NotApplicable`] when it is no regular file.
+    /// Returns the reason why it cannot be opened; [`Why::Gone`] if the path does not exist, and [`Why::NotApplicable`]
+    /// if it is not a regular file.
     fn file_in_view(&mut self, pid: u32, start_ticks: u64, path: &[u8]) -> Result<File, Why> {
         let _ = (pid, start_ticks, path);
         Err(Why::NotSupported)
     }
 
-    /// One of the texts that the system keeps about process `pid`, started at `start_ticks`, as it is.
+    /// Reads one of the texts that the system keeps about process `pid`, started at `start_ticks`, unchanged.
     ///
     /// # Errors
-    /// Why it cannot be read; [`Why::Gone`] when that process has ended.
+    /// Returns the reason why it cannot be read; [`Why::Gone`] if that process has ended.
     fn process_text(&mut self, pid: u32, start_ticks: u64, which: ProcessText) -> Result<Vec<u8>, Why> {
         let _ = (pid, start_ticks, which);
         Err(Why::NotSupported)
     }
 
-    /// The files that process `pid`, started at `start_ticks`, has open, by rising descriptor: at most 4096. Sockets, pipes and the
-    /// kernel's objects are no files.
+    /// Returns the files that process `pid`, started at `start_ticks`, has open, in ascending order of the descriptor,
+    /// and at most 4096 of them. Sockets, pipes and anonymous kernel objects are not included.
     ///
     /// # Errors
-    /// Why they cannot be read; [`Why::Gone`] when that process has ended.
+    /// Returns the reason why they cannot be read; [`Why::Gone`] if that process has ended.
     fn open_files(&mut self, pid: u32, start_ticks: u64) -> Result<Vec<OpenFile>, Why> {
         let _ = (pid, start_ticks);
         Err(Why::NotSupported)
     }
 
-    /// The regular file behind descriptor `number` of process `pid`, started at `start_ticks`, opened for reading anew: also one whose
-    /// name has been removed.
+    /// Reopens for reading the regular file behind descriptor `number` of process `pid`, started at `start_ticks`, even
+    /// if it has been unlinked.
     ///
     /// # Errors
-    /// Why it cannot be opened; [`Why::Gone`] when that process has ended or has no such descriptor, [`Why::NotApplicable`] when it is no
-    /// regular file.
+    /// Returns the reason why it cannot be opened; [`Why::Gone`] if that process has ended or has no such descriptor,
+    /// and [`Why::NotApplicable`] if it is not a regular file.
     fn open_file(&mut self, pid: u32, start_ticks: u64, number: u32) -> Result<File, Why> {
         let _ = (pid, start_ticks, number);
         Err(Why::NotSupported)
     }
 
-    /// The file systems on local disks, with the room in them.
+    /// Returns the file systems on local disks, with their size and free space.
     ///
     /// # Errors
-    /// Why they cannot be listed.
+    /// Returns the reason why they cannot be listed.
     fn file_systems(&mut self) -> Result<Vec<FileSystemSpace>, Why> {
         Err(Why::NotSupported)
     }
 
-    /// The path of each control group below the root of its hierarchy, by its id as sockets have it; empty where it cannot be read.
+    /// Returns the path of each control group, relative to the root of its hierarchy, by the id that sockets carry;
+    /// empty if they cannot be read.
     fn cgroup_paths(&mut self) -> HashMap<u64, Vec<u8>> {
         HashMap::new()
     }
 
-    /// What the control group at `path`, below the root of version 2, stands for: units and containers, outermost first.
+    /// Returns the units and containers that the control group at `path` (relative to the root of the version 2
+    /// hierarchy) stands for, outermost first.
     fn components_of(&self, path: &[u8]) -> Vec<Component> {
         let _ = path;
         Vec::new()
     }
 
-    /// Whether a process holds a lock on the file at `path`. `false` proves nothing: locks of processes out of sight are not seen.
+    /// Whether a process holds a lock on the file at `path`. `false` proves nothing, because locks of processes that
+    /// the caller cannot see are not visible.
     ///
     /// # Errors
-    /// When it cannot be found out.
+    /// Returns an error if it cannot be determined.
     fn is_locked(&self, path: &Path) -> io::Result<bool> {
         let _ = path;
         Err(io::ErrorKind::Unsupported.into())
     }
 }
 
-/// Events of sockets as they happen.
+/// Watching sockets as events happen.
 pub trait Events {
-    /// Starts to watch what happens to sockets.
+    /// Starts to watch sockets.
     ///
     /// # Errors
-    /// When `ask` forces a way that cannot be used.
+    /// Returns an error if `ask` forces a mechanism that cannot be used.
     fn events(&mut self, ask: &EventsAsk) -> Result<Box<dyn EventSource>, Refused> {
         let _ = ask;
         Err(Refused::not_supported())
     }
 
-    /// Starts to watch DNS answers in the caller's network namespace: only those that come from port 53, unencrypted.
+    /// Starts to watch DNS answers in the caller's network namespace. Only unencrypted answers from port 53 are seen.
     ///
     /// # Errors
-    /// When the caller lacks the privilege (on Linux `CAP_NET_RAW`), or the system has no way to see them.
+    /// Returns an error if the caller lacks the privilege (`CAP_NET_RAW` on Linux), or the system cannot capture them.
     fn dns_answers(&mut self) -> Result<Box<dyn DnsAnswers>, Refused> {
         Err(Refused::not_supported())
     }
 }
 
-/// What a packet filter lets in.
+/// The packet filters of the system.
 pub trait Firewall {
-    /// The packet filters of the caller's network.
+    /// Returns the packet filters of the caller's network namespace.
     fn packet_filter(&mut self) -> PacketFilter {
         PacketFilter {
             nftables: Fact::Unknown(Why::NotSupported),
@@ -166,27 +172,29 @@ pub trait Firewall {
     }
 }
 
-/// Second sources, by which something hidden from the first one is found.
+/// Independent second sources, with which something that was hidden from the first one can be found.
 pub trait Integrity {
-    /// The TCP and UDP sockets of the caller's own network that `ask` wants, in no order, as another part of the kernel reports them than
-    /// the one that [`System::sockets`](crate::System::sockets) asks first: on Linux the text tables of `/proc/net`. `list` is emptied
-    /// first.
+    /// Lists the TCP and UDP sockets of the caller's own network namespace that `ask` selects, in no particular order,
+    /// from another part of the kernel than the one that [`System::sockets`](crate::System::sockets) uses: on Linux the
+    /// text tables in `/proc/net`. `list` is cleared first.
     ///
     /// # Errors
-    /// When there is no second source, or none of it can be read.
+    /// Returns an error if there is no second source, or none of it can be read.
     fn sockets_as_text(&mut self, ask: &SocketAsk, list: &mut SocketList) -> Result<(), Refused> {
         let _ = ask;
         list.clear();
         Err(Refused::not_supported())
     }
 
-    /// Whether [`System::sockets`](crate::System::sockets) lists TCP ports that are bound and neither listen nor connect.
+    /// Whether [`System::sockets`](crate::System::sockets) includes TCP sockets that are bound but neither listen nor
+    /// connect.
     fn lists_bound_ports(&self) -> bool {
         false
     }
 
-    /// Tries whether each of `ports` can be bound on the unspecified address, over TCP or UDP: each is bound for a moment, nothing
-    /// listens on it and nothing is sent. A program that starts in this moment may find its port taken.
+    /// Tries for each of `ports` whether it can be bound on the unspecified address, over TCP or UDP. The port is bound
+    /// only for a moment; nothing listens on it and nothing is sent. A program that starts in this moment may find its
+    /// port in use.
     fn try_ports(&mut self, protocol: Protocol, v6: bool, ports: &[u16]) -> PortTries {
         let _ = (protocol, v6);
         PortTries {
@@ -195,20 +203,20 @@ pub trait Integrity {
         }
     }
 
-    /// The interfaces in promiscuous mode, and how many programs want that of each; without those where a bridge, a bond or an
-    /// interface on top of them explains it.
+    /// Returns the interfaces in promiscuous mode, each with the number of programs that requested it. Interfaces whose
+    /// promiscuous mode is explained by a bridge, a bond or an interface on top of them are left out.
     ///
     /// # Errors
-    /// When the system does not say.
+    /// Returns an error if the system does not report it.
     fn promiscuous(&mut self) -> Result<Vec<(Vec<u8>, u32)>, Refused> {
         Err(Refused::not_supported())
     }
 }
 
-/// What of the system can be seen, and what not.
+/// The self-check behind `netstat doctor`.
 pub trait Checkup {
-    /// Everything that decides what the other questions can answer, each with its reason and, where there is one, the command that
-    /// mends it. Some of the questions are asked for it, and eBPF programs are loaded for a moment.
+    /// Runs all checks of what the other queries can return, each with its reason and, if there is one, the command
+    /// that fixes it. This makes some of these queries and loads eBPF programs for a moment.
     fn checks(&mut self) -> Vec<Check> {
         vec![Check::new(
             CheckArea::Answers,
@@ -219,38 +227,39 @@ pub trait Checkup {
     }
 }
 
-/// Changes to the running system: the only questions that are not read-only.
+/// Changes to the running system: the only methods that are not read-only.
 pub trait Control {
-    /// Closes `socket`, of the last listing, on behalf of its program: exactly this one, never a later one at the same addresses.
+    /// Closes `socket`, from the last listing, on behalf of its program. It affects exactly this socket, never a later
+    /// one with the same addresses.
     ///
     /// # Errors
-    /// [`NotDestroyed`] says why not.
+    /// Returns the reason why it was not closed.
     fn destroy(&mut self, socket: &Socket) -> Result<(), NotDestroyed> {
         let _ = socket;
         Err(NotDestroyed::NotSupported)
     }
 
-    /// Sends a signal to a process: to exactly this one, never to a later one with its id.
+    /// Sends a signal to exactly this process, never to a later one with the same id.
     ///
     /// # Errors
-    /// One line that says why not.
+    /// Returns the reason in one line.
     fn signal(&mut self, process: ProcessKey, signal: Signal) -> Result<(), Refused> {
         let _ = (process, signal);
         Err(Refused::not_supported())
     }
 
-    /// Gives up what this process does not need, for the rest of its life. `None` where the system is not asked by a program of its
-    /// own process, which others may not confine.
+    /// Permanently gives up what this process does not need. Returns `None` if this handle is not used by a program
+    /// that has the process to itself: other programs in the process must not be confined.
     fn confine(&mut self, how: &Confinement) -> Option<Confined> {
         let _ = how;
         None
     }
 
-    /// Calls `notify` from a thread of its own for each signal that would end or stop this program, which the signal then no longer
-    /// does by itself. Where there are no signals, `notify` is never called.
+    /// Calls `notify` from a thread of its own for each signal that would terminate or stop this program; the signal no
+    /// longer has that effect by itself. On platforms without signals, `notify` is never called.
     ///
     /// # Errors
-    /// When the signals cannot be caught, or no thread can be started.
+    /// Returns an error if the signals cannot be caught, or the thread cannot be started.
     fn catch_signals(&mut self, notify: Box<dyn FnMut(Caught) + Send>) -> io::Result<()> {
         drop(notify);
         Ok(())

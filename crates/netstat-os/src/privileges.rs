@@ -1,12 +1,14 @@
-//! What a program does about rights that its file gives to callers who do not have them.
+//! Handling of privileges that the executable file gives to callers who do not have them (file capabilities,
+//! set-user-ID).
 
 use std::io;
 
-/// Lowers capabilities that the program's file lends to the caller; they are raised only around reads of `/proc` and the kernel. A
-/// set-user-ID program becomes what its caller is. To be called first, while there is one thread. Does nothing where there are no such rights.
+/// Lowers the capabilities that the executable file gives to the caller; they are raised only around reads of `/proc`
+/// and queries to the kernel. A set-user-ID program takes on the identity of its caller. Must be called first, while
+/// the process has only one thread. Does nothing on systems without such privileges.
 ///
 /// # Errors
-/// When the caller's identity cannot be taken on: the program must end then.
+/// Returns an error if the identity of the caller cannot be taken on; the program must exit then.
 pub fn lower_lent_capabilities() -> io::Result<()> {
     #[cfg(target_os = "linux")]
     return crate::linux::privilege::lower();
@@ -14,10 +16,10 @@ pub fn lower_lent_capabilities() -> io::Result<()> {
     Ok(())
 }
 
-/// Gives up such capabilities for ever.
+/// Permanently drops these capabilities.
 ///
 /// # Errors
-/// The system's.
+/// Returns the error of the system.
 pub fn give_up_lent_capabilities() -> io::Result<()> {
     #[cfg(target_os = "linux")]
     return crate::linux::privilege::give_up();

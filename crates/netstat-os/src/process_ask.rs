@@ -1,40 +1,42 @@
-//! What may be asked about one process, and why there may be no answer at all.
+//! The request for facts about one process, and the reasons why there may be none.
 
 use std::fmt;
 
-/// What to read of a process. What is not asked for is not read; the facts of `/proc/PID/stat` always come.
+/// What to read about a process. Anything that is not requested is not read, except for the fields of `/proc/PID/stat`,
+/// which are always included.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ProcessAsk {
-    /// The words it was started with.
+    /// Its command-line arguments.
     pub arguments: bool,
     /// Its environment.
     pub environment: bool,
-    /// Its program: path, running file and the file that is at the path.
+    /// Its program: the path, the running file, and the file that is at that path now.
     pub program: bool,
-    /// The directories above the program as well. Needs `program`.
+    /// The directories above the program as well. Requires `program`.
     pub directories: bool,
-    /// Working directory and root directory.
+    /// Its working directory and root directory.
     pub places: bool,
     /// Its namespaces.
     pub namespaces: bool,
-    /// Users, groups, capabilities, tracer and confinement, the user of its login, its security label.
+    /// Its users, groups, capabilities, tracer, confinement, login user and security label.
     pub standing: bool,
-    /// Control group, units and containers.
+    /// Its control group, units and containers.
     pub components: bool,
-    /// Its memory, counted page by page: some milliseconds for a large process.
+    /// Its memory, counted page by page, which takes some milliseconds for a large process.
     pub memory: bool,
-    /// What it has open.
+    /// Its open descriptors.
     pub descriptors: DescriptorsAsk,
-    /// The code in its memory.
+    /// The executable mappings in its memory.
     pub executable: bool,
-    /// Its parents.
+    /// Its ancestors.
     pub ancestors: bool,
-    /// On Windows: whether its program is signed, and who may change it; the file is read as a whole. Needs `program`.
+    /// On Windows: whether its program is signed, and who may change it. The whole file is read for it. Requires
+    /// `program`.
     pub signature: bool,
 }
 
 impl ProcessAsk {
-    /// Everything but the environment.
+    /// Everything except the environment.
     pub const CARD: ProcessAsk = ProcessAsk {
         arguments: true,
         environment: false,
@@ -52,45 +54,45 @@ impl ProcessAsk {
     };
 }
 
-/// How much of what a process has open is wanted.
+/// How much to read about the open descriptors of a process.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum DescriptorsAsk {
     /// Nothing.
     #[default]
     Nothing,
-    /// How many there are, and what standard input, output and error are.
+    /// Their number, and what standard input, standard output and standard error refer to.
     Standard,
-    /// Each of them.
+    /// Every descriptor.
     All,
 }
 
-/// One of the texts that the system keeps about a process, as it is (Linux: proc_pid_maps(5) and the like).
+/// One of the raw texts that the system keeps about a process (on Linux: proc_pid_maps(5) and similar).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum ProcessText {
-    /// What lies in its memory.
+    /// The memory mappings.
     Maps,
-    /// Its standing.
+    /// The status: users, groups, capabilities and so on.
     Status,
-    /// Its environment at the start; strings end in NUL.
+    /// The initial environment; the strings are terminated by NUL.
     Environment,
-    /// Its arguments; strings end in NUL.
+    /// The arguments; the strings are terminated by NUL.
     Arguments,
-    /// Its control group.
+    /// The control group.
     ControlGroup,
-    /// The file systems it sees.
+    /// The mounted file systems that it sees.
     Mounts,
-    /// Its resource limits.
+    /// The resource limits.
     Limits,
 }
 
-/// Why nothing can be learned about a process.
+/// The reason why nothing can be read about a process.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NoProcess {
-    /// There is none with this id, or none that the caller may see.
+    /// There is no process with this id, or none that the caller may see.
     None,
-    /// The id is that of a thread of this process.
+    /// The id belongs to a thread of this process.
     ThreadOf(u32),
-    /// It could not be read, for this reason.
+    /// It could not be read; the text says why.
     Failed(String),
 }
 

@@ -1,4 +1,4 @@
-//! A computer in memory: what a running one once said, for tests of whole commands and for bug reports.
+//! A system in memory, which answers from recorded or made-up facts: for tests of whole commands and for bug reports.
 
 use std::collections::BTreeMap;
 use std::collections::HashMap;
@@ -22,13 +22,13 @@ use crate::{
     Refused, RefusedKind, Signal, SocketAsk, SocketList, System,
 };
 
-/// Where the clocks of a replay without a recorded time stand.
+/// Where the clocks of a replay start if no time was recorded.
 const BEGINNING: Duration = Duration::from_secs(1_000_000);
 
-/// How long a watch with nothing left to report really waits at most, so that a thread that asks again and again does not spin.
+/// The longest real wait of a watch that has no events left, so that a thread that polls it does not spin.
 const PAUSE: Duration = Duration::from_millis(5);
 
-/// The clock of a [`Replay`]: it moves only when somebody waits. Clones share it.
+/// The clock of a [`Replay`], which advances only when somebody waits. Clones share the same clock.
 #[derive(Clone, Debug)]
 pub struct ReplayClock {
     start: Moment,
@@ -36,7 +36,7 @@ pub struct ReplayClock {
 }
 
 impl ReplayClock {
-    /// A clock that is at `start`.
+    /// Creates a clock that shows `start`.
     pub fn at(start: Moment) -> Self {
         ReplayClock {
             start,
@@ -44,7 +44,7 @@ impl ReplayClock {
         }
     }
 
-    /// Where it stands.
+    /// Returns the time that the clock shows.
     pub fn now(&self) -> Moment {
         let passed = self.passed.load(Ordering::Relaxed);
         let wall = self.start.wall.checked_add(Duration::from_nanos(passed));
@@ -54,7 +54,7 @@ impl ReplayClock {
         }
     }
 
-    /// Moves it.
+    /// Advances the clock by `time`.
     pub fn advance(&self, time: Duration) {
         let nanoseconds = u64::try_from(time.as_nanos()).unwrap_or(u64::MAX);
         self.passed.fetch_add(nanoseconds, Ordering::Relaxed);
@@ -70,71 +70,72 @@ impl Default for ReplayClock {
     }
 }
 
-/// What a computer says each time it is asked.
+/// A recorded or made-up system: what it returns for each query.
 #[derive(Clone, Debug)]
 pub struct Replay {
-    /// When the recording begins. [`System::wait`] and waiting for events move the clock, and nothing really waits.
+    /// The clock. [`System::wait`] and waiting for events advance it instead of blocking.
     pub clock: ReplayClock,
-    /// The id of the boot, where it was recorded.
+    /// The boot id, if it was recorded.
     pub boot_id: Option<String>,
-    /// The computer's name.
+    /// The name of the computer.
     pub computer_name: Vec<u8>,
-    /// Which operating system it is.
+    /// The operating system.
     pub kind: SystemKind,
-    /// Whether the caller is to be taken for the superuser.
+    /// Whether the caller is treated as the superuser.
     pub superuser: bool,
-    /// The number of users that have none.
+    /// The id that stands for users and groups without an id in the caller's user namespace; see
+    /// [`System::unmapped_user`].
     pub unmapped_user: Option<u32>,
-    /// The names of users by number.
+    /// The names of users by id.
     pub users: BTreeMap<u32, Arc<str>>,
-    /// The names of groups by number.
+    /// The names of groups by id.
     pub groups: BTreeMap<u32, Arc<str>>,
-    /// Own addresses, each with the index of its interface.
+    /// The computer's own addresses, each with the index of its interface.
     pub own_addresses: Vec<(IpAddr, u32)>,
-    /// The sockets of each listing, the last ones again and again. Only those that are asked for are listed.
+    /// The sockets of successive listings; the last listing is repeated. A query returns only the sockets it selects.
     pub sockets: Vec<SocketList>,
-    /// Who holds them.
+    /// The owners of the sockets.
     pub owners: Owners,
-    /// The TCP and UDP sockets of the second view; `None` where it cannot be had.
+    /// The TCP and UDP sockets of the second source ([`Integrity::sockets_as_text`]); `None` if there is none.
     pub sockets_as_text: Option<Vec<Socket>>,
-    /// Whether ports that are only bound are listed.
+    /// Whether ports that are bound without listening or connecting are listed.
     pub lists_bound_ports: bool,
-    /// The ports that are taken, whatever is listed: protocol, over IPv6, port.
+    /// The ports that cannot be bound, regardless of the listed sockets: protocol, whether over IPv6, port.
     pub taken_ports: Vec<(Protocol, bool, u16)>,
-    /// Interfaces that take frames meant for others.
+    /// The interfaces in promiscuous mode, each with the number of programs that requested it.
     pub promiscuous: Vec<(Vec<u8>, u32)>,
     /// What could not be seen of the owners.
     pub owner_limits: Vec<Limit>,
-    /// Processes in depth, all that is known of each; answers are cut to what is asked for.
+    /// Everything that is known about each process; a query returns only what it requests.
     pub processes: Vec<ProcessFacts>,
-    /// Counters of the protocols.
+    /// The protocol counters.
     pub protocols: ProtocolStatistics,
-    /// What is missing of them.
+    /// What is missing from the protocol counters.
     pub protocol_limits: Vec<Limit>,
-    /// Counters of the interfaces.
+    /// The interface counters.
     pub interfaces: InterfaceStatistics,
-    /// What is missing of them.
+    /// What is missing from the interface counters.
     pub interface_limits: Vec<Limit>,
-    /// Packet filters.
+    /// The packet filters.
     pub packet_filter: PacketFilter,
-    /// What Windows is configured to start, to pass on and to let in.
+    /// What Windows is configured to start, to forward and to admit.
     pub windows_host: Option<WindowsHost>,
-    /// Interfaces and routes.
+    /// The interfaces and routes.
     pub routes: RouteListing,
-    /// What happens to sockets, in batches: one for each time that is asked for more.
+    /// The socket events in batches: each call of [`EventSource::next`] returns one batch.
     pub events: Vec<Vec<Event>>,
-    /// What it has used, at each look; the last ones again and again.
+    /// The metrics of successive samples; the last one is repeated.
     pub figures: Vec<Metrics>,
-    /// How often the figures have been asked for.
+    /// How many times the metrics were requested.
     pub figure_looks: usize,
-    /// The sockets that were closed for their programs, which are not listed any more.
+    /// The sockets that were closed on behalf of their programs; they are no longer listed.
     pub destroyed: Vec<Socket>,
-    /// How often the sockets have been asked for.
+    /// How many times the sockets were listed.
     pub looks: usize,
 }
 
 impl Default for Replay {
-    /// A computer that reports nothing.
+    /// Creates a system that reports nothing.
     fn default() -> Self {
         let nothing = |_: Block, _| Pair {
             received: Fact::Unknown(Why::NotKept),
@@ -216,7 +217,7 @@ fn wanted(ask: &SocketAsk, socket: &Socket) -> bool {
         && side(&ask.foreign, socket.foreign())
 }
 
-/// Takes out what was not asked for.
+/// Removes the facts that `ask` does not request.
 fn cut(mut facts: ProcessFacts, ask: &ProcessAsk) -> ProcessFacts {
     fn unless<T>(asked: bool, fact: &mut Fact<T>) {
         if !asked {
@@ -261,7 +262,7 @@ fn cut(mut facts: ProcessFacts, ask: &ProcessAsk) -> ProcessFacts {
     facts
 }
 
-/// Events from memory; then nothing happens any more.
+/// A watch that reports the recorded events, and nothing after them.
 struct Replayed {
     clock: ReplayClock,
     batches: std::vec::IntoIter<Vec<Event>>,

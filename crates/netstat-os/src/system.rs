@@ -1,4 +1,4 @@
-//! The questions a program may ask of a system.
+//! The core interface to a system.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -19,7 +19,7 @@ use crate::{
     SocketAsk, SocketList,
 };
 
-/// The states in which a connection has figures of its own.
+/// The TCP states in which a connection has counters of its own.
 pub(crate) const MOVING: [State; 7] = [
     State::Established,
     State::SynSent,
@@ -30,37 +30,37 @@ pub(crate) const MOVING: [State; 7] = [
     State::Closing,
 ];
 
-/// How the owners of sockets are to be found.
+/// How to find the owners of sockets.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum OwnerSource {
-    /// The fastest way that is permitted and reports everything.
+    /// The fastest method that is permitted and reports everything.
     #[default]
     Auto,
-    /// By the kernel's iterator over descriptors (eBPF) only.
+    /// The kernel's iterator over descriptors (eBPF) only.
     Iterator,
-    /// By the walk through every process's descriptors only.
+    /// The walk through the descriptors of every process only.
     Walk,
 }
 
-/// What is wanted of the owners.
+/// What to read about the owners of sockets.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct OwnersAsk {
-    /// How to look.
+    /// How to find them.
     pub source: OwnerSource,
     /// The start time and short name of each process.
     pub start: bool,
-    /// The program file of each process.
+    /// The executable file of each process.
     pub image: bool,
     /// The short name of each process and how it was started.
     pub names: bool,
-    /// What each process runs in: units and containers.
+    /// The units and containers that each process runs in.
     pub components: bool,
-    /// Whether the same will be asked again soon, so that it pays to remember findings.
+    /// Whether the same query will follow soon, so that caching pays off.
     pub repeated: bool,
 }
 
 impl OwnersAsk {
-    /// How a watch that polls looks for owners: again and again, and with the start, by which a process is known.
+    /// Returns the request that a polling watch makes: repeatedly, and with the start time, which identifies a process.
     pub(crate) fn of_watch() -> OwnersAsk {
         OwnersAsk {
             start: true,
@@ -70,36 +70,36 @@ impl OwnersAsk {
     }
 }
 
-/// The owners found.
+/// The result of a search for owners.
 #[derive(Clone, Debug, PartialEq)]
 pub struct OwnersFound {
-    /// Who holds what.
+    /// The owners of the sockets.
     pub owners: Owners,
     /// What could not be seen.
     pub limits: Vec<Limit>,
-    /// How it was done and why not otherwise, in plain words for `--verbose`.
+    /// Which method was used and why no other, in plain words for `--verbose`.
     pub how: String,
 }
 
-/// Why a socket was not closed for its program.
+/// The reason why a socket was not closed on behalf of its program.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NotDestroyed {
-    /// The caller lacks the privilege: on Linux `CAP_NET_ADMIN` in the user namespace of the network.
+    /// The caller lacks the privilege: on Linux `CAP_NET_ADMIN` in the user namespace that owns the network namespace.
     NotPermitted,
-    /// The running kernel does not offer it: on Linux, built without `CONFIG_INET_DIAG_DESTROY`.
+    /// The running system does not support it: on Linux, a kernel built without `CONFIG_INET_DIAG_DESTROY`.
     NotSupported,
-    /// It is gone already, or another socket is at its addresses now.
+    /// The socket no longer exists, or another one has its addresses now.
     Gone,
     /// Sockets of this kind cannot be closed from outside.
     Kind,
-    /// It carries no cookie, so that it cannot be distinguished from a later one at the same addresses.
+    /// The socket has no cookie, so it cannot be told apart from a later one with the same addresses.
     NoCookie,
-    /// Anything else, in the system's words.
+    /// Any other error, as the system describes it.
     Failed(String),
 }
 
 impl NotDestroyed {
-    /// The reason, with what helps on this system.
+    /// Returns the reason, with a hint that fits the operating system `system`.
     pub fn reason(&self, system: SystemKind) -> &str {
         let windows = system == SystemKind::Windows;
         match self {
@@ -119,7 +119,7 @@ impl NotDestroyed {
 }
 
 impl fmt::Display for NotDestroyed {
-    /// The reason in the terms of the system that this program runs on; see [`NotDestroyed::reason`].
+    /// Writes the reason in the terms of the system that this program was built for; see [`NotDestroyed::reason`].
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.reason(crate::NATIVE_KIND))
     }
@@ -127,76 +127,80 @@ impl fmt::Display for NotDestroyed {
 
 impl std::error::Error for NotDestroyed {}
 
-/// A computer that can be asked: the questions that every system must answer. Implemented by the running system, and by
-/// [`crate::Replay`] from memory. The supertraits hold what a system may lack, with "not supported" as the default.
+/// A computer that can be queried. It is implemented for the running system and, from memory, by [`crate::Replay`]. The
+/// supertraits contain what a system may lack; their methods report "not supported" by default.
 ///
-/// Answers never fail as a whole where a part of them can be had: what is missing is unknown in the answer and reported as a
-/// [`Limit`].
+/// A query does not fail as a whole if part of the answer is available: what is missing is unknown in the answer and
+/// reported as a [`Limit`].
 pub trait System: Inspect + Events + Firewall + Integrity + Checkup + Control {
-    /// Another handle on the same computer, for a thread of its own. It shares nothing with this one but the clock.
+    /// Returns another handle to the same computer for use in another thread. The two share nothing but the clock.
     fn another(&self) -> Box<dyn System + Send>;
 
-    /// Which operating system it is: hints are given in its terms.
+    /// Returns which operating system it is. Hints to the user are worded for it.
     fn kind(&self) -> SystemKind;
 
-    /// Now, on both clocks.
+    /// Returns the current time of both clocks.
     fn now(&self) -> Moment;
 
-    /// Waits for `time`. A replay moves its clock instead.
+    /// Waits for `time`. A replay advances its clock instead.
     fn wait(&mut self, time: Duration);
 
-    /// The id of this boot: random, and the same until the next.
+    /// Returns the boot id, which is random and does not change until the next boot.
     ///
     /// # Errors
-    /// When the system does not say.
+    /// Returns an error if the system does not report it.
     fn boot_id(&self) -> Result<String, Refused>;
 
-    /// The computer's name as the system keeps it: not necessarily a proper host name.
+    /// Returns the name of the computer as the system keeps it, which is not necessarily a valid host name.
     fn computer_name(&self) -> Vec<u8>;
 
-    /// Whether the caller is the system's superuser, to whom `sudo` gives nothing more.
+    /// Whether the caller is the superuser, to whom `sudo` would give no further privileges.
     fn is_superuser(&self) -> bool;
 
-    /// The number that stands for every user and group that has none where the caller is: on Linux the overflow number of
-    /// user_namespaces(7). `None` where all have one. Who owns a file of this number cannot be said.
+    /// Returns the id that stands for every user and group that is not mapped into the caller's user namespace: on
+    /// Linux the overflow id of user_namespaces(7). The owner of a file with this id is unknown. `None` if all ids are
+    /// mapped.
     fn unmapped_user(&self) -> Option<u32> {
         None
     }
 
-    /// The name of the user with number `uid`, as the account database of this computer has it; `None` when it has none. Asked
-    /// for once and remembered.
+    /// Returns the name of user `uid` in the account database of this computer, or `None` if there is none. The result
+    /// is cached.
     fn user_name(&mut self, uid: u32) -> Option<Arc<str>>;
 
-    /// The name of the group with number `gid`; see [`System::user_name`].
+    /// Returns the name of group `gid`; see [`System::user_name`].
     fn group_name(&mut self, gid: u32) -> Option<Arc<str>>;
 
-    /// The number of the user called `name` in the system's account database; `None` when there is none.
+    /// Returns the id of the user called `name` in the account database of this computer, or `None` if there is none.
     fn user_id(&mut self, name: &str) -> Option<u32>;
 
-    /// The name of the interface with this index in a network namespace: 0 is the caller's own, others are those of the last
-    /// listing of all namespaces ([`Socket::namespace`]). `None` when there is none.
+    /// Returns the name of the interface with this index in a network namespace, or `None` if there is none. Namespace
+    /// 0 is the caller's own; other numbers are those of the last listing of all namespaces ([`Socket::namespace`]).
     fn interface_name(&mut self, namespace: u32, index: u32) -> Option<Vec<u8>>;
 
-    /// The computer's own addresses, each with the index of its interface.
+    /// Returns the computer's own addresses, each with the index of its interface.
     ///
     /// # Errors
-    /// When the system does not report it.
+    /// Returns an error if the system does not report them.
     fn own_addresses(&mut self) -> Result<Vec<(IpAddr, u32)>, Refused>;
 
-    /// The sockets that `ask` wants, in no order; `list` is emptied first and keeps its memory.
+    /// Lists the sockets that `ask` selects into `list`, in no particular order. `list` is cleared first, but keeps its
+    /// allocations.
     fn sockets(&mut self, ask: &SocketAsk, list: &mut SocketList);
 
-    /// Shows every socket that `ask` wants to `visit` as soon as it is read, so that not all of them need to be in memory with all that
-    /// was asked for. A socket may be shown twice, when reading had to begin again: the last time holds. `list` has the rest
-    /// ([`SocketList::limits`] and so on); its sockets are empty in the end.
+    /// Passes every socket that `ask` selects to `visit` as soon as it is read, so that the sockets and their details
+    /// need not all be in memory at once. A socket may be passed more than once if reading had to start over; the last
+    /// one counts. `list` receives the rest of the answer ([`SocketList::limits`] and so on), and contains no sockets
+    /// afterwards.
     fn each_socket(&mut self, ask: &SocketAsk, list: &mut SocketList, visit: &mut dyn FnMut(Socket)) {
         self.sockets(ask, list);
         list.sockets.drain(..).for_each(visit);
     }
 
-    /// What the open TCP connections with these cookies have moved so far, in no order; with `all_namespaces` also in other network
-    /// namespaces, as far as they may be entered. What is unknown is missing. Where it can, a system keeps no list of all sockets
-    /// for it: there may be very many, and few are asked for.
+    /// Returns how many bytes the open TCP connections with these cookies have transferred so far, in no particular
+    /// order; with `all_namespaces` also in other network namespaces, as far as the caller may enter them. Connections
+    /// whose counters are unknown are left out. Where possible, an implementation does not build a list of all sockets
+    /// for it, as there may be very many and few are requested.
     fn progress(&mut self, cookies: &HashSet<u64>, all_namespaces: bool) -> Vec<Transfer> {
         let ask = SocketAsk {
             tcp4: true,
@@ -212,48 +216,48 @@ pub trait System: Inspect + Events + Firewall + Integrity + Checkup + Control {
         moved.filter(|progress| cookies.contains(&progress.cookie)).collect()
     }
 
-    /// The processes that hold `sockets`.
+    /// Finds the processes that hold `sockets`.
     ///
     /// # Errors
-    /// When `ask` forces a source that cannot be used.
+    /// Returns an error if `ask` forces a method that cannot be used.
     fn owners(&mut self, sockets: &[Socket], ask: &OwnersAsk) -> Result<OwnersFound, Refused>;
 
-    /// The ids of all processes in sight, ascending.
+    /// Returns the ids of all processes that the caller can see, in ascending order.
     ///
     /// # Errors
-    /// When the system does not report it.
+    /// Returns an error if the system does not report them.
     fn processes(&mut self) -> Result<Vec<u32>, Refused>;
 
-    /// What `ask` wants to know about process `pid`.
+    /// Reads the facts about process `pid` that `ask` requests.
     ///
     /// # Errors
-    /// When there is no such process, or nothing can be learned about it.
+    /// Returns an error if there is no such process, or nothing can be read about it.
     fn process(&mut self, pid: u32, ask: &ProcessAsk) -> Result<ProcessFacts, NoProcess>;
 
-    /// What Windows is configured to start, to pass on and to let in; `None` on another system.
+    /// Returns what Windows is configured to start, to forward and to admit; `None` on other systems.
     fn windows_host(&mut self) -> Option<WindowsHost> {
         None
     }
 
-    /// The counters of the protocols in `blocks`, with `further` also those beyond the classic ones.
+    /// Reads the counters of the protocols in `blocks`; with `further` also those beyond the classic ones.
     fn protocol_statistics(&mut self, blocks: BlockSet, further: bool) -> (ProtocolStatistics, Vec<Limit>);
 
-    /// The counters of the interfaces.
+    /// Reads the counters of the interfaces.
     fn interface_statistics(&mut self) -> (InterfaceStatistics, Vec<Limit>);
 
-    /// What the computer, and each process if `ask` wants them, has used so far.
+    /// Reads the resource usage counters of the computer and, if `ask` requests them, of each process.
     fn metrics(&mut self, ask: &MetricsAsk) -> Metrics;
 
-    /// The routing table called `name`, by name or number; `all` is every table.
+    /// Resolves a routing table by its name or number; `all` stands for every table.
     ///
     /// # Errors
-    /// When there is no table of that name; the words say which there are.
+    /// Returns an error if there is no such table; its text lists the existing ones.
     fn table(&mut self, name: &str) -> Result<TableSelection, Refused>;
 
-    /// Which way a packet that this computer sends takes.
+    /// Returns the route that a packet sent by this computer takes.
     ///
     /// # Errors
-    /// When the system cannot be asked: always for a recorded one.
+    /// Returns an error if the system cannot be asked, which is always the case for a recorded one.
     fn route_to(&mut self, query: &RouteQuery) -> Result<RouteAnswer, Refused> {
         let _ = query;
         Err(Refused::new(
@@ -262,8 +266,8 @@ pub trait System: Inspect + Events + Firewall + Integrity + Checkup + Control {
         ))
     }
 
-    /// What decides who reaches the sockets of a network namespace: 0 is the caller's own, others are those of the last listing of
-    /// all namespaces ([`Socket::namespace`]).
+    /// Returns what determines who can reach the sockets of a network namespace. Namespace 0 is the caller's own; other
+    /// numbers are those of the last listing of all namespaces ([`Socket::namespace`]).
     fn local_network(&mut self, namespace: u32) -> LocalNetwork {
         if namespace != 0 {
             return LocalNetwork::unknown(Why::NotKept);
@@ -277,14 +281,14 @@ pub trait System: Inspect + Events + Firewall + Integrity + Checkup + Control {
         }
     }
 
-    /// The multicast groups that interfaces have joined, IPv4 before IPv6.
+    /// Returns the multicast groups that interfaces have joined, IPv4 before IPv6.
     ///
     /// # Errors
-    /// When the system does not report it.
+    /// Returns an error if the system does not report them.
     fn multicast_groups(&mut self) -> Result<Vec<MulticastGroup>, Refused> {
         Err(Refused::new(RefusedKind::NotSupported, crate::NOT_SUPPORTED))
     }
 
-    /// Interfaces and routes.
+    /// Returns the interfaces and routes.
     fn routes(&mut self, tables: TableSelection) -> RouteListing;
 }

@@ -1,4 +1,4 @@
-//! Files where no file system is waited for with a limit.
+//! File access without a limit on the time that a file system may take.
 
 use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd};
@@ -7,7 +7,7 @@ use netstat_model::process::{FileFacts, FileTime};
 use rustix::fs::{CWD, Mode, OFlags};
 use rustix::io::Errno;
 
-/// Opens a file only to examine it.
+/// The flags to open a file only in order to examine it.
 pub(super) const PLACE: OFlags = OFlags::RDONLY.union(OFlags::NONBLOCK).union(OFlags::CLOEXEC);
 
 pub(super) fn open_path(path: &[u8], flags: OFlags) -> Result<OwnedFd, Errno> {
@@ -43,7 +43,7 @@ pub(super) fn facts(file: BorrowedFd<'_>) -> io::Result<FileFacts> {
     let metadata = std::fs::File::from(file.try_clone_to_owned()?).metadata()?;
     let time = |seconds: i64, nanoseconds: i64| FileTime {
         seconds,
-        // Below a thousand million (stat(3type)).
+        // Always below 1,000,000,000 (stat(3type)).
         nanoseconds: u32::try_from(nanoseconds).unwrap_or(0),
     };
     Ok(FileFacts {

@@ -1,4 +1,4 @@
-//! Files on Unix.
+//! File access on Unix.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -20,7 +20,8 @@ use crate::linux::bounded::files as way;
 pub(super) type Handle = OwnedFd;
 
 const DIRECTORY: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::CLOEXEC);
-/// For reading; a FIFO without a writer does not hold the caller, and a terminal does not become its controlling one.
+/// The flags to open a file for reading: opening a FIFO without a writer does not block, and a terminal does not become
+/// the controlling terminal.
 const READING: OFlags = OFlags::RDONLY
     .union(OFlags::NONBLOCK)
     .union(OFlags::NOCTTY)
@@ -37,7 +38,7 @@ pub(super) fn open_directory(path: &Path, follow: bool) -> io::Result<Handle> {
 fn open_in(directory: &Handle, name: &[u8], flags: OFlags) -> io::Result<Opened<OwnedFd>> {
     match way::open_below(directory.as_fd(), name, flags.union(OFlags::NOFOLLOW)) {
         Ok(opened) => Ok(Opened::Is(opened)),
-        // A link gives ELOOP, or with O_DIRECTORY ENOTDIR (open(2)).
+        // A symbolic link results in ELOOP, or in ENOTDIR with O_DIRECTORY (open(2)).
         Err(error @ (Errno::LOOP | Errno::NOTDIR)) => Ok(Opened::LinkOrOther(error.into())),
         Err(error) => Err(error.into()),
     }
@@ -91,9 +92,9 @@ pub(super) fn open_foreign(path: &Path) -> io::Result<File> {
     Ok(way::open_path(path.as_os_str().as_bytes(), READING)?.into())
 }
 
-/// Whether a FIFO is a pipe without a name (pipe(2)).
+/// Whether a FIFO is an unnamed pipe (pipe(2)).
 pub(super) fn is_unnamed_pipe(file: &File) -> bool {
-    // PIPEFS_MAGIC of linux/magic.h: the file system of pipes.
+    // PIPEFS_MAGIC in linux/magic.h: the file system of unnamed pipes.
     #[cfg(target_os = "linux")]
     return way::type_of(file.as_fd()) == Some(0x5049_5045);
     #[cfg(not(target_os = "linux"))]
@@ -103,7 +104,7 @@ pub(super) fn is_unnamed_pipe(file: &File) -> bool {
     }
 }
 
-/// Reads wait for content again.
+/// Makes reads block again until there is data.
 pub(super) fn wait_again(file: &File) -> io::Result<()> {
     let flags = rustix::fs::fcntl_getfl(file)?;
     Ok(rustix::fs::fcntl_setfl(file, flags - OFlags::NONBLOCK)?)
@@ -121,14 +122,14 @@ pub(super) fn data_ranges(file: &File, most: usize) -> io::Result<Option<Vec<(u6
     while at < size {
         let start = match way::seek_content(file.as_fd(), at, false) {
             Ok(start) => start,
-            // Nothing but a hole follows.
+            // Only a hole follows.
             Err(Errno::NXIO) => break,
             Err(Errno::INVAL | Errno::OPNOTSUPP) => return Ok(Some(vec![(0, size)])),
             Err(error) => return Err(error.into()),
         };
         let end = way::seek_content(file.as_fd(), start, true)?.min(size);
         if end <= start {
-            // It became shorter meanwhile.
+            // The file was truncated in the meantime.
             break;
         }
         if ranges.len() == most {

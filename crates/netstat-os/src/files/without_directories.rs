@@ -1,4 +1,5 @@
-//! Files on a system where directories are not opened by themselves: what the standard library cannot do is not supported.
+//! File access on systems where a directory cannot be opened as a handle. What the standard library cannot do is not
+//! supported.
 
 use std::convert::Infallible;
 use std::ffi::OsString;
@@ -12,7 +13,7 @@ use netstat_model::process::FileTime;
 
 use super::Opened;
 
-/// There are no open directories, so what is done with one never happens.
+/// The type of a directory handle. It has no values, because directories cannot be opened here.
 pub(super) type Handle = Infallible;
 
 fn unsupported<T>() -> io::Result<T> {
@@ -90,7 +91,7 @@ pub(super) fn facts_of(file: &File) -> io::Result<FileFacts> {
     use std::os::windows::fs::MetadataExt;
     let metadata = file.metadata()?;
     let (device, inode, links) = crate::windows::file_identity(file)?;
-    // The zero of FILETIME lies 11,644,473,600 seconds before that of FileTime.
+    // FILETIME counts from 1601, which is 11,644,473,600 seconds before the epoch of FileTime.
     let time = |filetime: u64| FileTime {
         seconds: (filetime / 10_000_000).cast_signed() - 11_644_473_600,
         nanoseconds: (filetime % 10_000_000) as u32 * 100,
@@ -100,12 +101,12 @@ pub(super) fn facts_of(file: &File) -> io::Result<FileFacts> {
         inode,
         links,
         size: metadata.len(),
-        // S_IFDIR or S_IFREG: Windows has no such bits, and its rights are lists.
+        // Only S_IFDIR or S_IFREG: Windows has no permission bits but access control lists.
         mode: if metadata.is_dir() { 0o040_000 } else { 0o100_000 },
         user: 0,
         group: 0,
         modified: time(metadata.last_write_time()),
-        // The creation: the time of the last change is not told by the calls that everybody may make.
+        // The creation time, because the time of the last status change is not available through the calls used here.
         changed: time(metadata.creation_time().max(metadata.last_write_time())),
     })
 }

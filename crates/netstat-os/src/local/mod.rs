@@ -1,5 +1,6 @@
-//! What a server on a `tokio` runtime needs of one system: sockets in the file system with the peer's user, sockets that the service
-//! manager hands over, and the signals that ask it to end. The only asynchronous code of this crate, behind the feature `tokio`.
+//! The system-specific parts of a server on a `tokio` runtime: sockets in the file system with the user id of the peer,
+//! sockets passed by the service manager, and the signals that ask it to terminate. This is the only asynchronous code
+//! in this crate; it needs the feature `tokio`.
 
 #[cfg(not(unix))]
 mod elsewhere;

@@ -1,4 +1,4 @@
-//! Unix: sockets in the file system with the peer's user, sockets that were handed over, SIGTERM.
+//! The Unix implementation: Unix-domain sockets with the user id of the peer, passed sockets, and SIGTERM.
 
 use std::io;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
@@ -9,10 +9,10 @@ pub use tokio::net::UnixStream as LocalStream;
 use tokio::net::{TcpListener, UnixListener, UnixStream};
 use tokio::signal::unix::{SignalKind, signal};
 
-/// The owner and the group may connect; who that is decides what they see.
+/// The owner and the group may connect; what a client may see depends on its user.
 const MODE: u32 = 0o660;
 
-/// A listening socket in the file system. One that was made here is removed when it is dropped.
+/// A listening Unix-domain socket. If it was created here, its file is removed on drop.
 #[derive(Debug)]
 pub struct LocalListener {
     listener: UnixListener,
@@ -28,10 +28,11 @@ impl Drop for LocalListener {
 }
 
 impl LocalListener {
-    /// The next connection, and the user at its other end according to the kernel (SO_PEERCRED of unix(7)).
+    /// Accepts the next connection and returns it with the user id of the peer as the kernel reports it (SO_PEERCRED in
+    /// unix(7)).
     ///
     /// # Errors
-    /// Those of accept(2).
+    /// Returns the errors of accept(2).
     pub async fn accept(&self) -> io::Result<(LocalStream, Option<u32>)> {
         let (stream, _) = self.listener.accept().await?;
         let user = stream.peer_cred().ok().map(|peer| peer.uid());
@@ -39,10 +40,10 @@ impl LocalListener {
     }
 }
 
-/// Listens at `path`. A socket that an earlier process left there is removed if nobody listens to it any more.
+/// Listens at `path`. A socket file that an earlier process left there is removed if nobody listens on it any more.
 ///
 /// # Errors
-/// Those of bind(2); [`io::ErrorKind::AddrInUse`] when somebody listens there.
+/// Returns the errors of bind(2), and [`io::ErrorKind::AddrInUse`] if another process listens there.
 pub fn listen(path: &Path) -> io::Result<LocalListener> {
     if let Ok(about) = std::fs::symlink_metadata(path)
         && about.file_type().is_socket()
@@ -61,10 +62,10 @@ pub fn listen(path: &Path) -> io::Result<LocalListener> {
     Ok(listener)
 }
 
-/// The sockets that the service manager hands over (`LISTEN_FDS` of sd_listen_fds(3)).
+/// Returns the sockets that were passed by the service manager (`LISTEN_FDS` in sd_listen_fds(3)).
 ///
 /// # Errors
-/// When it hands over none, or one that cannot be used.
+/// Returns an error if no socket was passed, or one of an unsupported kind.
 pub fn inherited() -> io::Result<(Vec<TcpListener>, Vec<LocalListener>)> {
     let mut handed = ListenFd::from_env();
     let (mut tcp, mut unix) = (Vec::new(), Vec::new());
@@ -89,7 +90,7 @@ pub fn inherited() -> io::Result<(Vec<TcpListener>, Vec<LocalListener>)> {
 /// Waits for SIGTERM or SIGINT.
 ///
 /// # Errors
-/// When signals cannot be caught.
+/// Returns an error if the signal handlers cannot be installed.
 pub async fn stopped() -> io::Result<()> {
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     tokio::select! {
@@ -99,10 +100,10 @@ pub async fn stopped() -> io::Result<()> {
     Ok(())
 }
 
-/// The user this process runs as.
+/// Returns the effective user id of this process.
 ///
 /// # Errors
-/// When the kernel does not say.
+/// Returns an error if the kernel does not report it.
 pub fn own_user() -> io::Result<u32> {
     let (one, _other) = UnixStream::pair()?;
     one.peer_cred().map(|peer| peer.uid())

@@ -31,7 +31,7 @@ fn socket(port: u16, inode: u32, user: Option<u32>, metric: Option<u32>) -> Sock
     info.set(TcpMetric::Rtt, Fact::Known(metric.into()));
     socket.with_extra(netstat_model::Extra {
         tcp: Fact::Known(Box::new(info)),
-        // A name that is also the name of a reason.
+        // A congestion control algorithm with the same name as a reason.
         congestion: Fact::Known(netstat_model::ShortName::new(b"NotAsked")),
         ..Default::default()
     })

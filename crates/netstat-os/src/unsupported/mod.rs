@@ -1,4 +1,5 @@
-//! A system for which there is no code yet. Every question gets "not supported on this system yet", never a wrong row.
+//! The implementation for systems that are not supported yet. Every query returns "not supported on this system yet",
+//! never wrong data.
 
 use std::net::IpAddr;
 use std::sync::{Arc, OnceLock};
@@ -15,7 +16,7 @@ use crate::{
     NoProcess, OwnersAsk, OwnersFound, ProcessAsk, Refused, SocketAsk, SocketList, System,
 };
 
-/// The running system, of which nothing can be read yet.
+/// The running system, about which nothing can be read yet.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Unsupported;
 
@@ -24,13 +25,13 @@ pub struct Unsupported;
     expect(dead_code, reason = "only its tests run here")
 )]
 impl Unsupported {
-    /// The system of a program that is a process of its own.
+    /// Creates the system for a program that has its process to itself.
     pub fn of_whole_process() -> Self {
         Unsupported
     }
 }
 
-/// What is missing: all of `what`.
+/// Returns the limit that says that `what` is missing entirely.
 fn missing(what: &str) -> Limit {
     Limit {
         what: format!("{what} are missing"),
@@ -51,7 +52,8 @@ impl System for Unsupported {
         netstat_model::SystemKind::Other
     }
 
-    /// `since_boot` counts from the first call, because the time since boot is not known here: distances are right.
+    /// `since_boot` counts from the first call, because the time since boot is not known here. Differences are still
+    /// correct.
     fn now(&self) -> Moment {
         let began = BEGAN.get_or_init(Instant::now);
         Moment {
@@ -178,7 +180,7 @@ mod tests {
     use super::*;
     use crate::RefusedKind;
 
-    /// The whole of what may be asked, as the program asks it.
+    /// Covers every query, as the program makes it.
     #[test]
     fn every_question_answer_is_not_supported() {
         let system: &mut dyn System = &mut Unsupported;
