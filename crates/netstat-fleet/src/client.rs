@@ -338,9 +338,15 @@ fn unusable(path: &Path, why: impl std::fmt::Display) -> EngineError {
     EngineError::Tls(format!("{}: {why}", path.display()))
 }
 
+/// The largest file of certificates or keys that is read, in bytes; the authorities that systems trust take some 220 kB.
+const LARGEST_PEM: u64 = 16 << 20;
+
+fn pem(path: &Path) -> Result<Vec<u8>, EngineError> {
+    netstat_os::files::read_named(path, LARGEST_PEM).map_err(|error| unusable(path, error))
+}
+
 fn certificates(path: &Path) -> Result<Vec<Certificate<'static>>, EngineError> {
-    let list = CertificateDer::pem_file_iter(path).map_err(|error| unusable(path, error))?;
-    let list: Vec<Certificate<'static>> = list
+    let list: Vec<Certificate<'static>> = CertificateDer::pem_slice_iter(&pem(path)?)
         .filter_map(Result::ok)
         .map(|one| Certificate::from_der(&one).to_owned())
         .collect();
@@ -355,7 +361,8 @@ fn certificate_of_this_computer(config: &FleetConfig) -> Result<Option<ClientCer
         return Ok(None);
     };
     // Read by rustls first, which names what is wrong; then as the client wants it, which panics where key and certificate differ.
-    let secret = PrivateKeyDer::from_pem_file(key).map_err(|error| unusable(key, error))?;
+    let text = pem(key)?;
+    let secret = PrivateKeyDer::from_pem_slice(&text).map_err(|error| unusable(key, error))?;
     let secret = rustls::crypto::ring::sign::any_supported_type(&secret).map_err(|error| unusable(key, error))?;
     let chain = certificates(certificate)?;
     let ders = chain.iter().map(|one| CertificateDer::from(one.der().to_vec()));
@@ -366,7 +373,6 @@ fn certificate_of_this_computer(config: &FleetConfig) -> Result<Option<ClientCer
             format!("the key does not fit the certificate: {}", plain_error(&error)),
         )
     })?;
-    let pem = std::fs::read(key).map_err(|error| unusable(key, error))?;
-    let key = PrivateKey::from_pem(&pem).map_err(|error| unusable(key, error))?;
+    let key = PrivateKey::from_pem(&text).map_err(|error| unusable(key, error))?;
     Ok(Some(ClientCert::new_with_certs(&chain, key)))
 }

@@ -1,6 +1,5 @@
 //! The fleet's configuration file: where the engine is, and what stays out of command lines.
 
-use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -88,16 +87,13 @@ impl FleetConfig {
             path: path.to_owned(),
             why,
         };
-        let entry = match files::entry(path) {
-            Ok(entry) => entry,
+        let failed = |error: std::io::Error| bad(plain_error(&error));
+        let file = match files::open_named(path) {
+            Ok(file) => file,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(FleetConfig::default()),
-            Err(error) => return Err(bad(plain_error(&error))),
+            Err(error) => return Err(failed(error)),
         };
-        let mut text = String::new();
-        files::open_in_place(path, false)
-            .and_then(|file| file.take(LARGEST).read_to_string(&mut text))
-            .map_err(|error| bad(plain_error(&error)))?;
-        let config = FleetConfig::parse(&text).map_err(bad)?;
+        let entry = files::entry_of(&file).map_err(failed)?;
         let me = files::effective_user();
         if entry.user != me && entry.user != 0 {
             return Err(bad("belongs to another user".to_owned()));
@@ -105,6 +101,8 @@ impl FleetConfig {
         if entry.mode & 0o022 != 0 {
             return Err(bad("others may write it (chmod go-w)".to_owned()));
         }
+        let text = files::text_opened(file, LARGEST).map_err(failed)?;
+        let config = FleetConfig::parse(&text).map_err(bad)?;
         if config.password.is_some() && entry.mode & 0o077 != 0 {
             return Err(bad("holds a password, and others may read it (chmod 600)".to_owned()));
         }

@@ -46,7 +46,8 @@ pub struct NoDatabase {
 /// The largest database that is read, in bytes. The largest that are published have some 150 MB.
 const LARGEST: u64 = 2 << 30;
 
-fn read(path: &Path) -> Result<Reader<Vec<u8>>, String> {
+/// Whether the file at `path` can be a database, without reading it.
+fn check(path: &Path) -> Result<(), String> {
     let about = std::fs::metadata(path).map_err(|error| plain_error(&error))?;
     // A FIFO would be waited for, and a device may have no end.
     if !about.is_file() {
@@ -55,6 +56,11 @@ fn read(path: &Path) -> Result<Reader<Vec<u8>>, String> {
     if about.len() > LARGEST {
         return Err("it is larger than 2 GiB".to_owned());
     }
+    Ok(())
+}
+
+fn read(path: &Path) -> Result<Reader<Vec<u8>>, String> {
+    check(path)?;
     let first_line = |text: String| text.lines().next().unwrap_or_default().to_owned();
     Reader::open_readfile(path).map_err(|error| first_line(plain_error(&error)))
 }
@@ -80,6 +86,20 @@ impl Locations {
         };
         let databases = paths.iter().map(open).collect::<Result<_, _>>()?;
         Ok(Locations { databases })
+    }
+
+    /// Whether there are files at `paths` that can be databases, without reading them: for a line that needs none of their facts.
+    ///
+    /// # Errors
+    /// The first that cannot be used.
+    pub fn check(paths: &[PathBuf]) -> Result<(), NoDatabase> {
+        let checked = |path: &PathBuf| {
+            check(path).map_err(|why| NoDatabase {
+                path: path.clone(),
+                why,
+            })
+        };
+        paths.iter().try_for_each(checked)
     }
 
     /// The databases that are at the usual places below `root`: one with countries and one with autonomous systems, where they are.

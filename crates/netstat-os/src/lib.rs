@@ -71,7 +71,7 @@ pub use heap::return_memory_early;
 pub use linux::Linux as Native;
 pub use notify::{end_group, in_own_group, send_datagram};
 pub use optional::{Checkup, Control, Events, FileSystemSpace, Firewall, Inspect, Integrity, OpenFile};
-pub use output::{Console, create_private, prepare_console, stdout, terminal_size, terminal_width};
+pub use output::{Console, create_private, prepare_console, replace_private, stdout, terminal_size, terminal_width};
 pub use privileges::{give_up_lent_capabilities, lower_lent_capabilities};
 pub use process_ask::{DescriptorsAsk, NoProcess, ProcessAsk, ProcessText};
 pub use refused::{NOT_SUPPORTED, Refused, RefusedKind};

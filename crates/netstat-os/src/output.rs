@@ -1,7 +1,7 @@
 //! Standard output without the standard library's line buffer.
 
 use std::fs::File;
-use std::io;
+use std::io::{self, Write};
 
 /// Standard output as a file. A listing is written in large pieces, which [`io::stdout`] would copy and search for line ends once
 /// more.
@@ -74,4 +74,33 @@ pub fn create_private(path: &std::path::Path) -> io::Result<File> {
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     options.open(path)
+}
+
+/// Writes `content` to `path`, readable by its user alone: either the old or the new content is there, whatever happens. What is there is
+/// replaced, also a symbolic link, which another user may have put there.
+///
+/// # Errors
+/// The system's; [`io::ErrorKind::InvalidInput`] when `path` leads to something other than a regular file, as `/dev/stdout` does.
+pub fn replace_private(path: &std::path::Path, content: &[u8]) -> io::Result<()> {
+    if std::fs::metadata(path).is_ok_and(|there| !there.is_file()) {
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is not a regular file"));
+    }
+    let mut name = path.as_os_str().to_owned();
+    name.push(format!(".{}.new", std::process::id()));
+    let beside = std::path::PathBuf::from(name);
+    let written: io::Result<()> = (|| {
+        let mut file = create_private(&beside)?;
+        file.write_all(content)?;
+        file.sync_all()?;
+        std::fs::rename(&beside, path)
+    })();
+    // A file of that name that was there before is another's.
+    if written
+        .as_ref()
+        .is_err_and(|error| error.kind() != io::ErrorKind::AlreadyExists)
+    {
+        // Nothing half-made stays behind.
+        let _ = std::fs::remove_file(&beside);
+    }
+    written
 }

@@ -69,7 +69,7 @@ fn run_program(console: &netstat_os::Console) -> ExitCode {
     };
     let outcome = match parsed {
         Parsed::Run(plan) => run(&plan, &mut context),
-        Parsed::Command(command, matches) => (command.run)(&matches, &mut context),
+        Parsed::Command(command, matches) => registry::carry_out(command, &matches, &mut context),
         Parsed::Print(_) => Ok(Outcome::Printed),
     };
     match outcome {

@@ -7,7 +7,7 @@ use netstat_os::Replay;
 
 use crate::args::{self, Defaults, Parsed, UsageError};
 use crate::commands::{audit, completions, doctor, history, inspect, man, monitor, record, schema, snapshot};
-use crate::context::Command;
+use crate::context::{Command, Context, Failure, Outcome};
 
 /// All commands, in the order of the help.
 pub static COMMANDS: &[Command] = &[
@@ -100,6 +100,19 @@ pub fn replay(parsed: &Parsed) -> Result<Option<Replay>, String> {
     replay_path(parsed).map(|path| snapshot::load(path)).transpose()
 }
 
+/// Runs a command.
+///
+/// # Errors
+/// Returns the error of the command, or an error if a configuration named on the command line cannot be used, even if
+/// the answer does not need it.
+pub fn carry_out(command: &Command, matches: &clap::ArgMatches, context: &mut Context<'_>) -> Result<Outcome, Failure> {
+    #[cfg(feature = "fleet")]
+    if let Ok(Some(path)) = matches.try_get_one::<PathBuf>("fleet_config") {
+        args::store::named_config(path)?;
+    }
+    (command.run)(matches, context)
+}
+
 /// Returns the definition of the whole program, with all commands, from which completions and manual pages are
 /// generated.
 pub fn program() -> clap::Command {
@@ -127,6 +140,25 @@ pub fn parse_for_user(words: Vec<OsString>, terminal: bool) -> Result<Parsed, Us
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// Completion and the tests of named files know paths by these.
+    #[test]
+    fn definitions_values_that_are_paths_are_called_so() {
+        let path = clap::value_parser!(PathBuf).type_id();
+        let listing = args::with_commands(&[]);
+        for command in COMMANDS.iter().map(|command| (command.definition)()).chain([listing]) {
+            for arg in command
+                .get_arguments()
+                .filter(|arg| arg.get_value_parser().type_id() == path)
+            {
+                let name = arg.get_value_names().and_then(|names| names.first()).unwrap();
+                let known = ["FILE", "PATH", "FOLDER", "PROGRAM"]
+                    .iter()
+                    .any(|known| name.starts_with(known));
+                assert!(known, "{} --{}: {name}", command.get_name(), arg.get_id());
+            }
+        }
+    }
 
     #[test]
     fn every_command_is_defined_under_its_name_and_soundly() {

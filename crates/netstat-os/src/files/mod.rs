@@ -30,7 +30,7 @@ use netstat_model::process::FileFacts;
 pub use crate::linux::process::{file_beginning as beginning_in, file_names as names_in, file_status as status_in};
 #[cfg(not(target_os = "linux"))]
 pub use in_root::{beginning_in, names_in, status_in};
-pub use named::{open_named, read_named, text_named};
+pub use named::{open_named, read_named, read_opened, text_named, text_opened};
 pub use private::{
     Entry, EntryKind, create_private_directory, effective_user, entry, entry_of, open_in_place, set_mode, try_lock,
 };

@@ -29,10 +29,16 @@ pub fn open_named(path: &Path) -> io::Result<File> {
 /// # Errors
 /// As [`open_named`]; [`io::ErrorKind::FileTooLarge`] for a larger file, in words.
 pub fn read_named(path: &Path, most: u64) -> io::Result<Vec<u8>> {
+    read_opened(open_named(path)?, most)
+}
+
+/// The rest of a file from [`open_named`], at most `most` bytes.
+///
+/// # Errors
+/// The system's; [`io::ErrorKind::FileTooLarge`] for a larger file, in words.
+pub fn read_opened(file: File, most: u64) -> io::Result<Vec<u8>> {
     let mut content = Vec::new();
-    let read = open_named(path)?
-        .take(most.saturating_add(1))
-        .read_to_end(&mut content)?;
+    let read = file.take(most.saturating_add(1)).read_to_end(&mut content)?;
     if read as u64 > most {
         let limit = match most {
             0x10_0000.. => format!("{} MiB", most >> 20),
@@ -49,8 +55,16 @@ pub fn read_named(path: &Path, most: u64) -> io::Result<Vec<u8>> {
 /// # Errors
 /// Also [`io::ErrorKind::InvalidData`] when it is not UTF-8.
 pub fn text_named(path: &Path, most: u64) -> io::Result<String> {
+    text_opened(open_named(path)?, most)
+}
+
+/// As [`read_opened`], for a text.
+///
+/// # Errors
+/// Also [`io::ErrorKind::InvalidData`] when it is not UTF-8.
+pub fn text_opened(file: File, most: u64) -> io::Result<String> {
     let not_text = |_| io::Error::new(io::ErrorKind::InvalidData, "it is not a text in UTF-8");
-    String::from_utf8(read_named(path, most)?).map_err(not_text)
+    String::from_utf8(read_opened(file, most)?).map_err(not_text)
 }
 
 #[cfg(all(test, unix))]

@@ -274,8 +274,16 @@ fn parse_tls(path: &Path, value: &Yaml<'_>) -> Result<Tls, WebConfigError> {
     })
 }
 
+/// The largest file of certificates or keys that is read, in bytes; the authorities that systems trust take some 220 kB.
+const LONGEST_PEM: u64 = 16 << 20;
+
+fn pem(path: &Path) -> Result<Vec<u8>, WebConfigError> {
+    netstat_os::files::read_named(path, LONGEST_PEM).map_err(|why| error(path, why))
+}
+
 fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, WebConfigError> {
-    let read = CertificateDer::pem_file_iter(path).map_err(|why| error(path, why))?;
+    let content = pem(path)?;
+    let read = CertificateDer::pem_slice_iter(&content);
     let list: Vec<_> = read.collect::<Result<_, _>>().map_err(|why| error(path, why))?;
     match list.is_empty() {
         true => Err(error(path, "it holds no certificate")),
@@ -287,7 +295,7 @@ fn server_config(tls: &Tls) -> Result<Arc<ServerConfig>, WebConfigError> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let versions: &[_] = if tls.only_13 { &[&TLS13] } else { &[&TLS13, &TLS12] };
     let chain = certificates(&tls.certificate)?;
-    let key = PrivateKeyDer::from_pem_file(&tls.key).map_err(|why| error(&tls.key, why))?;
+    let key = PrivateKeyDer::from_pem_slice(&pem(&tls.key)?).map_err(|why| error(&tls.key, why))?;
     let builder = ServerConfig::builder_with_provider(Arc::clone(&provider))
         .with_protocol_versions(versions)
         .map_err(|why| error(&tls.certificate, why))?;

@@ -40,9 +40,8 @@ impl FleetArgs {
     /// # Errors
     /// Returns an error if the configuration cannot be used, or if a file named on the command line does not exist.
     pub(crate) fn config(&self, root: bool) -> Result<netstat_fleet::FleetConfig, Failure> {
-        let named = self.fleet_config.as_deref();
-        if let Some(path) = named.filter(|path| !path.exists()) {
-            return Err(unusable(&format!("{}: there is no such file", path.display())));
+        if let Some(path) = &self.fleet_config {
+            return named_config(path);
         }
         // A home directory that the user may not enter belongs to someone else, as after `setpriv`, or `su` without a
         // login.
@@ -51,7 +50,7 @@ impl FleetArgs {
                 .is_err_and(|error| error.kind() == std::io::ErrorKind::PermissionDenied)
         };
         let usual = || netstat_fleet::default_path(root, |name| std::env::var_os(name)).filter(|path| !refused(path));
-        match named.map(Path::to_owned).or_else(usual) {
+        match usual() {
             Some(path) => netstat_fleet::FleetConfig::read(&path).map_err(|error| unusable(&plain_error(&error))),
             None => Ok(netstat_fleet::FleetConfig::default()),
         }
@@ -74,6 +73,23 @@ impl FleetArgs {
         };
         netstat_fleet::Client::new(address, &config).map_err(|error| unusable(&plain_error(&error)))
     }
+}
+
+/// Loads the configuration that `--fleet-config` names.
+///
+/// # Errors
+/// Returns an error if the file does not exist or cannot be used.
+#[cfg(feature = "fleet")]
+pub(crate) fn named_config(path: &Path) -> Result<netstat_fleet::FleetConfig, Failure> {
+    let wrong = |why: String| unusable(&format!("--fleet-config {why}"));
+    if let Err(error) = path.metadata() {
+        let why = match error.kind() {
+            std::io::ErrorKind::NotFound => "there is no such file".to_owned(),
+            _ => plain_error(&error),
+        };
+        return Err(wrong(format!("{}: {why}", path.display())));
+    }
+    netstat_fleet::FleetConfig::read(path).map_err(|error| wrong(plain_error(&error)))
 }
 
 /// Converts a reason to a failure with one escaped line.

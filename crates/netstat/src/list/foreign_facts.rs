@@ -8,7 +8,7 @@ use std::path::Path;
 use netstat_model::columns::{Location, Needs};
 use netstat_model::text::{escape_str, plain_error};
 use netstat_model::{Fact, Socket, Why};
-use netstat_names::{AskedNames, Locations};
+use netstat_names::{AskedNames, Locations, NoDatabase};
 use netstat_os::DnsAnswers;
 
 use crate::args::{LocationPlan, Plan};
@@ -172,11 +172,15 @@ impl KnownFacts {
     }
 }
 
+/// Converts the error of a database named on the command line.
+pub(super) fn unusable(error: NoDatabase) -> Failure {
+    Failure::Refused(format!("--mmdb {}", escape_str(&plain_error(&error))))
+}
+
 /// Opens the databases named on the command line, or those in the usual places.
 fn open(plan: &LocationPlan, context: &Context<'_>, diagnostics: &mut Diagnostics) -> Result<Locations, Failure> {
-    let refused = |error: netstat_names::NoDatabase| Failure::Refused(escape_str(&plain_error(&error)).into_owned());
     if !plan.databases.is_empty() {
-        return Locations::open(&plan.databases).map_err(refused);
+        return Locations::open(&plan.databases).map_err(unusable);
     }
     let paths = match context.system.has_files() {
         true => Locations::usual(Path::new("/")),

@@ -4,7 +4,6 @@
 //! Every text is treated as plain and may come from outside; only this module writes markup.
 
 use std::fmt::Write as _;
-use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::time::SystemTime;
 
@@ -92,21 +91,8 @@ impl ReportFile {
     /// Returns an error of the system.
     pub(crate) fn write(&self, report: &Report) -> Result<String, Failure> {
         let text = if self.html { html(report) } else { markdown(report) };
-        let mut name = self.path.as_os_str().to_owned();
-        name.push(format!(".{}.new", std::process::id()));
-        let beside = PathBuf::from(name);
-        let written: io::Result<()> = (|| {
-            let mut file = netstat_os::create_private(&beside)?;
-            file.write_all(text.as_bytes())?;
-            file.sync_all()?;
-            std::fs::rename(&beside, &self.path)
-        })();
-        if written.is_err() {
-            // Leave no incomplete file behind.
-            let _ = std::fs::remove_file(&beside);
-        }
         let shown = escape_str(&self.path.display().to_string()).into_owned();
-        match written {
+        match netstat_os::replace_private(&self.path, text.as_bytes()) {
             Ok(()) => Ok(format!("report written to {shown}")),
             Err(error) => Err(Failure::Refused(format!("--report {shown}: {}", plain_error(&error)))),
         }

@@ -100,7 +100,9 @@ pub(super) fn init(args: &FleetCommand, client: &Client, context: &mut Context<'
 
 /// The hexadecimal SHA-256 of the password in a file, without the line end: the engine never gets the password itself.
 fn password_digest(file: &Path) -> Result<String, Failure> {
-    let text = std::fs::read_to_string(file);
+    /// The largest file that is read, in bytes.
+    const LARGEST: u64 = 64 << 10;
+    let text = netstat_os::files::text_named(file, LARGEST);
     let text = text.map_err(|error| {
         Failure::Refused(format!(
             "{}: {}",

@@ -51,7 +51,7 @@ pub(super) fn plot(answer: &mut Answer<'_, '_, '_>, by: PlotBy, diagnostics: &mu
     };
     if let Some(path) = &answer.args.svg {
         let picture = svg::picture(&title, &bars, &shown);
-        return std::fs::write(path, picture).map_err(|error| {
+        return netstat_os::replace_private(path, picture.as_bytes()).map_err(|error| {
             let name = path.display().to_string();
             Failure::Refused(format!(
                 "{}: {}",

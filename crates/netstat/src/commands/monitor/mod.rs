@@ -140,8 +140,13 @@ pub(crate) fn run(matches: &ArgMatches, context: &mut Context<'_>) -> Result<Out
     }
     settings.names &= !args.numeric;
     settings.ascii |= args.ascii;
-    check_terminal(&|name| std::env::var_os(name))?;
     let locations = locations(&args.mmdb, context)?;
+    if let Some(path) = &args.replay {
+        let shown = escape_str(&path.display().to_string()).into_owned();
+        netstat_os::files::open_named(path)
+            .map_err(|error| Failure::Refused(format!("--replay {shown}: {}", plain_error(&error))))?;
+    }
+    check_terminal(&|name| std::env::var_os(name))?;
     context.system.confine(&Confinement {
         foreign_sockets: true,
         network: true,
@@ -207,7 +212,7 @@ fn read_settings(named: Option<PathBuf>, state: Option<&Path>) -> Result<Setting
 fn locations(named: &[PathBuf], context: &Context<'_>) -> Result<Locations, Failure> {
     if !named.is_empty() {
         let opened = Locations::open(named);
-        return opened.map_err(|error| Failure::Refused(escape_str(&plain_error(&error)).into_owned()));
+        return opened.map_err(|error| Failure::Refused(format!("--mmdb {}", escape_str(&plain_error(&error)))));
     }
     let usual = match context.system.has_files() {
         true => Locations::usual(Path::new("/")),

@@ -45,7 +45,7 @@ struct Words {
     /// the fleet's user, password and certificates
     #[cfg(feature = "fleet")]
     #[arg(long, value_name = "FILE")]
-    fleet_config: Option<String>,
+    fleet_config: Option<PathBuf>,
     /// countries and autonomous systems from this database in the MaxMind format, as netstat --mmdb; may be repeated [default: those at the
     /// usual places]
     #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
@@ -117,6 +117,7 @@ pub(crate) fn run(matches: &ArgMatches, context: &mut Context<'_>) -> Result<Out
     if words.interval.is_zero() {
         return Err(Failure::Usage("--interval 0s is not possible".to_owned()));
     }
+    check_store(words.store.as_deref())?;
     let token = token(&words)?;
     let kept = match words.token_file {
         Some(_) => None,
@@ -174,6 +175,11 @@ pub(crate) fn run(matches: &ArgMatches, context: &mut Context<'_>) -> Result<Out
     let system = context.system.another();
     #[cfg(feature = "fleet")]
     let fleet_config = words.fleet_config;
+    // It may come from the configuration file.
+    #[cfg(feature = "fleet")]
+    if let Some(path) = &fleet_config {
+        crate::args::store::named_config(path)?;
+    }
     #[cfg(not(feature = "fleet"))]
     let fleet_config = None;
     let locations = locations(&words.mmdb)?;
@@ -200,6 +206,16 @@ fn token_hint(path: Option<&Path>) -> String {
     })
 }
 
+/// Whether the store may be, or become, a record. One that does not exist yet is looked for at each request.
+fn check_store(store: Option<&str>) -> Result<(), Failure> {
+    match store {
+        Some(path) if !path.contains("://") && fs::metadata(path).is_ok_and(|there| !there.is_file()) => Err(
+            Failure::Refused(format!("--store {}: it is not a regular file", escape_str(path))),
+        ),
+        _ => Ok(()),
+    }
+}
+
 /// Where is listened other than at addresses, as typed.
 fn other_sockets(listen: &[Listen]) -> Vec<String> {
     let others = listen.iter().filter(|listen| !matches!(listen, Listen::Address(_)));
@@ -211,7 +227,7 @@ fn locations(named: &[PathBuf]) -> Result<Locations, Failure> {
     if named.is_empty() {
         return Ok(Locations::open(&Locations::usual(Path::new("/"))).unwrap_or_default());
     }
-    Locations::open(named).map_err(|error| Failure::Refused(escape_str(&plain_error(&error)).into_owned()))
+    Locations::open(named).map_err(|error| Failure::Refused(format!("--mmdb {}", escape_str(&plain_error(&error)))))
 }
 
 fn token(words: &Words) -> Result<Token, Failure> {

@@ -1,8 +1,8 @@
 //! The API's documents: those of the command line, made in the same way.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::net::IpAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Instant, SystemTime};
 
@@ -286,7 +286,7 @@ pub(super) struct CommandLine {
     record: super::record::RecordFigures,
     /// What is given to commands that ask about the past: the store, and the fleet's configuration.
     store: Option<String>,
-    fleet_config: Option<String>,
+    fleet_config: Option<PathBuf>,
     /// `--mmdb`, as it is given to the list, and what it holds.
     mmdb: Vec<PathBuf>,
     locations: Locations,
@@ -297,7 +297,7 @@ impl CommandLine {
     pub(super) fn about(
         system: Box<dyn System + Send>,
         store: Option<String>,
-        fleet_config: Option<String>,
+        fleet_config: Option<PathBuf>,
     ) -> CommandLine {
         CommandLine {
             system: Mutex::new(system),
@@ -391,9 +391,13 @@ impl CommandLine {
             name if name.starts_with("fleet-") => "--at",
             _ => return Vec::new(),
         };
-        let named =
-            |option: &str, value: &Option<String>| value.as_ref().map(|value| format!("{option}={value}").into());
-        let words = [named(option, &self.store), named("--fleet-config", &self.fleet_config)];
+        let named = |option: &str, value: Option<&OsStr>| {
+            value.map(|value| [OsStr::new(option), OsStr::new("="), value].into_iter().collect())
+        };
+        let words: [Option<OsString>; 2] = [
+            named(option, self.store.as_deref().map(OsStr::new)),
+            named("--fleet-config", self.fleet_config.as_deref().map(Path::as_os_str)),
+        ];
         words.into_iter().flatten().collect()
     }
 }
