@@ -1,4 +1,5 @@
-//! What the rules say about one process: `cargo run -p netstat-audit --example judge -- PID`, as root for those of others.
+//! Prints what the rules say about one process: `cargo run -p netstat-audit --example judge -- PID`. Run it as root to
+//! examine processes of other users.
 
 use std::time::{Duration, SystemTime};
 

@@ -1,8 +1,9 @@
-//! Findings that somebody has acknowledged, in a TOML file that people can keep under version control.
+//! Acknowledged findings, in a TOML file that can be kept under version control.
 //!
-//! An entry matches a finding when everything that it names is equal: the rule, the program, its digest, the script, the peer. What an
-//! entry leaves out matches anything, so that it can be loosened by hand; entries that [`Baseline::acknowledge`] writes name all that is
-//! known. A program or script with another digest is another program: the entry does not match it any more.
+//! An entry matches a finding if every field that it names is equal: the rule, the program, its digest, the script, the
+//! peer. A field that is left out matches anything, so that entries can be broadened by hand; entries that
+//! [`Baseline::acknowledge`] writes name everything that is known. A program or script with another digest counts as
+//! another program, so that the entry no longer matches.
 
 use std::fmt::Write as _;
 
@@ -12,25 +13,26 @@ use netstat_packages::digest::{Algorithm, digest_of};
 
 use crate::finding::Finding;
 
-/// What a finding is about: what makes it the same from run to run, whatever its process id. Every text is escaped.
+/// The identity of a finding, which stays the same from run to run, whatever the process id. Every text is escaped.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Mark {
     /// The name of the rule.
     pub rule: String,
-    /// The path of the program; `None` where the finding is about the computer.
+    /// The path of the program; `None` if the finding is about the computer.
     pub program: Option<String>,
-    /// The script that it runs.
+    /// The path of the script that the program runs, if any.
     pub script: Option<String>,
-    /// The SHA-256 digest of the script, or of the program where there is no script, in hexadecimal digits; `None` where it was not read.
+    /// The SHA-256 digest, in hexadecimal, of the script, or of the program if there is no script; `None` if it was not
+    /// read.
     pub sha256: Option<String>,
-    /// The port that it listens on, or the remote endpoint that it is connected to, where there is one alone.
+    /// The listening port or the remote endpoint, if there is exactly one.
     pub peer: Option<String>,
-    /// Of a finding about the computer, the headline.
+    /// The headline, for a finding about the computer.
     pub about: Option<String>,
 }
 
 impl Mark {
-    /// That of `finding`. The script, digest and peer are those of its process.
+    /// Creates the mark of `finding`. `script`, `sha256` and `peer` describe its process.
     pub fn of(finding: &Finding, script: Option<&str>, sha256: Option<&str>, peer: Option<&str>) -> Mark {
         Mark {
             rule: finding.rule.name.to_owned(),
@@ -42,7 +44,8 @@ impl Mark {
         }
     }
 
-    /// A short name for it: eight hexadecimal digits, the same in every run. It does not depend on the digest, which is not always read.
+    /// Returns a short id: eight hexadecimal digits, the same in every run. It does not depend on the digest, which is
+    /// not always read.
     pub fn id(&self) -> String {
         let fields = [
             Some(&self.rule),
@@ -53,7 +56,7 @@ impl Mark {
         ];
         let mut text = Vec::new();
         for field in fields {
-            // Absent is not the same as empty; no field holds a NUL, which is escaped.
+            // Distinguish absent fields from empty ones. No field contains a NUL, since all are escaped.
             text.extend_from_slice(field.map_or("-", |_| "+").as_bytes());
             text.extend_from_slice(field.map_or("", String::as_str).as_bytes());
             text.push(0);
@@ -67,22 +70,22 @@ impl Mark {
     }
 }
 
-/// A calendar day as it is written: `2027-01-31`. Such days compare as text.
+/// A calendar day in the form `2027-01-31`. Days in this form compare correctly as strings.
 pub type Day = String;
 
 /// An acknowledgement.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Entry {
-    /// What it matches. The rule must be named.
+    /// The findings that it matches. The rule is required.
     pub mark: Mark,
-    /// Why it is harmless.
+    /// Why the finding is harmless.
     pub why: String,
-    /// The last day on which it counts; `None` for ever.
+    /// The last day on which the entry is valid; `None` if it does not expire.
     pub until: Option<Day>,
 }
 
 impl Entry {
-    /// Whether it covers the finding `mark` on the day `today`.
+    /// Whether the entry covers the finding `mark` on the day `today`.
     pub fn covers(&self, mark: &Mark, today: &str) -> bool {
         let same = |own: &Option<String>, other: &Option<String>| own.is_none() || own == other;
         self.mark.rule == mark.rule
@@ -94,12 +97,12 @@ impl Entry {
             && !self.is_over(today)
     }
 
-    /// Whether its last day has passed.
+    /// Whether the entry has expired.
     pub fn is_over(&self, today: &str) -> bool {
         self.until.as_deref().is_some_and(|until| until < today)
     }
 
-    /// Whether it was made for what `mark` names, with another digest: the file has changed since.
+    /// Whether the entry matches `mark` except for the digest, which means that the file has changed since.
     pub fn is_outdated_by(&self, mark: &Mark, today: &str) -> bool {
         let mut own = self.clone();
         let differs = own.mark.sha256.is_some() && own.mark.sha256 != mark.sha256;
@@ -108,7 +111,7 @@ impl Entry {
     }
 }
 
-/// The file.
+/// The baseline file.
 #[derive(Clone, Debug, Default)]
 pub struct Baseline {
     document: DocumentMut,
@@ -118,16 +121,16 @@ pub struct Baseline {
 /// The name of the array of tables in the file.
 const ENTRIES: &str = "acknowledged";
 
-/// The words of an entry.
+/// The keys of an entry.
 const KEYS: [&str; 9] = [
     "id", "rule", "program", "script", "sha256", "peer", "about", "why", "until",
 ];
 
 impl Baseline {
-    /// Reads the text of a file.
+    /// Parses the text of a baseline file.
     ///
     /// # Errors
-    /// What is wrong with it, in one line that is safe to print.
+    /// Returns a description of the problem, in one line that is safe to print.
     pub fn parse(text: &str) -> Result<Baseline, String> {
         let document: DocumentMut = text
             .parse()
@@ -151,17 +154,17 @@ impl Baseline {
         Ok(Baseline { document, entries })
     }
 
-    /// The entries.
+    /// Returns the entries.
     pub fn entries(&self) -> &[Entry] {
         &self.entries
     }
 
-    /// The entry that covers `mark`.
+    /// Returns the first entry that covers `mark` on the day `today`.
     pub fn covering(&self, mark: &Mark, today: &str) -> Option<&Entry> {
         self.entries.iter().find(|entry| entry.covers(mark, today))
     }
 
-    /// Adds an entry; one for the same finding is replaced. The rest of the file, comments included, stays.
+    /// Adds an entry, replacing one for the same finding. The rest of the file is kept, including comments.
     pub fn acknowledge(&mut self, new: Entry) {
         let mut table = Table::new();
         let mut set = |key: &str, text: Option<&String>| {
@@ -202,7 +205,7 @@ impl Baseline {
         }
     }
 
-    /// The text of the file.
+    /// Returns the text of the file.
     pub fn text(&self) -> String {
         self.document.to_string()
     }
@@ -213,7 +216,7 @@ fn one_line(text: &str) -> String {
     netstat_model::text::escape_str(line).into_owned()
 }
 
-/// Reads one entry.
+/// Parses one entry.
 fn entry(table: &Table) -> Result<Entry, String> {
     if let Some((key, _)) = table.iter().find(|(key, _)| !KEYS.contains(key)) {
         return Err(format!(
@@ -226,7 +229,7 @@ fn entry(table: &Table) -> Result<Entry, String> {
         None => Ok(None),
         Some(item) => match item.as_str() {
             Some(text) => Ok(Some(text.to_owned())),
-            // A date without quotes is one of TOML's own.
+            // TOML has a date type of its own, written without quotes.
             None if key == "until" && item.is_datetime() => Ok(item.as_datetime().map(ToString::to_string)),
             None => Err(format!("{key} is not a text in quotes")),
         },
@@ -259,7 +262,7 @@ fn entry(table: &Table) -> Result<Entry, String> {
     })
 }
 
-/// Whether `text` is written like a day of the calendar: `2027-01-31`.
+/// Whether `text` is a valid calendar day in the form `2027-01-31`.
 pub fn is_day(text: &str) -> bool {
     let bytes = text.as_bytes();
     let number = |range: std::ops::Range<usize>| text.get(range).and_then(|part| part.parse::<u32>().ok());

@@ -1,4 +1,4 @@
-//! What a rule is given: a process with its sockets and files, and the computer. Nothing in it changes.
+//! The input of a rule: a process with its sockets and files, and the computer. All of it is read-only.
 
 mod host;
 
@@ -20,25 +20,25 @@ use crate::script::{Runs, runs};
 
 pub use host::{Caller, Host, OneSided, Probe, Promiscuous, PublishedPort, Running, TakenPort};
 
-/// How far a process can be reached, or reaches.
+/// How far a socket or process reaches: the farthest network that it is connected to or can be reached from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Exposure {
-    /// Nobody on the network.
+    /// Not on any network.
     None,
     /// This computer only.
     Loopback,
     /// Private and link-local networks.
     Local,
-    /// The Internet: a public address on the other side, or open on every address.
+    /// The Internet: the remote address is public, or the socket accepts connections on every address.
     World,
 }
 
 impl Exposure {
-    /// That of one socket.
+    /// Returns the exposure of a single socket.
     pub fn of(socket: &Socket) -> Exposure {
         if !socket.protocol().is_ip() {
             return match socket.protocol() {
-                // What it gets comes from a network.
+                // A packet socket receives what arrives from a network.
                 Protocol::Packet => Exposure::Local,
                 _ => Exposure::None,
             };
@@ -51,7 +51,7 @@ impl Exposure {
             State::Bound => Exposure::None,
             _ if socket.local().port == 0 && socket.protocol().has_ports() => Exposure::None,
             _ if socket.local().address.is_unspecified() => {
-                // A UDP socket that asks something has a port of this range and hears answers only.
+                // A UDP client socket has an ephemeral port and receives only replies.
                 match socket.protocol() == Protocol::Udp && socket.local().port >= known::FIRST_PASSING_PORT {
                     true => Exposure::Local,
                     false => Exposure::World,
@@ -69,7 +69,7 @@ impl Exposure {
         }
     }
 
-    /// In words, to follow "reaches" or "open to".
+    /// Returns a description that follows "reaches" or "open to".
     pub const fn words(self) -> &'static str {
         match self {
             Exposure::None => "nobody",
@@ -80,43 +80,44 @@ impl Exposure {
     }
 }
 
-/// A file that a process runs or has mapped, and what is known of it.
+/// A file that a process runs or has mapped, and what is known about it.
 #[derive(Clone, Debug)]
 pub struct FileLook {
-    /// Its path in the view of the process's own root.
+    /// The path as seen from the root directory of the process.
     pub path: Vec<u8>,
-    /// What the file system says of it.
+    /// The metadata that the file system reports.
     pub file: Fact<FileFacts>,
-    /// Which package lists the path; `None` when it was not looked up.
+    /// The package that owns the path; `None` if it was not looked up.
     pub ownership: Option<Ownership>,
-    /// Whether it has the content that its package records; `None` when it was not compared.
+    /// Whether the content matches the digest that the package recorded; `None` if it was not compared.
     pub verified: Option<Match>,
-    /// Whose word that is.
+    /// Whose package databases were consulted, and thus how far their answer can be trusted.
     pub authority: Authority,
-    /// Whether only the superuser can have put it there: the file and every directory above it belong to the superuser, nobody else may
-    /// write to them, and the path is one of the caller's own root. `false` where that is not known.
+    /// Whether only the superuser can have put the file there: the file and every directory above it belong to the
+    /// superuser, nobody else may write to them, and the path is in the caller's own root. `false` if that is not
+    /// known.
     pub rooted: bool,
 }
 
-/// An ancestor of a process, as far as it can speak for what it started.
+/// An ancestor of a process, with the facts that tell whether it explains what it started.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Elder {
-    /// Its id.
+    /// The process id.
     pub pid: u32,
-    /// The name of its program's file.
+    /// The file name of its program.
     pub name: Vec<u8>,
     /// Whether only the superuser can have put that program there; see [`FileLook::rooted`].
     pub rooted: bool,
     /// Whether it runs as the superuser of the computer.
     pub superuser: bool,
-    /// Its effective user; `None` where that is not known, or it runs in another user namespace.
+    /// The effective user id; `None` if it is not known or the process runs in another user namespace.
     pub user: Option<u32>,
-    /// Whether its file gives the rights of its owner to whoever starts it.
+    /// Whether its program is setuid.
     pub setuid: bool,
 }
 
 impl FileLook {
-    /// A file of which only the path is known.
+    /// Creates a record of a file of which only the path and the metadata are known.
     pub fn at(path: &[u8], file: Fact<FileFacts>) -> FileLook {
         FileLook {
             path: path.to_vec(),
@@ -128,23 +129,23 @@ impl FileLook {
         }
     }
 
-    /// Whether more than its name speaks for it: a package that counts owns it, and it does not differ, or only the superuser can have put
-    /// it there.
+    /// Whether more than the name speaks for the file: it belongs to a package of a trusted database and does not
+    /// differ from it, or only the superuser can have put it there.
     pub fn is_trusted(&self) -> bool {
         self.rooted || (self.package().is_some() && self.is_vouched() && !self.differs())
     }
 
-    /// Whether the word of the databases that list it counts.
+    /// Whether the package databases that were consulted count as evidence.
     pub fn is_vouched(&self) -> bool {
         !matches!(self.authority, Authority::Nobody(_))
     }
 
-    /// The package that lists it.
+    /// Returns the package that owns the file, if any.
     pub fn package(&self) -> Option<&Package> {
         self.ownership.as_ref()?.owner.package()
     }
 
-    /// Whether all package databases were read and none lists it.
+    /// Whether all package databases were read and no package owns the file.
     pub fn is_unowned(&self) -> bool {
         matches!(
             self.ownership,
@@ -155,22 +156,22 @@ impl FileLook {
         )
     }
 
-    /// What its directory suggests, where no package lists it.
+    /// Returns what the directory suggests about the origin of a file that no package owns.
     pub fn origin(&self) -> Option<&Origin> {
         self.ownership.as_ref()?.origin.as_ref()
     }
 
-    /// Whether it was compared with its package's record and differs.
+    /// Whether the content was compared with the package's record and differs.
     pub fn differs(&self) -> bool {
         matches!(self.verified, Some(Match::Differs { .. }))
     }
 
-    /// The name of the file alone.
+    /// Returns the file name, without the directory.
     pub fn name(&self) -> &[u8] {
         base(&self.path)
     }
 
-    /// The path, safe to print.
+    /// Returns the path, escaped for printing.
     pub fn shown(&self) -> String {
         escape(&self.path).into_owned()
     }
@@ -179,80 +180,81 @@ impl FileLook {
 /// A script that an interpreter runs.
 #[derive(Clone, Debug)]
 pub struct Script {
-    /// The file.
+    /// The file of the script.
     pub look: FileLook,
 }
 
 /// A library named by `LD_PRELOAD` or `LD_AUDIT`, or in `/etc/ld.so.preload`.
 #[derive(Clone, Debug)]
 pub struct Preload {
-    /// What names it: the variable, or the file.
+    /// What names the library: the variable or the file.
     pub by: String,
-    /// The library.
+    /// The file of the library.
     pub look: FileLook,
-    /// Whether it is in the process's memory; `None` where that is not known.
+    /// Whether the library is mapped into the memory of the process; `None` if that is not known.
     pub mapped: Option<bool>,
 }
 
 /// The process that traces another.
 #[derive(Clone, Debug)]
 pub struct Tracer {
-    /// Its id.
+    /// The process id.
     pub pid: u32,
-    /// Its short name.
+    /// The short name (`comm`).
     pub comm: Vec<u8>,
-    /// Its program; `None` where it may not be read.
+    /// The program file; `None` if it cannot be determined.
     pub program: Option<FileLook>,
-    /// Whether it has a terminal.
+    /// Whether it has a controlling terminal.
     pub terminal: bool,
 }
 
-/// A shell whose input and output go through this process.
+/// A shell whose input and output pass through the examined process.
 #[derive(Clone, Debug)]
 pub struct Relayed {
-    /// The shell's id.
+    /// The process id of the shell.
     pub pid: u32,
-    /// Its program's name.
+    /// The short name (`comm`) of the shell.
     pub name: Vec<u8>,
-    /// How its input and output get here, in words.
+    /// A description of how its input and output lead to the examined process.
     pub how: String,
-    /// A command that shows the connection.
+    /// A command that shows how the two processes are connected.
     pub verify: String,
 }
 
-/// A process, and all that rules may look at.
+/// A process, and everything that rules may consider about it.
 #[derive(Debug)]
 pub struct Case<'a> {
-    /// What is known of the process.
+    /// The facts that were read about the process.
     pub facts: &'a ProcessFacts,
-    /// The sockets that it holds.
+    /// The sockets that the process holds.
     pub sockets: &'a [&'a Socket],
-    /// The farthest that one of them reaches.
+    /// The farthest network that any of the sockets reaches.
     pub exposure: Exposure,
-    /// Its program; `None` where it may not be read.
+    /// The program file; `None` if it cannot be determined.
     pub program: Option<&'a FileLook>,
-    /// The script, if it is an interpreter that runs one.
+    /// The script, if the program is an interpreter that runs one.
     pub script: Option<&'a Script>,
-    /// The files in its memory that it may execute, but for the program.
+    /// The executable files mapped into its memory, except the program itself.
     pub libraries: &'a [FileLook],
-    /// The libraries that its environment has loaded.
+    /// The libraries that its environment preloads.
     pub preloads: &'a [Preload],
-    /// Who traces it.
+    /// The process that traces it, if any.
     pub tracer: Option<&'a Tracer>,
-    /// Shells that it connects with the network.
+    /// The shells that it connects to the network.
     pub shells: &'a [Relayed],
-    /// Its ancestors, the nearest first.
+    /// The ancestors, nearest first.
     pub elders: &'a [Elder],
-    /// The loader that its program's file names; `None` where it names none or that cannot be read.
+    /// The loader that the program file names; `None` if it names none or cannot be read.
     pub loader: Option<&'a FileLook>,
-    /// What its program did first, and when, by the record; `None` without a record or a known program.
+    /// What the program did for the first time, and when, according to the record; `None` without a record or a known
+    /// program.
     pub past: Option<&'a ProgramHistory>,
-    /// The computer.
+    /// The facts about the computer.
     pub host: &'a Host,
 }
 
 impl<'a> Case<'a> {
-    /// The name of its program's file, or else the short name.
+    /// Returns the file name of the program, or the short name of the process if the program is not known.
     pub fn name(&self) -> &'a [u8] {
         match self.program {
             Some(program) => program.name(),
@@ -260,22 +262,24 @@ impl<'a> Case<'a> {
         }
     }
 
-    /// Whether a package owns its program, which has not been seen to differ from it. The databases of a root that an ordinary user can
-    /// have made count for nothing.
+    /// Whether a package owns the program and no difference from the package was found. Databases of a root that an
+    /// ordinary user can have created do not count.
     pub fn is_packaged(&self) -> bool {
         self.program.is_some_and(|program| {
             program.package().is_some() && !program.differs() && !matches!(program.authority, Authority::Nobody(_))
         })
     }
 
-    /// Whether more than its name speaks for its program, and for the script that it runs: names alone lower no suspicion, since anyone can
-    /// choose them.
+    /// Whether more than a name speaks for the program and for the script that it runs. Names alone never lower the
+    /// suspicion, since anyone can choose them.
     pub fn is_trusted(&self) -> bool {
         self.program.is_some_and(FileLook::is_trusted) && self.script.is_none_or(|script| script.look.is_trusted())
     }
 
-    /// Whether somebody works at its terminal: it has one, and stems from a login, or from a process of the superuser that is no service.
-    /// A terminal alone proves nothing: any program can make one.
+    /// Whether someone works at its terminal: the process has a terminal, and descends from a login or from a process
+    /// of the superuser that is not a service.
+    ///
+    /// A terminal alone proves nothing: any program can create one.
     pub fn has_session(&self) -> bool {
         let logged_in = matches!(self.facts.login_user, Fact::Known(Some(_)));
         let from_superuser =
@@ -283,15 +287,16 @@ impl<'a> Case<'a> {
         self.facts.terminal.is_some() && (logged_in || self.elders.iter().any(from_superuser))
     }
 
-    /// Whether it lies in a hidden directory or a place for short-lived files.
+    /// Whether the program lies in a hidden directory or in a place for short-lived files.
     pub fn is_hidden_place(&self) -> bool {
         self.program
             .is_some_and(|program| super::rules::is_odd_place(&program.path))
     }
 
-    /// When the first of its ancestors that run the same program was started: children that a server forks have its files.
+    /// Returns when the topmost of the nearest ancestors that run the same program was started; forked workers of a
+    /// server use the files that were current at that time.
     pub fn first_started(&self) -> Option<SystemTime> {
-        /// Clock ticks per second (proc_pid_stat(5), `USER_HZ` on every architecture that Linux has today).
+        /// Clock ticks per second (proc_pid_stat(5); `USER_HZ` on every architecture that Linux supports today).
         const TICKS: u64 = 100;
         let started = *self.facts.started.as_ref().known()?;
         let own = self.facts.program.as_ref().known()?.path.as_slice();
@@ -304,26 +309,27 @@ impl<'a> Case<'a> {
         started.checked_sub(std::time::Duration::from_millis(earlier * 1000 / TICKS))
     }
 
-    /// Whether the package of the file was installed since its program was first started.
+    /// Whether the package that owns the file was installed after the program was first started.
     pub fn was_upgraded(&self, look: &FileLook) -> bool {
         look.package()
             .zip(self.first_started())
             .is_some_and(|(package, started)| package.installed_since(started).known() == Some(true))
     }
 
-    /// Whether no package owns its program.
+    /// Whether all package databases were read and no package owns the program.
     pub fn is_unowned(&self) -> bool {
         self.program.is_some_and(FileLook::is_unowned)
     }
 
-    /// Whether its effective user is the superuser of the computer.
+    /// Whether the effective user is the superuser of the computer.
     pub fn is_root(&self) -> bool {
-        // In a user namespace of its own, the superuser is somebody else outside.
+        // In another user namespace, user id 0 may be an ordinary user outside.
         self.facts.users.known().is_some_and(|users| users.effective == 0)
             && self.facts.namespaces.user.known().is_none_or(|space| space.ours)
     }
 
-    /// Whether it is a shell by its program or by its short name; of a program of many names, the name it was called by counts.
+    /// Whether it is a shell, judging by its program or short name. For a multi-call program, the name that it was
+    /// called by counts.
     pub fn is_shell(&self) -> bool {
         let name = self.name();
         if name != b"busybox" {
@@ -333,12 +339,12 @@ impl<'a> Case<'a> {
             Fact::Known(words) => known::called_as(name, words)
                 .first()
                 .is_some_and(|word| known::is_shell(known::claimed(word))),
-            // It might be.
+            // Without the arguments it may be a shell.
             Fact::Unknown(_) => true,
         }
     }
 
-    /// What the interpreter runs, if it is one.
+    /// Returns what the interpreter runs; `None` if the program is not an interpreter.
     pub fn runs(&self) -> Option<Runs<'a>> {
         match &self.facts.arguments {
             Fact::Known(words) => {
@@ -353,7 +359,8 @@ impl<'a> Case<'a> {
         }
     }
 
-    /// Whether it is an interpreter with code that neither a package nor the superuser alone put there, or that is in no file.
+    /// Whether it is an interpreter that runs code which is in no file, or in a file that is neither packaged nor under
+    /// the control of the superuser alone.
     pub fn runs_foreign_code(&self) -> bool {
         match self.runs() {
             Some(Runs::File(_)) => self.script.is_none_or(|script| !script.look.is_trusted()),
@@ -362,12 +369,13 @@ impl<'a> Case<'a> {
         }
     }
 
-    /// Its words, safe to print and cut to some 80 letters; empty where they are unknown.
+    /// Returns the command line, escaped for printing and truncated to about 80 characters; empty if the arguments are
+    /// not known.
     pub fn command_line(&self) -> String {
         command_line(&self.facts.arguments)
     }
 
-    /// The name of the innermost unit that is a service, socket or the like; a scope or slice is none.
+    /// Returns the name of the innermost unit that is a service, a socket or similar; scopes and slices do not count.
     pub fn service(&self) -> Option<&'a [u8]> {
         self.facts
             .components
@@ -383,7 +391,8 @@ impl<'a> Case<'a> {
             })
     }
 
-    /// The name of the innermost service of the system's own manager, outside containers: only the superuser names those.
+    /// Returns the name of the innermost service of the system's service manager, outside containers. Only the
+    /// superuser can create those.
     pub fn system_service(&self) -> Option<&'a [u8]> {
         let components = self.facts.components.as_ref().known()?;
         let own = |component: &Component| match component {
@@ -394,7 +403,7 @@ impl<'a> Case<'a> {
             .filter(|name| components.iter().all(own) && !name.contains(&b'/'))
     }
 
-    /// Whether it runs in a container that its control group names.
+    /// Whether it runs in a container, according to its control group.
     pub fn in_container(&self) -> bool {
         let components = self.facts.components.as_ref().known();
         components.is_some_and(|components| {
@@ -404,7 +413,7 @@ impl<'a> Case<'a> {
         })
     }
 
-    /// Whether it is on another network, or in another tree of processes, than the reader.
+    /// Whether it is in another network or PID namespace than the caller.
     pub fn is_elsewhere(&self) -> bool {
         let spaces = &self.facts.namespaces;
         [spaces.network, spaces.pid]
@@ -412,14 +421,14 @@ impl<'a> Case<'a> {
             .any(|space| space.known().is_some_and(|space| !space.ours))
     }
 
-    /// Its sockets that wait for others: TCP and MPTCP that listen, UDP without a peer.
+    /// Returns the sockets that others can contact first: TCP and MPTCP listeners, and UDP sockets without a peer.
     pub fn waiting(&self) -> impl Iterator<Item = &'a Socket> + use<'a> {
         let sockets: &'a [&'a Socket] = self.sockets;
         sockets.iter().copied().filter(|socket| waits(socket))
     }
 
-    /// What packet filters make of those who come to `socket` from outside; nothing where they were not asked, or it is in a network
-    /// namespace with filters of its own.
+    /// Returns how the packet filters treat traffic from outside to `socket`; empty if the filters were not read, or
+    /// the process is in a network namespace with filters of its own.
     pub fn passages(&self, socket: &Socket) -> Passages {
         let elsewhere = self.facts.namespaces.network.known().is_some_and(|space| !space.ours);
         match &self.host.packet_filter {
@@ -432,7 +441,7 @@ impl<'a> Case<'a> {
         }
     }
 
-    /// The socket that reaches farthest, in words; to be in evidence.
+    /// Describes the socket with the farthest exposure, for use as evidence.
     pub fn farthest(&self) -> Option<String> {
         let socket = self
             .sockets
@@ -442,7 +451,7 @@ impl<'a> Case<'a> {
         Some(describe(socket))
     }
 
-    /// Lines of evidence about what it can reach: none where it has no sockets.
+    /// Returns lines of evidence about what the process can reach; empty if it has no sockets.
     pub fn reach_evidence(&self) -> Vec<String> {
         let behind = self.sockets.iter().find_map(|socket| {
             let port = socket.foreign().port;
@@ -463,7 +472,7 @@ impl<'a> Case<'a> {
     }
 }
 
-/// Whether a socket takes what comes from anyone.
+/// Whether a socket accepts connections or datagrams from anyone.
 pub fn waits(socket: &Socket) -> bool {
     match socket.protocol() {
         Protocol::Tcp | Protocol::Mptcp | Protocol::Sctp | Protocol::Dccp => socket.state() == State::Listening,
@@ -472,7 +481,7 @@ pub fn waits(socket: &Socket) -> bool {
     }
 }
 
-/// A socket in a few words: `TCP 192.0.2.1:5000 -> 203.0.113.7:443 ESTABLISHED`.
+/// Describes a socket in a few words: `TCP 192.0.2.1:5000 -> 203.0.113.7:443 ESTABLISHED`.
 pub fn describe(socket: &Socket) -> String {
     let side = |end: netstat_model::Endpoint| match end.address {
         std::net::IpAddr::V4(address) => format!("{address}:{}", end.port),
@@ -498,7 +507,8 @@ fn state(socket: &Socket) -> String {
         .map_or_else(String::new, |state| format!(" {}", state.name()))
 }
 
-/// The words of a command line, safe to print and cut to some 80 letters.
+/// Returns a command line, escaped for printing and truncated to about 80 characters; empty if the arguments are not
+/// known.
 pub fn command_line(words: &Fact<Vec<Vec<u8>>>) -> String {
     const MOST: usize = 80;
     let Fact::Known(words) = words else {
@@ -511,7 +521,7 @@ pub fn command_line(words: &Fact<Vec<Vec<u8>>>) -> String {
     }
 }
 
-/// The last part of a path.
+/// Returns the last component of a path.
 pub fn base(path: &[u8]) -> &[u8] {
     netstat_model::text::file_name(path)
 }

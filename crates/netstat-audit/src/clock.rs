@@ -1,9 +1,9 @@
 use std::time::{Duration, SystemTime};
 
-/// The time of day, and waiting.
+/// A source of the current time that can also wait.
 pub trait Clock {
-    /// The time of day.
+    /// Returns the current time.
     fn now(&mut self) -> SystemTime;
-    /// Returns after `time`.
+    /// Waits for `time`.
     fn wait(&mut self, time: Duration);
 }

@@ -1,4 +1,4 @@
-//! Who a process talks to, and who can reach it.
+//! The network side of a process: whom it is connected to, and who can reach it.
 
 use std::collections::{HashMap, HashSet};
 
@@ -7,38 +7,40 @@ use netstat_model::{Protocol, Socket};
 
 use crate::case::{Exposure, describe, waits};
 
-/// At most so many connections and listeners are kept: a summary names one or two, a report some.
+/// The maximum number of connections and of listeners that are kept. A summary names one or two, a report a few.
 const KEPT: usize = 8;
 
-/// The network side of a process: its own connections, its clients, and the ports at which it can be reached.
+/// The network side of a process: the connections that it opened, its clients, and the ports at which it can be
+/// reached.
 #[derive(Clone, Debug)]
 pub struct Contacts {
-    /// The farthest network that it has opened a connection to; a tunnel counts as what lies behind it.
+    /// The farthest network that it has opened a connection to. A tunnel counts as what lies behind it.
     pub reaches: Exposure,
-    /// The farthest network from which one of its listening sockets can be reached, packet filters aside.
+    /// The farthest network from which one of its listeners can be reached, regardless of packet filters.
     pub reachable_from: Exposure,
-    /// Connections that it opened, the farthest first, one for each remote address and port, at most eight.
+    /// The connections that it opened, farthest first, one per remote address and port; at most eight.
     pub outgoing: Vec<Socket>,
-    /// How many remote addresses and ports those connections have.
+    /// The number of distinct remote endpoints of those connections, including those not kept.
     pub outgoing_total: usize,
-    /// Connections that came in at a listening port of this computer, likewise.
+    /// The connections that clients opened to a listening port of this computer, farthest first, one per remote
+    /// address; at most eight.
     pub incoming: Vec<Socket>,
-    /// How many remote addresses those have.
+    /// The number of distinct remote addresses of those connections, including those not kept.
     pub incoming_total: usize,
-    /// Sockets that wait for others, the most exposed first, one for each address and port, at most eight.
+    /// The listeners, most exposed first, one per address and port; at most eight.
     pub listeners: Vec<Socket>,
-    /// How many addresses and ports those have.
+    /// The number of distinct local endpoints of the listeners, including those not kept.
     pub listeners_total: usize,
-    /// Raw and packet sockets, in words.
+    /// Descriptions of raw and packet sockets.
     pub special: Vec<String>,
-    /// The names that were asked for before connections that it opened, by the kernel's cookie; each safe to print. A hint, for answers can
-    /// be forged.
+    /// The host names that were looked up before the outgoing connections were opened, by socket cookie; safe to print.
+    /// These are hints only, since DNS answers can be forged.
     pub asked_names: HashMap<u64, String>,
 }
 
 impl Contacts {
-    /// Those of a process that holds `sockets`. `is_listening` says whether something on this computer waits at a local port,
-    /// `exposure` how far a socket reaches.
+    /// Summarizes `sockets`. `is_listening` returns whether this computer has a listener at a local port, `exposure`
+    /// how far a socket reaches.
     pub(crate) fn of(
         sockets: &[&Socket],
         is_listening: impl Fn(Protocol, u16) -> bool,
@@ -86,7 +88,7 @@ impl Contacts {
         contacts
     }
 
-    /// Those of a process without sockets.
+    /// Returns the contacts of a process without sockets.
     pub fn none() -> Contacts {
         Contacts {
             reaches: Exposure::None,
@@ -102,13 +104,14 @@ impl Contacts {
         }
     }
 
-    /// The most telling contact in a few characters, for a table: `-> 203.0.113.7:443 +2`, or `0.0.0.0:8080`; empty without any.
+    /// Returns the most significant contact in a few characters, for a table: `-> 203.0.113.7:443 +2`, or
+    /// `0.0.0.0:8080`; empty if there is none.
     pub fn brief(&self) -> String {
         let more = |total: usize| match total {
             0 | 1 => String::new(),
             total => format!(" +{}", total - 1),
         };
-        // A port open to all says more than a connection within this computer.
+        // A port that is open to others says more than a connection within this computer.
         let outward = self.reaches > Exposure::Loopback || self.listeners.is_empty();
         if let Some(socket) = self.outgoing.first().filter(|_| outward) {
             return format!("-> {}{}", end(socket.foreign()), more(self.outgoing_total));
@@ -126,7 +129,7 @@ impl Contacts {
         self.special.first().cloned().unwrap_or_default()
     }
 
-    /// Whom it reaches and who can reach it, a line for each.
+    /// Describes whom the process reaches and who can reach it, one line each.
     pub fn lines(&self) -> Vec<String> {
         const NAMED: usize = 3;
         let list = |sockets: &[Socket], total: usize, name: &dyn Fn(&Socket) -> String| {
@@ -162,8 +165,9 @@ impl Contacts {
         lines
     }
 
-    /// What stays the same of its network side from run to run, to recognise a finding by: the ports it listens on, or the one remote
-    /// endpoint that it is connected to. `None` where there are several or none.
+    /// Returns the part of the network side that stays the same from run to run, used to recognise a finding: the
+    /// listening port, or the only remote endpoint that the process is connected to. `None` if there are several or
+    /// none.
     pub fn stable_peer(&self) -> Option<String> {
         if let Some(first) = self.listeners.first() {
             return (self.listeners_total == 1).then(|| format!("listens on {}", local_end(first)));
@@ -173,7 +177,7 @@ impl Contacts {
     }
 }
 
-/// What lies within this exposure, to follow "reaches".
+/// Describes what lies within an exposure, to follow "reaches".
 const fn reached(exposure: Exposure) -> &'static str {
     match exposure {
         Exposure::None => "nothing",
@@ -187,7 +191,7 @@ fn local_end(socket: &Socket) -> String {
     format!("{} {}", socket.protocol().name(), end(socket.local()))
 }
 
-/// An address and port: `203.0.113.7:443`, `[2001:db8::1]:443`.
+/// Formats an address and port: `203.0.113.7:443`, `[2001:db8::1]:443`.
 pub fn end(end: netstat_model::Endpoint) -> String {
     match end.address {
         std::net::IpAddr::V4(address) => format!("{address}:{}", end.port),
@@ -195,7 +199,8 @@ pub fn end(end: netstat_model::Endpoint) -> String {
     }
 }
 
-/// The name of the innermost unit or container of a process, for a table; `None` where it has neither or that is unknown.
+/// Returns the name of the innermost unit or container of a process, for a table; `None` if it has neither or that is
+/// not known.
 pub fn component(facts: &netstat_model::process::ProcessFacts) -> Option<String> {
     let components = facts.components.as_ref().known()?;
     let innermost = components.len().checked_sub(1)?;

@@ -1,5 +1,5 @@
-//! The files of processes: which file is this, which package lists it, and has it the content that the package recorded? Each root's
-//! databases are asked once for all files, and each file is read once.
+//! The files of processes: their metadata, the packages that own them, and whether their content matches what the
+//! package recorded. The package databases of each root are queried once for all files, and each file is read once.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -14,30 +14,31 @@ use netstat_packages::packages::{Check, FileOwner, Match, Ownership, Packages, U
 use super::Clock;
 use super::case::FileLook;
 
-/// Files above this size are not read: it would take minutes.
+/// Larger files are not read, since that would take minutes.
 pub(crate) const LARGEST: u64 = 512 << 20;
 
-/// An upgrade replaces files and records within this time.
+/// How long to wait before a difference is checked again: an upgrade replaces files and database records within this
+/// time.
 const UPGRADE: Duration = Duration::from_secs(2);
 
-/// The files below a root directory, and the packages that list them.
+/// Access to files below a root directory, and to the packages that own them.
 pub trait Files {
-    /// The status of the file at `path` below `root`. Links are followed within `root`, never out of it.
+    /// Returns the metadata of the file at `path` below `root`. Symbolic links are followed, but never out of `root`.
     ///
     /// # Errors
-    /// Why it is not known.
+    /// Returns the reason if the file cannot be examined.
     fn status(&mut self, root: &Path, path: &Path) -> Result<FileFacts, Why>;
-    /// Which package lists each of `paths`, by the databases below `root`.
+    /// Looks up the owner of each of `paths` in the package databases below `root`.
     fn owners(&mut self, root: &Path, paths: &[PathBuf]) -> Vec<Ownership>;
-    /// The beginning of the plain file at `path` below `root`, at most `limit` bytes of it.
+    /// Reads at most `limit` bytes from the beginning of the regular file at `path` below `root`.
     ///
     /// # Errors
-    /// Why it cannot be read.
+    /// Returns the reason if the file cannot be read.
     fn beginning(&mut self, root: &Path, path: &Path, limit: usize) -> Result<Vec<u8>, Why>;
-    /// The names in the directory at `path` below `root`, sorted; at most `limit` of them.
+    /// Returns at most `limit` names from the directory at `path` below `root`, sorted.
     ///
     /// # Errors
-    /// Why it cannot be read; [`Why::Gone`] where there is no such directory.
+    /// Returns the reason if the directory cannot be read; [`Why::Gone`] if it does not exist.
     fn names(&mut self, root: &Path, path: &Path, limit: usize) -> Result<Vec<Vec<u8>>, Why>;
 }
 
@@ -63,7 +64,8 @@ impl Files for HostFiles {
     }
 }
 
-/// No files at all: for a system whose paths are not those of this machine ([`netstat_os::Inspect::has_files`]).
+/// An implementation without any files, for a system whose paths are not those of this machine
+/// ([`netstat_os::Inspect::has_files`]).
 #[derive(Clone, Copy, Debug, Default)]
 pub struct NoFiles;
 
@@ -90,7 +92,7 @@ impl Files for NoFiles {
     }
 }
 
-/// The files that belong to what `system` reports.
+/// Returns the file access that fits `system`.
 pub fn files_of(system: &dyn System) -> Box<dyn Files> {
     match system.has_files() {
         true => Box::new(HostFiles),
@@ -98,35 +100,38 @@ pub fn files_of(system: &dyn System) -> Box<dyn Files> {
     }
 }
 
-/// A mount namespace (0: the caller's) and a root directory within it.
+/// A mount namespace (0 is the caller's) and a root directory within it.
 type RootKey = (u64, Vec<u8>);
 
-/// Whose word the package databases of a root are.
+/// Whose package databases are consulted for a root, and thus how far they can be trusted.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Authority {
     /// The caller's own root.
     Own,
-    /// Another root that only the superuser can have made; its databases are the word of that root. What names it, escaped.
+    /// Another root that only the superuser can have created. Its databases count, but speak for that root only. Holds
+    /// a description of the root, escaped.
     Other(String),
-    /// A root that an ordinary user can have made: its databases count for nothing. What names it, escaped.
+    /// A root that an ordinary user can have created; its databases do not count. Holds a description of the root,
+    /// escaped.
     Nobody(String),
 }
 
-/// The root that a process's paths are to be looked up in, and how a path that the kernel reports reads there.
+/// The root in which the paths of a process are looked up, and how paths that the kernel reports translate to it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct RootView {
-    /// The root, as a path of the caller's.
+    /// The root directory, as a path of the caller.
     root: PathBuf,
-    /// What precedes the paths that the kernel reports, where the process was moved below a directory (chroot(2)).
+    /// The prefix of the paths that the kernel reports, if the root of the process was changed to a directory
+    /// (chroot(2)).
     prefix: Vec<u8>,
-    /// What makes it the same for several processes: the mount namespace (0: the caller's) and the prefix.
+    /// The key by which processes share a root: the mount namespace (0 is the caller's) and the prefix.
     key: RootKey,
-    /// Whose word its databases are.
+    /// Whose databases these are.
     authority: Authority,
 }
 
 impl RootView {
-    /// The caller's own.
+    /// Returns the caller's own root.
     pub fn own() -> RootView {
         RootView {
             root: "/".into(),
@@ -136,7 +141,7 @@ impl RootView {
         }
     }
 
-    /// That of the process.
+    /// Returns the root of a process.
     pub fn of(facts: &ProcessFacts) -> RootView {
         let root = facts.root.as_ref().known().map_or(&b"/"[..], Vec::as_slice);
         let mount = facts.namespaces.mount.known();
@@ -160,7 +165,7 @@ impl RootView {
         }
     }
 
-    /// A path that the kernel reports of the process, as it reads below the root.
+    /// Translates a path that the kernel reports for the process into a path below the root.
     pub fn inside(&self, path: &[u8]) -> PathBuf {
         match path.strip_prefix(self.prefix.as_slice()) {
             Some(rest) if rest.starts_with(b"/") => path_of(rest),
@@ -168,12 +173,12 @@ impl RootView {
         }
     }
 
-    /// The root as a path of the caller's: `/` or `/proc/PID/root`.
+    /// Returns the root as a path of the caller: `/` or `/proc/PID/root`.
     pub fn root(&self) -> &Path {
         &self.root
     }
 
-    /// Whether it is the caller's own root.
+    /// Whether this is the caller's own root.
     pub fn is_own(&self) -> bool {
         self.authority == Authority::Own
     }
@@ -184,8 +189,10 @@ impl RootView {
     }
 }
 
-/// Whose word the package databases of the process's root are. Only the superuser can change the root directory or the mounts of a
-/// process within the caller's user namespace; in a user namespace of its own an ordinary user can do both.
+/// Returns whose databases those of the process's root are.
+///
+/// In the caller's user namespace, only the superuser can change the root directory or the mounts of a process; in a
+/// user namespace of its own, an ordinary user can do both.
 fn authority(facts: &ProcessFacts, root: &[u8]) -> Authority {
     let container = facts.components.as_ref().known().and_then(|components| {
         components.iter().rev().find_map(|component| match component {
@@ -204,24 +211,24 @@ fn authority(facts: &ProcessFacts, root: &[u8]) -> Authority {
     }
 }
 
-/// A path from its bytes.
+/// Converts bytes to a path.
 pub fn path_of(bytes: &[u8]) -> PathBuf {
     netstat_os::files::path_of(bytes.to_vec())
 }
 
-/// Stands for a file in [`FileSet`].
+/// The index of a file in a [`FileSet`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Ticket(usize);
 
-/// What is to be read of a file, where its content is to be compared.
+/// What is to be read of a file whose content is to be compared.
 enum Content {
     /// Nothing.
     None,
-    /// The file as it was found, and a way to it.
+    /// The metadata of the file when it was found, and how to open it.
     Source(FileFacts, Source),
 }
 
-/// All files of all processes, each once.
+/// The files of all examined processes, each once.
 #[derive(Default)]
 pub(super) struct FileSet {
     known: HashMap<(RootKey, Vec<u8>), Ticket>,
@@ -231,7 +238,7 @@ pub(super) struct FileSet {
 }
 
 impl FileSet {
-    /// The program of a process, which is read through `/proc/PID/exe`: the file that really runs.
+    /// Adds the program of a process. It is read through `/proc/PID/exe`, which is the file that is really running.
     pub(super) fn program(
         &mut self,
         files: &mut dyn Files,
@@ -266,7 +273,7 @@ impl FileSet {
         ticket
     }
 
-    /// Any other file, by its path.
+    /// Adds any other file, by its path.
     pub(super) fn file(&mut self, files: &mut dyn Files, view: &RootView, path: &[u8], compare: bool) -> Ticket {
         let key = (view.key.clone(), path.to_vec());
         if let Some(ticket) = self.known.get(&key) {
@@ -300,18 +307,18 @@ impl FileSet {
         Ticket(self.looks.len() - 1)
     }
 
-    /// Finds out whether only the superuser can have put a file where it is.
+    /// Determines whether only the superuser can have put the file where it is.
     pub(super) fn find_rooted(&mut self, files: &mut dyn Files, ticket: Ticket) {
         let look = &mut self.looks[ticket.0];
         look.rooted = self.views[ticket.0].is_own() && is_rooted(files, &look.path);
     }
 
-    /// What is known of a file.
+    /// Returns what is known about a file.
     pub(super) fn look(&self, ticket: Ticket) -> FileLook {
         self.looks[ticket.0].clone()
     }
 
-    /// Asks each root's package databases for its files.
+    /// Queries the package databases of each root for its files.
     pub(super) fn find_packages(&mut self, files: &mut dyn Files) {
         let mut roots: HashMap<&RootKey, Vec<usize>> = HashMap::new();
         for (index, view) in self.views.iter().enumerate() {
@@ -332,8 +339,8 @@ impl FileSet {
         }
     }
 
-    /// Compares contents with what packages recorded. What differs is looked up and read again a little later: an upgrade may be
-    /// going on.
+    /// Compares file contents with the packages' records. Files that differ are looked up and read again a little
+    /// later, in case an upgrade is in progress.
     pub(super) fn compare(
         &mut self,
         files: &mut dyn Files,
@@ -377,7 +384,8 @@ impl FileSet {
         }
     }
 
-    /// The result, if it is about the file that was found: a process id may be used again, a path lead elsewhere.
+    /// Returns `result` if it is about the file that was found: a process id may have been reused, or the path may lead
+    /// elsewhere now.
     fn same_file(&self, index: usize, result: Match) -> Match {
         let (Match::Matches { id, .. } | Match::Differs { id, .. }) = &result else {
             return result;
@@ -389,8 +397,8 @@ impl FileSet {
     }
 }
 
-/// Whether the file at `path` of the caller's own root and every directory above it belong to the superuser, and nobody else may write to
-/// them.
+/// Whether the file at `path` in the caller's own root and every directory above it belong to the superuser, and nobody
+/// else may write to them.
 pub(super) fn is_rooted(files: &mut dyn Files, path: &[u8]) -> bool {
     /// Write permission for group and others (inode(7)).
     const OTHERS_WRITE: u32 = 0o022;
@@ -403,8 +411,8 @@ pub(super) fn is_rooted(files: &mut dyn Files, path: &[u8]) -> bool {
         })
 }
 
-/// The caller's own root where the very same file is at the same path there: services with a private /tmp have mounts of their own
-/// and all programs of the caller's.
+/// Returns the caller's own root if the very same file has the same path there, otherwise `view`. Services with a
+/// private `/tmp`, for example, have a mount namespace of their own but use the programs of the host.
 fn own_if_same(files: &mut dyn Files, view: RootView, path: &[u8], file: &FileFacts) -> RootView {
     if view.is_own() || !view.prefix.is_empty() {
         return view;
@@ -436,7 +444,7 @@ mod tests {
         let moved = RootView::of(&facts(b"/srv/root", true));
         assert_eq!(moved.inside(b"/srv/root/usr/bin/x"), Path::new("/usr/bin/x"));
         assert_eq!(moved.root(), Path::new("/proc/9/root"));
-        // A neighbour whose name begins alike is not below it.
+        // A sibling directory whose name begins with the same letters is not inside the root.
         assert_eq!(moved.inside(b"/srv/root2/x"), Path::new("/srv/root2/x"));
         let container = RootView::of(&facts(b"/", false));
         assert!(!container.is_own());

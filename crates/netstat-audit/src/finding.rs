@@ -1,27 +1,27 @@
-//! What a rule can say.
+//! Rules, severities and findings.
 
 use std::fmt;
 
 use super::FirstSight;
 use super::case::{Case, Host};
 
-/// How suspicious a finding is.
+/// The severity of a finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Severity {
-    /// Worth knowing; no reason to worry.
+    /// Worth knowing; no reason for concern.
     Info,
-    /// Proves nothing alone; supports other findings.
+    /// Proves nothing on its own; supports other findings.
     Low,
-    /// Unusual: somebody should know the reason.
+    /// Unusual: someone should know the reason.
     Medium,
     /// Legitimate programs rarely do this: investigate now.
     High,
-    /// Almost nothing but an intrusion or a penetration test does this: investigate first.
+    /// Hardly anything but an intrusion or a penetration test does this: investigate first.
     Critical,
 }
 
 impl Severity {
-    /// Every severity, the least first.
+    /// All severities, least severe first.
     pub const ALL: [Severity; 5] = [
         Severity::Info,
         Severity::Low,
@@ -30,7 +30,7 @@ impl Severity {
         Severity::Critical,
     ];
 
-    /// The word for it, in lower case.
+    /// Returns the name of the severity, in lower case.
     pub const fn name(self) -> &'static str {
         match self {
             Severity::Info => "info",
@@ -41,7 +41,7 @@ impl Severity {
         }
     }
 
-    /// One step less; the least stays.
+    /// Returns the next lower severity; `Info` stays as it is.
     pub const fn lower(self) -> Severity {
         match self {
             Severity::Critical => Severity::High,
@@ -58,47 +58,48 @@ impl fmt::Display for Severity {
     }
 }
 
-/// What kind of sign a rule looks for. Several signs of one kind say little more than one; signs of several kinds support each other.
+/// The kind of sign that a rule looks for. Several signs of one kind mean little more than a single one; signs of
+/// different kinds support each other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Family {
-    /// Who the program is.
+    /// The identity of the program.
     Identity,
-    /// Where its file lies and who may change it.
+    /// The location of its file and who may change it.
     FileStatus,
-    /// Where its input and output go.
+    /// Where its standard input and output lead.
     Input,
-    /// What is in its memory.
+    /// The contents of its memory.
     Memory,
     /// What it hides.
     Hiding,
-    /// What it does on the network.
+    /// Its behaviour on the network.
     Network,
 }
 
-/// A rule: what it looks for, what that means, and how.
+/// A rule: a single check, with its documentation.
 pub struct Rule {
-    /// Its name, as in the output and for `--explain`.
+    /// The name, as shown in the output and accepted by `--explain`.
     pub name: &'static str,
-    /// What it looks for, in one line without a full stop.
+    /// What the rule looks for, in one line without a full stop.
     pub title: &'static str,
-    /// How it judges, for `--explain`: sentences.
+    /// How the rule decides, in whole sentences; shown by `--explain`.
     pub explanation: &'static str,
-    /// Which harmless reasons there are, for every finding.
+    /// The harmless explanations that apply to every finding of the rule.
     pub harmless: &'static str,
-    /// The technique of MITRE ATT&CK for Enterprise that it is a sign of.
+    /// The id of the MITRE ATT&CK technique (Enterprise matrix) that the rule detects; empty if there is none.
     pub technique: &'static str,
     /// The kind of sign.
     pub family: Family,
-    /// The work.
+    /// The function that implements the rule.
     pub check: Check,
 }
 
-/// What a rule looks at.
+/// What a rule examines.
 #[derive(Clone, Copy)]
 pub enum Check {
-    /// One process.
+    /// A single process.
     Process(fn(&Case<'_>, &mut Notes)),
-    /// The computer.
+    /// The computer as a whole.
     Host(fn(&Host, &mut Notes)),
 }
 
@@ -109,7 +110,7 @@ impl fmt::Debug for Rule {
 }
 
 impl Rule {
-    /// The page about the technique at MITRE ATT&CK; `None` where there is none.
+    /// Returns the URL of the technique at MITRE ATT&CK; `None` if the rule has no technique.
     pub fn link(&self) -> Option<String> {
         let path = self.technique.replace('.', "/");
         (!path.is_empty()).then(|| format!("https://attack.mitre.org/techniques/{path}/"))
@@ -124,75 +125,76 @@ impl PartialEq for Rule {
 
 impl Eq for Rule {}
 
-/// What a rule found, before it is known whose it is. Every text is one line and escaped.
+/// A finding of a rule, before it is attributed to a process. Every text is a single line and escaped.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Note {
-    /// How much it is worth a look.
+    /// The severity.
     pub severity: Severity,
-    /// What was found, in a few words that follow the program's name: `runs from memory only`.
+    /// What was found, in a few words that follow the name of the program: `runs from memory only`.
     pub headline: String,
-    /// What was seen, with numbers; one or more lines.
+    /// The evidence, with numbers where there are any; at least one line.
     pub evidence: Vec<String>,
-    /// A command that shows it, to be copied.
+    /// A command that shows the evidence, ready to be copied.
     pub verify: String,
-    /// What would make it harmless or worse, to follow "would change it: ".
+    /// What would make the finding harmless or worse, phrased to follow "would change it: ".
     pub would_change: String,
-    /// The process that it is about, where a rule of the host knows one.
+    /// The process that the finding is about, if a rule about the computer knows one.
     pub pid: Option<u32>,
-    /// The path of the program that it is about, where a rule of the host knows one.
+    /// The path of the program that the finding is about, if a rule about the computer knows one.
     pub program: Option<String>,
 }
 
-/// Takes what a rule has to say.
+/// Collects the results of a rule.
 #[derive(Debug, Default)]
 pub struct Notes {
-    /// What was found.
+    /// The findings.
     pub found: Vec<Note>,
-    /// What could not be looked at, each a line: never a finding.
+    /// What could not be examined, one line each; never counted as a finding.
     pub unexamined: Vec<String>,
 }
 
 impl Notes {
-    /// Something was found.
+    /// Adds a finding.
     pub fn found(&mut self, note: Note) {
         self.found.push(note);
     }
 
-    /// Something could not be looked at.
+    /// Adds something that could not be examined.
     pub fn unexamined(&mut self, what: impl Into<String>) {
         self.unexamined.push(what.into());
     }
 }
 
-/// A finding: a reason to look, with all that is needed to look. Every text is one line and escaped.
+/// A finding: a reason to investigate, with everything needed to do so. Every text is a single line and escaped.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
-    /// The rule that found it.
+    /// The rule that produced the finding.
     pub rule: &'static Rule,
-    /// How much it is worth a look.
+    /// The severity.
     pub severity: Severity,
-    /// The process, unless it is about the computer.
+    /// The process; `None` if the finding is about the computer.
     pub pid: Option<u32>,
-    /// The path of its program; where it may not be read, its short name in round brackets.
+    /// The path of the program, or its short name in parentheses if the path is not known.
     pub program: Option<String>,
     /// What was found, in a few words.
     pub headline: String,
-    /// What was seen.
+    /// The evidence, one or more lines.
     pub evidence: Vec<String>,
-    /// A command that shows it.
+    /// A command that shows the evidence.
     pub verify: String,
-    /// Which harmless reasons there are.
+    /// The harmless explanations.
     pub harmless: &'static str,
-    /// The technique of MITRE ATT&CK.
+    /// The id of the MITRE ATT&CK technique.
     pub technique: &'static str,
-    /// What would make it harmless or worse.
+    /// What would make the finding harmless or worse.
     pub would_change: String,
-    /// When the program was first seen on the network, by a record of the past.
+    /// When the program was first seen on the network, according to the record.
     pub first_seen: Option<FirstSight>,
 }
 
 impl Finding {
-    /// A note of `rule` about process `pid`, whose program is `program`.
+    /// Creates a finding from a note of `rule` about process `pid`, which runs `program`. A process or program named in
+    /// the note takes precedence.
     pub(super) fn of(rule: &'static Rule, note: Note, pid: Option<u32>, program: Option<String>) -> Finding {
         Finding {
             rule,

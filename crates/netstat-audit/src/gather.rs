@@ -1,4 +1,4 @@
-//! Reads the facts about the processes, and about their files.
+//! Reads the facts about the processes and their files.
 
 use std::collections::HashMap;
 
@@ -11,13 +11,14 @@ use super::files::{FileSet, Files, RootView, Ticket, is_rooted};
 use super::{Auditor, Options};
 use crate::script::{Runs, runs};
 
-/// The bit of a file's mode that gives its owner's rights to whoever starts it (inode(7)).
+/// The set-user-ID mode bit (inode(7)).
 const SETUID: u32 = 0o4000;
 
-/// So much of a program's file is read to find its loader: its headers, and what they point to in practice.
+/// The number of bytes of a program that are read to find its loader: enough for the headers and, in practice, the name
+/// that they point to.
 const HEADERS: u64 = 16 << 10;
 
-/// What is asked of each process.
+/// The facts that are requested about each process.
 const ASK: ProcessAsk = ProcessAsk {
     environment: true,
     ..ProcessAsk::CARD
@@ -36,14 +37,14 @@ pub(super) struct Process {
     pub(super) loader: Option<FileLook>,
 }
 
-/// All processes that were asked for and are still there.
+/// All requested processes that still exist, and how many have ended.
 #[derive(Debug)]
 pub(super) struct Gathered {
     pub(super) processes: Vec<Process>,
     pub(super) ended: usize,
 }
 
-/// A process whose files have been noted and are not yet looked up.
+/// A process whose files are registered but not looked up yet.
 struct Noted {
     facts: ProcessFacts,
     program: Option<Ticket>,
@@ -55,7 +56,7 @@ struct Noted {
     loader: Option<Ticket>,
 }
 
-/// Reads the facts of `pids`; packages are looked up, and contents compared, for all files together.
+/// Reads the facts about `pids`. Package lookups and comparisons are done for the files of all processes together.
 pub(super) fn gather(auditor: &mut Auditor<'_>, pids: &[u32], options: &Options) -> Gathered {
     let mut reading = Reading {
         system: &mut *auditor.system,
@@ -83,13 +84,13 @@ pub(super) fn gather(auditor: &mut Auditor<'_>, pids: &[u32], options: &Options)
     Gathered { processes, ended }
 }
 
-/// Notes the files of processes.
+/// Reads processes and registers their files.
 struct Reading<'a> {
     system: &'a mut dyn System,
     files: &'a mut dyn Files,
     set: FileSet,
     compare: bool,
-    /// Ancestors that were read already, by id and start.
+    /// The ancestors read so far, by process id and start time.
     elders: HashMap<(u32, u64), Option<Elder>>,
 }
 
@@ -129,7 +130,7 @@ impl Reading<'_> {
         }
     }
 
-    /// The loader that its program names. A script's interpreter is not meant here.
+    /// Registers the loader that the program file names (not the interpreter of a script).
     fn loader(&mut self, view: &RootView, facts: &ProcessFacts) -> Option<Ticket> {
         use std::io::Read;
         let program = facts.program.as_ref().known()?;
@@ -149,7 +150,7 @@ impl Reading<'_> {
         Some(self.set.file(self.files, view, name, false))
     }
 
-    /// The ancestors of a process that can be read.
+    /// Returns the ancestors of a process that can be read.
     fn elders(&mut self, facts: &ProcessFacts) -> Vec<Elder> {
         let chain = facts.ancestors.as_ref().known().map_or(&[][..], Vec::as_slice);
         let mut found = Vec::with_capacity(chain.len());
@@ -209,7 +210,7 @@ impl Reading<'_> {
 
     fn program(&mut self, facts: &ProcessFacts, compare: bool) -> Option<Ticket> {
         let program = facts.program.as_ref().known()?;
-        // What was removed or replaced is another release than the one recorded now.
+        // A file that was removed or replaced belongs to another release than the one that is recorded now.
         let compare = compare && program.place == FileStatus::There;
         Some(
             self.set
@@ -217,7 +218,7 @@ impl Reading<'_> {
         )
     }
 
-    /// The script of an interpreter.
+    /// Registers the script of an interpreter.
     fn script(&mut self, view: &RootView, facts: &ProcessFacts) -> Option<Ticket> {
         let program = facts.program.as_ref().known()?;
         let words = facts.arguments.as_ref().known()?;
@@ -235,12 +236,12 @@ impl Reading<'_> {
             }
             _ => path.to_vec(),
         };
-        // Only what is there: a program's title may look like a path.
+        // Register it only if it exists: the title that a program gives itself may look like a path.
         self.system.file_in_view(facts.pid, facts.start_ticks, &whole).ok()?;
         Some(self.set.file(self.files, view, &whole, self.compare))
     }
 
-    /// The libraries that the environment names, as they were at the start.
+    /// Registers the libraries that the environment named when the process was started.
     fn preloads(&mut self, view: &RootView, facts: &ProcessFacts) -> Vec<(String, Ticket, Option<bool>)> {
         let Fact::Known(environment) = &facts.environment else {
             return Vec::new();
@@ -260,12 +261,13 @@ impl Reading<'_> {
                 let Some(value) = variable.strip_prefix(name).and_then(|rest| rest.strip_prefix(b"=")) else {
                     continue;
                 };
-                // ld.so(8): parted by colons, those of LD_PRELOAD by blanks, too.
+                // ld.so(8): names are separated by colons, those in LD_PRELOAD also by spaces.
                 for library in value
                     .split(|byte| *byte == b':' || *byte == b' ')
                     .filter(|part| !part.is_empty())
                 {
-                    // The dynamic linker looks names up, follows links and replaces $LIB: what it found is in the memory.
+                    // The dynamic linker searches for names, follows links and expands $LIB; what it found is in the
+                    // memory map.
                     let there = mapped.as_ref().map(|mapped| {
                         mapped
                             .iter()
@@ -317,7 +319,8 @@ fn finish(noted: Noted, files: &FileSet) -> Process {
     }
 }
 
-/// The libraries that `/etc/ld.so.preload` names: ld.so(8), parted by white space or colons, with comments behind `#`.
+/// Returns the libraries that `/etc/ld.so.preload` names. By ld.so(8) they are separated by white space or colons; `#`
+/// starts a comment.
 pub(super) fn preloads_everywhere(system: &mut dyn System, files: &mut dyn Files) -> Fact<Vec<Preload>> {
     const PATH: &[u8] = b"/etc/ld.so.preload";
     let Ok(own) = system.process(
@@ -358,7 +361,7 @@ pub(super) fn preloads_everywhere(system: &mut dyn System, files: &mut dyn Files
     Fact::Known(tickets.into_iter().map(preload).collect())
 }
 
-/// What is known of the program files at `paths`, in the caller's own root.
+/// Returns what is known about the program files at `paths`, in the caller's own root.
 pub(super) fn programs(files: &mut dyn Files, paths: &[Option<Vec<u8>>]) -> Vec<Option<FileLook>> {
     let view = RootView::own();
     let mut set = FileSet::default();
@@ -374,7 +377,7 @@ pub(super) fn programs(files: &mut dyn Files, paths: &[Option<Vec<u8>>]) -> Vec<
     tickets.into_iter().map(|ticket| Some(set.look(ticket?))).collect()
 }
 
-/// The names in the text of `/etc/ld.so.preload`.
+/// Returns the names in the text of `/etc/ld.so.preload`.
 fn named(content: &[u8]) -> impl Iterator<Item = &[u8]> {
     content
         .split(|&byte| byte == b'\n')

@@ -1,4 +1,4 @@
-//! Looks at the computer as a whole.
+//! Collects the facts about the computer as a whole.
 
 use std::collections::{HashMap, HashSet};
 use std::time::{Duration, SystemTime};
@@ -15,13 +15,13 @@ use super::known;
 use super::published;
 use super::{Auditor, Clock, Options};
 
-/// How often views are compared, and ports tried, before a difference counts.
+/// The number of times views are compared, and ports probed, before a difference counts.
 const LOOKS: u32 = 3;
 
-/// How long to wait between two looks.
+/// The pause between two attempts.
 const PAUSE: Duration = Duration::from_millis(60);
 
-/// The sockets an audit asks for: of every kind but those within the computer.
+/// Returns the socket kinds that an audit requests: all except those that only communicate within the computer.
 pub fn ask(all_namespaces: bool) -> SocketAsk {
     SocketAsk {
         tcp4: true,
@@ -41,7 +41,7 @@ pub fn ask(all_namespaces: bool) -> SocketAsk {
     }
 }
 
-/// What is to be known of the computer.
+/// Collects the facts about the computer. Without [`Options::host`], only those that the rules about processes need.
 pub(super) fn look(auditor: &mut Auditor<'_>, list: &SocketList, owners: &Owners, options: &Options) -> Host {
     let mut host = Host::unknown(auditor.clock.now());
     host.program = options.program.clone();
@@ -51,7 +51,7 @@ pub(super) fn look(auditor: &mut Auditor<'_>, list: &SocketList, owners: &Owners
         program: true,
         ..ProcessAsk::default()
     };
-    // In a replay the number is another process's.
+    // In a replay, this process id belongs to another process.
     host.own_file = match system.has_files() {
         true => system.process(std::process::id(), &own).ok(),
         false => None,
@@ -106,7 +106,7 @@ pub(super) fn look(auditor: &mut Auditor<'_>, list: &SocketList, owners: &Owners
     host
 }
 
-/// The ports that NAT hands on, with who is behind them.
+/// Returns the ports that NAT forwards, with the processes behind them, and why the list may be incomplete.
 fn published(
     system: &mut dyn System,
     filter: &PacketFilter,
@@ -118,7 +118,7 @@ fn published(
         return (Vec::new(), found.incomplete);
     }
     let count = list.namespaces.len().max(1);
-    // There are less than 2^32 of them: each is an inode, which the kernel numbers with 32 bits.
+    // The conversion is lossless: there are fewer than 2^32 namespaces, since each has a 32-bit inode number.
     let networks: Vec<_> = (0..count as u32)
         .map(|namespace| system.local_network(namespace))
         .collect();
@@ -150,17 +150,19 @@ fn published(
     (ports.collect(), found.incomplete)
 }
 
-/// How far back calls at regular times are looked for.
+/// How far back the record is searched for periodic connections.
 const WEEK: Duration = Duration::from_secs(7 * 86_400);
 
-/// The inodes of the network namespaces that `ip netns`, a container or a unit gave a name; `None` where the list is of one namespace.
+/// Returns the inodes of the network namespaces that are named by `ip netns`, a container or a unit; `None` if the list
+/// covers a single namespace.
 fn named_networks(list: &SocketList) -> Option<HashSet<u64>> {
     let is_named = |label: &NamespaceLabel| !matches!(label, NamespaceLabel::Process { .. });
     let named = list.namespaces.iter().filter(|one| one.own || is_named(&one.label));
     (!list.namespaces.is_empty()).then(|| named.map(|one| one.inode).collect())
 }
 
-/// Directories of processes in `/proc` that something is mounted over, by the table of mounts (proc_pid_mountinfo(5)).
+/// Returns the directories of processes in `/proc` that something is mounted over, according to the mount table
+/// (proc_pid_mountinfo(5)).
 fn mounted_over(system: &mut dyn System) -> Vec<Vec<u8>> {
     let own = std::process::id();
     let Ok(facts) = system.process(own, &ProcessAsk::default()) else {
@@ -184,7 +186,8 @@ fn mounted_over(system: &mut dyn System) -> Vec<Vec<u8>> {
     found
 }
 
-/// The name servers of `/etc/resolv.conf` (resolv.conf(5)), those of the loopback network left out: what they ask is their own matter.
+/// Returns the name servers in `/etc/resolv.conf` (resolv.conf(5)), except loopback addresses: which servers a local
+/// resolver uses is its own configuration.
 fn resolvers(system: &mut dyn System) -> Fact<Vec<std::net::IpAddr>> {
     use std::io::Read;
     const PATH: &[u8] = b"/etc/resolv.conf";
@@ -209,7 +212,7 @@ fn name_servers(text: &str) -> Vec<std::net::IpAddr> {
     let server = |line: &str| {
         let address = line.trim().strip_prefix("nameserver")?;
         let address = address.strip_prefix(char::is_whitespace)?.split_whitespace().next()?;
-        // fe80::1%eth0 names an interface.
+        // An address may carry a scope id, as in `fe80::1%eth0`.
         let address: std::net::IpAddr = address.split('%').next()?.parse().ok()?;
         Some(address.to_canonical())
     };
@@ -220,7 +223,8 @@ fn name_servers(text: &str) -> Vec<std::net::IpAddr> {
 }
 
 impl Host {
-    /// What the processes have to do with each other.
+    /// Records the relations between processes: which sockets are shared, which pipes carry network data, and which
+    /// ports lead to tunnels.
     pub(super) fn relate(&mut self, processes: &[super::gather::Process], held: &HashMap<u32, Vec<&Socket>>) {
         for (pid, sockets) in held {
             for inode in sockets.iter().filter_map(|socket| socket.inode()) {
@@ -267,8 +271,8 @@ impl Host {
 }
 
 impl Auditor<'_> {
-    /// Adds what the record knows: how far back it reaches, and with `calls` which programs call at regular intervals. Nothing where none
-    /// is asked.
+    /// Adds what the record knows: how far back it reaches and, with `calls`, which programs connect at regular
+    /// intervals. Does nothing if no record is to be consulted.
     pub(super) fn remember(&mut self, host: &mut Host, calls: bool) {
         match &mut self.past {
             None => {}
@@ -292,7 +296,7 @@ impl Auditor<'_> {
         let scripts = beacons
             .iter()
             .map(|beacon| beacon.script.as_ref().map(|script| script.to_vec()));
-        // A script that was not named by its whole path cannot be looked up.
+        // A script that was not given by its absolute path cannot be looked up.
         let scripts = scripts.map(|script| script.filter(|path| path.starts_with(b"/")));
         let paths: Vec<Option<Vec<u8>>> = programs.chain(scripts).collect();
         let mut looks = super::gather::programs(self.files, &paths);
@@ -310,7 +314,7 @@ impl Auditor<'_> {
     }
 }
 
-/// The holders that the process list keeps out of sight, each with its sockets.
+/// Returns the processes that hold sockets but are missing from the process list, each with its sockets.
 fn concealed(list: &SocketList, owners: &Owners) -> Vec<(u32, Concealment, Vec<Socket>)> {
     let mut found: Vec<(u32, Concealment, Vec<Socket>)> = Vec::new();
     for process in owners.processes() {
@@ -326,7 +330,7 @@ fn concealed(list: &SocketList, owners: &Owners) -> Vec<(u32, Concealment, Vec<S
     found
 }
 
-/// Sockets that nothing visible holds, in two looks.
+/// Returns the sockets that no visible process holds, in two consecutive checks.
 fn hidden(system: &mut dyn System, clock: &mut dyn Clock, list: &SocketList, owners: &Owners) -> Vec<Socket> {
     let is_hidden = |owners: &Owners, socket: &Socket| owners.of(socket) == Owner::None(NoOwner::Hidden);
     let first: Vec<&Socket> = list.sockets.iter().filter(|socket| is_hidden(owners, socket)).collect();
@@ -352,10 +356,10 @@ fn hidden(system: &mut dyn System, clock: &mut dyn Clock, list: &SocketList, own
         .collect()
 }
 
-/// What makes a socket the same in both views. The text has no cookie.
+/// The key that identifies a socket in both views. The text files contain no cookies.
 type Key = (Protocol, u32, u16, u16);
 
-/// The sockets of a list that both views must show: those with a descriptor, in a state that lasts.
+/// Returns the sockets of a list that both views must contain: those with a descriptor and in a lasting state.
 fn comparable(list: &SocketList) -> HashMap<Key, Socket> {
     let lasts = |socket: &&Socket| {
         let state = match socket.protocol() {
@@ -378,7 +382,7 @@ fn comparable(list: &SocketList) -> HashMap<Key, Socket> {
         .collect()
 }
 
-/// Sockets that one view shows and the other does not, in every look.
+/// Returns the sockets that one view contains and the other does not, in every comparison.
 fn one_sided(system: &mut dyn System, clock: &mut dyn Clock) -> Result<Vec<OneSided>, String> {
     let ask = SocketAsk {
         tcp4: true,
@@ -391,7 +395,7 @@ fn one_sided(system: &mut dyn System, clock: &mut dyn Clock) -> Result<Vec<OneSi
     let mut suspects: Option<HashMap<(Key, bool), Socket>> = None;
     let (mut diag, mut text) = (SocketList::default(), SocketList::default());
     for turn in 0..LOOKS {
-        // In turn the one and the other first, so that what comes or goes between them does not stay.
+        // Alternate the order, so that sockets that open or close between the two reads do not stay in the result.
         if turn % 2 == 0 {
             system.sockets(&ask, &mut diag);
         }
@@ -432,7 +436,7 @@ fn one_sided(system: &mut dyn System, clock: &mut dyn Clock) -> Result<Vec<OneSi
     Ok(found.collect())
 }
 
-/// Tries every port that no list shows.
+/// Tries to bind every port that no list contains.
 fn probe(system: &mut dyn System, clock: &mut dyn Clock, progress: &dyn Fn(&str)) -> Probe {
     let mut probe = Probe {
         taken: Vec::new(),
@@ -452,7 +456,8 @@ fn probe(system: &mut dyn System, clock: &mut dyn Clock, progress: &dyn Fn(&str)
         ));
         let mut left: Vec<u16> = (1..=u16::MAX).collect();
         for turn in 1..=LOOKS {
-            // Both before and after, so that a port taken or freed meanwhile is listed in one of them.
+            // List both before and after, so that a port that is bound or released in the meantime appears in one of
+            // the lists.
             let listed_before = listed(system, protocol);
             let tried: Vec<u16> = left
                 .iter()
@@ -484,7 +489,7 @@ fn probe(system: &mut dyn System, clock: &mut dyn Clock, progress: &dyn Fn(&str)
     probe
 }
 
-/// The local ports that any view shows.
+/// Returns the local ports that appear in any view.
 fn listed(system: &mut dyn System, protocol: Protocol) -> HashSet<u16> {
     let ask = SocketAsk {
         tcp4: protocol == Protocol::Tcp,

@@ -1,4 +1,5 @@
-//! What programs are known for. Names of files only: whether the file is the program of that name, its package says.
+//! Well-known programs, by file name only. Whether a file really is the program of that name is a question for its
+//! package.
 
 mod ports;
 mod programs;
@@ -10,30 +11,30 @@ use programs::{
     RELAYS, RUNTIMES, SENSORS, SERVERS, SERVICES, SHELLS, SNIFFERS, TERMINAL_SERVERS, TUNNELS,
 };
 
-/// The first port that Linux gives to sockets that ask for none by default (`net.ipv4.ip_local_port_range`, ip(7)).
+/// The lowest ephemeral port in the default configuration of Linux (`net.ipv4.ip_local_port_range`, ip(7)).
 pub const FIRST_PASSING_PORT: u16 = 32768;
 
-/// Whether a program of this file name is a security sensor or part of a container's network.
+/// Whether a program of this file name is a security sensor or part of container networking.
 pub fn is_sensor(name: &[u8]) -> bool {
     among(SENSORS, name) || is_sniffer(name)
 }
 
-/// Whether a daemon of this name is a server that people build themselves.
+/// Whether a daemon of this name is a server that people often build themselves.
 pub fn is_server(name: &str) -> bool {
     SERVERS.contains(&name)
 }
 
-/// Whether a program of this name answers strangers.
+/// Whether a program of this name is a service that answers requests from strangers.
 pub fn is_service(name: &[u8]) -> bool {
     among(SERVICES, without_version(name)) || among(SERVICES, claimed(name)) || name.starts_with(b"php-fpm")
 }
 
-/// Whether a program of this file name fetches files.
+/// Whether a program of this file name downloads files.
 pub fn is_downloader(name: &[u8]) -> bool {
     among(DOWNLOADERS, name)
 }
 
-/// Whether a program of this file name is one that intruders bring along.
+/// Whether a program of this file name is a tool that intruders bring along.
 pub fn is_intruders_tool(name: &[u8]) -> bool {
     among(INTRUDERS_TOOLS, name)
 }
@@ -43,12 +44,12 @@ pub fn is_tunnel(name: &[u8]) -> bool {
     among(TUNNELS, name) || is_intruders_tool(name)
 }
 
-/// Whether a library of this file name makes code while it runs.
+/// Whether a library of this file name generates code at run time.
 pub fn is_code_maker(name: &[u8]) -> bool {
     CODE_MAKERS.iter().any(|known| name.starts_with(known.as_bytes()))
 }
 
-/// Whether `name`, a file's, looks like that of a thread of the kernel without being one: `.kworkerd`.
+/// Whether the file name `name` resembles that of a kernel thread without being one, such as `.kworkerd`.
 pub fn resembles_kernel_thread(name: &[u8]) -> bool {
     let end = name.iter().position(|byte| *byte != b'.').unwrap_or(name.len());
     let bare = &name[end..];
@@ -75,7 +76,7 @@ fn among(list: &[&str], name: &[u8]) -> bool {
     list.iter().any(|known| known.as_bytes() == name)
 }
 
-/// The name without a version behind it: `python3.11` is `python`.
+/// Returns the name without a trailing version: `python3.11` becomes `python`.
 pub(crate) fn without_version(name: &[u8]) -> &[u8] {
     let end = name
         .iter()
@@ -89,27 +90,27 @@ pub fn is_shell(name: &[u8]) -> bool {
     among(SHELLS, without_version(name))
 }
 
-/// Whether a program of this file name runs scripts of a programming language.
+/// Whether a program of this file name is an interpreter of a programming language.
 pub fn is_interpreter(name: &[u8]) -> bool {
     among(INTERPRETERS, without_version(name))
 }
 
-/// Whether a program of this file name connects networks with standard input and output.
+/// Whether a program of this file name connects the network to standard input and output.
 pub fn is_relay(name: &[u8]) -> bool {
     among(RELAYS, name)
 }
 
-/// Whether a program of this file name connects shells with people by profession.
+/// Whether a program of this file name legitimately connects shells to users.
 pub fn is_terminal_server(name: &[u8]) -> bool {
     among(TERMINAL_SERVERS, name)
 }
 
-/// Whether a program of this file name starts others for connections.
+/// Whether a program of this file name starts other programs for incoming connections.
 pub fn is_inetd(name: &[u8]) -> bool {
     among(INETD, name)
 }
 
-/// Whether a program of this file name takes packets by profession.
+/// Whether a program of this file name legitimately captures packets.
 pub fn is_sniffer(name: &[u8]) -> bool {
     among(SNIFFERS, without_version(name)) || among(SNIFFERS, name)
 }
@@ -119,24 +120,24 @@ pub fn is_debugger(name: &[u8]) -> bool {
     among(DEBUGGERS, without_version(name)) || among(DEBUGGERS, name)
 }
 
-/// Whether a program of this file name passes on what others serve.
+/// Whether a program of this file name forwards requests to other servers.
 pub fn is_proxy(name: &[u8]) -> bool {
     among(PROXIES, name)
 }
 
-/// Whether a program of this file name makes code while it runs.
+/// Whether a program of this file name generates code at run time.
 pub fn makes_code(name: &[u8]) -> bool {
     among(RUNTIMES, name) || among(RUNTIMES, without_version(name)) || name.starts_with(b"qemu-")
 }
 
-/// The daemon that `name` is, if it is one that a disguise likes.
+/// Returns the daemon called `name`, if it is one that malware likes to imitate.
 pub fn daemon(name: &[u8]) -> Option<&'static str> {
     DAEMONS.iter().copied().find(|daemon| daemon.as_bytes() == name)
 }
 
-/// The daemon whose name `name` all but is: one letter is missing, too many, wrong or exchanged with its neighbour.
+/// Returns the daemon whose name is nearly `name`: one letter is missing, added, wrong, or swapped with its neighbour.
 pub fn nearly_daemon(name: &[u8]) -> Option<&'static str> {
-    // Shorter names are near to each other by chance.
+    // Shorter names are similar by chance.
     const SHORTEST: usize = 6;
     let name = std::str::from_utf8(name).ok()?;
     if name.len() < SHORTEST || daemon(name.as_bytes()).is_some() {
@@ -148,7 +149,7 @@ pub fn nearly_daemon(name: &[u8]) -> Option<&'static str> {
         .find(|daemon| daemon.len() >= SHORTEST && strsim::damerau_levenshtein(name, daemon) == 1)
 }
 
-/// Whether `name` is what a thread of the kernel is called.
+/// Whether `name` is the name of a kernel thread.
 pub fn is_kernel_thread_name(name: &[u8]) -> bool {
     KERNEL_THREADS.iter().any(|known| {
         name.strip_prefix(known.as_bytes()).is_some_and(|rest| {
@@ -158,8 +159,8 @@ pub fn is_kernel_thread_name(name: &[u8]) -> bool {
     })
 }
 
-/// The name a command line gives its program: the last part of the first word, without a leading `-` (a login shell) and up to a blank or
-/// colon (`nginx: worker process`).
+/// Returns the name that a command line claims for its program: the last path component of the first word, without a
+/// leading `-` (a login shell) and up to a space or colon (`nginx: worker process`).
 pub fn claimed(first: &[u8]) -> &[u8] {
     let word = first
         .split(|byte| matches!(byte, b' ' | b':'))
@@ -169,7 +170,7 @@ pub fn claimed(first: &[u8]) -> &[u8] {
     word.strip_prefix(b"-").unwrap_or(word)
 }
 
-/// The words from the name by which the program called `name` was called: `busybox sh -i` is `sh -i`.
+/// Returns the words from the name by which the program `name` was called: `busybox sh -i` becomes `sh -i`.
 pub fn called_as<'a>(name: &[u8], words: &'a [Vec<u8>]) -> &'a [Vec<u8>] {
     match words.first() {
         Some(first) if name == b"busybox" && base(first) == b"busybox" => &words[1..],

@@ -1,10 +1,11 @@
-//! Is there anything to worry about? Rules look at every program with sockets and say what is odd, how to verify it, and which
-//! harmless reasons there are.
+//! Rules that examine every process with sockets and report what is suspicious, how to verify it, and which harmless
+//! explanations exist.
 //!
-//! [`Auditor::judge`] gathers the facts once and gives them to the rules, which change nothing: `netstat audit` asks for all processes
-//! with sockets, `netstat inspect` for one. What could not be read is reported as not examined and is never a finding.
+//! [`Auditor::judge`] collects the facts once and passes them to the rules, which only read them. `netstat audit`
+//! examines all processes with sockets, `netstat inspect` a single one. Facts that cannot be read are reported as not
+//! examined; they never become findings.
 //!
-//! Nothing here prints, parses a command line, or reads the machine but through what [`Auditor`] is given.
+//! This crate prints nothing, parses no command line, and accesses the machine only through the fields of [`Auditor`].
 
 pub mod baseline;
 pub mod case;
@@ -54,23 +55,23 @@ use finding::{Check, Note, Notes};
 use gather::Gathered;
 use verdict::Standing;
 
-/// How a judgement is to be made.
+/// Options of an audit.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Addresses with a bad name.
+    /// The block list that foreign addresses are looked up in.
     pub block: Arc<BlockList>,
-    /// Whether the content of programs, scripts and libraries is compared with what their packages recorded.
+    /// Whether the content of programs, scripts and libraries is compared with the digests in the package databases.
     pub compare: bool,
-    /// Whether the computer as a whole is looked at, too.
+    /// Whether the rules about the computer as a whole run, too.
     pub host: bool,
-    /// Whether every port is tried; only with `host`.
+    /// Whether every port is probed for hidden listeners; has an effect only together with `host`.
     pub probe_ports: bool,
-    /// How this program is called in commands that are shown.
+    /// The name or path of this program, as used in the commands that are shown.
     pub program: String,
 }
 
 impl Default for Options {
-    /// Compares contents, and looks at processes only.
+    /// Compares file contents, and examines processes only.
     fn default() -> Self {
         Options {
             block: Arc::default(),
@@ -82,50 +83,52 @@ impl Default for Options {
     }
 }
 
-/// What was found about processes and the computer.
+/// The result of an audit.
 #[derive(Debug)]
 pub struct Survey {
-    /// Each process, in the order of the ids asked for. One that ended meanwhile is left out.
+    /// The examined processes, in the order of the requested ids. Processes that ended in the meantime are left out.
     pub judged: Vec<Judged>,
-    /// What was found about the computer, the gravest first.
+    /// The findings about the computer, most severe first.
     pub host: Vec<Finding>,
-    /// What could not be looked at of the computer; each one line.
+    /// What could not be examined about the computer; one line each.
     pub unexamined: Vec<String>,
-    /// How many processes ended before they could be read.
+    /// The number of processes that ended before they could be read.
     pub ended: usize,
 }
 
-/// A process and what was found about it.
+/// A process and the findings about it.
 #[derive(Debug)]
 pub struct Judged {
-    /// What is known of it.
+    /// The facts that were read about the process.
     pub facts: ProcessFacts,
-    /// Its program; `None` where it may not be read.
+    /// The program file; `None` if it cannot be determined.
     pub program: Option<FileLook>,
-    /// Its script, where the program is an interpreter that runs one.
+    /// The script, if the program is an interpreter that runs one.
     pub script: Option<FileLook>,
-    /// The farthest that one of its sockets reaches.
+    /// The farthest network that any of the sockets reaches.
     pub exposure: Exposure,
-    /// Who it talks to, and who can reach it.
+    /// The network side of the process: its connections, its clients and its listeners.
     pub contacts: Contacts,
-    /// The judgement.
+    /// The verdict.
     pub verdict: Verdict,
-    /// What was found, the gravest first.
+    /// The findings, most severe first.
     pub findings: Vec<Finding>,
-    /// What could not be looked at; each one line.
+    /// What could not be examined; one line each.
     pub unexamined: Vec<String>,
-    /// When its program was first seen on the network, by the record.
+    /// When the program was first seen on the network, according to the record; `None` without a record or if the
+    /// program is not in it.
     pub first_seen: Option<FirstSight>,
-    /// What started it and would start it again; searched for where something medium or graver was found.
+    /// What started the process and would start it again. Searched for only if a finding of severity medium or higher
+    /// exists.
     pub starters: starters::Starters,
 }
 
-/// When a program was first seen on the network, by a record of the past.
+/// When a program was first seen on the network, according to the record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FirstSight {
-    /// The moment.
+    /// The time of the first sighting.
     pub at: SystemTime,
-    /// Whether it may be older: it was there when the record began.
+    /// Whether the true time may be earlier, because the program was already there when the record began.
     pub or_earlier: bool,
 }
 
@@ -137,7 +140,7 @@ impl FirstSight {
         }
     }
 
-    /// In words: `3 minutes ago`.
+    /// Describes the time relative to `now`, for example `3 minutes ago`.
     pub fn words(self, now: SystemTime) -> String {
         let ago = netstat_model::human::ago(self.at, now);
         match self.or_earlier {
@@ -148,12 +151,13 @@ impl FirstSight {
 }
 
 impl Judged {
-    /// The path of its program, or its short name in round brackets; safe to print.
+    /// Returns the path of the program, or the short name in parentheses if the path is not known. Safe to print.
     pub fn shown(&self) -> String {
         shown(&self.facts, self.program.as_ref())
     }
 
-    /// The name of the program's file, with that of the script that it runs: `python3.11 (srv.py)`; safe to print.
+    /// Returns the name of the program file, with the name of the script if it runs one: `python3.11 (srv.py)`. Safe to
+    /// print.
     pub fn name(&self) -> String {
         let name = match &self.program {
             Some(program) => escape(program.name()).into_owned(),
@@ -165,8 +169,8 @@ impl Judged {
         }
     }
 
-    /// How much all findings together weigh, to order processes of one severity: 27 points for a critical one, 9 for a high, 3 for a
-    /// medium, 1 for a low.
+    /// Returns the combined weight of all findings, for ordering processes of equal severity: 27 points for a critical
+    /// finding, 9 for high, 3 for medium, 1 for low.
     pub fn weight(&self) -> u32 {
         let points = |finding: &Finding| match finding.severity {
             Severity::Critical => 27,
@@ -178,8 +182,10 @@ impl Judged {
         self.findings.iter().map(points).sum()
     }
 
-    /// The SHA-256 digest of the code that it runs, in hexadecimal digits: of its script where there is one, else of the running
-    /// program. `None` where that cannot be read or is larger than half a gigabyte.
+    /// Computes the SHA-256 digest, in hexadecimal, of the code that the process runs: the script if there is one,
+    /// otherwise the running program.
+    ///
+    /// Returns `None` if the file cannot be read or is larger than 512 MiB.
     pub fn digest(&self, system: &mut dyn System, cache: &mut Cache) -> Option<String> {
         let (pid, start) = (self.facts.pid, self.facts.start_ticks);
         let source = match &self.script {
@@ -192,7 +198,7 @@ impl Judged {
         };
         let hashed = digests(std::slice::from_ref(&job), files::LARGEST, cache, &|_| {});
         let hashed = hashed.into_iter().next()?.ok()?;
-        // The process may have ended, and its id be another's.
+        // The process may have ended and its id may have been reused.
         let same = match (
             &self.script,
             self.facts.program.as_ref().known().map(|program| &program.running),
@@ -213,26 +219,27 @@ fn shown(facts: &ProcessFacts, program: Option<&FileLook>) -> String {
     }
 }
 
-/// Everything that a judgement is made with.
+/// Everything that an audit needs: sources of facts and a progress callback.
 pub struct Auditor<'a> {
     /// The operating system.
     pub system: &'a mut dyn System,
-    /// The time.
+    /// The source of the current time.
     pub clock: &'a mut dyn Clock,
-    /// The files of processes, and the packages that list them.
+    /// The files of processes, and the packages that own them.
     pub files: &'a mut dyn Files,
-    /// The digests of files that were read before; takes new ones.
+    /// The cache of file digests; read and updated.
     pub cache: &'a mut Cache,
-    /// A record of the past, or why there is none; `None` where none is to be asked.
+    /// The record of the past, or the reason why it is not available; `None` if it is not to be consulted.
     pub past: Option<Result<&'a mut dyn Past, String>>,
-    /// Called with what is being done.
+    /// Called with a description of the current activity.
     pub progress: &'a dyn Fn(&str),
 }
 
 impl Auditor<'_> {
-    /// Examines the processes `pids`, which hold some of the sockets in `list`, and with [`Options::host`] the computer.
+    /// Examines the processes `pids`, and with [`Options::host`] the computer as a whole.
     ///
-    /// `list` should hold all sockets of the kinds TCP, UDP, RAW, MPTCP and PACKET (see [`host::ask`]), with `owners` found for it.
+    /// `list` should hold all TCP, UDP, RAW, MPTCP and PACKET sockets (see [`host::ask`]); `owners` are the owners of
+    /// those sockets.
     pub fn judge(&mut self, list: &SocketList, owners: &Owners, pids: &[u32], options: &Options) -> Survey {
         (self.progress)("reading processes");
         let gathered = gather::gather(self, pids, options);
@@ -258,7 +265,7 @@ impl Auditor<'_> {
             let sockets: &[&Socket] = held.get(&process.facts.pid).map_or(&[], Vec::as_slice);
             let of_process = shells.get(&process.facts.pid).map_or(&[][..], Vec::as_slice);
             let mut one = judge_one(process, sockets, of_process, past, &host);
-            // The places that are searched are those of Unix.
+            // The search covers Unix locations only.
             if one.verdict.severity >= Some(Severity::Medium) && one.facts.windows.is_none() {
                 let packaged = one
                     .program
@@ -285,7 +292,8 @@ impl Auditor<'_> {
 }
 
 impl Auditor<'_> {
-    /// Adds the names that were asked for to what is shown. Nothing is judged by them.
+    /// Adds the host names that were looked up before the connections were opened. They are displayed only; no rule
+    /// uses them.
     fn name_contacts(&mut self, judged: &mut [Judged]) {
         let Some(Ok(record)) = &mut self.past else { return };
         let sockets: Vec<&Socket> = judged.iter().flat_map(|one| &one.contacts.outgoing).collect();
@@ -345,26 +353,27 @@ fn judge_one(
     }
 }
 
-/// How far the sockets of a process reach.
+/// Returns the farthest exposure of any of the sockets.
 fn exposure(sockets: &[&Socket], host: &case::Host) -> Exposure {
     let all = sockets.iter().map(|socket| exposure_of(socket, host));
     all.max().unwrap_or(Exposure::None)
 }
 
-/// How far a socket reaches. A tunnel or proxy on this computer counts as what lies behind it.
+/// Returns the exposure of a socket. A connection to a tunnel or proxy on this computer counts as a connection to the
+/// Internet, since that is what may lie behind it.
 fn exposure_of(socket: &Socket, host: &case::Host) -> Exposure {
     let foreign = socket.foreign();
     let tunnelled = socket.is_connected()
         && host.tunnels.contains_key(&foreign.port)
         && netstat_model::reach::is_loopback(foreign.address);
-    // The tunnel's own end of the same connection is not its client.
+    // The tunnel's end of the same connection is not a client of the tunnel.
     match tunnelled && !host.tunnels.contains_key(&socket.local().port) {
         true => Exposure::World,
         false => Exposure::of(socket),
     }
 }
 
-/// The finding that weak signs of several kinds add up to, if they do.
+/// Returns a finding of severity high if weak signs of several different kinds occur together.
 fn several(case: &Case<'_>, findings: &[Finding]) -> Option<Note> {
     const KINDS: usize = 3;
     const POINTS: u32 = 5;
@@ -372,7 +381,7 @@ fn several(case: &Case<'_>, findings: &[Finding]) -> Option<Note> {
         return None;
     }
     let mut kinds: std::collections::BTreeMap<finding::Family, &Finding> = std::collections::BTreeMap::new();
-    // An open port is a door, no sign of an intruder.
+    // An open port is a weakness, not a sign of an intrusion.
     let is_sign = |finding: &&Finding| finding.severity >= Severity::Low && finding.rule.name != "open-port";
     for finding in findings.iter().filter(is_sign) {
         let known = kinds.entry(finding.rule.family).or_insert(finding);
@@ -411,7 +420,7 @@ fn several(case: &Case<'_>, findings: &[Finding]) -> Option<Note> {
     })
 }
 
-/// The sockets that each process holds.
+/// Groups the sockets by the processes that hold them.
 fn held<'a>(sockets: &'a [Socket], owners: &Owners) -> HashMap<u32, Vec<&'a Socket>> {
     let mut held: HashMap<u32, Vec<&Socket>> = HashMap::new();
     for socket in sockets {
@@ -424,7 +433,7 @@ fn held<'a>(sockets: &'a [Socket], owners: &Owners) -> HashMap<u32, Vec<&'a Sock
     held
 }
 
-/// Runs every rule about processes.
+/// Applies every rule about processes. Returns the findings and what could not be examined.
 fn check(case: &Case<'_>) -> (Vec<Finding>, Vec<String>) {
     let program = shown(case.facts, case.program);
     let mut findings = Vec::new();
@@ -478,7 +487,7 @@ fn check_host(host: &case::Host, judged: &[Judged]) -> (Vec<Finding>, Vec<String
 }
 
 fn sort(findings: &mut [Finding]) {
-    // Stable: rules of one severity stay in their order.
+    // The sort is stable: rules of equal severity keep their order.
     findings.sort_by_key(|finding| std::cmp::Reverse(finding.severity));
 }
 
@@ -518,7 +527,7 @@ fn standing(case: &Case<'_>) -> Standing {
             name: escape_str(&package.name).into_owned(),
             compared: matches!(look.verified, Some(Match::Matches { .. })),
         },
-        // Anyone can lay a program into such a place of the own home.
+        // In a user's home, anyone with that account can put a program into such a place.
         Some((_, Some(origin))) if look.rooted => Standing::Placed(origin.manager.words().to_owned()),
         Some((FileOwner::Nobody, Some(_))) => Standing::Unknown,
         Some((FileOwner::Unknown(why), Some(_))) => Standing::Unread(escape_str(&why.words()).into_owned()),
@@ -528,9 +537,9 @@ fn standing(case: &Case<'_>) -> Standing {
     }
 }
 
-/// What a signature says of a program of Windows.
+/// Returns what the signature says about a Windows program.
 fn signed(case: &Case<'_>, windows: &WindowsProcess, rooted: bool) -> Standing {
-    /// Programs of Windows that run what they are given, in lower case.
+    /// The Windows programs that run what they are given; names in lower case.
     const HOSTS: [&str; 9] = [
         "powershell",
         "pwsh",
@@ -558,7 +567,8 @@ fn signed(case: &Case<'_>, windows: &WindowsProcess, rooted: bool) -> Standing {
     }
 }
 
-/// What a packaged interpreter, shell or relay does that its package does not vouch for, to follow "it "; `None` where the package vouches.
+/// Returns what a packaged interpreter, shell or relay does that its package does not vouch for, phrased to follow "it
+/// "; `None` if the package vouches for it.
 fn runs_what(case: &Case<'_>) -> Option<String> {
     use script::Runs;
     if known::is_relay(case.name()) && case.name() != b"openssl" && case.name() != b"busybox" {

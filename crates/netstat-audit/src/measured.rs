@@ -1,36 +1,36 @@
-//! How the rules did on the project's own scenes: harmless re-enactments of intrusions, and everyday work
+//! How the rules performed on the project's own test scenes: harmless re-enactments of intrusions, and everyday work
 //! (`cargo xtask audit-scenes`). The figures are written by `cargo xtask audit-scenes --record`.
 
 use crate::finding::Rule;
 
-/// In how many scenes a rule found something of severity high or above.
+/// The number of scenes in which a rule had a finding of severity high or critical.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Measured {
-    /// Of the scenes of intrusions.
+    /// The number among the scenes of intrusions.
     pub found: u32,
-    /// Of the scenes of everyday work: false alarms.
+    /// The number among the scenes of everyday work: false alarms.
     pub alarms: u32,
 }
 
 const FIGURES: &str = include_str!("measured.tsv");
 
-/// The name in the file for how many scenes there are.
+/// The key in the file for the total number of scenes.
 const SCENES: &str = "scenes";
 
-/// The name in the file for all rules together.
+/// The key in the file for all rules together.
 const ANY: &str = "any";
 
-/// How many scenes there are of each kind.
+/// Returns the total number of scenes of each kind.
 pub fn scenes() -> Measured {
     line(SCENES)
 }
 
-/// What all rules together found.
+/// Returns the figures of all rules together.
 pub fn all_rules() -> Measured {
     line(ANY)
 }
 
-/// What `rule` found.
+/// Returns the figures of `rule`.
 pub fn of_rule(rule: &Rule) -> Measured {
     line(rule.name)
 }
@@ -45,7 +45,7 @@ fn line(name: &str) -> Measured {
             alarms: number()?,
         })
     };
-    // What is in no line found nothing.
+    // A rule without a line found nothing.
     let none = Measured { found: 0, alarms: 0 };
     FIGURES.lines().find_map(parse).unwrap_or(none)
 }

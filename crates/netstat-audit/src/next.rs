@@ -1,4 +1,5 @@
-//! What to do about a process next, as commands to copy: the safest first, evidence before anything that destroys it.
+//! Recommended next steps about a process, as commands to copy: the safest first, and those that preserve evidence
+//! before any that destroy it.
 
 use netstat_model::reach::is_loopback;
 use netstat_model::text::{powershell_command, powershell_quoted, shell_command};
@@ -6,18 +7,20 @@ use netstat_model::{Protocol, Socket};
 
 use crate::{Judged, Judgement};
 
-/// One thing to do.
+/// A recommended step.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Step {
-    /// What it is for, in a few words.
+    /// The purpose, in a few words.
     pub what: &'static str,
     /// The command, ready to be pasted into a shell.
     pub command: String,
 }
 
-/// The steps for a process that was judged. `netstat` is the path of this program; without `superuser` commands begin with `sudo`.
+/// Returns the steps for an examined process. `netstat` is the path of this program; unless `superuser`, commands begin
+/// with `sudo`.
 ///
-/// What was judged to be as expected, and what runs the computer itself, is only to be looked at.
+/// Only a closer look is recommended for processes that were judged to be as expected, and for those that run the
+/// computer itself.
 pub fn steps(judged: &Judged, netstat: &str, superuser: bool) -> Vec<Step> {
     let pid = judged.facts.pid;
     let target = format!("pid:{pid}");
@@ -62,7 +65,8 @@ pub fn steps(judged: &Judged, netstat: &str, superuser: bool) -> Vec<Step> {
     steps
 }
 
-/// The steps on Windows, for PowerShell: where more rights are needed, they are those of an elevated prompt.
+/// Returns the steps on Windows, for PowerShell. If more rights are needed, the commands are meant for an elevated
+/// prompt.
 fn windows_steps(judged: &Judged, netstat: &str, target: &str) -> Vec<Step> {
     let mut steps = vec![Step {
         what: "look closer",
@@ -97,13 +101,14 @@ fn windows_steps(judged: &Judged, netstat: &str, target: &str) -> Vec<Step> {
     steps
 }
 
-/// Whether stopping it is proposed: something suspicious or unusual was found, and it is neither a kernel thread nor PID 1.
+/// Whether stopping the process is recommended: it was judged suspicious or unusual, and is neither a kernel thread nor
+/// PID 1.
 fn may_be_stopped(judged: &Judged) -> bool {
     let worth = matches!(judged.verdict.judgement, Judgement::Suspicious | Judgement::Unusual);
     worth && !judged.facts.kernel_thread && judged.facts.pid != 1
 }
 
-/// `ss -K` closes sockets where the kernel has `CONFIG_INET_DIAG_DESTROY`.
+/// Returns an `ss -K` command, which closes sockets if the kernel was built with `CONFIG_INET_DIAG_DESTROY`.
 fn close(socket: &Socket, superuser: bool) -> String {
     let side = |end: netstat_model::Endpoint| match end.address {
         std::net::IpAddr::V4(address) => (address.to_string(), end.port.to_string()),
@@ -129,7 +134,7 @@ fn close(socket: &Socket, superuser: bool) -> String {
     )
 }
 
-/// A command with `sudo` in front where the caller is not the superuser.
+/// Returns a command, preceded by `sudo` unless the caller is the superuser.
 fn command(superuser: bool, program: &str, words: &[&str]) -> String {
     let mut arguments: Vec<&[u8]> = words.iter().map(|word| word.as_bytes()).collect();
     if superuser {

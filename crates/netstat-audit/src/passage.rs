@@ -1,15 +1,15 @@
-//! Who gets through the packet filters to a port: the question for a socket, and the answer in words.
+//! Whom the packet filters let through to a port: the query for a socket, and a description of the answer.
 
 use std::net::{IpAddr, Ipv4Addr};
 
 use netstat_model::packet_filter::{Arrival, Condition, FilterPath, FilterVerdict, PacketFilter};
 use netstat_model::{Fact, Family, Protocol, Socket};
 
-/// What the filters make of those who come from outside, for each family that a socket takes.
+/// How the packet filters treat traffic from outside, for each address family that a socket accepts.
 pub type Passages = Vec<(Family, FilterVerdict)>;
 
-/// The families of packets that come to `socket`: IPv6's unspecified address takes IPv4 as well unless the socket says otherwise
-/// (`IPV6_V6ONLY`, ipv6(7)).
+/// Returns the address families of the packets that `socket` receives. The unspecified IPv6 address accepts IPv4 as
+/// well unless the socket has `IPV6_V6ONLY` set (ipv6(7)).
 pub fn takes(socket: &Socket) -> Vec<Family> {
     let address = socket.local().address;
     let both = address.is_unspecified() && socket.fact(|extra| extra.v6_only) != Fact::Known(true);
@@ -20,7 +20,7 @@ pub fn takes(socket: &Socket) -> Vec<Family> {
     }
 }
 
-/// The number of a protocol with ports (RFC 768, RFC 9293); an MPTCP socket waits at a port of TCP.
+/// Returns the IP protocol number of a protocol with ports (RFC 768, RFC 9293). MPTCP uses the ports of TCP.
 pub const fn number(protocol: Protocol) -> u8 {
     match protocol {
         Protocol::Udp => 17,
@@ -28,7 +28,7 @@ pub const fn number(protocol: Protocol) -> u8 {
     }
 }
 
-/// Asks `filter` who gets through to this address and port, in each of the families `takes`.
+/// Asks `filter` whom it lets through to this address and port, in each of the families `takes`.
 pub fn ask(filter: &PacketFilter, protocol: Protocol, to: (IpAddr, u16), takes: &[Family]) -> Passages {
     let protocol = number(protocol);
     let passage = |&family: &Family| {
@@ -47,7 +47,8 @@ pub fn ask(filter: &PacketFilter, protocol: Protocol, to: (IpAddr, u16), takes: 
     takes.iter().map(passage).collect()
 }
 
-/// Who gets through to a port, a line for each family unless they are alike; nothing where no filter was asked. Safe to print.
+/// Describes whom the filters let through to a port: one line for each family, or a single one if they agree; empty if
+/// no filter was asked. Safe to print.
 pub fn words(passages: &[(Family, FilterVerdict)]) -> Vec<String> {
     match passages {
         [] => Vec::new(),
@@ -76,7 +77,7 @@ fn one(passage: &FilterVerdict) -> String {
     }
 }
 
-/// `from 10.0.0.0/8; over eth1 and from 192.168.0.0/16; by the sender's port`.
+/// Describes ways through the filter: `from 10.0.0.0/8; over eth1 and from 192.168.0.0/16; by the sender's port`.
 fn ways(ways: &[FilterPath]) -> String {
     let condition = |condition: &Condition| match condition {
         Condition::Other(_) => format!("by {condition}"),

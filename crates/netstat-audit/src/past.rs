@@ -1,4 +1,4 @@
-//! What a record of the past can be asked.
+//! Queries about the past, answered by a record.
 
 use std::collections::HashMap;
 use std::time::{Duration, SystemTime};
@@ -6,40 +6,44 @@ use std::time::{Duration, SystemTime};
 use netstat_model::Socket;
 use netstat_record::{Beacon, Coverage, Millis, ProgramHistory};
 
-/// A record of the past: what was on the network, and when.
+/// A record of what was on the network, and when.
 pub trait Past {
-    /// How far back it reaches.
+    /// Returns the time that the record covers.
     fn coverage(&self) -> &Coverage;
-    /// What the program at `path` did for the first time; nothing where that cannot be read.
+    /// Returns what the program at `path` with the short name `name` did for the first time; empty if that cannot be
+    /// read.
     fn first_seen(&mut self, path: &[u8], name: &[u8]) -> ProgramHistory;
-    /// The programs that have called the same address at regular intervals since then, those included that have not done so often or long
-    /// enough to be sure.
+    /// Returns the programs that have connected to the same address at regular intervals since `since`, including those
+    /// that have not done so often or long enough to be certain.
     ///
     /// # Errors
-    /// Why that cannot be read, in one line that is safe to print.
+    /// Returns the reason if the record cannot be read, in one line that is safe to print.
     fn beacons(&mut self, since: SystemTime) -> Result<Vec<Beacon>, String>;
-    /// The names that programs asked for before they made those of these connections that are open at `now`, by their cookies; each safe to
-    /// print. Such a name is shown and never judged by: whoever can send packets can forge one.
+    /// Returns the host names that programs looked up before they opened those of `sockets` that are open at `now`, by
+    /// socket cookie; safe to print.
+    ///
+    /// The names are displayed only and never influence a verdict: anyone who can send packets can forge one.
     fn asked_names(&mut self, sockets: &[&Socket], now: SystemTime) -> HashMap<u64, String>;
-    /// What names the record to `netstat history`, with a blank in front, quoted; empty for the one that
-    /// it finds by itself, which depends on whether the caller is root.
+    /// Returns the option that names the record for `netstat history`, quoted and with a leading space; empty for the
+    /// record that it finds by itself, which depends on whether the caller is root.
     fn store_option(&self, root: bool) -> String;
 }
 
-/// What was seen within this time, in milliseconds, after the record began was there before.
+/// Whatever was first seen within this many milliseconds after the record began is assumed to have existed before.
 const BEGINNING: Millis = 60_000;
 
-/// A moment of the record.
+/// Converts a timestamp of the record to a time.
 pub fn time(millis: Millis) -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_millis(u64::try_from(millis).unwrap_or(0))
 }
 
-/// Whether what was first seen at `first` may have been there before the record, which began at `begins`.
+/// Whether something first seen at `first` may have existed before the record, which began at `begins`.
 pub fn is_older(first: Millis, begins: Option<Millis>) -> bool {
     begins.is_some_and(|begins| first - begins < BEGINNING)
 }
 
-/// When something was first seen, in words: `3 minutes ago`; what was there from the beginning is described as such.
+/// Describes when something was first seen: `3 minutes ago`. For what was there from the beginning, the description
+/// says so.
 pub fn when(first: Millis, begins: Option<Millis>, now: SystemTime) -> String {
     let ago = netstat_model::human::ago(time(first), now);
     match is_older(first, begins) {

@@ -1,4 +1,4 @@
-//! Ports that the packet filter hands on: in words, and which sockets are behind them.
+//! Ports that the packet filter forwards: their description, and the sockets behind them.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -6,7 +6,7 @@ use netstat_model::packet_filter::{Arrival, FilterVerdict, PacketFilter, Publish
 use netstat_model::reach::{LocalNetwork, is_loopback, waits};
 use netstat_model::{Fact, Family, Protocol, Socket};
 
-/// The protocol of a published port.
+/// Returns the protocol of a published port.
 pub fn protocol(published: &Published) -> Protocol {
     match published.protocol {
         17 => Protocol::Udp,
@@ -14,23 +14,25 @@ pub fn protocol(published: &Published) -> Protocol {
     }
 }
 
-/// Its address family.
+/// Returns the address family of a published port.
 pub fn family(published: &Published) -> Family {
     if published.v6 { Family::V6 } else { Family::V4 }
 }
 
-/// Whether it is about addresses of this computer, in the namespace of `network`: rules also hand on what only passes through.
+/// Whether the rule applies to addresses of this computer, in the namespace of `network`. Rules may also forward
+/// traffic that only passes through.
 pub fn is_here(published: &Published, network: &LocalNetwork) -> bool {
     let Some(asked) = published.address else { return true };
     let addresses = network.addresses.as_ref().known().map_or(&[][..], Vec::as_slice);
     let mut beyond = addresses.iter().filter(|own| !is_loopback(own.address));
-    // Without the addresses it is unknown, and an open port is better shown than missed.
+    // Without the addresses it is not known; showing a port too many is better than missing an open one.
     network.addresses.as_ref().known().is_none()
         || beyond.any(|own| asked.contains(own.address))
         || network.owns(asked.address()) && !is_loopback(asked.address())
 }
 
-/// `18089`, `8000-8010`, `192.0.2.1:53`, `*`: the published ports, with the address where it is for one only.
+/// Formats the published ports, with the address if the rule applies to one only: `18089`, `8000-8010`, `192.0.2.1:53`,
+/// `*`.
 pub fn ports(published: &Published) -> String {
     let ports = match published.ports {
         (1, u16::MAX) => "*".to_owned(),
@@ -44,7 +46,7 @@ pub fn ports(published: &Published) -> String {
     }
 }
 
-/// `172.17.0.2:80`: where it leads.
+/// Formats the destination: `172.17.0.2:80`.
 pub fn destination(published: &Published) -> String {
     let to = &published.to;
     let port = match (to.port, published.ports) {
@@ -63,7 +65,7 @@ pub fn destination(published: &Published) -> String {
     }
 }
 
-/// What else must hold, in a sentence; empty where nothing must. Safe to print.
+/// Describes the remaining conditions of the rule in a sentence; empty if there are none. Safe to print.
 pub fn conditions(published: &Published) -> String {
     let shown: Vec<String> = published.conditions.iter().map(ToString::to_string).collect();
     match shown.is_empty() {
@@ -72,13 +74,15 @@ pub fn conditions(published: &Published) -> String {
     }
 }
 
-/// The port that packets to `port` have when they arrive; `port` is within the published ones.
+/// Returns the destination port of packets to `port`, which is one of the published ports.
 fn new_port(published: &Published, port: u16) -> u16 {
     published.to.port.unwrap_or(port)
 }
 
-/// The sockets of any namespace that get the packets of a published port, as places in `sockets`, with the namespace that has the
-/// destination's address; none where it is another computer's. `networks` has the namespaces in the order of [`Socket::namespace`].
+/// Returns the sockets, in any namespace, that receive the packets of a published port, as indices into `sockets`, with
+/// the namespace that has the destination address. Empty if the destination is another computer.
+///
+/// `networks` holds the namespaces in the order of [`Socket::namespace`].
 pub fn behind(published: &Published, port: u16, sockets: &[Socket], networks: &[LocalNetwork]) -> Vec<usize> {
     if !published.to.known {
         return Vec::new();
@@ -91,7 +95,7 @@ pub fn behind(published: &Published, port: u16, sockets: &[Socket], networks: &[
             return false;
         }
         match published.to.address {
-            // Packets that are redirected get the address of the interface they came by.
+            // Redirected packets are sent to the address of the interface that they arrived on.
             None => socket.namespace() == 0 && !is_loopback(address),
             Some(to) => {
                 let owns = networks
@@ -105,7 +109,7 @@ pub fn behind(published: &Published, port: u16, sockets: &[Socket], networks: &[
     places.map(|(place, _)| place).collect()
 }
 
-/// Whether `to` belongs to the socket's namespace. A loopback address is that of this computer's own.
+/// Whether `to` is an address of the socket's namespace. A loopback address is that of this computer's own namespace.
 fn owns(network: &LocalNetwork, to: IpAddr, socket: &Socket) -> bool {
     match is_loopback(to) {
         true => socket.namespace() == 0,
@@ -129,7 +133,8 @@ fn takes(socket: &Socket, v6: bool) -> bool {
     }
 }
 
-/// What the packet filters make of those who come to a published port and go on to its destination.
+/// Returns how the packet filters treat traffic from outside that arrives at a published port and is forwarded to its
+/// destination.
 pub fn passage(filter: &PacketFilter, published: &Published) -> FilterVerdict {
     let port = new_port(published, published.ports.0);
     let arrival = |address| Arrival {

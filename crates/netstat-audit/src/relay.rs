@@ -1,4 +1,5 @@
-//! Shells whose input and output lead to programs with connections: by pipes, FIFOs, pairs of sockets, or terminals.
+//! Finds shells whose input and output lead to programs with connections, through pipes, FIFOs, socket pairs or
+//! terminals.
 
 use std::collections::{HashMap, HashSet};
 
@@ -10,26 +11,26 @@ use super::case::Relayed;
 use super::known;
 use crate::script::{Runs, runs};
 
-/// Programs that only pass on what they read.
+/// Programs that merely copy or transform their input.
 const PUMPS: &[&[u8]] = &[
     b"cat", b"tee", b"dd", b"sed", b"awk", b"gawk", b"mawk", b"grep", b"tr", b"stdbuf", b"script", b"pv", b"gzip",
     b"openssl", b"base64", b"xxd",
 ];
 
-/// How many programs of that kind a chain may have.
+/// The maximum number of such programs in a chain.
 const MOST_PUMPS: usize = 3;
 
-/// Which way is followed from a shell.
+/// The direction in which a shell's descriptors are followed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Way {
-    /// To those who write what it reads.
+    /// To the processes that write what the shell reads.
     Input,
-    /// To those who read what it writes.
+    /// To the processes that read what the shell writes.
     Output,
 }
 
 impl Way {
-    /// Whether a process with `open` has the end of a pipe that lies on the way.
+    /// Whether a process that has `open` is next in this direction.
     fn leads_to(self, open: &OpenPipe) -> bool {
         match self {
             Way::Input => open.writes,
@@ -37,7 +38,7 @@ impl Way {
         }
     }
 
-    /// Whether what comes through `open` is what a program on the way passes on.
+    /// Whether `open` is the end through which a program in between receives or sends data in this direction.
     fn leads_on(self, open: &OpenPipe) -> bool {
         match self {
             Way::Input => open.reads,
@@ -46,16 +47,16 @@ impl Way {
     }
 }
 
-/// What a shell's input or output is.
+/// What the standard input or output of a shell is.
 #[derive(Clone, Debug)]
 enum End {
     Pipe(Pipe),
-    /// The inode of the other end of a pair of sockets.
+    /// The inode of the other end of a socket pair.
     Peer(u64),
     Terminal(u32),
 }
 
-/// The shells that read commands through each of `subjects`, by its id.
+/// Returns the shells that are driven through each of `subjects`, by the process id of the subject.
 pub(super) fn find(system: &mut dyn System, subjects: &[&ProcessFacts]) -> HashMap<u32, Vec<Relayed>> {
     let mut found: HashMap<u32, Vec<Relayed>> = HashMap::new();
     let known: HashSet<u32> = subjects.iter().map(|facts| facts.pid).collect();
@@ -96,7 +97,7 @@ pub(super) fn find(system: &mut dyn System, subjects: &[&ProcessFacts]) -> HashM
     found
 }
 
-/// Shells that read commands: no script, no text on the command line.
+/// Returns the shells that read commands from their input, not from a script or the command line.
 fn shells(system: &mut dyn System, subjects: &HashSet<u32>) -> Vec<ProcessFacts> {
     let pids = system.processes().unwrap_or_default();
     let mut shells = Vec::new();
@@ -133,7 +134,7 @@ fn shells(system: &mut dyn System, subjects: &HashSet<u32>) -> Vec<ProcessFacts>
     shells
 }
 
-/// Whether a shell called by these words takes its commands from its input.
+/// Whether a shell with these arguments reads its commands from standard input.
 fn reads_commands(name: &[u8], words: &[Vec<u8>]) -> bool {
     let words = known::called_as(name, words);
     if name == b"busybox" && !words.first().is_some_and(|word| known::is_shell(known::claimed(word))) {
@@ -145,14 +146,14 @@ fn reads_commands(name: &[u8], words: &[Vec<u8>]) -> bool {
 
 struct Search<'a> {
     subjects: &'a [&'a ProcessFacts],
-    /// Programs that only pass on, read when needed.
+    /// The programs that merely pass data on; read on first use.
     others: Option<Vec<ProcessFacts>>,
-    /// The other ends of pairs of sockets, read when needed.
+    /// The other ends of socket pairs; read on first use.
     pairs: Option<HashMap<u64, u64>>,
 }
 
 impl Search<'_> {
-    /// What descriptor `number` is, if it can lead to another process.
+    /// Returns what descriptor `number` is, if it can lead to another process.
     fn end(&mut self, system: &mut dyn System, open: &Descriptors, number: usize) -> Option<End> {
         let descriptor = open.standard[number].as_ref().known()?.as_ref()?;
         match descriptor {
@@ -171,7 +172,7 @@ impl Search<'_> {
         }
     }
 
-    /// The subjects that what goes through `end` of process `shell` gets to.
+    /// Returns the subjects that `end` of the process `shell` leads to, possibly through other programs.
     fn reached(&mut self, system: &mut dyn System, shell: u32, end: &End, way: Way) -> HashSet<u32> {
         let pipe = match end {
             End::Terminal(number) => {
@@ -263,7 +264,7 @@ impl Search<'_> {
     }
 }
 
-/// Whether a process has an end of one of `pipes` that lies on the way.
+/// Whether a process has an end of one of `pipes` in this direction.
 fn has_any(open: &Descriptors, pipes: &[Pipe], way: Way) -> bool {
     let own = open.pipes.as_ref().known();
     own.is_some_and(|own| {

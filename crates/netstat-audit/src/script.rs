@@ -1,6 +1,6 @@
-//! Interpreters: what runs is the script, not the program file.
+//! Recognises interpreters, and what they run: the code that counts is the script, not the program file.
 
-/// Programs that run a script, by the beginning of their file name; a version number may follow (`python3.11`).
+/// Programs that run scripts, by file name without a version: `python3.11` is matched as `python`.
 const INTERPRETERS: [Interpreter; 25] = [
     Interpreter::new("python", b"c", b"WX", true),
     Interpreter::new("pypy", b"c", b"WX", true),
@@ -29,13 +29,13 @@ const INTERPRETERS: [Interpreter; 25] = [
     Interpreter::new("java", b"", b"", false),
 ];
 
-/// How the words of an interpreter's command line are to be read.
+/// How the command line of an interpreter is parsed.
 #[derive(Debug)]
 struct Interpreter {
     name: &'static str,
-    /// Letters of options whose value is the program text itself.
+    /// The letters of the options whose value is program text.
     code: &'static [u8],
-    /// Letters of options that take a value.
+    /// The letters of the other options that take a value.
     valued: &'static [u8],
     /// Whether `-m NAME` runs a module.
     modules: bool,
@@ -52,21 +52,21 @@ impl Interpreter {
     }
 }
 
-/// What an interpreter was given to run.
+/// The code that an interpreter was given to run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Runs<'a> {
-    /// A file.
+    /// A script file.
     File(&'a [u8]),
-    /// A module by its name (`python -m`).
+    /// A module, by name (`python -m`).
     Module(&'a [u8]),
-    /// Text on the command line (`-c`, `-e`).
+    /// Program text on the command line (`-c`, `-e`).
     Text(&'a [u8]),
-    /// Whatever comes from standard input or is typed.
+    /// Standard input, or interactive use.
     Input,
 }
 
-/// What the interpreter `program` (its file name) was given to run by `words` (its arguments, the name in front); `None` when
-/// `program` is no interpreter.
+/// Returns what the interpreter with the file name `program` was given to run by its arguments `words`, which begin
+/// with the name; `None` if `program` is not an interpreter.
 pub fn runs<'a>(program: &[u8], words: &'a [Vec<u8>]) -> Option<Runs<'a>> {
     let bare = without_version(program);
     let interpreter = INTERPRETERS
@@ -81,7 +81,7 @@ pub fn runs<'a>(program: &[u8], words: &'a [Vec<u8>]) -> Option<Runs<'a>> {
             b"--" => return Some(rest.next().map_or(Runs::Input, Runs::File)),
             b"-" => return Some(Runs::Input),
             [b'-', b'-', long @ ..] => {
-                // Node's long options for program text.
+                // The long options of Node that take program text.
                 if interpreter.name.starts_with("node") && matches!(long, b"eval" | b"print") {
                     return Some(rest.next().map_or(Runs::Input, Runs::Text));
                 }
@@ -91,7 +91,7 @@ pub fn runs<'a>(program: &[u8], words: &'a [Vec<u8>]) -> Option<Runs<'a>> {
                     return Some(found);
                 }
             }
-            // The first word of awk is the program itself unless -f names a file.
+            // The first operand of awk is the program text, unless -f names a file.
             text if interpreter.name.ends_with("awk") => return Some(Runs::Text(text)),
             file => return Some(Runs::File(file)),
         }
@@ -99,7 +99,7 @@ pub fn runs<'a>(program: &[u8], words: &'a [Vec<u8>]) -> Option<Runs<'a>> {
     Some(Runs::Input)
 }
 
-/// What the Java launcher was given: `-jar FILE`, a source file, or the name of a class.
+/// Returns what the Java launcher was given to run: `-jar FILE`, a source file, or the name of a class.
 fn java(words: &[Vec<u8>]) -> Runs<'_> {
     let mut rest = words.iter().skip(1).map(Vec::as_slice);
     while let Some(word) = rest.next() {
@@ -117,7 +117,7 @@ fn java(words: &[Vec<u8>]) -> Runs<'_> {
     Runs::Input
 }
 
-/// Reads a cluster of short options; gives what is run when one of them says so.
+/// Parses a cluster of short options. Returns what is run, if one of the options tells.
 fn option<'a>(
     interpreter: &Interpreter,
     letters: &'a [u8],
@@ -126,7 +126,7 @@ fn option<'a>(
     for (at, letter) in letters.iter().enumerate() {
         let attached = &letters[at + 1..];
         if interpreter.code.contains(letter) {
-            // Shells take the text from the next word; elsewhere it may be attached.
+            // Shells take the text from the next argument; other interpreters also accept it attached to the option.
             let text = if attached.is_empty() {
                 rest.next()
             } else {
@@ -162,7 +162,8 @@ fn option<'a>(
     None
 }
 
-/// `python3.11` as `python`; a name that is all version stays.
+/// Returns the name without a trailing version: `python3.11` becomes `python`. A name that consists of a version only
+/// is kept.
 fn without_version(name: &[u8]) -> &[u8] {
     let end = name
         .iter()

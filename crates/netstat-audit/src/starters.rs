@@ -1,5 +1,5 @@
-//! What started a program, and which files of the system would start it again: tables of cron(8) and at(1), units of systemd, scripts
-//! that a login or the network runs.
+//! What started a program, and which files would start it again: the tables of cron(8) and at(1), systemd units, and
+//! scripts that run at login or on network events.
 
 use std::path::{Path, PathBuf};
 
@@ -10,10 +10,10 @@ use netstat_model::{Component, Fact, UnitManager, Why};
 use crate::case::base;
 use crate::files::{Files, RootView, path_of};
 
-/// Programs that start others at set times: cron and its successors, at(1).
+/// Programs that start others at set times: cron and its successors, and at(1).
 const TIMERS: &[&[u8]] = &[b"cron", b"crond", b"fcron", b"cronie", b"anacron", b"atd", b"dcron"];
 
-/// Files that name what is to be started: crontab(5), rc.local(8), inittab(5), profile scripts of bash(1) and zsh(1).
+/// Files that name programs to be started: crontab(5), rc.local(8), inittab(5), profile scripts of bash(1) and zsh(1).
 const FILES: &[&str] = &[
     "/etc/crontab",
     "/etc/anacrontab",
@@ -26,8 +26,8 @@ const FILES: &[&str] = &[
     "/etc/zsh/zprofile",
 ];
 
-/// Directories of such files: crontab(5), at(1), systemd.unit(5), the autostart specification of freedesktop.org, udev(7),
-/// interfaces(5), NetworkManager-dispatcher(8), update-motd(5), apt.conf(5).
+/// Directories of such files: crontab(5), at(1), systemd.unit(5), the autostart specification of freedesktop.org,
+/// udev(7), interfaces(5), NetworkManager-dispatcher(8), update-motd(5), apt.conf(5).
 const DIRECTORIES: &[&str] = &[
     "/etc/cron.d",
     "/etc/cron.hourly",
@@ -68,28 +68,29 @@ const HOME_FILES: &[&str] = &[
 /// Directories of such files in the home directory of a user.
 const HOME_DIRECTORIES: &[&str] = &[".config/systemd/user", ".config/autostart"];
 
-/// So much of each file is read. Tables and units are smaller; what stands further behind is not found.
+/// The number of bytes read of each file. Tables and units are smaller; what comes later in a file is not found.
 const LARGEST: usize = 64 << 10;
 
-/// So many files of a directory are read.
+/// The maximum number of files read from a directory.
 const MOST_FILES: usize = 500;
 
-/// So many lines are reported for a process; the first ones say enough.
+/// The maximum number of lines reported for a process.
 const MOST_LINES: usize = 8;
 
-/// Who started a process, and what would start it again.
+/// What started a process, and what would start it again.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Starters {
-    /// The timer or the user's service manager that it descends from; safe to print.
+    /// The timer, or the user's service manager, that it descends from; safe to print.
     pub by: Vec<String>,
-    /// The files that name its program or script, each with the number of the line: `/etc/cron.d/update, line 3`. Safe to print.
+    /// The files that name the program or script, each with the line number: `/etc/cron.d/update, line 3`. Safe to
+    /// print.
     pub named_in: Vec<String>,
     /// The places that could not be searched; safe to print.
     pub unread: Vec<String>,
 }
 
 impl Starters {
-    /// All in lines, for people.
+    /// Returns everything as lines of text for display.
     pub fn lines(&self) -> Vec<String> {
         let mut lines = self.by.clone();
         lines.extend(self.named_in.iter().map(|place| format!("{place} names it")));
@@ -106,13 +107,13 @@ impl Starters {
     }
 }
 
-/// The lines of a file that can start something.
+/// A file that can start programs, with its content.
 struct Table {
     path: PathBuf,
     content: Vec<u8>,
 }
 
-/// Reads the files once for all processes that are asked about.
+/// The search, which reads the files once for all processes.
 #[derive(Default)]
 pub(super) struct Search {
     system: Option<(Vec<Table>, Vec<String>)>,
@@ -120,8 +121,8 @@ pub(super) struct Search {
 }
 
 impl Search {
-    /// What is known of the process with these facts, whose script is at `script`. A packaged program is started by much, so that only
-    /// its script is looked for then.
+    /// Finds what starts the process with these facts, whose script is at `script`. Many files start a packaged
+    /// program, so that only its script is searched for then.
     pub(super) fn of(
         &mut self,
         files: &mut dyn Files,
@@ -133,7 +134,7 @@ impl Search {
             by: started_by(facts),
             ..Starters::default()
         };
-        // The files of another root are another system's.
+        // The files of another root belong to another system.
         if !RootView::of(facts).is_own() {
             return starters;
         }
@@ -160,7 +161,7 @@ impl Search {
     }
 }
 
-/// The timer among its ancestors, and the user's service manager that runs it.
+/// Returns the timer among the ancestors, and the user's service manager that runs the process.
 fn started_by(facts: &ProcessFacts) -> Vec<String> {
     let mut lines = Vec::new();
     let chain = facts.ancestors.as_ref().known().map_or(&[][..], Vec::as_slice);
@@ -199,7 +200,7 @@ fn system_tables(files: &mut dyn Files) -> (Vec<Table>, Vec<String>) {
 
 fn home_tables(files: &mut dyn Files, home: &Path) -> Vec<Table> {
     let mut tables = Vec::new();
-    // What a user keeps from others is no surprise.
+    // That a user's files are private is expected and not reported.
     let mut unread = Vec::new();
     for name in HOME_FILES {
         read(files, &home.join(name), &mut tables, &mut unread);
@@ -228,13 +229,13 @@ fn read(files: &mut dyn Files, path: &Path, tables: &mut Vec<Table>, unread: &mu
             path: path.to_owned(),
             content,
         }),
-        // A directory, or a link that leads nowhere.
+        // A directory, or a dangling link.
         Err(Why::Gone | Why::NotApplicable) => {}
         Err(_) => unread.push(escape(path.as_os_str().as_encoded_bytes()).into_owned()),
     }
 }
 
-/// The home directory of a user in passwd(5). Users of other name services are not found.
+/// Returns the home directory of a user listed in passwd(5). Users of other name services are not found.
 fn home(files: &mut dyn Files, user: u32) -> Option<PathBuf> {
     const LARGEST: usize = 1 << 20;
     let text = files
@@ -248,7 +249,7 @@ fn home(files: &mut dyn Files, user: u32) -> Option<PathBuf> {
     })
 }
 
-/// Adds the lines of `tables` that name one of the paths. Comments are left out.
+/// Adds the lines of `tables` that name one of the paths, except comments.
 fn find(tables: &[Table], sought: &[&[u8]], found: &mut Vec<String>) {
     for table in tables {
         for (number, line) in table.content.split(|byte| *byte == b'\n').enumerate() {
@@ -261,16 +262,16 @@ fn find(tables: &[Table], sought: &[&[u8]], found: &mut Vec<String>) {
     }
 }
 
-/// Whether a line names the path: as a whole, not as a part of a longer one.
+/// Whether a line names the path as a whole, not as part of a longer one.
 fn names(line: &[u8], path: &[u8]) -> bool {
-    // "/" alone, or nothing, is in every line.
+    // "/" and the empty path would match almost every line.
     if path.len() < 2 {
         return false;
     }
     let is_of_path = |byte: &u8| byte.is_ascii_alphanumeric() || b"/._-+@%~".contains(byte) || !byte.is_ascii();
     line.windows(path.len()).enumerate().any(|(at, window)| {
         let before = at.checked_sub(1).map(|at| &line[at]);
-        // systemd.service(5) writes flags of the command right before the path.
+        // systemd.service(5) allows flags directly before the path of the command.
         let free_before = before.is_none_or(|byte| !is_of_path(byte) || b"-@+".contains(byte));
         window == path && free_before && line.get(at + path.len()).is_none_or(|byte| !is_of_path(byte))
     })

@@ -1,4 +1,4 @@
-//! Made-up cases for the tests of rules.
+//! Fixtures for the tests of rules.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -19,12 +19,12 @@ use netstat_record::ProgramHistory;
 use super::case::{Case, Elder, Exposure, FileLook, Host, Preload, Relayed, Script, Tracer, base};
 use super::finding::{Check, Notes, Rule, Severity};
 
-/// When the made-up processes started.
+/// Returns the start time of the processes.
 pub(super) fn start() -> SystemTime {
     SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000)
 }
 
-/// A computer where everything may be read and nothing is odd.
+/// Returns a computer on which everything could be read and nothing is suspicious.
 pub(super) fn host() -> Host {
     Host {
         superuser: true,
@@ -34,7 +34,7 @@ pub(super) fn host() -> Host {
     }
 }
 
-/// A Windows where everything may be read and nothing is odd.
+/// Returns a Windows computer on which everything could be read and nothing is suspicious.
 pub(super) fn windows_host() -> Host {
     let policy = ProfilePolicy {
         enabled: true,
@@ -56,7 +56,7 @@ pub(super) fn windows_host() -> Host {
     }
 }
 
-/// The severities that a rule of the host finds.
+/// Returns the severities of the findings of a rule about the computer.
 pub(super) fn check_host(host: &Host, rule: &Rule) -> Vec<Severity> {
     let mut notes = Notes::default();
     match rule.check {
@@ -110,17 +110,17 @@ fn owned(path: &str, owner: FileOwner) -> FileLook {
     look
 }
 
-/// A file of a package that was installed long ago.
+/// Returns a file of a package that was installed long ago.
 pub(super) fn packaged(path: &str, name: &str) -> FileLook {
     package(path, name, start() - Duration::from_secs(86_400))
 }
 
-/// A file of a package that was installed after the process started.
+/// Returns a file of a package that was installed after the process was started.
 pub(super) fn upgraded(path: &str, name: &str) -> FileLook {
     package(path, name, start() + Duration::from_secs(60))
 }
 
-/// A file that no package owns.
+/// Returns a file that no package owns.
 pub(super) fn unowned(path: &str) -> FileLook {
     owned(path, FileOwner::Nobody)
 }
@@ -143,7 +143,7 @@ fn file(mode: u32, user: u32) -> FileFacts {
     }
 }
 
-/// A TCP socket: `local` listens, or is connected with `foreign`.
+/// Returns a TCP socket: a listener at `local`, or a connection from `local` to `foreign`.
 pub(super) fn socket(local: &str, foreign: Option<&str>) -> Socket {
     let local: SocketAddr = local.parse().unwrap();
     let any: SocketAddr = if local.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" }.parse().unwrap();
@@ -169,10 +169,10 @@ pub(super) fn socket(local: &str, foreign: Option<&str>) -> Socket {
     })
 }
 
-/// The inode of every made-up socket.
+/// The inode of every socket.
 const INODE: u32 = 77;
 
-/// A made-up process.
+/// A process under test, with everything that a rule is given.
 #[derive(Debug)]
 pub(super) struct Made {
     pub(super) facts: ProcessFacts,
@@ -190,7 +190,7 @@ pub(super) struct Made {
 }
 
 impl Made {
-    /// One that runs `path`, as root, and has no sockets. Of its package nothing is known.
+    /// Creates a process of root that runs `path` and has no sockets. Nothing is known about a package.
     pub(super) fn program(path: &str) -> Made {
         let mut facts = ProcessFacts::bare(4242, 100, Why::NotAsked);
         facts.comm = base(path.as_bytes()).to_vec();
@@ -239,7 +239,7 @@ impl Made {
         }
     }
 
-    /// One of Windows that runs `path`, as an ordinary user, signed by nobody.
+    /// Creates a Windows process of an ordinary user that runs the unsigned program `path`.
     pub(super) fn windows(path: &str) -> Made {
         let mut made = Made::program(path);
         let mut windows = WindowsProcess::unknown(Why::NotAsked);
@@ -251,7 +251,7 @@ impl Made {
         made
     }
 
-    /// The signature of its program.
+    /// Sets the signature of the program.
     pub(super) fn signature(mut self, signature: Fact<Signature>) -> Made {
         if let Some(windows) = &mut self.facts.windows {
             windows.signature = signature;
@@ -259,12 +259,12 @@ impl Made {
         self
     }
 
-    /// The severities that `rule` finds.
+    /// Returns the severities of the findings of `rule`.
     pub(super) fn check(&self, rule: &Rule) -> Vec<Severity> {
         severities(self.notes(rule))
     }
 
-    /// What `rule` could not look at.
+    /// Returns what `rule` could not examine.
     pub(super) fn unexamined(&self, rule: &Rule) -> Vec<String> {
         self.notes(rule).unexamined
     }
@@ -407,7 +407,7 @@ impl Made {
         self
     }
 
-    /// The file that examines is the one that runs.
+    /// Makes the program of the process the file of the examining program itself.
     pub(super) fn own_program(mut self) -> Made {
         if let Fact::Known(program) = &self.facts.program {
             self.host.own_file = program.running.known();
@@ -427,7 +427,7 @@ impl Made {
         self.special(Protocol::Raw, Family::V4, protocol, None)
     }
 
-    /// Words parted by blanks; `+` stands for a blank within one.
+    /// Sets the arguments, separated by spaces; `+` stands for a space within an argument.
     pub(super) fn arguments(mut self, line: &str) -> Made {
         self.facts.arguments = Fact::Known(
             line.split(' ')
@@ -457,13 +457,13 @@ impl Made {
         self
     }
 
-    /// Only the superuser can have put its program there.
+    /// Makes the program one that only the superuser can have put there.
     pub(super) fn rooted(mut self) -> Made {
         self.look.rooted = true;
         self
     }
 
-    /// It was started by a program of this name, which with `rooted` only the superuser can have put where it is.
+    /// Adds a parent called `name`; with `rooted`, only the superuser can have put its program where it is.
     pub(super) fn below(mut self, name: &str, rooted: bool) -> Made {
         self.elders.push(Elder {
             pid: 100,
@@ -476,7 +476,7 @@ impl Made {
         self
     }
 
-    /// An ancestor that the superuser installed and that `user` runs; the nearest is added first.
+    /// Adds an ancestor that the superuser installed and that `user` runs; the nearest is added first.
     pub(super) fn elder(mut self, name: &str, user: u32) -> Made {
         self.elders.push(Elder {
             pid: 100,
@@ -489,19 +489,19 @@ impl Made {
         self
     }
 
-    /// The loader that its program names.
+    /// Sets the loader that the program names.
     pub(super) fn loader(mut self, look: FileLook) -> Made {
         self.loader = Some(look);
         self
     }
 
-    /// Whose word the database that lists its program is.
+    /// Sets whose package database lists the program.
     pub(super) fn authority(mut self, authority: super::files::Authority) -> Made {
         self.look.authority = authority;
         self
     }
 
-    /// It has the terminal of a login.
+    /// Gives the process the terminal of a login.
     pub(super) fn terminal(mut self) -> Made {
         self.facts.login_user = Fact::Known(Some(0));
         self.facts.terminal = Some(Terminal { major: 136, minor: 0 });
@@ -539,7 +539,7 @@ impl Made {
         self
     }
 
-    /// Its socket is its standard input, output and error.
+    /// Makes its socket its standard input, output and error.
     pub(super) fn standard_sockets(mut self) -> Made {
         let socket = || Fact::Known(Some(Descriptor::Socket(u64::from(INODE))));
         let unknown = Why::NotAsked;
@@ -621,7 +621,7 @@ impl Made {
         self
     }
 
-    /// What a record has about its program.
+    /// Sets what the record knows about the program.
     pub(super) fn past(self, past: ProgramHistory) -> Made {
         Made {
             past: Some(past),

@@ -1,22 +1,22 @@
-//! What the findings about one process come to.
+//! Derives the verdict on a process from the findings about it.
 
 use super::finding::{Finding, Severity};
 
-/// What a person may think of a process.
+/// The overall judgement of a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Judgement {
-    /// Nothing unusual was found, and what can be checked was.
+    /// Nothing unusual was found, and its origin is known.
     Expected,
-    /// Something is as it seldom is; there may be a good reason.
+    /// Something is unusual; there may be a good reason.
     Unusual,
-    /// Look at it now.
+    /// Investigate it now.
     Suspicious,
-    /// Too little could be looked at, or nothing vouches for it.
+    /// Too little could be examined, or nothing vouches for the program.
     CannotTell,
 }
 
 impl Judgement {
-    /// Every judgement.
+    /// All judgements.
     pub const ALL: [Judgement; 4] = [
         Judgement::Expected,
         Judgement::Unusual,
@@ -24,7 +24,7 @@ impl Judgement {
         Judgement::CannotTell,
     ];
 
-    /// The word for it.
+    /// Returns the name of the judgement.
     pub const fn word(self) -> &'static str {
         match self {
             Judgement::Expected => "expected",
@@ -35,43 +35,44 @@ impl Judgement {
     }
 }
 
-/// A judgement with its reasons. Every text is one line and escaped.
+/// A judgement with its reasons. Every text is a single line and escaped.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Verdict {
     /// The judgement.
     pub judgement: Judgement,
-    /// How much the process is worth a look: that of the gravest finding. `None` without findings.
+    /// The highest severity of any finding; `None` without findings.
     pub severity: Option<Severity>,
-    /// Why, the weightiest first.
+    /// The reasons, most important first.
     pub reasons: Vec<String>,
-    /// What would change it.
+    /// What would change the judgement.
     pub would_change: Vec<String>,
 }
 
-/// What speaks for a program.
+/// What vouches for a program.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Standing {
-    /// A package lists it; `compared` says whether its content was found to match.
+    /// A package owns it; `compared` is whether its content was found to match the package.
     Packaged { name: String, compared: bool },
-    /// A package owns the program, but not what the program was given to do.
+    /// A package owns the program, but not the code that it was given to run.
     Runs { name: String, what: String },
-    /// The databases of another root list it; `counts` says whether only the superuser can have made that root.
+    /// The package databases of another root list it; `counts` is whether only the superuser can have created that
+    /// root.
     Foreign { name: String, root: String, counts: bool },
-    /// A signature stands for it (Windows); `runs` is what others gave it to run, to follow "it ".
+    /// It has a valid signature (Windows); `runs` describes the foreign code that it runs, phrased to follow "it ".
     Signed { signer: String, runs: Option<&'static str> },
-    /// No signature vouches for it (Windows); `rooted` says whether only administrators can have put it there.
+    /// It has no valid signature (Windows); `rooted` is whether only administrators can have put it there.
     Unsigned { rooted: bool },
-    /// Whether a signature stands for it could not be found out, for this reason.
+    /// Whether it is signed could not be determined, for this reason.
     SignatureUnread(String),
-    /// No package lists it, but its place names who installs things there.
+    /// No package owns it, but its location tells what installed it.
     Placed(String),
-    /// No package lists it, and nothing is known of its place.
+    /// No package owns it, and its location says nothing.
     Unknown,
-    /// Whether a package lists it could not be found out, for this reason.
+    /// Whether a package owns it could not be determined, for this reason.
     Unread(String),
 }
 
-/// The verdict on a process with these findings, the gravest first.
+/// Returns the verdict on a process. `findings` are sorted, most severe first.
 pub(super) fn verdict(findings: &[Finding], standing: &Standing, unexamined: &[String]) -> Verdict {
     let gravest = findings.iter().map(|finding| finding.severity).max();
     let severity = gravest;

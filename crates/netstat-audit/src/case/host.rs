@@ -1,4 +1,4 @@
-//! What a rule is given of the computer as a whole.
+//! The facts about the computer as a whole that rules may consider.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -17,159 +17,165 @@ use netstat_record::{Beacon, Coverage};
 
 use super::{FileLook, Preload};
 
-/// An interface that takes frames for others too.
+/// An interface in promiscuous mode, which receives frames addressed to others.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Promiscuous {
-    /// Its name.
+    /// The name of the interface.
     pub name: Vec<u8>,
-    /// How many programs and kernel parts want that.
+    /// How many programs and parts of the kernel requested the mode (`IFLA_PROMISCUITY`).
     pub count: u32,
 }
 
-/// A socket that only one of the kernel's views shows.
+/// A socket that appears in only one of the two views of the kernel.
 #[derive(Clone, Debug, PartialEq)]
 pub struct OneSided {
     /// The socket.
     pub socket: Socket,
-    /// Whether it is in `/proc/net` and not in sock_diag; else the reverse.
+    /// Whether it is in `/proc/net` but not in sock_diag; otherwise the reverse.
     pub in_text: bool,
-    /// How often it was looked for in both.
+    /// The number of comparisons that confirmed it.
     pub looks: u32,
 }
 
-/// A port that cannot be taken although no list shows it.
+/// A port that cannot be bound although no list contains it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TakenPort {
     /// TCP or UDP.
     pub protocol: Protocol,
-    /// Whether it was tried over IPv6.
+    /// Whether it was probed over IPv6.
     pub v6: bool,
-    /// The port.
+    /// The port number.
     pub port: u16,
-    /// How often it was tried.
+    /// The number of attempts.
     pub tries: u32,
 }
 
-/// What came of trying all ports.
+/// The result of probing all ports.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Probe {
-    /// Ports that are taken and not listed.
+    /// The ports that are in use and not listed.
     pub taken: Vec<TakenPort>,
-    /// How many ports could not be tried, for lack of permission.
+    /// The number of ports that could not be probed for lack of permission.
     pub forbidden: u32,
-    /// Whether the kernel lists TCP ports that are bound and neither listen nor connect (Linux 6.8 on).
+    /// Whether the kernel lists TCP sockets that are bound but neither listening nor connected (since Linux 6.8).
     pub bound_are_listed: bool,
 }
 
-/// A port that NAT hands on, with the processes behind it and what the packet filters make of it.
+/// A port that NAT forwards, with the processes behind it and the decision of the packet filters.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PublishedPort {
-    /// The port and where it leads.
+    /// The port and its destination.
     pub published: Published,
-    /// Process ids and program names of those who serve it; empty where nobody of this computer does, or it is not known.
+    /// The process ids and program names of those that serve it; empty if it is served by no process of this computer,
+    /// or by one that is not known.
     pub servers: Vec<(u32, Vec<u8>)>,
-    /// Who gets through.
+    /// Whom the packet filters let through.
     pub verdict: FilterVerdict,
 }
 
-/// What a process runs: its program and, of an interpreter, the script.
+/// What a process runs: the program and, for an interpreter, the script.
 pub type Running = (Vec<u8>, Option<Vec<u8>>);
 
-/// The computer, and what is asked about it as a whole.
+/// The facts about the computer as a whole.
 #[derive(Debug)]
 pub struct Host {
     /// Whether the caller is the superuser.
     pub superuser: bool,
-    /// The number that stands for users without one; see [`netstat_os::System::unmapped_user`].
+    /// The overflow user id, which stands for users that have no mapping in the caller's user namespace; see
+    /// [`netstat_os::System::unmapped_user`].
     pub unmapped_user: Option<u32>,
-    /// Which operating system it is: commands that are shown are in its terms.
+    /// The operating system; commands that are shown are written for it.
     pub kind: SystemKind,
-    /// What Windows is configured to start, to pass on and to let in; `None` on another system.
+    /// What Windows is configured to start, forward and allow in; `None` on other systems.
     pub windows: Option<WindowsHost>,
-    /// How this program is called in commands that are shown.
+    /// The name or path of this program, as used in the commands that are shown.
     pub program: String,
-    /// The file of this program, which takes no packets but DNS answers (see SECURITY.md); `None` where that cannot be read.
+    /// The file of this program, whose own packet sockets receive only DNS answers (see SECURITY.md); `None` if it
+    /// cannot be read.
     pub own_file: Option<FileFacts>,
     /// The time of the examination.
     pub now: SystemTime,
-    /// Whether a service manager runs that says which unit a process belongs to.
+    /// Whether a service manager runs that assigns processes to units.
     pub has_units: bool,
-    /// The libraries of `/etc/ld.so.preload`, each with the root it is of.
+    /// The libraries named in `/etc/ld.so.preload`.
     pub preloads: Fact<Vec<Preload>>,
-    /// Interfaces that take frames for others.
+    /// The interfaces in promiscuous mode.
     pub promiscuous: Fact<Vec<Promiscuous>>,
-    /// Sockets that no process holds although everything may be read, each looked for twice.
+    /// The sockets that no process holds although everything could be read, in two consecutive checks.
     pub hidden: Vec<Socket>,
-    /// Processes that hold sockets but are missing from the process list, each with its sockets.
+    /// The processes that hold sockets but are missing from the process list, each with its sockets.
     pub concealed: Vec<(u32, Concealment, Vec<Socket>)>,
-    /// Sockets that one view shows and the other does not; unknown when there is one view only.
+    /// The sockets that appear in only one of the two views of the kernel; an error if there is only one view.
     pub one_sided: Result<Vec<OneSided>, String>,
-    /// What came of trying all ports, if that was asked for.
+    /// The result of probing all ports, if that was requested.
     pub probe: Option<Probe>,
-    /// Connections without a known owner.
+    /// The sockets without a known owner.
     pub ownerless: Vec<Socket>,
-    /// Directories of processes in `/proc` that something is mounted over.
+    /// The directories of processes in `/proc` that something is mounted over.
     pub mounted_over: Vec<Vec<u8>>,
-    /// The network namespaces that have a name, or belong to a container or unit, by their inodes; `None` where only one was examined.
+    /// The inodes of the network namespaces that have a name, or belong to a container or unit; `None` if only one was
+    /// examined.
     pub named_networks: Option<HashSet<u64>>,
-    /// The processes that hold each socket, by its inode.
+    /// The ids of the processes that hold each socket, by the inode of the socket.
     pub shared: HashMap<u32, Vec<u32>>,
-    /// Pipes that a process with a connection beyond this computer reads, by their inode.
+    /// The inodes of the pipes that are the standard input of a process with a connection beyond this computer.
     pub network_pipes: HashSet<u64>,
-    /// Ports of this computer behind which a tunnel or proxy waits, with its name: what connects there reaches what lies behind.
+    /// The local ports on which a tunnel or proxy listens, with its name: a connection to such a port reaches what lies
+    /// behind it.
     pub tunnels: HashMap<u16, String>,
-    /// Local TCP and UDP ports that something waits on: what is connected there was called.
+    /// The local ports with a listener: a connection at such a port was opened by the remote side.
     pub ports: HashSet<(Protocol, u16)>,
-    /// What filters packets on their way in; `None` where it was not asked.
+    /// The rules that filter incoming packets; `None` if they were not read.
     pub packet_filter: Option<PacketFilter>,
-    /// What decides who reaches the sockets of this computer's own network; `None` where it was not asked.
+    /// What determines who can reach the sockets in this computer's own network namespace; `None` if it was not read.
     pub network: Option<netstat_model::reach::LocalNetwork>,
-    /// Ports that NAT hands on.
+    /// The ports that NAT forwards.
     pub published: Vec<PublishedPort>,
-    /// Why there may be more of them, in plain words.
+    /// Why the list of forwarded ports may be incomplete; `None` if it is complete.
     pub published_incomplete: Option<&'static str>,
-    /// Addresses with a bad name.
+    /// The block list that foreign addresses are looked up in.
     pub block: Arc<BlockList>,
-    /// Programs that have called the same address at regular times, with what is known of their files; an error where there is no
-    /// history, in words.
+    /// The programs that have connected to the same address at regular intervals, with what is known about their files;
+    /// an error message if there is no record.
     pub calls: Result<Vec<Caller>, String>,
-    /// Of processes that are there now, the id and the command line, by the program and the script that they run.
+    /// The process id and command line of running processes, by the program and script that they run.
     pub running: HashMap<Running, (u32, String)>,
-    /// The name servers that this computer uses, loopback aside, by `/etc/resolv.conf`.
+    /// The name servers in `/etc/resolv.conf`, without loopback addresses.
     pub resolvers: Fact<Vec<std::net::IpAddr>>,
-    /// What names the record to `netstat history`, to follow that word: nothing for the usual one.
+    /// The option that names the record for `netstat history`, to be placed after that word; empty for the default
+    /// record.
     pub store: String,
-    /// How far back a record of the past reaches; an error where there is none, in words.
+    /// The time that the record covers; an error message if there is no record.
     pub reach: Result<Coverage, String>,
 }
 
-/// A program that has called the same address at regular times.
+/// A program that has connected to the same address at regular intervals.
 #[derive(Clone, Debug)]
 pub struct Caller {
-    /// Whom it called, and how.
+    /// The address and the intervals.
     pub beacon: Beacon,
-    /// The file of its program, where its path is known.
+    /// The program file; `None` if its path is not known.
     pub program: Option<FileLook>,
-    /// The file of the script that it runs.
+    /// The script file, if the program is an interpreter that runs one.
     pub script: Option<FileLook>,
 }
 
 impl Host {
-    /// A command that asks the record which was asked here.
+    /// Returns a `netstat history` command for the record that was used, with `words` as arguments.
     pub fn history_command(&self, words: &[&str]) -> String {
         let words: Vec<&[u8]> = words.iter().map(|word| word.as_bytes()).collect();
         if self.kind == SystemKind::Windows {
             let own = powershell_command(&self.program, &[b"history"]);
             let words: Vec<String> = words.iter().map(|word| powershell_word(word)).collect();
-            // The option that names the record is quoted already.
+            // The option that names the record is already quoted.
             return format!("{own}{} {}", self.store, words.join(" "));
         }
         let own = shell_command(&self.program, &[b"history"]);
-        // The option that names the record is quoted already.
+        // The option that names the record is already quoted.
         format!("{own}{}{}", self.store, shell_words(&words))
     }
 
-    /// A command of this very program with these words, each quoted where a shell needs it.
+    /// Returns a command that runs this program with `words` as arguments, each quoted if the shell requires it.
     pub fn own_command(&self, words: &[&str]) -> String {
         let words: Vec<&[u8]> = words.iter().map(|word| word.as_bytes()).collect();
         match self.kind {
@@ -178,7 +184,7 @@ impl Host {
         }
     }
 
-    /// `word` as one argument of the shell that commands are shown for.
+    /// Quotes `word` as a single argument for the shell that the commands are shown for.
     pub fn quoted(&self, word: &[u8]) -> String {
         match self.kind {
             SystemKind::Windows => powershell_word(word),
@@ -186,7 +192,8 @@ impl Host {
         }
     }
 
-    /// A command of this very program, as it is to be typed: another `netstat` may come first on the path.
+    /// Returns a command that runs this program, with `words` inserted as they are. The program is given by its own
+    /// path, since another `netstat` may come first in `PATH`.
     pub fn own(&self, words: &str) -> String {
         match self.kind {
             SystemKind::Windows => format!("{} {words}", powershell_command(&self.program, &[])),
@@ -194,7 +201,7 @@ impl Host {
         }
     }
 
-    /// A computer of which nothing is known.
+    /// Creates a record of a computer about which nothing is known.
     pub fn unknown(now: SystemTime) -> Host {
         Host {
             superuser: false,

@@ -1,19 +1,19 @@
-//! What ports are known for: the programs that serve them, and what they open.
+//! Well-known ports: the programs that serve them, and what they give access to.
 
 use super::{among, is_proxy};
 
-/// What a port is known for.
+/// The usual use of a port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PortUse {
-    /// The port.
+    /// The port number.
     pub port: u16,
-    /// Over UDP; else over TCP.
+    /// Whether the protocol is UDP; otherwise TCP.
     pub udp: bool,
-    /// What is spoken there.
+    /// The service.
     pub service: &'static str,
-    /// The programs that serve it, by file name.
+    /// The file names of the programs that serve it.
     pub programs: &'static [&'static str],
-    /// Whether any program may speak it, as HTTP.
+    /// Whether any program may serve it, as is the case with HTTP.
     pub common: bool,
 }
 
@@ -102,7 +102,8 @@ const REDIS: &[&str] = &[
     "redis-sentinel",
 ];
 
-/// Ports and who serves them: service names from the IANA registry, programs from the documentation of each.
+/// Well-known ports and their servers. Service names are from the IANA registry, programs from the documentation of
+/// each.
 const PORTS: &[PortUse] = &[
     tcp(
         21,
@@ -184,12 +185,13 @@ const PORTS: &[PortUse] = &[
     tcp(6379, "Redis", REDIS),
 ];
 
-/// What the port is known for; `None` for most.
+/// Returns the usual use of the port; `None` for most ports.
 pub fn port_use(port: u16, udp: bool) -> Option<&'static PortUse> {
     PORTS.iter().find(|known| known.port == port && known.udp == udp)
 }
 
-/// Ports through which data or a whole computer can be had, with the programs that serve them: many do so without asking who calls.
+/// Ports that give access to data or to the whole computer, with the programs that serve them. Many do so without
+/// authentication.
 const CONTROL: &[(u16, &str, &[&str])] = &[
     (2375, "the control interface of Docker without encryption", &["dockerd"]),
     (2376, "the control interface of Docker", &["dockerd"]),
@@ -240,7 +242,8 @@ const CONTROL: &[(u16, &str, &[&str])] = &[
     (28015, "a RethinkDB database", &["rethinkdb"]),
 ];
 
-/// What the port opens, if it opens more than a service should and the program `name` is one that serves it, or passes on to one.
+/// Returns what the port gives access to, if it is such a port and the program `name` serves it or is a proxy;
+/// otherwise `None`.
 pub fn control_port(port: u16, name: &[u8]) -> Option<&'static str> {
     let found = CONTROL.iter().find(|(known, ..)| *known == port);
     found

@@ -1,17 +1,17 @@
-//! Names of programs by what they are known for.
+//! Lists of program names, by purpose.
 
-/// Command interpreters that people type into.
+/// Shells that people use interactively.
 pub(super) const SHELLS: &[&str] = &[
     "sh", "bash", "dash", "zsh", "ksh", "mksh", "fish", "ash", "tcsh", "csh", "rbash", "busybox",
 ];
 
-/// Interpreters of programming languages, by the beginning of the name; a version may follow.
+/// Interpreters of programming languages, without a version.
 pub(super) const INTERPRETERS: &[&str] = &[
     "python", "pypy", "perl", "ruby", "php", "node", "nodejs", "lua", "luajit", "tclsh", "awk", "gawk", "mawk",
     "Rscript",
 ];
 
-/// Tools that connect a network with standard input and output.
+/// Tools that connect the network to standard input and output.
 pub(super) const RELAYS: &[&str] = &[
     "nc",
     "ncat",
@@ -29,7 +29,8 @@ pub(super) const RELAYS: &[&str] = &[
     "gs-netcat",
 ];
 
-/// Programs whose work it is to connect a shell with somebody: remote logins, terminals, containers, and what runs commands for others.
+/// Programs that legitimately connect a shell to someone: remote logins, terminals, containers, and programs that run
+/// commands on behalf of others.
 pub(super) const TERMINAL_SERVERS: &[&str] = &[
     "sshd",
     "sshd-session",
@@ -89,7 +90,7 @@ pub(super) const TERMINAL_SERVERS: &[&str] = &[
     "xrdp-sesman",
 ];
 
-/// Programs that start another for each connection and give it the connection as standard input and output.
+/// Programs that start another program for each connection, with the connection as its standard input and output.
 pub(super) const INETD: &[&str] = &[
     "inetd",
     "xinetd",
@@ -102,7 +103,7 @@ pub(super) const INETD: &[&str] = &[
     "s6-tcpserver",
 ];
 
-/// Daemons that a disguise likes to be taken for.
+/// Daemons that malware likes to imitate.
 pub(super) const DAEMONS: &[&str] = &[
     "sshd",
     "cron",
@@ -162,7 +163,8 @@ pub(super) const DAEMONS: &[&str] = &[
     "pipewire",
 ];
 
-/// Beginnings of the names of kernel threads (Linux, `ps -ef` of any machine; names are given in the kernel's `kthread_create`).
+/// Prefixes of the names of kernel threads (Linux, `ps -ef` of any machine; the kernel sets the names in
+/// `kthread_create`).
 pub(super) const KERNEL_THREADS: &[&str] = &[
     "kworker",
     "ksoftirqd",
@@ -209,7 +211,7 @@ pub(super) const KERNEL_THREADS: &[&str] = &[
     "kintegrity",
 ];
 
-/// Programs that make code while they run, so that memory to write and to execute is their daily work.
+/// Programs that generate code at run time, so that memory which is both writable and executable is normal in them.
 pub(super) const RUNTIMES: &[&str] = &[
     "node",
     "nodejs",
@@ -262,7 +264,7 @@ pub(super) const RUNTIMES: &[&str] = &[
     "spotify",
 ];
 
-/// Programs whose work it is to take whole frames or packets.
+/// Programs that legitimately capture whole frames or packets.
 pub(super) const SNIFFERS: &[&str] = &[
     "dhclient",
     "dhcpcd",
@@ -323,7 +325,7 @@ pub(super) const SNIFFERS: &[&str] = &[
     "ptp4l",
 ];
 
-/// Programs that stop and look into others for a living.
+/// Programs that legitimately stop and inspect other processes.
 pub(super) const DEBUGGERS: &[&str] = &[
     "gdb",
     "gdbserver",
@@ -350,7 +352,7 @@ pub(super) const DEBUGGERS: &[&str] = &[
     "runsc",
 ];
 
-/// Programs that pass on what others serve.
+/// Programs that forward requests to other servers.
 pub(super) const PROXIES: &[&str] = &[
     "haproxy",
     "envoy",
@@ -400,7 +402,8 @@ pub(super) const PROXIES: &[&str] = &[
     "httpd",
 ];
 
-/// Security sensors and the networking of containers, whose work needs packet or raw sockets and which their makers install themselves.
+/// Security sensors and container networking, which need packet or raw sockets and are often installed by their vendors
+/// without a package.
 pub(super) const SENSORS: &[&str] = &[
     "suricata",
     "snort",
@@ -465,7 +468,7 @@ pub(super) const SENSORS: &[&str] = &[
     "trip",
 ];
 
-/// Servers that people often build or unpack themselves: their name in an ordinary place is no disguise.
+/// Servers that people often build or unpack themselves: such a name in an ordinary place is not a disguise.
 pub(super) const SERVERS: &[&str] = &[
     "nginx",
     "apache2",
@@ -491,7 +494,7 @@ pub(super) const SERVERS: &[&str] = &[
     "pulseaudio",
 ];
 
-/// Services that answer strangers: what a shell below them runs, a stranger may have sent.
+/// Services that answer requests from strangers: what a shell below them runs may have been sent by an attacker.
 pub(super) const SERVICES: &[&str] = &[
     "nginx",
     "apache2",
@@ -530,7 +533,7 @@ pub(super) const SERVICES: &[&str] = &[
     "puma",
 ];
 
-/// Tools that fetch files.
+/// Tools that download files.
 pub(super) const DOWNLOADERS: &[&str] = &[
     "curl",
     "wget",
@@ -543,7 +546,8 @@ pub(super) const DOWNLOADERS: &[&str] = &[
     "fetch",
 ];
 
-/// Programs that tunnel connections, relay strangers or mine, and that intruders bring along.
+/// Programs that tunnel connections, relay traffic for strangers or mine cryptocurrency, and that intruders bring
+/// along.
 pub(super) const INTRUDERS_TOOLS: &[&str] = &[
     "chisel",
     "frpc",
@@ -626,7 +630,7 @@ pub(super) const TUNNELS: &[&str] = &[
     "kcptun",
 ];
 
-/// Libraries that make code while they run: programs that map one have memory without a file.
+/// Libraries that generate code at run time: programs that map one have executable memory without a file.
 pub(super) const CODE_MAKERS: &[&str] = &[
     "libpcre",
     "libffi",

@@ -1,4 +1,4 @@
-//! A program that calls home by the clock.
+//! Detects programs that connect to the same address at regular intervals.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::case::{Caller, FileLook, Host};
 use crate::finding::{Check, Family, Note, Notes, Rule, Severity};
 use netstat_model::human::span;
 
-/// See the module.
+/// The rule of this module; its `explanation` describes it.
 pub(crate) static RULE: Rule = Rule {
     name: "beacon",
     title: "a program calls the same address again and again at regular times",
@@ -169,7 +169,7 @@ mod tests {
         let mut agent = testing::unowned("/usr/local/bin/agent");
         agent.rooted = true;
         assert_eq!(seen("203.0.113.7", agent), [Severity::Low]);
-        // Of an interpreter the script counts, and a candidate weighs less.
+        // For an interpreter the script counts, and a candidate weighs less than a beacon.
         let python = || testing::packaged("/usr/bin/python3.11", "python");
         let script = |path: &str| Some(testing::unowned(path));
         assert_eq!(

@@ -1,4 +1,4 @@
-//! Foreign addresses with a bad name.
+//! Detects connections to or from addresses on a block list.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use netstat_packages::blocklist::Hit;
 use crate::case::{Case, Host, describe};
 use crate::finding::{Check, Family, Note, Notes, Rule, Severity};
 
-/// See the module.
+/// The rule of this module; its `explanation` describes it.
 pub(crate) static RULE: Rule = Rule {
     name: "block-list",
     title: "a foreign address is on a list given with --blocklist",
@@ -22,7 +22,7 @@ pub(crate) static RULE: Rule = Rule {
     check: Check::Process(check),
 };
 
-/// The same for connections whose owner is not known.
+/// The corresponding rule for connections without a known owner.
 pub(crate) static OWNERLESS: Rule = Rule {
     name: "block-list-ownerless",
     title: "a connection without a known owner leads to an address on a list given with --blocklist",
@@ -33,7 +33,7 @@ pub(crate) static OWNERLESS: Rule = Rule {
     check: Check::Host(check_host),
 };
 
-/// Lists change daily; one older than this says less.
+/// The age from which a list is considered old: lists change daily.
 const OLD: Duration = Duration::from_secs(30 * 86_400);
 
 fn check(case: &Case<'_>, notes: &mut Notes) {
@@ -156,7 +156,7 @@ mod tests {
         );
         assert_eq!(seen("203.0.112.0/12\n", "203.0.113.7:443", &[]), [Severity::Medium]);
         assert_eq!(seen("203.0.113.7\n", "203.0.113.8:443", &[]), []);
-        // The connection's own port is 50000.
+        // The local port of the connection is 50000.
         assert_eq!(seen("203.0.113.7\n", "203.0.113.7:443", &[50_000]), [Severity::Medium]);
         let csv = "dst_ip,dst_port,malware\n203.0.113.7,8080,Bad\n";
         assert_eq!(seen(csv, "203.0.113.7:8080", &[]), [Severity::High]);

@@ -1,11 +1,11 @@
-//! Rights that a program's file gives to whoever starts it.
+//! Detects processes of ordinary users that hold superuser capabilities through an unpackaged program.
 
 use netstat_model::process::Capabilities;
 
 use crate::case::Case;
 use crate::finding::{Check, Family, Note, Notes, Rule, Severity};
 
-/// See the module.
+/// The rule of this module; its `explanation` describes it.
 pub(crate) static RULE: Rule = Rule {
     name: "capable-program",
     title: "an ordinary user's process has rights of the superuser, and no package owns its program",

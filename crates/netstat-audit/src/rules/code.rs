@@ -1,4 +1,4 @@
-//! An interpreter is judged by the code that it runs.
+//! Judges interpreters by the code that they run.
 
 use netstat_model::Fact;
 use netstat_model::process::{Descriptor, FileStatus};
@@ -9,7 +9,7 @@ use crate::finding::{Check, Family, Note, Notes, Rule, Severity};
 use crate::known;
 use crate::script::Runs;
 
-/// See the module.
+/// The rule of this module; its `explanation` describes it.
 pub(crate) static RULE: Rule = Rule {
     name: "interpreter-code",
     title: "an interpreter or shell on the network runs code that is in no installed file",
@@ -93,7 +93,7 @@ fn is_loader(name: &[u8]) -> bool {
         || (name.starts_with(b"ld-2.") && name.ends_with(b".so"))
 }
 
-/// The program that the loader was given.
+/// Returns the program that the dynamic linker was told to run.
 fn loaded<'a>(case: &Case<'a>) -> Option<&'a [u8]> {
     let mut words = case.facts.arguments.as_ref().known()?.iter().skip(1).map(Vec::as_slice);
     while let Some(word) = words.next() {
@@ -113,7 +113,7 @@ fn loaded<'a>(case: &Case<'a>) -> Option<&'a [u8]> {
     None
 }
 
-/// Whether it is a worker of Python's multiprocessing below the same interpreter.
+/// Whether the process is a worker of Python's multiprocessing whose parent runs the same interpreter.
 fn is_worker(case: &Case<'_>, text: &[u8]) -> bool {
     let parent = case.facts.ancestors.as_ref().known().and_then(|chain| chain.first());
     let same = parent.is_some_and(|parent| {
@@ -156,7 +156,7 @@ fn shortened(text: &[u8]) -> String {
 }
 
 impl Case<'_> {
-    /// Whether the script that its command line names is a path at which nothing stands.
+    /// Whether the script named on the command line no longer exists.
     fn script_is_gone(&self) -> bool {
         let Some(Runs::File(path)) = self.runs() else {
             return false;
@@ -167,7 +167,7 @@ impl Case<'_> {
             .as_ref()
             .known()
             .is_some_and(|program| program.place == FileStatus::There);
-        // Titles that programs give themselves are no paths.
+        // The titles that programs give themselves are not paths.
         there
             && path.starts_with(b"/")
             && !path.starts_with(b"/dev/")
@@ -176,7 +176,7 @@ impl Case<'_> {
             && base(path).contains(&b'.')
     }
 
-    /// Whether its sockets are all held by its parent as well: it inherited them and does nothing with them itself.
+    /// Whether its parent holds all of its sockets as well, which suggests that they were merely inherited.
     pub(super) fn holds_only_inherited(&self) -> bool {
         !self.sockets.is_empty()
             && self.sockets.iter().all(|socket| {

@@ -1,11 +1,11 @@
-//! The program's file is gone.
+//! Detects programs whose file was removed or replaced.
 
 use netstat_model::process::{FileStatus, Program};
 
 use crate::case::{Case, Exposure, FileLook};
 use crate::finding::{Check, Family, Note, Notes, Rule, Severity};
 
-/// See the module.
+/// The rule of this module; its `explanation` describes it.
 pub(crate) static RULE: Rule = Rule {
     name: "deleted-program",
     title: "the file of the running program was removed or replaced",
@@ -57,7 +57,8 @@ fn check(case: &Case<'_>, notes: &mut Notes) {
     });
 }
 
-/// How suspicious it is that the program's file is not in its place; adds what the judgement rests on to `evidence`.
+/// Returns how suspicious it is that the program's file is no longer in its place, with the headline; adds the reasons
+/// to `evidence`. `None` if the file is there or the program runs from memory.
 fn judge(
     case: &Case<'_>,
     program: &Program,
@@ -124,8 +125,8 @@ fn judge(
     })
 }
 
-/// Whether the path has a directory of releases in it, in a place where services or users keep their own programs, and the process runs as the
-/// file's owner.
+/// Whether the path contains a directory of releases, below a directory where services or users keep their own
+/// programs, and the process runs as the owner of the file.
 fn is_release(case: &Case<'_>, path: &[u8]) -> bool {
     let place = [&b"/srv/"[..], b"/opt/", b"/home/", b"/var/www/", b"/usr/local/"]
         .iter()

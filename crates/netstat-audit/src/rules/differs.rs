@@ -1,4 +1,4 @@
-//! The program is not what its package installed.
+//! Detects programs, scripts and libraries that differ from what their package installed.
 
 use std::path::PathBuf;
 
@@ -9,7 +9,7 @@ use crate::case::{Case, FileLook};
 use crate::files::Authority;
 use crate::finding::{Check, Family, Note, Notes, Rule, Severity};
 
-/// See the module.
+/// The rule of this module; its `explanation` describes it.
 pub(crate) static RULE: Rule = Rule {
     name: "differs",
     title: "the program differs from what its package recorded",
@@ -74,7 +74,7 @@ fn note(case: &Case<'_>, what: &str, look: &FileLook, recorded: &str, found: &st
     }
 }
 
-/// The command by which the package manager compares the file, in the root that the package is of.
+/// Returns the command by which the package manager verifies the file, in the root that the package belongs to.
 fn verify(case: &Case<'_>, look: &FileLook) -> String {
     let root = match look.authority {
         Authority::Own => None,

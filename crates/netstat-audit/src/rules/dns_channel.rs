@@ -1,4 +1,4 @@
-//! The name service used as a way out.
+//! Detects programs that may use DNS as a covert channel.
 
 use netstat_model::Protocol;
 use netstat_model::reach::is_loopback;
@@ -6,7 +6,7 @@ use netstat_model::reach::is_loopback;
 use crate::case::{Case, Exposure, describe};
 use crate::finding::{Check, Family, Note, Notes, Rule, Severity};
 
-/// See the module.
+/// The rule of this module; its `explanation` describes it.
 pub(crate) static RULE: Rule = Rule {
     name: "dns-channel",
     title: "a program that is no resolver talks to a name server which this computer does not use",
@@ -19,10 +19,11 @@ pub(crate) static RULE: Rule = Rule {
     check: Check::Process(check),
 };
 
-/// The port of the name service (RFC 1035).
+/// The port of DNS (RFC 1035).
 const DOMAIN: u16 = 53;
 
-/// Public resolvers that many programs ask on purpose: Google, Cloudflare, Quad9, OpenDNS, AdGuard (documentation of each).
+/// Public resolvers that many programs use deliberately: Google, Cloudflare, Quad9, OpenDNS, AdGuard (documentation of
+/// each).
 const PUBLIC: &[&str] = &[
     "8.8.8.8",
     "8.8.4.4",
@@ -41,7 +42,7 @@ const PUBLIC: &[&str] = &[
     "2620:fe::fe",
 ];
 
-/// Programs that ask for names by profession.
+/// Programs whose purpose is to send DNS queries.
 const TOOLS: &[&[u8]] = &[
     b"dig",
     b"host",

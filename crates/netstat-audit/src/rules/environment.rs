@@ -1,4 +1,4 @@
-//! Variables that make an interpreter load code.
+//! Detects environment variables that make an interpreter load code from unusual places.
 
 use netstat_model::Fact;
 use netstat_model::text::escape;
@@ -6,7 +6,7 @@ use netstat_model::text::escape;
 use crate::case::{Case, Exposure};
 use crate::finding::{Check, Family, Note, Notes, Rule, Severity};
 
-/// See the module.
+/// The rule of this module; its `explanation` describes it.
 pub(crate) static RULE: Rule = Rule {
     name: "environment-hook",
     title: "a variable of the environment makes the program load code from an unusual place",

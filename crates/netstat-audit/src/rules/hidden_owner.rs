@@ -1,11 +1,11 @@
-//! A socket that nobody seems to hold, or that a process holds which the process list does not show.
+//! Detects sockets without a visible holder, and holders that are missing from the process list.
 
 use netstat_model::Concealment;
 
 use crate::case::{Host, describe};
 use crate::finding::{Check, Family, Note, Notes, Rule, Severity};
 
-/// See the module.
+/// The rule of this module; its `explanation` describes it.
 pub(crate) static RULE: Rule = Rule {
     name: "hidden-owner",
     title: "no process holds the socket although everything may be read",

@@ -1,4 +1,4 @@
-//! Code that came into a program otherwise than from its own files.
+//! Detects code in the memory of a program that does not come from its own files.
 
 use netstat_model::Fact;
 use netstat_model::process::Mapped;
@@ -9,7 +9,7 @@ use crate::finding::{Check, Family, Note, Notes, Rule, Severity};
 use crate::known;
 use crate::script::runs;
 
-/// See the module.
+/// The rule of this module; its `explanation` describes it.
 pub(crate) static RULE: Rule = Rule {
     name: "injected",
     title: "code in the program's memory comes from a removed file, from a place anyone may write to, or from nowhere",
@@ -25,7 +25,8 @@ pub(crate) static RULE: Rule = Rule {
     check: Check::Process(check),
 };
 
-/// Files in memory that hold code for good reasons: .NET's double mapping, libffi, engines of JavaScript, graphics drivers.
+/// Names of memory files that legitimately contain code: .NET's double mapping, libffi, JavaScript engines, graphics
+/// drivers.
 const KNOWN_MEMORY: &[&[u8]] = &[
     b"doublemapper",
     b"libffi",
@@ -39,7 +40,7 @@ const KNOWN_MEMORY: &[&[u8]] = &[
     b"pipewire",
 ];
 
-/// Drivers that their makers install without a package.
+/// Drivers that their vendors install without a package.
 const DRIVERS: &[&[u8]] = &[
     b"libnvidia",
     b"libcuda",
@@ -129,7 +130,7 @@ fn check(case: &Case<'_>, notes: &mut Notes) {
     });
 }
 
-/// The lines of evidence, the most severe first, and how many more there are.
+/// Returns the most severe lines of evidence, followed by the number of those left out.
 fn worst_lines(mut evidence: Vec<(Severity, String)>) -> Vec<String> {
     const MOST: usize = 5;
     evidence.sort_by_key(|(severity, _)| std::cmp::Reverse(*severity));
@@ -141,15 +142,15 @@ fn worst_lines(mut evidence: Vec<(Severity, String)>) -> Vec<String> {
     lines
 }
 
-/// How suspicious executable memory without a file is, of which `bare` bytes are writable and `read_only` are not; `None` in a program
-/// that is expected to have it.
+/// Returns how suspicious executable memory without a file is, with a line of evidence; `None` in a trusted program
+/// that is expected to have it. `bare` bytes are also writable, `read_only` bytes are not.
 fn without_file(case: &Case<'_>, (bare, read_only): (u64, u64), hosts_modules: bool) -> Option<(Severity, String)> {
     let makes_code = case
         .libraries
         .iter()
         .any(|library| known::is_code_maker(library.name()));
     let expected = hosts_modules || makes_code;
-    // A name proves nothing by itself.
+    // A name alone proves nothing.
     if expected && case.program.is_some_and(FileLook::is_trusted) {
         return None;
     }
@@ -166,7 +167,8 @@ fn without_file(case: &Case<'_>, (bare, read_only): (u64, u64), hosts_modules: b
     Some((severity, line))
 }
 
-/// Whether the mapping is shared memory, which is named `/dev/zero` or `/SYSV...`, or a device mapped by a driver: no library.
+/// Whether the mapping is not a library: shared memory, which is named `/dev/zero` or `/SYSV...`, or the device of a
+/// driver.
 fn is_no_library(path: &[u8]) -> bool {
     path == b"/dev/zero"
         || path.starts_with(b"/dev/dri/")
@@ -192,7 +194,7 @@ fn file(case: &Case<'_>, path: &[u8], deleted: bool, hosts_modules: bool) -> Opt
             "no library belongs there".to_owned(),
         ));
     }
-    // A program that itself lies in a passing place is the business of another rule; its own libraries lie beside it.
+    // Another rule covers programs that lie in such a place themselves, with their libraries next to them.
     let beside = case
         .program
         .is_some_and(|program| directory(&program.path) == directory(path) || program.path.starts_with(b"/tmp/"));
@@ -232,10 +234,10 @@ fn file(case: &Case<'_>, path: &[u8], deleted: bool, hosts_modules: bool) -> Opt
         && !driver
         && case.is_packaged()
         && look.is_some_and(|look| look.is_unowned() && look.origin().is_none())
-        // Caches that programs make of their own (gconv-modules.cache, locale archives, .so made by ldconfig triggers).
+        // Skip the caches that programs create there, such as gconv-modules.cache and locale archives.
         && base(path).windows(3).any(|part| part == b".so")
     {
-        // What every program may load lies in these directories themselves; plugins lie deeper.
+        // Libraries for all programs lie directly in these directories; plugins lie in subdirectories.
         let shared = path.split(|byte| *byte == b'/').filter(|part| !part.is_empty()).count() <= 4
             && (path.starts_with(b"/usr/lib") || path.starts_with(b"/lib"));
         return Some((
@@ -247,9 +249,9 @@ fn file(case: &Case<'_>, path: &[u8], deleted: bool, hosts_modules: bool) -> Opt
     None
 }
 
-/// How suspicious code from a removed file is.
+/// Returns how suspicious code from a removed file is, with a headline and a reason.
 fn removed(case: &Case<'_>, look: Option<&FileLook>, hosts_modules: bool) -> Option<(Severity, &'static str, String)> {
-    // Upgraded files are the subject of another rule.
+    // Upgraded files are covered by another rule.
     if look.is_some_and(|look| case.was_upgraded(look)) {
         return None;
     }
@@ -305,7 +307,7 @@ mod tests {
             .packaged("x")
             .mapped(testing::upgraded("/usr/lib/libssl.so.3", "libssl3"), true)
             .check(&RULE);
-        // What an upgrade replaced is another rule's.
+        // Files that an upgrade replaced are covered by another rule.
         assert_eq!(upgraded, []);
     }
 

@@ -1,4 +1,4 @@
-//! Poses as a kernel thread.
+//! Detects processes that pose as kernel threads.
 
 use netstat_model::Fact;
 use netstat_model::text::escape;
@@ -7,7 +7,7 @@ use crate::case::Case;
 use crate::finding::{Check, Family, Note, Notes, Rule, Severity};
 use crate::known;
 
-/// See the module.
+/// The rule of this module; its `explanation` describes it.
 pub(crate) static RULE: Rule = Rule {
     name: "kernel-thread",
     title: "poses as a kernel thread",

@@ -1,4 +1,4 @@
-//! What runs below a service that answers strangers.
+//! Detects shells and tools on the network that were started by a service which answers strangers.
 
 use netstat_model::State;
 use netstat_model::text::escape;
@@ -8,7 +8,7 @@ use crate::finding::{Check, Family, Note, Notes, Rule, Severity};
 use crate::known;
 use crate::script::Runs;
 
-/// See the module.
+/// The rule of this module; its `explanation` describes it.
 pub(crate) static RULE: Rule = Rule {
     name: "service-child",
     title: "a shell, downloader or relay on the network was started by a service that answers strangers",
@@ -21,7 +21,8 @@ pub(crate) static RULE: Rule = Rule {
     check: Check::Process(check),
 };
 
-/// Programs that never use the network themselves: a connection came from the shell that became them.
+/// Programs that never use the network themselves: if one holds a connection, it inherited it from the shell that
+/// executed it.
 const LOCAL: &[&str] = &[
     "sleep", "cat", "tee", "dd", "tail", "head", "sed", "grep", "tr", "cut", "xargs", "env", "timeout", "nohup",
     "setsid", "true", "yes", "od", "xxd", "base64",

@@ -1,4 +1,4 @@
-//! A relay that starts a program for whoever is at the other end.
+//! Detects network tools that start a program for whoever connects.
 
 use netstat_model::Fact;
 use netstat_model::text::escape;
@@ -7,7 +7,7 @@ use crate::case::{Case, Exposure, base};
 use crate::finding::{Check, Family, Note, Notes, Rule, Severity};
 use crate::known;
 
-/// See the module.
+/// The rule of this module; its `explanation` describes it.
 pub(crate) static RULE: Rule = Rule {
     name: "relay-exec",
     title: "a network tool starts a shell or program for whoever connects",
@@ -78,7 +78,7 @@ fn note(case: &Case<'_>, severity: Severity, headline: String, what: String) -> 
     }
 }
 
-/// The command that the tool starts, if its command line names one.
+/// Returns the command that the tool starts, if its command line names one.
 fn target(tool: &[u8], words: &[Vec<u8>]) -> Option<Vec<u8>> {
     let rest = words.get(1..)?;
     if tool.starts_with(b"socat") {

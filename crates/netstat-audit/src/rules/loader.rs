@@ -1,9 +1,9 @@
-//! A program that is started by a loader of its own.
+//! Detects programs that name a loader of their own.
 
 use crate::case::{Case, Exposure};
 use crate::finding::{Check, Family, Note, Notes, Rule, Severity};
 
-/// See the module.
+/// The rule of this module; its `explanation` describes it.
 pub(crate) static RULE: Rule = Rule {
     name: "odd-loader",
     title: "the program names a loader that no package owns",
@@ -16,7 +16,7 @@ pub(crate) static RULE: Rule = Rule {
     check: Check::Process(check),
 };
 
-/// Where package managers beside the distribution's keep their C libraries.
+/// Where package managers other than the distribution's keep their C libraries.
 const STORES: &[&[u8]] = &[
     b"/nix/store/",
     b"/gnu/store/",
@@ -30,7 +30,7 @@ fn check(case: &Case<'_>, notes: &mut Notes) {
     let (Some(loader), Some(program)) = (case.loader, case.program) else {
         return;
     };
-    // A loader that cannot be looked up is nothing to judge by.
+    // A loader that cannot be looked up cannot be judged.
     if !loader.is_unowned() || loader.file.known().is_none() {
         return;
     }
@@ -62,12 +62,13 @@ fn check(case: &Case<'_>, notes: &mut Notes) {
     });
 }
 
-/// The loader that an ELF program names (elf(5), `PT_INTERP`), from the beginning of its file.
+/// Returns the loader that an ELF program names (elf(5), `PT_INTERP`), given the beginning of its file; `None` if there
+/// is none.
 pub(crate) fn named(file: &[u8]) -> Option<&[u8]> {
     const PT_INTERP: u32 = 3;
     let wide = match file.get(..6)? {
         [0x7f, b'E', b'L', b'F', class, 1] => *class == 2,
-        // Big-endian programs do not run on the machines that this reads; they are left alone.
+        // Big-endian programs do not run on the supported machines.
         _ => return None,
     };
     let number = |at: usize, bytes: usize| -> Option<u64> {
@@ -105,7 +106,7 @@ mod tests {
     #[test]
     fn loader_of_this_test_is_read() {
         let own = std::fs::read("/proc/self/exe").unwrap();
-        // A static build has none.
+        // A statically linked test binary has no loader.
         if let Some(name) = named(&own) {
             assert!(
                 name.starts_with(b"/") && name.windows(2).any(|part| part == b"ld"),

@@ -1,4 +1,4 @@
-//! The program never was a file.
+//! Detects programs that run from memory and never were a file.
 
 use netstat_model::process::FileStatus;
 use netstat_model::text::escape;
@@ -6,7 +6,7 @@ use netstat_model::text::escape;
 use crate::case::Case;
 use crate::finding::{Check, Family, Note, Notes, Rule, Severity};
 
-/// See the module.
+/// The rule of this module; its `explanation` describes it.
 pub(crate) static RULE: Rule = Rule {
     name: "memory-program",
     title: "the program runs from memory and never was a file",
@@ -29,7 +29,7 @@ fn check(case: &Case<'_>, notes: &mut Notes) {
     let pid = case.facts.pid;
     let mut evidence = vec![format!("/proc/{pid}/exe: {}", escape(&program.reported))];
     evidence.extend(case.reach_evidence());
-    // The name is the maker's choice: it lowers, it does not acquit.
+    // The program chooses this name itself, so that it lowers the severity but does not clear the program.
     let runtime = program.path.starts_with(b"runc_cloned");
     notes.found(Note {
         severity: if runtime { Severity::High } else { Severity::Critical },

@@ -1,4 +1,4 @@
-//! The rules, each in a file of its own.
+//! The rules, one per module.
 
 mod beacon;
 mod blocked;
@@ -48,7 +48,7 @@ use netstat_model::SystemKind;
 
 use super::finding::Rule;
 
-/// Every rule, in the order in which they are listed.
+/// All rules, in the order in which they are listed.
 pub static RULES: &[&Rule] = &[
     &deleted::RULE,
     &memory::RULE,
@@ -105,7 +105,7 @@ pub static RULES: &[&Rule] = &[
     &several::RULE,
 ];
 
-/// The rules that look at facts which every system has; they speak of files and commands in the terms of the system.
+/// The rules that apply to every operating system. They name files and commands in the terms of the system.
 static EVERYWHERE: &[&Rule] = &[
     &place::RULE,
     &open_port::RULE,
@@ -117,7 +117,7 @@ static EVERYWHERE: &[&Rule] = &[
     &several::RULE,
 ];
 
-/// The rules that are made for a system.
+/// Returns the rules that apply to a system.
 pub(crate) fn of(kind: SystemKind) -> impl Iterator<Item = &'static Rule> {
     let is_of = move |rule: &&'static Rule| match kind {
         SystemKind::Windows => EVERYWHERE.contains(rule) || windows::RULES.contains(rule),
@@ -126,7 +126,7 @@ pub(crate) fn of(kind: SystemKind) -> impl Iterator<Item = &'static Rule> {
     RULES.iter().copied().filter(is_of)
 }
 
-/// The systems that a rule is made for: `linux`, `windows`.
+/// Returns the names of the systems that a rule applies to: `linux`, `windows`.
 pub fn systems(rule: &Rule) -> Vec<&'static str> {
     let of_system = |kind| of(kind).any(|known| known == rule);
     let all = [(SystemKind::Linux, "linux"), (SystemKind::Windows, "windows")];
@@ -136,15 +136,15 @@ pub fn systems(rule: &Rule) -> Vec<&'static str> {
         .collect()
 }
 
-/// Whether the path is that of a place for short-lived files, or hidden.
+/// Whether the path is in a place for short-lived files, or hidden.
 pub(crate) fn is_odd_place(path: &[u8]) -> bool {
     place::is_odd(path)
 }
 
-/// The rule that adds weak signs up; [`crate::Auditor`] applies it after all others.
+/// The rule that combines weak signs; [`crate::Auditor`] applies it after all others.
 pub(crate) static SEVERAL: &Rule = &several::RULE;
 
-/// The rule called `name`, in any case of letter.
+/// Returns the rule called `name`, ignoring case.
 pub fn find(name: &str) -> Option<&'static Rule> {
     RULES.iter().copied().find(|rule| rule.name.eq_ignore_ascii_case(name))
 }
@@ -174,7 +174,7 @@ mod tests {
                 rule.name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'-'),
                 "{rule:?}"
             );
-            // T1234 or T1234.001 (attack.mitre.org).
+            // The format is T1234 or T1234.001 (attack.mitre.org).
             if rule.technique.is_empty() {
                 continue;
             }

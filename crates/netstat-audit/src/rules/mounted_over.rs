@@ -1,11 +1,11 @@
-//! A process hidden by a mount.
+//! Detects processes that are hidden by a mount.
 
 use netstat_model::text::escape;
 
 use crate::case::Host;
 use crate::finding::{Check, Family, Note, Notes, Rule, Severity};
 
-/// See the module.
+/// The rule of this module; its `explanation` describes it.
 pub(crate) static RULE: Rule = Rule {
     name: "mounted-over",
     title: "something is mounted over the directory of a process in /proc",

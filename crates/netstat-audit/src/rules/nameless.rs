@@ -1,11 +1,11 @@
-//! A network of a program's own that nothing gave a name.
+//! Detects programs that use the network from a network namespace without a name.
 
 use netstat_model::{Component, UnitManager};
 
 use crate::case::{Case, Exposure};
 use crate::finding::{Check, Family, Note, Notes, Rule, Severity};
 
-/// See the module.
+/// The rule of this module; its `explanation` describes it.
 pub(crate) static RULE: Rule = Rule {
     name: "nameless-network",
     title: "a program is on the network from a network namespace that has no name",
@@ -46,7 +46,8 @@ fn check(case: &Case<'_>, notes: &mut Notes) {
     });
 }
 
-/// Whether a container or service of the system's own manager holds the process. What is below a user's manager, any user can make.
+/// Whether the process belongs to a container or a service of the system's service manager. Anything below a user's
+/// service manager can be created by that user.
 fn is_of_the_system(case: &Case<'_>) -> bool {
     let components = case.facts.components.as_ref().known().map_or(&[][..], Vec::as_slice);
     let of_user = components.iter().any(|component| match component {
@@ -89,7 +90,7 @@ mod tests {
         );
         let near = Made::program("/opt/x").connected("127.0.0.1:443").other_network();
         assert_eq!(severities(near, &[1]), []);
-        // Where only one namespace was examined, nothing is said.
+        // If only one namespace was examined, the rule does not apply.
         assert_eq!(made().check(&RULE), []);
     }
 }

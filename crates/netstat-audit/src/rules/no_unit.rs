@@ -1,9 +1,9 @@
-//! A service that nobody manages.
+//! Detects root-owned listeners that belong to no unit.
 
 use crate::case::{Case, Exposure};
 use crate::finding::{Check, Family, Note, Notes, Rule, Severity};
 
-/// See the module.
+/// The rule of this module; its `explanation` describes it.
 pub(crate) static RULE: Rule = Rule {
     name: "no-unit",
     title: "runs as root and listens outside without a unit",

@@ -1,4 +1,4 @@
-//! What was never seen before.
+//! Detects programs, and network activity of programs, that were never seen before.
 
 use netstat_model::reach::is_public;
 use netstat_model::{Protocol, Socket, State};
@@ -9,7 +9,7 @@ use crate::finding::{Check, Family, Note, Notes, Rule, Severity};
 use crate::known::FIRST_PASSING_PORT;
 use crate::past;
 
-/// See the module.
+/// The rule of this module; its `explanation` describes it.
 pub(crate) static RULE: Rule = Rule {
     name: "new-on-network",
     title: "a program, or what it does on the network, was never seen before the last day",
@@ -25,11 +25,12 @@ pub(crate) static RULE: Rule = Rule {
 
 /// One day, in milliseconds.
 const DAY: Millis = 86_400_000;
-/// How far back the record must reach.
+/// The minimum time that the record must cover, in milliseconds.
 const WEEK: Millis = 7 * DAY;
-/// On how many of the seven days before the last one something must have been recorded: a computer may be off for a weekend.
+/// The number of days, among the seven before the last one, on which something must have been recorded: a computer may
+/// be switched off at weekends.
 const DAYS: u32 = 5;
-/// A program that has called so many networks calls everywhere.
+/// The number of networks above which a program is considered to connect everywhere.
 const EVERYWHERE: usize = 30;
 
 fn check(case: &Case<'_>, notes: &mut Notes) {
@@ -116,7 +117,7 @@ impl<'a> Seen<'a> {
         format!("{what} {}{begins}", when(first))
     }
 
-    /// Since when the program is known.
+    /// Describes since when the program is known.
     fn known(&self) -> String {
         let now = self.case.host.now;
         match self.past.of(Novelty::Program) {
@@ -128,7 +129,7 @@ impl<'a> Seen<'a> {
         }
     }
 
-    /// Where it waits for others than this computer.
+    /// Returns the TCP listeners on non-ephemeral ports that other computers can reach.
     fn listening(&self) -> impl Iterator<Item = &'a Socket> + use<'a> {
         self.case.waiting().filter(|socket| {
             socket.protocol() == Protocol::Tcp
@@ -137,7 +138,7 @@ impl<'a> Seen<'a> {
         })
     }
 
-    /// Its calls to public addresses; none where it calls everywhere.
+    /// Returns the connections that it opened to public addresses; empty if the program connects everywhere.
     fn calls(&self) -> impl Iterator<Item = &'a Socket> + use<'a> {
         let networks = self.past.sightings.iter();
         let networks = networks.filter(|sighting| matches!(sighting.what, Novelty::Network(_)));
@@ -151,7 +152,7 @@ impl<'a> Seen<'a> {
                 && socket.is_connected()
                 && socket.state() == State::Established
                 && is_public(socket.foreign().address)
-                // What is connected where something waits was called.
+                // A connection at a listening port was opened by the other side.
                 && !case.host.ports.contains(&(protocol, socket.local().port))
         })
     }
@@ -180,7 +181,7 @@ mod tests {
         host
     }
 
-    /// What was first seen so many hours before now.
+    /// Returns a history of sightings; each number is the age in hours.
     fn past(seen: &[(Novelty, Millis)]) -> ProgramHistory {
         let now = netstat_record::millis(testing::host().now);
         let program = Arc::new(Program {
@@ -224,11 +225,11 @@ mod tests {
     fn a_known_program_in_a_new_network_is_new_there() {
         let seen = [(Novelty::Program, 300), (network(), 3)];
         assert_eq!(calling(&seen).check(&RULE), [Severity::Low]);
-        // Where it was called there is nothing new about the caller's network.
+        // For incoming connections, a new network of the client is not reported.
         let mut called = host(30 * DAY, 7);
         called.ports.insert((Protocol::Tcp, 50_000));
         assert_eq!(calling(&seen).host(called).check(&RULE), []);
-        // One that calls everywhere has no new networks worth a word.
+        // For a program that connects everywhere, new networks are not reported.
         let mut everywhere = seen.to_vec();
         for number in 0..EVERYWHERE {
             let text = format!("198.51.{number}.0/24");
@@ -250,7 +251,7 @@ mod tests {
         assert_eq!(listening("0.0.0.0:4444", 4444), [Severity::Low]);
         assert_eq!(listening("127.0.0.1:4444", 4444), []);
         assert_eq!(listening("0.0.0.0:40000", 40_000), []);
-        // Absence from the record is no sign: it may not have been written yet.
+        // Absence from the record is not a sign: the sighting may not have been written yet.
         assert_eq!(listening("0.0.0.0:4444", 80), []);
     }
 
@@ -262,7 +263,7 @@ mod tests {
         let mut unsure = past(&seen);
         unsure.nameless = Some(netstat_record::millis(testing::host().now) - 20 * DAY);
         assert_eq!(calling(&seen).past(unsure).check(&RULE), []);
-        // Before, it was recorded without networks.
+        // Until recently, it was recorded without networks.
         let mut late = host(30 * DAY, 7);
         if let Ok(reach) = &mut late.reach {
             reach.networks = Some(netstat_record::millis(late.now) - 5 * HOUR);

@@ -1,9 +1,9 @@
-//! A file name made to be overlooked.
+//! Detects file names that are made to be overlooked or mistaken for others.
 
 use crate::case::Case;
 use crate::finding::{Check, Family, Note, Notes, Rule, Severity};
 
-/// See the module.
+/// The rule of this module; its `explanation` describes it.
 pub(crate) static RULE: Rule = Rule {
     name: "odd-name",
     title: "the program's file name is made to be overlooked or taken for another",
@@ -59,7 +59,8 @@ fn odd(name: &[u8]) -> Option<&'static str> {
         return Some("it has letters that are not visible");
     }
     let latin = text.chars().any(|letter| letter.is_ascii_alphabetic());
-    // Greek, Cyrillic, Armenian, Cherokee and full-width forms have letters that look like Latin ones.
+    // These blocks contain letters that look like Latin ones: Greek, Cyrillic, Armenian, Cherokee, full-width forms and
+    // IPA.
     let alike = |letter: char| matches!(letter, '\u{370}'..='\u{52f}' | '\u{531}'..='\u{58f}' | '\u{13a0}'..='\u{13ff}' | '\u{ff01}'..='\u{ff5e}' | '\u{251}'..='\u{29f}');
     (latin && text.chars().any(alike)).then_some("it mixes letters of another alphabet with Latin ones")
 }

@@ -1,4 +1,4 @@
-//! A port that should not be open to everyone.
+//! Detects database and control ports that are open to every network.
 
 use netstat_model::packet_filter::FilterVerdict;
 use netstat_model::{Protocol, State};
@@ -8,7 +8,7 @@ use crate::finding::{Check, Family, Note, Notes, Rule, Severity};
 use crate::known;
 use crate::passage;
 
-/// See the module.
+/// The rule of this module; its `explanation` describes it.
 pub(crate) static RULE: Rule = Rule {
     name: "open-port",
     title: "a database or control port is open to every network",
@@ -52,7 +52,7 @@ fn check(case: &Case<'_>, notes: &mut Notes) {
             continue;
         }
         told.push(port);
-        // Another namespace has interfaces of its own.
+        // Other namespaces have interfaces of their own.
         let own = case.host.network.as_ref().filter(|_| socket.namespace() == 0);
         let reach = match own {
             Some(network) => format!("reachable from {}", network.extent(socket, None).1),
@@ -83,7 +83,7 @@ mod tests {
     use netstat_model::packet_filter::rules::Ruleset;
     use netstat_model::packet_filter::{Chain, ChainFamily, Hook, PacketFilter};
 
-    /// A filter without rules that lets everybody or nobody in.
+    /// Returns a filter without rules that lets everything or nothing in.
     fn filter(drops: bool) -> PacketFilter {
         let chain = Chain {
             family: ChainFamily::Inet,

@@ -1,4 +1,4 @@
-//! Libraries that were upgraded since the program was started.
+//! Detects libraries that were upgraded after the program was started.
 
 use netstat_model::process::Mapped;
 use netstat_model::text::escape;
@@ -6,7 +6,7 @@ use netstat_model::text::escape;
 use crate::case::Case;
 use crate::finding::{Check, Family, Note, Notes, Rule, Severity};
 
-/// See the module.
+/// The rule of this module; its `explanation` describes it.
 pub(crate) static RULE: Rule = Rule {
     name: "outdated-libraries",
     title: "the program runs older libraries than their packages have installed",

@@ -1,10 +1,10 @@
-//! A package database that an ordinary user can have made.
+//! Detects programs that only a package database under the control of an ordinary user lists.
 
 use crate::case::{Case, Exposure};
 use crate::files::Authority;
 use crate::finding::{Check, Family, Note, Notes, Rule, Severity};
 
-/// See the module.
+/// The rule of this module; its `explanation` describes it.
 pub(crate) static RULE: Rule = Rule {
     name: "made-up-root",
     title: "only a package database that an ordinary user can have made lists the program",

@@ -1,4 +1,4 @@
-//! The program, or the script, lies where programs do not belong.
+//! Detects programs and scripts in places where programs do not belong.
 
 use netstat_model::process::{FileStatus, Signature};
 use netstat_packages::packages::Manager;
@@ -8,7 +8,7 @@ use super::windows;
 use crate::case::{Case, Elder, Exposure, FileLook};
 use crate::finding::{Check, Family, Note, Notes, Rule, Severity};
 
-/// See the module.
+/// The rule of this module; its `explanation` describes it.
 pub(crate) static RULE: Rule = Rule {
     name: "odd-place",
     title: "the program runs from a place that anyone may write to, or that is hidden",
@@ -24,7 +24,7 @@ pub(crate) static RULE: Rule = Rule {
     check: Check::Process(check),
 };
 
-/// Directories (Filesystem Hierarchy Standard 3.0; hier(7)), the more telling first.
+/// Directories (Filesystem Hierarchy Standard 3.0; hier(7)); the most significant come first.
 const PLACES: &[(&[u8], Kind)] = &[
     (b"/dev/", Kind::Never),
     (b"/run/shm/", Kind::Never),
@@ -45,7 +45,7 @@ const PLACES: &[(&[u8], Kind)] = &[
     (b"/boot/", Kind::Data),
 ];
 
-/// Programs that build and test others: their children run from passing places.
+/// Programs that build and test others: what they start runs from directories for short-lived files.
 const BUILDERS: &[&[u8]] = &[
     b"cargo",
     b"rustc",
@@ -111,9 +111,9 @@ fn one(case: &Case<'_>, what: &str, look: &FileLook, notes: &mut Notes) {
     let manager = look.origin().map(|origin| origin.manager);
     let built = built(case);
     let severity = match (kind, manager) {
-        // Anyone can call a directory so; a mount can only be made with a helper of the superuser's.
+        // Anyone can give a directory such a name, but only the superuser's helper can mount a file system.
         (_, Some(Manager::AppImage)) if is_fuse(case) => Severity::Info,
-        // Document roots hold scripts: that is what they are for.
+        // Document roots are meant to contain scripts.
         (Kind::Data, _) if what == "script" => return,
         (_, Some(Manager::GoBuild | Manager::CargoBuild)) if built.is_some() => Severity::Low,
         (Kind::Never | Kind::Hidden, _) if case.exposure > Exposure::Loopback => Severity::High,
@@ -133,7 +133,7 @@ fn one(case: &Case<'_>, what: &str, look: &FileLook, notes: &mut Notes) {
         (Kind::Passing, _) => Severity::Medium,
     };
     let signed = signer(case);
-    // An installer unpacks itself to Temp: who signed it stands for it.
+    // Installers unpack themselves to Temp; the signer vouches for them.
     let severity = if signed.is_some() { severity.lower() } else { severity };
     let mut evidence = vec![format!("the {what} is {}", look.shown())];
     evidence.extend(built);
@@ -173,7 +173,7 @@ fn kind(path: &[u8]) -> Option<Kind> {
         .find(|(place, _)| path.starts_with(place))
         .map(|(_, kind)| *kind);
     match place {
-        // A hidden directory weighs at least as much as any other place, and says more than most.
+        // A hidden directory weighs at least as much as any of the remaining kinds.
         Some(Kind::Never) => return place,
         _ if is_hidden(path) => return Some(Kind::Hidden),
         Some(_) => return place,
@@ -198,13 +198,13 @@ fn kind(path: &[u8]) -> Option<Kind> {
         .filter(|part| part.starts_with(b"."))
         .chain(below.last().filter(|name| name.starts_with(b".")));
     let first = hidden.next()?;
-    // A hidden directory within a hidden one, or one with hardly a name, is made to be overlooked.
+    // Hidden directories inside hidden ones, and very short names, are made to be overlooked.
     let nested = hidden.any(|part| !known(part, HOME_TOOLS));
     let short = first.len() <= 2;
     (nested || short).then_some(Kind::HomeHidden)
 }
 
-/// What tools keep below `~/.cache` and run from there.
+/// Subdirectories of `~/.cache` from which tools run programs.
 const CACHES: &[&str] = &[
     "ms-playwright",
     "puppeteer",
@@ -241,7 +241,7 @@ const CACHES: &[&str] = &[
     "act",
 ];
 
-/// Hidden directories within other hidden directories that tools make.
+/// Names of hidden directories that tools create inside other hidden directories.
 const HOME_TOOLS: &[&str] = &[
     ".venv",
     ".bin",
@@ -279,7 +279,8 @@ const HOME_TOOLS: &[&str] = &[
     ".eggs",
 ];
 
-/// Whether the path is hidden outside a home, or has a part that is made to be overlooked: dots, blanks or control characters only.
+/// Whether the path is hidden outside a home directory, or has a component that is made to be overlooked: one of only
+/// dots, spaces or control characters.
 pub(crate) fn is_hidden(path: &[u8]) -> bool {
     let parts: Vec<&[u8]> = path
         .split(|&byte| byte == b'/')
@@ -292,11 +293,11 @@ pub(crate) fn is_hidden(path: &[u8]) -> bool {
     }
     match parts.as_slice() {
         [b"home" | b"Users" | b"root", ..] => false,
-        // Homes of services (/var/lib/NAME/.cache/...) have hidden directories like any other home.
+        // Home directories of services (/var/lib/NAME/.cache/...) may contain hidden directories, like any other home.
         [b"var", b"lib", name, ..] => name.starts_with(b"."),
-        // Mounts of AppImages.
+        // Mounted AppImages.
         [b"tmp", first, ..] if first.starts_with(b".mount_") => false,
-        // Tools that unpack beside a service's files.
+        // Tools unpack into such directories next to a service's files.
         [b"srv" | b"opt", rest @ ..] | [b"var", b"www", rest @ ..] => rest
             .iter()
             .any(|part| part.starts_with(b".") && !HOME_TOOLS.iter().any(|known| *part == known.as_bytes())),
@@ -304,7 +305,7 @@ pub(crate) fn is_hidden(path: &[u8]) -> bool {
     }
 }
 
-/// Whether the path is that of a place for short-lived files, or hidden.
+/// Whether the path is in a place for short-lived files, or hidden.
 pub(crate) fn is_odd(path: &[u8]) -> bool {
     matches!(
         kind(path),
@@ -313,7 +314,7 @@ pub(crate) fn is_odd(path: &[u8]) -> bool {
 }
 
 impl Case<'_> {
-    /// Whether it is connected to more than this computer, or through a tunnel.
+    /// Whether it has a connection beyond this computer, or through a tunnel.
     fn is_connected_far(&self) -> bool {
         self.exposure > Exposure::Loopback
             && self.sockets.iter().any(|socket| {
@@ -323,7 +324,7 @@ impl Case<'_> {
     }
 }
 
-/// Who signed its program, on Windows, in words.
+/// Describes who signed the program, on Windows; `None` without a valid signature.
 fn signer(case: &Case<'_>) -> Option<String> {
     let windows = case.facts.windows.as_deref()?;
     match windows.signature.as_ref().known()? {
@@ -332,9 +333,9 @@ fn signer(case: &Case<'_>) -> Option<String> {
     }
 }
 
-/// Whether it was started by a person at a terminal or by a build, in words.
+/// Describes how a person at a terminal or a build started the program; `None` if neither did.
 fn built(case: &Case<'_>) -> Option<String> {
-    // The short name of a process is its own choice; where the file of a program lies is not.
+    // A process can choose its short name, but not where the file of its program lies.
     let is_builder = |elder: &&Elder| elder.rooted && BUILDERS.contains(&elder.name.as_slice());
     if let Some(elder) = case.elders.iter().find(is_builder) {
         return Some(format!(
@@ -358,14 +359,14 @@ fn built(case: &Case<'_>) -> Option<String> {
         .map(|terminal| format!("its terminal is {terminal}"))
 }
 
-/// Whether the program lies on a file system of FUSE (`FUSE_SUPER_MAGIC`, linux/magic.h).
+/// Whether the program is on a FUSE file system (`FUSE_SUPER_MAGIC`, linux/magic.h).
 fn is_fuse(case: &Case<'_>) -> bool {
     const FUSE: u64 = 0x6573_5546;
     let program = case.facts.program.as_ref().known();
     program.is_some_and(|program| program.file_system.known() == Some(FUSE))
 }
 
-/// Beginnings of the names of services that run jobs of builds. Only the superuser can make a service of the system.
+/// Prefixes of the names of services that run build jobs. Only the superuser can create a system service.
 const RUNNERS: &[&[u8]] = &[
     b"actions.runner.",
     b"gitlab-runner",
@@ -392,7 +393,7 @@ mod tests {
         assert_eq!(seen("/tmp/x", "127.0.0.1:443"), [Severity::Medium]);
         assert_eq!(seen("/usr/lib/.x/y", "203.0.113.7:443"), [Severity::High]);
         assert_eq!(seen("/home/u/.../y", "203.0.113.7:443"), [Severity::High]);
-        // Names that anyone can choose excuse nothing.
+        // Names that anyone can choose do not lower the severity.
         assert_eq!(seen("/tmp/.mount_app/AppRun", "203.0.113.7:443"), [Severity::High]);
         assert_eq!(seen("/tmp/go-build7/b001/exe/x", "203.0.113.7:443"), [Severity::High]);
         let job = |rooted| {

@@ -3,16 +3,16 @@
 /// A kind of place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Kind {
-    /// No program ever belongs there.
+    /// A place where no program ever belongs.
     Never,
-    /// For short-lived files of anyone.
+    /// A place for short-lived files of any user.
     Passing,
-    /// For data of services.
+    /// A place for data of services.
     Data,
-    /// Hidden, and in no home.
+    /// A hidden directory outside any home directory.
     Hidden,
-    /// Hidden in a home, where no tool is known to keep programs.
+    /// A hidden directory in a home directory, where no known tool keeps programs.
     HomeHidden,
-    /// In the cache of a home, where no tool is known to keep programs.
+    /// The cache of a home directory, in a subdirectory where no known tool keeps programs.
     HomeCache,
 }

@@ -1,4 +1,4 @@
-//! A well-known port that another program serves.
+//! Detects well-known ports that are served by an unexpected program.
 
 use netstat_model::text::escape;
 use netstat_model::{Protocol, Socket};
@@ -7,7 +7,7 @@ use crate::case::{Case, Exposure, describe};
 use crate::finding::{Check, Family, Note, Notes, Rule, Severity};
 use crate::known::{self, PortUse};
 
-/// See the module.
+/// The rule of this module; its `explanation` describes it.
 pub(crate) static RULE: Rule = Rule {
     name: "odd-port",
     title: "a well-known port is served by a program of another kind",
@@ -34,7 +34,7 @@ fn check(case: &Case<'_>, notes: &mut Notes) {
             continue;
         }
         told.push(port);
-        // Ports over 1023 are anyone's: a free-time project may use them.
+        // Any user can listen on ports above 1023, for example for a hobby project.
         let tool = known::is_interpreter(name) || known::is_shell(name) || known::is_relay(name);
         let severity = match (case.is_unowned(), known.common, tool) {
             (true, true, _) if case.program.and_then(|program| program.origin()).is_some() => Severity::Low,
@@ -78,13 +78,13 @@ fn use_of(socket: &Socket) -> Option<&'static PortUse> {
     }
 }
 
-/// Whether the program is one of those that serve this.
+/// Whether the program is one of those that usually serve the port.
 fn serves(case: &Case<'_>, known: &PortUse) -> bool {
     let names = [case.name(), case.facts.comm.as_slice()];
     let script = case.script.map(|script| script.look.name());
     known.programs.iter().any(|program| {
         let program = program.as_bytes();
-        // A disguise is another rule's; here a short name may be a program's own title.
+        // Another rule covers disguises; here, the short name may be a title that the program gave itself.
         names
             .into_iter()
             .chain(script)

@@ -1,4 +1,4 @@
-//! Poses as another program.
+//! Detects programs that bear the name of a well-known program without being it.
 
 use netstat_model::Fact;
 use netstat_model::text::escape;
@@ -9,7 +9,7 @@ use crate::finding::{Check, Family, Note, Notes, Rule, Severity};
 use crate::known;
 use crate::script::Runs;
 
-/// See the module.
+/// The rule of this module; its `explanation` describes it.
 pub(crate) static RULE: Rule = Rule {
     name: "poses-as",
     title: "bears the name of a well-known program that it is not",
@@ -27,7 +27,7 @@ pub(crate) static RULE: Rule = Rule {
 
 fn check(case: &Case<'_>, notes: &mut Notes) {
     let Some(program) = case.program else { return };
-    // The first process may be called init or systemd and be anything.
+    // PID 1 may be called init or systemd, whatever program it is.
     if case.facts.pid == 1 || case.facts.kernel_thread {
         return;
     }
@@ -47,7 +47,7 @@ fn check(case: &Case<'_>, notes: &mut Notes) {
     let tool = known::is_shell(file) || known::is_interpreter(file) || known::is_relay(file);
     let found = match claimed {
         Some((what, daemon)) if case.is_unowned() => Some((unowned(case, program, daemon), what, daemon)),
-        // Multi-call programs are many daemons in one.
+        // A multi-call program may legitimately be several daemons.
         Some((what, daemon)) if tool && case.is_packaged() && file != b"busybox" && !is_script(case, daemon) => {
             Some((Severity::High, what, daemon))
         }
@@ -93,9 +93,9 @@ fn check(case: &Case<'_>, notes: &mut Notes) {
     });
 }
 
-/// How much it is worth a look that a program which no package owns bears the name of `daemon`.
+/// Returns the severity for a program that no package owns and that bears the name of `daemon`.
 fn unowned(case: &Case<'_>, program: &FileLook, daemon: &str) -> Severity {
-    // A program that is called otherwise than it says poses, wherever it lies.
+    // A program whose file is called differently poses as the daemon, wherever it lies.
     if program.name() != daemon.as_bytes() || case.is_hidden_place() {
         let renamed = program.name().starts_with(daemon.as_bytes()) || daemon.as_bytes().starts_with(program.name());
         return if renamed && !case.is_hidden_place() {
@@ -112,7 +112,7 @@ fn unowned(case: &Case<'_>, program: &FileLook, daemon: &str) -> Severity {
     }
 }
 
-/// Whether the interpreter runs a script that is called like `daemon` and is owned by a package, or called so by its file.
+/// Whether the interpreter runs a packaged script whose name begins with `daemon`, or a module of that name.
 fn is_script(case: &Case<'_>, daemon: &str) -> bool {
     match (case.script, case.runs()) {
         (Some(script), Some(Runs::File(path))) => {

@@ -1,4 +1,4 @@
-//! Libraries that are loaded into a program from outside.
+//! Detects libraries that are loaded into a program from outside.
 
 use netstat_model::Fact;
 use netstat_model::text::shell_quoted;
@@ -6,7 +6,7 @@ use netstat_model::text::shell_quoted;
 use crate::case::{Case, Exposure, FileLook, Host, Preload};
 use crate::finding::{Check, Family, Note, Notes, Rule, Severity};
 
-/// See the module.
+/// The rule of this module; its `explanation` describes it.
 pub(crate) static RULE: Rule = Rule {
     name: "preload",
     title: "a library was loaded into the program by LD_PRELOAD or LD_AUDIT",
@@ -19,7 +19,7 @@ pub(crate) static RULE: Rule = Rule {
     check: Check::Process(check),
 };
 
-/// The same for all programs.
+/// The corresponding rule for libraries that are loaded into all programs.
 pub(crate) static EVERYWHERE: Rule = Rule {
     name: "preload-everywhere",
     title: "/etc/ld.so.preload loads a library into every program",
@@ -67,7 +67,8 @@ fn check(case: &Case<'_>, notes: &mut Notes) {
     }
 }
 
-/// Whether the library is one that the process's own user keeps in the home for such use, or that a packed program unpacked for itself.
+/// Whether the library is in `~/.local/lib` and belongs to the user of the process, or was unpacked by a
+/// self-extracting program for itself.
 fn is_own(case: &Case<'_>, look: &FileLook) -> bool {
     let users = case.facts.users.known();
     let file = look.file.known();

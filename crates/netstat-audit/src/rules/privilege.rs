@@ -1,4 +1,4 @@
-//! Root below an ordinary user, without a program that may give such rights.
+//! Detects root processes that descend from an ordinary user without a program that may grant such privileges.
 
 use netstat_model::text::escape;
 
@@ -6,7 +6,7 @@ use crate::case::{Case, Exposure};
 use crate::finding::{Check, Family, Note, Notes, Rule, Severity};
 use crate::known;
 
-/// See the module.
+/// The rule of this module; its `explanation` describes it.
 pub(crate) static RULE: Rule = Rule {
     name: "gained-root",
     title: "a process of root stems from a process of an ordinary user, and nothing explains it",
@@ -19,7 +19,7 @@ pub(crate) static RULE: Rule = Rule {
     check: Check::Process(check),
 };
 
-/// Programs that give rights and stay as the parent of what they started.
+/// Programs that grant privileges and remain as the parent of what they started.
 const GIVERS: &[&[u8]] = &[
     b"su",
     b"sudo",
@@ -43,7 +43,7 @@ fn check(case: &Case<'_>, notes: &mut Notes) {
         return;
     }
     let Some(program) = case.program else { return };
-    // A setuid program that a package or the superuser installed has its rights from there.
+    // The privileges of an installed setuid program are explained by the program itself.
     const SETUID: u32 = 0o4000;
     let is_setuid = program.file.known().is_some_and(|file| file.mode & SETUID != 0);
     if is_setuid && program.is_trusted() {
@@ -53,7 +53,7 @@ fn check(case: &Case<'_>, notes: &mut Notes) {
     if is_giver(program.name(), program.is_trusted()) {
         return;
     }
-    // The first ancestor that is not root's; whoever gave the rights stands before it.
+    // Find the nearest ancestor that does not run as root; the program that granted the privileges comes before it.
     let mut lower = None;
     for elder in case.elders {
         if is_giver(&elder.name, elder.rooted) || elder.setuid && elder.rooted {

@@ -1,4 +1,4 @@
-//! An interface that takes frames for others.
+//! Detects interfaces in promiscuous mode.
 
 use netstat_model::Fact;
 use netstat_model::text::{escape, shell_quoted};
@@ -6,7 +6,7 @@ use netstat_model::text::{escape, shell_quoted};
 use crate::case::Host;
 use crate::finding::{Check, Family, Note, Notes, Rule, Severity};
 
-/// See the module.
+/// The rule of this module; its `explanation` describes it.
 pub(crate) static RULE: Rule = Rule {
     name: "promiscuous",
     title: "a network interface takes frames that are not for this computer",

@@ -1,4 +1,4 @@
-//! A port that the packet filter hands on.
+//! Detects ports that the packet filter forwards.
 
 use netstat_model::packet_filter::FilterVerdict;
 use netstat_model::text::escape;
@@ -9,7 +9,7 @@ use crate::known;
 use crate::passage;
 use crate::published::{conditions, destination, family, ports, protocol};
 
-/// See the module.
+/// The rule of this module; its `explanation` describes it.
 pub(crate) static RULE: Rule = Rule {
     name: "published-port",
     title: "a port is handed on by NAT, so that it is open although no socket has it",

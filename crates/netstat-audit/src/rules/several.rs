@@ -1,9 +1,9 @@
-//! Several weak signs of different kinds.
+//! Combines several weak signs of different kinds into one finding.
 
 use crate::case::Case;
 use crate::finding::{Check, Family, Notes, Rule};
 
-/// See the module.
+/// The rule of this module; its `explanation` describes it.
 pub(crate) static RULE: Rule = Rule {
     name: "several-signs",
     title: "several weak signs of different kinds come together in one process",
@@ -16,5 +16,5 @@ pub(crate) static RULE: Rule = Rule {
     check: Check::Process(nothing),
 };
 
-/// The sum is made when all other rules have been applied.
+/// Does nothing: [`crate::Auditor`] combines the findings after all other rules have been applied.
 fn nothing(_: &Case<'_>, _: &mut Notes) {}

@@ -1,4 +1,4 @@
-//! A shell that is driven over the network by way of another program.
+//! Detects shells that are driven over the network through another program.
 
 use netstat_model::text::escape;
 
@@ -6,7 +6,7 @@ use crate::case::{Case, Exposure};
 use crate::finding::{Check, Family, Note, Notes, Rule, Severity};
 use crate::known;
 
-/// See the module.
+/// The rule of this module; its `explanation` describes it.
 pub(crate) static RULE: Rule = Rule {
     name: "shell-relay",
     title: "a shell's input and output go through a program with a network connection",
@@ -22,7 +22,7 @@ pub(crate) static RULE: Rule = Rule {
 };
 
 fn check(case: &Case<'_>, notes: &mut Notes) {
-    // A listener alone passes nothing on.
+    // A process that only listens cannot pass anything on.
     if !case
         .sockets
         .iter()
@@ -37,7 +37,8 @@ fn check(case: &Case<'_>, notes: &mut Notes) {
             if away { Severity::Critical } else { Severity::High }
         } else if known::is_interpreter(name) {
             let script = case.script.map(|script| &script.look);
-            // A name alone is anyone's choice: what an ordinary user installed counts only where nobody else can reach it.
+            // Anyone can choose a name: a server that an ordinary user installed counts only if no other computer can
+            // reach it.
             let server = script.is_some_and(|script| {
                 known::is_terminal_server(script.name())
                     && !super::is_odd_place(&script.path)

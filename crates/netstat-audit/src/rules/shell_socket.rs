@@ -1,4 +1,4 @@
-//! A shell that is driven over the network.
+//! Detects shells that are driven directly over a network connection.
 
 use netstat_model::process::Descriptor;
 use netstat_model::text::escape;
@@ -9,7 +9,7 @@ use crate::finding::{Check, Family, Note, Notes, Rule, Severity};
 use crate::known;
 use crate::script::Runs;
 
-/// See the module.
+/// The rule of this module; its `explanation` describes it.
 pub(crate) static RULE: Rule = Rule {
     name: "shell-socket",
     title: "a shell or interpreter has a network connection as its input or output",
@@ -102,8 +102,8 @@ fn check(case: &Case<'_>, notes: &mut Notes) {
     });
 }
 
-/// Whether its parent is the same program and the connection came in at a port that something listens on: a server that starts
-/// itself once more for each client.
+/// Whether its parent has the same name and the connection arrived at a listening port: the process is a server that
+/// starts another instance of itself for each client.
 fn is_served_by_its_like(case: &Case<'_>, socket: &Socket) -> bool {
     let ancestors = case.facts.ancestors.as_ref().known();
     let parent = ancestors.and_then(|chain| chain.first());
@@ -111,10 +111,10 @@ fn is_served_by_its_like(case: &Case<'_>, socket: &Socket) -> bool {
         && case.host.ports.contains(&(socket.protocol(), socket.local().port))
 }
 
-/// What starts it for each connection, in words, if anything does.
+/// Describes what starts the process for each connection; `None` if nothing is known to.
 fn served_by(case: &Case<'_>) -> Option<String> {
-    // A unit that is started for each connection has both ends in its name: `echo@3-127.0.0.1:7-127.0.0.1:40000.service`
-    // (systemd.socket(5), Accept=).
+    // The name of a unit that is started per connection contains both endpoints:
+    // `echo@3-127.0.0.1:7-127.0.0.1:40000.service` (systemd.socket(5), Accept=).
     if let Some(unit) = case.system_service()
         && unit.contains(&b'@')
         && case
@@ -165,7 +165,7 @@ mod tests {
             .packaged("bash")
             .connected("203.0.113.7:4444");
         assert_eq!(plain.check(&RULE), []);
-        // A program of many names is what it is called.
+        // A multi-call program is what it was called as.
         let busybox = |line: &str| {
             Made::program("/usr/bin/busybox")
                 .packaged("busybox")
@@ -197,7 +197,7 @@ mod tests {
         };
         assert_eq!(agent().unowned().check(&RULE), [Severity::High]);
         assert_eq!(agent().packaged("agent").check(&RULE), []);
-        // A server that starts itself once more for each client.
+        // A server that starts another instance of itself for each client.
         let served = |parent, port| {
             let mut made = agent().unowned().parent(parent);
             made.host.ports.insert((netstat_model::Protocol::Tcp, port));

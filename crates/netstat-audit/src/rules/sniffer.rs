@@ -1,4 +1,4 @@
-//! Takes packets that are not its own.
+//! Detects processes that can capture packets of other programs.
 
 use netstat_model::process::Descriptor;
 use netstat_model::{Detail, Fact, Protocol, Socket};
@@ -7,7 +7,7 @@ use crate::case::Case;
 use crate::finding::{Check, Family, Note, Notes, Rule, Severity};
 use crate::known;
 
-/// See the module.
+/// The rule of this module; its `explanation` describes it.
 pub(crate) static RULE: Rule = Rule {
     name: "sniffer",
     title: "has a raw or packet socket",
@@ -25,10 +25,11 @@ pub(crate) static RULE: Rule = Rule {
 /// All protocols (`ETH_P_ALL`, linux/if_ether.h).
 const ALL_FRAMES: u16 = 3;
 
-/// Numbers of protocols above IP whose packets carry no traffic of programs: ICMP, IGMP, ICMPv6, OSPF, PIM, VRRP (IANA, Protocol Numbers).
+/// Protocol numbers whose packets carry no application data: ICMP, IGMP, ICMPv6, OSPF, PIM, VRRP (IANA, Protocol
+/// Numbers).
 const CONTROL: [u16; 6] = [1, 2, 58, 89, 103, 112];
 
-/// ICMP and ICMPv6.
+/// The protocol numbers of ICMP and ICMPv6.
 const ECHO: [u16; 2] = [1, 58];
 
 fn check(case: &Case<'_>, notes: &mut Notes) {
@@ -43,11 +44,11 @@ fn check(case: &Case<'_>, notes: &mut Notes) {
         let weight = match (expert, case.is_unowned(), protocol) {
             (true, ..) => Severity::Info,
             _ if is_own_answers(case, socket) => Severity::Info,
-            // Makers and administrators install sensors and the networking of containers in their own directories.
+            // Vendors and administrators install sensors and container networking in directories of their own.
             (_, true, _) if placed && known::is_sensor(case.name()) => Severity::Low,
             (_, true, Some(protocol)) if ECHO.contains(&protocol) && case.has_session() => Severity::Medium,
             (_, true, _) => Severity::High,
-            // An interpreter that sends ICMP by code of its own is no ping.
+            // An interpreter that sends ICMP by code of its own is not a ping program.
             (_, false, Some(protocol))
                 if ECHO.contains(&protocol) && case.runs_foreign_code() && !case.has_session() =>
             {
@@ -88,11 +89,11 @@ fn check(case: &Case<'_>, notes: &mut Notes) {
     });
 }
 
-/// Ethertypes of IPv4 and IPv6 (linux/if_ether.h).
+/// The Ethertypes of IPv4 and IPv6 (linux/if_ether.h).
 const IP_FRAMES: [u16; 2] = [0x0800, 0x86dd];
 
-/// Whether it is one of the sockets by which this program itself learns the names that are asked for. Their filters let DNS answers through
-/// and nothing else. It must be the very file that runs here: no name or path counts.
+/// Whether it is one of the sockets with which this program itself learns the names that are looked up. Their filters
+/// accept DNS answers only. The process must run the very same file; no name or path counts.
 fn is_own_answers(case: &Case<'_>, socket: &Socket) -> bool {
     let running = case.facts.program.as_ref().known().map(|program| &program.running);
     let same = match (running, &case.host.own_file) {
@@ -106,7 +107,8 @@ fn is_own_answers(case: &Case<'_>, socket: &Socket) -> bool {
     same && takes_ip && socket.protocol() == Protocol::Packet
 }
 
-/// What a socket takes, and of a raw one the number of the protocol.
+/// Describes what a socket captures and, for a raw socket, returns the protocol number; `None` for sockets that capture
+/// nothing.
 fn taken(socket: &Socket) -> Option<(String, Option<u16>)> {
     match (socket.protocol(), socket.detail()) {
         (Protocol::Raw, Some(Detail::Ping { .. })) => None,

@@ -1,4 +1,4 @@
-//! A program among those of packages that none of them brought.
+//! Detects programs that no package owns in directories that packages fill.
 
 use netstat_model::process::FileStatus;
 
@@ -6,7 +6,7 @@ use crate::case::{Case, Exposure};
 use crate::files::Authority;
 use crate::finding::{Check, Family, Note, Notes, Rule, Severity};
 
-/// See the module.
+/// The rule of this module; its `explanation` describes it.
 pub(crate) static RULE: Rule = Rule {
     name: "among-packages",
     title: "the program lies in a directory that packages fill, and no package owns it",

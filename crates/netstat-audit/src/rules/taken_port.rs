@@ -1,9 +1,9 @@
-//! Ports that are taken by nobody.
+//! Detects ports that are in use although no list shows them.
 
 use crate::case::Host;
 use crate::finding::{Check, Family, Note, Notes, Rule, Severity};
 
-/// See the module.
+/// The rule of this module; its `explanation` describes it.
 pub(crate) static RULE: Rule = Rule {
     name: "taken-port",
     title: "a port is taken although no list shows it (with --probe-ports)",

@@ -1,4 +1,4 @@
-//! Another process looks into this one.
+//! Detects processes that are traced by another process.
 
 use netstat_model::text::escape;
 
@@ -6,7 +6,7 @@ use crate::case::{Case, FileLook};
 use crate::finding::{Check, Family, Note, Notes, Rule, Severity};
 use crate::known;
 
-/// See the module.
+/// The rule of this module; its `explanation` describes it.
 pub(crate) static RULE: Rule = Rule {
     name: "traced",
     title: "another process traces it",
@@ -19,7 +19,7 @@ pub(crate) static RULE: Rule = Rule {
     check: Check::Process(check),
 };
 
-/// Programs that are given secrets.
+/// Programs that handle passwords and other secrets.
 const SECRETS: &[&[u8]] = &[
     b"sshd",
     b"login",

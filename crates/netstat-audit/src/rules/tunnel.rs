@@ -1,4 +1,4 @@
-//! Tunnels, proxies and reverse shells' helpers.
+//! Detects tunnels, proxies and similar tools of intruders.
 
 use netstat_model::Fact;
 use netstat_model::text::escape;
@@ -7,7 +7,7 @@ use crate::case::{Case, Exposure};
 use crate::finding::{Check, Family, Note, Notes, Rule, Severity};
 use crate::known;
 
-/// See the module.
+/// The rule of this module; its `explanation` describes it.
 pub(crate) static RULE: Rule = Rule {
     name: "tunnel",
     title: "a tunnel or proxy lets others into this computer or through it",
@@ -27,7 +27,7 @@ fn check(case: &Case<'_>, notes: &mut Notes) {
     let Fact::Known(words) = &case.facts.arguments else {
         return;
     };
-    // A title that a program gives itself is one word with blanks.
+    // A title that a program gives itself is a single argument with spaces.
     let parts: Vec<&[u8]> = words
         .iter()
         .flat_map(|word| word.split(|byte| *byte == b' '))
@@ -60,7 +60,7 @@ fn check(case: &Case<'_>, notes: &mut Notes) {
 
 type Found = Option<(Severity, String, String)>;
 
-/// Options of ssh(1) that take a value.
+/// The options of ssh(1) that take a value.
 const SSH_VALUED: &[u8] = b"BbcDEeFIiJLlmOopQRSWw";
 
 fn ssh(case: &Case<'_>, parts: &[&[u8]]) -> Found {
@@ -124,7 +124,7 @@ fn ssh(case: &Case<'_>, parts: &[&[u8]]) -> Found {
     })
 }
 
-/// Whether a forward is bound to more than the loopback address: `0.0.0.0:PORT...`, `*:PORT...`, `:PORT...`.
+/// Whether a forwarding is bound to more than the loopback address: `0.0.0.0:PORT...`, `*:PORT...`, `:PORT...`.
 fn is_open(value: &[u8], socks: bool) -> bool {
     let parts: Vec<&[u8]> = value.split(|byte| *byte == b':').collect();
     let address = match (socks, parts.len()) {
@@ -142,7 +142,7 @@ fn server(parts: &[&[u8]]) -> Found {
         .any(|place| file.starts_with(place));
     let headline = format!("is an ssh server with a configuration of its own: {}", escape(file));
     (!usual).then(|| {
-        // With /dev/null it runs on its defaults: as a server for a test does, and as an intruder's may.
+        // With /dev/null, sshd runs on its defaults; both test servers and intruders do that.
         let severity = if *file == b"/dev/null" {
             Severity::Low
         } else {

@@ -1,11 +1,11 @@
-//! No package owns the program.
+//! Detects programs that no package owns.
 
 use netstat_model::process::FileStatus;
 
 use crate::case::{Case, Exposure};
 use crate::finding::{Check, Family, Note, Notes, Rule, Severity};
 
-/// See the module.
+/// The rule of this module; its `explanation` describes it.
 pub(crate) static RULE: Rule = Rule {
     name: "unpackaged",
     title: "no package owns the program",
@@ -82,7 +82,7 @@ mod tests {
                 .check(&RULE),
             []
         );
-        // No database, no judgement.
+        // Without a package database, the rule does not apply.
         assert_eq!(Made::program("/srv/x/server").listening("0.0.0.0:80").check(&RULE), []);
     }
 }

@@ -1,9 +1,9 @@
-//! Two views of the kernel that must agree.
+//! Detects differences between two views of the kernel that must agree.
 
 use crate::case::{Host, describe};
 use crate::finding::{Check, Family, Note, Notes, Rule, Severity};
 
-/// See the module.
+/// The rule of this module; its `explanation` describes it.
 pub(crate) static RULE: Rule = Rule {
     name: "views-differ",
     title: "one view of the kernel shows a socket that the other hides",

@@ -1,4 +1,4 @@
-//! Others may change the program.
+//! Detects programs whose file other users can modify.
 
 use netstat_model::process::FileStatus;
 use netstat_model::text::escape;
@@ -6,7 +6,7 @@ use netstat_model::text::escape;
 use crate::case::Case;
 use crate::finding::{Check, Family, Note, Notes, Rule, Severity};
 
-/// See the module.
+/// The rule of this module; its `explanation` describes it.
 pub(crate) static RULE: Rule = Rule {
     name: "writable",
     title: "the program's file can be changed by others",
