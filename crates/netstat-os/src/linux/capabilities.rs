@@ -1,4 +1,4 @@
-//! Which capabilities a process keeps that watches sockets and processes.
+//! The capabilities that a process which watches sockets and processes keeps.
 
 use std::io;
 
@@ -7,23 +7,24 @@ use rustix::thread::{
     remove_capability_from_bounding_set, set_capabilities, set_no_new_privs,
 };
 
-/// What watching needs: eBPF programs and tracepoints (BPF, PERFMON), the facts and files of other users' processes (SYS_PTRACE,
-/// DAC_READ_SEARCH), the rules of the packet filter, which only NET_ADMIN may read.
+/// The capabilities needed for watching: eBPF programs and tracepoints (BPF, PERFMON), the details and files of other
+/// users' processes (SYS_PTRACE, DAC_READ_SEARCH), and the rules of the packet filter, which require NET_ADMIN to read.
 const WATCHING: CapabilitySet = CapabilitySet::BPF
     .union(CapabilitySet::PERFMON)
     .union(CapabilitySet::SYS_PTRACE)
     .union(CapabilitySet::DAC_READ_SEARCH)
     .union(CapabilitySet::NET_ADMIN);
-/// Before Linux 5.8, where there is no BPF: eBPF needs SYS_ADMIN, and its maps more locked memory (SYS_RESOURCE).
+/// Needed in addition before Linux 5.8, which has no CAP_BPF: eBPF requires SYS_ADMIN, and its maps may exceed the
+/// limit on locked memory (SYS_RESOURCE).
 const BEFORE_BPF: CapabilitySet = CapabilitySet::SYS_ADMIN.union(CapabilitySet::SYS_RESOURCE);
-/// What ending processes of others needs beside that; closing connections needs NET_ADMIN.
+/// Needed in addition to signal processes of other users. Closing connections needs NET_ADMIN.
 const ACTING: CapabilitySet = CapabilitySet::KILL;
 
-/// See [`crate::drop_capabilities`].
+/// Implements [`crate::drop_capabilities`].
 pub(crate) fn drop_all_but_watching(acting: bool) -> io::Result<()> {
     let held = match capabilities(None) {
         Ok(held) => held,
-        // A kernel without capabilities.
+        // The kernel was built without capabilities.
         Err(rustix::io::Errno::NOSYS) => return Ok(()),
         Err(error) => return Err(error.into()),
     };
@@ -37,11 +38,11 @@ pub(crate) fn drop_all_but_watching(acting: bool) -> io::Result<()> {
         kept |= BEFORE_BPF;
     }
     let _ = clear_ambient_capability_set();
-    // Without SETPCAP the bounding set stays; with no_new_privs, no program gains from it.
+    // Without SETPCAP the bounding set cannot be reduced; because of no_new_privs, no program gains anything from it.
     if held.effective.contains(CapabilitySet::SETPCAP) {
         for capability in CapabilitySet::all().difference(kept).iter() {
             match remove_capability_from_bounding_set(capability) {
-                // An older kernel does not know it.
+                // An older kernel does not know this capability.
                 Ok(()) | Err(rustix::io::Errno::INVAL) => {}
                 Err(error) => return Err(error.into()),
             }
@@ -63,7 +64,8 @@ mod tests {
 
     #[test]
     fn dropped_capabilities_are_gone_in_this_thread_and_in_what_it_starts() {
-        // Capabilities belong to threads: this one ends with the test, which may share its own with others.
+        // Capabilities are per-thread: use a thread that ends with this test, because the test's own thread may be
+        // shared.
         std::thread::spawn(dropped).join().unwrap();
     }
 

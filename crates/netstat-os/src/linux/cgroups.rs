@@ -1,4 +1,4 @@
-//! Which control group an id stands for.
+//! Maps control group ids to paths.
 
 use std::collections::HashMap;
 use std::fs;
@@ -6,8 +6,9 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::DirEntryExt;
 use std::path::{Path, PathBuf};
 
-/// The path of each control group of version 2 below its root, by its id: the inode of its directory (`cgroups(7)`; what
-/// `INET_DIAG_CGROUP_ID` holds). `/` is the root. Empty where the hierarchy cannot be read.
+/// Returns the path of each version 2 control group, relative to the root of the hierarchy, by its id, which is the
+/// inode of its directory (`cgroups(7)`; also the value of `INET_DIAG_CGROUP_ID`). `/` is the root. Empty if the
+/// hierarchy cannot be read.
 pub(super) fn paths(proc: &Path) -> HashMap<u64, Vec<u8>> {
     let mut found = HashMap::new();
     let Some(root) = fs::read(proc.join("self/mountinfo"))
@@ -36,7 +37,7 @@ pub(super) fn paths(proc: &Path) -> HashMap<u64, Vec<u8>> {
     found
 }
 
-/// Where the hierarchy of version 2 is mounted (`proc_pid_mountinfo(5)`: the file system's type stands behind ` - `).
+/// Returns where the version 2 hierarchy is mounted (`proc_pid_mountinfo(5)`: the file system type follows ` - `).
 fn mount_point(mountinfo: &[u8]) -> Option<PathBuf> {
     mountinfo.split(|&byte| byte == b'\n').find_map(|line| {
         let dash = line.windows(3).position(|three| three == b" - ")?;
@@ -46,7 +47,7 @@ fn mount_point(mountinfo: &[u8]) -> Option<PathBuf> {
     })
 }
 
-/// Blanks and the like stand as `\040` in the kernel's lists of mounts.
+/// Decodes octal escapes: the kernel writes blanks and similar characters in its lists of mounts as `\040`.
 fn unescaped(text: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(text.len());
     let mut rest = text;

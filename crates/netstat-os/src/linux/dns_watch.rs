@@ -1,9 +1,11 @@
-//! DNS answers as they reach this computer: a packet socket (packet(7)) whose filter lets nothing but answers from port 53 through.
+//! Watches the DNS answers that reach this computer, with packet sockets (packet(7)) whose filter passes only answers
+//! from port 53.
 //!
-//! The filter runs in the kernel, so no other packet is copied to this program. There are two sockets, for IPv4 and for IPv6, bound to
-//! these kinds of frames: such sockets see incoming packets only, each once, those of the loopback interface included (the stub of
-//! systemd-resolved at 127.0.0.53). What is not seen: DNS over TLS, HTTPS or QUIC, other ports, fragments, IPv6 packets with extension
-//! headers, answers over TCP that do not fit into one segment, and whatever a cache answers without the network.
+//! The filter runs in the kernel, so no other packet is copied to this program. There are two sockets, bound to the
+//! protocols IPv4 and IPv6. Such sockets receive only incoming packets, each once, including those on the loopback
+//! interface (the stub resolver of systemd-resolved at 127.0.0.53). Not seen are DNS over TLS, HTTPS or QUIC, other
+//! ports, fragments, IPv6 packets with extension headers, answers over TCP that do not fit into one segment, and
+//! whatever is answered from a cache without network traffic.
 
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
@@ -19,25 +21,25 @@ const SO_ATTACH_FILTER: libc::c_int = 26;
 const DNS: u32 = 53;
 const TCP: u8 = 6;
 const UDP: u8 = 17;
-/// The largest IP packet.
+/// The maximum size of an IP packet in bytes.
 const MOST: usize = 65_536;
-/// Packets that are read at once at most, so that a flood cannot keep the caller.
+/// The maximum number of packets read in one call, so that a flood cannot occupy the caller forever.
 const MOST_AT_ONCE: usize = 2_000;
 
-/// Classic BPF (linux/filter.h, linux/bpf_common.h): operation, where to jump when true and when false, operand.
+/// A classic BPF instruction (linux/filter.h, linux/bpf_common.h): code, jump offsets if true and if false, operand.
 type Instruction = (u16, u8, u8, u32);
 
 const LOAD_BYTE: u16 = 0x30;
 const LOAD_HALF: u16 = 0x28;
 const LOAD_BYTE_AT_X: u16 = 0x50;
 const LOAD_HALF_AT_X: u16 = 0x48;
-/// X becomes the length of the IPv4 header that begins at the operand.
+/// Loads the length of the IPv4 header at the operand into X.
 const LOAD_X_HEADER: u16 = 0xb1;
 const JUMP_EQUAL: u16 = 0x15;
 const JUMP_SET: u16 = 0x45;
 const RETURN: u16 = 0x06;
 
-/// IPv4: no later fragment; UDP from port 53 with the bit of answers (RFC 1035, 4.1.1), or TCP from port 53.
+/// IPv4: not a later fragment; UDP from port 53 with the QR bit set (RFC 1035, 4.1.1), or TCP from port 53.
 const FILTER4: [Instruction; 17] = [
     (LOAD_HALF, 0, 0, 6),
     (JUMP_SET, 14, 0, 0x1fff),
@@ -58,7 +60,7 @@ const FILTER4: [Instruction; 17] = [
     (RETURN, 0, 0, 0),
 ];
 
-/// IPv6, without extension headers.
+/// The same for IPv6, without extension headers.
 const FILTER6: [Instruction; 11] = [
     (LOAD_BYTE, 0, 0, 6),
     (JUMP_EQUAL, 0, 4, UDP as u32),
@@ -73,7 +75,7 @@ const FILTER6: [Instruction; 11] = [
     (RETURN, 0, 0, 0),
 ];
 
-/// The two sockets.
+/// The packet sockets for IPv4 and IPv6.
 #[derive(Debug)]
 pub(super) struct DnsWatch {
     sockets: [OwnedFd; 2],
@@ -84,7 +86,7 @@ impl DnsWatch {
     /// Opens the sockets in the caller's network namespace.
     ///
     /// # Errors
-    /// Without CAP_NET_RAW, or where the kernel has no packet sockets.
+    /// Returns an error without CAP_NET_RAW, or if the kernel has no packet sockets.
     pub(super) fn open() -> Result<DnsWatch, Refused> {
         let refused = |error: io::Error| Refused::from_io("a packet socket for DNS answers", &error);
         Ok(DnsWatch {
@@ -108,7 +110,7 @@ impl DnsAnswers for DnsWatch {
                         }
                     }
                     Err(rustix::io::Errno::AGAIN) => break,
-                    // The interface went down: the others go on.
+                    // An interface went down; the others keep working.
                     Err(rustix::io::Errno::INTR | rustix::io::Errno::NETDOWN) => {}
                     Err(error) => return Err(Refused::from_io("DNS answers", &error.into())),
                 }
@@ -118,16 +120,17 @@ impl DnsAnswers for DnsWatch {
     }
 }
 
-/// A socket that gets frames of `kind` that pass `filter`, from their IP header on.
+/// Opens a socket that receives the packets of the link-layer protocol `kind` that pass `filter`, starting at the IP
+/// header.
 fn open(kind: u16, filter: &[Instruction]) -> io::Result<OwnedFd> {
-    // Protocol 0: no frame comes in before the filter is there.
+    // Protocol 0: nothing is received before the filter is attached.
     let flags = libc::SOCK_DGRAM | libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;
-    // SAFETY: socket(2) takes numbers only.
+    // SAFETY: socket(2) takes only integers.
     let number = unsafe { libc::socket(libc::AF_PACKET, flags, 0) };
     if number < 0 {
         return Err(io::Error::last_os_error());
     }
-    // SAFETY: the descriptor was made just now and belongs to nobody else.
+    // SAFETY: the descriptor was just created and has no other owner.
     let socket = unsafe { OwnedFd::from_raw_fd(number) };
     let mut code: Vec<libc::sock_filter> = filter
         .iter()
@@ -150,11 +153,11 @@ fn open(kind: u16, filter: &[Instruction]) -> io::Result<OwnedFd> {
     if attached != 0 {
         return Err(io::Error::last_os_error());
     }
-    // SAFETY: all bytes zero is a valid address of this kind.
+    // SAFETY: all zeros is a valid sockaddr_ll.
     let mut address: libc::sockaddr_ll = unsafe { std::mem::zeroed() };
     address.sll_family = libc::AF_PACKET as u16;
     address.sll_protocol = kind.to_be();
-    // SAFETY: `address` is a whole sockaddr_ll, of the length that is given.
+    // SAFETY: `address` is a complete sockaddr_ll of the given length.
     let bound = unsafe {
         libc::bind(
             socket.as_raw_fd(),
@@ -168,7 +171,8 @@ fn open(kind: u16, filter: &[Instruction]) -> io::Result<OwnedFd> {
     }
 }
 
-/// The DNS message in an IP packet that the filters let through; of TCP only one that the packet holds whole.
+/// Returns the DNS message in an IP packet that passed the filters. A message over TCP is returned only if the packet
+/// contains it completely.
 pub fn message(packet: &[u8]) -> Option<&[u8]> {
     let (protocol, rest) = match packet.first()? >> 4 {
         4 => {
@@ -187,7 +191,7 @@ pub fn message(packet: &[u8]) -> Option<&[u8]> {
         TCP => {
             let header = usize::from(*rest.get(12)? >> 4) * 4;
             let data = rest.get(header.max(20)..)?;
-            // RFC 1035, 4.2.2: two bytes of length come first.
+            // RFC 1035, 4.2.2: the message is preceded by its length in two bytes.
             let length = usize::from(u16::from_be_bytes([*data.first()?, *data.get(1)?]));
             data.get(2..2 + length)
         }
@@ -213,7 +217,7 @@ mod tests {
     fn message_is_found_behind_the_headers() {
         let mut packet = udp4(b"answer");
         assert_eq!(message(&packet), Some(&b"answer"[..]));
-        // What the link adds to short frames does not count.
+        // Padding that the link layer adds to short frames is ignored.
         packet.extend([0; 6]);
         assert_eq!(message(&packet), Some(&b"answer"[..]));
         assert_eq!(message(&packet[..20]), None);

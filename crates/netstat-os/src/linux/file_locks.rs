@@ -1,21 +1,23 @@
-//! Whether somebody holds a lock on a file (`/proc/locks`, proc_locks(5)), found out without taking it.
+//! Finds out whether a lock on a file is held (`/proc/locks`, proc_locks(5)) without acquiring it.
 
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-/// Whether a process holds a lock of flock(2) on the file at `path`. Locks of processes in a PID namespace out of sight are not
-/// seen, and some file systems give the file another number than the kernel's list has: `false` proves nothing.
+/// Whether a process holds an flock(2) lock on the file at `path`. `false` proves nothing: locks of processes in a PID
+/// namespace that is not visible are not listed, and some file systems report another device or inode than the kernel's
+/// list.
 ///
 /// # Errors
-/// When there is no such file, or the list cannot be read.
+/// Returns an error if the file does not exist, or the list cannot be read.
 pub fn is_locked(path: &Path) -> io::Result<bool> {
     let file = std::fs::metadata(path)?;
     let device = (rustix::fs::major(file.dev()), rustix::fs::minor(file.dev()));
     Ok(holds(&std::fs::read("/proc/locks")?, device, file.ino()))
 }
 
-/// Whether the list names the file: `1: FLOCK  ADVISORY  WRITE 708 fe:01:1234 0 EOF`. Lines of waiting ones have an arrow.
+/// Whether the list contains the file: `1: FLOCK  ADVISORY  WRITE 708 fe:01:1234 0 EOF`. Lines of waiting processes
+/// have an arrow.
 fn holds(list: &[u8], device: (u32, u32), inode: u64) -> bool {
     let of_file = |line: &[u8]| -> Option<bool> {
         let line = std::str::from_utf8(line).ok()?;

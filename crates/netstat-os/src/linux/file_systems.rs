@@ -1,4 +1,4 @@
-//! How much room is left in the file systems on local disks.
+//! The free space of file systems on local disks.
 
 use std::path::Path;
 
@@ -6,7 +6,8 @@ use rustix::fs::statvfs;
 
 use crate::FileSystemSpace;
 
-/// The file systems on block devices, each device once. Others are not asked: a server that does not answer would hold the caller up.
+/// Returns the file systems on block devices, one for each device. Others are not queried, because a server that does
+/// not respond would block the caller.
 pub(super) fn read() -> std::io::Result<Vec<FileSystemSpace>> {
     let text = std::fs::read("/proc/self/mountinfo")?;
     let mut found: Vec<FileSystemSpace> = Vec::new();
@@ -15,7 +16,7 @@ pub(super) fn read() -> std::io::Result<Vec<FileSystemSpace>> {
             continue;
         }
         let path: &std::ffi::OsStr = std::os::unix::ffi::OsStrExt::from_bytes(mount_point.as_slice());
-        // One that may not be looked at is left out.
+        // A file system that the caller may not access is left out.
         if let Ok(space) = statvfs(Path::new(path)) {
             found.push(FileSystemSpace {
                 device,
@@ -28,8 +29,8 @@ pub(super) fn read() -> std::io::Result<Vec<FileSystemSpace>> {
     Ok(found)
 }
 
-/// Device and mount point from a line of `/proc/self/mountinfo` (proc_pid_mountinfo(5)): fields 3 and 5. `None` for file systems without a
-/// block device (major number 0) and for lines that make no sense.
+/// Parses the device and mount point from a line of `/proc/self/mountinfo` (proc_pid_mountinfo(5), fields 3 and 5).
+/// `None` for file systems without a block device (major number 0) and for malformed lines.
 fn parse(line: &[u8]) -> Option<((u32, u32), Vec<u8>)> {
     let mut fields = line.split(|&byte| byte == b' ');
     let device = std::str::from_utf8(fields.nth(2)?).ok()?;
@@ -39,7 +40,7 @@ fn parse(line: &[u8]) -> Option<((u32, u32), Vec<u8>)> {
     (device.0 != 0).then(|| (device, unescape(escaped)))
 }
 
-/// Blanks, tabs, newlines and backslashes stand as a backslash with three octal digits.
+/// Decodes octal escapes: blanks, tabs, newlines and backslashes are written as a backslash and three octal digits.
 fn unescape(text: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(text.len());
     let mut rest = text;

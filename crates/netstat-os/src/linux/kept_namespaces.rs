@@ -1,5 +1,6 @@
-//! Network namespaces that no process's first thread is in and that have no name here: a descriptor keeps them, a mount that only other
-//! mount namespaces have, another thread, or nothing but a socket that was made there (namespaces(7), ioctl_nsfs(2)).
+//! Finds network namespaces that contain the main thread of no process and have no name here. They are kept alive by a
+//! descriptor, by a mount that exists only in other mount namespaces, by another thread, or only by a socket that was
+//! created in them (namespaces(7), ioctl_nsfs(2)).
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::ffi::c_void;
@@ -16,39 +17,39 @@ use rustix::process::{Pid, PidfdFlags, PidfdGetfdFlags, pidfd_getfd, pidfd_open}
 use super::mountinfo::mounted;
 use super::owners::{process_ids, socket_inode};
 
-/// So many sockets are asked for their namespace: each takes some microseconds.
+/// The maximum number of sockets whose namespace is queried; each query takes some microseconds.
 const MOST: usize = 20_000;
 
-/// So many of each process come before further ones of any.
+/// How many sockets of each process are queried before further ones of any process.
 const FIRST: usize = 64;
 
-/// Where a namespace can be entered.
+/// A way to enter a namespace.
 #[derive(Clone, Debug)]
 pub(super) enum Entry {
-    /// A file that stands for it.
+    /// Through a file that refers to it.
     Path(PathBuf),
-    /// A socket that was made in it.
+    /// Through a socket that was created in it.
     Socket {
-        /// Who holds it.
+        /// The id of the process that holds it.
         pid: u32,
-        /// The descriptor there.
+        /// The file descriptor in that process.
         fd: u32,
     },
 }
 
-/// A namespace that is kept, and by whom.
+/// A namespace that is kept alive, and by whom.
 #[derive(Clone, Debug)]
 pub(super) struct Kept {
     pub(super) inode: u64,
-    /// Where it can be entered.
+    /// How it can be entered.
     pub(super) entry: Entry,
-    /// A process that keeps it.
+    /// A process that keeps it alive.
     pub(super) pid: u32,
-    /// Its name, where it is mounted under one in another mount namespace.
+    /// Its name, if it is mounted under one in another mount namespace.
     pub(super) name: Option<Vec<u8>>,
 }
 
-/// A socket that a process has a descriptor of.
+/// A socket that a process has open.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct HeldSocket {
     pid: u32,
@@ -56,17 +57,17 @@ pub(super) struct HeldSocket {
     inode: u32,
 }
 
-/// What a look into all processes has found.
+/// The result of a search through all processes.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Kepts {
-    /// Namespaces, each once.
+    /// The namespaces, each once.
     pub(super) namespaces: Vec<Kept>,
-    /// Every socket that some process holds, each once.
+    /// The sockets that are held by any process, each once.
     pub(super) sockets: Vec<HeldSocket>,
 }
 
-/// Looks into the descriptors, threads and mounts of every process. What may not be looked into is left out: the list of namespaces
-/// says so already.
+/// Searches the descriptors, threads and mounts of every process. Processes that may not be inspected are left out; the
+/// list of namespaces already reports this.
 pub(super) fn kept(proc: &Path) -> Kepts {
     let mut found = Kepts::default();
     let Ok(dir) = open(proc, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty()) else {
@@ -142,7 +143,7 @@ enum Target {
     Socket(u32),
 }
 
-/// Shows the descriptors of a process that stand for network namespaces and sockets.
+/// Passes the descriptors of a process that refer to network namespaces or sockets to `show`.
 fn descriptors(proc: &OwnedFd, pid: u32, mut show: impl FnMut(u32, Target)) -> Result<(), Errno> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let table = openat(proc, format!("{pid}/fd"), flags, Mode::empty())?;
@@ -165,16 +166,16 @@ fn descriptors(proc: &OwnedFd, pid: u32, mut show: impl FnMut(u32, Target)) -> R
     Ok(())
 }
 
-/// `net:[4026531840]`.
+/// Parses `net:[4026531840]`.
 fn namespace_inode(target: &[u8]) -> Option<u64> {
     let digits = target.strip_prefix(b"net:[")?.strip_suffix(b"]")?;
     std::str::from_utf8(digits).ok()?.parse().ok()
 }
 
-/// The threads of a process, without the first one, and the namespace that each is in.
+/// Returns the threads of a process, except the main thread, with the namespace of each.
 fn threads(proc: &OwnedFd, pid: u32) -> Vec<(u32, u64)> {
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-    // The number of links of the directory is that of its threads and two more.
+    // The link count of the directory is the number of threads plus two.
     let Ok(tasks) = openat(proc, format!("{pid}/task"), flags, Mode::empty()) else {
         return Vec::new();
     };
@@ -196,8 +197,9 @@ fn threads(proc: &OwnedFd, pid: u32) -> Vec<(u32, u64)> {
     found
 }
 
-/// The namespaces that only `sockets` lead to: those of sockets that are in no list so far (`listed`, by inode) and in none of the
-/// namespaces `known`. The second value is how many sockets were not asked, since there are too many.
+/// Finds the namespaces that can be reached only through `sockets`: those of sockets that are in no listing so far
+/// (`listed`, by inode) and in none of the namespaces `known`. The second value is the number of sockets that were not
+/// queried because there are too many.
 pub(super) fn of_sockets(
     proc: &Path,
     sockets: &[HeldSocket],
@@ -206,7 +208,7 @@ pub(super) fn of_sockets(
 ) -> (Vec<Kept>, usize) {
     let mut found: Vec<Kept> = Vec::new();
     let unlisted = sockets.iter().filter(|socket| !listed.contains(&socket.inode));
-    // A process's sockets mostly belong to one namespace: the first ones of each process come first.
+    // The sockets of a process mostly belong to one namespace, so the first ones of each process are queried first.
     let mut places: BTreeMap<u32, usize> = BTreeMap::new();
     let internet = unlisted.filter(|socket| is_internet(proc, socket));
     let mut waiting: Vec<(bool, &HeldSocket)> = internet
@@ -239,8 +241,8 @@ pub(super) fn of_sockets(
     (found, left)
 }
 
-/// Whether a socket speaks an Internet protocol: the name of its protocol, which is in an extended attribute of its file
-/// (`system.sockprotoname`, `net/socket.c` of the kernel).
+/// Whether a socket uses an Internet protocol, according to the protocol name in an extended attribute of its file
+/// (`system.sockprotoname`, `net/socket.c` in the kernel).
 fn is_internet(proc: &Path, socket: &HeldSocket) -> bool {
     let path: PathBuf = proc.join(format!("{}/fd/{}", socket.pid, socket.fd));
     let mut name = [0u8; 32];
@@ -252,10 +254,11 @@ fn is_internet(proc: &Path, socket: &HeldSocket) -> bool {
     !name.is_empty() && !local.contains(&name)
 }
 
-/// The namespace that a socket of a process was made in, opened; through a copy of its descriptor.
+/// Opens the namespace in which a socket of a process was created, through a duplicate of its descriptor.
 ///
 /// # Errors
-/// When the process or the descriptor is gone, or may not be copied (`PTRACE_MODE_ATTACH_REALCREDS`).
+/// Returns an error if the process or the descriptor no longer exists, or the descriptor may not be duplicated
+/// (`PTRACE_MODE_ATTACH_REALCREDS`).
 pub(super) fn namespace_of(pid: u32, fd: u32) -> io::Result<OwnedFd> {
     let pid = i32::try_from(pid)
         .ok()
@@ -268,12 +271,12 @@ pub(super) fn namespace_of(pid: u32, fd: u32) -> io::Result<OwnedFd> {
     Ok(unsafe { rustix::ioctl::ioctl(&socket, SocketNamespace) }?)
 }
 
-/// `SIOCGSKNS` (linux/sockios.h): a descriptor of the namespace that a socket belongs to. Needs `CAP_NET_ADMIN` in the user namespace that
-/// owns it.
+/// `SIOCGSKNS` (linux/sockios.h): returns a descriptor of the namespace that a socket belongs to. Requires
+/// `CAP_NET_ADMIN` in the user namespace that owns it.
 struct SocketNamespace;
 
-// SAFETY: the kernel reads and writes nothing through the pointer (`sock_ioctl` in net/socket.c), and what it returns is a descriptor that
-// belongs to the caller alone.
+// SAFETY: the kernel reads and writes nothing through the pointer (`sock_ioctl` in net/socket.c), and it returns a
+// descriptor that belongs to the caller alone.
 unsafe impl Ioctl for SocketNamespace {
     type Output = OwnedFd;
     const IS_MUTATING: bool = false;
@@ -287,7 +290,7 @@ unsafe impl Ioctl for SocketNamespace {
     }
 
     unsafe fn output_from_ptr(output: IoctlOutput, _: *mut c_void) -> rustix::io::Result<OwnedFd> {
-        // SAFETY: rustix has made an error of a negative value, so this is the new descriptor.
+        // SAFETY: rustix has turned negative values into errors, so this is the new descriptor.
         Ok(unsafe { OwnedFd::from_raw_fd(output) })
     }
 }
@@ -306,7 +309,7 @@ mod tests {
                 rustix::fs::fstat(&file).unwrap().st_ino,
                 std::os::unix::fs::MetadataExt::ino(&own)
             ),
-            // Without CAP_NET_ADMIN in the user namespace that owns the network.
+            // Without CAP_NET_ADMIN in the user namespace that owns the network namespace.
             Err(error) => assert_eq!(error.raw_os_error(), Some(libc::EPERM), "{error}"),
         }
         assert!(namespace_of(u32::MAX, 0).is_err());
@@ -323,7 +326,7 @@ mod tests {
             std::os::fd::AsRawFd::as_raw_fd(&file)
         );
         let kept = found.namespaces.iter().find(|kept| kept.inode == inode).unwrap();
-        // Another process or thread may keep it, too.
+        // Another process or thread may keep it alive as well.
         match &kept.entry {
             Entry::Path(entry) => {
                 assert!(kept.pid != std::process::id() || entry == Path::new(&path) || entry.ends_with("ns/net"))

@@ -1,8 +1,8 @@
-//! What the kernel makes sockets for: the tunnels of the network namespace with the UDP ports that they are set up for, and the
-//! parts that publish their ports in files. A socket at such a port is the kernel's own where no process holds it: these sockets
-//! do not share their port (no SO_REUSEPORT), so no other can be bound there.
+//! Ports that the kernel uses itself: the tunnels of the network namespace with their UDP ports, and kernel subsystems
+//! that publish their ports in files. A socket at such a port belongs to the kernel if no process holds it, because
+//! these sockets do not share their port (no SO_REUSEPORT) and no other socket can be bound to it.
 //!
-//! Numbers: `include/uapi/linux/if_link.h`, `wireguard.h`, `l2tp.h`, `genetlink.h`.
+//! For constants, see `include/uapi/linux/if_link.h`, `wireguard.h`, `l2tp.h`, `genetlink.h`.
 
 use std::collections::HashMap;
 use std::io;
@@ -29,29 +29,32 @@ const FAMILY_ID: u16 = 1;
 const FAMILY_NAME: u16 = 2;
 const GENERIC_HEADER: usize = 4;
 
-/// What the kernel uses local ports of one network namespace for.
+/// The local ports of one network namespace that the kernel uses, and what for.
 #[derive(Debug, Default)]
 pub(super) struct KernelPorts(HashMap<(Protocol, u16), KernelUser>);
 
 impl KernelPorts {
-    /// Reads them in the namespace of the calling thread; `proc` is its process list. What cannot be read is left out.
+    /// Reads them in the namespace of the calling thread; `proc` is the mount point of procfs. What cannot be read is
+    /// left out.
     pub(super) fn read(proc: &Path) -> Self {
         let mut ports = KernelPorts::default();
-        // Nothing helps against errors here: the reason of the sockets concerned stays unknown.
+        // Errors are ignored: nothing can be done about them, and the owners of the affected sockets stay unknown.
         let _ = ports.read_links();
         let _ = ports.read_tunnels();
         ports.read_files(proc);
         ports
     }
 
-    /// What the kernel uses this socket's local port for.
+    /// Returns what the kernel uses the local port of this socket for; `None` if it does not use it.
     pub(super) fn user(&self, socket: &Socket) -> Option<&KernelUser> {
-        // Tunnels take their port on every address; another program may have it on a single one of the other family.
+        // Tunnels bind their port on every address; another program may have it on a specific address of the other
+        // family.
         let fits = socket.protocol() == Protocol::Tcp || socket.local().address.is_unspecified();
         self.0.get(&(socket.protocol(), socket.local().port)).filter(|_| fits)
     }
 
-    /// Whether the sockets of this part were made by a program, which has handed them to the kernel and keeps no descriptor.
+    /// Whether the sockets of this subsystem were created by a program that handed them to the kernel and keeps no
+    /// descriptor.
     pub(super) fn takes_over(user: &KernelUser) -> bool {
         matches!(user.part.as_ref(), "NFS server" | "L2TP")
     }
@@ -69,12 +72,12 @@ impl KernelPorts {
         }
     }
 
-    /// Tunnels over UDP among the links, and WireGuard's, which are asked one by one.
+    /// Reads the tunnels over UDP from the list of links, and the ports of WireGuard interfaces one by one.
     fn read_links(&mut self) -> io::Result<()> {
         let mut wireguard = Vec::new();
         Connection::route()?.dump(RTM_GETLINK, &[0; LINK_HEADER], |answer| {
             let link = parse_link(answer)?;
-            // Set up in another namespace, where its socket is.
+            // It was created in another namespace, which its socket belongs to.
             if link.elsewhere {
                 return Ok(());
             }
@@ -104,7 +107,7 @@ impl KernelPorts {
         Ok(())
     }
 
-    /// L2TP tunnels, whose sockets the kernel makes where no program hands one over.
+    /// Reads the L2TP tunnels, whose sockets the kernel creates unless a program provides one.
     fn read_tunnels(&mut self) -> io::Result<()> {
         let mut generic = Connection::generic()?;
         let family = family(&mut generic, b"l2tp\0")?;
@@ -118,7 +121,7 @@ impl KernelPorts {
         Ok(())
     }
 
-    /// Parts of the kernel that publish their ports in files.
+    /// Reads the ports that kernel subsystems publish in files.
     fn read_files(&mut self, proc: &Path) {
         // `tcp 2049`, `ipv6 udp 2049`: write_ports in fs/nfsd/nfsctl.c.
         if let Ok(list) = std::fs::read_to_string(proc.join("fs/nfsd/portlist")) {
@@ -126,14 +129,14 @@ impl KernelPorts {
                 self.add(protocol, port, "NFS server", None);
             }
         }
-        // Ports that lockd is configured to use; 0 where it takes any.
+        // The ports that lockd is configured to use; 0 means any port.
         for (name, protocol) in [("nlm_tcpport", Protocol::Tcp), ("nlm_udpport", Protocol::Udp)] {
             if let Some(port) = number_in(&proc.join("sys/fs/nfs").join(name)) {
                 self.add(protocol, port, "lockd", None);
             }
         }
         self.read_rpc_clients(Path::new("/sys/kernel/sunrpc/xprt-switches"));
-        // The ports that these parts always take (net/rds/tcp.h, fs/dlm, fs/smb/server, each where it is loaded).
+        // The fixed ports of these subsystems (net/rds/tcp.h, fs/dlm, fs/smb/server), where they are loaded.
         for (sign, protocol, port, part) in [
             ("/sys/module/rds_tcp", Protocol::Tcp, 16385, "RDS"),
             ("/sys/module/ksmbd", Protocol::Tcp, 445, "ksmbd"),
@@ -145,7 +148,7 @@ impl KernelPorts {
         }
     }
 
-    /// The transports of RPC clients (NFS), Linux 5.14 on: `src_port=` in `xprt_info`.
+    /// Reads the transports of RPC clients (NFS), since Linux 5.14: `src_port=` in `xprt_info`.
     fn read_rpc_clients(&mut self, switches: &Path) {
         for switch in std::fs::read_dir(switches).into_iter().flatten().flatten() {
             for transport in std::fs::read_dir(switch.path()).into_iter().flatten().flatten() {
@@ -164,12 +167,12 @@ impl KernelPorts {
     }
 }
 
-/// What a link is to this question.
+/// The relevant properties of a link.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Link {
     name: Vec<u8>,
     tunnel: Option<Tunnel>,
-    /// Whether it was set up in another network namespace.
+    /// Whether it was created in another network namespace.
     elsewhere: bool,
 }
 
@@ -179,7 +182,7 @@ enum Tunnel {
     Udp { part: &'static str, port: u16 },
 }
 
-/// Reads a link message.
+/// Parses a link message.
 fn parse_link(answer: &[u8]) -> io::Result<Link> {
     let mut link = Link {
         name: Vec::new(),
@@ -209,7 +212,8 @@ fn parse_link(answer: &[u8]) -> io::Result<Link> {
     Ok(link)
 }
 
-/// The tunnel that a link of this kind is: its driver's attribute for the local port, in network byte order.
+/// Returns the tunnel that a link of this type is. The attribute of its driver contains the local port in network byte
+/// order.
 fn tunnel(kind: &[u8], data: &[u8]) -> Option<Tunnel> {
     let (part, attribute) = match kind {
         b"wireguard" => return Some(Tunnel::WireGuard),
@@ -232,17 +236,17 @@ fn attribute_of(data: &[u8], kind: u16) -> Option<&[u8]> {
         .map(|own| own.value)
 }
 
-/// An attribute of a generic netlink message.
+/// Returns an attribute of a generic netlink message.
 fn generic_attribute(answer: &[u8], kind: u16) -> Option<&[u8]> {
     attribute_of(answer.get(GENERIC_HEADER..)?, kind)
 }
 
-/// WGDEVICE_A_LISTEN_PORT.
+/// Returns the port in WGDEVICE_A_LISTEN_PORT.
 fn wireguard_port(answer: &[u8]) -> Option<u16> {
     u16_at(generic_attribute(answer, 6)?, 0)
 }
 
-/// The number of a generic netlink family; `name` with its terminating zero.
+/// Looks up the id of a generic netlink family; `name` includes the terminating zero.
 fn family(generic: &mut Connection, name: &[u8]) -> io::Result<u16> {
     let mut body = vec![GET_FAMILY, 1, 0, 0];
     push_attribute(&mut body, FAMILY_NAME, name);
@@ -254,7 +258,7 @@ fn family(generic: &mut Connection, name: &[u8]) -> io::Result<u16> {
     found.ok_or_else(|| io::ErrorKind::NotFound.into())
 }
 
-/// The lines of `/proc/fs/nfsd/portlist`.
+/// Parses the lines of `/proc/fs/nfsd/portlist`.
 fn port_list(list: &str) -> impl Iterator<Item = (Protocol, u16)> + '_ {
     list.lines().filter_map(|line| {
         let mut words = line.split_ascii_whitespace().rev();

@@ -1,16 +1,19 @@
-//! Files that others choose, read within a time limit.
+//! Access to files at paths that others control, with a limit on the time that the file system may take.
 //!
-//! A path of another process may lead to a file system whose server never answers (FUSE, NFS): whoever asks it waits for ever, and cannot
-//! even be killed. So what may lie on such a file system is asked through a process of its own, the [`reader`], which is left behind
-//! when it does not answer within [`LIMIT`]. Its device then counts as unresponsive until that process gets its answer: a thousand
-//! files on it cost one limit.
+//! A path that belongs to another process may lead to a file system whose server never answers (FUSE, NFS). A process
+//! that waits for such a server blocks forever and cannot even be killed. Therefore, a file that may lie on such a file
+//! system is accessed through a separate process, the [`reader`], which is abandoned if it does not answer within
+//! [`LIMIT`]. The device then counts as unresponsive until that process gets its answer, so a thousand files on it cost
+//! only one timeout.
 //!
-//! Of a file on such a file system this program holds only a place (O_PATH), which the reader opens anew for each read: closing a file that is open for reading
-//! asks its server, too, also when a process ends.
+//! This program itself holds only an O_PATH descriptor of a file on such a file system, and the reader reopens it for
+//! each read. The reason is that closing a descriptor that is open for reading also involves the server, even on
+//! process exit.
 //!
-//! File systems whose code is all in the kernel, on local disks or in memory, are asked directly, and so is the caller's own root. Which one
-//! a file lies on is known without asking it: statx(2) with AT_STATX_DONT_SYNC answers from memory, and openat2(2) with
-//! RESOLVE_NO_XDEV stays on one mount.
+//! File systems that are implemented entirely in the kernel, on local disks or in memory, are accessed directly, and so
+//! is the caller's own root file system. Which file system a file lies on can be found out without involving its
+//! server: statx(2) with AT_STATX_DONT_SYNC answers from cached data, and openat2(2) with RESOLVE_NO_XDEV does not
+//! leave the mount.
 
 mod reader;
 mod wire;
@@ -41,19 +44,20 @@ use self::wire::{ANSWER_MAX, Kind, Operation, Request, UNRESPONSIVE_MAX};
 use super::privilege;
 use super::stat_facts::stat_facts;
 
-/// How long a file system may take to answer.
+/// The time limit for an answer of a file system.
 pub(crate) const LIMIT: Duration = Duration::from_secs(netstat_model::FILE_LIMIT_SECONDS);
 
-/// STATX_MNT_ID_UNIQUE (statx(2), Linux 6.8): the number of a mount, never used again.
+/// STATX_MNT_ID_UNIQUE (statx(2), Linux 6.8): a mount id that is never reused.
 const MOUNT_UNIQUE: StatxFlags = StatxFlags::from_bits_retain(0x4000);
 
-/// Mounts remembered at most; others can make any number.
+/// The maximum number of mounts that are cached, because other users can create any number of them.
 const MOST_KNOWN: usize = 4096;
-/// Bytes of names in a directory that does not answer for itself.
+/// The maximum size in bytes of the names in a directory that is read through the reader.
 const MOST_NAMES: usize = 16 << 20;
 
-/// File systems that need nobody else to answer, by their magic numbers (statfs(2), linux/magic.h): on local disks, in memory, of the
-/// kernel itself. Not those of networks and user-space servers, nor overlays, which may lie upon them.
+/// The magic numbers (statfs(2), linux/magic.h) of file systems that need no server to answer: those on local disks, in
+/// memory, and of the kernel itself. Network and user-space file systems are not included, nor are overlays, which may
+/// be stacked on them.
 const LOCAL: &[u64] = &[
     0xEF53,      // ext2, ext3, ext4
     0x5846_5342, // xfs
@@ -89,18 +93,18 @@ const LOCAL: &[u64] = &[
     0x1980_0202, // mqueue
 ];
 
-/// Where a file lies.
+/// The location of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Place {
-    /// The device, as in stat(2).
+    /// The device id, as in stat(2).
     device: u64,
-    /// The mount, where the kernel numbers them (Linux 5.8).
+    /// The mount id, if the kernel reports it (Linux 5.8).
     mount: Option<u64>,
-    /// Whether that number is never used again.
+    /// Whether that mount id is never reused.
     unique: bool,
 }
 
-/// Where an open file lies, without asking its file system.
+/// Returns the location of an open file, without involving its file system's server.
 fn place_of(file: BorrowedFd<'_>) -> Result<Place, Errno> {
     place_at(file, c"", AtFlags::EMPTY_PATH)
 }
@@ -117,8 +121,8 @@ fn place_at(directory: BorrowedFd<'_>, path: &CStr, flags: AtFlags) -> Result<Pl
     })
 }
 
-/// What the kernel remembers about the file called `name` in `directory`, links followed: its device, inode and mode, also of a file system that
-/// does not answer.
+/// Returns the cached attributes (device, inode and mode) of the file called `name` in `directory`. Symbolic links are
+/// followed. This also works for a file system that does not respond.
 pub(crate) fn remembered(directory: BorrowedFd<'_>, name: &CStr) -> Result<Remembered, Errno> {
     remembered_at(directory, name, AtFlags::empty())
 }
@@ -135,12 +139,12 @@ fn remembered_at(directory: BorrowedFd<'_>, name: &CStr, flags: AtFlags) -> Resu
     })
 }
 
-/// The same for an open file.
+/// Returns the cached attributes of an open file.
 pub(crate) fn remembered_of(file: BorrowedFd<'_>) -> Result<Remembered, Errno> {
     remembered_at(file, c"", AtFlags::EMPTY_PATH)
 }
 
-/// See [`remembered`].
+/// The cached attributes of a file; see [`remembered`].
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Remembered {
     pub(crate) device: u64,
@@ -149,7 +153,7 @@ pub(crate) struct Remembered {
     pub(crate) links: u64,
 }
 
-/// What identifies a file system for as long as it is remembered.
+/// The key under which a file system is cached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Key {
     Mount(u64),
@@ -159,7 +163,7 @@ enum Key {
 fn key_of(place: Place) -> Option<Key> {
     match place.mount {
         Some(mount) if place.unique => Some(Key::Mount(mount)),
-        // Numbers without a disk go to the next file system that anyone mounts.
+        // Device numbers with major 0 have no disk behind them and are reused for the next file system that is mounted.
         _ if rustix::fs::major(place.device) != 0 => Some(Key::Disk(place.device)),
         _ => None,
     }
@@ -168,11 +172,11 @@ fn key_of(place: Place) -> Option<Key> {
 static KNOWN: Mutex<Option<HashMap<Key, bool>>> = Mutex::new(None);
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // What is kept makes sense after every single step.
+    // The data is consistent after every single change, so a poisoned lock is harmless.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Whether the file lies on a file system that is asked directly.
+/// Whether the file lies on a file system that may be accessed directly.
 fn is_local(file: BorrowedFd<'_>) -> Result<bool, Errno> {
     static ROOT: OnceLock<Option<Place>> = OnceLock::new();
     let place = place_of(file)?;
@@ -202,7 +206,7 @@ fn is_local(file: BorrowedFd<'_>) -> Result<bool, Errno> {
     reason = "the type differs from processor to processor"
 )]
 fn type_of(system: &StatFs) -> u64 {
-    // Numbers have 32 bits, which some processors' types extend by the sign.
+    // The magic numbers have 32 bits, but the field is wider and sign-extended on some architectures.
     u64::from(system.f_type as u32)
 }
 
@@ -214,7 +218,7 @@ pub(crate) fn facts(file: BorrowedFd<'_>) -> Result<FileFacts, Errno> {
     wire::facts_from_bytes(&ask(file, Operation::Facts, [0; 3], b"")?.content).ok_or(Errno::IO)
 }
 
-/// The type of the file system that the file lies on, a magic number of statfs(2).
+/// Returns the type of the file system that the file lies on, a magic number of statfs(2).
 pub(crate) fn file_system(file: BorrowedFd<'_>) -> Result<u64, Errno> {
     if is_local(file)? {
         return fstatfs(file).map(|system| type_of(&system));
@@ -223,10 +227,11 @@ pub(crate) fn file_system(file: BorrowedFd<'_>) -> Result<u64, Errno> {
     Ok(u64::from_ne_bytes(answer.try_into().map_err(|_| Errno::IO)?))
 }
 
-/// Opens a magic link below `/proc/PID` as a place.
+/// Opens a magic link below `/proc/PID` with O_PATH.
 pub(crate) fn open_link(directory: BorrowedFd<'_>, name: &CStr, flags: OFlags) -> Result<OwnedFd, Errno> {
     let flags = flags | OFlags::PATH | OFlags::CLOEXEC;
-    // A file system of the network checks what such a link leads to; others do not. What the program's file lends, the reader does not have.
+    // A network file system revalidates the target of such a link; others do not. The reader does not have the
+    // capabilities that the executable file gives to the caller.
     if network_file_systems() && !privilege::is_lent() {
         return opened(ask(
             directory,
@@ -238,21 +243,22 @@ pub(crate) fn open_link(directory: BorrowedFd<'_>, name: &CStr, flags: OFlags) -
     openat(directory, name, flags, Mode::empty())
 }
 
-/// Whether file systems are mounted that check a file at the end of a magic link (`d_weak_revalidate` of the kernel: NFS, 9p).
+/// Whether file systems are mounted that revalidate the target of a magic link (`d_weak_revalidate` in the kernel: NFS,
+/// 9p).
 fn network_file_systems() -> bool {
     static FOUND: OnceLock<bool> = OnceLock::new();
     *FOUND.get_or_init(|| {
         let mounts = std::fs::read("/proc/self/mountinfo").unwrap_or_default();
         mounts.split(|&byte| byte == b'\n').any(|line| {
-            // proc_pid_mountinfo(5): the type follows a field that is a hyphen.
+            // proc_pid_mountinfo(5): the type is the field after the hyphen.
             let mut fields = line.split(|&byte| byte == b' ').skip_while(|field| *field != b"-");
             matches!(fields.nth(1), Some(b"nfs" | b"nfs4" | b"9p"))
         })
     })
 }
 
-/// Opens for reading what `place` stands for, whatever its name means by now. A FIFO is not waited for. Only functions of this module read what
-/// is not local.
+/// Opens for reading the file that `place` refers to, whatever its name refers to by now. Opening a FIFO does not
+/// block. If the file is not local, only functions of this module may read it.
 pub(crate) fn open_place(place: BorrowedFd<'_>, flags: OFlags) -> Result<OwnedFd, Errno> {
     let flags = flags | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
     if is_local(place)? {
@@ -262,15 +268,15 @@ pub(crate) fn open_place(place: BorrowedFd<'_>, flags: OFlags) -> Result<OwnedFd
     rustix::io::fcntl_dupfd_cloexec(place, 0)
 }
 
-/// These functions as [`crate::files`] needs them.
+/// The functions that [`crate::files`] uses.
 pub(crate) mod files {
     use super::{BorrowedFd, Errno, OFlags, OwnedFd, ResolveFlags};
     pub(crate) use super::{facts, link_target, names, open_path, read_at, seek_content};
 
-    /// Opens a file only to examine it.
+    /// The flags to open a file only in order to examine it.
     pub(crate) const PLACE: OFlags = OFlags::PATH;
 
-    /// The type of the file system, asked directly.
+    /// Returns the type of the file system; asks it directly.
     pub(crate) fn type_of(file: BorrowedFd<'_>) -> Option<u64> {
         super::fstatfs(file).ok().map(|system| super::type_of(&system))
     }
@@ -280,7 +286,7 @@ pub(crate) mod files {
     }
 }
 
-/// Opens a path below a directory. With `resolve` as for openat2(2).
+/// Opens a path below a directory; `resolve` has the meaning that it has for openat2(2).
 pub(crate) fn open_below(
     directory: BorrowedFd<'_>,
     path: &[u8],
@@ -290,7 +296,7 @@ pub(crate) fn open_below(
     let flags = flags | OFlags::CLOEXEC;
     if is_local(directory)? {
         match openat2(directory, path, flags, Mode::empty(), resolve | ResolveFlags::NO_XDEV) {
-            // It leads to another mount, or the kernel does not know the call.
+            // The path leads to another mount, or the kernel does not support the call.
             Err(Errno::XDEV | Errno::NOSYS | Errno::PERM) => {}
             other => return other,
         }
@@ -307,7 +313,8 @@ pub(crate) fn open_below(
     }
 }
 
-/// Opens a path of the caller's own view of the file systems; links are followed, those below `/proc/PID`, too.
+/// Opens a path in the caller's own view of the file systems. Symbolic links are followed, including those below
+/// `/proc/PID`.
 pub(crate) fn open_path(path: &[u8], flags: OFlags) -> Result<OwnedFd, Errno> {
     let here = openat(
         CWD,
@@ -322,7 +329,7 @@ fn opened(answer: Answer) -> Result<OwnedFd, Errno> {
     answer.file.ok_or(Errno::IO)
 }
 
-/// Where the symbolic link at `path` below `directory` leads.
+/// Returns the target of the symbolic link at `path` below `directory`.
 pub(crate) fn link_target(directory: BorrowedFd<'_>, path: &[u8]) -> Result<Vec<u8>, Errno> {
     if is_local(directory)? {
         let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
@@ -335,7 +342,7 @@ pub(crate) fn link_target(directory: BorrowedFd<'_>, path: &[u8]) -> Result<Vec<
     Ok(ask(directory, Operation::Link, [0; 3], path)?.content)
 }
 
-/// The names in a directory that is open for reading, without `.` and `..`.
+/// Returns the names in a directory that is open for reading, without `.` and `..`.
 pub(crate) fn names(directory: BorrowedFd<'_>) -> Result<Vec<Vec<u8>>, Errno> {
     if is_local(directory)? {
         let mut names = Vec::new();
@@ -353,7 +360,7 @@ pub(crate) fn names(directory: BorrowedFd<'_>) -> Result<Vec<Vec<u8>>, Errno> {
     Ok(names.map(<[u8]>::to_vec).collect())
 }
 
-/// pread(2): reads from `offset`, counted in bytes from the beginning.
+/// Reads from the byte offset `offset`, like pread(2).
 pub(crate) fn read_at(file: BorrowedFd<'_>, buffer: &mut [u8], offset: u64) -> Result<usize, Errno> {
     if is_local(file)? {
         return pread(file, buffer, offset);
@@ -364,7 +371,7 @@ pub(crate) fn read_at(file: BorrowedFd<'_>, buffer: &mut [u8], offset: u64) -> R
     Ok(read.len())
 }
 
-/// lseek(2) to the next data, or with `hole` to the next hole, at or after `offset`.
+/// Seeks to the next data, or with `hole` to the next hole, at or after `offset`, like lseek(2).
 pub(crate) fn seek_content(file: BorrowedFd<'_>, offset: u64, hole: bool) -> Result<u64, Errno> {
     if is_local(file)? {
         return seek(
@@ -380,14 +387,14 @@ pub(crate) fn seek_content(file: BorrowedFd<'_>, offset: u64, hole: bool) -> Res
     Ok(u64::from_ne_bytes(answer.try_into().map_err(|_| Errno::IO)?))
 }
 
-/// What a reader answered.
+/// The answer of a reader.
 #[derive(Debug, Default)]
 struct Answer {
     content: Vec<u8>,
     file: Option<OwnedFd>,
 }
 
-/// The reader in use, and those that got no answer.
+/// The idle reader, and those that have not answered.
 #[derive(Debug)]
 struct Readers {
     idle: Option<Reader>,
@@ -400,16 +407,16 @@ static READERS: Mutex<Readers> = Mutex::new(Readers {
     waiting: Vec::new(),
 });
 
-/// Asks a reader about `file`. [`Errno::TIMEDOUT`] when the file system does not answer.
+/// Sends a request about `file` to a reader. Returns [`Errno::TIMEDOUT`] if the file system does not answer.
 fn ask(file: BorrowedFd<'_>, operation: Operation, arguments: [u64; 3], path: &[u8]) -> Result<Answer, Errno> {
     let mut request = Request::new(operation, arguments, path);
     let device = place_of(file)?.device;
     let mut readers = lock(&READERS);
     readers.waiting.retain(|(_, process)| {
-        // One that is no child any more has ended, too.
+        // A process that is no longer our child has ended as well.
         matches!(waitpid(Some(*process), WaitOptions::NOHANG), Ok(None))
     });
-    // One more file system that does not answer would be one too many.
+    // Refuse to wait for a further unresponsive file system when the limit is reached.
     if readers.waiting.len() >= UNRESPONSIVE_MAX || readers.waiting.iter().any(|(one, _)| *one == device) {
         return Err(Errno::TIMEDOUT);
     }
@@ -440,13 +447,14 @@ fn ask(file: BorrowedFd<'_>, operation: Operation, arguments: [u64; 3], path: &[
 }
 
 enum Lost {
-    /// It does not answer in time.
+    /// The reader did not answer in time.
     Late,
-    /// It has ended.
+    /// The reader has ended.
     Ended,
 }
 
-/// One request and its answer. `at`: the device of the file that is asked last.
+/// Sends one request and receives its answer. `at` is set to the device of the last file that the reader was about to
+/// access.
 fn exchange(reader: &Reader, packet: &[u8], file: BorrowedFd<'_>, at: &mut u64) -> Result<Result<Answer, Errno>, Lost> {
     let socket = reader.socket.as_fd();
     let files = [file];
@@ -497,7 +505,7 @@ fn exchange(reader: &Reader, packet: &[u8], file: BorrowedFd<'_>, at: &mut u64) 
     }
 }
 
-/// Waits until there is something to receive.
+/// Waits until data can be received, or the deadline `end` has passed.
 fn wait(socket: BorrowedFd<'_>, end: Instant) -> Result<(), Lost> {
     loop {
         let left = end.saturating_duration_since(Instant::now());
@@ -518,7 +526,7 @@ mod tests {
     use super::*;
     use crate::files;
 
-    /// The processes that this one has started and that still run.
+    /// The number of running child processes of this process.
     fn children() -> usize {
         let read = std::fs::read_dir("/proc/self/task").unwrap().flatten();
         let lists = read.map(|task| std::fs::read_to_string(task.path().join("children")).unwrap_or_default());
@@ -568,7 +576,7 @@ mod tests {
         }
         assert_eq!(mounted.unanswered(), 1, "asked once");
         assert!(children() <= 2, "the process that waits, and one that works");
-        // Others are read as before.
+        // Other file systems are still readable.
         let other = FuseMount::new(&[("fine", b"fine".to_vec())]).unwrap();
         assert_eq!(files::path_facts(&other.file("fine")).unwrap().size, 4);
         drop(mounted);

@@ -1,7 +1,7 @@
-//! The process that does what may never end: a copy of this program that reads files on its behalf.
+//! The reader process: a forked copy of this program that performs file accesses that may block forever.
 //!
-//! A thread could not do it. While the server of a file system is silent, the kernel lets a process that waits for it not even be
-//! killed (FUSE, once the server has taken the request), and a process with such a thread does not end.
+//! A thread would not do. While the server of a file system does not respond, a process that waits for it cannot even
+//! be killed (with FUSE, once the server has accepted the request), and a process with such a thread cannot exit.
 
 use std::io;
 use std::io::IoSlice;
@@ -24,18 +24,19 @@ use super::wire::{self, CHUNK, HEADER, Kind, Operation, PATH_MAX, REQUEST_MAX, R
 use crate::linux::privilege;
 use crate::linux::stat_facts::stat_facts;
 
-/// Room for one descriptor in a message.
+/// The ancillary buffer size for one descriptor in a message.
 pub(super) const ANCILLARY: usize = rustix::cmsg_space!(ScmRights(1));
-/// The stack of the thread that starts readers, on which they run: buffers for a request, an answer and names.
+/// The stack size in bytes of the thread that forks readers, whose copy the readers run on: it holds buffers for a
+/// request, an answer and directory entries.
 const STACK: usize = 1 << 20;
 
-/// For reading; a FIFO without a writer is not waited for.
+/// The flags to open for reading; opening a FIFO without a writer does not block.
 const READING: OFlags = OFlags::RDONLY
     .union(OFlags::NONBLOCK)
     .union(OFlags::NOCTTY)
     .union(OFlags::CLOEXEC);
 
-/// A running reader.
+/// A running reader process.
 #[derive(Debug)]
 pub(super) struct Reader {
     pub(super) socket: OwnedFd,
@@ -47,10 +48,10 @@ type Reply = mpsc::SyncSender<io::Result<Reader>>;
 /// Starts a reader.
 ///
 /// # Errors
-/// The system's.
+/// Returns the error of the system.
 pub(super) fn start() -> io::Result<Reader> {
-    /// A reader is to die with this program (PR_SET_PDEATHSIG), but the kernel ends it with the thread that started it. So that is one
-    /// that stays.
+    /// A reader must die with this program (PR_SET_PDEATHSIG), but the kernel sends the signal when the thread that
+    /// forked it exits. Therefore, all readers are forked by one thread that never exits.
     static STARTER: Mutex<Option<mpsc::Sender<Reply>>> = Mutex::new(None);
     let mut starter = STARTER.lock().unwrap_or_else(PoisonError::into_inner);
     if starter.is_none() {
@@ -78,8 +79,8 @@ pub(super) fn start() -> io::Result<Reader> {
 
 fn fork() -> io::Result<Reader> {
     let (ours, theirs) = socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
-    // SAFETY: other threads may hold locks at this moment. The copy takes none: it does not allocate, print or panic, and makes system calls
-    // with buffers on its stack until it ends.
+    // SAFETY: other threads may hold locks at the time of the fork. The child takes no locks: it does not allocate,
+    // print or panic, and only makes system calls with buffers on its stack until it exits.
     match unsafe { libc::fork() } {
         0 => serve(&theirs),
         -1 => Err(io::Error::last_os_error()),
@@ -90,14 +91,15 @@ fn fork() -> io::Result<Reader> {
     }
 }
 
-/// Answers requests until the other side of the socket is closed.
+/// Answers requests until the peer closes the socket.
 fn serve(socket: &OwnedFd) -> ! {
-    // What the terminal or others send is meant for the program.
+    // Signals from the terminal or from other processes are meant for the main program.
     let _ = nix::sys::signal::SigSet::all().thread_block();
     let _ = rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL));
     let _ = rustix::thread::set_name(c"netstat-files");
     let own_rights = privilege::give_up().is_ok();
-    // SAFETY: the descriptors of this process are of no use to it, and nothing in it uses one later but the socket, now 0.
+    // SAFETY: the reader does not use its inherited descriptors, and nothing uses one later except the socket, which is
+    // now descriptor 0.
     let ready = unsafe {
         (socket.as_raw_fd() == 0 || libc::dup3(socket.as_raw_fd(), 0, libc::O_CLOEXEC) == 0) && {
             if libc::syscall(libc::SYS_close_range, 1, libc::c_uint::MAX, 0) != 0 {
@@ -110,7 +112,7 @@ fn serve(socket: &OwnedFd) -> ! {
         }
     };
     if own_rights && ready {
-        // SAFETY: it stays open to the end of the process.
+        // SAFETY: descriptor 0 stays open until the process exits.
         let socket = unsafe { BorrowedFd::borrow_raw(0) };
         let mut packet = [0; REQUEST_MAX];
         while let Some((length, file)) = next(socket, &mut packet) {
@@ -127,7 +129,7 @@ fn serve(socket: &OwnedFd) -> ! {
             }
         }
     }
-    // SAFETY: ends the process without running what the original has registered for its own end.
+    // SAFETY: exits without running the exit handlers that the original process registered.
     unsafe { libc::_exit(0) }
 }
 
@@ -205,7 +207,7 @@ fn flags(argument: u64) -> OFlags {
     OFlags::from_bits_retain(argument as u32).union(OFlags::CLOEXEC)
 }
 
-/// `path` with a NUL at its end.
+/// Copies `path` into `buffer` as a C string.
 fn text<'a>(path: &[u8], buffer: &'a mut [u8; PATH_MAX]) -> Result<&'a std::ffi::CStr, Errno> {
     let place = buffer.get_mut(..=path.len()).ok_or(Errno::NAMETOOLONG)?;
     place[..path.len()].copy_from_slice(path);
@@ -213,7 +215,7 @@ fn text<'a>(path: &[u8], buffer: &'a mut [u8; PATH_MAX]) -> Result<&'a std::ffi:
     std::ffi::CStr::from_bytes_with_nul(place).map_err(|_| Errno::INVAL)
 }
 
-/// Opens a path as a place. Before each step the other side learns which device it leads to.
+/// Opens a path with O_PATH. Before each component, tells the peer the device that is about to be accessed.
 fn open(socket: BorrowedFd<'_>, request: &Request<'_>, below: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
     let mut buffer = [0; PATH_MAX];
     let resolve = ResolveFlags::from_bits_retain(request.arguments[1]);
@@ -229,7 +231,7 @@ fn open(socket: BorrowedFd<'_>, request: &Request<'_>, below: BorrowedFd<'_>) ->
     let whole = request.path.len();
     let mut at = 0;
     while at < whole {
-        // To the end of the next name.
+        // Advance to the end of the next component.
         let start = request.path[at..]
             .iter()
             .position(|&byte| byte != b'/')
@@ -263,7 +265,7 @@ fn open(socket: BorrowedFd<'_>, request: &Request<'_>, below: BorrowedFd<'_>) ->
     )?;
     if !wanted.contains(OFlags::PATH) {
         match super::remembered_of(place.as_fd()).map(|file| FileType::from_raw_mode(file.mode))? {
-            // As open(2) with O_NOFOLLOW.
+            // As open(2) does with O_NOFOLLOW.
             FileType::Symlink => return Err(Errno::LOOP),
             FileType::RegularFile | FileType::Directory => drop(reopen(place.as_fd(), wanted - OFlags::NOFOLLOW)?),
             _ => {}
@@ -272,7 +274,7 @@ fn open(socket: BorrowedFd<'_>, request: &Request<'_>, below: BorrowedFd<'_>) ->
     Ok(place)
 }
 
-/// Opens once more what `file` stands for, which may be open only as a place.
+/// Reopens the file that `file` refers to, which may be an O_PATH descriptor.
 pub(super) fn reopen(file: BorrowedFd<'_>, flags: OFlags) -> Result<OwnedFd, Errno> {
     if flags.contains(OFlags::DIRECTORY) {
         return openat(file, c".", flags, Mode::empty());
@@ -287,7 +289,7 @@ pub(super) fn reopen(file: BorrowedFd<'_>, flags: OFlags) -> Result<OwnedFd, Err
     openat(CWD, path, flags, Mode::empty())
 }
 
-/// The names in a directory, each with a NUL at its end.
+/// Sends the names in a directory, each terminated by NUL.
 fn names(socket: BorrowedFd<'_>, directory: BorrowedFd<'_>) -> Result<(), Errno> {
     let directory = reopen(directory, READING | OFlags::DIRECTORY)?;
     let mut entries = [MaybeUninit::uninit(); 8192];

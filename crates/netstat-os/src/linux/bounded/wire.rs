@@ -1,43 +1,44 @@
-//! The messages between this program and its [`reader`](super::reader): packets over a socket pair, in the processor's byte order.
+//! The messages between this program and its [`reader`](super::reader): packets over a socket pair, in host byte order.
 //!
-//! Nothing here allocates on the reader's side, which is a forked copy of a program with several threads.
+//! Code that runs in the reader must not allocate, because the reader is a forked copy of a multi-threaded program.
 
 use netstat_model::process::{FileFacts, FileTime};
 
-/// Devices that a request may name as unresponsive.
+/// The maximum number of unresponsive devices in a request.
 pub(super) const UNRESPONSIVE_MAX: usize = 8;
-/// PATH_MAX of linux/limits.h, with the NUL at the end.
+/// PATH_MAX of linux/limits.h, including the terminating NUL.
 pub(super) const PATH_MAX: usize = 4096;
-/// The numbers of a request: what to do, three arguments, the unresponsive devices.
+/// The number of integers in a request: the operation, three arguments and the unresponsive devices.
 const NUMBERS: usize = 4 + UNRESPONSIVE_MAX;
-/// The largest request.
+/// The maximum size of a request in bytes.
 pub(super) const REQUEST_MAX: usize = NUMBERS * 8 + PATH_MAX;
-/// The most content in one answer.
+/// The maximum content of one answer packet in bytes.
 pub(super) const CHUNK: usize = 64 << 10;
-/// What precedes the content: kind and error number.
+/// The size of the header before the content: kind and error number.
 pub(super) const HEADER: usize = 8;
-/// The largest answer.
+/// The maximum size of an answer packet in bytes.
 pub(super) const ANSWER_MAX: usize = HEADER + CHUNK;
 
-/// What the reader can do with the descriptor that comes with a request.
+/// The operations of the reader on the descriptor that comes with a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u64)]
 pub(super) enum Operation {
-    /// Open the path below the descriptor as a place, after a try with the wanted flags; arguments: these, resolve flags (openat2(2)).
+    /// Open the path below the descriptor with O_PATH, after trying to open it with the requested flags. Arguments:
+    /// open flags, resolve flags (openat2(2)).
     Open = 1,
-    /// Try to open what the descriptor stands for; argument: open flags.
+    /// Try to open the file that the descriptor refers to. Argument: open flags.
     Try = 2,
     /// fstat(2).
     Facts = 3,
-    /// The type that fstatfs(2) reports.
+    /// The file system type of fstatfs(2).
     Type = 4,
-    /// pread(2); arguments: offset, length.
+    /// pread(2). Arguments: offset, length.
     Read = 5,
     /// readlinkat(2) of the path below the descriptor.
     Link = 6,
     /// The names in the directory.
     Names = 7,
-    /// lseek(2); arguments: offset, 0 for the next data, 1 for the next hole.
+    /// lseek(2). Arguments: offset, and 0 for the next data or 1 for the next hole.
     Seek = 8,
 }
 
@@ -48,7 +49,7 @@ impl Operation {
     };
 }
 
-/// A request, without its descriptor.
+/// A request, except for its descriptor.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Request<'a> {
     pub(super) operation: Operation,
@@ -67,7 +68,7 @@ impl<'a> Request<'a> {
         }
     }
 
-    /// The request as a packet; `None` when its path is too long for any file.
+    /// Encodes the request as a packet; `None` if its path is longer than PATH_MAX.
     pub(super) fn packet(&self) -> Option<Vec<u8>> {
         let mut packet = Vec::with_capacity(NUMBERS * 8 + self.path.len());
         for number in [self.operation as u64]
@@ -81,7 +82,7 @@ impl<'a> Request<'a> {
         (self.path.len() < PATH_MAX && !self.path.contains(&0)).then_some(packet)
     }
 
-    /// The request in a packet; `None` when it makes no sense.
+    /// Decodes a packet; `None` if it is malformed.
     pub(super) fn parse(packet: &'a [u8]) -> Option<Request<'a>> {
         let (numbers, path) = packet.split_at_checked(NUMBERS * 8)?;
         let mut read = [0; NUMBERS];
@@ -99,11 +100,11 @@ impl<'a> Request<'a> {
     }
 }
 
-/// What a packet of the reader is.
+/// The kind of a packet from the reader.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u32)]
 pub(super) enum Kind {
-    /// It goes on to a file on this device, which may not answer.
+    /// The reader is about to access a file on this device, which may not answer.
     At = 1,
     /// A part of the answer; more follows.
     Part = 2,
@@ -118,7 +119,7 @@ pub(super) fn header(kind: Kind, error: i32) -> [u8; HEADER] {
     header
 }
 
-/// Kind, error number and content of a packet; `None` when it makes no sense.
+/// Splits a packet into its kind, error number and content; `None` if it is malformed.
 pub(super) fn parse_answer(packet: &[u8]) -> Option<(Kind, i32, &[u8])> {
     let (kind, rest) = packet.split_first_chunk::<4>()?;
     let (error, content) = rest.split_first_chunk::<4>()?;

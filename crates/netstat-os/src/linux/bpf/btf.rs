@@ -1,52 +1,55 @@
-//! BTF, the type descriptions that the kernel publishes and that clang puts into BPF object files.
+//! A reader for BTF, the type descriptions that the kernel publishes and that clang puts into BPF object files.
 //!
-//! Format: `Documentation/bpf/btf.rst` of the kernel. Reads the host's byte order only, which is that of the running kernel.
+//! The format is described in `Documentation/bpf/btf.rst` of the kernel. Only host byte order is supported, which is
+//! that of the running kernel.
 
 use std::ops::ControlFlow;
 
-/// First two bytes of BTF.
+/// The magic number in the first two bytes of BTF.
 const MAGIC: u16 = 0xeb9f;
-/// A type's fixed part: `struct btf_type`.
+/// The size of `struct btf_type` in bytes: the fixed part of a type.
 const TYPE_BYTES: usize = 12;
 /// `struct btf_member`: name, type, offset.
 const MEMBER_BYTES: usize = 12;
-/// Typedefs and qualifiers followed, and anonymous members entered, before giving up: C code nests far less.
+/// How many typedefs, qualifiers and nested anonymous members are followed before giving up. C code nests far less
+/// deeply.
 const MAX_DEPTH: usize = 16;
-/// Members looked at for one field. `task_struct` has some 250; a cycle of anonymous structures in forged data ends here.
+/// The maximum number of members that are examined for one field. `task_struct` has about 250; the limit stops cycles
+/// of anonymous structures in malformed data.
 const MAX_MEMBERS: usize = 20_000;
 
-/// What a type is: `BTF_KIND_*`, only those that are told apart here.
+/// The kind of a type (`BTF_KIND_*`), as far as kinds are distinguished here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// `struct` or `union` with its members.
+    /// A `struct` or `union` with members.
     Composite,
     /// A function of the kernel.
     Function,
-    /// An integer, an enumeration or a floating-point number: the size is in the type.
+    /// An integer, an enumeration or a floating-point number; the type contains its size.
     Scalar,
-    /// A pointer: as wide as the machine's.
+    /// A pointer, as wide as a machine word.
     Pointer,
-    /// `typedef`, `const`, `volatile`, `restrict` or a type tag: another type under a further name.
+    /// A `typedef`, `const`, `volatile`, `restrict` or type tag: another name for another type.
     Alias,
-    /// Everything else: arrays, prototypes, forward declarations, variables, sections.
+    /// Any other kind: arrays, prototypes, forward declarations, variables, sections.
     Other,
 }
 
-/// What is wrong with a piece of BTF.
+/// The error for malformed BTF.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum BtfError {
-    /// Shorter than its own header says, or with the wrong magic number.
+    /// The data is shorter than its header says, or has the wrong magic number.
     #[error("no BTF header")]
     Header,
-    /// A type reaches past the end.
+    /// A type extends past the end.
     #[error("BTF type {0} is cut off")]
     Cut(u32),
-    /// A kind that this reader does not know, so its length is unknown too.
+    /// The kind of a type is unknown, so its length is unknown as well.
     #[error("BTF type {0} is of unknown kind {1}")]
     UnknownKind(u32, u32),
 }
 
-/// The kinds that [`Btf::each_named`] shows, one bit each: STRUCT, UNION, TYPEDEF, FUNC.
+/// A bit mask of the kinds that [`Btf::each_named`] visits: STRUCT, UNION, TYPEDEF, FUNC.
 const NAMED: u32 = 1 << 4 | 1 << 5 | 1 << 8 | 1 << 12;
 
 /// `BTF_KIND_ARRAY`.
@@ -54,70 +57,70 @@ const ARRAY: u32 = 3;
 /// `BTF_KIND_FUNC_PROTO`.
 const FUNC_PROTO: u32 = 13;
 
-/// Every how many types a place is noted. An index of all of the kernel's 100,000 to 200,000 would cost more in fresh memory than
-/// stepping over a few types does.
+/// The distance between types whose offset is recorded. An index of all of the kernel's 100,000 to 200,000 types would
+/// cost more in page faults than skipping over a few types does.
 const STRIDE: usize = 64;
 
-/// Parsed BTF: borrows the data, owns only the places of some types.
+/// Parsed BTF. Borrows the data, and owns only the offsets of some types.
 #[derive(Debug)]
 pub(crate) struct Btf<'a> {
     types: &'a [u8],
     strings: &'a [u8],
-    /// Offset in `types` of the types 1, 1 + STRIDE, 1 + 2 * STRIDE, ... Id 0 is `void` and has no description.
+    /// The offsets in `types` of the types 1, 1 + STRIDE, 1 + 2 * STRIDE, ... Id 0 is `void` and has no description.
     places: Vec<u32>,
-    /// How many types there are.
+    /// The number of types.
     count: u32,
 }
 
-/// One type description.
+/// A type description.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Type<'a> {
     name: u32,
     info: u32,
-    /// Size in bytes, or the id of the type pointed to or aliased.
+    /// The size in bytes, or the id of the type that it points to or aliases.
     size_or_type: u32,
-    /// What follows the fixed part.
+    /// The data after the fixed part.
     tail: &'a [u8],
 }
 
-/// One member of a `struct` or `union`.
+/// A member of a `struct` or `union`.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Member {
     name: u32,
     /// The id of its type.
     pub(crate) type_id: u32,
-    /// Its place in bits from the start of the structure.
+    /// The offset in bits from the start of the structure.
     pub(crate) bits: u32,
     /// Whether it is a bit field, which has no address.
     pub(crate) bit_field: bool,
 }
 
-/// Where a field lies in a structure.
+/// The location of a field in a structure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Field {
-    /// Bytes from the start of the outermost structure.
+    /// The offset in bytes from the start of the outermost structure.
     pub(crate) offset: u32,
-    /// The field's own width in bytes.
+    /// The size of the field in bytes.
     pub(crate) size: u32,
 }
 
-/// Reads a number in the host's byte order.
+/// Reads a `u16` in host byte order at offset `at`; `None` if it is out of bounds.
 pub(crate) fn u16_at(data: &[u8], at: usize) -> Option<u16> {
     Some(u16::from_ne_bytes(data.get(at..at.checked_add(2)?)?.try_into().ok()?))
 }
 
-/// Reads a number in the host's byte order.
+/// Reads a `u32` in host byte order at offset `at`; `None` if it is out of bounds.
 pub(crate) fn u32_at(data: &[u8], at: usize) -> Option<u32> {
     Some(u32::from_ne_bytes(data.get(at..at.checked_add(4)?)?.try_into().ok()?))
 }
 
-/// The part of `data` that starts at `offset` and has `length` bytes.
+/// Returns the `length` bytes of `data` at `offset`; `None` if they are out of bounds.
 pub(crate) fn part(data: &[u8], offset: usize, length: usize) -> Option<&[u8]> {
     data.get(offset..offset.checked_add(length)?)
 }
 
 impl<'a> Btf<'a> {
-    /// Walks over all types once and notes where each one is.
+    /// Parses BTF: walks over all types once and records the offset of every [`STRIDE`]th.
     pub(crate) fn parse(data: &'a [u8]) -> Result<Self, BtfError> {
         let header = |at| u32_at(data, at).map(|value| value as usize).ok_or(BtfError::Header);
         if u16_at(data, 0) != Some(MAGIC) {
@@ -132,7 +135,7 @@ impl<'a> Btf<'a> {
         let types = section(header(8)?, header(12)?)?;
         let strings = section(header(16)?, header(20)?)?;
 
-        // The kernel's types take 20 to 25 bytes each on average.
+        // The descriptions in the kernel's BTF take 20 to 25 bytes each on average.
         let mut places = Vec::with_capacity(types.len() / (20 * STRIDE) + 1);
         let mut count = 0u32;
         let mut at = 0;
@@ -156,7 +159,7 @@ impl<'a> Btf<'a> {
         })
     }
 
-    /// The type with this id; `None` for `void` and for ids that do not exist.
+    /// Returns the type with this id; `None` for `void` and for ids that do not exist.
     pub(crate) fn get(&self, id: u32) -> Option<Type<'a>> {
         let index = (id as usize).checked_sub(1)?;
         if id > self.count {
@@ -169,7 +172,7 @@ impl<'a> Btf<'a> {
         self.read(at)
     }
 
-    /// The type described at `at`.
+    /// Reads the type description at offset `at`.
     fn read(&self, at: usize) -> Option<Type<'a>> {
         let info = u32_at(self.types, at + 4)?;
         Some(Type {
@@ -180,7 +183,7 @@ impl<'a> Btf<'a> {
         })
     }
 
-    /// Shows the id and kind of every structure, typedef and function to `visit`, in order, until it breaks.
+    /// Passes the id and kind of every structure, union, typedef and function to `visit`, in order, until it breaks.
     pub(crate) fn each_named(&self, mut visit: impl FnMut(u32, Kind, Type<'a>) -> ControlFlow<()>) {
         let mut at = 0;
         for id in 1..=self.count {
@@ -200,28 +203,28 @@ impl<'a> Btf<'a> {
         }
     }
 
-    /// The zero-terminated string at `offset`, without its end; `None` when there is none.
+    /// Returns the string at `offset` without its terminating zero; `None` if there is none.
     pub(crate) fn string(&self, offset: u32) -> Option<&'a [u8]> {
         let rest = self.strings.get(offset as usize..)?;
         rest.iter().position(|&byte| byte == 0).map(|end| &rest[..end])
     }
 
-    /// Whether a type's name is `name`: compares without looking for the name's end first.
+    /// Whether the name of a type is `name`. Compares without searching for the end of the type's name first.
     pub(crate) fn is_named(&self, described: &Type<'_>, name: &[u8]) -> bool {
         self.string_is(described.name, name)
     }
 
-    /// The type's own name, empty when it has none.
+    /// Returns the name of a type; empty if it has none.
     pub(crate) fn name(&self, described: &Type<'_>) -> &'a [u8] {
         self.string(described.name).unwrap_or_default()
     }
 
-    /// The member's name, empty for an anonymous structure inside.
+    /// Returns the name of a member; empty for an anonymous one.
     pub(crate) fn member_name(&self, member: &Member) -> &'a [u8] {
         self.string(member.name).unwrap_or_default()
     }
 
-    /// The type behind typedefs and qualifiers.
+    /// Resolves typedefs and qualifiers; `None` if they are nested too deeply.
     pub(crate) fn resolve(&self, mut id: u32) -> Option<Type<'a>> {
         for _ in 0..MAX_DEPTH {
             let described = self.get(id)?;
@@ -233,14 +236,14 @@ impl<'a> Btf<'a> {
         None
     }
 
-    /// How many arguments the function `described` takes; `None` when it is none.
+    /// Returns the number of parameters of the function `described`; `None` if it is not a function.
     pub(crate) fn arguments(&self, described: &Type<'_>) -> Option<usize> {
         let prototype = self.get(described.size_or_type)?;
         (described.kind() == Kind::Function && kind_number(prototype.info) == FUNC_PROTO)
             .then_some((prototype.info & 0xffff) as usize)
     }
 
-    /// The width in bytes of a number, pointer or structure, or of an array of them; `None` for anything else.
+    /// Returns the size in bytes of a number, pointer or structure, or of an array of these; `None` for anything else.
     pub(crate) fn size(&self, id: u32) -> Option<u32> {
         let mut described = self.resolve(id)?;
         let mut count = 1u32;
@@ -248,7 +251,7 @@ impl<'a> Btf<'a> {
             if kind_number(described.info) != ARRAY {
                 break;
             }
-            // struct btf_array: type of the elements, type of the index, number.
+            // struct btf_array: element type, index type, number of elements.
             count = count.checked_mul(u32_at(described.tail, 8)?)?;
             described = self.resolve(u32_at(described.tail, 0)?)?;
         }
@@ -263,8 +266,9 @@ impl<'a> Btf<'a> {
         }
     }
 
-    /// Where `path` leads in the structure `id`: each name is a member of the one before. Members of anonymous structures
-    /// count as the outer one's own, as in C: the kernel moves fields into such groups now and then.
+    /// Returns the location of the field at `path` in the structure `id`; each name is a member of the one before.
+    /// Members of anonymous structures count as members of the outer structure, as in C, because the kernel sometimes
+    /// moves fields into such groups.
     pub(crate) fn field(&self, id: u32, path: &[&[u8]]) -> Option<Field> {
         let mut budget = MAX_MEMBERS;
         let mut bits = 0u32;
@@ -306,7 +310,7 @@ impl<'a> Btf<'a> {
 
     fn string_is(&self, offset: u32, wanted: &[u8]) -> bool {
         let start = offset as usize;
-        // Most names differ in the first letter.
+        // Most names differ in the first byte.
         self.strings.get(start) == Some(wanted.first().unwrap_or(&0))
             && self.strings.get(start + wanted.len()) == Some(&0)
             && self.strings.get(start..start + wanted.len()) == Some(wanted)
@@ -314,14 +318,14 @@ impl<'a> Btf<'a> {
 }
 
 impl<'a> Type<'a> {
-    /// What it is.
+    /// Returns the kind of the type.
     pub(crate) fn kind(&self) -> Kind {
         kind_of(self.info)
     }
 
-    /// The members; none when it is not a `struct` or `union`.
+    /// Returns the members; none if the type is not a `struct` or `union`.
     pub(crate) fn members(&self) -> impl Iterator<Item = Member> + use<'a> {
-        // BTF_INFO_KFLAG: the offset's upper 8 bits are then the width of a bit field.
+        // With BTF_INFO_KFLAG, the upper 8 bits of the offset are the width of a bit field.
         let split = self.info >> 31 == 1;
         let tail = if self.kind() == Kind::Composite { self.tail } else { &[] };
         tail.chunks_exact(MEMBER_BYTES).map(move |raw| {
@@ -352,9 +356,9 @@ fn kind_of(info: u32) -> Kind {
     }
 }
 
-/// Bytes after the fixed part, by kind: so many for the type and so many for each of its entries (`include/uapi/linux/btf.h`). Kinds
-/// that are not known are [`UNKNOWN`]. A table, not a `match`: kinds follow each other without a pattern, and a branch for each
-/// of the kernel's types takes twice the time.
+/// The number of bytes after the fixed part for each kind: a constant number, and a number for each entry
+/// (`include/uapi/linux/btf.h`). Unknown kinds are [`UNKNOWN`]. This is a table and not a `match`, because kinds follow
+/// each other without a pattern and a mispredicted branch for each of the kernel's types doubles the time.
 const TAILS: [(u8, u8); 32] = {
     let mut tails = [(UNKNOWN, UNKNOWN); 32];
     let mut known = 1;
@@ -370,10 +374,10 @@ const TAILS: [(u8, u8); 32] = {
     }
     tails
 };
-/// A kind whose length is not known.
+/// Marks a kind whose length is unknown.
 const UNKNOWN: u8 = 0xff;
 
-/// Bytes after the fixed part; `None` for a kind that is not known.
+/// Returns the number of bytes after the fixed part; `None` for an unknown kind.
 fn tail_bytes(info: u32) -> Option<usize> {
     let (fixed, each) = TAILS[kind_number(info) as usize];
     let entries = (info & 0xffff) as usize;
@@ -385,7 +389,7 @@ pub(in crate::linux::bpf) mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// Puts BTF together: the strings start with the empty one.
+    /// Builds BTF. The string table starts with the empty string.
     pub(in crate::linux::bpf) struct Writer {
         types: Vec<u8>,
         strings: Vec<u8>,
@@ -420,7 +424,7 @@ pub(in crate::linux::bpf) mod tests {
             self.words(&[name, 1 << 24, bytes, bytes * 8]);
         }
 
-        /// A structure with members (name, type id, offset in bits).
+        /// Adds a structure with members (name, type id, offset in bits).
         pub(in crate::linux::bpf) fn composite(
             &mut self,
             name: &str,

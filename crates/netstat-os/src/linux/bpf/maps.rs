@@ -1,35 +1,35 @@
-//! Maps of an object file: which there are, and which instructions use them.
+//! The maps of an object file, and the instructions that use them.
 //!
-//! The file has one `struct map` (`bpf/events.bpf.c`) for each in the section `maps`; a program names them through ELF relocations
-//! (`elf(5)`; `R_BPF_64_64` in "ELF relocations", `Documentation/bpf/llvm_reloc.rst`).
+//! The section `maps` of the file contains a `struct map` (`bpf/events.bpf.c`) for each map; programs refer to them
+//! through ELF relocations (`elf(5)`; `R_BPF_64_64` in "ELF relocations", `Documentation/bpf/llvm_reloc.rst`).
 
 use super::btf::{part, u16_at, u32_at};
 use super::object::{Elf, usize_at};
 use super::sys::MapShape;
 
-/// `struct map`: five numbers of 32 bits.
+/// The size of `struct map` in bytes: five 32-bit integers.
 const MAP_BYTES: usize = 20;
-/// `Elf64_Rel`: place, then type and symbol.
+/// The size of `Elf64_Rel` in bytes: offset, then type and symbol.
 const REL_BYTES: usize = 16;
-/// `Elf64_Sym`: name, info, other, section, value, size.
+/// The size of `Elf64_Sym` in bytes: name, info, other, section, value, size.
 const SYMBOL_BYTES: usize = 24;
 /// `R_BPF_64_64`: the 64-bit immediate of a load.
 const R_BPF_64_64: u32 = 1;
 /// `BPF_LD | BPF_IMM | BPF_DW`, the load of a 64-bit immediate in two instruction slots (RFC 9669, 5.4).
 const LOAD_64: u8 = 0x18;
-/// `BPF_PSEUDO_MAP_FD` as the source register: the immediate is a map's descriptor.
+/// `BPF_PSEUDO_MAP_FD` as the source register: the immediate is the descriptor of a map.
 const PSEUDO_MAP_FD: u8 = 1;
 
-/// One instruction that loads a map's address.
+/// An instruction that loads the address of a map.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct MapUse {
-    /// The instruction's place in bytes.
+    /// The offset of the instruction in bytes.
     at: usize,
-    /// The map, by its place in the file.
+    /// The index of the map in the file.
     map: usize,
 }
 
-/// The maps of `file`, and where the program in `section` uses them; `None` when they make no sense.
+/// Reads the maps of `file` and their uses by the program in `section`; `None` if they are malformed.
 pub(super) fn read(file: &Elf<'_>, section: &[u8]) -> Option<(Vec<MapShape>, Vec<MapUse>)> {
     let mut shapes = Vec::new();
     let maps = file.numbered(b"maps");
@@ -71,8 +71,8 @@ pub(super) fn read(file: &Elf<'_>, section: &[u8]) -> Option<(Vec<MapShape>, Vec
     Some((shapes, uses))
 }
 
-/// Writes the maps' descriptors into the instructions; `None` when a use is no load of a 64-bit number or the map is not among
-/// `descriptors`.
+/// Writes the descriptors of the maps into the instructions; `None` if an instruction is not a load of a 64-bit
+/// immediate, or its map is not among `descriptors`.
 pub(super) fn fill(instructions: &mut [u8], uses: &[MapUse], descriptors: &[i32]) -> Option<()> {
     for one in uses {
         let descriptor = descriptors.get(one.map)?;

@@ -1,7 +1,7 @@
-//! The object file that clang makes, and its adaptation to the running kernel.
+//! The object file that clang compiles, and its relocation for the running kernel.
 //!
-//! ELF: `elf(5)`. The relocations that carry field names (CO-RE) are in the section `.BTF.ext`: `struct bpf_core_relo` in
-//! `include/uapi/linux/bpf.h`, "BPF CO-RE relocations" in `Documentation/bpf/llvm_reloc.rst`.
+//! ELF is described in `elf(5)`. The relocations that carry field names (CO-RE) are in the section `.BTF.ext`: `struct
+//! bpf_core_relo` in `include/uapi/linux/bpf.h`, "BPF CO-RE relocations" in `Documentation/bpf/llvm_reloc.rst`.
 
 use std::ops::ControlFlow;
 
@@ -9,22 +9,22 @@ use super::btf::{Btf, BtfError, Kind, part, u16_at, u32_at};
 use super::maps::{self, MapUse};
 use super::sys::MapShape;
 
-/// A BPF instruction is 8 bytes: code, registers, 16-bit offset, 32-bit immediate (RFC 9669, 3).
+/// The size of a BPF instruction in bytes: code, registers, 16-bit offset, 32-bit immediate (RFC 9669, 3).
 const INSTRUCTION_BYTES: usize = 8;
 /// `BPF_CORE_FIELD_BYTE_OFFSET`.
 const FIELD_BYTE_OFFSET: u32 = 0;
-/// `struct bpf_core_relo`: instruction, type, access string, kind.
+/// The size of `struct bpf_core_relo` in bytes: instruction, type, access string, kind.
 const RELOCATION_BYTES: usize = 16;
-/// Deepest access path followed.
+/// The maximum length of an access path.
 const MAX_PATH: usize = 8;
 
-/// Why a program cannot be made from an object file and the kernel's types.
+/// The reason why a program cannot be built from an object file and the types of the kernel.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub(crate) enum ObjectError {
-    /// The file is not what clang makes.
+    /// The file does not have the structure that clang produces.
     #[error("the object file is malformed: {0}")]
     Malformed(&'static str),
-    /// The types in the file or of the kernel cannot be read.
+    /// The BTF of the file or of the kernel cannot be read.
     #[error(transparent)]
     Btf(#[from] BtfError),
     /// The kernel has no such structure, field or function.
@@ -33,12 +33,12 @@ pub(crate) enum ObjectError {
     /// The kernel's BTF describes several different fields under this name.
     #[error("the running kernel describes {0} in more than one way")]
     Ambiguous(String),
-    /// The field is not as wide as the program reads.
+    /// The size of the field differs from what the program reads.
     #[error("{0} has another size in the running kernel")]
     OtherSize(String),
 }
 
-/// One program of an object file, and the maps of the file.
+/// A program of an object file, and the maps of the file.
 #[derive(Debug)]
 pub(crate) struct Object<'a> {
     instructions: &'a [u8],
@@ -48,45 +48,46 @@ pub(crate) struct Object<'a> {
     uses: Vec<MapUse>,
 }
 
-/// One instruction that reads a field of a kernel structure.
+/// An instruction that accesses a field of a kernel structure.
 #[derive(Debug)]
 struct Relocation<'a> {
-    /// The instruction's place in bytes.
+    /// The offset of the instruction in bytes.
     at: usize,
     /// The structure's name.
     root: &'a [u8],
-    /// Member names from there, anonymous ones left out.
+    /// The member names from there; anonymous members are left out.
     path: Vec<&'a [u8]>,
-    /// The field's width as the program reads it.
+    /// The size of the field in bytes, as the program reads it.
     size: u32,
 }
 
-/// A program that fits the running kernel.
+/// A program that has been relocated for the running kernel.
 #[derive(Debug)]
 pub(crate) struct Program<'a> {
-    /// Instructions, 8 bytes each.
+    /// The instructions, 8 bytes each.
     pub(crate) instructions: Vec<u8>,
-    /// The licence, with its terminating zero.
+    /// The license, with its terminating zero.
     pub(crate) license: &'a [u8],
-    /// The BTF id of the kernel function, or of the tracepoint's `btf_trace_` type, that the program belongs to.
+    /// The BTF id of the kernel function, or of the tracepoint's `btf_trace_` type, that the program attaches to.
     pub(crate) attach_to: u32,
-    /// How many arguments that function takes; `None` for a tracepoint.
+    /// The number of parameters of that function; `None` for a tracepoint.
     pub(crate) arguments: Option<usize>,
     uses: Vec<MapUse>,
 }
 
 impl Program<'_> {
-    /// Puts the descriptors of the maps in, in the order of [`Object::maps`].
+    /// Inserts the descriptors of the maps, in the order of [`Object::maps`].
     ///
     /// # Errors
-    /// There are fewer descriptors than the program uses, or it does not use them by the one instruction for it.
+    /// Returns an error if there are fewer descriptors than the program uses, or it refers to a map in an instruction
+    /// other than a 64-bit load.
     pub(crate) fn use_maps(&mut self, descriptors: &[i32]) -> Result<(), ObjectError> {
         maps::fill(&mut self.instructions, &self.uses, descriptors).ok_or(ObjectError::Malformed("use of a map"))
     }
 }
 
 impl<'a> Object<'a> {
-    /// Reads the program in `section` and its relocations.
+    /// Parses the program in `section` and its relocations.
     pub(crate) fn parse(data: &'a [u8], section: &str) -> Result<Self, ObjectError> {
         let file = Elf::parse(data)?;
         let instructions = file
@@ -95,7 +96,7 @@ impl<'a> Object<'a> {
         if instructions.is_empty() || !instructions.len().is_multiple_of(INSTRUCTION_BYTES) {
             return Err(ObjectError::Malformed("program length"));
         }
-        // Relocations of the ELF kind: only maps have any, calls to other functions are not used.
+        // Only maps have ELF relocations, because the programs do not call other functions.
         let (maps, uses) = maps::read(&file, section.as_bytes()).ok_or(ObjectError::Malformed("maps"))?;
         let license = file.section(b"license").ok_or(ObjectError::Malformed("no licence"))?;
         if license.last() != Some(&0) {
@@ -116,12 +117,12 @@ impl<'a> Object<'a> {
         })
     }
 
-    /// The maps of the file, in its order; all programs of one file share them.
+    /// Returns the maps in the order of the file; all programs of one file share them.
     pub(crate) fn maps(&self) -> &[MapShape] {
         &self.maps
     }
 
-    /// The program as it was compiled, for places that need no types of the kernel.
+    /// Returns the program as it was compiled, for attach points that need no kernel types.
     pub(crate) fn as_written(&self) -> Program<'a> {
         Program {
             instructions: self.instructions.to_vec(),
@@ -132,16 +133,16 @@ impl<'a> Object<'a> {
         }
     }
 
-    /// Puts the offsets of the running kernel in, and finds the function or type `attach_to`.
+    /// Relocates the program to the offsets of the running kernel, and looks up the function or type `attach_to`.
     ///
     /// # Errors
-    /// A field or the function is missing, not unique, or not as wide as the program expects.
+    /// Returns an error if a field or the function is missing, ambiguous, or has another size than the program expects.
     pub(crate) fn fit(&self, kernel: &Btf<'_>, attach_to: &str) -> Result<Program<'a>, ObjectError> {
         let mut roots: Vec<&[u8]> = self.relocations.iter().map(|one| one.root).collect();
         roots.sort_unstable();
         roots.dedup();
 
-        // One walk for all names: kernels have 100,000 to 200,000 types.
+        // One walk over the types for all names, because kernels have 100,000 to 200,000 of them.
         let mut function = None;
         let mut structures: Vec<(&[u8], u32)> = Vec::with_capacity(roots.len());
         kernel.each_named(|id, kind, described| {
@@ -196,7 +197,7 @@ impl Relocation<'_> {
     }
 }
 
-/// Writes a field's offset into the instruction that uses it.
+/// Writes the offset of a field into the instruction that uses it; `None` if it does not fit.
 fn patch(instruction: &mut [u8], offset: u32) -> Option<()> {
     match *instruction.first()? & 0x07 {
         // LDX, ST, STX: the 16-bit offset from the register.
@@ -214,9 +215,10 @@ fn patch(instruction: &mut [u8], offset: u32) -> Option<()> {
     Some(())
 }
 
-/// The records of one section of the program out of `.BTF.ext`; `None` when they make no sense.
+/// Returns the relocations for one section of the program from `.BTF.ext`; `None` if they are malformed.
 fn relocations<'a>(extension: &[u8], types: &Btf<'a>, section: &[u8]) -> Option<Vec<Relocation<'a>>> {
-    // struct btf_ext_header: magic, version, flags, hdr_len, then offset and length of three parts, the third is ours.
+    // struct btf_ext_header: magic, version, flags, hdr_len, then offset and length of three parts. The third is used
+    // here.
     let header = u32_at(extension, 4)? as usize;
     if u16_at(extension, 0)? != 0xeb9f || header < 32 {
         return None;
@@ -246,7 +248,7 @@ fn relocations<'a>(extension: &[u8], types: &Btf<'a>, section: &[u8]) -> Option<
     Some(found)
 }
 
-/// One record. The access string names members by position: `0:0:1` is the second member of the first member.
+/// Decodes one relocation. The access string contains member indices: `0:0:1` is the second member of the first member.
 fn relocation<'a>(record: &[u8], types: &Btf<'a>) -> Option<Relocation<'a>> {
     if u32_at(record, 12)? != FIELD_BYTE_OFFSET {
         return None;
@@ -255,7 +257,7 @@ fn relocation<'a>(record: &[u8], types: &Btf<'a>) -> Option<Relocation<'a>> {
     let root = types.name(&types.get(id)?);
     let access = std::str::from_utf8(types.string(u32_at(record, 8)?)?).ok()?;
     let mut steps = access.split(':');
-    // The first step is an index into an array of the structure: always the structure itself.
+    // The first index is that into an array of the structure, which is always 0 here.
     if root.is_empty() || steps.next()? != "0" {
         return None;
     }
@@ -279,7 +281,7 @@ fn relocation<'a>(record: &[u8], types: &Btf<'a>) -> Option<Relocation<'a>> {
     })
 }
 
-/// An ELF file of 64 bits in the host's byte order, for BPF.
+/// A 64-bit ELF file for BPF in host byte order.
 pub(super) struct Elf<'a> {
     data: &'a [u8],
     headers: &'a [u8],
@@ -318,7 +320,7 @@ impl<'a> Elf<'a> {
         self.numbered(name).map(|(_, content)| content)
     }
 
-    /// A section with its number.
+    /// Returns the index and content of the section called `name`.
     pub(super) fn numbered(&self, name: &[u8]) -> Option<(usize, &'a [u8])> {
         let (index, header) = self
             .headers
@@ -350,7 +352,7 @@ mod tests {
     const SECTION: &str = "iter/task_file";
     const ITERATOR: &str = "bpf_iter_task_file";
 
-    /// A kernel made up for the purpose: all fields the program reads, `files` structures called `file`.
+    /// A made-up kernel: all fields that the program reads, and a structure called `file` for each element of `files`.
     fn kernel(inode: Option<(&str, u32)>, files: &[u32]) -> Vec<u8> {
         let mut writer = Writer::new();
         writer.int("unsigned int", 4); // 1
@@ -393,7 +395,7 @@ mod tests {
             .fit(&Btf::parse(kernel).unwrap(), ITERATOR)
     }
 
-    /// The offsets in the program's loads, in order.
+    /// The offsets in the load instructions of the program, in order.
     fn loads(program: &Program<'_>) -> Vec<i16> {
         let instructions = program.instructions.as_chunks::<8>().0.iter();
         let loads = instructions.filter(|instruction| instruction[0] & 7 == 1);
@@ -408,7 +410,7 @@ mod tests {
         assert_eq!(program.license, b"Dual MIT/GPL\0");
         let mut found = loads(&program);
         found.sort_unstable();
-        // 0: meta, then seq in it; 8, 16, 24: task, fd and file of the context, and sk of the socket at 24.
+        // 0: meta, and seq in it; 8, 16, 24: task, fd and file in the context, and sk in the socket at 24.
         assert_eq!(found, [0, 0, 8, 16, 24, 24, 64, 168, 2464, 2468, 2528, 2800]);
         let types = kernel(None, &[168]);
         let types = Btf::parse(&types).unwrap();
@@ -453,7 +455,7 @@ mod tests {
         assert!(matches!(fit(&kernel(None, &[40_000])), Err(ObjectError::Malformed(_))));
     }
 
-    /// An independent loader must come to the same instructions on the kernel that runs.
+    /// An independent loader must produce the same instructions for the running kernel.
     #[test]
     fn aya_relocates_to_the_same_instructions() {
         let Ok(types) = KernelBtf::open() else {

@@ -1,6 +1,7 @@
-//! Perf buffers: how programs hand out records before there are ring buffers (Linux 5.8), one buffer for each processor.
+//! Perf buffers, through which BPF programs pass records to user space on kernels without ring buffers (before Linux
+//! 5.8). There is one buffer for each CPU.
 //!
-//! Layouts and numbers: `include/uapi/linux/perf_event.h`; perf_event_open(2).
+//! For layouts and constants, see `include/uapi/linux/perf_event.h` and perf_event_open(2).
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
@@ -23,15 +24,15 @@ const LOST: u32 = 2;
 const SAMPLE: u32 = 9;
 /// `struct perf_event_header`: type, misc, size.
 const HEADER: usize = 8;
-/// Positions in `struct perf_event_mmap_page`, which has a page to itself.
+/// Offsets in `struct perf_event_mmap_page`, which occupies the first page.
 const DATA_HEAD: usize = 1024;
 const DATA_TAIL: usize = 1032;
-/// Bytes of one processor's buffer: a power of two of pages on all machines.
+/// The size of the buffer of one CPU in bytes: a power-of-two number of pages on every architecture.
 const BUFFER_BYTES: usize = 1 << 20;
-/// A sample's record in the buffer has no more than 16 bits of size.
+/// The size of a record is a 16-bit field.
 const LARGEST_RECORD: usize = u16::MAX as usize;
 
-/// `struct perf_event_attr` in its first version, which every kernel takes.
+/// The first version of `struct perf_event_attr`, which every kernel accepts.
 #[repr(C)]
 #[derive(Default)]
 struct Attributes {
@@ -65,22 +66,22 @@ fn open(attributes: &Attributes, processor: libc::c_int) -> io::Result<OwnedFd> 
         return Err(io::Error::last_os_error());
     }
     let descriptor = i32::try_from(opened).map_err(io::Error::other)?;
-    // SAFETY: the kernel has just opened this descriptor for us, and nothing else owns it.
+    // SAFETY: the kernel has just returned this new descriptor, and nothing else owns it.
     Ok(unsafe { OwnedFd::from_raw_fd(descriptor) })
 }
 
 fn control(event: BorrowedFd<'_>, request: libc::Ioctl, value: libc::c_int) -> io::Result<()> {
-    // SAFETY: neither request has a pointer.
+    // SAFETY: neither request takes a pointer.
     match unsafe { libc::ioctl(event.as_raw_fd(), request, value) } {
         0 => Ok(()),
         _ => Err(io::Error::last_os_error()),
     }
 }
 
-/// Runs a loaded program at the tracepoint with this number, on every processor, until the descriptor is closed.
+/// Attaches a loaded program to the tracepoint with this id, on all CPUs, until the descriptor is closed.
 ///
 /// # Errors
-/// What the kernel answers: `EACCES` when the program looks beyond the tracepoint's fields.
+/// Returns the error of the kernel: `EACCES` if the program reads beyond the fields of the tracepoint.
 pub(crate) fn attach_tracepoint(id: u64, program: BorrowedFd<'_>) -> io::Result<OwnedFd> {
     let attributes = Attributes {
         kind: PERF_TYPE_TRACEPOINT,
@@ -89,19 +90,19 @@ pub(crate) fn attach_tracepoint(id: u64, program: BorrowedFd<'_>) -> io::Result<
         sample_period: 1,
         ..Attributes::default()
     };
-    // The program belongs to the tracepoint, not to the processor whose event carries it.
+    // The program is attached to the tracepoint as a whole, not to the CPU of the event.
     let event = open(&attributes, 0)?;
     control(event.as_fd(), PERF_EVENT_IOC_SET_BPF, program.as_raw_fd())?;
     control(event.as_fd(), PERF_EVENT_IOC_ENABLE, 0)?;
     Ok(event)
 }
 
-/// One processor's buffer.
+/// The buffer of one CPU.
 #[derive(Debug)]
 struct Buffer {
-    /// Keeps the buffer: the map has a reference, the mapping is of it.
+    /// Keeps the buffer alive: the map and the mapping refer to this event.
     _event: OwnedFd,
-    /// A page with the positions, and behind it the data.
+    /// The page with the positions, followed by the data.
     memory: Mapping,
 }
 
@@ -115,10 +116,10 @@ pub(crate) struct PerfBuffers {
 }
 
 impl PerfBuffers {
-    /// Makes a buffer for each processor that works.
+    /// Creates a buffer for each CPU that is online.
     ///
     /// # Errors
-    /// What the kernel answers.
+    /// Returns the error of the kernel.
     pub(crate) fn new(map: Map) -> io::Result<PerfBuffers> {
         let attributes = Attributes {
             kind: PERF_TYPE_SOFTWARE,
@@ -134,7 +135,7 @@ impl PerfBuffers {
         for processor in 0..map.shape().entries {
             let event = match open(&attributes, processor.cast_signed()) {
                 Ok(event) => event,
-                // A processor that could be there, and is not.
+                // The CPU is possible but not online.
                 Err(error) if error.raw_os_error() == Some(libc::ENODEV) => continue,
                 Err(error) => return Err(error),
             };
@@ -156,7 +157,8 @@ impl PerfBuffers {
         })
     }
 
-    /// Shows every record written so far to `visit`, processor by processor. Returns how many there was no room for.
+    /// Passes every record written so far to `visit`, CPU by CPU. Returns the number of records that were lost because
+    /// a buffer was full.
     pub(crate) fn drain(&mut self, mut visit: impl FnMut(&[u8])) -> u64 {
         let mut lost = 0;
         let PerfBuffers {
@@ -172,8 +174,8 @@ impl PerfBuffers {
 impl Buffer {
     fn drain(&mut self, page: usize, record: &mut Vec<u8>, visit: &mut impl FnMut(&[u8])) -> u64 {
         let start = self.memory.start();
-        // SAFETY: the page begins with `struct perf_event_mmap_page`, whose positions are aligned 64-bit numbers that the other side
-        // changes atomically.
+        // SAFETY: the page begins with `struct perf_event_mmap_page`, whose positions are aligned 64-bit integers that
+        // the kernel changes atomically.
         let (head, tail) = unsafe {
             (
                 AtomicU64::from_ptr(start.add(DATA_HEAD).cast()),
@@ -188,20 +190,20 @@ impl Buffer {
             let kind = number(record, 0, 4) as u32;
             let size = number(record, 6, 2) as usize;
             if size < HEADER || size as u64 > end - position {
-                // The kernel never writes this: what follows makes no sense either.
+                // The kernel never writes this, so the rest of the buffer cannot be trusted either.
                 position = end;
                 break;
             }
             self.copy(page, position, size, record);
             match kind {
-                // The sample's size, then the sample, padded.
+                // The size of the sample, the sample, padding.
                 SAMPLE => {
                     let length = number(record, HEADER, 4) as usize;
                     if let Some(sample) = record.get(HEADER + 4..).and_then(|rest| rest.get(..length)) {
                         visit(sample);
                     }
                 }
-                // The event's number, then how many.
+                // The id of the event, the number of lost records.
                 LOST => lost += number(record, HEADER + 8, 8),
                 _ => {}
             }
@@ -211,7 +213,7 @@ impl Buffer {
         lost
     }
 
-    /// Copies `length` bytes at `position` of the buffer, which begins anew at its end.
+    /// Copies `length` bytes at `position` out of the buffer, which wraps around at its end.
     fn copy(&self, page: usize, position: u64, length: usize, to: &mut Vec<u8>) {
         let length = length.min(LARGEST_RECORD);
         let offset = position as usize & (BUFFER_BYTES - 1);
@@ -227,7 +229,7 @@ impl Buffer {
     }
 }
 
-/// A number of at most 8 bytes; 0 beyond the end.
+/// Reads an integer of `length` bytes, at most 8; 0 if it is out of bounds.
 fn number(bytes: &[u8], at: usize, length: usize) -> u64 {
     let mut long = [0; 8];
     if let Some(part) = bytes.get(at..at + length) {

@@ -1,7 +1,7 @@
-//! The reader's end of a ring buffer that BPF programs write: `BPF_MAP_TYPE_RINGBUF`, `Documentation/bpf/ringbuf.rst`.
+//! The consumer of a ring buffer that BPF programs write to: `BPF_MAP_TYPE_RINGBUF`, `Documentation/bpf/ringbuf.rst`.
 //!
-//! The kernel maps three things: the page with the reader's position (writable), the page with the writer's, and the data twice in
-//! a row, so that no record is ever split.
+//! The kernel provides three mappings: the page with the consumer position (writable), the page with the producer
+//! position, and the data twice in a row, so that no record is ever split.
 
 use std::io;
 use std::os::fd::BorrowedFd;
@@ -14,14 +14,14 @@ use rustix::mm::{MapFlags, ProtFlags};
 
 use super::sys::Map;
 
-/// `BPF_RINGBUF_BUSY_BIT`: the record is being written.
+/// `BPF_RINGBUF_BUSY_BIT`: the record is still being written.
 const BUSY: u32 = 1 << 31;
-/// `BPF_RINGBUF_DISCARD_BIT`: the record was given up.
+/// `BPF_RINGBUF_DISCARD_BIT`: the record was discarded.
 const DISCARDED: u32 = 1 << 30;
-/// `BPF_RINGBUF_HDR_SZ`: length with the two bits, then a page offset.
+/// `BPF_RINGBUF_HDR_SZ`: the length with the two bits, then a page offset.
 const HEADER: usize = 8;
 
-/// One piece of memory shared with the kernel, given back when dropped.
+/// A mapping of memory that is shared with the kernel, unmapped on drop.
 #[derive(Debug)]
 pub(super) struct Mapping {
     start: NonNull<u8>,
@@ -30,15 +30,15 @@ pub(super) struct Mapping {
 
 impl Mapping {
     pub(super) fn new(of: BorrowedFd<'_>, offset: u64, length: usize, protection: ProtFlags) -> io::Result<Self> {
-        // SAFETY: a new mapping at a place the kernel chooses overlaps nothing; whatever the kernel writes there is read
-        // through atomics or behind them.
+        // SAFETY: a new mapping at a place the kernel chooses overlaps nothing; what the kernel writes there is read
+        // through atomics, or after synchronizing with them.
         let start =
             unsafe { rustix::mm::mmap(std::ptr::null_mut(), length, protection, MapFlags::SHARED, of, offset)? };
         let start = NonNull::new(start.cast()).ok_or(io::ErrorKind::OutOfMemory)?;
         Ok(Mapping { start, length })
     }
 
-    /// Where it begins.
+    /// Returns the start address.
     pub(super) fn start(&self) -> *mut u8 {
         self.start.as_ptr()
     }
@@ -51,24 +51,25 @@ impl Drop for Mapping {
     }
 }
 
-/// The reader's end. There may be only one for a map.
+/// The consumer of a ring buffer. There may be only one for a map.
 #[derive(Debug)]
 pub(crate) struct Ring {
     map: Map,
-    /// The position up to which everything has been read.
+    /// The page with the position up to which everything has been read.
     consumer: Mapping,
-    /// The position up to which something has been written, and behind it the data, twice.
+    /// The page with the position up to which records have been written, followed by the data, twice.
     producer: Mapping,
     page: usize,
-    /// Size of the data in bytes: a power of two.
+    /// The size of the data in bytes, a power of two.
     size: usize,
 }
 
 impl Ring {
-    /// Maps the ring.
+    /// Maps the ring buffer.
     ///
     /// # Errors
-    /// What `mmap(2)` says; `InvalidInput` for a size that is no power of two.
+    /// Returns the error of mmap(2), or `InvalidInput` if the size is not a power of two or not a multiple of the page
+    /// size.
     pub(crate) fn new(map: Map) -> io::Result<Ring> {
         let page = rustix::param::page_size();
         let size = map.shape().entries as usize;
@@ -86,10 +87,11 @@ impl Ring {
         })
     }
 
-    /// Waits until the programs wake the reader, at most `limit`. Programs that write without waking leave it asleep.
+    /// Waits for at most `limit` until a program wakes the reader. Records that are written with `BPF_RB_NO_WAKEUP` do
+    /// not end the wait.
     ///
     /// # Errors
-    /// What `poll(2)` says; a signal ends the wait.
+    /// Returns the error of poll(2). A signal ends the wait early without an error.
     pub(crate) fn wait(&self, limit: Duration) -> io::Result<()> {
         let mut descriptors = [PollFd::from_borrowed_fd(self.map.descriptor(), PollFlags::IN)];
         let limit = Timespec::try_from(limit).map_err(io::Error::other)?;
@@ -99,9 +101,9 @@ impl Ring {
         }
     }
 
-    /// Shows every whole record written so far to `visit`, and makes room for new ones.
+    /// Passes every complete record written so far to `visit`, and frees the space.
     pub(crate) fn drain(&mut self, mut visit: impl FnMut(&[u8])) {
-        // SAFETY: both pages start with the position, an aligned 64-bit number that the other side changes atomically.
+        // SAFETY: both pages start with the position, an aligned 64-bit integer that the kernel changes atomically.
         let (consumer, producer) = unsafe {
             (
                 AtomicU64::from_ptr(self.consumer.start.as_ptr().cast()),
@@ -111,8 +113,8 @@ impl Ring {
         let mut position = consumer.load(Ordering::Relaxed);
         while position < producer.load(Ordering::Acquire) {
             let offset = position as usize & (self.size - 1);
-            // SAFETY: `offset` is below `size`, and the data is mapped twice from `page` on: a header lies inside, at a
-            // multiple of 8.
+            // SAFETY: `offset` is below `size`, and the data is mapped twice starting at `page`, so a header lies
+            // inside, at a multiple of 8.
             let length = unsafe {
                 let header = self.producer.start.as_ptr().add(self.page + offset);
                 AtomicU32::from_ptr(header.cast()).load(Ordering::Acquire)
@@ -122,12 +124,12 @@ impl Ring {
             }
             let bytes = (length & !DISCARDED) as usize;
             if bytes > self.size {
-                // The kernel never writes this; better deaf than outside of the mapping.
+                // The kernel never writes this. Stop reading rather than access memory outside of the mapping.
                 return;
             }
             if length & DISCARDED == 0 {
-                // SAFETY: at most `size` bytes behind a place below `size` lie in the doubled data; the record is complete, and the
-                // kernel does not touch it before the reader's position has passed it.
+                // SAFETY: at most `size` bytes after an offset below `size` lie within the doubled data. The record is
+                // complete, and the kernel does not reuse its space before the consumer position has passed it.
                 let record = unsafe {
                     let start = self.producer.start.as_ptr().add(self.page + offset + HEADER);
                     std::slice::from_raw_parts(start, bytes.min(2 * self.size - offset - HEADER))

@@ -1,7 +1,7 @@
 //! The `bpf(2)` commands that iterators and tracing programs need.
 //!
-//! Layouts and numbers: `union bpf_attr` and `enum bpf_cmd` in `include/uapi/linux/bpf.h`. The kernel takes a shorter structure than
-//! its own for one that ends in zeros. Every descriptor it returns is close-on-exec.
+//! For layouts and constants, see `union bpf_attr` and `enum bpf_cmd` in `include/uapi/linux/bpf.h`. The kernel treats
+//! a structure shorter than its own as if it were padded with zeros. Every descriptor it returns is close-on-exec.
 
 use std::io;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
@@ -24,16 +24,16 @@ const BPF_TRACE_RAW_TP: u32 = 23;
 const BPF_TRACE_FEXIT: u32 = 25;
 const BPF_TRACE_ITER: u32 = 28;
 
-/// Where in the kernel a tracing program runs: `enum bpf_attach_type`.
+/// The attach point of a tracing program (`enum bpf_attach_type`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Place {
-    /// An iterator's function.
+    /// The function of an iterator.
     Iterator,
-    /// A tracepoint, with typed arguments.
+    /// A tracepoint, with typed arguments (BTF).
     Tracepoint,
     /// The return of a kernel function.
     Return,
-    /// A tracepoint, with the fields of its `format` file (Linux 4.7). The program is attached by a perf event.
+    /// A tracepoint, with the fields of its `format` file (Linux 4.7). The program is attached through a perf event.
     Classic,
 }
 
@@ -43,7 +43,7 @@ impl Place {
             Place::Iterator => BPF_TRACE_ITER,
             Place::Tracepoint => BPF_TRACE_RAW_TP,
             Place::Return => BPF_TRACE_FEXIT,
-            // It has none.
+            // Such programs have no attach type.
             Place::Classic => 0,
         }
     }
@@ -111,7 +111,7 @@ struct MapCreate {
     map_flags: u32,
 }
 
-/// `union bpf_attr` for the commands about one element of a map.
+/// `union bpf_attr` for the commands that access one element of a map.
 #[repr(C)]
 #[derive(Default)]
 struct Element {
@@ -122,7 +122,8 @@ struct Element {
     flags: u64,
 }
 
-/// `union bpf_attr` for `BPF_RAW_TRACEPOINT_OPEN`. No name: the program's BTF id says where it belongs.
+/// `union bpf_attr` for `BPF_RAW_TRACEPOINT_OPEN`. The name is empty, because the BTF id of the program identifies the
+/// tracepoint.
 #[repr(C)]
 #[derive(Default)]
 struct RawTracepointOpen {
@@ -136,7 +137,7 @@ struct RawTracepointOpen {
 /// # Safety
 /// `T` must be the layout of `union bpf_attr` for `command`, every pointer in it valid for what the kernel does with it.
 unsafe fn call<T>(command: libc::c_int, attributes: &T) -> io::Result<libc::c_long> {
-    // SAFETY: `attributes` is readable for its size; the rest is the caller's promise.
+    // SAFETY: `attributes` is readable for its size; the caller guarantees the rest.
     let result = unsafe { libc::syscall(libc::SYS_bpf, command, &raw const *attributes, size_of::<T>()) };
     if result < 0 {
         return Err(io::Error::last_os_error());
@@ -149,15 +150,16 @@ unsafe fn call<T>(command: libc::c_int, attributes: &T) -> io::Result<libc::c_lo
 /// # Safety
 /// As for [`call`], and the command must be one that opens a descriptor.
 unsafe fn bpf<T>(command: libc::c_int, attributes: &T) -> io::Result<OwnedFd> {
-    // SAFETY: the caller's promise.
+    // SAFETY: guaranteed by the caller.
     let result = unsafe { call(command, attributes)? };
     let descriptor = i32::try_from(result).map_err(io::Error::other)?;
-    // SAFETY: the kernel has just opened this descriptor for us, and nothing else owns it.
+    // SAFETY: the kernel has just returned this new descriptor, and nothing else owns it.
     Ok(unsafe { OwnedFd::from_raw_fd(descriptor) })
 }
 
-/// Makes a program or map. Before Linux 5.11 its memory counts as locked memory of the user (RLIMIT_MEMLOCK, 64 KiB by default), and
-/// too much of it is refused with `EPERM`; so the limit is raised for the moment, where that is allowed.
+/// Creates a program or map. Before Linux 5.11, its memory counts towards the locked memory limit of the user
+/// (RLIMIT_MEMLOCK, 64 KiB by default), and exceeding it results in `EPERM`. In that case, the limit is raised
+/// temporarily, if that is permitted.
 fn with_locked_memory(make: impl Fn() -> io::Result<OwnedFd>) -> io::Result<OwnedFd> {
     let made = make();
     let refused = made
@@ -174,13 +176,14 @@ fn with_locked_memory(make: impl Fn() -> io::Result<OwnedFd>) -> io::Result<Owne
     if before == unlimited || setrlimit(Resource::Memlock, unlimited).is_err() {
         return made;
     }
-    // What is made is charged once, here.
+    // The memory is charged once, at creation.
     let made = make();
     let _ = setrlimit(Resource::Memlock, before);
     made
 }
 
-/// Whether the kernel may refuse programs and maps because of the limit on locked memory, and this process may not raise it.
+/// Whether the kernel may refuse programs and maps because of the limit on locked memory, and this process may not
+/// raise that limit.
 pub(crate) fn is_locked_memory_limited() -> bool {
     let counts = crate::linux::release().is_some_and(|release| release < (5, 11));
     let may_raise = rustix::thread::capabilities(None)
@@ -188,12 +191,15 @@ pub(crate) fn is_locked_memory_limited() -> bool {
     counts && !may_raise && getrlimit(Resource::Memlock).current.is_some()
 }
 
-/// Loads a tracing program for `place`: `instructions` of 8 bytes each, `license` with its terminating zero, `name` at most 15 bytes of letters,
-/// digits, `_` and `.`, `attach_to` the BTF id of
-/// the function or tracepoint. What the verifier says goes into `log` (not empty).
+/// Loads a tracing program for `place`.
+///
+/// `instructions` are 8 bytes each, `license` ends with a zero byte, `name` has at most 15 bytes (letters, digits, `_`
+/// and `.`), and `attach_to` is the BTF id of the function or tracepoint. The output of the verifier is written to
+/// `log`, which must not be empty.
 ///
 /// # Errors
-/// What the kernel answers: `EPERM` without CAP_BPF and CAP_PERFMON, `EINVAL` or `EACCES` when the verifier refuses.
+/// Returns the error of the kernel: `EPERM` without CAP_BPF and CAP_PERFMON, `EINVAL` or `EACCES` if the verifier
+/// rejects the program.
 pub(crate) fn load(
     place: Place,
     instructions: &[u8],
@@ -220,15 +226,15 @@ pub(crate) fn load(
         attributes.log_size = u32::try_from(log.len()).map_err(io::Error::other)?;
         attributes.log_buf = log.as_mut_ptr() as u64;
     }
-    // SAFETY: `insns` points to `insn_cnt` instructions, `license` to a zero-terminated string, `log_buf` to `log_size` bytes that
-    // may be written; all outlive the call.
+    // SAFETY: `insns` points to `insn_cnt` instructions, `license` to a zero-terminated string, and `log_buf` to
+    // `log_size` writable bytes; all outlive the call.
     with_locked_memory(|| unsafe { bpf(BPF_PROG_LOAD, &attributes) })
 }
 
-/// Makes a map; it goes when the last descriptor and the last program that uses it are gone.
+/// Creates a map. It is destroyed when the last descriptor is closed and the last program that uses it is gone.
 ///
 /// # Errors
-/// What the kernel answers.
+/// Returns the error of the kernel.
 pub(crate) fn create_map(shape: &MapShape) -> io::Result<OwnedFd> {
     let attributes = MapCreate {
         map_type: shape.kind,
@@ -241,7 +247,7 @@ pub(crate) fn create_map(shape: &MapShape) -> io::Result<OwnedFd> {
     with_locked_memory(|| unsafe { bpf(BPF_MAP_CREATE, &attributes) })
 }
 
-/// What a map is: `struct map` in `bpf/events.bpf.c`, sizes in bytes.
+/// The attributes of a map: `struct map` in `bpf/events.bpf.c`, with sizes in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct MapShape {
     pub(crate) kind: u32,
@@ -251,15 +257,16 @@ pub(crate) struct MapShape {
     pub(crate) flags: u32,
 }
 
-/// Kinds of map (`enum bpf_map_type`) whose elements are one value of the declared size. All others are excluded from element access, above
-/// all the per-CPU ones (5, 6, 10, 21): for those the kernel reads and writes one value per possible processor.
+/// The map types (`enum bpf_map_type`) whose elements are a single value of the declared size. Element access is
+/// refused for all others, above all for the per-CPU ones (5, 6, 10, 21), for which the kernel reads and writes one
+/// value per possible CPU.
 const ELEMENT_KINDS: [u32; 3] = [BPF_MAP_TYPE_HASH, BPF_MAP_TYPE_ARRAY, BPF_MAP_TYPE_LRU_HASH];
 const BPF_MAP_TYPE_HASH: u32 = 1;
 const BPF_MAP_TYPE_ARRAY: u32 = 2;
 const BPF_MAP_TYPE_LRU_HASH: u32 = 9;
 const BPF_MAP_TYPE_PERF_EVENT_ARRAY: u32 = 4;
 
-/// A map made here. Its elements can be reached through [`Map::into_elements`] only.
+/// A map that was created here. Its elements can be accessed through [`Map::into_elements`] only.
 #[derive(Debug)]
 pub(crate) struct Map {
     descriptor: OwnedFd,
@@ -267,24 +274,24 @@ pub(crate) struct Map {
 }
 
 impl Map {
-    /// See [`create_map`].
+    /// Creates a map; see [`create_map`].
     ///
     /// # Errors
-    /// What the kernel answers.
+    /// Returns the error of the kernel.
     pub(crate) fn create(shape: MapShape) -> io::Result<Map> {
         let descriptor = create_map(&shape)?;
         Ok(Map { descriptor, shape })
     }
 
-    /// The descriptor, for programs and `mmap`.
+    /// Returns the descriptor, for programs and mmap(2).
     pub(crate) fn descriptor(&self) -> BorrowedFd<'_> {
         std::os::fd::AsFd::as_fd(&self.descriptor)
     }
 
-    /// Puts the descriptor of a perf event under `key` of a map of `BPF_MAP_TYPE_PERF_EVENT_ARRAY`.
+    /// Stores the descriptor of a perf event under `key` in a map of type `BPF_MAP_TYPE_PERF_EVENT_ARRAY`.
     ///
     /// # Errors
-    /// What the kernel answers; `InvalidInput` for a map of another kind.
+    /// Returns the error of the kernel, or `InvalidInput` for a map of another type.
     pub(super) fn put_descriptor(&self, key: u32, event: BorrowedFd<'_>) -> io::Result<()> {
         if (self.shape.kind, self.shape.key, self.shape.value) != (BPF_MAP_TYPE_PERF_EVENT_ARRAY, 4, 4) {
             return Err(io::ErrorKind::InvalidInput.into());
@@ -296,19 +303,19 @@ impl Map {
             value: &raw const value as u64,
             ..Element::default()
         };
-        // SAFETY: key and value have 4 bytes each, as the map was made, and outlive the call.
+        // SAFETY: key and value have 4 bytes each, as the map was created with, and outlive the call.
         unsafe { call(BPF_MAP_UPDATE_ELEM, &attributes) }.map(|_| ())
     }
 
-    /// What it is.
+    /// Returns the attributes of the map.
     pub(crate) fn shape(&self) -> MapShape {
         self.shape
     }
 
-    /// The map with access to its elements; an error for a kind whose elements are not a single value of the declared size.
+    /// Converts to a map with access to its elements.
     ///
     /// # Errors
-    /// `InvalidInput`.
+    /// Returns `InvalidInput` for a map type whose elements are not a single value of the declared size.
     pub(crate) fn into_elements(self) -> io::Result<ElementMap> {
         match ELEMENT_KINDS.contains(&self.shape.kind) {
             true => Ok(ElementMap(self)),
@@ -320,19 +327,20 @@ impl Map {
     }
 }
 
-/// A map whose elements are one value of the declared size: the only type with element access.
+/// A map whose elements are a single value of the declared size: the only type with element access.
 #[derive(Debug)]
 pub(crate) struct ElementMap(Map);
 
 impl ElementMap {
-    /// The element under `key`; `None` when there is none.
+    /// Returns the element under `key`; `None` if there is none.
     ///
     /// # Errors
-    /// What the kernel answers; `InvalidInput` for a key of another length.
+    /// Returns the error of the kernel, or `InvalidInput` for a key of another length.
     pub(crate) fn get(&self, key: &[u8]) -> io::Result<Option<Vec<u8>>> {
         let mut value = vec![0; self.0.shape.value as usize];
         let attributes = self.element(key, value.as_mut_ptr() as u64)?;
-        // SAFETY: `key` and `value` have the sizes the map was made with ([`Map::into_elements`] admits no per-CPU map), and outlive the call.
+        // SAFETY: `key` and `value` have the sizes that the map was created with ([`Map::into_elements`] refuses
+        // per-CPU maps), and outlive the call.
         match unsafe { call(BPF_MAP_LOOKUP_ELEM, &attributes) } {
             Ok(_) => Ok(Some(value)),
             Err(error) if error.raw_os_error() == Some(libc::ENOENT) => Ok(None),
@@ -340,10 +348,10 @@ impl ElementMap {
         }
     }
 
-    /// Puts `value` under `key`.
+    /// Stores `value` under `key`.
     ///
     /// # Errors
-    /// What the kernel answers; `InvalidInput` for a key or value of another length.
+    /// Returns the error of the kernel, or `InvalidInput` for a key or value of another length.
     pub(crate) fn put(&self, key: &[u8], value: &[u8]) -> io::Result<()> {
         if value.len() != self.0.shape.value as usize {
             return Err(io::ErrorKind::InvalidInput.into());
@@ -356,7 +364,7 @@ impl ElementMap {
     /// Removes the element under `key`, if there is one.
     ///
     /// # Errors
-    /// What the kernel answers; `InvalidInput` for a key of another length.
+    /// Returns the error of the kernel, or `InvalidInput` for a key of another length.
     pub(crate) fn remove(&self, key: &[u8]) -> io::Result<()> {
         let attributes = self.element(key, 0)?;
         // SAFETY: as in `get`.
@@ -380,16 +388,17 @@ impl ElementMap {
     }
 }
 
-/// Attaches a program loaded for a tracepoint or a function's return; it runs from now on, until the descriptor is closed.
+/// Attaches a program that was loaded for a tracepoint or for the return of a function. It runs until the descriptor is
+/// closed.
 ///
 /// # Errors
-/// What the kernel answers: `EBUSY`, `EINVAL` or `ENOTSUPP` (524) where it cannot trace functions.
+/// Returns the error of the kernel: `EBUSY`, `EINVAL` or `ENOTSUPP` (524) if it cannot trace functions.
 pub(crate) fn attach(program: BorrowedFd<'_>) -> io::Result<OwnedFd> {
     let attributes = RawTracepointOpen {
         prog_fd: program.as_raw_fd() as u32,
         ..RawTracepointOpen::default()
     };
-    // SAFETY: the only pointer is null, which the kernel takes for these programs.
+    // SAFETY: the only pointer is null, which the kernel accepts for these programs.
     unsafe { bpf(BPF_RAW_TRACEPOINT_OPEN, &attributes) }
 }
 
@@ -401,14 +410,14 @@ struct ObjectInfo {
     info: u64,
 }
 
-/// Where `recursion_misses` is in `struct bpf_prog_info` (Linux 5.12).
+/// The offset of `recursion_misses` in `struct bpf_prog_info` (Linux 5.12).
 const RECURSION_MISSES_AT: usize = 208;
 
-/// How often a program was to run on a processor on which it was running already, and the kernel left that out
-/// (`bpf_prog_inc_misses_counter`, `kernel/bpf/syscall.c`). An older kernel that does not count it says 0.
+/// Returns how many times the kernel skipped a program because it was already running on the same CPU
+/// (`bpf_prog_inc_misses_counter`, `kernel/bpf/syscall.c`). 0 on older kernels, which do not count this.
 ///
 /// # Errors
-/// What the kernel answers.
+/// Returns the error of the kernel.
 pub(crate) fn misses(program: BorrowedFd<'_>) -> io::Result<u64> {
     let mut info = [0u8; RECURSION_MISSES_AT + 8];
     let attributes = ObjectInfo {
@@ -416,17 +425,18 @@ pub(crate) fn misses(program: BorrowedFd<'_>) -> io::Result<u64> {
         info_len: info.len() as u32,
         info: info.as_mut_ptr() as u64,
     };
-    // SAFETY: `info` may be written for `info_len` bytes; zeros in it ask for no further copies.
+    // SAFETY: `info` is writable for `info_len` bytes; the zeros in it request no further copies.
     unsafe { call(BPF_OBJ_GET_INFO_BY_FD, &attributes) }?;
     let mut count = [0; 8];
     count.copy_from_slice(&info[RECURSION_MISSES_AT..]);
     Ok(u64::from_ne_bytes(count))
 }
 
-/// Attaches an iterator program. The link keeps the program; both go when the descriptor is closed, nothing is pinned.
+/// Attaches an iterator program. The link keeps the program loaded; both are released when the descriptor is closed,
+/// because nothing is pinned.
 ///
 /// # Errors
-/// What the kernel answers.
+/// Returns the error of the kernel.
 pub(crate) fn attach_iterator(program: BorrowedFd<'_>) -> io::Result<OwnedFd> {
     let attributes = LinkCreate {
         prog_fd: program.as_raw_fd() as u32,
@@ -437,10 +447,10 @@ pub(crate) fn attach_iterator(program: BorrowedFd<'_>) -> io::Result<OwnedFd> {
     unsafe { bpf(BPF_LINK_CREATE, &attributes) }
 }
 
-/// Opens one pass over the iterator; reading the descriptor runs the program.
+/// Starts a pass of the iterator. Reading the descriptor runs the program.
 ///
 /// # Errors
-/// What the kernel answers.
+/// Returns the error of the kernel.
 pub(crate) fn open_iterator(link: BorrowedFd<'_>) -> io::Result<OwnedFd> {
     let attributes = IteratorCreate {
         link_fd: link.as_raw_fd() as u32,
@@ -454,7 +464,7 @@ pub(crate) fn open_iterator(link: BorrowedFd<'_>) -> io::Result<OwnedFd> {
 mod tests {
     use super::*;
 
-    /// A map over a descriptor that is none of the kernel's maps: enough to ask what it would be allowed.
+    /// A map whose descriptor is not a BPF map: enough to test which operations are allowed.
     fn map(kind: u32) -> Map {
         Map {
             descriptor: std::fs::File::open("/dev/null").unwrap().into(),

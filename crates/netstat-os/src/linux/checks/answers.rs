@@ -1,4 +1,5 @@
-//! What the questions to the system really answer: each is asked once, and what its answer lacks is reported as it reports it.
+//! Checks of what the queries to the system actually return: each query is made once, and the limits of its answer are
+//! reported.
 
 use netstat_model::counters::BlockSet;
 use netstat_model::route::TableSelection;
@@ -7,7 +8,7 @@ use netstat_model::{Limit, OwnerSummary};
 use crate::CheckArea::Answers;
 use crate::{Check, CheckStatus, EventWay, EventsAsk, OwnersAsk, SocketAsk, SocketList, System};
 
-/// The checks of this area.
+/// Returns the checks of this area.
 pub(super) fn checks(system: &mut dyn System) -> Vec<Check> {
     let mut list = SocketList::default();
     system.sockets(&SocketAsk::everything(), &mut list);
@@ -91,7 +92,7 @@ fn owners(system: &mut dyn System, list: &SocketList) -> Vec<Check> {
     checks
 }
 
-/// How events of sockets would be watched.
+/// Checks by which mechanism sockets would be watched.
 fn events(system: &mut dyn System) -> Check {
     let ask = EventsAsk {
         way: EventWay::Auto,

@@ -1,7 +1,7 @@
-//! What can be seen of this computer, and what not, each with its reason.
+//! The checks of what can be seen of this computer and what cannot, each with its reason.
 //!
-//! What can be tried is tried: sockets are listed, the eBPF programs are loaded, and what the answers lack is reported as they report
-//! it. The rest is read from `/proc` and `/sys`.
+//! Whatever can be tried is tried: sockets are listed, the eBPF programs are loaded, and the limits of the answers are
+//! reported. The rest is read from `/proc` and `/sys`.
 
 mod answers;
 mod environment;
@@ -12,7 +12,7 @@ use std::path::Path;
 
 use crate::{Check, System};
 
-/// All checks, by area.
+/// Returns all checks, ordered by area.
 pub(super) fn all(system: &mut dyn System, proc: &Path) -> Vec<Check> {
     let root = Path::new("/");
     let mut checks = privileges::checks(proc);

@@ -1,6 +1,8 @@
-//! The answer to a link dump of rtnetlink (rtnetlink(7)): name, number, kind, address and counters of each interface.
+//! Decodes the answer to an rtnetlink link dump (rtnetlink(7)): the name, index, type, address and counters of each
+//! interface.
 //!
-//! Only what is needed is decoded, so an attribute of a newer kernel never costs an interface its counters.
+//! Only the attributes that are needed are decoded, so that an unknown attribute of a newer kernel does not prevent
+//! reading the counters.
 
 use netstat_model::counters::{ErrorKind, InterfaceCounters, InterfaceMetric, Traffic};
 use netstat_model::{Fact, Why};
@@ -27,30 +29,31 @@ const IFF_LOOPBACK: u32 = 0x8;
 pub(super) const ARPHRD_ETHER: u16 = 1;
 pub(super) const ARPHRD_LOOPBACK: u16 = 772;
 
-/// How far a dump has come.
+/// The progress of a dump.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Progress {
     /// More messages follow.
     More,
-    /// That was the last message. `interrupted`: interfaces came or went meanwhile, so some may be missing or double.
+    /// This was the last message. If `interrupted`, interfaces were added or removed during the dump, so some may be
+    /// missing or duplicated.
     Done {
         /// NLM_F_DUMP_INTR was set on a message.
         interrupted: bool,
     },
 }
 
-/// What is wrong with an answer.
+/// The error for an answer that cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadAnswer {
-    /// The kernel refused, with this error number.
+    /// The kernel returned this error number.
     #[error("{}", std::io::Error::from_raw_os_error(*.0))]
     Refused(i32),
-    /// A message is longer than what was received, or shorter than its own header.
+    /// A message extends past the received data, or is shorter than its header.
     #[error("the kernel's answer is cut short")]
     Cut,
 }
 
-/// The request for all links, with `sequence` as its number.
+/// Builds the request for all links, with the sequence number `sequence`.
 pub fn request(sequence: u32) -> [u8; HEADER + IFINFOMSG] {
     let mut message = [0; HEADER + IFINFOMSG];
     message[0..4].copy_from_slice(&((HEADER + IFINFOMSG) as u32).to_ne_bytes());
@@ -60,12 +63,12 @@ pub fn request(sequence: u32) -> [u8; HEADER + IFINFOMSG] {
     message
 }
 
-/// Decodes one datagram of the answer to the request numbered `sequence`, adding its interfaces to `found`.
+/// Decodes one datagram of the answer to the request numbered `sequence`, and appends its interfaces to `found`.
 ///
-/// `interrupted` is kept by the caller from one datagram to the next. Messages of another sequence are passed over.
+/// The caller keeps `interrupted` from one datagram to the next. Messages with another sequence number are ignored.
 ///
 /// # Errors
-/// [`BadAnswer`]; `found` keeps what came before.
+/// Returns [`BadAnswer`]; the interfaces decoded before it remain in `found`.
 pub fn decode(
     datagram: &[u8],
     sequence: u32,
@@ -80,7 +83,7 @@ pub fn decode(
         }
         let message = rest.get(..length).ok_or(BadAnswer::Cut)?;
         rest = rest.get(align4(length)..).unwrap_or_default();
-        // The header is whole: its length was checked above.
+        // The header is complete: its length was checked above.
         let (Some(kind), Some(flags), Some(number)) = (u16_at(message, 4), u16_at(message, 6), u32_at(message, 8))
         else {
             return Err(BadAnswer::Cut);
@@ -91,7 +94,8 @@ pub fn decode(
         *interrupted |= flags & NLM_F_DUMP_INTR != 0;
         let body = &message[HEADER..];
         match kind {
-            // Both begin with an error number: 0 or negative (struct nlmsgerr; the dump's result after NLMSG_DONE).
+            // Both begin with an error number, which is 0 or negative (struct nlmsgerr; the result of the dump after
+            // NLMSG_DONE).
             NLMSG_DONE | NLMSG_ERROR => {
                 let error = u32_at(body, 0).map_or(0, u32::cast_signed);
                 if error < 0 {
@@ -108,7 +112,7 @@ pub fn decode(
     Ok(Progress::More)
 }
 
-/// One RTM_NEWLINK body.
+/// Decodes the body of an RTM_NEWLINK message; `None` if it is malformed.
 fn link(body: &[u8]) -> Option<InterfaceCounters> {
     let kind = u16_at(body, 2)?;
     let index = u32_at(body, 4)?;
@@ -122,7 +126,7 @@ fn link(body: &[u8]) -> Option<InterfaceCounters> {
         kinds: Vec::new(),
     };
     let mut rest = body.get(IFINFOMSG..)?;
-    // struct rtattr: length with its own 4 bytes, type, value, padded to 4.
+    // struct rtattr: length including its own 4 bytes, type, value, padded to 4 bytes.
     while let (Some(length), Some(attribute)) = (u16_at(rest, 0), u16_at(rest, 2)) {
         let length = usize::from(length);
         let value = rest.get(4..length)?;
@@ -142,8 +146,8 @@ fn link(body: &[u8]) -> Option<InterfaceCounters> {
     Some(link)
 }
 
-/// struct rtnl_link_stats64 (linux/if_link.h), 64 bits each: rx_packets 0, tx_packets 1, rx_bytes 2, tx_bytes 3, rx_errors 4,
-/// tx_errors 5, rx_dropped 6, tx_dropped 7, ..., rx_missed_errors 15. Newer kernels append to it.
+/// Decodes struct rtnl_link_stats64 (linux/if_link.h), 64 bits each: rx_packets 0, tx_packets 1, rx_bytes 2, tx_bytes
+/// 3, rx_errors 4, tx_errors 5, rx_dropped 6, tx_dropped 7, ..., rx_missed_errors 15. Newer kernels append fields.
 fn stats64(value: &[u8]) -> Traffic {
     let at = |place: usize| {
         let bytes = value
@@ -162,7 +166,7 @@ fn stats64(value: &[u8]) -> Traffic {
         .with(InterfaceMetric::AllPackets, at(0), at(1))
 }
 
-/// Where each kind is in struct rtnl_link_stats64. Older kernels end before the last ones.
+/// The index of each counter in struct rtnl_link_stats64. On older kernels, the structure ends before the last ones.
 const KINDS: [(ErrorKind, usize); 14] = [
     (ErrorKind::Missed, 15),
     (ErrorKind::Length, 10),

@@ -1,4 +1,5 @@
-//! Counters of protocols (`/proc/net/snmp`, `netstat`, `snmp6`) and of interfaces (rtnetlink, else `/proc/net/dev`).
+//! Counters of protocols (`/proc/net/snmp`, `netstat`, `snmp6`) and of interfaces (rtnetlink, with `/proc/net/dev` as
+//! the fallback).
 
 mod interfaces;
 pub mod links;
@@ -15,7 +16,7 @@ use netstat_model::Why;
 pub use interfaces::interface_statistics;
 pub use protocols::{Wanted, protocol_statistics};
 
-/// The time since some fixed point, on a clock that never goes back (CLOCK_MONOTONIC).
+/// Returns the time on a clock that never goes back (CLOCK_MONOTONIC).
 pub(super) fn now() -> Duration {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
     // CLOCK_MONOTONIC counts up from boot, so neither part is negative.
@@ -27,8 +28,8 @@ pub(super) fn now() -> Duration {
 
 /// Reads `net/name` of the calling thread's network namespace.
 ///
-/// `/proc/net` is `/proc/self/net`, the namespace of the process's first thread; only `/proc/thread-self/net` follows a
-/// thread that has entered another one (proc_pid_net(5)).
+/// `/proc/net` is `/proc/self/net`, the namespace of the main thread of the process. Only `/proc/thread-self/net`
+/// follows a thread that has entered another namespace (proc_pid_net(5)).
 pub(super) fn read_net(proc: &Path, name: &str) -> io::Result<Vec<u8>> {
     match std::fs::read(proc.join("thread-self/net").join(name)) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => std::fs::read(proc.join("net").join(name)),
@@ -36,7 +37,7 @@ pub(super) fn read_net(proc: &Path, name: &str) -> io::Result<Vec<u8>> {
     }
 }
 
-/// Why a source that could not be read leaves its facts unknown.
+/// Returns the reason why facts are unknown, from the error of reading their source.
 pub(super) fn why(error: &io::Error) -> Why {
     match error.kind() {
         io::ErrorKind::PermissionDenied => Why::NotPermitted,
@@ -44,12 +45,12 @@ pub(super) fn why(error: &io::Error) -> Why {
     }
 }
 
-/// `text` is a line of a table with white space between its columns.
+/// Splits the line of a table into its columns, which are separated by white space.
 fn words(line: &[u8]) -> impl Iterator<Item = &[u8]> {
     line.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty())
 }
 
-/// The lines of a file with their numbers, from 1; empty ones left out.
+/// Splits a file into its lines with their numbers, starting at 1. Empty lines are left out.
 fn lines(text: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
     text.split(|&byte| byte == b'\n')
         .enumerate()
@@ -57,11 +58,11 @@ fn lines(text: &[u8]) -> impl Iterator<Item = (usize, &[u8])> {
         .filter(|(_, line)| !line.is_empty())
 }
 
-/// A line of a kernel file that is not what it should be.
+/// The error for a malformed line in a kernel file.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("line {line}: {what}")]
 pub struct BadLine {
-    /// The line's number, from 1.
+    /// The number of the line, starting at 1.
     pub line: usize,
     /// What is wrong with it.
     pub what: &'static str,

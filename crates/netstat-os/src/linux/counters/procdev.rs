@@ -6,10 +6,10 @@ use netstat_model::counters::{InterfaceMetric, Traffic};
 
 use super::{BadLine, lines, words};
 
-/// The interfaces of `/proc/net/dev` with their figures, in the order of the file.
+/// Parses the interfaces of `/proc/net/dev` with their counters, in the order of the file.
 ///
 /// # Errors
-/// The first line below the two of heading that is not a name, a colon and 16 numbers.
+/// Returns the first line after the two header lines that does not consist of a name, a colon and 16 numbers.
 pub fn parse(text: &[u8]) -> Result<Vec<(&[u8], Traffic)>, BadLine> {
     lines(text)
         .filter(|(number, _)| *number > 2)
@@ -19,7 +19,7 @@ pub fn parse(text: &[u8]) -> Result<Vec<(&[u8], Traffic)>, BadLine> {
 
 fn interface(number: usize, line: &[u8]) -> Result<(&[u8], Traffic), BadLine> {
     let bad = |what| BadLine { line: number, what };
-    // A name holds neither colon nor white space (dev_valid_name).
+    // A name contains neither a colon nor white space (dev_valid_name).
     let colon = line
         .iter()
         .position(|&byte| byte == b':')
@@ -35,7 +35,7 @@ fn interface(number: usize, line: &[u8]) -> Result<(&[u8], Traffic), BadLine> {
         *column = value.ok_or(bad("it has fewer than 16 numbers"))?;
     }
     // Received: bytes packets errs drop fifo frame compressed multicast; sent: bytes packets errs drop fifo colls
-    // carrier compressed. The kernel has added the missed packets to the received drops already.
+    // carrier compressed. The kernel has already added the missed packets to the received drops.
     let [
         rx_bytes,
         rx_packets,

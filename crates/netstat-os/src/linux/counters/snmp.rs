@@ -6,12 +6,12 @@ use netstat_model::{Fact, Why};
 
 use super::{BadLine, lines, words};
 
-/// What a file held.
+/// The content of a file.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Parsed {
     /// The groups, in the order of the file.
     pub groups: Vec<CounterGroup>,
-    /// The first line that was not understood. The lines around it are still used.
+    /// The first line that could not be parsed. The lines around it are still used.
     pub trouble: Option<BadLine>,
 }
 
@@ -20,8 +20,8 @@ impl Parsed {
         self.trouble.get_or_insert(BadLine { line, what });
     }
 
-    /// The counters of the group `name`, made if it is new. A group may come in parts: the kernel writes `IcmpMsg` in
-    /// line pairs of 16 types.
+    /// Returns the group `name`, which is created if necessary. A group may come in parts: the kernel writes `IcmpMsg`
+    /// in pairs of lines with 16 types each.
     fn group(&mut self, name: &str) -> &mut CounterGroup {
         let place = match self.groups.iter().rposition(|group| *group.name == *name) {
             Some(place) => place,
@@ -37,11 +37,11 @@ impl Parsed {
     }
 }
 
-/// `/proc/net/snmp` and `/proc/net/netstat`: pairs of lines, the first naming what the second counts, both led by the
-/// group: `Udp: InDatagrams NoPorts` and `Udp: 113 0`.
+/// Parses `/proc/net/snmp` or `/proc/net/netstat`: pairs of lines, in which the first line contains the names and the
+/// second one the values, both prefixed with the group: `Udp: InDatagrams NoPorts` and `Udp: 113 0`.
 ///
-/// Values are matched to names by their place in the pair; which names there are differs between kernels. A name
-/// without a value, or with one that is no number, is unknown. Never fails: see `trouble`.
+/// Values are matched to names by their position; the set of names differs between kernels. A counter without a value,
+/// or whose value is not a number, is unknown. Never fails; see `trouble`.
 pub fn pairs(text: &[u8]) -> Parsed {
     let mut parsed = Parsed::default();
     let mut lines = lines(text).peekable();
@@ -84,13 +84,13 @@ pub fn pairs(text: &[u8]) -> Parsed {
     parsed
 }
 
-/// The groups of `/proc/net/snmp6`, whose lines begin with group and name in one word. Longer ones first, so that no
-/// group is taken for another's beginning.
+/// The groups of `/proc/net/snmp6`, whose lines begin with the group and the name in one word. Longer names come first,
+/// so that a group is not mistaken for a prefix of another one.
 const GROUPS_6: [&str; 4] = ["UdpLite6", "Icmp6", "Udp6", "Ip6"];
 
-/// `/proc/net/snmp6`: one line for each counter, `Ip6InReceives    1`.
+/// Parses `/proc/net/snmp6`: one line for each counter, such as `Ip6InReceives    1`.
 ///
-/// A value that is no number is unknown; a name of no known group is kept in a group `Other6`. Never fails: see
+/// A value that is not a number is unknown. Names without a known group go into a group `Other6`. Never fails; see
 /// `trouble`.
 pub fn snmp6(text: &[u8]) -> Parsed {
     let mut parsed = Parsed::default();
@@ -124,7 +124,7 @@ pub fn snmp6(text: &[u8]) -> Parsed {
     parsed
 }
 
-/// `Udp: InDatagrams` into `Udp` and ` InDatagrams`.
+/// Splits `Udp: InDatagrams` into `Udp` and ` InDatagrams`.
 fn split_group(line: &[u8]) -> Option<(&[u8], &[u8])> {
     let colon = line.iter().position(|&byte| byte == b':')?;
     let (group, rest) = line.split_at(colon);
@@ -182,7 +182,7 @@ mod tests {
         assert_eq!(value(&parsed, "Udp", "NoPorts"), COUNTER(7));
         assert_eq!(value(&parsed, "Udp", "OutDatagrams"), Some(Fact::Unknown(Why::Failed)));
         assert_eq!(value(&parsed, "Ip", "InReceives"), Some(Fact::Unknown(Why::Failed)));
-        // Values in excess cannot be trusted to be under their names either.
+        // If there are too many values, they may not belong to their names either.
         assert!(pairs(b"Ip: InReceives\nIp: 1 2\n").trouble.is_some());
         assert!(pairs(b"").trouble.is_some());
         assert!(pairs(b"Ip: InReceives").trouble.is_some());
@@ -222,7 +222,7 @@ mod tests {
             snmp6(text.as_bytes());
         }
 
-        /// Any table that the kernel could write comes back whole.
+        /// Any table that the kernel could write is parsed completely.
         #[test]
         fn what_is_written_is_read(values in proptest::collection::vec(("[A-Z][a-z]{1,8}[0-9]{4}", any::<u64>()), 1..20)) {
             let names: Vec<_> = values.iter().map(|(name, _)| name.as_str()).collect();

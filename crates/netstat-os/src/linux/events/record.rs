@@ -1,4 +1,4 @@
-//! The records that the program in the kernel writes: `struct record` in `bpf/events.bpf.c`.
+//! The records that the eBPF program writes: `struct record` in `bpf/events.bpf.c`.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::num::NonZeroU64;
@@ -9,27 +9,27 @@ use netstat_model::{
     Why,
 };
 
-/// Bytes of one record.
+/// The size of a record in bytes.
 pub(super) const RECORD_BYTES: usize = 144;
 
-/// `enum` of kinds in the program.
+/// The kinds of records (an `enum` in the eBPF program).
 const OPENED: u8 = 1;
 const CHANGED: u8 = 2;
 const CLOSED: u8 = 3;
 const TAKEN: u8 = 4;
 const PEER: u8 = 5;
 
-/// What turns a record's numbers into facts.
+/// The constants for converting kernel times.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Clock {
-    /// The time of day at boot: `CLOCK_REALTIME` less `CLOCK_BOOTTIME`.
+    /// The wall-clock time of the boot: `CLOCK_REALTIME` minus `CLOCK_BOOTTIME`.
     pub(super) boot: SystemTime,
-    /// Nanoseconds per clock tick: process start times are in ticks.
+    /// The length of a clock tick in nanoseconds; process start times are in ticks.
     pub(super) tick: u64,
 }
 
 impl Clock {
-    /// A moment from nanoseconds since boot.
+    /// Converts nanoseconds since boot to a moment.
     pub(super) fn moment(&self, since_boot: u64) -> Moment {
         Moment {
             wall: self.boot + Duration::from_nanos(since_boot),
@@ -44,7 +44,8 @@ fn bytes<const N: usize>(record: &[u8; RECORD_BYTES], at: usize) -> [u8; N] {
     out
 }
 
-/// The address at `at`, with its port; link-local ones are in the scope of the interface.
+/// Reads the address at offset `at` and combines it with the port. A link-local address gets the interface as its
+/// scope.
 fn endpoint(record: &[u8; RECORD_BYTES], at: usize, (family, port, interface): (Family, u16, u32)) -> Endpoint {
     let address = match family {
         Family::V6 => IpAddr::V6(Ipv6Addr::from(bytes::<16>(record, at))),
@@ -59,7 +60,7 @@ fn endpoint(record: &[u8; RECORD_BYTES], at: usize, (family, port, interface): (
     }
 }
 
-/// Reads one record; `None` for one that this reader does not know.
+/// Decodes one record; `None` if its size or kind is unknown.
 pub(super) fn event(record: &[u8], clock: &Clock) -> Option<Event> {
     let record = <&[u8; RECORD_BYTES]>::try_from(record).ok()?;
     let long = |at| u64::from_ne_bytes(bytes(record, at));
@@ -126,7 +127,7 @@ pub(super) fn event(record: &[u8], clock: &Clock) -> Option<Event> {
         sent: Fact::Known(long(64)),
         received: Fact::Known(long(72)),
         retransmits: tcp_only(protocol, word(84)),
-        // No sample yet reads as 0.
+        // 0 means that there is no RTT sample yet.
         rtt: match tcp_only(protocol, word(88)) {
             Fact::Known(0) => Fact::Unknown(Why::NotYet),
             rtt => rtt,
@@ -149,8 +150,8 @@ fn tcp_only(protocol: Protocol, value: u32) -> Fact<u32> {
     }
 }
 
-/// The state with the kernel's number `number` (`include/net/tcp_states.h`), as a live socket has it: unlike in a dump, CLOSE is
-/// the end.
+/// Returns the state with the kernel's number `number` (`include/net/tcp_states.h`), in the sense that it has for a
+/// live socket: unlike in a dump, CLOSE means that the socket has ended.
 pub(super) fn state(number: u8) -> Option<State> {
     Some(match number {
         1 => State::Established,
@@ -179,7 +180,7 @@ mod tests {
         tick: 10_000_000,
     };
 
-    /// A closed connection of process 77, as the program would write it.
+    /// A closed connection of process 77, as the eBPF program would write it.
     fn closed() -> Vec<u8> {
         let mut record = Vec::new();
         for number in [9_000_000_000u64, 0x1234, 8_000_000_000, 5_000_000_000, 42] {

@@ -1,13 +1,13 @@
-//! The texts of `/proc` that hold figures. Any bytes give values or nothing.
+//! Parsers for the metrics in `/proc`. They accept any bytes and return values or nothing.
 
 use netstat_model::metrics::{CpuMetrics, CpuTimes, Disk, Memory, Pressure, Stalled};
 use netstat_model::{Fact, Why};
 
-/// Bytes of a sector in `/proc/diskstats`, whatever the device uses (Documentation/block/stat.rst).
+/// The size of a sector in `/proc/diskstats` in bytes, independent of the device (Documentation/block/stat.rst).
 const SECTOR: u64 = 512;
 
 fn number<T: std::str::FromStr>(word: &[u8]) -> Option<T> {
-    // A sign is no part of any of these numbers, though `from_str` would take a plus.
+    // These numbers never have a sign, but `from_str` would accept a plus.
     if !word.first()?.is_ascii_digit() {
         return None;
     }
@@ -22,13 +22,13 @@ fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
     text.split(|&byte| byte == b'\n')
 }
 
-/// The processor times in `/proc/stat` (proc_stat(5)); `None` without a line for all of them.
+/// Parses the CPU times in `/proc/stat` (proc_stat(5)); `None` if the line for all CPUs is missing.
 pub fn cpu(text: &[u8]) -> Option<CpuMetrics> {
     let mut total = None;
     let mut cores = Vec::new();
     for line in lines(text) {
         let Some(rest) = line.strip_prefix(b"cpu") else {
-            // They are together at the top.
+            // The lines are together at the top.
             break;
         };
         let mut fields = words(rest);
@@ -43,7 +43,8 @@ pub fn cpu(text: &[u8]) -> Option<CpuMetrics> {
     Some(CpuMetrics { total: total?, cores })
 }
 
-/// user, nice, system, idle, iowait, irq, softirq, steal; guest times follow and are part of the first two. Old kernels end earlier.
+/// Parses user, nice, system, idle, iowait, irq, softirq and steal. The guest times that follow are included in the
+/// first two. Old kernels have fewer fields.
 fn cpu_times<'a>(mut fields: impl Iterator<Item = &'a [u8]>) -> Option<CpuTimes> {
     let mut needed = || number::<u64>(fields.next()?);
     let (user, nice, system, idle) = (needed()?, needed()?, needed()?, needed()?);
@@ -58,7 +59,7 @@ fn cpu_times<'a>(mut fields: impl Iterator<Item = &'a [u8]>) -> Option<CpuTimes>
     })
 }
 
-/// `/proc/meminfo` (proc_meminfo(5)); what a kernel does not report is unknown.
+/// Parses `/proc/meminfo` (proc_meminfo(5)); fields that a kernel does not report are unknown.
 pub fn memory(text: &[u8]) -> Memory {
     let bytes = |name: &[u8]| {
         let value = lines(text).find_map(|line| line.strip_prefix(name)?.strip_prefix(b":"));
@@ -94,7 +95,7 @@ pub fn memory(text: &[u8]) -> Memory {
     }
 }
 
-/// A file of `/proc/pressure` (Documentation/accounting/psi.rst).
+/// Parses a file in `/proc/pressure` (Documentation/accounting/psi.rst).
 pub fn pressure(text: &[u8]) -> Option<Pressure> {
     let line = |name: &[u8]| lines(text).find_map(|line| stalled(line.strip_prefix(name)?));
     Some(Pressure {
@@ -103,11 +104,11 @@ pub fn pressure(text: &[u8]) -> Option<Pressure> {
     })
 }
 
-/// `avg10=0.12 avg60=0.00 avg300=0.00 total=12345`.
+/// Parses `avg10=0.12 avg60=0.00 avg300=0.00 total=12345`.
 fn stalled(line: &[u8]) -> Option<Stalled> {
     let value = |name: &[u8]| words(line).find_map(|word| word.strip_prefix(name)?.strip_prefix(b"="));
     let average = value(b"avg10")?;
-    // Always with two decimals.
+    // There are always two decimals.
     let (whole, decimals) = average.split_at_checked(average.iter().position(|&byte| byte == b'.')?)?;
     let [b'.', decimals @ ..] = decimals else { return None };
     if decimals.len() != 2 {
@@ -120,8 +121,8 @@ fn stalled(line: &[u8]) -> Option<Stalled> {
     })
 }
 
-/// The rows of `/proc/diskstats` (Documentation/admin-guide/iostats.rst), in order; those that are none are left out. What kind each is,
-/// the text does not say.
+/// Parses the rows of `/proc/diskstats` (Documentation/admin-guide/iostats.rst), in order; malformed ones are left out.
+/// The file does not contain the kind of a disk.
 pub fn disks(text: &[u8]) -> Vec<Disk> {
     lines(text).filter_map(disk).collect()
 }
@@ -132,7 +133,7 @@ fn disk(line: &[u8]) -> Option<Disk> {
     let minor = number(words.next()?)?;
     let name = words.next()?;
     let mut field = || number::<u64>(words.next()?);
-    // Reads, merged, sectors, milliseconds; the same of writes; in flight, milliseconds active, weighted.
+    // Reads, merged, sectors, milliseconds; the same for writes; in flight, milliseconds active, weighted.
     let (reads, _, read_sectors, _) = (field()?, field()?, field()?, field()?);
     let (writes, _, written_sectors, _) = (field()?, field()?, field()?, field()?);
     Some(Disk {
@@ -149,19 +150,19 @@ fn disk(line: &[u8]) -> Option<Disk> {
     })
 }
 
-/// `/proc/PID/statm` (proc_pid_statm(5)): pages in memory, and those of them that are shareable.
+/// Parses `/proc/PID/statm` (proc_pid_statm(5)): the number of resident pages, and how many of them are shared.
 pub fn statm(text: &[u8]) -> Option<(u64, u64)> {
     let mut words = words(text).skip(1);
     Some((number(words.next()?)?, number(words.next()?)?))
 }
 
-/// `/proc/PID/io` (proc_pid_io(5)): bytes read from storage and written to it.
+/// Parses `/proc/PID/io` (proc_pid_io(5)): the bytes read from storage and written to it.
 pub fn io(text: &[u8]) -> Option<(u64, u64)> {
     let value = |name: &[u8]| lines(text).find_map(|line| number(line.strip_prefix(name)?));
     Some((value(b"read_bytes: ")?, value(b"write_bytes: ")?))
 }
 
-/// The effective user id (`Uid:`, second number) in `/proc/PID/status` (proc_pid_status(5)).
+/// Parses the effective user id (`Uid:`, second number) from `/proc/PID/status` (proc_pid_status(5)).
 pub fn effective_user(status: &[u8]) -> Option<u32> {
     lines(status).find_map(|line| number(words(line.strip_prefix(b"Uid:")?).nth(1)?))
 }
