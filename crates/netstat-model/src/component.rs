@@ -1,40 +1,40 @@
-//! What a process is part of: a service, a container, a package.
+//! The service, container or package that a process belongs to.
 
-/// What a process runs in or for. Names come from outside: escape before printing.
+/// Something that a process runs in or for. Names come from outside: escape before printing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Component {
     /// A systemd service, scope or socket.
     Unit {
-        /// The unit's full name as `systemctl` takes it: `ssh.service`. systemd's own escapes (`\x2d`) stay.
+        /// The unit's full name as `systemctl` accepts it: `ssh.service`. systemd's own escapes (`\x2d`) are kept.
         #[cfg_attr(feature = "serde", serde(with = "crate::wire::text"))]
         name: Vec<u8>,
-        /// The system's manager or a user's.
+        /// The service manager: the system's or a user's.
         manager: UnitManager,
     },
-    /// A service of Windows.
+    /// A Windows service.
     Service {
-        /// Its name, as `sc query` takes it: `RpcSs`.
+        /// The service name, as `sc query` accepts it: `RpcSs`.
         #[cfg_attr(feature = "serde", serde(with = "crate::wire::text"))]
         name: Vec<u8>,
     },
-    /// A package of Windows, such as a program from its store.
+    /// A Windows package, such as an app from the Microsoft Store.
     Package {
-        /// Its full name: name, version, architecture and the publisher's id.
+        /// The full package name: name, version, architecture and publisher id.
         #[cfg_attr(feature = "serde", serde(with = "crate::wire::text"))]
         name: Vec<u8>,
     },
     /// A container.
     Container {
-        /// The program that runs it.
+        /// The container runtime.
         runtime: ContainerRuntime,
-        /// Its id (docker and its like: 12 hexadecimal digits) or name (lxc).
+        /// The container's id (12 hexadecimal digits for Docker and similar) or name (LXC).
         #[cfg_attr(feature = "serde", serde(with = "crate::wire::text"))]
         id: Vec<u8>,
     },
 }
 
-/// Whose systemd manages a unit.
+/// The systemd instance that manages a unit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum UnitManager {
@@ -56,18 +56,18 @@ pub enum ContainerRuntime {
     Containerd,
     /// CRI-O.
     CriO,
-    /// LXC and LXD or Incus.
+    /// LXC, LXD or Incus.
     Lxc,
     /// Kubernetes, with a runtime that the cgroup path does not name.
     Kubernetes,
     /// systemd-nspawn.
     Nspawn,
-    /// No container, but the pod of Kubernetes that containers are in; its id is the pod's UID.
+    /// Not a container but the Kubernetes pod that containers are in; its id is the pod's UID.
     Pod,
 }
 
 impl ContainerRuntime {
-    /// The name a user knows it by.
+    /// The name that users know it by.
     pub const fn name(self) -> &'static str {
         match self {
             ContainerRuntime::Docker => "docker",

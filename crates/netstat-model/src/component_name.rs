@@ -1,18 +1,19 @@
-//! The names of units and containers in tables.
+//! Display names of units and containers.
 
 use std::borrow::Cow;
 
 use crate::{Component, ContainerRuntime, UnitManager};
 
-/// What the component at `at` of a process's components, outermost first, is called: `ssh.service`, `app.service (user 1000)`,
-/// `docker 0123456789ab`. A unit within a container is another one than that of the same name outside, so its container follows:
-/// `sshd.service (lxc web)`. Names come from outside: escape before printing. Empty when there is no such component.
+/// Returns the display name of the component at index `at` of a process's components, which are listed outermost first:
+/// `ssh.service`, `app.service (user 1000)`, `docker 0123456789ab`. A unit inside a container differs from one of the
+/// same name outside, so the container is appended: `sshd.service (lxc web)`. Names come from outside: escape before
+/// printing. Empty if there is no such component.
 pub fn component_name(components: &[Component], at: usize) -> Cow<'_, [u8]> {
     let Some(component) = components.get(at) else {
         return Cow::Borrowed(b"");
     };
     let name = bare_name(component);
-    // A pod holds containers, and is none.
+    // A pod holds containers but is not one itself.
     let is_container = |component: &&Component| matches!(component, Component::Container { runtime, .. } if *runtime != ContainerRuntime::Pod);
     match (component, components[..at].iter().rev().find(is_container)) {
         (Component::Unit { .. }, Some(container)) => {
@@ -22,7 +23,7 @@ pub fn component_name(components: &[Component], at: usize) -> Cow<'_, [u8]> {
     }
 }
 
-/// The name without what is around it.
+/// Returns the name of a component without its surroundings.
 fn bare_name(component: &Component) -> Cow<'_, [u8]> {
     match component {
         Component::Unit {

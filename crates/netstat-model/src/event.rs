@@ -1,24 +1,24 @@
-//! Something that happened to a socket, and how it came to be known.
+//! Events: what happened to a socket, and how it was observed.
 
 use std::num::{NonZeroU32, NonZeroU64};
 use std::time::{Duration, SystemTime};
 
 use crate::{Endpoint, Fact, Family, Protocol, ShortName, Socket, SocketFacts, State, Why};
 
-/// What happened.
+/// The kind of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum EventKind {
-    /// It was there when the watch began, or after events were lost.
+    /// The socket existed when watching began, or after events were lost.
     Present,
-    /// A program began to connect, or used a UDP socket for the first time; an incoming connection was completed.
+    /// A program began to connect or used a UDP socket for the first time, or an incoming connection was completed.
     Opened,
-    /// A program took an incoming connection: its owner is known from now on.
+    /// A program accepted an incoming connection, so that its owner is known from now on.
     Accepted,
     /// A program began to listen.
     Listening,
-    /// The state or, of a UDP socket, the peer changed.
+    /// The state changed, or the peer of a UDP socket.
     Changed,
-    /// It ended.
+    /// The socket was closed.
     Closed,
 }
 
@@ -33,7 +33,7 @@ impl EventKind {
         EventKind::Closed,
     ];
 
-    /// Its name in lower case, as in JSON and CSV.
+    /// The lower-case name used in JSON and CSV.
     pub const fn name(self) -> &'static str {
         match self {
             EventKind::Present => "present",
@@ -46,22 +46,22 @@ impl EventKind {
     }
 }
 
-/// Which side began a connection.
+/// The side that initiated a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum Direction {
-    /// Not known: it was there before, or is not a connection.
+    /// Not known: the socket existed before, or it is not a connection.
     Unknown = 0,
     /// This computer.
     Outgoing = 1,
     /// The foreign side.
     Incoming = 2,
-    /// It waits for connections.
+    /// None: the socket is a listener.
     Listening = 3,
 }
 
 impl Direction {
-    /// Its name, as in JSON and CSV.
+    /// The name used in JSON and CSV.
     pub const fn name(self) -> &'static str {
         match self {
             Direction::Unknown => "unknown",
@@ -71,12 +71,12 @@ impl Direction {
         }
     }
 
-    /// The number by which records keep it: never changed, only added to.
+    /// The number used in records. Numbers are never changed, only added.
     pub const fn number(self) -> u8 {
         self as u8
     }
 
-    /// The direction with this number.
+    /// Returns the direction with this number; `None` if there is none.
     pub const fn from_number(number: u8) -> Option<Direction> {
         match number {
             0 => Some(Direction::Unknown),
@@ -88,20 +88,21 @@ impl Direction {
     }
 }
 
-/// How an event was learned; the weaker the way, the more can have slipped by.
+/// How an event was observed. The later sources in this list can miss more than the earlier ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum EventOrigin {
-    /// From the kernel's own tracepoints (eBPF): nothing slips by.
+    /// The kernel's tracepoints (eBPF): nothing is missed.
     Trace = 0,
-    /// From the kernel's message about a destroyed socket (netlink): the end and the bytes are exact, the beginning is not.
+    /// The kernel's notification about a destroyed socket (netlink): the end and the byte counts are exact, the
+    /// beginning is not.
     Destroyed = 1,
-    /// From comparing two snapshots: what opened and closed between them is missing.
+    /// The comparison of two snapshots: what opened and closed in between is missing.
     Poll = 2,
 }
 
 impl EventOrigin {
-    /// Its name, as in JSON and CSV.
+    /// The name used in JSON and CSV.
     pub const fn name(self) -> &'static str {
         match self {
             EventOrigin::Trace => "trace",
@@ -110,12 +111,12 @@ impl EventOrigin {
         }
     }
 
-    /// The number by which records keep it: never changed, only added to.
+    /// The number used in records. Numbers are never changed, only added.
     pub const fn number(self) -> u8 {
         self as u8
     }
 
-    /// The origin with this number.
+    /// Returns the origin with this number; `None` if there is none.
     pub const fn from_number(number: u8) -> Option<EventOrigin> {
         match number {
             0 => Some(EventOrigin::Trace),
@@ -126,84 +127,84 @@ impl EventOrigin {
     }
 }
 
-/// When something happened, on both clocks.
+/// A point in time, on the wall clock and on the clock since boot.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Moment {
     /// The time of day.
     pub wall: SystemTime,
-    /// Nanoseconds since boot, time asleep included (`CLOCK_BOOTTIME`): never jumps.
+    /// Nanoseconds since boot, including time suspended (`CLOCK_BOOTTIME`). It never jumps.
     pub since_boot: u64,
 }
 
 impl Moment {
-    /// How long before `self` the moment `earlier` (nanoseconds since boot) was.
+    /// Returns the time elapsed from `earlier` (nanoseconds since boot) to `self`; zero if `earlier` is later.
     pub fn since(&self, earlier: u64) -> Duration {
         Duration::from_nanos(self.since_boot.saturating_sub(earlier))
     }
 }
 
-/// The process behind an event, as it was at that moment: it may have ended since.
+/// The process behind an event, as it was at that moment. It may have ended since.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EventOwner {
-    /// Process id in the initial PID namespace.
+    /// The process id in the initial PID namespace.
     pub pid: u32,
-    /// When it started, in clock ticks since boot (`/proc/PID/stat`, field 22).
+    /// The start time in clock ticks since boot (`/proc/PID/stat`, field 22).
     pub start_ticks: Fact<u64>,
-    /// The kernel's short name for it. Chosen by the process: escape before printing.
+    /// The kernel's short name of the process (`comm`). The process chooses it: escape before printing.
     pub name: ShortName,
 }
 
-/// One event of one socket. Small and without memory of its own: there may be 100,000 a second.
+/// An event of one socket. It is small and allocates nothing, because there may be 100,000 per second.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Event {
     /// What happened.
     pub kind: EventKind,
-    /// When.
+    /// The time of the event.
     pub at: Moment,
-    /// How it was learned.
+    /// How the event was observed.
     pub origin: EventOrigin,
-    /// The kernel's number of the socket, unique since boot, the same in every list of sockets.
+    /// The socket's cookie, unique since boot and the same in every listing; `None` if the source has no cookies.
     pub cookie: Option<NonZeroU64>,
-    /// The socket's inode, where a list of sockets had it.
+    /// The socket's inode; `None` if the event does not come from a listing.
     pub inode: Option<NonZeroU32>,
-    /// Transport protocol.
+    /// The protocol.
     pub protocol: Protocol,
-    /// Address family.
+    /// The address family.
     pub family: Family,
-    /// The local side. Port 0: not chosen yet.
+    /// The local side. Port 0 means that none has been chosen yet.
     pub local: Endpoint,
-    /// The foreign side; unspecified address and port 0 when not connected.
+    /// The foreign side; unspecified address and port 0 if the socket is not connected.
     pub foreign: Endpoint,
-    /// The state from now on.
+    /// The state after the event.
     pub state: State,
-    /// The state before, where it changed.
+    /// The state before the event; `None` if it did not change.
     pub before: Option<State>,
-    /// Who began.
+    /// The side that initiated the connection.
     pub direction: Direction,
-    /// Index of the interface the socket is bound to; 0 when it is bound to none.
+    /// The index of the interface the socket is bound to; 0 if it is not bound to one.
     pub interface: u32,
-    /// Inode number of the socket's network namespace.
+    /// The inode of the socket's network namespace.
     pub namespace: Fact<u32>,
     /// The process that uses the socket.
     pub owner: Fact<EventOwner>,
-    /// User id.
+    /// The user id.
     pub user: Fact<u32>,
-    /// Id of the control group (version 2) of the process.
+    /// The id of the process's control group (cgroup v2).
     pub cgroup: Fact<u64>,
-    /// When it was opened, in nanoseconds since boot; unknown when nobody saw it.
+    /// When the socket was opened, in nanoseconds since boot; unknown if that was not observed.
     pub opened: Fact<u64>,
-    /// Payload bytes sent so far, without what was sent again.
+    /// Payload bytes sent so far, without retransmissions.
     pub sent: Fact<u64>,
     /// Payload bytes received so far.
     pub received: Fact<u64>,
-    /// Segments sent again so far.
+    /// Segments retransmitted so far.
     pub retransmits: Fact<u32>,
-    /// Smoothed round-trip time in microseconds.
+    /// The smoothed round-trip time in microseconds.
     pub rtt: Fact<u32>,
 }
 
 impl Event {
-    /// An event about `socket` of which nothing more is known, for the ways that start from lists of sockets.
+    /// Creates an event about a listed `socket`; everything that the listing does not tell is unknown.
     pub fn of_socket(kind: EventKind, at: Moment, origin: EventOrigin, socket: &Socket) -> Event {
         Event {
             kind,
@@ -236,7 +237,7 @@ impl Event {
         }
     }
 
-    /// The socket as it is after the event, so that whatever chooses sockets chooses events too.
+    /// Returns the socket as it is after the event, so that filters for sockets also apply to events.
     pub fn socket(&self) -> Socket {
         Socket::new(&SocketFacts {
             protocol: self.protocol,
@@ -255,19 +256,20 @@ impl Event {
         })
     }
 
-    /// The number that all events of this socket share: see [`socket_number`].
+    /// The number that all events of this socket share; see [`socket_number`].
     pub fn number(&self) -> Option<NonZeroU64> {
         socket_number(self.cookie, self.inode)
     }
 
-    /// How long the socket has existed, as far as its beginning is known.
+    /// How long the socket has existed; unknown if its beginning is.
     pub fn duration(&self) -> Fact<Duration> {
         self.opened.map(|opened| self.at.since(opened))
     }
 }
 
-/// The number by which a socket is recognised from one event or list to the next: its cookie or, where the source has no cookies
-/// (`/proc/net`), its inode with the top bit set, which no cookie has. An inode is used again after its socket has ended.
+/// Returns the number that identifies a socket across events and listings: its cookie or, if the source has no cookies
+/// (`/proc/net`), its inode with the top bit set, which no cookie has. Inodes are reused after a socket has ended.
+/// `None` if neither is known.
 pub fn socket_number(cookie: Option<NonZeroU64>, inode: Option<NonZeroU32>) -> Option<NonZeroU64> {
     cookie.or_else(|| inode.map(|inode| NonZeroU64::from(inode) | 1 << 63))
 }

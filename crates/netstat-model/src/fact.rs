@@ -1,39 +1,39 @@
-//! A value that may not be had, with the reason why.
+//! A value that may be unknown, with the reason.
 
 /// A fact about the system: known, or unknown for a reason.
 ///
-/// A fact that could not be had is never 0, blank or left out: the view prints `-` and can say [`Why`].
+/// A fact that could not be obtained is never 0, blank or left out: listings print `-` and can explain it with [`Why`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(untagged))]
 pub enum Fact<T> {
-    /// The system said so.
+    /// The value, as the system reported it.
     Known(T),
-    /// The system did not say, for this reason.
+    /// The reason why the value is unknown.
     Unknown(Why),
 }
 
-/// How long a file system that may never answer (FUSE, NFS) is waited for, in seconds. Shorter, and a busy server or a disk that spins up would count
-/// as silent.
+/// How long to wait for a file system that may never answer (FUSE, NFS), in seconds. With a shorter limit, a busy
+/// server or a disk that spins up would count as unresponsive.
 pub const FILE_LIMIT_SECONDS: u64 = 2;
 
 /// Why a fact is unknown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Why {
-    /// The question did not need it, so it was not read.
+    /// The query did not need it, so it was not read.
     NotAsked,
-    /// This system keeps no such figure.
+    /// This system does not keep it.
     NotKept,
-    /// This system keeps it for others, but not for an object in this state or of this kind.
+    /// This system keeps it, but not for an object of this kind or in this state.
     NotApplicable,
-    /// The running kernel is too old, or built without it.
+    /// The running kernel is too old or was built without support for it.
     NotSupported,
-    /// The caller lacks the privilege to read it.
+    /// The caller lacks the privileges to read it.
     NotPermitted,
     /// There is nothing to report yet: no sample, no event.
     NotYet,
-    /// There is no limit, so no number says it.
+    /// There is no limit, so no number expresses it.
     Unlimited,
     /// The object ended before it could be read.
     Gone,
@@ -41,12 +41,12 @@ pub enum Why {
     Failed,
     /// The file system did not answer within [`FILE_LIMIT_SECONDS`].
     NoAnswer,
-    /// It was read, but the caller wants it left out of what is written.
+    /// It was read, but the caller asked to leave it out of the output.
     LeftOut,
 }
 
 impl Why {
-    /// The reason in plain words, to follow "unknown: ".
+    /// The reason in plain words, suitable to follow "unknown: ".
     pub const fn words(self) -> &'static str {
         match self {
             Why::NotAsked => "not asked for",
@@ -65,7 +65,7 @@ impl Why {
 }
 
 impl<T> Fact<T> {
-    /// The value, if known.
+    /// Returns the value, or `None` if it is unknown.
     pub fn known(self) -> Option<T> {
         match self {
             Fact::Known(value) => Some(value),
@@ -73,7 +73,7 @@ impl<T> Fact<T> {
         }
     }
 
-    /// The reason, if unknown.
+    /// Returns the reason, or `None` if the value is known.
     pub const fn why(&self) -> Option<Why> {
         match self {
             Fact::Known(_) => None,
@@ -81,7 +81,7 @@ impl<T> Fact<T> {
         }
     }
 
-    /// The same fact about a reference to the value.
+    /// Converts from `&Fact<T>` to `Fact<&T>`.
     pub const fn as_ref(&self) -> Fact<&T> {
         match self {
             Fact::Known(value) => Fact::Known(value),
@@ -89,7 +89,7 @@ impl<T> Fact<T> {
         }
     }
 
-    /// Applies `change` to a known value; an unknown one keeps its reason.
+    /// Applies `change` to a known value; an unknown fact keeps its reason.
     pub fn map<U>(self, change: impl FnOnce(T) -> U) -> Fact<U> {
         match self {
             Fact::Known(value) => Fact::Known(change(value)),
@@ -97,7 +97,7 @@ impl<T> Fact<T> {
         }
     }
 
-    /// `Known` when there is a value, else unknown for `why`.
+    /// Returns `Known` for `Some`, and `Unknown` with the reason `why` for `None`.
     pub fn from_option(value: Option<T>, why: Why) -> Self {
         match value {
             Some(value) => Fact::Known(value),

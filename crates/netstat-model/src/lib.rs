@@ -1,8 +1,10 @@
-//! Plain data for what a computer's network is doing: sockets, the processes behind them, counters, routes.
+//! Plain data types that describe what a computer's network is doing: sockets, the processes behind them, counters and
+//! routes.
 //!
-//! Nothing here opens a file, asks the system or knows which system it runs on. The collectors of
-//! `netstat-os` fill these types, the views of the program print them. A fact that could not be had is [`Fact::Unknown`] with
-//! its reason, never 0 or blank. Names from outside are kept as they are: [`text::escape`] them before they are printed.
+//! Nothing in this crate opens a file, makes a system call or depends on the operating system it runs on. The
+//! collectors of `netstat-os` fill these types, and the program `netstat` prints them. A fact that could not be
+//! obtained is [`Fact::Unknown`] with its reason, never 0 or blank. Names that come from outside, such as process
+//! names, are kept as the bytes they are; pass them through [`text::escape`] before printing.
 //!
 //! ```
 //! use netstat_model::{Fact, Family, Filter, Protocol, Socket, SocketFacts, State};
@@ -24,7 +26,7 @@
 //! });
 //! assert!(matches!(socket.user(), Fact::Unknown(_)));
 //!
-//! // The arguments of the command line make the same filter.
+//! // Command-line arguments parse into the same filter.
 //! let filter: Filter = "--port 80,443 --established".parse()?;
 //! assert!(filter.wants(&socket));
 //! # Ok::<(), netstat_model::FilterError>(())
@@ -80,7 +82,7 @@ pub use socket::{
 pub use system_kind::SystemKind;
 pub use transfer::Transfer;
 
-/// The example of the README runs with the documentation's.
+/// Compiles and runs the README's example with the documentation tests.
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]
 struct Readme;

@@ -2,46 +2,45 @@
 
 use crate::Component;
 
-/// A network namespace that was looked into.
+/// A network namespace that was queried.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Namespace {
-    /// The inode that identifies it: the number in `net:[4026531840]` (`namespaces(7)`).
+    /// The inode that identifies the namespace: the number in `net:[4026531840]` (`namespaces(7)`).
     pub inode: u64,
-    /// Whether it is the caller's own.
+    /// Whether it is the caller's own namespace.
     pub own: bool,
-    /// What it is known by.
+    /// The label under which it is shown.
     pub label: NamespaceLabel,
 }
 
-/// What a network namespace is known by. Names come from outside: escape before printing.
+/// The label of a network namespace. Names come from outside: escape before printing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum NamespaceLabel {
-    /// A name in `/run/netns` (`ip-netns(8)`).
+    /// The name in `/run/netns` (`ip-netns(8)`).
     Name(#[cfg_attr(feature = "serde", serde(with = "crate::wire::text"))] Vec<u8>),
-    /// The container or unit of the process that has been in it longest.
+    /// The container or unit of the process that has been in the namespace longest.
     Component(Component),
-    /// The process that has been in it longest.
+    /// The process that has been in the namespace longest.
     Process {
-        /// Process id.
+        /// The process id.
         pid: u32,
-        /// The kernel's short name for it.
+        /// The kernel's short name of the process (`comm`).
         #[cfg_attr(feature = "serde", serde(with = "crate::wire::text"))]
         comm: Vec<u8>,
     },
-    /// It is the one that the computer started with: the kernel's own threads are in it.
+    /// The namespace that the computer started with, in which kernel threads run.
     Initial,
-    /// It is the caller's own, without a name.
+    /// The caller's own namespace, if it has no name.
     Own,
-    /// Nothing but its inode.
+    /// Nothing is known but the inode.
     Unnamed,
 }
 
 impl Namespace {
-    /// The label in short: `web`, `docker 0123456789ab`, `ssh.service`, `42/sleep`, `initial`, `this`, `net:[4026531840]`. To be
-    /// escaped
-    /// before it is printed.
+    /// The short label: `web`, `docker 0123456789ab`, `ssh.service`, `42/sleep`, `initial`, `this`, `net:[4026531840]`.
+    /// Escape before printing.
     pub fn shown(&self) -> Vec<u8> {
         match &self.label {
             NamespaceLabel::Name(name) => name.clone(),

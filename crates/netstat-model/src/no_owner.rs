@@ -1,43 +1,45 @@
-//! Why the owner of a socket is not known, and what to say to the user about it.
+//! Why the owner of a socket is unknown, and how to tell the user.
 
-/// Why a socket has no known owner.
+/// The reason why a socket has no known owner.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum NoOwner {
-    /// Some processes' descriptors may not be read by the caller; the socket was made by this user (`None`: not reported).
+    /// The caller may not read the descriptors of some processes.
     NotPermitted {
-        /// The user id of the socket's maker.
+        /// The id of the user who created the socket; `None` if not reported.
         user: Option<u32>,
     },
-    /// TIME_WAIT: the connection is over, no process holds it.
+    /// The connection is in TIME_WAIT: it is over, and no process holds it.
     TimeWait,
-    /// SYN_RECEIVED: the handshake is not complete; the kernel holds it for the listener.
+    /// The connection is in SYN_RECEIVED: the handshake is not complete, and the kernel keeps it for the listener.
     Handshake,
     /// The handshake is complete, but no process has accepted the connection yet.
     NotAccepted,
-    /// The program has closed it (or ended); the kernel finishes the connection alone.
+    /// The program has closed the socket or ended; the kernel finishes the connection by itself.
     ClosedByProgram,
-    /// A socket of the kernel itself (NFS, WireGuard, ...): no descriptor exists.
+    /// The socket belongs to the kernel itself (NFS, WireGuard and others), so it has no descriptor.
     Kernel,
-    /// Everything in this PID namespace may be read, none of it holds the socket, and the kernel did not make it for itself: a process of
-    /// an outer or sibling PID namespace holds it.
+    /// A process of an outer or sibling PID namespace holds the socket: everything in this PID namespace is readable,
+    /// nothing here holds the socket, and the kernel did not create it for itself.
     OtherNamespace,
-    /// The socket or its process ended between the two reads.
+    /// The socket or its process ended between reading the two.
     Ended,
-    /// The descriptor was seen on its way between processes (SCM_RIGHTS).
+    /// The descriptor is in transit between processes (SCM_RIGHTS).
     InFlight,
-    /// Everything may be read, in the initial PID namespace, and nothing holds the socket, which is none of the kernel's.
+    /// Everything is readable, in the initial PID namespace, yet no process holds the socket and it is not one of the
+    /// kernel's.
     Hidden,
-    /// Everything may be read and nothing holds the socket, but whether it is the kernel's own could not be learned.
+    /// Everything is readable and no process holds the socket, but whether it is one of the kernel's could not be
+    /// determined.
     Unheld,
-    /// As [`NoOwner::Unheld`], in a PID namespace that does not show the processes outside it.
+    /// The same as [`NoOwner::Unheld`], in a PID namespace that does not show processes outside it.
     UnheldHere,
-    /// The process list, or part of it, could not be read, and not for lack of permission.
+    /// The process list, or part of it, could not be read for another reason than lack of permission.
     NoProcessList,
 }
 
 impl NoOwner {
-    /// The reason in short, to follow a number: `2 in TIME_WAIT`. The same for every user.
+    /// The reason in short, suitable to follow a number: `2 in TIME_WAIT`. It is the same for every user.
     pub const fn words(self) -> &'static str {
         match self {
             NoOwner::NotPermitted { .. } => "not permitted",
@@ -56,7 +58,7 @@ impl NoOwner {
         }
     }
 
-    /// The reason without its details, to count by.
+    /// The reason without its details, used as a key for counting.
     pub(crate) const fn kind(self) -> NoOwner {
         match self {
             NoOwner::NotPermitted { .. } => NoOwner::NotPermitted { user: None },

@@ -5,41 +5,43 @@ use std::num::NonZeroU32;
 
 use crate::{Component, Fact, NoOwner, Protocol, Socket, State, Why};
 
-/// A process, identified by id and start time together: ids are used again.
+/// A process, identified by its id and start time together because ids are reused.
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Process {
-    /// Process id (Linux: thread group id) as seen from the reader's PID namespace.
+    /// The process id (Linux: thread group id) as seen from the reader's PID namespace.
     pub pid: u32,
-    /// Start time in clock ticks since boot (`/proc/PID/stat`, field 22).
+    /// The start time in clock ticks since boot (`/proc/PID/stat`, field 22).
     pub start_ticks: Fact<u64>,
     /// The kernel's short name (Linux `comm`, at most 15 bytes). Chosen by the process: escape before printing.
     #[cfg_attr(feature = "serde", serde(with = "crate::wire::fact_text"))]
     pub comm: Fact<Vec<u8>>,
     /// The program file.
     pub image: Fact<ImageName>,
-    /// How it was started.
+    /// How the process was started.
     pub invocation: Fact<Invocation>,
-    /// What the process runs in, outermost first: systemd units, containers. Empty when in none; unknown when not readable.
+    /// The systemd units and containers the process runs in, outermost first. Empty if there are none.
     pub components: Fact<Vec<Component>>,
 }
 
-/// How a process was started: what distinguishes the programs of one interpreter. Chosen by the process: escape before printing.
+/// How a process was started, which tells programs of the same interpreter apart. The process chooses it: escape before
+/// printing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Invocation {
-    /// Its arguments, the name it was called by in front (`/proc/PID/cmdline`). The process may have overwritten them.
+    /// The arguments, beginning with the name it was invoked by (`/proc/PID/cmdline`). The process may have overwritten
+    /// them.
     #[cfg_attr(feature = "serde", serde(with = "crate::wire::texts"))]
     pub arguments: Vec<Vec<u8>>,
-    /// What an interpreter or virtual machine was given to run: the path of a script, a module, a main class. The system does
-    /// report it; code that knows interpreters fills it in.
+    /// What an interpreter or virtual machine was told to run: the path of a script, a module or a main class; `None`
+    /// if there is no such thing. The system does not report it; code that knows interpreters fills it in.
     #[cfg_attr(feature = "serde", serde(with = "crate::wire::option_text"))]
     pub script: Option<Vec<u8>>,
 }
 
 impl Invocation {
-    /// The name it was called by: the last part of the first argument, without the dash of a login shell, up to what server
-    /// processes write after it (`nginx: worker process`).
+    /// The name the program was invoked by: the last component of the first argument, without the dash of a login shell
+    /// and without what server processes append to it (`nginx: worker process`). `None` if there is none.
     pub fn called(&self) -> Option<&[u8]> {
         let first = self.arguments.first()?;
         let first = first.strip_prefix(b"-").unwrap_or(first);
@@ -53,8 +55,9 @@ impl Invocation {
 }
 
 impl Process {
-    /// What is shown beside the program's name to say what it does: the script's name, else the name it was called by where that
-    /// is another one (`redis-server`, whose file is `redis-check-rdb`). `python3` says nothing new of `python3.11`.
+    /// The name shown beside the program's name to tell what the process does: the script's name, or else the name it
+    /// was invoked by if that differs (`redis-server`, whose file is `redis-check-rdb`). `python3` adds nothing to
+    /// `python3.11`, so it is `None` there.
     pub fn label(&self) -> Option<&[u8]> {
         let invocation = self.invocation.as_ref().known()?;
         if let Some(script) = &invocation.script {
@@ -64,7 +67,8 @@ impl Process {
         invocation.called().filter(|called| !file.starts_with(called))
     }
 
-    /// Every name that people may know it by: the path of its program, its short name, the name it was called by, its script.
+    /// Every name that people may know the process by: the path of its program, its short name, the name it was invoked
+    /// by and its script.
     pub fn names(&self) -> impl Iterator<Item = &[u8]> {
         let invocation = self.invocation.as_ref().known();
         [
@@ -82,27 +86,27 @@ impl Process {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct ImageName {
-    /// Absolute path as the kernel reports it (`/proc/PID/exe`), without its ` (deleted)` mark. On Windows the file name alone where the
-    /// path may not be read.
+    /// The absolute path as the kernel reports it (`/proc/PID/exe`), without its ` (deleted)` mark. On Windows, only
+    /// the file name if the path may not be read.
     #[cfg_attr(feature = "serde", serde(with = "crate::wire::text"))]
     pub path: Vec<u8>,
-    /// Whether the file is gone or replaced (`st_nlink` is 0).
+    /// Whether the file was removed or replaced (`st_nlink` is 0).
     pub deleted: bool,
 }
 
 impl ImageName {
-    /// The file name alone: what `[name]` shows.
+    /// The last component of the path, as shown in `[name]`.
     pub fn file_name(&self) -> &[u8] {
         crate::text::file_name(&self.path)
     }
 }
 
-/// The answer for one socket.
+/// The owner of one socket.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Owner<'a> {
-    /// The processes that hold it, the longest-running first: never empty.
+    /// The processes that hold the socket, the longest-running first; never empty.
     Held(OwnerList<'a>),
-    /// None is known, for this reason.
+    /// No owner is known, for this reason.
     None(NoOwner),
 }
 
@@ -110,13 +114,13 @@ pub enum Owner<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum FoundBy {
-    /// By the process id that the system keeps with the socket (Windows).
+    /// The process id that the system keeps with the socket (Windows).
     Row,
-    /// By the kernel's iterator over all descriptors.
+    /// The kernel's iterator over all descriptors.
     Iterator,
-    /// By a walk through the descriptors of the processes.
+    /// A walk through the descriptors of all processes.
     Walk,
-    /// By an event that reported the socket while it was created or used.
+    /// An event that reported the socket when it was created or used.
     Event,
 }
 
@@ -132,23 +136,23 @@ impl FoundBy {
     }
 }
 
-/// The processes that hold one socket, the one that started first in front.
+/// The processes that hold one socket, in the order in which they started.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct OwnerList<'a> {
     owners: &'a Owners,
-    /// Index of the first process.
+    /// The index of the first process.
     first: u32,
-    /// The others: the rest of a run of `Owners::holders` with equal inode.
+    /// The other processes: the rest of a run of `Owners::holders` with the same inode.
     others: &'a [(u32, u32)],
 }
 
 impl<'a> OwnerList<'a> {
-    /// The process that has held the socket longest: the one that started first.
+    /// Returns the process that started first, which has presumably held the socket longest.
     pub fn first(&self) -> &'a Process {
         &self.owners.processes[self.first as usize]
     }
 
-    /// All of them, the one that started first in front.
+    /// Returns all processes, in the order in which they started.
     pub fn iter(&self) -> impl Iterator<Item = &'a Process> + use<'a> {
         let owners = self.owners;
         let others = self.others.iter().map(|&(_, process)| process);
@@ -158,19 +162,20 @@ impl<'a> OwnerList<'a> {
     }
 }
 
-/// What the kernel made a socket for.
+/// What the kernel created a socket for.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct KernelUser {
-    /// The part of the kernel: `VXLAN`, `WireGuard`, `NFS server`.
+    /// The kernel subsystem: `VXLAN`, `WireGuard`, `NFS server`.
     pub part: std::borrow::Cow<'static, str>,
-    /// The network interface that it belongs to, if any. Chosen by who made it: escape before printing.
+    /// The network interface that the socket serves; `None` if there is none. Users choose its name: escape before
+    /// printing.
     #[cfg_attr(feature = "serde", serde(with = "crate::wire::option_text"))]
     pub interface: Option<Vec<u8>>,
 }
 
 impl KernelUser {
-    /// `VXLAN interface vx0`, `NFS server`: escaped, ready to print.
+    /// The subsystem and interface, escaped and ready to print: `VXLAN interface vx0`, `NFS server`.
     pub fn shown(&self) -> String {
         match &self.interface {
             Some(name) => format!("{} interface {}", self.part, crate::text::escape(name)),
@@ -179,18 +184,18 @@ impl KernelUser {
     }
 }
 
-/// How a running process is kept out of the process list.
+/// How a running process is hidden from the process list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Concealment {
     /// Something is mounted over its directory in the process list (Linux: `/proc/PID`).
     Mount,
-    /// The process list leaves it out, although the kernel knows it by its id.
+    /// The process list omits it although the kernel knows its id.
     NotListed,
 }
 
 impl Concealment {
-    /// As text, about process `pid`: `a mount covers /proc/42`.
+    /// A description for process `pid`: `a mount covers /proc/42`.
     pub fn shown(self, pid: u32) -> String {
         match self {
             Concealment::Mount => format!("a mount covers /proc/{pid}"),
@@ -199,39 +204,39 @@ impl Concealment {
     }
 }
 
-/// Who holds what: the result of one search through the processes.
+/// Which process holds which socket: the result of one search through the processes.
 #[derive(Clone, Debug, PartialEq, Default)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(into = "WrittenOwners", try_from = "WrittenOwners"))]
 pub struct Owners {
-    /// Sorted by start time, then id.
+    /// The processes, sorted by start time, then id.
     processes: Vec<Process>,
-    /// (inode, index of process), sorted; no pair twice.
+    /// Pairs of an inode and the index of a process, sorted and without duplicates.
     holders: Vec<(u32, u32)>,
     /// Finds an inode in `holders`.
     index: Index,
-    /// Whether every socket with an inode that was asked for has a holder.
+    /// Whether every requested socket that has an inode has a holder.
     all_held: bool,
-    /// Reasons that the search found for single sockets, by inode.
+    /// Reasons for individual sockets without an owner, by inode.
     reasons: BTreeMap<u32, NoOwner>,
-    /// The reason for every other socket that has an inode and no holder.
+    /// The reason for every other socket that has an inode but no holder.
     otherwise: Option<NoOwner>,
-    /// How the holders were found, but for those of `found_otherwise`.
+    /// How the holders were found, except those in `found_otherwise`.
     found_by: Option<FoundBy>,
-    /// How the holders of single sockets were found, by inode.
+    /// How the holders of individual sockets were found, by inode.
     found_otherwise: BTreeMap<u32, FoundBy>,
-    /// What the kernel made its own sockets for, by inode.
+    /// What the kernel created its own sockets for, by inode.
     kernel_users: BTreeMap<u32, KernelUser>,
-    /// The holders that are kept out of the process list, by process id.
+    /// The holders that are hidden from the process list, by process id.
     concealed: BTreeMap<u32, Concealment>,
 }
 
-/// [`Owners`] as it is written: without the index, and nothing in it is believed when it is read.
+/// The serialized form of [`Owners`], without the index. Its contents are not trusted when it is read.
 #[cfg(feature = "serde")]
 #[derive(serde::Serialize, serde::Deserialize)]
 struct WrittenOwners {
     processes: Vec<Process>,
-    /// (inode, index into `processes`).
+    /// Pairs of an inode and an index into `processes`.
     holders: Vec<(u32, u32)>,
     all_held: bool,
     reasons: BTreeMap<u32, NoOwner>,
@@ -285,7 +290,7 @@ impl TryFrom<WrittenOwners> for Owners {
 }
 
 impl Owners {
-    /// The owner of `socket`, or why it is not known.
+    /// Returns the owner of `socket`, or the reason why it is unknown.
     pub fn of(&self, socket: &Socket) -> Owner<'_> {
         let Some(inode) = socket.holder_key() else {
             return Owner::None(without_holder(socket));
@@ -311,7 +316,7 @@ impl Owners {
         })
     }
 
-    /// How the holders of `socket` were found; [`Why::NotApplicable`] where none is known.
+    /// Returns how the holders of `socket` were found; [`Why::NotApplicable`] if it has no known holder.
     pub fn found_by(&self, socket: &Socket) -> Fact<FoundBy> {
         match (self.of(socket), socket.holder_key()) {
             (Owner::Held(_), Some(inode)) => {
@@ -322,32 +327,32 @@ impl Owners {
         }
     }
 
-    /// What the kernel made `socket` for, where it is the kernel's own and that is known.
+    /// Returns what the kernel created `socket` for; `None` if it is not one of the kernel's or its purpose is unknown.
     pub fn kernel_user(&self, socket: &Socket) -> Option<&KernelUser> {
         self.kernel_users.get(&socket.holder_key()?.get())
     }
 
-    /// How the holder `pid` is kept out of the process list; `None` where it is listed as it should be.
+    /// Returns how the holder `pid` is hidden from the process list; `None` if it is listed as it should be.
     pub fn concealment(&self, pid: u32) -> Option<Concealment> {
         self.concealed.get(&pid).copied()
     }
 
-    /// Whether every socket that has an inode has a holder, so that no socket needs to be looked up.
+    /// Whether every socket that has an inode has a holder, so that individual sockets need no lookup.
     pub(crate) fn all_held(&self) -> bool {
         self.all_held
     }
 
-    /// Every process that holds at least one socket asked for, the one that started first in front.
+    /// Every process that holds at least one of the requested sockets, in the order in which they started.
     pub fn processes_mut(&mut self) -> &mut [Process] {
         &mut self.processes
     }
 
-    /// Every process that holds one of the sockets.
+    /// Every process that holds at least one of the requested sockets, in the order in which they started.
     pub fn processes(&self) -> &[Process] {
         &self.processes
     }
 
-    /// The first holder of `inode` and the others.
+    /// Returns the first holder of `inode` and the others.
     fn holders_of(&self, inode: NonZeroU32) -> Option<(u32, &[(u32, u32)])> {
         let inode = inode.get();
         let start = match self.index.look_up(inode) {
@@ -365,18 +370,20 @@ impl Owners {
     }
 }
 
-/// Finds the holders of an inode. The kernel numbers inodes in sequence, so those of a listing mostly lie close together and can
-/// be looked up directly: a search for each of a million rows costs more than all else in a listing.
+/// An index that finds the holders of an inode. The kernel assigns inodes in sequence, so those of a listing are mostly
+/// close together and can be looked up directly; a binary search for each of a million rows costs more than everything
+/// else in a listing.
 #[derive(Clone, Debug, Default, PartialEq)]
 struct Index {
     /// The inode of `direct[0]`.
     first: u32,
-    /// By distance from `first`: 0 for an inode without a holder, else one more than the process that alone holds it, or
-    /// [`SEVERAL`] and its place in the holders. Empty when the inodes lie too far apart.
+    /// Indexed by the distance from `first`: 0 for an inode without a holder; one more than the process index for an
+    /// inode with a single holder; [`SEVERAL`] combined with the position in the holders otherwise. Empty if the inodes
+    /// are too far apart.
     direct: Vec<u32>,
 }
 
-/// The mark of an inode with several holders. There are fewer than 2^31 holdings: Linux knows at most 2^22 processes and 2^31
+/// Marks an inode with several holders. There are fewer than 2^31 entries: Linux has at most 2^22 processes and 2^31
 /// files.
 const SEVERAL: u32 = 1 << 31;
 
@@ -388,11 +395,11 @@ enum LookUp {
 }
 
 impl Index {
-    /// So many numbers for each holder, and so many more, may the inodes span to be looked up directly.
+    /// The inodes may span at most `SPREAD` numbers per holder plus `SLACK` to be looked up directly.
     const SPREAD: usize = 4;
     const SLACK: usize = 16 * 1024;
 
-    /// `holders` are sorted by inode.
+    /// Builds the index; `holders` must be sorted by inode.
     fn new(holders: &[(u32, u32)]) -> Self {
         let (Some(&(first, _)), Some(&(last, _))) = (holders.first(), holders.last()) else {
             return Index::default();
@@ -430,9 +437,10 @@ impl Index {
     }
 }
 
-/// A socket without an inode has no descriptor; its state says why (Linux: `sock_i_ino` is 0 without a `struct socket`). So it is with
-/// one whose row names process 0 (Windows), but there is no such thing as a connection not yet accepted, or a socket of the kernel
-/// itself, which would be of process 4.
+/// Returns why a socket without a holder key has no owner. On Linux a socket without an inode has no descriptor
+/// (`sock_i_ino` is 0 without a `struct socket`), and its state tells why. On Windows the same applies to a row that
+/// names process 0, but there are no connections that are not yet accepted, and the kernel's own sockets belong to
+/// process 4.
 fn without_holder(socket: &Socket) -> NoOwner {
     match socket.state() {
         State::Established | State::CloseWait | State::Listening | State::Closed | State::Bound | State::SynSent
@@ -450,7 +458,7 @@ fn without_holder(socket: &Socket) -> NoOwner {
     }
 }
 
-/// Puts an [`Owners`] together from unordered findings.
+/// Builds an [`Owners`] from findings in any order.
 #[derive(Debug, Default)]
 pub struct OwnersBuilder {
     processes: Vec<Process>,
@@ -464,44 +472,45 @@ pub struct OwnersBuilder {
 }
 
 impl OwnersBuilder {
-    /// Adds a process and the inodes of the sockets it holds; the same inode twice is one holding.
+    /// Adds a process and the inodes of the sockets it holds. Repeated inodes count once.
     pub fn add(&mut self, process: Process, inodes: impl IntoIterator<Item = u32>) {
         let index = self.process(process);
         self.holders.extend(inodes.into_iter().map(|inode| (inode, index)));
     }
 
-    /// Adds a process; the returned number identifies it in [`OwnersBuilder::hold`].
+    /// Adds a process and returns the number that identifies it in [`OwnersBuilder::hold`].
     pub fn process(&mut self, process: Process) -> u32 {
         self.processes.push(process);
         self.processes.len() as u32 - 1
     }
 
-    /// Makes room for `more` further holdings.
+    /// Reserves room for `more` further pairs of a socket and a holder.
     pub fn reserve(&mut self, more: usize) {
         self.holders.reserve(more);
     }
 
-    /// Adds a holding; `process` is a number that [`OwnersBuilder::process`] gave back. The same holding twice is one.
+    /// Adds a process as a holder of a socket; `process` is a number returned by [`OwnersBuilder::process`]. Repeated
+    /// pairs count once.
     pub fn hold(&mut self, inode: u32, process: u32) {
         self.holders.push((inode, process));
     }
 
-    /// Notes how this search finds holders.
+    /// Sets how this search finds holders.
     pub fn found_by(&mut self, how: FoundBy) {
         self.found_by = Some(how);
     }
 
-    /// Notes that the holders of one socket were found in another way than the rest.
+    /// Sets how the holders of one socket were found, if it differs from the rest.
     pub fn found_otherwise(&mut self, inode: u32, how: FoundBy) {
         self.found_otherwise.insert(inode, how);
     }
 
-    /// Notes that every socket with an inode that was asked for has a holder.
+    /// Records that every requested socket that has an inode has a holder.
     pub fn all_held(&mut self) {
         self.all_held = true;
     }
 
-    /// Notes that one socket is the kernel's own, and what it was made for where that is known.
+    /// Records that one socket is the kernel's own, and what it was created for if that is known.
     pub fn made_by_kernel(&mut self, inode: u32, user: Option<KernelUser>) {
         self.reason(inode, NoOwner::Kernel);
         if let Some(user) = user {
@@ -509,18 +518,18 @@ impl OwnersBuilder {
         }
     }
 
-    /// Notes that the process list keeps a holder out of sight.
+    /// Records that a holder is hidden from the process list.
     pub fn concealed(&mut self, pid: u32, how: Concealment) {
         self.concealed.insert(pid, how);
     }
 
-    /// Notes why one socket has no owner.
+    /// Records why one socket has no owner.
     pub fn reason(&mut self, inode: u32, reason: NoOwner) {
         self.reasons.insert(inode, reason);
     }
 
-    /// Sorts everything; `otherwise` is the reason for sockets with an inode that neither have a holder nor a reason of
-    /// their own.
+    /// Sorts everything and builds the [`Owners`]. `otherwise` is the reason for sockets that have an inode but neither
+    /// a holder nor a reason of their own.
     pub fn finish(self, otherwise: NoOwner) -> Owners {
         let OwnersBuilder {
             processes,
@@ -533,7 +542,7 @@ impl OwnersBuilder {
             concealed,
         } = self;
         let mut order: Vec<u32> = (0..processes.len() as u32).collect();
-        // An unknown start sorts last: it must not look like the longest holder.
+        // An unknown start time sorts last, so that the process does not appear as the longest holder.
         order.sort_by_key(|&i| {
             let process = &processes[i as usize];
             (process.start_ticks.known().unwrap_or(u64::MAX), process.pid)
@@ -626,7 +635,7 @@ mod tests {
     }
 
     proptest! {
-        /// Close together and far apart, every inode finds its holders and no other's.
+        /// Whether the inodes are close together or far apart, each finds its own holders only.
         #[test]
         fn each_inode_finds_its_holders(
             base in 1u32..,

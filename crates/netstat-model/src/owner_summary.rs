@@ -1,15 +1,15 @@
-//! How many owners of a listing are missing, why, and what to say to the user about it.
+//! Counts of the owners that are missing in a listing, the reasons, and advice for the user.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{KernelUser, NoOwner, Owner, Owners, Socket, SystemKind};
 
-/// How many sockets of a listing have no known owner, by reason.
+/// The number of sockets in a listing that have no known owner, by reason.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct OwnerSummary {
     total: usize,
     counts: BTreeMap<NoOwner, usize>,
-    /// What the kernel made its own sockets for.
+    /// What the kernel created its own sockets for.
     kernel_users: BTreeSet<KernelUser>,
 }
 
@@ -39,7 +39,7 @@ impl OwnerSummary {
         summary
     }
 
-    /// Counts one socket: `None` when its owner is known.
+    /// Counts one socket; `reason` is `None` if its owner is known.
     pub fn add(&mut self, reason: Option<NoOwner>) {
         self.total += 1;
         if let Some(reason) = reason {
@@ -47,23 +47,23 @@ impl OwnerSummary {
         }
     }
 
-    /// How many sockets have no known owner.
+    /// The number of sockets without a known owner.
     pub fn unknown(&self) -> usize {
         self.counts.values().sum()
     }
 
-    /// The reasons that occur, as text.
+    /// The reasons that occur, in plain words.
     pub fn reasons(&self) -> impl Iterator<Item = &'static str> {
         self.counts.keys().map(|reason| reason.words())
     }
 
-    /// How many have none for this reason.
+    /// The number of sockets without a known owner for this reason.
     pub fn of(&self, reason: NoOwner) -> usize {
         self.counts.get(&reason.kind()).copied().unwrap_or(0)
     }
 
-    /// The one line that sums it up: `7 of 212 owners unknown: 5 not permitted (try sudo), 2 in TIME_WAIT`. The most frequent
-    /// reason comes first. `None` when every owner is known. To a superuser it does not say `try sudo`.
+    /// Returns a one-line summary such as `7 of 212 owners unknown: 5 not permitted (try sudo), 2 in TIME_WAIT`, with
+    /// the most frequent reason first. `None` if every owner is known. `try sudo` is omitted for a superuser.
     pub fn line(&self, system: SystemKind, superuser: bool) -> Option<String> {
         if self.counts.is_empty() {
             return None;
@@ -90,9 +90,10 @@ impl OwnerSummary {
         ))
     }
 
-    /// ` (VXLAN interface vx0, NFS server)`: what the kernel made its sockets for; empty where nothing is known of it.
+    /// What the kernel created its sockets for, as ` (VXLAN interface vx0, NFS server)`; empty if nothing is known
+    /// about it.
     fn kernel_users_shown(&self) -> String {
-        /// So many are named.
+        /// The number of purposes that are listed.
         const NAMED: usize = 4;
         if self.kernel_users.is_empty() {
             return String::new();
@@ -102,14 +103,15 @@ impl OwnerSummary {
         format!(" ({}{more})", named.join(", "))
     }
 
-    /// Why owners are missing for lack of permission and what helps, for the program file `program`: one line without a full
-    /// stop. `None` when nothing was forbidden.
+    /// Returns a line, without a full stop, that explains why owners are missing for lack of permission and what helps;
+    /// `program` is the path of the program file. `None` if nothing was forbidden.
     ///
-    /// Both capabilities are needed: `/proc/PID/fd` belongs to the process's user with mode 0500, which `cap_dac_read_search`
-    /// overrides, and its links are shown only to those who may trace the process (ptrace(2), `PTRACE_MODE_READ_FSCREDS`), which
-    /// is what `cap_sys_ptrace` grants. A program with file capabilities shows every user what root sees.
+    /// Both capabilities are needed: `/proc/PID/fd` belongs to the process's user with mode 0500, which
+    /// `cap_dac_read_search` overrides, and its links are shown only to those who may trace the process (ptrace(2),
+    /// `PTRACE_MODE_READ_FSCREDS`), which `cap_sys_ptrace` grants. A program with file capabilities shows every user
+    /// what root sees.
     ///
-    /// Windows shows everybody the owner of every socket, so that no advice is needed there.
+    /// On Windows everybody sees the owner of every socket, so no advice is needed.
     pub fn advice(&self, system: SystemKind, program: &str) -> Option<String> {
         (system == SystemKind::Linux && self.of(NoOwner::NotPermitted { user: None }) > 0).then(|| {
             let setcap: [&[u8]; 3] = [b"setcap", b"cap_sys_ptrace,cap_dac_read_search+ep", program.as_bytes()];

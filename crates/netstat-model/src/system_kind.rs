@@ -1,6 +1,6 @@
-//! Which operating system the facts come from, for hints in its own terms.
+//! The operating system that facts come from, for hints in its own terms.
 
-/// An operating system, as far as hints for people differ.
+/// An operating system, as far as hints for users differ.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(rename_all = "lowercase"))]
@@ -10,12 +10,12 @@ pub enum SystemKind {
     Linux,
     /// Windows.
     Windows,
-    /// Another one.
+    /// Another system.
     Other,
 }
 
 impl SystemKind {
-    /// Its name.
+    /// The name, as the start of a sentence.
     pub const fn name(self) -> &'static str {
         match self {
             SystemKind::Linux => "Linux",
@@ -24,7 +24,8 @@ impl SystemKind {
         }
     }
 
-    /// What to try for more privileges, to follow a reason: ` (try sudo)`. Empty for someone who has them already.
+    /// A hint how to get more privileges, suitable to follow a reason: ` (try sudo)`. Empty if the user has them
+    /// already.
     pub const fn privilege_hint(self, superuser: bool) -> &'static str {
         match (superuser, self) {
             (true, _) => "",

@@ -1,26 +1,26 @@
-//! How far an open connection has come.
+//! The amount of data that an open connection has transferred.
 
 use crate::{Fact, Protocol, Socket, State, TcpMetric, Why};
 
-/// What a TCP connection has moved so far. Small: there may be very many.
+/// What a TCP connection has transferred so far. The type is small because there may be very many.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Transfer {
-    /// The kernel's number of the socket.
+    /// The socket's cookie.
     pub cookie: u64,
-    /// Its state.
+    /// The state of the connection.
     pub state: State,
-    /// Payload bytes sent, without what was sent again.
+    /// Payload bytes sent, without retransmissions.
     pub sent: Fact<u64>,
     /// Payload bytes received.
     pub received: Fact<u64>,
-    /// Segments sent again.
+    /// Segments retransmitted.
     pub retransmits: Fact<u32>,
-    /// Smoothed round-trip time in microseconds.
+    /// The smoothed round-trip time in microseconds.
     pub rtt: Fact<u32>,
 }
 
 impl Transfer {
-    /// That of a listed socket; `None` when it is no TCP connection, or has no cookie.
+    /// Returns the transfer of a listed socket; `None` if it is not a TCP connection or has no cookie.
     pub fn of_socket(socket: &Socket) -> Option<Transfer> {
         if socket.protocol() != Protocol::Tcp || socket.state() == State::Listening {
             return None;
@@ -36,7 +36,8 @@ impl Transfer {
             (Fact::Known(sent), Fact::Known(again)) => Fact::Known(sent.saturating_sub(again)),
             (Fact::Unknown(why), _) | (_, Fact::Unknown(why)) => Fact::Unknown(why),
         };
-        // The peer's FIN counts as one byte (tcp_fin and tcp_rcv_nxt_update, net/ipv4/tcp_input.c); in these states it has come.
+        // The peer's FIN counts as one byte (tcp_fin and tcp_rcv_nxt_update, net/ipv4/tcp_input.c); it has been
+        // received in these states.
         let fin = matches!(
             socket.state(),
             State::CloseWait | State::LastAck | State::Closing | State::TimeWait
@@ -98,7 +99,7 @@ mod tests {
             (open.rtt, open.retransmits),
             (Fact::Known(20_000), Fact::Unknown(Why::NotSupported))
         );
-        // The peer has closed its side: its FIN is counted in the figure.
+        // The peer has closed its side, so its FIN is included in the metric.
         let half = Transfer::of_socket(&connection(State::CloseWait, true)).unwrap();
         assert_eq!(half.received, Fact::Known(300));
     }

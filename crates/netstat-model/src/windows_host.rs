@@ -1,4 +1,4 @@
-//! What Windows is configured to start, to pass on and to let in.
+//! What a Windows host is configured to start, to forward and to let in.
 
 use std::fmt;
 
@@ -6,39 +6,39 @@ use crate::Fact;
 use crate::process::ServiceProgram;
 use crate::text::{escape, escape_str};
 
-/// The configuration of a Windows that decides who reaches it and what it starts.
+/// The configuration of a Windows host that determines who can reach it and what it starts.
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct WindowsHost {
     /// The services that are not disabled.
     pub services: Fact<Vec<ServiceProgram>>,
-    /// The ports that `netsh interface portproxy` passes on.
+    /// The ports that `netsh interface portproxy` forwards.
     pub port_proxies: Fact<Vec<PortProxy>>,
-    /// Windows Firewall.
+    /// The configuration of Windows Firewall.
     pub firewall: Fact<WindowsFirewall>,
 }
 
-/// A port that the IP Helper service passes on (`netsh interface portproxy`).
+/// A port that the IP Helper service forwards (`netsh interface portproxy`).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct PortProxy {
-    /// Which families it passes between: `v4tov4`.
+    /// The address families it forwards between, such as `v4tov4`.
     pub kind: String,
-    /// Where it listens, `ADDRESS/PORT`; `*` is every address. Escape before printing.
+    /// The address it listens on, as `ADDRESS/PORT`; `*` means every address. Escape before printing.
     pub listen: String,
-    /// Where it leads; escape before printing.
+    /// The address it forwards to. Escape before printing.
     pub to: String,
 }
 
 impl PortProxy {
-    /// The port at which it listens.
+    /// The port it listens on; `None` if it cannot be parsed.
     pub fn port(&self) -> Option<u16> {
         self.listen.rsplit_once('/')?.1.parse().ok()
     }
 }
 
 impl fmt::Display for PortProxy {
-    /// Safe to print.
+    /// Writes the forwarding as text that is safe to print.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let side = |text: &str| escape_str(&text.replacen('/', " port ", 1)).into_owned();
         write!(
@@ -51,14 +51,14 @@ impl fmt::Display for PortProxy {
     }
 }
 
-/// A kind of network, to which rules of the firewall are bound.
+/// A network profile, to which firewall rules apply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Profile {
-    /// The network of a domain.
+    /// A domain network.
     Domain,
-    /// A network that the user called private.
+    /// A network that the user marked as private.
     Private,
-    /// Every other.
+    /// Every other network.
     Public,
 }
 
@@ -66,7 +66,7 @@ impl Profile {
     /// Every profile.
     pub const ALL: [Profile; 3] = [Profile::Domain, Profile::Private, Profile::Public];
 
-    /// Its name.
+    /// The name in lower case.
     pub const fn name(self) -> &'static str {
         match self {
             Profile::Domain => "domain",
@@ -80,27 +80,27 @@ impl Profile {
     }
 }
 
-/// What the firewall does in one profile where no rule says otherwise.
+/// The firewall's policy in one profile, which applies if no rule does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct ProfilePolicy {
-    /// Whether it is on.
+    /// Whether the firewall is on.
     pub enabled: bool,
-    /// Whether it lets in what no rule is about (`DefaultInboundAction`).
+    /// Whether inbound traffic is allowed if no rule matches (`DefaultInboundAction`).
     pub allows_by_default: bool,
-    /// Whether it lets nobody in whatever rules say (`DoNotAllowExceptions`).
+    /// Whether all inbound traffic is blocked regardless of rules (`DoNotAllowExceptions`).
     pub blocks_all: bool,
 }
 
-/// Windows Firewall: its policy in each profile and its rules for what comes in.
+/// Windows Firewall: its policy in each profile and its inbound rules.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct WindowsFirewall {
-    /// Domain, private, public.
+    /// The policies of the domain, private and public profiles, in this order.
     pub profiles: [ProfilePolicy; 3],
-    /// The active rules for what comes in.
+    /// The active inbound rules.
     pub rules: Vec<FirewallRule>,
-    /// How many rules could not be read.
+    /// The number of rules that could not be read.
     pub unread: usize,
 }
 
@@ -108,32 +108,34 @@ pub struct WindowsFirewall {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct FirewallRule {
-    /// Its name, perhaps the number of a text in a library; escape before printing.
+    /// The name of the rule, which may be a reference to a text in a library. Escape before printing.
     pub name: String,
-    /// Whether it lets in; else it blocks.
+    /// Whether the rule allows traffic; otherwise it blocks it.
     pub allows: bool,
-    /// Whether it is in force.
+    /// Whether the rule is active.
     pub active: bool,
-    /// Whether it is about what comes in.
+    /// Whether the rule applies to inbound traffic.
     pub inbound: bool,
-    /// The profiles that it is bound to, a bit each; 0 is every profile.
+    /// The profiles that the rule applies to, one bit for each; 0 means every profile.
     profiles: u8,
-    /// The number of the protocol; `None` is any.
+    /// The IP protocol number; `None` means any.
     pub protocol: Option<u8>,
-    /// The local ports, each from and to; `None` is any.
+    /// The local ports, as inclusive ranges; `None` means any.
     pub ports: Option<Vec<(u16, u16)>>,
-    /// The senders that it is about, as they are written; empty is everybody. Escape before printing.
+    /// The remote addresses that the rule applies to, as written; empty means any. Escape before printing.
     pub senders: Vec<String>,
-    /// The program; `None` is any. `System` is the kernel.
+    /// The program; `None` means any. `System` is the kernel.
     pub program: Option<String>,
-    /// The service; `None` is any, `*` every service.
+    /// The service; `None` means any process, `*` every service.
     pub service: Option<String>,
-    /// Whether it has further conditions, which are not worked out: ports known by a word, users, interfaces, packages, local addresses.
+    /// Whether the rule has further conditions that are not evaluated: ports given by a keyword, users, interfaces,
+    /// packages, local addresses.
     pub further: bool,
 }
 
 impl FirewallRule {
-    /// A rule as the registry keeps it: `v2.31|Action=Allow|Active=TRUE|Dir=In|Protocol=6|LPort=80|...`. `None` for another format.
+    /// Parses a rule in the format of the registry: `v2.31|Action=Allow|Active=TRUE|Dir=In|Protocol=6|LPort=80|...`.
+    /// `None` for another format.
     pub fn parse(text: &str) -> Option<FirewallRule> {
         let mut parts = text.split('|');
         parts.next()?.strip_prefix("v2.")?.parse::<u32>().ok()?;
@@ -142,7 +144,7 @@ impl FirewallRule {
         for (key, value) in parts.filter_map(|part| part.split_once('=')) {
             match key {
                 "Action" => {
-                    // ByPass lets authenticated connections in; without their conditions nothing can be said.
+                    // `ByPass` lets authenticated connections in; without their conditions nothing can be decided.
                     rule.allows = !value.eq_ignore_ascii_case("Block");
                     rule.further |= !matches!(value, "Allow" | "Block");
                     acts = true;
@@ -167,7 +169,7 @@ impl FirewallRule {
                 "App" => rule.program = Some(value.to_owned()),
                 "Svc" => rule.service = Some(value.to_owned()),
                 "Name" => rule.name = value.to_owned(),
-                // What only describes, or opens more (edge traversal).
+                // Keys that only describe the rule or allow more (edge traversal).
                 "Desc" | "EmbedCtxt" | "Edge" | "Defer" | "Platform" | "Platform2" | "TTK" | "TTK2_22" | "TTK2_27"
                 | "TTK2_28" | "PFN" => {}
                 _ => rule.further = true,
@@ -180,7 +182,7 @@ impl FirewallRule {
         self.profiles == 0 || self.profiles & profile.bit() != 0
     }
 
-    /// Whether the rule is about this door; `None` where that cannot be said.
+    /// Whether the rule applies to this listening port; `None` if that cannot be decided.
     fn is_about(&self, door: &Door<'_>) -> Option<bool> {
         let other_protocol = self.protocol.is_some_and(|protocol| protocol != door.protocol);
         let port_in = |ports: &Vec<(u16, u16)>| ports.iter().any(|&(from, to)| (from..=to).contains(&door.port));
@@ -215,43 +217,43 @@ impl FirewallRule {
     }
 }
 
-/// `80` or `5000-5010`.
+/// Parses `80` or `5000-5010` into an inclusive range.
 fn range(text: &str) -> Option<(u16, u16)> {
     let (from, to) = text.split_once('-').unwrap_or((text, text));
     let range = (from.parse().ok()?, to.parse().ok()?);
     (range.0 <= range.1).then_some(range)
 }
 
-/// A port at which somebody waits, as the firewall asks about it.
+/// A listening port, as the firewall sees it.
 #[derive(Clone, Copy, Debug)]
 pub struct Door<'a> {
-    /// The number of the protocol: 6 TCP, 17 UDP.
+    /// The IP protocol number: 6 for TCP, 17 for UDP.
     pub protocol: u8,
     /// The port.
     pub port: u16,
-    /// The path of the program, `System` for the kernel; `None` where it is not known.
+    /// The path of the program, `System` for the kernel; `None` if it is not known.
     pub program: Option<&'a [u8]>,
-    /// The services that the process runs; `None` where they are not known.
+    /// The services that the process runs; `None` if they are not known.
     pub services: Option<&'a [Vec<u8>]>,
 }
 
-/// What the firewall makes of those who come to a [`Door`] in one profile.
+/// The firewall's verdict on inbound traffic to a [`Door`] in one profile.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ProfileVerdict {
     /// The firewall is off.
     Off,
-    /// Everybody gets in, by this rule, or by default.
+    /// Everybody is let in, by this rule or, if `None`, by default.
     Everybody(Option<String>),
-    /// Only these senders get in, by this rule.
+    /// Only these remote addresses are let in, by this rule.
     Only(Vec<String>, String),
-    /// Nobody gets in, by this rule, or because no rule lets anybody in.
+    /// Nobody is let in, because of this rule or, if `None`, because no rule allows it.
     Nobody(Option<String>),
-    /// It cannot be decided, because of this rule.
+    /// The verdict cannot be determined because of this rule.
     Unknown(String),
 }
 
 impl WindowsFirewall {
-    /// What comes of the rules for `door` in `profile`: what blocks wins over what allows.
+    /// Returns the verdict of the rules on `door` in `profile`. Rules that block take precedence over rules that allow.
     pub fn verdict(&self, profile: Profile, door: &Door<'_>) -> ProfileVerdict {
         let policy = self.profiles[profile as usize];
         if !policy.enabled {
@@ -273,7 +275,7 @@ impl WindowsFirewall {
                 (Some(true), false) if rule.senders.is_empty() => {
                     return ProfileVerdict::Nobody(Some(rule.name.clone()));
                 }
-                // Some senders are kept out, or it cannot be said whether the rule counts.
+                // Either some remote addresses are blocked, or it is unknown whether the rule applies.
                 (Some(true), false) | (None, _) => doubtful = Some(rule),
                 (Some(true), true) if rule.senders.is_empty() => everybody = Some(rule),
                 (Some(true), true) => {
@@ -283,7 +285,7 @@ impl WindowsFirewall {
             }
         }
         match (doubtful, everybody, senders) {
-            // A rule that may let in changes nothing where everybody gets in already.
+            // An undecided rule that allows traffic changes nothing if everybody is let in already.
             (Some(rule), Some(by), _) if rule.allows => ProfileVerdict::Everybody(Some(by.name.clone())),
             (Some(rule), ..) => ProfileVerdict::Unknown(rule.name.clone()),
             (None, Some(by), _) => ProfileVerdict::Everybody(Some(by.name.clone())),
@@ -297,7 +299,7 @@ impl WindowsFirewall {
         }
     }
 
-    /// The verdicts of all profiles in a few lines, those that agree together; safe to print.
+    /// Returns the verdicts of all profiles as text, safe to print; profiles with the same verdict share a line.
     pub fn lines(&self, door: &Door<'_>) -> Vec<String> {
         let mut told: Vec<(Vec<&str>, String)> = Vec::new();
         for profile in Profile::ALL {
@@ -317,7 +319,7 @@ impl WindowsFirewall {
 }
 
 impl fmt::Display for ProfileVerdict {
-    /// To follow "Windows Firewall"; safe to print.
+    /// Writes text that continues a sentence beginning with "Windows Firewall" and is safe to print.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let rule = |name: &str| format!("rule \"{}\"", escape(name.as_bytes()));
         match self {
@@ -434,7 +436,7 @@ mod tests {
             asked(&[r"v2.31|Action=Allow|Active=TRUE|Dir=Out|Name=Web|"], 81),
             nobody
         );
-        // What blocks wins, in whichever order they stand.
+        // Rules that block take precedence in whichever order they are listed.
         let block = r"v2.31|Action=Block|Active=TRUE|Dir=In|Protocol=6|LPort=80|Name=No|";
         assert_eq!(asked(&[port, block], 80), ProfileVerdict::Nobody(Some("No".to_owned())));
         assert_eq!(asked(&[block, port], 80), ProfileVerdict::Nobody(Some("No".to_owned())));

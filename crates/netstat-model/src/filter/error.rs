@@ -1,10 +1,10 @@
-//! What is wrong with an argument of a filter.
+//! Errors in the arguments of a filter.
 
 use std::fmt;
 
 use crate::text;
 
-/// An argument that means nothing in a filter.
+/// An invalid argument of a filter.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FilterError {
     word: String,
@@ -39,12 +39,12 @@ impl FilterError {
         }
     }
 
-    /// The wrong argument as it was typed, or the wrong item of a list. Escape before printing.
+    /// The invalid argument as it was typed, or the invalid item of a list. Escape before printing.
     pub fn word(&self) -> &str {
         &self.word
     }
 
-    /// What is wrong with it, as the end of a sentence about it.
+    /// What is wrong with the argument, as the end of a sentence about it.
     pub fn why(&self) -> &'static str {
         match self.mistake {
             Mistake::Option => "is no filter",
@@ -66,7 +66,7 @@ impl FilterError {
         }
     }
 
-    /// Valid values to use in place of it.
+    /// An example of valid arguments to use instead.
     pub fn example(&self) -> &'static str {
         match self.mistake {
             Mistake::State => "--state LISTENING,TIME_WAIT",

@@ -1,4 +1,4 @@
-//! Which sockets are wanted: one filter for every command.
+//! Filters that select sockets, shared by all commands.
 
 mod error;
 mod glob;
@@ -26,60 +26,62 @@ use crate::reach::{is_loopback, is_public};
 use crate::{Component, Endpoint, Owner, Protocol, Socket, State};
 use error::Mistake;
 
-/// What a socket must be to be shown. Kinds are joined by AND, the values of one kind by OR; an empty kind lets all through, so
-/// that the default filters nothing.
+/// A condition on sockets. Different options are combined with AND, the values of one option with OR. An option without
+/// values accepts everything, so the default filter accepts every socket.
 ///
-/// Written and read as the arguments of a command line: `--state LISTENING,TIME_WAIT --port 443,8000-8010`.
+/// A filter is written and parsed as command-line arguments: `--state LISTENING,TIME_WAIT --port 443,8000-8010`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Filter {
-    /// `--state`: the states wanted. UDP has none (RFC 768), so with states named no UDP socket is shown.
+    /// `--state`: accepts these states. UDP has none (RFC 768), so no UDP socket matches if states are given.
     pub states: States,
-    /// `--port`: the ports wanted, on either side.
+    /// `--port`: accepts these ports on either side.
     pub ports: Ports,
-    /// `--local`: what the local side may be.
+    /// `--local`: accepts these local addresses and ports.
     pub local: Sides,
-    /// `--foreign`: what the foreign side may be.
+    /// `--foreign`: accepts these foreign addresses and ports.
     pub foreign: Sides,
-    /// `--pid`: one of these processes holds it.
+    /// `--pid`: accepts sockets held by one of these processes.
     pub pids: Pids,
-    /// `--program`: a process with such a program file holds it.
+    /// `--program`: accepts sockets held by a process whose program matches.
     pub programs: Globs,
-    /// `--user`: one of these users made it.
+    /// `--user`: accepts sockets created by one of these users.
     pub users: Users,
-    /// `--unit`: a process in such a unit or container holds it.
+    /// `--unit`: accepts sockets held by a process in a matching unit or container.
     pub units: Globs,
-    /// `--listening`: TCP that listens, and what else takes packets from anyone.
+    /// `--listening`: accepts TCP listeners, and sockets of other protocols that receive from anyone.
     pub listening: bool,
-    /// `--established`: TCP connections in ESTABLISHED.
+    /// `--established`: accepts TCP connections in ESTABLISHED.
     pub established: bool,
-    /// `--public`: the foreign side is not private, loopback or link-local; see [`crate::reach::is_public`].
+    /// `--public`: accepts foreign addresses that are not private, loopback or link-local; see
+    /// [`crate::reach::is_public`].
     pub public: bool,
-    /// `--exposed`: listens on more than loopback.
+    /// `--exposed`: accepts sockets that listen on more than loopback.
     pub exposed: bool,
 }
 
-/// What a filter looks at: a socket, or a connection of the past.
+/// Something a filter can be applied to: a socket, or a past connection.
 pub trait Subject {
     /// The protocol.
     fn protocol(&self) -> Protocol;
-    /// The state; see [`State`] for what it means where the protocol has none.
+    /// The state; see [`State`] for its meaning if the protocol has none.
     fn state(&self) -> State;
-    /// The local side; its scope is also that of the device that the socket is bound to.
+    /// The local side. Its scope is the interface that the socket is bound to, whatever the address.
     fn local(&self) -> Endpoint;
-    /// The foreign side likewise; port 0 and no address where there is none.
+    /// The foreign side, with the same scope; port 0 and an unspecified address if there is none.
     fn foreign(&self) -> Endpoint;
-    /// The user who made it, where known.
+    /// The id of the user who created it; `None` if unknown.
     fn user(&self) -> Option<u32>;
 }
 
-/// The holders of a subject, as far as a filter asks.
+/// The holders of a [`Subject`], as far as filters need them.
 pub trait Holders {
-    /// Whether the id of one of them is `wanted`.
+    /// Whether `wanted` is true for the process id of any holder.
     fn any_pid(&self, wanted: &dyn Fn(u32) -> bool) -> bool;
-    /// Whether one of the names that a program is known by is `wanted`: the path of its file, its short name, the name it was
-    /// called by, its script.
+    /// Whether `wanted` is true for any name of any holder's program: the path of its file, its short name, the name it
+    /// was invoked by, its script.
     fn any_program(&self, wanted: &dyn Fn(&[u8]) -> bool) -> bool;
-    /// Whether the name of one unit or container (also `RUNTIME ID`) is `wanted`.
+    /// Whether `wanted` is true for the name of any unit or container of any holder. Containers also have the name
+    /// `RUNTIME ID`.
     fn any_unit(&self, wanted: &dyn Fn(&[u8]) -> bool) -> bool;
 }
 
@@ -105,7 +107,7 @@ impl Subject for Socket {
     }
 }
 
-/// `end` with the device that the socket is bound to, which says over which interface packets come and go.
+/// Returns `end` scoped to the interface that the socket is bound to, over which its packets come and go.
 fn on_device(socket: &Socket, end: Endpoint) -> Endpoint {
     let bound = socket.interface().map_or(0, u32::from);
     Endpoint { scope: bound, ..end }
@@ -139,7 +141,8 @@ impl Holders for Owner<'_> {
     }
 }
 
-/// Whether `subject` takes packets from anyone: TCP in LISTEN, or another protocol's socket that has no peer.
+/// Whether `subject` receives from anyone: a protocol with states in LISTEN, or a socket of another protocol without a
+/// peer.
 fn listens(subject: &impl Subject) -> bool {
     match subject.protocol() {
         protocol if protocol.has_states() => subject.state() == State::Listening,
@@ -148,34 +151,35 @@ fn listens(subject: &impl Subject) -> bool {
 }
 
 impl Filter {
-    /// Whether everything is let through.
+    /// Whether the filter accepts everything.
     pub fn is_empty(&self) -> bool {
         *self == Filter::default()
     }
 
-    /// Whether it asks for something that only the holders of a socket can answer.
+    /// Whether the filter has conditions on the holders of a socket.
     pub fn needs_owners(&self) -> bool {
         !(self.pids.is_empty() && self.programs.is_empty() && self.units.is_empty())
     }
 
-    /// Whether it names the states wanted, in whatever way, so that no other choice of states is needed.
+    /// Whether the filter restricts the states in any way, so that no other selection of states is needed.
     pub fn names_states(&self) -> bool {
         !self.states.is_empty() || self.listening || self.established || self.exposed
     }
 
-    /// Whether it may let a socket in this TCP state through.
+    /// Whether the filter can accept a TCP socket in this state.
     pub fn allows_state(&self, state: State) -> bool {
         (self.states.is_empty() || self.states.contains(state))
             && (!(self.listening || self.exposed) || state == State::Listening)
             && (!self.established || state == State::Established)
     }
 
-    /// Whether it may let a socket of a protocol without states through.
+    /// Whether the filter can accept a socket of a protocol without states.
     pub fn allows_stateless(&self) -> bool {
         self.states.is_empty() && !self.established
     }
 
-    /// Whether `subject` is wanted, as far as its socket says; [`Filter::wants_holders`] is the rest.
+    /// Whether the filter accepts `subject`, apart from conditions on its holders; see [`Filter::wants_holders`] for
+    /// those.
     pub fn wants(&self, subject: &impl Subject) -> bool {
         let (local, foreign) = (subject.local(), subject.foreign());
         let protocol = subject.protocol();
@@ -183,7 +187,7 @@ impl Filter {
             true => self.allows_state(subject.state()),
             false => self.allows_stateless(),
         };
-        // What has no ports matches none, whatever number is in its place.
+        // A protocol without ports matches no port, whatever number is in its place.
         let port = |port| protocol.has_ports() && self.ports.contains(port);
         let ports = self.ports.is_empty() || port(local.port) || port(foreign.port);
         let side = |sides: &Sides, end| sides.is_empty() || (protocol.is_ip() && sides.matches(end));
@@ -197,14 +201,14 @@ impl Filter {
             && (!self.exposed || (listens(subject) && !is_loopback(local.address)))
     }
 
-    /// Whether the holders of a subject are wanted. True where the filter asks nothing about them.
+    /// Whether the filter accepts the holders of a subject; `true` if it has no conditions on them.
     pub fn wants_holders(&self, holders: &impl Holders) -> bool {
         (self.pids.is_empty() || holders.any_pid(&|pid| self.pids.contains(pid)))
             && (self.programs.is_empty() || holders.any_program(&|path| self.programs.matches_path(path)))
             && (self.units.is_empty() || holders.any_unit(&|name| self.units.matches(name)))
     }
 
-    /// The host names in it, each once, whose addresses [`Filter::resolve_host`] wants to know.
+    /// Returns the host names in the filter, without duplicates. [`Filter::resolve_host`] must be told their addresses.
     pub fn hosts(&self) -> Vec<String> {
         let mut names: Vec<String> = [self.local.hosts(), self.foreign.hosts()]
             .concat()
@@ -216,13 +220,14 @@ impl Filter {
         names
     }
 
-    /// Says which addresses a host has.
+    /// Sets the addresses of a host name. Until then the name matches nothing.
     pub fn resolve_host(&mut self, name: &str, addresses: &[std::net::IpAddr]) {
         self.local.resolve(name, addresses);
         self.foreign.resolve(name, addresses);
     }
 
-    /// The names of interfaces in it, each once, whose numbers [`Filter::resolve_zone`] wants to know.
+    /// Returns the interface names in the filter, without duplicates. [`Filter::resolve_zone`] must be told their
+    /// indexes.
     pub fn zones(&self) -> Vec<String> {
         let zones = self.local.zones().chain(self.foreign.zones());
         let mut names: Vec<String> = zones.map(str::to_owned).collect();
@@ -231,16 +236,16 @@ impl Filter {
         names
     }
 
-    /// Says which number an interface has.
+    /// Sets the index of an interface name. Until then the name matches nothing.
     pub fn resolve_zone(&mut self, name: &str, index: u32) {
         self.local.resolve_zone(name, index);
         self.foreign.resolve_zone(name, index);
     }
 
-    /// Reads one option: `--port` with its list, or `--listening` without.
+    /// Adds one option: `--port` with its list of values, or `--listening` without one.
     ///
     /// # Errors
-    /// When there is no such option, or its value means nothing.
+    /// Returns an error if there is no such option or its value is invalid.
     pub fn add(&mut self, option: &str, value: Option<&str>) -> Result<(), FilterError> {
         let flag = match option {
             "--listening" => Some(&mut self.listening),
@@ -271,7 +276,7 @@ impl Filter {
         Ok(())
     }
 
-    /// Adds what `other` asks for: more values of a kind let more through, another kind less.
+    /// Adds the conditions of `other`. More values of the same option accept more, further options accept less.
     pub fn join(&mut self, other: Filter) {
         self.states.add(other.states);
         self.ports.add(&other.ports);
@@ -288,7 +293,7 @@ impl Filter {
     }
 }
 
-/// Whether `option` takes no list after it.
+/// Whether `option` takes no value.
 fn is_flag(option: &str) -> bool {
     matches!(option, "--listening" | "--established" | "--public" | "--exposed")
 }
@@ -329,7 +334,7 @@ impl fmt::Display for Filter {
 impl FromStr for Filter {
     type Err = FilterError;
 
-    /// Reads arguments separated by blanks, with quotes around those that hold a blank; values of an option given twice add up.
+    /// Parses arguments separated by spaces; those that contain a space are quoted. Values of a repeated option add up.
     fn from_str(text: &str) -> Result<Filter, FilterError> {
         let mut filter = Filter::default();
         let mut words = words::split(text)?.into_iter();
@@ -349,7 +354,7 @@ impl FromStr for Filter {
     }
 }
 
-/// Writes `words` with commas between them.
+/// Writes `words` separated by commas.
 fn list<W: fmt::Display>(f: &mut fmt::Formatter<'_>, words: impl Iterator<Item = W>) -> fmt::Result {
     for (at, word) in words.enumerate() {
         write!(f, "{}{word}", if at == 0 { "" } else { "," })?;

@@ -9,33 +9,33 @@ use super::list;
 use super::{Network, Ports};
 use crate::Endpoint;
 
-/// What one side of a socket may be: one of these, or anything where there are none.
+/// The accepted values of one side of a socket; anything is accepted if there are none.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Sides {
     sides: Vec<Side>,
 }
 
-/// An address, a network or a host, a port or a range of them, or both.
+/// An address, a network or a host name, a port or a range of ports, or both.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Side {
     place: Place,
     zone: Option<Zone>,
-    /// Empty: any port, and none. Else one range.
+    /// One range; empty accepts any port, also none.
     ports: Ports,
 }
 
-/// The interface behind `%`: the zone of a link-local address (RFC 4007), or the device that a socket is bound to.
+/// The interface after `%`: the zone of a link-local address (RFC 4007), or the interface that a socket is bound to.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Zone {
-    /// As typed: a name or a number.
+    /// The interface as typed: a name or an index.
     name: String,
-    /// Its number; `None` until it is known.
+    /// The interface index; `None` until the name is resolved.
     index: Option<u32>,
 }
 
 impl Zone {
     fn read(name: &str, word: &str) -> Result<Zone, FilterError> {
-        // What the kernel takes for a name (dev_valid_name): no blanks, slashes or colons.
+        // The kernel accepts interface names without spaces, slashes and colons (dev_valid_name).
         let plain = !name.is_empty()
             && name.bytes().all(|byte| byte.is_ascii_graphic())
             && !name.contains(['/', ':', '%', '[', ']', ',']);
@@ -53,17 +53,17 @@ impl Zone {
 enum Place {
     Anywhere,
     Network(Network),
-    /// A name, in lower case, and the addresses found for it.
+    /// A host name in lower case, and the addresses found for it.
     Host(String, Vec<IpAddr>),
 }
 
 impl Sides {
-    /// Whether everything is let through.
+    /// Whether everything is accepted.
     pub fn is_empty(&self) -> bool {
         self.sides.is_empty()
     }
 
-    /// Adds every side of `other` that is not there yet.
+    /// Adds every item of `other` that is not present yet.
     pub fn add(&mut self, other: Sides) {
         for side in other.sides {
             if !self.sides.contains(&side) {
@@ -72,17 +72,17 @@ impl Sides {
         }
     }
 
-    /// The sides named.
+    /// Returns an iterator over the items.
     pub fn iter(&self) -> impl Iterator<Item = &Side> {
         self.sides.iter()
     }
 
-    /// Whether `end` is one of these, or there are none.
+    /// Whether `end` matches one of the items, or there are none.
     pub fn matches(&self, end: &Endpoint) -> bool {
         self.is_empty() || self.sides.iter().any(|side| side.matches(end))
     }
 
-    /// The host names in it, each once, in lower case.
+    /// Returns the host names in the list, in lower case and without duplicates.
     pub fn hosts(&self) -> Vec<&str> {
         let mut names: Vec<&str> = self.sides.iter().filter_map(Side::host).collect();
         names.sort_unstable();
@@ -90,13 +90,13 @@ impl Sides {
         names
     }
 
-    /// The names of interfaces in it whose numbers are not known yet.
+    /// Returns the interface names in the list that are not resolved yet.
     pub(super) fn zones(&self) -> impl Iterator<Item = &str> {
         let zones = self.sides.iter().filter_map(|side| side.zone.as_ref());
         zones.filter(|zone| zone.index.is_none()).map(|zone| zone.name.as_str())
     }
 
-    /// Says which number the interface `name` has. Before that, it matches nothing.
+    /// Sets the index of the interface `name`. Until then the name matches nothing.
     pub(super) fn resolve_zone(&mut self, name: &str, index: u32) {
         for zone in self.sides.iter_mut().filter_map(|side| side.zone.as_mut()) {
             if zone.name == name {
@@ -105,7 +105,7 @@ impl Sides {
         }
     }
 
-    /// Says which addresses the host `name` has. Before that, it matches nothing.
+    /// Sets the addresses of the host `name`. Until then the name matches nothing.
     pub fn resolve(&mut self, name: &str, found: &[IpAddr]) {
         for side in &mut self.sides {
             if let Place::Host(host, addresses) = &mut side.place
@@ -118,7 +118,8 @@ impl Sides {
 }
 
 impl Side {
-    /// The networks of this side; `None`: any address, and sides without one. A host that has not been found has none.
+    /// The networks that are accepted; `None` if any address is, or none. Empty for a host name that has not been
+    /// resolved.
     pub fn networks(&self) -> Option<Vec<Network>> {
         match &self.place {
             Place::Anywhere => None,
@@ -127,7 +128,7 @@ impl Side {
         }
     }
 
-    /// The ports of this side; empty: any.
+    /// The ports that are accepted; empty if any port is.
     pub fn ports(&self) -> &Ports {
         &self.ports
     }
@@ -149,8 +150,8 @@ impl Side {
         place && zone && (self.ports.is_empty() || self.ports.contains(end.port))
     }
 
-    /// `ADDRESS`, `NETWORK`, `NAME`, `:PORTS`, or one of the first three with `:PORTS` behind it; IPv6 with a port is written in
-    /// brackets.
+    /// Parses `ADDRESS`, `NETWORK`, `NAME`, `:PORTS`, or one of the first three followed by `:PORTS`. IPv6 with a port
+    /// is written in brackets.
     fn read(word: &str) -> Result<Side, FilterError> {
         let ports = |word: &str| Ports::range(word).map(|range| Ports::join(vec![range]));
         if word.contains('%') {
@@ -169,7 +170,7 @@ impl Side {
             let (place, rest) = inner
                 .split_once(']')
                 .ok_or_else(|| FilterError::new(word, Mistake::Side))?;
-            // The length of a network may be within the brackets or after them.
+            // The prefix length of a network may be inside the brackets or after them.
             let (length, range) = match rest.split_once(':') {
                 Some((length, range)) => (length, Some(range)),
                 None => (rest, None),
@@ -183,7 +184,7 @@ impl Side {
                 ports: range.map(ports).transpose()?.unwrap_or_default(),
             });
         }
-        // Two colons or more: an IPv6 address without port.
+        // Two or more colons: an IPv6 address without a port.
         if word.bytes().filter(|byte| *byte == b':').count() > 1 {
             return Ok(Side {
                 zone: None,
@@ -202,7 +203,8 @@ impl Side {
         })
     }
 
-    /// `fe80::1%eth0`, `[fe80::1%eth0]:80`, `[fe80::1]%eth0:80`, `192.0.2.1%eth0:80`: one address with an interface.
+    /// Parses an address with an interface: `fe80::1%eth0`, `[fe80::1%eth0]:80`, `[fe80::1]%eth0:80`,
+    /// `192.0.2.1%eth0:80`.
     fn read_zoned(word: &str) -> Result<Side, FilterError> {
         let wrong = || FilterError::new(word, Mistake::Interface);
         let (before, after) = word.split_once('%').ok_or_else(wrong)?;
@@ -239,7 +241,7 @@ impl Side {
 
 impl Place {
     fn read(word: &str) -> Result<Place, FilterError> {
-        // No top-level domain is a number (RFC 3696, 2), so whatever ends in one was meant for an address.
+        // No top-level domain is a number (RFC 3696, 2), so whatever ends in one was meant to be an address.
         let name = word.strip_suffix('.').unwrap_or(word);
         let last = name.rsplit('.').next().unwrap_or_default();
         if word.contains(['/', '%']) || last.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -248,7 +250,7 @@ impl Place {
                 false => word.parse().map(Place::Network),
             };
         }
-        // RFC 1123, 2.1, and the underscore that names on local networks have.
+        // RFC 1123, 2.1, and the underscore, which occurs in names on local networks.
         let label = |label: &str| {
             (1..=63).contains(&label.len())
                 && label
@@ -292,7 +294,7 @@ impl fmt::Display for Sides {
 impl FromStr for Sides {
     type Err = FilterError;
 
-    /// Reads sides separated by commas, at least one.
+    /// Parses one or more items separated by commas.
     fn from_str(list: &str) -> Result<Sides, FilterError> {
         let mut sides = Sides::default();
         for word in list.split(',') {

@@ -1,11 +1,12 @@
-//! Capabilities: the rights of root, one by one (capabilities(7)).
+//! Capabilities: the individual privileges of root (capabilities(7)).
 
-/// A set of capabilities, one bit each, numbered as in the kernel's `include/uapi/linux/capability.h`.
+/// A set of capabilities: one bit for each, numbered as in the kernel's `include/uapi/linux/capability.h`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Capabilities(pub u64);
 
-/// The names, by number, of `include/uapi/linux/capability.h` (Linux 6.18), without `CAP_` and in lower case.
+/// The capability names by number from `include/uapi/linux/capability.h` (Linux 6.18), in lower case and without
+/// `CAP_`.
 const NAMES: [&str; 41] = [
     "chown",
     "dac_override",
@@ -51,43 +52,43 @@ const NAMES: [&str; 41] = [
 ];
 
 impl Capabilities {
-    /// May read and change other users' processes.
+    /// `CAP_SYS_PTRACE`: may read and change other users' processes.
     pub const SYS_PTRACE: u32 = 19;
-    /// May change the network's set-up.
+    /// `CAP_NET_ADMIN`: may change the network configuration.
     pub const NET_ADMIN: u32 = 12;
-    /// May make raw and packet sockets.
+    /// `CAP_NET_RAW`: may create raw and packet sockets.
     pub const NET_RAW: u32 = 13;
-    /// May do most of what root does.
+    /// `CAP_SYS_ADMIN`: may do most of what root may do.
     pub const SYS_ADMIN: u32 = 21;
-    /// May serve ports below 1024.
+    /// `CAP_NET_BIND_SERVICE`: may bind to ports below 1024.
     pub const NET_BIND_SERVICE: u32 = 10;
 
-    /// Whether capability `number` is in the set.
+    /// Whether the set contains capability `number`.
     pub const fn has(self, number: u32) -> bool {
         number < 64 && self.0 & (1 << number) != 0
     }
 
-    /// Whether none is in the set.
+    /// Whether the set is empty.
     pub const fn is_empty(self) -> bool {
         self.0 == 0
     }
 
-    /// Those in this set that are not in `other`.
+    /// Returns the capabilities in this set that are not in `other`.
     pub const fn without(self, other: Capabilities) -> Capabilities {
         Capabilities(self.0 & !other.0)
     }
 
-    /// How many are in the set.
+    /// The number of capabilities in the set.
     pub const fn count(self) -> u32 {
         self.0.count_ones()
     }
 
-    /// The name of capability `number`, as `net_raw`; `None` for one that this program does not know.
+    /// Returns the name of capability `number`, such as `net_raw`; `None` for one that this program does not know.
     pub fn name(number: u32) -> Option<&'static str> {
         NAMES.get(usize::try_from(number).ok()?).copied()
     }
 
-    /// The names of those in the set, in the order of their numbers; unknown ones as `cap_NN`.
+    /// Returns the names of the capabilities in the set, ordered by number; unknown ones as `cap_NN`.
     pub fn names(self) -> Vec<String> {
         (0..64)
             .filter(|&number| self.has(number))
@@ -103,15 +104,15 @@ impl Capabilities {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct CapabilitySets {
-    /// What it may do now.
+    /// The capabilities that are in force.
     pub effective: Capabilities,
-    /// What it may take up.
+    /// The capabilities that the process may make effective.
     pub permitted: Capabilities,
-    /// What it may hand on to programs that are marked for it.
+    /// The capabilities that are preserved for programs marked for them.
     pub inheritable: Capabilities,
-    /// Beyond which it can never gain any. All that the kernel knows, unless something was taken away.
+    /// The limit of what the process can ever gain: all capabilities that the kernel knows, unless some were dropped.
     pub bounding: Capabilities,
-    /// What it hands on to every program (Linux 4.3 and later; empty before).
+    /// The capabilities that are passed on to every program (Linux 4.3 and later; empty before).
     pub ambient: Capabilities,
 }
 

@@ -1,33 +1,33 @@
-//! What a process has open.
+//! The open file descriptors of a process.
 
 use crate::Fact;
 
-/// What one descriptor is.
+/// What a file descriptor refers to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Descriptor {
-    /// A file, directory or device by its path, without the kernel's mark.
+    /// A file, directory or device, by its path without the kernel's ` (deleted)` mark.
     Path {
-        /// The path in the view of the process's own root.
+        /// The path relative to the process's own root.
         #[cfg_attr(feature = "serde", serde(with = "crate::wire::text"))]
         path: Vec<u8>,
-        /// Whether the kernel says that it has been removed.
+        /// Whether the kernel reports that it was removed.
         deleted: bool,
     },
     /// A socket, by its inode.
     Socket(u64),
-    /// One end of a pipe, by its inode: the other end has the same.
+    /// One end of a pipe, by its inode; both ends have the same inode.
     Pipe(u64),
-    /// A file in memory only, by the name it was given (memfd_create(2)).
+    /// A file that exists in memory only, by the name it was given (memfd_create(2)).
     Memory(#[cfg_attr(feature = "serde", serde(with = "crate::wire::text"))] Vec<u8>),
-    /// Something of the kernel's without a file: `eventfd`, `[io_uring]`, `bpf-prog`.
+    /// A kernel object without a file: `eventfd`, `[io_uring]`, `bpf-prog`.
     Anonymous(#[cfg_attr(feature = "serde", serde(with = "crate::wire::text"))] Vec<u8>),
     /// Anything else, as reported.
     Other(#[cfg_attr(feature = "serde", serde(with = "crate::wire::text"))] Vec<u8>),
 }
 
 impl Descriptor {
-    /// Whether it is a terminal, going by its path.
+    /// Whether it is a terminal, judging by its path.
     pub fn is_terminal(&self) -> bool {
         match self {
             Descriptor::Path { path, .. } => {
@@ -38,34 +38,35 @@ impl Descriptor {
     }
 }
 
-/// What a process has open.
+/// The open file descriptors of a process.
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Descriptors {
-    /// How many there are.
+    /// The number of descriptors.
     pub count: Fact<u64>,
-    /// Standard input, output and error; `None` for one that is closed.
+    /// Standard input, output and error; `None` for a closed one.
     pub standard: [Fact<Option<Descriptor>>; 3],
-    /// How many there are of each kind; only when all were asked for.
+    /// The number of descriptors of each kind; known only if all were requested.
     pub kinds: Fact<OpenKinds>,
-    /// The inodes of the sockets, ascending, each once; only when all were asked for.
+    /// The inodes of the sockets, ascending and without duplicates; known only if all were requested.
     pub sockets: Fact<Vec<u64>>,
-    /// The names of the kernel's objects without a file, ascending, each once; only when all were asked for.
+    /// The names of the kernel objects without a file, ascending and without duplicates; known only if all were
+    /// requested.
     #[cfg_attr(feature = "serde", serde(with = "crate::wire::fact_texts"))]
     pub anonymous: Fact<Vec<Vec<u8>>>,
-    /// Pipes and FIFOs, ascending, each once for each way it is open: what one process writes, another that reads the same one
-    /// gets. Only when all were asked for.
+    /// Pipes and FIFOs, ascending and once for each access mode: a process that reads from the same pipe receives what
+    /// another one writes to it. Known only if all were requested.
     pub pipes: Fact<Vec<OpenPipe>>,
-    /// The numbers of the terminals (`N` of `/dev/pts/N`) whose other end it has open, as a terminal emulator or `sshd`
-    /// does, ascending; only when all were asked for.
+    /// The numbers of the pseudoterminals (`N` of `/dev/pts/N`) whose master side is open, as in a terminal emulator or
+    /// `sshd`, ascending; known only if all were requested.
     pub masters: Fact<Vec<u32>>,
 }
 
-/// A pipe, and what may be done with it through one descriptor.
+/// A pipe and the access that one descriptor gives to it.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct OpenPipe {
-    /// Which one.
+    /// The pipe.
     pub pipe: Pipe,
     /// Whether it can be read from.
     pub reads: bool,
@@ -77,22 +78,22 @@ pub struct OpenPipe {
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Pipe {
-    /// Without a name, by its inode.
+    /// A pipe without a name, by its inode.
     Unnamed(u64),
-    /// With a name.
+    /// A FIFO, which has a name.
     Named {
-        /// The device it lies on.
+        /// The device of its file system.
         device: u64,
-        /// Its number there.
+        /// Its inode on that device.
         inode: u64,
-        /// The path by which it is open, in the view of the process's own root, without the kernel's mark.
+        /// The path it was opened by, relative to the process's own root and without the kernel's ` (deleted)` mark.
         #[cfg_attr(feature = "serde", serde(with = "crate::wire::text"))]
         path: Vec<u8>,
     },
 }
 
 impl Pipe {
-    /// Whether both are the same pipe, by whatever path.
+    /// Whether both are the same pipe, regardless of the path.
     pub fn is_same(&self, other: &Pipe) -> bool {
         match (self, other) {
             (Pipe::Unnamed(one), Pipe::Unnamed(two)) => one == two,
@@ -109,7 +110,7 @@ impl Pipe {
     }
 }
 
-/// How many descriptors there are of each kind.
+/// The number of descriptors of each kind.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct OpenKinds {
@@ -121,14 +122,14 @@ pub struct OpenKinds {
     pub sockets: u64,
     /// Pipes.
     pub pipes: u64,
-    /// Files in memory only.
+    /// Files that exist in memory only.
     pub memory: u64,
-    /// Objects of the kernel without a file, and whatever else there is.
+    /// Kernel objects without a file, and everything else.
     pub other: u64,
 }
 
 impl OpenKinds {
-    /// Counts one more.
+    /// Adds a descriptor to the count of its kind.
     pub fn add(&mut self, descriptor: &Descriptor) {
         let kind = match descriptor {
             terminal if terminal.is_terminal() => &mut self.terminals,

@@ -1,50 +1,50 @@
-//! The parts of a process's memory that it may execute.
+//! The executable mappings of a process's memory.
 
-/// A part of memory with code (proc_pid_maps(5)).
+/// An executable memory mapping (proc_pid_maps(5)).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Mapping {
-    /// First address.
+    /// The first address.
     pub start: u64,
-    /// The address after the last.
+    /// The address after the last one.
     pub end: u64,
-    /// Whether the process may also write there: code that changes itself, or is made at run time.
+    /// Whether the mapping is also writable, which allows code that modifies itself or is generated at run time.
     pub writable: bool,
-    /// Whether what is written there goes to the file and to others that have mapped it.
+    /// Whether writes reach the file and other processes that have mapped it.
     pub shared: bool,
-    /// Where in the file it begins, in bytes.
+    /// The offset in the file, in bytes.
     pub offset: u64,
-    /// The device of the file, major and minor number; 0 and 0 without one.
+    /// The major and minor device number of the file; both 0 if there is none.
     pub device: (u32, u32),
-    /// The file's number on that device; 0 without one.
+    /// The inode of the file; 0 if there is none.
     pub inode: u64,
-    /// What lies there.
+    /// The source of the mapping.
     pub what: Mapped,
 }
 
 impl Mapping {
-    /// Size in bytes.
+    /// The size in bytes.
     pub const fn size(&self) -> u64 {
         self.end.saturating_sub(self.start)
     }
 }
 
-/// What a part of memory was made from.
+/// The source of a memory mapping.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Mapped {
-    /// A file, by its path in the view of the process's own root.
+    /// A file, by its path relative to the process's own root.
     File {
-        /// The path without the kernel's mark; a newline in it is written `\012`.
+        /// The path without the kernel's ` (deleted)` mark. A newline in it is written `\012`.
         #[cfg_attr(feature = "serde", serde(with = "crate::wire::text"))]
         path: Vec<u8>,
-        /// Whether the kernel says that it has been removed.
+        /// Whether the kernel reports that the file was removed.
         deleted: bool,
     },
-    /// A file in memory only, by the name it was given (memfd_create(2)).
+    /// A file that exists in memory only, by the name it was given (memfd_create(2)).
     Memory(#[cfg_attr(feature = "serde", serde(with = "crate::wire::text"))] Vec<u8>),
-    /// Nothing: bare memory.
+    /// Nothing: anonymous memory.
     Anonymous,
-    /// A part that the kernel or the process has named, as `[vdso]`, `[stack]`, `[anon:name]`.
+    /// A mapping named by the kernel or the process, such as `[vdso]`, `[stack]` or `[anon:name]`.
     Named(#[cfg_attr(feature = "serde", serde(with = "crate::wire::text"))] Vec<u8>),
 }

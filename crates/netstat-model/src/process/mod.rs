@@ -1,7 +1,7 @@
-//! One process in depth: what it is, what it was started from, what it may do, what it holds.
+//! One process in depth: its program, parents, privileges and open files.
 //!
-//! [`Process`](crate::Process) is the short form beside a socket; [`ProcessFacts`] the long one. Whatever the process itself or
-//! another program chose is kept as bytes: escape before printing.
+//! [`Process`](crate::Process) is the short form that accompanies a socket, [`ProcessFacts`] the long one. Whatever the
+//! process or another program chose is kept as bytes: escape before printing.
 
 mod capability;
 mod descriptor;
@@ -23,105 +23,108 @@ pub use windows::{
 
 use crate::{Component, Fact, Why};
 
-/// Everything that was asked about one process. What was not asked for is unknown with [`Why::NotAsked`].
+/// Everything that was requested about one process. Facts that were not requested are unknown with [`Why::NotAsked`].
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct ProcessFacts {
-    /// Process id (Linux: thread group id) as seen from the reader's PID namespace.
+    /// The process id (Linux: thread group id) as seen from the reader's PID namespace.
     pub pid: u32,
-    /// Start in clock ticks after boot (proc_pid_stat(5), field 22). With the id it names one process for good.
+    /// The start time in clock ticks since boot (proc_pid_stat(5), field 22). Together with the id it identifies a
+    /// process for good.
     pub start_ticks: u64,
-    /// Start by the clock of the computer as it goes now.
+    /// The start time by the computer's current wall clock.
     pub started: Fact<SystemTime>,
-    /// The short name (Linux `comm`, at most 15 bytes). Chosen by the process.
+    /// The short name (Linux `comm`, at most 15 bytes). The process chooses it.
     #[cfg_attr(feature = "serde", serde(with = "crate::wire::text"))]
     pub comm: Vec<u8>,
-    /// The state letter of proc_pid_stat(5): `R` running, `S` sleeping, `D` waiting for a device, `T` stopped, `t` stopped by a
-    /// tracer, `Z` ended and not yet waited for, `I` idle kernel thread.
+    /// The state letter of proc_pid_stat(5): `R` running, `S` sleeping, `D` in uninterruptible sleep, `T` stopped, `t`
+    /// stopped by a tracer, `Z` zombie, `I` idle kernel thread.
     pub state: u8,
-    /// The parent's id; 0 when it has none in the reader's PID namespace.
+    /// The parent's process id; 0 if it has none in the reader's PID namespace.
     pub parent: u32,
-    /// Process group.
+    /// The process group id.
     pub group: u32,
-    /// Session.
+    /// The session id.
     pub session: u32,
-    /// The controlling terminal; `None` when it has none.
+    /// The controlling terminal; `None` if there is none.
     pub terminal: Option<Terminal>,
     /// The number of threads.
     pub threads: u32,
-    /// Whether it is a thread of the kernel itself, which has no program file.
+    /// Whether it is a kernel thread, which has no program file.
     pub kernel_thread: bool,
-    /// The arguments it was started with, the program's name first, unless the process has overwritten them. Empty for a kernel
-    /// thread and an ended process.
+    /// The arguments it was started with, beginning with the program's name, unless the process has overwritten them.
+    /// Empty for a kernel thread and a zombie.
     #[cfg_attr(feature = "serde", serde(with = "crate::wire::fact_texts"))]
     pub arguments: Fact<Vec<Vec<u8>>>,
-    /// `NAME=value` strings as they were at the start, unless the process has overwritten them.
+    /// The environment as `NAME=value` strings as they were at the start, unless the process has overwritten them.
     #[cfg_attr(feature = "serde", serde(with = "crate::wire::fact_texts"))]
     pub environment: Fact<Vec<Vec<u8>>>,
     /// The program it runs.
     pub program: Fact<Program>,
-    /// Its working directory, as a path in the view of its own root.
+    /// The working directory, as a path relative to the process's own root.
     #[cfg_attr(feature = "serde", serde(with = "crate::wire::fact_text"))]
     pub directory: Fact<Vec<u8>>,
-    /// Its root directory: `/` unless it was moved elsewhere.
+    /// The root directory: `/` unless it was changed.
     #[cfg_attr(feature = "serde", serde(with = "crate::wire::fact_text"))]
     pub root: Fact<Vec<u8>>,
     /// The namespaces it runs in.
     pub namespaces: Namespaces,
-    /// Its users.
+    /// The user ids.
     pub users: Fact<Ids>,
-    /// Its groups.
+    /// The group ids.
     pub groups: Fact<Ids>,
-    /// Further groups it is in.
+    /// The supplementary group ids.
     pub other_groups: Fact<Vec<u32>>,
-    /// The user whose login it stems from; `None` when it stems from none, as services do.
+    /// The id of the user whose login the process stems from; `None` if it does not stem from a login, as with
+    /// services.
     pub login_user: Fact<Option<u32>>,
-    /// What it may do beyond its user's rights.
+    /// Its capabilities, which grant more than its user's rights.
     pub capabilities: Fact<CapabilitySets>,
-    /// The process that traces it, and so reads and changes what it does; `None` when none does.
+    /// The id of the process that traces it and can thus read and change what it does; `None` if it is not traced.
     pub tracer: Fact<Option<u32>>,
-    /// Whether it can gain no rights by starting another program (prctl(2), `PR_SET_NO_NEW_PRIVS`).
+    /// Whether it can gain no privileges by executing another program (prctl(2), `PR_SET_NO_NEW_PRIVS`).
     pub no_new_privileges: Fact<bool>,
-    /// Which system calls it may make (seccomp(2)).
+    /// The restrictions on its system calls (seccomp(2)).
     pub seccomp: Fact<Seccomp>,
-    /// The label of a security module such as AppArmor or SELinux; empty when it has none.
+    /// The label of a security module such as AppArmor or SELinux; empty if there is none.
     #[cfg_attr(feature = "serde", serde(with = "crate::wire::fact_text"))]
     pub label: Fact<Vec<u8>>,
-    /// Its ids in the PID namespaces it is in, the reader's first, its own last. One when it is in the reader's.
+    /// Its process ids in the nested PID namespaces it belongs to, from the reader's to its own. A single id if it is
+    /// in the reader's.
     pub inner_pids: Fact<Vec<u32>>,
-    /// The path of its control group (cgroups(7)), version 2 before version 1.
+    /// The path of its control group (cgroups(7)); version 2 is preferred to version 1.
     #[cfg_attr(feature = "serde", serde(with = "crate::wire::fact_text"))]
     pub cgroup: Fact<Vec<u8>>,
-    /// What it runs in, outermost first: units and containers. Empty when in none.
+    /// The units and containers it runs in, outermost first. Empty if there are none.
     pub components: Fact<Vec<Component>>,
-    /// The memory it uses, counted page by page.
+    /// Its memory use, counted page by page.
     pub memory: Fact<MemoryUse>,
-    /// What it has open.
+    /// Its open file descriptors.
     pub descriptors: Fact<Descriptors>,
-    /// The parts of its memory that it may execute.
+    /// The executable mappings of its memory.
     pub executable: Fact<Vec<Mapping>>,
-    /// Its parents, the nearest first, up to the first process of the reader's PID namespace. Where the last one has a parent of its
-    /// own, that could not be read.
+    /// Its ancestors, the parent first, up to the first process of the reader's PID namespace. If the last one has a
+    /// parent of its own, that parent could not be read.
     pub ancestors: Fact<Vec<Ancestor>>,
-    /// What only Windows keeps; `None` for a process of another system.
+    /// Facts that only Windows has; `None` for a process of another system.
     #[cfg_attr(feature = "serde", serde(default))]
     pub windows: Option<Box<WindowsProcess>>,
 }
 
-/// A parent, or a parent's parent.
+/// An ancestor of a process.
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Ancestor {
-    /// Process id.
+    /// The process id.
     pub pid: u32,
-    /// Start in clock ticks after boot.
+    /// The start time in clock ticks since boot.
     pub start_ticks: u64,
-    /// Its own parent; 0 for the first process in the reader's PID namespace.
+    /// The process id of its own parent; 0 for the first process in the reader's PID namespace.
     pub parent: u32,
-    /// The short name.
+    /// The short name (`comm`).
     #[cfg_attr(feature = "serde", serde(with = "crate::wire::text"))]
     pub comm: Vec<u8>,
-    /// The path of its program as reported, without the mark of a deleted file.
+    /// The path of its program as reported, without the ` (deleted)` mark.
     #[cfg_attr(feature = "serde", serde(with = "crate::wire::fact_text"))]
     pub path: Fact<Vec<u8>>,
     /// The arguments it was started with.
@@ -129,46 +132,46 @@ pub struct Ancestor {
     pub arguments: Fact<Vec<Vec<u8>>>,
 }
 
-/// The users or groups a process acts as.
+/// The user or group ids of a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Ids {
-    /// Who started it.
+    /// The real id: who started it.
     pub real: u32,
-    /// Whose rights it has now.
+    /// The effective id: whose rights it has now.
     pub effective: u32,
-    /// Whose rights it can take up again.
+    /// The saved id: whose rights it can take up again.
     pub saved: u32,
-    /// Whose rights count for files (Linux only; else the effective one).
+    /// The id whose rights count for files (Linux only; elsewhere the effective id).
     pub file_system: u32,
 }
 
-/// One namespace (namespaces(7)) of a process.
+/// A namespace (namespaces(7)) that a process is in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct ProcessNamespace {
-    /// Its number, as in `net:[4026531840]`.
+    /// The inode of the namespace, as in `net:[4026531840]`.
     pub inode: u64,
-    /// Whether the reader is in the same one.
+    /// Whether the reader is in the same namespace.
     pub ours: bool,
 }
 
-/// The namespaces of a process that decide what it sees.
+/// The namespaces of a process that determine what it sees.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Namespaces {
-    /// Which files it sees: paths of a process in another one are not the reader's.
+    /// The mount namespace. Paths of a process in another one are not valid for the reader.
     pub mount: Fact<ProcessNamespace>,
-    /// Which network it is on.
+    /// The network namespace.
     pub network: Fact<ProcessNamespace>,
-    /// Which processes it sees.
+    /// The PID namespace.
     pub pid: Fact<ProcessNamespace>,
-    /// Which users it knows.
+    /// The user namespace.
     pub user: Fact<ProcessNamespace>,
 }
 
 impl Namespaces {
-    /// All unknown, for `why`.
+    /// Creates a value in which every namespace is unknown for the reason `why`.
     pub const fn unknown(why: Why) -> Self {
         Namespaces {
             mount: Fact::Unknown(why),
@@ -179,36 +182,37 @@ impl Namespaces {
     }
 }
 
-/// The memory of a process in bytes (Linux: proc_pid_smaps(5), all parts together).
+/// The memory use of a process in bytes (Linux: proc_pid_smaps(5), all mappings together).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct MemoryUse {
-    /// In memory now.
+    /// Resident in memory.
     pub resident: u64,
-    /// Of these, its own only.
+    /// Part of `resident` that only this process uses.
     pub private: u64,
-    /// Of these, used by others as well.
+    /// Part of `resident` that other processes use as well.
     pub shared: u64,
-    /// Its fair part: what is shared by n counts an n-th.
+    /// The proportional share: memory shared by n processes counts for an n-th.
     pub proportional: u64,
-    /// Moved to swap space.
+    /// Swapped out.
     pub swapped: u64,
 }
 
-/// How far a process is confined to certain system calls.
+/// The seccomp mode of a process: which system calls it may make.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Seccomp {
-    /// Not at all.
+    /// No restriction.
     Off,
-    /// To reading, writing and ending.
+    /// Only reading, writing and exiting.
     Strict,
-    /// By filters.
+    /// Restricted by filters.
     Filter,
 }
 
 impl ProcessFacts {
-    /// A process of which only the always readable facts are known yet: all others are unknown for `why`.
+    /// Creates the facts of a process of which nothing optional is known yet; all those facts are unknown for the
+    /// reason `why`.
     pub fn bare(pid: u32, start_ticks: u64, why: Why) -> Self {
         ProcessFacts {
             pid,
@@ -248,8 +252,8 @@ impl ProcessFacts {
         }
     }
 
-    /// What could not be read for lack of permission or by a failure, in plain words, each with its reason. What was not asked
-    /// for, or does not exist for such a process, is none of it.
+    /// Returns what could not be read for lack of permission or because of a failure, in plain words and each with its
+    /// reason. Facts that were not requested or do not exist for such a process are not included.
     pub fn unread(&self) -> Vec<(&'static str, Why)> {
         [
             ("its arguments", self.arguments.why()),

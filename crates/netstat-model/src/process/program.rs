@@ -4,88 +4,91 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::Fact;
 
-/// The program of a process: the file that is really running, and what is in its place now.
+/// The program of a process: the file that is running, and the file that is at its path now.
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Program {
-    /// What the kernel says, letter for letter: `/usr/bin/x`, `/usr/bin/x (deleted)`, `/memfd:x (deleted)`.
+    /// The path exactly as the kernel reports it: `/usr/bin/x`, `/usr/bin/x (deleted)`, `/memfd:x (deleted)`.
     #[cfg_attr(feature = "serde", serde(with = "crate::wire::text"))]
     pub reported: Vec<u8>,
-    /// The path in the view of the process's own root, without the kernel's mark. Of a program in memory only, its name.
+    /// The path relative to the process's own root, without the kernel's mark; the name if the program exists in memory
+    /// only.
     #[cfg_attr(feature = "serde", serde(with = "crate::wire::text"))]
     pub path: Vec<u8>,
-    /// Where the file is now.
+    /// Whether the running file is still at its path.
     pub place: FileStatus,
-    /// The file that is really running, wherever it is and also when it has no name any more.
+    /// The file that is running, even if it was moved or no longer has a name.
     pub running: Fact<FileFacts>,
-    /// The file that is at `path` now, in the process's own root. [`Why::Gone`](crate::Why::Gone) when none does.
+    /// The file that is at `path` now, in the process's own root; [`Why::Gone`](crate::Why::Gone) if there is none.
     pub current: Fact<FileFacts>,
-    /// The number of the kind of file system the running file lies on (statfs(2), `f_type`).
+    /// The type of the file system that holds the running file (statfs(2), `f_type`).
     pub file_system: Fact<u64>,
-    /// The directories above `path`, the nearest first, each as it is in the process's own root.
+    /// The directories above `path`, the nearest first, as they are in the process's own root.
     pub directories: Fact<Vec<Directory>>,
 }
 
 impl Program {
-    /// The file name alone.
+    /// The last component of the path.
     pub fn file_name(&self) -> &[u8] {
         crate::text::file_name(&self.path)
     }
 }
 
-/// Where the file of a program is.
+/// The whereabouts of a program's file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum FileStatus {
-    /// At its path.
+    /// The file is at its path.
     There,
-    /// It has been removed, and there is nothing at its path.
+    /// The file was removed, and there is nothing at its path.
     Removed,
-    /// It has been removed or renamed, and another file is at its path: an update, or a disguise.
+    /// The file was removed or renamed, and another one is at its path: an update, or a disguise.
     Replaced,
-    /// It was never in a directory: memfd_create(2).
+    /// The file was never in a directory (memfd_create(2)).
     Memory,
-    /// The kernel says that it was removed, and what is at its path now cannot be seen.
+    /// The kernel reports that the file was removed, but what is at its path now cannot be seen.
     RemovedUnseen,
 }
 
-/// A directory on the way to a program.
+/// A directory on the path to a program.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Directory {
-    /// Absolute path.
+    /// The absolute path.
     #[cfg_attr(feature = "serde", serde(with = "crate::wire::text"))]
     pub path: Vec<u8>,
-    /// What is there; unknown when it may not be read.
+    /// The directory's metadata; unknown if it may not be read.
     pub file: Fact<FileFacts>,
 }
 
-/// What the file system says about a file (stat(2)).
+/// The metadata of a file (stat(2)).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct FileFacts {
-    /// The device it lies on.
+    /// The device of its file system.
     pub device: u64,
-    /// Its number there.
+    /// The inode on that device.
     pub inode: u64,
-    /// How many names it has; 0 when it has been removed.
+    /// The number of hard links; 0 if the file was removed.
     pub links: u64,
-    /// Size in bytes.
+    /// The size in bytes.
     pub size: u64,
-    /// Kind and permissions (`st_mode`).
+    /// The file type and permissions (`st_mode`).
     pub mode: u32,
-    /// Its user.
+    /// The id of the owning user.
     pub user: u32,
-    /// Its group.
+    /// The id of the owning group.
     pub group: u32,
-    /// When its content was changed last. Whoever may write the file may set it.
+    /// The time of the last modification of its content. Whoever may write the file may set it.
     pub modified: FileTime,
-    /// When its content or its standing (mode, owner, names) was changed last. Cannot be set but by turning the clock.
+    /// The time of the last change of its content or metadata (mode, owner, names). It can only be set by changing the
+    /// clock.
     pub changed: FileTime,
 }
 
 impl FileFacts {
-    /// Whether any user may write to it (for a directory: without the sticky bit, so that anyone may replace what is in it).
+    /// Whether every user may write to it. A directory with the sticky bit does not count, because users cannot replace
+    /// others' files there.
     pub const fn writable_by_all(&self) -> bool {
         let sticky_directory = self.is_directory() && self.mode & 0o1000 != 0;
         self.mode & 0o002 != 0 && !sticky_directory
@@ -96,29 +99,29 @@ impl FileFacts {
         self.mode & 0o170_000 == 0o040_000
     }
 
-    /// Whether it is a plain file (`S_IFREG`).
+    /// Whether it is a regular file (`S_IFREG`).
     pub const fn is_file(&self) -> bool {
         self.mode & 0o170_000 == 0o100_000
     }
 
-    /// Whether both are the same file.
+    /// Whether both are the same file, by device and inode.
     pub const fn is_same_file(&self, other: &FileFacts) -> bool {
         self.device == other.device && self.inode == other.inode
     }
 }
 
-/// A moment in the life of a file.
+/// A timestamp of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct FileTime {
-    /// Seconds after 1970-01-01 00:00 UTC; negative before.
+    /// Seconds since 1970-01-01 00:00 UTC; negative before.
     pub seconds: i64,
     /// Nanoseconds after that second, 0 to 999,999,999.
     pub nanoseconds: u32,
 }
 
 impl FileTime {
-    /// The moment as the standard library has it; `None` when it lies beyond what that can hold.
+    /// Converts the timestamp to [`SystemTime`]; `None` if it is outside its range.
     pub fn time(self) -> Option<SystemTime> {
         let whole = Duration::from_secs(self.seconds.unsigned_abs());
         let second = if self.seconds < 0 {
@@ -167,7 +170,7 @@ mod tests {
         let time = |seconds, nanoseconds| FileTime { seconds, nanoseconds }.time().unwrap();
         assert_eq!(time(1, 5), UNIX_EPOCH + Duration::new(1, 5));
         assert_eq!(time(-1, 500_000_000), UNIX_EPOCH - Duration::from_millis(500));
-        // The earliest and the latest moment: known or not, as the system's clock can give them, but never a panic.
+        // The earliest and the latest timestamps may be out of the system clock's range but must not panic.
         for seconds in [i64::MIN, i64::MAX] {
             let time = FileTime {
                 seconds,

@@ -2,19 +2,20 @@
 
 use std::fmt;
 
-/// A terminal, by the numbers of its device.
+/// A terminal, identified by its device numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Terminal {
-    /// Which driver.
+    /// The major device number, which selects the driver.
     pub major: u32,
-    /// Which of its terminals.
+    /// The minor device number, which selects one of the driver's terminals.
     pub minor: u32,
 }
 
 impl Terminal {
-    /// From the number in field 7 of proc_pid_stat(5): minor in bits 31 to 20 and 7 to 0, major in bits 15 to 8. `None` for 0:
-    /// no terminal. The kernel prints it as a signed number.
+    /// Creates a terminal from the number in field 7 of proc_pid_stat(5), which the kernel prints as a signed number:
+    /// the minor number is in bits 31 to 20 and 7 to 0, the major number in bits 15 to 8. `None` for 0, which means no
+    /// terminal.
     pub const fn from_number(number: i32) -> Option<Self> {
         if number == 0 {
             return None;
@@ -28,7 +29,7 @@ impl Terminal {
 }
 
 impl fmt::Display for Terminal {
-    /// The name as `ps` shows it, by the kernel's `Documentation/admin-guide/devices.txt`.
+    /// Writes the name as `ps` shows it, following the kernel's `Documentation/admin-guide/devices.txt`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.major, self.minor) {
             (136..=143, minor) => write!(f, "pts/{}", (self.major - 136) * 256 + minor),

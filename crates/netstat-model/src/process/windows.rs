@@ -1,26 +1,26 @@
-//! What Windows keeps about a process and other systems do not.
+//! Facts about a process that only Windows has.
 
 use crate::{Fact, Why};
 
-/// What Windows keeps about a process: its user, its rights, what its program is worth.
+/// Facts about a process that only Windows has: its user, its privileges, and how far its program can be trusted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct WindowsProcess {
-    /// The user's security identifier: `S-1-5-18`.
+    /// The user's security identifier, such as `S-1-5-18`.
     #[cfg_attr(feature = "serde", serde(with = "crate::wire::fact_text"))]
     pub sid: Fact<Vec<u8>>,
-    /// The user's name, `DOMAIN\name`; escape before printing.
+    /// The user's name as `DOMAIN\name`. Escape before printing.
     #[cfg_attr(feature = "serde", serde(with = "crate::wire::fact_text"))]
     pub user: Fact<Vec<u8>>,
-    /// Whether it runs with the full rights of an administrator (`TokenElevation`).
+    /// Whether it runs with full administrator rights (`TokenElevation`).
     pub elevated: Fact<bool>,
-    /// Its integrity level (`TokenIntegrityLevel`).
+    /// The integrity level (`TokenIntegrityLevel`).
     pub integrity: Fact<IntegrityLevel>,
     /// Whether it runs in an app container.
     pub app_container: Fact<bool>,
-    /// How it is protected from other processes (`ProcessProtectionInformation`).
+    /// Its protection from other processes (`ProcessProtectionInformation`).
     pub protection: Fact<Protection>,
-    /// Whether its program is signed (Authenticode).
+    /// The signature of its program (Authenticode).
     pub signature: Fact<Signature>,
     /// Who may change its program's file.
     pub file_access: Fact<FileAccess>,
@@ -29,7 +29,7 @@ pub struct WindowsProcess {
 }
 
 impl WindowsProcess {
-    /// Everything unknown, for `why`.
+    /// Creates a value in which everything is unknown for the reason `why`.
     pub const fn unknown(why: Why) -> Self {
         WindowsProcess {
             sid: Fact::Unknown(why),
@@ -44,7 +44,8 @@ impl WindowsProcess {
         }
     }
 
-    /// Whether only administrators and the system may change the program's file and add files beside it. `false` where that is not known.
+    /// Whether only administrators and the system may change the program's file and add files beside it; `false` if
+    /// that is unknown.
     pub fn is_protected_place(&self) -> bool {
         let only = |access: &Fact<FileAccess>| {
             let known = access.as_ref().known();
@@ -54,7 +55,7 @@ impl WindowsProcess {
     }
 }
 
-/// An integrity level: the last part of the SID `S-1-16-N` (winnt.h, `SECURITY_MANDATORY_*_RID`).
+/// An integrity level: the last component of the SID `S-1-16-N` (winnt.h, `SECURITY_MANDATORY_*_RID`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct IntegrityLevel(pub u32);
@@ -65,7 +66,7 @@ impl IntegrityLevel {
     /// The level of elevated programs.
     pub const HIGH: IntegrityLevel = IntegrityLevel(0x3000);
 
-    /// Its name, that of the next lower level for numbers in between.
+    /// The name of the level; numbers in between have the name of the next lower level.
     pub const fn name(self) -> &'static str {
         match self.0 {
             0..0x1000 => "untrusted",
@@ -79,7 +80,7 @@ impl IntegrityLevel {
     }
 }
 
-/// How a process is protected: `PS_PROTECTION` (winternl.h): the type in bits 0 to 2, the signer in bits 4 to 7.
+/// The protection of a process, `PS_PROTECTION` (winternl.h): the type in bits 0 to 2, the signer in bits 4 to 7.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Protection(pub u8);
@@ -90,7 +91,7 @@ impl Protection {
         self.0 & 7 != 0
     }
 
-    /// In words: `protected light (antimalware)`.
+    /// A description in plain words: `protected light (antimalware)`.
     pub fn words(self) -> String {
         let kind = match self.0 & 7 {
             0 => return "not protected".to_owned(),
@@ -113,28 +114,29 @@ impl Protection {
     }
 }
 
-/// What the signature of a file is worth (Authenticode), without asking the network.
+/// The result of checking a file's signature (Authenticode) without network access.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Signature {
-    /// It holds.
+    /// The signature is valid.
     Valid {
-        /// The signer's name in the certificate; chosen by whoever asked for the certificate: escape before printing.
+        /// The signer's name in the certificate. Whoever requested the certificate chose it: escape before printing.
         #[cfg_attr(feature = "serde", serde(with = "crate::wire::text"))]
         signer: Vec<u8>,
-        /// Whether the file is listed in a signed catalogue of the system, rather than signed itself.
+        /// Whether the file is listed in a signed catalogue of the system rather than signed itself.
         catalogue: bool,
     },
-    /// There is none, neither in the file nor in a catalogue.
+    /// There is no signature, neither in the file nor in a catalogue.
     None,
-    /// There is one that does not hold, with the system's error code (`TRUST_E_*`, `CERT_E_*`; winerror.h).
+    /// There is a signature, but it is not valid; the value is the system's error code (`TRUST_E_*`, `CERT_E_*`;
+    /// winerror.h).
     Invalid(u32),
-    /// There is none in the file, and catalogues could not be asked.
+    /// The file has no signature of its own, and the catalogues could not be queried.
     NotInFile,
 }
 
 impl Signature {
-    /// Why a signature does not hold, by its code (winerror.h).
+    /// Returns why a signature is not valid, by its error code (winerror.h).
     pub fn reason(code: u32) -> String {
         match code {
             0x8009_6010 => "the file was changed after it was signed".to_owned(),
@@ -149,15 +151,16 @@ impl Signature {
     }
 }
 
-/// Who may change a file, or add files to a directory, by its access list.
+/// The accounts that may change a file or add files to a directory, according to its access control list.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct FileAccess {
-    /// The owner's SID, who may always change the list.
+    /// The SID of the owner, who may always change the list.
     pub owner: String,
-    /// The SIDs that may change it beside administrators, the system, TrustedInstaller and service accounts of the system.
+    /// The SIDs of further accounts that may change it, besides administrators, the system, TrustedInstaller and the
+    /// system's service accounts.
     pub writers: Vec<String>,
-    /// Whether there is no list, so that everyone may do everything.
+    /// Whether there is no list, so that everyone has full access.
     pub open: bool,
 }
 
@@ -168,16 +171,18 @@ impl FileAccess {
     }
 }
 
-/// Whether a SID is that of an account that may change everything anyway: the system, administrators, TrustedInstaller.
+/// Whether a SID belongs to an account that may change everything anyway: the system, administrators or
+/// TrustedInstaller.
 pub fn is_administrative(sid: &str) -> bool {
-    /// NT SERVICE\TrustedInstaller (the same on every Windows: SHA-1 of its name).
+    /// NT SERVICE\TrustedInstaller, which is the same on every Windows installation (SHA-1 of its name).
     const TRUSTED_INSTALLER: &str = "S-1-5-80-956008885-3418522649-1831038044-1853292631-2271478464";
     matches!(sid, "S-1-5-18" | "S-1-5-32-544" | TRUSTED_INSTALLER)
-        // The built-in Administrator and the domain's administrators: the last part is 500, 512 or 519 (MS-DTYP 2.4.2.4).
+        // The built-in Administrator and the domain's administrators: the last component is 500, 512 or 519 (MS-DTYP
+        // 2.4.2.4).
         || (sid.starts_with("S-1-5-21-") && ["-500", "-512", "-519"].iter().any(|end| sid.ends_with(end)))
 }
 
-/// A SID that everybody knows, in words: `everyone`; else the SID itself.
+/// Returns a plain name for a well-known SID, such as `everyone`; the SID itself for any other.
 pub fn sid_name(sid: &str) -> &str {
     match sid {
         "S-1-1-0" => "everyone",
@@ -195,28 +200,29 @@ pub fn sid_name(sid: &str) -> &str {
     }
 }
 
-/// A service as it is configured.
+/// A configured Windows service.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct ServiceProgram {
-    /// Its name; escape before printing.
+    /// The service name. Escape before printing.
     #[cfg_attr(feature = "serde", serde(with = "crate::wire::text"))]
     pub name: Vec<u8>,
-    /// The command that starts it, as the registry has it, variables in it expanded; escape before printing.
+    /// The command that starts it, from the registry with variables expanded. Escape before printing.
     #[cfg_attr(feature = "serde", serde(with = "crate::wire::text"))]
     pub command: Vec<u8>,
-    /// The account it runs as, where one is named; escape before printing.
+    /// The account it runs as; empty if none is named. Escape before printing.
     #[cfg_attr(feature = "serde", serde(with = "crate::wire::text"))]
     pub account: Vec<u8>,
     /// Who may change its program's file.
     pub access: Fact<FileAccess>,
-    /// The programs of [`ServiceProgram::tried_before`] that others than administrators may put there; escape before printing.
+    /// The programs of [`ServiceProgram::tried_before`] that accounts other than administrators may create. Escape
+    /// before printing.
     #[cfg_attr(feature = "serde", serde(with = "crate::wire::texts"))]
     pub plantable: Vec<Vec<u8>>,
 }
 
 impl ServiceProgram {
-    /// The path of its program: within quotes, or up to the first `.exe` in any case of letter.
+    /// The path of its program: the quoted part of the command, or everything up to the first `.exe`, ignoring case.
     pub fn path(&self) -> &[u8] {
         let command = self.command.strip_prefix(br"\??\").unwrap_or(&self.command);
         if let Some(rest) = command.strip_prefix(b"\"") {
@@ -232,8 +238,8 @@ impl ServiceProgram {
         }
     }
 
-    /// The programs that Windows tries before the right one because the path is not quoted: `C:\Program.exe` for
-    /// `C:\Program Files\x.exe`. Empty for a quoted path and for one without blanks.
+    /// The programs that Windows tries before the intended one because the path is not quoted: `C:\Program.exe` for
+    /// `C:\Program Files\x.exe`. Empty if the path is quoted or has no spaces.
     pub fn tried_before(&self) -> Vec<Vec<u8>> {
         if self.command.starts_with(b"\"") {
             return Vec::new();

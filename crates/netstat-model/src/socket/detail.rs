@@ -1,59 +1,59 @@
-//! Details of sockets of other kinds than plain TCP and UDP, beside addresses and ports.
+//! Details of sockets other than plain TCP and UDP, in addition to addresses and ports.
 
 use std::num::NonZeroU32;
 use std::sync::Arc;
 
-/// What belongs to the identity of a socket of a rarer kind.
+/// The details that identify a socket other than plain TCP and UDP.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Detail {
     /// A socket that sends and receives ICMP echo only (Linux: `ping` without privilege, `icmp(7)`).
     Ping {
-        /// The identifier of its echo requests (RFC 792, RFC 4443); 0 while it has none.
+        /// The identifier of its echo requests (RFC 792, RFC 4443); 0 if none is assigned.
         identifier: u16,
     },
-    /// Of AF_PACKET. The interface that it is bound to is [`Socket::interface`](super::Socket::interface).
+    /// An AF_PACKET socket. [`Socket::interface`](super::Socket::interface) is the interface it is bound to.
     Packet {
-        /// Whether it gets frames with their link-layer header (`SOCK_RAW`) or without (`SOCK_DGRAM`).
+        /// Whether frames are received with their link-layer header (`SOCK_RAW`) or without (`SOCK_DGRAM`).
         kind: PacketKind,
-        /// The protocol of the frames it gets: an EtherType (IEEE 802, for example 0x0800 for IPv4) or one of Linux's own
-        /// numbers (`if_ether.h`; 3 is all protocols); 0 while it gets none.
+        /// The protocol of the frames it receives: an EtherType (IEEE 802, for example 0x0800 for IPv4) or one of
+        /// Linux's own numbers (`if_ether.h`; 3 means all protocols); 0 if it receives none.
         ethertype: u16,
     },
-    /// Of AF_UNIX.
+    /// An AF_UNIX socket.
     Unix {
-        /// How data flows.
+        /// The socket type.
         kind: UnixKind,
-        /// The name it is bound to.
+        /// The name the socket is bound to.
         name: UnixName,
-        /// The socket at the other end.
+        /// The socket at the other end; `None` if it is not connected.
         peer: Option<UnixPeer>,
     },
-    /// Of AF_VSOCK.
+    /// An AF_VSOCK socket.
     Vsock {
-        /// Whether it keeps the borders of messages.
+        /// The socket type.
         kind: VsockKind,
-        /// The side of this socket.
+        /// The address of this socket.
         local: VsockAddress,
-        /// The other side, where it is connected.
+        /// The address of the other side; `None` if the socket is not connected.
         peer: Option<VsockAddress>,
     },
-    /// Of AF_NETLINK.
+    /// An AF_NETLINK socket.
     Netlink {
-        /// Which part of the kernel it speaks with: a number of `linux/netlink.h`.
+        /// The netlink protocol, a number from `linux/netlink.h` that selects a part of the kernel.
         protocol: u8,
-        /// Its address there; 0 for the kernel's own socket.
+        /// The netlink port id; 0 for the kernel's own socket.
         port: u32,
     },
-    /// Of AF_XDP. The interface is [`Socket::interface`](super::Socket::interface).
+    /// An AF_XDP socket. [`Socket::interface`](super::Socket::interface) is its interface.
     Xdp {
-        /// The queue of the interface; `None` while it is bound to none.
+        /// The queue of the interface; `None` if the socket is not bound to one.
         queue: Option<u32>,
     },
 }
 
 impl Detail {
-    /// Whether there is a socket at the other end.
+    /// Whether the socket is connected to another one.
     pub const fn has_peer(&self) -> bool {
         matches!(
             self,
@@ -62,18 +62,18 @@ impl Detail {
     }
 }
 
-/// The address of a socket of AF_VSOCK.
+/// The address of an AF_VSOCK socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct VsockAddress {
-    /// The machine: 2 is the host (`VMADDR_CID_HOST`), `u32::MAX` any.
+    /// The context id of the machine: 2 is the host (`VMADDR_CID_HOST`), `u32::MAX` is any.
     pub cid: u32,
-    /// The port, of 32 bits; `u32::MAX` while none is taken.
+    /// The port, of 32 bits; `u32::MAX` if none is assigned.
     pub port: u32,
 }
 
 impl VsockAddress {
-    /// `2:1024`, `*:1024` for any machine, `*:*`.
+    /// The address as `2:1024`, with `*` in place of any machine or an unassigned port: `*:1024`, `*:*`.
     pub fn shown(self) -> String {
         let part = |number: u32| match number {
             u32::MAX => "*".to_owned(),
@@ -83,15 +83,15 @@ impl VsockAddress {
     }
 }
 
-/// How data flows through a socket of AF_VSOCK.
+/// The type of an AF_VSOCK socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum VsockKind {
     /// A stream of bytes.
     Stream,
-    /// Single messages, without a connection.
+    /// Datagrams, without a connection.
     Datagram,
-    /// Single messages in order, over a connection.
+    /// Messages with boundaries, in order, over a connection.
     SequencedPacket,
 }
 
@@ -106,8 +106,7 @@ impl VsockKind {
     }
 }
 
-/// The part of the kernel behind a netlink protocol (`linux/netlink.h`), as `ss` calls it; `None` for a number that
-/// has no name.
+/// Returns the name that `ss` gives to a netlink protocol (`linux/netlink.h`), or `None` if the number has no name.
 pub fn netlink_name(protocol: u8) -> Option<&'static str> {
     Some(match protocol {
         0 => "rtnl",
@@ -134,15 +133,15 @@ pub fn netlink_name(protocol: u8) -> Option<&'static str> {
     })
 }
 
-/// How a packet socket gives frames to its program.
+/// The type of an AF_PACKET socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum PacketKind {
-    /// With the link-layer header.
+    /// Frames with their link-layer header (`SOCK_RAW`).
     Raw,
-    /// Without it.
+    /// Frames without their link-layer header (`SOCK_DGRAM`).
     Datagram,
-    /// Obsolete (`SOCK_PACKET`).
+    /// The obsolete `SOCK_PACKET`.
     Old,
 }
 
@@ -157,15 +156,15 @@ impl PacketKind {
     }
 }
 
-/// How data flows through a socket of AF_UNIX.
+/// The type of an AF_UNIX socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum UnixKind {
     /// A stream of bytes.
     Stream,
-    /// Single messages, without a connection.
+    /// Datagrams, without a connection.
     Datagram,
-    /// Single messages in order, over a connection.
+    /// Messages with boundaries, in order, over a connection.
     SequencedPacket,
 }
 
@@ -180,30 +179,31 @@ impl UnixKind {
     }
 }
 
-/// The name of a socket of AF_UNIX. Chosen by a program: escape before printing.
+/// The name of an AF_UNIX socket. A program chooses it: escape before printing.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum UnixName {
-    /// A file. The path as the program gave it: it may be relative, and the file may be gone.
+    /// A file. The path is as the program gave it: it may be relative, and the file may have been removed.
     Path(#[cfg_attr(feature = "serde", serde(with = "crate::wire::text"))] Arc<[u8]>),
-    /// In a space of names without files (Linux): any bytes, without the leading NUL.
+    /// A name in Linux's abstract namespace, without a file: any bytes, without the leading NUL.
     Abstract(#[cfg_attr(feature = "serde", serde(with = "crate::wire::text"))] Arc<[u8]>),
-    /// Bound to no name.
+    /// The socket is not bound to a name.
     Unnamed,
 }
 
 impl UnixName {
-    /// The name in the form of `sun_path`: a NUL in front means abstract.
+    /// Creates a name from the bytes of `sun_path`, in which a leading NUL marks an abstract name.
     pub fn from_bytes(bytes: &[u8]) -> Self {
         match bytes {
             [] => UnixName::Unnamed,
             [0, name @ ..] => UnixName::Abstract(name.into()),
-            // Bytes behind the first NUL are none of the path (unix(7)).
+            // Bytes after the first NUL do not belong to the path (unix(7)).
             path => UnixName::Path(path.split(|&byte| byte == 0).next().unwrap_or_default().into()),
         }
     }
 
-    /// `/run/x.sock`, `@name` for an abstract one; `None` without a name. Escape before printing.
+    /// The name to show: `/run/x.sock`, or `@name` for an abstract name; `None` if the socket is unnamed. Escape before
+    /// printing.
     pub fn shown(&self) -> Option<Vec<u8>> {
         match self {
             UnixName::Path(path) => Some(path.to_vec()),
@@ -213,12 +213,12 @@ impl UnixName {
     }
 }
 
-/// The socket at the other end of one of AF_UNIX.
+/// The socket at the other end of an AF_UNIX socket.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct UnixPeer {
-    /// Its inode. The peer may be in another network namespace.
+    /// The inode of the peer, which may be in another network namespace.
     pub inode: NonZeroU32,
-    /// Its name, where the peer was seen too.
+    /// The name of the peer; [`UnixName::Unnamed`] as well if the peer was not seen.
     pub name: UnixName,
 }

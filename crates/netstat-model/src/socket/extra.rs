@@ -1,18 +1,18 @@
-//! Facts about a socket that are read only when the question needs them.
+//! Facts about a socket that are read only on demand.
 
 use std::ops::BitOr;
 
 use super::TcpInfo;
 use crate::{Fact, Why};
 
-/// Which groups of [`Extra`] a question needs: each costs the system something for every socket.
+/// A set of groups of [`Extra`] facts to read. Each group costs the system some work for every socket.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Extras(u8);
 
 impl Extras {
-    /// None: what a plain listing needs.
+    /// No group, which is all that a plain listing needs.
     pub const NONE: Extras = Extras(0);
-    /// [`Extra::time_in_state`], `tos`, `timer`, `mark`, `cgroup`, `v6_only`: what the kernel keeps at hand.
+    /// [`Extra::time_in_state`], `tos`, `timer`, `mark`, `cgroup` and `v6_only`: cheap for the kernel to report.
     pub const BASIC: Extras = Extras(1);
     /// [`Extra::tcp`], `upper_layer` and `mptcp`.
     pub const TCP: Extras = Extras(2);
@@ -20,20 +20,20 @@ impl Extras {
     pub const CONGESTION: Extras = Extras(4);
     /// [`Extra::memory`].
     pub const MEMORY: Extras = Extras(8);
-    /// All of them.
+    /// Every group.
     pub const ALL: Extras = Extras(15);
 
-    /// Whether none is wanted.
+    /// Whether the set is empty.
     pub const fn is_empty(self) -> bool {
         self.0 == 0
     }
 
-    /// Whether every group of `other` is in it.
+    /// Whether the set contains every group of `other`.
     pub const fn contains(self, other: Extras) -> bool {
         self.0 & other.0 == other.0
     }
 
-    /// The groups of both.
+    /// Returns the groups of both sets.
     pub const fn union(self, other: Extras) -> Extras {
         Extras(self.0 | other.0)
     }
@@ -53,31 +53,31 @@ impl FromIterator<Extras> for Extras {
     }
 }
 
-/// Facts that are read only when the question needs them; the default is that none was asked for.
+/// Facts that are read only on demand. By default every one is unknown because it was not asked for.
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Extra {
-    /// Milliseconds since the connection came into its state.
+    /// Milliseconds since the connection entered its state.
     pub time_in_state: Fact<u64>,
     /// The type-of-service (IPv4) or traffic-class (IPv6) byte of outgoing packets; its upper six bits are the DSCP (RFC 2474).
     pub tos: Fact<u8>,
-    /// What the kernel waits for next.
+    /// The timer that is running.
     pub timer: Fact<Timer>,
-    /// The mark of the socket's packets, for rules of routing and filtering (Linux `SO_MARK`); 0 means no mark.
+    /// The mark of the socket's packets, used by routing and filter rules (Linux `SO_MARK`); 0 means no mark.
     pub mark: Fact<u32>,
-    /// The id of the control group in which the socket was made (Linux cgroup v2: the inode of its directory).
+    /// The id of the control group in which the socket was created (Linux cgroup v2: the inode of its directory).
     pub cgroup: Fact<u64>,
-    /// Whether a socket of IPv6 takes no IPv4 (`IPV6_V6ONLY`, RFC 3493, 5.3).
+    /// Whether an IPv6 socket refuses IPv4 (`IPV6_V6ONLY`, RFC 3493, 5.3).
     pub v6_only: Fact<bool>,
-    /// The name of the congestion control.
+    /// The name of the congestion control algorithm.
     pub congestion: Fact<CongestionControl>,
-    /// Memory that the socket uses.
+    /// The memory that the socket uses.
     pub memory: Fact<Memory>,
-    /// What works on top of the connection within the kernel.
+    /// The upper-layer protocol that the kernel runs on top of the connection.
     pub upper_layer: Fact<UpperLayer>,
-    /// The internals of the connection. For MPTCP those figures that it keeps for all subflows together.
+    /// The internals of the connection. For MPTCP, the metrics that it keeps for all subflows together.
     pub tcp: Fact<Box<TcpInfo>>,
-    /// What only MPTCP has.
+    /// Facts that only MPTCP connections have.
     pub mptcp: Fact<Mptcp>,
 }
 
@@ -100,32 +100,32 @@ impl Default for Extra {
     }
 }
 
-/// What the kernel waits for next on a socket.
+/// The timer that is running on a socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Timer {
-    /// What happens when it runs out.
+    /// What happens when the timer expires.
     pub kind: TimerKind,
-    /// Milliseconds until then; 0 for [`TimerKind::Off`].
+    /// Milliseconds until the timer expires; 0 for [`TimerKind::Off`].
     pub expires_ms: u32,
-    /// How often it ran out in a row: repetitions for [`TimerKind::Retransmit`], probes for [`TimerKind::KeepAlive`] and
-    /// [`TimerKind::Persist`].
+    /// How often the timer has expired in a row: retransmissions for [`TimerKind::Retransmit`], probes for
+    /// [`TimerKind::KeepAlive`] and [`TimerKind::Persist`].
     pub count: u8,
 }
 
-/// What happens when a timer runs out (`idiag_timer`, `sock_diag(7)`).
+/// What happens when a timer expires (`idiag_timer`, `sock_diag(7)`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum TimerKind {
-    /// Nothing: no timer runs.
+    /// Nothing: no timer is running.
     Off,
-    /// A segment is sent again.
+    /// A segment is retransmitted.
     Retransmit,
-    /// A probe asks whether the peer is still there, or a connection in FIN_WAIT_2 is given up.
+    /// A probe checks whether the peer is still there, or a connection in FIN_WAIT_2 is given up.
     KeepAlive,
     /// TIME_WAIT ends.
     TimeWait,
-    /// A probe asks whether the peer's window has opened.
+    /// A probe checks whether the peer's window has opened.
     Persist,
 }
 
@@ -142,14 +142,14 @@ impl TimerKind {
     }
 }
 
-/// A short name that the kernel gives: at most 15 bytes. Modules choose it: escape before printing.
+/// A short name reported by the kernel, at most 15 bytes. Kernel modules choose it: escape before printing.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(into = "WrittenName", from = "WrittenName"))]
 pub struct ShortName([u8; 16]);
 
 impl ShortName {
-    /// The name, cut at the first NUL and to 15 bytes.
+    /// Creates a name from `name`, cut at the first NUL and to 15 bytes.
     pub fn new(name: &[u8]) -> Self {
         let mut kept = [0; 16];
         for (place, &byte) in kept[..15].iter_mut().zip(name.iter().take_while(|&&byte| byte != 0)) {
@@ -158,14 +158,14 @@ impl ShortName {
         ShortName(kept)
     }
 
-    /// Its bytes.
+    /// The bytes of the name, without a NUL.
     pub fn as_bytes(&self) -> &[u8] {
         let length = self.0.iter().position(|&byte| byte == 0).unwrap_or(self.0.len());
         &self.0[..length]
     }
 }
 
-/// A list of one text, so that a known name cannot be taken for the reason why there is none.
+/// Serialized as a list with one text, so that a known name cannot be mistaken for a reason why there is none.
 #[cfg(feature = "serde")]
 #[derive(serde::Serialize, serde::Deserialize)]
 struct WrittenName(#[serde(with = "crate::wire::text")] Vec<u8>, ());
@@ -190,58 +190,59 @@ impl std::fmt::Debug for ShortName {
     }
 }
 
-/// The name of a congestion control: `cubic`, `bbr`.
+/// The name of a congestion control algorithm: `cubic`, `bbr`.
 pub type CongestionControl = ShortName;
 
-/// Memory that a socket uses, in bytes (Linux `SK_MEMINFO_*`, `sock_diag.h`).
+/// The memory that a socket uses, in bytes (Linux `SK_MEMINFO_*`, `sock_diag.h`).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Memory {
-    /// Received and not yet read by the program, with what the kernel needs beside the data.
+    /// Received and not yet read by the program, including the kernel's overhead.
     pub receive: u32,
-    /// The most that `receive` may be (`SO_RCVBUF`).
+    /// The limit of `receive` (`SO_RCVBUF`).
     pub receive_limit: u32,
-    /// Handed to the network and not yet sent.
+    /// Passed to the network stack and not yet sent.
     pub transmit: u32,
-    /// The most that waits to be sent (`SO_SNDBUF`).
+    /// The limit of the data waiting to be sent (`SO_SNDBUF`).
     pub send_limit: u32,
-    /// Set aside for use soon.
+    /// Reserved in advance for further data.
     pub forward: u32,
-    /// Waiting to be sent or acknowledged, with what the kernel needs beside the data.
+    /// Waiting to be sent or acknowledged, including the kernel's overhead.
     pub queued: u32,
-    /// For options and filters.
+    /// Used for options and socket filters.
     pub options: u32,
-    /// Received while the program was busy with the socket.
+    /// Received while the socket was locked by the program.
     pub backlog: u32,
-    /// Packets (not bytes) dropped because a buffer was full, since the socket was created. `None` where the running kernel does not report it (before Linux 4.6).
+    /// Packets (not bytes) dropped because a buffer was full, since the socket was created. `None` if the running
+    /// kernel does not report it (before Linux 4.6).
     pub drops: Option<u32>,
 }
 
-/// What works on top of a TCP connection within the kernel (Linux `tcp_ulp`).
+/// The upper-layer protocol that the kernel runs on top of a TCP connection (Linux `tcp_ulp`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum UpperLayer {
-    /// Nothing.
+    /// None.
     None,
-    /// This connection is a path of an MPTCP connection; the token names that one on this side.
+    /// The connection is a subflow of an MPTCP connection, which the token identifies on this side.
     Mptcp {
-        /// The token of the MPTCP connection (RFC 8684, 3.2), as [`Mptcp::token`].
+        /// The token of the MPTCP connection (RFC 8684, 3.2), the same as [`Mptcp::token`].
         token: u32,
     },
-    /// Another: `tls`.
+    /// Another one, such as `tls`.
     Other(ShortName),
 }
 
-/// What only an MPTCP connection has (RFC 8684; Linux `struct mptcp_info`, `include/uapi/linux/mptcp.h`).
+/// Facts that only an MPTCP connection has (RFC 8684; Linux `struct mptcp_info`, `include/uapi/linux/mptcp.h`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Mptcp {
-    /// The connection's token on this side (RFC 8684, 3.2): its paths carry the same in [`UpperLayer::Mptcp`].
+    /// The connection's token on this side (RFC 8684, 3.2); its subflows carry the same token in [`UpperLayer::Mptcp`].
     pub token: u32,
-    /// TCP connections beside the first one.
+    /// The number of TCP connections in addition to the first one.
     pub subflows: u8,
-    /// All TCP connections that it consists of.
+    /// The number of all TCP connections that it consists of.
     pub subflows_total: Fact<u8>,
-    /// Whether it has fallen back to plain TCP.
+    /// Whether the connection has fallen back to plain TCP.
     pub fallback: bool,
 }

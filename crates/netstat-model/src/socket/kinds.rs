@@ -1,6 +1,6 @@
-//! What kinds of sockets there are, and in which states they can be.
+//! Protocols, address families and states of sockets.
 
-/// What a socket speaks. In the order in which a listing shows them.
+/// The protocol a socket uses, in the order in which listings show them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(u8)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
@@ -9,27 +9,29 @@ pub enum Protocol {
     Tcp,
     /// User Datagram Protocol (RFC 768).
     Udp,
-    /// Whole packets of one protocol above IP, and the sockets by which `ping` works without privilege
-    /// ([`Detail::Ping`](super::Detail::Ping)). Its port is the number of that protocol (1 ICMP, 58 ICMPv6: IANA, Protocol Numbers).
+    /// Raw IP: whole packets of one protocol above IP, and the sockets by which `ping` works without privileges
+    /// ([`Detail::Ping`](super::Detail::Ping)). The port is the number of that protocol (1 ICMP, 58 ICMPv6: IANA,
+    /// Protocol Numbers).
     Raw,
-    /// Multipath TCP (RFC 8684): the connection as its program sees it. The TCP connections that it consists of appear
-    /// beside it as [`Protocol::Tcp`].
+    /// Multipath TCP (RFC 8684): the connection as its program sees it. The TCP connections that it consists of are
+    /// listed separately as [`Protocol::Tcp`].
     Mptcp,
     /// Frames of a network interface (Linux AF_PACKET, `packet(7)`).
     Packet,
-    /// Within this computer (AF_UNIX, `unix(7)`).
+    /// Communication within this computer (AF_UNIX, `unix(7)`).
     Unix,
     /// Lightweight User Datagram Protocol (RFC 3828).
     UdpLite,
-    /// Stream Control Transmission Protocol (RFC 9260). Each association is a row beside that of its listening socket.
+    /// Stream Control Transmission Protocol (RFC 9260). Each association is a row of its own beside that of its
+    /// listener.
     Sctp,
     /// Datagram Congestion Control Protocol (RFC 4340).
     Dccp,
-    /// Between a virtual machine and its host (Linux AF_VSOCK, `vsock(7)`).
+    /// Communication between a virtual machine and its host (Linux AF_VSOCK, `vsock(7)`).
     Vsock,
-    /// Between a program and the kernel (Linux AF_NETLINK, `netlink(7)`).
+    /// Communication between a program and the kernel (Linux AF_NETLINK, `netlink(7)`).
     Netlink,
-    /// Frames of one queue of a network interface, past the kernel's network stack (Linux AF_XDP).
+    /// Frames of one queue of a network interface, bypassing the kernel's network stack (Linux AF_XDP).
     Xdp,
 }
 
@@ -50,7 +52,7 @@ impl Protocol {
         Protocol::Xdp,
     ];
 
-    /// `TCP`, `UDP`, ..., as the Proto column shows it.
+    /// The name in the Proto column: `TCP`, `UDP` and so on.
     pub const fn name(self) -> &'static str {
         match self {
             Protocol::Tcp => "TCP",
@@ -68,7 +70,7 @@ impl Protocol {
         }
     }
 
-    /// Whether its sockets have IP addresses.
+    /// Whether sockets of this protocol have IP addresses.
     pub const fn is_ip(self) -> bool {
         !matches!(
             self,
@@ -76,7 +78,7 @@ impl Protocol {
         )
     }
 
-    /// Whether its sockets have states: of the others, [`State`] says only whether they are connected.
+    /// Whether sockets of this protocol have states. For the others, [`State`] only tells whether they are connected.
     pub const fn has_states(self) -> bool {
         matches!(
             self,
@@ -84,7 +86,8 @@ impl Protocol {
         )
     }
 
-    /// Whether its sockets have ports by which programs find each other. Those of RAW are numbers of protocols.
+    /// Whether sockets of this protocol have ports at which programs reach each other. The ports of `Raw` are protocol
+    /// numbers instead.
     pub const fn has_ports(self) -> bool {
         matches!(
             self,
@@ -93,14 +96,14 @@ impl Protocol {
     }
 }
 
-/// The address family a socket was made for. An IPv6 socket may carry IPv4-mapped addresses (RFC 4291, 2.5.5.2).
+/// The address family of a socket. An IPv6 socket may carry IPv4-mapped addresses (RFC 4291, 2.5.5.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(u8)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Family {
-    /// AF_INET.
+    /// IPv4 (AF_INET).
     V4,
-    /// AF_INET6.
+    /// IPv6 (AF_INET6).
     V6,
     /// AF_PACKET: no IP address. See [`Detail::Packet`](super::Detail::Packet).
     Packet,
@@ -129,10 +132,11 @@ impl Family {
     }
 }
 
-/// The state of a TCP connection (RFC 9293, 3.3.2), with the names `netstat` has always printed, plus `BOUND` for a port
-/// that is taken but neither listens nor connects. A UDP socket has no state in the protocol: `Established` there means that
-/// it is connected to a peer, `Closed` that it is not (as Linux keeps it). So it is with raw sockets; those of AF_UNIX and
-/// MPTCP listen too.
+/// The state of a TCP connection (RFC 9293, 3.3.2), with the names that `netstat` has always printed, and `Bound` for a
+/// port that is taken but neither listens nor connects.
+///
+/// UDP has no states: for a UDP socket, `Established` means that it is connected to a peer, and `Closed` that it is
+/// not, as Linux reports it. The same holds for raw sockets. AF_UNIX and MPTCP sockets can also be listening.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(u8)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
@@ -159,12 +163,12 @@ pub enum State {
     Listening,
     /// CLOSING.
     Closing,
-    /// Bound to a port; neither listening nor connecting.
+    /// Bound to a port, but neither listening nor connecting.
     Bound,
 }
 
 impl State {
-    /// Every state, in the order of the Windows documentation's list.
+    /// Every state, in the order in which the Windows documentation lists them.
     pub const ALL: [State; 12] = [
         State::Listening,
         State::Established,

@@ -1,4 +1,4 @@
-//! One socket as the kernel knows it.
+//! Sockets: their addresses, states, owners' keys and optional details.
 
 mod detail;
 mod extra;
@@ -17,20 +17,22 @@ pub use kinds::{Family, Protocol, State};
 pub use state_time::{StateTime, TimeFrom};
 pub use tcp::{CongestionPhase, TcpInfo, TcpMetric, TcpOptions, TcpUnit};
 
-/// One side of a socket: address and port.
+/// One side of a socket: an address and a port.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Endpoint {
-    /// The address. `0.0.0.0` or `::` where the side is not bound or not connected.
+    /// The address; `0.0.0.0` or `::` if this side is not bound or not connected.
     pub address: IpAddr,
-    /// The port, 0 to 65535; 0 where the side is not bound or not connected.
+    /// The port, 0 to 65535; 0 if this side is not bound or not connected.
     pub port: u16,
-    /// The interface index that completes a link-local IPv6 address (RFC 4007); 0 where none is needed or known.
+    /// The interface index that completes a link-local IPv6 address (RFC 4007); 0 if none is needed or known.
     pub scope: u32,
 }
 
-/// One socket. Compact on purpose: a million of these must fit beside each other in less than 100 MB, so the optional
-/// facts are packed and read through methods.
+/// A socket.
+///
+/// The type is compact on purpose: a million sockets must fit into less than 100 MB, so optional facts are packed and
+/// read through methods.
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(into = "WrittenSocket", from = "WrittenSocket"))]
@@ -42,7 +44,7 @@ pub struct Socket {
     local_port: u16,
     foreign_port: u16,
     interface: u32,
-    /// The inode; with `by_process` the process id.
+    /// The inode, or the process id if `by_process` is set.
     holder: u32,
     user: u32,
     receive_queue: u32,
@@ -51,58 +53,62 @@ pub struct Socket {
     protocol: Protocol,
     family: Family,
     state: State,
-    /// Whether the system names the process that holds the socket in the socket's own row, as Windows does.
+    /// Whether the system reports the owning process in the socket's own row, as Windows does.
     by_process: bool,
 }
 
 const _: () = assert!(size_of::<Socket>() <= 80, "a million sockets must fit into 100 MB");
 
-/// `Socket::user` when it was not reported: `(uid_t)-1` is not a user (POSIX chown(2), kernel `INVALID_UID`).
+/// The value of `Socket::user` if it was not reported: `(uid_t)-1` is not a valid user (POSIX chown(2), kernel
+/// `INVALID_UID`).
 const NO_USER: u32 = u32::MAX;
 
-/// `Socket::send_queue` when it was not reported; the kernel's queues stay far below it (`net.core.wmem_max` is an int).
+/// The value of `Socket::send_queue` if it was not reported; the kernel's queues stay far below it (`net.core.wmem_max`
+/// is an int).
 const NO_QUEUE: u32 = u32::MAX;
 
-/// What a collector knows of a socket; see [`Socket::new`].
+/// The facts a collector has about a socket; see [`Socket::new`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct SocketFacts {
-    /// What it speaks.
+    /// The protocol the socket uses.
     pub protocol: Protocol,
-    /// Address family.
+    /// The address family.
     pub family: Family,
-    /// State; see [`State`] for UDP.
+    /// The state; see [`State`] for its meaning for UDP.
     pub state: State,
-    /// Local address; of the family named above.
+    /// The local address, of the family given in `family`.
     pub local: IpAddr,
-    /// Local port.
+    /// The local port; 0 if the socket is not bound.
     pub local_port: u16,
-    /// Foreign address; unspecified when not connected.
+    /// The foreign address; unspecified if the socket is not connected.
     pub foreign: IpAddr,
-    /// Foreign port; 0 when not connected.
+    /// The foreign port; 0 if the socket is not connected.
     pub foreign_port: u16,
-    /// Index of the interface the socket is bound to; 0 when it is bound to none.
+    /// The index of the interface the socket is bound to; 0 if it is not bound to one.
     pub interface: u32,
-    /// Inode of the descriptor in the kernel's socket file system; 0 when no descriptor belongs to the socket.
+    /// The inode in the kernel's socket file system; 0 if the socket has no file descriptor.
     pub inode: u32,
-    /// User id of the socket's maker; `None` when not reported.
+    /// The id of the user who created the socket; `None` if not reported.
     pub user: Option<u32>,
-    /// The kernel's cookie, unique since boot; `None` when not reported.
+    /// The kernel's cookie, unique since boot; `None` if not reported.
     pub cookie: Option<NonZeroU64>,
-    /// For a listener: connections waiting to be accepted. Else: bytes received and not yet read by the program.
+    /// For a listener, the number of connections waiting to be accepted; otherwise the bytes received and not yet read
+    /// by the program.
     pub receive_queue: u32,
-    /// For a listener: the limit of that queue (backlog). Else: bytes sent and not yet acknowledged. `None`: not reported.
+    /// For a listener, the limit of its accept queue (the backlog); otherwise the bytes sent and not yet acknowledged.
+    /// `None` if not reported.
     pub send_queue: Option<u32>,
 }
 
-/// What few sockets have, kept apart from the many.
+/// The parts of a [`Socket`] that few sockets have, boxed so that the others stay small.
 #[derive(Clone, Debug, Default, PartialEq)]
 struct Apart {
     detail: Option<Detail>,
     extra: Extra,
 }
 
-/// [`Socket`] as it is written.
+/// The serialized form of [`Socket`].
 #[cfg(feature = "serde")]
 #[derive(serde::Serialize, serde::Deserialize)]
 struct WrittenSocket {
@@ -110,7 +116,7 @@ struct WrittenSocket {
     namespace: u32,
     detail: Option<Detail>,
     extra: Option<Extra>,
-    /// The process id of the row, on systems that have it there.
+    /// The process id from the socket's row, on systems that report it there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     process: Option<u32>,
 }
@@ -159,7 +165,8 @@ impl From<WrittenSocket> for Socket {
     }
 }
 
-/// IPv4 addresses are kept as a number in the low 32 bits, so that both families compare as numbers.
+/// Returns the address as a number. IPv4 addresses occupy the low 32 bits, so that addresses of both families compare
+/// as numbers.
 fn number(address: IpAddr) -> u128 {
     match address {
         IpAddr::V4(v4) => u128::from(v4.to_bits()),
@@ -168,7 +175,8 @@ fn number(address: IpAddr) -> u128 {
 }
 
 impl Socket {
-    /// Packs the facts of one socket. Addresses of the other family than `facts.family` are converted (mapped or cut).
+    /// Creates a socket from its facts. An address of a family other than `facts.family` is converted: IPv4 is
+    /// zero-extended, IPv6 is truncated to its low 32 bits.
     pub fn new(facts: &SocketFacts) -> Self {
         Socket {
             local: number(facts.local),
@@ -190,59 +198,60 @@ impl Socket {
         }
     }
 
-    /// The same socket with the facts that were asked for on top.
+    /// Returns the socket with the optional facts `extra`.
     pub fn with_extra(mut self, extra: Extra) -> Self {
         match &mut self.apart {
             Some(apart) => apart.extra = extra,
-            // Made in one go: there may be a million of them.
+            // Built in one step because a listing may do this a million times.
             none => *none = Some(Box::new(Apart { detail: None, extra })),
         }
         self
     }
 
-    /// The same socket with what its kind needs beside addresses.
+    /// Returns the socket with the details of its kind.
     pub fn with_detail(mut self, detail: Detail) -> Self {
         self.apart.get_or_insert_default().detail = Some(detail);
         self
     }
 
-    /// The same socket, seen in the namespace with this index; see [`Socket::namespace`].
+    /// Returns the socket as seen in the network namespace with this index; see [`Socket::namespace`].
     pub fn in_namespace(mut self, index: u32) -> Self {
         self.namespace = index;
         self
     }
 
-    /// The same socket on a system that names the holder in the socket's own row: process `pid`, or 0 for none. It has no inode.
+    /// Returns the socket with its owner set to process `pid`, or to none if `pid` is 0, for systems that report the
+    /// owner in the socket's own row. Such a socket has no inode.
     pub fn held_by_process(mut self, pid: u32) -> Self {
         self.holder = pid;
         self.by_process = true;
         self
     }
 
-    /// Transport protocol.
+    /// The protocol.
     pub fn protocol(&self) -> Protocol {
         self.protocol
     }
 
-    /// Address family.
+    /// The address family.
     pub fn family(&self) -> Family {
         self.family
     }
 
-    /// State; see [`State`] for UDP.
+    /// The state; see [`State`] for its meaning for UDP.
     pub fn state(&self) -> State {
         self.state
     }
 
     fn address(&self, number: u128) -> IpAddr {
         match self.family {
-            // `number` put it there from 32 bits.
+            // The cast loses nothing: for these families `number` started from 32 bits.
             Family::V6 => IpAddr::V6(Ipv6Addr::from_bits(number)),
             _ => IpAddr::V4(Ipv4Addr::from_bits(number as u32)),
         }
     }
 
-    /// The scope of an address: the bound interface, for link-local addresses only.
+    /// The scope of an address: the interface the socket is bound to, for link-local addresses only.
     fn scope(&self, number: u128) -> u32 {
         // fe80::/10 (RFC 4291, 2.5.6).
         if self.family == Family::V6 && number >> 118 == 0xfe80 >> 6 {
@@ -252,7 +261,8 @@ impl Socket {
         }
     }
 
-    /// The local side. Of a kind without IP addresses ([`Protocol::is_ip`]): unspecified; see [`Socket::detail`].
+    /// The local address and port. The address is unspecified for protocols without IP addresses ([`Protocol::is_ip`]);
+    /// see [`Socket::detail`] for those.
     pub fn local(&self) -> Endpoint {
         Endpoint {
             address: self.address(self.local),
@@ -261,7 +271,8 @@ impl Socket {
         }
     }
 
-    /// The foreign side; unspecified address and port 0 when the socket is not connected, or of a kind without IP addresses.
+    /// The foreign address and port. The address is unspecified and the port 0 if the socket is not connected or its
+    /// protocol has no IP addresses.
     pub fn foreign(&self) -> Endpoint {
         Endpoint {
             address: self.address(self.foreign),
@@ -270,12 +281,13 @@ impl Socket {
         }
     }
 
-    /// Whether the socket has a peer.
+    /// Whether the socket is connected to a peer.
     pub fn is_connected(&self) -> bool {
         self.foreign != 0 || self.foreign_port != 0 || self.detail().is_some_and(Detail::has_peer)
     }
 
-    /// The state, where the socket's kind has states: TCP, MPTCP, and AF_UNIX where it listens or is connected.
+    /// The state as listings show it; `None` if the protocol has no states, or for an AF_UNIX or vsock socket that
+    /// neither listens nor is connected.
     pub fn shown_state(&self) -> Option<State> {
         match self.protocol {
             Protocol::Tcp | Protocol::Mptcp | Protocol::Sctp | Protocol::Dccp => Some(self.state),
@@ -284,45 +296,46 @@ impl Socket {
         }
     }
 
-    /// Which of the network namespaces looked into it was seen in: an index into the list that came with it; 0 where only one was
-    /// asked for.
+    /// The network namespace the socket was seen in, as an index into the list of namespaces that accompanies the
+    /// listing; 0 if only one namespace was queried.
     pub fn namespace(&self) -> u32 {
         self.namespace
     }
 
-    /// What a socket of a rarer kind is beside its addresses.
+    /// The details of a socket other than plain TCP and UDP; `None` if it has none.
     pub fn detail(&self) -> Option<&Detail> {
         self.apart.as_ref()?.detail.as_ref()
     }
 
-    /// [`Socket::detail`], to complete it.
+    /// Returns [`Socket::detail`] for modification.
     pub fn detail_mut(&mut self) -> Option<&mut Detail> {
         self.apart.as_mut()?.detail.as_mut()
     }
 
-    /// Index of the interface the socket is bound to; `None` when it is bound to none.
+    /// The index of the interface the socket is bound to; `None` if it is not bound to one.
     pub fn interface(&self) -> Option<NonZeroU32> {
         NonZeroU32::new(self.interface)
     }
 
-    /// Inode of the descriptor in the kernel's socket file system; `None` when no descriptor belongs to the socket
-    /// (TIME_WAIT, SYN_RECEIVED, not yet accepted, closed by its program).
+    /// The inode in the kernel's socket file system; `None` if the socket has no file descriptor (TIME_WAIT,
+    /// SYN_RECEIVED, not yet accepted, or closed by its program).
     pub fn inode(&self) -> Option<NonZeroU32> {
         NonZeroU32::new(self.holder).filter(|_| !self.by_process)
     }
 
-    /// The process id in the socket's own row (Windows: `dwOwningPid`), 0 for none; `None` on systems that keep none there.
+    /// The process id in the socket's own row (Windows: `dwOwningPid`), 0 for none; `None` on systems that do not
+    /// report it there.
     pub fn row_process(&self) -> Option<u32> {
         self.by_process.then_some(self.holder)
     }
 
-    /// What [`Owners`](crate::Owners) finds the holders by: the inode, or the process id where the row has one. `None` when nothing
-    /// holds the socket.
+    /// The key by which [`Owners`](crate::Owners) looks up the holders: the inode, or the process id if the row has
+    /// one. `None` if nothing holds the socket.
     pub fn holder_key(&self) -> Option<NonZeroU32> {
         NonZeroU32::new(self.holder)
     }
 
-    /// User id of the socket's maker.
+    /// The id of the user who created the socket.
     pub fn user(&self) -> Fact<u32> {
         if self.user == NO_USER {
             Fact::Unknown(Why::NotKept)
@@ -331,18 +344,18 @@ impl Socket {
         }
     }
 
-    /// A number that stands for this socket alone since boot. Linux: the kernel's own. Windows gives none, so one is formed from the
-    /// addresses, the process and the time of creation.
+    /// A number that identifies this socket uniquely since boot; `None` if not reported. On Linux it is the kernel's
+    /// socket cookie. Windows has none, so it is derived there from the addresses, the process and the creation time.
     pub fn cookie(&self) -> Option<NonZeroU64> {
         self.cookie
     }
 
-    /// For a listener: connections waiting to be accepted. Else: bytes received and not yet read.
+    /// For a listener, the number of connections waiting to be accepted; otherwise the bytes received and not yet read.
     pub fn receive_queue(&self) -> u32 {
         self.receive_queue
     }
 
-    /// [`Socket::receive_queue`], unknown on systems that keep none with the socket's row (Windows).
+    /// The same as [`Socket::receive_queue`], but unknown on systems that do not report it with the socket (Windows).
     pub fn known_receive_queue(&self) -> Fact<u32> {
         match self.by_process {
             true => Fact::Unknown(Why::NotKept),
@@ -350,7 +363,7 @@ impl Socket {
         }
     }
 
-    /// For a listener: the limit of its accept queue. Else: bytes sent and not yet acknowledged.
+    /// For a listener, the limit of its accept queue; otherwise the bytes sent and not yet acknowledged.
     pub fn send_queue(&self) -> Fact<u32> {
         if self.send_queue == NO_QUEUE {
             Fact::Unknown(Why::NotKept)
@@ -359,12 +372,12 @@ impl Socket {
         }
     }
 
-    /// The facts read on demand, if they were asked for.
+    /// The facts that are read on demand; `None` if none were requested.
     pub fn extra(&self) -> Option<&Extra> {
         self.apart.as_ref().map(|apart| &apart.extra)
     }
 
-    /// One fact of [`Extra`]: `socket.fact(|extra| extra.mark)`.
+    /// Returns one fact of [`Extra`], for example `socket.fact(|extra| extra.mark)`.
     pub fn fact<T>(&self, read: impl FnOnce(&Extra) -> Fact<T>) -> Fact<T> {
         match self.extra() {
             Some(extra) => read(extra),
@@ -372,7 +385,7 @@ impl Socket {
         }
     }
 
-    /// One figure of the connection's internals, in its [`TcpMetric::unit`].
+    /// Returns one metric of the TCP connection, in its [`TcpMetric::unit`].
     pub fn tcp(&self, figure: TcpMetric) -> Fact<u64> {
         match self.extra().map(|extra| &extra.tcp) {
             Some(Fact::Known(info)) => info.get(figure),
@@ -381,17 +394,18 @@ impl Socket {
         }
     }
 
-    /// The differentiated services code point (0 to 63) of outgoing packets (RFC 2474).
+    /// The differentiated services code point of outgoing packets (RFC 2474), 0 to 63.
     pub fn dscp(&self) -> Fact<u8> {
         self.fact(|extra| extra.tos).map(|tos| tos >> 2)
     }
 
-    /// Milliseconds since the connection came into its state.
+    /// Milliseconds since the connection entered its state.
     pub fn time_in_state(&self) -> Fact<u64> {
         self.fact(|extra| extra.time_in_state)
     }
 
-    /// What rows are ordered by within a group: local address, local port, foreign address, foreign port as numbers.
+    /// The key by which rows are sorted within a group: local address, local port, foreign address and foreign port as
+    /// numbers.
     pub(crate) fn order_key(&self) -> (Protocol, Family, u128, u16, u128, u16, u32) {
         (
             self.protocol,
@@ -404,7 +418,7 @@ impl Socket {
         )
     }
 
-    /// What rows with equal [`Socket::order_key`] are ordered by: few, so it may cost more.
+    /// The key that sorts rows with equal [`Socket::order_key`]. Few rows need it, so it may cost more.
     pub(crate) fn further_order_key(&self) -> (Option<&Detail>, u32, Option<NonZeroU64>) {
         (self.detail(), self.namespace, self.cookie)
     }

@@ -3,34 +3,34 @@
 /// How long a socket has been in its state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct StateTime {
-    /// Milliseconds.
+    /// The time in milliseconds.
     pub millis: u64,
-    /// How it is known.
+    /// The source of the time.
     pub from: TimeFrom,
 }
 
-/// How the time in a state is known.
+/// The source of the time a socket has been in its state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum TimeFrom {
-    /// From the kernel's timer of TIME_WAIT: exact.
+    /// The kernel's TIME_WAIT timer: exact.
     Kernel,
-    /// From a record of events that has the moment at which it came into the state: exact.
+    /// A record that contains the event by which the socket entered the state: exact.
     RecordedChange,
-    /// From a record that has seen it in the state before: it may be longer.
+    /// A record that has seen the socket in the state: a lower bound.
     Record,
-    /// From snapshots, the earliest of an unbroken series that shows it in the state: it may be longer.
+    /// The earliest of an unbroken series of snapshots that show the socket in the state: a lower bound.
     Looks,
 }
 
 impl StateTime {
-    /// Whether it came into the state that long ago; else it may be longer.
+    /// Whether the time is exact; otherwise it is a lower bound.
     pub const fn is_exact(self) -> bool {
         matches!(self.from, TimeFrom::Kernel | TimeFrom::RecordedChange)
     }
 }
 
 impl TimeFrom {
-    /// Its name, as in JSON and CSV.
+    /// The name used in JSON and CSV: `kernel`, `record` or `looks`.
     pub const fn name(self) -> &'static str {
         match self {
             TimeFrom::Kernel => "kernel",

@@ -1,84 +1,84 @@
-//! The internals of a TCP connection: what the sender and the receiver have measured and decided.
+//! The internals of a TCP connection: what the sender and the receiver have measured and negotiated.
 
 use crate::{Fact, Why};
 
-/// One figure of a TCP connection. The meanings follow RFC 9293, RFC 5681, RFC 6298 and Linux's `struct tcp_info`
+/// A metric of a TCP connection. The meanings follow RFC 9293, RFC 5681, RFC 6298 and Linux's `struct tcp_info`
 /// (`include/uapi/linux/tcp.h`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(u8)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum TcpMetric {
-    // Of 64 bits.
-    /// Bytes per second at which data goes out at most (`SO_MAX_PACING_RATE` or the congestion control).
+    // Metrics of 64 bits.
+    /// The pacing rate: the most bytes per second that are sent (`SO_MAX_PACING_RATE` or the congestion control).
     PacingRate,
-    /// The limit of the pacing rate that the program has set.
+    /// The limit of the pacing rate set by the program, in bytes per second.
     MaxPacingRate,
     /// Bytes that the peer has acknowledged (RFC 4898, `tcpEStatsAppHCThruOctetsAcked`).
     BytesAcked,
     /// Bytes received in order (RFC 4898, `tcpEStatsAppHCThruOctetsReceived`).
     BytesReceived,
-    /// Bytes per second that were last seen to arrive at the peer.
+    /// The most recently measured rate at which data reaches the peer, in bytes per second.
     DeliveryRate,
-    /// Microseconds in which there was something to send.
+    /// Time during which there was data to send, in microseconds.
     BusyTime,
-    /// Of these, microseconds in which the peer's window was in the way.
+    /// Part of the busy time during which the peer's window limited sending, in microseconds.
     ReceiveWindowLimited,
-    /// Of these, microseconds in which the own send buffer was in the way.
+    /// Part of the busy time during which the send buffer limited sending, in microseconds.
     SendBufferLimited,
-    /// Bytes sent, repetitions included.
+    /// Bytes sent, retransmissions included.
     BytesSent,
-    /// Bytes sent again.
+    /// Bytes retransmitted.
     BytesRetransmitted,
-    // Of 32 bits.
+    // Metrics of 32 bits.
     /// The smoothed round-trip time (RFC 6298, SRTT), in microseconds.
     Rtt,
     /// The variation of the round-trip time (RFC 6298, RTTVAR), in microseconds.
     RttVariance,
-    /// The smallest round-trip time of late, in microseconds.
+    /// The smallest recent round-trip time, in microseconds.
     MinRtt,
-    /// The round-trip time as the receiving side estimates it, in microseconds.
+    /// The round-trip time as estimated by the receiving side, in microseconds.
     ReceiveRtt,
     /// The congestion window (RFC 5681, cwnd), in segments.
     Cwnd,
     /// The slow start threshold (RFC 5681, ssthresh), in segments.
     Ssthresh,
-    /// Time until a repetition (RFC 6298, RTO), in microseconds.
+    /// The retransmission timeout (RFC 6298, RTO), in microseconds.
     Rto,
-    /// Time until an acknowledgement without data, in microseconds.
+    /// The timeout for a delayed acknowledgement, in microseconds.
     Ato,
-    /// Repetitions in a row that a timer caused and nothing has answered yet.
+    /// Consecutive retransmissions caused by a timer and not yet answered.
     Retransmits,
-    /// Repeated segments on the way.
+    /// Retransmitted segments in flight.
     RetransmitsInFlight,
-    /// Segments sent again since the connection began.
+    /// Segments retransmitted since the connection began.
     RetransmitsTotal,
-    /// Segments on the way that count as lost.
+    /// Segments in flight that are considered lost.
     Lost,
     /// Segments sent and not yet acknowledged.
     Unacked,
-    /// Segments that the peer has got out of order (RFC 2018).
+    /// Segments that the peer has received out of order (RFC 2018).
     Sacked,
     /// Segments sent.
     SegmentsOut,
     /// Segments received.
     SegmentsIn,
-    /// Segments with data sent.
+    /// Segments sent that carried data.
     DataSegmentsOut,
-    /// Segments with data received.
+    /// Segments received that carried data.
     DataSegmentsIn,
-    /// Bytes that the program has written and that were not sent yet.
+    /// Bytes written by the program and not yet sent.
     NotSent,
-    /// The largest segment that is sent, in bytes (RFC 9293, 3.7.1).
+    /// The largest segment that is sent (RFC 9293, 3.7.1), in bytes.
     SendMss,
-    /// The size of the segments that come in, as estimated, in bytes.
+    /// The estimated size of the segments received, in bytes.
     ReceiveMss,
-    /// The largest segment announced to the peer, in bytes.
+    /// The maximum segment size announced to the peer, in bytes.
     AdvertisedMss,
-    /// The largest packet that the path takes (RFC 1191, RFC 8201), in bytes.
+    /// The path MTU (RFC 1191, RFC 8201), in bytes.
     PathMtu,
-    /// How far segments may overtake each other before one counts as lost, in segments.
+    /// How far segments may be reordered before one is considered lost, in segments.
     Reordering,
-    /// How often segments were seen to overtake each other.
+    /// Times that reordering was detected.
     ReorderingSeen,
     /// Milliseconds since data was last sent.
     LastDataSent,
@@ -86,35 +86,35 @@ pub enum TcpMetric {
     LastDataReceived,
     /// Milliseconds since an acknowledgement was last received.
     LastAckReceived,
-    /// Segments delivered to the peer, repetitions included.
+    /// Segments delivered to the peer, retransmissions included.
     Delivered,
-    /// Of these, those that the peer said to have met congestion (RFC 3168).
+    /// Part of the delivered segments that the peer reported as marked for congestion (RFC 3168).
     DeliveredCe,
-    /// Segments that the peer said to have got twice (RFC 2883).
+    /// Segments that the peer reported as received twice (RFC 2883).
     DuplicateSacks,
     /// Segments received out of order.
     OutOfOrder,
-    /// The window that the peer has offered last, in bytes.
+    /// The window most recently offered by the peer, in bytes.
     SendWindow,
     /// The window offered to the peer, in bytes.
     ReceiveWindow,
-    /// What the receiver's buffer is sized for: bytes that come in within one round-trip time.
+    /// The receive buffer's target: bytes received within one round-trip time.
     ReceiveSpace,
-    /// How often the path was changed on purpose after a timer ran out or congestion was seen (a new flow label, RFC 6437).
+    /// Times that the path was deliberately changed, by a new flow label (RFC 6437), after a timeout or congestion.
     Rehashes,
-    /// How often the retransmission timer ran out (RFC 6298) since the connection began.
+    /// Times that the retransmission timer expired (RFC 6298) since the connection began.
     Timeouts,
-    /// How many times in a row of such timeouts the connection recovered from.
+    /// Series of consecutive such timeouts that the connection recovered from.
     TimeoutRecoveries,
-    /// Milliseconds spent in such recoveries, without one that is going on.
+    /// Milliseconds spent in such recoveries, a current one excluded.
     TimeoutTime,
 }
 
-/// The number of 64-bit figures at the beginning.
+/// The number of 64-bit metrics; they come first.
 const WIDE: usize = TcpMetric::BytesRetransmitted as usize + 1;
 const FIGURES: usize = TcpMetric::TimeoutTime as usize + 1;
 
-/// What a figure counts.
+/// The unit of a [`TcpMetric`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum TcpUnit {
     /// Bytes.
@@ -127,12 +127,12 @@ pub enum TcpUnit {
     Microseconds,
     /// Milliseconds.
     Milliseconds,
-    /// How often.
+    /// A number of occurrences.
     Times,
 }
 
 impl TcpUnit {
-    /// The unit as shown beside a figure or in a table of columns: `bytes/s`, `µs`.
+    /// The unit as shown beside a value or in a table of columns: `bytes/s`, `µs`.
     pub const fn name(self) -> &'static str {
         match self {
             TcpUnit::Bytes => "bytes",
@@ -145,7 +145,7 @@ impl TcpUnit {
     }
 }
 
-/// Name, unit and meaning of a figure.
+/// The name, unit and meaning of a metric.
 struct About(TcpMetric, &'static str, TcpUnit, &'static str);
 
 #[rustfmt::skip]
@@ -206,7 +206,7 @@ const ABOUT: [About; FIGURES] = {
 };
 
 impl TcpMetric {
-    /// Every figure.
+    /// Every metric, in order of declaration.
     pub const ALL: [TcpMetric; FIGURES] = {
         let mut all = [TcpMetric::PacingRate; FIGURES];
         let mut at = 0;
@@ -218,47 +218,49 @@ impl TcpMetric {
         all
     };
 
-    /// A short name, as a column is called: lower case, with underscores. Mostly that of `ss -i`.
+    /// The short name, used for columns: lower case with underscores, mostly as in `ss -i`.
     pub const fn name(self) -> &'static str {
         ABOUT[self as usize].1
     }
 
-    /// What it counts.
+    /// The unit of the metric's values.
     pub const fn unit(self) -> TcpUnit {
         ABOUT[self as usize].2
     }
 
-    /// What it means, in short.
+    /// A short description.
     pub const fn meaning(self) -> &'static str {
         ABOUT[self as usize].3
     }
 
-    /// Whether a figure may need more than 32 bits.
+    /// Whether the metric may need more than 32 bits.
     const fn is_wide(self) -> bool {
         (self as usize) < WIDE
     }
 }
 
-/// The figures and properties of one TCP connection, each known or not; some 290 bytes.
+/// The metrics and properties of one TCP connection, each known or unknown. About 290 bytes.
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(into = "WrittenInfo", from = "WrittenInfo"))]
 pub struct TcpInfo {
     wide: [u64; WIDE],
     narrow: [u32; FIGURES - WIDE],
-    /// Why a figure is not known.
+    /// The reason why a metric is unknown; `None` if it is known.
     unknown: [Option<Why>; FIGURES],
     /// How the sender is reacting to loss.
     pub phase: Fact<CongestionPhase>,
-    /// What both sides agreed on in the handshake, and what was seen of it.
+    /// The options both sides agreed on in the handshake, and what was seen of them.
     pub options: Fact<TcpOptions>,
-    /// Whether the delivery rate was measured while the program had too little to send, so that more may be possible.
+    /// Whether the delivery rate was measured while the program had too little to send, so that the path may allow
+    /// more.
     pub app_limited: Fact<bool>,
-    /// The shifts of the windows that the peer offers, and of those offered to it (RFC 7323, 2.2), 0 to 14.
+    /// The window scale shifts (RFC 7323, 2.2), 0 to 14: of the windows the peer offers, and of those offered to it.
     pub window_scales: Fact<(u8, u8)>,
 }
 
-/// [`TcpInfo`] as it is written: metrics by name, so that one that comes or goes harms no old file.
+/// The serialized form of [`TcpInfo`]: metrics are written by name, so that files stay readable when metrics are added
+/// or removed.
 #[cfg(feature = "serde")]
 #[derive(serde::Serialize, serde::Deserialize)]
 struct WrittenInfo {
@@ -303,7 +305,7 @@ impl From<WrittenInfo> for TcpInfo {
 }
 
 impl TcpInfo {
-    /// Nothing known, all for the same reason.
+    /// Creates a `TcpInfo` in which everything is unknown for the same reason.
     pub fn unknown(why: Why) -> Self {
         TcpInfo {
             wide: [0; WIDE],
@@ -316,7 +318,7 @@ impl TcpInfo {
         }
     }
 
-    /// Sets `figure`. A value that a figure of 32 bits cannot hold makes it unknown as [`Why::Failed`].
+    /// Sets `figure`. A 32-bit metric whose value does not fit becomes unknown with [`Why::Failed`].
     pub fn set(&mut self, figure: TcpMetric, fact: Fact<u64>) {
         let place = figure as usize;
         self.unknown[place] = match fact {
@@ -335,7 +337,7 @@ impl TcpInfo {
         };
     }
 
-    /// The value of `figure`, in its [`TcpMetric::unit`].
+    /// Returns the value of `figure`, in its [`TcpMetric::unit`].
     pub fn get(&self, figure: TcpMetric) -> Fact<u64> {
         let place = figure as usize;
         match self.unknown[place] {
@@ -350,15 +352,15 @@ impl TcpInfo {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum CongestionPhase {
-    /// Nothing is wrong.
+    /// Normal operation.
     Open,
-    /// Duplicate acknowledgements or SACKs have come.
+    /// Duplicate acknowledgements or SACKs have been received.
     Disorder,
-    /// The window is being reduced after a notification of congestion.
+    /// The congestion window is being reduced after a congestion notification.
     Reduced,
-    /// Lost segments are being repeated (fast recovery).
+    /// Lost segments are being retransmitted (fast recovery).
     Recovery,
-    /// A timer ran out; the window was reduced to the least.
+    /// The retransmission timer expired; the congestion window was reduced to its minimum.
     Loss,
 }
 
@@ -375,7 +377,7 @@ impl CongestionPhase {
     }
 }
 
-/// What both sides agreed on.
+/// The TCP options both sides agreed on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct TcpOptions {
@@ -385,7 +387,7 @@ pub struct TcpOptions {
     pub sack: bool,
     /// Explicit congestion notification (RFC 3168).
     pub ecn: bool,
-    /// A packet with a code point of it has come.
+    /// Whether a packet with an ECN code point has been received.
     pub ecn_seen: bool,
     /// TCP Fast Open (RFC 7413): data in the SYN was accepted.
     pub fast_open: bool,
