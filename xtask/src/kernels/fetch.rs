@@ -144,6 +144,22 @@ impl Store {
         Ok(folder)
     }
 
+    /// The static busybox of Debian's package for the guest's architecture; fetched when it is not there yet.
+    pub(super) fn busybox(&self) -> Result<PathBuf> {
+        let folder = self.folder.join(format!("busybox-{}", self.arch.debian()));
+        let found = || {
+            ["bin/busybox", "usr/bin/busybox"]
+                .map(|path| folder.join(path))
+                .into_iter()
+                .find(|path| path.is_file())
+        };
+        if found().is_none() {
+            self.update()?;
+            self.fetch("busybox-static", &folder)?;
+        }
+        found().with_context(|| format!("{} has no busybox", folder.display()))
+    }
+
     /// Fetches and unpacks one package; the path of its file.
     fn fetch(&self, package: &str, to: &Path) -> Result<PathBuf> {
         let debs = self.folder.join("debs");

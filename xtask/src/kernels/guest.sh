@@ -33,7 +33,11 @@ else
     mount -t cgroup2 cgroup2 /sys/fs/cgroup
 fi
 case $NETSTAT_KERNELS_CASE in
-nomodules) echo 1 >/proc/sys/kernel/modules_disabled ;;
+nomodules)
+    # What the tests themselves need.
+    modprobe veth
+    echo 1 >/proc/sys/kernel/modules_disabled
+    ;;
 nobtf) mount -t tmpfs none /sys/kernel/btf ;;
 hidepid) mount -o remount,hidepid=2 /proc ;;
 esac

@@ -7,7 +7,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 
 use super::{Arch, Program, fetch};
 
@@ -19,6 +19,8 @@ pub(super) struct Contents<'a> {
     /// In place of the program that cargo builds.
     pub(super) netstat: Option<&'a Path>,
     pub(super) tools: &'a [PathBuf],
+    /// For another architecture than this computer's.
+    pub(super) busybox: Option<&'a Path>,
     pub(super) arch: Arch,
     /// Where the image goes.
     pub(super) folder: &'a Path,
@@ -213,22 +215,10 @@ fn programs(contents: &Contents<'_>, root: &Path) -> Result<()> {
     Ok(())
 }
 
-/// A static busybox for the guest: this computer's, or one out of Debian's package.
+/// A static busybox for the guest: this computer's, or the one that was fetched.
 fn busybox(contents: &Contents<'_>) -> Result<PathBuf> {
-    let here = match contents.arch {
-        Arch::X86 => find("busybox"),
-        Arch::Arm => None,
-    };
-    let fetched = contents
-        .folder
-        .join(format!("busybox-{}/bin/busybox", contents.arch.debian()));
-    let fetched_usr = contents
-        .folder
-        .join(format!("busybox-{}/usr/bin/busybox", contents.arch.debian()));
-    let found = here.or_else(|| [fetched, fetched_usr].into_iter().find(|path| path.is_file()));
-    let Some(path) = found else {
-        bail!("no busybox for the guest: install the package busybox-static");
-    };
+    let here = || find("busybox").context("no busybox for the guest: install the package busybox-static");
+    let path = contents.busybox.map_or_else(here, |path| Ok(path.to_owned()))?;
     ensure!(
         dependencies(&path)?.is_empty(),
         "{} is not static: install the package busybox-static",

@@ -170,6 +170,7 @@ pub(crate) fn run() -> Result<ExitCode> {
     for version in &versions {
         names.push(store.choose(version)?);
     }
+    let busybox = (args.arch != Arch::X86).then(|| store.busybox()).transpose()?;
     let mut guests = Vec::new();
     for name in names {
         let kernel = store.get(&name)?;
@@ -178,6 +179,7 @@ pub(crate) fn run() -> Result<ExitCode> {
             programs: &programs,
             netstat: args.netstat.as_deref(),
             tools: &args.tool,
+            busybox: busybox.as_deref(),
             arch: args.arch,
             folder: &folder,
         })?;
