@@ -22,7 +22,7 @@ const LANDLOCK: ABI = ABI::V6;
 /// System calls that this program never needs once it runs, refused with EPERM: those that change what code is, who the process
 /// is, what the file systems are and what the computer is, and those that change other processes. A process list that is mounted nowhere
 /// (fsmount(2)) is needed, to look below mounts over parts of /proc; attaching mounts is not.
-const NEVER: &[i64] = &[
+const NEVER: &[libc::c_long] = &[
     libc::SYS_ptrace,
     libc::SYS_process_vm_readv,
     libc::SYS_process_vm_writev,
@@ -68,7 +68,7 @@ const NEVER: &[i64] = &[
 
 /// Further ones of some processors.
 #[cfg(target_arch = "x86_64")]
-const NEVER_HERE: &[i64] = &[
+const NEVER_HERE: &[libc::c_long] = &[
     libc::SYS_mknod,
     libc::SYS_iopl,
     libc::SYS_ioperm,
@@ -76,7 +76,7 @@ const NEVER_HERE: &[i64] = &[
     libc::SYS_kexec_file_load,
 ];
 #[cfg(not(target_arch = "x86_64"))]
-const NEVER_HERE: &[i64] = &[];
+const NEVER_HERE: &[libc::c_long] = &[];
 
 /// Confines the calling process; what is already open stays so. Meant for the end of setting up: Landlock holds for threads that the calling one
 /// starts from now on, the refusal of system calls for those that run already, too.
@@ -147,7 +147,10 @@ fn rules(how: &Confinement) -> Result<Rules, seccompiler::BackendError> {
     use SeccompCmpArgLen::Dword;
     let condition = |argument, operator, value: u64| SeccompCondition::new(argument, Dword, operator, value);
     let mut rules = Rules::new();
-    let mut refuse = |call: i64, rule: Option<SeccompRule>| {
+    let mut refuse = |call: libc::c_long, rule: Option<SeccompRule>| {
+        // It has 32 bits on some machines.
+        #[allow(clippy::useless_conversion)]
+        let call = i64::from(call);
         // On x86_64 the same kernel entry takes the calls of x32 with this bit (include/uapi/asm/unistd.h).
         let x32 = cfg!(target_arch = "x86_64").then_some(call | 0x4000_0000);
         for call in std::iter::once(call).chain(x32) {
@@ -242,10 +245,10 @@ mod tests {
         let refused = |error: Option<i32>| error == Some(libc::EPERM);
         let number = victim.as_raw_nonzero().get();
         // SAFETY: calls without pointers, or with one to nothing.
-        let call = |call: i64, arguments: [i64; 3]| unsafe {
+        let call = |call: libc::c_long, arguments: [i64; 3]| unsafe {
             libc::syscall(call, arguments[0], arguments[1], arguments[2], 0, 0)
         };
-        let call = |number: i64, arguments: [i64; 3]| {
+        let call = |number: libc::c_long, arguments: [i64; 3]| {
             call(number, arguments) == -1 && refused(std::io::Error::last_os_error().raw_os_error())
         };
         let signal = rustix::process::kill_process(victim, rustix::process::Signal::CONT);

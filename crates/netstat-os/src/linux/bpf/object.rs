@@ -24,6 +24,9 @@ pub(crate) enum ObjectError {
     /// The file does not have the structure that clang produces.
     #[error("the object file is malformed: {0}")]
     Malformed(&'static str),
+    /// The objects are made for little-endian processors.
+    #[error("this program has no eBPF objects for big-endian processors")]
+    ByteOrder,
     /// The BTF of the file or of the kernel cannot be read.
     #[error(transparent)]
     Btf(#[from] BtfError),
@@ -294,6 +297,9 @@ impl<'a> Elf<'a> {
     fn parse(data: &'a [u8]) -> Result<Self, ObjectError> {
         const ENDIAN: u8 = if cfg!(target_endian = "little") { 1 } else { 2 };
         const EM_BPF: u16 = 247;
+        if cfg!(target_endian = "big") && data.starts_with(b"\x7fELF\x02\x01") {
+            return Err(ObjectError::ByteOrder);
+        }
         if !data.starts_with(&[0x7f, b'E', b'L', b'F', 2, ENDIAN]) || u16_at(data, 18) != Some(EM_BPF) {
             return Err(ObjectError::Malformed("not a BPF object of this byte order"));
         }
