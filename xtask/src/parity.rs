@@ -144,14 +144,20 @@ const COMMANDS: &[(&str, Support)] = &[
     ("audit", ("yes", WINE, "packages and their contents are not compared")),
     ("doctor", YES),
     ("snapshot", YES),
-    ("record", ("yes", WINE, "polling; no service and no ETW yet")),
+    (
+        "record",
+        ("part", WINE, "polling; no ETW yet, no names from DNS answers"),
+    ),
     ("history", YES),
     ("monitor", ("part", WINE, "no disks, no bytes per connection")),
     ("completions", SAME),
     ("man", SAME),
     ("schema", SAME),
-    ("serve", ("no", "-", "not built: it listens on Unix sockets")),
-    ("fleet", ("no", "-", "not built")),
+    (
+        "serve",
+        ("yes", WINE, "at addresses; no Unix sockets, none that are handed over"),
+    ),
+    ("fleet", YES),
     ("help", SAME),
 ];
 

@@ -66,9 +66,21 @@ pub struct BadConfig {
     why: String,
 }
 
-/// Where the file is when nothing else is said: `/etc/netstat/fleet.toml` for root, else below `$XDG_CONFIG_HOME` or `~/.config`.
+/// Where the file is when nothing else is said: `/etc/netstat/fleet.toml` for root, else below `$XDG_CONFIG_HOME` or `~/.config`; on Windows
+/// `%ProgramData%\netstat\fleet.toml` for administrators, else below `%APPDATA%`.
 pub fn default_path(root: bool, variable: impl Fn(&str) -> Option<std::ffi::OsString>) -> Option<PathBuf> {
     const FILE: &str = "netstat/fleet.toml";
+    if netstat_os::NATIVE_KIND == netstat_model::SystemKind::Windows {
+        let base = match root {
+            true => files::shared_directory(),
+            false => variable("APPDATA").map(PathBuf::from),
+        };
+        return Some(
+            base.filter(|path| path.is_absolute())?
+                .join("netstat")
+                .join("fleet.toml"),
+        );
+    }
     if root {
         return Some(Path::new("/etc").join(FILE));
     }
@@ -105,6 +117,13 @@ impl FleetConfig {
         let config = FleetConfig::parse(&text).map_err(bad)?;
         if config.password.is_some() && entry.mode & 0o077 != 0 {
             return Err(bad("holds a password, and others may read it (chmod 600)".to_owned()));
+        }
+        let others = files::other_users(path, false).map_err(|error| bad(error.to_string()))?;
+        if let Some(why) = others.change {
+            return Err(bad(why));
+        }
+        if let (true, Some(why)) = (config.password.is_some(), others.read) {
+            return Err(bad(format!("holds a password: {why}")));
         }
         Ok(config)
     }

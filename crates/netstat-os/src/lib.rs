@@ -49,6 +49,7 @@ mod privileges;
 mod process_ask;
 mod refused;
 mod replay;
+pub mod service;
 mod signals;
 #[cfg(feature = "snapshot")]
 mod snapshot;
@@ -90,6 +91,14 @@ pub const NATIVE_KIND: netstat_model::SystemKind = if cfg!(windows) {
 } else {
     netstat_model::SystemKind::Other
 };
+/// The id that Windows gave this computer when it was installed; `None` on other systems, which keep theirs in a file (machine-id(5)).
+pub fn machine_guid() -> Option<String> {
+    #[cfg(windows)]
+    return windows::machine_guid(&mut windows::Calls);
+    #[cfg(not(windows))]
+    None
+}
+
 /// The running Windows.
 #[cfg(windows)]
 pub type Native = windows::Windows<windows::Calls>;

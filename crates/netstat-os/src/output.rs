@@ -63,17 +63,22 @@ pub fn terminal_size() -> Option<(u16, u16)> {
     None
 }
 
-/// Makes a new file that only its user may read or write, for what others must not see. Never opens one that is there: it might
+/// Makes a new file that only its user may read or write (on Windows the system and administrators as well), for what others must not see. Never opens one that is there: it might
 /// be a link, or hold what is still needed.
 ///
 /// # Errors
 /// The system's; [`io::ErrorKind::AlreadyExists`] when something is at `path`.
 pub fn create_private(path: &std::path::Path) -> io::Result<File> {
-    let mut options = File::options();
-    options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path)
+    #[cfg(windows)]
+    return crate::windows::create_private_file(path);
+    #[cfg(not(windows))]
+    {
+        let mut options = File::options();
+        options.write(true).create_new(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        options.open(path)
+    }
 }
 
 /// Writes `content` to `path`, readable by its user alone: either the old or the new content is there, whatever happens. What is there is

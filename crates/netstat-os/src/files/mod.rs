@@ -32,7 +32,8 @@ pub use crate::linux::process::{file_beginning as beginning_in, file_names as na
 pub use in_root::{beginning_in, names_in, status_in};
 pub use named::{open_named, read_named, read_opened, text_named, text_opened};
 pub use private::{
-    Entry, EntryKind, create_private_directory, effective_user, entry, entry_of, open_in_place, set_mode, try_lock,
+    Entry, EntryKind, OtherUsers, canonical, create_private_directory, effective_user, entry, entry_of, open_in_place,
+    other_users, others_than_administrators, set_mode, shared_directory, try_lock,
 };
 
 /// An open directory. What is opened in it is found there whatever happens to the directory's path meanwhile.

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// What a path leads to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -128,6 +128,33 @@ pub fn open_in_place(path: &Path, write: bool) -> io::Result<File> {
     options.open(path)
 }
 
+/// Where the state and configuration of the whole computer are kept on Windows, usually `C:\ProgramData`; `None` on other systems, where several
+/// directories share that.
+pub fn shared_directory() -> Option<PathBuf> {
+    #[cfg(windows)]
+    return crate::windows::shared_directory();
+    #[cfg(not(windows))]
+    None
+}
+
+/// The absolute path of what is at `path`, links followed, in the form that people know.
+///
+/// # Errors
+/// The system's.
+pub fn canonical(path: &Path) -> io::Result<PathBuf> {
+    let found = path.canonicalize()?;
+    #[cfg(windows)]
+    {
+        /// Longer paths need the prefix (`MAX_PATH`, less a name of 8.3 and the names that go with a store).
+        const SHORT: usize = 230;
+        let plain = found.to_str().and_then(|text| text.strip_prefix(r"\\?\"));
+        if let Some(plain) = plain.filter(|plain| plain.len() < SHORT && plain.as_bytes().get(1) == Some(&b':')) {
+            return Ok(plain.into());
+        }
+    }
+    Ok(found)
+}
+
 /// Makes a directory that only its user may enter (on Windows the system and administrators as well), and those above it that are missing. One that
 /// is there is left as it is.
 ///
@@ -148,6 +175,46 @@ fn create_directory_of_owner(path: &Path) -> io::Result<()> {
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
     builder.create(path)
+}
+
+/// What others than this user, the system and administrators may do with a file, by its access list (Windows). Where files have permission bits
+/// instead, nothing: [`Entry`] has those.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OtherUsers {
+    /// Why somebody else may change it: `it belongs to ...`, `users may change it`.
+    pub change: Option<String>,
+    /// Whether every user may change it.
+    pub every_user_changes: bool,
+    /// Why somebody else may read it: `users may read it`.
+    pub read: Option<String>,
+}
+
+/// What others may do with the file at `path`, or with `directory` with the names in that directory.
+///
+/// # Errors
+/// The system's.
+pub fn other_users(path: &Path, directory: bool) -> io::Result<OtherUsers> {
+    #[cfg(windows)]
+    return crate::windows::others(path, directory);
+    #[cfg(not(windows))]
+    {
+        let _ = (path, directory);
+        Ok(OtherUsers::default())
+    }
+}
+
+/// The same of all but the system and administrators: this user counts as another.
+///
+/// # Errors
+/// The system's.
+pub fn others_than_administrators(path: &Path, directory: bool) -> io::Result<OtherUsers> {
+    #[cfg(windows)]
+    return crate::windows::others_than_administrators(path, directory);
+    #[cfg(not(windows))]
+    {
+        let _ = (path, directory);
+        Ok(OtherUsers::default())
+    }
 }
 
 /// Gives an open file these permission bits, where the system has such bits.

@@ -27,7 +27,14 @@ impl LocalListener {
 /// # Errors
 /// Always: the system has no such sockets.
 pub fn listen(_path: &Path) -> io::Result<LocalListener> {
-    Err(io::ErrorKind::Unsupported.into())
+    Err(unsupported())
+}
+
+fn unsupported() -> io::Error {
+    io::Error::new(
+        io::ErrorKind::Unsupported,
+        "not supported on this system; give an address with a port",
+    )
 }
 
 /// The sockets that the service manager hands over.
@@ -35,7 +42,7 @@ pub fn listen(_path: &Path) -> io::Result<LocalListener> {
 /// # Errors
 /// Always: the system hands over none.
 pub fn inherited() -> io::Result<(Vec<TcpListener>, Vec<LocalListener>)> {
-    Err(io::ErrorKind::Unsupported.into())
+    Err(unsupported())
 }
 
 /// Waits for Ctrl+C.

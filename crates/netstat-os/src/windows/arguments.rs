@@ -52,6 +52,43 @@ pub fn split(line: &[u16]) -> Vec<Vec<u8>> {
     }
 }
 
+/// A command line that [`split`] gives back as it was. The program is quoted in any case: a path with spaces that is not would be tried piece by
+/// piece, `C:\Program.exe` first. `None` for a program with a quote, which no file name can hold.
+pub fn join(program: &str, arguments: &[String]) -> Option<String> {
+    if program.contains('"') {
+        return None;
+    }
+    let mut line = format!("\"{program}\"");
+    for argument in arguments {
+        line.push(' ');
+        let plain = !argument.is_empty() && !argument.contains([' ', '\t', '"']);
+        match plain {
+            true => line.push_str(argument),
+            false => quote(argument, &mut line),
+        }
+    }
+    Some(line)
+}
+
+fn quote(argument: &str, line: &mut String) {
+    line.push('"');
+    let mut backslashes = 0;
+    for character in argument.chars() {
+        match character {
+            '\\' => backslashes += 1,
+            _ => {
+                // Backslashes before a quote are doubled, and the quote gets one of its own.
+                let more = if character == '"' { backslashes + 1 } else { 0 };
+                line.extend(std::iter::repeat_n('\\', more));
+                backslashes = 0;
+            }
+        }
+        line.push(character);
+    }
+    line.extend(std::iter::repeat_n('\\', backslashes));
+    line.push('"');
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -84,10 +121,28 @@ mod tests {
         }
     }
 
+    #[test]
+    fn joined_line_program_is_quoted() {
+        let arguments = ["record".to_owned(), "a b\\".to_owned()];
+        assert_eq!(
+            join(r"C:\Program Files\a.exe", &arguments).unwrap(),
+            r#""C:\Program Files\a.exe" record "a b\\""#
+        );
+        assert_eq!(join("a\"b", &[]), None);
+    }
+
     proptest! {
         #[test]
         fn no_line_panics(line in prop::collection::vec(any::<u16>(), 0..60)) {
             let _ = split(&line);
+        }
+
+        #[test]
+        fn joined_line_is_split_as_it_was(program in "[^\"\0]{0,20}", arguments in prop::collection::vec("[a \\\\\"\t/:é-]{0,8}", 0..6)) {
+            let line = join(&program, &arguments).unwrap();
+            let mut expected = vec![program];
+            expected.extend(arguments);
+            prop_assert_eq!(shown(&line), expected);
         }
 
         #[test]

@@ -166,3 +166,11 @@ fn profile(source: &mut impl Source, name: &str) -> io::Result<ProfilePolicy> {
         blocks_all: number("DoNotAllowExceptions") == Some(1),
     })
 }
+/// The value `MachineGuid`, which the installation of Windows makes.
+#[cfg_attr(not(any(test, windows)), expect(dead_code, reason = "other systems have a file"))]
+pub(crate) fn machine_guid(source: &mut dyn Source) -> Option<String> {
+    let values = source.registry_values(r"SOFTWARE\Microsoft\Cryptography").ok()?;
+    let name: Vec<u16> = "MachineGuid".encode_utf16().collect();
+    let value = values.iter().find(|value| value.name == name)?;
+    String::from_utf16(&value.text()?).ok().filter(|text| !text.is_empty())
+}

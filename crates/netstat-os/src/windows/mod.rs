@@ -19,6 +19,7 @@ mod paths;
 mod poll;
 mod processes;
 mod security;
+mod service;
 mod services;
 mod source;
 mod statistics;
@@ -30,23 +31,32 @@ mod time;
 
 pub use bytes::{Buffer, Malformed};
 #[cfg(windows)]
-pub use calls::{Calls, ConsoleState, catch_signals, console_width, prepare_console};
+pub use calls::{
+    Calls, ConsoleState, RunningService, catch_signals, console_width, install_service, prepare_console,
+    remove_service, service_arguments,
+};
 #[cfg(windows)]
-pub(crate) use calls::{create_private_directory, file_identity, lock_exclusively};
+pub(crate) use calls::{
+    create_private_directory, create_private_file, file_identity, lock_exclusively, others, others_than_administrators,
+    shared_directory,
+};
+#[cfg(windows)]
+pub(crate) use host::machine_guid;
 pub use source::{MemoryStatus, Offer, Region, RegistryValue, Signature, Source, TokenFacts};
 pub use statistics::{Tables, Wide};
 pub use system::Windows;
 
 /// The parsers, for tests and fuzz targets.
 pub mod parse {
-    pub use super::arguments::split as arguments;
+    pub use super::arguments::{join as command_line, split as arguments};
     pub use super::connections::{Row, bound, tcp, udp, udp_peers};
     pub use super::interfaces::{
         InterfaceRow, addresses, interface_metrics, interfaces, persistent as persistent_route, route, routes,
     };
     pub use super::processes::{ProcessEntry, ProcessorTimes, processes, processors};
-    pub use super::security::access as file_access;
-    pub use super::services::by_process as services;
+    pub use super::security::{access as file_access, others as other_users};
+    pub use super::service::event_text;
+    pub use super::services::{by_process as services, command_line as service_command_line};
     pub use super::statistics::statistics;
     pub use super::text::{to_bytes, to_units};
     pub use super::time::{TICKS_PER_SECOND, filetime, wall};

@@ -31,6 +31,13 @@ pub fn by_process(list: &Buffer, count: u32) -> Result<BTreeMap<u32, Vec<Vec<u8>
     Ok(found)
 }
 
+/// The command line of a service (`QUERY_SERVICE_CONFIGW`, whose fourth member points to it).
+pub fn command_line(answer: &Buffer) -> Result<Vec<u16>, Malformed> {
+    const BINARY_PATH_NAME: usize = 16;
+    let place = answer.pointer(BINARY_PATH_NAME).ok_or(Malformed)?;
+    answer.terminated(place).ok_or(Malformed)
+}
+
 #[cfg(test)]
 pub(super) mod tests {
     use proptest::prelude::*;
@@ -66,9 +73,22 @@ pub(super) mod tests {
         assert_eq!(by_process(&list, 40), Err(Malformed));
     }
 
+    #[test]
+    fn command_line_is_where_the_pointer_leads() {
+        let mut bytes = vec![0; 64];
+        let line = "\"C:\\a.exe\" record";
+        bytes[16..24].copy_from_slice(&0x1040u64.to_le_bytes());
+        bytes.extend(line.encode_utf16().chain([0, 7]).flat_map(u16::to_le_bytes));
+        let answer = Buffer { bytes, base: 0x1000 };
+        assert_eq!(String::from_utf16(&command_line(&answer).unwrap()).unwrap(), line);
+        let elsewhere = Buffer { base: 0x9000, ..answer };
+        assert_eq!(command_line(&elsewhere), Err(Malformed));
+    }
+
     proptest! {
         #[test]
         fn no_bytes_panic(bytes in prop::collection::vec(any::<u8>(), 0..400), base in any::<u64>(), count in any::<u32>()) {
+            let _ = command_line(&Buffer { bytes: bytes.clone(), base });
             let _ = by_process(&Buffer { bytes, base }, count);
         }
     }

@@ -44,7 +44,7 @@ pub(super) fn beside(path: &Path, suffix: &str) -> PathBuf {
 pub(super) fn resolved(path: &Path) -> io::Result<PathBuf> {
     let name = path.file_name().ok_or(io::ErrorKind::IsADirectory)?;
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
-    Ok(folder.unwrap_or(Path::new(".")).canonicalize()?.join(name))
+    Ok(files::canonical(folder.unwrap_or(Path::new(".")))?.join(name))
 }
 
 /// Looks at everything that a recorder would open at `path`, and changes nothing.
@@ -180,6 +180,7 @@ fn own_file(path: &Path) -> Result<(), StoreError> {
 fn usable(path: &Path, entry: &Entry) -> Result<(), StoreError> {
     let why = match entry.kind {
         EntryKind::File if entry.mode & 0o002 != 0 => "every user may write to it",
+        EntryKind::File if others(path, false)?.every_user_changes => "every user may write to it",
         EntryKind::File => return Ok(()),
         EntryKind::Directory => "it is a directory",
         EntryKind::Link => "it is a symbolic link; name the file it leads to",
@@ -195,7 +196,10 @@ fn owned(path: &Path, entry: &Entry) -> Result<(), StoreError> {
         () if entry.user != files::effective_user() => format!("it belongs to the user with the id {}", entry.user),
         () if writable_by_group(entry) => "its group may write to it".to_owned(),
         () if entry.links > 1 => format!("the file has {} names", entry.links),
-        () => return Ok(()),
+        () => match others(path, false)?.change {
+            Some(why) => why,
+            None => return Ok(()),
+        },
     };
     Err(unsafe_file(path, &why))
 }
@@ -221,9 +225,17 @@ fn directory(path: &Path) -> Result<(), StoreError> {
         }
         () if !sticky && entry.mode & 0o002 != 0 => "every user may change this directory".to_owned(),
         () if !sticky && writable_by_group(&entry) => "its group may change this directory".to_owned(),
-        () => return Ok(()),
+        () => match others(path, true)?.change {
+            Some(why) => format!("another user controls this directory: {why}"),
+            None => return Ok(()),
+        },
     };
     Err(unsafe_file(path, &why))
+}
+
+/// What an access list lets others do, on systems that have them.
+fn others(path: &Path, directory: bool) -> Result<files::OtherUsers, StoreError> {
+    files::other_users(path, directory).map_err(|error| StoreError::File(path.to_owned(), error))
 }
 
 fn unsafe_file(path: &Path, why: &str) -> StoreError {

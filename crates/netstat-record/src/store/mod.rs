@@ -39,8 +39,12 @@ const LOCK: &str = ".lock";
 pub fn default_path(root: bool, variable: impl Fn(&str) -> Option<std::ffi::OsString>) -> Option<PathBuf> {
     const FILE: &str = "netstat/record.db";
     if netstat_os::NATIVE_KIND == netstat_model::SystemKind::Windows {
-        let base = if root { "ProgramData" } else { "LOCALAPPDATA" };
-        let base = variable(base).map(PathBuf::from).filter(|path| path.is_absolute())?;
+        let base = match root {
+            true => files::shared_directory()?,
+            false => variable("LOCALAPPDATA")
+                .map(PathBuf::from)
+                .filter(|path| path.is_absolute())?,
+        };
         return Some(base.join("netstat").join("record.db"));
     }
     if root {
@@ -174,12 +178,28 @@ impl Locks {
             made => made.map_err(failed)?,
         };
         lock(&beside, path)?;
+        if netstat_os::NATIVE_KIND == netstat_model::SystemKind::Windows {
+            make_journals(path)?;
+        }
         Ok(Locks {
             store,
             _beside: beside,
             journal: None,
         })
     }
+}
+
+/// Makes the journals empty where there are none. SQLite would make them with the access list that their directory hands down, which may let
+/// others read them; elsewhere it gives them the mode of the store.
+fn make_journals(path: &Path) -> Result<(), StoreError> {
+    for suffix in ["-wal", "-shm"] {
+        let journal = check::beside(path, suffix);
+        match netstat_os::create_private(&journal) {
+            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(StoreError::File(journal, error)),
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 impl Writer {

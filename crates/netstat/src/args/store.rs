@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use clap::Args;
+use netstat_model::SystemKind;
 use netstat_model::text::plain_error;
 use netstat_os::System;
 use netstat_record::{FlowStore, Reader, StoreError};
@@ -127,7 +128,13 @@ impl StoreArgs {
         self.store
             .clone()
             .or_else(|| netstat_record::default_path(root, |name| std::env::var_os(name)))
-            .ok_or_else(|| Failure::Usage("HOME is not set; name the record file with --store PATH".to_owned()))
+            .ok_or_else(|| {
+                let why = match netstat_os::NATIVE_KIND {
+                    SystemKind::Windows => "LOCALAPPDATA is not set",
+                    SystemKind::Linux | SystemKind::Other => "HOME is not set",
+                };
+                Failure::Usage(format!("{why}; name the record file with --store PATH"))
+            })
     }
 
     /// Whether reading the store requires the network.
@@ -235,7 +242,7 @@ pub(crate) fn address(text: &str) -> Result<netstat_fleet::Address, String> {
     text.parse::<netstat_fleet::Address>().map_err(|why| why.to_string())
 }
 
-/// The files that hold the id of this computer (`machine-id(5)`).
+/// The files that hold the id of this computer (`machine-id(5)`); Windows has it in the registry.
 #[cfg(feature = "fleet")]
 const MACHINE_ID: [&str; 2] = ["/etc/machine-id", "/var/lib/dbus/machine-id"];
 
@@ -256,6 +263,7 @@ pub(crate) fn identity(file: Option<&Path>) -> Result<Option<netstat_fleet::Host
         };
     }
     let found = MACHINE_ID.iter().find_map(|path| std::fs::read_to_string(path).ok());
+    let found = found.or_else(netstat_os::machine_guid);
     // The file contains `uninitialized` until the first boot of the computer has completed (machine-id(5)).
     let found = found.filter(|text| !matches!(text.trim(), "" | "uninitialized"));
     Ok(found.map(|text| netstat_fleet::host_id(&text)))

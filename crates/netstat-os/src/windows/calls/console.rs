@@ -134,6 +134,16 @@ unsafe extern "system" fn handler(event: u32) -> i32 {
     }
 }
 
+/// Asks the program to end as Ctrl+C does; nothing happens where nobody has asked to be notified.
+pub(super) fn request_end() {
+    if let Ok(mut notify) = NOTIFY.lock()
+        && let Some(notify) = notify.as_mut()
+    {
+        // The number of SIGTERM, which callers know.
+        notify(Caught::End(15));
+    }
+}
+
 /// Calls `notify` from a thread of the system's for Ctrl+C, Ctrl+Break and the closing of the window, which then no longer end the program.
 ///
 /// # Errors

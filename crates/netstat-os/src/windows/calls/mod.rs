@@ -4,10 +4,12 @@ mod console;
 mod control;
 mod handle;
 mod lookup;
+mod manager;
 mod network;
 mod process;
 mod registry;
 mod security;
+mod service;
 mod signature;
 mod tables;
 
@@ -20,7 +22,10 @@ use windows_sys::Win32::System::SystemInformation as si;
 
 pub use console::{ConsoleState, catch_signals, console_width, prepare_console};
 pub(crate) use handle::{file_identity, lock_exclusively};
-pub(crate) use security::create_private_directory;
+pub(crate) use lookup::shared_directory;
+pub use manager::{install_service, remove_service, service_arguments};
+pub(crate) use security::{create_private_directory, create_private_file, others, others_than_administrators};
+pub use service::RunningService;
 
 use super::bytes::Buffer;
 use super::source::{MemoryStatus, Offer, Region, RegistryValue, Signature, Source, TokenFacts};

@@ -5,7 +5,8 @@ use std::io;
 use windows_sys::Win32::Foundation::{ERROR_MORE_DATA, ERROR_NO_MORE_ITEMS, NO_ERROR};
 use windows_sys::Win32::System::Environment::ExpandEnvironmentStringsW;
 use windows_sys::Win32::System::Registry::{
-    HKEY, HKEY_LOCAL_MACHINE, KEY_READ, KEY_WOW64_64KEY, RegCloseKey, RegEnumKeyExW, RegEnumValueW, RegOpenKeyExW,
+    HKEY, HKEY_LOCAL_MACHINE, KEY_READ, KEY_WOW64_64KEY, KEY_WRITE, REG_DWORD, REG_EXPAND_SZ, REG_OPTION_NON_VOLATILE,
+    RegCloseKey, RegCreateKeyExW, RegDeleteKeyExW, RegEnumKeyExW, RegEnumValueW, RegOpenKeyExW, RegSetValueExW,
 };
 
 use super::{code, wide};
@@ -101,6 +102,56 @@ pub(super) fn keys(path: &str) -> io::Result<Vec<Vec<u16>>> {
         }
     }
     Ok(found)
+}
+
+/// Makes a key with these texts, whose variables are replaced by whoever reads them, and these numbers.
+pub(super) fn set(path: &str, texts: &[(&str, &str)], numbers: &[(&str, u32)]) -> io::Result<()> {
+    let path = wide(path);
+    let mut key: HKEY = std::ptr::null_mut();
+    // SAFETY: the path ends in zero; a place for the key.
+    let error = unsafe {
+        RegCreateKeyExW(
+            HKEY_LOCAL_MACHINE,
+            path.as_ptr(),
+            0,
+            std::ptr::null(),
+            REG_OPTION_NON_VOLATILE,
+            KEY_WRITE | KEY_WOW64_64KEY,
+            std::ptr::null(),
+            &mut key,
+            std::ptr::null_mut(),
+        )
+    };
+    if error != NO_ERROR {
+        return Err(code(error));
+    }
+    let key = Key(key);
+    let texts = texts.iter().map(|(name, text)| {
+        let data: Vec<u8> = wide(text).iter().flat_map(|unit| unit.to_le_bytes()).collect();
+        (name, REG_EXPAND_SZ, data)
+    });
+    let numbers = numbers
+        .iter()
+        .map(|(name, number)| (name, REG_DWORD, number.to_le_bytes().to_vec()));
+    for (name, kind, data) in texts.chain(numbers) {
+        let name = wide(name);
+        // SAFETY: the name ends in zero; the data has the length that is passed.
+        let error = unsafe { RegSetValueExW(key.0, name.as_ptr(), 0, kind, data.as_ptr(), data.len() as u32) };
+        if error != NO_ERROR {
+            return Err(code(error));
+        }
+    }
+    Ok(())
+}
+
+/// Removes a key that has none below it.
+pub(super) fn remove(path: &str) -> io::Result<()> {
+    let path = wide(path);
+    // SAFETY: the path ends in zero.
+    match unsafe { RegDeleteKeyExW(HKEY_LOCAL_MACHINE, path.as_ptr(), KEY_WOW64_64KEY, 0) } {
+        NO_ERROR => Ok(()),
+        error => Err(code(error)),
+    }
 }
 
 /// `text` with the variables in it replaced; as it is where that fails.

@@ -83,6 +83,9 @@ fn read_trusted(path: &Path) -> io::Result<String> {
             "others may write to it and hide findings from you with it (chmod go-w)",
         ));
     }
+    if let Some(why) = netstat_os::files::other_users(path, false)?.change {
+        return Err(io::Error::other(format!("{why}, and hide findings from you with it")));
+    }
     let mut text = String::new();
     file.take(LARGEST + 1).read_to_string(&mut text)?;
     if text.len() as u64 > LARGEST {

@@ -185,6 +185,10 @@ fn check(program: &Path) -> Result<(), Failure> {
         if facts.mode & OTHERS_WRITE != 0 && !kept {
             return Err(failed(format!("others may write to {shown} (chmod go-w)")));
         }
+        let others = netstat_os::files::other_users(path, place > 0).map_err(|error| failed(error.to_string()))?;
+        if let Some(why) = others.change {
+            return Err(failed(format!("{shown}: {why}")));
+        }
     }
     Ok(())
 }

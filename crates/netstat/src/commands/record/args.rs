@@ -15,7 +15,7 @@ use crate::args::units;
     after_help = "Query the record with `netstat history`. As root every connection is seen, through the kernel's tracepoints; \
                   as another user those that polling shows, and the end of each.\n\n\
                   As a service that starts with the computer: `sudo systemctl enable --now netstat-record` where a package installed it, \
-                  else `sudo netstat record --install-service` (systemd, OpenRC or runit)."
+                  else `sudo netstat record --install-service` (systemd, OpenRC or runit; on Windows from an elevated prompt)."
 )]
 pub(super) struct RecordArgs {
     #[command(flatten)]
@@ -74,6 +74,9 @@ pub(super) struct RecordArgs {
     /// do not ask
     #[arg(long, help_heading = SERVICE, requires = "install_service")]
     pub(super) yes: bool,
+    /// run under the service control manager of Windows, which gives this when it starts the service
+    #[arg(long, hide = true, conflicts_with = "install_service")]
+    pub(super) as_service: bool,
 }
 
 const SERVICE: &str = "As a service";

@@ -5,6 +5,7 @@ mod asked;
 mod service;
 #[cfg(feature = "fleet")]
 mod ship;
+mod windows_service;
 
 use std::collections::HashSet;
 use std::num::NonZeroU64;
@@ -14,7 +15,7 @@ use std::time::Duration;
 
 use clap::{ArgMatches, CommandFactory, FromArgMatches};
 use netstat_model::text::{escape_str, plain_error};
-use netstat_model::{EventOrigin, EventOwner, Fact, Limit, Why};
+use netstat_model::{EventOrigin, EventOwner, Fact, Limit, SystemKind, Why};
 use netstat_os::{Confinement, EventSource, EventsAsk, Lost, System};
 use netstat_record::{Flushed, Recorder, Retention, StoreError, Writer, millis};
 
@@ -41,16 +42,27 @@ pub(crate) fn definition() -> clap::Command {
 pub(crate) fn run(matches: &ArgMatches, context: &mut Context<'_>) -> Result<Outcome, Failure> {
     let args = RecordArgs::from_arg_matches(matches).map_err(|error| Failure::Usage(error.to_string()))?;
     if args.install_service {
-        return service::service(&args, context);
+        return match netstat_os::NATIVE_KIND {
+            SystemKind::Windows => windows_service::service(&args, context),
+            SystemKind::Linux | SystemKind::Other => service::service(&args, context),
+        };
     }
     if args.alerts.is_any() && !args.audit {
         return Err(Failure::Usage(
             "--exec, --journald and --syslog need --audit".to_owned(),
         ));
     }
+    match args.as_service {
+        true => windows_service::run(&args, context),
+        false => record(&args, context, &mut |_| {}),
+    }
+}
+
+/// Records until it is to stop. `begun` gets what is done and how, once everything is ready.
+fn record(args: &RecordArgs, context: &mut Context<'_>, begun: &mut dyn FnMut(&str)) -> Result<Outcome, Failure> {
     let path = args.store.path(context.system.is_superuser())?;
     let (boot_id, unknown_boot) = boot_id(context.system);
-    let (recorder, sender) = open(&args, (&path, &boot_id), context)?;
+    let (recorder, sender) = open(args, (&path, &boot_id), context)?;
     let ask = EventsAsk {
         way: args.events.into(),
         all_namespaces: !args.own_namespace,
@@ -61,7 +73,7 @@ pub(crate) fn run(matches: &ArgMatches, context: &mut Context<'_>) -> Result<Out
         .system
         .events(&ask)
         .map_err(|refused| Failure::Refused(refused.message))?;
-    let names = LearnedNames::start(&args, context.system);
+    let names = LearnedNames::start(args, context.system);
     let stop = signals::end_requested(context.system);
     let stop = stop.map_err(|error| Failure::Refused(format!("signals: {}", plain_error(&error))))?;
     // Everything is open, and the signals have their thread. Files stay as they are: the store may have to be begun anew.
@@ -77,9 +89,10 @@ pub(crate) fn run(matches: &ArgMatches, context: &mut Context<'_>) -> Result<Out
     }
     let shown = escape_str(&path.display().to_string()).into_owned();
     let verbose = args.verbose || context.terminal;
+    let doing = format!("recording into {shown}, {}", source.how());
     if verbose {
         let end = if args.period.is_some() { "" } else { "; Ctrl+C ends" };
-        diagnostics.line(format!("recording into {shown}, {}{end}", source.how()));
+        diagnostics.line(format!("{doing}{end}"));
     }
     diagnostics.say(context.err);
     let mut recording = Recording {
@@ -101,7 +114,8 @@ pub(crate) fn run(matches: &ArgMatches, context: &mut Context<'_>) -> Result<Out
         let watch = audit::watch_for_record(args.audit_min, ask.all_namespaces, path.clone(), context);
         recording.audit = Some(Reporter::start(watch, context.system.another(), &args.alerts, false)?);
     }
-    recording.until(&args, &stop, context)?;
+    begun(&doing);
+    recording.until(args, &stop, context)?;
     let last = recording.stop(context)?;
     if verbose {
         let line = format!("{} connections recorded", recording.recorder.flows());

@@ -6,7 +6,6 @@ use std::io::{self, BufRead, IsTerminal};
 use std::path::{Path, PathBuf};
 use std::process;
 
-use netstat_model::SystemKind;
 use netstat_model::text::{escape_str, plain_error};
 use netstat_os::files::{self, EntryKind};
 
@@ -14,7 +13,7 @@ use super::args::RecordArgs;
 use crate::context::{Context, Failure, Outcome};
 
 /// The name of the service.
-const NAME: &str = "netstat-record";
+pub(super) const NAME: &str = "netstat-record";
 /// What the files of the packages run; replaced by the path of this program and the limits that were given.
 const PACKAGED: &str = "/usr/bin/netstat-rs record --keep 30d --max-size 2GB --verbose";
 const UNIT: &str = include_str!("../../../../../packaging/netstat-record.service");
@@ -47,12 +46,8 @@ struct Plan {
 /// Installs the service, or removes it.
 pub(super) fn service(args: &RecordArgs, context: &mut Context<'_>) -> Result<Outcome, Failure> {
     let manager = manager(&|path| Path::new(path).exists()).ok_or_else(|| {
-        Failure::Refused(match netstat_os::NATIVE_KIND {
-            SystemKind::Windows => "this program is no Windows service yet; from an elevated prompt, the Task Scheduler can start it with the system: \
-                schtasks /Create /TN netstat-record /SC ONSTART /RU SYSTEM /TR \"netstat-rs record\", with the full path of the program"
-                .to_owned(),
-            _ => "no systemd, OpenRC or runit manages services here; start `netstat record` by other means".to_owned(),
-        })
+        let why = "no systemd, OpenRC or runit manages services here; start `netstat record` by other means";
+        Failure::Refused(why.to_owned())
     })?;
     let plan = match args.uninstall {
         true => removal(manager),
@@ -314,7 +309,7 @@ fn run(command: &[&str]) -> Result<(), Failure> {
     }
 }
 
-fn confirmed(context: &mut Context<'_>) -> Result<bool, Failure> {
+pub(super) fn confirmed(context: &mut Context<'_>) -> Result<bool, Failure> {
     if !io::stdin().is_terminal() {
         return Err(Failure::Usage(
             "--install-service asks before it changes anything, and stdin is no terminal: say --yes or --dry-run"

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, ValueEnum};
+use netstat_model::SystemKind;
 use netstat_model::text::{escape_str, plain_error};
 use netstat_names::Locations;
 use netstat_os::Confinement;
@@ -88,8 +89,8 @@ enum Log {
 
 const AFTER_HELP: &str = "\
 Without a token, only /metrics and /healthz answer. The link with the token is printed at start if standard error is a terminal; the
-token is also in serve.token in $RUNTIME_DIRECTORY, $XDG_RUNTIME_DIR/netstat or, for root, /run/netstat. Root and the user who runs the
-command need no token on a unix socket.
+token is also in serve.token in $RUNTIME_DIRECTORY, $XDG_RUNTIME_DIR/netstat or, for root, /run/netstat; on Windows in
+%LOCALAPPDATA%\\netstat or, elevated, %ProgramData%\\netstat. Root and the user who runs the command need no token on a unix socket.
 
   /               the web page
   /metrics        metrics for Prometheus (OpenMetrics or text)
@@ -246,6 +247,15 @@ fn token(words: &Words) -> Result<Token, Failure> {
 /// Writes the token where only its user can read it; gives the path. `None` where there is no such place.
 fn keep(token: &Token, root: bool) -> Option<PathBuf> {
     let set = |name| std::env::var_os(name).filter(|value| !value.is_empty());
+    if netstat_os::NATIVE_KIND == SystemKind::Windows {
+        let base = match root {
+            true => netstat_os::files::shared_directory()?,
+            false => PathBuf::from(set("LOCALAPPDATA")?),
+        };
+        let directory = base.join("netstat");
+        netstat_os::files::create_private_directory(&directory).ok()?;
+        return write_token(&directory, token);
+    }
     // systemd's may be several, with colons between them.
     let own = set("RUNTIME_DIRECTORY").filter(|list| !list.to_string_lossy().contains(':'));
     let directory = match (own, set("XDG_RUNTIME_DIR")) {
@@ -255,6 +265,10 @@ fn keep(token: &Token, root: bool) -> Option<PathBuf> {
         (None, None) => return None,
     };
     fs::create_dir_all(&directory).ok()?;
+    write_token(&directory, token)
+}
+
+fn write_token(directory: &Path, token: &Token) -> Option<PathBuf> {
     let path = directory.join("serve.token");
     // What an earlier start left.
     let _ = fs::remove_file(&path);
