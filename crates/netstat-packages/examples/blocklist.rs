@@ -1,4 +1,4 @@
-//! Which addresses are on a block list? `cargo run --example blocklist FILE [ADDRESS...]`
+//! Prints which addresses are on a block list: `cargo run --example blocklist FILE [ADDRESS...]`
 
 use std::time::Instant;
 

@@ -1,4 +1,4 @@
-//! Which package owns each file? `cargo run --example owners [--root DIR] PATH...`
+//! Prints which package owns each file: `cargo run --example owners [--root DIR] PATH...`
 
 use netstat_model::text;
 use netstat_packages::packages::{FileOwner, Packages, Recorded};

@@ -1,4 +1,4 @@
-//! Which unit systemd starts for whom: ports at which the first process waits in the place of a service (systemd.socket(5)).
+//! The socket units of systemd: ports on which PID 1 listens on behalf of a service (systemd.socket(5)).
 
 use std::collections::BTreeMap;
 use std::io::Read;
@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use netstat_model::Protocol;
 use netstat_os::files::{self, Directory};
 
-/// Where unit files lie, the strongest first (systemd.unit(5), "System Unit Search Path").
+/// The directories of unit files, in order of decreasing precedence (systemd.unit(5), "System Unit Search Path").
 const DIRECTORIES: [&str; 6] = [
     "etc/systemd/system",
     "run/systemd/system",
@@ -18,33 +18,34 @@ const DIRECTORIES: [&str; 6] = [
     "lib/systemd/system",
 ];
 
-/// No unit file is longer; more of one is not read.
+/// The maximum number of bytes read of a unit file.
 const FILE_LIMIT: u64 = 1 << 20;
 
-/// A unit of systemd that waits at ports. Names come from outside: escape before printing.
+/// A socket unit of systemd. Names are untrusted; escape them before printing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SocketUnit {
-    /// Its full name: `ssh.socket`.
+    /// The full name of the unit: `ssh.socket`.
     pub name: String,
-    /// The unit that is started when somebody comes: `ssh.service`, or `ssh@.service` with one instance for each connection.
+    /// The unit that is started for incoming connections: `ssh.service`, or `ssh@.service` with one instance per
+    /// connection.
     pub service: String,
-    /// Where it waits.
+    /// The endpoints that the unit listens on.
     pub listens: Vec<Listen>,
 }
 
-/// A place at which a unit waits.
+/// An endpoint that a unit listens on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Listen {
     /// TCP or UDP.
     pub protocol: Protocol,
-    /// The address; `None`: all.
+    /// The address; `None` for all addresses.
     pub address: Option<IpAddr>,
-    /// The port.
+    /// The port number.
     pub port: u16,
 }
 
 impl SocketUnit {
-    /// Whether the unit waits at this place. A unit without an address waits at all of them.
+    /// Whether the unit listens on this endpoint. A unit without an address listens on all of them.
     pub fn serves(&self, protocol: Protocol, address: IpAddr, port: u16) -> bool {
         self.listens.iter().any(|listen| {
             let place = listen
@@ -55,22 +56,24 @@ impl SocketUnit {
     }
 }
 
-/// Every socket unit of the system manager whose file lies below `root`, usually `/`, by name. Files that cannot be read are passed
-/// over: what they would say is not known. That a unit is listed does not mean that it is started.
+/// Returns every socket unit of the system manager whose file is below `root`, usually `/`, sorted by name.
+///
+/// Files that cannot be read are skipped. A unit in the result is not necessarily started.
 pub fn socket_units(root: impl AsRef<Path>) -> Vec<SocketUnit> {
     let directories: Vec<PathBuf> = DIRECTORIES.iter().map(|below| root.as_ref().join(below)).collect();
     let mut files: BTreeMap<String, PathBuf> = BTreeMap::new();
     for directory in &directories {
         for (name, path) in entries(directory) {
             if name.ends_with(".socket") && !name.contains("@.") {
-                // The first directory wins.
+                // The directory with the highest precedence wins.
                 files.entry(name).or_insert(path);
             }
         }
     }
     let unit = |(name, path): (String, PathBuf)| {
         let mut text = read(&path)?;
-        // Additions are read by name, whatever directory they lie in; of equal names the first directory wins.
+        // Drop-in files are read in the order of their names, whatever directory they are in; among equal names, the
+        // directory with the highest precedence wins.
         let mut additions: BTreeMap<String, PathBuf> = BTreeMap::new();
         for directory in &directories {
             for (addition, path) in entries(&directory.join(format!("{name}.d"))) {
@@ -104,7 +107,7 @@ fn entries(directory: &Path) -> Vec<(String, PathBuf)> {
         .collect()
 }
 
-/// The text of a plain file: a masked unit is a link to `/dev/null`.
+/// Reads a regular file. A masked unit is a link to `/dev/null` and yields `None`.
 fn read(path: &Path) -> Option<Vec<u8>> {
     if !files::path_facts(path).ok()?.is_file() {
         return None;
@@ -115,8 +118,8 @@ fn read(path: &Path) -> Option<Vec<u8>> {
     Some(text)
 }
 
-/// Reads the text of the socket unit called `name`. Any bytes give a unit: lines that say nothing about where it waits are passed
-/// over.
+/// Parses the text of the socket unit called `name`. Never fails: lines that do not concern the listening endpoints are
+/// skipped.
 pub fn parse_socket_unit(name: &str, text: &[u8]) -> SocketUnit {
     let text = String::from_utf8_lossy(text).replace("\\\n", " ");
     let (mut streams, mut datagrams): (Vec<Listen>, Vec<Listen>) = (Vec::new(), Vec::new());
@@ -155,7 +158,7 @@ pub fn parse_socket_unit(name: &str, text: &[u8]) -> SocketUnit {
     }
 }
 
-/// `22`, `0.0.0.0:22`, `[::]:22`, `[fe80::1%eth0]:22`; `None` for what is no port, as a path.
+/// Parses `22`, `0.0.0.0:22`, `[::]:22` or `[fe80::1%eth0]:22`; `None` for anything without a port, such as a path.
 fn listen(protocol: Protocol, place: &str) -> Option<Listen> {
     if let Ok(port) = place.parse::<u16>() {
         return (port > 0).then_some(Listen {

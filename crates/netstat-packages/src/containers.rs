@@ -1,4 +1,4 @@
-//! The names of containers, as their runtime keeps them on disk.
+//! The names of containers, as their runtimes store them on disk.
 
 use std::io::Read;
 use std::net::IpAddr;
@@ -7,22 +7,22 @@ use std::path::Path;
 use netstat_os::files::{self, Directory};
 use serde_json::Value;
 
-/// No container's description is longer; more of one is not read.
+/// The maximum number of bytes read of a container's description.
 const FILE_LIMIT: u64 = 4 << 20;
 
-/// A container of Docker. Names come from outside: escape before printing.
+/// A Docker container. Names are untrusted; escape them before printing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct DockerContainer {
-    /// Its full id: 64 hexadecimal digits.
+    /// The full id: 64 hexadecimal digits.
     pub id: String,
-    /// Its name, without the slash that Docker keeps in front.
+    /// The name, without the leading slash that Docker stores.
     pub name: String,
-    /// Its addresses in Docker's networks.
+    /// The addresses in Docker's networks.
     pub addresses: Vec<IpAddr>,
 }
 
-/// Every container that the Docker below `root`, usually `/`, has described on disk; only root may read that. Empty where there is
-/// none or nothing may be read.
+/// Returns every container whose description is stored by the Docker below `root`, usually `/`. Empty if there are none
+/// or they cannot be read, which requires root.
 pub fn docker_containers(root: impl AsRef<Path>) -> Vec<DockerContainer> {
     let directory = root.as_ref().join("var/lib/docker/containers");
     let names = Directory::open(&directory).and_then(|directory| directory.names());
@@ -38,7 +38,7 @@ pub fn docker_containers(root: impl AsRef<Path>) -> Vec<DockerContainer> {
     containers
 }
 
-/// Reads the text of a `config.v2.json`; `None` when it describes no container.
+/// Parses the text of a `config.v2.json`; `None` if it does not describe a container.
 pub fn parse_docker_container(text: &[u8]) -> Option<DockerContainer> {
     let whole: Value = serde_json::from_slice(text).ok()?;
     let networks = whole.pointer("/NetworkSettings/Networks").and_then(Value::as_object);
@@ -55,8 +55,9 @@ pub fn parse_docker_container(text: &[u8]) -> Option<DockerContainer> {
     })
 }
 
-/// The pods of Kubernetes whose logs the kubelet below `root` keeps, each UID with `NAMESPACE/NAME`: the directories of
-/// `/var/log/pods` are called `NAMESPACE_NAME_UID`, and only root may make any. Names come from outside: escape before printing.
+/// Returns the Kubernetes pods whose logs the kubelet stores below `root`, as pairs of UID and `NAMESPACE/NAME`. The
+/// directories in `/var/log/pods` are called `NAMESPACE_NAME_UID`, and only root can create them. Names are untrusted;
+/// escape them before printing.
 pub fn pods(root: impl AsRef<Path>) -> Vec<(String, String)> {
     let directory = Directory::open(&root.as_ref().join("var/log/pods"));
     let names = directory.and_then(|directory| directory.names()).unwrap_or_default();
@@ -66,7 +67,7 @@ pub fn pods(root: impl AsRef<Path>) -> Vec<(String, String)> {
     pods
 }
 
-/// Reads `NAMESPACE_NAME_UID`, none of which has a `_` in it; a static pod's UID may be a digest.
+/// Parses `NAMESPACE_NAME_UID`. None of the parts contains a `_`; the UID of a static pod may be a hash.
 fn parse_pod(name: &str) -> Option<(String, String)> {
     let mut parts = name.split('_');
     let (space, pod, uid) = (parts.next()?, parts.next()?, parts.next()?);

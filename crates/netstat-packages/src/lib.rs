@@ -1,8 +1,10 @@
-//! Where a file comes from: package databases, digests, block lists, and who starts or publishes a service.
+//! Where programs and services come from: package databases, file digests, block lists, socket activation and
+//! containers.
 //!
-//! [`packages`] says which package owns a program, [`digest`] whether it still has the content that its package recorded,
-//! [`blocklist`] which addresses have a bad reputation, [`activation`] which systemd unit starts a service on demand, and
-//! [`containers`] which ports a container publishes. Everything is read offline.
+//! [`packages`] finds the package that owns a program, [`digest`] tells whether a file still has the content that its
+//! package recorded, [`blocklist`] finds addresses with a bad reputation, [`activation`] finds the systemd unit that
+//! starts a service on demand, and [`containers`] finds the names and addresses of containers. Everything works
+//! offline.
 #![forbid(unsafe_code)]
 
 pub mod activation;

@@ -1,4 +1,4 @@
-//! Owners and recorded digests against the package managers themselves, where they are installed.
+//! Compares owners and recorded digests with what the package managers themselves report, if they are installed.
 
 use std::collections::{HashMap, HashSet};
 use std::fs;
@@ -10,7 +10,7 @@ use netstat_packages::digest::{Algorithm, Cache, Source};
 use netstat_packages::packages::{Check, Database, FileOwner, Match, Packages, Recorded, verify};
 use netstat_testkit::{have, skip};
 
-/// Programs of this system: each file of the usual directories once, by its real path.
+/// Returns programs of this system: each file in the usual directories once, by its real path.
 fn programs(limit: usize) -> Vec<PathBuf> {
     let dirs = [
         "/usr/bin",
@@ -39,7 +39,7 @@ fn programs(limit: usize) -> Vec<PathBuf> {
     files
 }
 
-/// What `dpkg -S` says of each of its arguments: path -> names of packages, without architecture.
+/// Returns the output of `dpkg -S` for the arguments: the names of the packages, without architecture, by path.
 fn dpkg_search(paths: &[String]) -> HashMap<String, HashSet<String>> {
     let mut found: HashMap<String, HashSet<String>> = HashMap::new();
     for some in paths.chunks(500) {
@@ -50,7 +50,7 @@ fn dpkg_search(paths: &[String]) -> HashMap<String, HashSet<String>> {
             .output()
             .unwrap();
         for line in String::from_utf8_lossy(&output.stdout).lines() {
-            // "diversion by dash from: /bin/sh" and "... to: ..." name no owner.
+            // "diversion by dash from: /bin/sh" and "... to: ..." do not name an owner.
             let Some((packages, path)) = line.rsplit_once(": ").filter(|_| !line.contains("diversion by")) else {
                 continue;
             };
@@ -70,7 +70,7 @@ fn dpkg_names_the_same_packages() {
     }
     let paths = programs(3000);
     let diverted = fs::read_to_string("/var/lib/dpkg/diversions").unwrap_or_default();
-    // dpkg compares texts: a file of the merged /usr may be under either name.
+    // dpkg compares strings: a file on a system with merged /usr may be listed under either path.
     let both: Vec<String> = paths
         .iter()
         .map(|path| path.to_str().unwrap().to_owned())
@@ -109,7 +109,7 @@ fn dpkg_records_what_md5sum_finds() {
     if !have("md5sum") || !Path::new("/var/lib/dpkg/info").is_dir() {
         return skip("dpkg_records_what_md5sum_finds", "this system has no dpkg or no md5sum");
     }
-    // Small ones, to be quick.
+    // Use small files only, to be quick.
     let mut paths = programs(usize::MAX);
     paths.retain(|path| fs::metadata(path).is_ok_and(|meta| meta.size() < 200_000));
     paths.truncate(400);
@@ -133,11 +133,11 @@ fn dpkg_records_what_md5sum_finds() {
         }
     }
     assert!(same > 20, "only {same} of {} files are recorded", paths.len());
-    // A system may have changed files, but not many.
+    // A system may have modified files, but not many.
     assert!(other.len() * 20 < same, "{same} match, but not {other:?}");
 }
 
-/// A running program; ended when dropped.
+/// A running program, which is killed when dropped.
 struct Running(std::process::Child);
 
 impl Drop for Running {
@@ -157,7 +157,7 @@ fn a_modified_copy_differs_from_its_record() {
     if sleep.file_name() != Some("sleep".as_ref()) || !info.join("coreutils.md5sums").is_file() {
         return skip(name, "sleep is not that of dpkg's coreutils");
     }
-    // A private root with the real records of one package, the program, and a copy that was changed.
+    // A private root with the real records of one package, the program, and a modified copy.
     let dir = tempfile::tempdir().unwrap();
     let root = dir.path();
     let admin = root.join("var/lib/dpkg/info");
@@ -187,7 +187,7 @@ fn a_modified_copy_differs_from_its_record() {
     assert!(matches!(answer, Match::Matches { .. }), "{answer:?}");
     assert_eq!(answer.words(), "matches its package record (MD5)");
 
-    // Another file in its place, with one byte more: a program ignores what follows its last section.
+    // Replace the program by one with an extra byte, which is ignored because it follows the last section.
     let mut bytes = fs::read(&program).unwrap();
     bytes.push(0);
     fs::remove_file(&program).unwrap();
@@ -199,11 +199,11 @@ fn a_modified_copy_differs_from_its_record() {
         matches!(answer, Match::Differs { recorded, found, .. } if recorded != found),
         "{answer:?}"
     );
-    // What runs since before still is what the package recorded, although its file is gone.
+    // The program that was started before is still what the package recorded, although its file is gone.
     assert!(matches!(compare(original.0.id()), Match::Matches { .. }));
 }
 
-/// Runs a program in `dir`; its output, or why there is none.
+/// Runs a program in `dir`; returns its output, or why it failed.
 fn output(dir: &Path, program: &str, words: &[&str]) -> Result<String, String> {
     let output = Command::new(program)
         .args(words)
@@ -252,7 +252,7 @@ fn rpm_records_the_same() {
     if !have("rpm") || !have("rpmbuild") {
         return;
     }
-    // Each kind of digest that rpmbuild makes: numbers of OpenPGP, as in its macros.
+    // Test each kind of digest that rpmbuild creates, given by OpenPGP number as in its macros.
     for (number, algorithm) in [("1", Algorithm::Md5), ("2", Algorithm::Sha1), ("8", Algorithm::Sha256)] {
         let dir = tempfile::tempdir().unwrap();
         match rpm_database(dir.path(), number) {
@@ -262,7 +262,7 @@ fn rpm_records_the_same() {
     }
 }
 
-/// Makes a package and a database below `dir/root` that holds it, and asks rpm for its files.
+/// Creates a package and a database below `dir/root` that contains it, and returns what rpm reports about its files.
 fn rpm_database(dir: &Path, algorithm: &str) -> Result<String, String> {
     fs::write(dir.join("hello.spec"), SPEC).unwrap();
     let top = format!("_topdir {}/build", dir.display());

@@ -112,7 +112,7 @@ fn unowned(case: &Case<'_>, program: &FileLook, daemon: &str) -> Severity {
     }
 }
 
-/// Whether the interpreter runs a packaged script whose name begins with `daemon`, or a module of that name.
+/// Whether the interpreter runs a packaged script whose file name begins with `daemon`.
 fn is_script(case: &Case<'_>, daemon: &str) -> bool {
     match (case.script, case.runs()) {
         (Some(script), Some(Runs::File(path))) => {

@@ -1,12 +1,12 @@
-//! Lists in columns: RFC 4180 with one record a line, as abuse.ch and others publish.
+//! Lists in columns: RFC 4180 with one record per line, as published by abuse.ch and others.
 
 use super::network::Network;
 use super::{Loader, Target, plain};
 
-/// How many lines may precede the header: licences and descriptions.
+/// The maximum number of lines before the header, such as licences and descriptions.
 const SAMPLE: usize = 100;
 
-/// Columns that hold an address, the likeliest first. Also the keys of JSON objects.
+/// The names of columns that hold an address, most likely first. Also used as keys of JSON objects.
 pub(super) const ADDRESS: &[&str] = &[
     "cidr",
     "dst_ip",
@@ -34,10 +34,10 @@ pub(super) const ADDRESS: &[&str] = &[
     "domain",
 ];
 
-/// Columns that hold the port.
+/// The names of columns that hold the port.
 pub(super) const PORT: &[&str] = &["dst_port", "dstport", "dest_port", "port", "remote_port"];
 
-/// Columns that say what the address is listed for.
+/// The names of columns that tell why the address is listed.
 pub(super) const LABEL: &[&str] = &[
     "sblid",
     "malware_printable",
@@ -55,10 +55,10 @@ pub(super) const LABEL: &[&str] = &[
     "type",
 ];
 
-/// What the header line says.
+/// The meaning of the columns, from the header line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Header {
-    /// The number of its line.
+    /// The number of the header line.
     line: u32,
     separator: u8,
     address: usize,
@@ -66,8 +66,8 @@ pub(super) struct Header {
     label: Option<usize>,
 }
 
-/// The header of a list in columns: a line, perhaps behind `#`, that names an address column and one more, before a
-/// line of at least as many columns.
+/// Finds the header of a list in columns: a line, possibly after `#`, that names an address column and at least one
+/// more, followed by a line with at least as many columns.
 pub(super) fn header(content: &[u8]) -> Option<Header> {
     let mut found: Option<(Header, usize)> = None;
     for (line, number) in content.split(|&byte| byte == b'\n').zip(1u32..).take(SAMPLE) {
@@ -83,7 +83,7 @@ pub(super) fn header(content: &[u8]) -> Option<Header> {
             return (fields(line, header.separator).len() >= columns).then_some(header);
         }
     }
-    // A header without any data is an empty list.
+    // A header without data is an empty list.
     found
         .map(|(header, _)| header)
         .filter(|header| header.port.is_some() || header.label.is_some())
@@ -138,7 +138,7 @@ pub(super) fn read(content: &[u8], header: &Header, loader: &mut Loader<'_>) {
     }
 }
 
-/// Takes the entry of one record or object.
+/// Adds the entry of one record or object.
 pub(super) fn record(
     number: u32,
     address: &[u8],
@@ -153,18 +153,18 @@ pub(super) fn record(
     };
     match (Network::parse(address), port) {
         (Ok(network), port) => loader.take(number, Target::Network(network), port, label),
-        // A port of its own behind the address, a range, a name.
+        // It may be an address with a port, a range, or a name.
         _ => plain::read_entry(number, address, label, loader)?,
     }
     Ok(())
 }
 
-/// The fields of a record; quotes are taken off, doubled ones within become one.
+/// Splits a record into fields. Quotes are removed, and doubled quotes inside become single ones.
 fn fields(line: &[u8], separator: u8) -> Vec<std::borrow::Cow<'_, [u8]>> {
     let mut fields = Vec::new();
     let mut rest = line;
     loop {
-        // Blanks before a quote are no part of the field in the lists of abuse.ch.
+        // The lists of abuse.ch have spaces before quotes, which are not part of the field.
         let trimmed = rest.trim_ascii_start();
         let (field, after) = match trimmed.strip_prefix(b"\"") {
             Some(quoted) if separator != b'\t' || rest.starts_with(b"\"") => quoted_field(quoted),
@@ -182,7 +182,7 @@ fn fields(line: &[u8], separator: u8) -> Vec<std::borrow::Cow<'_, [u8]>> {
     }
 }
 
-/// The field up to its closing quote, and what follows the quote.
+/// Returns the field up to its closing quote, and what follows the quote.
 fn quoted_field(text: &[u8]) -> (std::borrow::Cow<'_, [u8]>, &[u8]) {
     let mut field = Vec::new();
     let mut rest = text;
@@ -200,7 +200,7 @@ fn quoted_field(text: &[u8]) -> (std::borrow::Cow<'_, [u8]>, &[u8]) {
             }
         }
     }
-    // Never closed: all there is.
+    // The quote is never closed: take everything.
     field.extend_from_slice(rest);
     (field.into(), b"")
 }
@@ -236,7 +236,7 @@ mod tests {
             Some((1, Some(2), Some(3)))
         );
         assert_eq!(columns("IP Address;Reason\n192.0.2.1;scan\n"), Some((0, None, Some(1))));
-        // A comment that happens to name a column, and a plain list.
+        // A comment that happens to name a column, followed by a plain list.
         assert_eq!(columns("# a list, ip, by us\n192.0.2.1\n"), None);
         assert_eq!(columns("192.0.2.1\n"), None);
         assert_eq!(columns(""), None);

@@ -1,16 +1,16 @@
-//! Lists in JSON (RFC 8259): one document, or one object a line as Spamhaus publishes.
+//! Lists in JSON (RFC 8259): a single document, or one object per line as published by Spamhaus.
 
 use serde_json::{Map, Value};
 
 use super::Loader;
 use super::csv::{ADDRESS, LABEL, PORT, record};
 
-/// Whether the first character begins an object or an array.
+/// Whether the content begins with an object or an array.
 pub(super) fn looks_like(content: &[u8]) -> bool {
     let text = content.trim_ascii_start();
     match text.first() {
         Some(b'{') => true,
-        // `[2001:db8::1]:443` begins a plain list.
+        // A plain list may begin with `[2001:db8::1]:443`.
         Some(b'[') => matches!(text[1..].trim_ascii_start().first(), None | Some(b'{' | b'"' | b']')),
         _ => false,
     }
@@ -50,7 +50,8 @@ pub(super) fn read(content: &[u8], loader: &mut Loader<'_>) {
     }
 }
 
-/// Every object with an address, and every text in an array, however deep (the parser stops at 128). `item` counts them.
+/// Visits every object with an address and every string in an array, at any depth (the parser stops at 128). `item`
+/// counts them.
 fn walk(value: &Value, item: &mut u32, loader: &mut Loader<'_>) {
     match value {
         Value::Object(object) if is_metadata(object) => {}
@@ -91,7 +92,7 @@ fn walk(value: &Value, item: &mut u32, loader: &mut Loader<'_>) {
 
 const NO_ADDRESS: &str = "no address in a known field";
 
-/// The last line of the lists of Spamhaus.
+/// Whether the object is the metadata that ends the lists of Spamhaus.
 fn is_metadata(object: &Map<String, Value>) -> bool {
     object.get("type").is_some_and(|kind| kind == "metadata")
 }

@@ -1,8 +1,9 @@
-//! Lists of addresses with a bad name, given by the user; is a foreign address on one?
+//! Block lists that the user provides: lists of addresses with a bad reputation.
 //!
-//! Read as they are published: plain addresses and networks with `#` or `;` comments (FireHOL `.ipset` and `.netset`, Spamhaus DROP),
-//! ranges, `ipset save`, hosts files, JSON and JSON lines, CSV with a header line. Nothing is downloaded, no list is part
-//! of the program. What cannot be read is counted and the first of it named.
+//! Lists are read in the forms in which they are published: plain addresses and networks with `#` or `;` comments
+//! (FireHOL `.ipset` and `.netset`, Spamhaus DROP), ranges, `ipset save`, hosts files, JSON and JSON lines, CSV with a
+//! header line. Nothing is downloaded, and no list is built in. Lines that cannot be read are counted, and the first of
+//! them are reported.
 //!
 //! ```
 //! use netstat_packages::blocklist::BlockList;
@@ -35,28 +36,28 @@ pub use network::Network;
 use self::network::Special;
 use self::table::{Entry, NONE, Tables};
 
-/// No list in use is as large as this; it keeps an endless source from filling the memory.
+/// The maximum size of a list in bytes, which keeps an endless source from filling the memory.
 const MAX_FILE: u64 = 1 << 30;
-/// How many lines that could not be read are kept for the user.
+/// The maximum number of unused lines that are kept for the report.
 const NAMED: usize = 5;
-/// How many characters of such a line, and of a label, are kept.
+/// The maximum number of bytes kept of such a line, and of a label.
 const MAX_TEXT: usize = 80;
 
-/// The form in which a list is written.
+/// The format of a list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Format {
-    /// One address, network, range or name a line, with comments.
+    /// One address, network, range or name per line, with comments.
     Plain,
-    /// hosts(5) with a sinkhole address before each name.
+    /// hosts(5), with a sinkhole address before each name.
     Hosts,
-    /// A document, or one object a line.
+    /// A JSON document, or one object per line.
     Json,
-    /// Columns, the first line names them.
+    /// Columns, named by a header line.
     Csv,
 }
 
 impl Format {
-    /// In plain words.
+    /// Returns a description of the format.
     pub const fn words(self) -> &'static str {
         match self {
             Format::Plain => "addresses",
@@ -67,32 +68,32 @@ impl Format {
     }
 }
 
-/// What came of reading one list.
+/// The result of reading a list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Report {
-    /// The list's name, as given; a file name. From outside.
+    /// The name of the list, as given, or its file name. Untrusted.
     pub name: String,
-    /// When the list's file was changed last, if it is a file.
+    /// The modification time of the file, if the list is a file.
     pub modified: Option<SystemTime>,
-    /// The form it has.
+    /// The format that was recognised.
     pub format: Format,
-    /// Addresses and networks that are matched from now on.
+    /// The number of addresses and networks that were added.
     pub networks: usize,
-    /// Host names that are matched from now on; only a name that was looked up can match one.
+    /// The number of host names that were added. Only a name that was looked up can match one.
     pub names: usize,
-    /// Entries that the list, or one before it, has already.
+    /// The number of entries that this list, or one before it, already contains.
     pub repeated: usize,
-    /// Networks left out because they cover a whole range of private, loopback, link-local, shared or multicast
-    /// addresses, as lists of unroutable addresses do: every machine talks to those.
+    /// The number of networks that were left out because they cover a whole range of private, loopback, link-local,
+    /// shared or multicast addresses, as lists of unroutable addresses do: every machine communicates with those.
     pub special: usize,
-    /// Lines (JSON: items) that could not be read.
+    /// The number of lines (for JSON: items) that could not be read.
     pub bad: usize,
-    /// The first of those, and of the special ones.
+    /// The first of the lines that could not be read or were left out.
     pub first: Vec<BadLine>,
 }
 
 impl Report {
-    /// Whether nothing of the list is of use.
+    /// Whether nothing in the list can be used.
     pub fn is_empty(&self) -> bool {
         self.networks + self.names + self.repeated == 0
     }
@@ -101,37 +102,37 @@ impl Report {
 /// A line that is not used.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BadLine {
-    /// Its number from 1; of a JSON document the number of the item.
+    /// The line number, counted from 1; the number of the item in a JSON document.
     pub line: u32,
-    /// Its beginning, escaped.
+    /// The beginning of the line, escaped.
     pub text: String,
-    /// What is wrong with it.
+    /// Why the line is not used.
     pub reason: &'static str,
 }
 
-/// An entry that matches.
+/// A matching entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Hit<'a> {
-    /// The report of the list that has it.
+    /// The report of the list that contains the entry.
     pub list: &'a Report,
-    /// The line of the entry, from 1; of a JSON document the number of the item.
+    /// The line number of the entry, counted from 1; the number of the item in a JSON document.
     pub line: u32,
-    /// The network listed; a single address is one of full length. None when a name matched.
+    /// The listed network; a single address has the full prefix length. `None` if a name matched.
     pub network: Option<Network>,
-    /// What the list says of it: a listing number, a malware's name. Escaped.
+    /// Why the address is listed, such as a listing number or the name of malware. Escaped.
     pub label: Option<&'a str>,
-    /// The port that the list gives.
+    /// The port that the entry names; `None` if it names none.
     pub port: Option<u16>,
 }
 
 impl Hit<'_> {
-    /// Whether the list means this port: it gives the same, or none.
+    /// Whether the entry applies to `port`: it names the same port, or none.
     pub fn means_port(&self, port: u16) -> bool {
         self.port.is_none_or(|listed| listed == port)
     }
 }
 
-/// Any number of lists, to be asked as one.
+/// Any number of lists, searched together.
 #[derive(Debug, Default)]
 pub struct BlockList {
     reports: Vec<Report>,
@@ -142,7 +143,7 @@ pub struct BlockList {
 }
 
 impl BlockList {
-    /// Adds a list of this name and content.
+    /// Adds a list with this name and content.
     pub fn add(&mut self, name: &str, content: &[u8]) -> &Report {
         self.add_list(name, content, None)
     }
@@ -150,7 +151,7 @@ impl BlockList {
     /// Adds the list in a file.
     ///
     /// # Errors
-    /// The file cannot be opened or read, or is larger than 1 GiB.
+    /// Fails if the file cannot be opened or read, or is larger than 1 GiB.
     pub fn add_file(&mut self, path: impl AsRef<Path>) -> std::io::Result<&Report> {
         let path = path.as_ref();
         let file = files::open_named(path)?;
@@ -200,14 +201,14 @@ impl BlockList {
         &self.reports[self.reports.len() - 1]
     }
 
-    /// What came of reading each list, in the order in which they were added.
+    /// Returns the reports of all lists, in the order in which they were added.
     pub fn reports(&self) -> &[Report] {
         &self.reports
     }
 
-    /// The best entry for a foreign `address` and, where known, its `port`: the narrowest network that contains the
-    /// address and means the port; failing that the narrowest, whose entry gives another port. An IPv4-mapped address is
-    /// the IPv4 one.
+    /// Returns the best entry for a foreign `address` and, if known, its `port`: the narrowest network that contains
+    /// the address and applies to the port, or else the narrowest one, whose entry names another port. An IPv4-mapped
+    /// address counts as the IPv4 address.
     pub fn find(&self, address: IpAddr, port: Option<u16>) -> Option<Hit<'_>> {
         let hits = || {
             let containing = self.tables.containing(address);
@@ -217,13 +218,13 @@ impl BlockList {
         hits().find(meant).or_else(|| hits().next())
     }
 
-    /// The entry for a host name, as a look-up gave it; case and a final dot do not count.
+    /// Returns the entry for a host name that was looked up. Case and a final dot are ignored.
     pub fn find_name(&self, name: &str) -> Option<Hit<'_>> {
         let name = name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase();
         self.chain(*self.names.get(name.as_str())?, None).next()
     }
 
-    /// Whether any entry is a name.
+    /// Whether any entry is a host name.
     pub fn has_names(&self) -> bool {
         !self.names.is_empty()
     }
@@ -240,19 +241,19 @@ impl BlockList {
     }
 }
 
-/// What a line of a list turned out to be.
+/// What an entry of a list refers to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Target<'a> {
     Network(Network),
-    /// A host name, checked, in any case.
+    /// A valid host name, in any case.
     Name(&'a str),
 }
 
-/// Takes what the readers of the formats find.
+/// Receives the entries that the parsers of the formats find.
 struct Loader<'a> {
     list: &'a mut BlockList,
     source: usize,
-    /// Where the label of the previous entry is: many follow with the same.
+    /// The position of the previous label, since many consecutive entries have the same one.
     last_label: Option<std::ops::Range<u32>>,
 }
 
@@ -275,11 +276,11 @@ impl Loader<'_> {
                 *self.list.names.entry(name.into_boxed_str()).or_insert(index)
             }
         };
-        // The entry joins the chain of those for the same network, unless it says nothing new.
+        // Append the entry to the chain of those for the same network, unless it adds nothing.
         let mut last = first;
         if first != index {
             let entries = &self.list.entries;
-            // Chains are short but in lists made to hurt.
+            // Chains are short, except in malicious lists.
             for _ in 0..64 {
                 let entry = &entries[last as usize];
                 if entry.port == port {
@@ -321,7 +322,7 @@ impl Loader<'_> {
         &mut self.list.reports[self.source]
     }
 
-    /// Keeps `label` and says where.
+    /// Stores `label` and returns its position.
     fn label(&mut self, label: &[u8]) -> std::ops::Range<u32> {
         if label.is_empty() {
             return 0..0;
@@ -343,7 +344,7 @@ impl Loader<'_> {
     }
 }
 
-/// The beginning of a text from outside, escaped.
+/// Returns the beginning of an untrusted text, escaped.
 fn shortened(bytes: &[u8]) -> String {
     let cut = &bytes[..bytes.len().min(MAX_TEXT)];
     let mut text = text::escape(cut).into_owned();

@@ -1,10 +1,10 @@
-//! Addresses and networks as lists write them.
+//! Addresses and networks, as written in lists.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// An address with the length of its network's prefix; a single address has the full length. The bits behind the prefix are
-/// zero, and an IPv4-mapped address (RFC 4291, 2.5.5.2) is the IPv4 one.
+/// A network: an address and a prefix length. A single address has the full length. The bits after the prefix are zero,
+/// and an IPv4-mapped address (RFC 4291, 2.5.5.2) is stored as IPv4.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Network {
     address: IpAddr,
@@ -15,8 +15,8 @@ pub struct Network {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Special(pub(super) &'static str);
 
-/// What every machine talks to, from the special-purpose registries of IANA (RFC 6890): a network that contains all of one
-/// of these comes from a list of addresses that are not routed.
+/// Ranges that every machine communicates with, from the special-purpose registries of IANA (RFC 6890). A network that
+/// contains one of them entirely comes from a list of unroutable addresses.
 const RESERVED: &[(IpAddr, u8)] = &[
     (v4(0, 0, 0, 0), 8),
     (v4(10, 0, 0, 0), 8),
@@ -33,7 +33,7 @@ const RESERVED: &[(IpAddr, u8)] = &[
     (v6(0xff00 << 112), 8),
 ];
 
-/// What can never be a foreign machine, not even a single address of it.
+/// Ranges of which no address can belong to a remote machine.
 const NEVER: &[(IpAddr, u8)] = &[
     (v4(0, 0, 0, 0), 8),
     (v4(127, 0, 0, 0), 8),
@@ -51,7 +51,8 @@ const fn v6(bits: u128) -> IpAddr {
 }
 
 impl Network {
-    /// The network of `address` with a prefix of `length` bits; none when the length is more than the address has.
+    /// Creates the network of `address` with a prefix of `length` bits; `None` if the length exceeds that of the
+    /// address.
     pub fn new(address: IpAddr, length: u8) -> Option<Network> {
         match address {
             IpAddr::V4(v4) => (length <= 32).then(|| Network {
@@ -68,7 +69,7 @@ impl Network {
         }
     }
 
-    /// The network that holds this address alone.
+    /// Creates the network that contains only this address.
     pub fn host(address: IpAddr) -> Network {
         let address = address.to_canonical();
         Network {
@@ -77,17 +78,17 @@ impl Network {
         }
     }
 
-    /// The first address.
+    /// Returns the first address.
     pub fn address(&self) -> IpAddr {
         self.address
     }
 
-    /// The length of the prefix in bits, up to 32 or 128.
+    /// Returns the prefix length in bits, up to 32 or 128.
     pub fn length(&self) -> u8 {
         self.length
     }
 
-    /// Whether the address, IPv4-mapped or not, lies in it.
+    /// Whether the network contains the address, which may be IPv4-mapped.
     pub fn contains(&self, address: IpAddr) -> bool {
         match (self.address, address.to_canonical()) {
             (IpAddr::V4(own), IpAddr::V4(other)) => other.to_bits() & mask_v4(self.length) == own.to_bits(),
@@ -96,7 +97,7 @@ impl Network {
         }
     }
 
-    /// Whether, and why, it is of no use in a block list.
+    /// Returns why the network is of no use in a block list; `None` if it is useful.
     pub(super) fn special(&self) -> Option<Special> {
         let covers = |(address, length): &(IpAddr, u8)| self.length <= *length && self.contains(*address);
         let within = |(address, length): &(IpAddr, u8)| {
@@ -112,14 +113,14 @@ impl Network {
         }
     }
 
-    /// `ADDRESS`, `ADDRESS/LENGTH` or `ADDRESS/NETMASK`.
+    /// Parses `ADDRESS`, `ADDRESS/LENGTH` or `ADDRESS/NETMASK`.
     pub(super) fn parse(word: &str) -> Result<Network, &'static str> {
         let Some((address, length)) = word.split_once('/') else {
             return address(word).map(Network::host);
         };
         let address = address_of(address)?;
         let length = match length.parse::<u8>() {
-            // No sign, as `parse` would allow.
+            // A sign is not allowed, although `parse` accepts one.
             Ok(length) if length_digits(word) => length,
             _ => match length.parse::<Ipv4Addr>().map(|mask| mask.to_bits()) {
                 Ok(mask) if mask.leading_ones() + mask.trailing_zeros() == 32 || mask == 0 => mask.leading_ones() as u8,
@@ -129,7 +130,8 @@ impl Network {
         Network::new(address, length).ok_or("prefix longer than the address")
     }
 
-    /// The networks that make up the addresses from `first` to `last`; at most 62 or 254.
+    /// Returns the networks that together cover the addresses from `first` to `last`: at most 62 for IPv4, 254 for
+    /// IPv6.
     pub(super) fn range(first: IpAddr, last: IpAddr) -> Result<Vec<Network>, &'static str> {
         let (mut from, to, bits) = match (first.to_canonical(), last.to_canonical()) {
             (IpAddr::V4(a), IpAddr::V4(b)) => (u128::from(a.to_bits()), u128::from(b.to_bits()), 32),
@@ -141,7 +143,7 @@ impl Network {
         }
         let mut networks = Vec::new();
         loop {
-            // The largest block that begins here and ends in time.
+            // Find the largest block that begins here and does not exceed the range.
             let mut size = from.trailing_zeros().min(bits);
             while size > 0 && (size == 128 || from + ((1 << size) - 1) > to) {
                 if size == 128 && to == u128::MAX {
@@ -169,12 +171,12 @@ fn length_digits(word: &str) -> bool {
         .is_some_and(|length| length.bytes().all(|byte| byte.is_ascii_digit()))
 }
 
-/// The netmask of a prefix of up to 32 bits.
+/// Returns the netmask of an IPv4 prefix.
 pub(super) fn mask_v4(length: u8) -> u32 {
     u32::MAX.checked_shl(32 - u32::from(length.min(32))).unwrap_or(0)
 }
 
-/// The netmask of a prefix of up to 128 bits.
+/// Returns the netmask of an IPv6 prefix.
 pub(super) fn mask_v6(length: u8) -> u128 {
     u128::MAX.checked_shl(128 - u32::from(length.min(128))).unwrap_or(0)
 }
@@ -185,7 +187,7 @@ fn full(address: IpAddr) -> u8 {
 
 pub(super) use address_of as address;
 
-/// An address as text, without anything around it.
+/// Parses a bare address.
 pub(super) fn address_of(word: &str) -> Result<IpAddr, &'static str> {
     word.parse().map_err(|_| "no address or network")
 }
@@ -256,7 +258,7 @@ mod tests {
         ] {
             assert!(special(word), "{word}");
         }
-        // Narrower ones are in a list on purpose.
+        // Narrower networks are listed on purpose.
         for word in [
             "10.1.2.3",
             "192.168.7.0/24",

@@ -1,14 +1,14 @@
-//! Lists of one entry a line, and hosts files.
+//! Lists with one entry per line, and hosts files.
 
 use std::net::IpAddr;
 
 use super::network::{Network, address_of};
 use super::{Loader, Target};
 
-/// How many lines show the format of a list.
+/// The number of lines that are examined to recognise the format.
 const SAMPLE: usize = 200;
 
-/// The numbered lines of a list that say something, trimmed.
+/// Returns the numbered, trimmed lines of a list, without comments and empty lines.
 fn lines(content: &[u8]) -> impl Iterator<Item = (u32, &[u8])> {
     content
         .split(|&byte| byte == b'\n')
@@ -17,7 +17,7 @@ fn lines(content: &[u8]) -> impl Iterator<Item = (u32, &[u8])> {
         .filter(|(_, line)| !matches!(line.first(), None | Some(b'#' | b';')))
 }
 
-/// Whether names follow sinkhole addresses.
+/// Whether the content is a hosts file with names after sinkhole addresses.
 pub(super) fn looks_like_hosts(content: &[u8]) -> bool {
     lines(content).take(SAMPLE).any(|(_, line)| {
         let Ok(line) = std::str::from_utf8(line) else {
@@ -56,7 +56,7 @@ pub(super) fn read(content: &[u8], hosts: bool, loader: &mut Loader<'_>) {
 fn read_line(number: u32, entry: &str, comment: &[u8], loader: &mut Loader<'_>) -> Result<(), &'static str> {
     let (first, rest) = first_word(entry);
     match first {
-        // ipset(8), the output of `ipset save`; a line of `create` makes the set.
+        // ipset(8): the output of `ipset save`. A `create` line defines the set.
         "create" => return Ok(()),
         "add" => {
             let (_, rest) = first_word(rest);
@@ -66,7 +66,7 @@ fn read_line(number: u32, entry: &str, comment: &[u8], loader: &mut Loader<'_>) 
         // Tor exit list 1.1: ExitAddress ADDRESS DATE TIME.
         "ExitAddress" => return read_entry(number, first_word(rest).0, b"Tor exit", loader),
         "ExitNode" | "Published" | "LastStatus" if !rest.is_empty() => return Ok(()),
-        // DShield block list: the head of a table of start, end, prefix.
+        // DShield block list: the header of a table of start, end and prefix.
         "Start" if rest.starts_with("End") => return Ok(()),
         _ => {}
     }
@@ -80,14 +80,14 @@ fn read_line(number: u32, entry: &str, comment: &[u8], loader: &mut Loader<'_>) 
             loader,
         );
     }
-    // Start and end in columns of their own.
+    // Start and end in separate columns.
     if let (Ok(start), Ok(end)) = (address_of(first), address_of(second)) {
         return take_range(number, start, end, comment, loader);
     }
     read_entry(number, first, choose(comment, rest), loader)
 }
 
-/// An address, network, range, address with port, or name.
+/// Parses an address, network, range, address with port, or name.
 pub(super) fn read_entry(number: u32, word: &str, label: &[u8], loader: &mut Loader<'_>) -> Result<(), &'static str> {
     let problem = match Network::parse(word) {
         Ok(network) => {
@@ -108,7 +108,7 @@ pub(super) fn read_entry(number: u32, word: &str, label: &[u8], loader: &mut Loa
     if let Some((start, end)) = word.split_once('-')
         && end.parse::<IpAddr>().is_ok()
     {
-        // P2P lists write NAME:START-END.
+        // P2P lists use NAME:START-END.
         return match start.rsplit_once(':') {
             Some((name, start)) if address_of(start).is_ok() && end.contains('.') => {
                 read_range(number, start, end, choose(label, name), loader)
@@ -143,7 +143,7 @@ fn take_range(
 fn read_hosts(number: u32, entry: &str, comment: &[u8], loader: &mut Loader<'_>) -> Result<(), &'static str> {
     let (address, names) = first_word(entry);
     if !is_sinkhole(address) {
-        // The machine's own hosts, multicast groups: no entries of a block list.
+        // The machine's own hosts and multicast groups are not entries of a block list.
         return match address_of(address) {
             Ok(_) if names.split_ascii_whitespace().all(is_own_name) && !names.is_empty() => Ok(()),
             Ok(_) => Err("hosts file with an address that is no sinkhole"),
@@ -169,12 +169,12 @@ fn read_hosts(number: u32, entry: &str, comment: &[u8], loader: &mut Loader<'_>)
     }
 }
 
-/// The addresses that hosts files send bad names to.
+/// Whether hosts files map blocked names to this address.
 fn is_sinkhole(word: &str) -> bool {
     matches!(word, "0.0.0.0" | "127.0.0.1" | "::" | "::1" | "0")
 }
 
-/// Names that hosts files give to the machine itself and to multicast groups.
+/// Whether hosts files use this name for the machine itself or for multicast groups.
 fn is_own_name(name: &str) -> bool {
     matches!(
         name,
@@ -190,8 +190,9 @@ fn is_own_name(name: &str) -> bool {
     ) || name.starts_with("ip6-")
 }
 
-/// Whether `name` can be a host's name: RFC 1123, 2.1, and the underscore that DNS names hold in practice. A name has at
-/// least two labels, and the last is not a number, so that a mistyped address is not taken for a name.
+/// Checks that `name` is a host name by RFC 1123, 2.1, in which underscores are allowed as well, since DNS names
+/// contain them in practice. A name has at least two labels, and the last one is not a number, so that a mistyped
+/// address is not taken for a name.
 pub(super) fn host_name(name: &str) -> Result<(), &'static str> {
     const NOT: Result<(), &str> = Err("no address, network or host name");
     let name = trim_dot(name);
@@ -230,7 +231,7 @@ fn first_word(text: &str) -> (&str, &str) {
     }
 }
 
-/// What a comment says, or else what follows the entry.
+/// Returns the comment or, without one, the text after the entry.
 fn choose<'a>(comment: &'a [u8], behind: &'a (impl AsRef<[u8]> + ?Sized)) -> &'a [u8] {
     if comment.is_empty() { behind.as_ref() } else { comment }
 }

@@ -1,4 +1,4 @@
-//! The entries, found by the longest prefix in a constant number of steps.
+//! The table of entries, with longest-prefix matching in a constant number of steps.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -6,14 +6,14 @@ use std::net::IpAddr;
 
 use super::network::{Network, mask_v4, mask_v6};
 
-/// No further entry.
+/// The index that ends a chain.
 pub(super) const NONE: u32 = u32::MAX;
 
-/// One line of a list. Small, because there may be a million.
+/// An entry of a list. Small, because there may be a million of them.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Entry {
     pub(super) line: u32,
-    /// The next entry for the same network or name.
+    /// The index of the next entry for the same network or name.
     pub(super) next: u32,
     label_start: u32,
     label_length: u16,
@@ -40,8 +40,8 @@ impl Entry {
     }
 }
 
-/// One hash table for each prefix length in use, the longest first: at most 33 look-ups for IPv4 and 129 for IPv6, how
-/// many entries there ever are. Lists use some 20 lengths.
+/// One hash table per prefix length in use, longest first: at most 33 look-ups for IPv4 and 129 for IPv6, however many
+/// entries there are. Real lists use some 20 lengths.
 #[derive(Debug, Default)]
 pub(super) struct Tables {
     v4: Vec<(u8, HashMap<u32, u32>)>,
@@ -49,7 +49,7 @@ pub(super) struct Tables {
 }
 
 impl Tables {
-    /// The first entry for `network`, which is `index` if there was none.
+    /// Returns the first entry for `network`, which is `index` if there was none.
     pub(super) fn entry(&mut self, network: Network, index: u32) -> u32 {
         match network.address() {
             IpAddr::V4(address) => entry(&mut self.v4, network.length(), address.to_bits(), index),
@@ -57,7 +57,7 @@ impl Tables {
         }
     }
 
-    /// The networks that contain `address`, each with its first entry; the narrowest first.
+    /// Returns the networks that contain `address`, each with its first entry, narrowest first.
     pub(super) fn containing(&self, address: IpAddr) -> impl Iterator<Item = (Network, u32)> {
         let address = address.to_canonical();
         let (v4, v6) = match address {

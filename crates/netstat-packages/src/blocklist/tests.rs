@@ -1,4 +1,4 @@
-//! Lists as they are published, and what is wrong with them.
+//! Tests with lists as they are published, and with errors in them.
 
 use super::*;
 use proptest::prelude::*;
@@ -10,7 +10,7 @@ fn load(content: &str) -> BlockList {
     list
 }
 
-/// The line, network and label of the entry for an address.
+/// Returns the line, network and label of the entry for an address.
 fn at(list: &BlockList, address: &str) -> Option<(u32, String, String)> {
     list.find(address.parse().unwrap(), None).map(|hit| {
         (
@@ -25,7 +25,7 @@ fn hit(line: u32, network: &str, label: &str) -> Option<(u32, String, String)> {
     Some((line, network.to_owned(), label.to_owned()))
 }
 
-/// Networks, names, repeated, special, bad.
+/// Returns the numbers of networks, names, repeated, special and bad entries.
 fn counts(list: &BlockList) -> [usize; 5] {
     let report = &list.reports()[0];
     [
@@ -47,7 +47,7 @@ fn plain_addresses_and_networks() {
     assert_eq!(counts(&list), [5, 0, 1, 0, 0]);
     assert_eq!(at(&list, "198.51.100.7"), hit(3, "198.51.100.7", ""));
     assert_eq!(at(&list, "203.0.113.1"), hit(4, "203.0.113.0/24", "scanner"));
-    // The narrower network, although the wider comes before it.
+    // The narrower network matches, although the wider one comes first.
     assert_eq!(at(&list, "203.0.113.65"), hit(6, "203.0.113.64/26", ""));
     assert_eq!(at(&list, "::ffff:203.0.113.65"), hit(6, "203.0.113.64/26", ""));
     assert_eq!(at(&list, "2001:db8:bad:1::1"), hit(7, "2001:db8:bad::/48", ""));
@@ -83,7 +83,7 @@ fn json_documents() {
     assert_eq!(counts(&list), [1, 0, 0, 0, 1]);
     let found = list.find("198.51.100.1".parse().unwrap(), Some(443)).unwrap();
     assert_eq!((found.port, found.label, found.line), (Some(443), Some("Bad"), 1));
-    // Objects by number, addresses with ports in them, names.
+    // Objects with numbers as keys, addresses with ports, and names.
     let list = load(
         "{\"1\": [{\"ioc_value\": \"198.51.100.2:80\", \"tags\": [\"a\", \"b\"]}], \"2\": [{\"ioc_value\": \"bad.example\"}]}",
     );
@@ -92,7 +92,7 @@ fn json_documents() {
     assert_eq!((found.port, found.label), (Some(80), Some("a, b")));
     let list = load("[\"198.51.100.3\", \"203.0.113.0/24\", 7]");
     assert_eq!(counts(&list), [2, 0, 0, 0, 1]);
-    // Not a list of addresses at all, and no JSON.
+    // Not a list of addresses, and not valid JSON.
     assert_eq!(counts(&load("{\"asn\": 64496, \"cc\": \"ZZ\"}")), [0, 0, 0, 0, 1]);
     assert_eq!(counts(&load("[{\"ip\": \"198.51.100.3\"},\n")), [0, 0, 0, 0, 1]);
 }
@@ -109,13 +109,13 @@ fn feodo_columns() {
     let find = |port| list.find("198.51.100.5".parse().unwrap(), port).unwrap();
     assert_eq!((find(Some(8080)).label, find(Some(8080)).line), (Some("QakBot"), 5));
     assert_eq!(find(Some(443)).label, Some("Emotet"));
-    // Another port is found too, and says that the list means 443.
+    // Another port matches too, and the entry tells that it applies to 443.
     let other = find(Some(22));
     assert_eq!(
         (other.port, other.means_port(22), other.means_port(443)),
         (Some(443), false, true)
     );
-    // A wider network without a port means every port.
+    // A wider network without a port applies to every port.
     let list = load("198.51.100.5:443\n198.51.100.0/24\n");
     let find = |port| list.find("198.51.100.5".parse().unwrap(), Some(port)).unwrap().line;
     assert_eq!((find(443), find(22)), (1, 2));
@@ -146,7 +146,7 @@ fn ranges_and_other_forms() {
          198.51.106.1:4444\n[2001:db8::5]:80\n2001:db8::8-2001:db8::9\nbad.example\n198.51.107.1\t8\n",
     );
     assert_eq!(list.reports()[0].bad, 1, "{:?}", list.reports()[0].first);
-    // A name with a blank cannot be distinguished from an entry with text behind it.
+    // A name with a space cannot be distinguished from an entry with text after it.
     assert_eq!(list.reports()[0].first[0].line, 5);
     assert_eq!(at(&list, "198.51.100.2"), hit(1, "198.51.100.0/30", ""));
     assert_eq!(at(&list, "198.51.101.77"), hit(2, "198.51.101.0/24", "x"));
@@ -228,7 +228,7 @@ proptest! {
         }
     }
 
-    /// Pieces of real lists in any order.
+    /// Fragments of real lists in any order do not cause a panic.
     #[test]
     fn any_pieces(pieces in prop::collection::vec(
         prop::sample::select(&["198.51.100.1", "/24", "-", "\n", "\r\n", "#", ";", ",", "\"", "{", "}", "[", "]", ":", "ip", "port",
@@ -239,11 +239,11 @@ proptest! {
         prop_assert!(report.first.iter().all(|bad| text::escape_str(&bad.text) == bad.text));
     }
 
-    /// The table agrees with looking at every network.
+    /// The table agrees with a linear search.
     #[test]
     fn the_longest_prefix_wins(
         networks in prop::collection::vec((any::<u32>(), 0..=32u8, any::<bool>()), 1..60), probes: [u32; 8]) {
-        // In a small space, so that networks lie within each other.
+        // A small address space makes networks overlap.
         let address = |bits: u32, v6: bool| -> IpAddr {
             if v6 {
                 Ipv6Addr::from_bits(0x2001_0db8 << 96 | u128::from(bits & 0xff) << 88).into()

@@ -1,8 +1,8 @@
-//! Digests that were made before, kept in a file of the user who made them.
+//! A cache of file digests, stored in a file of the user who computed them.
 //!
-//! A line is good for a file with the same device, inode, size and times; the time of change is set by the kernel alone.
-//! Whoever is root can set the clock or write to the disk beneath the file system: the cache saves time, it proves nothing
-//! that reading the file would not.
+//! An entry is valid for a file with the same device, inode, size and times; the change time is set only by the kernel.
+//! Root can set the clock or write to the disk below the file system, so the cache merely saves time: it proves no more
+//! than reading the file would.
 
 use std::collections::HashMap;
 use std::fs::File;
@@ -15,20 +15,20 @@ use netstat_os::files::{self, Directory, Opened};
 use super::state::digest_of;
 use super::{Algorithm, Digest, FileId};
 
-/// The name of the file in the cache directory.
+/// The file name within the cache directory.
 const NAME: &str = "digests";
-/// The first line; another number means another form.
+/// The first line of the file; the number is the version of the format.
 const HEAD: &str = "netstat digests 1";
-/// How many digests are kept: more than a system has programs with sockets, and some 2 MB.
+/// The maximum number of digests kept, some 2 MB: more than any system has programs with sockets.
 const MOST: usize = 10_000;
-/// A file of more bytes than this was not written here.
+/// The maximum size of a valid cache file in bytes.
 const MAX_FILE: u64 = 16 << 20;
 
-/// Digests of files by their identity.
+/// Digests of files, by file identity and algorithm.
 #[derive(Debug, Default)]
 pub struct Cache {
     known: HashMap<(FileId, Algorithm), Known>,
-    /// Counts the uses, to know the latest.
+    /// Counts uses, to tell which digests were used last.
     clock: u64,
     changed: bool,
     dir: Option<PathBuf>,
@@ -42,13 +42,14 @@ struct Known {
 }
 
 impl Cache {
-    /// A cache that is never written to a file.
+    /// Creates a cache that is never saved.
     pub fn in_memory() -> Cache {
         Cache::default()
     }
 
-    /// The directory of the calling user: `/var/cache/netstat` for root, else `$XDG_CACHE_HOME/netstat` or
-    /// `~/.cache/netstat` (XDG Base Directory Specification 0.8). None without an absolute one.
+    /// Returns the cache directory of the calling user: `/var/cache/netstat` for root, otherwise
+    /// `$XDG_CACHE_HOME/netstat` or `~/.cache/netstat` (XDG Base Directory Specification 0.8). `None` if neither is an
+    /// absolute path.
     pub fn directory() -> Option<PathBuf> {
         if files::own_user() == Some(0) {
             return Some("/var/cache/netstat".into());
@@ -64,8 +65,8 @@ impl Cache {
         Some(base.join("netstat"))
     }
 
-    /// The cache kept in `dir`. Empty when there is none yet, and when it is damaged or may have been written by
-    /// another user; see [`trouble`](Self::trouble).
+    /// Opens the cache stored in `dir`. The cache is empty if it does not exist yet, is damaged, or may have been
+    /// written by another user; see [`trouble`](Self::trouble).
     pub fn open(dir: impl Into<PathBuf>) -> Cache {
         let dir = dir.into();
         let mut cache = Cache::default();
@@ -83,13 +84,13 @@ impl Cache {
                         );
                     }
                 }
-                // It will be written anew.
+                // The file will be replaced.
                 None => cache.trouble = Some("the cache of digests is damaged and was left aside".to_owned()),
             },
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => {
                 cache.trouble = Some(format!("the cache of digests is not used: {}", plain_error(&error)));
-                // Not ours, so not for us to write.
+                // The file does not belong to this user, so it must not be replaced.
                 return cache;
             }
         }
@@ -97,22 +98,22 @@ impl Cache {
         cache
     }
 
-    /// What was the matter with the cache's file, one line without the path.
+    /// Returns why the cache file could not be used, in one line without the path; `None` if there was no problem.
     pub fn trouble(&self) -> Option<&str> {
         self.trouble.as_deref()
     }
 
-    /// How many digests it holds.
+    /// Returns the number of digests in the cache.
     pub fn len(&self) -> usize {
         self.known.len()
     }
 
-    /// Whether it holds none.
+    /// Whether the cache is empty.
     pub fn is_empty(&self) -> bool {
         self.known.is_empty()
     }
 
-    /// The digest of this file, if known.
+    /// Returns the digest of a file, if it is in the cache.
     pub fn get(&mut self, id: &FileId, algorithm: Algorithm) -> Option<Digest> {
         let known = self.known.get_mut(&(*id, algorithm))?;
         self.clock += 1;
@@ -120,7 +121,7 @@ impl Cache {
         Some(known.digest)
     }
 
-    /// Remembers a digest.
+    /// Adds a digest.
     pub fn put(&mut self, id: FileId, digest: Digest) {
         self.clock += 1;
         self.known.insert(
@@ -133,11 +134,12 @@ impl Cache {
         self.changed = true;
     }
 
-    /// Writes the file, if there is anything new: as a whole or not at all, readable for its user only. The digests used
-    /// last are kept.
+    /// Saves the cache if it has changed. The file is replaced atomically and readable only by its user; the most
+    /// recently used digests are kept.
     ///
     /// # Errors
-    /// The directory or the file cannot be made, or belongs to another user. Nothing is lost but time.
+    /// Fails if the directory or the file cannot be created or belongs to another user. The only consequence is that
+    /// files are read again.
     pub fn save(&mut self) -> io::Result<()> {
         let Some(dir) = self.dir.clone().filter(|_| self.changed) else {
             return Ok(());
@@ -149,7 +151,7 @@ impl Cache {
 
     fn print(&self) -> Vec<u8> {
         let mut all: Vec<_> = self.known.iter().collect();
-        // The latest last, as `open` counts them.
+        // The most recently used come last, in the order in which `open` counts them.
         all.sort_unstable_by_key(|(_, known)| known.used);
         let mut out = format!("{HEAD}\n").into_bytes();
         for ((id, algorithm), known) in &all[all.len().saturating_sub(MOST)..] {
@@ -173,7 +175,7 @@ impl Cache {
     }
 }
 
-/// The lines of a cache file; `None` unless it is whole.
+/// Parses a cache file; `None` unless it is complete and its checksum is correct.
 pub fn parse(content: &[u8]) -> Option<Vec<(FileId, Digest)>> {
     let content = content.strip_suffix(b"\n")?;
     let (body, end) = content.split_at(memchr::memrchr(b'\n', content)? + 1);
@@ -219,10 +221,10 @@ fn read(dir: &Path) -> io::Result<Vec<u8>> {
 fn write(path: &Path, content: &[u8]) -> io::Result<()> {
     files::create_private_directory(path)?;
     let dir = open_dir(path)?;
-    // Two runs at once each write their own and the later wins.
+    // Concurrent runs write separate files, and the last one wins.
     let temporary = format!(".{NAME}.{}", std::process::id());
     let mut file = dir.create_private(&temporary).or_else(|error| {
-        // Left by a run that was killed and had the same process id.
+        // A killed run with the same process id may have left the file.
         dir.remove(&temporary).map_err(|_| error)?;
         dir.create_private(&temporary)
     })?;
@@ -239,7 +241,7 @@ fn open_dir(path: &Path) -> io::Result<Directory> {
     Ok(dir)
 }
 
-/// Refuses what another user made or may change.
+/// Rejects files that belong to another user or that others can modify.
 fn check(file: &File, what: &str) -> io::Result<()> {
     let facts = files::facts(file)?;
     let refuse = |reason: &str| {
@@ -334,7 +336,7 @@ mod tests {
         fs::write(dir.join(NAME), &whole[..whole.len() - 5]).unwrap();
         let mut damaged = Cache::open(&dir);
         assert!(damaged.is_empty() && damaged.trouble().unwrap().contains("damaged"));
-        // And is replaced.
+        // A damaged cache is replaced.
         damaged.put(id(2), md5(2));
         damaged.save().unwrap();
         assert_eq!(Cache::open(&dir).len(), 1);
@@ -366,7 +368,7 @@ mod tests {
         fs::rename(&file, dir.join("real")).unwrap();
         symlink("real", &file).unwrap();
         refused(&dir);
-        // Another user's, which only root can arrange.
+        // A file of another user, which only root can create.
         fs::remove_file(&file).unwrap();
         fs::rename(dir.join("real"), &file).unwrap();
         if rustix::process::geteuid().is_root() {

@@ -1,31 +1,34 @@
-//! Which file, and which content of it.
+//! The identity of a file and its content.
 
 use std::fs::File;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use netstat_model::process::FileTime;
 
-/// A file changed less than this before it was read could change again without a new time: the clock of most file systems
-/// ticks every 4 to 10 ms (`CONFIG_HZ`), that of some every 2 s.
+/// The time that must have passed since the last change. A file changed more recently could change again without a new
+/// timestamp: the clock of most file systems ticks every 4 to 10 ms (`CONFIG_HZ`), that of some every 2 s.
 const SETTLED: Duration = Duration::from_secs(3);
 
-/// Which file, and which content of it: a file with the same is taken for unchanged.
+/// The identity of a file and its content: a file with an equal identity is considered unchanged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct FileId {
-    /// The device that holds it.
+    /// The device that the file is on.
     pub device: u64,
-    /// Its number on the device.
+    /// The inode number.
     pub inode: u64,
-    /// Its length in bytes.
+    /// The size in bytes.
     pub size: u64,
-    /// When its content changed last, in nanoseconds since 1970. Programs can set it.
+    /// The modification time of the content, in nanoseconds since 1970. Programs can set it.
     pub modified: i128,
-    /// When its content or attributes changed last, in nanoseconds since 1970. Only the clock sets it.
+    /// The change time of the content or attributes, in nanoseconds since 1970. Set only by the kernel.
     pub changed: i128,
 }
 
 impl FileId {
-    /// That of an open file; `None` for what is not a regular file.
+    /// Returns the identity of an open file; `None` if it is not a regular file.
+    ///
+    /// # Errors
+    /// Fails if the metadata cannot be read.
     pub fn of(file: &File) -> std::io::Result<Option<FileId>> {
         let facts = netstat_os::files::facts(file)?;
         if !facts.is_file() {
@@ -41,7 +44,7 @@ impl FileId {
         }))
     }
 
-    /// Whether the file has not been changed just now.
+    /// Whether the last change is old enough for the identity to be reliable.
     pub(super) fn is_settled(&self, now: SystemTime) -> bool {
         let Ok(now) = now.duration_since(UNIX_EPOCH) else {
             return false;

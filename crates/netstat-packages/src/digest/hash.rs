@@ -1,4 +1,4 @@
-//! Reading files and digesting what is read: several files at a time, each once for all its algorithms.
+//! Computes digests of files: several files in parallel, each read once for all its algorithms.
 
 use std::fs::File;
 use std::io::Read;
@@ -15,18 +15,19 @@ use super::state::State;
 use super::{Algorithm, Digest, FileId};
 use crate::why;
 
-/// How much is read at once, and how often progress is reported.
+/// The number of bytes read at a time, after which progress is reported.
 const BLOCK: usize = 256 * 1024;
 
-/// At most this many files are read at a time: more wait for the disk, not for a processor.
+/// The maximum number of files read in parallel: more would wait for the disk, not for a processor.
 const MOST_THREADS: usize = 8;
 
-/// Where the content comes from.
+/// Where the content is read from.
 #[derive(Clone, Debug)]
 pub enum Source {
-    /// A path; links are followed, so `/proc/PID/exe` is the program that really runs, also when it was deleted.
+    /// A path. Symbolic links are followed, so that `/proc/PID/exe` is the program that is really running, even if it
+    /// was deleted.
     Path(PathBuf),
-    /// A file that is open for reading. It is read from its beginning, and its position stays.
+    /// A file that is open for reading. It is read from the beginning; its position does not change.
     Open(Arc<File>),
 }
 
@@ -47,36 +48,37 @@ impl From<File> for Source {
 pub struct Job {
     /// The file.
     pub source: Source,
-    /// The digests wanted; all are made in one reading.
+    /// The requested digests, which are all computed in a single pass.
     pub algorithms: Vec<Algorithm>,
 }
 
-/// A file that was digested.
+/// The digests of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Hashed {
-    /// Which file it was, to compare with what else is known of it: the process id in a path may have been reused.
+    /// The identity of the file. Compare it with what else is known, since the process id in a path may have been
+    /// reused.
     pub id: FileId,
     /// The digests, in the order of the job's algorithms.
     pub digests: Vec<Digest>,
-    /// Whether they come from the cache, so that the file was not read.
+    /// Whether the digests were taken from the cache, so that the file was not read.
     pub cached: bool,
 }
 
-/// Why a file has no digest.
+/// Why a digest could not be computed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unhashed {
-    /// It could not be opened or read.
+    /// The file could not be opened or read.
     Read(Why),
     /// It is not a regular file.
     NotRegular,
-    /// It is larger than the limit, which is this many bytes.
+    /// It is larger than the limit, which is this number of bytes.
     TooLarge(u64),
     /// It changed while it was read.
     Changed,
 }
 
 impl Unhashed {
-    /// The reason in plain words, to follow "not compared: ".
+    /// Returns a description of the reason, to follow "not compared: ".
     pub const fn words(self) -> &'static str {
         match self {
             Unhashed::Read(why) => why.words(),
@@ -87,19 +89,19 @@ impl Unhashed {
     }
 }
 
-/// How far the work is.
+/// The progress of the computation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Progress {
-    /// Files that are finished.
+    /// The number of files finished.
     pub files: usize,
-    /// Bytes that were read so far, of all files.
+    /// The number of bytes read so far, of all files.
     pub bytes: u64,
 }
 
-/// Digests the files of `jobs`, several at a time, and answers in their order.
+/// Computes the digests of the files of `jobs` in parallel and returns them in the order of the jobs.
 ///
-/// A file of more than `limit` bytes is not read. Digests are taken from `cache` and put into it. `progress` is called after each
-/// block of 256 KiB and each file, from several threads.
+/// Files of more than `limit` bytes are not read. Digests are taken from `cache` if possible, and new ones are added to
+/// it. `progress` is called after each block of 256 KiB and after each file, from several threads.
 pub fn digests(
     jobs: &[Job],
     limit: u64,
@@ -163,7 +165,7 @@ fn digest(job: &Job, limit: u64, cache: &Mutex<&mut Cache>, told: &dyn Fn(u64)) 
     };
     let id = FileId::of(&file).map_err(failed)?.ok_or(Unhashed::NotRegular)?;
     let known = || -> Option<Vec<Digest>> {
-        // A thread that panicked left at worst a smaller cache.
+        // If a thread panicked, the cache merely lacks some entries.
         let mut cache = cache.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         job.algorithms
             .iter()
@@ -180,7 +182,7 @@ fn digest(job: &Job, limit: u64, cache: &Mutex<&mut Cache>, told: &dyn Fn(u64)) 
     if id.size > limit {
         return Err(Unhashed::TooLarge(limit));
     }
-    // Before reading, so that a change during it counts as one just now.
+    // Take the time before reading, so that a file that changes during the read counts as changed recently.
     let now = SystemTime::now();
     let digests = digests_of(&mut files::content(&file), &job.algorithms, id.size, told)?;
     if FileId::of(&file).map_err(failed)? != Some(id) {
@@ -197,12 +199,12 @@ fn digest(job: &Job, limit: u64, cache: &Mutex<&mut Cache>, told: &dyn Fn(u64)) 
     })
 }
 
-/// Opens without waiting, should the path mean a FIFO or a terminal.
+/// Opens a file without blocking if the path refers to a FIFO or a terminal.
 fn open(path: &Path) -> std::io::Result<File> {
     files::open_foreign(path)
 }
 
-/// The digests of the `size` bytes of `source`.
+/// Computes the digests of the first `size` bytes of `source`.
 fn digests_of(
     source: &mut impl Read,
     algorithms: &[Algorithm],
@@ -240,7 +242,7 @@ mod tests {
     use std::sync::atomic::AtomicBool;
     use std::time::{Duration, UNIX_EPOCH};
 
-    /// "abc": RFC 1321 A.5; FIPS 180-4 examples of NIST.
+    /// Digests of "abc": RFC 1321 A.5; FIPS 180-4 examples of NIST.
     const ABC: [(Algorithm, &str); 6] = [
         (Algorithm::Md5, "900150983cd24fb0d6963f7d28e17f72"),
         (Algorithm::Sha1, "a9993e364706816aba3e25717850c26c9cd0d89d"),
@@ -310,7 +312,7 @@ mod tests {
             source: file.into(),
             algorithms: vec![Algorithm::Md5],
         };
-        // Twice: reading leaves nothing behind.
+        // Twice, since reading must not move the position.
         for answer in digests(&[job.clone(), job], 3, &mut Cache::in_memory(), &|_| ()) {
             assert_eq!(answer.unwrap().digests[0].to_string(), ABC[0].1);
         }
@@ -382,7 +384,7 @@ mod tests {
         let jobs = jobs(std::slice::from_ref(&path), &[Algorithm::Md5, Algorithm::Sha256]);
         let mut cache = Cache::in_memory();
         let mut ask = || digests(&jobs, u64::MAX, &mut cache, &|_| ()).remove(0).unwrap();
-        // Its content is old, but its attributes were changed a moment ago.
+        // The content is old, but the attributes were changed a moment ago.
         assert!(!ask().cached);
         assert!(!ask().cached);
         let id = FileId::of(&File::open(&path).unwrap()).unwrap().unwrap();
@@ -405,7 +407,7 @@ mod tests {
         let one = jobs(std::slice::from_ref(&path), &[Algorithm::Md5]);
         let hashed = digests(&one, 0, &mut cache, &|_| ()).remove(0).unwrap();
         assert_eq!((hashed.cached, &hashed.digests[..]), (true, &[wrong][..]));
-        // Another algorithm, and another content of the same length, are not in the cache.
+        // Another algorithm and another content of the same length are not in the cache.
         let both = jobs(std::slice::from_ref(&path), &[Algorithm::Md5, Algorithm::Sha1]);
         let hashed = digests(&both, 9, &mut cache, &|_| ()).remove(0).unwrap();
         assert_eq!(

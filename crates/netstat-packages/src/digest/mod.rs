@@ -1,4 +1,4 @@
-//! Digests of files: does a program still have the content that its package recorded?
+//! Digests of files, used to find out whether a program still has the content that its package recorded.
 
 mod cache;
 mod file_id;
@@ -15,22 +15,22 @@ pub use state::digest_of;
 /// A digest algorithm that package databases use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Algorithm {
-    /// RFC 1321; dpkg. Proves accident, not attack.
+    /// MD5 (RFC 1321), used by dpkg. Detects accidental changes, not attacks.
     Md5,
-    /// FIPS 180-4; apk 2.
+    /// SHA-1 (FIPS 180-4), used by apk 2.
     Sha1,
-    /// FIPS 180-4; some rpm packages.
+    /// SHA-224 (FIPS 180-4), used by some rpm packages.
     Sha224,
-    /// FIPS 180-4; rpm, apk 3, pacman.
+    /// SHA-256 (FIPS 180-4), used by rpm, apk 3 and pacman.
     Sha256,
-    /// FIPS 180-4; some rpm packages.
+    /// SHA-384 (FIPS 180-4), used by some rpm packages.
     Sha384,
-    /// FIPS 180-4; some rpm packages.
+    /// SHA-512 (FIPS 180-4), used by some rpm packages.
     Sha512,
 }
 
 impl Algorithm {
-    /// All of them.
+    /// All algorithms.
     pub const ALL: [Algorithm; 6] = [
         Algorithm::Md5,
         Algorithm::Sha1,
@@ -40,7 +40,7 @@ impl Algorithm {
         Algorithm::Sha512,
     ];
 
-    /// The usual name: `SHA-256`.
+    /// Returns the usual name, such as `SHA-256`.
     pub const fn name(self) -> &'static str {
         match self {
             Algorithm::Md5 => "MD5",
@@ -52,7 +52,7 @@ impl Algorithm {
         }
     }
 
-    /// How many bytes a digest has.
+    /// Returns the length of a digest in bytes.
     pub const fn length(self) -> usize {
         match self {
             Algorithm::Md5 => 16,
@@ -65,16 +65,16 @@ impl Algorithm {
     }
 }
 
-/// The digest of a content. Shown as lower-case hexadecimal digits.
+/// A digest. Displayed as lower-case hexadecimal digits.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Digest {
     algorithm: Algorithm,
-    // Zero behind the algorithm's length.
+    // The bytes after the length of the algorithm are zero.
     bytes: [u8; 64],
 }
 
 impl Digest {
-    /// A digest of `bytes`; none when there are not as many as the algorithm gives.
+    /// Creates a digest from `bytes`; `None` if their number is not the length of the algorithm's digests.
     pub fn new(algorithm: Algorithm, bytes: &[u8]) -> Option<Digest> {
         if bytes.len() != algorithm.length() {
             return None;
@@ -87,7 +87,7 @@ impl Digest {
         Some(digest)
     }
 
-    /// The digest that `algorithm` made, which has its length.
+    /// Creates a digest from the output of `algorithm`, which has the right length.
     fn made(algorithm: Algorithm, bytes: &[u8]) -> Digest {
         let mut digest = Digest {
             algorithm,
@@ -97,7 +97,7 @@ impl Digest {
         digest
     }
 
-    /// A digest from hexadecimal digits of either case.
+    /// Parses hexadecimal digits of either case; `None` if they are invalid or their number is wrong.
     pub fn from_hex(algorithm: Algorithm, digits: &[u8]) -> Option<Digest> {
         if digits.len() != 2 * algorithm.length() {
             return None;
@@ -114,12 +114,12 @@ impl Digest {
         Some(digest)
     }
 
-    /// The algorithm that made it.
+    /// Returns the algorithm.
     pub const fn algorithm(&self) -> Algorithm {
         self.algorithm
     }
 
-    /// Its bytes.
+    /// Returns the bytes of the digest.
     pub fn bytes(&self) -> &[u8] {
         &self.bytes[..self.algorithm.length()]
     }

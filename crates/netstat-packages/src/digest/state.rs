@@ -1,4 +1,4 @@
-//! Digest algorithms at work.
+//! The states of digest computations.
 
 use md5::Md5;
 use sha1::Sha1;
@@ -7,7 +7,7 @@ use sha2::{Sha224, Sha256, Sha384, Sha512};
 
 use super::{Algorithm, Digest};
 
-/// A digest in the making.
+/// A digest computation in progress.
 pub(super) enum State {
     Md5(Md5),
     Sha1(Sha1),
@@ -52,7 +52,7 @@ impl State {
     }
 }
 
-/// The digest of bytes in memory.
+/// Computes the digest of `bytes`.
 pub fn digest_of(algorithm: Algorithm, bytes: &[u8]) -> Digest {
     let mut state = State::new(algorithm);
     state.update(bytes);

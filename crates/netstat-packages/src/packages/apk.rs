@@ -1,4 +1,4 @@
-//! apk: one text for all packages, `lib/apk/db/installed`.
+//! The database of apk: a single text file for all packages, `lib/apk/db/installed`.
 
 use netstat_model::{Fact, Why};
 
@@ -8,10 +8,10 @@ use super::search::Search;
 use crate::digest::{Algorithm, Digest};
 use crate::why;
 
-/// Where apk keeps the text: apk 2, and apk 3 with everything below `/usr`.
+/// The locations of the text file: apk 2, and apk 3 with everything below `/usr`.
 const PLACES: &[&str] = &["/lib/apk/db/installed", "/usr/lib/apk/db/installed"];
 
-/// Looks in apk's database; whether there is one.
+/// Searches the database of apk. Returns whether there is one.
 pub(super) fn search(search: &mut Search<'_>) -> bool {
     for place in PLACES {
         let text = match search.root.read(place.as_bytes()) {
@@ -31,7 +31,7 @@ pub(super) fn search(search: &mut Search<'_>) -> bool {
                 search.found(index, || describe(&file, &path));
             }
         }
-        // The second place is a link to the first, or the reverse.
+        // One of the two locations is a link to the other.
         return true;
     }
     false
@@ -48,7 +48,7 @@ fn describe(file: &File<'_>, path: &[u8]) -> Package {
         version: text(file.version),
         architecture: text(file.architecture),
         listed_as: absolute(path),
-        // What is configuration is a list of directories in /etc/apk/protected_paths.d, by default /etc.
+        // The configuration directories are listed in /etc/apk/protected_paths.d; the default is /etc.
         configuration: path.starts_with(b"etc/"),
         recorded: match file.checksum {
             None => Recorded::None(NoRecord::NotListed),
@@ -61,22 +61,22 @@ fn describe(file: &File<'_>, path: &[u8]) -> Package {
 /// A file of an installed package.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct File<'a> {
-    /// `P`.
+    /// The name of the package (`P`).
     pub package: &'a [u8],
-    /// `V`; empty when there is none.
+    /// The version (`V`); empty if there is none.
     pub version: &'a [u8],
-    /// `A`; empty when there is none.
+    /// The architecture (`A`); empty if there is none.
     pub architecture: &'a [u8],
-    /// `F`, without `/` at either end.
+    /// The directory (`F`), without `/` at either end.
     pub directory: &'a [u8],
-    /// `R`.
+    /// The file name (`R`).
     pub name: &'a [u8],
-    /// `Z`, see [`digest`].
+    /// The checksum (`Z`); see [`digest`].
     pub checksum: Option<&'a [u8]>,
 }
 
-/// The files of all packages in the text `installed`: lines of a letter, a colon and a value, packages divided by an empty
-/// line. (Alpine Linux wiki, "Apk spec"; `apk_db_fdb_read` of apk-tools.)
+/// Returns the files of all packages in the text `installed`. Each line consists of a letter, a colon and a value;
+/// packages are separated by empty lines. (Alpine Linux wiki, "Apk spec"; `apk_db_fdb_read` of apk-tools.)
 pub fn files(text: &[u8]) -> impl Iterator<Item = File<'_>> {
     let mut lines = super::dpkg::parse::lines(text).peekable();
     let mut now = File::default();
@@ -96,7 +96,7 @@ pub fn files(text: &[u8]) -> impl Iterator<Item = File<'_>> {
                 b'F' => now.directory = value,
                 b'R' => {
                     let mut file = File { name: value, ..now };
-                    // The attributes of a file follow it, in lower-case letters, but for its checksum.
+                    // The attributes of a file follow it, in lower-case letters except for the checksum.
                     while let Some(line) = lines.next_if(|line| matches!(line.get(..2), Some(b"a:" | b"Z:"))) {
                         if let Some(checksum) = line.strip_prefix(b"Z:") {
                             file.checksum = Some(checksum);
@@ -111,7 +111,8 @@ pub fn files(text: &[u8]) -> impl Iterator<Item = File<'_>> {
     })
 }
 
-/// A checksum of apk: `Q` for base64 or `X` for hexadecimal digits, `1` for SHA-1 or `2` for SHA-256.
+/// Parses a checksum of apk: `Q` for base64 or `X` for hexadecimal, then `1` for SHA-1 or `2` for SHA-256, then the
+/// value.
 pub fn digest(text: &[u8]) -> Option<Digest> {
     let algorithm = match text.get(1)? {
         b'1' => Algorithm::Sha1,
@@ -126,7 +127,7 @@ pub fn digest(text: &[u8]) -> Option<Digest> {
     }
 }
 
-/// The bytes of a text in base64 (RFC 4648, 4), padded or not.
+/// Decodes base64 (RFC 4648, 4), with or without padding.
 fn base64(text: &[u8]) -> Option<Vec<u8>> {
     let end = text.iter().rposition(|byte| *byte != b'=').map_or(0, |at| at + 1);
     if text.len() - end > 2 {
@@ -150,7 +151,7 @@ fn base64(text: &[u8]) -> Option<Vec<u8>> {
             bytes.push((bits >> count) as u8);
         }
     }
-    // Left-over bits are zero.
+    // The remaining bits must be zero.
     (bits & ((1 << count) - 1) == 0).then_some(bytes)
 }
 
@@ -160,7 +161,7 @@ mod tests {
     use crate::packages::{FileOwner, Packages};
     use proptest::prelude::*;
 
-    /// SHA-1 of "abc".
+    /// `Z:Q1qZk+...` is the SHA-1 digest of "abc".
     const TEXT: &[u8] = b"C:Q1aaaa=\nP:busybox\nV:1.36.1-r5\nA:x86_64\nS:1\nT:x\nF:bin\nR:busybox\na:0:0:755\n\
         Z:Q1qZk+NkcGgWq6PiVxeFDCbJzQ2J0=\nF:etc\nM:0:0:755\nR:securetty\nF:etc/init.d\nR:odd\na:0:0:755\nZ:Q9abc\n\n\
         P:musl\nV:1.2\nF:lib\nR:ld-musl.so.1\nZ:Xzz\n\nF:lost\nR:file\n";

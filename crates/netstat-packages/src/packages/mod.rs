@@ -1,8 +1,8 @@
-//! Which package owns a file, and which content does it record for it?
+//! Finds the package that owns a file, and the content that the package recorded for it.
 //!
-//! Read from the databases of dpkg and others, offline, under any root directory: that of the system, of a container
-//! (`/proc/PID/root`), or of a test. None of these databases is signed on the disk and whoever is root can change them, so a
-//! file that matches "matches its package record"; nothing more is claimed.
+//! The databases of dpkg, rpm, apk and pacman are read offline, below any root directory: that of the system, of a
+//! container (`/proc/PID/root`), or of a test. None of these databases is signed on disk, and root can modify them. A
+//! match therefore means only that the file "matches its package record".
 //!
 //! ```no_run
 //! use netstat_packages::packages::{FileOwner, Packages};
@@ -38,30 +38,30 @@ pub use verify::{Check, Match, verify};
 use self::root::Root;
 use self::search::Search;
 
-/// The package databases under one root directory.
+/// The package databases below one root directory.
 #[derive(Debug)]
 pub struct Packages {
     root: io::Result<Root>,
 }
 
 impl Packages {
-    /// The databases under `root`: `/`, or `/proc/PID/root` for those that a process sees.
+    /// Opens the databases below `root`: `/`, or `/proc/PID/root` for those that a process sees.
     ///
-    /// The directory is opened once and held, so a process that ends meanwhile takes nothing away. Where it cannot be
-    /// opened, every answer says so.
+    /// The directory is kept open, so that the databases remain accessible if the process ends. If it cannot be opened,
+    /// every answer says so.
     pub fn open(root: impl AsRef<Path>) -> Packages {
         Packages {
             root: Root::open(root.as_ref()),
         }
     }
 
-    /// Who owns each of `paths`, in their order.
+    /// Returns the owner of each of `paths`, in the same order.
     ///
-    /// A path is absolute, as seen from the root, and means the file itself, as `/proc/PID/exe` does: links in its
-    /// directories are followed within the root, one in its last component is not. The file need not exist any more.
+    /// A path is absolute, as seen from the root, and refers to the file itself, like `/proc/PID/exe`: links in its
+    /// directories are followed within the root, a link in its last component is not. The file need not exist any more.
     ///
-    /// Each list of each database is read at most once for all paths together, and no more are read once every path has
-    /// its owner; so ask for all paths at once.
+    /// Each file of each database is read at most once for all paths together, and reading stops when every path has an
+    /// owner. It is therefore best to ask for all paths at once.
     pub fn owners<P: AsRef<Path>>(&self, paths: &[P]) -> Vec<Ownership> {
         let root = match &self.root {
             Ok(root) => root,
@@ -99,7 +99,7 @@ fn answers<P: AsRef<Path>>(paths: &[P], mut owner: impl FnMut(usize) -> FileOwne
 }
 
 impl FileOwner {
-    /// The answer for a file that nothing that was read lists.
+    /// Returns the answer for a file that is in none of the databases read.
     fn none(any_database: bool, troubles: &[Trouble]) -> FileOwner {
         match troubles.first() {
             Some(trouble) => FileOwner::Unknown(Unsaid::Trouble(trouble.clone())),

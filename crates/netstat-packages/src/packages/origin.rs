@@ -1,22 +1,22 @@
-//! What the location of a file says about who put it there, where no package of the distribution owns it.
+//! What the location of a file suggests about its origin, if no package of the distribution owns it.
 //!
-//! A location is evidence, not proof: whoever may write to the directory may put anything there.
+//! A location is evidence, not proof: anyone who can write to the directory can put anything there.
 
 use std::borrow::Cow;
 use std::path::Path;
 
 use netstat_model::text;
 
-/// What a file's location says.
+/// The origin that the location of a file suggests.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Origin {
-    /// Whose place it is.
+    /// What installs files in this location.
     pub manager: Manager,
-    /// What the place calls the thing: a package, a tool with its version, a vendor. Escaped.
+    /// The name that the location gives: a package, a tool with its version, a vendor. Escaped.
     pub name: Option<String>,
 }
 
-/// Who installs files in a place.
+/// What installs files in a location: a package manager, a tool, or a convention.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[expect(missing_docs, reason = "each is the name of a tool; see `words`")]
 pub enum Manager {
@@ -56,7 +56,7 @@ pub enum Manager {
 }
 
 impl Manager {
-    /// Whether what it installs is replaced as a whole, old files and all, while it may still run.
+    /// Whether updates replace all files of an installation, possibly while the old version is still running.
     pub const fn renews_itself(self) -> bool {
         matches!(
             self,
@@ -79,7 +79,7 @@ impl Manager {
         )
     }
 
-    /// The manager or habit in plain words, to follow "installed by" or "in the place of".
+    /// Returns a description that follows "installed by" or "in the place of".
     pub const fn words(self) -> &'static str {
         match self {
             Manager::Snap => "snap",
@@ -119,21 +119,22 @@ impl Manager {
     }
 }
 
-/// Where the components of a rule must be in a path.
+/// Where in a path the components of a rule must occur.
 #[derive(Clone, Copy)]
 enum At {
     Start,
     Anywhere,
 }
 
-/// How many components after those of the rule make up the name; 0 for no name.
+/// A rule: the manager, the components and where they occur, and the number of following components that form the name
+/// (0 for no name).
 struct Rule(Manager, At, &'static [&'static str], usize);
 
 use At::{Anywhere, Start};
 
-/// The places, the more telling before the more general. A component that ends in `*` matches by its beginning. Sources:
-/// each manager's documentation of its directories; `/usr/local` and `/opt` from the Filesystem Hierarchy Standard 3.0,
-/// `~/.local/bin` from the XDG Base Directory Specification.
+/// The rules, more specific ones first. A component that ends in `*` matches as a prefix. Sources: the documentation of
+/// each manager; `/usr/local` and `/opt` from the Filesystem Hierarchy Standard 3.0, `~/.local/bin` from the XDG Base
+/// Directory Specification.
 const RULES: &[Rule] = &[
     Rule(Manager::Snap, Start, &["snap"], 1),
     Rule(Manager::Snap, Start, &["var", "lib", "snapd", "snap"], 1),
@@ -210,17 +211,17 @@ const RULES: &[Rule] = &[
     Rule(Manager::Opt, Start, &["opt"], 1),
 ];
 
-/// Places in which nobody installs anything; what looks like a manager's directory in them proves less than nothing.
+/// Directories in which nothing is installed: what looks like a manager's directory there is even suspicious.
 const PASSING: &[&[&str]] = &[&["tmp"], &["var", "tmp"], &["dev"], &["run"], &["proc"]];
 
-/// What the location of the file `path`, absolute and without links, says.
+/// Returns the origin that the location of the file `path` suggests; `path` is absolute and without links.
 ///
-/// Below `/tmp`, `/var/tmp`, `/dev`, `/run` and `/proc` only mounted AppImages and `go run` are recognised: a directory
-/// `/tmp/.cargo/bin` is not where cargo installs.
+/// Below `/tmp`, `/var/tmp`, `/dev`, `/run` and `/proc` only mounted AppImages and `go run` are recognised: cargo, for
+/// example, does not install to `/tmp/.cargo/bin`.
 pub fn origin(path: &Path) -> Option<Origin> {
     let bytes = path.as_os_str().as_encoded_bytes();
     let parts: Vec<&[u8]> = bytes.strip_prefix(b"/")?.split(|&byte| byte == b'/').collect();
-    // The file itself is not a directory.
+    // The last component is the file itself.
     let dirs = &parts[..parts.len() - 1];
     let passing = PASSING.iter().any(|place| starts(place, dirs));
     RULES.iter().find_map(|Rule(manager, at, pattern, names)| {
@@ -254,17 +255,17 @@ fn starts(pattern: &[&str], parts: &[&[u8]]) -> bool {
             })
 }
 
-/// The first `count` components of `rest` as a name: `node v22.1.0`.
+/// Returns the first `count` components of `rest` as a name: `node v22.1.0`.
 fn named(manager: Manager, rest: &[&[u8]], count: usize) -> Option<String> {
     let mut count = count.min(rest.len());
-    // A scope is half of a name: node_modules/@scope/package.
+    // A scope is part of the name: node_modules/@scope/package.
     if manager == Manager::Npm && rest.first().is_some_and(|first| first.starts_with(b"@")) {
         count = rest.len().min(2);
     }
     let joined = rest[..count].join(&b" "[..]);
     let name: Cow<'_, [u8]> = match manager {
         Manager::Npm => rest[..count].join(&b"/"[..]).into(),
-        // HASH-NAME-VERSION; the hash has 32 digits in both stores.
+        // HASH-NAME-VERSION; the hash has 32 characters in both stores.
         Manager::Nix | Manager::Guix if joined.get(32) == Some(&b'-') => joined[33..].to_vec().into(),
         _ => joined.into(),
     };

@@ -1,4 +1,4 @@
-//! What is known about the owner of a file.
+//! The types that describe the owner of a file.
 
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
@@ -12,27 +12,27 @@ use crate::digest::Digest;
 /// The answer for one path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Ownership {
-    /// The path as it was asked for.
+    /// The path, as requested.
     pub path: PathBuf,
-    /// Who owns the file.
+    /// The owner of the file.
     pub owner: FileOwner,
-    /// What the file's location says when no package is known to list it: another package manager, a tool, a habit.
+    /// What the location suggests, if no package is known to own the file.
     pub origin: Option<Origin>,
 }
 
-/// Who owns a file.
+/// The owner of a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FileOwner {
-    /// A package of the distribution lists it.
+    /// A package of the distribution.
     Package(Box<Package>),
-    /// Every package database there is was read, and none lists it.
+    /// No package: all package databases were read, and none lists the file.
     Nobody,
-    /// It cannot be said.
+    /// The owner cannot be determined.
     Unknown(Unsaid),
 }
 
 impl FileOwner {
-    /// The package, if one lists the file.
+    /// Returns the package that owns the file, if any.
     pub fn package(&self) -> Option<&Package> {
         match self {
             FileOwner::Package(package) => Some(package),
@@ -41,38 +41,38 @@ impl FileOwner {
     }
 }
 
-/// A package that lists a file.
+/// A package that owns a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Package {
-    /// The kind of database that says so.
+    /// The kind of database.
     pub database: Database,
-    /// Name without architecture or version. From outside: escape it before it is printed.
+    /// The name, without architecture and version. Untrusted; escape it before printing.
     pub name: String,
-    /// Version as the database writes it, with epoch and release. From outside.
+    /// The version as written in the database, with epoch and release. Untrusted.
     pub version: Fact<String>,
-    /// Architecture as the database writes it: `amd64`, `all`, `x86_64`, `noarch`. From outside.
+    /// The architecture as written in the database: `amd64`, `all`, `x86_64`, `noarch`. Untrusted.
     pub architecture: Fact<String>,
-    /// The path by which the package knows the file: another one than was asked for where directories were merged
-    /// (`/bin/cat`) or the file was diverted.
+    /// The path that the package lists. It differs from the requested path if directories were merged (`/bin/cat`) or
+    /// the file was diverted.
     pub listed_as: PathBuf,
-    /// Whether the file is configuration, which an administrator is expected to change.
+    /// Whether the file is configuration, which administrators are expected to change.
     pub configuration: bool,
-    /// The digest the database keeps of the file's content.
+    /// The digest that the database records for the content of the file.
     pub recorded: Recorded,
-    /// When the package was installed or upgraded last: dpkg the change of its list, rpm `INSTALLTIME`, pacman
-    /// `%INSTALLDATE%`; apk keeps no such time.
+    /// When the package was last installed or upgraded: for dpkg the modification time of its list, for rpm
+    /// `INSTALLTIME`, for pacman `%INSTALLDATE%`. apk does not record it.
     pub installed: Fact<SystemTime>,
 }
 
 impl Package {
-    /// Whether the package was installed or upgraded after `moment`: of a process that started then, the program file
-    /// may since have been replaced.
+    /// Whether the package was installed or upgraded after `moment`. If so, the program file of a process that was
+    /// started then may have been replaced.
     pub fn installed_since(&self, moment: SystemTime) -> Fact<bool> {
         self.installed.map(|installed| installed > moment)
     }
 
-    /// The command by which the package manager compares the package's files with its database: that of the caller's own root, or of
-    /// the directory `root`. It runs nothing that the package brings.
+    /// Returns the command by which the package manager compares the files of the package with its database, in the
+    /// caller's own root or in the directory `root`. The command runs no code of the package.
     pub fn verify_command(&self, root: Option<&Path>) -> String {
         let (program, root_option, rest): (_, _, &[&[u8]]) = match self.database {
             Database::Dpkg => ("dpkg", "--root=", &[b"--verify"]),
@@ -82,7 +82,7 @@ impl Package {
         };
         let root = root.map(|root| [root_option.as_bytes(), root.as_os_str().as_encoded_bytes()].concat());
         let words: Vec<&[u8]> = root.iter().map(Vec::as_slice).chain(rest.iter().copied()).collect();
-        // dpkg takes no "--" before names; names of its packages begin with a letter or digit (deb-control(5)).
+        // dpkg does not accept "--" before names; names of its packages begin with a letter or digit (deb-control(5)).
         let name = self.name.as_bytes();
         match name.first() {
             Some(first) if *first != b'-' => shell_command(program, &[words.as_slice(), &[name]].concat()),
@@ -94,9 +94,9 @@ impl Package {
 /// A kind of package database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Database {
-    /// Debian and its descendants, `/var/lib/dpkg`.
+    /// Debian and its derivatives, `/var/lib/dpkg`.
     Dpkg,
-    /// Fedora, RHEL, SUSE and theirs, `/usr/lib/sysimage/rpm` or `/var/lib/rpm`.
+    /// Fedora, RHEL, SUSE and their derivatives, `/usr/lib/sysimage/rpm` or `/var/lib/rpm`.
     Rpm,
     /// Alpine, `/lib/apk/db`.
     Apk,
@@ -105,7 +105,7 @@ pub enum Database {
 }
 
 impl Database {
-    /// The name of the program that keeps it.
+    /// Returns the name of the package manager.
     pub const fn name(self) -> &'static str {
         match self {
             Database::Dpkg => "dpkg",
@@ -116,32 +116,33 @@ impl Database {
     }
 }
 
-/// The digest that a database keeps of a file.
+/// The digest that a database records for a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Recorded {
-    /// This one.
+    /// The digest.
     Digest(Digest),
-    /// None, for this reason.
+    /// There is no digest, for this reason.
     None(NoRecord),
 }
 
-/// Why there is no recorded digest.
+/// Why no digest is recorded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NoRecord {
-    /// The package keeps no digests of its files.
+    /// The package records no digests of its files.
     NotKept,
-    /// The package keeps digests, but none of this file: a link, a directory, or made when the package was installed.
+    /// The package records digests, but none for this file: it is a link, a directory, or was created during
+    /// installation.
     NotListed,
-    /// The record says that the file is not part of the package's content (rpm: ghost).
+    /// The file is not part of the package's content (in rpm: a ghost file).
     Ghost,
-    /// The record names an algorithm or has a form that this program does not know.
+    /// The record uses an unknown algorithm or format.
     Unreadable,
-    /// The file that holds the digests could not be read, for this reason.
+    /// The file that contains the digests could not be read, for this reason.
     NotRead(Why),
 }
 
 impl NoRecord {
-    /// The reason in plain words, to follow "no digest recorded: ".
+    /// Returns a description of the reason, to follow "no digest recorded: ".
     pub const fn words(self) -> &'static str {
         match self {
             NoRecord::NotKept => "the package keeps no digests",
@@ -153,19 +154,19 @@ impl NoRecord {
     }
 }
 
-/// Why the owner of a file cannot be said.
+/// Why the owner of a file cannot be determined.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Unsaid {
-    /// The root directory itself could not be opened.
+    /// The root directory could not be opened.
     NoRoot(Why),
-    /// There is no package database under the root.
+    /// There is no package database below the root.
     NoDatabase,
-    /// This database could not be read as a whole, and what was read does not list the file.
+    /// This database could not be read completely, and the part that was read does not list the file.
     Trouble(Trouble),
 }
 
 impl Unsaid {
-    /// The reason in plain words, one line, to follow "owner unknown: ".
+    /// Returns a description of the reason in one line, to follow "owner unknown: ".
     pub fn words(&self) -> String {
         match self {
             Unsaid::NoRoot(why) => format!("the root directory of the process: {}", why.words()),
@@ -175,19 +176,19 @@ impl Unsaid {
     }
 }
 
-/// A database, or a part of one, that could not be read.
+/// A problem with a database or a part of one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Trouble {
     /// The kind of database.
     pub database: Database,
     /// The file or directory.
     pub path: PathBuf,
-    /// What is the matter.
+    /// The problem.
     pub problem: Problem,
 }
 
 impl Trouble {
-    /// The trouble in plain words, one line.
+    /// Returns a description of the problem, in one line.
     pub fn words(&self) -> String {
         let path = netstat_model::text::escape(self.path.as_os_str().as_encoded_bytes());
         match &self.problem {
@@ -200,13 +201,13 @@ impl Trouble {
     }
 }
 
-/// What is the matter with a database.
+/// The kind of problem with a database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Problem {
     /// It could not be read.
     Read(Why),
-    /// It has this format, which this program does not read.
+    /// It has this format, which is not supported.
     Format(&'static str),
-    /// What was read makes no sense.
+    /// Its content is invalid.
     Damaged,
 }

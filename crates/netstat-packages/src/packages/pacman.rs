@@ -1,4 +1,4 @@
-//! pacman: a directory for each package in `/var/lib/pacman/local`.
+//! The database of pacman: a directory for each package in `/var/lib/pacman/local`.
 
 use std::fs::File;
 use std::io::Read;
@@ -16,12 +16,12 @@ use crate::digest::{Algorithm, Digest};
 use crate::why;
 
 const LOCAL: &str = "/var/lib/pacman/local";
-/// The version of the form, in the file `ALPM_DB_VERSION` (libalpm, `be_local.c`).
+/// The version of the format, as in the file `ALPM_DB_VERSION` (libalpm, `be_local.c`).
 const VERSION: &[u8] = b"9";
-/// How long a list of digests may be when it is unpacked. The largest package has some 20 MB.
+/// The maximum size of an unpacked list of digests. That of the largest package has some 20 MB.
 const MAX_MTREE: u64 = 256 << 20;
 
-/// Looks in pacman's database; whether there is one.
+/// Searches the database of pacman. Returns whether there is one.
 pub(super) fn search(search: &mut Search<'_>) -> bool {
     let local = match search.root.dir(LOCAL.as_bytes()) {
         Ok(local) => local,
@@ -39,7 +39,7 @@ pub(super) fn search(search: &mut Search<'_>) -> bool {
             search.problem(Database::Pacman, LOCAL, Problem::Format("other than version 9"));
             return true;
         }
-        // Where it is missing, as in images that were made without pacman, the directories say it.
+        // If the file is missing, as in images created without pacman, the directories show the format.
         _ => {}
     }
     let names = match local.names() {
@@ -121,7 +121,7 @@ fn describe(more: &Details, files: &[u8], path: &[u8]) -> Package {
     }
 }
 
-/// What is read only of a package that owns a file.
+/// The details that are read only for a package that owns a file.
 struct Details {
     directory: Vec<u8>,
     desc: Option<Vec<u8>>,
@@ -156,12 +156,12 @@ fn unpack(file: File) -> std::io::Result<Vec<u8>> {
     Ok(text)
 }
 
-/// `NAME-VERSION-RELEASE` without the last two.
+/// Removes the version and release from `NAME-VERSION-RELEASE`.
 fn without_version(directory: &[u8]) -> &[u8] {
     directory.rsplitn(3, |byte| *byte == b'-').nth(2).unwrap_or(directory)
 }
 
-/// The lines of one section of `desc` or `files`: behind its name, up to an empty line.
+/// Returns the lines of one section of `desc` or `files`: those after its name, up to an empty line.
 pub fn section<'a>(text: &'a [u8], name: &[u8]) -> impl Iterator<Item = &'a [u8]> {
     lines(text)
         .skip_while(move |line| *line != name)
@@ -169,13 +169,13 @@ pub fn section<'a>(text: &'a [u8], name: &[u8]) -> impl Iterator<Item = &'a [u8]
         .take_while(|line| !line.is_empty())
 }
 
-/// A time in seconds since 1970.
+/// Parses a time in seconds since 1970.
 fn moment(text: &[u8]) -> Option<SystemTime> {
     Some(epoch(std::str::from_utf8(text).ok()?.trim().parse().ok()?, 0))
 }
 
-/// The digest that an mtree(5) text records for the regular file `path`, without leading `/`. `Some(None)` when its line
-/// makes no sense. SHA-256 is taken before MD5.
+/// Returns the digest that an mtree(5) text records for the regular file `path`, given without a leading `/`; `None` if
+/// it has none, `Some(None)` if the line is malformed. SHA-256 is preferred to MD5.
 pub fn recorded(mtree: &[u8], path: &[u8]) -> Option<Option<Digest>> {
     let mut default_type: &[u8] = b"file";
     for line in lines(mtree) {
@@ -208,7 +208,7 @@ fn keyword<'a>(keywords: &'a [u8], key: &[u8]) -> Option<&'a [u8]> {
         .find_map(|word| word.strip_prefix(key))
 }
 
-/// Whether `listed`, in which bytes are written as `\` and three octal digits, is `path`.
+/// Whether `listed` is `path`. In `listed`, bytes may be written as `\` and three octal digits.
 fn is_path(listed: &[u8], path: &[u8]) -> bool {
     if !listed.contains(&b'\\') {
         return listed == path;

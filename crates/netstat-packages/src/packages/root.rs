@@ -1,8 +1,8 @@
-//! The root directory under which package databases are read.
+//! The root directory below which package databases are read.
 //!
-//! The root may belong to a container, whose files are chosen by others: a symbolic link in it must lead nowhere but into
-//! that root, and a FIFO in the place of a database must not hold the reader. So a file is opened component by component
-//! with `O_NOFOLLOW`, links are followed by hand, and only regular files up to a limit are read.
+//! The root may belong to a container, whose files are untrusted: a symbolic link must never lead out of the root, and
+//! a FIFO in the place of a database must not block the reader. Paths are therefore opened component by component with
+//! `O_NOFOLLOW`, links are resolved manually, and only regular files up to a size limit are read.
 
 use std::collections::{HashMap, VecDeque};
 use std::fs::File;
@@ -12,16 +12,17 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use netstat_os::files::{self, Directory, Opened};
 
-/// How many symbolic links one path may lead through; as `MAXSYMLINKS` of linux/namei.h.
+/// The maximum number of symbolic links in a path; equal to `MAXSYMLINKS` of linux/namei.h.
 const MAX_LINKS: usize = 40;
 
-/// How large a text of a package database may be; the largest in use have some ten MB. A container's must not fill the memory.
+/// The maximum size of a text file of a package database, so that a container cannot exhaust the memory. The largest in
+/// use have some ten MB.
 const MAX_TEXT: u64 = 256 << 20;
 
-/// How much the lists of one database may have together: a system with 10,000 packages has some 100 MB of them.
+/// The maximum total size of the lists of one database. A system with 10,000 packages has some 100 MB of them.
 pub(super) const MAX_LISTS: u64 = 1 << 30;
 
-/// A directory that is taken for `/`.
+/// A directory that is treated as `/`.
 #[derive(Debug)]
 pub(super) struct Root {
     dir: Directory,
@@ -34,24 +35,25 @@ impl Root {
         })
     }
 
-    /// Opens the directory `path`, whose links are followed within the root.
+    /// Opens the directory `path`, following links within the root.
     pub(super) fn dir(&self, path: &[u8]) -> io::Result<Directory> {
         self.walk(path, Directory::directory, Directory::again)
     }
 
-    /// Opens the regular file `path` for reading, whose links are followed within the root. Never waits for the other end of a FIFO.
+    /// Opens the regular file `path` for reading, following links within the root. Never blocks on a FIFO.
     pub(super) fn file(&self, path: &[u8]) -> io::Result<File> {
         files::regular(self.walk(path, Directory::file, Directory::as_file)?)
     }
 
-    /// The whole content of the regular file `path`.
+    /// Reads the whole content of the regular file `path`.
     pub(super) fn read(&self, path: &[u8]) -> io::Result<Vec<u8>> {
         let mut content = Vec::new();
         read_whole(self.file(path)?, &mut content)?;
         Ok(content)
     }
 
-    /// Walks `path` and opens its last component with `last`; `itself` opens a directory that the walk ends in without a name for it.
+    /// Walks along `path` and opens its last component with `last`. If the walk ends in a directory without a name,
+    /// `itself` reopens that directory.
     fn walk<T>(
         &self,
         path: &[u8],
@@ -59,7 +61,7 @@ impl Root {
         itself: impl Fn(&Directory) -> io::Result<T>,
     ) -> io::Result<T> {
         let mut todo: VecDeque<Vec<u8>> = components(path).map(<[u8]>::to_vec).collect();
-        // The directories from the root down to where the walk is.
+        // The directories from the root to the current position.
         let mut stack: Vec<Directory> = Vec::new();
         let mut links = 0;
         while let Some(name) = todo.pop_front() {
@@ -100,10 +102,10 @@ impl Root {
         itself(stack.last().unwrap_or(&self.dir))
     }
 
-    /// The directory `dir` without symbolic links, as the root sees it; `/` is the empty text. What does not exist or
-    /// may not be read is taken as it is.
+    /// Returns the directory `dir` with all symbolic links resolved within the root; `/` is the empty string.
+    /// Components that do not exist or cannot be read are taken as they are.
     ///
-    /// The answer is a name to compare, not to open: another process may change a link meanwhile.
+    /// The result is a name to compare, not to open: another process may change a link in the meantime.
     pub(super) fn real_dir(&self, dir: &[u8]) -> Vec<u8> {
         let mut todo: VecDeque<Vec<u8>> = components(dir).map(<[u8]>::to_vec).collect();
         let mut real: Vec<u8> = Vec::with_capacity(dir.len());
@@ -131,13 +133,13 @@ impl Root {
     }
 }
 
-/// The names of a path, without empty ones and `.`.
+/// Returns the components of a path, without empty ones and `.`.
 fn components(path: &[u8]) -> impl DoubleEndedIterator<Item = &[u8]> {
     path.split(|&byte| byte == b'/')
         .filter(|name| !name.is_empty() && *name != b".")
 }
 
-/// Opens the regular file `name` in `dir`; a symbolic link is refused.
+/// Opens the regular file `name` in `dir`; a symbolic link is rejected.
 pub(super) fn file_in(dir: &Directory, name: &[u8]) -> io::Result<File> {
     match dir.file(name)? {
         Opened::Is(file) => files::regular(file),
@@ -145,7 +147,7 @@ pub(super) fn file_in(dir: &Directory, name: &[u8]) -> io::Result<File> {
     }
 }
 
-/// Opens the directory `name` in `dir`; a symbolic link is refused.
+/// Opens the directory `name` in `dir`; a symbolic link is rejected.
 pub(super) fn dir_in(dir: &Directory, name: &[u8]) -> io::Result<Directory> {
     match dir.directory(name)? {
         Opened::Is(directory) => Ok(directory),
@@ -153,14 +155,14 @@ pub(super) fn dir_in(dir: &Directory, name: &[u8]) -> io::Result<Directory> {
     }
 }
 
-/// Puts the content of `file`, a text, into `content`, which is emptied first, and returns when the file was last changed.
+/// Replaces `content` with the content of the text file `file`, and returns the modification time of the file.
 pub(super) fn read_whole(file: File, content: &mut Vec<u8>) -> io::Result<SystemTime> {
     let modified = files::facts(&file)?.modified;
     read_up_to(file, MAX_TEXT, content)?;
     Ok(epoch(modified.seconds, i64::from(modified.nanoseconds)))
 }
 
-/// Puts the content of `file` into `content`, which is emptied first; an error when it has more than `most` bytes.
+/// Replaces `content` with the content of `file`; fails if the file has more than `most` bytes.
 pub(super) fn read_up_to(file: File, most: u64, content: &mut Vec<u8>) -> io::Result<()> {
     let too_large = || io::Error::new(io::ErrorKind::FileTooLarge, "too large for a package database");
     content.clear();
@@ -169,14 +171,14 @@ pub(super) fn read_up_to(file: File, most: u64, content: &mut Vec<u8>) -> io::Re
         return Err(too_large());
     }
     content.reserve(usize::try_from(length).unwrap_or(0) + 1);
-    // One byte more than allowed reveals a file that grew meanwhile.
+    // One byte more than allowed reveals a file that has grown in the meantime.
     if files::content(&file).take(most + 1).read_to_end(content)? as u64 > most {
         return Err(too_large());
     }
     Ok(())
 }
 
-/// The moment `seconds` and `nanoseconds` after 1970; what the clock cannot say is 1970.
+/// Converts a time since 1970; a time that cannot be represented becomes 1970.
 pub(super) fn epoch(seconds: i64, nanoseconds: i64) -> SystemTime {
     let rest = Duration::from_nanos(u64::try_from(nanoseconds).unwrap_or(0));
     let whole = Duration::from_secs(seconds.unsigned_abs());
@@ -188,14 +190,14 @@ pub(super) fn epoch(seconds: i64, nanoseconds: i64) -> SystemTime {
     base.and_then(|base| base.checked_add(rest)).unwrap_or(UNIX_EPOCH)
 }
 
-/// Finds which of the paths that are asked for a line of a database means.
+/// Finds the requested paths that a line of a database refers to.
 ///
-/// A database names files by the directories of the package, the kernel by those of the disk: after the merge of `/bin` and
-/// `/usr/bin` the two differ. So both are compared after their directories' links are resolved, and only lines whose last
-/// component is asked for cost that.
+/// A database names files by the directories of the package, the kernel by those of the disk. If `/bin` and `/usr/bin`
+/// are merged, the two differ. Both are therefore compared after the links in their directories are resolved, which is
+/// done only for lines whose last component is requested.
 pub(super) struct Wanted<'a> {
     root: &'a Root,
-    /// Last component -> (real directory, index of the path), for each path.
+    /// For each last component, the real directory and the index of each requested path.
     names: HashMap<Vec<u8>, Vec<(Vec<u8>, usize)>>,
     real: HashMap<Vec<u8>, Vec<u8>>,
 }
@@ -213,7 +215,7 @@ impl<'a> Wanted<'a> {
         wanted
     }
 
-    /// Wants `path` too, which is known by `index`.
+    /// Adds the requested path `path` with the given index.
     pub(super) fn add(&mut self, path: &[u8], index: usize) {
         let (dir, name) = split(path);
         if name.is_empty() || name == b"." || name == b".." {
@@ -226,22 +228,23 @@ impl<'a> Wanted<'a> {
         }
     }
 
-    /// Lines that end in `name` are of interest, whatever their directory.
+    /// Makes lines that end in `name` relevant, whatever their directory.
     pub(super) fn also(&mut self, name: &[u8]) {
         self.names.entry(name.to_vec()).or_default();
     }
 
-    /// Whether a file of this name, the last component of a path, is wanted at all. Cheap.
+    /// Whether a file of this name, the last component of a path, is requested at all. Cheap.
     pub(super) fn name(&self, name: &[u8]) -> bool {
         self.names.contains_key(name)
     }
 
-    /// The last components that are wanted.
+    /// Returns the requested last components.
     pub(super) fn names(&self) -> impl Iterator<Item = &[u8]> {
         self.names.keys().map(Vec::as_slice)
     }
 
-    /// The indexes of the paths that mean the same file as `listed`, a path of a database with or without a leading `/`.
+    /// Returns the indices of the requested paths that refer to the same file as `listed`, a path in a database with or
+    /// without a leading `/`.
     pub(super) fn matching(&mut self, listed: &[u8]) -> Vec<usize> {
         let (dir, name) = split(listed);
         if !self.names.contains_key(name) {
@@ -255,7 +258,7 @@ impl<'a> Wanted<'a> {
             .collect()
     }
 
-    /// `path` with its directory resolved, to compare two paths of databases.
+    /// Returns `path` with its directory resolved, for comparing two paths of databases.
     pub(super) fn real_path(&mut self, path: &[u8]) -> Vec<u8> {
         let (dir, name) = split(path);
         let mut real = self.real_dir(dir);
@@ -274,7 +277,7 @@ impl<'a> Wanted<'a> {
     }
 }
 
-/// The directory (without its last `/`) and the last component of a path.
+/// Splits a path into the directory, without its final `/`, and the last component.
 pub(super) fn split(path: &[u8]) -> (&[u8], &[u8]) {
     match memchr::memrchr(b'/', path) {
         Some(at) => (&path[..at], &path[at + 1..]),
@@ -282,7 +285,7 @@ pub(super) fn split(path: &[u8]) -> (&[u8], &[u8]) {
     }
 }
 
-/// A path of a database as a path from the root.
+/// Converts a path of a database to an absolute path.
 pub(super) fn absolute(listed: &[u8]) -> std::path::PathBuf {
     let mut path = Vec::with_capacity(listed.len() + 1);
     if listed.first() != Some(&b'/') {
@@ -316,7 +319,7 @@ mod tests {
         assert_eq!(root.read(b"/bin/cat").unwrap(), b"cat");
         assert_eq!(root.read(b"/sbin/../bin/./cat").unwrap(), b"cat");
         assert_eq!(root.read(b"/etc/abs").unwrap(), b"inside");
-        // `..` of the root is the root, where there is no `secret`.
+        // `..` of the root is the root, which contains no `secret`.
         assert_eq!(root.read(b"/etc/up").unwrap_err().kind(), io::ErrorKind::NotFound);
         assert!(root.read(b"/etc/loop").is_err());
         assert!(root.read(b"/etc").is_err());

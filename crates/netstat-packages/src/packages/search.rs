@@ -1,4 +1,4 @@
-//! One look-up of many paths in every database present.
+//! A search for many paths in all databases.
 
 use std::path::{Path, PathBuf};
 
@@ -7,7 +7,7 @@ use netstat_model::Why;
 use super::ownership::{Database, Package, Problem, Trouble};
 use super::root::{Root, Wanted};
 
-/// What is looked for, what was found so far, and what went wrong.
+/// The requested paths, the owners found so far, and the problems encountered.
 pub(super) struct Search<'a> {
     pub(super) root: &'a Root,
     pub(super) wanted: Wanted<'a>,
@@ -27,12 +27,12 @@ impl<'a> Search<'a> {
         }
     }
 
-    /// Whether every path has its owner, so that nothing more need be read.
+    /// Whether every path has an owner, so that nothing more needs to be read.
     pub(super) fn is_done(&self) -> bool {
         self.missing == 0
     }
 
-    /// The path of `index` belongs to the package that `describe` gives, unless an owner was found before.
+    /// Sets the owner of the path `index` to the package that `describe` returns, unless an owner was found before.
     pub(super) fn found(&mut self, index: usize, describe: impl FnOnce() -> Package) {
         let place = &mut self.packages[index];
         if place.is_none() {

@@ -1,30 +1,32 @@
-//! Does a file still have the content that its package recorded?
+//! Compares files with the content that their packages recorded.
 
 use super::ownership::{NoRecord, Recorded};
 use crate::digest::{Cache, Digest, FileId, Job, Progress, Source, Unhashed, digests};
 
-/// A file and its record.
+/// A file to be compared with its record.
 #[derive(Clone, Debug)]
 pub struct Check {
-    /// The file to read, which need not be the path that the package lists: `/proc/PID/exe` is what really runs.
+    /// The file to read. It need not be the path that the package lists: `/proc/PID/exe` is the file that is really
+    /// running.
     pub source: Source,
-    /// What the package records.
+    /// The recorded digest.
     pub recorded: Recorded,
 }
 
-/// How a file compares with its record.
+/// The result of comparing a file with its record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Match {
-    /// It has the recorded digest. That says that it is what the database says, not that either is as it was shipped.
+    /// The file has the recorded digest. That means only that the file and the database agree, not that either is as it
+    /// was shipped.
     Matches {
-        /// The digest, recorded and found.
+        /// The digest, both recorded and found.
         digest: Digest,
         /// The file that was compared.
         id: FileId,
     },
-    /// It has another digest.
+    /// The file has a different digest.
     Differs {
-        /// The digest of the record.
+        /// The recorded digest.
         recorded: Digest,
         /// The digest of the file.
         found: Digest,
@@ -33,12 +35,12 @@ pub enum Match {
     },
     /// There is no record to compare with, for this reason. The file was not read.
     NoRecord(NoRecord),
-    /// The file could not be read, for this reason.
+    /// The digest of the file could not be computed, for this reason.
     NotRead(Unhashed),
 }
 
 impl Match {
-    /// The result in plain words.
+    /// Returns a description of the result.
     pub fn words(&self) -> String {
         match self {
             Match::Matches { digest, .. } => format!("matches its package record ({})", digest.algorithm().name()),
@@ -51,8 +53,8 @@ impl Match {
     }
 }
 
-/// Compares each file with its record, in the order of `checks`. Only files with a record are read; see
-/// [`digests`](crate::digest::digests) for `limit`, `cache` and `progress`.
+/// Compares each file with its record and returns the results in the order of `checks`. Only files with a record are
+/// read; see [`digests`](crate::digest::digests) for `limit`, `cache` and `progress`.
 pub fn verify(checks: &[Check], limit: u64, cache: &mut Cache, progress: &(dyn Fn(Progress) + Sync)) -> Vec<Match> {
     let jobs: Vec<Job> = checks
         .iter()
@@ -67,7 +69,7 @@ pub fn verify(checks: &[Check], limit: u64, cache: &mut Cache, progress: &(dyn F
     let mut answers = digests(&jobs, limit, cache, progress).into_iter();
     let compare = |check: &Check| match check.recorded {
         Recorded::None(reason) => Match::NoRecord(reason),
-        // One answer for each digest recorded, in the same order.
+        // There is one answer for each recorded digest, in the same order.
         Recorded::Digest(recorded) => match answers.next() {
             Some(Ok(hashed)) => match hashed.digests.first() {
                 Some(found) if *found == recorded => Match::Matches {

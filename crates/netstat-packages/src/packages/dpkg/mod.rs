@@ -1,4 +1,4 @@
-//! dpkg: `/var/lib/dpkg`.
+//! The database of dpkg, `/var/lib/dpkg`.
 
 pub mod parse;
 #[cfg(test)]
@@ -16,10 +16,10 @@ use super::root::{MAX_LISTS, absolute, file_in, read_whole, split};
 use super::search::Search;
 use crate::why;
 
-/// The administrative directory, dpkg(1).
+/// The administrative directory (dpkg(1)).
 const ADMIN: &str = "/var/lib/dpkg";
 
-/// Looks in dpkg's database; whether there is one.
+/// Searches the database of dpkg. Returns whether there is one.
 pub(super) fn search(search: &mut Search<'_>) -> bool {
     let info = search.root.dir(format!("{ADMIN}/info").as_bytes());
     let pieces = search.root.dir(format!("{ADMIN}/status.d").as_bytes());
@@ -43,7 +43,8 @@ pub(super) fn search(search: &mut Search<'_>) -> bool {
     any
 }
 
-/// The packages of a usual system: one list of paths each in `info`, their state in `status`. Of lists, at most some `limit` bytes are read.
+/// Searches the packages of an ordinary system: `info` has a list of paths for each package, `status` their state.
+/// Reads at most about `limit` bytes of lists.
 fn lists(search: &mut Search<'_>, info: &Directory, limit: u64) {
     let status = search.root.read(format!("{ADMIN}/status").as_bytes());
     if let Err(error) = &status {
@@ -54,7 +55,7 @@ fn lists(search: &mut Search<'_>, info: &Directory, limit: u64) {
         .root
         .read(format!("{ADMIN}/diversions").as_bytes())
         .unwrap_or_else(|error| {
-            // Without the file nothing is diverted.
+            // Without the file, nothing is diverted.
             if why(&error) != Why::Gone {
                 search.trouble(Database::Dpkg, format!("{ADMIN}/diversions"), why(&error));
             }
@@ -81,7 +82,7 @@ fn lists(search: &mut Search<'_>, info: &Directory, limit: u64) {
             continue;
         };
         let stanza = match &packages {
-            // A list without an installed package is a leftover: a removed package keeps that of its configuration.
+            // A list without an installed package is a leftover, as of a removed package that keeps its configuration.
             Some(packages) => match packages.get(name, architecture) {
                 Some(stanza) if stanza.installed => stanza,
                 _ => continue,
@@ -148,7 +149,7 @@ fn describe(
     }
 }
 
-/// The packages of `status` by name.
+/// The packages in `status`, by name.
 struct Installed<'a> {
     by_name: HashMap<&'a [u8], Vec<Stanza<'a>>>,
 }
@@ -162,7 +163,8 @@ impl<'a> Installed<'a> {
         Installed { by_name }
     }
 
-    /// The package whose list names `architecture`, or none, as where a package can be installed once only.
+    /// Returns the package that a list belongs to. `architecture` is `None` if the file name of the list has none, as for
+    /// packages that can be installed only once.
     fn get(&self, name: &[u8], architecture: Option<&[u8]>) -> Option<Stanza<'a>> {
         let all = self.by_name.get(name)?;
         match architecture {
@@ -175,7 +177,7 @@ impl<'a> Installed<'a> {
     }
 }
 
-/// The digests of one package, read when the first is asked for.
+/// The digests of one package, read on first use.
 struct Sums<'a> {
     info: &'a Directory,
     stem: &'a [u8],
@@ -204,9 +206,9 @@ impl Sums<'_> {
     }
 }
 
-/// The diversions that matter for the paths asked for.
+/// The diversions that affect the requested paths.
 struct Diverted<'a> {
-    /// Real path of what packages list -> where it went, and for whom not.
+    /// The diversions, by the real path of the file that packages list.
     by_real_path: HashMap<Vec<u8>, Diversion<'a>>,
 }
 
@@ -223,7 +225,7 @@ impl<'a> Diverted<'a> {
         Diverted { by_real_path }
     }
 
-    /// Which of the paths asked for the line `listed` of `package` means.
+    /// Returns the indices of the requested paths that the line `listed` of `package` refers to.
     fn places(&self, listed: &[u8], package: &[u8], search: &mut Search<'_>) -> Vec<usize> {
         if !self.by_real_path.is_empty()
             && let Some(diversion) = self.by_real_path.get(&search.wanted.real_path(listed))
@@ -235,8 +237,8 @@ impl<'a> Diverted<'a> {
     }
 }
 
-/// The packages of an image without package manager: one file each in `status.d`, and beside it `NAME.md5sums`, which is
-/// also the only list of its files.
+/// Searches the packages of an image without a package manager: each has a file in `status.d` and a file
+/// `NAME.md5sums`, which is also the only list of its files.
 fn distroless(search: &mut Search<'_>, dir: &Directory) {
     let path = format!("{ADMIN}/status.d");
     let names = match dir.names() {
@@ -274,7 +276,7 @@ fn distroless(search: &mut Search<'_>, dir: &Directory) {
             for index in search.wanted.matching(path) {
                 search.found(index, || {
                     let recorded = digest.map_or(Recorded::None(NoRecord::Unreadable), Recorded::Digest);
-                    // The files of an image carry the time of the build, or none.
+                    // Files of an image have the time of the build, or none.
                     describe(
                         &stanza,
                         path,

@@ -1,25 +1,25 @@
-//! The texts of dpkg's database: dpkg(1), deb-control(5), dpkg-divert(1), deb-md5sums(5).
+//! Parsers for the text files of dpkg's database: dpkg(1), deb-control(5), dpkg-divert(1), deb-md5sums(5).
 
 use crate::digest::{Algorithm, Digest};
 
-/// One installed package, from `status`.
+/// A package in `status`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Stanza<'a> {
-    /// `Package`.
+    /// The value of `Package`.
     pub name: &'a [u8],
-    /// `Version`.
+    /// The value of `Version`.
     pub version: Option<&'a [u8]>,
-    /// `Architecture`.
+    /// The value of `Architecture`.
     pub architecture: Option<&'a [u8]>,
-    /// Whether its files are on the disk: not so for a package that was removed and left configuration or nothing.
-    /// Without a `Status` (in `status.d`, which distroless images have) it is taken for installed.
+    /// Whether the files of the package are on the disk. They are not if it was removed, with or without its
+    /// configuration. Without a `Status` field, as in `status.d` of distroless images, the package counts as installed.
     pub installed: bool,
-    /// The lines of `Conffiles`, each with a space before it.
+    /// The lines of `Conffiles`, each with a leading space.
     conffiles: &'a [u8],
 }
 
 impl<'a> Stanza<'a> {
-    /// An installed package of which no more is known than its name.
+    /// Creates an installed package of which only the name is known.
     pub fn bare(name: &'a [u8], architecture: Option<&'a [u8]>) -> Self {
         Stanza {
             name,
@@ -29,8 +29,8 @@ impl<'a> Stanza<'a> {
         }
     }
 
-    /// The recorded digest of the configuration file `path`, if `path` is one of this package. `Some(None)` when the
-    /// record holds no digest, as before the file is set up for the first time.
+    /// Returns the recorded digest of the configuration file `path`; `None` if it does not belong to this package.
+    /// `Some(None)` if the record contains no digest, as is the case before the file is first configured.
     pub fn conffile(&self, path: &[u8]) -> Option<Option<Digest>> {
         for line in lines(self.conffiles) {
             let Some(rest) = line.strip_prefix(b" ").and_then(|line| line.strip_prefix(path)) else {
@@ -46,7 +46,7 @@ impl<'a> Stanza<'a> {
     }
 }
 
-/// The packages of `status`. A stanza without a name is left out.
+/// Returns the packages in `status`. Stanzas without a name are skipped.
 pub fn stanzas(text: &[u8]) -> impl Iterator<Item = Stanza<'_>> {
     let mut rest = text;
     std::iter::from_fn(move || {
@@ -73,7 +73,7 @@ fn stanza(text: &[u8]) -> Stanza<'_> {
         let end = at + memchr::memchr(b'\n', &text[at..]).unwrap_or(text.len() - at);
         let line = &text[at..end];
         at = end + 1;
-        // Most fields are of no use here, and most lines are continuations.
+        // Most lines are continuations or fields that are not needed.
         let Some((field, value)) = field(line) else {
             continue;
         };
@@ -98,7 +98,7 @@ fn stanza(text: &[u8]) -> Stanza<'_> {
 }
 
 fn field(line: &[u8]) -> Option<(&[u8], &[u8])> {
-    // P, V, A, S, C: what is looked for begins with one of these.
+    // The fields that are needed begin with P, V, A, S or C.
     if !matches!(
         line.first(),
         Some(b'P' | b'V' | b'A' | b'S' | b'C' | b'p' | b'v' | b'a' | b's' | b'c')
@@ -109,18 +109,18 @@ fn field(line: &[u8]) -> Option<(&[u8], &[u8])> {
     Some((&line[..colon], line[colon + 1..].trim_ascii()))
 }
 
-/// A file that is installed under another name, so that another package's file can take its place.
+/// A diversion: a file is installed under another name, so that the file of another package can take its place.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Diversion<'a> {
     /// The path that packages list.
     pub from: &'a [u8],
-    /// Where the file of every package but the diverting one is.
+    /// The path of the file for every package except the diverting one.
     pub to: &'a [u8],
-    /// The package whose own file stays at `from`; none when the administrator diverted it, for all packages.
+    /// The package whose own file remains at `from`; `None` if the administrator diverted the file for all packages.
     pub by: Option<&'a [u8]>,
 }
 
-/// The records of `diversions`: three lines each.
+/// Returns the records in `diversions`, which have three lines each.
 pub fn diversions(text: &[u8]) -> impl Iterator<Item = Diversion<'_>> {
     let mut lines = lines(text);
     std::iter::from_fn(move || {
@@ -133,7 +133,7 @@ pub fn diversions(text: &[u8]) -> impl Iterator<Item = Diversion<'_>> {
     })
 }
 
-/// The package and, where the name has one, the architecture of a file `PACKAGE[:ARCHITECTURE]SUFFIX` in `info`.
+/// Parses a file name `PACKAGE[:ARCHITECTURE]SUFFIX` in `info`. Returns the package and, if present, the architecture.
 pub fn info_name<'a>(file: &'a [u8], suffix: &[u8]) -> Option<(&'a [u8], Option<&'a [u8]>)> {
     let stem = file.strip_suffix(suffix)?;
     let (name, architecture) = match memchr::memchr(b':', stem) {
@@ -143,13 +143,14 @@ pub fn info_name<'a>(file: &'a [u8], suffix: &[u8]) -> Option<(&'a [u8], Option<
     (!name.is_empty()).then_some((name, architecture))
 }
 
-/// The digest that `md5sums` records for `path`, a path of the package's list. `Some(None)` when its line makes no sense.
+/// Returns the digest that `md5sums` records for `path`, a path in the package's list; `None` if there is no line for
+/// it, `Some(None)` if the line is malformed.
 pub fn md5_of(md5sums: &[u8], path: &[u8]) -> Option<Option<Digest>> {
     let path = path.strip_prefix(b"/").unwrap_or(path);
     if path.is_empty() {
         return None;
     }
-    // md5sum(1): a name with a newline or backslash is escaped, and the line begins with a backslash.
+    // md5sum(1) escapes a name that contains a newline or backslash, and begins the line with a backslash.
     let escaped: Vec<u8>;
     let (needle, mark) = if path.iter().any(|byte| matches!(byte, b'\n' | b'\\')) {
         escaped = path.iter().flat_map(escape).copied().collect();
@@ -163,7 +164,7 @@ pub fn md5_of(md5sums: &[u8], path: &[u8]) -> Option<Option<Digest>> {
         if md5sums.get(ended).is_some_and(|byte| *byte != b'\n') {
             continue;
         }
-        // 32 digits, a space, and a space (text) or an asterisk (binary).
+        // The format is 32 digits, a space, and a space (text) or an asterisk (binary).
         let before = &md5sums[begun..at];
         if before.len() == mark + 34 && before[mark + 32] == b' ' && matches!(before[mark + 33], b' ' | b'*') {
             return Some(Digest::from_hex(Algorithm::Md5, &before[mark..mark + 32]));
@@ -180,7 +181,7 @@ fn escape(byte: &u8) -> &[u8] {
     }
 }
 
-/// The path of a line of `md5sums`, for databases without lists. An escaped one is left out.
+/// Parses a line of `md5sums`, for databases without lists; `None` if the line is malformed or its path is escaped.
 pub fn md5_line(line: &[u8]) -> Option<(&[u8], Option<Digest>)> {
     let digits = line.get(..32)?;
     let path = line.get(34..)?;
@@ -188,7 +189,7 @@ pub fn md5_line(line: &[u8]) -> Option<(&[u8], Option<Digest>)> {
         .then(|| (path, Digest::from_hex(Algorithm::Md5, digits)))
 }
 
-/// The lines of a text, without their ends.
+/// Returns the lines of a text, without their terminators.
 pub(crate) fn lines(text: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut at = 0;
     std::iter::from_fn(move || {
@@ -337,7 +338,7 @@ mod tests {
                 sums.push(b'\n');
             }
             for name in &names {
-                // One `/` is taken off as that of the root.
+                // One leading `/` is removed, as that of the root.
                 let path = format!("/{name}");
                 let first = names.iter().position(|other| other == name).unwrap();
                 prop_assert_eq!(md5_of(&sums, path.as_bytes()).unwrap().unwrap().to_string(), format!("{first:032x}"));

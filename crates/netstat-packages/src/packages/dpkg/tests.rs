@@ -1,4 +1,4 @@
-//! A database made for the test, under a root of its own.
+//! Tests with a database that is created under a temporary root.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -17,7 +17,8 @@ fn put(root: &Path, path: &str, content: &str) {
     fs::write(path, content).unwrap();
 }
 
-/// Merged `/usr`; `coreutils` from before the merge; `dash` and `fake` divert; `left` was removed.
+/// Creates a system with merged `/usr`: `coreutils` predates the merge, `dash` and `fake` have diversions, `left` was
+/// removed.
 fn usual() -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
     let root = dir.path();
@@ -94,7 +95,7 @@ fn all_that_is_recorded() {
         .unwrap()
         .set_modified(moment)
         .unwrap();
-    // The kernel's name of the file; the package's own is the one from before the merge.
+    // Asked for by the kernel's path; the package lists the one from before the merge.
     let cat = package(dir.path(), "/usr/bin/cat");
     assert_eq!((cat.database, cat.name.as_str()), (Database::Dpkg, "coreutils"));
     assert_eq!(cat.version, Fact::Known("9.1-1".to_owned()));
@@ -105,7 +106,7 @@ fn all_that_is_recorded() {
     assert_eq!(cat.installed_since(moment - Duration::from_nanos(1)), Fact::Known(true));
     assert!(!cat.configuration);
     assert_eq!(digest(&cat), "d41d8cd98f00b204e9800998ecf8427e");
-    // The reverse of the merge, and a path through the link.
+    // The reverse case, and a path through the link.
     assert_eq!(package(dir.path(), "/bin/env").listed_as, Path::new("/usr/bin/env"));
     assert_eq!(package(dir.path(), "/bin/cat").listed_as, Path::new("/bin/cat"));
 }
@@ -129,7 +130,7 @@ fn without_a_record_there_is_a_reason() {
 #[test]
 fn diverted_files_belong_to_the_other_package() {
     let dir = usual();
-    // dash took `sh`; the one of bash is at `sh.distrib`, with the digest that bash records for `sh`.
+    // dash replaced `sh`; that of bash is at `sh.distrib`, with the digest that bash records for `sh`.
     assert_eq!(package(dir.path(), "/usr/bin/sh").name, "dash");
     let moved = package(dir.path(), "/usr/bin/sh.distrib");
     assert_eq!(
@@ -137,7 +138,8 @@ fn diverted_files_belong_to_the_other_package() {
         ("bash", Path::new("/bin/sh"))
     );
     assert_eq!(digest(&moved), "f96b697d7cb7938d525a2f31aaf161d0");
-    // Diverted by the administrator: what is there now is owned by no package. The diversion is written after the merge.
+    // Diverted by the administrator: no package owns the file that is there now. The diversion was made after the
+    // merge.
     assert_eq!(owner(dir.path(), "/usr/bin/vi"), FileOwner::Nobody);
     assert_eq!(package(dir.path(), "/usr/bin/vi.real").name, "bash");
 }
@@ -198,7 +200,7 @@ fn many_paths_keep_their_order() {
 #[test]
 fn a_part_that_cannot_be_read_leaves_the_owner_open() {
     let dir = usual();
-    // Unreadable also for root: a directory in the place of a list.
+    // A directory in the place of a list cannot be read, not even by root.
     let list = dir.path().join(ADMIN).join("info/bash.list");
     fs::remove_file(&list).unwrap();
     fs::create_dir(&list).unwrap();

@@ -1,11 +1,12 @@
-//! The header of a package as rpm's database keeps it.
+//! The header of a package in the database of rpm.
 //!
-//! Two big-endian numbers, how many index entries and how many bytes of data, then the entries (tag, type, offset into the
-//! data, count, 32 bits each), then the data (rpm, "Package format V4", "Header structure"; `headerImport` of lib/header.c).
+//! It consists of two big-endian numbers, the number of index entries and the number of data bytes, followed by the
+//! entries (tag, type, offset into the data, count; 32 bits each) and the data (rpm, "Package format V4", "Header
+//! structure"; `headerImport` of lib/header.c).
 
 use crate::digest::{Algorithm, Digest};
 
-/// Tags and types of rpm, from `include/rpm/rpmtag.h`.
+/// The tags and types of rpm, from `include/rpm/rpmtag.h`.
 mod tag {
     pub(super) const NAME: u32 = 1000;
     pub(super) const VERSION: u32 = 1001;
@@ -30,37 +31,39 @@ mod tag {
 /// `RPMFILE_CONFIG` and `RPMFILE_GHOST` of `include/rpm/rpmfiles.h`.
 const CONFIG: u32 = 1;
 const GHOST: u32 = 1 << 6;
-/// `RPMFILE_STATE_REPLACED`: the file of another package is there. `RPMFILE_STATE_NOTINSTALLED`. The same header.
+/// `RPMFILE_STATE_REPLACED` (the path now holds the file of another package) and `RPMFILE_STATE_NOTINSTALLED`, from the
+/// same header.
 const REPLACED: u8 = 1;
 const NOT_INSTALLED: u8 = 2;
-/// As many entries and bytes as rpm takes (`headerMaxbytes` of lib/header.c; 16-bit entry counts for V4 packages).
+/// The limits that rpm itself has for entries and bytes (`headerMaxbytes` of lib/header.c; 16-bit entry counts for V4
+/// packages).
 const MAX_ENTRIES: usize = 0xffff;
 const MAX_DATA: usize = 256 << 20;
 
-/// A header, in bounds.
+/// A header whose index and data are within bounds.
 #[derive(Clone, Copy, Debug)]
 pub struct Header<'a> {
     index: &'a [u8],
     data: &'a [u8],
 }
 
-/// What a header says of one of its files.
+/// A file in a header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct File<'a> {
     /// The directory, with `/` at both ends.
     pub directory: &'a [u8],
-    /// The last component.
+    /// The last component of the path.
     pub name: &'a [u8],
-    /// Whether it is configuration.
+    /// Whether the file is configuration.
     pub configuration: bool,
-    /// Whether it is named but no part of the package's content.
+    /// Whether the file is listed but not part of the package's content.
     pub ghost: bool,
-    /// The digest in hexadecimal digits; empty for what is not a regular file.
+    /// The digest in hexadecimal; empty unless the file is a regular file.
     pub digest: &'a [u8],
 }
 
 impl<'a> Header<'a> {
-    /// A header from its bytes; none when they are too few.
+    /// Parses a header; `None` if the bytes are too few or exceed the limits.
     pub fn parse(bytes: &'a [u8]) -> Option<Header<'a>> {
         let entries = number(bytes, 0)? as usize;
         let length = number(bytes, 4)? as usize;
@@ -72,7 +75,7 @@ impl<'a> Header<'a> {
         Some(Header { index, data })
     }
 
-    /// The data of a tag from its first value on, and how many values it has.
+    /// Returns the data of a tag from its first value on, and the number of values.
     fn values(&self, tag: u32, kind: u32) -> Option<(&'a [u8], usize)> {
         let entry = self
             .index
@@ -96,7 +99,7 @@ impl<'a> Header<'a> {
         number(data, at.checked_mul(4).filter(|_| at < count)?)
     }
 
-    /// The text at place `at` of an array.
+    /// Returns the string at index `at` of an array.
     fn item(&self, tag: u32, at: usize) -> Option<&'a [u8]> {
         let (mut data, count) = self.values(tag, tag::STRING_ARRAY)?;
         if at >= count {
@@ -108,12 +111,12 @@ impl<'a> Header<'a> {
         Some(&data[..memchr::memchr(0, data)?])
     }
 
-    /// The name of the package.
+    /// Returns the name of the package.
     pub fn name(&self) -> Option<&'a [u8]> {
         self.text(tag::NAME)
     }
 
-    /// `[EPOCH:]VERSION-RELEASE`.
+    /// Returns the version as `[EPOCH:]VERSION-RELEASE`.
     pub fn version(&self) -> Option<String> {
         let text = |tag| self.text(tag).map(String::from_utf8_lossy);
         let (version, release) = (text(tag::VERSION)?, text(tag::RELEASE)?);
@@ -123,17 +126,17 @@ impl<'a> Header<'a> {
         })
     }
 
-    /// The architecture.
+    /// Returns the architecture.
     pub fn architecture(&self) -> Option<&'a [u8]> {
         self.text(tag::ARCH)
     }
 
-    /// When the package was installed, in seconds since 1970.
+    /// Returns when the package was installed, in seconds since 1970.
     pub fn installed(&self) -> Option<u32> {
         self.int(tag::INSTALLTIME, 0)
     }
 
-    /// The file at place `at`, unless the package left it out or another package's file replaced it.
+    /// Returns the file at index `at`, unless it was not installed or was replaced by the file of another package.
     pub fn file(&self, at: usize) -> Option<File<'a>> {
         let (states, count) = self.values(tag::FILESTATES, tag::CHAR).unwrap_or_default();
         if at < count && matches!(states.get(at), Some(&(REPLACED | NOT_INSTALLED))) {
@@ -149,8 +152,8 @@ impl<'a> Header<'a> {
         })
     }
 
-    /// The algorithm of the files' digests: a number of OpenPGP (RFC 9580, 9.5), MD5 where none is given. None when it is one
-    /// that this program does not have.
+    /// Returns the algorithm of the file digests, which is recorded as an OpenPGP number (RFC 9580, 9.5); MD5 if none
+    /// is recorded. `None` if the algorithm is not supported.
     pub fn algorithm(&self) -> Option<Algorithm> {
         match self.int(tag::FILEDIGESTALGO, 0) {
             None | Some(1) => Some(Algorithm::Md5),
@@ -163,7 +166,7 @@ impl<'a> Header<'a> {
         }
     }
 
-    /// The digest of a file in [`File::digest`].
+    /// Returns the digest in [`File::digest`]; `None` if it is empty, malformed, or of an unsupported algorithm.
     pub fn digest(&self, file: &File<'_>) -> Option<Digest> {
         Digest::from_hex(self.algorithm()?, file.digest)
     }
@@ -179,7 +182,7 @@ pub(super) mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// Builds a header: (tag, type, count, data).
+    /// Builds a header from tuples of tag, type, count and data.
     pub(in super::super) fn build(tags: &[(u32, u32, u32, Vec<u8>)]) -> Vec<u8> {
         let (mut index, mut data) = (Vec::new(), Vec::new());
         for (tag, kind, count, bytes) in tags {
@@ -258,7 +261,7 @@ pub(super) mod tests {
         );
         assert!(header.file(1).unwrap().ghost && !header.file(1).unwrap().configuration);
         assert!(header.file(2).unwrap().configuration);
-        // Replaced by another package's, and out of bounds.
+        // A file that another package replaced, and an index out of bounds.
         assert_eq!(header.file(3), None);
         assert_eq!(header.digest(&header.file(4).unwrap()), None);
         assert_eq!(header.file(5), None);

@@ -1,7 +1,7 @@
-//! An SQLite database file as one image in memory, with the pages of its write-ahead log.
+//! Reads an SQLite database file, with the pages of its write-ahead log, into an image in memory.
 //!
-//! The file is read, not opened by SQLite: so links are followed within the root only, no lock is taken and nothing is
-//! written beside it. (SQLite, "Database File Format", sections 1.3 and 4.)
+//! The file is read directly and not opened by SQLite. Links are thus followed only within the root, no lock is taken,
+//! and nothing is written. (SQLite, "Database File Format", sections 1.3 and 4.)
 
 use std::io;
 
@@ -9,14 +9,14 @@ use netstat_os::files;
 
 use crate::packages::root::{Root, read_up_to};
 
-/// The largest database in use have some hundred MB.
+/// The maximum size of the database in bytes. The largest in use have some hundred MB.
 const MAX_FILE: u64 = 1 << 30;
-/// How often it is tried again when a transaction ends meanwhile.
+/// The number of attempts if a transaction is committed during the read.
 const TRIES: usize = 3;
 /// "SQLite format 3" and a zero byte.
 const MAGIC: &[u8; 16] = b"SQLite format 3\0";
 
-/// The image of the database `path` as of the last transaction, ready to be given to SQLite.
+/// Returns the image of the database `path` as of the last transaction, ready to be passed to SQLite.
 pub(super) fn read(root: &Root, path: &str) -> io::Result<Vec<u8>> {
     let (mut image, mut log) = (Vec::new(), Vec::new());
     let stamp = || -> io::Result<_> {
@@ -38,13 +38,13 @@ pub(super) fn read(root: &Root, path: &str) -> io::Result<Vec<u8>> {
             read_up_to(root.file(format!("{path}-wal").as_bytes())?, MAX_FILE, &mut log)?;
         }
         read_up_to(root.file(path.as_bytes())?, MAX_FILE, &mut image)?;
-        // A transaction that ended meanwhile, or a log that was put into the database, gives other times.
+        // If a transaction was committed or the log was checkpointed in the meantime, the stamps differ.
         if stamp()? == before {
             if image.get(..16) != Some(MAGIC) {
                 return Err(io::Error::new(io::ErrorKind::InvalidData, "no SQLite database"));
             }
             apply(&mut image, &log);
-            // Write and read version: without a log, which memory cannot have.
+            // Set the write and read version to that without a log, which an in-memory database cannot have.
             image[18..20].copy_from_slice(&[1, 1]);
             return Ok(image);
         }
@@ -52,8 +52,8 @@ pub(super) fn read(root: &Root, path: &str) -> io::Result<Vec<u8>> {
     Err(io::Error::new(io::ErrorKind::ResourceBusy, "it is being written"))
 }
 
-/// Puts the pages of all finished transactions of a write-ahead log into `image`. What is damaged or unfinished is left
-/// out, as SQLite does.
+/// Applies the pages of all committed transactions of a write-ahead log to `image`. Like SQLite, ignores what is
+/// damaged or uncommitted.
 pub fn apply(image: &mut Vec<u8>, log: &[u8]) {
     let Some(frames) = frames(log) else {
         return;
@@ -84,14 +84,14 @@ struct Frames<'a> {
 }
 
 struct Page<'a> {
-    /// From 1.
+    /// The page number, counted from 1.
     number: u32,
-    /// How many pages the database has after the transaction that ends here; 0 where none ends.
+    /// The number of pages of the database after the transaction that this frame commits; 0 if it commits none.
     size_after: u32,
     content: &'a [u8],
 }
 
-/// The good frames of a log, up to the first that is none.
+/// Returns the valid frames of a log, up to the first invalid one.
 fn frames(log: &[u8]) -> Option<Frames<'_>> {
     let word = |at: usize| -> Option<u32> { Some(u32::from_be_bytes(log.get(at..at + 4)?.try_into().ok()?)) };
     let big_endian = match word(0)? {
@@ -126,7 +126,7 @@ fn frames(log: &[u8]) -> Option<Frames<'_>> {
     Some(Frames { page_size, pages })
 }
 
-/// The checksum of section 4.2.
+/// Updates the checksum of section 4.2.
 fn add(sum: &mut (u32, u32), bytes: &[u8], big_endian: bool) {
     for eight in bytes.chunks_exact(8) {
         let word = |at: usize| {
@@ -148,7 +148,7 @@ mod tests {
     use proptest::prelude::*;
     use rusqlite::Connection;
 
-    /// What a table holds, read through the image.
+    /// Returns the contents of a table, read through the image.
     fn rows(dir: &std::path::Path) -> Vec<i64> {
         let image = read(&Root::open(dir).unwrap(), "/db").unwrap();
         let mut connection = Connection::open_in_memory().unwrap();
@@ -174,11 +174,11 @@ mod tests {
             .unwrap();
         assert!(std::fs::metadata(dir.path().join("db-wal")).unwrap().len() > 0);
         assert_eq!(rows(dir.path()), [1]);
-        // More pages than the file has, and a transaction that is not finished.
+        // More pages than the file has, and an uncommitted transaction.
         writer.execute_batch("WITH RECURSIVE c(x) AS (SELECT 2 UNION ALL SELECT x + 1 FROM c WHERE x < 5000) INSERT INTO t SELECT x FROM c").unwrap();
         writer.execute_batch("BEGIN; INSERT INTO t VALUES (9999)").unwrap();
         assert_eq!(rows(dir.path()), (1..=5000).collect::<Vec<_>>());
-        // A log with a damaged end counts up to there.
+        // A log with a damaged end counts up to the damage.
         let mut log = std::fs::read(dir.path().join("db-wal")).unwrap();
         let last = log.len() - 100;
         log[last] ^= 1;

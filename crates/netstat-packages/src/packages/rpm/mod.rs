@@ -1,5 +1,5 @@
-//! rpm: `rpmdb.sqlite`, in use since Fedora 33, RHEL 9 and openSUSE's recent versions. The older forms, Berkeley DB and ndb, are
-//! recognised but not read.
+//! The database of rpm: `rpmdb.sqlite`, used since Fedora 33, RHEL 9 and recent versions of openSUSE. The older
+//! formats, Berkeley DB and ndb, are recognised but not read.
 
 pub mod header;
 mod image;
@@ -18,21 +18,21 @@ use super::root::{absolute, epoch};
 use super::search::Search;
 use crate::why;
 
-/// Where the database is, newer systems first; on most the one is a link to the other.
+/// The locations of the database, that of newer systems first; on most systems one is a link to the other.
 const PLACES: &[&str] = &["/usr/lib/sysimage/rpm", "/var/lib/rpm"];
-/// The files of each form, and the name of those that are not read.
+/// The file of each format, with the name of the format if it is not supported.
 const FORMS: &[(&str, Option<&str>)] = &[
     ("rpmdb.sqlite", None),
     ("Packages.db", Some("ndb")),
     ("Packages", Some("Berkeley DB")),
 ];
-/// How many steps of SQLite's machine a look-up may take: a hundred times what a large system needs. A database made to
-/// keep its reader busy ends here.
+/// The maximum number of SQLite VM instructions for a look-up, a hundred times what a large system needs. It stops a
+/// database that was crafted to keep its reader busy.
 const MAX_STEPS: u32 = 100_000_000;
-/// How many steps there are between two checks of the count.
+/// The number of instructions between two checks of the limit.
 const STEPS_AT_ONCE: i32 = 100_000;
 
-/// Looks in rpm's database; whether there is one.
+/// Searches the database of rpm. Returns whether there is one.
 pub(super) fn search(search: &mut Search<'_>) -> bool {
     let mut any = false;
     let mut seen: Vec<Vec<u8>> = Vec::new();
@@ -58,7 +58,7 @@ pub(super) fn search(search: &mut Search<'_>) -> bool {
                 Some(form) => search.problem(Database::Rpm, path, Problem::Format(form)),
                 None => look(search, &path),
             }
-            // Files of an older form are left behind by a conversion.
+            // Files of an older format remain after a conversion.
             break;
         }
     }
@@ -78,7 +78,8 @@ fn look(search: &mut Search<'_>, path: &str) {
     }
 }
 
-/// An error of SQLite means that the database is damaged or was made to harm: an image in memory has no other.
+/// Searches the database in `image`. Any error of SQLite means that the database is damaged or malicious, since an
+/// in-memory image has no other failures.
 fn look_in(search: &mut Search<'_>, image: &[u8]) -> rusqlite::Result<()> {
     let mut connection = Connection::open_in_memory()?;
     connection.deserialize_read_exact("main", image, image.len(), true)?;
@@ -90,7 +91,7 @@ fn look_in(search: &mut Search<'_>, image: &[u8]) -> rusqlite::Result<()> {
             steps > MAX_STEPS
         }),
     )?;
-    // Views and triggers of the same names are none of rpm's.
+    // The schema of rpm has no views or triggers: trust none, and accept only real tables of these names.
     connection.pragma_update(None, "trusted_schema", false)?;
     connection.pragma_update(None, "cell_size_check", true)?;
     let tables = "SELECT count(*) FROM sqlite_schema WHERE type = 'table' AND name IN ('Packages', 'Basenames')";
@@ -98,7 +99,7 @@ fn look_in(search: &mut Search<'_>, image: &[u8]) -> rusqlite::Result<()> {
         return Err(rusqlite::Error::QueryReturnedNoRows);
     }
 
-    // Header number -> places of its files, so that each header is read once.
+    // Maps header numbers to file indices and requested paths, so that each header is read once.
     let mut places: BTreeMap<i64, Vec<usize>> = BTreeMap::new();
     let mut by_name = connection.prepare("SELECT hnum, idx FROM Basenames WHERE key = CAST(?1 AS TEXT)")?;
     let names: Vec<Vec<u8>> = search.wanted.names().map(<[u8]>::to_vec).collect();
@@ -172,7 +173,7 @@ mod tests {
     use std::path::{Path, PathBuf};
     use std::time::{Duration, SystemTime};
 
-    /// A database with one package, made as rpm makes it; `/bin` is merged.
+    /// Creates a database with one package, as rpm would; `/bin` is merged.
     fn database() -> (tempfile::TempDir, PathBuf) {
         let dir = tempfile::tempdir().unwrap();
         let place = dir.path().join(&PLACES[0][1..]);
@@ -220,7 +221,7 @@ mod tests {
         let record = |path| owner(dir.path(), path).package().unwrap().recorded;
         assert_eq!(record("/etc/log"), Recorded::None(NoRecord::Ghost));
         assert_eq!(record("/usr/bin/odd"), Recorded::None(NoRecord::Unreadable));
-        // Another package's file replaced it; the same name elsewhere.
+        // A file that another package replaced, and the same name elsewhere.
         assert_eq!(owner(dir.path(), "/usr/bin/lost"), FileOwner::Nobody);
         assert_eq!(owner(dir.path(), "/opt/hello"), FileOwner::Nobody);
     }
@@ -256,9 +257,9 @@ mod tests {
         let connection = Connection::open(&path).unwrap();
         connection.execute("UPDATE Packages SET blob = x'00'", []).unwrap();
         assert_eq!(owner(dir.path(), "/usr/bin/hello"), unknown(Problem::Damaged));
-        // Nothing to read there, so nothing is damaged.
+        // Nothing is read for this path, so that no damage is noticed.
         assert_eq!(owner(dir.path(), "/usr/bin/none"), FileOwner::Nobody);
-        // A view that never ends is not asked.
+        // An infinite view is never queried.
         connection
             .execute_batch(
                 "DROP TABLE Basenames; CREATE VIEW Basenames(key, hnum, idx) AS
