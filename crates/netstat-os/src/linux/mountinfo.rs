@@ -1,10 +1,10 @@
-//! Mounts that stand for network namespaces, in the text of `/proc/PID/mountinfo` (proc_pid_mountinfo(5)).
+//! Finds mounted network namespaces in the text of `/proc/PID/mountinfo` (proc_pid_mountinfo(5)).
 
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 use std::path::PathBuf;
 
-/// The paths in the text of `/proc/PID/mountinfo` that stand for network namespaces.
+/// Returns the paths at which network namespaces are mounted, from the text of `/proc/PID/mountinfo`.
 pub(super) fn mounted(mountinfo: &[u8]) -> impl Iterator<Item = PathBuf> {
     mounts(mountinfo)
         .filter(|mount| mount.kind == b"nsfs" && mount.root.starts_with(b"net:"))
@@ -16,19 +16,19 @@ pub(super) fn mounted(mountinfo: &[u8]) -> impl Iterator<Item = PathBuf> {
 struct Mount<'a> {
     /// The type of the file system.
     kind: &'a [u8],
-    /// What of the file system is mounted.
+    /// The root of the mount within the file system.
     root: &'a [u8],
     point: &'a [u8],
 }
 
 impl Mount<'_> {
-    /// The mount point.
+    /// Returns the mount point.
     fn point(&self) -> PathBuf {
         PathBuf::from(unescaped(self.point))
     }
 }
 
-/// The mounts in the text of `/proc/PID/mountinfo` (proc_pid_mountinfo(5)).
+/// Parses the mounts in the text of `/proc/PID/mountinfo` (proc_pid_mountinfo(5)).
 fn mounts(mountinfo: &[u8]) -> impl Iterator<Item = Mount<'_>> {
     mountinfo.split(|&byte| byte == b'\n').filter_map(|line| {
         // ID PARENT MAJOR:MINOR ROOT MOUNT-POINT OPTIONS OPTIONAL... - TYPE SOURCE OPTIONS
@@ -39,7 +39,7 @@ fn mounts(mountinfo: &[u8]) -> impl Iterator<Item = Mount<'_>> {
     })
 }
 
-/// Blanks, tabulators, line ends and backslashes stand as `\` and three octal digits.
+/// Decodes octal escapes: blanks, tabs, newlines and backslashes are written as `\` and three octal digits.
 fn unescaped(path: &[u8]) -> OsString {
     let mut bytes = Vec::with_capacity(path.len());
     let mut rest = path;

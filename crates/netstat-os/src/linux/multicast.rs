@@ -1,5 +1,5 @@
-//! The multicast groups that interfaces have joined, from `/proc/net/igmp` and `/proc/net/igmp6` (net/ipv4/igmp.c, net/ipv6/mcast.c of the
-//! kernel).
+//! The multicast groups that interfaces have joined, from `/proc/net/igmp` and `/proc/net/igmp6` (net/ipv4/igmp.c and
+//! net/ipv6/mcast.c in the kernel).
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::Path;
@@ -8,11 +8,11 @@ use netstat_model::route::MulticastGroup;
 
 use crate::Refused;
 
-/// The groups of the calling thread's network namespace: IPv4 before IPv6, each in the kernel's order. A kernel without multicast or
-/// IPv6 has none.
+/// Returns the groups in the network namespace of the calling thread: IPv4 before IPv6, each in the kernel's order. A
+/// kernel without multicast or IPv6 reports none.
 ///
 /// # Errors
-/// When a table is there and cannot be read.
+/// Returns an error if a table exists but cannot be read.
 pub(super) fn groups(proc: &Path) -> Result<Vec<MulticastGroup>, Refused> {
     let mut found = Vec::new();
     for (name, parse) in [
@@ -34,12 +34,13 @@ fn words(line: &[u8]) -> Vec<&str> {
     text.split_whitespace().collect()
 }
 
-/// Reads the text of `/proc/net/igmp`: a line for each interface, then one for each group of it. Lines that are neither are passed over.
+/// Parses `/proc/net/igmp`: a line for each interface, followed by a line for each of its groups. Other lines are
+/// ignored.
 pub(super) fn parse_igmp(text: &[u8], found: &mut Vec<MulticastGroup>) {
     let mut interface: Option<(u32, Vec<u8>)> = None;
     for line in text.split(|&byte| byte == b'\n').skip(1) {
         if line.first().is_some_and(u8::is_ascii_digit) {
-            // `4	eth0      :     1      V3`: a name may hold a colon, but no blank.
+            // `4      eth0      :     1      V3`: a name may contain a colon, but no blank.
             let mut parts = line.splitn(2, |&byte| byte == b'\t');
             let index = parts
                 .next()
@@ -54,7 +55,7 @@ pub(super) fn parse_igmp(text: &[u8], found: &mut Vec<MulticastGroup>) {
         let (Some((index, name)), [group, users, ..]) = (&interface, words.as_slice()) else {
             continue;
         };
-        // The address stands as a number of the host's byte order.
+        // The address is written as a hexadecimal number in host byte order.
         let group = u32::from_str_radix(group, 16)
             .ok()
             .map(|number| Ipv4Addr::from(number.to_ne_bytes()));
@@ -69,7 +70,7 @@ pub(super) fn parse_igmp(text: &[u8], found: &mut Vec<MulticastGroup>) {
     }
 }
 
-/// Reads the text of `/proc/net/igmp6`: index, name, group, users, flags, timer. Lines that are none are passed over.
+/// Parses `/proc/net/igmp6`: index, name, group, users, flags, timer. Other lines are ignored.
 pub(super) fn parse_igmp6(text: &[u8], found: &mut Vec<MulticastGroup>) {
     for line in text.split(|&byte| byte == b'\n') {
         let words = words(line);

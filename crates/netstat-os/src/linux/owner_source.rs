@@ -1,4 +1,5 @@
-//! Which way the owners are looked for: the kernel's iterator over descriptors, or the walk through `/proc`.
+//! Chooses how the owners of sockets are found: with the kernel's iterator over descriptors, or with the walk through
+//! `/proc`.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -14,17 +15,17 @@ use super::socket_origin::{OriginIterator, Origins, Pass};
 use super::sockets::{SocketReader, unix};
 use crate::{OwnerSource, OwnersAsk, OwnersFound, Refused};
 
-/// From this many open descriptors on, the iterator is quicker although it has to be loaded first: loading takes 4 to 5 ms and a
-/// descriptor then 0.6 µs, while the walk needs 3 to 5 µs for each and has two threads at least.
+/// The number of open descriptors from which the iterator is faster even though it must be loaded first. Loading takes
+/// 4 to 5 ms, plus 0.6 µs for each descriptor; the walk takes 3 to 5 µs for each, and uses at least two threads.
 const WORTH_LOADING: u64 = 2_500;
 
-/// Looks for owners in the way that fits; keeps what it loaded.
+/// Finds owners with the method that fits, and keeps what it has loaded.
 #[derive(Debug)]
 pub(super) struct OwnerFinder {
     reader: OwnerReader,
     remembers: bool,
     iterator: Option<TaskFile>,
-    /// Why the iterator could not be loaded: it is not tried again.
+    /// Why the iterator could not be loaded; it is not tried again.
     unloadable: Option<String>,
     buffer: Vec<u8>,
     origins: OriginReader,
@@ -45,10 +46,10 @@ impl OwnerFinder {
         }
     }
 
-    /// Finds the holders of `sockets`; `reader` is asked which of them still exist, where that matters.
+    /// Finds the holders of `sockets`. `reader` is asked which of the sockets still exist, where that matters.
     ///
     /// # Errors
-    /// When the iterator is insisted on and cannot be used.
+    /// Returns an error if `ask` forces the iterator and it cannot be used.
     pub(super) fn find(
         &mut self,
         sockets: &[Socket],
@@ -116,7 +117,7 @@ impl OwnerFinder {
         })
     }
 
-    /// Why the iterator is the better way, or else why not.
+    /// Returns why the iterator is preferable, or as the error why it is not.
     fn worth_iterating(&mut self) -> Result<String, String> {
         if self.iterator.is_some() {
             return Ok("it is loaded".to_owned());
@@ -185,7 +186,7 @@ fn by_iterator(owners: Owners, limits: Vec<Limit>, why: &str) -> OwnersFound {
     }
 }
 
-/// Which of `inodes` still belong to one of `sockets`; `None` when that is unknown.
+/// Returns which of `inodes` still belong to one of `sockets`; `None` if that is unknown.
 fn still_there(reader: &mut SocketReader, sockets: &[Socket], inodes: &[u32]) -> Option<Vec<u32>> {
     let sought = WantedInodes::new(inodes.iter().copied());
     let inode = |socket: &Socket| socket.inode().map_or(0, u32::from);
@@ -195,7 +196,7 @@ fn still_there(reader: &mut SocketReader, sockets: &[Socket], inodes: &[u32]) ->
     Some(left.map(|(socket, _)| inode(socket)).collect())
 }
 
-/// The iterator, loaded now unless it was before.
+/// Returns the iterator; loads it if necessary.
 fn loaded(iterator: &mut Option<TaskFile>) -> Result<&TaskFile, Unavailable> {
     Ok(match iterator {
         Some(loaded) => loaded,
@@ -203,7 +204,7 @@ fn loaded(iterator: &mut Option<TaskFile>) -> Result<&TaskFile, Unavailable> {
     })
 }
 
-/// Who holds `wanted`, by the iterator; `None` when its pass failed.
+/// Finds the holders of `wanted` with the iterator; `None` if its pass failed.
 fn iterate_for(iterator: &TaskFile, buffer: &mut Vec<u8>, wanted: &WantedInodes) -> Option<Vec<(u32, u32)>> {
     let mut pairs = Vec::new();
     let pass = iterator.holdings(buffer, |holding| {
@@ -215,7 +216,7 @@ fn iterate_for(iterator: &TaskFile, buffer: &mut Vec<u8>, wanted: &WantedInodes)
     pass.is_ok().then_some(pairs)
 }
 
-/// Tells where sockets without a holder come from; keeps what it loaded.
+/// Determines where sockets without a holder come from, and keeps what it has loaded.
 #[derive(Debug)]
 struct OriginReader {
     proc: PathBuf,
@@ -223,7 +224,7 @@ struct OriginReader {
 }
 
 impl OriginReader {
-    /// The iterator for `pass`; `None` where it cannot be used.
+    /// Returns the iterator for `pass`; `None` if it cannot be used.
     fn iterator(&mut self, pass: Pass) -> Option<&OriginIterator> {
         if !self.loaded.iter().any(|(loaded, _)| *loaded == pass) {
             self.loaded.push((pass, OriginIterator::load(pass).ok()));
@@ -232,7 +233,7 @@ impl OriginReader {
         iterator.as_ref()
     }
 
-    /// Which of `inodes` belong to sockets that the kernel made for itself.
+    /// Returns which of `inodes` belong to sockets that the kernel created for itself.
     fn kernel_made(&mut self, reader: &mut SocketReader, sockets: &[Socket], inodes: &[u32]) -> KernelMade {
         let sought = WantedInodes::new(inodes.iter().copied());
         let mut places: BTreeMap<u32, Vec<(u32, &Socket)>> = BTreeMap::new();
@@ -248,7 +249,7 @@ impl OriginReader {
         for (namespace, asked) in places {
             let proc = &self.proc;
             let ports = reader.within(namespace, || KernelPorts::read(proc)).unwrap_or_default();
-            // Where the ports explain all of them, nothing needs to be loaded.
+            // If the ports explain all of them, no program needs to be loaded.
             let explained = asked.iter().all(|(_, socket)| ports.user(socket).is_some());
             let origins = match explained {
                 true => Origins::default(),
@@ -261,7 +262,7 @@ impl OriginReader {
                 let user = ports.user(socket);
                 let is_kernels_netlink = matches!(socket.detail(), Some(Detail::Netlink { port: 0, .. }));
                 let made = match (origin, user) {
-                    // Programs' netlink sockets have another number as soon as they are listed.
+                    // Netlink sockets of programs have another port id once they are listed.
                     _ if is_kernels_netlink => true,
                     (Some(&made), user) => made || user.is_some_and(KernelPorts::takes_over),
                     (None, user) => user.is_some(),
@@ -282,16 +283,16 @@ impl OriginReader {
             if asked.iter().any(|(_, socket)| socket.protocol() == protocol)
                 && let Some(iterator) = self.iterator(pass)
             {
-                // What a pass that broke off did not reach stays undecided.
+                // Sockets that an aborted pass did not reach stay undecided.
                 let _ = reader.within(namespace, || iterator.read(&mut origins));
             }
         }
         origins
     }
 
-    /// The sockets that wait as descriptors in a queue, in any namespace that was looked into.
+    /// Returns the sockets that wait as descriptors in a queue, in any namespace that was searched.
     fn under_way(&mut self, reader: &mut SocketReader) -> Option<Vec<u32>> {
-        // The verifier takes its time over this program, and there is seldom a message that waits.
+        // Loading this program takes the verifier a while, and waiting messages are rare.
         let all = 0..reader.namespace_count();
         let may_wait = |&namespace: &u32| !matches!(reader.within(namespace, unix::messages_wait), Ok(Ok(false)));
         let namespaces: Vec<u32> = all.filter(may_wait).collect();
@@ -307,7 +308,7 @@ impl OriginReader {
     }
 }
 
-/// Whether a part of the kernel is loaded that takes sockets from programs and keeps them without a descriptor.
+/// Whether a kernel module is loaded that takes sockets from programs and keeps them without a descriptor.
 fn keeps_given_sockets() -> bool {
     const PARTS: [&str; 6] = ["nbd", "vhci_hcd", "usbip_host", "iscsi_tcp", "nfsd", "l2tp_core"];
     PARTS.iter().any(|part| Path::new("/sys/module").join(part).is_dir())

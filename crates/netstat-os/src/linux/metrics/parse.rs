@@ -167,12 +167,13 @@ pub fn effective_user(status: &[u8]) -> Option<u32> {
     lines(status).find_map(|line| number(words(line.strip_prefix(b"Uid:")?).nth(1)?))
 }
 
-/// Bytes in swap space (`VmSwap:`) in `/proc/PID/status`; `None` for processes without memory of their own.
+/// Parses the bytes in swap space (`VmSwap:`) from `/proc/PID/status`; `None` for processes without memory of their
+/// own.
 pub fn swapped(status: &[u8]) -> Option<u64> {
     lines(status).find_map(|line| number::<u64>(words(line.strip_prefix(b"VmSwap:")?).next()?)?.checked_mul(1024))
 }
 
-/// The seconds since the start in `/proc/uptime` (proc_uptime(5)), in hundredths.
+/// Parses the time since boot in `/proc/uptime` (proc_uptime(5)), in hundredths of a second.
 pub fn uptime(text: &[u8]) -> Option<u64> {
     let first = words(text).next()?;
     let point = first.iter().position(|&byte| byte == b'.')?;

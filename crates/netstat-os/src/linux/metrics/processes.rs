@@ -1,9 +1,11 @@
-//! The figures of every process, read anew each second at little cost.
+//! The metrics of every process, cheap enough to be read every second.
 //!
-//! The descriptors of `stat` and `io` stay open as far as the limit on open files allows: a descriptor of `/proc/PID` stays with the
-//! process it was opened for, so a reused id cannot give another's figures, and finding the file anew costs more than reading it.
-//! `statm` is read only when page faults or the resident size changed, for without either no page can have changed hands. What changes
-//! seldom (names, units, user) is read for new processes, again when the short name changes (execve(2)), and in any case now and then.
+//! The descriptors of `stat` and `io` are kept open as far as the limit on open files allows. A descriptor of a file in
+//! `/proc/PID` refers to the process that it was opened for, so a reused process id cannot result in the metrics of
+//! another process, and looking up a file costs more than reading it. `statm` is read only if page faults or the
+//! resident size changed, because otherwise the numbers of pages cannot have changed. Facts that rarely change (names,
+//! units, user) are read for new processes, again when the short name changes (execve(2)), and otherwise at long
+//! intervals.
 
 use std::collections::HashMap;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -18,35 +20,35 @@ use super::super::counters::now;
 use super::super::owners::{OwnerAsk, ProcessDir, Stat, parse_stat, process_ids, why};
 use super::parse;
 
-/// After so many looks at the latest, the seldom changing facts of a process are read again.
+/// The number of samples after which the rarely changing facts of a process are read again.
 const IDENTITY_EVERY: u32 = 32;
-/// So much of a command line is kept: what fits on a screen.
+/// The maximum length in bytes of a command line that is kept, which is enough for a screen.
 const COMMAND: usize = 512;
-/// Descriptors that stay free for everything else.
+/// The number of descriptors that are left for other purposes.
 const SPARE_DESCRIPTORS: usize = 256;
-/// A line of `stat` has 52 numbers of at most 20 digits and a name of at most 64 bytes (of kernel threads).
+/// The buffer size for `stat`: 52 numbers of at most 20 digits and a name of at most 64 bytes (of kernel threads).
 const STAT_ROOM: usize = 1280;
 
-/// Reads the figures of processes; keeps what saves work at the next look.
+/// Reads the metrics of processes, and caches what makes the next sample cheaper.
 #[derive(Debug, Default)]
 pub(super) struct ProcessReader {
     known: HashMap<u32, Known>,
     looks: u32,
     kept_descriptors: usize,
-    /// Room for descriptors; found at the first look.
+    /// The number of descriptors that may be kept; determined at the first sample.
     room: Option<usize>,
     text: Vec<u8>,
 }
 
-/// What is remembered of a process.
+/// The cached data of a process.
 #[derive(Debug)]
 struct Known {
     key: ProcessKey,
     identity: Arc<ProcessIdentity>,
     stat: Option<OwnedFd>,
-    /// The descriptor of `io`, or why there is none.
+    /// The descriptor of `io`, or the reason why there is none.
     io: Result<OwnedFd, Why>,
-    /// Page faults and resident pages when `statm` was read, and what it said: bytes that are shareable.
+    /// The page faults and resident pages when `statm` was last read, and the number of shared bytes that it contained.
     pages: Option<(Pages, u64)>,
     look: u32,
 }
@@ -58,20 +60,20 @@ struct Pages {
     resident: u64,
 }
 
-/// What is the same for every process of a look.
+/// The data that is the same for all processes of a sample.
 #[derive(Clone, Copy)]
 pub(super) struct Look<'a> {
     pub(super) proc: BorrowedFd<'a>,
     pub(super) page_size: u64,
-    /// Whether any swap space is in use: if none is, no process has memory there.
+    /// Whether any swap space is in use; if not, no process has swapped memory.
     pub(super) swap_in_use: bool,
 }
 
 impl ProcessReader {
-    /// The figures of every process, by rising id. A process that ends meanwhile is left out.
+    /// Reads the metrics of every process, ordered by id. A process that ends in the meantime is left out.
     ///
     /// # Errors
-    /// When there is no list of processes.
+    /// Returns an error if the processes cannot be listed.
     pub(super) fn read(&mut self, look: &Look<'_>) -> Result<Vec<ProcessMetrics>, Errno> {
         let pids = process_ids(look.proc)?;
         self.looks = self.looks.wrapping_add(1);
@@ -113,7 +115,7 @@ impl ProcessReader {
                 }
                 return Ok(known.metrics(look, &stat, &mut self.text));
             }
-            // It ended; another may have its id now.
+            // The process has ended; its id may already belong to another one.
             self.kept_descriptors -= known.descriptors();
             self.known.remove(&pid);
         }
@@ -144,8 +146,8 @@ impl ProcessReader {
         Ok(figures)
     }
 
-    /// How many descriptors may be kept. The limit is raised to what is allowed without a privilege: nothing here waits with
-    /// select(2), for which the lower default exists.
+    /// Returns how many descriptors may be kept. Raises the soft limit on open files to the hard limit; nothing here
+    /// uses select(2), for which the lower default exists.
     fn room(&mut self) -> usize {
         *self.room.get_or_insert_with(|| {
             let limit = getrlimit(Resource::Nofile);
@@ -170,12 +172,12 @@ impl Known {
         usize::from(self.stat.is_some()) + usize::from(self.io.is_ok())
     }
 
-    /// Reads the seldom changing facts again. Keeps the old ones when the process is gone.
+    /// Reads the rarely changing facts again. Keeps the old ones if the process has ended.
     fn look_closer(&mut self, look: &Look<'_>, text: &mut Vec<u8>) {
         let Ok(dir) = ProcessDir::open(look.proc, self.key.pid) else {
             return;
         };
-        // Read through the directory just opened, so that what follows is about the same process.
+        // Read through the directory that was just opened, so that everything is about the same process.
         if dir.text(c"stat", text).is_err() {
             return;
         }
@@ -193,7 +195,7 @@ impl Known {
 
     fn metrics(&mut self, look: &Look<'_>, stat: &Stat<'_>, text: &mut Vec<u8>) -> ProcessMetrics {
         let state = ProcessState::from_letter(stat.state);
-        // Neither has memory of its own.
+        // Kernel threads and zombies have no memory of their own.
         let memory_less = stat.is_kernel_thread() || state == ProcessState::Zombie;
         let none = Fact::Unknown(Why::NotApplicable);
         let (resident, shareable, swapped) = if memory_less {
@@ -276,12 +278,13 @@ impl Known {
         parse::io(&room[..length]).ok_or(Why::Failed)
     }
 
-    /// The process's directory, opened by its id. Whoever has the id now is made sure of first.
+    /// Opens the directory of the process by its id, and verifies that the id still belongs to it.
     fn dir(&self, look: &Look<'_>) -> Result<ProcessDir, Errno> {
         let dir = ProcessDir::open(look.proc, self.key.pid)?;
         let mut line = [0u8; STAT_ROOM];
         let length = match &self.stat {
-            // The directory was opened before this read: as it still answers, the directory is its.
+            // The directory was opened before this read. As the read succeeds, the process existed and the directory is
+            // its own.
             Some(stat) => return pread_some(stat, &mut line).map(|_| dir),
             None => pread_some(&dir.file(c"stat")?, &mut line)?,
         };
@@ -292,7 +295,7 @@ impl Known {
     }
 }
 
-/// Names, units and user of the process whose directory is open.
+/// Reads the names, units and user of the process whose directory is open.
 fn identity(dir: &ProcessDir, pid: u32, stat: &Stat<'_>, text: &mut Vec<u8>) -> ProcessIdentity {
     let ask = OwnerAsk {
         image: true,
@@ -301,7 +304,7 @@ fn identity(dir: &ProcessDir, pid: u32, stat: &Stat<'_>, text: &mut Vec<u8>) -> 
     };
     let facts = dir.facts((pid, pid), &ask, text);
     let command = match dir.text(c"cmdline", text) {
-        // Kernel threads and zombies have none.
+        // Kernel threads and zombies have no command line.
         Ok(()) if text.is_empty() => Fact::Unknown(Why::NotApplicable),
         Ok(()) => Fact::Known(text[..text.len().min(COMMAND)].into()),
         Err(error) => Fact::Unknown(why(error)),
@@ -323,7 +326,7 @@ fn identity(dir: &ProcessDir, pid: u32, stat: &Stat<'_>, text: &mut Vec<u8>) -> 
     }
 }
 
-/// Reads from the start of a file that gives all its text at once; gives back the length.
+/// Reads from the start of a file that returns its whole text at once. Returns the length.
 fn pread_some(file: impl AsFd, room: &mut [u8]) -> Result<usize, Errno> {
     loop {
         match pread(&file, &mut *room, 0) {

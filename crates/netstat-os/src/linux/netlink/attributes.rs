@@ -1,10 +1,10 @@
-//! Walks netlink messages and their attributes: lengths are checked, nothing is copied.
+//! Iterates over netlink messages and their attributes without copying; all lengths are checked.
 //!
-//! Layouts: linux/netlink.h (`nlmsghdr`, `nlattr`); numbers are in the host's byte order unless said otherwise.
+//! For layouts, see linux/netlink.h (`nlmsghdr`, `nlattr`). Numbers are in host byte order unless stated otherwise.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// Bytes that are not what the kernel's headers say they are.
+/// The error for data that does not have the structure the kernel's headers define.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("malformed netlink data: {0}")]
 pub struct Malformed(pub &'static str);
@@ -30,11 +30,11 @@ pub struct Message<'a> {
     pub flags: u16,
     /// `nlmsg_seq`.
     pub sequence: u32,
-    /// What follows the header.
+    /// The data after the header.
     pub payload: &'a [u8],
 }
 
-/// The messages of one datagram; ends after the first malformed one.
+/// An iterator over the messages in a datagram. It ends after the first malformed message.
 #[derive(Clone, Debug)]
 pub struct Messages<'a>(pub &'a [u8]);
 

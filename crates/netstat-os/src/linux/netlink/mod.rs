@@ -1,4 +1,4 @@
-//! Asks the kernel over netlink: netlink(7).
+//! Netlink connections to the kernel: netlink(7).
 
 pub(in crate::linux) mod attributes;
 #[cfg(test)]
@@ -18,25 +18,26 @@ const ACKNOWLEDGE: u16 = 5;
 const DUMP: u16 = 0x301;
 /// `NLM_F_DUMP_INTR`: the table changed in a way that makes the dump inconsistent.
 const DUMP_INTERRUPTED: u16 = 0x10;
-/// `NLMSG_ERROR`, `NLMSG_DONE`, and `NLMSG_MIN_TYPE`, below which there are only such messages of netlink itself.
+/// `NLMSG_ERROR`, `NLMSG_DONE`, and `NLMSG_MIN_TYPE`; types below it are reserved for control messages.
 const ERROR: u16 = 2;
 const DONE: u16 = 3;
 const FIRST_ANSWER: u16 = 0x10;
 /// Size of `nlmsghdr` in bytes.
 const HEADER: usize = 16;
-/// The kernel fills at most 32 KiB a batch of messages (`netlink_dump`); more gains nothing.
+/// The kernel fills at most 32 KiB with a batch of messages (`netlink_dump`), so a larger buffer gains nothing.
 const BATCH: usize = 32 * 1024;
 
 /// How a dump ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::linux) enum Dump {
-    /// Whole and consistent, as far as the kernel says.
+    /// It is complete and consistent, as far as the kernel reports.
     Complete,
-    /// The kernel marked it as interrupted by a change.
+    /// The kernel reported that it was interrupted by a change.
     Interrupted,
 }
 
-/// A netlink socket with its buffer. It belongs to the network namespace in which it was opened, whoever uses it.
+/// A netlink socket with its buffer. It stays in the network namespace in which it was opened, regardless of which
+/// thread uses it.
 #[derive(Debug)]
 pub(in crate::linux) struct Connection {
     socket: OwnedFd,
@@ -48,7 +49,7 @@ impl Connection {
     /// Opens a connection to the kernel's socket tables (`NETLINK_SOCK_DIAG`, sock_diag(7)).
     ///
     /// # Errors
-    /// What `socket(2)` says: no netlink in this kernel, or refused by a security policy.
+    /// Returns the error of socket(2): the kernel has no netlink, or a security policy refuses it.
     pub(in crate::linux) fn sock_diag() -> io::Result<Self> {
         Connection::open(Some(netlink::SOCK_DIAG))
     }
@@ -56,7 +57,7 @@ impl Connection {
     /// Opens a connection to the kernel's packet filters (`NETLINK_NETFILTER`, netlink(7)).
     ///
     /// # Errors
-    /// As [`Connection::sock_diag`].
+    /// Same as for [`Connection::sock_diag`].
     pub(in crate::linux) fn netfilter() -> io::Result<Self> {
         Connection::open(Some(netlink::NETFILTER))
     }
@@ -64,16 +65,16 @@ impl Connection {
     /// Opens a connection to the kernel's links and addresses (`NETLINK_ROUTE`, rtnetlink(7)).
     ///
     /// # Errors
-    /// As [`Connection::sock_diag`].
+    /// Same as for [`Connection::sock_diag`].
     pub(in crate::linux) fn route() -> io::Result<Self> {
         // Protocol 0.
         Connection::open(None)
     }
 
-    /// Opens a connection to the parts of the kernel that have no netlink protocol of their own (`NETLINK_GENERIC`).
+    /// Opens a connection to the kernel subsystems without a netlink protocol of their own (`NETLINK_GENERIC`).
     ///
     /// # Errors
-    /// As [`Connection::sock_diag`].
+    /// Same as for [`Connection::sock_diag`].
     pub(in crate::linux) fn generic() -> io::Result<Self> {
         Connection::open(Some(netlink::GENERIC))
     }
@@ -87,11 +88,11 @@ impl Connection {
         })
     }
 
-    /// Dumps a table: `take` gets each answer without its header.
+    /// Dumps a table and passes each answer to `take`, without its header.
     ///
     /// # Errors
-    /// What the kernel answered, what `take` says, or a malformed answer as `InvalidData`. The rest of a dump cut short stays in
-    /// the socket: open a new one then.
+    /// Returns the error of the kernel or of `take`, or `InvalidData` for a malformed answer. After an error, the rest
+    /// of the dump may remain in the socket, so open a new connection.
     pub(in crate::linux) fn dump(
         &mut self,
         kind: u16,
@@ -111,10 +112,10 @@ impl Connection {
         }
     }
 
-    /// Asks for one object, which the kernel returns in one datagram.
+    /// Requests one object, which the kernel returns in one datagram.
     ///
     /// # Errors
-    /// As [`Connection::dump`].
+    /// Same as for [`Connection::dump`].
     pub(in crate::linux) fn ask(
         &mut self,
         kind: u16,
@@ -125,10 +126,10 @@ impl Connection {
         self.receive(&mut take).map(drop)
     }
 
-    /// Has the kernel do something and say how it went.
+    /// Sends a command to the kernel and waits for its acknowledgement.
     ///
     /// # Errors
-    /// What the kernel answered.
+    /// Returns the error of the kernel.
     pub(in crate::linux) fn order(&mut self, kind: u16, body: &[u8]) -> io::Result<()> {
         self.send(kind, ACKNOWLEDGE, body)?;
         while !self.receive(&mut |_| Ok(()))?.done {}
@@ -138,7 +139,7 @@ impl Connection {
     fn send(&mut self, kind: u16, flags: u16, body: &[u8]) -> io::Result<()> {
         self.sequence = self.sequence.wrapping_add(1);
         let message = message(kind, flags, self.sequence, body);
-        // An unconnected netlink socket sends to port 0: the kernel.
+        // An unconnected netlink socket sends to port 0, which is the kernel.
         retry_on_intr(|| rustix::net::send(&self.socket, &message, SendFlags::empty()))?;
         Ok(())
     }
@@ -152,14 +153,14 @@ impl Connection {
     }
 }
 
-/// What a batch of messages said besides its answers.
+/// The control information in a batch of messages.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Batch {
     done: bool,
     interrupted: bool,
 }
 
-/// Reads one batch of messages. Answers to another request are passed over.
+/// Reads one batch of messages. Answers to another request are ignored.
 fn read(batch: &[u8], sequence: u32, take: &mut impl FnMut(&[u8]) -> io::Result<()>) -> io::Result<Batch> {
     let mut seen = Batch::default();
     for message in Messages(batch) {
@@ -169,7 +170,8 @@ fn read(batch: &[u8], sequence: u32, take: &mut impl FnMut(&[u8]) -> io::Result<
         }
         seen.interrupted |= message.flags & DUMP_INTERRUPTED != 0;
         match message.kind {
-            // Since Linux 4.16 the end of a dump carries its error, if any; an error of 0 is an acknowledgement.
+            // Since Linux 4.16, the end of a dump contains its error code, if any; an error code of 0 is an
+            // acknowledgement.
             DONE | ERROR => {
                 let code = u32_at(message.payload, 0).map_or(0, u32::cast_signed);
                 if code < 0 {
@@ -185,7 +187,7 @@ fn read(batch: &[u8], sequence: u32, take: &mut impl FnMut(&[u8]) -> io::Result<
     Ok(seen)
 }
 
-/// A netlink message: `struct nlmsghdr` and its body, of some hundred bytes.
+/// Builds a netlink message: `struct nlmsghdr` and the body, which has at most a few hundred bytes.
 fn message(kind: u16, flags: u16, sequence: u32, body: &[u8]) -> Vec<u8> {
     let mut message = Vec::with_capacity(HEADER + body.len());
     message.extend(((HEADER + body.len()) as u32).to_ne_bytes());
@@ -197,7 +199,7 @@ fn message(kind: u16, flags: u16, sequence: u32, body: &[u8]) -> Vec<u8> {
     message
 }
 
-/// Appends an attribute to a request; `value` is at most `u16::MAX - 4` bytes long.
+/// Appends an attribute to a request; `value` has at most `u16::MAX - 4` bytes.
 pub(in crate::linux) fn push_attribute(body: &mut Vec<u8>, kind: u16, value: &[u8]) {
     body.extend((4 + value.len() as u16).to_ne_bytes());
     body.extend(kind.to_ne_bytes());

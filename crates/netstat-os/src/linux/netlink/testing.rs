@@ -1,8 +1,8 @@
-//! Builds netlink bytes for the tests of netlink parsers.
+//! Builds netlink messages for the tests of the parsers.
 
 use super::attributes::aligned;
 
-/// One message with its padding.
+/// Builds a message with its padding.
 pub(in crate::linux) fn message(kind: u16, flags: u16, sequence: u32, payload: &[u8]) -> Vec<u8> {
     let length = 16 + payload.len();
     let mut bytes = Vec::new();
@@ -16,7 +16,7 @@ pub(in crate::linux) fn message(kind: u16, flags: u16, sequence: u32, payload: &
     bytes
 }
 
-/// One attribute with its padding.
+/// Builds an attribute with its padding.
 pub(in crate::linux) fn attribute(kind: u16, value: &[u8]) -> Vec<u8> {
     let length = 4 + value.len();
     let mut bytes = Vec::new();
@@ -27,7 +27,7 @@ pub(in crate::linux) fn attribute(kind: u16, value: &[u8]) -> Vec<u8> {
     bytes
 }
 
-/// `head`, then attributes.
+/// Builds a body: `head`, followed by the attributes.
 pub(in crate::linux) fn body(head: &[u8], attributes: &[(u16, &[u8])]) -> Vec<u8> {
     let mut bytes = head.to_vec();
     for (kind, value) in attributes {

@@ -1,4 +1,5 @@
-//! Holdings that another source reported as bare pairs of inode and process id, verified before facts are read.
+//! Verifies the holdings that another source reported as bare pairs of inode and process id, before facts about the
+//! processes are read.
 
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
@@ -14,23 +15,24 @@ use super::table::{BUFFER, open_table, socket_inode, still_holds};
 use super::threads::threads_with_tables;
 use super::walk::{Begun, Walk, Worker, depth_of};
 
-/// Of a process with more claimed sockets than this only one is looked for again: it is enough to know that it is still the
-/// same process. With fewer, each is, so that one which became another program meanwhile keeps no socket that was closed then.
+/// The maximum number of reported sockets of a process that are all verified. With more, only one is verified, which is
+/// enough to know that it is still the same process. Verifying each one makes sure that a process which has executed
+/// another program in the meantime is not credited with a socket that was closed by that.
 const LOOK_FOR_EACH: usize = 64;
 
-/// The pairs of one process.
+/// The reported pairs of one process.
 struct Claim<'a> {
     pid: u32,
     pairs: &'a [(u32, u32)],
 }
 
 impl Walk<'_> {
-    /// Turns pairs of (inode, process id) into holdings, with the facts that were asked for.
+    /// Turns pairs of (inode, process id) into holdings, with the requested facts.
     ///
-    /// Between the telling and the reading a process may have ended and its id be in use again. So facts are read only
-    /// through a directory of which it is known, after it was opened, that the process still holds one of the sockets.
-    /// Where no fact is asked for, nothing is read and the pairs are taken as reported. A process that has meanwhile ended or closed
-    /// all its sockets is left out.
+    /// Between the report and the reading, a process may have ended and its id may be in use again. Therefore, facts
+    /// are read only through a directory of which it is known, after it was opened, that the process still holds one of
+    /// the sockets. If no facts are requested, nothing is read and the pairs are taken as reported. A process that has
+    /// ended or closed all its sockets in the meantime is left out.
     pub(crate) fn claims(&self, pairs: &mut Vec<(u32, u32)>) -> Found {
         pairs.retain(|&(inode, _)| self.wanted.contains(inode));
         pairs.sort_unstable_by_key(|&(inode, pid)| (pid, inode));
@@ -42,7 +44,7 @@ impl Walk<'_> {
         let workers = spread(&claims, Worker::default, |worker, claim| {
             match self.claim(claim, worker) {
                 Ok(()) => {}
-                // Ended meanwhile, or kept out of the process list.
+                // It has ended in the meantime, or is not visible in `/proc`.
                 Err(Errno::NOENT | Errno::SRCH) => worker.found.missing.extend_from_slice(claim.pairs),
                 Err(error) => worker.found.failed = Some(error),
             }
@@ -54,7 +56,7 @@ impl Walk<'_> {
         found
     }
 
-    /// Whether another source's word is good for process `claim.pid`; if so, adds its holdings.
+    /// Verifies that process `claim.pid` still holds the reported sockets, and adds its holdings if so.
     fn claim(&self, claim: &Claim<'_>, worker: &mut Worker) -> Result<(), Errno> {
         let pid = claim.pid;
         if !self.ask.is_anything() {
@@ -63,7 +65,7 @@ impl Walk<'_> {
         }
         let table = match open_table(self.proc, pid, pid) {
             Ok(table) => table,
-            // The source saw more than this caller may: the holding stands, its facts stay unknown.
+            // The source has more privileges than the caller: the holding is valid, but its facts stay unknown.
             Err(Errno::ACCESS | Errno::PERM) => {
                 let mut process = bare(pid);
                 process.start_ticks = Fact::Unknown(Why::NotPermitted);
@@ -75,7 +77,7 @@ impl Walk<'_> {
             }
             Err(error) => return Err(error),
         };
-        // With fewer descriptors than claimed sockets it has surely closed some (the size is 0 before Linux 6.2).
+        // With fewer descriptors than reported sockets, it must have closed some (the size is 0 before Linux 6.2).
         let size = fstat(&table)?.st_size as usize;
         let one_is_enough = claim.pairs.len() > LOOK_FOR_EACH && (size == 0 || size >= claim.pairs.len());
         let enough = if one_is_enough { 1 } else { claim.pairs.len() };
@@ -109,10 +111,10 @@ impl Walk<'_> {
         })
     }
 
-    /// The table of process `pid`, when it holds `inode`.
+    /// Opens the descriptor table of process `pid` if it holds `inode`.
     ///
     /// # Errors
-    /// The system's; `ESRCH` when it does not hold it.
+    /// Returns the error of the system, or `ESRCH` if the process does not hold it.
     fn table_with(&self, pid: u32, inode: u32) -> Result<OwnedFd, Errno> {
         let table = open_table(self.proc, pid, pid)?;
         let pairs = &[(inode, pid)][..];
@@ -131,8 +133,8 @@ impl Walk<'_> {
         Ok(table)
     }
 
-    /// Reads when a holder started, having made sure that the process id is still the same process's: the descriptor must
-    /// still be the socket.
+    /// Reads the start time of a holder, after verifying that the process id still belongs to the same process: the
+    /// descriptor must still refer to the socket.
     pub(crate) fn read_start(&self, holder: &mut Holder, holding: &Holding, text: &mut Vec<u8>) {
         let (pid, thread) = (holder.process.pid, holder.thread);
         let table = match holding.fd {
@@ -153,7 +155,7 @@ impl Walk<'_> {
 }
 
 impl Found {
-    /// Adds holdings of one process that nothing more can be learned of.
+    /// Adds the holdings of a process about which nothing more can be read.
     pub(crate) fn add_unread(&mut self, pid: u32, pairs: &[(u32, u32)]) {
         let holder = self.holders.len() as u32;
         let mut process = bare(pid);
@@ -179,8 +181,8 @@ impl Worker {
     }
 }
 
-/// Adds the claimed sockets that the table holds to the worker's findings, each once; reads no further than until `enough` were
-/// found. Calls `begun` after the first.
+/// Adds those of the reported sockets that are in the table to the worker's findings, each once. Stops when `enough`
+/// were found. Calls `begun` after the first one.
 fn still_held(
     table: &OwnedFd,
     claim: &Claim<'_>,

@@ -1,24 +1,24 @@
-//! What a process runs in, from the text of `/proc/PID/cgroup`: systemd units and containers.
+//! Determines the systemd units and containers that a process runs in, from the text of `/proc/PID/cgroup`.
 //!
-//! The layouts are those of cgroups(7), of systemd's "The cgroup tree" and `cg_escape` rule (a name that could be taken for
-//! one of the kernel's is given a leading `_`), and of the cgroup names that the container runtimes document. Names are kept
-//! as systemd takes them on its command line: `\x2d` stays.
+//! The layouts are those of cgroups(7), of systemd's "The cgroup tree" and `cg_escape` rule (a name that could be
+//! mistaken for one of the kernel's is prefixed with `_`), and of the cgroup names that the container runtimes
+//! document. Names are kept in the form that systemd accepts on its command line: `\x2d` is not decoded.
 
 use netstat_model::{Component, ContainerRuntime, UnitManager};
 
-/// How many hexadecimal digits of a container's id are shown, as `docker ps` and `podman ps` do.
+/// The number of hexadecimal digits of a container id that are shown, as in `docker ps` and `podman ps`.
 const SHORT_ID: usize = 12;
 
-/// The whole length of such an id (SHA-256).
+/// The number of hexadecimal digits of a full container id (SHA-256).
 const FULL_ID: usize = 64;
 
-/// The longest name systemd allows a unit (`UNIT_NAME_MAX`).
+/// The maximum length of a unit name in systemd (`UNIT_NAME_MAX`).
 const UNIT_NAME_MAX: usize = 256;
 
-/// The components named in the text of `/proc/PID/cgroup`, outermost first. Empty when the process runs in none.
+/// Returns the components in the text of `/proc/PID/cgroup`, outermost first. Empty if the process runs in none.
 ///
-/// Of the hierarchies, systemd's own (`name=systemd`) is asked first, then version 2 (`0::`), then the others: the first
-/// that names anything wins. Lines that are no `ID:CONTROLLERS:PATH` are passed over.
+/// Of the hierarchies, systemd's own (`name=systemd`) is examined first, then version 2 (`0::`), then the others; the
+/// first that contains a component is used. Lines that do not have the form `ID:CONTROLLERS:PATH` are ignored.
 pub fn components(cgroup: &[u8]) -> Vec<Component> {
     let mut unified: Option<&[u8]> = None;
     let mut others = Vec::new();
@@ -46,26 +46,26 @@ pub fn components(cgroup: &[u8]) -> Vec<Component> {
         .unwrap_or_default()
 }
 
-/// Where a scan of a path stands.
+/// The state while scanning a path.
 #[derive(Clone, Copy, PartialEq)]
 enum Level {
-    /// Before the unit of this manager.
+    /// No unit of this manager has been found yet.
     Open(UnitManager),
-    /// Below a unit: what follows is the unit's own affair, unless it is a container.
+    /// Inside of a unit: what follows is private to the unit, unless it is a container.
     Inside,
 }
 
-/// The components of one cgroup path.
+/// Returns the components in one cgroup path.
 fn in_path(path: &[u8]) -> Vec<Component> {
-    // The kernel marks the path of a removed group that still has a zombie in it.
+    // The kernel marks the path of a removed group that still contains a zombie.
     let path = path.strip_suffix(b" (deleted)").unwrap_or(path);
     let mut found = Vec::new();
     let mut level = Level::Open(UnitManager::System);
     let mut parent: &[u8] = b"";
     let mut in_kubernetes = false;
-    // Where groups begin that neither systemd nor a container's runtime makes at this place.
+    // Where path segments begin that are not part of the layout of systemd or a container runtime.
     let mut foreign: Option<usize> = None;
-    // A path outside the reader's cgroup namespace begins with `/..`.
+    // A path outside of the reader's cgroup namespace begins with `/..`.
     for segment in path.split(|&b| b == b'/').filter(|s| !s.is_empty() && *s != b"..") {
         in_kubernetes |= segment.starts_with(b"kubepods");
         if in_kubernetes && let Some(id) = pod(segment) {
@@ -78,7 +78,7 @@ fn in_path(path: &[u8]) -> Vec<Component> {
         if let Some((runtime, id)) = container(segment, parent, in_kubernetes) {
             foreign = None;
             found.push(Component::Container { runtime, id });
-            // A container may run a systemd of its own.
+            // A container may run its own systemd.
             level = Level::Open(UnitManager::System);
         } else if let Some(id) = nspawn(parent, segment) {
             foreign = None;
@@ -94,14 +94,14 @@ fn in_path(path: &[u8]) -> Vec<Component> {
                     (UnitManager::System, Some(user)) => Level::Open(UnitManager::User(user)),
                     _ => Level::Inside,
                 };
-                // The user's manager itself lives in `user@UID.service/init.scope`: its service says more.
+                // The user manager itself runs in `user@UID.service/init.scope`; its service is more informative.
                 if !(matches!(manager, UnitManager::User(_)) && name == b"init.scope") {
                     if let UnitManager::User(_) = manager {
-                        // A user's unit stands for the service of the user's manager around it.
+                        // A unit of a user replaces the service of the user manager around it.
                         found.pop();
                     }
-                    // Whoever makes a group `x/system.slice/sshd.service` makes no service of systemd: it is named with its path, as no unit
-                    // can be.
+                    // Anybody who may create a group `x/system.slice/sshd.service` has not created a service of
+                    // systemd. Therefore it is shown with its path, which a unit name cannot contain.
                     let name = match foreign {
                         Some(start) => &path[start..begin + segment.len()],
                         None => name,
@@ -120,7 +120,7 @@ fn in_path(path: &[u8]) -> Vec<Component> {
     found
 }
 
-/// The name of the machine of systemd-nspawn, which keeps what runs inside below `payload`.
+/// Returns the machine name of a systemd-nspawn container, whose processes are below `payload`.
 fn nspawn(parent: &[u8], segment: &[u8]) -> Option<Vec<u8>> {
     if segment != b"payload" {
         return None;
@@ -132,7 +132,7 @@ fn nspawn(parent: &[u8], segment: &[u8]) -> Option<Vec<u8>> {
     (!name.is_empty()).then(|| unescaped(name))
 }
 
-/// A name without the escapes of unit names: `\x2d` is `-` (systemd-escape(1)).
+/// Decodes the escapes in a unit name: `\x2d` is `-` (systemd-escape(1)).
 fn unescaped(name: &[u8]) -> Vec<u8> {
     let mut plain = Vec::with_capacity(name.len());
     let mut rest = name;
@@ -156,7 +156,8 @@ fn unescaped(name: &[u8]) -> Vec<u8> {
     plain
 }
 
-/// The UID of the pod in `kubepods-burstable-podUID.slice` (with `_` for `-`), `podUID`, or containerd's `kubepods-besteffort-podUID.slice:...`.
+/// Returns the UID of a pod from `kubepods-burstable-podUID.slice` (with `_` for `-`), `podUID`, or containerd's
+/// `kubepods-besteffort-podUID.slice:...`.
 fn pod(segment: &[u8]) -> Option<Vec<u8>> {
     let name = segment.split(|&byte| byte == b':').next()?;
     let uid = match name.strip_prefix(b"pod") {
@@ -172,13 +173,13 @@ fn pod(segment: &[u8]) -> Option<Vec<u8>> {
         .then(|| uid.iter().map(|&byte| if byte == b'_' { b'-' } else { byte }).collect())
 }
 
-/// The user id in `user@1000.service`.
+/// Parses the user id in `user@1000.service`.
 fn user_manager(name: &[u8]) -> Option<u32> {
     let id = name.strip_prefix(b"user@")?.strip_suffix(b".service")?;
     std::str::from_utf8(id).ok()?.parse().ok()
 }
 
-/// Whether a group of this name stands above units or containers by systemd's or a runtime's own layout.
+/// Whether a group of this name contains units or containers in the layout of systemd or a container runtime.
 fn is_grouping(segment: &[u8], in_kubernetes: bool) -> bool {
     const RUNTIMES: [&[u8]; 6] = [
         b"docker",
@@ -191,7 +192,7 @@ fn is_grouping(segment: &[u8], in_kubernetes: bool) -> bool {
     segment.ends_with(b".slice") || RUNTIMES.contains(&segment) || in_kubernetes
 }
 
-/// Whether `name` is a valid unit name (systemd.unit(5)) of a kind that holds processes. Slices only group units.
+/// Whether `name` is a valid unit name (systemd.unit(5)) of a type that contains processes. Slices only group units.
 fn is_unit_with_processes(name: &[u8]) -> bool {
     const KINDS: [&[u8]; 5] = [b".service", b".scope", b".socket", b".mount", b".swap"];
     name.len() < UNIT_NAME_MAX
@@ -201,12 +202,12 @@ fn is_unit_with_processes(name: &[u8]) -> bool {
         && KINDS.iter().any(|kind| name.len() > kind.len() && name.ends_with(kind))
 }
 
-/// The container that `segment` of a path stands for, seen below `parent`.
+/// Returns the container that `segment` of a path stands for, given its parent segment.
 fn container(segment: &[u8], parent: &[u8], in_kubernetes: bool) -> Option<(ContainerRuntime, Vec<u8>)> {
     use ContainerRuntime::{Containerd, CriO, Docker, Kubernetes, Lxc, Podman};
     const PREFIXES: [(&[u8], ContainerRuntime); 7] = [
         (b"docker-", Docker),
-        // Podman's `--cgroups=split`, as Quadlet has it: below the unit that runs the container.
+        // Podman's `--cgroups=split`, as used by Quadlet: below the unit that runs the container.
         (b"libpod-payload-", Podman),
         (b"libpod-", Podman),
         (b"cri-containerd-", Containerd),
@@ -215,7 +216,8 @@ fn container(segment: &[u8], parent: &[u8], in_kubernetes: bool) -> Option<(Cont
         (b"containerd-", Containerd),
     ];
 
-    // lxc: `lxc.payload.NAME` or `lxc.payload/NAME` for what runs inside, formerly `lxc/NAME`; `lxc.monitor` is outside.
+    // lxc: `lxc.payload.NAME` or `lxc.payload/NAME` contains the container, formerly `lxc/NAME`; `lxc.monitor` is
+    // outside of it.
     if let Some(name) = segment.strip_prefix(b"lxc.payload.").filter(|name| !name.is_empty()) {
         return Some((Lxc, name.to_vec()));
     }
@@ -223,8 +225,8 @@ fn container(segment: &[u8], parent: &[u8], in_kubernetes: bool) -> Option<(Cont
         return Some((Lxc, segment.to_vec()));
     }
 
-    // systemd cgroup driver: `docker-<id>.scope`; cgroupfs driver of podman and CRI-O: `libpod-<id>`, `crio-<id>`. An
-    // attendant of the container such as `libpod-conmon-<id>.scope` has no id right after the prefix.
+    // systemd cgroup driver: `docker-<id>.scope`; cgroupfs driver of podman and CRI-O: `libpod-<id>`, `crio-<id>`. A
+    // helper of the container such as `libpod-conmon-<id>.scope` has no id directly after the prefix.
     let bare = segment.strip_suffix(b".scope").unwrap_or(segment);
     for (prefix, runtime) in PREFIXES {
         if let Some(id) = bare.strip_prefix(prefix).and_then(short_id) {
@@ -246,7 +248,7 @@ fn container(segment: &[u8], parent: &[u8], in_kubernetes: bool) -> Option<(Cont
         return Some((runtime, id));
     }
 
-    // cgroupfs driver: `/docker/<id>`, and `/kubepods/QOS/podUID/<id>`, which does not say who runs it.
+    // cgroupfs driver: `/docker/<id>`, and `/kubepods/QOS/podUID/<id>`, which does not identify the runtime.
     let id = short_id(segment)?;
     if parent == b"docker" {
         Some((Docker, id))
@@ -257,7 +259,7 @@ fn container(segment: &[u8], parent: &[u8], in_kubernetes: bool) -> Option<(Cont
     }
 }
 
-/// The first digits of a full container id; `None` when `id` is none.
+/// Returns the first digits of a full container id; `None` if `id` is not one.
 fn short_id(id: &[u8]) -> Option<Vec<u8>> {
     let is_id = id.len() == FULL_ID && id.iter().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
     is_id.then(|| id[..SHORT_ID].to_vec())
@@ -268,12 +270,12 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    /// A full id; its first 12 digits are `0123456789ab`.
+    /// A full id; the short form is `0123456789ab`.
     const ID: &str = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
-    /// Another; short: `fedcba987654`.
+    /// Another id; the short form is `fedcba987654`.
     const OTHER: &str = "fedcba9876543210fedcba9876543210fedcba9876543210fedcba9876543210";
 
-    /// One word per component: `unit`, `1000:unit`, `docker/id`.
+    /// Formats the components as words: `unit`, `1000:unit`, `docker/id`.
     fn words(cgroup: &str) -> String {
         let cgroup = cgroup.replace("{ID}", ID).replace("{OTHER}", OTHER);
         let words: Vec<String> = components(cgroup.as_bytes())
@@ -304,7 +306,7 @@ mod tests {
             ("/system.slice", ""),
             ("/some/group", ""),
             ("/..", ""),
-            // Units of the system's manager.
+            // Units of the system manager.
             ("/init.scope", "init.scope"),
             ("/system.slice/ssh.service", "ssh.service"),
             ("/lxc/x/system.slice/sshd.service", "lxc/x sshd.service"),
@@ -335,7 +337,7 @@ mod tests {
                 r"/machine.slice/machine-qemu\x2d1\x2dvm.scope/libvirt/emulator",
                 r"machine-qemu\x2d1\x2dvm.scope",
             ),
-            // Units of a user's manager.
+            // Units of a user manager.
             ("/user.slice/user-1000.slice/user@1000.service", "user@1000.service"),
             (
                 "/user.slice/user-1000.slice/user@1000.service/init.scope",
@@ -405,7 +407,7 @@ mod tests {
             ("/lxc.payload.web", "lxc/web"),
             ("/lxc.monitor.web", ""),
             ("/lxc.monitor/web", ""),
-            // A systemd inside.
+            // A systemd inside of a container.
             (
                 "/docker/{ID}/system.slice/nginx.service",
                 "docker/0123456789ab nginx.service",

@@ -1,6 +1,6 @@
 //! Decimal numbers in the texts and file names of `/proc`.
 
-/// A decimal number without sign that fits.
+/// Parses an unsigned decimal number; `None` if it is malformed or too large.
 pub(super) fn number(digits: &[u8]) -> Option<u64> {
     if digits.is_empty() {
         return None;
@@ -14,7 +14,7 @@ pub(super) fn number(digits: &[u8]) -> Option<u64> {
     })
 }
 
-/// A decimal number as a file name of `/proc` has it: digits only, no leading zero needed.
+/// Parses a decimal number as used in file names of `/proc`: only digits.
 pub(crate) fn small_number(digits: &[u8]) -> Option<u32> {
     number(digits).and_then(|value| u32::try_from(value).ok())
 }

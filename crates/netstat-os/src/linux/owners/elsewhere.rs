@@ -1,5 +1,6 @@
-//! Where else a socket may be held: in the table of a thread that unshared it, in an io_uring instance, on its way between
-//! two processes. Asked only for sockets that no process's own table holds.
+//! Finds sockets that are held outside of the descriptor tables of processes: in the table of a thread that unshared
+//! it, in an io_uring instance, or in a message between two processes. Used only for sockets that no process's own
+//! table contains.
 
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -15,12 +16,12 @@ use super::threads::threads_with_tables;
 use super::walk::{Walk, Worker};
 
 impl Walk<'_> {
-    /// Reads the tables of threads that do not share the one of their process (unshare(2), `CLONE_FILES`), and those of threads
-    /// that go on after the first thread has ended.
+    /// Reads the tables of threads that do not share the table of their process (unshare(2), `CLONE_FILES`), and those
+    /// of threads that continue to run after the main thread has ended.
     pub(crate) fn threads(&self, pids: &[u32]) -> Found {
         let workers = spread(pids, Worker::default, |worker, &pid| {
             if let Err(error) = own_tables(worker, self, pid) {
-                // What the walk of the processes was denied has been counted there.
+                // What the walk through the processes was denied has already been counted.
                 if !matches!(error, Errno::ACCESS | Errno::PERM) {
                     worker.found.note(error);
                 }
@@ -33,8 +34,8 @@ impl Walk<'_> {
         found
     }
 
-    /// Finds the wanted sockets among the files registered with io_uring instances (io_uring_register(2)), which need no
-    /// descriptor.
+    /// Finds the wanted sockets among the files registered with io_uring instances (io_uring_register(2)), which need
+    /// no descriptor.
     pub(crate) fn rings(&self, rings: &[Ring]) -> Found {
         let mut found = Found::default();
         let mut text = Vec::new();
@@ -65,7 +66,7 @@ impl Walk<'_> {
             };
             let dir = ProcessDir::above(table.as_fd(), depth)?;
             let mut process = dir.facts((ring.pid, ring.thread), self.ask, text);
-            // The holding cannot be made sure of again by its descriptor, so what may be needed later is read now.
+            // The holding cannot be verified again through its descriptor, so read now what may be needed later.
             dir.read_start(&mut process, text);
             let thread = ring.thread;
             found.holders.push(Holder { process, thread });
@@ -73,7 +74,7 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// How many processes do not show their descriptors to the caller.
+    /// Returns how many processes do not let the caller read their descriptors.
     pub(crate) fn denied(&self, pids: &[u32]) -> u32 {
         let workers = spread(
             pids,
@@ -87,7 +88,8 @@ impl Walk<'_> {
         workers.into_iter().sum()
     }
 
-    /// Whether a Unix-domain socket of one of `pids` has descriptors waiting in its queue (unix(7), `SCM_RIGHTS`).
+    /// Whether a Unix-domain socket of one of `pids` has descriptors waiting in its receive queue (unix(7),
+    /// `SCM_RIGHTS`).
     pub(crate) fn descriptors_in_flight(&self, pids: &[u32]) -> bool {
         let workers = spread(
             pids,
@@ -100,7 +102,7 @@ impl Walk<'_> {
     }
 }
 
-/// Reads what one descriptor of a process is, if it has one.
+/// Tries to read what one descriptor of a process refers to, if it has one.
 fn look_at_one(proc: BorrowedFd<'_>, pid: u32) -> Result<(), Errno> {
     let table = open_table(proc, pid, pid)?;
     let mut buffer = [MaybeUninit::uninit(); 512];
@@ -115,7 +117,7 @@ fn look_at_one(proc: BorrowedFd<'_>, pid: u32) -> Result<(), Errno> {
     Ok(())
 }
 
-/// Reads the text of `/proc/PID/fdinfo/FD`, seen from `/proc/PID/fd`.
+/// Reads the text of `/proc/PID/fdinfo/FD`, given the directory `/proc/PID/fd`.
 fn read_descriptor_info(table: BorrowedFd<'_>, fd: u32, text: &mut Vec<u8>) -> Result<(), Errno> {
     let mut path = PathBuffer::new();
     path.text(b"../fdinfo/");
@@ -125,7 +127,7 @@ fn read_descriptor_info(table: BorrowedFd<'_>, fd: u32, text: &mut Vec<u8>) -> R
     read_text(table, path, text)
 }
 
-/// Reads the tables of the threads of one process that have one of their own.
+/// Reads the tables of those threads of a process that have one of their own.
 fn own_tables(worker: &mut Worker, walk: &Walk<'_>, pid: u32) -> Result<(), Errno> {
     for thread in threads_with_tables(walk.proc, pid)? {
         worker.process(walk, pid, thread, false);
@@ -133,8 +135,8 @@ fn own_tables(worker: &mut Worker, walk: &Walk<'_>, pid: u32) -> Result<(), Errn
     Ok(())
 }
 
-/// The sockets among the registered files in the text of an io_uring instance's `fdinfo`: after `UserFiles:` one line each,
-/// `    0: socket:[123]` (`io_uring_show_fdinfo` in the kernel's io_uring/fdinfo.c).
+/// Parses the sockets among the registered files in the `fdinfo` text of an io_uring instance: after `UserFiles:` one
+/// line each, such as `    0: socket:[123]` (`io_uring_show_fdinfo` in the kernel's io_uring/fdinfo.c).
 fn ring_sockets(text: &[u8]) -> impl Iterator<Item = u32> {
     text.split(|&b| b == b'\n')
         .skip_while(|line| !line.starts_with(b"UserFiles:"))
@@ -147,7 +149,7 @@ fn ring_sockets(text: &[u8]) -> impl Iterator<Item = u32> {
         .filter_map(socket_inode)
 }
 
-/// Whether a Unix-domain socket of process `pid` has descriptors in its queue.
+/// Whether a Unix-domain socket of process `pid` has descriptors in its receive queue.
 fn in_flight(proc: BorrowedFd<'_>, pid: u32, entries: &mut Vec<u8>, text: &mut Vec<u8>) -> Result<bool, Errno> {
     let table = open_table(proc, pid, pid)?;
     entries.reserve(16 * 1024);
@@ -167,7 +169,8 @@ fn in_flight(proc: BorrowedFd<'_>, pid: u32, entries: &mut Vec<u8>, text: &mut V
     Ok(false)
 }
 
-/// How many descriptors wait in the queue of a Unix-domain socket, from the text of its `fdinfo` (`scm_fds:`, Linux 5.6).
+/// Parses how many descriptors wait in the queue of a Unix-domain socket from the text of its `fdinfo` (`scm_fds:`,
+/// Linux 5.6).
 fn waiting_descriptors(text: &[u8]) -> u32 {
     text.split(|&b| b == b'\n')
         .find_map(|line| line.strip_prefix(b"scm_fds:"))

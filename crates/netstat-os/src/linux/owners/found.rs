@@ -1,32 +1,32 @@
-//! What a search for owners finds.
+//! The result of a search for owners.
 
 use netstat_model::Process;
 use rustix::io::Errno;
 
-/// A number that is no descriptor: the source does not report it.
+/// Stands for an unknown descriptor, when the source does not report it.
 pub(crate) const NO_DESCRIPTOR: u32 = u32::MAX;
 
-/// One socket in one descriptor table.
+/// A socket in a descriptor table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Holding {
-    /// The socket's inode.
+    /// The inode of the socket.
     pub(crate) inode: u32,
-    /// Index into [`Found::holders`].
+    /// The index in [`Found::holders`].
     pub(crate) holder: u32,
-    /// The descriptor's number.
+    /// The number of the descriptor.
     pub(crate) fd: u32,
 }
 
-/// A descriptor table in which something wanted was found.
+/// A descriptor table that contains a wanted socket.
 #[derive(Clone, Debug)]
 pub(crate) struct Holder {
-    /// The process, with the facts that were asked for.
+    /// The process, with the requested facts.
     pub(crate) process: Process,
-    /// The thread whose table it is; the process id, save for threads with a table of their own.
+    /// The thread that the table belongs to: the process id, except for threads with a table of their own.
     pub(crate) thread: u32,
 }
 
-/// An io_uring instance; it may hold sockets without a descriptor.
+/// An io_uring instance, which may hold sockets without a descriptor.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Ring {
     pub(crate) pid: u32,
@@ -34,24 +34,24 @@ pub(crate) struct Ring {
     pub(crate) fd: u32,
 }
 
-/// What a look has found, in no order.
+/// The findings of a search, in no particular order.
 #[derive(Debug, Default)]
 pub(crate) struct Found {
     pub(crate) holders: Vec<Holder>,
     pub(crate) holdings: Vec<Holding>,
     pub(crate) rings: Vec<Ring>,
-    /// Descriptors that were looked at.
+    /// The number of descriptors that were read.
     pub(crate) descriptors: u64,
-    /// Processes whose descriptors the caller may not read.
+    /// The number of processes whose descriptors the caller may not read.
     pub(crate) denied: u32,
-    /// Holdings reported by another source, (inode, process id), of processes that `/proc` does not show.
+    /// Holdings that another source reported, as (inode, process id), of processes that `/proc` does not show.
     pub(crate) missing: Vec<(u32, u32)>,
-    /// An error that is neither a lack of permission nor the end of a process, such as too many open files.
+    /// An error other than missing privileges or the end of a process, such as too many open files.
     pub(crate) failed: Option<Errno>,
 }
 
 impl Found {
-    /// Adds what another look has found.
+    /// Adds the findings of another search.
     pub(crate) fn append(&mut self, mut other: Found) {
         let base = self.holders.len() as u32;
         for holding in &mut other.holdings {
@@ -60,7 +60,7 @@ impl Found {
         self.append_raw(other);
     }
 
-    /// [`Found::append`] for findings whose holders are numbered alike.
+    /// Like [`Found::append`], for findings with the same numbering of holders.
     pub(crate) fn append_raw(&mut self, mut other: Found) {
         self.holders.append(&mut other.holders);
         if self.holdings.is_empty() {
@@ -75,7 +75,8 @@ impl Found {
         self.failed = self.failed.or(other.failed);
     }
 
-    /// Notes why a process could not be read. One that has ended needs no note: its sockets are gone or another's.
+    /// Records why a process could not be read. One that has ended is not recorded: its sockets are closed or held by
+    /// another process.
     pub(crate) fn note(&mut self, error: Errno) {
         match error {
             Errno::NOENT | Errno::SRCH => {}

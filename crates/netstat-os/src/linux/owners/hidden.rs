@@ -1,5 +1,5 @@
-//! Processes that run and that the process list does not show: one whose directory is covered by a mount, and one that the
-//! list leaves out although the kernel knows its id.
+//! Finds running processes that `/proc` does not show: those whose directory is covered by a mount, and those that are
+//! not listed although the kernel knows their id.
 
 use std::ffi::CString;
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
@@ -11,17 +11,18 @@ use rustix::process::{Pid, test_kill_process};
 
 use super::process::{ProcessDir, parse_stat, read_text, small_number};
 
-/// The processes whose directory, or something below it, is covered by a mount on the process list `root`: ascending.
+/// Returns the ids of processes whose directory in `root` (usually `/proc`), or something below it, is covered by a
+/// mount, in ascending order.
 pub(crate) fn covered(proc: BorrowedFd<'_>, root: &Path) -> Vec<u32> {
     let mut text = Vec::new();
     match read_text(proc, c"self/mountinfo", &mut text) {
         Ok(()) => covered_in(&text, root.as_os_str().as_bytes()),
-        // Without it nothing speaks for a mount.
+        // Without mountinfo, nothing indicates such a mount.
         Err(_) => Vec::new(),
     }
 }
 
-/// [`covered`], from the text of `/proc/self/mountinfo` (proc_pid_mountinfo(5)).
+/// Implements [`covered`] on the text of `/proc/self/mountinfo` (proc_pid_mountinfo(5)).
 fn covered_in(mountinfo: &[u8], root: &[u8]) -> Vec<u32> {
     let process = |line: &[u8]| {
         let point = line.split(|&byte| byte == b' ').nth(4)?;
@@ -34,23 +35,24 @@ fn covered_in(mountinfo: &[u8], root: &[u8]) -> Vec<u32> {
     pids
 }
 
-/// The process list `root` without what is mounted upon parts of it: a mount of its own that no path leads to (open_tree(2),
+/// Opens the `/proc` mounted at `root` without the mounts on top of parts of it: as a detached mount (open_tree(2),
 /// Linux 5.2). `None` without CAP_SYS_ADMIN.
 pub(crate) fn uncovered(root: &Path) -> Option<OwnedFd> {
-    /// `OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC` (linux/mount.h); without `AT_RECURSIVE`, mounts below stay behind.
+    /// `OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC` (linux/mount.h); without `AT_RECURSIVE`, mounts below are not cloned.
     const CLONE_CLOEXEC: libc::c_uint = 1 | libc::O_CLOEXEC as libc::c_uint;
     let path = CString::new(root.as_os_str().as_bytes()).ok()?;
     // SAFETY: open_tree(2) reads the zero-terminated path and returns a new descriptor or -1.
     let result = unsafe { libc::syscall(libc::SYS_open_tree, libc::AT_FDCWD, path.as_ptr(), CLONE_CLOEXEC) };
     let descriptor = i32::try_from(result).ok().filter(|&descriptor| descriptor >= 0)?;
-    // SAFETY: the system call has just made this descriptor, and nothing else owns it.
+    // SAFETY: the system call has just created this descriptor, and nothing else owns it.
     let clone = unsafe { OwnedFd::from_raw_fd(descriptor) };
     debug_assert!(clone.as_raw_fd() >= 0);
     Some(clone)
 }
 
-/// Whether process `pid` runs although `/proc` does not show it: its directory is missing or belongs to another process, and the
-/// kernel knows the id. `covered` are those under a mount.
+/// Returns how process `pid` is concealed if it runs although `/proc` does not show it: its directory is missing or
+/// belongs to another process, but the kernel knows the id. `covered` contains the processes that are covered by a
+/// mount.
 pub(crate) fn concealment(proc: BorrowedFd<'_>, covered: &[u32], pid: u32) -> Option<Concealment> {
     if !runs(pid) {
         return None;
@@ -61,17 +63,18 @@ pub(crate) fn concealment(proc: BorrowedFd<'_>, covered: &[u32], pid: u32) -> Op
     let mut text = Vec::new();
     let told = ProcessDir::open(proc, pid).and_then(|dir| dir.text(c"stat", &mut text));
     let is_shown = told.is_ok() && parse_stat(&text).is_ok_and(|stat| stat.pid == pid);
-    // It may have ended since it was asked for.
+    // It may have ended since the check.
     (!is_shown && runs(pid)).then_some(Concealment::NotListed)
 }
 
-/// Whether the kernel knows a process or thread of this id.
+/// Whether the kernel knows a process or thread with this id.
 fn runs(pid: u32) -> bool {
     let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
     pid.is_some_and(|pid| !matches!(test_kill_process(pid), Err(rustix::io::Errno::SRCH)))
 }
 
-/// The processes that run and are not among `listed` (ascending): each possible id is tried, some 0.2 µs each.
+/// Returns the ids of running processes that are not among `listed` (ascending). Tries every possible id, at about 0.2
+/// µs each.
 pub(crate) fn unlisted(proc: BorrowedFd<'_>, listed: &[u32]) -> Vec<u32> {
     /// `PID_MAX_LIMIT` of the kernel's include/linux/threads.h.
     const MOST: u32 = 4 << 20;
@@ -81,7 +84,7 @@ pub(crate) fn unlisted(proc: BorrowedFd<'_>, listed: &[u32]) -> Vec<u32> {
         Err(_) => MOST,
     };
     let is_process = |&pid: &u32| {
-        // A thread has an id, too, and a directory that is not listed.
+        // Threads have ids, too, and directories that are not listed.
         let mut text = Vec::new();
         match ProcessDir::open(proc, pid).and_then(|dir| dir.text(c"status", &mut text)) {
             Ok(()) => group(&text) == Some(pid),
@@ -94,13 +97,13 @@ pub(crate) fn unlisted(proc: BorrowedFd<'_>, listed: &[u32]) -> Vec<u32> {
         .collect()
 }
 
-/// The process that a thread belongs to (`Tgid`), in the text of `/proc/PID/status`.
+/// Parses the id of the process that a thread belongs to (`Tgid`) from the text of `/proc/PID/status`.
 fn group(status: &[u8]) -> Option<u32> {
     let mut lines = status.split(|&byte| byte == b'\n');
     small_number(lines.find_map(|line| line.strip_prefix(b"Tgid:"))?.trim_ascii())
 }
 
-/// The process list, or the same without the mounts upon it where there are any.
+/// Opens `/proc` without the mounts on top of it if the directory of process `pid` is covered by one; `None` otherwise.
 pub(crate) fn sight_of(proc: BorrowedFd<'_>, root: &Path, pid: u32) -> Option<OwnedFd> {
     match covered(proc, root).binary_search(&pid) {
         Ok(_) => uncovered(root),

@@ -1,4 +1,4 @@
-//! What the last look found, so that the next one needs to look for new sockets only.
+//! A cache of the findings of the last search, so that the next one only needs to search for new sockets.
 
 use std::collections::HashMap;
 
@@ -7,30 +7,30 @@ use super::spread::spread;
 use super::walk::{KnownTable, Walk, Worker};
 use super::wanted::WantedInodes;
 
-/// Every so many looks, nothing is taken from memory.
+/// How many searches it takes until the cache is ignored once.
 const FULL_LOOK: u32 = 16;
 
-/// The findings of the last look.
+/// The findings of the last search.
 ///
-/// A remembered holding is never believed: its descriptor is read again at each look, which shows at once that a process closed
-/// its copy, passed it on or ended. What may be seen late, at the next full look ([`FULL_LOOK`]), is a further holder of a socket
-/// that already has a known one, and a holder of a socket that nobody was found to hold.
+/// A cached holding is never trusted: its descriptor is read again in each search, which immediately shows whether a
+/// process has closed it, passed it on or ended. Two things may be noticed late, in the next full search
+/// ([`FULL_LOOK`]): another holder of a socket that already has a known one, and a holder of a socket that had none.
 #[derive(Debug, Default)]
 pub(crate) struct Memory {
     tables: Vec<KnownTable>,
-    /// Sockets for which the last look found no holder.
+    /// The sockets for which the last search found no holder.
     missed: WantedInodes,
-    /// The processes of the last look, ascending.
+    /// The processes at the last search, ascending.
     pids: Vec<u32>,
     rings: Vec<Ring>,
     denied: u32,
-    /// Looks since the last full one.
+    /// The number of searches so far.
     looks: u32,
 }
 
 impl Memory {
-    /// The first step of a look among `pids`: known holdings first, then a walk if there is any socket not seen before or one
-    /// that has lost its holder.
+    /// Performs the first step of a search among `pids`: verifies the known holdings, then walks through the processes
+    /// if there is a socket that was not seen before or has lost its holder.
     pub(crate) fn look(&mut self, walk: &Walk<'_>, pids: &[u32]) -> Found {
         if self.looks.is_multiple_of(FULL_LOOK) {
             return walk.processes(pids);
@@ -39,7 +39,7 @@ impl Memory {
         for worker in spread(&self.tables, Worker::default, |worker, known| worker.known(walk, known)) {
             found.append(worker.found);
         }
-        // What a walk was denied or noted then holds until the next walk.
+        // What the last walk was denied or noted holds until the next walk.
         found.denied = self.denied;
         found.rings = self.rings.clone();
         let mut left = left(walk, &found);
@@ -63,7 +63,7 @@ impl Memory {
             found.append(part.processes(&pids));
             left = self::left(walk, &found);
             if !last && !left.iter().any(is_new) {
-                // The rest was not read: what it was last time still holds.
+                // The rest was not read, so the previous findings still hold.
                 found.denied = self.denied;
                 found.rings = self.rings.clone();
                 break;
@@ -72,7 +72,7 @@ impl Memory {
         found
     }
 
-    /// Keeps the findings of a whole look. What an io_uring instance holds is looked for there again.
+    /// Stores the findings of a whole search. io_uring instances are always searched again.
     pub(crate) fn keep(&mut self, walk: &Walk<'_>, found: &Found, pids: Vec<u32>) {
         self.looks = self.looks.wrapping_add(1);
         self.tables.clear();
@@ -83,7 +83,7 @@ impl Memory {
             let index = holding.holder as usize;
             let place = *place_of[index].get_or_insert_with(|| {
                 let (pid, thread) = (found.holders[index].process.pid, found.holders[index].thread);
-                // A table may be in the findings twice, with its known sockets and its new ones.
+                // A table may occur twice in the findings, with its known sockets and its new ones.
                 *places.entry((pid, thread)).or_insert_with(|| {
                     let sockets = Vec::new();
                     self.tables.push(KnownTable { pid, thread, sockets });
@@ -100,7 +100,7 @@ impl Memory {
     }
 }
 
-/// The wanted inodes for which nothing was found.
+/// Returns the wanted inodes for which no holder was found.
 pub(crate) fn left(walk: &Walk<'_>, found: &Found) -> Vec<u32> {
     let mut marks = walk.wanted.marks();
     for holding in &found.holdings {

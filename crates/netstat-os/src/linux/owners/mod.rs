@@ -1,14 +1,15 @@
-//! Which processes hold which sockets.
+//! Finds the processes that hold sockets.
 //!
-//! A look has three steps. The first finds holdings, (socket inode, process) pairs: by the walk through `/proc/PID/fd`
-//! (`walk`), or from another source that reports bare pairs (`claims`). It also reads the facts of the holders that were asked
-//! for, through a directory that stays with the process it was opened for, so that a process id in use again can never give
-//! another's name. The second looks for what is left over where it costs more (`elsewhere`). The third finds the reasons for what
-//! is left then (`reason`).
+//! A search has three steps. The first step finds holdings, which are pairs of a socket inode and a process, either by
+//! the walk through `/proc/PID/fd` (`walk`) or from another source that reports bare pairs (`claims`). It also reads
+//! the requested facts about the holders, through a directory handle that keeps referring to the process it was opened
+//! for, so that a reused process id can never result in another process's name. The second step searches for the
+//! remaining sockets in places that cost more (`elsewhere`). The third step finds the reasons why the rest has no
+//! holder (`reason`).
 //!
-//! What no look can see: a descriptor on its way between processes that is taken out after the receiver was read, and a socket
-//! that changes hands during the walk. Both are reported as what they then are, "in flight" or "nothing holds it", never as
-//! somebody else's.
+//! No search can see a descriptor that is in a message between processes and is received after the receiver was read,
+//! or a socket that is passed on during the walk. Both are reported as what they then appear to be, "in flight" or
+//! "nothing holds it", and never as owned by another process.
 
 mod claims;
 mod component;
@@ -47,17 +48,17 @@ use reason::Sight;
 use table::PathBuffer;
 use walk::Walk;
 
-/// What to read of the processes that hold sockets, beside their ids. What is not asked for is not read.
+/// What to read about the processes that hold sockets, besides their ids. Anything that is not requested is not read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct OwnerAsk {
-    /// The program file, or the short name where the file may not be read.
+    /// The executable file, or the short name if the file may not be read.
     pub image: bool,
     /// Systemd units and containers.
     pub components: bool,
-    /// Start time and short name. The start of processes that share a socket is read in any case, to know which has held it
-    /// longest.
+    /// The start time and short name. The start times of processes that share a socket are always read, to know which
+    /// one has held it longest.
     pub start: bool,
-    /// Short name and arguments.
+    /// The short name and arguments.
     pub names: bool,
 }
 
@@ -67,42 +68,42 @@ impl OwnerAsk {
     }
 }
 
-/// A question to the caller about some inodes; see [`Hooks`].
+/// A query to the caller about some inodes; see [`Hooks`].
 pub type Hook<'a> = &'a mut dyn FnMut(&[u32]) -> Option<Vec<u32>>;
 
-/// A question to the caller about the sockets of the kernel; see [`Hooks::kernel_made`].
+/// A query to the caller about sockets of the kernel; see [`Hooks::kernel_made`].
 pub type KernelHook<'a> = &'a mut dyn FnMut(&[u32]) -> KernelMade;
 
-/// A question to the caller about holdings; see [`Hooks::second_source`].
+/// A query to the caller for holdings; see [`Hooks::second_source`].
 pub type PairsHook<'a> = &'a mut dyn FnMut(&WantedInodes) -> Option<Vec<(u32, u32)>>;
 
-/// Which of some sockets the kernel made for itself.
+/// The answer to which sockets the kernel created for itself.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct KernelMade {
-    /// Their inodes, each with what it was made for where that is known.
+    /// Their inodes, each with the purpose if it is known.
     pub made: Vec<(u32, Option<KernelUser>)>,
-    /// Whether all others are known to be sockets that a process was given.
+    /// Whether all other sockets are known to have been given to a process.
     pub others_are_given: bool,
 }
 
-/// Questions that only the caller can answer. Each is asked only about sockets without a holder, and once a search
-/// (`still_there` again before a socket is called hidden).
+/// Queries that only the caller can answer. Each is made only about sockets without a holder, and once per search
+/// (`still_there` is made again before a socket is reported as hidden).
 #[derive(Default)]
 pub struct Hooks<'a> {
-    /// Which of these inodes belong to sockets that still exist; `None` when that is unknown.
+    /// Returns which of the inodes belong to sockets that still exist; `None` if that is unknown.
     pub still_there: Option<Hook<'a>>,
-    /// Which of these inodes belong to sockets that the kernel made for itself. Without an answer nothing is ever called
-    /// hidden.
+    /// Returns which of the inodes belong to sockets that the kernel created for itself. Without an answer, no socket
+    /// is ever reported as hidden.
     pub kernel_made: Option<KernelHook<'a>>,
-    /// Which of these inodes belong to sockets whose descriptor is on its way between processes; `None` when it cannot be
-    /// told.
+    /// Returns which of the inodes belong to sockets whose descriptor is in flight between processes; `None` if that
+    /// cannot be determined.
     pub in_flight: Option<Hook<'a>>,
     /// Who holds these sockets, from a source that sees the descriptors of every process: pairs of inode and process id, as
     /// [`OwnerReader::read_with`] takes them. Asked after a walk; `None` when there is no such source.
     pub second_source: Option<PairsHook<'a>>,
 }
 
-/// Looks for the holders of sockets. Keeps its buffers from look to look.
+/// Finds the holders of sockets. Keeps its buffers between searches.
 #[derive(Debug)]
 pub struct OwnerReader {
     root: PathBuf,
@@ -118,7 +119,7 @@ impl Default for OwnerReader {
 }
 
 impl OwnerReader {
-    /// A reader of the process list mounted at `root`, usually `/proc`. Opens nothing yet.
+    /// Creates a reader that uses the procfs mounted at `root`, usually `/proc`. Opens nothing yet.
     pub fn new(root: impl AsRef<Path>) -> Self {
         OwnerReader {
             root: root.as_ref().to_owned(),
@@ -128,16 +129,16 @@ impl OwnerReader {
         }
     }
 
-    /// Has the reader remember its findings, for listings that repeat: known holdings are then only made sure of, and the
-    /// processes are walked only when there are sockets not seen before. A further holder of a known socket may then show
-    /// up some looks late.
+    /// Makes the reader cache its findings, for listings that repeat: known holdings are only verified, and the
+    /// processes are walked only if there are sockets that were not seen before. Another holder of a known socket may
+    /// then be noticed some listings late.
     pub fn remember(mut self) -> Self {
         self.memory = Some(Memory::default());
         self
     }
 
-    /// How many descriptors the processes in sight have open, about: the work a walk would be. `None` when the kernel does not
-    /// tell (before Linux 6.2) or there is no process list.
+    /// Returns approximately how many descriptors the visible processes have open, as a measure of the cost of a walk.
+    /// `None` if the kernel does not report it (before Linux 6.2) or procfs is not available.
     pub fn descriptor_count(&mut self) -> Option<u64> {
         let proc = self.open().ok()?;
         let count = count_descriptors(proc, &process_ids(proc).ok()?);

@@ -1,4 +1,4 @@
-//! Facts about one process: start time, names, what it runs in.
+//! Facts about one process: start time, names, and what it runs in.
 
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -14,7 +14,7 @@ pub(crate) use super::digits::small_number;
 use super::table::PathBuffer;
 use crate::linux::bounded;
 
-/// `PF_KTHREAD` of the kernel's `include/linux/sched.h`: a thread of the kernel itself.
+/// `PF_KTHREAD` in the kernel's `include/linux/sched.h`: a kernel thread.
 const PF_KTHREAD: u32 = 0x0020_0000;
 
 /// The text of `/proc/PID/stat`, parsed (proc_pid_stat(5)).
@@ -22,27 +22,27 @@ const PF_KTHREAD: u32 = 0x0020_0000;
 pub struct Stat<'a> {
     /// Field 1: the process id, in the PID namespace of the `/proc` mount.
     pub pid: u32,
-    /// Field 2: the short name, without its parentheses. Chosen by the process: any bytes but NUL.
+    /// Field 2: the short name, without its parentheses. Untrusted: any bytes except NUL.
     pub comm: &'a [u8],
     /// Field 3: the state letter; `Z` is a zombie.
     pub state: u8,
-    /// Field 4: the id of the parent; 0 where it has none in this PID namespace.
+    /// Field 4: the id of the parent; 0 if it has none in this PID namespace.
     pub parent: u32,
     /// Field 5: the process group.
     pub group: u32,
     /// Field 6: the session.
     pub session: u32,
-    /// Field 7: the number of the controlling terminal; 0 when it has none.
+    /// Field 7: the device number of the controlling terminal; 0 if there is none.
     pub terminal: i32,
     /// Field 9: the kernel's flags of the thread.
     pub flags: u32,
-    /// Field 10: page faults of all threads that needed no reading from a disk.
+    /// Field 10: minor page faults of all threads, which needed no read from a disk.
     pub minor_faults: u64,
-    /// Field 12: page faults of all threads that did.
+    /// Field 12: major page faults of all threads, which did.
     pub major_faults: u64,
-    /// Field 14: time of all threads in the program, in clock ticks.
+    /// Field 14: the user time of all threads, in clock ticks.
     pub user_ticks: u64,
-    /// Field 15: time of all threads in the kernel, in clock ticks.
+    /// Field 15: the system time of all threads, in clock ticks.
     pub system_ticks: u64,
     /// Field 20: the number of threads.
     pub threads: u32,
@@ -50,31 +50,32 @@ pub struct Stat<'a> {
     pub start_ticks: u64,
     /// Field 23: the size of the address space in bytes.
     pub virtual_bytes: u64,
-    /// Field 24: pages in memory. The kernel may report a little less or more than there are (proc_pid_stat(5)).
+    /// Field 24: the number of resident pages. It may be slightly inaccurate (proc_pid_stat(5)).
     pub resident_pages: u64,
 }
 
 impl Stat<'_> {
-    /// Whether the first thread has ended while others go on: it has no memory, program or descriptors left to show.
+    /// Whether the main thread has ended while others continue to run: its memory, program and descriptors are not
+    /// visible any more.
     pub fn first_has_ended(&self) -> bool {
         self.state == b'Z' && self.threads > 1
     }
 
-    /// Whether it is a thread of the kernel, which has no program file.
+    /// Whether it is a kernel thread, which has no executable file.
     pub fn is_kernel_thread(&self) -> bool {
         self.flags & PF_KTHREAD != 0
     }
 }
 
-/// Why the text of a `stat` file was refused.
+/// The reason why the text of a `stat` file is malformed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("no process status line: {0}")]
 pub struct BadStat(&'static str);
 
-/// Reads the text of `/proc/PID/stat`.
+/// Parses the text of `/proc/PID/stat`.
 ///
-/// The short name is in parentheses and may itself hold parentheses, blanks and newlines; what follows are numbers, so the
-/// last closing parenthesis ends it.
+/// The short name is in parentheses and may itself contain parentheses, blanks and newlines. Only numbers follow it, so
+/// it ends at the last closing parenthesis.
 pub fn parse_stat(text: &[u8]) -> Result<Stat<'_>, BadStat> {
     let open = text.iter().position(|&b| b == b'(').ok_or(BadStat("no name"))?;
     let close = text
@@ -85,7 +86,7 @@ pub fn parse_stat(text: &[u8]) -> Result<Stat<'_>, BadStat> {
         return Err(BadStat("the name ends before it begins"));
     }
     let pid = number(text[..open].trim_ascii()).ok_or(BadStat("no process id"))?;
-    // Field 3 is the first one here.
+    // The first field here is field 3.
     let mut fields = text[close + 1..]
         .split(|b| b.is_ascii_whitespace())
         .filter(|field| !field.is_empty());
@@ -109,7 +110,7 @@ pub fn parse_stat(text: &[u8]) -> Result<Stat<'_>, BadStat> {
     let threads = field(4, "no number of threads")?;
     let start_ticks = field(1, "no start time")?;
     let virtual_bytes = field(0, "no size")?;
-    // A count of pages below 0 means none.
+    // A negative count of pages means none.
     let resident_pages = fields.next().ok_or(BadStat("no size in memory"))?;
     let resident_pages = match resident_pages {
         [b'-', rest @ ..] => number(rest).map(|_| 0),
@@ -165,16 +166,16 @@ fn arguments(text: &[u8]) -> Vec<Vec<u8>> {
     text.split(|&byte| byte == 0).map(<[u8]>::to_vec).collect()
 }
 
-/// One process, held fast: a descriptor of `/proc/PID` stays with the process it was opened for, and every read through it
-/// fails once that process has ended, also when its id is used again.
+/// A handle to one process. A descriptor of `/proc/PID` refers to the process that it was opened for, and every read
+/// through it fails after that process has ended, even if its id is reused.
 #[derive(Debug)]
 pub(crate) struct ProcessDir(OwnedFd);
 
 impl ProcessDir {
-    /// The process that has the id `pid` now.
+    /// Opens the process that currently has the id `pid`.
     ///
     /// # Errors
-    /// `ENOENT` when there is none; the system's, such as too many open files.
+    /// Returns `ENOENT` if there is none, or another error of the system, such as too many open files.
     pub(crate) fn open(proc: BorrowedFd<'_>, pid: u32) -> Result<Self, Errno> {
         let mut path = PathBuffer::new();
         path.number(pid);
@@ -187,7 +188,8 @@ impl ProcessDir {
         .map(ProcessDir)
     }
 
-    /// A thread of process `pid`, this directory's, other than the first, that has not ended.
+    /// Returns a thread of process `pid` (which this directory belongs to) other than the main thread that has not
+    /// ended.
     pub(crate) fn living_thread(&self, pid: u32) -> Option<ProcessDir> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let dir = openat(&self.0, c"task", flags, Mode::empty()).ok()?;
@@ -214,29 +216,29 @@ impl ProcessDir {
         None
     }
 
-    /// Opens a file of the process to read it again and again.
+    /// Opens a file of the process, in order to read it repeatedly.
     pub(crate) fn file(&self, name: &std::ffi::CStr) -> Result<OwnedFd, Errno> {
         openat(&self.0, name, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())
     }
 
-    /// The entry `name` in the list of `proc`: `self` or `thread-self`.
+    /// Opens the entry `name` in `proc`: `self` or `thread-self`.
     ///
     /// # Errors
-    /// The system's.
+    /// Returns the error of the system.
     pub(crate) fn named(proc: BorrowedFd<'_>, name: &std::ffi::CStr) -> Result<Self, Errno> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         openat(proc, name, flags, Mode::empty()).map(ProcessDir)
     }
 
-    /// The directory itself.
+    /// Returns the directory.
     pub(crate) fn as_fd(&self) -> BorrowedFd<'_> {
         self.0.as_fd()
     }
 
-    /// The process whose directory, or a directory below it (`depth` levels), is open.
+    /// Opens the process whose directory, or a directory `depth` levels below it, is open.
     ///
     /// # Errors
-    /// The system's, such as too many open files.
+    /// Returns the error of the system, such as too many open files.
     pub(crate) fn above(below: BorrowedFd<'_>, depth: Depth) -> Result<Self, Errno> {
         let path = match depth {
             Depth::Descriptors => c"..",
@@ -251,7 +253,7 @@ impl ProcessDir {
         .map(ProcessDir)
     }
 
-    /// The facts that were asked for, about process `pid`, whose sockets `thread` holds.
+    /// Reads the requested facts about process `pid`, whose sockets `thread` holds.
     pub(crate) fn facts(&self, (pid, thread): (u32, u32), ask: &OwnerAsk, text: &mut Vec<u8>) -> Process {
         let mut process = bare(pid);
         if ask.start || ask.names {
@@ -269,7 +271,7 @@ impl ProcessDir {
         if ask.image {
             process.image = self.image(text);
             if process.image == Fact::Unknown(Why::Gone) && thread != pid {
-                // The first thread has ended and taken the view of the program along; the others go on.
+                // The main thread has ended and no longer shows the program; the other threads continue to run.
                 process.image = self.image_of_thread(thread, text);
             }
             if process.image.why().is_some() && process.comm.why().is_some() {
@@ -285,7 +287,7 @@ impl ProcessDir {
         process
     }
 
-    /// Fills in start time and short name from `/proc/PID/stat`.
+    /// Reads the start time and short name from `/proc/PID/stat`.
     pub(crate) fn read_start(&self, process: &mut Process, text: &mut Vec<u8>) {
         let stat = self
             .text(c"stat", text)
@@ -306,7 +308,7 @@ impl ProcessDir {
         }
     }
 
-    /// The program file, from `/proc/PID/exe`.
+    /// Reads the executable file from `/proc/PID/exe`.
     fn image(&self, text: &mut Vec<u8>) -> Fact<ImageName> {
         match self.link(c"exe", text) {
             Ok(()) => Fact::Known(image_name(text, || self.is_gone(text))),
@@ -314,15 +316,15 @@ impl ProcessDir {
         }
     }
 
-    /// Whether the program file no longer is at `target`, the path of `/proc/PID/exe`. The number of links alone does not
-    /// tell: the file may have another name elsewhere.
+    /// Whether the executable file no longer is at `target`, the path in `/proc/PID/exe`. The link count alone is not
+    /// enough, because the file may have another name elsewhere.
     fn is_gone(&self, target: &[u8]) -> Result<bool, Errno> {
-        // Follows the link to the very file, wherever it is in the caller's view of the file systems.
+        // Follows the magic link to the file itself, wherever it is in the caller's view of the file systems.
         let file = bounded::remembered(self.0.as_fd(), c"exe")?;
         if file.links == 0 {
             return Ok(true);
         }
-        // The path is one of the process's own view.
+        // The path is relative to the root directory of the process.
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let root = openat(&self.0, c"root", flags, Mode::empty())?;
         let below = target.strip_prefix(b"/").unwrap_or(target);
@@ -335,7 +337,7 @@ impl ProcessDir {
         }
     }
 
-    /// The program file, from `/proc/PID/task/TID/exe`.
+    /// Reads the executable file from `/proc/PID/task/TID/exe`.
     fn image_of_thread(&self, thread: u32, text: &mut Vec<u8>) -> Fact<ImageName> {
         let mut path = PathBuffer::new();
         path.text(b"task/");
@@ -347,21 +349,21 @@ impl ProcessDir {
         }
     }
 
-    /// The target of `/proc/PID/exe` alone, to see whether the process has become another program.
+    /// Reads only the target of `/proc/PID/exe`, to find out whether the process has executed another program.
     pub(crate) fn exe<'a>(&self, text: &'a mut Vec<u8>) -> Result<&'a [u8], Errno> {
         self.link(c"exe", text)?;
         Ok(text)
     }
 
-    /// The whole text of a file of the process.
+    /// Reads a file of the process completely.
     pub(crate) fn text(&self, name: &std::ffi::CStr, into: &mut Vec<u8>) -> Result<(), Errno> {
         read_text(self.0.as_fd(), name, into)
     }
 
-    /// The target of a link of the process.
+    /// Reads the target of a link of the process.
     pub(crate) fn link(&self, name: &std::ffi::CStr, into: &mut Vec<u8>) -> Result<(), Errno> {
         into.clear();
-        // The kernel reports no path longer than a page.
+        // The kernel returns no path longer than a page.
         into.reserve(4096);
         loop {
             let room = into.spare_capacity_mut();
@@ -378,13 +380,13 @@ impl ProcessDir {
 }
 
 impl From<OwnedFd> for ProcessDir {
-    /// From a descriptor of `/proc/PID` or `/proc/PID/task/TID`.
+    /// Wraps a descriptor of `/proc/PID` or `/proc/PID/task/TID`.
     fn from(dir: OwnedFd) -> Self {
         ProcessDir(dir)
     }
 }
 
-/// A process of which only the id was asked for.
+/// Creates a process of which only the id is known because nothing else was requested.
 pub(crate) fn bare(pid: u32) -> Process {
     Process {
         pid,
@@ -396,7 +398,7 @@ pub(crate) fn bare(pid: u32) -> Process {
     }
 }
 
-/// How deep below `/proc/PID` a directory lies.
+/// The depth of a directory below `/proc/PID`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Depth {
     /// `/proc/PID/fd`.
@@ -405,7 +407,7 @@ pub(crate) enum Depth {
     ThreadDescriptors,
 }
 
-/// Reads the file `name` below `dir` whole.
+/// Reads the file `name` in `dir` completely.
 pub(crate) fn read_text(dir: BorrowedFd<'_>, name: &std::ffi::CStr, into: &mut Vec<u8>) -> Result<(), Errno> {
     let file = openat(dir, name, OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty())?;
     into.clear();
@@ -420,12 +422,12 @@ pub(crate) fn read_text(dir: BorrowedFd<'_>, name: &std::ffi::CStr, into: &mut V
     }
 }
 
-/// The program file from the target of `/proc/PID/exe`. `gone` says whether the file is no longer at that path; it is
-/// asked only when the target ends in the kernel's mark, because a file may really be called `x (deleted)`.
+/// Returns the executable file from the target of `/proc/PID/exe`. `gone` says whether the file is no longer at that
+/// path; it is called only if the target ends in the kernel's mark, because a file may really be called `x (deleted)`.
 fn image_name(target: &[u8], gone: impl FnOnce() -> Result<bool, Errno>) -> ImageName {
     let marked = target.strip_suffix(b" (deleted)");
     match marked {
-        // When the file cannot be looked at, the mark is believed: it is right far more often than not.
+        // If the file cannot be examined, the mark is trusted, because it is almost always right.
         Some(path) if gone().unwrap_or(true) => ImageName {
             path: path.to_vec(),
             deleted: true,

@@ -1,4 +1,4 @@
-//! Why a socket has no known owner.
+//! The reasons why a socket has no known owner.
 
 use std::os::fd::BorrowedFd;
 
@@ -6,35 +6,34 @@ use netstat_model::NoOwner;
 
 use super::process::read_text;
 
-/// The inode of the first PID namespace of the system (`PROC_PID_INIT_INO` of the kernel's `include/linux/proc_ns.h`).
+/// The inode of the initial PID namespace (`PROC_PID_INIT_INO` in the kernel's `include/linux/proc_ns.h`).
 const INITIAL_PID_NAMESPACE: &[u8] = b"pid:[4026531836]";
 
-/// The inode of the first user namespace (`PROC_USER_INIT_INO`).
+/// The inode of the initial user namespace (`PROC_USER_INIT_INO`).
 const INITIAL_USER_NAMESPACE: &[u8] = b"user:[4026531837]";
 
-/// `CAP_SYS_PTRACE` of the kernel's `include/uapi/linux/capability.h`.
+/// `CAP_SYS_PTRACE` in the kernel's `include/uapi/linux/capability.h`.
 const CAP_SYS_PTRACE: u32 = 19;
 
-/// What a look could see, as far as it explains what it did not find.
+/// What a search could see, as far as it explains what was not found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Sight {
-    /// Processes whose descriptors may not be read.
+    /// The number of processes whose descriptors may not be read.
     pub(crate) denied: u32,
     /// Whether `/proc` hides other users' processes from the caller (`hidepid`).
     pub(crate) hides: bool,
-    /// Whether part of the processes could not be read for a reason other than permission.
+    /// Whether some processes could not be read for a reason other than missing privileges.
     pub(crate) failed: bool,
-    /// Whether the caller is in the system's first PID namespace and so sees all processes; `None` when that could not be
-    /// learned.
+    /// Whether the caller is in the initial PID namespace and therefore sees all processes; `None` if that is unknown.
     pub(crate) initial_pid_namespace: Option<bool>,
 }
 
 impl Sight {
-    /// The reason for a socket that no search found a holder for and that still exists. `kernel` says whether it is known to be
-    /// (`Some(true)`) or not to be (`Some(false)`) a socket of the kernel.
+    /// Returns the reason for an existing socket for which no search found a holder. `kernel` is whether it is a socket
+    /// of the kernel; `None` if that is unknown.
     ///
-    /// [`NoOwner::Hidden`] is an alarm, so it needs everything: all processes of the system in sight, all of them read, no
-    /// socket of the kernel.
+    /// [`NoOwner::Hidden`] raises an alarm, so it requires that all processes of the system are visible, that all of
+    /// them were read, and that it is not a socket of the kernel.
     pub(crate) fn reason(&self, kernel: Option<bool>) -> NoOwner {
         if kernel == Some(true) {
             return NoOwner::Kernel;
@@ -54,7 +53,7 @@ impl Sight {
     }
 }
 
-/// Why root may not read every process.
+/// Returns why root may not read every process.
 pub(crate) fn refusal_to_root(proc: BorrowedFd<'_>) -> &'static str {
     let mut text = Vec::new();
     let has = read_text(proc, c"self/status", &mut text)
@@ -69,19 +68,19 @@ pub(crate) fn refusal_to_root(proc: BorrowedFd<'_>) -> &'static str {
     }
 }
 
-/// Whether the caller is in the system's first PID namespace; `None` when `/proc` does not say.
+/// Whether the caller is in the initial PID namespace; `None` if `/proc` does not tell.
 pub(crate) fn in_initial_pid_namespace(proc: BorrowedFd<'_>) -> Option<bool> {
     let mut target = [std::mem::MaybeUninit::uninit(); 40];
     let (target, _) = rustix::fs::readlinkat_raw(proc, c"self/ns/pid", &mut target).ok()?;
     Some(target == INITIAL_PID_NAMESPACE)
 }
 
-/// Whether `/proc` keeps other users' processes out of the caller's sight: mounted with `hidepid` 2 or 4 (proc(5)) and the
-/// caller is neither allowed to trace every process nor in the group that is exempt.
+/// Whether `/proc` hides other users' processes from the caller: it is mounted with `hidepid` 2 or 4 (proc(5)), and the
+/// caller may not trace every process and is not in the exempt group.
 pub(crate) fn hides_processes(proc: BorrowedFd<'_>) -> bool {
     let mut text = Vec::new();
     if read_text(proc, c"self/mountinfo", &mut text).is_err() {
-        // Without it nothing speaks for the option: it is off unless somebody set it.
+        // Without mountinfo, assume the default: the option is off.
         return false;
     }
     let hiding = hiding(&text, b"/proc");
@@ -97,7 +96,7 @@ pub(crate) fn hides_processes(proc: BorrowedFd<'_>) -> bool {
     !in_group && !may_trace_all(proc)
 }
 
-/// Whether the caller has `CAP_SYS_PTRACE` over all processes: in effect, and in the system's first user namespace.
+/// Whether the caller has `CAP_SYS_PTRACE` over all processes: effective, and in the initial user namespace.
 fn may_trace_all(proc: BorrowedFd<'_>) -> bool {
     let mut target = [std::mem::MaybeUninit::uninit(); 40];
     let initial = rustix::fs::readlinkat_raw(proc, c"self/ns/user", &mut target)
@@ -108,7 +107,7 @@ fn may_trace_all(proc: BorrowedFd<'_>) -> bool {
         && effective_capabilities(&text).is_some_and(|set| set & (1 << CAP_SYS_PTRACE) != 0)
 }
 
-/// The effective capabilities (`CapEff`, one bit each) in the text of `/proc/PID/status`.
+/// Parses the effective capabilities (`CapEff`, one bit each) in the text of `/proc/PID/status`.
 fn effective_capabilities(status: &[u8]) -> Option<u64> {
     let value = status
         .split(|&b| b == b'\n')
@@ -116,19 +115,19 @@ fn effective_capabilities(status: &[u8]) -> Option<u64> {
     u64::from_str_radix(std::str::from_utf8(value.trim_ascii()).ok()?, 16).ok()
 }
 
-/// What a mount of `/proc` hides.
+/// What a mount of procfs hides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Hiding {
     /// All processes are listed.
     Nothing,
-    /// `hidepid=2` or `invisible`: other users' processes are not listed, but for members of a group.
+    /// `hidepid=2` or `invisible`: other users' processes are hidden, except from members of a group.
     OtherUsers { exempt_group: Option<u32> },
     /// `hidepid=4` or `ptraceable`: only processes that the caller may trace are listed.
     Untraceable,
 }
 
-/// What the mount of a process list on `mount_point` hides, from the text of `/proc/self/mountinfo` (proc_pid_mountinfo(5)). Of
-/// several mounts on the same place, the last one is on top.
+/// Returns what the procfs mounted at `mount_point` hides, from the text of `/proc/self/mountinfo`
+/// (proc_pid_mountinfo(5)). The last of several mounts at the same place is on top.
 fn hiding(mountinfo: &[u8], mount_point: &[u8]) -> Hiding {
     let mut result = Hiding::Nothing;
     for line in mountinfo.split(|&b| b == b'\n') {
@@ -136,7 +135,7 @@ fn hiding(mountinfo: &[u8], mount_point: &[u8]) -> Hiding {
         if fields.nth(4) != Some(mount_point) {
             continue;
         }
-        // Optional fields end with a lone `-`; then: type, source, options of the file system.
+        // Optional fields end with a single `-`; then follow the type, the source and the options of the file system.
         let mut rest = fields.skip_while(|field| *field != b"-").skip(1);
         if rest.next() != Some(b"proc") {
             result = Hiding::Nothing;

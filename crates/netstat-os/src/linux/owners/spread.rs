@@ -1,16 +1,16 @@
-//! Work spread over threads, as many as pay for themselves.
+//! Distributes work over as many threads as are worthwhile.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
-/// How long one thread works alone before it calls others: starting a thread costs some 50 µs.
+/// How long one thread works alone before others are started: starting a thread costs about 50 µs.
 const ALONE: Duration = Duration::from_micros(300);
 
-/// Calls `step` for each item, on as many threads as pay for themselves; gives back every thread's worker.
+/// Calls `step` for each item, on as many threads as are worthwhile, and returns the worker of each thread.
 ///
-/// The calling thread starts alone and calls the others when the work has taken longer than [`ALONE`]. Items are taken one
-/// by one, so uneven ones balance out.
+/// The calling thread starts alone, and starts others if the work has taken longer than [`ALONE`]. Items are taken one
+/// by one, so that uneven ones balance out.
 pub(crate) fn spread<T: Sync, W: Send>(
     items: &[T],
     new: impl Fn() -> W + Sync,
@@ -46,7 +46,7 @@ pub(crate) fn spread<T: Sync, W: Send>(
                     work(&mut worker, None);
                     worker
                 };
-                // Where no further thread may be started, the ones there do the work.
+                // If no further thread can be started, the existing ones do the work.
                 thread::Builder::new().spawn_scoped(scope, body).ok()
             })
             .collect();
@@ -62,8 +62,9 @@ pub(crate) fn spread<T: Sync, W: Send>(
     })
 }
 
-/// How many processors the caller may use; 1 when the system does not say. One system call: the standard library also reads
-/// the limits of control groups, which takes longer than a small machine's whole walk and does not bound a short look.
+/// Returns how many CPUs the caller may use; 1 if the system does not report it. This is one system call: the standard
+/// library also reads the limits of control groups, which takes longer than a whole walk on a small machine and does
+/// not limit a short burst of work.
 pub(super) fn processors() -> usize {
     rustix::thread::sched_getaffinity(None).map_or(1, |set| set.count().max(1) as usize)
 }

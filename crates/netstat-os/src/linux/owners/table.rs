@@ -1,4 +1,4 @@
-//! The list of processes and the descriptor table of one: paths, links, sizes.
+//! The list of processes, and access to the descriptor table of one: paths, links, sizes.
 
 use std::mem::MaybeUninit;
 use std::os::fd::{BorrowedFd, OwnedFd};
@@ -8,13 +8,14 @@ use rustix::io::Errno;
 
 use super::digits::small_number;
 
-/// Room for the entries of one `getdents64` call. An entry of a descriptor takes 24 bytes (32 from number 10000 on).
+/// The buffer size in bytes for a `getdents64` call. The entry of a descriptor takes 24 bytes (32 from number 10000
+/// on).
 pub(crate) const BUFFER: usize = 32 * 1024;
 
-/// Every process in the list of `proc`, ascending.
+/// Returns the ids of all processes in `proc`, in ascending order.
 ///
 /// # Errors
-/// The system's, when the directory cannot be read.
+/// Returns the error of the system if the directory cannot be read.
 pub(crate) fn process_ids(proc: BorrowedFd<'_>) -> Result<Vec<u32>, Errno> {
     let dir = openat(
         proc,
@@ -52,7 +53,7 @@ pub(crate) fn open_table(proc: BorrowedFd<'_>, pid: u32, thread: u32) -> Result<
     )
 }
 
-/// A short path put together without allocating.
+/// A short path that is built without allocating.
 pub(crate) struct PathBuffer {
     bytes: [u8; 48],
     length: usize,
@@ -66,7 +67,7 @@ impl PathBuffer {
         }
     }
 
-    /// Appends text; all that is ever appended fits (two numbers of at most 10 digits and some words).
+    /// Appends text. Everything that is ever appended fits (two numbers of at most 10 digits and some words).
     pub(crate) fn text(&mut self, text: &[u8]) {
         let end = (self.length + text.len()).min(self.bytes.len());
         self.bytes[self.length..end].copy_from_slice(&text[..end - self.length]);
@@ -94,7 +95,7 @@ impl PathBuffer {
     }
 }
 
-/// The inode in `socket:[123]`, the target of a socket's link in `/proc/PID/fd`.
+/// Parses the inode in `socket:[123]`, the target of the link of a socket in `/proc/PID/fd`.
 pub(crate) fn socket_inode(target: &[u8]) -> Option<u32> {
     target
         .strip_prefix(b"socket:[")?
@@ -102,7 +103,7 @@ pub(crate) fn socket_inode(target: &[u8]) -> Option<u32> {
         .and_then(small_number)
 }
 
-/// Whether descriptor `fd` of the table is the socket `inode` now.
+/// Whether descriptor `fd` of the table still refers to the socket `inode`.
 pub(crate) fn still_holds(table: BorrowedFd<'_>, fd: u32, inode: u32) -> Result<bool, Errno> {
     let mut name = PathBuffer::new();
     name.number(fd);
@@ -114,7 +115,8 @@ pub(crate) fn still_holds(table: BorrowedFd<'_>, fd: u32, inode: u32) -> Result<
     }
 }
 
-/// The size of the descriptor table (`FDSize`) in the text of `/proc/PID/status`: every number is below it.
+/// Parses the size of the descriptor table (`FDSize`) in the text of `/proc/PID/status`: every descriptor number is
+/// below it.
 pub(crate) fn table_slots(status: &[u8]) -> Option<u32> {
     status
         .split(|&b| b == b'\n')

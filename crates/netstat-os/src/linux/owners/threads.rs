@@ -9,15 +9,15 @@ use rustix::io::Errno;
 use super::process::small_number;
 use super::table::PathBuffer;
 
-/// `KCMP_FILES` of the kernel's `include/uapi/linux/kcmp.h`: do two threads share their descriptor table?
+/// `KCMP_FILES` in the kernel's `include/uapi/linux/kcmp.h`: compares whether two threads share their descriptor table.
 const KCMP_FILES: libc::c_int = 2;
 
-/// One thread for each descriptor table in use by process `pid` that is not the one of its first thread.
+/// Returns one thread for each descriptor table in process `pid` that is not the table of the main thread.
 pub(crate) fn threads_with_tables(proc: BorrowedFd<'_>, pid: u32) -> Result<Vec<u32>, Errno> {
     let mut path = PathBuffer::new();
     path.number(pid);
     path.text(b"/task");
-    // The directory has two links and one for each thread (proc_task_getattr): most processes have but one thread.
+    // The directory has two links plus one for each thread (proc_task_getattr); most processes have only one thread.
     if statat(proc, path.as_bytes(), AtFlags::empty())?.st_nlink == 3 {
         return Ok(Vec::new());
     }
@@ -41,10 +41,10 @@ pub(crate) fn threads_with_tables(proc: BorrowedFd<'_>, pid: u32) -> Result<Vec<
     Ok(met)
 }
 
-/// Whether two threads have the same descriptor table. Where the kernel does not say, they are taken to: that is so for all
+/// Whether two threads share their descriptor table. Assumed if the kernel does not tell, because it is true for all
 /// but a few programs.
 fn share_table(one: u32, other: u32) -> bool {
-    // SAFETY: kcmp(2) with these arguments takes numbers only and touches no memory of ours.
+    // SAFETY: kcmp(2) with these arguments takes only integers and does not access memory of this process.
     let result = unsafe {
         libc::syscall(
             libc::SYS_kcmp,
@@ -66,7 +66,7 @@ mod tests {
     #[test]
     fn threads_of_one_process_share_their_table() {
         let own = std::process::id();
-        // gettid(2) of the test's thread, which is not the first of its process.
+        // gettid(2) of the test's thread, which is not the main thread of its process.
         let thread = rustix::thread::gettid().as_raw_nonzero().get() as u32;
         assert!(share_table(own, thread));
     }

@@ -1,8 +1,8 @@
-//! The walk through `/proc/PID/fd`: which process holds which of the wanted sockets.
+//! The walk through `/proc/PID/fd`, which finds the processes that hold the wanted sockets.
 //!
-//! The cost is the kernel's: it makes a directory entry and an inode for each descriptor it lists, and walks a path for each
-//! link that is read. What this side can do is to use all processors, to allocate nothing per descriptor, and to open as
-//! little as possible per process.
+//! Most of the cost is in the kernel: it creates a directory entry and an inode for each descriptor that is listed, and
+//! resolves a path for each link that is read. What can be done here is to use all CPUs, to allocate nothing per
+//! descriptor, and to open as little as possible per process.
 
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -18,36 +18,37 @@ use super::spread::{processors, spread};
 use super::table::{BUFFER, open_table, socket_inode, still_holds, table_slots};
 use super::wanted::WantedInodes;
 
-/// A table with more descriptors than this is read by several threads, [`PIECE`] numbers at a time.
+/// A table with more descriptors than this is read by several threads, [`PIECE`] descriptors at a time.
 const LARGE_TABLE: u64 = 8192;
 
-/// See [`LARGE_TABLE`].
+/// The number of descriptors that one thread reads at a time; see [`LARGE_TABLE`].
 const PIECE: u32 = 4096;
 
-/// Room for the first call in a piece that may turn out to be empty.
+/// The buffer size in bytes for the first read of a piece, which may turn out to be empty.
 const PROBE: usize = 512;
 
-/// How often the table of a process is read again because the process became another program meanwhile.
+/// How often the table of a process is read again because the process has executed another program in the meantime.
 const ATTEMPTS: u32 = 3;
 
-/// What the link of an io_uring instance reads as.
+/// The link target of an io_uring instance.
 const RING: &[u8] = b"anon_inode:[io_uring]";
 
-/// What a walk is for.
+/// The parameters of a walk.
 #[derive(Clone, Copy)]
 pub(crate) struct Walk<'a> {
-    /// The directory of processes.
+    /// The directory with the processes (`/proc`).
     pub(crate) proc: BorrowedFd<'a>,
-    /// The sockets whose holders are sought.
+    /// The sockets whose holders are searched.
     pub(crate) wanted: &'a WantedInodes,
     /// What to read of each holder.
     pub(crate) ask: &'a OwnerAsk,
 }
 
 impl Walk<'_> {
-    /// Walks the descriptor tables of `pids`.
+    /// Walks through the descriptor tables of `pids`.
     ///
-    /// A socket may have several holders and the row shows the one that started first, so every table is read to its end.
+    /// Every table is read to its end, because a socket may have several holders and the one that started first is
+    /// shown.
     pub(crate) fn processes(&self, pids: &[u32]) -> Found {
         if self.wanted.is_empty() {
             return Found::default();
@@ -85,7 +86,7 @@ impl Walk<'_> {
                 holding.holder = index as u32;
             }
         });
-        // Until here `holder` is the table's place in `large`.
+        // Until here, `holder` is the index of the table in `large`.
         let mut parts = Found::default();
         let mut sound = vec![true; large.len()];
         for worker in workers {
@@ -113,7 +114,8 @@ impl Walk<'_> {
             found.holdings.push(Holding { holder, ..holding });
         }
         found.append(parts);
-        // What could not be read in pieces, or became another program meanwhile, is read again by one thread.
+        // A table of which a piece could not be read, or whose process has executed another program in the meantime, is
+        // read again by one thread.
         for (table, _) in large.iter().zip(&sound).filter(|(_, sound)| !**sound) {
             last.process(self, table.pid, table.pid, false);
         }
@@ -122,28 +124,28 @@ impl Walk<'_> {
     }
 }
 
-/// A table with very many descriptors, put off until all threads can share it.
+/// A table with very many descriptors, deferred until all threads can share the work.
 struct LargeTable {
     pid: u32,
     dir: ProcessDir,
     table: OwnedFd,
-    /// The program when the reading began, when the program is asked for.
+    /// The target of `/proc/PID/exe` when the reading began, if the program was requested.
     exe: Option<Vec<u8>>,
-    /// Descriptor numbers are below this.
+    /// An exclusive upper bound of the descriptor numbers.
     slots: u32,
 }
 
 impl LargeTable {
-    /// Whether the process is still the program it was.
+    /// Whether the process is still running the same program.
     fn unchanged(&self, walk: &Walk<'_>, text: &mut Vec<u8>) -> bool {
         !walk.ask.image || self.dir.exe(text).ok() == self.exe.as_deref()
     }
 }
 
-/// What a scan calls after the first wanted socket of a table.
+/// The callback that a scan calls after the first wanted socket in a table.
 pub(crate) type Begun<'a> = dyn FnMut() -> Result<(), Errno> + 'a;
 
-/// Where the table of `thread` lies below the directory of process `pid`.
+/// Returns how deep the table of `thread` lies below the directory of process `pid`.
 pub(crate) fn depth_of(pid: u32, thread: u32) -> Depth {
     if thread == pid {
         Depth::Descriptors
@@ -152,28 +154,28 @@ pub(crate) fn depth_of(pid: u32, thread: u32) -> Depth {
     }
 }
 
-/// The sockets that a table held at an earlier look.
+/// The sockets that a table contained at an earlier search.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct KnownTable {
     pub(crate) pid: u32,
     pub(crate) thread: u32,
-    /// (inode, descriptor).
+    /// Pairs of (inode, descriptor).
     pub(crate) sockets: Vec<(u32, u32)>,
 }
 
-/// One thread's part of a walk.
+/// The state of one thread in a walk.
 #[derive(Default)]
 pub(crate) struct Worker {
     pub(crate) found: Found,
     large: Vec<LargeTable>,
-    /// Places of large tables of which a piece could not be read.
+    /// The indices of large tables of which a piece could not be read.
     broken: Vec<usize>,
     pub(crate) entries: Vec<u8>,
     text: Vec<u8>,
 }
 
 impl Worker {
-    /// Reads the descriptor table of `thread` of process `pid`. `split` puts off a very large one.
+    /// Reads the descriptor table of `thread` in process `pid`. With `split`, a very large one is deferred.
     pub(crate) fn process(&mut self, walk: &Walk<'_>, pid: u32, thread: u32, split: bool) {
         if let Err(error) = self.try_process(walk, pid, thread, split) {
             self.found.note(error);
@@ -190,7 +192,7 @@ impl Worker {
         })
     }
 
-    /// Looks again for the sockets that a table held at the last look.
+    /// Checks again for the sockets that a table contained at the last search.
     pub(crate) fn known(&mut self, walk: &Walk<'_>, known: &KnownTable) {
         let scan = |worker: &mut Self, table: &OwnedFd, begun: &mut Begun<'_>| {
             let holder = worker.found.holders.len() as u32;
@@ -219,8 +221,8 @@ impl Worker {
         }
     }
 
-    /// Reads a table by `scan`, which adds holdings and calls what it is given after the first of them, and adds the holder
-    /// with its facts when there was any.
+    /// Reads a table with `scan`, which adds holdings and calls its callback after the first one. If there was any,
+    /// adds the holder with its facts.
     pub(crate) fn keep(
         &mut self,
         walk: &Walk<'_>,
@@ -246,7 +248,7 @@ impl Worker {
             });
             self.text = text;
             if let Err(error) = result {
-                // Nothing is said of a process that ended during the reading.
+                // Discard the holdings of a process that ended while it was read.
                 self.found.holdings.truncate(base);
                 return Err(error);
             }
@@ -257,9 +259,9 @@ impl Worker {
                 Some(dir) => dir.facts((pid, thread), walk.ask, &mut self.text),
                 None => super::process::bare(pid),
             };
-            // A process that became another program lost the sockets that were marked close-on-exec, and its new name must
-            // not be beside them. The program's name was read after the first socket and is read again now; the first
-            // socket itself is looked at again.
+            // A process that executed another program has lost the sockets that were marked close-on-exec, which must
+            // not be shown with the new program's name. The program was read after the first socket and is read again
+            // now; the first socket itself is checked again as well.
             let sound = match &dir {
                 Some(dir) if walk.ask.image => {
                     dir.exe(&mut self.text).ok() == exe.as_deref() && still_holds(table.as_fd(), first.fd, first.inode)?
@@ -280,9 +282,9 @@ impl Worker {
         Ok(())
     }
 
-    /// Puts a table with very many descriptors aside; `false` when it is not that large.
+    /// Defers a table with very many descriptors; returns `false` if it is not that large.
     fn put_off(&mut self, walk: &Walk<'_>, pid: u32, table: &OwnedFd) -> Result<bool, Errno> {
-        // The number of open descriptors, from Linux 6.2 on; 0 before.
+        // The number of open descriptors since Linux 6.2; 0 before.
         if fstat(table)?.st_size as u64 <= LARGE_TABLE {
             return Ok(false);
         }
@@ -308,7 +310,7 @@ impl Worker {
 
     /// Reads descriptors `first` to `last` of a very large table.
     fn piece(&mut self, walk: &Walk<'_>, large: &LargeTable, first: u32, last: u32) -> Result<(), Errno> {
-        // A description of its own, so that the threads do not move each other's position.
+        // A separate open file description, so that the threads do not move each other's position.
         let table = openat(
             &large.table,
             c".",
@@ -319,8 +321,8 @@ impl Worker {
         self.table(walk, &table, range, (large.pid, large.pid), &mut || Ok(()))
     }
 
-    /// Reads the links of `table`, or of the descriptors of `range` alone, and keeps the wanted sockets. `begun` is called
-    /// after the first of them.
+    /// Reads the links of `table`, or only those of the descriptors in `range`, and keeps the wanted sockets. `begun`
+    /// is called after the first one.
     fn table(
         &mut self,
         walk: &Walk<'_>,
@@ -333,12 +335,13 @@ impl Worker {
         let base = self.found.holdings.len();
         let mut room = BUFFER;
         if let Some((first, _)) = range {
-            // The position of descriptor N in the directory is N + 2, after `.` and `..` (`proc_readfd_common` in fs/proc/fd.c).
+            // The position of descriptor N in the directory is N + 2, after `.` and `..` (`proc_readfd_common` in
+            // fs/proc/fd.c).
             seek(table, SeekFrom::Start(u64::from(first) + 2))?;
             room = PROBE;
         }
         self.entries.reserve(BUFFER);
-        // Where the entry before said that the next one is.
+        // The position of the next entry according to the previous one.
         let mut next = 0;
         loop {
             let spare = self.entries.spare_capacity_mut();
@@ -356,7 +359,8 @@ impl Worker {
                         if fd > last {
                             return Ok(());
                         }
-                        // Positions that mean something else than they did could leave a gap: the table is then read whole.
+                        // If positions do not have the expected meaning, a gap is possible; the table is then read as a
+                        // whole.
                         let position = u64::from(fd) + 2;
                         if fd < first || next > position || entry.next_entry_cookie() <= position {
                             return Err(Errno::SPIPE);
@@ -381,7 +385,7 @@ impl Worker {
                                 self.found.rings.push(Ring { pid, thread, fd });
                             }
                         }
-                        // Closed meanwhile.
+                        // Closed in the meantime.
                         Err(Errno::NOENT) => {}
                         Err(error) => return Err(error),
                     }

@@ -1,12 +1,12 @@
-//! The set of socket inodes a look is for.
+//! The set of socket inodes that a search looks for.
 
-/// A set of non-zero `u32` with quick look-up: open addressing with linear probing, at most half full.
+/// A set of non-zero `u32` values with fast lookup: open addressing with linear probing, at most half full.
 ///
-/// Every descriptor of the system that is a socket is asked for once, so a look-up must cost nanoseconds; the inodes come
-/// from a counter of the kernel (`get_next_ino`), so multiplying by an odd constant spreads them well.
+/// There is a lookup for every descriptor of the system that is a socket, so it must take only nanoseconds. The inodes
+/// come from a counter of the kernel (`get_next_ino`), so multiplying by an odd constant distributes them well.
 #[derive(Clone, Debug, Default)]
 pub struct WantedInodes {
-    /// Power-of-two length, 0 = free.
+    /// The slots, whose number is a power of two; 0 is a free slot.
     slots: Vec<u32>,
     /// `64 - log2(slots.len())`.
     shift: u32,
@@ -14,19 +14,19 @@ pub struct WantedInodes {
 }
 
 impl WantedInodes {
-    /// The set of `inodes`; zeros are left out, they name no descriptor.
+    /// Creates the set of `inodes`. Zeros are left out, as no descriptor has that inode.
     pub fn new(inodes: impl IntoIterator<Item = u32>) -> Self {
         let mut set = WantedInodes::default();
         set.refill(inodes);
         set
     }
 
-    /// Empties the set and fills it anew, keeping its memory.
+    /// Clears the set and fills it again, keeping its allocation.
     pub fn refill(&mut self, inodes: impl IntoIterator<Item = u32>) {
         self.slots.fill(0);
         self.len = 0;
         let inodes = inodes.into_iter();
-        // At most so many: room for too many costs less than growing step by step.
+        // Reserving for the upper bound costs less than growing step by step.
         let (least, most) = inodes.size_hint();
         self.reserve(most.unwrap_or(least));
         for inode in inodes {
@@ -36,7 +36,7 @@ impl WantedInodes {
         }
     }
 
-    /// How many inodes are in the set.
+    /// Returns the number of inodes in the set.
     pub fn len(&self) -> usize {
         self.len
     }
@@ -46,7 +46,7 @@ impl WantedInodes {
         self.len == 0
     }
 
-    /// Whether `inode` is wanted.
+    /// Whether `inode` is in the set.
     #[inline]
     pub fn contains(&self, inode: u32) -> bool {
         if self.len == 0 || inode == 0 {
@@ -55,12 +55,12 @@ impl WantedInodes {
         self.slots[self.slot_of(inode)] == inode
     }
 
-    /// Marks for the inodes of this set, all unset.
+    /// Returns marks for the inodes of this set, all unset.
     pub(crate) fn marks(&self) -> Marks {
         Marks(vec![0; self.slots.len().div_ceil(64)])
     }
 
-    /// Sets the mark of `inode`; gives back whether it was unset. `false` for one that is not in the set.
+    /// Sets the mark of `inode`, and returns whether it was unset. Returns `false` for an inode that is not in the set.
     pub(crate) fn mark(&self, marks: &mut Marks, inode: u32) -> bool {
         if !self.contains(inode) {
             return false;
@@ -72,7 +72,7 @@ impl WantedInodes {
         unset
     }
 
-    /// The inodes without a mark.
+    /// Returns the inodes without a mark.
     pub(crate) fn unmarked(&self, marks: &Marks) -> impl Iterator<Item = u32> {
         let slots = self.slots.iter().copied().enumerate();
         slots
@@ -80,17 +80,17 @@ impl WantedInodes {
             .map(|(_, inode)| inode)
     }
 
-    /// Every inode of the set, in no order.
+    /// Returns all inodes of the set, in no particular order.
     pub fn iter(&self) -> impl Iterator<Item = u32> {
         self.slots.iter().copied().filter(|&slot| slot != 0)
     }
 
-    /// The slot that holds `inode`, or the free one where it belongs.
+    /// Returns the slot of `inode`, or the free one where it belongs.
     fn slot_of(&self, inode: u32) -> usize {
         let mask = self.slots.len() - 1;
         // Knuth's multiplicative hashing: 2^64 divided by the golden ratio, made odd.
         let mut at = (u64::from(inode).wrapping_mul(0x9E37_79B9_7F4A_7C15) >> self.shift) as usize;
-        // At most half of the slots are taken, so a free one is met.
+        // At most half of the slots are occupied, so a free one is found.
         while self.slots[at] != 0 && self.slots[at] != inode {
             at = (at + 1) & mask;
         }
@@ -106,7 +106,7 @@ impl WantedInodes {
         }
     }
 
-    /// Makes room for `more` further inodes.
+    /// Reserves space for `more` further inodes.
     fn reserve(&mut self, more: usize) {
         let needed = (self.len + more).saturating_mul(2).next_power_of_two().max(16);
         if needed <= self.slots.len() {
@@ -121,7 +121,7 @@ impl WantedInodes {
     }
 }
 
-/// One bit for each inode of a [`WantedInodes`]; of use only with the set it was made for, unchanged.
+/// One bit for each inode of a [`WantedInodes`]; valid only for the set it was created for, while that is unchanged.
 #[derive(Clone, Debug)]
 pub(crate) struct Marks(Vec<u64>);
 

@@ -1,4 +1,4 @@
-//! A chain of nftables as the kernel reports it (linux/netfilter/nf_tables.h). Numbers are in network byte order.
+//! Decodes a chain of nftables (linux/netfilter/nf_tables.h). Numbers are in network byte order.
 
 use netstat_model::packet_filter::{Chain, ChainFamily, Hook};
 
@@ -16,7 +16,7 @@ const KIND: u16 = 7;
 const HOOK_NUMBER: u16 = 1;
 const HOOK_PRIORITY: u16 = 2;
 
-/// `enum nf_inet_hooks` and, for frames of an interface, `enum nf_dev_hooks` (linux/netfilter.h).
+/// `enum nf_inet_hooks` and, for hooks of an interface, `enum nf_dev_hooks` (linux/netfilter.h).
 const INET_PREROUTING: u32 = 0;
 const INET_INPUT: u32 = 1;
 const INET_FORWARD: u32 = 2;
@@ -26,11 +26,11 @@ const NETDEV_INGRESS: u32 = 0;
 /// `NF_DROP`.
 const DROP: u32 = 0;
 
-/// Reads an answer to `NFT_MSG_GETCHAIN` without its netlink header; `None` for a chain that packets from outside do not meet by
-/// themselves.
+/// Decodes an answer to `NFT_MSG_GETCHAIN` without its netlink header; `None` for a chain that incoming packets do not
+/// traverse by itself.
 ///
 /// # Errors
-/// When the bytes are not laid out as the kernel's headers say.
+/// Returns an error if the data does not have the structure that the kernel's headers define.
 pub fn parse_chain(answer: &[u8]) -> Result<Option<Chain>, Malformed> {
     // `struct nfgenmsg`: the family is its first byte.
     let (Some(&family), Some(attributes)) = (answer.first(), answer.get(4..)) else {
@@ -53,7 +53,7 @@ pub fn parse_chain(answer: &[u8]) -> Result<Option<Chain>, Malformed> {
             _ => {}
         }
     }
-    // Only chains with a hook meet packets by themselves; others are called by rules.
+    // Only base chains, which have a hook, see packets by themselves; others are called by rules.
     let Some((number, priority)) = hook else {
         return Ok(None);
     };
@@ -89,7 +89,7 @@ pub(super) fn family(number: u8) -> Option<ChainFamily> {
     })
 }
 
-/// The number of a family, as a question carries it.
+/// Returns the number of a family, as used in requests.
 pub(super) fn family_number(family: ChainFamily) -> u8 {
     match family {
         ChainFamily::Inet => 1,
@@ -100,7 +100,7 @@ pub(super) fn family_number(family: ChainFamily) -> u8 {
     }
 }
 
-/// Number and priority of a hook.
+/// Decodes the number and priority of a hook.
 fn place(nested: &[u8]) -> Result<(u32, u32), Malformed> {
     let (mut number, mut priority) = (None, 0);
     for attribute in Attributes(nested) {

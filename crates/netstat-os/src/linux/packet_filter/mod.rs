@@ -1,4 +1,5 @@
-//! Which packet filters there are on the way in: nftables over netlink, and the names of the older iptables' tables.
+//! The packet filters that incoming packets traverse: nftables over netlink, and the names of the tables of legacy
+//! iptables.
 
 mod chain;
 mod rule;
@@ -17,7 +18,7 @@ use super::netlink::{Connection, Dump, push_attribute};
 pub use chain::parse_chain;
 pub use rule::{Placed, parse_elements, parse_rule, parse_set};
 
-/// `NFNL_SUBSYS_NFTABLES << 8` (linux/netfilter/nfnetlink.h), and the questions of linux/netfilter/nf_tables.h.
+/// `NFNL_SUBSYS_NFTABLES << 8` (linux/netfilter/nfnetlink.h); the requests are defined in linux/netfilter/nf_tables.h.
 const NFTABLES: u16 = 10 << 8;
 /// `NFT_MSG_GETCHAIN`.
 const GET_CHAIN: u16 = NFTABLES | 4;
@@ -31,11 +32,11 @@ const GET_ELEMENTS: u16 = NFTABLES | 13;
 /// `struct nfgenmsg` for all families: `AF_UNSPEC`, `NFNETLINK_V0`, no resource.
 const ALL_FAMILIES: [u8; 4] = [0; 4];
 
-/// The filters of the caller's network namespace. `proc` is where the process list is mounted.
+/// Returns the filters of the caller's network namespace. `proc` is where procfs is mounted.
 pub(super) fn packet_filter(proc: &Path) -> PacketFilter {
     let nftables = nftables();
     let rules = match &nftables {
-        // Without a chain that drops or changes anything, nobody asks for the rules.
+        // The rules are not needed if no chain drops or changes anything.
         Fact::Known(chains) if !chains.iter().any(|chain| chain.may_drop() || chain.may_translate()) => {
             Fact::Known(Ruleset::default())
         }
@@ -52,13 +53,13 @@ pub(super) fn packet_filter(proc: &Path) -> PacketFilter {
     }
 }
 
-/// All rules, and the sets that they look into.
+/// Reads all rules, and the sets that they use.
 fn ruleset() -> io::Result<Ruleset> {
     let mut connection = Connection::netfilter()?;
     let mut rules = Ruleset::default();
     let changed = |dump| match dump {
         Dump::Complete => Ok(()),
-        // Half of the rules before a change and half after it would be a wrong answer.
+        // A mix of the rules before and after a change would be a wrong answer.
         Dump::Interrupted => Err(io::Error::from(io::ErrorKind::Interrupted)),
     };
     changed(connection.dump(GET_RULE, &ALL_FAMILIES, |answer| {
@@ -68,7 +69,7 @@ fn ruleset() -> io::Result<Ruleset> {
         let same = |chain: &&mut RuleChain| {
             chain.family == placed.family && chain.table == placed.table && chain.name == placed.chain
         };
-        // A chain's rules come one after another.
+        // The rules of a chain are adjacent.
         match rules.chains.last_mut().filter(same) {
             Some(chain) => chain.rules.push(placed.rule),
             None => rules.chains.push(RuleChain {
@@ -103,7 +104,7 @@ fn nftables() -> Fact<Vec<Chain>> {
         })
     });
     match dumped {
-        // An interrupted dump has every chain that was there all the time.
+        // An interrupted dump contains every chain that existed all the time.
         Ok(_) => {
             chains.sort_by_key(|chain| (chain.hook, chain.priority));
             Fact::Known(chains)
@@ -112,7 +113,7 @@ fn nftables() -> Fact<Vec<Chain>> {
     }
 }
 
-/// Why a question about packet filters has no answer: a kernel without them says so in several ways.
+/// Returns the reason for a failed request. A kernel without packet filters reports this in several ways.
 fn reason(error: &io::Error) -> Why {
     const NO_PROTOCOL: i32 = rustix::io::Errno::PROTONOSUPPORT.raw_os_error();
     const INVALID: i32 = rustix::io::Errno::INVAL.raw_os_error();
@@ -122,7 +123,7 @@ fn reason(error: &io::Error) -> Why {
     }
 }
 
-/// The tables of the older iptables in use, for IPv4 and IPv6. Their files are there once the kernel's part is loaded.
+/// Returns the tables of legacy iptables in use, for IPv4 and IPv6. Their files exist once the kernel module is loaded.
 fn iptables(proc: &Path) -> Fact<Vec<Vec<u8>>> {
     let mut tables = Vec::new();
     for name in ["net/ip_tables_names", "net/ip6_tables_names"] {

@@ -1,5 +1,5 @@
-//! A rule of nftables and an element of a set as the kernel reports them (linux/netfilter/nf_tables.h). Numbers of the protocol are in
-//! network byte order; values in registers are as the packet, or the kernel, has them.
+//! Decodes rules and set elements of nftables (linux/netfilter/nf_tables.h). Numbers of the netlink protocol are in
+//! network byte order; values in registers have the byte order of the packet, or of the kernel.
 
 use netstat_model::packet_filter::ChainFamily;
 use netstat_model::packet_filter::rules::{Element, Operand, Operator, Rule, RuleVerdict, Set, Source, Step};
@@ -38,23 +38,23 @@ mod element {
     pub(super) const CATCHALL: u32 = 2;
 }
 
-/// A rule and the chain it belongs to.
+/// A rule and the chain that it belongs to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Placed {
-    /// Which packets its table is about.
+    /// The family of its table: which packets it applies to.
     pub family: ChainFamily,
-    /// Its table.
+    /// The name of its table.
     pub table: Vec<u8>,
-    /// Its chain.
+    /// The name of its chain.
     pub chain: Vec<u8>,
-    /// What it does.
+    /// The rule.
     pub rule: Rule,
 }
 
-/// Reads an answer to `NFT_MSG_GETRULE` without its netlink header; `None` for a rule about other packets.
+/// Decodes an answer to `NFT_MSG_GETRULE` without its netlink header; `None` for a rule of another family.
 ///
 /// # Errors
-/// When the bytes are not laid out as the kernel's headers say.
+/// Returns an error if the data does not have the structure that the kernel's headers define.
 pub fn parse_rule(answer: &[u8]) -> Result<Option<Placed>, Malformed> {
     let (Some(&number), Some(attributes)) = (answer.first(), answer.get(4..)) else {
         return Err(Malformed("a rule without its head"));
@@ -82,10 +82,11 @@ pub fn parse_rule(answer: &[u8]) -> Result<Option<Placed>, Malformed> {
     Ok(Some(placed))
 }
 
-/// Reads an answer to `NFT_MSG_GETSET` without its netlink header: a set still without elements; `None` for one about other packets.
+/// Decodes an answer to `NFT_MSG_GETSET` without its netlink header. The set has no elements yet. `None` for a set of
+/// another family.
 ///
 /// # Errors
-/// When the bytes are not laid out as the kernel's headers say.
+/// Returns an error if the data does not have the structure that the kernel's headers define.
 pub fn parse_set(answer: &[u8]) -> Result<Option<Set>, Malformed> {
     let (Some(&number), Some(attributes)) = (answer.first(), answer.get(4..)) else {
         return Err(Malformed("a set without its head"));
@@ -111,13 +112,13 @@ pub fn parse_set(answer: &[u8]) -> Result<Option<Set>, Malformed> {
     }))
 }
 
-/// The attributes that name a set in `NFT_MSG_GETSETELEM`.
+/// The attributes that identify a set in `NFT_MSG_GETSETELEM`.
 pub(super) const ELEMENTS_OF: (u16, u16) = (element::TABLE, element::SET);
 
-/// Reads an answer to `NFT_MSG_GETSETELEM` without its netlink header, and adds the elements to `elements`.
+/// Decodes an answer to `NFT_MSG_GETSETELEM` without its netlink header, and appends the elements to `elements`.
 ///
 /// # Errors
-/// When the bytes are not laid out as the kernel's headers say.
+/// Returns an error if the data does not have the structure that the kernel's headers define.
 pub fn parse_elements(answer: &[u8], elements: &mut Vec<Element>) -> Result<(), Malformed> {
     let attributes = answer.get(4..).ok_or(Malformed("elements without their head"))?;
     for attribute in Attributes(attributes) {
@@ -155,7 +156,7 @@ fn parse_element(nested: &[u8]) -> Result<Element, Malformed> {
     })
 }
 
-/// `enum nft_data_attributes`: the plain value in it.
+/// Decodes the plain value in `enum nft_data_attributes`.
 fn value(nested: &[u8]) -> Result<Vec<u8>, Malformed> {
     const VALUE: u16 = 1;
     for attribute in Attributes(nested) {
@@ -167,7 +168,7 @@ fn value(nested: &[u8]) -> Result<Vec<u8>, Malformed> {
     Ok(Vec::new())
 }
 
-/// `enum nft_data_attributes` and `enum nft_verdict_attributes`: the verdict in it, if it is one.
+/// Decodes the verdict in `enum nft_data_attributes` and `enum nft_verdict_attributes`; `None` if it is not a verdict.
 fn parse_verdict(nested: &[u8]) -> Result<Option<RuleVerdict>, Malformed> {
     const VERDICT: u16 = 2;
     const CODE: u16 = 1;
@@ -191,7 +192,7 @@ fn parse_verdict(nested: &[u8]) -> Result<Option<RuleVerdict>, Malformed> {
             0 => RuleVerdict::Drop,
             1 => RuleVerdict::Accept,
             -1 => RuleVerdict::Continue,
-            // A rule that breaks off does not match.
+            // NFT_BREAK: the rule does not match.
             -2 => RuleVerdict::Continue,
             -3 => RuleVerdict::Jump(chain),
             -4 => RuleVerdict::Goto(chain),
@@ -202,7 +203,7 @@ fn parse_verdict(nested: &[u8]) -> Result<Option<RuleVerdict>, Malformed> {
     Ok(None)
 }
 
-/// The attributes of one expression, by number: all of them have fewer than this.
+/// The attributes of an expression by number; all numbers are below the array's length.
 struct Fields<'a>([Option<&'a [u8]>; 12]);
 
 impl<'a> Fields<'a> {
@@ -225,7 +226,7 @@ impl<'a> Fields<'a> {
         big(self.bytes(number))
     }
 
-    /// A number that is 0 where it is missing.
+    /// Returns a number, or 0 if it is missing.
     fn number_or_0(&self, number: usize) -> Result<u32, Malformed> {
         self.0[number].map_or(Ok(0), big)
     }
@@ -234,7 +235,8 @@ impl<'a> Fields<'a> {
         self.0[number].is_some()
     }
 
-    /// `enum nft_registers`: four of 16 bytes, and the same space in pieces of 4; `None` is the verdict's.
+    /// Decodes `enum nft_registers`: four registers of 16 bytes, or the same space in registers of 4 bytes. `None` is
+    /// the verdict register.
     fn register(&self, number: usize) -> Result<Option<u32>, Malformed> {
         match self.number(number)? {
             0 => Ok(None),
@@ -244,7 +246,7 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// A register that may be left out.
+    /// Returns a register that is optional.
     fn operand(&self, number: usize) -> Result<Option<Operand>, Malformed> {
         match self.has(number) {
             true => Ok(Some(Operand::Register(self.value_register(number)?))),
@@ -282,7 +284,7 @@ fn parse_expression(nested: &[u8]) -> Result<Option<Step>, Malformed> {
             low: value(fields.bytes(3))?,
             high: value(fields.bytes(4))?,
         },
-        // `enum nft_bitwise_attributes`; other operations than mask and xor shift.
+        // `enum nft_bitwise_attributes`; operations other than mask and xor are shifts.
         b"bitwise" if fields.number_or_0(6)? == 0 => Step::Bits {
             from: fields.value_register(1)?,
             to: fields.value_register(2)?,
@@ -311,10 +313,10 @@ fn parse_expression(nested: &[u8]) -> Result<Option<Step>, Malformed> {
     }))
 }
 
-/// What loads a register.
+/// Decodes an expression that loads a register.
 fn load(name: &[u8], fields: &Fields<'_>) -> Result<Step, Malformed> {
-    // A source register means that a value is set instead: its attribute in `enum nft_meta_attributes`, `nft_ct_attributes` and
-    // `nft_payload_attributes`.
+    // With a source register, the expression sets a value instead: this attribute in `enum nft_meta_attributes`,
+    // `nft_ct_attributes` and `nft_payload_attributes`.
     let sets = match name {
         b"meta" => fields.has(3),
         b"ct" => fields.has(4),
@@ -328,7 +330,7 @@ fn load(name: &[u8], fields: &Fields<'_>) -> Result<Step, Malformed> {
     let source = match name {
         b"meta" => meta(fields.number(2)?),
         b"ct" => match fields.number(2)? {
-            // `enum nft_ct_keys`: state, direction, status. Addresses that rules have changed are left out of the question.
+            // `enum nft_ct_keys`: state, direction, status. Addresses that were translated are not considered.
             0 => Source::ConnectionState,
             1 => Source::Nothing(1),
             2 => Source::ConnectionStatus,
@@ -389,7 +391,7 @@ fn lookup(fields: &Fields<'_>) -> Result<Step, Malformed> {
     })
 }
 
-/// What changes addresses. A change of the sender alone lets the packet pass.
+/// Decodes an expression that translates addresses. A translation of the source address alone lets the packet pass.
 fn translation(name: &[u8], fields: &Fields<'_>) -> Result<Step, Malformed> {
     Ok(match name {
         // `enum nft_nat_attributes`, `NFT_NAT_DNAT`.
@@ -408,7 +410,7 @@ fn translation(name: &[u8], fields: &Fields<'_>) -> Result<Step, Malformed> {
     })
 }
 
-/// A target of the older iptables.
+/// Decodes a target of legacy iptables.
 fn compat_target(fields: &Fields<'_>) -> Result<Step, Malformed> {
     Ok(match text(fields.bytes(1)) {
         b"REJECT" | b"DROP" => Step::Verdict(RuleVerdict::Drop),
