@@ -45,7 +45,11 @@ const handlers = {
   rows(data) {
     const now = performance.now();
     for (const row of data) {
-      if (!resetting && !store.rows.has(row[0])) { store.born.set(row[0], now); note("opened", row); }
+      const before = store.rows.get(row[0]);
+      // In TIME_WAIT nobody holds a connection any more: it has closed, and the row before knows its program.
+      const closed = row[6] === "TIME_WAIT" && before?.[6] !== "TIME_WAIT";
+      if (!resetting && !before) store.born.set(row[0], now);
+      if (!resetting && (closed || !before)) note(closed ? "closed" : "opened", before ?? row);
       store.rows.set(row[0], row);
     }
   },
@@ -55,7 +59,7 @@ const handlers = {
       store.rows.delete(row[0]);
       store.born.delete(row[0]);
       store.gone.set(row[0], { row, at: now });
-      note("closed", row);
+      if (row[6] !== "TIME_WAIT") note("closed", row);
     }
   },
   overview(data) {

@@ -32,6 +32,8 @@ export function bytes(value) {
 
 export const rate = (value) => (value === null || value === undefined ? "–" : `${bytes(value)}/s`);
 export const number = (value) => (value === null || value === undefined ? "–" : value.toLocaleString("en"));
+/** `1 finding`, `2 findings`. */
+export const count = (value, noun) => `${number(value)} ${noun}${value === 1 ? "" : "s"}`;
 export const percent = (value) => (value === null || value === undefined ? "–" : `${value < 10 ? value.toFixed(1) : Math.round(value)} %`);
 
 export function rtt(value) {
@@ -82,14 +84,14 @@ export function csv(names, rows) {
   const cell = (value) => {
     if (value === null || value === undefined) return "";
     let text = String(value);
-    if (typeof value === "string" && /^[=+\-@\t]/.test(text)) text = `'${text}`;
+    if (typeof value === "string" && /^\s*[=+\-@|%]/.test(text)) text = `'${text}`;
     return /[",\n\r]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text;
   };
   return [names, ...rows].map((row) => row.map(cell).join(",")).join("\r\n") + "\r\n";
 }
 
 export function table(caption, columns, rows, empty) {
-  if (rows.length === 0) return h("p", { class: "empty" }, empty || "There is none.");
+  if (rows.length === 0) return h("p", { class: "empty" }, empty || "None.");
   return h("div", { class: "scroll", tabindex: "0", role: "region", "aria-label": caption },
     h("table", {}, h("caption", {}, caption),
       h("thead", {}, h("tr", {}, columns.map(([name, , kind]) => h("th", { class: kind, scope: "col" }, name)))),

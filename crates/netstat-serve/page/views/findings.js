@@ -3,21 +3,29 @@
 import { act } from "./connections.js";
 import { tree, limits } from "./process.js";
 import { store } from "../store.js";
-import { api, h, save } from "../util.js";
+import { api, count, h, save } from "../util.js";
 
-const ORDER = ["critical", "high", "medium", "low", "info"];
-const CLASS = { critical: "bad", high: "bad", medium: "warn", low: "soft", info: "soft" };
+export const ORDER = ["critical", "high", "medium", "low", "info"];
+export const CLASS = { critical: "bad", high: "bad", medium: "warn", low: "soft", info: "soft" };
 
 const known = () => { try { return new Set(JSON.parse(localStorage.getItem("hidden-findings") || "[]")); } catch { return new Set(); } };
 // Other evidence is another finding: it is shown again.
 const key = (finding) => finding.id ?? JSON.stringify([finding.rule, finding.headline, finding.evidence]);
 
+/** The program that a finding is about, with its script and process id; a finding about the computer has none. */
+export function subject(finding) {
+  if (!finding.program) return "this computer:";
+  const name = (path) => path.split("/").pop() || path;
+  const script = finding.script ? ` (${name(finding.script)})` : "";
+  return [h("a", { href: `#/process?pid=${finding.pid}`, title: finding.program }, `${name(finding.program)}${script}`), finding.pid ? ` [${finding.pid}]` : ""];
+}
+
 export function show(main, parameters, remember) {
-  const box = h("div", { class: "stack" }, h("p", { role: "status" }, "The audit runs…"));
+  const box = h("div", { class: "stack" }, h("p", { role: "status" }, "Examining programs…"));
   let document_ = null;
   const hidden = h("input", { type: "checkbox", checked: parameters.get("all") === "1", onchange: () => { remember({ all: hidden.checked ? "1" : "" }); draw(); } });
   const dialog = h("dialog", { "aria-label": "Acknowledge a finding" });
-  main.append(dialog, h("h2", {}, "Findings"), h("div", { class: "row" }, h("label", {}, hidden, " show acknowledged and hidden ones, too"),
+  main.append(dialog, h("h2", {}, "Findings"), h("div", { class: "row" }, h("label", {}, hidden, " Show acknowledged and hidden findings"),
     h("button", { type: "button", onclick: () => document_ && save("netstat-findings.json", "application/json", JSON.stringify(document_, null, 1)) }, "JSON")), box);
   function draw() {
     const seen = known();
@@ -25,18 +33,18 @@ export function show(main, parameters, remember) {
     const shown = all.filter((finding) => hidden.checked || !(finding.acknowledged || seen.has(key(finding))));
     const acknowledged = all.filter((finding) => finding.acknowledged).length;
     box.replaceChildren(
-      h("p", {}, `${document_.examined} programs examined; ${all.length} findings, ${acknowledged} of them acknowledged${all.length > shown.length ? `; ${all.length - shown.length} not shown` : ""}.`),
-      shown.length === 0 ? h("p", { class: "good" }, all.length === 0 ? "The audit found nothing." : "Nothing is left: all findings are acknowledged or hidden.") : null ?? "",
+      h("p", {}, `${count(document_.examined, "program")} examined: ${count(all.length, "finding")}, ${acknowledged} acknowledged${all.length > shown.length ? `, ${all.length - shown.length} not shown` : ""}.`),
+      shown.length === 0 ? h("p", { class: "good" }, all.length === 0 ? "The audit found nothing." : "All findings are acknowledged or hidden.") : null ?? "",
       ...shown.map((finding) => {
         const id = key(finding);
         const { severity, headline, evidence, harmless, verify, ...rest } = finding;
-        return h("section", { class: "card" }, h("h3", {}, h("span", { class: CLASS[severity] }, severity), ` ${headline ?? ""}`),
+        return h("section", { class: "card" }, h("h3", {}, h("span", { class: CLASS[severity] }, severity), " ", subject(finding), ` ${headline ?? ""}`),
           evidence ? h("ul", { class: "plain" }, [evidence].flat().map((line) => h("li", {}, typeof line === "string" ? line : tree(line)))) : null,
-          harmless ? h("p", {}, h("span", { class: "soft" }, "Harmless when: "), harmless) : null,
-          verify ? h("p", {}, h("span", { class: "soft" }, "Look yourself: "), h("code", { class: "mono" }, [verify].flat().join("; "))) : null,
-          h("details", {}, h("summary", {}, "All of it"), tree(rest)),
+          harmless ? h("p", {}, h("span", { class: "soft" }, "Harmless if: "), harmless) : null,
+          verify ? h("p", {}, h("span", { class: "soft" }, "Verify: "), h("code", { class: "mono" }, [verify].flat().join("; "))) : null,
+          h("details", {}, h("summary", {}, "All fields"), tree(rest)),
           finding.acknowledged ? h("p", {}, h("span", { class: "soft" }, "Acknowledged: "), finding.acknowledged)
-            : finding.id && !store.about.actions && h("p", {}, h("span", { class: "soft" }, "Acknowledge it for everybody: "), h("code", { class: "mono" }, `netstat audit --acknowledge ${finding.id} --why "..."`)),
+            : finding.id && !store.about.actions && h("p", {}, h("span", { class: "soft" }, "Acknowledge for all users: "), h("code", { class: "mono" }, `netstat audit --acknowledge ${finding.id} --why "..."`)),
           h("div", { class: "row" }, finding.id && !finding.acknowledged && store.about.actions && h("button", { type: "button", onclick: () => acknowledge(dialog, finding, load) }, "Acknowledge…"), h("button", { type: "button", "aria-pressed": seen.has(id), onclick: () => {
             const now = known();
             if (!now.delete(id)) now.add(id);
@@ -65,7 +73,7 @@ function acknowledge(dialog, finding, done) {
     if (await act(asked)) { dialog.close(); done(); }
     submit.disabled = false;
   } },
-  h("h2", {}, finding.headline ?? finding.rule), h("p", { class: "soft" }, "It then counts as harmless for everybody, as long as program, script and peer stay the same."),
+  h("h2", {}, finding.headline ?? finding.rule), h("p", { class: "soft" }, "The finding then counts as harmless for all users while program, script and peer stay the same."),
   h("p", { class: "row" }, h("label", { for: "why" }, "Why is it harmless?"), h("span", { class: "grow" }, why)), h("p", { class: "row" }, h("label", { for: "until" }, "Until (optional)"), until),
   h("p", { class: "row" }, submit, h("button", { type: "button", onclick: () => dialog.close() }, "Cancel")));
   dialog.replaceChildren(form);

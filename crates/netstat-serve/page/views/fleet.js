@@ -6,7 +6,7 @@ import { api, bytes, csv, h, number, save, span, table } from "../util.js";
 const LATE = 1200; // seconds without a sign, as `netstat fleet hosts --late`
 const SINCE = [["1h", "1 hour"], ["12h", "12 hours"], ["1d", "1 day"], ["7d", "7 days"], ["30d", "30 days"]];
 const KINDS = {
-  silent_host: ["Silent hosts", "Nothing was heard from them lately."],
+  silent_host: ["Silent hosts", "Nothing has arrived from them for a while."],
   sudden_address: ["Addresses met by many hosts at once", "Several hosts met them for the first time within an hour."],
   regular_callers: ["Regular callers", "The same program calls the same address at regular times on several hosts."],
   rare_finding: ["Rare findings of audits", "One host alone has them."],
@@ -31,7 +31,7 @@ const time = (value) => (value === null || value === undefined ? "–" : String(
 
 export function show(main, parameters, remember) {
   const state = { find: parameters.get("find") || "", late: parameters.get("late") === "1", sort: parameters.get("sort") || "host", since: SINCE.some(([name]) => name === parameters.get("since")) ? parameters.get("since") : "7d" };
-  const status = h("section", { class: "card" }, h("p", {}, "Asking the store…"));
+  const status = h("section", { class: "card" }, h("p", {}, "Asking the fleet's store…"));
   const summary = h("p", { class: "soft", role: "status" });
   const input = h("input", { type: "search", id: "find-host", value: state.find, placeholder: "name", oninput: () => { state.find = input.value; draw(); } });
   const late = h("input", { type: "checkbox", checked: state.late, onchange: () => { state.late = late.checked; draw(); } });
@@ -62,7 +62,7 @@ export function show(main, parameters, remember) {
     grid.setRows(shown, (row) => row.host_id, (row) => (row.silent_seconds > LATE ? "late" : ""));
   }
   function findings() {
-    found.replaceChildren(h("p", { role: "status" }, "Asking the store…"));
+    found.replaceChildren(h("p", { role: "status" }, "Asking the fleet's store…"));
     api("fleet-findings", { since: state.since }).then((document) => {
       if (!here) return;
       const kinds = new Map();

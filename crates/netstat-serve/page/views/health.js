@@ -30,7 +30,7 @@ export function show(main) {
     for (const one of document.checks) areas.set(one.area, [...(areas.get(one.area) ?? []), one]);
     const troubled = document.checks.filter((one) => one.status === "limited" || one.status === "failed").length;
     checks.replaceChildren(h("h2", {}, "What netstat can see here"),
-      h("p", {}, troubled === 0 ? h("span", { class: "good" }, "Nothing is missing.") : `${troubled} of ${document.checks.length} checks found that something is missing.`),
+      h("p", {}, troubled === 0 ? h("span", { class: "good" }, "Nothing is missing.") : `${troubled} of ${document.checks.length} checks found something missing.`),
       ...[...areas].map(([area, list]) => table(area, [
         ["Status", (one) => h("span", { class: STATUS[one.status] ?? "soft" }, one.status)],
         ["Check", (one) => one.id.replaceAll("_", " ")],

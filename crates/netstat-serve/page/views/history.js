@@ -24,7 +24,7 @@ export function show(main, parameters, remember) {
   const grid = new Grid({ label: "History", open: () => {}, sorted: (name) => { sort = sort === name ? `-${name}` : name; draw(); } });
   main.append(h("h2", {}, "History"), h("div", { class: "row" }, select("ask", questions, "Show"), select("since", SINCE, "of the last"), fleet && word("host", "Host", "all hosts"), word("program", "Program", "curl, *ssh*"), word("foreign", "Talked to", "10.0.0.0/8, :443"),
     h("button", { type: "button", onclick: () => save("netstat-history.csv", "text/csv", csv(names, shown.map((row) => names.map((name) => row[name])))) }, "CSV")),
-  h("section", { class: "card" }, h("div", { class: "row" }, h("h2", {}, "Beginnings over time"), range, clear), box, h("p", { class: "soft" }, "Drag over the bars to choose a part of the time.")), status, grid.element);
+  h("section", { class: "card" }, h("div", { class: "row" }, h("h2", {}, "New connections over time"), range, clear), box, h("p", { class: "soft" }, "Drag across the bars to select a part of the time.")), status, grid.element);
   let rows = [];
   let shown = [];
   let names = [];
@@ -42,7 +42,7 @@ export function show(main, parameters, remember) {
     api("history", asked).then((document) => {
       if (mine !== turn) return;
       rows = document.rows;
-      status.textContent = rows.length === 0 ? "The record holds nothing of that kind." : `${number(rows.length)} rows${rows.length >= ROWS ? "; there may be more: choose a shorter time or a program" : ""}`;
+      status.textContent = rows.length === 0 ? "The record has no matching connections." : `${number(rows.length)} rows${rows.length >= ROWS ? "; there may be more: choose a shorter time or a program" : ""}`;
       draw();
     }, (error) => { if (mine !== turn) return; rows = []; draw(); status.textContent = fleet ? error.message : `${error.message} – netstat record keeps a history.`; });
   }

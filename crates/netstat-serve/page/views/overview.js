@@ -2,6 +2,7 @@
 
 import { chart } from "../chart.js";
 import { store, watch } from "../store.js";
+import { CLASS, ORDER, subject } from "./findings.js";
 import { add, api, end, h, number, percent, rate, span, table } from "../util.js";
 
 export function show(main) {
@@ -18,16 +19,17 @@ export function show(main) {
   const facts = h("dl", {});
   const recent = h("div", {});
   const busy = h("div", {});
-  const found = h("div", {}, h("p", { class: "empty" }, "Looking…"));
-  const fleet = h("div", {}, h("p", { class: "empty" }, "Asking the store…"));
+  const found = h("div", {}, h("p", { class: "empty" }, "Examining programs…"));
+  const fleet = h("div", {}, h("p", { class: "empty" }, "Asking the fleet's store…"));
   main.append(h("h2", {}, "Overview"), h("div", { class: "cards four" }, cards.map((card) => card.element)),
     h("div", { class: "cards" },
       h("section", { class: "card" }, h("h2", {}, "Connections"), facts),
       store.about.fleet && h("section", { class: "card" }, h("h2", {}, "Fleet"), fleet),
-      h("section", { class: "card" }, h("h2", {}, "Findings"), found),
-      h("section", { class: "card" }, h("h2", {}, "Opened and closed lately"), recent),
-      h("section", { class: "card" }, h("h2", {}, "Programs that do most"), busy)));
-  const charts = cards.map((card) => chart(card.box, card.lines, card.format, { most: card.most }));
+      h("section", { class: "card" }, h("h2", {}, "Findings"), found)),
+    h("div", { class: "cards" },
+      h("section", { class: "card" }, h("h2", {}, "Recently opened and closed"), recent),
+      h("section", { class: "card" }, h("h2", {}, "Busiest programs"), busy)));
+  const charts = cards.map((card) => chart(card.box, card.lines, card.format, { most: card.most, least: 10 }));
 
   const draw = () => {
     const points = store.points;
@@ -50,7 +52,7 @@ export function show(main) {
       ["", (one) => h("span", { class: one.kind === "opened" ? "good" : "soft" }, one.kind)],
       ["Program", (one) => one.row[9] || "–"],
       ["Foreign address", (one) => h("span", { class: "mono" }, end(one.row[4], one.row[5]) || `${end(one.row[2], one.row[3])} (listens)`)],
-    ], store.recent.slice(0, 10), "Nothing opened or closed since this page is open."));
+    ], store.recent.slice(0, 10), "Nothing has opened or closed since this page was opened."));
     busy.replaceChildren(table("By processor, disk and network", [
       ["Program", (one) => h("a", { href: `#/process?pid=${one.pid}` }, one.program)],
       ["CPU", (one) => percent(one.cpu), "num"],
@@ -67,8 +69,10 @@ export function show(main) {
   }
   api("findings").then((document) => {
     const counts = new Map();
-    for (const finding of document.findings.filter((one) => !one.acknowledged)) counts.set(finding.severity, (counts.get(finding.severity) || 0) + 1);
-    found.replaceChildren(counts.size === 0 ? h("p", { class: "good" }, "Nothing that is not acknowledged.") : h("p", {}, h("a", { href: "#/findings" }, [...counts].map(([name, count]) => `${count} ${name}`).join(", "))));
+    const open = document.findings.filter((one) => !one.acknowledged).sort((one, other) => ORDER.indexOf(one.severity) - ORDER.indexOf(other.severity));
+    for (const finding of open) counts.set(finding.severity, (counts.get(finding.severity) || 0) + 1);
+    found.replaceChildren(counts.size === 0 ? h("p", { class: "good" }, "No findings, or all are acknowledged.") : h("p", {}, h("a", { href: "#/findings" }, [...counts].map(([name, count]) => `${count} ${name}`).join(", "))),
+      h("ul", { class: "plain" }, open.slice(0, 6).map((finding) => h("li", {}, h("span", { class: CLASS[finding.severity] }, finding.severity), " ", subject(finding), ` ${finding.headline ?? ""}`))));
   }, (error) => found.replaceChildren(h("p", { class: "empty" }, error.message)));
   return () => { stop(); charts.forEach((one) => one.destroy()); };
 }

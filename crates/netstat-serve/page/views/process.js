@@ -20,7 +20,7 @@ function list(main, parameters, remember) {
     const has = (process) => [process.program, process.user, process.unit, process.command, String(process.pid)].some((text) => text && text.toLowerCase().includes(word));
     const rows = store.overview.processes.filter((process) => word === "" || has(process));
     const left = store.overview.process_count - store.overview.processes.length;
-    box.replaceChildren(table(`${rows.length} processes, those that do most first${left > 0 ? `; ${left} more are not shown` : ""}`, [
+    box.replaceChildren(table(`${rows.length} processes, the busiest first${left > 0 ? `; ${left} more are not shown` : ""}`, [
       ["Program", (one) => h("a", { href: `#/process?pid=${one.pid}` }, one.program)],
       ["PID", (one) => one.pid, "num"], ["User", (one) => one.user], ["Unit or container", (one) => one.unit || ""],
       ["CPU", (one) => percent(one.cpu), "num"], ["Memory", (one) => bytes(one.memory), "num"],
@@ -69,7 +69,7 @@ function card(main, pid) {
     for (let at = one; at && parents.length < 12; at = all.find((process) => process.pid === at.parent)) parents.unshift(at);
     const link = (process) => h("a", { href: `#/process?pid=${process.pid}` }, `${process.program} (${process.pid})`);
     const nest = (list) => (list.length === 0 ? null : h("ul", { class: "tree" }, h("li", {}, link(list[0]), list.length > 1 ? nest(list.slice(1)) : h("ul", { class: "tree" }, children.map((child) => h("li", {}, link(child)))))));
-    tree.replaceChildren(h("h2", {}, "Parents and children"), nest(parents) || h("p", { class: "empty" }, "It is not among the processes that do most."));
+    tree.replaceChildren(h("h2", {}, "Parents and children"), nest(parents) || h("p", { class: "empty" }, "It is not among the busiest processes."));
   };
   const stop = watch(draw);
   draw();
