@@ -1,4 +1,4 @@
-//! Interfaces, their addresses and routes.
+//! Interfaces, their addresses, routes and policy rules.
 
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
@@ -15,109 +15,113 @@ pub use encapsulation::Encapsulation;
 pub use outgoing::OutgoingAddresses;
 pub use rule::{PolicyRule, RouteAnswer, RouteQuery, RouteWay, RuleAction};
 
-/// The routing table that ordinary routes are kept in (`RT_TABLE_MAIN`, linux/rtnetlink.h).
+/// The number of the main routing table, which holds ordinary routes (`RT_TABLE_MAIN`, linux/rtnetlink.h).
 pub const TABLE_MAIN: u32 = 254;
-/// The table of the host's own addresses and broadcasts, kept by the kernel (`RT_TABLE_LOCAL`).
+/// The number of the table of the host's own addresses and broadcasts, which the kernel maintains (`RT_TABLE_LOCAL`).
 pub const TABLE_LOCAL: u32 = 255;
-/// The table looked at after `main`, normally empty (`RT_TABLE_DEFAULT`).
+/// The number of the table consulted after `main`, normally empty (`RT_TABLE_DEFAULT`).
 pub const TABLE_DEFAULT: u32 = 253;
 
 /// A network interface.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Interface {
-    /// The number the system knows it by.
+    /// The interface index.
     pub index: NonZeroU32,
-    /// Its name. Chosen by others: escape before printing.
+    /// The interface name. Others choose it: escape before printing.
     #[cfg_attr(feature = "serde", serde(with = "crate::wire::text"))]
     pub name: Vec<u8>,
-    /// A text the administrator gave it (`IFLA_IFALIAS`). Escape before printing.
+    /// A description set by the administrator (`IFLA_IFALIAS`); `None` if there is none. Escape before printing.
     #[cfg_attr(feature = "serde", serde(with = "crate::wire::option_text"))]
     pub alias: Option<Vec<u8>>,
-    /// The driver module of a virtual interface, `veth` or `bridge` say (`IFLA_INFO_KIND`). Escape before printing.
+    /// The driver module of a virtual interface, such as `veth` or `bridge` (`IFLA_INFO_KIND`); `None` for other
+    /// interfaces. Escape before printing.
     #[cfg_attr(feature = "serde", serde(with = "crate::wire::option_text"))]
     pub kind: Option<Vec<u8>>,
-    /// The driver of a real device. Escape before printing.
+    /// The driver of a physical device. Escape before printing.
     #[cfg_attr(feature = "serde", serde(with = "crate::wire::fact_text"))]
     pub driver: Fact<Vec<u8>>,
-    /// The product name that the device reports for itself (USB devices do). Escape before printing.
+    /// The product name that the device reports (USB devices do). Escape before printing.
     #[cfg_attr(feature = "serde", serde(with = "crate::wire::fact_text"))]
     pub product: Fact<Vec<u8>>,
-    /// Hardware type (`ARPHRD_*`, linux/if_arp.h): 1 Ethernet, 32 InfiniBand, 772 loopback.
+    /// The hardware type (`ARPHRD_*`, linux/if_arp.h): 1 Ethernet, 32 InfiniBand, 772 loopback.
     pub hardware_type: u16,
-    /// Link-layer address as the system reports it: 6 bytes for Ethernet, 20 for InfiniBand, empty where there is none. For
-    /// tunnels it is an IP address; see [`Interface::hardware_address`].
+    /// The link-layer address as the system reports it: 6 bytes for Ethernet, 20 for InfiniBand, empty if there is
+    /// none. For tunnels it is an IP address; see [`Interface::hardware_address`].
     pub link_address: Vec<u8>,
-    /// `IFF_*` flags (linux/if.h).
+    /// The `IFF_*` flags (linux/if.h).
     pub flags: u32,
-    /// Largest packet in bytes.
+    /// The maximum transmission unit in bytes.
     pub mtu: Fact<u32>,
-    /// The bridge, bond or VRF that it belongs to (`IFLA_MASTER`).
+    /// The index of the bridge, bond or VRF that the interface belongs to (`IFLA_MASTER`); `None` if it belongs to
+    /// none.
     #[cfg_attr(feature = "serde", serde(default))]
     pub master: Option<NonZeroU32>,
 }
 
 impl Interface {
-    /// Whether it is switched on (`IFF_UP`).
+    /// Whether the interface is up (`IFF_UP`).
     pub fn is_up(&self) -> bool {
         self.flags & 0x1 != 0
     }
 
-    /// Whether it leads back to this host (`IFF_LOOPBACK`).
+    /// Whether it is the loopback interface (`IFF_LOOPBACK`).
     pub fn is_loopback(&self) -> bool {
         self.flags & 0x8 != 0
     }
 
-    /// Whether it is a virtual routing table for the interfaces that belong to it (VRF, ip-vrf(8)).
+    /// Whether it is a VRF: a virtual routing table for the interfaces that belong to it (ip-vrf(8)).
     pub fn is_vrf(&self) -> bool {
         self.kind.as_deref() == Some(b"vrf")
     }
 
-    /// Whether it is a device: one with a driver, not made by software alone.
+    /// Whether it is a physical device: one that has a driver and was not created by software alone.
     pub fn is_physical(&self) -> bool {
         self.driver.as_ref().known().is_some() && self.kind.is_none()
     }
 
-    /// The MAC address; `None` for the loopback, for links without one, and for IP tunnels, whose link-layer address is
-    /// the IP address of their own end (`ARPHRD_TUNNEL` 768, `TUNNEL6` 769, `SIT` 776, `IPGRE` 778, `IP6GRE` 823).
+    /// The MAC address; `None` for the loopback interface, for links without one, and for IP tunnels, whose link-layer
+    /// address is the IP address of their local end (`ARPHRD_TUNNEL` 768, `TUNNEL6` 769, `SIT` 776, `IPGRE` 778,
+    /// `IP6GRE` 823).
     pub fn hardware_address(&self) -> Option<&[u8]> {
         let is_tunnel = matches!(self.hardware_type, 768 | 769 | 776 | 778 | 823);
         (!self.is_loopback() && !is_tunnel && !self.link_address.is_empty()).then_some(&self.link_address[..])
     }
 }
 
-/// An address of an interface.
+/// An IP address of an interface.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct InterfaceAddress {
-    /// Index of the interface.
+    /// The interface index.
     pub interface: u32,
     /// The host's own address.
     pub address: IpAddr,
-    /// The other end of a point-to-point link.
+    /// The address of the other end of a point-to-point link; `None` on other links.
     pub peer: Option<IpAddr>,
-    /// Bits of the network part, 0 to 32 or 128; counted on `peer` where there is one.
+    /// The prefix length, 0 to 32 or 128. It applies to `peer` if there is one.
     pub prefix_length: u8,
-    /// How far the address is valid.
+    /// The scope in which the address is valid.
     pub scope: Scope,
-    /// `IFA_F_*` flags (linux/if_addr.h).
+    /// The `IFA_F_*` flags (linux/if_addr.h).
     pub flags: u32,
 }
 
 impl InterfaceAddress {
-    /// An IPv4 address in the network of another one of the interface (`IFA_F_SECONDARY`); the same bit marks a temporary
-    /// IPv6 address (RFC 8981). The system does not choose it as a source by itself.
+    /// Whether it is an IPv4 address in the network of another address of the interface (`IFA_F_SECONDARY`). The same
+    /// bit marks a temporary IPv6 address (RFC 8981). The system does not select such an IPv4 address as a source by
+    /// itself.
     pub fn is_secondary(&self) -> bool {
         self.flags & 0x1 != 0
     }
 
-    /// The network that is reached directly through this address.
+    /// The network that is directly reachable through this address.
     pub fn network(&self) -> Prefix {
         Prefix::covering(self.peer.unwrap_or(self.address), self.prefix_length)
     }
 }
 
-/// How far an address or route reaches (`RT_SCOPE_*`, linux/rtnetlink.h); smaller is farther.
+/// The scope of an address or route (`RT_SCOPE_*`, linux/rtnetlink.h). Smaller numbers reach farther.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Scope(pub u8);
@@ -133,18 +137,19 @@ impl Scope {
     pub const NOWHERE: Scope = Scope(255);
 }
 
-/// A network: an address and how many leading bits of it count.
+/// A network: an address and a prefix length.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Prefix {
     /// The network's first address.
     pub address: IpAddr,
-    /// Bits that count: 0 to 32 for IPv4, 0 to 128 for IPv6.
+    /// The prefix length: 0 to 32 for IPv4, 0 to 128 for IPv6.
     pub length: u8,
 }
 
 impl Prefix {
-    /// The network of `length` bits that holds `address`; a length beyond the address's own is cut to that.
+    /// Creates the network of `length` bits that contains `address`. A length that exceeds the address is limited to
+    /// its number of bits.
     pub fn covering(address: IpAddr, length: u8) -> Self {
         match address {
             IpAddr::V4(v4) => {
@@ -166,12 +171,12 @@ impl Prefix {
         }
     }
 
-    /// Whether `address` is in it; an address of the other family never is.
+    /// Whether the network contains `address`; an address of the other family is never contained.
     pub fn holds(&self, address: IpAddr) -> bool {
         self.address.is_ipv4() == address.is_ipv4() && Prefix::covering(address, self.length).address == self.address
     }
 
-    /// The mask of an IPv4 network, `255.255.255.0` for 24 bits; `None` for IPv6, which has none.
+    /// The mask of an IPv4 network, such as `255.255.255.0` for 24 bits; `None` for IPv6.
     pub fn netmask(&self) -> Option<Ipv4Addr> {
         self.address
             .is_ipv4()
@@ -179,7 +184,7 @@ impl Prefix {
     }
 }
 
-/// The IPv4 mask of `length` bits (0 to 32).
+/// Returns the IPv4 mask of `length` bits (0 to 32).
 fn mask4(length: u8) -> u32 {
     u32::MAX.checked_shl(32 - u32::from(length)).unwrap_or(0)
 }
@@ -188,32 +193,32 @@ fn mask4(length: u8) -> u32 {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum RouteKind {
-    /// Forwarded, or delivered on the link.
+    /// Forwarded or delivered on the link.
     Unicast,
-    /// Taken in: an address of this host.
+    /// Delivered locally: an address of this host.
     Local,
-    /// Taken in and sent as broadcast.
+    /// Delivered locally as a broadcast and sent as a broadcast.
     Broadcast,
-    /// Taken in as broadcast, sent as unicast.
+    /// Delivered locally as a broadcast but sent as unicast.
     Anycast,
-    /// Multicast.
+    /// Sent as multicast.
     Multicast,
     /// Dropped silently.
     Blackhole,
-    /// Refused: host unreachable.
+    /// Rejected: host unreachable.
     Unreachable,
-    /// Refused: administratively prohibited.
+    /// Rejected: administratively prohibited.
     Prohibit,
-    /// Looked up in the next table instead.
+    /// The lookup continues in the next table.
     Throw,
-    /// Translated (no longer made by Linux).
+    /// Translated (no longer created by Linux).
     Nat,
-    /// A type unknown here, with its number.
+    /// Another type, with its number.
     Other(u8),
 }
 
 impl RouteKind {
-    /// The keyword for a route that leads nowhere, as the Gateway column shows it; `None` for one that leads somewhere.
+    /// The keyword for a route that leads nowhere, as shown in the Gateway column; `None` for other routes.
     pub const fn refusal(self) -> Option<&'static str> {
         match self {
             RouteKind::Blackhole => Some("Blackhole"),
@@ -225,74 +230,74 @@ impl RouteKind {
     }
 }
 
-/// Who put a route in (`RTPROT_*`, linux/rtnetlink.h).
+/// The origin of a route (`RTPROT_*`, linux/rtnetlink.h).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct RouteProtocol(pub u8);
 
 impl RouteProtocol {
-    /// The kernel itself, with an address.
+    /// Added by the kernel, along with an address.
     pub const KERNEL: RouteProtocol = RouteProtocol(2);
-    /// By hand or while starting up, not meant to stay.
+    /// Added manually or during boot, not meant to be permanent.
     pub const BOOT: RouteProtocol = RouteProtocol(3);
-    /// The administrator's, to stay.
+    /// Added by the administrator, meant to be permanent.
     pub const STATIC: RouteProtocol = RouteProtocol(4);
 }
 
-/// How much a router wants to be used as the default (RFC 4191, 2.1), from router advertisements.
+/// The preference of a default router (RFC 4191, 2.1), from router advertisements.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum RouterPreference {
-    /// Before others.
+    /// Preferred over others.
     High,
-    /// As usual.
+    /// The default.
     Medium,
-    /// When no other is left.
+    /// Used only if no other router is available.
     Low,
 }
 
-/// Where a packet goes next.
+/// A next hop of a route.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct NextHop {
-    /// The router; `None` when the destination is on the link. May be IPv6 on an IPv4 route (RFC 5549).
+    /// The router; `None` if the destination is on the link. It may be IPv6 on an IPv4 route (RFC 5549).
     pub gateway: Option<IpAddr>,
-    /// Index of the interface it leaves by.
+    /// The index of the outgoing interface.
     pub interface: Option<NonZeroU32>,
-    /// Share among the next hops of the route, 1 to 65536.
+    /// The share of the traffic relative to the route's other next hops, 1 to 65536.
     pub weight: u32,
-    /// `RTNH_F_*` flags (linux/rtnetlink.h).
+    /// The `RTNH_F_*` flags (linux/rtnetlink.h).
     pub flags: u8,
-    /// What the packet is wrapped into on this way.
+    /// The encapsulation of packets sent to this next hop; `None` if there is none.
     pub encapsulation: Option<Box<Encapsulation>>,
 }
 
 impl NextHop {
-    /// Not used for now (`RTNH_F_DEAD`).
+    /// Whether the next hop is currently not in use (`RTNH_F_DEAD`).
     pub fn is_dead(&self) -> bool {
         self.flags & 0x01 != 0
     }
 
-    /// The interface has no carrier (`RTNH_F_LINKDOWN`).
+    /// Whether the interface has no carrier (`RTNH_F_LINKDOWN`).
     pub fn is_link_down(&self) -> bool {
         self.flags & 0x10 != 0
     }
 }
 
-/// The next hops of a route. Nearly always one, which then costs no allocation.
+/// The next hops of a route. A single one, by far the most frequent case, needs no allocation.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum NextHops {
-    /// The route leads nowhere, or its next-hop object could not be read.
+    /// No next hop: the route leads nowhere, or its next-hop object could not be read.
     None,
-    /// One.
+    /// A single next hop.
     One(NextHop),
-    /// Several that share the traffic.
+    /// Several next hops that share the traffic.
     Many(Box<[NextHop]>),
 }
 
 impl NextHops {
-    /// All of them, in the system's order.
+    /// Returns all next hops, in the system's order.
     pub fn as_slice(&self) -> &[NextHop] {
         match self {
             NextHops::None => &[],
@@ -316,49 +321,50 @@ impl FromIterator<NextHop> for NextHops {
     }
 }
 
-/// One route.
+/// A route.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Route {
-    /// Which packets it is for.
+    /// The destination network.
     pub destination: Prefix,
-    /// Only packets from here (IPv6 source-specific routes).
+    /// The source network, if the route applies only to packets from there (IPv6 source-specific routes).
     pub source: Option<Box<Prefix>>,
-    /// What happens to the packet.
+    /// What happens to packets that match.
     pub kind: RouteKind,
-    /// Who put it in.
+    /// The origin of the route.
     pub protocol: RouteProtocol,
-    /// How far the destination is away.
+    /// The scope of the destination.
     pub scope: Scope,
-    /// Only packets with this type of service; 0 for all.
+    /// The type of service that packets must have; 0 matches all.
     pub tos: u8,
-    /// How much the advertising router wants to be used (IPv6).
+    /// The preference of the advertising router (IPv6); `None` if there is none.
     pub preference: Option<RouterPreference>,
-    /// The table it belongs to.
+    /// The number of the routing table.
     pub table: u32,
-    /// Among routes to the same destination the smallest wins. Linux leaves out a metric of 0.
+    /// The metric: among routes to the same destination, the smallest wins. Linux omits a metric of 0.
     pub metric: u32,
-    /// The source address for packets of the host's own.
+    /// The preferred source address for packets that this host sends; `None` if not set.
     pub preferred_source: Option<IpAddr>,
-    /// The next-hop object it refers to (`ip nexthop`).
+    /// The id of the next-hop object that the route refers to (`ip nexthop`); `None` if it has none.
     pub next_hop_object: Option<NonZeroU32>,
-    /// Where the packet goes.
+    /// The next hops.
     pub next_hops: NextHops,
 }
 
 impl Route {
-    /// Meant to stay: put in as `proto static`.
+    /// Whether the route is meant to be permanent (`proto static`).
     pub fn is_persistent(&self) -> bool {
         self.protocol == RouteProtocol::STATIC
     }
 
-    /// The route refers to a next-hop object that could not be read, so where it leads is unknown.
+    /// Whether the route refers to a next-hop object that could not be read, so that its next hops are unknown.
     pub fn is_unresolved(&self) -> bool {
         self.next_hop_object.is_some() && self.next_hops == NextHops::None && self.kind.refusal().is_none()
     }
 
-    /// The order of a listing: by table (`main`, `local`, `default`, then by number), and in a table by destination as a
-    /// number, prefix length, metric; what follows only keeps the order the same from print to print.
+    /// Compares routes in the order of a listing: by table (`main`, `local`, `default`, then by number), and within a
+    /// table by destination as a number, prefix length and metric. The remaining criteria only keep the order stable
+    /// from one listing to the next.
     pub fn order(&self, other: &Route) -> Ordering {
         table_rank(self.table)
             .cmp(&table_rank(other.table))
@@ -382,7 +388,7 @@ impl Route {
     }
 }
 
-/// Sorts in place by [`Route::order`].
+/// Sorts the routes in place by [`Route::order`].
 pub fn sort_routes(routes: &mut [Route]) {
     routes.sort_unstable_by(Route::order);
 }
@@ -396,17 +402,17 @@ fn table_rank(table: u32) -> (u8, u32) {
     }
 }
 
-/// Which routing tables are asked for.
+/// The routing tables to list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TableSelection {
-    /// The table of this number.
+    /// The table with this number.
     One(u32),
     /// Every table.
     All,
 }
 
 impl TableSelection {
-    /// Whether routes of `table` are asked for.
+    /// Whether the selection includes routes of `table`.
     pub fn holds(self, table: u32) -> bool {
         match self {
             TableSelection::One(one) => one == table,
@@ -416,7 +422,7 @@ impl TableSelection {
 }
 
 impl Default for TableSelection {
-    /// The main table: what `ip route` and the older tools show.
+    /// The main table, which `ip route` and older tools show.
     fn default() -> Self {
         TableSelection::One(TABLE_MAIN)
     }
@@ -428,7 +434,7 @@ impl Default for TableSelection {
 pub struct TableNames(BTreeMap<u32, Vec<u8>>);
 
 impl Default for TableNames {
-    /// The names that every system has: `default`, `main`, `local`.
+    /// The names that every system has: `default`, `main` and `local`.
     fn default() -> Self {
         TableNames(BTreeMap::from([
             (TABLE_DEFAULT, b"default".to_vec()),
@@ -439,46 +445,47 @@ impl Default for TableNames {
 }
 
 impl TableNames {
-    /// Names `table`; a later name replaces an earlier one.
+    /// Sets the name of `table`, replacing an earlier one.
     pub fn insert(&mut self, table: u32, name: Vec<u8>) {
         self.0.insert(table, name);
     }
 
-    /// The name of `table`, if it has one. Escape before printing.
+    /// Returns the name of `table`; `None` if it has none. Escape before printing.
     pub fn name(&self, table: u32) -> Option<&[u8]> {
         self.0.get(&table).map(Vec::as_slice)
     }
 
-    /// The table called `name`; with no exact match, the one that differs in letter case only.
+    /// Returns the number of the table with the name `name`. If there is no exact match, letter case is ignored.
     pub fn number(&self, name: &[u8]) -> Option<u32> {
         let exact = self.0.iter().find(|(_, known)| known.as_slice() == name);
         let close = || self.0.iter().find(|(_, known)| known.eq_ignore_ascii_case(name));
         exact.or_else(close).map(|(&table, _)| table)
     }
 
-    /// Every number and name, by number.
+    /// Returns an iterator over the numbers and names, ordered by number.
     pub fn iter(&self) -> impl Iterator<Item = (u32, &[u8])> {
         self.0.iter().map(|(&table, name)| (table, name.as_slice()))
     }
 }
 
-/// All that `netstat -r` shows. A part that could not be read says why; the others are there nevertheless.
+/// Everything that `netstat -r` shows. A part that could not be read is unknown with its reason; the others are still
+/// present.
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct RouteListing {
-    /// Every interface, physical ones first, the loopback last, each group by index.
+    /// Every interface: physical ones first, the loopback last, each group ordered by index.
     pub interfaces: Fact<Vec<Interface>>,
-    /// Every address of an interface, in the system's order.
+    /// The addresses of all interfaces, in the system's order.
     pub addresses: Fact<Vec<InterfaceAddress>>,
-    /// IPv4 routes in [`Route::order`].
+    /// The IPv4 routes, sorted by [`Route::order`].
     pub ipv4: Fact<Vec<Route>>,
-    /// IPv6 routes in [`Route::order`].
+    /// The IPv6 routes, sorted by [`Route::order`].
     pub ipv6: Fact<Vec<Route>>,
-    /// The rules that choose a table, IPv4 first, each family in the order in which they are tried.
+    /// The policy rules that select a table, IPv4 first, each family in the order in which they are tried.
     pub rules: Fact<Vec<PolicyRule>>,
     /// The names of routing tables.
     pub tables: TableNames,
-    /// What could not be read, or changed while being read.
+    /// What could not be read or changed while it was read.
     pub limits: Vec<Limit>,
 }
 
@@ -486,18 +493,19 @@ pub struct RouteListing {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct MulticastGroup {
-    /// The interface's index.
+    /// The interface index.
     pub index: u32,
-    /// Its name. Chosen by others: escape before printing.
+    /// The interface name. Others choose it: escape before printing.
     #[cfg_attr(feature = "serde", serde(with = "crate::wire::text"))]
     pub interface: Vec<u8>,
     /// The group's address.
     pub group: IpAddr,
-    /// How many sockets, and parts of the kernel, have joined it there.
+    /// The number of sockets and kernel subsystems that have joined the group on this interface.
     pub users: u32,
 }
 
-/// Sorts interfaces for a listing: physical ones first, then virtual ones, the loopback last; each group by index.
+/// Sorts interfaces for a listing: physical ones first, then virtual ones, the loopback last, each group ordered by
+/// index.
 pub fn sort_interfaces(interfaces: &mut [Interface]) {
     interfaces.sort_by_key(|interface| (interface.is_loopback(), !interface.is_physical(), interface.index));
 }
@@ -526,7 +534,7 @@ mod tests {
 
     #[test]
     fn a_route_stays_small() {
-        // A full Internet table is held in memory at once.
+        // A full Internet routing table is kept in memory at once.
         assert!(size_of::<Route>() <= 104, "{} bytes", size_of::<Route>());
     }
 

@@ -1,11 +1,11 @@
-//! Counters of protocols and interfaces, kept as read.
+//! Counters of protocols and interfaces, as the system reports them.
 //!
-//! Two kinds of figures are kept. The *classic* ones are those `netstat -s` and `-e` have always printed: one list
-//! ([`Block::rows`], [`InterfaceMetric::ALL`]) names them, orders them and says where Linux keeps each. The *further*
-//! ones are whatever else the system counts, as [`CounterGroup`]s under the system's own names, with a
-//! [`meaning()`] where it is documented.
+//! Two kinds of counters are kept. The *classic* ones are those that `netstat -s` and `-e` have always printed;
+//! [`Block::rows`] and [`InterfaceMetric::ALL`] define their names, their order and where Linux keeps each of them. The
+//! *further* ones are everything else that the system counts, as [`CounterGroup`]s under the system's own names, with a
+//! [`meaning()`] if it is documented.
 //!
-//! Only [`diff`](mod@diff) subtracts.
+//! Differences are computed only in [`diff`](mod@diff).
 
 mod classic;
 pub mod diff;
@@ -21,20 +21,20 @@ pub use protocol::{CounterGroup, Metric, NamedCounter, ProtocolStatistics, TcpFa
 
 use crate::Fact;
 
-/// A figure in both directions.
+/// A value for each direction.
 ///
-/// A row that has a single value keeps it in `received`; its `sent` is unknown and not shown.
+/// A row with a single value keeps it in `received`; its `sent` is unknown and not shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Pair<T> {
-    /// What came in, or the only value.
+    /// The inbound value, or the only one.
     pub received: Fact<T>,
-    /// What went out.
+    /// The outbound value.
     pub sent: Fact<T>,
 }
 
 impl<T: Copy> Pair<T> {
-    /// Both directions unknown for the same reason.
+    /// Creates a pair in which both directions are unknown for the same reason.
     pub const fn unknown(why: crate::Why) -> Self {
         Pair {
             received: Fact::Unknown(why),

@@ -1,4 +1,4 @@
-//! The counters of all protocols at one moment.
+//! The counters of all protocols at one point in time.
 
 #[cfg(feature = "serde")]
 use std::collections::BTreeMap;
@@ -12,29 +12,30 @@ use crate::{Fact, Why};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum TcpFamilies {
-    /// One set for both: it is kept in [`Block::Tcpv4`]. Linux does so.
+    /// One set for both families, kept in [`Block::Tcpv4`], as on Linux.
     Together,
-    /// A set for each family.
+    /// One set for each family.
     Separate,
 }
 
-/// A value under the system's own name for it.
+/// A value under the name that the system gives it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Metric {
-    /// Grows only.
+    /// A counter, which only grows.
     Counter(u64),
-    /// Goes up and down or is a setting; some are negative (Linux `Tcp MaxConn` is -1 when there is no limit).
+    /// A gauge, which rises and falls or is a setting. Some are negative (Linux `Tcp MaxConn` is -1 if there is no
+    /// limit).
     Gauge(i64),
 }
 
 impl Metric {
-    /// Whether it is 0.
+    /// Whether the value is 0.
     pub const fn is_zero(self) -> bool {
         matches!(self, Metric::Counter(0) | Metric::Gauge(0))
     }
 
-    /// The count, if it is a counter.
+    /// Returns the count, or `None` for a gauge.
     pub const fn counter(self) -> Option<u64> {
         match self {
             Metric::Counter(count) => Some(count),
@@ -52,13 +53,13 @@ impl std::fmt::Display for Metric {
     }
 }
 
-/// A counter beyond the classic ones.
+/// A counter in addition to the classic ones.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct NamedCounter {
-    /// The system's name within the group: `ListenDrops`. From outside: escape before printing.
+    /// The system's name within the group, such as `ListenDrops`. It comes from outside: escape before printing.
     pub name: Box<str>,
-    /// Its value, unknown where the text was not a number.
+    /// The value; unknown if the text was not a number.
     pub value: Fact<Metric>,
 }
 
@@ -66,14 +67,14 @@ pub struct NamedCounter {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct CounterGroup {
-    /// The system's name: `TcpExt`. From outside: escape before printing.
+    /// The system's name, such as `TcpExt`. It comes from outside: escape before printing.
     pub name: Box<str>,
-    /// Its counters.
+    /// The counters.
     pub counters: Vec<NamedCounter>,
 }
 
 impl CounterGroup {
-    /// The value named `name`.
+    /// Returns the value with the name `name`; `None` if there is none.
     pub fn get(&self, name: &str) -> Option<Fact<Metric>> {
         self.counters
             .iter()
@@ -81,9 +82,9 @@ impl CounterGroup {
             .map(|counter| counter.value)
     }
 
-    /// A counter of this group from the text of its value; what is not a number is unknown.
+    /// Parses the value of a counter in this group. Text that is not a number becomes unknown.
     ///
-    /// The kernel sums signed parts and may print a negative gauge as a number above `i64::MAX`; it is brought back.
+    /// The kernel sums signed parts and may print a negative gauge as a number above `i64::MAX`; this is undone.
     pub fn figure(group: &str, name: &str, text: &str) -> Fact<Metric> {
         let figure = if is_gauge(group, name) {
             text.parse::<i64>()
@@ -96,15 +97,15 @@ impl CounterGroup {
     }
 }
 
-/// The blocks that a group of Linux belongs to: with `-p` only groups of a wanted block are shown. A group that is not
-/// known here belongs to none and is shown when every block is.
+/// Returns the blocks that a Linux counter group belongs to. With `-p`, only groups of a selected block are shown. An
+/// unknown group belongs to no block and is shown only if all blocks are.
 pub fn group_blocks(group: &str) -> BlockSet {
     match group {
         "Ip" | "IpExt" => Block::Ipv4.into(),
         "Ip6" => Block::Ipv6.into(),
         "Icmp" | "IcmpMsg" => Block::Icmpv4.into(),
         "Icmp6" => Block::Icmpv6.into(),
-        // One set of TCP counters for both families.
+        // Linux has one set of TCP counters for both families.
         "Tcp" | "TcpExt" | "MPTcpExt" => BlockSet::from(Block::Tcpv4).with(Block::Tcpv6),
         "Udp" | "UdpLite" => Block::Udpv4.into(),
         "Udp6" | "UdpLite6" => Block::Udpv6.into(),
@@ -112,21 +113,22 @@ pub fn group_blocks(group: &str) -> BlockSet {
     }
 }
 
-/// The counters of all protocols, as read at one moment.
+/// The counters of all protocols at one point in time.
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 #[cfg_attr(feature = "serde", serde(into = "WrittenStatistics", from = "WrittenStatistics"))]
 pub struct ProtocolStatistics {
-    /// When they were read, on a clock that never goes back (its zero does not matter).
+    /// The time of reading, on a monotonic clock with an arbitrary origin.
     pub at: Duration,
-    /// Whether TCP is counted per family.
+    /// Whether TCP is counted for each family separately.
     pub tcp_families: TcpFamilies,
-    /// Every group that was read, classic figures included, under the system's own names.
+    /// Every group that was read, under the system's own names and including the classic counters.
     pub groups: Vec<CounterGroup>,
     values: [Vec<Pair<u64>>; 8],
 }
 
-/// [`ProtocolStatistics`] as it is written: values by the ids of block and row, so that a row that comes or goes harms no old file.
+/// The serialized form of [`ProtocolStatistics`]: values are written by the ids of block and row, so that files stay
+/// readable when rows are added or removed.
 #[cfg(feature = "serde")]
 #[derive(serde::Serialize, serde::Deserialize)]
 struct WrittenStatistics {
@@ -172,7 +174,7 @@ impl From<WrittenStatistics> for ProtocolStatistics {
 }
 
 impl ProtocolStatistics {
-    /// Fills every classic row with what `value` says of it.
+    /// Creates the statistics; `value` is called for each classic row.
     pub fn new(
         at: Duration,
         tcp_families: TcpFamilies,
@@ -188,18 +190,18 @@ impl ProtocolStatistics {
         }
     }
 
-    /// The classic rows of `block` with their values, in order.
+    /// Returns an iterator over the classic rows of `block` and their values, in order.
     pub fn rows(&self, block: Block) -> impl Iterator<Item = (&'static ClassicRow, Pair<u64>)> {
         block.rows().iter().zip(self.values[block.index()].iter().copied())
     }
 
-    /// The value of one classic row, by its id.
+    /// Returns the value of a classic row by its id; `None` if the block has no such row.
     pub fn get(&self, block: Block, id: &str) -> Option<Pair<u64>> {
         self.rows(block).find(|(row, _)| row.id == id).map(|(_, value)| value)
     }
 
-    /// Puts in the connections that are ESTABLISHED or CLOSE_WAIT now (RFC 4022 tcpCurrEstab), counted from the sockets
-    /// of each family by the caller.
+    /// Sets the number of connections that are currently ESTABLISHED or CLOSE_WAIT (RFC 4022 tcpCurrEstab), which the
+    /// caller has counted from the sockets of each family.
     pub fn set_current_connections(&mut self, ipv4: Fact<u64>, ipv6: Fact<u64>) {
         for (block, count) in [(Block::Tcpv4, ipv4), (Block::Tcpv6, ipv6)] {
             for (row, value) in block.rows().iter().zip(&mut self.values[block.index()]) {
@@ -210,12 +212,12 @@ impl ProtocolStatistics {
         }
     }
 
-    /// The group named `name`.
+    /// Returns the group with the name `name`; `None` if there is none.
     pub fn group(&self, name: &str) -> Option<&CounterGroup> {
         self.groups.iter().find(|group| *group.name == *name)
     }
 
-    /// Whether a named counter fills a classic row all by itself, so that showing it again would say nothing new.
+    /// Whether a named counter alone is the value of a classic row, so that showing it again would add nothing.
     pub fn is_classic(group: &str, name: &str) -> bool {
         let is = |source| matches!(source, LinuxSource::Named(g, n) if g == group && n == name);
         group_blocks(group)
@@ -284,7 +286,7 @@ mod tests {
     fn what_stands_in_a_block_is_not_further() {
         assert!(ProtocolStatistics::is_classic("Ip6", "OutForwDatagrams"));
         assert!(ProtocolStatistics::is_classic("Icmp", "OutEchos"));
-        // Only part of a classic figure, or none at all.
+        // These are only part of a classic value, or of none at all.
         assert!(!ProtocolStatistics::is_classic("Icmp6", "InMLDv2Reports"));
         assert!(!ProtocolStatistics::is_classic("Tcp", "CurrEstab"));
         assert!(!ProtocolStatistics::is_classic("TcpExt", "InSegs"));

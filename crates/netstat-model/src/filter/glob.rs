@@ -1,4 +1,4 @@
-//! `--program` and `--unit`: names with `*` and `?`.
+//! The values of `--program` and `--unit`: names with `*` and `?`.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,19 +6,20 @@ use std::str::FromStr;
 use super::error::{FilterError, Mistake};
 use super::list;
 
-/// Patterns for a name, of which one must match. `*` matches any text, `?` one byte; letters match in any case.
+/// Patterns, at least one of which must match a name. `*` matches any text and `?` any single byte; the case of ASCII
+/// letters is ignored.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Globs {
     patterns: Vec<String>,
 }
 
 impl Globs {
-    /// Whether everything is let through.
+    /// Whether everything is accepted because there are no patterns.
     pub fn is_empty(&self) -> bool {
         self.patterns.is_empty()
     }
 
-    /// Adds every pattern of `other` that is not there yet.
+    /// Adds every pattern of `other` that is not present yet.
     pub fn add(&mut self, other: Globs) {
         for pattern in other.patterns {
             if !self.patterns.contains(&pattern) {
@@ -32,13 +33,13 @@ impl Globs {
         &self.patterns
     }
 
-    /// Whether one pattern is the whole of `name`.
+    /// Whether a pattern matches the whole of `name`.
     pub fn matches(&self, name: &[u8]) -> bool {
         self.patterns.iter().any(|pattern| matches(pattern.as_bytes(), name))
     }
 
-    /// Whether one pattern matches the program file at `path`: a pattern with a slash or, for a path of
-    /// Windows, a backslash the whole path, another its file name.
+    /// Whether a pattern matches the program file at `path`. A pattern with a slash (or a backslash, if it is a Windows
+    /// path) is compared with the whole path, any other with the file name.
     pub fn matches_path(&self, path: &[u8]) -> bool {
         let windows = crate::text::is_windows_path(path);
         let name = crate::text::file_name(path);
@@ -50,10 +51,11 @@ impl Globs {
     }
 }
 
-/// Whether `pattern` is the whole of `name`. Takes at most their lengths multiplied: only the last `*` is ever tried again.
+/// Whether `pattern` matches the whole of `name`. Takes time proportional to the product of their lengths at most,
+/// because only the last `*` is ever retried.
 fn matches(pattern: &[u8], name: &[u8]) -> bool {
     let (mut p, mut n) = (0, 0);
-    // Where to go on after the last `*` if what follows it does not fit here.
+    // The positions to continue from after the last `*` if what follows it does not match here.
     let mut again: Option<(usize, usize)> = None;
     while n < name.len() {
         match pattern.get(p) {
@@ -86,7 +88,7 @@ impl fmt::Display for Globs {
 impl FromStr for Globs {
     type Err = FilterError;
 
-    /// Reads patterns separated by commas, at least one.
+    /// Parses one or more patterns separated by commas.
     fn from_str(list: &str) -> Result<Globs, FilterError> {
         let mut globs = Globs::default();
         for word in list.split(',') {
@@ -161,7 +163,7 @@ mod tests {
         }
     }
 
-    /// The plainest way to say what a pattern means.
+    /// The most obvious implementation of pattern matching.
     fn slowly(pattern: &[u8], name: &[u8]) -> bool {
         match (pattern.first(), name.first()) {
             (None, None) => true,

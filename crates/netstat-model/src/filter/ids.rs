@@ -1,4 +1,4 @@
-//! `--pid` and `--user`: numbers, and names of users and groups.
+//! The values of `--pid` and `--user`: ids and user names.
 
 use std::fmt;
 use std::str::FromStr;
@@ -6,39 +6,39 @@ use std::str::FromStr;
 use super::error::{FilterError, Mistake};
 use super::list;
 
-/// A number without sign, from `least` on.
+/// Parses an unsigned number that is at least `least`.
 fn number(word: &str, least: u32) -> Option<u32> {
     let digits = !word.is_empty() && word.bytes().all(|byte| byte.is_ascii_digit());
     let number = word.parse().ok().filter(|_| digits)?;
     (number >= least).then_some(number)
 }
 
-/// Process ids, of which one must be a holder's.
+/// Process ids, at least one of which must hold the socket.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Pids {
-    /// Rising, none twice.
+    /// In ascending order, without duplicates.
     pids: Vec<u32>,
 }
 
 impl Pids {
-    /// Whether everything is let through.
+    /// Whether everything is accepted because there are no ids.
     pub fn is_empty(&self) -> bool {
         self.pids.is_empty()
     }
 
-    /// Whether `pid` is in it.
+    /// Whether the set contains `pid`.
     pub fn contains(&self, pid: u32) -> bool {
         self.pids.binary_search(&pid).is_ok()
     }
 
-    /// Adds every id of `other`.
+    /// Adds every id of `other` to the set.
     pub fn add(&mut self, other: &Pids) {
         self.pids.extend_from_slice(&other.pids);
         self.pids.sort_unstable();
         self.pids.dedup();
     }
 
-    /// The ids, rising.
+    /// Returns an iterator over the ids, in ascending order.
     pub fn iter(&self) -> impl Iterator<Item = u32> {
         self.pids.iter().copied()
     }
@@ -63,7 +63,7 @@ impl fmt::Display for Pids {
 impl FromStr for Pids {
     type Err = FilterError;
 
-    /// Reads ids separated by commas, at least one.
+    /// Parses one or more ids separated by commas.
     fn from_str(list: &str) -> Result<Pids, FilterError> {
         list.split(',')
             .map(|word| number(word, 1).ok_or_else(|| FilterError::new(word, Mistake::Pid)))
@@ -71,7 +71,7 @@ impl FromStr for Pids {
     }
 }
 
-/// Users, of whom one must have made the socket.
+/// Users, one of whom must have created the socket.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Users {
     users: Vec<User>,
@@ -80,20 +80,20 @@ pub struct Users {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 enum User {
     Id(u32),
-    /// A name and, once it is found, its id.
+    /// A user name and its id, once resolved.
     Name(String, Option<u32>),
 }
 
-/// `(uid_t)-1` is not a user (POSIX chown(2)).
+/// `(uid_t)-1` is not a valid user (POSIX chown(2)).
 const NO_USER: u32 = u32::MAX;
 
 impl Users {
-    /// Whether everything is let through.
+    /// Whether everything is accepted because there are no users.
     pub fn is_empty(&self) -> bool {
         self.users.is_empty()
     }
 
-    /// Whether the user with this id is in it. A name that has not been found is nobody.
+    /// Whether the list contains the user with this id. A name that has not been resolved matches nobody.
     pub fn contains(&self, id: u32) -> bool {
         self.users.iter().any(|user| match user {
             User::Id(wanted) => *wanted == id,
@@ -101,7 +101,7 @@ impl Users {
         })
     }
 
-    /// The ids in it; names that have not been found have none.
+    /// Returns an iterator over the ids; names that have not been resolved are skipped.
     pub fn ids(&self) -> impl Iterator<Item = u32> {
         self.users.iter().filter_map(|user| match user {
             User::Id(id) => Some(*id),
@@ -109,7 +109,7 @@ impl Users {
         })
     }
 
-    /// Adds every user of `other` that is not there yet.
+    /// Adds every user of `other` that is not present yet.
     pub fn add(&mut self, other: Users) {
         for user in other.users {
             if !self.users.contains(&user) {
@@ -118,7 +118,7 @@ impl Users {
         }
     }
 
-    /// The names in it.
+    /// Returns an iterator over the user names.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.users.iter().filter_map(|user| match user {
             User::Name(name, _) => Some(name.as_str()),
@@ -126,7 +126,7 @@ impl Users {
         })
     }
 
-    /// Says which id the user called `name` has. Before that, the name matches nobody.
+    /// Sets the id of the user `name`. Until then the name matches nobody.
     pub fn resolve(&mut self, name: &str, id: u32) {
         for user in &mut self.users {
             if let User::Name(own, found) = user
@@ -153,14 +153,14 @@ impl fmt::Display for Users {
 impl FromStr for Users {
     type Err = FilterError;
 
-    /// Reads names and ids separated by commas, at least one.
+    /// Parses one or more names and ids separated by commas.
     fn from_str(list: &str) -> Result<Users, FilterError> {
         let mut users = Users::default();
         for word in list.split(',') {
             let digits = word.bytes().all(|byte| byte.is_ascii_digit());
             let user = match number(word, 0) {
                 Some(id) if id != NO_USER => User::Id(id),
-                // A colon parts the fields of passwd(5), so no name has one.
+                // A colon separates the fields of passwd(5), so no user name contains one.
                 None if !digits && !word.contains(':') => User::Name(word.to_owned(), None),
                 _ => return Err(FilterError::new(word, Mistake::User)),
             };

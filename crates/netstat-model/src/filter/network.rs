@@ -1,4 +1,4 @@
-//! A block of addresses.
+//! Blocks of IP addresses.
 
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -6,21 +6,21 @@ use std::str::FromStr;
 
 use super::error::{FilterError, Mistake};
 
-/// A block of IP addresses in CIDR form (RFC 4632; RFC 4291, 2.3). An IPv4-mapped block counts as its IPv4 block, so that one
-/// address has one form only.
+/// A block of IP addresses in CIDR notation (RFC 4632; RFC 4291, 2.3). An IPv4-mapped block is treated as its IPv4
+/// block, so that every address has one form only.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Network {
-    /// With the bits behind the prefix at 0.
+    /// The first address: the bits after the prefix are 0.
     address: IpAddr,
-    /// 0 to 32 or 128.
+    /// The prefix length: 0 to 32 for IPv4, 0 to 128 for IPv6.
     length: u8,
 }
 
-/// The bits in front of an IPv4-mapped address (RFC 4291, 2.5.5.2).
+/// The prefix length of IPv4-mapped addresses (RFC 4291, 2.5.5.2).
 const MAPPED: u8 = 96;
 
 impl Network {
-    /// The block of `length` leading bits of `address`; `None` when the address has fewer.
+    /// Creates the block given by the `length` leading bits of `address`; `None` if the address has fewer bits.
     pub fn new(address: IpAddr, length: u8) -> Option<Network> {
         match address {
             IpAddr::V4(v4) if length <= 32 => {
@@ -42,7 +42,7 @@ impl Network {
         }
     }
 
-    /// The block of one address.
+    /// Creates the block that contains only `address`.
     pub fn host(address: IpAddr) -> Network {
         let address = address.to_canonical();
         let length = if address.is_ipv4() { 32 } else { 128 };
@@ -54,12 +54,12 @@ impl Network {
         self.address
     }
 
-    /// How many leading bits all its addresses share: 0 to 32 (IPv4) or 128 (IPv6).
+    /// The prefix length: 0 to 32 (IPv4) or 128 (IPv6).
     pub fn length(&self) -> u8 {
         self.length
     }
 
-    /// Whether `address` lies in the block; a mapped address counts as its IPv4 address.
+    /// Whether the block contains `address`. An IPv4-mapped address is treated as its IPv4 address.
     pub fn contains(&self, address: IpAddr) -> bool {
         match (self.address, address.to_canonical()) {
             (IpAddr::V4(block), IpAddr::V4(address)) => {
@@ -91,7 +91,7 @@ impl fmt::Display for Network {
 impl FromStr for Network {
     type Err = FilterError;
 
-    /// `ADDRESS` or `ADDRESS/LENGTH`.
+    /// Parses `ADDRESS` or `ADDRESS/LENGTH`.
     fn from_str(word: &str) -> Result<Network, FilterError> {
         if word.contains('%') {
             return Err(FilterError::new(word, Mistake::Zone));

@@ -1,4 +1,4 @@
-//! `--port`.
+//! The values of `--port`.
 
 use std::fmt;
 use std::ops::RangeInclusive;
@@ -8,20 +8,20 @@ use super::error::{FilterError, Mistake};
 use super::list;
 use crate::Socket;
 
-/// A set of ports, each from 1 to 65535: 0 means an end without a port.
+/// A set of ports from 1 to 65535. Port 0 stands for a side without a port and is never in the set.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Ports {
-    /// By rising port, with at least one port between two ranges.
+    /// In ascending order, with at least one port between two ranges.
     ranges: Vec<RangeInclusive<u16>>,
 }
 
 impl Ports {
-    /// Whether no port is in it.
+    /// Whether the set is empty.
     pub fn is_empty(&self) -> bool {
         self.ranges.is_empty()
     }
 
-    /// Whether `port` is in it.
+    /// Whether the set contains `port`.
     pub fn contains(&self, port: u16) -> bool {
         let next = self.ranges.partition_point(|range| *range.end() < port);
         self.ranges.get(next).is_some_and(|range| *range.start() <= port)
@@ -33,12 +33,12 @@ impl Ports {
         self.is_empty() || has(socket.local().port) || has(socket.foreign().port)
     }
 
-    /// The ports as the fewest ranges: by rising port, with at least one port between two.
+    /// The ports as the smallest number of ranges, in ascending order, with at least one port between two.
     pub fn ranges(&self) -> &[RangeInclusive<u16>] {
         &self.ranges
     }
 
-    /// Adds every port of `other`.
+    /// Adds every port of `other` to the set.
     pub fn add(&mut self, other: &Ports) {
         let both = self.ranges.drain(..).chain(other.ranges.iter().cloned()).collect();
         *self = Ports::join(both);
@@ -58,11 +58,11 @@ impl Ports {
         Ports { ranges: joined }
     }
 
-    /// `443` or `8000-8010`.
+    /// Parses `443` or `8000-8010`.
     pub(super) fn range(word: &str) -> Result<RangeInclusive<u16>, FilterError> {
         let wrong = |mistake| FilterError::new(word, mistake);
         let port = |digits: &str| {
-            // Rust's own parser would also take "+1".
+            // Rust's own parser would also accept "+1".
             let is_number = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit());
             digits
                 .parse()
@@ -96,10 +96,10 @@ impl fmt::Display for Ports {
 impl FromStr for Ports {
     type Err = FilterError;
 
-    /// Reads ports and ranges separated by commas, at least one.
+    /// Parses one or more ports and ranges separated by commas.
     fn from_str(list: &str) -> Result<Ports, FilterError> {
         list.split(',')
-            // As in addresses: `:80`.
+            // A leading colon is accepted as in addresses: `:80`.
             .map(|range| Ports::range(range.strip_prefix(':').unwrap_or(range)))
             .collect::<Result<_, _>>()
             .map(Ports::join)

@@ -1,4 +1,4 @@
-//! `--state`.
+//! The values of `--state`.
 
 use std::fmt;
 use std::str::FromStr;
@@ -12,7 +12,8 @@ use crate::State;
 pub struct States(pub(super) u16);
 
 impl States {
-    /// Other spellings than [`State::name`], with underscores: of RFC 9293 (3.3.2), and as Linux programs print them.
+    /// Alternative names besides [`State::name`], with underscores: those of RFC 9293 (3.3.2), and as Linux programs
+    /// print them.
     const ALSO: [(&'static str, State); 5] = [
         ("LISTEN", State::Listening),
         ("ESTAB", State::Established),
@@ -21,27 +22,27 @@ impl States {
         ("FIN_WAIT2", State::FinWait2),
     ];
 
-    /// Whether no state is in it.
+    /// Whether the set is empty.
     pub const fn is_empty(self) -> bool {
         self.0 == 0
     }
 
-    /// Whether `state` is in it.
+    /// Whether the set contains `state`.
     pub const fn contains(self, state: State) -> bool {
         self.0 & 1 << state as u8 != 0
     }
 
-    /// Adds every state of `other`.
+    /// Adds every state of `other` to the set.
     pub fn add(&mut self, other: States) {
         self.0 |= other.0;
     }
 
-    /// The states in it, in the order of [`State::ALL`].
+    /// Returns an iterator over the states in the set, in the order of [`State::ALL`].
     pub fn iter(self) -> impl Iterator<Item = State> {
         State::ALL.into_iter().filter(move |state| self.contains(*state))
     }
 
-    /// The state called `word`, in any case of letter, with hyphens (as in RFC 9293) or underscores.
+    /// Returns the state with the name `word`, in any letter case and with hyphens (as in RFC 9293) or underscores.
     fn state(word: &str) -> Option<State> {
         let is = |name: &str| {
             word.len() == name.len()
@@ -72,7 +73,7 @@ impl fmt::Display for States {
 impl FromStr for States {
     type Err = FilterError;
 
-    /// Reads names separated by commas, at least one.
+    /// Parses one or more names separated by commas.
     fn from_str(list: &str) -> Result<States, FilterError> {
         list.split(',')
             .map(|word| States::state(word).ok_or_else(|| FilterError::new(word, Mistake::State)))

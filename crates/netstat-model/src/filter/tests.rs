@@ -1,4 +1,4 @@
-//! The filter as a whole.
+//! Tests of the filter as a whole.
 
 use super::*;
 use crate::{Family, SocketFacts};
@@ -205,7 +205,7 @@ proptest! {
     }
 }
 
-/// The arguments of any filter.
+/// Command-line arguments of arbitrary filters.
 fn words() -> impl Strategy<Value = Vec<String>> {
     let list = |one: &'static str| proptest::collection::vec(one, 1..4).prop_map(|words| words.join(","));
     let address = prop_oneof![
@@ -372,7 +372,7 @@ fn what_is_asked_of_the_holders() {
         ("--pid 9", false),
         ("--program sshd", true),
         ("--program /usr/sbin/*", true),
-        // Where the file is not known, the kernel's name is.
+        // If the file is unknown, the kernel's short name counts.
         ("--program WORKER", true),
         ("--program nginx", false),
         ("--unit ssh.*", true),

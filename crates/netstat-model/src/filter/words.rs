@@ -1,8 +1,8 @@
-//! A filter as text, as on a command line or after the `/` of a screen.
+//! Filters as text, as on a command line or after the `/` of a screen.
 
 use super::error::{FilterError, Mistake};
 
-/// Splits `text` at its blanks. What is between quotes, single or double, is one argument or part of one.
+/// Splits `text` at spaces. Text in single or double quotes is one argument or a part of one.
 pub(super) fn split(text: &str) -> Result<Vec<String>, FilterError> {
     let mut words = Vec::new();
     let mut word: Option<String> = None;
@@ -25,12 +25,12 @@ pub(super) fn split(text: &str) -> Result<Vec<String>, FilterError> {
     Ok(words)
 }
 
-/// `value` so that [`split`] reads it back as one argument.
+/// Returns `value`, quoted if necessary so that [`split`] reads it as one argument.
 pub(super) fn quoted(value: &str) -> String {
     if !value.is_empty() && !value.contains(|c: char| c.is_whitespace() || matches!(c, '"' | '\'')) {
         return value.to_owned();
     }
-    // Neither quote can be escaped, so a value with both is put together from parts.
+    // Quotes cannot be escaped, so a value with both kinds is assembled from parts.
     let mut out = String::from("'");
     for letter in value.chars() {
         match letter {

@@ -1,5 +1,5 @@
-//! From how far away a listener can be reached: worked out from its address, the interface it is bound to, the addresses of this
-//! computer, VRFs and local routes. Packet filters are a question of their own ([`crate::packet_filter`]).
+//! The reach of a listener, determined from its address, the interface it is bound to, the addresses of this computer,
+//! VRFs and local routes. Packet filters are handled separately ([`crate::packet_filter`]).
 
 use std::net::IpAddr;
 
@@ -7,21 +7,22 @@ use crate::reach::{is_loopback, is_public};
 use crate::route::{Interface, InterfaceAddress, PolicyRule, Prefix, RuleAction};
 use crate::{Fact, Family, Protocol, Socket, State, Why, text};
 
-/// From how far away a port can be reached, as far as this computer decides it. The one scale for lists, monitor, inspect and audit.
+/// From where a port can be reached, as far as this computer decides. Lists, monitor, inspect and audit all use this
+/// scale.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Extent {
-    /// Only from within this computer, or from within the network namespace it is in.
+    /// Only from this computer, or only from within the socket's network namespace.
     Here,
-    /// From directly connected networks, and from wherever a router lets through.
+    /// From directly connected networks, and from wherever a router forwards packets.
     Networks,
     /// From the whole Internet.
     Anywhere,
-    /// It cannot be told.
+    /// The reach cannot be determined, for this reason.
     Unknown(Why),
 }
 
 impl Extent {
-    /// One word for it, as JSON and tables have it.
+    /// The name used in JSON and tables.
     pub const fn name(self) -> &'static str {
         match self {
             Extent::Here => "here",
@@ -31,7 +32,7 @@ impl Extent {
         }
     }
 
-    /// The same in a few words, to follow "reachable from".
+    /// A few plain words that follow "reachable from".
     pub const fn words(self) -> &'static str {
         match self {
             Extent::Here => "this computer only",
@@ -42,38 +43,38 @@ impl Extent {
     }
 }
 
-/// Whether sockets that are bound to no VRF also take packets that arrive in one (`net.ipv4.tcp_l3mdev_accept` and the like,
-/// Documentation/networking/vrf.rst).
+/// Whether sockets that are not bound to a VRF also receive packets that arrive in one (`net.ipv4.tcp_l3mdev_accept`
+/// and the like, Documentation/networking/vrf.rst).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct VrfAccept {
-    /// Of TCP.
+    /// The setting for TCP sockets.
     pub tcp: Fact<bool>,
-    /// Of UDP.
+    /// The setting for UDP sockets.
     pub udp: Fact<bool>,
-    /// Of raw sockets.
+    /// The setting for raw sockets.
     pub raw: Fact<bool>,
 }
 
-/// What decides who reaches the sockets of one network namespace.
+/// The configuration of one network namespace that determines who reaches its sockets.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct LocalNetwork {
-    /// Its interfaces.
+    /// The interfaces.
     pub interfaces: Fact<Vec<Interface>>,
-    /// Their addresses.
+    /// The addresses of the interfaces.
     pub addresses: Fact<Vec<InterfaceAddress>>,
-    /// Networks all of whose addresses are taken for its own: local routes other than those of its addresses
+    /// Networks whose addresses are all treated as local: local routes other than those of the interfaces' addresses
     /// (`ip route add local 192.0.2.0/24 dev lo`).
     pub local_routes: Fact<Vec<Prefix>>,
-    /// The rules that choose a routing table.
+    /// The policy rules that select a routing table.
     pub rules: Fact<Vec<PolicyRule>>,
-    /// Whether sockets outside of VRFs take packets that arrive in one.
+    /// Whether sockets outside VRFs receive packets that arrive in one.
     pub vrf_accept: VrfAccept,
 }
 
 impl LocalNetwork {
-    /// A namespace of which nothing is known, for this reason.
+    /// Creates a namespace in which everything is unknown for the reason `why`.
     pub const fn unknown(why: Why) -> Self {
         LocalNetwork {
             interfaces: Fact::Unknown(why),
@@ -89,7 +90,7 @@ impl LocalNetwork {
     }
 }
 
-/// Whether `socket` waits for whoever comes: TCP that listens, and UDP and the like without a peer.
+/// Whether `socket` receives from anyone: a TCP listener, or a UDP or similar socket without a peer.
 pub fn waits(socket: &Socket) -> bool {
     match socket.protocol() {
         Protocol::Tcp | Protocol::Mptcp | Protocol::Sctp | Protocol::Dccp => socket.state() == State::Listening,
@@ -99,13 +100,13 @@ pub fn waits(socket: &Socket) -> bool {
 }
 
 impl LocalNetwork {
-    /// The interface with this index.
+    /// Returns the interface with this index.
     pub fn interface(&self, index: u32) -> Option<&Interface> {
         let interfaces = self.interfaces.as_ref().known()?;
         interfaces.iter().find(|interface| interface.index.get() == index)
     }
 
-    /// The interface called `name`, or that has this number.
+    /// Returns the interface with the name `name`, or whose index `name` is.
     pub fn interface_called(&self, name: &[u8]) -> Option<&Interface> {
         let interfaces = self.interfaces.as_ref().known()?;
         let number = std::str::from_utf8(name).ok().and_then(|name| name.parse().ok());
@@ -116,7 +117,8 @@ impl LocalNetwork {
         })
     }
 
-    /// Whether `address` belongs to this namespace: a loopback address, one of an interface, or one of a local route.
+    /// Whether `address` belongs to this namespace: a loopback address, an address of an interface, or one covered by a
+    /// local route.
     pub fn owns(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
         let addresses = self.addresses.as_ref().known().map_or(&[][..], Vec::as_slice);
@@ -128,7 +130,7 @@ impl LocalNetwork {
         routes.iter().any(|route| route.holds(address))
     }
 
-    /// The name of an interface, safe to print.
+    /// Returns the name of an interface, safe to print.
     pub fn name_of(&self, index: u32) -> String {
         self.interface(index).map_or_else(
             || format!("interface {index}"),
@@ -136,12 +138,12 @@ impl LocalNetwork {
         )
     }
 
-    /// The VRF that an interface is in, itself included.
+    /// Returns the VRF that an interface belongs to or is.
     fn vrf_of(&self, index: u32) -> Option<u32> {
         let interface = self.interface(index)?;
         match interface.is_vrf() {
             true => Some(index),
-            // A bridge may be between a port and the VRF; only the bridge has addresses then.
+            // If a bridge is between a port and the VRF, only the bridge has addresses.
             false => {
                 let master = self.interface(interface.master?.get())?;
                 master.is_vrf().then_some(master.index.get())
@@ -149,8 +151,8 @@ impl LocalNetwork {
         }
     }
 
-    /// Whether `socket` gets packets that arrive over the interface with this index, as far as binding to devices decides it
-    /// (`inet_bound_dev_eq` of the kernel).
+    /// Whether `socket` receives packets that arrive on the interface with this index, as far as device binding decides
+    /// (the kernel's `inet_bound_dev_eq`).
     pub fn takes_from(&self, socket: &Socket, index: u32) -> bool {
         let vrf = self.vrf_of(index);
         match socket.interface().map(u32::from) {
@@ -168,8 +170,8 @@ impl LocalNetwork {
         accept == Fact::Known(true)
     }
 
-    /// From how far away `socket` can be reached, and the same in words that follow "from"; safe to print. `elsewhere` is the name
-    /// of its network namespace, escaped, when it is not the caller's.
+    /// Returns the reach of `socket`, and a description of it that follows "from" and is safe to print. `elsewhere` is
+    /// the escaped name of its network namespace if that is not the caller's.
     pub fn extent(&self, socket: &Socket, elsewhere: Option<&str>) -> (Extent, String) {
         let address = socket.local().address.to_canonical();
         if is_loopback(address) {
@@ -209,7 +211,7 @@ impl LocalNetwork {
         (extent, words)
     }
 
-    /// Says that rules of the routing policy drop packets, where any does.
+    /// Returns a note if policy rules drop packets, and an empty text otherwise.
     fn dropping_rules(&self, address: IpAddr) -> &'static str {
         let rules = self.rules.as_ref().known().map_or(&[][..], Vec::as_slice);
         let drops = |rule: &PolicyRule| {
@@ -225,7 +227,7 @@ impl LocalNetwork {
         }
     }
 
-    /// What binding to a device leaves of the reach, to stand behind it.
+    /// Describes the interface or VRF that the socket is bound to, for the end of a description.
     fn binding(&self, socket: &Socket) -> String {
         match socket.interface().map(u32::from) {
             Some(bound) if self.interface(bound).is_some_and(Interface::is_vrf) => {
@@ -267,7 +269,7 @@ impl LocalNetwork {
         self.through(own, &routed, &only)
     }
 
-    /// That packets of a VRF do not come to a socket that is not bound to it.
+    /// Explains that packets of a VRF do not reach a socket that is not bound to it.
     fn kept_from_vrf(&self, socket: &Socket, vrf: u32) -> String {
         let switch = match socket.protocol() {
             Protocol::Udp | Protocol::UdpLite => "udp_l3mdev_accept",
@@ -279,9 +281,9 @@ impl LocalNetwork {
         )
     }
 
-    /// Who reaches these addresses, which are not empty together with `routed`.
+    /// Returns the reach given by these addresses and routes, at least one of which must be present.
     fn through(&self, mut own: Vec<&InterfaceAddress>, routed: &[&Prefix], only: &str) -> (Extent, String) {
-        // The farthest-reaching in front; link-local ones say least.
+        // Addresses that reach farthest come first; link-local ones tell least.
         own.sort_by_key(|own| (!is_public(own.address), is_link_local(own.address)));
         if let Some(first) = own.first().filter(|own| is_public(own.address)) {
             let words = format!(
@@ -325,7 +327,7 @@ impl LocalNetwork {
         )
     }
 
-    /// Who can reach a port bound to one address.
+    /// Returns the reach of a port bound to one address.
     fn of_address(&self, socket: &Socket, address: IpAddr, addresses: &[InterfaceAddress]) -> (Extent, String) {
         if address.is_multicast() {
             return (
@@ -336,7 +338,7 @@ impl LocalNetwork {
         let only = self.binding(socket);
         let bound = socket.interface().map(u32::from);
         let mut candidates = addresses.iter().filter(|own| own.address == address);
-        // The same link-local address may be on several interfaces.
+        // The same link-local address can be on several interfaces.
         let own = candidates
             .clone()
             .find(|own| bound == Some(own.interface))
@@ -355,7 +357,7 @@ impl LocalNetwork {
             return (Extent::Here, words);
         }
         match bound {
-            // A computer answers on each interface for each of its addresses, so the interface decides.
+            // A computer answers on every interface for each of its addresses, so the interface decides.
             Some(bound) if bound != own.interface && self.vrf_of(own.interface) != Some(bound) => {
                 if self.interface(bound).is_some_and(Interface::is_loopback) {
                     return (Extent::Here, format!("this computer only{only}"));
@@ -382,7 +384,7 @@ impl LocalNetwork {
                 format!("anywhere: {address} of {} is public{only}", self.name_of(own.interface)),
             ),
             _ => {
-                // A zone says the same as the interface that the socket is bound to.
+                // A zone already names the interface that the socket is bound to.
                 let only = if bound == Some(own.interface) { "" } else { &only };
                 (
                     Extent::Networks,
@@ -395,7 +397,7 @@ impl LocalNetwork {
         }
     }
 
-    /// Who can reach a port bound to an address that no interface has.
+    /// Returns the reach of a port bound to an address that no interface has.
     fn of_unassigned(&self, address: IpAddr, only: &str) -> (Extent, String) {
         match self.is_routed_here(address) {
             true if is_public(address) => (
@@ -413,7 +415,7 @@ impl LocalNetwork {
         }
     }
 
-    /// `192.168.1.0/24 (eth0)`.
+    /// Returns the network of an address and its interface: `192.168.1.0/24 (eth0)`.
     fn network_of(&self, own: &InterfaceAddress) -> String {
         let network = Prefix::covering(own.peer.unwrap_or(own.address), own.prefix_length);
         format!(
@@ -622,7 +624,7 @@ mod tests {
         assert_eq!(extent, Extent::Unknown(Why::NotPermitted));
     }
 
-    /// `wan` with a public address is in the VRF `red` (index 9).
+    /// `wan` has a public address and is in the VRF `red` (index 9).
     fn with_vrf(accept: bool) -> LocalNetwork {
         let mut network = network(&[(3, "203.0.113.7", 29)]);
         let Fact::Known(interfaces) = &mut network.interfaces else {

@@ -1,4 +1,4 @@
-//! How far an address reaches, and from how far away a listener can be reached.
+//! The reach of addresses, and of listeners.
 
 mod extent;
 
@@ -6,16 +6,17 @@ use std::net::IpAddr;
 
 pub use extent::{Extent, LocalNetwork, VrfAccept, waits};
 
-/// Whether `address` is one of a machine's own loopback addresses: 127.0.0.0/8 (RFC 1122, 3.2.1.3), `::1` (RFC 4291, 2.5.3), also
-/// in IPv4-mapped form.
+/// Whether `address` is a loopback address: 127.0.0.0/8 (RFC 1122, 3.2.1.3) or `::1` (RFC 4291, 2.5.3), also in
+/// IPv4-mapped form.
 pub fn is_loopback(address: IpAddr) -> bool {
     address.to_canonical().is_loopback()
 }
 
-/// Whether packets to `address` leave for the public Internet. Not so: unspecified, loopback, link-local (169.254.0.0/16,
-/// RFC 3927; fe80::/10, RFC 4291), private (10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16, RFC 1918; fc00::/7, RFC 4193), the
-/// space that providers share (100.64.0.0/10, RFC 6598), "this network" (0.0.0.0/8, RFC 791), broadcast, and multicast
-/// that stays within a site. An IPv4-mapped address counts as its IPv4 address.
+/// Whether `address` is public, so that packets to it leave for the Internet. The following are not public:
+/// unspecified, loopback, link-local (169.254.0.0/16, RFC 3927; fe80::/10, RFC 4291), private (10.0.0.0/8,
+/// 172.16.0.0/12, 192.168.0.0/16, RFC 1918; fc00::/7, RFC 4193), the address space shared by providers (100.64.0.0/10,
+/// RFC 6598), "this network" (0.0.0.0/8, RFC 791), broadcast, and multicast that stays within a site. An IPv4-mapped
+/// address is treated as its IPv4 address.
 pub fn is_public(address: IpAddr) -> bool {
     match address.to_canonical() {
         IpAddr::V4(v4) => {

@@ -1,4 +1,4 @@
-//! What a next hop wraps a packet into (lightweight tunnels).
+//! The encapsulation of packets by a next hop (lightweight tunnels).
 
 use std::fmt;
 use std::net::{IpAddr, Ipv6Addr};
@@ -7,32 +7,33 @@ use std::net::{IpAddr, Ipv6Addr};
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Encapsulation {
-    /// Labels of MPLS, the outermost first; 0 to 1048575 each.
+    /// MPLS labels, the outermost first; 0 to 1048575 each.
     Mpls(Vec<u32>),
-    /// A tunnel with an IP header of its own: key, and the remote end if it is known.
+    /// A tunnel with an IP header of its own.
     Ip {
         /// Whether the outer header is IPv6.
         ipv6: bool,
         /// The tunnel's key.
         key: u64,
-        /// The far end of the tunnel.
+        /// The remote end of the tunnel; `None` if it is not set.
         to: Option<IpAddr>,
     },
-    /// Segment routing over IPv6 (RFC 8754): how the header is added, and the segments in the order of the way.
+    /// Segment routing over IPv6 (RFC 8754).
     Seg6 {
-        /// `SEG6_IPTUN_MODE_*` (linux/seg6_iptunnel.h).
+        /// How the header is added: `SEG6_IPTUN_MODE_*` (linux/seg6_iptunnel.h).
         mode: u32,
-        /// The segments.
+        /// The segments, in the order of the path.
         segments: Vec<Ipv6Addr>,
     },
-    /// A local segment of SRv6 with the number of its action (`SEG6_LOCAL_ACTION_*`, linux/seg6_local.h).
+    /// A local SRv6 segment with the number of its action (`SEG6_LOCAL_ACTION_*`, linux/seg6_local.h).
     Seg6Local(u32),
-    /// Another kind, with its number; 6 (BPF), 8 (RPL), 9 (IOAM6), 10 (XFRM) and 3 (ILA) have names.
+    /// Another kind, with its number. 3 (ILA), 6 (BPF), 8 (RPL), 9 (IOAM6) and 10 (XFRM) have names.
     Other(u16),
 }
 
 impl fmt::Display for Encapsulation {
-    /// In the form of ip-route(8): `seg6 mode encap segs 2001:db8::1,2001:db8::2`, `mpls 100/200`.
+    /// Writes the encapsulation in the format of ip-route(8): `seg6 mode encap segs 2001:db8::1,2001:db8::2`, `mpls
+    /// 100/200`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Encapsulation::Mpls(labels) => {
@@ -68,7 +69,7 @@ impl fmt::Display for Encapsulation {
     }
 }
 
-/// `SEG6_LOCAL_ACTION_*` (linux/seg6_local.h), as RFC 8986 names them.
+/// Returns the name of `SEG6_LOCAL_ACTION_*` (linux/seg6_local.h) according to RFC 8986; `None` for an unknown number.
 fn seg6_action(action: u32) -> Option<&'static str> {
     const NAMES: [&str; 16] = [
         "End",

@@ -1,4 +1,4 @@
-//! Which own address represents an interface in a route's row.
+//! The host's own address that represents an interface in the row of a route.
 
 use std::collections::{HashMap, HashSet};
 use std::net::IpAddr;
@@ -6,32 +6,32 @@ use std::net::Ipv4Addr;
 
 use super::{InterfaceAddress, NextHop, Prefix, Route};
 
-/// Finds the IPv4 address that a packet of this host gets on a route, as far as it follows from the interface: what Linux does
-/// in `fib_info_update_nhc_saddr` and `inet_select_addr` (net/ipv4). Built once, then each question costs a few look-ups
-/// however many addresses there are.
+/// Determines the IPv4 source address of packets that this host sends by a route, as far as it follows from the
+/// interface. This is what Linux does in `fib_info_update_nhc_saddr` and `inet_select_addr` (net/ipv4). After it has
+/// been built, each query costs a few lookups, regardless of the number of addresses.
 #[derive(Debug)]
 pub struct OutgoingAddresses {
-    /// Network and interface -> place in `list` of the first primary address in that network.
+    /// Maps an interface and a network to the position in `list` of the first primary address in that network.
     networks: HashMap<(u32, Prefix), usize>,
-    /// Interface -> what is known of its addresses.
+    /// Maps an interface to what is known about its addresses.
     interfaces: HashMap<u32, PerInterface>,
     list: Vec<InterfaceAddress>,
-    /// Every address with its interface.
+    /// Every address with the index of its interface.
     own: HashSet<(u32, Ipv4Addr)>,
 }
 
 #[derive(Debug, Default)]
 struct PerInterface {
-    /// Places in `list` of primary addresses, the first of each scope.
+    /// Positions in `list` of primary addresses: the first one of each scope.
     first_of_scope: Vec<usize>,
-    /// Prefix lengths in use, each once.
+    /// The prefix lengths in use, without duplicates.
     lengths: Vec<u8>,
-    /// Place of the first address of any kind.
+    /// The position of the first address of any kind.
     first: usize,
 }
 
 impl OutgoingAddresses {
-    /// Learns the IPv4 addresses of `addresses`, which are in the system's order.
+    /// Builds the lookup from the IPv4 addresses in `addresses`, which must be in the system's order.
     pub fn new(addresses: &[InterfaceAddress]) -> Self {
         let list: Vec<InterfaceAddress> = addresses.iter().filter(|a| a.address.is_ipv4()).copied().collect();
         let mut networks = HashMap::new();
@@ -69,13 +69,14 @@ impl OutgoingAddresses {
         }
     }
 
-    /// The own address for a packet that takes `hop` of `route`: the route's preferred source where it is an address of
-    /// the interface; else an address of the
-    /// interface in the network of the gateway; else the interface's first address that reaches as far as the route; else its
-    /// first. `None` when the interface has no IPv4 address.
+    /// Returns the source address for packets that take `hop` of `route`. It is the route's preferred source if that is
+    /// an address of the interface; otherwise an address of the interface in the gateway's network; otherwise the first
+    /// address of the interface whose scope covers the route's; otherwise its first address. `None` if the interface
+    /// has no IPv4 address.
     pub fn of(&self, route: &Route, hop: &NextHop) -> Option<Ipv4Addr> {
         let interface = hop.interface?.get();
-        // A preferred source of another interface, for example `lo`, says nothing about the interface that the packet leaves by.
+        // A preferred source that belongs to another interface, such as `lo`, tells nothing about the outgoing
+        // interface.
         if let Some(IpAddr::V4(preferred)) = route.preferred_source
             && self.own.contains(&(interface, preferred))
         {

@@ -1,4 +1,4 @@
-//! Policy routing: the rules that choose a routing table, and the question which way a packet takes.
+//! Policy routing: the rules that select a routing table, and the route that a given packet takes.
 
 use std::fmt::Write as _;
 use std::net::IpAddr;
@@ -6,23 +6,23 @@ use std::net::IpAddr;
 use super::{Prefix, RouteProtocol, TABLE_DEFAULT, TABLE_LOCAL, TABLE_MAIN, TableNames};
 use crate::text::escape;
 
-/// What a rule does with a packet that it matches (`FR_ACT_*`, linux/fib_rules.h).
+/// What a rule does with packets that match it (`FR_ACT_*`, linux/fib_rules.h).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum RuleAction {
-    /// Look the destination up in a table; without a route there, go on to the next rule.
+    /// Look up the destination in this table; if it has no route, continue with the next rule.
     Lookup(u32),
-    /// Go on at the rule of this priority.
+    /// Continue at the rule with this priority.
     Goto(u32),
-    /// Go on to the next rule.
+    /// Continue with the next rule.
     Nop,
     /// Drop the packet silently.
     Blackhole,
-    /// Refuse it: network unreachable.
+    /// Reject the packet: network unreachable.
     Unreachable,
-    /// Refuse it: administratively prohibited.
+    /// Reject the packet: administratively prohibited.
     Prohibit,
-    /// An action unknown here, with its number.
+    /// Another action, with its number.
     Other(u8),
 }
 
@@ -32,48 +32,49 @@ pub enum RuleAction {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct PolicyRule {
-    /// Whether it is for IPv4 packets; else for IPv6.
+    /// Whether the rule is for IPv4; otherwise it is for IPv6.
     pub ipv4: bool,
-    /// Rules are tried from the smallest number to the largest.
+    /// The priority. Rules are tried from the smallest number to the largest.
     pub priority: u32,
-    /// Matches the packets that its selectors do not match (`FIB_RULE_INVERT`).
+    /// Whether the rule matches the packets that its selectors do not match (`FIB_RULE_INVERT`).
     pub inverted: bool,
     /// The source network.
     pub from: Option<Prefix>,
     /// The destination network.
     pub to: Option<Prefix>,
-    /// The type of service; 0 for all.
+    /// The type of service; 0 matches all.
     pub tos: u8,
-    /// The packet mark, and the bits of it that count.
+    /// The packet mark and the mask of its bits that are compared.
     pub mark: Option<(u32, u32)>,
-    /// The interface that the packet came in by; `lo` for the computer's own. Chosen by others: escape before printing.
+    /// The interface that the packet was received on; `lo` for packets sent by this computer. Others choose the name:
+    /// escape before printing.
     pub input_interface: Option<Vec<u8>>,
     /// The interface that the sending socket is bound to. Escape before printing.
     pub output_interface: Option<Vec<u8>>,
-    /// Looks up the table of the VRF that the packet belongs to (`l3mdev`).
+    /// Whether the rule looks up the table of the VRF that the packet belongs to (`l3mdev`).
     pub l3mdev: bool,
-    /// The users whose sockets send the packet: first and last number.
+    /// The inclusive range of ids of the users whose sockets send the packet.
     pub users: Option<(u32, u32)>,
-    /// The IP protocol, by its IANA number.
+    /// The IP protocol number.
     pub ip_protocol: Option<u8>,
-    /// First and last source port.
+    /// The inclusive range of source ports.
     pub source_ports: Option<(u16, u16)>,
-    /// First and last destination port.
+    /// The inclusive range of destination ports.
     pub destination_ports: Option<(u16, u16)>,
-    /// The key of the tunnel that the packet came in by.
+    /// The key of the tunnel that the packet was received through.
     pub tunnel: Option<u64>,
-    /// What it does.
+    /// The action.
     pub action: RuleAction,
-    /// Ignores a route whose prefix is not longer than this number of bits.
+    /// The prefix length up to which routes found are ignored.
     pub suppress_prefix_length: Option<u32>,
-    /// Ignores a route that leaves by an interface of this group.
+    /// The interface group whose routes are ignored.
     pub suppress_interface_group: Option<u32>,
-    /// Who added it.
+    /// The origin of the rule.
     pub protocol: RouteProtocol,
 }
 
 impl PolicyRule {
-    /// A rule that matches every packet of a family and looks up `table`.
+    /// Creates a rule that matches every packet of a family and looks up `table`.
     pub fn lookup(ipv4: bool, priority: u32, table: u32) -> PolicyRule {
         PolicyRule {
             ipv4,
@@ -98,8 +99,8 @@ impl PolicyRule {
         }
     }
 
-    /// Whether it is one of those that every Linux system starts with: `local` at 0, `main` at 32766 and, for IPv4, `default` at
-    /// 32767 (fib_default_rules_init, net/ipv4/fib_rules.c; fib6_rules_net_init).
+    /// Whether it is one of the rules that every Linux system starts with: `local` at 0, `main` at 32766 and, for IPv4,
+    /// `default` at 32767 (fib_default_rules_init, net/ipv4/fib_rules.c; fib6_rules_net_init).
     pub fn is_usual(&self) -> bool {
         let usual = [(0, TABLE_LOCAL), (32_766, TABLE_MAIN), (32_767, TABLE_DEFAULT)];
         usual.iter().any(|&(priority, table)| {
@@ -111,7 +112,7 @@ impl PolicyRule {
         })
     }
 
-    /// Its selectors in the form of ip-rule(8): `not from 10.0.0.0/8 fwmark 0xca6c`. Safe to print.
+    /// The selectors in the format of ip-rule(8): `not from 10.0.0.0/8 fwmark 0xca6c`. Safe to print.
     pub fn selectors(&self) -> String {
         let mut out = String::new();
         if self.inverted {
@@ -164,7 +165,7 @@ impl PolicyRule {
         out
     }
 
-    /// What it does, in the form of ip-rule(8): `lookup main suppress_prefixlength 0`. Safe to print.
+    /// The action in the format of ip-rule(8): `lookup main suppress_prefixlength 0`. Safe to print.
     pub fn action_text(&self, tables: &TableNames) -> String {
         let mut out = match self.action {
             RuleAction::Lookup(_) if self.l3mdev => "lookup [l3mdev-table]".to_owned(),
@@ -188,9 +189,9 @@ impl PolicyRule {
         out
     }
 
-    /// Whether a packet that this computer sends matches, as `fib_rule_match` (net/core/fib_rules.c) and the families' own
-    /// conditions decide: the packet comes "in" by `lo`, its socket is bound to no interface, and its protocol and ports are
-    /// not part of the question.
+    /// Whether the rule matches a packet that this computer sends, following `fib_rule_match` (net/core/fib_rules.c)
+    /// and the conditions of each family: the packet's input interface is `lo`, its socket is not bound to an
+    /// interface, and its protocol and ports are not specified.
     pub fn matches(&self, query: &RouteQuery) -> bool {
         if self.ipv4 != query.to.is_ipv4() {
             return false;
@@ -205,7 +206,7 @@ impl PolicyRule {
                 .is_none_or(|(first, last)| query.uid.is_some_and(|uid| (first..=last).contains(&uid)))
             && self.from.is_none_or(|from| match query.from {
                 Some(address) => from.holds(address),
-                // IPv4 is looked up with the source 0.0.0.0 then, IPv6 without any.
+                // Without a source, IPv4 is looked up with 0.0.0.0, IPv6 without any.
                 None => self.ipv4 && from.address.is_unspecified(),
             })
             && self.to.is_none_or(|to| to.holds(query.to))
@@ -217,41 +218,42 @@ impl PolicyRule {
     }
 }
 
-/// A packet whose way is asked for: one that this computer sends.
+/// A packet sent by this computer whose route is to be determined.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RouteQuery {
-    /// Where it goes.
+    /// The destination address.
     pub to: IpAddr,
-    /// Its source address, where the sender has chosen one.
+    /// The source address; `None` if the sender has not chosen one.
     pub from: Option<IpAddr>,
-    /// Its mark (`SO_MARK`); 0 for none.
+    /// The packet mark (`SO_MARK`); 0 for none.
     pub mark: u32,
-    /// The user who sends it; `None` for the caller.
+    /// The id of the user who sends it; `None` for the caller.
     pub uid: Option<u32>,
 }
 
-/// The way of a packet, as the system decides it.
+/// The system's decision about the route of a packet.
 #[derive(Clone, Debug, PartialEq)]
 pub enum RouteAnswer {
-    /// It takes this way.
+    /// The packet takes this route.
     Way(Box<RouteWay>),
-    /// It is not sent, for this reason of the system.
+    /// The packet is not sent, for the reason given by the system.
     None(String),
 }
 
-/// A way that a packet takes.
+/// The route that a packet takes.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RouteWay {
-    /// The packet, with the user who sends it.
+    /// The packet, including the user who sends it.
     pub query: RouteQuery,
-    /// What the system answers for this packet: kind, table, the one next hop, and the source address as `preferred_source`.
+    /// The system's answer for this packet: kind, table, a single next hop, and the source address as
+    /// `preferred_source`.
     pub answer: super::Route,
-    /// The row of the routing table that decided, where the system reports it.
+    /// The entry of the routing table that was selected; `None` if the system does not report it.
     pub matched: Option<super::Route>,
 }
 
 impl RouteWay {
-    /// The bits of the destination that the deciding row counts.
+    /// The prefix length of the selected entry.
     fn prefix_length(&self) -> u32 {
         self.matched
             .as_ref()
@@ -259,9 +261,9 @@ impl RouteWay {
             .into()
     }
 
-    /// The rule that led to the table. The system does not report it, so the rules are followed: the first one that matches
-    /// the packet, looks up the table of the answer, and does not suppress its row. `None` when no rule does, because rules
-    /// changed meanwhile or a selector is not known here.
+    /// Returns the rule that led to the table. The system does not report it, so the rules are evaluated here: it is
+    /// the first one that matches the packet, looks up the table of the answer and does not suppress the entry. `None`
+    /// if there is none, because rules have changed meanwhile or a selector is not supported here.
     pub fn rule<'r>(&self, rules: &'r [PolicyRule]) -> Option<&'r PolicyRule> {
         let mut from = 0;
         for rule in rules {
@@ -285,7 +287,7 @@ impl RouteWay {
     }
 }
 
-/// Whether rules are worth showing: whether there are others than the usual ones.
+/// Whether there are rules worth showing, that is, others than the usual ones.
 pub fn has_policy(rules: &[PolicyRule]) -> bool {
     rules.iter().any(|rule| !rule.is_usual())
 }
