@@ -1,22 +1,22 @@
-//! The classic counters of `netstat -s`: the one list of blocks, rows, labels and sources.
+//! The classic counters of `netstat -s`: the definitive list of blocks, rows, labels and sources.
 //!
-//! The figures are those of the SNMP tables for IP (RFC 4293), ICMP (RFC 4293, RFC 2466), TCP (RFC 4022) and
-//! UDP (RFC 4113), under the labels that `netstat` users know.
+//! The counters are those of the SNMP tables for IP (RFC 4293), ICMP (RFC 4293, RFC 2466), TCP (RFC 4022) and UDP (RFC
+//! 4113), with the labels that `netstat` users know.
 
 use LinuxSource::{Named, NotKept, Rare, Sockets, Sum};
 
-/// One block of statistics: a protocol over one family. The order is the order of printing.
+/// A block of statistics: a protocol over one address family. The variants are in the order of display.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Block {
     /// The Internet Protocol, version 4.
     Ipv4,
     /// The Internet Protocol, version 6.
     Ipv6,
-    /// Control messages of IPv4.
+    /// ICMP for IPv4.
     Icmpv4,
-    /// Control messages of IPv6.
+    /// ICMP for IPv6.
     Icmpv6,
-    /// TCP over IPv4, or over both where the system does not separate them ([`super::TcpFamilies`]).
+    /// TCP over IPv4, or over both families if the system does not separate them ([`super::TcpFamilies`]).
     Tcpv4,
     /// TCP over IPv6.
     Tcpv6,
@@ -27,7 +27,7 @@ pub enum Block {
 }
 
 impl Block {
-    /// Every block, in the order of printing.
+    /// Every block, in the order of display.
     pub const ALL: [Block; 8] = [
         Block::Ipv4,
         Block::Ipv6,
@@ -39,7 +39,7 @@ impl Block {
         Block::Udpv6,
     ];
 
-    /// The protocol name that `-p` takes for this block.
+    /// The protocol name that `-p` accepts for this block.
     pub const fn name(self) -> &'static str {
         match self {
             Block::Ipv4 => "IP",
@@ -53,14 +53,14 @@ impl Block {
         }
     }
 
-    /// The block that `-p name` picks; letter case does not matter.
+    /// Returns the block that `-p name` selects, ignoring letter case; `None` if there is none.
     pub fn from_name(name: &str) -> Option<Block> {
         Block::ALL
             .into_iter()
             .find(|block| block.name().eq_ignore_ascii_case(name))
     }
 
-    /// A stable id for machine formats: `ipv4`, `icmpv6`, ...
+    /// A stable id for machine-readable formats: `ipv4`, `icmpv6` and so on.
     pub const fn id(self) -> &'static str {
         match self {
             Block::Ipv4 => "ipv4",
@@ -74,7 +74,7 @@ impl Block {
         }
     }
 
-    /// The classic rows of this block, in order.
+    /// The classic rows of the block, in order.
     pub const fn rows(self) -> &'static [ClassicRow] {
         match self {
             Block::Ipv4 => &IPV4,
@@ -93,7 +93,7 @@ impl Block {
     }
 }
 
-/// A choice of blocks.
+/// A set of blocks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct BlockSet(u8);
 
@@ -103,18 +103,18 @@ impl BlockSet {
     /// No block.
     pub const NONE: BlockSet = BlockSet(0);
 
-    /// This set and `block`.
+    /// Returns the set with `block` added.
     #[must_use]
     pub const fn with(self, block: Block) -> Self {
         BlockSet(self.0 | 1 << block.index())
     }
 
-    /// Whether `block` is in the set.
+    /// Whether the set contains `block`.
     pub const fn has(self, block: Block) -> bool {
         self.0 & (1 << block.index()) != 0
     }
 
-    /// The blocks of the set, in the order of printing.
+    /// Returns an iterator over the blocks in the set, in the order of display.
     pub fn iter(self) -> impl Iterator<Item = Block> {
         Block::ALL.into_iter().filter(move |&block| self.has(block))
     }
@@ -138,25 +138,25 @@ impl FromIterator<Block> for BlockSet {
     }
 }
 
-/// Whether a figure only grows, or goes up and down.
+/// Whether a value only grows or can rise and fall.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Kind {
-    /// Grows until the system restarts: a change per second makes sense.
+    /// Grows until the system restarts, so that a rate per second makes sense.
     Counter,
-    /// A present state or a setting: no rate is made of it.
+    /// A current state or a setting, which has no rate.
     Gauge,
 }
 
-/// One row of a block.
+/// A row of a block.
 #[derive(Clone, Copy, Debug)]
 pub struct ClassicRow {
-    /// A stable id within the block, for machine formats: `packets_received`.
+    /// A stable id within the block for machine-readable formats, such as `packets_received`.
     pub id: &'static str,
     /// The label in the classic text.
     pub label: &'static str,
-    /// Counter or gauge.
+    /// Whether it is a counter or a gauge.
     pub kind: Kind,
-    /// One value, or one for each direction, and where Linux keeps it.
+    /// The values of the row and where Linux keeps them.
     pub cells: Cells,
 }
 
@@ -165,40 +165,40 @@ pub struct ClassicRow {
 pub enum Cells {
     /// A single value.
     One(LinuxSource),
-    /// One value received, one sent.
+    /// One value for each direction.
     Two {
-        /// What came in.
+        /// The inbound value.
         received: LinuxSource,
-        /// What went out.
+        /// The outbound value.
         sent: LinuxSource,
     },
 }
 
-/// Where Linux keeps a figure, in the names of `/proc/net/snmp` (`Ip`, `Icmp`, `IcmpMsg`, `Tcp`, `Udp`) and
-/// `/proc/net/snmp6` (`Ip6`, `Icmp6`, `Udp6`); see net/ipv4/proc.c and net/ipv6/proc.c of the kernel.
+/// Where Linux keeps a value, by the names of `/proc/net/snmp` (`Ip`, `Icmp`, `IcmpMsg`, `Tcp`, `Udp`) and
+/// `/proc/net/snmp6` (`Ip6`, `Icmp6`, `Udp6`); see net/ipv4/proc.c and net/ipv6/proc.c in the kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum LinuxSource {
-    /// This group, this name.
+    /// The value with this group and name.
     Named(&'static str, &'static str),
-    /// The sum of these names of one group.
+    /// The sum of these values of one group.
     Sum(&'static str, &'static [&'static str]),
-    /// Counted by message type and left out by the kernel as long as it is 0: it is 0 when `beside` was read.
+    /// A count by message type, which the kernel omits as long as it is 0. It is taken to be 0 if `beside` was read.
     Rare {
-        /// The group that holds it.
+        /// The group that contains it.
         group: &'static str,
-        /// Its name.
+        /// The name within the group.
         name: &'static str,
-        /// A group of the same file that is always there.
+        /// A group of the same file that is always present.
         beside: &'static str,
     },
-    /// Counted from the sockets by the caller.
+    /// A number of sockets, which the caller counts.
     Sockets,
-    /// Linux does not keep it.
+    /// Linux does not keep the value.
     NotKept,
 }
 
 impl LinuxSource {
-    /// The group that must be read for this figure.
+    /// The group that must be read for this value; `None` if it does not come from a group.
     pub const fn group(self) -> Option<&'static str> {
         match self {
             Named(group, _) | Sum(group, _) | Rare { group, .. } => Some(group),
@@ -225,8 +225,8 @@ const fn two(id: &'static str, label: &'static str, received: LinuxSource, sent:
     }
 }
 
-/// RFC 4293 ipSystemStats. Routing discards (RFC 1213 ipRoutingDiscards: valid routes thrown away) are not counted by
-/// Linux.
+/// The rows of RFC 4293 ipSystemStats. Linux does not count routing discards (RFC 1213 ipRoutingDiscards: valid routes
+/// that were discarded).
 const fn ip_rows(group: &'static str, forwarded: &'static str) -> [ClassicRow; 17] {
     [
         one("packets_received", "Packets Received", Named(group, "InReceives")),
@@ -302,7 +302,7 @@ const fn icmp(
     two(id, label, Named(group, received), Named(group, sent))
 }
 
-/// An ICMP type that the kernel lists only by number, and only once it was seen.
+/// A row for an ICMP type that the kernel lists only by number, and only once it has occurred.
 const fn icmp_type(
     id: &'static str,
     label: &'static str,
@@ -327,7 +327,7 @@ const fn icmp_type(
     )
 }
 
-/// RFC 4293 icmpStats; router discovery (RFC 1256) has no name in Linux but its types, 9 and 10, are counted.
+/// The rows of RFC 4293 icmpStats. Linux has no names for router discovery (RFC 1256) but counts its types 9 and 10.
 static ICMPV4: [ClassicRow; 15] = {
     const G: &str = "Icmp";
     [
@@ -387,8 +387,8 @@ static ICMPV4: [ClassicRow; 15] = {
     ]
 };
 
-/// RFC 2466 ipv6IfIcmp. An MLD report is one of version 1 (type 131) or of version 2 (type 143, RFC 3810): both count.
-/// Router renumbering (RFC 2894) is type 138.
+/// The rows of RFC 2466 ipv6IfIcmp. MLD reports are those of version 1 (type 131) and version 2 (type 143, RFC 3810)
+/// together. Router renumbering (RFC 2894) is type 138.
 static ICMPV6: [ClassicRow; 17] = {
     const G: &str = "Icmp6";
     [
@@ -479,7 +479,7 @@ const CURRENT_CONNECTIONS: ClassicRow = ClassicRow {
     cells: Cells::One(Sockets),
 };
 
-/// RFC 4022 tcp. Linux keeps one set for both families, shown in the block of IPv4.
+/// The rows of RFC 4022 tcp. Linux keeps one set for both families, which is shown in the IPv4 block.
 static TCPV4: [ClassicRow; 8] = [
     one("active_opens", "Active Opens", Named("Tcp", "ActiveOpens")),
     one("passive_opens", "Passive Opens", Named("Tcp", "PassiveOpens")),
@@ -510,7 +510,7 @@ static TCPV6: [ClassicRow; 8] = [
     one("segments_retransmitted", "Segments Retransmitted", NotKept),
 ];
 
-/// RFC 4113 udp.
+/// The rows of RFC 4113 udp.
 const fn udp_rows(group: &'static str) -> [ClassicRow; 4] {
     [
         one("datagrams_received", "Datagrams Received", Named(group, "InDatagrams")),

@@ -1,7 +1,7 @@
-//! Changes per second between two readings: the only place that subtracts.
+//! Rates between two readings: the only module that computes differences.
 //!
-//! A counter that went backwards was reset or has wrapped (a 32-bit kernel's counters do): its rate is unknown, never a
-//! huge number. A gauge has no rate. Two readings at the same moment have none either.
+//! A counter that went backwards was reset or has wrapped around (as those of a 32-bit kernel do): its rate is unknown,
+//! never a huge number. A gauge has no rate, nor do two readings at the same time.
 
 use std::time::Duration;
 
@@ -10,9 +10,9 @@ use super::{
 };
 use crate::{Fact, Why};
 
-/// The change per second of a counter between two readings that are `elapsed` apart.
+/// Returns the rate of a counter, per second, between two readings that are `elapsed` apart.
 ///
-/// Unknown when either reading is, when no time has passed, or when the counter went backwards.
+/// The rate is unknown if either reading is, if no time has passed, or if the counter went backwards.
 pub fn per_second(previous: Fact<u64>, current: Fact<u64>, elapsed: Duration) -> Fact<f64> {
     match (previous, current) {
         (Fact::Known(previous), Fact::Known(current)) => match current.checked_sub(previous) {
@@ -23,12 +23,12 @@ pub fn per_second(previous: Fact<u64>, current: Fact<u64>, elapsed: Duration) ->
     }
 }
 
-/// The time between two readings; none when the clock went backwards, as between two recordings.
+/// Returns the time between two readings; zero if the clock went backwards, as between two recordings.
 fn elapsed(previous: Duration, current: Duration) -> Duration {
     current.checked_sub(previous).unwrap_or_default()
 }
 
-/// Changes per second of all protocols, in the order of the current reading.
+/// The rates of the counters of all protocols, in the order of the current reading.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ProtocolRates {
     blocks: [Vec<Pair<f64>>; 8],
@@ -36,7 +36,8 @@ pub struct ProtocolRates {
 }
 
 impl ProtocolRates {
-    /// The rates from `previous` to `current`. Without a previous reading (the first print) all are unknown.
+    /// Computes the rates from `previous` to `current`. Without a previous reading (on the first display) all are
+    /// unknown.
     pub fn between(previous: Option<&ProtocolStatistics>, current: &ProtocolStatistics) -> Self {
         let elapsed = previous.map_or(Duration::ZERO, |previous| elapsed(previous.at, current.at));
         let blocks = Block::ALL.map(|block| {
@@ -60,12 +61,12 @@ impl ProtocolRates {
         ProtocolRates { blocks, groups }
     }
 
-    /// The rates of the classic rows of `block`, in order.
+    /// Returns the rates of the classic rows of `block`, in order.
     pub fn rows(&self, block: Block) -> &[Pair<f64>] {
         &self.blocks[block.index()]
     }
 
-    /// The rates of the group at `index` of [`ProtocolStatistics::groups`], in the order of its counters.
+    /// Returns the rates of the group at `index` in [`ProtocolStatistics::groups`], in the order of its counters.
     pub fn group(&self, index: usize) -> &[Fact<f64>] {
         self.groups.get(index).map_or(&[], Vec::as_slice)
     }
@@ -88,7 +89,7 @@ fn group_rates(before: Option<&CounterGroup>, now: &CounterGroup, elapsed: Durat
         let Some(before) = before else {
             return Fact::Unknown(Why::NotYet);
         };
-        // The order rarely changes, so the same place is tried first.
+        // The order rarely changes, so the same position is tried first.
         let previous = match before.counters.get(i) {
             Some(same) if same.name == counter.name => Some(same.value),
             _ => before.get(&counter.name),
@@ -102,18 +103,19 @@ fn group_rates(before: Option<&CounterGroup>, now: &CounterGroup, elapsed: Durat
     now.counters.iter().enumerate().map(rate).collect()
 }
 
-/// Changes per second of all interfaces.
+/// The rates of all interfaces.
 #[derive(Clone, Debug, PartialEq)]
 pub struct InterfaceRates {
-    /// The sum over the interfaces but loopback that were there both times: the past of one that has just come is not
-    /// traffic of this interval.
+    /// The sum over the interfaces, except loopback, that are in both readings. The earlier traffic of an interface
+    /// that has just appeared does not belong to this interval.
     pub sum: Traffic<f64>,
-    /// Each interface, in the order of the current reading; unknown for one that has just come.
+    /// The rates of each interface, in the order of the current reading; unknown for one that has just appeared.
     pub each: Vec<Traffic<f64>>,
 }
 
 impl InterfaceRates {
-    /// The rates from `previous` to `current`. Without a previous reading (the first print) all are unknown.
+    /// Computes the rates from `previous` to `current`. Without a previous reading (on the first display) all are
+    /// unknown.
     pub fn between(previous: Option<&InterfaceStatistics>, current: &InterfaceStatistics) -> Self {
         let unknown = Traffic::unknown(Why::NotYet);
         let Fact::Known(now) = &current.interfaces else {
@@ -154,7 +156,7 @@ impl InterfaceRates {
                 rates
             })
             .collect();
-        // While it is unknown which interface is a loopback, no sum is right.
+        // If it is unknown whether an interface is a loopback, no sum would be right.
         if now.iter().any(|interface| interface.loopback.why().is_some()) {
             sum = unknown;
         }
@@ -162,7 +164,7 @@ impl InterfaceRates {
     }
 }
 
-/// Numbers are used again after an interface is gone, and names as well: both must agree.
+/// Whether both are the same interface. Indexes and names are reused after an interface is gone, so both must match.
 fn is_same(old: &InterfaceCounters, new: &InterfaceCounters) -> bool {
     old.index == new.index && old.name == new.name
 }
@@ -190,7 +192,7 @@ mod tests {
 
     #[test]
     fn backwards_unknown_or_at_once_is_unknown() {
-        // A counter of 32 bits that wrapped.
+        // A 32-bit counter that has wrapped around.
         assert_eq!(
             per_second(known(u64::from(u32::MAX)), known(3), TWO_SECONDS),
             Fact::Unknown(Why::Failed)
@@ -310,7 +312,7 @@ mod tests {
         assert_eq!(bytes(&rates.each[2]), Pair::unknown(Why::NotYet));
         assert_eq!(rates.sum.get(InterfaceMetric::Errors), Pair::unknown(Why::NotKept));
 
-        // eth0 was reset: its rate is unknown, and so is the sum.
+        // eth0 was reset, so its rate and the sum are unknown.
         let reset = InterfaceRates::between(
             Some(&now),
             &InterfaceStatistics {

@@ -1,13 +1,13 @@
-//! The counters of all interfaces at one moment.
+//! The counters of all interfaces at one point in time.
 
 use std::time::Duration;
 
 use super::{Kind, Pair};
 use crate::{Fact, Why};
 
-/// One figure that `-e` shows of an interface. The order is the order of printing.
+/// A counter that `-e` shows for an interface. The variants are in the order of display.
 ///
-/// The meanings are those of RFC 2863. What Linux keeps for them (struct rtnl_link_stats64 in linux/if_link.h):
+/// The meanings are those of RFC 2863. Linux keeps them as follows (struct rtnl_link_stats64 in linux/if_link.h):
 ///
 /// | figure | received | sent |
 /// |---|---|---|
@@ -18,31 +18,32 @@ use crate::{Fact, Why};
 /// | unknown protocols | within `rx_dropped` | |
 /// | packets of all kinds | `rx_packets` | `tx_packets` |
 ///
-/// Linux counts packets of all kinds together. Its `multicast` counter does not split them: broadcasts are in none, many
-/// devices (veth, bridges) leave it at 0 although multicast arrives, on others the device counts more than reached the host,
-/// and for sent packets there is none at all. So `rx_packets - multicast` would be no count of unicast packets, and the
-/// two rows stay unknown rather than nearly right; the true sum is in [`InterfaceMetric::AllPackets`]. Packets of a
-/// protocol that nobody handles are dropped into `rx_dropped` without a counter of their own.
+/// Linux counts packets of all kinds together, and its `multicast` counter does not separate them: it excludes
+/// broadcasts, many devices (veth, bridges) leave it at 0 although multicast arrives, on others the device counts more
+/// than reached the host, and there is no such counter for sent packets. `rx_packets - multicast` would therefore not
+/// be the number of unicast packets, and the two rows stay unknown instead of being approximately right. The true sum
+/// is in [`InterfaceMetric::AllPackets`]. Packets of an unhandled protocol are included in `rx_dropped` without a
+/// counter of their own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum InterfaceMetric {
-    /// Bytes, link headers included.
+    /// Bytes, including link-layer headers.
     Bytes,
-    /// Packets addressed to one station.
+    /// Packets addressed to a single station.
     Unicast,
-    /// Packets addressed to many: broadcast and multicast.
+    /// Packets addressed to several stations: broadcast and multicast.
     NonUnicast,
-    /// Packets without a fault that were thrown away, such as for lack of memory.
+    /// Packets without errors that were discarded, for example for lack of memory.
     Discards,
-    /// Packets that were faulty or could not be sent.
+    /// Packets that had errors or could not be sent.
     Errors,
-    /// Received packets of a protocol that nobody handles.
+    /// Received packets of a protocol that this host does not handle.
     UnknownProtocols,
-    /// Packets, whoever they were addressed to. Shown only where unicast and the rest are not separated.
+    /// Packets of all kinds. Shown only if unicast and other packets are not counted separately.
     AllPackets,
 }
 
 impl InterfaceMetric {
-    /// Every figure, in the order of printing.
+    /// Every counter, in the order of display.
     pub const ALL: [InterfaceMetric; 7] = [
         InterfaceMetric::Bytes,
         InterfaceMetric::Unicast,
@@ -53,7 +54,7 @@ impl InterfaceMetric {
         InterfaceMetric::AllPackets,
     ];
 
-    /// The label in the classic text, at most 20 wide.
+    /// The label in the classic text, at most 20 characters.
     pub const fn label(self) -> &'static str {
         match self {
             InterfaceMetric::Bytes => "Bytes",
@@ -66,7 +67,7 @@ impl InterfaceMetric {
         }
     }
 
-    /// A stable id for machine formats.
+    /// A stable id for machine-readable formats.
     pub const fn id(self) -> &'static str {
         match self {
             InterfaceMetric::Bytes => "bytes",
@@ -79,41 +80,41 @@ impl InterfaceMetric {
         }
     }
 
-    /// Whether it is counted in both directions.
+    /// Whether there is a value for each direction.
     pub const fn both_ways(self) -> bool {
         !matches!(self, InterfaceMetric::UnknownProtocols)
     }
 
-    /// All of them only grow.
+    /// The kind of the value; these are all counters.
     pub const fn kind(self) -> Kind {
         Kind::Counter
     }
 }
 
-/// The figures of one interface, or of several together: totals (`u64`), or changes per second (`f64`).
+/// The values of one interface or of several together: totals (`u64`) or rates per second (`f64`).
 #[derive(Clone, Copy, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Traffic<T = u64>([Pair<T>; 7]);
 
 impl<T: Copy> Traffic<T> {
-    /// Nothing known, for one reason.
+    /// Creates a value in which everything is unknown for the same reason.
     pub const fn unknown(why: Why) -> Self {
         Traffic([Pair::unknown(why); 7])
     }
 
-    /// Both directions of `figure`.
+    /// Returns `figure` in both directions.
     pub const fn get(&self, figure: InterfaceMetric) -> Pair<T> {
         self.0[figure as usize]
     }
 
-    /// Puts in both directions of `figure`.
+    /// Returns the values with `figure` replaced in both directions.
     #[must_use]
     pub const fn with(mut self, figure: InterfaceMetric, received: Fact<T>, sent: Fact<T>) -> Self {
         self.0[figure as usize] = Pair { received, sent };
         self
     }
 
-    /// Combines each figure with the same of `other`; what either does not know is unknown.
+    /// Combines each value with that of `other`; the result is unknown if either of them is.
     pub(super) fn zip<U>(&self, other: &Self, mut join: impl FnMut(T, T) -> Fact<U>) -> Traffic<U> {
         let mut join = |a: Fact<T>, b: Fact<T>| match (a, b) {
             (Fact::Known(a), Fact::Known(b)) => join(a, b),
@@ -127,7 +128,7 @@ impl<T: Copy> Traffic<T> {
 }
 
 impl Traffic<u64> {
-    /// No traffic at all: the sum over no interface.
+    /// No traffic: the sum over no interfaces.
     pub const NONE: Traffic = Traffic(
         [Pair {
             received: Fact::Known(0),
@@ -137,7 +138,7 @@ impl Traffic<u64> {
 }
 
 impl Traffic<f64> {
-    /// No change at all: the rate of no interface.
+    /// No change: the rates of no interfaces.
     pub(super) const STILL: Traffic<f64> = Traffic(
         [Pair {
             received: Fact::Known(0.0),
@@ -146,45 +147,45 @@ impl Traffic<f64> {
     );
 }
 
-/// What causes errors and discards, as far as the system distinguishes it.
+/// The cause of errors and discards, as far as the system distinguishes it.
 ///
-/// On Linux these are fields of struct rtnl_link_stats64 (linux/if_link.h), whose documentation says that drivers may count some of them
-/// together; those of received and of sent packets need not add up to [`InterfaceMetric::Errors`].
+/// On Linux these are fields of struct rtnl_link_stats64 (linux/if_link.h). According to its documentation, drivers may
+/// count some of them together, so their sums need not match [`InterfaceMetric::Errors`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum ErrorKind {
-    /// Received, thrown away by the device for want of room (`rx_missed_errors`).
+    /// Received packets that the device discarded for lack of buffer space (`rx_missed_errors`).
     Missed,
-    /// Received with a wrong length (`rx_length_errors`).
+    /// Received packets with an invalid length (`rx_length_errors`).
     Length,
-    /// Received while the device's buffer overflowed (`rx_over_errors`).
+    /// Received packets that overflowed the device's buffer (`rx_over_errors`).
     Overflow,
-    /// Received with a wrong checksum (`rx_crc_errors`).
+    /// Received packets with a wrong checksum (`rx_crc_errors`).
     Checksum,
-    /// Received with a broken frame (`rx_frame_errors`).
+    /// Received packets with a framing error (`rx_frame_errors`).
     Frame,
-    /// Received while the device's queue overran (`rx_fifo_errors`).
+    /// Received packets that overran the device's queue (`rx_fifo_errors`).
     ReceiveQueue,
-    /// Received for a protocol or on a port that nobody handles (`rx_nohandler`).
+    /// Received packets for a protocol or on a port without a handler (`rx_nohandler`).
     NoHandler,
-    /// Received and addressed to another station (`rx_otherhost_dropped`).
+    /// Received packets addressed to another station (`rx_otherhost_dropped`).
     OtherHost,
-    /// Not sent: the device gave up (`tx_aborted_errors`).
+    /// Packets not sent because the device aborted (`tx_aborted_errors`).
     Aborted,
-    /// Not sent: the carrier was lost (`tx_carrier_errors`).
+    /// Packets not sent because the carrier was lost (`tx_carrier_errors`).
     Carrier,
-    /// Not sent: the device's queue ran empty (`tx_fifo_errors`).
+    /// Packets not sent because the device's queue underran (`tx_fifo_errors`).
     SendQueue,
-    /// Not sent: no heartbeat (`tx_heartbeat_errors`).
+    /// Packets not sent for lack of a heartbeat (`tx_heartbeat_errors`).
     Heartbeat,
-    /// Not sent: a collision came too late (`tx_window_errors`).
+    /// Packets not sent because of a late collision (`tx_window_errors`).
     Window,
-    /// Collisions while sending (`collisions`).
+    /// Collisions during sending (`collisions`).
     Collisions,
 }
 
 impl ErrorKind {
-    /// All of them, those of received packets first.
+    /// Every kind, those of received packets first.
     pub const ALL: [ErrorKind; 14] = [
         ErrorKind::Missed,
         ErrorKind::Length,
@@ -202,7 +203,7 @@ impl ErrorKind {
         ErrorKind::Collisions,
     ];
 
-    /// A label of at most 18 letters.
+    /// A label of at most 18 characters.
     pub const fn label(self) -> &'static str {
         match self {
             ErrorKind::Missed => "missed, no room",
@@ -222,7 +223,7 @@ impl ErrorKind {
         }
     }
 
-    /// Whether it is about packets to be sent.
+    /// Whether the kind concerns packets to be sent.
     pub const fn of_sent(self) -> bool {
         matches!(
             self,
@@ -240,38 +241,38 @@ impl ErrorKind {
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct InterfaceCounters {
-    /// The system's number for it.
+    /// The interface index.
     pub index: Fact<u32>,
-    /// Its name, in bytes as the system keeps it. Chosen by others: escape before printing.
+    /// The name as the system's bytes. Others choose it: escape before printing.
     #[cfg_attr(feature = "serde", serde(with = "crate::wire::text"))]
     pub name: Box<[u8]>,
-    /// Its Ethernet address; unknown where it has none.
+    /// The Ethernet address; unknown if there is none.
     pub mac: Fact<[u8; 6]>,
-    /// Whether it only leads back to this computer.
+    /// Whether it is a loopback interface.
     pub loopback: Fact<bool>,
-    /// Its figures.
+    /// The traffic counters.
     pub traffic: Traffic,
-    /// What stands behind its errors and discards: the kinds that the system counts.
+    /// The errors and discards by cause, as far as the system counts them.
     #[cfg_attr(feature = "serde", serde(default))]
     pub kinds: Vec<(ErrorKind, u64)>,
 }
 
-/// The counters of all interfaces, as read at one moment.
+/// The counters of all interfaces at one point in time.
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct InterfaceStatistics {
-    /// When they were read, on a clock that never goes back (its zero does not matter).
+    /// The time of reading, on a monotonic clock with an arbitrary origin.
     pub at: Duration,
-    /// Every interface, loopback included, in the order of their numbers.
+    /// Every interface including loopback, ordered by index.
     pub interfaces: Fact<Vec<InterfaceCounters>>,
 }
 
 impl InterfaceStatistics {
-    /// The sum over all interfaces but loopback.
+    /// Returns the sum over all interfaces except loopback.
     ///
-    /// A packet that passes through stacked interfaces (a bridge over its ports, a tunnel over its carrier) counts in
-    /// each of them, as the system counts it. The sum over no interface is 0. While it is unknown whether an interface
-    /// is a loopback, the sum is unknown.
+    /// A packet that passes through stacked interfaces (a bridge and its ports, a tunnel and its carrier) counts for
+    /// each of them, as the system counts it. The sum over no interfaces is 0. If it is unknown whether an interface is
+    /// a loopback, the sum is unknown.
     pub fn sum(&self) -> Traffic {
         let interfaces = match &self.interfaces {
             Fact::Known(interfaces) => interfaces,
@@ -282,7 +283,7 @@ impl InterfaceStatistics {
             match interface.loopback {
                 Fact::Known(true) => {}
                 Fact::Known(false) => {
-                    // A sum that does not fit cannot come from true counters.
+                    // A sum that overflows cannot come from correct counters.
                     sum = sum.zip(&interface.traffic, |a, b| {
                         Fact::from_option(a.checked_add(b), Why::Failed)
                     });
@@ -295,7 +296,8 @@ impl InterfaceStatistics {
 }
 
 impl InterfaceStatistics {
-    /// The kinds of errors and discards, summed over all interfaces but loopback; empty where none is counted.
+    /// Returns the errors and discards by cause, summed over all interfaces except loopback. Causes that no interface
+    /// counts are omitted.
     pub fn kinds(&self) -> Vec<(ErrorKind, u64)> {
         let interfaces = self.interfaces.as_ref().known().map_or(&[][..], Vec::as_slice);
         let others = || {

@@ -1,6 +1,7 @@
-//! What the computer and each of its processes have used so far: counters and sizes as read, each with the moment of the reading.
+//! Resource usage of the computer and its processes: counters and sizes as the system reports them, each with the time
+//! of reading.
 //!
-//! Nothing here subtracts but [`rates`], which turns two readings into changes per second.
+//! Differences are computed only in [`rates`], which turns two readings into rates per second.
 
 mod process;
 pub mod rates;
@@ -14,24 +15,25 @@ pub use system::{CpuMetrics, CpuTimes, Disk, DiskKind, Memory, Pressure, Pressur
 use crate::counters::InterfaceStatistics;
 use crate::{Fact, Limit, Why};
 
-/// One reading of everything.
+/// One reading of all metrics.
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Metrics {
     /// The computer as a whole.
     pub system: SystemMetrics,
-    /// Every process in sight, by rising id; kernel threads included. Unknown when there is no process list, or it was not asked for.
+    /// Every visible process, ordered by id and including kernel threads. Unknown if there is no process list, or it
+    /// was not requested.
     pub processes: Fact<Vec<ProcessMetrics>>,
-    /// Clock ticks in a second (Linux: `sysconf(_SC_CLK_TCK)`, 100 nearly everywhere): the unit of processor times.
+    /// Clock ticks per second (Linux: `sysconf(_SC_CLK_TCK)`, nearly always 100), the unit of processor times.
     pub ticks_per_second: u64,
-    /// When the reading ended, on a clock that never goes back (its zero does not matter).
+    /// The time at which the reading ended, on a monotonic clock with an arbitrary origin.
     pub at: Duration,
-    /// What could not be seen.
+    /// What could not be read.
     pub limits: Vec<Limit>,
 }
 
 impl Metrics {
-    /// Nothing known, for one reason.
+    /// Creates a reading in which everything is unknown for the same reason.
     pub fn unknown(why: Why) -> Self {
         Metrics {
             system: SystemMetrics {

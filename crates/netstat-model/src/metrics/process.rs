@@ -1,59 +1,59 @@
-//! What one process has used so far, and who it is.
+//! The resource usage and identity of one process.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::{Component, Fact, ImageName};
 
-/// Names a process for ever: ids are used again, id and start time together are not.
+/// Identifies a process permanently: ids are reused, but not together with the start time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct ProcessKey {
-    /// Process id (Linux: thread group id) as seen from the reader's PID namespace.
+    /// The process id (Linux: thread group id) as seen from the reader's PID namespace.
     pub pid: u32,
-    /// Start time in clock ticks since boot.
+    /// The start time in clock ticks since boot.
     pub start_ticks: u64,
 }
 
-/// One process at one moment.
+/// The metrics of one process at one point in time.
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct ProcessMetrics {
-    /// Which one.
+    /// The identity of the process.
     pub key: ProcessKey,
-    /// When it was read; see [`super::Metrics::at`].
+    /// The time of reading; see [`super::Metrics::at`].
     pub at: Duration,
-    /// Id of the process that started it, or that took it over; 0: none in sight.
+    /// The id of the process that started it or adopted it; 0 if none is visible.
     pub parent: u32,
-    /// What it is doing.
+    /// The state of the process.
     pub state: ProcessState,
-    /// Number of threads.
+    /// The number of threads.
     pub threads: u32,
-    /// Whether it is a thread of the kernel itself.
+    /// Whether it is a kernel thread.
     pub kernel: bool,
-    /// Processor time since it started, in clock ticks: in programs and in the kernel on their behalf, all threads.
+    /// Processor time since the start, in clock ticks: in user space and in the kernel, all threads together.
     pub cpu_ticks: u64,
-    /// Page faults that needed no reading from a disk.
+    /// Page faults that did not require reading from a disk.
     pub minor_faults: u64,
-    /// Page faults that did.
+    /// Page faults that required reading from a disk.
     pub major_faults: u64,
-    /// Bytes in memory. None of a kernel thread, which has no memory of its own.
+    /// Bytes resident in memory; not known for a kernel thread, which has no memory of its own.
     pub resident: Fact<u64>,
-    /// Those of [`ProcessMetrics::resident`] that belong to files or shared memory, so that others may share them.
+    /// Part of [`ProcessMetrics::resident`] that belongs to files or shared memory and may thus be shared with others.
     pub shareable: Fact<u64>,
-    /// Those that are its own.
+    /// Part of [`ProcessMetrics::resident`] that belongs to this process alone.
     pub private: Fact<u64>,
-    /// Bytes moved to swap space.
+    /// Bytes swapped out.
     pub swapped: Fact<u64>,
-    /// Bytes it caused to be read from storage.
+    /// Bytes that it caused to be read from storage.
     pub read_bytes: Fact<u64>,
-    /// Bytes it caused to be written to storage.
+    /// Bytes that it caused to be written to storage.
     pub written_bytes: Fact<u64>,
-    /// What rarely changes.
+    /// The facts that rarely change.
     pub identity: Arc<ProcessIdentity>,
 }
 
-/// What rarely changes about a process; shared between readings. Texts come from outside: escape before printing.
+/// Facts about a process that rarely change; shared between readings. Texts come from outside: escape before printing.
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct ProcessIdentity {
@@ -62,17 +62,18 @@ pub struct ProcessIdentity {
     pub comm: Box<[u8]>,
     /// The program file.
     pub image: Fact<ImageName>,
-    /// The arguments it was started with, each ended by a zero byte as the system keeps them; at most the first 512 bytes.
+    /// The arguments it was started with, each terminated by a zero byte as the system keeps them; at most the first
+    /// 512 bytes.
     #[cfg_attr(feature = "serde", serde(with = "crate::wire::fact_text"))]
     pub command: Fact<Box<[u8]>>,
-    /// What it runs in, outermost first: units, containers.
+    /// The units and containers it runs in, outermost first.
     pub components: Fact<Vec<Component>>,
-    /// The user whose rights it has (Linux: the effective user id).
+    /// The id of the user whose rights it has (Linux: the effective user id).
     pub user: Fact<u32>,
 }
 
 impl ProcessIdentity {
-    /// The name to call it by: the file name of the program, else the short name.
+    /// The name to show: the file name of the program, or else the short name.
     pub fn name(&self) -> &[u8] {
         match &self.image {
             Fact::Known(image) => image.file_name(),
@@ -81,28 +82,28 @@ impl ProcessIdentity {
     }
 }
 
-/// What a process is doing, by its first thread (Linux: field 3 of `/proc/PID/stat`).
+/// The state of a process, which is that of its main thread (Linux: field 3 of `/proc/PID/stat`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum ProcessState {
-    /// On a processor or waiting for one: `R`.
+    /// Running or waiting for a processor: `R`.
     Running,
-    /// Waiting for something: `S`, and `I` of kernel threads.
+    /// Waiting for something: `S`, and `I` for kernel threads.
     Sleeping,
-    /// Waiting for a device; signals do not reach it: `D`.
+    /// In uninterruptible sleep, usually waiting for a device: `D`.
     Blocked,
     /// Stopped by a signal: `T`.
     Stopped,
     /// Stopped by a debugger: `t`.
     Traced,
-    /// Ended, and not yet waited for: `Z`.
+    /// Ended but not yet waited for by its parent: `Z`.
     Zombie,
-    /// Another letter of a newer system, or one of those that are gone in a moment (`X`).
+    /// Another letter: a state of a newer system, or a transient one (`X`).
     Other(u8),
 }
 
 impl ProcessState {
-    /// The state of a letter.
+    /// Returns the state for a letter of `/proc/PID/stat`.
     pub const fn from_letter(letter: u8) -> Self {
         match letter {
             b'R' => ProcessState::Running,
@@ -115,7 +116,7 @@ impl ProcessState {
         }
     }
 
-    /// Its name.
+    /// The name in lower case.
     pub const fn name(self) -> &'static str {
         match self {
             ProcessState::Running => "running",

@@ -1,95 +1,95 @@
-//! The computer as a whole.
+//! Metrics of the computer as a whole.
 
 use std::time::Duration;
 
 use crate::counters::InterfaceStatistics;
 use crate::{Fact, Why};
 
-/// One reading of the whole computer.
+/// One reading of the metrics of the computer as a whole.
 #[derive(Clone, Debug, PartialEq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct SystemMetrics {
-    /// When it was read, on a clock that never goes back (its zero does not matter).
+    /// The time of reading, on a monotonic clock with an arbitrary origin.
     pub at: Duration,
-    /// What the processors did.
+    /// Processor times.
     pub cpu: Fact<CpuMetrics>,
-    /// How the memory is used.
+    /// Memory usage.
     pub memory: Memory,
-    /// How long tasks waited for what there was too little of.
+    /// How long tasks waited for scarce resources.
     pub pressure: Pressures,
     /// The block devices, in the system's order.
     pub disks: Fact<Vec<Disk>>,
     /// The network interfaces.
     pub interfaces: InterfaceStatistics,
-    /// TCP connections in ESTABLISHED or CLOSE-WAIT (`tcpCurrEstab`, RFC 4022) of the reader's network namespace.
+    /// TCP connections in ESTABLISHED or CLOSE_WAIT (`tcpCurrEstab`, RFC 4022) in the reader's network namespace.
     pub tcp_connections: Fact<u64>,
-    /// How long ago the system was started.
+    /// The time since the system started.
     pub uptime: Fact<Duration>,
 }
 
-/// Processor times since boot, together and each.
+/// Processor times since boot, in total and by processor.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct CpuMetrics {
     /// The sum over all processors.
     pub total: CpuTimes,
-    /// Each processor that is on line, with its number.
+    /// The times of each online processor, with its number.
     pub cores: Vec<(u32, CpuTimes)>,
 }
 
-/// What a processor spent its time with since boot, in clock ticks ([`super::Metrics::ticks_per_second`]).
+/// How a processor spent its time since boot, in clock ticks ([`super::Metrics::ticks_per_second`]).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct CpuTimes {
-    /// Programs, niced ones and guests included.
+    /// In user space, including niced processes and guests.
     pub user: u64,
-    /// The kernel, interrupts included.
+    /// In the kernel, including interrupts.
     pub system: u64,
-    /// Nothing to do.
+    /// Idle.
     pub idle: u64,
-    /// Nothing to do, while a task waited for a disk.
+    /// Idle while a task waited for a disk.
     pub waiting: u64,
-    /// Taken away by the host of a virtual machine.
+    /// Stolen by the host of a virtual machine.
     pub stolen: u64,
 }
 
 impl CpuTimes {
-    /// Time in which the processor was not free for others.
+    /// The time during which the processor was not available to others.
     pub fn busy(&self) -> u64 {
         self.user.saturating_add(self.system).saturating_add(self.stolen)
     }
 
-    /// All of it.
+    /// The total time.
     pub fn total(&self) -> u64 {
         self.busy().saturating_add(self.idle).saturating_add(self.waiting)
     }
 }
 
-/// Sizes of memory in bytes.
+/// Memory usage in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Memory {
-    /// All there is for the kernel to give out.
+    /// All memory that the kernel can allocate.
     pub total: Fact<u64>,
-    /// Used for nothing.
+    /// Unused memory.
     pub free: Fact<u64>,
-    /// What programs can get without swapping, as the kernel estimates it.
+    /// Memory that programs can allocate without swapping, as estimated by the kernel.
     pub available: Fact<u64>,
-    /// Contents of files, buffers of devices and reclaimable kernel memory: given back when programs want it. Shared memory, which the
-    /// kernel counts among it, is left out: it cannot be given back.
+    /// File contents, device buffers and reclaimable kernel memory, which are released when programs need memory.
+    /// Shared memory, which the kernel includes here, is subtracted because it cannot be released.
     pub cached: Fact<u64>,
     /// Shared memory and files in `tmpfs`.
     pub shared: Fact<u64>,
-    /// Waiting to be written to a disk.
+    /// Data waiting to be written to a disk.
     pub dirty: Fact<u64>,
-    /// Swap space there is.
+    /// The size of the swap space.
     pub swap_total: Fact<u64>,
-    /// Swap space that is free.
+    /// Unused swap space.
     pub swap_free: Fact<u64>,
 }
 
 impl Memory {
-    /// Nothing known, for one reason.
+    /// Creates a value in which everything is unknown for the same reason.
     pub const fn unknown(why: Why) -> Self {
         Memory {
             total: Fact::Unknown(why),
@@ -103,7 +103,7 @@ impl Memory {
         }
     }
 
-    /// What programs and the kernel hold: neither free nor cached.
+    /// Memory held by programs and the kernel, which is neither free nor cached.
     pub fn in_use(&self) -> Fact<u64> {
         match (self.total, self.free, self.cached) {
             (Fact::Known(total), Fact::Known(free), Fact::Known(cached)) => {
@@ -126,11 +126,11 @@ impl Memory {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Pressures {
-    /// For want of a processor.
+    /// Waiting for a processor.
     pub cpu: Fact<Pressure>,
-    /// For want of memory.
+    /// Waiting for memory.
     pub memory: Fact<Pressure>,
-    /// For want of input and output.
+    /// Waiting for I/O.
     pub io: Fact<Pressure>,
 }
 
@@ -138,64 +138,65 @@ pub struct Pressures {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Pressure {
-    /// At least one task waited.
+    /// Time during which at least one task waited.
     pub some: Stalled,
-    /// All tasks that were not idle waited. Unknown for the processor on kernels before 5.13.
+    /// Time during which all non-idle tasks waited. Unknown for the processor on kernels before 5.13.
     pub full: Fact<Stalled>,
 }
 
-/// One line of pressure.
+/// The values of one line of pressure information.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Stalled {
     /// The share of the last 10 seconds, in hundredths of a percent (0 to 10,000).
     pub ten_seconds: u16,
-    /// Microseconds since boot.
+    /// The total since boot, in microseconds.
     pub total: u64,
 }
 
-/// A block device's counters since it came up (Linux: `/proc/diskstats`, Documentation/admin-guide/iostats.rst).
+/// The counters of a block device since it appeared (Linux: `/proc/diskstats`, Documentation/admin-guide/iostats.rst).
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Disk {
-    /// Its number: major and minor.
+    /// The major and minor device number.
     pub number: (u32, u32),
-    /// Its name. Chosen by others in part (device mapper does not show here): escape before printing.
+    /// The device name. Others choose it in part (device mapper names do not appear here): escape before printing.
     #[cfg_attr(feature = "serde", serde(with = "crate::wire::text"))]
     pub name: Box<[u8]>,
-    /// Whether it is a device of its own.
+    /// Whether it is a device of its own, a partition or stacked.
     pub kind: Fact<DiskKind>,
-    /// Reads that were completed.
+    /// Completed reads.
     pub reads: u64,
     /// Bytes read.
     pub read_bytes: u64,
-    /// Writes that were completed.
+    /// Completed writes.
     pub writes: u64,
     /// Bytes written.
     pub written_bytes: u64,
-    /// Requests that are on their way now.
+    /// Requests currently in progress.
     pub in_flight: u64,
-    /// Milliseconds in which at least one request was on its way.
+    /// Milliseconds during which at least one request was in progress.
     pub active: u64,
-    /// Milliseconds, summed over all requests: divided by the time it is the average length of the queue.
+    /// Milliseconds spent on requests, summed over all of them. Divided by the elapsed time, it is the average queue
+    /// length.
     pub weighted: u64,
 }
 
 impl Disk {
-    /// Whether anything was ever read or written: idle devices (`loop0`) need no row.
+    /// Whether anything was ever read or written. Unused devices (`loop0`) need no row.
     pub fn was_used(&self) -> bool {
         self.reads > 0 || self.writes > 0 || self.in_flight > 0
     }
 }
 
-/// What a row of the block devices is.
+/// The kind of a block device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum DiskKind {
-    /// A device that keeps data itself: its traffic counts in the sum.
+    /// A device that stores data itself, so that its traffic counts in the sum.
     Whole,
-    /// A part of another row.
+    /// A partition of another device.
     Partition,
-    /// Lies on top of other rows (device mapper, RAID): its traffic is counted there.
+    /// A device on top of others (device mapper, RAID), whose traffic is counted there.
     Stacked,
 }

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use super::Descriptions;
 
-/// Group `Icmp`, and what `Icmp6` has in common with it.
+/// The descriptions of group `Icmp`, most of which also apply to `Icmp6`.
 pub(super) const DESCRIPTIONS: Descriptions = &[
     ("InMsgs", "messages received, faulty ones included"),
     ("InErrors", "messages received that were faulty"),
@@ -55,7 +55,7 @@ pub(super) const DESCRIPTIONS: Descriptions = &[
     ("OutAddrMaskReps", "address mask replies sent"),
 ];
 
-/// What only group `Icmp6` has.
+/// The descriptions of counters that only group `Icmp6` has.
 pub(super) const DESCRIPTIONS_6: Descriptions = &[
     (
         "InPktTooBigs",
@@ -111,13 +111,13 @@ pub(super) const DESCRIPTIONS_6: Descriptions = &[
     ),
 ];
 
-/// The messages of one family.
+/// The message types of one family.
 pub(super) struct Types {
     family: &'static str,
     names: &'static [(u8, &'static str)],
 }
 
-/// Message types of ICMP: IANA, "ICMP Parameters", without the deprecated ones.
+/// The message types of ICMP (IANA, "ICMP Parameters"), without the deprecated ones.
 pub(super) const TYPES_4: &Types = &Types {
     family: "ICMP",
     names: &[
@@ -142,7 +142,7 @@ pub(super) const TYPES_4: &Types = &Types {
     ],
 };
 
-/// Message types of ICMPv6: IANA, "ICMPv6 Parameters".
+/// The message types of ICMPv6 (IANA, "ICMPv6 Parameters").
 pub(super) const TYPES_6: &Types = &Types {
     family: "ICMPv6",
     names: &[
@@ -183,7 +183,7 @@ pub(super) const TYPES_6: &Types = &Types {
     ],
 };
 
-/// The meaning of `InTypeN` and `OutTypeN`.
+/// Returns the description of `InTypeN` or `OutTypeN`; `None` for any other name.
 pub(super) fn by_type(name: &str, types: &Types) -> Option<Cow<'static, str>> {
     let (number, way) = match (name.strip_prefix("InType"), name.strip_prefix("OutType")) {
         (Some(number), _) => (number, "received"),

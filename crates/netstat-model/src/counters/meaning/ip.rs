@@ -1,4 +1,4 @@
-//! IP counters: groups `Ip` and `IpExt` of IPv4, `Ip6` of IPv6.
+//! IP counters: the groups `Ip` and `IpExt` for IPv4, and `Ip6` for IPv6.
 
 use super::Descriptions;
 

@@ -1,9 +1,9 @@
-//! What the counters of the system mean, in plain words.
+//! Descriptions of the system's counters in plain words.
 //!
-//! The descriptions are this project's own; the facts are those of the kernel's Documentation/networking/snmp_counter.rst, the
-//! comments of include/uapi/linux/snmp.h and net/mptcp/mib.h, the change notes that introduced a counter, and of RFC
-//! 4293 (IP, ICMP), RFC 2466 (ICMPv6), RFC 4022 (TCP) and RFC 4113 (UDP). A counter that is not listed has no description rather
-//! than guessed ones.
+//! The descriptions are this project's own. Their facts come from the kernel's
+//! Documentation/networking/snmp_counter.rst, the comments in include/uapi/linux/snmp.h and net/mptcp/mib.h, the commit
+//! messages that introduced a counter, and from RFC 4293 (IP, ICMP), RFC 2466 (ICMPv6), RFC 4022 (TCP) and RFC 4113
+//! (UDP). A counter that is not listed has no description rather than a guessed one.
 
 mod icmp;
 mod ip;
@@ -13,16 +13,16 @@ mod udp;
 
 use std::borrow::Cow;
 
-/// A counter's name and its meaning.
+/// Pairs of a counter's name and its description.
 type Descriptions = &'static [(&'static str, &'static str)];
 
-/// What the counter `name` of `group` counts, in one line without a full stop. `None` where it is not documented.
+/// Returns what the counter `name` of `group` counts, in one line without a full stop; `None` if it is not documented.
 ///
-/// Groups are those of Linux: `Ip`, `IpExt`, `Ip6`, `Icmp`, `IcmpMsg`, `Icmp6`, `Tcp`, `TcpExt`, `MPTcpExt`, `Udp`, `UdpLite`,
-/// `Udp6`, `UdpLite6`.
+/// The groups are those of Linux: `Ip`, `IpExt`, `Ip6`, `Icmp`, `IcmpMsg`, `Icmp6`, `Tcp`, `TcpExt`, `MPTcpExt`, `Udp`,
+/// `UdpLite`, `Udp6`, `UdpLite6`.
 pub fn meaning(group: &str, name: &str) -> Option<Cow<'static, str>> {
     let words: Descriptions = match group {
-        // IPv6 keeps in one group what IPv4 keeps in two.
+        // IPv6 has one group for what IPv4 splits into two.
         "Ip" | "IpExt" | "Ip6" => ip::DESCRIPTIONS,
         "Icmp" => icmp::DESCRIPTIONS,
         "Icmp6" => {
@@ -47,7 +47,7 @@ fn find(words: Descriptions, name: &str) -> Option<Cow<'static, str>> {
         .map(|(_, meaning)| Cow::Borrowed(*meaning))
 }
 
-/// Whether a value of Linux is a setting or a present state and not a count of events.
+/// Whether a value reported by Linux is a setting or a current state rather than a count of events.
 pub fn is_gauge(group: &str, name: &str) -> bool {
     matches!(
         (group, name),
@@ -98,7 +98,7 @@ mod tests {
             meaning("Icmp6", "OutType143").as_deref(),
             Some("ICMPv6 messages of type 143 sent: multicast listener report, version 2")
         );
-        // The two families share descriptions, but not where they differ.
+        // The two families share descriptions except where they differ.
         assert_eq!(meaning("Icmp6", "InMsgs"), meaning("Icmp", "InMsgs"));
         assert_eq!(meaning("Tcp", "ListenDrops"), None);
         assert_eq!(meaning("XfrmStat", "InMsgs"), None);

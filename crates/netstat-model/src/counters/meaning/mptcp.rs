@@ -1,5 +1,5 @@
-//! Multipath TCP counters (RFC 8684): group `MPTcpExt`. A subflow is one of the TCP connections that carry an MPTCP
-//! connection together.
+//! Multipath TCP counters (RFC 8684): the group `MPTcpExt`. A subflow is one of the TCP connections that together carry
+//! an MPTCP connection.
 
 use super::Descriptions;
 

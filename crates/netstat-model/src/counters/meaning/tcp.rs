@@ -1,4 +1,4 @@
-//! TCP counters: groups `Tcp` and `TcpExt`, one set for both families.
+//! TCP counters: the groups `Tcp` and `TcpExt`, one set for both families.
 
 use super::Descriptions;
 

@@ -1,4 +1,4 @@
-//! UDP and UDP-Lite counters, the same for both families.
+//! UDP and UDP-Lite counters, which are the same for both families.
 
 use super::Descriptions;
 
