@@ -1,13 +1,13 @@
-//! Sizes, times and ages for people to read.
+//! Formats sizes, durations and ages for users.
 
 use std::time::{Duration, SystemTime};
 
-/// A number of bytes in three digits or so, in powers of 1000: `0 B`, `999 B`, `1.2 kB`, `23 MB`.
+/// Formats a number of bytes with about three digits, in powers of 1000: `0 B`, `999 B`, `1.2 kB`, `23 MB`.
 pub fn bytes(number: u64) -> String {
     size(number as f64)
 }
 
-/// A number of bytes per second: `1.2 kB/s`.
+/// Formats a number of bytes per second: `1.2 kB/s`.
 pub fn bytes_per_second(rate: f64) -> String {
     format!("{}/s", size(rate))
 }
@@ -16,7 +16,7 @@ fn size(number: f64) -> String {
     const UNITS: [&str; 7] = ["B", "kB", "MB", "GB", "TB", "PB", "EB"];
     let mut value = number.max(0.0);
     let mut unit = 0;
-    // What would be rounded to 1000 belongs to the next unit.
+    // A value that would be rounded to 1000 belongs to the next unit.
     while value >= 999.5 && unit + 1 < UNITS.len() {
         value /= 1000.0;
         unit += 1;
@@ -28,7 +28,7 @@ fn size(number: f64) -> String {
     }
 }
 
-/// A span of time in its largest unit: `1 second`, `3 minutes`, `2 days`. Rounded down, as ages are.
+/// Formats a duration in its largest unit, rounded down like an age: `1 second`, `3 minutes`, `2 days`.
 pub fn span(time: Duration) -> String {
     let seconds = time.as_secs();
     let (number, unit) = match seconds {
@@ -42,7 +42,7 @@ pub fn span(time: Duration) -> String {
     plural(number, unit)
 }
 
-/// A span of time in a few characters: `<1 ms`, `250 ms`, `2.1 s`, `8 min`, `3 h`, `2 d`. Rounded down.
+/// Formats a duration in a few characters, rounded down: `<1 ms`, `250 ms`, `2.1 s`, `8 min`, `3 h`, `2 d`.
 pub fn short_span(time: Duration) -> String {
     let (seconds, millis) = (time.as_secs(), time.as_millis());
     match seconds {
@@ -55,7 +55,7 @@ pub fn short_span(time: Duration) -> String {
     }
 }
 
-/// `1 thread`, `2 threads`.
+/// Formats a number with a noun: `1 thread`, `2 threads`.
 pub fn plural(number: u64, what: &str) -> String {
     match number {
         1 => format!("1 {what}"),
@@ -63,7 +63,8 @@ pub fn plural(number: u64, what: &str) -> String {
     }
 }
 
-/// How long ago `then` was: `3 minutes ago`; `just now` within a second, and `in the future` when the clock was set back since.
+/// Formats how long ago `then` was: `3 minutes ago`; `just now` within a second, and `in the future` if the clock was
+/// set back since.
 pub fn ago(then: SystemTime, now: SystemTime) -> String {
     match now.duration_since(then) {
         Ok(age) if age < Duration::from_secs(1) => "just now".to_owned(),

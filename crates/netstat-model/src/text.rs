@@ -1,20 +1,20 @@
-//! Text from outside, made safe for a terminal.
+//! Makes text from outside safe for terminals.
 //!
-//! Process names, command lines, unit names, interface names, paths and DNS names are chosen by others. They may hold
-//! escape sequences, newlines, right-to-left overrides or bytes that are no UTF-8; shown raw they could forge rows or
-//! drive the terminal.
+//! Process names, command lines, unit names, interface names, paths and DNS names are chosen by others. They may
+//! contain escape sequences, newlines, right-to-left overrides or invalid UTF-8; printed raw, they could forge rows or
+//! control the terminal.
 
 use std::borrow::Cow;
 use std::fmt::Write as _;
 
-/// `bytes` as one line of printable text.
+/// Escapes `bytes` as one line of printable text.
 ///
-/// Printable characters are left as they are; newline, tab, carriage return and escape become `\n \t \r \e`, other control
-/// characters and bytes that are no UTF-8 `\xNN`, and invisible or direction-changing characters `\u{N}`. Allocates only
-/// when something had to be escaped.
+/// Printable characters are kept. Newline, tab, carriage return and escape become `\n \t \r \e`, other control
+/// characters and bytes of invalid UTF-8 `\xNN`, and characters that are invisible or change the text direction
+/// `\u{N}`. Allocates only if something has to be escaped.
 pub fn escape(bytes: &[u8]) -> Cow<'_, str> {
     if bytes.iter().all(|b| (0x20..0x7f).contains(b)) {
-        // Printable ASCII is UTF-8, so nothing is lost here.
+        // Printable ASCII is valid UTF-8, so the conversion loses nothing.
         return String::from_utf8_lossy(bytes);
     }
     let mut out = String::with_capacity(bytes.len() + 8);
@@ -49,13 +49,13 @@ pub fn escape(bytes: &[u8]) -> Cow<'_, str> {
     }
 }
 
-/// Whether `path` is an absolute one of Windows: `C:\x`, `\\server\share\x`, `\Device\x`.
+/// Whether `path` is an absolute Windows path: `C:\x`, `\\server\share\x`, `\Device\x`.
 pub fn is_windows_path(path: &[u8]) -> bool {
     matches!(path, [letter, b':', b'\\' | b'/', ..] if letter.is_ascii_alphabetic()) || path.starts_with(b"\\")
 }
 
-/// The last part of a path, of Windows or of any other system, where a backslash is a letter like any other. The whole path when it
-/// ends in its separator.
+/// Returns the last component of a path, which may be a Windows path. Elsewhere a backslash is an ordinary character.
+/// Returns the whole path if it ends in a separator.
 pub fn file_name(path: &[u8]) -> &[u8] {
     let windows = is_windows_path(path);
     let is_separator = |&byte: &u8| byte == b'/' || (windows && byte == b'\\');
@@ -65,14 +65,15 @@ pub fn file_name(path: &[u8]) -> &[u8] {
     }
 }
 
-/// `word` as one argument of PowerShell, safe to print: within single quotes only a quote is special, and typographic ones count as quotes, too.
+/// Quotes `word` as one argument for PowerShell, safe to print. Within single quotes only quotes are special, and
+/// PowerShell treats typographic ones as quotes, too.
 pub fn powershell_quoted(word: &[u8]) -> String {
     let text = String::from_utf8_lossy(word);
     let mut out = String::from("'");
     for letter in text.chars() {
         match letter {
             '\'' | '\u{2018}' | '\u{2019}' | '\u{201a}' | '\u{201b}' => out.extend([letter, letter]),
-            // A line break would end the command; control characters must not reach a terminal.
+            // A line break would end the command, and control characters must not reach a terminal.
             letter if !is_plain(letter) => out.push('?'),
             letter => out.push(letter),
         }
@@ -81,9 +82,9 @@ pub fn powershell_quoted(word: &[u8]) -> String {
     out
 }
 
-/// A word of a command of PowerShell: quoted unless it consists of letters, digits and `-_:./` alone.
+/// Returns a word of a PowerShell command, quoted unless it consists only of letters, digits and `-_:./`.
 pub fn powershell_word(word: &[u8]) -> String {
-    // PowerShell parts words that begin with a dash at a dot or a colon.
+    // PowerShell splits words that begin with a dash at dots and colons.
     let is_plain = match word {
         [b'-', rest @ ..] => rest.iter().all(|byte| byte.is_ascii_alphanumeric() || *byte == b'-'),
         word => {
@@ -99,7 +100,7 @@ pub fn powershell_word(word: &[u8]) -> String {
     }
 }
 
-/// A command of PowerShell; a quoted program is called with `&`.
+/// Returns a PowerShell command; a quoted program is called with `&`.
 pub fn powershell_command(program: &str, words: &[&[u8]]) -> String {
     let program = powershell_word(program.as_bytes());
     let call = if program.starts_with('\'') { "& " } else { "" };
@@ -107,12 +108,13 @@ pub fn powershell_command(program: &str, words: &[&[u8]]) -> String {
     format!("{call}{program}{words}")
 }
 
-/// [`escape`] for text that is already UTF-8.
+/// Escapes text that is already UTF-8; see [`escape`].
 pub fn escape_str(text: &str) -> Cow<'_, str> {
     escape(text.as_bytes())
 }
 
-/// The text of an error without the number that Rust appends to an error of the system, `(os error 13)`: it tells a user nothing.
+/// Returns an error message without the number that Rust appends to system errors, such as ` (os error 13)`, which does
+/// not help users.
 pub fn plain_error(error: &(impl std::fmt::Display + ?Sized)) -> String {
     const BEGIN: &str = " (os error ";
     let mut text = error.to_string();
@@ -133,9 +135,11 @@ pub fn plain_error(error: &(impl std::fmt::Display + ?Sized)) -> String {
     text
 }
 
-/// `bytes` as text from which they can be had back: UTF-8 stands as it is, each byte that is none as `\xNN` (80 to ff, in lower case). So
-/// that nothing else reads like that, a backslash in front of `xNN` of such a byte, or in front of `x5c` before it, stands as `\x5c`.
-/// Control characters stay: this is for documents that escape them in their own way, not for a terminal.
+/// Returns `bytes` as text from which they can be recovered: UTF-8 is kept, and each byte of invalid UTF-8 becomes
+/// `\xNN` (80 to ff, in lower case). To keep this unambiguous, a backslash before `xNN` with such a value, or before
+/// `x5c` that precedes it, becomes `\x5c`.
+///
+/// Control characters are kept: this is for documents that escape them in their own way, not for terminals.
 pub fn lossless(bytes: &[u8]) -> Cow<'_, str> {
     if let Ok(text) = std::str::from_utf8(bytes)
         && !text.contains('\\')
@@ -162,7 +166,7 @@ pub fn lossless(bytes: &[u8]) -> Cow<'_, str> {
     Cow::Owned(out)
 }
 
-/// Whether a backslash in front of this would read like the escape of a byte.
+/// Whether a backslash before this text would look like an escaped byte.
 fn reads_as_byte(mut behind: &[u8]) -> bool {
     while let Some(after) = behind.strip_prefix(b"x5c") {
         behind = after;
@@ -171,20 +175,21 @@ fn reads_as_byte(mut behind: &[u8]) -> bool {
     matches!(behind, [b'x', high, low, ..] if hex(high) && *high >= b'8' && hex(low))
 }
 
-/// A command as it is to be typed into a shell: `program` and its arguments, each quoted where a shell needs it. Every command that is shown is
-/// made by this function.
+/// Returns a command as it is typed into a POSIX shell: `program` and its arguments, each quoted if the shell requires
+/// it. Every command that is shown is built by this function.
 ///
-/// Quotes do not keep a word that begins with `-` from being an option: names from outside belong after a `--`.
+/// Quotes do not prevent a word that begins with `-` from being taken for an option: put names from outside after a
+/// `--`.
 pub fn shell_command(program: &str, arguments: &[&[u8]]) -> String {
     format!("{}{}", shell_quoted(program.as_bytes()), shell_words(arguments))
 }
 
-/// The arguments of a command as they are to be typed, each with a blank in front and quoted where a shell needs it.
+/// Returns the arguments of a command as they are typed, each preceded by a space and quoted if the shell requires it.
 pub fn shell_words(arguments: &[&[u8]]) -> String {
     let mut line = String::new();
     for argument in arguments {
         line.push(' ');
-        // Options are left as they are.
+        // Leading dashes of options stay unquoted.
         let dashes = argument.iter().take_while(|byte| **byte == b'-').count();
         line.push_str(&"-".repeat(dashes));
         if dashes == 0 || dashes < argument.len() {
@@ -194,8 +199,8 @@ pub fn shell_words(arguments: &[&[u8]]) -> String {
     line
 }
 
-/// `word` as one argument in a POSIX shell, safe to print: what a plain name may hold is left as it is, anything else between single
-/// quotes, and bytes that are no printable text in the form that `$'...'` takes.
+/// Quotes `word` as one argument for a POSIX shell, safe to print. A plain name is not quoted, other printable ASCII is
+/// put in single quotes, and other bytes are written in the form `$'...'`.
 pub fn shell_quoted(word: &[u8]) -> String {
     let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"@%+=:,./_-".contains(byte);
     if !word.is_empty() && word.iter().all(plain) && word[0] != b'-' {
@@ -227,8 +232,8 @@ fn push_hex(out: &mut String, byte: u8) {
     out.push(DIGITS[usize::from(byte & 15)] as char);
 }
 
-/// Whether `c` shows as itself and moves nothing: not a control, not a format character (Unicode category Cf, line and
-/// paragraph separators, variation selectors, tags, private use), after the Unicode 16 character database.
+/// Whether `c` is visible and has no effect on other text: not a control or format character (Unicode category Cf, line
+/// and paragraph separators, variation selectors, tags, private use), according to the Unicode 16 character database.
 pub fn is_plain(c: char) -> bool {
     !c.is_control()
         && !matches!(c as u32,
@@ -287,7 +292,7 @@ mod tests {
         assert_eq!(escape("\u{202e}gpj.exe\u{9b}1m".as_bytes()), "\\u{202e}gpj.exe\\x9b1m");
     }
 
-    /// The bytes that [`lossless`] text stands for.
+    /// Recovers the bytes from [`lossless`] text.
     fn bytes_of(text: &str) -> Vec<u8> {
         let mut bytes = Vec::new();
         let mut rest = text.as_bytes();
@@ -316,7 +321,7 @@ mod tests {
             (b"\\xff", "\\x5cxff"),
             (b"\\x5cxff", "\\x5cx5cxff"),
             (b"a\\\xff\n", "a\\\\xff\n"),
-            // The escapes of unit names stay as they are.
+            // The escapes in unit names are kept.
             (b"my\\x2dnet.service", "my\\x2dnet.service"),
             (b"\\xFF", "\\xFF"),
             (b"C:\\dir", "C:\\dir"),
@@ -364,7 +369,7 @@ mod tests {
     proptest! {
         #[test]
         fn shell_quoted_word_comes_back_from_a_shell(word in prop::collection::vec(1u8.., 1..20)) {
-            // bash knows $'...', which POSIX has since 2024.
+            // bash supports $'...', which has been part of POSIX since 2024.
             let Ok(output) = std::process::Command::new("bash")
                 .args(["-c", &format!("printf %s {}", shell_quoted(&word))])
                 .output()

@@ -1,19 +1,19 @@
-//! The columns of an interface's counters.
+//! The columns of interface counters.
 
 use super::{Column, Needs, Table, Value, ValueKind};
 use crate::counters::{InterfaceCounters, InterfaceMetric, Pair, Traffic};
 use crate::{Fact, Why};
 
-/// The kind of rows that a listing of interfaces has.
+/// The table of interfaces.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Interfaces {}
 
-/// An interface, and how fast its counters grow.
+/// An interface and the rates of its counters.
 #[derive(Clone, Copy, Debug)]
 pub struct InterfaceRow<'a> {
-    /// What it has counted.
+    /// The counters of the interface.
     pub counters: &'a InterfaceCounters,
-    /// The change per second; `None` where it was not asked for.
+    /// The rates per second; `None` if they were not requested.
     pub rates: Option<&'a Traffic<f64>>,
 }
 
@@ -27,12 +27,13 @@ impl Table for Interfaces {
     }
 }
 
-/// The columns of an interface's counters, those of what it is left out: also what a sum of interfaces has.
+/// The columns of an interface's counters without those that identify the interface. A sum of interfaces has them as
+/// well.
 pub fn traffic_columns() -> impl Iterator<Item = &'static Column<Interfaces>> {
     COLUMNS[IDENTITY..].iter().filter(|column| !is_rate(column))
 }
 
-/// Whether a column is a change per second.
+/// Whether a column is a rate per second.
 pub fn is_rate(column: &Column<Interfaces>) -> bool {
     column.name.ends_with("_per_second")
 }
@@ -74,13 +75,13 @@ fn mac(row: &InterfaceRow<'_>) -> Value<'static> {
         Fact::Known([a, b, c, d, e, f]) => {
             Value::text(format!("{a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{f:02x}").into_bytes())
         }
-        // It has none.
+        // The interface has no Ethernet address.
         Fact::Unknown(Why::NotApplicable) => Value::Nothing,
         Fact::Unknown(why) => Value::unknown(why),
     }
 }
 
-/// The column of one direction of a figure.
+/// Defines the column of a counter in one direction.
 macro_rules! figure {
     ($figure:ident, $side:ident, $name:literal, $unit:literal, $what:literal) => {
         column($name, ValueKind::Number, $unit, $what, |row| {
@@ -89,7 +90,7 @@ macro_rules! figure {
     };
 }
 
-/// The same as change per second.
+/// Defines the column of a counter's rate per second in one direction.
 macro_rules! change {
     ($figure:ident, $side:ident, $name:literal, $unit:literal, $what:literal) => {
         column($name, ValueKind::Decimal, $unit, $what, |row| {
@@ -98,7 +99,7 @@ macro_rules! change {
     };
 }
 
-/// So many columns say which interface it is.
+/// The number of columns that identify the interface.
 const IDENTITY: usize = 4;
 
 #[rustfmt::skip]

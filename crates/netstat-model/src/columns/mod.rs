@@ -1,5 +1,5 @@
-//! Columns: what can be shown of a row, by which name, in which unit. A table of text, CSV, JSON, sorting, grouping and the
-//! documentation all read these lists, so that a fact has one name everywhere.
+//! Columns: the facts of a row that can be shown, with their names and units. Text tables, CSV, JSON, sorting, grouping
+//! and the documentation all use these lists, so that a fact has the same name everywhere.
 
 mod interfaces;
 mod readers;
@@ -14,36 +14,36 @@ pub use socket_row::{Books, Location, Rates, SocketRow};
 pub use sockets::{DEFAULT_MACHINE, Sockets, WIDE, owner_columns};
 pub use value::{Missing, Value, folded, push_time};
 
-/// A kind of rows and the columns they have.
+/// A kind of row and its columns.
 pub trait Table: Copy + Eq + std::fmt::Debug + 'static {
-    /// One row.
+    /// A row.
     type Row<'a>;
 
     /// What a row is, in one word: `socket`.
     const ROW: &'static str;
 
-    /// All columns, in the order in which they are listed. No name occurs twice.
+    /// Returns all columns in the order in which they are listed. No name occurs twice.
     fn columns() -> &'static [Column<Self>];
 }
 
-/// How a column reads its value from a row.
+/// A function that reads a column's value from a row.
 pub type Getter<T> = for<'r, 'a> fn(&'r <T as Table>::Row<'a>) -> Value<'r>;
 
-/// One fact of a row.
+/// A fact of a row.
 pub struct Column<T: Table> {
-    /// What it is called in options, CSV and JSON: lower case, with underscores.
+    /// The name in options, CSV and JSON: lower case with underscores.
     pub name: &'static str,
-    /// Its heading in a table.
+    /// The heading in a table.
     pub heading: &'static str,
-    /// What it means, in short.
+    /// A short description.
     pub meaning: &'static str,
-    /// What its numbers count: `bytes`, `µs`; empty where there is none.
+    /// The unit of the values, such as `bytes` or `µs`; empty if there is none.
     pub unit: &'static str,
-    /// What kind of value it has.
+    /// The kind of the values.
     pub kind: ValueKind,
-    /// What must be asked of the system for it.
+    /// What must be read from the system for this column.
     pub needs: Needs,
-    /// Reads it.
+    /// Reads the value from a row.
     pub get: Getter<T>,
 }
 
@@ -61,97 +61,98 @@ impl<T: Table> PartialEq for Column<T> {
 
 impl<T: Table> Eq for Column<T> {}
 
-/// The kind of a column's values, unknown ones aside.
+/// The kind of a column's values. Any column can also have unknown values.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ValueKind {
-    /// Text from a small vocabulary, or from outside. May be known to be empty.
+    /// Text from a fixed vocabulary or from outside, possibly empty.
     Text,
-    /// A whole number, 0 or more.
+    /// An unsigned integer.
     Number,
     /// A number with a fraction.
     Decimal,
     /// Yes or no.
     Flag,
-    /// An IP address, without port.
+    /// An IP address without a port.
     Address,
-    /// Address and port; the name of a socket that has none.
+    /// An address and a port, or the name of a socket that has none.
     Endpoint,
-    /// A moment, to the millisecond.
+    /// A point in time, with millisecond precision.
     Time,
-    /// Numbers, none to many.
+    /// A list of numbers, possibly empty.
     Numbers,
 }
 
 impl ValueKind {
-    /// Whether a table puts it against the right edge.
+    /// Whether a table aligns it to the right.
     pub const fn is_number(self) -> bool {
         matches!(self, ValueKind::Number | ValueKind::Decimal)
     }
 }
 
-/// What must be asked of the system before a column can be read. A set.
+/// A set of facts that must be read from the system before a column can be shown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Needs(u32);
 
 impl Needs {
     /// Nothing but the row itself.
     pub const NONE: Needs = Needs(0);
-    /// The processes that hold a socket.
+    /// The processes that hold sockets.
     pub const OWNERS: Needs = Needs(1);
-    /// Their program files.
+    /// The program files of the holders.
     pub const IMAGE: Needs = Needs(1 << 1 | 1);
-    /// Their short names, and how they were started.
+    /// The short names of the holders, and how they were started.
     pub const NAMES: Needs = Needs(1 << 14 | 1);
-    /// The units and containers they run in.
+    /// The units and containers the holders run in.
     pub const COMPONENTS: Needs = Needs(1 << 2 | 1);
-    /// Names of users.
+    /// User names.
     pub const USERS: Needs = Needs(1 << 3);
-    /// Names of foreign hosts: may send queries to a name server.
+    /// Names of foreign hosts; may send queries to a name server.
     pub const HOSTS: Needs = Needs(1 << 4);
-    /// Names of services.
+    /// Service names.
     pub const SERVICES: Needs = Needs(1 << 5);
-    /// Names of interfaces.
+    /// Interface names.
     pub const INTERFACES: Needs = Needs(1 << 6);
-    /// What the kernel keeps at hand of a socket beside its addresses.
+    /// Facts about a socket that are cheap for the kernel to report, in addition to its addresses.
     pub const BASIC: Needs = Needs(1 << 7);
-    /// The internals of TCP.
+    /// The internals of TCP connections.
     pub const TCP: Needs = Needs(1 << 8);
-    /// The congestion control's name.
+    /// The name of the congestion control algorithm.
     pub const CONGESTION: Needs = Needs(1 << 9);
-    /// The memory of a socket.
+    /// The memory that sockets use.
     pub const MEMORY: Needs = Needs(1 << 10);
     /// Paths of control groups.
     pub const CGROUPS: Needs = Needs(1 << 11 | 1 << 7);
     /// Other network namespaces.
     pub const NAMESPACES: Needs = Needs(1 << 12);
-    /// How long sockets have been in their states, from wherever that can be had.
+    /// How long sockets have been in their states, from any source.
     pub const STATE_TIMES: Needs = Needs(1 << 13 | 1 << 7);
-    /// The interfaces and addresses of the namespaces, and whether sockets of IPv6 take IPv4.
+    /// The interfaces and addresses of the network namespaces, and whether IPv6 sockets accept IPv4.
     pub const NETWORKS: Needs = Needs(1 << 15 | 1 << 7);
-    /// Bytes per second: takes two looks.
+    /// Bytes per second, which requires two snapshots.
     pub const RATES: Needs = Needs(1 << 16 | 1 << 8);
-    /// The names that programs asked for, from DNS answers seen.
+    /// The names that programs asked for, from observed DNS answers.
     pub const ASKED_NAMES: Needs = Needs(1 << 17);
-    /// Countries and autonomous systems of foreign addresses.
+    /// The countries and autonomous systems of foreign addresses.
     pub const LOCATIONS: Needs = Needs(1 << 18);
 
-    /// Whether all of `other` is in it.
+    /// Whether the set contains everything in `other`.
     pub const fn contains(self, other: Needs) -> bool {
         self.0 & other.0 == other.0
     }
 
-    /// What is in either.
+    /// Returns the union of both sets.
     pub const fn and(self, other: Needs) -> Needs {
         Needs(self.0 | other.0)
     }
 
-    /// What is in any of `all`.
+    /// Returns the union of all sets.
     pub fn all(all: impl IntoIterator<Item = Needs>) -> Needs {
         all.into_iter().fold(Needs::NONE, Needs::and)
     }
 }
 
-/// The column of `T` called `name`, in any case of letter and with hyphens or underscores.
+/// Returns the column of `T` with the name `name`, ignoring letter case and accepting hyphens for underscores; `None`
+/// if there is none.
 pub fn find<T: Table>(name: &str) -> Option<&'static Column<T>> {
     let same = |own: &str| {
         own.len() == name.len()
@@ -163,8 +164,8 @@ pub fn find<T: Table>(name: &str) -> Option<&'static Column<T>> {
     T::columns().iter().find(|column| same(column.name))
 }
 
-/// The columns of `T` called `names`, in that order. For lists in the source code, whose names are tested: a name that no column
-/// has is left out.
+/// Returns the columns of `T` with the given names, in that order. It is meant for lists in the source code, whose
+/// names are tested: an unknown name is left out.
 pub fn named<T: Table>(names: &[&str]) -> Vec<&'static Column<T>> {
     names.iter().filter_map(|name| find(name)).collect()
 }

@@ -1,4 +1,4 @@
-//! How the columns of a socket are read where that takes more than one call: ends without IP addresses, facts read on demand.
+//! Readers of socket columns that take more than one call: sides without IP addresses, and facts read on demand.
 
 use std::borrow::Cow;
 
@@ -8,7 +8,7 @@ use crate::{
     netlink_name,
 };
 
-/// The local side: address and port, or what is shown in place of them.
+/// Returns the local side: an address and a port, or what is shown instead.
 pub(super) fn local<'r>(row: &'r SocketRow<'_>) -> Value<'r> {
     match row.socket.detail() {
         Some(Detail::Packet { ethertype, .. }) => {
@@ -34,7 +34,7 @@ pub(super) fn local<'r>(row: &'r SocketRow<'_>) -> Value<'r> {
     }
 }
 
-/// The foreign side: address and port, or what is shown in place of them.
+/// Returns the foreign side: an address and a port, or what is shown instead.
 pub(super) fn foreign<'r>(row: &'r SocketRow<'_>) -> Value<'r> {
     match row.socket.detail() {
         Some(Detail::Unix { peer, .. }) => match peer {
@@ -56,7 +56,7 @@ pub(super) fn foreign<'r>(row: &'r SocketRow<'_>) -> Value<'r> {
     }
 }
 
-/// Which frames a packet socket gets, by the usual name or the number of their EtherType (`if_ether.h`).
+/// Returns the frames that a packet socket receives, by the usual name or the number of their EtherType (`if_ether.h`).
 fn frames(ethertype: u16) -> Cow<'static, [u8]> {
     Cow::Borrowed(match ethertype {
         0 => b"none",
@@ -70,7 +70,7 @@ fn frames(ethertype: u16) -> Cow<'static, [u8]> {
     })
 }
 
-/// The interface, `*` for any.
+/// Returns the name of the interface, or `*` for any.
 fn device(row: &SocketRow<'_>) -> Vec<u8> {
     match row.socket.interface() {
         None => b"*".to_vec(),
@@ -81,7 +81,7 @@ fn device(row: &SocketRow<'_>) -> Vec<u8> {
     }
 }
 
-/// `value` of a socket with IP addresses.
+/// Returns `value` if the socket has IP addresses, and otherwise that it does not apply.
 pub(super) fn ip<'r>(row: &SocketRow<'_>, value: impl FnOnce() -> Value<'r>) -> Value<'r> {
     match row.socket.protocol().is_ip() {
         true => value(),
@@ -97,7 +97,7 @@ pub(super) fn port<'r>(row: &SocketRow<'_>, end: Endpoint) -> Value<'r> {
     ip(row, || Value::Number(end.port.into()))
 }
 
-/// What kind of socket it is, of those whose protocol has several.
+/// Returns the kind of the socket if its protocol has several.
 pub(super) fn kind<'r>(row: &'r SocketRow<'_>) -> Value<'r> {
     Value::Word(match row.socket.detail() {
         Some(Detail::Ping { .. }) => "ping",
@@ -110,7 +110,7 @@ pub(super) fn kind<'r>(row: &'r SocketRow<'_>) -> Value<'r> {
     })
 }
 
-/// A fact that is read only when asked for.
+/// Returns a fact that is read on demand.
 pub(super) fn extra<'r, T>(
     row: &SocketRow<'_>,
     read: impl FnOnce(&Extra) -> Fact<T>,
@@ -130,7 +130,7 @@ pub(super) fn memory<'r>(row: &SocketRow<'_>, read: impl FnOnce(&Memory) -> u32)
     )
 }
 
-/// The figure number `AT` of [`TcpMetric::ALL`].
+/// Returns metric number `AT` of [`TcpMetric::ALL`].
 pub(super) fn tcp<'r, const AT: usize>(row: &'r SocketRow<'_>) -> Value<'r> {
     Value::number(row.socket.tcp(TcpMetric::ALL[AT]))
 }
@@ -155,7 +155,7 @@ pub(super) fn upper_layer<'r>(row: &SocketRow<'_>) -> Value<'r> {
     )
 }
 
-/// The token that the paths of an MPTCP connection share.
+/// Returns the token that the subflows of an MPTCP connection share.
 pub(super) fn mptcp_token<'r>(row: &SocketRow<'_>) -> Value<'r> {
     let layer = row.socket.fact(|extra| extra.upper_layer);
     match (row.socket.fact(|extra| extra.mptcp), layer) {
@@ -169,7 +169,7 @@ pub(super) fn phase<'r>(row: &SocketRow<'_>) -> Value<'r> {
     of_tcp(row, |info| info.phase, |phase| Value::Word(phase.name()))
 }
 
-/// A fact of the internals of TCP.
+/// Returns a fact about the internals of a TCP connection.
 fn of_tcp<'r, T>(
     row: &SocketRow<'_>,
     read: impl FnOnce(&TcpInfo) -> Fact<T>,
@@ -182,12 +182,12 @@ fn of_tcp<'r, T>(
     extra(row, fact, show)
 }
 
-/// What both sides agreed on.
+/// Returns one of the options that both sides agreed on.
 pub(super) fn option<'r>(row: &SocketRow<'_>, read: impl FnOnce(TcpOptions) -> bool) -> Value<'r> {
     of_tcp(row, |info| info.options, |options| Value::Flag(read(options)))
 }
 
-/// One of the window scales.
+/// Returns one of the window scales.
 pub(super) fn window_scale<'r>(row: &SocketRow<'_>, read: impl FnOnce((u8, u8)) -> u8) -> Value<'r> {
     of_tcp(
         row,

@@ -1,4 +1,4 @@
-//! The columns of a route.
+//! The columns of routes.
 
 use std::net::IpAddr;
 
@@ -6,25 +6,25 @@ use super::{Column, Needs, Table, Value, ValueKind};
 use crate::Endpoint;
 use crate::route::{NextHop, Prefix, Route, RouteKind, RouteListing, RouteProtocol, RouterPreference, Scope};
 
-/// The kind of rows that a routing table has.
+/// The table of routes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Routes {}
 
-/// A route over one of its next hops.
+/// A route with one of its next hops.
 #[derive(Clone, Copy, Debug)]
 pub struct RouteRow<'a> {
     /// The route.
     pub route: &'a Route,
-    /// The next hop; `None` for a route that has none.
+    /// The next hop; `None` if the route has none.
     pub hop: Option<&'a NextHop>,
-    /// Its place among the next hops of the route, from 1.
+    /// The position of the next hop among those of the route, from 1.
     pub place: usize,
-    /// Names of interfaces and tables.
+    /// The listing, which has the names of interfaces and tables.
     pub listing: &'a RouteListing,
 }
 
 impl<'a> RouteRow<'a> {
-    /// The rows of `listing`, IPv4 first: one for each next hop, and one for a route without any.
+    /// Returns the rows of `listing`, IPv4 first: one for each next hop, and one for a route without any.
     pub fn all(listing: &'a RouteListing) -> Vec<RouteRow<'a>> {
         let mut rows = Vec::new();
         for family in [&listing.ipv4, &listing.ipv6] {
@@ -97,7 +97,7 @@ fn word_or_number(word: Option<&'static str>, number: u8) -> Value<'static> {
     }
 }
 
-/// The keywords of ip-route(8).
+/// Returns the keyword of ip-route(8).
 fn kind(kind: RouteKind) -> Value<'static> {
     let (word, number) = match kind {
         RouteKind::Unicast => (Some("unicast"), 0),
@@ -115,7 +115,7 @@ fn kind(kind: RouteKind) -> Value<'static> {
     word_or_number(word, number)
 }
 
-/// The names in rt_protos, as far as the kernel fixes them (linux/rtnetlink.h).
+/// Returns the name as in rt_protos, as far as the kernel fixes it (linux/rtnetlink.h).
 fn protocol(protocol: RouteProtocol) -> Value<'static> {
     let word = match protocol {
         RouteProtocol::KERNEL => Some("kernel"),

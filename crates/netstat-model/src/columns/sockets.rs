@@ -1,4 +1,4 @@
-//! The columns of a socket.
+//! The columns of sockets.
 
 use std::borrow::Cow;
 use std::net::IpAddr;
@@ -10,16 +10,16 @@ use crate::component_name::component_name;
 use crate::reach::{Extent, is_loopback, is_public, waits};
 use crate::{Component, ContainerRuntime, Endpoint, Fact, Owner, Process, Socket, State, TcpMetric, Why};
 
-/// The kind of rows that a listing of sockets has.
+/// The table of sockets.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Sockets {}
 
-/// The useful row: what `--wide` shows.
+/// The columns that `--wide` shows.
 pub const WIDE: &[&str] = &[
     "protocol", "local", "foreign", "state", "pid", "program", "user", "unit", "recv_q", "send_q", "script",
 ];
 
-/// What a machine gets where no columns are named.
+/// The columns of machine-readable formats if none are named.
 pub const DEFAULT_MACHINE: &[&str] = &[
     "protocol",
     "family",
@@ -35,7 +35,7 @@ pub const DEFAULT_MACHINE: &[&str] = &[
     "cookie",
 ];
 
-/// The columns about the owner that come on top of [`DEFAULT_MACHINE`] where `needs` asks for owners.
+/// The columns about owners that are added to [`DEFAULT_MACHINE`] if `needs` includes owners.
 pub fn owner_columns(needs: Needs) -> &'static [&'static str] {
     const ALL: [&str; 8] = [
         "pid",
@@ -89,7 +89,7 @@ const fn column(
     }
 }
 
-/// The column of figure number `AT` of [`TcpMetric::ALL`], which has its name, unit and meaning.
+/// Returns the column of metric number `AT` of [`TcpMetric::ALL`], with the metric's name, unit and meaning.
 const fn figure<const AT: usize>() -> Column<Sockets> {
     let figure = TcpMetric::ALL[AT];
     column(
@@ -247,7 +247,7 @@ fn host<'r>(row: &'r SocketRow<'_>) -> Value<'r> {
     match row.books.host(&row.socket.foreign()) {
         Some(name) => Value::Word(name),
         None if !row.books.hosts_asked() => Value::unknown(Why::NotAsked),
-        // No name server knows it, or none answered in time.
+        // No name server knows the address, or none answered in time.
         None => Value::unknown(Why::Failed),
     }
 }
@@ -256,7 +256,7 @@ fn user<'r>(row: &'r SocketRow<'_>) -> Value<'r> {
     match row.socket.user() {
         Fact::Known(id) => match row.books.user(id) {
             Some(name) => Value::text(name),
-            // A user without a name is shown as every program shows him.
+            // A user without a name is shown by id, as other programs do.
             None => Value::text(id.to_string().into_bytes()),
         },
         Fact::Unknown(why) => Value::unknown(why),
@@ -273,7 +273,7 @@ fn interface<'r>(row: &'r SocketRow<'_>) -> Value<'r> {
     }
 }
 
-/// What `read` finds of the process that has held the socket longest.
+/// Returns what `read` finds about the process that has held the socket longest.
 fn holder<'r>(row: &'r SocketRow<'_>, read: impl FnOnce(&'r Process) -> Value<'r>) -> Value<'r> {
     match row.owner {
         Some(Owner::Held(holders)) => read(holders.first()),
@@ -358,7 +358,7 @@ fn rate<'r>(row: &'r SocketRow<'_>, read: impl FnOnce(Rates) -> f64) -> Value<'r
     }
 }
 
-/// What is known of the foreign address.
+/// Returns a fact about the foreign address.
 fn foreign_fact<'r, T>(
     row: &'r SocketRow<'_>,
     read: impl FnOnce(IpAddr) -> Fact<T>,
@@ -389,7 +389,7 @@ fn location<'r>(row: &'r SocketRow<'_>, read: impl FnOnce(&'r Location) -> Optio
     foreign_fact(row, |address| books.location(address), show)
 }
 
-/// The innermost of the components that `wanted` lets through.
+/// Returns the innermost component that `wanted` accepts.
 fn component<'r>(row: &'r SocketRow<'_>, wanted: impl Fn(&Component) -> bool) -> Value<'r> {
     holder(row, |process| match &process.components {
         Fact::Known(components) => {

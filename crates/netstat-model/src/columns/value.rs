@@ -1,4 +1,4 @@
-//! One value of a row, ready to be compared and written.
+//! Values of a row, which can be compared and written.
 
 use std::borrow::Cow;
 use std::cmp::Ordering;
@@ -12,44 +12,46 @@ use crate::{Endpoint, Fact, NoOwner, Why};
 /// A value of a row.
 #[derive(Clone, Debug)]
 pub enum Value<'a> {
-    /// Not known, for this reason.
+    /// The value is unknown, for this reason.
     Unknown(Missing),
-    /// Known to be nothing: a process in no unit, a socket bound to no interface.
+    /// There is known to be no value: a process in no unit, a socket bound to no interface.
     Nothing,
-    /// A keyword of this program, printable as it is.
+    /// A keyword of this program, which is safe to print.
     Word(&'a str),
-    /// Text from outside: to be escaped before it is printed.
+    /// Text from outside, which must be escaped before printing.
     Text(Cow<'a, [u8]>),
-    /// A whole number.
+    /// An unsigned integer.
     Number(u64),
-    /// A whole number that is a lower bound: it is this or more. Machines get the number; another column says that it is a bound.
+    /// An unsigned integer that is a lower bound. Machine-readable formats contain only the number; another column
+    /// tells that it is a bound.
     AtLeast(u64),
-    /// A number with a fraction; finite.
+    /// A number with a fraction; always finite.
     Decimal(f64),
-    /// Bytes per second, 0 or more: people read them with a unit.
+    /// Bytes per second, 0 or more, which is shown to users with a unit.
     Rate(f64),
-    /// Text from outside and, right behind it, a remark in parentheses for people, such as `(deleted)`; machines get the text alone.
+    /// Text from outside, followed by a remark for users in parentheses, such as `(deleted)`. Machine-readable formats
+    /// contain only the text.
     Remarked(Cow<'a, [u8]>, &'static str),
     /// Yes or no.
     Flag(bool),
     /// An IP address; the port is not shown.
     Address(Endpoint),
-    /// Address and port.
+    /// An address and a port.
     Endpoint(Endpoint),
     /// Any address and any port: `*:*`.
     AnyEndpoint,
     /// Milliseconds since 1970-01-01 00:00 UTC.
     Time(i64),
-    /// Numbers, rising.
+    /// Numbers, in ascending order.
     Numbers(Vec<u64>),
 }
 
-/// Why a value is missing.
+/// The reason why a value is missing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Missing {
-    /// For one of the usual reasons.
+    /// A reason that is not specific to owners.
     Why(Why),
-    /// Because the owner is not known.
+    /// The owner is unknown.
     Owner(NoOwner),
 }
 
@@ -64,12 +66,12 @@ impl Missing {
 }
 
 impl<'a> Value<'a> {
-    /// Unknown for one of the usual reasons.
+    /// Creates an unknown value with the reason `why`.
     pub const fn unknown(why: Why) -> Self {
         Value::Unknown(Missing::Why(why))
     }
 
-    /// A known number, or why it is not known.
+    /// Creates a number, or an unknown value if the fact is unknown.
     pub fn number(fact: Fact<impl Into<u64>>) -> Self {
         match fact {
             Fact::Known(number) => Value::Number(number.into()),
@@ -77,7 +79,7 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// Text from outside; empty is nothing.
+    /// Creates a text from outside; empty text becomes [`Value::Nothing`].
     pub fn text(bytes: impl Into<Cow<'a, [u8]>>) -> Self {
         let bytes = bytes.into();
         match bytes.is_empty() {
@@ -86,7 +88,7 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// Why it is not known; `None` when it is.
+    /// Returns why the value is unknown; `None` if it is known.
     pub const fn missing(&self) -> Option<Missing> {
         match self {
             Value::Unknown(missing) => Some(*missing),
@@ -94,8 +96,9 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// Writes it as a cell of a table: never empty, no line end, nothing that drives a terminal. `-` is unknown, `none` known
-    /// to be nothing. An IPv4-mapped address is written as the IPv4 address that it is, with `(v6)` behind it.
+    /// Writes the value as a table cell, which is never empty and contains no line break and nothing that a terminal
+    /// would interpret. `-` means unknown, `none` known to be nothing. An IPv4-mapped address is written as the IPv4
+    /// address followed by `(v6)`.
     pub fn push_cell(&self, out: &mut Vec<u8>) {
         match self {
             Value::Unknown(_) => out.push(b'-'),
@@ -140,8 +143,9 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// The order for sorting: numbers as numbers, addresses as addresses, IPv4 before IPv6, text by its bytes, `no` before `yes`;
-    /// nothing comes before something.
+    /// The rank for sorting values of different kinds; nothing sorts before something. Values of the same kind are
+    /// compared in `cmp`: numbers as numbers, addresses as addresses with IPv4 before IPv6, text by its bytes, `no`
+    /// before `yes`.
     fn rank(&self) -> u8 {
         match self {
             Value::Unknown(_) => 0,
@@ -163,7 +167,7 @@ impl<'a> Value<'a> {
         }
     }
 
-    /// The same with everything owned.
+    /// Returns the value with all its data owned.
     pub fn into_owned(self) -> Value<'static> {
         match self {
             Value::Word(word) => Value::Text(Cow::Owned(word.as_bytes().to_vec())),
@@ -185,7 +189,7 @@ impl<'a> Value<'a> {
     }
 }
 
-/// The IPv4 form of an IPv4-mapped address (RFC 4291, 2.5.5.2); `None` for any other.
+/// Returns the IPv4 form of an IPv4-mapped address (RFC 4291, 2.5.5.2); `None` for any other address.
 pub fn folded(end: &Endpoint) -> Option<Endpoint> {
     match end.address {
         IpAddr::V6(v6) => v6.to_ipv4_mapped().map(|v4| Endpoint {
@@ -202,13 +206,13 @@ fn push_mark(out: &mut Vec<u8>, mapped: bool) {
     }
 }
 
-/// With two digits behind the point, without trailing zeros.
+/// Writes a number with at most two decimal places, without trailing zeros.
 fn push_fraction(out: &mut Vec<u8>, number: f64) {
     let text = format!("{number:.2}");
     out.extend_from_slice(text.trim_end_matches('0').trim_end_matches('.').as_bytes());
 }
 
-/// RFC 3339 in UTC: `2026-11-23T22:30:00.123Z`.
+/// Writes a time, in milliseconds since 1970, in the format of RFC 3339 in UTC: `2026-11-23T22:30:00.123Z`.
 pub fn push_time(out: &mut Vec<u8>, milliseconds: i64) {
     let (days, rest) = (
         milliseconds.div_euclid(86_400_000),
@@ -230,7 +234,7 @@ pub fn push_time(out: &mut Vec<u8>, milliseconds: i64) {
     out.push(b'Z');
 }
 
-/// The last `count` digits of `number`, zeros in front.
+/// Writes the last `count` digits of `number`, with leading zeros.
 fn push_padded(out: &mut Vec<u8>, mut number: u64, count: usize) {
     let start = out.len();
     out.resize(start + count, b'0');
@@ -240,8 +244,8 @@ fn push_padded(out: &mut Vec<u8>, mut number: u64, count: usize) {
     }
 }
 
-/// Year, month and day of a day counted from 1970-01-01, in the proleptic Gregorian calendar: eras of 400 years that begin on the
-/// first of March, as Howard Hinnant's `civil_from_days` has it.
+/// Returns year, month and day of a day counted from 1970-01-01, in the proleptic Gregorian calendar. Uses eras of 400
+/// years that begin on 1 March, as in Howard Hinnant's `civil_from_days`.
 fn civil(days: i64) -> (i64, u8, u8) {
     let shifted = days + 719_468;
     let era = shifted.div_euclid(146_097);
@@ -263,7 +267,7 @@ impl Ord for Value<'_> {
     fn cmp(&self, other: &Self) -> Ordering {
         match (self, other) {
             (Value::Number(a), Value::Number(b)) | (Value::AtLeast(a), Value::AtLeast(b)) => a.cmp(b),
-            // The same number as a bound is more.
+            // The same number as a lower bound is greater.
             (Value::Number(a), Value::AtLeast(b)) => a.cmp(b).then(Ordering::Less),
             (Value::AtLeast(a), Value::Number(b)) => a.cmp(b).then(Ordering::Greater),
             (Value::Number(a) | Value::AtLeast(a), Value::Decimal(b) | Value::Rate(b)) => (*a as f64).total_cmp(b),
@@ -307,7 +311,7 @@ impl Hash for Value<'_> {
     fn hash<H: Hasher>(&self, state: &mut H) {
         match self {
             Value::Word(_) | Value::Text(_) | Value::Remarked(..) => (2u8, self.bytes()).hash(state),
-            // Whole and fractional numbers may be equal.
+            // An integer and a number with a fraction may be equal.
             Value::Number(number) | Value::AtLeast(number) => (3u8, (*number as f64).to_bits()).hash(state),
             Value::Decimal(number) | Value::Rate(number) => (3u8, number.to_bits()).hash(state),
             Value::Flag(flag) => (4u8, flag).hash(state),

@@ -1,5 +1,5 @@
-//! Changes per second between two readings. As in [`crate::counters::diff`], a counter that went backwards has no rate, and two readings
-//! at the same moment have none.
+//! Rates between two readings. As in [`crate::counters::diff`], a counter that went backwards has no rate, nor do two
+//! readings at the same time.
 
 use std::time::Duration;
 
@@ -8,52 +8,52 @@ use crate::counters::InterfaceRates;
 use crate::counters::diff::per_second;
 use crate::{Fact, Why};
 
-/// Changes per second of the whole computer.
+/// The rates of the computer as a whole.
 #[derive(Clone, Debug, PartialEq)]
 pub struct SystemRates {
-    /// All processors together.
+    /// The shares of all processors together.
     pub cpu: Fact<CpuShares>,
-    /// Each processor of the current reading with its number.
+    /// The shares of each processor in the current reading, with its number.
     pub cores: Vec<(u32, Fact<CpuShares>)>,
-    /// The share of the time, 0 to 1, in which some task waited for a processor.
+    /// The share of the time, from 0 to 1, during which some task waited for a processor.
     pub cpu_pressure: Fact<f64>,
-    /// The same for memory.
+    /// The share of the time, from 0 to 1, during which some task waited for memory.
     pub memory_pressure: Fact<f64>,
-    /// The same for input and output.
+    /// The share of the time, from 0 to 1, during which some task waited for I/O.
     pub io_pressure: Fact<f64>,
-    /// Each disk of the current reading, in its order.
+    /// The rates of each disk in the current reading, in its order.
     pub disks: Vec<DiskRates>,
-    /// The network interfaces.
+    /// The rates of the network interfaces.
     pub interfaces: InterfaceRates,
 }
 
-/// What a processor did, as shares of the time from 0 to 1.
+/// How a processor spent its time, as shares from 0 to 1.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct CpuShares {
-    /// Not free for others; the three below added up.
+    /// Not available to others: the sum of the next three shares.
     pub busy: f64,
-    /// Programs.
+    /// In user space.
     pub user: f64,
-    /// The kernel.
+    /// In the kernel.
     pub system: f64,
-    /// Taken away by the host of a virtual machine.
+    /// Stolen by the host of a virtual machine.
     pub stolen: f64,
-    /// Idle, while a task waited for a disk.
+    /// Idle while a task waited for a disk.
     pub waiting: f64,
 }
 
-/// Changes per second of one disk.
+/// The rates of one disk.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct DiskRates {
     /// Bytes read per second.
     pub read: Fact<f64>,
     /// Bytes written per second.
     pub written: Fact<f64>,
-    /// The share of the time, 0 to 1, in which a request was on its way.
+    /// The share of the time, from 0 to 1, during which a request was in progress.
     pub active: Fact<f64>,
-    /// The average number of requests on their way.
+    /// The average number of requests in progress.
     pub queue: Fact<f64>,
-    /// The average time from the start of a request to its end, in milliseconds. Unknown while none has ended.
+    /// The average time from the start of a request to its completion, in milliseconds. Unknown if none was completed.
     pub response: Fact<f64>,
 }
 
@@ -70,7 +70,7 @@ impl DiskRates {
 }
 
 impl SystemRates {
-    /// The rates from `previous` to `current`. Without a previous reading all are unknown.
+    /// Computes the rates from `previous` to `current`. Without a previous reading all are unknown.
     pub fn between(previous: Option<&SystemMetrics>, current: &SystemMetrics) -> Self {
         let elapsed = previous.map_or(Duration::ZERO, |old| current.at.checked_sub(old.at).unwrap_or_default());
         let old_cpu = previous.and_then(|old| old.cpu.as_ref().known());
@@ -90,7 +90,7 @@ impl SystemRates {
         let stalled = |pressure: fn(&SystemMetrics) -> Fact<Pressure>| {
             let total = |figures| pressure(figures).map(|pressure| pressure.some.total);
             let before = previous.map_or(Fact::Unknown(Why::NotApplicable), total);
-            // Microseconds in a second.
+            // Microseconds per second.
             per_second(before, total(current), elapsed).map(|rate| (rate / 1e6).min(1.0))
         };
         let old_disks = previous.and_then(|old| old.disks.as_ref().known());
@@ -110,12 +110,12 @@ impl SystemRates {
     }
 }
 
-/// Shares of the time that passed for this very processor: the ticks of all kinds together.
+/// Returns the shares of the time that passed for this processor, which is the sum of all its ticks.
 fn shares(old: Option<&CpuTimes>, now: &CpuTimes) -> Fact<CpuShares> {
     let Some(old) = old else {
         return Fact::Unknown(Why::NotApplicable);
     };
-    // Idle and waiting times may step back a little (proc_stat(5)); they count as not having changed then.
+    // Idle and waiting times may decrease slightly (proc_stat(5)); they then count as unchanged.
     let change = |part: fn(&CpuTimes) -> u64| part(now).saturating_sub(part(old)) as f64;
     let (user, system, stolen) = (change(|t| t.user), change(|t| t.system), change(|t| t.stolen));
     let waiting = change(|t| t.waiting);
@@ -132,7 +132,8 @@ fn shares(old: Option<&CpuTimes>, now: &CpuTimes) -> Fact<CpuShares> {
     })
 }
 
-/// Numbers are given again when a device is gone, and names as well: both must agree.
+/// Returns the earlier reading of the same disk. Numbers and names are reused after a device is gone, so both must
+/// match.
 fn same_disk<'a>(old: &'a [Disk], disk: &Disk) -> Option<&'a Disk> {
     old.iter()
         .find(|old| old.number == disk.number && old.name == disk.name)
@@ -146,10 +147,10 @@ fn disk_rates(old: Option<&Disk>, now: &Disk, elapsed: Duration) -> DiskRates {
     DiskRates {
         read: rate(|disk| disk.read_bytes),
         written: rate(|disk| disk.written_bytes),
-        // Milliseconds in a second. The kernel adds up in steps of its clock, so a little more than the time may come out.
+        // Milliseconds per second. The kernel adds in clock ticks, so the sum may slightly exceed the elapsed time.
         active: rate(|disk| disk.active).map(|rate| (rate / 1e3).min(1.0)),
         queue: rate(|disk| disk.weighted).map(|rate| rate / 1e3),
-        // The time summed over all requests, divided by how many ended (as `await` of iostat(1)).
+        // The time summed over all requests, divided by the number of completed ones (like `await` of iostat(1)).
         response: match (rate(|disk| disk.weighted), rate(|disk| disk.reads + disk.writes)) {
             (Fact::Known(time), Fact::Known(ended)) if ended > 0.0 => Fact::Known(time / ended),
             (Fact::Known(_), Fact::Known(_)) => Fact::Unknown(Why::NotYet),
@@ -158,14 +159,14 @@ fn disk_rates(old: Option<&Disk>, now: &Disk, elapsed: Duration) -> DiskRates {
     }
 }
 
-/// Changes per second of one process.
+/// The rates of one process.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct ProcessRates {
-    /// Processors' worth of time: 1 is one processor all the time.
+    /// Processor time per time: 1 is one processor fully used.
     pub cpu: Fact<f64>,
-    /// Page faults that needed a disk, per second.
+    /// Page faults that required reading from a disk, per second.
     pub major_faults: Fact<f64>,
-    /// Page faults that needed none, per second.
+    /// Page faults that did not, per second.
     pub minor_faults: Fact<f64>,
     /// Bytes read from storage per second.
     pub read: Fact<f64>,
@@ -174,7 +175,7 @@ pub struct ProcessRates {
 }
 
 impl ProcessRates {
-    /// Nothing known, for one reason.
+    /// Creates a value in which everything is unknown for the same reason.
     pub const fn unknown(why: Why) -> Self {
         ProcessRates {
             cpu: Fact::Unknown(why),
@@ -185,7 +186,7 @@ impl ProcessRates {
         }
     }
 
-    /// The rates from `previous` to `current`, which must be readings of the same process; of different ones nothing is known.
+    /// Computes the rates from `previous` to `current`. They are unknown unless both are readings of the same process.
     pub fn between(previous: Option<&ProcessMetrics>, current: &ProcessMetrics, ticks_per_second: u64) -> Self {
         let Some(old) = previous.filter(|old| old.key == current.key) else {
             return ProcessRates::unknown(Why::NotApplicable);
