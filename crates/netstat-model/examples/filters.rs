@@ -1,4 +1,4 @@
-//! Which of some made-up sockets a filter lets through: `cargo run -p netstat-model --example filters -- '--port 443'`.
+//! Parses a filter and prints it: `cargo run -p netstat-model --example filters -- '--port 443'`.
 
 use netstat_model::Filter;
 

@@ -1,4 +1,5 @@
-//! Numbers and addresses as text, without formatting machinery: the listing writes four of these a row, a million times.
+//! Writes numbers and addresses as text without the formatting machinery: a listing writes four of these per row, a
+//! million times.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -35,8 +36,8 @@ pub fn push_ipv4(out: &mut Vec<u8>, address: Ipv4Addr) {
     }
 }
 
-/// Appends an IPv6 address as RFC 5952 has it: lower case, the longest run of zero groups (at least two) as `::`,
-/// IPv4-mapped addresses with their last 32 bits in dotted decimal.
+/// Appends an IPv6 address in the format of RFC 5952: lower case, the longest run of zero groups (at least two) as
+/// `::`, and the last 32 bits of IPv4-mapped addresses in dotted decimal.
 pub fn push_ipv6(out: &mut Vec<u8>, address: Ipv6Addr) {
     if let Some(mapped) = address.to_ipv4_mapped() {
         out.extend_from_slice(b"::ffff:");
@@ -71,7 +72,7 @@ pub fn push_ipv6(out: &mut Vec<u8>, address: Ipv6Addr) {
     }
 }
 
-/// Up to four hexadecimal digits without leading zeros.
+/// Appends up to four hexadecimal digits without leading zeros.
 fn push_group(out: &mut Vec<u8>, group: u16) {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let mut started = false;
@@ -84,7 +85,7 @@ fn push_group(out: &mut Vec<u8>, group: u16) {
     }
 }
 
-/// Appends the address of one side without brackets, with its scope: `192.0.2.1`, `fe80::1%3`.
+/// Appends the address of one side without brackets and with its scope: `192.0.2.1`, `fe80::1%3`.
 pub fn push_bare_address(out: &mut Vec<u8>, endpoint: &Endpoint) {
     match endpoint.address {
         IpAddr::V4(address) => push_ipv4(out, address),
@@ -98,7 +99,7 @@ pub fn push_bare_address(out: &mut Vec<u8>, endpoint: &Endpoint) {
     }
 }
 
-/// Appends the address of one side: plain for IPv4, in brackets with its scope for IPv6.
+/// Appends the address of one side: IPv4 as it is, IPv6 in brackets and with its scope.
 pub fn push_address(out: &mut Vec<u8>, endpoint: &Endpoint) {
     match endpoint.address {
         IpAddr::V4(address) => push_ipv4(out, address),
@@ -110,7 +111,7 @@ pub fn push_address(out: &mut Vec<u8>, endpoint: &Endpoint) {
     }
 }
 
-/// Appends `address:port` of one side.
+/// Appends one side as `address:port`.
 pub fn push_endpoint(out: &mut Vec<u8>, endpoint: &Endpoint) {
     push_address(out, endpoint);
     out.push(b':');
@@ -156,7 +157,7 @@ mod tests {
     proptest! {
         #[test]
         fn as_the_standard_library_writes_them(bits: u128, mask: u8, v4: u32, number: u64) {
-            // Zero groups are rare in random bits: blank some.
+            // Random bits rarely contain zero groups, so some are blanked.
             let groups = Ipv6Addr::from_bits(bits).segments();
             let mut holes = groups;
             for (index, group) in holes.iter_mut().enumerate() {

@@ -1,6 +1,6 @@
-//! How bytes from outside are written in recordings: as text where they are UTF-8, else as numbers.
+//! Serialization of bytes from outside: as text if they are UTF-8, otherwise as numbers.
 
-/// Bytes that mostly are text.
+/// Serialization of bytes that are usually text.
 pub(crate) mod text {
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -40,7 +40,7 @@ pub(crate) mod text {
     }
 }
 
-/// The same for a fact; known text is wrapped in a list, so that it cannot be taken for a reason.
+/// Serialization of text in a fact. Known text is wrapped in a list, so that it cannot be mistaken for a reason.
 pub(crate) mod fact_text {
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -74,11 +74,11 @@ pub(crate) mod fact_text {
     }
 }
 
-/// One text, where `serde(with)` does not reach.
+/// A text, for where `serde(with)` does not apply.
 #[derive(serde::Serialize, serde::Deserialize)]
 struct Text(#[serde(with = "text")] Vec<u8>);
 
-/// Text that may be missing.
+/// Serialization of optional text.
 pub(crate) mod option_text {
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
@@ -93,7 +93,7 @@ pub(crate) mod option_text {
     }
 }
 
-/// A list of texts.
+/// Serialization of a list of texts.
 pub(crate) mod texts {
     use serde::{Deserialize, Deserializer, Serializer};
 
@@ -109,7 +109,7 @@ pub(crate) mod texts {
     }
 }
 
-/// A fact that is a list of texts.
+/// Serialization of a fact that is a list of texts.
 pub(crate) mod fact_texts {
     use serde::{Deserialize, Deserializer, Serialize, Serializer};
 

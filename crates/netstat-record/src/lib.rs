@@ -1,7 +1,7 @@
-//! Connections that have been: a record of flows in an SQLite file, and questions about it.
+//! A record of past connections: flows in an SQLite file, and queries on them.
 //!
-//! [`Recorder`] takes events in and writes one row a flow through [`Writer`]; [`Reader`] answers a [`Question`]. Nothing here asks the
-//! system what happens: events come from outside.
+//! [`Recorder`] consumes events and writes one row for each flow through [`Writer`]; [`Reader`] answers a [`Question`].
+//! Nothing in this crate observes the system: events come from outside.
 #![forbid(unsafe_code)]
 
 mod beacon;

@@ -1,4 +1,4 @@
-//! From events to flows: one row each, written in batches.
+//! Turns events into flows, one row each, and writes them in batches.
 
 mod flush;
 
@@ -16,42 +16,44 @@ use crate::flow::{Millis, NewProcess, short_name};
 use crate::retention::Retention;
 use crate::store::{NewFlow, ProcessNumber, StoreError, Writer};
 
-// With the pages that SQLite keeps, all of these together are less than 64 MB; `cargo xtask record-memory` proves it.
+// Together with SQLite's page cache, these limits keep memory use below 64 MB; `cargo xtask record-memory` checks that.
 
-/// Open flows kept in memory after a flush at most: some 10 MB. Further ones are in the store only, and are found again there when
-/// they end.
+/// The maximum number of open flows kept in memory after a flush, about 10 MB. Further ones exist only in the store,
+/// where they are looked up when they end.
 const MOST_OPEN: usize = 32_000;
-/// New flows beyond those between two flushes at most.
+/// The maximum number of new flows in addition to those, between two flushes.
 const MOST_FRESH: usize = 16_000;
-/// Ended flows that wait to be written at most. Only a store that takes nothing lets so many wait; then the oldest are lost, and
-/// counted.
+/// The maximum number of ended flows waiting to be written. So many wait only if the store cannot be written to; then
+/// the oldest are lost, and counted.
 const MOST_WAITING: usize = 24_000;
-/// Ended flows that wait for their owner at most.
+/// The maximum number of ended flows waiting for their owner.
 const MOST_LATE: usize = 8_000;
-/// Processes found again without being described anew at most.
+/// The maximum number of processes that are recognized without being described again.
 const MOST_PROCESSES: usize = 10_000;
-/// Descriptions of processes in memory after a flush at most, those that flows still need included: some 400 bytes each.
+/// The maximum number of process descriptions in memory after a flush, including those that flows still need; about 400
+/// bytes each.
 const MOST_DESCRIBED: usize = 12_000;
-/// The same between two flushes.
+/// The maximum number of process descriptions in memory between two flushes.
 const MOST_DESCRIBED_EVER: usize = 18_000;
-/// Gaps that wait to be written at most; then those for the same reason are one.
+/// The maximum number of gaps waiting to be written; beyond it, gaps with the same reason are merged.
 const MOST_GAPS: usize = 100;
-/// How long an incoming connection that ended without owner waits for the program that will still accept it.
+/// How long an incoming connection that ended without an owner waits for the program that may still accept it, in
+/// nanoseconds.
 const LATE: u64 = 5_000_000_000;
-/// How often the rows of open flows are brought up to date unless something else is said.
+/// The default interval at which the rows of open flows are brought up to date.
 const HEARTBEAT: Duration = Duration::from_secs(60);
-/// Rows brought up to date in one transaction at most, so that events do not wait long.
+/// The maximum number of rows brought up to date in one transaction, so that events do not wait long.
 const ROUND: usize = 20_000;
-/// How often it is looked whether the store still is where it was, in nanoseconds.
+/// The interval at which the recorder checks that the store is still in its place, in nanoseconds.
 const IN_PLACE: u64 = 5_000_000_000;
-/// What is said where there is no store to write to any more.
+/// The error if there is no store to write to any more.
 const NO_STORE: &str = "it could not be begun anew";
-/// Time between two tries to write to a store that took nothing, in nanoseconds.
+/// The time between two attempts to write to a store that could not be written to, in nanoseconds.
 const RETRY: u64 = 2_000_000_000;
 
-/// Tells what is known of a process while it lives.
+/// Describes processes while they are running.
 pub trait ResolveProcess {
-    /// The facts about the process behind an event; `cgroup` is its control group's id.
+    /// Returns the facts about the process behind an event; `cgroup` is the id of its control group.
     fn describe(&mut self, owner: &EventOwner, cgroup: Fact<u64>) -> NewProcess;
 }
 
@@ -67,9 +69,9 @@ struct ResolvedProcess {
     pid: u32,
     start_ticks: Option<u64>,
     facts: NewProcess,
-    /// Its number in the store, and in which run of unbroken batches it was given.
+    /// The process's number in the store, and the run of batches in which it was assigned.
     number: Cell<Option<(u32, ProcessNumber)>>,
-    /// One for each description in memory.
+    /// A reference that counts the descriptions in memory.
     _counted: Rc<()>,
 }
 
@@ -78,67 +80,67 @@ struct Open {
     flow: NewFlow,
     process: Option<Rc<ResolvedProcess>>,
     cookie: Option<u64>,
-    /// When it was first seen, in nanoseconds since boot.
+    /// The time when the flow was first seen, in nanoseconds since boot.
     since: u64,
     row: Option<i64>,
-    /// When its row was last written, in nanoseconds since boot.
+    /// The time when its row was last written, in nanoseconds since boot.
     written: u64,
-    /// What the socket had sent and received before this flow: a UDP socket may have had another peer.
+    /// The bytes that the socket had sent and received before this flow; a UDP socket may have had another peer.
     before: (u64, u64),
 }
 
-/// What a flush has done.
+/// The result of a flush.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Flushed {
-    /// Rows written or changed.
+    /// The number of rows inserted or updated.
     pub rows: u64,
-    /// Whether the store takes nothing at the moment.
+    /// Whether the store currently cannot be written to.
     pub paused: bool,
-    /// Whether it takes rows again for the first time after a pause; then how many flows were lost.
+    /// The number of flows lost, if the store can be written to for the first time after a pause; `None` otherwise.
     pub resumed: Option<u64>,
-    /// Whether the store was found deleted, moved or replaced, and begun anew.
+    /// Whether the store was found deleted, moved or replaced, and created anew.
     pub begun_anew: bool,
 }
 
-/// Turns events into rows. Nothing is written before [`Recorder::flush`].
+/// Turns events into rows of the store. Nothing is written before [`Recorder::flush`].
 #[derive(Debug)]
 pub struct Recorder {
-    /// `None` only where the store could not be begun anew.
+    /// `None` only if the store could not be created anew.
     writer: Option<Writer>,
     open: HashMap<u64, Box<Open>>,
-    /// Open flows without a row.
+    /// The keys of open flows that have no row yet.
     fresh: Vec<u64>,
     late: HashMap<u64, Box<Open>>,
     done: VecDeque<Box<Open>>,
     processes: HashMap<(u32, Option<u64>, Vec<u8>), Rc<ResolvedProcess>>,
-    /// Counts the descriptions in memory.
+    /// A reference that counts the descriptions in memory.
     described: Rc<()>,
-    /// Counts the batches that were given up: numbers from before are void.
+    /// The number of batches that were rolled back; process numbers assigned in an earlier run are invalid.
     run: u32,
     left_open: HashMap<u64, (i64, Millis)>,
     /// Whether the store may have open flows that are not in memory.
     spilled: bool,
     gaps: Vec<(Millis, Millis, String, Option<u64>)>,
-    /// The store's own clock, from the first flush on.
+    /// The store's own clock, set at the first flush.
     clock: Option<StoreClock>,
-    /// When it was last looked whether the store is in its place, in nanoseconds since boot.
+    /// The time of the last check that the store is in its place, in nanoseconds since boot.
     looked: u64,
     paused: Option<(Millis, u64)>,
     lost_flows: u64,
-    /// When the last flush was done.
+    /// The time of the last flush.
     flushed: Option<Millis>,
     flows: u64,
-    /// How often the rows of open flows are brought up to date, in nanoseconds.
+    /// The interval at which the rows of open flows are brought up to date, in nanoseconds.
     every: u64,
-    /// When that began last, in nanoseconds since boot.
+    /// The time when that last began, in nanoseconds since boot.
     heartbeat: u64,
-    /// The open flows that are still to be brought up to date in this round, the last first.
+    /// The keys of the open flows still to be brought up to date in this round, in reverse order.
     beat: Vec<u64>,
-    /// When it was last written that this one is at work, in nanoseconds since boot.
+    /// The time when it was last recorded that this recorder is running, in nanoseconds since boot.
     alive: Option<u64>,
 }
 
-/// Milliseconds since 1970; before that, 0.
+/// Returns the milliseconds since 1970; 0 for an earlier time.
 pub fn millis(time: SystemTime) -> Millis {
     time.duration_since(UNIX_EPOCH)
         .map_or(0, |since| i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
@@ -159,10 +161,10 @@ fn set<T: Copy>(fact: &mut Fact<T>, news: Fact<T>) {
 }
 
 impl Recorder {
-    /// A recorder into `writer`.
+    /// Creates a recorder that writes to `writer`.
     ///
     /// # Errors
-    /// What SQLite says.
+    /// Returns an error if SQLite does.
     pub fn new(writer: Writer) -> Result<Recorder, StoreError> {
         let left_open = writer.left_open()?;
         Ok(Recorder {
@@ -190,33 +192,33 @@ impl Recorder {
         })
     }
 
-    /// The same recorder, which brings the rows of open flows up to date once in this time; 60 seconds if nothing is said. So much of
-    /// a long flow's life may be missing after `kill -9`.
+    /// Sets the interval at which the rows of open flows are brought up to date; the default is 60 seconds. Up to that
+    /// much of the end of a long flow may be missing after `kill -9`.
     pub fn with_heartbeat(mut self, every: Duration) -> Recorder {
         self.every = nanos(every);
         self
     }
 
-    /// The store that this one writes to, for what is to be sent from it.
+    /// Returns the store that the recorder writes to, for sending data from it.
     ///
     /// # Errors
-    /// When there is no store any more.
+    /// Returns an error if there is no store any more.
     pub fn store(&mut self) -> Result<&mut Writer, StoreError> {
         self.writer()
     }
 
-    /// How many flows have begun since the start, those that were there included.
+    /// The number of flows that have begun since the start, including those that existed before.
     pub fn flows(&self) -> u64 {
         self.flows
     }
 
-    /// How many flows wait to be written.
+    /// The number of flows waiting to be written.
     pub fn waiting(&self) -> usize {
         self.done.len() + self.fresh.len()
     }
 
-    /// The cookies of the open TCP connections of which [`Recorder::refresh`] would like to hear at `since_boot`, because the next
-    /// flush brings their rows up to date; none at other times.
+    /// Returns the cookies of the open TCP connections for which [`Recorder::refresh`] should be called at
+    /// `since_boot`, because the next flush brings their rows up to date; empty at other times.
     pub fn wants_progress(&self, since_boot: u64) -> HashSet<u64> {
         match self.paused.is_none() && self.beats(since_boot) {
             true => self.open_connections(),
@@ -224,7 +226,7 @@ impl Recorder {
         }
     }
 
-    /// The cookies of all open TCP connections in memory.
+    /// Returns the cookies of all open TCP connections in memory.
     pub fn open_connections(&self) -> HashSet<u64> {
         let connection = |open: &Open| {
             open.flow.protocol == Protocol::Tcp && open.flow.direction != Direction::Listening && !open.flow.closed
@@ -233,7 +235,7 @@ impl Recorder {
         keys.map(|(key, _)| *key).collect()
     }
 
-    /// Takes in what open connections have moved so far.
+    /// Updates open connections with the amount of data they have transferred so far.
     pub fn refresh(&mut self, progress: &[Transfer]) {
         for news in progress {
             if let Some(open) = self.open.get_mut(&news.cookie) {
@@ -247,8 +249,9 @@ impl Recorder {
         }
     }
 
-    /// Gives connections that still have no row, or have just ended, the name that a program asked for before: `name_of` finds it by the
-    /// foreign address and the moment of the beginning. To be called before [`Recorder::flush`]. Connections from outside have none.
+    /// Sets the name that a program asked for before connecting, for connections that have no row yet or have just
+    /// ended. `name_of` returns it for a foreign address and the time when the connection began. Call this before
+    /// [`Recorder::flush`]. Incoming connections have no such name.
     pub fn name_flows(&mut self, name_of: &mut dyn FnMut(IpAddr, Millis) -> Option<Arc<[u8]>>) {
         let Recorder {
             open,
@@ -257,7 +260,7 @@ impl Recorder {
             done,
             ..
         } = self;
-        // Polling does not show who began: what has the port of a listener came from outside.
+        // Polling does not show which side initiated a connection: one to the port of a listener is incoming.
         let listening = open.values().map(|open| &open.flow);
         let listening: HashSet<u16> = listening
             .filter(|flow| flow.direction == Direction::Listening)
@@ -288,8 +291,8 @@ impl Recorder {
         self.paused.is_none() && self.beats(since_boot)
     }
 
-    /// Takes in what open UDP sockets have sent and received since a source of events began to count, as `bytes_of` finds them by the kernel's
-    /// number. To be called before a flush that brings rows up to date, and before a stop.
+    /// Updates open UDP sockets with the bytes they have sent and received since an event source began to count;
+    /// `bytes_of` returns them for a cookie. Call this before a flush that brings rows up to date, and before stopping.
     pub fn refresh_datagrams(&mut self, bytes_of: &dyn Fn(u64) -> Fact<(u64, u64)>) {
         let open = self
             .open
@@ -303,7 +306,7 @@ impl Recorder {
                 sent.saturating_sub(open.before.0),
                 received.saturating_sub(open.before.1),
             );
-            // Of a socket that is older than the count, nothing counted says nothing.
+            // For a socket that is older than the count, a count of zero means nothing.
             if open.flow.begun || sent + received > 0 {
                 set(&mut open.flow.sent, Fact::Known(sent));
                 set(&mut open.flow.received, Fact::Known(received));
@@ -316,8 +319,8 @@ impl Recorder {
         !self.open.is_empty() && self.beat.is_empty() && since_boot.saturating_sub(self.heartbeat) >= self.every
     }
 
-    /// The open flows whose rows were not written at `since_boot` or shortly before are to be brought up to date, in their order in
-    /// the file.
+    /// Schedules the open flows whose rows were not written within `shortly` nanoseconds before `since_boot` to be
+    /// brought up to date, in their order in the file.
     fn begin_beat(&mut self, since_boot: u64, shortly: u64) {
         let mut due: Vec<(i64, u64)> = self
             .open
@@ -330,33 +333,34 @@ impl Recorder {
         self.heartbeat = since_boot;
     }
 
-    /// How many flows are open as far as is known in memory.
+    /// The number of open flows in memory.
     pub fn open_flows(&self) -> usize {
         self.open.len()
     }
 
-    /// Removes what may not be kept any more; see [`Writer::retain`]. Ages are measured by the store's own clock, which no wrong time of
-    /// day moves by more than a day in an hour; before the first flush there is none, and nothing is removed.
+    /// Removes what may not be kept any longer; see [`Writer::retain`]. Ages are measured by the store's own clock,
+    /// which a wrong time of day moves by at most a day per hour. Before the first flush there is no such clock, and
+    /// nothing is removed.
     ///
     /// # Errors
-    /// What SQLite says.
+    /// Returns an error if SQLite does.
     pub fn retain(&mut self, retention: Retention) -> Result<u64, StoreError> {
         let (Some(clock), Some(writer)) = (self.clock, self.writer.as_mut()) else {
             return Ok(0);
         };
         let removed = writer.retain(retention, clock.reading().sense)?;
         if removed > 0 {
-            // Processes may be gone too, so the numbers given so far are void.
+            // Processes may have been removed too, so the numbers assigned so far are invalid.
             self.run += 1;
         }
         Ok(removed)
     }
 
-    /// To be called after the first look at what is there: flows of an earlier recorder that are not there any more have ended
-    /// unseen.
+    /// Ends the flows of an earlier recorder whose sockets no longer exist. Call this after the first snapshot has been
+    /// observed.
     ///
     /// # Errors
-    /// What SQLite says.
+    /// Returns an error if SQLite does.
     pub fn settle(&mut self) -> Result<(), StoreError> {
         let gone: Vec<u64> = std::mem::take(&mut self.left_open).into_keys().collect();
         let mut batch = self.writer()?.batch()?;
@@ -367,7 +371,7 @@ impl Recorder {
         batch.commit()
     }
 
-    /// Says that something was lost in this time.
+    /// Records that something was lost during this time.
     pub fn lost(&mut self, since: Millis, until: Millis, reason: &str, count: Option<u64>) {
         if self.gaps.len() >= MOST_GAPS
             && let Some(gap) = self.gaps.iter_mut().rfind(|gap| gap.2 == reason)
@@ -379,13 +383,13 @@ impl Recorder {
         self.gaps.push((since, until, reason.to_owned(), count));
     }
 
-    /// Takes an event in.
+    /// Processes an event.
     pub fn observe(&mut self, event: &Event, describe: &mut dyn ResolveProcess) {
         if !matches!(event.protocol, Protocol::Tcp | Protocol::Udp) {
             return;
         }
         let Some(key) = socket_key(event) else {
-            // Without any number it cannot be recognised again: its end is all that can be kept.
+            // Without any number the socket cannot be recognized again, so only its end can be recorded.
             if event.kind == EventKind::Closed {
                 let mut open = self.begin(event, None);
                 self.end(&mut open, event, describe);
@@ -415,7 +419,7 @@ impl Recorder {
                     self.finish(open);
                 }
             }
-            // The last news of a socket that is at its end already.
+            // The last event of a socket that has ended already.
             EventKind::Accepted if event.state == State::Closed => {}
             _ => {
                 let known = self.open.len();
@@ -444,7 +448,7 @@ impl Recorder {
                     }
                 };
                 self.news(&mut open, event, describe);
-                // One that was not there before may be one too many.
+                // A socket that is new to memory may exceed the limits.
                 let full = self.open.len() >= MOST_OPEN + MOST_FRESH || self.described() > MOST_DESCRIBED_EVER;
                 if full && self.open.len() == known && open.row.is_none() {
                     self.lost_flows += 1;
@@ -455,7 +459,7 @@ impl Recorder {
         }
     }
 
-    /// A flow that begins with `event`.
+    /// Creates a flow that begins with `event`.
     fn begin(&mut self, event: &Event, cookie: Option<u64>) -> Box<Open> {
         self.flows += 1;
         let since = event.opened.known().unwrap_or(event.at.since_boot);
@@ -498,7 +502,7 @@ impl Recorder {
             process: None,
             cookie,
             since: match row {
-                // The span counts from the first sight, which an earlier recorder had.
+                // The span counts from when an earlier recorder first saw the flow.
                 Some(_) => event
                     .at
                     .since_boot
@@ -511,8 +515,8 @@ impl Recorder {
         })
     }
 
-    /// Remembers that the open flow `key` has no row yet. Those that have ended meanwhile are forgotten, however long nothing can be
-    /// written.
+    /// Records that the open flow `key` has no row yet. Keys of flows that have ended meanwhile are removed, so that
+    /// the list stays limited however long nothing can be written.
     fn note_fresh(&mut self, key: u64) {
         if self.fresh.len() >= 2 * (MOST_OPEN + MOST_FRESH) {
             let open = &self.open;
@@ -524,7 +528,7 @@ impl Recorder {
         self.fresh.push(key);
     }
 
-    /// After a flush: what is in the store need not all be in memory.
+    /// Removes flows and descriptions from memory after a flush, because the store has them.
     fn make_room(&mut self) {
         if self.described() > MOST_DESCRIBED {
             self.processes.clear();
@@ -551,17 +555,17 @@ impl Recorder {
         self.writer.as_mut().ok_or(StoreError::Damaged(NO_STORE))
     }
 
-    /// The flow of an open socket that is in the store only.
+    /// Returns the row and beginning of an open socket's flow that exists only in the store.
     fn stored_flow(&self, cookie: u64) -> Option<(i64, Millis)> {
         self.writer.as_ref()?.open_flow(cookie).ok().flatten()
     }
 
-    /// How many processes' descriptions are in memory.
+    /// The number of process descriptions in memory.
     fn described(&self) -> usize {
         Rc::strong_count(&self.described) - 1
     }
 
-    /// Adds what `event` says.
+    /// Updates the flow with what `event` tells.
     fn news(&mut self, open: &mut Open, event: &Event, describe: &mut dyn ResolveProcess) {
         let flow = &mut open.flow;
         flow.span = event.at.since_boot.saturating_sub(open.since) / 1_000_000;
@@ -634,7 +638,7 @@ impl Recorder {
     }
 }
 
-/// Whether `event` says that a UDP socket has another peer now.
+/// Whether `event` tells that a UDP socket has another peer now.
 fn moved(open: &Open, event: &Event) -> bool {
     event.protocol == Protocol::Udp
         && open.flow.foreign.1 != 0

@@ -1,41 +1,41 @@
-//! What rules ask of a packet beyond the question, and where they send it.
+//! Conditions on a packet that a query leaves open, and changed destinations.
 
 use std::fmt;
 use std::net::IpAddr;
 
 use crate::{Network, text};
 
-/// Something about the packet that the question leaves open, and a rule asks for.
+/// A property of the packet that a query leaves open and a rule depends on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Condition {
-    /// The sender is in this network, or not.
+    /// The source address is in this network (`true`) or not (`false`).
     Sender(Network, bool),
-    /// It is sent to an address in this network, or not.
+    /// The destination address is in this network (`true`) or not (`false`).
     Address(Network, bool),
-    /// It came over this interface, or not. Escape before printing.
+    /// The packet arrived on this interface (`true`) or not (`false`). Escape before printing.
     Interface(Vec<u8>, bool),
-    /// Anything else, in short: `the sender's port`, `limit`. Escape before printing.
+    /// Another condition, in short: `the sender's port`, `limit`. Escape before printing.
     Other(Vec<u8>),
 }
 
-/// Where a packet goes whose destination a rule has changed.
+/// The new destination of a packet that a rule has redirected.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Translated {
-    /// Whether it stays on this computer.
+    /// Whether the packet stays on this computer.
     pub here: bool,
-    /// The new address; `None` where it stays here, keeps its address, or cannot be worked out.
+    /// The new address; `None` if the packet stays here, keeps its address, or the address cannot be determined.
     pub address: Option<IpAddr>,
-    /// The new port; `None`: the old one, or one that cannot be worked out.
+    /// The new port; `None` if it is unchanged or cannot be determined.
     pub port: Option<u16>,
-    /// Whether address and port are all that there is to know: else they come from somewhere that is not worked out.
+    /// Whether address and port are complete; `false` if a part of them comes from a source that is not evaluated.
     pub known: bool,
 }
 
-/// All conditions of one way through the rules hold together.
+/// Conditions that all hold on one path through the rules.
 pub type FilterPath = Vec<Condition>;
 
 impl fmt::Display for Condition {
-    /// Safe to print.
+    /// Writes the condition as text that is safe to print.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let not = |is: &bool| if *is { "" } else { "not " };
         match self {

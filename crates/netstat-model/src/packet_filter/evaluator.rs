@@ -1,4 +1,4 @@
-//! What the rules of nftables come to for a port: whether those outside who begin a connection get through.
+//! Evaluates the rules of nftables for a port: whether connections from outside get through.
 
 use std::net::IpAddr;
 
@@ -8,84 +8,84 @@ use super::rules::{Rule, RuleVerdict, Ruleset, Set, Source, Step};
 use super::{Chain, ChainFamily, Hook, PacketFilter};
 use crate::Fact;
 
-/// Chains asked by chains, at most: as many as the kernel follows (`NFT_JUMP_STACK_SIZE`).
+/// The maximum depth of chains calling chains, the same as in the kernel (`NFT_JUMP_STACK_SIZE`).
 const DEEPEST: usize = 16;
-/// Rules looked at for one question, at most.
+/// The maximum number of rules evaluated for one query.
 const MOST_RULES: usize = 100_000;
-/// Ways in that are kept, at most.
+/// The maximum number of paths that are kept.
 const MOST_WAYS: usize = 8;
 
-/// The first packet of somebody on another computer who wants to reach a port here.
+/// The first packet of a connection from another computer to a port here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Arrival {
-    /// The transport protocol's number: 6 TCP, 17 UDP (IANA "Assigned Internet Protocol Numbers").
+    /// The IP protocol number: 6 for TCP, 17 for UDP (IANA "Assigned Internet Protocol Numbers").
     pub protocol: u8,
-    /// The port here.
+    /// The local port.
     pub port: u16,
-    /// The address here; unspecified: any of the computer's.
+    /// The local address; if unspecified, any address of this computer.
     pub address: IpAddr,
 }
 
-/// What the filters make of an [`Arrival`].
+/// The verdict of the filters on an [`Arrival`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FilterVerdict {
     /// Everybody gets through.
     Everybody,
-    /// Nobody does.
+    /// Nobody gets through.
     Nobody,
-    /// Only these ways lead through.
+    /// Only packets on these paths get through.
     Only(Vec<FilterPath>),
-    /// Everybody gets through but on these ways.
+    /// Everybody gets through except on these paths.
     AllBut(Vec<FilterPath>),
-    /// It depends on these, in a manner that is not worked out.
+    /// The verdict depends on these paths in a way that is not evaluated.
     Depends(Vec<FilterPath>),
-    /// It cannot be decided: the reason, in plain English.
+    /// The verdict cannot be determined, for this reason in plain English.
     Unknown(&'static str),
 }
 
-/// What has been found out on the way through a chain.
+/// What was found along a chain.
 #[derive(Debug, Default)]
 struct Found {
-    /// Ways on which a rule decides, in the order in which they are met, and whether it lets in.
+    /// The paths on which a rule decides, in order, and whether it accepts.
     ways: Vec<(FilterPath, bool)>,
-    /// A way was passed over that may end otherwise.
+    /// Whether a path was skipped that may end differently.
     unclear: bool,
-    /// New destinations, in the order in which they are met, with the conditions of each.
+    /// The new destinations, in order, with the conditions of each.
     translations: Vec<(FilterPath, Translated)>,
 }
 
-/// How a chain ends for what no rule with conditions has decided.
+/// How a chain ends for packets that no conditional rule has decided about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum End {
-    /// A rule without conditions lets it in, or keeps it out.
+    /// An unconditional rule accepts (`true`) or drops (`false`) them.
     Decided(bool),
-    /// The chain's end was reached.
+    /// The end of the chain was reached.
     Through,
 }
 
 struct Evaluator<'a> {
     rules: &'a Ruleset,
     arrival: Arrival,
-    /// Whether the packet's destination has been changed already, and it goes on to another computer.
+    /// Whether the destination of the packet was changed before, and it is forwarded to another computer.
     forwarded: bool,
     left: usize,
 }
 
 impl PacketFilter {
-    /// What becomes of `arrival`: its first packet, from another computer, over an interface other than the loopback. Rules that
-    /// change addresses (`nat`) are left out: see [`PacketFilter::published`].
+    /// Returns the verdict on the first packet of `arrival`, which comes from another computer over an interface other
+    /// than the loopback. Rules that change addresses (`nat`) are not considered; see [`PacketFilter::published`].
     pub fn evaluate(&self, arrival: Arrival) -> FilterVerdict {
         self.judge(arrival, false)
     }
 
-    /// The same for a packet that goes on to `arrival`'s address and port behind this computer, after a rule has changed its
-    /// destination to that.
+    /// Returns the verdict on a packet that is forwarded to the address and port of `arrival` behind this computer,
+    /// after a rule has changed its destination to them.
     pub fn evaluate_forwarded(&self, arrival: Arrival) -> FilterVerdict {
         self.judge(arrival, true)
     }
 
-    /// The new destinations that rules give to `arrival`, in the order in which they are tried, with the conditions of each; and
-    /// whether there may be others that are not worked out.
+    /// Returns the new destinations that rules give to `arrival`, in the order in which they are tried and with the
+    /// conditions of each, and whether there may be others that are not evaluated.
     pub(super) fn translate(&self, arrival: Arrival) -> (Vec<(FilterPath, Translated)>, bool) {
         let (Fact::Known(chains), Fact::Known(rules)) = (&self.nftables, &self.rules) else {
             return (Vec::new(), false);
@@ -131,7 +131,7 @@ impl PacketFilter {
         let on_the_way = |chain: &&Chain| match chain.hook {
             Hook::Input => !forwarded,
             Hook::Forward => forwarded,
-            // The destination was another one there.
+            // The destination was still another one at these hooks.
             Hook::Ingress | Hook::Prerouting => !forwarded,
         };
         for chain in chains.iter().filter(|chain| chain.may_drop()).filter(on_the_way) {
@@ -149,19 +149,19 @@ fn meets(family: ChainFamily, address: IpAddr) -> bool {
         ChainFamily::Inet => true,
         ChainFamily::Ip => !v6(address),
         ChainFamily::Ip6 => v6(address),
-        // Frames of one interface: another one may lead around it.
+        // These are the frames of one interface; packets may arrive on another one.
         ChainFamily::Netdev => true,
         ChainFamily::Bridge => false,
     }
 }
 
-/// Whether packets to this address are of IPv6: an IPv4-mapped one counts as IPv4.
+/// Whether packets to this address are IPv6. An IPv4-mapped address counts as IPv4.
 fn v6(address: IpAddr) -> bool {
     address.to_canonical().is_ipv6()
 }
 
 impl FilterVerdict {
-    /// One filter behind another.
+    /// Returns the verdict of this filter followed by `next`.
     fn and(self, next: FilterVerdict) -> FilterVerdict {
         match (self, next) {
             (FilterVerdict::Nobody, _) | (_, FilterVerdict::Nobody) => FilterVerdict::Nobody,
@@ -190,7 +190,7 @@ impl FilterVerdict {
 }
 
 impl<'a> Evaluator<'a> {
-    /// What a chain with a hook makes of the packet.
+    /// Returns the verdict of a chain that has a hook.
     fn hooked(&mut self, chain: &Chain) -> FilterVerdict {
         let mut found = Found::default();
         let end = self.chain(chain.family, &chain.table, &chain.name, &Vec::new(), 0, &mut found);
@@ -202,7 +202,7 @@ impl<'a> Evaluator<'a> {
             End::Through => !chain.drops,
         };
         let mut ways = found.ways;
-        // Ways that end as all others do need not be named, unless they come before one that ends otherwise.
+        // Paths that end like all others need not be listed, unless one that ends differently follows.
         while ways.last().is_some_and(|(_, lets_in)| *lets_in == lets_others_in) {
             ways.pop();
         }
@@ -215,7 +215,7 @@ impl<'a> Evaluator<'a> {
             (true, false) => FilterVerdict::AllBut(ways),
             (false, false) => FilterVerdict::Only(ways),
         };
-        // A chain of one interface's frames keeps nothing out that comes over another.
+        // A chain for the frames of one interface does not block what arrives on another.
         match passage {
             FilterVerdict::Nobody if chain.family == ChainFamily::Netdev || chain.hook == Hook::Ingress => {
                 FilterVerdict::AllBut(vec![vec![Condition::Other(
@@ -226,7 +226,7 @@ impl<'a> Evaluator<'a> {
         }
     }
 
-    /// Follows a chain; `given` are the conditions under which it is asked.
+    /// Evaluates a chain; `given` are the conditions under which it is called.
     fn chain(
         &mut self,
         family: ChainFamily,
@@ -272,10 +272,10 @@ impl<'a> Evaluator<'a> {
                     if sure {
                         return end;
                     }
-                    // What went there does not come back here, and its end is the policy.
+                    // Packets that went there do not return here, and the policy decides about them.
                     found.unclear = true;
                 }
-                // Packets that return early are no longer distinguished from the others.
+                // Packets that return early can no longer be told apart from the others.
                 Some(RuleVerdict::Return | RuleVerdict::Other(_)) => {
                     found.unclear = true;
                 }
@@ -284,7 +284,7 @@ impl<'a> Evaluator<'a> {
         End::Through
     }
 
-    /// The verdict of a rule if it may match, with the conditions added to `way`.
+    /// Returns the verdict of a rule if it may match, and adds its conditions to `way`.
     fn rule(
         &self,
         family: ChainFamily,
@@ -338,7 +338,7 @@ impl<'a> Evaluator<'a> {
         None
     }
 
-    /// A step that neither ends a rule nor needs a set.
+    /// Evaluates a step that neither ends a rule nor needs a set.
     fn step(&self, step: &Step, registers: &mut Vec<(u32, Content)>) -> Match {
         match step {
             Step::Load { register, source } => {
@@ -375,14 +375,14 @@ impl<'a> Evaluator<'a> {
             Step::Port { low, high, inverted } => sure((*low..=*high).contains(&self.arrival.port) != *inverted),
             Step::Other(name) => Match::If(Condition::Other(name.clone())),
             Step::Never => Match::No,
-            // The others are dealt with by `rule`.
+            // The remaining steps are handled by `rule`.
             Step::Nothing | Step::Verdict(_) | Step::Translate { .. } | Step::Lookup { .. } | Step::Map { .. } => {
                 Match::Yes
             }
         }
     }
 
-    /// What the question says about the packet.
+    /// Returns what the query says about the packet.
     fn load(&self, source: &Source) -> Content {
         let v6 = v6(self.arrival.address);
         let arrival = &self.arrival;
@@ -408,7 +408,7 @@ impl<'a> Evaluator<'a> {
             Source::Network { offset: 6, length: 1 } if v6 => Content::Known(vec![arrival.protocol]),
             Source::Network { offset, length } => {
                 let (sender, here, size) = if v6 { (8, 24, 16) } else { (12, 16, 4) };
-                // As wide as an address, whatever part of it is asked for.
+                // The mask is as wide as an address, whatever part of it is requested.
                 let mut all = vec![0xff; (*length).min(size) as usize];
                 all.resize(size as usize, 0);
                 if *length > size {
@@ -436,8 +436,8 @@ impl<'a> Evaluator<'a> {
 /// The state of a connection's first packet: `NF_CT_STATE_BIT(IP_CT_NEW)` (linux/netfilter/nf_conntrack_common.h).
 const NEW: u32 = 1 << 3;
 
-/// The verdict that a map of verdicts has for `content`, which ends the rule. Where the content is open any of them may be taken: all
-/// are kept in `found` then.
+/// Returns the verdict that a map of verdicts has for `content`, which ends the rule. If the content is not known, any
+/// of the verdicts may apply, and all are kept in `found`.
 fn mapped_verdict(map: Option<&Set>, content: &Content, way: &FilterPath, found: &mut Found) -> Option<RuleVerdict> {
     if let (Some(map), Content::Known(bytes)) = (map, content)
         && !map.concatenated
@@ -461,7 +461,7 @@ fn mapped_verdict(map: Option<&Set>, content: &Content, way: &FilterPath, found:
 }
 
 impl Found {
-    /// Takes note of a new destination under the conditions of `way`, unless one without conditions came before.
+    /// Records a new destination under the conditions of `way`, unless an unconditional one came before.
     fn translate(&mut self, way: &FilterPath, translated: Translated) {
         let first = !self.translations.iter().any(|(known, _)| known.is_empty());
         if first && self.translations.len() < MOST_WAYS {
@@ -471,7 +471,7 @@ impl Found {
         }
     }
 
-    /// Takes note of a way with conditions; one without them is reported by the chain's end.
+    /// Records a path with conditions; one without is reported by the end of the chain.
     fn keep(&mut self, way: FilterPath, lets_in: bool) {
         if way.is_empty() || self.ways.iter().any(|(one, _)| *one == way) {
             return;

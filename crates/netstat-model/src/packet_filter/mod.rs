@@ -1,4 +1,4 @@
-//! Packet filters on the way in: what may keep a packet from a port although somebody listens there.
+//! Inbound packet filters, which may keep packets from a port although there is a listener.
 
 mod condition;
 mod evaluator;
@@ -16,45 +16,46 @@ pub use published::{Published, PublishedPorts};
 use crate::Fact;
 use rules::Ruleset;
 
-/// The filters of a network namespace, as far as they can be read.
+/// The packet filters of a network namespace, as far as they can be read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct PacketFilter {
-    /// Chains of nftables (also those that the newer `iptables` makes) that packets for this computer pass through.
+    /// The nftables chains that packets for this computer pass through, including those created by the newer
+    /// `iptables`.
     pub nftables: Fact<Vec<Chain>>,
-    /// The rules of all its chains.
+    /// The rules of all nftables chains.
     pub rules: Fact<Ruleset>,
-    /// Tables of the older iptables in use, by name: `filter`, `nat`. Their rules are not read.
+    /// The names of the older iptables' tables in use: `filter`, `nat`. Their rules are not read.
     #[cfg_attr(feature = "serde", serde(with = "crate::wire::fact_texts"))]
     pub iptables: Fact<Vec<Vec<u8>>>,
 }
 
-/// A chain of rules on the way in. Names come from outside: escape before printing.
+/// An nftables chain with an inbound hook. Names come from outside: escape before printing.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Chain {
-    /// Which packets it is about.
+    /// The address family of its table.
     pub family: ChainFamily,
-    /// Its table.
+    /// The name of its table.
     #[cfg_attr(feature = "serde", serde(with = "crate::wire::text"))]
     pub table: Vec<u8>,
-    /// Its name.
+    /// The name of the chain.
     #[cfg_attr(feature = "serde", serde(with = "crate::wire::text"))]
     pub name: Vec<u8>,
-    /// What it is for: `filter`, `nat`, `route`.
+    /// The chain type: `filter`, `nat` or `route`.
     #[cfg_attr(feature = "serde", serde(with = "crate::wire::text"))]
     pub kind: Vec<u8>,
-    /// Where packets meet it.
+    /// The hook at which packets enter the chain.
     pub hook: Hook,
-    /// Chains of lower priority come first.
+    /// The priority. Chains with a lower one are evaluated first.
     pub priority: i32,
-    /// Whether what no rule decides is dropped.
+    /// Whether the policy is to drop packets that no rule decides about.
     pub drops: bool,
-    /// How many rules it has.
+    /// The number of rules.
     pub rules: u32,
 }
 
-/// The packets that a chain is about (nft(8), "Address families").
+/// The packets that a chain applies to (nft(8), "Address families").
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum ChainFamily {
@@ -62,16 +63,16 @@ pub enum ChainFamily {
     Ip,
     /// IPv6.
     Ip6,
-    /// Both.
+    /// Both IPv4 and IPv6.
     Inet,
-    /// All frames of one interface.
+    /// All frames of an interface.
     Netdev,
-    /// Frames through a bridge.
+    /// Frames that pass through a bridge.
     Bridge,
 }
 
 impl ChainFamily {
-    /// The keyword of `nft`.
+    /// The keyword used by `nft`.
     pub const fn name(self) -> &'static str {
         match self {
             ChainFamily::Ip => "ip",
@@ -83,22 +84,22 @@ impl ChainFamily {
     }
 }
 
-/// Where a packet for this computer meets a chain, in this order.
+/// The hook at which a packet enters a chain, in the order in which packets pass them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Hook {
-    /// As it comes from the interface.
+    /// As the packet arrives on the interface.
     Ingress,
-    /// Before it is known where it goes.
+    /// Before the routing decision.
     Prerouting,
-    /// When it is known to be for this computer.
+    /// After the routing decision, if the packet is for this computer.
     Input,
-    /// When it is known to be for another one.
+    /// After the routing decision, if the packet is forwarded to another computer.
     Forward,
 }
 
 impl Hook {
-    /// The keyword of `nft`.
+    /// The keyword used by `nft`.
     pub const fn name(self) -> &'static str {
         match self {
             Hook::Ingress => "ingress",
@@ -110,18 +111,18 @@ impl Hook {
 }
 
 impl Chain {
-    /// Whether it may keep packets away: it has rules, or drops what none decides. Chains of kind `nat` change addresses and drop
-    /// nothing by themselves.
+    /// Whether the chain may drop packets: it has rules, or drops what no rule decides about. Chains of type `nat`
+    /// change addresses and do not drop anything themselves.
     pub fn may_drop(&self) -> bool {
         self.kind != b"nat" && (self.drops || self.rules > 0)
     }
 
-    /// Whether it may keep packets away that are for this computer itself: see [`Chain::may_drop`].
+    /// Whether the chain may drop packets that are for this computer itself; see [`Chain::may_drop`].
     pub fn may_drop_input(&self) -> bool {
         self.hook != Hook::Forward && self.may_drop()
     }
 
-    /// Whether it may give packets from outside another destination.
+    /// Whether the chain may change the destination of inbound packets.
     pub fn may_translate(&self) -> bool {
         self.kind == b"nat" && self.hook == Hook::Prerouting && self.rules > 0
     }

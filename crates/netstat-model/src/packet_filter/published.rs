@@ -1,4 +1,4 @@
-//! Ports that rules of the packet filter hand on (`dnat`, `redirect`): reachable although no socket has them.
+//! Ports that packet filter rules forward (`dnat`, `redirect`): reachable although no socket is bound to them.
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -9,40 +9,40 @@ use super::rules::Step;
 use super::{Chain, PacketFilter};
 use crate::{Fact, Network, Why};
 
-/// So many different ports are followed through the rules; each takes a walk through all of them.
+/// The maximum number of different ports that are evaluated. Each requires a walk through all rules.
 const MOST_PORTS: usize = 4096;
 
-/// The transport protocols that are followed: TCP and UDP (IANA "Assigned Internet Protocol Numbers").
+/// The IP protocol numbers that are evaluated: TCP and UDP (IANA "Assigned Internet Protocol Numbers").
 const PROTOCOLS: [u8; 2] = [6, 17];
 
-/// A port, or a range of them, that is handed on.
+/// A port or a range of ports that is forwarded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Published {
-    /// The transport protocol's number.
+    /// The IP protocol number.
     pub protocol: u8,
-    /// Whether it is about IPv6; else about IPv4.
+    /// Whether it is IPv6; otherwise it is IPv4.
     pub v6: bool,
-    /// The first port and the last.
+    /// The inclusive range of ports.
     pub ports: (u16, u16),
-    /// The destination addresses that it is for; `None`: all.
+    /// The destination addresses that it applies to; `None` for all.
     pub address: Option<Network>,
-    /// Where packets go.
+    /// The new destination.
     pub to: Translated,
-    /// What else must hold: it came over an interface, from a network. Escape before printing.
+    /// Further conditions, such as an inbound interface or a source network. Escape before printing.
     pub conditions: FilterPath,
 }
 
-/// What is published.
+/// All forwarded ports.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PublishedPorts {
-    /// The ports, by protocol and number.
+    /// The ports, ordered by protocol and number.
     pub ports: Vec<Published>,
-    /// Why there may be more, in plain words.
+    /// The reason, in plain words, why there may be more; `None` if the list is complete.
     pub incomplete: Option<&'static str>,
 }
 
 impl PacketFilter {
-    /// The ports that rules hand on for those who come from other computers.
+    /// Returns the ports that rules forward for packets from other computers.
     pub fn published(&self) -> PublishedPorts {
         let mut found = PublishedPorts::default();
         let (chains, rules) = match (&self.nftables, &self.rules) {
@@ -85,7 +85,7 @@ impl PacketFilter {
         found
     }
 
-    /// Whether the older iptables has rules of this kind, which are not read.
+    /// Returns a reason if the older iptables has such rules, which are not read.
     fn unread(&self) -> Option<&'static str> {
         match &self.iptables {
             Fact::Known(tables) if tables.iter().any(|table| table == b"nat") => {
@@ -96,7 +96,7 @@ impl PacketFilter {
         }
     }
 
-    /// Follows a packet to the first port of each stretch in which no rule makes a difference.
+    /// Evaluates the first port of each range within which no rule makes a difference.
     fn published_to(&self, protocol: u8, address: IpAddr, begins: &[u16], found: &mut PublishedPorts) {
         let mut before: Vec<usize> = Vec::new();
         for (place, &port) in begins.iter().enumerate() {
@@ -131,7 +131,7 @@ impl PacketFilter {
                     }
                 })
                 .collect();
-            // A stretch that goes on as the one before is the same range.
+            // A range that continues the previous one is merged with it.
             let same = |old: &Published, new: &Published| {
                 old.ports.1.checked_add(1) == Some(new.ports.0)
                     && Published {
@@ -157,7 +157,7 @@ impl PacketFilter {
     }
 }
 
-/// The ports at which a rule may begin or stop to match.
+/// Collects the ports at which a rule may begin or cease to match.
 fn boundaries(step: &Step, begins: &mut BTreeSet<u16>) {
     let mut range = |low: u16, high: u16| {
         begins.insert(low.max(1));

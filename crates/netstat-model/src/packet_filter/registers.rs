@@ -1,4 +1,4 @@
-//! What the steps of a rule work on: registers, and what is known of their contents.
+//! Registers, on which the steps of a rule operate, and what is known about their contents.
 
 use std::net::{IpAddr, Ipv6Addr};
 
@@ -6,20 +6,20 @@ use super::condition::{Condition, Translated};
 use super::rules::{Element, Operand, Operator, Set};
 use crate::Network;
 
-/// A register's content.
+/// The content of a register.
 #[derive(Clone, Debug)]
 pub(super) enum Content {
     /// These bytes.
     Known(Vec<u8>),
-    /// An address that the question leaves open, and the bits of it that are asked for.
+    /// An address that the query leaves open, and the mask of its bits that are compared.
     Open(Side, Vec<u8>),
     Interface,
     InterfaceName,
-    /// Something that the question does not say, by name.
+    /// Something that the query does not specify, by name.
     Unknown(Vec<u8>),
 }
 
-/// Whose address it is.
+/// The side that an address belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Side {
     Sender,
@@ -30,7 +30,7 @@ pub(super) enum Side {
 pub(super) enum Match {
     Yes,
     No,
-    /// Under this condition.
+    /// The step matches under this condition.
     If(Condition),
 }
 
@@ -42,7 +42,7 @@ pub(super) fn head(bytes: &[u8], length: usize) -> &[u8] {
     bytes.get(..length).unwrap_or(bytes)
 }
 
-/// Whether `content` is in a set, or with `inverted` is not.
+/// Whether the set contains `content` or, with `inverted`, does not.
 pub(super) fn is_in(set: Option<&Set>, content: &Content, inverted: bool) -> Match {
     match (set, content) {
         (Some(set), Content::Known(bytes)) if !set.concatenated => sure(set.find(bytes).is_some() != inverted),
@@ -54,7 +54,7 @@ pub(super) fn is_in(set: Option<&Set>, content: &Content, inverted: bool) -> Mat
     }
 }
 
-/// Loads the register `to` with what a map has for the content of another.
+/// Loads register `to` with the value that a map has for the content of register `from`.
 pub(super) fn map(map: Option<&Set>, registers: &mut Vec<(u32, Content)>, from: u32, to: u32) -> Match {
     let data = match (map, get(registers, from)) {
         (Some(map), Content::Known(bytes)) if !map.concatenated => {
@@ -70,7 +70,7 @@ pub(super) fn map(map: Option<&Set>, registers: &mut Vec<(u32, Content)>, from: 
     Match::Yes
 }
 
-/// The new destination in these operands.
+/// Returns the new destination that these operands specify.
 pub(super) fn translated(
     registers: &[(u32, Content)],
     here: bool,
@@ -86,7 +86,7 @@ pub(super) fn translated(
     };
     let read_address = |bytes: Vec<u8>| match bytes.len() {
         0..4 => None,
-        // A map's value goes on with the port behind an address of IPv4.
+        // In a map's value, the port follows the IPv4 address.
         4..16 => Some(IpAddr::from(<[u8; 4]>::try_from(&bytes[..4]).ok()?)),
         _ => Some(IpAddr::V6(Ipv6Addr::from(<[u8; 16]>::try_from(&bytes[..16]).ok()?))),
     };
@@ -101,10 +101,10 @@ pub(super) fn translated(
     }
 }
 
-/// A value of more than four bytes fills the registers that follow, too.
+/// Stores a value; more than four bytes also fill the following registers.
 fn put_pieces(registers: &mut Vec<(u32, Content)>, register: u32, value: &[u8]) {
     for (place, at) in (0..value.len()).step_by(4).enumerate() {
-        // Values have at most 64 bytes (`NFT_REG_SIZE` times four).
+        // Values have at most 64 bytes (four times `NFT_REG_SIZE`).
         put(
             registers,
             register + 4 * place as u32,
@@ -127,7 +127,7 @@ pub(super) fn get(registers: &[(u32, Content)], register: u32) -> &Content {
 }
 
 impl Content {
-    /// The condition for a question about it that is not evaluated.
+    /// Returns the condition to report if a test of this content cannot be evaluated.
     pub(super) fn name(&self) -> Condition {
         Condition::Other(match self {
             Content::Known(_) => b"the packet".to_vec(),
@@ -194,7 +194,7 @@ pub(super) fn compare(content: &Content, operator: Operator, value: &[u8]) -> Ma
             Some(network) => Match::If(side.condition(network, is)),
             None => Match::If(content.name()),
         },
-        // The loopback is interface 1 of every network namespace (`LOOPBACK_IFINDEX`), and the question is not about it.
+        // The loopback is interface 1 in every network namespace (`LOOPBACK_IFINDEX`), and queries are not about it.
         Content::Interface if value == 1u32.to_ne_bytes() => sure(!is),
         Content::InterfaceName if cut(value) == b"lo" => sure(!is),
         Content::InterfaceName => Match::If(Condition::Interface(cut(value).to_vec(), is)),
@@ -202,12 +202,13 @@ pub(super) fn compare(content: &Content, operator: Operator, value: &[u8]) -> Ma
     }
 }
 
-/// A name up to its first zero.
+/// Returns a name up to its first zero byte.
 fn cut(name: &[u8]) -> &[u8] {
     name.split(|&byte| byte == 0).next().unwrap_or(name)
 }
 
-/// The network of the addresses whose bits under `asked`, as wide as an address, are those of `value`; `None` when that is not a network.
+/// Returns the network of the addresses that equal `value` in the bits of `asked`, a mask as wide as an address; `None`
+/// if that is not a network.
 fn network(asked: &[u8], value: &[u8]) -> Option<Network> {
     let (mut mask, mut address) = ([0u8; 16], [0u8; 16]);
     for (at, (asked, value)) in asked.iter().zip(value).enumerate() {
@@ -228,11 +229,11 @@ fn network(asked: &[u8], value: &[u8]) -> Option<Network> {
 }
 
 impl Set {
-    /// The element that `key` belongs to.
+    /// Returns the element that matches `key`.
     pub(super) fn find(&self, key: &[u8]) -> Option<&Element> {
         let real = || self.elements.iter().filter(|element| !element.all_others);
         let found = if self.intervals {
-            // The last beginning or end that is not above the key.
+            // The last beginning or end that is not greater than the key.
             let below = real().filter(|element| element.key.as_slice() <= head(key, element.key.len()));
             below
                 .max_by(|one, two| one.key.cmp(&two.key).then(two.ends.cmp(&one.ends)))
@@ -243,7 +244,7 @@ impl Set {
         found.or_else(|| self.elements.iter().find(|element| element.all_others))
     }
 
-    /// The network that the set is, if it is one.
+    /// Returns the network that the set consists of; `None` if it is not a single network.
     fn only_network(&self) -> Option<Network> {
         let mut begins = self.elements.iter().filter(|element| !element.ends);
         let (one, more) = (begins.next()?, begins.next());

@@ -1,55 +1,55 @@
-//! The rules of nftables as the kernel keeps them: small programs over registers (nft(8), linux/netfilter/nf_tables.h).
-//! Names come from outside: escape before printing.
+//! The rules of nftables as the kernel keeps them: small programs that operate on registers (nft(8),
+//! linux/netfilter/nf_tables.h). Names come from outside: escape before printing.
 
 use super::ChainFamily;
 
-/// Every chain with its rules, and the sets that rules look into.
+/// All chains with their rules, and the sets that rules refer to.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Ruleset {
-    /// Chains that have rules, those without a hook too.
+    /// The chains that have rules, including those without a hook.
     pub chains: Vec<RuleChain>,
-    /// Sets and maps.
+    /// The sets and maps.
     pub sets: Vec<Set>,
 }
 
-/// A chain's rules, in order.
+/// A chain and its rules, in order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct RuleChain {
-    /// Which packets its table is about.
+    /// The address family of its table.
     pub family: ChainFamily,
-    /// Its table.
+    /// The name of its table.
     #[cfg_attr(feature = "serde", serde(with = "crate::wire::text"))]
     pub table: Vec<u8>,
-    /// Its name.
+    /// The name of the chain.
     #[cfg_attr(feature = "serde", serde(with = "crate::wire::text"))]
     pub name: Vec<u8>,
-    /// Its rules.
+    /// The rules.
     pub rules: Vec<Rule>,
 }
 
-/// One rule: steps that are taken until one does not match.
+/// A rule: its steps are executed until one does not match.
 pub type Rule = Vec<Step>;
 
-/// A set, or a map of verdicts.
+/// A set or a map.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Set {
-    /// Which packets its table is about.
+    /// The address family of its table.
     pub family: ChainFamily,
-    /// Its table.
+    /// The name of its table.
     #[cfg_attr(feature = "serde", serde(with = "crate::wire::text"))]
     pub table: Vec<u8>,
-    /// Its name; `__set0` and the like for one written within a rule.
+    /// The name of the set; `__set0` and the like for one written inside a rule.
     #[cfg_attr(feature = "serde", serde(with = "crate::wire::text"))]
     pub name: Vec<u8>,
-    /// Whether its elements are the ends of intervals (`NFT_SET_INTERVAL`): one begins a stretch, the next one with
-    /// [`Element::ends`] is the first key behind it.
+    /// Whether the elements are the limits of intervals (`NFT_SET_INTERVAL`): one element begins an interval, and the
+    /// next one with [`Element::ends`] is the first key after it.
     pub intervals: bool,
-    /// Whether keys are made of several values (`NFT_SET_CONCAT`): such a set is not looked into.
+    /// Whether keys are concatenations of several values (`NFT_SET_CONCAT`). Such sets are not evaluated.
     pub concatenated: bool,
-    /// Its elements.
+    /// The elements.
     pub elements: Vec<Element>,
 }
 
@@ -57,143 +57,144 @@ pub struct Set {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Element {
-    /// Its key; empty for the one that matches all others (`NFT_SET_ELEM_CATCHALL`).
+    /// The key; empty for the element that matches all others (`NFT_SET_ELEM_CATCHALL`).
     pub key: Vec<u8>,
-    /// Whether it ends an interval.
+    /// Whether the element ends an interval.
     pub ends: bool,
-    /// Whether it matches all keys that are not in the set.
+    /// Whether the element matches all keys that are not in the set.
     pub all_others: bool,
-    /// Of a map of verdicts: what becomes of the packet.
+    /// The verdict, if this is a map of verdicts; `None` otherwise.
     pub verdict: Option<RuleVerdict>,
-    /// Of a map of values: the value; empty where there is none.
+    /// The value, if this is a map of values; empty otherwise.
     #[cfg_attr(feature = "serde", serde(default))]
     pub data: Vec<u8>,
 }
 
-/// What a rule, or the end of a chain, makes of a packet.
+/// The verdict of a rule, or of the end of a chain, on a packet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum RuleVerdict {
-    /// This chain lets it pass.
+    /// The chain accepts the packet.
     Accept,
-    /// It is thrown away, with an answer or without.
+    /// The packet is dropped, with or without a reply.
     Drop,
-    /// The next rule decides.
+    /// Evaluation continues with the next rule.
     Continue,
-    /// The chain that called this one goes on.
+    /// Evaluation continues in the chain that called this one.
     Return,
-    /// Another chain is asked, then the next rule.
+    /// Another chain is evaluated, then the next rule.
     Jump(#[cfg_attr(feature = "serde", serde(with = "crate::wire::text"))] Vec<u8>),
-    /// Another chain is asked instead of the rest of this one.
+    /// Another chain is evaluated in place of the rest of this one.
     Goto(#[cfg_attr(feature = "serde", serde(with = "crate::wire::text"))] Vec<u8>),
-    /// Something else, by the expression's name: a program decides (`queue`), ...
+    /// Another verdict, by the expression's name, for example `queue`, which leaves the decision to a program.
     Other(#[cfg_attr(feature = "serde", serde(with = "crate::wire::text"))] Vec<u8>),
 }
 
-/// One expression of a rule. Registers are byte offsets into the rule's scratch space, the verdict's left out.
+/// An expression of a rule. Registers are byte offsets into the rule's scratch space, not counting the verdict
+/// register.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Step {
-    /// A fact about the packet goes into a register.
+    /// Loads a fact about the packet into a register.
     Load {
-        /// Where to.
+        /// The destination register.
         register: u32,
-        /// What.
+        /// The fact.
         source: Source,
     },
-    /// A constant goes into a register.
+    /// Loads a constant into a register.
     Constant {
-        /// Where to.
+        /// The destination register.
         register: u32,
-        /// What.
+        /// The constant.
         value: Vec<u8>,
     },
-    /// `to = from & mask ^ xor`.
+    /// Computes `to = from & mask ^ xor`.
     Bits {
-        /// Where from.
+        /// The source register.
         from: u32,
-        /// Where to.
+        /// The destination register.
         to: u32,
-        /// The bits that stay.
+        /// The bits that are kept.
         mask: Vec<u8>,
-        /// The bits that change.
+        /// The bits that are inverted.
         xor: Vec<u8>,
     },
-    /// Goes on only if the comparison holds, byte by byte from the first.
+    /// Matches if the comparison holds, byte by byte from the first.
     Compare {
-        /// What is compared.
+        /// The register that is compared.
         register: u32,
-        /// How.
+        /// The comparison operator.
         operator: Operator,
-        /// With what.
+        /// The value to compare with.
         value: Vec<u8>,
     },
-    /// Goes on only if the value lies within two others, ends included; outside of them if `outside`.
+    /// Matches if the value is in an inclusive range or, with `outside`, if it is not.
     Range {
-        /// What is compared.
+        /// The register that is compared.
         register: u32,
-        /// The first value.
+        /// The lowest value.
         low: Vec<u8>,
-        /// The last one.
+        /// The highest value.
         high: Vec<u8>,
-        /// Whether it is to lie outside.
+        /// Whether the value must be outside the range.
         outside: bool,
     },
-    /// Goes on only if the set has the value; if it has not, with `inverted`.
+    /// Matches if the set contains the value or, with `inverted`, if it does not.
     Lookup {
-        /// What is looked for.
+        /// The register that contains the value.
         register: u32,
-        /// The set, of the rule's own table.
+        /// The name of the set, which is in the rule's own table.
         #[cfg_attr(feature = "serde", serde(with = "crate::wire::text"))]
         set: Vec<u8>,
-        /// Whether it is not to be there.
+        /// Whether the set must not contain the value.
         inverted: bool,
-        /// Whether the set is a map whose verdict is taken.
+        /// Whether the set is a map whose verdict applies.
         verdict: bool,
     },
-    /// Goes on only for connections in one of these states (`NF_CT_STATE_BIT`); in none of them, with `inverted`.
+    /// Matches connections in one of these states (`NF_CT_STATE_BIT`) or, with `inverted`, in none of them.
     States {
-        /// A bit for each state.
+        /// One bit for each state.
         mask: u32,
-        /// Whether it is to be none of them.
+        /// Whether the connection must be in none of the states.
         inverted: bool,
     },
-    /// Goes on only for a destination port from `low` to `high`; for another one, with `inverted`.
+    /// Matches a destination port from `low` to `high` or, with `inverted`, any other.
     Port {
         /// The lowest port.
         low: u16,
         /// The highest one.
         high: u16,
-        /// Whether it is to be another one.
+        /// Whether the port must be another one.
         inverted: bool,
     },
-    /// What a map has for a register's value goes into another register, in as many pieces of four bytes as it is long; goes on only if
-    /// it has something.
+    /// Looks up a register's value in a map and loads the result into another register and, if it is longer than four
+    /// bytes, those that follow. Matches if the map contains the value.
     Map {
-        /// What is looked for.
+        /// The register that contains the value.
         register: u32,
-        /// The map, of the rule's own table.
+        /// The name of the map, which is in the rule's own table.
         #[cfg_attr(feature = "serde", serde(with = "crate::wire::text"))]
         set: Vec<u8>,
-        /// Where to.
+        /// The destination register.
         to: u32,
     },
-    /// The packet gets another destination, and no further rule of the chain is asked.
+    /// Changes the destination of the packet and ends the evaluation of the chain.
     Translate {
-        /// Whether it stays on this computer (`redirect`); else it goes to `address`.
+        /// Whether the packet stays on this computer (`redirect`); otherwise it goes to `address`.
         here: bool,
-        /// The new address, 4 or 16 bytes; `None`: that of the interface, or the old one.
+        /// The new address, 4 or 16 bytes; `None` for the interface's address or the old one.
         address: Option<Operand>,
-        /// The new port, 2 bytes in network order; `None`: the old one.
+        /// The new port, 2 bytes in network byte order; `None` for the old one.
         port: Option<Operand>,
     },
-    /// The rule's verdict.
+    /// Ends the rule with a verdict.
     Verdict(RuleVerdict),
-    /// Decides nothing: it counts, logs, marks.
+    /// Has no influence on the verdict: a counter, log or mark.
     Nothing,
     /// Matches no packet that comes from outside to this computer.
     Never,
-    /// An expression that this program does not work out, by its name: it may match or not.
+    /// An expression that this program does not evaluate, by its name: it may match or not.
     Other(#[cfg_attr(feature = "serde", serde(with = "crate::wire::text"))] Vec<u8>),
 }
 
@@ -201,9 +202,9 @@ pub enum Step {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Operand {
-    /// A register's content.
+    /// The content of a register.
     Register(u32),
-    /// This one.
+    /// A constant.
     Constant(Vec<u8>),
 }
 
@@ -231,36 +232,37 @@ pub enum Operator {
 pub enum Source {
     /// Bytes of the network header.
     Network {
-        /// From which byte on.
+        /// The offset of the first byte.
         offset: u32,
-        /// How many.
+        /// The number of bytes.
         length: u32,
     },
     /// Bytes of the transport header.
     Transport {
-        /// From which byte on.
+        /// The offset of the first byte.
         offset: u32,
-        /// How many.
+        /// The number of bytes.
         length: u32,
     },
-    /// The network protocol as a number of address families (`NFPROTO_*`), one byte.
+    /// The network protocol as the number of an address family (`NFPROTO_*`), one byte.
     NetworkProtocol,
-    /// The network protocol as an Ethernet type, two bytes.
+    /// The network protocol as an EtherType, two bytes.
     EtherType,
-    /// The transport protocol's number, one byte.
+    /// The IP protocol number, one byte.
     TransportProtocol,
-    /// The number of the interface on which the packet came, in the host's byte order.
+    /// The index of the inbound interface, in host byte order.
     Interface,
-    /// That interface's name, 16 bytes.
+    /// The name of the inbound interface, 16 bytes.
     InterfaceName,
-    /// The state of the connection, a bit each (`NF_CT_STATE_BIT`), in the host's byte order.
+    /// The state of the connection, one bit for each (`NF_CT_STATE_BIT`), in host byte order.
     ConnectionState,
-    /// What the destination is to the routing tables (`RTN_*`, linux/rtnetlink.h), four bytes in the host's byte order.
+    /// The type of the destination according to the routing tables (`RTN_*`, linux/rtnetlink.h), four bytes in host
+    /// byte order.
     DestinationType,
-    /// What has happened to the connection (`IPS_*`, linux/netfilter/nf_conntrack_common.h), four bytes in the host's byte order.
+    /// The status of the connection (`IPS_*`, linux/netfilter/nf_conntrack_common.h), four bytes in host byte order.
     ConnectionStatus,
-    /// What is 0 for the first packet of a connection to this computer: so many bytes.
+    /// A fact that is 0 for the first packet of a connection to this computer, with its number of bytes.
     Nothing(u8),
-    /// Something else, by name.
+    /// Another fact, by name.
     Other(#[cfg_attr(feature = "serde", serde(with = "crate::wire::text"))] Vec<u8>),
 }

@@ -1,4 +1,4 @@
-//! Made-up rules. Real ones are tried against the kernel in `netstat-os`.
+//! Tests with made-up rules. `netstat-os` tests real ones against the kernel.
 
 use super::rules::*;
 use super::*;

@@ -1,4 +1,4 @@
-//! Writing what a recorder holds into its store.
+//! Writes what a recorder holds into its store.
 
 use std::time::{Duration, SystemTime};
 
@@ -9,11 +9,12 @@ use crate::past::CLOCK_WAS_SET;
 use crate::store::{Batch, StoreError};
 
 impl Recorder {
-    /// Writes everything that is to be written at `now` (since boot, and time of day), in one transaction. A store without room,
-    /// or whose device fails, pauses: what ended meanwhile waits in memory as far as there is room.
+    /// Writes everything that is due at `since_boot` (nanoseconds since boot) and `wall` (the time of day), in one
+    /// transaction. If the store has no room or its device fails, the recorder pauses, and what ends meanwhile waits in
+    /// memory as far as there is room.
     ///
     /// # Errors
-    /// What will not pass by waiting.
+    /// Returns an error for a failure that is not temporary.
     pub fn flush(&mut self, since_boot: u64, wall: SystemTime) -> Result<Flushed, StoreError> {
         let now = millis(wall);
         let begun_anew = self.stay_in_place(since_boot, now)?;
@@ -48,7 +49,7 @@ impl Recorder {
             }
             Err(error) if error.is_temporary() => {
                 self.run += 1;
-                // The log may be what fills the device.
+                // The write-ahead log may be what fills the device.
                 let _ = self.writer()?.shorten_log();
                 let since = was_paused.map_or(now, |(since, _)| since);
                 self.paused = Some((since, since_boot + RETRY));
@@ -62,7 +63,7 @@ impl Recorder {
         }
     }
 
-    /// Ended flows that have waited long enough for their owner wait no more.
+    /// Finishes the ended flows that have waited long enough for their owner.
     fn finish_late(&mut self, since_boot: u64) {
         let waited: Vec<u64> = self
             .late
@@ -80,8 +81,8 @@ impl Recorder {
         }
     }
 
-    /// Begins the store anew where it was deleted, moved or replaced; returns whether it did. What was written since the last look may be
-    /// lost, and that is a gap of the new one; what is open goes into it.
+    /// Creates the store anew if it was deleted, moved or replaced, and returns whether it did. What was written since
+    /// the last check may be lost, which is recorded as a gap in the new store; open flows are written to it.
     fn stay_in_place(&mut self, since_boot: u64, now: Millis) -> Result<bool, StoreError> {
         if since_boot.saturating_sub(self.looked) < IN_PLACE && self.writer.is_some() {
             return Ok(false);
@@ -115,8 +116,8 @@ impl Recorder {
         Ok(true)
     }
 
-    /// Reads the clocks. A jump of the time of day is a gap: moments before and after it do not fit together. At the first flush, so is
-    /// the time since another recorder last wrote.
+    /// Reads the clocks. A jump of the time of day is recorded as a gap, because times before and after it are not
+    /// comparable. So is, at the first flush, the time since another recorder last wrote.
     fn see_clock(&mut self, since_boot: u64, now: Millis) -> Result<(), StoreError> {
         let since_boot = i64::try_from(since_boot / 1_000_000).unwrap_or(i64::MAX);
         if let Some(clock) = &mut self.clock {
@@ -130,7 +131,7 @@ impl Recorder {
         if let Some(stored) = stored {
             let passed = match stored.same_boot {
                 true => since_boot.saturating_sub(stored.since_boot).max(0),
-                // How long the computer was off nobody knows, but it was not less than no time.
+                // How long the computer was off is unknown, but it cannot be negative.
                 false => now.saturating_sub(stored.wall).max(0),
             };
             let jump = now.saturating_sub(stored.wall).saturating_sub(passed);
@@ -160,7 +161,7 @@ impl Recorder {
         ));
     }
 
-    /// The last reading of the clock; before the first there is only the time of day.
+    /// Returns the last reading of the clock; before the first one there is only the time of day.
     fn reading(&self, now: Millis) -> Reading {
         let unread = Reading {
             since_boot: 0,
@@ -248,17 +249,17 @@ impl Recorder {
         Ok(rows)
     }
 
-    /// Brings every open flow up to date and writes all: for a clean stop.
+    /// Brings every open flow up to date and writes everything, for a clean stop.
     ///
     /// # Errors
-    /// What SQLite says.
+    /// Returns an error if SQLite does.
     pub fn stop(&mut self, since_boot: u64, wall: SystemTime) -> Result<Flushed, StoreError> {
         let late: Vec<Box<Open>> = self.late.drain().map(|(_, open)| open).collect();
         for open in late {
             self.finish(open);
         }
         self.paused = self.paused.map(|(since, _)| (since, 0));
-        // Those that have no row yet get one before.
+        // Flows without a row get one before that.
         self.begin_beat(since_boot, 0);
         self.alive = None;
         let mut last = self.flush(since_boot, wall)?;
@@ -273,7 +274,7 @@ impl Recorder {
     }
 }
 
-/// Writes one flow, and returns its number.
+/// Writes one flow and returns its row number.
 fn put(batch: &mut Batch<'_>, one: &Open, run: u32) -> Result<i64, StoreError> {
     let mut flow = one.flow.clone();
     if let Some(described) = &one.process {
