@@ -1,4 +1,4 @@
-//! What was acknowledged, and what is new: the files beside the audit.
+//! Acknowledged and new findings: the files that an audit keeps.
 
 use std::collections::BTreeSet;
 use std::io::{self, Read, Write};
@@ -13,11 +13,11 @@ use netstat_packages::digest::Cache;
 
 use crate::context::{Diagnostics, Failure};
 
-/// A baseline or a list of findings larger than this is none.
+/// The size limit of a baseline or a list of findings, in bytes.
 const LARGEST: u64 = 4 << 20;
 
-/// Where the baseline is when none is named: `/etc/netstat/audit.toml` for root, else in the user's configuration
-/// (XDG Base Directory Specification).
+/// Returns the default path of the baseline: `/etc/netstat/audit.toml` for root, otherwise in the user's configuration
+/// directory (XDG Base Directory Specification). `None` if that directory is unknown.
 pub(super) fn usual_baseline(root: bool) -> Option<PathBuf> {
     if root {
         return Some("/etc/netstat/audit.toml".into());
@@ -33,21 +33,21 @@ pub(super) fn usual_baseline(root: bool) -> Option<PathBuf> {
     Some(base.join("netstat/audit.toml"))
 }
 
-/// The list of what was found before, beside the record at `store`.
+/// Returns the path of the list of earlier findings, which is kept beside the record at `store`.
 pub(super) fn seen_beside(store: &Path) -> PathBuf {
     store.with_file_name("audit-findings.txt")
 }
 
-/// Reads a baseline; an absent file is an empty one where it need not exist.
+/// Reads a baseline. Unless `must_exist`, a missing file counts as an empty baseline.
 ///
 /// # Errors
-/// Why it cannot be used, in one line.
+/// Returns the reason why the file cannot be used, as one line.
 pub(super) fn read_baseline(path: &Path, must_exist: bool, diagnostics: &mut Diagnostics) -> Result<Baseline, Failure> {
     let failed = |why: &str| Failure::Refused(format!("--baseline {}: {why}", escape_str(&path.display().to_string())));
     match read_trusted(path) {
         Ok(text) => Baseline::parse(&text).map_err(|why| failed(&why)),
         Err(error) if error.kind() == io::ErrorKind::NotFound && !must_exist => Ok(Baseline::default()),
-        // Nothing counts as acknowledged then, which hides nothing.
+        // Nothing counts as acknowledged then, so no finding is hidden.
         Err(error) if error.kind() == io::ErrorKind::PermissionDenied && !must_exist => {
             diagnostics.line(format!(
                 "{}: {}",
@@ -60,8 +60,8 @@ pub(super) fn read_baseline(path: &Path, must_exist: bool, diagnostics: &mut Dia
     }
 }
 
-/// The text of a file that nobody but its owner may change. What it says lowers suspicion, so its owner must be the caller, the
-/// superuser, or the user who called sudo.
+/// Reads a file that nobody except its owner can change. Because its content lowers suspicion, its owner must be the
+/// caller, the superuser, or the user who called sudo.
 fn read_trusted(path: &Path) -> io::Result<String> {
     let file = netstat_os::files::regular(netstat_os::files::open_without_waiting(path)?)?;
     let facts = netstat_os::files::facts(&file)?;
@@ -94,16 +94,16 @@ fn read_trusted(path: &Path) -> io::Result<String> {
     Ok(text)
 }
 
-/// Writes `text` to `path` so that either the old or the new content is there, whatever happens.
+/// Writes `text` to `path` atomically: whatever happens, the file has either the old or the new content.
 ///
 /// # Errors
-/// The system's.
+/// Returns an error of the system.
 pub(super) fn write_whole(path: &Path, text: &str, mode: u32) -> io::Result<()> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
     if let Some(folder) = folder.filter(|folder| !folder.exists()) {
         netstat_os::files::create_private_directory(folder)?;
     }
-    // A link stays a link: what it leads to is replaced.
+    // A link is kept: the file to which it leads is replaced.
     let target = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     let mut name = target.as_os_str().to_owned();
     name.push(format!(".{}.new", std::process::id()));
@@ -116,24 +116,24 @@ pub(super) fn write_whole(path: &Path, text: &str, mode: u32) -> io::Result<()> 
         std::fs::rename(&beside, &target)
     })();
     if written.is_err() {
-        // Nothing half-made stays behind.
+        // Leave no incomplete file behind.
         let _ = std::fs::remove_file(&beside);
     }
     written
 }
 
-/// What becomes of a finding.
+/// How a finding relates to acknowledgements and earlier runs.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Standing {
-    /// The acknowledgement that covers it.
+    /// The acknowledgement that covers it; `None` if there is none.
     pub(crate) acknowledged: Option<Entry>,
-    /// Whether an acknowledgement ended because the file has changed since.
+    /// Whether an acknowledgement no longer applies because the file has changed.
     pub(crate) changed: bool,
-    /// Whether it was not there at the last run with `--new`; `None` where that was not asked.
+    /// Whether it was absent at the last run with `--new`; `None` without `--new`.
     pub(crate) new: Option<bool>,
 }
 
-/// A finding with what makes it the same from run to run, and what became of it.
+/// A finding with the mark that identifies it across runs, and its standing.
 #[derive(Clone, Debug)]
 pub(crate) struct Item<'a> {
     /// The process; `None` for a finding about the computer.
@@ -143,7 +143,7 @@ pub(crate) struct Item<'a> {
     pub(crate) standing: Standing,
 }
 
-/// Every finding of `survey`, without digests.
+/// Returns all findings of `survey`, without digests.
 pub(crate) fn items(survey: &Survey) -> Vec<Item<'_>> {
     let of_host = survey.host.iter().map(|finding| Item {
         judged: None,
@@ -164,7 +164,7 @@ pub(crate) fn items(survey: &Survey) -> Vec<Item<'_>> {
     of_host.chain(of_process).collect()
 }
 
-/// Reads the digest of the code that the finding is about, if it is about a process.
+/// Adds the digest of the code that the finding is about, if it is about a process.
 pub(super) fn add_digest(item: &mut Item<'_>, system: &mut dyn System, cache: &mut Cache) {
     if item.mark.sha256.is_none()
         && let Some(judged) = item.judged
@@ -173,7 +173,7 @@ pub(super) fn add_digest(item: &mut Item<'_>, system: &mut dyn System, cache: &m
     }
 }
 
-/// Applies the baseline. Digests are read of what an entry covers but for its digest.
+/// Applies the baseline. A digest is computed only if an entry covers a finding in everything but the digest.
 pub(super) fn apply(
     baseline: &Baseline,
     today: &str,
@@ -202,10 +202,11 @@ pub(super) fn apply(
     }
 }
 
-/// Compares with what was found at the last run, and keeps what was found now. Returns when that run was; `None` for the first.
+/// Compares the findings with those of the last run, and saves the current ones. Returns when that run was; `None` for
+/// the first run.
 ///
 /// # Errors
-/// Why the list cannot be kept, in one line.
+/// Returns the reason why the list cannot be saved, as one line.
 pub(super) fn compare(path: &Path, items: &mut [Item<'_>]) -> Result<Option<SystemTime>, Failure> {
     let failed = |error: &io::Error| {
         Failure::Refused(format!(
@@ -234,7 +235,7 @@ pub(super) fn compare(path: &Path, items: &mut [Item<'_>]) -> Result<Option<Syst
         text.push_str(line);
         text.push('\n');
     }
-    /// Readable by its owner only: it shows which programs run.
+    /// Readable by its owner only, because it reveals which programs run.
     const PRIVATE: u32 = 0o600;
     write_whole(path, &text, PRIVATE).map_err(|error| failed(&error))?;
     Ok(then)
@@ -251,7 +252,7 @@ fn lines(text: &str) -> BTreeSet<String> {
         .collect()
 }
 
-/// The day of `now` in the computer's time zone: `2026-11-28`.
+/// Returns the day of `now` in the local time zone: `2026-11-28`.
 pub(super) fn day(now: SystemTime) -> String {
     crate::context::human::moment(now).chars().take(10).collect()
 }

@@ -1,4 +1,4 @@
-//! Where new findings go: a program, the journal, the system's log.
+//! Delivers new findings to a program, the systemd journal, or the system log.
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -37,20 +37,20 @@ pub(crate) struct AlertArgs {
 const ALERTS: &str = "Alerts";
 
 impl AlertArgs {
-    /// Whether any of them was given.
+    /// Whether any of these options was given.
     pub(crate) fn is_any(&self) -> bool {
         self.exec.is_some() || self.journald || self.syslog
     }
 }
 
 impl AlertArgs {
-    /// What a process that passes findings on needs beyond `confinement`.
+    /// Adds to `confinement` what a process needs to deliver findings.
     pub(crate) fn confinement(&self, confinement: Confinement) -> Confinement {
         Confinement {
-            // The system's logs are sockets of this computer.
+            // The logs of the system are reached through local sockets.
             network: confinement.network || self.journald || self.syslog,
             programs: confinement.programs || self.exec.is_some(),
-            // A program that takes too long is ended.
+            // Needed to end a program that takes too long.
             signals: confinement.signals || self.exec.is_some(),
             ..confinement
         }
@@ -63,28 +63,28 @@ pub(crate) struct Alert {
     pub(crate) severity: Severity,
     /// One line for people: `high: /tmp/x (PID 7) runs from ...`.
     pub(crate) line: String,
-    /// The whole finding.
+    /// The complete finding.
     pub(crate) document: Value,
     pub(crate) time: SystemTime,
 }
 
-/// The socket of the systemd journal's own protocol (systemd.io, Native Journal Protocol).
+/// The socket of the journal's native protocol (systemd.io, Native Journal Protocol).
 const JOURNAL: &str = "/run/systemd/journal/socket";
 
-/// The socket of the system's log (syslog(3)).
+/// The socket of the system log (syslog(3)).
 const LOG: &str = "/dev/log";
 
-/// The most findings that wait for the program; further ones are dropped and counted.
+/// The maximum number of findings that wait for the program; further ones are dropped and counted.
 const WAITING: usize = 64;
 
-/// How often a running program is looked at.
+/// How often to check whether the program has ended.
 const POLL: Duration = Duration::from_millis(20);
 
-/// Passes findings on.
+/// The destinations of findings.
 #[derive(Debug)]
 pub(crate) struct Sinks {
     exec: Option<SyncSender<Alert>>,
-    /// What went wrong, one line each.
+    /// Errors, one line each.
     troubles: Receiver<String>,
     report: SyncSender<String>,
     journald: bool,
@@ -93,10 +93,10 @@ pub(crate) struct Sinks {
 }
 
 impl Sinks {
-    /// Starts what the options ask for.
+    /// Starts the destinations that the options ask for.
     ///
     /// # Errors
-    /// When the program must not or cannot be run.
+    /// Returns an error if the program is not trustworthy or cannot be run.
     pub(crate) fn start(args: &AlertArgs) -> Result<Sinks, Failure> {
         let (report, troubles) = sync_channel(WAITING);
         let mut exec = None;
@@ -119,7 +119,7 @@ impl Sinks {
         })
     }
 
-    /// Passes a finding on. Never waits.
+    /// Delivers a finding without blocking.
     pub(crate) fn send(&mut self, alert: &Alert) {
         if let Some(exec) = &self.exec
             && let Err(TrySendError::Full(_)) = exec.try_send(alert.clone())
@@ -136,14 +136,14 @@ impl Sinks {
 
     fn datagram(&self, path: &str, bytes: &[u8], option: &str) {
         if let Err(error) = netstat_os::send_datagram(Path::new(path), bytes) {
-            // Where even the complaint finds no room, others of its kind are waiting.
+            // If there is no room for this error, others like it are already waiting.
             let _ = self
                 .report
                 .try_send(format!("{option}: {path}: {}", plain_error(&error)));
         }
     }
 
-    /// What went wrong since the last call, one line each.
+    /// Returns the errors since the last call, one line each.
     pub(crate) fn troubles(&mut self) -> Vec<String> {
         let mut lines: Vec<String> = self.troubles.try_iter().collect();
         lines.dedup();
@@ -157,16 +157,16 @@ impl Sinks {
     }
 }
 
-/// Nobody but the caller and the superuser may decide what is run.
+/// Checks that only the caller and the superuser can determine which program is run.
 fn check(program: &Path) -> Result<(), Failure> {
     let failed = |why: String| Failure::Usage(format!("--exec {}: {why}", escape_str(&program.display().to_string())));
     if !program.is_absolute() {
         return Err(failed("give the whole path of the program".to_owned()));
     }
-    // Links lead where only trusted directories on the way allow.
+    // Links are resolved, so that only trusted directories lead to the program.
     let program = std::fs::canonicalize(program).map_err(|error| failed(plain_error(&error)))?;
     let caller = netstat_os::files::effective_user();
-    /// Write permission for group and others, and the bit that keeps others from replacing files (inode(7)).
+    /// Write permission for group and others, and the sticky bit, which keeps others from replacing files (inode(7)).
     const OTHERS_WRITE: u32 = 0o022;
     const STICKY: u32 = 0o1000;
     for (place, path) in program.ancestors().enumerate() {
@@ -201,7 +201,7 @@ fn serve(program: &Path, limit: Duration, alerts: &Receiver<Alert>, report: &Syn
     }
 }
 
-/// Runs the program and waits for its end. Its input is the document and a line end.
+/// Runs the program and waits until it ends. Its standard input is the document followed by a line break.
 fn run(program: &Path, limit: Duration, document: &Value) -> Result<(), String> {
     let mut command = Command::new(program);
     command
@@ -212,11 +212,12 @@ fn run(program: &Path, limit: Duration, document: &Value) -> Result<(), String> 
         .spawn()
         .map_err(|error| plain_error(&error))?;
     let until = Instant::now() + limit;
-    // A program that does not read its input must not hold this thread: a pipe takes less than a large finding.
+    // A program that does not read its input must not block this thread; a large finding exceeds the capacity of a
+    // pipe.
     let mut input = format!("{document}\n").into_bytes();
     let writer = child.stdin.take().map(|mut stdin| {
         thread::spawn(move || {
-            // A program need not read it all.
+            // A program need not read all of its input.
             let _ = stdin.write_all(&input);
             input.clear();
         })
@@ -240,7 +241,7 @@ fn run(program: &Path, limit: Duration, document: &Value) -> Result<(), String> 
     end
 }
 
-/// The level of a severity in the system's log (syslog(3)): critical, error, warning, notice, informational.
+/// Returns the level of a severity in the system log (syslog(3)): critical, error, warning, notice, informational.
 const fn level(severity: Severity) -> u8 {
     match severity {
         Severity::Critical => 2,
@@ -251,7 +252,8 @@ const fn level(severity: Severity) -> u8 {
     }
 }
 
-/// An entry in the journal's own protocol: `FIELD=value`, and fields of several lines with their length in front.
+/// Formats an entry in the journal's native protocol: `FIELD=value`, or for a value of several lines, the field with
+/// the length of the value.
 fn journal_entry(alert: &Alert) -> Vec<u8> {
     let mut entry = Vec::new();
     let mut field = |name: &str, value: &str| {
@@ -298,7 +300,7 @@ fn journal_entry(alert: &Alert) -> Vec<u8> {
     entry
 }
 
-/// A line as syslog(3) writes it: facility daemon, the local time, the program and its process id.
+/// Formats a line as syslog(3) does: facility daemon, local time, program name and process id.
 fn syslog_line(alert: &Alert) -> Vec<u8> {
     const DAEMON: u8 = 3 << 3;
     let time = jiff::Timestamp::try_from(alert.time).map(|time| {

@@ -1,4 +1,4 @@
-//! The answer as a JSON document: `netstat.audit`.
+//! The result as a JSON document: `netstat.audit`.
 
 use std::time::SystemTime;
 
@@ -11,7 +11,7 @@ use crate::output::json::timestamp;
 use netstat_audit::finding::Finding;
 use netstat_audit::{Judged, Judgement, Severity, case, contacts, next};
 
-/// What a field of the document holds.
+/// The type of a field.
 #[derive(Clone, Copy)]
 enum Holds {
     Number,
@@ -24,7 +24,7 @@ enum Holds {
     Steps,
 }
 
-/// A field: its name, what it holds, whether it may be null, and its meaning.
+/// A field: name, type, whether it may be null, and description.
 type Field = (&'static str, Holds, bool, &'static str);
 
 /// The fields of a finding, in order.
@@ -136,7 +136,7 @@ const PROGRAM: &[Field] = &[
     NEXT,
 ];
 
-/// What an alert has beside the fields of its finding, in order; see [`alert`].
+/// The fields that an alert has in addition to those of its finding, in order; see [`alert`].
 const ALERT: &[Field] = &[
     NEXT,
     ("script", Holds::Text, true, "the script that it runs"),
@@ -179,7 +179,7 @@ const NAMED_IN: Field = (
      searched where the severity is medium or above",
 );
 
-/// The schema of an alert: one line of `--watch --json`, and the standard input of `--exec`.
+/// Returns the schema of an alert: a line of `--watch --json`, and the standard input of `--exec`.
 pub(crate) fn alert_schema() -> Value {
     let fields: Vec<Field> = FINDING.iter().chain(ALERT).copied().collect();
     crate::output::json::schema::framed_line(
@@ -189,7 +189,7 @@ pub(crate) fn alert_schema() -> Value {
     )
 }
 
-/// The schema of the document.
+/// Returns the schema of the document.
 pub(crate) fn schema() -> Value {
     let list = |name: &str| json!({"type": "array", "items": {"$ref": format!("#/$defs/{name}")}});
     let count = |what: &str| json!({"type": "integer", "minimum": 0, "description": what});
@@ -255,13 +255,13 @@ fn object(fields: &[Field]) -> Value {
     json!({"type": "object", "properties": properties, "required": required, "additionalProperties": false})
 }
 
-/// A finding as an object, for commands that do not keep acknowledgements.
+/// Returns a finding as an object, for commands that do not use acknowledgements.
 pub(crate) fn finding(found: &Finding) -> Value {
     let object = finding_object(found);
     Value::Object(object)
 }
 
-/// A finding with its id and what became of it.
+/// Returns a finding with its id and standing.
 fn item(item: &Item<'_>) -> Value {
     let mut object = finding_object(item.finding);
     object.insert("id".into(), item.mark.id().into());
@@ -271,7 +271,7 @@ fn item(item: &Item<'_>) -> Value {
     Value::Object(object)
 }
 
-/// A new finding with what is known of its process, as alerts carry it: `netstat.finding`.
+/// Returns a new finding with what is known about its process, in the form of alerts: `netstat.finding`.
 pub(super) fn alert(one: &Item<'_>, host: &[u8], time: SystemTime, netstat: &str, superuser: bool) -> Value {
     let mut object = Map::new();
     object.insert("schema".into(), "netstat.finding".into());
@@ -326,7 +326,7 @@ fn finding_object(found: &Finding) -> Map<String, Value> {
     }
 }
 
-/// A program as an object, without its findings.
+/// Returns a program as an object, without its findings.
 pub(super) fn program(judged: &Judged, shown: &Shown<'_>) -> Value {
     let steps = next::steps(judged, &shown.netstat, shown.superuser);
     let steps: Vec<Value> = steps
@@ -358,7 +358,7 @@ pub(super) fn program(judged: &Judged, shown: &Shown<'_>) -> Value {
     })
 }
 
-/// The members of the document behind its frame.
+/// Returns the members of the document that follow the frame.
 pub(super) fn body(shown: &Shown<'_>) -> Map<String, Value> {
     let mut body = Map::new();
     let groups = overview::every(shown.items, &shown.choice);

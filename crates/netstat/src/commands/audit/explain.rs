@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::text;
 use crate::output::json;
 
-/// `--rules`.
+/// Writes the output of `--rules`.
 pub(super) fn list_rules(out: &mut dyn Write, as_json: bool) -> std::io::Result<()> {
     if as_json {
         let rules: Value = RULES
@@ -33,7 +33,7 @@ pub(super) fn list_rules(out: &mut dyn Write, as_json: bool) -> std::io::Result<
     Ok(())
 }
 
-/// `--explain`, in lines of `width` columns.
+/// Writes the output of `--explain`, wrapped to `width` columns.
 pub(super) fn explain(out: &mut dyn Write, rule: &Rule, width: usize) -> std::io::Result<()> {
     let (of_rule, all) = (measured::of_rule(rule), measured::scenes());
     let link = rule.link();

@@ -1,4 +1,4 @@
-//! What other computers of a fleet have of the same: `audit --store clickhouse://...`, and `--ship`.
+//! Compares findings with those of other computers of a fleet: `audit --store clickhouse://...`, and `--ship`.
 
 use std::io::Read;
 use std::path::Path;
@@ -12,13 +12,13 @@ use netstat_os::files;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 
-/// Program files are read so far for their digest, in bytes; larger ones have none.
+/// The size up to which program files are hashed, in bytes; a larger file has no digest.
 const LARGEST: u64 = 1 << 30;
 
-/// Adds to each finding how many other computers have the same, and sends all where `ship` says so.
+/// Adds to each finding how many other computers have the same one. If `ship`, sends all findings.
 ///
 /// # Errors
-/// When the engine cannot be reached or refuses.
+/// Returns an error if the engine cannot be reached or refuses the request.
 pub(super) fn compare(
     survey: &mut Survey,
     client: &Client,
@@ -75,8 +75,8 @@ fn row(finding: &Finding, digest: &str) -> FindingRow {
     }
 }
 
-/// What most have is less odd, what nobody else has is more; either is said. Only the same file counts as the same, and what is grave
-/// stays grave.
+/// Adjusts the severity of a finding: lower if most computers have it, higher if no other has it. The evidence says so
+/// in either case. It is lowered only for the same program file, and never if it is high or critical.
 fn weigh(finding: &mut Finding, digest: &str, others: u64, of: u64) {
     if of == 0 {
         return;
@@ -105,7 +105,8 @@ fn weigh(finding: &mut Finding, digest: &str, others: u64, of: u64) {
     finding.evidence.push(text);
 }
 
-/// The hexadecimal SHA-256 of the program file that the process `pid` runs, also where its path has another file by now.
+/// Returns the hexadecimal SHA-256 of the program file that the process `pid` runs, even if its path now leads to
+/// another file.
 fn digest(pid: u32) -> Option<String> {
     let file = files::open_foreign(Path::new(&format!("/proc/{pid}/exe"))).ok()?;
     if files::facts(&file).ok()?.size > LARGEST {

@@ -41,14 +41,14 @@ use netstat_audit::rules::{self, RULES};
 use netstat_audit::{Auditor, Judged, Options, Past, Survey, case, host};
 use overview::Choice;
 
-/// The command, for the list of commands.
+/// The entry in the list of commands.
 pub(crate) const COMMAND: Command = Command {
     name: "audit",
     definition: || AuditArgs::command().arg(super::snapshot::replay_argument()),
     run,
 };
 
-/// What is said at the end of the text and in the help.
+/// The notice at the end of the text and of the help.
 pub(super) const LIMITS: &str = "A finding is a reason to look, not a proof; nothing found does not mean clean. A rootkit in the kernel can lie to every program on the \
     same computer, an administrator can change package databases, and a packaged program can be made to do anything. This is a snapshot: what connects for moments is seen \
     by netstat record.";
@@ -163,29 +163,29 @@ fn rule(word: &str) -> Result<&'static Rule, String> {
     })
 }
 
-/// What is to be shown.
+/// The results to show, and how.
 #[derive(Debug)]
 pub(crate) struct Shown<'a> {
     pub(crate) survey: &'a Survey,
     pub(crate) items: &'a [Item<'a>],
     pub(crate) choice: Choice,
     pub(crate) all_namespaces: bool,
-    /// With `--new`, since when, in words.
+    /// With `--new`, a phrase that says since when.
     pub(crate) new_since: Option<String>,
-    /// The path of this program, for commands.
+    /// The path of this program, for commands shown to the user.
     pub(crate) netstat: String,
     pub(crate) superuser: bool,
 }
 
 impl<'a> Shown<'a> {
-    /// How many findings at or above the least severity are acknowledged.
+    /// Returns the number of acknowledged findings at or above the minimum severity.
     pub(crate) fn acknowledged(&self) -> usize {
         let counts =
             |item: &&Item<'_>| item.standing.acknowledged.is_some() && item.finding.severity >= self.choice.min;
         self.items.iter().filter(counts).count()
     }
 
-    /// All processes, the most suspicious first.
+    /// Returns all processes, the most suspicious first.
     pub(crate) fn programs(&self) -> impl Iterator<Item = &'a Judged> {
         let mut all: Vec<&Judged> = self.survey.judged.iter().collect();
         all.sort_by_key(|judged| {
@@ -199,7 +199,7 @@ impl<'a> Shown<'a> {
         all.into_iter()
     }
 
-    /// What could not be looked at, a line for each kind.
+    /// Returns what could not be examined, one line for each kind.
     pub(crate) fn missing(&self) -> Vec<String> {
         let of_host = self.survey.unexamined.iter();
         let mut missing: Vec<String> = of_host.map(|line| escape_str(line).into_owned()).collect();
@@ -248,7 +248,7 @@ fn run(matches: &ArgMatches, context: &mut Context<'_>) -> Result<Outcome, Failu
     }
     let baseline_path = words.baseline.clone().or_else(|| usual_baseline(context));
     let mut baseline = match &baseline_path {
-        // One that is to be written need not be there yet.
+        // A baseline that is about to be written need not exist yet.
         Some(path) => {
             let must_exist = words.baseline.is_some() && words.acknowledge.is_empty();
             acknowledge::read_baseline(path, must_exist, &mut diagnostics)?
@@ -281,13 +281,13 @@ fn run(matches: &ArgMatches, context: &mut Context<'_>) -> Result<Outcome, Failu
             acknowledge::add_digest(item, context.system, &mut cache);
         }
     }
-    // The cache saves time only: where it cannot be kept, nothing is lost.
+    // The cache only saves time, so failing to save it does no harm.
     let _ = cache.save();
     let shown = Shown {
         survey: &looked.survey,
         items: &items,
         choice: choice(&words),
-        // Windows has no others.
+        // Windows has only one namespace.
         all_namespaces: words.all_namespaces || context.system.kind() == SystemKind::Windows,
         new_since,
         netstat: crate::context::program_path_for(context.system),
@@ -304,7 +304,7 @@ fn run(matches: &ArgMatches, context: &mut Context<'_>) -> Result<Outcome, Failu
     Ok(outcome(&words, &shown, looked.failed))
 }
 
-/// `--report`. Returns a line that says what was written.
+/// Writes the report of `--report`. Returns a line that says where it is.
 fn write_report(file: &ReportFile, shown: &Shown<'_>, context: &mut Context<'_>) -> Result<String, Failure> {
     file.write(&Report {
         title: "Audit of programs on the network".to_owned(),
@@ -314,7 +314,7 @@ fn write_report(file: &ReportFile, shown: &Shown<'_>, context: &mut Context<'_>)
     })
 }
 
-/// `--new`: marks what the last such run did not find. Returns a line that says since when.
+/// For `--new`: marks the findings that the last such run did not have. Returns a line that says since when.
 fn only_new(
     words: &AuditArgs,
     items: &mut [Item<'_>],
@@ -332,7 +332,7 @@ fn only_new(
     })
 }
 
-/// Which findings are shown, and how fully.
+/// Returns which findings are shown, and in how much detail.
 fn choice(words: &AuditArgs) -> Choice {
     let min = words.min.unwrap_or(Severity::Low);
     Choice {
@@ -346,7 +346,7 @@ fn choice(words: &AuditArgs) -> Choice {
     }
 }
 
-/// `--watch`.
+/// Runs `--watch`.
 fn watched(words: &AuditArgs, context: &mut Context<'_>, diagnostics: &mut Diagnostics) -> Result<Outcome, Failure> {
     let filter = names::resolved(&words.filter.filter(), context, Duration::from_secs(5))?;
     let block = block_lists(&words.blocklist, context, diagnostics)?;
@@ -363,13 +363,13 @@ fn watched(words: &AuditArgs, context: &mut Context<'_>, diagnostics: &mut Diagn
         netstat: crate::context::program_path_for(context.system),
     };
     if let Some((path, true)) = &ask.baseline {
-        // A fault in it is reported at once.
+        // Report an error in the baseline immediately.
         acknowledge::read_baseline(path, true, diagnostics)?;
     }
     watch::run(ask, &words.alerts, words.json, words.period, context)
 }
 
-/// What `netstat record --audit` watches for, with findings from `min` on.
+/// Returns what `netstat record --audit` watches for, with findings of severity `min` and above.
 pub(crate) fn watch_for_record(
     min: Severity,
     all_namespaces: bool,
@@ -388,7 +388,7 @@ pub(crate) fn watch_for_record(
     }
 }
 
-/// The usual baseline, where the system is this machine.
+/// Returns the default path of the baseline, if the system is this computer.
 fn usual_baseline(context: &Context<'_>) -> Option<PathBuf> {
     match context.system.has_files() {
         true => acknowledge::usual_baseline(context.system.is_superuser()),
@@ -419,7 +419,7 @@ fn print(words: &AuditArgs, shown: &Shown<'_>, limits: &[Limit], context: &mut C
     Ok(())
 }
 
-/// `--acknowledge`: adds the findings with these ids to the baseline.
+/// For `--acknowledge`: adds the findings with these ids to the baseline.
 fn write_acknowledged(
     words: &AuditArgs,
     baseline: &mut Baseline,
@@ -465,20 +465,20 @@ fn write_acknowledged(
     Ok(Outcome::Printed)
 }
 
-/// What an audit saw.
+/// The results of the examination.
 struct Looked {
     survey: Survey,
     limits: Vec<Limit>,
-    /// Whether a kind of socket could not be read at all.
+    /// Whether some kind of socket could not be read at all.
     failed: bool,
 }
 
-/// Examines the processes that the filter lets through, and without a filter the computer.
+/// Examines the processes that the filter selects, and, without a filter, the computer.
 fn look(words: &AuditArgs, context: &mut Context<'_>, diagnostics: &mut Diagnostics) -> Result<Looked, Failure> {
     let filter = names::resolved(&words.filter.filter(), context, Duration::from_secs(5))?;
     context.system.confine(&Confinement {
         foreign_sockets: true,
-        // Ports are tried by binding internet sockets.
+        // Ports are probed by binding internet sockets.
         network: words.probe_ports || words.store.needs_network(),
         ..Confinement::default()
     });
@@ -499,7 +499,7 @@ fn look(words: &AuditArgs, context: &mut Context<'_>, diagnostics: &mut Diagnost
     let options = Options {
         block: Arc::new(block),
         compare: !words.no_digests,
-        // A filter asks about some programs, not about the computer.
+        // A filter asks about certain programs, not about the computer.
         host: filter.is_empty() || words.probe_ports,
         probe_ports: words.probe_ports,
         program: crate::context::program_path_for(context.system),
@@ -525,7 +525,7 @@ fn look(words: &AuditArgs, context: &mut Context<'_>, diagnostics: &mut Diagnost
     let mut survey = auditor.judge(&list, &found.owners, &pids, &options);
     #[cfg(feature = "fleet")]
     compare_with_fleet(words, &mut survey, context, now)?;
-    // The cache saves time only: where it cannot be kept, nothing is lost.
+    // The cache only saves time, so failing to save it does no harm.
     let _ = cache.save();
     if let Some(line) =
         OwnerSummary::count(&found.owners, &list.sockets).line(context.system.kind(), context.system.is_superuser())
@@ -539,7 +539,7 @@ fn look(words: &AuditArgs, context: &mut Context<'_>, diagnostics: &mut Diagnost
     })
 }
 
-/// Adds what other computers have of the same, where the store is a fleet's.
+/// Adds how many other computers have the same findings, if the store is that of a fleet.
 #[cfg(feature = "fleet")]
 fn compare_with_fleet(
     words: &AuditArgs,
@@ -567,7 +567,7 @@ fn compare_with_fleet(
 }
 
 fn outcome(words: &AuditArgs, shown: &Shown<'_>, failed: bool) -> Outcome {
-    /// Something was found at or above `--fail-on`.
+    /// The exit status if there are findings at or above `--fail-on`.
     const FOUND: u8 = 3;
     let counted = shown
         .items
@@ -581,7 +581,8 @@ fn outcome(words: &AuditArgs, shown: &Shown<'_>, failed: bool) -> Outcome {
     }
 }
 
-/// The processes that hold a socket that the filter lets through, and that listens, is connected, or takes packets.
+/// Returns the processes that hold a socket that the filter selects and that listens, is connected, or receives
+/// packets.
 fn wanted(list: &SocketList, owners: &netstat_model::Owners, filter: &Filter) -> Vec<u32> {
     let mut pids = BTreeSet::new();
     for socket in &list.sockets {
@@ -596,7 +597,7 @@ fn wanted(list: &SocketList, owners: &netstat_model::Owners, filter: &Filter) ->
             continue;
         }
         if let Owner::Held(holders) = owner {
-            // Of several holders of one socket, those that a filter names.
+            // Of several holders of a socket, only those that the filter selects.
             pids.extend(
                 holders
                     .iter()
@@ -608,7 +609,7 @@ fn wanted(list: &SocketList, owners: &netstat_model::Owners, filter: &Filter) ->
     pids.into_iter().collect()
 }
 
-/// Whether the filter names holders, so that any socket of theirs counts.
+/// Whether the filter selects by holder, so that any socket of a selected process counts.
 fn filter_names(filter: &Filter) -> bool {
     filter.needs_owners()
 }

@@ -1,4 +1,4 @@
-//! The summary: one row for each thing that was found, equal ones folded.
+//! The summary: one row per finding, with equal findings combined.
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
@@ -8,44 +8,44 @@ use netstat_model::text::escape;
 
 use super::acknowledge::Item;
 
-/// What is to be shown, and how much of it.
+/// Which findings are shown, and in how much detail.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Choice {
-    /// The least severity in the summary.
+    /// The minimum severity for the summary.
     pub(crate) min: Severity,
-    /// The least severity of which details are shown.
+    /// The minimum severity for showing details.
     pub(crate) details: Severity,
-    /// Whether acknowledged findings are shown as well.
+    /// Whether acknowledged findings are shown, too.
     pub(crate) all: bool,
-    /// Whether only what is new since the last run is shown.
+    /// Whether only findings that are new since the last run are shown.
     pub(crate) only_new: bool,
 }
 
 impl Choice {
-    /// Whether a finding is to be shown at all.
+    /// Whether a finding is shown at all.
     pub(crate) fn shows(&self, item: &Item<'_>) -> bool {
         self.counts(item) && item.finding.severity >= self.min
     }
 
-    /// Whether a finding counts: it is not acknowledged, and new where only that matters.
+    /// Whether a finding counts: it is not acknowledged (unless `all`), and it is new (if `only_new`).
     pub(crate) fn counts(&self, item: &Item<'_>) -> bool {
         let open = self.all || item.standing.acknowledged.is_none();
         open && (!self.only_new || item.standing.new == Some(true))
     }
 }
 
-/// A process, or the computer, with those of its findings that are to be shown, the gravest first.
+/// A process, or the computer, with those of its findings that are shown, in descending order of severity.
 #[derive(Clone, Debug)]
 pub(crate) struct Group<'a> {
-    /// `None` for a finding about the computer.
+    /// The process; `None` for findings about the computer.
     pub(crate) judged: Option<&'a Judged>,
     pub(crate) items: Vec<&'a Item<'a>>,
-    /// Further processes of which the same is to be said.
+    /// Further processes with equal findings.
     pub(crate) others: Vec<u32>,
 }
 
 impl Group<'_> {
-    /// The gravest finding.
+    /// Returns the most severe finding.
     pub(crate) fn first(&self) -> Option<&Finding> {
         self.items.first().map(|item| item.finding)
     }
@@ -54,7 +54,7 @@ impl Group<'_> {
         self.first().map_or(Severity::Info, |finding| finding.severity)
     }
 
-    /// How many processes it stands for.
+    /// Returns the number of processes in the group; 0 for the computer.
     pub(crate) fn processes(&self) -> usize {
         match self.judged {
             Some(_) => 1 + self.others.len(),
@@ -63,13 +63,14 @@ impl Group<'_> {
     }
 }
 
-/// The groups to be shown, the most suspicious first. Processes of one program with equal findings are one group: a server often has
-/// many.
+/// Returns the groups to show, the most suspicious first. Processes of the same program with equal findings form one
+/// group, since a server often has many.
 pub(crate) fn groups<'a>(items: &'a [Item<'a>], choice: &Choice) -> Vec<Group<'a>> {
     folded(every(items, choice))
 }
 
-/// The same, each process in a group of its own. Findings about the computer come before those about processes of equal severity.
+/// Returns the same groups, except that each process has its own. Findings about the computer precede those about
+/// processes of equal severity.
 pub(crate) fn every<'a>(items: &'a [Item<'a>], choice: &Choice) -> Vec<Group<'a>> {
     let mut groups: Vec<Group<'a>> = Vec::new();
     for item in items.iter().filter(|item| choice.shows(item)) {
@@ -77,7 +78,7 @@ pub(crate) fn every<'a>(items: &'a [Item<'a>], choice: &Choice) -> Vec<Group<'a>
             (Some(one), Some(other)) => std::ptr::eq(one, other),
             _ => false,
         };
-        // Findings of one process follow each other.
+        // The findings of one process are adjacent.
         match groups.last_mut().filter(|group| same(group)) {
             Some(group) => group.items.push(item),
             None => groups.push(Group {
@@ -131,27 +132,27 @@ fn folded(groups: Vec<Group<'_>>) -> Vec<Group<'_>> {
     all
 }
 
-/// A row of the summary. Every text is escaped.
+/// A row of the summary. All texts are escaped.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Row {
     pub(crate) severity: Severity,
     /// The program with its script, or the computer.
     pub(crate) program: String,
-    /// The process id, and how many more.
+    /// The process id, and the number of further processes.
     pub(crate) pid: String,
     /// The unit or container.
     pub(crate) unit: String,
-    /// Who it talks to, or where it can be reached.
+    /// The remote addresses of the program, or where it can be reached.
     pub(crate) network: String,
-    /// What was found, one plain sentence.
+    /// The finding, as one plain sentence.
     pub(crate) sentence: String,
 }
 
-/// The headings of the rows.
+/// The headings of the columns.
 pub(crate) const HEADINGS: [&str; 6] = ["Severity", "Program", "PID", "Unit", "Network", "Finding"];
 
 impl Row {
-    /// Its cells, in the order of [`HEADINGS`].
+    /// Returns the cells in the order of [`HEADINGS`].
     pub(crate) fn cells(&self) -> [&str; 6] {
         [
             self.severity.name(),
@@ -164,10 +165,10 @@ impl Row {
     }
 }
 
-/// So many programs of one directory with the same finding are in one row.
+/// The number of programs in one directory from which the same finding is combined into one row.
 const MANY: usize = 3;
 
-/// The rows, the most suspicious first.
+/// Returns the rows, the most suspicious first.
 pub(crate) fn rows(groups: &[Group<'_>]) -> Vec<Row> {
     let mut rows = Vec::new();
     let mut done = vec![false; groups.len()];
@@ -190,7 +191,8 @@ pub(crate) fn rows(groups: &[Group<'_>]) -> Vec<Row> {
     rows
 }
 
-/// What makes programs of one directory alike: the directory of the code, the severity, and what was found.
+/// Returns the key by which programs of one directory are combined: the directory of the code, the severity, and the
+/// rules of the findings. `None` for a group that is not a program with a path.
 fn directory_key<'g>(group: &'g Group<'_>) -> Option<(Vec<u8>, Severity, Vec<&'g str>)> {
     let judged = group.judged?;
     let code = judged.script.as_ref().or(judged.program.as_ref())?;
@@ -230,7 +232,7 @@ fn row(group: &Group<'_>) -> Row {
     }
 }
 
-/// Several programs of one directory in one row.
+/// Combines several programs of one directory into one row.
 fn together(groups: &[&Group<'_>]) -> Row {
     let mut row = row(groups[0]);
     let judged = groups[0].judged;
@@ -258,7 +260,7 @@ fn known(text: String) -> String {
     if text.is_empty() { "-".to_owned() } else { text }
 }
 
-/// How many processes and findings there are of each severity, the gravest first: `1 critical, 2 high`.
+/// Formats the number of items of each severity, in descending order of severity: `1 critical, 2 high`.
 pub(crate) fn counts(of: impl Iterator<Item = Severity>) -> String {
     let mut numbers = [0_usize; Severity::ALL.len()];
     for severity in of {

@@ -1,4 +1,5 @@
-//! The audit as a report: the summary, the details of everything in it, the digests of the code, what was not examined.
+//! The audit as a report: the summary, the details of everything in it, the digests of the code, and what was not
+//! examined.
 
 use netstat_audit::{contacts, next};
 
@@ -6,7 +7,7 @@ use super::overview::{self, Group, HEADINGS};
 use super::{LIMITS, Shown};
 use crate::output::report::Block;
 
-/// The parts of the report.
+/// Returns the parts of the report.
 pub(super) fn blocks(shown: &Shown<'_>) -> Vec<Block> {
     let groups = overview::groups(shown.items, &shown.choice);
     let rows = overview::rows(&groups);

@@ -1,4 +1,4 @@
-//! The answer as text: a summary that fits on a screen, then the details of what is grave.
+//! The result as text: a summary that fits on a screen, followed by the details of severe findings.
 
 use std::time::SystemTime;
 
@@ -12,7 +12,7 @@ use super::overview::{self, Group, HEADINGS, Row};
 use crate::context::human::plural;
 use crate::output::rows::paint::Look;
 
-/// Writes everything.
+/// Writes the whole result.
 pub(super) fn write(out: &mut Vec<u8>, shown: &Shown<'_>, width: Option<usize>, colored: bool, now: SystemTime) {
     let page = Page {
         width: width.unwrap_or(WIDTH).clamp(NARROWEST, WIDTH),
@@ -30,20 +30,20 @@ pub(super) fn write(out: &mut Vec<u8>, shown: &Shown<'_>, width: Option<usize>, 
     page.ending(out, shown);
 }
 
-/// Lines longer than this are hard to read, however wide the terminal is.
+/// Longer lines are hard to read, however wide the terminal is.
 const WIDTH: usize = 120;
 
-/// Narrower than this, nothing is broken any further.
+/// The minimum width to which lines are wrapped.
 const NARROWEST: usize = 40;
 
 struct Page {
     width: usize,
     colored: bool,
-    /// Ages are counted from here.
+    /// The time relative to which ages are shown.
     now: SystemTime,
 }
 
-/// How a severity looks.
+/// Returns how a severity is highlighted.
 fn look(severity: Severity) -> Look {
     match severity {
         Severity::Critical => Look::Alarm,
@@ -53,13 +53,13 @@ fn look(severity: Severity) -> Look {
     }
 }
 
-/// The widest that the columns of the summary get; the last takes what is left.
+/// The maximum widths of the columns of the summary; the last column takes the rest.
 const WIDEST: [usize; 5] = [8, 30, 12, 22, 28];
 
-/// The summary's last column is at least so wide; else it gets lines of its own.
+/// The minimum width of the last column of the summary; below it, the column gets separate lines.
 const SENTENCE: usize = 30;
 
-/// So many rows are a screenful; the rest is counted.
+/// The number of rows that fill a screen; further rows are only counted.
 const SCREENFUL: usize = 20;
 
 impl Page {
@@ -68,7 +68,7 @@ impl Page {
         look.paint(out, |out| out.extend_from_slice(text.as_bytes()));
     }
 
-    /// A text in lines of the page's width, each behind `indent` blanks but for the first.
+    /// Writes a text wrapped to the width of the page. All lines but the first are indented by `indent` spaces.
     fn paragraph(&self, out: &mut Vec<u8>, indent: usize, text: &str, look: Look) {
         for (place, line) in wrapped(text, self.width.saturating_sub(indent)).into_iter().enumerate() {
             if place > 0 {
@@ -79,7 +79,7 @@ impl Page {
         }
     }
 
-    /// How many processes were examined, and how many of them and how many findings there are of each severity.
+    /// Writes how many processes were examined, and how many processes and findings there are of each severity.
     fn headline(&self, out: &mut Vec<u8>, shown: &Shown<'_>, groups: &[Group<'_>]) {
         let examined = plural_of(shown.survey.judged.len(), "process", "processes");
         let nothing = match shown.choice.min {
@@ -115,7 +115,7 @@ impl Page {
             return;
         }
         out.push(b'\n');
-        // A column without anything in it is left out.
+        // Empty columns are omitted.
         let used = |column: usize| column < 3 || rows.iter().any(|row| row.cells()[column] != "-");
         let columns: Vec<usize> = (0..5).filter(|&column| used(column)).collect();
         let widths: Vec<usize> = columns
@@ -168,7 +168,7 @@ impl Page {
         }
     }
 
-    /// What is not shown, and how to see it.
+    /// Writes what is not shown, and how to show it.
     fn hints(&self, out: &mut Vec<u8>, shown: &Shown<'_>, groups: &[Group<'_>]) {
         let mut hints = Vec::new();
         let acknowledged = shown.acknowledged();
@@ -207,7 +207,7 @@ impl Page {
         hints.iter().for_each(|hint| self.paragraph(out, 0, hint, Look::Plain));
     }
 
-    /// A line behind a label of fixed width; what does not fit goes on below.
+    /// Writes a line after a label of fixed width, continued below if it does not fit.
     fn line(&self, out: &mut Vec<u8>, label: &str, text: &str) {
         self.looking(out, label, text, Look::Plain);
     }
@@ -225,7 +225,7 @@ impl Page {
         }
     }
 
-    /// Commands are not broken: they are there to be copied.
+    /// Writes a line that is never wrapped, such as a command, which must remain easy to copy.
     fn whole(&self, out: &mut Vec<u8>, label: &str, text: &str) {
         out.extend_from_slice(format!("  {label:14}{text}\n").as_bytes());
     }
@@ -321,7 +321,7 @@ impl Page {
     fn finding(&self, out: &mut Vec<u8>, item: &Item<'_>, of_process: bool) {
         let (finding, id) = (item.finding, item.mark.id());
         let mut label = "seen:";
-        // The network and the command line are above, once for all findings.
+        // The network and the command line are shown above, once for all findings.
         let above =
             |line: &&String| of_process && (line.starts_with("on the network: ") || line.starts_with("command line: "));
         for line in finding.evidence.iter().filter(|line| !above(line)) {
@@ -375,7 +375,7 @@ pub(super) fn plural_of(count: usize, one: &str, many: &str) -> String {
     }
 }
 
-/// The cells, each padded to its width, with two blanks between them.
+/// Joins the cells, each padded to its width, with two spaces between them.
 fn padded(cells: &[&str], widths: &[usize]) -> String {
     let mut line = String::new();
     for (cell, width) in cells.iter().zip(widths) {
@@ -385,7 +385,7 @@ fn padded(cells: &[&str], widths: &[usize]) -> String {
     line
 }
 
-/// The text cut in the middle to `width` columns: both ends of a path or name matter most.
+/// Cuts a text in the middle to `width` columns, because both ends of a path or name matter most.
 fn shortened(text: &str, width: usize) -> String {
     const DOTS: &str = "...";
     if text.width() <= width {
@@ -409,7 +409,7 @@ fn taken(characters: impl Iterator<Item = char>, columns: usize) -> String {
         .collect()
 }
 
-/// `text` in lines of at most `room` columns, broken at blanks, and within a word that is longer than a line.
+/// Splits `text` into lines of at most `room` columns, at spaces, or within a word that is longer than a line.
 pub(super) fn wrapped(text: &str, room: usize) -> Vec<String> {
     let room = room.max(1);
     let mut lines = vec![String::new()];

@@ -1,4 +1,4 @@
-//! `audit --watch` and `record --audit`: what is new on the network is examined as it comes.
+//! `audit --watch` and `record --audit`: examines network activity as it appears.
 
 use std::collections::{BTreeSet, HashMap};
 use std::io::{self, Write};
@@ -25,61 +25,63 @@ use crate::context::{Context, Diagnostics, Failure, Outcome, SystemClock, signal
 use crate::output::json;
 use crate::recall::Recall;
 
-/// What comes within this time is examined together: a shell is seldom tied to its connection at once.
+/// Events within this time are examined together, because a shell is usually not attached to its connection
+/// immediately.
 const SETTLE: Duration = Duration::from_millis(300);
 
-/// Between two examinations, so that a flood of connections costs no more than this.
+/// The minimum time between two examinations, which limits the cost of a flood of connections.
 const PACE: Duration = Duration::from_secs(1);
 
-/// Everything is examined again after this time: no event reports what happens to a running program.
+/// The interval at which everything is examined again, because no event reports what happens to a running program.
 const ANEW: Duration = Duration::from_secs(300);
 
-/// A finding that was gone for this long is reported again.
+/// A finding that was absent for this long is reported again.
 const REPEAT: Duration = Duration::from_secs(3600);
 
-/// At most so many findings and processes are remembered.
+/// The maximum number of findings and of processes to remember.
 const REMEMBERED: usize = 20_000;
 
-/// At most so many processes wait for their examination; what does not fit is seen when everything is examined anew.
+/// The maximum number of processes that wait for examination; the others are covered by the next examination of
+/// everything.
 const WAITING: usize = 1024;
 
-/// At most so many findings wait to be printed.
+/// The maximum number of findings that wait to be printed.
 const FINDINGS: usize = 1024;
 
-/// How long an event may wait in the kernel, and how often findings are looked for.
+/// How long an event may wait in the kernel, and how often to check for findings.
 const LATENCY: Duration = Duration::from_millis(100);
 
-/// What is to be watched for.
+/// What to watch for.
 #[derive(Clone, Debug)]
 pub(crate) struct WatchAsk {
     pub(crate) min: Severity,
     pub(crate) compare: bool,
     pub(crate) all_namespaces: bool,
     pub(crate) block: Arc<BlockList>,
-    /// The file with acknowledged findings, and whether it has to be there.
+    /// The file with acknowledged findings, and whether it must exist.
     pub(crate) baseline: Option<(PathBuf, bool)>,
-    /// Where the record may be.
+    /// The places where the record may be.
     pub(crate) places: Vec<PathBuf>,
     pub(crate) filter: Filter,
-    /// The path of this program, for commands.
+    /// The path of this program, for commands shown to the user.
     pub(crate) netstat: String,
 }
 
-/// A thread that examines the processes that it is given.
+/// A thread that examines processes on request.
 #[derive(Debug)]
 pub(crate) struct Watch {
-    /// `None` asks for everything that was not examined yet.
+    /// The processes to examine; `None` requests everything that has not been examined yet.
     pids: SyncSender<Option<u32>>,
     found: Receiver<Result<Alert, String>>,
-    /// Which processes have listened and connected so far.
+    /// Whether each process has connected and listened so far, by PID and start time.
     known: HashMap<(u32, u64), [bool; 2]>,
 }
 
 impl Watch {
-    /// Starts the thread, which asks `system`. It examines everything that is there first.
+    /// Starts the thread, which queries `system`. It begins by examining everything that exists.
     ///
     /// # Errors
-    /// The system's.
+    /// Returns an error of the system.
     pub(crate) fn start(ask: WatchAsk, system: Box<dyn System + Send>) -> io::Result<Watch> {
         let (pids, wanted) = sync_channel(WAITING);
         let (found, receiver) = sync_channel(FINDINGS);
@@ -92,14 +94,14 @@ impl Watch {
         })
     }
 
-    /// Takes note of what happened: a process that listens or connects for the first time is examined.
+    /// Processes an event: a process that listens or connects for the first time is examined.
     pub(crate) fn event(&mut self, event: &Event) {
         if matches!(event.kind, EventKind::Closed | EventKind::Present) {
             return;
         }
         let listens = event.kind == EventKind::Listening || event.state == State::Listening;
         let Fact::Known(owner) = &event.owner else {
-            // Whoever it is, everything new is examined.
+            // The process is unknown, so everything new is examined.
             self.ask(None);
             return;
         };
@@ -114,24 +116,24 @@ impl Watch {
     }
 
     fn ask(&self, pid: Option<u32>) {
-        // Where so many wait already, all are examined soon.
+        // If the queue is full, everything is examined soon.
         let _: Result<(), TrySendError<_>> = self.pids.try_send(pid);
     }
 
-    /// What was found since the last call, and what went wrong.
+    /// Returns the findings and errors since the last call.
     pub(crate) fn found(&self) -> impl Iterator<Item = Result<Alert, String>> + '_ {
         self.found.try_iter()
     }
 }
 
-/// The findings that were reported, so that none is reported twice.
+/// The findings that have been reported, so that none is reported twice.
 #[derive(Debug, Default)]
 struct Told {
     last: HashMap<(String, Severity), Instant>,
 }
 
 impl Told {
-    /// Whether a finding is to be reported, which is noted.
+    /// Whether a finding should be reported. It then counts as reported.
     fn is_new(&mut self, id: String, severity: Severity, now: Instant) -> bool {
         if self.last.len() >= REMEMBERED {
             self.last
@@ -148,7 +150,7 @@ struct Worker {
     system: Box<dyn System + Send>,
     cache: Cache,
     told: Told,
-    /// Processes that were examined, by when they started.
+    /// The processes that have been examined, with their start times.
     examined: HashMap<u32, u64>,
 }
 
@@ -187,7 +189,7 @@ impl Worker {
                 _ => Which::Some(pids, unknown),
             };
             if let Err(why) = self.examine(&which) {
-                // Where nobody reads any more, nothing is left to be done.
+                // If the receiver is gone, there is nothing left to do.
                 let _ = self.found.try_send(Err(why));
             }
             thread::sleep(PACE);
@@ -229,13 +231,13 @@ impl Worker {
                     document: document::alert(item, &host, now, &self.ask.netstat, superuser),
                     time: now,
                 };
-                // Waits for whoever prints it: a finding must not be lost.
+                // Blocks until the finding is received: it must not be lost.
                 if self.found.send(Ok(alert)).is_err() {
                     return Ok(());
                 }
             }
         }
-        // The cache saves time only: where it cannot be kept, nothing is lost.
+        // The cache only saves time, so failing to save it does no harm.
         let _ = self.cache.save();
         Ok(())
     }
@@ -292,14 +294,14 @@ impl Worker {
     }
 }
 
-/// Which processes are to be examined.
+/// The processes to examine.
 enum Which {
     All,
-    /// These, and with `true` those that were not examined yet.
+    /// These processes, and if `true`, also those that have not been examined yet.
     Some(BTreeSet<u32>, bool),
 }
 
-/// A finding in one line.
+/// Formats a finding as one line.
 fn line(item: &acknowledge::Item<'_>) -> String {
     let finding = item.finding;
     let network = match item.judged.map(|judged| judged.contacts.brief()) {
@@ -321,7 +323,7 @@ fn line(item: &acknowledge::Item<'_>) -> String {
     )
 }
 
-/// Prints findings as they come, and passes them on.
+/// Prints findings as they appear, and delivers them to other destinations.
 pub(crate) struct Reporter {
     pub(crate) watch: Watch,
     pub(crate) sinks: Sinks,
@@ -330,6 +332,8 @@ pub(crate) struct Reporter {
 }
 
 impl Reporter {
+    /// Starts the examining thread and the destinations.
+    ///
     /// # Errors
     /// See [`Failure`].
     pub(crate) fn start(
@@ -345,10 +349,10 @@ impl Reporter {
         Ok(Reporter { watch, sinks, ndjson })
     }
 
-    /// Prints what was found since the last call.
+    /// Prints the findings since the last call.
     ///
     /// # Errors
-    /// The writer's.
+    /// Returns an error of the writer.
     pub(crate) fn report(&mut self, out: &mut dyn Write, err: &mut dyn Write) -> io::Result<()> {
         let mut any = false;
         for found in self.watch.found() {
@@ -366,14 +370,14 @@ impl Reporter {
             }
         }
         for line in self.sinks.troubles() {
-            // Where stderr is closed, nobody wants to know.
+            // If stderr is closed, there is nobody to tell.
             let _ = writeln!(err, "netstat: {line}");
         }
         if any { out.flush() } else { Ok(()) }
     }
 }
 
-/// `audit --watch`: until a signal, or until the time is over.
+/// Runs `audit --watch` until a signal arrives or the time is over.
 pub(super) fn run(
     ask: WatchAsk,
     alerts: &AlertArgs,

@@ -1,4 +1,4 @@
-//! What may be at a place of a command line.
+//! Finds the possible completions at a position of a command line.
 
 use std::ffi::{OsStr, OsString};
 use std::sync::Arc;
@@ -15,20 +15,20 @@ use netstat_audit::Severity;
 
 use super::live::Live;
 
-/// One thing that may be there.
+/// A possible completion.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Answer {
-    /// This word, with its meaning in one line, or nothing.
+    /// A word, with a description in one line, which may be empty.
     Word { value: String, help: String },
-    /// The name of a file, which the shell finds itself.
+    /// The name of a file; the shell completes it itself.
     Files,
 }
 
-/// Stands for [`Answer::Files`] among the candidates; no word of ours begins so.
+/// Represents [`Answer::Files`] among the candidates; no real word begins like this.
 const FILES: &str = ":files";
 
-/// What may be at `place` of `words`, whose first is the program's name. `splits_at_equals`: the shell makes three words of
-/// `--name=value`, as bash does.
+/// Returns the possible completions at index `place` of `words`, whose first is the program's name. `splits_at_equals`
+/// says that the shell splits `--name=value` into three words, as bash does.
 pub(super) fn answers(
     program: Command,
     words: Vec<String>,
@@ -59,7 +59,7 @@ pub(super) fn answers(
         gather(&mut program, &words, &mut found);
     } else {
         if words.len() > 2 {
-            // After a switch only the classic list is meant.
+            // After a switch, a command is not possible any more.
             program = without_commands(program);
         }
         for words in classic(words) {
@@ -72,11 +72,11 @@ pub(super) fn answers(
     found
 }
 
-/// Adds what the engine knows.
+/// Adds the completions found by `clap_complete`.
 fn gather(program: &mut Command, words: &[String], found: &mut Vec<Answer>) {
     let last = words.len() - 1;
     let arguments = words.iter().map(OsString::from).collect();
-    // It fails for a place that is not there.
+    // It fails if there is no such position.
     for candidate in complete(program, arguments, last, None).unwrap_or_default() {
         let value = candidate.get_value().to_string_lossy();
         let answer = match &*value {
@@ -97,7 +97,7 @@ fn one_line(help: &StyledStr) -> String {
     help.to_string().split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
-/// Whether `value` is the cluster `typed` and a letter that it has already, or one that asks for help in company.
+/// Whether `value` adds to the cluster `typed` a letter that it already has, or one that asks for help or the version.
 fn repeats_a_letter(typed: &str, value: &str) -> bool {
     let cluster = |word: &str| word.starts_with('-') && !word.starts_with("--") && word.len() > 1;
     match value.strip_prefix(typed).map(|rest| rest.chars().collect::<Vec<_>>()) {
@@ -109,7 +109,7 @@ fn repeats_a_letter(typed: &str, value: &str) -> bool {
     }
 }
 
-/// `--name`, `=`, `value` as bash gives them, as `--name`, `value`. The last word stays.
+/// Converts `--name`, `=`, `value`, as bash splits it, to `--name`, `value`. The last word is kept.
 fn without_equals(words: &mut Vec<String>) {
     let last = words.len() - 1;
     if last > 1 && words[last] == "=" && words[last - 1].starts_with("--") {
@@ -125,8 +125,8 @@ fn without_equals(words: &mut Vec<String>) {
     }
 }
 
-/// A classic line as the engine reads it: switches in lower case with a dash. A cluster such as `-tulp` right before the last
-/// word may end with `-p NAME` or not, so that it becomes two lines.
+/// Converts a classic line to a form that `clap_complete` can read: switches in lower case with a dash. A cluster such
+/// as `-tulp` right before the last word may or may not end with `-p NAME`, so it results in two lines.
 fn classic(mut words: Vec<String>) -> Vec<Vec<String>> {
     let last = words.len() - 1;
     for word in words.iter_mut().take(last).skip(1) {
@@ -148,7 +148,7 @@ fn classic(mut words: Vec<String>) -> Vec<Vec<String>> {
     vec![words]
 }
 
-/// `program` without its commands.
+/// Returns `program` without its subcommands.
 fn without_commands(program: Command) -> Command {
     let arguments: Vec<Arg> = program.get_arguments().cloned().collect();
     Command::new("netstat")
@@ -158,14 +158,14 @@ fn without_commands(program: Command) -> Command {
         .args(arguments)
 }
 
-/// `program` with completers for the values of its options.
+/// Returns `program` with completers for the values of its options.
 fn prepared(program: Command, live: &Arc<Live>) -> Command {
     let program = program.mut_args(|arg| prepared_arg(arg, live));
     program.mut_subcommands(|command| command.mut_args(|arg| prepared_arg(arg, live)))
 }
 
 fn prepared_arg(arg: Arg, live: &Live) -> Arg {
-    // A command may know better what its option takes.
+    // A command may have set a more specific completer.
     if !arg.get_action().takes_values() || arg.get::<ArgValueCompleter>().is_some() {
         return arg;
     }
@@ -179,17 +179,17 @@ fn prepared_arg(arg: Arg, live: &Live) -> Arg {
     }))
 }
 
-/// What an option may be given.
+/// The possible values of an option.
 #[derive(Clone, Debug)]
 enum Values {
-    /// One of these, with their meanings.
+    /// One of these values, with descriptions.
     One(Vec<(String, String)>),
-    /// Some of these with commas between them. `reversible`: a dash may stand before each.
+    /// A list of these values, separated by commas. `reversible` allows a dash before each.
     List {
         words: Vec<(String, String)>,
         reversible: bool,
     },
-    /// The name of a file or folder.
+    /// The name of a file or directory.
     Path,
     /// Anything.
     Free,
@@ -265,8 +265,8 @@ impl Values {
         }
     }
 
-    /// The values that begin with `typed`, in any case of letter. They come in the case that was typed, because a shell
-    /// drops what does not begin with what is there.
+    /// Returns the values that begin with `typed`, ignoring case. They are returned in the case that was typed, because
+    /// a shell discards completions that do not begin with the existing text.
     fn beginning_with(&self, typed: &str) -> Vec<CompletionCandidate> {
         let (words, before, part) = match self {
             Values::One(words) => (words, "", typed),
@@ -297,13 +297,13 @@ impl Values {
     }
 }
 
-/// Whether the value of `arg` is called by one of `names` in the help.
+/// Whether the value of `arg` has one of `names` in the help.
 fn called(arg: &Arg, names: &[&str]) -> bool {
     let own = arg.get_value_names().unwrap_or_default();
     own.iter().any(|own| names.contains(&own.as_str()))
 }
 
-/// The rules of the audit with their titles.
+/// Returns the rules of the audit with their titles.
 fn rules() -> Vec<(String, String)> {
     let rules = netstat_audit::rules::RULES.iter();
     rules
@@ -311,13 +311,13 @@ fn rules() -> Vec<(String, String)> {
         .collect()
 }
 
-/// `words` and one more.
+/// Returns `words` with one more word.
 fn with(mut words: Vec<(String, String)>, word: &str, help: &str) -> Vec<(String, String)> {
     words.push((word.to_owned(), help.to_owned()));
     words
 }
 
-/// The columns of a kind of rows with their meanings.
+/// Returns the columns of a table with their descriptions.
 fn columns<T: Table>() -> Vec<(String, String)> {
     T::columns()
         .iter()
@@ -330,7 +330,7 @@ mod tests {
     use super::*;
     use crate::registry::program;
 
-    /// The words offered at the end of `line`, bash's way of splitting.
+    /// Returns the words offered at the end of `line`, split as bash does.
     fn offered(line: &str) -> Vec<String> {
         let words: Vec<String> = line.split(' ').map(str::to_owned).collect();
         let place = words.len() - 1;
@@ -438,7 +438,7 @@ mod tests {
         assert_eq!(offered("netstat Completions power"), ["powershell"]);
     }
 
-    /// An option whose value could be completed but is not is a mistake of this file.
+    /// Catches options whose values could be completed, but are not.
     #[test]
     fn every_value_is_known_or_free_for_a_reason() {
         // Numbers, addresses and names that only the user knows.
@@ -498,7 +498,7 @@ mod tests {
         for command in std::iter::once(&all).chain(all.get_subcommands()) {
             for arg in command.get_arguments().filter(|arg| arg.get_action().takes_values()) {
                 let free = matches!(Values::of(arg, &live), Values::Free);
-                // Several commands may have an option of that name.
+                // Several commands may have an option of this name.
                 let id = arg.get_id().as_str();
                 let whole = format!("{} {id}", command.get_name());
                 assert_eq!(free, FREE.contains(&id) || FREE.contains(&whole.as_str()), "{whole}");

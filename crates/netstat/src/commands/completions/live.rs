@@ -1,17 +1,17 @@
-//! Values that this computer has now: ports, programs, processes, units, users.
+//! Completions from the current state of this computer: ports, programs, processes, units, users.
 
 use std::collections::BTreeMap;
 
 use netstat_model::{Component, Fact, Owner, Protocol, Socket, State};
 use netstat_os::{OwnersAsk, SocketAsk, SocketList, System};
 
-/// So many values of a kind are offered at most.
+/// The maximum number of values of each kind to offer.
 const MOST: usize = 500;
 
-/// Values with a remark each.
+/// Values with a description each.
 pub(super) type Values = Vec<(String, String)>;
 
-/// What this computer has now.
+/// The values that exist on this computer now.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Live {
     pub(super) ports: Values,
@@ -22,7 +22,7 @@ pub(super) struct Live {
 }
 
 impl Live {
-    /// Whether the word that is completed in `words`, the last, may be one of these: nothing is read otherwise.
+    /// Whether the last of `words`, the one being completed, may be one of these values. Otherwise nothing is read.
     pub(super) fn is_wanted(words: &[String]) -> bool {
         const OPTIONS: [&str; 5] = ["--port", "--program", "--pid", "--unit", "--user"];
         let last = words.len().saturating_sub(1);
@@ -36,7 +36,7 @@ impl Live {
         (inspects && last > 1) || before.into_iter().any(option) || here.as_ref().is_some_and(option)
     }
 
-    /// Reads them.
+    /// Reads the values.
     pub(super) fn read(system: &mut dyn System) -> Live {
         let ask = SocketAsk {
             tcp4: true,
@@ -97,13 +97,14 @@ impl Live {
         }
     }
 
-    /// What `netstat inspect` takes: ports, programs and units.
+    /// Returns the values that `netstat inspect` takes: ports, programs and units.
     pub(super) fn targets(&self) -> Values {
         [&self.ports[..], &self.programs, &self.units].concat()
     }
 }
 
-/// Adds `value` unless it holds anything that means something to a shell or a terminal: it goes into a command line.
+/// Adds `value`, unless it contains characters with a special meaning to a shell or terminal, since it is inserted into
+/// a command line.
 fn add(values: &mut BTreeMap<String, String>, value: &[u8], help: impl FnOnce() -> String) {
     let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"._-+@:".contains(byte);
     if value.is_empty() || value[0] == b'-' || !value.iter().all(plain) {
@@ -115,7 +116,7 @@ fn add(values: &mut BTreeMap<String, String>, value: &[u8], help: impl FnOnce() 
         .or_insert_with(|| netstat_model::text::escape_str(&help()).into_owned());
 }
 
-/// The local port of what listens.
+/// Adds the local port of a listener.
 fn add_port(ports: &mut BTreeMap<String, String>, socket: &Socket, program: &str) {
     let listens = match socket.protocol() {
         Protocol::Tcp => socket.state() == State::Listening,

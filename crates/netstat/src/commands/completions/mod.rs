@@ -1,8 +1,8 @@
-//! `netstat completions SHELL`: a short script that hooks the program into a shell's completion.
+//! `netstat completions SHELL`: prints a short script that connects the program to the completion of a shell.
 //!
-//! The script holds no words of its own: at each press of the key it asks the program (`--answer`), which looks into the
-//! same definitions as the command line does. So a script never grows old, and lists with commas, switches in any case
-//! of letter and the classic clusters are completed alike in every shell.
+//! The script itself contains no words. At each completion it runs the program (`--answer`), which uses the same
+//! definitions as the command line. The script therefore never becomes outdated, and lists with commas, switches in any
+//! case and classic clusters are completed in the same way in every shell.
 
 mod answer;
 mod live;
@@ -61,15 +61,15 @@ Examples:
 The words are not in the script: it asks the program at each press of the key.
 ";
 
-/// The words of `netstat completions`.
+/// Returns the definition of `netstat completions`.
 pub(crate) fn definition() -> clap::Command {
     CompletionsArgs::command()
 }
 
-/// Prints the script, or answers it from the definitions of all `commands`.
+/// Prints the script, or answers a request of the script from the definitions of all `commands`.
 ///
 /// # Errors
-/// [`Failure::Output`].
+/// Returns [`Failure::Output`].
 pub(crate) fn run(matches: &ArgMatches, context: &mut Context<'_>, commands: &[Command]) -> Result<Outcome, Failure> {
     let words = CompletionsArgs::from_arg_matches(matches).map_err(|error| Failure::Usage(error.to_string()))?;
     let text = match words.answer {
@@ -81,7 +81,8 @@ pub(crate) fn run(matches: &ArgMatches, context: &mut Context<'_>, commands: &[C
     Ok(Outcome::Printed)
 }
 
-/// The name that this program was called by, without its folder; `netstat` where that is no name for a command.
+/// Returns the name by which this program was called, without its directory; `netstat` if that is not a plain command
+/// name.
 pub(crate) fn own_name() -> String {
     let called = std::env::args_os().next().unwrap_or_default();
     let name = Path::new(&called)
@@ -91,7 +92,7 @@ pub(crate) fn own_name() -> String {
     command_name(name).unwrap_or_else(|_| "netstat".to_owned())
 }
 
-/// `--as`: a name that needs no quotes in any shell.
+/// Parses the value of `--as`: a name that needs no quotes in any shell.
 pub(crate) fn command_name(name: &str) -> Result<String, String> {
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | '+');
     if !name.starts_with(|c: char| c.is_ascii_alphanumeric()) || !name.chars().all(plain) {
@@ -100,7 +101,7 @@ pub(crate) fn command_name(name: &str) -> Result<String, String> {
     Ok(name.to_owned())
 }
 
-/// The script for `shell` and the command `name`.
+/// Returns the script for `shell` and the command `name`.
 fn script(shell: Shell, name: &str) -> String {
     let text = match shell {
         Shell::Bash => include_str!("scripts/bash"),
@@ -116,7 +117,8 @@ fn script(shell: Shell, name: &str) -> String {
     text.replace("{name}", name).replace("{function}", &function)
 }
 
-/// The answers as `shell`'s script reads them: one a line. `:files` alone: the shell knows better.
+/// Formats the completions for the script of `shell`, one per line. `:files` alone tells the shell to complete file
+/// names.
 fn answers(shell: Shell, place: usize, words: Vec<OsString>, commands: &[Command], system: &mut dyn System) -> String {
     let words = words
         .into_iter()
@@ -129,7 +131,7 @@ fn answers(shell: Shell, place: usize, words: Vec<OsString>, commands: &[Command
             Answer::Word { value, help } => {
                 match shell {
                     Shell::Bash => out.push_str(&value),
-                    // A colon ends the word for zsh.
+                    // In zsh, an unescaped colon separates a word from its description.
                     Shell::Zsh => out.push_str(&format!("{}:{help}", value.replace('\\', "\\\\").replace(':', "\\:"))),
                     Shell::Fish | Shell::Power | Shell::Elvish => out.push_str(&format!("{value}\t{help}")),
                 }

@@ -1,4 +1,4 @@
-//! What this program uses beside the kernel: time zone, names, package databases, the record, the terminal.
+//! Checks of what this program uses besides the kernel: time zone, names, package databases, the record, the terminal.
 
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
@@ -14,14 +14,14 @@ use crate::args::store::StoreArgs;
 use crate::context::{Context, human};
 use crate::recall::{NoRecord, Recall};
 
-/// The checks of this area; a name server is asked within `names`.
+/// Returns the checks of this area. `names` is the time limit for querying a name server; `None` to query none.
 pub(super) fn checks(context: &mut Context<'_>, store: &StoreArgs, names: Option<Duration>) -> Vec<Check> {
     let mut checks = vec![program(), terminal(context)];
     if !context.system.has_files() {
         return checks;
     }
     checks.push(time_zone(std::env::var("TZ").ok().as_deref()));
-    // Windows has neither resolv.conf(5) nor databases of packages.
+    // Windows has neither resolv.conf(5) nor package databases.
     if !is_windows() {
         checks.push(name_service(
             std::fs::read_to_string("/etc/resolv.conf").ok().as_deref(),
@@ -60,7 +60,7 @@ fn terminal(context: &Context<'_>) -> Check {
     };
     let check = |status, rest: &str| Check::new(Installation, "terminal", status, format!("{colours}{width}{rest}"));
     match utf8 {
-        // The console is set to UTF-8 while this program runs.
+        // While this program runs, the console is set to UTF-8.
         _ if is_windows() => check(CheckStatus::Good, ""),
         Some(true) => check(CheckStatus::Good, ", UTF-8"),
         _ => check(CheckStatus::Note, ", no UTF-8 locale")
@@ -70,7 +70,7 @@ fn terminal(context: &Context<'_>) -> Check {
     }
 }
 
-/// What is wrong with `zone`, the value of `TZ`: `None` when it stands for a zone.
+/// Checks the time zone; `zone` is the value of `TZ`.
 fn time_zone(zone: Option<&str>) -> Check {
     let check = |status, found: String| Check::new(Installation, "time-zone", status, found);
     let name = |zone: &jiff::tz::TimeZone| zone.iana_name().unwrap_or("without a name").to_owned();
@@ -93,7 +93,7 @@ fn time_zone(zone: Option<&str>) -> Check {
     }
 }
 
-/// The name servers in the text of resolv.conf(5).
+/// Returns the name servers in the text of resolv.conf(5).
 fn name_servers(text: &str) -> Vec<IpAddr> {
     let server = |line: &str| {
         let mut words = line.split_whitespace();
@@ -144,7 +144,7 @@ fn services() -> Check {
 
 fn packages() -> Check {
     let check = |status, found: String| Check::new(Installation, "packages", status, found);
-    // A shell is a file that every system with packages has from one.
+    // The shell is a file that comes from a package on every system that has packages.
     let shell = std::fs::canonicalize("/bin/sh").unwrap_or_else(|_| "/bin/sh".into());
     let answer = Packages::open("/").owners(&[&shell]).into_iter().next();
     let effect = "audit and inspect cannot say whether a program is as its package installed it";

@@ -1,4 +1,4 @@
-//! `netstat doctor`: what can be seen on this computer and what not, each with its reason and the command that mends it.
+//! `netstat doctor`: what can be seen on this computer and what cannot, with reasons and with commands that help.
 
 mod installation;
 mod text;
@@ -46,20 +46,20 @@ struct DoctorArgs {
     color: ColorChoice,
 }
 
-/// The definition of the command for help, completions and the manual.
+/// Returns the definition of the command, for the help, completions and manual page.
 pub(crate) fn definition() -> clap::Command {
     DoctorArgs::command()
 }
 
-/// How long the name server may take.
+/// The time limit for the name server.
 const NAME_SERVER_LIMIT: Duration = Duration::from_secs(2);
 
-/// Everything that is checked, by area: the system, then what this program uses beside it.
+/// Returns all checks by area: those of the system, followed by those of what this program uses besides it.
 pub(crate) fn checks(context: &mut Context<'_>, store: &StoreArgs, ask_names: bool) -> Vec<Check> {
     let mut checks = context.system.checks();
     let names = ask_names.then_some(NAME_SERVER_LIMIT);
     checks.extend(installation::checks(context, store, names));
-    // The sort is stable: within an area the order stays.
+    // A stable sort keeps the order within an area.
     checks.sort_by_key(|check| check.area);
     if context.system.is_superuser() {
         for check in &mut checks {
@@ -69,7 +69,7 @@ pub(crate) fn checks(context: &mut Context<'_>, store: &StoreArgs, ask_names: bo
     checks
 }
 
-/// Takes `sudo` away from a command: it gives nothing to somebody who is the superuser already.
+/// Removes `sudo` from a command, which the superuser does not need.
 fn without_sudo(remedy: &mut Option<String>) {
     if let Some(command) = remedy
         && let Some(plain) = command.strip_prefix("sudo ")
@@ -78,10 +78,10 @@ fn without_sudo(remedy: &mut Option<String>) {
     }
 }
 
-/// Carries out the command.
+/// Runs the command.
 ///
 /// # Errors
-/// When the output cannot be written.
+/// Returns an error if the output cannot be written.
 pub(crate) fn run(matches: &ArgMatches, context: &mut Context<'_>) -> Result<Outcome, Failure> {
     let arguments = DoctorArgs::from_arg_matches(matches).map_err(|error| Failure::Usage(error.to_string()))?;
     let progress = Progress::start(context.terminal, "checking this computer");
@@ -118,7 +118,7 @@ pub(crate) fn run(matches: &ArgMatches, context: &mut Context<'_>) -> Result<Out
     Ok(Outcome::Printed)
 }
 
-/// The members of the document behind its frame.
+/// Returns the members of the document that follow the frame.
 fn body(checks: &[Check]) -> Map<String, Value> {
     let check = |check: &Check| {
         json!({
@@ -139,7 +139,7 @@ fn body(checks: &[Check]) -> Map<String, Value> {
     body
 }
 
-/// The schema of the document.
+/// Returns the schema of the document.
 pub(crate) fn schema() -> Value {
     let text = |about: &str| json!({"type": "string", "description": about});
     let optional = |about: &str| json!({"type": ["string", "null"], "description": about});

@@ -1,4 +1,4 @@
-//! The report as text.
+//! The result as text.
 
 use netstat_model::text::escape_str;
 use netstat_os::{Check, CheckStatus};
@@ -6,10 +6,10 @@ use netstat_os::{Check, CheckStatus};
 use crate::output::rows::paint::Look;
 use crate::output::wrap::wrapped;
 
-/// Lines longer than this are hard to read, however wide the terminal is.
+/// Longer lines are hard to read, however wide the terminal is.
 const WIDTH: usize = 110;
 
-/// How many checks came out in each way.
+/// The number of checks with each status.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Counts([usize; CheckStatus::ALL.len()]);
 
@@ -18,7 +18,7 @@ impl Counts {
         Counts(CheckStatus::ALL.map(|status| checks.iter().filter(|check| check.status == status).count()))
     }
 
-    /// `23 checks: 20 ok, 3 limited`.
+    /// Formats the counts: `23 checks: 20 ok, 3 limited`.
     fn line(self) -> String {
         let parts = CheckStatus::ALL.iter().zip(self.0).filter(|(_, count)| *count > 0);
         let parts: Vec<String> = parts
@@ -36,7 +36,7 @@ const fn look(status: CheckStatus) -> Look {
     }
 }
 
-/// Writes the checks, area by area, and a line that sums them up.
+/// Writes the checks by area, and a summary line.
 pub(super) fn write(out: &mut Vec<u8>, checks: &[Check], counts: Counts, width: Option<usize>, colored: bool) {
     let width = width.unwrap_or(WIDTH).clamp(40, WIDTH);
     let paint = |out: &mut Vec<u8>, look: Look, text: &str| {
@@ -66,7 +66,7 @@ pub(super) fn write(out: &mut Vec<u8>, checks: &[Check], counts: Counts, width: 
             }
         }
         if let Some(remedy) = &check.remedy {
-            // A command stays in one line: it is there to be copied.
+            // A command is not wrapped, so that it is easy to copy.
             out.extend_from_slice(format!("             {:8}{}\n", "mend", escape_str(remedy)).as_bytes());
         }
     }
@@ -77,7 +77,7 @@ pub(super) fn write(out: &mut Vec<u8>, checks: &[Check], counts: Counts, width: 
     out.push(b'\n');
 }
 
-/// A label and a text behind it that goes on below itself; `before` columns are taken already.
+/// Writes a label followed by a text, wrapped below itself; `before` columns are already taken.
 fn part(out: &mut Vec<u8>, label: &str, text: &str, before: usize, width: usize) {
     let indent = before + label.len();
     let text = escape_str(text);

@@ -1,4 +1,4 @@
-//! `fleet status`, `hosts` and `findings`: what is asked.
+//! `fleet status`, `hosts` and `findings`: the queries.
 
 use std::io::Write;
 
@@ -50,7 +50,7 @@ fn text(bytes: &[u8]) -> Value<'static> {
     Value::text(bytes.to_vec())
 }
 
-/// Prints rows in the form that was asked for.
+/// Prints rows in the requested format.
 fn print(
     args: &FleetCommand,
     client: &Client,
@@ -97,7 +97,7 @@ fn host_row(host: &HostStatus) -> Vec<Value<'static>> {
     ]
 }
 
-/// `fleet hosts`.
+/// Runs `fleet hosts`.
 pub(super) fn hosts(args: &FleetCommand, client: &Client, context: &mut Context<'_>) -> Result<Outcome, Failure> {
     let hosts = checked(client, status::hosts)?;
     let late = args.late_after.as_secs();
@@ -113,7 +113,7 @@ pub(super) fn hosts(args: &FleetCommand, client: &Client, context: &mut Context<
     print(args, client, context, "netstat.fleet-hosts", &mut grid)
 }
 
-/// Asks, once it is known that the tables are there.
+/// Runs a query after checking that the tables exist.
 fn checked<T>(client: &Client, ask: impl FnOnce(&Client) -> Result<T, EngineError>) -> Result<T, Failure> {
     client
         .version()
@@ -122,7 +122,7 @@ fn checked<T>(client: &Client, ask: impl FnOnce(&Client) -> Result<T, EngineErro
         .map_err(|error| refused(client, &error))
 }
 
-/// `fleet findings`.
+/// Runs `fleet findings`.
 pub(super) fn findings(args: &FleetCommand, client: &Client, context: &mut Context<'_>) -> Result<Outcome, Failure> {
     let now = (context.now)();
     let since = args.since.millis(now).unwrap_or(0);
@@ -170,7 +170,7 @@ pub(super) fn findings(args: &FleetCommand, client: &Client, context: &mut Conte
     print(args, client, context, "netstat.fleet-findings", &mut grid)
 }
 
-/// `fleet status`.
+/// Runs `fleet status`.
 pub(super) fn status(args: &FleetCommand, client: &Client, context: &mut Context<'_>) -> Result<Outcome, Failure> {
     let status = checked(client, |client| status::status(client, args.late_after.as_secs()))?;
     match args.format() {

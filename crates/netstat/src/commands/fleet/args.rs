@@ -115,7 +115,7 @@ fn kind(text: &str) -> Result<FindingKind, String> {
 }
 
 impl FleetCommand {
-    /// In which form an answer is printed.
+    /// Returns the format of the output.
     pub(super) fn format(&self) -> Format {
         match (self.json, self.ndjson, self.csv) {
             (true, _, _) => Format::Json,

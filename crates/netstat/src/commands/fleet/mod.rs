@@ -1,4 +1,4 @@
-//! `netstat fleet`: the store of a fleet, for its administrator.
+//! `netstat fleet`: administers the store of a fleet.
 
 mod answers;
 mod args;
@@ -17,10 +17,10 @@ pub(crate) fn definition() -> clap::Command {
     FleetCommand::command()
 }
 
-/// Carries it out.
+/// Runs the command.
 ///
 /// # Errors
-/// When the engine cannot be reached or refuses.
+/// Returns an error if the engine cannot be reached or refuses the request.
 pub(crate) fn run(matches: &ArgMatches, context: &mut Context<'_>) -> Result<Outcome, Failure> {
     let args = FleetCommand::from_arg_matches(matches).map_err(|error| Failure::Usage(error.to_string()))?;
     let client = args.fleet.client(args.at.as_ref(), context.system.is_superuser())?;
@@ -34,7 +34,7 @@ pub(crate) fn run(matches: &ArgMatches, context: &mut Context<'_>) -> Result<Out
     }
 }
 
-/// The failure of the engine in one line, with where it is.
+/// Converts an error of the engine to a failure with one line that includes its address.
 fn refused(client: &Client, error: &EngineError) -> Failure {
     let text = format!("{}: {}", client.address(), plain_error(&error));
     Failure::Refused(escape_str(&text).into_owned())

@@ -1,4 +1,4 @@
-//! The schemas of the answers of `fleet`.
+//! The schemas of the output of `fleet`.
 
 use serde_json::{Map, Value, json};
 
@@ -30,7 +30,7 @@ fn rows(name: &str, heads: &[Head], meanings: &[&str]) -> Value {
     document(name, &members, json!({"row": row}))
 }
 
-/// The schema of `netstat.fleet-hosts`.
+/// Returns the schema of `netstat.fleet-hosts`.
 pub(crate) fn hosts() -> Value {
     let meanings = [
         "the computer's number in the fleet: a hash of its machine id, 16 hexadecimal digits",
@@ -45,7 +45,7 @@ pub(crate) fn hosts() -> Value {
     rows("fleet-hosts", &HOSTS, &meanings)
 }
 
-/// The schema of `netstat.fleet-findings`.
+/// Returns the schema of `netstat.fleet-findings`.
 pub(crate) fn findings() -> Value {
     let meanings = [
         "silent_host, sudden_address, regular_callers, rare_finding, rare_program, new_program, new_listener, new_port or new_address",
@@ -60,7 +60,7 @@ pub(crate) fn findings() -> Value {
     rows("fleet-findings", &FINDINGS, &meanings)
 }
 
-/// The schema of `netstat.fleet-status`.
+/// Returns the schema of `netstat.fleet-status`.
 pub(crate) fn status() -> Value {
     let text = |about: &str| json!({"type": "string", "description": about});
     let count = |about: &str| json!({"type": "integer", "minimum": 0, "description": about});

@@ -1,4 +1,4 @@
-//! `fleet init`, `upgrade` and `forget`: what changes the engine.
+//! `fleet init`, `upgrade` and `forget`: the commands that change the engine.
 
 use std::io::BufRead;
 use std::path::Path;
@@ -12,7 +12,7 @@ use super::args::FleetCommand;
 use super::refused;
 use crate::context::{Context, Failure, Outcome};
 
-/// What is said wherever statements for a cluster are shown.
+/// The notice shown with statements for a cluster.
 const CLUSTER: &str =
     "-- For a cluster: replication has not been tested with this program; read these statements before they run.";
 
@@ -28,7 +28,7 @@ fn layout(args: &FleetCommand, client: &Client) -> Result<Layout, Failure> {
         layout.cluster = Some(cluster.clone());
     }
     if let Some(keep) = args.keep {
-        // Whole days are what partitions are dropped by.
+        // Partitions are dropped by whole days.
         layout.keep_days = u32::try_from(keep.as_secs().div_ceil(86_400))
             .unwrap_or(u32::MAX)
             .max(1);
@@ -59,7 +59,7 @@ fn carry_out(
     Ok(Outcome::Printed)
 }
 
-/// `fleet init`.
+/// Runs `fleet init`.
 pub(super) fn init(args: &FleetCommand, client: &Client, context: &mut Context<'_>) -> Result<Outcome, Failure> {
     let layout = layout(args, client)?;
     let mut from = 0;
@@ -98,7 +98,8 @@ pub(super) fn init(args: &FleetCommand, client: &Client, context: &mut Context<'
     carry_out(args, client, context, &statements, &done)
 }
 
-/// The hexadecimal SHA-256 of the password in a file, without the line end: the engine never gets the password itself.
+/// Returns the hexadecimal SHA-256 of the password in a file, without the line break. The engine never receives the
+/// password itself.
 fn password_digest(file: &Path) -> Result<String, Failure> {
     /// The largest file that is read, in bytes.
     const LARGEST: u64 = 64 << 10;
@@ -121,7 +122,7 @@ fn password_digest(file: &Path) -> Result<String, Failure> {
         .collect())
 }
 
-/// `fleet upgrade`.
+/// Runs `fleet upgrade`.
 pub(super) fn upgrade(args: &FleetCommand, client: &Client, context: &mut Context<'_>) -> Result<Outcome, Failure> {
     let layout = layout(args, client)?;
     let found = client.schema_version().map_err(|error| refused(client, &error))?;
@@ -143,7 +144,7 @@ pub(super) fn upgrade(args: &FleetCommand, client: &Client, context: &mut Contex
     carry_out(args, client, context, &statements, &done)
 }
 
-/// `fleet forget HOST`.
+/// Runs `fleet forget HOST`.
 pub(super) fn forget(args: &FleetCommand, client: &Client, context: &mut Context<'_>) -> Result<Outcome, Failure> {
     let Some(text) = &args.host else {
         return Err(Failure::Usage(

@@ -55,7 +55,7 @@ pub(super) struct HistoryArgs {
     /// only connections that began before this time
     #[arg(long, value_name = "TIME", value_parser = units::when)]
     pub(super) until: Option<When>,
-    // With its whole path, so that `clap` takes the list as one value.
+    // Written with its full path, so that `clap` takes the list as one value.
     /// group by these columns, count connections and add up their bytes
     #[arg(id = "flow_group", long = "group", value_name = "COLUMNS", value_parser = shape::group_of::<Flows>)]
     pub(super) group: Option<std::vec::Vec<&'static Column<Flows>>>,
@@ -150,7 +150,7 @@ pub(super) enum Export {
     NetflowJson,
 }
 
-/// A Community ID of version 1: base64 of 20 bytes.
+/// Parses a Community ID of version 1: base64 of 20 bytes.
 fn community_id(text: &str) -> Result<String, String> {
     let letter = |byte: u8| byte.is_ascii_alphanumeric() || b"+/=".contains(&byte);
     match text.strip_prefix("1:") {
@@ -182,20 +182,21 @@ pub(super) enum PlotOf {
 }
 
 impl HistoryArgs {
-    /// Whether it asks about one computer, by its whole name.
+    /// Whether the query is about one computer, by its full name.
     pub(super) fn is_one_host(&self) -> bool {
         let patterns: Vec<&String> = self.host.iter().flat_map(Globs::patterns).collect();
         matches!(&patterns[..], [one] if !one.contains(['*', '?']))
     }
 
-    /// How many connections are listed at most, where they are listed as they come.
+    /// Returns the maximum number of connections to read, if they are listed in the order of the record; `None` if all
+    /// must be read.
     pub(super) fn listed(&self) -> Option<usize> {
         let all = self.group.is_some() || self.sort.is_some() || self.plot.is_some();
         self.top
             .filter(|_| !all && !self.beacons && !self.new && !self.gaps && !self.rare && !self.summary)
     }
 
-    /// In which form the answer is printed.
+    /// Returns the format of the output.
     pub(super) fn format(&self) -> Format {
         match (self.json, self.ndjson, self.csv) {
             (true, _, _) => Format::Json,

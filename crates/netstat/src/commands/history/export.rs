@@ -1,4 +1,4 @@
-//! `--format`: connections as other tools of the field read them.
+//! `--format`: connections in the formats of other tools.
 
 use std::io::{self, Write};
 use std::ops::ControlFlow;
@@ -12,7 +12,7 @@ use super::args::Export;
 use crate::context::{Diagnostics, Failure};
 use crate::output::json::{text, timestamp};
 
-/// `--format`.
+/// Runs `--format`.
 pub(super) fn export(
     answer: &mut Answer<'_, '_, '_>,
     format: Export,
@@ -43,7 +43,7 @@ pub(super) fn export(
     Ok(())
 }
 
-/// One connection as a line of `--follow-new`, in the given form.
+/// Formats one connection as a line of `--follow-new`; `None` if the format has no line for it.
 pub(super) fn line(flow: &Flow, format: Export) -> Option<String> {
     match format {
         Export::Zeek => zeek(flow),
@@ -53,12 +53,12 @@ pub(super) fn line(flow: &Flow, format: Export) -> Option<String> {
     }
 }
 
-/// A document on one line, without anything that a terminal would take as a command.
+/// Returns a document on one line, without anything that a terminal would interpret.
 fn one_line(value: &Value) -> String {
     crate::output::json::to_text(value, false).trim_end().to_owned()
 }
 
-/// Writes what has to stand before the lines.
+/// Writes the lines that precede the data.
 pub(super) fn head(format: Export, out: &mut dyn Write) -> io::Result<()> {
     match format {
         Export::Zeek => out.write_all(zeek_head().as_bytes()),
@@ -66,7 +66,7 @@ pub(super) fn head(format: Export, out: &mut dyn Write) -> io::Result<()> {
     }
 }
 
-/// The columns of Zeek's conn.log that a record can fill, and their types.
+/// The columns of Zeek's conn.log that a record can fill, with their types.
 const ZEEK: [(&str, &str); 17] = [
     ("ts", "time"),
     ("uid", "string"),
@@ -100,7 +100,8 @@ fn zeek_head() -> String {
     .concat()
 }
 
-/// Text for a field of a log in Zeek's format: what separates fields and lines is escaped as Zeek does, `-` stands for nothing.
+/// Escapes text for a field of a Zeek log: separators of fields and lines are escaped as Zeek does, and so are values
+/// such as `-`, which stands for an unset field.
 fn zeek_text(bytes: &[u8]) -> String {
     let mut text = String::with_capacity(bytes.len());
     if matches!(bytes, b"-" | b"(empty)") {
@@ -126,12 +127,12 @@ fn zeek_text(bytes: &[u8]) -> String {
     if text.is_empty() { "-".to_owned() } else { text }
 }
 
-/// Who began, and who was called: `None` where neither is known counts this computer as the one who began.
+/// Whether this computer initiated the connection. If that is unknown, it is assumed.
 fn begun_here(flow: &Flow) -> bool {
     flow.direction != Direction::Incoming
 }
 
-/// A value for every connection that stays the same when it is printed again: for Zeek's uid.
+/// Returns a stable identifier of a connection, the same each time it is printed, for Zeek's uid.
 fn uid(flow: &Flow) -> String {
     use sha2::{Digest, Sha256};
     let mut hash = Sha256::new();
@@ -145,7 +146,7 @@ fn uid(flow: &Flow) -> String {
     format!("C{hex}")
 }
 
-/// Zeek's word for how a connection went, as far as the record has it.
+/// Returns Zeek's code for how a connection went, as far as the record knows.
 fn conn_state(flow: &Flow) -> &'static str {
     match (flow.protocol, flow.closed, flow.state) {
         (Protocol::Tcp, _, State::SynSent) => "S0",
@@ -205,7 +206,7 @@ fn time(millis: i64) -> Value {
     timestamp(std::time::SystemTime::UNIX_EPOCH + since).into()
 }
 
-/// Puts a value in where there is one: what is not known is left out, as both schemas want it.
+/// Inserts a value if it is known; both schemas want unknown values to be omitted.
 fn put(map: &mut Map<String, Value>, key: &str, value: Option<Value>) {
     if let Some(value) = value {
         map.insert(key.to_owned(), value);
@@ -228,7 +229,7 @@ fn family(flow: &Flow) -> &'static str {
     }
 }
 
-/// Elastic Common Schema 8: `network` events of type `connection`.
+/// Converts a connection to Elastic Common Schema 8: a `network` event of type `connection`.
 fn ecs(flow: &Flow) -> Value {
     let here = begun_here(flow);
     let local = side(flow.local.0, flow.local.1, flow.sent);
@@ -299,7 +300,7 @@ fn ecs(flow: &Flow) -> Value {
     document
 }
 
-/// OCSF 1.x, class 4001 (Network Activity).
+/// Converts a connection to OCSF 1.x, class 4001 (Network Activity).
 fn ocsf(flow: &Flow) -> Value {
     let here = begun_here(flow);
     let end = |(address, port): (std::net::IpAddr, u16)| {
@@ -380,7 +381,8 @@ fn ocsf(flow: &Flow) -> Value {
     document
 }
 
-/// The names of IPFIX information elements, as goflow2, nfdump and Logstash's netflow codec spell them in JSON.
+/// Converts a connection to JSON with the names of IPFIX information elements, in the spelling of goflow2, nfdump and
+/// Logstash's netflow codec.
 fn netflow(flow: &Flow) -> Value {
     let here = begun_here(flow);
     let (source, destination) = if here {
@@ -416,7 +418,7 @@ fn netflow(flow: &Flow) -> Value {
     );
     put(&mut record, "octetDeltaCount", out.known().map(Value::from));
     put(&mut record, "reverseOctetDeltaCount", back.known().map(Value::from));
-    // RFC 5102: 0 ingress, 1 egress.
+    // RFC 5102: 0 for ingress, 1 for egress.
     let direction = match flow.direction {
         Direction::Incoming | Direction::Listening => Some(0.into()),
         Direction::Outgoing => Some(1.into()),

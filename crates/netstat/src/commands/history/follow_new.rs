@@ -11,14 +11,14 @@ use super::rows::write_line;
 use super::{Answer, export};
 use crate::context::Failure;
 
-/// How often the store is asked.
+/// The interval at which the store is queried.
 const EVERY: Duration = Duration::from_secs(1);
-/// What ended longer ago than this, in milliseconds, is not printed any more: a recorder writes within seconds,
+/// Connections that ended longer ago than this, in milliseconds, are not printed: a recorder writes within seconds.
 const LATE: Millis = 120_000;
-/// and what comes from a fleet may have waited for its minute, and for the way.
+/// The same limit for a fleet, whose computers send once a minute, and whose data may be delayed.
 const LATE_IN_FLEET: Millis = 900_000;
 
-/// Prints connections that end from now on, and ports that are listened on from now on, until nobody reads them.
+/// Prints connections that end and ports that begin to be listened on from now on, until nobody reads the output.
 pub(super) fn follow_new(answer: &mut Answer<'_, '_, '_>) -> Result<(), Failure> {
     let late = if answer.reader.is_fleet() { LATE_IN_FLEET } else { LATE };
     let begin = netstat_record::millis(answer.now);
@@ -27,7 +27,7 @@ pub(super) fn follow_new(answer: &mut Answer<'_, '_, '_>) -> Result<(), Failure>
     if let Some(format) = format {
         export::head(format, answer.context.out)?;
     }
-    // What has been printed, and when it ended.
+    // The connections that have been printed, and when they ended.
     let mut printed: HashMap<(i64, i64, Millis), Millis> = HashMap::new();
     answer.question.newest_first = false;
     loop {
@@ -47,7 +47,7 @@ pub(super) fn follow_new(answer: &mut Answer<'_, '_, '_>) -> Result<(), Failure>
     }
 }
 
-/// Whether it is printed: it has ended, or begun to listen, since the command began.
+/// Whether the connection is printed: it ended, or began to listen, after the command was started.
 fn is_new(flow: &Flow, begin: Millis) -> bool {
     match flow.direction {
         netstat_model::Direction::Listening => flow.first >= begin,

@@ -1,4 +1,4 @@
-//! The columns of answers that are not flows.
+//! The columns of results that are not flows.
 
 use netstat_model::columns::ValueKind;
 use netstat_record::Gap;
@@ -86,13 +86,13 @@ pub(super) const RARE: [NamedColumn; 7] = [
     (head("host", "Host", ValueKind::Text), "the computer that was first"),
 ];
 
-/// Which computer a gap is about, in an answer about several.
+/// The column for the computer that a gap is about, in results about several computers.
 pub(super) const GAP_HOST: NamedColumn = (
     head("host", "Host", ValueKind::Text),
     "the computer, in the store of a fleet",
 );
 
-/// A gap as JSON; `with_host`: the answer may be about several computers.
+/// Returns a gap as JSON; `with_host` says that the result may be about several computers.
 pub(super) fn gap_value(gap: &Gap, with_host: bool) -> serde_json::Value {
     let time = |millis: i64| {
         let since = std::time::Duration::from_millis(u64::try_from(millis).unwrap_or(0));

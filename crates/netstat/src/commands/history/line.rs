@@ -1,4 +1,4 @@
-//! What one program did, one line after the other.
+//! The timeline of one program.
 
 use std::ops::ControlFlow;
 
@@ -12,7 +12,7 @@ use super::people::{self, Zone, short_span};
 use crate::args::shape::Format;
 use crate::context::{Diagnostics, Failure, human};
 
-/// `--follow`: in machine formats the rows as they are.
+/// Runs `--follow`; machine-readable formats have the plain rows.
 pub(super) fn line(answer: &mut Answer<'_, '_, '_>, diagnostics: &mut Diagnostics) -> Result<(), Failure> {
     if answer.args.format() != Format::Text {
         return super::rows::rows(answer, diagnostics);
@@ -55,7 +55,7 @@ pub(super) fn line(answer: &mut Answer<'_, '_, '_>, diagnostics: &mut Diagnostic
     Ok(())
 }
 
-/// `-> 203.0.113.7:443  TCP 2.1 s, 500 B sent, 3.1 kB received`.
+/// Describes a flow: `-> 203.0.113.7:443 TCP 2.1 s, 500 B sent, 3.1 kB received`.
 fn sentence(flow: &Flow) -> String {
     let cell = |name: &str| {
         let users = Default::default();

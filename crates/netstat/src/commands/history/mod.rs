@@ -1,4 +1,4 @@
-//! `netstat history`: questions about the past.
+//! `netstat history`: queries about the past.
 
 mod args;
 mod export;
@@ -36,21 +36,21 @@ use crate::recall::refused;
 
 use args::HistoryArgs;
 
-/// Columns of the screen that most names of computers take.
+/// The number of columns that most host names take.
 const HOST_WIDTH: u16 = 18;
-/// Rows that are laid out at a time where all need not be known first.
+/// The number of rows that are formatted at a time if not all rows must be read first.
 const CHUNK: usize = 20_000;
-/// Rows that are kept in memory at most where all must be known first: some 3 GB.
+/// The maximum number of rows that are kept in memory if all rows must be read first: about 3 GB.
 const MOST: usize = 10_000_000;
 
 pub(crate) fn definition() -> clap::Command {
     HistoryArgs::command()
 }
 
-/// What is done with a flow; it may ask the system and write.
+/// Processes a flow; it may query the system and write output.
 type Visit<'v> = dyn FnMut(&mut dyn System, &mut dyn Write, Flow) -> io::Result<ControlFlow<()>> + 'v;
 
-/// What every answer needs.
+/// The context of every query.
 struct Answer<'w, 's, 'a> {
     args: &'w HistoryArgs,
     context: &'s mut Context<'a>,
@@ -97,7 +97,7 @@ pub(crate) fn run(matches: &ArgMatches, context: &mut Context<'_>) -> Result<Out
     Ok(outcome)
 }
 
-/// Columns of the text in a report: what a page takes on paper.
+/// The width of text in a report, in columns: what fits on a printed page.
 const REPORT_WIDTH: u16 = 120;
 
 fn answered(args: &HistoryArgs, matches: &ArgMatches, context: &mut Context<'_>) -> Result<Outcome, Failure> {
@@ -130,7 +130,7 @@ fn answered(args: &HistoryArgs, matches: &ArgMatches, context: &mut Context<'_>)
     printed.map(|()| Outcome::Printed)
 }
 
-/// What is asked of the record.
+/// Returns the query to the record.
 fn question(args: &HistoryArgs, context: &mut Context<'_>) -> Result<Question, Failure> {
     let mut filter = names::resolved(&args.filter.filter(), context, Duration::from_secs(2))?;
     if let Some(target) = &args.follow {
@@ -157,7 +157,7 @@ fn question(args: &HistoryArgs, context: &mut Context<'_>) -> Result<Question, F
         names,
         community_ids: args.community_id.clone(),
         hosts,
-        // A time line starts at its beginning.
+        // A timeline is in chronological order.
         newest_first: args.follow.is_none(),
         most: args.listed(),
     };
@@ -167,7 +167,7 @@ fn question(args: &HistoryArgs, context: &mut Context<'_>) -> Result<Question, F
     }
 }
 
-/// Gives up what answering does not need.
+/// Drops all access rights that the query does not need.
 fn confine(args: &HistoryArgs, context: &mut Context<'_>) {
     let mut writable: Vec<PathBuf> = args.svg.iter().filter_map(|svg| svg.parent().map(beside)).collect();
     writable.extend(
@@ -176,18 +176,18 @@ fn confine(args: &HistoryArgs, context: &mut Context<'_>) {
             .and_then(|report| report.path().parent())
             .map(beside),
     );
-    // SQLite keeps the index of the log of changes beside the record.
+    // SQLite keeps the index of its write-ahead log beside the record.
     let record = args.store.path(context.system.is_superuser()).ok();
     writable.extend(record.as_deref().and_then(Path::parent).map(beside));
     context.system.confine(&Confinement {
         network: args.store.needs_network(),
-        // Landlock would refuse connections to a fleet's store.
+        // Landlock would prevent connections to a fleet's store.
         writable: (!args.store.needs_network()).then_some(writable),
         ..Confinement::default()
     });
 }
 
-/// The directory of a file, whose path may be a name alone.
+/// Returns `parent`, the directory of a file, or `.` if the path was a bare name.
 fn beside(parent: &Path) -> PathBuf {
     match parent.as_os_str().is_empty() {
         true => PathBuf::from("."),
@@ -195,7 +195,7 @@ fn beside(parent: &Path) -> PathBuf {
     }
 }
 
-/// Whether only the record was named: then a summary is more useful than a list.
+/// Whether the command line selects at most a record, computers or a report; a summary is then more useful than a list.
 fn is_bare(matches: &ArgMatches) -> bool {
     let typed = |id: &str| matches.value_source(id) == Some(clap::parser::ValueSource::CommandLine);
     definition()
@@ -204,7 +204,7 @@ fn is_bare(matches: &ArgMatches) -> bool {
         .all(|id| matches!(id, "store" | "fleet_config" | "host" | "report") || !typed(id))
 }
 
-/// `--follow`: a number is a process, anything else a program.
+/// Applies the target of `--follow`: a number is a process id, anything else a program.
 fn follow(filter: &mut Filter, target: &str) -> Result<(), Failure> {
     let wrong = |error: netstat_model::FilterError| Failure::Usage(format!("--follow: {error}"));
     if target.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -216,7 +216,7 @@ fn follow(filter: &mut Filter, target: &str) -> Result<(), Failure> {
 }
 
 impl Answer<'_, '_, '_> {
-    /// Prints the answer in the form that was asked for.
+    /// Prints the result in the requested format.
     fn print(&mut self, matches: &ArgMatches, diagnostics: &mut Diagnostics) -> Result<(), Failure> {
         let args = self.args;
         if args.follow_new {
@@ -242,7 +242,7 @@ impl Answer<'_, '_, '_> {
         }
     }
 
-    /// Says what the record cannot know about the time asked for.
+    /// Reports what the record cannot know about the requested period.
     fn tell_limits(&mut self, since: bool, diagnostics: &mut Diagnostics) -> Result<(), Failure> {
         let oldest = self.reader.oldest().map_err(|error| refused(&error))?;
         match (oldest, self.question.since) {
@@ -262,7 +262,7 @@ impl Answer<'_, '_, '_> {
         Ok(())
     }
 
-    /// Shows every flow that is wanted to `visit`, with the system and the output.
+    /// Passes every selected flow to `visit`, with the system and the output.
     fn each(&mut self, visit: &mut Visit<'_>) -> Result<(), Failure> {
         let Answer {
             context,
@@ -284,7 +284,7 @@ impl Answer<'_, '_, '_> {
         read.map_err(|error| refused(&error))
     }
 
-    /// As [`Answer::each`], with flows added up that have the same values in `columns`.
+    /// Like [`Answer::each`], with flows combined that have the same values in `columns`.
     fn totals(
         &mut self,
         columns: &[&'static Column<Flows>],
@@ -306,12 +306,12 @@ impl Answer<'_, '_, '_> {
         read.map_err(|error| refused(&error))
     }
 
-    /// Whether rows of several computers may be in the answer, so that each says which.
+    /// Whether the result may include several computers, so that each row must name its own.
     fn names_hosts(&self) -> bool {
         self.reader.is_fleet() && !self.args.is_one_host()
     }
 
-    /// The columns of a listing.
+    /// Returns the columns of a listing.
     fn columns(&self) -> Vec<&'static Column<Flows>> {
         match &self.args.columns {
             Some(ColumnList::These(columns)) => columns.clone(),
@@ -338,7 +338,7 @@ impl Answer<'_, '_, '_> {
     }
 }
 
-/// The columns of CSV and JSON when none are named.
+/// The columns of CSV and JSON if none are named.
 const ALL_OF_MACHINES: [&str; 26] = [
     "first",
     "last",

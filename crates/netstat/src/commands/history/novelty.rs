@@ -1,4 +1,4 @@
-//! What happened for the first time, in a rhythm, or not at all.
+//! First occurrences, regular connections, and gaps.
 
 use std::time::Duration;
 
@@ -17,10 +17,10 @@ use crate::context::{Diagnostics, Failure, human};
 use crate::output::rows::ReadyRows;
 use crate::recall::refused;
 
-/// A record younger than this, in milliseconds, has not yet seen what programs do in a week.
+/// The age, in milliseconds, below which a record does not yet cover what programs do in a week.
 const LEARNING: i64 = 7 * 86_400_000;
 
-/// Prints the rows; where there are none, a table says so.
+/// Prints the rows; if there are none, a table is replaced by a message.
 pub(super) fn print(
     answer: &mut Answer<'_, '_, '_>,
     columns: &[NamedColumn],
@@ -41,7 +41,7 @@ pub(super) fn print(
     Ok(paper.finish(answer.context.out)?)
 }
 
-/// A program as the one who holds something, for filters by program.
+/// A program as the holder of a socket, for filters by program.
 struct Only<'a>(&'a Program);
 
 impl Holders for Only<'_> {
@@ -62,7 +62,7 @@ fn text(bytes: &[u8]) -> Value<'static> {
     Value::text(bytes.to_vec())
 }
 
-/// `--new`.
+/// Runs `--new`.
 pub(super) fn novelties(answer: &mut Answer<'_, '_, '_>, diagnostics: &mut Diagnostics) -> Result<(), Failure> {
     let oldest = answer.reader.oldest().map_err(|error| refused(&error))?;
     let age = oldest.map_or(0, |oldest| netstat_record::millis(answer.now).saturating_sub(oldest));
@@ -107,7 +107,8 @@ pub(super) fn novelties(answer: &mut Answer<'_, '_, '_>, diagnostics: &mut Diagn
     print(answer, &NEW, rows, ("nothing new in this time", diagnostics))
 }
 
-/// What a program did for the first time, in words, and with what, with a blank in front.
+/// Describes what a program did for the first time, and with what; the second text begins with a space unless it is
+/// empty.
 pub(super) fn what(novelty: Novelty) -> (&'static str, String) {
     match novelty {
         Novelty::Program => ("first on the network", String::new()),
@@ -117,14 +118,14 @@ pub(super) fn what(novelty: Novelty) -> (&'static str, String) {
     }
 }
 
-/// `--beacons`.
+/// Runs `--beacons`.
 pub(super) fn beacons(answer: &mut Answer<'_, '_, '_>, diagnostics: &mut Diagnostics) -> Result<(), Failure> {
     let since = answer.question.since.unwrap_or(i64::MIN / 2);
     let filter = answer.question.filter.clone();
     let scripts = answer.question.scripts.clone();
     let found = match answer.question.hosts.is_empty() {
         true => answer.reader.rhythms(since, &filter, true),
-        // Only what these computers called.
+        // Only the connections of these computers count.
         false => {
             let question = Question {
                 since: Some(since),
@@ -141,7 +142,7 @@ pub(super) fn beacons(answer: &mut Answer<'_, '_, '_>, diagnostics: &mut Diagnos
         let script = beacon.script.as_deref();
         scripts.is_empty() || script.is_some_and(|script| scripts.matches_path(script))
     });
-    // Those that are sure come first.
+    // The certain ones come first.
     found.sort_by_key(|beacon| !beacon.rhythm.is_beacon());
     let text_format = answer.args.format() == Format::Text;
     let rows = found
@@ -182,7 +183,7 @@ pub(super) fn beacons(answer: &mut Answer<'_, '_, '_>, diagnostics: &mut Diagnos
     print(answer, &BEACONS, rows, (&none, diagnostics))
 }
 
-/// How sure it is that this is a beacon.
+/// Describes how certain it is that this is a beacon.
 fn certainty(rhythm: &Rhythm) -> String {
     if rhythm.is_beacon() {
         return "beacon".to_owned();
@@ -195,7 +196,7 @@ fn certainty(rhythm: &Rhythm) -> String {
     }
 }
 
-/// `--gaps`.
+/// Runs `--gaps`.
 pub(super) fn gaps(answer: &mut Answer<'_, '_, '_>, diagnostics: &mut Diagnostics) -> Result<(), Failure> {
     let names_hosts = answer.names_hosts();
     let mut columns = GAPS.to_vec();

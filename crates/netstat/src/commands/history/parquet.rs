@@ -1,4 +1,4 @@
-//! `--parquet`: connections as a Parquet file, which the engine of a fleet writes.
+//! `--parquet`: connections as a Parquet file, which the engine of a fleet generates.
 
 use std::path::Path;
 
@@ -43,7 +43,7 @@ pub(super) fn parquet(
         }
         wrong => {
             drop(file);
-            // Nothing of it is of use.
+            // The incomplete file is useless.
             let _ = std::fs::remove_file(path);
             match wrong {
                 Err(error) => Err(cannot(&plain_error(&error))),

@@ -1,4 +1,4 @@
-//! Values as people read them in a table: local time, units, script names. CSV and JSON keep times in UTC and exact numbers.
+//! Formats values for people: local time, units, script names. CSV and JSON keep UTC and exact numbers.
 
 use std::borrow::Cow;
 
@@ -10,7 +10,7 @@ use netstat_record::{Flow, FlowRow, Flows};
 use crate::context::human;
 use crate::output::rows::{Grid, Head};
 
-/// The time zone of the reader and what it is called now.
+/// The local time zone, and its current name.
 #[derive(Clone, Debug)]
 pub(super) struct Zone {
     zone: TimeZone,
@@ -18,7 +18,7 @@ pub(super) struct Zone {
 }
 
 impl Zone {
-    /// The zone that `TZ` names, else that of the computer; at `now`, in milliseconds since 1970.
+    /// Returns the zone in `TZ`, or that of the computer. `now` is in milliseconds since the Unix epoch.
     pub(super) fn local(now: i64) -> Zone {
         Zone::of(TimeZone::system(), now)
     }
@@ -28,7 +28,7 @@ impl Zone {
         Zone { zone, name }
     }
 
-    /// What it is called now: `CET`.
+    /// The current abbreviation of the zone: `CET`.
     pub(super) fn name(&self) -> &str {
         &self.name
     }
@@ -38,7 +38,8 @@ impl Zone {
         &self.zone
     }
 
-    /// A moment to the second, with the zone's name where it is another one than now: `2026-11-23 22:30:05`, `2026-07-01 22:30:05 CEST`.
+    /// Formats a moment to the second, with the abbreviation of the zone if it differs from the current one:
+    /// `2026-11-23 22:30:05`, `2026-07-01 22:30:05 CEST`.
     pub(super) fn moment(&self, millis: i64) -> String {
         let Ok(time) = Timestamp::from_millisecond(millis) else {
             return "out of range".to_owned();
@@ -59,7 +60,7 @@ fn abbreviation(zone: &TimeZone, millis: i64) -> Option<String> {
     Some(time.to_zoned(zone.clone()).strftime("%Z").to_string())
 }
 
-/// A length of time in a few characters: `412 ms`, `2.1 s`, `8m 05s`, `3h 12m`, `2d 04h`.
+/// Formats a length of time in a few characters: `412 ms`, `2.1 s`, `8m 05s`, `3h 12m`, `2d 04h`.
 pub(super) fn short_span(millis: u64) -> String {
     let seconds = millis / 1000;
     match seconds {
@@ -71,7 +72,7 @@ pub(super) fn short_span(millis: u64) -> String {
     }
 }
 
-/// The value of a column as people read it.
+/// Returns the value of a column in a form for people.
 fn readable<'v>(name: &str, value: Value<'v>, zone: &Zone) -> Value<'v> {
     let of = |number: u64| match name {
         "duration" => Some(short_span(number)),
@@ -89,7 +90,7 @@ fn readable<'v>(name: &str, value: Value<'v>, zone: &Zone) -> Value<'v> {
     }
 }
 
-/// A program and the script it runs: `python3.11 (srv.py)`.
+/// Formats a program with the script it runs: `python3.11 (srv.py)`.
 pub(super) fn with_script(program: &[u8], script: Option<&[u8]>) -> Vec<u8> {
     match script {
         Some(script) => [program, b" (", file_name(script), b")"].concat(),
@@ -101,7 +102,7 @@ fn file_name(path: &[u8]) -> &[u8] {
     path.rsplit(|&byte| byte == b'/').next().unwrap_or(path)
 }
 
-/// The heading of a column, with the zone where it has times.
+/// Returns the heading of a column, with the time zone if the column has times.
 fn heading(head: Head, zone: &Zone) -> String {
     match head.kind {
         ValueKind::Time => format!("{} ({})", head.heading, zone.name()),
@@ -130,7 +131,7 @@ impl<'g> Readable<'g> {
     }
 }
 
-/// Headings are compiled in elsewhere; the few that name the zone are kept for as long as the program runs.
+/// Headings are static strings; the few that include the time zone are leaked, once each.
 fn interned(text: String) -> &'static str {
     use std::sync::Mutex;
     static KNOWN: Mutex<Vec<&'static str>> = Mutex::new(Vec::new());
@@ -166,7 +167,7 @@ impl Grid for Readable<'_> {
     }
 }
 
-/// The value of a flow's column for a table: what only the whole flow shows is in it as well.
+/// Returns the value of a flow's column for a table, including details that only the whole flow has.
 pub(super) fn of_flow<'r>(column: &Column<Flows>, row: &'r FlowRow<'_>) -> Value<'r> {
     let value = (column.get)(row);
     match (column.name, value, &row.flow.process) {
@@ -178,9 +179,9 @@ pub(super) fn of_flow<'r>(column: &Column<Flows>, row: &'r FlowRow<'_>) -> Value
     }
 }
 
-/// The columns of a listing for people that fit into `width`, the most useful ones first, in their usual order.
+/// Returns those columns of a listing for people that fit into `width`, by usefulness, in their usual order.
 pub(super) fn columns_that_fit(all: Vec<&'static Column<Flows>>, width: Option<u16>) -> Vec<&'static Column<Flows>> {
-    /// By use, with the width that most of their values have.
+    /// By usefulness, with the width of most values.
     const BY_USE: [(&str, usize); 10] = [
         ("first", 19),
         ("program", 16),
@@ -207,7 +208,7 @@ pub(super) fn columns_that_fit(all: Vec<&'static Column<Flows>>, width: Option<u
     all.into_iter().filter(|column| chosen.contains(&column.name)).collect()
 }
 
-/// The name of a flow's program for a summary, with its script; `None` where no process is known.
+/// Returns the name of a flow's program for a summary, with its script; `None` if the process is unknown.
 pub(super) fn program_of(flow: &Flow) -> Option<Vec<u8>> {
     let process = flow.process.as_ref()?;
     Some(with_script(process.program.shown(), process.script.as_deref()))

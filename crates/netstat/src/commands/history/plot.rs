@@ -1,4 +1,4 @@
-//! When connections began: bars by the hour of the day, or for each minute, hour or day.
+//! When connections began, as bars: by the hour of the day, or for each minute, hour or day.
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -13,12 +13,12 @@ use super::people::Zone;
 use super::svg::{self, Bar};
 use crate::context::{Diagnostics, Failure, human};
 
-/// A full bar's length in columns, where the terminal does not report its width.
+/// The length of a full bar in columns, if the terminal does not report its width.
 const USUAL: usize = 60;
-/// Bars at most: more than a screen can show in an hour's scrolling, and than a picture has columns for.
+/// The maximum number of bars: more than one can reasonably scroll through, and than a picture has columns for.
 const MOST: usize = 5_000;
 
-/// `--plot`.
+/// Runs `--plot`.
 pub(super) fn plot(answer: &mut Answer<'_, '_, '_>, by: PlotBy, diagnostics: &mut Diagnostics) -> Result<(), Failure> {
     let of = answer.args.of;
     let zone = Zone::local(netstat_record::millis(answer.now));
@@ -74,18 +74,18 @@ const fn name_of(by: PlotBy) -> &'static str {
     }
 }
 
-/// Counts by moments.
+/// Counts by time.
 #[derive(Debug)]
 pub(super) struct Counted {
     by: PlotBy,
     of: PlotOf,
     zone: TimeZone,
-    /// By the number of the minute, hour or day in local time; of the clock by the hour.
+    /// The counts, by the number of the minute, hour or day in local time, or by the hour of the day.
     bars: BTreeMap<i64, u64>,
-    /// Connections whose bytes are not known.
+    /// The number of connections whose bytes are unknown.
     unknown: u64,
-    /// The last hour met, and the seconds by which local time is ahead of UTC in it. Zones change at whole hours of local time, so
-    /// that a quarter of an hour is the smallest step.
+    /// The last quarter of an hour that occurred, and by how many seconds local time was ahead of UTC in it. A quarter
+    /// of an hour is the smallest step at which time zones change.
     offset: Option<(i64, i64)>,
 }
 
@@ -118,13 +118,13 @@ impl Counted {
         *bar = bar.saturating_add(amount);
     }
 
-    /// Makes sure that there is a bar for `moment`.
+    /// Ensures that there is a bar for `moment`.
     pub(super) fn note(&mut self, moment: i64) {
         let at = self.place(moment);
         self.bars.entry(at).or_default();
     }
 
-    /// The number of the bar that `moment` belongs to.
+    /// Returns the number of the bar to which `moment` belongs.
     fn place(&mut self, moment: i64) -> i64 {
         let local = moment.div_euclid(1000).saturating_add(self.ahead(moment));
         match self.by {
@@ -135,7 +135,7 @@ impl Counted {
         }
     }
 
-    /// By how many seconds local time is ahead of UTC at `moment`.
+    /// Returns by how many seconds local time is ahead of UTC at `moment`.
     fn ahead(&mut self, moment: i64) -> i64 {
         let quarter = moment.div_euclid(QUARTER);
         match self.offset {
@@ -149,7 +149,7 @@ impl Counted {
         }
     }
 
-    /// The bars, those without anything between them included; `None`: too many.
+    /// Returns the bars, including empty ones in between; `None` if there are too many.
     pub(super) fn into_bars(self) -> Option<Vec<Bar>> {
         let (first, last) = match self.by {
             PlotBy::Clock => (0, 23),
@@ -172,7 +172,7 @@ impl Counted {
     }
 }
 
-/// A moment that is already in local time.
+/// Formats a moment that is already in local time.
 fn local_label(seconds: i64, format: &str) -> String {
     match Timestamp::from_second(seconds) {
         Ok(time) => time.to_zoned(TimeZone::UTC).strftime(format).to_string(),
@@ -180,7 +180,7 @@ fn local_label(seconds: i64, format: &str) -> String {
     }
 }
 
-/// A bar of `width` columns for `most`; none that stands for something is empty.
+/// Draws a bar on a scale of `width` columns for `most`. A value other than 0 always has a visible bar.
 pub(super) fn bar(value: u64, most: u64, width: usize) -> String {
     const EIGHTHS: [&str; 8] = ["", "▏", "▎", "▍", "▌", "▋", "▊", "▉"];
     let eighths = (value as f64 / most.max(1) as f64 * (width * 8) as f64).round() as usize;
@@ -188,7 +188,7 @@ pub(super) fn bar(value: u64, most: u64, width: usize) -> String {
     "█".repeat(eighths / 8) + EIGHTHS[eighths % 8]
 }
 
-/// One line for each bar; the longest fills `width` columns of the terminal.
+/// Draws one line for each bar; the longest fills `width` columns of the terminal.
 fn text(bars: &[Bar], width: Option<usize>, shown: &dyn Fn(u64) -> String) -> String {
     let most = bars.iter().map(|bar| bar.value).max().unwrap_or(0);
     let longest = |of: &dyn Fn(&Bar) -> usize| bars.iter().map(of).max().unwrap_or(0);

@@ -1,16 +1,16 @@
-//! `--rare`: what few computers of a fleet have.
+//! `--rare`: what only few computers of a fleet have.
 
 use super::Answer;
 use crate::context::{Diagnostics, Failure};
 use netstat_model::text::plain_error;
 
-/// What more computers have is not rare: one, or one of a thousand.
+/// Returns the largest number of computers that counts as rare: one, or one in a thousand.
 #[cfg(feature = "fleet")]
 fn rare_up_to(of: u64) -> u64 {
     (of / 1_000).max(1)
 }
 
-/// Rows at most, where nothing is said.
+/// The maximum number of rows, unless `--top` says otherwise.
 #[cfg(feature = "fleet")]
 const ROWS: usize = 10_000;
 

@@ -22,9 +22,9 @@ use crate::output::rows::sort::{self, Direction};
 use crate::output::rows::table::{self, Layout, Widths};
 use crate::output::rows::{self, Grid, Head};
 
-/// Flows under chosen columns.
+/// Flows with selected columns.
 struct FlowGrid<'a> {
-    /// Whether it is a table for people.
+    /// Whether this is a table for people.
     people: bool,
     columns: &'a [&'static Column<Flows>],
     flows: &'a [Flow],
@@ -62,16 +62,16 @@ impl Grid for FlowGrid<'_> {
     }
 }
 
-/// Writes grids one after the other as one answer.
+/// Writes several grids in succession as one result.
 pub(super) struct Paper {
     format: Format,
     width: Option<u16>,
     zone: Zone,
     widths: Widths,
     pages: usize,
-    /// What a JSON document begins with, up to its rows.
+    /// The beginning of a JSON document, up to its rows.
     head: String,
-    /// What was missing in the rows of a JSON document, and their columns.
+    /// The values that were missing in the rows of a JSON document, and their columns.
     missing: Tally,
     heads: Vec<Head>,
 }
@@ -99,10 +99,10 @@ impl Paper {
         }
     }
 
-    /// Writes the rows of `grid` behind those before.
+    /// Writes the rows of `grid` after those already written.
     ///
     /// # Errors
-    /// What `out` says.
+    /// Returns an error of `out`.
     pub(super) fn write(&mut self, out: &mut dyn Write, grid: &dyn Grid) -> io::Result<()> {
         let first = self.pages == 0;
         self.pages += 1;
@@ -134,10 +134,10 @@ impl Paper {
         }
     }
 
-    /// Ends the answer.
+    /// Completes the result.
     ///
     /// # Errors
-    /// What `out` says.
+    /// Returns an error of `out`.
     pub(super) fn finish(self, out: &mut dyn Write) -> io::Result<()> {
         if self.format == Format::Json {
             if self.pages == 0 {
@@ -151,7 +151,7 @@ impl Paper {
     }
 }
 
-/// The names of users, each asked for once.
+/// The names of users, each looked up once.
 #[derive(Default)]
 struct Users {
     names: HashMap<u32, Arc<str>>,
@@ -204,7 +204,7 @@ pub(super) fn rows(answer: &mut Answer<'_, '_, '_>, diagnostics: &mut Diagnostic
     }
 }
 
-/// The flows in the order of `keys`, which all have to be read first.
+/// Prints the flows in the order of `keys`; all of them must be read first.
 fn sorted(
     answer: &mut Answer<'_, '_, '_>,
     columns: &[&'static Column<Flows>],
@@ -250,7 +250,8 @@ fn sorted(
     Ok(paper.finish(answer.context.out)?)
 }
 
-/// The flows in the order of the record: a listing of any length needs little memory, because it is written in pieces.
+/// Prints the flows in the order of the record. A listing of any length needs little memory, because it is written in
+/// chunks.
 fn in_pieces(
     answer: &mut Answer<'_, '_, '_>,
     columns: &[&'static Column<Flows>],
@@ -300,16 +301,17 @@ fn in_pieces(
     Ok(paper.finish(answer.context.out)?)
 }
 
-/// What is added up of a group.
+/// The totals of a group.
 #[derive(Clone, Copy, Debug, Default)]
 struct Sum(FlowTotals);
 
-/// The values that the flows of a group have in common. Most groups are by one column: then it needs no memory of its own.
+/// The values that the flows of a group have in common. Most groups have one column, in which case no allocation is
+/// needed.
 trait Key: Ord + Hash + Sync {
-    /// Those of `row` under `columns`.
+    /// Returns the values of `row` in `columns`.
     fn of(columns: &[&'static Column<Flows>], row: &FlowRow<'_>) -> Self;
 
-    /// As they are.
+    /// Returns the values.
     fn values(&self) -> &[Value<'static>];
 }
 
@@ -335,13 +337,13 @@ impl Key for Vec<Value<'static>> {
     }
 }
 
-/// Groups with their sums.
+/// Groups with their totals.
 struct GroupGrid<K> {
     heads: Vec<Head>,
     rows: Vec<(K, Sum)>,
 }
 
-/// The sums of each group, before its own columns.
+/// The totals of each group, which precede its own columns.
 const SUMS: [Head; 5] = [
     Head {
         name: "count",
@@ -437,7 +439,7 @@ fn groups(answer: &mut Answer<'_, '_, '_>, group: &[&'static Column<Flows>]) -> 
     }
 }
 
-/// Adds the flows up by their keys, and writes the groups in the order of `sort`.
+/// Combines the flows by their keys, and writes the groups in the order of `sort`.
 fn counted<K: Key>(
     answer: &mut Answer<'_, '_, '_>,
     group: &[&'static Column<Flows>],

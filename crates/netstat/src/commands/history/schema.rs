@@ -1,4 +1,4 @@
-//! The schemas of the answers of `history`: one JSON document, or a row a line.
+//! The schemas of the output of `history`: one JSON document, or one row per line.
 
 use netstat_record::Flows;
 use serde_json::{Map, Value, json};
@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use super::headings::{BEACONS, GAP_HOST, GAPS, NEW, NamedColumn, RARE};
 use crate::output::json::schema::{DRAFT, document, of_kind, row};
 
-/// The schema of `netstat.history`.
+/// Returns the schema of `netstat.history`.
 pub(crate) fn history() -> Value {
     let members = [
         (
@@ -18,7 +18,7 @@ pub(crate) fn history() -> Value {
     document("history", &members, definitions(false))
 }
 
-/// The schema of a line of `history --ndjson`.
+/// Returns the schema of a line of `history --ndjson`.
 pub(crate) fn line() -> Value {
     json!({
         "$schema": DRAFT,
@@ -29,7 +29,7 @@ pub(crate) fn line() -> Value {
     })
 }
 
-/// What a row may be.
+/// Returns the possible kinds of rows.
 fn kinds() -> Value {
     ["flow", "new", "beacon", "gap", "rare"]
         .iter()

@@ -1,4 +1,4 @@
-//! What has been, on one screen: when, who, with whom, what is new, what is missing.
+//! A summary on one screen: when, which programs, which remote addresses, what is new, what is missing.
 
 use std::collections::HashMap;
 use std::io::{self, Write};
@@ -16,20 +16,21 @@ use super::{Answer, novelty};
 use crate::context::{Failure, human};
 use crate::recall::refused;
 
-/// Lines of each list.
+/// The number of lines of each list.
 const LINES: usize = 5;
-/// Foreign addresses that are counted one by one at most: some 100 MB. Beyond, those met later are counted together.
+/// The maximum number of foreign addresses that are counted individually, about 100 MB; further ones are counted
+/// together.
 const MOST_PEERS: usize = 1_000_000;
-/// A name may take so many columns.
+/// The maximum width of a name, in columns.
 const NAME: usize = 32;
 
-/// What is added up of a program or a peer.
+/// The totals of a program or a remote address.
 #[derive(Clone, Copy, Debug, Default)]
 struct Sum {
     flows: u64,
     sent: u64,
     received: u64,
-    /// Whether bytes are missing in the sums.
+    /// Whether some bytes are missing from the totals.
     partial: bool,
 }
 
@@ -45,14 +46,14 @@ impl Sum {
         self.sent.saturating_add(self.received)
     }
 
-    /// A sum of bytes; a lower bound where some are not known.
+    /// Formats a total of bytes; a lower bound if some are unknown.
     fn shown(&self, bytes: u64) -> String {
         let mark = if self.partial { ">=" } else { "" };
         format!("{mark}{}", human::bytes(bytes))
     }
 }
 
-/// Everything that one reading of the record gives.
+/// The results of one pass over the record.
 #[derive(Debug)]
 struct Totals {
     all: Sum,
@@ -86,7 +87,7 @@ impl Totals {
     }
 }
 
-/// `--summary`, and `history` without options.
+/// Runs `--summary`, and `history` without options.
 pub(super) fn summary(answer: &mut Answer<'_, '_, '_>) -> Result<(), Failure> {
     let now = netstat_record::millis(answer.now);
     let zone = Zone::local(now);
@@ -175,16 +176,16 @@ fn overview(out: &mut dyn Write, totals: &Totals) -> io::Result<()> {
     )
 }
 
-/// A small graph: one column for each hour.
+/// Draws a small graph with one column for each hour.
 fn hours(out: &mut dyn Write, counted: Counted, (since, until): (i64, i64), width: usize) -> io::Result<()> {
     const LEVELS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
     let mut counted = counted;
-    // The hours without connections at both ends belong to it.
+    // The graph includes the hours without connections at both ends.
     for end in [since, until] {
         counted.note(end);
     }
     let Some(bars) = counted.into_bars() else { return Ok(()) };
-    // A graph of one hour shows nothing.
+    // A graph of a single hour shows nothing.
     if bars.len() < 2 {
         return Ok(());
     }
@@ -217,7 +218,7 @@ fn hours(out: &mut dyn Write, counted: Counted, (since, until): (i64, i64), widt
     writeln!(out, "  {line}")
 }
 
-/// The greatest of `sums`, by `rank`.
+/// Writes the largest of `sums`, by `rank`.
 fn sums<K>(
     out: &mut dyn Write,
     title: &str,
@@ -266,7 +267,7 @@ fn more(out: &mut dyn Write, count: usize) -> io::Result<()> {
     }
 }
 
-/// A name with exactly [`NAME`] columns.
+/// Fits a name to exactly [`NAME`] columns.
 fn fitted(name: &str) -> String {
     use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
     let mut text = name.to_owned();
@@ -286,7 +287,7 @@ fn fitted(name: &str) -> String {
     text + &" ".repeat(blanks)
 }
 
-/// What programs did for the first time in this time, the newest first.
+/// Returns what programs did for the first time in the period, the newest first.
 fn first_times(answer: &mut Answer<'_, '_, '_>, zone: &Zone) -> Result<Vec<String>, Failure> {
     let until = answer.question.until.unwrap_or(i64::MAX);
     let seen = answer.reader.novelties(&answer.question);

@@ -4,23 +4,23 @@ use std::fmt::Write;
 
 const WIDTH: usize = 960;
 const HEIGHT: usize = 320;
-/// Room for the numbers on the left, the labels below and the title above.
+/// The margins for the numbers on the left, the labels below and the title above.
 const LEFT: usize = 80;
 const BELOW: usize = 40;
 const ABOVE: usize = 36;
-/// Labels below at most.
+/// The maximum number of labels below.
 const LABELS: usize = 8;
 
 /// One bar.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct Bar {
-    /// The label beside it.
+    /// Its label.
     pub(super) label: String,
-    /// What it counts.
+    /// Its value.
     pub(super) value: u64,
 }
 
-/// The picture of `bars`; `shown` writes a value.
+/// Returns a picture of `bars`; `shown` formats a value.
 pub(super) fn picture(title: &str, bars: &[Bar], shown: &dyn Fn(u64) -> String) -> String {
     let most = bars.iter().map(|bar| bar.value).max().unwrap_or(0).max(1);
     let (room, height) = ((WIDTH - LEFT - 16) as f64, (HEIGHT - ABOVE - BELOW) as f64);

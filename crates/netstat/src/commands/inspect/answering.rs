@@ -1,4 +1,4 @@
-//! Which sockets an endpoint means: what answers there, and what is connected there.
+//! Resolves endpoints to sockets: those that answer there, and those connected there.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -9,19 +9,19 @@ use netstat_model::{Fact, Family, Protocol, Socket};
 use super::endpoint::{Endpoint, Host, LookedUp};
 use super::search::World;
 
-/// An endpoint whose host has been made addresses.
+/// An endpoint whose host has been resolved to addresses.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Ends {
-    /// The addresses; `None`: any.
+    /// The addresses; `None` for any address.
     addresses: Option<Vec<IpAddr>>,
     zone: Option<String>,
-    /// The interface that was named in place of addresses: the zone of those that are link-local.
+    /// The interface that was named instead of an address; it is the zone of any link-local ones.
     interface: Option<String>,
     port: u16,
 }
 
 impl Ends {
-    /// One address and port.
+    /// Creates an endpoint with one address and port.
     pub(super) fn of(address: IpAddr, port: u16) -> Ends {
         Ends {
             addresses: Some(vec![address]),
@@ -31,12 +31,12 @@ impl Ends {
         }
     }
 
-    /// The addresses, where they are not just any.
+    /// The addresses; `None` for any address.
     pub(super) fn addresses(&self) -> Option<&[IpAddr]> {
         self.addresses.as_deref()
     }
 
-    /// Whether it means this computer whatever it is called, so that other network namespaces have the same.
+    /// Whether the endpoint means this computer in a way that also applies within other network namespaces.
     fn is_here(&self) -> bool {
         let own = |address: &IpAddr| is_loopback(*address) || address.is_unspecified();
         self.addresses.as_ref().is_none_or(|all| all.iter().all(own))
@@ -44,12 +44,12 @@ impl Ends {
 }
 
 impl World<'_> {
-    /// The network of a namespace.
+    /// Returns the network of a namespace; `None` if it is unknown.
     pub(super) fn network(&self, namespace: u32) -> Option<&LocalNetwork> {
         self.networks.get(namespace as usize)
     }
 
-    /// What the host of an endpoint stands for: an interface, this computer by its name, or what a name server said.
+    /// Resolves the host of an endpoint: an interface, this computer by its name, or a name that was looked up.
     pub(super) fn ends(&self, end: &Endpoint, looked_up: &LookedUp) -> Ends {
         let addresses = match &end.host {
             Host::Any => None,
@@ -95,8 +95,8 @@ impl World<'_> {
         looked_up.get(name).cloned().unwrap_or_default()
     }
 
-    /// The sockets that answer at an endpoint or are connected there, ascending. Of the listeners, the kernel takes one with the very
-    /// address before one with none, so the latter is left out where there is one of the former.
+    /// Returns the sockets that answer at an endpoint or are connected there, in ascending order. The kernel prefers a
+    /// listener with the exact address to a wildcard listener, so the latter is omitted if there is one of the former.
     pub(super) fn find_endpoint(&self, protocol: Option<Protocol>, ends: &Ends) -> Vec<usize> {
         let sockets = || {
             self.sockets
@@ -123,7 +123,7 @@ impl World<'_> {
         found
     }
 
-    /// The listeners without an address of their own that answer at `address`.
+    /// Returns the wildcard listeners that answer at `address`.
     fn wildcards(&self, protocol: Option<Protocol>, address: IpAddr, ends: &Ends) -> Vec<usize> {
         let taken = |socket: &Socket| {
             let same = |other: &&Socket| {
@@ -152,13 +152,13 @@ impl World<'_> {
             .collect()
     }
 
-    /// Whether a packet to `address` may come to `socket`, which has no address of its own.
+    /// Whether a packet to `address` can reach `socket`, which is bound to the wildcard address.
     fn arrives(&self, socket: &Socket, address: IpAddr) -> bool {
         let Some(network) = self.network(socket.namespace()) else {
             return false;
         };
         let bound = socket.interface().map(u32::from);
-        // Whoever connects to no address is connected with this computer.
+        // A connection to the unspecified address goes to this computer.
         if is_loopback(address) || address.is_unspecified() {
             let to_loopback = |index| {
                 network
@@ -174,7 +174,7 @@ impl World<'_> {
         }
     }
 
-    /// The sockets of a connection between two endpoints, from either end.
+    /// Returns the sockets of a connection between two endpoints, seen from either end.
     pub(super) fn find_connection(&self, protocol: Option<Protocol>, one: &Ends, other: &Ends) -> Vec<usize> {
         let is = |socket: &Socket, near: &Ends, far: &Ends| {
             self.is_at(socket, socket.local(), near) && self.is_at(socket, socket.foreign(), far)
@@ -188,7 +188,7 @@ impl World<'_> {
         ends.map(|(place, _)| place).collect()
     }
 
-    /// The sockets with an address of a zone on either side.
+    /// Returns the sockets with an address in a zone, on either side.
     pub(super) fn find_zoned(&self, address: IpAddr, zone: &str) -> Vec<usize> {
         let is = |socket: &Socket, side: netstat_model::Endpoint| {
             side.address.to_canonical() == address && self.has_zone(socket, side.scope, zone)
@@ -204,7 +204,7 @@ impl World<'_> {
             .collect()
     }
 
-    /// The sockets of an interface: bound to it, or with one of its addresses.
+    /// Returns the sockets of an interface: those bound to it, or with one of its addresses.
     pub(super) fn find_interface(&self, name: &str) -> Vec<usize> {
         let of_namespace = |namespace: u32| {
             let network = self.network(namespace)?;
@@ -255,7 +255,7 @@ impl World<'_> {
         ends.zone.as_ref().is_none_or(|zone| self.has_zone(socket, scope, zone))
     }
 
-    /// Whether the zone of an address, or the device that the socket is bound to, is called `zone` or has this number.
+    /// Whether `zone` is the name or index of the zone of an address, or of the device that the socket is bound to.
     fn has_zone(&self, socket: &Socket, scope: u32, zone: &str) -> bool {
         let bound = socket.interface().map_or(0, u32::from);
         let network = self.network(socket.namespace());
@@ -266,7 +266,7 @@ impl World<'_> {
     }
 }
 
-/// Whether `socket` has ports of this protocol; an MPTCP socket waits at a port of TCP.
+/// Whether `socket` has ports of this protocol; an MPTCP socket has a TCP port.
 fn fits(socket: &Socket, protocol: Option<Protocol>) -> bool {
     let own = socket.protocol();
     own.is_ip()
@@ -274,7 +274,7 @@ fn fits(socket: &Socket, protocol: Option<Protocol>) -> bool {
         && protocol.is_none_or(|asked| own == asked || (asked == Protocol::Tcp && own == Protocol::Mptcp))
 }
 
-/// Whether a socket without an address of its own takes packets to `address`.
+/// Whether a socket bound to the wildcard address accepts packets to `address`.
 fn takes(socket: &Socket, address: IpAddr) -> bool {
     match (address.is_ipv4(), socket.family()) {
         (true, Family::V4) | (false, Family::V6) => true,
@@ -327,7 +327,7 @@ mod tests {
         })
     }
 
-    /// Calls `check` with what a target finds among some sockets of two namespaces.
+    /// Returns what a target finds among some sockets of two namespaces.
     fn found(word: &str) -> Vec<usize> {
         let waiting = |local, port, interface| socket_of(State::Listening, (local, port), ("0.0.0.0", 0), interface);
         let sockets = [

@@ -1,4 +1,4 @@
-//! The result of an inspection: one card for each process, and one for each socket without a known owner.
+//! The result of an inspection: a card for each process, and for each group of sockets without a known owner.
 
 use std::sync::Arc;
 
@@ -15,35 +15,35 @@ use super::usage::{Rates, Usage};
 use crate::recall::Since;
 use netstat_audit::{Finding, Verdict};
 
-/// Everything that one inspection found.
+/// The results of one inspection.
 #[derive(Debug, Default)]
 pub(crate) struct Report {
-    /// Each target with how many sockets and processes it matched.
+    /// Each target, with the number of sockets and processes that it matched.
     pub(crate) targets: Vec<Answered>,
-    /// What Windows lets in and passes on; `None` on other systems, or where no port waits.
+    /// What Windows admits and forwards; `None` on other systems, or if there are no listeners.
     pub(crate) windows_host: Option<netstat_model::windows_host::WindowsHost>,
-    /// The packet filters, where some process waits at a port.
+    /// The packet filters; `None` if no process is listening.
     pub(crate) filter: Option<PacketFilter>,
     /// The cards, in the order of the targets.
     pub(crate) cards: Vec<Card>,
-    /// What could not be seen of the whole computer.
+    /// What could not be seen of the computer as a whole.
     pub(crate) limits: Vec<Limit>,
 }
 
-/// What a target led to.
+/// The result of looking up a target.
 #[derive(Debug)]
 pub(crate) struct Answered {
-    /// The word as typed.
+    /// The argument as typed.
     pub(crate) word: String,
-    /// What was looked for.
+    /// A description of what was looked for.
     pub(crate) sought: String,
-    /// How many sockets matched.
+    /// The number of sockets that matched.
     pub(crate) sockets: usize,
-    /// How many processes matched.
+    /// The number of processes that matched.
     pub(crate) processes: usize,
-    /// Published ports that it means, with where they lead; each safe to print.
+    /// The matching published ports and where they lead; each is safe to print.
     pub(crate) published: Vec<String>,
-    /// What is there instead, when nothing matched; else remarks, such as what a host name led to.
+    /// If nothing matched, what exists instead; otherwise remarks, such as what a host name resolved to.
     pub(crate) remarks: Vec<String>,
 }
 
@@ -56,15 +56,15 @@ impl Answered {
 /// One card.
 #[derive(Debug)]
 pub(crate) struct Card {
-    /// The targets that led here, as typed.
+    /// The targets that led to this card, as typed.
     pub(crate) targets: Vec<String>,
-    /// The sockets it is about: those that matched, else those that the process holds; the most telling one in front.
+    /// The sockets that matched, or, if none did, those that the process holds; the most informative one comes first.
     pub(crate) sockets: Vec<SocketView>,
-    /// Whether sockets matched, and not the process.
+    /// Whether sockets matched, rather than the process.
     pub(crate) by_socket: bool,
     /// The process, or why there is none.
     pub(crate) owner: Result<Box<Subject>, Nobody>,
-    /// What to do next, the safest first.
+    /// What to do next, the safest step first.
     pub(crate) steps: Vec<Step>,
 }
 
@@ -73,121 +73,124 @@ pub(crate) struct Card {
 pub(crate) struct Nobody {
     /// The reason.
     pub(crate) reason: NoOwner,
-    /// The name of the user who made the socket, where that is part of the reason.
+    /// The name of the user who created the socket, if it is part of the reason.
     pub(crate) user_name: Option<Arc<str>>,
-    /// What the kernel made the sockets for, where they are its own and that is known. Ready to print.
+    /// The purpose of the kernel's own sockets, if known. Safe to print.
     pub(crate) kernel_user: Option<String>,
-    /// Which operating system it is about.
+    /// The operating system of the snapshot or computer.
     pub(crate) system: netstat_model::SystemKind,
-    /// Whether the caller is the superuser, to whom `sudo` gives nothing more.
+    /// Whether the caller is the superuser, for whom `sudo` is of no use.
     pub(crate) superuser: bool,
 }
 
-/// One socket with what is known beside it.
+/// A socket with additional information.
 #[derive(Debug)]
 pub(crate) struct SocketView {
-    /// As it was at the last look.
+    /// The socket as of the last sample.
     pub(crate) socket: Socket,
-    /// The name of the other side, where it was asked for and found.
+    /// The name of the remote host, if it was looked up and found.
     pub(crate) host: Option<String>,
-    /// The name that a program asked for before it made this connection, by a record; a hint, for answers can be forged.
+    /// The name that a program looked up before it made this connection, according to the record. Only a hint, because
+    /// DNS answers can be forged.
     pub(crate) asked_name: Option<String>,
-    /// When it was first seen, by a record; `None` where there is none.
+    /// When the socket was first seen, according to the record; `None` if it has no entry.
     pub(crate) since: Option<Since>,
-    /// Bytes in and out per second.
+    /// Bytes received and sent per second.
     pub(crate) rates: Rates,
-    /// Where it was seen, when it is another network namespace than the caller's. Escaped.
+    /// The network namespace of the socket, escaped; `None` for the caller's own.
     pub(crate) namespace: Option<String>,
-    /// The interface that it is bound to, or that its link-local address belongs to. Escaped.
+    /// The interface that the socket is bound to, or the zone of its link-local address. Escaped.
     pub(crate) interface: Option<String>,
-    /// What is wrong with it; each safe to print.
+    /// Problems of the socket; each is safe to print.
     pub(crate) trouble: Vec<String>,
 }
 
-/// A process with what is known beside its own facts.
+/// A process with additional information.
 #[derive(Debug)]
 pub(crate) struct Subject {
-    /// What the system says.
+    /// What the system reports about the process.
     pub(crate) facts: ProcessFacts,
     /// The names of its real and effective user.
     pub(crate) user_names: (Option<Arc<str>>, Option<Arc<str>>),
-    /// The name of the user whose login it stems from.
+    /// The name of the user in whose login session it was started.
     pub(crate) login_name: Option<Arc<str>>,
-    /// Other processes that hold sockets of the card, too.
+    /// Other processes that also hold sockets of the card.
     pub(crate) sharers: Vec<Sharer>,
-    /// All Internet sockets that it holds, and others by kind.
+    /// The number of sockets that it holds: Internet sockets by state, others by kind.
     pub(crate) held: Held,
-    /// Each socket that it holds.
+    /// All sockets that it holds.
     pub(crate) open_sockets: Vec<SocketView>,
-    /// The ports at which it waits, and who can reach them.
+    /// The ports on which it listens, and who can reach them.
     pub(crate) reach: Vec<Reach>,
-    /// What it listens for in the place of others.
+    /// The containers or units on whose behalf it listens.
     pub(crate) stands_for: Vec<StandsFor>,
     /// Its program file.
     pub(crate) file: FileView,
-    /// The script that an interpreter runs.
+    /// The script that it runs, if its program is an interpreter.
     pub(crate) script: Option<Script>,
-    /// What the audit's rules say about it; `None` when it ended before they could look.
+    /// What the rules of the audit say about it; `None` if it ended before it could be examined.
     pub(crate) opinion: Option<Opinion>,
-    /// When a record saw it first; else why that is not known.
+    /// When the record first saw it, or why that is unknown.
     pub(crate) past: Result<Past, String>,
-    /// What it uses now.
+    /// Its current resource usage.
     pub(crate) usage: Usage,
 }
 
 /// Another process that holds sockets of a card.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Sharer {
-    /// Process id.
+    /// The process id.
     pub(crate) pid: u32,
-    /// The name of its program, else its short name; empty where neither is known. Not escaped.
+    /// The name of its program file, or its short name; empty if neither is known. Not escaped.
     pub(crate) name: Vec<u8>,
-    /// Whether `name` is that of the program file. A short name may be that of a script.
+    /// Whether `name` is that of the program file. A short name may be the name of a script.
     pub(crate) is_program: bool,
 }
 
 /// What the rules of the audit say about a process.
 #[derive(Debug)]
 pub(crate) struct Opinion {
-    /// The judgement with its reasons.
+    /// The judgement and its reasons.
     pub(crate) verdict: Verdict,
-    /// What was found, the gravest first.
+    /// The findings, in descending order of severity.
     pub(crate) findings: Vec<Finding>,
-    /// What could not be looked at; each one line.
+    /// What could not be examined, one line each.
     pub(crate) unexamined: Vec<String>,
-    /// What started it, and would start it again.
+    /// What started the process and would start it again.
     pub(crate) starters: netstat_audit::starters::Starters,
 }
 
-/// What a process holds a port for.
+/// On whose behalf a process holds a port.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum StandsFor {
-    /// A port that is handed on to a container.
+    /// A port that is forwarded to a container.
     Container {
         /// The port on this computer.
         port: u16,
-        /// The container's address and port.
+        /// The address and port of the container.
         to: std::net::SocketAddr,
-        /// The container's name, where it is known. Not escaped.
+        /// The name of the container, if known. Not escaped.
         name: Option<String>,
     },
-    /// A port at which the first process waits until a unit is needed.
+    /// A port on which the init process listens until a unit is needed.
     Unit {
         /// The port.
         port: u16,
-        /// The unit that lists it: `ssh.socket`. Not escaped.
+        /// The socket unit: `ssh.socket`. Not escaped.
         socket: String,
-        /// The unit that will serve it: `ssh.service`. Not escaped.
+        /// The unit that will be started for it: `ssh.service`. Not escaped.
         service: String,
     },
 }
 
-/// The sockets a process holds, counted.
+/// The number of sockets that a process holds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Held {
-    /// How many in each state, as `LISTENING`, or by protocol for those without states, as `UDP`; in the order in which they are shown.
+    /// The number of sockets in each state, such as `LISTENING`, or of each protocol without states, such as `UDP`, in
+    /// display order.
     pub(crate) counts: Vec<(&'static str, usize)>,
-    /// Sockets that were in no list: of a kind that was not asked for, or in a namespace that was not looked into.
+    /// The number of sockets that were not listed, because their kind was not asked for or their namespace was not
+    /// read.
     pub(crate) unlisted: Fact<usize>,
 }
 
@@ -200,39 +203,39 @@ impl Default for Held {
     }
 }
 
-/// Another root directory than the caller's: its package database is that root's word only.
+/// A root directory other than the caller's. What its package database says holds only for that root.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ForeignRoot {
-    /// What names it, escaped: `container 0123`.
+    /// A description of the root, escaped: `container 0123`.
     pub(crate) name: String,
-    /// Whether an ordinary user can have made it, so that its database counts for nothing.
+    /// Whether an ordinary user could have created it, so that its database is not trusted.
     pub(crate) is_anybodys: bool,
-    /// Where the caller finds it.
+    /// Its path as seen by the caller.
     pub(crate) path: std::path::PathBuf,
 }
 
 /// The file of a program or script.
 #[derive(Debug)]
 pub(crate) struct FileView {
-    /// Who installed it.
+    /// The package that installed it.
     pub(crate) package: Option<Ownership>,
-    /// The root whose package database says so, where that is not the caller's.
+    /// The root whose package database says so; `None` for the caller's own.
     pub(crate) root: Option<ForeignRoot>,
-    /// Whether it still is as the package recorded it.
+    /// Whether it is still as the package installed it.
     pub(crate) verified: Option<Match>,
-    /// SHA-256 of the running file; else the reason in words.
+    /// The SHA-256 digest of the running file, or the reason why it is unknown.
     pub(crate) sha256: Result<Digest, String>,
-    /// The names of its user and group.
+    /// The names of its owner and group.
     pub(crate) owner_names: (Option<Arc<str>>, Option<Arc<str>>),
 }
 
-/// A script and the file behind it.
+/// A script and its file.
 #[derive(Debug)]
 pub(crate) struct Script {
-    /// The path as the interpreter was given it.
+    /// The path as it was passed to the interpreter.
     pub(crate) path: Vec<u8>,
-    /// What is there now.
+    /// The file that is there now.
     pub(crate) file: Fact<FileFacts>,
-    /// The same as for a program.
+    /// The same information as for a program.
     pub(crate) view: FileView,
 }

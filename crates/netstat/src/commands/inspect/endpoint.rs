@@ -1,5 +1,5 @@
-//! One endpoint as people write it: `localhost:80`, `[::1]:80`, `*:80`, `[fe80::1%eth0]:80`, a URL, or a line copied from a list of
-//! sockets.
+//! Parses endpoints in the forms that people write: `localhost:80`, `[::1]:80`, `*:80`, `[fe80::1%eth0]:80`, a URL, or
+//! a line copied from a list of sockets.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -8,30 +8,31 @@ use std::net::IpAddr;
 use netstat_model::{Protocol, text};
 use netstat_names::Services;
 
-/// The addresses of host names, as far as they were looked up.
+/// The addresses of the host names that have been looked up.
 pub(super) type LookedUp = HashMap<String, Vec<IpAddr>>;
 
-/// Where an endpoint is.
+/// The host of an endpoint.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Host {
-    /// `*`: every address.
+    /// `*`: any address.
     Any,
-    /// An address; IPv4-mapped ones as IPv4.
+    /// An address; IPv4-mapped addresses are converted to IPv4.
     Address(IpAddr),
     /// `localhost`: the loopback addresses of both families (RFC 6761, 6.3).
     Loopback,
-    /// An interface, this computer by its name, or a host to be looked up.
+    /// An interface, this computer by its name, or a host to look up.
     Named(String),
 }
 
-/// A host and a port, with the zone or interface where one is named.
+/// A host and a port, with a zone or interface if one is named.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Endpoint {
-    /// Where.
+    /// The host.
     pub(crate) host: Host,
-    /// The interface, by name or number: the zone of a link-local address (RFC 4007), or the device that a socket is bound to.
+    /// The name or index of an interface: the zone of a link-local address (RFC 4007), or the device that a socket is
+    /// bound to.
     pub(crate) zone: Option<String>,
-    /// The port, 1 to 65535.
+    /// The port, from 1 to 65535.
     pub(crate) port: u16,
 }
 
@@ -52,7 +53,7 @@ impl fmt::Display for Endpoint {
     }
 }
 
-/// Host, zone and port of a word, as they are written.
+/// Host, zone and port, as written.
 struct Parts<'a> {
     host: Host,
     zone: Option<&'a str>,
@@ -69,7 +70,8 @@ impl Parts<'_> {
     }
 }
 
-/// `HOST:PORT` in any of the usual forms; IPv6 with or without brackets, the zone inside of them or, as `ss` writes it, behind.
+/// Splits `HOST:PORT` in any of the usual forms: IPv6 with or without brackets, with the zone inside them or, as `ss`
+/// writes it, after them.
 fn split(word: &str) -> Option<Parts<'_>> {
     let (place, port) = word.rsplit_once(':')?;
     let (place, behind) = match place.strip_prefix('[') {
@@ -87,7 +89,7 @@ fn split(word: &str) -> Option<Parts<'_>> {
         Some((place, zone)) => (place, Some(zone)),
         None => (place, behind),
     };
-    // Names of interfaces have no blanks and no slashes (dev_valid_name of the kernel).
+    // The name of an interface contains no spaces or slashes (`dev_valid_name` in the kernel).
     if zone.is_some_and(|zone| zone.is_empty() || zone.contains(['/', '%', ' '])) {
         return None;
     }
@@ -103,7 +105,8 @@ fn split(word: &str) -> Option<Parts<'_>> {
     Some(Parts { host, zone, port })
 }
 
-/// Whether `word` may be the name of a host or an interface: what begins with a digit or ends in a number is meant for an address.
+/// Whether `word` can be the name of a host or an interface. A word that begins with a digit or ends with a number is
+/// meant as an address.
 fn is_name(word: &str) -> bool {
     let last = word.rsplit('.').next().unwrap_or_default();
     word.bytes()
@@ -118,14 +121,15 @@ fn number(digits: &str) -> Option<u16> {
     plain.then(|| digits.parse().ok()).flatten()
 }
 
-/// `HOST:PORT` with a port number; `None` for anything else.
+/// Parses `HOST:PORT` with a numeric port; `None` for anything else.
 pub(super) fn endpoint(word: &str) -> Option<Endpoint> {
     let parts = split(word)?;
     let port = number(parts.port).filter(|&port| port > 0)?;
     Some(parts.with_port(port))
 }
 
-/// `https://user@host:8443/path?query`: the host, and its port or that of the scheme; with the protocol for schemes that name one.
+/// Parses `https://user@host:8443/path?query`: the host with its port, or with the default port of the scheme. The
+/// protocol is set for schemes that name one.
 pub(super) fn url(word: &str) -> Option<(Option<Protocol>, Endpoint)> {
     let (scheme, rest) = word.split_once("://")?;
     let scheme = scheme.to_ascii_lowercase();
@@ -140,12 +144,12 @@ pub(super) fn url(word: &str) -> Option<(Option<Protocol>, Endpoint)> {
         return Some((protocol, end));
     }
     let port = default_port(&scheme)?;
-    // Without a port of its own, an address of IPv6 is in brackets (RFC 3986, 3.2.2).
+    // Without a port, an IPv6 address is in brackets (RFC 3986, 3.2.2).
     let with_port = format!("{}:{port}", authority.trim_end_matches(':'));
     Some((protocol, endpoint(&with_port)?))
 }
 
-/// The port of a URL's scheme: as its registration says, else that of the service of this name.
+/// Returns the port of a URL scheme: the one it is registered with, or that of the service of the same name.
 fn default_port(scheme: &str) -> Option<u16> {
     Some(match scheme {
         "http" | "ws" => 80,
@@ -164,25 +168,26 @@ fn default_port(scheme: &str) -> Option<u16> {
     })
 }
 
-/// The port of a service by its name.
+/// Returns the port of a service by its name.
 fn service_port(name: &str) -> Option<u16> {
     let services = Services::system();
     let named = |protocol| (1..=u16::MAX).find(|&port| services.name(protocol, port) == Some(name));
     named(Protocol::Tcp).or_else(|| named(Protocol::Udp))
 }
 
-/// What a line copied from a list of sockets is about: one of our own lists, `ss`, the net-tools' `netstat` or `lsof -i`.
+/// The content of a line copied from a list of sockets: one of this program's own lists, or the output of `ss`, the
+/// `netstat` of net-tools, or `lsof -i`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Pasted {
-    /// The protocol that it names.
+    /// The protocol, if the line names one.
     pub(super) protocol: Option<Protocol>,
     /// The local endpoint.
     pub(super) local: Endpoint,
-    /// The remote endpoint, of a connection.
+    /// The remote endpoint, if it is a connection.
     pub(super) remote: Option<Endpoint>,
 }
 
-/// Reads such a line: it has a protocol or a state of a socket in it, or nothing but endpoints.
+/// Parses such a line. It must contain a protocol or a socket state, or consist only of endpoints.
 pub(super) fn pasted(line: &str) -> Option<Pasted> {
     let words: Vec<&str> = line.split_whitespace().collect();
     if words.len() < 2 {
@@ -220,7 +225,7 @@ pub(super) fn pasted(line: &str) -> Option<Pasted> {
     })
 }
 
-/// The states as the programs that list sockets write them.
+/// The socket states in the spelling of the programs that list sockets.
 const STATES: [&str; 22] = [
     "LISTEN",
     "LISTENING",
@@ -258,14 +263,14 @@ fn protocol(word: &str) -> Option<Protocol> {
     })
 }
 
-/// An endpoint within a line; its port may be `*`, 0 or the name of a service.
+/// Parses an endpoint within a line; its port may be `*`, 0 or the name of a service.
 fn end_of_line(word: &str) -> Option<(Parts<'_>, Option<u16>)> {
     let parts = split(word)?;
     let port = match parts.port {
         "*" => None,
         port => match number(port) {
             Some(port) => Some(port),
-            // `rto:204` of `ss -i` has a number; names of services stand behind an address or a dotted name only.
+            // `rto:204` of `ss -i` has a number; a service name follows only an address or a dotted name.
             None if is_name(port) => Some(service_port(port)?),
             None => return None,
         },

@@ -1,4 +1,4 @@
-//! The files behind processes: who installed them, and whether they still are what was installed.
+//! The files of processes: which package installed them, and whether they have changed since.
 
 use std::collections::BTreeMap;
 
@@ -15,10 +15,10 @@ use super::card::{FileView, ForeignRoot, Script};
 use crate::context::Progress;
 use netstat_audit::script::{self, Runs};
 
-/// Files above this size are not digested: it would take minutes.
+/// Larger files are not hashed, because it would take minutes.
 const LARGEST_FILE: u64 = 4 << 30;
 
-/// The facts of a process and what was found out about its files before the second look.
+/// The facts of a process, and what was found out about its files before the second sample.
 #[derive(Debug)]
 pub(super) struct Examined {
     pub(super) facts: ProcessFacts,
@@ -26,9 +26,9 @@ pub(super) struct Examined {
     pub(super) script: Option<Script>,
 }
 
-/// Reads the facts of `pids` and examines their files. A process that ended meanwhile is left out.
+/// Reads the facts of `pids` and examines their files. A process that ended in the meantime is omitted.
 ///
-/// Everything is read anew, whatever `cache` has; what was read is put there for those who ask next.
+/// All files are hashed again, regardless of `cache`; the results are stored there for later use.
 pub(super) fn examine(
     system: &mut dyn System,
     pids: &[u32],
@@ -64,7 +64,7 @@ pub(super) fn examine(
     examined
 }
 
-/// The script that the process runs, if its program is an interpreter.
+/// Returns the script that the process runs, if its program is an interpreter.
 fn script_of(facts: &ProcessFacts) -> Option<Vec<u8>> {
     let program = facts.program.as_ref().known()?;
     let words = facts.arguments.as_ref().known()?;
@@ -74,7 +74,7 @@ fn script_of(facts: &ProcessFacts) -> Option<Vec<u8>> {
     }
 }
 
-/// Whether the program never was a file, so that its path means nothing.
+/// Whether the program never was a file, so that its path is meaningless.
 fn runs_from_memory(facts: &ProcessFacts) -> bool {
     let program = facts.program.as_ref().known();
     program.is_some_and(|program| program.place == FileStatus::Memory)
@@ -87,24 +87,24 @@ struct Candidate {
     script: Option<ScriptFile>,
 }
 
-/// The file that an interpreter was given.
+/// The file that was passed to an interpreter.
 #[derive(Debug)]
 struct ScriptFile {
     path: Vec<u8>,
     file: Fact<FileFacts>,
 }
 
-/// Who owns the files of one process.
+/// The owners of the files of one process.
 #[derive(Debug, Default)]
 struct Owned {
     program: Option<Ownership>,
     script: Option<Ownership>,
-    /// The roots that say so.
+    /// The roots whose package databases say so.
     program_root: Option<ForeignRoot>,
     script_root: Option<ForeignRoot>,
 }
 
-/// The root of a file that was judged, where it is not the caller's.
+/// Returns the root of a file that was judged, if it is not the caller's.
 fn foreign_root(look: &Option<FileLook>, pid: u32) -> Option<ForeignRoot> {
     let (name, is_anybodys) = match &look.as_ref()?.authority {
         Authority::Own => return None,
@@ -118,7 +118,7 @@ fn foreign_root(look: &Option<FileLook>, pid: u32) -> Option<ForeignRoot> {
     })
 }
 
-/// Who owns the program and the script of each process, as the judgement found it.
+/// Returns the owners of the program and the script of each process, as determined by the judgement.
 fn owned(all: &[Candidate], judged: &[Judged]) -> Vec<Owned> {
     let of = |Candidate { facts, .. }: &Candidate| {
         let same = |judged: &&Judged| (judged.facts.pid, judged.facts.start_ticks) == (facts.pid, facts.start_ticks);
@@ -138,7 +138,7 @@ fn owned(all: &[Candidate], judged: &[Judged]) -> Vec<Owned> {
 
 type Views = (FileView, Option<FileView>);
 
-/// Digests every program and script, each once, and compares them with the records of their packages.
+/// Hashes each program and script once, and compares them with the package databases.
 fn verify(
     system: &mut dyn System,
     all: &[Candidate],
@@ -180,7 +180,7 @@ fn verify(
     let results = digest::digests(&jobs, LARGEST_FILE, &mut fresh, &told);
     for hashed in results.iter().flatten() {
         for digest in &hashed.digests {
-            // One of a file that changes just now was not kept.
+            // The digest of a file that is being changed was not kept.
             if let Some(digest) = fresh.get(&hashed.id, digest.algorithm()) {
                 cache.put(hashed.id, digest);
             }
@@ -209,7 +209,7 @@ fn verify(
     views
 }
 
-/// What is shown of one file.
+/// Returns the information to show about one file.
 fn view(
     system: &mut dyn System,
     file: Fact<FileFacts>,
@@ -252,7 +252,7 @@ fn view(
             });
             (find(Algorithm::Sha256).ok_or_else(|| why(Why::Failed)), compared)
         }
-        // The process became another, or the file was written to.
+        // The process executed another program, or the file was modified.
         (Ok(Ok(_)), Fact::Known(_)) => (Err(digest::Unhashed::Changed.words().to_owned()), None),
         (Ok(Err(reason)), _) => (Err(reason.words().to_owned()), Some(Match::NotRead(*reason))),
         (Err(reason), _) => (Err(why(*reason)), None),
@@ -267,7 +267,7 @@ fn view(
     }
 }
 
-/// Whether a digest was made of this very file, unchanged.
+/// Whether the digest belongs to this file in its current state.
 fn is_same(id: &FileId, file: &FileFacts) -> bool {
     let nanoseconds = i128::from(file.changed.seconds) * 1_000_000_000 + i128::from(file.changed.nanoseconds);
     (id.device, id.inode, id.size, id.changed) == (file.device, file.inode, file.size, nanoseconds)

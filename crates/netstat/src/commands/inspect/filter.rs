@@ -1,18 +1,18 @@
-//! What packet filters mean for a port, in words.
+//! Describes the effect of packet filters on a port.
 
 use netstat_model::packet_filter::{Chain, PacketFilter};
 use netstat_model::{Fact, Why, text};
 
-/// Whether any filter may keep something out, as far as is known.
+/// Whether any filter may drop packets, as far as is known.
 pub(super) fn active(filter: &PacketFilter) -> bool {
     let none = matches!(&filter.nftables, Fact::Known(chains) if !chains.iter().any(Chain::may_drop_input))
         || matches!(&filter.nftables, Fact::Unknown(Why::NotSupported));
     !none || !matches!(&filter.iptables, Fact::Known(tables) if !tables.iter().any(|table| table == b"filter"))
 }
 
-/// Whether something may be between a port and those who could reach it by its address; safe to print.
+/// Describes whether a filter may stand between a port and those who could reach its address; safe to print.
 pub(super) fn words(filter: &PacketFilter) -> String {
-    /// So many chains are named.
+    /// The maximum number of chains to name.
     const MOST: usize = 3;
     let mut parts = Vec::new();
     match &filter.nftables {
@@ -40,7 +40,7 @@ pub(super) fn words(filter: &PacketFilter) -> String {
     }
 }
 
-/// `nftables inet filter input (drops what its 3 rules do not let in)`.
+/// Describes a chain: `nftables inet filter input (drops what its 3 rules do not let in)`.
 fn chain(chain: &Chain) -> String {
     let rules = match chain.rules {
         1 => "1 rule".to_owned(),

@@ -1,4 +1,4 @@
-//! Puts the cards together.
+//! Assembles the cards.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -24,31 +24,31 @@ use netstat_model::reach::{LocalNetwork, waits};
 /// What led to a card.
 #[derive(Debug, Default)]
 pub(super) struct Lead {
-    /// Targets, as typed.
+    /// The targets, as typed.
     pub(super) targets: Vec<String>,
-    /// Places of the sockets that matched, in the list of sockets.
+    /// The indexes of the matching sockets in the list of sockets.
     pub(super) sockets: Vec<usize>,
 }
 
-/// What cards are made from.
+/// The data from which cards are assembled.
 pub(super) struct Sources<'a> {
-    /// Every socket in sight, at the last look.
+    /// All visible sockets, as of the last sample.
     pub(super) list: &'a SocketList,
-    /// What a record has of those that are open.
+    /// What the record has about the open ones.
     pub(super) flows: &'a OpenFlows,
-    /// Who holds them.
+    /// The owners of the sockets.
     pub(super) owners: &'a Owners,
-    /// What changed between the two looks.
+    /// The differences between the two samples.
     pub(super) sample: &'a Sample<'a>,
-    /// The network of each namespace, the caller's own first.
+    /// The network of each namespace, starting with the caller's own.
     pub(super) networks: &'a [LocalNetwork],
-    /// The published ports that lead to sockets, by their place in the list.
+    /// The published ports that lead to sockets, by the index of the socket.
     pub(super) published: &'a HashMap<usize, Vec<String>>,
-    /// The names of other sides, as far as they were asked for.
+    /// Returns the name of the remote host, if it was looked up and found.
     pub(super) host: &'a dyn Fn(&Socket) -> Option<String>,
 }
 
-/// The card of process `pid`.
+/// Assembles the card of process `pid`.
 pub(super) fn process_card(
     system: &mut dyn System,
     sources: &Sources<'_>,
@@ -122,7 +122,8 @@ pub(super) fn process_card(
     }
 }
 
-/// The sockets that the card is about: those that led to it, or else all of the process that have an IP address.
+/// Returns the sockets that the card is about: those that led to it, or, if there are none, all of the process that
+/// have an IP address.
 fn shown<'a>(lead: &Lead, sockets: &'a [Socket], held: &[&'a Socket]) -> Vec<&'a Socket> {
     let mut shown: Vec<&Socket> = match lead.sockets.is_empty() {
         false => lead.sockets.iter().map(|&index| &sockets[index]).collect(),
@@ -136,7 +137,7 @@ fn shown<'a>(lead: &Lead, sockets: &'a [Socket], held: &[&'a Socket]) -> Vec<&'a
     shown
 }
 
-/// From where each socket that waits for peers can be reached.
+/// Returns from where each listener of the process can be reached.
 fn reaches(sources: &Sources<'_>, pid: u32) -> Vec<Reach> {
     let sockets = sources.list.sockets.iter().enumerate();
     sockets
@@ -145,7 +146,7 @@ fn reaches(sources: &Sources<'_>, pid: u32) -> Vec<Reach> {
         .collect()
 }
 
-/// What the record has of the program, or why it has nothing, which limits the opinion, too.
+/// Returns what the record has about the program, or why it has nothing, which also limits the opinion.
 fn past(
     record: &mut Result<Recall, NoRecord>,
     facts: &ProcessFacts,
@@ -171,8 +172,8 @@ fn past(
     }
 }
 
-/// The package of a program and the root to verify it in; `None` also where an ordinary user can have made its database, which root had
-/// better not read.
+/// Returns the package of a program, and the root in which to verify it. `None` also if an ordinary user could have
+/// created the package database, which root should not read.
 fn verifiable(file: &FileView) -> Option<(&Package, Option<PathBuf>)> {
     if file.root.as_ref().is_some_and(|root| root.is_anybodys) {
         return None;
@@ -181,7 +182,7 @@ fn verifiable(file: &FileView) -> Option<(&Package, Option<PathBuf>)> {
     Some((package, file.root.as_ref().map(|root| root.path.clone())))
 }
 
-/// The card of sockets that no process is known to hold, all for the same reason.
+/// Assembles the card of sockets that no process is known to hold, all for the same reason.
 pub(super) fn ownerless_card(system: &mut dyn System, sources: &Sources<'_>, lead: Lead, reason: NoOwner) -> Card {
     let mut shown: Vec<&Socket> = lead.sockets.iter().map(|&place| &sources.list.sockets[place]).collect();
     sort(&mut shown);
@@ -226,14 +227,14 @@ fn holds(owners: &Owners, socket: &Socket, pid: u32) -> bool {
     }
 }
 
-/// What waits first, then connections, then the rest; of those alike, public ones first, then those that have moved most, then the
-/// classic order.
+/// Sorts listeners first, then connections, then the rest; within these, public addresses first, then those with the
+/// most traffic, then in the classic order.
 fn sort(sockets: &mut [&Socket]) {
     let key = |socket: &Socket| (rank(socket), std::cmp::Reverse(weight(socket)));
     sockets.sort_by(|a, b| key(a).cmp(&key(b)).then_with(|| netstat_model::classic_order(a, b)));
 }
 
-/// The bytes that a connection has moved, and those that wait in its queues.
+/// Returns the number of bytes that a connection has transferred, plus those in its queues.
 fn weight(socket: &Socket) -> u64 {
     let moved = [TcpMetric::BytesReceived, TcpMetric::BytesSent].map(|figure| socket.tcp(figure).known().unwrap_or(0));
     let queues = u64::from(socket.receive_queue()) + u64::from(socket.send_queue().known().unwrap_or(0));
@@ -275,7 +276,7 @@ fn views(sources: &Sources<'_>, sockets: Vec<&Socket>) -> Vec<SocketView> {
     sockets.into_iter().map(view).collect()
 }
 
-/// The interface that a socket is bound to, or that one of its link-local addresses belongs to.
+/// Returns the interface that a socket is bound to, or the zone of one of its link-local addresses.
 fn interface(sources: &Sources<'_>, socket: &Socket) -> Option<String> {
     let scopes = [socket.local().scope, socket.foreign().scope];
     let scope = scopes.into_iter().find(|&scope| scope != 0);
@@ -284,13 +285,14 @@ fn interface(sources: &Sources<'_>, socket: &Socket) -> Option<String> {
     Some(network.map_or_else(|| index.to_string(), |network| network.name_of(index)))
 }
 
-/// The name of the network namespace a socket was seen in, when it is not the caller's; safe to print.
+/// Returns the network namespace in which a socket was seen, safe to print; `None` for the caller's own.
 fn elsewhere(list: &SocketList, socket: &Socket) -> Option<String> {
     let namespace = list.namespaces.get(socket.namespace() as usize)?;
     (!namespace.own).then(|| text::escape(&namespace.shown()).into_owned())
 }
 
-/// Processes other than `pid` that hold one of `sockets`, each once, in the order of their start.
+/// Returns the processes other than `pid` that hold one of `sockets`, without duplicates, in the order in which they
+/// started.
 fn sharers(owners: &Owners, sockets: &[&Socket], pid: u32) -> Vec<Sharer> {
     let mut found: Vec<Sharer> = Vec::new();
     for socket in sockets {
@@ -315,13 +317,13 @@ fn sharers(owners: &Owners, sockets: &[&Socket], pid: u32) -> Vec<Sharer> {
     found
 }
 
-/// How many sockets in each state; `open` are all that the process has descriptors of.
+/// Counts sockets by state; `open` lists all sockets of which the process has descriptors.
 fn count_held(held: &[&Socket], open: Option<&Vec<u64>>) -> Held {
     let mut counts: Vec<(&'static str, usize)> = Vec::new();
     let mut inodes = std::collections::HashSet::new();
     for socket in held {
         inodes.extend(socket.inode().map(|inode| u64::from(inode.get())));
-        // A TCP state says more than the name TCP; for the others, the name says more.
+        // For TCP, the state is more informative than the protocol; for the others, the protocol is.
         let word = match socket.protocol() {
             netstat_model::Protocol::Tcp => socket.state().name(),
             other => other.name(),
@@ -339,7 +341,7 @@ fn count_held(held: &[&Socket], open: Option<&Vec<u64>>) -> Held {
     Held { counts, unlisted }
 }
 
-/// Each port and its reach once: a prefork server may have several sockets for one port.
+/// Removes duplicates: a preforking server may have several sockets for one port.
 fn once(mut reach: Vec<super::reach::Reach>) -> Vec<super::reach::Reach> {
     let mut seen = Vec::new();
     reach.sort_by_key(|reach| (std::cmp::Reverse(reach.extent), reach.port, reach.address));

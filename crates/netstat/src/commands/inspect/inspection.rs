@@ -1,4 +1,5 @@
-//! How cards come about: sockets, owners and processes are read, targets matched, processes examined and sampled.
+//! The stages of an inspection: reading sockets, owners and processes, matching targets, examining and sampling
+//! processes.
 
 use std::collections::{BTreeMap, HashMap};
 use std::num::NonZeroU64;
@@ -41,7 +42,7 @@ pub(super) fn inspect(
     inspection.run(targets)
 }
 
-/// What every stage works with.
+/// State shared by all stages.
 struct Inspection<'a, 'c, 's> {
     args: &'a InspectArgs,
     context: &'c mut Context<'s>,
@@ -49,14 +50,14 @@ struct Inspection<'a, 'c, 's> {
     progress: Progress,
 }
 
-/// What is known of the processes that get cards.
+/// What is known about the processes that get cards.
 struct Examination {
     examined: BTreeMap<u32, Examined>,
-    /// By process ID and start.
+    /// The opinions, by process id and start time.
     opinions: HashMap<(u32, u64), Opinion>,
 }
 
-/// Two samples of resource usage, and the traffic of each socket at the first.
+/// Two samples of resource usage, and the traffic of each socket at the first one.
 struct Usage {
     over: Duration,
     early: Option<Metrics>,
@@ -136,7 +137,7 @@ impl Inspection<'_, '_, '_> {
             for reach in subjects.flat_map(|subject| &mut subject.reach) {
                 reach.ask(&rules);
             }
-            // Windows has no packet filter of the kind that these rules are of.
+            // Windows has no packet filter of this kind.
             report.windows_host = self.context.system.windows_host();
             report.filter = Some(rules).filter(|_| report.windows_host.is_none());
         }
@@ -146,7 +147,7 @@ impl Inspection<'_, '_, '_> {
         Ok(report)
     }
 
-    /// What a target matches: itself, what is published for it, and what is near where nothing is.
+    /// Returns what a target matches: itself, what is published for it, and what is similar if nothing matches.
     fn answer(&mut self, target: &Target, world: &World<'_>, published: &published::Known) -> (Answered, Found) {
         let (mut found, mut remarks) = find(world, target, self.args.dns_timeout, &self.progress);
         let (sockets, processes) = (found.sockets.len(), found.pids.len());
@@ -171,10 +172,10 @@ impl Inspection<'_, '_, '_> {
         (answered, found)
     }
 
-    /// Says that there may be more published ports than are known, where a target is about a port.
+    /// Reports that there may be more published ports than are known, if a target is about a port.
     fn say_incomplete(&mut self, published: &published::Known, targets: &[Target]) {
         let Some(why) = published.incomplete else { return };
-        // NAT is known from the rules of Linux; Windows has port proxies, which the cards show.
+        // On Linux, NAT is known from the packet filter; Windows has port proxies, which the cards show.
         if self.context.system.kind() == netstat_model::SystemKind::Windows {
             return;
         }
@@ -190,8 +191,8 @@ impl Inspection<'_, '_, '_> {
         self.context.system.metrics(&MetricsAsk { processes: true })
     }
 
-    /// Judges the processes of `pids` and those that share their sockets, of which the suspicious ones are added to `pids`, and reads
-    /// their files.
+    /// Judges the processes of `pids` and those that share their sockets, adds the suspicious ones of the latter to
+    /// `pids`, and reads the files of all.
     fn examine(
         &mut self,
         list: &SocketList,
@@ -199,7 +200,7 @@ impl Inspection<'_, '_, '_> {
         pids: &mut Leads<u32>,
         record: &mut Result<Recall, NoRecord>,
     ) -> Examination {
-        // Files are read once, for the card and for the rules.
+        // The files are read once, for both the cards and the rules.
         let mut cache = crate::context::digests(self.context.system);
         let mut files_read = audit::files_of(self.context.system);
         let mut sharers = sharers(&list.sockets, owners, pids);
@@ -224,7 +225,8 @@ impl Inspection<'_, '_, '_> {
             progress: &|stage| progress.stage(|| stage.to_owned()),
         };
         let survey = auditor.judge(list, owners, &judged, &options);
-        // Of those who share a socket, the one that holds it longest stands for all; others get a card if they are suspicious.
+        // Of the processes that share a socket, the one that has held it longest represents all; the others get a card
+        // if they are suspicious.
         let is_suspicious = |pid: u32| {
             let mut of_it = survey.judged.iter().filter(|judged| judged.facts.pid == pid);
             of_it.any(|judged| judged.verdict.severity.is_some_and(is_worrying))
@@ -233,7 +235,7 @@ impl Inspection<'_, '_, '_> {
         pids.append(&mut sharers);
         let order: Vec<u32> = pids.iter().map(|(pid, _)| *pid).collect();
         let examined = files::examine(self.context.system, &order, &survey.judged, &mut cache, &self.progress);
-        // The cache saves time only: where it cannot be kept, nothing is lost.
+        // The cache only saves time, so failing to save it does no harm.
         let _ = cache.save();
         let opinions = survey.judged.into_iter().map(|judged| {
             let opinion = Opinion {
@@ -250,8 +252,8 @@ impl Inspection<'_, '_, '_> {
         }
     }
 
-    /// Takes the second sample, with `--sample` after that time; `list` has the newest state of its sockets then. `read` and `sampled`
-    /// are the times of the first samples of sockets and metrics.
+    /// Takes the second sample after the time given by `--sample`, and updates the sockets in `list`. `read` and
+    /// `sampled` are the times of the first samples of sockets and metrics.
     fn sample(&mut self, list: &mut SocketList, early: Option<Metrics>, (read, sampled): (Instant, Instant)) -> Usage {
         let before = list
             .sockets
@@ -275,7 +277,7 @@ impl Inspection<'_, '_, '_> {
         }
     }
 
-    /// Says why there is no record, where one was named or is there and cannot be used.
+    /// Reports why there is no record, if one was named, or if one exists but cannot be used.
     fn say_no_record(&mut self, record: &Result<Recall, NoRecord>) {
         let Err(why) = record else { return };
         let is_unusable = matches!(why, NoRecord::Unusable(_));
@@ -287,7 +289,7 @@ impl Inspection<'_, '_, '_> {
         }
     }
 
-    /// What the record has of the open connections on the cards of `pids` and of `nobody`.
+    /// Returns what the record has about the open connections on the cards of `pids` and of `nobody`.
     fn open_flows(
         &mut self,
         record: &mut Result<Recall, NoRecord>,
@@ -369,7 +371,7 @@ impl Usage {
     }
 }
 
-/// Every kind of socket, of every namespace that can be seen, with all that a card shows.
+/// Queries every kind of socket, in every visible namespace, with all details that a card shows.
 fn everything() -> SocketAsk {
     SocketAsk {
         tcp4: true,
@@ -389,7 +391,7 @@ fn everything() -> SocketAsk {
     }
 }
 
-/// Every socket in sight. Raw sockets are read separately: their limits matter only where there are some.
+/// Reads all visible sockets. Raw sockets are read separately, because their limits matter only if there are any.
 fn all_sockets(context: &mut Context<'_>) -> SocketList {
     let mut list = SocketList::default();
     context.system.sockets(&everything(), &mut list);
@@ -410,7 +412,7 @@ fn all_sockets(context: &mut Context<'_>) -> SocketList {
         let known = list.namespaces.iter().position(|known| known.inode == inode)?;
         u32::try_from(known).ok()
     };
-    // The second list may have the namespaces in another order; a new one is left out.
+    // The second list may have the namespaces in another order; sockets in a new namespace are omitted.
     let raw_sockets = raw.sockets.into_iter().filter_map(|socket| {
         let index = socket.namespace();
         match raw.namespaces.is_empty() {
@@ -423,22 +425,22 @@ fn all_sockets(context: &mut Context<'_>) -> SocketList {
     list
 }
 
-/// Whether findings this severe come before the others.
+/// Whether findings of this severity are shown before others.
 fn is_worrying(severity: audit::Severity) -> bool {
     severity >= audit::Severity::Medium
 }
 
-/// The network of each namespace that sockets were seen in, the caller's own first.
+/// Returns the network of each namespace in which sockets were seen, starting with the caller's own.
 fn networks(context: &mut Context<'_>, list: &SocketList) -> Vec<LocalNetwork> {
     let count = list.namespaces.len().max(1);
-    // There are less than 2^32 of them: each is an inode, which the kernel numbers with 32 bits.
+    // There are fewer than 2^32 namespaces, because each is an inode with a 32-bit number.
     (0..count as u32)
         .map(|namespace| context.system.local_network(namespace))
         .collect()
 }
 
-/// Within the cards of one target, the process that answers there comes first, one of this namespace before those of others; then
-/// the most suspicious ones; otherwise the order stays.
+/// Sorts the cards of each target: the process that answers there comes first, with this namespace before others,
+/// followed by the most suspicious ones. Otherwise the order is kept.
 fn worst_first(cards: &mut [card::Card]) {
     let targets: Vec<String> = cards.iter().filter_map(|card| card.targets.first()).cloned().collect();
     let target = |card: &card::Card| targets.iter().position(|word| Some(word) == card.targets.first());
@@ -458,7 +460,7 @@ fn worst_first(cards: &mut [card::Card]) {
     cards.sort_by_key(|card| (target(card), std::cmp::Reverse((answers(card), worry(card)))));
 }
 
-/// Every process with what targets are compared with; only those named by number where no target needs more.
+/// Reads what targets are compared with: of every process, or only of those named by number if no target needs more.
 fn shallow(targets: &[Target], context: &mut Context<'_>) -> Result<Vec<ProcessFacts>, Failure> {
     let by_name = |target: &Target| matches!(target.kind, Kind::Program(_) | Kind::Unit(_) | Kind::Word(_));
     let pids = match targets.iter().any(by_name) {
@@ -474,14 +476,14 @@ fn shallow(targets: &[Target], context: &mut Context<'_>) -> Result<Vec<ProcessF
         components: true,
         ..ProcessAsk::default()
     };
-    // Those that end meanwhile, or are threads, are mentioned where nothing is found.
+    // Processes that have ended, and threads, are mentioned if nothing is found.
     Ok(pids
         .into_iter()
         .filter_map(|pid| context.system.process(pid, &ask).ok())
         .collect())
 }
 
-/// Replaces the first sample of each socket by the second, for sockets that are in both.
+/// Replaces the first sample of each socket by the second one, for sockets that are in both.
 fn refresh(first: &mut SocketList, second: &SocketList) {
     let mut now: HashMap<_, &Socket> = second
         .sockets

@@ -1,4 +1,4 @@
-//! Cards as JSON: the same facts, each unknown one null, with its reason under `unknown` in the same object.
+//! The cards as JSON. An unknown fact is null, with its reason under `unknown` in the same object.
 
 use std::time::SystemTime;
 
@@ -19,7 +19,7 @@ use super::usage::Usage;
 use crate::output::json::{Document, text, timestamp};
 use netstat_audit::Severity;
 
-/// The whole report.
+/// Returns the whole report.
 pub(super) fn document(report: &Report, host: &[u8], now: SystemTime) -> Value {
     let services = Services::system();
     let targets = report.targets.iter().map(|target| {
@@ -101,7 +101,7 @@ impl Object {
         self.set(name, value)
     }
 
-    /// A value, or the reason why there is none.
+    /// Adds a value, or the reason why there is none.
     fn told(mut self, name: &str, value: Result<Value, &String>) -> Self {
         let value = value.unwrap_or_else(|why| {
             self.unknown.insert(name.to_owned(), why.as_str().into());
@@ -192,13 +192,14 @@ fn socket(view: &SocketView, services: &Services) -> Value {
         .finish()
 }
 
-/// Whether a socket of IPv6 without an address of its own takes no IPv4; null for others and where it is not known.
+/// Whether an IPv6 wildcard socket does not accept IPv4; `None` for other sockets, or if it is unknown.
 fn ipv6_only(socket: &Socket) -> Option<bool> {
     let wildcard = socket.family() == Family::V6 && socket.local().address.is_unspecified();
     wildcard.then(|| socket.fact(|extra| extra.v6_only).known()).flatten()
 }
 
-/// The longest time since something happened on the connection, or in which it had something to send.
+/// Returns the minimum age of a connection: the longest time since some event on it, or the time during which it had
+/// something to send.
 fn open_at_least(socket: &Socket) -> Fact<u64> {
     let since = [
         TcpMetric::LastDataSent,
@@ -218,7 +219,7 @@ fn open_at_least(socket: &Socket) -> Fact<u64> {
     }
 }
 
-/// All sockets of a process.
+/// Returns all sockets of a process.
 pub(super) fn sockets(views: &[SocketView]) -> Value {
     let services = Services::system();
     views.iter().map(|view| socket(view, &services)).collect()
@@ -308,7 +309,7 @@ fn process(subject: &Subject) -> Value {
         .finish()
 }
 
-/// Adds what a process is and how it was started.
+/// Adds what the process is, and how it was started.
 fn identity(document: Object, facts: &ProcessFacts) -> Object {
     document
         .set("pid", facts.pid)
@@ -327,7 +328,7 @@ fn identity(document: Object, facts: &ProcessFacts) -> Object {
         .fact("root", facts.root.as_ref().map(|path| text(path)))
 }
 
-/// Adds what a process may do.
+/// Adds the privileges of a process.
 fn privileges(document: Object, facts: &ProcessFacts) -> Object {
     let ids = |ids: netstat_model::process::Ids| json!({"real": ids.real, "effective": ids.effective, "saved": ids.saved, "file_system": ids.file_system});
     let names = |set: Capabilities| Value::from(set.names());
@@ -366,7 +367,7 @@ fn privileges(document: Object, facts: &ProcessFacts) -> Object {
         .fact("label", facts.label.as_ref().map(|label| text(label)))
 }
 
-/// Adds what surrounds a process, and what it has open.
+/// Adds the environment of a process, and what it has open.
 fn surroundings(document: Object, facts: &ProcessFacts) -> Object {
     document
         .set("namespaces", namespaces(facts))
@@ -587,7 +588,7 @@ fn package(ownership: &Ownership, root: Option<&ForeignRoot>) -> Value {
         .as_ref()
         .map(|origin| json!({"manager": origin.manager.words(), "name": origin.name}));
     let value = match &ownership.owner {
-        // Whose word counts for nothing names no package.
+        // A database that is not trusted names no package.
         FileOwner::Package(package) if root.is_some_and(|root| root.is_anybodys) => {
             let why = format!(
                 "the package database is one that any user can have made; it says {}",
@@ -636,7 +637,7 @@ fn usage(usage: &Usage) -> Value {
         .finish()
 }
 
-/// What packet filters make of those who come to a port.
+/// Returns how packet filters treat packets to a port.
 fn passage((family, passage): &(Family, FilterVerdict)) -> Value {
     let (word, ways, why): (&str, &[FilterPath], Option<&str>) = match passage {
         FilterVerdict::Everybody => ("everybody", &[], None),

@@ -1,4 +1,4 @@
-//! `netstat inspect`: who is behind a port, an address or a process, what it is, what it does, and what to do about it.
+//! `netstat inspect`: which process is behind a port, address or program, what it does, and what to do about it.
 
 mod answering;
 mod bundle;
@@ -41,7 +41,7 @@ use card::{Answered, Report};
 use inspection::inspect;
 use target::Target;
 
-/// Without `--all`, no more cards than this.
+/// The maximum number of cards without `--all`.
 const MOST_CARDS: usize = 10;
 
 /// The arguments.
@@ -116,17 +116,17 @@ Examples:
 
 Exit status: 0 everything asked for was found, 1 a target matched nothing or the bundle could not be written, 2 usage error.";
 
-/// `--sample` and `--dns-timeout`.
+/// Parses the value of `--sample` or `--dns-timeout`.
 fn wait(text: &str) -> Result<Duration, String> {
     units::duration_within(text, Duration::ZERO, Duration::from_secs(3600))
 }
 
-/// The definition of the command for help, completions and the manual.
+/// Returns the definition of the command, for the help, completions and manual page.
 pub(crate) fn definition() -> clap::Command {
     InspectArgs::command().arg(super::snapshot::replay_argument())
 }
 
-/// Carries out the command.
+/// Runs the command.
 ///
 /// # Errors
 /// See [`Failure`].
@@ -137,7 +137,7 @@ pub(crate) fn run(matches: &ArgMatches, context: &mut Context<'_>) -> Result<Out
         return Err(Failure::Usage("--redact needs --bundle, --report or --json".to_owned()));
     }
     if let Some(path) = words.bundle.as_ref().filter(|path| path.symlink_metadata().is_ok()) {
-        // Reported before all the work; what appears meanwhile is not overwritten either.
+        // Checked before any work is done; a file that appears in the meantime is not overwritten either.
         return Err(cannot_write(path, &std::io::ErrorKind::AlreadyExists.into()));
     }
     let targets = targets(&words.targets)?;
@@ -194,7 +194,7 @@ pub(crate) fn run(matches: &ArgMatches, context: &mut Context<'_>) -> Result<Out
     })
 }
 
-/// `--bundle`: writes the evidence into a new file at `path`.
+/// For `--bundle`: writes the evidence to a new file at `path`.
 fn write_bundle(
     path: &std::path::Path,
     contents: &bundle::Contents<'_>,
@@ -211,7 +211,8 @@ fn write_bundle(
     Ok(written)
 }
 
-/// Says which targets matched nothing, and what else is remarkable about targets. Whether all of them matched something.
+/// Reports which targets matched nothing, and other remarks about targets. Returns whether all of them matched
+/// something.
 fn say_not_found(report: &Report, diagnostics: &mut Diagnostics) -> bool {
     let mut found_all = true;
     for target in &report.targets {
@@ -227,7 +228,7 @@ fn say_not_found(report: &Report, diagnostics: &mut Diagnostics) -> bool {
     found_all
 }
 
-/// The targets as typed. A line of a list of sockets that the shell has split into words is one target.
+/// Parses the targets as typed. A line of a list of sockets that the shell has split into words is one target.
 fn targets(typed: &[String]) -> Result<Vec<Target>, Failure> {
     let line = typed.join(" ");
     if typed.len() > 1
@@ -251,7 +252,7 @@ fn targets(typed: &[String]) -> Result<Vec<Target>, Failure> {
     typed.iter().map(read).collect()
 }
 
-/// `--report`: the cards, and the digests of what was bundled.
+/// For `--report`: writes the cards, and the digests of what was bundled.
 fn write_report(
     file: &ReportFile,
     report: &Report,
@@ -293,7 +294,7 @@ fn cannot_write(path: &std::path::Path, error: &std::io::Error) -> Failure {
     Failure::Refused(format!("{} {words}", path.display()))
 }
 
-/// What was looked for in vain, and what is near.
+/// Describes what was looked for without success, and what is similar.
 fn sought(target: &Answered) -> String {
     let mut line = format!("no {} in sight", target.sought);
     for remark in &target.remarks {

@@ -1,4 +1,4 @@
-//! What a record of the past has about the process of a card.
+//! What the record has about the process of a card.
 
 use std::collections::HashSet;
 
@@ -9,25 +9,25 @@ use netstat_record::{Millis, Novelty, ProgramHistory};
 
 use netstat_model::reach::waits;
 
-/// When its program was first seen, and first seen doing what it does now.
+/// When a program was first seen, and first seen doing what it does now.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Past {
-    /// When the record began; `None`: nothing is in it.
+    /// When the record began; `None` if it is empty.
     pub(crate) begins: Option<Millis>,
-    /// When the program was first seen on the network; `None`: not so far.
+    /// When the program was first seen on the network; `None` if it has not been seen.
     pub(crate) program: Option<Millis>,
-    /// When a program of the same short name was first seen whose path had not been learned: it may have been this one.
+    /// When a program with the same short name but an unknown path was first seen; it may have been this one.
     pub(crate) nameless: Option<Millis>,
-    /// When it first called the foreign networks that it is connected with, the latest first.
+    /// When it first contacted each foreign network to which it is connected, the latest first.
     pub(crate) networks: Vec<(Network, Millis)>,
-    /// When it first called the ports there, the latest first.
+    /// When it first contacted each foreign port to which it is connected, the latest first.
     pub(crate) foreign_ports: Vec<(u16, Millis)>,
-    /// When it first listened on the ports at which it waits now, the latest first.
+    /// When it first listened on each port on which it listens now, the latest first.
     pub(crate) listening_ports: Vec<(u16, Millis)>,
 }
 
 impl Past {
-    /// What `seen` says about a process that holds `sockets`; `begins`: when the record began.
+    /// Extracts from `seen` what concerns a process that holds `sockets`. `begins` is when the record began.
     pub(super) fn of(seen: &ProgramHistory, begins: Option<Millis>, sockets: &[&Socket]) -> Past {
         let mut past = Past {
             begins,
@@ -42,8 +42,8 @@ impl Past {
             .filter(|socket| waits(socket))
             .map(|socket| (socket.protocol(), socket.local().port))
             .collect();
-        // What is connected at a port where it waits was called; the record keeps those whom it called. Within this computer that says
-        // little.
+        // A connection on a port on which the process listens is incoming, while the record keeps outgoing ones.
+        // Connections within this computer are of little interest.
         let called = sockets.iter().filter(|socket| {
             socket.is_connected()
                 && socket.state() != State::TimeWait

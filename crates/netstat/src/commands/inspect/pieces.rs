@@ -1,4 +1,4 @@
-//! A file with holes on its way into a tar archive, in GNU's format for sparse files (tar(5), "GNU tar archives").
+//! Streams a sparse file into a tar archive, in the GNU format for sparse files (tar(5), "GNU tar archives").
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -7,10 +7,10 @@ use netstat_model::text::plain_error;
 use sha2::{Digest as _, Sha256, digest::Output};
 use tar::{GnuExtSparseHeader, GnuSparseHeader, Header};
 
-/// A file in more pieces than this is not copied.
+/// The maximum number of pieces of a file to copy.
 pub(super) const MOST: usize = 4096;
 
-/// The content of a file without its holes, digested with them as it passes.
+/// Reads the content of a file without its holes, while computing the digest of the file with its holes.
 pub(super) struct Pieces<'f> {
     file: &'f File,
     ranges: std::slice::Iter<'f, (u64, u64)>,
@@ -23,7 +23,7 @@ pub(super) struct Pieces<'f> {
 }
 
 impl<'f> Pieces<'f> {
-    /// Those of a file of `size` bytes whose content is in `ranges`.
+    /// Creates a reader for a file of `size` bytes with content in `ranges`.
     pub(super) fn new(file: &'f File, ranges: &'f [(u64, u64)], size: u64) -> Self {
         Pieces {
             file,
@@ -36,7 +36,7 @@ impl<'f> Pieces<'f> {
         }
     }
 
-    /// The SHA-256 of the whole file, and what went wrong while it was read.
+    /// Returns the SHA-256 digest of the whole file, and the error that occurred while reading, if any.
     pub(super) fn finish(mut self) -> (Output<Sha256>, Option<String>) {
         self.skip_to(self.size);
         (self.digest.finalize(), self.failed)
@@ -84,10 +84,11 @@ impl Read for Pieces<'_> {
     }
 }
 
-/// Notes in `header` where the content of a file of `size` bytes is; gives back the blocks that follow the header.
+/// Converts `header` to the GNU sparse format for a file of `size` bytes with content in `ranges`. Returns the blocks
+/// that follow the header.
 ///
 /// # Errors
-/// When `header` has another format.
+/// Returns an error if `header` has an unexpected format.
 pub(super) fn describe(header: &mut Header, ranges: &[(u64, u64)], size: u64) -> io::Result<Vec<u8>> {
     let data = header.size()?;
     let (mode, time) = (header.mode()?, header.mtime()?);
@@ -99,7 +100,7 @@ pub(super) fn describe(header: &mut Header, ranges: &[(u64, u64)], size: u64) ->
         return Err(io::ErrorKind::InvalidInput.into());
     };
     octal(&mut gnu.realsize, size);
-    // An empty piece at the end says how long the file is after its last content.
+    // An empty piece at the end gives the length of the file.
     let mut pieces = ranges.iter().copied().chain([(size, 0)]);
     fill(&mut gnu.sparse, &mut pieces);
     let mut pieces = pieces.peekable();
@@ -124,7 +125,7 @@ fn fill(places: &mut [GnuSparseHeader], pieces: &mut dyn Iterator<Item = (u64, u
     }
 }
 
-/// Eleven octal digits and a zero byte.
+/// Writes eleven octal digits and a NUL byte.
 fn octal(field: &mut [u8; 12], number: u64) {
     let digits = format!("{number:011o}");
     field[..11].copy_from_slice(&digits.as_bytes()[..11]);
@@ -136,7 +137,7 @@ mod tests {
     use super::*;
     use std::io::{Seek, SeekFrom, Write};
 
-    /// A file of `size` bytes with four bytes at each of `places`.
+    /// Creates a file of `size` bytes with four bytes of content at each of `places`.
     fn sparse(places: &[u64], size: u64) -> File {
         let mut file = tempfile::tempfile().unwrap();
         file.set_len(size).unwrap();
@@ -149,7 +150,7 @@ mod tests {
 
     #[test]
     fn file_with_holes_comes_back_from_the_archive() {
-        // More pieces than one header holds, a hole at the end, none at all, and content alone.
+        // More pieces than fit in one header, a hole at the end, no content, and only content.
         let many: Vec<u64> = (0..40).map(|number| number << 20).collect();
         for (places, size) in [(&many[..], 50 << 20), (&[1 << 20], (1 << 20) + 4), (&[], 7 << 20)] {
             let file = sparse(places, size);

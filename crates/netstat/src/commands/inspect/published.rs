@@ -1,4 +1,4 @@
-//! Ports that lead elsewhere: handed on by the packet filter (NAT), or by Docker's proxy.
+//! Ports that lead elsewhere: forwarded by the packet filter (NAT) or by Docker's proxy.
 
 use std::collections::HashMap;
 
@@ -20,21 +20,21 @@ use crate::context::Context;
 #[derive(Debug)]
 pub(super) struct Known {
     ports: Vec<One>,
-    /// Why there may be more, in plain words.
+    /// Why there may be more, as a phrase.
     pub(super) incomplete: Option<&'static str>,
 }
 
 #[derive(Debug)]
 struct One {
     published: Published,
-    /// Places of the sockets behind it.
+    /// The indexes of the sockets behind it.
     sockets: Vec<usize>,
-    /// What packet filters make of it, in words.
+    /// How packet filters restrict it, as phrases.
     filters: Vec<String>,
 }
 
 impl Known {
-    /// What `rules` publish for the caller's own namespace.
+    /// Returns what `rules` publish in the caller's own namespace.
     pub(super) fn of(rules: &PacketFilter, world: &World<'_>) -> Known {
         const UNREAD: &LocalNetwork = &LocalNetwork::unknown(Why::NotKept);
         let own = world.network(0).unwrap_or(UNREAD);
@@ -58,7 +58,7 @@ impl Known {
         }
     }
 
-    /// The published ports that a target means, as places.
+    /// Returns the indexes of the published ports that match a target.
     pub(super) fn meant_by(&self, world: &World<'_>, kind: &Kind) -> Vec<usize> {
         let is_meant = |published: &Published| {
             let has = |asked: Option<Protocol>, port: u16| {
@@ -86,7 +86,7 @@ impl Known {
         places.map(|(place, _)| place).collect()
     }
 
-    /// The sockets behind some of them.
+    /// Returns the sockets behind some of the published ports.
     pub(super) fn sockets(&self, places: &[usize]) -> Vec<usize> {
         places
             .iter()
@@ -95,7 +95,7 @@ impl Known {
             .collect()
     }
 
-    /// The published ports that lead to each socket.
+    /// Returns the published ports that lead to each socket.
     pub(super) fn by_socket(&self) -> HashMap<usize, Vec<String>> {
         let mut found: HashMap<usize, Vec<String>> = HashMap::new();
         for one in &self.ports {
@@ -114,7 +114,7 @@ impl Known {
         found
     }
 
-    /// Where some of them lead, in words.
+    /// Describes where some of the published ports lead.
     pub(super) fn words(&self, places: &[usize], world: &World<'_>) -> Vec<String> {
         let mut lines = Vec::new();
         for &place in places {
@@ -148,9 +148,9 @@ impl Known {
     }
 }
 
-/// Whether packets to `address` come under a published port.
+/// Whether packets to `address` are forwarded by a published port.
 fn is_published(published: &Published, address: std::net::IpAddr, world: &World<'_>) -> bool {
-    // What this computer sends to itself does not pass the rules for what comes from outside.
+    // Packets from this computer to itself do not pass the rules for incoming packets.
     !netstat_model::reach::is_loopback(address)
         && address.is_ipv6() == published.v6
         && (address.is_unspecified() || world.network(0).is_some_and(|network| network.owns(address)))
@@ -173,7 +173,7 @@ fn server(world: &World<'_>, place: usize) -> String {
     }
 }
 
-/// The sockets in containers to which Docker's proxies among the holders of `found` hand connections on.
+/// Returns the sockets in containers to which Docker's proxies among the holders of `found` forward connections.
 pub(super) fn behind_proxies(context: &mut Context<'_>, world: &World<'_>, found: &Found) -> Vec<usize> {
     let mut behind = Vec::new();
     for &place in &found.sockets {

@@ -1,4 +1,4 @@
-//! Who can reach a port: by the address it is bound to, the interfaces there are, and the namespace it is in.
+//! Who can reach a port, determined from its address, the interfaces and the namespace.
 
 use std::net::IpAddr;
 
@@ -8,33 +8,34 @@ use netstat_model::{Family, Protocol, Socket};
 
 use netstat_audit::passage;
 
-/// A port at which a process waits, and who can reach it.
+/// A port on which a process listens, and who can reach it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Reach {
     /// The protocol.
     pub(crate) protocol: Protocol,
-    /// The address it is bound to.
+    /// The address that it is bound to.
     pub(crate) address: IpAddr,
     /// The port.
     pub(crate) port: u16,
-    /// From how far.
+    /// How far it can be reached from.
     pub(crate) extent: Extent,
-    /// The interface that completes a link-local address; safe to print.
+    /// The interface of a link-local address; safe to print.
     pub(crate) zone: Option<String>,
-    /// The same in words, to follow "from"; safe to print.
+    /// The extent as a phrase, to follow "from"; safe to print.
     pub(crate) words: String,
-    /// The families of packets that it takes.
+    /// The families of packets that it accepts.
     pub(crate) takes: Vec<Family>,
-    /// The ports of this computer at which it is published by NAT; each safe to print.
+    /// The ports of this computer by which NAT publishes it; each is safe to print.
     pub(crate) published: Vec<String>,
     /// Whether it is in another network namespace.
     pub(crate) elsewhere: bool,
-    /// What packet filters make of those who come from outside, for each family; empty where they were not asked.
+    /// How packet filters treat packets from outside, for each family; empty if they were not consulted.
     pub(crate) passages: Vec<(Family, FilterVerdict)>,
 }
 
 impl Reach {
-    /// Who can reach `socket` in `network`; `elsewhere` is the name of its network namespace when it is not the caller's.
+    /// Determines who can reach `socket` in `network`. `elsewhere` is the name of its network namespace if that is not
+    /// the caller's.
     pub(crate) fn of(socket: &Socket, network: &LocalNetwork, elsewhere: Option<&str>) -> Reach {
         let (extent, words) = network.extent(socket, elsewhere);
         Reach {
@@ -51,19 +52,19 @@ impl Reach {
         }
     }
 
-    /// Whether somebody beyond this computer may reach it, in a network with the caller's filters.
+    /// Whether it can be reached from other computers, subject to the filters of the caller's namespace.
     pub(crate) fn is_beyond(&self) -> bool {
         !self.elsewhere && matches!(self.extent, Extent::Networks | Extent::Anywhere)
     }
 
-    /// The same, or not known.
+    /// Whether it can be reached from other computers, or may be.
     pub(crate) fn may_be_beyond(&self) -> bool {
         !self.elsewhere && self.extent != Extent::Here
     }
 
-    /// Asks `filter` who gets through to it.
+    /// Consults `filter` about who is admitted.
     pub(crate) fn ask(&mut self, filter: &PacketFilter) {
-        // Packets within this computer are seldom filtered, and another namespace has filters of its own.
+        // Packets within this computer are rarely filtered, and another namespace has its own filters.
         if !self.is_beyond() {
             return;
         }

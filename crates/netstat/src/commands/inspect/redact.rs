@@ -1,4 +1,4 @@
-//! `--redact`: what may hold secrets is taken out of the report before anything is made of it.
+//! `--redact`: removes what may contain secrets from the report before any output is generated from it.
 
 use netstat_model::process::{Descriptor, Mapped, ProcessFacts};
 use netstat_model::{Fact, Why};
@@ -6,14 +6,15 @@ use netstat_model::{Fact, Why};
 use super::card::{Answered, Card, Opinion, Report, Subject};
 use netstat_audit::Finding;
 
-/// The replacement for a text that was left out.
+/// The replacement for a text that was removed.
 pub(super) const LEFT_OUT: &str = Why::LeftOut.words();
 
-/// The short name of a process is cut to so many bytes by the kernel (`TASK_COMM_LEN` without its zero byte, proc_pid_comm(5)).
+/// The length in bytes to which the kernel truncates the short name of a process (`TASK_COMM_LEN` without the NUL byte,
+/// proc_pid_comm(5)).
 const LONGEST_COMM: usize = 15;
 
-/// Takes command lines, script names, environments and working directories out of `report`, and every text that may quote them:
-/// what the rules of the audit say beyond their names, severities and fixed texts.
+/// Removes command lines, script names, environments and working directories from `report`, and all texts that may
+/// quote them: everything that the rules of the audit report except names, severities and fixed texts.
 pub(super) fn redact(report: &mut Report) {
     for card in &mut report.cards {
         redact_card(card, &mut report.targets);
@@ -38,13 +39,13 @@ fn redact_card(card: &mut Card, answered: &mut [Answered]) {
     if let Some(opinion) = &mut subject.opinion {
         redact_opinion(opinion);
     }
-    // Commands name paths, units and targets, which may be called after what they run.
+    // Commands contain paths, units and targets, whose names may be those of scripts.
     for step in &mut card.steps {
         if quotes(&step.command) {
             step.command = LEFT_OUT.to_owned();
         }
     }
-    // A process may have been asked for by the name of its script.
+    // A target may be the name of a script.
     let answers = answered.iter_mut().flat_map(|target| {
         let texts = [&mut target.word, &mut target.sought];
         texts.into_iter().chain(&mut target.remarks)
@@ -56,8 +57,8 @@ fn redact_card(card: &mut Card, answered: &mut [Answered]) {
     }
 }
 
-/// The names of what an interpreter runs, in the lengths in which they occur elsewhere: a script that is started by its own path
-/// gives the process its name.
+/// Returns the names of the scripts that an interpreter runs, in the lengths in which they occur elsewhere: a script
+/// started by its own path gives the process its name.
 fn script_names(subject: &Subject) -> Vec<Vec<u8>> {
     let mut paths: Vec<&[u8]> = subject.script.iter().map(|script| script.path.as_slice()).collect();
     let program = subject
@@ -66,7 +67,7 @@ fn script_names(subject: &Subject) -> Vec<Vec<u8>> {
         .as_ref()
         .known()
         .map(|program| program.file_name().to_vec());
-    // The process may be called after a script that is not found any more.
+    // The process may be named after a script that cannot be found any more.
     let arguments = subject.facts.arguments.as_ref().known();
     let words = arguments.map_or(&[][..], Vec::as_slice);
     paths.extend(words.iter().skip(1).map(Vec::as_slice));
@@ -100,7 +101,7 @@ fn redact_facts(facts: &mut ProcessFacts) {
     leave_out(&mut facts.directory);
     if let Fact::Known(ancestors) = &mut facts.ancestors {
         for ancestor in ancestors {
-            // A shell that runs a script is called after it.
+            // A shell that runs a script has its name.
             let called = comm_of_path(ancestor.path.as_ref().known());
             if called.is_none_or(|called| called != ancestor.comm) {
                 ancestor.comm = LEFT_OUT.as_bytes().to_vec();
@@ -110,7 +111,7 @@ fn redact_facts(facts: &mut ProcessFacts) {
     }
     if let Fact::Known(descriptors) = &mut facts.descriptors {
         for stream in &mut descriptors.standard {
-            // Output goes into files whose names are chosen by whoever wrote the command line.
+            // Output may go to files whose names were chosen by the author of the command line.
             if matches!(stream, Fact::Known(Some(Descriptor::Path { path, .. })) if !path.starts_with(b"/dev/")) {
                 *stream = Fact::Unknown(Why::LeftOut);
             }
@@ -118,15 +119,15 @@ fn redact_facts(facts: &mut ProcessFacts) {
     }
 }
 
-/// Replaces what is known; what is unknown keeps its reason.
+/// Replaces a known fact; an unknown one keeps its reason.
 fn leave_out<T>(fact: &mut Fact<T>) {
     if matches!(fact, Fact::Known(_)) {
         *fact = Fact::Unknown(Why::LeftOut);
     }
 }
 
-/// Whether a process's short name is that of its program, and not one of a script or of its own choice. Where the program may not
-/// be read, the name by which it was started decides.
+/// Whether the short name of a process is that of its program, rather than of a script or its own choice. If the
+/// program may not be read, the name by which it was started decides.
 fn is_called_after_program(comm: &[u8], facts: &ProcessFacts) -> bool {
     let program = facts.program.as_ref().known().map(|program| &program.path);
     let started_as = || facts.arguments.as_ref().known().and_then(|words| words.first());
@@ -138,7 +139,7 @@ fn is_below(path: &[u8], directory: &[u8]) -> bool {
     directory != b"/" && path.strip_prefix(directory).is_some_and(|rest| rest.starts_with(b"/"))
 }
 
-/// The short name that a program of this path begins with.
+/// Returns the initial short name of a process that runs the program at this path.
 fn comm_of_path(path: Option<&Vec<u8>>) -> Option<Vec<u8>> {
     let name = path?.rsplit(|&byte| byte == b'/').next()?;
     Some(name[..name.len().min(LONGEST_COMM)].to_vec())
@@ -162,7 +163,7 @@ fn redact_opinion(opinion: &mut Opinion) {
 }
 
 fn redact_finding(finding: &mut Finding) {
-    // In round brackets it is the short name of a process whose program may not be read, which may be that of a script.
+    // In parentheses it is the short name of a process whose program may not be read, which may be that of a script.
     if finding.program.as_ref().is_some_and(|program| program.starts_with('(')) {
         finding.program = Some(LEFT_OUT.to_owned());
     }

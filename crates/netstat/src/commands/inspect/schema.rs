@@ -1,4 +1,4 @@
-//! The schema of the JSON document, and that of a bundle's manifest.
+//! The schema of the JSON document, and that of the manifest of a bundle.
 
 mod fields;
 
@@ -13,7 +13,7 @@ use fields::{
     TARGET, UNIT_OR_CONTAINER, USAGE, WHOM,
 };
 
-/// The schema of `netstat.inspect`.
+/// Returns the schema of `netstat.inspect`.
 pub(crate) fn inspect() -> Value {
     let filter = json!({
         "anyOf": [{"$ref": "#/$defs/packet_filter"}, {"type": "null"}],
@@ -54,7 +54,7 @@ pub(crate) fn inspect() -> Value {
     )
 }
 
-/// The schema of `netstat.bundle`: the manifest of a bundle.
+/// Returns the schema of `netstat.bundle`: the manifest of a bundle.
 pub(crate) fn bundle() -> Value {
     const MEMBER: &[Field] = &[
         ("name", Is::Text, false, "its name in the archive"),
@@ -123,7 +123,8 @@ fn of(is: Is) -> Value {
     }
 }
 
-/// An object with the fields of `always`, and maybe those of `sometimes`. The reasons for unknown values are under `unknown`.
+/// Returns the schema of an object with the fields of `always`, and possibly those of `sometimes`. The reasons for
+/// unknown values are under `unknown`.
 fn object(always: &[Field], sometimes: &[Field]) -> Value {
     let mut properties = Map::new();
     for (name, is, null, meaning) in always.iter().chain(sometimes) {

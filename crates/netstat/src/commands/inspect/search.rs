@@ -1,4 +1,4 @@
-//! What a target matches: sockets, and processes with or without sockets.
+//! Matches targets with sockets, and with processes with or without sockets.
 
 use std::collections::BTreeSet;
 use std::net::IpAddr;
@@ -11,27 +11,27 @@ use super::endpoint::{Host, LookedUp};
 use super::target::{Kind, Target};
 use netstat_audit::script::{self, Runs};
 
-/// All that targets are looked for in.
+/// The data in which targets are looked up.
 #[derive(Debug)]
 pub(super) struct World<'a> {
-    /// Every socket in sight.
+    /// All visible sockets.
     pub(super) sockets: &'a [Socket],
-    /// Who holds them.
+    /// The owners of the sockets.
     pub(super) owners: &'a Owners,
-    /// Every process in sight, with arguments, program and components.
+    /// All visible processes, with arguments, program and components.
     pub(super) processes: &'a [ProcessFacts],
-    /// The network of each namespace that sockets were seen in, the caller's own first.
+    /// The network of each namespace in which sockets were seen, starting with the caller's own.
     pub(super) networks: &'a [LocalNetwork],
-    /// This computer's name.
+    /// The host name of this computer.
     pub(super) computer: &'a [u8],
 }
 
-/// What a target matched.
+/// The matches of a target.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(super) struct Found {
-    /// Places in [`World::sockets`], ascending.
+    /// Indexes into [`World::sockets`], ascending.
     pub(super) sockets: Vec<usize>,
-    /// Processes that it names.
+    /// The processes that it names.
     pub(super) pids: BTreeSet<u32>,
 }
 
@@ -49,8 +49,8 @@ impl Found {
 }
 
 impl World<'_> {
-    /// What `kind` matches; `looked_up` has the addresses of the host names in it. A plain host name matches nothing until its
-    /// addresses are known: [`World::find_addresses`].
+    /// Returns what `kind` matches. `looked_up` has the addresses of the host names in it. A plain host name matches
+    /// nothing until its addresses are known: [`World::find_addresses`].
     pub(super) fn find(&self, kind: &Kind, looked_up: &LookedUp) -> Found {
         let sockets = match kind {
             Kind::Endpoint(protocol, end) => self.find_endpoint(*protocol, &self.ends(end, looked_up)),
@@ -77,8 +77,8 @@ impl World<'_> {
         found
     }
 
-    /// What is meant in all likelihood where nothing matched: the listeners of an endpoint's port, or the processes of a program or
-    /// unit whose name is the only similar one. With what it is, safe to print.
+    /// Returns what is most likely meant if nothing matched, with a description that is safe to print: the listeners of
+    /// the endpoint's port, or the processes of the only program or unit with a similar name.
     pub(super) fn only_near(&self, kind: &Kind) -> Option<(Found, String)> {
         match kind {
             Kind::Endpoint(protocol, end) => self.only_listener(*protocol, end.port),
@@ -91,7 +91,7 @@ impl World<'_> {
         }
     }
 
-    /// The listeners of a port, all of one process, in the caller's own namespace.
+    /// Returns the listeners on a port in the caller's own namespace, if all of them belong to one process.
     fn only_listener(&self, protocol: Option<netstat_model::Protocol>, port: u16) -> Option<(Found, String)> {
         let listens = |socket: &Socket| {
             waits(socket)
@@ -116,9 +116,9 @@ impl World<'_> {
         (!found.is_empty()).then(|| (found, format!("port {port} is served at {} only", ends.join(", "))))
     }
 
-    /// The processes with a name like `word`, if all of them run the same program.
+    /// Returns the processes with a name similar to `word`, if all of them run the same program.
     fn only_name(&self, word: &str) -> Option<(Found, String)> {
-        /// Shorter words are in too many names.
+        /// A shorter word occurs in too many names.
         const SHORTEST: usize = 3;
         let word = word.trim_matches(['*', '?']).to_lowercase();
         if word.len() < SHORTEST {
@@ -145,7 +145,7 @@ impl World<'_> {
         Some((found, format!("the only similar name is {}", shown?)))
     }
 
-    /// The sockets with one of `addresses` on either side.
+    /// Returns the sockets with one of `addresses` on either side.
     pub(super) fn find_addresses(&self, addresses: &[IpAddr]) -> Found {
         let mut found = Found::default();
         for &address in addresses {
@@ -157,7 +157,7 @@ impl World<'_> {
         found
     }
 
-    /// What is there in the place of a target that matched nothing: at most three suggestions, safe to print.
+    /// Returns suggestions for a target that matched nothing: at most three, safe to print.
     pub(super) fn near(&self, target: &Target) -> Vec<String> {
         const MOST: usize = 3;
         let mut near = match &target.kind {
@@ -191,7 +191,7 @@ impl World<'_> {
         near
     }
 
-    /// `:443 of nginx [812]`.
+    /// Describes a port and its owner, such as `port 443 of nginx [812]`.
     fn port_of(&self, port: u16, socket: &Socket) -> String {
         match self.owners.of(socket) {
             Owner::Held(holders) => {
@@ -209,7 +209,7 @@ impl World<'_> {
         Some(self.port_of(port, socket))
     }
 
-    /// Ports in use that differ in one digit, or by a few; those that are listened at in front.
+    /// Returns ports in use that differ in one digit or by a small amount, starting with those of listeners.
     fn near_ports(&self, port: u16) -> Vec<String> {
         let typed = port.to_string();
         let mut ports: Vec<(bool, u16, u16, &Socket)> = Vec::new();
@@ -228,7 +228,7 @@ impl World<'_> {
             .collect()
     }
 
-    /// Addresses in use in the same network of 24 (IPv4) or 64 (IPv6) bits.
+    /// Returns addresses in use in the same /24 (IPv4) or /64 (IPv6) network.
     fn near_addresses(&self, address: IpAddr) -> Vec<String> {
         let length = if address.is_ipv4() { 24 } else { 64 };
         let Some(network) = Network::new(address, length) else {
@@ -246,7 +246,7 @@ impl World<'_> {
         near.into_iter().map(|address| address.to_string()).collect()
     }
 
-    /// Programs and units with a similar name.
+    /// Returns programs and units with a similar name.
     fn near_names(&self, word: &str) -> Vec<String> {
         let word = word.trim_matches(['*', '?']).to_lowercase();
         let mut names: Vec<(f64, String)> = Vec::new();
@@ -265,10 +265,10 @@ impl World<'_> {
     }
 }
 
-/// Names that are at least this much alike are suggested.
+/// The similarity from which a name is suggested.
 const LIKE: f64 = 0.84;
 
-/// How alike two names are, 0 to 1; both in lower case. One that holds the other is wholly alike.
+/// Returns the similarity of two names in lower case, from 0 to 1. A name that contains the word has the similarity 1.
 fn likeness(word: &str, name: &str) -> f64 {
     match name.contains(word) && !word.is_empty() {
         true => 1.0,
@@ -276,7 +276,7 @@ fn likeness(word: &str, name: &str) -> f64 {
     }
 }
 
-/// The name a process is shown by; safe to print.
+/// Returns the name by which a process is shown; safe to print.
 fn name(process: &netstat_model::Process) -> String {
     let bytes = match (&process.image, &process.comm) {
         (Fact::Known(image), _) => image.file_name(),
@@ -286,7 +286,7 @@ fn name(process: &netstat_model::Process) -> String {
     text::escape(bytes).into_owned()
 }
 
-/// What a process is called: by its program file, its short name, the first of its arguments and its script.
+/// Returns all names of a process: its program file, its short name, the first of its arguments and its script.
 fn called(process: &ProcessFacts) -> Vec<Vec<u8>> {
     let mut names = vec![process.comm.clone()];
     let words = process.arguments.as_ref().known();
@@ -306,7 +306,7 @@ fn last_part(path: &[u8]) -> &[u8] {
     netstat_model::text::file_name(path)
 }
 
-/// The names of the units and containers a process is in, units also without their kind.
+/// Returns the names of the units and containers of a process, units also without their suffix.
 fn components(process: &ProcessFacts) -> Vec<Vec<u8>> {
     let Fact::Known(components) = &process.components else {
         return Vec::new();
@@ -325,7 +325,7 @@ fn components(process: &ProcessFacts) -> Vec<Vec<u8>> {
     components.iter().flat_map(names).flatten().collect()
 }
 
-/// Whether `kind` names this process, whatever sockets it has.
+/// Whether `kind` names this process, regardless of its sockets.
 fn names(kind: &Kind, process: &ProcessFacts) -> bool {
     let program = |globs: &netstat_model::Globs| {
         let path = match &process.program {
@@ -369,7 +369,7 @@ pub(super) mod tests {
         facts
     }
 
-    /// A TCP socket in `state`, bound to the interface with this index.
+    /// Returns a TCP socket in `state`, bound to the interface with this index.
     pub(in super::super) fn socket_of(
         state: State,
         local: (&str, u16),
@@ -417,7 +417,8 @@ pub(super) mod tests {
         })
     }
 
-    /// Calls `check` with nginx listening at 8080 (inode 1) and a Python script connected to 203.0.113.7 (inode 2).
+    /// Calls `check` with a world in which nginx listens on port 8080 (inode 1) and a Python script is connected to
+    /// 203.0.113.7 (inode 2).
     fn with_world(check: impl Fn(&World<'_>)) {
         let sockets = [socket(8080, ("0.0.0.0", 0), 1), socket(40000, ("203.0.113.7", 443), 2)];
         let mut owners = OwnersBuilder::default();

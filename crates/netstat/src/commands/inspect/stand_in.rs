@@ -1,5 +1,5 @@
-//! Processes that hold a port in the place of another: the proxies of containers, and the first process for units that are started
-//! on demand.
+//! Processes that hold a port on behalf of another: the proxies of containers, and the init process for units that are
+//! started on demand.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -12,20 +12,20 @@ use netstat_packages::containers::{DockerContainer, docker_containers};
 use super::card::StandsFor;
 use super::reach::Reach;
 
-/// What `facts` holds the ports of `reach` for.
+/// Returns on whose behalf `facts` holds the ports of `reach`.
 pub(super) fn stands_for(facts: &ProcessFacts, reach: &[Reach]) -> Vec<StandsFor> {
     if let Some(forwarding) = docker_proxy(facts) {
         return vec![forwarding.named(&docker_containers("/"))];
     }
-    // The first process of a system with systemd; others are called otherwise.
+    // The init process of a system with systemd.
     if facts.pid == 1 && facts.comm == b"systemd" && !reach.is_empty() {
         return units(reach, &socket_units("/"));
     }
     Vec::new()
 }
 
-/// The places in `sockets` at which the first process waits for a unit that one of `names` means (`ssh.socket`, `ssh.service` or `ssh`), and the unit
-/// itself: nobody runs it until somebody comes.
+/// Returns the indexes in `sockets` of the listeners that the init process holds for a unit called one of `names`
+/// (`ssh.socket`, `ssh.service` or `ssh`), and the unit itself, which is not started before the first connection.
 pub(super) fn waits_for(names: &Globs, sockets: &[Socket]) -> (Vec<usize>, Option<SocketUnit>) {
     waits_for_one_of(names, sockets, socket_units("/"))
 }
@@ -66,11 +66,11 @@ fn units(reach: &[Reach], known: &[SocketUnit]) -> Vec<StandsFor> {
     found
 }
 
-/// A port that is handed on.
+/// A port that is forwarded.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Forwarding {
     port: u16,
-    /// The container's address and port.
+    /// The address and port of the container.
     pub(super) to: SocketAddr,
 }
 
@@ -87,7 +87,7 @@ impl Forwarding {
     }
 }
 
-/// The command line of Docker's proxy: `-host-port 8080 -container-ip 172.17.0.2 -container-port 80`.
+/// Parses the command line of Docker's proxy: `-host-port 8080 -container-ip 172.17.0.2 -container-port 80`.
 pub(super) fn docker_proxy(facts: &ProcessFacts) -> Option<Forwarding> {
     let Fact::Known(words) = &facts.arguments else {
         return None;

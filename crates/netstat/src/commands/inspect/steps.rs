@@ -1,4 +1,5 @@
-//! What to do next, as commands to copy: the safest first, and evidence before anything that destroys it. Nothing is done here.
+//! What to do next, as commands to copy: the safest first, and the collection of evidence before anything that destroys
+//! it. None of them is run.
 
 mod windows;
 
@@ -11,39 +12,39 @@ use netstat_model::text::shell_command;
 use netstat_model::{Component, ContainerRuntime, Protocol, Socket, State, SystemKind, UnitManager};
 use netstat_packages::packages::Package;
 
-/// One thing to do.
+/// One recommended step.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Step {
-    /// What it is for.
+    /// Its purpose.
     pub(crate) what: &'static str,
     /// The command, ready to be pasted into a shell: every name in it is quoted.
     pub(crate) command: String,
 }
 
-/// What steps are made from.
+/// The data from which steps are derived.
 #[derive(Debug)]
 pub(super) struct About<'a> {
     /// The process, if there is one.
     pub(super) process: Option<&'a ProcessFacts>,
-    /// Whether more could be seen with more rights.
+    /// Whether more could be seen with more privileges.
     pub(super) hidden: bool,
-    /// The targets that led here.
+    /// The targets that led to the card.
     pub(super) targets: &'a [String],
-    /// The package of its program, and the root whose database says so, where that is not the caller's.
+    /// The package of the program, with the root whose database says so if that is not the caller's.
     pub(super) package: Option<(&'a Package, Option<PathBuf>)>,
-    /// The socket that the card is about first of all.
+    /// The main socket of the card.
     pub(super) socket: Option<&'a Socket>,
-    /// Whether nothing unusual was found: then nothing is offered that stops it.
+    /// Whether nothing unusual was found, in which case no step that stops anything is offered.
     pub(super) expected: bool,
-    /// Which operating system it is about.
+    /// The operating system.
     pub(super) system: SystemKind,
-    /// Whether the caller is root already.
+    /// Whether the caller is already root.
     pub(super) superuser: bool,
-    /// Where this program's file is.
+    /// The path of this program.
     pub(super) netstat: &'a str,
 }
 
-/// A command for root: behind `sudo` where the caller is somebody else.
+/// Formats a command for root, with `sudo` unless the caller is root.
 fn as_root<W: AsRef<[u8]>>(superuser: bool, words: &[W]) -> String {
     let sudo: Option<&[u8]> = (!superuser).then_some(b"sudo");
     let mut words = sudo.into_iter().chain(words.iter().map(AsRef::as_ref));
@@ -52,12 +53,12 @@ fn as_root<W: AsRef<[u8]>>(superuser: bool, words: &[W]) -> String {
     shell_command(&String::from_utf8_lossy(program), &arguments)
 }
 
-/// Words of a command, from a text in which each is alone.
+/// Splits a text into the words of a command.
 fn words(text: &str) -> Vec<Vec<u8>> {
     text.split(' ').map(|word| word.as_bytes().to_vec()).collect()
 }
 
-/// The steps, the safest first.
+/// Returns the steps, the safest first.
 pub(super) fn steps(about: &About<'_>) -> Vec<Step> {
     if about.system == SystemKind::Windows {
         return windows::steps(about);
@@ -93,7 +94,8 @@ pub(super) fn steps(about: &About<'_>) -> Vec<Step> {
             add("check its package", package.verify_command(root.as_deref()));
         }
         if !process.kernel_thread {
-            // The directory of a process whose first thread has ended shows no descriptors; those of its threads do.
+            // If the first thread of a process has ended, its own directory shows no descriptors, but those of the
+            // other threads do.
             let files = match process.state == b'Z' && process.threads > 1 {
                 true => vec![
                     b"sh".to_vec(),
@@ -110,7 +112,7 @@ pub(super) fn steps(about: &About<'_>) -> Vec<Step> {
         }
     }
     if let Some(socket) = about.socket.filter(|socket| is_connection(socket)) {
-        // Both commands see the network that they run in.
+        // Both commands act on the network in which they run.
         let within = match about.process {
             Some(process) if socket.namespace() != 0 => words(&format!("nsenter -t {} -n", process.pid)),
             _ => Vec::new(),
@@ -133,11 +135,11 @@ pub(super) fn steps(about: &About<'_>) -> Vec<Step> {
 }
 
 fn is_connection(socket: &Socket) -> bool {
-    // What the kernel keeps of an ended one cannot be closed.
+    // The kernel's remains of a closed connection cannot be closed.
     socket.protocol() == Protocol::Tcp && socket.is_connected() && socket.state() != State::TimeWait
 }
 
-/// `ss -K` closes sockets where the kernel has `CONFIG_INET_DIAG_DESTROY`.
+/// Closes a connection with `ss -K`, which requires a kernel with `CONFIG_INET_DIAG_DESTROY`.
 fn close(socket: &Socket) -> Vec<Vec<u8>> {
     let (local, foreign) = (socket.local(), socket.foreign());
     words(&format!(
@@ -149,26 +151,26 @@ fn close(socket: &Socket) -> Vec<Vec<u8>> {
     ))
 }
 
-/// A route to nowhere: works on every system, needs no packet filter, and `ip route del` undoes it.
+/// Adds a blackhole route: this works on every system, needs no packet filter, and is undone with `ip route del`.
 fn block(address: IpAddr) -> Vec<Vec<u8>> {
     let address = address.to_canonical();
     let family = if address.is_ipv4() { "" } else { "-6 " };
     words(&format!("ip {family}route add blackhole {address}"))
 }
 
-/// How the process is ended in the way it was started.
+/// Returns how to stop the process by the same means by which it was started.
 fn stop(process: &ProcessFacts) -> (&'static str, Vec<Vec<u8>>) {
     let named = |command: &str, name: &[u8]| {
         let mut command = words(command);
-        // Names of units and containers cannot become options.
+        // The name of a unit or container cannot be taken for an option.
         command.extend([b"--".to_vec(), name.to_vec()]);
         command
     };
-    // The argument of an option, whatever it begins with.
+    // As the value of an option, the name may begin with anything.
     let lxc = |id: &[u8]| vec![b"lxc-stop".to_vec(), [b"--name=", id].concat()];
     let components = process.components.as_ref().known().map_or(&[][..], Vec::as_slice);
     match components.last() {
-        // A pod is not stopped by its UID.
+        // A pod cannot be stopped by its UID.
         Some(Component::Container {
             runtime: ContainerRuntime::Pod,
             ..
@@ -186,7 +188,7 @@ fn stop(process: &ProcessFacts) -> (&'static str, Vec<Vec<u8>>) {
             };
             return ("stop its container", command);
         }
-        // A scope such as that of a login session holds more than this process.
+        // A scope, such as that of a login session, contains more than this process.
         Some(Component::Unit { name, manager }) if name.ends_with(b".service") && !name.contains(&b'/') => {
             let inside = components
                 .iter()
@@ -207,7 +209,7 @@ fn stop(process: &ProcessFacts) -> (&'static str, Vec<Vec<u8>>) {
     ("end it", words(&format!("kill {}", process.pid)))
 }
 
-/// An address as `ss` takes it.
+/// Formats an address for `ss`.
 fn bracketed(address: IpAddr) -> String {
     match address {
         IpAddr::V4(v4) => v4.to_string(),

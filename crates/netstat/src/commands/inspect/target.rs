@@ -1,4 +1,4 @@
-//! What is to be inspected, as it is typed.
+//! The targets of an inspection, as typed.
 
 use std::fmt;
 use std::net::IpAddr;
@@ -8,31 +8,31 @@ use netstat_model::{Detail, Globs, Network, Protocol, Socket};
 
 use super::endpoint::{Endpoint, Host, Pasted, endpoint, pasted, url};
 
-/// The largest process id that Linux ever gives (`PID_MAX_LIMIT` of the kernel's `include/linux/threads.h`).
+/// The largest process id that Linux assigns (`PID_MAX_LIMIT` in the kernel's `include/linux/threads.h`).
 const LARGEST_PID: u32 = 1 << 22;
 
-/// One target, with the word it was typed as.
+/// A target, with the word that was typed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Target {
     /// As typed.
     pub(crate) word: String,
-    /// What it means.
+    /// Its meaning.
     pub(crate) kind: Kind,
 }
 
-/// What a target means.
+/// The meaning of a target.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     /// A bare number: a port, a process id, or both.
     Number {
-        /// The port of that number; `None` above 65535.
+        /// The port with that number; `None` above 65535.
         port: Option<u16>,
-        /// The process id of that number.
+        /// The process id with that number; `None` if it is not a valid one.
         pid: Option<u32>,
     },
     /// `:443`, `tcp:443`: a port on either side.
     Port {
-        /// The protocol it must have; any where `None`.
+        /// The required protocol; `None` for any.
         protocol: Option<Protocol>,
         /// The port.
         port: u16,
@@ -43,7 +43,8 @@ pub(crate) enum Kind {
     Network(Network),
     /// `fe80::1%eth0`: an address with its zone, on either side.
     Zoned(IpAddr, String),
-    /// `203.0.113.7:443`, `localhost:80`, `https://example.org/`: what answers there, and what is connected there.
+    /// `203.0.113.7:443`, `localhost:80`, `https://example.org/`: the sockets that answer there, and those connected
+    /// there.
     Endpoint(Option<Protocol>, Endpoint),
     /// `192.168.1.114:2078->203.0.113.7:80`: a whole connection, seen from either end.
     Connection(Option<Protocol>, Endpoint, Endpoint),
@@ -51,14 +52,14 @@ pub(crate) enum Kind {
     Program(Globs),
     /// `unit:ssh.service`, `ssh.service`: a unit or container.
     Unit(Globs),
-    /// `host:example.org`: a name to be looked up.
+    /// `host:example.org`: a name to look up.
     Host(String),
-    /// A plain word: a program, unit or container, else a host name.
+    /// A plain word: a program, unit or container, or otherwise a host name.
     Word(String),
 }
 
 impl Target {
-    /// Whether it may turn out to be a host name, which is looked up over the network.
+    /// Whether the target may turn out to be a host name, which is looked up over the network.
     pub(crate) fn may_be_looked_up(&self) -> bool {
         match &self.kind {
             Kind::Host(_) => true,
@@ -68,7 +69,7 @@ impl Target {
     }
 }
 
-/// Why a word is no target.
+/// Why a word is not a target.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct NoTarget(&'static str);
 
@@ -169,7 +170,7 @@ fn kind(word: &str) -> Result<Kind, NoTarget> {
     Ok(Kind::Word(word.to_owned()))
 }
 
-/// What may precede a colon with a meaning of its own.
+/// The words with a special meaning before a colon.
 const PREFIXES: [&str; 13] = [
     "tcp",
     "udp",
@@ -230,7 +231,7 @@ fn port_number(digits: &str) -> Result<u16, NoTarget> {
 }
 
 fn globs(word: &str) -> Result<Globs, NoTarget> {
-    // A comma parts patterns elsewhere; here it belongs to the name.
+    // Elsewhere a comma separates patterns; here it would be part of the name.
     if word.contains(',') {
         return Err(NoTarget("holds a comma: give each target as a word of its own"));
     }
@@ -247,7 +248,7 @@ impl From<Pasted> for Kind {
 }
 
 impl Kind {
-    /// Whether it names a port at which something may answer.
+    /// Whether the target names a port on which something may answer.
     pub(crate) fn has_port(&self) -> bool {
         matches!(
             self,
@@ -255,12 +256,12 @@ impl Kind {
         )
     }
 
-    /// Whether it is one endpoint.
+    /// Whether the target is a single endpoint.
     pub(crate) fn is_endpoint(&self) -> bool {
         matches!(self, Kind::Endpoint(..))
     }
 
-    /// What is looked for, in words.
+    /// Describes what is looked for.
     pub(crate) fn words(&self) -> String {
         match self {
             Kind::Number {
@@ -289,7 +290,7 @@ impl Kind {
         }
     }
 
-    /// Whether it is about `socket`, going by its ends alone.
+    /// Whether the target matches `socket`, judging by its endpoints alone.
     pub(crate) fn matches_socket(&self, socket: &Socket) -> bool {
         if let Some(Detail::Vsock { local, peer, .. }) = socket.detail() {
             let has =
@@ -320,12 +321,12 @@ impl Kind {
             }
             Kind::Number { port: None, .. } | Kind::Pid(_) => false,
             Kind::Program(_) | Kind::Unit(_) | Kind::Host(_) | Kind::Word(_) => false,
-            // Those depend on the addresses and interfaces of this computer: see `search`.
+            // These depend on the addresses and interfaces of this computer: see `search`.
             Kind::Zoned(..) | Kind::Endpoint(..) | Kind::Connection(..) => false,
         }
     }
 
-    /// The names in it that a name server may have to be asked for.
+    /// Returns the names in the target that may have to be looked up.
     pub(crate) fn names(&self) -> Vec<&str> {
         let ends: Vec<&Endpoint> = match self {
             Kind::Endpoint(_, end) => vec![end],
@@ -340,7 +341,7 @@ impl Kind {
             .collect()
     }
 
-    /// The process that it names by number.
+    /// Returns the process that the target names by number.
     pub(crate) fn pid(&self) -> Option<u32> {
         match self {
             Kind::Pid(pid) => Some(*pid),
@@ -349,7 +350,7 @@ impl Kind {
         }
     }
 
-    /// The names of units that it may mean.
+    /// Returns the names of units that the target may mean.
     pub(crate) fn unit(&self) -> Option<Globs> {
         match self {
             Kind::Unit(globs) => Some(globs.clone()),
@@ -358,8 +359,8 @@ impl Kind {
         }
     }
 
-    /// The name to be looked up when nothing else matches: a host given as such, or a word that can only be a host's name. A bare
-    /// word without a dot is never sent to a name server.
+    /// Returns the name to look up if nothing else matches: an explicit host, or a word that can only be a host name. A
+    /// bare word without a dot is never sent to a name server.
     pub(crate) fn host(&self) -> Option<&str> {
         match self {
             Kind::Host(name) => Some(name),

@@ -1,5 +1,5 @@
-//! What is wrong with a socket, judged by its own figures: a full accept queue, a listener that nobody reaches, a peer that does not
-//! answer.
+//! Detects problems of a socket from its own metrics: a full accept queue, a listener that cannot be reached, a peer
+//! that does not answer.
 
 use std::time::Duration;
 
@@ -8,14 +8,15 @@ use netstat_model::reach::{LocalNetwork, is_loopback, waits};
 use netstat_model::route::Interface;
 use netstat_model::{Fact, Protocol, Socket, State, TcpMetric, TimerKind};
 
-/// A peer that was asked so often without an answer is taken for gone or cut off: three probes or repetitions are more than a lost
-/// packet or two explain.
+/// The number of unanswered attempts after which a peer is considered gone or cut off: three probes or retransmissions
+/// cannot be explained by one or two lost packets.
 const UNANSWERED: u64 = 3;
 
-/// A program that leaves a connection open for so long after its peer has closed it has forgotten it.
+/// The time after which a program that has not closed a connection whose peer has closed it is considered to have
+/// forgotten it.
 const FORGOTTEN: Duration = Duration::from_secs(60);
 
-/// Each thing that is wrong, in a sentence that is safe to print. `network` is that of the socket's namespace.
+/// Returns each problem as a sentence that is safe to print. `network` is that of the socket's namespace.
 pub(super) fn trouble(socket: &Socket, network: Option<&LocalNetwork>) -> Vec<String> {
     let mut found = Vec::new();
     if waits(socket) {
@@ -28,7 +29,8 @@ pub(super) fn trouble(socket: &Socket, network: Option<&LocalNetwork>) -> Vec<St
     found
 }
 
-/// Linux takes connections until there is one more than the limit (`sk_acceptq_is_full`), then drops what completes a handshake.
+/// Linux accepts connections until the queue exceeds the limit by one (`sk_acceptq_is_full`), and then drops those that
+/// complete a handshake.
 fn full_queue(socket: &Socket) -> Option<String> {
     if socket.protocol() != Protocol::Tcp {
         return None;
@@ -73,7 +75,7 @@ fn is_broadcast(address: std::net::IpAddr) -> bool {
     matches!(address, std::net::IpAddr::V4(v4) if v4.is_broadcast() || v4.octets()[3] == 255)
 }
 
-/// A connection whose other end has stopped to answer: what was sent is repeated, or probes stay without an answer.
+/// Detects a connection whose peer has stopped answering: data is retransmitted, or probes remain unanswered.
 fn silent_peer(socket: &Socket) -> Option<String> {
     let timer = socket.fact(|extra| extra.timer).known()?;
     let count = u64::from(timer.count).max(socket.tcp(TcpMetric::Retransmits).known().unwrap_or(0));
@@ -115,7 +117,7 @@ fn silent_peer(socket: &Socket) -> Option<String> {
     }
 }
 
-/// A peer that has closed its side while the program has not.
+/// Detects a connection that the peer has closed while the program has not.
 fn forgotten(socket: &Socket) -> Option<String> {
     if socket.state() != State::CloseWait {
         return None;

@@ -1,4 +1,4 @@
-//! What a process uses now: the difference of two looks.
+//! The current resource usage of a process: the difference between two samples.
 
 use std::collections::HashMap;
 use std::num::NonZeroU64;
@@ -9,22 +9,23 @@ use netstat_model::metrics::{Metrics, ProcessKey, ProcessMetrics};
 use netstat_model::process::MemoryUse;
 use netstat_model::{Fact, Protocol, Socket, TcpMetric, Why};
 
-/// What one process uses.
+/// The resource usage of one process.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Usage {
-    /// How long it was watched.
+    /// The time between the two samples.
     pub(crate) over: Duration,
-    /// Processors' worth of time: 1 is one processor all the time.
+    /// The number of processors in use: 1 is one processor all the time.
     pub(crate) cpu: Fact<f64>,
-    /// Processor time since it started.
+    /// The processor time since the process started.
     pub(crate) cpu_time: Fact<Duration>,
-    /// Bytes in memory.
+    /// The bytes in memory.
     pub(crate) resident: Fact<u64>,
-    /// Of these, its own.
+    /// The part of `resident` that is private to the process.
     pub(crate) private: Fact<u64>,
-    /// Of these, shared or shareable with others.
+    /// The part of `resident` that is shared or could be shared with others.
     pub(crate) shared: Fact<u64>,
-    /// Whether these three are the kernel's rough sums, which may be off by a few hundred kB, and not counted page by page.
+    /// Whether these three are the kernel's approximate totals, which may be off by a few hundred kB, rather than
+    /// counted page by page.
     pub(crate) rough: bool,
     /// Bytes read from storage per second.
     pub(crate) read: Fact<f64>,
@@ -32,20 +33,20 @@ pub(crate) struct Usage {
     pub(crate) written: Fact<f64>,
     /// Bytes over TCP per second.
     pub(crate) network: Rates,
-    /// Page faults per second that had to read.
+    /// Page faults per second that required I/O.
     pub(crate) major_faults: Fact<f64>,
-    /// Threads.
+    /// The number of threads.
     pub(crate) threads: Fact<u32>,
-    /// Open descriptors.
+    /// The number of open descriptors.
     pub(crate) descriptors: Fact<u64>,
 }
 
-/// Bytes per second both ways.
+/// Bytes per second in both directions.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Rates {
-    /// Received.
+    /// Bytes received.
     pub(crate) received: Fact<f64>,
-    /// Sent, repetitions included.
+    /// Bytes sent, including retransmissions.
     pub(crate) sent: Fact<f64>,
 }
 
@@ -56,7 +57,7 @@ impl PartialEq for Rates {
 }
 
 impl Rates {
-    /// Nothing known, for one reason.
+    /// Returns rates that are unknown for the same reason.
     pub(crate) const fn unknown(why: Why) -> Self {
         Rates {
             received: Fact::Unknown(why),
@@ -68,20 +69,20 @@ impl Rates {
 /// Two samples of the computer, some time apart.
 #[derive(Debug)]
 pub(super) struct Sample<'a> {
-    /// The time between the two samples of the sockets; 0: there is one only.
+    /// The time between the two samples of the sockets; 0 if there is only one.
     pub(super) over: Duration,
-    /// The metrics of both.
+    /// The metrics of both samples.
     pub(super) figures: (Option<&'a Metrics>, &'a Metrics),
-    /// The traffic of each socket at the first, by cookie.
+    /// The traffic of each socket at the first sample, by cookie.
     pub(super) before: &'a HashMap<NonZeroU64, (Fact<u64>, Fact<u64>)>,
 }
 
-/// Bytes received and sent so far.
+/// Returns the bytes received and sent so far.
 pub(super) fn traffic(socket: &Socket) -> (Fact<u64>, Fact<u64>) {
     (socket.tcp(TcpMetric::BytesReceived), socket.tcp(TcpMetric::BytesSent))
 }
 
-/// The first, or where it is not known, the second.
+/// Returns the first value, or the second if the first is unknown.
 fn exact(first: Fact<u64>, second: Fact<u64>) -> Fact<u64> {
     match first {
         Fact::Known(_) => first,
@@ -90,7 +91,7 @@ fn exact(first: Fact<u64>, second: Fact<u64>) -> Fact<u64> {
 }
 
 impl Sample<'_> {
-    /// Bytes per second of one socket. A connection that is new since the first look began with 0 bytes.
+    /// Returns the rates of one socket. A connection that is new since the first sample began with 0 bytes.
     pub(super) fn rates(&self, socket: &Socket) -> Rates {
         if !matches!(socket.protocol(), Protocol::Tcp | Protocol::Mptcp) {
             return Rates::unknown(Why::NotKept);
@@ -120,7 +121,8 @@ impl Sample<'_> {
         }
     }
 
-    /// What the process `key` with these sockets uses. `descriptors` is how many it has open, `memory` what it has in memory.
+    /// Returns the resource usage of the process `key`, which holds these sockets. `descriptors` is the number of its
+    /// open descriptors, `memory` its memory usage.
     pub(super) fn usage<'s>(
         &self,
         key: ProcessKey,
@@ -157,7 +159,7 @@ impl Sample<'_> {
                 (_, 0) => Fact::Unknown(Why::Failed),
                 (Fact::Known(now), ticks) => Fact::Known(Duration::from_secs_f64(now.cpu_ticks as f64 / ticks as f64)),
             },
-            // Counted page by page where that may be read; else the kernel's rough sums.
+            // Counted page by page if permitted, otherwise the kernel's approximate totals.
             resident: exact(memory.map(|memory| memory.resident), of(|figures| figures.resident)),
             private: exact(memory.map(|memory| memory.private), of(|figures| figures.private)),
             shared: exact(memory.map(|memory| memory.shared), of(|figures| figures.shareable)),
@@ -171,7 +173,8 @@ impl Sample<'_> {
         }
     }
 
-    /// The rates of all TCP sockets together. Those of MPTCP count the same bytes as their paths.
+    /// Returns the total of all TCP sockets. MPTCP sockets are left out, because they count the same bytes as their
+    /// subflows.
     fn sum<'s>(&self, sockets: impl Iterator<Item = &'s Socket>) -> Rates {
         let mut sum = Rates {
             received: Fact::Known(0.0),
@@ -180,7 +183,7 @@ impl Sample<'_> {
         let add = |sum: &mut Fact<f64>, more: Fact<f64>| {
             *sum = match (*sum, more) {
                 (Fact::Known(sum), Fact::Known(more)) => Fact::Known(sum + more),
-                // A listener carries no bytes of its own.
+                // A listener carries no data of its own.
                 (sum, Fact::Unknown(Why::NotApplicable)) => sum,
                 (_, Fact::Unknown(why)) | (Fact::Unknown(why), _) => Fact::Unknown(why),
             };

@@ -1,4 +1,4 @@
-//! `netstat man [COMMAND]`: the manual pages, written from the definitions of the switches and commands.
+//! `netstat man [COMMAND]`: the manual pages, generated from the definitions of the switches and commands.
 
 mod page;
 mod texts;
@@ -38,16 +38,16 @@ Examples:
                                      write them all to where man finds them
 ";
 
-/// The definition of `netstat man`, which takes the names of `commands`.
+/// Returns the definition of `netstat man`, which accepts the names of `commands`.
 pub(crate) fn definition(commands: &[Command]) -> clap::Command {
     let names = PossibleValuesParser::new(commands.iter().map(|command| command.name));
     ManArgs::command().mut_arg("command", |arg: Arg| arg.value_parser(names).hide_possible_values(true))
 }
 
-/// Prints a page, or writes them all.
+/// Prints a page, or writes all of them to files.
 ///
 /// # Errors
-/// [`Failure::Output`]; [`Failure::Refused`] where a file cannot be written.
+/// Returns [`Failure::Output`], or [`Failure::Refused`] if a file cannot be written.
 pub(crate) fn run(matches: &ArgMatches, context: &mut Context<'_>, commands: &[Command]) -> Result<Outcome, Failure> {
     let words = ManArgs::from_arg_matches(matches).map_err(|error| Failure::Usage(error.to_string()))?;
     let name = words.called.unwrap_or_else(own_name);
@@ -79,7 +79,7 @@ pub(crate) fn run(matches: &ArgMatches, context: &mut Context<'_>, commands: &[C
     Ok(Outcome::Printed)
 }
 
-/// Writes each page into `directory`; returns the files.
+/// Writes each page into `directory` and returns the paths of the files.
 fn write_all(program: &clap::Command, name: &str, directory: &Path) -> Result<Vec<PathBuf>, Failure> {
     let refused = |what: &Path, error: io::Error| {
         let what = netstat_model::text::escape_str(&what.to_string_lossy()).into_owned();

@@ -1,4 +1,5 @@
-//! One manual page: what the definitions say, in the order of man-pages(7), and the texts that no definition holds.
+//! Generates a manual page from the definitions, in the order of man-pages(7), and from the texts that no definition
+//! has.
 
 use clap::{Arg, Command};
 use clap_mangen::Man;
@@ -9,13 +10,13 @@ use super::texts;
 
 const SECTION: &str = "1";
 
-/// What the program is called while a page is written.
+/// The name of the program while a page is generated.
 const NAME: &str = "netstat";
 
-/// The ends of what changes the font, which are no letters of the text.
+/// The escape sequences that change the font. The name of the program may follow one directly.
 const FONTS: [&str; 3] = ["\\fB", "\\fI", "\\fR"];
 
-/// The page of the whole program, called by `name`.
+/// Returns the page of the whole program, which is called by `name`.
 pub(super) fn of_program(program: &Command, name: &str) -> String {
     let mut page = Page::new(program, NAME);
     page.heading("SYNOPSIS");
@@ -76,7 +77,7 @@ pub(super) fn of_program(program: &Command, name: &str) -> String {
     page.finish(name)
 }
 
-/// The page of the command called `command`, or `None` if there is none.
+/// Returns the page of the command `command`; `None` if there is none.
 pub(super) fn of_command(program: &Command, command: &str, name: &str) -> Option<String> {
     let definition = program
         .get_subcommands()
@@ -91,7 +92,7 @@ pub(super) fn of_command(program: &Command, command: &str, name: &str) -> Option
     let about = definition.get_long_about().or_else(|| definition.get_about());
     page.text(&about.map(|about| sentence(&about.to_string())).unwrap_or_default());
     page.options(&built);
-    // What the help has after the options, under headings of its own.
+    // The sections that follow the options in the help.
     let after = definition.get_after_long_help().or_else(|| definition.get_after_help());
     let blocks = blocks(&after.map(ToString::to_string).unwrap_or_default());
     let has_status = blocks
@@ -114,10 +115,10 @@ pub(super) fn of_command(program: &Command, command: &str, name: &str) -> Option
     Some(page.finish(name))
 }
 
-/// A page being written.
+/// A page that is being generated.
 struct Page {
     roff: Roff,
-    /// What is finished, as text.
+    /// The completed part, as text.
     done: String,
 }
 
@@ -128,7 +129,7 @@ impl Page {
             done: String::new(),
         };
         let title_upper = title.to_uppercase();
-        // The lines about apostrophes that begin each piece of `roff`, here once.
+        // The lines about apostrophes at the beginning of each piece of `roff` are written here once.
         let preamble: String = Roff::new()
             .render()
             .lines()
@@ -146,7 +147,7 @@ impl Page {
         page
     }
 
-    /// Text that is roff already.
+    /// Appends text that is already roff.
     fn raw(&mut self, text: &str) {
         let before = std::mem::take(&mut self.roff);
         self.done.push_str(&body(&before));
@@ -165,15 +166,15 @@ impl Page {
         self.roff.text(inlines);
     }
 
-    /// A term and what it means.
+    /// Appends a term and its description.
     fn entry(&mut self, term: impl Into<Vec<Inline>>, meaning: &str) {
         self.roff.control("TP", []);
         self.roff.text(term);
         self.roff.text([roman(meaning)]);
     }
 
-    /// Plain text as in the help: paragraphs, and entries, which are indented by two, their meaning after two spaces or in
-    /// further lines that are indented deeper.
+    /// Appends plain text in the layout of the help: paragraphs, and entries indented by two columns, whose description
+    /// follows after two spaces or on deeper indented lines.
     fn text(&mut self, text: &str) {
         let mut lines = text.lines().peekable();
         let mut first = true;
@@ -213,13 +214,13 @@ impl Page {
 
     fn synopsis(&mut self, command: &Command) {
         let mut rendered = Vec::new();
-        // Into memory nothing can fail.
+        // Writing to memory cannot fail.
         let _ = Man::new(command.clone()).render_synopsis_section(&mut rendered);
         let rendered = String::from_utf8_lossy(&rendered).into_owned();
         self.raw(&without_first_heading(&rendered));
     }
 
-    /// All options, one part for each heading of the help.
+    /// Appends all options, in one subsection for each heading of the help.
     fn options(&mut self, command: &Command) {
         let mut rendered = Vec::new();
         if command.get_arguments().all(Arg::is_hide_set) {
@@ -234,7 +235,7 @@ impl Page {
             match heading.map(|upper| headings.iter().find(|heading| heading.to_uppercase() == upper)) {
                 None => text.push_str(&format!("{line}\n")),
                 Some(Some(heading)) => text.push_str(&format!(".SS \"{heading}\"\n")),
-                // Options without a heading, which come first.
+                // The options without a heading come first.
                 Some(None) => {}
             }
         }
@@ -254,7 +255,7 @@ impl Page {
         self.roff.text(line);
     }
 
-    /// The whole page, where the program is called `name`.
+    /// Returns the complete page, in which the program is called `name`.
     fn finish(mut self, name: &str) -> String {
         self.raw("");
         let page = self.done;
@@ -267,14 +268,15 @@ impl Page {
     }
 }
 
-/// A part of a help text that has a heading.
+/// A section of a help text, with its heading.
 #[derive(Debug, PartialEq, Eq)]
 struct Block {
     heading: String,
     text: String,
 }
 
-/// The parts of a help text: `Examples:` on a line of its own, or `Exit status: 0 ...` at the beginning of a paragraph.
+/// Splits a help text into sections: `Examples:` on a line of its own, or `Exit status: 0 ...` at the beginning of a
+/// paragraph.
 fn blocks(text: &str) -> Vec<Block> {
     let mut blocks: Vec<Block> = Vec::new();
     let mut after_blank = true;
@@ -316,7 +318,7 @@ fn blocks(text: &str) -> Vec<Block> {
     blocks
 }
 
-/// `text` with a full stop, if it has no end, and a capital.
+/// Returns `text` with an initial capital, and with a full stop unless it ends with punctuation.
 fn sentence(text: &str) -> String {
     let mut chars = text.trim_end().chars();
     let mut text: String = chars
@@ -330,7 +332,7 @@ fn sentence(text: &str) -> String {
     text
 }
 
-/// What `roff` has, without the lines about apostrophes that begin each piece.
+/// Returns the content of `roff` without the lines about apostrophes at the beginning of each piece.
 fn body(roff: &Roff) -> String {
     roff.render()
         .lines()
@@ -352,14 +354,14 @@ fn without_first_heading(rendered: &str) -> String {
         .collect()
 }
 
-/// `text` so that roff prints it as it is.
+/// Escapes `text`, so that roff prints it unchanged.
 fn escaped(text: &str) -> String {
     let mut roff = Roff::new();
     roff.text([roman(text)]);
     body(&roff).trim_end().to_owned()
 }
 
-/// `page` with the program's name exchanged wherever it stands as a word, but not in paths.
+/// Replaces the name of the program in `page` wherever it is a separate word, but not in paths.
 fn renamed(page: &str, name: &str) -> String {
     let mut out = String::with_capacity(page.len());
     let mut rest = page;

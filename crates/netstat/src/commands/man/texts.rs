@@ -1,4 +1,5 @@
-//! What the manual page says beyond the definitions. In the form of the help: paragraphs, and entries that are indented by two.
+//! The texts of the manual page that no definition has, in the layout of the help: paragraphs, and entries indented by
+//! two columns.
 
 use crate::args::HELP_EXAMPLES as EXAMPLES;
 
@@ -34,7 +35,7 @@ it, means PID and program in a last column, as on Linux (--programs).
 filter asks for it. -n wins over -f, and -a over -l. A mistake is told in one line that names the wrong word.
 ";
 
-/// Before the list of columns.
+/// The text before the list of columns.
 pub(super) const COLUMNS: &str = "\
 The names that --columns, --sort and --group take, and that CSV and JSON have for their fields. A column is read only if it \
 is asked for.
@@ -85,7 +86,7 @@ No look-up of names happens with -n, and none but those of the addresses that ar
 leaves the computer.
 ";
 
-/// The parts after the options, in order.
+/// The sections after the options, in order.
 pub(super) const REST: [(&str, &str); 6] = [
     ("PRIVILEGE", PRIVILEGE),
     ("EXIT STATUS", STATUS),
@@ -95,7 +96,7 @@ pub(super) const REST: [(&str, &str); 6] = [
     ("NOTES", NOTES),
 ];
 
-/// Related pages and their sections.
+/// Related pages with their manual sections.
 pub(super) const SEE_ALSO: [(&str, &str); 5] = [
     ("ss", "8"),
     ("ip", "8"),

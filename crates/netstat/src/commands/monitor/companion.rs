@@ -14,21 +14,21 @@ use netstat_packages::digest::Cache;
 use crate::context::{Context, Failure, Outcome, Screen, SystemClock};
 use netstat_audit::{Auditor, Options};
 
-/// Answers from the system that the monitor shows.
+/// Answers queries from the system that the monitor shows.
 pub(super) struct Cards {
     system: Box<dyn System + Send>,
-    /// What was found about each process that was examined.
+    /// The findings about each process that has been examined.
     examined: HashMap<ProcessKey, Vec<Finding>>,
 }
 
-/// How many processes are examined together.
+/// The number of processes that are examined together.
 const AT_ONCE: usize = 100;
 
-/// The width of a card within the monitor's frame.
+/// The width of a card within the frame of the monitor.
 const WIDTH: u16 = 112;
 
 impl Cards {
-    /// Answers from `system`.
+    /// Creates an instance that queries `system`.
     pub(super) fn new(system: Box<dyn System + Send>) -> Self {
         Cards {
             system,
@@ -39,11 +39,11 @@ impl Cards {
 
 impl Companion for Cards {
     fn inspect(&mut self, target: &Target) -> Result<(String, Vec<String>), String> {
-        // A handle of its own, so that its buffers go with the answer.
+        // A separate handle, so that its buffers are freed with the answer.
         let mut system = self.system.another();
         let word = match target {
             Target::Process(key) => {
-                // The id may be another process's by now.
+                // The PID may have been reused by another process.
                 let facts = system.process(key.pid, &ProcessAsk::default());
                 if facts.map_err(|gone| gone.to_string())?.start_ticks != key.start_ticks {
                     return Err(format!("process {} has ended", key.pid));
@@ -92,19 +92,19 @@ impl Companion for Cards {
             .iter()
             .map(|process| (process.pid, process.start_ticks.known()))
             .collect();
-        // Of processes that ended nothing is kept.
+        // Findings about processes that have ended are discarded.
         self.examined
             .retain(|key, _| !anew && holders.get(&key.pid) == Some(&Some(key.start_ticks)));
         let known: HashSet<u32> = self.examined.keys().map(|key| key.pid).collect();
         let mut pids: Vec<u32> = holders.into_keys().filter(|pid| !known.contains(pid)).collect();
         pids.sort_unstable();
-        // Contents are not compared: that reads every program, and `netstat audit` does it.
+        // File contents are not compared here, because that reads every program; `netstat audit` does it.
         let options = Options {
             compare: false,
             program: crate::context::program_path_for(&*system),
             ..Options::default()
         };
-        // Not all at once: a monitor must stay small.
+        // Not all at once, to limit the memory usage of the monitor.
         for some in pids.chunks(AT_ONCE) {
             let mut auditor = Auditor {
                 system: &mut *system,
@@ -128,7 +128,7 @@ impl Companion for Cards {
     }
 }
 
-/// The sockets that the audit looks at beside those of TCP and UDP.
+/// The sockets that the audit examines in addition to TCP and UDP.
 fn others() -> SocketAsk {
     SocketAsk {
         raw4: true,
@@ -141,7 +141,7 @@ fn others() -> SocketAsk {
     }
 }
 
-/// What the monitor shows of a finding. What is only good to know marks no row.
+/// Converts a finding for the monitor; `None` for informational ones, which mark no row.
 fn finding(found: &netstat_audit::Finding, process: ProcessKey) -> Option<Finding> {
     let severity = match found.severity {
         netstat_audit::Severity::Info => return None,
@@ -162,7 +162,7 @@ fn finding(found: &netstat_audit::Finding, process: ProcessKey) -> Option<Findin
     })
 }
 
-/// The word by which `inspect` finds a socket.
+/// Returns the target by which `inspect` finds a socket.
 fn word(row: &SocketRow) -> String {
     let address = |end: netstat_model::Endpoint| std::net::SocketAddr::new(end.address, end.port);
     if row.listens() {
@@ -208,7 +208,7 @@ mod tests {
         let mut cards = Cards::new(Box::new(netstat_os::Native::default()));
         cards.audit(subjects(&sample.sockets), true).unwrap();
         let key = own(&cards).unwrap();
-        // What is known of it stays, until all are examined anew.
+        // Known findings are kept until everything is examined again.
         let made_up = Finding {
             process: Some(key),
             socket: None,

@@ -1,12 +1,12 @@
-//! What the monitor shows beside the name of a program.
+//! The label that the monitor shows beside the name of a program.
 
 use netstat_audit::script::{Runs, runs};
 use netstat_model::metrics::ProcessIdentity;
 use netstat_model::text::file_name;
 use netstat_model::{Fact, Invocation};
 
-/// The name of the script that an interpreter runs, else the name that a program was called by where its file has another
-/// (`redis-server`, whose file is `redis-check-rdb`), as the list shows it.
+/// Returns the name of the script that an interpreter runs, or the name by which a program was called if its file has a
+/// different one (`redis-server`, whose file is `redis-check-rdb`), as the list does. `None` if there is neither.
 pub(super) fn label(identity: &ProcessIdentity) -> Option<Vec<u8>> {
     let file = identity.image.as_ref().known()?.file_name();
     let Fact::Known(command) = &identity.command else {

@@ -1,5 +1,5 @@
-//! `netstat monitor`: the resource monitor in the terminal. What it shows and does is in `netstat-monitor`; here are its arguments, and what it
-//! asks of the rest of the program.
+//! `netstat monitor`: the resource monitor in the terminal. The monitor itself is in `netstat-monitor`; this module has
+//! its arguments and its connections to the rest of the program.
 
 mod companion;
 mod label;
@@ -104,18 +104,18 @@ A recording holds command lines, addresses and user names: look at it before giv
 
 Exit status: 0 when ended by a key, 1 on failure, 2 on a usage error, 128 + N when ended by signal N.";
 
-/// `--interval`.
+/// Parses the value of `--interval`.
 fn interval(text: &str) -> Result<Duration, String> {
     let [min, max] = [INTERVALS.0, INTERVALS.1].map(Duration::from_secs_f64);
     units::duration_within(text, min, max)
 }
 
-/// The definition of the command for help, completions and the manual.
+/// Returns the definition of the command, for the help, completions and manual page.
 pub(crate) fn definition() -> clap::Command {
     MonitorArgs::command()
 }
 
-/// Carries out the command.
+/// Runs the command.
 ///
 /// # Errors
 /// See [`Failure`].
@@ -171,14 +171,14 @@ pub(crate) fn run(matches: &ArgMatches, context: &mut Context<'_>) -> Result<Out
     });
     match end {
         Ok(End::Quit) => Ok(Outcome::Printed),
-        // As a shell reports it (128 + number); signals have small numbers.
+        // As a shell reports it (128 + number); signal numbers are small.
         Ok(End::Signal(number)) => Ok(Outcome::Status(u8::try_from(128 + number).unwrap_or(1))),
         Err(why) => Err(Failure::Refused(why)),
     }
 }
 
-/// The configuration with the kept state of the screen. Of the two, the one written last wins. A state that cannot be read is left out: the
-/// user did not write it.
+/// Reads the configuration and the saved state of the screen. Of the two, the one written last takes precedence. A
+/// state that cannot be read is ignored, because the user did not write it.
 fn read_settings(named: Option<PathBuf>, state: Option<&Path>) -> Result<Settings, Failure> {
     let insisted = named.is_some();
     let path = named.or_else(|| config::path(|name| std::env::var_os(name)));
@@ -208,7 +208,7 @@ fn read_settings(named: Option<PathBuf>, state: Option<&Path>) -> Result<Setting
     }
 }
 
-/// The databases that were named, else those at the usual places that can be used.
+/// Opens the databases named on the command line, or those in the usual places that can be used.
 fn locations(named: &[PathBuf], context: &Context<'_>) -> Result<Locations, Failure> {
     if !named.is_empty() {
         let opened = Locations::open(named);
@@ -221,7 +221,7 @@ fn locations(named: &[PathBuf], context: &Context<'_>) -> Result<Locations, Fail
     Ok(Locations::open(&usual).unwrap_or_default())
 }
 
-/// Whether a whole screen can be drawn.
+/// Checks that the terminal supports a full-screen display.
 fn check_terminal(environment: &dyn Fn(&str) -> Option<std::ffi::OsString>) -> Result<(), Failure> {
     let instead = "use an interval instead: netstat -ano 1";
     if !std::io::stdout().is_terminal() || !std::io::stdin().is_terminal() {

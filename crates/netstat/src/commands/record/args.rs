@@ -82,7 +82,7 @@ pub(super) struct RecordArgs {
 const SERVICE: &str = "As a service";
 
 impl RecordArgs {
-    /// What bounds the record, as it is typed.
+    /// Returns the options that limit the record, as they are typed.
     pub(super) fn limits(&self) -> String {
         #[cfg(feature = "fleet")]
         let ship = self.ship.words();
@@ -96,7 +96,7 @@ impl RecordArgs {
     }
 }
 
-/// A size as [`units::size`] reads it, rounded down to whole units.
+/// Formats a size in a form that [`units::size`] accepts, rounded down to whole units.
 fn size(bytes: u64) -> String {
     match bytes {
         _ if bytes.is_multiple_of(1_000_000_000) => format!("{}GB", bytes / 1_000_000_000),

@@ -1,4 +1,4 @@
-//! The names that programs ask for, from DNS answers, for the connections that follow.
+//! Learns the names that programs look up from DNS answers, for the connections that follow.
 
 use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
@@ -9,7 +9,7 @@ use netstat_record::Recorder;
 
 use super::args::RecordArgs;
 
-/// The names learned so far, and where answers are seen.
+/// The names learned so far, and the source of DNS answers.
 pub(super) struct LearnedNames {
     names: AskedNames,
     answers: Option<Box<dyn DnsAnswers>>,
@@ -25,7 +25,7 @@ impl std::fmt::Debug for LearnedNames {
 }
 
 impl LearnedNames {
-    /// Begins to see answers, unless that is not wanted or not allowed.
+    /// Starts observing answers, unless this is disabled or not permitted.
     pub(super) fn start(args: &RecordArgs, system: &mut dyn System) -> LearnedNames {
         let (answers, refused) = match args.no_dns_names {
             true => (None, None),
@@ -41,12 +41,12 @@ impl LearnedNames {
         }
     }
 
-    /// Why no answer is seen although that is wanted.
+    /// Why answers cannot be observed although this is enabled.
     pub(super) fn refused(&self) -> Option<&str> {
         self.refused.as_deref()
     }
 
-    /// Learns from the answers that have come, and names the connections that wait to be written.
+    /// Learns from the answers that have arrived, and adds names to the connections that wait to be written.
     pub(super) fn give(&mut self, recorder: &mut Recorder, system: &dyn System) {
         let Some(answers) = &mut self.answers else { return };
         let now = system.now().wall;

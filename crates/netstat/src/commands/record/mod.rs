@@ -26,13 +26,13 @@ use crate::context::{Context, Diagnostics, Failure, Outcome, ProcessResolver, si
 use args::RecordArgs;
 use asked::LearnedNames;
 
-/// How often rows are written.
+/// The interval at which rows are written.
 const FLUSH: Duration = Duration::from_secs(1);
-/// Rows are written earlier when so many wait.
+/// The number of waiting rows at which they are written early.
 const MANY: usize = 5_000;
 /// How long an event may wait in the kernel.
 const LATENCY: Duration = Duration::from_millis(100);
-/// How often old rows are looked for.
+/// The interval at which old rows are looked for.
 const RETAIN: Duration = Duration::from_secs(60);
 
 pub(crate) fn definition() -> clap::Command {
@@ -76,7 +76,8 @@ fn record(args: &RecordArgs, context: &mut Context<'_>, begun: &mut dyn FnMut(&s
     let names = LearnedNames::start(args, context.system);
     let stop = signals::end_requested(context.system);
     let stop = stop.map_err(|error| Failure::Refused(format!("signals: {}", plain_error(&error))))?;
-    // Everything is open, and the signals have their thread. Files stay as they are: the store may have to be begun anew.
+    // Everything is open, and signals have their own thread. Access to files is kept, because the store may have to be
+    // recreated.
     context.system.confine(&args.alerts.confinement(Confinement {
         network: sender.is_some(),
         ..Confinement::default()
@@ -130,14 +131,14 @@ fn record(args: &RecordArgs, context: &mut Context<'_>, begun: &mut dyn FnMut(&s
     Ok(Outcome::Printed)
 }
 
-/// What sends flows to a fleet.
+/// The sender of flows to a fleet.
 #[cfg(feature = "fleet")]
 type Sender = netstat_fleet::Sender;
-/// A program without the fleet never has one.
+/// Without the `fleet` feature, there is never a sender.
 #[cfg(not(feature = "fleet"))]
 type Sender = std::convert::Infallible;
 
-/// Opens the store at `path` for this boot and, with `--ship`, the way to the fleet.
+/// Opens the store at `path` for this boot, and with `--ship`, the connection to the fleet.
 fn open(
     args: &RecordArgs,
     (path, boot_id): (&Path, &str),
@@ -160,7 +161,8 @@ fn open(
     Ok((recorder, sender))
 }
 
-/// The id of this boot; where the system does not tell it, one that no other recorder has, and what follows from that.
+/// Returns the id of this boot. If the system does not report it, returns an id that no other recorder has, and the
+/// resulting limit.
 fn boot_id(system: &dyn System) -> (String, Option<Limit>) {
     let refused = match system.boot_id() {
         Ok(id) => return (id, None),
@@ -175,17 +177,17 @@ fn boot_id(system: &dyn System) -> (String, Option<Limit>) {
     (id, Some(limit))
 }
 
-/// The time since boot.
+/// Returns the time since boot.
 fn since_boot(system: &dyn System) -> Duration {
     Duration::from_nanos(system.now().since_boot)
 }
 
-/// The failure of the store at `path`, in one line.
+/// Converts an error of the store at `path` to a failure with one line.
 fn refused(error: StoreError, path: &Path) -> Failure {
     crate::recall::refused(&error.in_file(path))
 }
 
-/// A recorder at work.
+/// A running recorder.
 struct Recording<'p> {
     recorder: Recorder,
     source: Box<dyn EventSource>,
@@ -193,22 +195,22 @@ struct Recording<'p> {
     path: &'p Path,
     all_namespaces: bool,
     resolver: ProcessResolver,
-    /// What the source had lost up to the last flush, and when that was.
+    /// What the source had lost at the last flush, and when that was.
     lost: Lost,
     flushed_at: i64,
     /// When the recording began.
     begun_at: i64,
     paused: bool,
-    /// Sends to a fleet.
+    /// The sender to a fleet.
     #[cfg_attr(not(feature = "fleet"), expect(dead_code, reason = "there is never one"))]
     sender: Option<Sender>,
     diagnostics: Diagnostics,
-    /// With `--audit`.
+    /// The audit, with `--audit`.
     audit: Option<Reporter>,
 }
 
 impl Recording<'_> {
-    /// Records until it is to stop, or the time is over.
+    /// Records until asked to stop, or until the time is over.
     fn until(&mut self, args: &RecordArgs, stop: &AtomicBool, context: &mut Context<'_>) -> Result<(), Failure> {
         let retention = Retention {
             keep: u64::try_from(args.keep.as_millis()).ok(),
@@ -245,7 +247,7 @@ impl Recording<'_> {
         Ok(())
     }
 
-    /// Takes in the events of this time.
+    /// Processes the events that arrive within `time`.
     fn observe(&mut self, time: Duration, context: &mut Context<'_>) -> Result<(), Failure> {
         let Recording {
             recorder,
@@ -270,7 +272,7 @@ impl Recording<'_> {
         Ok(())
     }
 
-    /// Writes what waits, and says what has changed about the store.
+    /// Writes what is waiting, and reports changes in the state of the store.
     fn flush(&mut self, context: &mut Context<'_>) -> Result<(), Failure> {
         let now = context.system.now();
         self.note_lost(millis(now.wall));
@@ -320,7 +322,7 @@ impl Recording<'_> {
         Ok(())
     }
 
-    /// Brings everything up to date and writes it.
+    /// Updates everything and writes it.
     fn stop(&mut self, context: &mut Context<'_>) -> Result<Flushed, Failure> {
         let until = millis(context.system.now().wall);
         self.note_lost(until);
@@ -345,14 +347,14 @@ impl Recording<'_> {
         Ok(last)
     }
 
-    /// Tells the recorder what the connections with these cookies have moved so far.
+    /// Updates the traffic of the connections with these cookies.
     fn refresh(&mut self, cookies: &HashSet<u64>, system: &mut dyn System) {
         if !cookies.is_empty() {
             self.recorder.refresh(&system.progress(cookies, self.all_namespaces));
         }
     }
 
-    /// Tells the recorder what the open UDP sockets have moved so far, where tracepoints count that.
+    /// Updates the traffic of the open UDP sockets, if tracepoints count it.
     fn refresh_datagrams(&mut self) {
         let source = &self.source;
         self.recorder
@@ -362,7 +364,7 @@ impl Recording<'_> {
             });
     }
 
-    /// Puts what the source has lost since the last flush into the record.
+    /// Adds to the record what the source has lost since the last flush.
     fn note_lost(&mut self, until: i64) {
         let since = std::mem::replace(&mut self.flushed_at, until);
         let lost = self.source.lost();

@@ -1,4 +1,4 @@
-//! `record --install-service`: the recorder as a service of systemd, OpenRC or runit, and away with it again.
+//! `record --install-service`: installs the recorder as a service of systemd, OpenRC or runit, and removes it.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -14,16 +14,16 @@ use crate::context::{Context, Failure, Outcome};
 
 /// The name of the service.
 pub(super) const NAME: &str = "netstat-record";
-/// What the files of the packages run; replaced by the path of this program and the limits that were given.
+/// The command in the packaged files; it is replaced by the path of this program and the given limits.
 const PACKAGED: &str = "/usr/bin/netstat-rs record --keep 30d --max-size 2GB --verbose";
 const UNIT: &str = include_str!("../../../../../packaging/netstat-record.service");
 const OPENRC: &str = include_str!("../../../../../packaging/openrc/netstat-record");
 const RUNIT: &str = include_str!("../../../../../packaging/runit/netstat-record/run");
 const RUNIT_LOG: &str = include_str!("../../../../../packaging/runit/netstat-record/log/run");
-/// Stands in each of these files: one without it is somebody else's, and left alone.
+/// A text that each of these files contains. A file without it is not from this program and is left alone.
 const OURS: &str = "Keeps every connection of this computer";
 
-/// The manager of services.
+/// The service manager.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Manager {
     Systemd,
@@ -32,18 +32,18 @@ enum Manager {
     Runit(&'static str),
 }
 
-/// What is to be done, in this order.
+/// The actions to take, in this order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 struct Plan {
-    /// Files to be written, and whether they are programs.
+    /// The files to write, and whether they are executable.
     write: Vec<(PathBuf, String, bool)>,
     run: Vec<Vec<&'static str>>,
-    /// Files to be removed, after that.
+    /// The files to remove after that.
     remove: Vec<PathBuf>,
     then: Vec<Vec<&'static str>>,
 }
 
-/// Installs the service, or removes it.
+/// Installs or removes the service.
 pub(super) fn service(args: &RecordArgs, context: &mut Context<'_>) -> Result<Outcome, Failure> {
     let manager = manager(&|path| Path::new(path).exists()).ok_or_else(|| {
         let why = "no systemd, OpenRC or runit manages services here; start `netstat record` by other means";
@@ -81,7 +81,7 @@ pub(super) fn service(args: &RecordArgs, context: &mut Context<'_>) -> Result<Ou
     Ok(Outcome::Printed)
 }
 
-/// The manager of services that runs here; `exists` says whether a path does.
+/// Returns the service manager of this system; `exists` says whether a path exists.
 fn manager(exists: &dyn Fn(&str) -> bool) -> Option<Manager> {
     match () {
         // sd_booted(3).
@@ -93,10 +93,10 @@ fn manager(exists: &dyn Fn(&str) -> bool) -> Option<Manager> {
     }
 }
 
-/// The path of this program, which root is to start from now on.
+/// Returns the path of this program, which root is to start from now on.
 ///
 /// # Errors
-/// When anybody else could put another program there.
+/// Returns an error if anybody else could replace the program.
 fn program() -> Result<String, Failure> {
     let path = std::env::current_exe()
         .map_err(|error| Failure::Refused(format!("this program's file: {}", plain_error(&error))))?;
@@ -164,9 +164,9 @@ fn installation(manager: Manager, program: &str, limits: &str, packaged: bool) -
     }
 }
 
-/// What keeps the unit off the network,
+/// The lines that keep the unit off the network.
 const NO_NETWORK: &str = "RestrictAddressFamilies=AF_NETLINK AF_UNIX\nIPAddressDeny=any\n";
-/// and what is there for a recorder that sends to a fleet.
+/// Their replacement for a recorder that sends to a fleet.
 const NETWORK: &str = "RestrictAddressFamilies=AF_NETLINK AF_UNIX AF_INET AF_INET6\n";
 
 fn removal(manager: Manager) -> Plan {
@@ -210,7 +210,7 @@ fn runit_path() -> PathBuf {
 }
 
 impl Plan {
-    /// What is going to be done, in words.
+    /// Describes the actions to take.
     fn text(&self) -> String {
         let mut text = String::new();
         for (path, content, _) in &self.write {
@@ -252,7 +252,7 @@ fn refused(path: &Path, error: &io::Error) -> Failure {
     Failure::Refused(format!("{}: {}", path.display(), plain_error(&error)))
 }
 
-/// Whether what is at `path` may be replaced or removed: an earlier file of this program, or the link to it.
+/// Whether the file at `path` may be replaced or removed: an earlier file of this program, or the link to it.
 fn is_ours(path: &Path) -> Result<bool, Failure> {
     match files::entry(path) {
         Ok(entry) if entry.kind == EntryKind::Link => {
@@ -275,7 +275,7 @@ fn write(path: &Path, content: &str, is_program: bool) -> Result<(), Failure> {
     if let Some(folder) = path.parent() {
         fs::create_dir_all(folder).map_err(failed)?;
     }
-    // Put in its place as a whole, so that no manager reads half of it.
+    // Written under another name and renamed, so that no service manager reads an incomplete file.
     let new = path.with_extension("new");
     let _ = fs::remove_file(&new);
     let mut file = netstat_os::create_private(&new).map_err(failed)?;

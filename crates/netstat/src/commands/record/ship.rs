@@ -12,11 +12,11 @@ use crate::args::store::{StoreArgs, address};
 use crate::args::units;
 use crate::context::{Context, Failure};
 
-/// Rows are sent once in this time if nothing else is said, give or take a third.
+/// The default interval at which rows are sent, varied by up to a third.
 const INTERVAL: Duration = Duration::from_secs(45);
-/// What waits may take so many bytes if nothing else is said.
+/// The default size limit for rows that wait to be sent, in bytes.
 const SPOOL: u64 = 256_000_000;
-/// How long the end of a recorder may take because of what is not yet sent.
+/// How long the recorder may take to send the remaining rows when it ends.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Where and how to send.
@@ -48,7 +48,7 @@ enum DetailArg {
 }
 
 impl ShipArgs {
-    /// The address as it is typed, for the service.
+    /// Returns the address as it is typed, for the service.
     pub(super) fn words(&self) -> String {
         self.ship
             .as_ref()
@@ -56,10 +56,10 @@ impl ShipArgs {
     }
 }
 
-/// Begins to send, where the command line or the fleet's configuration says so.
+/// Starts sending, if the command line or the configuration of the fleet says so.
 ///
 /// # Errors
-/// When the configuration cannot be used.
+/// Returns an error if the configuration cannot be used.
 pub(super) fn start(
     (ship, store): (&ShipArgs, &StoreArgs),
     writer: &mut Writer,
@@ -98,7 +98,7 @@ pub(super) fn start(
     Ok(Some(sender))
 }
 
-/// The number of this computer: by its machine id, else by the record's own random number.
+/// Returns the identifier of this computer: derived from its machine id, or from the random number of the record.
 fn identity(file: Option<&std::path::Path>, writer: &Writer) -> Result<HostId, Failure> {
     if let Some(number) = crate::args::store::identity(file)? {
         return Ok(number);
@@ -107,10 +107,10 @@ fn identity(file: Option<&std::path::Path>, writer: &Writer) -> Result<HostId, F
     Ok(host_id(&format!("record {store:016x}")))
 }
 
-/// Does what is due, and says what people should know.
+/// Sends what is due, and reports what people should know.
 ///
 /// # Errors
-/// What will not pass by waiting.
+/// Returns an error that cannot be resolved by waiting.
 pub(super) fn turn(
     sender: &mut Sender,
     writer: &mut Writer,
@@ -129,7 +129,7 @@ pub(super) fn turn(
     }
 }
 
-/// Sends what is left, and says what stays.
+/// Sends the remaining rows, and reports what is left.
 pub(super) fn finish(sender: Sender, writer: &mut Writer, err: &mut dyn Write) {
     match sender.finish(writer, PATIENCE) {
         Ok(0) => {}

@@ -9,15 +9,15 @@ use crate::output::json::{documents, to_text};
 /// One published schema.
 #[derive(Clone, Copy)]
 pub(crate) struct Schema {
-    /// The word it is called by: `sockets`. Its documents say `netstat.sockets`.
+    /// Its name, such as `sockets`. The documents have `netstat.sockets`.
     pub name: &'static str,
-    /// What such a document is.
+    /// A description of such a document.
     pub about: &'static str,
-    /// Makes it.
+    /// Generates the schema.
     pub make: fn() -> Value,
 }
 
-/// All of them.
+/// All published schemas.
 pub(crate) static SCHEMAS: &[Schema] = &[
     Schema {
         name: "sockets",
@@ -94,7 +94,7 @@ pub(crate) static SCHEMAS: &[Schema] = &[
     },
 ];
 
-/// `netstat schema`.
+/// Returns the definition of `netstat schema`.
 pub(crate) fn definition() -> clap::Command {
     let names = SCHEMAS.iter().map(|schema| schema.name);
     let list: String = SCHEMAS
@@ -114,10 +114,10 @@ pub(crate) fn definition() -> clap::Command {
         .after_help(format!("Documents:\n{list}"))
 }
 
-/// Carries it out.
+/// Runs the command.
 ///
 /// # Errors
-/// When the output cannot be written.
+/// Returns an error if the output cannot be written.
 pub(crate) fn run(matches: &ArgMatches, context: &mut Context<'_>) -> Result<Outcome, Failure> {
     let name = matches
         .get_one::<String>("name")
@@ -136,7 +136,8 @@ pub(crate) fn run(matches: &ArgMatches, context: &mut Context<'_>) -> Result<Out
 mod tests {
     use super::*;
 
-    /// The published files are what the program makes: `netstat schema NAME > docs/schema/netstat.NAME.json`.
+    /// Checks that the published files are what the program generates: `netstat schema NAME >
+    /// docs/schema/netstat.NAME.json`.
     #[test]
     fn the_published_schemas_are_these() {
         let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/schema");

@@ -1,5 +1,5 @@
-//! `netstat serve --config FILE`: the long options of the command, without their dashes, as keys of a TOML file. What the command line
-//! says replaces what the file says.
+//! `netstat serve --config FILE`: a TOML file whose keys are the long options of the command, without their dashes.
+//! Options on the command line override those in the file.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -12,13 +12,13 @@ use toml_edit::Item;
 use crate::args::UsageError;
 use crate::context::Failure;
 
-/// A configuration file is no larger.
+/// The size limit of a configuration file, in bytes.
 const SIZE_MAX: u64 = 64 << 10;
 
-/// The options with those of the file that `--config` names; the same where it names none.
+/// Returns the options combined with those of the file that `--config` names, or unchanged without `--config`.
 ///
 /// # Errors
-/// When the file cannot be read, or the first thing in it that is wrong.
+/// Returns an error if the file cannot be read, and the first mistake in it.
 pub(super) fn with_file(matches: &ArgMatches) -> Result<ArgMatches, Failure> {
     let Some(path) = matches.get_one::<PathBuf>("config") else {
         return Ok(matches.clone());
@@ -37,12 +37,12 @@ fn read(path: &Path) -> Result<String, String> {
     netstat_os::files::text_named(path, SIZE_MAX).map_err(|error| plain_error(&error))
 }
 
-/// What is wrong with a file.
+/// A mistake in a file.
 #[derive(Debug, PartialEq, Eq)]
 enum Wrong {
     /// In this line.
     At(usize, String),
-    /// With the value of an option.
+    /// In the value of an option.
     Value(String),
 }
 
@@ -92,7 +92,7 @@ fn is_typed(matches: &ArgMatches, arg: &Arg) -> bool {
     matches.value_source(arg.get_id().as_str()) == Some(ValueSource::CommandLine)
 }
 
-/// The option as it would be typed.
+/// Returns the option as it would be typed.
 fn typed_words(matches: &ArgMatches, long: &str, arg: &Arg) -> Vec<OsString> {
     if matches!(arg.get_action(), ArgAction::SetTrue) {
         return vec![format!("--{long}").into()];
@@ -107,7 +107,7 @@ fn typed_words(matches: &ArgMatches, long: &str, arg: &Arg) -> Vec<OsString> {
         .collect()
 }
 
-/// The words of a command line that say what the value of a key says.
+/// Converts a key and its value to command-line arguments.
 fn option_words(long: &str, arg: &Arg, item: &Item) -> Result<Vec<OsString>, String> {
     let one = |text: &str| OsString::from(format!("--{long}={text}"));
     if matches!(arg.get_action(), ArgAction::SetTrue) {

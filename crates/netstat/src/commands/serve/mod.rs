@@ -1,4 +1,5 @@
-//! `netstat serve`: the same over HTTP. What it serves and how is in `netstat-serve`; here are its options, and the documents.
+//! `netstat serve`: the results of the program over HTTP. The server itself is in `netstat-serve`; this module has its
+//! options and provides its documents.
 
 mod config;
 mod provider;
@@ -108,10 +109,10 @@ pub(crate) fn definition() -> clap::Command {
     Words::command()
 }
 
-/// Carries it out.
+/// Runs the command.
 ///
 /// # Errors
-/// When it cannot serve.
+/// Returns an error if the server cannot run.
 pub(crate) fn run(matches: &ArgMatches, context: &mut Context<'_>) -> Result<Outcome, Failure> {
     let matches = config::with_file(matches)?;
     let words = Words::from_arg_matches(&matches).map_err(|error| Failure::Usage(error.to_string()))?;
@@ -128,7 +129,7 @@ pub(crate) fn run(matches: &ArgMatches, context: &mut Context<'_>) -> Result<Out
     let hint = token_hint(words.token_file.as_deref().or(kept.as_deref()));
     let unix = other_sockets(&words.listen);
     let report = move |event: Event| {
-        // Nobody is listening if stderr is closed.
+        // If stderr is closed, there is nobody to tell.
         let mut err = std::io::stderr();
         let _ = match event {
             Event::Started { addresses, tls } => {
@@ -200,7 +201,7 @@ pub(crate) fn run(matches: &ArgMatches, context: &mut Context<'_>) -> Result<Out
     Ok(Outcome::Printed)
 }
 
-/// Where the token is, to follow the addresses.
+/// Describes where the token is, to follow the addresses.
 fn token_hint(path: Option<&Path>) -> String {
     path.map_or_else(String::new, |path| {
         format!("; the token is in {}", escape_str(&path.display().to_string()))
@@ -217,13 +218,13 @@ fn check_store(store: Option<&str>) -> Result<(), Failure> {
     }
 }
 
-/// Where is listened other than at addresses, as typed.
+/// Returns the listening sockets that are not addresses, as typed.
 fn other_sockets(listen: &[Listen]) -> Vec<String> {
     let others = listen.iter().filter(|listen| !matches!(listen, Listen::Address(_)));
     others.map(ToString::to_string).collect()
 }
 
-/// The databases that were named, or those at the usual places that can be used.
+/// Opens the databases named on the command line, or those in the usual places that can be used.
 fn locations(named: &[PathBuf]) -> Result<Locations, Failure> {
     if named.is_empty() {
         return Ok(Locations::open(&Locations::usual(Path::new("/"))).unwrap_or_default());
@@ -244,7 +245,8 @@ fn token(words: &Words) -> Result<Token, Failure> {
     }
 }
 
-/// Writes the token where only its user can read it; gives the path. `None` where there is no such place.
+/// Writes the token to a file that only its user can read, and returns the path; `None` if there is no suitable
+/// directory.
 fn keep(token: &Token, root: bool) -> Option<PathBuf> {
     let set = |name| std::env::var_os(name).filter(|value| !value.is_empty());
     if netstat_os::NATIVE_KIND == SystemKind::Windows {
@@ -256,7 +258,7 @@ fn keep(token: &Token, root: bool) -> Option<PathBuf> {
         netstat_os::files::create_private_directory(&directory).ok()?;
         return write_token(&directory, token);
     }
-    // systemd's may be several, with colons between them.
+    // systemd may set several directories, separated by colons.
     let own = set("RUNTIME_DIRECTORY").filter(|list| !list.to_string_lossy().contains(':'));
     let directory = match (own, set("XDG_RUNTIME_DIR")) {
         (Some(own), _) => PathBuf::from(own),
@@ -270,7 +272,7 @@ fn keep(token: &Token, root: bool) -> Option<PathBuf> {
 
 fn write_token(directory: &Path, token: &Token) -> Option<PathBuf> {
     let path = directory.join("serve.token");
-    // What an earlier start left.
+    // Remove what an earlier start left.
     let _ = fs::remove_file(&path);
     let mut file = netstat_os::create_private(&path).ok()?;
     file.write_all(format!("{}\n", token.secret()).as_bytes()).ok()?;

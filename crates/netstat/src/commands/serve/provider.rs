@@ -1,4 +1,4 @@
-//! The API's documents: those of the command line, made in the same way.
+//! The documents of the API: those of the command line, made in the same way.
 
 use std::ffi::{OsStr, OsString};
 use std::net::IpAddr;
@@ -20,7 +20,7 @@ use crate::context::{Context, Failure, Outcome, Screen};
 use crate::list;
 use crate::output::json::documents;
 
-/// The options that choose rows.
+/// The options that filter rows.
 const FILTERS: &[&str] = &[
     "state",
     "port",
@@ -36,18 +36,18 @@ const FILTERS: &[&str] = &[
     "exposed",
 ];
 
-/// Those of sockets where countries and autonomous systems are known.
+/// The filters of sockets that are available if countries and autonomous systems are known.
 const LOCATION_FILTERS: &[&str] = &["as", "country"];
 
-/// What makes the documents of a resource.
+/// How the documents of a resource are made.
 struct Source {
     name: &'static str,
     about: &'static str,
     /// The command; `None` for the classic list.
     command: Option<Entry>,
-    /// Arguments that are always there.
+    /// Arguments that are always present.
     fixed: &'static [&'static str],
-    /// Long options that are parameters, beside [`FILTERS`]. None of them names a file.
+    /// Long options that are parameters, in addition to [`FILTERS`]. None of them names a file.
     options: &'static [&'static str],
     filters: bool,
     /// The parameter that becomes the positional argument.
@@ -166,7 +166,7 @@ static SOURCES: &[Source] = &[
             definition: audit::COMMAND.definition,
             run: audit::COMMAND.run,
         }),
-        // Whoever asks sees which are acknowledged, and why.
+        // A client sees which findings are acknowledged, and why.
         fixed: &["--all"],
         options: &["min"],
         filters: true,
@@ -183,7 +183,7 @@ static SOURCES: &[Source] = &[
             definition: doctor::definition,
             run: doctor::run,
         }),
-        // A name server is asked only by whoever asks for that himself.
+        // A name server is queried only if the caller explicitly asks for it.
         fixed: &["--numeric"],
         options: &["problems"],
         filters: false,
@@ -225,7 +225,7 @@ static SOURCES: &[Source] = &[
     },
 ];
 
-/// What a fleet's store adds.
+/// The resources that the store of a fleet adds.
 #[cfg(feature = "fleet")]
 static FLEET_SOURCES: &[Source] = &[
     Source {
@@ -280,20 +280,20 @@ static FLEET_SOURCES: &[Source] = &[
 #[cfg(not(feature = "fleet"))]
 static FLEET_SOURCES: &[Source] = &[];
 
-/// Answers from the running system, and about the past from a record or a fleet's store.
+/// Answers from the running system, and about the past from a record or the store of a fleet.
 pub(super) struct CommandLine {
     system: Mutex<Box<dyn System + Send>>,
     record: super::record::RecordFigures,
-    /// What is given to commands that ask about the past: the store, and the fleet's configuration.
+    /// The arguments for commands about the past: the store, and the configuration of the fleet.
     store: Option<String>,
     fleet_config: Option<PathBuf>,
-    /// `--mmdb`, as it is given to the list, and what it holds.
+    /// The value of `--mmdb` for the list, and the content of the databases.
     mmdb: Vec<PathBuf>,
     locations: Locations,
 }
 
 impl CommandLine {
-    /// One that asks `system`, and about the past `store`, with this configuration of the fleet.
+    /// Creates a provider that queries `system`, and `store` about the past, with this configuration of the fleet.
     pub(super) fn about(
         system: Box<dyn System + Send>,
         store: Option<String>,
@@ -309,7 +309,7 @@ impl CommandLine {
         }
     }
 
-    /// The same with countries and autonomous systems from these databases.
+    /// Adds countries and autonomous systems from these databases.
     pub(super) fn with_locations(self, mmdb: Vec<PathBuf>, locations: Locations) -> CommandLine {
         CommandLine {
             mmdb,
@@ -318,7 +318,7 @@ impl CommandLine {
         }
     }
 
-    /// A handle on the computer for one answer: several are made at the same time.
+    /// Returns a handle on the system for one answer, since several are made at the same time.
     fn system(&self) -> Box<dyn System + Send> {
         self.system.lock().unwrap_or_else(PoisonError::into_inner).another()
     }
@@ -357,7 +357,7 @@ impl CommandLine {
             .map(str::to_owned);
         match outcome {
             Ok(_) if !out.is_empty() => Ok(out),
-            // A command that found nothing says so.
+            // A command that finds nothing says so.
             Ok(_) => Err(Refusal::NotFound(
                 said.unwrap_or_else(|| "nothing was found".to_owned()),
             )),
@@ -376,7 +376,7 @@ impl CommandLine {
         SOURCES.iter().chain(fleet)
     }
 
-    /// The words that say where a source asks.
+    /// Returns the arguments that select the store or databases of a source.
     fn place(&self, source: &Source) -> Vec<OsString> {
         let option = match source.name {
             "history" | "findings" | "inspect" => "--store",
@@ -439,7 +439,7 @@ impl Source {
         }
     }
 
-    /// The arguments of a command line that asks the same.
+    /// Returns the command-line arguments of an equivalent query.
     fn arguments(&self, question: &Question) -> Vec<OsString> {
         let mut words: Vec<OsString> = self.fixed.iter().map(OsString::from).collect();
         words.push(
@@ -464,7 +464,7 @@ impl Source {
                     words.push(format!("--{name}").into());
                 }
             } else {
-                // One word, so that no value can become an option.
+                // A single argument, so that a value cannot become an option.
                 words.push(format!("--{name}={value}").into());
             }
         }
@@ -512,7 +512,7 @@ impl Provider for CommandLine {
     }
 
     fn figures(&self) -> Vec<Figure> {
-        // A fleet's store is of many computers.
+        // The store of a fleet describes many computers.
         let named = self.store.as_deref().filter(|store| !store.contains("://"));
         let superuser = self.system().is_superuser();
         self.record.of_this_computer(named.map(std::path::Path::new), superuser)
@@ -521,7 +521,7 @@ impl Provider for CommandLine {
     fn acknowledge(&self, finding: &Acknowledgement) -> Result<(), Refusal> {
         let source = self.sources().find(|source| source.name == "findings");
         let source = source.ok_or_else(|| Refusal::NotFound("there is no audit".to_owned()))?;
-        // One word each, so that no value can become an option.
+        // A single argument each, so that a value cannot become an option.
         let mut words = self.place(source);
         words.push(format!("--acknowledge={}", finding.id).into());
         words.push(format!("--why={}", finding.why).into());
@@ -653,7 +653,7 @@ mod tests {
                 other => panic!("{resource} {parameters:?}: {other:?}"),
             }
         }
-        // It is looked for as a program of that name, and there is none.
+        // It is looked up as the name of a program, and there is none.
         let found = ask("inspect", &[("target", "--bundle=/tmp/never")], Format::Json);
         let found: Value = serde_json::from_slice(&found.unwrap()).unwrap();
         assert_eq!(found["cards"].as_array().map(Vec::len), Some(0));

@@ -1,4 +1,4 @@
-//! What the record adds to the metrics.
+//! The metrics of the record.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
@@ -8,7 +8,7 @@ use netstat_serve::Figure;
 
 use crate::recall;
 
-/// Sums that only grow, though the record forgets its old gaps.
+/// Totals that only grow, although the record discards old gaps.
 #[derive(Debug, Default)]
 pub(super) struct RecordFigures {
     seen: Mutex<Option<Seen>>,
@@ -22,7 +22,7 @@ struct Seen {
 }
 
 impl RecordFigures {
-    /// The figures of the record at `named`, else of the one there is; none where there is none that can be read.
+    /// Returns the metrics of the record at `named`, or of the first one found; empty if none can be read.
     pub(super) fn of_this_computer(&self, named: Option<&Path>, superuser: bool) -> Vec<Figure> {
         let places = recall::places(named, superuser);
         let read = places.iter().find_map(|path| {
@@ -43,7 +43,7 @@ impl RecordFigures {
         let after = known.as_ref().map_or(0, |seen| seen.newest_gap);
         let mut status = reader.status(after).ok()?;
         let mut sums = known.map_or(GapSums::default(), |seen| seen.sums);
-        // The store was begun anew.
+        // The store was recreated.
         if status.newest_gap < after {
             status = reader.status(0).ok()?;
             sums = GapSums::default();
@@ -70,7 +70,7 @@ fn figure(name: &'static str, help: &'static str, counter: bool, value: f64) -> 
     }
 }
 
-/// What waits for the store of a fleet.
+/// Returns the metrics of what waits for the store of a fleet.
 fn shipping(spool: &SpoolState) -> Vec<Figure> {
     let mut all = vec![
         figure(

@@ -1,4 +1,4 @@
-//! `netstat snapshot`: what the collectors read, in a file that `--replay` and the tests load.
+//! `netstat snapshot`: writes what the collectors read to a file that `--replay` and the tests can load.
 
 use std::path::{Path, PathBuf};
 
@@ -32,15 +32,15 @@ struct SnapshotArgs {
     redact: bool,
 }
 
-/// The definition of the command for help, completions and the manual.
+/// Returns the definition of the command, for the help, completions and manual page.
 pub(crate) fn definition() -> clap::Command {
     SnapshotArgs::command()
 }
 
-/// Carries out the command.
+/// Runs the command.
 ///
 /// # Errors
-/// When the system cannot be read or the file not be written.
+/// Returns an error if the system cannot be read or the file cannot be written.
 pub(crate) fn run(matches: &ArgMatches, context: &mut Context<'_>) -> Result<Outcome, Failure> {
     let arguments = SnapshotArgs::from_arg_matches(matches).map_err(|error| Failure::Usage(error.to_string()))?;
     let path = &arguments.output;
@@ -58,7 +58,7 @@ pub(crate) fn run(matches: &ArgMatches, context: &mut Context<'_>) -> Result<Out
     let file = netstat_os::create_private(path).map_err(|error| cannot(&error))?;
     if let Err(error) = snapshot.write(&file) {
         drop(file);
-        // Half a snapshot is of no use. It is the file that was made above.
+        // An incomplete snapshot is useless. This is the file that was created above.
         let _ = std::fs::remove_file(path);
         return Err(cannot(&error));
     }
@@ -83,7 +83,7 @@ pub(crate) fn run(matches: &ArgMatches, context: &mut Context<'_>) -> Result<Out
     })
 }
 
-/// `--replay`, for commands that can answer from a snapshot.
+/// Returns `--replay`, for commands that can answer from a snapshot.
 pub(crate) fn replay_argument() -> Arg {
     Arg::new("snapshot")
         .long("replay")
@@ -96,7 +96,7 @@ pub(crate) fn replay_argument() -> Arg {
 /// Loads the computer that a snapshot describes.
 ///
 /// # Errors
-/// One sentence with the path.
+/// Returns one sentence that includes the path.
 pub(crate) fn load(path: &Path) -> Result<Replay, String> {
     let file =
         files::open_named(path).map_err(|error| format!("cannot open {}: {}", shown(path), plain_error(&error)))?;

@@ -1,9 +1,9 @@
 //! The fields of the objects in the document, as tables.
 
-/// What a field holds.
+/// The type of a field.
 #[derive(Clone, Copy)]
 pub(super) enum Is {
-    /// A whole number of 0 or more.
+    /// An integer of 0 or more.
     Count,
     /// Any number.
     Number,
@@ -14,15 +14,15 @@ pub(super) enum Is {
     Numbers,
     /// A moment (RFC 3339, UTC).
     Moment,
-    /// An object of the schema's own definitions.
+    /// An object with a definition of its own in the schema.
     Of(&'static str),
-    /// A list of such.
+    /// A list of such objects.
     List(&'static str),
-    /// An object with names that are not fixed.
+    /// An object with arbitrary names.
     Open,
 }
 
-/// A field: its name, what it holds, whether it may be null, and its meaning.
+/// A field: name, type, whether it may be null, and description.
 pub(super) type Field = (&'static str, Is, bool, &'static str);
 
 pub(super) const TARGET: &[Field] = &[
@@ -66,7 +66,7 @@ pub(super) const CARD: &[Field] = &[
     ),
 ];
 
-/// Only where there is a process.
+/// Fields of a card with a process.
 pub(super) const CARD_OF_PROCESS: &[Field] = &[
     ("file", Is::Of("file"), false, "its program file"),
     (
@@ -103,7 +103,7 @@ pub(super) const CARD_OF_PROCESS: &[Field] = &[
     ("not_seen", Is::List("not_seen"), false, "what could not be read"),
 ];
 
-/// Only where there is none.
+/// Fields of a card without a process.
 pub(super) const CARD_OF_NONE: &[Field] = &[(
     "no_process",
     Is::Open,

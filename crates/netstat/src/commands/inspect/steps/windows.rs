@@ -6,7 +6,7 @@ use netstat_model::text::powershell_quoted;
 
 use super::{About, Step, is_connection};
 
-/// The steps, the safest first.
+/// Returns the steps, the safest first.
 pub(super) fn steps(about: &About<'_>) -> Vec<Step> {
     let mut steps = Vec::new();
     let mut add = |what, command: String| steps.push(Step { what, command });
@@ -65,7 +65,7 @@ pub(super) fn steps(about: &About<'_>) -> Vec<Step> {
     let names: Vec<String> = names.collect();
     match names.is_empty() {
         true => add("end it", format!("taskkill /PID {} /F", process.pid)),
-        // Ending a host of services would end them all without a chance to finish.
+        // Ending a process that hosts services would end all of them without a proper shutdown.
         false => add("stop its services", format!("Stop-Service -Name {}", names.join(", "))),
     }
     steps

@@ -12,13 +12,13 @@ use crate::context::human::{bytes, bytes_per_second, moment, plural, span};
 use crate::recall::Since;
 use netstat_model::reach::waits;
 
-/// Sockets that are shown in full, at most.
+/// The maximum number of sockets that are shown in full.
 const IN_FULL: usize = 2;
 
-/// So many more are named.
+/// The maximum number of further sockets that are named.
 const NAMED: usize = 4;
 
-/// `unseen` is why it is not known which sockets the process holds; `None` where it is known.
+/// Writes the sockets. `unseen` is the reason why the sockets of the process are unknown; `None` if they are known.
 pub(super) fn write(lines: &mut Lines, sockets: &[SocketView], unseen: Option<Why>, screen: &Screen<'_>) {
     match unseen {
         _ if !sockets.is_empty() => {}
@@ -40,7 +40,7 @@ pub(super) fn write(lines: &mut Lines, sockets: &[SocketView], unseen: Option<Wh
             lines.row("problem", trouble);
         }
     }
-    // What is wrong is said of those that are only named, too.
+    // Problems are reported for the sockets that are only named, too.
     let rest: Vec<&SocketView> = sockets.iter().skip(IN_FULL).collect();
     for (place, view) in rest.iter().take(NAMED).enumerate() {
         lines.row(if place == 0 { "also" } else { "" }, &ends_with_names(view));
@@ -56,7 +56,7 @@ pub(super) fn write(lines: &mut Lines, sockets: &[SocketView], unseen: Option<Wh
     }
 }
 
-/// `TCP 192.168.1.114:2078 -> 203.0.113.7:80`; a socket without a peer has no arrow.
+/// Formats the endpoints: `TCP 192.168.1.114:2078 -> 203.0.113.7:80`; a socket without a peer has no arrow.
 pub(super) fn ends(view: &SocketView) -> String {
     let socket = &view.socket;
     let protocol = socket.protocol();
@@ -95,8 +95,8 @@ fn ends_with_names(view: &SocketView) -> String {
     line
 }
 
-/// `192.0.2.1:80`, `[fe80::1%eth0]:80`, `0.0.0.0%eth0:80`: with the zone of a link-local address, and the device that a socket without
-/// an address is bound to.
+/// Formats an endpoint: `192.0.2.1:80`, `[fe80::1%eth0]:80`, `0.0.0.0%eth0:80`. It includes the zone of a link-local
+/// address, and the device that a wildcard socket is bound to.
 fn side(view: &SocketView, end: Endpoint) -> String {
     let bound = end.address.is_unspecified() && view.socket.interface().is_some();
     let zone = match &view.interface {
@@ -110,7 +110,7 @@ fn side(view: &SocketView, end: Endpoint) -> String {
     }
 }
 
-/// What the ports of both ends are registered for.
+/// Describes the services that the ports of both endpoints are registered for.
 fn ports(socket: &Socket, screen: &Screen<'_>) -> String {
     if !socket.protocol().has_ports() {
         return String::new();
@@ -134,7 +134,7 @@ fn ports(socket: &Socket, screen: &Screen<'_>) -> String {
     }
 }
 
-/// Bytes, rates, delays and queues, as far as the socket's kind has them.
+/// Describes bytes, rates, delays and queues, as far as this kind of socket has them.
 fn traffic(view: &SocketView, now: SystemTime) -> String {
     let socket = &view.socket;
     let queue = u64::from(socket.receive_queue());
@@ -195,7 +195,8 @@ fn with_rate(amount: String, rate: Fact<f64>) -> String {
     }
 }
 
-/// Since when: Linux keeps no time of a connection's beginning, but how long ago what last happened gives the least it can be.
+/// Describes the age of a socket. Linux does not record when a connection began, but the time since the last events is
+/// a lower bound.
 fn age(socket: &Socket) -> String {
     if let Fact::Known(time) = socket.time_in_state() {
         return format!("in this state for {}", span(Duration::from_millis(time)));
@@ -206,16 +207,17 @@ fn age(socket: &Socket) -> String {
     }
 }
 
-/// A bound below this says nothing: something happens on a busy connection all the time, however old it is.
+/// A smaller bound is not shown, because there is always activity on a busy connection, however old it is.
 const WORTH_TELLING: Duration = Duration::from_secs(1);
 
-/// The least that the age of a connection can be: the time since something last happened on it, or in which it had something to send.
+/// Returns a lower bound for the age of a connection: the time since some event on it, or the time during which it had
+/// something to send.
 fn least_age(socket: &Socket) -> Option<Duration> {
     let busy = socket.tcp(TcpMetric::BusyTime).known().map(Duration::from_micros);
     quiet(socket).max(busy)
 }
 
-/// The longest time since something last happened on the connection.
+/// Returns the longest time since some event on the connection.
 fn quiet(socket: &Socket) -> Option<Duration> {
     [
         TcpMetric::LastDataSent,
@@ -228,7 +230,8 @@ fn quiet(socket: &Socket) -> Option<Duration> {
     .map(Duration::from_millis)
 }
 
-/// Since when, according to a record; `least`: what is known without it.
+/// Describes when a socket was first seen, according to the record; `least` is the lower bound that is known without
+/// it.
 fn first_seen(since: Since, what: &str, least: Option<Duration>, now: SystemTime) -> String {
     let age = now.duration_since(since.at).unwrap_or_default();
     match since.exact {
@@ -241,7 +244,7 @@ fn first_seen(since: Since, what: &str, least: Option<Duration>, now: SystemTime
     }
 }
 
-/// Both rates in words; the reason when they are not known.
+/// Describes both rates, or the reason why they are unknown.
 pub(super) fn rates(rates: &Rates) -> String {
     match (rates.received, rates.sent) {
         (Fact::Known(received), Fact::Known(sent)) => {

@@ -1,4 +1,4 @@
-//! The files of a card: the program and the script it runs.
+//! The files of a card: the program, and the script it runs.
 
 use netstat_model::process::{FileFacts, FileStatus};
 use netstat_model::{Fact, Why, text};
@@ -12,7 +12,7 @@ use crate::context::human::{ago, bytes};
 pub(super) fn write(lines: &mut Lines, subject: &Subject, screen: &Screen<'_>) {
     let program = match &subject.facts.program {
         Fact::Known(program) => program,
-        // A thread of the kernel has no file, which its own row says already.
+        // A kernel thread has no file, which its own row already says.
         Fact::Unknown(Why::NotApplicable) => return,
         Fact::Unknown(why) => {
             lines.row("file", &format!("unknown: {}", why.words()));
@@ -58,7 +58,7 @@ pub(super) fn write(lines: &mut Lines, subject: &Subject, screen: &Screen<'_>) {
     }
 }
 
-/// Size, owner, mode and age.
+/// Describes size, owner, mode and age.
 fn what(file: Fact<FileFacts>, view: &FileView, screen: &Screen<'_>) -> Option<String> {
     let file = file.known()?;
     let name = |id: u32, name: &Option<std::sync::Arc<str>>| match name {
@@ -87,7 +87,7 @@ fn changed(file: &FileFacts, screen: &Screen<'_>) -> String {
     }
 }
 
-/// Permissions as `ls -l` shows them, without the kind: `rwxr-xr-x`.
+/// Formats permissions as `ls -l` does, without the file type: `rwxr-xr-x`.
 fn mode(mode: u32) -> String {
     let bit = |bit: u32, letter: char| if mode & bit != 0 { letter } else { '-' };
     let execute = |execute: u32, special: u32, both: char, alone: char| match (mode & execute != 0, mode & special != 0)
@@ -124,7 +124,7 @@ fn write_digest(lines: &mut Lines, view: &FileView) {
     }
 }
 
-/// Who installed it, and whether it still is what was installed.
+/// Describes which package installed the file, and whether it has changed since.
 fn package(view: &FileView) -> String {
     let Some(ownership) = &view.package else {
         return "package: not looked for".to_owned();

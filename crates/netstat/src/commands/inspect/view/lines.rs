@@ -1,12 +1,12 @@
-//! Rows of a label and a text that is broken at the width of the screen.
+//! Rows with a label and a text that is wrapped to the width of the screen.
 
-/// Columns of the labels, with the blank behind them.
+/// The width of the labels, including the space after them, in columns.
 const LABEL: usize = 11;
 
-/// Narrower than this, a card is not broken any further.
+/// The minimum width to which a card is wrapped.
 const NARROWEST: usize = 40;
 
-/// A card as it grows.
+/// A card that is being written.
 #[derive(Debug)]
 pub(super) struct Lines {
     width: usize,
@@ -21,7 +21,7 @@ impl Lines {
         }
     }
 
-    /// The first line: what the card is about, and at the right end what was asked for.
+    /// Appends the first line: the title of the card, and the targets on the right.
     pub(super) fn title(&mut self, title: &str, asked: &str, bold: bool) {
         let (on, off) = if bold { ("\x1b[1m", "\x1b[0m") } else { ("", "") };
         let used = title.chars().count();
@@ -36,7 +36,7 @@ impl Lines {
         self.text.push('\n');
     }
 
-    /// A label and a text, which is broken between words; a word that is longer than a line, within.
+    /// Appends a label and a text, wrapped between words, or within a word that is longer than a line.
     pub(super) fn row(&mut self, label: &str, text: &str) {
         let room = self.width - LABEL;
         let mut first = true;
@@ -47,7 +47,7 @@ impl Lines {
         }
     }
 
-    /// A label and a text that stays in one line, however long.
+    /// Appends a label and a text that is never wrapped.
     pub(super) fn raw(&mut self, label: &str, text: &str) {
         self.text.push_str(&format!("{label:LABEL$}{text}\n"));
     }
@@ -57,7 +57,7 @@ impl Lines {
     }
 }
 
-/// The label and the text of a row that was not broken.
+/// Splits a row that was not wrapped into label and text.
 pub(super) fn parts(line: &str) -> (&str, &str) {
     match line.split_at_checked(LABEL) {
         Some((label, text)) => (label.trim(), text.trim()),
@@ -65,7 +65,7 @@ pub(super) fn parts(line: &str) -> (&str, &str) {
     }
 }
 
-/// `text` in lines of at most `room` characters; at least one line.
+/// Splits `text` into lines of at most `room` characters; at least one line.
 fn broken(text: &str, room: usize) -> Vec<String> {
     let mut lines = vec![String::new()];
     let mut used = 0;

@@ -1,4 +1,4 @@
-//! A card as text: the most important first, in the width of the terminal.
+//! Cards as text: the most important information first, in the width of the terminal.
 
 mod connection;
 mod file;
@@ -19,23 +19,23 @@ use super::card::{Card, Nobody, Report, Subject};
 use crate::output::report::Block;
 use lines::Lines;
 
-/// What a card is written for.
+/// What a card is formatted for.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Screen<'a> {
-    /// Columns.
+    /// The width in columns.
     pub(super) width: usize,
-    /// Whether titles may be bold.
+    /// Whether titles are bold.
     pub(super) bold: bool,
-    /// Ages are counted from here.
+    /// The time relative to which ages are shown.
     pub(super) now: SystemTime,
     /// The names of ports.
     pub(super) services: &'a Services,
 }
 
-/// Writes the cards, `most` of them at most.
+/// Writes the cards, at most `most` of them.
 ///
 /// # Errors
-/// The writer's.
+/// Returns an error of the writer.
 pub(super) fn write(out: &mut dyn Write, report: &Report, screen: &Screen<'_>, most: usize) -> io::Result<()> {
     let published: Vec<&String> = report.targets.iter().flat_map(|target| &target.published).collect();
     if !published.is_empty() {
@@ -67,9 +67,9 @@ pub(super) fn write(out: &mut dyn Write, report: &Report, screen: &Screen<'_>, m
     Ok(())
 }
 
-/// The cards for a report: a heading, facts and commands of each.
+/// Returns the cards for a report: a heading, facts and commands for each.
 pub(super) fn blocks(report: &Report, screen: &Screen<'_>) -> Vec<Block> {
-    /// Wide enough that no row is broken.
+    /// Wide enough that no row is wrapped.
     const WIDTH: usize = 4096;
     let wide = Screen {
         width: WIDTH,
@@ -80,7 +80,7 @@ pub(super) fn blocks(report: &Report, screen: &Screen<'_>) -> Vec<Block> {
     for card in &report.cards {
         blocks.push(Block::heading(2, title(card)));
         let mut facts: Vec<(String, Vec<String>)> = Vec::new();
-        // The title is above, the steps below.
+        // The title is shown above, the steps below.
         for line in card_text(card, report, &wide).lines().skip(1) {
             let (label, text) = lines::parts(line);
             match facts.last_mut() {
@@ -98,7 +98,7 @@ pub(super) fn blocks(report: &Report, screen: &Screen<'_>) -> Vec<Block> {
     blocks
 }
 
-/// One card.
+/// Formats one card.
 fn card_text(card: &Card, report: &Report, screen: &Screen<'_>) -> String {
     let (filter, windows_host) = (report.filter.as_ref(), report.windows_host.as_ref());
     let mut lines = Lines::new(screen.width);
@@ -131,7 +131,7 @@ fn card_text(card: &Card, report: &Report, screen: &Screen<'_>) -> String {
             }
             process::write_reach(&mut lines, subject, filter, windows_host);
             let unread = subject.facts.unread();
-            // The findings have already said what could not be examined.
+            // The findings have already reported what could not be examined.
             if !unread.is_empty() && subject.opinion.is_none() {
                 let words: Vec<String> = unread
                     .iter()
@@ -146,35 +146,36 @@ fn card_text(card: &Card, report: &Report, screen: &Screen<'_>) -> String {
         let widest = card.steps.iter().map(|step| step.what.len()).max().unwrap_or_default();
         for (place, step) in card.steps.iter().enumerate() {
             let label = if place == 0 { "next" } else { "" };
-            // A command stays in one line, to be copied.
+            // A command is not wrapped, so that it is easy to copy.
             lines.raw(label, &format!("{:widest$}  {}", step.what, step.command));
         }
     }
     lines.finish()
 }
 
-/// The name of the program's file, or else the short name; escaped.
+/// Returns the name of the program file, or the short name; escaped.
 fn program_name(subject: &Subject) -> String {
     let program = subject.facts.program.as_ref().known();
     let name = program.map_or(subject.facts.comm.as_slice(), |program| program.file_name());
     text::escape(name).into_owned()
 }
 
-/// The name that a process goes by where it is another than that of its file, as when the file has several: `, called redis-server`.
+/// Returns the name of a process if it differs from that of its file, as when the file has several names: `, called
+/// redis-server`.
 fn called(subject: &Subject) -> String {
     let facts = &subject.facts;
     let Some(program) = facts.program.as_ref().known() else {
         return String::new();
     };
     let (file, comm) = (program.file_name(), facts.comm.as_slice());
-    // The kernel cuts the short name; versions and the like are behind it.
+    // The kernel truncates the short name, and a file name may end with a version or the like.
     match comm.is_empty() || file.starts_with(comm) || comm.starts_with(file) {
         true => String::new(),
         false => format!(", called {}", text::escape(comm)),
     }
 }
 
-/// What a card is called: `sshd [812]`.
+/// Returns the title of a card: `sshd [812]`.
 fn title(card: &Card) -> String {
     match &card.owner {
         Ok(subject) => {
@@ -198,7 +199,7 @@ fn title(card: &Card) -> String {
     }
 }
 
-/// Why there is no process, in a sentence.
+/// Explains why there is no process.
 fn nobody_in_words(nobody: &Nobody) -> String {
     if nobody.reason == NoOwner::Kernel {
         return match &nobody.kernel_user {

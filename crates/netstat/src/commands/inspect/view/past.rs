@@ -8,10 +8,10 @@ use super::lines::Lines;
 use crate::context::human;
 use crate::recall::{is_older, time};
 
-/// So many ports and networks are named, the latest ones.
+/// The maximum number of ports and networks to name; the latest ones are chosen.
 const NAMED: usize = 3;
 
-/// `name`: the program's, escaped.
+/// Writes what is known; `name` is that of the program, escaped.
 pub(super) fn write(lines: &mut Lines, past: &Past, name: &str, screen: &Screen<'_>) {
     let ago = |first: Millis| human::ago(time(first), screen.now);
     let begins = past.begins.map(ago);
@@ -29,7 +29,7 @@ pub(super) fn write(lines: &mut Lines, past: &Past, name: &str, screen: &Screen<
             ago(nameless)
         ));
     }
-    // What is as old as the record is no news.
+    // What is as old as the record is not new.
     let news = |first: &Millis| !is_older(*first, past.begins);
     let networks = past.networks.iter().filter(|(_, first)| news(first)).take(NAMED);
     parts.extend(networks.map(|(network, first)| format!("calling {network} {}", ago(*first))));

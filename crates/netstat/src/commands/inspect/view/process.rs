@@ -13,10 +13,10 @@ use super::{Screen, windows};
 use crate::context::human::{ago, moment, plural};
 use netstat_audit::passage;
 
-/// Longer command lines are cut: they may have megabytes.
+/// The length to which command lines are cut; they can have megabytes.
 const COMMAND: usize = 320;
 
-/// So many parents are named.
+/// The maximum number of ancestors to name.
 const PARENTS: usize = 6;
 
 pub(super) fn write(lines: &mut Lines, subject: &Subject, screen: &Screen<'_>) {
@@ -104,7 +104,7 @@ fn user(subject: &Subject) -> String {
     words
 }
 
-/// The words as a shell would take them, cut where they are too many.
+/// Formats the words as a shell command, cut if it is too long.
 fn command(words: &[Vec<u8>]) -> String {
     let mut line = String::new();
     for word in words {
@@ -127,7 +127,7 @@ fn command(words: &[Vec<u8>]) -> String {
     line
 }
 
-/// `bash [901] < sshd [880] < systemd [1]`, the nearest first.
+/// Formats the ancestors, the nearest first: `bash [901] < sshd [880] < systemd [1]`.
 fn parents(facts: &ProcessFacts) -> Option<String> {
     let ancestors = match &facts.ancestors {
         Fact::Known(ancestors) => ancestors,
@@ -191,7 +191,7 @@ fn runs_in(facts: &ProcessFacts) -> String {
     parts.join(", ")
 }
 
-/// A unit or container in a few words.
+/// Describes a unit or container.
 pub(super) fn component(component: &Component) -> String {
     match component {
         Component::Unit {
@@ -247,7 +247,7 @@ fn rights(facts: &ProcessFacts) -> String {
     parts.join(", ")
 }
 
-/// Named while they are few; of many, those that say most.
+/// Names the capabilities if they are few; of many, the most significant ones.
 fn capabilities(effective: Capabilities, bounding: Capabilities) -> String {
     const FEW: usize = 6;
     let names = effective.names();
@@ -279,7 +279,7 @@ fn capabilities(effective: Capabilities, bounding: Capabilities) -> String {
     }
 }
 
-/// What standard input, output and error are, where that says something.
+/// Describes standard input, output and error, if they are informative.
 fn streams(facts: &ProcessFacts) -> Option<String> {
     let open = facts.descriptors.as_ref().known()?;
     let words = |stream: &Fact<Option<Descriptor>>| match stream {
@@ -340,7 +340,7 @@ fn sockets(subject: &Subject) -> String {
     line
 }
 
-/// Who can reach the ports at which it waits.
+/// Writes who can reach the ports on which the process listens.
 pub(super) fn write_reach(
     lines: &mut Lines,
     subject: &Subject,
@@ -365,7 +365,7 @@ pub(super) fn write_reach(
                 lines.row("", &format!("- {line}"));
             }
         }
-        // Where no filter drops anything, the line about them says so for all ports.
+        // If no filter drops anything, the line about filters says so for all ports.
         if filter.is_some_and(filter::active) {
             for line in passage::words(&reach.passages) {
                 lines.row("", &format!("- {line}"));

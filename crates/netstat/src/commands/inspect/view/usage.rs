@@ -1,4 +1,4 @@
-//! What the process of a card uses now.
+//! The resource usage of the process of a card.
 
 use netstat_model::{Fact, Why};
 
@@ -16,7 +16,7 @@ pub(super) fn write(lines: &mut Lines, usage: &Usage) {
         parts.push(format!("{} of processor time so far", span(time)));
     }
     match (usage.resident, usage.private, usage.shared) {
-        // The parts may be off by more than they are.
+        // The error of the parts may exceed the parts themselves.
         (Fact::Known(resident), ..) if usage.rough => parts.push(format!("memory about {}", bytes(resident))),
         (Fact::Known(resident), Fact::Known(private), Fact::Known(shared)) => parts.push(format!(
             "memory {} ({} private, {} shared)",

@@ -1,12 +1,12 @@
-//! What the findings about a process come to: the judgement in front, the evidence below.
+//! The overall judgement of a process: first the verdict, then the evidence.
 
 use super::super::card::Opinion;
 use super::lines::Lines;
 use netstat_audit::{Finding, Judgement, Severity};
 
-/// The judgement and its weightiest reasons, in a row or two.
+/// Writes the judgement and its main reasons in a row or two.
 pub(super) fn write_summary(lines: &mut Lines, opinion: &Opinion) {
-    /// So many reasons come first; the evidence follows below.
+    /// The maximum number of reasons; the evidence follows below.
     const MOST: usize = 2;
     let verdict = &opinion.verdict;
     let word = match verdict.judgement {
@@ -26,13 +26,13 @@ pub(super) fn write_summary(lines: &mut Lines, opinion: &Opinion) {
     lines.row("verdict", &format!("{word}: {nothing}{}", reasons.join("; ")));
 }
 
-/// Each finding with what was seen and the command that shows it, and what would change the judgement.
+/// Writes each finding with its evidence and the command that shows it, and what would change the judgement.
 pub(super) fn write_details(lines: &mut Lines, opinion: &Opinion) {
     for (place, finding) in opinion.findings.iter().enumerate() {
         let label = if place == 0 { "found" } else { "" };
         write_finding(lines, label, finding);
     }
-    // What could not be looked at is among what would change it, and is shown separately.
+    // What could not be examined is among the things that would change it, and is shown separately.
     let changes = opinion
         .verdict
         .would_change

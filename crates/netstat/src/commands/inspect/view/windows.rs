@@ -1,4 +1,4 @@
-//! What a card tells of a process of Windows: its user and rights, what its program is worth, what the firewall makes of its ports.
+//! The Windows-specific parts of a card: user and rights, signature of the program, firewall rules for its ports.
 
 use netstat_model::process::{FileAccess, Mapped, ProcessFacts, Signature, WindowsProcess, sid_name};
 use netstat_model::windows_host::{Door, PortProxy, WindowsHost};
@@ -8,7 +8,7 @@ use super::super::reach::Reach;
 use super::lines::Lines;
 use crate::context::human::{bytes, plural};
 
-/// `user DESK\anna`.
+/// Formats the user: `user DESK\anna`.
 pub(super) fn user(windows: &WindowsProcess) -> String {
     match (&windows.user, &windows.sid) {
         (Fact::Known(name), _) => format!("user {}", text::escape(name)),
@@ -23,7 +23,7 @@ pub(super) fn user(windows: &WindowsProcess) -> String {
     }
 }
 
-/// Services and packages.
+/// Lists the services and packages of the process.
 pub(super) fn runs_in(facts: &ProcessFacts) -> String {
     match &facts.components {
         Fact::Known(components) if components.is_empty() => {
@@ -33,7 +33,7 @@ pub(super) fn runs_in(facts: &ProcessFacts) -> String {
             let words = |component: &Component| match component {
                 Component::Service { name } => Some(format!("service {}", text::escape(name))),
                 Component::Package { name } => Some(format!("package {}", text::escape(name))),
-                // Of other systems.
+                // Components of other systems.
                 Component::Unit { .. } | Component::Container { .. } => None,
             };
             components.iter().filter_map(words).collect::<Vec<_>>().join(", ")
@@ -42,7 +42,7 @@ pub(super) fn runs_in(facts: &ProcessFacts) -> String {
     }
 }
 
-/// Its integrity level, elevation and protection.
+/// Describes integrity level, elevation and protection.
 pub(super) fn rights(windows: &WindowsProcess) -> String {
     let mut parts = vec![match windows.integrity {
         Fact::Known(level) => format!("integrity {}", level.name()),
@@ -51,7 +51,7 @@ pub(super) fn rights(windows: &WindowsProcess) -> String {
     match windows.elevated {
         Fact::Known(true) => parts.push("elevated".to_owned()),
         Fact::Known(false) => parts.push("not elevated".to_owned()),
-        // The same reason as that of the integrity level.
+        // The reason is the same as for the integrity level.
         Fact::Unknown(_) => {}
     }
     if windows.app_container == Fact::Known(true) {
@@ -64,7 +64,7 @@ pub(super) fn rights(windows: &WindowsProcess) -> String {
     parts.join(", ")
 }
 
-/// Code in its memory that belongs to no file.
+/// Describes executable memory that does not belong to a file.
 pub(super) fn memory(facts: &ProcessFacts) -> Option<String> {
     let mappings = match &facts.executable {
         Fact::Known(mappings) => mappings,
@@ -103,7 +103,7 @@ pub(super) fn memory(facts: &ProcessFacts) -> Option<String> {
     })
 }
 
-/// Whether its program is signed, and who may change it.
+/// Writes whether the program is signed, and who may modify it.
 pub(super) fn file(lines: &mut Lines, windows: &WindowsProcess) {
     lines.row("signature", &signature(&windows.signature));
     lines.row(
@@ -154,7 +154,7 @@ fn access(access: &Fact<FileAccess>) -> String {
     }
 }
 
-/// What the firewall makes of a port, and where a port proxy leads; safe to print.
+/// Describes how the firewall treats a port, and where a port proxy leads; safe to print.
 pub(super) fn reach(host: &WindowsHost, reach: &Reach, facts: &ProcessFacts) -> Vec<String> {
     let mut lines = match &host.firewall {
         Fact::Known(firewall) => {
