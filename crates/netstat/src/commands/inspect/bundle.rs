@@ -1,4 +1,4 @@
-//! An evidence bundle: the cards, and copies of what would be lost with the processes.
+//! Evidence bundles: the cards, and copies of what would be lost when the processes end.
 
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -16,16 +16,17 @@ use super::redact::LEFT_OUT;
 use crate::context::Progress;
 use crate::output::json::Document;
 
-/// No more bytes of one file are copied: programs of some hundred megabytes exist.
+/// The maximum number of bytes to copy of one file; some programs have several hundred megabytes.
 const LARGEST_FILE: u64 = 512 << 20;
 
-/// No longer file is copied, however much of it is holes: its length is hashed, and the archive's format has eleven octal digits.
+/// The maximum length of a file to copy, including holes: the whole length is hashed, and the archive format has eleven
+/// octal digits.
 const LONGEST_FILE: u64 = (8 << 30) - 1;
 
-/// No more bytes of all files together are copied.
+/// The maximum number of bytes to copy of all files together.
 const LARGEST_BUNDLE: u64 = 2 << 30;
 
-/// The texts that are copied of each process, by the name of the member.
+/// The texts that are copied for each process, by the name of the archive member.
 const TEXTS: [(&str, ProcessText); 7] = [
     ("maps", ProcessText::Maps),
     ("status", ProcessText::Status),
@@ -36,25 +37,25 @@ const TEXTS: [(&str, ProcessText); 7] = [
     ("limits", ProcessText::Limits),
 ];
 
-/// What a bundle is made from.
+/// The inputs of a bundle.
 pub(super) struct Contents<'a> {
-    /// What was found.
+    /// The results of the inspection.
     pub(super) report: &'a Report,
-    /// The same as a JSON document.
+    /// The same results as a JSON document.
     pub(super) document: &'a Value,
-    /// The computer's name.
+    /// The host name of the computer.
     pub(super) host: &'a [u8],
-    /// When it was read.
+    /// When the results were read.
     pub(super) time: SystemTime,
-    /// `--redact`: nothing is copied, and files are represented by their digests.
+    /// `--redact`: whether nothing is copied, and files are represented by their digests.
     pub(super) redacted: bool,
 }
 
-/// Writes the bundle: an uncompressed tar archive (POSIX ustar, GNU's format for sparse files) with `manifest.json` as its last member.
-/// Gives back what was written, and how many things could not be had; the manifest names them.
+/// Writes the bundle: an uncompressed tar archive (POSIX ustar, with the GNU format for sparse files) whose last member
+/// is `manifest.json`. Returns what was written, and how many items could not be included; the manifest names them.
 ///
 /// # Errors
-/// The system's, when the archive cannot be written.
+/// Returns an error of the system if the archive cannot be written.
 pub(super) fn write(
     to: File,
     contents: &Contents<'_>,
@@ -84,14 +85,14 @@ pub(super) fn write(
 /// What was written.
 #[derive(Debug, Default)]
 pub(super) struct Written {
-    /// How many things could not be had.
+    /// The number of items that could not be included.
     pub(super) missing: usize,
-    /// The members as the manifest lists them.
+    /// The members as listed in the manifest.
     members: Vec<Value>,
 }
 
 impl Written {
-    /// Each member with its size in bytes and its SHA-256 digest.
+    /// Returns each member with its size in bytes and its SHA-256 digest.
     pub(super) fn digests(&self) -> Vec<Vec<String>> {
         let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
         let row = |member: &Value| {
@@ -108,7 +109,7 @@ fn pretty(value: &Value) -> Vec<u8> {
     crate::output::json::to_text(value, true).into_bytes()
 }
 
-/// An archive on its way.
+/// An archive that is being written.
 struct Bundle<W: Write> {
     archive: Builder<W>,
     time: SystemTime,
@@ -119,8 +120,8 @@ struct Bundle<W: Write> {
 }
 
 impl<W: Write> Bundle<W> {
-    /// Everything of one process, below a directory of its id: what it runs and what the system says about it. A file that it only names is
-    /// not copied, for it may name any file.
+    /// Adds everything about one process, below a directory named after its id: what it runs and what the system
+    /// reports about it. A file that it merely names is not copied, since it could name any file.
     fn add_process(&mut self, subject: &Subject, system: &mut dyn System, progress: &Progress) -> io::Result<()> {
         let (pid, start) = (subject.facts.pid, subject.facts.start_ticks);
         let name = |what: &str| format!("{pid}/{what}");
@@ -142,7 +143,7 @@ impl<W: Write> Bundle<W> {
             self.leave_out(&name("exe"), Why::NotApplicable.words(), None);
         } else {
             progress.stage(|| format!("copying the program of process {pid}"));
-            // Whoever may not look into the process gets no file of it either.
+            // A caller who may not inspect the process gets no file of it either.
             match is_readable.and_then(|()| system.program_file(pid, start)) {
                 Ok(file) => self.copy(&name("exe"), &file, Some(&subject.file))?,
                 Err(why) => self.leave_out(&name("exe"), why.words(), Some(&subject.file)),
@@ -161,7 +162,7 @@ impl<W: Write> Bundle<W> {
         Ok(())
     }
 
-    /// Notes what would be copied of a process: nothing of it but the digests of its files.
+    /// Lists what would be copied for a process, and includes nothing but the digests of its files.
     fn withhold_process(&mut self, subject: &Subject) {
         let pid = subject.facts.pid;
         for (what, _) in TEXTS {
@@ -174,7 +175,7 @@ impl<W: Write> Bundle<W> {
         }
     }
 
-    /// Notes what is not in the bundle, and the digest of the file where it is known.
+    /// Lists an item that is not in the bundle, with the digest of the file if it is known.
     fn leave_out(&mut self, name: &str, why: &str, file: Option<&FileView>) {
         let mut entry = json!({"name": name, "why": why});
         if let Some(Ok(digest)) = file.map(|view| &view.sha256) {
@@ -199,8 +200,8 @@ impl<W: Write> Bundle<W> {
         Ok(())
     }
 
-    /// Copies a file as long as it is now; its holes stay holes. One that grows meanwhile is cut there; one that shrinks is filled up with
-    /// zero bytes, which is noted.
+    /// Copies a file at its current length, preserving holes. If it grows in the meantime, it is cut off there; if it
+    /// shrinks, it is padded with zero bytes, which is reported.
     fn copy(&mut self, name: &str, file: &File, view: Option<&FileView>) -> io::Result<()> {
         let size = netstat_os::files::facts(file)?.size;
         let ranges = match netstat_os::files::data_ranges(file, pieces::MOST) {
@@ -224,7 +225,7 @@ impl<W: Write> Bundle<W> {
             return Ok(());
         }
         self.room -= data;
-        // Never executable: it is evidence.
+        // Never executable, because it is evidence.
         let mut header = self.header(data, 0o400);
         let whole = ranges.iter().copied().eq((size > 0).then_some((0, size)));
         let extensions = match whole {
@@ -279,7 +280,8 @@ impl<W: Write> Bundle<W> {
     }
 }
 
-/// The script of a process, if the process has that file open; by what is open, not by the path, which may lead elsewhere by now.
+/// Opens the script of a process if the process has it open. It is found among the open files, because its path may
+/// lead to another file by now.
 fn open_script(subject: &Subject, script: &Script, system: &mut dyn System) -> Result<Option<File>, Why> {
     let Fact::Known(named) = script.file else {
         return Ok(None);
@@ -296,7 +298,7 @@ fn open_script(subject: &Subject, script: &Script, system: &mut dyn System) -> R
     Ok(None)
 }
 
-/// A remark about what is missing, for stderr.
+/// Returns the note about missing items, for stderr; `None` if nothing is missing.
 pub(super) fn missing(count: usize) -> Option<String> {
     (count > 0).then(|| {
         let things = crate::context::human::plural(count as u64, "thing");

@@ -1,4 +1,4 @@
-//! From targets to the processes and sockets that cards are about.
+//! Determines from the targets the processes and sockets that cards are about.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use super::stand_in;
 use super::target::{Kind, Target};
 use crate::context::{Context, Progress};
 
-/// What a target matches; a host name is looked up when nothing else is called so.
+/// Returns what a target matches. A host name is looked up only if nothing else has that name.
 pub(super) fn find(
     world: &World<'_>,
     target: &Target,
@@ -75,7 +75,7 @@ pub(super) fn find(
     (found, remarks)
 }
 
-/// What is there in place of a target that matched nothing.
+/// Returns what exists instead of a target that matched nothing.
 pub(super) fn near(
     context: &mut Context<'_>,
     world: &World<'_>,
@@ -91,7 +91,7 @@ pub(super) fn near(
             Err(NoProcess::None) | Ok(_) => {}
         }
     }
-    // Programs are known by the file that runs, wherever a link to it stands.
+    // A program is known by its actual file, not by a link to it.
     if target.word.starts_with('/')
         && let Ok(file) = std::fs::canonicalize(&target.word)
         && file.as_os_str() != target.word.as_str()
@@ -105,10 +105,10 @@ pub(super) fn near(
     remarks
 }
 
-/// What led where, in the order in which it came up.
+/// Keys and what led to each of them, in order of discovery.
 pub(super) type Leads<K> = Vec<(K, Lead)>;
 
-/// The leads by process, in the order in which they came up, and those without an owner by reason.
+/// Returns the leads by process in order of discovery, and those without an owner by reason.
 pub(super) fn leads(
     sockets: &[Socket],
     owners: &Owners,
@@ -143,9 +143,9 @@ pub(super) fn leads(
     (pids, nobody)
 }
 
-/// The other holders of the sockets that led to a process, with the same leads; at most some.
+/// Returns the other holders of the sockets that led to a process, with the same leads, up to a limit.
 pub(super) fn sharers(sockets: &[Socket], owners: &Owners, pids: &Leads<u32>) -> Leads<u32> {
-    /// Judging one takes about a millisecond.
+    /// Judging a process takes about a millisecond.
     const MOST: usize = 200;
     let mut sharers = Leads::<u32>::new();
     for (_, lead) in pids {
