@@ -73,7 +73,11 @@ const SWITCHES: &[(&str, Support)] = &[
     ("dscp", ("no", "-", "Windows does not keep it with a socket")),
     (
         "rates",
-        ("part", WINE, "of -s and -e; bytes per connection are not asked for yet"),
+        (
+            "yes",
+            WINE,
+            "bytes per connection (EStats) when elevated, by a made-up computer only",
+        ),
     ),
 ];
 
@@ -106,7 +110,11 @@ const COLUMNS: &[(Needs, Support)] = &[
     (Needs::LOCATIONS, SAME),
     (
         Needs::RATES,
-        ("no", "-", "bytes per connection are not asked for yet (EStats)"),
+        (
+            "yes",
+            MADE_UP,
+            "when elevated, of TCP: counted from the first listing on (EStats), which Wine does not offer",
+        ),
     ),
     (Needs::USERS, ("no", "-", "Windows keeps no user with a socket")),
     (Needs::BASIC, ("no", "-", "Windows does not keep it with a socket")),
@@ -149,7 +157,14 @@ const COMMANDS: &[(&str, Support)] = &[
         ("part", WINE, "polling; no ETW yet, no names from DNS answers"),
     ),
     ("history", YES),
-    ("monitor", ("part", WINE, "no disks, no bytes per connection")),
+    (
+        "monitor",
+        (
+            "yes",
+            WINE,
+            "disks and bytes per connection by a made-up computer only: Wine tells neither",
+        ),
+    ),
     ("completions", SAME),
     ("man", SAME),
     ("schema", SAME),
@@ -162,11 +177,21 @@ const COMMANDS: &[(&str, Support)] = &[
 ];
 
 const TABS: &[(&str, Support)] = &[
-    ("overview", ("part", WINE, "no disks")),
+    ("overview", ("yes", WINE, "disks by a made-up computer only")),
     ("cpu", YES),
     ("memory", YES),
-    ("disk", ("no", "-", "disks are not asked for yet")),
-    ("network", ("part", WINE, "no bytes per connection")),
+    (
+        "disk",
+        (
+            "yes",
+            MADE_UP,
+            "bytes of processes are those of all their input and output",
+        ),
+    ),
+    (
+        "network",
+        ("yes", WINE, "bytes per connection when elevated, by a made-up computer only"),
+    ),
 ];
 
 /// Where the tables stand in the page.

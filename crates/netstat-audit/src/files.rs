@@ -451,6 +451,7 @@ mod tests {
         assert!(!moved.is_same_root(&container));
     }
 
+    #[cfg(unix)]
     #[test]
     fn links_below_a_foreign_root_stay_within_it() {
         let root = tempfile::tempdir().unwrap();

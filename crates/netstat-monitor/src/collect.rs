@@ -417,6 +417,7 @@ fn everything() -> SocketAsk {
         udp6: true,
         tcp_states: State::ALL.to_vec(),
         extra: Extras::TCP,
+        count_bytes: true,
         ..SocketAsk::default()
     }
 }

@@ -592,16 +592,18 @@ mod tests {
 
     #[test]
     fn where_the_file_is() {
-        let of = |xdg: Option<&str>, home: Option<&str>| {
-            let (xdg, home) = (xdg.map(Into::into), home.map(Into::into));
-            path(|name| if name == "HOME" { home.clone() } else { xdg.clone() })
+        // A path that is absolute on the system of the test.
+        let home = std::env::temp_dir();
+        let of = |set: &[(&str, &Path)]| {
+            let known = |name: &str| set.iter().find(|one| one.0 == name);
+            path(|name| known(name).map(|one| one.1.into()))
         };
-        assert_eq!(
-            of(None, Some("/home/a")),
-            Some("/home/a/.config/netstat/monitor.toml".into())
-        );
-        assert_eq!(of(Some("/x"), Some("/home/a")), Some("/x/netstat/monitor.toml".into()));
-        assert_eq!(of(Some("relative"), None), None);
+        let below = |directory: PathBuf| Some(directory.join("netstat").join("monitor.toml"));
+        assert_eq!(of(&[("HOME", &home)]), below(home.join(".config")));
+        let xdg = home.join("x");
+        assert_eq!(of(&[("XDG_CONFIG_HOME", &xdg), ("HOME", &home)]), below(xdg));
+        assert_eq!(of(&[("APPDATA", &home)]), below(home.clone()));
+        assert_eq!(of(&[("XDG_CONFIG_HOME", Path::new("relative"))]), None);
     }
 
     #[test]

@@ -453,8 +453,8 @@ fn collect(
                 }
                 // What it did is to be seen soon.
                 Ok(Order::Signal(process, signal)) => {
-                    let sent = || format!("{} was sent to process {}", signal.name(), process.pid);
-                    let done = collector.system().signal(process, signal).map(|()| sent());
+                    let done = collector.system().signal(process, signal);
+                    let done = done.map(|()| signal.notice(process.pid));
                     let _ = tell.send(outcome(done.map_err(|refused| refused.to_string())));
                     break;
                 }

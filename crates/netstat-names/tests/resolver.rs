@@ -3,6 +3,7 @@
 //! Each test runs itself again in network and mount namespaces of its own, where `/etc/resolv.conf` names a server of the
 //! test on 127.0.0.53. As an ordinary user that needs user namespaces; where they are forbidden, a test says so
 //! and passes.
+#![cfg(target_os = "linux")]
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr};

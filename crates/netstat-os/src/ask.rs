@@ -39,6 +39,9 @@ pub struct SocketAsk {
     pub foreign: Sides,
     /// Which groups of [`netstat_model::Extra`] are wanted.
     pub extra: Extras,
+    /// Whether the bytes of TCP connections are to be counted from now on where the system does not count by itself (Windows, which does
+    /// so for an elevated caller). They are among [`Extras::TCP`], without which this means nothing.
+    pub count_bytes: bool,
     /// Whether every network namespace that can be found is looked into, not only the caller's.
     pub all_namespaces: bool,
 }

@@ -86,6 +86,48 @@ impl Signal {
         }
     }
 
+    /// The heading above the choice of one for the process `name`.
+    pub fn heading(name: &str, pid: u32) -> String {
+        match crate::NATIVE_KIND {
+            SystemKind::Windows => format!("End {name} (process {pid})"),
+            SystemKind::Linux | SystemKind::Other => format!("Signal {name} (process {pid})"),
+        }
+    }
+
+    /// The question whether the process `name` is to get it.
+    pub fn question(self, name: &str, pid: u32) -> String {
+        self.question_on(crate::NATIVE_KIND, name, pid)
+    }
+
+    fn question_on(self, system: SystemKind, name: &str, pid: u32) -> String {
+        match (system, self) {
+            (SystemKind::Windows, Signal::Terminate | Signal::Interrupt | Signal::HangUp) => {
+                format!("Ask {name} (process {pid}) to close its windows?")
+            }
+            (SystemKind::Windows, Signal::Kill) => format!("End {name} (process {pid}) at once?"),
+            (SystemKind::Windows, Signal::Stop) => format!("Suspend {name} (process {pid})?"),
+            (SystemKind::Windows, Signal::Continue) => format!("Resume {name} (process {pid})?"),
+            _ => format!("Send {} to {name} (process {pid})?", self.unix_name()),
+        }
+    }
+
+    /// What is said when the process has got it.
+    pub fn notice(self, pid: u32) -> String {
+        self.notice_on(crate::NATIVE_KIND, pid)
+    }
+
+    fn notice_on(self, system: SystemKind, pid: u32) -> String {
+        match (system, self) {
+            (SystemKind::Windows, Signal::Terminate | Signal::Interrupt | Signal::HangUp) => {
+                format!("process {pid} was asked to close its windows")
+            }
+            (SystemKind::Windows, Signal::Kill) => format!("process {pid} was ended"),
+            (SystemKind::Windows, Signal::Stop) => format!("process {pid} was suspended"),
+            (SystemKind::Windows, Signal::Continue) => format!("process {pid} was resumed"),
+            _ => format!("{} was sent to process {pid}", self.unix_name()),
+        }
+    }
+
     /// What it does, as half a sentence.
     pub const fn meaning(self) -> &'static str {
         match (crate::NATIVE_KIND, self) {
@@ -168,4 +210,30 @@ pub fn catch_signals(notify: impl FnMut(Caught) + Send + 'static) -> io::Result<
 #[cfg(not(unix))]
 pub fn stop_self() -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn question_and_notice_follow_the_system() {
+        let question = |system, signal: Signal| signal.question_on(system, "x.exe", 7);
+        assert_eq!(
+            question(SystemKind::Linux, Signal::Kill),
+            "Send SIGKILL to x.exe (process 7)?"
+        );
+        assert_eq!(
+            question(SystemKind::Windows, Signal::Kill),
+            "End x.exe (process 7) at once?"
+        );
+        for signal in Signal::ALL {
+            let said = question(SystemKind::Windows, signal) + &signal.notice_on(SystemKind::Windows, 7);
+            assert!(!said.contains("SIG") && said.contains("process 7"), "{said}");
+        }
+        assert_eq!(
+            Signal::Terminate.notice_on(SystemKind::Linux, 7),
+            "SIGTERM was sent to process 7"
+        );
+    }
 }

@@ -1,4 +1,5 @@
 //! Metrics of the computer and its processes, compared with what `/proc` says and with what the test itself does.
+#![cfg(target_os = "linux")]
 
 use std::fs;
 use std::io::Write;

@@ -237,6 +237,7 @@ mod tests {
         assert!(serves(Protocol::Udp, "::", 9) && !serves(Protocol::Tcp, "::", 9));
     }
 
+    #[cfg(unix)]
     #[test]
     fn files_are_found_in_their_order() {
         let root = tempfile::tempdir().unwrap();

@@ -75,7 +75,7 @@ fn parse_pod(name: &str) -> Option<(String, String)> {
     whole.then(|| (uid.to_owned(), format!("{space}/{pod}")))
 }
 
-#[cfg(test)]
+#[cfg(all(test, unix))]
 mod tests {
     use std::fs;
 

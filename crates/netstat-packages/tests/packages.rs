@@ -1,4 +1,5 @@
 //! Compares owners and recorded digests with what the package managers themselves report, if they are installed.
+#![cfg(target_os = "linux")]
 
 use std::collections::{HashMap, HashSet};
 use std::fs;

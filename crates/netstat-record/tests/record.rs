@@ -1,4 +1,5 @@
 //! What goes into a record comes out of it: events, batches, restarts, clocks, bounds, older versions.
+#![cfg(target_os = "linux")]
 
 use std::net::IpAddr;
 use std::num::NonZeroU64;

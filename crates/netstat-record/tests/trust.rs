@@ -1,4 +1,5 @@
 //! Files that a record must not be, stores that were tampered with, stores that vanish, clocks that are wrong.
+#![cfg(target_os = "linux")]
 
 use std::net::IpAddr;
 use std::ops::ControlFlow;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use netstat_model::text::{escape_str, plain_error, shell_quoted};
-use netstat_model::{Filter, Protocol, Socket, State};
+use netstat_model::{Filter, Protocol, Socket, State, SystemKind};
 use netstat_names::HostName;
 use netstat_os::{System, files};
 use netstat_record::{
@@ -40,6 +40,9 @@ impl NoRecord {
     pub(crate) fn words(&self) -> String {
         match self {
             NoRecord::Absent => "there is no history (netstat record keeps one)".to_owned(),
+            NoRecord::NotPermitted if netstat_os::NATIVE_KIND == SystemKind::Windows => {
+                "a history may be read by its owner only (try an elevated prompt)".to_owned()
+            }
             NoRecord::NotPermitted => "a history may be read by its owner only (try sudo)".to_owned(),
             NoRecord::Unusable(why) => format!("the history cannot be used: {why}"),
         }
@@ -95,6 +98,8 @@ impl Recall {
             match files::open_without_waiting(path) {
                 Ok(_) => return Recall::at(path, system, now),
                 Err(error) if error.kind() == ErrorKind::NotFound => {}
+                // Windows refuses to open a directory as a file.
+                Err(_) if path.is_dir() => return Err(unusable(path, "it is a directory")),
                 // Whether a file exists in a directory that cannot be entered is unknown, but an existing directory of
                 // records suggests it does.
                 Err(error) if error.kind() == ErrorKind::PermissionDenied => {
@@ -269,11 +274,12 @@ mod tests {
     #[test]
     fn the_first_place_counts_and_a_named_one_is_the_only_one() {
         assert_eq!(places(Some(Path::new("/x/y.db")), false), [Path::new("/x/y.db")]);
-        assert_eq!(places(None, true), [Path::new("/var/lib/netstat/record.db")]);
-        assert_eq!(
-            places(None, false).last().unwrap(),
-            Path::new("/var/lib/netstat/record.db")
-        );
+        let of_the_system = match std::env::var_os("ProgramData") {
+            Some(data) => Path::new(&data).join("netstat").join("record.db"),
+            None => "/var/lib/netstat/record.db".into(),
+        };
+        assert_eq!(places(None, true), [of_the_system.as_path()]);
+        assert_eq!(places(None, false).last(), Some(&of_the_system));
     }
 
     #[test]
@@ -292,7 +298,8 @@ mod tests {
         );
         std::fs::write(place("empty"), "").unwrap();
         assert_eq!(why("empty"), Some(NoRecord::Absent));
-        assert!(matches!(why("."), Some(NoRecord::Unusable(_))));
+        let directory = why(".");
+        assert!(matches!(directory, Some(NoRecord::Unusable(_))), "{directory:?}");
     }
 
     #[test]

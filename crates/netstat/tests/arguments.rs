@@ -1,4 +1,5 @@
 //! Command lines from outside: any words at all, and all the ways to write the same line.
+#![cfg(target_os = "linux")]
 
 use std::ffi::OsString;
 

@@ -1,4 +1,5 @@
 //! `--changes`: a scripted sequence of opens and closes, none missed that lives longer than the interval.
+#![cfg(target_os = "linux")]
 
 use std::io::{BufRead, BufReader};
 use std::net::{TcpListener, TcpStream};

@@ -1,4 +1,5 @@
 //! The connection list against sockets made for it, against `ss`, and against `/proc/net`.
+#![cfg(target_os = "linux")]
 
 use std::net::{Ipv6Addr, SocketAddr, SocketAddrV6, TcpListener, TcpStream, UdpSocket};
 

@@ -1,4 +1,5 @@
 //! `netstat doctor`: what it says about this computer, as whoever runs the tests and with privileges taken away.
+#![cfg(target_os = "linux")]
 
 use netstat_testkit::{Netstat, own_namespace};
 use serde_json::Value;

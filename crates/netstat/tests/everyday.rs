@@ -1,4 +1,5 @@
 //! What fingers know and eyes look for: families, trees, rates, names that were asked for, countries, default switches, and prints in place.
+#![cfg(target_os = "linux")]
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream, UdpSocket};

@@ -1,4 +1,5 @@
 //! `--state` and `--port` against sockets in every state, against `ss`, and against the whole list.
+#![cfg(target_os = "linux")]
 
 use std::net::TcpListener;
 

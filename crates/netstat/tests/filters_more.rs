@@ -1,4 +1,5 @@
 //! The filters beyond states and ports: against `ss` with filters of its own on the same sockets, and against what the test made.
+#![cfg(target_os = "linux")]
 
 use std::net::{TcpListener, TcpStream, UdpSocket};
 

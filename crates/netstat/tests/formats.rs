@@ -1,5 +1,6 @@
 //! Machine formats, columns, order and groups: read by other programs, checked against the published schemas, compared with what
 //! the kernel tells.
+#![cfg(target_os = "linux")]
 
 use std::io::Write;
 use std::net::{TcpListener, TcpStream, UdpSocket};

@@ -1,5 +1,6 @@
 //! `netstat inspect` against real sockets and processes: every form of target, the facts of a card against `/proc` and other
 //! programs, what is said where something may not be seen, and bundles.
+#![cfg(target_os = "linux")]
 
 use std::fs;
 use std::io::{Read, Write};

@@ -1,4 +1,5 @@
 //! What `netstat inspect` finds for an endpoint, and what it says about sockets that do not work: with real sockets on real interfaces.
+#![cfg(target_os = "linux")]
 
 use std::net::{Ipv6Addr, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::OwnedFd;

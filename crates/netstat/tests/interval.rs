@@ -1,4 +1,5 @@
 //! Printing again and again.
+#![cfg(target_os = "linux")]
 
 use std::io::{BufReader, Read};
 use std::net::TcpListener;

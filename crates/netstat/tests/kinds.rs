@@ -1,4 +1,5 @@
 //! RAW, PACKET, UNIX and MPTCP in the list, compared with `ss`.
+#![cfg(target_os = "linux")]
 
 use std::collections::BTreeSet;
 use std::os::linux::net::SocketAddrExt;

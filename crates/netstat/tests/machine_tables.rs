@@ -1,5 +1,6 @@
 //! `-e`, `-s`, `-r` and `-c` for machines: read by other programs, checked against the published schema, compared with what the
 //! kernel says.
+#![cfg(target_os = "linux")]
 
 use std::net::TcpListener;
 use std::process::Command;

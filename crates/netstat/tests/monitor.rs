@@ -1,4 +1,5 @@
 //! `netstat monitor` itself, in a real terminal (tmux) and on real connections: keys, figures, and the terminal that is given back.
+#![cfg(target_os = "linux")]
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};

@@ -1,6 +1,6 @@
 //! Files that the user names and that are none: a FIFO without a writer, a device without an end, a directory, a file too large, none at
 //! all. Each switch answers with one line and ends.
-#![cfg(unix)]
+#![cfg(target_os = "linux")]
 
 mod switches;
 

@@ -1,4 +1,5 @@
 //! `--all-namespaces`, compared with `ss` in each of three.
+#![cfg(target_os = "linux")]
 
 use std::net::TcpListener;
 use std::path::Path;

@@ -1,6 +1,7 @@
 //! Who holds a socket: process ids, programs, several holders, and the reasons where nobody can be named.
 //!
 //! Most tests see their own processes only, so that a busy machine does not slow them down.
+#![cfg(target_os = "linux")]
 
 use std::ffi::OsString;
 use std::net::TcpListener;

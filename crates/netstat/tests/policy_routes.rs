@@ -1,4 +1,5 @@
 //! Policy rules, next hops and `-r --to`, against the kernel and `ip route get`.
+#![cfg(target_os = "linux")]
 
 use std::process::Command;
 

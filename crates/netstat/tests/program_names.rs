@@ -1,4 +1,5 @@
 //! The names that people know a program by, in lists and filters: real processes, named in every way.
+#![cfg(target_os = "linux")]
 
 use std::io::{BufRead, BufReader};
 use std::os::unix::process::CommandExt;

@@ -1,5 +1,6 @@
 //! Who reaches a port: ports that the packet filter hands on, VRFs and local routes, made for real, proved by a connection from outside,
 //! and then asked of the list and `inspect`.
+#![cfg(target_os = "linux")]
 
 use std::fs;
 use std::net::{SocketAddr, TcpListener, TcpStream};

@@ -1,5 +1,6 @@
 //! `inspect --redact`: a secret in a command line, an environment, the name of a script or of a working directory is in no byte of
 //! what is written.
+#![cfg(target_os = "linux")]
 
 use std::fs;
 use std::io::Read;

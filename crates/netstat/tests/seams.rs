@@ -1,4 +1,5 @@
 //! `netstat record` on a computer in memory reads nothing of the computer it runs on.
+#![cfg(target_os = "linux")]
 
 use std::num::NonZeroU64;
 use std::time::{Duration, UNIX_EPOCH};

@@ -1,4 +1,5 @@
 //! `netstat serve` as it is started: by hand with a configuration file, and by a service manager that hands over its sockets.
+#![cfg(target_os = "linux")]
 #![cfg(all(target_os = "linux", feature = "serve"))]
 
 use std::fs;

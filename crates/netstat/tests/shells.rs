@@ -1,4 +1,5 @@
 //! The scripts of `netstat completions` in the shells themselves, and the pages of `netstat man` in man.
+#![cfg(target_os = "linux")]
 
 use std::path::Path;
 use std::process::Command;

@@ -1,4 +1,5 @@
 //! `netstat snapshot` and `--replay`: a real listener in a namespace of its own, written, read elsewhere and compared.
+#![cfg(target_os = "linux")]
 
 use std::net::{TcpListener, TcpStream};
 

@@ -1,4 +1,5 @@
 //! Statistics and routes after known traffic and with known routes, in a network of their own.
+#![cfg(target_os = "linux")]
 
 use std::net::{TcpListener, TcpStream, UdpSocket};
 

@@ -1,4 +1,5 @@
 //! What may be missing or break around the program: pipes, disks, `/proc`, netlink, IPv6, processes that come and go.
+#![cfg(target_os = "linux")]
 
 use std::fs::File;
 use std::io::{BufRead, BufReader};

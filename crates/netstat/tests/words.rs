@@ -1,4 +1,5 @@
 //! Words on the command line: every way to write them, and the one line that wrong ones get.
+#![cfg(target_os = "linux")]
 
 use netstat_testkit::{Netstat, Outcome, listing, own_namespace};
 use std::net::{TcpListener, UdpSocket};

@@ -222,7 +222,7 @@ impl App {
                 KeyCode::Enter => {
                     let signal = Signal::offered()[*at];
                     let lines = vec![
-                        format!("Send {} to {name} (process {})?", signal.name(), process.pid),
+                        signal.question(name, process.pid),
                         String::new(),
                         format!("{}.", signal.meaning()),
                     ];

@@ -49,6 +49,8 @@ pub struct Model {
     pub units: Vec<UnitRow>,
     /// Disks that were ever used, whole ones and stacked ones.
     pub disks: Vec<DiskRow>,
+    /// Why there are none, where the system did not say.
+    pub disks_unknown: Option<Why>,
     /// Network interfaces.
     pub interfaces: Vec<InterfaceRow>,
     /// What could not be seen.

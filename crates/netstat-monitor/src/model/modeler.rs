@@ -83,6 +83,7 @@ impl Modeler {
             processes,
             sockets: self.flows.sockets(&sample.sockets),
             disks,
+            disks_unknown: sample.figures.system.disks.as_ref().why(),
             interfaces,
             limits: sample.limits.clone(),
             users: Arc::clone(&sample.users),

@@ -1,5 +1,7 @@
 //! The panes: a title with live figures, headings, rows.
 
+use std::borrow::Cow;
+
 use netstat_model::Fact;
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
@@ -139,7 +141,7 @@ fn one(buffer: &mut Buffer, area: Rect, pane: Pane, app: &mut App) {
             area.x + FRONT,
             area.y + 2,
             area.width - FRONT,
-            words,
+            &words,
             app.theme.dim,
         );
     }
@@ -147,11 +149,12 @@ fn one(buffer: &mut Buffer, area: Rect, pane: Pane, app: &mut App) {
 }
 
 /// What an empty pane says.
-fn nothing(pane: Pane, app: &App) -> &'static str {
+fn nothing(pane: Pane, app: &App) -> Cow<'static, str> {
     if !app.selection.is_all() {
-        return "no matching rows";
+        return "no matching rows".into();
     }
-    match pane.spec().source {
+    let unknown = app.model.as_ref().and_then(|model| model.disks_unknown);
+    let words = match pane.spec().source {
         Source::Processes => "no process is visible",
         Source::DiskUsers => "no visible process reads or writes a disk",
         Source::NetworkUsers => "no visible process has a socket",
@@ -159,8 +162,12 @@ fn nothing(pane: Pane, app: &App) -> &'static str {
         Source::Connections => "no TCP connections",
         Source::Listeners => "no listeners",
         Source::Units => "no unit is visible",
-        Source::Disks => "no disk was used",
-    }
+        Source::Disks => match unknown {
+            Some(why) => return format!("disks are unknown: {}", why.words()).into(),
+            None => "no disk was used",
+        },
+    };
+    words.into()
 }
 
 fn title(buffer: &mut Buffer, area: Rect, pane: Pane, folded: bool, app: &mut App) {

@@ -33,7 +33,7 @@ pub(super) fn draw(buffer: &mut Buffer, body: Rect, app: &mut App) {
         Popup::Log { top } => frame.log(buffer, app, top),
         Popup::Handles { title, lines, top, .. } => frame.text(buffer, title, lines, top),
         Popup::Signals { process, name, at } => {
-            let title = format!("Signal {name} (process {})", process.pid);
+            let title = Signal::heading(name, process.pid);
             frame.signals(buffer, &title, *at);
         }
         Popup::Confirm { lines, .. } => frame.confirm(buffer, lines),

@@ -210,15 +210,13 @@ fn nothing_ends_without_a_question_that_names_it() {
     keys(&mut app, "2fredis-server\n");
     let (process, name) = app.selected_process().unwrap();
     assert!(key(&mut app, 'k').is_empty());
-    press(&mut app, KeyCode::Down);
-    press(&mut app, KeyCode::Down);
-    press(&mut app, KeyCode::Down);
+    let place = Signal::offered().iter().position(|signal| *signal == Signal::Kill);
+    for _ in 0..place.unwrap() {
+        press(&mut app, KeyCode::Down);
+    }
     assert!(key(&mut app, '\n').is_empty());
     let screen = text(&drawn(&mut app, 120, 40));
-    assert!(
-        screen.contains(&format!("Send SIGKILL to {name} (process {})?", process.pid)),
-        "{screen}"
-    );
+    assert!(screen.contains(&Signal::Kill.question(&name, process.pid)), "{screen}");
     assert!(key(&mut app, '\n').is_empty(), "only y does it");
     assert!(key(&mut app, 'n').is_empty() && app.popup.is_none());
     keys(&mut app, "k\n");

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use netstat_model::{Family, Why, text::plain_error};
+use netstat_model::{Family, State, Why, text::plain_error};
 
 use super::connections::{self, Row};
 use super::source::{Offer, Source};
 use super::statistics::Wide;
-use super::{processes, services};
+use super::{disks, estats, processes, services};
 use crate::{Check, CheckArea, CheckStatus};
 
 const WITHOUT_BOUND: &str = "ports that are bound and neither listen nor connect are missing from -q";
@@ -26,6 +26,8 @@ pub(super) fn all(source: &mut impl Source) -> Vec<Check> {
     checks.push(own_process(source));
     checks.push(counters(source));
     checks.push(routes(source));
+    checks.push(disk_list(source));
+    checks.push(connection_bytes(source));
     let up = source.since_boot();
     let status = if up > Duration::ZERO {
         CheckStatus::Good
@@ -209,6 +211,68 @@ fn counters(source: &mut impl Source) -> Check {
         (false, false) => CheckStatus::Limited,
     };
     Check::new(CheckArea::Answers, "counters", status, found)
+}
+
+fn disk_list(source: &mut impl Source) -> Check {
+    let limited = |found: String, reason: String| {
+        Check::new(CheckArea::Answers, "disks", CheckStatus::Limited, found)
+            .because(reason)
+            .effect("the monitor has no figures of disks")
+    };
+    match source.disks() {
+        Err(error) => limited("disks".to_owned(), plain_error(&error)),
+        Ok(answers) => {
+            let read = answers.iter().filter(|answer| disks::disk(answer).is_ok()).count();
+            let found = format!("{} disks, {read} with figures", answers.len());
+            match read == answers.len() {
+                true => Check::new(CheckArea::Answers, "disks", CheckStatus::Good, found),
+                false => limited(found, "an answer is cut off".to_owned()),
+            }
+        }
+    }
+}
+
+/// Whether the bytes of an established connection can be counted; switches that on for the first one.
+fn connection_bytes(source: &mut impl Source) -> Check {
+    let limited = |reason: &str| {
+        Check::new(
+            CheckArea::Answers,
+            "connection-bytes",
+            CheckStatus::Limited,
+            "bytes of connections",
+        )
+        .because(reason)
+        .effect("the monitor, sent_rate and received_rate have no bytes of connections")
+    };
+    if !source.is_elevated() {
+        return limited("not elevated").remedy("run netstat from an elevated prompt");
+    }
+    let mut first: Option<Row> = None;
+    for family in [Family::V4, Family::V6] {
+        if let Ok(table) = source.tcp_table(family) {
+            // Every row was well formed when the table was checked.
+            let _ = connections::tcp(&table, family, &mut |row| {
+                if row.state == State::Established && first.is_none() {
+                    first = Some(row);
+                }
+            });
+        }
+    }
+    let Some(row) = first else {
+        return limited("no connection is established to try it with");
+    };
+    let (v6, name) = (row.family == Family::V6, estats::tcp_row(&row));
+    let counted = source.count_connection_bytes(v6, &name);
+    match counted.and_then(|()| source.connection_bytes(v6, &name)) {
+        Ok((true, data)) if estats::connection_bytes(&data).is_ok() => Check::new(
+            CheckArea::Answers,
+            "connection-bytes",
+            CheckStatus::Good,
+            "bytes of connections are counted",
+        ),
+        Ok(_) => limited("counting was switched on and is off"),
+        Err(why) => limited(why.words()),
+    }
 }
 
 fn routes(source: &mut impl Source) -> Check {

@@ -6,14 +6,14 @@ use std::time::{Duration, Instant};
 
 use netstat_model::counters::InterfaceStatistics;
 use netstat_model::metrics::{
-    CpuMetrics, CpuTimes, Memory, Metrics, Pressures, ProcessIdentity, ProcessKey, ProcessMetrics, ProcessState,
+    CpuMetrics, CpuTimes, Disk, Memory, Metrics, Pressures, ProcessIdentity, ProcessKey, ProcessMetrics, ProcessState,
     SystemMetrics,
 };
 use netstat_model::{Component, Fact, Limit, Why, text::plain_error};
 
 use super::processes::{self, ProcessEntry, SYSTEM};
 use super::source::Source;
-use super::{interfaces, owners, services, time};
+use super::{disks, interfaces, owners, services, time};
 use crate::MetricsAsk;
 
 /// Remembers what changes seldom about each process.
@@ -185,7 +185,7 @@ fn system(source: &mut impl Source, started: Instant, limits: &mut Vec<Limit>) -
             memory: Fact::Unknown(Why::NotKept),
             io: Fact::Unknown(Why::NotKept),
         },
-        disks: Fact::Unknown(Why::NotSupported),
+        disks: disks(source, limits),
         interfaces: interface_statistics(source, started, limits),
         tcp_connections: tcp_connections(source),
         uptime: Fact::Known(source.since_boot()),
@@ -216,6 +216,18 @@ fn cpu(groups: &[Vec<u8>]) -> Fact<CpuMetrics> {
     match cores.is_empty() {
         true => Fact::Unknown(Why::Failed),
         false => Fact::Known(CpuMetrics { total, cores }),
+    }
+}
+
+fn disks(source: &mut impl Source, limits: &mut Vec<Limit>) -> Fact<Vec<Disk>> {
+    match source.disks() {
+        // One that came out in between, or answers with less, has no row.
+        Ok(answers) => Fact::Known(answers.iter().filter_map(|answer| disks::disk(answer).ok()).collect()),
+        Err(error) if super::system::is_not_supported(&error) => Fact::Unknown(Why::NotSupported),
+        Err(error) => {
+            limits.push(limit("the figures of the disks are missing", plain_error(&error)));
+            Fact::Unknown(crate::files::why(&error))
+        }
     }
 }
 

@@ -6,6 +6,7 @@ use netstat_model::{Extra, Extras, Fact, Family, Limit, Protocol, Socket, State,
 
 use super::bytes::Malformed;
 use super::connections::{self, Row};
+use super::estats::ByteCounters;
 use super::source::{Offer, Source};
 use crate::{SocketAsk, SocketList};
 
@@ -15,6 +16,7 @@ pub(super) struct RowFacts {
     /// Number, creation time, service tag; in the order of reading.
     rows: Vec<(u64, u64, u32)>,
     sorted: bool,
+    counters: ByteCounters,
 }
 
 impl RowFacts {
@@ -40,20 +42,25 @@ impl RowFacts {
 pub(super) fn read(source: &mut impl Source, ask: &SocketAsk, list: &mut SocketList, facts: &mut RowFacts) {
     list.clear();
     facts.clear();
+    if ask.count_bytes {
+        facts.counters.begin(source);
+    }
     let mut numbers = Numbers::default();
     let mut groups = 0;
     for (family, wanted) in [(Family::V4, ask.tcp4), (Family::V6, ask.tcp6)] {
         if wanted && !ask.tcp_states.is_empty() {
             groups += 1;
-            let add = |row: Row, list: &mut SocketList| add(row, ask, list, facts, &mut numbers);
+            let add = |row: Row, list: &mut SocketList, source: &mut _| {
+                add(row, ask, list, facts, &mut numbers, source);
+            };
             read_tcp(source, ask, family, list, add);
         }
     }
     for (family, wanted) in [(Family::V4, ask.udp4), (Family::V6, ask.udp6)] {
         if wanted {
             groups += 1;
-            read_udp(source, family, list, |row, list| {
-                add(row, ask, list, facts, &mut numbers)
+            read_udp(source, family, list, |row, list, source| {
+                add(row, ask, list, facts, &mut numbers, source);
             });
         }
     }
@@ -79,15 +86,17 @@ pub(super) fn read(source: &mut impl Source, ask: &SocketAsk, list: &mut SocketL
     }
 }
 
-fn read_tcp(
-    source: &mut impl Source,
+fn read_tcp<S: Source>(
+    source: &mut S,
     ask: &SocketAsk,
     family: Family,
     list: &mut SocketList,
-    mut add: impl FnMut(Row, &mut SocketList),
+    mut add: impl FnMut(Row, &mut SocketList, &mut S),
 ) {
     let read = match source.tcp_table(family) {
-        Ok(table) => connections::tcp(&table, family, &mut |row| add(row, list)).map_err(|error| plain_error(&error)),
+        Ok(table) => {
+            connections::tcp(&table, family, &mut |row| add(row, list, source)).map_err(|error| plain_error(&error))
+        }
         Err(error) => Err(plain_error(&error)),
     };
     if let Err(why) = read {
@@ -101,7 +110,7 @@ fn read_tcp(
             let mut rows = Vec::new();
             match connections::bound(&table, family, &mut |row| rows.push(row)) {
                 Ok(()) => {
-                    rows.into_iter().for_each(|row| add(row, list));
+                    rows.into_iter().for_each(|row| add(row, list, source));
                     Ok(())
                 }
                 Err(Malformed) => Err(Malformed.to_string()),
@@ -122,11 +131,11 @@ fn read_tcp(
     }
 }
 
-fn read_udp(
-    source: &mut impl Source,
+fn read_udp<S: Source>(
+    source: &mut S,
     family: Family,
     list: &mut SocketList,
-    mut add: impl FnMut(Row, &mut SocketList),
+    mut add: impl FnMut(Row, &mut SocketList, &mut S),
 ) {
     let mut rows = Vec::new();
     let read = match source.udp_table(family) {
@@ -141,7 +150,7 @@ fn read_udp(
         Ok(Offer::Lacks) | Err(_) => None,
     };
     for row in peers.unwrap_or(rows) {
-        add(row, list);
+        add(row, list, source);
     }
 }
 
@@ -171,7 +180,14 @@ impl Numbers {
     }
 }
 
-fn add(row: Row, ask: &SocketAsk, list: &mut SocketList, facts: &mut RowFacts, numbers: &mut Numbers) {
+fn add(
+    row: Row,
+    ask: &SocketAsk,
+    list: &mut SocketList,
+    facts: &mut RowFacts,
+    numbers: &mut Numbers,
+    source: &mut impl Source,
+) {
     // Equal rows are numbered in their order, so also those that are not wanted count.
     let number = numbers.of(&row);
     if row.protocol == Protocol::Tcp && !ask.tcp_states.contains(&row.state) {
@@ -183,7 +199,11 @@ fn add(row: Row, ask: &SocketAsk, list: &mut SocketList, facts: &mut RowFacts, n
         return;
     }
     if ask.extra != Extras::NONE {
-        socket = socket.with_extra(extra());
+        let mut known = extra();
+        if ask.count_bytes && row.protocol == Protocol::Tcp {
+            known.tcp = Fact::Known(Box::new(facts.counters.facts(source, &row, number)));
+        }
+        socket = socket.with_extra(known);
     }
     facts.rows.push((number, row.created, row.tag));
     list.sockets.push(socket);

@@ -9,6 +9,8 @@ mod bytes;
 mod calls;
 mod checks;
 mod connections;
+mod disks;
+mod estats;
 mod facts;
 mod figures;
 mod host;
@@ -40,6 +42,7 @@ pub(crate) use calls::{
     create_private_directory, create_private_file, file_identity, lock_exclusively, others, others_than_administrators,
     shared_directory,
 };
+pub use disks::{DiskAnswer, Volume};
 #[cfg(windows)]
 pub(crate) use host::machine_guid;
 pub use source::{MemoryStatus, Offer, Region, RegistryValue, Signature, Source, TokenFacts};
@@ -50,6 +53,8 @@ pub use system::Windows;
 pub mod parse {
     pub use super::arguments::{join as command_line, split as arguments};
     pub use super::connections::{Row, bound, tcp, udp, udp_peers};
+    pub use super::disks::disk;
+    pub use super::estats::{ConnectionBytes, connection_bytes, tcp_row};
     pub use super::interfaces::{
         InterfaceRow, addresses, interface_metrics, interfaces, persistent as persistent_route, route, routes,
     };

@@ -8,6 +8,7 @@ use std::time::Duration;
 use netstat_model::{Family, Why};
 
 use super::bytes::Buffer;
+use super::disks::{DiskAnswer, Volume};
 use super::statistics::Tables;
 
 /// An answer that not every version of Windows offers.
@@ -276,6 +277,29 @@ pub trait Source: fmt::Debug {
     /// # Errors
     /// The system's.
     fn memory(&mut self) -> io::Result<MemoryStatus>;
+
+    /// The physical disks that answer `IOCTL_DISK_PERFORMANCE`.
+    ///
+    /// # Errors
+    /// The system's, when there are disks and none answers.
+    fn disks(&mut self) -> io::Result<Vec<DiskAnswer>>;
+
+    /// The volumes with a letter on fixed disks.
+    fn volumes(&mut self) -> Vec<Volume>;
+
+    /// Switches on that the bytes of the connection of this `MIB_TCPROW` or `MIB_TCP6ROW` are counted
+    /// (`SetPerTcpConnectionEStats`); needs elevation.
+    ///
+    /// # Errors
+    /// Why they are not.
+    fn count_connection_bytes(&mut self, v6: bool, row: &[u8]) -> Result<(), Why>;
+
+    /// Whether the bytes of that connection are counted, and `TCP_ESTATS_DATA_ROD_v0` (`GetPerTcpConnectionEStats`): without meaning
+    /// unless switching on has succeeded before.
+    ///
+    /// # Errors
+    /// Why they cannot be told.
+    fn connection_bytes(&mut self, v6: bool, row: &[u8]) -> Result<(bool, Vec<u8>), Why>;
 
     /// The computer's name, UTF-16.
     fn computer_name(&self) -> Vec<u16>;

@@ -17,6 +17,7 @@ use netstat_model::route::{
 use netstat_model::windows_host::WindowsHost;
 use netstat_model::{Fact, Family, Limit, Moment, Protocol, Socket, State, SystemKind, Why, text::plain_error};
 
+use super::disks::Volume;
 use super::facts::Worth;
 use super::figures::{self, Figures};
 use super::listing::{self, RowFacts};
@@ -25,8 +26,9 @@ use super::source::Source;
 use super::text::to_bytes;
 use super::{facts, interfaces, owners, processes, statistics};
 use crate::{
-    Caught, Control, EventSource, Events, EventsAsk, Firewall, Inspect, Integrity, MetricsAsk, NoProcess, NotDestroyed,
-    OwnersAsk, OwnersFound, PortTries, ProcessAsk, Refused, RefusedKind, Signal, SocketAsk, SocketList, System,
+    Caught, Control, EventSource, Events, EventsAsk, FileSystemSpace, Firewall, Inspect, Integrity, MetricsAsk,
+    NoProcess, NotDestroyed, OwnersAsk, OwnersFound, PortTries, ProcessAsk, Refused, RefusedKind, Signal, SocketAsk,
+    SocketList, System,
 };
 
 /// Windows, asked through `S`.
@@ -342,7 +344,7 @@ impl<S: Source> Windows<S> {
 }
 
 /// Whether the system says that it does not do this: `ERROR_NOT_SUPPORTED`.
-fn is_not_supported(error: &io::Error) -> bool {
+pub(super) fn is_not_supported(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::Unsupported || error.raw_os_error() == Some(50)
 }
 
@@ -414,6 +416,16 @@ fn add_persistent(source: &mut impl Source, routes: &mut Vec<Route>, limits: &mu
 impl<S: Source> Inspect for Windows<S> {
     fn has_files(&self) -> bool {
         true
+    }
+
+    fn file_systems(&mut self) -> Result<Vec<FileSystemSpace>, Why> {
+        let space = |volume: &Volume| FileSystemSpace {
+            device: (volume.disk, 0),
+            mount_point: format!(r"{}:\", volume.letter).into_bytes(),
+            total: volume.total,
+            available: volume.available,
+        };
+        Ok(self.source.volumes().iter().map(space).collect())
     }
 
     fn program_file(&mut self, pid: u32, start_ticks: u64) -> Result<File, Why> {

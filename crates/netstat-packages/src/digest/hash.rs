@@ -346,6 +346,7 @@ mod tests {
         assert!(finished.into_inner());
     }
 
+    #[cfg(unix)]
     #[test]
     fn what_cannot_be_digested_has_a_reason() {
         let dir = tempfile::tempdir().unwrap();
@@ -375,6 +376,7 @@ mod tests {
         }
     }
 
+    #[cfg(unix)]
     #[test]
     fn only_what_stands_still_is_remembered() {
         let dir = tempfile::tempdir().unwrap();

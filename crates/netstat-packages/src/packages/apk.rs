@@ -155,7 +155,7 @@ fn base64(text: &[u8]) -> Option<Vec<u8>> {
     (bits & ((1 << count) - 1) == 0).then_some(bytes)
 }
 
-#[cfg(test)]
+#[cfg(all(test, unix))]
 mod tests {
     use super::*;
     use crate::packages::{FileOwner, Packages};

@@ -237,7 +237,7 @@ fn is_path(listed: &[u8], path: &[u8]) -> bool {
     expected.next().is_none()
 }
 
-#[cfg(test)]
+#[cfg(all(test, unix))]
 mod tests {
     use super::*;
     use crate::packages::{FileOwner, Packages, Trouble, Unsaid};

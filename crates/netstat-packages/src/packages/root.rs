@@ -295,7 +295,7 @@ pub(super) fn absolute(listed: &[u8]) -> std::path::PathBuf {
     files::path_of(path)
 }
 
-#[cfg(test)]
+#[cfg(all(test, unix))]
 mod tests {
     use super::*;
     use std::os::unix::fs::symlink;

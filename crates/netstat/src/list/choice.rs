@@ -182,10 +182,10 @@ pub(super) fn needs(list: &ListPlan, columns: &[&'static Column<Sockets>], filte
     classic.and(Needs::all(shown.chain(sorted).chain(filtered)))
 }
 
-/// The groups of details that must be read with the sockets.
-pub(super) fn extras(list: &ListPlan) -> Extras {
+/// The groups of details that must be read with the sockets, and whether bytes must be counted for their rates.
+pub(super) fn extras(list: &ListPlan) -> (Extras, bool) {
     let needs = needs(list, &columns(list, Format::Text), &Filter::default());
-    [
+    let extras = [
         (Needs::BASIC, Extras::BASIC),
         (Needs::TCP, Extras::TCP),
         (Needs::CONGESTION, Extras::CONGESTION),
@@ -193,7 +193,8 @@ pub(super) fn extras(list: &ListPlan) -> Extras {
     ]
     .into_iter()
     .filter_map(|(need, extra)| needs.contains(need).then_some(extra))
-    .collect()
+    .collect();
+    (extras, needs.contains(Needs::RATES))
 }
 
 /// Returns the indexes of the rows to show, in their order; `None` if all of them are shown as they are.

@@ -529,6 +529,7 @@ fn socket_ask(plan: &Plan, filter: &Filter) -> SocketAsk {
     let mut ask = SocketAsk::default();
     let stateless = filter.allows_stateless();
     if let Some(list) = &plan.list {
+        let (extra, count_bytes) = choice::extras(list);
         ask = SocketAsk {
             tcp4: list.tcp4,
             tcp6: list.tcp6,
@@ -547,7 +548,8 @@ fn socket_ask(plan: &Plan, filter: &Filter) -> SocketAsk {
                 .filter(|protocol| stateless || protocol.has_states())
                 .collect(),
             further_where_present: list.further_where_present,
-            extra: choice::extras(list),
+            extra,
+            count_bytes: count_bytes && plan.interval.is_some(),
             all_namespaces: list.all_namespaces,
             ..ask
         };

@@ -1,4 +1,5 @@
 //! Every rule of `netstat audit` against the real thing, made in namespaces of the tests' own.
+#![cfg(target_os = "linux")]
 
 mod acknowledge;
 mod beacons;

@@ -1,6 +1,7 @@
 //! A fleet's store on a real ClickHouse: the same answers as from the record itself, and the commands of its administrator.
 //!
 //! `NETSTAT_FLEET_ENGINE` is the command that runs an engine; it is given a folder and a port (`.ci/fleet` sets it).
+#![cfg(target_os = "linux")]
 #![cfg(all(target_os = "linux", feature = "fleet"))]
 
 mod more;

@@ -2,6 +2,8 @@
 
 mod console;
 mod control;
+mod disks;
+mod estats;
 mod handle;
 mod lookup;
 mod manager;
@@ -28,6 +30,7 @@ pub(crate) use security::{create_private_directory, create_private_file, others,
 pub use service::RunningService;
 
 use super::bytes::Buffer;
+use super::disks::{DiskAnswer, Volume};
 use super::source::{MemoryStatus, Offer, Region, RegistryValue, Signature, Source, TokenFacts};
 use super::statistics::Tables;
 
@@ -196,6 +199,22 @@ impl Source for Calls {
     fn since_boot(&self) -> Duration {
         // SAFETY: no arguments.
         Duration::from_millis(unsafe { si::GetTickCount64() })
+    }
+
+    fn disks(&mut self) -> io::Result<Vec<DiskAnswer>> {
+        disks::disks()
+    }
+
+    fn volumes(&mut self) -> Vec<Volume> {
+        disks::volumes()
+    }
+
+    fn count_connection_bytes(&mut self, v6: bool, row: &[u8]) -> Result<(), Why> {
+        estats::enable(v6, row)
+    }
+
+    fn connection_bytes(&mut self, v6: bool, row: &[u8]) -> Result<(bool, Vec<u8>), Why> {
+        estats::read(v6, row)
     }
 
     fn end_process(&mut self, pid: u32, created: u64, at_once: bool) -> io::Result<()> {

@@ -1,7 +1,7 @@
 //! The database of dpkg, `/var/lib/dpkg`.
 
 pub mod parse;
-#[cfg(test)]
+#[cfg(all(test, unix))]
 mod tests;
 
 use std::collections::HashMap;

@@ -142,7 +142,7 @@ fn add(sum: &mut (u32, u32), bytes: &[u8], big_endian: bool) {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, unix))]
 mod tests {
     use super::*;
     use proptest::prelude::*;

@@ -164,7 +164,7 @@ fn describe(header: &Header<'_>, file: &File<'_>, path: &[u8]) -> Package {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, unix))]
 mod tests {
     use super::*;
     use crate::packages::{FileOwner, Packages, Trouble, Unsaid};

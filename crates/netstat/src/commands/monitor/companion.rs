@@ -201,7 +201,9 @@ mod tests {
 
     #[test]
     fn only_new_processes_are_examined_unless_all_are_wanted() {
-        let _listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        // Wine knows whose socket it is from the first option on.
+        listener.set_ttl(64).unwrap();
         let mut collector = Collector::new(Box::new(netstat_os::Native::default()));
         let sample = collector.look();
         let own = |cards: &Cards| cards.examined.keys().copied().find(|key| key.pid == std::process::id());

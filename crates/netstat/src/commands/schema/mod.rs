@@ -148,6 +148,10 @@ mod tests {
             assert!(published == made, "netstat schema {} > {path}", schema.name);
         }
         let files = std::fs::read_dir(directory).unwrap().count();
-        assert_eq!(files, SCHEMAS.len(), "a file in docs/schema that no schema makes");
+        // A program without these makes fewer.
+        match cfg!(all(feature = "serve", feature = "fleet")) {
+            true => assert_eq!(files, SCHEMAS.len(), "a file in docs/schema that no schema makes"),
+            false => assert!(files > SCHEMAS.len(), "a schema that is not in docs/schema"),
+        }
     }
 }
