@@ -190,7 +190,11 @@ const TABS: &[(&str, Support)] = &[
     ),
     (
         "network",
-        ("yes", WINE, "bytes per connection when elevated, by a made-up computer only"),
+        (
+            "yes",
+            WINE,
+            "bytes per connection when elevated, by a made-up computer only",
+        ),
     ),
 ];
 
