@@ -71,9 +71,13 @@ pub fn resembles_kernel_thread(name: &[u8]) -> bool {
     .any(|known| bare.starts_with(known))
 }
 
-/// Whether `name` is in `list`.
+/// Whether `name` is in `list`, on Windows with `.exe` behind it and in any case.
 fn among(list: &[&str], name: &[u8]) -> bool {
-    list.iter().any(|known| known.as_bytes() == name)
+    let (stem, extension) = name.split_at(name.len().saturating_sub(4));
+    match extension.eq_ignore_ascii_case(b".exe") {
+        true => list.iter().any(|known| known.as_bytes().eq_ignore_ascii_case(stem)),
+        false => list.iter().any(|known| known.as_bytes() == name),
+    }
 }
 
 /// Returns the name without a trailing version: `python3.11` becomes `python`.

@@ -45,6 +45,7 @@ pub(super) fn windows_host() -> Host {
         kind: SystemKind::Windows,
         windows: Some(WindowsHost {
             services: Fact::Known(Vec::new()),
+            administrators: Vec::new(),
             port_proxies: Fact::Known(Vec::new()),
             firewall: Fact::Known(WindowsFirewall {
                 profiles: [policy; 3],

@@ -12,6 +12,9 @@ use crate::text::{escape, escape_str};
 pub struct WindowsHost {
     /// The services that are not disabled.
     pub services: Fact<Vec<ServiceProgram>>,
+    /// The SIDs of accounts that are known to be members of the Administrators group.
+    #[cfg_attr(feature = "serde", serde(default))]
+    pub administrators: Vec<String>,
     /// The ports that `netsh interface portproxy` forwards.
     pub port_proxies: Fact<Vec<PortProxy>>,
     /// The configuration of Windows Firewall.

@@ -2,10 +2,28 @@
 //! says `go`: then it opens one more connection and closes it at the next line. For tests of whole commands on systems where the test kit
 //! does not work.
 //!
-//! `hold_sockets ADDRESS:PORT HOST` also listens there, and connects to that port of HOST.
+//! `hold_sockets ADDRESS:PORT HOST` also listens there, and connects to that port of HOST. `code` behind it: holds memory that may be
+//! written and executed, too (Windows).
 
 use std::io::{self, BufRead, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
+
+/// Takes a page that may be written and executed, as injected code has it, and keeps it.
+#[cfg(windows)]
+fn hold_code() -> io::Result<()> {
+    use windows_sys::Win32::System::Memory::{MEM_COMMIT, MEM_RESERVE, PAGE_EXECUTE_READWRITE, VirtualAlloc};
+    // SAFETY: the system chooses the address of new memory.
+    let page = unsafe { VirtualAlloc(std::ptr::null(), 65_536, MEM_COMMIT | MEM_RESERVE, PAGE_EXECUTE_READWRITE) };
+    match page.is_null() {
+        true => Err(io::Error::last_os_error()),
+        false => Ok(()),
+    }
+}
+
+#[cfg(not(windows))]
+fn hold_code() -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
+}
 
 fn main() -> io::Result<()> {
     let mut out = io::stdout();
@@ -34,7 +52,7 @@ fn main() -> io::Result<()> {
         datagrams.extend([alone, connected]);
     }
     let words: Vec<String> = std::env::args().skip(1).collect();
-    if let [listen, host] = words.as_slice() {
+    if let [listen, host, rest @ ..] = words.as_slice() {
         let listener = TcpListener::bind(listen)?;
         listener.set_ttl(64)?;
         let near = TcpStream::connect((host.as_str(), listener.local_addr()?.port()))?;
@@ -42,6 +60,9 @@ fn main() -> io::Result<()> {
         near.set_nodelay(true)?;
         far.set_nodelay(true)?;
         kept.push((listener, near, far));
+        if rest.iter().any(|word| word == "code") {
+            hold_code()?;
+        }
     }
     writeln!(out, "ready")?;
     out.flush()?;

@@ -268,6 +268,7 @@ mod tests {
         assert_eq!(port_use(22, false).map(|known| known.service), Some("SSH"));
         assert_eq!(port_use(22, true), None);
         assert!(control_port(6379, b"redis-server").is_some() && control_port(6379, b"docker-proxy").is_some());
+        assert!(control_port(6379, b"Redis-Server.EXE").is_some() && control_port(6379, b"redis.exe").is_none());
         assert!(control_port(6379, b"httpd-like").is_none() && control_port(443, b"redis-server").is_none());
     }
 }

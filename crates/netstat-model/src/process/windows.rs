@@ -169,6 +169,13 @@ impl FileAccess {
     pub fn is_administrators_only(&self) -> bool {
         !self.open && self.writers.is_empty() && is_administrative(&self.owner)
     }
+
+    /// Whether nobody may change it but the system and accounts that are administrators: those of `members`, by their SIDs, besides the
+    /// built-in ones. A program of such an account needs no elevation to do so.
+    pub fn is_of_administrators(&self, members: &[String]) -> bool {
+        let is_member = |sid: &String| is_administrative(sid) || members.contains(sid);
+        !self.open && self.writers.iter().chain([&self.owner]).all(is_member)
+    }
 }
 
 /// Whether a SID belongs to an account that may change everything anyway: the system, administrators or
@@ -301,6 +308,10 @@ mod tests {
         assert!(access("S-1-5-21-1-2-3-500", &[]).is_administrators_only());
         assert!(!access("S-1-5-21-1-2-3-1001", &[]).is_administrators_only());
         assert!(!access("S-1-5-18", &["S-1-5-32-545"]).is_administrators_only());
+        let members = ["S-1-5-21-1-2-3-1001".to_owned()];
+        assert!(access("S-1-5-21-1-2-3-1001", &[]).is_of_administrators(&members));
+        assert!(!access("S-1-5-21-1-2-3-1002", &[]).is_of_administrators(&members));
+        assert!(!access("S-1-5-18", &["S-1-5-32-545"]).is_of_administrators(&members));
         let open = FileAccess {
             open: true,
             ..access("S-1-5-18", &[])

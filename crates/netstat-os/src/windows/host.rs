@@ -24,8 +24,10 @@ const MOST_SERVICES: usize = 4096;
 
 /// Everything.
 pub(super) fn read(source: &mut impl Source) -> WindowsHost {
+    let administrators = source.administrators();
     WindowsHost {
-        services: fact(services(source)),
+        services: fact(services(source, &administrators)),
+        administrators,
         port_proxies: fact(port_proxies(source)),
         firewall: fact(firewall(source)),
     }
@@ -41,7 +43,7 @@ fn fact<T>(answer: io::Result<T>) -> Fact<T> {
 }
 
 /// The services that are not disabled and have a program of their own.
-fn services(source: &mut impl Source) -> io::Result<Vec<ServiceProgram>> {
+fn services(source: &mut impl Source, administrators: &[String]) -> io::Result<Vec<ServiceProgram>> {
     /// `SERVICE_WIN32_OWN_PROCESS` and `SERVICE_WIN32_SHARE_PROCESS` (winnt.h): others are drivers.
     const PROGRAMS: u32 = 0x30;
     /// `SERVICE_DISABLED`.
@@ -74,7 +76,7 @@ fn services(source: &mut impl Source) -> io::Result<Vec<ServiceProgram>> {
             // The root of a drive keeps its backslash.
             let directory = directory.map_or(&path[..], |last| &path[..last.max(3).min(path.len())]);
             let access = access(source, directory, true);
-            if access.known().is_some_and(|access| !access.is_administrators_only()) {
+            if access.known().is_some_and(|access| !access.is_of_administrators(administrators)) {
                 service.plantable.push(path);
             }
         }

@@ -212,6 +212,10 @@ pub trait Source: fmt::Debug {
     /// Why it cannot be told.
     fn security(&mut self, path: &[u16]) -> Result<Vec<u8>, Why>;
 
+    /// The SIDs of accounts that are members of the Administrators group, as far as they can be had: those that the group names, and the
+    /// account of this program where its token has the group.
+    fn administrators(&mut self) -> Vec<String>;
+
     /// The values of a key below `HKEY_LOCAL_MACHINE`.
     ///
     /// # Errors

@@ -22,7 +22,7 @@ use super::facts::Worth;
 use super::figures::{self, Figures};
 use super::listing::{self, RowFacts};
 use super::poll::PollWatch;
-use super::source::Source;
+use super::source::{Offer, Source};
 use super::text::to_bytes;
 use super::{facts, interfaces, owners, processes, statistics};
 use crate::{
@@ -471,7 +471,14 @@ impl<S: Source> crate::Checkup for Windows<S> {
     }
 }
 
-impl<S: Source> Integrity for Windows<S> {
+impl<S: Source + Clone> Integrity for Windows<S> {
+    fn lists_bound_ports(&self) -> bool {
+        let mut source = self.source.clone();
+        [Family::V4, Family::V6]
+            .into_iter()
+            .all(|family| matches!(source.bound_table(family), Ok(Offer::Has(_))))
+    }
+
     fn try_ports(&mut self, protocol: Protocol, v6: bool, ports: &[u16]) -> PortTries {
         let mut tries = PortTries::default();
         for &port in ports {

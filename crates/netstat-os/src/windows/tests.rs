@@ -163,6 +163,10 @@ impl Source for Fake {
         Ok(super::security::tests::descriptor("S-1-5-18", writers))
     }
 
+    fn administrators(&mut self) -> Vec<String> {
+        vec!["S-1-5-21-1-2-3-1000".to_owned()]
+    }
+
     fn registry_values(&mut self, key: &str) -> io::Result<Vec<RegistryValue>> {
         let made = self.0.lock().unwrap();
         let found = made.registry.iter().find(|(path, _)| *path == key);
@@ -486,8 +490,10 @@ fn bound_ports_are_listed_or_said_to_be_missing() {
     let found = list(&mut system, &ask());
     assert_eq!(found.limits.len(), 2, "{:?}", found.limits);
     assert!(found.limits[0].what.starts_with("bound TCP ports over IPv4"));
+    assert!(!crate::Integrity::lists_bound_ports(&system));
     fake.0.lock().unwrap().bound = Some(0u32.to_le_bytes().to_vec());
     assert_eq!(list(&mut system, &ask()).limits, []);
+    assert!(crate::Integrity::lists_bound_ports(&system));
     let without = SocketAsk {
         tcp_states: vec![State::Listening],
         ..ask()

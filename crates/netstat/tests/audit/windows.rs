@@ -154,6 +154,7 @@ fn computer() -> Replay {
                 }),
                 plantable: Vec::new(),
             }]),
+            administrators: Vec::new(),
             port_proxies: Fact::Known(vec![PortProxy {
                 kind: "v4tov4".to_owned(),
                 listen: "*/8080".to_owned(),

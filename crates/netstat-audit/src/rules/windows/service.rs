@@ -11,7 +11,7 @@ use crate::finding::{Check, Family, Note, Notes, Rule, Severity};
 pub(crate) static RULE: Rule = Rule {
     name: "service-file",
     title: "others than administrators may replace the program of a service (Windows)",
-    explanation: "Services mostly run with the rights of the system: who may change their file, or put another in its way, gets these rights. High when everyone, all users or authenticated users may change the file, medium when some other account may. A path with blanks and without quotation \
+    explanation: "Services mostly run with the rights of the system: who may change their file, or put another in its way, gets these rights. High when everyone, all users or authenticated users may change the file, medium when some other account may, low when that is the account of an administrator: no elevation is needed then. A path with blanks and without quotation \
         marks makes Windows try shorter paths first (C:\\Program.exe for C:\\Program Files\\x.exe): high when others than administrators may put a file at one of them.",
     harmless: "a service that an ordinary user installed for himself",
     technique: "T1574.010",
@@ -39,11 +39,11 @@ fn check(host: &Host, notes: &mut Notes) {
         ));
     }
     for service in services {
-        one(service, notes);
+        one(service, &windows.administrators, notes);
     }
 }
 
-fn one(service: &ServiceProgram, notes: &mut Notes) {
+fn one(service: &ServiceProgram, administrators: &[String], notes: &mut Notes) {
     /// Everyone, authenticated users, users, interactive users, guests.
     const ANYBODY: [&str; 5] = ["S-1-1-0", "S-1-5-11", "S-1-5-32-545", "S-1-5-4", "S-1-5-32-546"];
     let name = escape(&service.name);
@@ -71,11 +71,15 @@ fn one(service: &ServiceProgram, notes: &mut Notes) {
                 escape_str(&writers.join(", "))
             ));
             let anybody = access.open || access.writers.iter().any(|sid| ANYBODY.contains(&sid.as_str()));
-            let severity = if anybody { Severity::High } else { Severity::Medium };
-            (
-                severity,
-                format!("the program of service {name} can be replaced by others than administrators"),
-            )
+            if access.is_of_administrators(administrators) {
+                evidence.push("that is an account of an administrator, whose programs need no elevation for it".to_owned());
+                let headline = format!("the program of service {name} can be replaced without elevation");
+                (Severity::Low, headline)
+            } else {
+                let severity = if anybody { Severity::High } else { Severity::Medium };
+                let headline = format!("the program of service {name} can be replaced by others than administrators");
+                (severity, headline)
+            }
         }
         None if !service.plantable.is_empty() => {
             let paths: Vec<String> = service.plantable.iter().map(|path| escape(path).into_owned()).collect();
@@ -125,6 +129,7 @@ mod tests {
         let mut host = windows_host();
         if let Some(windows) = &mut host.windows {
             windows.services = Fact::Known(vec![service]);
+            windows.administrators = vec!["S-1-5-21-1-2-3-1000".to_owned()];
         }
         check_host(&host, &RULE)
     }
@@ -136,6 +141,15 @@ mod tests {
         assert_eq!(
             seen(service(r"C:\x\agent.exe", &["S-1-5-21-1-2-3-1001"])),
             [Severity::Medium]
+        );
+        // The account of an administrator, without elevation.
+        assert_eq!(
+            seen(service(r"C:\x\agent.exe", &["S-1-5-21-1-2-3-1000"])),
+            [Severity::Low]
+        );
+        assert_eq!(
+            seen(service(r"C:\x\agent.exe", &["S-1-5-21-1-2-3-1000", "S-1-1-0"])),
+            [Severity::High]
         );
         let planted = ServiceProgram {
             plantable: vec![br"C:\my.exe".to_vec()],

@@ -1,5 +1,6 @@
 //! The calls themselves: they copy what the system fills into bytes and read nothing of it.
 
+mod administrators;
 mod console;
 mod control;
 mod disks;
@@ -132,6 +133,10 @@ impl Source for Calls {
 
     fn security(&mut self, path: &[u16]) -> Result<Vec<u8>, Why> {
         security::of_file(path)
+    }
+
+    fn administrators(&mut self) -> Vec<String> {
+        administrators::all()
     }
 
     fn registry_values(&mut self, key: &str) -> io::Result<Vec<RegistryValue>> {

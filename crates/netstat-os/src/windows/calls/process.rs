@@ -329,7 +329,7 @@ fn read_memory(process: &Owned, address: u64, length: usize) -> Result<Vec<u8>, 
 }
 
 /// One piece of information about a token.
-fn token_information(token: &Owned, class: TOKEN_INFORMATION_CLASS) -> io::Result<Vec<u64>> {
+pub(super) fn token_information(token: &Owned, class: TOKEN_INFORMATION_CLASS) -> io::Result<Vec<u64>> {
     let mut memory = room(1024);
     let mut needed = 0;
     // SAFETY: the room has the size that is passed.
@@ -391,7 +391,7 @@ pub(super) fn token(pid: u32) -> Result<TokenFacts, Why> {
 
 /// # Safety
 /// `sid` is a valid SID.
-unsafe fn sid_text(sid: *mut c_void) -> Option<String> {
+pub(super) unsafe fn sid_text(sid: *mut c_void) -> Option<String> {
     let mut text = std::ptr::null_mut();
     // SAFETY: the text, if any, ends in zero and is to be freed by LocalFree.
     unsafe {

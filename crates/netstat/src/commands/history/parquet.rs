@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+#[cfg(feature = "fleet")]
 use netstat_model::text::plain_error;
 use netstat_record::Question;
 

@@ -2,6 +2,7 @@
 
 use super::Answer;
 use crate::context::{Diagnostics, Failure};
+#[cfg(feature = "fleet")]
 use netstat_model::text::plain_error;
 
 /// Returns the largest number of computers that counts as rare: one, or one in a thousand.
