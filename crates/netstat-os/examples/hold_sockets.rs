@@ -13,7 +13,14 @@ use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 fn hold_code() -> io::Result<()> {
     use windows_sys::Win32::System::Memory::{MEM_COMMIT, MEM_RESERVE, PAGE_EXECUTE_READWRITE, VirtualAlloc};
     // SAFETY: the system chooses the address of new memory.
-    let page = unsafe { VirtualAlloc(std::ptr::null(), 65_536, MEM_COMMIT | MEM_RESERVE, PAGE_EXECUTE_READWRITE) };
+    let page = unsafe {
+        VirtualAlloc(
+            std::ptr::null(),
+            65_536,
+            MEM_COMMIT | MEM_RESERVE,
+            PAGE_EXECUTE_READWRITE,
+        )
+    };
     match page.is_null() {
         true => Err(io::Error::last_os_error()),
         false => Ok(()),

@@ -76,7 +76,10 @@ fn services(source: &mut impl Source, administrators: &[String]) -> io::Result<V
             // The root of a drive keeps its backslash.
             let directory = directory.map_or(&path[..], |last| &path[..last.max(3).min(path.len())]);
             let access = access(source, directory, true);
-            if access.known().is_some_and(|access| !access.is_of_administrators(administrators)) {
+            if access
+                .known()
+                .is_some_and(|access| !access.is_of_administrators(administrators))
+            {
                 service.plantable.push(path);
             }
         }

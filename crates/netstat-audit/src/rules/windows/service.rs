@@ -72,7 +72,8 @@ fn one(service: &ServiceProgram, administrators: &[String], notes: &mut Notes) {
             ));
             let anybody = access.open || access.writers.iter().any(|sid| ANYBODY.contains(&sid.as_str()));
             if access.is_of_administrators(administrators) {
-                evidence.push("that is an account of an administrator, whose programs need no elevation for it".to_owned());
+                evidence
+                    .push("that is an account of an administrator, whose programs need no elevation for it".to_owned());
                 let headline = format!("the program of service {name} can be replaced without elevation");
                 (Severity::Low, headline)
             } else {

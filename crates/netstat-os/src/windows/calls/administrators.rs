@@ -51,13 +51,24 @@ fn own_account() -> Option<String> {
 
 /// The members of the group (`NetLocalGroupGetMembers`, level 0: an array of pointers to SIDs).
 fn members() -> Vec<String> {
-    type Members =
-        unsafe extern "system" fn(*const u16, *const u16, u32, *mut *mut *mut c_void, u32, *mut u32, *mut u32, *mut usize) -> u32;
+    type Members = unsafe extern "system" fn(
+        *const u16,
+        *const u16,
+        u32,
+        *mut *mut *mut c_void,
+        u32,
+        *mut u32,
+        *mut u32,
+        *mut usize,
+    ) -> u32;
     type Free = unsafe extern "system" fn(*const c_void) -> u32;
     /// `MAX_PREFERRED_LENGTH`.
     const ALL: u32 = u32::MAX;
-    let functions = found!("netapi32.dll", c"NetLocalGroupGetMembers", Members)
-        .zip(found!("netapi32.dll", c"NetApiBufferFree", Free));
+    let functions = found!("netapi32.dll", c"NetLocalGroupGetMembers", Members).zip(found!(
+        "netapi32.dll",
+        c"NetApiBufferFree",
+        Free
+    ));
     let (Some((members, free)), Some(name)) = (functions, group_name()) else {
         return Vec::new();
     };
