@@ -1,4 +1,4 @@
-//! Tries whether ports can be taken: a look at the kernel's port tables that needs no listing of sockets.
+//! Tries whether ports can be bound, which probes the kernel's port tables without listing sockets.
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -8,11 +8,11 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, socket_with, soc
 
 use crate::PortTries;
 
-/// Binds a socket of its own to each of `ports` on the unspecified address, never listens, and closes it at once. Over IPv6 for
-/// IPv6 alone, so that an IPv4 socket of that port does not matter.
+/// Binds a socket to each of `ports` on the unspecified address, never listens, and closes it at once. With `v6`, the
+/// socket is IPv6-only, so that an IPv4 socket with the same port does not matter.
 ///
-/// `SO_REUSEADDR` stays off: the kernel then refuses the port whatever holds it, and whichever address it is bound to (`inet_csk_get_port`,
-/// `udp_lib_get_port`).
+/// `SO_REUSEADDR` is not set, so the kernel refuses the port whatever uses it, and whichever address that is bound to
+/// (`inet_csk_get_port`, `udp_lib_get_port`).
 pub(super) fn try_ports(protocol: Protocol, v6: bool, ports: &[u16]) -> PortTries {
     let mut tries = PortTries::default();
     for &port in ports {
@@ -30,11 +30,11 @@ fn try_port(protocol: Protocol, v6: bool, port: u16) -> Result<(), Errno> {
     let kind = match protocol {
         Protocol::Tcp => SocketType::STREAM,
         Protocol::Udp => SocketType::DGRAM,
-        // Without ports, or not to be had by a plain socket of its own.
+        // Protocols without ports, or whose ports cannot be bound with a plain socket.
         _ => return Err(Errno::PROTONOSUPPORT),
     };
     if port == 0 {
-        // The kernel would choose one.
+        // The kernel would choose a port.
         return Err(Errno::INVAL);
     }
     let (family, address): (_, SocketAddr) = match v6 {

@@ -1,9 +1,10 @@
-//! Capabilities that the program's file lends to a caller who does not have them (capabilities(7), "File capabilities").
+//! Handling of capabilities that the executable file gives to a caller who does not have them (capabilities(7), "File
+//! capabilities").
 //!
-//! They are lowered when the program starts and raised only around reads of `/proc` and the kernel, so that nothing else that the
-//! program does - opening files that the user named, sending signals, closing connections - is done with them. Capabilities belong to
-//! threads: a guard acts on the thread that holds it. For root, and for whoever has the capabilities by himself, nothing changes and
-//! a guard costs one load.
+//! They are lowered when the program starts and raised only around reads of `/proc` and queries to the kernel.
+//! Everything else, such as opening files that the user named, sending signals and closing connections, is done without
+//! them. Capabilities are per-thread, so a guard affects the thread that holds it. For root, and for callers who have
+//! the capabilities themselves, nothing changes and a guard costs one load.
 
 use std::io;
 use std::marker::PhantomData;
@@ -12,15 +13,17 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use rustix::process::{Gid, Uid};
 use rustix::thread::{CapabilitySet, CapabilitySets, capabilities, set_capabilities};
 
-/// The capabilities that the file lends; 0 when there are none, so that nothing has to be raised.
+/// The capabilities that the file gives to the caller; 0 if there are none, in which case nothing has to be raised.
 static LENT: AtomicU64 = AtomicU64::new(0);
 
-/// Lowers what the program's file lends to the caller. To be called first, while there is one thread.
+/// Lowers the capabilities that the executable file gives to the caller. Must be called first, while the process has
+/// only one thread.
 ///
-/// A set-user-ID program becomes what its caller is: only file capabilities are supported.
+/// A set-user-ID program takes on the identity of its caller, because only file capabilities are supported.
 ///
 /// # Errors
-/// When the identity of the caller cannot be taken on, which leaves rights that the caller does not have.
+/// Returns an error if the identity of the caller cannot be taken on, which would leave privileges that the caller does
+/// not have.
 pub(crate) fn lower() -> io::Result<()> {
     let (user, group) = (rustix::process::getuid(), rustix::process::getgid());
     if user != rustix::process::geteuid() || group != rustix::process::getegid() {
@@ -31,13 +34,13 @@ pub(crate) fn lower() -> io::Result<()> {
     }
     let sets = match capabilities(None) {
         Ok(sets) => sets,
-        // A kernel without capabilities lends none.
+        // A kernel without capabilities gives none.
         Err(rustix::io::Errno::NOSYS) => return Ok(()),
         Err(error) => return Err(error.into()),
     };
     let mut lent = CapabilitySet::empty();
     for capability in sets.permitted.iter() {
-        // What is in the ambient set was the caller's before this program was started.
+        // The capabilities in the ambient set belonged to the caller before this program was started.
         if !rustix::thread::capability_is_in_ambient_set(capability).unwrap_or(false) {
             lent |= capability;
         }
@@ -50,7 +53,7 @@ pub(crate) fn lower() -> io::Result<()> {
     Ok(())
 }
 
-/// Whether the program's file lends anything.
+/// Whether the executable file gives any capabilities to the caller.
 pub(crate) fn is_lent() -> bool {
     LENT.load(Ordering::Relaxed) != 0
 }
@@ -65,10 +68,11 @@ fn set_effective(sets: CapabilitySets, effective: CapabilitySet) -> io::Result<(
     Ok(set_capabilities(None, CapabilitySets { effective, ..sets })?)
 }
 
-/// Gives up for ever what the program's file lends. Threads that run already cannot raise anything either from now on.
+/// Permanently drops the capabilities from the executable file. Threads that are already running cannot raise them any
+/// more, either.
 ///
 /// # Errors
-/// The system's.
+/// Returns the error of the system.
 pub(crate) fn give_up() -> io::Result<()> {
     let lent = CapabilitySet::from_bits_retain(LENT.swap(0, Ordering::Relaxed));
     if lent.is_empty() {
@@ -83,18 +87,19 @@ pub(crate) fn give_up() -> io::Result<()> {
     Ok(set_capabilities(None, kept)?)
 }
 
-/// While it lives, the calling thread has other effective capabilities; afterwards, those from before.
+/// A guard during whose lifetime the calling thread has other effective capabilities; the previous ones are restored on
+/// drop.
 #[must_use = "the capabilities change back when this is dropped"]
 pub(crate) struct Effective {
     before: Option<CapabilitySets>,
-    /// Not to be sent to another thread.
+    /// Prevents sending the guard to another thread.
     here: PhantomData<*const ()>,
 }
 
 impl Drop for Effective {
     fn drop(&mut self) {
         if let Some(before) = self.before {
-            // Meanwhile they may have been given up.
+            // The capabilities may have been dropped in the meantime.
             let permitted = capabilities(None).map_or(CapabilitySet::empty(), |sets| sets.permitted);
             let _ = set_effective(CapabilitySets { permitted, ..before }, before.effective & permitted);
         }
@@ -114,18 +119,19 @@ fn with(wanted: CapabilitySet) -> Effective {
     }
 }
 
-/// Everything that the file lends: for reads of `/proc` and the kernel that lead to no path chosen by others.
+/// Raises all capabilities from the file: for reads of `/proc` and queries to the kernel that involve no path that
+/// others control.
 pub(crate) fn raised() -> Effective {
     with(CapabilitySet::all())
 }
 
-/// Only what passes the magic links of `/proc/PID`: for files whose paths others choose. What lies behind the link is opened with the
-/// caller's own rights to files.
+/// Raises only the capability to follow the magic links in `/proc/PID`: for files at paths that others control. The
+/// target of the link is opened with the caller's own access rights.
 pub(crate) fn links_only() -> Effective {
     with(CapabilitySet::SYS_PTRACE)
 }
 
-/// Nothing of what the file lends: for what the caller may read by himself, or not at all.
+/// Lowers all capabilities from the file: for what the caller must be able to read with its own access rights.
 pub(crate) fn callers_own() -> Effective {
     with(CapabilitySet::empty())
 }

@@ -1,8 +1,9 @@
-//! Whether sockets were ever given to a process, and which are on their way between processes: asked of the kernel's iterators
-//! over sockets (`bpf/socket_origin.bpf.c`).
+//! Determines whether sockets were ever given to a process, and which are in flight between processes, with the
+//! kernel's iterators over sockets (`bpf/socket_origin.bpf.c`).
 //!
-//! What the kernel makes for itself (WireGuard, VXLAN, NFS) has no file, so no process can have a descriptor of it. That is
-//! certain, whichever processes the caller may see; only the capabilities that [`check`] asks for are needed.
+//! A socket that the kernel creates for itself (WireGuard, VXLAN, NFS) has no file, so no process can have a descriptor
+//! of it. This is certain regardless of which processes the caller may see; only the capabilities that [`check`]
+//! requires are needed.
 
 use std::collections::HashMap;
 use std::os::fd::{AsFd, OwnedFd};
@@ -13,13 +14,13 @@ use super::bpf::object::{Object, ObjectError};
 use super::bpf::sys;
 use super::owners_ebpf::{Unavailable, check_capabilities, load_fitted};
 
-/// `bpf/socket_origin.bpf.c`, compiled; `cargo xtask bpf --check` proves it.
+/// The compiled `bpf/socket_origin.bpf.c`; `cargo xtask bpf --check` verifies it.
 const OBJECT: &[u8] = include_bytes!("../../bpf/socket_origin.bpf.o");
-/// The name an administrator sees in `bpftool prog`: 15 bytes at most.
+/// The name that `bpftool prog` shows: at most 15 bytes.
 const NAME: &str = "netstat_origins";
-/// `struct record` of the program.
+/// The size of the program's `struct record` in bytes.
 const RECORD_BYTES: usize = 16;
-/// `KERNEL`, `GIVEN` and `UNDER_WAY` of the program.
+/// `KERNEL`, `GIVEN` and `UNDER_WAY` in the program.
 const KERNEL: u32 = 0;
 const GIVEN: u32 = 1;
 const UNDER_WAY: u32 = 2;
@@ -29,12 +30,12 @@ const UNDER_WAY: u32 = 2;
 pub(super) enum Pass {
     Tcp,
     Udp,
-    /// The queues of Unix-domain sockets.
+    /// The receive queues of Unix-domain sockets.
     Queues,
 }
 
 impl Pass {
-    /// The program's section, and the kernel function that stands for the iterator.
+    /// Returns the section of the program, and the kernel function that represents the iterator.
     fn names(self) -> (&'static str, &'static str) {
         match self {
             Pass::Tcp => ("iter/tcp", "bpf_iter_tcp"),
@@ -44,27 +45,27 @@ impl Pass {
     }
 }
 
-/// An attached iterator; it goes when this is dropped.
+/// An attached iterator, which is detached on drop.
 #[derive(Debug)]
 pub(super) struct OriginIterator {
     link: OwnedFd,
     pass: Pass,
 }
 
-/// What one pass said.
+/// The results of one or more passes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Origins {
-    /// By cookie: whether the kernel made the socket for itself.
+    /// Whether the kernel created the socket for itself, by cookie.
     pub(super) made_by_kernel: HashMap<u64, bool>,
     /// The inodes of sockets that wait in a queue as descriptors.
     pub(super) under_way: Vec<u32>,
 }
 
 impl OriginIterator {
-    /// Loads and attaches a program: some milliseconds.
+    /// Loads and attaches a program, which takes some milliseconds.
     ///
     /// # Errors
-    /// Why it cannot be used here.
+    /// Returns the reason why it cannot be used here.
     pub(super) fn load(pass: Pass) -> Result<Self, Unavailable> {
         check_capabilities()?;
         let types = KernelBtf::open().map_err(Unavailable::NoBtf)?;
@@ -78,13 +79,14 @@ impl OriginIterator {
         Ok(OriginIterator { link, pass })
     }
 
-    /// One pass over the sockets of the calling thread's network namespace; what it says is added to `origins`.
+    /// Makes one pass over the sockets in the network namespace of the calling thread, and adds the results to
+    /// `origins`.
     ///
     /// # Errors
-    /// The pass could not begin or did not reach its end.
+    /// Returns an error if the pass could not be started or was not completed.
     pub(super) fn read(&self, origins: &mut Origins) -> Result<(), Unavailable> {
         let pass = sys::open_iterator(self.link.as_fd()).map_err(Unavailable::Attach)?;
-        // Whole records, so none is ever split.
+        // A whole number of records, so that none is split.
         let mut buffer = vec![0; 32 * 1024 / RECORD_BYTES * RECORD_BYTES];
         loop {
             let filled = match rustix::io::read(&pass, &mut buffer[..]) {
@@ -102,7 +104,7 @@ impl OriginIterator {
     }
 }
 
-/// Reads `struct record` of the program.
+/// Decodes a `struct record` of the program.
 fn take(pass: Pass, record: &[u8; RECORD_BYTES], origins: &mut Origins) {
     let mut socket = [0; 8];
     socket.copy_from_slice(&record[..8]);

@@ -98,8 +98,9 @@ pub struct Hooks<'a> {
     /// Returns which of the inodes belong to sockets whose descriptor is in flight between processes; `None` if that
     /// cannot be determined.
     pub in_flight: Option<Hook<'a>>,
-    /// Who holds these sockets, from a source that sees the descriptors of every process: pairs of inode and process id, as
-    /// [`OwnerReader::read_with`] takes them. Asked after a walk; `None` when there is no such source.
+    /// Returns who holds the sockets, from a source that sees the descriptors of every process: pairs of inode and
+    /// process id, in the form that [`OwnerReader::read_with`] accepts. Called after a walk; `None` if there is no such
+    /// source.
     pub second_source: Option<PairsHook<'a>>,
 }
 
@@ -142,13 +143,14 @@ impl OwnerReader {
     pub fn descriptor_count(&mut self) -> Option<u64> {
         let proc = self.open().ok()?;
         let count = count_descriptors(proc, &process_ids(proc).ok()?);
-        // The caller has some open itself, so 0 is no answer.
+        // The caller has some open itself, so 0 means that the kernel does not report it.
         (count > 0).then_some(count)
     }
 
     /// Finds the holders of `sockets`.
     ///
-    /// Never fails: what could not be seen is the reason of each socket concerned and, once for all, a [`Limit`].
+    /// Never fails: what could not be seen is given as the reason of each affected socket and, once for all of them, as
+    /// a [`Limit`].
     pub fn read(&mut self, sockets: &[Socket], ask: &OwnerAsk, hooks: Hooks<'_>) -> (Owners, Vec<Limit>) {
         self.want(sockets);
         let mut memory = self.memory.take();
@@ -157,12 +159,12 @@ impl OwnerReader {
         answer
     }
 
-    /// Finds the holders of `sockets` as [`OwnerReader::read`] does, with the holdings reported by `source` instead of a walk: it is
-    /// given the inodes that are wanted and appends (inode, process id) pairs, more than wanted and the same ones twice if it
-    /// likes. `source` must see the descriptors of every process of the system.
+    /// Finds the holders of `sockets` like [`OwnerReader::read`], but with the holdings reported by `source` instead of
+    /// a walk. `source` is given the wanted inodes and appends (inode, process id) pairs; surplus pairs and duplicates
+    /// are allowed. It must see the descriptors of every process of the system.
     ///
     /// # Errors
-    /// Whatever `source` returns; nothing has been read then.
+    /// Returns the error of `source`; nothing has been read then.
     pub fn read_with<E>(
         &mut self,
         sockets: &[Socket],
@@ -266,15 +268,16 @@ impl OwnerReader {
     }
 }
 
-/// Where another source has seen every table, a socket without a holder can only be registered with an io_uring instance. To find
-/// those takes a walk, which is left out among more descriptors than this: most such sockets are the kernel's own (WireGuard,
-/// NFS), and a walk would take longer than all the rest.
+/// If another source has seen every descriptor table, a socket without a holder can only be registered with an io_uring
+/// instance. Finding these takes a walk, which is skipped if there are more descriptors than this: most such sockets
+/// are the kernel's own (WireGuard, NFS), and the walk would take longer than everything else.
 const RINGS_WITHIN: u64 = 50_000;
 
-/// About so many sockets the caller is asked whether they still exist even when lack of permission is the likely reason.
+/// The maximum number of sockets for which the caller is asked whether they still exist, if missing privileges are the
+/// likely reason.
 const ASK_ABOUT: usize = 256;
 
-/// How many descriptors the processes have open; 0 when the kernel does not report it (before Linux 6.2).
+/// Returns how many descriptors the processes have open; 0 if the kernel does not report it (before Linux 6.2).
 fn count_descriptors(proc: BorrowedFd<'_>, pids: &[u32]) -> u64 {
     let count = |pid: &u32| {
         let mut path = PathBuffer::new();
@@ -285,42 +288,42 @@ fn count_descriptors(proc: BorrowedFd<'_>, pids: &[u32]) -> u64 {
     pids.iter().filter_map(count).map(|stat| stat.st_size as u64).sum()
 }
 
-/// The source of a look's first step.
+/// The source of the first step of a search.
 enum First<'a> {
-    /// The walk, with the memory of the last look.
+    /// The walk, with the cache from the last search.
     Walk(Option<&'a mut Memory>),
-    /// Pairs of inode and process id that were reported by a source that sees every process.
+    /// Pairs of inode and process id, reported by a source that sees every process.
     Pairs(&'a mut Vec<(u32, u32)>),
 }
 
-/// A look on its way through the steps.
+/// The state of a search.
 struct Look<'a> {
-    /// Where the process list is mounted.
+    /// Where procfs is mounted.
     root: &'a Path,
     walk: Walk<'a>,
-    /// Sockets whose holder only the second source knew.
+    /// The sockets whose holder only the second source knew.
     by_second_source: Vec<u32>,
-    /// Holders that the process list keeps out of sight.
+    /// The holders that `/proc` does not show, with how they are concealed.
     concealed: Vec<(u32, Concealment)>,
     found: Found,
-    /// So many holdings did the first step find; behind them stand those of the second.
+    /// The number of holdings that the first step found; those of the second step follow.
     told: usize,
-    /// The processes of the first step, ascending.
+    /// The processes at the first step, ascending.
     pids: Vec<u32>,
-    /// Whether the first step saw every process of the system, in whichever namespace.
+    /// Whether the first step saw every process of the system, in all namespaces.
     sees_all: bool,
-    /// Whether sockets are without an owner because the system keeps descriptors from root.
+    /// Whether sockets have no known owner because the system denies root access to descriptors.
     refused_to_root: bool,
 }
 
 impl Look<'_> {
-    /// The wanted inodes without a holder so far.
+    /// Returns the wanted inodes for which no holder has been found yet.
     fn left(&self) -> Vec<u32> {
         memory::left(&self.walk, &self.found)
     }
 
-    /// Deals with the sockets that the first step found no holder for: finds it elsewhere or notes the reason. Gives back the
-    /// reason that stands for all sockets without one of their own.
+    /// Handles the sockets for which the first step found no holder: finds it elsewhere, or records the reason. Returns
+    /// the reason for all sockets without a reason of their own.
     fn explain(&mut self, sockets: &[Socket], mut hooks: Hooks<'_>, builder: &mut OwnersBuilder) -> NoOwner {
         let mut left = self.left();
         if left.is_empty() {
@@ -328,7 +331,8 @@ impl Look<'_> {
             return NoOwner::Ended;
         }
         if self.found.denied == 0 || self.sees_all || left.len() <= ASK_ABOUT {
-            // Else the answer is "not permitted" for most, and asking about each would take longer than the listing.
+            // Otherwise the answer is "not permitted" for most of them, and asking about each would take longer than
+            // the listing.
             note_others(&mut left, &mut hooks.still_there, NoOwner::Ended, builder);
         }
         let mut kernel_told = None;
@@ -363,8 +367,8 @@ impl Look<'_> {
         if verdict != NoOwner::Hidden {
             return verdict;
         }
-        // An alarm: a socket may have changed hands or ended during the search, so everything is asked once more, and also
-        // those processes that no list shows.
+        // About to report a hidden socket. It may have been passed on or closed during the search, so everything is
+        // searched once more, including processes that are not listed.
         let listed = process_ids(self.walk.proc).unwrap_or_default();
         self.again(&mut left, |walk, _, _| walk.processes(&listed));
         let unlisted = hidden::unlisted(self.walk.proc, &listed);
@@ -372,13 +376,13 @@ impl Look<'_> {
         note_named(&mut left, &mut hooks.in_flight, NoOwner::InFlight, builder);
         note_others(&mut left, &mut hooks.still_there, NoOwner::Ended, builder);
         match self.walk.descriptors_in_flight(&listed) {
-            // It may be one of these.
+            // The socket may be one of these.
             true => NoOwner::Unheld,
             false => self.sight().reason(kernel_told),
         }
     }
 
-    /// Takes what another source knows of the sockets `left` that the walk did not find.
+    /// Adds the holders that the second source knows for those sockets in `left` that the walk did not find.
     fn ask_second_source(&mut self, hooks: &mut Hooks<'_>, left: &mut Vec<u32>) {
         if self.sees_all || left.is_empty() {
             return;
@@ -393,8 +397,7 @@ impl Look<'_> {
         self.by_second_source.extend(found);
     }
 
-    /// Looks for the sockets `left` in processes that the process list hides, and takes what was reported of such
-    /// processes.
+    /// Searches for the sockets `left` in concealed processes, and adds what was reported about such processes.
     fn search_concealed(&mut self, left: &mut Vec<u32>) {
         let missing = std::mem::take(&mut self.found.missing);
         if left.is_empty() && missing.is_empty() {
@@ -411,13 +414,13 @@ impl Look<'_> {
                 };
                 let mut found = below.processes(&covered);
                 found.append(below.threads(&covered));
-                // A process that may not be read is counted once, by the walk.
+                // Processes that may not be read have already been counted by the walk.
                 found.denied = 0;
                 found
             };
             self.take_concealed(left, walk);
         }
-        // What was reported of the others holds as long as they run.
+        // The reports about the other processes are valid as long as they run.
         let left_still = WantedInodes::new(left.iter().copied());
         for pairs in missing.chunk_by(|a, b| a.1 == b.1) {
             let pid = pairs[0].1;
@@ -440,7 +443,7 @@ impl Look<'_> {
         }
     }
 
-    /// A search among processes that the list does not show.
+    /// Performs a search among processes that `/proc` does not list.
     fn take_concealed(&mut self, left: &mut Vec<u32>, search: impl FnOnce(&Walk<'_>) -> Found) {
         let covered = hidden::covered(self.walk.proc, self.root);
         let before = self.found.holders.len();
@@ -459,8 +462,8 @@ impl Look<'_> {
         let proc = self.walk.proc;
         if self.sees_all {
             return Sight {
-                // The source sees every process that the kernel lets it see. What hides its descriptors even from a walk may
-                // be hidden from the source as well, and then holds what nobody seems to hold.
+                // The source sees every process that the kernel lets it see. Something that hides its descriptors even
+                // from a walk may be hidden from the source as well, and may hold the sockets without a known holder.
                 denied: self.found.denied,
                 hides: false,
                 failed: self.found.failed.is_some(),
@@ -475,13 +478,13 @@ impl Look<'_> {
         }
     }
 
-    /// Looks for the sockets `left` in the tables of threads, in io_uring instances and in processes that started meanwhile.
-    /// Takes out what was found.
+    /// Searches for the sockets `left` in the tables of threads, in io_uring instances and in processes that were
+    /// started in the meantime. Removes those it finds from `left`.
     fn search_elsewhere(&mut self, sockets: &[Socket], left: &mut Vec<u32>) {
         let mut sought = left.clone();
         if self.found.denied > 0 {
-            // Other users' sockets are most likely held by the processes that may not be read: only the caller's own are
-            // worth more work.
+            // The sockets of other users are most likely held by the processes that may not be read: only the caller's
+            // own are worth further work.
             let own = rustix::process::geteuid().as_raw();
             let set = WantedInodes::new(sought.iter().copied());
             sought = sockets
@@ -501,7 +504,7 @@ impl Look<'_> {
         }
         self.again(&mut sought, |walk, pids, rings| {
             if sees_all {
-                // Every table was seen, but no io_uring instance noted: a walk does that.
+                // Every table was seen, but the io_uring instances were not collected: a walk does that.
                 let found = walk.processes(pids);
                 let mut more = walk.rings(&found.rings);
                 more.append(found);
@@ -521,7 +524,7 @@ impl Look<'_> {
         left.retain(|&inode| unfound.contains(inode));
     }
 
-    /// One more search, for the sockets `left` alone. Takes out what was found.
+    /// Searches once more, for the sockets `left` only. Removes those it finds from `left`.
     fn again(&mut self, left: &mut Vec<u32>, search: impl FnOnce(&Walk<'_>, &[u32], &[Ring]) -> Found) {
         let wanted = WantedInodes::new(left.iter().copied());
         let walk = Walk {
@@ -534,12 +537,12 @@ impl Look<'_> {
         self.found.append(more);
     }
 
-    /// Reads the start of processes that share a socket, where it was not asked for already.
+    /// Reads the start times of processes that share a socket, unless they were requested anyway.
     fn read_starts(&mut self) {
         if self.walk.ask.start {
             return;
         }
-        // Most sockets have one holder; only for those met twice is more kept than a mark.
+        // Most sockets have one holder; only for those with several is more stored than a mark.
         let mut marks = self.walk.wanted.marks();
         let mut again = Vec::new();
         for holding in &self.found.holdings {
@@ -560,7 +563,7 @@ impl Look<'_> {
             .filter(|holding| again.contains(holding.inode))
         {
             let other = *first.entry(holding.inode).or_insert(*holding);
-            // The same process may have several descriptors of one socket.
+            // One process may have several descriptors of the same socket.
             if other.holder != holding.holder {
                 shared[other.holder as usize] = Some(other);
                 shared[holding.holder as usize] = Some(*holding);
@@ -602,7 +605,7 @@ impl Look<'_> {
         limit.into_iter().chain(refused).chain(concealed).collect()
     }
 
-    /// Gives everything found to the builder, each process once.
+    /// Passes all findings to the builder, each process once.
     fn hand_over(self, builder: &mut OwnersBuilder) {
         let mut known: HashMap<u32, u32> = HashMap::with_capacity(self.found.holders.len());
         let places: Vec<u32> = self
@@ -610,7 +613,7 @@ impl Look<'_> {
             .holders
             .into_iter()
             .map(|holder| {
-                // One process may have been found several times, by its threads' tables.
+                // A process may have been found several times, through the tables of its threads.
                 *known
                     .entry(holder.process.pid)
                     .or_insert_with(|| builder.process(holder.process))
@@ -638,7 +641,7 @@ impl Look<'_> {
     }
 }
 
-/// The hook's answer about `left`, if there is a hook and it knows.
+/// Calls the hook for `left`; `None` if there is no hook or it has no answer.
 fn ask(hook: &mut Option<Hook<'_>>, left: &[u32]) -> Option<WantedInodes> {
     if left.is_empty() {
         return None;
@@ -646,7 +649,7 @@ fn ask(hook: &mut Option<Hook<'_>>, left: &[u32]) -> Option<WantedInodes> {
     hook.as_mut().and_then(|hook| hook(left)).map(WantedInodes::new)
 }
 
-/// Takes out of `left` what the hook names, noting `reason` for it.
+/// Removes the inodes that the hook returns from `left`, and records `reason` for them.
 fn note_named(left: &mut Vec<u32>, hook: &mut Option<Hook<'_>>, reason: NoOwner, builder: &mut OwnersBuilder) {
     if let Some(named) = ask(hook, left) {
         left.retain(|&inode| {
@@ -658,7 +661,7 @@ fn note_named(left: &mut Vec<u32>, hook: &mut Option<Hook<'_>>, reason: NoOwner,
     }
 }
 
-/// Takes out of `left` what the hook does not name, noting `reason` for it.
+/// Removes the inodes that the hook does not return from `left`, and records `reason` for them.
 fn note_others(left: &mut Vec<u32>, hook: &mut Option<Hook<'_>>, reason: NoOwner, builder: &mut OwnersBuilder) {
     if let Some(named) = ask(hook, left) {
         left.retain(|&inode| {

@@ -435,7 +435,7 @@ fn meta(key: u32) -> Source {
     }
 }
 
-/// The new destination that a target of iptables gives: `struct nf_nat_ipv4_multi_range_compat` (revision 0 for IPv4),
+/// Decodes the new destination of an iptables target: `struct nf_nat_ipv4_multi_range_compat` (revision 0 for IPv4),
 /// `struct nf_nat_range` and `struct nf_nat_range2` (linux/netfilter/nf_nat.h).
 fn compat_translation(name: &[u8], revision: u32, info: &[u8]) -> Step {
     /// `NF_NAT_RANGE_MAP_IPS`, `NF_NAT_RANGE_PROTO_SPECIFIED`.
@@ -447,11 +447,11 @@ fn compat_translation(name: &[u8], revision: u32, info: &[u8]) -> Step {
             .map(|four| u32::from_ne_bytes(*four))
     };
     let bytes = |at: usize, length: usize| info.get(at..at + length).map(|bytes| Operand::Constant(bytes.to_vec()));
-    // The older structure has 20 bytes, rounded up to 24; the newer ones 40 and more.
+    // The older structure has 20 bytes, rounded up to 24; the newer ones have 40 or more.
     let (flags, address, port) = match (revision, info.len()) {
         (0, 20..=24) => (number(4), bytes(8, 4), bytes(16, 2)),
         _ => {
-            // An address of IPv4 leaves the rest of its 16 bytes zero; the families are not told apart otherwise.
+            // An IPv4 address leaves the rest of its 16 bytes zero; nothing else distinguishes the families.
             let v6 = info.get(8..20).is_some_and(|rest| rest.iter().any(|&byte| byte != 0));
             (number(0), bytes(4, if v6 { 16 } else { 4 }), bytes(36, 2))
         }
@@ -466,7 +466,8 @@ fn compat_translation(name: &[u8], revision: u32, info: &[u8]) -> Step {
     }
 }
 
-/// A match of the older iptables that the newer one hands on as it is; its structure is that of the header named after it.
+/// Decodes a match of legacy iptables that iptables-nft passes on unchanged; its structure is defined in the header of
+/// the same name.
 fn compat_match(name: &[u8], revision: u32, info: &[u8]) -> Step {
     let short = |at: usize| info.get(at..at + 2).map(|two| u16::from_ne_bytes([two[0], two[1]]));
     let unknown = || Step::Other([b"a match of iptables: ", name].concat());
@@ -491,7 +492,7 @@ fn compat_match(name: &[u8], revision: u32, info: &[u8]) -> Step {
         // `struct xt_tcp`, `struct xt_udp` (linux/netfilter/xt_tcpudp.h): source ports, destination ports, ...
         (b"tcp" | b"udp", 0) => {
             let inverted_at = if name == b"tcp" { 11 } else { 8 };
-            // Options and flags of TCP are not asked for.
+            // Matches on TCP options and flags are not supported.
             let plain = name == b"udp" || info.get(8..11) == Some(&[0, 0, 0]);
             match (short(0), short(2), short(4), short(6), info.get(inverted_at)) {
                 (Some(0), Some(u16::MAX), Some(low), Some(high), Some(invert)) if plain && invert & !2 == 0 => {
@@ -504,7 +505,8 @@ fn compat_match(name: &[u8], revision: u32, info: &[u8]) -> Step {
                 _ => unknown(),
             }
         }
-        // `struct xt_addrtype_info_v1` (linux/netfilter/xt_addrtype.h): the packet is for a local address (`XT_ADDRTYPE_LOCAL`).
+        // `struct xt_addrtype_info_v1` (linux/netfilter/xt_addrtype.h): the destination is a local address
+        // (`XT_ADDRTYPE_LOCAL`).
         (b"addrtype", 1) => match (short(0), short(2), info.get(4..8)) {
             (Some(0), Some(to), Some(&[0, 0, 0, 0])) if to & 1 << 2 != 0 => Step::Nothing,
             (Some(0), Some(_), Some(&[0, 0, 0, 0])) => Step::Never,
@@ -532,7 +534,7 @@ mod tests {
         number.to_be_bytes()
     }
 
-    /// `tcp dport 22 accept` of the table `filter`, chain `input`, as `nft` makes it.
+    /// `tcp dport 22 accept` in chain `input` of table `filter`, as `nft` encodes it.
     fn ssh() -> Vec<u8> {
         let expressions = [
             expression(b"meta\0", &[(1, &number(1)), (2, &number(16))]),
@@ -611,7 +613,7 @@ mod tests {
         assert_eq!(compat_match(b"conntrack", 3, &states), expected);
         states[146] = 3;
         assert!(matches!(compat_match(b"conntrack", 3, &states), Step::Other(_)));
-        // All source ports, 22 as destination, no options, no flags.
+        // All source ports, 22 as the destination, no options, no flags.
         let tcp = [0, 0, 0xff, 0xff, 22, 0, 22, 0, 0, 0, 0, 0];
         let expected = Step::Port {
             low: 22,

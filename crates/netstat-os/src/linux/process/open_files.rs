@@ -1,4 +1,4 @@
-//! The files that a process has open, with the position in each.
+//! The open files of a process, with the file offset of each.
 
 use std::mem::MaybeUninit;
 use std::os::fd::AsFd;
@@ -11,9 +11,9 @@ use super::super::owners::process::ProcessDir;
 use super::program;
 use crate::OpenFile;
 
-/// Files listed at most; some servers have a million sockets, which are no files.
+/// The maximum number of files listed. Some servers have a million sockets, but these are not files.
 const MOST: usize = 4096;
-/// Room for entries of a directory.
+/// The buffer size for directory entries in bytes.
 const BUFFER: usize = 8192;
 
 /// Reads `/proc/PID/fd` and `/proc/PID/fdinfo` (proc_pid_fdinfo(5)).
@@ -37,7 +37,7 @@ pub(super) fn read(dir: &ProcessDir) -> Result<Vec<OpenFile>, Errno> {
                 Descriptor::Memory(name) => (name, false),
                 _ => continue,
             },
-            // Closed meanwhile.
+            // Closed in the meantime.
             Err(Errno::NOENT) => continue,
             Err(error) => return Err(error),
         };
@@ -64,7 +64,7 @@ pub(super) fn read(dir: &ProcessDir) -> Result<Vec<OpenFile>, Errno> {
     Ok(files)
 }
 
-/// Position and flags from the text of an `fdinfo` file: `pos:` in decimal, `flags:` in octal.
+/// Parses the offset and flags in the text of an `fdinfo` file: `pos:` in decimal, `flags:` in octal.
 fn parse(text: &[u8]) -> Option<(u64, u64)> {
     let text = std::str::from_utf8(text).ok()?;
     let field = |name: &str| text.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
@@ -98,7 +98,7 @@ mod tests {
         let map = |file: &std::fs::File| {
             use rustix::mm::{MapFlags, ProtFlags, mmap};
             let access = ProtFlags::READ | ProtFlags::EXEC;
-            // SAFETY: a new mapping that nothing uses.
+            // SAFETY: a new mapping that nothing else uses.
             unsafe { mmap(std::ptr::null_mut(), 4096, access, MapFlags::PRIVATE, file, 0) }.unwrap();
         };
         map(&kept);

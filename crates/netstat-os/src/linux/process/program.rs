@@ -1,4 +1,4 @@
-//! The program of a process and the files around it.
+//! The executable file of a process, and the files around it.
 
 use std::ffi::CStr;
 use std::fs::File;
@@ -16,13 +16,13 @@ use crate::linux::bounded;
 use crate::linux::owners::process::{ProcessDir, why};
 use crate::linux::privilege;
 
-/// The program of the process, from `/proc/PID/exe`. `directories` has those above it looked at, too.
+/// Reads the program of the process from `/proc/PID/exe`, with `directories` also the directories above it.
 pub(super) fn read(dir: &ProcessDir, directories: bool, text: &mut Vec<u8>) -> Fact<Program> {
     let reported = match dir.link(c"exe", text) {
         Ok(()) => text.clone(),
         Err(error) => return Fact::Unknown(why(error)),
     };
-    // Opened only as a place, which neither waits nor needs the right to read.
+    // Opened with O_PATH, which neither blocks nor needs read permission.
     let file = bounded::open_link(dir.as_fd(), c"exe", OFlags::empty());
     let running = match &file {
         Ok(file) => fact(bounded::facts(file.as_fd())),
@@ -46,7 +46,7 @@ pub(super) fn read(dir: &ProcessDir, directories: bool, text: &mut Vec<u8>) -> F
         });
     }
     let views = Views::of(dir);
-    // The process chooses what lies at its paths.
+    // The process controls what is at its paths.
     let _links = privilege::links_only();
     let marked = reported.strip_suffix(DELETED);
     let (view, current) = views.find(&reported, running);
@@ -84,11 +84,11 @@ fn is_same(running: Fact<FileFacts>, current: Fact<FileFacts>) -> bool {
     matches!((running, current), (Fact::Known(running), Fact::Known(current)) if running.is_same_file(&current))
 }
 
-/// A place from which paths are looked up.
+/// A directory from which paths are resolved.
 type View = Result<OwnedFd, Errno>;
 
-/// The two ways to read a path that the kernel reports of a process: its own root, and the caller's, which holds when the process
-/// was only moved below a directory of the same file systems (chroot(2)).
+/// The two ways to resolve a path that the kernel reports for a process: from its own root directory, and from the
+/// caller's. The latter is right if the process was only moved below a directory of the same file systems (chroot(2)).
 struct Views {
     process: View,
     caller: View,
@@ -208,11 +208,11 @@ pub fn file_status(root: &std::path::Path, path: &[u8]) -> Result<FileFacts, Why
     bounded::facts(place.as_fd()).map_err(why)
 }
 
-/// The beginning of the plain file at `path` below the directory `root`, at most `limit` bytes. Links are followed within `root` and
-/// never out of it.
+/// Reads the beginning of the regular file at `path` below the directory `root`, at most `limit` bytes. Symbolic links
+/// are followed within `root` and never out of it.
 ///
 /// # Errors
-/// Why it cannot be read; [`Why::NotApplicable`] when it is no plain file.
+/// Returns the reason why it cannot be read; [`Why::NotApplicable`] if it is not a regular file.
 pub fn file_beginning(root: &std::path::Path, path: &[u8], limit: usize) -> Result<Vec<u8>, Why> {
     let root = open_root(root).map_err(why)?;
     let file = open_plain(&root, path)?;
@@ -224,11 +224,11 @@ pub fn file_beginning(root: &std::path::Path, path: &[u8], limit: usize) -> Resu
     Ok(content)
 }
 
-/// The names in the directory at `path` below the directory `root`, sorted, without `.` and `..`; at most `limit` of them. Links are
-/// followed within `root` and never out of it.
+/// Returns the names in the directory at `path` below the directory `root`, sorted, without `.` and `..`, at most
+/// `limit` of them. Symbolic links are followed within `root` and never out of it.
 ///
 /// # Errors
-/// Why it cannot be read; [`Why::Gone`] when there is no such directory.
+/// Returns the reason why it cannot be read; [`Why::Gone`] if there is no such directory.
 pub fn file_names(root: &std::path::Path, path: &[u8], limit: usize) -> Result<Vec<Vec<u8>>, Why> {
     let root = open_root(root).map_err(why)?;
     let directory = in_root(&root, path, OFlags::RDONLY | OFlags::DIRECTORY).map_err(why)?;
@@ -238,10 +238,11 @@ pub fn file_names(root: &std::path::Path, path: &[u8], limit: usize) -> Result<V
     Ok(names)
 }
 
-/// Opens the root directory of a process, or another directory; what is below it is opened with the caller's own rights.
+/// Opens the root directory of a process, or another directory. What is below it is opened with the caller's own access
+/// rights.
 fn open_root(root: &std::path::Path) -> Result<OwnedFd, Errno> {
     let _links = privilege::links_only();
-    // `/proc/PID/root`, which leads to no path.
+    // `/proc/PID/root` is a magic link, which is not resolved through a path.
     if let (Some(directory), Some(name)) = (root.parent(), root.file_name())
         && directory.starts_with("/proc")
         && name == "root"
@@ -253,8 +254,9 @@ fn open_root(root: &std::path::Path) -> Result<OwnedFd, Errno> {
     bounded::open_path(root.as_os_str().as_encoded_bytes(), OFlags::PATH | OFlags::DIRECTORY)
 }
 
-/// Opens the plain file at `path` in the view of a process; a relative path counts from its working directory. Any process may name any
-/// file: it is opened with the caller's own rights, whatever the program's file lends.
+/// Opens the regular file at `path` in the view of a process; a relative path starts at its working directory. As a
+/// process can name any file, it is opened with the caller's own access rights, without capabilities from the
+/// executable file.
 pub(super) fn open_in_view(dir: &ProcessDir, path: &[u8]) -> Result<File, Why> {
     let links = privilege::links_only();
     let mut whole = Vec::new();
@@ -270,12 +272,12 @@ pub(super) fn open_in_view(dir: &ProcessDir, path: &[u8]) -> Result<File, Why> {
 }
 
 fn open_plain(root: &OwnedFd, path: &[u8]) -> Result<File, Why> {
-    // Examined before it is opened for reading: opening a device may do something.
+    // Examined before it is opened for reading, because opening a device may have side effects.
     let place = in_root(root, path, OFlags::PATH).map_err(why)?;
     open_if_plain(&place)
 }
 
-/// Opens for reading the plain file that `place` stands for.
+/// Opens for reading the regular file that `place` refers to.
 pub(super) fn open_if_plain(place: &OwnedFd) -> Result<File, Why> {
     if !bounded::facts(place.as_fd()).map_err(why)?.is_file() {
         return Err(Why::NotApplicable);
@@ -284,12 +286,12 @@ pub(super) fn open_if_plain(place: &OwnedFd) -> Result<File, Why> {
     Ok(File::from(file))
 }
 
-/// The path that the kernel reports, without its mark of a removed file.
+/// Returns the path that the kernel reports, without its ` (deleted)` mark.
 pub(super) fn unmarked(reported: &[u8]) -> &[u8] {
     reported.strip_suffix(DELETED).unwrap_or(reported)
 }
 
-/// A text without the newline or NUL at its end.
+/// Returns a text without trailing newlines and NULs.
 pub(super) fn trimmed(text: &[u8]) -> Vec<u8> {
     let end = text
         .iter()

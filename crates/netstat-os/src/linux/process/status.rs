@@ -1,11 +1,11 @@
-//! The text of `/proc/PID/status` (proc_pid_status(5)).
+//! The parser for `/proc/PID/status` (proc_pid_status(5)).
 
 use netstat_model::process::{Capabilities, CapabilitySets, Ids, Seccomp};
 use netstat_model::{Fact, Why};
 
 use crate::linux::owners::process::small_number;
 
-/// What is read of the text of `/proc/PID/status`. A line that this kernel does not have is unknown.
+/// The parsed fields of `/proc/PID/status`. A field that the running kernel does not report is unknown.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Status {
     /// `Tgid`: the process that the thread belongs to.
@@ -18,7 +18,7 @@ pub struct Status {
     pub groups: Fact<Ids>,
     /// `Groups`.
     pub other_groups: Fact<Vec<u32>>,
-    /// `NStgid`: the process id in each PID namespace from the reader's to its own.
+    /// `NStgid`: the process id in each PID namespace, from that of the reader to the innermost.
     pub inner_pids: Fact<Vec<u32>>,
     /// `Kthread` (Linux 6.8 and later).
     pub kernel_thread: Fact<bool>,
@@ -30,7 +30,7 @@ pub struct Status {
     pub seccomp: Fact<Seccomp>,
 }
 
-/// Reads the text of `/proc/PID/status`. Any bytes give a result: what is not there, or is no value, is unknown.
+/// Parses `/proc/PID/status`. Accepts any bytes: a field that is missing or malformed is unknown.
 pub fn parse_status(text: &[u8]) -> Status {
     const MISSING: Why = Why::NotSupported;
     let mut status = Status {
@@ -95,7 +95,7 @@ pub fn parse_status(text: &[u8]) -> Status {
     status
 }
 
-/// A line that is there: its value, or a failure.
+/// Returns the value of an existing line, or [`Why::Failed`] if it is malformed.
 fn read<T>(value: Option<T>) -> Fact<T> {
     Fact::from_option(value, Why::Failed)
 }

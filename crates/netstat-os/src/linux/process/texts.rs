@@ -1,15 +1,16 @@
-//! The other texts and links below `/proc/PID`: arguments, environment, control group, namespaces, descriptors, memory.
+//! Parsers for the other texts and links in `/proc/PID`: arguments, environment, control group, namespaces,
+//! descriptors, memory.
 
 use netstat_model::process::{Descriptor, Mapped, Mapping, MemoryUse};
 use netstat_model::{Fact, Why};
 
 use crate::linux::owners::process::small_number;
 
-/// The mark that the kernel puts behind the path of a file that has been removed (`d_path` in the kernel's `fs/d_path.c`).
+/// The mark that the kernel appends to the path of an unlinked file (`d_path` in the kernel's `fs/d_path.c`).
 pub(super) const DELETED: &[u8] = b" (deleted)";
 
-/// The words in the text of `/proc/PID/cmdline`: each ends in a NUL. A process that writes its title there leaves NULs behind it, so
-/// several at the end are none; empty words at the very end are lost with them.
+/// Parses the arguments in `/proc/PID/cmdline`, each of which ends in a NUL. A process that overwrites them with a
+/// title leaves NULs behind, so several NULs at the end are removed, and empty arguments at the very end with them.
 pub fn parse_arguments(text: &[u8]) -> Vec<Vec<u8>> {
     let body = text.strip_suffix(b"\0").unwrap_or(text);
     let body = if body.ends_with(b"\0\0") { trim_nul(body) } else { body };
@@ -26,7 +27,7 @@ fn trim_nul(mut text: &[u8]) -> &[u8] {
     text
 }
 
-/// The strings in the text of `/proc/PID/environ`, without empty ones.
+/// Parses the strings in `/proc/PID/environ`, without empty ones.
 pub fn parse_environment(text: &[u8]) -> Vec<Vec<u8>> {
     text.split(|&byte| byte == 0)
         .filter(|string| !string.is_empty())
@@ -34,8 +35,8 @@ pub fn parse_environment(text: &[u8]) -> Vec<Vec<u8>> {
         .collect()
 }
 
-/// The path of the control group in the text of `/proc/PID/cgroup`: of version 2, else of systemd's own hierarchy, else of the
-/// first. `None` when there is none.
+/// Returns the path of the control group in the text of `/proc/PID/cgroup`: that of version 2, otherwise that of
+/// systemd's own hierarchy, otherwise the first one. `None` if there is none.
 pub fn parse_cgroup_path(text: &[u8]) -> Option<&[u8]> {
     let mut best: Option<(u8, &[u8])> = None;
     for line in text.split(|&byte| byte == b'\n') {
@@ -55,13 +56,13 @@ pub fn parse_cgroup_path(text: &[u8]) -> Option<&[u8]> {
     best.map(|(_, path)| path)
 }
 
-/// The number in `net:[4026531840]`, the target of a link in `/proc/PID/ns`.
+/// Parses the inode in `net:[4026531840]`, the target of a link in `/proc/PID/ns`.
 pub fn parse_namespace(target: &[u8]) -> Option<u64> {
     let open = target.iter().position(|&byte| byte == b'[')?;
     decimal(target[open + 1..].strip_suffix(b"]")?)
 }
 
-/// What the target of a link in `/proc/PID/fd` says.
+/// Parses the target of a link in `/proc/PID/fd`.
 pub fn parse_descriptor(target: &[u8]) -> Descriptor {
     let bracketed = |prefix: &[u8]| decimal(target.strip_prefix(prefix)?.strip_suffix(b"]")?);
     if let Some(inode) = bracketed(b"socket:[") {
@@ -86,17 +87,18 @@ pub fn parse_descriptor(target: &[u8]) -> Descriptor {
     Descriptor::Other(target.to_vec())
 }
 
-/// The name in `/memfd:NAME (deleted)`.
+/// Returns the name in `/memfd:NAME (deleted)`.
 pub(super) fn memory_name(target: &[u8]) -> Option<&[u8]> {
     target.strip_prefix(b"/memfd:")?.strip_suffix(DELETED)
 }
 
-/// The executable parts in the text of `/proc/PID/maps`. Lines that are no mapping are passed over.
+/// Parses the executable mappings in `/proc/PID/maps`. Malformed lines are ignored.
 pub fn parse_executable_mappings(text: &[u8]) -> Vec<Mapping> {
     text.split(|&byte| byte == b'\n').filter_map(mapping).collect()
 }
 
-/// A line `start-end rwxp offset major:minor inode   name`; `None` when it is none, or the part is not executable.
+/// Parses a line `start-end rwxp offset major:minor inode   name`; `None` if it is malformed, or the mapping is not
+/// executable.
 fn mapping(line: &[u8]) -> Option<Mapping> {
     let mut fields = line.splitn(6, |&byte| byte == b' ');
     let range = fields.next()?;
@@ -107,7 +109,7 @@ fn mapping(line: &[u8]) -> Option<Mapping> {
     let offset = hexadecimal(fields.next()?)?;
     let device = fields.next()?;
     let inode = decimal(fields.next()?)?;
-    // The name follows blanks; it may itself begin with none.
+    // The name is preceded by blanks and does not begin with one.
     let name = fields.next().unwrap_or_default();
     let name = &name[name.iter().take_while(|&&byte| byte == b' ').count()..];
     let dash = range.iter().position(|&byte| byte == b'-')?;
@@ -141,7 +143,7 @@ fn mapped(name: &[u8]) -> Mapped {
     }
 }
 
-/// The sums in the text of `/proc/PID/smaps_rollup`; unknown when it lacks the resident memory.
+/// Parses the totals in `/proc/PID/smaps_rollup`; unknown if the resident memory is missing.
 pub fn parse_memory(text: &[u8]) -> Fact<MemoryUse> {
     let mut memory = MemoryUse::default();
     let mut complete = false;
@@ -172,7 +174,7 @@ pub fn parse_memory(text: &[u8]) -> Fact<MemoryUse> {
     }
 }
 
-/// A decimal number without sign that fits.
+/// Parses an unsigned decimal number; `None` if it is malformed or too large.
 fn decimal(digits: &[u8]) -> Option<u64> {
     if let Some(small) = small_number(digits) {
         return Some(small.into());
@@ -207,7 +209,7 @@ mod tests {
         assert_eq!(words(b"sleep\x0060\0"), ["sleep", "60"]);
         assert_eq!(words(b"x\0\0y\0"), ["x", "", "y"]);
         assert_eq!(words(b"x\0\0"), ["x", ""]);
-        // A title over the arguments, with what was there cleared.
+        // A title that replaces the arguments, with the rest cleared.
         assert_eq!(words(b"nginx: worker process\0\0\0\0\0\0"), ["nginx: worker process"]);
         assert_eq!(words(b"no end"), ["no end"]);
         assert_eq!(words(b""), [""; 0]);

@@ -1,4 +1,4 @@
-//! Address messages (`RTM_NEWADDR`): `ifaddrmsg` and its attributes, linux/if_addr.h.
+//! Decodes address messages (`RTM_NEWADDR`): `ifaddrmsg` and its attributes, linux/if_addr.h.
 
 use netstat_model::route::{InterfaceAddress, Scope};
 
@@ -7,10 +7,10 @@ use crate::linux::netlink::attributes::{AF_INET, AF_INET6, Attributes, Malformed
 /// Size of `ifaddrmsg` in bytes.
 const HEADER: usize = 8;
 
-/// Reads what follows the netlink header of an address message. `None` for families other than IP.
+/// Decodes the payload of an address message. `None` for families other than IP.
 ///
 /// # Errors
-/// When the address is missing or a length is wrong.
+/// Returns an error if the address is missing or a length is invalid.
 pub fn parse_address(payload: &[u8]) -> Result<Option<InterfaceAddress>, Malformed> {
     /// `IFA_*`.
     mod kind {
@@ -36,12 +36,12 @@ pub fn parse_address(payload: &[u8]) -> Result<Option<InterfaceAddress>, Malform
         match attribute.kind {
             kind::ADDRESS => named = Some(address(family, attribute.value)?),
             kind::LOCAL => local = Some(address(family, attribute.value)?),
-            // All 32 of them; the header has room for 8.
+            // All 32 flags; the header has only 8 of them.
             kind::FLAGS => flags = number(attribute.value)?,
             _ => {}
         }
     }
-    // IFA_ADDRESS is the other end of the link where IFA_LOCAL says something else.
+    // If IFA_LOCAL differs from IFA_ADDRESS, the latter is the address of the peer.
     let own = local.or(named).ok_or(Malformed("address message without an address"))?;
     let peer = named.filter(|&named| named != own);
     Ok(Some(InterfaceAddress {

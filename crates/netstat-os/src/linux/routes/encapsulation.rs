@@ -1,4 +1,5 @@
-//! Lightweight tunnels of next hops: `RTA_ENCAP_TYPE`, `RTA_ENCAP` (linux/lwtunnel.h and the headers named below).
+//! Decodes lightweight tunnels of next hops: `RTA_ENCAP_TYPE`, `RTA_ENCAP` (linux/lwtunnel.h and the headers named
+//! below).
 
 use std::net::Ipv6Addr;
 
@@ -6,10 +7,11 @@ use netstat_model::route::Encapsulation;
 
 use crate::linux::netlink::attributes::{AF_INET, AF_INET6, Attributes, Malformed, address, u32_at};
 
-/// Reads the value of `RTA_ENCAP` of the given type; `None` for `LWTUNNEL_ENCAP_NONE`. A kind whose content is not understood is
-/// named by its number.
+/// Decodes the value of `RTA_ENCAP` of the given type; `None` for `LWTUNNEL_ENCAP_NONE`. A type whose content is not
+/// decoded is represented by its number.
 ///
 /// # Errors
+/// Returns an error if a length is inconsistent with the header.
 /// When a length contradicts the header.
 pub(super) fn parse(kind: u16, value: &[u8]) -> Result<Option<Box<Encapsulation>>, Malformed> {
     let first = |wanted: u16| -> Result<Option<&[u8]>, Malformed> {

@@ -1,4 +1,4 @@
-//! Route messages (`RTM_NEWROUTE`): `rtmsg` and its attributes, linux/rtnetlink.h.
+//! Decodes route messages (`RTM_NEWROUTE`): `rtmsg` and its attributes, linux/rtnetlink.h.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::num::NonZeroU32;
@@ -16,7 +16,7 @@ use crate::linux::netlink::attributes::{
 const HEADER: usize = 12;
 /// Size of `rtnexthop` in bytes.
 const HOP_HEADER: usize = 8;
-/// `RTM_F_CLONED`: not a route but a remembered answer of the table.
+/// `RTM_F_CLONED`: a cached lookup result, not a route.
 const CLONED: u32 = 0x200;
 
 /// `RTA_*`.
@@ -36,12 +36,12 @@ mod kind {
     pub(super) const NH_ID: u16 = 30;
 }
 
-/// Reads what follows the netlink header of a route message. `None` for what is no unicast-table route of IPv4 or IPv6: cached
-/// answers and the multicast forwarding table's families. Attributes that the model does not need are passed over whatever
-/// they hold.
+/// Decodes the payload of a route message. `None` if it is not an IPv4 or IPv6 route of the unicast tables: cached
+/// results, and the families of the multicast forwarding table. Attributes that the model does not need are ignored,
+/// whatever they contain.
 ///
 /// # Errors
-/// When a length or address contradicts the header.
+/// Returns an error if a length or address is inconsistent with the header.
 pub fn parse_route(payload: &[u8]) -> Result<Option<Route>, Malformed> {
     let flags = u32_at(payload, 8).ok_or(Malformed("route header cut off"))?;
     if flags & CLONED != 0 {
@@ -50,10 +50,10 @@ pub fn parse_route(payload: &[u8]) -> Result<Option<Route>, Malformed> {
     parse_answer(payload)
 }
 
-/// [`parse_route`] that takes cached answers, too: the kernel's answer for one packet is such a one.
+/// Like [`parse_route`], but also accepts cached results: the kernel's answer for a single packet is one.
 ///
 /// # Errors
-/// When a length or address contradicts the header.
+/// Returns an error if a length or address is inconsistent with the header.
 pub(super) fn parse_answer(payload: &[u8]) -> Result<Option<Route>, Malformed> {
     let Some(
         &[
@@ -102,7 +102,7 @@ pub(super) fn parse_answer(payload: &[u8]) -> Result<Option<Route>, Malformed> {
         next_hop_object: None,
         next_hops: NextHops::None,
     };
-    // The next hop's flags are in the low byte of the route's.
+    // The flags of the next hop are in the low byte of the route's flags.
     let mut only = NextHop {
         gateway: None,
         interface: None,
@@ -148,7 +148,7 @@ impl Wrapped<'_> {
     }
 }
 
-/// Takes `kind` into `route` if it is about the route as a whole.
+/// Stores attribute `kind` in `route` if it applies to the route as a whole.
 fn route_attribute(route: &mut Route, family: u8, kind: u16, value: &[u8]) -> Result<(), Malformed> {
     match kind {
         kind::DST => route.destination.address = address(family, value)?,
@@ -168,7 +168,7 @@ fn route_attribute(route: &mut Route, family: u8, kind: u16, value: &[u8]) -> Re
     Ok(())
 }
 
-/// Takes `kind` into `hop` if it says where a packet goes next.
+/// Stores attribute `kind` in `hop` if it describes the next hop.
 fn hop_attribute(hop: &mut NextHop, family: u8, kind: u16, value: &[u8]) -> Result<(), Malformed> {
     match kind {
         kind::OIF => hop.interface = NonZeroU32::new(number(value)?),
@@ -179,7 +179,7 @@ fn hop_attribute(hop: &mut NextHop, family: u8, kind: u16, value: &[u8]) -> Resu
     Ok(())
 }
 
-/// `rtvia`: a family (16 bits) and an address of it. `None` for families other than IP.
+/// Decodes `rtvia`: a family (16 bits) and an address of that family. `None` for families other than IP.
 fn via(value: &[u8]) -> Result<Option<IpAddr>, Malformed> {
     let family = u16_at(value, 0).ok_or(Malformed("gateway cut off"))?;
     match u8::try_from(family) {
@@ -188,7 +188,7 @@ fn via(value: &[u8]) -> Result<Option<IpAddr>, Malformed> {
     }
 }
 
-/// A list of `rtnexthop`, each followed by its own attributes.
+/// Decodes a list of `rtnexthop` structures, each followed by its attributes.
 fn multipath(family: u8, mut rest: &[u8]) -> Result<NextHops, Malformed> {
     let mut hops = Vec::new();
     while rest.len() >= HOP_HEADER {
@@ -197,7 +197,7 @@ fn multipath(family: u8, mut rest: &[u8]) -> Result<NextHops, Malformed> {
         let mut hop = NextHop {
             gateway: None,
             interface: u32_at(rest, 4).and_then(NonZeroU32::new),
-            // rtnh_hops is the weight less one.
+            // rtnh_hops is the weight minus one.
             weight: u32::from(rest[3]) + 1,
             flags: rest[2],
             encapsulation: None,
@@ -205,7 +205,7 @@ fn multipath(family: u8, mut rest: &[u8]) -> Result<NextHops, Malformed> {
         let mut wrapped = Wrapped::default();
         for attribute in Attributes(attributes) {
             let attribute = attribute?;
-            // The header names the interface; an attribute inside does not overrule it.
+            // The interface in the header takes precedence over an attribute.
             match attribute.kind {
                 kind::OIF => {}
                 kind::ENCAP_TYPE => wrapped.kind = u16_at(attribute.value, 0),
@@ -220,7 +220,7 @@ fn multipath(family: u8, mut rest: &[u8]) -> Result<NextHops, Malformed> {
     Ok(hops.into_iter().collect())
 }
 
-/// `RTN_*`.
+/// Decodes `RTN_*`.
 fn route_kind(number: u8) -> RouteKind {
     match number {
         1 => RouteKind::Unicast,
@@ -237,7 +237,7 @@ fn route_kind(number: u8) -> RouteKind {
     }
 }
 
-/// `ICMPV6_ROUTER_PREF_*` (linux/icmpv6.h); 2 is invalid.
+/// Decodes `ICMPV6_ROUTER_PREF_*` (linux/icmpv6.h); 2 is invalid.
 fn preference(number: u8) -> Option<RouterPreference> {
     match number {
         0 => Some(RouterPreference::Medium),
@@ -349,7 +349,7 @@ mod tests {
             let _ = parse_route(&bytes);
         }
 
-        /// Attributes of the right shape get deeper than plain noise.
+        /// Well-formed attributes reach more of the code than random bytes.
         #[test]
         fn any_attributes(v6: bool, rows in proptest::collection::vec((0u16..32, proptest::collection::vec(any::<u8>(), 0..40)), 0..8)) {
             let rows: Vec<(u16, &[u8])> = rows.iter().map(|(kind, value)| (*kind, value.as_slice())).collect();

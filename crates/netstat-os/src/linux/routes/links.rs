@@ -1,5 +1,5 @@
-//! Link messages (`RTM_NEWLINK`): `ifinfomsg` and its attributes, linux/if_link.h; and what sysfs has about the device behind
-//! a link.
+//! Decodes link messages (`RTM_NEWLINK`): `ifinfomsg` and its attributes, linux/if_link.h; and reads the attributes of
+//! the device behind a link from sysfs.
 
 use std::num::NonZeroU32;
 use std::os::unix::ffi::OsStrExt;
@@ -13,19 +13,19 @@ use crate::linux::netlink::attributes::{Attributes, Malformed, number, text, u16
 /// Size of `ifinfomsg` in bytes.
 const HEADER: usize = 16;
 
-/// A link as the kernel reports it, its driver not yet looked up.
+/// A link as the kernel reports it, without its driver.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LinkMessage {
-    /// The interface; [`Interface::driver`] and [`Interface::product`] are not asked for yet.
+    /// The interface; [`Interface::driver`] and [`Interface::product`] are still unknown.
     pub interface: Interface,
-    /// The bus and the name of the device on it (`IFLA_PARENT_DEV_BUS_NAME`, `IFLA_PARENT_DEV_NAME`, Linux 5.14 on).
+    /// The bus and the name of the device on it (`IFLA_PARENT_DEV_BUS_NAME`, `IFLA_PARENT_DEV_NAME`, since Linux 5.14).
     pub device: Option<(Vec<u8>, Vec<u8>)>,
 }
 
-/// Reads what follows the netlink header of a link message.
+/// Decodes the payload of a link message.
 ///
 /// # Errors
-/// When it has no index or no name, or a length is wrong.
+/// Returns an error if the index or the name is missing, or a length is invalid.
 pub fn parse_link(payload: &[u8]) -> Result<LinkMessage, Malformed> {
     /// `IFLA_*`, `IFLA_INFO_*`.
     mod kind {
@@ -88,10 +88,10 @@ pub fn parse_link(payload: &[u8]) -> Result<LinkMessage, Malformed> {
     })
 }
 
-/// The interface with its driver and product from `sysfs` (`/sys`).
+/// Returns the interface with its driver and product, read from `sysfs` (`/sys`).
 ///
-/// `/sys/class/net` is not used: it shows the network namespace that sysfs was mounted from, where the same name may be another
-/// device. The bus's own folder is the same everywhere.
+/// `/sys/class/net` is not used, because it shows the network namespace in which sysfs was mounted, where the same name
+/// may belong to another device. The directory of the bus is the same everywhere.
 pub(super) fn with_device(link: LinkMessage, sysfs: &Path) -> Interface {
     let LinkMessage { mut interface, device } = link;
     let folder = device
@@ -106,7 +106,7 @@ pub(super) fn with_device(link: LinkMessage, sysfs: &Path) -> Interface {
         Ok(target) => Fact::from_option(target.file_name().map(|name| name.as_bytes().to_vec()), Why::Failed),
         Err(error) => Fact::Unknown(reason(&error)),
     };
-    // A USB interface's parent is the device, which has its product name. Other buses keep none.
+    // The parent of a USB interface is the device, which has the product name. Other buses have none.
     interface.product = match &device {
         Some((bus, _)) if bus == b"usb" => match std::fs::read(folder.join("../product")) {
             Ok(product) => Fact::Known(product.trim_ascii().to_vec()),

@@ -1,5 +1,5 @@
-//! Next-hop objects (`ip nexthop`): `nhmsg` and its attributes, linux/nexthop.h. Routes name them by number, and with
-//! `net.ipv4.nexthop_compat_mode=0` the kernel reports no more than that.
+//! Decodes next-hop objects (`ip nexthop`): `nhmsg` and its attributes, linux/nexthop.h. Routes refer to them by id;
+//! with `net.ipv4.nexthop_compat_mode=0`, the kernel reports only the id in the route.
 
 use std::collections::HashMap;
 use std::num::NonZeroU32;
@@ -16,27 +16,27 @@ const MEMBER: usize = 8;
 /// A next-hop object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct NextHopObject {
-    /// Its number.
+    /// The id of the object.
     pub id: NonZeroU32,
-    /// What it stands for.
+    /// What the object refers to.
     pub target: Target,
 }
 
-/// What a next-hop object stands for.
+/// What a next-hop object refers to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Target {
-    /// One next hop.
+    /// A single next hop.
     Hop(NextHop),
-    /// Packets are dropped.
+    /// A blackhole, which drops packets.
     Blackhole,
-    /// Several others: number and weight (1 to 65536) of each.
+    /// A group of other objects: the id and weight (1 to 65536) of each.
     Group(Vec<(NonZeroU32, u32)>),
 }
 
-/// Reads what follows the netlink header of a next-hop message.
+/// Decodes the payload of a next-hop message.
 ///
 /// # Errors
-/// When it has no number, or a length or address is wrong.
+/// Returns an error if the id is missing, or a length or address is invalid.
 pub fn parse_next_hop(payload: &[u8]) -> Result<NextHopObject, Malformed> {
     /// `NHA_*`.
     mod kind {
@@ -85,14 +85,14 @@ pub fn parse_next_hop(payload: &[u8]) -> Result<NextHopObject, Malformed> {
     })
 }
 
-/// `nexthop_grp`: number, weight less one, and (Linux 6.12 on) the weight's upper byte.
+/// Decodes `nexthop_grp`: id, weight minus one, and (since Linux 6.12) the upper byte of the weight.
 fn member(bytes: &[u8]) -> Option<(NonZeroU32, u32)> {
     let id = NonZeroU32::new(u32_at(bytes, 0)?)?;
     let [low, high] = u16_at(bytes, 4)?.to_ne_bytes();
     Some((id, (u32::from(high) << 8) + u32::from(low) + 1))
 }
 
-/// Fills in the next hops of routes that have only their object's number.
+/// Fills in the next hops of routes that contain only the id of a next-hop object.
 pub(super) fn resolve(routes: &mut [Route], objects: &HashMap<NonZeroU32, Target>) {
     for route in routes.iter_mut().filter(|route| route.is_unresolved()) {
         let Some(target) = route.next_hop_object.and_then(|id| objects.get(&id)) else {

@@ -1,4 +1,4 @@
-//! Interfaces that take frames meant for others, because a program wants to hear them.
+//! Finds interfaces in promiscuous mode: those that accept frames addressed to others because a program requested it.
 
 use std::collections::HashSet;
 
@@ -7,27 +7,28 @@ use crate::linux::netlink::attributes::{Attributes, Malformed, number, text, u32
 /// Size of `ifinfomsg` in bytes.
 const HEADER: usize = 16;
 
-/// What a link message says about promiscuity.
+/// The parts of a link message that are related to promiscuous mode.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Promiscuity {
-    /// The interface's index.
+    /// The index of the interface.
     pub index: u32,
-    /// Its name.
+    /// The name of the interface.
     pub name: Vec<u8>,
-    /// How many programs and parts of the kernel want all frames (`IFLA_PROMISCUITY`).
+    /// How many programs and kernel subsystems requested promiscuous mode (`IFLA_PROMISCUITY`).
     pub count: u32,
-    /// The bridge, bond or the like that it is a part of (`IFLA_MASTER`).
+    /// The index of the bridge, bond or similar that the interface is part of (`IFLA_MASTER`).
     pub master: Option<u32>,
-    /// The interface that it is stacked on (`IFLA_LINK`); of a cable's end that is the other end.
+    /// The index of the interface that it is stacked on (`IFLA_LINK`); for a virtual cable (veth), that of the other
+    /// end.
     pub lower: Option<u32>,
-    /// Its kind as `ip link` names it, of an interface made by software (`IFLA_INFO_KIND`).
+    /// The type of a virtual interface as `ip link` names it (`IFLA_INFO_KIND`).
     pub kind: Option<Vec<u8>>,
 }
 
-/// Reads what follows the netlink header of a link message.
+/// Decodes the payload of a link message.
 ///
 /// # Errors
-/// When it has no index or no name, or a length is wrong.
+/// Returns an error if the index or the name is missing, or a length is invalid.
 pub fn parse_promiscuity(payload: &[u8]) -> Result<Promiscuity, Malformed> {
     /// `IFLA_*`, `IFLA_INFO_*` of linux/if_link.h.
     mod kind {
@@ -67,8 +68,9 @@ pub fn parse_promiscuity(payload: &[u8]) -> Result<Promiscuity, Malformed> {
     Ok(link)
 }
 
-/// Those among all links of a namespace that hear everything for a program's sake: not what a bridge or bond makes of its parts and
-/// of itself, and not what an interface needs that shares the hardware of another.
+/// Returns the links of a namespace that are in promiscuous mode because a program requested it, each with the number
+/// of such requests. Does not include requests that bridges or bonds make for their members and themselves, or that an
+/// interface needs which shares the hardware of another one.
 pub(super) fn unexplained(links: Vec<Promiscuity>) -> Vec<(Vec<u8>, u32)> {
     const SHARING: &[&[u8]] = &[b"macvlan", b"macvtap", b"ipvlan", b"ipvtap", b"vlan"];
     const SWITCHES: &[&[u8]] = &[b"bridge", b"bond", b"team", b"openvswitch"];
@@ -139,7 +141,7 @@ mod tests {
             link(4, "br0", 1, None, None, "bridge"),
             link(5, "eth2", 1, None, None, ""),
             link(6, "mac0", 1, None, Some(5), "macvlan"),
-            // In a container: its other end is in another namespace, where that number is another's.
+            // In a container: the other end is in another namespace, where the index belongs to another interface.
             link(7, "veth0", 3, Some(0), Some(2), "veth"),
         ];
         assert_eq!(unexplained(links), [(b"eth0".to_vec(), 1), (b"veth0".to_vec(), 3)]);

@@ -1,4 +1,4 @@
-//! Asks the kernel's routing side (`NETLINK_ROUTE`) for whole tables: netlink(7), rtnetlink(7).
+//! Dumps tables from the kernel's routing subsystem (`NETLINK_ROUTE`): netlink(7), rtnetlink(7).
 
 use std::net::IpAddr;
 use std::os::fd::OwnedFd;
@@ -23,26 +23,26 @@ const ERROR: u16 = 2;
 /// `NLMSG_DONE`.
 const DONE: u16 = 3;
 
-/// The kernel fills dumps in pieces of up to 32 KiB when the reader's buffer allows (`netlink_recvmsg`); a single link
-/// with much content may need more, then the buffer grows.
+/// The initial buffer size in bytes. The kernel sends dumps in pieces of up to 32 KiB if the reader's buffer allows it
+/// (`netlink_recvmsg`). A single large link may need more; the buffer then grows.
 const BUFFER: usize = 64 * 1024;
-/// No message is larger than this: beyond it the answer makes no sense.
+/// The maximum buffer size in bytes. No valid message is larger.
 const BUFFER_MAX: usize = 64 * 1024 * 1024;
-/// How often a dump that was interrupted by a change is read before it is taken as it is.
+/// How many times a dump that was interrupted by a change is read before the result is used as it is.
 const ATTEMPTS: u32 = 3;
 
-/// What to dump.
+/// A request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Question {
     /// `RTM_GETLINK`.
     Links,
     /// `RTM_GETADDR`, every family.
     Addresses,
-    /// `RTM_GETROUTE` of a family, of one table where the kernel can filter.
+    /// `RTM_GETROUTE` of a family, limited to one table if the kernel can filter.
     Routes {
         /// `AF_INET` or `AF_INET6`.
         family: u8,
-        /// The table wanted; `None` for all.
+        /// The requested table; `None` for all.
         table: Option<u32>,
     },
     /// `RTM_GETNEXTHOP`.
@@ -56,13 +56,14 @@ pub(super) enum Question {
     Way {
         /// The packet.
         query: RouteQuery,
-        /// The row of the table that decides (`RTM_F_FIB_MATCH`, Linux 4.15 for IPv4) instead of the answer for the packet.
+        /// Whether to return the route that matches (`RTM_F_FIB_MATCH`, since Linux 4.15 for IPv4) instead of the
+        /// result for the packet.
         matched: bool,
     },
 }
 
 impl Question {
-    /// Type of the request and of its answers (linux/rtnetlink.h).
+    /// Returns the message types of the request and of its answers (linux/rtnetlink.h).
     const fn types(self) -> (u16, u16) {
         match self {
             Question::Links => (18, 16),
@@ -73,7 +74,7 @@ impl Question {
         }
     }
 
-    /// In words, to follow "asking for".
+    /// Returns a description that fits after "asking for".
     pub(super) const fn words(self) -> &'static str {
         match self {
             Question::Links => "interfaces",
@@ -89,18 +90,18 @@ impl Question {
         }
     }
 
-    /// Whether the answer is a table that ends with a message of its own; else it is one message.
+    /// Whether the answer is a dump that ends with a message of its own, and not a single message.
     const fn is_dump(self) -> bool {
         !matches!(self, Question::Way { .. })
     }
 
-    /// The request message. With strict checking the kernel wants the family's own header, all else 0.
+    /// Builds the request message. Strict checking requires the header of the family, with all other fields 0.
     fn message(self, sequence: u32) -> Vec<u8> {
         /// `RTA_TABLE`.
         const TABLE: u16 = 15;
         /// `IFLA_EXT_MASK`.
         const EXT_MASK: u16 = 29;
-        /// `RTEXT_FILTER_SKIP_STATS`: counting per processor costs the kernel most of a link's answer.
+        /// `RTEXT_FILTER_SKIP_STATS`: collecting per-CPU counters takes most of the kernel's time for a link.
         const SKIP_STATS: u32 = 8;
         let mut body = match self {
             Question::Links => vec![0; 16],
@@ -129,9 +130,9 @@ impl Question {
     }
 }
 
-/// The body of a question for one packet: `rtmsg` and its attributes.
+/// Builds the body of a request for one packet: `rtmsg` and its attributes.
 fn way(query: &RouteQuery, matched: bool) -> Vec<u8> {
-    /// `RTM_F_LOOKUP_TABLE`: name the table that the answer is from.
+    /// `RTM_F_LOOKUP_TABLE`: report the table that the result is from.
     const LOOKUP_TABLE: u32 = 0x1000;
     /// `RTM_F_FIB_MATCH`.
     const FIB_MATCH: u32 = 0x2000;
@@ -147,7 +148,7 @@ fn way(query: &RouteQuery, matched: bool) -> Vec<u8> {
     };
     let mut body = vec![0; 12];
     body[..3].copy_from_slice(&[family, bits, if query.from.is_some() { bits } else { 0 }]);
-    // IPv6 names the table unasked, and its strict check refuses the flag (inet6_rtm_valid_getroute_req).
+    // IPv6 always reports the table, and its strict check refuses the flag (inet6_rtm_valid_getroute_req).
     let named = if family == AF_INET { LOOKUP_TABLE } else { 0 };
     let flags = if matched { named | FIB_MATCH } else { named };
     body[8..].copy_from_slice(&flags.to_ne_bytes());
@@ -164,7 +165,7 @@ fn way(query: &RouteQuery, matched: bool) -> Vec<u8> {
     body
 }
 
-/// Appends an attribute whose value is a multiple of 4 bytes long.
+/// Appends an attribute. The length of its value must be a multiple of 4 bytes.
 fn push(body: &mut Vec<u8>, kind: u16, value: &[u8]) {
     // Addresses and numbers: at most 16 bytes.
     body.extend((4 + value.len() as u16).to_ne_bytes());
@@ -172,7 +173,7 @@ fn push(body: &mut Vec<u8>, kind: u16, value: &[u8]) {
     body.extend(value);
 }
 
-/// Why the kernel's routing side could not be read.
+/// The error of a request to the kernel's routing subsystem.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{step} {about}: {errno}")]
 pub struct NetlinkError {
@@ -182,7 +183,7 @@ pub struct NetlinkError {
 }
 
 impl NetlinkError {
-    /// The reason as the model keeps it.
+    /// Returns the reason in the form that the model uses.
     pub fn why(&self) -> Why {
         match self.errno {
             Errno::PERM | Errno::ACCESS => Why::NotPermitted,
@@ -191,12 +192,13 @@ impl NetlinkError {
         }
     }
 
-    /// The kernel's error number.
+    /// Returns the error number of the kernel.
     pub fn errno(&self) -> i32 {
         self.errno.raw_os_error()
     }
 
-    /// Why the kernel sends no such packet: the errors that routes and rules give (`fib_props`, net/ipv4/fib_semantics.c).
+    /// Returns why the kernel would not send such a packet: the errors that result from routes and rules (`fib_props`,
+    /// net/ipv4/fib_semantics.c). `None` for other errors.
     pub(super) fn refusal(&self) -> Option<&'static str> {
         match self.errno {
             Errno::NETUNREACH => Some("network unreachable: no route matches"),
@@ -209,12 +211,12 @@ impl NetlinkError {
         }
     }
 
-    /// Whether the kernel says that there is no such table.
+    /// Whether the kernel reports that there is no such table.
     pub(super) fn is_absent(&self) -> bool {
         self.errno == Errno::NOENT
     }
 
-    /// The socket itself could not be had.
+    /// Creates the error for a socket that could not be opened.
     pub(super) fn opening(errno: Errno) -> Self {
         NetlinkError {
             step: "opening",
@@ -224,26 +226,26 @@ impl NetlinkError {
     }
 }
 
-/// What a dump gave.
+/// The result of a dump.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Dump<T> {
-    /// What the collector made of the messages.
+    /// What the collector produced from the messages.
     pub(super) value: T,
-    /// The table changed during every attempt: rows may be missing or twice.
+    /// Whether the table changed during every attempt, so that rows may be missing or duplicated.
     pub(super) changed: bool,
 }
 
-/// Carries requests and answers: the kernel's socket, or a script in tests.
+/// Transports requests and answers: a netlink socket, or a script in tests.
 pub(super) trait Carrier {
     /// Sends one request.
     fn send(&mut self, message: &[u8]) -> Result<(), Errno>;
-    /// Receives one datagram and returns its true length, which may be more than fits.
+    /// Receives one datagram and returns its full length, which may exceed the buffer.
     fn receive(&mut self, buffer: &mut [u8]) -> Result<usize, Errno>;
-    /// Forgets a dump that is under way.
+    /// Abandons a dump that is in progress.
     fn restart(&mut self) -> Result<(), Errno>;
 }
 
-/// A socket of the kernel's routing side.
+/// A `NETLINK_ROUTE` socket.
 #[derive(Debug)]
 pub(super) struct RouteSocket(OwnedFd);
 
@@ -251,7 +253,7 @@ impl RouteSocket {
     fn open() -> Result<Self, Errno> {
         // Protocol 0 is NETLINK_ROUTE.
         let socket = rustix::net::socket_with(AddressFamily::NETLINK, SocketType::RAW, SocketFlags::CLOEXEC, None)?;
-        // Without it (before Linux 4.20) the kernel sends every table and the reader picks.
+        // Without it (before Linux 4.20), the kernel sends all tables and the reader filters.
         super::socket_option::set_strict_checking(&socket);
         Ok(RouteSocket(socket))
     }
@@ -259,7 +261,7 @@ impl RouteSocket {
 
 impl Carrier for RouteSocket {
     fn send(&mut self, message: &[u8]) -> Result<(), Errno> {
-        // An unconnected netlink socket sends to port 0: the kernel.
+        // An unconnected netlink socket sends to port 0, which is the kernel.
         retry_on_intr(|| rustix::net::send(&self.0, message, SendFlags::empty())).map(drop)
     }
 
@@ -274,7 +276,7 @@ impl Carrier for RouteSocket {
     }
 }
 
-/// Dumps tables, one after the other, over one carrier.
+/// Dumps tables one after the other over a carrier.
 #[derive(Debug)]
 pub(super) struct Dumper<C> {
     carrier: C,
@@ -282,16 +284,16 @@ pub(super) struct Dumper<C> {
     sequence: u32,
 }
 
-/// How one attempt ended.
+/// The result of one attempt.
 enum Attempt {
     Clean,
     Changed,
-    /// A datagram of this many bytes did not fit.
+    /// A datagram of this size in bytes did not fit.
     TooLarge(usize),
 }
 
 impl Dumper<RouteSocket> {
-    /// Opens the kernel's socket in the caller's network namespace.
+    /// Opens a netlink socket in the caller's network namespace.
     pub(super) fn open() -> Result<Self, NetlinkError> {
         RouteSocket::open().map(Dumper::over).map_err(NetlinkError::opening)
     }
@@ -306,8 +308,8 @@ impl<C: Carrier> Dumper<C> {
         }
     }
 
-    /// Dumps `question`. Each attempt fills a fresh `start()`, message by message through `take`, which gets what follows the
-    /// netlink header. A table that changes while it is read is read again, three times at most.
+    /// Sends `question` and collects the answer. Each attempt starts with a fresh `start()`, to which `take` adds the
+    /// payload of each message. A table that changes while it is read is read again, at most three times in total.
     pub(super) fn dump<T>(
         &mut self,
         question: Question,
@@ -323,7 +325,8 @@ impl<C: Carrier> Dumper<C> {
         loop {
             let mut value = start();
             let attempt = self.attempt(question, &mut value, &mut take).map_err(|errno| {
-                // The next question must not meet what is left of this one. If that fails, asking it will show.
+                // The next request must not receive the rest of this answer. If this fails, the next request will
+                // report it.
                 let _ = self.carrier.restart();
                 failed(errno)
             })?;
@@ -366,7 +369,7 @@ impl<C: Carrier> Dumper<C> {
             }
             for message in Messages(batch) {
                 let message = message.map_err(|_| Errno::BADMSG)?;
-                // A straggler from a dump that was given up.
+                // A late message of an abandoned dump.
                 if message.sequence != self.sequence {
                     continue;
                 }
@@ -374,7 +377,7 @@ impl<C: Carrier> Dumper<C> {
                 match message.kind {
                     NOOP => {}
                     DONE | ERROR => match u32_at(message.payload, 0).map_or(0, u32::cast_signed) {
-                        // DONE may carry the error that ended the dump; an ERROR of 0 is an acknowledgement.
+                        // DONE may contain the error that ended the dump; ERROR with code 0 is an acknowledgement.
                         0 if message.kind == ERROR => {}
                         code @ -4095..=-1 => return Err(Errno::from_raw_os_error(-code)),
                         // The kernel's error numbers end there (MAX_ERRNO).
@@ -400,7 +403,7 @@ mod tests {
     use crate::linux::netlink::testing::message;
     use std::collections::VecDeque;
 
-    /// Answers each request with the next script; a message's sequence number 0 is replaced by the request's.
+    /// Answers each request with the next script. A sequence number of 0 is replaced by that of the request.
     #[derive(Default)]
     struct Script {
         answers: VecDeque<Vec<Vec<u8>>>,

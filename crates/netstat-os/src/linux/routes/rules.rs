@@ -1,4 +1,4 @@
-//! Policy rules (`RTM_NEWRULE`): `fib_rule_hdr` and its attributes, linux/fib_rules.h.
+//! Decodes policy rules (`RTM_NEWRULE`): `fib_rule_hdr` and its attributes, linux/fib_rules.h.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
@@ -33,10 +33,10 @@ mod kind {
     pub(super) const DPORT_RANGE: u16 = 24;
 }
 
-/// Reads what follows the netlink header of a rule message; `None` for rules of other families than IPv4 and IPv6.
+/// Decodes the payload of a rule message; `None` for rules of families other than IPv4 and IPv6.
 ///
 /// # Errors
-/// When a length or address contradicts the header.
+/// Returns an error if a length or address is inconsistent with the header.
 pub fn parse_rule(payload: &[u8]) -> Result<Option<PolicyRule>, Malformed> {
     let cut = Malformed("rule header cut off");
     let Some(&[family, to_length, from_length, tos, table, _, _, action]) = payload.first_chunk::<8>() else {
@@ -97,7 +97,7 @@ pub fn parse_rule(payload: &[u8]) -> Result<Option<PolicyRule>, Malformed> {
             _ => {}
         }
     }
-    // The kernel reports a mask of 0 for a rule that asks for no mark.
+    // The kernel reports a mask of 0 for a rule without a mark.
     rule.mark = match (mark, mask) {
         (mark, Some(mask)) if mask != 0 => Some((mark.unwrap_or(0), mask)),
         (Some(mark), None) if mark != 0 => Some((mark, u32::MAX)),
@@ -121,12 +121,12 @@ fn set(network: &mut Option<Prefix>, address: IpAddr) {
     }
 }
 
-/// A name without the zero that ends it.
+/// Returns a name without its terminating zero.
 fn name(value: &[u8]) -> Vec<u8> {
     value.strip_suffix(&[0]).unwrap_or(value).to_vec()
 }
 
-/// The kernel reports -1 for "suppresses nothing".
+/// Converts a suppressor; the kernel reports -1 if there is none.
 fn suppressed(value: u32) -> Option<u32> {
     (value != u32::MAX).then_some(value)
 }

@@ -1,5 +1,5 @@
-//! Names of routing tables, as iproute2 keeps them: rt_tables in `/etc/iproute2` or, where the administrator has none, the
-//! distribution's in `/usr/share/iproute2`, then every `*.conf` in both `rt_tables.d` (ip-route(8), "FILES").
+//! The names of routing tables as iproute2 keeps them: rt_tables in `/etc/iproute2` or, if that does not exist, in
+//! `/usr/share/iproute2`, and every `*.conf` in both `rt_tables.d` directories (ip-route(8), "FILES").
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use netstat_model::route::{TableNames, TableSelection};
 use netstat_model::text::{escape, escape_str};
 
-/// A table name that nobody knows.
+/// The error for an unknown table name.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("unknown routing table \"{word}\": use {allowed}, or a number from 1 to 4294967295")]
 pub struct UnknownTable {
@@ -16,23 +16,23 @@ pub struct UnknownTable {
     allowed: String,
 }
 
-/// The names known on this system.
+/// Returns the table names that are defined on this system.
 pub fn table_names() -> TableNames {
     names_in(Path::new("/etc/iproute2"), Path::new("/usr/share/iproute2"))
 }
 
-/// The table that `word` means: a name (letter case ignored where no name fits exactly) or a number, decimal or with `0x`.
+/// Resolves a table by name (ignoring case if there is no exact match) or by number, in decimal or with `0x`.
 ///
 /// # Errors
-/// When it is neither; the message names the word and lists the names.
+/// Returns an error if it is neither; the message contains the word and lists the names.
 pub fn resolve_table(word: &str) -> Result<u32, UnknownTable> {
     resolve_among(&table_names(), word)
 }
 
-/// As [`resolve_table`], and `all` for every table.
+/// Like [`resolve_table`], but also accepts `all` for every table.
 ///
 /// # Errors
-/// As [`resolve_table`].
+/// Same as for [`resolve_table`].
 pub fn select_tables(word: &str) -> Result<TableSelection, UnknownTable> {
     if word.eq_ignore_ascii_case("all") {
         return Ok(TableSelection::All);
@@ -41,7 +41,7 @@ pub fn select_tables(word: &str) -> Result<TableSelection, UnknownTable> {
 }
 
 fn resolve_among(names: &TableNames, word: &str) -> Result<u32, UnknownTable> {
-    // Table 0 (RT_TABLE_UNSPEC) holds no routes.
+    // Table 0 (RT_TABLE_UNSPEC) contains no routes.
     if let Some(number) = names
         .number(word.as_bytes())
         .or_else(|| number(word))
@@ -62,7 +62,7 @@ fn resolve_among(names: &TableNames, word: &str) -> Result<u32, UnknownTable> {
     })
 }
 
-/// Decimal or `0x` hexadecimal; no sign.
+/// Parses an unsigned number in decimal or in hexadecimal with `0x`.
 fn number(word: &str) -> Option<u32> {
     let (digits, radix) = match word.strip_prefix("0x").or_else(|| word.strip_prefix("0X")) {
         Some(digits) => (digits, 16),
@@ -76,11 +76,11 @@ fn number(word: &str) -> Option<u32> {
 
 fn names_in(etc: &Path, share: &Path) -> TableNames {
     let mut names = TableNames::default();
-    // A file that is missing or unreadable only costs names: the numbers stay.
+    // If a file is missing or unreadable, tables are shown by number.
     if let Ok(text) = std::fs::read(etc.join("rt_tables")).or_else(|_| std::fs::read(share.join("rt_tables"))) {
         parse_names(&text, &mut names);
     }
-    // A file of the administrator's hides the distribution's of the same name.
+    // A file in /etc replaces the distribution's file with the same name.
     let mut parts: BTreeMap<OsString, PathBuf> = BTreeMap::new();
     for folder in [share, etc] {
         let Ok(entries) = std::fs::read_dir(folder.join("rt_tables.d")) else {
@@ -98,7 +98,8 @@ fn names_in(etc: &Path, share: &Path) -> TableNames {
     names
 }
 
-/// Reads lines of number and name; `#` starts a comment. What does not fit is passed over, as iproute2's own reader would refuse it.
+/// Parses lines with a number and a name; `#` starts a comment. Malformed lines are ignored, although iproute2 itself
+/// would refuse them.
 pub fn parse_names(text: &[u8], names: &mut TableNames) {
     for line in text.split(|&byte| byte == b'\n') {
         let line = line.split(|&byte| byte == b'#').next().unwrap_or(line);

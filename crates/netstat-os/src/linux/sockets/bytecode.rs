@@ -1,10 +1,10 @@
-//! The small programs by which sock_diag chooses sockets in the kernel: `INET_DIAG_REQ_BYTECODE` of
+//! Builds the filter programs with which sock_diag selects sockets in the kernel: `INET_DIAG_REQ_BYTECODE` in
 //! `include/uapi/linux/inet_diag.h`.
 //!
-//! A program is a row of operations of four bytes, `code`, `yes`, `no` (16 bits). Each is a jump forward, by `yes` bytes where it
-//! holds and by `no` bytes where it does not. To arrive just behind the last operation is to take the socket; to arrive four
-//! bytes farther is to pass it over. The kernel takes a program only if `yes` leads from each operation to the one after it, and
-//! `no` to one of these, to the end or to four bytes behind it (`inet_diag_bc_audit`).
+//! A program is a sequence of operations of four bytes: `code`, `yes`, `no` (16 bits). Each is a forward jump: by `yes`
+//! bytes if its condition holds, and by `no` bytes if it does not. A jump to the end of the program selects the socket;
+//! a jump four bytes beyond the end rejects it. The kernel accepts a program only if `yes` leads from each operation to
+//! the next one, and `no` to one of these, to the end or four bytes beyond it (`inet_diag_bc_audit`).
 
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
@@ -14,11 +14,11 @@ use netstat_model::{Network, Ports, Side, Sides};
 use crate::SocketAsk;
 use crate::linux::netlink::attributes::{AF_INET, AF_INET6};
 
-/// Goes on by `no` always.
+/// Always jumps by `no`.
 const JMP: u8 = 1;
 
-/// The operations on one side: port at least, at most, and equal to the `no` of the operation that follows, which is a value,
-/// not a jump; address as in the `struct inet_diag_hostcond` that follows.
+/// The operations for one side: port at least, port at most, and port equal to the `no` field of the following
+/// operation, which is a value and not a jump; and address matches the `struct inet_diag_hostcond` that follows.
 #[derive(Clone, Copy)]
 struct End {
     at_least: u8,
@@ -40,16 +40,17 @@ const FOREIGN: End = End {
     host: 8,
 };
 
-/// The size of an operation, and of one with its value.
+/// The size of an operation in bytes, and that of one with its value.
 const OP: usize = 4;
 const COMPARISON: usize = 2 * OP;
-/// `sizeof(struct inet_diag_hostcond)` without the address.
+/// The size of `struct inet_diag_hostcond` without the address.
 const HOST: usize = 8;
 
-/// With more alternatives than this the kernel would spend more time on a socket than telling of it takes.
+/// The maximum number of alternatives. With more, evaluating the program would cost the kernel more per socket than
+/// reporting it.
 const MOST_TERMS: usize = 128;
 
-/// An operation with what belongs to it.
+/// An operation with its operand.
 enum Operation {
     /// Compares a port.
     Port(u8, u16),
@@ -57,11 +58,11 @@ enum Operation {
     Host(u8, Network),
 }
 
-/// Operations that must all hold.
+/// A conjunction of operations.
 type Term = Vec<Operation>;
 
-/// The program that takes the sockets whose ports and addresses `ask` wants, as far as the kernel can judge: it may take more.
-/// `None` where all are to be listed: nothing is asked about them, or too much.
+/// Builds the program that selects the sockets whose ports and addresses match `ask`, as far as the kernel can tell; it
+/// may select more. `None` if all are to be listed, because there is no condition on them or too many.
 pub(super) fn for_ask(ask: &SocketAsk) -> Option<Vec<u8>> {
     let either = ports(&ask.ports, LOCAL).into_iter().chain(ports(&ask.ports, FOREIGN));
     let choices = [either.collect(), sides(&ask.local, LOCAL), sides(&ask.foreign, FOREIGN)];
@@ -69,19 +70,19 @@ pub(super) fn for_ask(ask: &SocketAsk) -> Option<Vec<u8>> {
     let choices: Vec<Vec<Term>> = choices
         .into_iter()
         .zip(asked)
-        // A term without operations takes everything.
+        // A term without operations matches everything.
         .filter(|(terms, nothing)| !nothing && terms.iter().all(|term| !term.is_empty()))
         .map(|(terms, _)| terms)
         .collect();
     let terms: usize = choices.iter().map(Vec::len).sum();
-    // A choice without terms would take nothing: hosts without addresses. The kernel has no such program.
+    // A choice without terms matches nothing (hosts without addresses), which cannot be expressed as a program.
     if choices.is_empty() || choices.iter().any(Vec::is_empty) || terms > MOST_TERMS {
         return None;
     }
     Some(all_of(&choices))
 }
 
-/// A term for each range of ports.
+/// Returns a term for each range of ports.
 fn ports(ports: &Ports, end: End) -> Vec<Term> {
     ports.ranges().iter().map(|range| port(range, end)).collect()
 }
@@ -94,7 +95,7 @@ fn port(range: &RangeInclusive<u16>, end: End) -> Term {
     }
 }
 
-/// A term for each address and range of ports that one side may have.
+/// Returns a term for each combination of address and port range that one side may have.
 fn sides(sides: &Sides, end: End) -> Vec<Term> {
     sides.iter().flat_map(|side| terms(side, end)).collect()
 }
@@ -131,7 +132,7 @@ impl Operation {
         }
     }
 
-    /// Appends it; where it does not hold, the kernel goes on by `no` bytes.
+    /// Appends the operation; if it does not hold, the kernel continues after `no` bytes.
     fn push(&self, program: &mut Vec<u8>, no: usize) {
         match self {
             Operation::Port(code, port) => {
