@@ -1,4 +1,4 @@
-//! The alarm for what appeared: a program of the user's choice, run without a shell.
+//! Alerts about new listeners and findings: runs a program of the user's choice, without a shell.
 
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -10,24 +10,24 @@ use netstat_model::text::plain_error;
 
 use crate::attention::LogEntry;
 
-/// The most alerts that wait for the program; further ones are dropped.
+/// The maximum number of alerts that wait for the program; further ones are dropped.
 const WAITING: usize = 16;
-/// The longest time that the program may run.
+/// The time limit of one run of the program.
 const TIME_LIMIT: Duration = Duration::from_secs(10);
-/// How often a running program is looked at.
+/// How often to check whether the program has ended.
 const POLL: Duration = Duration::from_millis(20);
 
-/// Passes alerts on to a program, one run at a time.
+/// Passes alerts to a program, one run at a time.
 #[derive(Debug)]
 pub(crate) struct Alerts {
     sender: SyncSender<LogEntry>,
 }
 
 impl Alerts {
-    /// Starts the thread that runs `program`; `report` is called when a run fails.
+    /// Starts the thread that runs `program`; `report` is called if a run fails.
     ///
     /// # Errors
-    /// When no thread can be started.
+    /// Returns an error if the thread cannot be started.
     pub(crate) fn start(program: PathBuf, report: impl Fn(String) + Send + 'static) -> std::io::Result<Alerts> {
         let (sender, receiver) = sync_channel(WAITING);
         let work = move || serve(&program, &receiver, &report);
@@ -35,7 +35,7 @@ impl Alerts {
         Ok(Alerts { sender })
     }
 
-    /// Passes an alert on; `false` when too many wait already.
+    /// Queues an alert; returns `false` if too many are already waiting.
     pub(crate) fn send(&self, entry: LogEntry) -> bool {
         !matches!(self.sender.try_send(entry), Err(TrySendError::Full(_)))
     }
@@ -49,7 +49,7 @@ fn serve(program: &Path, alerts: &Receiver<LogEntry>, report: &dyn Fn(String)) {
     }
 }
 
-/// Runs `program KIND TEXT` and waits for its end. Both arguments are safe for a terminal; no shell reads them.
+/// Runs `program KIND TEXT` and waits until it ends. Both arguments are safe to print; no shell interprets them.
 fn run(program: &Path, entry: &LogEntry, limit: Duration) -> Result<(), String> {
     let mut child = Command::new(program)
         .arg(entry.kind.name())
@@ -61,7 +61,7 @@ fn run(program: &Path, entry: &LogEntry, limit: Duration) -> Result<(), String> 
         .map_err(|error| plain_error(&error))?;
     let end = wait(&mut child, Instant::now() + limit);
     if end.is_err() {
-        // It may have ended just now; either way it is collected.
+        // The program may have ended in the meantime; in either case it is reaped.
         let _ = child.kill();
         let _ = child.wait();
     }

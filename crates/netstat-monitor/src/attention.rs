@@ -1,4 +1,4 @@
-//! What matters now, and a log of what appeared: listeners and findings of the audit.
+//! What needs attention now, and a log of new listeners and findings of the audit.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::net::IpAddr;
@@ -12,14 +12,14 @@ use crate::companion::{Finding, Severity};
 use crate::model::Model;
 use crate::sample::{Holder, SocketRow};
 
-/// The most entries kept in the log.
+/// The maximum number of entries in the log.
 const LONGEST_LOG: usize = 1000;
-/// A UDP socket with a port from here on is most likely a client's (`net.ipv4.ip_local_port_range`).
+/// A UDP socket with a port from this one on most likely belongs to a client (`net.ipv4.ip_local_port_range`).
 const EPHEMERAL: u16 = 32_768;
-/// From this share of repeated segments on, a connection counts as retransmitting.
+/// The share of retransmitted segments from which a connection counts as retransmitting.
 const LOSSY: f32 = 0.01;
 
-/// What an entry of the log is about.
+/// The kind of a log entry.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum LogKind {
     /// A socket began to listen.
@@ -31,7 +31,7 @@ pub(crate) enum LogKind {
 }
 
 impl LogKind {
-    /// The word for it, which `--exec` passes on.
+    /// Returns the name of the kind, which is passed to `--exec`.
     pub(crate) const fn name(self) -> &'static str {
         match self {
             LogKind::Listener => "listener",
@@ -44,17 +44,17 @@ impl LogKind {
 /// An entry of the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct LogEntry {
-    /// Milliseconds since 1970-01-01 00:00 UTC.
+    /// Milliseconds since the Unix epoch (UTC).
     pub(crate) wall: u64,
-    /// What it is about.
+    /// The kind of the entry.
     pub(crate) kind: LogKind,
-    /// One line, safe for the terminal.
+    /// One line, safe to print.
     pub(crate) text: String,
 }
 
 type ListenerKey = (Protocol, IpAddr, u16);
 
-/// Watches for what matters.
+/// Detects what needs attention.
 #[derive(Debug, Default)]
 pub(crate) struct Attention {
     listeners: HashMap<ListenerKey, Arc<str>>,
@@ -62,21 +62,21 @@ pub(crate) struct Attention {
     findings: HashSet<(Option<ProcessKey>, String)>,
     examined: bool,
     log: VecDeque<LogEntry>,
-    /// Entries to raise an alarm for.
+    /// Entries that need an alert.
     alerts: Vec<LogEntry>,
-    /// Listeners that appeared since the log was last opened.
+    /// The number of listeners that appeared since the log was last opened.
     new_listeners: usize,
     retransmitting: usize,
     wall: u64,
 }
 
-/// Whether a socket waits for others to speak to it.
+/// Whether a socket is a server's.
 fn serves(row: &SocketRow) -> bool {
     row.listens() && (row.protocol != Protocol::Udp || row.local.port < EPHEMERAL)
 }
 
 impl Attention {
-    /// Takes in a model.
+    /// Receives a model.
     pub(crate) fn model(&mut self, model: &Model) {
         self.wall = model.wall;
         let flows = model.sockets.open_flows.iter();
@@ -86,7 +86,7 @@ impl Attention {
         let mut now: HashMap<ListenerKey, Arc<str>> = HashMap::new();
         for row in model.sockets.open.iter().filter(|row| serves(row)) {
             let key = (row.protocol, row.local.address, row.local.port);
-            // Who holds it is found with the next refresh.
+            // The holder will be known at the next refresh.
             if row.holder == Holder::Pending && !self.listeners.contains_key(&key) {
                 continue;
             }
@@ -130,7 +130,7 @@ impl Attention {
         self.listeners = now;
     }
 
-    /// Takes in the findings of an audit; `name` gives the name and the id of a process.
+    /// Receives the findings of an audit; `name` returns the name and id of a process.
     pub(crate) fn findings(&mut self, findings: &[Finding], name: &dyn Fn(ProcessKey) -> String) {
         let first = !std::mem::replace(&mut self.examined, true);
         let mut now = HashSet::new();
@@ -141,7 +141,7 @@ impl Attention {
                     .process
                     .map_or_else(String::new, |key| format!("{}: ", name(key)));
                 let text = format!("{}: {who}{}", finding.severity.name(), escape_str(&finding.title));
-                // What was there from the start is no news.
+                // Findings that existed from the start are not new.
                 self.push(
                     LogKind::Finding(finding.severity),
                     text,
@@ -168,27 +168,27 @@ impl Attention {
         self.log.push_back(entry);
     }
 
-    /// The entries, the oldest first.
+    /// Returns the entries, the oldest first.
     pub(crate) fn log(&self) -> impl DoubleEndedIterator<Item = &LogEntry> {
         self.log.iter()
     }
 
-    /// The entries that appeared since this was called last and deserve an alarm.
+    /// Returns the entries that need an alert and were added since the last call.
     pub(crate) fn take_alerts(&mut self) -> Vec<LogEntry> {
         std::mem::take(&mut self.alerts)
     }
 
-    /// The log was opened: what is in it is no longer new.
+    /// Marks the content of the log as seen, because it was opened.
     pub(crate) fn acknowledge(&mut self) {
         self.new_listeners = 0;
     }
 
-    /// How many listeners appeared since the log was last opened.
+    /// Returns the number of listeners that appeared since the log was last opened.
     pub(crate) fn new_listeners(&self) -> usize {
         self.new_listeners
     }
 
-    /// How many connections had to repeat one percent of their segments or more in the last minute.
+    /// Returns the number of connections that retransmitted at least one percent of their segments in the last minute.
     pub(crate) fn retransmitting(&self) -> usize {
         self.retransmitting
     }

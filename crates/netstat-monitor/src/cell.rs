@@ -1,4 +1,4 @@
-//! What is in a column of a row: its text and how much it matters.
+//! The content of a cell: its text and tone.
 
 use std::collections::HashMap;
 use std::net::IpAddr;
@@ -17,15 +17,15 @@ use crate::places::Places;
 use crate::sample::{Bytes, Holder};
 use crate::view::Group;
 
-/// How much a text matters.
+/// How significant a text is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Tone {
-    /// As usual.
+    /// Normal.
     #[default]
     Plain,
-    /// Nothing, or not known.
+    /// Zero, absent or unknown.
     Dim,
-    /// Worth a look.
+    /// Deserves attention.
     Warn,
     /// Bad.
     Bad,
@@ -34,9 +34,9 @@ pub(crate) enum Tone {
 /// A text with its tone.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Cell {
-    /// Safe for the terminal.
+    /// The text, safe to print.
     pub(crate) text: String,
-    /// How much it matters.
+    /// Its tone.
     pub(crate) tone: Tone,
 }
 
@@ -55,7 +55,7 @@ impl Cell {
         }
     }
 
-    /// A figure; nothing and unknown are dim.
+    /// Creates a cell with a value; zero and unknown values are dim.
     fn figure<T: PartialEq + Default>(fact: Fact<T>, write: impl FnOnce(T) -> String) -> Self {
         match fact {
             Fact::Known(value) if value == T::default() => Cell::dim(write(value)),
@@ -65,21 +65,21 @@ impl Cell {
     }
 }
 
-/// Names for numbers, as far as they are known and wanted.
+/// The names of addresses and ports, as far as they are known and shown.
 #[derive(Debug)]
 pub(crate) struct NameBook {
-    /// Names of addresses.
+    /// Host names by address.
     pub(crate) hosts: HashMap<IpAddr, Arc<str>>,
-    /// Names of ports.
+    /// Service names by port.
     pub(crate) services: Services,
-    /// Countries and autonomous systems of addresses.
+    /// The countries and autonomous systems of addresses.
     pub(crate) places: Places,
     /// Whether names are shown.
     pub(crate) shown: bool,
 }
 
 impl NameBook {
-    /// The address of one side, or its name.
+    /// Returns the address of an endpoint, or its name.
     pub(crate) fn address(&self, end: &Endpoint) -> String {
         if self.shown
             && let Some(name) = self.hosts.get(&end.address.to_canonical())
@@ -89,7 +89,7 @@ impl NameBook {
         address(end)
     }
 
-    /// The port of one side, or the name of its service.
+    /// Returns a port, or the name of its service.
     pub(crate) fn port(&self, protocol: Protocol, port: u16) -> String {
         match self.services.name(protocol, port) {
             Some(name) if self.shown => escape_str(name).into_owned(),
@@ -98,7 +98,7 @@ impl NameBook {
     }
 }
 
-/// An address without brackets: it is in a column of its own.
+/// Formats an address without brackets, which are not needed in a column of its own.
 pub(crate) fn address(end: &Endpoint) -> String {
     let mut out = Vec::new();
     match end.address {
@@ -109,28 +109,28 @@ pub(crate) fn address(end: &Endpoint) -> String {
         out.push(b'%');
         digits::push_decimal(&mut out, end.scope.into());
     }
-    // Digits, letters and points only.
+    // Only digits, letters and punctuation.
     String::from_utf8_lossy(&out).into_owned()
 }
 
-/// What the cells of a pane are made of.
+/// The data from which the cells of a pane are made.
 #[derive(Clone, Copy)]
 pub(crate) struct Sheet<'a> {
-    /// The moment it shows.
+    /// The model that is shown.
     pub(crate) model: &'a Model,
     /// Names of addresses and ports.
     pub(crate) names: &'a NameBook,
-    /// The groups that rows refer to.
+    /// The groups to which rows refer.
     pub(crate) groups: &'a [Group],
-    /// What processes did in the last minute.
+    /// The activity of processes in the last minute.
     pub(crate) history: &'a History,
-    /// What the small graphs show.
+    /// The metric of the small graphs.
     pub(crate) trend: Trend,
-    /// Whether only ASCII can be shown.
+    /// Whether only ASCII is drawn.
     pub(crate) ascii: bool,
 }
 
-/// What is in `column` of `row`.
+/// Returns the content of `column` in `row`.
 pub(crate) fn cell(sheet: &Sheet<'_>, row: &PaneRow, column: Column) -> Cell {
     let model = sheet.model;
     match row.item {
@@ -167,9 +167,9 @@ pub(crate) fn cell(sheet: &Sheet<'_>, row: &PaneRow, column: Column) -> Cell {
     }
 }
 
-/// The last minute of a process as a small graph, scaled to its own maximum.
+/// Draws the last minute of a process as a small graph, scaled to its own maximum.
 fn trend(sheet: &Sheet<'_>, process: ProcessKey) -> Cell {
-    // The least maximum: what is smaller is noise.
+    // The minimum of the scale; smaller values are noise.
     let least = match sheet.trend {
         Trend::Cpu => 0.05,
         Trend::Disk | Trend::Network => 1000.0,
@@ -184,7 +184,7 @@ fn trend(sheet: &Sheet<'_>, process: ProcessKey) -> Cell {
     })
 }
 
-/// Short connections of a program with a peer.
+/// Returns a cell of a row of short connections.
 fn brief(sheet: &Sheet<'_>, brief: &BriefRow, column: Column) -> Cell {
     let (model, names, row) = (sheet.model, sheet.names, &brief.row);
     let process = row.process().and_then(|key| model.process(key));
@@ -208,7 +208,7 @@ fn brief(sheet: &Sheet<'_>, brief: &BriefRow, column: Column) -> Cell {
         }
         Column::Country | Column::System => place(names, &row.foreign, column),
         Column::RemotePort if row.foreign.port == 0 => Cell::dim("*"),
-        // Of the side that opened them, each has another port.
+        // On the side that opened them, each has a different port.
         Column::RemotePort if brief.incoming => Cell::dim("*"),
         Column::LocalPort if !brief.incoming => Cell::dim("*"),
         Column::RemotePort => Cell::plain(names.port(row.protocol, row.foreign.port)),
@@ -229,7 +229,7 @@ fn brief(sheet: &Sheet<'_>, brief: &BriefRow, column: Column) -> Cell {
     }
 }
 
-/// Sockets that have something in common.
+/// Returns a cell of a group of sockets.
 fn group(sheet: &Sheet<'_>, group: &Group, column: Column) -> Cell {
     let rate = |fact: Fact<f64>| Cell::figure(fact, format::rate);
     match column {
@@ -286,7 +286,7 @@ fn process(model: &Model, at: usize, column: Column) -> Cell {
         Column::Unit if row.text.unit.is_empty() => Cell::dim(UNKNOWN),
         Column::Unit => Cell::plain(&*row.text.unit),
         Column::Command => Cell::plain(&*row.text.command),
-        // The state is that of the first thread: others must have run where this much time was used.
+        // The state is that of the first thread; at this much processor time, other threads must be running.
         Column::Status
             if row.threads > 1
                 && row.state == ProcessState::Sleeping
@@ -322,7 +322,7 @@ fn process(model: &Model, at: usize, column: Column) -> Cell {
     }
 }
 
-/// The process that holds a socket, or why none is shown.
+/// Returns the process that holds a socket, or why it is unknown.
 fn holder(model: &Model, at: usize) -> Cell {
     let row = model.sockets.row(at);
     let closed = model.sockets.closed(at);
@@ -340,7 +340,7 @@ fn holder(model: &Model, at: usize) -> Cell {
     }
 }
 
-/// Where a remote address is registered.
+/// Returns the country or autonomous system of a remote address.
 fn place(names: &NameBook, end: &Endpoint, column: Column) -> Cell {
     if end.port == 0 || names.places.is_empty() {
         return Cell::dim(UNKNOWN);
@@ -357,7 +357,7 @@ fn place(names: &NameBook, end: &Endpoint, column: Column) -> Cell {
     }
 }
 
-/// The state of a socket, or what became of it.
+/// Returns the state of a socket, or how it ended.
 fn state(model: &Model, at: usize) -> Cell {
     use netstat_model::State;
     let row = model.sockets.row(at);
@@ -378,7 +378,7 @@ fn state(model: &Model, at: usize) -> Cell {
     }
 }
 
-/// The share of segments that were sent again.
+/// Returns the share of retransmitted segments.
 fn loss(loss: Fact<f32>) -> Cell {
     match loss {
         Fact::Known(share) => Cell {
@@ -398,7 +398,7 @@ fn socket(model: &Model, names: &NameBook, at: usize, column: Column) -> Cell {
     let row = model.sockets.row(at);
     let flow = model.sockets.flow(at);
     let closed = model.sockets.closed(at);
-    // A connection that ended has no rate any more; what went through it in all is there instead, with its unit.
+    // A closed connection has no rate any more; its total is shown instead, with the unit.
     let rate = |fact: Fact<f32>, part: fn(&Bytes) -> u64| match closed {
         Some(closed) if closed.told => Cell::figure(row.bytes.as_ref().map(part), format::amount),
         _ => Cell::figure(fact, |value| format::rate(value.into())),
@@ -416,11 +416,11 @@ fn socket(model: &Model, names: &NameBook, at: usize, column: Column) -> Cell {
             }),
             Fact::Unknown(_) => Cell::dim(UNKNOWN),
         },
-        // A UDP socket that is not connected speaks to anybody.
+        // A UDP socket without a peer exchanges datagrams with anyone.
         Column::Address | Column::RemotePort if row.foreign.port == 0 => Cell::dim("*"),
         Column::Address => Cell::plain(names.address(&row.foreign)),
         Column::Country | Column::System => place(names, &row.foreign, column),
-        // A higher port facing a lower one was given to a client for the while: whatever service has that number, it is not it.
+        // A high remote port opposite a lower local one is ephemeral; a service registered for its number is not meant.
         Column::RemotePort if row.foreign.port >= 1024 && row.foreign.port > row.local.port => {
             Cell::plain(row.foreign.port.to_string())
         }

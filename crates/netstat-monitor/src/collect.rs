@@ -1,8 +1,9 @@
-//! Asks the system, in a thread of its own, and makes samples. The screen never waits for it.
+//! Queries the system in a separate thread and produces samples. The screen never waits for it.
 //!
-//! It keeps itself cheap. Owners are looked for only for sockets that are new, whose process ended or that were taken over; all are
-//! looked for again now and then, for a socket may change hands. Where so many sockets are open that reading them each time would
-//! take more than its share of a processor, they are read less often; the sample says when.
+//! The collector limits its own cost. Owners are only looked for if a socket is new, its process has ended, or it was
+//! passed to another process; occasionally they are looked for again for all sockets, because a socket may change
+//! hands. If so many sockets are open that reading them at each refresh would take more than a fixed share of a
+//! processor, they are read less often; the sample says when.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -16,43 +17,44 @@ use netstat_os::{MetricsAsk, OwnersAsk, SocketAsk, SocketList, System};
 use crate::sample::{Bytes, Holder, Passing, Sample, Segments, SocketRow, Space, find_socket};
 use crate::watch::Watch;
 
-/// Minimum interval between full owner scans.
+/// The minimum interval between full owner scans.
 const ALL_OWNERS_EVERY: Duration = Duration::from_secs(30);
-/// Interval between readings of the room in file systems.
+/// The interval at which the free space of file systems is read.
 const SPACES_EVERY: Duration = Duration::from_secs(10);
-/// Duty cycle of reading the sockets: one part in this many of wall time.
+/// The duty cycle of reading the sockets: one part in this many of wall time.
 const SOCKET_SHARE: u32 = 12;
-/// Duty cycle of full owner scans: one part in this many of wall time.
+/// The duty cycle of full owner scans: one part in this many of wall time.
 const ALL_OWNERS_SHARE: u32 = 60;
-/// Duty cycle of owner scans: one part in this many of wall time.
+/// The duty cycle of owner scans: one part in this many of wall time.
 const OWNER_SHARE: u32 = 12;
-/// Clock ticks start with the system, and the time since then is in hundredths of a second.
+/// The tolerance in seconds when comparing process start times, in clock ticks, with the uptime, in hundredths of a
+/// second.
 const CLOCK_SLACK: f64 = 0.03;
 
-/// Makes samples.
+/// Produces samples.
 pub struct Collector {
     system: Box<dyn System + Send>,
     list: SocketList,
-    /// The sockets of the last reading with their holders, by rising id.
+    /// The sockets of the last reading with their holders, in ascending order of id.
     rows: Arc<Vec<SocketRow>>,
     read_at: Duration,
     next_sockets: Option<Instant>,
     next_owners: Option<Instant>,
     all_owners_due: Option<Instant>,
     users: Arc<BTreeMap<u32, Arc<str>>>,
-    /// Users that were asked for, with a name or without.
+    /// The users that have been looked up, with or without a result.
     asked_users: HashSet<u32>,
     limits: Vec<netstat_model::Limit>,
     watch: Option<Watch>,
-    /// Told with every sample since the watch ended.
+    /// The limit that every sample reports after event watching has ended.
     no_watch: Option<netstat_model::Limit>,
     spaces: Vec<Space>,
     spaces_due: Option<Instant>,
-    /// How many TCP connections opened and ended between the last two readings, as far as readings show.
+    /// The number of TCP connections that opened and closed between the last two readings, as far as the readings show.
     turnover: Option<(u64, u64)>,
 }
 
-/// Holders that were looked for, and for which sockets.
+/// The owners that were found, and the sockets for which they were looked for.
 type Found = (Owners, Vec<Socket>);
 
 impl std::fmt::Debug for Collector {
@@ -64,7 +66,7 @@ impl std::fmt::Debug for Collector {
 }
 
 impl Collector {
-    /// A collector that asks `system`.
+    /// Creates a collector that queries `system`.
     pub fn new(system: Box<dyn System + Send>) -> Self {
         Collector {
             system,
@@ -85,13 +87,13 @@ impl Collector {
         }
     }
 
-    /// The system it asks.
+    /// Returns the system that is queried.
     pub fn system(&mut self) -> &mut dyn System {
         &mut *self.system
     }
 
-    /// Watches from now on what happens between looks, where the system allows it; else every sample says why not. Belongs to the
-    /// calling thread and its network.
+    /// Starts watching events between samples, if the system permits it; otherwise every sample reports why not. The
+    /// watch belongs to the calling thread and its network namespace.
     pub fn watch(&mut self) {
         match Watch::begin(&mut *self.system) {
             Ok(watch) => (self.watch, self.no_watch) = (Some(watch), None),
@@ -108,7 +110,7 @@ impl Collector {
         });
     }
 
-    /// Takes in what has happened so far. To be called several times a second: what waits too long is lost.
+    /// Processes the events so far. Call this several times a second, because events that wait too long are lost.
     pub fn listen(&mut self) {
         if let Some(watch) = &mut self.watch
             && let Err(refused) = watch.listen(&self.rows)
@@ -117,7 +119,7 @@ impl Collector {
         }
     }
 
-    /// One look.
+    /// Takes a sample.
     pub fn look(&mut self) -> Sample {
         self.listen();
         let begun = Instant::now();
@@ -166,11 +168,11 @@ impl Collector {
         }
     }
 
-    /// Room in file systems changes slowly.
+    /// Free space changes slowly, so it is read less often.
     fn read_spaces(&mut self, now: Instant) {
         if self.spaces_due.is_none_or(|due| now >= due) {
             self.spaces_due = Some(now + SPACES_EVERY);
-            // Where they are not known, the columns stay empty.
+            // If it is unknown, the columns remain empty.
             let found = self.system.file_systems().unwrap_or_default();
             self.spaces = found
                 .into_iter()
@@ -194,14 +196,14 @@ impl Collector {
         }
     }
 
-    /// Reads the sockets, and looks for the owners of those that need it, as far as there is time for it. Of many sockets only the
-    /// rows are kept, and what the system needs to find the owners of some.
+    /// Reads the sockets, and looks for owners where needed and time permits. Only the rows are kept, and what the
+    /// system needs to find the owners of some of the sockets.
     fn read(&mut self) -> (Vec<SocketRow>, Option<Found>) {
         let now = Instant::now();
         let may_ask = self.next_owners.is_none_or(|next| now >= next);
         let all = may_ask && self.all_owners_due.is_none_or(|due| now >= due);
         let known = Arc::clone(&self.rows);
-        // A little more than the last time, so that the memory does not double for a few more.
+        // Slightly more than the last time, so that the allocation does not double for a few more rows.
         let mut rows: Vec<SocketRow> = Vec::with_capacity(known.len() + known.len() / 32 + 64);
         let mut asking: Vec<Socket> = Vec::with_capacity(if all { known.len() + 64 } else { 0 });
         let nobody = Owners::default();
@@ -230,7 +232,7 @@ impl Collector {
         if asking.is_empty() {
             return (rows, None);
         }
-        // The owners of a socket are those who hold it from here on.
+        // A process that acquires a socket from now on is not found.
         let begun = Instant::now();
         let found = self.system.owners(&asking, &OwnersAsk::default());
         let ended = Instant::now();
@@ -254,7 +256,8 @@ impl Collector {
         }
     }
 
-    /// Counts what appeared and vanished since the reading before; the watch gets what vanished, because its end may be reported later.
+    /// Counts the sockets that appeared and vanished since the previous reading. The vanished ones are passed to the
+    /// watch, because their end may be reported later.
     fn compare(&mut self, rows: &[SocketRow]) {
         if self.read_at.is_zero() {
             return;
@@ -283,7 +286,7 @@ impl Collector {
         self.turnover = Some((opened, closed));
     }
 
-    /// What happened up to this reading.
+    /// Returns the events up to this reading.
     fn pass(&mut self) -> Passing {
         let mut passing = match &mut self.watch {
             Some(watch) => watch.take(),
@@ -302,7 +305,7 @@ impl Collector {
         passing
     }
 
-    /// Between two readings of the sockets, processes may end.
+    /// Marks sockets whose process has ended since they were read.
     fn check_holders(&mut self, figures: &Metrics) {
         let starts = start_times(figures);
         if self.rows.iter().any(|row| has_ended(row, &starts)) {
@@ -314,16 +317,16 @@ impl Collector {
     }
 }
 
-/// Whether the process that held it is there no more.
+/// Whether the process that held the socket has ended.
 fn has_ended(row: &SocketRow, starts: &HashMap<u32, u64>) -> bool {
     row.process()
         .is_some_and(|key| starts.get(&key.pid) != Some(&key.start_ticks))
 }
 
-/// Puts the owners that were found into the rows. `ago` is how long before the figures the sockets were read.
+/// Stores the owners that were found in the rows. `ago` is how long before the metrics the sockets were read.
 fn settle(rows: &mut [SocketRow], found: Option<Found>, figures: &Metrics, ago: Duration) {
     let starts = start_times(figures);
-    // A process that began only after the sockets were read cannot be the one that was found under its id.
+    // A process that started after the sockets were read cannot be their holder, even if its id was found.
     let uptime = figures
         .system
         .uptime
@@ -354,13 +357,13 @@ fn settle(rows: &mut [SocketRow], found: Option<Found>, figures: &Metrics, ago: 
             };
         }
     }
-    // Another process may hold it still: to be looked for.
+    // Another process may still hold the socket, so its owner is looked for again.
     for row in rows.iter_mut().filter(|row| has_ended(row, &starts)) {
         (row.holder, row.others) = (Holder::Pending, 0);
     }
 }
 
-/// The row of a socket whose holder is not known yet.
+/// Returns the row of a socket whose holder is not known yet.
 fn row(socket: &Socket) -> SocketRow {
     let (id, cookie) = id(socket);
     let (bytes, rtt, segments) = tcp_facts(socket);
@@ -384,7 +387,7 @@ fn row(socket: &Socket) -> SocketRow {
     }
 }
 
-/// The socket without what only the row needs.
+/// Returns the socket without the details that only the row needs.
 fn bare(socket: &Socket) -> Socket {
     let (local, foreign) = (socket.local(), socket.foreign());
     let bare = Socket::new(&SocketFacts {
@@ -408,7 +411,7 @@ fn bare(socket: &Socket) -> Socket {
     }
 }
 
-/// TCP and UDP in every state, with the internals of TCP.
+/// Queries TCP and UDP sockets in all states, with the details of TCP.
 fn everything() -> SocketAsk {
     SocketAsk {
         tcp4: true,
@@ -422,12 +425,12 @@ fn everything() -> SocketAsk {
     }
 }
 
-/// What its holders are found by: the inode, or the process where the row has one.
+/// Returns the key by which the holders of a socket are found: the inode, or the process if the system reports it.
 fn inode(socket: &Socket) -> u32 {
     socket.holder_key().map_or(0, u32::from)
 }
 
-/// What names a socket for its life, and whether it is the kernel's cookie.
+/// Returns an identifier that a socket keeps for its lifetime, and whether it is the kernel's cookie.
 fn id(socket: &Socket) -> (u64, bool) {
     match socket.cookie() {
         Some(cookie) => (cookie.get(), true),
@@ -469,7 +472,7 @@ fn tcp_facts(socket: &Socket) -> TcpFacts {
         (Fact::Known(sent), Fact::Known(again)) => Fact::Known(Segments { sent, again }),
         (Fact::Unknown(why), _) | (_, Fact::Unknown(why)) => Fact::Unknown(why),
     };
-    // 0 stands for "not measured yet": no round trip takes no time.
+    // 0 means that the round-trip time has not been measured yet.
     let rtt = match narrow(TcpMetric::Rtt) {
         Fact::Known(0) => Fact::Unknown(Why::NotApplicable),
         other => other,

@@ -1,5 +1,5 @@
-//! Help from the rest of the program: the card of a process or socket, and the findings of the audit. The monitor knows neither how they
-//! are found nor how they look; both are asked for in a thread of their own, for they may take a while.
+//! The interface to the rest of the program for cards of processes and sockets, and findings of the audit. The monitor
+//! does not know how they are produced. Both are requested in a separate thread, because they may take a while.
 
 use std::collections::HashMap;
 
@@ -7,7 +7,7 @@ use netstat_model::metrics::ProcessKey;
 
 use crate::sample::{Holder, SocketRow};
 
-/// What is looked at.
+/// The subject of a card.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Target {
     /// A process.
@@ -16,12 +16,12 @@ pub enum Target {
     Socket(Box<SocketRow>),
 }
 
-/// How bad a finding is.
+/// The severity of a finding.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {
-    /// Good to know.
+    /// Informative.
     Low,
-    /// Deserves a look.
+    /// Deserves attention.
     Medium,
     /// Legitimate programs rarely do this.
     High,
@@ -30,10 +30,10 @@ pub enum Severity {
 }
 
 impl Severity {
-    /// Every severity, the worst first.
+    /// All severities, in descending order.
     pub const ALL: [Severity; 4] = [Severity::Critical, Severity::High, Severity::Medium, Severity::Low];
 
-    /// The word for it, as the audit prints it.
+    /// Returns the name of the severity, as the audit prints it.
     pub const fn name(self) -> &'static str {
         match self {
             Severity::Low => "low",
@@ -44,43 +44,43 @@ impl Severity {
     }
 }
 
-/// Something suspicious.
+/// A suspicious fact that the audit found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Finding {
-    /// The process it is about, where it is about one.
+    /// The process it is about; `None` if it is not about a process.
     pub process: Option<ProcessKey>,
-    /// The kernel's cookie of the socket it is about, where it is about one.
+    /// The kernel's cookie of the socket it is about; `None` if it is not about a socket.
     pub socket: Option<u64>,
-    /// How bad it is.
+    /// The severity.
     pub severity: Severity,
-    /// One line.
+    /// The title: one line.
     pub title: String,
-    /// Further lines.
+    /// The details: further lines.
     pub text: Vec<String>,
 }
 
-/// Who answers. Lines may hold anything: they are made safe before they are shown.
+/// Provides cards and findings. Lines may contain anything; the monitor escapes them.
 pub trait Companion: Send {
-    /// Everything about `target`: a title and lines.
+    /// Returns a title and lines with everything about `target`.
     ///
     /// # Errors
-    /// Why there is nothing to show, in one line.
+    /// Returns the reason why there is nothing to show, as one line.
     fn inspect(&mut self, target: &Target) -> Result<(String, Vec<String>), String>;
 
-    /// Everything suspicious about the processes that hold `sockets`. Those that were examined before are examined anew only with
-    /// `anew`.
+    /// Returns all findings about the processes that hold `sockets`. Processes that were examined before are examined
+    /// again only if `anew`.
     ///
     /// # Errors
-    /// Why it could not be looked for, in one line.
+    /// Returns the reason why the audit failed, as one line.
     fn audit(&mut self, sockets: Vec<SocketRow>, anew: bool) -> Result<Vec<Finding>, String>;
 }
 
-/// So many connections of one process are examined.
+/// The maximum number of connections of one process that are examined.
 pub const MOST_CONNECTIONS: u16 = 16;
 
-/// What is examined of many sockets: what listens or speaks UDP, and some connections of each process, so that an examination costs as
-/// much as there are processes, however many connections they have. The rules that are
-/// run beside a screen ask whether a process has connections, and from which one a shell reads.
+/// Selects the sockets to examine: listeners, UDP sockets, and some connections of each process. The cost of an
+/// examination thus depends on the number of processes, regardless of how many connections they have. The rules that
+/// run beside the monitor only ask whether a process has connections, and from which one a shell reads.
 pub fn subjects(sockets: &[SocketRow]) -> Vec<SocketRow> {
     let mut connections: HashMap<ProcessKey, u16> = HashMap::new();
     let wanted = |row: &&SocketRow| match row.process() {
@@ -89,7 +89,7 @@ pub fn subjects(sockets: &[SocketRow]) -> Vec<SocketRow> {
             *count = count.saturating_add(1);
             *count <= MOST_CONNECTIONS
         }
-        // That nobody visible holds it may be just because it is new.
+        // A socket without a visible holder may simply be new.
         Some(_) => true,
         None => row.holder == Holder::Pending && row.listens(),
     };

@@ -1,7 +1,7 @@
-//! The configuration file and the state of the screen: what they may hold, what is wrong with them, and how the state is kept.
+//! The configuration file and the saved state of the screen: their content, their errors, and how the state is saved.
 //!
-//! The user's configuration is only read. What was changed with keys goes into a file of the same form in the state directory. Whichever
-//! of the two was written last wins.
+//! The user's configuration is only read. Changes made with keys are written to a file of the same format in the state
+//! directory. Of the two files, the one written last takes precedence.
 //!
 //! ```toml
 //! theme = "dark"          # dark, light, monochrome, color-blind
@@ -29,10 +29,10 @@ use toml_edit::{Array, DocumentMut, Item, Table, TableLike, value};
 use crate::pane::{Column, Grouping, Pane, ShortConnections, Sort, Tab, Tree};
 use crate::theme::ThemeName;
 
-/// The shortest and the longest time between two looks, in seconds.
+/// The shortest and the longest refresh interval, in seconds.
 pub const INTERVALS: (f64, f64) = (0.2, 60.0);
 
-/// What graphs show.
+/// The time that graphs cover.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Span {
     /// A minute.
@@ -43,7 +43,7 @@ pub enum Span {
 }
 
 impl Span {
-    /// How long it is.
+    /// Returns the length of the span.
     pub const fn duration(self) -> Duration {
         match self {
             Span::Minute => Duration::from_secs(60),
@@ -51,7 +51,7 @@ impl Span {
         }
     }
 
-    /// The other one.
+    /// Returns the other span.
     pub const fn other(self) -> Span {
         match self {
             Span::Minute => Span::TenMinutes,
@@ -60,19 +60,19 @@ impl Span {
     }
 }
 
-/// How one pane is to be shown.
+/// The settings of one pane.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PaneSettings {
-    /// Its columns, in order.
+    /// Its columns, in display order.
     pub columns: Vec<Column>,
-    /// Its order.
+    /// Its sort order.
     pub sort: Sort,
     /// Whether only its title is shown.
     pub folded: bool,
 }
 
 impl PaneSettings {
-    /// How `pane` is shown by default.
+    /// Returns the default settings of `pane`.
     pub fn of(pane: Pane) -> Self {
         let spec = pane.spec();
         PaneSettings {
@@ -86,28 +86,28 @@ impl PaneSettings {
     }
 }
 
-/// Everything that the file may say.
+/// All settings of the monitor.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Settings {
-    /// Colours; `None`: as the environment asks for.
+    /// The colours; `None` to follow the environment.
     pub theme: Option<ThemeName>,
-    /// Time between two looks.
+    /// The refresh interval.
     pub interval: Duration,
-    /// What graphs show.
+    /// The time that graphs cover.
     pub span: Span,
-    /// Names or numbers.
+    /// Whether names are shown instead of numbers.
     pub names: bool,
-    /// The tab shown first.
+    /// The tab that is shown first.
     pub tab: Tab,
-    /// How processes hang together.
+    /// The hierarchy of processes.
     pub tree: Tree,
-    /// What sockets are grouped by.
+    /// The grouping of sockets.
     pub grouping: Grouping,
     /// How connections shorter than a refresh are shown.
     pub short: ShortConnections,
-    /// Only characters of ASCII in graphs and trees.
+    /// Whether graphs and trees use ASCII characters only.
     pub ascii: bool,
-    /// Each pane.
+    /// The settings of each pane.
     pub panes: BTreeMap<Pane, PaneSettings>,
 }
 
@@ -131,18 +131,19 @@ impl Default for Settings {
     }
 }
 
-/// What is wrong with a configuration file: one line that names the key, says what is allowed, and in which line it stands.
+/// An error in a configuration file: one line with the key, what is allowed, and the line number.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("line {line}: {what}")]
 pub struct BadConfig {
-    /// The line, from 1.
+    /// The line number, from 1.
     pub line: usize,
     /// What is wrong.
     pub what: String,
 }
 
-/// Where the file is: `$XDG_CONFIG_HOME/netstat/monitor.toml`, else `~/.config/netstat/monitor.toml` (XDG Base Directory
-/// Specification). `None` when neither is known. `environment` gives the value of a variable.
+/// Returns the path of the configuration file: `$XDG_CONFIG_HOME/netstat/monitor.toml` or
+/// `~/.config/netstat/monitor.toml` (XDG Base Directory Specification), or the same below `%APPDATA%`. `None` if none
+/// of these is known. `environment` returns the value of a variable.
 pub fn path(environment: impl Fn(&str) -> Option<std::ffi::OsString>) -> Option<PathBuf> {
     let absolute = |name| environment(name).map(PathBuf::from).filter(|path| path.is_absolute());
     let base = absolute("XDG_CONFIG_HOME")
@@ -168,8 +169,8 @@ fn name_of<T: PartialEq + Copy>(list: &[(&'static str, T)], wanted: T) -> &'stat
         .map_or("", |(name, _)| name)
 }
 
-/// Where the state of the screen is kept: `$XDG_STATE_HOME/netstat/monitor.toml`, else `~/.local/state/netstat/monitor.toml` (XDG Base
-/// Directory Specification). `None` when neither is known.
+/// Returns the path of the saved state: `$XDG_STATE_HOME/netstat/monitor.toml` or `~/.local/state/netstat/monitor.toml`
+/// (XDG Base Directory Specification), or the same below `%LOCALAPPDATA%`. `None` if none of these is known.
 pub fn state_path(environment: impl Fn(&str) -> Option<std::ffi::OsString>) -> Option<PathBuf> {
     let absolute = |name| environment(name).map(PathBuf::from).filter(|path| path.is_absolute());
     let base = absolute("XDG_STATE_HOME")
@@ -178,18 +179,18 @@ pub fn state_path(environment: impl Fn(&str) -> Option<std::ffi::OsString>) -> O
     Some(base.join("netstat").join("monitor.toml"))
 }
 
-/// Reads a configuration file.
+/// Parses a configuration file.
 ///
 /// # Errors
-/// The first thing that is wrong.
+/// Returns the first error in it.
 pub fn parse(text: &str) -> Result<Settings, BadConfig> {
     parse_onto(text, Settings::default())
 }
 
-/// Reads a configuration file; what it does not say is as in `settings`.
+/// Parses a configuration file; anything it does not set is taken from `settings`.
 ///
 /// # Errors
-/// The first thing that is wrong.
+/// Returns the first error in it.
 pub fn parse_onto(text: &str, mut settings: Settings) -> Result<Settings, BadConfig> {
     let line_at = |at: usize| {
         text.as_bytes()[..at.min(text.len())]
@@ -290,7 +291,7 @@ impl Reader<'_> {
         Ok(())
     }
 
-    /// `[pane.TAB.NAME]`: two levels.
+    /// Reads `[pane.TAB.NAME]`: two levels.
     fn panes(&self, tabs: &dyn TableLike, settings: &mut Settings) -> Result<(), BadConfig> {
         for (tab, item) in tabs.iter() {
             let names: Vec<&str> = TABS.iter().map(|(name, _)| *name).collect();
@@ -387,11 +388,12 @@ fn column_keys(pane: Pane) -> String {
     keys.join(", ")
 }
 
-/// The text of the file with all that changed from `old` to `settings` put in; comments stay. `None` when nothing changes.
+/// Returns the text of the file with all changes from `old` to `settings` applied and comments preserved. `None` if
+/// nothing changes or the text cannot be parsed.
 pub fn updated(text: &str, old: &Settings, settings: &Settings) -> Option<String> {
     let mut document: DocumentMut = text.parse().ok()?;
     let mut set = |key: &str, item: Item| {
-        // The comment behind the old value stays with the new one.
+        // The comment after the old value is kept.
         let decor = document
             .get(key)
             .and_then(Item::as_value)
@@ -459,22 +461,22 @@ fn sub_table<'a>(table: &'a mut Table, key: &str) -> Option<&'a mut Table> {
     entry.as_table_mut()
 }
 
-/// The longest configuration that is read, in bytes.
+/// The size limit of a configuration file, in bytes.
 const LONGEST: u64 = 1 << 20;
 
-/// The text of the configuration at `path`.
+/// Reads the configuration file at `path`.
 ///
 /// # Errors
-/// As [`netstat_os::files::text_named`].
+/// See [`netstat_os::files::text_named`].
 pub fn read(path: &Path) -> std::io::Result<String> {
     netstat_os::files::text_named(path, LONGEST)
 }
 
-/// Puts all that changed from `old` to `settings` into the file at `path`. The file is replaced as a whole, so that it is never half
-/// written. A file that cannot be understood is written anew.
+/// Applies all changes from `old` to `settings` to the file at `path`. The file is replaced atomically, so that it is
+/// never incomplete. A file that cannot be parsed is written anew.
 ///
 /// # Errors
-/// When the file cannot be read or written.
+/// Returns an error if the file cannot be read or written.
 pub fn save(path: &Path, old: &Settings, settings: &Settings) -> std::io::Result<()> {
     let text = match read(path) {
         Ok(text) if parse(&text).is_ok() => text,
@@ -488,12 +490,12 @@ pub fn save(path: &Path, old: &Settings, settings: &Settings) -> std::io::Result
     if let Some(parent) = path.parent() {
         std::fs::create_dir_all(parent)?;
     }
-    // Through a symbolic link, what it names is replaced, not the link.
+    // A symbolic link is kept: the file to which it leads is replaced.
     let target = std::fs::canonicalize(path).unwrap_or_else(|_| path.to_owned());
     let beside = target.with_extension(format!("toml.{}", std::process::id()));
     std::fs::write(&beside, new)?;
     std::fs::rename(&beside, target).inspect_err(|_| {
-        // Nothing is left behind; the first error is the one to report.
+        // Leave no temporary file behind; the first error is the one to report.
         let _ = std::fs::remove_file(&beside);
     })
 }
@@ -610,7 +612,7 @@ mod tests {
     fn state_only_changed_settings_are_kept() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("monitor.toml");
-        // The configuration says 5 s and light; with a key the theme became dark, which is also the default.
+        // The configuration says 5 s and light; with a key, the theme was changed to dark, which is also the default.
         let start = parse("interval = 5.0\ntheme = \"light\"").unwrap();
         let end = Settings {
             theme: Some(ThemeName::Dark),
@@ -623,7 +625,7 @@ mod tests {
             (again.theme, again.interval),
             (Some(ThemeName::Dark), Duration::from_secs(5))
         );
-        // One that is damaged is no reason to fail.
+        // A damaged file is replaced.
         std::fs::write(&path, "a = = 1").unwrap();
         save(&path, &Settings::default(), &end).unwrap();
         assert!(parse(&std::fs::read_to_string(&path).unwrap()).is_ok());

@@ -1,16 +1,16 @@
-//! Metrics as short texts that keep their width.
+//! Formats metrics as short texts of stable width.
 
 use netstat_model::Fact;
 
-/// What stands for a fact that is not known.
+/// The text for an unknown value.
 pub(crate) const UNKNOWN: &str = "-";
 
-/// Three digits and a letter, in steps of `step`: `0`, `7.2`, `512`, `1.2k`, `34.5M`.
+/// Formats three digits and a letter, in steps of `step`: `0`, `7.2`, `512`, `1.2k`, `34.5M`.
 fn scaled(value: f64, step: f64) -> String {
     const LETTERS: [&str; 6] = ["", "k", "M", "G", "T", "P"];
     let mut value = value.max(0.0);
     let mut letter = 0;
-    // 999.5 would be written as 1000.
+    // 999.5 would be formatted as 1000.
     while value >= step.min(999.5) && letter + 1 < LETTERS.len() {
         value /= step;
         letter += 1;
@@ -23,7 +23,7 @@ fn scaled(value: f64, step: f64) -> String {
     }
 }
 
-/// Bytes or events per second, in powers of 1000. More than nothing never shows as nothing.
+/// Formats bytes or events per second in powers of 1000. A value other than 0 is never shown as 0.
 pub(crate) fn rate(value: f64) -> String {
     if value > 0.0 && value < 0.5 {
         return "<1".to_owned();
@@ -31,17 +31,18 @@ pub(crate) fn rate(value: f64) -> String {
     scaled(value, 1000.0)
 }
 
-/// A figure at an axis: as [`rate`], round numbers in at most four characters.
+/// Formats a number at an axis like [`rate`], round numbers in at most four characters.
 pub(crate) fn axis(value: f64) -> String {
     rate(value).replacen(".0", "", 1)
 }
 
-/// An amount of bytes where rates are beside it, in powers of 1000 with the unit: `512B`, `1.2kB`.
+/// Formats a number of bytes for use beside rates, in powers of 1000 with the unit: `512B`, `1.2kB`.
 pub(crate) fn amount(bytes: u64) -> String {
     format!("{}B", scaled(bytes as f64, 1000.0))
 }
 
-/// A span of time in at most 5 characters: `<1ms`, `12ms`, `4.2s`, `12min`, `3h`, `5d`.
+/// Formats a length of time, given in microseconds, in at most 5 characters: `<1ms`, `12ms`, `4.2s`, `12min`, `3h`,
+/// `5d`.
 pub(crate) fn span(micros: u64) -> String {
     const MINUTE: u64 = 60_000_000;
     match micros {
@@ -55,14 +56,14 @@ pub(crate) fn span(micros: u64) -> String {
     }
 }
 
-/// Sizes in memory, in powers of 1024.
+/// Formats a memory size in powers of 1024.
 pub(crate) fn size(bytes: u64) -> String {
     scaled(bytes as f64, 1024.0)
 }
 
-/// A graph of one line with two values in each character, scaled to `most`. More than nothing always shows.
+/// Draws a graph of one line with two values per character, scaled to `most`. A value other than 0 is always visible.
 pub(crate) fn braille_graph(values: &[f32], most: f32) -> String {
-    // The dots of the left and of the right column of a braille pattern (Unicode, U+2800), from the bottom up.
+    // The dots of the left and right column of a braille pattern (Unicode, U+2800), from the bottom up.
     const LEFT: [u32; 5] = [0, 0x40, 0x44, 0x46, 0x47];
     const RIGHT: [u32; 5] = [0, 0x80, 0xa0, 0xb0, 0xb8];
     let level = |value: f32| match value > 0.0 {
@@ -82,7 +83,7 @@ pub(crate) fn braille_graph(values: &[f32], most: f32) -> String {
         .collect()
 }
 
-/// A graph of one line in ASCII, one value in each character, scaled to `most`.
+/// Draws a graph of one line in ASCII with one value per character, scaled to `most`.
 pub(crate) fn ascii_graph(values: &[f32], most: f32) -> String {
     const LEVELS: [char; 5] = [' ', '.', ':', '|', '#'];
     let level = |value: &f32| match *value > 0.0 {
@@ -92,7 +93,8 @@ pub(crate) fn ascii_graph(values: &[f32], most: f32) -> String {
     values.iter().map(|value| LEVELS[level(value)]).collect()
 }
 
-/// A share of 1 as percent with one decimal below 10: `0`, `3.5`, `42`. More than nothing never shows as nothing.
+/// Formats a share of 1 in percent, with one decimal below 10: `0`, `3.5`, `42`. A value other than 0 is never shown as
+/// 0.
 pub(crate) fn percent(share: f64) -> String {
     let percent = share * 100.0;
     if percent <= 0.0 {
@@ -106,7 +108,7 @@ pub(crate) fn percent(share: f64) -> String {
     }
 }
 
-/// Microseconds as milliseconds: `0.04`, `1.3`, `120`.
+/// Formats microseconds as milliseconds: `0.04`, `1.3`, `120`.
 pub(crate) fn milliseconds(micros: u32) -> String {
     let value = f64::from(micros) / 1000.0;
     if micros > 0 && value < 0.005 {
@@ -120,12 +122,12 @@ pub(crate) fn milliseconds(micros: u32) -> String {
     }
 }
 
-/// A fact written by `write`, else [`UNKNOWN`].
+/// Formats a known fact with `write`; otherwise returns [`UNKNOWN`].
 pub(crate) fn fact<T>(fact: Fact<T>, write: impl FnOnce(T) -> String) -> String {
     fact.known().map_or_else(|| UNKNOWN.to_owned(), write)
 }
 
-/// A length of time in its two largest units: `42 s`, `5 min 10 s`, `3 h 12 min`, `12 d 4 h`.
+/// Formats a length of time in its two largest units: `42 s`, `5 min 10 s`, `3 h 12 min`, `12 d 4 h`.
 pub(crate) fn duration(seconds: u64) -> String {
     let (minute, hour, day) = (60, 3600, 86400);
     match seconds {
@@ -136,7 +138,8 @@ pub(crate) fn duration(seconds: u64) -> String {
     }
 }
 
-/// Cuts a command line to `width` columns: the directories of paths go first, so that the names of scripts stay.
+/// Shortens a command line to `width` columns. The directories of paths are removed first, so that the names of scripts
+/// remain.
 pub(crate) fn command(text: &str, width: usize) -> std::borrow::Cow<'_, str> {
     use unicode_width::UnicodeWidthStr;
     if text.len() <= width || text.width() <= width {
@@ -151,7 +154,7 @@ pub(crate) fn command(text: &str, width: usize) -> std::borrow::Cow<'_, str> {
         let Some((directory, name)) = word.rsplit_once('/') else {
             continue;
         };
-        // An option's value or a short directory is not worth it.
+        // Shortening an option's value or a short directory is not worthwhile.
         if directory.width() > 2 && !name.is_empty() && !word.starts_with('-') {
             let short = format!("…/{name}");
             length -= word.width() - short.width();
@@ -161,10 +164,10 @@ pub(crate) fn command(text: &str, width: usize) -> std::borrow::Cow<'_, str> {
     cut(&words.join(" "), width).into_owned().into()
 }
 
-/// Cuts `text` to `width` columns of the terminal; what is cut off shows as `…`.
+/// Cuts `text` to `width` columns of the terminal, with `…` in place of the rest.
 pub(crate) fn cut(text: &str, width: usize) -> std::borrow::Cow<'_, str> {
     use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
-    // Most texts are plain.
+    // Most texts fit.
     if text.len() <= width || UnicodeWidthStr::width(text) <= width {
         return text.into();
     }

@@ -1,4 +1,4 @@
-//! What one process has open and which code it has loaded, for a window that is renewed with each refresh.
+//! The open files and loaded code of one process, for a window that is updated at each refresh.
 
 use std::time::{Duration, Instant};
 
@@ -11,21 +11,21 @@ use netstat_os::{DescriptorsAsk, OpenFile, ProcessAsk, System};
 use crate::cell::Tone;
 use crate::format;
 
-/// What was read of a process.
+/// One reading of a process.
 #[derive(Clone, Debug)]
 pub(crate) struct Handles {
     /// The process.
     pub(crate) process: ProcessKey,
     at: Instant,
     files: Result<Vec<OpenFile>, Why>,
-    /// Sockets, pipes and objects of the kernel, with how many there are.
+    /// Sockets, pipes and kernel objects, with the number of each.
     others: Vec<(&'static str, usize)>,
-    /// The files of its code, each once, with their size in memory.
+    /// The files of its code without duplicates, with their size in memory.
     modules: Result<Vec<(Vec<u8>, u64)>, Why>,
 }
 
 impl Handles {
-    /// Reads them.
+    /// Reads the open files and loaded code of `process`.
     pub(crate) fn read(system: &mut dyn System, process: ProcessKey) -> Handles {
         let files = system.open_files(process.pid, process.start_ticks);
         let at = Instant::now();
@@ -76,7 +76,8 @@ impl Handles {
         }
     }
 
-    /// The lines of the window, safe for the terminal, with a tab before a path; `before` is the reading before, which gives rates.
+    /// Returns the lines of the window, safe to print, with a tab before each path. Rates are computed from the
+    /// previous reading, `before`.
     pub(crate) fn lines(&self, before: Option<&Handles>) -> Vec<(String, Tone)> {
         let mut lines = vec![(
             "Files: bytes per second by the position in each, which pread, pwrite and mmap do not move".to_owned(),
@@ -93,7 +94,7 @@ impl Handles {
                     Tone::Plain,
                 ));
                 let mut rows: Vec<(f64, String)> = files.iter().map(|file| row(file, self.at, before)).collect();
-                // The busiest first; others by descriptor.
+                // The busiest first; the others by descriptor.
                 rows.sort_by(|a, b| b.0.total_cmp(&a.0));
                 lines.extend(
                     rows.into_iter()
@@ -120,7 +121,7 @@ impl Handles {
     }
 }
 
-/// The line of a file with its rate.
+/// Returns the rate and the line of a file.
 fn row(file: &OpenFile, at: Instant, before: Option<&Handles>) -> (f64, String) {
     let past = before.and_then(|before| {
         let past = before
@@ -133,7 +134,7 @@ fn row(file: &OpenFile, at: Instant, before: Option<&Handles>) -> (f64, String) 
     });
     let rate = match past {
         Some((position, elapsed)) if elapsed > Duration::ZERO => {
-            // Back is a seek, not a transfer.
+            // A decrease is a seek, not a transfer.
             Some(file.position.saturating_sub(position) as f64 / elapsed.as_secs_f64())
         }
         _ => None,
@@ -142,7 +143,7 @@ fn row(file: &OpenFile, at: Instant, before: Option<&Handles>) -> (f64, String) 
         Some(rate) if wanted => format::rate(rate),
         _ => format::UNKNOWN.to_owned(),
     };
-    // Of a file that is open for both, the position does not say which.
+    // If a file is open for reading and writing, the position does not tell which of them moved it.
     let (read, write) = match (file.reads, file.writes) {
         (true, true) => match rate {
             Some(rate) if rate > 0.0 => (format!("{}?", format::rate(rate)), format!("{}?", format::rate(rate))),
@@ -201,7 +202,7 @@ mod tests {
             lines.iter().any(|(line, _)| line.contains("1.0M\t/usr/lib/libc.so.6")),
             "{lines:?}"
         );
-        // The first reading has no rate, and going back is no transfer.
+        // The first reading has no rate, and moving back is not a transfer.
         assert!(before.lines(None)[2].0.contains(" - "));
         let back = handles(at + Duration::from_secs(3), file(5, true));
         assert!(back.lines(Some(&now))[2].0.contains(" 0 "));

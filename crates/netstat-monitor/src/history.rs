@@ -1,4 +1,4 @@
-//! What the graphs show: figures of the last ten minutes, of the whole computer and of each process that did anything.
+//! The data of the graphs: metrics of the last ten minutes, of the whole computer and of each active process.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -10,37 +10,37 @@ use netstat_model::metrics::ProcessKey;
 use crate::model::{Model, Presence};
 use crate::selection::Selection;
 
-/// So far back a graph can show.
+/// How far back a graph can reach.
 const KEPT: Duration = Duration::from_secs(600);
 /// The time that the small graph of a process covers.
 const TREND: Duration = Duration::from_secs(60);
 
-/// The figures of one moment. What is not known is `NaN`: the graph has a gap there.
+/// The metrics of one moment. An unknown value is `NaN`, which is a gap in the graph.
 #[derive(Clone, Debug)]
 pub(crate) struct Point {
-    /// When.
+    /// The time of the sample, on the collector's clock.
     pub(crate) at: Duration,
-    /// Share of all processors that was busy, 0 to 1.
+    /// The share of all processors that was busy, from 0 to 1.
     pub(crate) cpu: f32,
-    /// Share of memory in use, and with what is cached, 0 to 1.
+    /// The shares of memory in use without and with caches, from 0 to 1.
     pub(crate) memory: [f32; 2],
-    /// Share of the time in which a task waited for memory, 0 to 1.
+    /// The share of the time in which a task waited for memory, from 0 to 1.
     pub(crate) memory_pressure: f32,
     /// Bytes read and written per second.
     pub(crate) disk: [f32; 2],
-    /// Share of the time in which the busiest disk was active, 0 to 1.
+    /// The share of the time in which the busiest disk was active, from 0 to 1.
     pub(crate) active: f32,
     /// Bytes received and sent per second.
     pub(crate) network: [f32; 2],
-    /// TCP connections.
+    /// The number of TCP connections.
     pub(crate) connections: f32,
-    /// Share of each processor that was busy.
+    /// The share of each processor that was busy, from 0 to 1.
     pub(crate) cores: Vec<f32>,
     /// Bytes received and sent per second of each interface, in the order of the model.
     pub(crate) interfaces: Vec<(Arc<str>, [f32; 2])>,
 }
 
-/// What one process did at one moment.
+/// The activity of one process at one moment.
 #[derive(Clone, Copy, Debug, Default)]
 struct Activity {
     at: Duration,
@@ -49,28 +49,28 @@ struct Activity {
     network: [f32; 2],
 }
 
-/// What the selected processes and sockets did at one moment, where that is not in [`Activity`].
+/// The activity of the selected processes and sockets at one moment, as far as it is not in [`Activity`].
 #[derive(Clone, Copy, Debug)]
 struct Selected {
     at: Duration,
     /// Bytes received and sent per second.
     network: [f32; 2],
-    /// Bytes of memory.
+    /// Bytes of resident memory.
     resident: f32,
     connections: f32,
 }
 
-/// The past of the screen.
+/// The history of the screen.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct History {
     points: VecDeque<Point>,
-    /// Only moments at which a process did something.
+    /// The activity of each process, only for moments at which it was active.
     activity: HashMap<ProcessKey, VecDeque<Activity>>,
-    /// Since marks or filter changed last.
+    /// The activity since marks or filter were last changed.
     selected: VecDeque<Selected>,
 }
 
-/// What the small graph of a process shows.
+/// The metric of a small graph.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Trend {
     /// Processor time.
@@ -81,14 +81,14 @@ pub(crate) enum Trend {
     Network,
 }
 
-/// What a graph may show.
+/// The metric of a graph.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Series {
     /// Processors.
     Cpu,
-    /// Memory in use, and cached on top.
+    /// Memory in use, and caches on top.
     Memory,
-    /// Waiting for memory.
+    /// Pressure: waiting for memory.
     MemoryPressure,
     /// Bytes read and written.
     Disk,
@@ -98,14 +98,14 @@ pub(crate) enum Series {
     Network,
     /// TCP connections.
     Connections,
-    /// One processor, by its place.
+    /// One processor, by its index.
     Core(usize),
-    /// One interface, by its place.
+    /// One interface, by its index.
     Interface(usize),
 }
 
 impl Series {
-    /// Whether it is known for single processes.
+    /// Whether the metric is known for single processes.
     pub(crate) fn is_of_processes(self) -> bool {
         matches!(
             self,
@@ -119,10 +119,10 @@ fn value(fact: Fact<f64>) -> f32 {
 }
 
 impl History {
-    /// Takes in a moment.
+    /// Adds a model.
     pub(crate) fn push(&mut self, model: &Model, selection: &Selection) {
         if self.points.back().is_some_and(|last| last.at >= model.at) {
-            // A replay went back to its beginning.
+            // A replay has started again.
             *self = History::default();
         }
         let whole = &model.whole;
@@ -185,7 +185,7 @@ impl History {
         self.select(model, selection);
     }
 
-    /// Remembers what the selected processes and sockets do at this moment.
+    /// Records the activity of the selected processes and sockets at this moment.
     pub(crate) fn select(&mut self, model: &Model, selection: &Selection) {
         if let Some(totals) = selection.totals()
             && self.selected.back().is_none_or(|last| last.at < model.at)
@@ -199,12 +199,13 @@ impl History {
         }
     }
 
-    /// Marks or filter changed: what was selected before says nothing about what is selected now.
+    /// Discards the history of the selection after marks or filter have changed.
     pub(crate) fn forget_selection(&mut self) {
         self.selected.clear();
     }
 
-    /// The last minute of a process in `parts` parts, the newest last; 0 where it did nothing. Empty when it did nothing at all.
+    /// Returns the last minute of a process, divided into `parts`, the newest last; 0 where it was not active. Empty if
+    /// it was not active at all.
     pub(crate) fn trend(&self, process: ProcessKey, trend: Trend, parts: usize) -> Vec<f32> {
         let (Some(past), Some(last)) = (self.activity.get(&process), self.points.back()) else {
             return Vec::new();
@@ -229,8 +230,9 @@ impl History {
         values
     }
 
-    /// One value (two where a graph shows two) for each of `columns` parts of the last `span`, the newest last. A part without a reading
-    /// is `NaN`. With marks or a filter it is what the selected processes and sockets did, where that is known.
+    /// Returns one value (two for graphs of two metrics) for each of `columns` parts of the last `span`, the newest
+    /// last. A part without a reading is `NaN`. With marks or a filter, the values are those of the selected processes
+    /// and sockets, as far as they are known.
     pub(crate) fn columns(
         &self,
         series: Series,
@@ -247,7 +249,8 @@ impl History {
         let total = model.whole.memory.total.known().map_or(f32::NAN, |bytes| bytes as f32);
         let begin = last.saturating_sub(span);
         let width = span.as_secs_f64() / columns.max(1) as f64;
-        // Columns lie at whole multiples of their width, so that a value does not wander from one to the next and back.
+        // Columns are aligned to multiples of their width, so that a value does not move back and forth between two of
+        // them.
         let newest = (last.as_secs_f64() / width).floor();
         let place = |at: Duration| {
             let back = newest - (at.as_secs_f64() / width).floor();
@@ -261,7 +264,7 @@ impl History {
                     (Some(values), Series::Cpu) => [values[0] / processors, 0.0],
                     (Some(values), Series::Memory) => [values[0] / total, 0.0],
                     (Some(values), _) => *values,
-                    // A process that did nothing leaves no trace; what was not watched yet is unknown.
+                    // An inactive process leaves no entry; what was not observed is unknown.
                     (None, Series::Cpu | Series::Disk) => [0.0; 2],
                     (None, Series::Network) if !selection.chooses_sockets() => [0.0; 2],
                     (None, _) => [f32::NAN; 2],
@@ -298,7 +301,8 @@ impl History {
         columns
     }
 
-    /// What the selected processes and sockets did at each moment; `None` where the selection does not matter.
+    /// Returns the activity of the selected processes and sockets at each moment; `None` if the selection does not
+    /// affect this metric.
     fn of_selected(&self, series: Series, selection: &Selection) -> Option<HashMap<Duration, [f32; 2]>> {
         if selection.is_all() || !series.is_of_processes() {
             return None;
@@ -326,7 +330,8 @@ impl History {
     }
 }
 
-/// Fills columns that fell between two readings with the reading before them: with a slow refresh not every column has one.
+/// Fills columns between two readings with the earlier reading, because with a long refresh interval some columns have
+/// none.
 fn bridge(columns: &mut [[f32; 2]]) {
     let mut last: Option<(usize, [f32; 2])> = None;
     for at in 0..columns.len() {
@@ -340,18 +345,18 @@ fn bridge(columns: &mut [[f32; 2]]) {
     }
 }
 
-/// The top of a scale that does not jump: it grows at once to the next of 1, 2, 5, 10, ... and shrinks only when half of
-/// it has been enough for everything that is shown.
+/// The maximum of a scale that changes rarely: it grows immediately to the next of 1, 2, 5, 10, ..., and shrinks only
+/// when half of it suffices for everything that is shown.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Scale(f32);
 
 impl Scale {
-    /// A scale whose top is never below `least`.
+    /// Creates a scale whose maximum is never below `least`.
     pub(crate) fn new(least: f32) -> Self {
         Scale(round_up(least))
     }
 
-    /// The top for values up to `most`.
+    /// Updates and returns the maximum for values up to `most`.
     pub(crate) fn fit(&mut self, most: f32, least: f32) -> f32 {
         let needed = round_up(most.max(least));
         if needed > self.0 || needed < self.0 / 2.5 {
@@ -361,7 +366,7 @@ impl Scale {
     }
 }
 
-/// The next of 1, 2, 5, 10, 20, ... that is not smaller.
+/// Rounds up to the next of 1, 2, 5, 10, 20, ...
 fn round_up(value: f32) -> f32 {
     if !value.is_finite() || value <= 1.0 {
         return 1.0;
@@ -385,7 +390,7 @@ mod tests {
         assert_eq!(scale.fit(10.0, 1000.0), 1000.0);
         assert_eq!(scale.fit(1200.0, 1000.0), 2000.0);
         assert_eq!(scale.fit(4900.0, 1000.0), 5000.0);
-        // Half of it would do: not yet.
+        // Half of it would suffice, but not less: it does not shrink yet.
         assert_eq!(scale.fit(2100.0, 1000.0), 5000.0);
         assert_eq!(scale.fit(1900.0, 1000.0), 5000.0);
         assert_eq!(scale.fit(900.0, 1000.0), 1000.0);

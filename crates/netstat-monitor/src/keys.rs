@@ -1,75 +1,76 @@
-//! The table of keys: what is pressed, what it does, what the help says. The help is made of it, so that it cannot be wrong.
+//! The table of keys: what is pressed, what it does, and its help text. The help is generated from it, so that it is
+//! always correct.
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
-/// What a key does.
+/// The action of a key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Action {
-    /// Show the tab of this number.
+    /// Show the tab with this index.
     Tab(usize),
-    /// The next tab.
+    /// Show the next tab.
     NextTab,
-    /// The tab before.
+    /// Show the previous tab.
     PreviousTab,
-    /// The next pane.
+    /// Focus the next pane.
     NextPane,
-    /// The pane before.
+    /// Focus the previous pane.
     PreviousPane,
-    /// Move the selection by so many rows.
+    /// Move the selection by this many rows.
     Move(i32),
-    /// Move the selection by pages.
+    /// Move the selection by this many pages.
     Page(i32),
-    /// To the first row.
+    /// Select the first row.
     First,
-    /// To the last row.
+    /// Select the last row.
     Last,
-    /// Mark the process, or take the mark away.
+    /// Mark or unmark the process.
     Mark,
-    /// Take all marks and the filter away.
+    /// Clear all marks and the filter.
     Clear,
-    /// Ask for a filter.
+    /// Enter a filter.
     Filter,
-    /// Ask for a text to find.
+    /// Enter a text to search for.
     Find,
-    /// Find the next.
+    /// Find the next match.
     FindNext,
     /// Sort by the column to the left.
     SortLeft,
     /// Sort by the column to the right.
     SortRight,
-    /// Turn the order round.
+    /// Reverse the order.
     Reverse,
     /// Choose columns.
     Columns,
-    /// The next way of hanging processes together.
+    /// Switch to the next hierarchy of processes.
     Tree,
-    /// What sockets are grouped by.
+    /// Switch to the next grouping of sockets.
     Grouping,
-    /// How short connections are shown.
+    /// Switch how short connections are shown.
     Short,
-    /// The log of what appeared.
+    /// Show the log.
     Log,
-    /// Give the pane the whole screen, or take it back.
+    /// Expand the pane to the whole screen, or restore it.
     Expand,
-    /// Close or open the pane.
+    /// Fold or unfold the pane.
     Fold,
-    /// Stop the screen, or let it go on.
+    /// Freeze or unfreeze the screen.
     Freeze,
-    /// Renew more often.
+    /// Shorten the refresh interval.
     Faster,
-    /// Renew less often.
+    /// Lengthen the refresh interval.
     Slower,
-    /// Names or numbers.
+    /// Switch between names and numbers.
     Names,
-    /// 60 seconds or 10 minutes.
+    /// Switch between 60 seconds and 10 minutes.
     Span,
-    /// The next theme.
+    /// Switch to the next theme.
     Theme,
-    /// Everything about the row.
+    /// Show the card of the row.
     Inspect,
-    /// What the process has open.
+    /// Show the open files of the process.
     Handles,
-    /// Findings of the audit.
+    /// Show the findings of the audit.
     Audit,
     /// End the process.
     Kill,
@@ -81,28 +82,28 @@ pub(crate) enum Action {
     Save,
     /// Help.
     Help,
-    /// Draw everything anew.
+    /// Redraw everything.
     Redraw,
-    /// Stop the program for a while.
+    /// Suspend the program.
     Suspend,
-    /// End.
+    /// Quit.
     Quit,
-    /// Leave what is open.
+    /// Close what is open.
     Escape,
 }
 
 /// A row of the table.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Binding {
-    /// The keys, as the help names them.
+    /// The keys as shown in the help.
     pub(crate) keys: &'static str,
     /// The keys themselves.
     pub(crate) codes: &'static [(KeyCode, KeyModifiers)],
-    /// What they do, in the order of the codes; the last for all that follow.
+    /// The actions in the order of the codes; the last one applies to all remaining codes.
     pub(crate) actions: &'static [Action],
-    /// What the help says.
+    /// The description in the help.
     pub(crate) words: &'static str,
-    /// Whether `--read-only` takes it away.
+    /// Whether `--read-only` disables it.
     pub(crate) changes: bool,
 }
 
@@ -124,7 +125,7 @@ const fn bind(
     }
 }
 
-/// The parts of the help with their keys.
+/// The sections of the help with their keys.
 #[rustfmt::skip]
 pub(crate) static TABLE: &[(&str, &[Binding])] = &[
     ("Tabs and panes", &[
@@ -186,9 +187,9 @@ pub(crate) static TABLE: &[(&str, &[Binding])] = &[
     ]),
 ];
 
-/// What a key does, if anything.
+/// Returns the action of a key; `None` if it has none.
 pub(crate) fn action(key: &KeyEvent, read_only: bool) -> Option<Action> {
-    // A capital letter may come with the shift key named or not.
+    // Terminals may or may not report the Shift modifier with a capital letter.
     let modifiers = match key.code {
         KeyCode::Char(_) => key.modifiers.difference(KeyModifiers::SHIFT),
         _ => key.modifiers,

@@ -1,5 +1,5 @@
-//! `netstat monitor`: live, what every process does with processor, disk, network and memory, and which connections and listening
-//! ports it has.
+//! `netstat monitor`: shows live what every process does with processor, disk, network and memory, and which
+//! connections and listening ports it has.
 #![forbid(unsafe_code)]
 
 mod alerts;

@@ -1,9 +1,9 @@
-//! What is on which tab: the panes and their columns, as data. Drawing, sorting, choosing and saving all read these lists.
+//! The panes of each tab and their columns, as data that drawing, sorting, configuration and saving all use.
 
 /// A tab.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Tab {
-    /// A little of everything.
+    /// A summary of the other tabs.
     Overview,
     /// Processors.
     Cpu,
@@ -16,10 +16,10 @@ pub enum Tab {
 }
 
 impl Tab {
-    /// Every tab, in order: keys 1 to 5.
+    /// All tabs in the order of keys 1 to 5.
     pub const ALL: [Tab; 5] = [Tab::Overview, Tab::Cpu, Tab::Memory, Tab::Disk, Tab::Network];
 
-    /// The word on the tab.
+    /// Returns the title of the tab.
     pub const fn title(self) -> &'static str {
         match self {
             Tab::Overview => "Overview",
@@ -30,7 +30,7 @@ impl Tab {
         }
     }
 
-    /// The panes on it, from top to bottom. In the first, marking does not hide the other rows.
+    /// Returns the panes of the tab, from top to bottom. In the first one, marking does not hide the other rows.
     pub const fn panes(self) -> &'static [Pane] {
         match self {
             Tab::Overview => &[
@@ -79,11 +79,11 @@ pub enum Pane {
     NetworkActivity,
     /// Network: every TCP connection.
     Connections,
-    /// Network: what listens.
+    /// Network: listeners.
     Listening,
 }
 
-/// What the rows of a pane are.
+/// The kind of the rows of a pane.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Source {
     /// Every process.
@@ -94,11 +94,11 @@ pub enum Source {
     NetworkUsers,
     /// Sockets with recent traffic.
     ActiveSockets,
-    /// TCP that does not listen.
+    /// TCP sockets other than listeners.
     Connections,
-    /// What listens.
+    /// Listeners.
     Listeners,
-    /// Units.
+    /// Units and containers.
     Units,
     /// Disks.
     Disks,
@@ -111,20 +111,20 @@ impl Source {
     }
 }
 
-/// How processes hang together.
+/// The hierarchy of processes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Tree {
-    /// Not at all.
+    /// No hierarchy.
     #[default]
     Flat,
-    /// Each below the one that started it.
+    /// Each process below its parent.
     Parent,
-    /// Each below its unit.
+    /// Each process below its unit.
     Unit,
 }
 
 impl Tree {
-    /// The next one.
+    /// Returns the next hierarchy.
     pub const fn next(self) -> Tree {
         match self {
             Tree::Flat => Tree::Parent,
@@ -134,10 +134,10 @@ impl Tree {
     }
 }
 
-/// What sockets are grouped by.
+/// The grouping of sockets.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Grouping {
-    /// Not grouped.
+    /// No grouping.
     #[default]
     None,
     /// The program that holds them.
@@ -148,7 +148,7 @@ pub enum Grouping {
     Container,
     /// The remote address.
     Peer,
-    /// The remote network: /24 of IPv4, /64 of IPv6.
+    /// The remote network: /24 for IPv4, /64 for IPv6.
     Network,
     /// The country in which the remote address is registered.
     Country,
@@ -157,7 +157,7 @@ pub enum Grouping {
 }
 
 impl Grouping {
-    /// Every grouping with its name in the configuration.
+    /// All groupings with their names in the configuration.
     pub const ALL: [(&'static str, Grouping); 8] = [
         ("none", Grouping::None),
         ("program", Grouping::Program),
@@ -169,18 +169,18 @@ impl Grouping {
         ("as", Grouping::System),
     ];
 
-    /// Its name.
+    /// Returns the name of the grouping.
     pub fn name(self) -> &'static str {
         let found = Self::ALL.iter().find(|(_, grouping)| *grouping == self);
         found.map_or("none", |(name, _)| name)
     }
 
-    /// Whether databases of countries and autonomous systems are needed for it.
+    /// Whether the grouping needs databases of countries and autonomous systems.
     pub const fn needs_databases(self) -> bool {
         matches!(self, Grouping::Country | Grouping::System)
     }
 
-    /// The next one.
+    /// Returns the next grouping.
     pub fn next(self) -> Grouping {
         let at = Self::ALL
             .iter()
@@ -193,24 +193,24 @@ impl Grouping {
 /// How connections shorter than a refresh are shown.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ShortConnections {
-    /// One row for each program and peer.
+    /// One row for each program and remote address.
     #[default]
     Folded,
     /// One row each, for five seconds.
     Listed,
-    /// Not at all; their bytes count all the same.
+    /// Not at all, although their bytes are counted.
     Hidden,
 }
 
 impl ShortConnections {
-    /// Every way with its name in the configuration.
+    /// All variants with their names in the configuration.
     pub const ALL: [(&'static str, ShortConnections); 3] = [
         ("fold", ShortConnections::Folded),
         ("list", ShortConnections::Listed),
         ("hide", ShortConnections::Hidden),
     ];
 
-    /// The next one.
+    /// Returns the next variant.
     pub const fn next(self) -> ShortConnections {
         match self {
             ShortConnections::Folded => ShortConnections::Listed,
@@ -220,12 +220,12 @@ impl ShortConnections {
     }
 }
 
-/// By which column a pane is sorted.
+/// The order of a pane.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sort {
-    /// The column.
+    /// The column to sort by.
     pub column: Column,
-    /// Whether the largest comes first.
+    /// Whether the order is descending.
     pub falling: bool,
 }
 
@@ -234,19 +234,19 @@ pub struct Sort {
 pub enum Column {
     /// The name of the program.
     Image,
-    /// Process id.
+    /// The process id.
     Pid,
-    /// User.
+    /// The user.
     User,
-    /// Unit or container.
+    /// The unit or container.
     Unit,
-    /// What a process is doing.
+    /// The state of a process.
     Status,
-    /// Threads.
+    /// The number of threads.
     Threads,
-    /// Processor time now.
+    /// The current processor usage.
     Cpu,
-    /// Processor time over the last minute.
+    /// The processor usage over the last minute.
     CpuAverage,
     /// The command line.
     Command,
@@ -254,94 +254,94 @@ pub enum Column {
     Read,
     /// Bytes written per second.
     Write,
-    /// Both.
+    /// Bytes read and written per second.
     DiskTotal,
     /// Bytes sent per second.
     Send,
     /// Bytes received per second.
     Receive,
-    /// Both.
+    /// Bytes sent and received per second.
     NetworkTotal,
-    /// Page faults with a disk per second.
+    /// Page faults that required I/O, per second.
     Faults,
-    /// Page faults without a disk per second.
+    /// Page faults that required no I/O, per second.
     MinorFaults,
-    /// Memory in use.
+    /// Resident memory.
     Resident,
-    /// Memory that may be shared.
+    /// Shareable memory.
     Shareable,
-    /// Memory of its own.
+    /// Private memory.
     Private,
-    /// Memory in swap space.
+    /// Swapped memory.
     Swap,
-    /// Number of sockets.
+    /// The number of sockets.
     Sockets,
-    /// Foreign address with its name.
+    /// The foreign address, or its name.
     Address,
-    /// Country of the foreign address.
+    /// The country of the foreign address.
     Country,
-    /// Autonomous system of the foreign address.
+    /// The autonomous system of the foreign address.
     System,
-    /// Foreign port with its name.
+    /// The foreign port, or its service name.
     RemotePort,
-    /// Own address.
+    /// The local address.
     LocalAddress,
-    /// Own port.
+    /// The local port.
     LocalPort,
-    /// State of a connection.
+    /// The state of a connection.
     State,
-    /// Segments sent again.
+    /// The share of retransmitted segments.
     Loss,
-    /// Bytes sent since it began.
+    /// Bytes sent since the connection began.
     Sent,
-    /// Bytes received since it began.
+    /// Bytes received since the connection began.
     Received,
-    /// How long a closed connection lived.
+    /// The lifetime of a closed connection.
     Lived,
-    /// Round-trip time.
+    /// The round-trip time.
     Latency,
-    /// Protocol.
+    /// The protocol.
     Protocol,
-    /// From where a listener can be reached.
+    /// How far a listener can be reached from.
     Reach,
-    /// Bytes received and not read.
+    /// Bytes received and not yet read.
     ReceiveQueue,
-    /// Bytes sent and not acknowledged.
+    /// Bytes sent and not yet acknowledged.
     SendQueue,
-    /// Name of a unit.
+    /// The name of a unit.
     UnitName,
-    /// Number of processes.
+    /// The number of processes.
     Processes,
-    /// Name of a disk.
+    /// The name of a disk.
     Disk,
-    /// Share of the time in which a disk was active.
+    /// The share of the time in which a disk was active.
     Active,
-    /// Requests on their way.
+    /// The number of requests in flight.
     Queue,
-    /// The last minute of a process as a small graph.
+    /// The last minute of a process, as a small graph.
     Trend,
-    /// Average time of a request.
+    /// The average time of a request.
     Response,
-    /// Room left in the file systems of a disk.
+    /// The free space in the file systems of a disk.
     Free,
-    /// Size of the file systems of a disk.
+    /// The size of the file systems of a disk.
     Size,
 }
 
-/// How a column is shown.
+/// The properties of a column.
 #[derive(Clone, Copy, Debug)]
 pub struct ColumnSpec {
     /// Its name in the configuration and in saved files.
     pub key: &'static str,
     /// Its heading.
     pub title: &'static str,
-    /// The least width.
+    /// The minimum width.
     pub width: u16,
-    /// How much of the room that is left it gets, beside others; 0: none.
+    /// The weight with which it shares the remaining width; 0 if it does not grow.
     pub grow: u16,
-    /// Whether figures are at the right.
+    /// Whether the values are right-aligned.
     pub right: bool,
-    /// One line of help.
+    /// The description in the help, one line.
     pub meaning: &'static str,
 }
 
@@ -368,7 +368,7 @@ const fn figure(key: &'static str, title: &'static str, width: u16, meaning: &'s
 }
 
 impl Column {
-    /// Every column.
+    /// All columns.
     pub const ALL: [Column; 47] = [
         Column::Image,
         Column::Pid,
@@ -419,7 +419,7 @@ impl Column {
         Column::Size,
     ];
 
-    /// How it is shown.
+    /// Returns the properties of the column.
     #[rustfmt::skip]
     pub const fn spec(self) -> ColumnSpec {
         match self {
@@ -473,38 +473,38 @@ impl Column {
         }
     }
 
-    /// The column called `key` in the configuration.
+    /// Returns the column called `key` in the configuration.
     pub fn from_key(key: &str) -> Option<Column> {
         Column::ALL.into_iter().find(|column| column.spec().key == key)
     }
 
-    /// Whether the largest value comes first when the column is chosen for sorting.
+    /// Whether the order is descending by default when sorting by this column.
     pub const fn falls(self) -> bool {
         self.spec().right && !matches!(self, Column::Pid)
     }
 }
 
-/// How a pane is shown.
+/// The properties of a pane.
 #[derive(Clone, Copy, Debug)]
 pub struct PaneSpec {
     /// Its name in the configuration.
     pub key: &'static str,
     /// Its title.
     pub title: &'static str,
-    /// What its rows are.
+    /// The kind of its rows.
     pub source: Source,
-    /// The columns it may have, in order.
+    /// The available columns, in order.
     pub columns: &'static [Column],
-    /// How many of them, from the first on, it has unless configured otherwise.
+    /// The number of these columns that are shown by default, counted from the first.
     pub shown: usize,
-    /// The column it is sorted by unless configured otherwise, largest first where that is usual for it.
+    /// The column to sort by unless configured otherwise, in its default direction.
     pub sort: Column,
-    /// Its share of the height, beside others.
+    /// The weight with which it shares the height.
     pub height: u16,
 }
 
 impl Pane {
-    /// Every pane.
+    /// All panes.
     pub const ALL: [Pane; 13] = [
         Pane::OverviewCpu,
         Pane::OverviewDisk,
@@ -521,7 +521,7 @@ impl Pane {
         Pane::Listening,
     ];
 
-    /// How it is shown.
+    /// Returns the properties of the pane.
     #[rustfmt::skip]
     pub const fn spec(self) -> PaneSpec {
         use Column::*;
@@ -556,7 +556,7 @@ impl Pane {
         PaneSpec { key, title, source, columns, shown, sort, height }
     }
 
-    /// The pane called `key` in the configuration.
+    /// Returns the pane called `key` in the configuration.
     pub fn from_key(key: &str) -> Option<Pane> {
         Pane::ALL.into_iter().find(|pane| pane.spec().key == key)
     }
@@ -585,7 +585,7 @@ mod tests {
         for column in Column::ALL {
             let spec = column.spec();
             assert!(spec.title.len() <= usize::from(spec.width), "{}", spec.key);
-            // And what it means into the window of columns.
+            // The description must fit into the column chooser.
             assert!(spec.meaning.len() <= 59, "{}: {}", spec.key, spec.meaning.len());
         }
     }

@@ -1,4 +1,4 @@
-//! Countries and autonomous systems of remote addresses, each looked up once.
+//! The countries and autonomous systems of remote addresses, each looked up once.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -9,10 +9,10 @@ use netstat_model::reach::is_public;
 use netstat_model::text::escape_str;
 use netstat_names::Locations;
 
-/// Addresses remembered at most.
+/// The maximum number of addresses to remember.
 const MOST: usize = 50_000;
 
-/// Where an address is registered, each safe for the terminal; empty where the databases do not say.
+/// The country and autonomous system of an address, each safe to print; empty if the databases do not have them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Place {
     /// The code of the country: `DE`.
@@ -21,7 +21,7 @@ pub(crate) struct Place {
     pub(crate) system: Arc<str>,
 }
 
-/// The databases, and what they have said.
+/// The databases, and the results of earlier lookups.
 #[derive(Debug, Default)]
 pub(crate) struct Places {
     databases: Locations,
@@ -29,7 +29,7 @@ pub(crate) struct Places {
 }
 
 impl Places {
-    /// Answers from `databases`.
+    /// Creates an instance that uses `databases`.
     pub(crate) fn new(databases: Locations) -> Places {
         Places {
             databases,
@@ -37,12 +37,12 @@ impl Places {
         }
     }
 
-    /// Whether there is no database.
+    /// Whether there are no databases.
     pub(crate) fn is_empty(&self) -> bool {
         self.databases.is_empty()
     }
 
-    /// Where `address` is registered.
+    /// Returns the country and autonomous system of `address`.
     pub(crate) fn of(&self, address: IpAddr) -> Place {
         let address = address.to_canonical();
         let mut known = self.known.borrow_mut();
@@ -67,12 +67,12 @@ impl Places {
         place
     }
 
-    /// The label of the group of `address` by country.
+    /// Returns the label of the group of `address` by country.
     pub(crate) fn country_label(&self, address: IpAddr) -> Arc<str> {
         label(address, self.of(address).country)
     }
 
-    /// The label of the group of `address` by autonomous system.
+    /// Returns the label of the group of `address` by autonomous system.
     pub(crate) fn system_label(&self, address: IpAddr) -> Arc<str> {
         label(address, self.of(address).system)
     }

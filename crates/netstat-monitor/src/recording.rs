@@ -1,28 +1,28 @@
-//! Recordings: what `--record` writes and `--replay` plays, for bug reports and for tests of whole screens.
+//! Recordings, which `--record` writes and `--replay` plays, for bug reports and for tests of whole screens.
 //!
-//! A recording is text, one JSON document a line. The first line says what it is:
+//! A recording is a text file with one JSON document per line. The first line identifies the format:
 //!
 //! ```json
 //! {"schema":"netstat.monitor.recording","version":1,"computer":"host"}
 //! ```
 //!
-//! Each further line is one sample. It holds the figures of the computer in full (`system`), and of processes and sockets only those that
-//! changed since the line before (`changed`) and the names of those that are gone (`gone`):
+//! Each further line is one sample. It has all metrics of the computer (`system`), but only those processes and sockets
+//! that changed since the previous line (`changed`), and the keys of those that are gone (`gone`):
 //!
-//! | member | what it is |
+//! | member | content |
 //! |---|---|
 //! | `wall` | milliseconds since 1970-01-01 00:00 UTC |
-//! | `at`, `sockets_at` | when figures and sockets were read, in microseconds on a clock that never goes back |
-//! | `ticks` | clock ticks in a second |
-//! | `processes` | see [`ProcessLine`]; a reason instead where there is no process list |
-//! | `sockets` | see [`crate::sample::SocketRow`]; left out when they were not read anew |
+//! | `at`, `sockets_at` | when the metrics and the sockets were read, in microseconds on a monotonic clock |
+//! | `ticks` | clock ticks per second |
+//! | `processes` | see [`ProcessLine`]; a reason instead if there is no process list |
+//! | `sockets` | see [`crate::sample::SocketRow`]; omitted if they were not read again |
 //! | `passing` | see [`crate::sample::Passing`]; left out when the sockets were not read anew, and by releases before there was one |
-//! | `users` | names of users by number; left out when none is new |
+//! | `users` | names of users by id; omitted if there are no new ones |
 //! | `limits` | what could not be seen |
 //! | `spaces` | file systems on local disks; left out when nothing changed, and by releases before there were any |
 //!
-//! A fact is its value, or the reason why it is not known (`"NotPermitted"`). Command lines, addresses and user names are in it: look
-//! at a recording before giving it to others.
+//! A fact is its value, or the reason why it is unknown (`"NotPermitted"`). A recording contains command lines,
+//! addresses and user names: review it before passing it on.
 
 use std::collections::BTreeMap;
 use std::io::{self, BufRead, Write};
@@ -37,7 +37,7 @@ use crate::sample::{Passing, Sample, SocketRow, Space};
 
 const SCHEMA: &str = "netstat.monitor.recording";
 const VERSION: u32 = 1;
-/// No line is longer: a million sockets that all changed take less.
+/// The maximum length of a line, in bytes: more than a million changed sockets take.
 const LONGEST: u64 = 1 << 30;
 
 #[derive(Serialize, Deserialize)]
@@ -73,9 +73,9 @@ struct Changes<T, K> {
     gone: Vec<K>,
 }
 
-/// One process as a list, in this order: id, start in clock ticks, microseconds of its reading, parent, state, threads, whether it is a
-/// thread of the kernel, processor time in clock ticks, page faults without a disk, with one, bytes resident, shareable, private,
-/// swapped, read, written, and its names where they changed.
+/// One process as a list, in this order: id, start time in clock ticks, time of the reading in microseconds, parent,
+/// state, threads, whether it is a kernel thread, processor time in clock ticks, page faults without and with I/O,
+/// bytes resident, shareable, private, swapped, read and written, and its names if they changed.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ProcessLine(
     u32,
@@ -121,7 +121,7 @@ impl ProcessLine {
         )
     }
 
-    /// `None` when its names are neither in it nor known.
+    /// Returns the metrics; `None` if the names of the process are neither in the line nor known.
     fn metrics(self, known: Option<&ProcessMetrics>) -> Option<ProcessMetrics> {
         let ProcessLine(pid, start_ticks, at, parent, state, threads, kernel, cpu_ticks, minor, major, facts, identity) =
             self;
@@ -147,7 +147,7 @@ impl ProcessLine {
     }
 }
 
-/// Whether two readings of a process say the same but for the time.
+/// Whether two readings of a process are equal apart from their time.
 fn same(a: &ProcessMetrics, b: &ProcessMetrics) -> bool {
     ProcessMetrics { at: b.at, ..a.clone() } == *b
 }
@@ -160,10 +160,10 @@ pub struct Recorder<W> {
 }
 
 impl<W: Write> Recorder<W> {
-    /// Begins a recording.
+    /// Starts a recording.
     ///
     /// # Errors
-    /// When it cannot be written.
+    /// Returns an error if the recording cannot be written.
     pub fn new(mut out: W, computer: &[u8]) -> io::Result<Self> {
         let head = Head {
             schema: SCHEMA.to_owned(),
@@ -178,7 +178,7 @@ impl<W: Write> Recorder<W> {
     /// Adds a sample.
     ///
     /// # Errors
-    /// When it cannot be written.
+    /// Returns an error if the sample cannot be written.
     pub fn write(&mut self, sample: &Arc<Sample>) -> io::Result<()> {
         let last = self.last.as_deref();
         let line = Line {
@@ -245,13 +245,13 @@ fn socket_changes(now: &[SocketRow], last: Option<&Sample>) -> Changes<SocketRow
     }
 }
 
-/// Why a recording cannot be played: one line.
+/// Why a recording cannot be played, as one line.
 #[derive(Debug, thiserror::Error)]
 pub enum BadRecording {
-    /// It could not be read.
+    /// The file could not be read.
     #[error("{0}")]
     Read(#[from] io::Error),
-    /// It is none, or one of a version that this program does not know.
+    /// The file is not a recording, or has an unknown version.
     #[error("this is no recording of `netstat monitor --record`, or one of another version")]
     Head,
     /// A line is damaged.
@@ -275,7 +275,7 @@ impl<R: BufRead> Player<R> {
     /// Opens a recording.
     ///
     /// # Errors
-    /// When it is none.
+    /// Returns an error if the input is not a recording.
     pub fn new(input: R) -> Result<Self, BadRecording> {
         let mut player = Player {
             input,
@@ -295,7 +295,7 @@ impl<R: BufRead> Player<R> {
         Ok(player)
     }
 
-    /// The name of the computer that was recorded.
+    /// Returns the name of the recorded computer.
     pub fn computer(&self) -> &str {
         &self.computer
     }
@@ -309,10 +309,10 @@ impl<R: BufRead> Player<R> {
         Ok(!self.text.is_empty())
     }
 
-    /// The next sample; `None` at the end.
+    /// Returns the next sample; `None` at the end.
     ///
     /// # Errors
-    /// When a line is damaged.
+    /// Returns an error if a line is damaged.
     pub fn next_sample(&mut self) -> Result<Option<Arc<Sample>>, BadRecording> {
         if !self.read_line()? {
             return Ok(None);
@@ -323,7 +323,8 @@ impl<R: BufRead> Player<R> {
         let at = Duration::from_micros(line.at);
         let processes = match line.processes {
             Fact::Known(changes) => {
-                // What did not change was read as long before the end of the sample as the time before.
+                // An unchanged process was read as long before the end of this sample as before the end of the previous
+                // one.
                 let before = self.last.as_ref().map_or(at, |last| last.figures.at);
                 for figures in self.processes.values_mut() {
                     figures.at = at.saturating_sub(before.saturating_sub(figures.at));

@@ -1,6 +1,6 @@
-//! Runs the monitor: threads that ask, one loop that takes in what they say and draws.
+//! Runs the monitor: threads that query, and a loop that receives their messages and draws.
 //!
-//! The loop waits for nothing but messages, so a key answers at once however much is being read.
+//! The loop waits only for messages, so keys respond immediately, however much is being read.
 
 use std::fs::File;
 use std::io::{self, BufReader, BufWriter, Write};
@@ -31,53 +31,54 @@ use crate::recording::{BadRecording, Player, Recorder};
 use crate::sample::SocketRow;
 use crate::terminal::Screen;
 
-/// Delay before the second sample, which gives the first rates.
+/// The delay before the second sample, which gives the first rates.
 const SECOND_SAMPLE: Duration = Duration::from_millis(400);
-/// Interval at which events are read: what waits longer could be lost.
+/// The interval at which events are read; events that wait longer could be lost.
 const LISTEN_EVERY: Duration = Duration::from_millis(250);
-/// Timeout for one name lookup.
+/// The timeout of one name lookup.
 const NAME_DEADLINE: Duration = Duration::from_secs(5);
-/// A longer gap in a recording, as of a computer that slept, is not waited for.
+/// The longest pause in a recording that is played in real time; a longer one, such as after a suspend, is shortened.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
-/// Delay before the first audit.
+/// The delay before the first audit.
 const FIRST_AUDIT: Duration = Duration::from_secs(3);
-/// Audit duty cycle: 1/`AUDIT_SHARE` of wall time. New processes are examined every half minute, all every five minutes.
+/// The duty cycle of the audit: 1/`AUDIT_SHARE` of wall time. New processes are examined every half minute, all
+/// processes every five minutes.
 const AUDIT_SHARE: u32 = 100;
 const AUDIT_NEW_EVERY: Duration = Duration::from_secs(30);
 const AUDIT_EVERY: Duration = Duration::from_secs(300);
-/// Delay before the next attempt when there was nothing to examine.
+/// The delay before the next attempt if there was nothing to examine.
 const RETRY_AUDIT: Duration = Duration::from_millis(500);
 
-/// How often DNS answers are looked at.
+/// The interval at which DNS answers are processed.
 const ANSWERS_EVERY: Duration = Duration::from_millis(500);
 
-/// What the monitor is run with.
+/// The options of the monitor.
 pub struct Options {
-    /// What the configuration says, changed by what the command line says.
+    /// The settings in the configuration, overridden by the command line.
     pub settings: Settings,
-    /// The file in which the state of the screen is kept; `None`: nowhere.
+    /// The file in which the state of the screen is saved; `None` to save it nowhere.
     pub state: Option<PathBuf>,
-    /// Whether nothing may be ended or closed.
+    /// Whether ending processes and closing connections is disabled.
     pub read_only: bool,
-    /// Whether the environment forbids colours (`NO_COLOR`).
+    /// Whether the environment disables colours (`NO_COLOR`).
     pub no_color: bool,
-    /// A file that must not be there yet, for a recording.
+    /// The file for a recording, which must not exist yet.
     pub record: Option<PathBuf>,
-    /// A recording to be played instead of asking the system.
+    /// A recording to play instead of querying the system.
     pub replay: Option<PathBuf>,
     /// Whether the terminal's bell rings for new listeners and findings.
     pub bell: bool,
     /// A program to run for new listeners and findings.
     pub exec: Option<PathBuf>,
-    /// Whether the names that programs ask for are learned from the DNS answers that come back.
+    /// Whether the names that programs look up are learned from DNS answers.
     pub dns_names: bool,
-    /// What is shown beside the name of a program.
+    /// Returns what is shown beside the name of a program.
     pub label: Option<LabelOf>,
-    /// Countries and autonomous systems of addresses.
+    /// The databases of countries and autonomous systems.
     pub locations: Locations,
-    /// Whom to ask.
+    /// The system to query.
     pub system: Box<dyn System + Send>,
-    /// Whom to ask for cards and findings.
+    /// The provider of cards and findings.
     pub companion: Option<Box<dyn Companion>>,
 }
 
@@ -92,13 +93,13 @@ impl std::fmt::Debug for Options {
 /// How the monitor ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
-    /// The user ended it.
+    /// The user quit.
     Quit,
-    /// A signal of this number did.
+    /// The signal with this number ended it.
     Signal(i32),
 }
 
-/// What a thread sends to the loop.
+/// A message from a thread to the loop.
 enum Message {
     Event(Event),
     Caught(Caught),
@@ -111,7 +112,7 @@ enum Message {
     Lost(io::Error),
 }
 
-/// What the loop asks of the collector.
+/// A request from the loop to the collector.
 enum Order {
     Interval(Duration),
     Handles(Option<ProcessKey>),
@@ -119,15 +120,15 @@ enum Order {
     Close(Box<SocketRow>),
 }
 
-/// What the loop asks of the companion.
+/// A request from the loop to the companion.
 enum Ask {
     Inspect(Target),
 }
 
-/// Runs until it ends.
+/// Runs the monitor until it ends.
 ///
 /// # Errors
-/// One line, when files cannot be opened or the terminal cannot be used.
+/// Returns one line if files cannot be opened or the terminal cannot be used.
 pub fn run(options: Options) -> Result<End, String> {
     let Options {
         settings,
@@ -154,7 +155,7 @@ pub fn run(options: Options) -> Result<End, String> {
         None => system.computer_name(),
     };
     let own = system.own_addresses().unwrap_or_default();
-    // Without the privilege there is nothing to see, and the names of name servers remain.
+    // Without the privilege, no answers are observed, and names come only from name servers.
     let answers = (dns_names && player.is_none()).then(|| system.dns_answers().ok());
     let start_settings = settings.clone();
     let mut app = App::new(settings, &computer, no_color, Services::system());
@@ -210,11 +211,11 @@ pub fn run(options: Options) -> Result<End, String> {
     end.map_err(|error| format!("the terminal is gone: {}", plain_error(&error)))
 }
 
-/// `--exec`: the thread that runs a program for each finding.
+/// For `--exec`: starts the thread that runs a program for each alert.
 fn start_alerts(exec: Option<PathBuf>, tell: &Sender<Message>) -> Result<Option<Alerts>, String> {
     let tell = tell.clone();
     let report = move |text| {
-        // The loop may be gone already.
+        // The loop may already have ended.
         let _ = tell.send(Message::Notice(text, Tone::Bad));
     };
     exec.map(|program| Alerts::start(program, report))
@@ -225,7 +226,7 @@ fn start_alerts(exec: Option<PathBuf>, tell: &Sender<Message>) -> Result<Option<
 fn catch_signals(system: &mut dyn System, tell: &Sender<Message>) -> Result<(), String> {
     let tell = tell.clone();
     let notify = move |caught| {
-        // The loop may be gone already.
+        // The loop may already have ended.
         let _ = tell.send(Message::Caught(caught));
     };
     let caught = system.catch_signals(Box::new(notify));
@@ -254,7 +255,7 @@ fn open_recorder(path: &Path, computer: &[u8]) -> Result<FileRecorder, String> {
         .map_err(|error| format!("{}: {}", path.display(), plain_error(&error)))
 }
 
-/// Whom the loop asks.
+/// The recipients of the loop's requests.
 struct Outside {
     order: Sender<Order>,
     names: Sender<Vec<Endpoint>>,
@@ -265,7 +266,7 @@ struct Outside {
 }
 
 impl Outside {
-    /// Raises the alarm for what appeared. What a recording shows happened long ago.
+    /// Raises alerts for new entries, except in a replay, which shows the past.
     fn alert(&self, app: &mut App, screen: &mut Screen) -> io::Result<()> {
         let entries = app.attention.take_alerts();
         if entries.is_empty() || app.replay {
@@ -287,11 +288,11 @@ impl Outside {
     }
 }
 
-/// The loop.
+/// Runs the loop.
 fn work(app: &mut App, screen: &mut Screen, told: &Receiver<Message>, outside: &Outside) -> io::Result<End> {
     screen.draw(app)?;
     while let Ok(first) = told.recv() {
-        // All that came together is drawn together.
+        // Messages that arrive together are drawn together.
         for message in std::iter::once(first).chain(told.try_iter()) {
             let effects = match message {
                 Message::Event(Event::Resize(..)) => {
@@ -359,7 +360,7 @@ fn carry_out(effect: Effect, app: &mut App, screen: &mut Screen, outside: &Outsi
             screen.enter()?;
         }
         Effect::Redraw => screen.clear()?,
-        // A thread that has ended receives nothing; a recording has no collector.
+        // A thread that has ended receives nothing; a replay has no collector.
         Effect::Interval(interval) => drop(outside.order.send(Order::Interval(interval))),
         Effect::Handles(process) => drop(outside.order.send(Order::Handles(process))),
         Effect::Signal(process, signal) => drop(outside.order.send(Order::Signal(process, signal))),
@@ -388,7 +389,7 @@ fn carry_out(effect: Effect, app: &mut App, screen: &mut Screen, outside: &Outsi
     Ok(None)
 }
 
-/// Reads keys and mouse until the loop is gone.
+/// Reads keyboard and mouse input until the loop has ended.
 fn input(tell: &Sender<Message>) {
     loop {
         let message = match crossterm::event::read() {
@@ -402,7 +403,7 @@ fn input(tell: &Sender<Message>) {
     }
 }
 
-/// Looks at the system again and again, and does what is ordered.
+/// Samples the system repeatedly, and carries out requests.
 fn collect(
     mut collector: Collector,
     mut modeler: Modeler,
@@ -416,7 +417,7 @@ fn collect(
     let show = |collector: &mut Collector, process: Option<ProcessKey>| {
         if let Some(process) = process {
             let handles = Handles::read(collector.system(), process);
-            // The loop may be gone already.
+            // The loop may already have ended.
             let _ = tell.send(Message::Handles(Box::new(handles)));
         }
     };
@@ -437,7 +438,7 @@ fn collect(
         }
         drop(sample);
         show(&mut collector, opened);
-        // Beginning to watch takes a look at everything: the screen has something to show meanwhile.
+        // Starting the watch requires a full reading, so the first sample is shown before.
         if !std::mem::replace(&mut watched, true) {
             collector.watch();
         }
@@ -451,7 +452,7 @@ fn collect(
                     opened = process;
                     show(&mut collector, opened);
                 }
-                // What it did is to be seen soon.
+                // The effect should be visible soon.
                 Ok(Order::Signal(process, signal)) => {
                     let done = collector.system().signal(process, signal);
                     let done = done.map(|()| signal.notice(process.pid));
@@ -473,7 +474,7 @@ fn collect(
     }
 }
 
-/// What is said about an order that was carried out or refused.
+/// Returns the message about a request that succeeded or failed.
 fn outcome(done: Result<String, String>) -> Message {
     match done {
         Ok(text) => Message::Notice(text, Tone::Plain),
@@ -481,7 +482,7 @@ fn outcome(done: Result<String, String>) -> Message {
     }
 }
 
-/// Plays a recording at the pace at which it was made.
+/// Plays a recording in real time.
 fn play(mut player: FilePlayer, mut modeler: Modeler, tell: &Sender<Message>) {
     let mut last: Option<(Duration, Instant)> = None;
     let (words, tone) = loop {
@@ -506,8 +507,8 @@ fn play(mut player: FilePlayer, mut modeler: Modeler, tell: &Sender<Message>) {
     let _ = tell.send(Message::Notice(words, tone));
 }
 
-/// Looks up names, and sends those that were found. A name that a program asked for, as `answers` show it, says more than the one that the
-/// owner of the address has chosen.
+/// Looks up names and sends those that are found. A name that a program looked up, according to `answers`, is more
+/// informative than the name chosen by the owner of the address.
 fn names(
     computer: &[u8],
     own: Vec<(IpAddr, u32)>,
@@ -566,10 +567,10 @@ fn names(
     }
 }
 
-/// The sockets of the newest model, for whoever wants to look at them and does not keep them alive.
+/// The sockets of the newest model, without keeping them alive.
 type Newest = Arc<Mutex<Weak<Vec<SocketRow>>>>;
 
-/// Answers for the companion: cards when they are asked for, findings now and then.
+/// Runs the companion: cards on request, audits at intervals.
 fn accompany(mut companion: Box<dyn Companion>, asked: &Receiver<Ask>, newest: &Newest, tell: &Sender<Message>) {
     let mut next_audit = Instant::now() + FIRST_AUDIT;
     let mut next_anew = next_audit;
@@ -586,7 +587,7 @@ fn accompany(mut companion: Box<dyn Companion>, asked: &Receiver<Ask>, newest: &
                     .lock()
                     .map_or_else(|_| Weak::new(), |newest| newest.clone())
                     .upgrade();
-                // Before the first model, or just when the next one takes its place.
+                // Before the first model, or while it is being replaced.
                 let Some(subjects) = sockets.map(|sockets| companion::subjects(&sockets)) else {
                     next_audit = begun + RETRY_AUDIT;
                     continue;

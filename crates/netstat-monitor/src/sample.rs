@@ -1,6 +1,6 @@
-//! One look at the computer, as plain data: what the collector hands on, what a recording holds, what a replay plays.
+//! A sample of the computer as plain data: what the collector produces, a recording contains, and a replay plays.
 //!
-//! Metrics stand here as they were read; [`crate::model`] makes rates of them.
+//! Metrics are stored as they were read; [`crate::model`] computes rates from them.
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU64;
@@ -11,23 +11,23 @@ use netstat_model::metrics::{Metrics, ProcessKey};
 use netstat_model::{Endpoint, Fact, Family, Limit, NoOwner, Protocol, Socket, SocketFacts, State, Why};
 use serde::{Deserialize, Serialize};
 
-/// Everything of one look. Immutable once made.
+/// A sample. It is never modified.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Sample {
-    /// Milliseconds since 1970-01-01 00:00 UTC; 0 when the clock stood before.
+    /// Milliseconds since the Unix epoch (UTC); 0 if the clock was set to an earlier time.
     pub wall: u64,
-    /// The computer and its processes.
+    /// The metrics of the computer and its processes.
     pub figures: Metrics,
-    /// TCP and UDP sockets of the network namespace, by rising [`SocketRow::id`].
+    /// The TCP and UDP sockets of the network namespace, in ascending order of [`SocketRow::id`].
     pub sockets: Arc<Vec<SocketRow>>,
-    /// When the sockets were read, on the clock of [`Metrics::at`]. Older than the figures when there are so many that reading them
-    /// each time would cost too much.
+    /// When the sockets were read, on the clock of [`Metrics::at`]. This is earlier than the metrics if there are so
+    /// many sockets that reading them each time would be too expensive.
     pub sockets_at: Duration,
-    /// The names of the users among the processes, by number.
+    /// The names of the users of the processes, by id.
     pub users: Arc<BTreeMap<u32, Arc<str>>>,
     /// What could not be seen of the sockets and their owners.
     pub limits: Vec<Limit>,
-    /// What happened to connections since the reading of the sockets before this one; empty when they were not read anew.
+    /// Events of connections since the previous reading of the sockets; empty if they were not read again.
     pub passing: Passing,
     /// The file systems on local disks.
     #[serde(default)]
@@ -37,16 +37,16 @@ pub struct Sample {
 /// A file system on a local disk.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Space {
-    /// The block device: major and minor number.
+    /// The major and minor number of the block device.
     pub device: (u32, u32),
     /// Its size in bytes.
     pub total: u64,
-    /// Bytes that an ordinary user may still use.
+    /// Bytes that are available to ordinary users.
     pub available: u64,
 }
 
 impl Sample {
-    /// The disks and partitions; none where they are unknown.
+    /// Returns the disks and partitions; empty if they are unknown.
     pub(crate) fn metrics_of_disks(&self) -> &[netstat_model::metrics::Disk] {
         self.figures
             .system
@@ -57,31 +57,32 @@ impl Sample {
     }
 }
 
-/// What two readings of the sockets do not show by themselves: connections that opened and ended between them, and what went through
-/// those that ended after the earlier one.
+/// What two readings of the sockets do not show: connections that opened and closed between them, and the traffic of
+/// those that closed after the earlier one.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Passing {
-    /// TCP connections that opened. Unknown before the second reading.
+    /// The number of TCP connections that opened. Unknown before the second reading.
     pub opened: Fact<u64>,
-    /// TCP connections that ended. Unknown before the second reading.
+    /// The number of TCP connections that closed. Unknown before the second reading.
     pub closed: Fact<u64>,
-    /// Whether short connections are seen; they are not in the two figures above where they are not.
+    /// Whether short connections are observed; otherwise they are missing from the two numbers above.
     pub watched: bool,
-    /// The ends that events reported: of connections that a reading has shown at most [`MOST_ENDS`], and as many of others.
+    /// The ends that events reported: at most [`MOST_ENDS`] for connections that a reading has shown, and as many for
+    /// others.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub ended: Vec<Ended>,
-    /// Connections too short for a reading for which there was no room in `ended`.
+    /// The number of connections too short for any reading for which there was no room in `ended`.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub untold: u64,
-    /// Events that the system lost, as far as they could be counted.
+    /// The number of events that the system lost, as far as they could be counted.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub lost: u64,
-    /// Bytes of connections that ended, which no reading has counted, by process.
+    /// Bytes of closed connections that no reading has counted, by process.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub traffic: Vec<(ProcessKey, Bytes)>,
 }
 
-/// The most ends that are reported one by one between two readings; the others are counted.
+/// The maximum number of ends that are reported individually between two readings; the others are counted.
 pub const MOST_ENDS: usize = 1000;
 
 fn is_zero(number: &u64) -> bool {
@@ -102,18 +103,18 @@ impl Default for Passing {
     }
 }
 
-/// The end of a connection, as an event reported it.
+/// The end of a connection, as reported by an event.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Ended {
-    /// The connection in the end, with all bytes that went through it. Its state is that before the end.
+    /// The connection at its end, with its total bytes. Its state is the one before the end.
     pub row: SocketRow,
     /// Whether no reading has shown it.
     pub short: bool,
-    /// The name of its process, for one that no list of processes has shown. Chosen by the process: to be escaped.
+    /// The name of its process, if no process list has shown it. The process can choose it, so it must be escaped.
     pub name: Option<Arc<str>>,
-    /// How long it lived, in microseconds.
+    /// Its lifetime, in microseconds.
     pub lived: Fact<u64>,
-    /// Whether the peer opened it, where the event reports that.
+    /// Whether the peer opened it; `None` if the event does not report it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub incoming: Option<bool>,
 }
@@ -121,38 +122,42 @@ pub struct Ended {
 /// One socket.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SocketRow {
-    /// Names it for its whole life: the kernel's cookie, or where there is none a number made from its addresses.
+    /// Identifies the socket for its lifetime: the kernel's cookie, or a number derived from its addresses if there is
+    /// none.
     pub id: u64,
-    /// Whether [`SocketRow::id`] is the kernel's cookie, by which it can be closed.
+    /// Whether [`SocketRow::id`] is the kernel's cookie, by which the socket can be closed.
     pub cookie: bool,
-    /// What it speaks.
+    /// The protocol.
     pub protocol: Protocol,
     /// Its state.
     pub state: State,
-    /// The own side.
+    /// The local endpoint.
     pub local: Endpoint,
-    /// The other side; unspecified when there is none.
+    /// The foreign endpoint; unspecified if there is none.
     pub foreign: Endpoint,
-    /// The user who made it.
+    /// The user who created it.
     pub user: Fact<u32>,
-    /// Who holds it.
+    /// The process that holds it.
     pub holder: Holder,
-    /// How many other processes hold it too.
+    /// The number of other processes that also hold it.
     pub others: u16,
-    /// Bytes received that its program has not read yet; of a listener: connections that wait to be accepted.
+    /// Bytes received that its program has not read yet; for a listener, the number of connections that wait to be
+    /// accepted.
     pub receive_queue: u32,
-    /// Bytes sent that the peer has not acknowledged yet; of a listener: how many connections may wait.
+    /// Bytes sent that the peer has not acknowledged yet; for a listener, the maximum number of connections that may
+    /// wait.
     pub send_queue: Fact<u32>,
-    /// Bytes that went through it. Linux counts none for UDP.
+    /// Bytes transferred. Linux does not count them for UDP.
     pub bytes: Fact<Bytes>,
     /// The smoothed round-trip time in microseconds.
     pub rtt: Fact<u32>,
-    /// Segments with data that were sent, and those sent again.
+    /// Segments sent with data, and segments retransmitted.
     pub segments: Fact<Segments>,
-    /// What its holders are found by: the inode of its descriptor, or the process that its row names; 0 when there is none. Not recorded.
+    /// The key by which its holders are found: the inode of its descriptor, or the process id that the system reports;
+    /// 0 if there is none. Not recorded.
     #[serde(skip)]
     pub inode: u32,
-    /// Whether that is a process. Not recorded.
+    /// Whether `inode` is a process id. Not recorded.
     #[serde(skip)]
     pub by_process: bool,
 }
@@ -162,21 +167,21 @@ const _: () = assert!(
     "hundreds of thousands must fit beside each other"
 );
 
-/// Bytes of a connection since it began.
+/// The bytes of a connection since it began.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Bytes {
-    /// Sent and acknowledged by the peer.
+    /// Bytes sent and acknowledged by the peer.
     pub sent: u64,
-    /// Received in order.
+    /// Bytes received in order.
     pub received: u64,
 }
 
-/// Segments of a connection since it began.
+/// The segments of a connection since it began.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Segments {
-    /// Sent with data, repetitions included.
+    /// Segments sent with data, including retransmissions.
     pub sent: u32,
-    /// Sent again.
+    /// Segments retransmitted.
     pub again: u32,
 }
 
@@ -185,14 +190,14 @@ pub struct Segments {
 pub enum Holder {
     /// The process that has held it longest.
     Process(ProcessKey),
-    /// None is known, for this reason.
+    /// No process is known, for this reason.
     None(NoOwner),
-    /// Not looked for yet: it has only just appeared.
+    /// The owner has not been looked for yet, because the socket has just appeared.
     Pending,
 }
 
 impl SocketRow {
-    /// Whether it takes connections or packets from anyone.
+    /// Whether the socket accepts connections or datagrams from anyone.
     pub fn listens(&self) -> bool {
         match self.protocol {
             Protocol::Udp => self.foreign.port == 0,
@@ -200,8 +205,8 @@ impl SocketRow {
         }
     }
 
-    /// Whether it is a TCP connection of a program: neither one that listens, nor what the kernel keeps of an ended one, nor one that
-    /// is only half open.
+    /// Whether this is a TCP connection of a program, as opposed to a listener, the kernel's remains of a closed
+    /// connection, or a half-open connection.
     pub fn is_live_connection(&self) -> bool {
         let kept = self.inode == 0 && self.state == State::FinWait2;
         let none = matches!(
@@ -211,7 +216,7 @@ impl SocketRow {
         self.protocol == Protocol::Tcp && !none && !kept
     }
 
-    /// The socket, as far as it is needed to name it to the system.
+    /// Returns the socket, with as much as is needed to identify it to the system.
     pub fn socket(&self) -> Socket {
         let socket = Socket::new(&SocketFacts {
             protocol: self.protocol,
@@ -237,7 +242,7 @@ impl SocketRow {
         }
     }
 
-    /// The process that holds it.
+    /// Returns the process that holds the socket.
     pub fn process(&self) -> Option<ProcessKey> {
         match self.holder {
             Holder::Process(key) => Some(key),
@@ -268,7 +273,7 @@ impl netstat_model::Subject for SocketRow {
     }
 }
 
-/// The row with this id among `rows`, which rise by id.
+/// Returns the row with this id among `rows`, which are in ascending order of id.
 pub(crate) fn find_socket(rows: &[SocketRow], id: u64) -> Option<&SocketRow> {
     let place = rows.binary_search_by_key(&id, |row| row.id).ok()?;
     rows.get(place)

@@ -1,4 +1,4 @@
-//! The rows of a pane as JSON or CSV: all of them, not only those on the screen, with the columns that are shown.
+//! Saves the rows of a pane as JSON or CSV: all of them, not only those on the screen, with the visible columns.
 
 use netstat_model::Fact;
 use serde_json::{Map, Value, json as value};
@@ -8,7 +8,7 @@ use crate::model::{Item, Model, PaneRow, ProcessRow};
 use crate::pane::{Column, Pane};
 use crate::selection::Selection;
 
-/// The number in a column, where it holds one: the exact figure, not the shortened text of the screen.
+/// Returns the number in a numeric column: the exact value, not the shortened text of the screen.
 fn figure(model: &Model, item: Item, column: Column) -> Option<Fact<f64>> {
     Some(match item {
         Item::Process(at) => return figure_of_process(&model.processes[at as usize], column),
@@ -108,23 +108,23 @@ fn figure_of_socket(model: &Model, at: usize, column: Column) -> Option<Fact<f64
     })
 }
 
-/// A pane as it is saved.
+/// The content of a saved pane.
 pub(crate) struct SavedPane<'a> {
-    /// What its cells are made of.
+    /// The data from which its cells are made.
     pub(crate) sheet: Sheet<'a>,
-    /// Which pane.
+    /// The pane.
     pub(crate) pane: Pane,
     /// Its rows, in order.
     pub(crate) rows: &'a [PaneRow],
     /// The columns to save.
     pub(crate) columns: &'a [Column],
-    /// Marks and filter.
+    /// The marks and the filter.
     pub(crate) selection: &'a Selection,
     /// The name of the computer.
     pub(crate) computer: &'a str,
 }
 
-/// A JSON document; a fact that is not known is `null`.
+/// Returns a JSON document; an unknown fact is `null`.
 pub(crate) fn json(saved: &SavedPane<'_>) -> String {
     let (model, columns) = (saved.sheet.model, saved.columns);
     let rows = saved.rows.iter().map(|row| {
@@ -153,13 +153,13 @@ pub(crate) fn json(saved: &SavedPane<'_>) -> String {
         "marked": saved.selection.marks.keys().map(|key| key.pid).collect::<Vec<_>>(),
         "rows": rows.collect::<Vec<_>>(),
     });
-    // A document of numbers and texts can always be written.
+    // A document of numbers and texts can always be serialized.
     let mut text = serde_json::to_string_pretty(&document).unwrap_or_default();
     text.push('\n');
     text
 }
 
-/// CSV after RFC 4180, with a line of headings; a fact that is not known is empty.
+/// Returns CSV (RFC 4180) with a line of headings; an unknown fact is empty.
 pub(crate) fn csv(saved: &SavedPane<'_>) -> String {
     let (model, columns) = (saved.sheet.model, saved.columns);
     let heads: Vec<&str> = columns.iter().map(|column| column.spec().key).collect();

@@ -1,4 +1,4 @@
-//! What is chosen to be seen: marked processes and a filter.
+//! The selection: marked processes and a filter.
 
 use std::collections::{BTreeMap, HashSet};
 use std::sync::Arc;
@@ -14,34 +14,34 @@ use crate::sample::SocketRow;
 /// The marks and the filter.
 #[derive(Clone, Debug, Default)]
 pub struct Selection {
-    /// Marked processes: the other panes and the graphs show only theirs.
+    /// The marked processes; the other panes and the graphs show only these.
     pub marks: BTreeMap<ProcessKey, Arc<str>>,
-    /// The filter as it was typed, and what it means.
+    /// The filter as typed, and its meaning.
     pub filter: Option<(String, Filter)>,
-    /// The processes that hold a socket that the filter wants; filled in for each model.
+    /// The processes that hold a socket that the filter selects; updated for each model.
     holders: HashSet<ProcessKey>,
-    /// Whether the filter asks something that only a socket can answer.
+    /// Whether the filter has conditions on sockets.
     about_sockets: bool,
-    /// The processes that marks and filter leave.
+    /// The processes that marks and filter select.
     processes: HashSet<ProcessKey>,
-    /// What they do together; `None` while everything is shown.
+    /// The totals of the selection; `None` if everything is shown.
     totals: Option<Totals>,
 }
 
-/// What the selected processes and sockets do together.
+/// The totals of the selected processes and sockets.
 #[derive(Clone, Copy, Debug)]
 pub struct Totals {
-    /// Processors' worth of time.
+    /// The number of processors in use.
     pub cpu: f64,
-    /// Bytes read and written per second by processes whose input and output may be read.
+    /// Bytes read and written per second by processes whose I/O counters may be read.
     pub disk: Throughput,
     /// Bytes sent and received per second.
     pub network: Throughput,
-    /// Bytes of memory resident.
+    /// Bytes of resident memory.
     pub resident: u64,
-    /// Page faults that needed a disk, per second.
+    /// Page faults that required I/O, per second.
     pub faults: f64,
-    /// TCP connections that are open.
+    /// The number of open TCP connections.
     pub connections: u32,
 }
 
@@ -61,13 +61,13 @@ const WORDS: [&str; 12] = [
     "exposed",
 ];
 
-/// So many of [`WORDS`] take a value.
+/// The number of [`WORDS`] that take a value.
 const VALUED: usize = 8;
 
-/// Reads what was typed: the options of the list's filter, with or without their dashes, or a part of a program's name.
+/// Parses a typed filter: the filter options of the list, with or without their dashes, or a part of a program name.
 ///
 /// # Errors
-/// One line that names the wrong word and says what is allowed.
+/// Returns one line that names the wrong word and says what is allowed.
 pub fn parse_filter(text: &str, users: &BTreeMap<u32, Arc<str>>) -> Result<Filter, String> {
     let typed: Vec<&str> = text.split_whitespace().collect();
     let first = typed.first().copied().unwrap_or_default();
@@ -110,13 +110,13 @@ pub fn parse_filter(text: &str, users: &BTreeMap<u32, Arc<str>>) -> Result<Filte
     Ok(filter)
 }
 
-/// The option that a word names, with or without `=VALUE`.
+/// Whether a word is the name of an option, with or without `=VALUE`.
 fn is_option(word: &str) -> bool {
     let name = word.split('=').next().unwrap_or_default();
     WORDS.iter().any(|known| known.eq_ignore_ascii_case(name))
 }
 
-/// Puts the dashes before the options among `words`.
+/// Adds dashes to the options among `words`.
 fn with_dashes(words: &[&str]) -> Result<String, String> {
     let mut dashed = Vec::with_capacity(words.len());
     let mut is_value = false;
@@ -150,7 +150,7 @@ fn unknown_option(word: &str) -> String {
     }
 }
 
-/// The option that a mistyped word most likely meant.
+/// Returns the option that a mistyped word most likely meant.
 fn nearest_option(word: &str) -> Option<&'static str> {
     let word = word.split('=').next().unwrap_or_default().to_ascii_lowercase();
     let distance = |known: &str| strsim::osa_distance(known, &word);
@@ -158,7 +158,8 @@ fn nearest_option(word: &str) -> Option<&'static str> {
     (distance(near) * 3 <= near.len().max(4)).then_some(near)
 }
 
-/// The option that `text` most likely meant, where it is a single word that names no program of `model`.
+/// Returns the option that `text` most likely meant, if it is a single word that is not part of a program name in
+/// `model`.
 pub(crate) fn mistyped_option(text: &str, model: &Model) -> Option<&'static str> {
     let lower = text.to_ascii_lowercase();
     let known = |name: &str| name.to_ascii_lowercase().contains(&lower);
@@ -169,7 +170,7 @@ pub(crate) fn mistyped_option(text: &str, model: &Model) -> Option<&'static str>
 }
 
 impl Selection {
-    /// Finds out what marks and filter mean for the processes of `model`.
+    /// Updates the selection for the processes of `model`.
     pub fn update(&mut self, model: &Model) {
         self.look_at(model);
         self.processes.clear();
@@ -184,17 +185,18 @@ impl Selection {
         }
     }
 
-    /// The processes that marks and filter leave; empty while everything is shown.
+    /// Returns the processes that marks and filter select; empty if everything is shown.
     pub fn processes(&self) -> &HashSet<ProcessKey> {
         &self.processes
     }
 
-    /// Whether the filter chooses among the sockets of a process, so that the traffic of the whole process says too much.
+    /// Whether the filter selects individual sockets of a process, so that the traffic of the whole process would be
+    /// too much.
     pub fn chooses_sockets(&self) -> bool {
         self.filter.is_some() && self.about_sockets
     }
 
-    /// What the selected processes and sockets do together; `None` while everything is shown.
+    /// Returns the totals of the selection; `None` if everything is shown.
     pub fn totals(&self) -> Option<&Totals> {
         self.totals.as_ref()
     }
@@ -248,7 +250,7 @@ impl Selection {
         totals
     }
 
-    /// Whether marks and filter let the short connections of a program with a peer through.
+    /// Whether marks and filter select a row of short connections.
     pub fn wants_brief(&self, brief: &BriefRow, model: &Model) -> bool {
         if !self.in_marks(brief.row.process()) {
             return false;
@@ -262,7 +264,7 @@ impl Selection {
                 })
     }
 
-    /// Finds out what the filter means for the processes of `model`.
+    /// Determines what the filter means for the processes of `model`.
     fn look_at(&mut self, model: &Model) {
         self.holders.clear();
         self.about_sockets = false;
@@ -286,7 +288,7 @@ impl Selection {
         self.marks.is_empty() && self.filter.is_none()
     }
 
-    /// Whether the filter lets a process through.
+    /// Whether the filter selects a process.
     pub fn wants_process(&self, row: &ProcessRow) -> bool {
         let Some((_, filter)) = &self.filter else { return true };
         if self.about_sockets {
@@ -296,12 +298,12 @@ impl Selection {
         user && filter.wants_holders(row)
     }
 
-    /// Whether a process is among the marked ones, or none is marked.
+    /// Whether a process is marked, or no process is.
     pub fn in_marks(&self, key: Option<ProcessKey>) -> bool {
         self.marks.is_empty() || key.is_some_and(|key| self.marks.contains_key(&key))
     }
 
-    /// Whether the filter lets the socket at `index` of the model through.
+    /// Whether the filter selects the socket at `index` of the model.
     pub fn wants_socket(&self, index: usize, model: &Model) -> bool {
         let Some((_, filter)) = &self.filter else { return true };
         let row = model.sockets.row(index);
@@ -313,7 +315,7 @@ impl Selection {
         }
         match row.process().and_then(|key| model.process(key)) {
             Some(process) => filter.wants_holders(process),
-            // One that came and went between two looks.
+            // A process that came and went between two samples.
             None => model
                 .sockets
                 .closed(index)
@@ -373,11 +375,11 @@ impl Holders for ProcessRow {
     }
 }
 
-/// Whether the pane of connections shows a socket: TCP that has, or had, a peer.
+/// Whether the pane of connections shows a socket: a TCP socket that has, or had, a peer.
 pub fn is_connection(row: &SocketRow) -> bool {
     let none = match row.state {
         State::Listening | State::Bound => true,
-        // Of some that ended only the end is known.
+        // For some closed connections, only the end is known.
         State::Closed => row.foreign.port == 0,
         _ => false,
     };

@@ -1,4 +1,4 @@
-//! The terminal: taken over, and always given back as it was.
+//! Takes over the terminal, and always restores it.
 
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
@@ -21,16 +21,17 @@ use ratatui::{Terminal, TerminalOptions, Viewport};
 use crate::app::App;
 use crate::screen;
 
-/// Whether the terminal is taken over, so that it is given back just once, by whoever comes first.
+/// Whether the terminal is taken over, so that it is restored exactly once, by whoever comes first.
 static TAKEN: AtomicBool = AtomicBool::new(false);
 static HOOK: Once = Once::new();
-/// Held while anything is written, so that a panic elsewhere does not give the terminal back in the middle of a frame, whose rest would
-/// hide the cursor again.
+/// Held while writing, so that a panic in another thread does not restore the terminal in the middle of a frame, whose
+/// rest would hide the cursor again.
 static WRITING: Mutex<()> = Mutex::new(());
-/// How long giving back waits for a frame: a terminal that takes nothing must not keep a program that panics from ending.
+/// How long restoring waits for a frame: a terminal that accepts no output must not prevent a panicking program from
+/// ending.
 const PATIENCE: Duration = Duration::from_millis(500);
 
-/// Waits for what is being written; `None` when that takes too long, or when it is this very thread that panics while it writes.
+/// Waits until writing has finished; `None` if that takes too long, or if this thread itself panicked while writing.
 fn written() -> Option<MutexGuard<'static, ()>> {
     let begun = Instant::now();
     loop {
@@ -43,18 +44,18 @@ fn written() -> Option<MutexGuard<'static, ()>> {
     }
 }
 
-/// A frame is written at once, and only what changed: most need less.
+/// The size of the buffer: a frame is written at once, and only its changes, so most frames are smaller.
 const FRAME: usize = 64 * 1024;
 
 type Drawing = Terminal<CrosstermBackend<BufWriter<File>>>;
 
-/// The terminal while it is taken over. Dropping it gives it back.
+/// The terminal while it is taken over. It is restored on drop.
 pub(crate) struct Screen {
     terminal: Drawing,
 }
 
-/// A terminal of which nothing is known to be drawn. Its size is fixed, because a change of it would have the terminal asked for
-/// the place of the cursor, and the answer would come to the thread that reads keys.
+/// Creates a terminal with unknown content. Its size is fixed, because a change of size would cause the terminal to be
+/// asked for the cursor position, and the answer would reach the thread that reads keys.
 fn blank() -> io::Result<Drawing> {
     let (width, height) = crossterm::terminal::size()?;
     let backend = CrosstermBackend::new(BufWriter::with_capacity(FRAME, netstat_os::stdout()?));
@@ -62,8 +63,8 @@ fn blank() -> io::Result<Drawing> {
     Terminal::with_options(backend, TerminalOptions { viewport })
 }
 
-/// The part of a terminal of this size that is drawn on: all of it but for sizes that no screen has. A cell takes some 40 bytes, twice, and
-/// whoever makes the terminal chooses up to 65,535 by 65,535 of them.
+/// Returns the part of a terminal of this size that is drawn on: all of it, except for sizes that no real screen has. A
+/// cell takes about 40 bytes, twice, and a pseudoterminal can be set to any size up to 65,535 by 65,535.
 fn drawn(width: u16, height: u16) -> Rect {
     const WIDEST: u16 = 2000;
     const HIGHEST: u16 = 1000;
@@ -77,17 +78,17 @@ impl std::fmt::Debug for Screen {
 }
 
 impl Screen {
-    /// Takes the terminal over. From then on a panic anywhere restores it before the message is printed.
+    /// Takes over the terminal. From then on, a panic in any thread restores it before the message is printed.
     ///
     /// # Errors
-    /// When the terminal cannot be set up.
+    /// Returns an error if the terminal cannot be set up.
     pub(crate) fn take() -> io::Result<Self> {
         HOOK.call_once(|| {
             let usual = std::panic::take_hook();
             std::panic::set_hook(Box::new(move |panic| {
                 give_back();
                 usual(panic);
-                // A thread that is gone would leave a screen that stands still.
+                // Without the thread, the screen would stand still.
                 std::process::exit(101);
             }));
         });
@@ -96,13 +97,14 @@ impl Screen {
         Ok(screen)
     }
 
-    /// Takes the terminal over again after [`Screen::leave`].
+    /// Takes over the terminal again after [`Screen::leave`].
     ///
     /// # Errors
-    /// When the terminal cannot be set up.
+    /// Returns an error if the terminal cannot be set up.
     pub(crate) fn enter(&mut self) -> io::Result<()> {
         TAKEN.store(true, Ordering::SeqCst);
-        // After SIGSTOP the shell has changed the terminal's settings, and the library believes that its own still hold.
+        // After SIGSTOP the shell has changed the terminal settings, but the library assumes that its own are still in
+        // effect.
         disable_raw_mode()?;
         enable_raw_mode()?;
         execute!(
@@ -115,31 +117,31 @@ impl Screen {
         self.clear()
     }
 
-    /// Gives the terminal back for a while.
+    /// Restores the terminal temporarily.
     pub(crate) fn leave(&mut self) {
         give_back();
     }
 
-    /// Draws everything anew, in the size that the terminal has now.
+    /// Redraws everything, in the current size of the terminal.
     ///
     /// # Errors
-    /// When the terminal is gone.
+    /// Returns an error if the terminal is gone.
     pub(crate) fn clear(&mut self) -> io::Result<()> {
         self.terminal = blank()?;
         execute!(self.terminal.backend_mut(), ResetColor, Clear(ClearType::All))
     }
 
-    /// Draws what changed.
+    /// Draws what has changed.
     ///
     /// # Errors
-    /// When the terminal is gone.
+    /// Returns an error if the terminal is gone.
     pub(crate) fn draw(&mut self, app: &mut App) -> io::Result<()> {
         let _writing = WRITING.lock().unwrap_or_else(PoisonError::into_inner);
-        // A thread that panics has given it back, and ends the program.
+        // A panicking thread has restored the terminal, and ends the program.
         if !TAKEN.load(Ordering::SeqCst) {
             return Ok(());
         }
-        // Terminals that know it show the frame at once; others ignore it.
+        // Terminals that support it show the frame at once; others ignore it.
         queue!(self.terminal.backend_mut(), BeginSynchronizedUpdate)?;
         self.terminal.draw(|frame| screen::draw(frame, app))?;
         execute!(self.terminal.backend_mut(), EndSynchronizedUpdate)
@@ -148,17 +150,17 @@ impl Screen {
     /// Rings the terminal's bell.
     ///
     /// # Errors
-    /// When the terminal is gone.
+    /// Returns an error if the terminal is gone.
     pub(crate) fn bell(&mut self) -> io::Result<()> {
         let backend = self.terminal.backend_mut();
         backend.write_all(b"\x07")?;
         io::Write::flush(backend)
     }
 
-    /// Puts a text on the clipboard of the terminal (OSC 52), also over ssh, where the terminal allows it.
+    /// Copies a text to the clipboard of the terminal (OSC 52), which works over SSH, too, if the terminal permits it.
     ///
     /// # Errors
-    /// When the terminal is gone.
+    /// Returns an error if the terminal is gone.
     pub(crate) fn copy(&mut self, text: &str) -> io::Result<()> {
         execute!(self.terminal.backend_mut(), CopyToClipboard::to_clipboard_from(text))
     }
@@ -170,14 +172,14 @@ impl Drop for Screen {
     }
 }
 
-/// Gives the terminal back, if it is taken. Whatever fails, the rest is tried.
+/// Restores the terminal if it is taken over. If one step fails, the others are still tried.
 fn give_back() {
     let _writing = written();
     if !TAKEN.swap(false, Ordering::SeqCst) {
         return;
     }
     let mut out = io::stdout();
-    // Nobody is left to report to.
+    // There is nobody left to report an error to.
     let _ = execute!(
         out,
         EndSynchronizedUpdate,

@@ -1,24 +1,24 @@
-//! Colours. Text keeps the terminal's own colours, but in the light theme, which brings its own background so that it can be read on any
-//! terminal.
+//! Colours. Text keeps the terminal's own colours, except in the light theme, which sets a background so that it is
+//! readable on any terminal.
 
 use ratatui::style::{Color, Modifier, Style};
 
 /// A set of colours.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum ThemeName {
-    /// For a dark ground.
+    /// For a dark background.
     #[default]
     Dark,
-    /// For a light ground.
+    /// For a light background.
     Light,
     /// Without colours.
     Monochrome,
-    /// Colours that people with any kind of colour vision can tell apart (Okabe and Ito, "Color Universal Design", 2008).
+    /// Colours that are distinguishable with any kind of colour vision (Okabe and Ito, "Color Universal Design", 2008).
     ColorBlind,
 }
 
 impl ThemeName {
-    /// Every theme with its name in the configuration.
+    /// All themes with their names in the configuration.
     pub const ALL: [(&'static str, ThemeName); 4] = [
         ("dark", ThemeName::Dark),
         ("light", ThemeName::Light),
@@ -26,13 +26,13 @@ impl ThemeName {
         ("color-blind", ThemeName::ColorBlind),
     ];
 
-    /// Its name.
+    /// Returns the name of the theme.
     pub fn name(self) -> &'static str {
         let found = Self::ALL.iter().find(|(_, theme)| *theme == self);
         found.map_or("dark", |(name, _)| name)
     }
 
-    /// The next one.
+    /// Returns the next theme.
     pub fn next(self) -> ThemeName {
         let at = Self::ALL.iter().position(|(_, theme)| *theme == self).unwrap_or(0);
         Self::ALL[(at + 1) % Self::ALL.len()].1
@@ -42,41 +42,41 @@ impl ThemeName {
 /// The styles of a theme.
 #[derive(Clone, Copy, Debug)]
 pub struct Theme {
-    /// Everything without colours of its own.
+    /// Everything without a style of its own.
     pub ground: Style,
     /// The bars at the top and at the bottom.
     pub bar: Style,
-    /// The tab that is shown.
+    /// The selected tab.
     pub tab: Style,
     /// The title line of a pane.
     pub title: Style,
-    /// The title line of the pane that has the keys.
+    /// The title line of the focused pane.
     pub title_focus: Style,
     /// Headings of columns.
     pub heading: Style,
-    /// The heading of the column that the rows are sorted by.
+    /// The heading of the sort column.
     pub sorted: Style,
-    /// The selected row of the pane that has the keys.
+    /// The selected row of the focused pane.
     pub selected: Style,
     /// The selected row of another pane.
     pub selected_away: Style,
-    /// What matters little.
+    /// Insignificant text.
     pub dim: Style,
-    /// Worth a look.
+    /// Text that deserves attention.
     pub warn: Style,
-    /// Bad.
+    /// Bad values.
     pub bad: Style,
     /// New rows.
     pub new: Style,
     /// Rows that are gone.
     pub gone: Style,
-    /// The bar that says what is filtered, and marked rows.
+    /// The bar with the active filter, and marked rows.
     pub filter: Style,
     /// Keys in the bar at the bottom and in the help.
     pub key: Style,
-    /// The graphs: first and second part, for processors, memory, disk and network.
+    /// The colours of the graphs: first and second part, for processors, memory, disk and network.
     pub graphs: [[Color; 2]; 4],
-    /// Whether graphs may distinguish two parts by colour.
+    /// Whether the parts of a graph can be distinguished by colour.
     pub two_parts: bool,
 }
 
@@ -85,7 +85,7 @@ const fn indexed(number: u8) -> Color {
 }
 
 impl ThemeName {
-    /// Its styles. Only the 256 colours of terminals are used, for they look the same over any line.
+    /// Returns the styles of the theme. Only the 256-colour palette is used, because it works over any connection.
     pub fn theme(self) -> Theme {
         let plain = Style::new();
         let bold = plain.add_modifier(Modifier::BOLD);

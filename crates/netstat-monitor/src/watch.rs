@@ -1,4 +1,5 @@
-//! What happens to connections between two readings of the sockets: the ends of short ones, and what went through those that ended.
+//! Events of connections between two readings of the sockets: the ends of short ones, and the traffic of those that
+//! ended.
 
 use std::collections::HashMap;
 use std::num::NonZeroU64;
@@ -11,7 +12,7 @@ use netstat_os::{EventSource, EventWay, EventsAsk, Lost, Refused, System};
 
 use crate::sample::{Bytes, Ended, Holder, MOST_ENDS, Passing, Segments, SocketRow, find_socket};
 
-/// Where the source has to look for itself, the collector looks more often anyway.
+/// A source that polls need not do so often, because the collector reads the sockets more often anyway.
 const OWN_LOOKS: Duration = Duration::from_secs(24 * 3600);
 
 /// A running watch.
@@ -20,18 +21,19 @@ pub(crate) struct Watch {
     limits: Vec<Limit>,
     lost: Lost,
     passing: Passing,
-    /// How many ends are in it of connections that a reading has shown, and of others.
+    /// The number of ends in `passing` of connections that a reading has shown, and of others.
     told: [usize; 2],
     traffic: HashMap<ProcessKey, Bytes>,
-    /// What the last reading but one showed and the last one did not, by id: the end of some is reported only then.
+    /// The sockets that the last reading but one showed and the last one did not, by id; the end of some of them is
+    /// reported only later.
     vanished: Vec<(u64, Bytes, Option<ProcessKey>)>,
 }
 
 impl Watch {
-    /// Begins to watch the events of `system`.
+    /// Starts watching the events of `system`.
     ///
     /// # Errors
-    /// Why no short connection can be seen, in one line.
+    /// Returns the reason why short connections cannot be observed, as one line.
     pub(crate) fn begin(system: &mut dyn System) -> Result<Watch, String> {
         let ask = EventsAsk {
             way: EventWay::Auto,
@@ -43,7 +45,7 @@ impl Watch {
             return Err(source.how().to_owned());
         }
         let mut limits = source.limits().to_vec();
-        // Every cookie has an answer where they are counted.
+        // If UDP bytes are counted, any cookie has an answer.
         let counted = source.udp_bytes(NonZeroU64::MAX);
         if let Fact::Unknown(_) = counted {
             limits.push(Limit {
@@ -66,12 +68,12 @@ impl Watch {
         })
     }
 
-    /// What it cannot see.
+    /// Returns what the watch cannot see.
     pub(crate) fn limits(&self) -> &[Limit] {
         &self.limits
     }
 
-    /// Bytes of payload of the UDP socket with this cookie since it was first used while being watched.
+    /// Returns the payload bytes of the UDP socket with this cookie since its first observed use.
     pub(crate) fn udp_bytes(&self, cookie: u64) -> Fact<Bytes> {
         match NonZeroU64::new(cookie) {
             Some(cookie) => self.source.udp_bytes(cookie).map(|bytes| Bytes {
@@ -82,10 +84,10 @@ impl Watch {
         }
     }
 
-    /// Takes in what has happened; `rows` are the sockets of the last reading.
+    /// Processes the events so far; `rows` are the sockets of the last reading.
     ///
     /// # Errors
-    /// When the watch cannot go on.
+    /// Returns an error if the watch cannot continue.
     pub(crate) fn listen(&mut self, rows: &[SocketRow]) -> Result<(), Refused> {
         let Watch {
             source,
@@ -102,18 +104,18 @@ impl Watch {
             }
         })?;
         let now = source.lost();
-        // How many a gap swallowed nobody knows: at least one.
+        // A gap contains an unknown number of events, at least one.
         passing.lost += (now.events - lost.events) + (now.gaps - lost.gaps) + (now.untold - lost.untold);
         *lost = now;
         Ok(())
     }
 
-    /// Remembers for one reading what it did not show any more, by rising id.
+    /// Remembers for one reading the sockets that it did not show any more, in ascending order of id.
     pub(crate) fn vanished(&mut self, rows: Vec<(u64, Bytes, Option<ProcessKey>)>) {
         self.vanished = rows;
     }
 
-    /// What has happened since this was asked last.
+    /// Returns the events since the last call.
     pub(crate) fn take(&mut self) -> Passing {
         let mut passing = std::mem::take(&mut self.passing);
         self.told = [0; 2];
@@ -124,7 +126,8 @@ impl Watch {
     }
 }
 
-/// Whether a connection ended: of TCP, or a UDP socket whose bytes were counted. What polling reports, the collector has seen itself.
+/// Whether an event is the end of a TCP connection, or of a UDP socket whose bytes were counted. Ends found by polling
+/// are excluded, because the collector has seen them itself.
 fn is_end(event: &Event) -> bool {
     let counted =
         event.sent.known().is_some_and(|sent| sent > 0) || event.received.known().is_some_and(|bytes| bytes > 0);
@@ -132,12 +135,12 @@ fn is_end(event: &Event) -> bool {
         && (event.protocol == Protocol::Tcp || (event.protocol == Protocol::Udp && counted))
         && event.origin != EventOrigin::Poll
         && event.direction != Direction::Listening
-        // A TCP socket that was never connected.
+        // Excludes TCP sockets that were never connected.
         && (event.foreign.port != 0 || event.protocol == Protocol::Udp)
         && !matches!(event.before, Some(State::Listening | State::Bound | State::SynReceived))
 }
 
-/// Takes in one end.
+/// Processes one end.
 fn take(
     event: &Event,
     rows: &[SocketRow],
@@ -170,7 +173,7 @@ fn take(
         (Fact::Known(sent), Fact::Known(received)) => Fact::Known(Bytes { sent, received }),
         (Fact::Unknown(why), _) | (_, Fact::Unknown(why)) => Fact::Unknown(why),
     };
-    // Whom the readings showed to hold it counts first: so all its bytes go to one process.
+    // The holder according to the readings takes precedence, so that all bytes are attributed to one process.
     let key = holder.or(owner.map(|(key, _)| key));
     if let (Some(key), Fact::Known(bytes)) = (key, bytes) {
         let sum = traffic.entry(key).or_default();
@@ -199,7 +202,7 @@ fn take(
     });
 }
 
-/// The row of a connection that ended; `seen` is the row of the last sample, if it was in it.
+/// Returns the row of a connection that ended; `seen` is its row in the last sample, if there is one.
 fn ended_row(
     event: &Event,
     id: u64,

@@ -1,4 +1,4 @@
-//! What the keys do.
+//! The actions of the keys.
 
 use std::sync::Arc;
 
@@ -12,10 +12,10 @@ use crate::keys::Action;
 use crate::model::{Item, Presence};
 use crate::pane::{Grouping, ShortConnections, Sort, Tab, Tree};
 
-/// The steps of the refresh interval in seconds.
+/// The selectable refresh intervals, in seconds.
 const STEPS: [f64; 8] = [0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0];
 
-/// How many findings there are of each severity: `1 critical, 7 high`.
+/// Formats the number of findings of each severity: `1 critical, 7 high`.
 pub(crate) fn severities(findings: &[Finding]) -> String {
     let counts = Severity::ALL.into_iter().filter_map(|severity| {
         let count = findings.iter().filter(|finding| finding.severity == severity).count();
@@ -87,7 +87,7 @@ impl App {
             Action::FindNext => self.find_next(1),
             Action::Escape if self.expanded => self.expanded = false,
             Action::Escape => {
-                // Back to the first row, whichever that is.
+                // The first row is selected again, whichever it is.
                 let pane = self.focused();
                 if let Some(state) = self.panes.get_mut(&pane) {
                     (state.chosen, state.top) = (false, 0);
@@ -163,7 +163,7 @@ impl App {
         }
     }
 
-    /// Changes how the screen as a whole looks.
+    /// Changes the appearance of the whole screen.
     fn adjust(&mut self, action: Action) {
         match action {
             Action::Freeze => {
@@ -191,7 +191,7 @@ impl App {
         }
     }
 
-    /// Opens the choice of columns, beginning with those on the screen.
+    /// Opens the column chooser, which starts with the columns on the screen.
     fn ask_columns(&mut self) {
         let pane = self.focused();
         let drawn = &self.panes[&pane].drawn;
@@ -339,7 +339,7 @@ impl App {
         vec![Effect::Inspect(target)]
     }
 
-    /// Shows or hides the members of a group.
+    /// Expands or collapses a group.
     fn toggle_group(&mut self, at: usize) {
         let pane = self.focused();
         if let Some(state) = self.panes.get_mut(&pane)
@@ -354,9 +354,9 @@ impl App {
         self.refresh();
     }
 
-    /// Takes in a card that was asked for.
+    /// Receives a card that was requested.
     pub(crate) fn take_card(&mut self, card: Result<(String, Vec<String>), String>) {
-        // Closed meanwhile: nobody waits for it.
+        // It was closed in the meantime, so the card is not needed.
         if !matches!(self.popup, Some(Popup::Text { .. })) {
             return;
         }
@@ -376,7 +376,7 @@ impl App {
         }
     }
 
-    /// Opens the window of what the selected process has open.
+    /// Opens the window with the open files of the selected process.
     fn ask_handles(&mut self) -> Vec<Effect> {
         if self.replay {
             self.say("a recording does not hold open files", Tone::Warn);
@@ -396,7 +396,7 @@ impl App {
         vec![Effect::Handles(Some(process))]
     }
 
-    /// Lists the findings, the worst first; those about the selected row are pointed out.
+    /// Lists the findings, the most severe first, and highlights those about the selected row.
     fn audit(&mut self) {
         if let Some(why) = &self.no_findings {
             let why = format!("no audit: {why}");

@@ -1,4 +1,4 @@
-//! What keys and mouse do.
+//! Handles keyboard and mouse input.
 
 use crossterm::event::{Event, KeyCode, KeyEvent, KeyEventKind, KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
 use netstat_os::Signal;
@@ -10,11 +10,11 @@ use crate::pane::{Column, Pane, Sort, Tab};
 use crate::save::{self, SavedPane};
 use crate::selection::{mistyped_option, parse_filter};
 
-/// The longest line that can be typed.
+/// The maximum length of a typed line, in bytes.
 const PROMPT: usize = 400;
 
 impl App {
-    /// Takes in an event of the terminal.
+    /// Handles a terminal event.
     pub(crate) fn event(&mut self, event: &Event) -> Vec<Effect> {
         match event {
             Event::Key(key) if key.kind != KeyEventKind::Release => self.key(key),
@@ -118,7 +118,7 @@ impl App {
                         self.selection.filter = Some((text, filter));
                         self.selection_changed();
                     }
-                    // What was typed stays, to be corrected.
+                    // The typed text is kept, to be corrected.
                     Err(error) => {
                         let error = netstat_model::text::escape_str(&error).into_owned();
                         self.prompt = Some(Prompt {
@@ -165,7 +165,7 @@ impl App {
         vec![Effect::Save(name.into(), content)]
     }
 
-    /// Selects the next row, from `skip` rows below the selection on, that holds the text to find.
+    /// Selects the next row that contains the search text, starting `skip` rows below the selection.
     pub(super) fn find_next(&mut self, skip: usize) {
         let Some(model) = self.model.clone() else { return };
         let wanted = self.find.to_lowercase();
@@ -341,7 +341,7 @@ impl App {
         Vec::new()
     }
 
-    /// Sorts a pane by a column; a second time turns the order round.
+    /// Sorts a pane by a column; a second call reverses the order.
     fn sort_by(&mut self, pane: Pane, column: Column) {
         self.focus_on(pane);
         if let Some(settings) = self.settings.panes.get_mut(&pane) {

@@ -1,5 +1,5 @@
-//! The state of the screen, and what keys and mouse do to it. Nothing here asks the system or draws; what is to happen outside is given
-//! back as an [`Effect`].
+//! The state of the screen, and how keyboard and mouse change it. Nothing here queries the system or draws; actions
+//! outside the screen are returned as [`Effect`]s.
 
 mod actions;
 mod input;
@@ -31,37 +31,37 @@ use crate::view::{self, Arrangement, Group};
 
 pub(crate) use popup::{Popup, Prompt, PromptKind};
 
-/// What is to happen outside the screen.
+/// An action outside the screen.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Effect {
-    /// End.
+    /// Quit the monitor.
     Quit,
-    /// Stop until the shell lets it go on.
+    /// Stop until the shell continues the process.
     Suspend,
-    /// Draw everything anew.
+    /// Redraw everything.
     Redraw,
-    /// Look so often.
+    /// Change the refresh interval.
     Interval(Duration),
-    /// Ask for a card.
+    /// Request a card.
     Inspect(Target),
-    /// Read what a process has open with each refresh, or no longer.
+    /// Read the open files of a process at each refresh; `None` to stop doing so.
     Handles(Option<ProcessKey>),
     /// Send a signal to a process.
     Signal(ProcessKey, Signal),
     /// Close a connection.
     Close(Box<SocketRow>),
-    /// Put a text on the clipboard.
+    /// Copy a text to the clipboard.
     Copy(String),
-    /// Write a file that must not be there yet.
+    /// Write a file, which must not exist yet.
     Save(std::path::PathBuf, String),
     /// Look up the names of addresses.
     Names(Vec<netstat_model::Endpoint>),
 }
 
-/// What is under the mouse.
+/// What is at a position of the mouse.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Hit {
-    /// The tab of this number.
+    /// The tab with this index.
     Tab(usize),
     /// The title of a pane.
     Title(Pane),
@@ -73,7 +73,7 @@ pub(crate) enum Hit {
     Row(Pane, usize),
 }
 
-/// A pane with its settings.
+/// The state of a pane.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct PaneState {
     /// Its rows.
@@ -84,90 +84,90 @@ pub(crate) struct PaneState {
     pub(crate) open: BTreeSet<Arc<str>>,
     /// The columns that were drawn last.
     pub(crate) drawn: Vec<Column>,
-    /// The widest text drawn so far in each column that can grow.
+    /// The width of the widest text drawn so far in each growing column.
     pub(crate) needed: HashMap<Column, u16>,
-    /// The first row that is drawn.
+    /// The index of the first row that is drawn.
     pub(crate) top: usize,
-    /// The selected row; the first one until another is chosen.
+    /// The selected row; the first one unless another was chosen.
     pub(crate) selected: Option<RowId>,
-    /// Whether the user chose the selected row: only then it is followed wherever it moves.
+    /// Whether the user chose the selected row. Only then is it followed when it moves.
     pub(crate) chosen: bool,
-    /// Where the selected row stands, or stood last.
+    /// The current or last known index of the selected row.
     pub(crate) at: usize,
-    /// How many rows fit; known after it was drawn.
+    /// The number of rows that fit; known once the pane has been drawn.
     pub(crate) height: usize,
 }
 
-/// A line that is shown for a while.
+/// A line that is shown until the next key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Message {
-    /// Safe for the terminal.
+    /// The text, safe to print.
     pub(crate) text: String,
-    /// How much it matters.
+    /// Its tone.
     pub(crate) tone: Tone,
 }
 
 /// The state of the screen.
 #[derive(Debug)]
 pub(crate) struct App {
-    /// What can be saved.
+    /// The settings that can be saved.
     pub(crate) settings: Settings,
-    /// The colours that hold.
+    /// The current colours.
     pub(crate) theme: Theme,
-    /// The name of the computer, safe for the terminal.
+    /// The name of the computer, safe to print.
     pub(crate) computer: String,
-    /// Whether nothing may be changed.
+    /// Whether ending processes and closing connections is disabled.
     pub(crate) read_only: bool,
-    /// Whether a recording is played.
+    /// Whether a recording is being played.
     pub(crate) replay: bool,
-    /// What is shown.
+    /// The model that is shown; `None` before the first one.
     pub(crate) model: Option<Arc<Model>>,
-    /// The newest one, while the screen is frozen.
+    /// The newest model while the screen is frozen.
     pub(crate) newest: Option<Arc<Model>>,
     /// Whether the screen is frozen.
     pub(crate) frozen: bool,
     /// The tab that is shown.
     pub(crate) tab: Tab,
-    /// The pane of each tab that has the keys.
+    /// The index of the focused pane of each tab.
     pub(crate) focus: HashMap<Tab, usize>,
-    /// Whether that pane has the whole screen.
+    /// Whether the focused pane fills the whole screen.
     pub(crate) expanded: bool,
     /// The panes.
     pub(crate) panes: BTreeMap<Pane, PaneState>,
-    /// Marks and filter.
+    /// The marks and the filter.
     pub(crate) selection: Selection,
-    /// What graphs show.
+    /// The data of the graphs.
     pub(crate) history: History,
-    /// Tops of scales, by graph.
+    /// The scales of the graphs.
     pub(crate) scales: HashMap<String, Scale>,
-    /// Names.
+    /// The names of addresses and ports.
     pub(crate) names: NameBook,
-    /// What lies over the screen.
+    /// The window over the screen, if any.
     pub(crate) popup: Option<Popup>,
-    /// What is being typed.
+    /// The line that is being typed, if any.
     pub(crate) prompt: Option<Prompt>,
-    /// The text to find.
+    /// The search text.
     pub(crate) find: String,
     /// The message at the bottom until the next key.
     pub(crate) message: Option<Message>,
-    /// What the process had open whose window is shown.
+    /// The last reading of the process whose open files are shown.
     pub(crate) handles: Option<Handles>,
-    /// What matters now, and the log.
+    /// What needs attention, and the log.
     pub(crate) attention: Attention,
-    /// What the audit found.
+    /// The findings of the audit.
     pub(crate) findings: Vec<Finding>,
-    /// Whether the audit has looked.
+    /// Whether an audit has been completed.
     pub(crate) examined: bool,
-    /// Why there are no findings, if they were asked for in vain.
+    /// Why there are no findings, if the audit failed.
     pub(crate) no_findings: Option<String>,
-    /// What is where, as drawn last.
+    /// What was drawn where.
     pub(crate) hits: Vec<(Rect, Hit)>,
-    /// Addresses whose names were asked for.
+    /// The addresses whose names have been requested.
     asked: std::collections::HashSet<IpAddr>,
 }
 
 impl App {
-    /// A screen that has seen nothing yet. `no_color`: the environment forbids colours.
+    /// Creates a screen without data. `no_color` says that the environment disables colours.
     pub(crate) fn new(settings: Settings, computer: &[u8], no_color: bool, services: Services) -> Self {
         let name = match no_color {
             true => ThemeName::Monochrome,
@@ -209,7 +209,7 @@ impl App {
         }
     }
 
-    /// Takes in a new model. Graphs and log go on while the screen is frozen.
+    /// Receives a new model. Graphs and log continue while the screen is frozen.
     pub(crate) fn take(&mut self, model: Arc<Model>) {
         self.attention.model(&model);
         if self.frozen {
@@ -223,7 +223,7 @@ impl App {
         self.history.push(&model, &self.selection);
     }
 
-    /// Marks or filter changed.
+    /// Updates the screen after a change of marks or filter.
     pub(crate) fn selection_changed(&mut self) {
         self.refresh();
         self.history.forget_selection();
@@ -232,14 +232,14 @@ impl App {
         }
     }
 
-    /// The pane that has the keys.
+    /// Returns the focused pane.
     pub(crate) fn focused(&self) -> Pane {
         let panes = self.tab.panes();
         let at = self.focus.get(&self.tab).copied().unwrap_or(0);
         panes[at.min(panes.len() - 1)]
     }
 
-    /// The panes that are drawn.
+    /// Returns the panes that are drawn.
     pub(crate) fn visible(&self) -> Vec<Pane> {
         match self.expanded {
             true => vec![self.focused()],
@@ -247,7 +247,7 @@ impl App {
         }
     }
 
-    /// Makes the rows of the tab anew.
+    /// Rebuilds the rows of the tab.
     pub(crate) fn refresh(&mut self) {
         let Some(model) = self.model.clone() else { return };
         self.selection.update(&model);
@@ -274,14 +274,14 @@ impl App {
         }
     }
 
-    /// The row that has the selection of the pane that has the keys.
+    /// Returns the selected row of the focused pane.
     pub(crate) fn selected(&self) -> Option<PaneRow> {
         let state = &self.panes[&self.focused()];
         state.selected.as_ref()?;
         state.rows.get(state.at).copied()
     }
 
-    /// What the cells of a pane are made of.
+    /// Returns the data from which the cells of a pane are made.
     pub(crate) fn sheet<'a>(&'a self, model: &'a Model, pane: Pane) -> Sheet<'a> {
         Sheet {
             model,
@@ -297,14 +297,14 @@ impl App {
         }
     }
 
-    /// The process of the selected row, with its name.
+    /// Returns the process of the selected row, with its name.
     pub(crate) fn selected_process(&self) -> Option<(ProcessKey, Arc<str>)> {
         let model = self.model.as_ref()?;
         let key = self.selected()?.item.process(model)?;
         Some((key, Arc::clone(&model.process(key)?.text.name)))
     }
 
-    /// The socket of the selected row.
+    /// Returns the socket of the selected row.
     pub(crate) fn selected_socket(&self) -> Option<SocketRow> {
         match self.selected()?.item {
             Item::Socket(at) => Some(self.model.as_ref()?.sockets.row(at as usize).clone()),
@@ -312,7 +312,7 @@ impl App {
         }
     }
 
-    /// The worst finding about a row.
+    /// Returns the most severe finding about a row.
     pub(crate) fn finding(&self, item: Item) -> Option<&Finding> {
         if self.findings.is_empty() {
             return None;
@@ -334,13 +334,13 @@ impl App {
             .max_by_key(|finding| finding.severity)
     }
 
-    /// Says something at the bottom.
+    /// Shows a message at the bottom.
     pub(crate) fn say(&mut self, text: impl AsRef<str>, tone: Tone) {
         let text = netstat_model::text::escape_str(text.as_ref()).into_owned();
         self.message = Some(Message { text, tone });
     }
 
-    /// The foreign sides of the rows that are drawn whose names were not asked for yet.
+    /// Requests the names of the foreign addresses in the drawn rows that have not been requested yet.
     pub(crate) fn names_wanted(&mut self) -> Option<Effect> {
         if !self.names.shown {
             return None;
@@ -364,7 +364,7 @@ impl App {
         (!wanted.is_empty()).then_some(Effect::Names(wanted))
     }
 
-    /// Takes in names. `all` are those that were asked for.
+    /// Receives names for requested addresses.
     pub(crate) fn take_names(&mut self, found: Vec<(IpAddr, Option<Arc<str>>)>) {
         for (address, name) in found {
             if let Some(name) = name {
@@ -373,7 +373,7 @@ impl App {
         }
     }
 
-    /// Takes in what a process has open.
+    /// Receives the open files of a process.
     pub(crate) fn take_handles(&mut self, handles: Handles) {
         if let Some(Popup::Handles { process, lines, .. }) = &mut self.popup
             && *process == handles.process
@@ -383,7 +383,7 @@ impl App {
         }
     }
 
-    /// Takes in the findings of the audit.
+    /// Receives the findings of the audit.
     pub(crate) fn take_findings(&mut self, found: Result<Vec<Finding>, String>) {
         self.examined = true;
         match found {
@@ -400,7 +400,7 @@ impl App {
     }
 }
 
-/// The name of a process with its id, as far as it is known.
+/// Returns the name of a process with its id; just the id if the name is unknown.
 pub(crate) fn process_name(model: Option<&Model>, key: ProcessKey) -> String {
     match model.and_then(|model| model.process(key)) {
         Some(row) => format!("{} (PID {})", row.text.name, key.pid),
@@ -409,7 +409,7 @@ pub(crate) fn process_name(model: Option<&Model>, key: ProcessKey) -> String {
 }
 
 impl PaneState {
-    /// What names the row at `index`.
+    /// Returns the identity of the row at `index`.
     pub(crate) fn id(&self, index: usize, model: &Model) -> Option<RowId> {
         match self.rows.get(index)?.item {
             Item::Group(at) => Some(RowId::Group(Arc::clone(&self.groups[at as usize].label))),
@@ -417,7 +417,7 @@ impl PaneState {
         }
     }
 
-    /// Finds the selected row among new rows. When it is gone, the row that takes its position is selected.
+    /// Finds the selected row among new rows. If it is gone, the row that takes its position is selected.
     fn follow(&mut self, model: &Model) {
         let last = self.rows.len().saturating_sub(1);
         if !self.chosen {

@@ -1,4 +1,4 @@
-//! What lies over the screen, and what is being typed.
+//! Windows over the screen, and the input line.
 
 use std::sync::Arc;
 
@@ -8,37 +8,37 @@ use super::Effect;
 use crate::cell::Tone;
 use crate::pane::{Column, Pane};
 
-/// What lies over the screen.
+/// A window over the screen.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Popup {
-    /// The keys.
+    /// The help.
     Help {
-        /// The first line that is shown.
+        /// The index of the first visible line.
         top: usize,
     },
-    /// Lines about something.
+    /// A text.
     Text {
-        /// The title, safe for the terminal.
+        /// The title, safe to print.
         title: String,
-        /// The lines, safe for the terminal.
+        /// The lines, safe to print.
         lines: Vec<(String, Tone)>,
-        /// The first line that is shown.
+        /// The index of the first visible line.
         top: usize,
     },
-    /// What a process has open.
+    /// The open files of a process.
     Handles {
         /// The process.
         process: ProcessKey,
-        /// The title, safe for the terminal.
+        /// The title, safe to print.
         title: String,
-        /// The lines, safe for the terminal.
+        /// The lines, safe to print.
         lines: Vec<(String, Tone)>,
-        /// The first line that is shown.
+        /// The index of the first visible line.
         top: usize,
     },
-    /// The log of what appeared.
+    /// The log.
     Log {
-        /// The first line that is shown.
+        /// The index of the first visible line.
         top: usize,
     },
     /// A choice of signals.
@@ -47,33 +47,33 @@ pub(crate) enum Popup {
         process: ProcessKey,
         /// Its name.
         name: Arc<str>,
-        /// The chosen place in `Signal::offered`.
+        /// The selected index in `Signal::offered`.
         at: usize,
     },
-    /// A question that must be answered before something happens.
+    /// A question that must be confirmed before something happens.
     Confirm {
-        /// What will happen, in lines.
+        /// What will happen, as lines.
         lines: Vec<String>,
-        /// What happens then.
+        /// The effect of confirming.
         effect: Box<Effect>,
     },
     /// A choice of columns.
     Columns {
         /// The pane.
         pane: Pane,
-        /// Its columns with whether they are shown, in the order in which they stand.
+        /// All its columns in display order, with whether each is shown.
         columns: Vec<(Column, bool)>,
-        /// The chosen line.
+        /// The index of the selected line.
         at: usize,
     },
 }
 
-/// What a typed text is for.
+/// The purpose of a typed line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum PromptKind {
     /// The filter.
     Filter,
-    /// A text to find.
+    /// A text to search for.
     Find,
     /// The name of a file.
     Save,
@@ -82,16 +82,16 @@ pub(crate) enum PromptKind {
 /// A line that is being typed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Prompt {
-    /// What it is for.
+    /// Its purpose.
     pub(crate) kind: PromptKind,
-    /// What is there.
+    /// The text typed so far.
     pub(crate) text: String,
-    /// What is wrong with it.
+    /// The error in it, if any.
     pub(crate) error: Option<String>,
 }
 
 impl PromptKind {
-    /// What precedes the line.
+    /// Returns the label before the line.
     pub(crate) const fn label(self) -> &'static str {
         match self {
             PromptKind::Filter => "Filter: ",

@@ -1,4 +1,4 @@
-//! Connections shorter than a refresh, folded: one row for each program and peer.
+//! Connections shorter than a refresh, folded into one row for each program and remote address.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -13,34 +13,34 @@ use crate::sample::{Ended, Holder, SocketRow};
 
 /// The time over which counts and bytes are averaged.
 const WINDOW: Duration = Duration::from_secs(5);
-/// The most rows kept. Further connections are only counted.
+/// The maximum number of rows to keep. Further connections are only counted.
 const MOST_ROWS: usize = 2000;
 
-/// The short connections of one program with one peer.
+/// The short connections between one program and one remote address.
 #[derive(Clone, Debug)]
 pub struct BriefRow {
-    /// Names the row as long as it is shown.
+    /// Identifies the row as long as it is shown.
     pub id: u64,
-    /// The newest of them.
+    /// The newest of the connections.
     pub row: SocketRow,
-    /// The name of the program, safe for the terminal; `None` when it is unknown.
+    /// The name of the program, safe to print; `None` if it is unknown.
     pub name: Option<Arc<str>>,
-    /// Whether the peer opened them.
+    /// Whether the peer opened the connections.
     pub incoming: bool,
-    /// How many there were per second.
+    /// The number of connections per second.
     pub per_second: f64,
     /// Bytes per second sent, averaged over five seconds.
     pub sent: Fact<f64>,
     /// Bytes per second received, averaged over five seconds.
     pub received: Fact<f64>,
-    /// The average lifetime in microseconds.
+    /// The average lifetime, in microseconds.
     pub lived: Fact<u64>,
-    /// How many of them never came up, per second.
+    /// The number of connections per second that were never established.
     pub failed: f64,
 }
 
 impl BriefRow {
-    /// Both directions together.
+    /// Returns the sum of both directions.
     pub fn total(&self) -> Fact<f64> {
         match (self.sent, self.received) {
             (Fact::Known(sent), Fact::Known(received)) => Fact::Known(sent + received),
@@ -49,7 +49,7 @@ impl BriefRow {
     }
 }
 
-/// What the connections of one row have in common: the program, the peer and the port of the service.
+/// What the connections of one row have in common: the program, the remote address, and the port of the service.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Key {
     name: Option<Arc<str>>,
@@ -66,7 +66,7 @@ struct Bucket {
     failed: u32,
     sent: u64,
     received: u64,
-    /// Connections whose bytes are unknown.
+    /// The number of connections whose bytes are unknown.
     uncounted: u32,
     lived: u64,
     timed: u32,
@@ -78,17 +78,17 @@ struct Brief {
     newest: SocketRow,
 }
 
-/// The short connections of the last seconds.
+/// The short connections of the last few seconds.
 #[derive(Debug, Default)]
 pub(super) struct Briefs {
     rows: HashMap<Key, Brief>,
-    /// Readings within the window with the time each covers.
+    /// The readings within the window, with the time that each covers.
     spans: VecDeque<(Duration, Duration)>,
 }
 
 impl Briefs {
-    /// Adds the short connections among `ended`, read at `now`, `elapsed` after the reading before. `name` gives the name of a process.
-    /// Returns how many found no room.
+    /// Adds the short connections among `ended`. They were read at `now`, which is `elapsed` after the previous
+    /// reading. `name` returns the name of a process. Returns the number of connections for which there was no room.
     pub(super) fn add<'a>(
         &mut self,
         ended: impl Iterator<Item = &'a Ended>,
@@ -146,7 +146,7 @@ impl Briefs {
         without_room
     }
 
-    /// Drops what is older than the window.
+    /// Discards what is older than the window.
     fn forget(&mut self, now: Duration) {
         let old = |at: Duration| now.saturating_sub(at) >= WINDOW;
         self.spans.retain(|(at, _)| !old(*at));
@@ -158,7 +158,7 @@ impl Briefs {
         });
     }
 
-    /// The rows as of the last reading.
+    /// Returns the rows as of the last reading.
     pub(super) fn rows(&self) -> Vec<BriefRow> {
         let covered: f64 = self.spans.iter().map(|(_, span)| span.as_secs_f64()).sum();
         let covered = covered.max(1e-3);
@@ -169,7 +169,7 @@ impl Briefs {
 }
 
 impl Brief {
-    /// `covered` is the time of its buckets in seconds.
+    /// Returns the row; `covered` is the time that its buckets cover, in seconds.
     fn row(&self, key: &Key, covered: f64) -> BriefRow {
         let sum = |part: fn(&Bucket) -> u64| self.buckets.iter().map(part).sum::<u64>();
         let per_second = |part: fn(&Bucket) -> u64| sum(part) as f64 / covered;

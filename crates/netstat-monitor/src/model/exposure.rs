@@ -1,4 +1,4 @@
-//! From where a listener can be reached, as far as its address shows.
+//! How far a listener can be reached from, judging by its address.
 
 use std::net::IpAddr;
 
@@ -6,8 +6,8 @@ use netstat_model::reach::{is_loopback, is_public};
 
 use crate::sample::SocketRow;
 
-/// From where a listener's address can be reached, with a number that rises with the reach. A firewall may be in the way all the
-/// same.
+/// Returns how far the address of a listener can be reached from, with a number that increases with the reach. A
+/// firewall may still be in between.
 pub fn reachable_from(row: &SocketRow) -> (u8, &'static str) {
     let address = row.local.address.to_canonical();
     if is_loopback(address) {

@@ -1,4 +1,4 @@
-//! What flows through each socket, which are new and which have ended.
+//! The traffic of each socket, and which sockets are new or closed.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -15,28 +15,29 @@ use super::rows::MOMENT;
 use super::{ClosedRow, Flow, Presence, Sockets};
 use crate::sample::{Bytes, Ended, Holder, Passing, Sample, Segments, SocketRow};
 
-/// The time constant of recent averages in seconds.
+/// The time constant of recent averages, in seconds.
 const RECENT: f64 = 10.0;
-/// A connection that was too short for a look is shown for so long.
+/// How long a connection that was too short for any sample is shown.
 const SHORT_MOMENT: Duration = Duration::from_secs(5);
-/// So many closed rows that a look had shown, and so many that none had, are shown at once; the others are counted.
+/// The maximum number of closed rows to show, separately for those that a sample had shown and for those that none had;
+/// the others are counted.
 const MOST_CLOSED: usize = 300;
 
-/// The flows of the last look, and what has ended a moment ago.
+/// The traffic at the last sample, and the sockets that closed recently.
 #[derive(Debug)]
 pub(super) struct Flows {
     flows: Arc<Vec<Flow>>,
-    /// When sockets appeared that have only just done so.
+    /// When recently opened sockets appeared.
     appeared: HashMap<u64, Duration>,
     closed: Vec<Closed>,
-    /// How many of them a look had shown, and how many none had.
+    /// The number of closed rows that a sample had shown, and of those that none had.
     kept: [usize; 2],
-    /// How many closed rows found no room, and when.
+    /// The numbers of closed rows for which there was no room, and when.
     untold: Vec<(u64, Duration)>,
     lost: Vec<(u64, Duration)>,
     losses: Losses,
     briefs: Briefs,
-    /// Bytes per second of connections that ended since the look before.
+    /// Bytes per second of connections that ended since the previous sample.
     ended: Vec<(ProcessKey, [f64; 2])>,
     turnover: [Fact<f64>; 2],
     watched: bool,
@@ -46,7 +47,7 @@ pub(super) struct Flows {
 struct Closed {
     row: Arc<ClosedRow>,
     flow: Flow,
-    /// Whether no look had shown it.
+    /// Whether no sample had shown it.
     short: bool,
     until: Duration,
 }
@@ -69,23 +70,23 @@ impl Default for Flows {
     }
 }
 
-/// How much a new value counts in a recent average after `elapsed`.
+/// Returns the weight of a new value in a recent average after `elapsed`.
 pub(super) fn weight(elapsed: Duration) -> f32 {
     (1.0 - (-elapsed.as_secs_f64() / RECENT).exp()) as f32
 }
 
 impl Flows {
-    /// What flows through the open sockets.
+    /// Returns the traffic of the open sockets.
     pub(super) fn open(&self) -> &[Flow] {
         &self.flows
     }
 
-    /// Bytes sent and received per second of connections that ended since the look before, by process.
+    /// Returns the bytes sent and received per second by connections that ended since the previous sample, by process.
     pub(super) fn ended(&self) -> &[(ProcessKey, [f64; 2])] {
         &self.ended
     }
 
-    /// The sockets of the model.
+    /// Returns the sockets of the model.
     pub(super) fn sockets(&self, open: &Arc<Vec<SocketRow>>) -> Sockets {
         let sum = |counts: &[(u64, Duration)]| counts.iter().map(|(count, _)| count).sum();
         Sockets {
@@ -101,7 +102,7 @@ impl Flows {
         }
     }
 
-    /// Takes in a sample. `name` gives the name of a process.
+    /// Adds a sample. `name` returns the name of a process.
     pub(super) fn update(
         &mut self,
         previous: Option<&Sample>,
@@ -129,7 +130,7 @@ impl Flows {
             return;
         };
         if old.sockets_at == now {
-            // They were not read anew.
+            // The sockets were not read again.
             self.settle(&sample.sockets);
             return;
         }
@@ -153,7 +154,7 @@ impl Flows {
         self.settle(&sample.sockets);
     }
 
-    /// Ends that are reported only after the row had gone.
+    /// Completes closed rows whose end is reported only after they had vanished.
     fn complete(&mut self, told: &mut HashMap<u64, &Ended>) {
         if told.is_empty() {
             return;
@@ -165,7 +166,7 @@ impl Flows {
         }
     }
 
-    /// Rates of the sockets; sorts out which are new and which are gone.
+    /// Computes the rates of the sockets, and determines which are new and which are gone.
     fn compare(&mut self, old: &Sample, sample: &Sample, elapsed: Duration, told: &mut HashMap<u64, &Ended>) {
         let now = sample.sockets_at;
         let weight = weight(elapsed);
@@ -190,7 +191,7 @@ impl Flows {
                     flow.quiet,
                     flow.loss.known().is_some(),
                 ),
-                // All that went through a new one did so since the last look.
+                // All traffic of a new socket occurred since the last sample.
                 None => {
                     self.appeared.insert(row.id, now);
                     let nothing = row.segments.map(|_| Segments::default());
@@ -226,11 +227,11 @@ impl Flows {
         self.flows = Arc::new(flows);
     }
 
-    /// Puts a socket that is no longer listed among the closed ones.
+    /// Moves a socket that is no longer listed to the closed ones.
     fn close(&mut self, past: &SocketRow, flow: Flow, told: &mut HashMap<u64, &Ended>, now: Duration) {
         self.losses.forget(past.id);
         let told = told.remove(&past.id);
-        // The end of what the kernel keeps of an ended connection is no news.
+        // It is not worth reporting when the kernel discards the remains of a closed connection.
         let kept = past.protocol == Protocol::Tcp && past.process().is_none() && !past.is_live_connection();
         if kept && told.is_none() && !past.listens() {
             return;
@@ -238,7 +239,7 @@ impl Flows {
         let row = match told {
             Some(end) => ClosedRow {
                 row: SocketRow {
-                    // More than the event has.
+                    // The row has more details than the event.
                     rtt: past.rtt,
                     others: past.others,
                     ..end.row.clone()
@@ -279,7 +280,7 @@ impl Flows {
         });
     }
 
-    /// What found no room at one time is counted together.
+    /// Combines counts of the same time.
     fn merge_untold(&mut self) {
         if let [.., (first, until), (second, same)] = self.untold.as_mut_slice()
             && *until == *same
@@ -289,7 +290,7 @@ impl Flows {
         }
     }
 
-    /// Takes in what only events show: the short ones, and what went through those that ended.
+    /// Adds what only events show: short connections, and the traffic of those that ended.
     fn pass(&mut self, passing: &Passing, told: HashMap<u64, &Ended>, now: Duration, elapsed: Duration) {
         let seconds = elapsed.as_secs_f64().max(1e-3);
         let mut short: Vec<&Ended> = told.into_values().filter(|end| end.short).collect();
@@ -322,7 +323,7 @@ impl Flows {
         self.ended = rates.collect();
     }
 
-    /// Marks the sockets that are new.
+    /// Marks new sockets.
     fn settle(&mut self, sockets: &[SocketRow]) {
         if self.appeared.is_empty() && self.flows.iter().all(|flow| flow.presence == Presence::Here) {
             return;
@@ -346,7 +347,7 @@ fn closed_row(end: &Ended) -> ClosedRow {
     }
 }
 
-/// A known fact has no rate yet; an unknown one keeps its reason.
+/// Converts a known fact to one without a rate yet; an unknown one keeps its reason.
 fn unknown_yet<T, U>(fact: Fact<T>) -> Fact<U> {
     match fact {
         Fact::Known(_) => Fact::Unknown(Why::NotApplicable),
@@ -401,7 +402,7 @@ mod tests {
         }
     }
 
-    /// Takes in samples two seconds apart; gives back the sockets of each.
+    /// Adds samples two seconds apart, and returns the sockets of each.
     fn play(samples: Vec<(Vec<SocketRow>, Passing)>) -> (Flows, Vec<Sockets>) {
         let mut flows = Flows::default();
         let mut previous: Option<Sample> = None;
@@ -497,7 +498,7 @@ mod tests {
         assert_eq!((seen[1].closed.len(), seen[1].untold), (MOST_CLOSED, 1050));
         let last = &seen[5];
         assert_eq!((last.closed.len(), last.untold), (0, 0));
-        // As many again as open ones that vanish: the short ones take no room from them.
+        // The same number of open sockets vanishes; the short ones take no room from them.
         let open: Vec<SocketRow> = (1000..1400).map(|id| row(id, 5)).collect();
         let short = ended((1..=350).map(|id| end(id, 1, true)).collect(), 0);
         let (_, seen) = play(vec![none(), (open, Passing::default()), (Vec::new(), short)]);
@@ -519,7 +520,7 @@ mod tests {
         let [row] = seen[2].brief.as_slice() else {
             panic!("{:?}", seen[2].brief)
         };
-        // 40 in four seconds, 400 bytes each.
+        // 40 connections in four seconds, 400 bytes each.
         assert_eq!(
             (row.per_second, row.sent, row.incoming),
             (10.0, Fact::Known(4000.0), false)

@@ -1,4 +1,4 @@
-//! A row of a pane: which process, socket, unit or disk it shows.
+//! A row of a pane: the process, socket, unit or disk that it shows.
 
 use std::sync::Arc;
 
@@ -6,14 +6,14 @@ use netstat_model::metrics::ProcessKey;
 
 use super::{Model, Presence};
 
-/// Names a row, whatever its position.
+/// Identifies a row, regardless of its position.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum RowId {
     /// A process.
     Process(ProcessKey),
     /// A socket.
     Socket(u64),
-    /// Short connections of a program with a peer.
+    /// Short connections between a program and a remote address.
     Brief(u64),
     /// A group of sockets, by its label.
     Group(Arc<str>),
@@ -26,22 +26,22 @@ pub enum RowId {
 /// The index of what a row shows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Item {
-    /// In [`Model::processes`].
+    /// An index into [`Model::processes`].
     Process(u32),
-    /// In [`Model::sockets`].
+    /// An index into [`Model::sockets`].
     Socket(u32),
-    /// In [`super::Sockets::brief`].
+    /// An index into [`super::Sockets::brief`].
     Brief(u32),
-    /// In the groups of the pane.
+    /// An index into the groups of the pane.
     Group(u32),
-    /// In [`Model::units`].
+    /// An index into [`Model::units`].
     Unit(u32),
-    /// In [`Model::disks`].
+    /// An index into [`Model::disks`].
     Disk(u32),
 }
 
 impl Item {
-    /// What names the row; `None` for a group, which the model does not know.
+    /// Returns the identity of the row; `None` for a group, which is not part of the model.
     pub fn id(self, model: &Model) -> Option<RowId> {
         Some(match self {
             Item::Process(at) => RowId::Process(model.processes[at as usize].key),
@@ -53,7 +53,7 @@ impl Item {
         })
     }
 
-    /// The process it is, or the one that holds it.
+    /// Returns the process that the row shows, or that holds what it shows.
     pub fn process(self, model: &Model) -> Option<ProcessKey> {
         match self {
             Item::Process(at) => Some(model.processes[at as usize].key),
@@ -63,7 +63,7 @@ impl Item {
         }
     }
 
-    /// Whether it is new, here or gone.
+    /// Whether the item is new, present or gone.
     pub fn presence(self, model: &Model) -> Presence {
         match self {
             Item::Process(at) => model.processes[at as usize].presence,
@@ -76,7 +76,7 @@ impl Item {
 /// A row of a pane.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PaneRow {
-    /// What it shows.
+    /// The item that it shows.
     pub item: Item,
     /// Its depth in a tree.
     pub depth: u16,

@@ -1,9 +1,11 @@
-//! Packet loss of connections over the last minute: segments with data that were sent again, of all that were sent.
+//! The packet loss of connections over the last minute: retransmitted segments as a share of all segments sent with
+//! data.
 //!
-//! What the kernel counts are sums since a connection began. Of each connection that sends, four earlier readings are kept, at least
-//! 20 seconds apart; the share is that of what was sent since the oldest of them. So it is about the last 60 to 80 seconds, or the
-//! time for which the connection has been watched, or since it began, whichever is shortest. Of what has sent nothing in that time no
-//! share is known. A segment that is sent again for want of an acknowledgement counts as lost though it may have arrived.
+//! The kernel counts totals since a connection began. For each sending connection, four earlier readings are kept, at
+//! least 20 seconds apart; the share covers what was sent since the oldest of them. It thus covers the last 60 to 80
+//! seconds, or the time since the connection was first observed or began, whichever is shortest. If nothing was sent in
+//! that time, the share is unknown. A segment that is retransmitted because its acknowledgement is missing counts as
+//! lost, although it may have arrived.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -12,18 +14,18 @@ use netstat_model::{Fact, Why};
 
 use crate::sample::Segments;
 
-/// The least time that a share covers, in milliseconds, where the connection has been watched so long.
+/// The minimum time that a share covers, in milliseconds, if the connection has been observed for that long.
 const SPAN: u32 = 60_000;
 /// The time between two readings that are kept, in milliseconds.
 const APART: u32 = 20_000;
-/// Readings kept of a connection.
+/// The number of readings to keep for a connection.
 const KEPT: usize = 4;
 
-/// A reading: when, in milliseconds, and what.
+/// A reading: the time in milliseconds, and the counters.
 #[derive(Clone, Copy, Debug, Default)]
 struct Reading(u32, Segments);
 
-/// The past of one connection, the oldest reading first.
+/// The history of one connection, the oldest reading first.
 #[derive(Clone, Copy, Debug, Default)]
 struct Past {
     readings: [Reading; KEPT],
@@ -45,18 +47,18 @@ impl Past {
     }
 }
 
-/// The past of the connections that send.
+/// The histories of the connections that send.
 #[derive(Debug, Default)]
 pub(super) struct Losses(HashMap<u64, Past>);
 
 fn milliseconds(at: Duration) -> u32 {
-    // Wraps after 49 days; only differences count.
+    // This wraps after 49 days, but only differences are used.
     at.as_millis() as u32
 }
 
 impl Losses {
-    /// The share of the connection `id`, read `now`; `before` is its reading before, when that was, and whether the share was known
-    /// then. One that appeared had sent nothing before.
+    /// Returns the share for the connection `id`, read at `now`. `before` has the time of the previous reading, its
+    /// counters, and whether the share was known then. A new connection had sent nothing before.
     pub(super) fn share(
         &mut self,
         id: u64,
@@ -69,7 +71,7 @@ impl Losses {
             (Fact::Known(before), Fact::Known(segments)) => (before, segments),
             (Fact::Unknown(why), _) | (_, Fact::Unknown(why)) => return Fact::Unknown(why),
         };
-        // Most connections are silent.
+        // Most connections are idle.
         if before == segments && !was_known {
             return Fact::Unknown(Why::NotYet);
         }
@@ -87,14 +89,14 @@ impl Losses {
         }
         let sent = segments.sent.wrapping_sub(oldest.sent);
         if sent == 0 {
-            // When it sends again, the reading before that is as good as these.
+            // When it sends again, the previous reading will do as well as these.
             self.0.remove(&id);
             return Fact::Unknown(Why::NotYet);
         }
         Fact::Known(segments.again.wrapping_sub(oldest.again) as f32 / sent as f32)
     }
 
-    /// Forgets a connection.
+    /// Discards the history of a connection.
     pub(super) fn forget(&mut self, id: u64) {
         self.0.remove(&id);
     }
@@ -119,7 +121,7 @@ mod tests {
 
     #[test]
     fn it_is_that_of_the_last_minute() {
-        // 10 of 100 are lost in the first seconds, nothing after that.
+        // 10 of 100 are lost in the first second, none after that.
         let mut readings = vec![(1, 100, 10)];
         readings.extend((2..200).map(|second| (second, 100 + 10 * (second as u32 - 1), 10)));
         let shares = shares(&readings);

@@ -1,7 +1,7 @@
-//! What is shown: rates, sums and joins of one sample and the one before it.
+//! What is shown: rates, totals and joins, computed from a sample and the previous one.
 //!
-//! Live views, replays, saved views and tests all read the same [`Model`]. It is made in the collector's thread and never changes, so
-//! the screen only chooses, orders and draws.
+//! Live views, replays, saved views and tests all use the same [`Model`]. It is created in the collector's thread and
+//! is immutable, so the screen only selects, sorts and draws.
 
 mod brief;
 mod exposure;
@@ -30,117 +30,117 @@ pub use modeler::{LabelOf, Modeler};
 pub use rows::{DiskRow, Flow, InterfaceRow, Presence, ProcessRow, ProcessText, Recent, Throughput, UnitRow};
 pub use units::unit_of;
 
-/// One moment, ready to be shown.
+/// The data of one moment, ready to be shown.
 #[derive(Clone, Debug)]
 pub struct Model {
-    /// Counts the samples from 1.
+    /// The number of the sample, from 1.
     pub number: u64,
-    /// When the figures were read, on the collector's clock.
+    /// When the metrics were read, on the collector's clock.
     pub at: Duration,
-    /// Milliseconds since 1970-01-01 00:00 UTC.
+    /// Milliseconds since the Unix epoch (UTC).
     pub wall: u64,
     /// The computer as a whole.
     pub whole: Whole,
-    /// Processes by rising key; those that ended a moment ago among them.
+    /// The processes in ascending order of key, including those that ended recently.
     pub processes: Vec<ProcessRow>,
-    /// Sockets: those of the sample, then those that were closed a moment ago.
+    /// The sockets: those of the sample, followed by those that closed recently.
     pub sockets: Sockets,
-    /// Units and containers, by name.
+    /// The units and containers, by name.
     pub units: Vec<UnitRow>,
-    /// Disks that were ever used, whole ones and stacked ones.
+    /// The disks that have ever been used, whole and stacked ones.
     pub disks: Vec<DiskRow>,
     /// Why there are none, where the system did not say.
     pub disks_unknown: Option<Why>,
-    /// Network interfaces.
+    /// The network interfaces.
     pub interfaces: Vec<InterfaceRow>,
     /// What could not be seen.
     pub limits: Vec<Limit>,
     /// The names of users by number.
     pub users: Arc<BTreeMap<u32, Arc<str>>>,
-    /// How old the sockets are: more than nothing when there are so many that they are read less often.
+    /// The age of the sockets: more than 0 if there are so many that they are read less often.
     pub sockets_age: Duration,
 }
 
 /// Metrics of the whole computer.
 #[derive(Clone, Debug)]
 pub struct Whole {
-    /// What the processors did.
+    /// The shares of processor time.
     pub cpu: Fact<CpuShares>,
-    /// Each of them with its number.
+    /// The shares of each processor, with its number.
     pub cores: Vec<(u32, Fact<CpuShares>)>,
-    /// Sizes of memory.
+    /// Memory sizes.
     pub memory: Memory,
-    /// Shares of the time, 0 to 1, in which some task waited: for a processor, for memory, for input and output.
+    /// The shares of the time, from 0 to 1, in which some task waited for a processor, for memory, and for I/O.
     pub pressure: [Fact<f64>; 3],
     /// Bytes read from and written to whole disks per second.
     pub disk: Throughput,
-    /// The disk that was busiest, by its name, and the share of the time in which it was, 0 to 1.
+    /// The busiest disk, and the share of the time in which it was active, from 0 to 1.
     pub busiest: Fact<(Arc<str>, f64)>,
-    /// Bytes sent and received per second over all interfaces but loopback.
+    /// Bytes sent and received per second on all interfaces except loopback.
     pub network: Throughput,
-    /// TCP connections that are up.
+    /// The number of established TCP connections.
     pub connections: Fact<u64>,
-    /// Page faults that needed a disk, per second, of all processes in sight.
+    /// Page faults per second that required I/O, of all visible processes.
     pub major_faults: f64,
-    /// How long the system runs.
+    /// The time since boot.
     pub uptime: Fact<Duration>,
 }
 
 /// The sockets of a model.
 #[derive(Clone, Debug)]
 pub struct Sockets {
-    /// Open ones, by rising id.
+    /// The open sockets, in ascending order of id.
     pub open: Arc<Vec<SocketRow>>,
-    /// Those that were closed a moment ago.
+    /// The sockets that closed recently.
     pub closed: Vec<Arc<ClosedRow>>,
-    /// What flows through each open one.
+    /// The traffic of each open socket.
     pub open_flows: Arc<Vec<Flow>>,
-    /// What flowed through each closed one.
+    /// The traffic of each closed socket.
     pub closed_flows: Vec<Flow>,
-    /// Connections shorter than a refresh, one row for each program and peer, by rising id.
+    /// The connections shorter than a refresh, one row for each program and remote address, in ascending order of id.
     pub brief: Vec<BriefRow>,
-    /// How many were closed a moment ago and are not listed one by one, because there are too many.
+    /// The number of recently closed sockets that are not listed, because there are too many.
     pub untold: u64,
-    /// TCP connections that opened and that ended, per second.
+    /// TCP connections that opened and that closed, per second.
     pub turnover: [Fact<f64>; 2],
-    /// Whether connections shorter than a refresh are seen.
+    /// Whether connections shorter than a refresh are observed.
     pub watched: bool,
-    /// Events that the system lost a moment ago, as far as they could be counted.
+    /// The number of recently lost events, as far as they could be counted.
     pub lost: u64,
 }
 
-/// A socket that was closed a moment ago.
+/// A socket that closed recently.
 #[derive(Clone, Debug)]
 pub struct ClosedRow {
-    /// As it was last seen, or as its end was reported.
+    /// The socket as it was last seen, or as its end was reported.
     pub row: SocketRow,
-    /// The name of its process where no list of processes shows that, safe for the terminal.
+    /// The name of its process if no process list shows it, safe to print.
     pub name: Option<Arc<str>>,
-    /// How long it lived, in microseconds.
+    /// Its lifetime, in microseconds.
     pub lived: Fact<u64>,
-    /// Whether no reading has shown it while it was open.
+    /// Whether no reading had shown it while it was open.
     pub short: bool,
-    /// Whether its end was reported: then its bytes are all that it transferred.
+    /// Whether its end was reported, in which case its bytes are complete.
     pub told: bool,
 }
 
 impl Sockets {
-    /// How many rows there are.
+    /// Returns the number of rows.
     pub fn len(&self) -> usize {
         self.open_flows.len() + self.closed_flows.len()
     }
 
-    /// Whether there are none.
+    /// Whether there are no rows.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
-    /// What flows through each: first of the open ones, then of the closed ones.
+    /// Returns the traffic of each row: first of the open sockets, then of the closed ones.
     pub fn flows(&self) -> impl Iterator<Item = &Flow> {
         self.open_flows.iter().chain(&self.closed_flows)
     }
 
-    /// What flows through the row at `index`.
+    /// Returns the traffic of the row at `index`.
     pub fn flow(&self, index: usize) -> &Flow {
         match self.open_flows.get(index) {
             Some(flow) => flow,
@@ -148,7 +148,7 @@ impl Sockets {
         }
     }
 
-    /// The row at `index`.
+    /// Returns the row at `index`.
     pub fn row(&self, index: usize) -> &SocketRow {
         match self.open.get(index) {
             Some(row) => row,
@@ -156,13 +156,14 @@ impl Sockets {
         }
     }
 
-    /// How long a closed connection lived, in microseconds. Unknown for an open one: nothing reports when it began.
+    /// Returns the lifetime of a closed connection, in microseconds. It is unknown for an open one, because nothing
+    /// reports when it began.
     pub fn lifetime(&self, index: usize) -> Fact<u64> {
         self.closed(index)
             .map_or(Fact::Unknown(Why::NotYet), |closed| closed.lived)
     }
 
-    /// What is known of the row at `index` beside that, when it is closed.
+    /// Returns further details of the row at `index`; `None` if the socket is open.
     pub fn closed(&self, index: usize) -> Option<&ClosedRow> {
         self.closed.get(index.checked_sub(self.open.len())?).map(|row| &**row)
     }
@@ -185,12 +186,12 @@ impl Default for Sockets {
 }
 
 impl Model {
-    /// The process with this key.
+    /// Returns the process with this key.
     pub fn process(&self, key: ProcessKey) -> Option<&ProcessRow> {
         let place = self.processes.binary_search_by_key(&key, |row| row.key).ok()?;
         self.processes.get(place)
     }
 }
 
-/// The figure of interfaces that counts as traffic.
+/// The interface metric that counts as traffic.
 pub(crate) const TRAFFIC: InterfaceMetric = InterfaceMetric::Bytes;

@@ -1,4 +1,4 @@
-//! Makes a model of each sample; remembers what averages need.
+//! Creates a model from each sample, and remembers what averages need.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -19,10 +19,11 @@ use crate::sample::{Holder, Sample, Space};
 /// The span of the longer average of processor time.
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// What distinguishes the processes of one program: the script of an interpreter, or another name that it was called by. Not escaped.
+/// Returns what distinguishes the processes of one program: the script of an interpreter, or another name by which the
+/// program was called. Not escaped.
 pub type LabelOf = fn(&ProcessIdentity) -> Option<Vec<u8>>;
 
-/// Makes models. Takes samples in their order.
+/// Creates models from consecutive samples.
 #[derive(Debug, Default)]
 pub struct Modeler {
     label: Option<LabelOf>,
@@ -33,16 +34,16 @@ pub struct Modeler {
     flows: Flows,
 }
 
-/// What is remembered of a process.
+/// The history of a process.
 #[derive(Debug)]
 struct Past {
     first: Duration,
-    /// Whether it began after the first sample.
+    /// Whether the process started after the first sample.
     new: bool,
-    /// Clock ticks of processor time at moments of the last minute.
+    /// The processor time in clock ticks at moments of the last minute.
     ticks: VecDeque<(Duration, u64)>,
     recent: Recent,
-    /// When it last used storage and the network.
+    /// When the process last used storage and the network.
     last_disk: Option<Duration>,
     last_network: Option<Duration>,
     identity: Arc<ProcessIdentity>,
@@ -51,7 +52,7 @@ struct Past {
 }
 
 impl Modeler {
-    /// One that shows beside the name of a program what `label` says.
+    /// Creates a modeler that shows the result of `label` beside the name of a program.
     pub fn with_label(label: Option<LabelOf>) -> Modeler {
         Modeler {
             label,
@@ -59,7 +60,7 @@ impl Modeler {
         }
     }
 
-    /// The model of `sample`, which comes after those before.
+    /// Returns the model of `sample`, which must be newer than all previous ones.
     pub fn model(&mut self, sample: &Arc<Sample>) -> Model {
         self.number += 1;
         let previous = self.previous.take();
@@ -157,7 +158,7 @@ impl Modeler {
         rows
     }
 
-    /// What earlier samples left of a process; its texts are made anew when it has become another program.
+    /// Returns the history of a process. Its texts are updated if it has executed another program.
     fn past_of(&mut self, figures: &ProcessMetrics, new: bool, sample: &Sample) -> &mut Past {
         let past = self.past.entry(figures.key).or_insert_with(|| Past {
             first: sample.figures.at,
@@ -178,7 +179,7 @@ impl Modeler {
         past
     }
 
-    /// Moves the processes that ended to those that are shown for a moment more.
+    /// Keeps the processes that ended, to show them for a moment longer.
     fn bury(&mut self, old: &[ProcessMetrics], sample: &Sample) {
         let number = self.number;
         let ended = self
@@ -221,14 +222,14 @@ impl Modeler {
         }
     }
 
-    /// What flows through the TCP connections of each process.
+    /// Returns the traffic of the TCP connections of each process.
     fn traffic_of_processes(&self, sample: &Sample) -> HashMap<ProcessKey, Traffic> {
         let mut sums: HashMap<ProcessKey, Traffic> = HashMap::new();
         for (row, flow) in sample.sockets.iter().zip(self.flows.open()) {
             let Some(key) = row.process() else { continue };
             let sum = sums.entry(key).or_insert(Traffic {
                 sockets: 0,
-                // Listeners carry nothing.
+                // Listeners carry no data.
                 rate: Throughput {
                     outbound: Fact::Known(0.0),
                     inbound: Fact::Known(0.0),
@@ -278,12 +279,12 @@ impl Modeler {
 struct Traffic {
     sockets: u32,
     rate: Throughput,
-    /// Whether at least one connection is counted.
+    /// Whether the traffic of at least one connection is counted.
     counted: bool,
 }
 
 impl Past {
-    /// Remembers that the process used a disk or the network at `at`.
+    /// Notes that the process used a disk or the network at `at`.
     fn note_use(&mut self, rates: &ProcessRates, network: &Throughput, at: Duration) {
         let some = |fact: Fact<f64>| fact.known().is_some_and(|rate| rate > 0.0);
         if some(rates.read) || some(rates.written) {
@@ -294,7 +295,7 @@ impl Past {
         }
     }
 
-    /// The average of the last minute, or of the time it was seen.
+    /// Returns the average of the last minute, or of the time since the process was first seen.
     fn average(&mut self, figures: &ProcessMetrics, ticks_per_second: u64) -> Fact<f64> {
         while self.ticks.len() > 1 && figures.at.saturating_sub(self.ticks[1].0) >= MINUTE {
             self.ticks.pop_front();
@@ -308,7 +309,7 @@ impl Past {
             .map(|rate| rate / ticks_per_second.max(1) as f64),
             None => Fact::Unknown(Why::NotApplicable),
         };
-        // One moment a second is enough, however quickly the screen is renewed.
+        // One entry per second suffices, however short the refresh interval is.
         let due = self
             .ticks
             .back()
@@ -323,7 +324,7 @@ impl Past {
 impl Recent {
     fn add(&mut self, rates: &ProcessRates, network: &Throughput, weight: f32) {
         let average = |old: &mut f32, new: Fact<f64>| {
-            // While a rate is unknown, the average stays what it was.
+            // While a rate is unknown, the average is unchanged.
             if let Fact::Known(new) = new {
                 *old += (new as f32 - *old) * weight;
             }
@@ -391,7 +392,7 @@ fn disks(sample: &Sample, rates: &SystemRates) -> Vec<DiskRow> {
         .collect()
 }
 
-/// The sum over the file systems on a disk and on its partitions; unknown where none is mounted.
+/// Returns the total over the file systems on a disk and its partitions; unknown if none is mounted.
 fn space(sample: &Sample, disk: &[u8], part: fn(&Space) -> u64) -> Fact<u64> {
     let disks = sample.metrics_of_disks();
     let belongs = |name: &[u8]| {
@@ -451,7 +452,7 @@ fn whole(sample: &Sample, rates: &SystemRates, disks: &[DiskRow], processes: &[P
                 };
             }
             Fact::Known(_) => continue,
-            // Whether it counts is not known.
+            // It is not known whether this one counts.
             Fact::Unknown(why) => disk = Throughput::unknown(why),
         }
         if let Fact::Known(active) = row.rates.active

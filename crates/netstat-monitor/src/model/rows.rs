@@ -7,34 +7,34 @@ use netstat_model::metrics::rates::{DiskRates, ProcessRates};
 use netstat_model::metrics::{DiskKind, ProcessIdentity, ProcessKey, ProcessState};
 use netstat_model::{Fact, Why};
 
-/// How long a new or closed row is shown as such.
+/// How long a new or closed row is highlighted.
 pub(super) const MOMENT: Duration = Duration::from_secs(3);
-/// So long something counts as used after it was.
+/// How long something counts as used after its last use.
 pub(super) const SHORT_WHILE: Duration = Duration::from_secs(20);
 
-/// Whether a row is new, here, or gone. New and closed rows are shown for a moment.
+/// Whether a row is new, present or gone. New and closed rows are highlighted for a moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Presence {
-    /// It appeared a moment ago.
+    /// It appeared recently.
     New,
-    /// It is here.
+    /// It is present.
     #[default]
     Here,
-    /// It ended a moment ago.
+    /// It ended recently.
     Gone,
 }
 
 /// Bytes per second in two directions.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Throughput {
-    /// Sent, or written.
+    /// Bytes sent or written per second.
     pub outbound: Fact<f64>,
-    /// Received, or read.
+    /// Bytes received or read per second.
     pub inbound: Fact<f64>,
 }
 
 impl Throughput {
-    /// Both unknown for one reason.
+    /// Returns a throughput that is unknown in both directions, for the same reason.
     pub const fn unknown(why: Why) -> Self {
         Throughput {
             outbound: Fact::Unknown(why),
@@ -42,7 +42,7 @@ impl Throughput {
         }
     }
 
-    /// Both together.
+    /// Returns the sum of both directions.
     pub fn total(&self) -> Fact<f64> {
         match (self.outbound, self.inbound) {
             (Fact::Known(out), Fact::Known(inbound)) => Fact::Known(out + inbound),
@@ -51,10 +51,11 @@ impl Throughput {
     }
 }
 
-/// The recent averages by which rows are ordered, so that they do not jump: of some ten seconds, later ones counting more.
+/// The recent averages by which rows are sorted, so that they do not jump: over about ten seconds, weighted towards
+/// recent values.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Recent {
-    /// Processors' worth of time.
+    /// The number of processors in use.
     pub cpu: f32,
     /// Bytes read per second.
     pub read: f32,
@@ -64,49 +65,49 @@ pub struct Recent {
     pub sent: f32,
     /// Bytes received per second.
     pub received: f32,
-    /// Page faults with a disk per second.
+    /// Page faults that required I/O, per second.
     pub faults: f32,
 }
 
-/// Texts of a process, safe for the terminal; shared as long as they hold.
+/// The texts of a process, safe to print; shared as long as they do not change.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ProcessText {
     /// Its name.
     pub name: Arc<str>,
-    /// The unit or container it runs in, innermost; empty when in none.
+    /// The innermost unit or container; empty if there is none.
     pub unit: Arc<str>,
-    /// Its command line, or why that is not known.
+    /// Its command line, or why it is unknown.
     pub command: Arc<str>,
-    /// The name of its user, or the number.
+    /// The name of its user, or the id if there is no name.
     pub user: Arc<str>,
-    /// Whether its program file was deleted or replaced.
+    /// Whether its program file has been deleted or replaced.
     pub deleted: bool,
 }
 
 /// A process.
 #[derive(Clone, Debug)]
 pub struct ProcessRow {
-    /// Which one.
+    /// The key of the process.
     pub key: ProcessKey,
     /// Its texts.
     pub text: Arc<ProcessText>,
-    /// What they were made of, as the system reported it.
+    /// The data from which the texts were made, as the system reported it.
     pub identity: Arc<ProcessIdentity>,
-    /// The process that started it, by id.
+    /// The id of its parent process.
     pub parent: u32,
-    /// The number of its user.
+    /// The id of its user.
     pub user: Fact<u32>,
-    /// What it is doing.
+    /// Its state.
     pub state: ProcessState,
-    /// Number of threads.
+    /// The number of threads.
     pub threads: u32,
-    /// Whether it is a thread of the kernel.
+    /// Whether it is a kernel thread.
     pub kernel: bool,
-    /// Changes per second.
+    /// Resource usage per second.
     pub rates: ProcessRates,
-    /// Processors' worth of time over the last minute, or as long as it was seen.
+    /// The average number of processors in use over the last minute, or since the process was first seen.
     pub cpu_average: Fact<f64>,
-    /// Bytes in memory: all, shareable, its own, and in swap space.
+    /// Bytes of memory: resident, shareable, private, and swapped.
     pub resident: Fact<u64>,
     /// See [`ProcessRow::resident`].
     pub shareable: Fact<u64>,
@@ -114,45 +115,45 @@ pub struct ProcessRow {
     pub private: Fact<u64>,
     /// See [`ProcessRow::resident`].
     pub swapped: Fact<u64>,
-    /// Bytes per second through its TCP connections. Unknown when it has sockets and none of them is counted.
+    /// Bytes per second over its TCP connections. Unknown if it has sockets and the traffic of none is counted.
     pub network: Throughput,
-    /// How many sockets it holds, as the one that has held them longest.
+    /// The number of sockets that it holds, counted for the process that has held each one longest.
     pub sockets: u32,
     /// Recent averages.
     pub recent: Recent,
-    /// Whether it read or wrote storage a short while ago.
+    /// Whether it recently read or wrote storage.
     pub used_disk: bool,
-    /// Whether anything went through its connections a short while ago.
+    /// Whether its connections were recently used.
     pub used_network: bool,
-    /// New, here or gone.
+    /// Whether it is new, present or gone.
     pub presence: Presence,
 }
 
-/// What flows through a socket.
+/// The traffic of a socket.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Flow {
-    /// Bytes per second.
+    /// Bytes sent per second.
     pub sent: Fact<f32>,
-    /// Bytes per second.
+    /// Bytes received per second.
     pub received: Fact<f32>,
-    /// Recent averages of what was sent and received.
+    /// The recent averages of bytes sent and received per second.
     pub recent: [f32; 2],
-    /// For how long nothing went through it, in tenths of a second; the largest number where nothing ever did.
+    /// The time since it last transferred data, in tenths of a second; the maximum value if it never did.
     pub quiet: u16,
-    /// The share of its segments with data that had to be sent again, 0 to 1, of those sent in the last 60 to 80 seconds, or since it was
-    /// first seen. Unknown when none was sent in that time.
+    /// The share of retransmitted segments among those sent with data, from 0 to 1, over the last 60 to 80 seconds, or
+    /// since the socket was first seen. Unknown if none was sent in that time.
     pub loss: Fact<f32>,
-    /// New, here or gone.
+    /// Whether it is new, present or gone.
     pub presence: Presence,
 }
 
 impl Flow {
-    /// Whether anything went through it a short while ago.
+    /// Whether it recently transferred data.
     pub fn was_used(&self) -> bool {
         u64::from(self.quiet) * 100 < SHORT_WHILE.as_millis() as u64
     }
 
-    /// Both directions together.
+    /// Returns the sum of both directions.
     pub fn total(&self) -> Fact<f32> {
         match (self.sent, self.received) {
             (Fact::Known(sent), Fact::Known(received)) => Fact::Known(sent + received),
@@ -161,47 +162,47 @@ impl Flow {
     }
 }
 
-/// A unit or container: its processes together.
+/// A unit or container, with the totals of its processes.
 #[derive(Clone, Debug)]
 pub struct UnitRow {
-    /// Its name, safe for the terminal.
+    /// Its name, safe to print.
     pub name: Arc<str>,
-    /// Number of its processes.
+    /// The number of its processes.
     pub processes: u32,
-    /// Processors' worth of time.
+    /// The number of processors in use.
     pub cpu: Fact<f64>,
-    /// The same over the last minute.
+    /// The same, averaged over the last minute.
     pub cpu_average: Fact<f64>,
-    /// Bytes of memory that are its processes' own.
+    /// Bytes of memory that are private to its processes.
     pub private: Fact<u64>,
-    /// Recent average of the processor time.
+    /// The recent average of the number of processors in use.
     pub recent: f32,
 }
 
 /// A disk.
 #[derive(Clone, Debug)]
 pub struct DiskRow {
-    /// Its name, safe for the terminal.
+    /// Its name, safe to print.
     pub name: Arc<str>,
-    /// What it is.
+    /// Its kind.
     pub kind: Fact<DiskKind>,
-    /// Changes per second.
+    /// Its activity per second.
     pub rates: DiskRates,
-    /// Requests on their way at the reading.
+    /// The number of requests in flight at the time of the reading.
     pub in_flight: u64,
-    /// Bytes that ordinary users may still use in its file systems.
+    /// Bytes that are available to ordinary users in its file systems.
     pub free: Fact<u64>,
-    /// Bytes that its file systems hold in all.
+    /// The total size of its file systems, in bytes.
     pub size: Fact<u64>,
 }
 
 /// A network interface.
 #[derive(Clone, Debug)]
 pub struct InterfaceRow {
-    /// Its name, safe for the terminal.
+    /// Its name, safe to print.
     pub name: Arc<str>,
-    /// Whether it only leads back to this computer.
+    /// Whether it is a loopback interface.
     pub loopback: Fact<bool>,
-    /// Bytes per second.
+    /// Bytes sent and received per second.
     pub rate: Throughput,
 }

@@ -1,4 +1,4 @@
-//! Units and containers: the sums of their processes.
+//! Units and containers: the totals of their processes.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -7,7 +7,7 @@ use netstat_model::{Component, Fact};
 
 use super::{Presence, ProcessRow, UnitRow};
 
-/// The name of what a process runs in, for people: the innermost one; empty for none.
+/// Returns the name of the innermost component of a process, safe to print; empty if there is none.
 pub(super) fn unit_name(components: &Fact<Vec<Component>>) -> Arc<str> {
     let Fact::Known(components) = components else {
         return "".into();
@@ -16,7 +16,7 @@ pub(super) fn unit_name(components: &Fact<Vec<Component>>) -> Arc<str> {
     netstat_model::text::escape(&netstat_model::component_name(components, last)).into()
 }
 
-/// The name of the unit a process is under, also for those that are in none.
+/// Returns the name under which a process is grouped by unit, including a substitute for processes without a unit.
 pub fn unit_of(process: &ProcessRow) -> &str {
     match (process.text.unit.is_empty(), process.kernel) {
         (false, _) => &process.text.unit,
@@ -25,7 +25,7 @@ pub fn unit_of(process: &ProcessRow) -> &str {
     }
 }
 
-/// Adds up; what one of the parts does not know, the sum does not know either.
+/// Adds a value to a sum; if either is unknown, so is the result.
 fn add<T: std::ops::Add<Output = T>>(sum: Fact<T>, part: Fact<T>) -> Fact<T> {
     match (sum, part) {
         (Fact::Known(sum), Fact::Known(part)) => Fact::Known(sum + part),
@@ -33,7 +33,7 @@ fn add<T: std::ops::Add<Output = T>>(sum: Fact<T>, part: Fact<T>) -> Fact<T> {
     }
 }
 
-/// The units that have processes, by name. Processes in none are together under no name.
+/// Returns the units that have processes, by name. Processes without a unit are grouped under substitute names.
 pub(super) fn units(processes: &[ProcessRow]) -> Vec<UnitRow> {
     let mut units: BTreeMap<Arc<str>, UnitRow> = BTreeMap::new();
     for process in processes.iter().filter(|process| process.presence != Presence::Gone) {
@@ -50,7 +50,7 @@ pub(super) fn units(processes: &[ProcessRow]) -> Vec<UnitRow> {
             recent: 0.0,
         });
         unit.processes += 1;
-        // One that has only just begun has no rate yet; it must not hide the others'.
+        // A process that has just started has no rate yet, which must not hide the rates of the others.
         if process.presence != Presence::New || process.rates.cpu.why().is_none() {
             unit.cpu = add(unit.cpu, process.rates.cpu);
             unit.cpu_average = add(unit.cpu_average, process.cpu_average);

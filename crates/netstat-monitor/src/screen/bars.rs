@@ -1,4 +1,4 @@
-//! The bars at the top and at the bottom.
+//! The bars at the top and bottom of the screen.
 
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect};
@@ -12,7 +12,7 @@ use crate::format;
 use crate::pane::Tab;
 use crate::theme::Theme;
 
-/// The tabs, and what holds for the whole screen.
+/// Draws the tabs, and information about the whole screen.
 pub(super) fn top(buffer: &mut Buffer, area: Rect, app: &mut App) {
     let theme = app.theme;
     fill(buffer, area, theme.bar);
@@ -64,7 +64,7 @@ pub(super) fn top(buffer: &mut Buffer, area: Rect, app: &mut App) {
     put_right(buffer, x + 1, area.right(), area.y, &text, theme.bar);
 }
 
-/// The time of day in UTC.
+/// Formats the time of day in UTC.
 pub(super) fn clock(wall: u64) -> String {
     let seconds = wall / 1000 % 86400;
     format!("{:02}:{:02}:{:02} UTC", seconds / 3600, seconds / 60 % 60, seconds % 60)
@@ -75,7 +75,8 @@ fn trimmed(seconds: f64) -> String {
     text.strip_suffix(".0").map(str::to_owned).unwrap_or(text)
 }
 
-/// What matters now: findings, new listeners, lost segments. The second value says whether there is anything.
+/// Returns what needs attention: findings, new listeners, retransmissions. The second value says whether there is
+/// anything.
 pub(super) fn attention(app: &App) -> (Vec<(String, Tone)>, bool) {
     let mut parts = Vec::new();
     for severity in [Severity::Critical, Severity::High, Severity::Medium] {
@@ -114,7 +115,7 @@ pub(super) fn attention(app: &App) -> (Vec<(String, Tone)>, bool) {
     (parts, found)
 }
 
-/// The line that says what matters now.
+/// Draws the line with what needs attention.
 pub(super) fn status(buffer: &mut Buffer, area: Rect, app: &App) {
     let theme = &app.theme;
     let (parts, _) = attention(app);
@@ -142,7 +143,7 @@ pub(super) fn status(buffer: &mut Buffer, area: Rect, app: &App) {
     }
 }
 
-/// Says what is filtered.
+/// Draws the active marks and filter.
 pub(super) fn filter(buffer: &mut Buffer, area: Rect, app: &App) {
     fill(buffer, area, app.theme.filter);
     let mut words = Vec::new();
@@ -169,7 +170,7 @@ pub(super) fn filter(buffer: &mut Buffer, area: Rect, app: &App) {
     put_right(buffer, area.x, area.right(), area.y, "u: clear ", style);
 }
 
-/// What is being typed, and what is wrong with it. Returns where the cursor is.
+/// Draws the line that is being typed, with its error. Returns the position of the cursor.
 fn typed(buffer: &mut Buffer, area: Rect, theme: &Theme, prompt: &Prompt) -> Position {
     let label = match prompt.kind {
         PromptKind::Filter if area.width >= 100 => "Filter (part of a program name, or: port 443 state ESTABLISHED): ",
@@ -190,7 +191,7 @@ fn typed(buffer: &mut Buffer, area: Rect, theme: &Theme, prompt: &Prompt) -> Pos
     let room = usize::from(area.right().saturating_sub(x).saturating_sub(2))
         .saturating_sub(wanted)
         .max(8);
-    // The end of what is typed is what matters.
+    // The end of the typed text is the most relevant part.
     let skip = prompt.text.chars().count().saturating_sub(room);
     let shown: String = prompt.text.chars().skip(skip).collect();
     let end = put(
@@ -218,7 +219,7 @@ fn typed(buffer: &mut Buffer, area: Rect, theme: &Theme, prompt: &Prompt) -> Pos
     }
 }
 
-/// Keys, what is being typed, or a message. Returns where the cursor is.
+/// Draws the keys, the line that is being typed, or a message. Returns the position of the cursor.
 pub(super) fn bottom(buffer: &mut Buffer, area: Rect, app: &App) -> Option<Position> {
     let theme = app.theme;
     fill(buffer, area, theme.bar);
@@ -257,7 +258,7 @@ pub(super) fn bottom(buffer: &mut Buffer, area: Rect, app: &App) -> Option<Posit
         ("s", "save"),
         ("q", "quit"),
     ]);
-    // What cannot be seen is said in the help; that there is something, here.
+    // The help lists what is hidden; this line only says that something is.
     let limited = app.model.as_ref().is_some_and(|model| !model.limits.is_empty());
     let note = if limited && area.width >= 80 {
         "some data is hidden: ? "

@@ -1,4 +1,4 @@
-//! Which columns of a pane are drawn, and where.
+//! Selects and places the columns of a pane.
 
 use unicode_width::UnicodeWidthStr;
 
@@ -9,14 +9,14 @@ use crate::format::UNKNOWN;
 use crate::model::Model;
 use crate::pane::{Column, Pane};
 
-/// The columns before the first: mark and finding.
+/// The width before the first column, for mark and finding.
 pub(super) const FRONT: u16 = 2;
 
-/// The room left for texts to grow before further columns are shown.
+/// The width reserved for growing texts before further columns are added.
 const SLACK: u16 = 12;
-/// A column counts as empty when this many rows have nothing in it.
+/// The number of rows that are checked to decide whether a column is empty.
 const SAMPLE: usize = 200;
-/// What is left out first where there is too little room: what distinguishes rows least.
+/// The columns that are omitted first if there is too little room: those that distinguish rows least.
 const EXPENDABLE: [Column; 5] = [
     Column::LocalAddress,
     Column::User,
@@ -25,18 +25,18 @@ const EXPENDABLE: [Column; 5] = [
     Column::LocalPort,
 ];
 
-/// A column on the screen.
+/// A placed column.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Placed {
-    /// Which one.
+    /// The column.
     pub(super) column: Column,
-    /// Where it begins, from the left edge of the pane.
+    /// Its offset from the left edge of the pane.
     pub(super) x: u16,
     /// Its width.
     pub(super) width: u16,
 }
 
-/// The columns of a pane that fit into `room`, of which `height` rows are visible.
+/// Returns the columns of a pane that fit into `room`; `height` is the number of visible rows.
 pub(super) fn place(pane: Pane, room: u16, height: usize, model: &Model, app: &mut App) -> Vec<Placed> {
     let sort = app.settings.panes[&pane].sort.column;
     let shown = fitting(chosen(pane, room, model, app), room, sort);
@@ -63,7 +63,8 @@ pub(super) fn place(pane: Pane, room: u16, height: usize, model: &Model, app: &m
     placed
 }
 
-/// The configured columns; where none were configured, those that have something to show, and further ones that find room.
+/// Returns the configured columns, or, if none are configured, those that are not empty, and further ones for which
+/// there is room.
 fn chosen(pane: Pane, room: u16, model: &Model, app: &App) -> Vec<Column> {
     let configured = &app.settings.panes[&pane];
     if configured.columns != PaneSettings::of(pane).columns {
@@ -86,7 +87,7 @@ fn chosen(pane: Pane, room: u16, model: &Model, app: &App) -> Vec<Column> {
     columns
 }
 
-/// Whether no row has anything in a column.
+/// Whether a column is empty in all rows.
 fn is_empty(pane: Pane, column: Column, model: &Model, app: &App) -> bool {
     if matches!(column, Column::Image | Column::Pid | Column::Trend) {
         return false;
@@ -101,7 +102,7 @@ fn is_empty(pane: Pane, column: Column, model: &Model, app: &App) -> bool {
             .all(|row| nothing(&cell(&sheet, row, column).text))
 }
 
-/// The width of a column without room to grow. The arrow of the order needs a character of its own.
+/// Returns the minimum width of a column. The arrow of the sort column needs one more character.
 fn least(column: Column, sort: Column) -> u16 {
     let spec = column.spec();
     match column == sort {
@@ -110,7 +111,7 @@ fn least(column: Column, sort: Column) -> u16 {
     }
 }
 
-/// Leaves columns out until the rest fits. The one that the rows are sorted by stays.
+/// Omits columns until the rest fits. The sort column is always kept.
 fn fitting(mut columns: Vec<Column>, room: u16, sort: Column) -> Vec<Column> {
     let total = |columns: &[Column]| columns.iter().map(|column| least(*column, sort) + 1).sum::<u16>();
     while columns.len() > 1 && total(&columns) > room + 1 {
@@ -127,7 +128,7 @@ fn fitting(mut columns: Vec<Column>, room: u16, sort: Column) -> Vec<Column> {
     columns
 }
 
-/// Gives the room that is left to texts that need it.
+/// Distributes the remaining room among the texts that need it.
 fn widths(columns: &[Column], needed: &[u16], room: u16, sort: Column) -> Vec<Placed> {
     let mut widths: Vec<u16> = columns.iter().map(|column| least(*column, sort)).collect();
     let used: u16 = widths.iter().map(|width| width + 1).sum::<u16>().saturating_sub(1);

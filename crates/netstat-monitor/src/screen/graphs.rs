@@ -1,4 +1,4 @@
-//! The graphs at the side, or above the panes where the screen is narrow.
+//! The graphs, beside the panes or above them on a narrow screen.
 
 use std::sync::Arc;
 
@@ -16,22 +16,22 @@ use crate::model::{Model, Throughput};
 use crate::pane::Tab;
 use crate::selection::Totals;
 
-/// The columns left of a graph for the figures of its scale.
+/// The width of the scale to the left of a graph.
 const SCALE: u16 = 5;
-/// The dots of the left and of the right column of a braille pattern (Unicode, U+2800), filled from the bottom up.
+/// The dots of the left and right column of a braille pattern (Unicode, U+2800), filled from the bottom up.
 const LEFT: [u32; 5] = [0, 0x40, 0x44, 0x46, 0x47];
 const RIGHT: [u32; 5] = [0, 0x80, 0xa0, 0xb0, 0xb8];
-/// Quarters of a cell where only ASCII can be shown.
+/// Quarters of a cell in ASCII.
 const ASCII: [&str; 5] = [" ", ".", ":", "|", "#"];
 
-/// What a graph's scale means.
+/// The unit of a graph's scale.
 #[derive(Clone, Copy, PartialEq)]
 enum Top {
-    /// Shares of 1: 100 %.
+    /// Shares of 1; the maximum is 100 %.
     Whole,
-    /// Bytes per second; never below this many.
+    /// Bytes per second; the maximum is never below this.
     Rate(f32),
-    /// A count; never below this many.
+    /// A count; the maximum is never below this.
     Count(f32),
 }
 
@@ -41,9 +41,9 @@ struct Graph {
     series: Series,
     top: Top,
     colors: [Color; 2],
-    /// The names of its two parts, where it has two; then `now` gives the figure of each.
+    /// The names and current values of its two parts, if it has two.
     parts: Option<[(&'static str, String); 2]>,
-    /// One line instead of a graph of several.
+    /// Whether it is drawn as a single line.
     small: bool,
 }
 
@@ -105,7 +105,7 @@ fn make(title: &str, now: String, series: Series, top: Top, colors: [Color; 2]) 
     }
 }
 
-/// A graph of two parts on top of each other.
+/// Creates a graph of two stacked parts.
 fn two(title: &str, parts: [(&'static str, String); 2], series: Series, top: Top, colors: [Color; 2]) -> Graph {
     let [(first, a), (second, b)] = &parts;
     let now = format!("{first} {a}  {second} {b}");
@@ -195,7 +195,7 @@ fn graphs(app: &App, model: &Model) -> Vec<Graph> {
     }
 }
 
-/// The values of a graph and the top of its scale.
+/// Returns the values of a graph and the maximum of its scale.
 fn values(graph: &Graph, columns: u16, app: &mut App, model: &Arc<Model>) -> (Vec<[f32; 2]>, f32) {
     let span = app.settings.span.duration();
     let values = app
@@ -224,7 +224,7 @@ fn one(buffer: &mut Buffer, area: Rect, graph: &Graph, app: &mut App, model: &Ar
         x: area.x + SCALE,
         y: area.y + 1,
         width: area.width.saturating_sub(SCALE),
-        // Below it the axis of time, and an empty line where there is room.
+        // The time axis is below, and an empty line if there is room.
         height: area.height.saturating_sub(if area.height > 6 { 3 } else { 2 }).max(1),
     };
     let dense = if app.settings.ascii { 1 } else { 2 };
@@ -241,7 +241,7 @@ fn one(buffer: &mut Buffer, area: Rect, graph: &Graph, app: &mut App, model: &Ar
     scale(buffer, area, plot, graph, top, app);
 }
 
-/// The name of a graph and its figures now; where it has two parts, in their colours.
+/// Draws the name of a graph and its current values, in the colours of its parts if there are two.
 fn heading(buffer: &mut Buffer, area: Rect, graph: &Graph, app: &App, model: &Model) {
     let name = Style::new().fg(graph.colors[0]).add_modifier(Modifier::BOLD);
     let totals = app.selection.totals().filter(|_| graph.series.is_of_processes());
@@ -259,7 +259,7 @@ fn heading(buffer: &mut Buffer, area: Rect, graph: &Graph, app: &App, model: &Mo
         put_right(buffer, end + 1, area.right(), area.y, now, Style::new());
         return;
     };
-    // The legend: a square in the colour of the part, its name and its figure.
+    // The legend: a square in the colour of the part, its name and its value.
     let square = if app.settings.ascii { "#" } else { "■" };
     let width = |(name, figure): &(&str, String)| (name.len() + figure.len() + 4) as u16;
     let both = width(&parts[0]) + width(&parts[1]);
@@ -280,7 +280,7 @@ fn heading(buffer: &mut Buffer, area: Rect, graph: &Graph, app: &App, model: &Mo
     }
 }
 
-/// A line of dots at half the height.
+/// Draws a dotted line at half the height.
 fn grid(buffer: &mut Buffer, plot: Rect, app: &App) {
     if plot.height < 4 {
         return;
@@ -292,7 +292,7 @@ fn grid(buffer: &mut Buffer, plot: Rect, app: &App) {
     }
 }
 
-/// Where there is no room for all figures, the last is left out rather than cut.
+/// If there is no room for all values, the last one is omitted rather than cut.
 fn fitting(now: &str, room: u16) -> &str {
     match now.rsplit_once("  ") {
         Some((first, _)) if now.chars().count() > usize::from(room) => first,
@@ -300,7 +300,7 @@ fn fitting(now: &str, room: u16) -> &str {
     }
 }
 
-/// What the selected processes and sockets do now.
+/// Returns the current values of the selected processes and sockets.
 fn of_selected(graph: &Graph, totals: &Totals, model: &Model) -> (String, Option<[(&'static str, String); 2]>) {
     let rate = |fact: Fact<f64>| format::fact(fact, format::rate);
     let parts = |traffic: &Throughput| {
@@ -324,15 +324,15 @@ fn of_selected(graph: &Graph, totals: &Totals, model: &Model) -> (String, Option
     }
 }
 
-/// One column of characters of a graph: one moment in ASCII, else two. The two parts lie on top of each other and differ by colour
-/// where the theme has any; a character that holds both has the colour of the part that fills more of it.
+/// Draws one column of a graph: one moment in ASCII, otherwise two. The two parts are stacked and distinguished by
+/// colour if the theme has any; a cell that contains both has the colour of the larger part.
 fn column(buffer: &mut Buffer, (x, plot): (u16, Rect), moments: &[[f32; 2]], colors: [Color; 2], app: &App) {
     let whole = f32::from(plot.height) * 4.0;
     let dots = |share: f32| (share * whole).clamp(0.0, whole);
     for row in 0..plot.height {
         let within = |height: f32| {
             let part = height - f32::from(row) * 4.0;
-            // What is more than nothing shows.
+            // A value other than 0 is always visible.
             let part = if row == 0 && height > 0.0 { part.max(1.0) } else { part };
             part.clamp(0.0, 4.0).round() as usize
         };
@@ -365,7 +365,7 @@ fn column(buffer: &mut Buffer, (x, plot): (u16, Rect), moments: &[[f32; 2]], col
     }
 }
 
-/// The figures at the left, and the axis of time below.
+/// Draws the scale to the left, and the time axis below.
 fn scale(buffer: &mut Buffer, area: Rect, plot: Rect, graph: &Graph, top: f32, app: &App) {
     let dim = app.theme.dim;
     let figure = |share: f32| match graph.top {
@@ -394,7 +394,7 @@ fn scale(buffer: &mut Buffer, area: Rect, plot: Rect, graph: &Graph, top: f32, a
     }
 }
 
-/// A graph of one line: name, curve, figure.
+/// Draws a graph of one line: name, curve, value.
 fn line(buffer: &mut Buffer, area: Rect, graph: &Graph, app: &mut App, model: &Arc<Model>) {
     let name = 9.min(area.width / 4);
     let text = fitting(&graph.now, area.width / 2);

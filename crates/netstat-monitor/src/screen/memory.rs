@@ -1,4 +1,4 @@
-//! The bar of physical memory at the top of its tab.
+//! The bar of physical memory at the top of the Memory tab.
 
 use netstat_model::Fact;
 use ratatui::buffer::Buffer;
@@ -9,7 +9,7 @@ use super::{fill, put, put_right};
 use crate::app::App;
 use crate::format;
 
-/// Draws the bar; gives back what is left of the area.
+/// Draws the bar, and returns the rest of the area.
 pub(super) fn draw(buffer: &mut Buffer, area: Rect, app: &App) -> Rect {
     let Some(model) = &app.model else { return area };
     let memory = &model.whole.memory;
@@ -67,7 +67,7 @@ pub(super) fn draw(buffer: &mut Buffer, area: Rect, app: &App) -> Rect {
         ) + 3;
     }
     let waiting = format::fact(model.whole.pressure[1], format::percent);
-    // What does not fit is left out, not cut.
+    // A part that does not fit is omitted, not cut.
     for further in [
         format!("to be written {}", size(memory.dirty)),
         format!("pressure {waiting} %"),

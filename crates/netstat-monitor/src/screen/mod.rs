@@ -1,4 +1,5 @@
-//! Draws the screen: bars, panes, graphs, and what lies over them. Only reads the state, and notes where things are for the mouse.
+//! Draws the screen: bars, panes, graphs and windows. It only reads the state, and records the positions of elements
+//! for the mouse.
 
 mod bars;
 mod columns;
@@ -15,11 +16,11 @@ use ratatui::style::{Color, Style};
 use crate::app::App;
 use crate::pane::Tab;
 
-/// The smallest screen that shows something useful.
+/// The minimum size of a usable screen.
 pub(crate) const SMALLEST: (u16, u16) = (60, 15);
-/// From this width on, graphs are at the side.
+/// The width from which graphs are beside the panes.
 const GRAPHS_FROM: u16 = 100;
-/// From this width and height of the body on, graphs are above the panes where there is no room at the side.
+/// The width and height of the body from which graphs are above the panes, if there is no room beside them.
 const STRIP_FROM: (u16, u16) = (80, 18);
 
 /// Draws everything.
@@ -62,7 +63,7 @@ pub(crate) fn draw(frame: &mut Frame<'_>, app: &mut App) {
     }
 }
 
-/// Where only ASCII can be shown, a cut shows as `~`.
+/// Replaces the ellipsis by `~` if only ASCII is drawn.
 fn plain(buffer: &mut Buffer) {
     for cell in &mut buffer.content {
         if cell.symbol() == "…" {
@@ -71,7 +72,7 @@ fn plain(buffer: &mut Buffer) {
     }
 }
 
-/// The lines of the screen.
+/// The areas of the screen.
 struct Rows {
     top: Rect,
     status: Option<Rect>,
@@ -80,7 +81,7 @@ struct Rows {
     bottom: Rect,
 }
 
-/// From this height on, the line that says what matters is always shown; below, only when it says something.
+/// The height from which the attention line is always shown; below it, only when it is not empty.
 const STATUS_FROM: u16 = 20;
 
 impl Rows {
@@ -103,7 +104,7 @@ impl Rows {
     }
 }
 
-/// The panes at the left, and where it is wide enough graphs at the right.
+/// Splits the body into panes on the left, and graphs on the right if it is wide enough.
 fn sides(body: Rect, app: &App) -> (Rect, Option<Rect>) {
     if body.width < GRAPHS_FROM || app.expanded {
         return (body, None);
@@ -125,13 +126,14 @@ fn sides(body: Rect, app: &App) -> (Rect, Option<Rect>) {
     (left, Some(right))
 }
 
-/// The graphs above the panes, where there is room for them there and none at the side, and what is left of the body.
+/// Returns the area for graphs above the panes, if there is room for them there and none at the side, and the rest of
+/// the body.
 fn strip(body: Rect, app: &App) -> (Option<Rect>, Rect) {
     let (width, height) = STRIP_FROM;
     if body.width < width || body.width >= GRAPHS_FROM || body.height < height || app.expanded {
         return (None, body);
     }
-    // The title, the axis and at most six lines of graph.
+    // The title, the axis, and at most six lines of graph.
     let high = (body.height / 5).clamp(5, 8);
     let strip = Rect { height: high, ..body };
     let rest = Rect {
@@ -142,7 +144,7 @@ fn strip(body: Rect, app: &App) -> (Option<Rect>, Rect) {
     (Some(strip), rest)
 }
 
-/// Gives everything without colours of its own those of the theme.
+/// Applies the colours of the theme to everything without colours of its own.
 fn ground(buffer: &mut Buffer, style: Style) {
     for cell in &mut buffer.content {
         if let (Color::Reset, Some(color)) = (cell.bg, style.bg) {
@@ -166,13 +168,13 @@ fn too_small(buffer: &mut Buffer, area: Rect, app: &App) {
     }
 }
 
-/// Writes `text` at a place, cut to `width`; gives back the column behind it.
+/// Writes `text` at a position, cut to `width`, and returns the column after it.
 fn put(buffer: &mut Buffer, x: u16, y: u16, width: u16, text: &str, style: Style) -> u16 {
     let text = crate::format::cut(text, width.into());
     buffer.set_stringn(x, y, &text, width.into(), style).0
 }
 
-/// Writes `text` so that it ends before `right`; gives back the column it begins at.
+/// Writes `text` so that it ends before `right`, and returns the column where it begins.
 fn put_right(buffer: &mut Buffer, left: u16, right: u16, y: u16, text: &str, style: Style) -> u16 {
     let room = right.saturating_sub(left);
     let text = crate::format::cut(text, room.into());
@@ -182,7 +184,7 @@ fn put_right(buffer: &mut Buffer, left: u16, right: u16, y: u16, text: &str, sty
     x
 }
 
-/// Gives a whole area one style and blanks.
+/// Fills an area with spaces in one style.
 fn fill(buffer: &mut Buffer, area: Rect, style: Style) {
     for y in area.top()..area.bottom() {
         for x in area.left()..area.right() {

@@ -1,4 +1,4 @@
-//! The panes: a title with live figures, headings, rows.
+//! The panes: a title with live values, headings, rows.
 
 use std::borrow::Cow;
 
@@ -17,9 +17,9 @@ use crate::model::{Item, Model, PaneRow, Presence};
 use crate::pane::{Column, Pane, ShortConnections, Source, Tree};
 use crate::selection::Totals;
 
-/// With fewer lines for each pane than this, the pane that has the keys gets most of the room.
+/// The number of lines per pane below which the focused pane gets most of the room.
 const CROWDED: u16 = 8;
-/// With fewer lines for each pane than this, the others show only their titles.
+/// The number of lines per pane below which the other panes show only their titles.
 const TIGHT: u16 = 4;
 
 /// Draws the panes of the tab below each other.
@@ -36,8 +36,8 @@ pub(super) fn draw(buffer: &mut Buffer, area: Rect, app: &mut App) {
     }
 }
 
-/// The height of each pane. A folded one has its title; the others share the rest by their weights. Where there is little room, the pane
-/// that has the keys gets most of it, and where there is next to none, all of it.
+/// Returns the height of each pane. A folded one shows only its title; the others share the rest by their weights. If
+/// there is little room, the focused pane gets most of it, and if there is very little, all of it.
 fn heights(panes: &[Pane], height: u16, app: &App) -> Vec<u16> {
     let focused = app.focused();
     let count = u16::try_from(panes.len()).unwrap_or(u16::MAX);
@@ -45,7 +45,7 @@ fn heights(panes: &[Pane], height: u16, app: &App) -> Vec<u16> {
     let folded = |pane: &Pane| {
         (app.settings.panes[pane].folded && !app.expanded) || (height < TIGHT * count && *pane != focused)
     };
-    // Disks neither come nor go: their pane is as high as they need.
+    // Disks rarely come and go, so their pane is exactly as high as they need.
     let fixed = |pane: &Pane| match pane.spec().source {
         Source::Disks if panes.len() > 1 => Some((app.panes[pane].rows.len() as u16).max(1) + 2),
         _ => None,
@@ -74,7 +74,7 @@ fn heights(panes: &[Pane], height: u16, app: &App) -> Vec<u16> {
             given = until;
         }
     }
-    // Too small for three lines each: the last ones are cut.
+    // If there are not three lines for each, the last ones are cut.
     let mut room = height;
     for height in &mut heights {
         *height = (*height).min(room);
@@ -148,7 +148,7 @@ fn one(buffer: &mut Buffer, area: Rect, pane: Pane, app: &mut App) {
     app.hits.extend(hits);
 }
 
-/// What an empty pane says.
+/// Returns the text of an empty pane.
 fn nothing(pane: Pane, app: &App) -> Cow<'static, str> {
     if !app.selection.is_all() {
         return "no matching rows".into();
@@ -211,7 +211,7 @@ fn title(buffer: &mut Buffer, area: Rect, pane: Pane, folded: bool, app: &mut Ap
     let end = put(buffer, area.x, area.y, area.width, &words, style);
     if let Some(model) = &app.model {
         let room = usize::from(area.right().saturating_sub(end + 2));
-        // What does not fit is left out, not cut.
+        // A part that does not fit is omitted, not cut.
         let mut text = String::new();
         for part in live(pane, model, app) {
             let longer = format!("{text}{part}   ");
@@ -232,7 +232,7 @@ fn title(buffer: &mut Buffer, area: Rect, pane: Pane, folded: bool, app: &mut Ap
     app.hits.push((area, Hit::Title(pane)));
 }
 
-/// What the rows of a pane are called.
+/// Returns the noun for the rows of a pane.
 fn noun(pane: Pane, count: usize, grouped: bool) -> &'static str {
     let (one, many) = match pane.spec().source {
         _ if grouped => ("row", "rows"),
@@ -246,7 +246,8 @@ fn noun(pane: Pane, count: usize, grouped: bool) -> &'static str {
     if count == 1 { one } else { many }
 }
 
-/// The figures in the title of a pane, the most important first. With marks or a filter they are those of what is selected.
+/// Returns the values in the title of a pane, the most important first. With marks or a filter, they are those of the
+/// selection.
 fn live(pane: Pane, model: &Model, app: &App) -> Vec<String> {
     let rate = |fact: Fact<f64>| format::fact(fact, format::rate);
     let percent = |fact: Fact<f64>| format::fact(fact, format::percent);
@@ -293,7 +294,7 @@ fn live(pane: Pane, model: &Model, app: &App) -> Vec<String> {
     }
 }
 
-/// The figures in the title of a pane while marks or a filter select something.
+/// Returns the values in the title of a pane while marks or a filter select something.
 fn of_selected(pane: Pane, model: &Model, totals: &Totals) -> Vec<String> {
     let rate = |fact: Fact<f64>| format::fact(fact, format::rate);
     match pane {
@@ -319,7 +320,7 @@ fn of_selected(pane: Pane, model: &Model, totals: &Totals) -> Vec<String> {
     }
 }
 
-/// What the title of the connections says.
+/// Returns the values in the title of the connections.
 fn connections(model: &Model, app: &App) -> Vec<String> {
     let sockets = &model.sockets;
     let mut words = vec![format::fact(model.whole.connections, |count| format!("{count} open"))];
@@ -370,13 +371,13 @@ fn headings(buffer: &mut Buffer, area: Rect, pane: Pane, columns: &[Placed], app
     }
 }
 
-/// What the rows of a pane are drawn with.
+/// Draws the rows of a pane.
 struct RowPainter<'a> {
     app: &'a App,
     sheet: Sheet<'a>,
     pane: Pane,
     columns: &'a [Placed],
-    /// Whether the row is selected, and then whether its pane has the keys.
+    /// Whether the row is selected, and if so, whether its pane is focused.
     selected: Option<bool>,
 }
 
@@ -399,7 +400,7 @@ impl RowPainter<'_> {
         for &Placed { column, x, width } in self.columns {
             let content = cell(&self.sheet, row, column);
             let toned = match content.tone {
-                // On the selection and on rows that are gone, the row's own colour says more.
+                // On the selection and on rows that are gone, the row's own colour takes precedence.
                 _ if presence == Presence::Gone || self.selected == Some(true) => base,
                 Tone::Plain => base,
                 Tone::Dim => base.patch(theme.dim),
@@ -436,7 +437,7 @@ impl RowPainter<'_> {
         }
     }
 
-    /// Mark and finding before a row.
+    /// Draws the mark and the finding before a row.
     fn front(&self, buffer: &mut Buffer, area: Rect, row: &PaneRow, base: Style) {
         let (app, theme) = (self.app, &self.app.theme);
         let process = row.item.process(self.sheet.model);
@@ -461,7 +462,7 @@ impl RowPainter<'_> {
     }
 }
 
-/// Which of the graphs' colours the small graphs of a pane have.
+/// Returns the index of the colours of the small graphs of a pane.
 fn trend_color(pane: Pane) -> usize {
     match pane.spec().source {
         Source::DiskUsers => 2,

@@ -1,4 +1,4 @@
-//! What lies over the screen: help, cards, questions, choices.
+//! Windows over the screen: help, cards, questions, choices.
 
 use netstat_os::Signal;
 use ratatui::buffer::Buffer;
@@ -15,12 +15,12 @@ use crate::keys::TABLE;
 use crate::pane::Column;
 use crate::theme::Theme;
 
-/// The room that the keys take in the help.
+/// The width of the keys in the help.
 const KEYS: u16 = 18;
 
-/// Draws what lies over `body`.
+/// Draws the window over `body`.
 pub(super) fn draw(buffer: &mut Buffer, body: Rect, app: &mut App) {
-    // What is drawn may scroll: it is taken out for the while.
+    // Drawing may change the scroll position, so the window is taken out of the state temporarily.
     let Some(mut popup) = app.popup.take() else { return };
     let frame = Frame {
         body,
@@ -42,7 +42,7 @@ pub(super) fn draw(buffer: &mut Buffer, body: Rect, app: &mut App) {
     app.popup = Some(popup);
 }
 
-/// Where a popup is drawn, and how.
+/// Where and how a window is drawn.
 struct Frame {
     body: Rect,
     theme: Theme,
@@ -108,7 +108,7 @@ impl Frame {
         }
     }
 
-    /// The newest entry first.
+    /// Draws the log, the newest entry first.
     fn log(&self, buffer: &mut Buffer, app: &App, top: &mut usize) {
         let tone = |kind: LogKind| match kind {
             LogKind::Finding(Severity::Critical | Severity::High) => Tone::Bad,
@@ -175,7 +175,8 @@ impl Frame {
     }
 }
 
-/// The lines of `line` in so much room. The end of a path matters more than its beginning: after a tab comes one that is cut there.
+/// Wraps `line` to this width. If it contains a tab, a path follows, whose beginning is cut instead, because its end
+/// matters more.
 fn fitted(line: &str, room: usize) -> Vec<String> {
     use unicode_width::{UnicodeWidthChar, UnicodeWidthStr};
     let Some((head, path)) = line.split_once('\t') else {
@@ -194,7 +195,7 @@ fn fitted(line: &str, room: usize) -> Vec<String> {
     vec![format!("{head}  …{}", &path[begin..])]
 }
 
-/// A line cut between words so that each piece fits; the further pieces are set in as the first, and a little more.
+/// Wraps a line between words; the following pieces are indented like the first one, and a little more.
 fn wrapped(line: &str, room: usize) -> Vec<String> {
     use unicode_width::UnicodeWidthStr;
     if line.width() <= room {
@@ -217,7 +218,7 @@ fn wrapped(line: &str, room: usize) -> Vec<String> {
     pieces
 }
 
-/// What cannot be seen, why, and what helps.
+/// Describes what cannot be seen, why, and what helps.
 fn limitation(limit: &netstat_model::Limit) -> String {
     let remedy = limit
         .remedy
@@ -226,7 +227,7 @@ fn limitation(limit: &netstat_model::Limit) -> String {
     netstat_model::text::escape_str(&format!("{}: {}{remedy}", limit.what, limit.why)).into_owned()
 }
 
-/// The lines of the help: a heading has no words.
+/// Returns the lines of the help; a heading has no description.
 fn help(read_only: bool) -> Vec<(&'static str, Option<&'static str>)> {
     let mut lines = Vec::new();
     for (part, bindings) in TABLE {
@@ -269,7 +270,7 @@ fn hints(buffer: &mut Buffer, area: Rect, keys: &[(&str, &str)], theme: &Theme) 
     }
 }
 
-/// Draws a frame in the middle of `body`, for so many columns and lines; gives back what is within.
+/// Draws a frame in the middle of `body` for this many columns and lines, and returns the area within.
 fn window(
     buffer: &mut Buffer,
     body: Rect,

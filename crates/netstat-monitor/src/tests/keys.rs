@@ -1,4 +1,4 @@
-//! What keys and mouse do, on a screen made of the recording.
+//! Tests of keyboard and mouse on a screen made from the recording.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use crate::pane::{Column, Pane, Tab};
 use crossterm::event::{Event, KeyCode, KeyEvent, KeyModifiers, MouseButton, MouseEvent, MouseEventKind};
 use netstat_os::Signal;
 
-/// A screen of the default settings that was drawn once, so that it knows its places.
+/// Returns a screen with default settings that was drawn once, so that positions are known.
 fn ready() -> App {
     let mut app = app(Settings::default());
     drawn(&mut app, 120, 40);
@@ -56,12 +56,12 @@ fn the_selection_follows_the_row() {
                 assert_eq!(key, chosen);
                 places.insert(app.panes[&Pane::CpuProcesses].at);
             }
-            // Its process ended: no other takes its place.
+            // Its process ended, and no other row takes its place.
             None => assert!(model.process(chosen).is_none()),
         }
     }
     assert!(!places.is_empty());
-    // Sorting moves the row, not the selection.
+    // Sorting moves the row, but not the selection.
     if app.selected_process().is_none() {
         keys(&mut app, "2");
         press(&mut app, KeyCode::Down);
@@ -95,7 +95,7 @@ fn a_mark_chooses_what_the_other_panes_show() {
         app.panes[&Pane::NetworkProcesses].rows.len() > 1,
         "the first pane shows all"
     );
-    // The graphs: the marked process alone has less than the whole.
+    // In the graphs, the marked process alone has less than the whole computer.
     use crate::history::Series;
     let span = std::time::Duration::from_secs(60);
     let marked: f32 = sum(&app.history.columns(Series::Cpu, span, 30, &model, &app.selection));
@@ -133,7 +133,7 @@ fn the_filter_takes_names_and_the_words_of_the_list() {
     assert!(app.panes[&Pane::Connections].rows.is_empty());
     keys(&mut app, "u/--port=80 --listening\n");
     assert!(ports(&app).iter().all(|port| *port == 80) && !ports(&app).is_empty());
-    // A wrong word is named, and what was typed stays.
+    // The wrong word is named, and the typed text is kept.
     keys(&mut app, "u/port");
     keys(&mut app, " 99999\n");
     let prompt = app.prompt.as_ref().unwrap();
@@ -192,7 +192,7 @@ fn sorting_turns_round_and_goes_through_the_columns() {
 fn columns_are_chosen() {
     let mut app = ready();
     keys(&mut app, "3C");
-    // The first away, the second to the third place.
+    // Removes the first column, and moves the second to the third place.
     key(&mut app, ' ');
     press(&mut app, KeyCode::Down);
     press(&mut app, KeyCode::Right);
@@ -239,7 +239,7 @@ fn a_connection_closes_after_a_question() {
         "{screen}"
     );
     assert_eq!(key(&mut app, 'y'), [Effect::Close(Box::new(row))]);
-    // A listener is no connection.
+    // A listener is not a connection.
     press(&mut app, KeyCode::Right);
     press(&mut app, KeyCode::Down);
     key(&mut app, 'c');
@@ -393,7 +393,7 @@ fn the_interval_goes_in_steps() {
     assert_eq!(key(&mut app, 'q'), [Effect::Quit]);
 }
 
-/// A model with short connections of one program and others, as the newest of a screen.
+/// Returns a screen whose newest model has short connections of one program, and others.
 fn with_short_connections(grouped: u64) -> App {
     use crate::sample::{Bytes, Ended, Passing, Sample};
     use netstat_model::{Fact, State};
@@ -457,7 +457,7 @@ fn short_connections_many_make_one_row_below_no_live_one() {
     assert!(row.contains("nginx") && row.contains("/s"), "{row}");
     press(&mut app, KeyCode::Right);
     press(&mut app, KeyCode::Right);
-    // Whatever the order: what lives stands before what is gone.
+    // In any order, open rows come before those that are gone.
     for _ in 0..9 {
         let gone = |item: &Item| item.presence(&model) == Presence::Gone;
         let rows = items(&app);

@@ -1,4 +1,4 @@
-//! A screen made of the recording, and keys for it.
+//! A screen made from the recording, and keys for it.
 
 use std::io::BufReader;
 use std::sync::Arc;
@@ -18,24 +18,24 @@ use ratatui::buffer::Buffer;
 /// The recording: a small server with visitors; see `demo.sh` beside it.
 pub(crate) const DEMO: &[u8] = include_bytes!("../../tests/data/demo.ndjson");
 
-/// Every sample of the recording.
+/// Returns all samples of the recording.
 pub(crate) fn samples() -> Vec<Arc<Sample>> {
     let mut player = Player::new(BufReader::new(DEMO)).unwrap();
     std::iter::from_fn(|| player.next_sample().unwrap()).collect()
 }
 
-/// Every model of the recording.
+/// Returns all models of the recording.
 pub(crate) fn models() -> Vec<Arc<Model>> {
     let mut modeler = Modeler::default();
     samples().iter().map(|sample| Arc::new(modeler.model(sample))).collect()
 }
 
-/// A screen that has seen the whole recording.
+/// Returns a screen that has received the whole recording.
 pub(crate) fn app(settings: Settings) -> App {
     filled(App::new(settings, b"harbor", false, Services::embedded()))
 }
 
-/// The same where the environment forbids colours.
+/// Returns the same screen in an environment that disables colours.
 pub(crate) fn app_without_colours() -> App {
     filled(App::new(Settings::default(), b"harbor", true, Services::embedded()))
 }
@@ -45,14 +45,14 @@ fn filled(mut app: App) -> App {
     app
 }
 
-/// Draws the screen in a size.
+/// Draws the screen in this size.
 pub(crate) fn drawn(app: &mut App, width: u16, height: u16) -> Buffer {
     let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
     terminal.draw(|frame| screen::draw(frame, app)).unwrap();
     terminal.backend().buffer().clone()
 }
 
-/// The characters of a screen, line by line, without blanks at the ends.
+/// Returns the characters of a screen line by line, without trailing spaces.
 pub(crate) fn text(buffer: &Buffer) -> String {
     let mut out = String::new();
     for y in 0..buffer.area.height {
@@ -83,7 +83,7 @@ pub(crate) fn key(app: &mut App, c: char) -> Vec<Effect> {
     )
 }
 
-/// Types all of them; gives back what the last one asked for.
+/// Types all characters, and returns the effects of the last one.
 pub(crate) fn keys(app: &mut App, text: &str) -> Vec<Effect> {
     text.chars().map(|c| key(app, c)).last().unwrap_or_default()
 }

@@ -1,4 +1,4 @@
-//! Whole screens and keys, on a recording.
+//! Tests of whole screens and keys, on a recording.
 
 mod keys;
 mod kit;

@@ -1,4 +1,4 @@
-//! Recordings: what is written can be played, and what is damaged is refused with its line.
+//! Tests of recordings: what is written can be played, and a damaged file is refused with the line number.
 
 use std::io::BufReader;
 use std::sync::Arc;
@@ -26,7 +26,7 @@ fn what_is_written_is_played() {
         assert_eq!(player.next_sample().unwrap().as_ref(), Some(sample));
     }
     assert!(player.next_sample().unwrap().is_none());
-    // Only what changed is written again.
+    // Only changes are written after the first sample.
     let first = file.split(|&byte| byte == b'\n').nth(1).unwrap().len();
     assert!(file.len() < first * samples.len() / 2, "{} and {first}", file.len());
 }
@@ -73,7 +73,7 @@ fn what_is_none_is_refused() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
 
-    /// However a recording is damaged, it is played as far as it makes sense and then refused; nothing panics.
+    /// A damaged recording is played as far as it makes sense and then refused, without a panic.
     #[test]
     fn damage_is_refused(at in 0..DEMO.len().min(150_000), bytes in prop::collection::vec(any::<u8>(), 1..6), cut: bool) {
         let mut file = DEMO[..DEMO.len().min(150_000)].to_vec();

@@ -1,12 +1,12 @@
-//! Whole screens, drawn from a recording and compared as a whole with the texts under `screens/`. After a wanted change write them anew
-//! with `BLESS=1 cargo test -p netstat-monitor --lib screens`, and review them before you commit.
+//! Whole screens, drawn from a recording and compared with the texts in `screens/`. After an intended change,
+//! regenerate them with `BLESS=1 cargo test -p netstat-monitor --lib screens`, and review them before committing.
 
 use super::kit::{app, drawn, key, keys, text};
 use crate::config::Settings;
 use crate::pane::Tab;
 use ratatui::style::Color;
 
-/// Compares a screen with the one that is kept.
+/// Compares a screen with the stored one.
 fn compare(name: &str, screen: &str) {
     let path = format!("{}/tests/screens/{name}.txt", env!("CARGO_MANIFEST_DIR"));
     if std::env::var_os("BLESS").is_some() {
@@ -35,7 +35,7 @@ fn what_is_marked_and_filtered() {
     keys(&mut app, "5/nginx\n");
     compare("filtered-120x40", &text(&drawn(&mut app, 120, 40)));
     keys(&mut app, "u");
-    // The first pane keeps all rows, the others show what belongs to the marked one.
+    // The first pane keeps all rows, the others show only what belongs to the marked process.
     keys(&mut app, "fnginx\n ");
     compare("marked-120x40", &text(&drawn(&mut app, 120, 40)));
 }

@@ -1,4 +1,4 @@
-//! Sockets grouped by program, unit, container, or where their peers are.
+//! Groups sockets by program, unit, container, or properties of the remote address.
 
 use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -13,33 +13,33 @@ use crate::model::{Item, Model, PaneRow, Presence, ProcessRow};
 use crate::pane::{Column, Grouping, Source};
 use crate::sample::{Holder, SocketRow};
 
-/// Sockets that have something in common.
+/// A group of sockets.
 #[derive(Clone, Debug)]
 pub(crate) struct Group {
-    /// What they have in common, safe for the terminal.
+    /// The common property, safe to print.
     pub(crate) label: Arc<str>,
-    /// The remote side, where it is what they have in common.
+    /// The remote endpoint, if it is the common property.
     pub(crate) peer: Option<Endpoint>,
-    /// How many sockets are open.
+    /// The number of open sockets.
     pub(crate) sockets: u32,
     /// Short connections per second.
     pub(crate) brief: f64,
-    /// Bytes per second sent; unknown when no socket is counted.
+    /// Bytes sent per second; unknown if the traffic of no socket is counted.
     pub(crate) sent: Fact<f64>,
-    /// Bytes per second received.
+    /// Bytes received per second; unknown if the traffic of no socket is counted.
     pub(crate) received: Fact<f64>,
-    /// How many processes hold them.
+    /// The number of processes that hold the sockets.
     pub(crate) processes: u32,
-    /// The process, where it is only one.
+    /// The process, if there is only one.
     pub(crate) process: Option<ProcessKey>,
-    /// How many remote addresses there are.
+    /// The number of remote addresses.
     pub(crate) peers: u32,
     /// Whether its members are shown.
     pub(crate) open: bool,
 }
 
 impl Group {
-    /// Both directions together.
+    /// Returns the sum of both directions.
     pub(crate) fn total(&self) -> Fact<f64> {
         super::sum(self.sent, self.received)
     }
@@ -56,7 +56,7 @@ impl Group {
     }
 }
 
-/// Whether sockets of `source` can be grouped so: a listener has no peer.
+/// Whether sockets of `source` can be grouped this way; a listener has no remote address.
 pub(super) fn applies(grouping: Grouping, source: Source) -> bool {
     match grouping {
         Grouping::None => false,
@@ -77,7 +77,7 @@ struct Members {
     received: Option<f64>,
 }
 
-/// The groups in order, each with its members below it where they are to be shown.
+/// Returns the groups in order, each followed by its members if they are shown.
 pub(super) fn table(model: &Model, items: &[Item], how: &Arrangement<'_>) -> Table {
     let mut found: HashMap<Arc<str>, Members> = HashMap::new();
     for &item in items.iter().filter(|item| item.presence(model) != Presence::Gone) {
@@ -198,7 +198,7 @@ fn container(process: &ProcessRow) -> Arc<str> {
     innermost.map_or_else(|| "(no container)".into(), Into::into)
 }
 
-/// The network of an address: its first 24 bits of IPv4, or 64 of IPv6.
+/// Returns the network of an address: /24 for IPv4, /64 for IPv6.
 fn network(address: IpAddr) -> String {
     match address.to_canonical() {
         IpAddr::V4(v4) => format!("{}/24", Ipv4Addr::from_bits(v4.to_bits() & !0xff)),

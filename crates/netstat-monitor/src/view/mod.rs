@@ -1,4 +1,4 @@
-//! The rows of a pane: chosen, ordered, hung into a tree.
+//! The rows of a pane: filtered, sorted, and arranged in a tree.
 
 mod groups;
 
@@ -16,7 +16,7 @@ use crate::selection::{Selection, is_connection};
 
 pub(crate) use groups::Group;
 
-/// What is compared.
+/// A sort key.
 #[derive(Clone, Debug)]
 enum Key {
     Number(f64),
@@ -33,7 +33,7 @@ impl Key {
                 .map(|c| c.to_ascii_lowercase())
                 .cmp(b.chars().map(|c| c.to_ascii_lowercase())),
             (Key::Address(a6, a, ap), Key::Address(b6, b, bp)) => (a6, a, ap).cmp(&(b6, b, bp)),
-            // Never: one column gives keys of one kind.
+            // Cannot happen: one column has keys of one kind.
             _ => Ordering::Equal,
         }
     }
@@ -41,30 +41,30 @@ impl Key {
 
 /// How the rows of a pane are arranged.
 pub(crate) struct Arrangement<'a> {
-    /// Which pane.
+    /// The pane.
     pub(crate) pane: Pane,
-    /// Its order.
+    /// The sort order.
     pub(crate) sort: Sort,
-    /// How processes hang together.
+    /// The hierarchy of processes.
     pub(crate) tree: Tree,
-    /// Whether it is the pane where marks do not hide the other rows.
+    /// Whether this is the first pane of the tab, in which marks do not hide other rows.
     pub(crate) first: bool,
-    /// What sockets are grouped by.
+    /// The grouping of sockets.
     pub(crate) grouping: Grouping,
     /// How short connections are shown.
     pub(crate) short: ShortConnections,
     /// The labels of the groups whose members are shown.
     pub(crate) open: &'a BTreeSet<Arc<str>>,
-    /// Countries and autonomous systems.
+    /// The countries and autonomous systems of addresses.
     pub(crate) places: &'a Places,
 }
 
-/// The rows of a pane, and the groups among them.
+/// The rows of a pane, and its groups.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Table {
     /// The rows in order.
     pub(crate) rows: Vec<PaneRow>,
-    /// The groups that rows refer to.
+    /// The groups to which rows refer.
     pub(crate) groups: Vec<Group>,
 }
 
@@ -126,7 +126,7 @@ fn sockets(model: &Model, selection: &Selection, source: Source, short: ShortCon
             let index = *at as usize;
             let row = model.sockets.row(index);
             let shown = match source {
-                // A connection that has ended but is kept by the kernel carries nothing.
+                // A closed connection that the kernel still keeps carries no data.
                 Source::ActiveSockets => flow.was_used() && row.state != State::TimeWait,
                 Source::Listeners => row.listens(),
                 _ => is_connection(row),
@@ -147,7 +147,8 @@ fn sockets(model: &Model, selection: &Selection, source: Source, short: ShortCon
     items
 }
 
-/// The order of kinds of rows, whatever they are sorted by: what lives, what the kernel keeps of ended connections, what is gone.
+/// Returns the order of kinds of rows, regardless of the sort column: open ones, the kernel's remains of closed
+/// connections, rows that are gone.
 fn rank(model: &Model, item: Item) -> u8 {
     match (item, item.presence(model)) {
         (_, Presence::Gone) => 2,
@@ -161,13 +162,13 @@ fn rank(model: &Model, item: Item) -> u8 {
 
 fn sorted(model: &Model, items: Vec<Item>, sort: Sort, places: &Places) -> Vec<Item> {
     let Some(first) = items.first() else { return items };
-    // Equal rows keep the model's order, which is that of identities. Numbers are compared much faster, and in much less memory, without
-    // the rest.
+    // Equal rows keep the order of the model, which is that of their identities. Numbers are handled separately,
+    // because they are much faster to compare and take much less memory.
     if let Key::Number(_) = key(model, *first, sort.column, places) {
         let number = |item: &Item| match key(model, *item, sort.column, places) {
             Key::Number(number) if sort.falling => -number,
             Key::Number(number) => number,
-            // Never: one column gives keys of one kind.
+            // Cannot happen: one column has keys of one kind.
             _ => 0.0,
         };
         let mut order: Vec<(f64, u32, u8)> = items
@@ -189,7 +190,7 @@ fn sorted(model: &Model, items: Vec<Item>, sort: Sort, places: &Places) -> Vec<I
     keyed.into_iter().map(|(_, item)| item).collect()
 }
 
-/// An unknown figure is below every known one.
+/// An unknown value sorts below every known one.
 fn number<T>(fact: Fact<T>, value: impl FnOnce(T) -> f64) -> Key {
     Key::Number(fact.known().map_or(-1.0, value))
 }
@@ -201,7 +202,7 @@ fn address(address: IpAddr, low: u32) -> Key {
     }
 }
 
-/// What a row is compared by: what its cell shows.
+/// Returns the sort key of a row: what its cell shows.
 fn key(model: &Model, item: Item, column: Column, places: &Places) -> Key {
     match item {
         Item::Process(at) => process_key(&model.processes[at as usize], column),
@@ -314,7 +315,7 @@ fn sum(a: Fact<f64>, b: Fact<f64>) -> Fact<f64> {
     }
 }
 
-/// Short connections among the others.
+/// Returns the sort key of a row of short connections.
 fn brief_key(brief: &BriefRow, model: &Model, column: Column) -> Key {
     let row = &brief.row;
     match column {
@@ -339,7 +340,7 @@ fn brief_key(brief: &BriefRow, model: &Model, column: Column) -> Key {
     }
 }
 
-/// Hangs each process below the one that started it. One whose parent is not among the rows is at the top.
+/// Places each process below its parent. A process whose parent is not among the rows is at the top level.
 fn by_parent(model: &Model, items: &[Item]) -> Vec<PaneRow> {
     let mut place = HashMap::with_capacity(items.len());
     for (at, item) in items.iter().enumerate() {
@@ -367,7 +368,7 @@ fn by_parent(model: &Model, items: &[Item]) -> Vec<PaneRow> {
         rows.push(PaneRow { item: items[at], depth });
         stack.extend(children[at].iter().rev().map(|&child| (child, depth.saturating_add(1))));
     }
-    // A ring of parents, as two readings that do not fit together could make, must not hide a row.
+    // A cycle of parents, which two inconsistent readings could cause, must not hide a row.
     rows.extend((0..items.len()).filter(|&at| !seen[at]).map(|at| PaneRow {
         item: items[at],
         depth: 0,
@@ -375,7 +376,7 @@ fn by_parent(model: &Model, items: &[Item]) -> Vec<PaneRow> {
     rows
 }
 
-/// Hangs each process below its unit.
+/// Places each process below its unit.
 fn by_unit(model: &Model, items: &[Item], how: &Arrangement<'_>) -> Vec<PaneRow> {
     let mut of_unit: HashMap<&str, Vec<Item>> = HashMap::new();
     for &item in items {
